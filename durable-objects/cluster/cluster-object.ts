@@ -1,0 +1,213 @@
+// The metadata of one deployment: topics and the list of groups. Control plane only: producing and
+// fetching go on from what the Worker and the partitions remember while this object is out of reach.
+//
+// A change is stored together with the tasks that follow from it (a deleted topic's partitions to free,
+// a config to spread, groups to tell); an alarm works the tasks off and comes back until all are done.
+import { DurableObject } from "cloudflare:workers";
+import {
+  checkGroupId,
+  checkPartitionCount,
+  checkTopicName,
+  DEFAULT_TOPIC_CONFIG,
+  resolveConfig,
+  type Topic,
+} from "../../src/core/cluster/topics.ts";
+import { type Failure, fail, type Result } from "../../src/core/errors.ts";
+import { FAN_OUT, MAX_GROUPS, MAX_TOPICS } from "../../src/core/limits.ts";
+import { mapConcurrently } from "../../src/core/map-concurrently.ts";
+import { type Env, groupStub, partitionStub } from "../../src/env.ts";
+import { storageOf } from "../shared/sql.ts";
+import { trace } from "../shared/trace.ts";
+import { ClusterStore, type Task } from "./cluster-store.ts";
+
+/** How long tasks that failed wait for their next try. */
+const TASK_RETRY_MS = 1_000;
+
+export interface TopicChange {
+  readonly partitions?: number | undefined;
+  readonly config?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export class ClusterObject extends DurableObject<Env> {
+  readonly #store: ClusterStore;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    trace(env, "cluster", "cluster", "start");
+    this.#store = new ClusterStore(storageOf(ctx.storage));
+  }
+
+  /** [CLU-1] Creates a topic, or refuses with what is wrong and changes nothing. */
+  async createTopic(
+    name: string,
+    partitions: number,
+    overrides: Readonly<Record<string, unknown>>,
+  ): Promise<Result<{ topic: Topic }>> {
+    const invalid = checkTopicName(name) ?? checkPartitionCount(partitions);
+    if (invalid !== null) return invalid;
+    const resolved = resolveConfig(DEFAULT_TOPIC_CONFIG, overrides);
+    if (!resolved.ok) return resolved;
+    if (this.#store.topic(name) !== null)
+      return fail("TOPIC_ALREADY_EXISTS", `topic ${name} exists`);
+    if (this.#store.topics().length >= MAX_TOPICS) {
+      return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_TOPICS} topics, the bound`);
+    }
+    const topic: Topic = {
+      name,
+      topicId: crypto.randomUUID(),
+      partitions,
+      config: resolved.config,
+    };
+    this.#change(() => {
+      this.#store.putTopic(topic);
+      this.#addGroupTasks(name);
+    });
+    await this.#scheduleTasks();
+    return { ok: true, topic };
+  }
+
+  topic(name: string): Result<{ topic: Topic }> {
+    const topic = this.#store.topic(name);
+    return topic === null ? unknownTopic(name) : { ok: true, topic };
+  }
+
+  topicById(topicId: string): Result<{ topic: Topic }> {
+    const topic = this.#store.topicById(topicId);
+    return topic === null
+      ? fail("UNKNOWN_TOPIC_ID", `topic id ${topicId} does not exist`)
+      : { ok: true, topic };
+  }
+
+  topics(): Topic[] {
+    return this.#store.topics();
+  }
+
+  /** [CLU-3] Partitions only grow; config keys not named stay as they are. */
+  async alterTopic(name: string, change: TopicChange): Promise<Result<{ topic: Topic }>> {
+    const topic = this.#store.topic(name);
+    if (topic === null) return unknownTopic(name);
+    const partitions = change.partitions ?? topic.partitions;
+    const invalid = checkPartitionCount(partitions);
+    if (invalid !== null) return invalid;
+    if (partitions < topic.partitions) {
+      return fail(
+        "INVALID_PARTITIONS",
+        `partitions is ${partitions}, topic ${name} has ${topic.partitions} and may only grow`,
+      );
+    }
+    const resolved = resolveConfig(topic.config, change.config ?? {});
+    if (!resolved.ok) return resolved;
+    const altered: Topic = { ...topic, partitions, config: resolved.config };
+    this.#change(() => {
+      this.#store.putTopic(altered);
+      if (change.config !== undefined)
+        this.#store.addTask({ type: "configure-topic", topicId: topic.topicId });
+      if (partitions !== topic.partitions) this.#addGroupTasks(name);
+    });
+    await this.#scheduleTasks();
+    return { ok: true, topic: altered };
+  }
+
+  /** [CLU-4] Gone for everyone at once; its partitions' storage is freed by tasks, retried until done. */
+  async deleteTopic(name: string): Promise<Result<object>> {
+    const topic = this.#store.topic(name);
+    if (topic === null) return unknownTopic(name);
+    this.#change(() => {
+      this.#store.deleteTopic(topic);
+      this.#store.addTask({
+        type: "destroy-topic",
+        topicId: topic.topicId,
+        partitions: topic.partitions,
+      });
+      this.#addGroupTasks(name);
+    });
+    await this.#scheduleTasks();
+    return { ok: true };
+  }
+
+  groups(): string[] {
+    return this.#store.groups();
+  }
+
+  hasGroup(groupId: string): boolean {
+    return this.#store.hasGroup(groupId);
+  }
+
+  /** Lists the group, tells it of changes to these topics from now on, and answers those that exist. */
+  subscribe(groupId: string, names: readonly string[]): Result<{ topics: Topic[] }> {
+    const invalid = checkGroupId(groupId);
+    if (invalid !== null) return invalid;
+    if (!this.#store.hasGroup(groupId) && this.#store.groups().length >= MAX_GROUPS) {
+      return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_GROUPS} groups, the bound`);
+    }
+    for (const name of names) {
+      const illegal = checkTopicName(name);
+      if (illegal !== null) return illegal;
+    }
+    this.#change(() => {
+      this.#store.putGroup(groupId);
+      for (const name of names) this.#store.subscribe(groupId, name);
+    });
+    return { ok: true, topics: names.flatMap((name) => this.#store.topic(name) ?? []) };
+  }
+
+  forgetGroup(groupId: string): void {
+    this.#change(() => this.#store.deleteGroup(groupId));
+  }
+
+  override async alarm(): Promise<void> {
+    trace(this.env, "cluster", "cluster", "alarm");
+    let hasFailed = false;
+    for (const { id, task } of this.#store.tasks()) {
+      try {
+        await this.#run(task);
+        this.#store.deleteTask(id);
+      } catch (error) {
+        console.error(`task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
+        hasFailed = true;
+      }
+    }
+    if (hasFailed) await this.ctx.storage.setAlarm(Date.now() + TASK_RETRY_MS);
+    else if (this.#store.tasks().length > 0) await this.#scheduleTasks();
+  }
+
+  async #run(task: Task): Promise<void> {
+    if (task.type === "tell-group") {
+      const topic = this.#store.topic(task.topic);
+      await groupStub(this.env, task.groupId).changeTopic(task.topic, topic);
+      return;
+    }
+    if (task.type === "destroy-topic") {
+      await mapConcurrently(partitionsOf(task.partitions), FAN_OUT, (partition) =>
+        partitionStub(this.env, task.topicId, partition).destroy(),
+      );
+      return;
+    }
+    const topic = this.#store.topicById(task.topicId);
+    if (topic === null) return; // Deleted since.
+    await mapConcurrently(partitionsOf(topic.partitions), FAN_OUT, async (partition) => {
+      await partitionStub(this.env, task.topicId, partition).configure(topic);
+    });
+  }
+
+  #change(body: () => void): void {
+    this.#store.transaction(body);
+  }
+
+  #addGroupTasks(topic: string): void {
+    for (const groupId of this.#store.subscribers(topic))
+      this.#store.addTask({ type: "tell-group", groupId, topic });
+  }
+
+  async #scheduleTasks(): Promise<void> {
+    if (this.#store.tasks().length > 0) await this.ctx.storage.setAlarm(Date.now());
+  }
+}
+
+function partitionsOf(count: number): number[] {
+  return Array.from({ length: count }, (_, partition) => partition);
+}
+
+function unknownTopic(name: string): Failure {
+  return fail("UNKNOWN_TOPIC_OR_PARTITION", `topic ${name} does not exist`);
+}

@@ -1,0 +1,140 @@
+// The metadata of a deployment in SQLite.
+//
+// topics         name → topic as JSON (id, partitions, config). Indexed by topic_id.
+// groups         one row per group that exists.
+// subscriptions  topic name × group: whom to tell when a topic changes.
+// tasks          what has still to be told to other objects; kept until it is done.
+import type { Topic } from "../../src/core/cluster/topics.ts";
+import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
+
+/** Work that reaches other objects. Every task may run more than once. */
+export type Task =
+  | { readonly type: "destroy-topic"; readonly topicId: string; readonly partitions: number }
+  | { readonly type: "configure-topic"; readonly topicId: string }
+  | { readonly type: "tell-group"; readonly groupId: string; readonly topic: string };
+
+export class ClusterStore {
+  readonly #storage: Transactional;
+  readonly #sql: Sql;
+
+  constructor(storage: Transactional) {
+    this.#storage = storage;
+    this.#sql = storage.sql;
+    if (!hasTable(this.#sql, "topics")) this.#create();
+  }
+
+  #create(): void {
+    this.transaction(() => {
+      this.#sql.exec(
+        "CREATE TABLE topics (name TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID",
+      );
+      this.#sql.exec(
+        "CREATE TABLE topic_ids (topic_id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
+      );
+      this.#sql.exec("CREATE TABLE groups (group_id TEXT PRIMARY KEY) WITHOUT ROWID");
+      this.#sql.exec(
+        "CREATE TABLE subscriptions (topic TEXT NOT NULL, group_id TEXT NOT NULL, PRIMARY KEY (topic, group_id)) WITHOUT ROWID",
+      );
+      this.#sql.exec("CREATE TABLE tasks (id INTEGER PRIMARY KEY, task TEXT NOT NULL)");
+    });
+  }
+
+  transaction<T>(body: () => T): T {
+    return this.#storage.transactionSync(body);
+  }
+
+  topic(name: string): Topic | null {
+    const row = firstRow<{ topic: string }>(
+      this.#sql,
+      "SELECT topic FROM topics WHERE name = ?",
+      name,
+    );
+    return row === undefined ? null : (JSON.parse(row.topic) as Topic);
+  }
+
+  topicById(topicId: string): Topic | null {
+    const row = firstRow<{ name: string }>(
+      this.#sql,
+      "SELECT name FROM topic_ids WHERE topic_id = ?",
+      topicId,
+    );
+    return row === undefined ? null : this.topic(row.name);
+  }
+
+  topics(): Topic[] {
+    const rows = this.#sql.exec<{ topic: string }>("SELECT topic FROM topics ORDER BY name");
+    return Array.from(rows, (row) => JSON.parse(row.topic) as Topic);
+  }
+
+  putTopic(topic: Topic): void {
+    const json = JSON.stringify(topic);
+    this.#sql.exec(
+      "INSERT INTO topics (name, topic) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET topic = excluded.topic",
+      topic.name,
+      json,
+    );
+    this.#sql.exec(
+      "INSERT INTO topic_ids (topic_id, name) VALUES (?, ?) ON CONFLICT (topic_id) DO NOTHING",
+      topic.topicId,
+      topic.name,
+    );
+  }
+
+  deleteTopic(topic: Topic): void {
+    this.#sql.exec("DELETE FROM topics WHERE name = ?", topic.name);
+    this.#sql.exec("DELETE FROM topic_ids WHERE topic_id = ?", topic.topicId);
+  }
+
+  groups(): string[] {
+    return Array.from(
+      this.#sql.exec<{ group_id: string }>("SELECT group_id FROM groups ORDER BY group_id"),
+      (row) => row.group_id,
+    );
+  }
+
+  hasGroup(groupId: string): boolean {
+    return (
+      firstRow(this.#sql, "SELECT 1 AS found FROM groups WHERE group_id = ?", groupId) !== undefined
+    );
+  }
+
+  putGroup(groupId: string): void {
+    this.#sql.exec("INSERT INTO groups (group_id) VALUES (?) ON CONFLICT DO NOTHING", groupId);
+  }
+
+  deleteGroup(groupId: string): void {
+    this.#sql.exec("DELETE FROM groups WHERE group_id = ?", groupId);
+    this.#sql.exec("DELETE FROM subscriptions WHERE group_id = ?", groupId);
+  }
+
+  subscribe(groupId: string, topic: string): void {
+    this.#sql.exec(
+      "INSERT INTO subscriptions (topic, group_id) VALUES (?, ?) ON CONFLICT DO NOTHING",
+      topic,
+      groupId,
+    );
+  }
+
+  subscribers(topic: string): string[] {
+    const rows = this.#sql.exec<{ group_id: string }>(
+      "SELECT group_id FROM subscriptions WHERE topic = ?",
+      topic,
+    );
+    return Array.from(rows, (row) => row.group_id);
+  }
+
+  addTask(task: Task): void {
+    this.#sql.exec("INSERT INTO tasks (task) VALUES (?)", JSON.stringify(task));
+  }
+
+  tasks(): { id: number; task: Task }[] {
+    const rows = this.#sql.exec<{ id: number; task: string }>(
+      "SELECT id, task FROM tasks ORDER BY id LIMIT 1000",
+    );
+    return Array.from(rows, (row) => ({ id: row.id, task: JSON.parse(row.task) as Task }));
+  }
+
+  deleteTask(id: number): void {
+    this.#sql.exec("DELETE FROM tasks WHERE id = ?", id);
+  }
+}

@@ -1,0 +1,404 @@
+// One consumer group: its members' sockets and alarms around the pure coordinator (src/core/group).
+// Every operation goes admit → persist → tell: the coordinator decides, its events are stored in one
+// transaction, and only then is anyone told; the output gate holds what is told until it is durable.
+//
+// An idle group sleeps. Heartbeats are answered by the runtime; the alarm reads when each was last
+// answered, so the only wake-ups of a group in which nothing happens are one alarm per session timeout.
+import { DurableObject } from "cloudflare:workers";
+import type { z } from "zod";
+import type { Topic } from "../../src/core/cluster/topics.ts";
+import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
+import { Coordinator, type LastSeen } from "../../src/core/group/coordinator.ts";
+import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
+import {
+  fromSet,
+  parsePartitionKey,
+  partitionKey,
+  toSet,
+} from "../../src/core/group/partition-key.ts";
+import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
+import { MAX_CONTROL_FRAME_CHARS, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
+import { clusterStub, type Env } from "../../src/env.ts";
+import {
+  CLOSE_REPLACED,
+  CLOSE_SESSION_ENDED,
+  isCleanClose,
+} from "../../src/protocol/close-codes.ts";
+import {
+  type AssignedPartition,
+  type CoordinatorMessage,
+  type commitMessage,
+  type joinMessage,
+  memberMessage,
+  type revokedMessage,
+} from "../../src/protocol/group-socket.ts";
+import { heartbeatIntervalMs, PING, PONG } from "../../src/protocol/heartbeat.ts";
+import { parse, parseJson } from "../../src/protocol/parse.ts";
+import { close, closeFatal, errorFields, sendJson } from "../shared/socket.ts";
+import { storageOf } from "../shared/sql.ts";
+import { trace } from "../shared/trace.ts";
+import { GroupStore } from "./group-store.ts";
+
+/** Lives in the socket's attachment, so that it outlives hibernation. */
+interface Attachment {
+  readonly memberId: string;
+  /** When the member joined over this socket: it was alive then. */
+  readonly joinedAtMs: number;
+}
+
+export class GroupObject extends DurableObject<Env> {
+  readonly #groupId: string;
+  readonly #sockets = new Map<string, WebSocket>();
+  #store: GroupStore;
+  #coordinator: Coordinator;
+  /** When the alarm is known to ring; null where that is not known, as after waking up. */
+  #alarmAtMs: number | null = null;
+
+  constructor(ctx: DurableObjectState, env: Env) {
+    super(ctx, env);
+    this.#groupId = ctx.id.name ?? "";
+    trace(env, "group", this.#groupId, "start");
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
+    this.#store = new GroupStore(storageOf(ctx.storage));
+    this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+    for (const socket of ctx.getWebSockets()) {
+      const attachment = socket.deserializeAttachment() as Attachment | null;
+      if (attachment !== null && this.#coordinator.state.members.has(attachment.memberId)) {
+        this.#sockets.set(attachment.memberId, socket);
+      }
+    }
+    this.#noteLostSockets();
+  }
+
+  /** [HIB-2] A restart of the machine takes all sockets with it: those members' timeouts start now. */
+  #noteLostSockets(): void {
+    const nowMs = Date.now();
+    for (const memberId of [...this.#coordinator.state.members.keys()]) {
+      if (!this.#sockets.has(memberId)) this.#coordinator.disconnect(memberId, nowMs);
+    }
+    this.#store.apply(this.#coordinator.takeEvents());
+  }
+
+  // What the Worker asks.
+
+  describe(): Result<{ group: GroupDescription }> {
+    if (!this.#coordinator.exists) return this.#unknownGroup();
+    return { ok: true, group: describeGroup(this.#coordinator) };
+  }
+
+  /** [OFF-4] Sets committed offsets. The caller has resolved and clamped them. */
+  async resetOffsets(
+    offsets: readonly { topicId: string; partition: number; offset: number }[],
+  ): Promise<Result<object>> {
+    if (!this.#coordinator.exists) return this.#unknownGroup();
+    const resets = offsets.map(({ topicId, partition, offset }) => ({
+      key: partitionKey(topicId, partition),
+      offset,
+    }));
+    const result = this.#coordinator.resetOffsets(resets, Date.now());
+    await this.#persistAndTell();
+    return result;
+  }
+
+  /** [GRP-10] Deletes an empty group and everything it remembers. */
+  async destroy(): Promise<Result<object>> {
+    if (!this.#coordinator.exists) return this.#unknownGroup();
+    const deletable = this.#coordinator.checkDeletable();
+    if (!deletable.ok) return deletable;
+    for (const socket of this.ctx.getWebSockets())
+      close(socket, CLOSE_SESSION_ENDED, "the group was deleted");
+    this.#sockets.clear();
+    this.#alarmAtMs = null;
+    await this.ctx.storage.deleteAll();
+    this.#store = new GroupStore(storageOf(this.ctx.storage));
+    this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+    await clusterStub(this.env).forgetGroup(this.#groupId);
+    return { ok: true };
+  }
+
+  /** [GRP-9] From the cluster: the topic was created, grown or (null) deleted. */
+  async changeTopic(name: string, topic: Topic | null): Promise<void> {
+    if (!this.#coordinator.exists) return;
+    if (topic === null) this.#coordinator.changeTopics([], [name], Date.now());
+    else this.#coordinator.changeTopics([groupTopic(topic)], [], Date.now());
+    await this.#persistAndTell();
+  }
+
+  #unknownGroup(): Failure {
+    return fail("GROUP_ID_NOT_FOUND", `group ${this.#groupId} does not exist`);
+  }
+
+  // The members' sockets.
+
+  override fetch(): Response {
+    if (this.ctx.getWebSockets().length >= MAX_SOCKETS_PER_GROUP) {
+      const failure = fail(
+        "GROUP_MAX_SIZE_REACHED",
+        `the group has ${MAX_SOCKETS_PER_GROUP} sockets, the bound`,
+      );
+      return Response.json(failure, { status: 429 });
+    }
+    const { 0: client, 1: server } = new WebSocketPair();
+    this.ctx.acceptWebSocket(server);
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
+    try {
+      await this.#handle(socket, data);
+    } catch (error) {
+      closeFatal(socket, error);
+      // The socket broke the protocol, or the storage failed. Either way its member is not connected now.
+      await this.#lostSocket(socket);
+    }
+  }
+
+  async #handle(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
+    if (typeof data !== "string")
+      throw new BrokerError("INVALID_REQUEST", "members send text frames only");
+    if (data.length > MAX_CONTROL_FRAME_CHARS) {
+      throw new BrokerError(
+        "INVALID_REQUEST",
+        `frame has ${data.length} characters, the bound is ${MAX_CONTROL_FRAME_CHARS}`,
+      );
+    }
+    const message = parse(memberMessage, parseJson(data, "the frame"));
+    switch (message.type) {
+      case "join":
+        return this.#join(socket, message);
+      case "revoked":
+        return this.#revoked(socket, message);
+      case "commit":
+        return this.#commit(socket, message);
+      case "leave":
+        return this.#leave(socket);
+    }
+  }
+
+  async #join(socket: WebSocket, message: z.output<typeof joinMessage>): Promise<void> {
+    const subscribed = await this.#subscribe(message.topics);
+    if (!subscribed.ok) return this.#refuse(socket, subscribed);
+    const joined = this.#coordinator.join(
+      {
+        memberId: message.memberId,
+        memberEpoch: message.memberEpoch,
+        instanceId: message.instanceId ?? null,
+        clientId: message.clientId ?? null,
+        topics: message.topics,
+        sessionTimeoutMs: message.sessionTimeoutMs,
+        rebalanceTimeoutMs: message.rebalanceTimeoutMs,
+        owned: toSet(message.owned),
+      },
+      subscribed.topics.map(groupTopic),
+      Date.now(),
+    );
+    if (!joined.ok) return this.#refuse(socket, joined);
+
+    const older = this.#sockets.get(message.memberId);
+    if (older !== undefined && older !== socket) {
+      older.serializeAttachment(null);
+      close(older, CLOSE_REPLACED, "the member connected again");
+    }
+    this.#sockets.set(message.memberId, socket);
+    const attachment: Attachment = { memberId: message.memberId, joinedAtMs: Date.now() };
+    socket.serializeAttachment(attachment);
+    await this.#persistAndTell(message.memberId);
+  }
+
+  async #subscribe(topics: readonly string[]): Promise<Result<{ topics: Topic[] }>> {
+    try {
+      return await clusterStub(this.env).subscribe(this.#groupId, topics);
+    } catch (error) {
+      return fail(
+        "COORDINATOR_NOT_AVAILABLE",
+        `the cluster's metadata cannot be reached: ${error}`,
+      );
+    }
+  }
+
+  async #revoked(socket: WebSocket, message: z.output<typeof revokedMessage>): Promise<void> {
+    const memberId = this.#memberOf(socket);
+    if (memberId === null) return this.#refuse(socket, notJoined());
+    const result = this.#coordinator.revoked(memberId, toSet(message.partitions), Date.now());
+    if (!result.ok) return this.#refuse(socket, result);
+    await this.#persistAndTell();
+  }
+
+  async #commit(socket: WebSocket, message: z.output<typeof commitMessage>): Promise<void> {
+    const { requestId } = message;
+    const memberId = this.#memberOf(socket);
+    if (memberId === null) return this.#refuse(socket, notJoined(), requestId);
+    const commits = message.offsets.map((offset) => ({
+      key: partitionKey(offset.topicId, offset.partition),
+      offset: offset.offset,
+      metadata: offset.metadata ?? "",
+      isRewind: offset.isRewind ?? false,
+    }));
+    const result = this.#coordinator.commit(memberId, message.memberEpoch, commits, Date.now());
+    if (!result.ok) return this.#refuse(socket, result, requestId);
+    this.#persist();
+    const rejected = result.rejected.map(({ key, error, detail }) => ({
+      ...parsePartitionKey(key),
+      code: error,
+      detail,
+    }));
+    this.#tell(socket, { type: "committed", requestId, rejected });
+  }
+
+  async #leave(socket: WebSocket): Promise<void> {
+    const memberId = this.#memberOf(socket);
+    this.#forget(socket);
+    close(socket, 1000, "left");
+    if (memberId === null) return;
+    this.#coordinator.leave(memberId, Date.now());
+    await this.#persistAndTell();
+  }
+
+  /** [GRP-5] [GRP-6] A clean close by a member that is not static is a leave; any other starts the timeout. */
+  override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
+    const memberId = this.#memberOf(socket);
+    const member = memberId === null ? undefined : this.#coordinator.state.members.get(memberId);
+    if (isCleanClose(code) && member !== undefined && member.instanceId === null)
+      return this.#leave(socket);
+    return this.#lostSocket(socket);
+  }
+
+  override async webSocketError(socket: WebSocket): Promise<void> {
+    return this.#lostSocket(socket);
+  }
+
+  async #lostSocket(socket: WebSocket): Promise<void> {
+    const memberId = this.#memberOf(socket);
+    this.#forget(socket);
+    if (memberId === null) return;
+    this.#coordinator.disconnect(memberId, Date.now());
+    await this.#persistAndTell();
+  }
+
+  /** [GRP-7] */
+  override async alarm(): Promise<void> {
+    trace(this.env, "group", this.#groupId, "alarm");
+    this.#alarmAtMs = null;
+    this.#coordinator.expire(this.#lastSeen, Date.now());
+    await this.#persistAndTell();
+  }
+
+  // Persist, then tell.
+
+  /**
+   * Stores what the coordinator decided; then sends each member whose assignment or epoch changed its
+   * new assignment (`alwaysTell` in any case), ends the sockets of removed members and sets the alarm.
+   */
+  async #persistAndTell(alwaysTell?: string): Promise<void> {
+    const events = this.#persist();
+    const told = new Set<string>(alwaysTell === undefined ? [] : [alwaysTell]);
+    for (const event of events) {
+      if (event.type === "member") told.add(event.member.memberId);
+      if (event.type === "member-removed" && event.reason !== "left")
+        this.#endSession(event.memberId, event.reason);
+    }
+    for (const memberId of told) {
+      const member = this.#coordinator.state.members.get(memberId);
+      const socket = this.#sockets.get(memberId);
+      if (member !== undefined && socket !== undefined)
+        this.#tell(socket, this.#assignmentOf(member));
+    }
+    await this.#scheduleAlarm();
+  }
+
+  #persist(): readonly GroupEvent[] {
+    const events = this.#coordinator.takeEvents();
+    try {
+      this.#store.apply(events);
+    } catch (error) {
+      // Memory is ahead of storage: what was decided did not happen.
+      this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+      throw new BrokerError(
+        "KAFKA_STORAGE_ERROR",
+        `the write failed, nothing was stored: ${error}`,
+      );
+    }
+    return events;
+  }
+
+  #endSession(memberId: string, reason: string): void {
+    const socket = this.#sockets.get(memberId);
+    if (socket === undefined || this.#coordinator.state.members.has(memberId)) return;
+    this.#forget(socket);
+    close(socket, CLOSE_SESSION_ENDED, `UNKNOWN_MEMBER_ID: ${reason}`);
+  }
+
+  #assignmentOf(member: Member): CoordinatorMessage {
+    const { state } = this.#coordinator;
+    const names = new Map([...state.topics.values()].map((topic) => [topic.topicId, topic.name]));
+    const partitions: AssignedPartition[] = fromSet(member.assigned).flatMap(
+      ({ topicId, partitions: numbers }) =>
+        numbers.map((partition) => ({
+          topic: names.get(topicId) ?? "",
+          topicId,
+          partition,
+          committedOffset: state.offsets.get(partitionKey(topicId, partition))?.offset ?? null,
+        })),
+    );
+    return {
+      type: "assignment",
+      memberId: member.memberId,
+      memberEpoch: member.memberEpoch,
+      incarnation: state.incarnation,
+      memberNumber: member.memberNumber,
+      heartbeatIntervalMs: heartbeatIntervalMs(member.sessionTimeoutMs),
+      sessionTimeoutMs: member.sessionTimeoutMs,
+      state: member.state,
+      partitions,
+    };
+  }
+
+  /** Rings at the earliest deadline, or earlier: an early alarm finds nothing to do and sets itself anew. */
+  async #scheduleAlarm(): Promise<void> {
+    const deadlineMs = this.#coordinator.nextDeadlineMs(this.#lastSeen);
+    if (deadlineMs === null) return;
+    if (this.#alarmAtMs !== null && this.#alarmAtMs <= deadlineMs) return;
+    this.#alarmAtMs = deadlineMs;
+    await this.ctx.storage.setAlarm(deadlineMs);
+  }
+
+  readonly #lastSeen: LastSeen = (memberId) => {
+    const socket = this.#sockets.get(memberId);
+    if (socket === undefined) return 0;
+    const attachment = socket.deserializeAttachment() as Attachment | null;
+    const answeredMs = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
+    return Math.max(attachment?.joinedAtMs ?? 0, answeredMs);
+  };
+
+  #memberOf(socket: WebSocket): string | null {
+    const attachment = socket.deserializeAttachment() as Attachment | null;
+    if (attachment === null || this.#sockets.get(attachment.memberId) !== socket) return null;
+    return attachment.memberId;
+  }
+
+  #forget(socket: WebSocket): void {
+    const memberId = this.#memberOf(socket);
+    if (memberId !== null) this.#sockets.delete(memberId);
+    socket.serializeAttachment(null);
+  }
+
+  #refuse(socket: WebSocket, failure: Failure, requestId?: number): void {
+    this.#tell(socket, {
+      type: "error",
+      ...errorFields(failure),
+      ...(requestId === undefined ? {} : { requestId }),
+    });
+  }
+
+  #tell(socket: WebSocket, message: CoordinatorMessage): void {
+    sendJson(socket, message);
+  }
+}
+
+function notJoined(): Failure {
+  return fail("UNKNOWN_MEMBER_ID", "this socket has not joined the group");
+}
+
+function groupTopic(topic: Topic): GroupTopic {
+  return { topicId: topic.topicId, name: topic.name, partitions: topic.partitions };
+}

@@ -1,0 +1,220 @@
+// A group's state in SQLite: each event of the coordinator is one upsert or one delete, so what an
+// operation costs in rows is the number of its events.
+//
+// group_state  one row: incarnation, epochs, the next member number.
+// members      member id → member as JSON, its partitions included.
+// targets      member id → target assignment as JSON.
+// topics       topic name → id and partition count.
+// offsets      partition → committed offset.
+import type { PartitionKey } from "../../src/core/group/partition-key.ts";
+import { fromSet, toSet } from "../../src/core/group/partition-key.ts";
+import {
+  emptyGroup,
+  type GroupEvent,
+  type GroupState,
+  type GroupTopic,
+  type Member,
+  replay,
+  type TopicPartitions,
+} from "../../src/core/group/state.ts";
+import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
+
+type StoredMember = Omit<Member, "assigned" | "revoking"> & {
+  readonly assigned: TopicPartitions[];
+  readonly revoking: TopicPartitions[];
+};
+
+export class GroupStore {
+  readonly #storage: Transactional;
+  readonly #sql: Sql;
+  #isCreated: boolean;
+
+  constructor(storage: Transactional) {
+    this.#storage = storage;
+    this.#sql = storage.sql;
+    this.#isCreated = hasTable(storage.sql, "group_state");
+  }
+
+  /** The state as the events left it. A group that was never joined is empty and owns no tables. */
+  load(groupId: string): GroupState {
+    const state = emptyGroup(groupId);
+    if (!this.#isCreated) return state;
+    const group = firstRow<{
+      incarnation: number;
+      group_epoch: number;
+      assignment_epoch: number;
+      next_member_number: number;
+    }>(
+      this.#sql,
+      "SELECT incarnation, group_epoch, assignment_epoch, next_member_number FROM group_state WHERE id = 1",
+    );
+    if (group === undefined) return state;
+    replay(state, {
+      type: "group",
+      incarnation: group.incarnation,
+      groupEpoch: group.group_epoch,
+      assignmentEpoch: group.assignment_epoch,
+      nextMemberNumber: group.next_member_number,
+    });
+    for (const { json } of this.#sql.exec<{ json: string }>(
+      "SELECT json FROM topics ORDER BY name",
+    )) {
+      replay(state, { type: "topic", topic: JSON.parse(json) as GroupTopic });
+    }
+    for (const { json } of this.#sql.exec<{ json: string }>("SELECT json FROM members")) {
+      replay(state, { type: "member", member: parseMember(json) });
+    }
+    for (const { member_id, json } of this.#sql.exec<{ member_id: string; json: string }>(
+      "SELECT member_id, json FROM targets",
+    )) {
+      replay(state, {
+        type: "target",
+        memberId: member_id,
+        partitions: toSet(JSON.parse(json) as TopicPartitions[]),
+      });
+    }
+    const offsets = this.#sql.exec<{
+      partition: string;
+      committed_offset: number;
+      metadata: string;
+      committed_at_ms: number;
+    }>("SELECT partition, committed_offset, metadata, committed_at_ms FROM offsets");
+    for (const row of offsets) {
+      replay(state, {
+        type: "offset",
+        key: row.partition as PartitionKey,
+        committed: {
+          offset: row.committed_offset,
+          metadata: row.metadata,
+          committedAtMs: row.committed_at_ms,
+        },
+      });
+    }
+    return state;
+  }
+
+  /** Persists the effect of the events, all or nothing. Of several events about one thing the last counts. */
+  apply(events: readonly GroupEvent[]): void {
+    if (events.length === 0) return;
+    this.#storage.transactionSync(() => {
+      if (!this.#isCreated) this.#create();
+      for (const event of lastOfEach(events)) this.#write(event);
+    });
+    this.#isCreated = true;
+  }
+
+  #create(): void {
+    this.#sql.exec(
+      `CREATE TABLE group_state (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, group_epoch INTEGER NOT NULL,
+         assignment_epoch INTEGER NOT NULL, next_member_number INTEGER NOT NULL)`,
+    );
+    this.#sql.exec(
+      "CREATE TABLE members (member_id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
+    );
+    this.#sql.exec(
+      "CREATE TABLE targets (member_id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
+    );
+    this.#sql.exec("CREATE TABLE topics (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID");
+    this.#sql.exec(
+      `CREATE TABLE offsets (partition TEXT PRIMARY KEY, committed_offset INTEGER NOT NULL, metadata TEXT NOT NULL,
+         committed_at_ms INTEGER NOT NULL) WITHOUT ROWID`,
+    );
+  }
+
+  #write(event: GroupEvent): void {
+    switch (event.type) {
+      case "group":
+        this.#sql.exec(
+          "INSERT OR REPLACE INTO group_state (id, incarnation, group_epoch, assignment_epoch, next_member_number) VALUES (1, ?, ?, ?, ?)",
+          event.incarnation,
+          event.groupEpoch,
+          event.assignmentEpoch,
+          event.nextMemberNumber,
+        );
+        return;
+      case "member":
+        this.#put("members", "member_id", event.member.memberId, formatMember(event.member));
+        return;
+      case "member-removed":
+        this.#sql.exec("DELETE FROM members WHERE member_id = ?", event.memberId);
+        this.#sql.exec("DELETE FROM targets WHERE member_id = ?", event.memberId);
+        return;
+      case "target":
+        this.#put(
+          "targets",
+          "member_id",
+          event.memberId,
+          JSON.stringify(fromSet(event.partitions)),
+        );
+        return;
+      case "topic":
+        this.#put("topics", "name", event.topic.name, JSON.stringify(event.topic));
+        return;
+      case "topic-removed":
+        this.#sql.exec("DELETE FROM topics WHERE name = ?", event.name);
+        return;
+      case "offset":
+        this.#sql.exec(
+          "INSERT OR REPLACE INTO offsets (partition, committed_offset, metadata, committed_at_ms) VALUES (?, ?, ?, ?)",
+          event.key,
+          event.committed.offset,
+          event.committed.metadata,
+          event.committed.committedAtMs,
+        );
+        return;
+      case "offset-removed":
+        this.#sql.exec("DELETE FROM offsets WHERE partition = ?", event.key);
+        return;
+    }
+  }
+
+  #put(table: "members" | "targets" | "topics", key: string, id: string, json: string): void {
+    this.#sql.exec(`INSERT OR REPLACE INTO ${table} (${key}, json) VALUES (?, ?)`, id, json);
+  }
+}
+
+/** Drops events that a later one about the same thing makes void: they would only cost rows. */
+function lastOfEach(events: readonly GroupEvent[]): GroupEvent[] {
+  const last = new Map<string, GroupEvent>();
+  for (const event of events) {
+    const subject = subjectOf(event);
+    last.delete(subject); // So that it takes its place in the order of the later one.
+    last.set(subject, event);
+    if (event.type === "member-removed") last.delete(`target ${event.memberId}`);
+  }
+  return [...last.values()];
+}
+
+function subjectOf(event: GroupEvent): string {
+  switch (event.type) {
+    case "group":
+      return "group";
+    case "member":
+      return `member ${event.member.memberId}`;
+    case "member-removed":
+      return `member ${event.memberId}`;
+    case "target":
+      return `target ${event.memberId}`;
+    case "topic":
+      return `topic ${event.topic.name}`;
+    case "topic-removed":
+      return `topic ${event.name}`;
+    case "offset":
+      return `offset ${event.key}`;
+    case "offset-removed":
+      return `offset ${event.key}`;
+  }
+}
+
+function formatMember(member: Member): string {
+  return JSON.stringify({
+    ...member,
+    assigned: fromSet(member.assigned),
+    revoking: fromSet(member.revoking),
+  });
+}
+
+function parseMember(json: string): Member {
+  const stored = JSON.parse(json) as StoredMember;
+  return { ...stored, assigned: toSet(stored.assigned), revoking: toSet(stored.revoking) };
+}

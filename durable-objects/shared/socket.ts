@@ -1,0 +1,42 @@
+// Small pieces every object with sockets needs.
+import { BrokerError, ERRORS, type Failure } from "../../src/core/errors.ts";
+import { CLOSE_FATAL, closeReason } from "../../src/protocol/close-codes.ts";
+
+/** Sends unless the socket has gone meanwhile; its close event tells the rest. */
+export function send(socket: WebSocket, data: string | Uint8Array): void {
+  try {
+    socket.send(data);
+  } catch {
+    // The peer has gone. webSocketClose or webSocketError follows and cleans up.
+  }
+}
+
+export function sendJson(socket: WebSocket, message: object): void {
+  send(socket, JSON.stringify(message));
+}
+
+export function close(socket: WebSocket, code: number, reason: string): void {
+  try {
+    socket.close(code, closeReason(reason));
+  } catch {
+    // Already closed.
+  }
+}
+
+/** Ends a socket that broke the protocol. Only this socket: others go on. */
+export function closeFatal(socket: WebSocket, error: unknown): void {
+  const failure =
+    error instanceof BrokerError ? `${error.code}: ${error.message}` : "UNKNOWN_SERVER_ERROR";
+  close(socket, CLOSE_FATAL, failure);
+}
+
+/** The fields of an error as every socket sends them. */
+export function errorFields(failure: Failure): {
+  code: Failure["error"];
+  errorCode: number;
+  retriable: boolean;
+  detail: string;
+} {
+  const { code, retriable } = ERRORS[failure.error];
+  return { code: failure.error, errorCode: code, retriable, detail: failure.detail };
+}

@@ -1,0 +1,147 @@
+// rivulet groups list | describe | reset | delete
+import { type Command, Option } from "commander";
+import type { GroupInfo, ResetTo } from "../../client/index.ts";
+import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
+import { table } from "../table.ts";
+
+interface ResetOptions {
+  readonly to?: "earliest" | "latest";
+  readonly toOffset?: string;
+  readonly toTimestamp?: string;
+  readonly shiftBy?: string;
+  readonly topic?: string[];
+  readonly dryRun?: true;
+}
+
+export function addGroups(program: Command): void {
+  const groups = program
+    .command("groups")
+    .description("list, describe, reset and delete consumer groups");
+
+  groups
+    .command("list")
+    .description("list the groups")
+    .action(async (_options: object, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const all = await connect(global).admin.listGroups();
+      print(global, all, () =>
+        all.length === 0
+          ? "There are no groups. `rivulet consume TOPIC --group ID` starts one."
+          : table(
+              ["GROUP"],
+              all.map(({ groupId }) => [groupId]),
+            ),
+      );
+    });
+
+  groups
+    .command("describe <group>")
+    .description("show a group's members, who owns what, and how far it has read")
+    .action(async (groupId: string, _options: object, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      print(global, await connect(global).admin.describeGroup(groupId), describe);
+    });
+
+  groups
+    .command("reset <group>")
+    .description("set the position of a group that has no members now")
+    .addOption(
+      new Option("--to <where>", "the oldest or the newest record").choices(["earliest", "latest"]),
+    )
+    .option("--to-offset <offset>", "this offset, clamped to each partition")
+    .option("--to-timestamp <time>", "the first record at or after this time (ISO 8601 or ms)")
+    .option("--shift-by <count>", "forward, or back where negative (--shift-by=-100)")
+    .option("--topic <topic...>", "only these topics")
+    .option("--dry-run", "show what would be set, and set nothing")
+    .addHelpText(
+      "after",
+      "\nExample:\n  rivulet groups reset billing --to-timestamp 2026-11-01T00:00:00Z --dry-run",
+    )
+    .action(async (groupId: string, options: ResetOptions, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const reset = {
+        to: target(options),
+        dryRun: options.dryRun ?? false,
+        ...(options.topic === undefined ? {} : { topics: options.topic }),
+      };
+      const result = await connect(global).admin.resetGroup(groupId, reset);
+      print(global, result, () => {
+        const rows = result.offsets.map((row) => [
+          row.topic,
+          row.partition,
+          row.committedOffset,
+          row.offset,
+        ]);
+        const title = result.dryRun
+          ? `Group ${groupId} would go to (dry run, nothing was set):`
+          : `Group ${groupId} goes on at:`;
+        return `${title}\n${table(["TOPIC", "PARTITION", "FROM", "TO"], rows)}`;
+      });
+    });
+
+  groups
+    .command("delete <group>")
+    .description("delete a group that has no members now, and its position")
+    .action(async (groupId: string, _options: object, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      await connect(global).admin.deleteGroup(groupId);
+      print(global, { deleted: groupId }, () => `Deleted group ${groupId}.`);
+    });
+}
+
+function describe(group: GroupInfo): string {
+  const owners = new Map<string, string>();
+  for (const member of group.members) {
+    for (const { topic, partitions } of member.assignment) {
+      for (const partition of partitions)
+        owners.set(`${topic}/${partition}`, member.clientId ?? member.memberId);
+    }
+  }
+  const lag = group.offsets.reduce((sum, row) => sum + (row.lag ?? 0), 0);
+  const members = group.members.map((member) => [
+    member.clientId ?? "",
+    member.memberId,
+    member.assignment
+      .map(({ topic, partitions }) => `${topic}:${partitions.join(",")}`)
+      .join(" ") || "nothing",
+  ]);
+  const offsets = group.offsets.map((row) => [
+    row.topic,
+    row.partition,
+    row.committedOffset,
+    row.logEndOffset,
+    row.lag,
+    owners.get(`${row.topic}/${row.partition}`) ?? "",
+  ]);
+  return [
+    `Group:  ${group.groupId}`,
+    `State:  ${group.state} at epoch ${group.epoch}`,
+    `Lag:    ${lag}`,
+    "",
+    members.length === 0 ? "No members." : table(["CLIENT", "MEMBER", "ASSIGNMENT"], members),
+    "",
+    table(["TOPIC", "PARTITION", "COMMITTED", "LOG END", "LAG", "OWNER"], offsets),
+  ].join("\n");
+}
+
+function target(options: ResetOptions): ResetTo {
+  const targets: ResetTo[] = [];
+  if (options.to !== undefined) targets.push(options.to);
+  if (options.toOffset !== undefined)
+    targets.push({ offset: number("--to-offset", options.toOffset) });
+  if (options.toTimestamp !== undefined) targets.push({ timestamp: options.toTimestamp });
+  if (options.shiftBy !== undefined)
+    targets.push({ shiftBy: number("--shift-by", options.shiftBy) });
+  const [only] = targets;
+  if (only === undefined || targets.length > 1) {
+    throw new UsageError(
+      "say where to go with one of --to, --to-offset, --to-timestamp and --shift-by",
+    );
+  }
+  return only;
+}
+
+function number(option: string, text: string): number {
+  if (/^-?\d{1,15}$/.test(text)) return Number(text);
+  throw new UsageError(`${option} is "${text}", it must be a whole number`);
+}

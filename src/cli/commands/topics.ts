@@ -1,0 +1,116 @@
+// rivulet topics create | list | describe | delete
+import { type Command, InvalidArgumentError } from "commander";
+import type { TopicInfo } from "../../client/index.ts";
+import { connect, type GlobalOptions, print } from "../context.ts";
+import { table } from "../table.ts";
+
+export function addTopics(program: Command): void {
+  const topics = program.command("topics").description("create, list, describe and delete topics");
+
+  topics
+    .command("create <name>")
+    .description("create a topic")
+    .option(
+      "-p, --partitions <count>",
+      "how many partitions: the most members of a group that can share it",
+      wholeNumber,
+      1,
+    )
+    .option(
+      "-c, --config <key=value>",
+      "a configuration value, e.g. max.message.bytes=1000; may be repeated",
+      collectConfig,
+      {},
+    )
+    .action(
+      async (
+        name: string,
+        options: { partitions: number; config: Record<string, string> },
+        command: Command,
+      ) => {
+        const global = command.optsWithGlobals<GlobalOptions>();
+        const topic = await connect(global).admin.createTopic({ name, ...options });
+        print(
+          global,
+          topic,
+          () => `Created topic ${topic.name} with ${count(topic.partitions, "partition")}.`,
+        );
+      },
+    );
+
+  topics
+    .command("list")
+    .description("list the topics")
+    .action(async (_options: object, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const all = await connect(global).admin.listTopics();
+      print(global, all, () =>
+        all.length === 0
+          ? "There are no topics. `rivulet topics create NAME` creates one."
+          : table(
+              ["TOPIC", "PARTITIONS"],
+              all.map((topic) => [topic.name, topic.partitions]),
+            ),
+      );
+    });
+
+  topics
+    .command("describe <name>")
+    .description("show a topic, its configuration and the bounds of its partitions")
+    .action(async (name: string, _options: object, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const { admin } = connect(global);
+      const topic = await admin.describeTopic(name);
+      const offsets: { partition: number; logStartOffset: number; logEndOffset: number }[] = [];
+      for (let partition = 0; partition < topic.partitions; partition++) {
+        const { offset: logStartOffset } = await admin.listOffset(name, partition, "earliest");
+        const { offset: logEndOffset } = await admin.listOffset(name, partition, "latest");
+        offsets.push({ partition, logStartOffset, logEndOffset });
+      }
+      print(global, { ...topic, offsets }, () => describe(topic, offsets));
+    });
+
+  topics
+    .command("delete <name>")
+    .description("delete a topic and all its records")
+    .action(async (name: string, _options: object, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      await connect(global).admin.deleteTopic(name);
+      print(global, { deleted: name }, () => `Deleted topic ${name}.`);
+    });
+}
+
+function describe(
+  topic: TopicInfo,
+  offsets: readonly { partition: number; logStartOffset: number; logEndOffset: number }[],
+): string {
+  const config = Object.entries(topic.config).map(([key, value]) => `${key}=${value}`);
+  const rows = offsets.map((row) => [
+    row.partition,
+    row.logStartOffset,
+    row.logEndOffset,
+    row.logEndOffset - row.logStartOffset,
+  ]);
+  return [
+    `Topic:   ${topic.name}`,
+    `Id:      ${topic.topicId}`,
+    `Config:  ${config.join(", ")}`,
+    "",
+    table(["PARTITION", "LOG START", "LOG END", "RECORDS"], rows),
+  ].join("\n");
+}
+
+export function wholeNumber(text: string): number {
+  if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
+  return Number(text);
+}
+
+export function count(number: number, noun: string): string {
+  return `${number} ${noun}${number === 1 ? "" : "s"}`;
+}
+
+function collectConfig(text: string, previous: Record<string, string>): Record<string, string> {
+  const equals = text.indexOf("=");
+  if (equals < 1) throw new InvalidArgumentError("It must be KEY=VALUE.");
+  return { ...previous, [text.slice(0, equals)]: text.slice(equals + 1) };
+}

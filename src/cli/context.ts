@@ -1,0 +1,51 @@
+// What every command has: the broker, the way to print, and how errors are told.
+import { BrokerError, ConnectionError, type ErrorName, Rivulet } from "../client/index.ts";
+
+export const DEFAULT_URL = "http://127.0.0.1:8787";
+
+export interface GlobalOptions {
+  readonly url: string;
+  readonly json?: true;
+}
+
+/** Wrong use of the command line, found after parsing. */
+export class UsageError extends Error {}
+
+export function connect(options: GlobalOptions): Rivulet {
+  if (!URL.canParse(options.url) || !/^https?:$/.test(new URL(options.url).protocol)) {
+    throw new UsageError(
+      `--url is "${options.url}", it must be an http or https address, e.g. ${DEFAULT_URL}`,
+    );
+  }
+  return new Rivulet({ url: options.url });
+}
+
+/** `value` as JSON for programs, or what `text` makes of it for people. */
+export function print<T>(options: GlobalOptions, value: T, text: (value: T) => string): void {
+  const output = options.json ? JSON.stringify(value) : text(value);
+  if (output !== "") process.stdout.write(`${output}\n`);
+}
+
+const HINTS: Partial<Record<ErrorName, string>> = {
+  UNKNOWN_TOPIC_OR_PARTITION:
+    "`rivulet topics list` shows the topics, `rivulet topics create NAME` creates one",
+  TOPIC_ALREADY_EXISTS: "`rivulet topics describe NAME` shows it",
+  GROUP_ID_NOT_FOUND:
+    "`rivulet groups list` shows the groups; a group begins to exist when its first member joins",
+  NON_EMPTY_GROUP: "stop the group's members, or wait for their session timeout, and try again",
+  UNRELEASED_INSTANCE_ID:
+    "another live consumer uses this instance id; stop it or choose another id",
+};
+
+/** What went wrong, and what to do about it, as one or two lines. */
+export function explain(error: unknown, options: GlobalOptions): string {
+  if (error instanceof UsageError) return error.message;
+  if (error instanceof ConnectionError) {
+    return `${error.message}\nIs the broker running? Start it with \`npm start\`, or name another with --url or RIVULET_URL (now ${options.url}).`;
+  }
+  if (error instanceof BrokerError) {
+    const hint = HINTS[error.code];
+    return `${error.code}: ${error.message}${hint === undefined ? "" : `\n${hint}`}`;
+  }
+  return error instanceof Error ? error.message : String(error);
+}

@@ -1,0 +1,129 @@
+// Topics and groups.
+import {
+  GROUPS_PATH,
+  groupPath,
+  partitionPath,
+  TOPICS_PATH,
+  topicPath,
+} from "../protocol/paths.ts";
+import { type HttpClient, jsonBody } from "./http.ts";
+
+export interface TopicInfo {
+  readonly name: string;
+  readonly topicId: string;
+  readonly partitions: number;
+  /** By Kafka's keys, e.g. `max.message.bytes`. */
+  readonly config: Readonly<Record<string, string | number>>;
+}
+
+export interface GroupInfo {
+  readonly groupId: string;
+  readonly state: "EMPTY" | "RECONCILING" | "STABLE";
+  readonly epoch: number;
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly instanceId?: string;
+    readonly clientId?: string;
+    readonly memberEpoch: number;
+    readonly assignment: readonly {
+      readonly topic: string;
+      readonly partitions: readonly number[];
+    }[];
+  }[];
+  readonly offsets: readonly GroupOffsetInfo[];
+}
+
+export interface GroupOffsetInfo {
+  readonly topic: string;
+  readonly partition: number;
+  /** The next offset the group will read; null where it has committed nothing. */
+  readonly committedOffset: number | null;
+  readonly logEndOffset: number;
+  /** Records not read yet; null where nothing was committed. */
+  readonly lag: number | null;
+}
+
+/** Where a group shall go on. Times are milliseconds since the epoch or ISO 8601. */
+export type ResetTo =
+  | "earliest"
+  | "latest"
+  | { readonly offset: number }
+  | { readonly timestamp: number | string }
+  | { readonly shiftBy: number };
+
+export interface ResetResult {
+  readonly groupId: string;
+  readonly dryRun: boolean;
+  readonly offsets: readonly {
+    readonly topic: string;
+    readonly partition: number;
+    readonly committedOffset: number | null;
+    readonly offset: number;
+  }[];
+}
+
+/** Every method throws BrokerError with Kafka's error name in `code`, or ConnectionError. */
+export class Admin {
+  readonly #http: HttpClient;
+
+  constructor(http: HttpClient) {
+    this.#http = http;
+  }
+
+  /** @throws TOPIC_ALREADY_EXISTS, INVALID_TOPIC_EXCEPTION, INVALID_PARTITIONS, INVALID_CONFIG */
+  createTopic(topic: {
+    name: string;
+    partitions?: number;
+    config?: Record<string, string | number>;
+  }): Promise<TopicInfo> {
+    return this.#http.request("POST", TOPICS_PATH, jsonBody(topic));
+  }
+
+  async listTopics(): Promise<readonly TopicInfo[]> {
+    return (await this.#http.request<{ topics: TopicInfo[] }>("GET", TOPICS_PATH)).topics;
+  }
+
+  /** @throws UNKNOWN_TOPIC_OR_PARTITION */
+  describeTopic(name: string): Promise<TopicInfo> {
+    return this.#http.request("GET", topicPath(name));
+  }
+
+  /** The bounds of a partition: `at` is "earliest", "latest", milliseconds or an ISO time. */
+  listOffset(
+    topic: string,
+    partition: number,
+    at: string | number,
+  ): Promise<{ offset: number; timestamp?: number }> {
+    return this.#http.request(
+      "GET",
+      `${partitionPath(topic, partition)}/offsets?at=${encodeURIComponent(at)}`,
+    );
+  }
+
+  /** @throws UNKNOWN_TOPIC_OR_PARTITION */
+  deleteTopic(name: string): Promise<void> {
+    return this.#http.request("DELETE", topicPath(name));
+  }
+
+  async listGroups(): Promise<readonly { readonly groupId: string }[]> {
+    return (await this.#http.request<{ groups: { groupId: string }[] }>("GET", GROUPS_PATH)).groups;
+  }
+
+  /** @throws GROUP_ID_NOT_FOUND */
+  describeGroup(groupId: string): Promise<GroupInfo> {
+    return this.#http.request("GET", groupPath(groupId));
+  }
+
+  /** Sets the group's position, for all its topics or for `topics`. @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
+  resetGroup(
+    groupId: string,
+    reset: { topics?: readonly string[]; to: ResetTo; dryRun?: boolean },
+  ): Promise<ResetResult> {
+    return this.#http.request("POST", `${groupPath(groupId)}/offsets`, jsonBody(reset));
+  }
+
+  /** @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
+  deleteGroup(groupId: string): Promise<void> {
+    return this.#http.request("DELETE", groupPath(groupId));
+  }
+}

@@ -1,0 +1,233 @@
+// The SDK's consumer: handlers over the consumer core. Records of one partition are handled one after
+// another in offset order, partitions side by side. What a handler has returned from is committed.
+import type { BrokerError } from "../core/errors.ts";
+import { DEFAULT_SESSION_TIMEOUT_MS, DEFAULT_WINDOW_BYTES } from "../core/limits.ts";
+import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
+import type { AssignedPlace } from "./consumer/consumer-core.ts";
+import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driver.ts";
+import type { PartitionPosition } from "./consumer/effects.ts";
+import type { Transport } from "./consumer/transport.ts";
+
+export interface ConsumerOptions {
+  /** Members of one group share its topics' partitions; each group gets everything. */
+  readonly groupId: string;
+  readonly topics: readonly string[];
+  /** Where to begin where the group has committed nothing. @default "earliest" */
+  readonly from?: "earliest" | "latest";
+  /** A static member: its partitions wait for it for a session timeout while it is away (KIP-345). */
+  readonly instanceId?: string;
+  /** A name for people, shown by describe. */
+  readonly clientId?: string;
+  /** Silence after which the member counts as dead, in ms, 1,000 to 1,800,000. @default 45000 */
+  readonly sessionTimeoutMs?: number;
+  /** Time between commits in ms; 0 commits whenever something was processed. @default 500 */
+  readonly commitIntervalMs?: number;
+  /** Bytes in flight per partition, at most 4 MiB. @default 1 MiB */
+  readonly windowBytes?: number;
+  readonly onAssigned?: (partitions: readonly PartitionPosition[]) => void;
+  /** To be given up: the handler at work is waited for, what it did is committed. */
+  readonly onRevoked?: (partitions: readonly TopicPartition[]) => void;
+  /** Gone already: another member may have them, and what was not committed comes again there. */
+  readonly onLost?: (partitions: readonly TopicPartition[]) => void;
+  /** Errors that the consumer mends by itself (reconnects, refused commits). */
+  readonly onError?: (error: BrokerError) => void;
+}
+
+export interface Batch extends TopicPartition {
+  readonly records: readonly ConsumerRecord[];
+}
+
+export type Handlers =
+  | { readonly eachRecord: (record: ConsumerRecord, place: TopicPartition) => unknown }
+  | { readonly eachBatch: (batch: Batch) => unknown };
+
+interface Work {
+  readonly place: TopicPartition;
+  queue: { readonly generation: number; readonly records: readonly ConsumerRecord[] }[];
+  isRunning: boolean;
+  /** Revoked: let go after the record, or the batch, at work. */
+  isStopping: boolean;
+  isLost: boolean;
+}
+
+export class Consumer {
+  readonly memberId: string = crypto.randomUUID();
+  readonly #driver: ConsumerDriver;
+  readonly #options: Omit<ConsumerOptions, "groupId" | "topics">;
+  readonly #work = new Map<string, Work>();
+  #handlers: Handlers | null = null;
+  #isClosing = false;
+  #fatal: Error | null = null;
+  #settle: () => void = () => {};
+
+  /** With a group: `topics` shared among its members. Without (`groupId` null): all of `partitions`. */
+  constructor(
+    transport: Transport,
+    options: Omit<ConsumerOptions, "groupId"> & {
+      groupId: string | null;
+      partitions?: readonly AssignedPlace[];
+    },
+  ) {
+    this.#options = options;
+    this.#driver = new ConsumerDriver(
+      {
+        groupId: options.groupId,
+        memberId: this.memberId,
+        topics: options.topics,
+        ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
+        instanceId: options.instanceId ?? null,
+        clientId: options.clientId ?? null,
+        sessionTimeoutMs: options.sessionTimeoutMs ?? DEFAULT_SESSION_TIMEOUT_MS,
+        from: options.from ?? "earliest",
+        windowBytes: options.windowBytes ?? DEFAULT_WINDOW_BYTES,
+        commitIntervalMs: options.commitIntervalMs ?? 500,
+      },
+      transport,
+      (effect) => this.#onEffect(effect),
+    );
+  }
+
+  /** The partitions held now. */
+  get assignment(): TopicPartition[] {
+    return this.#driver.assignment;
+  }
+
+  /**
+   * Joins and handles records until `close`. Resolves once the member has left; rejects with what a
+   * handler threw, or with the BrokerError that ended the membership.
+   */
+  run(handlers: Handlers): Promise<void> {
+    if (this.#handlers !== null) throw new Error("run was called before");
+    this.#handlers = handlers;
+    return new Promise((resolve, reject) => {
+      this.#settle = () => (this.#fatal === null ? resolve() : reject(this.#fatal));
+      this.#driver.start();
+    });
+  }
+
+  /** Waits for the handlers at work, commits what they did, and leaves the group at once. */
+  close(): void {
+    if (this.#isClosing) return;
+    this.#isClosing = true;
+    for (const work of this.#work.values()) {
+      work.isStopping = true;
+      work.queue = [];
+    }
+    this.#closeWhenIdle();
+  }
+
+  pause(place: TopicPartition): void {
+    this.#driver.pause(place);
+  }
+
+  resume(place: TopicPartition): void {
+    this.#driver.resume(place);
+  }
+
+  /** Goes on at `offset`; the next commit may move the group's position back. False where not assigned. */
+  seek(place: TopicPartition, offset: number): boolean {
+    const work = this.#work.get(keyOf(place));
+    if (work !== undefined) work.queue = [];
+    return this.#driver.seek(place, offset);
+  }
+
+  #onEffect(effect: ApplicationEffect): void {
+    switch (effect.type) {
+      case "assigned":
+        for (const { topic, partition } of effect.partitions) {
+          const work: Work = {
+            place: { topic, partition },
+            queue: [],
+            isRunning: false,
+            isStopping: this.#isClosing,
+            isLost: false,
+          };
+          this.#work.set(keyOf(work.place), work);
+        }
+        this.#options.onAssigned?.(effect.partitions);
+        return;
+      case "records": {
+        const work = this.#work.get(keyOf(effect));
+        if (work === undefined || work.isStopping) return;
+        work.queue.push({ generation: effect.generation, records: effect.records });
+        if (!work.isRunning) void this.#process(work);
+        return;
+      }
+      case "revoked":
+        this.#options.onRevoked?.(effect.partitions);
+        for (const place of effect.partitions) this.#stopWork(place);
+        return;
+      case "lost":
+        for (const place of effect.partitions) {
+          const work = this.#work.get(keyOf(place));
+          if (work !== undefined) work.isLost = true;
+          this.#work.delete(keyOf(place));
+        }
+        this.#options.onLost?.(effect.partitions);
+        return;
+      case "error":
+        if (effect.isFatal) this.#fatal = effect.error;
+        else this.#options.onError?.(effect.error);
+        return;
+      case "closed":
+        this.#settle();
+    }
+  }
+
+  #stopWork(place: TopicPartition): void {
+    const work = this.#work.get(keyOf(place));
+    if (work !== undefined) {
+      work.isStopping = true;
+      work.queue = [];
+    }
+    if (work === undefined || !work.isRunning) this.#release(place);
+  }
+
+  #release(place: TopicPartition): void {
+    this.#work.delete(keyOf(place));
+    this.#driver.released(place);
+  }
+
+  async #process(work: Work): Promise<void> {
+    work.isRunning = true;
+    try {
+      for (let next = work.queue.shift(); next !== undefined; next = work.queue.shift()) {
+        await this.#handle(work, next.records, next.generation);
+        if (work.isLost) return;
+      }
+    } catch (error) {
+      this.#fatal = error instanceof Error ? error : new Error(String(error));
+      work.isRunning = false;
+      this.close();
+      return;
+    }
+    work.isRunning = false;
+    if (this.#isClosing) this.#closeWhenIdle();
+    else if (work.isStopping) this.#release(work.place);
+  }
+
+  async #handle(work: Work, records: readonly ConsumerRecord[], generation: number): Promise<void> {
+    const handlers = this.#handlers as Handlers;
+    if ("eachBatch" in handlers) {
+      await handlers.eachBatch({ ...work.place, records });
+      const last = records.at(-1);
+      if (!work.isLost && last !== undefined)
+        this.#driver.processed(work.place, last.offset + 1, generation);
+      return;
+    }
+    for (const record of records) {
+      if (work.isStopping || work.isLost) return;
+      await handlers.eachRecord(record, work.place);
+      if (!work.isLost) this.#driver.processed(work.place, record.offset + 1, generation);
+    }
+  }
+
+  #closeWhenIdle(): void {
+    for (const work of this.#work.values()) if (work.isRunning) return;
+    this.#driver.close();
+  }
+}
+
+function keyOf(place: TopicPartition): string {
+  return `${place.partition} ${place.topic}`;
+}

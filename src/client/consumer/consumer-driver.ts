@@ -1,0 +1,181 @@
+// Runs a ConsumerCore over a transport: carries effects out, feeds events in, keeps one timer.
+import { BrokerError } from "../../core/errors.ts";
+import type { TopicPartition } from "../../core/record.ts";
+import type { CoordinatorMessage } from "../../protocol/group-socket.ts";
+import { PING, PONG } from "../../protocol/heartbeat.ts";
+import type { PartitionMessage } from "../../protocol/partition-socket.ts";
+import { ConsumerCore, type ConsumerCoreConfig } from "./consumer-core.ts";
+import type { ConsumerEffect } from "./effects.ts";
+import type { Socket, SocketEvents, Transport } from "./transport.ts";
+
+/** The effects that are the application's business. */
+export type ApplicationEffect = Extract<
+  ConsumerEffect,
+  { type: "assigned" | "revoked" | "lost" | "records" | "error" | "closed" }
+>;
+
+declare const setTimeout: (callback: () => void, ms: number) => unknown;
+declare const clearTimeout: (timer: unknown) => void;
+
+export class ConsumerDriver {
+  readonly #core: ConsumerCore;
+  readonly #groupId: string;
+  readonly #transport: Transport;
+  readonly #listener: (effect: ApplicationEffect) => void;
+  readonly #sockets = new Map<number, Socket>();
+  #timer: unknown = null;
+  #isPumping = false;
+
+  constructor(
+    config: ConsumerCoreConfig,
+    transport: Transport,
+    listener: (effect: ApplicationEffect) => void,
+  ) {
+    this.#core = new ConsumerCore(config, Math.random);
+    this.#groupId = config.groupId ?? "";
+    this.#transport = transport;
+    this.#listener = listener;
+  }
+
+  get assignment(): TopicPartition[] {
+    return this.#core.assignment;
+  }
+
+  start(): void {
+    this.#run((nowMs) => this.#core.start(nowMs));
+  }
+
+  processed(place: TopicPartition, nextOffset: number, generation: number): void {
+    this.#run((nowMs) => this.#core.processed(place, nextOffset, generation, nowMs));
+  }
+
+  released(place: TopicPartition): void {
+    this.#run(() => this.#core.released(place));
+  }
+
+  pause(place: TopicPartition): void {
+    this.#run(() => this.#core.pause(place));
+  }
+
+  resume(place: TopicPartition): void {
+    this.#run(() => this.#core.resume(place));
+  }
+
+  seek(place: TopicPartition, offset: number): boolean {
+    return this.#run(() => this.#core.seek(place, offset));
+  }
+
+  close(): void {
+    this.#run(() => this.#core.close());
+  }
+
+  leave(): void {
+    this.#run(() => this.#core.leave());
+  }
+
+  abandon(): void {
+    this.#run(() => this.#core.abandon());
+  }
+
+  #run<T>(step: (nowMs: number) => T): T {
+    const result = step(Date.now());
+    this.#pump();
+    return result;
+  }
+
+  /** Carries effects out until none is left. What they cause meanwhile joins the same round. */
+  #pump(): void {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      for (
+        let effects = this.#core.takeEffects();
+        effects.length > 0;
+        effects = this.#core.takeEffects()
+      ) {
+        for (const effect of effects) this.#carryOut(effect);
+      }
+    } finally {
+      this.#isPumping = false;
+    }
+    this.#setTimer();
+  }
+
+  #carryOut(effect: ConsumerEffect): void {
+    switch (effect.type) {
+      case "open-group":
+        this.#sockets.set(
+          effect.connection,
+          this.#transport.openGroup(this.#groupId, this.#events(effect.connection)),
+        );
+        return;
+      case "open-partition":
+        this.#sockets.set(
+          effect.connection,
+          this.#transport.openPartition(effect, this.#events(effect.connection)),
+        );
+        return;
+      case "send":
+        this.#sockets.get(effect.connection)?.send(JSON.stringify(effect.message));
+        return;
+      case "ping":
+        this.#sockets.get(effect.connection)?.send(PING);
+        return;
+      case "close":
+        this.#sockets.get(effect.connection)?.close(effect.code, effect.reason);
+        this.#sockets.delete(effect.connection);
+        return;
+      default:
+        this.#listener(effect);
+    }
+  }
+
+  #events(connection: number): SocketEvents {
+    // The core has dropped the connection: whatever still comes from it is of no interest.
+    const isGone = () => !this.#sockets.has(connection);
+    return {
+      opened: () => {
+        if (!isGone()) this.#run((nowMs) => this.#core.opened(connection, nowMs));
+      },
+      text: (data) => {
+        if (isGone()) return;
+        if (data === PONG) this.#run((nowMs) => this.#core.pong(connection, nowMs));
+        else this.#message(connection, data);
+      },
+      bytes: (data) => {
+        if (!isGone()) this.#run((nowMs) => this.#core.data(connection, data, nowMs));
+      },
+      closed: (code, reason) => {
+        if (!this.#sockets.delete(connection)) return;
+        this.#run((nowMs) => this.#core.closed(connection, code, reason, nowMs));
+      },
+    };
+  }
+
+  #message(connection: number, data: string): void {
+    let message: CoordinatorMessage | PartitionMessage;
+    try {
+      message = JSON.parse(data) as CoordinatorMessage | PartitionMessage;
+    } catch {
+      const error = new BrokerError(
+        "INVALID_REQUEST",
+        "the broker sent a text frame that is no JSON",
+      );
+      this.#listener({ type: "error", error, isFatal: false });
+      return;
+    }
+    this.#run((nowMs) => this.#core.message(connection, message, nowMs));
+  }
+
+  #setTimer(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    const atMs = this.#core.nextTimerMs;
+    this.#timer =
+      atMs === null
+        ? null
+        : setTimeout(
+            () => this.#run((nowMs) => this.#core.tick(nowMs)),
+            Math.max(0, atMs - Date.now()),
+          );
+  }
+}

@@ -1,0 +1,47 @@
+// What the consumer core asks of the world around it, and what it tells the application.
+import type { BrokerError } from "../../core/errors.ts";
+import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
+import type { MemberMessage } from "../../protocol/group-socket.ts";
+import type { ReaderMessage } from "../../protocol/partition-socket.ts";
+
+export interface PartitionPosition extends TopicPartition {
+  /** The next offset that will be delivered. */
+  readonly offset: number;
+}
+
+/** Sockets are numbered by the core; events about a number it no longer uses are ignored. */
+export type ConsumerEffect =
+  | { readonly type: "open-group"; readonly connection: number }
+  | {
+      readonly type: "open-partition";
+      readonly connection: number;
+      readonly topic: string;
+      readonly topicId: string;
+      readonly partition: number;
+    }
+  | {
+      readonly type: "send";
+      readonly connection: number;
+      readonly message: MemberMessage | ReaderMessage;
+    }
+  | { readonly type: "ping"; readonly connection: number }
+  | {
+      readonly type: "close";
+      readonly connection: number;
+      readonly code: number;
+      readonly reason: string;
+    }
+  | { readonly type: "assigned"; readonly partitions: readonly PartitionPosition[] }
+  /** To be given up: finish what is in hand, then call `released` for each. */
+  | { readonly type: "revoked"; readonly partitions: readonly TopicPartition[] }
+  /** Gone already: somebody else may own them, commits would be refused. */
+  | { readonly type: "lost"; readonly partitions: readonly TopicPartition[] }
+  /** `generation` goes back with `processed`: what was delivered before a seek no longer counts. */
+  | (TopicPartition & {
+      readonly type: "records";
+      readonly generation: number;
+      readonly records: readonly ConsumerRecord[];
+    })
+  /** A fatal error is followed by `closed`. Others are worth a log line; the core goes on by itself. */
+  | { readonly type: "error"; readonly error: BrokerError; readonly isFatal: boolean }
+  | { readonly type: "closed" };

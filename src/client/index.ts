@@ -1,0 +1,16 @@
+// The package's main export.
+export { BrokerError, type ErrorName } from "../core/errors.ts";
+export type { ConsumerRecord, TopicPartition } from "../core/record.ts";
+export {
+  Admin,
+  type GroupInfo,
+  type GroupOffsetInfo,
+  type ResetResult,
+  type ResetTo,
+  type TopicInfo,
+} from "./admin.ts";
+export type { PartitionPosition } from "./consumer/effects.ts";
+export { type Batch, Consumer, type ConsumerOptions, type Handlers } from "./consumer.ts";
+export { ConnectionError } from "./http.ts";
+export { Producer, type RecordInput, type RecordOutcome } from "./producer.ts";
+export { Rivulet, type RivuletOptions } from "./rivulet.ts";

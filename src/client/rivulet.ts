@@ -1,0 +1,56 @@
+// The SDK's entry: one address, three roles. Needs `fetch` and `WebSocket` and nothing else, so it runs in
+// browsers, Node, Deno, Bun and Workers.
+import { Admin } from "./admin.ts";
+import type { Transport } from "./consumer/transport.ts";
+import { Consumer, type ConsumerOptions } from "./consumer.ts";
+import { type Fetch, HttpClient } from "./http.ts";
+import { Producer } from "./producer.ts";
+import { networkTransport, type WebSocketConstructor } from "./transport/network.ts";
+
+export interface RivuletOptions {
+  /** The broker's http or https address. */
+  readonly url: string;
+  /** @default the global fetch */
+  readonly fetch?: Fetch;
+  /** @default the global WebSocket */
+  readonly WebSocket?: WebSocketConstructor;
+}
+
+export class Rivulet {
+  readonly admin: Admin;
+  readonly producer: Producer;
+  readonly #transport: Transport;
+
+  constructor(options: RivuletOptions) {
+    const http = new HttpClient(options.url, options.fetch ?? ((url, init) => fetch(url, init)));
+    this.admin = new Admin(http);
+    this.producer = new Producer(http);
+    this.#transport = networkTransport(
+      options.url,
+      options.WebSocket ?? (WebSocket as unknown as WebSocketConstructor),
+    );
+  }
+
+  /** A member of a group. It joins with `run`. */
+  consumer(options: ConsumerOptions): Consumer {
+    return new Consumer(this.#transport, options);
+  }
+
+  /** A reader of a whole topic, without a group: nothing is shared, nothing committed. */
+  async reader(
+    options: Pick<ConsumerOptions, "from" | "onAssigned" | "onError"> & { topic: string },
+  ): Promise<Consumer> {
+    const { name, topicId, partitions } = await this.admin.describeTopic(options.topic);
+    const places = Array.from({ length: partitions }, (_, partition) => ({
+      topic: name,
+      topicId,
+      partition,
+    }));
+    return new Consumer(this.#transport, {
+      ...options,
+      groupId: null,
+      topics: [name],
+      partitions: places,
+    });
+  }
+}

@@ -1,0 +1,39 @@
+// Sockets over the network, for browsers, Node, Deno, Bun and Workers: the standard WebSocket, nothing else.
+import { groupSocketPath, partitionSocketPath } from "../../protocol/paths.ts";
+import {
+  listen,
+  type Socket,
+  type SocketEvents,
+  type StandardWebSocket,
+  type Transport,
+} from "../consumer/transport.ts";
+
+export type WebSocketConstructor = new (url: string) => StandardWebSocket;
+
+/** `baseUrl` is the broker's http or https address. */
+export function networkTransport(baseUrl: string, WebSocketClass: WebSocketConstructor): Transport {
+  const open = (path: string, events: SocketEvents): Socket => {
+    const url = new URL(path, baseUrl);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocketClass(url.href);
+    listen(socket, events);
+    return {
+      send: (data) => sendQuietly(socket, data),
+      close: (code, reason) => socket.close(code === 1000 || code >= 3000 ? code : 1000, reason),
+    };
+  };
+  return {
+    openGroup: (groupId, events) => open(groupSocketPath(groupId), events),
+    openPartition: ({ topic, partition }, events) =>
+      open(partitionSocketPath(topic, partition), events),
+  };
+}
+
+/** A socket that is going down throws; its close event tells the rest. */
+function sendQuietly(socket: StandardWebSocket, data: string): void {
+  try {
+    socket.send(data);
+  } catch {
+    // The close event follows.
+  }
+}

@@ -1,0 +1,8 @@
+/** For programmer errors only: a failed assertion is a bug in Rivulet, never bad input. */
+export function assert(condition: boolean, message: string): asserts condition {
+  if (!condition) throw new AssertionError(message);
+}
+
+export class AssertionError extends Error {
+  override readonly name = "AssertionError";
+}

@@ -1,0 +1,114 @@
+// The one table of errors. Names and numbers are Kafka's (clients/…/protocol/Errors.java); `retriable`
+// follows Kafka unless the comment says otherwise. Server, SDK and CLI all read this table.
+
+export interface ErrorSpec {
+  /** Kafka's number, as sent in `errorCode`. */
+  readonly code: number;
+  /** HTTP status of a problem+json answer that carries this error. */
+  readonly httpStatus: number;
+  /** True where the same request may succeed later without being changed. */
+  readonly retriable: boolean;
+  readonly description: string;
+}
+
+export const ERRORS = {
+  UNKNOWN_SERVER_ERROR: spec(-1, 500, false, "The server failed in a way it did not expect."),
+  OFFSET_OUT_OF_RANGE: spec(1, 416, false, "The offset is outside the log of the partition."),
+  CORRUPT_MESSAGE: spec(2, 400, false, "A record batch is malformed or its CRC does not match."),
+  UNKNOWN_TOPIC_OR_PARTITION: spec(3, 404, true, "The topic or the partition does not exist."),
+  REQUEST_TIMED_OUT: spec(7, 504, true, "The request took longer than it was allowed to."),
+  MESSAGE_TOO_LARGE: spec(10, 413, false, "A record, batch or request is larger than its bound."),
+  COORDINATOR_NOT_AVAILABLE: spec(15, 503, true, "The group coordinator cannot be reached now."),
+  INVALID_TOPIC_EXCEPTION: spec(17, 400, false, "The topic name is not a legal one."),
+  INVALID_GROUP_ID: spec(24, 400, false, "The group id is not a legal one."),
+  UNKNOWN_MEMBER_ID: spec(25, 409, false, "The group does not know this member."),
+  INVALID_SESSION_TIMEOUT: spec(26, 400, false, "The session timeout is outside its bounds."),
+  TOPIC_ALREADY_EXISTS: spec(36, 409, false, "A topic of this name exists."),
+  INVALID_PARTITIONS: spec(37, 400, false, "The number of partitions is outside its bounds."),
+  INVALID_CONFIG: spec(40, 400, false, "A configuration key or value is not a legal one."),
+  INVALID_REQUEST: spec(42, 400, false, "The request is malformed."),
+  KAFKA_STORAGE_ERROR: spec(56, 503, true, "The storage refused a write; nothing was stored."),
+  NON_EMPTY_GROUP: spec(68, 409, false, "The group has members, so this cannot be done to it."),
+  GROUP_ID_NOT_FOUND: spec(69, 404, false, "The group does not exist."),
+  GROUP_MAX_SIZE_REACHED: spec(81, 409, false, "The group has as many members as it may have."),
+  INVALID_RECORD: spec(
+    87,
+    400,
+    false,
+    "A record breaks a rule of its topic or of the batch format.",
+  ),
+  THROTTLING_QUOTA_EXCEEDED: spec(
+    89,
+    429,
+    true,
+    "A bound on work in progress is reached; slow down.",
+  ),
+  UNKNOWN_TOPIC_ID: spec(100, 404, true, "The topic id is not known: the topic was deleted."),
+  FENCED_MEMBER_EPOCH: spec(
+    110,
+    409,
+    false,
+    "A newer owner or a newer epoch has fenced this member.",
+  ),
+  UNRELEASED_INSTANCE_ID: spec(111, 409, false, "A live member holds this instance id."),
+  STALE_MEMBER_EPOCH: spec(113, 409, true, "The member epoch is not current; use the newest one."),
+} as const satisfies Record<string, ErrorSpec>;
+
+function spec(
+  code: number,
+  httpStatus: number,
+  retriable: boolean,
+  description: string,
+): ErrorSpec {
+  return { code, httpStatus, retriable, description };
+}
+
+export type ErrorName = keyof typeof ERRORS;
+
+/** An expected failure, as a value: this is what crosses RPC and sockets, never a thrown class. */
+export interface Failure {
+  readonly ok: false;
+  readonly error: ErrorName;
+  /** Names the field, the value and the bound. */
+  readonly detail: string;
+  /** Set on OFFSET_OUT_OF_RANGE: the range that can be read. */
+  readonly logStartOffset?: number;
+  readonly highWatermark?: number;
+}
+
+export type Result<T> = ({ readonly ok: true } & T) | Failure;
+
+export function fail(error: ErrorName, detail: string): Failure {
+  return { ok: false, error, detail };
+}
+
+/** The same failure as an exception, for code whose callers unwind (HTTP handlers, SDK, codecs). */
+export class BrokerError extends Error {
+  readonly code: ErrorName;
+  readonly errorCode: number;
+  readonly retriable: boolean;
+
+  constructor(code: ErrorName, detail: string, options?: ErrorOptions) {
+    super(detail, options);
+    this.name = "BrokerError";
+    this.code = code;
+    this.errorCode = ERRORS[code].code;
+    this.retriable = ERRORS[code].retriable;
+  }
+
+  static from(failure: Failure): BrokerError {
+    return new BrokerError(failure.error, failure.detail);
+  }
+}
+
+/** Unwraps a result, throwing its failure. */
+export function unwrap<R extends { readonly ok: true } | Failure>(
+  result: R,
+): Exclude<R, { readonly ok: false }> {
+  if (!result.ok) throw BrokerError.from(result);
+  return result as Exclude<R, { readonly ok: false }>;
+}
+
+export function isErrorName(value: unknown): value is ErrorName {
+  return typeof value === "string" && Object.hasOwn(ERRORS, value);
+}

@@ -1,0 +1,199 @@
+// The `uniform` assignor. In this order:
+// 1. every partition of every subscribed topic goes to exactly one subscriber [ASN-1];
+// 2. each topic is spread: its subscribers' shares differ by at most one [ASN-2];
+// 3. the members' totals are balanced as far as 2 allows [ASN-3];
+// 4. few partitions move away from their previous owner [ASN-5].
+// The answer depends on content only, and applying it again changes nothing [ASN-4].
+//
+// Spread fixes all of a topic's shares but for its remainder: `partitions mod subscribers` members get
+// one more. So the work is to hand out these extras: first to those who would otherwise lose a partition,
+// then shifted along chains of topics from heavier to lighter members until no chain helps, which is the
+// optimum for balance (shares are a matroid base, and balance is separable and convex).
+import { type PartitionKey, partitionKey } from "../partition-key.ts";
+import type { Assignor, AssignorMember, AssignorTopic } from "./assignor.ts";
+
+interface TopicShare {
+  readonly topicId: string;
+  readonly partitions: number;
+  /** Ascending by member id. */
+  readonly subscribers: readonly string[];
+  readonly floor: number;
+  /** Who gets one more than `floor`. */
+  readonly extras: Set<string>;
+  /** Previous partitions of this topic by member, ascending. */
+  readonly previous: ReadonlyMap<string, readonly number[]>;
+}
+
+export const uniform: Assignor = (members, topics) => {
+  const sortedMembers = [...members].sort((a, b) => compareText(a.memberId, b.memberId));
+  const sortedTopics = [...topics].sort((a, b) => compareText(a.topicId, b.topicId));
+  const shares: TopicShare[] = [];
+  for (const topic of sortedTopics) {
+    const share = topicShare(topic, sortedMembers);
+    if (share !== null) shares.push(share);
+  }
+  const totals = new Map(sortedMembers.map((member) => [member.memberId, 0]));
+  for (const share of shares) {
+    for (const memberId of share.subscribers) add(totals, memberId, share.floor);
+  }
+  for (const share of shares) chooseExtras(share, totals);
+  balanceExtras(shares, totals);
+
+  const assignment = new Map(
+    sortedMembers.map((member) => [member.memberId, new Set<PartitionKey>()]),
+  );
+  for (const share of shares) handOut(share, assignment);
+  return assignment;
+};
+
+function topicShare(topic: AssignorTopic, members: readonly AssignorMember[]): TopicShare | null {
+  const subscribers = members.filter((member) => member.topicIds.has(topic.topicId));
+  if (subscribers.length === 0) return null;
+  const previous = new Map<string, number[]>();
+  const taken = new Set<number>();
+  for (const member of subscribers) {
+    const kept: number[] = [];
+    for (let partition = 0; partition < topic.partitions; partition++) {
+      if (taken.has(partition) || !member.previous.has(partitionKey(topic.topicId, partition)))
+        continue;
+      taken.add(partition);
+      kept.push(partition);
+    }
+    previous.set(member.memberId, kept);
+  }
+  return {
+    topicId: topic.topicId,
+    partitions: topic.partitions,
+    subscribers: subscribers.map((member) => member.memberId),
+    floor: Math.floor(topic.partitions / subscribers.length),
+    extras: new Set(),
+    previous,
+  };
+}
+
+function chooseExtras(share: TopicShare, totals: Map<string, number>): void {
+  const count = share.partitions % share.subscribers.length;
+  if (count === 0) return;
+  const ordered = [...share.subscribers].sort(
+    (a, b) =>
+      Number(keepsMore(share, b)) - Number(keepsMore(share, a)) ||
+      total(totals, a) - total(totals, b) ||
+      compareText(a, b),
+  );
+  for (const memberId of ordered.slice(0, count)) {
+    share.extras.add(memberId);
+    add(totals, memberId, 1);
+  }
+}
+
+/** True where an extra saves this member a move. */
+function keepsMore(share: TopicShare, memberId: string): boolean {
+  return (share.previous.get(memberId)?.length ?? 0) > share.floor;
+}
+
+/** Shifts extras along chains until no member with two more than another can pass one on. */
+function balanceExtras(shares: readonly TopicShare[], totals: Map<string, number>): void {
+  const bySubscriber = new Map<string, TopicShare[]>();
+  for (const share of shares) {
+    if (share.partitions % share.subscribers.length === 0) continue;
+    for (const memberId of share.subscribers) {
+      const list = bySubscriber.get(memberId);
+      if (list === undefined) bySubscriber.set(memberId, [share]);
+      else list.push(share);
+    }
+  }
+  // Each shift lowers the sum of squared totals, so this ends.
+  for (;;) {
+    const heavyFirst = [...bySubscriber.keys()].sort(
+      (a, b) => total(totals, b) - total(totals, a) || compareText(a, b),
+    );
+    const lightest = heavyFirst.at(-1);
+    const hasShifted = heavyFirst.some((heavy) => {
+      if (lightest === undefined || total(totals, heavy) - total(totals, lightest) < 2)
+        return false;
+      return shiftFrom(heavy, bySubscriber, totals);
+    });
+    if (!hasShifted) return;
+  }
+}
+
+/** Breadth-first search for a chain from `heavy` to a member with at least two fewer; shifts along it. */
+function shiftFrom(
+  heavy: string,
+  bySubscriber: Map<string, TopicShare[]>,
+  totals: Map<string, number>,
+): boolean {
+  const cameFrom = new Map<string, { giver: string; share: TopicShare }>();
+  const queue = [heavy];
+  const seenShares = new Set<TopicShare>();
+  for (const giver of queue) {
+    for (const share of bySubscriber.get(giver) ?? []) {
+      if (!share.extras.has(giver) || seenShares.has(share)) continue;
+      seenShares.add(share);
+      for (const taker of share.subscribers) {
+        if (share.extras.has(taker) || taker === heavy || cameFrom.has(taker)) continue;
+        cameFrom.set(taker, { giver, share });
+        queue.push(taker);
+        if (total(totals, heavy) - total(totals, taker) >= 2) {
+          applyChain(heavy, taker, cameFrom);
+          add(totals, heavy, -1);
+          add(totals, taker, 1);
+          return true;
+        }
+      }
+    }
+  }
+  return false;
+}
+
+function applyChain(
+  from: string,
+  to: string,
+  cameFrom: Map<string, { giver: string; share: TopicShare }>,
+): void {
+  let taker = to;
+  while (taker !== from) {
+    const step = cameFrom.get(taker);
+    if (step === undefined) return;
+    step.share.extras.delete(step.giver);
+    step.share.extras.add(taker);
+    taker = step.giver;
+  }
+}
+
+/** Members keep what they had up to their share; what is left goes to those below theirs. */
+function handOut(share: TopicShare, assignment: Map<string, Set<PartitionKey>>): void {
+  const free = new Set<number>();
+  for (let partition = 0; partition < share.partitions; partition++) free.add(partition);
+  const wants = new Map<string, number>();
+  for (const memberId of share.subscribers) {
+    const quota = share.floor + (share.extras.has(memberId) ? 1 : 0);
+    const kept = (share.previous.get(memberId) ?? []).slice(0, quota);
+    for (const partition of kept) {
+      free.delete(partition);
+      assignment.get(memberId)?.add(partitionKey(share.topicId, partition));
+    }
+    wants.set(memberId, quota - kept.length);
+  }
+  const left = free.values();
+  for (const memberId of share.subscribers) {
+    for (let missing = wants.get(memberId) ?? 0; missing > 0; missing--) {
+      const next = left.next();
+      if (next.done) return;
+      assignment.get(memberId)?.add(partitionKey(share.topicId, next.value));
+    }
+  }
+}
+
+function total(totals: Map<string, number>, memberId: string): number {
+  return totals.get(memberId) ?? 0;
+}
+
+function add(totals: Map<string, number>, memberId: string, amount: number): void {
+  totals.set(memberId, total(totals, memberId) + amount);
+}
+
+/** Code-unit order: the same everywhere, unlike a locale's. */
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

@@ -1,0 +1,438 @@
+// The group coordinator: KIP-848's rules as a pure state machine. Each operation answers with a result
+// and leaves events behind (`takeEvents`); an event is replayed the moment it is emitted, and nothing
+// else changes state. The object persists the events in one transaction before it answers anyone. If
+// that fails it must drop this coordinator and load the state anew: memory is then ahead of storage.
+import { type Failure, fail, type Result } from "../errors.ts";
+import { MAX_MEMBERS_PER_GROUP } from "../limits.ts";
+import { uniform } from "./assignor/uniform.ts";
+import { EMPTY_SET, equalSets, type PartitionKey, type PartitionSet } from "./partition-key.ts";
+import { reconcile } from "./reconcile.ts";
+import {
+  type CommittedOffset,
+  type GroupEvent,
+  type GroupState,
+  type GroupTopic,
+  type Member,
+  type RemovalReason,
+  replay,
+} from "./state.ts";
+
+export interface JoinRequest {
+  readonly memberId: string;
+  /** 0 joins anew; above 0 resumes a membership over a new connection. */
+  readonly memberEpoch: number;
+  readonly instanceId: string | null;
+  readonly clientId: string | null;
+  readonly topics: readonly string[];
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  /** What the member consumes now. Empty where `memberEpoch` is 0. */
+  readonly owned: PartitionSet;
+}
+
+export interface OffsetCommit {
+  readonly key: PartitionKey;
+  readonly offset: number;
+  readonly metadata: string;
+  /** Set after a seek: the only way a commit may move an offset back [OFF-3]. */
+  readonly isRewind: boolean;
+}
+
+export interface RejectedOffset extends Failure {
+  readonly key: PartitionKey;
+}
+
+export type GroupStateName = "EMPTY" | "RECONCILING" | "STABLE";
+
+/** When a member was last heard from, for members that are connected. */
+export type LastSeen = (memberId: string) => number;
+
+export class Coordinator {
+  readonly state: GroupState;
+  #events: GroupEvent[] = [];
+
+  constructor(state: GroupState) {
+    this.state = state;
+  }
+
+  /** What has changed since the last call, to be persisted before anyone is told. */
+  takeEvents(): readonly GroupEvent[] {
+    const events = this.#events;
+    this.#events = [];
+    return events;
+  }
+
+  get exists(): boolean {
+    return this.state.incarnation !== 0;
+  }
+
+  get stateName(): GroupStateName {
+    if (this.state.members.size === 0) return "EMPTY";
+    for (const member of this.state.members.values()) {
+      if (!this.#isSettled(member)) return "RECONCILING";
+    }
+    return "STABLE";
+  }
+
+  /**
+   * [GRP-3] A member joins, rejoins (epoch 0) or resumes (epoch > 0). `topics` is the metadata of those
+   * subscribed topics that exist. Errors: UNKNOWN_MEMBER_ID and FENCED_MEMBER_EPOCH (rejoin with epoch 0),
+   * UNRELEASED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED.
+   */
+  join(
+    request: JoinRequest,
+    topics: readonly GroupTopic[],
+    nowMs: number,
+  ): Result<{ member: Member }> {
+    const known = this.state.members.get(request.memberId);
+    const refused = this.#refuseJoin(request, known);
+    if (refused !== null) return refused;
+
+    const replaced = known === undefined ? this.#staticHolder(request.instanceId) : undefined;
+    if (!this.exists) this.#emitGroup({ incarnation: nowMs });
+    const subscribed = [...new Set(request.topics)].sort();
+    const before = known ?? replaced;
+    const memberNumber = known?.memberNumber ?? this.state.nextMemberNumber;
+    if (known === undefined) this.#emitGroup({ nextMemberNumber: memberNumber + 1 });
+    const member: Member = {
+      memberId: request.memberId,
+      memberNumber,
+      instanceId: request.instanceId,
+      clientId: request.clientId,
+      topics: subscribed,
+      sessionTimeoutMs: request.sessionTimeoutMs,
+      rebalanceTimeoutMs: request.rebalanceTimeoutMs,
+      memberEpoch: before?.memberEpoch ?? 0,
+      state: before?.state ?? "STABLE",
+      assigned: before?.assigned ?? EMPTY_SET,
+      revoking: before?.revoking ?? EMPTY_SET,
+      revokeDeadlineMs: before?.revokeDeadlineMs ?? null,
+      silentSinceMs: null,
+    };
+    if (replaced !== undefined) this.#replaceMember(replaced, member);
+    else this.#emit({ type: "member", member });
+
+    const hasNewTopics = this.#updateTopics(topics);
+    const hasNewSubscription = before === undefined || !equalLists(before.topics, subscribed);
+    if (hasNewTopics || hasNewSubscription) this.#retarget();
+    this.#reconcileOne(request.memberId, request.owned, nowMs);
+    this.#reconcileAll(nowMs);
+    return { ok: true, member: this.#member(request.memberId) };
+  }
+
+  #refuseJoin(request: JoinRequest, known: Member | undefined): Failure | null {
+    if (request.memberEpoch > 0) {
+      if (known === undefined) {
+        return fail(
+          "UNKNOWN_MEMBER_ID",
+          `member ${request.memberId} is not in the group; join with epoch 0`,
+        );
+      }
+      if (request.memberEpoch > known.memberEpoch) {
+        return fail(
+          "FENCED_MEMBER_EPOCH",
+          `memberEpoch ${request.memberEpoch} is ahead of ${known.memberEpoch}; join with epoch 0`,
+        );
+      }
+      // [GRP-4] What it consumed while away must still be its own, or it would be a second owner.
+      if (!request.owned.isSubsetOf(known.assigned.union(known.revoking))) {
+        return fail(
+          "FENCED_MEMBER_EPOCH",
+          "owned names partitions that are no longer the member's; join with epoch 0",
+        );
+      }
+      return null;
+    }
+    if (known !== undefined) return null;
+    const holder = this.#staticHolder(request.instanceId);
+    if (holder !== undefined && holder.silentSinceMs === null) {
+      return fail(
+        "UNRELEASED_INSTANCE_ID",
+        `instanceId ${request.instanceId} is held by live member ${holder.memberId}`,
+      );
+    }
+    if (holder === undefined && this.state.members.size >= MAX_MEMBERS_PER_GROUP) {
+      return fail(
+        "GROUP_MAX_SIZE_REACHED",
+        `the group has ${MAX_MEMBERS_PER_GROUP} members, the bound`,
+      );
+    }
+    return null;
+  }
+
+  #staticHolder(instanceId: string | null): Member | undefined {
+    if (instanceId === null) return undefined;
+    for (const member of this.state.members.values())
+      if (member.instanceId === instanceId) return member;
+    return undefined;
+  }
+
+  /** [GRP-8] A static member comes back under a new id: it takes over as it was, without a rebalance. */
+  #replaceMember(old: Member, member: Member): void {
+    const target = this.state.targets.get(old.memberId) ?? EMPTY_SET;
+    this.#emit({ type: "member-removed", memberId: old.memberId, reason: "replaced" });
+    this.#emit({ type: "member", member });
+    this.#emit({ type: "target", memberId: member.memberId, partitions: target });
+  }
+
+  /**
+   * [GRP-2] The member has stopped consuming these partitions and committed what it wanted to commit.
+   * Only now may they go to somebody else. Partitions it was not told to give up are ignored.
+   */
+  revoked(memberId: string, partitions: PartitionSet, nowMs: number): Result<object> {
+    const member = this.state.members.get(memberId);
+    if (member === undefined) return unknownMember(memberId);
+    const left = member.revoking.difference(partitions);
+    if (left.size === member.revoking.size) return { ok: true };
+    if (left.size > 0) this.#emit({ type: "member", member: { ...member, revoking: left } });
+    else this.#reconcileOne(memberId, member.assigned, nowMs);
+    this.#reconcileAll(nowMs);
+    return { ok: true };
+  }
+
+  /** [GRP-5] An explicit leave acts at once. A member that is gone already is no error. */
+  leave(memberId: string, nowMs: number): void {
+    if (this.state.members.has(memberId)) this.#remove([memberId], "left", nowMs);
+  }
+
+  /** [GRP-6] A lost connection starts the session timeout; until it ends the member keeps everything. */
+  disconnect(memberId: string, nowMs: number): void {
+    const member = this.state.members.get(memberId);
+    if (member === undefined || member.silentSinceMs !== null) return;
+    this.#emit({ type: "member", member: { ...member, silentSinceMs: nowMs } });
+  }
+
+  /** [GRP-7] Removes members whose session or whose time to give partitions up has ended. */
+  expire(lastSeen: LastSeen, nowMs: number): void {
+    const silent: string[] = [];
+    const slow: string[] = [];
+    for (const member of this.state.members.values()) {
+      if (sessionDeadline(member, lastSeen) <= nowMs) silent.push(member.memberId);
+      else if (member.revokeDeadlineMs !== null && member.revokeDeadlineMs <= nowMs)
+        slow.push(member.memberId);
+    }
+    if (silent.length > 0) this.#remove(silent, "session timeout", nowMs);
+    if (slow.length > 0) this.#remove(slow, "rebalance timeout", nowMs);
+  }
+
+  /** When `expire` has to be called next, or null where nobody can expire. */
+  nextDeadlineMs(lastSeen: LastSeen): number | null {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const member of this.state.members.values()) {
+      earliest = Math.min(
+        earliest,
+        sessionDeadline(member, lastSeen),
+        member.revokeDeadlineMs ?? earliest,
+      );
+    }
+    return earliest === Number.POSITIVE_INFINITY ? null : earliest;
+  }
+
+  /** [GRP-9] Topics were created, grown or deleted. `deleted` holds names; their offsets go with them. */
+  changeTopics(topics: readonly GroupTopic[], deleted: readonly string[], nowMs: number): void {
+    const isOurs = (name: string) => this.state.topics.has(name) || this.#isSubscribed(name);
+    let hasChanged = this.#updateTopics(topics.filter((topic) => isOurs(topic.name)));
+    for (const name of deleted) {
+      const topic = this.state.topics.get(name);
+      if (topic === undefined) continue;
+      this.#forgetTopic(topic);
+      hasChanged = true;
+    }
+    if (!hasChanged) return;
+    this.#retarget();
+    this.#reconcileAll(nowMs);
+  }
+
+  /**
+   * [OFF-1] Commits offsets of a member. A wrong epoch refuses the whole commit (STALE_MEMBER_EPOCH), a
+   * partition of somebody else only that partition (FENCED_MEMBER_EPOCH), as does an offset that goes
+   * back without a seek (INVALID_REQUEST).
+   */
+  commit(
+    memberId: string,
+    memberEpoch: number,
+    commits: readonly OffsetCommit[],
+    nowMs: number,
+  ): Result<{ rejected: readonly RejectedOffset[] }> {
+    const member = this.state.members.get(memberId);
+    if (member === undefined) return unknownMember(memberId);
+    if (memberEpoch !== member.memberEpoch) {
+      return fail(
+        "STALE_MEMBER_EPOCH",
+        `memberEpoch is ${memberEpoch}, the member is at ${member.memberEpoch}`,
+      );
+    }
+    const rejected: RejectedOffset[] = [];
+    for (const commit of commits) {
+      const failure = this.#checkCommit(member, commit);
+      if (failure !== null) {
+        rejected.push({ ...failure, key: commit.key });
+        continue;
+      }
+      const committed: CommittedOffset = {
+        offset: commit.offset,
+        metadata: commit.metadata,
+        committedAtMs: nowMs,
+      };
+      this.#emit({ type: "offset", key: commit.key, committed });
+    }
+    return { ok: true, rejected };
+  }
+
+  #checkCommit(member: Member, commit: OffsetCommit): Failure | null {
+    if (this.state.owners.get(commit.key) !== member.memberId) {
+      return fail("FENCED_MEMBER_EPOCH", "the partition is not assigned to the member");
+    }
+    const current = this.state.offsets.get(commit.key);
+    if (current !== undefined && commit.offset < current.offset && !commit.isRewind) {
+      return fail(
+        "INVALID_REQUEST",
+        `offset ${commit.offset} is before the committed ${current.offset}; seek to go back`,
+      );
+    }
+    return null;
+  }
+
+  /** [OFF-4] Sets positions from outside. Only while nobody consumes: NON_EMPTY_GROUP. */
+  resetOffsets(
+    offsets: readonly { key: PartitionKey; offset: number }[],
+    nowMs: number,
+  ): Result<object> {
+    if (this.state.members.size > 0) return nonEmpty(this.state);
+    for (const { key, offset } of offsets) {
+      this.#emit({
+        type: "offset",
+        key,
+        committed: { offset, metadata: "", committedAtMs: nowMs },
+      });
+    }
+    return { ok: true };
+  }
+
+  /** Whether the group may be deleted. */
+  checkDeletable(): Result<object> {
+    return this.state.members.size > 0 ? nonEmpty(this.state) : { ok: true };
+  }
+
+  #remove(memberIds: readonly string[], reason: RemovalReason, nowMs: number): void {
+    for (const memberId of memberIds) this.#emit({ type: "member-removed", memberId, reason });
+    this.#retarget();
+    this.#reconcileAll(nowMs);
+  }
+
+  #updateTopics(topics: readonly GroupTopic[]): boolean {
+    let hasChanged = false;
+    for (const topic of topics) {
+      const known = this.state.topics.get(topic.name);
+      if (known?.topicId === topic.topicId && known.partitions === topic.partitions) continue;
+      if (known !== undefined && known.topicId !== topic.topicId) this.#forgetTopic(known);
+      this.#emit({ type: "topic", topic });
+      hasChanged = true;
+    }
+    return hasChanged;
+  }
+
+  #forgetTopic(topic: GroupTopic): void {
+    this.#emit({ type: "topic-removed", name: topic.name });
+    const prefix = `${topic.topicId}:`;
+    for (const key of [...this.state.offsets.keys()]) {
+      if (key.startsWith(prefix)) this.#emit({ type: "offset-removed", key });
+    }
+  }
+
+  #isSubscribed(name: string): boolean {
+    for (const member of this.state.members.values()) if (member.topics.includes(name)) return true;
+    return false;
+  }
+
+  /** A new group epoch and, for it, a new target assignment. */
+  #retarget(): void {
+    const epoch = this.state.groupEpoch + 1;
+    const members = [...this.state.members.values()].map((member) => ({
+      memberId: member.memberId,
+      topicIds: new Set(
+        member.topics.flatMap((name) => this.state.topics.get(name)?.topicId ?? []),
+      ),
+      previous: this.state.targets.get(member.memberId) ?? EMPTY_SET,
+    }));
+    for (const [memberId, partitions] of uniform(members, [...this.state.topics.values()])) {
+      const previous = this.state.targets.get(memberId);
+      if (previous === undefined || !equalSets(previous, partitions)) {
+        this.#emit({ type: "target", memberId, partitions });
+      }
+    }
+    this.#emitGroup({ groupEpoch: epoch, assignmentEpoch: epoch });
+  }
+
+  /** Lets every member go as far as it can. Ends: each pass either frees or grants partitions. */
+  #reconcileAll(nowMs: number): void {
+    for (let hasChanged = true; hasChanged; ) {
+      hasChanged = false;
+      for (const member of [...this.state.members.values()]) {
+        if (!this.#isSettled(member) && this.#reconcileOne(member.memberId, null, nowMs))
+          hasChanged = true;
+      }
+    }
+  }
+
+  #reconcileOne(memberId: string, owned: PartitionSet | null, nowMs: number): boolean {
+    const member = this.#member(memberId);
+    const next = reconcile({
+      member,
+      target: this.state.targets.get(memberId) ?? EMPTY_SET,
+      assignmentEpoch: this.state.assignmentEpoch,
+      owned,
+      ownerOf: (key) => this.state.owners.get(key),
+      nowMs,
+    });
+    if (next === member) return false;
+    this.#emit({ type: "member", member: next });
+    return true;
+  }
+
+  #isSettled(member: Member): boolean {
+    return member.state === "STABLE" && member.memberEpoch === this.state.assignmentEpoch;
+  }
+
+  #member(memberId: string): Member {
+    const member = this.state.members.get(memberId);
+    if (member === undefined) throw new Error(`member ${memberId} vanished`);
+    return member;
+  }
+
+  #emitGroup(change: Partial<Omit<Extract<GroupEvent, { type: "group" }>, "type">>): void {
+    const { incarnation, groupEpoch, assignmentEpoch, nextMemberNumber } = this.state;
+    this.#emit({
+      type: "group",
+      incarnation,
+      groupEpoch,
+      assignmentEpoch,
+      nextMemberNumber,
+      ...change,
+    });
+  }
+
+  #emit(event: GroupEvent): void {
+    replay(this.state, event);
+    this.#events.push(event);
+  }
+}
+
+function sessionDeadline(member: Member, lastSeen: LastSeen): number {
+  return (member.silentSinceMs ?? lastSeen(member.memberId)) + member.sessionTimeoutMs;
+}
+
+function unknownMember(memberId: string): Failure {
+  return fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join again`);
+}
+
+function nonEmpty(state: GroupState): Failure {
+  return fail(
+    "NON_EMPTY_GROUP",
+    `group ${state.groupId} has ${state.members.size} members; stop them first`,
+  );
+}
+
+function equalLists(a: readonly string[], b: readonly string[]): boolean {
+  return a.length === b.length && a.every((item, index) => item === b[index]);
+}

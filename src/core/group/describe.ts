@@ -1,0 +1,75 @@
+// A group as people see it.
+import type { Coordinator, GroupStateName } from "./coordinator.ts";
+import { fromSet, type PartitionSet } from "./partition-key.ts";
+import type { GroupTopic } from "./state.ts";
+
+export interface TopicAssignment {
+  readonly topic: string;
+  readonly partitions: readonly number[];
+}
+
+export interface GroupDescription {
+  readonly groupId: string;
+  readonly state: GroupStateName;
+  readonly epoch: number;
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly instanceId?: string;
+    readonly clientId?: string;
+    readonly memberEpoch: number;
+    readonly state: string;
+    readonly assignment: readonly TopicAssignment[];
+  }[];
+  /** Every partition of the group's topics; `committedOffset` is null where nothing was committed. */
+  readonly offsets: readonly {
+    readonly topic: string;
+    readonly topicId: string;
+    readonly partition: number;
+    readonly committedOffset: number | null;
+  }[];
+}
+
+export function describeGroup(coordinator: Coordinator): GroupDescription {
+  const { state } = coordinator;
+  const names = new Map([...state.topics.values()].map((topic) => [topic.topicId, topic.name]));
+  return {
+    groupId: state.groupId,
+    state: coordinator.stateName,
+    epoch: state.groupEpoch,
+    members: [...state.members.values()]
+      .sort((a, b) => a.memberNumber - b.memberNumber)
+      .map((member) => ({
+        memberId: member.memberId,
+        ...(member.instanceId === null ? {} : { instanceId: member.instanceId }),
+        ...(member.clientId === null ? {} : { clientId: member.clientId }),
+        memberEpoch: member.memberEpoch,
+        state: member.state,
+        assignment: byTopicName(member.assigned, names),
+      })),
+    offsets: describeOffsets(coordinator, [...state.topics.values()]),
+  };
+}
+
+function describeOffsets(
+  coordinator: Coordinator,
+  topics: readonly GroupTopic[],
+): GroupDescription["offsets"] {
+  const { offsets } = coordinator.state;
+  const committed = new Map([...offsets].map(([key, value]) => [key, value.offset]));
+  return [...topics]
+    .sort((a, b) => (a.name < b.name ? -1 : 1))
+    .flatMap((topic) =>
+      Array.from({ length: topic.partitions }, (_, partition) => ({
+        topic: topic.name,
+        topicId: topic.topicId,
+        partition,
+        committedOffset: committed.get(`${topic.topicId}:${partition}`) ?? null,
+      })),
+    );
+}
+
+function byTopicName(set: PartitionSet, names: ReadonlyMap<string, string>): TopicAssignment[] {
+  return fromSet(set)
+    .map(({ topicId, partitions }) => ({ topic: names.get(topicId) ?? topicId, partitions }))
+    .sort((a, b) => (a.topic < b.topic ? -1 : 1));
+}

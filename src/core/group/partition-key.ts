@@ -1,0 +1,43 @@
+// A partition inside the coordinator: topic id and number in one string, so that sets of partitions are
+// plain sets. Topic ids hold no colon (they are UUIDs).
+import type { TopicPartitions } from "./state.ts";
+
+export type PartitionKey = `${string}:${number}`;
+export type PartitionSet = ReadonlySet<PartitionKey>;
+
+export function partitionKey(topicId: string, partition: number): PartitionKey {
+  return `${topicId}:${partition}`;
+}
+
+export function parsePartitionKey(key: PartitionKey): { topicId: string; partition: number } {
+  const colon = key.lastIndexOf(":");
+  return { topicId: key.slice(0, colon), partition: Number(key.slice(colon + 1)) };
+}
+
+export function toSet(topics: readonly TopicPartitions[]): Set<PartitionKey> {
+  const set = new Set<PartitionKey>();
+  for (const { topicId, partitions } of topics) {
+    for (const partition of partitions) set.add(partitionKey(topicId, partition));
+  }
+  return set;
+}
+
+/** The set by topic, topics and partitions ascending. */
+export function fromSet(set: PartitionSet): TopicPartitions[] {
+  const byTopic = new Map<string, number[]>();
+  for (const key of set) {
+    const { topicId, partition } = parsePartitionKey(key);
+    const partitions = byTopic.get(topicId);
+    if (partitions === undefined) byTopic.set(topicId, [partition]);
+    else partitions.push(partition);
+  }
+  return [...byTopic]
+    .sort(([a], [b]) => (a < b ? -1 : 1))
+    .map(([topicId, partitions]) => ({ topicId, partitions: partitions.sort((a, b) => a - b) }));
+}
+
+export function equalSets(a: PartitionSet, b: PartitionSet): boolean {
+  return a.size === b.size && a.isSubsetOf(b);
+}
+
+export const EMPTY_SET: PartitionSet = new Set();

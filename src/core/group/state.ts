@@ -1,0 +1,150 @@
+// The state of one consumer group, after KIP-848, and the events that change it. `replay` is the only
+// thing that changes state; what it is given is what the object has to persist.
+import type { PartitionKey, PartitionSet } from "./partition-key.ts";
+
+export interface TopicPartitions {
+  readonly topicId: string;
+  readonly partitions: readonly number[];
+}
+
+export interface GroupTopic {
+  readonly topicId: string;
+  readonly name: string;
+  readonly partitions: number;
+}
+
+/**
+ * Where a member stands on the way to its target assignment.
+ * - STABLE: it has its target, at its epoch.
+ * - UNREVOKED_PARTITIONS: it was told to give partitions up and has not yet said that it did.
+ * - UNRELEASED_PARTITIONS: it waits for partitions that other members have not given up yet.
+ */
+export type MemberState = "STABLE" | "UNREVOKED_PARTITIONS" | "UNRELEASED_PARTITIONS";
+
+export interface Member {
+  readonly memberId: string;
+  /** Grows with each join of the group: tells a static member from the one it replaced. */
+  readonly memberNumber: number;
+  readonly instanceId: string | null;
+  readonly clientId: string | null;
+  /** Subscribed topic names, ascending. */
+  readonly topics: readonly string[];
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  readonly memberEpoch: number;
+  readonly state: MemberState;
+  /** What the member may consume. */
+  readonly assigned: PartitionSet;
+  /** What it was told to give up. It owns these too until it says that it did. */
+  readonly revoking: PartitionSet;
+  /** When the member is fenced unless it has given `revoking` up. Null unless UNREVOKED_PARTITIONS. */
+  readonly revokeDeadlineMs: number | null;
+  /** When its connection was lost; its session ends `sessionTimeoutMs` later. Null while connected. */
+  readonly silentSinceMs: number | null;
+}
+
+export interface CommittedOffset {
+  /** The next offset the group will read. */
+  readonly offset: number;
+  readonly metadata: string;
+  readonly committedAtMs: number;
+}
+
+export interface GroupState {
+  readonly groupId: string;
+  /** Grows when a group is deleted and created again. 0 until the group exists. */
+  incarnation: number;
+  /** Grows with every change of members, subscriptions or topics. */
+  groupEpoch: number;
+  /** The group epoch that the target assignment was computed for. */
+  assignmentEpoch: number;
+  nextMemberNumber: number;
+  readonly members: Map<string, Member>;
+  /** The target assignment: who shall own what. Without an entry: nothing. */
+  readonly targets: Map<string, PartitionSet>;
+  /** The topics that are or were subscribed and exist, by name. */
+  readonly topics: Map<string, GroupTopic>;
+  readonly offsets: Map<PartitionKey, CommittedOffset>;
+  /** Derived: who owns a partition now, `revoking` included. No partition has two owners [GRP-1]. */
+  readonly owners: Map<PartitionKey, string>;
+}
+
+export type GroupEvent =
+  | {
+      readonly type: "group";
+      readonly incarnation: number;
+      readonly groupEpoch: number;
+      readonly assignmentEpoch: number;
+      readonly nextMemberNumber: number;
+    }
+  | { readonly type: "member"; readonly member: Member }
+  | { readonly type: "member-removed"; readonly memberId: string; readonly reason: RemovalReason }
+  | { readonly type: "target"; readonly memberId: string; readonly partitions: PartitionSet }
+  | { readonly type: "topic"; readonly topic: GroupTopic }
+  | { readonly type: "topic-removed"; readonly name: string }
+  | { readonly type: "offset"; readonly key: PartitionKey; readonly committed: CommittedOffset }
+  | { readonly type: "offset-removed"; readonly key: PartitionKey };
+
+export type RemovalReason = "left" | "session timeout" | "rebalance timeout" | "replaced";
+
+export function emptyGroup(groupId: string): GroupState {
+  return {
+    groupId,
+    incarnation: 0,
+    groupEpoch: 0,
+    assignmentEpoch: 0,
+    nextMemberNumber: 1,
+    members: new Map(),
+    targets: new Map(),
+    topics: new Map(),
+    offsets: new Map(),
+    owners: new Map(),
+  };
+}
+
+/** Applies one event. Deterministic; replaying the same events gives the same state. */
+export function replay(state: GroupState, event: GroupEvent): void {
+  switch (event.type) {
+    case "group":
+      state.incarnation = event.incarnation;
+      state.groupEpoch = event.groupEpoch;
+      state.assignmentEpoch = event.assignmentEpoch;
+      state.nextMemberNumber = event.nextMemberNumber;
+      return;
+    case "member":
+      disown(state, event.member.memberId);
+      state.members.set(event.member.memberId, event.member);
+      for (const key of event.member.assigned) state.owners.set(key, event.member.memberId);
+      for (const key of event.member.revoking) state.owners.set(key, event.member.memberId);
+      return;
+    case "member-removed":
+      disown(state, event.memberId);
+      state.members.delete(event.memberId);
+      state.targets.delete(event.memberId);
+      return;
+    case "target":
+      state.targets.set(event.memberId, event.partitions);
+      return;
+    case "topic":
+      state.topics.set(event.topic.name, event.topic);
+      return;
+    case "topic-removed":
+      state.topics.delete(event.name);
+      return;
+    case "offset":
+      state.offsets.set(event.key, event.committed);
+      return;
+    case "offset-removed":
+      state.offsets.delete(event.key);
+      return;
+  }
+}
+
+function disown(state: GroupState, memberId: string): void {
+  const member = state.members.get(memberId);
+  if (member === undefined) return;
+  for (const key of member.assigned)
+    if (state.owners.get(key) === memberId) state.owners.delete(key);
+  for (const key of member.revoking)
+    if (state.owners.get(key) === memberId) state.owners.delete(key);
+}

@@ -1,0 +1,94 @@
+// Every bound of the broker, with its unit and its reason. Nothing in Rivulet grows without one of these.
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+// Requests.
+/** Body of an HTTP request. The Worker holds the body, its parsed form and its batches in 128 MB. */
+export const MAX_REQUEST_BYTES = 16 * MIB;
+/** Of a body over its bound this much is read and thrown away, so that the client sees the answer. */
+export const MAX_DISCARDED_BYTES = 256 * MIB;
+/** Records in one produce request. */
+export const MAX_RECORDS_PER_REQUEST = 100_000;
+/** Headers of one record. */
+export const MAX_HEADERS_PER_RECORD = 100;
+/** `maxBytes` of a read: bounded by what one RPC may carry (32 MiB), far below it. */
+export const MAX_FETCH_BYTES = 8 * MIB;
+export const DEFAULT_FETCH_BYTES = 1 * MIB;
+/** Records in one JSON read. */
+export const MAX_FETCH_RECORDS = 10_000;
+export const DEFAULT_FETCH_RECORDS = 500;
+/** `waitMs` of a read: how long a request may wait for records. */
+export const MAX_WAIT_MS = 30_000;
+
+// Topics.
+/** Kafka's own bound on names (Topic.java). */
+export const MAX_TOPIC_NAME_LENGTH = 249;
+/** One object each. Lag, resets and deletion visit every partition of a topic in one request. */
+export const MAX_PARTITIONS_PER_TOPIC = 1_000;
+export const DEFAULT_PARTITIONS = 1;
+/** Topics and groups live in one ClusterObject each row of which is listed whole. */
+export const MAX_TOPICS = 10_000;
+export const MAX_GROUPS = 100_000;
+
+// The log.
+/** Kafka's default of `max.message.bytes`, and our upper bound: a row holds at least one batch, rows ≤ 2 MB. */
+export const MAX_MESSAGE_BYTES = 1_048_588;
+/** A chunk row holds whole batches up to this size (one batch may be as large as MAX_MESSAGE_BYTES). */
+export const MAX_CHUNK_BYTES = MAX_MESSAGE_BYTES;
+/** One append: what a single atomic step may write. */
+export const MAX_APPEND_BYTES = 16 * MIB;
+/** Appends waiting for the next group commit; beyond it the producer is told to slow down. */
+export const MAX_PENDING_APPEND_BYTES = 32 * MIB;
+/** A segment is rolled at either bound; whole segments are dropped, so this is also retention's grain. */
+export const DEFAULT_SEGMENT_BYTES = 64 * MIB;
+export const MAX_SEGMENT_CHUNKS = 100_000;
+/** Chunks of the tail that a PartitionObject keeps in memory for its readers. */
+export const TAIL_CACHE_BYTES = 4 * MIB;
+/** Groups whose highest attached epoch a partition remembers; the longest unused is forgotten first. */
+export const MAX_FENCES_PER_PARTITION = 1_000;
+
+// Tail readers.
+/** Bytes in flight to one reader: what a reader that stops reading costs. */
+export const MAX_WINDOW_BYTES = 4 * MIB;
+export const DEFAULT_WINDOW_BYTES = 1 * MIB;
+/** Of Cloudflare's 32,768 hibernatable sockets per object; each costs one write per append. */
+export const MAX_READERS_PER_PARTITION = 10_000;
+/** A control frame on any native socket, in characters. */
+export const MAX_CONTROL_FRAME_CHARS = 1 * MIB;
+
+// Groups.
+export const MAX_GROUP_ID_LENGTH = 255;
+export const MAX_CLIENT_ID_LENGTH = 255;
+export const MAX_MEMBERS_PER_GROUP = 1_000;
+export const MAX_TOPICS_PER_MEMBER = 100;
+/** Sockets of a group that have not joined yet, or whose member has gone. */
+export const MAX_SOCKETS_PER_GROUP = 2 * MAX_MEMBERS_PER_GROUP;
+export const MAX_OFFSETS_PER_COMMIT = 10_000;
+export const MAX_OFFSET_METADATA_LENGTH = 4_096;
+export const MIN_SESSION_TIMEOUT_MS = 1_000;
+/** KIP-848's default (group.consumer.session.timeout.ms). */
+export const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
+export const MAX_SESSION_TIMEOUT_MS = 30 * 60_000;
+/** KIP-848's default heartbeat (group.consumer.heartbeat.interval.ms); short sessions beat three times in one. */
+export const MAX_HEARTBEAT_INTERVAL_MS = 5_000;
+/** How long a member may take to give up partitions before it is fenced. */
+export const MIN_REBALANCE_TIMEOUT_MS = 1_000;
+export const DEFAULT_REBALANCE_TIMEOUT_MS = 5 * 60_000;
+export const MAX_REBALANCE_TIMEOUT_MS = 60 * 60_000;
+
+// Plain WebSocket consumers.
+/** Unacknowledged records per partition. */
+export const DEFAULT_PLAIN_WINDOW_RECORDS = 500;
+export const MAX_PLAIN_WINDOW_RECORDS = 10_000;
+/** Records of one `records` message. */
+export const MAX_RECORDS_PER_MESSAGE = 500;
+/** After `revoked`, how long a plain consumer may go on acknowledging what it was given. */
+export const DRAIN_TIMEOUT_MS = 3_000;
+
+// The Worker.
+/** Topic metadata is used this long before it is asked for again. */
+export const METADATA_MAX_AGE_MS = 10_000;
+export const METADATA_CACHE_TOPICS = 1_000;
+/** Objects asked at once by one request (lag, resets): a Worker may await six answers at a time. */
+export const FAN_OUT = 6;

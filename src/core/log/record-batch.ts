@@ -1,0 +1,287 @@
+// RecordBatch v2, Kafka's wire format (clients/…/record/DefaultRecordBatch.java), which is also what is
+// stored and what is fetched. This module needs nothing but bytes: it runs in the Worker, in the SDK and
+// in a PartitionObject. The partition itself reads headers only (`readBatchHeader`) and patches the base
+// offset (`patchBaseOffset`), which lies outside the CRC; it never decodes a record.
+//
+//   0 baseOffset i64 | 8 batchLength i32 | 12 partitionLeaderEpoch i32 | 16 magic i8 | 17 crc u32
+//  21 attributes i16 | 23 lastOffsetDelta i32 | 27 baseTimestamp i64 | 35 maxTimestamp i64
+//  43 producerId i64 | 51 producerEpoch i16 | 53 baseSequence i32 | 57 recordCount i32 | 61 records
+import { BrokerError } from "../errors.ts";
+import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../record.ts";
+import { crc32c } from "./crc32c.ts";
+import { VarintReader, varintSize, writeVarint } from "./varint.ts";
+
+export const BATCH_HEADER_BYTES = 61;
+/** `baseOffset` and `batchLength`, which `batchLength` does not count. */
+const LENGTH_PREFIX_BYTES = 12;
+/** The CRC covers everything from the attributes on. */
+const CRC_START = 21;
+/** The smallest record: length, attributes, two deltas, two null lengths, a header count. */
+const MIN_RECORD_BYTES = 7;
+
+export const NO_PRODUCER_ID = -1;
+const CONTROL_BIT = 0x20;
+const TRANSACTIONAL_BIT = 0x10;
+const COMPRESSION_MASK = 0x07;
+
+export interface BatchHeader {
+  readonly baseOffset: number;
+  /** Bytes of the whole batch, prefix included. */
+  readonly sizeInBytes: number;
+  readonly lastOffsetDelta: number;
+  readonly recordCount: number;
+  readonly baseTimestamp: number;
+  readonly maxTimestamp: number;
+  /** Kafka's numbers: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd. */
+  readonly compression: number;
+  readonly isTransactional: boolean;
+  readonly isControl: boolean;
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly baseSequence: number;
+}
+
+export interface EncodeOptions {
+  readonly baseOffset?: number;
+  readonly producerId?: number;
+  readonly producerEpoch?: number;
+  readonly baseSequence?: number;
+}
+
+const UTF8 = new TextEncoder();
+const FROM_UTF8 = new TextDecoder();
+
+function corrupt(detail: string): BrokerError {
+  return new BrokerError("CORRUPT_MESSAGE", detail);
+}
+
+/** Bytes of an encoded record, its own length prefix included. */
+export function recordSize(
+  record: ProducerRecord,
+  offsetDelta: number,
+  baseTimestamp: number,
+): number {
+  const body = recordBodySize(record, offsetDelta, record.timestamp - baseTimestamp);
+  return varintSize(body) + body;
+}
+
+function recordBodySize(
+  record: ProducerRecord,
+  offsetDelta: number,
+  timestampDelta: number,
+): number {
+  let size = 1 + varintSize(timestampDelta) + varintSize(offsetDelta);
+  size += bytesSize(record.key) + bytesSize(record.value) + varintSize(record.headers.length);
+  for (const header of record.headers) {
+    const keyLength = utf8Length(header.key);
+    size += varintSize(keyLength) + keyLength + bytesSize(header.value);
+  }
+  return size;
+}
+
+function bytesSize(bytes: Uint8Array | null): number {
+  return bytes === null ? 1 : varintSize(bytes.length) + bytes.length;
+}
+
+function utf8Length(text: string): number {
+  for (let i = 0; i < text.length; i++) {
+    if (text.charCodeAt(i) > 0x7f) return UTF8.encode(text).length;
+  }
+  return text.length;
+}
+
+/** Encodes records as one uncompressed batch. The records get consecutive offsets from `baseOffset`. */
+export function encodeBatch(
+  records: readonly ProducerRecord[],
+  options: EncodeOptions = {},
+): Uint8Array {
+  const first = records[0];
+  if (first === undefined)
+    throw new BrokerError("INVALID_RECORD", "a batch needs at least one record");
+  const baseTimestamp = first.timestamp;
+  let size = BATCH_HEADER_BYTES;
+  let maxTimestamp = baseTimestamp;
+  const bodySizes = new Array<number>(records.length);
+  for (const [delta, record] of records.entries()) {
+    const body = recordBodySize(record, delta, record.timestamp - baseTimestamp);
+    bodySizes[delta] = body;
+    size += varintSize(body) + body;
+    if (record.timestamp > maxTimestamp) maxTimestamp = record.timestamp;
+  }
+
+  const bytes = new Uint8Array(size);
+  let position = BATCH_HEADER_BYTES;
+  for (const [delta, record] of records.entries()) {
+    position = writeVarint(bytes, position, bodySizes[delta] as number);
+    position++; // Record attributes: unused, zero.
+    position = writeVarint(bytes, position, record.timestamp - baseTimestamp);
+    position = writeVarint(bytes, position, delta);
+    position = writeBytes(bytes, position, record.key);
+    position = writeBytes(bytes, position, record.value);
+    position = writeVarint(bytes, position, record.headers.length);
+    for (const header of record.headers) {
+      position = writeBytes(bytes, position, UTF8.encode(header.key));
+      position = writeBytes(bytes, position, header.value);
+    }
+  }
+
+  const view = new DataView(bytes.buffer);
+  writeInt64(view, 0, options.baseOffset ?? 0);
+  view.setInt32(8, size - LENGTH_PREFIX_BYTES);
+  view.setInt32(12, 0);
+  view.setInt8(16, 2);
+  view.setInt16(21, 0);
+  view.setInt32(23, records.length - 1);
+  writeInt64(view, 27, baseTimestamp);
+  writeInt64(view, 35, maxTimestamp);
+  writeInt64(view, 43, options.producerId ?? NO_PRODUCER_ID);
+  view.setInt16(51, options.producerEpoch ?? -1);
+  view.setInt32(53, options.baseSequence ?? -1);
+  view.setInt32(57, records.length);
+  view.setUint32(17, crc32c(bytes, CRC_START));
+  return bytes;
+}
+
+function writeBytes(target: Uint8Array, position: number, value: Uint8Array | null): number {
+  if (value === null) return writeVarint(target, position, -1);
+  const start = writeVarint(target, position, value.length);
+  target.set(value, start);
+  return start + value.length;
+}
+
+/**
+ * Reads the header of the batch at `start`. Throws CORRUPT_MESSAGE unless a whole batch of magic 2 lies
+ * there. Does not check the CRC: `checkCrc` does.
+ */
+export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
+  const available = bytes.length - start;
+  if (available < BATCH_HEADER_BYTES) {
+    throw corrupt(`batch has ${available} bytes, its header alone needs ${BATCH_HEADER_BYTES}`);
+  }
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
+  const magic = view.getInt8(16);
+  if (magic !== 2) throw corrupt(`batch has magic ${magic}, only 2 is accepted`);
+  const sizeInBytes = view.getInt32(8) + LENGTH_PREFIX_BYTES;
+  if (sizeInBytes < BATCH_HEADER_BYTES || sizeInBytes > available) {
+    throw corrupt(`batchLength says ${sizeInBytes} bytes, ${available} are there`);
+  }
+  const recordCount = view.getInt32(57);
+  const most = Math.floor((sizeInBytes - BATCH_HEADER_BYTES) / MIN_RECORD_BYTES);
+  const attributes = view.getInt16(21);
+  const compression = attributes & COMPRESSION_MASK;
+  if (recordCount < 0 || (compression === 0 && recordCount > most)) {
+    throw corrupt(`recordCount is ${recordCount}, at most ${most} fit into the batch`);
+  }
+  return {
+    baseOffset: readInt64(view, 0),
+    sizeInBytes,
+    lastOffsetDelta: view.getInt32(23),
+    recordCount,
+    baseTimestamp: readInt64(view, 27),
+    maxTimestamp: readInt64(view, 35),
+    compression,
+    isTransactional: (attributes & TRANSACTIONAL_BIT) !== 0,
+    isControl: (attributes & CONTROL_BIT) !== 0,
+    producerId: readInt64(view, 43),
+    producerEpoch: view.getInt16(51),
+    baseSequence: view.getInt32(53),
+  };
+}
+
+/** True where the stored CRC matches the bytes of the batch at `start`. */
+export function checkCrc(bytes: Uint8Array, start: number, sizeInBytes: number): boolean {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
+  return view.getUint32(17) === crc32c(bytes, start + CRC_START, start + sizeInBytes);
+}
+
+/** Gives the batch at `start` its offset. Base offset and leader epoch lie outside the CRC. */
+export function patchBaseOffset(bytes: Uint8Array, start: number, baseOffset: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
+  writeInt64(view, 0, baseOffset);
+  view.setInt32(12, 0);
+}
+
+/** The headers of the batches that lie one behind another in `bytes`, with where each starts. */
+export function* batches(bytes: Uint8Array): Generator<{ start: number; header: BatchHeader }> {
+  let start = 0;
+  while (start < bytes.length) {
+    const header = readBatchHeader(bytes, start);
+    yield { start, header };
+    start += header.sizeInBytes;
+  }
+}
+
+/**
+ * Decodes the records of the batch at `start`. Keys, values and header values are views into `bytes`.
+ * Throws CORRUPT_MESSAGE on anything malformed, and never allocates more than the input's own scale.
+ */
+export function decodeBatch(bytes: Uint8Array, start = 0): ConsumerRecord[] {
+  const header = readBatchHeader(bytes, start);
+  const end = start + header.sizeInBytes;
+  if (header.compression !== 0) {
+    throw corrupt(
+      `batch is compressed (type ${header.compression}); only uncompressed batches decode`,
+    );
+  }
+  const records: ConsumerRecord[] = [];
+  const reader = new VarintReader(bytes, start + BATCH_HEADER_BYTES, end);
+  try {
+    for (let i = 0; i < header.recordCount; i++)
+      records.push(decodeRecord(bytes, reader, header, end));
+  } catch (error) {
+    if (error instanceof RangeError) throw corrupt(`record ${records.length}: ${error.message}`);
+    throw error;
+  }
+  if (reader.position !== end)
+    throw corrupt(`${end - reader.position} bytes follow the last record`);
+  return records;
+}
+
+function decodeRecord(
+  bytes: Uint8Array,
+  reader: VarintReader,
+  batch: BatchHeader,
+  batchEnd: number,
+): ConsumerRecord {
+  const length = reader.read();
+  const recordEnd = reader.position + length;
+  if (length < MIN_RECORD_BYTES - 1 || recordEnd > batchEnd)
+    throw corrupt(`record length is ${length}`);
+  reader.position++; // Attributes.
+  const timestamp = batch.baseTimestamp + reader.read();
+  const offset = batch.baseOffset + reader.read();
+  const key = readBytes(bytes, reader, recordEnd);
+  const value = readBytes(bytes, reader, recordEnd);
+  const headerCount = reader.read();
+  if (headerCount < 0 || headerCount > recordEnd - reader.position) {
+    throw corrupt(`header count is ${headerCount}`);
+  }
+  const headers: RecordHeader[] = [];
+  for (let i = 0; i < headerCount; i++) {
+    const headerKey = readBytes(bytes, reader, recordEnd);
+    if (headerKey === null) throw corrupt("a header key is null");
+    headers.push({ key: FROM_UTF8.decode(headerKey), value: readBytes(bytes, reader, recordEnd) });
+  }
+  if (reader.position !== recordEnd) throw corrupt("a record's length does not match its fields");
+  return { offset, timestamp, key, value, headers };
+}
+
+function readBytes(bytes: Uint8Array, reader: VarintReader, end: number): Uint8Array | null {
+  const length = reader.read();
+  if (length === -1) return null;
+  const start = reader.position;
+  if (length < 0 || start + length > end) throw corrupt(`field length is ${length}`);
+  reader.position = start + length;
+  return bytes.subarray(start, start + length);
+}
+
+// 64-bit integers as numbers: exact for every offset and timestamp in use (below 2^53).
+
+function readInt64(view: DataView, position: number): number {
+  return view.getInt32(position) * 0x100000000 + view.getUint32(position + 4);
+}
+
+function writeInt64(view: DataView, position: number, value: number): void {
+  view.setInt32(position, Math.floor(value / 0x100000000));
+  view.setUint32(position + 4, value >>> 0);
+}

@@ -1,0 +1,45 @@
+// A tail reader's position and window. Records are pushed while the window has room; the reader gives
+// bytes back as it consumes, so one that stops reading costs its window and no more [TAIL-2].
+import { MAX_WINDOW_BYTES } from "../limits.ts";
+import type { OwnerToken } from "./fences.ts";
+import type { PartitionLog } from "./partition-log.ts";
+
+/** What must outlive hibernation; lives in the socket's attachment. */
+export interface TailReader {
+  /** The next offset to be sent. */
+  readonly nextOffset: number;
+  /** Bytes that may still be sent. Falls below 0 by at most one batch. */
+  readonly windowBytes: number;
+  /** The window at attach: what `windowBytes` never exceeds. */
+  readonly maxWindowBytes: number;
+  readonly owner: (OwnerToken & { readonly group: string }) | null;
+}
+
+/** Frames are joined up to this size, so that a log of tiny chunks does not become a frame each. */
+const FRAME_BYTES = 256 * 1024;
+
+/** [TAIL-1] Sends what the reader has room for, in offset order, and returns the reader as it is then. */
+export function pump(
+  log: PartitionLog,
+  reader: TailReader,
+  send: (pieces: readonly Uint8Array[]) => void,
+): TailReader {
+  let { nextOffset, windowBytes } = reader;
+  while (windowBytes > 0 && nextOffset < log.logEndOffset) {
+    const result = log.read(nextOffset, Math.min(windowBytes, FRAME_BYTES));
+    if (result.pieces.length === 0) break;
+    send(result.pieces);
+    nextOffset = result.nextOffset;
+    windowBytes -= result.sizeInBytes;
+  }
+  return nextOffset === reader.nextOffset ? reader : { ...reader, nextOffset, windowBytes };
+}
+
+/** The reader with `bytes` given back. */
+export function openWindow(reader: TailReader, bytes: number): TailReader {
+  return { ...reader, windowBytes: Math.min(reader.windowBytes + bytes, reader.maxWindowBytes) };
+}
+
+export function clampWindow(bytes: number): number {
+  return Math.min(Math.max(1, bytes), MAX_WINDOW_BYTES);
+}

@@ -1,0 +1,39 @@
+// Key to partition, byte for byte as Kafka's Java client does it (Utils.murmur2, BuiltInPartitioner), so
+// that every client that hashes keys agrees where a key lives.
+
+const SEED = 0x9747b28c;
+const M = 0x5bd1e995;
+const R = 24;
+
+/** Kafka's murmur2, as a signed 32-bit number. */
+export function murmur2(bytes: Uint8Array): number {
+  const length = bytes.length;
+  let hash = SEED ^ length;
+  const whole = length & ~3;
+  for (let i = 0; i < whole; i += 4) {
+    let k =
+      byteAt(bytes, i) |
+      (byteAt(bytes, i + 1) << 8) |
+      (byteAt(bytes, i + 2) << 16) |
+      (byteAt(bytes, i + 3) << 24);
+    k = Math.imul(k, M);
+    k ^= k >>> R;
+    hash = Math.imul(hash, M) ^ Math.imul(k, M);
+  }
+  const rest = length - whole;
+  if (rest === 3) hash ^= byteAt(bytes, whole + 2) << 16;
+  if (rest >= 2) hash ^= byteAt(bytes, whole + 1) << 8;
+  if (rest >= 1) hash = Math.imul(hash ^ byteAt(bytes, whole), M);
+  hash ^= hash >>> 13;
+  hash = Math.imul(hash, M);
+  return hash ^ (hash >>> 15);
+}
+
+function byteAt(bytes: Uint8Array, index: number): number {
+  return bytes[index] as number;
+}
+
+/** The partition of a key, in [0, partitions). */
+export function partitionForKey(key: Uint8Array, partitions: number): number {
+  return (murmur2(key) & 0x7fffffff) % partitions;
+}

@@ -1,0 +1,116 @@
+// Reading, as far as a Worker does it: batches in, records out.
+import { BrokerError, unwrap } from "../core/errors.ts";
+import { batches, decodeBatch } from "../core/log/record-batch.ts";
+import type { ConsumerRecord } from "../core/record.ts";
+import { type Env, partitionStub } from "../env.ts";
+import { stubTransport } from "../session/stub-transport.ts";
+import { topicWithPartition } from "./metadata.ts";
+
+export interface FetchRequest {
+  readonly topic: string;
+  readonly partition: number;
+  /** Null starts at the log start. */
+  readonly offset: number | null;
+  readonly maxRecords: number;
+  readonly maxBytes: number;
+  readonly waitMs: number;
+}
+
+export interface FetchResult {
+  readonly records: readonly ConsumerRecord[];
+  /** Where the next fetch goes on. */
+  readonly nextOffset: number;
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+}
+
+/** [FCH-1] Records from `offset` on. Waits up to `waitMs` where there is none yet. */
+export async function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResult> {
+  const { topicId } = await topicWithPartition(env, request.topic, request.partition);
+  const stub = () => partitionStub(env, topicId, request.partition);
+  const offset = request.offset ?? unwrap(await stub().offsets()).logStartOffset;
+  const { maxBytes } = request;
+  let result = unwrapRead(await stub().read({ offset, maxBytes }));
+  if (result.batches.length === 0 && request.waitMs > 0) {
+    await waitForRecords(env, topicId, request.partition, offset, request.waitMs);
+    result = unwrapRead(await stub().read({ offset, maxBytes }));
+  }
+  const records = decodeFrom(result.batches, offset, request.maxRecords);
+  const isCut = records.length === request.maxRecords;
+  const nextOffset = isCut ? (records.at(-1)?.offset ?? offset) + 1 : result.nextOffset;
+  return {
+    records,
+    nextOffset,
+    logStartOffset: result.logStartOffset,
+    highWatermark: result.highWatermark,
+  };
+}
+
+/** The first `maxRecords` records at or behind `offset`. The first batch may begin before it. */
+function decodeFrom(bytes: Uint8Array, offset: number, maxRecords: number): ConsumerRecord[] {
+  const records: ConsumerRecord[] = [];
+  for (const { start } of batches(bytes)) {
+    for (const record of decodeBatch(bytes, start)) {
+      if (record.offset < offset) continue;
+      records.push(record);
+      if (records.length === maxRecords) return records;
+    }
+  }
+  return records;
+}
+
+/** OFFSET_OUT_OF_RANGE keeps the bounds that go with it. */
+export class OffsetOutOfRange extends BrokerError {
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+
+  constructor(detail: string, logStartOffset: number, highWatermark: number) {
+    super("OFFSET_OUT_OF_RANGE", detail);
+    this.logStartOffset = logStartOffset;
+    this.highWatermark = highWatermark;
+  }
+}
+
+type ReadAnswer = Awaited<ReturnType<ReturnType<typeof partitionStub>["read"]>>;
+
+function unwrapRead(result: ReadAnswer) {
+  if (!result.ok && result.error === "OFFSET_OUT_OF_RANGE") {
+    throw new OffsetOutOfRange(
+      result.detail,
+      result.logStartOffset ?? 0,
+      result.highWatermark ?? 0,
+    );
+  }
+  return unwrap(result);
+}
+
+/**
+ * [FCH-2] Waits as a tail reader: the partition pushes when there is something, and meanwhile sleeps. A
+ * call held open would keep it awake.
+ */
+function waitForRecords(
+  env: Env,
+  topicId: string,
+  partition: number,
+  offset: number,
+  waitMs: number,
+): Promise<void> {
+  return new Promise((resolve) => {
+    const finish = () => {
+      clearTimeout(timer);
+      socket.close(1000, "done");
+      resolve();
+    };
+    const timer = setTimeout(finish, waitMs);
+    const socket = stubTransport(env).openPartition(
+      { topic: "", topicId, partition },
+      {
+        opened: () =>
+          socket.send(JSON.stringify({ type: "attach", attachId: 1, offset, windowBytes: 1 })),
+        text: () => {},
+        bytes: finish,
+        closed: finish,
+      },
+    );
+  });
+}

@@ -1,0 +1,64 @@
+// Topic metadata as this Worker remembers it: asked of the ClusterObject at most once per
+// METADATA_MAX_AGE_MS and topic, and again when a partition says the topic is gone. If the ClusterObject
+// cannot be reached, what is remembered goes on being used: producing and fetching do not depend on it.
+import { checkTopicName, type Topic } from "../core/cluster/topics.ts";
+import { BrokerError, unwrap } from "../core/errors.ts";
+import { METADATA_CACHE_TOPICS, METADATA_MAX_AGE_MS } from "../core/limits.ts";
+import { clusterStub, type Env } from "../env.ts";
+
+interface Remembered {
+  readonly topic: Topic;
+  readonly atMs: number;
+}
+
+/** One per isolate: all requests of a Worker share it. */
+const remembered = new Map<string, Remembered>();
+
+/** The topic, or INVALID_TOPIC_EXCEPTION, or UNKNOWN_TOPIC_OR_PARTITION. */
+export async function topicMetadata(env: Env, name: string): Promise<Topic> {
+  const known = remembered.get(name);
+  if (known !== undefined && Date.now() - known.atMs < METADATA_MAX_AGE_MS) return known.topic;
+  const invalid = checkTopicName(name);
+  if (invalid !== null) throw BrokerError.from(invalid);
+  try {
+    return await refresh(env, name);
+  } catch (error) {
+    if (error instanceof BrokerError || known === undefined) throw error;
+    return known.topic; // The ClusterObject is out of reach.
+  }
+}
+
+/** Asks again, whatever is remembered. */
+export async function refresh(env: Env, name: string): Promise<Topic> {
+  const result = await clusterStub(env).topic(name);
+  forget(name);
+  const { topic } = unwrap(result);
+  remember(topic);
+  return topic;
+}
+
+export function remember(topic: Topic): void {
+  remembered.set(topic.name, { topic, atMs: Date.now() });
+  if (remembered.size <= METADATA_CACHE_TOPICS) return;
+  const oldest = remembered.keys().next().value;
+  if (oldest !== undefined) remembered.delete(oldest);
+}
+
+export function forget(name: string): void {
+  remembered.delete(name);
+}
+
+/** UNKNOWN_TOPIC_OR_PARTITION unless the topic has the partition, also after asking again. */
+export async function topicWithPartition(
+  env: Env,
+  name: string,
+  partition: number,
+): Promise<Topic> {
+  let topic = await topicMetadata(env, name);
+  if (partition >= topic.partitions) topic = await refresh(env, name);
+  if (partition < topic.partitions) return topic;
+  throw new BrokerError(
+    "UNKNOWN_TOPIC_OR_PARTITION",
+    `partition is ${partition}, topic ${name} has ${topic.partitions} (0 to ${topic.partitions - 1})`,
+  );
+}

@@ -1,0 +1,28 @@
+// The HTTP API: one file per resource, every error a problem+json.
+import { Hono } from "hono";
+import { BrokerError } from "../core/errors.ts";
+import type { Env } from "../env.ts";
+import { GROUPS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
+import { groups } from "./groups.ts";
+import { problemResponse } from "./problem.ts";
+import { records } from "./records.ts";
+import { groupSockets, partitionSockets } from "./sockets.ts";
+import { topics } from "./topics.ts";
+
+export const app = new Hono<{ Bindings: Env }>()
+  .get("/health", (context) => context.json({ status: "ok" }))
+  .route(TOPICS_PATH, topics)
+  .route(TOPICS_PATH, records)
+  .route(TOPICS_PATH, partitionSockets)
+  .route(GROUPS_PATH, groups)
+  .route(GROUPS_PATH, groupSockets);
+
+app.notFound((context) => {
+  const { method, url } = context.req.raw;
+  return problemResponse(
+    new BrokerError("INVALID_REQUEST", `there is no ${method} ${new URL(url).pathname}`),
+    {},
+    404,
+  );
+});
+app.onError((error) => problemResponse(error));

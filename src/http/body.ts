@@ -1,0 +1,40 @@
+// Request bodies, bounded.
+import { BrokerError } from "../core/errors.ts";
+import { MAX_DISCARDED_BYTES, MAX_REQUEST_BYTES } from "../core/limits.ts";
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+
+/**
+ * The body as text. Above MAX_REQUEST_BYTES it is MESSAGE_TOO_LARGE; what is left of the body is read and
+ * thrown away first (up to MAX_DISCARDED_BYTES), so that a client that is still sending gets to see the answer.
+ */
+export async function readText(request: Request): Promise<string> {
+  const announced = Number(request.headers.get("content-length") ?? 0);
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  if (request.body !== null) {
+    for await (const chunk of request.body as ReadableStream<Uint8Array>) {
+      size += chunk.length;
+      if (announced <= MAX_REQUEST_BYTES && size <= MAX_REQUEST_BYTES) chunks.push(chunk);
+      else chunks.length = 0;
+      if (size > MAX_DISCARDED_BYTES) break;
+    }
+  }
+  if (Math.max(announced, size) > MAX_REQUEST_BYTES) {
+    throw new BrokerError(
+      "MESSAGE_TOO_LARGE",
+      `the body has ${Math.max(announced, size)} bytes, the bound is ${MAX_REQUEST_BYTES}`,
+    );
+  }
+  const bytes = new Uint8Array(size);
+  let position = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, position);
+    position += chunk.length;
+  }
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    throw new BrokerError("INVALID_REQUEST", "the body is not valid UTF-8");
+  }
+}

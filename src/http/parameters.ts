@@ -1,0 +1,44 @@
+// Path and query parameters.
+import { z } from "zod";
+import { checkGroupId, checkTopicName } from "../core/cluster/topics.ts";
+import { BrokerError } from "../core/errors.ts";
+import { parse, queryInteger } from "../protocol/parse.ts";
+
+/** A legal topic name, or INVALID_TOPIC_EXCEPTION. */
+export function topicParameter(name: string): string {
+  const invalid = checkTopicName(name);
+  if (invalid !== null) throw BrokerError.from(invalid);
+  return name;
+}
+
+/** A legal group id, or INVALID_GROUP_ID. */
+export function groupParameter(groupId: string): string {
+  const invalid = checkGroupId(groupId);
+  if (invalid !== null) throw BrokerError.from(invalid);
+  return groupId;
+}
+
+export function partitionParameter(text: string): number {
+  return parse(z.object({ partition: queryInteger(0, 2 ** 31 - 1) }), { partition: text })
+    .partition;
+}
+
+/** The query as the schema has it. Parameters the schema does not name are refused: they are typos. */
+export function query<Schema extends z.ZodType>(
+  request: Request,
+  schema: Schema,
+): z.output<Schema> {
+  const values: Record<string, string> = {};
+  for (const [name, value] of new URL(request.url).searchParams) {
+    if (Object.hasOwn(values, name))
+      throw new BrokerError("INVALID_REQUEST", `${name}: stands more than once in the query`);
+    Object.defineProperty(values, name, { value, enumerable: true });
+  }
+  return parse(schema, values);
+}
+
+/** A point in time: milliseconds since the epoch, or ISO 8601. */
+export function timestampParameter(text: string): number | null {
+  const ms = /^\d{1,16}$/.test(text) ? Number(text) : Date.parse(text);
+  return Number.isSafeInteger(ms) ? ms : null;
+}

@@ -1,0 +1,45 @@
+// Errors as application/problem+json (RFC 9457), with Kafka's name and number.
+import { BrokerError, ERRORS } from "../core/errors.ts";
+import { OffsetOutOfRange } from "../edge/fetch.ts";
+
+export interface Problem {
+  readonly type: "about:blank";
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  /** Kafka's error name. */
+  readonly code: string;
+  /** Kafka's error number. */
+  readonly errorCode: number;
+  readonly retriable: boolean;
+}
+
+/** The answer for an error; `extra` joins the problem's fields, `status` overrides the table's. */
+export function problemResponse(error: unknown, extra: object = {}, status?: number): Response {
+  const known =
+    error instanceof BrokerError
+      ? error
+      : new BrokerError(
+          "UNKNOWN_SERVER_ERROR",
+          "an unexpected error; the log of the Worker has more",
+        );
+  if (known !== error) console.error(error);
+  const spec = ERRORS[known.code];
+  const problem: Problem = {
+    type: "about:blank",
+    title: spec.description,
+    status: status ?? spec.httpStatus,
+    detail: known.message,
+    code: known.code,
+    errorCode: spec.code,
+    retriable: spec.retriable,
+  };
+  const bounds =
+    error instanceof OffsetOutOfRange
+      ? { logStartOffset: error.logStartOffset, highWatermark: error.highWatermark }
+      : {};
+  return new Response(JSON.stringify({ ...problem, ...bounds, ...extra }), {
+    status: problem.status,
+    headers: { "content-type": "application/problem+json" },
+  });
+}

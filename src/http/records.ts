@@ -1,0 +1,132 @@
+// /v1/topics/:topic/records and …/partitions/:partition/…: produce, read, look offsets up.
+import { Hono } from "hono";
+import { z } from "zod";
+import { BrokerError, ERRORS, unwrap } from "../core/errors.ts";
+import {
+  DEFAULT_FETCH_BYTES,
+  DEFAULT_FETCH_RECORDS,
+  MAX_FETCH_BYTES,
+  MAX_FETCH_RECORDS,
+  MAX_RECORDS_PER_REQUEST,
+  MAX_WAIT_MS,
+} from "../core/limits.ts";
+import { fetchRecords } from "../edge/fetch.ts";
+import { topicWithPartition } from "../edge/metadata.ts";
+import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
+import { isRefused, produce, type RecordResult } from "../edge/produce.ts";
+import { type Env, partitionStub } from "../env.ts";
+import { fromJsonRecord, jsonRecord, toJsonRecord } from "../protocol/json-record.ts";
+import { parse, parseJson, queryInteger } from "../protocol/parse.ts";
+import { readText } from "./body.ts";
+import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
+import { problemResponse } from "./problem.ts";
+
+const recordList = z
+  .array(jsonRecord)
+  .min(1, "must hold at least 1 record")
+  .max(MAX_RECORDS_PER_REQUEST, `must hold at most ${MAX_RECORDS_PER_REQUEST} records`);
+const produceSchema = z.strictObject({ records: recordList });
+const offsetSchema = queryInteger(0, Number.MAX_SAFE_INTEGER);
+const fetchQuery = z.strictObject({
+  offset: offsetSchema.optional(),
+  maxRecords: queryInteger(1, MAX_FETCH_RECORDS).default(DEFAULT_FETCH_RECORDS),
+  maxBytes: queryInteger(1, MAX_FETCH_BYTES).default(DEFAULT_FETCH_BYTES),
+  waitMs: queryInteger(0, MAX_WAIT_MS).default(0),
+});
+const offsetsQuery = z.strictObject({ at: z.string().default("latest") });
+const deleteQuery = z.strictObject({ before: offsetSchema });
+
+export const records = new Hono<{ Bindings: Env }>()
+  .post("/:topic/records", async (context) => {
+    const topic = topicParameter(context.req.param("topic"));
+    const input = await readRecords(context.req.raw);
+    const nowMs = Date.now();
+    const unplaced = input.map((record) => fromJsonRecord(record, nowMs));
+    return produceResponse(await produce(context.env, topic, unplaced, Math.random));
+  })
+  .get("/:topic/partitions/:partition/records", async (context) => {
+    const { topic, partition } = place(context.req.param());
+    const { offset, maxRecords, maxBytes, waitMs } = query(context.req.raw, fetchQuery);
+    const result = await fetchRecords(context.env, {
+      topic,
+      partition,
+      offset: offset ?? null,
+      maxRecords,
+      maxBytes,
+      waitMs,
+    });
+    return context.json({ ...result, records: result.records.map(toJsonRecord) });
+  })
+  .get("/:topic/partitions/:partition/offsets", async (context) => {
+    const { topic, partition } = place(context.req.param());
+    const { at } = query(context.req.raw, offsetsQuery);
+    const { topicId } = await topicWithPartition(context.env, topic, partition);
+    return context.json(await listOffset(context.env, topicId, partition, offsetSpec(at)));
+  })
+  .delete("/:topic/partitions/:partition/records", async (context) => {
+    const { topic, partition } = place(context.req.param());
+    const { before } = query(context.req.raw, deleteQuery);
+    const { topicId } = await topicWithPartition(context.env, topic, partition);
+    const { logStartOffset } = unwrap(
+      await partitionStub(context.env, topicId, partition).deleteRecords(before),
+    );
+    return context.json({ logStartOffset });
+  });
+
+function place(parameters: { topic: string; partition: string }): {
+  topic: string;
+  partition: number;
+} {
+  return {
+    topic: topicParameter(parameters.topic),
+    partition: partitionParameter(parameters.partition),
+  };
+}
+
+/** `{records: […]}`, or one record a line as application/x-ndjson. */
+async function readRecords(request: Request): Promise<z.output<typeof recordList>> {
+  const text = await readText(request);
+  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
+  if (type !== "application/x-ndjson")
+    return parse(produceSchema, parseJson(text, "the body")).records;
+  const lines = text.split("\n").filter((line) => line.trim() !== "");
+  if (lines.length > MAX_RECORDS_PER_REQUEST) {
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `the body has ${lines.length} lines, the bound is ${MAX_RECORDS_PER_REQUEST}`,
+    );
+  }
+  const parsed = lines.map((line, index) => parseJson(line, `line ${index + 1}`));
+  return parse(produceSchema, { records: parsed }).records;
+}
+
+/**
+ * [PRD-4] 200 where all records are stored; 207 where some are, with an error in the place of each other;
+ * where none is, the problem of the first, with all of them in `results`.
+ */
+function produceResponse(results: readonly RecordResult[]): Response {
+  const body = results.map((result) => {
+    if (!isRefused(result)) return result;
+    const { code, retriable } = ERRORS[result.code];
+    return {
+      partition: result.partition,
+      error: { code: result.code, errorCode: code, retriable, detail: result.detail },
+    };
+  });
+  const refused = results.filter(isRefused);
+  const first = refused[0];
+  if (first !== undefined && refused.length === results.length) {
+    return problemResponse(new BrokerError(first.code, first.detail), { results: body });
+  }
+  return Response.json({ results: body }, { status: first === undefined ? 200 : 207 });
+}
+
+function offsetSpec(at: string): OffsetSpec {
+  if (at === "earliest" || at === "latest") return at;
+  const timestamp = timestampParameter(at);
+  if (timestamp !== null) return { timestamp };
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    `at: must be earliest, latest, milliseconds or an ISO time; got ${JSON.stringify(at)}`,
+  );
+}

@@ -1,0 +1,59 @@
+// The WebSocket paths. The SDK's sockets go straight to their objects: the Worker only passes the upgrade
+// on and no Worker code runs per record. The plain consumer is a session in this Worker.
+import { type Context, Hono } from "hono";
+import { BrokerError, isErrorName } from "../core/errors.ts";
+import { topicMetadata, topicWithPartition } from "../edge/metadata.ts";
+import { type Env, groupStub, partitionStub } from "../env.ts";
+import { consumeQuery } from "../protocol/plain-consumer.ts";
+import { PlainConsumerSession } from "../session/plain-consumer-session.ts";
+import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
+
+type EdgeContext = Context<{ Bindings: Env }>;
+
+export const groupSockets = new Hono<{ Bindings: Env }>()
+  .get("/:group/socket", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    requireUpgrade(context);
+    return passOn(await groupStub(context.env, groupId).fetch(context.req.raw));
+  })
+  .get("/:group/consume", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    const options = query(context.req.raw, consumeQuery);
+    for (const topic of options.topics) await topicMetadata(context.env, topic);
+    requireUpgrade(context);
+    const { 0: client, 1: server } = new WebSocketPair();
+    const session = new PlainConsumerSession(context.env, groupId, options, server);
+    // The last commit and the leave happen after the client's socket has closed.
+    context.executionCtx.waitUntil(session.closed);
+    session.start();
+    return new Response(null, { status: 101, webSocket: client });
+  });
+
+export const partitionSockets = new Hono<{ Bindings: Env }>().get(
+  "/:topic/partitions/:partition/socket",
+  async (context) => {
+    const topic = topicParameter(context.req.param("topic"));
+    const partition = partitionParameter(context.req.param("partition"));
+    const { topicId } = await topicWithPartition(context.env, topic, partition);
+    requireUpgrade(context);
+    return passOn(await partitionStub(context.env, topicId, partition).fetch(context.req.raw));
+  },
+);
+
+function requireUpgrade(context: EdgeContext): void {
+  if (context.req.header("upgrade")?.toLowerCase() === "websocket") return;
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    "this path is a WebSocket: connect with ws:// or wss://",
+  );
+}
+
+/** An object refuses an upgrade with its failure as JSON; that becomes a problem. */
+async function passOn(response: Response): Promise<Response> {
+  if (response.status === 101) return response;
+  const failure = (await response.json()) as { error?: unknown; detail?: unknown };
+  throw new BrokerError(
+    isErrorName(failure.error) ? failure.error : "UNKNOWN_SERVER_ERROR",
+    String(failure.detail ?? "the upgrade was refused"),
+  );
+}

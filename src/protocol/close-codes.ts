@@ -1,0 +1,30 @@
+// WebSocket close codes of every Rivulet socket. 1000 and 1001 are a clean good-bye; any code that is not
+// listed here means: connect again.
+
+/** The socket broke a rule or asked for something impossible; the reason begins with an error name. Final. */
+export const CLOSE_FATAL = 4000;
+/** A newer owner of the partition attached, or the epoch was too old to attach. */
+export const CLOSE_FENCED = 4001;
+/** The same member, or the same reader, connected again; this socket is the older one. */
+export const CLOSE_REPLACED = 4002;
+/** The membership has ended (session or rebalance timeout); join again with epoch 0. */
+export const CLOSE_SESSION_ENDED = 4003;
+/** Sent by a session on behalf of a client whose connection broke: not a leave, the timeout starts. */
+export const CLOSE_CLIENT_LOST = 4004;
+
+/** A good-bye: 1000, 1001, or none given (1005, what a browser's `close()` without arguments sends). */
+export function isCleanClose(code: number): boolean {
+  return code === 1000 || code === 1001 || code === 1005;
+}
+
+/** Close reasons are at most 123 bytes on the wire. */
+export function closeReason(text: string): string {
+  let reason = "";
+  let bytes = 0;
+  for (const character of text) {
+    bytes += new TextEncoder().encode(character).length;
+    if (bytes > 123) break;
+    reason += character;
+  }
+  return reason;
+}

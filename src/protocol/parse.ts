@@ -1,0 +1,72 @@
+// Parsing of everything that comes from outside. A failure names the field, the value and the bound.
+import { z } from "zod";
+import { BrokerError, type ErrorName } from "../core/errors.ts";
+
+/** `value` as the schema has it, or a BrokerError `code` that says what is wrong and where. */
+export function parse<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+  code: ErrorName = "INVALID_REQUEST",
+): z.output<Schema> {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  throw new BrokerError(code, describe(result.error, value));
+}
+
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BrokerError("INVALID_REQUEST", `${what} is not JSON: ${reason}`);
+  }
+}
+
+function describe(error: z.ZodError, value: unknown): string {
+  const issue = error.issues[0];
+  if (issue === undefined) return "the request is malformed";
+  const place = issue.path.length === 0 ? "the request" : pathText(issue.path);
+  if (issue.code === "unrecognized_keys") {
+    return `${place}: unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
+  }
+  return `${place}: ${issue.message}; got ${preview(valueAt(value, issue.path))}`;
+}
+
+function pathText(path: readonly PropertyKey[]): string {
+  let text = "";
+  for (const part of path) {
+    if (typeof part === "number") text += `[${part}]`;
+    else text += text === "" ? String(part) : `.${String(part)}`;
+  }
+  return text;
+}
+
+function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  let current: unknown = value;
+  for (const part of path) {
+    if (typeof current !== "object" || current === null) return undefined;
+    current = (current as Record<PropertyKey, unknown>)[part];
+  }
+  return current;
+}
+
+function preview(value: unknown): string {
+  if (value === undefined) return "nothing";
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
+}
+
+/** A whole number in a query string. */
+export function queryInteger(minimum: number, maximum: number) {
+  const message = `must be a whole number from ${minimum} to ${maximum}`;
+  return z
+    .string()
+    .regex(/^\d{1,16}$/, message)
+    .transform(Number)
+    .pipe(z.number().int(message).min(minimum, message).max(maximum, message));
+}
+
+export function integer(minimum: number, maximum: number) {
+  const message = `must be a whole number from ${minimum} to ${maximum}`;
+  return z.number(message).int(message).min(minimum, message).max(maximum, message);
+}

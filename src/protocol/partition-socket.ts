@@ -1,0 +1,58 @@
+// The partition socket: `/v1/topics/:topic/partitions/:partition/socket`. Text frames are JSON control
+// messages, binary frames are whole record batches, one behind another. Clients import the types only.
+import { z } from "zod";
+import type { ErrorName } from "../core/errors.ts";
+import { DEFAULT_WINDOW_BYTES, MAX_GROUP_ID_LENGTH, MAX_WINDOW_BYTES } from "../core/limits.ts";
+import { integer } from "./parse.ts";
+
+const anyInteger = integer(0, Number.MAX_SAFE_INTEGER);
+
+/** Starts to read, or starts again elsewhere (a seek): frames from before have a lower `attachId`. */
+export const attachMessage = z.strictObject({
+  type: z.literal("attach"),
+  /** Echoed in `attached`; batches that arrive before that belong to an earlier attach. */
+  attachId: anyInteger.default(0),
+  offset: z.union([z.literal("earliest"), z.literal("latest"), anyInteger]),
+  windowBytes: integer(1, MAX_WINDOW_BYTES).default(DEFAULT_WINDOW_BYTES),
+  /** The member that owns the partition in its group. Absent for a reader without a group. */
+  owner: z
+    .strictObject({
+      group: z.string().min(1).max(MAX_GROUP_ID_LENGTH),
+      incarnation: anyInteger,
+      memberEpoch: anyInteger,
+      memberNumber: anyInteger,
+    })
+    .optional(),
+});
+
+/** Gives bytes of consumed frames back. */
+export const windowMessage = z.strictObject({
+  type: z.literal("window"),
+  attachId: anyInteger.default(0),
+  bytes: integer(1, MAX_WINDOW_BYTES),
+});
+
+export const readerMessage = z.discriminatedUnion("type", [attachMessage, windowMessage]);
+export type ReaderMessage = z.input<typeof readerMessage>;
+
+export interface AttachedMessage {
+  readonly type: "attached";
+  readonly attachId: number;
+  /** Where reading starts: what was asked for, or what "earliest" or "latest" means now. */
+  readonly offset: number;
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+}
+
+export interface ReaderErrorMessage {
+  readonly type: "error";
+  readonly attachId: number;
+  readonly code: ErrorName;
+  readonly errorCode: number;
+  readonly retriable: boolean;
+  readonly detail: string;
+  readonly logStartOffset?: number;
+  readonly highWatermark?: number;
+}
+
+export type PartitionMessage = AttachedMessage | ReaderErrorMessage;

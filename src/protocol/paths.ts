@@ -1,0 +1,28 @@
+// Every path of the HTTP API that clients build, in one place.
+
+export const TOPICS_PATH = "/v1/topics";
+export const GROUPS_PATH = "/v1/groups";
+
+export function topicPath(topic: string): string {
+  return `${TOPICS_PATH}/${encodeURIComponent(topic)}`;
+}
+
+export function recordsPath(topic: string): string {
+  return `${topicPath(topic)}/records`;
+}
+
+export function partitionPath(topic: string, partition: number): string {
+  return `${topicPath(topic)}/partitions/${partition}`;
+}
+
+export function partitionSocketPath(topic: string, partition: number): string {
+  return `${partitionPath(topic, partition)}/socket`;
+}
+
+export function groupPath(groupId: string): string {
+  return `${GROUPS_PATH}/${encodeURIComponent(groupId)}`;
+}
+
+export function groupSocketPath(groupId: string): string {
+  return `${groupPath(groupId)}/socket`;
+}

@@ -1,0 +1,78 @@
+// The plain consumer: `/v1/groups/:group/consume`, JSON objects over any WebSocket client, no SDK.
+import { z } from "zod";
+import { checkTopicName } from "../core/cluster/topics.ts";
+import {
+  DEFAULT_PLAIN_WINDOW_RECORDS,
+  DEFAULT_SESSION_TIMEOUT_MS,
+  MAX_CLIENT_ID_LENGTH,
+  MAX_PLAIN_WINDOW_RECORDS,
+  MAX_SESSION_TIMEOUT_MS,
+  MAX_TOPICS_PER_MEMBER,
+  MIN_SESSION_TIMEOUT_MS,
+} from "../core/limits.ts";
+import type { TopicPartition } from "../core/record.ts";
+import type { ErrorMessage } from "./group-socket.ts";
+import type { JsonRecord } from "./json-record.ts";
+import { integer, queryInteger } from "./parse.ts";
+
+const topicList = z
+  .string("must name at least one topic, separated by commas")
+  .transform((text) => [...new Set(text.split(",").map((name) => name.trim()))])
+  .superRefine((names, context) => {
+    if (names.length > MAX_TOPICS_PER_MEMBER) {
+      context.addIssue({
+        code: "custom",
+        message: `names ${names.length} topics, the bound is ${MAX_TOPICS_PER_MEMBER}`,
+      });
+    }
+    for (const name of names) {
+      const invalid = checkTopicName(name);
+      if (invalid !== null) context.addIssue({ code: "custom", message: invalid.detail });
+    }
+  });
+
+export const consumeQuery = z.strictObject({
+  topics: topicList,
+  /** explicit: an `ack` commits. auto: a record counts as done once it is sent. */
+  ack: z.enum(["explicit", "auto"]).default("explicit"),
+  /** Where to begin in partitions for which the group has committed nothing. */
+  from: z.enum(["earliest", "latest"]).default("earliest"),
+  /** Unacknowledged records per partition. */
+  window: queryInteger(1, MAX_PLAIN_WINDOW_RECORDS).default(DEFAULT_PLAIN_WINDOW_RECORDS),
+  /** A static member: its partitions wait for it while it is away. */
+  instanceId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
+  clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
+  sessionTimeoutMs: queryInteger(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).default(
+    DEFAULT_SESSION_TIMEOUT_MS,
+  ),
+});
+export type ConsumeOptions = z.output<typeof consumeQuery>;
+
+const topic = z.string();
+const partition = integer(0, Number.MAX_SAFE_INTEGER);
+const offset = integer(0, Number.MAX_SAFE_INTEGER);
+
+export const plainClientMessage = z.discriminatedUnion("type", [
+  /** Done up to and including this record: commits, and opens the window. */
+  z.strictObject({ type: z.literal("ack"), topic, partition, offset }),
+  z.strictObject({ type: z.literal("seek"), topic, partition, offset }),
+  z.strictObject({ type: z.literal("pause"), topic, partition }),
+  z.strictObject({ type: z.literal("resume"), topic, partition }),
+  z.strictObject({ type: z.literal("leave") }),
+  /** A sign of life while working on unacknowledged records. */
+  z.strictObject({ type: z.literal("ping") }),
+]);
+
+export type PlainServerMessage =
+  | {
+      readonly type: "assigned";
+      readonly partitions: readonly (TopicPartition & { readonly offset: number })[];
+    }
+  /** `lost`: somebody else may own them already. Otherwise acks are taken until what was sent is acknowledged. */
+  | {
+      readonly type: "revoked";
+      readonly partitions: readonly TopicPartition[];
+      readonly lost?: true;
+    }
+  | (TopicPartition & { readonly type: "records"; readonly records: readonly JsonRecord[] })
+  | Omit<ErrorMessage, "requestId">;

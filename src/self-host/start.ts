@@ -1,0 +1,182 @@
+// `npm start`: the bundle on workerd, on this machine, with its data in a folder.
+//
+//   PORT      8787       HTTP and WebSockets; 0 takes a free port
+//   HOST      127.0.0.1  the address to listen on
+//   DATA_DIR  .rivulet   where everything is kept; one broker at a time
+//
+// Prints one line with the URL when it answers. Ctrl-C and SIGTERM stop it; so does kill -9, and nothing
+// acknowledged is lost by that: every write is in the database before it is acknowledged.
+import { type ChildProcess, spawn } from "node:child_process";
+import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { createServer } from "node:net";
+import { dirname, relative, resolve } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { fileURLToPath } from "node:url";
+import { workerdConfig } from "./workerd-config.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+/** Open WebSockets would keep workerd from stopping; after this long it is stopped without waiting. */
+const STOP_GRACE_MS = 500;
+const READY_TIMEOUT_MS = 30_000;
+
+/** Something the person who started the broker can mend. */
+class StartError extends Error {}
+
+async function main(): Promise<void> {
+  const host = process.env.HOST || "127.0.0.1";
+  const port = await freePort(host, portNumber(process.env.PORT || "8787"));
+  const dataDir = resolve(process.env.DATA_DIR || ".rivulet");
+  const storagePath = prepareFolder(dataDir);
+  const lock = lockFolder(dataDir);
+  const bundlePath = await bundle();
+
+  const configPath = resolve(dataDir, "workerd.capnp");
+  writeFileSync(
+    configPath,
+    workerdConfig({
+      bundlePath: relative(dataDir, bundlePath),
+      storagePath,
+      host,
+      port,
+      trace: process.env.RIVULET_TRACE,
+    }),
+  );
+  const workerd = spawn(workerdPath(), ["serve", configPath], {
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  const watchdog = killWithParent(workerd);
+
+  let isStopping = false;
+  const stop = () => {
+    if (isStopping) return;
+    isStopping = true;
+    workerd.kill("SIGTERM");
+    setTimeout(() => workerd.kill("SIGKILL"), STOP_GRACE_MS);
+  };
+  process.on("SIGINT", stop);
+  process.on("SIGTERM", stop);
+  process.on("SIGHUP", stop);
+  workerd.on("exit", (code, signal) => {
+    watchdog.kill("SIGKILL");
+    lock.close();
+    if (!isStopping)
+      console.error(`rivulet: workerd ended by itself (${signal ?? `exit code ${code}`})`);
+    process.exit(isStopping ? 0 : 1);
+  });
+  workerd.on("error", (error) => {
+    console.error(`rivulet: workerd could not be started: ${error.message}`);
+    process.exit(1);
+  });
+
+  const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  await untilHealthy(url);
+  if (!isStopping) console.log(`Rivulet is ready on ${url} (data in ${dataDir})`);
+}
+
+function portNumber(text: string): number {
+  const port = Number(text);
+  if (/^\d+$/.test(text) && port <= 65_535) return port;
+  throw new StartError(`PORT is "${text}", it must be a number from 0 to 65535`);
+}
+
+/** The port itself, or a free one for 0. Says so where it is taken. */
+function freePort(host: string, port: number): Promise<number> {
+  return new Promise((resolvePort, reject) => {
+    const probe = createServer();
+    probe.once("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EADDRINUSE") {
+        reject(
+          new StartError(
+            `port ${port} on ${host} is taken; stop what uses it, or choose another: PORT=${port === 8787 ? 8788 : 8787} npm start`,
+          ),
+        );
+      } else {
+        reject(new StartError(`cannot listen on ${host}:${port}: ${error.message}`));
+      }
+    });
+    probe.listen(port, host, () => {
+      const address = probe.address();
+      probe.close(() =>
+        resolvePort(typeof address === "object" && address !== null ? address.port : port),
+      );
+    });
+  });
+}
+
+function prepareFolder(dataDir: string): string {
+  const storagePath = resolve(dataDir, "objects");
+  try {
+    mkdirSync(storagePath, { recursive: true });
+    accessSync(dataDir, constants.W_OK);
+    accessSync(storagePath, constants.W_OK);
+    writeFileSync(resolve(dataDir, ".write-test"), "");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new StartError(
+      `the data folder ${dataDir} cannot be written (${reason}); choose another: DATA_DIR=/path npm start`,
+    );
+  }
+  return storagePath;
+}
+
+/** Two brokers on one folder would corrupt it. The lock is the operating system's: it goes with the process. */
+function lockFolder(dataDir: string): DatabaseSync {
+  const lock = new DatabaseSync(resolve(dataDir, "lock.sqlite"));
+  try {
+    lock.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
+  } catch {
+    throw new StartError(
+      `the data folder ${dataDir} is in use by another Rivulet; stop that one, or choose another: DATA_DIR=/path npm start`,
+    );
+  }
+  return lock;
+}
+
+/** The Worker's bundle: built from the sources where they are, or as it was published. */
+async function bundle(): Promise<string> {
+  const bundlePath = resolve(ROOT, "dist/worker.js");
+  if (existsSync(resolve(ROOT, "src/index.ts"))) {
+    const { build } = await import("./build.ts");
+    await build();
+  }
+  return bundlePath;
+}
+
+function workerdPath(): string {
+  const require = createRequire(import.meta.url);
+  return resolve(dirname(require.resolve("workerd/package.json")), "bin/workerd");
+}
+
+/** If this process is killed without warning, workerd must not stay behind on the port. */
+function killWithParent(child: ChildProcess): ChildProcess {
+  const script = 'read -r _; kill -KILL "$1" 2>/dev/null';
+  const watchdog = spawn("/bin/sh", ["-c", script, "sh", String(child.pid)], {
+    stdio: ["pipe", "ignore", "ignore"],
+    detached: true,
+  });
+  watchdog.unref();
+  return watchdog;
+}
+
+async function untilHealthy(url: string): Promise<void> {
+  const deadline = Date.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    try {
+      if ((await fetch(`${url}/health`)).ok) return;
+    } catch {
+      // Not listening yet.
+    }
+    if (Date.now() > deadline)
+      throw new StartError(`the broker did not answer on ${url} within ${READY_TIMEOUT_MS} ms`);
+    await new Promise((wait) => setTimeout(wait, 20));
+  }
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof StartError)) throw error;
+  console.error(`rivulet: ${error.message}`);
+  process.exit(1);
+}

@@ -1,0 +1,51 @@
+// The workerd configuration of a self-hosted broker: the same Worker and the same three classes as
+// wrangler.toml, with their storage in one folder.
+
+/** Kept in step with wrangler.toml by test/core/self-host.test.ts. */
+export const COMPATIBILITY_DATE = "2026-11-01";
+
+/** Persisted: workerd derives every object's id from these. Never change one. */
+const UNIQUE_KEYS = {
+  ClusterObject: "rivulet-cluster-v1",
+  PartitionObject: "rivulet-partition-v1",
+  GroupObject: "rivulet-group-v1",
+} as const;
+
+export interface WorkerdOptions {
+  /** Relative to the configuration file, as Cap'n Proto wants it. */
+  readonly bundlePath: string;
+  readonly storagePath: string;
+  readonly host: string;
+  readonly port: number;
+  readonly trace: string | undefined;
+}
+
+export function workerdConfig(options: WorkerdOptions): string {
+  const text = JSON.stringify; // Cap'n Proto's text literals take JSON's escapes.
+  const namespaces = Object.entries(UNIQUE_KEYS).map(
+    ([className, uniqueKey]) =>
+      `(className = ${text(className)}, uniqueKey = ${text(uniqueKey)}, enableSql = true)`,
+  );
+  const bindings = Object.keys(UNIQUE_KEYS).map((className) => {
+    const name = className.replace("Object", "").toUpperCase();
+    return `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`;
+  });
+  if (options.trace !== undefined)
+    bindings.push(`(name = "RIVULET_TRACE", text = ${text(options.trace)})`);
+  return `using Workerd = import "/workerd/workerd.capnp";
+
+const config :Workerd.Config = (
+  services = [
+    (name = "rivulet", worker = (
+      modules = [(name = "worker.js", esModule = embed ${text(options.bundlePath)})],
+      compatibilityDate = ${text(COMPATIBILITY_DATE)},
+      durableObjectNamespaces = [${namespaces.join(", ")}],
+      durableObjectStorage = (localDisk = "storage"),
+      bindings = [${bindings.join(", ")}],
+    )),
+    (name = "storage", disk = (path = ${text(options.storagePath)}, writable = true)),
+  ],
+  sockets = [(name = "http", address = ${text(`${options.host}:${options.port}`)}, http = (), service = "rivulet")],
+);
+`;
+}

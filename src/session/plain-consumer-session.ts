@@ -1,0 +1,345 @@
+// A plain WebSocket client's membership: the same consumer core as the SDK's, over sockets to the objects,
+// speaking JSON to the client. The client sends no heartbeats: it counts as dead when its socket breaks, or
+// when it sits on unacknowledged records and has sent nothing for a session timeout [PLN-4].
+import type { z } from "zod";
+import type { ApplicationEffect } from "../client/consumer/consumer-driver.ts";
+import { ConsumerDriver } from "../client/consumer/consumer-driver.ts";
+import { BrokerError, ERRORS } from "../core/errors.ts";
+import {
+  DEFAULT_WINDOW_BYTES,
+  DRAIN_TIMEOUT_MS,
+  MAX_CONTROL_FRAME_CHARS,
+  MAX_RECORDS_PER_MESSAGE,
+} from "../core/limits.ts";
+import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
+import type { Env } from "../env.ts";
+import {
+  CLOSE_FATAL,
+  CLOSE_SESSION_ENDED,
+  closeReason,
+  isCleanClose,
+} from "../protocol/close-codes.ts";
+import { toJsonRecord } from "../protocol/json-record.ts";
+import { parse, parseJson } from "../protocol/parse.ts";
+import {
+  type ConsumeOptions,
+  type PlainServerMessage,
+  plainClientMessage,
+} from "../protocol/plain-consumer.ts";
+import { stubTransport } from "./stub-transport.ts";
+
+type ClientMessage = z.output<typeof plainClientMessage>;
+
+/** What a client was sent of a partition and has not acknowledged, and what waits behind it. */
+interface Delivery {
+  readonly place: TopicPartition;
+  generation: number;
+  waiting: ConsumerRecord[];
+  /** Offsets sent and not acknowledged, ascending; at most the window. */
+  unacknowledged: number[];
+  /** Set while the partition is being given up. */
+  drainTimer: ReturnType<typeof setTimeout> | null;
+}
+
+export class PlainConsumerSession {
+  /** Resolves when the membership has ended and everything was said. */
+  readonly closed: Promise<void>;
+  readonly #socket: WebSocket;
+  readonly #options: ConsumeOptions;
+  readonly #driver: ConsumerDriver;
+  readonly #deliveries = new Map<string, Delivery>();
+  #resolveClosed: () => void = () => {};
+  #fatal: BrokerError | null = null;
+  #lastMessageMs = Date.now();
+  #silenceTimer: ReturnType<typeof setTimeout> | null = null;
+  #isOver = false;
+
+  constructor(env: Env, groupId: string, options: ConsumeOptions, socket: WebSocket) {
+    this.#socket = socket;
+    this.#options = options;
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#driver = new ConsumerDriver(
+      {
+        groupId,
+        memberId: crypto.randomUUID(),
+        topics: options.topics,
+        instanceId: options.instanceId ?? null,
+        clientId: options.clientId ?? null,
+        sessionTimeoutMs: options.sessionTimeoutMs,
+        from: options.from,
+        windowBytes: DEFAULT_WINDOW_BYTES,
+        commitIntervalMs: 0,
+      },
+      stubTransport(env),
+      (effect) => this.#onEffect(effect),
+    );
+  }
+
+  start(): void {
+    this.#socket.accept();
+    this.#socket.addEventListener("message", (event) => this.#onMessage(event.data));
+    this.#socket.addEventListener("close", (event) => this.#onClose(event.code));
+    this.#socket.addEventListener("error", () => this.#onClose(1006));
+    this.#driver.start();
+  }
+
+  // From the client.
+
+  #onMessage(data: unknown): void {
+    if (this.#isOver) return;
+    this.#lastMessageMs = Date.now();
+    try {
+      if (typeof data !== "string") throw new BrokerError("INVALID_REQUEST", "frames must be text");
+      if (data.length > MAX_CONTROL_FRAME_CHARS) {
+        throw new BrokerError(
+          "INVALID_REQUEST",
+          `frame has ${data.length} characters, the bound is ${MAX_CONTROL_FRAME_CHARS}`,
+        );
+      }
+      this.#handle(parse(plainClientMessage, parseJson(data, "the frame")));
+    } catch (error) {
+      this.#endWith(
+        error instanceof BrokerError
+          ? error
+          : new BrokerError("UNKNOWN_SERVER_ERROR", String(error)),
+      );
+    }
+  }
+
+  #handle(message: ClientMessage): void {
+    switch (message.type) {
+      case "ping":
+        return;
+      case "leave":
+        this.#driver.leave();
+        return;
+      case "pause":
+        if (this.#delivery(message) !== null) this.#driver.pause(message);
+        return;
+      case "resume":
+        if (this.#delivery(message) !== null) this.#driver.resume(message);
+        return;
+      case "seek":
+        this.#seek(message);
+        return;
+      case "ack":
+        this.#acknowledge(message);
+    }
+  }
+
+  /** The client's partition, or null and an error for the client: it may have been revoked just now. */
+  #delivery(place: TopicPartition): Delivery | null {
+    const delivery = this.#deliveries.get(keyOf(place));
+    if (delivery !== undefined) return delivery;
+    this.#sendError(
+      new BrokerError(
+        "FENCED_MEMBER_EPOCH",
+        `${place.topic}/${place.partition} is not assigned to this consumer`,
+      ),
+    );
+    return null;
+  }
+
+  #acknowledge(ack: TopicPartition & { offset: number }): void {
+    const delivery = this.#delivery(ack);
+    if (delivery === null) return;
+    const last = delivery.unacknowledged.at(-1);
+    if (last === undefined || ack.offset < (delivery.unacknowledged[0] ?? 0)) return; // Said before.
+    if (ack.offset > last) {
+      this.#sendError(
+        new BrokerError(
+          "INVALID_REQUEST",
+          `ack: offset ${ack.offset} of ${ack.topic}/${ack.partition} was not delivered; the last was ${last}`,
+        ),
+      );
+      return;
+    }
+    delivery.unacknowledged = delivery.unacknowledged.filter((offset) => offset > ack.offset);
+    this.#driver.processed(delivery.place, ack.offset + 1, delivery.generation);
+    if (delivery.drainTimer === null) this.#flush(delivery);
+    else if (delivery.unacknowledged.length === 0) this.#release(delivery);
+  }
+
+  #seek(seek: TopicPartition & { offset: number }): void {
+    const delivery = this.#delivery(seek);
+    if (delivery === null || delivery.drainTimer !== null) return;
+    delivery.waiting = [];
+    delivery.unacknowledged = [];
+    this.#driver.seek(delivery.place, seek.offset);
+  }
+
+  #onClose(code: number): void {
+    if (this.#isOver) return;
+    if (isCleanClose(code)) this.#driver.close();
+    else this.#driver.abandon();
+  }
+
+  // From the consumer core.
+
+  #onEffect(effect: ApplicationEffect): void {
+    switch (effect.type) {
+      case "assigned":
+        for (const { topic, partition } of effect.partitions)
+          this.#startDelivery({ topic, partition });
+        this.#send({ type: "assigned", partitions: effect.partitions });
+        return;
+      case "records":
+        this.#receive(effect);
+        return;
+      case "revoked":
+        this.#send({ type: "revoked", partitions: effect.partitions });
+        for (const place of effect.partitions) this.#drain(place);
+        return;
+      case "lost":
+        for (const place of effect.partitions) this.#stopDelivery(place);
+        this.#send({ type: "revoked", partitions: effect.partitions, lost: true });
+        return;
+      case "error":
+        if (effect.isFatal) this.#fatal = effect.error;
+        this.#sendError(effect.error);
+        return;
+      case "closed":
+        this.#finish();
+    }
+  }
+
+  #startDelivery(place: TopicPartition): void {
+    this.#deliveries.set(keyOf(place), {
+      place,
+      generation: 0,
+      waiting: [],
+      unacknowledged: [],
+      drainTimer: null,
+    });
+  }
+
+  #receive(effect: Extract<ApplicationEffect, { type: "records" }>): void {
+    const delivery = this.#deliveries.get(keyOf(effect));
+    if (delivery === undefined || delivery.drainTimer !== null) return;
+    delivery.generation = effect.generation;
+    delivery.waiting.push(...effect.records);
+    this.#flush(delivery);
+  }
+
+  /** [PLN-2] Sends what the window has room for. */
+  #flush(delivery: Delivery): void {
+    while (delivery.waiting.length > 0) {
+      const room = this.#options.window - delivery.unacknowledged.length;
+      if (room <= 0) break;
+      const records = delivery.waiting.splice(0, Math.min(room, MAX_RECORDS_PER_MESSAGE));
+      this.#send({ type: "records", ...delivery.place, records: records.map(toJsonRecord) });
+      const last = records.at(-1)?.offset ?? 0;
+      if (this.#options.ack === "auto") {
+        this.#driver.processed(delivery.place, last + 1, delivery.generation);
+      } else {
+        for (const record of records) delivery.unacknowledged.push(record.offset);
+      }
+    }
+    if (delivery.unacknowledged.length > 0) this.#watchSilence();
+  }
+
+  /** [PLN-3] Nothing new is sent; what was sent may be acknowledged for a while, then the partition goes. */
+  #drain(place: TopicPartition): void {
+    const delivery = this.#deliveries.get(keyOf(place));
+    if (delivery === undefined || delivery.unacknowledged.length === 0) {
+      this.#stopDelivery(place);
+      this.#driver.released(place);
+      return;
+    }
+    delivery.waiting = [];
+    delivery.drainTimer = setTimeout(() => this.#release(delivery), DRAIN_TIMEOUT_MS);
+  }
+
+  #release(delivery: Delivery): void {
+    this.#stopDelivery(delivery.place);
+    this.#driver.released(delivery.place);
+  }
+
+  #stopDelivery(place: TopicPartition): void {
+    const delivery = this.#deliveries.get(keyOf(place));
+    if (delivery?.drainTimer != null) clearTimeout(delivery.drainTimer);
+    this.#deliveries.delete(keyOf(place));
+  }
+
+  /** [PLN-4] A client that holds records and says nothing for a session timeout is taken for dead. */
+  #watchSilence(): void {
+    if (this.#silenceTimer !== null || this.#isOver) return;
+    const silentMs = Date.now() - this.#lastMessageMs;
+    const holdsRecords = [...this.#deliveries.values()].some(
+      (delivery) => delivery.unacknowledged.length > 0,
+    );
+    if (!holdsRecords) {
+      this.#lastMessageMs = Date.now();
+      return;
+    }
+    if (silentMs >= this.#options.sessionTimeoutMs) {
+      this.#fatal = new BrokerError(
+        "UNKNOWN_MEMBER_ID",
+        `nothing was heard for ${this.#options.sessionTimeoutMs} ms while records were unacknowledged`,
+      );
+      this.#sendError(this.#fatal);
+      this.#driver.leave();
+      return;
+    }
+    this.#silenceTimer = setTimeout(() => {
+      this.#silenceTimer = null;
+      this.#watchSilence();
+    }, this.#options.sessionTimeoutMs - silentMs);
+  }
+
+  // The end.
+
+  /** The client broke the protocol: it leaves, its socket closes with the reason. */
+  #endWith(error: BrokerError): void {
+    this.#fatal = error;
+    this.#sendError(error);
+    this.#driver.leave();
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (this.#silenceTimer !== null) clearTimeout(this.#silenceTimer);
+    for (const { place } of [...this.#deliveries.values()]) this.#stopDelivery(place);
+    const code =
+      this.#fatal === null
+        ? 1000
+        : this.#fatal.code === "UNKNOWN_MEMBER_ID"
+          ? CLOSE_SESSION_ENDED
+          : CLOSE_FATAL;
+    try {
+      this.#socket.close(
+        code,
+        this.#fatal === null ? "left" : closeReason(`${this.#fatal.code}: ${this.#fatal.message}`),
+      );
+    } catch {
+      // Closed already.
+    }
+    this.#resolveClosed();
+  }
+
+  #sendError(error: BrokerError): void {
+    const { code, retriable } = ERRORS[error.code];
+    this.#send({
+      type: "error",
+      code: error.code,
+      errorCode: code,
+      retriable,
+      detail: error.message,
+    });
+  }
+
+  #send(message: PlainServerMessage): void {
+    try {
+      this.#socket.send(JSON.stringify(message));
+    } catch {
+      // The close event follows.
+    }
+  }
+}
+
+function keyOf(place: TopicPartition): string {
+  return `${place.partition} ${place.topic}`;
+}

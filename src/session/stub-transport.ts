@@ -1,0 +1,59 @@
+// Sockets to the objects from inside the Worker, for the sessions that run there. An object's side of
+// such a socket hibernates like any other; only this side keeps the session's invocation alive.
+import {
+  listen,
+  type Socket,
+  type SocketEvents,
+  type Transport,
+} from "../client/consumer/transport.ts";
+import { type Env, groupStub, partitionStub } from "../env.ts";
+
+type Fetcher = { fetch(input: string, init: RequestInit): Promise<Response> };
+
+export function stubTransport(env: Env): Transport {
+  return {
+    openGroup: (groupId, events) => connect(groupStub(env, groupId), events),
+    openPartition: ({ topicId, partition }, events) =>
+      connect(partitionStub(env, topicId, partition), events),
+  };
+}
+
+function connect(stub: Fetcher, events: SocketEvents): Socket {
+  let socket: WebSocket | null = null;
+  let isClosed = false;
+  const open = async () => {
+    const response = await stub.fetch("https://object/socket", {
+      headers: { upgrade: "websocket" },
+    });
+    const accepted = response.webSocket;
+    if (accepted === null) throw new Error(`the object answered ${response.status}`);
+    accepted.accept();
+    if (isClosed) {
+      accepted.close(1000, "no longer wanted");
+      return;
+    }
+    socket = accepted;
+    listen(accepted as never, events);
+    events.opened();
+  };
+  open().catch((error: unknown) => {
+    if (!isClosed) events.closed(1006, error instanceof Error ? error.message : String(error));
+  });
+  return {
+    send: (data) => {
+      try {
+        socket?.send(data);
+      } catch {
+        // The close event follows.
+      }
+    },
+    close: (code, reason) => {
+      isClosed = true;
+      try {
+        socket?.close(code, reason);
+      } catch {
+        // Closed already.
+      }
+    },
+  };
+}
