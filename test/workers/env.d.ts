@@ -1,0 +1,8 @@
+// What `cloudflare:workers` offers inside the tests.
+declare namespace Cloudflare {
+  interface GlobalProps {
+    mainModule: typeof import("../../src/index.ts");
+    durableNamespaces: "ClusterObject" | "GroupObject" | "PartitionObject";
+  }
+  interface Env extends Readonly<import("../../src/env.ts").Env> {}
+}
