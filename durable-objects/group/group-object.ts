@@ -34,7 +34,7 @@ import {
 } from "../../src/protocol/group-socket.ts";
 import { heartbeatIntervalMs, PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parse, parseJson } from "../../src/protocol/parse.ts";
-import { close, closeFatal, errorFields, sendJson } from "../shared/socket.ts";
+import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { GroupStore } from "./group-store.ts";
@@ -258,9 +258,9 @@ export class GroupObject extends DurableObject<Env> {
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
     const memberId = this.#memberOf(socket);
     const member = memberId === null ? undefined : this.#coordinator.state.members.get(memberId);
-    if (isCleanClose(code) && member !== undefined && member.instanceId === null)
-      return this.#leave(socket);
-    return this.#lostSocket(socket);
+    finishClose(socket, code);
+    const isLeave = isCleanClose(code) && member !== undefined && member.instanceId === null;
+    return isLeave ? this.#leave(socket) : this.#lostSocket(socket);
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {

@@ -25,7 +25,7 @@ import {
   type PartitionMessage,
   readerMessage,
 } from "../../src/protocol/partition-socket.ts";
-import { close, closeFatal, errorFields, send, sendJson } from "../shared/socket.ts";
+import { close, closeFatal, errorFields, finishClose, send, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { type AppendResult, GroupCommit } from "./group-commit.ts";
@@ -307,8 +307,9 @@ export class PartitionObject extends DurableObject<Env> {
     sendJson(socket, message);
   }
 
-  override webSocketClose(socket: WebSocket): void {
+  override webSocketClose(socket: WebSocket, code: number): void {
     this.#readers.delete(socket);
+    finishClose(socket, code);
   }
 
   override webSocketError(socket: WebSocket): void {

@@ -23,6 +23,14 @@ export function close(socket: WebSocket, code: number, reason: string): void {
   }
 }
 
+/**
+ * Finishes the handshake that the peer began. The runtime does not do it for hibernatable sockets
+ * (workerd 2026-11-17), and a client would wait ten seconds for it.
+ */
+export function finishClose(socket: WebSocket, code: number): void {
+  close(socket, code === 1000 || code >= 3000 ? code : 1000, "");
+}
+
 /** Ends a socket that broke the protocol. Only this socket: others go on. */
 export function closeFatal(socket: WebSocket, error: unknown): void {
   const failure =

@@ -3,9 +3,8 @@
 import type { BrokerError } from "../core/errors.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS, DEFAULT_WINDOW_BYTES } from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
-import type { AssignedPlace } from "./consumer/consumer-core.ts";
 import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driver.ts";
-import type { PartitionPosition } from "./consumer/effects.ts";
+import type { AssignedPlace, PartitionPosition } from "./consumer/effects.ts";
 import type { Transport } from "./consumer/transport.ts";
 
 export interface ConsumerOptions {

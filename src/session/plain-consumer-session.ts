@@ -52,6 +52,8 @@ export class PlainConsumerSession {
   #fatal: BrokerError | null = null;
   #lastMessageMs = Date.now();
   #silenceTimer: ReturnType<typeof setTimeout> | null = null;
+  /** The client's socket has closed; the membership may still be ending. */
+  #hasClosed = false;
   #isOver = false;
 
   constructor(env: Env, groupId: string, options: ConsumeOptions, socket: WebSocket) {
@@ -170,8 +172,10 @@ export class PlainConsumerSession {
     this.#driver.seek(delivery.place, seek.offset);
   }
 
+  /** How a socket ends is told by its first event: an error may follow a clean close. */
   #onClose(code: number): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#hasClosed) return;
+    this.#hasClosed = true;
     if (isCleanClose(code)) this.#driver.close();
     else this.#driver.abandon();
   }

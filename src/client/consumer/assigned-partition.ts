@@ -1,9 +1,10 @@
 // One partition as its consumer sees it: the socket, the position, what was delivered and not yet
 // processed, and what was processed and not yet committed.
 
-import type { PartitionKey } from "../../core/group/partition-key.ts";
+import { type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
 import { batches, decodeBatch } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
+import type { AssignedPlace } from "./effects.ts";
 
 /**
  * - opening: the socket is being opened, or waits to be opened again.
@@ -61,11 +62,8 @@ export class AssignedPartition {
   #unprocessed: { readonly doneAt: number; readonly sizeInBytes: number }[] = [];
   #returnBytes = 0;
 
-  constructor(
-    place: { key: PartitionKey; topic: string; topicId: string; partition: number },
-    committed: number | null,
-  ) {
-    this.key = place.key;
+  constructor(place: AssignedPlace, committed: number | null) {
+    this.key = partitionKey(place.topicId, place.partition);
     this.topic = place.topic;
     this.topicId = place.topicId;
     this.partition = place.partition;
@@ -118,9 +116,15 @@ export class AssignedPartition {
    */
   markProcessed(nextOffset: number, windowBytes: number): number {
     this.processed = nextOffset;
+    return this.settle(windowBytes);
+  }
+
+  /** Bytes of wholly processed frames that are due to be given back. */
+  settle(windowBytes: number): number {
+    const processed = this.processed ?? 0;
     let done = 0;
     for (const frame of this.#unprocessed) {
-      if (frame.doneAt > nextOffset) break;
+      if (frame.doneAt > processed) break;
       this.#returnBytes += frame.sizeInBytes;
       done++;
     }
@@ -130,6 +134,31 @@ export class AssignedPartition {
     const bytes = Math.min(this.#returnBytes, windowBytes);
     this.#returnBytes = 0;
     return bytes;
+  }
+
+  /** The commit in flight has been answered. */
+  markCommitted(): void {
+    if (this.committing === null) return;
+    this.committed = this.committing;
+    this.committing = null;
+    if (!this.hasUncommitted) this.isRewind = false;
+    if (this.phase === "settling") this.phase = "active";
+  }
+
+  /** To be given up: nothing more is delivered. */
+  startDraining(): void {
+    this.phase = "draining";
+    this.held = [];
+  }
+
+  /** A newer owner has it: nothing more is delivered, and a commit would be refused. */
+  fence(memberEpoch: number): void {
+    this.phase = "opening";
+    this.fencedEpoch = memberEpoch;
+    this.isAnnounced = false;
+    this.held = [];
+    this.processed = this.committed;
+    this.reopenAtMs = null;
   }
 
   /** Forgets what was received and not delivered; it is received again later. */

@@ -1,5 +1,5 @@
 // What the consumer core asks of the world around it, and what it tells the application.
-import type { BrokerError } from "../../core/errors.ts";
+import { BrokerError, type ErrorName } from "../../core/errors.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { MemberMessage } from "../../protocol/group-socket.ts";
 import type { ReaderMessage } from "../../protocol/partition-socket.ts";
@@ -9,16 +9,14 @@ export interface PartitionPosition extends TopicPartition {
   readonly offset: number;
 }
 
+export interface AssignedPlace extends TopicPartition {
+  readonly topicId: string;
+}
+
 /** Sockets are numbered by the core; events about a number it no longer uses are ignored. */
 export type ConsumerEffect =
   | { readonly type: "open-group"; readonly connection: number }
-  | {
-      readonly type: "open-partition";
-      readonly connection: number;
-      readonly topic: string;
-      readonly topicId: string;
-      readonly partition: number;
-    }
+  | (AssignedPlace & { readonly type: "open-partition"; readonly connection: number })
   | {
       readonly type: "send";
       readonly connection: number;
@@ -45,3 +43,40 @@ export type ConsumerEffect =
   /** A fatal error is followed by `closed`. Others are worth a log line; the core goes on by itself. */
   | { readonly type: "error"; readonly error: BrokerError; readonly isFatal: boolean }
   | { readonly type: "closed" };
+
+/** Where the parts of the core leave their effects, in the order in which they are to happen. */
+export class Outbox {
+  #effects: ConsumerEffect[] = [];
+  #nextConnection = 1;
+
+  take(): readonly ConsumerEffect[] {
+    const effects = this.#effects;
+    this.#effects = [];
+    return effects;
+  }
+
+  emit(effect: ConsumerEffect): void {
+    this.#effects.push(effect);
+  }
+
+  /** A number for a new socket. */
+  newConnection(): number {
+    return this.#nextConnection++;
+  }
+
+  /** Sends, unless there is no socket now. */
+  send(connection: number | null, message: MemberMessage | ReaderMessage): void {
+    if (connection !== null) this.emit({ type: "send", connection, message });
+  }
+
+  warn(code: ErrorName, detail: string): void {
+    this.emit({ type: "error", error: new BrokerError(code, detail), isFatal: false });
+  }
+}
+
+/** The earliest of some times, or null where none is set. */
+export function earliest(...times: readonly (number | null)[]): number | null {
+  let first: number | null = null;
+  for (const time of times) if (time !== null && (first === null || time < first)) first = time;
+  return first;
+}

@@ -1,0 +1,122 @@
+// Commits, one in flight: what is processed meanwhile shares the next. Every answer settles all that the
+// commit carried; nothing is committed twice and nothing forgotten over a reconnect.
+import { type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
+import type { CommittedMessage } from "../../protocol/group-socket.ts";
+import type { AssignedPartition } from "./assigned-partition.ts";
+import type { Outbox } from "./effects.ts";
+
+export interface Commit {
+  readonly requestId: number;
+  readonly offsets: { topicId: string; partition: number; offset: number; isRewind?: true }[];
+}
+
+export class Committer {
+  readonly #partitions: ReadonlyMap<PartitionKey, AssignedPartition>;
+  readonly #outbox: Outbox;
+  readonly #intervalMs: number;
+  /** Carries a commit to the coordinator; false where that cannot be done now. */
+  readonly #send: (commit: Commit) => boolean;
+  #inFlight: number | null = null;
+  #nextRequestId = 1;
+  #dueAtMs: number | null = null;
+
+  constructor(
+    partitions: ReadonlyMap<PartitionKey, AssignedPartition>,
+    outbox: Outbox,
+    intervalMs: number,
+    send: (commit: Commit) => boolean,
+  ) {
+    this.#partitions = partitions;
+    this.#outbox = outbox;
+    this.#intervalMs = intervalMs;
+    this.#send = send;
+  }
+
+  get nextTimerMs(): number | null {
+    return this.#dueAtMs;
+  }
+
+  get isIdle(): boolean {
+    return this.#inFlight === null && !this.hasUncommitted;
+  }
+
+  get hasUncommitted(): boolean {
+    for (const partition of this.#partitions.values()) if (partition.hasUncommitted) return true;
+    return false;
+  }
+
+  /** Something was processed: commit at once, or with whatever else comes within the interval. */
+  schedule(nowMs: number): void {
+    if (this.#intervalMs === 0) this.commitNow();
+    else if (this.#dueAtMs === null && this.hasUncommitted)
+      this.#dueAtMs = nowMs + this.#intervalMs;
+  }
+
+  tick(nowMs: number): void {
+    if (this.#dueAtMs !== null && this.#dueAtMs <= nowMs) this.commitNow();
+  }
+
+  /** Commits what is uncommitted, unless a commit is in flight: its answer commits the rest. */
+  commitNow(): void {
+    this.#dueAtMs = null;
+    if (this.#inFlight === null) this.flush();
+  }
+
+  /** Commits what is uncommitted, whatever is in flight: for a member that goes without waiting. */
+  flush(): void {
+    const offsets: Commit["offsets"] = [];
+    for (const {
+      topicId,
+      partition,
+      processed,
+      hasUncommitted,
+      isRewind,
+    } of this.#partitions.values()) {
+      if (!hasUncommitted || processed === null) continue;
+      offsets.push({ topicId, partition, offset: processed, ...(isRewind ? { isRewind } : {}) });
+    }
+    const requestId = this.#nextRequestId;
+    if (offsets.length === 0 || !this.#send({ requestId, offsets })) return;
+    this.#nextRequestId++;
+    this.#inFlight = requestId;
+    for (const { topicId, partition, offset } of offsets) {
+      const sent = this.#partitions.get(partitionKey(topicId, partition));
+      if (sent !== undefined) sent.committing = offset;
+    }
+  }
+
+  /** False where the answer is not to the commit in flight. */
+  answered(message: CommittedMessage): boolean {
+    if (!this.#settle(message.requestId)) return false;
+    for (const { topicId, partition, code, detail } of message.rejected) {
+      const topic = this.#partitions.get(partitionKey(topicId, partition))?.topic ?? topicId;
+      this.#outbox.warn(code, `commit of ${topic}/${partition}: ${detail}`);
+    }
+    // A refused offset is not tried again: the partition is somebody else's, or the offset is wrong.
+    for (const partition of this.#partitions.values()) partition.markCommitted();
+    return true;
+  }
+
+  /** The whole commit was refused. False where the refusal is not of the commit in flight. */
+  refused(requestId: number): boolean {
+    if (!this.#settle(requestId)) return false;
+    this.#forgetInFlight();
+    return true;
+  }
+
+  /** The connection broke: whether the commit arrived is unknown, so it goes again. */
+  disconnected(): void {
+    this.#inFlight = null;
+    this.#forgetInFlight();
+  }
+
+  #settle(requestId: number): boolean {
+    if (requestId !== this.#inFlight) return false;
+    this.#inFlight = null;
+    return true;
+  }
+
+  #forgetInFlight(): void {
+    for (const partition of this.#partitions.values()) partition.committing = null;
+  }
+}

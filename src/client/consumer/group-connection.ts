@@ -1,0 +1,89 @@
+// The socket to the group: opened, kept alive with heartbeats, opened again with back-off. It knows
+// nothing of membership.
+import { MAX_HEARTBEAT_INTERVAL_MS } from "../../core/limits.ts";
+import { backoffMs } from "./backoff.ts";
+import { earliest, type Outbox } from "./effects.ts";
+
+/** A short session beats fast, but a connection gets at least this long to answer. */
+const MIN_PATIENCE_MS = 3_000;
+
+export class GroupConnection {
+  readonly #outbox: Outbox;
+  readonly #random: () => number;
+  /** The socket in use, or null while there is none. */
+  connection: number | null = null;
+  heartbeatMs: number;
+  #isOpen = false;
+  #failures = 0;
+  #heardMs = 0;
+  #heartbeatAtMs: number | null = null;
+  #reconnectAtMs: number | null = null;
+
+  constructor(outbox: Outbox, random: () => number, heartbeatMs: number) {
+    this.#outbox = outbox;
+    this.#random = random;
+    this.heartbeatMs = heartbeatMs;
+  }
+
+  get nextTimerMs(): number | null {
+    return earliest(this.#heartbeatAtMs, this.#reconnectAtMs);
+  }
+
+  connect(nowMs: number): void {
+    this.#reconnectAtMs = null;
+    this.#isOpen = false;
+    this.connection = this.#outbox.newConnection();
+    this.#heardMs = nowMs;
+    this.#heartbeatAtMs = nowMs + this.heartbeatMs;
+    this.#outbox.emit({ type: "open-group", connection: this.connection });
+  }
+
+  opened(nowMs: number): void {
+    this.#isOpen = true;
+    this.#heardMs = nowMs;
+  }
+
+  heard(nowMs: number): void {
+    this.#heardMs = nowMs;
+  }
+
+  /** The coordinator took the member in: the next failure begins a new back-off. */
+  succeeded(): void {
+    this.#failures = 0;
+  }
+
+  /** Ends the socket, if there is one. */
+  drop(code: number, reason: string): void {
+    if (this.connection !== null) {
+      this.#outbox.emit({ type: "close", connection: this.connection, code, reason });
+    }
+    this.lost();
+  }
+
+  /** The socket has closed. */
+  lost(): void {
+    this.connection = null;
+    this.#heartbeatAtMs = null;
+    this.#reconnectAtMs = null;
+  }
+
+  reconnectLater(nowMs: number): void {
+    this.#reconnectAtMs = nowMs + backoffMs(this.#failures++, this.#random);
+  }
+
+  /** Three beats without an answer: the connection is dead even if nobody said so. */
+  isSilent(nowMs: number): boolean {
+    if (this.#heartbeatAtMs === null || this.#heartbeatAtMs > nowMs) return false;
+    const patienceMs = Math.min(3 * this.heartbeatMs, 3 * MAX_HEARTBEAT_INTERVAL_MS);
+    return nowMs - this.#heardMs >= Math.max(patienceMs, MIN_PATIENCE_MS);
+  }
+
+  tick(nowMs: number): void {
+    if (this.#reconnectAtMs !== null && this.#reconnectAtMs <= nowMs) this.connect(nowMs);
+    if (this.#heartbeatAtMs === null || this.#heartbeatAtMs > nowMs) return;
+    if (this.#isOpen && this.connection !== null) {
+      this.#outbox.emit({ type: "ping", connection: this.connection });
+    }
+    this.#heartbeatAtMs = nowMs + this.heartbeatMs;
+  }
+}

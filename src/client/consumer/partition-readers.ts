@@ -1,0 +1,292 @@
+// The partition sockets of a consumer: opened, attached at the right offset, opened again when they break.
+// Frames become records here; a frame is delivered once the partition is announced and not paused.
+import { BrokerError } from "../../core/errors.ts";
+import type { PartitionKey } from "../../core/group/partition-key.ts";
+import { CLOSE_FENCED, CLOSE_REPLACED } from "../../protocol/close-codes.ts";
+import type {
+  PartitionMessage,
+  ReaderErrorMessage,
+  ReaderMessage,
+} from "../../protocol/partition-socket.ts";
+import type { AssignedPartition, ReceivedFrame } from "./assigned-partition.ts";
+import { backoffMs } from "./backoff.ts";
+import { earliest, type Outbox } from "./effects.ts";
+
+type Owner = Extract<ReaderMessage, { type: "attach" }>["owner"];
+
+export interface ReadersConfig {
+  readonly groupId: string | null;
+  readonly from: "earliest" | "latest";
+  readonly windowBytes: number;
+}
+
+/** Partition sockets are pinged this seldom: a dead one delays its records only, nothing else. */
+const PING_MS = 15_000;
+/** If some of the partitions of an assignment are slow to attach, the others are announced without them. */
+const ANNOUNCE_TIMEOUT_MS = 1_000;
+
+export class PartitionReaders {
+  readonly #partitions: Map<PartitionKey, AssignedPartition>;
+  readonly #outbox: Outbox;
+  readonly #config: ReadersConfig;
+  readonly #random: () => number;
+  /** Proof of ownership; undefined for a reader without a group; null while not a member. */
+  readonly #owner: () => Owner | null;
+  readonly #byConnection = new Map<number, AssignedPartition>();
+  #announceAtMs: number | null = null;
+  #pingAtMs: number | null = null;
+
+  constructor(
+    partitions: Map<PartitionKey, AssignedPartition>,
+    outbox: Outbox,
+    config: ReadersConfig,
+    random: () => number,
+    owner: () => Owner | null,
+  ) {
+    this.#partitions = partitions;
+    this.#outbox = outbox;
+    this.#config = config;
+    this.#random = random;
+    this.#owner = owner;
+  }
+
+  get nextTimerMs(): number | null {
+    const reopen = [...this.#partitions.values()].map((partition) => partition.reopenAtMs);
+    return earliest(this.#announceAtMs, this.#pingAtMs, ...reopen);
+  }
+
+  /** Takes newly assigned partitions in; they are announced together once all are attached. */
+  add(partitions: readonly AssignedPartition[], nowMs: number): void {
+    if (partitions.length === 0) return;
+    this.#announceAtMs = nowMs + ANNOUNCE_TIMEOUT_MS;
+    this.#pingAtMs ??= nowMs + PING_MS;
+    for (const partition of partitions) {
+      this.#partitions.set(partition.key, partition);
+      this.#open(partition, nowMs);
+    }
+  }
+
+  #open(partition: AssignedPartition, nowMs: number): void {
+    const connection = this.#outbox.newConnection();
+    partition.phase = "opening";
+    partition.connection = connection;
+    partition.isOpen = false;
+    partition.reopenAtMs = null;
+    partition.heardMs = nowMs;
+    this.#byConnection.set(connection, partition);
+    const { topic, topicId, partition: number } = partition;
+    this.#outbox.emit({ type: "open-partition", connection, topic, topicId, partition: number });
+  }
+
+  opened(connection: number, nowMs: number): void {
+    const partition = this.#byConnection.get(connection);
+    if (partition === undefined) return;
+    partition.isOpen = true;
+    partition.heardMs = nowMs;
+    this.#attachWhenDone(partition);
+  }
+
+  /** [SES-5] What the application has in hand is finished first, or reconnects would pile up windows. */
+  #attachWhenDone(partition: AssignedPartition): void {
+    if (partition.phase === "opening" && partition.isOpen && !partition.hasUnprocessed) {
+      this.#attach(partition, partition.position);
+    }
+  }
+
+  #attach(partition: AssignedPartition, offset: number | null): void {
+    const owner = this.#owner();
+    if (owner === null || !partition.isOpen) return;
+    partition.startAttach(offset);
+    partition.phase = "attaching";
+    this.#outbox.send(partition.connection, {
+      type: "attach",
+      attachId: partition.attachId,
+      offset: offset ?? this.#config.from,
+      windowBytes: this.#config.windowBytes,
+      ...(owner === undefined ? {} : { owner }),
+    });
+  }
+
+  heard(connection: number, nowMs: number): void {
+    const partition = this.#byConnection.get(connection);
+    if (partition !== undefined) partition.heardMs = nowMs;
+  }
+
+  /** A control message. True where the partition now has to commit its start before it may go on. */
+  message(connection: number, message: PartitionMessage, nowMs: number): boolean {
+    const partition = this.#byConnection.get(connection);
+    if (partition === undefined) return false;
+    partition.heardMs = nowMs;
+    if (message.attachId !== partition.attachId || partition.isGivingUp) return false;
+    if (message.type === "error") {
+      this.#attachFailed(partition, message, nowMs);
+      return false;
+    }
+    partition.failures = 0;
+    const isFirst = partition.position === null;
+    partition.position = message.offset;
+    partition.processed ??= message.offset;
+    if (isFirst && this.#config.from === "latest" && this.#config.groupId !== null) {
+      // [SES-7] Whoever comes next shall start where this one found the end.
+      partition.phase = "settling";
+      return true;
+    }
+    // Nothing to commit until something is processed.
+    if (isFirst && !partition.isRewind) partition.committed = partition.processed;
+    partition.phase = "active";
+    this.announce(nowMs);
+    return false;
+  }
+
+  #attachFailed(partition: AssignedPartition, message: ReaderErrorMessage, nowMs: number): void {
+    this.#outbox.warn(message.code, `${partition.topic}/${partition.partition}: ${message.detail}`);
+    if (message.code !== "OFFSET_OUT_OF_RANGE") {
+      this.#reopenLater(partition, nowMs);
+      return;
+    }
+    // The log no longer holds the position (Kafka's auto.offset.reset): go on at the configured end.
+    partition.processed = null;
+    partition.isRewind = true;
+    this.#attach(partition, null);
+  }
+
+  /** A frame of record batches. */
+  data(connection: number, bytes: Uint8Array, nowMs: number): void {
+    const partition = this.#byConnection.get(connection);
+    if (partition === undefined || partition.isGivingUp) return;
+    if (partition.phase === "attaching" || partition.position === null) return; // Of an earlier attach.
+    partition.heardMs = nowMs;
+    let frame: ReceivedFrame;
+    try {
+      frame = partition.receive(bytes);
+    } catch (error) {
+      const cause = error instanceof BrokerError ? error.message : String(error);
+      this.#outbox.warn("CORRUPT_MESSAGE", `${partition.topic}/${partition.partition}: ${cause}`);
+      this.#reopenLater(partition, nowMs);
+      return;
+    }
+    if (partition.isPaused || !partition.isAnnounced) partition.held.push(frame);
+    else this.#deliver(partition, frame);
+  }
+
+  #deliver(partition: AssignedPartition, frame: ReceivedFrame): void {
+    partition.delivered(frame);
+    if (frame.records.length === 0) {
+      this.#giveBack(partition, partition.settle(this.#config.windowBytes));
+      return;
+    }
+    const { place, attachId: generation } = partition;
+    this.#outbox.emit({ type: "records", ...place, generation, records: frame.records });
+  }
+
+  /** Everything before `nextOffset` is done: gives window back. */
+  processed(partition: AssignedPartition, nextOffset: number): void {
+    this.#giveBack(partition, partition.markProcessed(nextOffset, this.#config.windowBytes));
+    this.#attachWhenDone(partition);
+  }
+
+  #giveBack(partition: AssignedPartition, bytes: number): void {
+    if (bytes === 0 || partition.phase !== "active") return;
+    const { attachId } = partition;
+    this.#outbox.send(partition.connection, { type: "window", attachId, bytes });
+  }
+
+  /** Announces the ready partitions once all are ready, or once waiting for the others has taken too long. */
+  announce(nowMs: number): void {
+    const unannounced = [...this.#partitions.values()].filter(
+      (partition) =>
+        !partition.isAnnounced && !partition.isGivingUp && partition.fencedEpoch === null,
+    );
+    const ready = unannounced.filter((partition) => partition.phase === "active");
+    const isLate = this.#announceAtMs !== null && this.#announceAtMs <= nowMs;
+    if (ready.length < unannounced.length && !isLate) return;
+    this.#announceAtMs = ready.length < unannounced.length ? nowMs + ANNOUNCE_TIMEOUT_MS : null;
+    if (ready.length === 0) return;
+    for (const partition of ready) partition.isAnnounced = true;
+    const positions = ready.map(({ place, processed }) => ({ ...place, offset: processed ?? 0 }));
+    this.#outbox.emit({ type: "assigned", partitions: positions });
+    for (const partition of ready) this.#deliverHeld(partition);
+  }
+
+  resume(partition: AssignedPartition): void {
+    partition.isPaused = false;
+    this.#deliverHeld(partition);
+  }
+
+  #deliverHeld(partition: AssignedPartition): void {
+    if (partition.isPaused || !partition.isAnnounced) return;
+    const held = partition.held;
+    partition.held = [];
+    for (const frame of held) this.#deliver(partition, frame);
+  }
+
+  seek(partition: AssignedPartition, offset: number): void {
+    partition.isRewind = true;
+    partition.processed = offset;
+    // Nothing from before counts from here on, also where the socket is being opened just now.
+    partition.startAttach(offset);
+    this.#attach(partition, offset);
+  }
+
+  /** The socket has closed, or could not be opened. */
+  closed(connection: number, code: number, memberEpoch: number, nowMs: number): void {
+    const partition = this.#byConnection.get(connection);
+    if (partition === undefined) return;
+    this.#byConnection.delete(connection);
+    partition.connection = null;
+    partition.isOpen = false;
+    if (partition.isGivingUp) return;
+    if (code === CLOSE_FENCED || code === CLOSE_REPLACED) this.#fenced(partition, memberEpoch);
+    else this.#reopenLater(partition, nowMs);
+  }
+
+  /** [SES-3] A newer owner has the partition. The coordinator knows more; its next word decides. */
+  #fenced(partition: AssignedPartition, memberEpoch: number): void {
+    const wasAnnounced = partition.isAnnounced;
+    partition.fence(memberEpoch);
+    if (wasAnnounced) this.#outbox.emit({ type: "lost", partitions: [partition.place] });
+  }
+
+  /** [SES-1] Delivery goes on behind the last record that the application was given. */
+  #reopenLater(partition: AssignedPartition, nowMs: number): void {
+    this.close(partition);
+    partition.phase = "opening";
+    partition.dropHeld();
+    partition.reopenAtMs = nowMs + backoffMs(partition.failures++, this.#random);
+  }
+
+  close(partition: AssignedPartition): void {
+    partition.reopenAtMs = null;
+    const { connection } = partition;
+    if (connection === null) return;
+    this.#outbox.emit({ type: "close", connection, code: 1000, reason: "done" });
+    this.#byConnection.delete(connection);
+    partition.connection = null;
+    partition.isOpen = false;
+  }
+
+  /** The partition is no longer the consumer's. */
+  forget(partition: AssignedPartition): void {
+    this.close(partition);
+    this.#partitions.delete(partition.key);
+  }
+
+  tick(nowMs: number): void {
+    if (this.#announceAtMs !== null && this.#announceAtMs <= nowMs) this.announce(nowMs);
+    for (const partition of this.#partitions.values()) {
+      if (partition.reopenAtMs !== null && partition.reopenAtMs <= nowMs)
+        this.#open(partition, nowMs);
+    }
+    if (this.#pingAtMs !== null && this.#pingAtMs <= nowMs) this.#ping(nowMs);
+  }
+
+  #ping(nowMs: number): void {
+    this.#pingAtMs = this.#partitions.size === 0 ? null : nowMs + PING_MS;
+    for (const partition of this.#partitions.values()) {
+      if (partition.connection === null) continue;
+      if (nowMs - partition.heardMs > 2 * PING_MS) this.#reopenLater(partition, nowMs);
+      else if (partition.isOpen)
+        this.#outbox.emit({ type: "ping", connection: partition.connection });
+    }
+  }
+}

@@ -1,0 +1,67 @@
+import { setTimeout as wait } from "node:timers/promises";
+import { afterAll, expect, test } from "vitest";
+import { Rivulet } from "../../src/client/index.ts";
+import { BrokerProcess } from "./broker.ts";
+import { PlainClient } from "./plain-client.ts";
+import { until } from "./until.ts";
+
+interface TraceLine {
+  readonly trace: "start" | "alarm";
+  readonly object: "cluster" | "group" | "partition";
+  readonly atMs: number;
+}
+
+/** Here a minute of nothing is the thing tested, not a wait for something else. */
+const IDLE_MS = 60_000;
+/** workerd evicts an idle object after ten seconds. */
+const SETTLE_MS = 12_000;
+
+let broker: BrokerProcess;
+afterAll(() => broker.stop());
+
+function traces(): TraceLine[] {
+  return broker.lines
+    .filter((line) => line.startsWith('{"trace"'))
+    .map((line) => JSON.parse(line) as TraceLine);
+}
+
+test("[GRP-11] an idle group of three sleeps for a minute, wakes for its alarms only, and then receives", async () => {
+  broker = await BrokerProcess.start({ env: { RIVULET_TRACE: "1" } });
+  const { admin, producer } = new Rivulet({ url: broker.url });
+  await admin.createTopic({ name: "quiet", partitions: 3 });
+  const clients = [1, 2, 3].map(() => new PlainClient(broker.url, "sleepers", "topics=quiet"));
+  await until("one partition each", () => clients.every((client) => client.held.size === 1));
+
+  await wait(SETTLE_MS);
+  const idleFromMs = Date.now();
+  await wait(IDLE_MS);
+  const woken = traces().filter(({ atMs }) => atMs >= idleFromMs);
+  // The sockets' owners slept: no partition and no cluster object started, and each start of the group is
+  // its return from hibernation for an alarm. 45 s session timeout: two alarms a minute at most.
+  expect(woken.filter(({ object }) => object !== "group")).toEqual([]);
+  const alarms = woken.filter(({ trace }) => trace === "alarm").length;
+  const starts = woken.filter(({ trace }) => trace === "start").length;
+  expect(alarms).toBeGreaterThanOrEqual(1);
+  expect(alarms).toBeLessThanOrEqual(2);
+  expect(starts).toBe(alarms);
+  expect(clients.every((client) => client.isOpen)).toBe(true);
+
+  const before = traces().length;
+  await producer.send(
+    "quiet",
+    [0, 1, 2].map((partition) => ({ partition, value: `for ${partition}` })),
+  );
+  await until("each has the record of its partition", () =>
+    clients.every((client) => client.records.length === 1),
+  );
+  for (const client of clients) {
+    const [partition] = [...client.held];
+    expect(client.records[0]).toMatchObject({ partition, value: `for ${partition}` });
+  }
+  // They had been evicted: the record started them again.
+  const started = traces()
+    .slice(before)
+    .filter(({ trace, object }) => trace === "start" && object === "partition");
+  expect(started).toHaveLength(3);
+  for (const client of clients) client.close();
+});

@@ -1,0 +1,27 @@
+// A child process that reports lines of JSON.
+import { type ChildProcess, spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+export class Reporter<Line> {
+  readonly lines: Line[] = [];
+  readonly exited: Promise<number | null>;
+  readonly #child: ChildProcess;
+
+  constructor(file: string, args: readonly string[]) {
+    const path = fileURLToPath(new URL(file, import.meta.url));
+    this.#child = spawn(process.execPath, [path, ...args], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    this.exited = new Promise((resolve) => this.#child.once("close", (code) => resolve(code)));
+    if (this.#child.stdout === null) return;
+    createInterface(this.#child.stdout).on("line", (line) =>
+      this.lines.push(JSON.parse(line) as Line),
+    );
+  }
+
+  signal(signal: NodeJS.Signals): Promise<number | null> {
+    this.#child.kill(signal);
+    return this.exited;
+  }
+}

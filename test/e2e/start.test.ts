@@ -1,0 +1,117 @@
+import { writeFileSync } from "node:fs";
+import { createServer } from "node:net";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { Rivulet } from "../../src/client/index.ts";
+import { BrokerProcess, launch, temporaryFolder } from "./broker.ts";
+import { PlainClient } from "./plain-client.ts";
+import { until } from "./until.ts";
+
+test.each(["SIGTERM", "SIGINT"] as const)(
+  "[SYS-1] it says in one line that it is ready, and %s stops it cleanly",
+  async (signal) => {
+    const broker = await BrokerProcess.start();
+    expect(broker.lines).toEqual([`Rivulet is ready on ${broker.url} (data in ${broker.dataDir})`]);
+    // Also with a consumer connected.
+    await new Rivulet({ url: broker.url }).admin.createTopic({ name: "open" });
+    const client = new PlainClient(broker.url, "g", "topics=open");
+    await until("it has joined", () => client.held.size === 1);
+    expect(await broker.signal(signal)).toEqual({ code: 0, signal: null });
+    expect(broker.lines).toHaveLength(1);
+    await until("the consumer was cut off", () => client.closed);
+  },
+);
+
+test("[LOG-5] topics, records and committed offsets are there after a stop and a start", async () => {
+  const first = await BrokerProcess.start();
+  const { admin, producer } = new Rivulet({ url: first.url });
+  await admin.createTopic({ name: "kept", partitions: 2 });
+  const outcomes = await producer.send("kept", [
+    { key: "a", value: 1 },
+    { key: "b", value: 2 },
+  ]);
+  const client = new PlainClient(first.url, "keepers", "topics=kept");
+  await until("both came", () => client.records.length === 2);
+  client.close();
+  const before = await until("both are committed", async () => {
+    const group = await admin.describeGroup("keepers");
+    return (
+      group.state === "EMPTY" &&
+      group.offsets.every(({ lag }) => lag === 0 || lag === null) &&
+      group
+    );
+  });
+  await first.signal("SIGTERM");
+  const second = await BrokerProcess.start({ dataDir: first.dataDir, port: first.port });
+  expect(await admin.describeGroup("keepers")).toEqual(before);
+  const again = await producer.send("kept", [
+    { key: "a", value: 1 },
+    { key: "b", value: 2 },
+  ]);
+  const next = (list: typeof outcomes) =>
+    list.map((outcome) => ("offset" in outcome ? [outcome.partition, outcome.offset] : outcome));
+  const counts = new Map<number, number>();
+  for (const outcome of outcomes)
+    counts.set(outcome.partition, (counts.get(outcome.partition) ?? 0) + 1);
+  expect(next(again)).toEqual(
+    next(outcomes).map((place) =>
+      Array.isArray(place) ? [place[0], (place[1] ?? 0) + (counts.get(place[0] ?? 0) ?? 0)] : place,
+    ),
+  );
+  await second.stop();
+});
+
+test("[GRP-7] a session timeout that was running when the broker was killed ends after the restart", async () => {
+  const first = await BrokerProcess.start();
+  const { admin } = new Rivulet({ url: first.url });
+  await admin.createTopic({ name: "orphaned", partitions: 2 });
+  const client = new PlainClient(first.url, "orphans", "topics=orphaned&sessionTimeoutMs=1000");
+  await until("it has joined", () => client.held.size === 2);
+  await first.kill();
+  const second = await BrokerProcess.start({ dataDir: first.dataDir, port: first.port });
+  // Nobody asks the group for anything: its own alarm, kept on disk, has to do it. So look only once it may have.
+  await until(
+    "the member is removed",
+    async () => (await admin.describeGroup("orphans")).members.length === 0,
+  );
+  await second.stop();
+});
+
+test("[SYS-1] a taken port is explained in one sentence", async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  const { lines, exited } = launch({ PORT: String(port), DATA_DIR: temporaryFolder() });
+  expect((await exited).code).toBe(1);
+  expect(lines).toEqual([
+    expect.stringMatching(/^rivulet: port \d+ on 127\.0\.0\.1 is taken; .*PORT=\d+ npm start$/),
+  ]);
+  server.close();
+});
+
+test("[SYS-1] a data folder that cannot be written is explained in one sentence", async () => {
+  const file = join(temporaryFolder(), "file");
+  writeFileSync(file, "");
+  const { lines, exited } = launch({ PORT: "0", DATA_DIR: file });
+  expect((await exited).code).toBe(1);
+  expect(lines).toEqual([
+    expect.stringMatching(/^rivulet: the data folder .* cannot be written .*DATA_DIR=/),
+  ]);
+});
+
+test("[SYS-1] a data folder in use by another broker is explained in one sentence", async () => {
+  const broker = await BrokerProcess.start();
+  const { lines, exited } = launch({ PORT: "0", DATA_DIR: broker.dataDir });
+  expect((await exited).code).toBe(1);
+  expect(lines).toEqual([
+    expect.stringMatching(/^rivulet: the data folder .* is in use by another Rivulet/),
+  ]);
+  await broker.stop();
+});
+
+test("[SYS-1] a port that is none is explained in one sentence", async () => {
+  const { lines, exited } = launch({ PORT: "http", DATA_DIR: temporaryFolder() });
+  expect((await exited).code).toBe(1);
+  expect(lines).toEqual(['rivulet: PORT is "http", it must be a number from 0 to 65535']);
+});

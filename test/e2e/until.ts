@@ -1,0 +1,14 @@
+/** Waits for a condition; the guard only ends a test that has failed already. */
+export async function until<T>(
+  what: string,
+  condition: () => T | undefined | false | null | Promise<T | undefined | false | null>,
+  guardMs = 30_000,
+): Promise<T> {
+  const startedMs = Date.now();
+  for (;;) {
+    const value = await condition();
+    if (value !== undefined && value !== false && value !== null) return value;
+    if (Date.now() - startedMs > guardMs) throw new Error(`never came true: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
