@@ -5,7 +5,7 @@
 // An idle group sleeps. Heartbeats are answered by the runtime; the alarm reads when each was last
 // answered, so the only wake-ups of a group in which nothing happens are one alarm per session timeout.
 import { DurableObject } from "cloudflare:workers";
-import type { z } from "zod";
+import type * as z from "zod";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { Coordinator, type LastSeen } from "../../src/core/group/coordinator.ts";
@@ -38,6 +38,9 @@ import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { GroupStore } from "./group-store.ts";
+
+/** How long an alarm that failed waits for its next try. */
+const ALARM_RETRY_MS = 1_000;
 
 /** Lives in the socket's attachment, so that it outlives hibernation. */
 interface Attachment {
@@ -275,12 +278,17 @@ export class GroupObject extends DurableObject<Env> {
     await this.#persistAndTell();
   }
 
-  /** [GRP-7] */
+  /** [GRP-7] The platform gives up on an alarm that keeps failing; this one comes back until it succeeds. */
   override async alarm(): Promise<void> {
     trace(this.env, "group", this.#groupId, "alarm");
     this.#alarmAtMs = null;
-    this.#coordinator.expire(this.#lastSeen, Date.now());
-    await this.#persistAndTell();
+    try {
+      this.#coordinator.expire(this.#lastSeen, Date.now());
+      await this.#persistAndTell();
+    } catch (error) {
+      console.error(`group ${this.#groupId}: the alarm failed, it will be tried again: ${error}`);
+      await this.ctx.storage.setAlarm(Date.now() + ALARM_RETRY_MS);
+    }
   }
 
   // Persist, then tell.

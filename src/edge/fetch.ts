@@ -3,8 +3,8 @@ import { BrokerError, unwrap } from "../core/errors.ts";
 import { batches, decodeBatch } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 import { type Env, partitionStub } from "../env.ts";
-import { stubTransport } from "../session/stub-transport.ts";
-import { topicWithPartition } from "./metadata.ts";
+import { atPartition } from "./metadata.ts";
+import { stubTransport } from "./stub-transport.ts";
 
 export interface FetchRequest {
   readonly topic: string;
@@ -25,25 +25,26 @@ export interface FetchResult {
 }
 
 /** [FCH-1] Records from `offset` on. Waits up to `waitMs` where there is none yet. */
-export async function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResult> {
-  const { topicId } = await topicWithPartition(env, request.topic, request.partition);
-  const stub = () => partitionStub(env, topicId, request.partition);
+export function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResult> {
+  return atPartition(env, request.topic, request.partition, (topicId) =>
+    fetchFrom(env, topicId, request),
+  );
+}
+
+async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Promise<FetchResult> {
+  const { partition, maxBytes, waitMs } = request;
+  const stub = () => partitionStub(env, topicId, partition);
   const offset = request.offset ?? unwrap(await stub().offsets()).logStartOffset;
-  const { maxBytes } = request;
   let result = unwrapRead(await stub().read({ offset, maxBytes }));
-  if (result.batches.length === 0 && request.waitMs > 0) {
-    await waitForRecords(env, topicId, request.partition, offset, request.waitMs);
+  if (result.batches.length === 0 && waitMs > 0) {
+    await waitForRecords(env, topicId, partition, offset, waitMs);
     result = unwrapRead(await stub().read({ offset, maxBytes }));
   }
   const records = decodeFrom(result.batches, offset, request.maxRecords);
   const isCut = records.length === request.maxRecords;
   const nextOffset = isCut ? (records.at(-1)?.offset ?? offset) + 1 : result.nextOffset;
-  return {
-    records,
-    nextOffset,
-    logStartOffset: result.logStartOffset,
-    highWatermark: result.highWatermark,
-  };
+  const { logStartOffset, highWatermark } = result;
+  return { records, nextOffset, logStartOffset, highWatermark };
 }
 
 /** The first `maxRecords` records at or behind `offset`. The first batch may begin before it. */

@@ -62,3 +62,23 @@ export async function topicWithPartition(
     `partition is ${partition}, topic ${name} has ${topic.partitions} (0 to ${topic.partitions - 1})`,
   );
 }
+
+/**
+ * Does something with a partition. Where that says that the topic is gone, this Worker asks the cluster
+ * again, once: the topic may have been deleted, or created anew under its name.
+ */
+export async function atPartition<T>(
+  env: Env,
+  name: string,
+  partition: number,
+  action: (topicId: string) => Promise<T>,
+): Promise<T> {
+  const { topicId } = await topicWithPartition(env, name, partition);
+  try {
+    return await action(topicId);
+  } catch (error) {
+    if (!(error instanceof BrokerError) || error.code !== "UNKNOWN_TOPIC_ID") throw error;
+    await refresh(env, name);
+    return action((await topicWithPartition(env, name, partition)).topicId);
+  }
+}

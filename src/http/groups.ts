@@ -1,6 +1,6 @@
 // /v1/groups: list, describe with lag, reset, delete.
 import { Hono } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import { unwrap } from "../core/errors.ts";
 import { MAX_TOPICS_PER_MEMBER } from "../core/limits.ts";
 import { groupOffsets, type ResetTarget, resetGroup } from "../edge/offsets.ts";

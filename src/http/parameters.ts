@@ -1,5 +1,5 @@
 // Path and query parameters.
-import { z } from "zod";
+import * as z from "zod";
 import { checkGroupId, checkTopicName } from "../core/cluster/topics.ts";
 import { BrokerError } from "../core/errors.ts";
 import { parse, queryInteger } from "../protocol/parse.ts";

@@ -1,6 +1,6 @@
 // /v1/topics/:topic/records and …/partitions/:partition/…: produce, read, look offsets up.
 import { Hono } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import { BrokerError, ERRORS, unwrap } from "../core/errors.ts";
 import {
   DEFAULT_FETCH_BYTES,
@@ -11,7 +11,7 @@ import {
   MAX_WAIT_MS,
 } from "../core/limits.ts";
 import { fetchRecords } from "../edge/fetch.ts";
-import { topicWithPartition } from "../edge/metadata.ts";
+import { atPartition } from "../edge/metadata.ts";
 import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
 import { isRefused, produce, type RecordResult } from "../edge/produce.ts";
 import { type Env, partitionStub } from "../env.ts";
@@ -60,15 +60,17 @@ export const records = new Hono<{ Bindings: Env }>()
   .get("/:topic/partitions/:partition/offsets", async (context) => {
     const { topic, partition } = place(context.req.param());
     const { at } = query(context.req.raw, offsetsQuery);
-    const { topicId } = await topicWithPartition(context.env, topic, partition);
-    return context.json(await listOffset(context.env, topicId, partition, offsetSpec(at)));
+    const spec = offsetSpec(at);
+    const listed = await atPartition(context.env, topic, partition, (topicId) =>
+      listOffset(context.env, topicId, partition, spec),
+    );
+    return context.json(listed);
   })
   .delete("/:topic/partitions/:partition/records", async (context) => {
     const { topic, partition } = place(context.req.param());
     const { before } = query(context.req.raw, deleteQuery);
-    const { topicId } = await topicWithPartition(context.env, topic, partition);
-    const { logStartOffset } = unwrap(
-      await partitionStub(context.env, topicId, partition).deleteRecords(before),
+    const { logStartOffset } = await atPartition(context.env, topic, partition, async (topicId) =>
+      unwrap(await partitionStub(context.env, topicId, partition).deleteRecords(before)),
     );
     return context.json({ logStartOffset });
   });

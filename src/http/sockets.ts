@@ -2,7 +2,7 @@
 // on and no Worker code runs per record. The plain consumer is a session in this Worker.
 import { type Context, Hono } from "hono";
 import { BrokerError, isErrorName } from "../core/errors.ts";
-import { topicMetadata, topicWithPartition } from "../edge/metadata.ts";
+import { atPartition, topicMetadata } from "../edge/metadata.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
 import { consumeQuery } from "../protocol/plain-consumer.ts";
 import { PlainConsumerSession } from "../session/plain-consumer-session.ts";
@@ -34,9 +34,10 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
   async (context) => {
     const topic = topicParameter(context.req.param("topic"));
     const partition = partitionParameter(context.req.param("partition"));
-    const { topicId } = await topicWithPartition(context.env, topic, partition);
     requireUpgrade(context);
-    return passOn(await partitionStub(context.env, topicId, partition).fetch(context.req.raw));
+    return atPartition(context.env, topic, partition, async (topicId) =>
+      passOn(await partitionStub(context.env, topicId, partition).fetch(context.req.raw)),
+    );
   },
 );
 

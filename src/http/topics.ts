@@ -1,6 +1,6 @@
 // /v1/topics: create, list, describe, alter, delete.
 import { Hono } from "hono";
-import { z } from "zod";
+import * as z from "zod";
 import { configByKey, type Topic } from "../core/cluster/topics.ts";
 import { unwrap } from "../core/errors.ts";
 import { DEFAULT_PARTITIONS } from "../core/limits.ts";

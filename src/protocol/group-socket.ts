@@ -1,7 +1,7 @@
 // The group socket: `/v1/groups/:group/socket`, one JSON object a frame, besides the heartbeat, which is
 // the bare text "ping" answered by the runtime with "pong" without waking the object. PROTOCOL.md tells
 // the conversation; this file is its schema. Clients import the types only.
-import { z } from "zod";
+import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
 import type { MemberState } from "../core/group/state.ts";
 import {

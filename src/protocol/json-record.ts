@@ -1,6 +1,6 @@
 // Records as JSON. A string is its UTF-8 bytes, another JSON value its JSON text, null is null; bytes that
 // are no UTF-8 travel as base64. What was written as a string reads back as the same string.
-import { z } from "zod";
+import * as z from "zod";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_HEADERS_PER_RECORD, MAX_PARTITIONS_PER_TOPIC } from "../core/limits.ts";
 import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../core/record.ts";

@@ -1,5 +1,5 @@
 // Parsing of everything that comes from outside. A failure names the field, the value and the bound.
-import { z } from "zod";
+import * as z from "zod";
 import { BrokerError, type ErrorName } from "../core/errors.ts";
 
 /** `value` as the schema has it, or a BrokerError `code` that says what is wrong and where. */

@@ -1,6 +1,6 @@
 // The partition socket: `/v1/topics/:topic/partitions/:partition/socket`. Text frames are JSON control
 // messages, binary frames are whole record batches, one behind another. Clients import the types only.
-import { z } from "zod";
+import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
 import { DEFAULT_WINDOW_BYTES, MAX_GROUP_ID_LENGTH, MAX_WINDOW_BYTES } from "../core/limits.ts";
 import { integer } from "./parse.ts";

@@ -1,5 +1,5 @@
 // The plain consumer: `/v1/groups/:group/consume`, JSON objects over any WebSocket client, no SDK.
-import { z } from "zod";
+import * as z from "zod";
 import { checkTopicName } from "../core/cluster/topics.ts";
 import {
   DEFAULT_PLAIN_WINDOW_RECORDS,

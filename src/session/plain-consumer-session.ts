@@ -1,7 +1,7 @@
 // A plain WebSocket client's membership: the same consumer core as the SDK's, over sockets to the objects,
 // speaking JSON to the client. The client sends no heartbeats: it counts as dead when its socket breaks, or
 // when it sits on unacknowledged records and has sent nothing for a session timeout [PLN-4].
-import type { z } from "zod";
+import type * as z from "zod";
 import type { ApplicationEffect } from "../client/consumer/consumer-driver.ts";
 import { ConsumerDriver } from "../client/consumer/consumer-driver.ts";
 import { BrokerError, ERRORS } from "../core/errors.ts";
@@ -12,6 +12,7 @@ import {
   MAX_RECORDS_PER_MESSAGE,
 } from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
+import { stubTransport } from "../edge/stub-transport.ts";
 import type { Env } from "../env.ts";
 import {
   CLOSE_FATAL,
@@ -26,7 +27,6 @@ import {
   type PlainServerMessage,
   plainClientMessage,
 } from "../protocol/plain-consumer.ts";
-import { stubTransport } from "./stub-transport.ts";
 
 type ClientMessage = z.output<typeof plainClientMessage>;
 

@@ -1,0 +1,178 @@
+import { spawn } from "node:child_process";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { BrokerProcess } from "./broker.ts";
+
+const CLI = fileURLToPath(new URL("../../dist/rivulet.js", import.meta.url));
+let broker: BrokerProcess;
+beforeAll(async () => {
+  broker = await BrokerProcess.start();
+});
+afterAll(() => broker.stop());
+
+interface Outcome {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+function rivulet(
+  args: readonly string[],
+  options: { input?: string; url?: string } = {},
+): Promise<Outcome> {
+  const env = { ...process.env, RIVULET_URL: options.url ?? broker.url };
+  const child = spawn(process.execPath, [CLI, ...args], { env });
+  let out = "";
+  let err = "";
+  child.stdout.on("data", (data) => {
+    out += data;
+  });
+  child.stderr.on("data", (data) => {
+    err += data;
+  });
+  child.stdin.end(options.input ?? "");
+  return new Promise((resolve) => child.once("close", (code) => resolve({ code, out, err })));
+}
+
+describe("topics", () => {
+  test("[SYS-3] topics are created, listed, described and deleted", async () => {
+    expect(await rivulet(["topics", "create", "cli-a", "--partitions", "3"])).toEqual({
+      code: 0,
+      out: "Created topic cli-a with 3 partitions.\n",
+      err: "",
+    });
+    expect((await rivulet(["topics", "list"])).out).toBe("TOPIC  PARTITIONS\ncli-a           3\n");
+    const described = await rivulet(["topics", "describe", "cli-a"]);
+    expect(described.out).toContain(
+      "PARTITION  LOG START  LOG END  RECORDS\n        0          0        0        0\n",
+    );
+    const json = JSON.parse((await rivulet(["--json", "topics", "describe", "cli-a"])).out);
+    expect(json).toMatchObject({ name: "cli-a", partitions: 3, offsets: [{}, {}, {}] });
+    expect((await rivulet(["topics", "delete", "cli-a"])).out).toBe("Deleted topic cli-a.\n");
+    expect((await rivulet(["topics", "list"])).out).toContain("There are no topics.");
+  });
+
+  test("[SYS-3] a configuration value is set, a wrong one is explained", async () => {
+    expect(
+      (await rivulet(["topics", "create", "cli-c", "-c", "max.message.bytes=1000"])).code,
+    ).toBe(0);
+    const wrong = await rivulet(["topics", "create", "cli-d", "-c", "max.message.bytes=x"]);
+    expect(wrong).toMatchObject({
+      code: 1,
+      err: expect.stringContaining('INVALID_CONFIG: config max.message.bytes is "x"'),
+    });
+  });
+});
+
+describe("records", () => {
+  test("[SYS-3] what is piped in comes out again, keyed by a field", async () => {
+    await rivulet(["topics", "create", "cli-r", "-p", "4"]);
+    const lines = Array.from({ length: 50 }, (_, i) => JSON.stringify({ id: `o-${i % 7}`, n: i }));
+    const produced = await rivulet(["produce", "cli-r", "--key-field", "id"], {
+      input: `${lines.join("\n")}\n`,
+    });
+    expect(produced.out).toMatch(/^Produced 50 records to \d partitions of cli-r\.\n$/);
+    const consumed = await rivulet(["consume", "cli-r", "--exit"]);
+    expect(consumed.out.trimEnd().split("\n").sort()).toEqual([...lines].sort());
+
+    const json = (await rivulet(["--json", "consume", "cli-r", "--exit"])).out
+      .trimEnd()
+      .split("\n");
+    const byKey = Map.groupBy(
+      json.map((line) => JSON.parse(line)),
+      (record) => record.key,
+    );
+    expect(byKey.size).toBe(7);
+    for (const records of byKey.values()) {
+      expect(new Set(records.map((record) => record.partition)).size).toBe(1);
+      const numbers = records.map((record) => JSON.parse(record.value).n);
+      expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
+    }
+  });
+
+  test("[SYS-3] a file, one JSON array or lines, is produced", async () => {
+    await rivulet(["topics", "create", "cli-f"]);
+    const folder = mkdtempSync(join(tmpdir(), "rivulet-cli-"));
+    writeFileSync(join(folder, "array.json"), '[{"a":1},\n{"a":2}]');
+    writeFileSync(join(folder, "lines.txt"), "plain text\nänd more\n");
+    expect(
+      (await rivulet(["produce", "cli-f", "-f", join(folder, "array.json"), "--array"])).code,
+    ).toBe(0);
+    expect((await rivulet(["produce", "cli-f", "-f", join(folder, "lines.txt")])).code).toBe(0);
+    expect((await rivulet(["consume", "cli-f", "-e"])).out).toBe(
+      '{"a":1}\n{"a":2}\nplain text\nänd more\n',
+    );
+    expect(await rivulet(["produce", "cli-f", "-f", join(folder, "none")])).toMatchObject({
+      code: 1,
+      err: expect.stringContaining("ENOENT"),
+    });
+  });
+
+  test("[SYS-3] a group consumes, is described, and is reset", async () => {
+    await rivulet(["topics", "create", "cli-g"]);
+    await rivulet(["produce", "cli-g"], { input: "one\ntwo\nthree\n" });
+    expect((await rivulet(["consume", "cli-g", "--group", "cli", "--max", "2"])).out).toBe(
+      "one\ntwo\n",
+    );
+    const described = await rivulet(["groups", "describe", "cli"]);
+    expect(described.out).toContain("State:  EMPTY");
+    expect(described.out).toMatch(/cli-g\s+0\s+2\s+3\s+1/);
+    expect((await rivulet(["consume", "cli-g", "--group", "cli", "--max", "1"])).out).toBe(
+      "three\n",
+    );
+    const dry = await rivulet(["groups", "reset", "cli", "--shift-by=-2", "--dry-run"]);
+    expect(dry.out).toMatch(/dry run[\s\S]*cli-g\s+0\s+3\s+1/);
+    await rivulet(["groups", "reset", "cli", "--to", "earliest"]);
+    expect((await rivulet(["consume", "cli-g", "--group", "cli", "--max", "3"])).out).toBe(
+      "one\ntwo\nthree\n",
+    );
+    expect((await rivulet(["--json", "groups", "list"])).out).toBe('[{"groupId":"cli"}]\n');
+    expect((await rivulet(["groups", "delete", "cli"])).out).toBe("Deleted group cli.\n");
+  });
+});
+
+describe("errors", () => {
+  test.each([
+    {
+      args: ["topics", "describe", "nosuch"],
+      code: 1,
+      err: /^UNKNOWN_TOPIC_OR_PARTITION: .*nosuch.*\n.*rivulet topics list/,
+    },
+    {
+      args: ["topics", "create", "a b"],
+      code: 1,
+      err: /^INVALID_TOPIC_EXCEPTION: topic name "a b"/,
+    },
+    { args: ["consume", "nosuch"], code: 1, err: /^UNKNOWN_TOPIC_OR_PARTITION/ },
+    {
+      args: ["groups", "describe", "nosuch"],
+      code: 1,
+      err: /^GROUP_ID_NOT_FOUND: .*\n.*rivulet groups list/,
+    },
+    { args: ["groups", "reset", "nosuch"], code: 2, err: /one of --to, --to-offset/ },
+    { args: ["topics", "create"], code: 2, err: /missing required argument 'name'/ },
+    { args: ["topics", "create", "x", "-p", "many"], code: 2, err: /whole number/ },
+    { args: ["frobnicate"], code: 2, err: /unknown command/ },
+    {
+      args: ["--url", "ftp://x", "topics", "list"],
+      code: 2,
+      err: /must be an http or https address/,
+    },
+  ])("[SYS-3] $args fails with what to do", async ({ args, code, err }) => {
+    const outcome = await rivulet(args);
+    expect(outcome.err).toMatch(err);
+    expect(outcome.code).toBe(code);
+    expect(outcome.out).toBe("");
+  });
+
+  test("[SYS-3] a broker that does not answer is explained", async () => {
+    const outcome = await rivulet(["topics", "list"], { url: "http://127.0.0.1:9" });
+    expect(outcome).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/Is the broker running\? Start it with `npm start`/),
+    });
+  });
+});

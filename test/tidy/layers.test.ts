@@ -1,0 +1,97 @@
+// The layers of ARCHITECTURE.md, read from the imports.
+import { readFileSync } from "node:fs";
+import { dirname, normalize } from "node:path";
+import { expect, test } from "vitest";
+import { filesBelow } from "./files.ts";
+
+/** What each layer may import, besides itself. Packages by name; type imports count like any other. */
+const LAYERS: Record<
+  string,
+  { readonly layers: readonly string[]; readonly packages: readonly RegExp[] }
+> = {
+  "src/core": { layers: [], packages: [] },
+  "src/protocol": { layers: ["src/core"], packages: [/^zod$/] },
+  "src/client": { layers: ["src/core", "src/protocol"], packages: [] },
+  "src/cli": { layers: ["src/client"], packages: [/^commander$/, /^node:/] },
+  "src/self-host": { layers: [], packages: [/^esbuild$/, /^node:/] },
+  "src/env.ts": { layers: ["durable-objects"], packages: [] },
+  "src/edge": { layers: ["src/core", "src/protocol", "src/client", "src/env.ts"], packages: [] },
+  "src/session": {
+    layers: ["src/core", "src/protocol", "src/client", "src/edge", "src/env.ts"],
+    packages: [/^zod$/],
+  },
+  "src/http": {
+    layers: ["src/core", "src/protocol", "src/edge", "src/session", "src/env.ts"],
+    packages: [/^hono$/, /^zod$/],
+  },
+  "src/index.ts": { layers: ["src/http", "src/env.ts", "durable-objects"], packages: [] },
+  "durable-objects": {
+    layers: ["src/core", "src/protocol", "src/env.ts"],
+    packages: [/^cloudflare:workers$/, /^zod$/],
+  },
+};
+
+function layerOf(path: string): string | undefined {
+  return Object.keys(LAYERS).find((layer) => path === layer || path.startsWith(`${layer}/`));
+}
+
+const IMPORT = /^(?:import|export|\})(?:[^"\n]*? from)? "([^"]+)"|import\("([^"]+)"\)/gm;
+
+function importsOf(text: string): string[] {
+  return [...text.matchAll(IMPORT)].map((match) => match[1] ?? match[2] ?? "");
+}
+
+function isAllowed(file: string, imported: string): boolean {
+  const layer = layerOf(file);
+  const rule = layer === undefined ? undefined : LAYERS[layer];
+  if (rule === undefined) return false;
+  if (!imported.startsWith(".")) return rule.packages.some((pattern) => pattern.test(imported));
+  const target = layerOf(normalize(`${dirname(file)}/${imported}`));
+  return target !== undefined && (target === layer || rule.layers.includes(target));
+}
+
+const files = [...filesBelow("src"), ...filesBelow("durable-objects")].filter((file) =>
+  file.endsWith(".ts"),
+);
+
+test("[SYS-5] imports go in one direction through the layers", () => {
+  const breaches = files.flatMap((file) =>
+    importsOf(readFileSync(file, "utf8"))
+      .filter((imported) => !isAllowed(file, imported))
+      .map((imported) => `${file} imports ${imported}`),
+  );
+  expect(breaches).toEqual([]);
+  expect(files.length).toBeGreaterThan(40);
+});
+
+test("[SYS-5] a breach would be seen", () => {
+  expect(isAllowed("src/core/errors.ts", "hono")).toBe(false);
+  expect(isAllowed("src/core/log/append.ts", "../../protocol/parse.ts")).toBe(false);
+  expect(isAllowed("src/client/consumer.ts", "node:fs")).toBe(false);
+});
+
+test("[SYS-5] the core and the consumer core ask nobody for time, chance or I/O", () => {
+  const pure = files.filter(
+    (file) =>
+      file.startsWith("src/core/") || /src\/client\/consumer\/(?!consumer-driver)/.test(file),
+  );
+  const ambient =
+    /\b(Date\.now|Math\.random|performance\.|crypto\.|setTimeout|setInterval|fetch\()/;
+  expect(pure.filter((file) => ambient.test(readFileSync(file, "utf8")))).toEqual([]);
+});
+
+test("[SYS-5] the SDK's bundle needs no library", () => {
+  const reached = new Set<string>();
+  const visit = (file: string) => {
+    if (reached.has(file)) return;
+    reached.add(file);
+    // Type imports are gone in the bundle.
+    const text = readFileSync(file, "utf8").replace(/(?:import|export) type[^;]*;/g, "");
+    for (const imported of importsOf(text)) {
+      if (imported.startsWith(".")) visit(normalize(`${dirname(file)}/${imported}`));
+      else reached.add(imported);
+    }
+  };
+  visit("src/client/index.ts");
+  expect([...reached].filter((name) => !name.startsWith("src/"))).toEqual([]);
+});
