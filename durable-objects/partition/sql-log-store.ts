@@ -192,8 +192,11 @@ export class SqlLogStore implements LogStore {
     const count =
       firstRow<{ count: number }>(sql, "SELECT count(*) AS count FROM fences")?.count ?? 0;
     if (count > MAX_FENCES_PER_PARTITION) {
+      // Never the one that attached just now, whatever the clocks say.
       sql.exec(
-        "DELETE FROM fences WHERE group_id = (SELECT group_id FROM fences ORDER BY attached_at_ms LIMIT 1)",
+        `DELETE FROM fences WHERE group_id =
+           (SELECT group_id FROM fences WHERE group_id <> ? ORDER BY attached_at_ms LIMIT 1)`,
+        groupId,
       );
     }
   }

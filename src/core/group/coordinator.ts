@@ -5,7 +5,13 @@
 import { type Failure, fail, type Result } from "../errors.ts";
 import { MAX_MEMBERS_PER_GROUP } from "../limits.ts";
 import { uniform } from "./assignor/uniform.ts";
-import { EMPTY_SET, equalSets, type PartitionKey, type PartitionSet } from "./partition-key.ts";
+import {
+  EMPTY_SET,
+  equalSets,
+  type PartitionKey,
+  type PartitionSet,
+  parsePartitionKey,
+} from "./partition-key.ts";
 import { reconcile } from "./reconcile.ts";
 import {
   type CommittedOffset,
@@ -105,7 +111,8 @@ export class Coordinator {
       memberEpoch: before?.memberEpoch ?? 0,
       state: before?.state ?? "STABLE",
       assigned: before?.assigned ?? EMPTY_SET,
-      revoking: before?.revoking ?? EMPTY_SET,
+      // What it no longer consumes it has given up, whether it could say so or not.
+      revoking: (before?.revoking ?? EMPTY_SET).intersection(request.owned),
       revokeDeadlineMs: before?.revokeDeadlineMs ?? null,
       silentSinceMs: null,
     };
@@ -121,13 +128,22 @@ export class Coordinator {
   }
 
   #refuseJoin(request: JoinRequest, known: Member | undefined): Failure | null {
-    if (request.memberEpoch > 0) {
-      if (known === undefined) {
-        return fail(
-          "UNKNOWN_MEMBER_ID",
-          `member ${request.memberId} is not in the group; join with epoch 0`,
-        );
-      }
+    if (request.memberEpoch > 0 && known === undefined) {
+      return fail(
+        "UNKNOWN_MEMBER_ID",
+        `member ${request.memberId} is not in the group; join with epoch 0`,
+      );
+    }
+    const holder = this.#staticHolder(request.instanceId);
+    const isTaken = holder !== undefined && holder !== known;
+    // A silent holder is replaced by a newcomer, but not by a member that exists beside it.
+    if (isTaken && (holder.silentSinceMs === null || known !== undefined)) {
+      return fail(
+        "UNRELEASED_INSTANCE_ID",
+        `instanceId ${request.instanceId} is held by member ${holder.memberId}`,
+      );
+    }
+    if (known !== undefined && request.memberEpoch > 0) {
       if (request.memberEpoch > known.memberEpoch) {
         return fail(
           "FENCED_MEMBER_EPOCH",
@@ -144,13 +160,6 @@ export class Coordinator {
       return null;
     }
     if (known !== undefined) return null;
-    const holder = this.#staticHolder(request.instanceId);
-    if (holder !== undefined && holder.silentSinceMs === null) {
-      return fail(
-        "UNRELEASED_INSTANCE_ID",
-        `instanceId ${request.instanceId} is held by live member ${holder.memberId}`,
-      );
-    }
     if (holder === undefined && this.state.members.size >= MAX_MEMBERS_PER_GROUP) {
       return fail(
         "GROUP_MAX_SIZE_REACHED",
@@ -283,6 +292,9 @@ export class Coordinator {
     if (this.state.owners.get(commit.key) !== member.memberId) {
       return fail("FENCED_MEMBER_EPOCH", "the partition is not assigned to the member");
     }
+    if (!this.#exists(commit.key)) {
+      return fail("UNKNOWN_TOPIC_OR_PARTITION", "the topic was deleted");
+    }
     const current = this.state.offsets.get(commit.key);
     if (current !== undefined && commit.offset < current.offset && !commit.isRewind) {
       return fail(
@@ -338,6 +350,13 @@ export class Coordinator {
     for (const key of [...this.state.offsets.keys()]) {
       if (key.startsWith(prefix)) this.#emit({ type: "offset-removed", key });
     }
+  }
+
+  /** A member may still own a partition whose topic is gone already. */
+  #exists(key: PartitionKey): boolean {
+    const { topicId } = parsePartitionKey(key);
+    for (const topic of this.state.topics.values()) if (topic.topicId === topicId) return true;
+    return false;
   }
 
   #isSubscribed(name: string): boolean {

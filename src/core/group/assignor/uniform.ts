@@ -2,27 +2,18 @@
 // 1. every partition of every subscribed topic goes to exactly one subscriber [ASN-1];
 // 2. each topic is spread: its subscribers' shares differ by at most one [ASN-2];
 // 3. the members' totals are balanced as far as 2 allows [ASN-3];
-// 4. few partitions move away from their previous owner [ASN-5].
+// 4. the fewest partitions move away from their previous owner that 1 to 3 allow [ASN-5].
 // The answer depends on content only, and applying it again changes nothing [ASN-4].
 //
 // Spread fixes all of a topic's shares but for its remainder: `partitions mod subscribers` members get
 // one more. So the work is to hand out these extras: first to those who would otherwise lose a partition,
 // then shifted along chains of topics from heavier to lighter members until no chain helps, which is the
-// optimum for balance (shares are a matroid base, and balance is separable and convex).
+// optimum for balance (shares are a matroid base, and balance is separable and convex), and last around
+// cycles that leave the totals as they are and save moves (save-moves.ts), which is the optimum for moves.
 import { type PartitionKey, partitionKey } from "../partition-key.ts";
 import type { Assignor, AssignorMember, AssignorTopic } from "./assignor.ts";
-
-interface TopicShare {
-  readonly topicId: string;
-  readonly partitions: number;
-  /** Ascending by member id. */
-  readonly subscribers: readonly string[];
-  readonly floor: number;
-  /** Who gets one more than `floor`. */
-  readonly extras: Set<string>;
-  /** Previous partitions of this topic by member, ascending. */
-  readonly previous: ReadonlyMap<string, readonly number[]>;
-}
+import { saveMoves } from "./save-moves.ts";
+import { keepsMore, type TopicShare } from "./topic-share.ts";
 
 export const uniform: Assignor = (members, topics) => {
   const sortedMembers = [...members].sort((a, b) => compareText(a.memberId, b.memberId));
@@ -38,6 +29,7 @@ export const uniform: Assignor = (members, topics) => {
   }
   for (const share of shares) chooseExtras(share, totals);
   balanceExtras(shares, totals);
+  saveMoves(shares, totals);
 
   const assignment = new Map(
     sortedMembers.map((member) => [member.memberId, new Set<PartitionKey>()]),
@@ -84,11 +76,6 @@ function chooseExtras(share: TopicShare, totals: Map<string, number>): void {
     share.extras.add(memberId);
     add(totals, memberId, 1);
   }
-}
-
-/** True where an extra saves this member a move. */
-function keepsMore(share: TopicShare, memberId: string): boolean {
-  return (share.previous.get(memberId)?.length ?? 0) > share.floor;
 }
 
 /** Shifts extras along chains until no member with two more than another can pass one on. */

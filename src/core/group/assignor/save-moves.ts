@@ -1,0 +1,118 @@
+// The last step of `uniform`: among all balanced ways to hand out the extras, one with the fewest moves.
+//
+// Think of a graph of members, topics and levels. member → topic: the member gives its extra of the topic
+// away; topic → member: the member takes one; member → level → member: a member with one fewer in total
+// stands in for one with one more, which leaves the totals as a whole as they are. An extra that lets its
+// member keep a partition is worth one move. A cycle whose takers keep more than its givers lose saves
+// moves; when there is none left, nothing can be saved (negative cycle cancelling, as for flows).
+import { keepsMore, type TopicShare } from "./topic-share.ts";
+
+interface Edge {
+  readonly from: number;
+  readonly to: number;
+  /** Moves lost (1), saved (-1) or neither (0). */
+  readonly cost: number;
+  readonly shift: {
+    readonly share: TopicShare;
+    readonly memberId: string;
+    readonly gives: boolean;
+  } | null;
+}
+
+export function saveMoves(shares: readonly TopicShare[], totals: Map<string, number>): void {
+  const contested = shares.filter((share) => share.extras.size > 0);
+  // Each round saves at least one move, and there are no more moves to save than extras.
+  for (;;) {
+    const { edges, size } = buildGraph(contested, totals);
+    const cycle = findNegativeCycle(edges, size);
+    if (cycle === null) return;
+    for (const { shift } of cycle) {
+      if (shift === null) continue;
+      const { share, memberId, gives } = shift;
+      if (gives) share.extras.delete(memberId);
+      else share.extras.add(memberId);
+      totals.set(memberId, (totals.get(memberId) ?? 0) + (gives ? -1 : 1));
+    }
+  }
+}
+
+function buildGraph(
+  shares: readonly TopicShare[],
+  totals: ReadonlyMap<string, number>,
+): { edges: Edge[]; size: number } {
+  const nodes = new Map<string, number>();
+  const node = (name: string): number => {
+    const known = nodes.get(name);
+    if (known !== undefined) return known;
+    nodes.set(name, nodes.size);
+    return nodes.size - 1;
+  };
+  const edges: Edge[] = [];
+  const members = new Set<string>();
+  for (const share of shares) {
+    const topic = node(`topic ${share.topicId}`);
+    for (const memberId of share.subscribers) {
+      members.add(memberId);
+      const member = node(`member ${memberId}`);
+      const keeps = keepsMore(share, memberId) ? 1 : 0;
+      const gives = share.extras.has(memberId);
+      const shift = { share, memberId, gives };
+      if (gives) edges.push({ from: member, to: topic, cost: keeps, shift });
+      else edges.push({ from: topic, to: member, cost: 0 - keeps, shift });
+    }
+  }
+  for (const memberId of members) {
+    const total = totals.get(memberId) ?? 0;
+    const member = node(`member ${memberId}`);
+    edges.push({ from: member, to: node(`level ${total + 1}`), cost: 0, shift: null });
+    edges.push({ from: node(`level ${total}`), to: member, cost: 0, shift: null });
+  }
+  return { edges, size: nodes.size };
+}
+
+/** Bellman and Ford, from everywhere at once; a cycle in the predecessors is a negative one. */
+function findNegativeCycle(edges: readonly Edge[], size: number): Edge[] | null {
+  const distance = new Int32Array(size);
+  const reachedBy = new Array<Edge | null>(size).fill(null);
+  for (let round = 0; round <= size; round++) {
+    let hasChanged = false;
+    for (const edge of edges) {
+      const length = (distance[edge.from] as number) + edge.cost;
+      if (length >= (distance[edge.to] as number)) continue;
+      distance[edge.to] = length;
+      reachedBy[edge.to] = edge;
+      hasChanged = true;
+    }
+    if (!hasChanged) return null;
+    const cycle = findCycle(reachedBy);
+    if (cycle !== null) return cycle;
+  }
+  return null;
+}
+
+function findCycle(reachedBy: readonly (Edge | null)[]): Edge[] | null {
+  const seenFrom = new Int32Array(reachedBy.length).fill(-1);
+  for (let start = 0; start < reachedBy.length; start++) {
+    let at = start;
+    while (seenFrom[at] === -1) {
+      seenFrom[at] = start;
+      const edge = reachedBy[at];
+      if (edge == null) break;
+      at = edge.from;
+      if (seenFrom[at] === start) return cycleThrough(at, reachedBy);
+    }
+  }
+  return null;
+}
+
+function cycleThrough(node: number, reachedBy: readonly (Edge | null)[]): Edge[] {
+  const cycle: Edge[] = [];
+  let at = node;
+  do {
+    const edge = reachedBy[at];
+    if (edge == null) break;
+    cycle.push(edge);
+    at = edge.from;
+  } while (at !== node);
+  return cycle;
+}
