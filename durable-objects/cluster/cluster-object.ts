@@ -2,7 +2,8 @@
 // fetching go on from what the Worker and the partitions remember while this object is out of reach.
 //
 // A change is stored together with the tasks that follow from it (a deleted topic's partitions to free,
-// a config to spread, groups to tell); an alarm works the tasks off and comes back until all are done.
+// a config to spread, groups to tell). The tasks are worked off before the change is answered; what fails
+// then is left to an alarm, which comes back until all are done.
 import { DurableObject } from "cloudflare:workers";
 import {
   checkGroupId,
@@ -62,7 +63,7 @@ export class ClusterObject extends DurableObject<Env> {
       this.#store.putTopic(topic);
       this.#addGroupTasks(name);
     });
-    await this.#scheduleTasks();
+    await this.#workOff();
     return { ok: true, topic };
   }
 
@@ -104,11 +105,11 @@ export class ClusterObject extends DurableObject<Env> {
         this.#store.addTask({ type: "configure-topic", topicId: topic.topicId });
       if (partitions !== topic.partitions) this.#addGroupTasks(name);
     });
-    await this.#scheduleTasks();
+    await this.#workOff();
     return { ok: true, topic: altered };
   }
 
-  /** [CLU-4] Gone for everyone at once; its partitions' storage is freed by tasks, retried until done. */
+  /** [CLU-4] Gone for everyone at once; its partitions' storage is freed, retried until done. */
   async deleteTopic(name: string): Promise<Result<object>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
@@ -121,7 +122,7 @@ export class ClusterObject extends DurableObject<Env> {
       });
       this.#addGroupTasks(name);
     });
-    await this.#scheduleTasks();
+    await this.#workOff();
     return { ok: true };
   }
 
@@ -157,18 +158,28 @@ export class ClusterObject extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     trace(this.env, "cluster", "cluster", "alarm");
-    let hasFailed = false;
-    for (const { id, task } of this.#store.tasks()) {
-      try {
-        await this.#run(task);
+    await this.#workOff();
+  }
+
+  /**
+   * Works the tasks off. When it returns they are done, so that nobody who heard of a deletion can still
+   * write to the deleted topic; or the alarm is set that tries again.
+   */
+  async #workOff(): Promise<void> {
+    if (this.#store.tasks().length === 0) return;
+    await this.ctx.storage.setAlarm(Date.now() + TASK_RETRY_MS);
+    for (let tasks = this.#store.tasks(); tasks.length > 0; tasks = this.#store.tasks()) {
+      for (const { id, task } of tasks) {
+        try {
+          await this.#run(task);
+        } catch (error) {
+          console.error(`task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
+          return;
+        }
         this.#store.deleteTask(id);
-      } catch (error) {
-        console.error(`task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
-        hasFailed = true;
       }
     }
-    if (hasFailed) await this.ctx.storage.setAlarm(Date.now() + TASK_RETRY_MS);
-    else if (this.#store.tasks().length > 0) await this.#scheduleTasks();
+    await this.ctx.storage.deleteAlarm();
   }
 
   async #run(task: Task): Promise<void> {
@@ -197,10 +208,6 @@ export class ClusterObject extends DurableObject<Env> {
   #addGroupTasks(topic: string): void {
     for (const groupId of this.#store.subscribers(topic))
       this.#store.addTask({ type: "tell-group", groupId, topic });
-  }
-
-  async #scheduleTasks(): Promise<void> {
-    if (this.#store.tasks().length > 0) await this.ctx.storage.setAlarm(Date.now());
   }
 }
 

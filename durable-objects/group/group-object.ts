@@ -180,6 +180,7 @@ export class GroupObject extends DurableObject<Env> {
 
   async #join(socket: WebSocket, message: z.output<typeof joinMessage>): Promise<void> {
     const subscribed = await this.#subscribe(message.topics);
+    if (socket.readyState !== WebSocket.OPEN) return; // Gone while the cluster was asked.
     if (!subscribed.ok) return this.#refuse(socket, subscribed);
     const joined = this.#coordinator.join(
       {
@@ -378,10 +379,15 @@ export class GroupObject extends DurableObject<Env> {
     return Math.max(attachment?.joinedAtMs ?? 0, answeredMs);
   };
 
+  /**
+   * The member that joined over this socket and has not connected again since. A socket that closes while
+   * the object sleeps is not among the sockets it wakes up with, but still speaks for its member.
+   */
   #memberOf(socket: WebSocket): string | null {
     const attachment = socket.deserializeAttachment() as Attachment | null;
-    if (attachment === null || this.#sockets.get(attachment.memberId) !== socket) return null;
-    return attachment.memberId;
+    if (attachment === null) return null;
+    const current = this.#sockets.get(attachment.memberId);
+    return current === undefined || current === socket ? attachment.memberId : null;
   }
 
   #forget(socket: WebSocket): void {

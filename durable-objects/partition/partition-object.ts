@@ -14,7 +14,7 @@ import {
 } from "../../src/core/limits.ts";
 import { concatBytes, validateAppend } from "../../src/core/log/append.ts";
 import { mayAttach } from "../../src/core/log/fences.ts";
-import { PartitionLog } from "../../src/core/log/partition-log.ts";
+import { PartitionLog, type TimestampCandidate } from "../../src/core/log/partition-log.ts";
 import { clampWindow, openWindow, pump, type TailReader } from "../../src/core/log/tail-reader.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 import { CLOSE_FENCED, CLOSE_REPLACED } from "../../src/protocol/close-codes.ts";
@@ -109,13 +109,21 @@ export class PartitionObject extends DurableObject<Env> {
     return topic.ok ? { ok: true, ...this.#bounds() } : topic;
   }
 
-  /** [LOG-6] The batch that holds the first record with at least this timestamp, or null. */
+  /** [LOG-6] The next batch that may hold a record with at least this timestamp, or null. */
   async findBatchByTimestamp(
     timestamp: number,
-  ): Promise<Result<{ batch: Uint8Array | null; logStartOffset: number; highWatermark: number }>> {
+    from: number,
+  ): Promise<
+    Result<{
+      candidate: TimestampCandidate | null;
+      logStartOffset: number;
+      highWatermark: number;
+    }>
+  > {
     const topic = await this.#loadTopic();
     if (!topic.ok) return topic;
-    return { ok: true, batch: this.#log.findBatchByTimestamp(timestamp), ...this.#bounds() };
+    const candidate = this.#log.findBatchByTimestamp(timestamp, from);
+    return { ok: true, candidate, ...this.#bounds() };
   }
 
   /** [LOG-8] Everything before `before` is gone for readers, and freed with its segment. */
@@ -232,16 +240,7 @@ export class PartitionObject extends DurableObject<Env> {
     const offset = this.#startOffset(message.offset);
     const inRange = this.#log.checkOffset(offset);
     if (!inRange.ok) {
-      this.#readers.delete(socket);
-      socket.serializeAttachment(null);
-      const { logStartOffset, highWatermark } = this.#bounds();
-      this.#tell(socket, {
-        type: "error",
-        attachId,
-        ...errorFields(inRange),
-        logStartOffset,
-        highWatermark,
-      });
+      this.#refuseOffset(socket, attachId, inRange);
       return;
     }
     const windowBytes = clampWindow(message.windowBytes);
@@ -294,8 +293,20 @@ export class PartitionObject extends DurableObject<Env> {
   #pumpOne(socket: WebSocket): void {
     const reader = this.#readers.get(socket);
     if (reader === undefined) return;
+    const inRange = this.#log.checkOffset(reader.tail.nextOffset);
+    if (!inRange.ok) {
+      this.#refuseOffset(socket, reader.attachId, inRange);
+      return;
+    }
     const tail = pump(this.#log, reader.tail, (pieces) => send(socket, concatBytes(pieces)));
     if (tail !== reader.tail) this.#update(socket, { ...reader, tail });
+  }
+
+  /** [TAIL-3] Nothing can be read there (any more); the reader may attach elsewhere. */
+  #refuseOffset(socket: WebSocket, attachId: number, failure: Failure): void {
+    this.#readers.delete(socket);
+    socket.serializeAttachment(null);
+    this.#tell(socket, { type: "error", attachId, ...errorFields(failure), ...this.#bounds() });
   }
 
   #update(socket: WebSocket, reader: Reader): void {

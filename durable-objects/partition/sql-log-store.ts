@@ -87,6 +87,20 @@ export class SqlLogStore implements LogStore {
     return Array.from(rows, (row) => row.base_offset);
   }
 
+  floorSegment(offset: number): number | null {
+    return this.#segment("base_offset <= ? ORDER BY base_offset DESC", offset);
+  }
+
+  segmentAfter(offset: number): number | null {
+    return this.#segment("base_offset > ? ORDER BY base_offset", offset);
+  }
+
+  #segment(condition: string, offset: number): number | null {
+    if (!this.#isCreated) return null;
+    const query = `SELECT base_offset FROM segments WHERE ${condition} LIMIT 1`;
+    return firstRow<{ base_offset: number }>(this.#storage.sql, query, offset)?.base_offset ?? null;
+  }
+
   createSegment(baseOffset: number): void {
     this.#storage.sql.exec("INSERT INTO segments (base_offset) VALUES (?)", baseOffset);
     this.#storage.sql.exec(

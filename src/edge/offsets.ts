@@ -24,16 +24,19 @@ export async function listOffset(
   const stub = partitionStub(env, topicId, partition);
   if (at === "earliest") return { offset: unwrap(await stub.offsets()).logStartOffset };
   if (at === "latest") return { offset: unwrap(await stub.offsets()).highWatermark };
-  const { batch, logStartOffset, highWatermark } = unwrap(
-    await stub.findBatchByTimestamp(at.timestamp),
-  );
-  if (batch === null) return { offset: highWatermark };
-  const found = decodeBatch(batch).find(
-    (record) => record.offset >= logStartOffset && record.timestamp >= at.timestamp,
-  );
-  return found === undefined
-    ? { offset: highWatermark }
-    : { offset: found.offset, timestamp: found.timestamp };
+  let from = 0;
+  for (;;) {
+    const { candidate, logStartOffset, highWatermark } = unwrap(
+      await stub.findBatchByTimestamp(at.timestamp, from),
+    );
+    if (candidate === null) return { offset: highWatermark };
+    const found = decodeBatch(candidate.batch).find(
+      (record) => record.offset >= logStartOffset && record.timestamp >= at.timestamp,
+    );
+    if (found !== undefined) return { offset: found.offset, timestamp: found.timestamp };
+    // The record that made the batch new enough has been deleted: look behind it.
+    from = candidate.nextOffset;
+  }
 }
 
 export interface GroupOffset {

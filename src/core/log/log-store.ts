@@ -28,6 +28,10 @@ export interface LogStore {
   transaction<T>(body: () => T): T;
   /** Base offsets of the segments, ascending. */
   segments(): number[];
+  /** The last segment whose base offset is at most `offset`, or null. */
+  floorSegment(offset: number): number | null;
+  /** The first segment whose base offset is above `offset`, or null. */
+  segmentAfter(offset: number): number | null;
   createSegment(baseOffset: number): void;
   dropSegment(baseOffset: number): void;
   /** The totals at the segment's last chunk, or null for an empty segment. */

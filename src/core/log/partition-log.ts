@@ -23,10 +23,15 @@ export interface ReadResult {
   readonly nextOffset: number;
 }
 
+export interface TimestampCandidate {
+  readonly batch: Uint8Array;
+  /** Offset behind the batch. */
+  readonly nextOffset: number;
+}
+
 export class PartitionLog {
   readonly #store: LogStore;
   readonly #segmentBytes: number;
-  readonly #segments: number[];
   #active: ActiveSegment | null;
   #logStartOffset: number;
   #nextOffset: number;
@@ -37,12 +42,11 @@ export class PartitionLog {
   constructor(store: LogStore, options: { segmentBytes?: number } = {}) {
     this.#store = store;
     this.#segmentBytes = options.segmentBytes ?? DEFAULT_SEGMENT_BYTES;
-    this.#segments = store.segments();
     this.#logStartOffset = store.logStartOffset();
     this.#nextOffset = this.#logStartOffset;
     this.#active = null;
-    const last = this.#segments.at(-1);
-    if (last !== undefined) {
+    const last = store.floorSegment(Number.MAX_SAFE_INTEGER);
+    if (last !== null) {
       const totals = store.totals(last) ?? emptyTotals(last);
       this.#active = { baseOffset: last, totals };
       this.#nextOffset = totals.nextOffset;
@@ -65,13 +69,12 @@ export class PartitionLog {
    */
   commit(appends: readonly Append[]): readonly number[] {
     const plan = planChunks(appends, this.#nextOffset);
-    const opened: number[] = [];
     const active = this.#store.transaction(() => {
       let current = this.#active;
       for (const chunk of plan.chunks) {
         if (current === null || this.#isFull(current.totals, chunk)) {
           this.#store.createSegment(chunk.baseOffset);
-          opened.push(chunk.baseOffset);
+          this.#dropSegmentsBefore(this.#logStartOffset);
           current = { baseOffset: chunk.baseOffset, totals: emptyTotals(chunk.baseOffset) };
         }
         const totals = addToTotals(current.totals, chunk);
@@ -80,7 +83,6 @@ export class PartitionLog {
       }
       return current;
     });
-    this.#segments.push(...opened);
     this.#active = active;
     this.#nextOffset = plan.nextOffset;
     for (const chunk of plan.chunks) this.#remember(chunk);
@@ -161,63 +163,82 @@ export class PartitionLog {
   }
 
   *#storedChunksFrom(offset: number): Generator<StoredChunk> {
-    const first = Math.max(
-      0,
-      lastAtMost(this.#segments, offset, (base) => base),
-    );
-    for (let i = first; i < this.#segments.length; i++) {
-      const segment = this.#segments[i] as number;
-      const floor = i === first ? this.#store.floorChunk(segment, offset) : null;
+    let segment = this.#store.floorSegment(offset) ?? this.#store.segmentAfter(offset);
+    while (segment !== null) {
+      const floor = this.#store.floorChunk(segment, offset);
       for (const chunk of this.#store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
         if (chunk.nextOffset > offset) yield chunk;
       }
+      segment = this.#store.segmentAfter(segment);
     }
   }
 
   /**
    * [LOG-8] Moves the log start up to `before`, never back and never past the end, and drops the segments
-   * that lie wholly before it. The active segment stays: it says where the log ends.
+   * that lie wholly before it. The active segment stays, since it says where the log ends, until another
+   * takes its place.
    */
   deleteRecordsBefore(before: number): void {
     const start = Math.min(Math.max(before, this.#logStartOffset), this.#nextOffset);
     if (start === this.#logStartOffset) return;
-    let dropped = 0;
     this.#store.transaction(() => {
       this.#store.setLogStartOffset(start);
-      while ((this.#segments[dropped + 1] ?? Number.POSITIVE_INFINITY) <= start) {
-        this.#store.dropSegment(this.#segments[dropped] as number);
-        dropped++;
-      }
+      this.#dropSegmentsBefore(start);
     });
-    this.#segments.splice(0, dropped);
     this.#logStartOffset = start;
   }
 
+  #dropSegmentsBefore(offset: number): void {
+    let first = this.#store.segmentAfter(-1);
+    while (first !== null) {
+      const next = this.#store.segmentAfter(first);
+      if (next === null || next > offset) return;
+      this.#store.dropSegment(first);
+      first = next;
+    }
+  }
+
   /**
-   * [LOG-6] The batch that holds the first record whose timestamp is at least `timestamp`, for the caller
-   * to decode, or null where no record is that new. A segment's running maximum never falls, so a binary
-   * search over offsets finds the chunk in O(log records) rows.
+   * [LOG-6] The first batch at or behind `from` that may hold a record whose timestamp is at least
+   * `timestamp`, with where to go on if it does not, or null. The caller decodes it. A segment's running
+   * maximum never falls, so a binary search over offsets finds the chunk in O(log records) rows.
    */
-  findBatchByTimestamp(timestamp: number): Uint8Array | null {
-    for (const segment of this.#segments) {
+  findBatchByTimestamp(timestamp: number, from: number): TimestampCandidate | null {
+    const start = Math.max(from, this.#logStartOffset);
+    let segment = this.#store.floorSegment(start);
+    while (segment !== null) {
       const totals = this.#store.totals(segment);
-      if (totals === null || totals.maxTimestamp < timestamp) continue;
-      // Every chunk before `low` is too old; the chunk that holds `high` is new enough.
-      let low = segment;
-      let high = totals.nextOffset - 1;
-      while (low < high) {
-        const middle = Math.floor((low + high) / 2);
-        const place = this.#store.floorChunk(segment, middle);
-        assert(place !== null, "a segment begins with the chunk it is named after");
-        if (place.maxTimestamp >= timestamp) high = Math.max(low, place.baseOffset);
-        else low = place.nextOffset;
+      if (totals !== null && totals.maxTimestamp >= timestamp) {
+        const found = this.#findInSegment(segment, totals.nextOffset, timestamp, start);
+        if (found !== null) return found;
       }
-      for (const chunk of this.#storedChunksFrom(low)) {
-        for (const { start, header } of batches(chunk.bytes)) {
-          const last = header.baseOffset + header.lastOffsetDelta;
-          if (last < this.#logStartOffset || header.maxTimestamp < timestamp) continue;
-          return chunk.bytes.subarray(start, start + header.sizeInBytes);
-        }
+      segment = this.#store.segmentAfter(segment);
+    }
+    return null;
+  }
+
+  #findInSegment(
+    segment: number,
+    segmentEnd: number,
+    timestamp: number,
+    from: number,
+  ): TimestampCandidate | null {
+    // Every chunk before `low` is too old; the chunk that holds `high` is new enough.
+    let low = segment;
+    let high = segmentEnd - 1;
+    while (low < high) {
+      const middle = Math.floor((low + high) / 2);
+      const place = this.#store.floorChunk(segment, middle);
+      assert(place !== null, "a segment begins with the chunk it is named after");
+      if (place.maxTimestamp >= timestamp) high = Math.max(low, place.baseOffset);
+      else low = place.nextOffset;
+    }
+    const floor = this.#store.floorChunk(segment, Math.max(low, from));
+    for (const chunk of this.#store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
+      for (const { start, header } of batches(chunk.bytes)) {
+        const nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
+        if (nextOffset <= from || header.maxTimestamp < timestamp) continue;
+        return { batch: chunk.bytes.subarray(start, start + header.sizeInBytes), nextOffset };
       }
     }
     return null;
