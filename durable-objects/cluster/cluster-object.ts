@@ -168,18 +168,20 @@ export class ClusterObject extends DurableObject<Env> {
   async #workOff(): Promise<void> {
     if (this.#store.tasks().length === 0) return;
     await this.ctx.storage.setAlarm(Date.now() + TASK_RETRY_MS);
-    for (let tasks = this.#store.tasks(); tasks.length > 0; tasks = this.#store.tasks()) {
-      for (const { id, task } of tasks) {
+    let hasFailed = false;
+    while (!hasFailed && this.#store.tasks().length > 0) {
+      for (const { id, task } of this.#store.tasks()) {
         try {
           await this.#run(task);
+          this.#store.deleteTask(id);
         } catch (error) {
           console.error(`task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
-          return;
+          hasFailed = true;
         }
-        this.#store.deleteTask(id);
       }
     }
-    await this.ctx.storage.deleteAlarm();
+    // Another change may have left tasks, and set the alarm anew, while these were at work.
+    if (this.#store.tasks().length === 0) await this.ctx.storage.deleteAlarm();
   }
 
   async #run(task: Task): Promise<void> {
