@@ -129,7 +129,11 @@ async function unreadEnds(
 function format(record: ConsumerRecord, place: TopicPartition, global: GlobalOptions): string {
   if (!global.json)
     return record.value === null ? "null" : Buffer.from(record.value).toString("utf8");
-  const headers = record.headers.map(({ key, value }) => ({ key, value: text(value) }));
+  const headers: Record<string, unknown> = {};
+  for (const { key, value } of record.headers) {
+    const before = Object.hasOwn(headers, key) ? [headers[key]].flat() : [];
+    headers[key] = before.length === 0 ? text(value) : [...before, text(value)];
+  }
   return JSON.stringify({
     ...place,
     offset: record.offset,

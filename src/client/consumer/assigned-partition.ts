@@ -38,7 +38,7 @@ export class AssignedPartition {
   /** When the socket last showed a sign of life. */
   heardMs = 0;
   failures = 0;
-  /** Grows with every attach; tells the frames of an earlier attach from those of this one. */
+  /** Of the last attach, never used twice: tells frames and records of an earlier one from those of this. */
   attachId = 0;
   /** True once the application was told `assigned`. */
   isAnnounced = false;
@@ -53,6 +53,8 @@ export class AssignedPartition {
   committed: number | null;
   /** What the commit in flight says, if one is in flight. */
   committing: number | null = null;
+  /** The start was found by "latest" and is not committed yet. */
+  isUnsettled = false;
   /** Set by a seek, until a commit has gone through. */
   isRewind = false;
 
@@ -142,6 +144,7 @@ export class AssignedPartition {
     this.committed = this.committing;
     this.committing = null;
     if (!this.hasUncommitted) this.isRewind = false;
+    this.isUnsettled = false;
     if (this.phase === "settling") this.phase = "active";
   }
 
@@ -168,8 +171,8 @@ export class AssignedPartition {
   }
 
   /** A new attach begins with a full window and nothing in hand from the earlier one. */
-  startAttach(offset: number | null): void {
-    this.attachId++;
+  startAttach(attachId: number, offset: number | null): void {
+    this.attachId = attachId;
     this.position = offset;
     this.held = [];
     this.#unprocessed = [];

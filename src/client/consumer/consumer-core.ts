@@ -68,6 +68,8 @@ export class ConsumerCore {
   /** When the coordinator was last heard; silence for a session timeout means the session is over. */
   #heardMs = 0;
   #hasAnnouncedEmpty = false;
+  /** Released after the join that claimed them was sent and before it was answered. */
+  #unsaid: AssignedPartition[] = [];
 
   constructor(config: ConsumerCoreConfig, random: () => number) {
     this.#config = config;
@@ -91,9 +93,9 @@ export class ConsumerCore {
   /** The earliest time at which `tick` has something to do, or null. */
   get nextTimerMs(): number | null {
     if (this.#state === "closed") return null;
-    const sessionEndMs = this.#isCutOff ? this.#heardMs + this.#config.sessionTimeoutMs : null;
     const { nextTimerMs: commitMs } = this.#committer;
-    return earliest(this.#group.nextTimerMs, this.#readers.nextTimerMs, commitMs, sessionEndMs);
+    const groupMs = this.#group.nextTimerMs;
+    return earliest(groupMs, this.#readers.nextTimerMs, commitMs, this.#sessionEndMs);
   }
 
   /** The partitions held now. */
@@ -116,9 +118,10 @@ export class ConsumerCore {
     );
   }
 
-  /** Joined once, but not in touch with the coordinator now. */
-  get #isCutOff(): boolean {
-    return this.#assignment !== null && this.#state !== "joined" && this.#state !== "closing";
+  /** When the group gives the member's partitions to others, unless the coordinator is heard before. */
+  get #sessionEndMs(): number | null {
+    if (this.#assignment === null || this.#state === "closing") return null;
+    return this.#heardMs + this.#config.sessionTimeoutMs;
   }
 
   // Joining.
@@ -141,6 +144,7 @@ export class ConsumerCore {
 
   /** Epoch 0 joins anew; the last epoch resumes the membership with what is still held [GRP-4]. */
   #sendJoin(): void {
+    this.#unsaid = [];
     this.#outbox.send(this.#group.connection, {
       type: "join",
       memberId: this.#config.memberId,
@@ -218,6 +222,8 @@ export class ConsumerCore {
     this.#state = "joined";
     this.#group.succeeded();
     this.#group.heartbeatMs = message.heartbeatIntervalMs;
+    this.#sendRevoked(this.#unsaid);
+    this.#unsaid = [];
     this.#applyAssignment(message, nowMs);
     this.#committer.schedule(nowMs);
   }
@@ -288,8 +294,12 @@ export class ConsumerCore {
   }
 
   #sendRevoked(partitions: readonly AssignedPartition[]): void {
-    // While not joined nothing is said: the next join says what is still held.
-    if (partitions.length === 0 || this.#state !== "joined") return;
+    if (partitions.length === 0) return;
+    if (this.#state !== "joined") {
+      // A join under way has claimed these; one still to come will not.
+      if (this.#state === "joining") this.#unsaid.push(...partitions);
+      return;
+    }
     const message = { type: "revoked", partitions: topicPartitions(partitions) } as const;
     this.#outbox.send(this.#group.connection, message);
   }
@@ -343,7 +353,7 @@ export class ConsumerCore {
       if (this.#committer.isIdle) this.#finishClosing();
       return;
     }
-    this.#readers.announce(nowMs);
+    this.#readers.proceed(nowMs);
     this.#committer.schedule(nowMs);
   }
 
@@ -379,8 +389,7 @@ export class ConsumerCore {
   /** Timers. Calling it early or often is harmless. */
   tick(nowMs: number): void {
     if (this.#state === "closed") return;
-    // [SES-4] Cut off for a whole session timeout: the group has given the partitions to others.
-    if (this.#isCutOff && nowMs - this.#heardMs >= this.#config.sessionTimeoutMs) this.#loseAll();
+    if (this.#sessionEndMs !== null && this.#sessionEndMs <= nowMs) this.#endSession(nowMs);
     if (this.#group.isSilent(nowMs)) {
       this.#group.drop(CLOSE_CLIENT_LOST, "no heartbeat was answered");
       if (this.#state === "closing") {
@@ -394,6 +403,16 @@ export class ConsumerCore {
     if (before === null && this.#group.connection !== null) this.#state = "connecting";
     this.#readers.tick(nowMs);
     this.#committer.tick(nowMs);
+  }
+
+  /** [SES-4] Not in touch for a whole session timeout: the group has given the partitions to others. */
+  #endSession(nowMs: number): void {
+    const wasJoined = this.#state === "joined";
+    this.#loseAll();
+    if (this.#state === "joining") this.#sendJoin(); // What the join under way claims no longer holds.
+    if (!wasJoined) return;
+    this.#group.drop(CLOSE_CLIENT_LOST, "the session has ended");
+    this.#waitToReconnect(nowMs);
   }
 
   // The end.
@@ -410,7 +429,7 @@ export class ConsumerCore {
 
   #finishClosing(): void {
     // A static member goes without leaving: its partitions wait for it [GRP-8].
-    if (this.#config.instanceId === null && this.#assignment !== null) {
+    if (this.#config.instanceId === null && this.#assignment !== null && this.#group.isOpen) {
       this.#outbox.send(this.#group.connection, { type: "leave" });
     }
     this.#end(1000, "closed");
@@ -457,10 +476,11 @@ export class ConsumerCore {
     this.#outbox.emit({ type: "lost", partitions: announced.map((partition) => partition.place) });
   }
 
+  /** The consumer's partition; one that was lost is not, though it is remembered. */
   #find(place: TopicPartition): AssignedPartition | undefined {
     for (const partition of this.#partitions.values()) {
-      if (partition.partition === place.partition && partition.topic === place.topic)
-        return partition;
+      const isIt = partition.partition === place.partition && partition.topic === place.topic;
+      if (isIt && partition.fencedEpoch === null) return partition;
     }
     return undefined;
   }

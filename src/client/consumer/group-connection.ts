@@ -13,7 +13,8 @@ export class GroupConnection {
   /** The socket in use, or null while there is none. */
   connection: number | null = null;
   heartbeatMs: number;
-  #isOpen = false;
+  /** True once the socket is open. */
+  isOpen = false;
   #failures = 0;
   #heardMs = 0;
   #heartbeatAtMs: number | null = null;
@@ -31,7 +32,7 @@ export class GroupConnection {
 
   connect(nowMs: number): void {
     this.#reconnectAtMs = null;
-    this.#isOpen = false;
+    this.isOpen = false;
     this.connection = this.#outbox.newConnection();
     this.#heardMs = nowMs;
     this.#heartbeatAtMs = nowMs + this.heartbeatMs;
@@ -39,7 +40,7 @@ export class GroupConnection {
   }
 
   opened(nowMs: number): void {
-    this.#isOpen = true;
+    this.isOpen = true;
     this.#heardMs = nowMs;
   }
 
@@ -63,6 +64,7 @@ export class GroupConnection {
   /** The socket has closed. */
   lost(): void {
     this.connection = null;
+    this.isOpen = false;
     this.#heartbeatAtMs = null;
     this.#reconnectAtMs = null;
   }
@@ -81,7 +83,7 @@ export class GroupConnection {
   tick(nowMs: number): void {
     if (this.#reconnectAtMs !== null && this.#reconnectAtMs <= nowMs) this.connect(nowMs);
     if (this.#heartbeatAtMs === null || this.#heartbeatAtMs > nowMs) return;
-    if (this.#isOpen && this.connection !== null) {
+    if (this.isOpen && this.connection !== null) {
       this.#outbox.emit({ type: "ping", connection: this.connection });
     }
     this.#heartbeatAtMs = nowMs + this.heartbeatMs;

@@ -35,6 +35,7 @@ export class PartitionReaders {
   readonly #byConnection = new Map<number, AssignedPartition>();
   #announceAtMs: number | null = null;
   #pingAtMs: number | null = null;
+  #nextAttachId = 1;
 
   constructor(
     partitions: Map<PartitionKey, AssignedPartition>,
@@ -96,7 +97,7 @@ export class PartitionReaders {
   #attach(partition: AssignedPartition, offset: number | null): void {
     const owner = this.#owner();
     if (owner === null || !partition.isOpen) return;
-    partition.startAttach(offset);
+    partition.startAttach(this.#nextAttachId++, offset);
     partition.phase = "attaching";
     this.#outbox.send(partition.connection, {
       type: "attach",
@@ -127,14 +128,18 @@ export class PartitionReaders {
     partition.position = message.offset;
     partition.processed ??= message.offset;
     if (isFirst && this.#config.from === "latest" && this.#config.groupId !== null) {
+      partition.isUnsettled = true;
+    }
+    if (partition.isUnsettled && partition.hasUncommitted) {
       // [SES-7] Whoever comes next shall start where this one found the end.
       partition.phase = "settling";
       return true;
     }
+    partition.isUnsettled = false;
     // Nothing to commit until something is processed.
     if (isFirst && !partition.isRewind) partition.committed = partition.processed;
     partition.phase = "active";
-    this.announce(nowMs);
+    this.proceed(nowMs);
     return false;
   }
 
@@ -165,8 +170,8 @@ export class PartitionReaders {
       this.#reopenLater(partition, nowMs);
       return;
     }
-    if (partition.isPaused || !partition.isAnnounced) partition.held.push(frame);
-    else this.#deliver(partition, frame);
+    partition.held.push(frame);
+    this.#deliverHeld(partition);
   }
 
   #deliver(partition: AssignedPartition, frame: ReceivedFrame): void {
@@ -191,8 +196,14 @@ export class PartitionReaders {
     this.#outbox.send(partition.connection, { type: "window", attachId, bytes });
   }
 
+  /** Something has become ready: announces what can be announced, delivers what can be delivered. */
+  proceed(nowMs: number): void {
+    this.#announce(nowMs);
+    for (const partition of this.#partitions.values()) this.#deliverHeld(partition);
+  }
+
   /** Announces the ready partitions once all are ready, or once waiting for the others has taken too long. */
-  announce(nowMs: number): void {
+  #announce(nowMs: number): void {
     const unannounced = [...this.#partitions.values()].filter(
       (partition) =>
         !partition.isAnnounced && !partition.isGivingUp && partition.fencedEpoch === null,
@@ -205,7 +216,6 @@ export class PartitionReaders {
     for (const partition of ready) partition.isAnnounced = true;
     const positions = ready.map(({ place, processed }) => ({ ...place, offset: processed ?? 0 }));
     this.#outbox.emit({ type: "assigned", partitions: positions });
-    for (const partition of ready) this.#deliverHeld(partition);
   }
 
   resume(partition: AssignedPartition): void {
@@ -214,8 +224,8 @@ export class PartitionReaders {
   }
 
   #deliverHeld(partition: AssignedPartition): void {
-    if (partition.isPaused || !partition.isAnnounced) return;
-    const held = partition.held;
+    const { isPaused, isAnnounced, phase, held } = partition;
+    if (isPaused || !isAnnounced || phase !== "active" || held.length === 0) return;
     partition.held = [];
     for (const frame of held) this.#deliver(partition, frame);
   }
@@ -224,7 +234,7 @@ export class PartitionReaders {
     partition.isRewind = true;
     partition.processed = offset;
     // Nothing from before counts from here on, also where the socket is being opened just now.
-    partition.startAttach(offset);
+    partition.startAttach(this.#nextAttachId++, offset);
     this.#attach(partition, offset);
   }
 
@@ -272,7 +282,7 @@ export class PartitionReaders {
   }
 
   tick(nowMs: number): void {
-    if (this.#announceAtMs !== null && this.#announceAtMs <= nowMs) this.announce(nowMs);
+    if (this.#announceAtMs !== null && this.#announceAtMs <= nowMs) this.proceed(nowMs);
     for (const partition of this.#partitions.values()) {
       if (partition.reopenAtMs !== null && partition.reopenAtMs <= nowMs)
         this.#open(partition, nowMs);

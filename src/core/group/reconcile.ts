@@ -37,8 +37,10 @@ export function reconcile(input: ReconcileInput): Member {
 function advance(input: ReconcileInput, epoch: number): Member {
   const { member, target, owned } = input;
   const keeps = member.assigned.intersection(target);
-  const revoking = member.assigned.difference(target);
-  if (revoking.size > 0 && (owned === null || !owned.isDisjointFrom(revoking))) {
+  // What the member says it does not consume it need not give up.
+  const lost = member.assigned.difference(target);
+  const revoking = owned === null ? lost : lost.intersection(owned);
+  if (revoking.size > 0) {
     return {
       ...member,
       memberEpoch: epoch,
