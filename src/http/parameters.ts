@@ -37,8 +37,11 @@ export function query<Schema extends z.ZodType>(
   return parse(schema, values);
 }
 
-/** A point in time: milliseconds since the epoch, or ISO 8601. */
+const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/;
+
+/** A point in time: milliseconds since the epoch, or ISO 8601. Null for anything else. */
 export function timestampParameter(text: string): number | null {
-  const ms = /^\d{1,16}$/.test(text) ? Number(text) : Date.parse(text);
+  if (/^\d{1,15}$/.test(text)) return Number(text);
+  const ms = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isSafeInteger(ms) ? ms : null;
 }

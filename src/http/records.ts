@@ -15,8 +15,13 @@ import { atPartition } from "../edge/metadata.ts";
 import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
 import { isRefused, produce, type RecordResult } from "../edge/produce.ts";
 import { type Env, partitionStub } from "../env.ts";
-import { fromJsonRecord, jsonRecord, toJsonRecord } from "../protocol/json-record.ts";
-import { parse, parseJson, queryInteger } from "../protocol/parse.ts";
+import {
+  fromJsonRecord,
+  jsonRecord,
+  parseRecordJson,
+  toJsonRecord,
+} from "../protocol/json-record.ts";
+import { parse, queryInteger } from "../protocol/parse.ts";
 import { readText } from "./body.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
 import { problemResponse } from "./problem.ts";
@@ -89,16 +94,22 @@ function place(parameters: { topic: string; partition: string }): {
 async function readRecords(request: Request): Promise<z.output<typeof recordList>> {
   const text = await readText(request);
   const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
-  if (type !== "application/x-ndjson")
-    return parse(produceSchema, parseJson(text, "the body")).records;
-  const lines = text.split("\n").filter((line) => line.trim() !== "");
-  if (lines.length > MAX_RECORDS_PER_REQUEST) {
-    throw new BrokerError(
-      "INVALID_REQUEST",
-      `the body has ${lines.length} lines, the bound is ${MAX_RECORDS_PER_REQUEST}`,
-    );
+  if (type !== "application/x-ndjson") {
+    return parse(produceSchema, parseRecordJson(text, "the body")).records;
   }
-  const parsed = lines.map((line, index) => parseJson(line, `line ${index + 1}`));
+  const parsed: unknown[] = [];
+  let line = 0;
+  for (const content of text.split("\n")) {
+    line++;
+    if (content.trim() === "") continue;
+    if (parsed.length === MAX_RECORDS_PER_REQUEST) {
+      throw new BrokerError(
+        "INVALID_REQUEST",
+        `the body has more than ${MAX_RECORDS_PER_REQUEST} records, the bound`,
+      );
+    }
+    parsed.push(parseRecordJson(content, `line ${line}`));
+  }
   return parse(produceSchema, { records: parsed }).records;
 }
 

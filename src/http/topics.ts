@@ -11,7 +11,10 @@ import { readText } from "./body.ts";
 import { topicParameter } from "./parameters.ts";
 
 // Bounds on names, counts and config live in core/cluster/topics.ts, with Kafka's error for each.
-const configSchema = z.record(z.string(), z.union([z.string(), z.number(), z.null()]));
+const configSchema = z.record(
+  z.string(),
+  z.union([z.string(), z.number(), z.null()], "must be a number, a string or null"),
+);
 const createTopicSchema = z.strictObject({
   name: z.string(),
   partitions: z.number().optional(),

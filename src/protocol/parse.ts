@@ -13,9 +13,12 @@ export function parse<Schema extends z.ZodType>(
   throw new BrokerError(code, describe(result.error, value));
 }
 
-export function parseJson(text: string, what: string): unknown {
+/** What `JSON.parse` calls for each value; `source` is the text of a primitive. */
+type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
+
+export function parseJson(text: string, what: string, reviver?: Reviver): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, reviver);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new BrokerError("INVALID_REQUEST", `${what} is not JSON: ${reason}`);
@@ -23,13 +26,28 @@ export function parseJson(text: string, what: string): unknown {
 }
 
 function describe(error: z.ZodError, value: unknown): string {
-  const issue = error.issues[0];
-  if (issue === undefined) return "the request is malformed";
+  const first = error.issues[0];
+  if (first === undefined) return "the request is malformed";
+  const issue = specificIssue(first, value);
   const place = issue.path.length === 0 ? "the request" : pathText(issue.path);
   if (issue.code === "unrecognized_keys") {
     return `${place}: unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
   }
   return `${place}: ${issue.message}; got ${preview(valueAt(value, issue.path))}`;
+}
+
+/**
+ * Of a value that may be one of several things, the one that was meant: the one whose fields fit and one
+ * of whose values is wrong. Where none was, the message of the whole stands.
+ */
+function specificIssue(issue: z.core.$ZodIssue, value: unknown): z.core.$ZodIssue {
+  if (issue.code !== "invalid_union") return issue;
+  for (const [inner, ...more] of issue.errors) {
+    if (inner === undefined || more.length > 0 || inner.path.length === 0) continue;
+    const path = [...issue.path, ...inner.path];
+    if (valueAt(value, path) !== undefined) return specificIssue({ ...inner, path }, value);
+  }
+  return issue;
 }
 
 function pathText(path: readonly PropertyKey[]): string {

@@ -37,6 +37,7 @@ interface Delivery {
   waiting: ConsumerRecord[];
   /** Offsets sent and not acknowledged, ascending; at most the window. */
   unacknowledged: number[];
+  isPaused: boolean;
   /** Set while the partition is being given up. */
   drainTimer: ReturnType<typeof setTimeout> | null;
 }
@@ -50,7 +51,8 @@ export class PlainConsumerSession {
   readonly #deliveries = new Map<string, Delivery>();
   #resolveClosed: () => void = () => {};
   #fatal: BrokerError | null = null;
-  #lastMessageMs = Date.now();
+  /** The client's last message, or when it was given something to acknowledge, whichever is later. */
+  #quietSinceMs = Date.now();
   #silenceTimer: ReturnType<typeof setTimeout> | null = null;
   /** The client's socket has closed; the membership may still be ending. */
   #hasClosed = false;
@@ -91,7 +93,7 @@ export class PlainConsumerSession {
 
   #onMessage(data: unknown): void {
     if (this.#isOver) return;
-    this.#lastMessageMs = Date.now();
+    this.#quietSinceMs = Date.now();
     try {
       if (typeof data !== "string") throw new BrokerError("INVALID_REQUEST", "frames must be text");
       if (data.length > MAX_CONTROL_FRAME_CHARS) {
@@ -118,10 +120,8 @@ export class PlainConsumerSession {
         this.#driver.leave();
         return;
       case "pause":
-        if (this.#delivery(message) !== null) this.#driver.pause(message);
-        return;
       case "resume":
-        if (this.#delivery(message) !== null) this.#driver.resume(message);
+        this.#setPaused(message, message.type === "pause");
         return;
       case "seek":
         this.#seek(message);
@@ -162,6 +162,18 @@ export class PlainConsumerSession {
     this.#driver.processed(delivery.place, ack.offset + 1, delivery.generation);
     if (delivery.drainTimer === null) this.#flush(delivery);
     else if (delivery.unacknowledged.length === 0) this.#release(delivery);
+  }
+
+  #setPaused(place: TopicPartition, isPaused: boolean): void {
+    const delivery = this.#delivery(place);
+    if (delivery === null || delivery.drainTimer !== null) return;
+    delivery.isPaused = isPaused;
+    if (isPaused) {
+      this.#driver.pause(place);
+      return;
+    }
+    this.#flush(delivery);
+    this.#driver.resume(place);
   }
 
   #seek(seek: TopicPartition & { offset: number }): void {
@@ -215,6 +227,7 @@ export class PlainConsumerSession {
       generation: 0,
       waiting: [],
       unacknowledged: [],
+      isPaused: false,
       drainTimer: null,
     });
   }
@@ -229,12 +242,13 @@ export class PlainConsumerSession {
 
   /** [PLN-2] Sends what the window has room for. */
   #flush(delivery: Delivery): void {
-    while (delivery.waiting.length > 0) {
+    while (delivery.waiting.length > 0 && !delivery.isPaused) {
       const room = this.#options.window - delivery.unacknowledged.length;
       if (room <= 0) break;
       const records = delivery.waiting.splice(0, Math.min(room, MAX_RECORDS_PER_MESSAGE));
       this.#send({ type: "records", ...delivery.place, records: records.map(toJsonRecord) });
       const last = records.at(-1)?.offset ?? 0;
+      if (!this.#holdsRecords) this.#quietSinceMs = Date.now();
       if (this.#options.ack === "auto") {
         this.#driver.processed(delivery.place, last + 1, delivery.generation);
       } else {
@@ -270,14 +284,8 @@ export class PlainConsumerSession {
   /** [PLN-4] A client that holds records and says nothing for a session timeout is taken for dead. */
   #watchSilence(): void {
     if (this.#silenceTimer !== null || this.#isOver) return;
-    const silentMs = Date.now() - this.#lastMessageMs;
-    const holdsRecords = [...this.#deliveries.values()].some(
-      (delivery) => delivery.unacknowledged.length > 0,
-    );
-    if (!holdsRecords) {
-      this.#lastMessageMs = Date.now();
-      return;
-    }
+    if (!this.#holdsRecords) return;
+    const silentMs = Date.now() - this.#quietSinceMs;
     if (silentMs >= this.#options.sessionTimeoutMs) {
       this.#fatal = new BrokerError(
         "UNKNOWN_MEMBER_ID",
@@ -291,6 +299,13 @@ export class PlainConsumerSession {
       this.#silenceTimer = null;
       this.#watchSilence();
     }, this.#options.sessionTimeoutMs - silentMs);
+  }
+
+  get #holdsRecords(): boolean {
+    for (const { unacknowledged } of this.#deliveries.values()) {
+      if (unacknowledged.length > 0) return true;
+    }
+    return false;
   }
 
   // The end.
