@@ -11,6 +11,7 @@ export default defineConfig({
           name: "core",
           include: ["test/core/**/*.test.ts", "test/tidy/**/*.test.ts"],
           environment: "node",
+          testTimeout: 60_000,
         },
       },
       {

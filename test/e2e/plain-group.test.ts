@@ -64,6 +64,7 @@ test("[GRP-8] a static client that comes back gets its partitions without a reba
   await rivulet.admin.createTopic({ name: "static", partitions: 4 });
   const query = "topics=static&sessionTimeoutMs=600000";
   const other = new PlainClient(broker.url, "statics", query);
+  await until("the first has all", () => other.held.size === 4);
   const first = new PlainClient(broker.url, "statics", `${query}&instanceId=a`);
   await until("2 and 2", () => shares(other, first).join() === "2,2");
   const { epoch } = await rivulet.admin.describeGroup("statics");

@@ -12,14 +12,16 @@ interface NamedTest {
   readonly title: string;
 }
 
-/** The titles as they stand in the sources: the first string behind `test(` or `test.each(…)(`. */
+/** `test("title"` and `test.each(table)("title"`, as they stand in the sources. */
+const PLAIN = /^\s*(?:test|it)\(\s*(["'`])([\s\S]*?)\1/gm;
+const TABLE = /^\s*(?:test|it)\.(?:each|for)\b[\s\S]*?\)\(\s*(["'`])([\s\S]*?)\1/gm;
+
 function testTitles(): NamedTest[] {
   return filesBelow("test").flatMap((file) => {
     if (!file.endsWith(".test.ts")) return [];
-    const calls = readFileSync(file, "utf8").matchAll(
-      /^\s*(?:test|it)(?:\.\w+)?\(\s*(["'`])(.*?)\1|^\s*\)?\]?\)\(\s*(["'`])(.*?)\3/gm,
-    );
-    return Array.from(calls, (match) => ({ file, title: match[2] ?? match[4] ?? "" }));
+    const text = readFileSync(file, "utf8");
+    const calls = [...text.matchAll(PLAIN), ...text.matchAll(TABLE)];
+    return calls.map((match) => ({ file, title: match[2] ?? "" }));
   });
 }
 

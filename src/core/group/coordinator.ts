@@ -201,7 +201,7 @@ export class Coordinator {
 
   /** [GRP-5] An explicit leave acts at once. A member that is gone already is no error. */
   leave(memberId: string, nowMs: number): void {
-    if (this.state.members.has(memberId)) this.#remove([memberId], "left", nowMs);
+    if (this.state.members.has(memberId)) this.#remove([{ memberId, reason: "left" }], nowMs);
   }
 
   /** [GRP-6] A lost connection starts the session timeout; until it ends the member keeps everything. */
@@ -213,15 +213,17 @@ export class Coordinator {
 
   /** [GRP-7] Removes members whose session or whose time to give partitions up has ended. */
   expire(lastSeen: LastSeen, nowMs: number): void {
-    const silent: string[] = [];
-    const slow: string[] = [];
+    const removed: { memberId: string; reason: RemovalReason }[] = [];
     for (const member of this.state.members.values()) {
-      if (sessionDeadline(member, lastSeen) <= nowMs) silent.push(member.memberId);
-      else if (member.revokeDeadlineMs !== null && member.revokeDeadlineMs <= nowMs)
-        slow.push(member.memberId);
+      const { memberId, revokeDeadlineMs } = member;
+      if (sessionDeadline(member, lastSeen) <= nowMs) {
+        removed.push({ memberId, reason: "session timeout" });
+      } else if (revokeDeadlineMs !== null && revokeDeadlineMs <= nowMs) {
+        removed.push({ memberId, reason: "rebalance timeout" });
+      }
     }
-    if (silent.length > 0) this.#remove(silent, "session timeout", nowMs);
-    if (slow.length > 0) this.#remove(slow, "rebalance timeout", nowMs);
+    // All at once: nobody is given what another removal takes away again.
+    if (removed.length > 0) this.#remove(removed, nowMs);
   }
 
   /** When `expire` has to be called next, or null where nobody can expire. */
@@ -326,8 +328,13 @@ export class Coordinator {
     return this.state.members.size > 0 ? nonEmpty(this.state) : { ok: true };
   }
 
-  #remove(memberIds: readonly string[], reason: RemovalReason, nowMs: number): void {
-    for (const memberId of memberIds) this.#emit({ type: "member-removed", memberId, reason });
+  #remove(
+    members: readonly { readonly memberId: string; readonly reason: RemovalReason }[],
+    nowMs: number,
+  ): void {
+    for (const { memberId, reason } of members) {
+      this.#emit({ type: "member-removed", memberId, reason });
+    }
     this.#retarget();
     this.#reconcileAll(nowMs);
   }

@@ -1,0 +1,286 @@
+import { DatabaseSync } from "node:sqlite";
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { GroupStore } from "../../durable-objects/group/group-store.ts";
+import type { SqlValue, Transactional } from "../../durable-objects/shared/sql.ts";
+import { Coordinator } from "../../src/core/group/coordinator.ts";
+import { type PartitionKey, parsePartitionKey } from "../../src/core/group/partition-key.ts";
+import { emptyGroup, type GroupEvent, replay } from "../../src/core/group/state.ts";
+import { GroupScenario } from "../support/group-scenario.ts";
+
+declare global {
+  // durable-objects/shared/sql.ts names this type of the Workers runtime, which Node's types do not know.
+  interface DurableObjectStorage {}
+}
+
+/** A database that outlives the stores on it, as an object's storage outlives the object. */
+class Storage implements Transactional {
+  readonly #database = new DatabaseSync(":memory:");
+  /** Statements that write, so far. */
+  writes = 0;
+  /** The write with this number fails, as where the disk is full. */
+  failAt = Number.POSITIVE_INFINITY;
+
+  readonly sql = {
+    exec: <Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]): Row[] => {
+      const statement = this.#database.prepare(query);
+      const values = bindings.map((value) =>
+        value instanceof ArrayBuffer ? new Uint8Array(value) : value,
+      );
+      if (!query.startsWith("SELECT") && this.writes++ >= this.failAt) throw new Error("disk full");
+      return statement.all(...values) as Row[];
+    },
+  };
+
+  transactionSync<T>(body: () => T): T {
+    this.#database.exec("BEGIN");
+    try {
+      const result = body();
+      this.#database.exec("COMMIT");
+      return result;
+    } catch (error) {
+      this.#database.exec("ROLLBACK");
+      throw error;
+    }
+  }
+
+  get tables(): string[] {
+    return this.sql
+      .exec<{ name: string }>("SELECT name FROM sqlite_master ORDER BY name")
+      .map(({ name }) => name);
+  }
+}
+
+const step = fc.record({
+  action: fc.constantFrom(
+    ...["join", "join", "static", "revoked", "revoked", "leave", "break", "time", "commit"],
+    ...["commit", "create", "grow", "delete", "replace"],
+  ),
+  member: fc.nat(3),
+  topic: fc.constantFrom("t", "u", "v"),
+  amount: fc.nat(60_000),
+});
+type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
+
+/** Plays the steps; the events of each step are what the object stores in one transaction. */
+function play(steps: readonly Step[]): { group: GroupScenario; operations: GroupEvent[][] } {
+  const group = new GroupScenario({ t: 3, u: 1 });
+  const operations: GroupEvent[][] = [];
+  for (const each of steps) {
+    const before = group.events.length;
+    act(group, each);
+    operations.push(group.events.slice(before));
+  }
+  return { group, operations };
+}
+
+function act(group: GroupScenario, { action, member: number, topic: name, amount }: Step): void {
+  const memberId = `m${number}`;
+  const member = group.state.members.get(memberId);
+  const topic = group.topics.find((each) => each.name === name);
+  if (action === "join") {
+    // A name with all that JSON and SQL might trip over.
+    group.join(memberId, { topics: amount % 2 === 0 ? ["t", "u"] : [name, 'it\'s "ünknown"'] });
+  } else if (action === "static") group.join(`s${amount}`, { topics: [name], instanceId: "i" });
+  else if (action === "leave") group.leave(memberId);
+  else if (action === "break") {
+    for (const each of group.state.members.keys())
+      if (each === memberId || each.startsWith("s")) group.disconnect(each);
+  } else if (action === "time") group.advance(amount);
+  else if (action === "revoked") {
+    const owed = group.state.members.values().find(({ revoking }) => revoking.size > 0);
+    if (owed !== undefined) group.revoked(owed.memberId, [...owed.revoking].slice(amount % 2));
+  } else if (action === "commit" && member !== undefined) {
+    for (const key of member.assigned)
+      group.commit(memberId, { [key]: amount }, { metadata: `m'${amount}`, isRewind: true });
+  } else if (action === "create" && topic === undefined) group.createTopic(name, 1 + (amount % 3));
+  else if (action === "grow" && topic !== undefined) group.growTopic(name, topic.partitions + 1);
+  else if (action === "delete" && topic !== undefined) group.deleteTopic(name);
+  else if (action === "replace" && topic !== undefined) group.replaceTopic(name, 1 + (amount % 3));
+}
+
+const story = fc.array(step, { maxLength: 40, size: "max" });
+
+describe("GroupStore", () => {
+  test("[GRP-3] what any events leave behind is what is loaded, however many are stored at once", () => {
+    fc.assert(
+      fc.property(story, fc.infiniteStream(fc.integer({ min: 1, max: 5 })), (steps, sizes) => {
+        const { group, operations } = play(steps);
+        const storage = new Storage();
+        const expected = emptyGroup("group");
+        let store = new GroupStore(storage);
+        for (let at = 0; at < operations.length; ) {
+          const size = sizes.next().value ?? 1;
+          const piece = operations.slice(at, at + size).flat();
+          at += size;
+          store.apply(piece);
+          for (const event of piece) replay(expected, event);
+          // A new store each time: nothing is remembered but what is stored.
+          store = new GroupStore(storage);
+          expect(store.load("group")).toEqual(expected);
+        }
+        expect(store.load("group")).toEqual(group.state);
+      }),
+      { numRuns: 100 },
+    );
+  });
+
+  test("[GRP-2] a coordinator that is loaded goes on as the one that was evicted would have", () => {
+    fc.assert(
+      fc.property(story, story, (steps, later) => {
+        const { group, operations } = play(steps);
+        const store = new GroupStore(new Storage());
+        for (const events of operations) store.apply(events);
+        const loaded = new Coordinator(store.load("group"));
+        // The same commands to both: all members let go, one joins, time passes.
+        for (const { member: number, amount } of later) {
+          for (const coordinator of [group.coordinator, loaded]) {
+            for (const { memberId, revoking } of [...coordinator.state.members.values()])
+              coordinator.revoked(memberId, revoking, group.nowMs);
+            const join = {
+              memberId: `m${number}`,
+              memberEpoch: 0,
+              instanceId: null,
+              clientId: null,
+              topics: ["t", "u"],
+              sessionTimeoutMs: 10_000,
+              rebalanceTimeoutMs: 5_000,
+              owned: new Set<PartitionKey>(),
+            };
+            coordinator.join(join, [...coordinator.state.topics.values()], group.nowMs);
+            coordinator.expire(() => group.nowMs, group.nowMs + (amount % 8_000));
+          }
+          expect(loaded.state).toEqual(group.state);
+        }
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("[GRP-3] a write that fails stores nothing of its operation", () => {
+    const { operations } = play([
+      { action: "join", member: 1, topic: "t", amount: 0 },
+      { action: "commit", member: 1, topic: "t", amount: 7 },
+      { action: "join", member: 2, topic: "t", amount: 0 },
+    ]);
+    const [first = [], second = [], third = []] = operations;
+    for (let failAt = 0; ; failAt++) {
+      const storage = new Storage();
+      const store = new GroupStore(storage);
+      const before = emptyGroup("group");
+      for (const events of [first, second, third]) {
+        storage.failAt = storage.writes + failAt;
+        if (!hasFailed(() => store.apply(events))) {
+          for (const event of events) replay(before, event);
+          continue;
+        }
+        expect(new GroupStore(storage).load("group")).toEqual(before);
+        expect(store.load("group"), "the store that failed").toEqual(before);
+        // It was full for a moment only: the same store takes the same events then.
+        storage.failAt = Number.POSITIVE_INFINITY;
+        store.apply(events);
+        for (const event of events) replay(before, event);
+        expect(new GroupStore(storage).load("group")).toEqual(before);
+      }
+      const mostWrites = 5 + Math.max(first.length, second.length, third.length);
+      if (failAt >= mostWrites) return;
+    }
+  });
+
+  test("[GRP-3] a group that nobody joined owns no tables", () => {
+    const storage = new Storage();
+    const store = new GroupStore(storage);
+    expect(store.load("group")).toEqual(emptyGroup("group"));
+    store.apply([]);
+    expect(storage.tables).toEqual([]);
+    expect(storage.writes).toBe(0);
+  });
+
+  test("[GRP-3] of several events about one thing only the last costs a write", () => {
+    const group = new GroupScenario({ t: 2 });
+    const storage = new Storage();
+    const store = new GroupStore(storage);
+    group.join("a");
+    store.apply(group.events);
+    const [writes, events] = [storage.writes, group.events.length];
+    for (let offset = 1; offset <= 100; offset++) group.commit("a", { "t:0": offset });
+    store.apply(group.events.slice(events));
+    expect(storage.writes - writes).toBe(1);
+    expect(store.load("group")).toEqual(group.state);
+  });
+
+  test("[GRP-5] a member that leaves and joins again within one write is stored as it is now", () => {
+    const group = new GroupScenario({ t: 2, u: 2 });
+    const store = new GroupStore(new Storage());
+    group.join("a", { topics: ["t", "u"] });
+    group.join("b", { topics: ["t"] });
+    store.apply(group.events);
+    const events = group.events.length;
+    group.leave("a");
+    group.join("a", { topics: ["u"] });
+    store.apply(group.events.slice(events));
+    expect(store.load("group")).toEqual(group.state);
+  });
+
+  test("[OFF-2] committed offsets of any size are loaded as they were committed", () => {
+    const offset = fc.nat(Number.MAX_SAFE_INTEGER);
+    const commit = fc.record({ key: fc.constantFrom<PartitionKey>("t:0", "t:1", "t:2"), offset });
+    fc.assert(
+      fc.property(
+        fc.array(commit),
+        fc.string({ unit: "grapheme", maxLength: 20 }),
+        (commits, metadata) => {
+          const group = new GroupScenario({ t: 3 });
+          const storage = new Storage();
+          group.join("a");
+          for (const { key, offset } of commits)
+            group.commit("a", { [key]: offset }, { metadata, isRewind: true });
+          new GroupStore(storage).apply(group.events);
+          expect(new GroupStore(storage).load("group").offsets).toEqual(group.state.offsets);
+        },
+      ),
+    );
+  });
+
+  test("[OFF-2] after an eviction the next owner starts where the one before has committed", () => {
+    const group = new GroupScenario({ t: 2 });
+    const storage = new Storage();
+    const store = new GroupStore(storage);
+    group.join("a");
+    group.commit("a", { "t:0": 41, "t:1": 17 });
+    group.join("b");
+    const [key] = group.revoking("a");
+    expect(key).toBeDefined();
+    group.commit("a", { [key ?? "t:0"]: 42 });
+    store.apply(group.events);
+
+    const loaded = new Coordinator(new GroupStore(storage).load("group"));
+    loaded.revoked("a", new Set(key === undefined ? [] : [key]), group.nowMs);
+    expect([...(loaded.state.members.get("b")?.assigned ?? [])]).toEqual([key]);
+    expect(loaded.state.offsets.get(key ?? "t:0")?.offset).toBe(42);
+  });
+
+  test("[OFF-2] the offsets of a deleted topic stay deleted", () => {
+    const group = new GroupScenario({ t: 2, u: 1 });
+    const storage = new Storage();
+    const store = new GroupStore(storage);
+    group.join("a");
+    group.commit("a", { "t:0": 1, "t:1": 2, "u:0": 3 });
+    store.apply(group.events);
+    const events = group.events.length;
+    group.deleteTopic("t");
+    store.apply(group.events.slice(events));
+    const { offsets } = new GroupStore(storage).load("group");
+    expect([...offsets.keys()].map((key) => parsePartitionKey(key).topicId)).toEqual(["u"]);
+  });
+});
+
+function hasFailed(action: () => void): boolean {
+  try {
+    action();
+    return false;
+  } catch (error) {
+    expect(String(error)).toContain("disk full");
+    return true;
+  }
+}

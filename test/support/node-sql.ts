@@ -1,0 +1,60 @@
+// node:sqlite behind the slice of Durable Object storage that the stores use, so that they run in
+// plain Node. It keeps what the stores rely on: writes happen when `exec` is called and not when
+// its rows are read, rows are read lazily, BLOBs are ArrayBuffers, integers are doubles, and a
+// throw rolls back.
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
+import type { SqlValue, Transactional } from "../../durable-objects/shared/sql.ts";
+
+declare global {
+  // durable-objects/shared/sql.ts names this type of the Workers runtime; Node's types lack it.
+  interface DurableObjectStorage {}
+}
+
+type Binding = Uint8Array | string | number | null;
+
+/** A database in memory, or the one given. What one store wrote on it the next one finds. */
+export function nodeSql(database = new DatabaseSync(":memory:")): Transactional {
+  return {
+    sql: {
+      exec<Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) {
+        const statement = database.prepare(query);
+        const values = bindings.map((value) =>
+          value instanceof ArrayBuffer ? new Uint8Array(value) : value,
+        );
+        if (statement.columns().length > 0) return readRows<Row>(statement, values);
+        statement.run(...values);
+        return [];
+      },
+    },
+
+    /** Savepoints nest, as transactionSync does on Durable Objects. */
+    transactionSync<T>(body: () => T): T {
+      database.exec("SAVEPOINT body");
+      try {
+        const result = body();
+        database.exec("RELEASE body");
+        return result;
+      } catch (error) {
+        database.exec("ROLLBACK TO body; RELEASE body");
+        throw error;
+      }
+    },
+  };
+}
+
+function* readRows<Row extends Record<string, SqlValue>>(
+  statement: StatementSync,
+  values: readonly Binding[],
+): Generator<Row> {
+  // Read as bigint: node:sqlite refuses integers beyond 2^53 where Durable Objects round them.
+  statement.setReadBigInts(true);
+  for (const row of statement.iterate(...values)) {
+    const cells = Object.entries(row).map(([column, cell]) => [column, toSqlValue(cell)]);
+    yield Object.fromEntries(cells) as Row;
+  }
+}
+
+function toSqlValue(cell: SQLOutputValue): SqlValue {
+  if (typeof cell === "bigint") return Number(cell);
+  return cell instanceof Uint8Array ? new Uint8Array(cell).buffer : cell;
+}

@@ -1,0 +1,374 @@
+// What the tests inside workerd share: requests to the Worker, sockets with a message queue, eviction, and
+// waiting for conditions. Nothing here sleeps: every wait is for something to happen, with a guard on top.
+import { evictDurableObject } from "cloudflare:test";
+import { env as bindings, exports } from "cloudflare:workers";
+import { expect } from "vitest";
+import { batches, decodeBatch } from "../../src/core/log/record-batch.ts";
+import type { ConsumerRecord } from "../../src/core/record.ts";
+import type { Env } from "../../src/env.ts";
+import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
+
+export const env: Env = bindings;
+
+/** Ends a wait that would never end. Far above what anything here takes, below the test's own timeout. */
+const GUARD_MS = 10_000;
+const POLL_MS = 10;
+
+// Eviction.
+
+/** Throws the object out of memory; its sockets hibernate and its storage stays. */
+export async function evict(stub: DurableObjectStub): Promise<void> {
+  await evictDurableObject(stub, { webSockets: "hibernate" });
+}
+
+/** A test as it is, and its twin in which the objects are evicted in the middle and nobody may notice. */
+export const TWINS: readonly {
+  readonly when: string;
+  readonly interrupt: (...stubs: readonly DurableObjectStub[]) => Promise<void>;
+}[] = [
+  { when: "", interrupt: async () => {} },
+  {
+    when: " (evicted in the middle)",
+    interrupt: async (...stubs) => {
+      for (const stub of stubs) await evict(stub).catch(unlessOutOfMemory);
+    },
+  },
+];
+
+function unlessOutOfMemory(error: unknown): void {
+  if (!String(error).includes("not currently running")) throw error;
+}
+
+// Waiting.
+
+export async function guarded<T>(promise: Promise<T>, what: string): Promise<T> {
+  let timer: number | null = null;
+  const guard = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited ${GUARD_MS} ms for ${what}`)), GUARD_MS);
+  });
+  try {
+    return await Promise.race([promise, guard]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** Asks until the answer is neither null, undefined nor false. For what no message announces. */
+export async function eventually<T>(
+  ask: () => Promise<T | null | undefined | false>,
+  what: string,
+): Promise<T> {
+  const deadlineMs = performance.now() + GUARD_MS;
+  for (;;) {
+    const answer = await ask();
+    if (answer !== null && answer !== undefined && answer !== false) return answer;
+    if (performance.now() > deadlineMs) throw new Error(`waited ${GUARD_MS} ms for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+  }
+}
+
+// Names.
+
+let used = 0;
+
+/** Tests of a file share their storage, so each takes names of its own. */
+export function unique(prefix: string): string {
+  return `${prefix}-${++used}-${crypto.randomUUID().slice(0, 8)}`;
+}
+
+// HTTP.
+
+export interface Answer<Body> {
+  readonly status: number;
+  readonly contentType: string | null;
+  readonly body: Body;
+}
+
+const ORIGIN = "https://rivulet";
+
+/** `body`: a string or bytes as they are, anything else as JSON. The answer's is parsed where there is one. */
+export async function call<Body>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers: Record<string, string> = {},
+): Promise<Answer<Body>> {
+  const isPlain = typeof body === "string" || body instanceof Uint8Array;
+  const response = await exports.default.fetch(`${ORIGIN}${path}`, {
+    method,
+    headers,
+    ...(body === undefined ? {} : { body: isPlain ? body : JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return {
+    status: response.status,
+    contentType: response.headers.get("content-type"),
+    body: (text === "" ? null : JSON.parse(text)) as Body,
+  };
+}
+
+/** As `call`, and the test fails unless the answer has this status. */
+export async function expectStatus<Body>(
+  status: number,
+  method: string,
+  path: string,
+  body?: unknown,
+  headers?: Record<string, string>,
+): Promise<Body> {
+  const answer = await call<Body>(method, path, body, headers);
+  expect(answer, `${method} ${path}`).toMatchObject({ status });
+  return answer.body;
+}
+
+export interface TopicJson {
+  readonly name: string;
+  readonly topicId: string;
+  readonly partitions: number;
+  readonly config: Readonly<Record<string, number>>;
+}
+
+export function createTopic(
+  partitions: number,
+  config: Readonly<Record<string, unknown>> = {},
+  name = unique("topic"),
+): Promise<TopicJson> {
+  return expectStatus(201, "POST", "/v1/topics", { name, partitions, config });
+}
+
+export interface Stored {
+  readonly partition: number;
+  readonly offset: number;
+  readonly timestamp: number;
+}
+
+export async function produce(
+  topic: string,
+  records: readonly Readonly<Record<string, unknown>>[],
+): Promise<Stored[]> {
+  const path = `/v1/topics/${topic}/records`;
+  return (await expectStatus<{ results: Stored[] }>(200, "POST", path, { records })).results;
+}
+
+export interface JsonRecord {
+  readonly offset: number;
+  readonly timestamp: number;
+  readonly key?: string | null;
+  readonly keyBase64?: string;
+  readonly value?: string | null;
+  readonly valueBase64?: string;
+  readonly headers: Readonly<Record<string, unknown>>;
+}
+
+export interface Fetched {
+  readonly records: JsonRecord[];
+  readonly nextOffset: number;
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+}
+
+export function fetchRecords(topic: string, partition: number, query = ""): Promise<Fetched> {
+  return expectStatus(200, "GET", `/v1/topics/${topic}/partitions/${partition}/records${query}`);
+}
+
+export interface GroupJson {
+  readonly groupId: string;
+  readonly state: string;
+  readonly epoch: number;
+  readonly members: {
+    readonly memberId: string;
+    readonly instanceId?: string;
+    readonly clientId?: string;
+    readonly memberEpoch: number;
+    readonly assignment: { readonly topic: string; readonly partitions: number[] }[];
+  }[];
+  readonly offsets: {
+    readonly topic: string;
+    readonly partition: number;
+    readonly committedOffset: number | null;
+    readonly logEndOffset: number;
+    readonly lag: number | null;
+  }[];
+}
+
+export function describeGroup(group: string): Promise<GroupJson> {
+  return expectStatus(200, "GET", `/v1/groups/${group}`);
+}
+
+/** Committed offsets of one topic, by partition. */
+export async function committedOffsets(group: string, topic: string): Promise<(number | null)[]> {
+  const { offsets } = await describeGroup(group);
+  return offsets.filter((each) => each.topic === topic).map((each) => each.committedOffset);
+}
+
+/** Makes the group have read the topic: a member joins, commits these offsets and leaves. */
+export async function readAs(
+  group: string,
+  topic: TopicJson,
+  offsets: Readonly<Record<number, number>>,
+): Promise<void> {
+  const member = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`);
+  const next = (type: CoordinatorMessage["type"]) =>
+    member.next(
+      (message): message is CoordinatorMessage =>
+        typeof message === "object" && "type" in message && message.type === type,
+    );
+  member.send({ type: "join", memberId: unique("m"), memberEpoch: 0, topics: [topic.name] });
+  const assignment = await next("assignment");
+  const memberEpoch = assignment.type === "assignment" ? assignment.memberEpoch : 0;
+  const { topicId } = topic;
+  const commits = Object.entries(offsets).map(([partition, offset]) => ({
+    topicId,
+    partition: Number(partition),
+    offset,
+  }));
+  member.send({ type: "commit", requestId: 1, memberEpoch, offsets: commits });
+  expect(await next("committed")).toMatchObject({ rejected: [] });
+  member.send({ type: "leave" });
+  await member.closed;
+}
+
+// Sockets.
+
+export interface Closed {
+  readonly code: number;
+  readonly reason: string;
+}
+
+const open = new Set<TestSocket<unknown>>();
+
+/** For `afterEach`: says good-bye on every socket a test left open. */
+export function closeSockets(): void {
+  for (const socket of open) socket.close(1000, "test is over");
+  open.clear();
+}
+
+/**
+ * A socket through the Worker. What it receives queues up; `next` reads on from where it stopped, and
+ * passes over what the predicate does not want. `Text` is the type of its JSON messages.
+ */
+export class TestSocket<Text> {
+  readonly closed: Promise<Closed>;
+  /** Everything received, in order: parsed JSON, bytes, or the text "pong". */
+  readonly received: (Text | Uint8Array | "pong")[] = [];
+  readonly #socket: WebSocket;
+  #position = 0;
+  #wake: () => void = () => {};
+  #closed: Closed | null = null;
+
+  constructor(socket: WebSocket, onEvent: (event: Text | Uint8Array | Closed | "pong") => void) {
+    this.#socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("message", ({ data }) => {
+      const message = typeof data === "string" ? parseText<Text>(data) : new Uint8Array(data);
+      this.received.push(message);
+      onEvent(message);
+      this.#wake();
+    });
+    this.closed = new Promise((resolve) => {
+      socket.addEventListener("close", ({ code, reason }) => {
+        this.#closed = { code, reason };
+        onEvent(this.#closed);
+        resolve(this.#closed);
+        this.#wake();
+      });
+    });
+    open.add(this);
+  }
+
+  /** `onEvent` sees messages and the close as they come, to compare the order between sockets. */
+  static async open<Text>(
+    path: string,
+    onEvent: (event: Text | Uint8Array | Closed | "pong") => void = () => {},
+  ): Promise<TestSocket<Text>> {
+    const response = await exports.default.fetch(`${ORIGIN}${path}`, {
+      headers: { upgrade: "websocket" },
+    });
+    const { webSocket } = response;
+    if (webSocket === null)
+      throw new Error(`${path} answered ${response.status}: ${await response.text()}`);
+    const socket = new TestSocket<Text>(webSocket, onEvent);
+    webSocket.accept();
+    return socket;
+  }
+
+  /** A string or bytes as they are, anything else as JSON. */
+  send(message: string | Uint8Array | object): void {
+    const isPlain = typeof message === "string" || message instanceof Uint8Array;
+    this.#socket.send(isPlain ? message : JSON.stringify(message));
+  }
+
+  /** Without a code as a browser's `close()` does it. */
+  close(code?: number, reason?: string): void {
+    try {
+      this.#socket.close(code, reason);
+    } catch {
+      // Closed already.
+    }
+  }
+
+  /** The next message that satisfies the predicate. Fails when the socket closes without one. */
+  async next<T extends Text | Uint8Array | "pong">(
+    predicate: (message: Text | Uint8Array | "pong") => message is T,
+  ): Promise<T> {
+    return await guarded(this.#find(predicate), "a message").catch((error: unknown) => {
+      const received = this.received.map((each) =>
+        isBytes(each) ? `${each.length} bytes` : JSON.stringify(each),
+      );
+      throw new Error(`${error}; received so far: ${received.join(" ")}`);
+    });
+  }
+
+  async #find<T extends Text | Uint8Array | "pong">(
+    predicate: (message: Text | Uint8Array | "pong") => message is T,
+  ): Promise<T> {
+    for (;;) {
+      while (this.#position < this.received.length) {
+        const message = this.received[this.#position++] as Text | Uint8Array | "pong";
+        if (predicate(message)) return message;
+      }
+      await this.#more();
+    }
+  }
+
+  /** Waits until what `onEvent` has gathered is what the test wants. */
+  async until(isTrue: () => boolean, what: string): Promise<void> {
+    const wait = async () => {
+      while (!isTrue()) await this.#more();
+    };
+    await guarded(wait(), what).catch((error: unknown) => {
+      throw new Error(`${error}; received so far: ${JSON.stringify(this.received)}`);
+    });
+  }
+
+  async #more(): Promise<void> {
+    if (this.#closed !== null)
+      throw new Error(`closed with ${JSON.stringify(this.#closed)} instead of a message`);
+    await new Promise<void>((resolve) => {
+      this.#wake = resolve;
+    });
+  }
+
+  /**
+   * What has come since the last message taken, up to the answer to a heartbeat sent now. The answer goes
+   * behind everything sent before it, so this shows that something was *not* sent, without waiting for it.
+   */
+  async untilPong(): Promise<(Text | Uint8Array)[]> {
+    const from = this.#position;
+    this.send("ping");
+    await this.next((message): message is "pong" => message === "pong");
+    return this.received.slice(from, this.#position - 1) as (Text | Uint8Array)[];
+  }
+}
+
+function parseText<Text>(text: string): Text | "pong" {
+  return text === "pong" ? "pong" : (JSON.parse(text) as Text);
+}
+
+export function isBytes(message: unknown): message is Uint8Array {
+  return message instanceof Uint8Array;
+}
+
+/** The records of whole batches that lie one behind another. */
+export function decodeAll(bytes: Uint8Array): ConsumerRecord[] {
+  return [...batches(bytes)].flatMap(({ start }) => decodeBatch(bytes, start));
+}
