@@ -6,8 +6,12 @@
 // targets      member id → target assignment as JSON.
 // topics       topic name → id and partition count.
 // offsets      partition → committed offset.
-import type { PartitionKey } from "../../src/core/group/partition-key.ts";
-import { fromSet, toSet } from "../../src/core/group/partition-key.ts";
+import {
+  fromSet,
+  type PartitionKey,
+  type TopicPartitions,
+  toSet,
+} from "../../src/core/group/partition-key.ts";
 import {
   emptyGroup,
   type GroupEvent,
@@ -15,7 +19,6 @@ import {
   type GroupTopic,
   type Member,
   replay,
-  type TopicPartitions,
 } from "../../src/core/group/state.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 

@@ -32,6 +32,8 @@ export function workerdConfig(options: WorkerdOptions): string {
   });
   if (options.trace !== undefined)
     bindings.push(`(name = "RIVULET_TRACE", text = ${text(options.trace)})`);
+  const host = options.host.includes(":") ? `[${options.host}]` : options.host;
+  const address = `${host}:${options.port}`;
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
@@ -45,7 +47,7 @@ const config :Workerd.Config = (
     )),
     (name = "storage", disk = (path = ${text(options.storagePath)}, writable = true)),
   ],
-  sockets = [(name = "http", address = ${text(`${options.host}:${options.port}`)}, http = (), service = "rivulet")],
+  sockets = [(name = "http", address = ${text(address)}, http = (), service = "rivulet")],
 );
 `;
 }

@@ -1,6 +1,10 @@
 // A partition inside the coordinator: topic id and number in one string, so that sets of partitions are
 // plain sets. Topic ids hold no colon (they are UUIDs).
-import type { TopicPartitions } from "./state.ts";
+
+export interface TopicPartitions {
+  readonly topicId: string;
+  readonly partitions: readonly number[];
+}
 
 export type PartitionKey = `${string}:${number}`;
 export type PartitionSet = ReadonlySet<PartitionKey>;

@@ -2,11 +2,6 @@
 // thing that changes state; what it is given is what the object has to persist.
 import type { PartitionKey, PartitionSet } from "./partition-key.ts";
 
-export interface TopicPartitions {
-  readonly topicId: string;
-  readonly partitions: readonly number[];
-}
-
 export interface GroupTopic {
   readonly topicId: string;
   readonly name: string;
