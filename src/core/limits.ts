@@ -45,7 +45,7 @@ export const DEFAULT_SEGMENT_BYTES = 64 * MIB;
 export const MAX_SEGMENT_CHUNKS = 100_000;
 /** Chunks of the tail that a PartitionObject keeps in memory for its readers. */
 export const TAIL_CACHE_BYTES = 4 * MIB;
-/** Groups whose highest attached epoch a partition remembers; the longest unused is forgotten first. */
+/** Groups whose newest owner a partition remembers; the one that attached longest ago is forgotten first. */
 export const MAX_FENCES_PER_PARTITION = 1_000;
 
 // Tail readers.

@@ -107,7 +107,7 @@ describe("group commit", () => {
     expect(target.commits).toEqual([1, 1]);
   });
 
-  test("[LOG-3] appends that come during a commit share the next, each with an answer", async () => {
+  test("[LOG-3] appends that come during a commit share the next, answered singly", async () => {
     const target = new Target();
     const commits = new GroupCommit(target);
     await commits.append(appendOf("a"));
@@ -194,7 +194,7 @@ describe("group commit", () => {
     expect(target.commits).toEqual([1, 2]);
     expect(target.told).toEqual([1]);
     target.error = null;
-    // Nothing is on its way to the disk: this one is committed at once, where the lost ones would be.
+    // Nothing is on its way to the disk: this one is committed at once, at their offset.
     expect(await commits.append(appendOf("d"))).toEqual({ ok: true, baseOffset: 1 });
     expect(target.commits).toEqual([1, 2, 1]);
     expect(storedAt(target.log, 1)).toBe("d");

@@ -1,6 +1,6 @@
 // What the log asks of its storage. Synchronous on purpose: between a decision and its write nothing may
 // interleave. The SQLite store is durable-objects/partition/sql-log-store.ts, the in-memory one
-// test/support/memory-log-store.ts; both pass test/support/log-store-contract.ts.
+// test/support/memory-log-store.ts; both pass the contract in test/core/log-store.test.ts.
 import type { Chunk } from "./append.ts";
 
 /** Totals of a segment up to and including one chunk; the last row of a segment tells all about it. */
