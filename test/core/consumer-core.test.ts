@@ -29,7 +29,10 @@ function reading(count = 3, config: ConstructorParameters<typeof ConsumerHarness
   return consumer;
 }
 
-/** Plays a broker that answers again: the group socket breaks, comes back, and joins with epoch `epoch`. */
+/**
+ * Plays a broker that answers again: the group socket breaks, comes back, and joins with epoch
+ * `epoch`.
+ */
 function reconnectGroup(consumer: ConsumerHarness): void {
   consumer.breakGroup();
   consumer.advance(BACKOFF_MS);
@@ -105,6 +108,19 @@ describe("joining", () => {
     expect(consumer.take()).toEqual([]);
   });
 
+  test("[SES-1] a member that joins anew is told again that it has nothing", () => {
+    const consumer = new ConsumerHarness();
+    consumer.start();
+    consumer.openGroup();
+    consumer.assign({});
+    consumer.breakGroup(CLOSE_SESSION_ENDED);
+    consumer.advance(BACKOFF_MS);
+    consumer.openGroup();
+    consumer.take();
+    consumer.assign({}, { epoch: 3 });
+    expect(consumer.take()).toEqual(["assigned "]);
+  });
+
   test("[SES-1] records that come before all is ready are delivered after it, in order", () => {
     const consumer = new ConsumerHarness();
     consumer.start();
@@ -149,6 +165,21 @@ describe("joining", () => {
       consumer.advance(1);
       expect(consumer.take()).toEqual(["open group"]);
     }
+  });
+
+  test("[SES-1] once joined, the next break is mended as fast as the first", () => {
+    const consumer = new ConsumerHarness();
+    consumer.start();
+    for (const waitMs of [BACKOFF_MS, 2 * BACKOFF_MS]) {
+      consumer.breakGroup();
+      consumer.advance(waitMs);
+    }
+    consumer.openGroup();
+    consumer.assign({});
+    consumer.breakGroup();
+    consumer.take();
+    consumer.advance(BACKOFF_MS);
+    expect(consumer.take()).toEqual(["open group"]);
   });
 
   test("[GRP-8] a refusal that is final ends the consumer", () => {
@@ -317,15 +348,16 @@ describe("partition sockets", () => {
       consumer.attachError("t:0", "OFFSET_OUT_OF_RANGE");
       expect(consumer.take()).toEqual(["error OFFSET_OUT_OF_RANGE", `attach t:0 ${from}`]);
       consumer.attached("t:0", start);
-      if (from === "latest") consumer.committed();
+      // From latest it is committed at once, from earliest when there is occasion to.
+      if (from === "earliest") consumer.assign({ "t:0": 100 }, { epoch: 2 });
+      expect(consumer.commits).toMatchObject([{ offsets: [{ offset: start, isRewind: true }] }]);
+      consumer.committed();
       consumer.data("t:0", start, 2);
       expect(consumer.take()).toEqual(expect.arrayContaining([`assigned t:0@${start}`, delivered]));
       consumer.processed("t:0", start + 2);
-      expect(consumer.commits.at(-1)?.offsets).toMatchObject(
-        from === "latest" ? [{ offset: start + 2 }] : [{ offset: start + 2, isRewind: true }],
-      );
-      // From latest the position itself was committed first, and had to go back.
-      expect(consumer.commits[0]?.offsets).toMatchObject([{ isRewind: true }]);
+      expect(consumer.commits.at(-1)?.offsets).toEqual([
+        { topicId: "id-t", partition: 0, offset: start + 2 },
+      ]);
     },
   );
 });
@@ -364,6 +396,22 @@ describe("the window", () => {
     expect(consumer.take()).toEqual(
       expect.arrayContaining(["records t:0 0-2", `window t:0 ${bytes}`]),
     );
+  });
+
+  test("[SES-5] what was due of the window before a seek is no longer due after it", () => {
+    const consumer = ConsumerHarness.joined({ "t:0": 0 });
+    consumer.data("t:0", 0, 1);
+    consumer.data("t:0", 1, 1);
+    consumer.processed("t:0", 1);
+    expect(consumer.take(), "small change is kept").not.toContainEqual(
+      expect.stringMatching(/^window/),
+    );
+    consumer.seek("t:0", 0);
+    consumer.attached("t:0");
+    const bytes = consumer.data("t:0", 0, 2);
+    consumer.take();
+    consumer.processed("t:0", 2);
+    expect(consumer.take()).toContain(`window t:0 ${bytes}`);
   });
 
   test("[SES-5] window that was due when the socket broke is not given back to the new one", () => {
@@ -509,10 +557,24 @@ describe("giving up", () => {
     consumer.assign({ "t:0": 0 }, { epoch: 2 });
     reconnectGroup(consumer);
     expect(consumer.take().at(-1)).toBe("join epoch 2 owns [t:0 t:1]");
-    // The join has claimed it already. Unless it is taken back, the next owner waits for it in vain.
+    // The join has claimed it already. Unless it is taken back, the next owner waits for it in
+    // vain.
     consumer.released("t:1");
     consumer.assign({ "t:0": 0 }, { epoch: 2, state: "UNREVOKED_PARTITIONS" });
     expect(consumer.take()).toEqual(["say revoked t:1"]);
+  });
+
+  test("[SES-2] a release that a second join has told already is not told again", () => {
+    const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
+    consumer.assign({ "t:0": 0 }, { epoch: 2 });
+    reconnectGroup(consumer);
+    consumer.released("t:1");
+    consumer.breakGroup();
+    consumer.advance(2 * BACKOFF_MS);
+    consumer.openGroup();
+    expect(consumer.take().at(-1)).toBe("join epoch 2 owns [t:0]");
+    consumer.assign({ "t:0": 0 }, { epoch: 3 });
+    expect(consumer.take()).toEqual([]);
   });
 
   test("[SES-2] a partition that comes back after it was given up begins where the group then is", () => {
@@ -552,6 +614,17 @@ describe("losing", () => {
     // The application was in the midst of a record and has not looked up yet.
     consumer.processed("t:0", 2);
     expect(consumer.take()).toEqual(["lost t:0"]);
+  });
+
+  test("[SES-3] what was processed and not committed when a partition was lost stays uncommitted", () => {
+    const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 }, { commitIntervalMs: 500 });
+    for (const place of ["t:0", "t:1"] as const) consumer.data(place, 0, 3);
+    consumer.processed("t:0", 2);
+    consumer.processed("t:1", 1);
+    consumer.breakSocket("t:0", CLOSE_FENCED);
+    consumer.take();
+    consumer.advance(500);
+    expect(consumer.take()).toEqual(["commit epoch 1 t:1=1"]);
   });
 
   test("[SES-3] a partition that was lost cannot be sought", () => {
@@ -635,8 +708,8 @@ describe("losing", () => {
   });
 
   test("[SES-4] a connection that is silent for a session timeout is as good as none", () => {
-    // The shortest session there is. Its socket stands, but nobody answers: the group has removed the
-    // member, and others have its partitions.
+    // The shortest session there is. Its socket stands, but nobody answers: the group has removed
+    // the member, and others have its partitions.
     const consumer = reading(3, { sessionTimeoutMs: 1_000 });
     consumer.advance(999);
     expect(consumer.take()).not.toContain("lost t:0");
@@ -677,7 +750,8 @@ describe("losing", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
     consumer.assign({ "t:0": 0 }, { epoch: 2 });
     consumer.breakGroup();
-    // Connections are tried and given up; the one under way now comes about in the last millisecond.
+    // Connections are tried and given up; the one under way now comes about in the last
+    // millisecond.
     consumer.advance(SESSION_MS - 1);
     consumer.take();
     consumer.openGroup();
@@ -699,8 +773,9 @@ describe("losing", () => {
     consumer.advance(BACKOFF_MS);
     consumer.openGroup();
     consumer.take();
-    // The join that was under way over the dead connection arrives after all, and after the second one:
-    // to the coordinator the second connection is the older. There is no other member behind it.
+    // The join that was under way over the dead connection arrives after all, and after the second
+    // one: to the coordinator the second connection is the older. There is no other member behind
+    // it.
     consumer.breakGroup(CLOSE_REPLACED, "the member connected again");
     consumer.advance(5_000);
     expect(consumer.isClosed).toBe(false);
@@ -724,7 +799,8 @@ describe("losing", () => {
       consumer.advance(1_000);
       consumer.pong();
     }
-    // No newer owner has it: unless the consumer attaches again, nobody reads it until the next rebalance.
+    // No newer owner has it: unless the consumer attaches again, nobody reads it until the next
+    // rebalance.
     expect(consumer.take()).toContain("open t:0");
   });
 
@@ -879,8 +955,11 @@ describe("from latest", () => {
   test("[SES-7] from earliest nothing is committed before something is processed", () => {
     const consumer = ConsumerHarness.joined({ "t:0": null });
     consumer.data("t:0", 0, 1);
+    consumer.assign({ "t:0": null }, { epoch: 2 });
     consumer.advance(2_000);
+    consumer.close();
     expect(consumer.commits).toEqual([]);
+    expect(consumer.isClosed).toBe(true);
   });
 
   test("[SES-7] several partitions are told of together once all their positions are committed", () => {
@@ -1110,6 +1189,18 @@ describe("heartbeats", () => {
     expect(consumer.take()).toEqual([]);
     consumer.advance(1);
     expect(consumer.take()).toEqual(["ping group"]);
+  });
+
+  test("[SES-4] the coordinator says how often", () => {
+    const consumer = ConsumerHarness.joined({ "t:0": 0 });
+    consumer.advance(HEARTBEAT_MS);
+    consumer.pong();
+    consumer.assign({ "t:0": 0 }, { epoch: 2, heartbeatMs: 2_000 });
+    consumer.advance(HEARTBEAT_MS);
+    consumer.pong();
+    consumer.take();
+    consumer.advance(2_000);
+    expect(consumer.take()).toContain("ping group");
   });
 
   test("[SES-4] a connection that answers no heartbeat is dropped and the membership resumed on another", () => {
@@ -1364,8 +1455,8 @@ describe("a reader without a group", () => {
   });
 });
 
-// Random stories. The harness checks every delivery: nothing that is not held, no gap, nothing twice; the
-// broker that nothing is left out and no more committed than was processed.
+// Random stories. The harness checks every delivery: nothing that is not held, no gap, nothing
+// twice; the broker that nothing is left out and no more committed than was processed.
 
 describe("whatever happens", () => {
   test("[SES-1] over broken and dead sockets and pauses one member is given each record once, in order", () => {

@@ -38,7 +38,10 @@ const JOIN = {
   owned: new Set<PartitionKey>(),
 };
 
-/** As many members as may be, `m1` a static one. Copies of one that joined: a thousand joins take long. */
+/**
+ * As many members as may be, `m1` a static one. Copies of one that joined: a thousand joins take
+ * long.
+ */
 function fullGroup(): Coordinator {
   const state = emptyGroup("full");
   const coordinator = new Coordinator(state);
@@ -172,7 +175,9 @@ describe("revoke before assign", () => {
   test("[GRP-2] a member cannot let go of what it was not told to give up", () => {
     const group = twoMembers();
     const kept = group.assigned("a");
+    const events = group.events.length;
     group.revoked("a", kept);
+    expect(group.events, "nothing to be stored or told").toHaveLength(events);
     expect(group.assigned("a")).toEqual(kept);
     expect(group.assigned("b")).toEqual([]);
     group.revoked("b", group.revoking("a"));
@@ -449,8 +454,8 @@ describe("going away", () => {
     group.join("c", { topics: ["t", "x"] });
     expect(group.revoking("b")).toEqual(["x:1"]);
     group.mute("a");
-    // Both end at once: the session of `a`, whose t:0 is for `c` then, and the patience with `b`, whose x
-    // makes `c` so heavy that t:0 is for `d`. What is told afterwards is only how it ended.
+    // Both end at once: the session of `a`, whose t:0 is for `c` then, and the patience with `b`,
+    // whose x makes `c` so heavy that t:0 is for `d`. What is told afterwards is only how it ended.
     group.advance(SESSION_MS);
     expect([...group.state.members.keys()].sort()).toEqual(["c", "d"]);
     expect(group.revoking("c"), "it was never told of t:0").toEqual([]);
@@ -558,11 +563,14 @@ describe("static members", () => {
   });
 
   test.each([0, 2])(
-    "[GRP-8] a member of the group that comes with epoch %i and an instance id that another live member holds is refused",
+    "[GRP-8] a member that comes with epoch %i and the instance id of another member is refused",
     (memberEpoch) => {
       const group = settled({ instanceId: "i" });
-      const joined = group.join("b", { instanceId: "i", memberEpoch, owned: [] });
-      expect(outcome(joined)).toBe("UNRELEASED_INSTANCE_ID");
+      const join = { instanceId: "i", memberEpoch, owned: [] };
+      expect(outcome(group.join("b", join))).toBe("UNRELEASED_INSTANCE_ID");
+      // Away or not: who is a member already cannot take over what waits for another.
+      group.disconnect("a");
+      expect(outcome(group.join("b", join))).toBe("UNRELEASED_INSTANCE_ID");
     },
   );
 
@@ -832,8 +840,8 @@ describe("offsets", () => {
   });
 });
 
-// Clients that do what real ones do: read what they are told, go on while their connection is broken,
-// let go of what is taken from them in their own time, and say so if they can.
+// Clients that do what real ones do: read what they are told, go on while their connection is
+// broken, let go of what is taken from them in their own time, and say so if they can.
 
 const TOPICS = ["t", "u", "v"];
 
@@ -941,7 +949,9 @@ class Clients {
     if (!joined.ok) client.end();
   }
 
-  /** Of what was taken from it the client lets go of one. Without a connection nobody hears of it. */
+  /**
+   * Of what was taken from it the client lets go of one. Without a connection nobody hears of it.
+   */
   #letGo(client: Client, amount: number): void {
     const taken = [...client.held.difference(client.told)].sort();
     const key = taken[amount % taken.length];

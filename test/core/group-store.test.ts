@@ -9,7 +9,8 @@ import { emptyGroup, type GroupEvent, replay } from "../../src/core/group/state.
 import { GroupScenario } from "../support/group-scenario.ts";
 
 declare global {
-  // durable-objects/shared/sql.ts names this type of the Workers runtime, which Node's types do not know.
+  // durable-objects/shared/sql.ts names this type of the Workers runtime, which Node's types do not
+  // know.
   interface DurableObjectStorage {}
 }
 

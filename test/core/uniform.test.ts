@@ -10,7 +10,9 @@ import {
 
 type Assignment = ReadonlyMap<string, ReadonlySet<PartitionKey>>;
 
-/** A group before or after a change: who subscribes to what, and how many partitions each topic has. */
+/**
+ * A group before or after a change: who subscribes to what, and how many partitions each topic has.
+ */
 interface Group {
   readonly members: Readonly<Record<string, string>>;
   readonly topics: Readonly<Record<string, number>>;
@@ -126,8 +128,8 @@ function spreadShares(partitions: number, subscribers: number): number[][] {
 }
 
 /**
- * The least sum of squared totals that a valid and spread assignment can have, and the fewest partitions
- * that any such assignment takes from their previous owners. By brute force.
+ * The least sum of squared totals that a valid and spread assignment can have, and the fewest
+ * partitions that any such assignment takes from their previous owners. By brute force.
  */
 function bestOf(
   members: readonly AssignorMember[],
@@ -349,7 +351,7 @@ describe("uniform, case by case", () => {
       2,
     ],
     [
-      "a newcomer takes the one partition that balance asks for, and two others do not swap besides",
+      "a newcomer takes the one partition that balance asks for, nobody else swaps",
       { members: { a: "t", b: "u", c: "t u" }, topics: { t: 2, u: 3 } },
       { members: { a: "t", b: "u", c: "t u", d: "t" }, topics: { t: 2, u: 3 } },
       { a: "t 1", b: "u 2", c: "u 1", d: "t 1" },

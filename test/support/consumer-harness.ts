@@ -1,6 +1,6 @@
-// Drives a ConsumerCore by hand: the test plays the broker, the clock and the application. What the core
-// does is kept as a log of short lines (`take`), and whatever it does is checked against what a consumer
-// may never do, so a test only says what is special.
+// Drives a ConsumerCore by hand: the test plays the broker, the clock and the application. What the
+// core does is kept as a log of short lines (`take`), and whatever it does is checked against what
+// a consumer may never do, so a test only says what is special.
 import assert from "node:assert/strict";
 import { ConsumerCore, type ConsumerCoreConfig } from "../../src/client/consumer/consumer-core.ts";
 import type { ConsumerEffect } from "../../src/client/consumer/effects.ts";
@@ -68,7 +68,9 @@ export function batchOf(place: Place, baseOffset: number, count: number): Uint8A
 
 /** What the application sees of a partition it holds. */
 interface Held {
-  /** The offset of the next record, or null where any may come: the log no longer had the position. */
+  /**
+   * The offset of the next record, or null where any may come: the log no longer had the position.
+   */
   next: number | null;
   generation: number;
 }
@@ -158,15 +160,16 @@ export class ConsumerHarness {
   /** The answer to a join, or news. `places`: what is assigned → the committed offset. */
   assign(
     places: Readonly<Record<Place, number | null>>,
-    options: { epoch?: number; state?: MemberState } = {},
+    options: { epoch?: number; state?: MemberState; heartbeatMs?: number } = {},
   ): void {
+    const heartbeatMs = heartbeatIntervalMs(this.config.sessionTimeoutMs);
     const message: AssignmentMessage = {
       type: "assignment",
       memberId: this.config.memberId,
       memberEpoch: options.epoch ?? 1,
       incarnation: 7,
       memberNumber: 3,
-      heartbeatIntervalMs: heartbeatIntervalMs(this.config.sessionTimeoutMs),
+      heartbeatIntervalMs: options.heartbeatMs ?? heartbeatMs,
       sessionTimeoutMs: this.config.sessionTimeoutMs,
       state: options.state ?? "STABLE",
       partitions: Object.entries(places).map(([place, committedOffset]) => ({
@@ -397,7 +400,8 @@ export class ConsumerHarness {
         const socket = this.#byConnection(effect.connection);
         assert(!socket.isClosed, `${effect.type} on a socket that is closed`);
         if (!socket.isOpen && effect.type === "send" && effect.message.type === "leave") {
-          // Nobody hears it. Of no consequence, and its own test shows it; anything else would be missed.
+          // Nobody hears it. Of no consequence, and its own test shows it; anything else would be
+          // missed.
           this.#log.push("leave, unheard");
           return;
         }
@@ -524,8 +528,9 @@ function keysOf(topics: readonly { topicId: string; partitions: readonly number[
     .sort();
 }
 
-// A broker to go with it, for tests in which nobody decides by hand what happens next: the coordinator is
-// the real one, the logs are lists of batches, and every wire may be cut or go dead at any moment.
+// A broker to go with it, for tests in which nobody decides by hand what happens next: the
+// coordinator is the real one, the logs are lists of batches, and every wire may be cut or go dead
+// at any moment.
 
 /** Numbers that look random and are the same for the same seed (mulberry32). */
 export class Dice {
@@ -837,7 +842,8 @@ export class FakeBroker {
     this.processed.set(place, Math.max(this.processed.get(place) ?? 0, next.offset + 1));
     client.harness.processed(place, next.offset + 1, next.generation);
     this.#follow(client);
-    // A revoked partition is let go of after any record, what is left comes again at its next owner.
+    // A revoked partition is let go of after any record, what is left comes again at its next
+    // owner.
     if (client.harness.draining.has(place) && this.#dice.oneIn(2)) this.#release(client, place);
     return true;
   }

@@ -1,5 +1,6 @@
-// A group told as a story: members join, lose their connection, let go, time passes. After every step the
-// coordinator is checked against what must hold at any moment, so a test only says what is special.
+// A group told as a story: members join, lose their connection, let go, time passes. After every
+// step the coordinator is checked against what must hold at any moment, so a test only says what is
+// special.
 import assert from "node:assert/strict";
 import type { Failure, Result } from "../../src/core/errors.ts";
 import {
@@ -94,12 +95,16 @@ export class GroupScenario {
     this.#step(() => this.coordinator.disconnect(memberId, this.nowMs));
   }
 
-  /** The member stays connected, but from now on sends no heartbeat. Others send them all the time. */
+  /**
+   * The member stays connected, but from now on sends no heartbeat. Others send them all the time.
+   */
   mute(memberId: string): void {
     this.#mutedSince.set(memberId, this.nowMs);
   }
 
-  /** The member says that it let go of these partitions; by default of all it was told to give up. */
+  /**
+   * The member says that it let go of these partitions; by default of all it was told to give up.
+   */
   revoked(memberId: string, keys?: Iterable<PartitionKey>): Result<object> {
     const partitions = new Set(keys ?? this.state.members.get(memberId)?.revoking ?? []);
     return this.#step(() => this.coordinator.revoked(memberId, partitions, this.nowMs));
