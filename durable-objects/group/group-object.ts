@@ -179,10 +179,15 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   async #join(socket: WebSocket, message: z.output<typeof joinMessage>): Promise<void> {
+    const joined = this.#memberOf(socket);
+    if (joined !== null && joined !== message.memberId) {
+      const detail = `memberId is ${message.memberId}, this socket has joined as ${joined}`;
+      throw new BrokerError("INVALID_REQUEST", detail);
+    }
     const subscribed = await this.#subscribe(message.topics);
     if (socket.readyState !== WebSocket.OPEN) return; // Gone while the cluster was asked.
     if (!subscribed.ok) return this.#refuse(socket, subscribed);
-    const joined = this.#coordinator.join(
+    const result = this.#coordinator.join(
       {
         memberId: message.memberId,
         memberEpoch: message.memberEpoch,
@@ -196,7 +201,7 @@ export class GroupObject extends DurableObject<Env> {
       subscribed.topics.map(groupTopic),
       Date.now(),
     );
-    if (!joined.ok) return this.#refuse(socket, joined);
+    if (!result.ok) return this.#refuse(socket, result);
 
     const older = this.#sockets.get(message.memberId);
     if (older !== undefined && older !== socket) {
@@ -359,6 +364,7 @@ export class GroupObject extends DurableObject<Env> {
       sessionTimeoutMs: member.sessionTimeoutMs,
       state: member.state,
       partitions,
+      missingTopics: member.topics.filter((name) => !state.topics.has(name)),
     };
   }
 

@@ -37,6 +37,9 @@ interface Reader {
   readonly tail: TailReader;
 }
 
+/** How far the clocks of two objects may be apart. */
+const CLOCK_SKEW_MS = 60_000;
+
 type AttachMessage = z.output<typeof attachMessage>;
 
 export class PartitionObject extends DurableObject<Env> {
@@ -243,15 +246,19 @@ export class PartitionObject extends DurableObject<Env> {
       this.#refuseOffset(socket, attachId, inRange);
       return;
     }
-    const windowBytes = clampWindow(message.windowBytes);
+    // [TAIL-2] What this socket has in flight from an earlier attach is taken off until it is given back.
+    const before = this.#readers.get(socket)?.tail;
+    const inFlight = before === undefined ? 0 : before.maxWindowBytes - before.windowBytes;
+    const maxWindowBytes = clampWindow(message.windowBytes);
+    const windowBytes = Math.max(0, maxWindowBytes - inFlight);
     const tail = {
       nextOffset: offset,
       windowBytes,
-      maxWindowBytes: windowBytes,
+      maxWindowBytes,
       owner: owner ?? null,
     };
     this.#update(socket, { attachId, tail });
-    this.#tell(socket, { type: "attached", attachId, offset, ...this.#bounds() });
+    this.#tell(socket, { type: "attached", attachId, offset, ...this.#bounds(), windowBytes });
     this.#pumpOne(socket);
   }
 
@@ -260,6 +267,12 @@ export class PartitionObject extends DurableObject<Env> {
    * turn, before anything is sent to the newcomer: a partition never feeds two members of a group.
    */
   #admit(socket: WebSocket, owner: NonNullable<AttachMessage["owner"]>): boolean {
+    const latestMs = Date.now() + CLOCK_SKEW_MS;
+    if (owner.incarnation > latestMs) {
+      // An incarnation is a time. One from the future would lock the group out for as long as it lies ahead.
+      const bound = `owner.incarnation is ${owner.incarnation}, it must be at most ${latestMs}`;
+      throw new BrokerError("INVALID_REQUEST", bound);
+    }
     const newest = this.#store.fence(owner.group);
     if (!mayAttach(newest, owner)) {
       this.#readers.delete(socket);

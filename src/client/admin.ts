@@ -25,6 +25,8 @@ export interface GroupInfo {
     readonly instanceId?: string;
     readonly clientId?: string;
     readonly memberEpoch: number;
+    /** False while its connection is lost and its session timeout runs. */
+    readonly connected: boolean;
     readonly assignment: readonly {
       readonly topic: string;
       readonly partitions: readonly number[];

@@ -28,7 +28,7 @@ export interface ConsumerOptions {
   readonly onRevoked?: (partitions: readonly TopicPartition[]) => void;
   /** Gone already: another member may have them, and what was not committed comes again there. */
   readonly onLost?: (partitions: readonly TopicPartition[]) => void;
-  /** Errors that the consumer mends by itself (reconnects, refused commits). */
+  /** What the consumer mends or waits for by itself: reconnects, refused commits, topics that do not exist. @default console.warn */
   readonly onError?: (error: BrokerError) => void;
 }
 
@@ -47,6 +47,8 @@ interface Work {
   /** Revoked: let go after the record, or the batch, at work. */
   isStopping: boolean;
   isLost: boolean;
+  /** How often the application sought here: what was fetched before a seek is not handled after it. */
+  seeks: number;
 }
 
 export class Consumer {
@@ -126,7 +128,10 @@ export class Consumer {
   /** Goes on at `offset`; the next commit may move the group's position back. False where not assigned. */
   seek(place: TopicPartition, offset: number): boolean {
     const work = this.#work.get(keyOf(place));
-    if (work !== undefined) work.queue = [];
+    if (work !== undefined) {
+      work.queue = [];
+      work.seeks++;
+    }
     return this.#driver.seek(place, offset);
   }
 
@@ -140,6 +145,7 @@ export class Consumer {
             isRunning: false,
             isStopping: this.#isClosing,
             isLost: false,
+            seeks: 0,
           };
           this.#work.set(keyOf(work.place), work);
         }
@@ -166,7 +172,7 @@ export class Consumer {
         return;
       case "error":
         if (effect.isFatal) this.#fatal = effect.error;
-        else this.#options.onError?.(effect.error);
+        else (this.#options.onError ?? warn)(effect.error);
         return;
       case "closed":
         this.#settle();
@@ -207,17 +213,23 @@ export class Consumer {
 
   async #handle(work: Work, records: readonly ConsumerRecord[], generation: number): Promise<void> {
     const handlers = this.#handlers as Handlers;
+    // A process that was stopped and goes on must not handle what others own by now [SES-4].
+    this.#driver.checkSession();
+    if (work.isLost) return;
     if ("eachBatch" in handlers) {
       await handlers.eachBatch({ ...work.place, records });
       const last = records.at(-1);
-      if (!work.isLost && last !== undefined)
+      if (!work.isLost && last !== undefined) {
         this.#driver.processed(work.place, last.offset + 1, generation);
+      }
       return;
     }
+    const { seeks } = work;
     for (const record of records) {
-      if (work.isStopping || work.isLost) return;
+      if (work.isStopping || work.isLost || work.seeks !== seeks) return;
       await handlers.eachRecord(record, work.place);
       if (!work.isLost) this.#driver.processed(work.place, record.offset + 1, generation);
+      this.#driver.checkSession();
     }
   }
 
@@ -225,6 +237,12 @@ export class Consumer {
     for (const work of this.#work.values()) if (work.isRunning) return;
     this.#driver.close();
   }
+}
+
+declare const console: { warn(text: string): void };
+
+function warn(error: BrokerError): void {
+  console.warn(`rivulet: ${error.code}: ${error.message}`);
 }
 
 function keyOf(place: TopicPartition): string {

@@ -19,21 +19,29 @@ export interface RivuletOptions {
 export class Rivulet {
   readonly admin: Admin;
   readonly producer: Producer;
-  readonly #transport: Transport;
+  readonly #options: RivuletOptions;
 
   constructor(options: RivuletOptions) {
     const http = new HttpClient(options.url, options.fetch ?? ((url, init) => fetch(url, init)));
     this.admin = new Admin(http);
     this.producer = new Producer(http);
-    this.#transport = networkTransport(
-      options.url,
-      options.WebSocket ?? (WebSocket as unknown as WebSocketConstructor),
-    );
+    this.#options = options;
+  }
+
+  #transport(): Transport {
+    const { url, WebSocket: given } = this.#options;
+    const found = given ?? (globalThis as { WebSocket?: unknown }).WebSocket;
+    if (found === undefined) {
+      throw new Error(
+        "there is no global WebSocket here: use Node 22 or newer, or pass one as `WebSocket`",
+      );
+    }
+    return networkTransport(url, found as WebSocketConstructor);
   }
 
   /** A member of a group. It joins with `run`. */
   consumer(options: ConsumerOptions): Consumer {
-    return new Consumer(this.#transport, options);
+    return new Consumer(this.#transport(), options);
   }
 
   /** A reader of a whole topic, without a group: nothing is shared, nothing committed. */
@@ -46,7 +54,7 @@ export class Rivulet {
       topicId,
       partition,
     }));
-    return new Consumer(this.#transport, {
+    return new Consumer(this.#transport(), {
       ...options,
       groupId: null,
       topics: [name],

@@ -94,7 +94,7 @@ export async function resetGroup(
   if (group.members.length > 0) {
     throw new BrokerError(
       "NON_EMPTY_GROUP",
-      `group ${groupId} has ${group.members.length} members; stop them first`,
+      `group ${groupId} has ${group.members.length} member(s); stop them, or wait for their session timeout`,
     );
   }
   const known = new Set(group.offsets.map((entry) => entry.topic));

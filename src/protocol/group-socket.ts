@@ -100,6 +100,8 @@ export interface AssignmentMessage {
   readonly sessionTimeoutMs: number;
   readonly state: MemberState;
   readonly partitions: readonly AssignedPartition[];
+  /** Subscribed topics that do not exist now; they are assigned once they are created. */
+  readonly missingTopics: readonly string[];
 }
 
 export interface CommittedMessage {

@@ -20,6 +20,8 @@ export function parseJson(text: string, what: string, reviver?: Reviver): unknow
   try {
     return JSON.parse(text, reviver);
   } catch (error) {
+    if (error instanceof RangeError)
+      throw new BrokerError("INVALID_REQUEST", `${what} is nested too deeply`);
     const reason = error instanceof Error ? error.message : String(error);
     throw new BrokerError("INVALID_REQUEST", `${what} is not JSON: ${reason}`);
   }

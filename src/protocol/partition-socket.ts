@@ -7,20 +7,26 @@ import { integer } from "./parse.ts";
 
 const anyInteger = integer(0, Number.MAX_SAFE_INTEGER);
 
+/** Epochs are Kafka's int32. */
+const MAX_EPOCH = 2 ** 31 - 1;
+
 /** Starts to read, or starts again elsewhere (a seek): frames from before have a lower `attachId`. */
 export const attachMessage = z.strictObject({
   type: z.literal("attach"),
   /** Echoed in `attached`; batches that arrive before that belong to an earlier attach. */
   attachId: anyInteger.default(0),
-  offset: z.union([z.literal("earliest"), z.literal("latest"), anyInteger]),
+  offset: z.union(
+    [z.literal("earliest"), z.literal("latest"), anyInteger],
+    `must be "earliest", "latest" or a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
+  ),
   windowBytes: integer(1, MAX_WINDOW_BYTES).default(DEFAULT_WINDOW_BYTES),
   /** The member that owns the partition in its group. Absent for a reader without a group. */
   owner: z
     .strictObject({
       group: z.string().min(1).max(MAX_GROUP_ID_LENGTH),
       incarnation: anyInteger,
-      memberEpoch: anyInteger,
-      memberNumber: anyInteger,
+      memberEpoch: integer(0, MAX_EPOCH),
+      memberNumber: integer(0, MAX_EPOCH),
     })
     .optional(),
 });
@@ -42,6 +48,8 @@ export interface AttachedMessage {
   readonly offset: number;
   readonly logStartOffset: number;
   readonly highWatermark: number;
+  /** What may be sent now: the window asked for, less what an earlier attach of this socket has in flight. */
+  readonly windowBytes: number;
 }
 
 export interface ReaderErrorMessage {

@@ -20,6 +20,7 @@ import {
   closeReason,
   isCleanClose,
 } from "../protocol/close-codes.ts";
+import { PING, PONG } from "../protocol/heartbeat.ts";
 import { toJsonRecord } from "../protocol/json-record.ts";
 import { parse, parseJson } from "../protocol/parse.ts";
 import {
@@ -94,6 +95,10 @@ export class PlainConsumerSession {
   #onMessage(data: unknown): void {
     if (this.#isOver) return;
     this.#quietSinceMs = Date.now();
+    if (data === PING) {
+      this.#sendText(PONG);
+      return;
+    }
     try {
       if (typeof data !== "string") throw new BrokerError("INVALID_REQUEST", "frames must be text");
       if (data.length > MAX_CONTROL_FRAME_CHARS) {
@@ -351,8 +356,12 @@ export class PlainConsumerSession {
   }
 
   #send(message: PlainServerMessage): void {
+    this.#sendText(JSON.stringify(message));
+  }
+
+  #sendText(text: string): void {
     try {
-      this.#socket.send(JSON.stringify(message));
+      this.#socket.send(text);
     } catch {
       // The close event follows.
     }

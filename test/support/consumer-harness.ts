@@ -176,6 +176,7 @@ export class ConsumerHarness {
         ...parsePlace(place as Place),
         committedOffset,
       })),
+      missingTopics: [],
     };
     this.fromCoordinator(message);
   }
@@ -260,6 +261,7 @@ export class ConsumerHarness {
       offset: from,
       logStartOffset: 0,
       highWatermark: 1_000,
+      windowBytes: attach.windowBytes ?? 0,
     });
   }
 
@@ -1118,6 +1120,7 @@ export class FakeBroker {
           topic: "t",
           committedOffset: state.offsets.get(key)?.offset ?? null,
         })),
+        missingTopics: [],
       };
       link.down.push({ type: "frame", message });
     }
@@ -1158,8 +1161,9 @@ export class FakeBroker {
     }
     const next = message.offset === "earliest" ? 0 : message.offset;
     assert(typeof next === "number" && next <= log.endOffset, `${place} is read at ${next}`);
-    link.reader = { attachId, next, window: message.windowBytes ?? 0, owner };
-    const bounds = { logStartOffset: 0, highWatermark: log.endOffset };
+    const windowBytes = message.windowBytes ?? 0;
+    link.reader = { attachId, next, window: windowBytes, owner };
+    const bounds = { logStartOffset: 0, highWatermark: log.endOffset, windowBytes };
     const attached = { type: "attached" as const, attachId, offset: next, ...bounds };
     link.down.push({ type: "frame", message: attached });
     this.#pump(link);

@@ -676,7 +676,7 @@ describe("bad groups", () => {
     async ({ interrupt }) => {
       await joinCrowded();
       await interrupt(groupStub(env, crowded));
-      const refused = { status: 409, code: "NON_EMPTY_GROUP", detail: /1 members?/ } as const;
+      const refused = { status: 409, code: "NON_EMPTY_GROUP", detail: /1 member\(s\)/ } as const;
       await expectRefused({ what: "", method: "DELETE", path: "/v1/groups/M", ...refused });
       for (const dryRun of [false, true]) {
         const body = { to: "latest", dryRun };

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { type Command, Option } from "commander";
 import type { Consumer, ConsumerRecord, TopicPartition } from "../../client/index.ts";
 import { connect, type GlobalOptions, UsageError } from "../context.ts";
-import { wholeNumber } from "./topics.ts";
+import { positiveNumber, wholeNumber } from "./topics.ts";
 
 interface ConsumeOptions {
   readonly group?: string;
@@ -26,7 +26,7 @@ export function addConsume(program: Command): void {
         .choices(["earliest", "latest"])
         .default("earliest"),
     )
-    .option("-n, --max <count>", "stop after this many records", wholeNumber)
+    .option("-n, --max <count>", "stop after this many records", positiveNumber)
     .option(
       "-e, --exit",
       "without a group: stop at the end of the topic instead of waiting for more",
@@ -95,7 +95,6 @@ async function consume(
     process.exit(0); // The reader of the pipe has had enough.
   });
   let left = options.max ?? Number.POSITIVE_INFINITY;
-  if (left === 0) return;
   await consumer.run({
     eachRecord: async (record, place) => {
       if (left === 0) return;

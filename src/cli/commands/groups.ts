@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import type { GroupInfo, ResetTo } from "../../client/index.ts";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
 import { table } from "../table.ts";
+import { count } from "./topics.ts";
 
 interface ResetOptions {
   readonly to?: "earliest" | "latest";
@@ -97,9 +98,15 @@ function describe(group: GroupInfo): string {
         owners.set(`${topic}/${partition}`, member.clientId ?? member.memberId);
     }
   }
-  const lag = group.offsets.reduce((sum, row) => sum + (row.lag ?? 0), 0);
+  const known = group.offsets.filter((row) => row.lag !== null);
+  const unknown = group.offsets.length - known.length;
+  const sum = known.reduce((total, row) => total + (row.lag ?? 0), 0);
+  const rest = unknown === 0 ? "" : `nothing committed in ${count(unknown, "partition")}`;
+  const lag = [known.length === 0 ? "" : String(sum), rest]
+    .filter((part) => part !== "")
+    .join(", ");
   const members = group.members.map((member) => [
-    member.clientId ?? "",
+    `${member.clientId ?? member.instanceId ?? ""}${member.connected ? "" : " (connection lost)"}`,
     member.memberId,
     member.assignment
       .map(({ topic, partitions }) => `${topic}:${partitions.join(",")}`)

@@ -36,7 +36,8 @@ export function addProduce(program: Command): void {
       const global = command.optsWithGlobals<GlobalOptions>();
       if (options.key !== undefined && options.keyField !== undefined)
         throw new UsageError("--key and --key-field exclude each other");
-      const { producer } = connect(global);
+      const { admin, producer } = connect(global);
+      await admin.describeTopic(topic); // A typo is an error also where there is nothing to send.
       const partitions = new Map<number, number>();
       let total = 0;
       for await (const records of requests(values(options), options)) {

@@ -10,6 +10,8 @@ export interface Commit {
   readonly offsets: { topicId: string; partition: number; offset: number; isRewind?: true }[];
 }
 
+const RETRY_MS = 500;
+
 export class Committer {
   readonly #partitions: ReadonlyMap<PartitionKey, AssignedPartition>;
   readonly #outbox: Outbox;
@@ -50,6 +52,11 @@ export class Committer {
     if (this.#intervalMs === 0) this.commitNow();
     else if (this.#dueAtMs === null && this.hasUncommitted)
       this.#dueAtMs = nowMs + this.#intervalMs;
+  }
+
+  /** The coordinator could not take it just now. */
+  retryLater(nowMs: number): void {
+    this.#dueAtMs = nowMs + RETRY_MS;
   }
 
   tick(nowMs: number): void {

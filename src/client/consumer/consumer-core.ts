@@ -65,9 +65,17 @@ export class ConsumerCore {
   #state: State = "idle";
   /** The coordinator's last word, or null while not a member. */
   #assignment: AssignmentMessage | null = null;
-  /** When the coordinator was last heard; silence for a session timeout means the session is over. */
-  #heardMs = 0;
+  /**
+   * The session counts from here: when the last ping or join that was answered was sent. The coordinator
+   * counts from when it came in, so the consumer never holds on longer than the coordinator does.
+   */
+  #sessionSinceMs = 0;
+  #joinSentMs = 0;
+  /** The epoch of the last commit sent. */
+  #commitEpoch = 0;
   #hasAnnouncedEmpty = false;
+  /** Topics whose absence was told. */
+  readonly #missingTopics = new Set<string>();
   /** Released after the join that claimed them was sent and before it was answered. */
   #unsaid: AssignedPartition[] = [];
 
@@ -95,7 +103,7 @@ export class ConsumerCore {
     if (this.#state === "closed") return null;
     const { nextTimerMs: commitMs } = this.#committer;
     const groupMs = this.#group.nextTimerMs;
-    return earliest(groupMs, this.#readers.nextTimerMs, commitMs, this.#sessionEndMs);
+    return earliest(groupMs, this.#readers.nextTimerMs, commitMs, this.sessionEndMs);
   }
 
   /** The partitions held now. */
@@ -119,9 +127,9 @@ export class ConsumerCore {
   }
 
   /** When the group gives the member's partitions to others, unless the coordinator is heard before. */
-  get #sessionEndMs(): number | null {
+  get sessionEndMs(): number | null {
     if (this.#assignment === null || this.#state === "closing") return null;
-    return this.#heardMs + this.#config.sessionTimeoutMs;
+    return this.#sessionSinceMs + this.#config.sessionTimeoutMs;
   }
 
   // Joining.
@@ -139,12 +147,13 @@ export class ConsumerCore {
     }
     this.#group.opened(nowMs);
     this.#state = "joining";
-    this.#sendJoin();
+    this.#sendJoin(nowMs);
   }
 
   /** Epoch 0 joins anew; the last epoch resumes the membership with what is still held [GRP-4]. */
-  #sendJoin(): void {
+  #sendJoin(nowMs: number): void {
     this.#unsaid = [];
+    this.#joinSentMs = nowMs;
     this.#outbox.send(this.#group.connection, {
       type: "join",
       memberId: this.#config.memberId,
@@ -158,27 +167,26 @@ export class ConsumerCore {
     });
   }
 
-  #rejoin(): void {
+  #rejoin(nowMs: number): void {
     this.#loseAll();
     this.#state = "joining";
-    this.#sendJoin();
+    this.#sendJoin(nowMs);
   }
 
   /** A heartbeat was answered. */
   pong(connection: number, nowMs: number): void {
-    if (connection === this.#group.connection) this.#heard(nowMs);
-    else this.#readers.heard(connection, nowMs);
-  }
-
-  #heard(nowMs: number): void {
-    this.#group.heard(nowMs);
-    if (this.#state === "joined") this.#heardMs = nowMs;
+    if (connection !== this.#group.connection) {
+      this.#readers.pong(connection, nowMs);
+      return;
+    }
+    const sentMs = this.#group.pong(nowMs);
+    if (sentMs !== null && this.#state === "joined") this.#sessionSinceMs = sentMs;
   }
 
   /** A control message of the socket numbered `connection`. */
   message(connection: number, message: CoordinatorMessage | PartitionMessage, nowMs: number): void {
     if (connection === this.#group.connection) {
-      this.#heard(nowMs);
+      this.#group.heard(nowMs);
       this.#coordinatorMessage(message as CoordinatorMessage, nowMs);
     } else if (this.#readers.message(connection, message as PartitionMessage, nowMs)) {
       this.#committer.commitNow();
@@ -195,14 +203,15 @@ export class ConsumerCore {
     const { code, detail, requestId } = message;
     if (requestId !== undefined) {
       if (!this.#committer.refused(requestId)) return;
-      // The newer epoch was sent before this refusal, on the same socket: the commit goes again with it.
       if (message.retriable) {
-        this.#committer.commitNow();
+        // The newer epoch was sent before this refusal, on the same socket: the commit goes again with it.
+        if (this.#assignment?.memberEpoch !== this.#commitEpoch) this.#committer.commitNow();
+        else this.#committer.retryLater(nowMs);
         return;
       }
     }
     if (this.#state === "closing") this.#finishClosing();
-    else if (REJOIN.has(code)) this.#rejoin();
+    else if (REJOIN.has(code)) this.#rejoin(nowMs);
     else if (!message.retriable) this.#fatal(new BrokerError(code, detail));
     else this.#tryAgain(code, detail, nowMs);
   }
@@ -217,8 +226,8 @@ export class ConsumerCore {
 
   #assigned(message: AssignmentMessage, nowMs: number): void {
     this.#assignment = message;
-    this.#heardMs = nowMs;
     if (this.#state === "closing") return;
+    if (this.#state === "joining") this.#sessionSinceMs = this.#joinSentMs;
     this.#state = "joined";
     this.#group.succeeded();
     this.#group.heartbeatMs = message.heartbeatIntervalMs;
@@ -229,6 +238,7 @@ export class ConsumerCore {
   }
 
   #applyAssignment(message: AssignmentMessage, nowMs: number): void {
+    for (const topic of message.missingTopics) this.#warnOnce(topic);
     const wanted = new Set<PartitionKey>();
     const added: AssignedPartition[] = [];
     for (const place of message.partitions) {
@@ -246,6 +256,13 @@ export class ConsumerCore {
       this.#hasAnnouncedEmpty = true;
       this.#outbox.emit({ type: "assigned", partitions: [] });
     }
+  }
+
+  #warnOnce(topic: string): void {
+    if (this.#missingTopics.has(topic)) return;
+    this.#missingTopics.add(topic);
+    const detail = `topic ${topic} does not exist; the consumer waits until it is created`;
+    this.#outbox.warn("UNKNOWN_TOPIC_OR_PARTITION", detail);
   }
 
   /** What a partition socket is attached with: undefined without a group, null while not a member. */
@@ -342,6 +359,7 @@ export class ConsumerCore {
     const isInTouch = this.#state === "joined" || this.#state === "closing";
     if (!isInTouch || this.#assignment === null || this.#group.connection === null) return false;
     const { memberEpoch } = this.#assignment;
+    this.#commitEpoch = memberEpoch;
     this.#outbox.send(this.#group.connection, { type: "commit", requestId, memberEpoch, offsets });
     return true;
   }
@@ -370,10 +388,12 @@ export class ConsumerCore {
     this.#committer.disconnected();
     if (this.#state === "closing") {
       this.#finishClosing();
-    } else if (code === CLOSE_FATAL || code === CLOSE_REPLACED) {
+    } else if (code === CLOSE_FATAL) {
       const name = reason.split(":")[0];
-      const detail = code === CLOSE_REPLACED ? "another connection joined as this member" : reason;
-      this.#fatal(new BrokerError(isErrorName(name) ? name : "UNKNOWN_MEMBER_ID", detail));
+      this.#fatal(new BrokerError(isErrorName(name) ? name : "UNKNOWN_SERVER_ERROR", reason));
+    } else if (code === CLOSE_REPLACED && this.#group.attempts === 1) {
+      // After a reconnect it may have been this consumer's own earlier join, arriving late.
+      this.#fatal(new BrokerError("UNKNOWN_MEMBER_ID", "another connection joined as this member"));
     } else {
       if (code === CLOSE_SESSION_ENDED) this.#loseAll();
       this.#waitToReconnect(nowMs);
@@ -389,7 +409,7 @@ export class ConsumerCore {
   /** Timers. Calling it early or often is harmless. */
   tick(nowMs: number): void {
     if (this.#state === "closed") return;
-    if (this.#sessionEndMs !== null && this.#sessionEndMs <= nowMs) this.#endSession(nowMs);
+    if (this.sessionEndMs !== null && this.sessionEndMs <= nowMs) this.#endSession(nowMs);
     if (this.#group.isSilent(nowMs)) {
       this.#group.drop(CLOSE_CLIENT_LOST, "no heartbeat was answered");
       if (this.#state === "closing") {
@@ -409,7 +429,7 @@ export class ConsumerCore {
   #endSession(nowMs: number): void {
     const wasJoined = this.#state === "joined";
     this.#loseAll();
-    if (this.#state === "joining") this.#sendJoin(); // What the join under way claims no longer holds.
+    if (this.#state === "joining") this.#sendJoin(nowMs); // What the join under way claims no longer holds.
     if (!wasJoined) return;
     this.#group.drop(CLOSE_CLIENT_LOST, "the session has ended");
     this.#waitToReconnect(nowMs);

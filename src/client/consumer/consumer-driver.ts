@@ -65,6 +65,13 @@ export class ConsumerDriver {
     return this.#run(() => this.#core.seek(place, offset));
   }
 
+  /** Whether the membership still stands, by the clock as it is now: timers may be late. */
+  checkSession(): void {
+    const { sessionEndMs } = this.#core;
+    if (sessionEndMs !== null && sessionEndMs <= Date.now())
+      this.#run((nowMs) => this.#core.tick(nowMs));
+  }
+
   close(): void {
     this.#run(() => this.#core.close());
   }

@@ -13,6 +13,10 @@ export class GroupConnection {
   /** The socket in use, or null while there is none. */
   connection: number | null = null;
   heartbeatMs: number;
+  /** How many sockets were opened; what was under way over an earlier one may still arrive. */
+  attempts = 0;
+  /** When the pings that are not answered yet were sent, over this socket. */
+  #pingsSentMs: number[] = [];
   /** True once the socket is open. */
   isOpen = false;
   #failures = 0;
@@ -33,6 +37,8 @@ export class GroupConnection {
   connect(nowMs: number): void {
     this.#reconnectAtMs = null;
     this.isOpen = false;
+    this.#pingsSentMs = [];
+    this.attempts++;
     this.connection = this.#outbox.newConnection();
     this.#heardMs = nowMs;
     this.#heartbeatAtMs = nowMs + this.heartbeatMs;
@@ -46,6 +52,12 @@ export class GroupConnection {
 
   heard(nowMs: number): void {
     this.#heardMs = nowMs;
+  }
+
+  /** A ping was answered. Returns when it was sent: the coordinator saw it no earlier than that. */
+  pong(nowMs: number): number | null {
+    this.#heardMs = nowMs;
+    return this.#pingsSentMs.shift() ?? null;
   }
 
   /** The coordinator took the member in: the next failure begins a new back-off. */
@@ -85,6 +97,7 @@ export class GroupConnection {
     if (this.#heartbeatAtMs === null || this.#heartbeatAtMs > nowMs) return;
     if (this.isOpen && this.connection !== null) {
       this.#outbox.emit({ type: "ping", connection: this.connection });
+      this.#pingsSentMs.push(nowMs);
     }
     this.#heartbeatAtMs = nowMs + this.heartbeatMs;
   }

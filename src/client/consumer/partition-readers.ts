@@ -2,7 +2,7 @@
 // Frames become records here; a frame is delivered once the partition is announced and not paused.
 import { BrokerError } from "../../core/errors.ts";
 import type { PartitionKey } from "../../core/group/partition-key.ts";
-import { CLOSE_FENCED, CLOSE_REPLACED } from "../../protocol/close-codes.ts";
+import { CLOSE_FENCED } from "../../protocol/close-codes.ts";
 import type {
   PartitionMessage,
   ReaderErrorMessage,
@@ -108,9 +108,11 @@ export class PartitionReaders {
     });
   }
 
-  heard(connection: number, nowMs: number): void {
+  pong(connection: number, nowMs: number): void {
     const partition = this.#byConnection.get(connection);
-    if (partition !== undefined) partition.heardMs = nowMs;
+    if (partition === undefined) return;
+    partition.heardMs = nowMs;
+    partition.failures = 0;
   }
 
   /** A control message. True where the partition now has to commit its start before it may go on. */
@@ -123,7 +125,12 @@ export class PartitionReaders {
       this.#attachFailed(partition, message, nowMs);
       return false;
     }
-    partition.failures = 0;
+    // All frames of the attach before have come in: what they used of the window is given back.
+    const usedBytes = this.#config.windowBytes - message.windowBytes;
+    const { attachId } = partition;
+    if (usedBytes > 0) {
+      this.#outbox.send(connection, { type: "window", attachId, bytes: usedBytes });
+    }
     const isFirst = partition.position === null;
     partition.position = message.offset;
     partition.processed ??= message.offset;
@@ -170,6 +177,7 @@ export class PartitionReaders {
       this.#reopenLater(partition, nowMs);
       return;
     }
+    partition.failures = 0;
     partition.held.push(frame);
     this.#deliverHeld(partition);
   }
@@ -246,7 +254,8 @@ export class PartitionReaders {
     partition.connection = null;
     partition.isOpen = false;
     if (partition.isGivingUp) return;
-    if (code === CLOSE_FENCED || code === CLOSE_REPLACED) this.#fenced(partition, memberEpoch);
+    // Replaced (4002) is no fence: it was this owner itself, with an earlier attach that arrived late.
+    if (code === CLOSE_FENCED) this.#fenced(partition, memberEpoch);
     else this.#reopenLater(partition, nowMs);
   }
 
@@ -254,7 +263,12 @@ export class PartitionReaders {
   #fenced(partition: AssignedPartition, memberEpoch: number): void {
     const wasAnnounced = partition.isAnnounced;
     partition.fence(memberEpoch);
-    if (wasAnnounced) this.#outbox.emit({ type: "lost", partitions: [partition.place] });
+    if (wasAnnounced) {
+      this.#outbox.emit({ type: "lost", partitions: [partition.place] });
+      return;
+    }
+    const { topic, partition: number } = partition;
+    this.#outbox.warn("FENCED_MEMBER_EPOCH", `${topic}/${number}: a newer owner has attached`);
   }
 
   /** [SES-1] Delivery goes on behind the last record that the application was given. */

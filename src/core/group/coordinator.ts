@@ -343,7 +343,8 @@ export class Coordinator {
     let hasChanged = false;
     for (const topic of topics) {
       const known = this.state.topics.get(topic.name);
-      if (known?.topicId === topic.topicId && known.partitions === topic.partitions) continue;
+      // Partitions only grow: fewer is old news that was overtaken.
+      if (known?.topicId === topic.topicId && known.partitions >= topic.partitions) continue;
       if (known !== undefined && known.topicId !== topic.topicId) this.#forgetTopic(known);
       this.#emit({ type: "topic", topic });
       hasChanged = true;
@@ -455,7 +456,7 @@ function unknownMember(memberId: string): Failure {
 function nonEmpty(state: GroupState): Failure {
   return fail(
     "NON_EMPTY_GROUP",
-    `group ${state.groupId} has ${state.members.size} members; stop them first`,
+    `group ${state.groupId} has ${state.members.size} member(s); stop them, or wait for their session timeout`,
   );
 }
 

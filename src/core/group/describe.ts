@@ -18,6 +18,8 @@ export interface GroupDescription {
     readonly clientId?: string;
     readonly memberEpoch: number;
     readonly state: string;
+    /** False while its connection is lost and its session timeout runs. */
+    readonly connected: boolean;
     readonly assignment: readonly TopicAssignment[];
   }[];
   /** Every partition of the group's topics; `committedOffset` is null where nothing was committed. */
@@ -44,6 +46,7 @@ export function describeGroup(coordinator: Coordinator): GroupDescription {
         ...(member.clientId === null ? {} : { clientId: member.clientId }),
         memberEpoch: member.memberEpoch,
         state: member.state,
+        connected: member.silentSinceMs === null,
         assignment: byTopicName(member.assigned, names),
       })),
     offsets: describeOffsets(coordinator, [...state.topics.values()]),
