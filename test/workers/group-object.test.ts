@@ -575,6 +575,19 @@ describe("leaving", () => {
     await b.assignment((each) => each.partitions.length === 3);
   });
 
+  test.each(TWINS)("[GRP-3] a socket speaks for one member only$when", async ({ interrupt }) => {
+    const topic = await createTopic(2);
+    const group = new Group();
+    const a = await group.join([topic]);
+    await interrupt(group.stub);
+    a.socket.send({ type: "join", memberId: "b", memberEpoch: 0, topics: [topic.name] });
+    expect(await a.socket.closed).toMatchObject({
+      code: 4000,
+      reason: expect.stringMatching(/^INVALID_REQUEST: memberId is b/),
+    });
+    expect((await describeGroup(group.id)).members).toMatchObject([{ memberId: a.memberId }]);
+  });
+
   test.each(TWINS)(
     "[GRP-8] a clean close by a static member keeps its partitions for it$when",
     async ({ interrupt }) => {

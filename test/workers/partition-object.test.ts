@@ -605,6 +605,27 @@ describe("attaching", () => {
   );
 
   test.each(TWINS)(
+    "[ATT-3] an incarnation from the future locks nobody out$when",
+    async ({ interrupt }) => {
+      const { stub, append, open } = await newPartition();
+      const group = unique("group");
+      await append(batchOf(["r00"]));
+      const hostile = await open();
+      const incarnation = Number.MAX_SAFE_INTEGER;
+      hostile.sendAttach(0, { owner: owner(group, 1, { incarnation }) });
+      const { code, reason } = await hostile.socket.closed;
+      expect({ code, reason }).toMatchObject({
+        code: 4000,
+        reason: expect.stringContaining(`owner.incarnation is ${incarnation}`),
+      });
+      await interrupt(stub);
+      const honest = await open();
+      await honest.attach(0, { owner: owner(group, 1, { incarnation: Date.now() }) });
+      expect(await honest.records(1)).toEqual(numbered(1));
+    },
+  );
+
+  test.each(TWINS)(
     "[ATT-3] a later incarnation of the group attaches at a lower epoch$when",
     async ({ interrupt }) => {
       const { stub, append, open } = await newPartition();
@@ -723,6 +744,29 @@ describe("tail readers", () => {
       await reader.socket.untilPong();
       await interrupt(stub);
       await append(...batchesOf(10));
+      expect(await reader.records(2)).toEqual(numbered(2));
+      await reader.expectNothingMore();
+    },
+  );
+
+  test.each(TWINS)(
+    "[TAIL-2] attaching again grants no more than what is not in flight$when",
+    async ({ interrupt }) => {
+      const { stub, append, open } = await newPartition();
+      const size = batchOf(["r00"]).length;
+      await append(...batchesOf(10));
+      const reader = await open();
+      const windowBytes = 2 * size;
+      expect(await reader.attach(0, { windowBytes })).toMatchObject({ windowBytes });
+      expect(await reader.records(2)).toEqual(numbered(2));
+      await interrupt(stub);
+      // Nothing was given back: the second attach, and a third, get nothing to send.
+      expect(await reader.attach(0, { windowBytes })).toMatchObject({ windowBytes: 0 });
+      expect(await reader.attach(0, { windowBytes })).toMatchObject({ windowBytes: 0 });
+      await interrupt(stub);
+      await reader.expectNothingMore();
+      // Who has seen `attached` has seen all frames before it, and says so.
+      reader.giveBack(windowBytes);
       expect(await reader.records(2)).toEqual(numbered(2));
       await reader.expectNothingMore();
     },

@@ -1,0 +1,131 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { type BrokerError, type Consumer, Rivulet } from "../../src/client/index.ts";
+import { BrokerProcess } from "./broker.ts";
+import { until } from "./until.ts";
+
+let broker: BrokerProcess;
+let rivulet: Rivulet;
+beforeAll(async () => {
+  broker = await BrokerProcess.start();
+  rivulet = new Rivulet({ url: broker.url });
+});
+afterAll(() => broker.stop());
+
+async function topicWith(name: string, count: number): Promise<void> {
+  await rivulet.admin.createTopic({ name });
+  await rivulet.producer.send(
+    name,
+    Array.from({ length: count }, (_, i) => ({ value: i })),
+  );
+}
+
+test("[SES-1] a handler that seeks is given the records from there next, and none from before the seek", async () => {
+  await topicWith("sought", 20);
+  const offsets: number[] = [];
+  const consumer: Consumer = rivulet.consumer({ groupId: "seekers", topics: ["sought"] });
+  await consumer.run({
+    eachRecord: ({ offset }, place) => {
+      offsets.push(offset);
+      if (offsets.length === 5) consumer.seek(place, 2);
+      if (offset === 19) consumer.close();
+    },
+  });
+  const upTo = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+  expect(offsets).toEqual([...upTo(0, 5), ...upTo(2, 20)]);
+});
+
+test("[SES-6] a close commits what was handled and leaves at once", async () => {
+  await topicWith("closed", 10);
+  const consumer: Consumer = rivulet.consumer({
+    groupId: "closers",
+    topics: ["closed"],
+    // Only the close can commit in time, and only a leave can empty the group.
+    commitIntervalMs: 600_000,
+    sessionTimeoutMs: 600_000,
+  });
+  await consumer.run({
+    eachRecord: ({ offset }) => {
+      if (offset === 6) consumer.close();
+    },
+  });
+  const group = await until("the group is empty", async () => {
+    const described = await rivulet.admin.describeGroup("closers");
+    return described.state === "EMPTY" && described;
+  });
+  expect(group.offsets).toMatchObject([{ committedOffset: 7, lag: 3 }]);
+});
+
+test("[SES-2] a handler that throws ends the run with its error, and its record comes again", async () => {
+  await topicWith("thrown", 3);
+  const options = { groupId: "throwers", topics: ["thrown"] };
+  const failing = rivulet.consumer(options).run({
+    eachRecord: ({ offset }) => {
+      if (offset === 1) throw new Error("cannot");
+    },
+  });
+  await expect(failing).rejects.toThrow("cannot");
+  const seen: number[] = [];
+  const next: Consumer = rivulet.consumer(options);
+  await next.run({
+    eachRecord: ({ offset }) => {
+      seen.push(offset);
+      if (offset === 2) next.close();
+    },
+  });
+  expect(seen).toEqual([1, 2]);
+});
+
+test("[GRP-9] a consumer of a topic that does not exist is told so, and reads it once it is created", async () => {
+  const errors: BrokerError[] = [];
+  let value: Uint8Array | null = null;
+  const consumer: Consumer = rivulet.consumer({
+    groupId: "early",
+    topics: ["later"],
+    onError: (error) => errors.push(error),
+  });
+  const running = consumer.run({
+    eachRecord: (record) => {
+      value = record.value;
+      consumer.close();
+    },
+  });
+  await until("it is told", () => errors.length > 0);
+  expect(errors[0]).toMatchObject({
+    code: "UNKNOWN_TOPIC_OR_PARTITION",
+    message: expect.stringContaining("topic later does not exist"),
+  });
+  await topicWith("later", 1);
+  await running;
+  expect(value).toEqual(new TextEncoder().encode("0"));
+  expect(errors).toHaveLength(1);
+});
+
+test("[SES-6] a reader without a group reads everything, each time anew, and leaves no group behind", async () => {
+  await topicWith("alone", 5);
+  const read = async () => {
+    const offsets: number[] = [];
+    const reader: Consumer = await rivulet.reader({ topic: "alone" });
+    await reader.run({
+      eachRecord: ({ offset }) => {
+        offsets.push(offset);
+        if (offset === 4) reader.close();
+      },
+    });
+    return offsets;
+  };
+  expect(await read()).toEqual([0, 1, 2, 3, 4]);
+  expect(await read()).toEqual([0, 1, 2, 3, 4]);
+  expect((await rivulet.admin.listGroups()).map(({ groupId }) => groupId)).not.toContain("");
+});
+
+test("[ERR-1] the SDK's errors carry the broker's code", async () => {
+  const refused = rivulet.producer.send("nosuch", [{ value: 1 }]);
+  await expect(refused).rejects.toMatchObject({
+    name: "BrokerError",
+    code: "UNKNOWN_TOPIC_OR_PARTITION",
+    errorCode: 3,
+    retriable: true,
+  });
+  const nobody = new Rivulet({ url: "http://127.0.0.1:9" });
+  await expect(nobody.admin.listTopics()).rejects.toMatchObject({ name: "ConnectionError" });
+});
