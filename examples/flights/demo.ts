@@ -12,6 +12,7 @@ import { type Broker, startBroker } from "./broker.ts";
 import { type ConsumerReport, PARTITIONS, readFlights, TOPIC } from "./flight.ts";
 import { Tally } from "./tally.ts";
 
+const DEAD = "worker-2 (dead)";
 const DEADLINE_MS = 55_000;
 const startedMs = Date.now();
 const flights = readFlights();
@@ -72,7 +73,7 @@ function show(): void {
     return `${name}: ${partitions.sort((a, b) => a - b).join(" ")}`;
   });
   const free = PARTITIONS - owners.size;
-  say(`${shares.join("  |  ")}${free > 0 ? `  |  moving: ${free}` : ""}`);
+  say(`${shares.join("  |  ")}${free > 0 ? `  |  (${free} on the move)` : ""}`);
 }
 
 /** Waits for a condition on what the consumers report. */
@@ -131,9 +132,11 @@ async function main(): Promise<void> {
   await until("a third of the flights is handled", () => delays.count > flights.length / 3);
   say("worker-2 is killed (SIGKILL): its partitions move when its session ends");
   workers.get("worker-2")?.kill("SIGKILL");
+  for (const [partition, owner] of owners) if (owner === "worker-2") owners.set(partition, DEAD);
+  show();
   await until(
     "the partitions of worker-2 have moved",
-    () => ![...owners.values()].includes("worker-2") && owners.size === PARTITIONS,
+    () => ![...owners.values()].includes(DEAD) && owners.size === PARTITIONS,
   );
   if (!isProducing) say("(the producer was faster than the session timeout)");
 
