@@ -79,14 +79,6 @@ export class SqlLogStore implements LogStore {
     return this.#storage.transactionSync(body);
   }
 
-  segments(): number[] {
-    if (!this.#isCreated) return [];
-    const rows = this.#storage.sql.exec<{ base_offset: number }>(
-      "SELECT base_offset FROM segments ORDER BY base_offset",
-    );
-    return Array.from(rows, (row) => row.base_offset);
-  }
-
   floorSegment(offset: number): number | null {
     return this.#segment("base_offset <= ? ORDER BY base_offset DESC", offset);
   }

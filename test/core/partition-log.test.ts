@@ -23,7 +23,7 @@ import {
   recordSize,
 } from "../../src/core/log/record-batch.ts";
 import type { ProducerRecord } from "../../src/core/record.ts";
-import { MemoryLogStore } from "../support/memory-log-store.ts";
+import { MemoryLogStore, segmentsOf } from "../support/memory-log-store.ts";
 import { nodeSql } from "../support/node-sql.ts";
 
 /** Where one log lives; each `open()` is a store on the same data, as after an eviction. */
@@ -210,7 +210,7 @@ function expectBounds(log: PartitionLog, model: LogModel): void {
 
 /** Only the last segment may lie wholly before the log start: it says where the log ends. */
 function expectFreed(store: LogStore, logStartOffset: number): void {
-  for (const segment of store.segments().slice(0, -1)) {
+  for (const segment of segmentsOf(store).slice(0, -1)) {
     expect(store.totals(segment)?.nextOffset, `segment ${segment}`).toBeGreaterThan(logStartOffset);
   }
 }
@@ -219,7 +219,7 @@ function expectFreed(store: LogStore, logStartOffset: number): void {
 function dump(store: LogStore) {
   return {
     logStartOffset: store.logStartOffset(),
-    segments: store.segments().map((segment) => ({
+    segments: segmentsOf(store).map((segment) => ({
       segment,
       totals: store.totals(segment),
       chunks: Array.from(store.chunksFrom(segment, segment)),
@@ -279,7 +279,7 @@ function runSteps(place: Place, steps: readonly Step[], segmentBytes: number, se
         expect(baseOffsets).toEqual(taken.map(({ baseOffset }) => baseOffset));
         const chunks = chunkCount(store) - before;
         seen.chunksOfOneCommit = Math.max(seen.chunksOfOneCommit, chunks);
-        seen.segments = Math.max(seen.segments, store.segments().length);
+        seen.segments = Math.max(seen.segments, segmentsOf(store).length);
         break;
       }
       case "read": {
@@ -314,9 +314,10 @@ function runSteps(place: Place, steps: readonly Step[], segmentBytes: number, se
 }
 
 function chunkCount(store: LogStore): number {
-  return store
-    .segments()
-    .reduce((sum, segment) => sum + (store.totals(segment)?.chunkCount ?? 0), 0);
+  return segmentsOf(store).reduce(
+    (sum, segment) => sum + (store.totals(segment)?.chunkCount ?? 0),
+    0,
+  );
 }
 
 describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
@@ -422,7 +423,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     const { log } = filled(place, [2, 2, 2, 2], { segmentBytes: 1 });
     const segmentsAfter = (before: number) => {
       log.deleteRecordsBefore(before);
-      return place.open().segments();
+      return segmentsOf(place.open());
     };
     expect(segmentsAfter(0)).toEqual([0, 2, 4, 6]);
     expect(segmentsAfter(1)).toEqual([0, 2, 4, 6]);
@@ -432,18 +433,18 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     const next = new PartitionLog(place.open(), { segmentBytes: 1 });
     expect(next.commit([singleAppend([1])])).toEqual([8]);
     next.deleteRecordsBefore(9);
-    expect(place.open().segments()).toEqual([8]);
+    expect(segmentsOf(place.open())).toEqual([8]);
   });
 
   test("[LOG-8] an emptied segment that held the end is freed once another does", () => {
     const place = newPlace();
     const { log } = filled(place, [2, 2], { segmentBytes: 1 });
     log.deleteRecordsBefore(4);
-    expect(place.open().segments()).toEqual([2]);
+    expect(segmentsOf(place.open())).toEqual([2]);
     log.commit([singleAppend([1])]);
     // Said again, as a clean-up job does; segment 2 lies wholly before the log start.
     log.deleteRecordsBefore(4);
-    expect(place.open().segments()).toEqual([4]);
+    expect(segmentsOf(place.open())).toEqual([4]);
   });
 
   test("[LOG-8] a segment rolls at its bound of bytes", () => {
@@ -451,7 +452,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     const size = singleAppend([1]).bytes.length;
     filled(place, [1, 1, 1, 1, 1], { segmentBytes: 2 * size });
     const store = place.open();
-    expect(store.segments()).toEqual([0, 2, 4]);
+    expect(segmentsOf(store)).toEqual([0, 2, 4]);
     expect(store.totals(0)).toMatchObject({ nextOffset: 2, sizeInBytes: 2 * size, chunkCount: 2 });
   });
 
@@ -468,9 +469,9 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     });
     const log = new PartitionLog(store);
     log.commit([singleAppend([1])]);
-    expect(store.segments()).toEqual([0]);
+    expect(segmentsOf(store)).toEqual([0]);
     log.commit([singleAppend([1])]);
-    expect(store.segments()).toEqual([0, 2]);
+    expect(segmentsOf(store)).toEqual([0, 2]);
     expect(log.read(0, 10_000).nextOffset).toBe(3);
   });
 
@@ -479,7 +480,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     const place = newPlace();
     const log = new PartitionLog(place.open(), { segmentBytes: 200 });
     for (const timestamps of rows) log.commit([singleAppend(timestamps)]);
-    expect(place.open().segments().length).toBeGreaterThan(1);
+    expect(segmentsOf(place.open()).length).toBeGreaterThan(1);
     const times = [Number.NEGATIVE_INFINITY, 10, 11, 40, 41, 60, 61, 90, 91];
     expect(times.map((time) => lookUp(log, time))).toEqual([0, 0, 1, 1, 6, 6, 9, 9, null]);
     expect(lookUp(new PartitionLog(newPlace().open()), 0)).toBeNull();
@@ -599,7 +600,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
       expect(log.read(0, 10_000).nextOffset).toBe(6);
       expect(dump(place.open())).toEqual(before);
       log.deleteRecordsBefore(5);
-      expect(place.open().segments()).toEqual([4]);
+      expect(segmentsOf(place.open())).toEqual([4]);
     },
   );
 
@@ -625,7 +626,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
       const writer = new PartitionLog(place.open(), options);
       // The last segment has room, so that the append measured does not roll it.
       for (let i = 0; i < segments * 10 - 3; i++) writer.commit([singleAppend([i % 7])]);
-      expect(place.open().segments()).toHaveLength(segments);
+      expect(segmentsOf(place.open())).toHaveLength(segments);
       const { append, readOne, readFour } = costs(place, options);
       return { append, readOne, readFour };
     };
@@ -636,7 +637,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     const costAt = (segments: number) => {
       const place = newPlace();
       filled(place, new Array<number>(segments).fill(1), { segmentBytes: 1 });
-      expect(place.open().segments()).toHaveLength(segments);
+      expect(segmentsOf(place.open())).toHaveLength(segments);
       const { store, take } = countCalls(place.open());
       expect(new PartitionLog(store, { segmentBytes: 1 }).logEndOffset).toBe(segments);
       return take();

@@ -31,16 +31,12 @@ export class MemoryLogStore implements LogStore {
     }
   }
 
-  segments(): number[] {
-    return Array.from(this.#segments.keys()).sort((a, b) => a - b);
-  }
-
   floorSegment(offset: number): number | null {
-    return this.segments().findLast((segment) => segment <= offset) ?? null;
+    return this.#ascending().findLast((segment) => segment <= offset) ?? null;
   }
 
   segmentAfter(offset: number): number | null {
-    return this.segments().find((segment) => segment > offset) ?? null;
+    return this.#ascending().find((segment) => segment > offset) ?? null;
   }
 
   createSegment(baseOffset: number): void {
@@ -84,6 +80,10 @@ export class MemoryLogStore implements LogStore {
     this.#logStartOffset = offset;
   }
 
+  #ascending(): number[] {
+    return Array.from(this.#segments.keys()).sort((a, b) => a - b);
+  }
+
   #rows(segment: number): Row[] {
     const rows = this.#segments.get(segment);
     assert(rows !== undefined, `segment ${segment} does not exist`);
@@ -94,4 +94,15 @@ export class MemoryLogStore implements LogStore {
 function totalsOf(totals: SegmentTotals): SegmentTotals {
   const { nextOffset, maxTimestamp, sizeInBytes, chunkCount } = totals;
   return { nextOffset, maxTimestamp, sizeInBytes, chunkCount };
+}
+
+/** Base offsets of a store's segments, ascending. */
+export function segmentsOf(store: LogStore): number[] {
+  const segments: number[] = [];
+  let next = store.segmentAfter(-1);
+  while (next !== null) {
+    segments.push(next);
+    next = store.segmentAfter(next);
+  }
+  return segments;
 }

@@ -26,8 +26,6 @@ export interface ChunkPlace extends SegmentTotals {
 export interface LogStore {
   /** All or nothing: a throw inside leaves the store as it was. */
   transaction<T>(body: () => T): T;
-  /** Base offsets of the segments, ascending. */
-  segments(): number[];
   /** The last segment whose base offset is at most `offset`, or null. */
   floorSegment(offset: number): number | null;
   /** The first segment whose base offset is above `offset`, or null. */
