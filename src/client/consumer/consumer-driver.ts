@@ -17,6 +17,9 @@ export type ApplicationEffect = Extract<
 declare const setTimeout: (callback: () => void, ms: number) => unknown;
 declare const clearTimeout: (timer: unknown) => void;
 
+/** Longer timers ring at once. An early ring finds nothing to do and sets itself anew. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 export class ConsumerDriver {
   readonly #core: ConsumerCore;
   readonly #groupId: string;
@@ -24,6 +27,7 @@ export class ConsumerDriver {
   readonly #listener: (effect: ApplicationEffect) => void;
   readonly #sockets = new Map<number, Socket>();
   #timer: unknown = null;
+  #timerAtMs: number | null = null;
   #isPumping = false;
 
   constructor(
@@ -175,14 +179,17 @@ export class ConsumerDriver {
   }
 
   #setTimer(): void {
-    if (this.#timer !== null) clearTimeout(this.#timer);
     const atMs = this.#core.nextTimerMs;
-    this.#timer =
-      atMs === null
-        ? null
-        : setTimeout(
-            () => this.#run((nowMs) => this.#core.tick(nowMs)),
-            Math.max(0, atMs - Date.now()),
-          );
+    if (atMs === this.#timerAtMs) return; // The common case: this runs after every record.
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timerAtMs = atMs;
+    const delayMs = Math.min(Math.max(0, (atMs ?? 0) - Date.now()), MAX_TIMER_MS);
+    this.#timer = atMs === null ? null : setTimeout(() => this.#ring(), delayMs);
+  }
+
+  #ring(): void {
+    this.#timer = null;
+    this.#timerAtMs = null;
+    this.#run((nowMs) => this.#core.tick(nowMs));
   }
 }
