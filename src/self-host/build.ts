@@ -1,6 +1,7 @@
 // Bundles the Worker (which `npm start` runs on workerd, `npm run dev` serves and `npm run deploy` uploads),
 // the SDK and the CLI into dist/.
-import { chmod } from "node:fs/promises";
+import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
@@ -15,8 +16,9 @@ export async function build(): Promise<void> {
     target: "es2024",
     sourcemap: true,
     logLevel: "warning",
+    write: false,
   } as const;
-  await Promise.all([
+  const results = await Promise.all([
     esbuild.build({
       ...shared,
       entryPoints: ["src/index.ts"],
@@ -34,7 +36,20 @@ export async function build(): Promise<void> {
       banner: { js: "#!/usr/bin/env node" },
     }),
   ]);
-  await chmod(`${ROOT}/dist/rivulet.js`, 0o755);
+  for (const { path, contents } of results.flatMap((result) => result.outputFiles)) {
+    await replaceFile(path, contents);
+  }
+}
+
+/** Whole or not at all: a broker that starts must not pull the command line from under a running one. */
+async function replaceFile(path: string, contents: Uint8Array): Promise<void> {
+  const before = await readFile(path).catch(() => null);
+  if (before?.equals(contents)) return;
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = `${path}.${process.pid}`;
+  await writeFile(temporary, contents);
+  if (path.endsWith("/rivulet.js")) await chmod(temporary, 0o755);
+  await rename(temporary, path);
 }
 
 if (import.meta.main) await build();
