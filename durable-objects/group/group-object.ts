@@ -17,7 +17,7 @@ import {
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
-import { MAX_CONTROL_FRAME_CHARS, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
+import { MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 import {
   CLOSE_REPLACED,
@@ -33,7 +33,7 @@ import {
   type revokedMessage,
 } from "../../src/protocol/group-socket.ts";
 import { heartbeatIntervalMs, PING, PONG } from "../../src/protocol/heartbeat.ts";
-import { parse, parseJson } from "../../src/protocol/parse.ts";
+import { parseFrame } from "../../src/protocol/parse.ts";
 import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
@@ -157,15 +157,7 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   async #handle(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
-    if (typeof data !== "string")
-      throw new BrokerError("INVALID_REQUEST", "members send text frames only");
-    if (data.length > MAX_CONTROL_FRAME_CHARS) {
-      throw new BrokerError(
-        "INVALID_REQUEST",
-        `frame has ${data.length} characters, the bound is ${MAX_CONTROL_FRAME_CHARS}`,
-      );
-    }
-    const message = parse(memberMessage, parseJson(data, "the frame"));
+    const message = parseFrame(memberMessage, data);
     switch (message.type) {
       case "join":
         return this.#join(socket, message);

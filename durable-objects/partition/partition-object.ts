@@ -7,11 +7,7 @@ import type * as z from "zod";
 import { assert } from "../../src/core/assert.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
-import {
-  MAX_CONTROL_FRAME_CHARS,
-  MAX_FETCH_BYTES,
-  MAX_READERS_PER_PARTITION,
-} from "../../src/core/limits.ts";
+import { MAX_FETCH_BYTES, MAX_READERS_PER_PARTITION } from "../../src/core/limits.ts";
 import { concatBytes, validateAppend } from "../../src/core/log/append.ts";
 import { mayAttach } from "../../src/core/log/fences.ts";
 import { PartitionLog, type TimestampCandidate } from "../../src/core/log/partition-log.ts";
@@ -19,7 +15,7 @@ import { clampWindow, openWindow, pump, type TailReader } from "../../src/core/l
 import { clusterStub, type Env } from "../../src/env.ts";
 import { CLOSE_FENCED, CLOSE_REPLACED } from "../../src/protocol/close-codes.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
-import { parse, parseJson } from "../../src/protocol/parse.ts";
+import { parseFrame } from "../../src/protocol/parse.ts";
 import {
   type attachMessage,
   type PartitionMessage,
@@ -218,15 +214,7 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   #handle(socket: WebSocket, data: string | ArrayBuffer): void {
-    if (typeof data !== "string")
-      throw new BrokerError("INVALID_REQUEST", "readers send text frames only");
-    if (data.length > MAX_CONTROL_FRAME_CHARS) {
-      throw new BrokerError(
-        "INVALID_REQUEST",
-        `frame has ${data.length} characters, the bound is ${MAX_CONTROL_FRAME_CHARS}`,
-      );
-    }
-    const message = parse(readerMessage, parseJson(data, "the frame"));
+    const message = parseFrame(readerMessage, data);
     if (message.type === "attach") {
       this.#attach(socket, message);
       return;

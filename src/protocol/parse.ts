@@ -1,6 +1,7 @@
 // Parsing of everything that comes from outside. A failure names the field, the value and the bound.
 import * as z from "zod";
 import { BrokerError, type ErrorName } from "../core/errors.ts";
+import { MAX_CONTROL_FRAME_CHARS } from "../core/limits.ts";
 
 /** `value` as the schema has it, or a BrokerError `code` that says what is wrong and where. */
 export function parse<Schema extends z.ZodType>(
@@ -11,6 +12,21 @@ export function parse<Schema extends z.ZodType>(
   const result = schema.safeParse(value);
   if (result.success) return result.data;
   throw new BrokerError(code, describe(result.error, value));
+}
+
+/** A control frame of any socket: text, of bounded length, JSON, and as the schema has it. */
+export function parseFrame<Schema extends z.ZodType>(
+  schema: Schema,
+  data: unknown,
+): z.output<Schema> {
+  if (typeof data !== "string") throw new BrokerError("INVALID_REQUEST", "frames must be text");
+  if (data.length > MAX_CONTROL_FRAME_CHARS) {
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `frame has ${data.length} characters, the bound is ${MAX_CONTROL_FRAME_CHARS}`,
+    );
+  }
+  return parse(schema, parseJson(data, "the frame"));
 }
 
 /** What `JSON.parse` calls for each value; `source` is the text of a primitive. */

@@ -5,12 +5,7 @@ import type * as z from "zod";
 import type { ApplicationEffect } from "../client/consumer/consumer-driver.ts";
 import { ConsumerDriver } from "../client/consumer/consumer-driver.ts";
 import { BrokerError, ERRORS } from "../core/errors.ts";
-import {
-  DEFAULT_WINDOW_BYTES,
-  DRAIN_TIMEOUT_MS,
-  MAX_CONTROL_FRAME_CHARS,
-  MAX_RECORDS_PER_MESSAGE,
-} from "../core/limits.ts";
+import { DEFAULT_WINDOW_BYTES, DRAIN_TIMEOUT_MS, MAX_RECORDS_PER_MESSAGE } from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import type { Env } from "../env.ts";
@@ -22,7 +17,7 @@ import {
 } from "../protocol/close-codes.ts";
 import { PING, PONG } from "../protocol/heartbeat.ts";
 import { toJsonRecord } from "../protocol/json-record.ts";
-import { parse, parseJson } from "../protocol/parse.ts";
+import { parseFrame } from "../protocol/parse.ts";
 import {
   type ConsumeOptions,
   type PlainServerMessage,
@@ -100,14 +95,7 @@ export class PlainConsumerSession {
       return;
     }
     try {
-      if (typeof data !== "string") throw new BrokerError("INVALID_REQUEST", "frames must be text");
-      if (data.length > MAX_CONTROL_FRAME_CHARS) {
-        throw new BrokerError(
-          "INVALID_REQUEST",
-          `frame has ${data.length} characters, the bound is ${MAX_CONTROL_FRAME_CHARS}`,
-        );
-      }
-      this.#handle(parse(plainClientMessage, parseJson(data, "the frame")));
+      this.#handle(parseFrame(plainClientMessage, data));
     } catch (error) {
       this.#endWith(
         error instanceof BrokerError
