@@ -5,5 +5,6 @@ import { app } from "./http/app.ts";
 export { ClusterObject } from "../durable-objects/cluster/cluster-object.ts";
 export { GroupObject } from "../durable-objects/group/group-object.ts";
 export { PartitionObject } from "../durable-objects/partition/partition-object.ts";
+export { Rivulet } from "./rpc/rivulet.ts";
 
 export default { fetch: app.fetch } satisfies ExportedHandler<Env>;

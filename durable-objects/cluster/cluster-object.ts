@@ -6,15 +6,19 @@
 // then is left to an alarm, which comes back until all are done.
 import { DurableObject } from "cloudflare:workers";
 import {
+  type ConfigOverrides,
+  changeOverrides,
+  resolveConfig,
+  type TopicConfig,
+} from "../../src/core/cluster/config.ts";
+import {
   checkGroupId,
   checkPartitionCount,
   checkTopicName,
-  DEFAULT_TOPIC_CONFIG,
-  resolveConfig,
   type Topic,
 } from "../../src/core/cluster/topics.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { FAN_OUT, MAX_GROUPS, MAX_TOPICS } from "../../src/core/limits.ts";
+import { FAN_OUT, MAX_GROUPS, MAX_TOPICS, PRODUCER_ID_BLOCK } from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
 import { storageOf } from "../shared/sql.ts";
@@ -46,8 +50,8 @@ export class ClusterObject extends DurableObject<Env> {
   ): Promise<Result<{ topic: Topic }>> {
     const invalid = checkTopicName(name) ?? checkPartitionCount(partitions);
     if (invalid !== null) return invalid;
-    const resolved = resolveConfig(DEFAULT_TOPIC_CONFIG, overrides);
-    if (!resolved.ok) return resolved;
+    const changed = changeOverrides({}, overrides);
+    if (!changed.ok) return changed;
     if (this.#store.topic(name) !== null)
       return fail("TOPIC_ALREADY_EXISTS", `topic ${name} exists`);
     if (this.#store.topics().length >= MAX_TOPICS) {
@@ -57,7 +61,9 @@ export class ClusterObject extends DurableObject<Env> {
       name,
       topicId: crypto.randomUUID(),
       partitions,
-      config: resolved.config,
+      initialPartitions: partitions,
+      overrides: changed.overrides,
+      config: resolveConfig(this.#store.defaults(), changed.overrides),
     };
     this.#change(() => {
       this.#store.putTopic(topic);
@@ -96,9 +102,11 @@ export class ClusterObject extends DurableObject<Env> {
         `partitions is ${partitions}, topic ${name} has ${topic.partitions} and may only grow`,
       );
     }
-    const resolved = resolveConfig(topic.config, change.config ?? {});
-    if (!resolved.ok) return resolved;
-    const altered: Topic = { ...topic, partitions, config: resolved.config };
+    const changed = changeOverrides(topic.overrides, change.config ?? {});
+    if (!changed.ok) return changed;
+    const { overrides } = changed;
+    const config = resolveConfig(this.#store.defaults(), overrides);
+    const altered: Topic = { ...topic, partitions, overrides, config };
     this.#change(() => {
       this.#store.putTopic(altered);
       if (change.config !== undefined)
@@ -107,6 +115,38 @@ export class ClusterObject extends DurableObject<Env> {
     });
     await this.#workOff();
     return { ok: true, topic: altered };
+  }
+
+  /** What topics get that do not say otherwise: as it was set, and as it holds. */
+  defaults(): { overrides: ConfigOverrides; config: TopicConfig } {
+    const overrides = this.#store.defaults();
+    return { overrides, config: resolveConfig(overrides) };
+  }
+
+  /** [CFG-3] Changes the defaults, for every topic that does not set the key itself. */
+  async alterDefaults(
+    changes: Readonly<Record<string, unknown>>,
+  ): Promise<Result<{ overrides: ConfigOverrides; config: TopicConfig }>> {
+    const changed = changeOverrides(this.#store.defaults(), changes);
+    if (!changed.ok) return changed;
+    const { overrides } = changed;
+    this.#change(() => {
+      this.#store.setDefaults(overrides);
+      for (const topic of this.#store.topics()) {
+        const config = resolveConfig(overrides, topic.overrides);
+        if (JSON.stringify(config) === JSON.stringify(topic.config)) continue;
+        this.#store.putTopic({ ...topic, config });
+        this.#store.addTask({ type: "configure-topic", topicId: topic.topicId });
+      }
+    });
+    await this.#workOff();
+    return { ok: true, ...this.defaults() };
+  }
+
+  /** [IDM-3] Producer ids that nobody else gets: PRODUCER_ID_BLOCK of them from `firstProducerId` on. */
+  allocateProducerIds(): { firstProducerId: number; count: number } {
+    const firstProducerId = this.#store.takeProducerIds(PRODUCER_ID_BLOCK);
+    return { firstProducerId, count: PRODUCER_ID_BLOCK };
   }
 
   /** [CLU-4] Gone for everyone at once; its partitions' storage is freed, retried until done. */

@@ -3,7 +3,9 @@
 // topics         name → topic as JSON (id, partitions, config). Indexed by topic_id.
 // groups         one row per group that exists.
 // subscriptions  topic name × group: whom to tell when a topic changes.
+// cluster        one row: the defaults of topic configs as JSON, and the next producer id.
 // tasks          what has still to be told to other objects; kept until it is done.
+import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 
@@ -35,6 +37,10 @@ export class ClusterStore {
       this.#sql.exec(
         "CREATE TABLE subscriptions (topic TEXT NOT NULL, group_id TEXT NOT NULL, PRIMARY KEY (topic, group_id)) WITHOUT ROWID",
       );
+      this.#sql.exec(
+        "CREATE TABLE cluster (id INTEGER PRIMARY KEY, defaults TEXT NOT NULL, next_producer_id INTEGER NOT NULL)",
+      );
+      this.#sql.exec("INSERT INTO cluster (id, defaults, next_producer_id) VALUES (1, '{}', 0)");
       this.#sql.exec("CREATE TABLE tasks (id INTEGER PRIMARY KEY, task TEXT NOT NULL)");
     });
   }
@@ -83,6 +89,28 @@ export class ClusterStore {
   deleteTopic(topic: Topic): void {
     this.#sql.exec("DELETE FROM topics WHERE name = ?", topic.name);
     this.#sql.exec("DELETE FROM topic_ids WHERE topic_id = ?", topic.topicId);
+  }
+
+  defaults(): ConfigOverrides {
+    const row = firstRow<{ defaults: string }>(
+      this.#sql,
+      "SELECT defaults FROM cluster WHERE id = 1",
+    );
+    return JSON.parse(row?.defaults ?? "{}") as ConfigOverrides;
+  }
+
+  setDefaults(defaults: ConfigOverrides): void {
+    this.#sql.exec("UPDATE cluster SET defaults = ? WHERE id = 1", JSON.stringify(defaults));
+  }
+
+  /** The first of `count` ids that are given to nobody else. */
+  takeProducerIds(count: number): number {
+    const row = firstRow<{ next_producer_id: number }>(
+      this.#sql,
+      "UPDATE cluster SET next_producer_id = next_producer_id + ? WHERE id = 1 RETURNING next_producer_id",
+      count,
+    );
+    return (row?.next_producer_id ?? count) - count;
   }
 
   groups(): string[] {

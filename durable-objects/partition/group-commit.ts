@@ -2,20 +2,19 @@
 // partition commits at once. Busy partitions so write few large rows instead of many small ones, and
 // nobody waits for a timer.
 
-import { type Failure, fail, type Result } from "../../src/core/errors.ts";
+import { type Failure, fail } from "../../src/core/errors.ts";
 import { MAX_PENDING_APPEND_BYTES } from "../../src/core/limits.ts";
 import type { Append } from "../../src/core/log/append.ts";
-
-export type AppendResult = Result<{ readonly baseOffset: number }>;
+import type { AppendOutcome } from "../../src/core/log/partition-log.ts";
 
 interface Waiting {
   readonly append: Append;
-  readonly resolve: (result: AppendResult) => void;
+  readonly resolve: (outcome: AppendOutcome) => void;
 }
 
 export interface CommitTarget {
-  /** Stores all or nothing, synchronously. */
-  commit(appends: readonly Append[]): readonly number[];
+  /** Decides about each and stores all that are good, or throws and stores nothing; synchronously. */
+  commit(appends: readonly Append[]): readonly AppendOutcome[];
   /** Resolves when everything committed so far is durable. */
   sync(): Promise<void>;
   /** Called after each commit, in the same turn. */
@@ -36,7 +35,7 @@ export class GroupCommit {
    * [LOG-3] Each append gets its own answer. The result is only a value here: that nobody hears of it
    * before the write is durable is the output gate's work, which holds back replies and socket frames.
    */
-  append(append: Append): Promise<AppendResult> {
+  append(append: Append): Promise<AppendOutcome> {
     if (this.#waitingBytes + append.bytes.length > MAX_PENDING_APPEND_BYTES) {
       return Promise.resolve(
         fail(
@@ -56,17 +55,15 @@ export class GroupCommit {
     const batch = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
-    let baseOffsets: readonly number[];
+    let outcomes: readonly AppendOutcome[];
     try {
-      baseOffsets = this.#target.commit(batch.map((waiting) => waiting.append));
+      outcomes = this.#target.commit(batch.map((waiting) => waiting.append));
     } catch (error) {
       const failure = storageFailure(error);
       for (const { resolve } of batch) resolve(failure);
       return;
     }
-    for (const [index, { resolve }] of batch.entries()) {
-      resolve({ ok: true, baseOffset: baseOffsets[index] as number });
-    }
+    for (const [index, { resolve }] of batch.entries()) resolve(outcomes[index] as AppendOutcome);
     this.#target.committed();
     this.#isSyncing = true;
     const next = () => {

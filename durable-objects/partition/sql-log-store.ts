@@ -1,29 +1,34 @@
 // The log in SQLite. One table per segment, one row per chunk: dropping a segment bills no rows, a chunk
 // bills one row written, and a floor look-up by base offset one row read (INTEGER PRIMARY KEY is the rowid).
 //
-// partition   one row: what this partition is, and its log start offset.
-// segments    one row per segment: its base offset, which also names its table.
-// segment_N   base_offset      offset of the chunk's first record
-//             next_offset      offset behind its last
-//             max_timestamp    largest timestamp in the segment up to here; never falls
-//             segment_bytes    bytes in the segment up to here
-//             segment_chunks   chunks in the segment up to here
-//             batches          whole record batches, one behind another
+// partition   one row: what this partition is, and the state of its log (core/log/log-store.ts) as JSON.
+// segments    one row per segment: its base offset, which also names its table, and when it was created.
+// segment_N   base_offset         offset of the chunk's first record
+//             next_offset         offset behind its last
+//             chunk_max_timestamp largest timestamp in the chunk
+//             max_timestamp       largest timestamp in the segment up to here; never falls
+//             segment_bytes       bytes in the segment up to here
+//             segment_chunks      chunks in the segment up to here
+//             appends             appends of idempotent producers that begin here, as JSON, or null
+//             batches             whole record batches, one behind another
 //             The running totals make the last row tell all about its segment, so that waking up reads
-//             one row however long the log is, and no append updates a second row.
-// fences      per group, the newest owner that attached (core/log/fences.ts).
-
-import type { Topic } from "../../src/core/cluster/topics.ts";
-import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
-import type { Chunk } from "../../src/core/log/append.ts";
-import type { OwnerToken } from "../../src/core/log/fences.ts";
-import type {
-  ChunkPlace,
-  LogStore,
-  SegmentTotals,
-  StoredChunk,
+//             one row however long the log is, and no append updates a second row. The batches come last:
+//             SQLite does not touch their pages for a query of the other columns.
+// compacting  a segment table in the making (core/log/compaction.ts)
+// producers   one row: the last snapshot of the idempotent producers, as JSON
+import {
+  type ChunkPlace,
+  COMPACTING,
+  INITIAL_LOG_STATE,
+  type LogState,
+  type LogStore,
+  type ProducerSnapshot,
+  type SegmentTotals,
+  type StoredChunk,
 } from "../../src/core/log/log-store.ts";
-import { firstRow, hasTable, type Transactional } from "../shared/sql.ts";
+import type { Chunk } from "../../src/core/log/append.ts";
+import type { AppendEntry } from "../../src/core/log/producers.ts";
+import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
 
 type TotalsRow = {
   next_offset: number;
@@ -31,52 +36,45 @@ type TotalsRow = {
   segment_bytes: number;
   segment_chunks: number;
 };
-type PlaceRow = TotalsRow & { base_offset: number };
+type PlaceRow = TotalsRow & { base_offset: number; chunk_max_timestamp: number };
 type ChunkRow = { base_offset: number; next_offset: number; batches: ArrayBuffer };
+
+/** An append as JSON: a list is a third of an object's size, and a snapshot holds thousands. */
+type EntryTuple = [number, number, number, number, number, number];
+
+const PLACE_COLUMNS =
+  "base_offset, next_offset, chunk_max_timestamp, max_timestamp, segment_bytes, segment_chunks";
 
 export class SqlLogStore implements LogStore {
   readonly #storage: Transactional;
-  #isCreated: boolean;
+  readonly #sql: Sql;
 
+  /** The tables must be there: PartitionStore makes them. */
   constructor(storage: Transactional) {
     this.#storage = storage;
-    this.#isCreated = hasTable(storage.sql, "partition");
+    this.#sql = storage.sql;
   }
 
-  /** The topic this partition belongs to, or null before its first use. */
-  topic(): Topic | null {
-    if (!this.#isCreated) return null;
-    const row = firstRow<{ topic: string }>(
-      this.#storage.sql,
-      "SELECT topic FROM partition WHERE id = 1",
+  /** For a partition that is used for the first time. */
+  static create(sql: Sql): void {
+    sql.exec("CREATE TABLE segments (base_offset INTEGER PRIMARY KEY, created_at_ms INTEGER NOT NULL)");
+    sql.exec(
+      "CREATE TABLE producers (id INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, entries TEXT NOT NULL)",
     );
-    return row === undefined ? null : (JSON.parse(row.topic) as Topic);
-  }
-
-  setTopic(topic: Topic): void {
-    const { sql } = this.#storage;
-    this.transaction(() => {
-      if (!this.#isCreated) {
-        sql.exec(
-          "CREATE TABLE partition (id INTEGER PRIMARY KEY, topic TEXT NOT NULL, log_start_offset INTEGER NOT NULL)",
-        );
-        sql.exec("CREATE TABLE segments (base_offset INTEGER PRIMARY KEY)");
-        sql.exec(
-          `CREATE TABLE fences (group_id TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, member_epoch INTEGER NOT NULL,
-             member_number INTEGER NOT NULL, attached_at_ms INTEGER NOT NULL) WITHOUT ROWID`,
-        );
-      }
-      sql.exec(
-        `INSERT INTO partition (id, topic, log_start_offset) VALUES (1, ?, 0)
-           ON CONFLICT (id) DO UPDATE SET topic = excluded.topic`,
-        JSON.stringify(topic),
-      );
-    });
-    this.#isCreated = true;
+    sql.exec("CREATE TABLE log (id INTEGER PRIMARY KEY, state TEXT NOT NULL)");
   }
 
   transaction<T>(body: () => T): T {
     return this.#storage.transactionSync(body);
+  }
+
+  state(): LogState {
+    const row = firstRow<{ state: string }>(this.#sql, "SELECT state FROM log WHERE id = 1");
+    return row === undefined ? INITIAL_LOG_STATE : (JSON.parse(row.state) as LogState);
+  }
+
+  setState(state: LogState): void {
+    this.#sql.exec("INSERT OR REPLACE INTO log (id, state) VALUES (1, ?)", JSON.stringify(state));
   }
 
   floorSegment(offset: number): number | null {
@@ -88,28 +86,46 @@ export class SqlLogStore implements LogStore {
   }
 
   #segment(condition: string, offset: number): number | null {
-    if (!this.#isCreated) return null;
     const query = `SELECT base_offset FROM segments WHERE ${condition} LIMIT 1`;
-    return firstRow<{ base_offset: number }>(this.#storage.sql, query, offset)?.base_offset ?? null;
+    return firstRow<{ base_offset: number }>(this.#sql, query, offset)?.base_offset ?? null;
   }
 
-  createSegment(baseOffset: number): void {
-    this.#storage.sql.exec("INSERT INTO segments (base_offset) VALUES (?)", baseOffset);
-    this.#storage.sql.exec(
+  createdAtMs(segment: number): number {
+    const query = "SELECT created_at_ms FROM segments WHERE base_offset = ?";
+    return firstRow<{ created_at_ms: number }>(this.#sql, query, segment)?.created_at_ms ?? 0;
+  }
+
+  createSegment(baseOffset: number, createdAtMs: number): void {
+    if (baseOffset !== COMPACTING) this.#insertSegment(baseOffset, createdAtMs);
+    this.#sql.exec(
       `CREATE TABLE ${tableOf(baseOffset)} (base_offset INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL,
-         max_timestamp INTEGER NOT NULL, segment_bytes INTEGER NOT NULL, segment_chunks INTEGER NOT NULL,
-         batches BLOB NOT NULL)`,
+         chunk_max_timestamp INTEGER NOT NULL, max_timestamp INTEGER NOT NULL, segment_bytes INTEGER NOT NULL,
+         segment_chunks INTEGER NOT NULL, appends TEXT, batches BLOB NOT NULL)`,
+    );
+  }
+
+  #insertSegment(baseOffset: number, createdAtMs: number): void {
+    this.#sql.exec(
+      "INSERT INTO segments (base_offset, created_at_ms) VALUES (?, ?)",
+      baseOffset,
+      createdAtMs,
     );
   }
 
   dropSegment(baseOffset: number): void {
-    this.#storage.sql.exec(`DROP TABLE ${tableOf(baseOffset)}`);
-    this.#storage.sql.exec("DELETE FROM segments WHERE base_offset = ?", baseOffset);
+    this.#sql.exec(`DROP TABLE ${tableOf(baseOffset)}`);
+    if (baseOffset !== COMPACTING)
+      this.#sql.exec("DELETE FROM segments WHERE base_offset = ?", baseOffset);
+  }
+
+  renameCompacting(baseOffset: number, createdAtMs: number): void {
+    this.#sql.exec(`ALTER TABLE ${tableOf(COMPACTING)} RENAME TO ${tableOf(baseOffset)}`);
+    this.#insertSegment(baseOffset, createdAtMs);
   }
 
   totals(segment: number): SegmentTotals | null {
     const row = firstRow<TotalsRow>(
-      this.#storage.sql,
+      this.#sql,
       `SELECT next_offset, max_timestamp, segment_bytes, segment_chunks FROM ${tableOf(segment)}
          ORDER BY base_offset DESC LIMIT 1`,
     );
@@ -117,30 +133,31 @@ export class SqlLogStore implements LogStore {
   }
 
   insertChunk(segment: number, chunk: Chunk, totals: SegmentTotals): void {
-    this.#storage.sql.exec(
-      `INSERT INTO ${tableOf(segment)} (base_offset, next_offset, max_timestamp, segment_bytes, segment_chunks, batches)
-         VALUES (?, ?, ?, ?, ?, ?)`,
+    this.#sql.exec(
+      `INSERT INTO ${tableOf(segment)} (base_offset, next_offset, chunk_max_timestamp, max_timestamp, segment_bytes,
+         segment_chunks, appends, batches) VALUES (?, ?, ?, ?, ?, ?, ?, ?)`,
       chunk.baseOffset,
       chunk.nextOffset,
+      chunk.maxTimestamp,
       totals.maxTimestamp,
       totals.sizeInBytes,
       totals.chunkCount,
+      chunk.appends.length === 0 ? null : toJson(chunk.appends),
       chunk.bytes,
     );
   }
 
   floorChunk(segment: number, offset: number): ChunkPlace | null {
     const row = firstRow<PlaceRow>(
-      this.#storage.sql,
-      `SELECT base_offset, next_offset, max_timestamp, segment_bytes, segment_chunks FROM ${tableOf(segment)}
-         WHERE base_offset <= ? ORDER BY base_offset DESC LIMIT 1`,
+      this.#sql,
+      `SELECT ${PLACE_COLUMNS} FROM ${tableOf(segment)} WHERE base_offset <= ? ORDER BY base_offset DESC LIMIT 1`,
       offset,
     );
-    return row === undefined ? null : { baseOffset: row.base_offset, ...totalsOf(row) };
+    return row === undefined ? null : placeOf(row);
   }
 
   *chunksFrom(segment: number, from: number): Generator<StoredChunk> {
-    const rows = this.#storage.sql.exec<ChunkRow>(
+    const rows = this.#sql.exec<ChunkRow>(
       `SELECT base_offset, next_offset, batches FROM ${tableOf(segment)} WHERE base_offset >= ? ORDER BY base_offset`,
       from,
     );
@@ -153,58 +170,33 @@ export class SqlLogStore implements LogStore {
     }
   }
 
-  logStartOffset(): number {
-    if (!this.#isCreated) return 0;
-    const row = firstRow<{ log_start_offset: number }>(
-      this.#storage.sql,
-      "SELECT log_start_offset FROM partition WHERE id = 1",
-    );
-    return row?.log_start_offset ?? 0;
+  *placesFrom(segment: number, from: number): Generator<ChunkPlace> {
+    const query = `SELECT ${PLACE_COLUMNS} FROM ${tableOf(segment)} WHERE base_offset >= ? ORDER BY base_offset`;
+    for (const row of this.#sql.exec<PlaceRow>(query, from)) yield placeOf(row);
   }
 
-  setLogStartOffset(offset: number): void {
-    this.#storage.sql.exec("UPDATE partition SET log_start_offset = ? WHERE id = 1", offset);
+  *appendsFrom(segment: number, from: number): Generator<AppendEntry> {
+    const query = `SELECT appends FROM ${tableOf(segment)} WHERE base_offset >= ? ORDER BY base_offset`;
+    for (const { appends } of this.#sql.exec<{ appends: string | null }>(query, from))
+      if (appends !== null) yield* fromJson(appends);
   }
 
-  /** The newest owner that attached for the group, or null. */
-  fence(groupId: string): OwnerToken | null {
-    const row = firstRow<{ incarnation: number; member_epoch: number; member_number: number }>(
-      this.#storage.sql,
-      "SELECT incarnation, member_epoch, member_number FROM fences WHERE group_id = ?",
-      groupId,
+  producerSnapshot(): ProducerSnapshot | null {
+    const row = firstRow<{ next_offset: number; entries: string }>(
+      this.#sql,
+      "SELECT next_offset, entries FROM producers WHERE id = 1",
     );
-    if (row === undefined) return null;
-    return {
-      incarnation: row.incarnation,
-      memberEpoch: row.member_epoch,
-      memberNumber: row.member_number,
-    };
+    return row === undefined
+      ? null
+      : { nextOffset: row.next_offset, entries: fromJson(row.entries) };
   }
 
-  /** Remembers the owner; beyond MAX_FENCES_PER_PARTITION the group that attached longest ago is forgotten. */
-  setFence(groupId: string, owner: OwnerToken, nowMs: number, isNew: boolean): void {
-    const { sql } = this.#storage;
-    sql.exec(
-      `INSERT INTO fences (group_id, incarnation, member_epoch, member_number, attached_at_ms) VALUES (?, ?, ?, ?, ?)
-         ON CONFLICT (group_id) DO UPDATE SET incarnation = excluded.incarnation, member_epoch = excluded.member_epoch,
-         member_number = excluded.member_number, attached_at_ms = excluded.attached_at_ms`,
-      groupId,
-      owner.incarnation,
-      owner.memberEpoch,
-      owner.memberNumber,
-      nowMs,
+  setProducerSnapshot({ nextOffset, entries }: ProducerSnapshot): void {
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO producers (id, next_offset, entries) VALUES (1, ?, ?)",
+      nextOffset,
+      toJson(entries),
     );
-    if (!isNew) return;
-    const count =
-      firstRow<{ count: number }>(sql, "SELECT count(*) AS count FROM fences")?.count ?? 0;
-    if (count > MAX_FENCES_PER_PARTITION) {
-      // Never the one that attached just now, whatever the clocks say.
-      sql.exec(
-        `DELETE FROM fences WHERE group_id =
-           (SELECT group_id FROM fences WHERE group_id <> ? ORDER BY attached_at_ms LIMIT 1)`,
-        groupId,
-      );
-    }
   }
 }
 
@@ -217,7 +209,34 @@ function totalsOf(row: TotalsRow): SegmentTotals {
   };
 }
 
+function placeOf(row: PlaceRow): ChunkPlace {
+  const { base_offset: baseOffset, chunk_max_timestamp: chunkMaxTimestamp } = row;
+  return { baseOffset, chunkMaxTimestamp, ...totalsOf(row) };
+}
+
+function toJson(entries: readonly AppendEntry[]): string {
+  const tuples = entries.map((entry): EntryTuple => {
+    const { producerId, producerEpoch, firstSequence, lastSequence, baseOffset, atMs } = entry;
+    return [producerId, producerEpoch, firstSequence, lastSequence, baseOffset, atMs];
+  });
+  return JSON.stringify(tuples);
+}
+
+function fromJson(text: string): AppendEntry[] {
+  const tuples = JSON.parse(text) as EntryTuple[];
+  return tuples.map(
+    ([producerId, producerEpoch, firstSequence, lastSequence, baseOffset, atMs]) => ({
+      producerId,
+      producerEpoch,
+      firstSequence,
+      lastSequence,
+      baseOffset,
+      atMs,
+    }),
+  );
+}
+
 /** The offset is a number of ours, never text from outside. */
 function tableOf(segment: number): string {
-  return `segment_${segment}`;
+  return segment === COMPACTING ? "compacting" : `segment_${segment}`;
 }

@@ -1,9 +1,14 @@
 // The SDK's HTTP: JSON in, JSON out, problems as BrokerError.
-import { BrokerError, isErrorName } from "../core/errors.ts";
+import { BrokerError, type FailureData, isErrorName } from "../core/errors.ts";
 
 export type Fetch = (
   url: string,
-  init: { method: string; headers: Record<string, string>; body?: string; signal?: AbortSignal },
+  init: {
+    method: string;
+    headers: Record<string, string>;
+    body?: string | Uint8Array;
+    signal?: AbortSignal;
+  },
 ) => Promise<{
   readonly status: number;
   readonly ok: boolean;
@@ -13,6 +18,12 @@ export type Fetch = (
 /** The broker could not be reached, or the connection broke. Whether the request was carried out is unknown. */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
+}
+
+export interface Body {
+  readonly type: string;
+  readonly data: string | Uint8Array;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
 export class HttpClient {
@@ -28,7 +39,7 @@ export class HttpClient {
   async request<T>(
     method: string,
     path: string,
-    body?: { readonly type: string; readonly text: string },
+    body?: Body,
     signal?: AbortSignal,
   ): Promise<T> {
     const url = new URL(path, this.#baseUrl).href;
@@ -37,8 +48,8 @@ export class HttpClient {
     try {
       const response = await this.#fetch(url, {
         method,
-        headers: body === undefined ? {} : { "content-type": body.type },
-        ...(body === undefined ? {} : { body: body.text }),
+        headers: body === undefined ? {} : { "content-type": body.type, ...body.headers },
+        ...(body === undefined ? {} : { body: body.data }),
         ...(signal === undefined ? {} : { signal }),
       });
       status = response.status;
@@ -55,8 +66,8 @@ export class HttpClient {
   }
 }
 
-export function jsonBody(value: unknown): { type: string; text: string } {
-  return { type: "application/json", text: JSON.stringify(value) };
+export function jsonBody(value: unknown): Body {
+  return { type: "application/json", data: JSON.stringify(value) };
 }
 
 function parseBody(text: string): unknown {
@@ -72,8 +83,13 @@ function problemOf(status: number, body: unknown): Error {
   const problem = (typeof body === "object" && body !== null ? body : {}) as {
     code?: unknown;
     detail?: unknown;
-  };
-  if (isErrorName(problem.code)) return new BrokerError(problem.code, String(problem.detail ?? ""));
+  } & FailureData;
+  if (isErrorName(problem.code)) {
+    const { logStartOffset, highWatermark, nextOffset } = problem;
+    const numbers = Object.entries({ logStartOffset, highWatermark, nextOffset });
+    const data = Object.fromEntries(numbers.filter(([, value]) => typeof value === "number"));
+    return new BrokerError(problem.code, String(problem.detail ?? ""), { data });
+  }
   return new ConnectionError(`HTTP ${status}: this does not look like a Rivulet broker`);
 }
 

@@ -23,14 +23,29 @@ export const ERRORS = {
   INVALID_GROUP_ID: spec(24, 400, false, "The group id is not a legal one."),
   UNKNOWN_MEMBER_ID: spec(25, 409, false, "The group does not know this member."),
   INVALID_SESSION_TIMEOUT: spec(26, 400, false, "The session timeout is outside its bounds."),
+  INVALID_TIMESTAMP: spec(32, 400, false, "A timestamp is outside what the topic accepts."),
   TOPIC_ALREADY_EXISTS: spec(36, 409, false, "A topic of this name exists."),
   INVALID_PARTITIONS: spec(37, 400, false, "The number of partitions is outside its bounds."),
   INVALID_CONFIG: spec(40, 400, false, "A configuration key or value is not a legal one."),
   INVALID_REQUEST: spec(42, 400, false, "The request is malformed."),
+  OUT_OF_ORDER_SEQUENCE_NUMBER: spec(
+    45,
+    409,
+    false,
+    "A sequence number of an idempotent producer is not the next one.",
+  ),
+  INVALID_PRODUCER_EPOCH: spec(47, 409, false, "A newer epoch of this producer has been seen."),
   KAFKA_STORAGE_ERROR: spec(56, 503, true, "The storage refused a write; nothing was stored."),
   NON_EMPTY_GROUP: spec(68, 409, false, "The group has members, so this cannot be done to it."),
   GROUP_ID_NOT_FOUND: spec(69, 404, false, "The group does not exist."),
+  UNSUPPORTED_COMPRESSION_TYPE: spec(
+    76,
+    400,
+    false,
+    "The compression of a record batch cannot be read or written here.",
+  ),
   GROUP_MAX_SIZE_REACHED: spec(81, 409, false, "The group has as many members as it may have."),
+  DUPLICATE_RESOURCE: spec(85, 422, false, "The idempotency key belongs to another request."),
   INVALID_RECORD: spec(
     87,
     400,
@@ -42,6 +57,12 @@ export const ERRORS = {
     429,
     true,
     "A bound on work in progress is reached; slow down.",
+  ),
+  INVALID_UPDATE_VERSION: spec(
+    95,
+    409,
+    false,
+    "The log has moved on: its next offset is not the expected one.",
   ),
   UNKNOWN_TOPIC_ID: spec(100, 404, true, "The topic id is not known: the topic was deleted."),
   FENCED_MEMBER_EPOCH: spec(
@@ -74,6 +95,8 @@ export interface Failure {
   /** Set on OFFSET_OUT_OF_RANGE: the range that can be read. */
   readonly logStartOffset?: number;
   readonly highWatermark?: number;
+  /** Set on INVALID_UPDATE_VERSION: the offset that the next record will get. */
+  readonly nextOffset?: number;
 }
 
 export type Result<T> = ({ readonly ok: true } & T) | Failure;
@@ -82,22 +105,29 @@ export function fail(error: ErrorName, detail: string): Failure {
   return { ok: false, error, detail };
 }
 
+/** What a failure carries besides its detail. */
+export type FailureData = Omit<Failure, "ok" | "error" | "detail">;
+
 /** The same failure as an exception, for code whose callers unwind (HTTP handlers, SDK, codecs). */
 export class BrokerError extends Error {
   readonly code: ErrorName;
   readonly errorCode: number;
   readonly retriable: boolean;
+  /** The failure's numbers: offsets that tell the caller where things stand. */
+  readonly data: FailureData;
 
-  constructor(code: ErrorName, detail: string, options?: ErrorOptions) {
+  constructor(code: ErrorName, detail: string, options?: ErrorOptions & { data?: FailureData }) {
     super(detail, options);
     this.name = "BrokerError";
     this.code = code;
     this.errorCode = ERRORS[code].code;
     this.retriable = ERRORS[code].retriable;
+    this.data = options?.data ?? {};
   }
 
   static from(failure: Failure): BrokerError {
-    return new BrokerError(failure.error, failure.detail);
+    const { ok: _ok, error, detail, ...data } = failure;
+    return new BrokerError(error, detail, { data });
   }
 }
 

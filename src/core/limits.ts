@@ -12,6 +12,8 @@ export const MAX_DISCARDED_BYTES = 256 * MIB;
 export const MAX_RECORDS_PER_REQUEST = 100_000;
 /** Headers of one record. */
 export const MAX_HEADERS_PER_RECORD = 100;
+/** The end of the year 9999: what Date and RecordBatch v2's deltas both hold. */
+export const MAX_TIMESTAMP_MS = 253_402_300_799_999;
 /** `maxBytes` of a read: bounded by what one RPC may carry (32 MiB), far below it. */
 export const MAX_FETCH_BYTES = 8 * MIB;
 export const DEFAULT_FETCH_BYTES = 1 * MIB;
@@ -40,11 +42,49 @@ export const MAX_CHUNK_BYTES = MAX_MESSAGE_BYTES;
 export const MAX_APPEND_BYTES = 16 * MIB;
 /** Appends waiting for the next group commit; beyond it the producer is told to slow down. */
 export const MAX_PENDING_APPEND_BYTES = 32 * MIB;
-/** A segment is rolled at either bound; whole segments are dropped, so this is also retention's grain. */
+/** What one object may store is 10 GB; the rest is for everything that is not the log. */
+export const MAX_PARTITION_BYTES = 9_500_000_000;
+/** A segment is rolled at its config's bounds, or here; whole segments are dropped, so this is retention's grain. */
 export const DEFAULT_SEGMENT_BYTES = 64 * MIB;
+/** Kafka's own floor (KIP-1030). */
+export const MIN_SEGMENT_BYTES = 1 * MIB;
 export const MAX_SEGMENT_CHUNKS = 100_000;
+/** Each segment is a table, and SQLite reads the list of tables when an object wakes up. */
+export const MAX_SEGMENTS = 1_000;
 /** Chunks of the tail that a PartitionObject keeps in memory for its readers. */
 export const TAIL_CACHE_BYTES = 4 * MIB;
+/** How often, at most, retention looks again (Kafka's log.retention.check.interval.ms). */
+export const HOUSEKEEPING_INTERVAL_MS = 5 * 60_000;
+
+// Idempotence.
+/** Kafka's: the batches of a producer that a partition can recognise as repeats. */
+export const PRODUCER_WINDOW = 5;
+/** Producers a partition remembers; the one silent for longest is forgotten first. A snapshot row holds them all. */
+export const MAX_PRODUCERS_PER_PARTITION = 5_000;
+/** A snapshot of the producers is stored after this many chunks, so that waking up reads no more of them. */
+export const PRODUCER_SNAPSHOT_CHUNKS = 64;
+/** Producer ids the ClusterObject gives out at once: one row for so many. */
+export const PRODUCER_ID_BLOCK = 1_000;
+/** Producer ids a Worker keeps for its own requests, each with its sequence numbers. */
+export const MAX_POOLED_PRODUCERS = 1_000;
+/** Partitions whose sequence number one producer remembers. */
+export const MAX_PARTITIONS_PER_PRODUCER = 1_000;
+/** Tries of one append by the Worker, when the outcome of the one before is unknown. */
+export const MAX_APPEND_TRIES = 4;
+/** `Idempotency-Key`: how long the first answer is kept, how long a key may be, how many a partition keeps. */
+export const IDEMPOTENCY_KEY_TTL_MS = 24 * 60 * 60_000;
+export const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
+export const MAX_IDEMPOTENCY_KEYS = 100_000;
+
+// Compaction.
+/** Keys whose newest offset one pass holds in memory, and their bytes; what is behind waits for the next pass. */
+export const MAX_COMPACTION_KEYS = 100_000;
+export const MAX_COMPACTION_KEY_BYTES = 16 * MIB;
+/** Bytes read in one slice of compaction; between slices the object serves others. */
+export const COMPACTION_SLICE_BYTES = 1 * MIB;
+/** What a compressed batch may unfold to, for whoever has to look inside. */
+export const MAX_DECOMPRESSED_BYTES = 32 * MIB;
+
 /** Groups whose newest owner a partition remembers; the one that attached longest ago is forgotten first. */
 export const MAX_FENCES_PER_PARTITION = 1_000;
 

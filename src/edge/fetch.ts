@@ -1,6 +1,7 @@
 // Reading, as far as a Worker does it: batches in, records out.
-import { BrokerError, unwrap } from "../core/errors.ts";
-import { batches, decodeBatch } from "../core/log/record-batch.ts";
+import { decodeAnyBatch } from "../compression/codecs.ts";
+import { unwrap } from "../core/errors.ts";
+import { batches } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { atPartition } from "./metadata.ts";
@@ -35,10 +36,10 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
   const { partition, maxBytes, waitMs } = request;
   const stub = () => partitionStub(env, topicId, partition);
   const offset = request.offset ?? unwrap(await stub().offsets()).logStartOffset;
-  let result = unwrapRead(await stub().read({ offset, maxBytes }));
+  let result = unwrap(await stub().read({ offset, maxBytes }));
   if (result.batches.length === 0 && waitMs > 0) {
     await waitForRecords(env, topicId, partition, offset, waitMs);
-    result = unwrapRead(await stub().read({ offset, maxBytes }));
+    result = unwrap(await stub().read({ offset, maxBytes }));
   }
   const records = decodeFrom(result.batches, offset, request.maxRecords);
   const isCut = records.length === request.maxRecords;
@@ -51,38 +52,13 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
 function decodeFrom(bytes: Uint8Array, offset: number, maxRecords: number): ConsumerRecord[] {
   const records: ConsumerRecord[] = [];
   for (const { start } of batches(bytes)) {
-    for (const record of decodeBatch(bytes, start)) {
+    for (const record of decodeAnyBatch(bytes, start)) {
       if (record.offset < offset) continue;
       records.push(record);
       if (records.length === maxRecords) return records;
     }
   }
   return records;
-}
-
-/** OFFSET_OUT_OF_RANGE keeps the bounds that go with it. */
-export class OffsetOutOfRange extends BrokerError {
-  readonly logStartOffset: number;
-  readonly highWatermark: number;
-
-  constructor(detail: string, logStartOffset: number, highWatermark: number) {
-    super("OFFSET_OUT_OF_RANGE", detail);
-    this.logStartOffset = logStartOffset;
-    this.highWatermark = highWatermark;
-  }
-}
-
-type ReadAnswer = Awaited<ReturnType<ReturnType<typeof partitionStub>["read"]>>;
-
-function unwrapRead(result: ReadAnswer) {
-  if (!result.ok && result.error === "OFFSET_OUT_OF_RANGE") {
-    throw new OffsetOutOfRange(
-      result.detail,
-      result.logStartOffset ?? 0,
-      result.highWatermark ?? 0,
-    );
-  }
-  return unwrap(result);
 }
 
 /**

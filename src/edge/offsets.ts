@@ -1,12 +1,17 @@
 // Positions in partitions, and positions of groups against them.
+import { decodeAnyBatch } from "../compression/codecs.ts";
 import { BrokerError, unwrap } from "../core/errors.ts";
 import type { GroupDescription } from "../core/group/describe.ts";
 import { FAN_OUT } from "../core/limits.ts";
-import { decodeBatch } from "../core/log/record-batch.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
 
-export type OffsetSpec = "earliest" | "latest" | { readonly timestamp: number };
+export type OffsetSpec =
+  | "earliest"
+  | "latest"
+  /** The first record with the largest timestamp (KIP-734). */
+  | "max-timestamp"
+  | { readonly timestamp: number };
 
 export interface ListedOffset {
   readonly offset: number;
@@ -24,13 +29,17 @@ export async function listOffset(
   const stub = partitionStub(env, topicId, partition);
   if (at === "earliest") return { offset: unwrap(await stub.offsets()).logStartOffset };
   if (at === "latest") return { offset: unwrap(await stub.offsets()).highWatermark };
+  if (at === "max-timestamp") {
+    const { timestamp } = unwrap(await stub.maxTimestamp());
+    return listOffset(env, topicId, partition, timestamp === null ? "latest" : { timestamp });
+  }
   let from = 0;
   for (;;) {
     const { candidate, logStartOffset, highWatermark } = unwrap(
       await stub.findBatchByTimestamp(at.timestamp, from),
     );
     if (candidate === null) return { offset: highWatermark };
-    const found = decodeBatch(candidate.batch).find(
+    const found = decodeAnyBatch(candidate.batch).find(
       (record) => record.offset >= logStartOffset && record.timestamp >= at.timestamp,
     );
     if (found !== undefined) return { offset: found.offset, timestamp: found.timestamp };

@@ -1,15 +1,31 @@
 // Producing, as far as a Worker does it: choose partitions, encode batches, append them, and say of every
 // record what became of it. CPU is spent here, where it multiplies, and not in the partition.
+import { isCompacted } from "../core/cluster/config.ts";
 import type { Topic } from "../core/cluster/topics.ts";
-import { BrokerError, type ErrorName } from "../core/errors.ts";
-import { FAN_OUT, MAX_APPEND_BYTES } from "../core/limits.ts";
-import { concatBytes } from "../core/log/append.ts";
-import { BATCH_HEADER_BYTES, encodeBatch, recordSize } from "../core/log/record-batch.ts";
+import { BrokerError, unwrap } from "../core/errors.ts";
+import { FAN_OUT, MAX_IDEMPOTENCY_KEY_LENGTH } from "../core/limits.ts";
+import { type AppendDone, homePartition, type RequestPlan } from "../core/log/keyed-request.ts";
+import { addToSequence } from "../core/log/producers.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
-import { partitionForKey } from "../core/partitioner.ts";
+import {
+  type AppendIdentity,
+  encodeAppend,
+  type PlacedRecord,
+  type PlannedAppend,
+  planAppends,
+} from "../core/produce-plan.ts";
 import { type Env, partitionStub } from "../env.ts";
 import type { UnplacedRecord } from "../protocol/json-record.ts";
+import {
+  type AppendAnswer,
+  type AppendRefused,
+  type AppendStored,
+  appendTo,
+  isRefused,
+} from "./append.ts";
 import { refresh, topicMetadata } from "./metadata.ts";
+import { newProducerId, withProducer } from "./producer-pool.ts";
+import { hashOf } from "./request-hash.ts";
 
 export interface RecordStored {
   readonly partition: number;
@@ -17,22 +33,20 @@ export interface RecordStored {
   readonly timestamp: number;
 }
 
-export interface RecordRefused {
+export interface RecordRefused extends AppendRefused {
   readonly partition: number;
-  readonly code: ErrorName;
-  readonly detail: string;
 }
 
 export type RecordResult = RecordStored | RecordRefused;
 
-export function isRefused(result: RecordResult): result is RecordRefused {
-  return "code" in result;
-}
-
-/** Records of one partition, with their places in the request. */
-interface Share {
-  readonly partition: number;
-  readonly indexes: number[];
+export interface ProduceOptions {
+  /** [CND-1] Append only if the first record gets this offset. All records must go to one partition. */
+  readonly expectedOffset?: number | undefined;
+  /** [KEY-1] A repeat with the same key gets the first answer. 1 to MAX_IDEMPOTENCY_KEY_LENGTH characters. */
+  readonly idempotencyKey?: string | undefined;
+  /** Gives a number from 0 to 1. */
+  readonly random: () => number;
+  readonly nowMs: number;
 }
 
 /**
@@ -44,12 +58,13 @@ export async function produce(
   env: Env,
   topicName: string,
   records: readonly UnplacedRecord[],
-  random: () => number,
+  options: ProduceOptions,
 ): Promise<RecordResult[]> {
+  checkKey(options.idempotencyKey);
   let topic = await topicMetadata(env, topicName);
   if (records.some((record) => (record.partition ?? 0) >= topic.partitions))
     topic = await refresh(env, topicName);
-  const first = await produceTo(env, topic, records, random);
+  const first = await produceTo(env, topic, records, options);
   const isGone = (result: RecordResult | undefined) =>
     result !== undefined && isRefused(result) && result.code === "UNKNOWN_TOPIC_ID";
   if (!first.some(isGone)) return first;
@@ -60,155 +75,226 @@ export async function produce(
     env,
     renewed,
     indexes.map((index) => records[index] as UnplacedRecord),
-    random,
+    options,
   );
   const results = [...first];
   for (const [i, index] of indexes.entries()) results[index] = again[i] as RecordResult;
   return results;
 }
 
+function checkKey(key: string | undefined): void {
+  if (key === undefined || (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY_LENGTH)) return;
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    `Idempotency-Key has ${key.length} characters, it needs 1 to ${MAX_IDEMPOTENCY_KEY_LENGTH}`,
+  );
+}
+
 async function produceTo(
   env: Env,
   topic: Topic,
   records: readonly UnplacedRecord[],
-  random: () => number,
+  options: ProduceOptions,
 ): Promise<RecordResult[]> {
-  const shares = placeRecords(topic, records, random);
-  const appends = shares.map((share) => ({ share, batches: encodeShare(topic, records, share) }));
-  const results = new Array<RecordResult>(records.length);
-  await mapConcurrently(appends, FAN_OUT, async ({ share, batches }) => {
+  const { idempotencyKey } = options;
+  const plan = planOf(topic, options);
+  const request = planned(topic, records, plan, options);
+  if (idempotencyKey !== undefined)
+    return produceKeyed(env, topic, records, options, plan, idempotencyKey);
+  const answers = await withProducer(env, (producer) =>
+    appendAll(env, topic, request, options, (partition) => {
+      const place = `${topic.topicId}/${partition}`;
+      return {
+        identity: () => ({ ...producer, sequence: producer.sequence(place) }),
+        stored: (count) => producer.setSequence(place, addToSequence(producer.sequence(place), count)),
+        unknown: () => producer.spoil(),
+      };
+    }),
+  );
+  return resultsOf(request, answers);
+}
+
+/** Everything the request leaves to us, decided. */
+function planOf(topic: Topic, { random, nowMs }: ProduceOptions): RequestPlan {
+  return {
+    producerId: -1,
+    atMs: nowMs,
+    partitions: topic.partitions,
+    maxMessageBytes: topic.config.maxMessageBytes,
+    random: random(),
+  };
+}
+
+/** A request with its times and places decided, cut into appends. */
+interface PlannedRequest {
+  readonly records: readonly PlacedRecord[];
+  readonly appends: readonly PlannedAppend[];
+}
+
+function planned(
+  topic: Topic,
+  unplaced: readonly UnplacedRecord[],
+  { atMs, partitions, maxMessageBytes, random }: RequestPlan,
+  { expectedOffset }: ProduceOptions,
+): PlannedRequest {
+  const records = unplaced.map((record) => ({ ...record, timestamp: record.timestamp ?? atMs }));
+  const target = {
+    name: topic.name,
+    partitions,
+    maxMessageBytes,
+    isCompacted: isCompacted(topic.config),
+  };
+  const appends = planAppends(target, records, random);
+  if (expectedOffset !== undefined) checkConditional(records, appends, partitions);
+  return { records, appends };
+}
+
+function checkConditional(
+  records: readonly PlacedRecord[],
+  appends: readonly PlannedAppend[],
+  partitions: number,
+): void {
+  const free = records.findIndex(({ partition, key }) => partition === null && key === null);
+  if (free !== -1 && partitions > 1) {
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `records[${free}] has neither partition nor key: with expectedOffset it must be clear where it goes`,
+    );
+  }
+  const places = new Set(appends.map((append) => append.partition));
+  if (places.size > 1) {
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `the records go to the partitions ${[...places].join(", ")}: with expectedOffset all must go to one`,
+    );
+  }
+  if (appends.length > 1) {
+    throw new BrokerError(
+      "MESSAGE_TOO_LARGE",
+      "the records are too many for one append, which expectedOffset needs",
+    );
+  }
+}
+
+/** How the appends to one partition are identified. */
+interface Identities {
+  identity(): AppendIdentity;
+  stored(recordCount: number): void;
+  unknown(): void;
+}
+
+/** Appends everything; an answer per append, in their order. `done` are those that need it no more. */
+async function appendAll(
+  env: Env,
+  topic: Topic,
+  { records, appends }: PlannedRequest,
+  { expectedOffset }: ProduceOptions,
+  identities: (partition: number) => Identities,
+  done: ReadonlyMap<number, AppendStored> = new Map(),
+): Promise<AppendAnswer[]> {
+  const answers = new Array<AppendAnswer>(appends.length);
+  const partitions = [...new Set(appends.map((append) => append.partition))];
+  await mapConcurrently(partitions, FAN_OUT, async (partition) => {
+    const at = identities(partition);
     // Appends of one partition go one after another: records keep the order of the request [PRD-2].
-    let failure: RecordRefused | null = null;
-    for (const append of joinBatches(batches)) {
-      const outcome: number | RecordRefused =
-        failure ?? (await appendTo(env, topic, share.partition, append.bytes));
-      if (typeof outcome !== "number") failure = outcome;
-      for (const [i, index] of append.indexes.entries()) {
-        const { timestamp } = records[index] as UnplacedRecord;
-        results[index] =
-          typeof outcome === "number"
-            ? { partition: share.partition, offset: outcome + i, timestamp }
-            : outcome;
+    let failure: AppendRefused | null = null;
+    for (const [index, append] of appends.entries()) {
+      if (append.partition !== partition) continue;
+      const answer: AppendAnswer =
+        failure ??
+        done.get(index) ??
+        (await appendTo(
+          env,
+          topic.topicId,
+          partition,
+          encodeAppend(append, records, at.identity()),
+          { expectedOffset: expectedOffset ?? null, isIdempotent: true },
+        ));
+      answers[index] = answer;
+      if (!isRefused(answer)) {
+        at.stored(append.recordCount);
+        continue;
       }
+      failure = answer;
+      if (answer.code === "REQUEST_TIMED_OUT") at.unknown();
     }
   });
+  return answers;
+}
+
+function resultsOf({ records, appends }: PlannedRequest, answers: readonly AppendAnswer[]) {
+  const results = new Array<RecordResult>(records.length);
+  for (const [index, { partition, batches }] of appends.entries()) {
+    const answer = answers[index] as AppendAnswer;
+    for (const [i, place] of batches.flat().entries()) {
+      if (isRefused(answer)) {
+        results[place] = { partition, ...answer };
+        continue;
+      }
+      const { timestamp } = records[place] as PlacedRecord;
+      const offset = answer.baseOffset + i;
+      results[place] = { partition, offset, timestamp: answer.logAppendTimeMs ?? timestamp };
+    }
+  }
   return results;
 }
 
 /**
- * [PRD-3] An explicit partition, else the key's by Kafka's murmur2, else, for all keyless records of the
- * request together, one partition at random: few large batches instead of many small ones.
+ * [KEY-1] The plan is stored before anything is appended, and what was appended afterwards; a repeat goes
+ * by the stored plan and appends only what is not noted. What was stored and not noted (this Worker died
+ * in between) its partition recognises, since the plan names the producer.
  */
-function placeRecords(
-  topic: Topic,
-  records: readonly UnplacedRecord[],
-  random: () => number,
-): Share[] {
-  const shares = new Map<number, Share>();
-  const keyless = Math.floor(random() * topic.partitions);
-  for (const [index, record] of records.entries()) {
-    let partition = record.partition;
-    if (partition !== null && partition >= topic.partitions) {
-      throw new BrokerError(
-        "UNKNOWN_TOPIC_OR_PARTITION",
-        `records[${index}].partition is ${partition}, topic ${topic.name} has ${topic.partitions} (0 to ${topic.partitions - 1})`,
-      );
-    }
-    partition ??= record.key === null ? keyless : partitionForKey(record.key, topic.partitions);
-    const share = shares.get(partition);
-    if (share === undefined) shares.set(partition, { partition, indexes: [index] });
-    else share.indexes.push(index);
-  }
-  return [...shares.values()];
-}
-
-interface EncodedBatch {
-  readonly bytes: Uint8Array;
-  readonly indexes: readonly number[];
-}
-
-function encodeShare(
-  topic: Topic,
-  records: readonly UnplacedRecord[],
-  share: Share,
-): EncodedBatch[] {
-  const { maxMessageBytes } = topic.config;
-  const batches: EncodedBatch[] = [];
-  let indexes: number[] = [];
-  let size = BATCH_HEADER_BYTES;
-  let baseTimestamp = 0;
-  const closeBatch = () => {
-    if (indexes.length === 0) return;
-    batches.push({
-      bytes: encodeBatch(indexes.map((index) => records[index] as UnplacedRecord)),
-      indexes,
-    });
-    indexes = [];
-    size = BATCH_HEADER_BYTES;
-  };
-  for (const index of share.indexes) {
-    const record = records[index] as UnplacedRecord;
-    const alone = BATCH_HEADER_BYTES + recordSize(record, 0, record.timestamp);
-    if (alone > maxMessageBytes) {
-      throw new BrokerError(
-        "MESSAGE_TOO_LARGE",
-        `records[${index}] has ${alone} bytes as a batch, max.message.bytes of topic ${topic.name} is ${maxMessageBytes}`,
-      );
-    }
-    if (indexes.length === 0) baseTimestamp = record.timestamp;
-    let more = recordSize(record, indexes.length, baseTimestamp);
-    if (size + more > maxMessageBytes) {
-      closeBatch();
-      baseTimestamp = record.timestamp;
-      more = recordSize(record, 0, baseTimestamp);
-    }
-    indexes.push(index);
-    size += more;
-  }
-  closeBatch();
-  return batches;
-}
-
-/** Batches joined into as few appends as the bound on one append allows. */
-function joinBatches(batches: readonly EncodedBatch[]): EncodedBatch[] {
-  const appends: EncodedBatch[] = [];
-  let group: EncodedBatch[] = [];
-  let size = 0;
-  const close = () => {
-    if (group.length === 0) return;
-    appends.push({
-      bytes: concatBytes(group.map((batch) => batch.bytes)),
-      indexes: group.flatMap((batch) => batch.indexes),
-    });
-    group = [];
-    size = 0;
-  };
-  for (const batch of batches) {
-    if (size + batch.bytes.length > MAX_APPEND_BYTES) close();
-    group.push(batch);
-    size += batch.bytes.length;
-  }
-  close();
-  return appends;
-}
-
-/** The base offset, or why nothing was appended. */
-async function appendTo(
+async function produceKeyed(
   env: Env,
   topic: Topic,
-  partition: number,
-  bytes: Uint8Array,
-): Promise<number | RecordRefused> {
+  unplaced: readonly UnplacedRecord[],
+  options: ProduceOptions,
+  proposal: RequestPlan,
+  key: string,
+): Promise<RecordResult[]> {
+  const hash = await hashOf(unplaced, options.expectedOffset);
+  const home = homePartition(key, topic.initialPartitions);
+  const stub = () => partitionStub(env, topic.topicId, home);
+  const plan = { ...proposal, producerId: await newProducerId(env) };
+  const begun = await stub().beginRequest(key, hash, plan);
+  if (!begun.ok && begun.error === "UNKNOWN_TOPIC_ID")
+    return unplaced.map(() => ({ partition: home, code: begun.error, detail: begun.detail, data: {} }));
+  const { request } = unwrap(begun);
+  const replanned = planned(topic, unplaced, request.plan, options);
+  const done = new Map(request.done.map((each) => [each.index, each]));
+  const { producerId } = request.plan;
+  const answers = await appendAll(
+    env,
+    topic,
+    replanned,
+    options,
+    () => {
+      let sequence = 0;
+      return {
+        identity: () => ({ producerId, producerEpoch: 0, sequence }),
+        stored: (count) => {
+          sequence = addToSequence(sequence, count);
+        },
+        unknown: () => {},
+      };
+    },
+    done,
+  );
+  const news: AppendDone[] = [];
+  for (const [index, answer] of answers.entries()) {
+    if (isRefused(answer) || done.has(index)) continue;
+    const { baseOffset, logAppendTimeMs } = answer;
+    news.push({ index, baseOffset, logAppendTimeMs });
+  }
+  if (news.length > 0) await note(() => stub().finishRequest(key, news));
+  return resultsOf(replanned, answers);
+}
+
+/** If noting fails, the records are stored all the same; a repeat then asks their partitions again. */
+async function note(action: () => Promise<unknown>): Promise<void> {
   try {
-    const result = await partitionStub(env, topic.topicId, partition).append(bytes);
-    if (result.ok) return result.baseOffset;
-    return { partition, code: result.error, detail: result.detail };
+    await action();
   } catch (error) {
-    // The platform failed, perhaps after the write: the producer has to know that nothing is known.
-    return {
-      partition,
-      code: "REQUEST_TIMED_OUT",
-      detail: `the partition did not answer, the outcome is unknown: ${error instanceof Error ? error.message : error}`,
-    };
+    console.error(`an idempotent request's answer could not be noted: ${error}`);
   }
 }

@@ -2,7 +2,9 @@
 import { Hono } from "hono";
 import { BrokerError } from "../core/errors.ts";
 import type { Env } from "../env.ts";
-import { GROUPS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
+import { CONFIGS_PATH, GROUPS_PATH, PRODUCERS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
+import { batches, producers } from "./batches.ts";
+import { configs } from "./configs.ts";
 import { groups } from "./groups.ts";
 import { problemResponse } from "./problem.ts";
 import { records } from "./records.ts";
@@ -13,6 +15,9 @@ export const app = new Hono<{ Bindings: Env }>()
   .get("/health", (context) => context.json({ status: "ok" }))
   .route(TOPICS_PATH, topics)
   .route(TOPICS_PATH, records)
+  .route(TOPICS_PATH, batches)
+  .route(PRODUCERS_PATH, producers)
+  .route(CONFIGS_PATH, configs)
   .route(TOPICS_PATH, partitionSockets)
   .route(GROUPS_PATH, groups)
   .route(GROUPS_PATH, groupSockets);

@@ -5,10 +5,10 @@ import { MAX_DISCARDED_BYTES, MAX_REQUEST_BYTES } from "../core/limits.ts";
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 /**
- * The body as text. Above MAX_REQUEST_BYTES it is MESSAGE_TOO_LARGE; what is left of the body is read and
+ * The body. Above MAX_REQUEST_BYTES it is MESSAGE_TOO_LARGE; what is left of the body is read and
  * thrown away first (up to MAX_DISCARDED_BYTES), so that a client that is still sending gets to see the answer.
  */
-export async function readText(request: Request): Promise<string> {
+export async function readBytes(request: Request): Promise<Uint8Array> {
   const announced = Number(request.headers.get("content-length") ?? 0);
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -32,6 +32,12 @@ export async function readText(request: Request): Promise<string> {
     bytes.set(chunk, position);
     position += chunk.length;
   }
+  return bytes;
+}
+
+/** The body as text, which must be UTF-8. */
+export async function readText(request: Request): Promise<string> {
+  const bytes = await readBytes(request);
   try {
     return UTF8.decode(bytes);
   } catch {

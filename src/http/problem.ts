@@ -1,6 +1,5 @@
 // Errors as application/problem+json (RFC 9457), with Kafka's name and number.
 import { BrokerError, ERRORS } from "../core/errors.ts";
-import { OffsetOutOfRange } from "../edge/fetch.ts";
 
 export interface Problem {
   readonly type: "about:blank";
@@ -28,11 +27,7 @@ export function problemResponse(error: unknown, extra: object = {}, status?: num
     errorCode: spec.code,
     retriable: spec.retriable,
   };
-  const bounds =
-    error instanceof OffsetOutOfRange
-      ? { logStartOffset: error.logStartOffset, highWatermark: error.highWatermark }
-      : {};
-  return new Response(JSON.stringify({ ...problem, ...bounds, ...extra }), {
+  return new Response(JSON.stringify({ ...problem, ...known.data, ...extra }), {
     status: problem.status,
     headers: { "content-type": "application/problem+json" },
   });

@@ -1,4 +1,5 @@
 // /v1/topics/:topic/records and …/partitions/:partition/…: produce, read, look offsets up.
+// Batches as they are: batches.ts.
 import { Hono } from "hono";
 import * as z from "zod";
 import { BrokerError, ERRORS, unwrap } from "../core/errors.ts";
@@ -13,15 +14,12 @@ import {
 import { fetchRecords } from "../edge/fetch.ts";
 import { atPartition } from "../edge/metadata.ts";
 import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
-import { isRefused, produce, type RecordResult } from "../edge/produce.ts";
+import { isRefused } from "../edge/append.ts";
+import { produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
 import { type Env, partitionStub } from "../env.ts";
-import {
-  fromJsonRecord,
-  jsonRecord,
-  parseRecordJson,
-  toJsonRecord,
-} from "../protocol/json-record.ts";
-import { parse, queryInteger } from "../protocol/parse.ts";
+import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
+import { jsonRecord, parseRecordJson } from "../protocol/json-record-schema.ts";
+import { integer, parse, queryInteger } from "../protocol/parse.ts";
 import { readText } from "./body.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
 import { problemResponse } from "./problem.ts";
@@ -30,8 +28,12 @@ const recordList = z
   .array(jsonRecord)
   .min(1, "must hold at least 1 record")
   .max(MAX_RECORDS_PER_REQUEST, `must hold at most ${MAX_RECORDS_PER_REQUEST} records`);
-const produceSchema = z.strictObject({ records: recordList });
+const produceSchema = z.strictObject({
+  records: recordList,
+  expectedOffset: integer(0, Number.MAX_SAFE_INTEGER).optional(),
+});
 const offsetSchema = queryInteger(0, Number.MAX_SAFE_INTEGER);
+const produceQuery = z.strictObject({ expectedOffset: offsetSchema.optional() });
 const fetchQuery = z.strictObject({
   offset: offsetSchema.optional(),
   maxRecords: queryInteger(1, MAX_FETCH_RECORDS).default(DEFAULT_FETCH_RECORDS),
@@ -44,10 +46,16 @@ const deleteQuery = z.strictObject({ before: offsetSchema });
 export const records = new Hono<{ Bindings: Env }>()
   .post("/:topic/records", async (context) => {
     const topic = topicParameter(context.req.param("topic"));
-    const input = await readRecords(context.req.raw);
-    const nowMs = Date.now();
-    const unplaced = input.map((record) => fromJsonRecord(record, nowMs));
-    return produceResponse(await produce(context.env, topic, unplaced, Math.random));
+    const request = context.req.raw;
+    const inQuery = query(request, produceQuery);
+    const body = await readRecords(request);
+    const results = await produce(context.env, topic, body.records.map(fromJsonRecord), {
+      expectedOffset: body.expectedOffset ?? inQuery.expectedOffset,
+      idempotencyKey: request.headers.get("idempotency-key") ?? undefined,
+      random: Math.random,
+      nowMs: Date.now(),
+    });
+    return produceResponse(results);
   })
   .get("/:topic/partitions/:partition/records", async (context) => {
     const { topic, partition } = place(context.req.param());
@@ -90,12 +98,12 @@ function place(parameters: { topic: string; partition: string }): {
   };
 }
 
-/** `{records: […]}`, or one record a line as application/x-ndjson. */
-async function readRecords(request: Request): Promise<z.output<typeof recordList>> {
+/** `{records: […], expectedOffset?}`, or one record a line as application/x-ndjson. */
+async function readRecords(request: Request): Promise<z.output<typeof produceSchema>> {
   const text = await readText(request);
   const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
   if (type !== "application/x-ndjson") {
-    return parse(produceSchema, parseRecordJson(text, "the body")).records;
+    return parse(produceSchema, parseRecordJson(text, "the body"));
   }
   const parsed: unknown[] = [];
   let line = 0;
@@ -110,7 +118,7 @@ async function readRecords(request: Request): Promise<z.output<typeof recordList
     }
     parsed.push(parseRecordJson(content, `line ${line}`));
   }
-  return parse(produceSchema, { records: parsed }).records;
+  return parse(produceSchema, { records: parsed });
 }
 
 /**
@@ -120,26 +128,25 @@ async function readRecords(request: Request): Promise<z.output<typeof recordList
 function produceResponse(results: readonly RecordResult[]): Response {
   const body = results.map((result) => {
     if (!isRefused(result)) return result;
-    const { code, retriable } = ERRORS[result.code];
-    return {
-      partition: result.partition,
-      error: { code: result.code, errorCode: code, retriable, detail: result.detail },
-    };
+    const { code, detail, data, partition } = result;
+    const { code: errorCode, retriable } = ERRORS[code];
+    return { partition, error: { code, errorCode, retriable, detail, ...data } };
   });
-  const refused = results.filter(isRefused);
+  const refused = results.filter((result): result is RecordRefused => isRefused(result));
   const first = refused[0];
   if (first !== undefined && refused.length === results.length) {
-    return problemResponse(new BrokerError(first.code, first.detail), { results: body });
+    const { code, detail, data } = first;
+    return problemResponse(new BrokerError(code, detail, { data }), { results: body });
   }
   return Response.json({ results: body }, { status: first === undefined ? 200 : 207 });
 }
 
 function offsetSpec(at: string): OffsetSpec {
-  if (at === "earliest" || at === "latest") return at;
+  if (at === "earliest" || at === "latest" || at === "max-timestamp") return at;
   const timestamp = timestampParameter(at);
   if (timestamp !== null) return { timestamp };
   throw new BrokerError(
     "INVALID_REQUEST",
-    `at: must be earliest, latest, milliseconds or an ISO time; got ${JSON.stringify(at)}`,
+    `at: must be earliest, latest, max-timestamp, milliseconds or an ISO time; got ${JSON.stringify(at)}`,
   );
 }

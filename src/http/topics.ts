@@ -1,7 +1,8 @@
 // /v1/topics: create, list, describe, alter, delete.
 import { Hono } from "hono";
 import * as z from "zod";
-import { configByKey, type Topic } from "../core/cluster/topics.ts";
+import { configByKey } from "../core/cluster/config.ts";
+import type { Topic } from "../core/cluster/topics.ts";
 import { unwrap } from "../core/errors.ts";
 import { DEFAULT_PARTITIONS } from "../core/limits.ts";
 import { forget, remember } from "../edge/metadata.ts";
@@ -10,8 +11,8 @@ import { parse, parseJson } from "../protocol/parse.ts";
 import { readText } from "./body.ts";
 import { topicParameter } from "./parameters.ts";
 
-// Bounds on names, counts and config live in core/cluster/topics.ts, with Kafka's error for each.
-const configSchema = z.record(
+// Bounds on names, counts and config live in core/cluster, with Kafka's error for each.
+export const configSchema = z.record(
   z.string(),
   z.union([z.string(), z.number(), z.null()], "must be a number, a string or null"),
 );
@@ -68,5 +69,6 @@ function topicJson(topic: Topic) {
     topicId: topic.topicId,
     partitions: topic.partitions,
     config: configByKey(topic.config),
+    overrides: topic.overrides,
   };
 }

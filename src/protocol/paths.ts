@@ -2,6 +2,8 @@
 
 export const TOPICS_PATH = "/v1/topics";
 export const GROUPS_PATH = "/v1/groups";
+export const PRODUCERS_PATH = "/v1/producers";
+export const CONFIGS_PATH = "/v1/configs";
 
 export function topicPath(topic: string): string {
   return `${TOPICS_PATH}/${encodeURIComponent(topic)}`;
@@ -13,6 +15,10 @@ export function recordsPath(topic: string): string {
 
 export function partitionPath(topic: string, partition: number): string {
   return `${topicPath(topic)}/partitions/${partition}`;
+}
+
+export function batchesPath(topic: string, partition: number): string {
+  return `${partitionPath(topic, partition)}/batches`;
 }
 
 export function partitionSocketPath(topic: string, partition: number): string {

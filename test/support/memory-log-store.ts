@@ -2,33 +2,68 @@
 // nothing that a caller does to its own bytes reaches what is stored.
 import { assert } from "../../src/core/assert.ts";
 import type { Chunk } from "../../src/core/log/append.ts";
-import type {
-  ChunkPlace,
-  LogStore,
-  SegmentTotals,
-  StoredChunk,
+import {
+  type ChunkPlace,
+  COMPACTING,
+  INITIAL_LOG_STATE,
+  type LogState,
+  type LogStore,
+  type ProducerSnapshot,
+  type SegmentTotals,
+  type StoredChunk,
 } from "../../src/core/log/log-store.ts";
+import type { AppendEntry } from "../../src/core/log/producers.ts";
 
 interface Row {
   readonly place: ChunkPlace;
   readonly bytes: Uint8Array;
+  readonly appends: readonly AppendEntry[];
+}
+
+interface Segment {
+  readonly createdAtMs: number;
+  readonly rows: Row[];
 }
 
 export class MemoryLogStore implements LogStore {
   /** Rows ascend by base offset: chunks are appended, never inserted in between. */
-  #segments = new Map<number, Row[]>();
-  #logStartOffset = 0;
+  #segments = new Map<number, Segment>();
+  #state = INITIAL_LOG_STATE;
+  #snapshot: ProducerSnapshot | null = null;
 
   transaction<T>(body: () => T): T {
-    const segments = new Map(Array.from(this.#segments, ([base, rows]) => [base, rows.slice()]));
-    const logStartOffset = this.#logStartOffset;
+    const segments = new Map(
+      Array.from(this.#segments, ([base, { createdAtMs, rows }]) => [
+        base,
+        { createdAtMs, rows: rows.slice() },
+      ]),
+    );
+    const state = this.#state;
+    const snapshot = this.#snapshot;
     try {
       return body();
     } catch (error) {
       this.#segments = segments;
-      this.#logStartOffset = logStartOffset;
+      this.#state = state;
+      this.#snapshot = snapshot;
       throw error;
     }
+  }
+
+  state(): LogState {
+    return this.#state;
+  }
+
+  setState(state: LogState): void {
+    this.#state = structuredClone(state);
+  }
+
+  producerSnapshot(): ProducerSnapshot | null {
+    return this.#snapshot;
+  }
+
+  setProducerSnapshot(snapshot: ProducerSnapshot): void {
+    this.#snapshot = structuredClone(snapshot);
   }
 
   floorSegment(offset: number): number | null {
@@ -39,9 +74,20 @@ export class MemoryLogStore implements LogStore {
     return this.#ascending().find((segment) => segment > offset) ?? null;
   }
 
-  createSegment(baseOffset: number): void {
+  createdAtMs(segment: number): number {
+    return this.#segment(segment).createdAtMs;
+  }
+
+  createSegment(baseOffset: number, createdAtMs: number): void {
     assert(!this.#segments.has(baseOffset), `segment ${baseOffset} exists`);
-    this.#segments.set(baseOffset, []);
+    this.#segments.set(baseOffset, { createdAtMs, rows: [] });
+  }
+
+  renameCompacting(baseOffset: number, createdAtMs: number): void {
+    const { rows } = this.#segment(COMPACTING);
+    this.dropSegment(COMPACTING);
+    this.createSegment(baseOffset, createdAtMs);
+    this.#segment(baseOffset).rows.push(...rows);
   }
 
   dropSegment(baseOffset: number): void {
@@ -57,8 +103,9 @@ export class MemoryLogStore implements LogStore {
     const rows = this.#rows(segment);
     const last = rows.at(-1)?.place.baseOffset ?? Number.NEGATIVE_INFINITY;
     assert(last < chunk.baseOffset, `chunk ${chunk.baseOffset} is not behind chunk ${last}`);
-    const place = { ...totalsOf(totals), baseOffset: chunk.baseOffset };
-    rows.push({ place, bytes: chunk.bytes.slice() });
+    const { baseOffset, maxTimestamp: chunkMaxTimestamp } = chunk;
+    const place = { ...totalsOf(totals), baseOffset, chunkMaxTimestamp };
+    rows.push({ place, bytes: chunk.bytes.slice(), appends: chunk.appends.slice() });
   }
 
   floorChunk(segment: number, offset: number): ChunkPlace | null {
@@ -72,22 +119,28 @@ export class MemoryLogStore implements LogStore {
     }
   }
 
-  logStartOffset(): number {
-    return this.#logStartOffset;
+  *placesFrom(segment: number, from: number): Generator<ChunkPlace> {
+    for (const { place } of this.#rows(segment)) if (place.baseOffset >= from) yield place;
   }
 
-  setLogStartOffset(offset: number): void {
-    this.#logStartOffset = offset;
+  *appendsFrom(segment: number, from: number): Generator<AppendEntry> {
+    for (const { place, appends } of this.#rows(segment))
+      if (place.baseOffset >= from) yield* appends;
   }
 
   #ascending(): number[] {
-    return Array.from(this.#segments.keys()).sort((a, b) => a - b);
+    const bases = Array.from(this.#segments.keys()).filter((base) => base !== COMPACTING);
+    return bases.sort((a, b) => a - b);
+  }
+
+  #segment(base: number): Segment {
+    const segment = this.#segments.get(base);
+    assert(segment !== undefined, `segment ${base} does not exist`);
+    return segment;
   }
 
   #rows(segment: number): Row[] {
-    const rows = this.#segments.get(segment);
-    assert(rows !== undefined, `segment ${segment} does not exist`);
-    return rows;
+    return this.#segment(segment).rows;
   }
 }
 

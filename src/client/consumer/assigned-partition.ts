@@ -2,7 +2,8 @@
 // processed, and what was processed and not yet committed.
 
 import { type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
-import { batches, decodeBatch } from "../../core/log/record-batch.ts";
+import { decodeAnyBatch } from "../../compression/codecs.ts";
+import { batches } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
 import type { AssignedPlace } from "./effects.ts";
 
@@ -98,7 +99,7 @@ export class AssignedPartition {
     const startOffset = this.position ?? 0;
     let nextOffset = startOffset;
     for (const { start, header } of batches(bytes)) {
-      for (const record of decodeBatch(bytes, start))
+      for (const record of decodeAnyBatch(bytes, start))
         if (record.offset >= startOffset) records.push(record);
       nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
     }

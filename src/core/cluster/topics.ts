@@ -1,32 +1,24 @@
 // What a topic is and what may be asked of one.
-import { type Failure, fail, type Result } from "../errors.ts";
+import { type Failure, fail } from "../errors.ts";
 import {
   MAX_GROUP_ID_LENGTH,
-  MAX_MESSAGE_BYTES,
   MAX_PARTITIONS_PER_TOPIC,
   MAX_TOPIC_NAME_LENGTH,
 } from "../limits.ts";
+import type { ConfigOverrides, TopicConfig } from "./config.ts";
 
 export interface Topic {
   readonly name: string;
   /** A UUID; a topic deleted and created again under its name gets another. */
   readonly topicId: string;
   readonly partitions: number;
+  /** Partitions at creation. They never change, so what is spread by it stays where it is. */
+  readonly initialPartitions: number;
+  /** What was set on this topic, by Kafka's keys. */
+  readonly overrides: ConfigOverrides;
+  /** What holds: the cluster's defaults with the overrides laid over them. */
   readonly config: TopicConfig;
 }
-
-/** Kafka's keys at the edge, camelCase inside. */
-export interface TopicConfig {
-  /** `max.message.bytes`: the largest record batch accepted, in bytes. */
-  readonly maxMessageBytes: number;
-}
-
-export const DEFAULT_TOPIC_CONFIG: TopicConfig = { maxMessageBytes: MAX_MESSAGE_BYTES };
-
-/** The one table of topic configuration: Kafka's key, our field, its bounds. */
-const CONFIG_KEYS = {
-  "max.message.bytes": { field: "maxMessageBytes", minimum: 1, maximum: MAX_MESSAGE_BYTES },
-} as const satisfies Record<string, { field: keyof TopicConfig; minimum: number; maximum: number }>;
 
 /** Kafka's rules for names (Topic.java): 1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`. */
 export function checkTopicName(name: string): Failure | null {
@@ -72,49 +64,5 @@ export function checkPartitionCount(partitions: number): Failure | null {
   return fail(
     "INVALID_PARTITIONS",
     `partitions is ${partitions}, it must be 1 to ${MAX_PARTITIONS_PER_TOPIC}`,
-  );
-}
-
-/** Overrides, by Kafka's key, laid over `base`. `null` sets a key back to its default. */
-export function resolveConfig(
-  base: TopicConfig,
-  overrides: Readonly<Record<string, unknown>>,
-): Result<{ config: TopicConfig }> {
-  const config: { -readonly [Field in keyof TopicConfig]: TopicConfig[Field] } = { ...base };
-  for (const [key, value] of Object.entries(overrides)) {
-    const rule = Object.hasOwn(CONFIG_KEYS, key)
-      ? CONFIG_KEYS[key as keyof typeof CONFIG_KEYS]
-      : undefined;
-    if (rule === undefined) {
-      return fail(
-        "INVALID_CONFIG",
-        `config ${JSON.stringify(key)} is not known; known: ${Object.keys(CONFIG_KEYS).join(", ")}`,
-      );
-    }
-    if (value === null) {
-      config[rule.field] = DEFAULT_TOPIC_CONFIG[rule.field];
-      continue;
-    }
-    const number = typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : value;
-    if (
-      typeof number !== "number" ||
-      !Number.isSafeInteger(number) ||
-      number < rule.minimum ||
-      number > rule.maximum
-    ) {
-      return fail(
-        "INVALID_CONFIG",
-        `config ${key} is ${JSON.stringify(value)}, it must be a whole number from ${rule.minimum} to ${rule.maximum}`,
-      );
-    }
-    config[rule.field] = number;
-  }
-  return { ok: true, config };
-}
-
-/** The config by Kafka's keys. */
-export function configByKey(config: TopicConfig): Record<string, number> {
-  return Object.fromEntries(
-    Object.entries(CONFIG_KEYS).map(([key, { field }]) => [key, config[field]]),
   );
 }

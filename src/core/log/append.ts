@@ -1,7 +1,18 @@
 // What an append must satisfy, and how accepted appends become chunks. Pure: the caller writes the chunks.
-import { BrokerError, type Failure, fail, type Result } from "../errors.ts";
+import type { TopicConfig } from "../cluster/config.ts";
+import { BrokerError, fail, type Result } from "../errors.ts";
 import { MAX_APPEND_BYTES, MAX_CHUNK_BYTES } from "../limits.ts";
-import { batches, checkCrc, patchBaseOffset } from "./record-batch.ts";
+import type { ConsumerRecord } from "../record.ts";
+import { COMPRESSIONS } from "./compression.ts";
+import { type AppendEntry, type AppendOrigin, addToSequence } from "./producers.ts";
+import {
+  type BatchHeader,
+  batches,
+  checkCrc,
+  NO_PRODUCER_ID,
+  patchBaseOffset,
+  setLogAppendTime,
+} from "./record-batch.ts";
 
 interface BatchPlace {
   readonly start: number;
@@ -15,6 +26,10 @@ export interface Append {
   readonly bytes: Uint8Array;
   readonly batches: readonly BatchPlace[];
   readonly recordCount: number;
+  /** Null for a producer that is not idempotent. */
+  readonly origin: AppendOrigin | null;
+  /** [CND-1] Only appended if its first record gets this offset. Null appends anyhow. */
+  readonly expectedOffset: number | null;
 }
 
 /** One storage row: whole batches with consecutive offsets. */
@@ -25,13 +40,34 @@ export interface Chunk {
   /** Largest timestamp in this chunk. */
   readonly maxTimestamp: number;
   readonly bytes: Uint8Array;
+  /** The appends of idempotent producers that begin in this chunk. */
+  readonly appends: readonly AppendEntry[];
+}
+
+export interface AppendRules {
+  readonly config: Pick<
+    TopicConfig,
+    | "maxMessageBytes"
+    | "cleanupPolicy"
+    | "messageTimestampType"
+    | "messageTimestampBeforeMaxMs"
+    | "messageTimestampAfterMaxMs"
+  >;
+  readonly nowMs: number;
+  /** Decodes a batch of any compression; asked only where records have to be looked at. */
+  decode(bytes: Uint8Array, start: number): readonly ConsumerRecord[];
 }
 
 /**
- * [LOG-2] Checks every batch before anything is stored: one bad batch refuses the whole append and
- * nothing else. Bounds: MAX_APPEND_BYTES for the append, `maxMessageBytes` for each batch.
+ * [LOG-2] [VAL-1] Checks every batch before anything is stored: one bad batch refuses the whole append and
+ * nothing else. Bounds: MAX_APPEND_BYTES for the append, `max.message.bytes` for each batch. Records are not
+ * decoded, except for a compacted topic, where each needs a key.
  */
-export function validateAppend(bytes: Uint8Array, maxMessageBytes: number): Result<Append> {
+export function validateAppend(
+  bytes: Uint8Array,
+  rules: AppendRules,
+  expectedOffset: number | null = null,
+): Result<Append> {
   if (bytes.length > MAX_APPEND_BYTES) {
     return fail(
       "MESSAGE_TOO_LARGE",
@@ -40,23 +76,14 @@ export function validateAppend(bytes: Uint8Array, maxMessageBytes: number): Resu
   }
   const places: BatchPlace[] = [];
   let recordCount = 0;
+  let origin: AppendOrigin | null = null;
   try {
     for (const { start, header } of batches(bytes)) {
-      if (header.sizeInBytes > maxMessageBytes) {
-        return fail(
-          "MESSAGE_TOO_LARGE",
-          `batch has ${header.sizeInBytes} bytes, max.message.bytes is ${maxMessageBytes}`,
-        );
-      }
-      const invalid = checkBatch(bytes, start, header);
-      if (invalid !== null) return invalid;
+      checkBatch(bytes, start, header, rules);
+      origin = joinOrigin(origin, header, places.length === 0);
       recordCount += header.recordCount;
-      places.push({
-        start,
-        sizeInBytes: header.sizeInBytes,
-        recordCount: header.recordCount,
-        maxTimestamp: header.maxTimestamp,
-      });
+      const { sizeInBytes, maxTimestamp } = header;
+      places.push({ start, sizeInBytes, recordCount: header.recordCount, maxTimestamp });
     }
   } catch (error) {
     if (error instanceof BrokerError) return fail(error.code, error.message);
@@ -64,39 +91,108 @@ export function validateAppend(bytes: Uint8Array, maxMessageBytes: number): Resu
   }
   if (places.length === 0)
     return fail("INVALID_RECORD", "an append needs at least one record batch");
-  return { ok: true, bytes, batches: places, recordCount };
+  return { ok: true, bytes, batches: places, recordCount, origin, expectedOffset };
 }
 
+/** Kafka's LogValidator, as far as it looks at headers. Throws what is wrong. */
 function checkBatch(
   bytes: Uint8Array,
   start: number,
-  header: {
-    recordCount: number;
-    lastOffsetDelta: number;
-    isControl: boolean;
-    isTransactional: boolean;
-    sizeInBytes: number;
-  },
-): Failure | null {
-  if (header.recordCount < 1)
-    return fail("INVALID_RECORD", "recordCount is 0, a batch needs at least 1 record");
-  if (header.lastOffsetDelta !== header.recordCount - 1) {
-    return fail(
-      "INVALID_RECORD",
-      `lastOffsetDelta is ${header.lastOffsetDelta}, recordCount ${header.recordCount} wants ${header.recordCount - 1}`,
+  header: BatchHeader,
+  rules: AppendRules,
+): void {
+  const { sizeInBytes, recordCount, lastOffsetDelta, compression } = header;
+  const { config } = rules;
+  if (sizeInBytes > config.maxMessageBytes) {
+    throw new BrokerError(
+      "MESSAGE_TOO_LARGE",
+      `batch has ${sizeInBytes} bytes, max.message.bytes is ${config.maxMessageBytes}`,
     );
   }
-  if (header.isControl || header.isTransactional) {
-    return fail("INVALID_RECORD", "control and transactional batches are not accepted");
+  if (!checkCrc(bytes, start, sizeInBytes))
+    throw new BrokerError("CORRUPT_MESSAGE", "the CRC of the batch does not match its bytes");
+  if (recordCount < 1) throw invalid("recordCount is 0, a batch needs at least 1 record");
+  if (lastOffsetDelta !== recordCount - 1) {
+    throw invalid(
+      `lastOffsetDelta is ${lastOffsetDelta}, recordCount ${recordCount} wants ${recordCount - 1}`,
+    );
   }
-  if (!checkCrc(bytes, start, header.sizeInBytes)) {
-    return fail("CORRUPT_MESSAGE", "the CRC of the batch does not match its bytes");
+  if (header.isControl || header.isTransactional)
+    throw invalid("control and transactional batches are not accepted");
+  if (header.hasDeleteHorizon) throw invalid("a producer may not set the delete horizon");
+  if (compression > COMPRESSIONS.zstd) {
+    throw new BrokerError(
+      "UNSUPPORTED_COMPRESSION_TYPE",
+      `batch has compression ${compression}, known are 0 to ${COMPRESSIONS.zstd}`,
+    );
   }
-  return null;
+  checkTimestamps(header, rules);
+  if (config.cleanupPolicy.includes("compact")) {
+    for (const { key, offset } of rules.decode(bytes, start)) {
+      if (key !== null) continue;
+      const index = offset - header.baseOffset;
+      throw invalid(`record ${index} has no key; a compacted topic (cleanup.policy) needs one`);
+    }
+  }
+}
+
+function checkTimestamps(header: BatchHeader, { config, nowMs }: AppendRules): void {
+  if (header.isLogAppendTime)
+    throw timestampError("a producer may not set the timestamp type to LogAppendTime");
+  if (!Number.isSafeInteger(header.baseTimestamp) || !Number.isSafeInteger(header.maxTimestamp))
+    throw timestampError("a timestamp of the batch is beyond 2^53");
+  if (config.messageTimestampType === "LogAppendTime") return;
+  const { messageTimestampAfterMaxMs: after, messageTimestampBeforeMaxMs: before } = config;
+  if (header.maxTimestamp - nowMs > after) {
+    throw timestampError(
+      `timestamp ${header.maxTimestamp} is after ${nowMs} by more than message.timestamp.after.max.ms, ${after}`,
+    );
+  }
+  if (nowMs - header.baseTimestamp > before) {
+    throw timestampError(
+      `timestamp ${header.baseTimestamp} is before ${nowMs} by more than message.timestamp.before.max.ms, ${before}`,
+    );
+  }
+}
+
+/** The batches of an append come from one producer, each where the one before ended, or from none. */
+function joinOrigin(
+  before: AppendOrigin | null,
+  header: BatchHeader,
+  isFirst: boolean,
+): AppendOrigin | null {
+  const { producerId, producerEpoch, baseSequence, recordCount } = header;
+  if (producerId === NO_PRODUCER_ID) {
+    if (before !== null) throw invalid("batches with and without a producer id in one append");
+    return null;
+  }
+  if (producerId < 0 || producerEpoch < 0 || baseSequence < 0 || producerId >= 2 ** 53) {
+    throw invalid(
+      `producerId ${producerId}, producerEpoch ${producerEpoch} and baseSequence ${baseSequence} must all be 0 or more`,
+    );
+  }
+  const lastSequence = addToSequence(baseSequence, recordCount - 1);
+  if (isFirst) return { producerId, producerEpoch, firstSequence: baseSequence, lastSequence };
+  if (
+    before?.producerId !== producerId ||
+    before.producerEpoch !== producerEpoch ||
+    addToSequence(before.lastSequence, 1) !== baseSequence
+  ) {
+    throw invalid("the batches of an append must be one producer's, in sequence");
+  }
+  return { ...before, lastSequence };
+}
+
+function invalid(detail: string): BrokerError {
+  return new BrokerError("INVALID_RECORD", detail);
+}
+
+function timestampError(detail: string): BrokerError {
+  return new BrokerError("INVALID_TIMESTAMP", detail);
 }
 
 export interface Plan {
-  readonly chunks: readonly Chunk[];
+  readonly chunks: readonly Omit<Chunk, "appends">[];
   /** Base offset of each append, in the order given. */
   readonly baseOffsets: readonly number[];
   readonly nextOffset: number;
@@ -105,9 +201,14 @@ export interface Plan {
 /**
  * [LOG-1] Assigns dense, increasing offsets in the order given and packs the batches into chunks of at
  * most MAX_CHUNK_BYTES. An append that fills a chunk by itself is patched in place and not copied.
+ * `logAppendTimeMs`, where there is one, replaces all timestamps.
  */
-export function planChunks(appends: readonly Append[], firstOffset: number): Plan {
-  const chunks: Chunk[] = [];
+export function planChunks(
+  appends: readonly Append[],
+  firstOffset: number,
+  logAppendTimeMs: number | null = null,
+): Plan {
+  const chunks: Omit<Chunk, "appends">[] = [];
   const baseOffsets: number[] = [];
   let pieces: Uint8Array[] = [];
   let chunkBytes = 0;
@@ -138,10 +239,12 @@ export function planChunks(appends: readonly Append[], firstOffset: number): Pla
         closeChunk();
       }
       patchBaseOffset(append.bytes, batch.start, nextOffset);
+      if (logAppendTimeMs !== null) setLogAppendTime(append.bytes, batch.start, logAppendTimeMs);
       nextOffset += batch.recordCount;
       chunkBytes += batch.sizeInBytes;
       pieceEnd = batch.start + batch.sizeInBytes;
-      if (batch.maxTimestamp > maxTimestamp) maxTimestamp = batch.maxTimestamp;
+      const batchTimestamp = logAppendTimeMs ?? batch.maxTimestamp;
+      if (batchTimestamp > maxTimestamp) maxTimestamp = batchTimestamp;
     }
     takePiece();
   }

@@ -4,15 +4,35 @@
 // Guarantees: offsets are dense and increase [LOG-1]; an append is stored whole or not at all [LOG-2];
 // reads and appends cost the same however long the log is [LOG-9].
 import { assert } from "../assert.ts";
+import { isCompacted, isDeleted, type TopicConfig } from "../cluster/config.ts";
 import { fail, type Result } from "../errors.ts";
-import { DEFAULT_SEGMENT_BYTES, MAX_SEGMENT_CHUNKS, TAIL_CACHE_BYTES } from "../limits.ts";
+import {
+  MAX_PARTITION_BYTES,
+  MAX_SEGMENT_CHUNKS,
+  MAX_SEGMENTS,
+  PRODUCER_SNAPSHOT_CHUNKS,
+  TAIL_CACHE_BYTES,
+} from "../limits.ts";
 import { type Append, type Chunk, planChunks } from "./append.ts";
-import type { LogStore, SegmentTotals, StoredChunk } from "./log-store.ts";
+import { withoutSegment } from "./compaction.ts";
+import type { ConsumerRecord } from "../record.ts";
+import type {
+  CompactionState,
+  LogState,
+  LogStore,
+  ProducerSnapshot,
+  SegmentTotals,
+  StoredChunk,
+} from "./log-store.ts";
+import { type AppendEntry, Producers, type StagedProducers } from "./producers.ts";
 import { batches } from "./record-batch.ts";
+import { addToTotals, emptyTotals } from "./segment-totals.ts";
+import { storedChunksFrom } from "./stored-chunks.ts";
 
 interface ActiveSegment {
   readonly baseOffset: number;
-  totals: SegmentTotals;
+  readonly createdAtMs: number;
+  readonly totals: SegmentTotals;
 }
 
 export interface ReadResult {
@@ -29,33 +49,43 @@ export interface TimestampCandidate {
   readonly nextOffset: number;
 }
 
+/** What became of an append. A repeat is answered as the first was [IDM-1]. */
+export type AppendOutcome = Result<{
+  readonly baseOffset: number;
+  /** The time of the append; with LogAppendTime, the timestamp of its records. */
+  readonly appendedAtMs: number;
+}>;
+
 export class PartitionLog {
   readonly #store: LogStore;
-  readonly #segmentBytes: number;
+  /** May change at any time; what is decided next follows it. */
+  config: TopicConfig;
+  #state: LogState;
   #active: ActiveSegment | null;
-  #logStartOffset: number;
   #nextOffset: number;
   /** [LOG-7] The newest chunks, ascending and without a gap, at most TAIL_CACHE_BYTES. */
   #tail: StoredChunk[] = [];
   #tailBytes = 0;
+  /** Null until the first idempotent append: most wake-ups need none of it. */
+  #producers: Producers | null = null;
 
-  constructor(store: LogStore, options: { segmentBytes?: number } = {}) {
+  constructor(store: LogStore, config: TopicConfig) {
     this.#store = store;
-    this.#segmentBytes = options.segmentBytes ?? DEFAULT_SEGMENT_BYTES;
-    this.#logStartOffset = store.logStartOffset();
-    this.#nextOffset = this.#logStartOffset;
+    this.config = config;
+    this.#state = store.state();
+    this.#nextOffset = this.#state.logStartOffset;
     this.#active = null;
     const last = store.floorSegment(Number.MAX_SAFE_INTEGER);
     if (last !== null) {
       const totals = store.totals(last) ?? emptyTotals(last);
-      this.#active = { baseOffset: last, totals };
+      this.#active = { baseOffset: last, createdAtMs: store.createdAtMs(last), totals };
       this.#nextOffset = totals.nextOffset;
     }
   }
 
   /** The oldest offset kept. */
   get logStartOffset(): number {
-    return this.#logStartOffset;
+    return this.#state.logStartOffset;
   }
 
   /** The offset of the next record to be appended. Also the high watermark: what is stored is readable. */
@@ -63,38 +93,179 @@ export class PartitionLog {
     return this.#nextOffset;
   }
 
-  /**
-   * Stores the appends in one transaction, in order, and returns the base offset of each. Throws what the
-   * store throws; nothing is stored then and this log is unchanged.
-   */
-  commit(appends: readonly Append[]): readonly number[] {
-    const plan = planChunks(appends, this.#nextOffset);
-    const active = this.#store.transaction(() => {
-      let current = this.#active;
-      for (const chunk of plan.chunks) {
-        if (current === null || this.#isFull(current.totals, chunk)) {
-          this.#store.createSegment(chunk.baseOffset);
-          this.#dropSegmentsBefore(this.#logStartOffset);
-          current = { baseOffset: chunk.baseOffset, totals: emptyTotals(chunk.baseOffset) };
-        }
-        const totals = addToTotals(current.totals, chunk);
-        this.#store.insertChunk(current.baseOffset, chunk, totals);
-        current = { baseOffset: current.baseOffset, totals };
-      }
-      return current;
-    });
-    this.#active = active;
-    this.#nextOffset = plan.nextOffset;
-    for (const chunk of plan.chunks) this.#remember(chunk);
-    return plan.baseOffsets;
+  /** Bytes of all batches kept. */
+  get sizeInBytes(): number {
+    return this.#state.sealedBytes + (this.#active?.totals.sizeInBytes ?? 0);
   }
 
-  #isFull(totals: SegmentTotals, chunk: Chunk): boolean {
-    if (totals.chunkCount === 0) return false;
+  /** Where the segment that is appended to begins; nothing behind is compacted. */
+  get activeBaseOffset(): number {
+    return this.#active?.baseOffset ?? this.#nextOffset;
+  }
+
+  get compaction(): CompactionState {
+    return this.#state.compaction;
+  }
+
+  get segmentCount(): number {
+    return this.#state.segmentCount;
+  }
+
+  /**
+   * Decides about each append in the order given, and stores those that are good in one transaction
+   * [LOG-2] [LOG-3]. Throws what the store throws; nothing is stored then and this log is unchanged.
+   */
+  commit(appends: readonly Append[], nowMs: number): readonly AppendOutcome[] {
+    const staged = this.#stageProducers(appends);
+    const accepted: Append[] = [];
+    const outcomes: AppendOutcome[] = [];
+    let nextOffset = this.#nextOffset;
+    let sizeInBytes = this.sizeInBytes;
+    for (const append of appends) {
+      const refused = this.#decide(append, nextOffset, sizeInBytes, staged);
+      if (refused !== null) {
+        outcomes.push(refused);
+        continue;
+      }
+      outcomes.push({ ok: true, baseOffset: nextOffset, appendedAtMs: nowMs });
+      if (append.origin !== null)
+        staged?.add({ ...append.origin, baseOffset: nextOffset, atMs: nowMs });
+      accepted.push(append);
+      nextOffset += append.recordCount;
+      sizeInBytes += append.bytes.length;
+    }
+    if (accepted.length > 0) this.#write(accepted, staged, nowMs);
+    return outcomes;
+  }
+
+  /** Why the append is not stored now: it was stored before, or must not be. Null where it shall be. */
+  #decide(
+    append: Append,
+    nextOffset: number,
+    sizeInBytes: number,
+    staged: StagedProducers | null,
+  ): AppendOutcome | null {
+    if (append.origin !== null && staged !== null) {
+      const checked = staged.check(append.origin);
+      if (!checked.ok) return checked;
+      const { repeated } = checked;
+      if (repeated !== null)
+        return { ok: true, baseOffset: repeated.baseOffset, appendedAtMs: repeated.atMs };
+    }
+    if (append.expectedOffset !== null && append.expectedOffset !== nextOffset) {
+      return {
+        ...fail(
+          "INVALID_UPDATE_VERSION",
+          `expectedOffset is ${append.expectedOffset}, the next offset is ${nextOffset}`,
+        ),
+        nextOffset,
+      };
+    }
+    if (sizeInBytes + append.bytes.length > MAX_PARTITION_BYTES) {
+      return fail(
+        "KAFKA_STORAGE_ERROR",
+        `the partition holds ${sizeInBytes} bytes, the bound is ${MAX_PARTITION_BYTES}; lower its retention, or delete records`,
+      );
+    }
+    return null;
+  }
+
+  #write(accepted: readonly Append[], staged: StagedProducers | null, nowMs: number): void {
+    const isLogAppendTime = this.config.messageTimestampType === "LogAppendTime";
+    const plan = planChunks(accepted, this.#nextOffset, isLogAppendTime ? nowMs : null);
+    const entries = staged?.entries ?? [];
+    const { active, state } = this.#store.transaction(() => {
+      let active = this.#active;
+      let state = this.#state;
+      let hasRolled = false;
+      for (const planned of plan.chunks) {
+        const chunk: Chunk = { ...planned, appends: appendsWithin(entries, planned) };
+        if (active === null || this.#isFull(active, chunk, state, nowMs)) {
+          ({ active, state } = this.#roll(active, state, chunk.baseOffset, nowMs));
+          hasRolled = true;
+        }
+        const totals = addToTotals(active.totals, chunk);
+        this.#store.insertChunk(active.baseOffset, chunk, totals);
+        active = { ...active, totals };
+      }
+      if (hasRolled) state = this.#dropExpired(state, active as ActiveSegment, nowMs);
+      if (state !== this.#state) this.#store.setState(state);
+      if (hasRolled || this.#isSnapshotDue(this.#active, active))
+        this.#writeSnapshot(entries, plan.nextOffset, nowMs);
+      return { active, state };
+    });
+    this.#active = active;
+    this.#state = state;
+    this.#nextOffset = plan.nextOffset;
+    staged?.commit();
+    for (const chunk of plan.chunks) this.#remember(chunk);
+  }
+
+  #isFull(active: ActiveSegment, chunk: Chunk, state: LogState, nowMs: number): boolean {
+    const { totals, createdAtMs } = active;
+    if (totals.chunkCount === 0 || state.segmentCount >= MAX_SEGMENTS) return false;
     return (
-      totals.sizeInBytes + chunk.bytes.length > this.#segmentBytes ||
-      totals.chunkCount >= MAX_SEGMENT_CHUNKS
+      totals.sizeInBytes + chunk.bytes.length > this.config.segmentBytes ||
+      totals.chunkCount >= MAX_SEGMENT_CHUNKS ||
+      nowMs - createdAtMs >= this.config.segmentMs
     );
+  }
+
+  /** [SEG-1] Closes the active segment, where there is one, and begins the next. */
+  #roll(
+    active: ActiveSegment | null,
+    state: LogState,
+    baseOffset: number,
+    nowMs: number,
+  ): { active: ActiveSegment; state: LogState } {
+    this.#store.createSegment(baseOffset, nowMs);
+    return {
+      active: { baseOffset, createdAtMs: nowMs, totals: emptyTotals(baseOffset) },
+      state: {
+        ...state,
+        sealedBytes: state.sealedBytes + (active?.totals.sizeInBytes ?? 0),
+        segmentCount: state.segmentCount + 1,
+      },
+    };
+  }
+
+  #stageProducers(appends: readonly Append[]): StagedProducers | null {
+    const isNeeded = appends.some((append) => append.origin !== null);
+    return isNeeded ? this.#loadProducers().stage() : null;
+  }
+
+  /** [IDM-4] The last snapshot, and the appends in the chunks since. */
+  #loadProducers(): Producers {
+    if (this.#producers !== null) return this.#producers;
+    const snapshot = this.#store.producerSnapshot();
+    const producers = new Producers(this.#storedAppends(snapshot));
+    this.#producers = producers;
+    return producers;
+  }
+
+  *#storedAppends(snapshot: ProducerSnapshot | null): Generator<AppendEntry> {
+    if (snapshot !== null) yield* snapshot.entries;
+    const from = Math.max(snapshot?.nextOffset ?? 0, this.activeBaseOffset);
+    // Every roll stores a snapshot, so what it lacks lies in the active segment.
+    if (this.#active !== null) yield* this.#store.appendsFrom(this.#active.baseOffset, from);
+  }
+
+  /**
+   * Each time the chunks of the active segment fill another round. Told from what is stored, so that
+   * evictions do not let the rounds grow. Many producers make a large snapshot: their rounds are longer.
+   */
+  #isSnapshotDue(before: ActiveSegment | null, after: ActiveSegment | null): boolean {
+    const round = Math.max(PRODUCER_SNAPSHOT_CHUNKS, (this.#producers?.size ?? 0) / 16);
+    const rounds = (active: ActiveSegment | null) =>
+      Math.floor((active?.totals.chunkCount ?? 0) / round);
+    return rounds(after) > rounds(before);
+  }
+
+  #writeSnapshot(entries: readonly AppendEntry[], nextOffset: number, nowMs: number): void {
+    const producers = this.#loadProducers();
+    producers.expire(nowMs, this.config.producerIdExpirationMs);
+    const all = new Producers([...producers.snapshot(), ...entries]).snapshot();
+    this.#store.setProducerSnapshot({ nextOffset, entries: all });
   }
 
   #remember(chunk: StoredChunk): void {
@@ -114,13 +285,13 @@ export class PartitionLog {
 
   /** OFFSET_OUT_OF_RANGE unless `logStartOffset ≤ offset ≤ logEndOffset`. */
   checkOffset(offset: number): Result<object> {
-    if (offset >= this.#logStartOffset && offset <= this.#nextOffset) return { ok: true };
+    if (offset >= this.logStartOffset && offset <= this.#nextOffset) return { ok: true };
     return {
       ...fail(
         "OFFSET_OUT_OF_RANGE",
-        `offset ${offset} is outside the log, which holds ${this.#logStartOffset} to ${this.#nextOffset}`,
+        `offset ${offset} is outside the log, which holds ${this.logStartOffset} to ${this.#nextOffset}`,
       ),
-      logStartOffset: this.#logStartOffset,
+      logStartOffset: this.logStartOffset,
       highWatermark: this.#nextOffset,
     };
   }
@@ -143,6 +314,8 @@ export class PartitionLog {
       nextOffset = piece.nextOffset;
       if (nextOffset < chunk.nextOffset || sizeInBytes >= maxBytes) break;
     }
+    // Compaction may have left nothing up to the end of the log.
+    if (pieces.length === 0) nextOffset = this.#nextOffset;
     return { pieces, sizeInBytes, nextOffset };
   }
 
@@ -150,7 +323,7 @@ export class PartitionLog {
     if (offset >= this.#nextOffset) return;
     const oldest = this.#tail[0];
     if (oldest === undefined || offset < oldest.baseOffset) {
-      yield* this.#storedChunksFrom(offset);
+      yield* storedChunksFrom(this.#store, offset);
       return;
     }
     for (
@@ -162,40 +335,129 @@ export class PartitionLog {
     }
   }
 
-  *#storedChunksFrom(offset: number): Generator<StoredChunk> {
-    let segment = this.#store.floorSegment(offset) ?? this.#store.segmentAfter(offset);
-    while (segment !== null) {
-      const floor = this.#store.floorChunk(segment, offset);
-      for (const chunk of this.#store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
-        if (chunk.nextOffset > offset) yield chunk;
-      }
-      segment = this.#store.segmentAfter(segment);
-    }
-  }
-
   /**
    * [LOG-8] Moves the log start up to `before`, never back and never past the end, and drops the segments
    * that lie wholly before it. The active segment stays, since it says where the log ends, until another
    * takes its place.
    */
   deleteRecordsBefore(before: number): void {
-    const start = Math.min(Math.max(before, this.#logStartOffset), this.#nextOffset);
-    if (start === this.#logStartOffset) return;
-    this.#store.transaction(() => {
-      this.#store.setLogStartOffset(start);
-      this.#dropSegmentsBefore(start);
-    });
-    this.#logStartOffset = start;
+    const start = Math.min(Math.max(before, this.logStartOffset), this.#nextOffset);
+    if (start === this.logStartOffset) return;
+    this.#changeState((state) => this.#dropBefore({ ...state, logStartOffset: start }, start));
   }
 
-  #dropSegmentsBefore(offset: number): void {
-    let first = this.#store.segmentAfter(-1);
-    while (first !== null) {
+  /**
+   * [RET-1] [RET-2] Drops the segments that retention no longer keeps. Runs at each roll by itself; the
+   * object calls it for partitions that nobody appends to. Where everything has expired, the active segment
+   * goes too and an empty one takes its place.
+   */
+  enforceRetention(nowMs: number): void {
+    const active = this.#active;
+    if (active === null) return;
+    const { totals } = active;
+    if (totals.chunkCount > 0 && this.#hasExpired(totals, nowMs)) this.#rollNow(nowMs);
+    this.#changeState((state) => this.#dropExpired(state, this.#active as ActiveSegment, nowMs));
+  }
+
+  /** [CMP-1] Closes the active segment if it is old enough to be compacted and nobody appends to it. */
+  rollForCompaction(nowMs: number): void {
+    const dueMs = this.#compactionRollMs();
+    if (dueMs !== null && dueMs <= nowMs) this.#rollNow(nowMs);
+  }
+
+  #compactionRollMs(): number | null {
+    const active = this.#active;
+    if (active === null || active.totals.chunkCount === 0 || !isCompacted(this.config)) return null;
+    if (this.#state.segmentCount >= MAX_SEGMENTS) return null;
+    return active.createdAtMs + Math.min(this.config.segmentMs, this.config.maxCompactionLagMs);
+  }
+
+  #rollNow(nowMs: number): void {
+    const rolled = this.#store.transaction(() => {
+      const next = this.#roll(this.#active, this.#state, this.#nextOffset, nowMs);
+      this.#store.setState(next.state);
+      this.#writeSnapshot([], this.#nextOffset, nowMs);
+      return next;
+    });
+    this.#active = rolled.active;
+    this.#state = rolled.state;
+  }
+
+  /** When this log has to be looked at next although nobody uses it, or null. */
+  nextHousekeepingMs(): number | null {
+    const times: number[] = [];
+    const { retentionMs } = this.config;
+    const oldest = this.#store.segmentAfter(-1);
+    if (isDeleted(this.config) && retentionMs >= 0 && oldest !== null) {
+      const totals = this.#store.totals(oldest);
+      if (totals !== null) times.push(totals.maxTimestamp + retentionMs);
+    }
+    const rollMs = this.#compactionRollMs();
+    if (rollMs !== null) times.push(rollMs);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  #hasExpired(totals: SegmentTotals, nowMs: number): boolean {
+    const { retentionMs } = this.config;
+    return (
+      isDeleted(this.config) && retentionMs >= 0 && nowMs - totals.maxTimestamp >= retentionMs
+    );
+  }
+
+  /** The state without the segments that are too old or too many; the active one stays. */
+  #dropExpired(state: LogState, active: ActiveSegment, nowMs: number): LogState {
+    const { retentionBytes } = this.config;
+    let left = state.sealedBytes + active.totals.sizeInBytes;
+    let start = state.logStartOffset;
+    for (let segment = this.#store.segmentAfter(-1); segment !== null; ) {
+      const next = this.#store.segmentAfter(segment);
+      if (next === null) break;
+      const totals = this.#store.totals(segment);
+      if (totals !== null) {
+        const isTooMuch =
+          isDeleted(this.config) &&
+          retentionBytes >= 0 &&
+          left - totals.sizeInBytes >= retentionBytes;
+        if (!isTooMuch && !this.#hasExpired(totals, nowMs)) break;
+        left -= totals.sizeInBytes;
+      }
+      start = Math.max(start, next);
+      segment = next;
+    }
+    const moved = start === state.logStartOffset ? state : { ...state, logStartOffset: start };
+    return this.#dropBefore(moved, start);
+  }
+
+  /** The state without the segments that lie wholly before `offset`. */
+  #dropBefore(state: LogState, offset: number): LogState {
+    let { sealedBytes, segmentCount, compaction } = state;
+    for (let first = this.#store.segmentAfter(-1); first !== null; ) {
       const next = this.#store.segmentAfter(first);
-      if (next === null || next > offset) return;
+      if (next === null || next > offset) break;
+      sealedBytes -= this.#store.totals(first)?.sizeInBytes ?? 0;
+      segmentCount--;
       this.#store.dropSegment(first);
+      compaction = withoutSegment(this.#store, compaction, first, next);
       first = next;
     }
+    if (segmentCount === state.segmentCount) return state;
+    return { ...state, sealedBytes, segmentCount, compaction };
+  }
+
+  #changeState(change: (state: LogState) => LogState): void {
+    this.#state = this.#store.transaction(() => {
+      const state = change(this.#state);
+      if (state !== this.#state) this.#store.setState(state);
+      return state;
+    });
+  }
+
+  /**
+   * Compaction's way to write: `change` puts segments in the place of others, or only notes how far it
+   * is, and returns the state as it is then. All or nothing.
+   */
+  compact(change: (state: LogState) => LogState): void {
+    this.#changeState(change);
   }
 
   /**
@@ -204,8 +466,8 @@ export class PartitionLog {
    * maximum never falls, so a binary search over offsets finds the chunk in O(log records) rows.
    */
   findBatchByTimestamp(timestamp: number, from: number): TimestampCandidate | null {
-    const start = Math.max(from, this.#logStartOffset);
-    let segment = this.#store.floorSegment(start);
+    const start = Math.max(from, this.logStartOffset);
+    let segment = this.#store.floorSegment(start) ?? this.#store.segmentAfter(start);
     while (segment !== null) {
       const totals = this.#store.totals(segment);
       if (totals !== null && totals.maxTimestamp >= timestamp) {
@@ -215,6 +477,38 @@ export class PartitionLog {
       segment = this.#store.segmentAfter(segment);
     }
     return null;
+  }
+
+  /** [LOG-6] The largest timestamp of any record kept, or null. `decode` is asked for one batch at most. */
+  maxTimestamp(decode: (bytes: Uint8Array, start: number) => readonly ConsumerRecord[]) {
+    const start = this.logStartOffset;
+    let largest: number | null = null;
+    const consider = (timestamp: number) => {
+      if (largest === null || timestamp > largest) largest = timestamp;
+    };
+    // Totals count deleted records too: the segment in which the log starts is looked at more closely.
+    let segment = this.#store.floorSegment(start) ?? this.#store.segmentAfter(start);
+    for (; segment !== null; segment = this.#store.segmentAfter(segment)) {
+      if (segment >= start) {
+        const totals = this.#store.totals(segment);
+        if (totals !== null) consider(totals.maxTimestamp);
+        continue;
+      }
+      const floor = this.#store.floorChunk(segment, start);
+      for (const place of this.#store.placesFrom(segment, floor?.baseOffset ?? segment))
+        if (place.baseOffset >= start) consider(place.chunkMaxTimestamp);
+      for (const chunk of this.#store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
+        if (chunk.baseOffset >= start) break;
+        for (const { start: at, header } of batches(chunk.bytes)) {
+          if (header.baseOffset >= start) consider(header.maxTimestamp);
+          else if (header.baseOffset + header.lastOffsetDelta >= start) {
+            for (const { offset, timestamp } of decode(chunk.bytes, at))
+              if (offset >= start) consider(timestamp);
+          }
+        }
+      }
+    }
+    return largest as number | null;
   }
 
   #findInSegment(
@@ -229,9 +523,10 @@ export class PartitionLog {
     while (low < high) {
       const middle = Math.floor((low + high) / 2);
       const place = this.#store.floorChunk(segment, middle);
-      assert(place !== null, "a segment begins with the chunk it is named after");
-      if (place.maxTimestamp >= timestamp) high = Math.max(low, place.baseOffset);
-      else low = place.nextOffset;
+      if (place === null) {
+        low = middle + 1; // Compaction took the segment's first records.
+      } else if (place.maxTimestamp >= timestamp) high = Math.max(low, place.baseOffset);
+      else low = Math.max(place.nextOffset, middle + 1);
     }
     const floor = this.#store.floorChunk(segment, Math.max(low, from));
     for (const chunk of this.#store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
@@ -245,22 +540,15 @@ export class PartitionLog {
   }
 }
 
-function emptyTotals(baseOffset: number): SegmentTotals {
-  return {
-    nextOffset: baseOffset,
-    maxTimestamp: Number.MIN_SAFE_INTEGER,
-    sizeInBytes: 0,
-    chunkCount: 0,
-  };
-}
-
-function addToTotals(totals: SegmentTotals, chunk: Chunk): SegmentTotals {
-  return {
-    nextOffset: chunk.nextOffset,
-    maxTimestamp: Math.max(totals.maxTimestamp, chunk.maxTimestamp),
-    sizeInBytes: totals.sizeInBytes + chunk.bytes.length,
-    chunkCount: totals.chunkCount + 1,
-  };
+/** The entries whose append begins in the chunk. */
+function appendsWithin(
+  entries: readonly AppendEntry[],
+  chunk: Omit<Chunk, "appends">,
+): readonly AppendEntry[] {
+  if (entries.length === 0) return entries;
+  return entries.filter(
+    ({ baseOffset }) => baseOffset >= chunk.baseOffset && baseOffset < chunk.nextOffset,
+  );
 }
 
 /** Index of the last item whose key is at most `offset`, or -1. Items ascend by key. */

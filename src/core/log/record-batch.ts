@@ -7,7 +7,9 @@
 //  21 attributes i16 | 23 lastOffsetDelta i32 | 27 baseTimestamp i64 | 35 maxTimestamp i64
 //  43 producerId i64 | 51 producerEpoch i16 | 53 baseSequence i32 | 57 recordCount i32 | 61 records
 import { BrokerError } from "../errors.ts";
+import { MAX_DECOMPRESSED_BYTES } from "../limits.ts";
 import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../record.ts";
+import type { CompressionType } from "./compression.ts";
 import { crc32c } from "./crc32c.ts";
 import { VarintReader, varintSize, writeVarint } from "./varint.ts";
 
@@ -20,8 +22,11 @@ const CRC_START = 21;
 const MIN_RECORD_BYTES = 7;
 
 export const NO_PRODUCER_ID = -1;
+/** KIP-534: `baseTimestamp` says when the batch's tombstones may go; record timestamps still count from it. */
+const DELETE_HORIZON_BIT = 0x40;
 const CONTROL_BIT = 0x20;
 const TRANSACTIONAL_BIT = 0x10;
+const LOG_APPEND_TIME_BIT = 0x08;
 const COMPRESSION_MASK = 0x07;
 
 export interface BatchHeader {
@@ -32,8 +37,11 @@ export interface BatchHeader {
   readonly recordCount: number;
   readonly baseTimestamp: number;
   readonly maxTimestamp: number;
-  /** Kafka's numbers: 0 none, 1 gzip, 2 snappy, 3 lz4, 4 zstd. */
+  /** One of COMPRESSIONS; whoever decodes checks that it is. */
   readonly compression: number;
+  /** All records have the time of the append, which is `maxTimestamp`. */
+  readonly isLogAppendTime: boolean;
+  readonly hasDeleteHorizon: boolean;
   readonly isTransactional: boolean;
   readonly isControl: boolean;
   readonly producerId: number;
@@ -46,7 +54,20 @@ export interface EncodeOptions {
   readonly producerId?: number;
   readonly producerEpoch?: number;
   readonly baseSequence?: number;
+  readonly compression?: Compressor;
 }
+
+/** Folds the records of a batch; `type` goes into its header. */
+export interface Compressor {
+  readonly type: CompressionType;
+  compress(bytes: Uint8Array): Uint8Array;
+}
+
+/**
+ * Unfolds the records of a batch. Throws BrokerError: CORRUPT_MESSAGE for what does not unfold or unfolds to
+ * more than MAX_DECOMPRESSED_BYTES, UNSUPPORTED_COMPRESSION_TYPE for a number that is no compression.
+ */
+export type Decompress = (compression: number, bytes: Uint8Array) => Uint8Array;
 
 const UTF8 = new TextEncoder();
 const FROM_UTF8 = new TextDecoder();
@@ -90,7 +111,7 @@ function utf8Length(text: string): number {
   return text.length;
 }
 
-/** Encodes records as one uncompressed batch. The records get consecutive offsets from `baseOffset`. */
+/** Encodes records as one batch. The records get consecutive offsets from `baseOffset`. */
 export function encodeBatch(
   records: readonly ProducerRecord[],
   options: EncodeOptions = {},
@@ -98,24 +119,77 @@ export function encodeBatch(
   const first = records[0];
   if (first === undefined)
     throw new BrokerError("INVALID_RECORD", "a batch needs at least one record");
-  const baseTimestamp = first.timestamp;
+  return encode(
+    records,
+    (index) => index,
+    {
+      baseOffset: options.baseOffset ?? 0,
+      attributes: 0,
+      lastOffsetDelta: records.length - 1,
+      baseTimestamp: first.timestamp,
+      producerId: options.producerId ?? NO_PRODUCER_ID,
+      producerEpoch: options.producerEpoch ?? -1,
+      baseSequence: options.baseSequence ?? -1,
+    },
+    options.compression,
+  );
+}
+
+/**
+ * What compaction leaves of a batch: some of its records, at their old offsets. Base offset, last offset
+ * delta and producer stay, as in Kafka, so that the batch covers the offsets it always covered.
+ * `deleteHorizonMs`, where there is one, says when the tombstones among the records may go.
+ */
+export function encodeCompacted(
+  header: BatchHeader,
+  records: readonly ConsumerRecord[],
+  deleteHorizonMs: number | null,
+  compressor: Compressor | undefined,
+): Uint8Array {
+  let attributes = deleteHorizonMs === null ? 0 : DELETE_HORIZON_BIT;
+  if (header.isLogAppendTime) attributes |= LOG_APPEND_TIME_BIT;
+  return encode(
+    records,
+    (_, record) => record.offset - header.baseOffset,
+    { ...header, attributes, baseTimestamp: deleteHorizonMs ?? header.baseTimestamp },
+    compressor,
+  );
+}
+
+type BatchFields = Pick<
+  BatchHeader,
+  | "baseOffset"
+  | "lastOffsetDelta"
+  | "baseTimestamp"
+  | "producerId"
+  | "producerEpoch"
+  | "baseSequence"
+> & { readonly attributes: number };
+
+function encode<R extends ProducerRecord>(
+  records: readonly R[],
+  offsetDelta: (index: number, record: R) => number,
+  fields: BatchFields,
+  compressor: Compressor | undefined,
+): Uint8Array {
+  const { baseTimestamp } = fields;
   let size = BATCH_HEADER_BYTES;
-  let maxTimestamp = baseTimestamp;
+  let maxTimestamp = Number.NEGATIVE_INFINITY;
   const bodySizes = new Array<number>(records.length);
-  for (const [delta, record] of records.entries()) {
+  for (const [index, record] of records.entries()) {
+    const delta = offsetDelta(index, record);
     const body = recordBodySize(record, delta, record.timestamp - baseTimestamp);
-    bodySizes[delta] = body;
+    bodySizes[index] = body;
     size += varintSize(body) + body;
     if (record.timestamp > maxTimestamp) maxTimestamp = record.timestamp;
   }
-
-  const bytes = new Uint8Array(size);
+  let bytes: Uint8Array = new Uint8Array(size);
   let position = BATCH_HEADER_BYTES;
-  for (const [delta, record] of records.entries()) {
-    position = writeVarint(bytes, position, bodySizes[delta] as number);
+  for (const [index, record] of records.entries()) {
+    position = writeVarint(bytes, position, bodySizes[index] as number);
     position++; // Record attributes: unused, zero.
     position = writeVarint(bytes, position, record.timestamp - baseTimestamp);
-    position = writeVarint(bytes, position, delta);
+    position = writeVarint(bytes, position, offsetDelta(index, record));
     position = writeBytes(bytes, position, record.key);
     position = writeBytes(bytes, position, record.value);
     position = writeVarint(bytes, position, record.headers.length);
@@ -124,22 +198,40 @@ export function encodeBatch(
       position = writeBytes(bytes, position, header.value);
     }
   }
+  if (compressor !== undefined) bytes = compressed(bytes, compressor);
+  writeHeader(bytes, fields, compressor?.type ?? 0, maxTimestamp, records.length);
+  return bytes;
+}
 
+/** The batch with its records folded; the header is still to be written. */
+function compressed(batch: Uint8Array, compressor: Compressor): Uint8Array {
+  const folded = compressor.compress(batch.subarray(BATCH_HEADER_BYTES));
+  const bytes = new Uint8Array(BATCH_HEADER_BYTES + folded.length);
+  bytes.set(folded, BATCH_HEADER_BYTES);
+  return bytes;
+}
+
+function writeHeader(
+  bytes: Uint8Array,
+  fields: BatchFields,
+  compression: number,
+  maxTimestamp: number,
+  recordCount: number,
+): void {
   const view = new DataView(bytes.buffer);
-  writeInt64(view, 0, options.baseOffset ?? 0);
-  view.setInt32(8, size - LENGTH_PREFIX_BYTES);
+  writeInt64(view, 0, fields.baseOffset);
+  view.setInt32(8, bytes.length - LENGTH_PREFIX_BYTES);
   view.setInt32(12, 0);
   view.setInt8(16, 2);
-  view.setInt16(21, 0);
-  view.setInt32(23, records.length - 1);
-  writeInt64(view, 27, baseTimestamp);
+  view.setInt16(21, fields.attributes | compression);
+  view.setInt32(23, fields.lastOffsetDelta);
+  writeInt64(view, 27, fields.baseTimestamp);
   writeInt64(view, 35, maxTimestamp);
-  writeInt64(view, 43, options.producerId ?? NO_PRODUCER_ID);
-  view.setInt16(51, options.producerEpoch ?? -1);
-  view.setInt32(53, options.baseSequence ?? -1);
-  view.setInt32(57, records.length);
+  writeInt64(view, 43, fields.producerId);
+  view.setInt16(51, fields.producerEpoch);
+  view.setInt32(53, fields.baseSequence);
+  view.setInt32(57, recordCount);
   view.setUint32(17, crc32c(bytes, CRC_START));
-  return bytes;
 }
 
 function writeBytes(target: Uint8Array, position: number, value: Uint8Array | null): number {
@@ -166,12 +258,12 @@ export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
     throw corrupt(`batchLength says ${sizeInBytes} bytes, ${available} are there`);
   }
   const recordCount = view.getInt32(57);
-  const most = Math.floor((sizeInBytes - BATCH_HEADER_BYTES) / MIN_RECORD_BYTES);
   const attributes = view.getInt16(21);
   const compression = attributes & COMPRESSION_MASK;
-  if (recordCount < 0 || (compression === 0 && recordCount > most)) {
+  const recordBytes = compression === 0 ? sizeInBytes - BATCH_HEADER_BYTES : MAX_DECOMPRESSED_BYTES;
+  const most = Math.floor(recordBytes / MIN_RECORD_BYTES);
+  if (recordCount < 0 || recordCount > most)
     throw corrupt(`recordCount is ${recordCount}, at most ${most} fit into the batch`);
-  }
   return {
     baseOffset: readInt64(view, 0),
     sizeInBytes,
@@ -180,6 +272,8 @@ export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
     baseTimestamp: readInt64(view, 27),
     maxTimestamp: readInt64(view, 35),
     compression,
+    isLogAppendTime: (attributes & LOG_APPEND_TIME_BIT) !== 0,
+    hasDeleteHorizon: (attributes & DELETE_HORIZON_BIT) !== 0,
     isTransactional: (attributes & TRANSACTIONAL_BIT) !== 0,
     isControl: (attributes & CONTROL_BIT) !== 0,
     producerId: readInt64(view, 43),
@@ -201,6 +295,18 @@ export function patchBaseOffset(bytes: Uint8Array, start: number, baseOffset: nu
   view.setInt32(12, 0);
 }
 
+/**
+ * `message.timestamp.type=LogAppendTime`: the batch's records now have the timestamp `nowMs`, whatever the
+ * producer gave them. Nothing is decoded: readers take the header's word for all records.
+ */
+export function setLogAppendTime(bytes: Uint8Array, start: number, nowMs: number): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
+  view.setInt16(21, view.getInt16(21) | LOG_APPEND_TIME_BIT);
+  writeInt64(view, 35, nowMs);
+  const end = start + view.getInt32(8) + LENGTH_PREFIX_BYTES;
+  view.setUint32(17, crc32c(bytes, start + CRC_START, end));
+}
+
 /** The headers of the batches that lie one behind another in `bytes`, with where each starts. */
 export function* batches(bytes: Uint8Array): Generator<{ start: number; header: BatchHeader }> {
   let start = 0;
@@ -211,23 +317,65 @@ export function* batches(bytes: Uint8Array): Generator<{ start: number; header: 
   }
 }
 
+/** The batches, which are not compressed, with the records of each folded by `compress`. */
+export async function foldBatches(
+  bytes: Uint8Array,
+  type: CompressionType,
+  compress: (records: Uint8Array) => Promise<Uint8Array>,
+): Promise<Uint8Array> {
+  const pieces: Uint8Array[] = [];
+  for (const { start, header } of batches(bytes)) {
+    const end = start + header.sizeInBytes;
+    const folded = await compress(bytes.subarray(start + BATCH_HEADER_BYTES, end));
+    if (BATCH_HEADER_BYTES + folded.length >= header.sizeInBytes) {
+      pieces.push(bytes.subarray(start, end)); // Compressing gained nothing.
+      continue;
+    }
+    const batch = new Uint8Array(BATCH_HEADER_BYTES + folded.length);
+    batch.set(folded, BATCH_HEADER_BYTES);
+    writeHeader(batch, { ...header, attributes: 0 }, type, header.maxTimestamp, header.recordCount);
+    pieces.push(batch);
+  }
+  const folded = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
+  let position = 0;
+  for (const piece of pieces) {
+    folded.set(piece, position);
+    position += piece.length;
+  }
+  return folded;
+}
+
 /**
- * Decodes the records of the batch at `start`. Keys, values and header values are views into `bytes`.
- * Throws CORRUPT_MESSAGE on anything malformed, and never allocates more than the input's own scale.
+ * Decodes the records of the batch at `start`. Keys, values and header values are views into `bytes`, or into
+ * what a compressed batch unfolds to. Throws CORRUPT_MESSAGE on anything malformed, also on a record count or
+ * offsets that do not fit the header, and never allocates more than the input's own scale.
  */
-export function decodeBatch(bytes: Uint8Array, start = 0): ConsumerRecord[] {
+export function decodeBatch(
+  bytes: Uint8Array,
+  start = 0,
+  decompress: Decompress = uncompressedOnly,
+): ConsumerRecord[] {
   const header = readBatchHeader(bytes, start);
-  const end = start + header.sizeInBytes;
+  let source = bytes;
+  let from = start + BATCH_HEADER_BYTES;
+  let end = start + header.sizeInBytes;
   if (header.compression !== 0) {
-    throw corrupt(
-      `batch is compressed (type ${header.compression}); only uncompressed batches decode`,
-    );
+    source = decompress(header.compression, bytes.subarray(from, end));
+    from = 0;
+    end = source.length;
   }
   const records: ConsumerRecord[] = [];
-  const reader = new VarintReader(bytes, start + BATCH_HEADER_BYTES, end);
+  const reader = new VarintReader(source, from, end);
+  let lastDelta = -1;
   try {
-    for (let i = 0; i < header.recordCount; i++)
-      records.push(decodeRecord(bytes, reader, header, end));
+    for (let i = 0; i < header.recordCount; i++) {
+      const record = decodeRecord(source, reader, header, end);
+      const delta = record.offset - header.baseOffset;
+      if (delta <= lastDelta || delta > header.lastOffsetDelta)
+        throw corrupt(`record ${i}: offset delta is ${delta}`);
+      lastDelta = delta;
+      records.push(record);
+    }
   } catch (error) {
     if (error instanceof RangeError) throw corrupt(`record ${records.length}: ${error.message}`);
     throw error;
@@ -235,6 +383,13 @@ export function decodeBatch(bytes: Uint8Array, start = 0): ConsumerRecord[] {
   if (reader.position !== end)
     throw corrupt(`${end - reader.position} bytes follow the last record`);
   return records;
+}
+
+function uncompressedOnly(compression: number): never {
+  throw new BrokerError(
+    "UNSUPPORTED_COMPRESSION_TYPE",
+    `batch has compression ${compression}; only uncompressed batches are decoded here`,
+  );
 }
 
 function decodeRecord(
@@ -248,7 +403,8 @@ function decodeRecord(
   if (length < MIN_RECORD_BYTES - 1 || recordEnd > batchEnd)
     throw corrupt(`record length is ${length}`);
   reader.position++; // Attributes.
-  const timestamp = batch.baseTimestamp + reader.read();
+  const created = batch.baseTimestamp + reader.read();
+  const timestamp = batch.isLogAppendTime ? batch.maxTimestamp : created;
   const offset = batch.baseOffset + reader.read();
   const key = readBytes(bytes, reader, recordEnd);
   const value = readBytes(bytes, reader, recordEnd);

@@ -1,6 +1,7 @@
 // A tail reader's position and window. Records are pushed while the window has room; the reader gives
 // bytes back as it consumes, so one that stops reading costs its window and no more [TAIL-2].
 import { MAX_WINDOW_BYTES } from "../limits.ts";
+import { concatBytes } from "./append.ts";
 import type { OwnerToken } from "./fences.ts";
 import type { PartitionLog } from "./partition-log.ts";
 
@@ -17,20 +18,52 @@ export interface TailReader {
 
 /** Frames are joined up to this size, so that a log of tiny chunks does not become a frame each. */
 const FRAME_BYTES = 256 * 1024;
+const MAX_SHARED_FRAMES = 8;
+
+/**
+ * What readers are sent in one round. Readers that stand at the same place with room for the same share one
+ * frame: a thousand tail readers of an append cost its bytes once [TAIL-4].
+ */
+export class Frames {
+  readonly #log: PartitionLog;
+  readonly #frames = new Map<string, Frame>();
+
+  constructor(log: PartitionLog) {
+    this.#log = log;
+  }
+
+  at(offset: number, maxBytes: number): Frame {
+    const place = `${offset}/${maxBytes}`;
+    let frame = this.#frames.get(place);
+    if (frame === undefined) {
+      const { pieces, nextOffset } = this.#log.read(offset, maxBytes);
+      frame = { bytes: concatBytes(pieces), nextOffset };
+      // Readers that have fallen behind read many different places; their frames must not pile up.
+      if (this.#frames.size === MAX_SHARED_FRAMES) this.#frames.clear();
+      this.#frames.set(place, frame);
+    }
+    return frame;
+  }
+}
+
+interface Frame {
+  readonly bytes: Uint8Array;
+  readonly nextOffset: number;
+}
 
 /** [TAIL-1] Sends what the reader has room for, in offset order, and returns the reader as it is then. */
 export function pump(
   log: PartitionLog,
   reader: TailReader,
-  send: (pieces: readonly Uint8Array[]) => void,
+  frames: Frames,
+  send: (frame: Uint8Array) => void,
 ): TailReader {
   let { nextOffset, windowBytes } = reader;
   while (windowBytes > 0 && nextOffset < log.logEndOffset) {
-    const result = log.read(nextOffset, Math.min(windowBytes, FRAME_BYTES));
-    if (result.pieces.length === 0) break;
-    send(result.pieces);
-    nextOffset = result.nextOffset;
-    windowBytes -= result.sizeInBytes;
+    const frame = frames.at(nextOffset, Math.min(windowBytes, FRAME_BYTES));
+    if (frame.bytes.length > 0) send(frame.bytes);
+    nextOffset = frame.nextOffset;
+    windowBytes -= frame.bytes.length;
   }
   return nextOffset === reader.nextOffset ? reader : { ...reader, nextOffset, windowBytes };
 }

@@ -1,0 +1,73 @@
+// What a partition does without being asked: retention, compaction, dropping of expired keys. One alarm,
+// set for when something is due and not before: an idle partition with nothing to expire is never woken.
+import { HOUSEKEEPING_INTERVAL_MS } from "../../src/core/limits.ts";
+import type { Compactor } from "../../src/core/log/compaction.ts";
+import type { PartitionLog } from "../../src/core/log/partition-log.ts";
+import type { RequestStore } from "./request-store.ts";
+
+/** After this long one alarm makes room for the next: an alarm may run for 15 minutes at most. */
+const MAX_RUN_MS = 20_000;
+/** The last moment a Date can hold: what is due later is never due. */
+const NEVER_MS = 8.64e15;
+
+type Alarm = Pick<DurableObjectStorage, "getAlarm" | "setAlarm">;
+
+export class Housekeeping {
+  readonly #alarm: Alarm;
+  readonly #log: PartitionLog;
+  readonly #compactor: Compactor;
+  readonly #requests: RequestStore;
+  /** The segment count at which the alarm was last thought about; null after waking up. */
+  #scheduledAt: number | null = null;
+  #isStopped = false;
+
+  constructor(alarm: Alarm, log: PartitionLog, compactor: Compactor, requests: RequestStore) {
+    this.#alarm = alarm;
+    this.#log = log;
+    this.#compactor = compactor;
+    this.#requests = requests;
+  }
+
+  /** After a commit. Costs nothing, except for the first of this life and after a roll. */
+  committed(nowMs: number): void {
+    if (this.#scheduledAt === this.#log.segmentCount) return;
+    void this.schedule(nowMs);
+  }
+
+  /** Sets the alarm for what is due next, unless it is set for earlier. One row where it sets it. */
+  async schedule(nowMs: number): Promise<void> {
+    this.#scheduledAt = this.#log.segmentCount;
+    const dueMs = this.#nextDueMs(nowMs);
+    if (dueMs === null) return;
+    const alarmMs = await this.#alarm.getAlarm();
+    if (this.#isStopped || (alarmMs !== null && alarmMs <= dueMs)) return;
+    await this.#alarm.setAlarm(dueMs);
+  }
+
+  /** Retention waits for its interval, since it would find little each time; compaction is due when it is due. */
+  #nextDueMs(nowMs: number): number | null {
+    const retentionMs = this.#log.nextHousekeepingMs();
+    const times = [this.#compactor.nextDueMs(nowMs), this.#requests.nextDueMs()];
+    if (retentionMs !== null) times.push(Math.max(retentionMs, nowMs + HOUSEKEEPING_INTERVAL_MS));
+    const due = times.filter((time) => time !== null && time < NEVER_MS) as number[];
+    return due.length === 0 ? null : Math.max(nowMs, Math.min(...due));
+  }
+
+  /** The alarm. Between the slices of compaction the object serves others. */
+  async run(now: () => number): Promise<void> {
+    const startedMs = now();
+    this.#log.enforceRetention(startedMs);
+    this.#log.rollForCompaction(startedMs);
+    this.#requests.dropExpired(startedMs);
+    while (!this.#isStopped && this.#compactor.step(now())) {
+      if (now() - startedMs > MAX_RUN_MS) break;
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    if (!this.#isStopped) await this.schedule(now());
+  }
+
+  /** The partition is being destroyed. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+}

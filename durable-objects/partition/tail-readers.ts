@@ -1,0 +1,154 @@
+// The sockets that read this partition: attached, fed, fenced. Position and window of each are in its
+// socket's attachment, so that it outlives hibernation [HIB-1].
+import type * as z from "zod";
+import { BrokerError, type Failure } from "../../src/core/errors.ts";
+import { mayAttach } from "../../src/core/log/fences.ts";
+import type { PartitionLog } from "../../src/core/log/partition-log.ts";
+import {
+  clampWindow,
+  Frames,
+  openWindow,
+  pump,
+  type TailReader,
+} from "../../src/core/log/tail-reader.ts";
+import { CLOSE_FENCED, CLOSE_REPLACED } from "../../src/protocol/close-codes.ts";
+import type {
+  attachMessage,
+  PartitionMessage,
+  windowMessage,
+} from "../../src/protocol/partition-socket.ts";
+import { close, errorFields, send, sendJson } from "../shared/socket.ts";
+import type { PartitionStore } from "./partition-store.ts";
+
+interface Reader {
+  readonly attachId: number;
+  readonly tail: TailReader;
+}
+
+type AttachMessage = z.output<typeof attachMessage>;
+type WindowMessage = z.output<typeof windowMessage>;
+
+/** How far the clocks of two objects may be apart. */
+const CLOCK_SKEW_MS = 60_000;
+
+export class TailReaders {
+  readonly #log: PartitionLog;
+  readonly #store: PartitionStore;
+  readonly #readers = new Map<WebSocket, Reader>();
+
+  /** `sockets`: those that outlived hibernation carry on where they were. */
+  constructor(log: PartitionLog, store: PartitionStore, sockets: readonly WebSocket[]) {
+    this.#log = log;
+    this.#store = store;
+    for (const socket of sockets) {
+      const reader = socket.deserializeAttachment() as Reader | null;
+      if (reader !== null) this.#readers.set(socket, reader);
+    }
+  }
+
+  remove(socket: WebSocket): void {
+    this.#readers.delete(socket);
+  }
+
+  openWindow(socket: WebSocket, message: WindowMessage): void {
+    const reader = this.#readers.get(socket);
+    if (reader === undefined || reader.attachId !== message.attachId) return; // Of before a seek or an error.
+    this.#update(socket, { ...reader, tail: openWindow(reader.tail, message.bytes) });
+    this.#pump(socket, new Frames(this.#log));
+  }
+
+  attach(socket: WebSocket, message: AttachMessage): void {
+    const { attachId, owner } = message;
+    if (owner !== undefined && !this.#admit(socket, owner)) return;
+    const offset = this.#startOffset(message.offset);
+    const inRange = this.#log.checkOffset(offset);
+    if (!inRange.ok) {
+      this.#refuseOffset(socket, attachId, inRange);
+      return;
+    }
+    // [TAIL-2] What this socket has in flight from an earlier attach is taken off until it is given back.
+    const before = this.#readers.get(socket)?.tail;
+    const inFlight = before === undefined ? 0 : before.maxWindowBytes - before.windowBytes;
+    const maxWindowBytes = clampWindow(message.windowBytes);
+    const windowBytes = Math.max(0, maxWindowBytes - inFlight);
+    const tail = { nextOffset: offset, windowBytes, maxWindowBytes, owner: owner ?? null };
+    this.#update(socket, { attachId, tail });
+    this.#tell(socket, { type: "attached", attachId, offset, ...this.#bounds(), windowBytes });
+    this.#pump(socket, new Frames(this.#log));
+  }
+
+  /**
+   * [ATT-1] [ATT-2] Admits the newest owner only, and closes the socket of the one before it in the same
+   * turn, before anything is sent to the newcomer: a partition never feeds two members of a group.
+   */
+  #admit(socket: WebSocket, owner: NonNullable<AttachMessage["owner"]>): boolean {
+    const latestMs = Date.now() + CLOCK_SKEW_MS;
+    if (owner.incarnation > latestMs) {
+      // An incarnation is a time. One from the future would lock the group out for as long as it lies ahead.
+      const bound = `owner.incarnation is ${owner.incarnation}, it must be at most ${latestMs}`;
+      throw new BrokerError("INVALID_REQUEST", bound);
+    }
+    const newest = this.#store.fence(owner.group);
+    if (!mayAttach(newest, owner)) {
+      this.#readers.delete(socket);
+      close(
+        socket,
+        CLOSE_FENCED,
+        `FENCED_MEMBER_EPOCH: a newer owner attached for group ${owner.group}`,
+      );
+      return false;
+    }
+    this.#store.setFence(owner.group, owner, Date.now(), newest === null);
+    for (const [other, reader] of this.#readers) {
+      if (other === socket || reader.tail.owner?.group !== owner.group) continue;
+      this.#readers.delete(other);
+      const isSameMember = reader.tail.owner.memberNumber === owner.memberNumber;
+      close(other, isSameMember ? CLOSE_REPLACED : CLOSE_FENCED, "a newer owner attached");
+    }
+    return true;
+  }
+
+  #startOffset(offset: AttachMessage["offset"]): number {
+    if (offset === "earliest") return this.#log.logStartOffset;
+    if (offset === "latest") return this.#log.logEndOffset;
+    return offset;
+  }
+
+  /** Sends every reader what is new. */
+  pumpAll(): void {
+    const frames = new Frames(this.#log);
+    for (const socket of this.#readers.keys()) this.#pump(socket, frames);
+  }
+
+  #pump(socket: WebSocket, frames: Frames): void {
+    const reader = this.#readers.get(socket);
+    if (reader === undefined) return;
+    const inRange = this.#log.checkOffset(reader.tail.nextOffset);
+    if (!inRange.ok) {
+      this.#refuseOffset(socket, reader.attachId, inRange);
+      return;
+    }
+    const tail = pump(this.#log, reader.tail, frames, (frame) => send(socket, frame));
+    if (tail !== reader.tail) this.#update(socket, { ...reader, tail });
+  }
+
+  /** [TAIL-3] Nothing can be read there (any more); the reader may attach elsewhere. */
+  #refuseOffset(socket: WebSocket, attachId: number, failure: Failure): void {
+    this.#readers.delete(socket);
+    socket.serializeAttachment(null);
+    this.#tell(socket, { type: "error", attachId, ...errorFields(failure), ...this.#bounds() });
+  }
+
+  #bounds(): { logStartOffset: number; highWatermark: number } {
+    return { logStartOffset: this.#log.logStartOffset, highWatermark: this.#log.logEndOffset };
+  }
+
+  #update(socket: WebSocket, reader: Reader): void {
+    this.#readers.set(socket, reader);
+    socket.serializeAttachment(reader);
+  }
+
+  #tell(socket: WebSocket, message: PartitionMessage): void {
+    sendJson(socket, message);
+  }
+}

@@ -1,0 +1,60 @@
+// Records as an application gives them to the producer.
+import { BrokerError } from "../../core/errors.ts";
+import {
+  MAX_HEADERS_PER_RECORD,
+  MAX_PARTITIONS_PER_TOPIC,
+  MAX_TIMESTAMP_MS,
+} from "../../core/limits.ts";
+import type { JsonRecordInput } from "../../protocol/json-record.ts";
+
+/** @throws BrokerError INVALID_REQUEST that names field, value and bound. */
+export function checkRecord(record: JsonRecordInput, place: string): void {
+  const wrong = (field: string, rule: string) => {
+    const value = (record as Readonly<Record<string, unknown>>)[field];
+    const got = value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value));
+    return new BrokerError("INVALID_REQUEST", `${place}.${field}: ${rule}; got ${got.slice(0, 80)}`);
+  };
+  if (record.value === undefined && record.valueBase64 === undefined)
+    throw wrong("value", "is required (null for a tombstone), or valueBase64");
+  if (record.value !== undefined && record.valueBase64 !== undefined)
+    throw wrong("valueBase64", "may not stand beside value");
+  if (record.key !== undefined && record.keyBase64 !== undefined)
+    throw wrong("keyBase64", "may not stand beside key");
+  for (const field of ["key", "value"] as const) {
+    const value = record[field];
+    if (typeof value === "string" && !value.isWellFormed())
+      throw wrong(field, "is no Unicode text (half a surrogate pair)");
+    const isText = typeof value !== "object" || value === null || value instanceof Uint8Array;
+    if (isText ? isUnwritable(value) : false) throw wrong(field, "has no JSON form");
+  }
+  checkInteger(record.partition, MAX_PARTITIONS_PER_TOPIC - 1, (rule) => wrong("partition", rule));
+  checkInteger(record.timestamp, MAX_TIMESTAMP_MS, (rule) => wrong("timestamp", rule));
+  const count = Object.values(record.headers ?? {}).flat().length;
+  if (count > MAX_HEADERS_PER_RECORD)
+    throw wrong("headers", `holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
+}
+
+function isUnwritable(value: unknown): boolean {
+  return typeof value === "function" || typeof value === "symbol" || typeof value === "bigint";
+}
+
+function checkInteger(
+  value: number | undefined,
+  maximum: number,
+  wrong: (rule: string) => BrokerError,
+): void {
+  if (value === undefined) return;
+  if (Number.isSafeInteger(value) && value >= 0 && value <= maximum) return;
+  throw wrong(`must be a whole number from 0 to ${maximum}`);
+}
+
+/** The record as JSON can carry it: bytes as base64. */
+export function toJsonInput(record: JsonRecordInput): JsonRecordInput {
+  const { key, value, ...rest } = record;
+  return { ...rest, ...field("key", key), ...field("value", value) };
+}
+
+function field(name: "key" | "value", value: unknown): JsonRecordInput {
+  if (value === undefined) return {};
+  return value instanceof Uint8Array ? { [`${name}Base64`]: value.toBase64() } : { [name]: value };
+}

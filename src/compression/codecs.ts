@@ -1,0 +1,126 @@
+// Decompressing batches of every type, anywhere; compressing where the runtime can. Node, Workers, Deno and
+// Bun have zlib built in, with zstd; elsewhere (browsers) fflate and fzstd decompress, and the platform's
+// CompressionStream makes gzip.
+import { Gunzip } from "fflate";
+import { Decompress as Unzstd } from "fzstd";
+import { BrokerError } from "../core/errors.ts";
+import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
+import { COMPRESSIONS, type CompressionType } from "../core/log/compression.ts";
+import { type Compressor, decodeBatch } from "../core/log/record-batch.ts";
+import type { ConsumerRecord } from "../core/record.ts";
+import { decompressLz4 } from "./lz4.ts";
+import { corrupt, Output } from "./output.ts";
+import { decompressSnappy } from "./snappy.ts";
+
+interface Zlib {
+  gzipSync(bytes: Uint8Array): Uint8Array;
+  gunzipSync(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
+  zstdCompressSync?(bytes: Uint8Array): Uint8Array;
+  zstdDecompressSync?(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
+}
+
+interface WithBuiltins {
+  readonly process?: { getBuiltinModule?(name: string): unknown };
+}
+
+const ZLIB = (globalThis as WithBuiltins).process?.getBuiltinModule?.("node:zlib") as
+  | Zlib
+  | undefined;
+
+const BOUND = { maxOutputLength: MAX_DECOMPRESSED_BYTES };
+
+/** What unfolds the records of a batch: see `Decompress` in core/log/record-batch.ts. */
+export function decompress(compression: number, bytes: Uint8Array): Uint8Array {
+  switch (compression) {
+    case COMPRESSIONS.gzip:
+      return guarded("gzip", () => ZLIB?.gunzipSync(bytes, BOUND) ?? gunzip(bytes));
+    case COMPRESSIONS.snappy:
+      return decompressSnappy(bytes);
+    case COMPRESSIONS.lz4:
+      return decompressLz4(bytes);
+    case COMPRESSIONS.zstd:
+      return guarded("zstd", () => ZLIB?.zstdDecompressSync?.(bytes, BOUND) ?? unzstd(bytes));
+    default:
+      throw new BrokerError(
+        "UNSUPPORTED_COMPRESSION_TYPE",
+        `batch has compression ${compression}, known are 0 to ${COMPRESSIONS.zstd}`,
+      );
+  }
+}
+
+/** The records of the batch at `start`, whatever its compression. @throws BrokerError */
+export function decodeAnyBatch(bytes: Uint8Array, start = 0): ConsumerRecord[] {
+  return decodeBatch(bytes, start, decompress);
+}
+
+/** Libraries throw errors of their own for input that is no such stream, or unfolds beyond the bound. */
+function guarded(name: string, action: () => Uint8Array): Uint8Array {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof BrokerError) throw error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw corrupt(`${name}: ${reason}`);
+  }
+}
+
+function gunzip(bytes: Uint8Array): Uint8Array {
+  return stream(bytes, (ondata) => new Gunzip(ondata));
+}
+
+function unzstd(bytes: Uint8Array): Uint8Array {
+  return stream(bytes, (ondata) => new Unzstd(ondata));
+}
+
+type OnData = (chunk: Uint8Array, isLast?: boolean) => void;
+
+/** A decoder of one of the libraries, fed piece by piece, so that its output meets the bound as it grows. */
+function stream(
+  bytes: Uint8Array,
+  open: (ondata: OnData) => { push(chunk: Uint8Array, isLast: boolean): void },
+): Uint8Array {
+  const PIECE_BYTES = 16 * 1024;
+  const output = new Output(4 * bytes.length);
+  let isFinished = false;
+  const decoder = open((chunk, isLast) => {
+    output.write(chunk);
+    isFinished ||= isLast === true;
+  });
+  for (let from = 0; from < bytes.length || from === 0; from += PIECE_BYTES) {
+    const to = from + PIECE_BYTES;
+    decoder.push(bytes.subarray(from, to), to >= bytes.length);
+  }
+  if (!isFinished) throw corrupt("the compressed records are cut off");
+  return output.bytes();
+}
+
+/** What this runtime can compress without waiting, or undefined. */
+export function compressor(type: CompressionType): Compressor | undefined {
+  const zlib = ZLIB;
+  if (zlib === undefined) return undefined;
+  if (type === COMPRESSIONS.gzip) return { type, compress: (bytes) => zlib.gzipSync(bytes) };
+  const { zstdCompressSync } = zlib;
+  if (type !== COMPRESSIONS.zstd || zstdCompressSync === undefined) return undefined;
+  return { type, compress: (bytes) => zstdCompressSync(bytes) };
+}
+
+/** The same for a client that may wait: browsers make gzip too. @throws UNSUPPORTED_COMPRESSION_TYPE */
+export async function compressRecords(
+  type: CompressionType,
+  bytes: Uint8Array,
+): Promise<Uint8Array> {
+  const here = compressor(type);
+  if (here !== undefined) return here.compress(bytes);
+  if (type !== COMPRESSIONS.gzip) {
+    throw new BrokerError(
+      "UNSUPPORTED_COMPRESSION_TYPE",
+      `this runtime cannot make compression ${type}; gzip (${COMPRESSIONS.gzip}) is made everywhere`,
+    );
+  }
+  const gzip = new CompressionStream("gzip");
+  const folding = new Response(gzip.readable).arrayBuffer();
+  const writer = gzip.writable.getWriter();
+  await writer.write(bytes);
+  await writer.close();
+  return new Uint8Array(await folding);
+}

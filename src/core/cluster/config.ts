@@ -1,0 +1,217 @@
+// Topic configuration: Kafka's keys (TopicConfig.java), in one table that says type, bounds and default of
+// each. A topic has overrides; what it does not set is the cluster's default; what that does not set is the
+// table's.
+import { type Failure, fail, type Result } from "../errors.ts";
+import {
+  DEFAULT_SEGMENT_BYTES,
+  MAX_MESSAGE_BYTES,
+  MAX_PARTITION_BYTES,
+  MIN_SEGMENT_BYTES,
+} from "../limits.ts";
+
+/** The resolved configuration. Times in milliseconds, sizes in bytes. */
+export interface TopicConfig {
+  /** The largest record batch accepted. */
+  readonly maxMessageBytes: number;
+  /** What removes old records: whole segments by age and size, superseded records by key, or nothing. */
+  readonly cleanupPolicy: readonly CleanupPolicy[];
+  /** A segment whose newest record is older is deleted. -1: none is. Needs the policy `delete`. */
+  readonly retentionMs: number;
+  /** The oldest segments are deleted while what is left has at least this size. -1: none is. */
+  readonly retentionBytes: number;
+  /** A segment is closed at this size … */
+  readonly segmentBytes: number;
+  /** … or with the first append after this age. */
+  readonly segmentMs: number;
+  /** How long a tombstone is kept after compaction first came across it. */
+  readonly deleteRetentionMs: number;
+  /** A record younger than this is not compacted. */
+  readonly minCompactionLagMs: number;
+  /** A segment that has waited this long is compacted, however little there is to gain. */
+  readonly maxCompactionLagMs: number;
+  /** Compaction waits until this share of the bytes has not been compacted yet. */
+  readonly minCleanableDirtyRatio: number;
+  /** CreateTime keeps the producer's timestamps; LogAppendTime replaces them by the time of the append. */
+  readonly messageTimestampType: TimestampType;
+  /** With CreateTime: how far a timestamp may lie in the past … */
+  readonly messageTimestampBeforeMaxMs: number;
+  /** … and in the future. */
+  readonly messageTimestampAfterMaxMs: number;
+  /** An idempotent producer that has been silent for this long is forgotten. */
+  readonly producerIdExpirationMs: number;
+}
+
+export type CleanupPolicy = "delete" | "compact";
+export type TimestampType = "CreateTime" | "LogAppendTime";
+
+/** By Kafka's key, as they are set. */
+export type ConfigOverrides = Readonly<Record<string, string | number>>;
+
+type ConfigValue = TopicConfig[keyof TopicConfig];
+
+interface ConfigKey {
+  readonly field: keyof TopicConfig;
+  readonly default: ConfigValue;
+  /** The value inside, or null where it is not a legal one. */
+  parse(value: unknown): ConfigValue | null;
+  /** What is legal, for people. */
+  readonly bound: string;
+  /** The value as it is shown. */
+  show(value: ConfigValue): string | number;
+}
+
+const DAY_MS = 24 * 60 * 60_000;
+/** Kafka's Long.MAX_VALUE, as far as numbers are exact here: no bound at all. */
+const FOREVER = Number.MAX_SAFE_INTEGER;
+
+const CONFIG_KEYS: Readonly<Record<string, ConfigKey>> = {
+  "cleanup.policy": policies("cleanupPolicy", ["delete"]),
+  "delete.retention.ms": whole("deleteRetentionMs", DAY_MS, 0, FOREVER),
+  "max.compaction.lag.ms": whole("maxCompactionLagMs", FOREVER, 1, FOREVER),
+  "max.message.bytes": whole("maxMessageBytes", MAX_MESSAGE_BYTES, 1, MAX_MESSAGE_BYTES),
+  "message.timestamp.after.max.ms": whole("messageTimestampAfterMaxMs", FOREVER, 0, FOREVER),
+  "message.timestamp.before.max.ms": whole("messageTimestampBeforeMaxMs", FOREVER, 0, FOREVER),
+  "message.timestamp.type": oneOf("messageTimestampType", ["CreateTime", "LogAppendTime"]),
+  "min.cleanable.dirty.ratio": ratio("minCleanableDirtyRatio", 0.5),
+  "min.compaction.lag.ms": whole("minCompactionLagMs", 0, 0, FOREVER),
+  "producer.id.expiration.ms": whole("producerIdExpirationMs", DAY_MS, 1, FOREVER),
+  "retention.bytes": whole("retentionBytes", -1, -1, FOREVER),
+  "retention.ms": whole("retentionMs", 7 * DAY_MS, -1, FOREVER),
+  "segment.bytes": whole(
+    "segmentBytes",
+    DEFAULT_SEGMENT_BYTES,
+    MIN_SEGMENT_BYTES,
+    MAX_PARTITION_BYTES,
+  ),
+  "segment.ms": whole("segmentMs", 7 * DAY_MS, 1, FOREVER),
+};
+
+function whole(
+  field: keyof TopicConfig,
+  byDefault: number,
+  minimum: number,
+  maximum: number,
+): ConfigKey {
+  return {
+    field,
+    default: byDefault,
+    parse: (value) => {
+      const number = numberOf(value, /^-?\d+$/);
+      return Number.isSafeInteger(number) && number >= minimum && number <= maximum ? number : null;
+    },
+    bound: `a whole number from ${minimum} to ${maximum}`,
+    show: (value) => value as number,
+  };
+}
+
+function ratio(field: keyof TopicConfig, byDefault: number): ConfigKey {
+  return {
+    field,
+    default: byDefault,
+    parse: (value) => {
+      const number = numberOf(value, /^\d*\.?\d+$/);
+      return number >= 0 && number <= 1 ? number : null;
+    },
+    bound: "a number from 0 to 1",
+    show: (value) => value as number,
+  };
+}
+
+/** NaN for what is no number. */
+function numberOf(value: unknown, pattern: RegExp): number {
+  if (typeof value === "number") return value;
+  return typeof value === "string" && pattern.test(value) ? Number(value) : Number.NaN;
+}
+
+/** The first is the default. */
+function oneOf(field: keyof TopicConfig, values: readonly [TimestampType, ...TimestampType[]]) {
+  return {
+    field,
+    default: values[0],
+    parse: (value: unknown) => values.find((each) => each === value) ?? null,
+    bound: values.join(" or "),
+    show: (value: ConfigValue) => value as string,
+  };
+}
+
+/** A list separated by commas; the empty list keeps everything for ever. */
+function policies(field: keyof TopicConfig, byDefault: readonly CleanupPolicy[]): ConfigKey {
+  return {
+    field,
+    default: byDefault,
+    parse: (value) => {
+      if (typeof value !== "string") return null;
+      const names = value.split(",").map((name) => name.trim());
+      if (names.length === 1 && names[0] === "") return [];
+      const isLegal = names.every((name) => name === "delete" || name === "compact");
+      return isLegal ? ([...new Set(names)].sort() as CleanupPolicy[]) : null;
+    },
+    bound: '"delete", "compact", "compact,delete" or "" (keep everything)',
+    show: (value) => (value as readonly CleanupPolicy[]).join(","),
+  };
+}
+
+/**
+ * `changes` laid over `base`, by Kafka's key; `null` takes a key away. INVALID_CONFIG names the key, the
+ * value and the bound of the first that is wrong.
+ */
+export function changeOverrides(
+  base: ConfigOverrides,
+  changes: Readonly<Record<string, unknown>>,
+): Result<{ overrides: ConfigOverrides }> {
+  const overrides: Record<string, string | number> = { ...base };
+  for (const [key, value] of Object.entries(changes)) {
+    const rule = Object.hasOwn(CONFIG_KEYS, key) ? CONFIG_KEYS[key] : undefined;
+    if (rule === undefined) return unknownKey(key);
+    if (value === null) {
+      delete overrides[key];
+      continue;
+    }
+    const parsed = rule.parse(value);
+    if (parsed === null) {
+      return fail(
+        "INVALID_CONFIG",
+        `config ${key} is ${JSON.stringify(value)}, it must be ${rule.bound}`,
+      );
+    }
+    overrides[key] = rule.show(parsed);
+  }
+  return { ok: true, overrides };
+}
+
+function unknownKey(key: string): Failure {
+  return fail(
+    "INVALID_CONFIG",
+    `config ${JSON.stringify(key)} is not known; known: ${Object.keys(CONFIG_KEYS).join(", ")}`,
+  );
+}
+
+/** What holds with these layers of overrides, the later above the earlier. All have been checked. */
+export function resolveConfig(...layers: readonly ConfigOverrides[]): TopicConfig {
+  const config: Partial<Record<keyof TopicConfig, ConfigValue>> = {};
+  for (const [key, rule] of Object.entries(CONFIG_KEYS)) {
+    config[rule.field] = rule.default;
+    for (const layer of layers) {
+      const value = Object.hasOwn(layer, key) ? rule.parse(layer[key]) : null;
+      if (value !== null) config[rule.field] = value;
+    }
+  }
+  return config as unknown as TopicConfig;
+}
+
+export const DEFAULT_TOPIC_CONFIG: TopicConfig = resolveConfig();
+
+/** The config by Kafka's keys. */
+export function configByKey(config: TopicConfig): Record<string, string | number> {
+  return Object.fromEntries(
+    Object.entries(CONFIG_KEYS).map(([key, rule]) => [key, rule.show(config[rule.field])]),
+  );
+}
+
+export function isCompacted(config: TopicConfig): boolean {
+  return config.cleanupPolicy.includes("compact");
+}
+
+export function isDeleted(config: TopicConfig): boolean {
+  return config.cleanupPolicy.includes("delete");
+}

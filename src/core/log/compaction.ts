@@ -1,0 +1,442 @@
+// Compaction (cleanup.policy=compact; Kafka's LogCleaner): of each key the newest record survives, at its
+// offset. Records without a key, superseded records, and tombstones that have been kept long enough go.
+//
+// A pass has two parts. It reads the segments that have not been compacted yet and notes each key's newest
+// offset in memory (bounded: what does not fit waits for the next pass). Then it writes all closed segments
+// anew, without what is superseded, into one table that takes the place of its sources in one transaction
+// when it is full; readers see the log before or after, never in between. The active segment, and what is
+// younger than min.compaction.lag.ms, is left alone.
+//
+// Everything happens in slices of about COMPACTION_SLICE_BYTES [CMP-4]. How far the writing is stands in the
+// store; the keys are read again after an eviction, which finds the same newest offsets, since rewriting
+// keeps exactly those. Costs a row per MiB that survives, a row to note it, and none for what goes.
+import { isCompacted } from "../cluster/config.ts";
+import { BrokerError } from "../errors.ts";
+import {
+  COMPACTION_SLICE_BYTES,
+  MAX_CHUNK_BYTES,
+  MAX_COMPACTION_KEY_BYTES,
+  MAX_COMPACTION_KEYS,
+} from "../limits.ts";
+import type { ConsumerRecord } from "../record.ts";
+import { concatBytes } from "./append.ts";
+import { COMPRESSIONS, type CompressionType } from "./compression.ts";
+import {
+  COMPACTING,
+  type CompactionPass,
+  type CompactionState,
+  type LogState,
+  type LogStore,
+} from "./log-store.ts";
+import type { PartitionLog } from "./partition-log.ts";
+import {
+  type BatchHeader,
+  batches,
+  type Compressor,
+  encodeCompacted,
+  readBatchHeader,
+} from "./record-batch.ts";
+import { addToTotals, emptyTotals } from "./segment-totals.ts";
+import { storedChunksFrom } from "./stored-chunks.ts";
+
+/** How batches are looked into and written anew. */
+export interface BatchCodec {
+  decode(bytes: Uint8Array, start: number): ConsumerRecord[];
+  compressor(type: CompressionType): Compressor | undefined;
+}
+
+/** Newest offsets by key, for records from `from` up to `position`, on the way to `limit`. */
+interface Keys {
+  readonly newest: Map<string, number>;
+  keyBytes: number;
+  position: number;
+  limit: number;
+}
+
+/** Survivors that are not written yet. */
+interface Pending {
+  /** The pass as it was when these were gathered: whoever changes it makes them void. */
+  readonly pass: CompactionPass;
+  position: number;
+  nextHorizonMs: number | null;
+  pieces: Uint8Array[];
+  sizeInBytes: number;
+  baseOffset: number;
+  nextOffset: number;
+  maxTimestamp: number;
+}
+
+export class Compactor {
+  readonly #log: PartitionLog;
+  readonly #store: LogStore;
+  readonly #codec: BatchCodec;
+  #keys: Keys | null = null;
+  #pending: Pending | null = null;
+
+  constructor(log: PartitionLog, store: LogStore, codec: BatchCodec) {
+    this.#log = log;
+    this.#store = store;
+    this.#codec = codec;
+  }
+
+  /** Does one slice. False where there is nothing to do now. */
+  step(nowMs: number): boolean {
+    const { pass } = this.#log.compaction;
+    if (!isCompacted(this.#log.config)) {
+      if (pass !== null) this.#abandon();
+      return false;
+    }
+    if (pass === null) return this.#prepare(nowMs);
+    if (this.#keys === null || this.#keys.limit !== pass.mapEnd)
+      this.#keys = this.#startKeys(pass.mapEnd); // Back from an eviction.
+    if (!this.#readKeys(this.#keys)) this.#copySlice(pass, this.#keys, nowMs);
+    return true;
+  }
+
+  /** When there is something to do next if nothing is appended, or null. */
+  nextDueMs(nowMs: number): number | null {
+    const { pass, nextHorizonMs } = this.#log.compaction;
+    if (!isCompacted(this.#log.config)) return null;
+    if (pass !== null || this.#keys !== null || this.#isDue(this.#cleanableEnd(nowMs), nowMs))
+      return nowMs;
+    const lagMs = this.#nextLagMs(nowMs);
+    const times = [nextHorizonMs, lagMs].filter((time) => time !== null);
+    return times.length === 0 ? null : Math.min(...times);
+  }
+
+  /** When the oldest segment that waits has waited long enough, by one lag or the other, or null. */
+  #nextLagMs(nowMs: number): number | null {
+    const { activeBaseOffset, config, compaction } = this.#log;
+    for (const segment of this.#segmentsFrom(compaction.cleanedOffset)) {
+      if (segment >= activeBaseOffset) break;
+      const totals = this.#store.totals(segment);
+      if (totals === null || totals.nextOffset <= compaction.cleanedOffset) continue;
+      const youngEnoughMs = totals.maxTimestamp + config.minCompactionLagMs;
+      if (youngEnoughMs > nowMs) return youngEnoughMs;
+      const overdueMs = this.#store.createdAtMs(segment) + config.maxCompactionLagMs;
+      return overdueMs > nowMs ? overdueMs : null;
+    }
+    return null;
+  }
+
+  #abandon(): void {
+    this.#keys = null;
+    this.#pending = null;
+    this.#log.compact((state) => {
+      this.#store.dropSegment(COMPACTING);
+      return { ...state, compaction: { ...state.compaction, pass: null } };
+    });
+  }
+
+  // Which records a pass is about.
+
+  /** Reads the keys of a pass that is due, then begins it. */
+  #prepare(nowMs: number): boolean {
+    if (this.#keys === null) {
+      const limit = this.#cleanableEnd(nowMs);
+      if (!this.#isDue(limit, nowMs)) return false;
+      this.#keys = this.#startKeys(limit);
+    }
+    if (this.#readKeys(this.#keys)) return true;
+    const mapEnd = this.#keys.limit;
+    const first = this.#store.segmentAfter(-1);
+    if (first === null || first >= mapEnd) {
+      // Retention was faster: nothing is left to compact.
+      this.#keys = null;
+      this.#log.compact((state) => {
+        const compaction = { cleanedOffset: mapEnd, nextHorizonMs: null, pass: null };
+        return { ...state, compaction };
+      });
+      return true;
+    }
+    this.#log.compact((state) => {
+      this.#store.createSegment(COMPACTING, 0);
+      const pass = { mapEnd, groupBase: first, position: first, nextHorizonMs: null };
+      return { ...state, compaction: { ...state.compaction, pass } };
+    });
+    return true;
+  }
+
+  /** [CMP-3] Closed segments whose newest record is old enough, up to the first that is not. */
+  #cleanableEnd(nowMs: number): number {
+    const { activeBaseOffset, config } = this.#log;
+    for (const segment of this.#segmentsFrom(this.#log.compaction.cleanedOffset)) {
+      if (segment >= activeBaseOffset) break;
+      const maxTimestamp = this.#store.totals(segment)?.maxTimestamp ?? 0;
+      const { minCompactionLagMs } = config;
+      if (minCompactionLagMs > 0 && nowMs - maxTimestamp < minCompactionLagMs) return segment;
+    }
+    return activeBaseOffset;
+  }
+
+  /** Enough has come that was never compacted, or has waited too long, or tombstones may go. */
+  #isDue(limit: number, nowMs: number): boolean {
+    const { cleanedOffset, nextHorizonMs } = this.#log.compaction;
+    const { minCleanableDirtyRatio, maxCompactionLagMs } = this.#log.config;
+    if (nextHorizonMs !== null && nextHorizonMs <= nowMs) return true;
+    let dirtyBytes = 0;
+    let cleanBytes = 0;
+    let isOverdue = false;
+    for (const segment of this.#segmentsFrom(0)) {
+      if (segment >= limit) break;
+      const totals = this.#store.totals(segment);
+      if (totals === null) continue;
+      if (totals.nextOffset <= cleanedOffset) {
+        cleanBytes += totals.sizeInBytes;
+        continue;
+      }
+      dirtyBytes += totals.sizeInBytes;
+      isOverdue ||= nowMs - this.#store.createdAtMs(segment) >= maxCompactionLagMs;
+    }
+    if (dirtyBytes === 0) return false;
+    return isOverdue || dirtyBytes / (dirtyBytes + cleanBytes) >= minCleanableDirtyRatio;
+  }
+
+  *#segmentsFrom(offset: number): Generator<number> {
+    let segment = this.#store.floorSegment(offset) ?? this.#store.segmentAfter(offset);
+    for (; segment !== null; segment = this.#store.segmentAfter(segment)) yield segment;
+  }
+
+  #startKeys(limit: number): Keys {
+    const { cleanedOffset } = this.#log.compaction;
+    return { newest: new Map(), keyBytes: 0, position: cleanedOffset, limit };
+  }
+
+  /** Reads a slice of keys; false where they are all known. */
+  #readKeys(keys: Keys): boolean {
+    if (keys.position >= keys.limit) return false;
+    let bytesRead = 0;
+    for (const chunk of storedChunksFrom(this.#store, keys.position)) {
+      if (chunk.baseOffset >= keys.limit) break;
+      if (bytesRead >= COMPACTION_SLICE_BYTES) return true;
+      bytesRead += chunk.bytes.length;
+      for (const { start } of batches(chunk.bytes)) {
+        if (!this.#noteKeys(keys, this.#decode(chunk.bytes, start) ?? [])) return false;
+      }
+      keys.position = chunk.nextOffset;
+    }
+    keys.position = keys.limit;
+    return false;
+  }
+
+  /** False where the bound on keys is reached: the pass ends before that record. */
+  #noteKeys(keys: Keys, records: readonly ConsumerRecord[]): boolean {
+    for (const { key, offset } of records) {
+      if (key === null || offset < keys.position || offset >= keys.limit) continue;
+      const text = keyText(key);
+      if (!keys.newest.has(text)) {
+        const isFull =
+          keys.newest.size >= MAX_COMPACTION_KEYS ||
+          keys.keyBytes + key.length > MAX_COMPACTION_KEY_BYTES;
+        if (isFull && keys.newest.size > 0) {
+          keys.limit = offset;
+          keys.position = offset;
+          return false;
+        }
+        keys.keyBytes += key.length;
+      }
+      keys.newest.set(text, offset);
+    }
+    return true;
+  }
+
+  /** Null for a batch that cannot be read: it stays as it is. */
+  #decode(bytes: Uint8Array, start: number): ConsumerRecord[] | null {
+    try {
+      return this.#codec.decode(bytes, start);
+    } catch (error) {
+      if (error instanceof BrokerError) return null;
+      throw error;
+    }
+  }
+
+  // Writing anew.
+
+  #copySlice(pass: CompactionPass, keys: Keys, nowMs: number): void {
+    let pending = this.#pending?.pass === pass ? this.#pending : startPending(pass);
+    this.#pending = pending;
+    const segment = this.#store.floorSegment(pending.position) as number;
+    const floor = this.#store.floorChunk(segment, pending.position);
+    let bytesRead = 0;
+    for (const chunk of this.#store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
+      if (chunk.nextOffset <= pending.position) continue;
+      if (bytesRead >= COMPACTION_SLICE_BYTES) return;
+      bytesRead += chunk.bytes.length;
+      for (const { start, header } of batches(chunk.bytes)) {
+        if (header.baseOffset < pending.position) continue; // Written by the slice before.
+        const { bytes, horizonMs } = this.#keep(chunk.bytes, start, header, keys, nowMs);
+        if (bytes === null) continue;
+        if (pending.sizeInBytes > 0 && pending.sizeInBytes + bytes.length > MAX_CHUNK_BYTES)
+          pending = this.#flush(pending, header.baseOffset);
+        add(pending, bytes, horizonMs);
+      }
+      pending.position = chunk.nextOffset;
+    }
+    this.#endSegment(pending, segment);
+  }
+
+  /** [CMP-1] [CMP-2] What is left of a batch, and when its tombstones may go. */
+  #keep(
+    bytes: Uint8Array,
+    start: number,
+    header: BatchHeader,
+    keys: Keys,
+    nowMs: number,
+  ): { bytes: Uint8Array | null; horizonMs: number | null } {
+    const horizonMs = header.hasDeleteHorizon ? header.baseTimestamp : null;
+    const whole = { bytes: bytes.subarray(start, start + header.sizeInBytes), horizonMs };
+    if (header.baseOffset >= keys.limit) return whole;
+    const records = this.#decode(bytes, start);
+    if (records === null) return { ...whole, horizonMs: null };
+    const kept = records.filter(({ key, value, offset }) => {
+      if (offset >= keys.limit) return true;
+      if (key === null || (keys.newest.get(keyText(key)) ?? -1) > offset) return false;
+      return value !== null || horizonMs === null || horizonMs > nowMs;
+    });
+    if (kept.length === 0) return { bytes: null, horizonMs: null };
+    const hasTombstone = kept.some(({ value, offset }) => value === null && offset < keys.limit);
+    const keptHorizonMs = hasTombstone
+      ? (horizonMs ?? nowMs + this.#log.config.deleteRetentionMs)
+      : null;
+    if (kept.length === records.length && (!hasTombstone || horizonMs !== null))
+      return { ...whole, horizonMs: keptHorizonMs };
+    const rewritten = encodeCompacted(header, kept, keptHorizonMs, this.#compressor(header));
+    // Compressed anew it may have grown beyond what a row may hold: then it stays as it is, for good.
+    if (rewritten.length > MAX_CHUNK_BYTES) return { ...whole, horizonMs: null };
+    return { bytes: rewritten, horizonMs: keptHorizonMs };
+  }
+
+  /** A batch stays in its compression where it can be made here, else it becomes gzip, which all clients read. */
+  #compressor({ compression }: BatchHeader): Compressor | undefined {
+    if (compression === COMPRESSIONS.none) return undefined;
+    return (
+      this.#codec.compressor(compression as CompressionType) ??
+      this.#codec.compressor(COMPRESSIONS.gzip)
+    );
+  }
+
+  /** Writes the pending survivors and notes that everything before `position` is done. */
+  #flush(pending: Pending, position: number): Pending {
+    this.#log.compact((state) => {
+      this.#insert(pending);
+      return this.#noted(state, { ...pending.pass, position, nextHorizonMs: pending.nextHorizonMs });
+    });
+    this.#pending = startPending(this.#log.compaction.pass as CompactionPass);
+    return this.#pending;
+  }
+
+  #insert(pending: Pending): void {
+    if (pending.sizeInBytes === 0) return;
+    const { baseOffset, nextOffset, maxTimestamp, pieces } = pending;
+    const chunk = { baseOffset, nextOffset, maxTimestamp, bytes: concatBytes(pieces), appends: [] };
+    const totals = this.#store.totals(COMPACTING) ?? emptyTotals(baseOffset);
+    this.#store.insertChunk(COMPACTING, chunk, addToTotals(totals, chunk));
+  }
+
+  #noted(state: LogState, pass: CompactionPass): LogState {
+    return { ...state, compaction: { ...state.compaction, pass } };
+  }
+
+  /** A source is done: the next one joins it in the same new segment, or the new one is put in place. */
+  #endSegment(pending: Pending, segment: number): void {
+    const next = this.#store.segmentAfter(segment) as number; // The active one at the latest.
+    const { mapEnd } = pending.pass;
+    const isLast = next >= mapEnd || next >= this.#log.activeBaseOffset;
+    const written = this.#store.totals(COMPACTING)?.sizeInBytes ?? 0;
+    const nextBytes = this.#store.totals(next)?.sizeInBytes ?? 0;
+    const size = written + pending.sizeInBytes + nextBytes;
+    if (!isLast && size <= this.#log.config.segmentBytes) {
+      pending.position = next;
+      return;
+    }
+    this.#log.compact((state) => {
+      this.#insert(pending);
+      const replaced = this.#replace(state, pending.pass.groupBase, next);
+      const { nextHorizonMs } = pending;
+      if (isLast) {
+        const done = { cleanedOffset: mapEnd, nextHorizonMs, pass: null };
+        return { ...replaced, compaction: done };
+      }
+      this.#store.createSegment(COMPACTING, 0);
+      const pass = { mapEnd, groupBase: next, position: next, nextHorizonMs };
+      return this.#noted(replaced, pass);
+    });
+    this.#pending = null;
+    if (isLast) this.#keys = null;
+  }
+
+  /** Puts the new segment in the place of those from `groupBase` up to `end`. */
+  #replace(state: LogState, groupBase: number, end: number): LogState {
+    const totals = this.#store.totals(COMPACTING);
+    const createdAtMs = this.#store.createdAtMs(groupBase);
+    let { sealedBytes, segmentCount } = state;
+    for (let source: number | null = groupBase; source !== null && source < end; ) {
+      const following = this.#store.segmentAfter(source);
+      sealedBytes -= this.#store.totals(source)?.sizeInBytes ?? 0;
+      segmentCount--;
+      this.#store.dropSegment(source);
+      source = following;
+    }
+    if (totals === null) {
+      this.#store.dropSegment(COMPACTING);
+      return { ...state, sealedBytes, segmentCount };
+    }
+    this.#store.renameCompacting(groupBase, createdAtMs);
+    return {
+      ...state,
+      sealedBytes: sealedBytes + totals.sizeInBytes,
+      segmentCount: segmentCount + 1,
+    };
+  }
+}
+
+function startPending(pass: CompactionPass): Pending {
+  return {
+    pass,
+    position: pass.position,
+    nextHorizonMs: pass.nextHorizonMs,
+    pieces: [],
+    sizeInBytes: 0,
+    baseOffset: 0,
+    nextOffset: 0,
+    maxTimestamp: Number.MIN_SAFE_INTEGER,
+  };
+}
+
+function add(pending: Pending, bytes: Uint8Array, horizonMs: number | null): void {
+  const header = readBatchHeader(bytes);
+  if (pending.sizeInBytes === 0) pending.baseOffset = header.baseOffset;
+  pending.pieces.push(bytes);
+  pending.sizeInBytes += bytes.length;
+  pending.nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
+  pending.maxTimestamp = Math.max(pending.maxTimestamp, header.maxTimestamp);
+  if (horizonMs !== null)
+    pending.nextHorizonMs = Math.min(pending.nextHorizonMs ?? horizonMs, horizonMs);
+}
+
+/** A key as a map can hold it: one character per byte. */
+function keyText(key: Uint8Array): string {
+  let text = "";
+  for (let i = 0; i < key.length; i += 4096)
+    text += String.fromCharCode(...key.subarray(i, i + 4096));
+  return text;
+}
+
+/**
+ * Compaction's state after the segment `dropped` was deleted, up to `next`: what was being made of it is void.
+ * In the caller's transaction.
+ */
+export function withoutSegment(
+  store: LogStore,
+  compaction: CompactionState,
+  dropped: number,
+  next: number,
+): CompactionState {
+  const cleanedOffset = Math.max(compaction.cleanedOffset, next);
+  const { pass } = compaction;
+  if (pass === null || dropped < pass.groupBase) return { ...compaction, cleanedOffset };
+  store.dropSegment(COMPACTING);
+  if (next >= pass.mapEnd) return { ...compaction, cleanedOffset, pass: null };
+  store.createSegment(COMPACTING, 0);
+  return { ...compaction, cleanedOffset, pass: { ...pass, groupBase: next, position: next } };
+}

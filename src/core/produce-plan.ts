@@ -1,0 +1,163 @@
+// From records to appends: which partition each record goes to, and how the records of a partition are cut
+// into batches and appends. The Worker and the SDK produce by the same plan.
+import { BrokerError } from "./errors.ts";
+import { MAX_APPEND_BYTES } from "./limits.ts";
+import { concatBytes } from "./log/append.ts";
+import { addToSequence } from "./log/producers.ts";
+import { BATCH_HEADER_BYTES, type Compressor, encodeBatch, recordSize } from "./log/record-batch.ts";
+import { partitionForKey } from "./partitioner.ts";
+import type { ProducerRecord } from "./record.ts";
+
+/** What has to be known of a topic to produce to it. */
+export interface ProduceTarget {
+  readonly name: string;
+  readonly partitions: number;
+  readonly maxMessageBytes: number;
+  /** Every record needs a key. */
+  readonly isCompacted: boolean;
+}
+
+export interface PlacedRecord extends ProducerRecord {
+  /** Null leaves the choice to the plan. */
+  readonly partition: number | null;
+}
+
+/** Batches of one partition that are appended together. */
+export interface PlannedAppend {
+  readonly partition: number;
+  /** For each batch the places of its records in the list. */
+  readonly batches: readonly (readonly number[])[];
+  readonly recordCount: number;
+}
+
+/**
+ * [PRD-3] An explicit partition, else the key's by Kafka's murmur2, else, for all keyless records together,
+ * the one that `random` (from 0 to 1) points at: few large batches instead of many small ones.
+ *
+ * Appends of one partition come in the order of its records [PRD-2]. Throws, with the record's place,
+ * UNKNOWN_TOPIC_OR_PARTITION, INVALID_RECORD for a missing key, MESSAGE_TOO_LARGE.
+ */
+export function planAppends(
+  target: ProduceTarget,
+  records: readonly PlacedRecord[],
+  random: number,
+): PlannedAppend[] {
+  const shares = new Map<number, number[]>();
+  const keyless = Math.floor(random * target.partitions);
+  for (const [index, record] of records.entries()) {
+    const partition = placeRecord(target, record, index, keyless);
+    const share = shares.get(partition);
+    if (share === undefined) shares.set(partition, [index]);
+    else share.push(index);
+  }
+  return [...shares].flatMap(([partition, indexes]) =>
+    cutAppends(partition, cutBatches(target, records, indexes)),
+  );
+}
+
+function placeRecord(
+  target: ProduceTarget,
+  record: PlacedRecord,
+  index: number,
+  keyless: number,
+): number {
+  const { name, partitions } = target;
+  if (record.key === null && target.isCompacted) {
+    throw new BrokerError(
+      "INVALID_RECORD",
+      `records[${index}].key is null, topic ${name} is compacted (cleanup.policy) and needs one`,
+    );
+  }
+  if (record.partition === null)
+    return record.key === null ? keyless : partitionForKey(record.key, partitions);
+  if (record.partition < partitions) return record.partition;
+  throw new BrokerError(
+    "UNKNOWN_TOPIC_OR_PARTITION",
+    `records[${index}].partition is ${record.partition}, topic ${name} has ${partitions} (0 to ${partitions - 1})`,
+  );
+}
+
+interface SizedBatch {
+  readonly indexes: number[];
+  readonly sizeInBytes: number;
+}
+
+function cutBatches(
+  target: ProduceTarget,
+  records: readonly PlacedRecord[],
+  indexes: readonly number[],
+): SizedBatch[] {
+  const { maxMessageBytes } = target;
+  const batches: { indexes: number[]; sizeInBytes: number }[] = [];
+  let batch: { indexes: number[]; sizeInBytes: number } | null = null;
+  let baseTimestamp = 0;
+  for (const index of indexes) {
+    const record = records[index] as PlacedRecord;
+    const alone = BATCH_HEADER_BYTES + recordSize(record, 0, record.timestamp);
+    if (alone > maxMessageBytes) {
+      throw new BrokerError(
+        "MESSAGE_TOO_LARGE",
+        `records[${index}] has ${alone} bytes as a batch, max.message.bytes of topic ${target.name} is ${maxMessageBytes}`,
+      );
+    }
+    if (batch !== null) {
+      const more = recordSize(record, batch.indexes.length, baseTimestamp);
+      if (batch.sizeInBytes + more <= maxMessageBytes) {
+        batch.indexes.push(index);
+        batch.sizeInBytes += more;
+        continue;
+      }
+    }
+    batch = { indexes: [index], sizeInBytes: alone };
+    baseTimestamp = record.timestamp;
+    batches.push(batch);
+  }
+  return batches;
+}
+
+/** Batches joined into as few appends as the bound on one append allows. */
+function cutAppends(partition: number, batches: readonly SizedBatch[]): PlannedAppend[] {
+  const appends: { partition: number; batches: number[][]; recordCount: number }[] = [];
+  let sizeInBytes = Number.POSITIVE_INFINITY;
+  for (const batch of batches) {
+    if (sizeInBytes + batch.sizeInBytes > MAX_APPEND_BYTES) {
+      appends.push({ partition, batches: [], recordCount: 0 });
+      sizeInBytes = 0;
+    }
+    const append = appends.at(-1) as (typeof appends)[number];
+    append.batches.push(batch.indexes);
+    append.recordCount += batch.indexes.length;
+    sizeInBytes += batch.sizeInBytes;
+  }
+  return appends;
+}
+
+/** [IDM-1] As whom an append is made; `sequence` is that of its first record. */
+export interface AppendIdentity {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  readonly sequence: number;
+}
+
+/** The append's bytes: its batches, each where the sequence of the one before ended. */
+export function encodeAppend(
+  append: PlannedAppend,
+  records: readonly ProducerRecord[],
+  identity: AppendIdentity,
+  compression?: Compressor,
+): Uint8Array {
+  const { producerId, producerEpoch } = identity;
+  let baseSequence = identity.sequence;
+  const encoded: Uint8Array[] = [];
+  for (const indexes of append.batches) {
+    const options = { producerId, producerEpoch, baseSequence };
+    encoded.push(
+      encodeBatch(
+        indexes.map((index) => records[index] as ProducerRecord),
+        compression === undefined ? options : { ...options, compression },
+      ),
+    );
+    baseSequence = addToSequence(baseSequence, indexes.length);
+  }
+  return concatBytes(encoded);
+}

@@ -1,0 +1,59 @@
+// One append to one partition, tried again where nobody knows whether it was stored. That is safe for an
+// idempotent producer only: the partition recognises the repeat [IDM-1].
+import type { ErrorName, FailureData } from "../core/errors.ts";
+import { MAX_APPEND_TRIES } from "../core/limits.ts";
+import { type Env, partitionStub } from "../env.ts";
+
+export interface AppendStored {
+  readonly baseOffset: number;
+  readonly logAppendTimeMs: number | null;
+}
+
+export interface AppendRefused {
+  readonly code: ErrorName;
+  readonly detail: string;
+  readonly data: FailureData;
+}
+
+export type AppendAnswer = AppendStored | AppendRefused;
+
+const FIRST_BACKOFF_MS = 50;
+
+/** Never throws: what cannot be found out is REQUEST_TIMED_OUT. */
+export async function appendTo(
+  env: Env,
+  topicId: string,
+  partition: number,
+  bytes: Uint8Array,
+  options: { expectedOffset: number | null; isIdempotent: boolean },
+): Promise<AppendAnswer> {
+  const tries = options.isIdempotent ? MAX_APPEND_TRIES : 1;
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const stub = partitionStub(env, topicId, partition);
+      const result = await stub.append(bytes, options.expectedOffset);
+      if (result.ok) return result;
+      const { ok: _ok, error: code, detail, ...data } = result;
+      return { code, detail, data };
+    } catch (error) {
+      if ((error as { overloaded?: boolean }).overloaded)
+        return refused("THROTTLING_QUOTA_EXCEEDED", "the partition is overloaded; slow down");
+      if (attempt >= tries) return refused("REQUEST_TIMED_OUT", unknownOutcome(error));
+      const backoffMs = FIRST_BACKOFF_MS * 4 ** (attempt - 1) * (0.5 + Math.random() / 2);
+      await new Promise((resolve) => setTimeout(resolve, backoffMs));
+    }
+  }
+}
+
+function refused(code: ErrorName, detail: string): AppendRefused {
+  return { code, detail, data: {} };
+}
+
+function unknownOutcome(error: unknown): string {
+  const reason = error instanceof Error ? error.message : error;
+  return `the partition did not answer, the outcome is unknown: ${reason}`;
+}
+
+export function isRefused<T extends object>(answer: T | AppendRefused): answer is AppendRefused {
+  return "code" in answer;
+}

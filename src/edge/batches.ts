@@ -1,0 +1,50 @@
+// Appending batches that a client has encoded. The partition checks their headers and checksums; here, where
+// CPU is cheap, their records are looked at too, so that nothing is stored that no reader could read.
+import { decodeAnyBatch } from "../compression/codecs.ts";
+import { BrokerError, type Failure, type Result } from "../core/errors.ts";
+import { batches, checkCrc, NO_PRODUCER_ID } from "../core/log/record-batch.ts";
+import type { Env } from "../env.ts";
+import { type AppendStored, appendTo, isRefused } from "./append.ts";
+import { atPartition } from "./metadata.ts";
+
+export function appendBatches(
+  env: Env,
+  topic: string,
+  partition: number,
+  bytes: Uint8Array,
+  expectedOffset: number | null,
+): Promise<Result<AppendStored>> {
+  const isIdempotent = checkRecords(bytes);
+  return atPartition(env, topic, partition, async (topicId) => {
+    const options = { expectedOffset, isIdempotent };
+    const answer = await appendTo(env, topicId, partition, bytes, options);
+    if (!isRefused(answer)) return { ok: true, ...answer };
+    const { code: error, detail, data } = answer;
+    const failure: Failure = { ok: false, error, detail, ...data };
+    if (error === "UNKNOWN_TOPIC_ID") throw BrokerError.from(failure); // atPartition asks again.
+    return failure;
+  });
+}
+
+/**
+ * [VAL-2] Decodes every record. Throws CORRUPT_MESSAGE or UNSUPPORTED_COMPRESSION_TYPE; INVALID_RECORD where
+ * the header says something else than the records. True where all batches are an idempotent producer's.
+ */
+function checkRecords(bytes: Uint8Array): boolean {
+  let isIdempotent = true;
+  for (const { start, header } of batches(bytes)) {
+    if (!checkCrc(bytes, start, header.sizeInBytes))
+      throw new BrokerError("CORRUPT_MESSAGE", "the CRC of the batch does not match its bytes");
+    isIdempotent &&= header.producerId !== NO_PRODUCER_ID;
+    let newest = Number.NEGATIVE_INFINITY;
+    for (const { timestamp } of decodeAnyBatch(bytes, start))
+      if (timestamp > newest) newest = timestamp;
+    if (newest !== header.maxTimestamp && header.recordCount > 0) {
+      throw new BrokerError(
+        "INVALID_RECORD",
+        `maxTimestamp is ${header.maxTimestamp}, the newest record has ${newest}`,
+      );
+    }
+  }
+  return isIdempotent;
+}

@@ -1,0 +1,32 @@
+// /v1/topics/:topic/partitions/:partition/batches and /v1/producers: what a client needs that encodes its
+// record batches itself, as the SDK does.
+import { Hono } from "hono";
+import * as z from "zod";
+import { unwrap } from "../core/errors.ts";
+import { appendBatches } from "../edge/batches.ts";
+import { newProducerId } from "../edge/producer-pool.ts";
+import type { Env } from "../env.ts";
+import { queryInteger } from "../protocol/parse.ts";
+import { readBytes } from "./body.ts";
+import { partitionParameter, query, topicParameter } from "./parameters.ts";
+
+const batchesQuery = z.strictObject({
+  expectedOffset: queryInteger(0, Number.MAX_SAFE_INTEGER).optional(),
+});
+
+export const batches = new Hono<{ Bindings: Env }>().post(
+  "/:topic/partitions/:partition/batches",
+  async (context) => {
+    const topic = topicParameter(context.req.param("topic"));
+    const partition = partitionParameter(context.req.param("partition"));
+    const { expectedOffset = null } = query(context.req.raw, batchesQuery);
+    const bytes = await readBytes(context.req.raw);
+    const stored = await appendBatches(context.env, topic, partition, bytes, expectedOffset);
+    const { baseOffset, logAppendTimeMs } = unwrap(stored);
+    return context.json({ baseOffset, ...(logAppendTimeMs === null ? {} : { logAppendTimeMs }) });
+  },
+);
+
+export const producers = new Hono<{ Bindings: Env }>().post("/", async (context) =>
+  context.json({ producerId: await newProducerId(context.env), producerEpoch: 0 }, 201),
+);

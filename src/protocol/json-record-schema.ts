@@ -1,0 +1,91 @@
+// What a record in a request must be. The SDK does without these schemas: it imports no library.
+import * as z from "zod";
+import {
+  MAX_HEADERS_PER_RECORD,
+  MAX_PARTITIONS_PER_TOPIC,
+  MAX_TIMESTAMP_MS,
+} from "../core/limits.ts";
+import type { JsonHeaders } from "./json-record.ts";
+import { integer, parseJson } from "./parse.ts";
+
+const NOT_UNICODE = "is no Unicode text (half a surrogate pair)";
+
+/** True where the text has a UTF-8 form. */
+function isUnicode(text: string): boolean {
+  return text.isWellFormed();
+}
+
+const base64 = z.base64("must be base64");
+const headerValue = z.union(
+  [z.string().refine(isUnicode, NOT_UNICODE), z.null(), z.strictObject({ base64 })],
+  "must be a string, null, {base64} or a list of these",
+);
+
+/** Checked and passed on as it is: a copy would lose a header that is called `__proto__`. */
+const headers = z.custom<JsonHeaders>().superRefine((value, context) => {
+  const complain = (message: string, ...path: PropertyKey[]) =>
+    context.addIssue({ code: "custom", path, message });
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    complain("must be an object");
+    return;
+  }
+  let count = 0;
+  for (const [name, given] of Object.entries(value)) {
+    if (!isUnicode(name)) complain(NOT_UNICODE, name);
+    const values = Array.isArray(given) ? given : [given];
+    count += values.length;
+    for (const [index, each] of values.entries()) {
+      const path = Array.isArray(given) ? [name, index] : [name];
+      const issue = headerValue.safeParse(each).error?.issues[0];
+      if (issue !== undefined) complain(issue.message, ...path, ...issue.path);
+    }
+  }
+  if (count > MAX_HEADERS_PER_RECORD) {
+    complain(`holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
+  }
+});
+
+export const jsonRecord = z
+  .strictObject({
+    key: z.unknown().optional(),
+    keyBase64: base64.optional(),
+    value: z.unknown().optional(),
+    valueBase64: base64.optional(),
+    headers: headers.optional(),
+    partition: integer(0, MAX_PARTITIONS_PER_TOPIC - 1).optional(),
+    /** Milliseconds since the epoch; the time of arrival where absent. */
+    timestamp: integer(0, MAX_TIMESTAMP_MS).optional(),
+  })
+  .superRefine((record, context) => {
+    const complain = (field: string, message: string) =>
+      context.addIssue({ code: "custom", path: [field], message });
+    if (record.value === undefined && record.valueBase64 === undefined) {
+      complain("value", "is required (null for a tombstone), or valueBase64");
+    }
+    for (const plain of ["value", "key"] as const) {
+      const encoded = `${plain}Base64` as const;
+      if (record[plain] !== undefined && record[encoded] !== undefined) {
+        complain(encoded, `may not stand beside ${plain}`);
+      }
+      const text = record[plain];
+      if (typeof text === "string" && !isUnicode(text)) complain(plain, NOT_UNICODE);
+    }
+  });
+
+/** Numbers that JavaScript may not hold exactly: sixteen digits or more, or a large exponent. */
+const LONG_NUMBER = /\d{16}|\d[eE][+-]?\d{2}/;
+
+/**
+ * JSON of records. A number that JavaScript cannot hold exactly keeps its text, since a JSON value is
+ * stored as its text; that takes a slower way through the parser, taken only where such a number may be.
+ */
+export function parseRecordJson(text: string, what: string): unknown {
+  if (!LONG_NUMBER.test(text)) return parseJson(text, what);
+  return parseJson(text, what, (_key, value, context) => {
+    const source = context?.source;
+    if (typeof value !== "number" || source === undefined || String(value) === source) return value;
+    return RawJson.rawJSON(source);
+  });
+}
+
+const RawJson = JSON as unknown as { rawJSON(text: string): unknown };

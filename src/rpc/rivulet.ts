@@ -1,0 +1,75 @@
+// The entrypoint for service bindings: another Worker produces without HTTP.
+//
+//   [[services]]
+//   binding = "RIVULET"
+//   service = "rivulet"
+//   entrypoint = "Rivulet"
+//
+//   await env.RIVULET.produce("orders", [{ key: "customer-7", value: { total: 12 } }]);
+import { WorkerEntrypoint } from "cloudflare:workers";
+import * as z from "zod";
+import { BrokerError, ERRORS, type ErrorName, type FailureData } from "../core/errors.ts";
+import { MAX_RECORDS_PER_REQUEST } from "../core/limits.ts";
+import { isRefused } from "../edge/append.ts";
+import { produce } from "../edge/produce.ts";
+import type { Env } from "../env.ts";
+import { fromJsonRecord, type JsonRecordInput } from "../protocol/json-record.ts";
+import { jsonRecord } from "../protocol/json-record-schema.ts";
+import { integer, parse } from "../protocol/parse.ts";
+
+const inputSchema = z.strictObject({
+  records: z
+    .array(jsonRecord)
+    .min(1, "must hold at least 1 record")
+    .max(MAX_RECORDS_PER_REQUEST, `must hold at most ${MAX_RECORDS_PER_REQUEST} records`),
+  expectedOffset: integer(0, Number.MAX_SAFE_INTEGER).optional(),
+  idempotencyKey: z.string().optional(),
+});
+
+export interface RpcProduceOptions {
+  /** Append only if the first record gets this offset, else INVALID_UPDATE_VERSION with `data.nextOffset`. */
+  readonly expectedOffset?: number;
+  /** A repeat with the same key within 24 hours gets the first answer and stores nothing. */
+  readonly idempotencyKey?: string;
+}
+
+export type RpcOutcome =
+  | { readonly partition: number; readonly offset: number; readonly timestamp: number }
+  | {
+      readonly partition: number;
+      readonly error: FailureData & {
+        readonly code: ErrorName;
+        readonly errorCode: number;
+        readonly retriable: boolean;
+        readonly detail: string;
+      };
+    };
+
+export class Rivulet extends WorkerEntrypoint<Env> {
+  /**
+   * Appends records and answers for each in the order given, as `POST …/records` does. Values and keys may be
+   * bytes (Uint8Array) too. @throws an Error with `code`, `errorCode`, `retriable` where nothing was stored.
+   */
+  async produce(
+    topic: string,
+    records: readonly JsonRecordInput[],
+    options: RpcProduceOptions = {},
+  ): Promise<RpcOutcome[]> {
+    const input = parse(inputSchema, { records, ...options });
+    const results = await produce(this.env, topic, input.records.map(fromJsonRecord), {
+      expectedOffset: input.expectedOffset,
+      idempotencyKey: input.idempotencyKey,
+      random: Math.random,
+      nowMs: Date.now(),
+    });
+    const first = results[0];
+    if (first !== undefined && isRefused(first) && results.every((result) => isRefused(result)))
+      throw new BrokerError(first.code, first.detail, { data: first.data });
+    return results.map((result) => {
+      if (!isRefused(result)) return result;
+      const { partition, code, detail, data } = result;
+      const { code: errorCode, retriable } = ERRORS[code];
+      return { partition, error: { code, errorCode, retriable, detail, ...data } };
+    });
+  }
+}
