@@ -15,7 +15,7 @@ interface Waiting {
 export interface CommitTarget {
   /** Decides about each and stores all that are good, or throws and stores nothing; synchronously. */
   commit(appends: readonly Append[]): readonly AppendOutcome[];
-  /** Resolves when everything committed so far is durable. */
+  /** Resolves when everything committed so far is durable, and what came meanwhile has been taken in. */
   sync(): Promise<void>;
   /** Called after each commit, in the same turn. */
   committed(): void;

@@ -7,8 +7,8 @@ import type { RequestStore } from "./request-store.ts";
 
 /** After this long one alarm makes room for the next: an alarm may run for 15 minutes at most. */
 const MAX_RUN_MS = 20_000;
-/** The last moment a Date can hold: what is due later is never due. */
-const NEVER_MS = 8.64e15;
+/** Alarms can be set up to 2189: what is due later is never due. */
+const NEVER_MS = Date.UTC(2189, 0, 1);
 
 type Alarm = Pick<DurableObjectStorage, "getAlarm" | "setAlarm">;
 
@@ -17,7 +17,7 @@ export class Housekeeping {
   readonly #log: PartitionLog;
   readonly #compactor: Compactor;
   readonly #requests: RequestStore;
-  /** The segment count at which the alarm was last thought about; null after waking up. */
+  /** The active segment when the alarm was last thought about; null where it has to be thought about. */
   #scheduledAt: number | null = null;
   #isStopped = false;
 
@@ -30,13 +30,13 @@ export class Housekeeping {
 
   /** After a commit. Costs nothing, except for the first of this life and after a roll. */
   committed(nowMs: number): void {
-    if (this.#scheduledAt === this.#log.segmentCount) return;
+    if (this.#scheduledAt === this.#log.activeBaseOffset) return;
     void this.schedule(nowMs);
   }
 
   /** Sets the alarm for what is due next, unless it is set for earlier. One row where it sets it. */
   async schedule(nowMs: number): Promise<void> {
-    this.#scheduledAt = this.#log.segmentCount;
+    this.#scheduledAt = this.#log.activeBaseOffset;
     const dueMs = this.#nextDueMs(nowMs);
     if (dueMs === null) return;
     const alarmMs = await this.#alarm.getAlarm();
@@ -64,6 +64,8 @@ export class Housekeeping {
       await new Promise((resolve) => setTimeout(resolve, 0));
     }
     if (!this.#isStopped) await this.schedule(now());
+    // The alarm is over, and if nothing is due now the next append has to set it again.
+    this.#scheduledAt = null;
   }
 
   /** The partition is being destroyed. */

@@ -21,13 +21,16 @@ export class RequestStore {
     this.#sql = sql;
   }
 
-  /** The request as it was first made, or made now. [KEY-2] Another body under the key is DUPLICATE_RESOURCE. */
+  /**
+   * The request as it was first made, or made now. Null where it was not made and `plan` is null: then it is
+   * only looked up. [KEY-2] Another body under the key is DUPLICATE_RESOURCE.
+   */
   begin(
     key: string,
     bodyHash: string,
-    plan: RequestPlan,
+    plan: RequestPlan | null,
     nowMs: number,
-  ): Result<{ request: KeyedRequest }> {
+  ): Result<{ request: KeyedRequest | null }> {
     const found = this.#find(key, nowMs);
     if (found !== null) {
       const { row } = found;
@@ -39,6 +42,7 @@ export class RequestStore {
       }
       return { ok: true, request: requestOf(row) };
     }
+    if (plan === null) return { ok: true, request: null };
     const today = tableAt(nowMs);
     this.dropExpired(nowMs);
     this.#create(today);

@@ -16,6 +16,8 @@
 //             SQLite does not touch their pages for a query of the other columns.
 // compacting  a segment table in the making (core/log/compaction.ts)
 // producers   one row: the last snapshot of the idempotent producers, as JSON
+
+import type { Chunk } from "../../src/core/log/append.ts";
 import {
   type ChunkPlace,
   COMPACTING,
@@ -26,7 +28,6 @@ import {
   type SegmentTotals,
   type StoredChunk,
 } from "../../src/core/log/log-store.ts";
-import type { Chunk } from "../../src/core/log/append.ts";
 import type { AppendEntry } from "../../src/core/log/producers.ts";
 import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
 
@@ -42,6 +43,7 @@ type ChunkRow = { base_offset: number; next_offset: number; batches: ArrayBuffer
 /** An append as JSON: a list is a third of an object's size, and a snapshot holds thousands. */
 type EntryTuple = [number, number, number, number, number, number];
 
+const PAGE_BYTES = 256 * 1024;
 const PLACE_COLUMNS =
   "base_offset, next_offset, chunk_max_timestamp, max_timestamp, segment_bytes, segment_chunks";
 
@@ -57,7 +59,9 @@ export class SqlLogStore implements LogStore {
 
   /** For a partition that is used for the first time. */
   static create(sql: Sql): void {
-    sql.exec("CREATE TABLE segments (base_offset INTEGER PRIMARY KEY, created_at_ms INTEGER NOT NULL)");
+    sql.exec(
+      "CREATE TABLE segments (base_offset INTEGER PRIMARY KEY, created_at_ms INTEGER NOT NULL)",
+    );
     sql.exec(
       "CREATE TABLE producers (id INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, entries TEXT NOT NULL)",
     );
@@ -156,29 +160,38 @@ export class SqlLogStore implements LogStore {
     return row === undefined ? null : placeOf(row);
   }
 
+  /**
+   * Page by page, each read to its end at once: a cursor that is left in the middle keeps its table locked,
+   * and the table could not be dropped. A page is one chunk, or as many small ones as PAGE_BYTES hold.
+   */
   *chunksFrom(segment: number, from: number): Generator<StoredChunk> {
-    const rows = this.#sql.exec<ChunkRow>(
-      `SELECT base_offset, next_offset, batches FROM ${tableOf(segment)} WHERE base_offset >= ? ORDER BY base_offset`,
-      from,
-    );
-    for (const row of rows) {
-      yield {
-        baseOffset: row.base_offset,
-        nextOffset: row.next_offset,
-        bytes: new Uint8Array(row.batches),
-      };
+    const query = `SELECT base_offset, next_offset, batches FROM ${tableOf(segment)} WHERE base_offset >= ?
+       ORDER BY base_offset LIMIT ?`;
+    let next = from;
+    let limit = 1;
+    for (;;) {
+      const rows = Array.from(this.#sql.exec<ChunkRow>(query, next, limit));
+      for (const row of rows) {
+        const bytes = new Uint8Array(row.batches);
+        yield { baseOffset: row.base_offset, nextOffset: row.next_offset, bytes };
+      }
+      const last = rows.at(-1);
+      if (last === undefined || rows.length < limit) return;
+      next = last.next_offset;
+      const roomFor = Math.floor(PAGE_BYTES / Math.max(1, last.batches.byteLength));
+      limit = Math.min(Math.max(1, roomFor), 2 * limit);
     }
   }
 
   *placesFrom(segment: number, from: number): Generator<ChunkPlace> {
     const query = `SELECT ${PLACE_COLUMNS} FROM ${tableOf(segment)} WHERE base_offset >= ? ORDER BY base_offset`;
-    for (const row of this.#sql.exec<PlaceRow>(query, from)) yield placeOf(row);
+    yield* Array.from(this.#sql.exec<PlaceRow>(query, from), placeOf);
   }
 
   *appendsFrom(segment: number, from: number): Generator<AppendEntry> {
     const query = `SELECT appends FROM ${tableOf(segment)} WHERE base_offset >= ? ORDER BY base_offset`;
-    for (const { appends } of this.#sql.exec<{ appends: string | null }>(query, from))
-      if (appends !== null) yield* fromJson(appends);
+    const rows = Array.from(this.#sql.exec<{ appends: string | null }>(query, from));
+    for (const { appends } of rows) if (appends !== null) yield* fromJson(appends);
   }
 
   producerSnapshot(): ProducerSnapshot | null {

@@ -1,5 +1,6 @@
 // The `rivulet` command: parses, runs one command, tells errors. Exit codes: 0 done, 1 failed, 2 used wrongly.
 import { Command } from "commander";
+import { addConfigs } from "./commands/configs.ts";
 import { addConsume } from "./commands/consume.ts";
 import { addGroups } from "./commands/groups.ts";
 import { addProduce } from "./commands/produce.ts";
@@ -20,6 +21,7 @@ addTopics(program);
 addProduce(program);
 addConsume(program);
 addGroups(program);
+addConfigs(program);
 
 try {
   await program.parseAsync();

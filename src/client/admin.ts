@@ -1,5 +1,6 @@
 // Topics and groups.
 import {
+  CONFIGS_PATH,
   GROUPS_PATH,
   groupPath,
   partitionPath,
@@ -14,6 +15,14 @@ export interface TopicInfo {
   readonly partitions: number;
   /** By Kafka's keys, e.g. `max.message.bytes`. */
   readonly config: Readonly<Record<string, string | number>>;
+  /** What was set on this topic; the rest of `config` are defaults. */
+  readonly overrides: Readonly<Record<string, string | number>>;
+}
+
+export interface ConfigInfo {
+  /** What topics get that do not set a key themselves, by Kafka's keys. */
+  readonly config: Readonly<Record<string, string | number>>;
+  readonly overrides: Readonly<Record<string, string | number>>;
 }
 
 export interface GroupInfo {
@@ -90,7 +99,25 @@ export class Admin {
     return this.#http.request("GET", topicPath(name));
   }
 
-  /** The bounds of a partition: `at` is "earliest", "latest", milliseconds or an ISO time. */
+  /** Partitions only grow; a config of null takes the key away. @throws INVALID_PARTITIONS, INVALID_CONFIG */
+  alterTopic(
+    name: string,
+    change: { partitions?: number; config?: Record<string, string | number | null> },
+  ): Promise<TopicInfo> {
+    return this.#http.request("PATCH", topicPath(name), jsonBody(change));
+  }
+
+  /** What topics get that do not set a key themselves. */
+  describeConfigs(): Promise<ConfigInfo> {
+    return this.#http.request("GET", CONFIGS_PATH);
+  }
+
+  /** Changes the defaults of all topics; null takes a key away. @throws INVALID_CONFIG */
+  alterConfigs(config: Record<string, string | number | null>): Promise<ConfigInfo> {
+    return this.#http.request("PATCH", CONFIGS_PATH, jsonBody({ config }));
+  }
+
+  /** The bounds of a partition: `at` is "earliest", "latest", "max-timestamp", milliseconds or an ISO time. */
   listOffset(
     topic: string,
     partition: number,

@@ -36,12 +36,7 @@ export class HttpClient {
   }
 
   /** @throws BrokerError with the problem's code; ConnectionError where there was no answer. */
-  async request<T>(
-    method: string,
-    path: string,
-    body?: Body,
-    signal?: AbortSignal,
-  ): Promise<T> {
+  async request<T>(method: string, path: string, body?: Body, signal?: AbortSignal): Promise<T> {
     const url = new URL(path, this.#baseUrl).href;
     let status: number;
     let text: string;

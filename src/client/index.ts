@@ -3,6 +3,7 @@ export { BrokerError, type ErrorName } from "../core/errors.ts";
 export type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 export {
   Admin,
+  type ConfigInfo,
   type GroupInfo,
   type GroupOffsetInfo,
   type ResetResult,
@@ -12,5 +13,5 @@ export {
 export type { PartitionPosition } from "./consumer/effects.ts";
 export { type Batch, Consumer, type ConsumerOptions, type Handlers } from "./consumer.ts";
 export { ConnectionError } from "./http.ts";
-export { Producer, type RecordInput, type RecordOutcome } from "./producer.ts";
+export { Producer, type RecordInput, type RecordOutcome, type SendOptions } from "./producer.ts";
 export { Rivulet, type RivuletOptions } from "./rivulet.ts";

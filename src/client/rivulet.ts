@@ -22,7 +22,10 @@ export class Rivulet {
   readonly #options: RivuletOptions;
 
   constructor(options: RivuletOptions) {
-    const http = new HttpClient(options.url, options.fetch ?? ((url, init) => fetch(url, init as RequestInit)));
+    const http = new HttpClient(
+      options.url,
+      options.fetch ?? ((url, init) => fetch(url, init as RequestInit)),
+    );
     this.admin = new Admin(http);
     this.producer = new Producer(http);
     this.#options = options;

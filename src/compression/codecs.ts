@@ -11,6 +11,7 @@ import type { ConsumerRecord } from "../core/record.ts";
 import { decompressLz4 } from "./lz4.ts";
 import { corrupt, Output } from "./output.ts";
 import { decompressSnappy } from "./snappy.ts";
+import { zstdFrames } from "./zstd-frames.ts";
 
 interface Zlib {
   gzipSync(bytes: Uint8Array): Uint8Array;
@@ -33,13 +34,14 @@ const BOUND = { maxOutputLength: MAX_DECOMPRESSED_BYTES };
 export function decompress(compression: number, bytes: Uint8Array): Uint8Array {
   switch (compression) {
     case COMPRESSIONS.gzip:
+      if (bytes.length === 0) throw corrupt("gzip: there is nothing to unfold");
       return guarded("gzip", () => ZLIB?.gunzipSync(bytes, BOUND) ?? gunzip(bytes));
     case COMPRESSIONS.snappy:
       return decompressSnappy(bytes);
     case COMPRESSIONS.lz4:
       return decompressLz4(bytes);
     case COMPRESSIONS.zstd:
-      return guarded("zstd", () => ZLIB?.zstdDecompressSync?.(bytes, BOUND) ?? unzstd(bytes));
+      return guarded("zstd", () => unzstd(bytes));
     default:
       throw new BrokerError(
         "UNSUPPORTED_COMPRESSION_TYPE",
@@ -65,33 +67,41 @@ function guarded(name: string, action: () => Uint8Array): Uint8Array {
 }
 
 function gunzip(bytes: Uint8Array): Uint8Array {
-  return stream(bytes, (ondata) => new Gunzip(ondata));
+  const output = new Output(4 * bytes.length);
+  let memberStart = 0;
+  const gzip = new Gunzip((chunk) => output.write(chunk));
+  gzip.onmember = () => {
+    memberStart = output.length;
+  };
+  feed(gzip, bytes);
+  // The library does not look at the trailer: without this a stream that is cut off there would pass.
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  const size = bytes.length < 4 ? -1 : view.getUint32(bytes.length - 4, true);
+  if (size !== output.length - memberStart)
+    throw corrupt(`gzip: unfolds to ${output.length} bytes, its trailer says ${size}`);
+  return output.bytes();
 }
 
 function unzstd(bytes: Uint8Array): Uint8Array {
-  return stream(bytes, (ondata) => new Unzstd(ondata));
+  const zstdDecompressSync = ZLIB?.zstdDecompressSync;
+  const output = new Output(4 * bytes.length);
+  for (const frame of zstdFrames(bytes)) {
+    if (zstdDecompressSync !== undefined) output.write(zstdDecompressSync(frame, BOUND));
+    else feed(new Unzstd((chunk) => output.write(chunk)), frame);
+  }
+  return output.bytes();
 }
 
-type OnData = (chunk: Uint8Array, isLast?: boolean) => void;
-
-/** A decoder of one of the libraries, fed piece by piece, so that its output meets the bound as it grows. */
-function stream(
+/** Piece by piece, so that the output meets its bound as it grows. */
+function feed(
+  decoder: { push(piece: Uint8Array, isLast: boolean): void },
   bytes: Uint8Array,
-  open: (ondata: OnData) => { push(chunk: Uint8Array, isLast: boolean): void },
-): Uint8Array {
+): void {
   const PIECE_BYTES = 16 * 1024;
-  const output = new Output(4 * bytes.length);
-  let isFinished = false;
-  const decoder = open((chunk, isLast) => {
-    output.write(chunk);
-    isFinished ||= isLast === true;
-  });
-  for (let from = 0; from < bytes.length || from === 0; from += PIECE_BYTES) {
+  for (let from = 0; from < bytes.length; from += PIECE_BYTES) {
     const to = from + PIECE_BYTES;
     decoder.push(bytes.subarray(from, to), to >= bytes.length);
   }
-  if (!isFinished) throw corrupt("the compressed records are cut off");
-  return output.bytes();
 }
 
 /** What this runtime can compress without waiting, or undefined. */

@@ -82,6 +82,9 @@ export const MAX_COMPACTION_KEYS = 100_000;
 export const MAX_COMPACTION_KEY_BYTES = 16 * MIB;
 /** Bytes read in one slice of compaction; between slices the object serves others. */
 export const COMPACTION_SLICE_BYTES = 1 * MIB;
+/** What decoding a batch makes objects of: a compressed batch may hold far more of them than it has bytes. */
+export const MAX_RECORDS_PER_BATCH = 250_000;
+export const MAX_HEADERS_PER_BATCH = 500_000;
 /** What a compressed batch may unfold to, for whoever has to look inside. */
 export const MAX_DECOMPRESSED_BYTES = 32 * MIB;
 

@@ -4,7 +4,12 @@ import { BrokerError } from "./errors.ts";
 import { MAX_APPEND_BYTES } from "./limits.ts";
 import { concatBytes } from "./log/append.ts";
 import { addToSequence } from "./log/producers.ts";
-import { BATCH_HEADER_BYTES, type Compressor, encodeBatch, recordSize } from "./log/record-batch.ts";
+import {
+  BATCH_HEADER_BYTES,
+  type Compressor,
+  encodeBatch,
+  recordSize,
+} from "./log/record-batch.ts";
 import { partitionForKey } from "./partitioner.ts";
 import type { ProducerRecord } from "./record.ts";
 

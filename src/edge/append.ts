@@ -2,6 +2,7 @@
 // idempotent producer only: the partition recognises the repeat [IDM-1].
 import type { ErrorName, FailureData } from "../core/errors.ts";
 import { MAX_APPEND_TRIES } from "../core/limits.ts";
+import { isDecided } from "../core/log/producers.ts";
 import { type Env, partitionStub } from "../env.ts";
 
 export interface AppendStored {
@@ -28,17 +29,21 @@ export async function appendTo(
   options: { expectedOffset: number | null; isIdempotent: boolean },
 ): Promise<AppendAnswer> {
   const tries = options.isIdempotent ? MAX_APPEND_TRIES : 1;
+  /** Set once a try was not answered: it may have been stored, also where a later one is refused. */
+  let unanswered: string | null = null;
   for (let attempt = 1; ; attempt++) {
     try {
       const stub = partitionStub(env, topicId, partition);
       const result = await stub.append(bytes, options.expectedOffset);
       if (result.ok) return result;
       const { ok: _ok, error: code, detail, ...data } = result;
-      return { code, detail, data };
+      if (unanswered === null || isDecided(code)) return { code, detail, data };
+      return refused("REQUEST_TIMED_OUT", `${unanswered}, then ${code}: ${detail}`);
     } catch (error) {
-      if ((error as { overloaded?: boolean }).overloaded)
+      if ((error as { overloaded?: boolean }).overloaded && unanswered === null)
         return refused("THROTTLING_QUOTA_EXCEEDED", "the partition is overloaded; slow down");
-      if (attempt >= tries) return refused("REQUEST_TIMED_OUT", unknownOutcome(error));
+      unanswered = unknownOutcome(error);
+      if (attempt >= tries) return refused("REQUEST_TIMED_OUT", unanswered);
       const backoffMs = FIRST_BACKOFF_MS * 4 ** (attempt - 1) * (0.5 + Math.random() / 2);
       await new Promise((resolve) => setTimeout(resolve, backoffMs));
     }

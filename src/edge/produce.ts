@@ -98,15 +98,16 @@ async function produceTo(
 ): Promise<RecordResult[]> {
   const { idempotencyKey } = options;
   const plan = planOf(topic, options);
-  const request = planned(topic, records, plan, options);
   if (idempotencyKey !== undefined)
     return produceKeyed(env, topic, records, options, plan, idempotencyKey);
+  const request = planned(topic.name, records, plan, options);
   const answers = await withProducer(env, (producer) =>
     appendAll(env, topic, request, options, (partition) => {
       const place = `${topic.topicId}/${partition}`;
       return {
         identity: () => ({ ...producer, sequence: producer.sequence(place) }),
-        stored: (count) => producer.setSequence(place, addToSequence(producer.sequence(place), count)),
+        stored: (count) =>
+          producer.setSequence(place, addToSequence(producer.sequence(place), count)),
         unknown: () => producer.spoil(),
       };
     }),
@@ -121,6 +122,7 @@ function planOf(topic: Topic, { random, nowMs }: ProduceOptions): RequestPlan {
     atMs: nowMs,
     partitions: topic.partitions,
     maxMessageBytes: topic.config.maxMessageBytes,
+    isCompacted: isCompacted(topic.config),
     random: random(),
   };
 }
@@ -132,20 +134,17 @@ interface PlannedRequest {
 }
 
 function planned(
-  topic: Topic,
+  name: string,
   unplaced: readonly UnplacedRecord[],
-  { atMs, partitions, maxMessageBytes, random }: RequestPlan,
+  plan: RequestPlan,
   { expectedOffset }: ProduceOptions,
 ): PlannedRequest {
-  const records = unplaced.map((record) => ({ ...record, timestamp: record.timestamp ?? atMs }));
-  const target = {
-    name: topic.name,
-    partitions,
-    maxMessageBytes,
-    isCompacted: isCompacted(topic.config),
-  };
-  const appends = planAppends(target, records, random);
-  if (expectedOffset !== undefined) checkConditional(records, appends, partitions);
+  const records = unplaced.map((record) => ({
+    ...record,
+    timestamp: record.timestamp ?? plan.atMs,
+  }));
+  const appends = planAppends({ name, ...plan }, records, plan.random);
+  if (expectedOffset !== undefined) checkConditional(records, appends, plan.partitions);
   return { records, appends };
 }
 
@@ -255,12 +254,20 @@ async function produceKeyed(
   const hash = await hashOf(unplaced, options.expectedOffset);
   const home = homePartition(key, topic.initialPartitions);
   const stub = () => partitionStub(env, topic.topicId, home);
-  const plan = { ...proposal, producerId: await newProducerId(env) };
+  // What is wrong with the request by today's topic does not matter if it is a repeat.
+  const wrong = reasonAgainst(() => planned(topic.name, unplaced, proposal, options));
+  const plan = wrong === null ? { ...proposal, producerId: await newProducerId(env) } : null;
   const begun = await stub().beginRequest(key, hash, plan);
   if (!begun.ok && begun.error === "UNKNOWN_TOPIC_ID")
-    return unplaced.map(() => ({ partition: home, code: begun.error, detail: begun.detail, data: {} }));
+    return unplaced.map(() => ({
+      partition: home,
+      code: begun.error,
+      detail: begun.detail,
+      data: {},
+    }));
   const { request } = unwrap(begun);
-  const replanned = planned(topic, unplaced, request.plan, options);
+  if (request === null) throw wrong;
+  const replanned = planned(topic.name, unplaced, request.plan, options);
   const done = new Map(request.done.map((each) => [each.index, each]));
   const { producerId } = request.plan;
   const answers = await appendAll(
@@ -288,6 +295,16 @@ async function produceKeyed(
   }
   if (news.length > 0) await note(() => stub().finishRequest(key, news));
   return resultsOf(replanned, answers);
+}
+
+/** What the action throws, or null. */
+function reasonAgainst(action: () => unknown): unknown {
+  try {
+    action();
+    return null;
+  } catch (error) {
+    return error;
+  }
 }
 
 /** If noting fails, the records are stored all the same; a repeat then asks their partitions again. */

@@ -3,10 +3,7 @@
 // over, with the sequence numbers it has reached. There are as many as requests at the same time.
 //
 // Shared by all requests of the isolate. It holds numbers only: nothing that belongs to a request.
-import {
-  MAX_PARTITIONS_PER_PRODUCER,
-  MAX_POOLED_PRODUCERS,
-} from "../core/limits.ts";
+import { MAX_PARTITIONS_PER_PRODUCER, MAX_POOLED_PRODUCERS } from "../core/limits.ts";
 import { clusterStub, type Env } from "../env.ts";
 
 export class PooledProducer {

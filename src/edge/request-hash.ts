@@ -8,7 +8,9 @@ export async function hashOf(
   expectedOffset: number | undefined,
 ): Promise<string> {
   // One batch of all of them has every byte that counts; how the request was written down does not.
-  const batch = encodeBatch(records.map((record) => ({ ...record, timestamp: record.timestamp ?? 0 })));
+  const batch = encodeBatch(
+    records.map((record) => ({ ...record, timestamp: record.timestamp ?? 0 })),
+  );
   const choices = records.map(({ partition, timestamp }) => [partition, timestamp === null]);
   const rest = new TextEncoder().encode(JSON.stringify([expectedOffset ?? null, choices]));
   const bytes = new Uint8Array(batch.length + rest.length);

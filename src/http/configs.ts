@@ -11,12 +11,12 @@ import { configSchema } from "./topics.ts";
 const alterSchema = z.strictObject({ config: configSchema });
 
 export const configs = new Hono<{ Bindings: Env }>()
-  .get("/", async (context) =>
-    context.json(configJson(await clusterStub(context.env).defaults())),
-  )
+  .get("/", async (context) => context.json(configJson(await clusterStub(context.env).defaults())))
   .patch("/", async (context) => {
     const body = parse(alterSchema, parseJson(await readText(context.req.raw), "the body"));
-    return context.json(configJson(unwrap(await clusterStub(context.env).alterDefaults(body.config))));
+    return context.json(
+      configJson(unwrap(await clusterStub(context.env).alterDefaults(body.config))),
+    );
   });
 
 function configJson({ config, overrides }: { config: TopicConfig; overrides: ConfigOverrides }) {

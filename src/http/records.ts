@@ -11,10 +11,10 @@ import {
   MAX_RECORDS_PER_REQUEST,
   MAX_WAIT_MS,
 } from "../core/limits.ts";
+import { isRefused } from "../edge/append.ts";
 import { fetchRecords } from "../edge/fetch.ts";
 import { atPartition } from "../edge/metadata.ts";
 import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
-import { isRefused } from "../edge/append.ts";
 import { produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
@@ -49,6 +49,12 @@ export const records = new Hono<{ Bindings: Env }>()
     const request = context.req.raw;
     const inQuery = query(request, produceQuery);
     const body = await readRecords(request);
+    if (body.expectedOffset !== undefined && inQuery.expectedOffset !== undefined) {
+      throw new BrokerError(
+        "INVALID_REQUEST",
+        "expectedOffset stands in the body and in the query; give it once",
+      );
+    }
     const results = await produce(context.env, topic, body.records.map(fromJsonRecord), {
       expectedOffset: body.expectedOffset ?? inQuery.expectedOffset,
       idempotencyKey: request.headers.get("idempotency-key") ?? undefined,

@@ -129,4 +129,7 @@ export interface AppendErrorMessage {
   readonly nextOffset?: number;
 }
 
+/** What a reader is sent. */
 export type PartitionMessage = AttachedMessage | ReaderErrorMessage;
+/** What a producer is sent. */
+export type AppendAnswer = AppendedMessage | AppendErrorMessage;

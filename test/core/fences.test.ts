@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
-import { SqlLogStore } from "../../durable-objects/partition/sql-log-store.ts";
+import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
 import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import { compareOwners, mayAttach, type OwnerToken } from "../../src/core/log/fences.ts";
+import { TOPIC } from "../support/log-fixtures.ts";
 import { nodeSql } from "../support/node-sql.ts";
 
 /** Newest last. A member epoch or number counts only among equals in what stands before it. */
@@ -77,7 +78,7 @@ describe("stored fences", () => {
     store.setFence("g", token(1, 4, 2), 100, true);
     store.setFence("h", token(3, 1, 1), 101, true);
     store.setFence("g", token(1, 5, 2), 102, false);
-    const next = new SqlLogStore(storage);
+    const next = new PartitionStore(storage);
     expect(next.fence("g")).toEqual(token(1, 5, 2));
     expect(next.fence("h")).toEqual(token(3, 1, 1));
     expect(next.fence("i")).toBeNull();
@@ -113,9 +114,9 @@ describe("stored fences", () => {
   });
 });
 
-function openStore(storage: ReturnType<typeof nodeSql>): SqlLogStore {
-  const store = new SqlLogStore(storage);
-  store.setTopic({ name: "t", topicId: "t-1", partitions: 1, config: { maxMessageBytes: 1_000 } });
+function openStore(storage: ReturnType<typeof nodeSql>): PartitionStore {
+  const store = new PartitionStore(storage);
+  store.setTopic(TOPIC);
   return store;
 }
 

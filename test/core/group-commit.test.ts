@@ -1,23 +1,18 @@
 import { describe, expect, test } from "vitest";
-import {
-  type AppendResult,
-  type CommitTarget,
-  GroupCommit,
-} from "../../durable-objects/partition/group-commit.ts";
+import { type CommitTarget, GroupCommit } from "../../durable-objects/partition/group-commit.ts";
 import { unwrap } from "../../src/core/errors.ts";
-import {
-  MAX_APPEND_BYTES,
-  MAX_MESSAGE_BYTES,
-  MAX_PENDING_APPEND_BYTES,
-} from "../../src/core/limits.ts";
+import { MAX_APPEND_BYTES, MAX_PENDING_APPEND_BYTES } from "../../src/core/limits.ts";
 import { type Append, concatBytes, validateAppend } from "../../src/core/log/append.ts";
-import { PartitionLog } from "../../src/core/log/partition-log.ts";
+import { type AppendOutcome, PartitionLog } from "../../src/core/log/partition-log.ts";
 import { decodeBatch, encodeBatch } from "../../src/core/log/record-batch.ts";
+import { configOf, RULES } from "../support/log-fixtures.ts";
 import { MemoryLogStore } from "../support/memory-log-store.ts";
+
+const NOW_MS = 1_000;
 
 /** A log whose disk answers when the test says so, and which throws when told to. */
 class Target implements CommitTarget {
-  readonly log = new PartitionLog(new MemoryLogStore());
+  readonly log = new PartitionLog(new MemoryLogStore(), configOf());
   /** How many appends each commit held, those that threw included. */
   readonly commits: number[] = [];
   /** The end of the log at each call of `committed`. */
@@ -25,10 +20,10 @@ class Target implements CommitTarget {
   error: unknown = null;
   readonly #syncs: PromiseWithResolvers<void>[] = [];
 
-  commit(appends: readonly Append[]): readonly number[] {
+  commit(appends: readonly Append[]): readonly AppendOutcome[] {
     this.commits.push(appends.length);
     if (this.error !== null) throw this.error;
-    return this.log.commit(appends);
+    return this.log.commit(appends, NOW_MS);
   }
 
   sync(): Promise<void> {
@@ -67,13 +62,24 @@ function appendOf(...values: string[]): Append {
     headers: [],
     timestamp: 0,
   }));
-  return unwrap(validateAppend(encodeBatch(records), MAX_MESSAGE_BYTES));
+  return unwrap(validateAppend(encodeBatch(records), RULES));
 }
 
 /** As large as said, and one record; what lies in the bytes does not matter to a group commit. */
 function largeAppend(size: number): Append {
   const place = { start: 0, sizeInBytes: size, recordCount: 1, maxTimestamp: 0 };
-  return { bytes: new Uint8Array(size), batches: [place], recordCount: 1 };
+  return {
+    bytes: new Uint8Array(size),
+    batches: [place],
+    recordCount: 1,
+    origin: null,
+    expectedOffset: null,
+  };
+}
+
+/** The answer to an append that got this offset. */
+function stored(baseOffset: number): AppendOutcome {
+  return { ok: true, baseOffset, appendedAtMs: NOW_MS };
 }
 
 function storedAt(log: PartitionLog, offset: number): string {
@@ -82,8 +88,8 @@ function storedAt(log: PartitionLog, offset: number): string {
 }
 
 /** What became of an append so far, or null while it waits. */
-function watch(promise: Promise<AppendResult>): { result: AppendResult | null } {
-  const watched: { result: AppendResult | null } = { result: null };
+function watch(promise: Promise<AppendOutcome>): { result: AppendOutcome | null } {
+  const watched: { result: AppendOutcome | null } = { result: null };
   void promise.then((result) => {
     watched.result = result;
   });
@@ -101,7 +107,7 @@ describe("group commit", () => {
     expect(target.told).toEqual([2]);
     expect(target.syncsPending).toBe(1);
     // The answer does not wait for the disk; the output gate holds it back.
-    expect(await answer).toEqual({ ok: true, baseOffset: 0 });
+    expect(await answer).toEqual(stored(0));
     await target.synced();
     void commits.append(appendOf("c"));
     expect(target.commits).toEqual([1, 1]);
@@ -123,11 +129,7 @@ describe("group commit", () => {
     await target.synced();
     expect(target.commits).toEqual([1, 3]);
     expect(target.told).toEqual([1, 7]);
-    expect(waiting.map(({ result }) => result)).toEqual([
-      { ok: true, baseOffset: 1 },
-      { ok: true, baseOffset: 3 },
-      { ok: true, baseOffset: 4 },
-    ]);
+    expect(waiting.map(({ result }) => result)).toEqual([stored(1), stored(3), stored(4)]);
     expect([0, 1, 2, 3, 4, 5, 6].map((offset) => storedAt(target.log, offset))).toEqual([
       ..."abcdefg",
     ]);
@@ -145,7 +147,7 @@ describe("group commit", () => {
     expect(later.result).toBeNull();
     expect(target.commits).toEqual([1, 1]);
     await target.synced();
-    expect(later.result).toEqual({ ok: true, baseOffset: 2 });
+    expect(later.result).toEqual(stored(2));
     await target.synced();
     expect(target.syncsPending).toBe(0);
     expect(target.commits).toEqual([1, 1, 1]);
@@ -157,7 +159,7 @@ describe("group commit", () => {
     void commits.append(appendOf("a"));
     const waiting = watch(commits.append(appendOf("b")));
     await target.synced(new Error("the disk is gone"));
-    expect(waiting.result).toEqual({ ok: true, baseOffset: 1 });
+    expect(waiting.result).toEqual(stored(1));
   });
 
   test("[LOG-2] a commit that throws answers its append, and the next one works", async () => {
@@ -172,7 +174,7 @@ describe("group commit", () => {
     expect(target.told).toEqual([]);
     expect(target.syncsPending).toBe(0);
     target.error = null;
-    expect(await commits.append(appendOf("b"))).toEqual({ ok: true, baseOffset: 0 });
+    expect(await commits.append(appendOf("b"))).toEqual(stored(0));
     expect(storedAt(target.log, 0)).toBe("b");
   });
 
@@ -183,7 +185,7 @@ describe("group commit", () => {
     const shared = [appendOf("b"), appendOf("c")].map((each) => watch(commits.append(each)));
     target.error = "a throw of no Error";
     await target.synced();
-    expect(before.result).toEqual({ ok: true, baseOffset: 0 });
+    expect(before.result).toEqual(stored(0));
     for (const { result } of shared) {
       expect(result).toMatchObject({
         ok: false,
@@ -195,9 +197,23 @@ describe("group commit", () => {
     expect(target.told).toEqual([1]);
     target.error = null;
     // Nothing is on its way to the disk: this one is committed at once, at their offset.
-    expect(await commits.append(appendOf("d"))).toEqual({ ok: true, baseOffset: 1 });
+    expect(await commits.append(appendOf("d"))).toEqual(stored(1));
     expect(target.commits).toEqual([1, 2, 1]);
     expect(storedAt(target.log, 1)).toBe("d");
+  });
+
+  test("[LOG-3] an append that is refused in a shared commit costs the others nothing", async () => {
+    const target = new Target();
+    const commits = new GroupCommit(target);
+    void commits.append(appendOf("a"));
+    const late: Append = { ...appendOf("b"), expectedOffset: 0 };
+    const shared = [appendOf("c"), late, appendOf("d")].map((each) => watch(commits.append(each)));
+    await target.synced();
+    expect(shared[0]?.result).toEqual(stored(1));
+    expect(shared[1]?.result).toMatchObject({ error: "INVALID_UPDATE_VERSION", nextOffset: 2 });
+    expect(shared[2]?.result).toEqual(stored(2));
+    expect(target.commits).toEqual([1, 3]);
+    expect([0, 1, 2].map((offset) => storedAt(target.log, offset))).toEqual([..."acd"]);
   });
 
   test("[LOG-3] bytes that wait are bounded: what goes beyond is refused", async () => {
@@ -214,14 +230,12 @@ describe("group commit", () => {
     });
     expect(waiting.every(({ result }) => result === null)).toBe(true);
     await target.synced();
-    expect(waiting.map(({ result }) => result)).toEqual(
-      waiting.map((_, i) => ({ ok: true, baseOffset: 1 + i })),
-    );
+    expect(waiting.map(({ result }) => result)).toEqual(waiting.map((_, i) => stored(1 + i)));
     expect(target.commits).toEqual([1, waiting.length]);
     // The bound is on what waits now, so there is room again.
     const after = watch(commits.append(largeAppend(MAX_APPEND_BYTES)));
     await target.synced();
-    expect(after.result).toEqual({ ok: true, baseOffset: 1 + waiting.length });
+    expect(after.result).toEqual(stored(1 + waiting.length));
   });
 
   test("[LOG-3] the bound on waiting bytes is met to the byte", async () => {
@@ -249,6 +263,6 @@ describe("group commit", () => {
     await target.synced();
     expect(lost.result?.ok).toBe(false);
     target.error = null;
-    expect(await commits.append(appendOf("b"))).toEqual({ ok: true, baseOffset: 1 });
+    expect(await commits.append(appendOf("b"))).toEqual(stored(1));
   });
 });

@@ -1,11 +1,18 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { unwrap } from "../../src/core/errors.ts";
-import { MAX_MESSAGE_BYTES, MAX_WINDOW_BYTES } from "../../src/core/limits.ts";
+import { MAX_WINDOW_BYTES } from "../../src/core/limits.ts";
 import { concatBytes, validateAppend } from "../../src/core/log/append.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { batches, encodeBatch } from "../../src/core/log/record-batch.ts";
-import { clampWindow, openWindow, pump, type TailReader } from "../../src/core/log/tail-reader.ts";
+import {
+  clampWindow,
+  Frames,
+  openWindow,
+  pump,
+  type TailReader,
+} from "../../src/core/log/tail-reader.ts";
+import { configOf, RULES } from "../support/log-fixtures.ts";
 import { MemoryLogStore } from "../support/memory-log-store.ts";
 
 /** What one record of a batch costs is what a window is spent on. */
@@ -17,7 +24,7 @@ interface BatchShape {
 /** A log, the batches it must hold, and a reader of it that remembers what it was sent. */
 class Bench {
   readonly store = new MemoryLogStore();
-  log = new PartitionLog(this.store, { segmentBytes: 500_000 });
+  log = new PartitionLog(this.store, configOf({ segmentBytes: 500_000 }));
   reader: TailReader;
   /** The batches of the log as they are stored, by the model. */
   readonly stored: { baseOffset: number; nextOffset: number; bytes: Uint8Array }[] = [];
@@ -38,14 +45,14 @@ class Bench {
           this.stored.push({ baseOffset, nextOffset: baseOffset + shape.records, bytes });
           return bytes.slice();
         });
-        return unwrap(validateAppend(concatBytes(sent), MAX_MESSAGE_BYTES));
+        return unwrap(validateAppend(concatBytes(sent), RULES));
       }),
+      0,
     );
   }
 
   pump(): void {
-    this.reader = pump(this.log, this.reader, (pieces) => {
-      const frame = concatBytes(pieces);
+    this.reader = pump(this.log, this.reader, new Frames(this.log), (frame) => {
       this.frames.push(frame);
       this.sentBytes += frame.length;
     });
@@ -147,7 +154,7 @@ describe("tail reader", () => {
         bench.pump();
         for (const step of all) {
           if (step.type === "commit") bench.commit(step.appends);
-          else if (step.type === "evict") bench.log = new PartitionLog(bench.store);
+          else if (step.type === "evict") bench.log = new PartitionLog(bench.store, configOf());
           else bench.giveBack(Math.round(step.share * bench.outstanding));
           bench.pump();
           expectInOrder(bench, from);
@@ -178,7 +185,7 @@ describe("tail reader", () => {
         const bench = new Bench(windowBytes);
         for (const step of all) {
           if (step.type === "commit") bench.commit(step.appends);
-          else if (step.type === "evict") bench.log = new PartitionLog(bench.store);
+          else if (step.type === "evict") bench.log = new PartitionLog(bench.store, configOf());
           else bench.giveBack(Math.round(step.share * bench.outstanding));
           bench.pump();
           const last = bench.received.at(-1)?.bytes.length ?? 0;
@@ -238,9 +245,10 @@ describe("tail reader", () => {
     const unexpected = () => {
       throw new Error("nothing is to be sent");
     };
-    expect(pump(bench.log, reader, unexpected)).toBe(reader);
+    const frames = new Frames(bench.log);
+    expect(pump(bench.log, reader, frames, unexpected)).toBe(reader);
     const shut = { ...bench.reader, windowBytes: 0 };
-    expect(pump(bench.log, shut, unexpected)).toBe(shut);
+    expect(pump(bench.log, shut, frames, unexpected)).toBe(shut);
   });
 
   test("[TAIL-1] small batches are joined into frames, and a long log comes in several", () => {
@@ -253,6 +261,25 @@ describe("tail reader", () => {
     const sizes = bench.frames.map((frame) => frame.length);
     expect(Math.max(...sizes)).toBeLessThanOrEqual(256 * 1024);
     expect(sizes.length).toBe(Math.ceil(bench.sentBytes / (256 * 1024)));
+  });
+
+  test("[TAIL-4] readers at the same place are sent the same buffer, others their own", () => {
+    const bench = new Bench(MAX_WINDOW_BYTES);
+    for (let i = 0; i < 20; i++) bench.commit([[{ records: 1, valueBytes: 200 }]]);
+    const frames = new Frames(bench.log);
+    const sentTo = (nextOffset: number): Uint8Array => {
+      const sent: Uint8Array[] = [];
+      pump(bench.log, { ...bench.reader, nextOffset }, frames, (frame) => sent.push(frame));
+      expect(sent).toHaveLength(1);
+      return sent[0] as Uint8Array;
+    };
+    const first = sentTo(0);
+    for (let i = 0; i < 100; i++) expect(sentTo(0)).toBe(first);
+    expect(sentTo(5)).not.toBe(first);
+    expect(sentTo(0)).toBe(first);
+    // Places that many readers do not share do not pile up.
+    for (let offset = 1; offset < 20; offset++) sentTo(offset);
+    expect(Buffer.compare(sentTo(0), first)).toBe(0);
   });
 
   test("[TAIL-2] a window never opens beyond what it was at the attach", () => {

@@ -3,6 +3,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
+import { DEFAULT_TOPIC_CONFIG } from "../../src/core/cluster/config.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import type { ErrorName } from "../../src/core/errors.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
@@ -78,7 +79,9 @@ describe("creating", () => {
       name,
       topicId: expect.stringMatching(/^[0-9a-f-]{36}$/),
       partitions: 3,
-      config: { maxMessageBytes: 5_000 },
+      initialPartitions: 3,
+      overrides: { "max.message.bytes": 5_000 },
+      config: { ...DEFAULT_TOPIC_CONFIG, maxMessageBytes: 5_000 },
     });
     await interrupt(cluster);
     expect(await cluster.createTopic(name, 7, {})).toMatchObject({
@@ -206,7 +209,8 @@ describe("keeping", () => {
     expect(before.topics).toEqual(expect.arrayContaining([a, b]));
     expect(before.groups).toContain(group);
     expect(await cluster.topicById(b.topicId)).toMatchObject({ ok: true, topic: b });
-    expect(b.config).toEqual({ maxMessageBytes: 77 });
+    expect(b.overrides).toEqual({ "max.message.bytes": 77 });
+    expect(b.config).toEqual({ ...DEFAULT_TOPIC_CONFIG, maxMessageBytes: 77 });
     expect(await cluster.topicById(crypto.randomUUID())).toMatchObject({
       error: "UNKNOWN_TOPIC_ID",
     });
@@ -382,7 +386,8 @@ describe("deleting", () => {
       const second = await create(name, 2);
       await workedOff();
       expect(second.topicId).not.toBe(first.topicId);
-      expect(second.config).toEqual({ maxMessageBytes: MAX_MESSAGE_BYTES });
+      expect(second.overrides).toEqual({});
+      expect(second.config).toEqual(DEFAULT_TOPIC_CONFIG);
       // The Worker still remembers the first one's id; it finds out by itself.
       expect(await produce(name, [{ value: "present", partition: 1 }])).toMatchObject([
         { partition: 1, offset: 0 },

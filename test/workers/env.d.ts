@@ -6,3 +6,9 @@ declare namespace Cloudflare {
   }
   interface Env extends Readonly<import("../../src/env.ts").Env> {}
 }
+
+/** A file as text, which vite puts into the bundle. */
+declare module "*?raw" {
+  const text: string;
+  export default text;
+}

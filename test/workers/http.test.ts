@@ -2,6 +2,7 @@
 // with, and that it has changed nothing: topics, groups, offsets and log ends are the same before and after.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { configByKey, DEFAULT_TOPIC_CONFIG, resolveConfig } from "../../src/core/cluster/config.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import {
   type Answer,
@@ -924,7 +925,8 @@ describe("producing", () => {
       // A partition that knows of a smaller bound before the Worker does.
       const found = await clusterStub(env).topic(small.name);
       if (!found.ok) throw new Error(found.detail);
-      await stub.configure({ ...found.topic, config: { maxMessageBytes: 80 } });
+      const overrides = { "max.message.bytes": 80 };
+      await stub.configure({ ...found.topic, overrides, config: resolveConfig(overrides) });
       await interrupt(stub);
       const value = "x".repeat(200);
       const records = [1, 0, 1].map((partition) => ({ value, partition }));
@@ -1025,13 +1027,15 @@ describe("producing", () => {
       name: created.name,
       topicId: expect.stringMatching(/^[0-9a-f-]{36}$/),
       partitions: 3,
-      config: { "max.message.bytes": 5_000 },
+      config: { ...configByKey(DEFAULT_TOPIC_CONFIG), "max.message.bytes": 5_000 },
+      overrides: { "max.message.bytes": 5_000 },
     });
     expect(await expectStatus(200, "GET", `/v1/topics/${created.name}`)).toEqual(created);
     const { topics } = await expectStatus<{ topics: TopicJson[] }>(200, "GET", "/v1/topics");
     expect(topics).toContainEqual(created);
     const plain = await expectStatus<TopicJson>(201, "POST", "/v1/topics", { name: unique("t") });
     expect(plain).toMatchObject({ partitions: 1, config: { "max.message.bytes": 1_048_588 } });
+    expect(plain.overrides).toEqual({});
   });
 });
 

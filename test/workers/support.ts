@@ -1,11 +1,18 @@
 // What the tests inside workerd share: requests to the Worker, sockets with a message queue, eviction, and
 // waiting for conditions. Nothing here sleeps: every wait is for something to happen, with a guard on top.
-import { evictDurableObject } from "cloudflare:test";
+import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as bindings, exports } from "cloudflare:workers";
 import { expect } from "vitest";
-import { batches, decodeBatch } from "../../src/core/log/record-batch.ts";
+import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
+import { decodeAnyBatch } from "../../src/compression/codecs.ts";
+import {
+  batches,
+  type Compressor,
+  decodeBatch,
+  encodeBatch,
+} from "../../src/core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../src/core/record.ts";
-import type { Env } from "../../src/env.ts";
+import { type Env, partitionStub } from "../../src/env.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 
 export const env: Env = bindings;
@@ -124,7 +131,10 @@ export interface TopicJson {
   readonly name: string;
   readonly topicId: string;
   readonly partitions: number;
-  readonly config: Readonly<Record<string, number>>;
+  /** Every key, as it holds. */
+  readonly config: Readonly<Record<string, string | number>>;
+  /** What was set. */
+  readonly overrides: Readonly<Record<string, string | number>>;
 }
 
 export function createTopic(
@@ -371,4 +381,80 @@ export function isBytes(message: unknown): message is Uint8Array {
 /** The records of whole batches that lie one behind another. */
 export function decodeAll(bytes: Uint8Array): ConsumerRecord[] {
   return [...batches(bytes)].flatMap(({ start }) => decodeBatch(bytes, start));
+}
+
+// Batches and partitions.
+
+const UTF8 = new TextEncoder();
+const FROM_UTF8 = new TextDecoder();
+
+export interface BatchOptions {
+  /** Who appends, from which sequence number on. */
+  readonly producer?: readonly [producerId: number, producerEpoch: number, baseSequence: number];
+  readonly keys?: readonly (string | null)[];
+  readonly timestamps?: readonly number[];
+  readonly compression?: Compressor;
+}
+
+/** One batch: a record for each value, at the timestamps or now. */
+export function recordBatch(
+  values: readonly (string | null)[],
+  { producer, keys, timestamps, compression }: BatchOptions = {},
+): Uint8Array {
+  const bytes = (text: string | null | undefined) => (text ? UTF8.encode(text) : null);
+  const nowMs = Date.now();
+  const records = values.map((value, index) => ({
+    key: bytes(keys?.[index]),
+    value: bytes(value),
+    headers: [],
+    timestamp: timestamps?.[index] ?? nowMs,
+  }));
+  const [producerId = -1, producerEpoch = -1, baseSequence = -1] = producer ?? [];
+  const options = { producerId, producerEpoch, baseSequence };
+  return encodeBatch(records, compression === undefined ? options : { ...options, compression });
+}
+
+export function joined(...pieces: readonly Uint8Array[]): Uint8Array {
+  const bytes = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
+  let position = 0;
+  for (const piece of pieces) {
+    bytes.set(piece, position);
+    position += piece.length;
+  }
+  return bytes;
+}
+
+/** Everything that is stored, as [offset, value], by as many reads as it takes. */
+export async function readValues(topic: TopicJson, partition = 0): Promise<[number, string][]> {
+  const stub = partitionStub(env, topic.topicId, partition);
+  const bounds = await stub.offsets();
+  if (!bounds.ok) throw new Error(bounds.detail);
+  const all: [number, string][] = [];
+  for (let offset = bounds.logStartOffset; ; ) {
+    const result = await stub.read({ offset, maxBytes: 500_000 });
+    if (!result.ok) throw new Error(result.detail);
+    for (const { start } of batches(result.batches)) {
+      for (const { offset: at, value } of decodeAnyBatch(result.batches, start))
+        if (at >= offset) all.push([at, value === null ? "null" : FROM_UTF8.decode(value)]);
+    }
+    offset = result.nextOffset;
+    if (offset >= result.highWatermark) return all;
+  }
+}
+
+/** The base offsets of the segments. */
+export function segmentsOf(stub: DurableObjectStub<PartitionObject>): Promise<number[]> {
+  return runInDurableObject(stub, (_, { storage }) =>
+    Array.from(
+      storage.sql.exec<{ base_offset: number }>(
+        "SELECT base_offset FROM segments ORDER BY base_offset",
+      ),
+      (row) => row.base_offset,
+    ),
+  );
+}
+
+/** When the partition's alarm is set for, or null. */
+export function alarmOf(stub: DurableObjectStub<PartitionObject>): Promise<number | null> {
+  return runInDurableObject(stub, (_, { storage }) => storage.getAlarm());
 }

@@ -1,11 +1,13 @@
-// rivulet topics create | list | describe | delete
+// rivulet topics create | list | describe | alter | delete
 import { type Command, InvalidArgumentError } from "commander";
 import type { TopicInfo } from "../../client/index.ts";
 import { connect, type GlobalOptions, print } from "../context.ts";
 import { table } from "../table.ts";
 
 export function addTopics(program: Command): void {
-  const topics = program.command("topics").description("create, list, describe and delete topics");
+  const topics = program
+    .command("topics")
+    .description("create, list, describe, alter and delete topics");
 
   topics
     .command("create <name>")
@@ -71,6 +73,29 @@ export function addTopics(program: Command): void {
     });
 
   topics
+    .command("alter <name>")
+    .description("change a topic's configuration, or give it more partitions")
+    .option("-p, --partitions <count>", "how many partitions; they only grow", wholeNumber)
+    .option(
+      "-c, --config <key=value>",
+      "a configuration value; KEY= alone sets it back to the default; may be repeated",
+      collectConfig,
+      {},
+    )
+    .action(
+      async (
+        name: string,
+        options: { partitions?: number; config: Record<string, string> },
+        command: Command,
+      ) => {
+        const global = command.optsWithGlobals<GlobalOptions>();
+        const change = { ...options, config: withoutEmpty(options.config) };
+        const topic = await connect(global).admin.alterTopic(name, change);
+        print(global, topic, () => `Altered topic ${topic.name}.\n${configText(topic.overrides)}`);
+      },
+    );
+
+  topics
     .command("delete <name>")
     .description("delete a topic and all its records")
     .action(async (name: string, _options: object, command: Command) => {
@@ -84,7 +109,6 @@ function describe(
   topic: TopicInfo,
   offsets: readonly { partition: number; logStartOffset: number; logEndOffset: number }[],
 ): string {
-  const config = Object.entries(topic.config).map(([key, value]) => `${key}=${value}`);
   const rows = offsets.map((row) => [
     row.partition,
     row.logStartOffset,
@@ -94,7 +118,7 @@ function describe(
   return [
     `Topic:   ${topic.name}`,
     `Id:      ${topic.topicId}`,
-    `Config:  ${config.join(", ")}`,
+    `Config:  ${configText(topic.overrides)}`,
     "",
     table(["PARTITION", "LOG START", "LOG END", "RECORDS"], rows),
   ].join("\n");
@@ -115,7 +139,26 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-function collectConfig(text: string, previous: Record<string, string>): Record<string, string> {
+/** `KEY=` takes the key away, except where an empty value is one. */
+export function withoutEmpty(config: Record<string, string>): Record<string, string | null> {
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [
+      key,
+      value === "" && key !== "cleanup.policy" ? null : value,
+    ]),
+  );
+}
+
+/** What is set, for people. */
+export function configText(overrides: Readonly<Record<string, string | number>>): string {
+  const set = Object.entries(overrides).map(([key, value]) => `${key}=${value}`);
+  return set.length === 0 ? "Nothing is set: the defaults hold." : `Set: ${set.join(", ")}`;
+}
+
+export function collectConfig(
+  text: string,
+  previous: Record<string, string>,
+): Record<string, string> {
   const equals = text.indexOf("=");
   if (equals < 1) throw new InvalidArgumentError("It must be KEY=VALUE.");
   return { ...previous, [text.slice(0, equals)]: text.slice(equals + 1) };

@@ -1,8 +1,8 @@
 // One partition as its consumer sees it: the socket, the position, what was delivered and not yet
 // processed, and what was processed and not yet committed.
 
-import { type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
 import { decodeAnyBatch } from "../../compression/codecs.ts";
+import { type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
 import { batches } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
 import type { AssignedPlace } from "./effects.ts";

@@ -12,7 +12,10 @@ export function checkRecord(record: JsonRecordInput, place: string): void {
   const wrong = (field: string, rule: string) => {
     const value = (record as Readonly<Record<string, unknown>>)[field];
     const got = value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value));
-    return new BrokerError("INVALID_REQUEST", `${place}.${field}: ${rule}; got ${got.slice(0, 80)}`);
+    return new BrokerError(
+      "INVALID_REQUEST",
+      `${place}.${field}: ${rule}; got ${got.slice(0, 80)}`,
+    );
   };
   if (record.value === undefined && record.valueBase64 === undefined)
     throw wrong("value", "is required (null for a tombstone), or valueBase64");

@@ -3,7 +3,7 @@
 import { compressRecords } from "../../compression/codecs.ts";
 import { BrokerError } from "../../core/errors.ts";
 import { COMPRESSIONS, type CompressionName } from "../../core/log/compression.ts";
-import { addToSequence } from "../../core/log/producers.ts";
+import { addToSequence, isDecided } from "../../core/log/producers.ts";
 import { foldBatches } from "../../core/log/record-batch.ts";
 import { encodeAppend, type PlannedAppend, planAppends } from "../../core/produce-plan.ts";
 import type { ProducerRecord } from "../../core/record.ts";
@@ -149,6 +149,7 @@ export class Lane {
         const error = known(thrown);
         // Before the first bytes were sent nothing can have been stored.
         isUnknown ||= bytes !== null && !isRefusal(error) && !isPostponed(error);
+        if (error instanceof BrokerError && isDecided(error.code)) isUnknown = false;
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** attempt, MAX_BACKOFF_MS);
         if (isRefusal(error) || Date.now() + backoffMs >= deadlineMs) {
           // Its sequence numbers may be taken or not: the next append begins as another producer.

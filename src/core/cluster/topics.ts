@@ -1,10 +1,6 @@
 // What a topic is and what may be asked of one.
 import { type Failure, fail } from "../errors.ts";
-import {
-  MAX_GROUP_ID_LENGTH,
-  MAX_PARTITIONS_PER_TOPIC,
-  MAX_TOPIC_NAME_LENGTH,
-} from "../limits.ts";
+import { MAX_GROUP_ID_LENGTH, MAX_PARTITIONS_PER_TOPIC, MAX_TOPIC_NAME_LENGTH } from "../limits.ts";
 import type { ConfigOverrides, TopicConfig } from "./config.ts";
 
 export interface Topic {

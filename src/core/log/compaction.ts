@@ -53,6 +53,14 @@ interface Keys {
   limit: number;
 }
 
+/** A batch that survives, whole or in part. */
+interface Kept {
+  readonly baseOffset: number;
+  readonly bytes: Uint8Array;
+  /** When its tombstones may go, or null where it has none. */
+  readonly horizonMs: number | null;
+}
+
 /** Survivors that are not written yet. */
 interface Pending {
   /** The pass as it was when these were gathered: whoever changes it makes them void. */
@@ -79,8 +87,18 @@ export class Compactor {
     this.#codec = codec;
   }
 
-  /** Does one slice. False where there is nothing to do now. */
+  /** Does one slice. False where there is nothing to do now. Throws what the store throws; then it may go on. */
   step(nowMs: number): boolean {
+    try {
+      return this.#step(nowMs);
+    } catch (error) {
+      // What was gathered stops in the middle of a chunk: it is gathered again from where the store stands.
+      this.#pending = null;
+      throw error;
+    }
+  }
+
+  #step(nowMs: number): boolean {
     const { pass } = this.#log.compaction;
     if (!isCompacted(this.#log.config)) {
       if (pass !== null) this.#abandon();
@@ -111,8 +129,9 @@ export class Compactor {
       if (segment >= activeBaseOffset) break;
       const totals = this.#store.totals(segment);
       if (totals === null || totals.nextOffset <= compaction.cleanedOffset) continue;
-      const youngEnoughMs = totals.maxTimestamp + config.minCompactionLagMs;
-      if (youngEnoughMs > nowMs) return youngEnoughMs;
+      const { minCompactionLagMs } = config;
+      const oldEnoughMs = totals.maxTimestamp + minCompactionLagMs;
+      if (minCompactionLagMs > 0 && oldEnoughMs > nowMs) return oldEnoughMs;
       const overdueMs = this.#store.createdAtMs(segment) + config.maxCompactionLagMs;
       return overdueMs > nowMs ? overdueMs : null;
     }
@@ -124,7 +143,7 @@ export class Compactor {
     this.#pending = null;
     this.#log.compact((state) => {
       this.#store.dropSegment(COMPACTING);
-      return { ...state, compaction: { ...state.compaction, pass: null } };
+      return { ...state, compaction: withoutPass(state.compaction) };
     });
   }
 
@@ -264,46 +283,58 @@ export class Compactor {
       bytesRead += chunk.bytes.length;
       for (const { start, header } of batches(chunk.bytes)) {
         if (header.baseOffset < pending.position) continue; // Written by the slice before.
-        const { bytes, horizonMs } = this.#keep(chunk.bytes, start, header, keys, nowMs);
-        if (bytes === null) continue;
-        if (pending.sizeInBytes > 0 && pending.sizeInBytes + bytes.length > MAX_CHUNK_BYTES)
-          pending = this.#flush(pending, header.baseOffset);
-        add(pending, bytes, horizonMs);
+        for (const kept of this.#keep(chunk.bytes, start, header, keys, nowMs)) {
+          const isFull = pending.sizeInBytes + kept.bytes.length > MAX_CHUNK_BYTES;
+          if (isFull && pending.sizeInBytes > 0) pending = this.#flush(pending, kept.baseOffset);
+          add(pending, kept);
+        }
       }
       pending.position = chunk.nextOffset;
     }
     this.#endSegment(pending, segment);
   }
 
-  /** [CMP-1] [CMP-2] What is left of a batch, and when its tombstones may go. */
-  #keep(
-    bytes: Uint8Array,
-    start: number,
-    header: BatchHeader,
-    keys: Keys,
-    nowMs: number,
-  ): { bytes: Uint8Array | null; horizonMs: number | null } {
+  /** [CMP-1] [CMP-2] What is left of a batch: nothing, itself, or its records anew. */
+  #keep(bytes: Uint8Array, start: number, header: BatchHeader, keys: Keys, nowMs: number): Kept[] {
     const horizonMs = header.hasDeleteHorizon ? header.baseTimestamp : null;
-    const whole = { bytes: bytes.subarray(start, start + header.sizeInBytes), horizonMs };
-    if (header.baseOffset >= keys.limit) return whole;
+    const { baseOffset } = header;
+    const whole = { baseOffset, bytes: bytes.subarray(start, start + header.sizeInBytes) };
+    if (baseOffset >= keys.limit) return [{ ...whole, horizonMs }];
     const records = this.#decode(bytes, start);
-    if (records === null) return { ...whole, horizonMs: null };
+    if (records === null) return [{ ...whole, horizonMs: null }];
     const kept = records.filter(({ key, value, offset }) => {
       if (offset >= keys.limit) return true;
       if (key === null || (keys.newest.get(keyText(key)) ?? -1) > offset) return false;
       return value !== null || horizonMs === null || horizonMs > nowMs;
     });
-    if (kept.length === 0) return { bytes: null, horizonMs: null };
+    if (kept.length === 0) return [];
     const hasTombstone = kept.some(({ value, offset }) => value === null && offset < keys.limit);
     const keptHorizonMs = hasTombstone
       ? (horizonMs ?? nowMs + this.#log.config.deleteRetentionMs)
       : null;
     if (kept.length === records.length && (!hasTombstone || horizonMs !== null))
-      return { ...whole, horizonMs: keptHorizonMs };
-    const rewritten = encodeCompacted(header, kept, keptHorizonMs, this.#compressor(header));
-    // Compressed anew it may have grown beyond what a row may hold: then it stays as it is, for good.
-    if (rewritten.length > MAX_CHUNK_BYTES) return { ...whole, horizonMs: null };
-    return { bytes: rewritten, horizonMs: keptHorizonMs };
+      return [{ ...whole, horizonMs: keptHorizonMs }];
+    return this.#rewrite(header, kept, keptHorizonMs);
+  }
+
+  /** The records as one batch; as several where compressing anew has made them too large for one. */
+  #rewrite(
+    header: BatchHeader,
+    records: readonly ConsumerRecord[],
+    horizonMs: number | null,
+  ): Kept[] {
+    const bytes = encodeCompacted(header, records, horizonMs, this.#compressor(header));
+    const { baseOffset } = header;
+    const middle = records.length >> 1;
+    if (bytes.length <= MAX_CHUNK_BYTES || middle === 0) return [{ baseOffset, bytes, horizonMs }];
+    const second = (records[middle] as ConsumerRecord).offset;
+    const end = baseOffset + header.lastOffsetDelta;
+    return [
+      { ...header, lastOffsetDelta: second - 1 - baseOffset },
+      { ...header, baseOffset: second, lastOffsetDelta: end - second },
+    ].flatMap((half, i) =>
+      this.#rewrite(half, i === 0 ? records.slice(0, middle) : records.slice(middle), horizonMs),
+    );
   }
 
   /** A batch stays in its compression where it can be made here, else it becomes gzip, which all clients read. */
@@ -319,7 +350,11 @@ export class Compactor {
   #flush(pending: Pending, position: number): Pending {
     this.#log.compact((state) => {
       this.#insert(pending);
-      return this.#noted(state, { ...pending.pass, position, nextHorizonMs: pending.nextHorizonMs });
+      return this.#noted(state, {
+        ...pending.pass,
+        position,
+        nextHorizonMs: pending.nextHorizonMs,
+      });
     });
     this.#pending = startPending(this.#log.compaction.pass as CompactionPass);
     return this.#pending;
@@ -403,7 +438,7 @@ function startPending(pass: CompactionPass): Pending {
   };
 }
 
-function add(pending: Pending, bytes: Uint8Array, horizonMs: number | null): void {
+function add(pending: Pending, { bytes, horizonMs }: Kept): void {
   const header = readBatchHeader(bytes);
   if (pending.sizeInBytes === 0) pending.baseOffset = header.baseOffset;
   pending.pieces.push(bytes);
@@ -422,6 +457,16 @@ function keyText(key: Uint8Array): string {
   return text;
 }
 
+/** The pass ends before its time. The tombstones that it has marked already still have to go one day. */
+function withoutPass({ cleanedOffset, nextHorizonMs, pass }: CompactionState): CompactionState {
+  const times = [nextHorizonMs, pass?.nextHorizonMs ?? null].filter((time) => time !== null);
+  return {
+    cleanedOffset,
+    nextHorizonMs: times.length === 0 ? null : Math.min(...times),
+    pass: null,
+  };
+}
+
 /**
  * Compaction's state after the segment `dropped` was deleted, up to `next`: what was being made of it is void.
  * In the caller's transaction.
@@ -436,7 +481,7 @@ export function withoutSegment(
   const { pass } = compaction;
   if (pass === null || dropped < pass.groupBase) return { ...compaction, cleanedOffset };
   store.dropSegment(COMPACTING);
-  if (next >= pass.mapEnd) return { ...compaction, cleanedOffset, pass: null };
+  if (next >= pass.mapEnd) return { ...withoutPass(compaction), cleanedOffset };
   store.createSegment(COMPACTING, 0);
   return { ...compaction, cleanedOffset, pass: { ...pass, groupBase: next, position: next } };
 }

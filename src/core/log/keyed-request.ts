@@ -15,6 +15,8 @@ export interface RequestPlan {
   readonly partitions: number;
   /** The largest batch the topic took: records are cut into batches by it. */
   readonly maxMessageBytes: number;
+  /** Every record needed a key. */
+  readonly isCompacted: boolean;
   /** From 0 to 1: places the keyless records. */
   readonly random: number;
 }

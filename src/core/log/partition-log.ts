@@ -13,9 +13,9 @@ import {
   PRODUCER_SNAPSHOT_CHUNKS,
   TAIL_CACHE_BYTES,
 } from "../limits.ts";
+import type { ConsumerRecord } from "../record.ts";
 import { type Append, type Chunk, planChunks } from "./append.ts";
 import { withoutSegment } from "./compaction.ts";
-import type { ConsumerRecord } from "../record.ts";
 import type {
   CompactionState,
   LogState,
@@ -66,6 +66,8 @@ export class PartitionLog {
   /** [LOG-7] The newest chunks, ascending and without a gap, at most TAIL_CACHE_BYTES. */
   #tail: StoredChunk[] = [];
   #tailBytes = 0;
+  /** The stored chunk of which the last read took a part: the next read goes on in it, mostly. */
+  #partlyRead: StoredChunk | null = null;
   /** Null until the first idempotent append: most wake-ups need none of it. */
   #producers: Producers | null = null;
 
@@ -116,7 +118,7 @@ export class PartitionLog {
    * [LOG-2] [LOG-3]. Throws what the store throws; nothing is stored then and this log is unchanged.
    */
   commit(appends: readonly Append[], nowMs: number): readonly AppendOutcome[] {
-    const staged = this.#stageProducers(appends);
+    const staged = this.#stageProducers(appends, nowMs);
     const accepted: Append[] = [];
     const outcomes: AppendOutcome[] = [];
     let nextOffset = this.#nextOffset;
@@ -188,10 +190,12 @@ export class PartitionLog {
         this.#store.insertChunk(active.baseOffset, chunk, totals);
         active = { ...active, totals };
       }
-      if (hasRolled) state = this.#dropExpired(state, active as ActiveSegment, nowMs);
-      if (state !== this.#state) this.#store.setState(state);
+      // Before segments go: what is known of producers may still have to be read from the last one.
       if (hasRolled || this.#isSnapshotDue(this.#active, active))
         this.#writeSnapshot(entries, plan.nextOffset, nowMs);
+      if (hasRolled || state.segmentCount >= MAX_SEGMENTS)
+        state = this.#dropExpired(state, active as ActiveSegment, nowMs);
+      if (state !== this.#state) this.#store.setState(state);
       return { active, state };
     });
     this.#active = active;
@@ -229,9 +233,11 @@ export class PartitionLog {
     };
   }
 
-  #stageProducers(appends: readonly Append[]): StagedProducers | null {
-    const isNeeded = appends.some((append) => append.origin !== null);
-    return isNeeded ? this.#loadProducers().stage() : null;
+  #stageProducers(appends: readonly Append[], nowMs: number): StagedProducers | null {
+    if (appends.every((append) => append.origin === null)) return null;
+    const producers = this.#loadProducers();
+    producers.expire(nowMs, this.config.producerIdExpirationMs);
+    return producers.stage();
   }
 
   /** [IDM-4] The last snapshot, and the appends in the chunks since. */
@@ -308,11 +314,18 @@ export class PartitionLog {
     for (const chunk of this.#chunksFrom(offset)) {
       const room = maxBytes - sizeInBytes;
       const piece = cutChunk(chunk, nextOffset, room, pieces.length === 0);
-      if (piece === null) break;
+      if (piece === null) {
+        this.#partlyRead = chunk;
+        break;
+      }
       pieces.push(piece.bytes);
       sizeInBytes += piece.bytes.length;
       nextOffset = piece.nextOffset;
-      if (nextOffset < chunk.nextOffset || sizeInBytes >= maxBytes) break;
+      if (nextOffset < chunk.nextOffset) {
+        this.#partlyRead = chunk;
+        break;
+      }
+      if (sizeInBytes >= maxBytes) break;
     }
     // Compaction may have left nothing up to the end of the log.
     if (pieces.length === 0) nextOffset = this.#nextOffset;
@@ -323,7 +336,10 @@ export class PartitionLog {
     if (offset >= this.#nextOffset) return;
     const oldest = this.#tail[0];
     if (oldest === undefined || offset < oldest.baseOffset) {
-      yield* storedChunksFrom(this.#store, offset);
+      const begun = this.#partlyRead;
+      const isWithin = begun !== null && offset >= begun.baseOffset && offset < begun.nextOffset;
+      if (isWithin) yield begun;
+      yield* storedChunksFrom(this.#store, isWithin ? begun.nextOffset : offset);
       return;
     }
     for (
@@ -388,9 +404,11 @@ export class PartitionLog {
     const times: number[] = [];
     const { retentionMs } = this.config;
     const oldest = this.#store.segmentAfter(-1);
-    if (isDeleted(this.config) && retentionMs >= 0 && oldest !== null) {
-      const totals = this.#store.totals(oldest);
-      if (totals !== null) times.push(totals.maxTimestamp + retentionMs);
+    const totals = oldest === null ? null : this.#store.totals(oldest);
+    if (isDeleted(this.config) && oldest !== null && totals !== null) {
+      if (retentionMs >= 0) times.push(totals.maxTimestamp + retentionMs);
+      const isSealed = oldest !== this.#active?.baseOffset;
+      if (isSealed && this.#isTooMuch(this.sizeInBytes - totals.sizeInBytes)) times.push(0);
     }
     const rollMs = this.#compactionRollMs();
     if (rollMs !== null) times.push(rollMs);
@@ -399,14 +417,17 @@ export class PartitionLog {
 
   #hasExpired(totals: SegmentTotals, nowMs: number): boolean {
     const { retentionMs } = this.config;
-    return (
-      isDeleted(this.config) && retentionMs >= 0 && nowMs - totals.maxTimestamp >= retentionMs
-    );
+    return isDeleted(this.config) && retentionMs >= 0 && nowMs - totals.maxTimestamp >= retentionMs;
+  }
+
+  /** True where `leftBytes` are enough, so that the segment before them may go. */
+  #isTooMuch(leftBytes: number): boolean {
+    const { retentionBytes } = this.config;
+    return isDeleted(this.config) && retentionBytes >= 0 && leftBytes >= retentionBytes;
   }
 
   /** The state without the segments that are too old or too many; the active one stays. */
   #dropExpired(state: LogState, active: ActiveSegment, nowMs: number): LogState {
-    const { retentionBytes } = this.config;
     let left = state.sealedBytes + active.totals.sizeInBytes;
     let start = state.logStartOffset;
     for (let segment = this.#store.segmentAfter(-1); segment !== null; ) {
@@ -414,10 +435,7 @@ export class PartitionLog {
       if (next === null) break;
       const totals = this.#store.totals(segment);
       if (totals !== null) {
-        const isTooMuch =
-          isDeleted(this.config) &&
-          retentionBytes >= 0 &&
-          left - totals.sizeInBytes >= retentionBytes;
+        const isTooMuch = this.#isTooMuch(left - totals.sizeInBytes);
         if (!isTooMuch && !this.#hasExpired(totals, nowMs)) break;
         left -= totals.sizeInBytes;
       }
@@ -445,6 +463,7 @@ export class PartitionLog {
   }
 
   #changeState(change: (state: LogState) => LogState): void {
+    this.#partlyRead = null;
     this.#state = this.#store.transaction(() => {
       const state = change(this.#state);
       if (state !== this.#state) this.#store.setState(state);
@@ -457,7 +476,12 @@ export class PartitionLog {
    * is, and returns the state as it is then. All or nothing.
    */
   compact(change: (state: LogState) => LogState): void {
+    const { sealedBytes } = this.#state;
     this.#changeState(change);
+    if (this.#state.sealedBytes === sealedBytes) return;
+    // [LOG-7] Segments were replaced: what the cache holds of them is not what is stored any more.
+    this.#tail = this.#tail.filter(({ baseOffset }) => baseOffset >= this.activeBaseOffset);
+    this.#tailBytes = this.#tail.reduce((sum, { bytes }) => sum + bytes.length, 0);
   }
 
   /**
@@ -502,6 +526,7 @@ export class PartitionLog {
         for (const { start: at, header } of batches(chunk.bytes)) {
           if (header.baseOffset >= start) consider(header.maxTimestamp);
           else if (header.baseOffset + header.lastOffsetDelta >= start) {
+            // Deleted up to its middle: only its records tell.
             for (const { offset, timestamp } of decode(chunk.bytes, at))
               if (offset >= start) consider(timestamp);
           }

@@ -5,7 +5,7 @@
 // Nothing is written per append: an append's entry lies in the chunk row that holds its batches, and a
 // snapshot of all producers is stored now and then. Snapshot plus the entries since make the state again
 // after an eviction [IDM-4].
-import { fail, type Result } from "../errors.ts";
+import { type ErrorName, fail, type Result } from "../errors.ts";
 import { MAX_PRODUCERS_PER_PARTITION, PRODUCER_WINDOW } from "../limits.ts";
 
 /** Who appends, and which of its records: what the headers of an idempotent append say. */
@@ -30,6 +30,18 @@ const MAX_SEQUENCE = 2 ** 31 - 1;
 
 export function addToSequence(sequence: number, count: number): number {
   return (sequence + count) % (MAX_SEQUENCE + 1);
+}
+
+/**
+ * True for errors that are only given after the append was found to be no repeat: it is not stored, whatever
+ * became of earlier tries.
+ */
+export function isDecided(error: ErrorName): boolean {
+  return (
+    error === "INVALID_UPDATE_VERSION" ||
+    error === "OUT_OF_ORDER_SEQUENCE_NUMBER" ||
+    error === "INVALID_PRODUCER_EPOCH"
+  );
 }
 
 export class Producers {
@@ -61,7 +73,9 @@ export class Producers {
   /** [IDM-5] Forgets producers that have been silent for `expirationMs`. */
   expire(nowMs: number, expirationMs: number): void {
     for (const [producerId, entries] of this.#entries) {
-      if (nowMs - (entries.at(-1)?.atMs ?? nowMs) >= expirationMs) this.#entries.delete(producerId);
+      // The others have appended later.
+      if (nowMs - (entries.at(-1)?.atMs ?? nowMs) < expirationMs) return;
+      this.#entries.delete(producerId);
     }
   }
 

@@ -7,7 +7,7 @@
 //  21 attributes i16 | 23 lastOffsetDelta i32 | 27 baseTimestamp i64 | 35 maxTimestamp i64
 //  43 producerId i64 | 51 producerEpoch i16 | 53 baseSequence i32 | 57 recordCount i32 | 61 records
 import { BrokerError } from "../errors.ts";
-import { MAX_DECOMPRESSED_BYTES } from "../limits.ts";
+import { MAX_HEADERS_PER_BATCH, MAX_RECORDS_PER_BATCH } from "../limits.ts";
 import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../record.ts";
 import type { CompressionType } from "./compression.ts";
 import { crc32c } from "./crc32c.ts";
@@ -70,7 +70,7 @@ export interface Compressor {
 export type Decompress = (compression: number, bytes: Uint8Array) => Uint8Array;
 
 const UTF8 = new TextEncoder();
-const FROM_UTF8 = new TextDecoder();
+const FROM_UTF8 = new TextDecoder("utf-8", { fatal: false, ignoreBOM: true });
 
 function corrupt(detail: string): BrokerError {
   return new BrokerError("CORRUPT_MESSAGE", detail);
@@ -260,8 +260,8 @@ export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
   const recordCount = view.getInt32(57);
   const attributes = view.getInt16(21);
   const compression = attributes & COMPRESSION_MASK;
-  const recordBytes = compression === 0 ? sizeInBytes - BATCH_HEADER_BYTES : MAX_DECOMPRESSED_BYTES;
-  const most = Math.floor(recordBytes / MIN_RECORD_BYTES);
+  const fitting = Math.floor((sizeInBytes - BATCH_HEADER_BYTES) / MIN_RECORD_BYTES);
+  const most = compression === 0 ? fitting : MAX_RECORDS_PER_BATCH;
   if (recordCount < 0 || recordCount > most)
     throw corrupt(`recordCount is ${recordCount}, at most ${most} fit into the batch`);
   return {
@@ -367,6 +367,7 @@ export function decodeBatch(
   const records: ConsumerRecord[] = [];
   const reader = new VarintReader(source, from, end);
   let lastDelta = -1;
+  let headerCount = 0;
   try {
     for (let i = 0; i < header.recordCount; i++) {
       const record = decodeRecord(source, reader, header, end);
@@ -374,6 +375,9 @@ export function decodeBatch(
       if (delta <= lastDelta || delta > header.lastOffsetDelta)
         throw corrupt(`record ${i}: offset delta is ${delta}`);
       lastDelta = delta;
+      headerCount += record.headers.length;
+      if (headerCount > MAX_HEADERS_PER_BATCH)
+        throw corrupt(`the batch has more than ${MAX_HEADERS_PER_BATCH} headers`);
       records.push(record);
     }
   } catch (error) {
@@ -409,7 +413,8 @@ function decodeRecord(
   const key = readBytes(bytes, reader, recordEnd);
   const value = readBytes(bytes, reader, recordEnd);
   const headerCount = reader.read();
-  if (headerCount < 0 || headerCount > recordEnd - reader.position) {
+  const mostHeaders = Math.min(recordEnd - reader.position, MAX_HEADERS_PER_BATCH);
+  if (headerCount < 0 || headerCount > mostHeaders) {
     throw corrupt(`header count is ${headerCount}`);
   }
   const headers: RecordHeader[] = [];

@@ -1,0 +1,42 @@
+// rivulet configs describe | alter: what topics get that do not set a key themselves
+import type { Command } from "commander";
+import { connect, type GlobalOptions, print } from "../context.ts";
+import { table } from "../table.ts";
+import { collectConfig, configText, withoutEmpty } from "./topics.ts";
+
+export function addConfigs(program: Command): void {
+  const configs = program.command("configs").description("show and change the defaults of topics");
+
+  configs
+    .command("describe")
+    .description("show every configuration key and its default")
+    .action(async (_options: object, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const info = await connect(global).admin.describeConfigs();
+      print(global, info, ({ config, overrides }) =>
+        table(
+          ["KEY", "DEFAULT", ""],
+          Object.entries(config).map(([key, value]) => [
+            key,
+            value,
+            Object.hasOwn(overrides, key) ? "set" : "",
+          ]),
+        ),
+      );
+    });
+
+  configs
+    .command("alter")
+    .description("change defaults, for every topic that does not set the key itself")
+    .requiredOption(
+      "-c, --config <key=value>",
+      "a configuration value; KEY= alone sets it back; may be repeated",
+      collectConfig,
+      {},
+    )
+    .action(async (options: { config: Record<string, string> }, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const info = await connect(global).admin.alterConfigs(withoutEmpty(options.config));
+      print(global, info, ({ overrides }) => `Altered the defaults.\n${configText(overrides)}`);
+    });
+}

@@ -1,0 +1,13 @@
+// `npm run bench -- NAME`: measurements side by side in one run, as ratios and medians. Never part of
+// `npm test`: what is measured depends on the machine and on what else it does.
+import { benchLog } from "./log.ts";
+
+const BENCHES: Readonly<Record<string, () => Promise<void>>> = { log: benchLog };
+
+const name = process.argv[2] ?? "";
+const bench = BENCHES[name];
+if (bench === undefined) {
+  console.error(`Usage: npm run bench -- <${Object.keys(BENCHES).join("|")}>`);
+  process.exit(2);
+}
+await bench();

@@ -1,0 +1,223 @@
+// What operations cost, counted by the meter that bills them. The tables of ARCHITECTURE.md are read here,
+// so that they say what is counted and nothing else.
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import architecture from "../../ARCHITECTURE.md?raw";
+import { MAX_FETCH_BYTES } from "../../src/core/limits.ts";
+import { encodeBatch } from "../../src/core/log/record-batch.ts";
+import { partitionStub } from "../../src/env.ts";
+import type { AppendAnswer, PartitionMessage } from "../../src/protocol/partition-socket.ts";
+import { createTopic, decodeAll, env, evict, isBytes, segmentsOf, TestSocket } from "./support.ts";
+
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+interface Rows {
+  readonly written: number;
+  readonly read: number;
+}
+
+type Stub = ReturnType<typeof partitionStub>;
+
+/** Rows metered while `action` runs. Writes are the ones that cost; reads are a thousand times cheaper. */
+async function metered(stub: Stub, action: () => Promise<unknown>): Promise<Rows> {
+  const cursors: { rowsWritten: number; rowsRead: number }[] = [];
+  const restore = await runInDurableObject(stub, (_, { storage }) => {
+    const { sql } = storage;
+    const { exec } = sql;
+    sql.exec = ((...args: Parameters<typeof exec>) => {
+      const cursor = exec.apply(sql, args);
+      cursors.push(cursor);
+      return cursor;
+    }) as typeof exec;
+    return () => {
+      sql.exec = exec;
+    };
+  });
+  await action();
+  await runInDurableObject(stub, () => restore());
+  return {
+    written: cursors.reduce((sum, cursor) => sum + cursor.rowsWritten, 0),
+    read: cursors.reduce((sum, cursor) => sum + cursor.rowsRead, 0),
+  };
+}
+
+const UTF8 = new TextEncoder();
+/** Records of 100 bytes, with key and framing, that make a megabyte. */
+const RECORDS_PER_MB = 8_200;
+
+let sequence = 0;
+
+/** `count` records of `size` bytes, as an idempotent producer sends them: that is how all produce here. */
+function batchOf(count: number, size = 100, producerId = 1, keys = 50): Uint8Array {
+  const records = Array.from({ length: count }, (_, i) => ({
+    key: UTF8.encode(`k${(sequence + i) % keys}`),
+    value: UTF8.encode("x".repeat(size)),
+    headers: [],
+    timestamp: Date.now(),
+  }));
+  const baseSequence = sequence;
+  sequence += count;
+  return encodeBatch(records, { producerId, producerEpoch: 0, baseSequence });
+}
+
+async function newPartition(config: Record<string, unknown> = {}) {
+  const topic = await createTopic(1, config);
+  const stub = partitionStub(env, topic.topicId, 0);
+  sequence = 0;
+  await append(stub, batchOf(1)); // The first use makes the tables.
+  return { topic, stub };
+}
+
+async function append(stub: Stub, bytes: Uint8Array): Promise<void> {
+  const result = await stub.append(bytes);
+  expect(result).toMatchObject({ ok: true });
+}
+
+/** The cells of the row that begins with `shape`, of any table. */
+function documented(shape: string): string[] {
+  const line = architecture.split("\n").find((each) => each.startsWith(`| ${shape} |`));
+  if (line === undefined) throw new Error(`ARCHITECTURE.md has no row "${shape}"`);
+  return line
+    .split("|")
+    .slice(2, -1)
+    .map((cell) => cell.trim());
+}
+
+/** The first number of a cell. */
+function numberOf(cell: string | undefined): number {
+  const match = cell?.replaceAll(",", "").match(/\d+(\.\d+)?/);
+  if (match === null || match === undefined) throw new Error(`no number in "${cell}"`);
+  return Number(match[0]);
+}
+
+function perMillion(count: number, records: number): number {
+  return Math.round((count / records) * 1_000_000);
+}
+
+describe("rows per million records", () => {
+  test("[COST-1] unbatched produce", async () => {
+    const { stub } = await newPartition();
+    const { written } = await metered(stub, async () => {
+      for (let i = 0; i < 640; i++) await append(stub, batchOf(1));
+    });
+    expect(numberOf(documented("unbatched produce")[0])).toBe(perMillion(written, 640));
+  });
+
+  test("[COST-1] produce in batches of 100", async () => {
+    const { stub } = await newPartition();
+    const { written } = await metered(stub, async () => {
+      for (let i = 0; i < 640; i++) await append(stub, batchOf(100));
+    });
+    expect(numberOf(documented("produce in batches of 100")[0])).toBe(perMillion(written, 64_000));
+  });
+
+  test("[COST-1] [LOG-3] 64 concurrent producers of single records write a row per ten at most", async () => {
+    const { topic, stub } = await newPartition();
+    const producers = Array.from({ length: 64 }, (_, i) => ({ producerId: i, sequence: 0 }));
+    const path = `/v1/topics/${topic.name}/partitions/0/socket`;
+    const ROUNDS = 10;
+    const work = async () => {
+      // Each producer has one record in flight, on a connection of its own.
+      const sockets = await Promise.all(producers.map(() => TestSocket.open<AppendAnswer>(path)));
+      await Promise.all(
+        sockets.map(async (socket, i) => {
+          for (let round = 0; round < ROUNDS; round++) {
+            sequence = round;
+            socket.send(appendFrame(round, batchOf(1, 100, i)));
+            await socket.next(
+              (message): message is AppendAnswer =>
+                !isBytes(message) && message !== "pong" && message.type === "appended",
+            );
+          }
+          socket.close(1000);
+        }),
+      );
+    };
+    const { written } = await metered(stub, work);
+    const records = producers.length * ROUNDS;
+    expect(written).toBeLessThanOrEqual(records / 10);
+    const bound = numberOf(documented("64 concurrent producers of single records")[0]);
+    expect(perMillion(written, records)).toBeLessThanOrEqual(bound);
+  });
+
+  test("[COST-1] tail read", async () => {
+    const { topic, stub } = await newPartition();
+    const path = `/v1/topics/${topic.name}/partitions/0/socket`;
+    const socket = await TestSocket.open<PartitionMessage>(path);
+    socket.send({ type: "attach", offset: 1 });
+    await socket.next(
+      (message): message is PartitionMessage => !isBytes(message) && message !== "pong",
+    );
+    const alone = await metered(stub, () => append(stub, batchOf(100)));
+    const { written, read } = await metered(stub, async () => {
+      await append(stub, batchOf(100));
+      await socket.next(isBytes);
+      await socket.next(isBytes);
+    });
+    expect({ written, read }).toEqual(alone);
+    expect(documented("tail read").slice(0, 2).map(numberOf)).toEqual([0, 0]);
+    socket.close(1000);
+  });
+
+  test("[COST-1] catch-up read of chunks of 1 MB", async () => {
+    const { stub } = await newPartition();
+    // Ten megabytes, of which the tail cache holds four: what is read lies in storage.
+    for (let i = 0; i < 10; i++) await append(stub, batchOf(RECORDS_PER_MB));
+    await evict(stub);
+    let records = 0;
+    const { written, read } = await metered(stub, async () => {
+      for (let offset = 0; ; ) {
+        const result = await stub.read({ offset, maxBytes: MAX_FETCH_BYTES });
+        if (!result.ok || result.batches.length === 0) break;
+        records += result.nextOffset - offset;
+        offset = result.nextOffset;
+      }
+    });
+    expect(written).toBe(0);
+    expect(numberOf(documented("catch-up read of chunks of 1 MB")[1])).toBe(
+      perMillion(read, records),
+    );
+  });
+
+  test("[COST-1] retention", async () => {
+    const { stub } = await newPartition({ "segment.bytes": 1_048_576, "retention.ms": 3_600_000 });
+    for (let i = 0; i < 10; i++) await append(stub, batchOf(RECORDS_PER_MB));
+    const before = (await segmentsOf(stub)).length;
+    expect(before).toBe(10);
+    vi.setSystemTime(Date.now() + 7_200_000);
+    const { written, read } = await metered(stub, () => runDurableObjectAlarm(stub));
+    expect((await segmentsOf(stub)).length).toBe(1); // An empty one, which says where the log ends.
+    expect(documented("retention, per segment").slice(0, 2).map(numberOf)).toEqual([
+      Math.ceil(written / before),
+      Math.ceil(read / before),
+    ]);
+  });
+
+  test.each([
+    { shape: "compaction, per MB that goes", keys: 50 },
+    { shape: "compaction, per MB that stays", keys: Number.POSITIVE_INFINITY },
+  ])("[COST-1] $shape", async ({ shape, keys }) => {
+    const { stub } = await newPartition({ "cleanup.policy": "compact", "segment.ms": 3_600_000 });
+    const MEGABYTES = 10;
+    for (let i = 0; i < MEGABYTES; i++) await append(stub, batchOf(RECORDS_PER_MB, 100, 1, keys));
+    vi.setSystemTime(Date.now() + 7_200_000); // Old enough to be closed and compacted.
+    const { written, read } = await metered(stub, () => runDurableObjectAlarm(stub));
+    const left = await stub.read({ offset: 0, maxBytes: 1_000_000 });
+    expect(left.ok && decodeAll(left.batches)[0]?.offset).toBe(keys === 50 ? 81_951 : 0);
+    expect(documented(shape).slice(0, 2).map(numberOf)).toEqual([
+      Math.ceil(written / MEGABYTES),
+      Math.ceil(read / MEGABYTES),
+    ]);
+  });
+});
+
+function appendFrame(requestId: number, batches: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(12 + batches.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, requestId);
+  view.setBigInt64(4, -1n);
+  bytes.set(batches, 12);
+  return bytes;
+}
