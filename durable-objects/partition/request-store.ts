@@ -54,7 +54,7 @@ export class RequestStore {
       );
     }
     this.#sql.exec(
-      `INSERT OR REPLACE INTO ${nameOf(today)} (key, body_hash, plan, done, at_ms) VALUES (?, ?, ?, '[]', ?)`,
+      `INSERT INTO ${nameOf(today)} (key, body_hash, plan, done, at_ms) VALUES (?, ?, ?, '[]', ?)`,
       key,
       bodyHash,
       JSON.stringify(plan),

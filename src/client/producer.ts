@@ -49,7 +49,11 @@ const DEFAULT_DELIVERY_TIMEOUT_MS = 30_000;
 export class Producer {
   readonly #http: HttpClient;
   readonly #lanes = new Map<string, Lane>();
-  readonly #topics = new Map<string, { readonly topic: TopicInfo; readonly atMs: number }>();
+  /** All calls wait for the same answer, so that they go on in the order in which they came. */
+  readonly #topics = new Map<
+    string,
+    { readonly topic: Promise<TopicInfo>; readonly atMs: number }
+  >();
 
   constructor(http: HttpClient) {
     this.#http = http;
@@ -126,7 +130,7 @@ export class Producer {
   async #target(name: string, records: readonly PlacedRecord[]): Promise<ProduceTarget> {
     const known = this.#topics.get(name);
     const isFresh = known !== undefined && Date.now() - known.atMs < TOPIC_MAX_AGE_MS;
-    let topic = isFresh ? known.topic : await this.#describe(name);
+    let topic = await (isFresh ? known.topic : this.#describe(name));
     const lacksOne = ({ partition }: PlacedRecord) => (partition ?? 0) >= topic.partitions;
     if (isFresh && records.some(lacksOne)) topic = await this.#describe(name);
     return {
@@ -137,9 +141,13 @@ export class Producer {
     };
   }
 
-  async #describe(name: string): Promise<TopicInfo> {
-    const topic = await this.#http.request<TopicInfo>("GET", topicPath(name));
-    this.#topics.set(name, { topic, atMs: Date.now() });
+  #describe(name: string): Promise<TopicInfo> {
+    const topic = this.#http.request<TopicInfo>("GET", topicPath(name));
+    const entry = { topic, atMs: Date.now() };
+    this.#topics.set(name, entry);
+    topic.catch(() => {
+      if (this.#topics.get(name) === entry) this.#topics.delete(name);
+    });
     return topic;
   }
 

@@ -67,6 +67,43 @@ describe("topics", () => {
   });
 });
 
+describe("configs", () => {
+  test("[SYS-3] [CFG-2] a topic's config and the defaults are altered, shown and set back", async () => {
+    await rivulet(["topics", "create", "cli-config", "-c", "segment.ms=60000"]);
+    const altered = await rivulet(
+      ["topics", "alter", "cli-config", "-p", "2"].concat([
+        "-c",
+        "retention.ms=-1",
+        "-c",
+        "segment.ms=",
+      ]),
+    );
+    expect(altered).toEqual({
+      code: 0,
+      out: "Altered topic cli-config.\nSet: retention.ms=-1\n",
+      err: "",
+    });
+    const keeping = await rivulet(["topics", "alter", "cli-config", "-c", "cleanup.policy="]);
+    expect(keeping.out).toContain("cleanup.policy=");
+    expect((await rivulet(["topics", "describe", "cli-config"])).out).toMatch(
+      /Set: .*retention\.ms=-1/,
+    );
+
+    expect((await rivulet(["configs", "alter", "-c", "retention.bytes=5000"])).out).toBe(
+      "Altered the defaults.\nSet: retention.bytes=5000\n",
+    );
+    expect((await rivulet(["configs", "describe"])).out).toMatch(/retention\.bytes +5000 +set/);
+    const json = JSON.parse((await rivulet(["--json", "topics", "describe", "cli-config"])).out);
+    expect(json.config).toMatchObject({ "retention.bytes": 5_000, "retention.ms": -1 });
+    expect((await rivulet(["configs", "alter", "-c", "retention.bytes="])).out).toContain(
+      "Nothing is set",
+    );
+    const wrong = await rivulet(["configs", "alter", "-c", "retention.ms=-2"]);
+    expect(wrong.code).toBe(1);
+    expect(wrong.err).toMatch(/INVALID_CONFIG.*retention\.ms is "-2".*-1 to/);
+  });
+});
+
 describe("records", () => {
   test("[SYS-3] what is piped in comes out again, keyed by a field", async () => {
     await rivulet(["topics", "create", "cli-r", "-p", "4"]);

@@ -7,7 +7,16 @@ import { MAX_FETCH_BYTES } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
 import type { AppendAnswer, PartitionMessage } from "../../src/protocol/partition-socket.ts";
-import { createTopic, decodeAll, env, evict, isBytes, segmentsOf, TestSocket } from "./support.ts";
+import {
+  createTopic,
+  decodeAll,
+  env,
+  evict,
+  expectStatus,
+  isBytes,
+  segmentsOf,
+  TestSocket,
+} from "./support.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -95,6 +104,61 @@ function numberOf(cell: string | undefined): number {
 function perMillion(count: number, records: number): number {
   return Math.round((count / records) * 1_000_000);
 }
+
+describe("dollars per million records", () => {
+  test.each([
+    "unbatched produce",
+    "produce in batches of 100",
+    "64 concurrent producers of single records",
+    "tail read",
+    "catch-up read of chunks of 1 MB",
+  ])("[COST-1] %s", (shape) => {
+    const cells = documented(shape);
+    const [written, read, objectRequests, workerRequests, dollars] = cells.map((cell) =>
+      cell === "the same" ? numberOf(cells[0]) : numberOf(cell),
+    ) as [number, number, number, number, number];
+    const computed =
+      (written * 1 + read * 0.001 + objectRequests * 0.15 + workerRequests * 0.3) / 1_000_000;
+    const digits = cells[4]?.split(".")[1]?.length ?? 0;
+    expect(computed.toFixed(digits)).toBe(dollars.toFixed(digits));
+  });
+});
+
+describe("rows per operation", () => {
+  test("[COST-1] [SEG-1] roll of a segment", async () => {
+    const { stub } = await newPartition({ "segment.ms": 3_600_000 });
+    await append(stub, batchOf(1));
+    const usual = await metered(stub, () => append(stub, batchOf(1)));
+    vi.setSystemTime(Date.now() + 7_200_000);
+    const rolled = await metered(stub, () => append(stub, batchOf(1)));
+    expect((await segmentsOf(stub)).length).toBe(2);
+    expect(documented("roll of a segment").slice(0, 2).map(numberOf)).toEqual([
+      rolled.written - usual.written,
+      rolled.read - usual.read,
+    ]);
+  });
+
+  test("[COST-1] first use of a partition", async () => {
+    const topic = await createTopic(1);
+    const stub = partitionStub(env, topic.topicId, 0);
+    const { written } = await metered(stub, () => stub.offsets());
+    expect(numberOf(documented("first use of a partition")[0])).toBe(written);
+  });
+
+  test("[COST-1] [KEY-1] produce with an `Idempotency-Key`", async () => {
+    const { topic, stub } = await newPartition();
+    const path = `/v1/topics/${topic.name}/records`;
+    const body = { records: [{ value: "x", timestamp: Date.now() }] };
+    const keyed = (key: string) =>
+      expectStatus(200, "POST", path, body, { "idempotency-key": key });
+    await keyed("the first makes the day's table");
+    const plain = await metered(stub, () => expectStatus(200, "POST", path, body));
+    const { written } = await metered(stub, () => keyed("k"));
+    expect(numberOf(documented("produce with an `Idempotency-Key`")[0])).toBe(
+      written - plain.written,
+    );
+  });
+});
 
 describe("rows per million records", () => {
   test("[COST-1] unbatched produce", async () => {
