@@ -11,7 +11,8 @@ import { MAX_FETCH_BYTES, MAX_READERS_PER_PARTITION } from "../../src/core/limit
 import { concatBytes, validateAppend } from "../../src/core/log/append.ts";
 import { Compactor } from "../../src/core/log/compaction.ts";
 import type { AppendDone, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
-import { PartitionLog, type TimestampCandidate } from "../../src/core/log/partition-log.ts";
+import { PartitionLog } from "../../src/core/log/partition-log.ts";
+import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parseFrame } from "../../src/protocol/parse.ts";

@@ -11,9 +11,7 @@ import {
   MAX_SEGMENT_CHUNKS,
   MAX_SEGMENTS,
   PRODUCER_SNAPSHOT_CHUNKS,
-  TAIL_CACHE_BYTES,
 } from "../limits.ts";
-import type { ConsumerRecord } from "../record.ts";
 import { type Append, type Chunk, planChunks } from "./append.ts";
 import { withoutSegment } from "./compaction.ts";
 import type {
@@ -25,9 +23,15 @@ import type {
   StoredChunk,
 } from "./log-store.ts";
 import { type AppendEntry, Producers, type StagedProducers } from "./producers.ts";
-import { batches } from "./record-batch.ts";
 import { addToTotals, emptyTotals } from "./segment-totals.ts";
-import { storedChunksFrom } from "./stored-chunks.ts";
+import { cutChunk, storedChunksFrom } from "./stored-chunks.ts";
+import { TailCache } from "./tail-cache.ts";
+import {
+  type Decode,
+  findBatchByTimestamp,
+  maxTimestamp,
+  type TimestampCandidate,
+} from "./timestamp-lookup.ts";
 
 interface ActiveSegment {
   readonly baseOffset: number;
@@ -40,12 +44,6 @@ export interface ReadResult {
   readonly pieces: readonly Uint8Array[];
   readonly sizeInBytes: number;
   /** Offset behind the last batch returned. */
-  readonly nextOffset: number;
-}
-
-export interface TimestampCandidate {
-  readonly batch: Uint8Array;
-  /** Offset behind the batch. */
   readonly nextOffset: number;
 }
 
@@ -63,9 +61,7 @@ export class PartitionLog {
   #state: LogState;
   #active: ActiveSegment | null;
   #nextOffset: number;
-  /** [LOG-7] The newest chunks, ascending and without a gap, at most TAIL_CACHE_BYTES. */
-  #tail: StoredChunk[] = [];
-  #tailBytes = 0;
+  readonly #tail = new TailCache();
   /** The stored chunk of which the last read took a part: the next read goes on in it, mostly. */
   #partlyRead: StoredChunk | null = null;
   /** Null until the first idempotent append: most wake-ups need none of it. */
@@ -202,7 +198,7 @@ export class PartitionLog {
     this.#state = state;
     this.#nextOffset = plan.nextOffset;
     staged?.commit();
-    for (const chunk of plan.chunks) this.#remember(chunk);
+    for (const chunk of plan.chunks) this.#tail.add(chunk);
   }
 
   #isFull(active: ActiveSegment, chunk: Chunk, state: LogState, nowMs: number): boolean {
@@ -274,21 +270,6 @@ export class PartitionLog {
     this.#store.setProducerSnapshot({ nextOffset, entries: all });
   }
 
-  #remember(chunk: StoredChunk): void {
-    this.#tail.push({
-      baseOffset: chunk.baseOffset,
-      nextOffset: chunk.nextOffset,
-      bytes: chunk.bytes,
-    });
-    this.#tailBytes += chunk.bytes.length;
-    let drop = 0;
-    while (this.#tailBytes > TAIL_CACHE_BYTES) {
-      this.#tailBytes -= this.#tail[drop]?.bytes.length ?? 0;
-      drop++;
-    }
-    if (drop > 0) this.#tail.splice(0, drop);
-  }
-
   /** OFFSET_OUT_OF_RANGE unless `logStartOffset ≤ offset ≤ logEndOffset`. */
   checkOffset(offset: number): Result<object> {
     if (offset >= this.logStartOffset && offset <= this.#nextOffset) return { ok: true };
@@ -334,21 +315,14 @@ export class PartitionLog {
 
   *#chunksFrom(offset: number): Generator<StoredChunk> {
     if (offset >= this.#nextOffset) return;
-    const oldest = this.#tail[0];
-    if (oldest === undefined || offset < oldest.baseOffset) {
-      const begun = this.#partlyRead;
-      const isWithin = begun !== null && offset >= begun.baseOffset && offset < begun.nextOffset;
-      if (isWithin) yield begun;
-      yield* storedChunksFrom(this.#store, isWithin ? begun.nextOffset : offset);
+    if (this.#tail.holds(offset)) {
+      yield* this.#tail.from(offset);
       return;
     }
-    for (
-      let i = lastAtMost(this.#tail, offset, (chunk) => chunk.baseOffset);
-      i < this.#tail.length;
-      i++
-    ) {
-      yield this.#tail[i] as StoredChunk;
-    }
+    const begun = this.#partlyRead;
+    const isWithin = begun !== null && offset >= begun.baseOffset && offset < begun.nextOffset;
+    if (isWithin) yield begun;
+    yield* storedChunksFrom(this.#store, isWithin ? begun.nextOffset : offset);
   }
 
   /**
@@ -480,88 +454,17 @@ export class PartitionLog {
     this.#changeState(change);
     if (this.#state.sealedBytes === sealedBytes) return;
     // [LOG-7] Segments were replaced: what the cache holds of them is not what is stored any more.
-    this.#tail = this.#tail.filter(({ baseOffset }) => baseOffset >= this.activeBaseOffset);
-    this.#tailBytes = this.#tail.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    this.#tail.dropBefore(this.activeBaseOffset);
   }
 
-  /**
-   * [LOG-6] The first batch at or behind `from` that may hold a record whose timestamp is at least
-   * `timestamp`, with where to go on if it does not, or null. The caller decodes it. A segment's running
-   * maximum never falls, so a binary search over offsets finds the chunk in O(log records) rows.
-   */
+  /** [LOG-6] Where a look-up by timestamp has to look next (core/log/timestamp-lookup.ts), or null. */
   findBatchByTimestamp(timestamp: number, from: number): TimestampCandidate | null {
-    const start = Math.max(from, this.logStartOffset);
-    let segment = this.#store.floorSegment(start) ?? this.#store.segmentAfter(start);
-    while (segment !== null) {
-      const totals = this.#store.totals(segment);
-      if (totals !== null && totals.maxTimestamp >= timestamp) {
-        const found = this.#findInSegment(segment, totals.nextOffset, timestamp, start);
-        if (found !== null) return found;
-      }
-      segment = this.#store.segmentAfter(segment);
-    }
-    return null;
+    return findBatchByTimestamp(this.#store, timestamp, Math.max(from, this.logStartOffset));
   }
 
-  /** [LOG-6] The largest timestamp of any record kept, or null. `decode` is asked for one batch at most. */
-  maxTimestamp(decode: (bytes: Uint8Array, start: number) => readonly ConsumerRecord[]) {
-    const start = this.logStartOffset;
-    let largest: number | null = null;
-    const consider = (timestamp: number) => {
-      if (largest === null || timestamp > largest) largest = timestamp;
-    };
-    // Totals count deleted records too: the segment in which the log starts is looked at more closely.
-    let segment = this.#store.floorSegment(start) ?? this.#store.segmentAfter(start);
-    for (; segment !== null; segment = this.#store.segmentAfter(segment)) {
-      if (segment >= start) {
-        const totals = this.#store.totals(segment);
-        if (totals !== null) consider(totals.maxTimestamp);
-        continue;
-      }
-      const floor = this.#store.floorChunk(segment, start);
-      for (const place of this.#store.placesFrom(segment, floor?.baseOffset ?? segment))
-        if (place.baseOffset >= start) consider(place.chunkMaxTimestamp);
-      for (const chunk of this.#store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
-        if (chunk.baseOffset >= start) break;
-        for (const { start: at, header } of batches(chunk.bytes)) {
-          if (header.baseOffset >= start) consider(header.maxTimestamp);
-          else if (header.baseOffset + header.lastOffsetDelta >= start) {
-            // Deleted up to its middle: only its records tell.
-            for (const { offset, timestamp } of decode(chunk.bytes, at))
-              if (offset >= start) consider(timestamp);
-          }
-        }
-      }
-    }
-    return largest as number | null;
-  }
-
-  #findInSegment(
-    segment: number,
-    segmentEnd: number,
-    timestamp: number,
-    from: number,
-  ): TimestampCandidate | null {
-    // Every chunk before `low` is too old; the chunk that holds `high` is new enough.
-    let low = segment;
-    let high = segmentEnd - 1;
-    while (low < high) {
-      const middle = Math.floor((low + high) / 2);
-      const place = this.#store.floorChunk(segment, middle);
-      if (place === null) {
-        low = middle + 1; // Compaction took the segment's first records.
-      } else if (place.maxTimestamp >= timestamp) high = Math.max(low, place.baseOffset);
-      else low = Math.max(place.nextOffset, middle + 1);
-    }
-    const floor = this.#store.floorChunk(segment, Math.max(low, from));
-    for (const chunk of this.#store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
-      for (const { start, header } of batches(chunk.bytes)) {
-        const nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
-        if (nextOffset <= from || header.maxTimestamp < timestamp) continue;
-        return { batch: chunk.bytes.subarray(start, start + header.sizeInBytes), nextOffset };
-      }
-    }
-    return null;
+  /** [LOG-11] The largest timestamp of any record kept, or null. */
+  maxTimestamp(decode: Decode): number | null {
+    return maxTimestamp(this.#store, this.logStartOffset, decode);
   }
 }
 
@@ -574,46 +477,4 @@ function appendsWithin(
   return entries.filter(
     ({ baseOffset }) => baseOffset >= chunk.baseOffset && baseOffset < chunk.nextOffset,
   );
-}
-
-/** Index of the last item whose key is at most `offset`, or -1. Items ascend by key. */
-function lastAtMost<T>(items: readonly T[], offset: number, key: (item: T) => number): number {
-  let low = 0;
-  let high = items.length;
-  while (low < high) {
-    const middle = (low + high) >>> 1;
-    if (key(items[middle] as T) <= offset) low = middle + 1;
-    else high = middle;
-  }
-  return low - 1;
-}
-
-/**
- * The batches of `chunk` from the one that holds `offset` on, as many as `room` bytes allow; at least one
- * where `atLeastOne`. Null where none fits. The common case, a whole chunk that fits, looks at no batch.
- */
-function cutChunk(
-  chunk: StoredChunk,
-  offset: number,
-  room: number,
-  atLeastOne: boolean,
-): { bytes: Uint8Array; nextOffset: number } | null {
-  if (offset <= chunk.baseOffset && chunk.bytes.length <= room) {
-    return { bytes: chunk.bytes, nextOffset: chunk.nextOffset };
-  }
-  let from = -1;
-  let to = 0;
-  let nextOffset = offset;
-  for (const { start, header } of batches(chunk.bytes)) {
-    const batchNext = header.baseOffset + header.lastOffsetDelta + 1;
-    if (batchNext <= offset) continue;
-    if (from === -1) from = start;
-    const end = start + header.sizeInBytes;
-    const isFirst = to === 0;
-    if (end - from > room && !(isFirst && atLeastOne)) break;
-    to = end;
-    nextOffset = batchNext;
-  }
-  if (from === -1 || to === 0) return null;
-  return { bytes: chunk.bytes.subarray(from, to), nextOffset };
 }

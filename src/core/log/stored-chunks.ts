@@ -1,6 +1,7 @@
 // Chunks as they are stored, across segments. Compaction leaves gaps: between chunks, and where a whole
 // segment has gone.
 import type { LogStore, StoredChunk } from "./log-store.ts";
+import { batches } from "./record-batch.ts";
 
 /** Chunks with records at or behind `offset`, ascending. Read lazily. */
 export function* storedChunksFrom(store: LogStore, offset: number): Generator<StoredChunk> {
@@ -12,4 +13,34 @@ export function* storedChunksFrom(store: LogStore, offset: number): Generator<St
     }
     segment = store.segmentAfter(segment);
   }
+}
+
+/**
+ * The batches of `chunk` from the one that holds `offset` on, as many as `room` bytes allow; at least one
+ * where `atLeastOne`. Null where none fits. The common case, a whole chunk that fits, looks at no batch.
+ */
+export function cutChunk(
+  chunk: StoredChunk,
+  offset: number,
+  room: number,
+  atLeastOne: boolean,
+): { bytes: Uint8Array; nextOffset: number } | null {
+  if (offset <= chunk.baseOffset && chunk.bytes.length <= room) {
+    return { bytes: chunk.bytes, nextOffset: chunk.nextOffset };
+  }
+  let from = -1;
+  let to = 0;
+  let nextOffset = offset;
+  for (const { start, header } of batches(chunk.bytes)) {
+    const batchNext = header.baseOffset + header.lastOffsetDelta + 1;
+    if (batchNext <= offset) continue;
+    if (from === -1) from = start;
+    const end = start + header.sizeInBytes;
+    const isFirst = to === 0;
+    if (end - from > room && !(isFirst && atLeastOne)) break;
+    to = end;
+    nextOffset = batchNext;
+  }
+  if (from === -1 || to === 0) return null;
+  return { bytes: chunk.bytes.subarray(from, to), nextOffset };
 }

@@ -1,0 +1,44 @@
+// [LOG-7] The newest chunks of a log in memory: ascending, without a gap, at most TAIL_CACHE_BYTES. What it
+// serves is what is stored: whoever replaces stored chunks drops them here.
+import { TAIL_CACHE_BYTES } from "../limits.ts";
+import type { StoredChunk } from "./log-store.ts";
+
+export class TailCache {
+  #chunks: StoredChunk[] = [];
+  #sizeInBytes = 0;
+
+  /** The chunk must follow the last one. */
+  add({ baseOffset, nextOffset, bytes }: StoredChunk): void {
+    this.#chunks.push({ baseOffset, nextOffset, bytes });
+    this.#sizeInBytes += bytes.length;
+    let drop = 0;
+    while (this.#sizeInBytes > TAIL_CACHE_BYTES) {
+      this.#sizeInBytes -= this.#chunks[drop]?.bytes.length ?? 0;
+      drop++;
+    }
+    if (drop > 0) this.#chunks.splice(0, drop);
+  }
+
+  /** True where everything from `offset` to the end of the log is here. */
+  holds(offset: number): boolean {
+    const oldest = this.#chunks[0];
+    return oldest !== undefined && offset >= oldest.baseOffset;
+  }
+
+  /** The chunk that holds `offset`, and those behind it. */
+  *from(offset: number): Generator<StoredChunk> {
+    let low = 0;
+    let high = this.#chunks.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#chunks[middle] as StoredChunk).baseOffset <= offset) low = middle + 1;
+      else high = middle;
+    }
+    for (let i = low - 1; i < this.#chunks.length; i++) yield this.#chunks[i] as StoredChunk;
+  }
+
+  dropBefore(offset: number): void {
+    this.#chunks = this.#chunks.filter(({ baseOffset }) => baseOffset >= offset);
+    this.#sizeInBytes = this.#chunks.reduce((sum, { bytes }) => sum + bytes.length, 0);
+  }
+}

@@ -1,0 +1,95 @@
+// Look-ups by timestamp. What is found is a batch: whether one of its records will do, only decoding tells.
+import type { ConsumerRecord } from "../record.ts";
+import type { LogStore } from "./log-store.ts";
+import { batches } from "./record-batch.ts";
+
+export interface TimestampCandidate {
+  readonly batch: Uint8Array;
+  /** Offset behind the batch. */
+  readonly nextOffset: number;
+}
+
+export type Decode = (bytes: Uint8Array, start: number) => readonly ConsumerRecord[];
+
+/**
+ * [LOG-6] The first batch at or behind `start` that may hold a record whose timestamp is at least
+ * `timestamp`, with where to go on if it does not, or null. The caller decodes it. A segment's running
+ * maximum never falls, so a binary search over offsets finds the chunk in O(log records) rows.
+ */
+export function findBatchByTimestamp(
+  store: LogStore,
+  timestamp: number,
+  start: number,
+): TimestampCandidate | null {
+  let segment = store.floorSegment(start) ?? store.segmentAfter(start);
+  while (segment !== null) {
+    const totals = store.totals(segment);
+    if (totals !== null && totals.maxTimestamp >= timestamp) {
+      const found = findInSegment(store, segment, totals.nextOffset, timestamp, start);
+      if (found !== null) return found;
+    }
+    segment = store.segmentAfter(segment);
+  }
+  return null;
+}
+
+/** [LOG-11] The largest timestamp of any record from `start` on, or null. `decode` is asked for one batch at most. */
+export function maxTimestamp(store: LogStore, start: number, decode: Decode): number | null {
+  let largest: number | null = null;
+  const consider = (timestamp: number) => {
+    if (largest === null || timestamp > largest) largest = timestamp;
+  };
+  // Totals count deleted records too: the segment in which the log starts is looked at more closely.
+  let segment = store.floorSegment(start) ?? store.segmentAfter(start);
+  for (; segment !== null; segment = store.segmentAfter(segment)) {
+    if (segment >= start) {
+      const totals = store.totals(segment);
+      if (totals !== null) consider(totals.maxTimestamp);
+      continue;
+    }
+    const floor = store.floorChunk(segment, start);
+    for (const place of store.placesFrom(segment, floor?.baseOffset ?? segment))
+      if (place.baseOffset >= start) consider(place.chunkMaxTimestamp);
+    for (const chunk of store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
+      if (chunk.baseOffset >= start) break;
+      for (const { start: at, header } of batches(chunk.bytes)) {
+        if (header.baseOffset >= start) consider(header.maxTimestamp);
+        else if (header.baseOffset + header.lastOffsetDelta >= start) {
+          // Deleted up to its middle: only its records tell.
+          for (const { offset, timestamp } of decode(chunk.bytes, at))
+            if (offset >= start) consider(timestamp);
+        }
+      }
+    }
+  }
+  return largest;
+}
+
+function findInSegment(
+  store: LogStore,
+  segment: number,
+  segmentEnd: number,
+  timestamp: number,
+  from: number,
+): TimestampCandidate | null {
+  // Every chunk before `low` is too old; the chunk that holds `high` is new enough.
+  let low = segment;
+  let high = segmentEnd - 1;
+  while (low < high) {
+    const middle = Math.floor((low + high) / 2);
+    const place = store.floorChunk(segment, middle);
+    if (place === null) {
+      low = middle + 1; // Compaction took the segment's first records.
+    } else if (place.maxTimestamp >= timestamp) high = Math.max(low, place.baseOffset);
+    else low = Math.max(place.nextOffset, middle + 1);
+  }
+  const floor = store.floorChunk(segment, Math.max(low, from));
+  for (const chunk of store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
+    for (const { start, header } of batches(chunk.bytes)) {
+      const nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
+      if (nextOffset <= from || header.maxTimestamp < timestamp) continue;
+      return { batch: chunk.bytes.subarray(start, start + header.sizeInBytes), nextOffset };
+    }
+  }
+  return null;
+}
