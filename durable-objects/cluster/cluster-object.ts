@@ -39,7 +39,7 @@ export class ClusterObject extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     trace(env, "cluster", "cluster", "start");
-    this.#store = new ClusterStore(storageOf(ctx.storage));
+    this.#store = new ClusterStore(storageOf(ctx.storage), randomProducerId());
   }
 
   /** [CLU-1] Creates a topic, or refuses with what is wrong and changes nothing. */
@@ -251,6 +251,15 @@ export class ClusterObject extends DurableObject<Env> {
     for (const groupId of this.#store.subscribers(topic))
       this.#store.addTask({ type: "tell-group", groupId, topic });
   }
+}
+
+/**
+ * Other clusters' ids are small numbers: records mirrored from there, with the ids of their producers, shall
+ * not meet ours. Below 2^51, so that there is room to count on.
+ */
+function randomProducerId(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];
+  return (high % 2 ** 19) * 2 ** 32 + low;
 }
 
 function partitionsOf(count: number): number[] {

@@ -19,13 +19,14 @@ export class ClusterStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
 
-  constructor(storage: Transactional) {
+  /** `firstProducerId`: where a new deployment begins to count. */
+  constructor(storage: Transactional, firstProducerId: number) {
     this.#storage = storage;
     this.#sql = storage.sql;
-    if (!hasTable(this.#sql, "topics")) this.#create();
+    if (!hasTable(this.#sql, "topics")) this.#create(firstProducerId);
   }
 
-  #create(): void {
+  #create(firstProducerId: number): void {
     this.transaction(() => {
       this.#sql.exec(
         "CREATE TABLE topics (name TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID",
@@ -40,7 +41,10 @@ export class ClusterStore {
       this.#sql.exec(
         "CREATE TABLE cluster (id INTEGER PRIMARY KEY, defaults TEXT NOT NULL, next_producer_id INTEGER NOT NULL)",
       );
-      this.#sql.exec("INSERT INTO cluster (id, defaults, next_producer_id) VALUES (1, '{}', 0)");
+      this.#sql.exec(
+        "INSERT INTO cluster (id, defaults, next_producer_id) VALUES (1, '{}', ?)",
+        firstProducerId,
+      );
       this.#sql.exec("CREATE TABLE tasks (id INTEGER PRIMARY KEY, task TEXT NOT NULL)");
     });
   }

@@ -3,14 +3,18 @@
 // frame sent after `sql.exec` leaves only when the write is durable (output gate), so nobody ever sees
 // a record that could still be lost [LOG-5].
 import { DurableObject } from "cloudflare:workers";
-import { compressor, decodeAnyBatch } from "../../src/compression/codecs.ts";
+import { compressor, decodeAnyBatch, decoderWithin } from "../../src/compression/codecs.ts";
 import { assert } from "../../src/core/assert.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { MAX_FETCH_BYTES, MAX_READERS_PER_PARTITION } from "../../src/core/limits.ts";
+import {
+  MAX_DECODED_REQUEST_BYTES,
+  MAX_FETCH_BYTES,
+  MAX_READERS_PER_PARTITION,
+} from "../../src/core/limits.ts";
 import { concatBytes, validateAppend } from "../../src/core/log/append.ts";
 import { Compactor } from "../../src/core/log/compaction.ts";
-import type { AppendDone, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
+import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
@@ -100,27 +104,45 @@ export class PartitionObject extends DurableObject<Env> {
 
   /**
    * Appends whole record batches; their records get consecutive offsets from `baseOffset` on. With
-   * `expectedOffset` only if that is the first of them.
+   * `expectedOffset` only if that is the first of them. An append of a request with an idempotency key
+   * (`keyed`) is stored once for as long as the key lives [KEY-1].
    */
-  async append(bytes: Uint8Array, expectedOffset: number | null = null): Promise<AppendResult> {
+  async append(
+    bytes: Uint8Array,
+    expectedOffset: number | null = null,
+    keyed: KeyedAppend | null = null,
+  ): Promise<AppendResult> {
     const loaded = await this.#load();
-    return loaded.ok ? this.#append(loaded.parts, bytes, expectedOffset) : loaded;
+    return loaded.ok ? this.#append(loaded.parts, bytes, expectedOffset, keyed) : loaded;
   }
 
   async #append(
-    { topic, commits }: Parts,
+    { topic, commits, requests }: Parts,
     bytes: Uint8Array,
     expectedOffset: number | null,
+    keyed: KeyedAppend | null,
   ): Promise<AppendResult> {
     const { config } = topic;
-    const rules = { config, nowMs: Date.now(), decode: decodeAnyBatch };
+    const nowMs = Date.now();
+    const isLogAppendTime = config.messageTimestampType === "LogAppendTime";
+    const answer = (baseOffset: number, atMs: number): AppendResult => {
+      return { ok: true, baseOffset, logAppendTimeMs: isLogAppendTime ? atMs : null };
+    };
+    if (keyed !== null) {
+      const noted = requests.appended(keyed, nowMs);
+      if (noted !== null) return answer(noted.base_offset, noted.appended_at_ms);
+      const room = requests.checkRoom(nowMs);
+      if (!room.ok) return room;
+    }
+    const rules = { config, nowMs, decode: decoderWithin(MAX_DECODED_REQUEST_BYTES) };
     const append = validateAppend(bytes, rules, expectedOffset);
     if (!append.ok) return append;
-    const outcome = await commits.append(append);
-    if (!outcome.ok) return outcome;
-    const isLogAppendTime = config.messageTimestampType === "LogAppendTime";
-    const { baseOffset, appendedAtMs } = outcome;
-    return { ok: true, baseOffset, logAppendTimeMs: isLogAppendTime ? appendedAtMs : null };
+    const outcome = await commits.append(
+      keyed === null
+        ? append
+        : { ...append, stored: (baseOffset, atMs) => requests.note(keyed, baseOffset, atMs) },
+    );
+    return outcome.ok ? answer(outcome.baseOffset, outcome.appendedAtMs) : outcome;
   }
 
   /** Whole batches from the one that holds `offset` on; at least one where there is one. */
@@ -191,14 +213,6 @@ export class PartitionObject extends DurableObject<Env> {
     const begun = requests.begin(key, bodyHash, plan, Date.now());
     await housekeeping.schedule(Date.now());
     return begun;
-  }
-
-  /** [KEY-1] What was appended for the request with this idempotency key. */
-  async finishRequest(key: string, done: readonly AppendDone[]): Promise<Result<object>> {
-    const loaded = await this.#load();
-    if (!loaded.ok) return loaded;
-    loaded.parts.requests.finish(key, done, Date.now());
-    return { ok: true };
   }
 
   /** A change of topic config. An unused partition learns it with its first use. */
@@ -291,7 +305,7 @@ export class PartitionObject extends DurableObject<Env> {
   /** A binary frame appends. What is wrong with the batches is answered; the socket stays. */
   async #appendFrame(parts: Parts, socket: WebSocket, data: ArrayBuffer): Promise<void> {
     const { requestId, expectedOffset, batches } = readAppendFrame(data);
-    const result = await this.#append(parts, batches, expectedOffset);
+    const result = await this.#append(parts, batches, expectedOffset, null);
     if (result.ok) {
       const { baseOffset, logAppendTimeMs } = result;
       const time = logAppendTimeMs === null ? {} : { logAppendTimeMs };

@@ -1,21 +1,25 @@
-// Idempotency keys in SQLite: one table per day, so that expired keys are dropped and not deleted row by
-// row. A key lies in today's table or in yesterday's.
+// Idempotency keys in SQLite: tables of a day each, so that expired keys are dropped and not deleted row by
+// row. What is looked for lies in today's tables or in yesterday's.
 //
-// requests_D   key → hash of the body, plan, appends done so far, time; D is days since the epoch.
+// requests_D   key → hash of the body, plan, time; D is days since the epoch. At the key's home partition.
+// appends_D    the plan's producer, index of the append in its request → where it was stored. At the partition
+//              appended to. Not by the key: after a day it may stand for another request.
 import { fail, type Result } from "../../src/core/errors.ts";
 import { IDEMPOTENCY_KEY_TTL_MS, MAX_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
-import type { AppendDone, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
+import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { firstRow, type Sql } from "../shared/sql.ts";
 
-type RequestRow = { body_hash: string; plan: string; done: string; at_ms: number };
+type RequestRow = { body_hash: string; plan: string; at_ms: number };
+type AppendRow = { base_offset: number; appended_at_ms: number };
+type Kind = "requests" | "appends";
 
 /** Tables are as long as keys live, so two of them hold every key that counts. */
 const TABLE_MS = IDEMPOTENCY_KEY_TTL_MS;
 
 export class RequestStore {
   readonly #sql: Sql;
-  /** Rows of today's table; counted once per life of the object. */
-  #counted: { readonly table: number; count: number } | null = null;
+  /** Rows of today's tables; counted once per life of the object. */
+  readonly #counts = new Map<string, number>();
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -31,105 +35,121 @@ export class RequestStore {
     plan: RequestPlan | null,
     nowMs: number,
   ): Result<{ request: KeyedRequest | null }> {
-    const found = this.#find(key, nowMs);
-    if (found !== null) {
-      const { row } = found;
-      if (row.body_hash !== bodyHash) {
+    const query = "SELECT body_hash, plan, at_ms FROM $ WHERE key = ?";
+    const found = this.#find<RequestRow>("requests", nowMs, query, key);
+    if (found !== null && nowMs - found.at_ms < IDEMPOTENCY_KEY_TTL_MS) {
+      if (found.body_hash !== bodyHash) {
         return fail(
           "DUPLICATE_RESOURCE",
-          `Idempotency-Key ${JSON.stringify(key)} was used for another body ${nowMs - row.at_ms} ms ago`,
+          `Idempotency-Key ${JSON.stringify(key)} was used for another request ${Math.round((nowMs - found.at_ms) / 1000)} s ago`,
         );
       }
-      return { ok: true, request: requestOf(row) };
+      return { ok: true, request: { plan: JSON.parse(found.plan) as RequestPlan } };
     }
     if (plan === null) return { ok: true, request: null };
-    const today = tableAt(nowMs);
+    const full = this.checkRoom(nowMs);
+    if (!full.ok) return full;
+    this.#insert("requests", nowMs, key, bodyHash, JSON.stringify(plan), nowMs);
+    return { ok: true, request: { plan } };
+  }
+
+  /** Where this append of a request was stored, or null. */
+  appended({ producerId, index }: KeyedAppend, nowMs: number): AppendRow | null {
+    const query = "SELECT base_offset, appended_at_ms FROM $ WHERE producer_id = ? AND idx = ?";
+    return this.#find<AppendRow>("appends", nowMs, query, producerId, index);
+  }
+
+  /** Notes where it was stored; in the transaction that stores it. */
+  note({ producerId, index }: KeyedAppend, baseOffset: number, nowMs: number): void {
+    this.#insert("appends", nowMs, producerId, index, baseOffset, nowMs);
+  }
+
+  /** Whether another key may be remembered. */
+  checkRoom(nowMs: number): Result<object> {
     this.dropExpired(nowMs);
-    this.#create(today);
-    const counted = this.#count(today);
-    if (counted.count >= MAX_IDEMPOTENCY_KEYS) {
+    for (const kind of ["requests", "appends"] as const) {
+      const count = this.#count(this.#table(kind, nowMs));
+      if (count < MAX_IDEMPOTENCY_KEYS) continue;
       return fail(
         "THROTTLING_QUOTA_EXCEEDED",
-        `the partition remembers ${counted.count} idempotency keys, the bound`,
+        `the partition remembers ${count} idempotency keys, the bound`,
       );
     }
-    this.#sql.exec(
-      `INSERT INTO ${nameOf(today)} (key, body_hash, plan, done, at_ms) VALUES (?, ?, ?, '[]', ?)`,
-      key,
-      bodyHash,
-      JSON.stringify(plan),
-      nowMs,
-    );
-    counted.count++;
-    return { ok: true, request: { bodyHash, plan, done: [] } };
+    return { ok: true };
   }
 
-  /** Notes what was appended. Where the key has expired meanwhile there is nothing to note. */
-  finish(key: string, done: readonly AppendDone[], nowMs: number): void {
-    const found = this.#find(key, nowMs);
-    if (found === null) return;
-    const known = new Map(requestOf(found.row).done.map((each) => [each.index, each]));
-    for (const each of done) known.set(each.index, each);
-    const query = `UPDATE ${nameOf(found.table)} SET done = ? WHERE key = ?`;
-    this.#sql.exec(query, JSON.stringify([...known.values()]), key);
-  }
-
-  #find(key: string, nowMs: number): { row: RequestRow; table: number } | null {
-    const today = tableAt(nowMs);
-    for (const table of this.#tables()) {
-      if (table < today - 1) continue;
-      const query = `SELECT body_hash, plan, done, at_ms FROM ${nameOf(table)} WHERE key = ?`;
-      const row = firstRow<RequestRow>(this.#sql, query, key);
-      if (row !== undefined && nowMs - row.at_ms < IDEMPOTENCY_KEY_TTL_MS) return { row, table };
+  /** The first row of today's table or yesterday's; `$` in the query stands for the table. */
+  #find<Row extends Record<string, number | string>>(
+    kind: Kind,
+    nowMs: number,
+    query: string,
+    ...bindings: (number | string)[]
+  ): Row | null {
+    const known = this.#tables();
+    for (const day of [dayOf(nowMs), dayOf(nowMs) - 1]) {
+      const table = `${kind}_${day}`;
+      if (!known.includes(table)) continue;
+      const row = firstRow<Row>(this.#sql, query.replace("$", table), ...bindings);
+      if (row !== undefined) return row;
     }
     return null;
   }
 
-  #tables(): number[] {
-    const query = "SELECT name FROM sqlite_master WHERE type = 'table' AND name GLOB 'requests_*'";
-    return Array.from(this.#sql.exec<{ name: string }>(query), ({ name }) => Number(name.slice(9)));
+  #insert(kind: Kind, nowMs: number, ...values: (number | string)[]): void {
+    const table = this.#table(kind, nowMs);
+    const marks = values.map(() => "?").join(", ");
+    this.#sql.exec(`INSERT OR REPLACE INTO ${table} VALUES (${marks})`, ...values);
+    this.#counts.set(table, this.#count(table) + 1);
   }
 
-  #create(table: number): void {
-    this.#sql.exec(
-      `CREATE TABLE IF NOT EXISTS ${nameOf(table)} (key TEXT PRIMARY KEY, body_hash TEXT NOT NULL, plan TEXT NOT NULL,
-         done TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID`,
-    );
+  /** Today's table, made where it is missing. */
+  #table(kind: Kind, nowMs: number): string {
+    const table = `${kind}_${dayOf(nowMs)}`;
+    if (this.#counts.has(table)) return table;
+    const columns =
+      kind === "requests"
+        ? "key TEXT PRIMARY KEY, body_hash TEXT NOT NULL, plan TEXT NOT NULL, at_ms INTEGER NOT NULL"
+        : `producer_id INTEGER NOT NULL, idx INTEGER NOT NULL, base_offset INTEGER NOT NULL,
+             appended_at_ms INTEGER NOT NULL, PRIMARY KEY (producer_id, idx)`;
+    this.#sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (${columns}) WITHOUT ROWID`);
+    return table;
   }
 
-  #count(table: number): { count: number } {
-    if (this.#counted?.table === table) return this.#counted;
-    const query = `SELECT count(*) AS count FROM ${nameOf(table)}`;
+  #count(table: string): number {
+    const known = this.#counts.get(table);
+    if (known !== undefined) return known;
+    const query = `SELECT count(*) AS count FROM ${table}`;
     const count = firstRow<{ count: number }>(this.#sql, query)?.count ?? 0;
-    this.#counted = { table, count };
-    return this.#counted;
+    this.#counts.set(table, count);
+    return count;
   }
 
-  /** Drops the tables no key of which counts any more. */
+  #tables(): string[] {
+    const query =
+      "SELECT name FROM sqlite_master WHERE type = 'table' AND (name GLOB 'requests_*' OR name GLOB 'appends_*')";
+    return Array.from(this.#sql.exec<{ name: string }>(query), ({ name }) => name);
+  }
+
+  /** Drops the tables nothing of which counts any more. */
   dropExpired(nowMs: number): void {
-    for (const table of this.#tables())
-      if (table < tableAt(nowMs) - 1) this.#sql.exec(`DROP TABLE ${nameOf(table)}`);
+    for (const table of this.#tables()) {
+      if (dayOfTable(table) >= dayOf(nowMs) - 1) continue;
+      this.#sql.exec(`DROP TABLE ${table}`);
+      this.#counts.delete(table);
+    }
   }
 
   /** When `dropExpired` has something to do next, or null. */
   nextDueMs(): number | null {
-    const tables = this.#tables();
-    return tables.length === 0 ? null : (Math.min(...tables) + 2) * TABLE_MS;
+    const days = this.#tables().map(dayOfTable);
+    return days.length === 0 ? null : (Math.min(...days) + 2) * TABLE_MS;
   }
 }
 
-function tableAt(nowMs: number): number {
+function dayOf(nowMs: number): number {
   return Math.floor(nowMs / TABLE_MS);
 }
 
-function nameOf(table: number): string {
-  return `requests_${table}`;
-}
-
-function requestOf(row: RequestRow): KeyedRequest {
-  return {
-    bodyHash: row.body_hash,
-    plan: JSON.parse(row.plan) as RequestPlan,
-    done: JSON.parse(row.done) as AppendDone[],
-  };
+function dayOfTable(table: string): number {
+  return Number(table.slice(table.indexOf("_") + 1));
 }

@@ -23,6 +23,8 @@ import type { PartitionStore } from "./partition-store.ts";
 interface Reader {
   readonly attachId: number;
   readonly tail: TailReader;
+  /** Its offset was refused: it is sent nothing, but what it has in flight still counts. */
+  readonly isStopped?: true;
 }
 
 type AttachMessage = z.output<typeof attachMessage>;
@@ -122,7 +124,7 @@ export class TailReaders {
 
   #pump(socket: WebSocket, frames: Frames): void {
     const reader = this.#readers.get(socket);
-    if (reader === undefined) return;
+    if (reader === undefined || reader.isStopped) return;
     const inRange = this.#log.checkOffset(reader.tail.nextOffset);
     if (!inRange.ok) {
       this.#refuseOffset(socket, reader.attachId, inRange);
@@ -134,8 +136,8 @@ export class TailReaders {
 
   /** [TAIL-3] Nothing can be read there (any more); the reader may attach elsewhere. */
   #refuseOffset(socket: WebSocket, attachId: number, failure: Failure): void {
-    this.#readers.delete(socket);
-    socket.serializeAttachment(null);
+    const reader = this.#readers.get(socket);
+    if (reader !== undefined) this.#update(socket, { ...reader, attachId, isStopped: true });
     this.#tell(socket, { type: "error", attachId, ...errorFields(failure), ...this.#bounds() });
   }
 

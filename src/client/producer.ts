@@ -2,14 +2,19 @@
 // it has to send again, because no answer came, is stored once [IDM-6]. Records of one partition are
 // appended in the order of the calls; calls that come while an append is under way share the next one.
 import { BrokerError, ERRORS, type ErrorName, type FailureData } from "../core/errors.ts";
-import { MAX_IDEMPOTENCY_KEY_LENGTH } from "../core/limits.ts";
-import { type PlacedRecord, type ProduceTarget, planAppends } from "../core/produce-plan.ts";
+import {
+  checkConditional,
+  type PlacedRecord,
+  type PlannedAppend,
+  type ProduceTarget,
+  planAppends,
+} from "../core/produce-plan.ts";
 import { fromJsonRecord, type JsonRecordInput } from "../protocol/json-record.ts";
 import { recordsPath, topicPath } from "../protocol/paths.ts";
 import type { TopicInfo } from "./admin.ts";
-import type { HttpClient } from "./http.ts";
-import { checkRecord, toJsonInput } from "./producer/input.ts";
-import { Lane, type LaneOutcome } from "./producer/lane.ts";
+import { ConnectionError, type HttpClient } from "./http.ts";
+import { checkOptions, checkRecord, toJsonInput } from "./producer/input.ts";
+import { FIRST_BACKOFF_MS, Lane, type LaneOutcome, MAX_BACKOFF_MS } from "./producer/lane.ts";
 
 /** `value` and `key`: a string is its UTF-8 bytes, a Uint8Array itself, another value its JSON text, null is null. */
 export type RecordInput = JsonRecordInput;
@@ -71,6 +76,7 @@ export class Producer {
     options: SendOptions = {},
   ): Promise<readonly RecordOutcome[]> {
     options.signal?.throwIfAborted();
+    checkOptions(options);
     for (const [index, record] of records.entries()) checkRecord(record, `records[${index}]`);
     if (options.idempotencyKey !== undefined) return this.#sendKeyed(topic, records, options);
     if (records.length === 0) return [];
@@ -87,16 +93,11 @@ export class Producer {
       const unplaced = fromJsonRecord(record);
       return { ...unplaced, timestamp: unplaced.timestamp ?? nowMs };
     });
-    const target = await this.#target(topic, records);
-    const appends = planAppends(target, records, Math.random());
     const { expectedOffset = null, compression = "none" } = options;
-    if (expectedOffset !== null && appends.length > 1) {
-      throw new BrokerError(
-        "INVALID_REQUEST",
-        `with expectedOffset the records must make one append to one partition, these make ${appends.length}`,
-      );
-    }
     const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = options;
+    const random = Math.random();
+    const { target, appends } = await this.#plan(topic, records, random, nowMs + deliveryTimeoutMs);
+    if (expectedOffset !== null) checkConditional(records, appends, target.partitions);
     const laneOptions = { expectedOffset, compression, deliveryTimeoutMs };
     const outcomes = new Array<RecordOutcome>(records.length);
     // All are queued at once: a lane keeps the order in which it was given its appends.
@@ -126,23 +127,30 @@ export class Producer {
     return lane;
   }
 
-  /** The topic, described anew where it is old or seems to lack a partition. */
-  async #target(name: string, records: readonly PlacedRecord[]): Promise<ProduceTarget> {
+  /** What goes where, by the topic as it is known; described anew where by that the records are refused. */
+  async #plan(
+    name: string,
+    records: readonly PlacedRecord[],
+    random: number,
+    deadlineMs: number,
+  ): Promise<{ target: ProduceTarget; appends: PlannedAppend[] }> {
     const known = this.#topics.get(name);
     const isFresh = known !== undefined && Date.now() - known.atMs < TOPIC_MAX_AGE_MS;
-    let topic = await (isFresh ? known.topic : this.#describe(name));
-    const lacksOne = ({ partition }: PlacedRecord) => (partition ?? 0) >= topic.partitions;
-    if (isFresh && records.some(lacksOne)) topic = await this.#describe(name);
-    return {
-      name,
-      partitions: topic.partitions,
-      maxMessageBytes: Number(topic.config["max.message.bytes"]),
-      isCompacted: String(topic.config["cleanup.policy"]).includes("compact"),
-    };
+    const target = targetOf(await (isFresh ? known.topic : this.#describe(name, deadlineMs)));
+    try {
+      return { target, appends: planAppends(target, records, random) };
+    } catch (error) {
+      if (!isFresh) throw error;
+      const renewed = targetOf(await this.#describe(name, deadlineMs));
+      return { target: renewed, appends: planAppends(renewed, records, random) };
+    }
   }
 
-  #describe(name: string): Promise<TopicInfo> {
-    const topic = this.#http.request<TopicInfo>("GET", topicPath(name));
+  #describe(name: string, deadlineMs: number): Promise<TopicInfo> {
+    const topic = untilAnswered(
+      () => this.#http.request<TopicInfo>("GET", topicPath(name)),
+      deadlineMs,
+    );
     const entry = { topic, atMs: Date.now() };
     this.#topics.set(name, entry);
     topic.catch(() => {
@@ -157,12 +165,6 @@ export class Producer {
     records: readonly RecordInput[],
     { idempotencyKey = "", expectedOffset, signal }: SendOptions,
   ): Promise<readonly RecordOutcome[]> {
-    if (idempotencyKey.length < 1 || idempotencyKey.length > MAX_IDEMPOTENCY_KEY_LENGTH) {
-      throw new BrokerError(
-        "INVALID_REQUEST",
-        `idempotencyKey has ${idempotencyKey.length} characters, it needs 1 to ${MAX_IDEMPOTENCY_KEY_LENGTH}`,
-      );
-    }
     const query = expectedOffset === undefined ? "" : `?expectedOffset=${expectedOffset}`;
     const answer = await this.#http.request<{ results: RecordOutcome[] }>(
       "POST",
@@ -175,6 +177,28 @@ export class Producer {
       signal,
     );
     return answer.results;
+  }
+}
+
+function targetOf({ name, partitions, config }: TopicInfo): ProduceTarget {
+  return {
+    name,
+    partitions,
+    maxMessageBytes: Number(config["max.message.bytes"]),
+    isCompacted: String(config["cleanup.policy"]).includes("compact"),
+    times: null, // The broker knows the time better.
+  };
+}
+
+/** Tries again while the broker cannot be reached. */
+async function untilAnswered<T>(ask: () => Promise<T>, deadlineMs: number): Promise<T> {
+  for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, MAX_BACKOFF_MS)) {
+    try {
+      return await ask();
+    } catch (error) {
+      if (!(error instanceof ConnectionError) || Date.now() + backoffMs >= deadlineMs) throw error;
+      await new Promise((resolve) => setTimeout(resolve, backoffMs));
+    }
   }
 }
 

@@ -55,6 +55,26 @@ export function decodeAnyBatch(bytes: Uint8Array, start = 0): ConsumerRecord[] {
   return decodeBatch(bytes, start, decompress);
 }
 
+/**
+ * The same for many batches that together may unfold to `maxBytes`: what would unfold to more is
+ * MESSAGE_TOO_LARGE, before much of it has been done.
+ */
+export function decoderWithin(maxBytes: number) {
+  let left = maxBytes;
+  const within: typeof decompress = (compression, bytes) => {
+    if (left <= 0) {
+      throw new BrokerError(
+        "MESSAGE_TOO_LARGE",
+        `the compressed batches unfold to more than ${maxBytes} bytes, the bound`,
+      );
+    }
+    const unfolded = decompress(compression, bytes);
+    left -= unfolded.length;
+    return unfolded;
+  };
+  return (bytes: Uint8Array, start: number): ConsumerRecord[] => decodeBatch(bytes, start, within);
+}
+
 /** Libraries throw errors of their own for input that is no such stream, or unfolds beyond the bound. */
 function guarded(name: string, action: () => Uint8Array): Uint8Array {
   try {
@@ -114,6 +134,10 @@ export function compressor(type: CompressionType): Compressor | undefined {
   return { type, compress: (bytes) => zstdCompressSync(bytes) };
 }
 
+function nameOf(type: CompressionType): string {
+  return Object.entries(COMPRESSIONS).find(([, number]) => number === type)?.[0] ?? String(type);
+}
+
 /** The same for a client that may wait: browsers make gzip too. @throws UNSUPPORTED_COMPRESSION_TYPE */
 export async function compressRecords(
   type: CompressionType,
@@ -124,7 +148,7 @@ export async function compressRecords(
   if (type !== COMPRESSIONS.gzip) {
     throw new BrokerError(
       "UNSUPPORTED_COMPRESSION_TYPE",
-      `this runtime cannot make compression ${type}; gzip (${COMPRESSIONS.gzip}) is made everywhere`,
+      `this runtime cannot make ${nameOf(type)}; gzip is made everywhere`,
     );
   }
   const gzip = new CompressionStream("gzip");

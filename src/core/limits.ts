@@ -8,6 +8,10 @@ const MIB = 1024 * KIB;
 export const MAX_REQUEST_BYTES = 16 * MIB;
 /** Of a body over its bound this much is read and thrown away, so that the client sees the answer. */
 export const MAX_DISCARDED_BYTES = 256 * MIB;
+/** Bodies in progress at once in one Worker: parsed, records take twenty times their bytes. */
+export const MAX_REQUEST_BYTES_IN_PROGRESS = 32 * MIB;
+/** A request that has not ended by then was cancelled, and no longer counts as in progress. */
+export const REQUEST_IN_PROGRESS_MS = 60_000;
 /** Records in one produce request. */
 export const MAX_RECORDS_PER_REQUEST = 100_000;
 /** Headers of one record. */
@@ -85,8 +89,14 @@ export const COMPACTION_SLICE_BYTES = 1 * MIB;
 /** What decoding a batch makes objects of: a compressed batch may hold far more of them than it has bytes. */
 export const MAX_RECORDS_PER_BATCH = 250_000;
 export const MAX_HEADERS_PER_BATCH = 500_000;
-/** What a compressed batch may unfold to, for whoever has to look inside. */
-export const MAX_DECOMPRESSED_BYTES = 32 * MIB;
+/** What a compressed batch may unfold to, for whoever has to look inside. As JSON it may be six times that. */
+export const MAX_DECOMPRESSED_BYTES = 16 * MIB;
+/** What the batches of one append or request may unfold to together, where they are looked into. */
+export const MAX_DECODED_REQUEST_BYTES = 64 * MIB;
+/** Unfolded records of one JSON read; at least one batch is read. */
+export const MAX_DECODED_FETCH_BYTES = 8 * MIB;
+/** Unfolded records that a consumer has delivered from one partition and not had back yet, before it goes on. */
+export const MAX_DECODED_IN_HAND_BYTES = 4 * MIB;
 
 /** Groups whose newest owner a partition remembers; the one that attached longest ago is forgotten first. */
 export const MAX_FENCES_PER_PARTITION = 1_000;

@@ -20,6 +20,8 @@ export interface ProduceTarget {
   readonly maxMessageBytes: number;
   /** Every record needs a key. */
   readonly isCompacted: boolean;
+  /** Between which times a record's own must lie; null where any may. */
+  readonly times: { readonly earliest: number; readonly latest: number } | null;
 }
 
 export interface PlacedRecord extends ProducerRecord {
@@ -40,7 +42,7 @@ export interface PlannedAppend {
  * the one that `random` (from 0 to 1) points at: few large batches instead of many small ones.
  *
  * Appends of one partition come in the order of its records [PRD-2]. Throws, with the record's place,
- * UNKNOWN_TOPIC_OR_PARTITION, INVALID_RECORD for a missing key, MESSAGE_TOO_LARGE.
+ * UNKNOWN_TOPIC_OR_PARTITION, INVALID_RECORD for a missing key, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE.
  */
 export function planAppends(
   target: ProduceTarget,
@@ -73,6 +75,17 @@ function placeRecord(
       `records[${index}].key is null, topic ${name} is compacted (cleanup.policy) and needs one`,
     );
   }
+  const { times } = target;
+  if (times !== null && (record.timestamp < times.earliest || record.timestamp > times.latest)) {
+    const isEarly = record.timestamp < times.earliest;
+    const bound = isEarly
+      ? `at least ${times.earliest} (message.timestamp.before.max.ms)`
+      : `at most ${times.latest} (message.timestamp.after.max.ms)`;
+    throw new BrokerError(
+      "INVALID_TIMESTAMP",
+      `records[${index}].timestamp is ${record.timestamp}, topic ${name} takes ${bound}`,
+    );
+  }
   if (record.partition === null)
     return record.key === null ? keyless : partitionForKey(record.key, partitions);
   if (record.partition < partitions) return record.partition;
@@ -80,6 +93,37 @@ function placeRecord(
     "UNKNOWN_TOPIC_OR_PARTITION",
     `records[${index}].partition is ${record.partition}, topic ${name} has ${partitions} (0 to ${partitions - 1})`,
   );
+}
+
+/**
+ * [CND-1] Records that are to be stored at one offset must make one append to one partition, and it must be
+ * clear which. Throws INVALID_REQUEST or MESSAGE_TOO_LARGE.
+ */
+export function checkConditional(
+  records: readonly PlacedRecord[],
+  appends: readonly PlannedAppend[],
+  partitions: number,
+): void {
+  const free = records.findIndex(({ partition, key }) => partition === null && key === null);
+  if (free !== -1 && partitions > 1) {
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `records[${free}] has neither partition nor key: with expectedOffset it must be clear where it goes`,
+    );
+  }
+  const places = new Set(appends.map((append) => append.partition));
+  if (places.size > 1) {
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `the records go to the partitions ${[...places].join(", ")}: with expectedOffset all must go to one`,
+    );
+  }
+  if (appends.length > 1) {
+    throw new BrokerError(
+      "MESSAGE_TOO_LARGE",
+      "the records are too many for one append, which expectedOffset needs",
+    );
+  }
 }
 
 interface SizedBatch {

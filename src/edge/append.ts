@@ -2,8 +2,10 @@
 // idempotent producer only: the partition recognises the repeat [IDM-1].
 import type { ErrorName, FailureData } from "../core/errors.ts";
 import { MAX_APPEND_TRIES } from "../core/limits.ts";
+import type { KeyedAppend } from "../core/log/keyed-request.ts";
 import { isDecided } from "../core/log/producers.ts";
 import { type Env, partitionStub } from "../env.ts";
+import { isDiskFull } from "./platform-errors.ts";
 
 export interface AppendStored {
   readonly baseOffset: number;
@@ -26,7 +28,7 @@ export async function appendTo(
   topicId: string,
   partition: number,
   bytes: Uint8Array,
-  options: { expectedOffset: number | null; isIdempotent: boolean },
+  options: { expectedOffset: number | null; isIdempotent: boolean; keyed?: KeyedAppend },
 ): Promise<AppendAnswer> {
   const tries = options.isIdempotent ? MAX_APPEND_TRIES : 1;
   /** Set once a try was not answered: it may have been stored, also where a later one is refused. */
@@ -34,7 +36,7 @@ export async function appendTo(
   for (let attempt = 1; ; attempt++) {
     try {
       const stub = partitionStub(env, topicId, partition);
-      const result = await stub.append(bytes, options.expectedOffset);
+      const result = await stub.append(bytes, options.expectedOffset, options.keyed ?? null);
       if (result.ok) return result;
       const { ok: _ok, error: code, detail, ...data } = result;
       if (unanswered === null || isDecided(code)) return { code, detail, data };
@@ -42,6 +44,8 @@ export async function appendTo(
     } catch (error) {
       if ((error as { overloaded?: boolean }).overloaded && unanswered === null)
         return refused("THROTTLING_QUOTA_EXCEEDED", "the partition is overloaded; slow down");
+      if (isDiskFull(error) && unanswered === null)
+        return refused("KAFKA_STORAGE_ERROR", `nothing was stored: ${(error as Error).message}`);
       unanswered = unknownOutcome(error);
       if (attempt >= tries) return refused("REQUEST_TIMED_OUT", unanswered);
       const backoffMs = FIRST_BACKOFF_MS * 4 ** (attempt - 1) * (0.5 + Math.random() / 2);

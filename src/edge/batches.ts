@@ -1,7 +1,8 @@
 // Appending batches that a client has encoded. The partition checks their headers and checksums; here, where
 // CPU is cheap, their records are looked at too, so that nothing is stored that no reader could read.
-import { decodeAnyBatch } from "../compression/codecs.ts";
+import { decoderWithin } from "../compression/codecs.ts";
 import { BrokerError, type Failure, type Result } from "../core/errors.ts";
+import { MAX_DECODED_REQUEST_BYTES } from "../core/limits.ts";
 import { batches, checkCrc, NO_PRODUCER_ID } from "../core/log/record-batch.ts";
 import type { Env } from "../env.ts";
 import { type AppendStored, appendTo, isRefused } from "./append.ts";
@@ -31,14 +32,14 @@ export function appendBatches(
  * the header says something else than the records. True where all batches are an idempotent producer's.
  */
 function checkRecords(bytes: Uint8Array): boolean {
+  const decode = decoderWithin(MAX_DECODED_REQUEST_BYTES);
   let isIdempotent = true;
   for (const { start, header } of batches(bytes)) {
     if (!checkCrc(bytes, start, header.sizeInBytes))
       throw new BrokerError("CORRUPT_MESSAGE", "the CRC of the batch does not match its bytes");
     isIdempotent &&= header.producerId !== NO_PRODUCER_ID;
     let newest = Number.NEGATIVE_INFINITY;
-    for (const { timestamp } of decodeAnyBatch(bytes, start))
-      if (timestamp > newest) newest = timestamp;
+    for (const { timestamp } of decode(bytes, start)) if (timestamp > newest) newest = timestamp;
     if (newest !== header.maxTimestamp && header.recordCount > 0) {
       throw new BrokerError(
         "INVALID_RECORD",

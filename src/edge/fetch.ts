@@ -1,6 +1,7 @@
 // Reading, as far as a Worker does it: batches in, records out.
 import { decodeAnyBatch } from "../compression/codecs.ts";
 import { unwrap } from "../core/errors.ts";
+import { MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
 import { batches } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 import { type Env, partitionStub } from "../env.ts";
@@ -41,24 +42,34 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
     await waitForRecords(env, topicId, partition, offset, waitMs);
     result = unwrap(await stub().read({ offset, maxBytes }));
   }
-  const records = decodeFrom(result.batches, offset, request.maxRecords);
-  const isCut = records.length === request.maxRecords;
-  const nextOffset = isCut ? (records.at(-1)?.offset ?? offset) + 1 : result.nextOffset;
+  const { records, nextOffset } = decodeFrom(result.batches, offset, request.maxRecords);
   const { logStartOffset, highWatermark } = result;
-  return { records, nextOffset, logStartOffset, highWatermark };
+  return { records, nextOffset: nextOffset ?? result.nextOffset, logStartOffset, highWatermark };
 }
 
-/** The first `maxRecords` records at or behind `offset`. The first batch may begin before it. */
-function decodeFrom(bytes: Uint8Array, offset: number, maxRecords: number): ConsumerRecord[] {
+/**
+ * The first `maxRecords` records at or behind `offset`; the first batch may begin before it. Stops behind the
+ * batch with which what the records unfold to passes its bound: a compressed batch may hold a thousand times
+ * its size.
+ */
+function decodeFrom(
+  bytes: Uint8Array,
+  offset: number,
+  maxRecords: number,
+): { records: ConsumerRecord[]; nextOffset: number | null } {
   const records: ConsumerRecord[] = [];
-  for (const { start } of batches(bytes)) {
+  let decodedBytes = 0;
+  for (const { start, header } of batches(bytes)) {
     for (const record of decodeAnyBatch(bytes, start)) {
       if (record.offset < offset) continue;
+      decodedBytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
       records.push(record);
-      if (records.length === maxRecords) return records;
+      if (records.length === maxRecords) return { records, nextOffset: record.offset + 1 };
     }
+    if (decodedBytes >= MAX_DECODED_FETCH_BYTES)
+      return { records, nextOffset: header.baseOffset + header.lastOffsetDelta + 1 };
   }
-  return records;
+  return { records, nextOffset: null };
 }
 
 /**

@@ -3,26 +3,22 @@
 import { isCompacted } from "../core/cluster/config.ts";
 import type { Topic } from "../core/cluster/topics.ts";
 import { BrokerError, unwrap } from "../core/errors.ts";
-import { FAN_OUT, MAX_IDEMPOTENCY_KEY_LENGTH } from "../core/limits.ts";
-import { type AppendDone, homePartition, type RequestPlan } from "../core/log/keyed-request.ts";
-import { addToSequence } from "../core/log/producers.ts";
+import { FAN_OUT } from "../core/limits.ts";
+import { checkIdempotencyKey, homePartition, type RequestPlan } from "../core/log/keyed-request.ts";
+import { addToSequence, isOutOfStep } from "../core/log/producers.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import {
   type AppendIdentity,
+  checkConditional,
   encodeAppend,
   type PlacedRecord,
   type PlannedAppend,
+  type ProduceTarget,
   planAppends,
 } from "../core/produce-plan.ts";
 import { type Env, partitionStub } from "../env.ts";
 import type { UnplacedRecord } from "../protocol/json-record.ts";
-import {
-  type AppendAnswer,
-  type AppendRefused,
-  type AppendStored,
-  appendTo,
-  isRefused,
-} from "./append.ts";
+import { type AppendAnswer, type AppendRefused, appendTo, isRefused } from "./append.ts";
 import { refresh, topicMetadata } from "./metadata.ts";
 import { newProducerId, withProducer } from "./producer-pool.ts";
 import { hashOf } from "./request-hash.ts";
@@ -60,7 +56,9 @@ export async function produce(
   records: readonly UnplacedRecord[],
   options: ProduceOptions,
 ): Promise<RecordResult[]> {
-  checkKey(options.idempotencyKey);
+  const { idempotencyKey } = options;
+  const invalid = idempotencyKey === undefined ? null : checkIdempotencyKey(idempotencyKey);
+  if (invalid !== null) throw BrokerError.from(invalid);
   let topic = await topicMetadata(env, topicName);
   if (records.some((record) => (record.partition ?? 0) >= topic.partitions))
     topic = await refresh(env, topicName);
@@ -82,14 +80,6 @@ export async function produce(
   return results;
 }
 
-function checkKey(key: string | undefined): void {
-  if (key === undefined || (key.length >= 1 && key.length <= MAX_IDEMPOTENCY_KEY_LENGTH)) return;
-  throw new BrokerError(
-    "INVALID_REQUEST",
-    `Idempotency-Key has ${key.length} characters, it needs 1 to ${MAX_IDEMPOTENCY_KEY_LENGTH}`,
-  );
-}
-
 async function produceTo(
   env: Env,
   topic: Topic,
@@ -100,15 +90,15 @@ async function produceTo(
   const plan = planOf(topic, options);
   if (idempotencyKey !== undefined)
     return produceKeyed(env, topic, records, options, plan, idempotencyKey);
-  const request = planned(topic.name, records, plan, options);
+  const request = planned(topic.name, records, plan, options, timesOf(topic, options));
   const answers = await withProducer(env, (producer) =>
     appendAll(env, topic, request, options, (partition) => {
       const place = `${topic.topicId}/${partition}`;
+      const { producerId, producerEpoch } = producer;
       return {
-        identity: () => ({ ...producer, sequence: producer.sequence(place) }),
-        stored: (count) =>
-          producer.setSequence(place, addToSequence(producer.sequence(place), count)),
-        unknown: () => producer.spoil(),
+        identity: { producerId, producerEpoch, sequence: producer.sequence(place) },
+        stored: (sequence) => producer.setSequence(place, sequence),
+        spoil: () => producer.spoil(),
       };
     }),
   );
@@ -138,84 +128,75 @@ function planned(
   unplaced: readonly UnplacedRecord[],
   plan: RequestPlan,
   { expectedOffset }: ProduceOptions,
+  times: ProduceTarget["times"],
 ): PlannedRequest {
   const records = unplaced.map((record) => ({
     ...record,
     timestamp: record.timestamp ?? plan.atMs,
   }));
-  const appends = planAppends({ name, ...plan }, records, plan.random);
+  const appends = planAppends({ name, ...plan, times }, records, plan.random);
   if (expectedOffset !== undefined) checkConditional(records, appends, plan.partitions);
   return { records, appends };
 }
 
-function checkConditional(
-  records: readonly PlacedRecord[],
-  appends: readonly PlannedAppend[],
-  partitions: number,
-): void {
-  const free = records.findIndex(({ partition, key }) => partition === null && key === null);
-  if (free !== -1 && partitions > 1) {
-    throw new BrokerError(
-      "INVALID_REQUEST",
-      `records[${free}] has neither partition nor key: with expectedOffset it must be clear where it goes`,
-    );
-  }
-  const places = new Set(appends.map((append) => append.partition));
-  if (places.size > 1) {
-    throw new BrokerError(
-      "INVALID_REQUEST",
-      `the records go to the partitions ${[...places].join(", ")}: with expectedOffset all must go to one`,
-    );
-  }
-  if (appends.length > 1) {
-    throw new BrokerError(
-      "MESSAGE_TOO_LARGE",
-      "the records are too many for one append, which expectedOffset needs",
-    );
-  }
+function timesOf({ config }: Topic, { nowMs }: ProduceOptions): ProduceTarget["times"] {
+  if (config.messageTimestampType === "LogAppendTime") return null;
+  const { messageTimestampBeforeMaxMs, messageTimestampAfterMaxMs } = config;
+  return {
+    earliest: nowMs - messageTimestampBeforeMaxMs,
+    latest: nowMs + messageTimestampAfterMaxMs,
+  };
 }
 
-/** How the appends to one partition are identified. */
-interface Identities {
-  identity(): AppendIdentity;
-  stored(recordCount: number): void;
-  unknown(): void;
+/** As whom the appends to one partition are made, and who wants to know how far its sequence has come. */
+interface AppendAs {
+  readonly identity: AppendIdentity;
+  stored(nextSequence: number): void;
+  /** Nobody knows how far it has come. */
+  spoil(): void;
+  /** By which producer the appends of a request with an idempotency key are noted. */
+  readonly keyedBy?: number;
 }
 
-/** Appends everything; an answer per append, in their order. `done` are those that need it no more. */
+/** Appends everything; an answer per append, in their order. */
 async function appendAll(
   env: Env,
   topic: Topic,
   { records, appends }: PlannedRequest,
   { expectedOffset }: ProduceOptions,
-  identities: (partition: number) => Identities,
-  done: ReadonlyMap<number, AppendStored> = new Map(),
+  appendAs: (partition: number) => AppendAs,
 ): Promise<AppendAnswer[]> {
   const answers = new Array<AppendAnswer>(appends.length);
   const partitions = [...new Set(appends.map((append) => append.partition))];
   await mapConcurrently(partitions, FAN_OUT, async (partition) => {
-    const at = identities(partition);
+    const as = appendAs(partition);
+    let { identity } = as;
+    const send = (index: number, append: PlannedAppend) =>
+      appendTo(env, topic.topicId, partition, encodeAppend(append, records, identity), {
+        expectedOffset: expectedOffset ?? null,
+        isIdempotent: true,
+        ...(as.keyedBy === undefined ? {} : { keyed: { producerId: as.keyedBy, index } }),
+      });
     // Appends of one partition go one after another: records keep the order of the request [PRD-2].
     let failure: AppendRefused | null = null;
     for (const [index, append] of appends.entries()) {
       if (append.partition !== partition) continue;
-      const answer: AppendAnswer =
-        failure ??
-        done.get(index) ??
-        (await appendTo(
-          env,
-          topic.topicId,
-          partition,
-          encodeAppend(append, records, at.identity()),
-          { expectedOffset: expectedOffset ?? null, isIdempotent: true },
-        ));
+      let answer: AppendAnswer = failure ?? (await send(index, append));
+      if (isRefused(answer) && failure === null && isOutOfStep(answer.code)) {
+        // Somebody else has used this producer's id. Nothing was stored: it is appended as another one.
+        as.spoil();
+        identity = { producerId: await newProducerId(env), producerEpoch: 0, sequence: 0 };
+        answer = await send(index, append);
+      }
       answers[index] = answer;
-      if (!isRefused(answer)) {
-        at.stored(append.recordCount);
+      if (isRefused(answer)) {
+        failure = answer;
+        if (answer.code === "REQUEST_TIMED_OUT") as.spoil();
         continue;
       }
-      failure = answer;
-      if (answer.code === "REQUEST_TIMED_OUT") at.unknown();
+      const sequence = addToSequence(identity.sequence, append.recordCount);
+      identity = { ...identity, sequence };
+      as.stored(sequence);
     }
   });
   return answers;
@@ -239,9 +220,8 @@ function resultsOf({ records, appends }: PlannedRequest, answers: readonly Appen
 }
 
 /**
- * [KEY-1] The plan is stored before anything is appended, and what was appended afterwards; a repeat goes
- * by the stored plan and appends only what is not noted. What was stored and not noted (this Worker died
- * in between) its partition recognises, since the plan names the producer.
+ * [KEY-1] The plan is stored before anything is appended, and a repeat goes by the stored plan. What was
+ * appended each partition has noted with it, so a repeat gets the same answers and stores what is missing.
  */
 async function produceKeyed(
   env: Env,
@@ -253,47 +233,25 @@ async function produceKeyed(
 ): Promise<RecordResult[]> {
   const hash = await hashOf(unplaced, options.expectedOffset);
   const home = homePartition(key, topic.initialPartitions);
-  const stub = () => partitionStub(env, topic.topicId, home);
   // What is wrong with the request by today's topic does not matter if it is a repeat.
-  const wrong = reasonAgainst(() => planned(topic.name, unplaced, proposal, options));
+  const times = timesOf(topic, options);
+  const wrong = reasonAgainst(() => planned(topic.name, unplaced, proposal, options, times));
   const plan = wrong === null ? { ...proposal, producerId: await newProducerId(env) } : null;
-  const begun = await stub().beginRequest(key, hash, plan);
-  if (!begun.ok && begun.error === "UNKNOWN_TOPIC_ID")
-    return unplaced.map(() => ({
-      partition: home,
-      code: begun.error,
-      detail: begun.detail,
-      data: {},
-    }));
+  const begun = await partitionStub(env, topic.topicId, home).beginRequest(key, hash, plan);
+  if (!begun.ok && begun.error === "UNKNOWN_TOPIC_ID") {
+    const { error: code, detail } = begun;
+    return unplaced.map(() => ({ partition: home, code, detail, data: {} }));
+  }
   const { request } = unwrap(begun);
   if (request === null) throw wrong;
-  const replanned = planned(topic.name, unplaced, request.plan, options);
-  const done = new Map(request.done.map((each) => [each.index, each]));
+  const replanned = planned(topic.name, unplaced, request.plan, options, null);
   const { producerId } = request.plan;
-  const answers = await appendAll(
-    env,
-    topic,
-    replanned,
-    options,
-    () => {
-      let sequence = 0;
-      return {
-        identity: () => ({ producerId, producerEpoch: 0, sequence }),
-        stored: (count) => {
-          sequence = addToSequence(sequence, count);
-        },
-        unknown: () => {},
-      };
-    },
-    done,
-  );
-  const news: AppendDone[] = [];
-  for (const [index, answer] of answers.entries()) {
-    if (isRefused(answer) || done.has(index)) continue;
-    const { baseOffset, logAppendTimeMs } = answer;
-    news.push({ index, baseOffset, logAppendTimeMs });
-  }
-  if (news.length > 0) await note(() => stub().finishRequest(key, news));
+  const answers = await appendAll(env, topic, replanned, options, () => ({
+    identity: { producerId, producerEpoch: 0, sequence: 0 },
+    keyedBy: producerId,
+    stored: () => {},
+    spoil: () => {},
+  }));
   return resultsOf(replanned, answers);
 }
 
@@ -304,14 +262,5 @@ function reasonAgainst(action: () => unknown): unknown {
     return null;
   } catch (error) {
     return error;
-  }
-}
-
-/** If noting fails, the records are stored all the same; a repeat then asks their partitions again. */
-async function note(action: () => Promise<unknown>): Promise<void> {
-  try {
-    await action();
-  } catch (error) {
-    console.error(`an idempotent request's answer could not be noted: ${error}`);
   }
 }

@@ -8,6 +8,7 @@ import { newProducerId } from "../edge/producer-pool.ts";
 import type { Env } from "../env.ts";
 import { queryInteger } from "../protocol/parse.ts";
 import { readBytes } from "./body.ts";
+import { whileRoom } from "./in-progress.ts";
 import { partitionParameter, query, topicParameter } from "./parameters.ts";
 
 const batchesQuery = z.strictObject({
@@ -16,15 +17,16 @@ const batchesQuery = z.strictObject({
 
 export const batches = new Hono<{ Bindings: Env }>().post(
   "/:topic/partitions/:partition/batches",
-  async (context) => {
-    const topic = topicParameter(context.req.param("topic"));
-    const partition = partitionParameter(context.req.param("partition"));
-    const { expectedOffset = null } = query(context.req.raw, batchesQuery);
-    const bytes = await readBytes(context.req.raw);
-    const stored = await appendBatches(context.env, topic, partition, bytes, expectedOffset);
-    const { baseOffset, logAppendTimeMs } = unwrap(stored);
-    return context.json({ baseOffset, ...(logAppendTimeMs === null ? {} : { logAppendTimeMs }) });
-  },
+  (context) =>
+    whileRoom(context.req.raw, async () => {
+      const topic = topicParameter(context.req.param("topic"));
+      const partition = partitionParameter(context.req.param("partition"));
+      const { expectedOffset = null } = query(context.req.raw, batchesQuery);
+      const bytes = await readBytes(context.req.raw);
+      const stored = await appendBatches(context.env, topic, partition, bytes, expectedOffset);
+      const { baseOffset, logAppendTimeMs } = unwrap(stored);
+      return context.json({ baseOffset, ...(logAppendTimeMs === null ? {} : { logAppendTimeMs }) });
+    }),
 );
 
 export const producers = new Hono<{ Bindings: Env }>().post("/", async (context) =>

@@ -9,6 +9,14 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
  * thrown away first (up to MAX_DISCARDED_BYTES), so that a client that is still sending gets to see the answer.
  */
 export async function readBytes(request: Request): Promise<Uint8Array> {
+  const encoding = request.headers.get("content-encoding") ?? "identity";
+  if (encoding.toLowerCase() !== "identity") {
+    await discardBody(request);
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `content-encoding is ${encoding}; bodies are taken uncompressed`,
+    );
+  }
   const announced = Number(request.headers.get("content-length") ?? 0);
   const chunks: Uint8Array[] = [];
   let size = 0;
@@ -33,6 +41,16 @@ export async function readBytes(request: Request): Promise<Uint8Array> {
     position += chunk.length;
   }
   return bytes;
+}
+
+/** Reads and throws away, up to MAX_DISCARDED_BYTES, so that a client that is sending gets to see the answer. */
+export async function discardBody(request: Request): Promise<void> {
+  let size = 0;
+  if (request.body === null) return;
+  for await (const chunk of request.body as ReadableStream<Uint8Array>) {
+    size += chunk.length;
+    if (size > MAX_DISCARDED_BYTES) break;
+  }
 }
 
 /** The body as text, which must be UTF-8. */

@@ -1,5 +1,6 @@
 // Errors as application/problem+json (RFC 9457), with Kafka's name and number.
-import { BrokerError, ERRORS } from "../core/errors.ts";
+import { ERRORS } from "../core/errors.ts";
+import { brokerError } from "../edge/platform-errors.ts";
 
 export interface Problem {
   readonly type: "about:blank";
@@ -31,24 +32,4 @@ export function problemResponse(error: unknown, extra: object = {}, status?: num
     status: problem.status,
     headers: { "content-type": "application/problem+json" },
   });
-}
-
-/** What an object's failure to answer looks like here (the platform's own properties on its errors). */
-function brokerError(error: unknown): BrokerError {
-  if (error instanceof BrokerError) return error;
-  const platform = error as {
-    retryable?: boolean;
-    overloaded?: boolean;
-    durableObjectReset?: boolean;
-  };
-  if (platform.overloaded) {
-    return new BrokerError("THROTTLING_QUOTA_EXCEEDED", "the object is overloaded; slow down");
-  }
-  if (platform.retryable || platform.durableObjectReset) {
-    return new BrokerError("REQUEST_TIMED_OUT", "the object did not answer; try again");
-  }
-  return new BrokerError(
-    "UNKNOWN_SERVER_ERROR",
-    "an unexpected error; the log of the Worker has more",
-  );
 }

@@ -21,6 +21,7 @@ import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
 import { jsonRecord, parseRecordJson } from "../protocol/json-record-schema.ts";
 import { integer, parse, queryInteger } from "../protocol/parse.ts";
 import { readText } from "./body.ts";
+import { whileRoom } from "./in-progress.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
 import { problemResponse } from "./problem.ts";
 
@@ -44,25 +45,27 @@ const offsetsQuery = z.strictObject({ at: z.string().default("latest") });
 const deleteQuery = z.strictObject({ before: offsetSchema });
 
 export const records = new Hono<{ Bindings: Env }>()
-  .post("/:topic/records", async (context) => {
-    const topic = topicParameter(context.req.param("topic"));
-    const request = context.req.raw;
-    const inQuery = query(request, produceQuery);
-    const body = await readRecords(request);
-    if (body.expectedOffset !== undefined && inQuery.expectedOffset !== undefined) {
-      throw new BrokerError(
-        "INVALID_REQUEST",
-        "expectedOffset stands in the body and in the query; give it once",
-      );
-    }
-    const results = await produce(context.env, topic, body.records.map(fromJsonRecord), {
-      expectedOffset: body.expectedOffset ?? inQuery.expectedOffset,
-      idempotencyKey: request.headers.get("idempotency-key") ?? undefined,
-      random: Math.random,
-      nowMs: Date.now(),
-    });
-    return produceResponse(results);
-  })
+  .post("/:topic/records", (context) =>
+    whileRoom(context.req.raw, async () => {
+      const topic = topicParameter(context.req.param("topic"));
+      const request = context.req.raw;
+      const inQuery = query(request, produceQuery);
+      const body = await readRecords(request);
+      if (body.expectedOffset !== undefined && inQuery.expectedOffset !== undefined) {
+        throw new BrokerError(
+          "INVALID_REQUEST",
+          "expectedOffset stands in the body and in the query; give it once",
+        );
+      }
+      const results = await produce(context.env, topic, body.records.map(fromJsonRecord), {
+        expectedOffset: body.expectedOffset ?? inQuery.expectedOffset,
+        idempotencyKey: request.headers.get("idempotency-key") ?? undefined,
+        random: Math.random,
+        nowMs: Date.now(),
+      });
+      return produceResponse(results);
+    }),
+  )
   .get("/:topic/partitions/:partition/records", async (context) => {
     const { topic, partition } = place(context.req.param());
     const { offset, maxRecords, maxBytes, waitMs } = query(context.req.raw, fetchQuery);

@@ -44,14 +44,28 @@ export function parseJson(text: string, what: string, reviver?: Reviver): unknow
 }
 
 function describe(error: z.ZodError, value: unknown): string {
-  const first = error.issues[0];
+  // A field that does not exist is the likeliest reason for one that is missing.
+  const first = error.issues.find(({ code }) => code === "unrecognized_keys") ?? error.issues[0];
   if (first === undefined) return "the request is malformed";
   const issue = specificIssue(first, value);
   const place = issue.path.length === 0 ? "the request" : pathText(issue.path);
   if (issue.code === "unrecognized_keys") {
     return `${place}: unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
   }
-  return `${place}: ${issue.message}; got ${preview(valueAt(value, issue.path))}`;
+  const got = valueAt(value, issue.path);
+  if (got === undefined && isGeneric(issue)) return `${place}: is required`;
+  return `${place}: ${messageOf(issue)}; got ${preview(got)}`;
+}
+
+/** The library's words, where a schema has none of its own. */
+function isGeneric(issue: z.core.$ZodIssue): boolean {
+  return issue.code === "invalid_type" && issue.message.startsWith("Invalid input");
+}
+
+function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code !== "invalid_type" || !isGeneric(issue)) return issue.message;
+  const expected = issue.expected === "record" ? "object" : issue.expected;
+  return `must be ${/^[aeiou]/.test(expected) ? "an" : "a"} ${expected}`;
 }
 
 /**
@@ -88,6 +102,7 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
 
 function preview(value: unknown): string {
   if (value === undefined) return "nothing";
+  if (Array.isArray(value) && value.length > 10) return `a list of ${value.length}`;
   const text = JSON.stringify(value) ?? String(value);
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }

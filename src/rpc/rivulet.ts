@@ -48,12 +48,28 @@ export type RpcOutcome =
 export class Rivulet extends WorkerEntrypoint<Env> {
   /**
    * Appends records and answers for each in the order given, as `POST …/records` does. Values and keys may be
-   * bytes (Uint8Array) too. @throws an Error with `code`, `errorCode`, `retriable` where nothing was stored.
+   * bytes (Uint8Array) too. @throws an Error where nothing was stored: its message begins with the error's
+   * name, and it has `code`, `errorCode`, `retriable` and `data` where the platform carries the properties of
+   * errors over (both Workers with a compatibility date from 2026-04-21 on, in one deployment or process).
    */
   async produce(
     topic: string,
     records: readonly JsonRecordInput[],
     options: RpcProduceOptions = {},
+  ): Promise<RpcOutcome[]> {
+    try {
+      return await this.#produce(topic, records, options);
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      const { code, message, data } = error;
+      throw new BrokerError(code, `${code}: ${message}`, { data });
+    }
+  }
+
+  async #produce(
+    topic: string,
+    records: readonly JsonRecordInput[],
+    options: RpcProduceOptions,
   ): Promise<RpcOutcome[]> {
     const input = parse(inputSchema, { records, ...options });
     const results = await produce(this.env, topic, input.records.map(fromJsonRecord), {

@@ -136,6 +136,19 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     expect(rig.compactor.nextDueMs(rig.nowMs)).toBe(START + (5 * HOUR) / 4);
   });
 
+  test("[CMP-1] the last record of the log stays, whatever it is, until others come behind it", () => {
+    const rig = new Rig(newPlace(), { deleteRetentionMs: HOUR });
+    rig.segment(record("a", "1"), record("a", null));
+    rig.drain();
+    expect(rig.compactor.nextDueMs(rig.nowMs)).toBeNull();
+    rig.nowMs += 2 * HOUR;
+    rig.drain();
+    expect(rig.shown()).toEqual(["1 a=-"]);
+    rig.segment(record("b", "1"));
+    rig.drain();
+    expect(rig.shown()).toEqual(["2 b=1"]);
+  });
+
   test("[CMP-2] a superseded tombstone goes at once, and with no retention at all each goes after one more pass", () => {
     const rig = new Rig(newPlace(), { deleteRetentionMs: 0 });
     rig.segment(record("a", null), record("a", "1"), record("b", null), record("c", "1"));

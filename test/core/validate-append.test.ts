@@ -166,16 +166,22 @@ describe("validating appends", () => {
       detail: /recordCount is -1/,
     },
     {
-      title: "a base timestamp beyond 2^53",
+      title: "a base timestamp beyond the year 9999",
       bytes: () => edit(good(), (view) => view.setBigInt64(27, 2n ** 53n)),
       error: "INVALID_TIMESTAMP",
-      detail: /beyond 2\^53/,
+      detail: /beyond the year 9999/,
     },
     {
-      title: "a largest timestamp beyond 2^53",
+      title: "a largest timestamp beyond the year 9999",
       bytes: () => edit(good(), (view) => view.setBigInt64(35, 2n ** 62n)),
       error: "INVALID_TIMESTAMP",
-      detail: /beyond 2\^53/,
+      detail: /beyond the year 9999/,
+    },
+    {
+      title: "attribute bits that mean nothing",
+      bytes: () => edit(good(), (view) => view.setInt16(21, 0x80)),
+      error: "INVALID_RECORD",
+      detail: /attribute bits/,
     },
     {
       title: "a producer id below -1",

@@ -47,7 +47,7 @@ describe("topics", () => {
     expect((await rivulet(["topics", "list"])).out).toBe("TOPIC  PARTITIONS\ncli-a           3\n");
     const described = await rivulet(["topics", "describe", "cli-a"]);
     expect(described.out).toContain(
-      "PARTITION  LOG START  LOG END  RECORDS\n        0          0        0        0\n",
+      "PARTITION  LOG START  LOG END  OFFSETS\n        0          0        0        0\n",
     );
     const json = JSON.parse((await rivulet(["--json", "topics", "describe", "cli-a"])).out);
     expect(json).toMatchObject({ name: "cli-a", partitions: 3, offsets: [{}, {}, {}] });
@@ -74,8 +74,8 @@ describe("configs", () => {
       ["topics", "alter", "cli-config", "-p", "2"].concat([
         "-c",
         "retention.ms=-1",
-        "-c",
-        "segment.ms=",
+        "--unset",
+        "segment.ms",
       ]),
     );
     expect(altered).toEqual({
@@ -95,9 +95,10 @@ describe("configs", () => {
     expect((await rivulet(["configs", "describe"])).out).toMatch(/retention\.bytes +5000 +set/);
     const json = JSON.parse((await rivulet(["--json", "topics", "describe", "cli-config"])).out);
     expect(json.config).toMatchObject({ "retention.bytes": 5_000, "retention.ms": -1 });
-    expect((await rivulet(["configs", "alter", "-c", "retention.bytes="])).out).toContain(
+    expect((await rivulet(["configs", "alter", "--unset", "retention.bytes"])).out).toContain(
       "Nothing is set",
     );
+    expect((await rivulet(["configs", "alter"])).code).toBe(2);
     const wrong = await rivulet(["configs", "alter", "-c", "retention.ms=-2"]);
     expect(wrong.code).toBe(1);
     expect(wrong.err).toMatch(/INVALID_CONFIG.*retention\.ms is "-2".*-1 to/);

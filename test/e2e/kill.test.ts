@@ -79,6 +79,11 @@ test("[SYS-2] kill -9 of the broker under load loses no acknowledged record, mov
   await until("everything is handled", () => seen().size === everything.length, 60_000);
   for (const { id, partition, offset } of handled()) expect(logs[partition]?.[offset]).toBe(id);
 
+  // A member whose connection to the group came back last commits last.
+  await until("everything is committed", async () =>
+    (await admin.describeGroup(GROUP)).offsets.every(({ lag }) => lag === 0),
+  );
+
   // A new member goes on exactly where the group's commits are.
   for (const consumer of consumers) expect(await consumer.signal("SIGTERM")).toBe(0);
   const { offsets } = await until("the group is empty", async () => {

@@ -336,7 +336,7 @@ export class ConsumerHarness {
   }
 
   resume(place: Place): void {
-    this.run(() => this.core.resume(parsePlace(place)));
+    this.run(() => this.core.resume(parsePlace(place), this.nowMs));
   }
 
   seek(place: Place, offset: number): boolean {

@@ -180,6 +180,7 @@ describe("compaction", () => {
         { key: "a", value: "1" },
         { key: "b", value: "1" },
         { key: "a", value: null },
+        { key: "c", value: "1" },
       ]);
       const read = async () => (await readAll(topic)).map(({ key, value }) => [key, value]);
       // Nobody appends: the alarm closes the segment itself.
@@ -193,13 +194,17 @@ describe("compaction", () => {
       expect(await read()).toEqual([
         ["b", "1"],
         ["a", null],
+        ["c", "1"],
       ]);
       expect(await alarmOf(stub)).toBe(passMs + HOUR_MS);
       vi.setSystemTime(passMs + HOUR_MS);
       expect(await runDurableObjectAlarm(stub)).toBe(true);
       await interrupt(stub);
-      expect(await read()).toEqual([["b", "1"]]);
-      expect(await bounds(stub)).toEqual([0, 3]);
+      expect(await read()).toEqual([
+        ["b", "1"],
+        ["c", "1"],
+      ]);
+      expect(await bounds(stub)).toEqual([0, 4]);
       expect(await alarmOf(stub)).toBe(null);
     },
   );

@@ -1,8 +1,8 @@
 // rivulet configs describe | alter: what topics get that do not set a key themselves
 import type { Command } from "commander";
-import { connect, type GlobalOptions, print } from "../context.ts";
+import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
 import { table } from "../table.ts";
-import { collectConfig, configText, withoutEmpty } from "./topics.ts";
+import { type ConfigChange, changeOf, collectConfig, collectKey, configText } from "./topics.ts";
 
 export function addConfigs(program: Command): void {
   const configs = program.command("configs").description("show and change the defaults of topics");
@@ -28,15 +28,13 @@ export function addConfigs(program: Command): void {
   configs
     .command("alter")
     .description("change defaults, for every topic that does not set the key itself")
-    .requiredOption(
-      "-c, --config <key=value>",
-      "a configuration value; KEY= alone sets it back; may be repeated",
-      collectConfig,
-      {},
-    )
-    .action(async (options: { config: Record<string, string> }, command: Command) => {
+    .option("-c, --config <key=value>", "a configuration value; may be repeated", collectConfig)
+    .option("--unset <key>", "set a key back; may be repeated", collectKey)
+    .action(async (keys: ConfigChange, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const info = await connect(global).admin.alterConfigs(withoutEmpty(options.config));
+      const change = changeOf(keys);
+      if (change === null) throw new UsageError("give --config or --unset");
+      const info = await connect(global).admin.alterConfigs(change);
       print(global, info, ({ overrides }) => `Altered the defaults.\n${configText(overrides)}`);
     });
 }

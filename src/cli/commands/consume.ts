@@ -137,10 +137,18 @@ function format(record: ConsumerRecord, place: TopicPartition, global: GlobalOpt
     ...place,
     offset: record.offset,
     timestamp: record.timestamp,
-    key: text(record.key),
-    value: text(record.value),
+    ...field("key", record.key),
+    ...field("value", record.value),
     headers,
   });
+}
+
+/** As the HTTP API has it: bytes that are no UTF-8 are `keyBase64` and `valueBase64`. */
+function field(name: "key" | "value", bytes: Uint8Array | null): object {
+  const shown = text(bytes);
+  return shown === null || typeof shown === "string"
+    ? { [name]: shown }
+    : { [`${name}Base64`]: shown.base64 };
 }
 
 /** Bytes that are no UTF-8 are shown as `{base64}`, as the HTTP API does in headers. */

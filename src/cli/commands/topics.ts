@@ -1,7 +1,7 @@
 // rivulet topics create | list | describe | alter | delete
 import { type Command, InvalidArgumentError } from "commander";
 import type { TopicInfo } from "../../client/index.ts";
-import { connect, type GlobalOptions, print } from "../context.ts";
+import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
 import { table } from "../table.ts";
 
 export function addTopics(program: Command): void {
@@ -22,12 +22,11 @@ export function addTopics(program: Command): void {
       "-c, --config <key=value>",
       "a configuration value, e.g. max.message.bytes=1000; may be repeated",
       collectConfig,
-      {},
     )
     .action(
       async (
         name: string,
-        options: { partitions: number; config: Record<string, string> },
+        options: { partitions: number; config?: Record<string, string> },
         command: Command,
       ) => {
         const global = command.optsWithGlobals<GlobalOptions>();
@@ -76,20 +75,22 @@ export function addTopics(program: Command): void {
     .command("alter <name>")
     .description("change a topic's configuration, or give it more partitions")
     .option("-p, --partitions <count>", "how many partitions; they only grow", wholeNumber)
-    .option(
-      "-c, --config <key=value>",
-      "a configuration value; KEY= alone sets it back to the default; may be repeated",
-      collectConfig,
-      {},
-    )
+    .option("-c, --config <key=value>", "a configuration value; may be repeated", collectConfig)
+    .option("--unset <key>", "set a key back to its default; may be repeated", collectKey)
     .action(
       async (
         name: string,
-        options: { partitions?: number; config: Record<string, string> },
+        { partitions, ...keys }: { partitions?: number } & ConfigChange,
         command: Command,
       ) => {
         const global = command.optsWithGlobals<GlobalOptions>();
-        const change = { ...options, config: withoutEmpty(options.config) };
+        const config = changeOf(keys);
+        if (partitions === undefined && config === null)
+          throw new UsageError("give --partitions, --config or --unset");
+        const change = {
+          ...(partitions === undefined ? {} : { partitions }),
+          ...(config === null ? {} : { config }),
+        };
         const topic = await connect(global).admin.alterTopic(name, change);
         print(global, topic, () => `Altered topic ${topic.name}.\n${configText(topic.overrides)}`);
       },
@@ -120,7 +121,7 @@ function describe(
     `Id:      ${topic.topicId}`,
     `Config:  ${configText(topic.overrides)}`,
     "",
-    table(["PARTITION", "LOG START", "LOG END", "RECORDS"], rows),
+    table(["PARTITION", "LOG START", "LOG END", "OFFSETS"], rows),
   ].join("\n");
 }
 
@@ -139,14 +140,19 @@ export function count(number: number, noun: string): string {
   return `${number} ${noun}${number === 1 ? "" : "s"}`;
 }
 
-/** `KEY=` takes the key away, except where an empty value is one. */
-export function withoutEmpty(config: Record<string, string>): Record<string, string | null> {
-  return Object.fromEntries(
-    Object.entries(config).map(([key, value]) => [
-      key,
-      value === "" && key !== "cleanup.policy" ? null : value,
-    ]),
-  );
+export interface ConfigChange {
+  readonly config?: Record<string, string>;
+  readonly unset?: Record<string, null>;
+}
+
+/** The change as the broker takes it, or null where nothing is to change. */
+export function changeOf({ config, unset }: ConfigChange): Record<string, string | null> | null {
+  const change = { ...config, ...unset };
+  return Object.keys(change).length === 0 ? null : change;
+}
+
+export function collectKey(key: string, previous: Record<string, null> = {}): Record<string, null> {
+  return { ...previous, [key]: null };
 }
 
 /** What is set, for people. */

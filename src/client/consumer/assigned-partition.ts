@@ -3,6 +3,7 @@
 
 import { decodeAnyBatch } from "../../compression/codecs.ts";
 import { type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
+import { MAX_DECODED_IN_HAND_BYTES } from "../../core/limits.ts";
 import { batches } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
 import type { AssignedPlace } from "./effects.ts";
@@ -17,13 +18,11 @@ import type { AssignedPlace } from "./effects.ts";
  */
 export type Phase = "opening" | "attaching" | "settling" | "active" | "draining" | "releasing";
 
+/** Batches that are delivered together; still encoded, since compressed ones may unfold to a thousand times their size. */
 export interface ReceivedFrame {
   /** Where delivery has to go on if this frame is dropped. */
   readonly startOffset: number;
-  readonly records: readonly ConsumerRecord[];
-  /** Offset behind the last batch, which may lie behind the last record. */
-  readonly nextOffset: number;
-  readonly sizeInBytes: number;
+  readonly bytes: Uint8Array;
 }
 
 export class AssignedPartition {
@@ -62,7 +61,12 @@ export class AssignedPartition {
   /** Received but not delivered: paused, or not announced yet. */
   held: ReceivedFrame[] = [];
   /** Delivered and not wholly processed: where each frame ends and how large it was. */
-  #unprocessed: { readonly doneAt: number; readonly sizeInBytes: number }[] = [];
+  #unprocessed: {
+    readonly doneAt: number;
+    readonly sizeInBytes: number;
+    readonly decodedBytes: number;
+  }[] = [];
+  #decodedBytes = 0;
   #returnBytes = 0;
 
   constructor(place: AssignedPlace, committed: number | null) {
@@ -93,24 +97,51 @@ export class AssignedPartition {
     return this.#unprocessed.length > 0;
   }
 
-  /** The records of a frame that lie at or behind the position; moves the position behind them. */
-  receive(bytes: Uint8Array): ReceivedFrame {
-    const records: ConsumerRecord[] = [];
-    const startOffset = this.position ?? 0;
+  /**
+   * Takes a frame of the socket in and moves the position behind it. Uncompressed batches stay together, a
+   * compressed one is delivered by itself. Throws CORRUPT_MESSAGE where there are no batches.
+   */
+  receive(bytes: Uint8Array): void {
+    const frames: ReceivedFrame[] = [];
+    let from = 0;
+    let startOffset = this.position ?? 0;
     let nextOffset = startOffset;
+    const close = (to: number) => {
+      if (to > from) frames.push({ startOffset, bytes: bytes.subarray(from, to) });
+      from = to;
+      startOffset = nextOffset;
+    };
     for (const { start, header } of batches(bytes)) {
-      for (const record of decodeAnyBatch(bytes, start))
-        if (record.offset >= startOffset) records.push(record);
-      nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
+      if (header.compression !== 0) close(start);
+      nextOffset = Math.max(nextOffset, header.baseOffset + header.lastOffsetDelta + 1);
+      if (header.compression !== 0) close(start + header.sizeInBytes);
     }
-    this.position = Math.max(startOffset, nextOffset);
-    return { startOffset, records, nextOffset: this.position, sizeInBytes: bytes.length };
+    close(bytes.length);
+    this.position = nextOffset;
+    this.held.push(...frames);
   }
 
-  delivered(frame: ReceivedFrame): void {
-    const last = frame.records.at(-1);
-    const doneAt = last === undefined ? frame.startOffset : last.offset + 1;
-    this.#unprocessed.push({ doneAt, sizeInBytes: frame.sizeInBytes });
+  /** True while what the application has in hand leaves room for more. */
+  get hasRoom(): boolean {
+    return this.#decodedBytes < MAX_DECODED_IN_HAND_BYTES;
+  }
+
+  /** The records of the frame that lie at or behind its start; they are in the application's hands now. */
+  deliver({ startOffset, bytes }: ReceivedFrame): ConsumerRecord[] {
+    const records: ConsumerRecord[] = [];
+    let decodedBytes = 0;
+    for (const { start } of batches(bytes)) {
+      for (const record of decodeAnyBatch(bytes, start)) {
+        if (record.offset < startOffset) continue;
+        decodedBytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
+        records.push(record);
+      }
+    }
+    const last = records.at(-1);
+    const doneAt = last === undefined ? startOffset : last.offset + 1;
+    this.#decodedBytes += decodedBytes;
+    this.#unprocessed.push({ doneAt, sizeInBytes: bytes.length, decodedBytes });
+    return records;
   }
 
   /**
@@ -129,6 +160,7 @@ export class AssignedPartition {
     for (const frame of this.#unprocessed) {
       if (frame.doneAt > processed) break;
       this.#returnBytes += frame.sizeInBytes;
+      this.#decodedBytes -= frame.decodedBytes;
       done++;
     }
     this.#unprocessed.splice(0, done);
@@ -177,6 +209,7 @@ export class AssignedPartition {
     this.position = offset;
     this.held = [];
     this.#unprocessed = [];
+    this.#decodedBytes = 0;
     this.#returnBytes = 0;
   }
 }

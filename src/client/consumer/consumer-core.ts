@@ -333,7 +333,7 @@ export class ConsumerCore {
     const partition = this.#find(place);
     if (partition === undefined || partition.phase === "releasing") return;
     if (generation !== partition.attachId) return; // Delivered before a seek.
-    this.#readers.processed(partition, nextOffset);
+    this.#readers.processed(partition, nextOffset, nowMs);
     this.#committer.schedule(nowMs);
   }
 
@@ -342,9 +342,9 @@ export class ConsumerCore {
     if (partition !== undefined) partition.isPaused = true;
   }
 
-  resume(place: TopicPartition): void {
+  resume(place: TopicPartition, nowMs: number): void {
     const partition = this.#find(place);
-    if (partition?.isPaused) this.#readers.resume(partition);
+    if (partition?.isPaused) this.#readers.resume(partition, nowMs);
   }
 
   /** Goes on at `offset`. What was delivered before no longer counts; the next commit may go back. */

@@ -62,7 +62,7 @@ export class ConsumerDriver {
   }
 
   resume(place: TopicPartition): void {
-    this.#run(() => this.#core.resume(place));
+    this.#run((nowMs) => this.#core.resume(place, nowMs));
   }
 
   seek(place: TopicPartition, offset: number): boolean {

@@ -168,34 +168,38 @@ export class PartitionReaders {
     if (partition === undefined || partition.isGivingUp) return;
     if (partition.phase === "attaching" || partition.position === null) return; // Of an earlier attach.
     partition.heardMs = nowMs;
-    let frame: ReceivedFrame;
     try {
-      frame = partition.receive(bytes);
+      partition.receive(bytes);
     } catch (error) {
-      const cause = error instanceof BrokerError ? error.message : String(error);
-      this.#outbox.warn("CORRUPT_MESSAGE", `${partition.topic}/${partition.partition}: ${cause}`);
-      this.#reopenLater(partition, nowMs);
+      this.#cannotRead(partition, error, nowMs);
       return;
     }
     partition.failures = 0;
-    partition.held.push(frame);
-    this.#deliverHeld(partition);
+    this.#deliverHeld(partition, nowMs);
+  }
+
+  /** What came is no batches: it is asked for again, with back-off. */
+  #cannotRead(partition: AssignedPartition, error: unknown, nowMs: number): void {
+    const cause = error instanceof BrokerError ? error.message : String(error);
+    this.#outbox.warn("CORRUPT_MESSAGE", `${partition.topic}/${partition.partition}: ${cause}`);
+    this.#reopenLater(partition, nowMs);
   }
 
   #deliver(partition: AssignedPartition, frame: ReceivedFrame): void {
-    partition.delivered(frame);
-    if (frame.records.length === 0) {
+    const records = partition.deliver(frame);
+    if (records.length === 0) {
       this.#giveBack(partition, partition.settle(this.#config.windowBytes));
       return;
     }
     const { place, attachId: generation } = partition;
-    this.#outbox.emit({ type: "records", ...place, generation, records: frame.records });
+    this.#outbox.emit({ type: "records", ...place, generation, records });
   }
 
   /** Everything before `nextOffset` is done: gives window back. */
-  processed(partition: AssignedPartition, nextOffset: number): void {
+  processed(partition: AssignedPartition, nextOffset: number, nowMs: number): void {
     this.#giveBack(partition, partition.markProcessed(nextOffset, this.#config.windowBytes));
     this.#attachWhenDone(partition);
+    this.#deliverHeld(partition, nowMs);
   }
 
   #giveBack(partition: AssignedPartition, bytes: number): void {
@@ -207,7 +211,7 @@ export class PartitionReaders {
   /** Something has become ready: announces what can be announced, delivers what can be delivered. */
   proceed(nowMs: number): void {
     this.#announce(nowMs);
-    for (const partition of this.#partitions.values()) this.#deliverHeld(partition);
+    for (const partition of this.#partitions.values()) this.#deliverHeld(partition, nowMs);
   }
 
   /** Announces the ready partitions once all are ready, or once waiting for the others has taken too long. */
@@ -226,16 +230,25 @@ export class PartitionReaders {
     this.#outbox.emit({ type: "assigned", partitions: positions });
   }
 
-  resume(partition: AssignedPartition): void {
+  resume(partition: AssignedPartition, nowMs: number): void {
     partition.isPaused = false;
-    this.#deliverHeld(partition);
+    this.#deliverHeld(partition, nowMs);
   }
 
-  #deliverHeld(partition: AssignedPartition): void {
+  /** [SES-5] As long as what the application has in hand leaves room: the rest waits, encoded. */
+  #deliverHeld(partition: AssignedPartition, nowMs: number): void {
     const { isPaused, isAnnounced, phase, held } = partition;
-    if (isPaused || !isAnnounced || phase !== "active" || held.length === 0) return;
-    partition.held = [];
-    for (const frame of held) this.#deliver(partition, frame);
+    if (isPaused || !isAnnounced || phase !== "active") return;
+    while (held.length > 0 && partition.hasRoom) {
+      try {
+        this.#deliver(partition, held[0] as ReceivedFrame);
+      } catch (error) {
+        // What came before it has been delivered; it is the first thing to come again.
+        this.#cannotRead(partition, error, nowMs);
+        return;
+      }
+      held.shift();
+    }
   }
 
   seek(partition: AssignedPartition, offset: number): void {

@@ -5,7 +5,9 @@ import {
   MAX_PARTITIONS_PER_TOPIC,
   MAX_TIMESTAMP_MS,
 } from "../../core/limits.ts";
+import { checkIdempotencyKey } from "../../core/log/keyed-request.ts";
 import type { JsonRecordInput } from "../../protocol/json-record.ts";
+import type { SendOptions } from "../producer.ts";
 
 /** @throws BrokerError INVALID_REQUEST that names field, value and bound. */
 export function checkRecord(record: JsonRecordInput, place: string): void {
@@ -35,6 +37,21 @@ export function checkRecord(record: JsonRecordInput, place: string): void {
   const count = Object.values(record.headers ?? {}).flat().length;
   if (count > MAX_HEADERS_PER_RECORD)
     throw wrong("headers", `holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
+}
+
+/** @throws BrokerError INVALID_REQUEST */
+export function checkOptions({ idempotencyKey, expectedOffset, compression }: SendOptions): void {
+  const invalid = idempotencyKey === undefined ? null : checkIdempotencyKey(idempotencyKey);
+  if (invalid !== null) throw BrokerError.from(invalid);
+  checkInteger(expectedOffset, Number.MAX_SAFE_INTEGER, (rule) => {
+    const got = JSON.stringify(expectedOffset);
+    return new BrokerError("INVALID_REQUEST", `expectedOffset: ${rule}; got ${got}`);
+  });
+  if (compression === undefined || ["none", "gzip", "zstd"].includes(compression)) return;
+  throw new BrokerError(
+    "UNSUPPORTED_COMPRESSION_TYPE",
+    `compression is ${JSON.stringify(compression)}, it must be none, gzip or zstd`,
+  );
 }
 
 function isUnwritable(value: unknown): boolean {

@@ -3,7 +3,7 @@
 import { compressRecords } from "../../compression/codecs.ts";
 import { BrokerError } from "../../core/errors.ts";
 import { COMPRESSIONS, type CompressionName } from "../../core/log/compression.ts";
-import { addToSequence, isDecided } from "../../core/log/producers.ts";
+import { addToSequence, isDecided, isOutOfStep } from "../../core/log/producers.ts";
 import { foldBatches } from "../../core/log/record-batch.ts";
 import { encodeAppend, type PlannedAppend, planAppends } from "../../core/produce-plan.ts";
 import type { ProducerRecord } from "../../core/record.ts";
@@ -37,8 +37,8 @@ interface Appended {
 
 /** Waiting appends are joined up to so many records: a few large appends are enough. */
 const MAX_JOINED_RECORDS = 10_000;
-const FIRST_BACKOFF_MS = 50;
-const MAX_BACKOFF_MS = 1_000;
+export const FIRST_BACKOFF_MS = 50;
+export const MAX_BACKOFF_MS = 1_000;
 
 export class Lane {
   readonly #http: HttpClient;
@@ -124,7 +124,8 @@ export class Lane {
     const partition = this.#partition;
     const target = { name: this.#topic, partitions: partition + 1, maxMessageBytes };
     const placed = records.map((record) => ({ ...record, partition }));
-    const appends = planAppends({ ...target, isCompacted: false }, placed, 0);
+    // What is wrong with a record was found before it was queued.
+    const appends = planAppends({ ...target, isCompacted: false, times: null }, placed, 0);
     return appends.length === 1 ? (appends[0] ?? null) : null;
   }
 
@@ -136,6 +137,7 @@ export class Lane {
     deadlineMs: number,
   ): Promise<LaneOutcome> {
     let isUnknown = false;
+    let isRenewed = false;
     let bytes: Uint8Array | null = null;
     for (let attempt = 0; ; attempt++) {
       try {
@@ -149,11 +151,19 @@ export class Lane {
         const error = known(thrown);
         // Before the first bytes were sent nothing can have been stored.
         isUnknown ||= bytes !== null && !isRefusal(error) && !isPostponed(error);
-        if (error instanceof BrokerError && isDecided(error.code)) isUnknown = false;
+        const code = error instanceof BrokerError ? error.code : null;
+        if (code !== null && isDecided(code)) isUnknown = false;
+        if (code !== null && isOutOfStep(code) && !isRenewed) {
+          // Somebody else has used this producer's id. Nothing was stored: it is sent as another one.
+          isRenewed = true;
+          this.#identity = null;
+          bytes = null;
+          continue;
+        }
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** attempt, MAX_BACKOFF_MS);
         if (isRefusal(error) || Date.now() + backoffMs >= deadlineMs) {
           // Its sequence numbers may be taken or not: the next append begins as another producer.
-          if (isUnknown || isOutOfStep(error)) this.#identity = null;
+          if (isUnknown) this.#identity = null;
           return { ok: false, error: isUnknown ? unknownOutcome(error) : error };
         }
         await new Promise((resolve) => setTimeout(resolve, backoffMs * (0.5 + Math.random() / 2)));
@@ -192,13 +202,6 @@ function isPostponed(error: Error): boolean {
   return (
     error instanceof BrokerError &&
     (error.code === "THROTTLING_QUOTA_EXCEEDED" || error.code === "KAFKA_STORAGE_ERROR")
-  );
-}
-
-function isOutOfStep(error: Error): boolean {
-  return (
-    error instanceof BrokerError &&
-    (error.code === "OUT_OF_ORDER_SEQUENCE_NUMBER" || error.code === "INVALID_PRODUCER_EPOCH")
   );
 }
 

@@ -1,7 +1,7 @@
 // What an append must satisfy, and how accepted appends become chunks. Pure: the caller writes the chunks.
 import type { TopicConfig } from "../cluster/config.ts";
 import { BrokerError, fail, type Result } from "../errors.ts";
-import { MAX_APPEND_BYTES, MAX_CHUNK_BYTES } from "../limits.ts";
+import { MAX_APPEND_BYTES, MAX_CHUNK_BYTES, MAX_TIMESTAMP_MS } from "../limits.ts";
 import type { ConsumerRecord } from "../record.ts";
 import { COMPRESSIONS } from "./compression.ts";
 import { type AppendEntry, type AppendOrigin, addToSequence } from "./producers.ts";
@@ -30,6 +30,8 @@ export interface Append {
   readonly origin: AppendOrigin | null;
   /** [CND-1] Only appended if its first record gets this offset. Null appends anyhow. */
   readonly expectedOffset: number | null;
+  /** Called in the transaction that stores the append, for what has to be stored with it or not at all. */
+  readonly stored?: (baseOffset: number, atMs: number) => void;
 }
 
 /** One storage row: whole batches with consecutive offsets. */
@@ -119,6 +121,7 @@ function checkBatch(
   }
   if (header.isControl || header.isTransactional)
     throw invalid("control and transactional batches are not accepted");
+  if (header.hasUnknownBits) throw invalid("attribute bits above the sixth are not known");
   if (header.hasDeleteHorizon) throw invalid("a producer may not set the delete horizon");
   if (compression > COMPRESSIONS.zstd) {
     throw new BrokerError(
@@ -139,8 +142,10 @@ function checkBatch(
 function checkTimestamps(header: BatchHeader, { config, nowMs }: AppendRules): void {
   if (header.isLogAppendTime)
     throw timestampError("a producer may not set the timestamp type to LogAppendTime");
-  if (!Number.isSafeInteger(header.baseTimestamp) || !Number.isSafeInteger(header.maxTimestamp))
-    throw timestampError("a timestamp of the batch is beyond 2^53");
+  for (const timestamp of [header.baseTimestamp, header.maxTimestamp]) {
+    if (Math.abs(timestamp) > MAX_TIMESTAMP_MS)
+      throw timestampError(`timestamp ${timestamp} is beyond the year 9999, ${MAX_TIMESTAMP_MS}`);
+  }
   if (config.messageTimestampType === "LogAppendTime") return;
   const { messageTimestampAfterMaxMs: after, messageTimestampBeforeMaxMs: before } = config;
   if (header.maxTimestamp - nowMs > after) {

@@ -38,6 +38,7 @@ import {
 } from "./record-batch.ts";
 import { addToTotals, emptyTotals } from "./segment-totals.ts";
 import { storedChunksFrom } from "./stored-chunks.ts";
+import { MAX_VARINT } from "./varint.ts";
 
 /** How batches are looked into and written anew. */
 export interface BatchCodec {
@@ -57,7 +58,7 @@ interface Keys {
 interface Kept {
   readonly baseOffset: number;
   readonly bytes: Uint8Array;
-  /** When its tombstones may go, or null where it has none. */
+  /** When there are tombstones to be taken from it, or null. */
   readonly horizonMs: number | null;
 }
 
@@ -302,19 +303,29 @@ export class Compactor {
     if (baseOffset >= keys.limit) return [{ ...whole, horizonMs }];
     const records = this.#decode(bytes, start);
     if (records === null) return [{ ...whole, horizonMs: null }];
+    // The last record of the log stays, or readers could never reach its end.
+    const last = this.#log.logEndOffset - 1;
     const kept = records.filter(({ key, value, offset }) => {
-      if (offset >= keys.limit) return true;
+      if (offset >= keys.limit || offset === last) return true;
       if (key === null || (keys.newest.get(keyText(key)) ?? -1) > offset) return false;
       return value !== null || horizonMs === null || horizonMs > nowMs;
     });
     if (kept.length === 0) return [];
-    const hasTombstone = kept.some(({ value, offset }) => value === null && offset < keys.limit);
-    const keptHorizonMs = hasTombstone
-      ? (horizonMs ?? nowMs + this.#log.config.deleteRetentionMs)
-      : null;
-    if (kept.length === records.length && (!hasTombstone || horizonMs !== null))
-      return [{ ...whole, horizonMs: keptHorizonMs }];
-    return this.#rewrite(header, kept, keptHorizonMs);
+    const tombstones = kept.filter(({ value, offset }) => value === null && offset < keys.limit);
+    const newHorizonMs = horizonMs ?? nowMs + this.#log.config.deleteRetentionMs;
+    const keptHorizonMs = tombstones.length === 0 ? null : newHorizonMs;
+    // The last record is nothing to come back for: it goes when others have come behind it.
+    const dueMs = tombstones.some(({ offset }) => offset !== last) ? keptHorizonMs : null;
+    if (kept.length === records.length && (tombstones.length === 0 || horizonMs !== null))
+      return [{ ...whole, horizonMs: dueMs }];
+    // Timestamps are written as differences, which a nonsensical time of a producer might not leave room for.
+    const base = keptHorizonMs ?? header.baseTimestamp;
+    if (kept.some(({ timestamp }) => Math.abs(timestamp - base) > MAX_VARINT))
+      return [{ ...whole, horizonMs: null }];
+    return this.#rewrite(header, kept, keptHorizonMs).map((each) => ({
+      ...each,
+      horizonMs: dueMs,
+    }));
   }
 
   /** The records as one batch; as several where compressing anew has made them too large for one. */
@@ -322,11 +333,11 @@ export class Compactor {
     header: BatchHeader,
     records: readonly ConsumerRecord[],
     horizonMs: number | null,
-  ): Kept[] {
+  ): Omit<Kept, "horizonMs">[] {
     const bytes = encodeCompacted(header, records, horizonMs, this.#compressor(header));
     const { baseOffset } = header;
     const middle = records.length >> 1;
-    if (bytes.length <= MAX_CHUNK_BYTES || middle === 0) return [{ baseOffset, bytes, horizonMs }];
+    if (bytes.length <= MAX_CHUNK_BYTES || middle === 0) return [{ baseOffset, bytes }];
     const second = (records[middle] as ConsumerRecord).offset;
     const end = baseOffset + header.lastOffsetDelta;
     return [

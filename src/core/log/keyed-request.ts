@@ -1,13 +1,16 @@
 // A produce request with an `Idempotency-Key`: what is remembered of it, so that a repeat within
-// IDEMPOTENCY_KEY_TTL_MS does what the first did and answers as the first was answered [KEY-1].
+// IDEMPOTENCY_KEY_TTL_MS does what the first did and is answered as the first was [KEY-1].
 //
 // One partition of the topic remembers the key; the records may go to others. Before anything is appended
-// the plan is stored: whatever the first request decided (where keyless records go, which time they get,
-// as which producer they are appended) holds for every repeat. So a repeat after a crash appends the same
-// batches, which their partitions recognise. What has been appended is noted, for as long as the key lives.
+// the plan is stored: whatever the first request decided (where keyless records go, which time they get, how
+// they are cut into appends) holds for every repeat. Each append is noted at its partition, in the
+// transaction that stores it: so a repeat finds it there, or it was not stored, whatever crashed in between.
+
+import { type Failure, fail } from "../errors.ts";
+import { MAX_IDEMPOTENCY_KEY_LENGTH } from "../limits.ts";
 
 export interface RequestPlan {
-  /** The producer of this request's appends, and of no other's. Its sequence begins at 0 in each partition. */
+  /** The producer of this request's appends: repeats that race are recognised by it. */
   readonly producerId: number;
   /** The timestamp of records without one. */
   readonly atMs: number;
@@ -21,17 +24,28 @@ export interface RequestPlan {
   readonly random: number;
 }
 
-/** Of each append that was stored: its place in the request's order of appends, and what it got. */
-export interface AppendDone {
-  readonly index: number;
-  readonly baseOffset: number;
-  readonly logAppendTimeMs: number | null;
+export interface KeyedRequest {
+  readonly plan: RequestPlan;
 }
 
-export interface KeyedRequest {
-  readonly bodyHash: string;
-  readonly plan: RequestPlan;
-  readonly done: readonly AppendDone[];
+/** One of a keyed request's appends. */
+export interface KeyedAppend {
+  /** Of the request's plan: no other request has it. */
+  readonly producerId: number;
+  /** Its place in the request's order of appends. */
+  readonly index: number;
+}
+
+/** [KEY-1] 1 to MAX_IDEMPOTENCY_KEY_LENGTH visible ASCII characters; else why it is not one (INVALID_REQUEST). */
+export function checkIdempotencyKey(key: string): Failure | null {
+  if (key.length < 1 || key.length > MAX_IDEMPOTENCY_KEY_LENGTH) {
+    return fail(
+      "INVALID_REQUEST",
+      `Idempotency-Key has ${key.length} characters, it needs 1 to ${MAX_IDEMPOTENCY_KEY_LENGTH}`,
+    );
+  }
+  if (/^[\x20-\x7e]+$/.test(key)) return null;
+  return fail("INVALID_REQUEST", "Idempotency-Key holds characters that are not visible ASCII");
 }
 
 /** Which of the topic's first partitions remembers the key. Partitions that are added change nothing. */

@@ -186,6 +186,8 @@ export class PartitionLog {
         this.#store.insertChunk(active.baseOffset, chunk, totals);
         active = { ...active, totals };
       }
+      for (const [i, append] of accepted.entries())
+        append.stored?.(plan.baseOffsets[i] as number, nowMs);
       // Before segments go: what is known of producers may still have to be read from the last one.
       if (hasRolled || this.#isSnapshotDue(this.#active, active))
         this.#writeSnapshot(entries, plan.nextOffset, nowMs);
@@ -450,9 +452,9 @@ export class PartitionLog {
    * is, and returns the state as it is then. All or nothing.
    */
   compact(change: (state: LogState) => LogState): void {
-    const { sealedBytes } = this.#state;
+    const group = this.#state.compaction.pass?.groupBase;
     this.#changeState(change);
-    if (this.#state.sealedBytes === sealedBytes) return;
+    if (this.#state.compaction.pass?.groupBase === group) return;
     // [LOG-7] Segments were replaced: what the cache holds of them is not what is stored any more.
     this.#tail.dropBefore(this.activeBaseOffset);
   }

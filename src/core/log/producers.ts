@@ -37,11 +37,12 @@ export function addToSequence(sequence: number, count: number): number {
  * became of earlier tries.
  */
 export function isDecided(error: ErrorName): boolean {
-  return (
-    error === "INVALID_UPDATE_VERSION" ||
-    error === "OUT_OF_ORDER_SEQUENCE_NUMBER" ||
-    error === "INVALID_PRODUCER_EPOCH"
-  );
+  return error === "INVALID_UPDATE_VERSION" || isOutOfStep(error);
+}
+
+/** True where the partition knows another sequence for this producer id. As another producer it may go on. */
+export function isOutOfStep(error: ErrorName): boolean {
+  return error === "OUT_OF_ORDER_SEQUENCE_NUMBER" || error === "INVALID_PRODUCER_EPOCH";
 }
 
 export class Producers {

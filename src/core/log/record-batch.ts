@@ -28,6 +28,7 @@ const CONTROL_BIT = 0x20;
 const TRANSACTIONAL_BIT = 0x10;
 const LOG_APPEND_TIME_BIT = 0x08;
 const COMPRESSION_MASK = 0x07;
+const KNOWN_BITS = 0x7f;
 
 export interface BatchHeader {
   readonly baseOffset: number;
@@ -42,6 +43,8 @@ export interface BatchHeader {
   /** All records have the time of the append, which is `maxTimestamp`. */
   readonly isLogAppendTime: boolean;
   readonly hasDeleteHorizon: boolean;
+  /** Attribute bits that mean nothing yet. */
+  readonly hasUnknownBits: boolean;
   readonly isTransactional: boolean;
   readonly isControl: boolean;
   readonly producerId: number;
@@ -274,6 +277,7 @@ export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
     compression,
     isLogAppendTime: (attributes & LOG_APPEND_TIME_BIT) !== 0,
     hasDeleteHorizon: (attributes & DELETE_HORIZON_BIT) !== 0,
+    hasUnknownBits: (attributes & ~KNOWN_BITS) !== 0,
     isTransactional: (attributes & TRANSACTIONAL_BIT) !== 0,
     isControl: (attributes & CONTROL_BIT) !== 0,
     producerId: readInt64(view, 43),
