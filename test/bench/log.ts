@@ -154,11 +154,23 @@ export async function benchLog(): Promise<void> {
     const only = process.argv[3];
     const shapes = SHAPES.filter(({ name }) => only === undefined || name.includes(only));
     const sides = [bareSide(servers), rivuletSide(servers)];
+    if (shapes.length === 0 && only !== "growth") {
+      console.log(
+        `Nothing has "${only}" in its name: ${SHAPES.map(({ name }) => name).join("; ")}; growth`,
+      );
+      return;
+    }
     const rows: string[][] = [];
-    for (const shape of shapes) rows.push(await compare(shape, sides));
+    for (const shape of shapes) {
+      const row = await compare(shape, sides);
+      process.stderr.write(`${row[0]}: ${row[4]}\n`);
+      rows.push(row);
+    }
     const head = ["shape", "bare", "rivulet", "unit", "ratio", "aim"];
-    console.log(`Rivulet against a bare object, medians of ${ROUNDS} alternating rounds\n`);
-    printTable(head, rows);
+    console.log(
+      `Rivulet against a bare object, medians of ${ROUNDS} alternating rounds (ratio: median of the rounds' ratios)\n`,
+    );
+    if (rows.length > 0) printTable(head, rows);
     if (only === undefined || only === "growth") await growth(servers);
   } finally {
     await servers.stop();
