@@ -174,7 +174,6 @@ export class PartitionReaders {
       this.#cannotRead(partition, error, nowMs);
       return;
     }
-    partition.failures = 0;
     this.#deliverHeld(partition, nowMs);
   }
 
@@ -248,6 +247,7 @@ export class PartitionReaders {
         return;
       }
       held.shift();
+      partition.failures = 0;
     }
   }
 
