@@ -164,22 +164,22 @@ describe("rows per million records", () => {
   test("[COST-1] unbatched produce", async () => {
     const { stub } = await newPartition();
     const { written, read } = await metered(stub, async () => {
-      for (let i = 0; i < 640; i++) await append(stub, batchOf(1));
+      for (let i = 0; i < 256; i++) await append(stub, batchOf(1));
     });
     expect(documented("unbatched produce").slice(0, 2).map(numberOf)).toEqual([
-      perMillion(written, 640),
-      perMillion(read, 640),
+      perMillion(written, 256),
+      perMillion(read, 256),
     ]);
   });
 
   test("[COST-1] produce in batches of 100", async () => {
     const { stub } = await newPartition();
     const { written, read } = await metered(stub, async () => {
-      for (let i = 0; i < 640; i++) await append(stub, batchOf(100));
+      for (let i = 0; i < 256; i++) await append(stub, batchOf(100));
     });
     expect(documented("produce in batches of 100").slice(0, 2).map(numberOf)).toEqual([
-      perMillion(written, 64_000),
-      perMillion(read, 64_000),
+      perMillion(written, 25_600),
+      perMillion(read, 25_600),
     ]);
   });
 
