@@ -10,6 +10,7 @@ import type { Topic } from "../../src/core/cluster/topics.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { Coordinator, type LastSeen } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
+import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
   fromSet,
   parsePartitionKey,
@@ -79,7 +80,7 @@ export class GroupObject extends DurableObject<Env> {
     for (const memberId of [...this.#coordinator.state.members.keys()]) {
       if (!this.#sockets.has(memberId)) this.#coordinator.disconnect(memberId, nowMs);
     }
-    this.#store.apply(this.#coordinator.takeEvents());
+    this.#store.apply(this.#coordinator.takeEvents(), this.#coordinator.takeHistory(), nowMs);
   }
 
   // What the Worker asks.
@@ -87,6 +88,12 @@ export class GroupObject extends DurableObject<Env> {
   describe(): Result<{ group: GroupDescription }> {
     if (!this.#coordinator.exists) return this.#unknownGroup();
     return { ok: true, group: describeGroup(this.#coordinator) };
+  }
+
+  /** [HIS-1] What happened in this group, oldest first, the newest `limit` entries. */
+  history(limit: number): Result<{ history: (HistoryEntry & { readonly atMs: number })[] }> {
+    if (!this.#coordinator.exists) return this.#unknownGroup();
+    return { ok: true, history: this.#store.history(limit) };
   }
 
   /** [OFF-4] Sets committed offsets. The caller has resolved and clamped them. */
@@ -315,7 +322,7 @@ export class GroupObject extends DurableObject<Env> {
   #persist(): readonly GroupEvent[] {
     const events = this.#coordinator.takeEvents();
     try {
-      this.#store.apply(events);
+      this.#store.apply(events, this.#coordinator.takeHistory(), Date.now());
     } catch (error) {
       // Memory is ahead of storage: what was decided did not happen.
       this.#coordinator = new Coordinator(this.#store.load(this.#groupId));

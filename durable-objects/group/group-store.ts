@@ -6,6 +6,8 @@
 // targets      member id → target assignment as JSON.
 // topics       topic name → id and partition count.
 // offsets      partition → committed offset.
+// history      the flight recorder, a ring: a row for each operation that something is to be told of.
+import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
   fromSet,
   type PartitionKey,
@@ -20,6 +22,7 @@ import {
   type Member,
   replay,
 } from "../../src/core/group/state.ts";
+import { MAX_HISTORY_OPERATIONS } from "../../src/core/limits.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 
 type StoredMember = Omit<Member, "assigned" | "revoking"> & {
@@ -31,6 +34,7 @@ export class GroupStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
   #isCreated: boolean;
+  #lastOperation: number | null = null;
 
   constructor(storage: Transactional) {
     this.#storage = storage;
@@ -96,20 +100,58 @@ export class GroupStore {
     return state;
   }
 
-  /** Persists the effect of the events, all or nothing. Of several events about one thing the last counts. */
-  apply(events: readonly GroupEvent[]): void {
+  /**
+   * Persists the effect of the events, and what there is to tell of them, all or nothing. Of several events
+   * about one thing the last counts.
+   */
+  apply(events: readonly GroupEvent[], history: readonly HistoryEntry[] = [], nowMs = 0): void {
     if (events.length === 0) return;
     this.#storage.transactionSync(() => {
       if (!this.#isCreated) this.#create();
       for (const event of lastOfEach(events)) this.#write(event);
+      if (history.length > 0) this.#tell(history, nowMs);
     });
     this.#isCreated = true;
+  }
+
+  /** In the place of the oldest operation, where the ring is full: one row. */
+  #tell(history: readonly HistoryEntry[], nowMs: number): void {
+    const last = this.#lastOperation ?? this.#findLastOperation();
+    const operation = last + 1;
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO history (slot, operation, at_ms, entries) VALUES (?, ?, ?, ?)",
+      operation % MAX_HISTORY_OPERATIONS,
+      operation,
+      nowMs,
+      JSON.stringify(history),
+    );
+    this.#lastOperation = operation;
+  }
+
+  #findLastOperation(): number {
+    const query = "SELECT max(operation) AS last FROM history";
+    return firstRow<{ last: number | null }>(this.#sql, query)?.last ?? 0;
+  }
+
+  /** The newest entries, oldest first. */
+  history(limit: number): (HistoryEntry & { readonly atMs: number })[] {
+    if (!this.#isCreated) return [];
+    const rows = this.#sql.exec<{ at_ms: number; entries: string }>(
+      "SELECT at_ms, entries FROM history ORDER BY operation",
+    );
+    const entries = Array.from(rows, ({ at_ms: atMs, entries: json }) =>
+      (JSON.parse(json) as HistoryEntry[]).map((entry) => ({ atMs, ...entry })),
+    );
+    return entries.flat().slice(-limit);
   }
 
   #create(): void {
     this.#sql.exec(
       `CREATE TABLE group_state (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, group_epoch INTEGER NOT NULL,
          assignment_epoch INTEGER NOT NULL, next_member_number INTEGER NOT NULL)`,
+    );
+    this.#sql.exec(
+      "CREATE TABLE history (slot INTEGER PRIMARY KEY, operation INTEGER NOT NULL, at_ms INTEGER NOT NULL, entries TEXT NOT NULL)",
     );
     this.#sql.exec(
       "CREATE TABLE members (member_id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",

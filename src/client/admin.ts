@@ -1,4 +1,5 @@
 // Topics and groups.
+import type { HistoryEntry } from "../core/group/history.ts";
 import {
   CONFIGS_PATH,
   GROUPS_PATH,
@@ -44,6 +45,12 @@ export interface GroupInfo {
   readonly offsets: readonly GroupOffsetInfo[];
 }
 
+/** An entry of a group's flight recorder. */
+export interface HistoryInfo extends HistoryEntry {
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
+}
+
 export interface GroupOffsetInfo {
   readonly topic: string;
   readonly partition: number;
@@ -58,6 +65,10 @@ export interface GroupOffsetInfo {
 export type ResetTo =
   | "earliest"
   | "latest"
+  /** Where it is, clamped to the log. */
+  | "current"
+  /** So long ago: milliseconds, or ISO 8601 as in P1DT2H. */
+  | { readonly duration: number | string }
   | { readonly offset: number }
   | { readonly timestamp: number | string }
   | { readonly shiftBy: number };
@@ -141,6 +152,13 @@ export class Admin {
   /** @throws GROUP_ID_NOT_FOUND */
   describeGroup(groupId: string): Promise<GroupInfo> {
     return this.#http.request("GET", groupPath(groupId));
+  }
+
+  /** What happened in the group, oldest first, the newest `limit` entries (200). @throws GROUP_ID_NOT_FOUND */
+  async groupHistory(groupId: string, limit?: number): Promise<readonly HistoryInfo[]> {
+    const query = limit === undefined ? "" : `?limit=${limit}`;
+    const path = `${groupPath(groupId)}/history${query}`;
+    return (await this.#http.request<{ history: HistoryInfo[] }>("GET", path)).history;
   }
 
   /** Sets the group's position, for all its topics or for `topics`. @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */

@@ -6,6 +6,7 @@ export {
   type ConfigInfo,
   type GroupInfo,
   type GroupOffsetInfo,
+  type HistoryInfo,
   type ResetResult,
   type ResetTo,
   type TopicInfo,

@@ -130,6 +130,13 @@ export const MIN_REBALANCE_TIMEOUT_MS = 1_000;
 export const DEFAULT_REBALANCE_TIMEOUT_MS = 5 * 60_000;
 export const MAX_REBALANCE_TIMEOUT_MS = 60 * 60_000;
 
+/** The flight recorder: operations it remembers, a row each; entries of one; partitions named in an entry. */
+export const MAX_HISTORY_OPERATIONS = 500;
+export const MAX_HISTORY_ENTRIES_PER_OPERATION = 200;
+export const MAX_HISTORY_PARTITIONS = 100;
+export const DEFAULT_HISTORY_ENTRIES = 200;
+export const MAX_HISTORY_ENTRIES = 10_000;
+
 // Plain WebSocket consumers.
 /** Unacknowledged records per partition. */
 export const DEFAULT_PLAIN_WINDOW_RECORDS = 500;

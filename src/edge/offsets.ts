@@ -78,6 +78,8 @@ export async function groupOffsets(env: Env, group: GroupDescription): Promise<G
 export type ResetTarget =
   | "earliest"
   | "latest"
+  /** Where it is, clamped to the log. */
+  | "current"
   | { readonly offset: number }
   | { readonly timestamp: number }
   | { readonly shiftBy: number };
@@ -143,11 +145,12 @@ async function resetOffset(
 ): Promise<number> {
   if (to === "earliest" || to === "latest")
     return (await listOffset(env, entry.topicId, entry.partition, to)).offset;
-  if ("timestamp" in to) return (await listOffset(env, entry.topicId, entry.partition, to)).offset;
+  if (to !== "current" && "timestamp" in to)
+    return (await listOffset(env, entry.topicId, entry.partition, to)).offset;
   const { logStartOffset, highWatermark } = unwrap(
     await partitionStub(env, entry.topicId, entry.partition).offsets(),
   );
-  const wanted =
-    "offset" in to ? to.offset : (entry.committedOffset ?? logStartOffset) + to.shiftBy;
+  const current = entry.committedOffset ?? logStartOffset;
+  const wanted = to === "current" ? current : "offset" in to ? to.offset : current + to.shiftBy;
   return Math.min(Math.max(wanted, logStartOffset), highWatermark);
 }

@@ -2,13 +2,19 @@
 import { Hono } from "hono";
 import * as z from "zod";
 import { unwrap } from "../core/errors.ts";
-import { MAX_TOPICS_PER_MEMBER } from "../core/limits.ts";
+import {
+  DEFAULT_HISTORY_ENTRIES,
+  MAX_HISTORY_ENTRIES,
+  MAX_TOPICS_PER_MEMBER,
+} from "../core/limits.ts";
 import { groupOffsets, type ResetTarget, resetGroup } from "../edge/offsets.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
-import { integer, parse, parseJson } from "../protocol/parse.ts";
+import { integer, parse, parseJson, queryInteger } from "../protocol/parse.ts";
 import { readText } from "./body.ts";
-import { groupParameter, timestampParameter } from "./parameters.ts";
+import { durationParameter, groupParameter, query, timestampParameter } from "./parameters.ts";
 
+const DURATION_RULE =
+  "must be milliseconds or an ISO 8601 duration of days, hours, minutes, seconds";
 const anyInteger = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 const anyOffset = integer(0, Number.MAX_SAFE_INTEGER);
 const timestamp = z
@@ -19,18 +25,30 @@ const timestamp = z
     context.addIssue({ code: "custom", message: "must be milliseconds or an ISO time" });
     return z.NEVER;
   });
+/** How long ago: milliseconds, or ISO 8601 in days, hours, minutes and seconds (P1DT2H). */
+const duration = z.union([anyOffset, z.string()], DURATION_RULE).transform((value, context) => {
+  const ms = typeof value === "number" ? value : durationParameter(value);
+  if (ms !== null) return ms;
+  context.addIssue({ code: "custom", message: DURATION_RULE });
+  return z.NEVER;
+});
 const resetSchema = z.strictObject({
   topics: z.array(z.string()).min(1).max(MAX_TOPICS_PER_MEMBER).optional(),
   to: z.union(
     [
-      z.enum(["earliest", "latest"]),
+      z.enum(["earliest", "latest", "current"]),
+      z.strictObject({ duration }).transform((to) => ({ timestamp: Date.now() - to.duration })),
       z.strictObject({ offset: anyOffset }),
       z.strictObject({ timestamp }),
       z.strictObject({ shiftBy: anyInteger }),
     ],
-    'must be "earliest", "latest", {offset}, {timestamp} or {shiftBy}',
+    'must be "earliest", "latest", "current", {offset}, {timestamp}, {duration} or {shiftBy}',
   ),
   dryRun: z.boolean().optional(),
+});
+
+const historyQuery = z.strictObject({
+  limit: queryInteger(1, MAX_HISTORY_ENTRIES).default(DEFAULT_HISTORY_ENTRIES),
 });
 
 export const groups = new Hono<{ Bindings: Env }>()
@@ -43,6 +61,12 @@ export const groups = new Hono<{ Bindings: Env }>()
       await groupStub(context.env, groupParameter(context.req.param("group"))).describe(),
     );
     return context.json({ ...group, offsets: await groupOffsets(context.env, group) });
+  })
+  .get("/:group/history", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    const { limit } = query(context.req.raw, historyQuery);
+    const { history } = unwrap(await groupStub(context.env, groupId).history(limit));
+    return context.json({ groupId, history });
   })
   .post("/:group/offsets", async (context) => {
     const groupId = groupParameter(context.req.param("group"));

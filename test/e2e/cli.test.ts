@@ -167,6 +167,10 @@ describe("records", () => {
     expect((await rivulet(["consume", "cli-g", "--group", "cli", "--max", "3"])).out).toBe(
       "one\ntwo\nthree\n",
     );
+    const history = await rivulet(["groups", "history", "cli", "--max", "9"]);
+    expect(history.out).toMatch(/^TIME +EPOCH +WHAT +WHO +DETAIL\n/);
+    expect(history.out).toMatch(/removed +cli-\d+ +left\n/);
+    expect(history.out).toMatch(/offsets reset +cli-g:0\n/);
     expect((await rivulet(["--json", "groups", "list"])).out).toBe('[{"groupId":"cli"}]\n');
     expect((await rivulet(["groups", "delete", "cli"])).out).toBe("Deleted group cli.\n");
   });

@@ -19,6 +19,7 @@ import {
   eventually,
   evict,
   expectStatus,
+  readAs,
   TestSocket,
   type TopicJson,
   TWINS,
@@ -1100,6 +1101,37 @@ describe("deleting", () => {
       // It is told of topics again, too.
       await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, { partitions: 2 });
       expect((await again.assignment()).partitions).toHaveLength(2);
+    },
+  );
+});
+
+describe("the flight recorder", () => {
+  test.each(TWINS)(
+    "[HIS-1] [HIS-2] the history over HTTP tells joins, moves and leaves, oldest first$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(2);
+      const group = unique("group");
+      await readAs(group, topic, { 0: 0 });
+      await interrupt(groupStub(env, group));
+      await readAs(group, topic, { 1: 0 });
+      const path = `/v1/groups/${group}/history`;
+      interface History {
+        readonly groupId: string;
+        readonly history: { type: string; reason?: string; atMs: number; epoch: number }[];
+      }
+      const { groupId, history } = await expectStatus<History>(200, "GET", path);
+      expect(groupId).toBe(group);
+      const types = history.map(({ type }) => type);
+      expect(types.filter((type) => type === "joined")).toHaveLength(2);
+      expect(types.slice(-2)).toEqual(["removed", "rebalanced"]);
+      expect(history.at(-2)).toMatchObject({ reason: "left" });
+      expect(history.map(({ atMs }) => atMs)).toEqual(
+        history.map(({ atMs }) => atMs).sort((a, b) => a - b),
+      );
+      const newest = await expectStatus<History>(200, "GET", `${path}?limit=2`);
+      expect(newest.history).toEqual(history.slice(-2));
+      await expectStatus(400, "GET", `${path}?limit=0`);
+      await expectStatus(404, "GET", `/v1/groups/${unique("nobody")}/history`);
     },
   );
 });

@@ -613,10 +613,15 @@ describe("bad groups", () => {
       ...reset({}),
       detail: /^to: .*"earliest", "latest".*got nothing/,
     },
+    ...["yesterday", "P", "PT", "P1Y", -1, null].map((value) => ({
+      what: `a reset by the duration ${JSON.stringify(value)}`,
+      ...reset({ to: { duration: value } }),
+      detail: /duration/,
+    })),
     ...["middle", 5, null, {}, { offset: 1, shiftBy: 1 }, { before: 1 }].map((value) => ({
       what: `a reset to ${JSON.stringify(value)}`,
       ...to(value),
-      detail: /^to.*"earliest", "latest", \{offset\}, \{timestamp\} or \{shiftBy\}; got/,
+      detail: /^to.*"earliest", "latest", "current", \{offset\}, \{timestamp\} or \{shiftBy\}; got/,
     })),
     ...[-1, 1.5, "1", null].map((offset) => ({
       what: `a reset to offset ${JSON.stringify(offset)}`,
@@ -1252,7 +1257,10 @@ describe("groups", () => {
     { to: { timestamp: 0 }, expected: [2, 0] },
     { to: { timestamp: "1970-01-01T00:00:00.006Z" }, expected: [6, 6] },
     { to: { timestamp: 99 }, expected: [10, 10] },
+    { to: { duration: 0 }, expected: [10, 10] },
+    { to: { duration: "P30000DT1H1M0.5S" }, expected: [2, 0] },
     // Nothing was committed in partition 1: shifts count from its log start.
+    { to: "current", expected: [5, 0] },
     { to: { shiftBy: 3 }, expected: [8, 3] },
     { to: { shiftBy: -2 }, expected: [3, 0] },
     { to: { shiftBy: -100 }, expected: [2, 0] },

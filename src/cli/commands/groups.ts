@@ -1,12 +1,13 @@
-// rivulet groups list | describe | reset | delete
+// rivulet groups list | describe | history | reset | delete
 import { type Command, Option } from "commander";
-import type { GroupInfo, ResetTo } from "../../client/index.ts";
+import type { GroupInfo, HistoryInfo, ResetTo } from "../../client/index.ts";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
 import { table } from "../table.ts";
-import { count } from "./topics.ts";
+import { count, positiveNumber } from "./topics.ts";
 
 interface ResetOptions {
-  readonly to?: "earliest" | "latest";
+  readonly to?: "earliest" | "latest" | "current";
+  readonly byDuration?: string;
   readonly toOffset?: string;
   readonly toTimestamp?: string;
   readonly shiftBy?: string;
@@ -17,7 +18,9 @@ interface ResetOptions {
 export function addGroups(program: Command): void {
   const groups = program
     .command("groups")
-    .description("list, describe, reset and delete consumer groups");
+    .description(
+      "list, describe, reset and delete consumer groups, and tell what happened in them",
+    );
 
   groups
     .command("list")
@@ -44,13 +47,29 @@ export function addGroups(program: Command): void {
     });
 
   groups
+    .command("history <group>")
+    .description("tell what happened in a group, and why it rebalanced")
+    .option("--max <count>", "the newest so many entries", positiveNumber, 50)
+    .action(async (groupId: string, options: { max: number }, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const history = await connect(global).admin.groupHistory(groupId, options.max);
+      print(global, history, () =>
+        table(["TIME", "EPOCH", "WHAT", "WHO", "DETAIL"], history.map(historyRow)),
+      );
+    });
+
+  groups
     .command("reset <group>")
     .description("set the position of a group that has no members now")
     .addOption(
-      new Option("--to <where>", "the oldest or the newest record").choices(["earliest", "latest"]),
+      new Option(
+        "--to <where>",
+        "the oldest or the newest record, or where it is, clamped",
+      ).choices(["earliest", "latest", "current"]),
     )
     .option("--to-offset <offset>", "this offset, clamped to each partition")
     .option("--to-timestamp <time>", "the first record at or after this time (ISO 8601 or ms)")
+    .option("--by-duration <duration>", "the first record of this long ago, e.g. PT2H")
     .option("--shift-by <count>", "forward, or back where negative (--shift-by=-100)")
     .option("--topic <topic...>", "only these topics")
     .option("--dry-run", "show what would be set, and set nothing")
@@ -88,6 +107,20 @@ export function addGroups(program: Command): void {
       await connect(global).admin.deleteGroup(groupId);
       print(global, { deleted: groupId }, () => `Deleted group ${groupId}.`);
     });
+}
+
+function historyRow(entry: HistoryInfo): (string | number)[] {
+  const partitions = (entry.partitions ?? []).map(
+    ({ topic, partitions: numbers }) => `${topic}:${numbers.join(",")}`,
+  );
+  const detail = [entry.topic, entry.reason, ...partitions].filter((part) => part !== undefined);
+  return [
+    new Date(entry.atMs).toISOString(),
+    entry.epoch,
+    entry.type,
+    entry.clientId ?? entry.instanceId ?? entry.memberId ?? "",
+    detail.join(" "),
+  ];
 }
 
 function describe(group: GroupInfo): string {
@@ -137,12 +170,13 @@ function target(options: ResetOptions): ResetTo {
   if (options.toOffset !== undefined)
     targets.push({ offset: number("--to-offset", options.toOffset) });
   if (options.toTimestamp !== undefined) targets.push({ timestamp: options.toTimestamp });
+  if (options.byDuration !== undefined) targets.push({ duration: options.byDuration });
   if (options.shiftBy !== undefined)
     targets.push({ shiftBy: number("--shift-by", options.shiftBy) });
   const [only] = targets;
   if (only === undefined || targets.length > 1) {
     throw new UsageError(
-      "say where to go with one of --to, --to-offset, --to-timestamp and --shift-by",
+      "say where to go with one of --to, --to-offset, --to-timestamp, --by-duration and --shift-by",
     );
   }
   return only;

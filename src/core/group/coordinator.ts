@@ -5,6 +5,7 @@
 import { type Failure, fail, type Result } from "../errors.ts";
 import { MAX_MEMBERS_PER_GROUP } from "../limits.ts";
 import { uniform } from "./assignor/uniform.ts";
+import { type HistoryEntry, HistoryRecorder } from "./history.ts";
 import {
   EMPTY_SET,
   equalSets,
@@ -56,6 +57,7 @@ export type LastSeen = (memberId: string) => number;
 export class Coordinator {
   readonly state: GroupState;
   #events: GroupEvent[] = [];
+  readonly #history = new HistoryRecorder();
 
   constructor(state: GroupState) {
     this.state = state;
@@ -66,6 +68,11 @@ export class Coordinator {
     const events = this.#events;
     this.#events = [];
     return events;
+  }
+
+  /** What happened since the last call, for people. */
+  takeHistory(): readonly HistoryEntry[] {
+    return this.#history.take();
   }
 
   get exists(): boolean {
@@ -320,6 +327,7 @@ export class Coordinator {
         committed: { offset, metadata: "", committedAtMs: nowMs },
       });
     }
+    this.#history.reset(this.state, new Set(offsets.map(({ key }) => key)));
     return { ok: true };
   }
 
@@ -440,6 +448,7 @@ export class Coordinator {
   }
 
   #emit(event: GroupEvent): void {
+    this.#history.record(this.state, event);
     replay(this.state, event);
     this.#events.push(event);
   }

@@ -1,0 +1,161 @@
+// The group's flight recorder: what happened, to whom, at which epoch and why, so that "why did it rebalance"
+// has an answer. Entries are read off the coordinator's events as they are emitted.
+import { MAX_HISTORY_ENTRIES_PER_OPERATION, MAX_HISTORY_PARTITIONS } from "../limits.ts";
+import { fromSet, type PartitionSet } from "./partition-key.ts";
+import type { GroupEvent, GroupState, Member } from "./state.ts";
+
+export type HistoryType =
+  /** A member that was not in the group. */
+  | "joined"
+  /** A connection was lost; the session timeout runs. */
+  | "disconnected"
+  /** It came back in time. */
+  | "resumed"
+  | "subscribed"
+  /** `reason`: left, session timeout, rebalance timeout, or replaced by another holder of its instanceId. */
+  | "removed"
+  | "topic changed"
+  | "topic removed"
+  /** A new target assignment; `reason` says after what. */
+  | "rebalanced"
+  /** The member was told to give these up. */
+  | "revoking"
+  /** It has given them up. */
+  | "revoked"
+  /** The member may consume these from now on. */
+  | "assigned"
+  | "offsets reset";
+
+export interface HistoryEntry {
+  readonly type: HistoryType;
+  /** The group's epoch before. */
+  readonly epoch: number;
+  readonly memberId?: string;
+  readonly instanceId?: string;
+  readonly clientId?: string;
+  readonly memberEpoch?: number;
+  /** Of `rebalanced`: the group's epoch from then on. */
+  readonly newEpoch?: number;
+  readonly reason?: string;
+  readonly topic?: string;
+  /** The first MAX_HISTORY_PARTITIONS of them. */
+  readonly partitions?: readonly {
+    readonly topic: string;
+    readonly partitions: readonly number[];
+  }[];
+  readonly partitionCount?: number;
+}
+
+/** Reasons named for one rebalance: a thousand members may go at once. */
+const MAX_CAUSES = 10;
+
+/** Entries of one operation of the coordinator. */
+export class HistoryRecorder {
+  #entries: HistoryEntry[] = [];
+  #causes: string[] = [];
+
+  /** Before the event changes the state. */
+  record(state: GroupState, event: GroupEvent): void {
+    switch (event.type) {
+      case "member":
+        this.#recordMember(state, event.member);
+        return;
+      case "member-removed": {
+        const member = state.members.get(event.memberId);
+        if (member === undefined) return;
+        this.#add(state, { type: "removed", ...nameOf(member), reason: event.reason });
+        this.#causes.push(`${member.clientId ?? member.memberId} removed: ${event.reason}`);
+        return;
+      }
+      case "group":
+        if (event.groupEpoch === state.groupEpoch) return;
+        this.#add(state, {
+          type: "rebalanced",
+          newEpoch: event.groupEpoch,
+          reason: this.#causes.slice(0, MAX_CAUSES).join("; "),
+        });
+        return;
+      case "topic": {
+        const { name, partitions } = event.topic;
+        const before = state.topics.get(name)?.partitions;
+        const reason = `partitions: ${before ?? "unknown"} → ${partitions}`;
+        this.#add(state, { type: "topic changed", topic: name, reason });
+        this.#causes.push(`topic ${name} has ${partitions} partitions`);
+        return;
+      }
+      case "topic-removed":
+        this.#add(state, { type: "topic removed", topic: event.name });
+        this.#causes.push(`topic ${event.name} was deleted`);
+        return;
+      default: // Targets follow from these; commits are too many, and are in the offsets.
+    }
+  }
+
+  #recordMember(state: GroupState, member: Member): void {
+    const before = state.members.get(member.memberId);
+    const name = { ...nameOf(member), memberEpoch: member.memberEpoch };
+    const called = member.clientId ?? member.memberId;
+    if (before === undefined) {
+      this.#add(state, { type: "joined", ...name });
+      this.#causes.push(`${called} joined`);
+    } else {
+      if (before.silentSinceMs === null && member.silentSinceMs !== null)
+        this.#add(state, { type: "disconnected", ...name });
+      if (before.silentSinceMs !== null && member.silentSinceMs === null)
+        this.#add(state, { type: "resumed", ...name });
+      if (before.topics.join() !== member.topics.join()) {
+        this.#add(state, { type: "subscribed", ...name, reason: member.topics.join(", ") });
+        this.#causes.push(`${called} subscribed to ${member.topics.join(", ")}`);
+      }
+    }
+    const revoking = member.revoking.difference(before?.revoking ?? new Set());
+    if (revoking.size > 0)
+      this.#add(state, { type: "revoking", ...name, ...listed(state, revoking) });
+    const revoked = (before?.revoking ?? new Set()).difference(member.revoking);
+    if (revoked.size > 0) this.#add(state, { type: "revoked", ...name, ...listed(state, revoked) });
+    const assigned = member.assigned.difference(before?.assigned ?? new Set());
+    if (assigned.size > 0)
+      this.#add(state, { type: "assigned", ...name, ...listed(state, assigned) });
+  }
+
+  /** Positions were set from outside. */
+  reset(state: GroupState, partitions: PartitionSet): void {
+    this.#add(state, { type: "offsets reset", ...listed(state, partitions) });
+  }
+
+  /** Beyond MAX_HISTORY_ENTRIES_PER_OPERATION nothing more is told of an operation. */
+  #add(state: GroupState, entry: Omit<HistoryEntry, "epoch">): void {
+    if (this.#entries.length >= MAX_HISTORY_ENTRIES_PER_OPERATION) return;
+    this.#entries.push({ epoch: state.groupEpoch, ...entry });
+  }
+
+  /** What this operation has left behind. */
+  take(): readonly HistoryEntry[] {
+    const entries = this.#entries;
+    this.#entries = [];
+    this.#causes = [];
+    return entries;
+  }
+}
+
+function nameOf({ memberId, instanceId, clientId }: Member) {
+  return {
+    memberId,
+    ...(instanceId === null ? {} : { instanceId }),
+    ...(clientId === null ? {} : { clientId }),
+  };
+}
+
+function listed(state: GroupState, set: PartitionSet) {
+  const names = new Map([...state.topics.values()].map(({ topicId, name }) => [topicId, name]));
+  let room = MAX_HISTORY_PARTITIONS;
+  const partitions = fromSet(set).map(({ topicId, partitions: all }) => {
+    const some = all.slice(0, room);
+    room -= some.length;
+    return { topic: names.get(topicId) ?? topicId, partitions: some };
+  });
+  return {
+    partitions: partitions.filter((each) => each.partitions.length > 0),
+    partitionCount: set.size,
+  };
+}
