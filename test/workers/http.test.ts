@@ -621,7 +621,8 @@ describe("bad groups", () => {
     ...["middle", 5, null, {}, { offset: 1, shiftBy: 1 }, { before: 1 }].map((value) => ({
       what: `a reset to ${JSON.stringify(value)}`,
       ...to(value),
-      detail: /^to.*"earliest", "latest", "current", \{offset\}, \{timestamp\}, \{duration\} or \{shiftBy\}; got/,
+      detail:
+        /^to.*"earliest", "latest", "current", \{offset\}, \{timestamp\}, \{duration\} or \{shiftBy\}; got/,
     })),
     ...[-1, 1.5, "1", null].map((offset) => ({
       what: `a reset to offset ${JSON.stringify(offset)}`,
