@@ -110,6 +110,14 @@ export class GroupObject extends DurableObject<Env> {
     return result;
   }
 
+  /** [OFF-7] Forgets the positions in these topics. */
+  async deleteOffsets(topics: readonly string[]): Promise<Result<object>> {
+    if (!this.#coordinator.exists) return this.#unknownGroup();
+    const result = this.#coordinator.deleteOffsets(topics);
+    await this.#persistAndTell();
+    return result;
+  }
+
   /** [GRP-10] Deletes an empty group and everything it remembers. */
   async destroy(): Promise<Result<object>> {
     if (!this.#coordinator.exists) return this.#unknownGroup();

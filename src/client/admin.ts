@@ -169,6 +169,15 @@ export class Admin {
     return this.#http.request("POST", `${groupPath(groupId)}/offsets`, jsonBody(reset));
   }
 
+  /**
+   * Forgets the group's positions in these topics, which no member may subscribe to now.
+   * @throws GROUP_SUBSCRIBED_TO_TOPIC, UNKNOWN_TOPIC_OR_PARTITION, GROUP_ID_NOT_FOUND
+   */
+  deleteGroupOffsets(groupId: string, topics: readonly string[]): Promise<void> {
+    const query = `?topics=${topics.map(encodeURIComponent).join(",")}`;
+    return this.#http.request("DELETE", `${groupPath(groupId)}/offsets${query}`);
+  }
+
   /** @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
   deleteGroup(groupId: string): Promise<void> {
     return this.#http.request("DELETE", groupPath(groupId));

@@ -46,6 +46,7 @@ export const ERRORS = {
   ),
   GROUP_MAX_SIZE_REACHED: spec(81, 409, false, "The group has as many members as it may have."),
   DUPLICATE_RESOURCE: spec(85, 422, false, "The idempotency key belongs to another request."),
+  GROUP_SUBSCRIBED_TO_TOPIC: spec(86, 409, false, "A member of the group subscribes to the topic."),
   INVALID_RECORD: spec(
     87,
     400,

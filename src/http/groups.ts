@@ -10,6 +10,7 @@ import {
 import { groupOffsets, type ResetTarget, resetGroup } from "../edge/offsets.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
 import { integer, parse, parseJson, queryInteger } from "../protocol/parse.ts";
+import { topicList } from "../protocol/plain-consumer.ts";
 import { readText } from "./body.ts";
 import { durationParameter, groupParameter, query, timestampParameter } from "./parameters.ts";
 
@@ -47,6 +48,7 @@ const resetSchema = z.strictObject({
   dryRun: z.boolean().optional(),
 });
 
+const deleteOffsetsQuery = z.strictObject({ topics: topicList });
 const historyQuery = z.strictObject({
   limit: queryInteger(1, MAX_HISTORY_ENTRIES).default(DEFAULT_HISTORY_ENTRIES),
 });
@@ -75,6 +77,12 @@ export const groups = new Hono<{ Bindings: Env }>()
     const to: ResetTarget = body.to;
     const offsets = await resetGroup(context.env, groupId, { topics: body.topics, to, dryRun });
     return context.json({ groupId, dryRun, offsets });
+  })
+  .delete("/:group/offsets", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    const { topics } = query(context.req.raw, deleteOffsetsQuery);
+    unwrap(await groupStub(context.env, groupId).deleteOffsets(topics));
+    return context.body(null, 204);
   })
   .delete("/:group", async (context) => {
     unwrap(await groupStub(context.env, groupParameter(context.req.param("group"))).destroy());

@@ -15,7 +15,8 @@ import type { ErrorMessage } from "./group-socket.ts";
 import type { JsonRecord } from "./json-record.ts";
 import { integer, queryInteger } from "./parse.ts";
 
-const topicList = z
+/** Topic names in a query, separated by commas. */
+export const topicList = z
   .string("must name at least one topic, separated by commas")
   .transform((text) => [...new Set(text.split(",").map((name) => name.trim()))])
   .superRefine((names, context) => {

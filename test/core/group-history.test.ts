@@ -103,8 +103,15 @@ test("[HIS-1] a lost connection, its return, a timeout, a leave and changes from
   expect(group.told()).toEqual(["removed b left", "rebalanced client-b removed: left"]);
   group.coordinator.resetOffsets([{ key: "t-1:2", offset: 7 }], group.nowMs);
   expect(group.told()).toEqual(["offsets reset orders:2"]);
+  group.coordinator.deleteOffsets(["orders"]);
+  expect(group.told()).toEqual(["offsets deleted orders"]);
+  group.join("c");
+  group.told();
   group.coordinator.changeTopics([], ["orders"], group.nowMs);
-  expect(group.told()[0]).toBe("topic removed orders");
+  expect(group.told().slice(0, 2)).toEqual([
+    "topic removed orders",
+    "rebalanced topic orders was deleted",
+  ]);
 });
 
 test("[HIS-1] commits are not told, and an entry names so many partitions at most", () => {

@@ -171,6 +171,9 @@ describe("records", () => {
     expect(history.out).toMatch(/^TIME +EPOCH +WHAT +WHO +DETAIL\n/);
     expect(history.out).toMatch(/removed +cli-\d+ +left\n/);
     expect(history.out).toMatch(/offsets reset +cli-g:0\n/);
+    expect((await rivulet(["groups", "delete-offsets", "cli", "cli-g"])).out).toBe(
+      "Group cli has no position in cli-g.\n",
+    );
     expect((await rivulet(["--json", "groups", "list"])).out).toBe('[{"groupId":"cli"}]\n');
     expect((await rivulet(["groups", "delete", "cli"])).out).toBe("Deleted group cli.\n");
   });

@@ -1135,3 +1135,35 @@ describe("the flight recorder", () => {
     },
   );
 });
+
+describe("deleting offsets", () => {
+  test.each(TWINS)(
+    "[OFF-7] positions in topics nobody subscribes to are forgotten, others refused and kept$when",
+    async ({ interrupt }) => {
+      const [one, two] = [await createTopic(2), await createTopic(1)];
+      const group = unique("group");
+      await readAs(group, one, { 0: 3, 1: 4 });
+      await readAs(group, two, { 0: 5 });
+      const path = `/v1/groups/${group}/offsets`;
+      const unknown = await call("DELETE", `${path}?topics=${one.name},${unique("nobody")}`);
+      expect(unknown).toMatchObject({ status: 404, body: { code: "UNKNOWN_TOPIC_OR_PARTITION" } });
+      expect(await committedOffsets(group, one.name)).toEqual([3, 4]);
+      await interrupt(groupStub(env, group));
+      await expectStatus(204, "DELETE", `${path}?topics=${one.name}`);
+      await interrupt(groupStub(env, group));
+      expect(await committedOffsets(group, one.name)).toEqual([]);
+      expect(await committedOffsets(group, two.name)).toEqual([5]);
+
+      const member = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`);
+      member.send({ type: "join", memberId: unique("m"), memberEpoch: 0, topics: [two.name] });
+      await member.next((message): message is CoordinatorMessage => typeof message === "object");
+      const busy = await call("DELETE", `${path}?topics=${two.name}`);
+      expect(busy).toMatchObject({ status: 409, body: { code: "GROUP_SUBSCRIBED_TO_TOPIC" } });
+      expect(await committedOffsets(group, two.name)).toEqual([5]);
+      member.close(1000);
+      expect(await call("DELETE", path)).toMatchObject({ status: 400 });
+      const nobody = await call("DELETE", `/v1/groups/${unique("g")}/offsets?topics=a`);
+      expect(nobody).toMatchObject({ status: 404, body: { code: "GROUP_ID_NOT_FOUND" } });
+    },
+  );
+});

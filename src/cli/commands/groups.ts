@@ -1,4 +1,4 @@
-// rivulet groups list | describe | history | reset | delete
+// rivulet groups list | describe | history | reset | delete-offsets | delete
 import { type Command, Option } from "commander";
 import type { GroupInfo, HistoryInfo, ResetTo } from "../../client/index.ts";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
@@ -97,6 +97,16 @@ export function addGroups(program: Command): void {
           : `Group ${groupId} goes on at:`;
         return `${title}\n${table(["TOPIC", "PARTITION", "FROM", "TO"], rows)}`;
       });
+    });
+
+  groups
+    .command("delete-offsets <group> <topics...>")
+    .description("forget a group's positions in topics that none of its members reads now")
+    .action(async (groupId: string, topics: string[], _options: object, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      await connect(global).admin.deleteGroupOffsets(groupId, topics);
+      const deleted = { groupId, topics };
+      print(global, deleted, () => `Group ${groupId} has no position in ${topics.join(", ")}.`);
     });
 
   groups

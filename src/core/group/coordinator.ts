@@ -331,6 +331,27 @@ export class Coordinator {
     return { ok: true };
   }
 
+  /**
+   * [OFF-7] Forgets the group's positions in these topics, which no member may subscribe to now
+   * (GROUP_SUBSCRIBED_TO_TOPIC; Kafka's OffsetDelete). One that the group has not read is UNKNOWN_TOPIC_OR_PARTITION.
+   */
+  deleteOffsets(topics: readonly string[]): Result<object> {
+    for (const name of topics) {
+      if (!this.state.topics.has(name))
+        return fail("UNKNOWN_TOPIC_OR_PARTITION", `the group has not read topic ${name}`);
+      if (this.#isSubscribed(name))
+        return fail(
+          "GROUP_SUBSCRIBED_TO_TOPIC",
+          `a member of the group subscribes to topic ${name}`,
+        );
+    }
+    for (const name of topics) {
+      const topic = this.state.topics.get(name);
+      if (topic !== undefined) this.#forgetTopic(topic, "offsets deleted");
+    }
+    return { ok: true };
+  }
+
   /** Whether the group may be deleted. */
   checkDeletable(): Result<object> {
     return this.state.members.size > 0 ? nonEmpty(this.state) : { ok: true };
@@ -360,8 +381,11 @@ export class Coordinator {
     return hasChanged;
   }
 
-  #forgetTopic(topic: GroupTopic): void {
-    this.#emit({ type: "topic-removed", name: topic.name });
+  #forgetTopic(
+    topic: GroupTopic,
+    reason: "topic removed" | "offsets deleted" = "topic removed",
+  ): void {
+    this.#emit({ type: "topic-removed", name: topic.name, reason });
     const prefix = `${topic.topicId}:`;
     for (const key of [...this.state.offsets.keys()]) {
       if (key.startsWith(prefix)) this.#emit({ type: "offset-removed", key });

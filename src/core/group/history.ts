@@ -24,7 +24,8 @@ export type HistoryType =
   | "revoked"
   /** The member may consume these from now on. */
   | "assigned"
-  | "offsets reset";
+  | "offsets reset"
+  | "offsets deleted";
 
 export interface HistoryEntry {
   readonly type: HistoryType;
@@ -84,8 +85,8 @@ export class HistoryRecorder {
         return;
       }
       case "topic-removed":
-        this.#add(state, { type: "topic removed", topic: event.name });
-        this.#causes.push(`topic ${event.name} was deleted`);
+        this.#add(state, { type: event.reason, topic: event.name });
+        if (event.reason === "topic removed") this.#causes.push(`topic ${event.name} was deleted`);
         return;
       default: // Targets follow from these; commits are too many, and are in the offsets.
     }

@@ -76,7 +76,11 @@ export type GroupEvent =
   | { readonly type: "member-removed"; readonly memberId: string; readonly reason: RemovalReason }
   | { readonly type: "target"; readonly memberId: string; readonly partitions: PartitionSet }
   | { readonly type: "topic"; readonly topic: GroupTopic }
-  | { readonly type: "topic-removed"; readonly name: string }
+  | {
+      readonly type: "topic-removed";
+      readonly name: string;
+      readonly reason: "topic removed" | "offsets deleted";
+    }
   | { readonly type: "offset"; readonly key: PartitionKey; readonly committed: CommittedOffset }
   | { readonly type: "offset-removed"; readonly key: PartitionKey };
 
