@@ -86,7 +86,7 @@ describe("configs", () => {
     const keeping = await rivulet(["topics", "alter", "cli-config", "-c", "cleanup.policy="]);
     expect(keeping.out).toContain("cleanup.policy=");
     expect((await rivulet(["topics", "describe", "cli-config"])).out).toMatch(
-      /Set: .*retention\.ms=-1/,
+      /Config: .*retention\.ms=-1/,
     );
 
     expect((await rivulet(["configs", "alter", "-c", "retention.bytes=5000"])).out).toBe(

@@ -119,7 +119,7 @@ function describe(
   return [
     `Topic:   ${topic.name}`,
     `Id:      ${topic.topicId}`,
-    `Config:  ${configText(topic.overrides)}`,
+    `Config:  ${listOf(topic.overrides) || "the defaults"}`,
     "",
     table(["PARTITION", "LOG START", "LOG END", "OFFSETS"], rows),
   ].join("\n");
@@ -157,8 +157,14 @@ export function collectKey(key: string, previous: Record<string, null> = {}): Re
 
 /** What is set, for people. */
 export function configText(overrides: Readonly<Record<string, string | number>>): string {
-  const set = Object.entries(overrides).map(([key, value]) => `${key}=${value}`);
-  return set.length === 0 ? "Nothing is set: the defaults hold." : `Set: ${set.join(", ")}`;
+  const set = listOf(overrides);
+  return set === "" ? "Nothing is set: the defaults hold." : `Set: ${set}`;
+}
+
+function listOf(overrides: Readonly<Record<string, string | number>>): string {
+  return Object.entries(overrides)
+    .map(([key, value]) => `${key}=${value}`)
+    .join(", ");
 }
 
 export function collectConfig(
