@@ -396,7 +396,6 @@ describe("what a batch may not be", () => {
     }));
     const codes = new Map<string, number>();
     const count = (code: string) => codes.set(code, (codes.get(code) ?? 0) + 1);
-    const started = performance.now();
     for (let i = 0; i < 100_000; i++) {
       const input = (makers[i % makers.length] as () => Uint8Array)();
       const before = i % 50 === 0 ? Buffer.from(input).toString("hex") : null;
@@ -423,7 +422,6 @@ describe("what a batch may not be", () => {
       }
       if (before !== null) expect(Buffer.from(input).toString("hex")).toBe(before);
     }
-    expect(performance.now() - started).toBeLessThan(20_000);
     // What it was about did happen, and nothing else.
     const decoding = [...codes.keys()].filter((code) => !code.startsWith("append"));
     expect(decoding.sort()).toEqual(["CORRUPT_MESSAGE", "UNSUPPORTED_COMPRESSION_TYPE", "decoded"]);
