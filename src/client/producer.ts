@@ -1,7 +1,7 @@
 // The SDK's producer. It chooses partitions and encodes batches itself, as an idempotent producer: whatever
 // it has to send again, because no answer came, is stored once [IDM-6]. Records of one partition are
 // appended in the order of the calls; calls that come while an append is under way share the next one.
-import { BrokerError, ERRORS, type ErrorName, type FailureData } from "../core/errors.ts";
+import { BrokerError } from "../core/errors.ts";
 import {
   checkConditional,
   type PlacedRecord,
@@ -11,6 +11,7 @@ import {
 } from "../core/produce-plan.ts";
 import { fromJsonRecord, type JsonRecordInput } from "../protocol/json-record.ts";
 import { recordsPath, topicPath } from "../protocol/paths.ts";
+import { type RecordOutcome, refusedRecord } from "../protocol/record-outcome.ts";
 import type { TopicInfo } from "./admin.ts";
 import { ConnectionError, type HttpClient } from "./http.ts";
 import { checkOptions, checkRecord, toJsonInput } from "./producer/input.ts";
@@ -19,17 +20,7 @@ import { FIRST_BACKOFF_MS, Lane, type LaneOutcome, MAX_BACKOFF_MS } from "./prod
 /** `value` and `key`: a string is its UTF-8 bytes, a Uint8Array itself, another value its JSON text, null is null. */
 export type RecordInput = JsonRecordInput;
 
-export type RecordOutcome =
-  | { readonly partition: number; readonly offset: number; readonly timestamp: number }
-  | {
-      readonly partition: number;
-      readonly error: FailureData & {
-        readonly code: ErrorName;
-        readonly errorCode: number;
-        readonly retriable: boolean;
-        readonly detail: string;
-      };
-    };
+export type { RecordOutcome };
 
 export interface SendOptions {
   /** Stops waiting. What is on its way may be stored all the same. */
@@ -215,8 +206,7 @@ function outcomeOf(
   const { error } = outcome;
   const code = error instanceof BrokerError ? error.code : "REQUEST_TIMED_OUT";
   const data = error instanceof BrokerError ? error.data : {};
-  const { code: errorCode, retriable } = ERRORS[code];
-  return { partition, error: { code, errorCode, retriable, detail: error.message, ...data } };
+  return refusedRecord(partition, code, error.message, data);
 }
 
 /** The promise, or a rejection as soon as the signal says so. */

@@ -1,4 +1,5 @@
 // What makes two requests under one idempotency key the same: the same records, wherever they are to go.
+import { concatBytes } from "../core/log/append.ts";
 import { encodeBatch } from "../core/log/record-batch.ts";
 import type { UnplacedRecord } from "../protocol/json-record.ts";
 
@@ -13,8 +14,5 @@ export async function hashOf(
   );
   const choices = records.map(({ partition, timestamp }) => [partition, timestamp === null]);
   const rest = new TextEncoder().encode(JSON.stringify([expectedOffset ?? null, choices]));
-  const bytes = new Uint8Array(batch.length + rest.length);
-  bytes.set(batch);
-  bytes.set(rest, batch.length);
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", concatBytes([batch, rest]))).toHex();
 }

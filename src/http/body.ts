@@ -1,6 +1,7 @@
 // Request bodies, bounded.
 import { BrokerError } from "../core/errors.ts";
 import { MAX_DISCARDED_BYTES, MAX_REQUEST_BYTES } from "../core/limits.ts";
+import { concatBytes } from "../core/log/append.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
@@ -34,13 +35,7 @@ export async function readBytes(request: Request): Promise<Uint8Array> {
       `the body has ${Math.max(announced, size)} bytes, the bound is ${MAX_REQUEST_BYTES}`,
     );
   }
-  const bytes = new Uint8Array(size);
-  let position = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, position);
-    position += chunk.length;
-  }
-  return bytes;
+  return concatBytes(chunks);
 }
 
 /** Reads and throws away, up to MAX_DISCARDED_BYTES, so that a client that is sending gets to see the answer. */

@@ -2,7 +2,7 @@
 // Batches as they are: batches.ts.
 import { Hono } from "hono";
 import * as z from "zod";
-import { BrokerError, ERRORS, unwrap } from "../core/errors.ts";
+import { BrokerError, unwrap } from "../core/errors.ts";
 import {
   DEFAULT_FETCH_BYTES,
   DEFAULT_FETCH_RECORDS,
@@ -18,17 +18,14 @@ import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
 import { produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
-import { jsonRecord, parseRecordJson } from "../protocol/json-record-schema.ts";
+import { parseRecordJson, recordList } from "../protocol/json-record-schema.ts";
 import { integer, parse, queryInteger } from "../protocol/parse.ts";
+import { refusedRecord } from "../protocol/record-outcome.ts";
 import { readText } from "./body.ts";
 import { whileRoom } from "./in-progress.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
 import { problemResponse } from "./problem.ts";
 
-const recordList = z
-  .array(jsonRecord)
-  .min(1, "must hold at least 1 record")
-  .max(MAX_RECORDS_PER_REQUEST, `must hold at most ${MAX_RECORDS_PER_REQUEST} records`);
 const produceSchema = z.strictObject({
   records: recordList,
   expectedOffset: integer(0, Number.MAX_SAFE_INTEGER).optional(),
@@ -137,9 +134,7 @@ async function readRecords(request: Request): Promise<z.output<typeof produceSch
 function produceResponse(results: readonly RecordResult[]): Response {
   const body = results.map((result) => {
     if (!isRefused(result)) return result;
-    const { code, detail, data, partition } = result;
-    const { code: errorCode, retriable } = ERRORS[code];
-    return { partition, error: { code, errorCode, retriable, detail, ...data } };
+    return refusedRecord(result.partition, result.code, result.detail, result.data);
   });
   const refused = results.filter((result): result is RecordRefused => isRefused(result));
   const first = refused[0];

@@ -3,6 +3,7 @@ import * as z from "zod";
 import {
   MAX_HEADERS_PER_RECORD,
   MAX_PARTITIONS_PER_TOPIC,
+  MAX_RECORDS_PER_REQUEST,
   MAX_TIMESTAMP_MS,
 } from "../core/limits.ts";
 import type { JsonHeaders } from "./json-record.ts";
@@ -45,7 +46,7 @@ const headers = z.custom<JsonHeaders>().superRefine((value, context) => {
   }
 });
 
-export const jsonRecord = z
+const jsonRecord = z
   .strictObject({
     key: z.unknown().optional(),
     keyBase64: base64.optional(),
@@ -71,6 +72,12 @@ export const jsonRecord = z
       if (typeof text === "string" && !isUnicode(text)) complain(plain, NOT_UNICODE);
     }
   });
+
+/** The records of one produce request. */
+export const recordList = z
+  .array(jsonRecord)
+  .min(1, "must hold at least 1 record")
+  .max(MAX_RECORDS_PER_REQUEST, `must hold at most ${MAX_RECORDS_PER_REQUEST} records`);
 
 /** Numbers that JavaScript may not hold exactly: sixteen digits or more, or a large exponent. */
 const LONG_NUMBER = /\d{16}|\d[eE][+-]?\d{2}/;

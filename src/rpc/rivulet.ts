@@ -8,20 +8,17 @@
 //   await env.RIVULET.produce("orders", [{ key: "customer-7", value: { total: 12 } }]);
 import { WorkerEntrypoint } from "cloudflare:workers";
 import * as z from "zod";
-import { BrokerError, ERRORS, type ErrorName, type FailureData } from "../core/errors.ts";
-import { MAX_RECORDS_PER_REQUEST } from "../core/limits.ts";
+import { BrokerError } from "../core/errors.ts";
 import { isRefused } from "../edge/append.ts";
 import { produce } from "../edge/produce.ts";
 import type { Env } from "../env.ts";
 import { fromJsonRecord, type JsonRecordInput } from "../protocol/json-record.ts";
-import { jsonRecord } from "../protocol/json-record-schema.ts";
+import { recordList } from "../protocol/json-record-schema.ts";
 import { integer, parse } from "../protocol/parse.ts";
+import { type RecordOutcome, refusedRecord } from "../protocol/record-outcome.ts";
 
 const inputSchema = z.strictObject({
-  records: z
-    .array(jsonRecord)
-    .min(1, "must hold at least 1 record")
-    .max(MAX_RECORDS_PER_REQUEST, `must hold at most ${MAX_RECORDS_PER_REQUEST} records`),
+  records: recordList,
   expectedOffset: integer(0, Number.MAX_SAFE_INTEGER).optional(),
   idempotencyKey: z.string().optional(),
 });
@@ -32,18 +29,6 @@ export interface RpcProduceOptions {
   /** A repeat with the same key within 24 hours gets the first answer and stores nothing. */
   readonly idempotencyKey?: string;
 }
-
-export type RpcOutcome =
-  | { readonly partition: number; readonly offset: number; readonly timestamp: number }
-  | {
-      readonly partition: number;
-      readonly error: FailureData & {
-        readonly code: ErrorName;
-        readonly errorCode: number;
-        readonly retriable: boolean;
-        readonly detail: string;
-      };
-    };
 
 export class Rivulet extends WorkerEntrypoint<Env> {
   /**
@@ -56,7 +41,7 @@ export class Rivulet extends WorkerEntrypoint<Env> {
     topic: string,
     records: readonly JsonRecordInput[],
     options: RpcProduceOptions = {},
-  ): Promise<RpcOutcome[]> {
+  ): Promise<RecordOutcome[]> {
     try {
       return await this.#produce(topic, records, options);
     } catch (error) {
@@ -70,7 +55,7 @@ export class Rivulet extends WorkerEntrypoint<Env> {
     topic: string,
     records: readonly JsonRecordInput[],
     options: RpcProduceOptions,
-  ): Promise<RpcOutcome[]> {
+  ): Promise<RecordOutcome[]> {
     const input = parse(inputSchema, { records, ...options });
     const results = await produce(this.env, topic, input.records.map(fromJsonRecord), {
       expectedOffset: input.expectedOffset,
@@ -83,9 +68,7 @@ export class Rivulet extends WorkerEntrypoint<Env> {
       throw new BrokerError(first.code, first.detail, { data: first.data });
     return results.map((result) => {
       if (!isRefused(result)) return result;
-      const { partition, code, detail, data } = result;
-      const { code: errorCode, retriable } = ERRORS[code];
-      return { partition, error: { code, errorCode, retriable, detail, ...data } };
+      return refusedRecord(result.partition, result.code, result.detail, result.data);
     });
   }
 }

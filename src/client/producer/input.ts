@@ -29,8 +29,7 @@ export function checkRecord(record: JsonRecordInput, place: string): void {
     const value = record[field];
     if (typeof value === "string" && !value.isWellFormed())
       throw wrong(field, "is no Unicode text (half a surrogate pair)");
-    const isText = typeof value !== "object" || value === null || value instanceof Uint8Array;
-    if (isText ? isUnwritable(value) : false) throw wrong(field, "has no JSON form");
+    if (isUnwritable(value)) throw wrong(field, "has no JSON form");
   }
   checkInteger(record.partition, MAX_PARTITIONS_PER_TOPIC - 1, (rule) => wrong("partition", rule));
   checkInteger(record.timestamp, MAX_TIMESTAMP_MS, (rule) => wrong("timestamp", rule));
