@@ -71,16 +71,18 @@ export class GroupObject extends DurableObject<Env> {
         this.#sockets.set(attachment.memberId, socket);
       }
     }
-    this.#noteLostSockets();
+    this.#noteLostSockets(Date.now());
+    this.#persist();
   }
 
-  /** [HIB-2] A restart of the machine takes all sockets with it: those members' timeouts start now. */
-  #noteLostSockets(): void {
-    const nowMs = Date.now();
+  /**
+   * [HIB-2] A restart of the machine takes all sockets with it: those members' timeouts start now. So does that
+   * of a member whose lost socket could not be noted, since the storage refused.
+   */
+  #noteLostSockets(nowMs: number): void {
     for (const memberId of [...this.#coordinator.state.members.keys()]) {
       if (!this.#sockets.has(memberId)) this.#coordinator.disconnect(memberId, nowMs);
     }
-    this.#store.apply(this.#coordinator.takeEvents(), this.#coordinator.takeHistory(), nowMs);
   }
 
   // What the Worker asks.
@@ -296,6 +298,7 @@ export class GroupObject extends DurableObject<Env> {
     trace(this.env, "group", this.#groupId, "alarm");
     this.#alarmAtMs = null;
     try {
+      this.#noteLostSockets(Date.now());
       this.#coordinator.expire(this.#lastSeen, Date.now());
       await this.#persistAndTell();
     } catch (error) {

@@ -56,6 +56,8 @@ export class Consumer {
   readonly #driver: ConsumerDriver;
   readonly #options: Omit<ConsumerOptions, "groupId" | "topics">;
   readonly #work = new Map<string, Work>();
+  /** Handlers at work, also those of partitions that were lost meanwhile. */
+  #running = 0;
   #handlers: Handlers | null = null;
   #isClosing = false;
   #fatal: Error | null = null;
@@ -195,20 +197,21 @@ export class Consumer {
 
   async #process(work: Work): Promise<void> {
     work.isRunning = true;
+    this.#running++;
     try {
       for (let next = work.queue.shift(); next !== undefined; next = work.queue.shift()) {
         await this.#handle(work, next.records, next.generation);
-        if (work.isLost) return;
+        if (work.isLost) break;
       }
     } catch (error) {
       this.#fatal = error instanceof Error ? error : new Error(String(error));
-      work.isRunning = false;
       this.close();
-      return;
+    } finally {
+      work.isRunning = false;
+      this.#running--;
     }
-    work.isRunning = false;
     if (this.#isClosing) this.#closeWhenIdle();
-    else if (work.isStopping) this.#release(work.place);
+    else if (work.isStopping && !work.isLost) this.#release(work.place);
   }
 
   async #handle(work: Work, records: readonly ConsumerRecord[], generation: number): Promise<void> {
@@ -234,8 +237,7 @@ export class Consumer {
   }
 
   #closeWhenIdle(): void {
-    for (const work of this.#work.values()) if (work.isRunning) return;
-    this.#driver.close();
+    if (this.#running === 0) this.#driver.close();
   }
 }
 

@@ -1,7 +1,7 @@
 // WebSocket close codes of every Rivulet socket. 1000 and 1001 are a clean good-bye; any code that is not
 // listed here means: connect again.
 
-/** The socket broke a rule or asked for something impossible; the reason begins with an error name. Final. */
+/** The socket broke a rule or asked for something impossible; the reason begins with an error name. Final, unless that is retriable. */
 export const CLOSE_FATAL = 4000;
 /** A newer owner of the partition attached, or the epoch was too old to attach. */
 export const CLOSE_FENCED = 4001;

@@ -3,7 +3,12 @@
 // appends. Clients import the types only.
 import * as z from "zod";
 import { BrokerError, type ErrorName } from "../core/errors.ts";
-import { DEFAULT_WINDOW_BYTES, MAX_GROUP_ID_LENGTH, MAX_WINDOW_BYTES } from "../core/limits.ts";
+import {
+  DEFAULT_WINDOW_BYTES,
+  MAX_GROUP_ID_LENGTH,
+  MAX_MESSAGE_BYTES,
+  MAX_WINDOW_BYTES,
+} from "../core/limits.ts";
 import { integer } from "./parse.ts";
 
 const anyInteger = integer(0, Number.MAX_SAFE_INTEGER);
@@ -36,7 +41,8 @@ export const attachMessage = z.strictObject({
 export const windowMessage = z.strictObject({
   type: z.literal("window"),
   attachId: anyInteger.default(0),
-  bytes: integer(1, MAX_WINDOW_BYTES),
+  /** A full window may be gone beyond by one batch. */
+  bytes: integer(1, MAX_WINDOW_BYTES + MAX_MESSAGE_BYTES),
 });
 
 export const readerMessage = z.discriminatedUnion("type", [attachMessage, windowMessage]);

@@ -166,7 +166,8 @@ export class AssignedPartition {
     this.#unprocessed.splice(0, done);
     const isDue = this.#returnBytes * 2 >= windowBytes || this.#unprocessed.length === 0;
     if (!isDue || this.#returnBytes === 0) return 0;
-    const bytes = Math.min(this.#returnBytes, windowBytes);
+    // All of it, also what a batch went beyond the window: or the window would shrink, and close in the end.
+    const bytes = this.#returnBytes;
     this.#returnBytes = 0;
     return bytes;
   }

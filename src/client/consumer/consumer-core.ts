@@ -390,7 +390,9 @@ export class ConsumerCore {
       this.#finishClosing();
     } else if (code === CLOSE_FATAL) {
       const name = reason.split(":")[0];
-      this.#fatal(new BrokerError(isErrorName(name) ? name : "UNKNOWN_SERVER_ERROR", reason));
+      const error = new BrokerError(isErrorName(name) ? name : "UNKNOWN_SERVER_ERROR", reason);
+      if (error.retriable) this.#tryAgain(error.code, reason, nowMs);
+      else this.#fatal(error);
     } else if (code === CLOSE_REPLACED && this.#group.attempts === 1) {
       // After a reconnect it may have been this consumer's own earlier join, arriving late.
       this.#fatal(new BrokerError("UNKNOWN_MEMBER_ID", "another connection joined as this member"));

@@ -4,6 +4,7 @@ import type { TopicPartition } from "../../core/record.ts";
 import type { CoordinatorMessage } from "../../protocol/group-socket.ts";
 import { PING, PONG } from "../../protocol/heartbeat.ts";
 import type { PartitionMessage } from "../../protocol/partition-socket.ts";
+import { Clock } from "../clock.ts";
 import { ConsumerCore, type ConsumerCoreConfig } from "./consumer-core.ts";
 import type { ConsumerEffect } from "./effects.ts";
 import type { Socket, SocketEvents, Transport } from "./transport.ts";
@@ -25,6 +26,7 @@ export class ConsumerDriver {
   readonly #groupId: string;
   readonly #transport: Transport;
   readonly #listener: (effect: ApplicationEffect) => void;
+  readonly #clock = new Clock();
   readonly #sockets = new Map<number, Socket>();
   #timer: unknown = null;
   #timerAtMs: number | null = null;
@@ -69,11 +71,15 @@ export class ConsumerDriver {
     return this.#run(() => this.#core.seek(place, offset));
   }
 
-  /** Whether the membership still stands, by the clock as it is now: timers may be late. */
+  /** Whether the membership still stands, by the clock as it is now. */
   checkSession(): void {
+    const nowMs = this.#clock.now();
+    if (this.#isSessionOver(nowMs)) this.#run(() => {});
+  }
+
+  #isSessionOver(nowMs: number): boolean {
     const { sessionEndMs } = this.#core;
-    if (sessionEndMs !== null && sessionEndMs <= Date.now())
-      this.#run((nowMs) => this.#core.tick(nowMs));
+    return sessionEndMs !== null && sessionEndMs <= nowMs;
   }
 
   close(): void {
@@ -89,7 +95,11 @@ export class ConsumerDriver {
   }
 
   #run<T>(step: (nowMs: number) => T): T {
-    const result = step(Date.now());
+    const nowMs = this.#clock.now();
+    // [SES-4] Timers may be late, as in a process that was stopped and goes on: what came in meanwhile must not
+    // be taken in for a membership that has ended.
+    if (this.#isSessionOver(nowMs)) this.#core.tick(nowMs);
+    const result = step(nowMs);
     this.#pump();
     return result;
   }
@@ -183,7 +193,7 @@ export class ConsumerDriver {
     if (atMs === this.#timerAtMs) return; // The common case: this runs after every record.
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#timerAtMs = atMs;
-    const delayMs = Math.min(Math.max(0, (atMs ?? 0) - Date.now()), MAX_TIMER_MS);
+    const delayMs = Math.min(Math.max(0, (atMs ?? 0) - this.#clock.now()), MAX_TIMER_MS);
     this.#timer = atMs === null ? null : setTimeout(() => this.#ring(), delayMs);
   }
 

@@ -1,0 +1,124 @@
+// The program as one function that can be evaluated again and again, each time with fresh module state, and
+// with the clock, chance, timers and sockets of the simulation in the place of the runtime's own. A planted
+// fault is a change of the text of one of its files.
+import { readFile } from "node:fs/promises";
+import { fileURLToPath } from "node:url";
+import { compileFunction } from "node:vm";
+import { build } from "esbuild";
+import type { Rivulet } from "../../src/client/index.ts";
+import type { InstanceClass } from "./object.ts";
+
+/** program.ts, as seen from here: its types are the Workers runtime's, which Node's do not go with. */
+export interface Exports {
+  readonly ClusterObject: InstanceClass;
+  readonly GroupObject: InstanceClass;
+  readonly PartitionObject: InstanceClass;
+  readonly Rivulet: typeof Rivulet;
+  readonly app: { fetch(request: unknown, env: unknown, context: unknown): unknown };
+}
+
+/** What the program finds in the place of its runtime's globals. */
+export interface Globals {
+  readonly Date: unknown;
+  readonly Math: unknown;
+  readonly performance: unknown;
+  readonly crypto: unknown;
+  readonly setTimeout: unknown;
+  readonly clearTimeout: unknown;
+  readonly console: unknown;
+  readonly fetch: unknown;
+  readonly Request: unknown;
+  readonly Response: unknown;
+  readonly WebSocket: unknown;
+  readonly WebSocketPair: unknown;
+  readonly WebSocketRequestResponsePair: unknown;
+  /** Code from strings is not allowed in Workers either. */
+  readonly Function: unknown;
+}
+
+const NAMES = [
+  "Date",
+  "Math",
+  "performance",
+  "crypto",
+  "setTimeout",
+  "clearTimeout",
+  "console",
+  "fetch",
+  "Request",
+  "Response",
+  "WebSocket",
+  "WebSocketPair",
+  "WebSocketRequestResponsePair",
+  "Function",
+] as const satisfies readonly (keyof Globals)[];
+
+export interface PlantedFault {
+  readonly name: string;
+  /** From the project's root. */
+  readonly file: string;
+  /** Found exactly once in the file, or it is an error: the table cannot go stale. */
+  readonly original: string;
+  readonly planted: string;
+}
+
+export type Evaluate = (globals: Globals) => Exports;
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+
+export async function bundle(faults: readonly PlantedFault[] = []): Promise<Evaluate> {
+  const { outputFiles } = await build({
+    entryPoints: [fileURLToPath(new URL("program.ts", import.meta.url))],
+    bundle: true,
+    write: false,
+    format: "cjs",
+    target: "esnext",
+    platform: "neutral",
+    external: ["cloudflare:workers"],
+    mainFields: ["module", "main"],
+    conditions: ["workerd", "worker", "browser"],
+    logLevel: "error",
+    plugins: [
+      {
+        name: "planted-faults",
+        setup({ onLoad }) {
+          onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+            let contents = await readFile(path, "utf8");
+            for (const fault of faults) {
+              if (path !== ROOT + fault.file) continue;
+              const parts = contents.split(fault.original);
+              if (parts.length !== 2) {
+                const found = `${parts.length - 1} times in ${fault.file}`;
+                throw new Error(`fault "${fault.name}": its original is found ${found}`);
+              }
+              contents = parts.join(fault.planted);
+            }
+            return { contents, loader: "ts" };
+          });
+        },
+      },
+    ],
+  });
+  const source = outputFiles[0]?.text ?? "";
+  const evaluate = compileFunction(source, ["module", "exports", "require", ...NAMES]);
+  return (globals) => {
+    const module = { exports: {} };
+    evaluate(module, module.exports, requireWorkers, ...NAMES.map((name) => globals[name]));
+    return module.exports as Exports;
+  };
+}
+
+/** The base class of the objects, as far as they use it. */
+class DurableObject {
+  readonly ctx: unknown;
+  readonly env: unknown;
+
+  constructor(ctx: unknown, env: unknown) {
+    this.ctx = ctx;
+    this.env = env;
+  }
+}
+
+function requireWorkers(): object {
+  return { DurableObject };
+}

@@ -1,0 +1,170 @@
+// What every group object stores: no partition has two owners, epochs and committed offsets do not go back,
+// and only the owner at its epoch commits (DESIGN invariants 4, 5 and 7). Told from its tables and from the
+// message that it was handling, after each step in which it wrote.
+import type { History, Place } from "./history.ts";
+import type { SimulatedObject } from "./object.ts";
+import type { Endpoint, Frame } from "./sockets.ts";
+
+interface StoredMember {
+  readonly memberId: string;
+  readonly memberNumber: number;
+  readonly memberEpoch: number;
+  readonly assigned: readonly { topicId: string; partitions: readonly number[] }[];
+  readonly revoking: readonly { topicId: string; partitions: readonly number[] }[];
+}
+
+interface Snapshot {
+  readonly incarnation: number;
+  readonly groupEpoch: number;
+  readonly members: ReadonlyMap<string, StoredMember>;
+  /** Partition → member id. */
+  readonly owners: ReadonlyMap<string, string>;
+  readonly offsets: ReadonlyMap<string, number>;
+}
+
+interface CommitMessage {
+  readonly type: string;
+  readonly memberEpoch: number;
+  readonly offsets: readonly { topicId: string; partition: number; isRewind?: boolean }[];
+}
+
+const NOTHING: Snapshot = {
+  incarnation: 0,
+  groupEpoch: 0,
+  members: new Map(),
+  owners: new Map(),
+  offsets: new Map(),
+};
+
+export class GroupChecker {
+  readonly #history: History;
+  readonly #snapshots = new Map<string, Snapshot>();
+  /** Who joined last over a socket. */
+  readonly #memberIds = new Map<number, string>();
+
+  constructor(history: History) {
+    this.#history = history;
+  }
+
+  /** What the group has committed, or null. */
+  committed(group: SimulatedObject, { topic, partition }: Place): number | null {
+    const { topics, offsets } = readTables(group);
+    const topicId = topics.get(topic);
+    return topicId === undefined ? null : (offsets.get(`${topicId}:${partition}`) ?? null);
+  }
+
+  received(endpoint: Endpoint, frame: Frame): void {
+    if (frame.type !== "data" || typeof frame.data !== "string" || !frame.data.startsWith("{"))
+      return;
+    const message = JSON.parse(frame.data) as { type: string; memberId: string };
+    if (message.type === "join") this.#memberIds.set(endpoint.id, message.memberId);
+  }
+
+  /** After a crash only what was durable counts. */
+  crashed(object: SimulatedObject): void {
+    this.#snapshots.set(object.name, this.#read(object));
+  }
+
+  written(object: SimulatedObject): void {
+    const before = this.#snapshots.get(object.name) ?? NOTHING;
+    const after = this.#read(object);
+    this.#snapshots.set(object.name, after);
+    if (before.incarnation !== after.incarnation) {
+      if (after.incarnation !== 0 && after.incarnation <= before.incarnation)
+        this.#find(
+          object,
+          `its incarnation went from ${before.incarnation} to ${after.incarnation}`,
+        );
+      return;
+    }
+    if (after.groupEpoch < before.groupEpoch)
+      this.#find(object, `its epoch went from ${before.groupEpoch} to ${after.groupEpoch}`);
+    for (const [memberId, member] of after.members) {
+      const known = before.members.get(memberId);
+      if (known?.memberNumber === member.memberNumber && member.memberEpoch < known.memberEpoch)
+        this.#find(
+          object,
+          `${memberId} went from epoch ${known.memberEpoch} to ${member.memberEpoch}`,
+        );
+    }
+    this.#checkOffsets(object, before, after);
+  }
+
+  #checkOffsets(object: SimulatedObject, before: Snapshot, after: Snapshot): void {
+    for (const [key, offset] of after.offsets) {
+      const was = before.offsets.get(key);
+      if (was === offset || object.cause.startsWith("call resetOffsets")) continue;
+      const at = `${key} was committed from ${was ?? "nothing"} to ${offset}`;
+      const parsed = /^message of (\d+): (\{.*\})$/s.exec(object.cause);
+      const message = parsed === null ? null : (JSON.parse(parsed[2] ?? "") as CommitMessage);
+      if (message?.type !== "commit") {
+        this.#find(object, `${at} by ${object.cause}`);
+        continue;
+      }
+      const memberId = this.#memberIds.get(Number(parsed?.[1])) ?? "nobody";
+      const member = before.members.get(memberId);
+      if (before.owners.get(key) !== memberId)
+        this.#find(object, `${at} by ${memberId}, but the owner is ${before.owners.get(key)}`);
+      if (member?.memberEpoch !== message.memberEpoch)
+        this.#find(
+          object,
+          `${at} at epoch ${message.memberEpoch} by ${memberId}, who is at ${member?.memberEpoch}`,
+        );
+      const own = message.offsets.find(
+        ({ topicId, partition }) => `${topicId}:${partition}` === key,
+      );
+      if (was !== undefined && offset < was && own?.isRewind !== true)
+        this.#find(object, `${at}, which nobody sought`);
+    }
+  }
+
+  #read(object: SimulatedObject): Snapshot {
+    const { incarnation, groupEpoch, members, offsets } = readTables(object);
+    const owners = new Map<string, string>();
+    for (const { memberId, assigned, revoking } of members.values()) {
+      for (const { topicId, partitions } of [...assigned, ...revoking]) {
+        for (const partition of partitions) {
+          const key = `${topicId}:${partition}`;
+          const other = owners.get(key);
+          if (other !== undefined) this.#find(object, `${key} is ${other}'s and ${memberId}'s`);
+          owners.set(key, memberId);
+        }
+      }
+    }
+    return { incarnation, groupEpoch, members, owners, offsets };
+  }
+
+  #find(object: SimulatedObject, finding: string): void {
+    this.#history.find(`group ${object.name}: ${finding}`);
+  }
+}
+
+function readTables({ storage: { sql } }: SimulatedObject) {
+  const members = new Map<string, StoredMember>();
+  const offsets = new Map<string, number>();
+  const topics = new Map<string, string>();
+  const tables = sql.exec("SELECT name FROM sqlite_master WHERE name = 'group_state'");
+  if ([...tables].length === 0) return { incarnation: 0, groupEpoch: 0, members, offsets, topics };
+  const [group] = sql.exec<{ incarnation: number; group_epoch: number }>(
+    "SELECT incarnation, group_epoch FROM group_state",
+  );
+  for (const { json } of sql.exec<{ json: string }>("SELECT json FROM members")) {
+    const member = JSON.parse(json) as StoredMember;
+    members.set(member.memberId, member);
+  }
+  for (const { name, json } of sql.exec<{ name: string; json: string }>(
+    "SELECT name, json FROM topics",
+  ))
+    topics.set(name, (JSON.parse(json) as { topicId: string }).topicId);
+  for (const row of sql.exec<{ partition: string; committed_offset: number }>(
+    "SELECT partition, committed_offset FROM offsets",
+  ))
+    offsets.set(row.partition, row.committed_offset);
+  return {
+    incarnation: group?.incarnation ?? 0,
+    groupEpoch: group?.group_epoch ?? 0,
+    members,
+    offsets,
+    topics,
+  };
+}

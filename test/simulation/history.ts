@@ -1,0 +1,195 @@
+// What the processes did, as they saw it, and what must hold of it at any moment (DESIGN invariants 1, 3, 4
+// and 6, from outside). The objects are watched by partition-checker.ts and group-checker.ts.
+
+export interface Place {
+  readonly topic: string;
+  readonly partition: number;
+}
+
+export interface Acknowledged extends Place {
+  readonly value: string;
+  readonly offset: number;
+}
+
+/** Somebody who handles records, in one of its lives. */
+export interface HandlerOf {
+  readonly name: string;
+  readonly group: string;
+  /** A client of the SDK: it promises that nothing is handled after another member was told `assigned`. */
+  readonly isSdk: boolean;
+}
+
+/** A group's reading of one partition. */
+interface Reading {
+  /** Behind the last offset that anybody has begun to handle, without a gap; null before the first. */
+  frontier: number | null;
+  /** Who was told `assigned` last, among those of the SDK: what a plain client is told may be old news. */
+  holder: HandlerOf | null;
+  /** Where each one's next record is. */
+  readonly expected: Map<HandlerOf, number>;
+  /** The holder gave the partition up in good order: where the next one must begin. */
+  handedOver: number | null;
+  readonly handled: Set<number>;
+}
+
+export class History {
+  readonly findings: string[] = [];
+  readonly acknowledged: Acknowledged[] = [];
+  readonly sent = new Set<string>();
+  /** Sends that failed: nobody knows what became of their records. */
+  readonly failed = new Set<string>();
+  readonly counts = { sent: 0, acknowledged: 0, handled: 0, again: 0, assigned: 0, lost: 0 };
+  /** A clock that the consumers cannot see has jumped: a group may have given partitions away early. */
+  isClockTrusted = true;
+  /** Group and topic whose positions may jump: reset from outside, or the records were deleted. */
+  readonly #volatile = new Set<string>();
+  readonly #readings = new Map<string, Reading>();
+  readonly #values = new Map<string, string>();
+  readonly #committedOf: (group: string, place: Place) => number | null;
+
+  readonly #note: (line: string) => void;
+
+  constructor(
+    committedOf: (group: string, place: Place) => number | null,
+    note: (line: string) => void,
+  ) {
+    this.#committedOf = committedOf;
+    this.#note = note;
+  }
+
+  find(finding: string): void {
+    if (this.findings.length < 20) this.findings.push(finding);
+  }
+
+  /** Positions in the topic may jump from now on, and offsets may be given out anew. */
+  setVolatile(topic: string): void {
+    this.#volatile.add(topic);
+  }
+
+  isVolatile(topic: string): boolean {
+    return this.#volatile.has(topic);
+  }
+
+  reading(group: string, { topic, partition }: Place): Reading {
+    const key = `${group} ${topic}/${partition}`;
+    let reading = this.#readings.get(key);
+    if (reading === undefined) {
+      reading = {
+        frontier: null,
+        holder: null,
+        expected: new Map(),
+        handedOver: null,
+        handled: new Set(),
+      };
+      this.#readings.set(key, reading);
+    }
+    return reading;
+  }
+
+  acknowledge(acknowledged: Acknowledged): void {
+    this.counts.acknowledged++;
+    this.acknowledged.push(acknowledged);
+    this.#same(acknowledged, acknowledged.offset, acknowledged.value, "acknowledged");
+  }
+
+  /** [1] What is at an offset never changes. */
+  #same(place: Place, offset: number, value: string, what: string): void {
+    if (this.isVolatile(place.topic)) return;
+    const at = `${place.topic}/${place.partition}/${offset}`;
+    const known = this.#values.get(at);
+    if (known === undefined) this.#values.set(at, value);
+    else if (known !== value) this.find(`${at} was ${known}, and is ${value} where ${what}`);
+  }
+
+  assigned(handler: HandlerOf, place: Place, offset: number): void {
+    this.counts.assigned++;
+    const reading = this.reading(handler.group, place);
+    const at = `${handler.name} of ${handler.group} was assigned ${place.topic}/${place.partition} at ${offset}`;
+    this.#note(at);
+    if (handler.isSdk && !this.isVolatile(place.topic)) {
+      const committed = this.#committedOf(handler.group, place);
+      if (committed !== null && committed !== offset)
+        this.find(`${at}, but the group has committed ${committed}`);
+      if (reading.frontier !== null && offset > reading.frontier)
+        this.find(`${at}, but nobody has handled more than up to ${reading.frontier}`);
+      if (reading.handedOver !== null && offset !== reading.handedOver)
+        this.find(`${at}, but it was handed over at ${reading.handedOver}`);
+    }
+    if (handler.isSdk) reading.holder = handler;
+    reading.expected.set(handler, offset);
+    reading.frontier ??= offset;
+    reading.handedOver = null;
+  }
+
+  /** A record is about to be handled. */
+  handling(handler: HandlerOf, place: Place, offset: number, value: string): void {
+    this.counts.handled++;
+    this.#same(place, offset, value, `${handler.name} read it`);
+    const reading = this.reading(handler.group, place);
+    const at = `${handler.name} of ${handler.group} handles ${place.topic}/${place.partition}/${offset}`;
+    if (reading.handled.has(offset)) this.counts.again++;
+    reading.handled.add(offset);
+    this.#note(at);
+    if (handler.isSdk && reading.holder !== handler && this.isClockTrusted)
+      this.find(`${at}, but the partition is ${reading.holder?.name ?? "nobody"}'s`);
+    if (this.isVolatile(place.topic)) return;
+    const expected = reading.expected.get(handler);
+    if (offset !== expected) this.find(`${at}, but its next offset is ${expected ?? "not known"}`);
+    reading.expected.set(handler, offset + 1);
+    reading.frontier = Math.max(reading.frontier ?? 0, offset + 1);
+  }
+
+  /** The member was asked to give the partition up, has handled what it had in hand, and lives. */
+  handedOver(handler: HandlerOf, place: Place, nextOffset: number): void {
+    this.#note(`${handler.name} lets ${place.topic}/${place.partition} go at ${nextOffset}`);
+    const reading = this.reading(handler.group, place);
+    if (reading.holder === handler) reading.handedOver = nextOffset;
+  }
+
+  /** The partition is no longer the member's; mostly because it is no member any more. */
+  lost(handler: HandlerOf, place: Place): void {
+    this.counts.lost++;
+    this.#note(`${handler.name} has lost ${place.topic}/${place.partition}`);
+    this.died(handler);
+  }
+
+  /** What it was about to hand over may not have arrived. */
+  died(handler: HandlerOf): void {
+    for (const reading of this.#readings.values())
+      if (reading.holder === handler) reading.handedOver = null;
+  }
+
+  /** At the end: [1] [2] [6] of what is in the logs, and [3] that everybody has had everything. */
+  checkLogs(logs: ReadonlyMap<string, readonly string[]>, groups: readonly string[]): void {
+    const seen = new Map<string, string>();
+    for (const [at, values] of logs) {
+      for (const [offset, value] of values.entries()) {
+        const before = seen.get(value);
+        if (before !== undefined) this.find(`${value} is stored twice: ${before}, ${at}/${offset}`);
+        seen.set(value, `${at}/${offset}`);
+        if (!this.sent.has(value)) this.find(`${at}/${offset} is ${value}, which nobody sent`);
+        const known = this.#values.get(`${at}/${offset}`);
+        if (known !== undefined && known !== value)
+          this.find(`${at}/${offset} was ${known}, and is ${value} in the log`);
+      }
+      for (const group of groups) this.#checkRead(group, at, values.length);
+    }
+    for (const { value, topic, partition, offset } of this.acknowledged) {
+      if (this.isVolatile(topic)) continue;
+      const found = logs.get(`${topic}/${partition}`)?.[offset];
+      if (found !== value)
+        this.find(
+          `${value} was acknowledged at ${topic}/${partition}/${offset}; there is ${found}`,
+        );
+    }
+  }
+
+  #checkRead(group: string, at: string, end: number): void {
+    const reading = this.#readings.get(`${group} ${at}`);
+    for (let offset = 0; offset < end; offset++) {
+      if (reading?.handled.has(offset)) continue;
+      this.find(`${group} never handled ${at}/${offset}`);
+      return;
+    }
+  }
+}

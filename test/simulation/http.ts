@@ -1,0 +1,64 @@
+// Requests and responses as far as the program and its router use them. The platform's own read bodies in
+// turns of the real event loop, which a simulation cannot have.
+
+interface RequestOptions {
+  readonly method?: string;
+  readonly headers?: Record<string, string> | Headers;
+  readonly body?: string | Uint8Array;
+}
+
+export class SimulatedRequest {
+  readonly url: string;
+  readonly method: string;
+  readonly headers: Headers;
+  readonly body: AsyncIterable<Uint8Array> | null;
+
+  constructor(url: string, options: RequestOptions = {}) {
+    this.url = url;
+    this.method = options.method ?? "GET";
+    this.headers = new Headers(options.headers);
+    const { body } = options;
+    const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+    this.body = bytes === undefined ? null : once(bytes);
+  }
+}
+
+async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
+  yield bytes;
+}
+
+interface ResponseOptions {
+  readonly status?: number;
+  readonly headers?: Record<string, string> | Headers;
+  readonly webSocket?: unknown;
+}
+
+export class SimulatedResponse {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly webSocket: unknown;
+  readonly #body: string;
+
+  constructor(body: string | null = null, options: ResponseOptions = {}) {
+    this.status = options.status ?? 200;
+    this.headers = new Headers(options.headers);
+    this.webSocket = options.webSocket ?? null;
+    this.#body = body ?? "";
+  }
+
+  static json(value: unknown, options: ResponseOptions = {}): SimulatedResponse {
+    return new SimulatedResponse(JSON.stringify(value), options);
+  }
+
+  get ok(): boolean {
+    return this.status >= 200 && this.status < 300;
+  }
+
+  async text(): Promise<string> {
+    return this.#body;
+  }
+
+  async json(): Promise<unknown> {
+    return JSON.parse(this.#body);
+  }
+}

@@ -1,0 +1,126 @@
+// Simulated time. Everything that happens is an event of an actor (a process, a Worker, an object) at a
+// time; one event runs at a time, to the end of all it can do without another one. Equal times go in the
+// order in which they were scheduled, so a run depends on its seed and on nothing else.
+import type { Random } from "./random.ts";
+
+/** Somebody with a clock of its own, who can be paused and can die. */
+export class Actor {
+  readonly name: string;
+  /** How far its wall clock is ahead. */
+  clockOffsetMs = 0;
+  /** Grows when it dies: events of an earlier life do not happen. */
+  life = 0;
+  pausedUntilMs = 0;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+interface Event {
+  readonly atMs: number;
+  readonly order: number;
+  readonly actor: Actor;
+  /** Null where the event does not depend on the actor's memory, as what comes in over a network. */
+  readonly life: number | null;
+  readonly run: () => void;
+}
+
+/** Of the real clock: lets every promise that can settle do so. */
+const settled = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+export class Scheduler {
+  readonly random: Random;
+  nowMs = Date.UTC(2030, 0, 1);
+  /** Whose event is running. */
+  current: Actor = new Actor("nobody");
+  steps = 0;
+  readonly #queue: Event[] = [];
+  #order = 0;
+
+  constructor(random: Random) {
+    this.random = random;
+  }
+
+  /** The wall clock of whoever asks. */
+  get actorNowMs(): number {
+    return this.nowMs + this.current.clockOffsetMs;
+  }
+
+  /** Dies with the actor's memory. */
+  after(actor: Actor, delayMs: number, run: () => void): void {
+    this.#add(actor, delayMs, actor.life, run);
+  }
+
+  /** As `after`, for the memory that the actor has now: what is asked for now and answered later. */
+  within(actor: Actor): (delayMs: number, run: () => void) => void {
+    const { life } = actor;
+    return (delayMs, run) => this.#add(actor, delayMs, life, run);
+  }
+
+  /** Happens whatever becomes of the actor's memory. */
+  always(actor: Actor, delayMs: number, run: () => void): void {
+    this.#add(actor, delayMs, null, run);
+  }
+
+  #add(actor: Actor, delayMs: number, life: number | null, run: () => void): void {
+    const atMs = this.nowMs + Math.max(0, Math.round(delayMs));
+    this.#push({ atMs, order: this.#order++, actor, life, run });
+  }
+
+  /** Runs events until `untilMs`, checking after each. */
+  async run(untilMs: number, afterEach: () => void, isOver: () => boolean): Promise<void> {
+    for (;;) {
+      const event = this.#queue[0];
+      if (event === undefined || event.atMs > untilMs || isOver()) break;
+      this.#pop();
+      this.nowMs = event.atMs;
+      const { actor } = event;
+      if (event.life !== null && event.life !== actor.life) continue;
+      if (actor.pausedUntilMs > this.nowMs) {
+        this.#push({ ...event, atMs: actor.pausedUntilMs });
+        continue;
+      }
+      this.current = actor;
+      this.steps++;
+      event.run();
+      await settled();
+      afterEach();
+    }
+    if (!isOver()) this.nowMs = Math.max(this.nowMs, untilMs);
+  }
+
+  #push(event: Event): void {
+    const queue = this.#queue;
+    let at = queue.push(event) - 1;
+    while (at > 0) {
+      const parent = (at - 1) >> 1;
+      if (!isBefore(event, queue[parent] as Event)) break;
+      queue[at] = queue[parent] as Event;
+      at = parent;
+    }
+    queue[at] = event;
+  }
+
+  #pop(): void {
+    const queue = this.#queue;
+    const last = queue.pop() as Event;
+    if (queue.length === 0) return;
+    let at = 0;
+    for (;;) {
+      let child = 2 * at + 1;
+      if (child >= queue.length) break;
+      const right = child + 1;
+      if (right < queue.length && isBefore(queue[right] as Event, queue[child] as Event))
+        child = right;
+      if (!isBefore(queue[child] as Event, last)) break;
+      queue[at] = queue[child] as Event;
+      at = child;
+    }
+    queue[at] = last;
+  }
+}
+
+function isBefore(a: Event, b: Event): boolean {
+  return a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order);
+}

@@ -1,0 +1,233 @@
+// One simulation: a world and what happens in it, all told by the seed. First processes come and go and the
+// nemesis does its worst; then the faults stop, and what was promised for that has to come true: the groups
+// become STABLE and drain, and the logs hold what was acknowledged.
+import { createHash } from "node:crypto";
+import { batches } from "../../src/core/log/record-batch.ts";
+import type { Evaluate } from "./bundle.ts";
+import { GroupChecker } from "./group-checker.ts";
+import { History } from "./history.ts";
+import { Nemesis } from "./nemesis.ts";
+import { PartitionChecker } from "./partition-checker.ts";
+import { ProducerProcess } from "./processes.ts";
+import { Actor } from "./scheduler.ts";
+import { type Environment, World } from "./world.ts";
+
+export interface Outcome {
+  readonly seed: number;
+  readonly findings: readonly string[];
+  readonly steps: number;
+  readonly counts: Readonly<Record<string, number>>;
+  /** Of everything that happened, in order: equal seeds have equal traces. */
+  readonly trace: string;
+}
+
+/** After the faults: how long the deployment may take to come to rest. */
+const REST_MS = 240_000;
+
+export async function simulate(
+  evaluate: Evaluate,
+  seed: number,
+  tell?: (line: string) => void,
+): Promise<Outcome> {
+  const trace = createHash("sha256");
+  const note = (line: string) => {
+    const { nowMs } = world.scheduler;
+    trace.update(`${nowMs} ${line}\n`);
+    tell?.(`${String(nowMs - world.startMs).padStart(7)} ${line}`);
+  };
+  const groups = new Map<string, import("./object.ts").SimulatedObject>();
+  let groupChecker: GroupChecker;
+  const history = new History((group, place) => {
+    const object = groups.get(group);
+    return object === undefined ? null : groupChecker.committed(object, place);
+  }, note);
+  groupChecker = new GroupChecker(history);
+  const partitionChecker = new PartitionChecker(history, batches);
+  const world: World = new World(evaluate, seed, {
+    received(object, endpoint, frame) {
+      const data = frame.type === "data" ? frame.data : frame.type;
+      note(`${object.actor.name} ← ${endpoint.id} ${shown(data)}`);
+      if (object.kind === "group") groupChecker.received(endpoint, frame);
+      else partitionChecker.received(endpoint, frame);
+    },
+    sent(object, endpoint, data) {
+      note(`${object.actor.name} → ${endpoint.id} ${shown(data)}`);
+      if (object.kind === "partition") partitionChecker.sent(object, endpoint, data);
+    },
+    written(object) {
+      note(`${object.actor.name} wrote: ${object.cause.slice(0, 80)}`);
+      if (object.kind !== "group") return;
+      groups.set(object.name, object);
+      groupChecker.written(object);
+    },
+    threw(object, error) {
+      note(`${object.actor.name} threw ${error}`);
+    },
+    crashed(object) {
+      note(`${object.actor.name} crashed`);
+      if (object.kind === "group") groupChecker.crashed(object);
+    },
+  });
+  const random = world.random;
+  const { scheduler } = world;
+  const nemesis = new Nemesis(world, history, note);
+  const operator = world.environment(new Actor("operator"));
+
+  await runUntil(
+    world,
+    history,
+    60_000,
+    ask(world, operator, () => nemesis.setUp(operator)),
+  );
+  const producers = Array.from(
+    { length: random.integer(1, 2) },
+    (_, i) =>
+      new ProducerProcess(
+        world,
+        history,
+        `p${i}`,
+        () => nemesis.topics,
+        random.pick([100, 300, 1_000]),
+      ),
+  );
+  for (const producer of producers) producer.start();
+  nemesis.start();
+  const faultsMs = random.integer(10, 40) * 1_000;
+  await scheduler.run(
+    scheduler.nowMs + faultsMs,
+    () => world.noteWrites(),
+    () => history.findings.length > 0,
+  );
+
+  note("the faults stop");
+  nemesis.stop();
+  for (const producer of producers) producer.stop();
+  const isAtRest = ask(world, operator, () =>
+    untilAtRest(world, operator, nemesis, () => producers.every(({ isDone }) => isDone)),
+  );
+  await runUntil(world, history, REST_MS, isAtRest);
+  if (isAtRest.value === undefined && history.findings.length === 0)
+    history.find(`not at rest after ${REST_MS} ms: ${isAtRest.hint ?? nemesis.hint}`);
+  if (history.findings.length === 0) {
+    const logs = ask(world, operator, () => readLogs(operator, nemesis.topics));
+    await runUntil(world, history, 60_000, logs);
+    if (logs.value === undefined) history.find("the logs cannot be read");
+    else history.checkLogs(logs.value, nemesis.groups);
+  }
+  world.close();
+  const starts = world.objects.reduce((sum, object) => sum + object.starts, 0);
+  return {
+    seed,
+    findings: history.findings,
+    steps: scheduler.steps,
+    counts: { ...history.counts, starts, ...nemesis.counts },
+    trace: trace.digest("hex"),
+  };
+}
+
+interface Asked<T> {
+  value?: T;
+  hint?: string;
+}
+
+/** Starts something as the operator; its value is there once it is done. */
+function ask<T>(
+  world: World,
+  operator: Environment,
+  action: (asked: Asked<T>) => Promise<T>,
+): Asked<T> {
+  const asked: Asked<T> = {};
+  world.scheduler.after(operator.actor, 0, () => {
+    action(asked).then(
+      (value) => {
+        asked.value = value;
+      },
+      (error: unknown) => {
+        asked.hint = String(error);
+      },
+    );
+  });
+  return asked;
+}
+
+function runUntil(
+  world: World,
+  history: History,
+  guardMs: number,
+  asked: Asked<unknown>,
+): Promise<void> {
+  return world.scheduler.run(
+    world.scheduler.nowMs + guardMs,
+    () => world.noteWrites(),
+    () => asked.value !== undefined || history.findings.length > 0,
+  );
+}
+
+interface Described {
+  readonly state: string;
+  readonly members: readonly unknown[];
+  readonly offsets: readonly {
+    lag: number | null;
+    topic: string;
+    partition: number;
+    logEndOffset: number;
+  }[];
+}
+
+/** All groups are STABLE and have read everything, and every send was answered. */
+async function untilAtRest(
+  world: World,
+  operator: Environment,
+  nemesis: Nemesis,
+  areProducersDone: () => boolean,
+): Promise<true> {
+  for (;;) {
+    await new Promise<void>((resolve) => world.scheduler.after(operator.actor, 1_000, resolve));
+    nemesis.hint = "a send was not answered";
+    if (!areProducersDone()) continue;
+    nemesis.hint = "";
+    for (const group of nemesis.groups) {
+      const described = await get<Described>(operator, `/v1/groups/${group}`);
+      const isStable = described?.state === "STABLE";
+      const hasRead = described?.offsets.every(
+        ({ lag, logEndOffset }) => lag === 0 || logEndOffset === 0,
+      );
+      if (!isStable || !hasRead) nemesis.hint += JSON.stringify(described);
+    }
+    if (nemesis.hint === "") return true;
+  }
+}
+
+async function readLogs(
+  operator: Environment,
+  topics: readonly string[],
+): Promise<Map<string, string[]>> {
+  const logs = new Map<string, string[]>();
+  for (const topic of topics) {
+    const { partitions } = (await get<{ partitions: number }>(operator, `/v1/topics/${topic}`)) ?? {
+      partitions: 0,
+    };
+    for (let partition = 0; partition < partitions; partition++) {
+      const path = `/v1/topics/${topic}/partitions/${partition}/records?maxRecords=10000`;
+      const read = await get<{ records: { value: string }[] }>(operator, path);
+      logs.set(
+        `${topic}/${partition}`,
+        (read?.records ?? []).map(({ value }) => value),
+      );
+    }
+  }
+  return logs;
+}
+
+async function get<T>({ fetch, url }: Environment, path: string): Promise<T | null> {
+  try {
+    const response = await (fetch as typeof globalThis.fetch)(`${url}${path}`, { method: "GET" });
+    return response.ok ? ((await response.json()) as T) : null;
+  } catch {
+    return null;
+  }
+}
+
+function shown(data: string | Uint8Array): string {
+  return typeof data === "string" ? data.slice(0, 300) : `${data.length} bytes`;
+}

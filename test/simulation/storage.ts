@@ -1,0 +1,130 @@
+// An object's storage: SQLite in memory behind Durable Object storage. What is written is durable only after
+// a flush; a crash before takes it back. Rows are read at once, as the platform's cursor cannot be read later
+// than the statement's table exists.
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { Sql, SqlValue } from "../../durable-objects/shared/sql.ts";
+
+export interface StorageHost {
+  /** The first write after a flush. */
+  written(): void;
+  alarmChanged(): void;
+  /** Resolves when everything written so far is durable. */
+  durable(): Promise<void>;
+  /** Whether the disk refuses this write. */
+  refuses(): boolean;
+}
+
+export class SimulatedStorage {
+  readonly #host: StorageHost;
+  #database: DatabaseSync | null = null;
+  readonly #statements = new Map<string, StatementSync>();
+  isDirty = false;
+  writes = 0;
+  alarmAtMs: number | null = null;
+  #durableAlarmAtMs: number | null = null;
+
+  constructor(host: StorageHost) {
+    this.#host = host;
+  }
+
+  readonly sql: Sql = {
+    exec: <Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) =>
+      this.#exec(query, bindings) as Row[],
+  };
+
+  #exec(query: string, bindings: readonly SqlValue[]): Record<string, SqlValue>[] {
+    if (!query.trimStart().startsWith("SELECT")) {
+      if (this.#host.refuses()) throw new Error("database or disk is full: SQLITE_FULL");
+      this.#beginWrite();
+    }
+    let statement = this.#statements.get(query);
+    if (statement === undefined) {
+      statement = this.#db.prepare(query);
+      this.#statements.set(query, statement);
+    }
+    const values = bindings.map((value) =>
+      value instanceof ArrayBuffer ? new Uint8Array(value) : value,
+    );
+    if (statement.columns().length === 0) {
+      statement.run(...values);
+      return [];
+    }
+    const rows = statement.all(...values) as Record<string, SqlValue>[];
+    for (const row of rows) {
+      for (const [name, cell] of Object.entries(row))
+        if (cell instanceof Uint8Array) row[name] = new Uint8Array(cell).buffer;
+    }
+    return rows;
+  }
+
+  get #db(): DatabaseSync {
+    this.#database ??= new DatabaseSync(":memory:");
+    return this.#database;
+  }
+
+  #beginWrite(): void {
+    this.writes++;
+    if (this.isDirty) return;
+    this.#db.exec("BEGIN");
+    this.isDirty = true;
+    this.#host.written();
+  }
+
+  transactionSync<T>(body: () => T): T {
+    this.#beginWrite();
+    this.#db.exec("SAVEPOINT body");
+    try {
+      const result = body();
+      this.#db.exec("RELEASE body");
+      return result;
+    } catch (error) {
+      this.#db.exec("ROLLBACK TO body; RELEASE body");
+      throw error;
+    }
+  }
+
+  sync(): Promise<void> {
+    return this.#host.durable();
+  }
+
+  async getAlarm(): Promise<number | null> {
+    return this.alarmAtMs;
+  }
+
+  async setAlarm(atMs: number): Promise<void> {
+    this.#beginWrite();
+    this.alarmAtMs = atMs;
+    this.#host.alarmChanged();
+  }
+
+  async deleteAlarm(): Promise<void> {
+    this.#beginWrite();
+    this.alarmAtMs = null;
+  }
+
+  async deleteAll(): Promise<void> {
+    this.#beginWrite();
+    const tables = this.#exec("SELECT name FROM sqlite_master WHERE type = 'table'", []);
+    for (const { name } of tables) this.#db.exec(`DROP TABLE "${name}"`);
+    this.alarmAtMs = null;
+  }
+
+  /** Everything written so far is durable. */
+  flush(): void {
+    if (!this.isDirty) return;
+    this.#db.exec("COMMIT");
+    this.isDirty = false;
+    this.#durableAlarmAtMs = this.alarmAtMs;
+  }
+
+  /** What is not durable is lost. */
+  crash(): void {
+    if (this.isDirty) this.#db.exec("ROLLBACK");
+    this.isDirty = false;
+    this.alarmAtMs = this.#durableAlarmAtMs;
+  }
+
+  close(): void {
+    this.#database?.close();
+  }
+}

@@ -1,0 +1,319 @@
+// The simulated world: one deployment (Worker and objects) and the processes that talk to it, all running the
+// program on one scheduler.
+import type { Evaluate, Exports } from "./bundle.ts";
+import { SimulatedRequest, SimulatedResponse } from "./http.ts";
+import { type ObjectObserver, type ObjectWorld, SimulatedObject } from "./object.ts";
+import { Random } from "./random.ts";
+import { Actor, Scheduler } from "./scheduler.ts";
+import { Endpoint, Network } from "./sockets.ts";
+
+export type ObjectKind = "cluster" | "group" | "partition";
+
+const URL_OF_BROKER = "http://broker";
+
+/** What a process of the world has of its environment. */
+export interface Environment {
+  readonly program: Exports;
+  readonly actor: Actor;
+  readonly fetch: unknown;
+  readonly WebSocket: unknown;
+  /** The broker's address. */
+  readonly url: string;
+}
+
+export class World implements ObjectWorld {
+  readonly random: Random;
+  readonly startMs: number;
+  readonly scheduler: Scheduler;
+  readonly network: Network;
+  readonly observer: ObjectObserver;
+  readonly env: unknown;
+  readonly #evaluate: Evaluate;
+  /** What the objects, the processes and the first Worker run. */
+  readonly program: Exports;
+  #worker: Actor;
+  #workerProgram: Exports;
+  readonly #objects = new Map<string, SimulatedObject>();
+  readonly #byActor = new Map<Actor, SimulatedObject>();
+  readonly #seenWrites = new Map<SimulatedObject, number>();
+  /** The faults are over. */
+  isCalm = false;
+  /** How likely a write is refused. */
+  refusal = 0;
+
+  constructor(evaluate: Evaluate, seed: number, observer: ObjectObserver) {
+    this.random = new Random(seed);
+    this.scheduler = new Scheduler(this.random);
+    this.startMs = this.scheduler.nowMs;
+    this.network = new Network(this.scheduler);
+    this.observer = observer;
+    this.#evaluate = evaluate;
+    this.program = this.#load();
+    this.env = {
+      CLUSTER: this.#namespace("cluster"),
+      GROUP: this.#namespace("group"),
+      PARTITION: this.#namespace("partition"),
+    };
+    this.#worker = new Actor("worker");
+    this.#workerProgram = this.program;
+  }
+
+  refusesWrites(): boolean {
+    return this.refusal > 0 && this.random.chance(this.refusal);
+  }
+
+  #load(): Exports {
+    const { scheduler, network, random } = this;
+    const now = () => scheduler.actorNowMs;
+    class SimulatedDate extends Date {
+      constructor(...args: readonly unknown[]) {
+        super(...((args.length === 0 ? [now()] : args) as [number]));
+      }
+
+      static override now(): number {
+        return now();
+      }
+    }
+    const timers = new Map<number, boolean>();
+    let nextTimer = 1;
+    const setTimeout = (callback: () => void, ms: number) => {
+      const timer = nextTimer++;
+      timers.set(timer, true);
+      scheduler.after(scheduler.current, ms, () => {
+        if (timers.delete(timer)) callback();
+      });
+      return timer;
+    };
+    const hexadecimal = (digits: number) =>
+      Array.from({ length: digits }, () => random.integer(0, 15).toString(16)).join("");
+    return this.#evaluate({
+      Date: SimulatedDate,
+      Math: Object.create(Math, { random: { value: () => random.next() } }),
+      performance: { now: () => scheduler.nowMs - this.startMs },
+      crypto: {
+        randomUUID: () => `${hexadecimal(8)}-${hexadecimal(4)}-4${hexadecimal(3)}`,
+        getRandomValues: (values: Uint32Array) => values.map(() => random.integer(0, 2 ** 32 - 1)),
+      },
+      setTimeout,
+      clearTimeout: (timer: number) => timers.delete(timer),
+      console: { log() {}, warn() {}, error() {} },
+      fetch: () => Promise.reject(new Error("a process has its own fetch")),
+      Request: SimulatedRequest,
+      Response: SimulatedResponse,
+      WebSocket: Endpoint,
+      WebSocketPair: class {
+        constructor() {
+          // biome-ignore lint/correctness/noConstructorReturn: a pair is what the platform's constructor gives
+          return network.pair(scheduler.current);
+        }
+      },
+      WebSocketRequestResponsePair: class {
+        readonly request: string;
+        readonly response: string;
+        constructor(request: string, response: string) {
+          this.request = request;
+          this.response = response;
+        }
+      },
+      Function: class {
+        constructor() {
+          throw new Error("code from strings is not allowed");
+        }
+      },
+    });
+  }
+
+  // Objects.
+
+  #namespace(kind: ObjectKind) {
+    return { getByName: (name: string) => this.#stub(this.object(kind, name)) };
+  }
+
+  #stub(object: SimulatedObject): unknown {
+    return new Proxy(object, {
+      get:
+        (_, method: string) =>
+        (...args: readonly unknown[]) => {
+          const caller = this.scheduler.current;
+          const from = this.#byActor.get(caller);
+          if (from === undefined) return object.call(caller, method, args);
+          // What leaves an object waits at its gate, calls included.
+          return new Promise((resolve, reject) => {
+            from.emit(() => object.call(caller, method, args).then(resolve, reject));
+          });
+        },
+    });
+  }
+
+  object(kind: ObjectKind, name: string): SimulatedObject {
+    const key = `${kind} ${name}`;
+    let object = this.#objects.get(key);
+    if (object === undefined) {
+      const { ClusterObject, GroupObject, PartitionObject } = this.program;
+      const classes = { cluster: ClusterObject, group: GroupObject, partition: PartitionObject };
+      object = new SimulatedObject(this, kind, name, classes[kind]);
+      this.#objects.set(key, object);
+      this.#byActor.set(object.actor, object);
+    }
+    return object;
+  }
+
+  get objects(): SimulatedObject[] {
+    return [...this.#objects.values()];
+  }
+
+  /** After each step: tells of what was written in it. */
+  noteWrites(): void {
+    const object = this.#byActor.get(this.scheduler.current);
+    if (object === undefined) return;
+    const { writes } = object.storage;
+    if (writes === (this.#seenWrites.get(object) ?? 0)) return;
+    this.#seenWrites.set(object, writes);
+    this.observer.written(object);
+  }
+
+  // The Worker.
+
+  /** The platform ends the Worker's isolate: its sessions and requests are cut off, a new one starts. */
+  recycleWorker(isFresh: boolean): void {
+    const old = this.#worker;
+    for (const endpoint of this.network.endpointsOf(old)) {
+      this.network.cut(endpoint, 0, this.random.integer(0, 30));
+      endpoint.vanish();
+    }
+    old.life++;
+    this.#worker = new Actor("worker");
+    if (isFresh) this.#workerProgram = this.#load();
+  }
+
+  get worker(): Actor {
+    return this.#worker;
+  }
+
+  async #ask(request: SimulatedRequest): Promise<SimulatedResponse> {
+    const context = { waitUntil() {}, passThroughOnException() {} };
+    return (await this.#workerProgram.app.fetch(request, this.env, context)) as SimulatedResponse;
+  }
+
+  // Processes.
+
+  environment(actor: Actor): Environment {
+    const world = this;
+    class ProcessSocket extends Endpoint {
+      constructor(url: string) {
+        super(world.network, actor);
+        this.readyState = Endpoint.CONNECTING;
+        world.#upgrade(this, url.replace(/^ws/, "http"));
+      }
+    }
+    return {
+      program: this.program,
+      actor,
+      url: URL_OF_BROKER,
+      WebSocket: ProcessSocket,
+      fetch: (url: string, options: object) =>
+        this.#fetch(actor, new SimulatedRequest(url, options)),
+    };
+  }
+
+  #fetch(actor: Actor, request: SimulatedRequest): Promise<SimulatedResponse> {
+    const { scheduler, network, random } = this;
+    const { loss, delayMs } = network.conditions;
+    const back = scheduler.within(actor);
+    return new Promise((resolve, reject) => {
+      let isSettled = false;
+      const settle = (afterMs: number, action: () => void) =>
+        back(afterMs, () => {
+          isSettled = true;
+          action();
+        });
+      const failed = (afterMs: number) =>
+        settle(afterMs, () => reject(new TypeError("fetch failed")));
+      const fate = random.next();
+      if (fate < loss) {
+        failed(random.delay(10 * delayMs));
+        if (fate > loss / 3) return; // The others are late only.
+      }
+      const isAnswered = fate > 2 * loss;
+      this.#atWorker(
+        actor,
+        () => isSettled,
+        () => failed(0),
+        () => {
+          this.#ask(request).then(
+            (response) => {
+              if (isAnswered) settle(random.delay(delayMs), () => resolve(response));
+              else failed(0);
+            },
+            () => failed(0),
+          );
+        },
+      );
+    });
+  }
+
+  /** Does something in the Worker. If that goes before it is done, whoever asked notices: `gone`. */
+  #atWorker(actor: Actor, isDone: () => boolean, gone: () => void, action: () => void): void {
+    const { scheduler, random, network } = this;
+    const worker = this.#worker;
+    const { life } = worker;
+    const back = scheduler.within(actor);
+    scheduler.after(worker, random.delay(network.conditions.delayMs), action);
+    const watch = () => {
+      if (isDone()) return;
+      if (worker.life === life) back(1_000, watch);
+      else gone();
+    };
+    back(1_000, watch);
+  }
+
+  #upgrade(endpoint: Endpoint, url: string): void {
+    const { scheduler, network, random } = this;
+    const { loss, delayMs } = network.conditions;
+    const back = scheduler.within(endpoint.actor);
+    const refuse = (afterMs: number) => back(afterMs, () => endpoint.refused());
+    if (random.chance(loss)) {
+      refuse(random.delay(20 * delayMs));
+      return;
+    }
+    const request = new SimulatedRequest(url, { headers: { upgrade: "websocket" } });
+    let isAnswered = false;
+    const answered = ({ status, webSocket }: SimulatedResponse) => {
+      isAnswered = true;
+      if (status !== 101) {
+        refuse(random.delay(delayMs));
+        return;
+      }
+      (webSocket as Endpoint).passOn(endpoint);
+      if (endpoint.readyState !== Endpoint.CONNECTING) {
+        // Given up meanwhile: the connection is reset.
+        network.cut(endpoint, 0, random.delay(20));
+        return;
+      }
+      back(random.delay(delayMs), () => {
+        if (endpoint.readyState === Endpoint.CONNECTING) endpoint.opened();
+      });
+    };
+    this.#atWorker(
+      endpoint.actor,
+      () => isAnswered,
+      () => endpoint.refused(),
+      () => {
+        this.#ask(request).then(answered, () => refuse(0));
+      },
+    );
+  }
+
+  /** A process dies: its connections are reset. */
+  kill(actor: Actor): void {
+    for (const endpoint of this.network.endpointsOf(actor)) {
+      this.network.cut(endpoint, 0, this.random.delay(20));
+      endpoint.vanish();
+    }
+    actor.life++;
+  }
+
+  close(): void {
+    for (const object of this.#objects.values()) object.storage.close();
+  }
+}
