@@ -7,6 +7,7 @@ import type { Endpoint, Frame } from "./sockets.ts";
 
 interface StoredMember {
   readonly memberId: string;
+  readonly clientId: string | null;
   readonly memberNumber: number;
   readonly memberEpoch: number;
   readonly assigned: readonly { topicId: string; partitions: readonly number[] }[];
@@ -69,6 +70,8 @@ export class GroupChecker {
     const before = this.#snapshots.get(object.name) ?? NOTHING;
     const after = this.#read(object);
     this.#snapshots.set(object.name, after);
+    for (const [memberId, { clientId }] of before.members)
+      if (!after.members.has(memberId)) this.#history.removed(object.name, clientId);
     if (before.incarnation !== after.incarnation) {
       if (after.incarnation !== 0 && after.incarnation <= before.incarnation)
         this.#find(

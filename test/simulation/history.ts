@@ -17,6 +17,7 @@ export interface HandlerOf {
   readonly group: string;
   /** A client of the SDK: it promises that nothing is handled after another member was told `assigned`. */
   readonly isSdk: boolean;
+  readonly instanceId: string | null;
 }
 
 /** A group's reading of one partition. */
@@ -47,6 +48,9 @@ export class History {
   readonly #values = new Map<string, string>();
   readonly #committedOf: (group: string, place: Place) => number | null;
 
+  /** By group and instanceId: who was assigned anything last. */
+  readonly #named = new Map<string, HandlerOf>();
+  readonly #replaced = new Set<HandlerOf>();
   readonly #note: (line: string) => void;
 
   constructor(
@@ -115,10 +119,22 @@ export class History {
       if (reading.handedOver !== null && offset !== reading.handedOver)
         this.find(`${at}, but it was handed over at ${reading.handedOver}`);
     }
-    if (handler.isSdk) reading.holder = handler;
+    if (handler.isSdk) {
+      this.#noteReplaced(handler);
+      reading.holder = handler;
+    }
     reading.expected.set(handler, offset);
     reading.frontier ??= offset;
     reading.handedOver = null;
+  }
+
+  /** [GRP-8] Whoever had the name before may not know yet: only the partitions and the commits are fenced. */
+  #noteReplaced(handler: HandlerOf): void {
+    if (handler.instanceId === null) return;
+    const name = `${handler.group} ${handler.instanceId}`;
+    const before = this.#named.get(name);
+    if (before !== undefined && before !== handler) this.#replaced.add(before);
+    this.#named.set(name, handler);
   }
 
   /** A record is about to be handled. */
@@ -130,7 +146,8 @@ export class History {
     if (reading.handled.has(offset)) this.counts.again++;
     reading.handled.add(offset);
     this.#note(at);
-    if (handler.isSdk && reading.holder !== handler && this.isClockTrusted)
+    const isExclusive = handler.isSdk && this.isClockTrusted && !this.#replaced.has(handler);
+    if (isExclusive && reading.holder !== handler)
       this.find(`${at}, but the partition is ${reading.holder?.name ?? "nobody"}'s`);
     if (this.isVolatile(place.topic)) return;
     const expected = reading.expected.get(handler);
@@ -143,7 +160,7 @@ export class History {
   handedOver(handler: HandlerOf, place: Place, nextOffset: number): void {
     this.#note(`${handler.name} lets ${place.topic}/${place.partition} go at ${nextOffset}`);
     const reading = this.reading(handler.group, place);
-    if (reading.holder === handler) reading.handedOver = nextOffset;
+    if (reading.holder === handler && !this.#replaced.has(handler)) reading.handedOver = nextOffset;
   }
 
   /** The partition is no longer the member's; mostly because it is no member any more. */
@@ -151,6 +168,12 @@ export class History {
     this.counts.lost++;
     this.#note(`${handler.name} has lost ${place.topic}/${place.partition}`);
     this.died(handler);
+  }
+
+  /** The group has removed a member, which may not know: what it handed over may not have arrived. */
+  removed(group: string, name: string | null): void {
+    for (const { holder } of this.#readings.values())
+      if (holder !== null && holder.group === group && holder.name === name) this.died(holder);
   }
 
   /** What it was about to hand over may not have arrived. */

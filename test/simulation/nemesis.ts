@@ -2,7 +2,6 @@
 // break; objects are evicted and crash; clocks jump; topics grow. Which of it, and how often, is the seed's
 // choice, so that some runs see one kind of trouble very often and others a little of everything.
 import type { History } from "./history.ts";
-import type { SimulatedObject } from "./object.ts";
 import { type Member, type MemberOptions, PlainMember, SdkMember } from "./processes.ts";
 import { Actor } from "./scheduler.ts";
 import type { Environment, World } from "./world.ts";
@@ -51,46 +50,42 @@ export class Nemesis {
       handlerMs: random.pick([0, 5, 50, 500]),
     };
     this.#plainShare = random.pick([0, 0, 0.3, 0.6]);
-    this.#staticShare = random.pick([0, 0, 0.4]);
-    this.#meanMs = random.pick([100, 300, 1_000]);
+    this.#staticShare = random.pick([0, 0, 0.4, 0.8]);
+    this.#meanMs = random.pick([50, 150, 400]);
     world.network.conditions.delayMs = random.pick([1, 5, 40]);
     world.network.conditions.loss = random.pick([0, 0.005, 0.05]);
     this.#troubles = this.#choose();
   }
 
-  /** Every kind with a weight of its own, many of them not at all. */
+  /** A few kinds and nothing else, or a little of many: rare interleavings need a few that keep meeting. */
   #choose(): Trouble[] {
+    const { random } = this.#world;
     const kinds: Record<string, () => void> = {
       join: () => this.#join(),
-      close: () =>
-        this.#memberOr(
-          () => {},
-          (member) => member.close(),
-        ),
-      kill: () =>
-        this.#memberOr(
-          () => {},
-          (member) => member.kill(),
-        ),
-      pause: () => this.#pause(),
+      close: () => this.#anyMember((member) => member.close()),
+      kill: () => this.#anyMember((member) => member.kill()),
+      pause: () => this.#anyMember(({ actor }) => this.#pause(actor)),
       cut: () => this.#cut(),
+      "cut off": () => this.#cutOff(),
+      takeover: () => this.#takeOver(),
       stall: () => this.#stall(),
+      late: () => this.#slowDown(),
       evict: () => this.#evict(),
-      crash: () => this.#crash(),
+      crash: () => random.pick(this.#world.objects).crash(),
       restart: () => this.#restart(),
-      recycle: () => this.#world.recycleWorker(this.#world.random.chance(0.2)),
+      recycle: () => this.#world.recycleWorker(),
       "clock jump": () => this.#jump(),
       "topic grown": () => this.#grow(),
       "topic created": () => void this.#createTopic(),
       "disk full": () => this.#fillDisk(),
-      late: () => this.#slowDown(),
     };
-    const common = new Set(["join", "close", "kill", "evict", "cut"]);
-    const rare = new Set(["restart", "topic grown", "topic created", "clock jump", "disk full"]);
+    const names = Object.keys(kinds);
+    const few = random.chance(0.6)
+      ? new Set(["join", ...Array.from({ length: random.integer(1, 4) }, () => random.pick(names))])
+      : null;
     return Object.entries(kinds).map(([name, strike]) => {
-      const { random } = this.#world;
-      const scale = common.has(name) ? 2 : rare.has(name) ? 0.4 : 1;
-      return { name, strike, weight: random.chance(0.4) ? 0 : scale * random.next() };
+      const isChosen = few?.has(name) ?? random.chance(0.6);
+      return { name, strike, weight: isChosen ? random.next() : 0 };
     });
   }
 
@@ -167,7 +162,7 @@ export class Nemesis {
     network.conditions.delayMs = 1;
     this.#world.refusal = 0;
     for (const group of this.groups) {
-      const options = { ...this.#style, group, topics: this.topics.slice() };
+      const options = { ...this.#style, group, topics: ALL_TOPICS };
       const rest = { isPlain: false, isBatched: false, instanceId: null };
       this.#start(
         new SdkMember(this.#world, this.#history, `last of ${group}`, { ...options, ...rest }),
@@ -197,7 +192,7 @@ export class Nemesis {
       ...this.#style,
       group,
       // Every topic has a subscriber: the one that has them all.
-      topics: alive.length === 0 || known.length === 0 ? [...ALL_TOPICS] : known,
+      topics: alive.length === 0 || known.length === 0 ? ALL_TOPICS : known,
       isPlain: random.chance(this.#plainShare),
       isBatched: random.chance(0.3),
       instanceId: isStatic ? `i${random.integer(1, 2)}` : null,
@@ -217,22 +212,16 @@ export class Nemesis {
     member.start();
   }
 
-  #memberOr(otherwise: () => void, action: (member: Member) => void): void {
+  #anyMember(action: (member: Member) => void): void {
     const alive = this.groups.flatMap((group) => this.#alive(group));
-    if (alive.length === 0) otherwise();
-    else action(this.#world.random.pick(alive));
+    if (alive.length > 0) action(this.#world.random.pick(alive));
   }
 
-  #pause(): void {
-    this.#memberOr(
-      () => {},
-      ({ actor }) => {
-        const { random } = this.#world;
-        const ms = this.#style.sessionTimeoutMs * random.pick([0.3, 0.9, 1.1, 3]);
-        // Never shorter than it is: what waits keeps its order.
-        actor.pausedUntilMs = Math.max(actor.pausedUntilMs, this.#nowMs + Math.round(ms));
-      },
-    );
+  #pause(actor: Actor): void {
+    const { random } = this.#world;
+    const ms = this.#style.sessionTimeoutMs * random.pick([0.3, 0.9, 1.1, 3]);
+    // Never shorter than it is: what waits keeps its order.
+    actor.pausedUntilMs = Math.max(actor.pausedUntilMs, this.#nowMs + Math.round(ms));
   }
 
   // The network.
@@ -246,11 +235,39 @@ export class Nemesis {
     network.cut(random.pick(links), notice(), notice());
   }
 
+  /** A member loses its group, which notices at once, and does not notice itself. */
+  #cutOff(actor?: Actor): void {
+    const { random, network, objects } = this.#world;
+    const groups = new Set(objects.filter(({ kind }) => kind === "group").map((one) => one.actor));
+    const ends = network.links.filter(
+      (end) => groups.has(end.actor) && (actor === undefined || end.peer?.actor === actor),
+    );
+    if (ends.length > 0) network.cut(random.pick(ends), 0, 60_000);
+  }
+
+  /** A static member is cut off, and somebody else starts under its name. */
+  #takeOver(): void {
+    const all = this.groups.flatMap((group) => this.#alive(group));
+    const named = all.filter(({ isSdk, options }) => isSdk && options.instanceId !== null);
+    if (named.length === 0) return;
+    const { actor, options } = this.#world.random.pick(named);
+    this.#cutOff(actor);
+    const name = `m${this.#nextMember++}`;
+    const successor = new SdkMember(this.#world, this.#history, name, options);
+    this.#later(this.#world.random.integer(10, 500), () => {
+      if (!this.#isOver) this.#start(successor);
+    });
+  }
+
+  /** One way or both. */
   #stall(): void {
     const { random, network } = this.#world;
     const { links } = network;
     if (links.length === 0) return;
-    network.stall(random.pick(links), this.#nowMs + random.integer(100, 8_000));
+    const end = random.pick(links);
+    const ms = this.#style.sessionTimeoutMs * random.pick([0.2, 0.5, 0.9, 3]);
+    network.stall(end, this.#nowMs + ms);
+    if (end.peer !== null && random.chance(0.3)) network.stall(end.peer, this.#nowMs + ms);
   }
 
   #slowDown(): void {
@@ -264,39 +281,31 @@ export class Nemesis {
 
   // The objects.
 
-  #object(): SimulatedObject {
-    return this.#world.random.pick(this.#world.objects);
-  }
-
   #evict(): void {
     for (const object of this.#world.objects) if (this.#world.random.chance(0.5)) object.evict();
-  }
-
-  #crash(): void {
-    this.#object().crash();
   }
 
   /** The whole machine: every object and the Worker. */
   #restart(): void {
     for (const object of this.#world.objects) object.crash();
-    this.#world.recycleWorker(false);
+    this.#world.recycleWorker();
   }
 
   #jump(): void {
-    const { random } = this.#world;
+    const { random, objects } = this.#world;
     const ms = random.pick([-5_000, -500, 500, 5_000]);
     if (random.chance(0.5)) {
-      this.#memberOr(
-        () => {},
-        ({ actor }) => {
-          actor.clockOffsetMs += ms;
-        },
-      );
+      this.#anyMember(({ actor }) => {
+        actor.clockOffsetMs += ms;
+      });
       return;
     }
-    const object = this.#object();
+    const kind = random.pick(["group", "partition"]);
+    const alike = objects.filter((object) => object.kind === kind);
+    if (alike.length === 0) return;
+    const object = random.pick(alike);
     object.actor.clockOffsetMs += ms;
-    if (object.kind === "group") this.#history.isClockTrusted = false;
+    if (kind === "group") this.#history.isClockTrusted = false;
     object.scheduleAlarm();
   }
 

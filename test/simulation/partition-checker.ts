@@ -34,6 +34,8 @@ export class PartitionChecker {
   /** By partition and group: the newest owner that was told it is attached. */
   readonly #newest = new Map<string, Owner>();
 
+  readonly #processes = new Map<string, string>();
+
   constructor(history: History, batches: typeof readBatches) {
     this.#history = history;
     this.#batches = batches;
@@ -60,11 +62,11 @@ export class PartitionChecker {
 
   sent(object: SimulatedObject, endpoint: Endpoint, data: string | Uint8Array): void {
     const reader = this.#reader(endpoint);
-    if (typeof data === "string") this.#answered(object, reader, data);
+    if (typeof data === "string") this.#answered(object, endpoint, reader, data);
     else this.#fed(object, reader, data);
   }
 
-  #answered(object: SimulatedObject, reader: Reader, text: string): void {
+  #answered(object: SimulatedObject, endpoint: Endpoint, reader: Reader, text: string): void {
     const message = JSON.parse(text) as { type: string; attachId: number; offset: number };
     if (message.type !== "attached") return;
     const attach = reader.asked.find(({ attachId }) => attachId === message.attachId);
@@ -80,6 +82,13 @@ export class PartitionChecker {
     if (newest !== undefined && isOlder(owner, newest))
       this.#history.find(`${object.name} let ${told(owner)} attach after ${told(newest)}`);
     this.#newest.set(`${object.name} ${owner.group}`, owner);
+    // A member is one process, or one session in a Worker.
+    const process = endpoint.peer?.actor.name ?? "nobody";
+    const token = `${object.name} ${told(owner)}`;
+    const other = this.#processes.get(token) ?? process;
+    if (other !== process)
+      this.#history.find(`${object.name} let ${process} attach as ${told(owner)}, who is ${other}`);
+    this.#processes.set(token, process);
   }
 
   #fed(object: SimulatedObject, reader: Reader, frame: Uint8Array): void {

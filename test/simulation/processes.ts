@@ -68,6 +68,10 @@ export abstract class Member extends Process implements HandlerOf {
     return this.options.group;
   }
 
+  get instanceId(): string | null {
+    return this.options.instanceId;
+  }
+
   abstract start(): void;
   abstract close(): void;
 
@@ -288,10 +292,12 @@ export class PlainMember extends Member {
   }
 }
 
+/** Sends now and then: with the SDK, or a few requests at a time over HTTP. */
 export class ProducerProcess extends Process {
   readonly #name: string;
   readonly #topics: () => readonly string[];
   readonly #meanMs: number;
+  readonly #isSdk: boolean;
   #number = 0;
   #outstanding = 0;
   #isStopping = false;
@@ -307,6 +313,7 @@ export class ProducerProcess extends Process {
     this.#name = name;
     this.#topics = topics;
     this.#meanMs = meanMs;
+    this.#isSdk = world.random.chance(0.7);
   }
 
   start(): void {
@@ -318,42 +325,57 @@ export class ProducerProcess extends Process {
         WebSocket: WebSocket as never,
       });
       const { random } = this.world;
+      const sendSdk: Send = (topic, records) =>
+        producer.send(topic, records, { deliveryTimeoutMs: random.pick([2_000, 30_000]) });
       const next = () => {
         if (this.#isStopping) return;
-        const topic = random.pick(this.#topics());
-        const values = Array.from(
-          { length: random.integer(1, 5) },
-          () => `${this.#name}-${this.#number++}`,
-        );
-        for (const value of values) this.history.sent.add(value);
-        this.history.counts.sent += values.length;
-        this.#outstanding++;
-        const records = values.map((value) => ({ key: value, value }));
-        producer.send(topic, records, { deliveryTimeoutMs: random.pick([2_000, 30_000]) }).then(
-          (outcomes) => {
-            this.#outstanding--;
-            for (const [i, outcome] of outcomes.entries()) {
-              const value = values[i] as string;
-              if ("error" in outcome) this.history.failed.add(value);
-              else
-                this.history.acknowledge({
-                  topic,
-                  value,
-                  partition: outcome.partition,
-                  offset: outcome.offset,
-                });
-            }
-          },
-          () => {
-            this.#outstanding--;
-            for (const value of values) this.history.failed.add(value);
-          },
-        );
+        if (this.#isSdk) this.#send(sendSdk);
+        else for (let i = random.integer(1, 4); i > 0; i--) this.#send(this.#post);
         this.act(next, random.delay(this.#meanMs));
       };
       next();
     });
   }
+
+  #send(send: Send): void {
+    const { random } = this.world;
+    const { counts, sent, failed } = this.history;
+    const topic = random.pick(this.#topics());
+    const values = Array.from(
+      { length: random.integer(1, 5) },
+      () => `${this.#name}-${this.#number++}`,
+    );
+    for (const value of values) sent.add(value);
+    counts.sent += values.length;
+    this.#outstanding++;
+    const records = values.map((value) => ({ key: value, value }));
+    send(topic, records).then(
+      (outcomes) => {
+        this.#outstanding--;
+        for (const [i, outcome] of outcomes.entries()) {
+          const value = values[i] as string;
+          const { partition, offset } = outcome as Place & { offset: number };
+          if ("error" in outcome) failed.add(value);
+          else this.history.acknowledge({ topic, value, partition, offset });
+        }
+      },
+      () => {
+        this.#outstanding--;
+        for (const value of values) failed.add(value);
+      },
+    );
+  }
+
+  readonly #post: Send = async (topic, records) => {
+    const { fetch, url } = this.environment;
+    const response = await (fetch as typeof globalThis.fetch)(`${url}/v1/topics/${topic}/records`, {
+      method: "POST",
+      headers: { "content-type": "application/json" },
+      body: JSON.stringify({ records }),
+    });
+    if (!response.ok) throw new Error(`HTTP ${response.status}`);
+    return ((await response.json()) as { results: readonly object[] }).results;
+  };
 
   stop(): void {
     this.#isStopping = true;
@@ -363,6 +385,11 @@ export class ProducerProcess extends Process {
     return this.#outstanding === 0 || !this.isRunning;
   }
 }
+
+type Send = (
+  topic: string,
+  records: readonly { key: string; value: string }[],
+) => Promise<readonly object[]>;
 
 function keyOf({ topic, partition }: Place): string {
   return `${partition} ${topic}`;

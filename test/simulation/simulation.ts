@@ -22,7 +22,7 @@ export interface Outcome {
 }
 
 /** After the faults: how long the deployment may take to come to rest. */
-const REST_MS = 240_000;
+const REST_MS = 120_000;
 
 export async function simulate(
   evaluate: Evaluate,
@@ -87,12 +87,12 @@ export async function simulate(
         history,
         `p${i}`,
         () => nemesis.topics,
-        random.pick([100, 300, 1_000]),
+        random.pick([20, 100, 200, 400]),
       ),
   );
   for (const producer of producers) producer.start();
   nemesis.start();
-  const faultsMs = random.integer(10, 40) * 1_000;
+  const faultsMs = random.pick([1_000, 2_000, 4_000, 8_000]);
   await scheduler.run(
     scheduler.nowMs + faultsMs,
     () => world.noteWrites(),
@@ -102,9 +102,13 @@ export async function simulate(
   note("the faults stop");
   nemesis.stop();
   for (const producer of producers) producer.stop();
-  const isAtRest = ask(world, operator, () =>
-    untilAtRest(world, operator, nemesis, () => producers.every(({ isDone }) => isDone)),
-  );
+  const isAtRest = ask(world, operator, async () => {
+    const isDone = () => producers.every((producer) => producer.isDone);
+    await untilAtRest(world, operator, nemesis, isDone);
+    // Whoever is there by now has to hear of partitions that are added.
+    for (const topic of nemesis.topics) await addPartition(operator, history, topic);
+    return untilAtRest(world, operator, nemesis, isDone);
+  });
   await runUntil(world, history, REST_MS, isAtRest);
   if (isAtRest.value === undefined && history.findings.length === 0)
     history.find(`not at rest after ${REST_MS} ms: ${isAtRest.hint ?? nemesis.hint}`);
@@ -198,6 +202,18 @@ async function untilAtRest(
   }
 }
 
+/** Adds a partition with a record in it. */
+async function addPartition(operator: Environment, history: History, topic: string): Promise<void> {
+  const path = `/v1/topics/${topic}`;
+  const { partitions } = (await get<{ partitions: number }>(operator, path)) ?? { partitions: 0 };
+  await request(operator, "PATCH", path, { partitions: partitions + 1 });
+  const value = `last of ${topic}`;
+  history.sent.add(value);
+  await request(operator, "POST", `${path}/records`, {
+    records: [{ value, partition: partitions }],
+  });
+}
+
 async function readLogs(
   operator: Environment,
   topics: readonly string[],
@@ -219,9 +235,23 @@ async function readLogs(
   return logs;
 }
 
-async function get<T>({ fetch, url }: Environment, path: string): Promise<T | null> {
+function get<T>(operator: Environment, path: string): Promise<T | null> {
+  return request<T>(operator, "GET", path);
+}
+
+async function request<T>(
+  { fetch, url }: Environment,
+  method: string,
+  path: string,
+  body?: object,
+): Promise<T | null> {
   try {
-    const response = await (fetch as typeof globalThis.fetch)(`${url}${path}`, { method: "GET" });
+    const response = await (fetch as typeof globalThis.fetch)(`${url}${path}`, {
+      method,
+      ...(body === undefined
+        ? {}
+        : { headers: { "content-type": "application/json" }, body: JSON.stringify(body) }),
+    });
     return response.ok ? ((await response.json()) as T) : null;
   } catch {
     return null;

@@ -242,9 +242,9 @@ export class Network {
       if (endpoint.readyState === Endpoint.CLOSED) this.#open.delete(endpoint);
   }
 
+  /** Nothing leaves this end until then; what it gets still comes. */
   stall(endpoint: Endpoint, untilMs: number): void {
-    endpoint.stalledUntilMs = untilMs;
-    if (endpoint.peer !== null) endpoint.peer.stalledUntilMs = untilMs;
+    endpoint.stalledUntilMs = Math.max(endpoint.stalledUntilMs, untilMs);
   }
 
   /** Whatever is on its way is lost. Each end notices after its delay. */

@@ -175,7 +175,7 @@ export class World implements ObjectWorld {
   // The Worker.
 
   /** The platform ends the Worker's isolate: its sessions and requests are cut off, a new one starts. */
-  recycleWorker(isFresh: boolean): void {
+  recycleWorker(): void {
     const old = this.#worker;
     for (const endpoint of this.network.endpointsOf(old)) {
       this.network.cut(endpoint, 0, this.random.integer(0, 30));
@@ -183,7 +183,8 @@ export class World implements ObjectWorld {
     }
     old.life++;
     this.#worker = new Actor("worker");
-    if (isFresh) this.#workerProgram = this.#load();
+    // What isolates remember differs between them. Once is enough: evaluating the program takes long.
+    if (this.#workerProgram === this.program) this.#workerProgram = this.#load();
   }
 
   get worker(): Actor {

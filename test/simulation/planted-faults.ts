@@ -1,0 +1,143 @@
+// Faults that the simulation has to find, each a change of one place of the program: who checks the checker.
+// They are the mistakes that a change of the code could make, and some that were made.
+import type { PlantedFault } from "./bundle.ts";
+
+export const PLANTED_FAULTS: readonly PlantedFault[] = [
+  {
+    name: "a partition is assigned before its owner has let go",
+    file: "src/core/group/reconcile.ts",
+    original:
+      "if (owner === undefined || (owner === member.memberId && !keeps.has(key))) assigned.add(key);",
+    planted: "if (owner !== member.memberId || !keeps.has(key)) assigned.add(key);",
+  },
+  {
+    name: "a commit's epoch is not checked",
+    file: "src/core/group/coordinator.ts",
+    original: "if (memberEpoch !== member.memberEpoch) {",
+    planted: "if (memberEpoch > member.memberEpoch) {",
+  },
+  {
+    name: "sessions end early",
+    file: "src/core/group/coordinator.ts",
+    original: "lastSeen(member.memberId)) + member.sessionTimeoutMs;",
+    planted: "lastSeen(member.memberId)) + member.sessionTimeoutMs / 2;",
+  },
+  {
+    name: "a static member's successor gets its number",
+    file: "src/core/group/coordinator.ts",
+    original: "const memberNumber = known?.memberNumber ?? this.state.nextMemberNumber;",
+    planted: "const memberNumber = before?.memberNumber ?? this.state.nextMemberNumber;",
+  },
+  {
+    name: "offsets are not stored",
+    file: "durable-objects/group/group-store.ts",
+    original: `      case "offset":
+        this.#sql.exec(`,
+    planted: `      case "offset":
+        if (event.committed.offset % 5 !== 0) this.#sql.exec(`,
+  },
+  {
+    name: "who lost its socket in a restart is not noted",
+    file: "durable-objects/group/group-object.ts",
+    original: "if (!this.#sockets.has(memberId)) this.#coordinator.disconnect(memberId, nowMs);",
+    planted: "if (memberId === '') this.#coordinator.disconnect(memberId, nowMs);",
+  },
+  {
+    name: "the group's alarm is not set again",
+    file: "durable-objects/group/group-object.ts",
+    original: `    this.#alarmAtMs = null;
+    try {`,
+    planted: "    try {",
+  },
+  {
+    name: "an older owner may attach",
+    file: "src/core/log/fences.ts",
+    original: "return newest === null || compareOwners(candidate, newest) >= 0;",
+    planted: "return newest === null || compareOwners(candidate, newest) < Number.MAX_VALUE;",
+  },
+  {
+    name: "the fenced owner's socket stays open",
+    file: "durable-objects/partition/tail-readers.ts",
+    original: "if (other === socket || reader.tail.owner?.group !== owner.group) continue;",
+    planted: "if (other === socket || reader.tail.owner !== null) continue;",
+  },
+  {
+    name: "the window is forgotten in hibernation",
+    file: "durable-objects/partition/tail-readers.ts",
+    original: "if (reader !== null) this.#readers.set(socket, reader);",
+    planted: `if (reader !== null) {
+        const { tail } = reader;
+        this.#readers.set(socket, { ...reader, tail: { ...tail, windowBytes: tail.maxWindowBytes } });
+      }`,
+  },
+  {
+    name: "a batch is answered before it is written",
+    file: "src/core/log/partition-log.ts",
+    original: "if (accepted.length > 0) this.#write(accepted, staged, nowMs);",
+    planted:
+      "if (accepted.length > 0) (globalThis.setImmediate, setTimeout)(() => this.#write(accepted, staged, nowMs), 5);",
+  },
+  {
+    name: "appends of one commit share an offset",
+    file: "src/core/log/partition-log.ts",
+    original: "      nextOffset += append.recordCount;",
+    planted: "      nextOffset += accepted.length === 1 ? 1 : append.recordCount;",
+  },
+  {
+    name: "a repeated append is stored again",
+    file: "src/core/log/partition-log.ts",
+    original: "if (repeated !== null)",
+    planted: "if (repeated !== null && repeated.baseOffset < 0)",
+  },
+  {
+    name: "what was received and not delivered is forgotten over a reconnect",
+    file: "src/client/consumer/assigned-partition.ts",
+    original: "this.position = this.held[0]?.startOffset ?? this.position;",
+    planted: "this.position = this.position ?? 0;",
+  },
+  {
+    name: "the window shrinks by what a batch went beyond it",
+    file: "src/client/consumer/assigned-partition.ts",
+    original: "    const bytes = this.#returnBytes;",
+    planted: "    const bytes = Math.min(this.#returnBytes, windowBytes);",
+  },
+  {
+    name: "a consumer's session is not looked at before it handles",
+    file: "src/client/consumer/consumer-driver.ts",
+    original: "return sessionEndMs !== null && sessionEndMs <= nowMs;",
+    planted: "return sessionEndMs !== null && sessionEndMs < 0 * nowMs;",
+  },
+  {
+    name: "a session counts from the answer to a heartbeat",
+    file: "src/client/consumer/consumer-core.ts",
+    original: `if (sentMs !== null && this.#state === "joined") this.#sessionSinceMs = sentMs;`,
+    planted: `if (sentMs !== null && this.#state === "joined") this.#sessionSinceMs = nowMs;`,
+  },
+  {
+    name: "a partition is given up before its last commit",
+    file: "src/client/consumer/consumer-core.ts",
+    original: `partition.phase === "releasing" && !partition.hasUncommitted,`,
+    planted: `partition.phase === "releasing",`,
+  },
+  {
+    name: "a partition is given up while a handler is at work",
+    file: "src/client/consumer.ts",
+    original: "if (work === undefined || !work.isRunning) this.#release(place);",
+    planted: "this.#release(place);",
+  },
+  {
+    name: "a close waits for a handler that was lost",
+    file: "src/client/consumer.ts",
+    original: `    if (this.#isClosing) this.#closeWhenIdle();
+    else if (work.isStopping`,
+    planted: `    if (work.isLost) return;
+    if (this.#isClosing) this.#closeWhenIdle();
+    else if (work.isStopping`,
+  },
+  {
+    name: "groups are not told that a topic has grown",
+    file: "durable-objects/cluster/cluster-object.ts",
+    original: "if (partitions !== topic.partitions) this.#addGroupTasks(name);",
+    planted: "if (partitions < topic.partitions) this.#addGroupTasks(name);",
+  },
+];
