@@ -55,6 +55,8 @@ const NAMES = [
 
 export interface PlantedFault {
   readonly name: string;
+  /** It takes more than a few seeds to find. */
+  readonly isRare?: true;
   /** From the project's root. */
   readonly file: string;
   /** Found exactly once in the file, or it is an error: the table cannot go stale. */

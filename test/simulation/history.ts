@@ -108,8 +108,11 @@ export class History {
   assigned(handler: HandlerOf, place: Place, offset: number): void {
     this.counts.assigned++;
     const reading = this.reading(handler.group, place);
+    reading.frontier ??= offset;
     const at = `${handler.name} of ${handler.group} was assigned ${place.topic}/${place.partition} at ${offset}`;
     this.#note(at);
+    reading.expected.set(handler, offset);
+    if (this.#replaced.has(handler)) return;
     if (handler.isSdk && !this.isVolatile(place.topic)) {
       const committed = this.#committedOf(handler.group, place);
       if (committed !== null && committed !== offset)
@@ -123,8 +126,6 @@ export class History {
       this.#noteReplaced(handler);
       reading.holder = handler;
     }
-    reading.expected.set(handler, offset);
-    reading.frontier ??= offset;
     reading.handedOver = null;
   }
 
@@ -146,10 +147,10 @@ export class History {
     if (reading.handled.has(offset)) this.counts.again++;
     reading.handled.add(offset);
     this.#note(at);
+    if (this.isVolatile(place.topic)) return;
     const isExclusive = handler.isSdk && this.isClockTrusted && !this.#replaced.has(handler);
     if (isExclusive && reading.holder !== handler)
       this.find(`${at}, but the partition is ${reading.holder?.name ?? "nobody"}'s`);
-    if (this.isVolatile(place.topic)) return;
     const expected = reading.expected.get(handler);
     if (offset !== expected) this.find(`${at}, but its next offset is ${expected ?? "not known"}`);
     reading.expected.set(handler, offset + 1);
@@ -191,7 +192,9 @@ export class History {
         if (before !== undefined) this.find(`${value} is stored twice: ${before}, ${at}/${offset}`);
         seen.set(value, `${at}/${offset}`);
         if (!this.sent.has(value)) this.find(`${at}/${offset} is ${value}, which nobody sent`);
-        const known = this.#values.get(`${at}/${offset}`);
+        const known = this.isVolatile(at.slice(0, at.lastIndexOf("/")))
+          ? undefined
+          : this.#values.get(`${at}/${offset}`);
         if (known !== undefined && known !== value)
           this.find(`${at}/${offset} was ${known}, and is ${value} in the log`);
       }
@@ -208,6 +211,7 @@ export class History {
   }
 
   #checkRead(group: string, at: string, end: number): void {
+    if (this.isVolatile(at.slice(0, at.lastIndexOf("/")))) return;
     const reading = this.#readings.get(`${group} ${at}`);
     for (let offset = 0; offset < end; offset++) {
       if (reading?.handled.has(offset)) continue;

@@ -1,35 +1,54 @@
-// npm run simulate -- --seeds N [--from X] | --seed X [--trace]
+// npm run simulate -- --seeds N [--from X]     runs seeds X to X + N - 1
+// npm run simulate -- --seed X [--trace]       runs one seed; --trace tells everything that happened in it
+// npm run simulate -- --faults [--seeds N]     plants each fault of planted-faults.ts and looks for it in N seeds
 import { parseArgs } from "node:util";
 import { bundle } from "./bundle.ts";
+import { findFault } from "./find-fault.ts";
+import { PLANTED_FAULTS } from "./planted-faults.ts";
 import { simulate } from "./simulation.ts";
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: "string", default: "100" },
+    seeds: { type: "string", default: "500" },
     from: { type: "string", default: "1" },
     seed: { type: "string" },
     trace: { type: "boolean", default: false },
+    faults: { type: "boolean", default: false },
   },
 });
-const evaluate = await bundle();
-const from = Number(values.seed ?? values.from);
-const count = values.seed === undefined ? Number(values.seeds) : 1;
-const startedMs = performance.now();
-const totals: Record<string, number> = {};
-let steps = 0;
-let bad = 0;
-for (let seed = from; seed < from + count; seed++) {
-  const outcome = await simulate(evaluate, seed, values.trace ? console.log : undefined);
-  steps += outcome.steps;
-  for (const [name, value] of Object.entries(outcome.counts))
-    totals[name] = (totals[name] ?? 0) + value;
-  if (outcome.findings.length === 0) continue;
-  bad++;
-  console.log(`seed ${seed}:`);
-  for (const finding of outcome.findings) console.log(`  ${finding}`);
+process.exitCode = (await (values.faults ? plantFaults() : runSeeds())) ? 0 : 1;
+
+async function runSeeds(): Promise<boolean> {
+  const evaluate = await bundle();
+  const from = Number(values.seed ?? values.from);
+  const count = values.seed === undefined ? Number(values.seeds) : 1;
+  const startedMs = performance.now();
+  const totals: Record<string, number> = {};
+  let steps = 0;
+  let bad = 0;
+  for (let seed = from; seed < from + count; seed++) {
+    const outcome = await simulate(evaluate, seed, values.trace ? console.log : undefined);
+    steps += outcome.steps;
+    for (const [name, value] of Object.entries(outcome.counts))
+      totals[name] = (totals[name] ?? 0) + value;
+    if (outcome.findings.length === 0) continue;
+    bad++;
+    console.log(`seed ${seed}:`);
+    for (const finding of outcome.findings) console.log(`  ${finding}`);
+  }
+  const seconds = Math.round((performance.now() - startedMs) / 1_000);
+  console.log(`${count} seeds, ${steps} steps, ${bad} with findings, ${seconds} s`);
+  console.log(totals);
+  return bad === 0;
 }
-console.log(
-  `${count} seeds, ${steps} steps, ${bad} with findings, ${Math.round(performance.now() - startedMs)} ms`,
-);
-console.log(totals);
-process.exitCode = bad === 0 ? 0 : 1;
+
+async function plantFaults(): Promise<boolean> {
+  let areAllFound = true;
+  console.log("planted fault | seeds until found | finding\n---|---|---");
+  for (const fault of PLANTED_FAULTS) {
+    const found = await findFault(fault, Number(values.seeds));
+    areAllFound &&= found !== null;
+    console.log(`${fault.name} | ${found?.seeds ?? "not found"} | ${found?.finding ?? ""}`);
+  }
+  return areAllFound;
+}

@@ -44,14 +44,14 @@ export class Nemesis {
     const { random } = world;
     this.groups = Array.from({ length: random.integer(1, 2) }, (_, i) => `g${i}`);
     this.#style = {
-      sessionTimeoutMs: random.pick([1_000, 2_000, 6_000]),
+      sessionTimeoutMs: random.pick([1_000, 2_000, 3_000]),
       commitIntervalMs: random.pick([0, 50, 500]),
       windowBytes: random.pick([100, 1_000, 1_000_000]),
       handlerMs: random.pick([0, 5, 50, 500]),
     };
     this.#plainShare = random.pick([0, 0, 0.3, 0.6]);
     this.#staticShare = random.pick([0, 0, 0.4, 0.8]);
-    this.#meanMs = random.pick([50, 150, 400]);
+    this.#meanMs = random.pick([20, 50, 150]);
     world.network.conditions.delayMs = random.pick([1, 5, 40]);
     world.network.conditions.loss = random.pick([0, 0.005, 0.05]);
     this.#troubles = this.#choose();
@@ -77,6 +77,7 @@ export class Nemesis {
       "clock jump": () => this.#jump(),
       "topic grown": () => this.#grow(),
       "topic created": () => void this.#createTopic(),
+      "topic deleted": () => void this.#deleteTopic(),
       "disk full": () => this.#fillDisk(),
     };
     const names = Object.keys(kinds);
@@ -108,6 +109,17 @@ export class Nemesis {
     void this.#admin("PATCH", `/v1/topics/${topic}`, { partitions });
   }
 
+  /** And created again, empty, under its name. */
+  async #deleteTopic(): Promise<void> {
+    if (this.topics.length < 2) return;
+    const name = this.topics.pop() as string;
+    this.#history.setVolatile(name);
+    await this.#admin("DELETE", `/v1/topics/${name}`, {});
+    const partitions = this.#world.random.integer(1, 4);
+    await this.#admin("POST", "/v1/topics", { name, partitions });
+    this.topics.push(name);
+  }
+
   /** What nobody answered may have happened: it is asked again. */
   async #admin(method: string, path: string, body: object): Promise<boolean> {
     const { fetch, url } = this.#operator as Environment;
@@ -118,7 +130,7 @@ export class Nemesis {
           headers: { "content-type": "application/json" },
           body: JSON.stringify(body),
         });
-        if (response.status < 500) return response.ok || response.status === 409;
+        if (response.status < 500) return response.ok || response.status === 409; // Done before.
       } catch {
         // Lost on its way.
       }

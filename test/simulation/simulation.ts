@@ -87,12 +87,12 @@ export async function simulate(
         history,
         `p${i}`,
         () => nemesis.topics,
-        random.pick([20, 100, 200, 400]),
+        random.pick([30, 100, 200]),
       ),
   );
   for (const producer of producers) producer.start();
   nemesis.start();
-  const faultsMs = random.pick([1_000, 2_000, 4_000, 8_000]);
+  const faultsMs = random.pick([500, 1_000, 2_000, 4_000]);
   await scheduler.run(
     scheduler.nowMs + faultsMs,
     () => world.noteWrites(),

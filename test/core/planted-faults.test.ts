@@ -1,0 +1,17 @@
+// Who checks the checker: the simulation finds faults planted in the program.
+import { expect, test } from "vitest";
+import { findFault } from "../simulation/find-fault.ts";
+import { PLANTED_FAULTS } from "../simulation/planted-faults.ts";
+
+/** `npm run simulate -- --faults` looks for all of them; these are found within a few seeds. */
+const MAX_SEEDS = 10;
+const QUICK = PLANTED_FAULTS.filter(({ isRare }) => !isRare);
+
+test.each(QUICK)("[SIM-3] found: $name", async (fault) => {
+  expect(await findFault(fault, MAX_SEEDS)).not.toBeNull();
+});
+
+test("[SIM-3] there are at least fifteen", () => {
+  expect(PLANTED_FAULTS.length).toBeGreaterThanOrEqual(15);
+  expect(QUICK.length).toBeGreaterThanOrEqual(10);
+});
