@@ -1,8 +1,12 @@
 // `npm run bench -- NAME`: measurements side by side in one run, as ratios and medians. Never part of
 // `npm test`: what is measured depends on the machine and on what else it does.
+import { benchGroups } from "./groups.ts";
 import { benchLog } from "./log.ts";
 
-const BENCHES: Readonly<Record<string, () => Promise<void>>> = { log: benchLog };
+const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
+  log: benchLog,
+  groups: benchGroups,
+};
 
 const name = process.argv[2] ?? "";
 const bench = BENCHES[name];

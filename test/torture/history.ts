@@ -1,0 +1,103 @@
+// What happened in a run, one line of JSON per event and one file per process. A line is written, with one
+// system call, before whatever it announces is done: a process that is killed has lost no line that anything
+// later depends on. Times are those of CLOCK_MONOTONIC, which all processes of a machine share.
+import { closeSync, openSync, readdirSync, readSync, writeSync } from "node:fs";
+import { join } from "node:path";
+
+/** A partition and an offset in it. */
+export type Place = readonly [partition: number, offset: number];
+
+export type Happening =
+  // Producers. The records of a send are numbered on from `first`; an id is `<who>-<number>`.
+  | { readonly e: "send"; readonly first: number; readonly count: number }
+  /** What became of each record: where it is, or the error's name. */
+  | { readonly e: "sent"; readonly first: number; readonly outcomes: readonly (Place | string)[] }
+  // Members of groups.
+  | {
+      readonly e: "member";
+      readonly group: string;
+      readonly topic: string;
+      readonly kind: "sdk" | "plain";
+    }
+  | { readonly e: "assigned"; readonly places: readonly Place[] }
+  | { readonly e: "revoked" | "lost"; readonly partitions: readonly number[] }
+  /** Records at consecutive offsets come to the handler; before that the SDK looked at its clock. */
+  | {
+      readonly e: "start";
+      readonly p: number;
+      readonly o: number;
+      readonly ids: readonly string[];
+      readonly lookedNs?: number;
+    }
+  /** The handler is done with them. */
+  | { readonly e: "end"; readonly p: number; readonly o: number; readonly count: number }
+  /** A plain client asks whether it is still heard, and is answered. */
+  | { readonly e: "ping" | "pong" }
+  /** What a consumer mended by itself. */
+  | { readonly e: "warning"; readonly code: string; readonly detail: string }
+  /** What ended a consumer. */
+  | { readonly e: "fatal"; readonly code: string; readonly detail: string }
+  // The run itself.
+  | {
+      readonly e: "committed";
+      readonly group: string;
+      readonly epoch: number;
+      readonly offsets: readonly (readonly [partition: number, committed: number | null])[];
+    }
+  | { readonly e: "fault"; readonly kind: string; readonly target: string }
+  /** The groups did not come to the end of the logs, though nothing disturbed them any more. */
+  | { readonly e: "stuck"; readonly detail: string };
+
+export type Event = Happening & {
+  /** Nanoseconds. */
+  readonly t: number;
+  /** The process. */
+  readonly who: string;
+};
+
+export class HistoryWriter {
+  readonly #file: number;
+
+  constructor(folder: string, who: string) {
+    this.#file = openSync(join(folder, `${who}.ndjson`), "a");
+  }
+
+  write(happening: Happening): void {
+    // Below 2^53 for the first hundred days after the machine was started.
+    const t = Number(process.hrtime.bigint());
+    writeSync(this.#file, `${JSON.stringify({ t, ...happening })}\n`);
+  }
+}
+
+/** The events of all files of a folder in the order of their times. */
+export function* readHistory(folder: string): Generator<Event> {
+  const heads = readdirSync(folder)
+    .filter((name) => name.endsWith(".ndjson"))
+    .map((name) => eventsOf(join(folder, name), name.slice(0, -".ndjson".length)))
+    .map((events) => ({ events, next: events.next() }));
+  for (;;) {
+    let first: { events: Generator<Event>; next: IteratorYieldResult<Event> } | null = null;
+    for (const head of heads) {
+      if (head.next.done) continue;
+      if (first === null || head.next.value.t < first.next.value.t)
+        first = head as { events: Generator<Event>; next: IteratorYieldResult<Event> };
+    }
+    if (first === null) return;
+    yield first.next.value;
+    first.next = first.events.next() as IteratorYieldResult<Event>;
+  }
+}
+
+function* eventsOf(path: string, who: string): Generator<Event> {
+  const file = openSync(path, "r");
+  const buffer = Buffer.alloc(256 * 1024);
+  const utf8 = new TextDecoder();
+  let rest = "";
+  for (let size = readSync(file, buffer); size > 0; size = readSync(file, buffer)) {
+    const lines = (rest + utf8.decode(buffer.subarray(0, size), { stream: true })).split("\n");
+    // A line without an end was being written when its process was killed: it does not count.
+    rest = lines.pop() ?? "";
+    for (const line of lines) yield { ...(JSON.parse(line) as Event), who };
+  }
+  closeSync(file);
+}

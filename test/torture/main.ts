@@ -1,0 +1,151 @@
+// `npm run torture -- --minutes M [--seed S] [--keep DIR]`: a broker, producers and consumers as processes
+// over a network that breaks, with everything killed, stopped and cut off again and again; then a checker
+// over all that they wrote down. Ends with 0 where the history is clean, else with 1 and keeps the history.
+import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import { Rivulet } from "../../src/client/index.ts";
+import { BrokerProcess } from "../e2e/broker.ts";
+import { check } from "./check.ts";
+import { Faults } from "./faults.ts";
+import { ended, Fleet, type Post, run } from "./fleet.ts";
+import { HistoryWriter, readHistory } from "./history.ts";
+import type { ProducerArguments } from "./processes/producer.ts";
+import { TcpProxy } from "./proxy.ts";
+import { planFaults } from "./schedule.ts";
+import { readLogs, Watcher } from "./watch.ts";
+
+const TOPIC = "busy";
+const QUIET_TOPIC = "quiet";
+const TOPIC_OF = { sdk: TOPIC, mixed: TOPIC, hibernated: QUIET_TOPIC };
+const PRODUCERS = 3;
+const RECORDS_PER_SECOND = 2_400;
+/** One producer does not wait for a restart of the broker, the others do. */
+const IMPATIENT_MS = 1_000;
+const PATIENT_MS = 60_000;
+/** How long the quiet group is looked at after each burst; then it is left alone to be evicted. */
+const QUIET_LOOK_MS = 3_000;
+
+const { values } = parseArgs({
+  options: { minutes: { type: "string" }, seed: { type: "string" }, keep: { type: "string" } },
+});
+const minutes = Number(values.minutes);
+const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
+if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
+  console.error("Usage: npm run torture -- --minutes M [--seed S] [--keep DIR]");
+  process.exit(2);
+}
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
+
+const folder = values.keep ? resolve(values.keep) : mkdtempSync(join(tmpdir(), "torture-"));
+const historyFolder = join(folder, "history");
+mkdirSync(historyFolder, { recursive: true });
+console.log(`seed ${seed}, ${minutes} minutes, history in ${historyFolder}`);
+
+// A port that no outgoing connection can be given while the broker is down.
+const port = 20_000 + (process.pid % 10_000);
+const faults = await torture(await BrokerProcess.start({ dataDir: join(folder, "data"), port }));
+const { broker } = faults;
+const admin = new Rivulet({ url: broker.url }).admin;
+const logs = await readLogs(broker.url, {
+  [TOPIC]: (await admin.describeTopic(TOPIC)).partitions,
+  [QUIET_TOPIC]: (await admin.describeTopic(QUIET_TOPIC)).partitions,
+});
+await broker.signal("SIGTERM");
+
+const { findings, counts } = check(readHistory(historyFolder), logs, TOPIC_OF);
+for (const [what, count] of counts) console.log(`${what.padEnd(40)}${String(count).padStart(10)}`);
+for (const line of findings.lines) console.log(line);
+if (findings.lines.length === 0) {
+  console.log("clean");
+  if (!values.keep) rmSync(folder, { recursive: true });
+} else {
+  console.log(`the history is in ${historyFolder}, the broker's data in ${join(folder, "data")}`);
+}
+process.exit(findings.lines.length === 0 ? 0 : 1);
+
+/** From the first record until everything is read and everybody has left. */
+async function torture(broker: BrokerProcess): Promise<Faults> {
+  const history = new HistoryWriter(historyFolder, "run");
+  const { admin } = new Rivulet({ url: broker.url });
+  await admin.createTopic({ name: TOPIC, partitions: 6 });
+  await admin.createTopic({ name: QUIET_TOPIC, partitions: 2 });
+  const busyProxy = await TcpProxy.start(broker.port);
+  const quietProxy = await TcpProxy.start(broker.port);
+  const fleet = new Fleet(historyFolder, history, posts(busyProxy.url, quietProxy.url));
+  const produce = (who: string, own: Omit<ProducerArguments, "folder" | "who">) =>
+    run("producer.ts", historyFolder, who, own);
+  const producers = Array.from({ length: PRODUCERS }, (_, i) =>
+    produce(`p${i}`, {
+      url: busyProxy.url,
+      topic: TOPIC,
+      recordsPerSecond: RECORDS_PER_SECOND / PRODUCERS,
+      deliveryTimeoutMs: i === 0 ? IMPATIENT_MS : PATIENT_MS,
+    }),
+  );
+  const quietProducer = produce("quiet", {
+    url: quietProxy.url,
+    topic: QUIET_TOPIC,
+    recordsPerSecond: 0,
+    deliveryTimeoutMs: PATIENT_MS,
+  });
+  let quietUntilMs = 0;
+  const watcher = new Watcher(
+    admin,
+    history,
+    Object.keys(TOPIC_OF),
+    (group) => group !== "hibernated" || performance.now() < quietUntilMs,
+  );
+  const onQuietBurst = () => {
+    quietUntilMs = performance.now() + QUIET_LOOK_MS;
+  };
+  const faults = new Faults(
+    {
+      history,
+      admin,
+      topic: TOPIC,
+      quietTopic: QUIET_TOPIC,
+      busyProxy,
+      quietProxy,
+      fleet,
+      quietProducer,
+      onQuietBurst,
+    },
+    broker,
+  );
+  const lengthMs = minutes * 60_000;
+  await faults.carryOut(planFaults(seed, lengthMs), lengthMs);
+
+  console.log("no more faults; draining");
+  fleet.wakeAll();
+  const sending = [...producers, quietProducer];
+  for (const producer of sending) producer.kill("SIGTERM");
+  await Promise.all(sending.map(ended));
+  await watcher.end();
+  await watcher.untilDrained(Object.keys(TOPIC_OF));
+  await fleet.end();
+  busyProxy.stop();
+  quietProxy.stop();
+  return faults;
+}
+
+function posts(busyUrl: string, quietUrl: string): Post[] {
+  const busy = { url: busyUrl, topic: TOPIC };
+  const sdk = { ...busy, group: "sdk", sessionTimeoutMs: 3_000 };
+  const mixed = { ...busy, group: "mixed", sessionTimeoutMs: 4_000 };
+  const quiet = { url: quietUrl, topic: QUIET_TOPIC, group: "hibernated", sessionTimeoutMs: 4_000 };
+  const file = "consumer.ts";
+  return [
+    { name: "sdk-a", file, arguments: { ...sdk, handler: "eachRecord" } },
+    { name: "sdk-b", file, arguments: { ...sdk, handler: "eachBatch" } },
+    { name: "sdk-c", file, arguments: { ...sdk, handler: "slow eachRecord" } },
+    { name: "sdk-d", file, arguments: { ...sdk, handler: "eachBatch" } },
+    { name: "sdk-e", file, arguments: { ...sdk, handler: "eachRecord", instanceId: "static-e" } },
+    { name: "mixed-a", file, arguments: { ...mixed, handler: "slow eachRecord" } },
+    { name: "mixed-b", file, arguments: { ...mixed, handler: "eachBatch" } },
+    { name: "mixed-plain", file: "plain.ts", arguments: mixed },
+    { name: "quiet-a", file, arguments: { ...quiet, handler: "eachRecord" } },
+    { name: "quiet-b", file, arguments: { ...quiet, handler: "eachBatch" } },
+  ];
+}
