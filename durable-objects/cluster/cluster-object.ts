@@ -18,7 +18,14 @@ import {
   type Topic,
 } from "../../src/core/cluster/topics.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { FAN_OUT, MAX_GROUPS, MAX_TOPICS, PRODUCER_ID_BLOCK } from "../../src/core/limits.ts";
+import { checkTopicPattern, matchesTopic } from "../../src/core/group/topic-pattern.ts";
+import {
+  FAN_OUT,
+  MAX_GROUPS,
+  MAX_PATTERNS_PER_GROUP,
+  MAX_TOPICS,
+  PRODUCER_ID_BLOCK,
+} from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
 import { storageOf } from "../shared/sql.ts";
@@ -174,12 +181,25 @@ export class ClusterObject extends DurableObject<Env> {
     return this.#store.hasGroup(groupId);
   }
 
-  /** Lists the group, tells it of changes to these topics from now on, and answers those that exist. */
-  subscribe(groupId: string, names: readonly string[]): Result<{ topics: Topic[] }> {
-    const invalid = checkGroupId(groupId);
+  /** Lists the group, tells it of changes to these topics, and those that match, from now on, and answers those that exist. */
+  subscribe(
+    groupId: string,
+    names: readonly string[],
+    pattern: string | null,
+  ): Result<{ topics: Topic[] }> {
+    const invalid = checkGroupId(groupId) ?? (pattern === null ? null : checkTopicPattern(pattern));
     if (invalid !== null) return invalid;
     if (!this.#store.hasGroup(groupId) && this.#store.groups().length >= MAX_GROUPS) {
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_GROUPS} groups, the bound`);
+    }
+    if (pattern !== null) {
+      const known = this.#store.patternsOf(groupId);
+      if (!known.includes(pattern) && known.length >= MAX_PATTERNS_PER_GROUP) {
+        return fail(
+          "THROTTLING_QUOTA_EXCEEDED",
+          `group ${groupId} has subscribed to ${known.length} patterns, the bound; delete it to begin anew`,
+        );
+      }
     }
     for (const name of names) {
       const illegal = checkTopicName(name);
@@ -188,8 +208,15 @@ export class ClusterObject extends DurableObject<Env> {
     this.#change(() => {
       this.#store.putGroup(groupId);
       for (const name of names) this.#store.subscribe(groupId, name);
+      if (pattern !== null) this.#store.subscribeToPattern(groupId, pattern);
     });
-    return { ok: true, topics: names.flatMap((name) => this.#store.topic(name) ?? []) };
+    const topics =
+      pattern === null
+        ? names.flatMap((name) => this.#store.topic(name) ?? [])
+        : this.#store
+            .topics()
+            .filter(({ name }) => names.includes(name) || matchesTopic(pattern, name));
+    return { ok: true, topics };
   }
 
   forgetGroup(groupId: string): void {
@@ -248,8 +275,10 @@ export class ClusterObject extends DurableObject<Env> {
   }
 
   #addGroupTasks(topic: string): void {
-    for (const groupId of this.#store.subscribers(topic))
-      this.#store.addTask({ type: "tell-group", groupId, topic });
+    const groupIds = new Set(this.#store.subscribers(topic));
+    for (const { groupId, pattern } of this.#store.patterns())
+      if (matchesTopic(pattern, topic)) groupIds.add(groupId);
+    for (const groupId of groupIds) this.#store.addTask({ type: "tell-group", groupId, topic });
   }
 }
 

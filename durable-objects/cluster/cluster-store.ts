@@ -3,6 +3,7 @@
 // topics         name → topic as JSON (id, partitions, config). Indexed by topic_id.
 // groups         one row per group that exists.
 // subscriptions  topic name × group: whom to tell when a topic changes.
+// patterns       group × pattern: whom to tell when a topic is created whose name matches.
 // cluster        one row: the defaults of topic configs as JSON, and the next producer id.
 // tasks          what has still to be told to other objects; kept until it is done.
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
@@ -37,6 +38,9 @@ export class ClusterStore {
       this.#sql.exec("CREATE TABLE groups (group_id TEXT PRIMARY KEY) WITHOUT ROWID");
       this.#sql.exec(
         "CREATE TABLE subscriptions (topic TEXT NOT NULL, group_id TEXT NOT NULL, PRIMARY KEY (topic, group_id)) WITHOUT ROWID",
+      );
+      this.#sql.exec(
+        "CREATE TABLE patterns (group_id TEXT NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (group_id, pattern)) WITHOUT ROWID",
       );
       this.#sql.exec(
         "CREATE TABLE cluster (id INTEGER PRIMARY KEY, defaults TEXT NOT NULL, next_producer_id INTEGER NOT NULL)",
@@ -137,6 +141,7 @@ export class ClusterStore {
   deleteGroup(groupId: string): void {
     this.#sql.exec("DELETE FROM groups WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM subscriptions WHERE group_id = ?", groupId);
+    this.#sql.exec("DELETE FROM patterns WHERE group_id = ?", groupId);
   }
 
   subscribe(groupId: string, topic: string): void {
@@ -153,6 +158,29 @@ export class ClusterStore {
       topic,
     );
     return Array.from(rows, (row) => row.group_id);
+  }
+
+  subscribeToPattern(groupId: string, pattern: string): void {
+    this.#sql.exec(
+      "INSERT INTO patterns (group_id, pattern) VALUES (?, ?) ON CONFLICT DO NOTHING",
+      groupId,
+      pattern,
+    );
+  }
+
+  patternsOf(groupId: string): string[] {
+    const rows = this.#sql.exec<{ pattern: string }>(
+      "SELECT pattern FROM patterns WHERE group_id = ?",
+      groupId,
+    );
+    return Array.from(rows, (row) => row.pattern);
+  }
+
+  patterns(): { groupId: string; pattern: string }[] {
+    const rows = this.#sql.exec<{ group_id: string; pattern: string }>(
+      "SELECT group_id, pattern FROM patterns",
+    );
+    return Array.from(rows, ({ group_id: groupId, pattern }) => ({ groupId, pattern }));
   }
 
   addTask(task: Task): void {

@@ -7,7 +7,13 @@
 import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
 import type { Topic } from "../../src/core/cluster/topics.ts";
+import type { ConfigOverrides } from "../../src/core/config-table.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
+import {
+  changeGroupConfig,
+  type GroupConfig,
+  type InitialPosition,
+} from "../../src/core/group/config.ts";
 import { Coordinator, type LastSeen } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
@@ -29,6 +35,7 @@ import {
   type AssignedPartition,
   type CoordinatorMessage,
   type commitMessage,
+  type InitialOffset,
   type joinMessage,
   memberMessage,
   type revokedMessage,
@@ -120,6 +127,29 @@ export class GroupObject extends DurableObject<Env> {
     return result;
   }
 
+  /** [GCF-1] What is set for this group, and what holds. */
+  config(): Result<{ overrides: ConfigOverrides; config: GroupConfig }> {
+    if (!this.#coordinator.exists) return this.#unknownGroup();
+    return {
+      ok: true,
+      overrides: this.#coordinator.state.overrides,
+      config: this.#coordinator.config,
+    };
+  }
+
+  /** [GCF-1] A group that nobody has joined yet comes to be. */
+  async alterConfig(
+    changes: Readonly<Record<string, unknown>>,
+  ): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>> {
+    const checked = changeGroupConfig(this.#coordinator.state.overrides, changes);
+    if (!checked.ok) return checked;
+    const listed = await this.#subscribe([], null);
+    if (!listed.ok) return listed;
+    const altered = this.#coordinator.alterConfig(changes, Date.now());
+    await this.#persistAndTell();
+    return altered.ok ? this.config() : altered;
+  }
+
   /** [GRP-10] Deletes an empty group and everything it remembers. */
   async destroy(): Promise<Result<object>> {
     if (!this.#coordinator.exists) return this.#unknownGroup();
@@ -193,7 +223,13 @@ export class GroupObject extends DurableObject<Env> {
       const detail = `memberId is ${message.memberId}, this socket has joined as ${joined}`;
       throw new BrokerError("INVALID_REQUEST", detail);
     }
-    const subscribed = await this.#subscribe(message.topics);
+    const topicPattern = message.topicPattern ?? null;
+    if (message.topics.length === 0 && topicPattern === null)
+      throw new BrokerError(
+        "INVALID_REQUEST",
+        "join: topics is empty and there is no topicPattern",
+      );
+    const subscribed = await this.#subscribe(message.topics, topicPattern);
     if (socket.readyState !== WebSocket.OPEN) return; // Gone while the cluster was asked.
     if (!subscribed.ok) return this.#refuse(socket, subscribed);
     const result = this.#coordinator.join(
@@ -203,6 +239,7 @@ export class GroupObject extends DurableObject<Env> {
         instanceId: message.instanceId ?? null,
         clientId: message.clientId ?? null,
         topics: message.topics,
+        topicPattern,
         sessionTimeoutMs: message.sessionTimeoutMs,
         rebalanceTimeoutMs: message.rebalanceTimeoutMs,
         owned: toSet(message.owned),
@@ -223,9 +260,12 @@ export class GroupObject extends DurableObject<Env> {
     await this.#persistAndTell(message.memberId);
   }
 
-  async #subscribe(topics: readonly string[]): Promise<Result<{ topics: Topic[] }>> {
+  async #subscribe(
+    topics: readonly string[],
+    topicPattern: string | null,
+  ): Promise<Result<{ topics: Topic[] }>> {
     try {
-      return await clusterStub(this.env).subscribe(this.#groupId, topics);
+      return await clusterStub(this.env).subscribe(this.#groupId, topics, topicPattern);
     } catch (error) {
       return fail(
         "COORDINATOR_NOT_AVAILABLE",
@@ -300,7 +340,9 @@ export class GroupObject extends DurableObject<Env> {
     try {
       this.#noteLostSockets(Date.now());
       this.#coordinator.expire(this.#lastSeen, Date.now());
+      this.#coordinator.expireOffsets(Date.now());
       await this.#persistAndTell();
+      if (this.#coordinator.isDead(Date.now())) await this.destroy();
     } catch (error) {
       console.error(`group ${this.#groupId}: the alarm failed, it will be tried again: ${error}`);
       await this.ctx.storage.setAlarm(Date.now() + ALARM_RETRY_MS);
@@ -353,7 +395,7 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   #assignmentOf(member: Member): CoordinatorMessage {
-    const { state } = this.#coordinator;
+    const { state, config } = this.#coordinator;
     const names = new Map([...state.topics.values()].map((topic) => [topic.topicId, topic.name]));
     const partitions: AssignedPartition[] = fromSet(member.assigned).flatMap(
       ({ topicId, partitions: numbers }) =>
@@ -370,11 +412,15 @@ export class GroupObject extends DurableObject<Env> {
       memberEpoch: member.memberEpoch,
       incarnation: state.incarnation,
       memberNumber: member.memberNumber,
-      heartbeatIntervalMs: heartbeatIntervalMs(member.sessionTimeoutMs),
+      heartbeatIntervalMs: Math.min(
+        heartbeatIntervalMs(member.sessionTimeoutMs),
+        config.heartbeatIntervalMs,
+      ),
       sessionTimeoutMs: member.sessionTimeoutMs,
       state: member.state,
       partitions,
       missingTopics: member.topics.filter((name) => !state.topics.has(name)),
+      ...initialOffset(config.autoOffsetReset),
     };
   }
 
@@ -423,6 +469,12 @@ export class GroupObject extends DurableObject<Env> {
   #tell(socket: WebSocket, message: CoordinatorMessage): void {
     sendJson(socket, message);
   }
+}
+
+function initialOffset(position: InitialPosition): { initialOffset?: InitialOffset } {
+  if (position === "member") return {};
+  if (typeof position === "string") return { initialOffset: position };
+  return { initialOffset: { durationMs: position.durationMs } };
 }
 
 function notJoined(): Failure {

@@ -1,12 +1,13 @@
 // A group's state in SQLite: each event of the coordinator is one upsert or one delete, so what an
 // operation costs in rows is the number of its events.
 //
-// group_state  one row: incarnation, epochs, the next member number.
+// group_state  one row: incarnation, epochs, the next member number, config, since when it is empty.
 // members      member id → member as JSON, its partitions included.
 // targets      member id → target assignment as JSON.
 // topics       topic name → id and partition count.
 // offsets      partition → committed offset.
 // history      the flight recorder, a ring: a row for each operation that something is to be told of.
+import type { ConfigOverrides } from "../../src/core/config-table.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
   fromSet,
@@ -51,10 +52,9 @@ export class GroupStore {
       group_epoch: number;
       assignment_epoch: number;
       next_member_number: number;
-    }>(
-      this.#sql,
-      "SELECT incarnation, group_epoch, assignment_epoch, next_member_number FROM group_state WHERE id = 1",
-    );
+      overrides: string;
+      empty_since_ms: number | null;
+    }>(this.#sql, "SELECT * FROM group_state WHERE id = 1");
     if (group === undefined) return state;
     replay(state, {
       type: "group",
@@ -62,6 +62,8 @@ export class GroupStore {
       groupEpoch: group.group_epoch,
       assignmentEpoch: group.assignment_epoch,
       nextMemberNumber: group.next_member_number,
+      overrides: JSON.parse(group.overrides) as ConfigOverrides,
+      emptySinceMs: group.empty_since_ms,
     });
     for (const { json } of this.#sql.exec<{ json: string }>(
       "SELECT json FROM topics ORDER BY name",
@@ -148,7 +150,8 @@ export class GroupStore {
   #create(): void {
     this.#sql.exec(
       `CREATE TABLE group_state (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, group_epoch INTEGER NOT NULL,
-         assignment_epoch INTEGER NOT NULL, next_member_number INTEGER NOT NULL)`,
+         assignment_epoch INTEGER NOT NULL, next_member_number INTEGER NOT NULL, overrides TEXT NOT NULL,
+         empty_since_ms INTEGER)`,
     );
     this.#sql.exec(
       "CREATE TABLE history (slot INTEGER PRIMARY KEY, operation INTEGER NOT NULL, at_ms INTEGER NOT NULL, entries TEXT NOT NULL)",
@@ -170,11 +173,14 @@ export class GroupStore {
     switch (event.type) {
       case "group":
         this.#sql.exec(
-          "INSERT OR REPLACE INTO group_state (id, incarnation, group_epoch, assignment_epoch, next_member_number) VALUES (1, ?, ?, ?, ?)",
+          `INSERT OR REPLACE INTO group_state (id, incarnation, group_epoch, assignment_epoch, next_member_number,
+             overrides, empty_since_ms) VALUES (1, ?, ?, ?, ?, ?, ?)`,
           event.incarnation,
           event.groupEpoch,
           event.assignmentEpoch,
           event.nextMemberNumber,
+          JSON.stringify(event.overrides),
+          event.emptySinceMs,
         );
         return;
       case "member":

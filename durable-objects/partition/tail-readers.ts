@@ -1,6 +1,7 @@
 // The sockets that read this partition: attached, fed, fenced. Position and window of each are in its
 // socket's attachment, so that it outlives hibernation [HIB-1].
 import type * as z from "zod";
+import { decodeAnyBatch } from "../../src/compression/codecs.ts";
 import { BrokerError, type Failure } from "../../src/core/errors.ts";
 import { mayAttach } from "../../src/core/log/fences.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
@@ -113,7 +114,8 @@ export class TailReaders {
   #startOffset(offset: AttachMessage["offset"]): number {
     if (offset === "earliest") return this.#log.logStartOffset;
     if (offset === "latest") return this.#log.logEndOffset;
-    return offset;
+    if (typeof offset === "number") return offset;
+    return this.#log.findOffsetByTimestamp(Date.now() - offset.durationMs, decodeAnyBatch);
   }
 
   /** Sends every reader what is new. */

@@ -26,6 +26,10 @@ export interface ConfigInfo {
   readonly overrides: Readonly<Record<string, string | number>>;
 }
 
+export interface GroupConfigInfo extends ConfigInfo {
+  readonly groupId: string;
+}
+
 export interface GroupInfo {
   readonly groupId: string;
   readonly state: "EMPTY" | "RECONCILING" | "STABLE";
@@ -152,6 +156,22 @@ export class Admin {
   /** @throws GROUP_ID_NOT_FOUND */
   describeGroup(groupId: string): Promise<GroupInfo> {
     return this.#http.request("GET", groupPath(groupId));
+  }
+
+  /** What is set for the group, and what holds. @throws GROUP_ID_NOT_FOUND */
+  groupConfig(groupId: string): Promise<GroupConfigInfo> {
+    return this.#http.request("GET", `${groupPath(groupId)}/config`);
+  }
+
+  /**
+   * Changes the group's config; `null` takes a key away. A group that nobody has joined yet comes to be.
+   * @throws INVALID_CONFIG
+   */
+  alterGroup(
+    groupId: string,
+    change: { config: Readonly<Record<string, string | number | null>> },
+  ): Promise<GroupConfigInfo> {
+    return this.#http.request("PATCH", groupPath(groupId), jsonBody(change));
   }
 
   /** What happened in the group, oldest first, the newest `limit` entries (200). @throws GROUP_ID_NOT_FOUND */

@@ -1,8 +1,10 @@
 // The SDK's consumer: handlers over the consumer core. Records of one partition are handled one after
 // another in offset order, partitions side by side. What a handler has returned from is committed.
-import type { BrokerError } from "../core/errors.ts";
+import { durationMs } from "../core/duration.ts";
+import { BrokerError } from "../core/errors.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS, DEFAULT_WINDOW_BYTES } from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
+import type { InitialOffset } from "../protocol/group-socket.ts";
 import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driver.ts";
 import type { AssignedPlace, PartitionPosition } from "./consumer/effects.ts";
 import type { Transport } from "./consumer/transport.ts";
@@ -10,9 +12,15 @@ import type { Transport } from "./consumer/transport.ts";
 export interface ConsumerOptions {
   /** Members of one group share its topics' partitions; each group gets everything. */
   readonly groupId: string;
+  /** Names; may be empty where there is a pattern. */
   readonly topics: readonly string[];
-  /** Where to begin where the group has committed nothing. @default "earliest" */
-  readonly from?: "earliest" | "latest";
+  /** RE2 syntax: every topic whose whole name matches is subscribed too, those created later as well. */
+  readonly topicPattern?: string;
+  /**
+   * Where to begin where the group has committed nothing, and its config does not say. By duration (milliseconds,
+   * or ISO 8601 as in PT1H): at the first record that is at most so old (KIP-1106). @default "earliest"
+   */
+  readonly from?: "earliest" | "latest" | { readonly duration: number | string };
   /** A static member: its partitions wait for it for a session timeout while it is away (KIP-345). */
   readonly instanceId?: string;
   /** A name for people, shown by describe. */
@@ -77,11 +85,12 @@ export class Consumer {
         groupId: options.groupId,
         memberId: this.memberId,
         topics: options.topics,
+        ...(options.topicPattern === undefined ? {} : { topicPattern: options.topicPattern }),
         ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
         instanceId: options.instanceId ?? null,
         clientId: options.clientId ?? null,
         sessionTimeoutMs: options.sessionTimeoutMs ?? DEFAULT_SESSION_TIMEOUT_MS,
-        from: options.from ?? "earliest",
+        from: initialOffset(options.from ?? "earliest"),
         windowBytes: options.windowBytes ?? DEFAULT_WINDOW_BYTES,
         commitIntervalMs: options.commitIntervalMs ?? 500,
       },
@@ -239,6 +248,17 @@ export class Consumer {
   #closeWhenIdle(): void {
     if (this.#running === 0) this.#driver.close();
   }
+}
+
+function initialOffset(from: NonNullable<ConsumerOptions["from"]>): InitialOffset {
+  if (typeof from === "string") return from;
+  const { duration } = from;
+  const ms = typeof duration === "number" ? duration : durationMs(duration);
+  if (ms !== null && Number.isSafeInteger(ms) && ms >= 0) return { durationMs: ms };
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    `from.duration is ${JSON.stringify(duration)}, it must be milliseconds or an ISO 8601 duration of days, hours, minutes, seconds`,
+  );
 }
 
 declare const console: { warn(text: string): void };

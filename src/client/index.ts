@@ -4,6 +4,7 @@ export type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 export {
   Admin,
   type ConfigInfo,
+  type GroupConfigInfo,
   type GroupInfo,
   type GroupOffsetInfo,
   type HistoryInfo,

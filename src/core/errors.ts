@@ -73,6 +73,7 @@ export const ERRORS = {
     "A newer owner or a newer epoch has fenced this member.",
   ),
   UNRELEASED_INSTANCE_ID: spec(111, 409, false, "A live member holds this instance id."),
+  INVALID_REGULAR_EXPRESSION: spec(128, 400, false, "A pattern is not a legal one."),
   STALE_MEMBER_EPOCH: spec(113, 409, true, "The member epoch is not current; use the newest one."),
 } as const satisfies Record<string, ErrorSpec>;
 

@@ -119,12 +119,20 @@ export const MAX_TOPICS_PER_MEMBER = 100;
 export const MAX_SOCKETS_PER_GROUP = 2 * MAX_MEMBERS_PER_GROUP;
 export const MAX_OFFSETS_PER_COMMIT = 10_000;
 export const MAX_OFFSET_METADATA_LENGTH = 4_096;
+/** Different patterns that one group's members have ever subscribed to: each new topic is matched against all. */
+export const MAX_PATTERNS_PER_GROUP = 100;
+/** Of a subscription by pattern, in characters. */
+export const MAX_TOPIC_PATTERN_LENGTH = 1_000;
+/** Kafka's offsets.retention.minutes: seven days; at most ten years. */
+export const DEFAULT_OFFSETS_RETENTION_MINUTES = 7 * 24 * 60;
+export const MAX_OFFSETS_RETENTION_MINUTES = 10 * 366 * 24 * 60;
 export const MIN_SESSION_TIMEOUT_MS = 1_000;
 /** KIP-848's default (group.consumer.session.timeout.ms). */
 export const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
 export const MAX_SESSION_TIMEOUT_MS = 30 * 60_000;
 /** KIP-848's default heartbeat (group.consumer.heartbeat.interval.ms); short sessions beat three times in one. */
 export const MAX_HEARTBEAT_INTERVAL_MS = 5_000;
+export const MIN_HEARTBEAT_INTERVAL_MS = 100;
 /** How long a member may take to give up partitions before it is fenced. */
 export const MIN_REBALANCE_TIMEOUT_MS = 1_000;
 export const DEFAULT_REBALANCE_TIMEOUT_MS = 5 * 60_000;

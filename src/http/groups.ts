@@ -1,7 +1,9 @@
 // /v1/groups: list, describe with lag, reset, delete.
 import { Hono } from "hono";
 import * as z from "zod";
+import { durationMs } from "../core/duration.ts";
 import { unwrap } from "../core/errors.ts";
+import { groupConfigByKey } from "../core/group/config.ts";
 import {
   DEFAULT_HISTORY_ENTRIES,
   MAX_HISTORY_ENTRIES,
@@ -12,7 +14,8 @@ import { clusterStub, type Env, groupStub } from "../env.ts";
 import { integer, parse, parseJson, queryInteger } from "../protocol/parse.ts";
 import { topicList } from "../protocol/plain-consumer.ts";
 import { readText } from "./body.ts";
-import { durationParameter, groupParameter, query, timestampParameter } from "./parameters.ts";
+import { groupParameter, query, timestampParameter } from "./parameters.ts";
+import { configSchema } from "./topics.ts";
 
 const DURATION_RULE =
   "must be milliseconds or an ISO 8601 duration of days, hours, minutes, seconds";
@@ -28,7 +31,7 @@ const timestamp = z
   });
 /** How long ago: milliseconds, or ISO 8601 in days, hours, minutes and seconds (P1DT2H). */
 const duration = z.union([anyOffset, z.string()], DURATION_RULE).transform((value, context) => {
-  const ms = typeof value === "number" ? value : durationParameter(value);
+  const ms = typeof value === "number" ? value : durationMs(value);
   if (ms !== null) return ms;
   context.addIssue({ code: "custom", message: DURATION_RULE });
   return z.NEVER;
@@ -48,6 +51,7 @@ const resetSchema = z.strictObject({
   dryRun: z.boolean().optional(),
 });
 
+const alterSchema = z.strictObject({ config: configSchema });
 const deleteOffsetsQuery = z.strictObject({ topics: topicList });
 const historyQuery = z.strictObject({
   limit: queryInteger(1, MAX_HISTORY_ENTRIES).default(DEFAULT_HISTORY_ENTRIES),
@@ -63,6 +67,18 @@ export const groups = new Hono<{ Bindings: Env }>()
       await groupStub(context.env, groupParameter(context.req.param("group"))).describe(),
     );
     return context.json({ ...group, offsets: await groupOffsets(context.env, group) });
+  })
+  .get("/:group/config", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    const { config, overrides } = unwrap(await groupStub(context.env, groupId).config());
+    return context.json({ groupId, config: groupConfigByKey(config), overrides });
+  })
+  .patch("/:group", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    const body = parse(alterSchema, parseJson(await readText(context.req.raw), "the body"));
+    const altered = unwrap(await groupStub(context.env, groupId).alterConfig(body.config));
+    const { config, overrides } = altered;
+    return context.json({ groupId, config: groupConfigByKey(config), overrides });
   })
   .get("/:group/history", async (context) => {
     const groupId = groupParameter(context.req.param("group"));

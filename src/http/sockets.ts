@@ -2,6 +2,7 @@
 // on and no Worker code runs per record. The plain consumer is a session in this Worker.
 import { type Context, Hono } from "hono";
 import { BrokerError, isErrorName } from "../core/errors.ts";
+import { checkTopicPattern } from "../core/group/topic-pattern.ts";
 import { atPartition, topicMetadata } from "../edge/metadata.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
 import { consumeQuery } from "../protocol/plain-consumer.ts";
@@ -19,7 +20,14 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
   .get("/:group/consume", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
     const options = query(context.req.raw, consumeQuery);
-    for (const topic of options.topics) await topicMetadata(context.env, topic);
+    const { topics = [], pattern } = options;
+    if (topics.length === 0 && pattern === undefined)
+      throw new BrokerError("INVALID_REQUEST", "topics: name at least one, or give a pattern");
+    for (const topic of topics) await topicMetadata(context.env, topic);
+    if (pattern !== undefined) {
+      const invalid = checkTopicPattern(pattern);
+      if (invalid !== null) throw BrokerError.from(invalid);
+    }
     requireUpgrade(context);
     const { 0: client, 1: server } = new WebSocketPair();
     const session = new PlainConsumerSession(context.env, groupId, options, server);

@@ -14,6 +14,7 @@ import {
   MAX_REBALANCE_TIMEOUT_MS,
   MAX_SESSION_TIMEOUT_MS,
   MAX_TOPIC_NAME_LENGTH,
+  MAX_TOPIC_PATTERN_LENGTH,
   MAX_TOPICS_PER_MEMBER,
   MIN_REBALANCE_TIMEOUT_MS,
   MIN_SESSION_TIMEOUT_MS,
@@ -34,7 +35,13 @@ export const joinMessage = z.strictObject({
   memberEpoch: integer(0, Number.MAX_SAFE_INTEGER),
   instanceId: identifier.nullish(),
   clientId: identifier.nullish(),
-  topics: z.array(z.string().min(1).max(MAX_TOPIC_NAME_LENGTH)).min(1).max(MAX_TOPICS_PER_MEMBER),
+  /** Names, a pattern, or both; at least one of them. */
+  topics: z
+    .array(z.string().min(1).max(MAX_TOPIC_NAME_LENGTH))
+    .max(MAX_TOPICS_PER_MEMBER)
+    .default([]),
+  /** RE2; all topics whose whole name matches, those of the future too. */
+  topicPattern: z.string().min(1).max(MAX_TOPIC_PATTERN_LENGTH).nullish(),
   sessionTimeoutMs: integer(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).default(
     DEFAULT_SESSION_TIMEOUT_MS,
   ),
@@ -88,6 +95,9 @@ export interface AssignedPartition {
   readonly committedOffset: number | null;
 }
 
+/** The group's word on where to begin where nothing is committed, which goes above the member's own. */
+export type InitialOffset = "earliest" | "latest" | { readonly durationMs: number };
+
 /** The member's whole assignment. Sent after a join and whenever the assignment or the epoch changes. */
 export interface AssignmentMessage {
   readonly type: "assignment";
@@ -102,6 +112,8 @@ export interface AssignmentMessage {
   readonly partitions: readonly AssignedPartition[];
   /** Subscribed topics that do not exist now; they are assigned once they are created. */
   readonly missingTopics: readonly string[];
+  /** Absent where each member begins where it wants. */
+  readonly initialOffset?: InitialOffset;
 }
 
 export interface CommittedMessage {

@@ -22,8 +22,14 @@ export const attachMessage = z.strictObject({
   /** Echoed in `attached`; batches that arrive before that belong to an earlier attach. */
   attachId: anyInteger.default(0),
   offset: z.union(
-    [z.literal("earliest"), z.literal("latest"), anyInteger],
-    `must be "earliest", "latest" or a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
+    [
+      z.literal("earliest"),
+      z.literal("latest"),
+      anyInteger,
+      /** The first record that is at most so old, or the end. */
+      z.strictObject({ durationMs: anyInteger }),
+    ],
+    `must be "earliest", "latest", {durationMs} or a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
   ),
   windowBytes: integer(1, MAX_WINDOW_BYTES).default(DEFAULT_WINDOW_BYTES),
   /** The member that owns the partition in its group. Absent for a reader without a group. */

@@ -7,6 +7,7 @@ import {
   MAX_CLIENT_ID_LENGTH,
   MAX_PLAIN_WINDOW_RECORDS,
   MAX_SESSION_TIMEOUT_MS,
+  MAX_TOPIC_PATTERN_LENGTH,
   MAX_TOPICS_PER_MEMBER,
   MIN_SESSION_TIMEOUT_MS,
 } from "../core/limits.ts";
@@ -33,7 +34,9 @@ export const topicList = z
   });
 
 export const consumeQuery = z.strictObject({
-  topics: topicList,
+  topics: topicList.optional(),
+  /** RE2: every topic whose whole name matches, those created later as well. One of the two is needed. */
+  pattern: z.string().min(1).max(MAX_TOPIC_PATTERN_LENGTH).optional(),
   /** explicit: an `ack` commits. auto: a record counts as done once it is sent. */
   ack: z.enum(["explicit", "auto"]).default("explicit"),
   /** Where to begin in partitions for which the group has committed nothing. */

@@ -64,7 +64,8 @@ export class PlainConsumerSession {
       {
         groupId,
         memberId: crypto.randomUUID(),
-        topics: options.topics,
+        topics: options.topics ?? [],
+        ...(options.pattern === undefined ? {} : { topicPattern: options.pattern }),
         instanceId: options.instanceId ?? null,
         clientId: options.clientId ?? null,
         sessionTimeoutMs: options.sessionTimeoutMs,

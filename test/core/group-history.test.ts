@@ -24,6 +24,7 @@ class Recorded {
         instanceId: null,
         clientId: `client-${memberId}`,
         topics: more.topics ?? ["orders"],
+        topicPattern: null,
         sessionTimeoutMs: 5_000,
         rebalanceTimeoutMs: 5_000,
         owned: more.memberEpoch ? (known?.assigned ?? new Set()) : new Set<PartitionKey>(),

@@ -144,6 +144,7 @@ describe("GroupStore", () => {
               instanceId: null,
               clientId: null,
               topics: ["t", "u"],
+              topicPattern: null,
               sessionTimeoutMs: 10_000,
               rebalanceTimeoutMs: 5_000,
               owned: new Set<PartitionKey>(),

@@ -22,10 +22,12 @@ import {
   type Member,
   replay,
 } from "../../src/core/group/state.ts";
+import { matchesTopic } from "../../src/core/group/topic-pattern.ts";
 
 export interface JoinOptions {
   /** Names. By default all topics of the scenario. */
   readonly topics?: readonly string[];
+  readonly topicPattern?: string;
   readonly memberEpoch?: number;
   readonly owned?: Iterable<PartitionKey>;
   readonly instanceId?: string;
@@ -74,11 +76,16 @@ export class GroupScenario {
           instanceId: options.instanceId ?? null,
           clientId: null,
           topics: names,
+          topicPattern: options.topicPattern ?? null,
           sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_MS,
           rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? REBALANCE_MS,
           owned: new Set(options.owned ?? []),
         },
-        [...new Set(names)].flatMap((name) => this.#topics.get(name) ?? []),
+        [...this.#topics.values()].filter(
+          ({ name }) =>
+            names.includes(name) ||
+            (options.topicPattern !== undefined && matchesTopic(options.topicPattern, name)),
+        ),
         this.nowMs,
       ),
     );
@@ -168,16 +175,22 @@ export class GroupScenario {
     return this.#step(() => this.coordinator.resetOffsets(resets, this.nowMs));
   }
 
+  alterConfig(changes: Readonly<Record<string, unknown>>): Result<object> {
+    return this.#step(() => this.coordinator.alterConfig(changes, this.nowMs));
+  }
+
   /** Time passes. The alarm rings whenever the coordinator wanted it to. */
   advance(ms: number): void {
     const untilMs = this.nowMs + ms;
     for (;;) {
       const deadlineMs = this.nextDeadlineMs;
       if (deadlineMs === null || deadlineMs > untilMs) break;
-      const before = this.state.members.size;
+      const before = this.state.members.size + this.state.offsets.size;
       this.nowMs = Math.max(this.nowMs, deadlineMs);
       this.#step(() => this.coordinator.expire(this.#lastSeen, this.nowMs));
-      const isSomebodyGone = this.state.members.size < before;
+      this.#step(() => this.coordinator.expireOffsets(this.nowMs));
+      if (this.coordinator.isDead(this.nowMs)) break;
+      const isSomebodyGone = this.state.members.size + this.state.offsets.size < before;
       const isLater = (this.nextDeadlineMs ?? Number.POSITIVE_INFINITY) > this.nowMs;
       assert(isSomebodyGone || isLater, "an alarm that changes nothing rings again at once");
     }
@@ -229,8 +242,9 @@ export class GroupScenario {
   subscribedPartitions(): Set<PartitionKey> {
     const keys = new Set<PartitionKey>();
     for (const { topicId, name, partitions } of this.#topics.values()) {
-      if (![...this.state.members.values()].some((member) => member.topics.includes(name)))
-        continue;
+      const isWanted = ({ topics, topicPattern }: Member) =>
+        topics.includes(name) || (topicPattern !== null && matchesTopic(topicPattern, name));
+      if (![...this.state.members.values()].some(isWanted)) continue;
       for (let i = 0; i < partitions; i++) keys.add(partitionKey(topicId, i));
     }
     return keys;

@@ -9,7 +9,7 @@ const LAYERS: Record<
   string,
   { readonly layers: readonly string[]; readonly packages: readonly RegExp[] }
 > = {
-  "src/core": { layers: [], packages: [] },
+  "src/core": { layers: [], packages: [/^re2js$/] },
   "src/compression": { layers: ["src/core"], packages: [/^fflate$/, /^fzstd$/] },
   "src/protocol": { layers: ["src/core"], packages: [/^zod$/] },
   "src/client": { layers: ["src/core", "src/compression", "src/protocol"], packages: [] },

@@ -201,7 +201,7 @@ describe("keeping", () => {
       await create(unique("b"), 5, { "max.message.bytes": "77" }),
     ];
     const group = unique("group");
-    await cluster.subscribe(group, [a.name]);
+    await cluster.subscribe(group, [a.name], null);
     const before = { topics: await cluster.topics(), groups: await cluster.groups() };
     await evict(cluster);
     expect(await cluster.topics()).toEqual(before.topics);

@@ -1,8 +1,14 @@
 // rivulet configs describe | alter: what topics get that do not set a key themselves
 import type { Command } from "commander";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
-import { table } from "../table.ts";
-import { type ConfigChange, changeOf, collectConfig, collectKey, configText } from "./topics.ts";
+import {
+  type ConfigChange,
+  changeOf,
+  collectConfig,
+  collectKey,
+  configTable,
+  configText,
+} from "./topics.ts";
 
 export function addConfigs(program: Command): void {
   const configs = program.command("configs").description("show and change the defaults of topics");
@@ -13,16 +19,7 @@ export function addConfigs(program: Command): void {
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const info = await connect(global).admin.describeConfigs();
-      print(global, info, ({ config, overrides }) =>
-        table(
-          ["KEY", "DEFAULT", ""],
-          Object.entries(config).map(([key, value]) => [
-            key,
-            value,
-            Object.hasOwn(overrides, key) ? "set" : "",
-          ]),
-        ),
-      );
+      print(global, info, (configs) => configTable(configs, "DEFAULT"));
     });
 
   configs

@@ -1,9 +1,18 @@
-// rivulet groups list | describe | history | reset | delete-offsets | delete
+// rivulet groups list | describe | config | alter | history | reset | delete-offsets | delete
 import { type Command, Option } from "commander";
 import type { GroupInfo, HistoryInfo, ResetTo } from "../../client/index.ts";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
 import { table } from "../table.ts";
-import { count, positiveNumber } from "./topics.ts";
+import {
+  type ConfigChange,
+  changeOf,
+  collectConfig,
+  collectKey,
+  configTable,
+  configText,
+  count,
+  positiveNumber,
+} from "./topics.ts";
 
 interface ResetOptions {
   readonly to?: "earliest" | "latest" | "current";
@@ -44,6 +53,32 @@ export function addGroups(program: Command): void {
     .action(async (groupId: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       print(global, await connect(global).admin.describeGroup(groupId), describe);
+    });
+
+  groups
+    .command("config <group>")
+    .description("show what is set for a group, and what holds")
+    .action(async (groupId: string, _options: object, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const info = await connect(global).admin.groupConfig(groupId);
+      print(global, info, (configs) => configTable(configs, "VALUE"));
+    });
+
+  groups
+    .command("alter <group>")
+    .description("change a group's configuration; a group that nobody has joined yet comes to be")
+    .option(
+      "-c, --config <key=value>",
+      "e.g. consumer.assignor=range; may be repeated",
+      collectConfig,
+    )
+    .option("--unset <key>", "set a key back to its default; may be repeated", collectKey)
+    .action(async (groupId: string, keys: ConfigChange, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const config = changeOf(keys);
+      if (config === null) throw new UsageError("give --config or --unset");
+      const altered = await connect(global).admin.alterGroup(groupId, { config });
+      print(global, altered, () => `Altered group ${groupId}.\n${configText(altered.overrides)}`);
     });
 
   groups

@@ -1,6 +1,6 @@
 // rivulet topics create | list | describe | alter | delete
 import { type Command, InvalidArgumentError } from "commander";
-import type { TopicInfo } from "../../client/index.ts";
+import type { ConfigInfo, TopicInfo } from "../../client/index.ts";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
 import { table } from "../table.ts";
 
@@ -159,6 +159,16 @@ export function collectKey(key: string, previous: Record<string, null> = {}): Re
 export function configText(overrides: Readonly<Record<string, string | number>>): string {
   const set = listOf(overrides);
   return set === "" ? "Nothing is set: the defaults hold." : `Set: ${set}`;
+}
+
+/** Every key with what holds, and whether it was set. */
+export function configTable({ config, overrides }: ConfigInfo, heading: string): string {
+  const rows = Object.entries(config).map(([key, value]) => [
+    key,
+    value,
+    Object.hasOwn(overrides, key) ? "set" : "",
+  ]);
+  return table(["KEY", heading, ""], rows);
 }
 
 function listOf(overrides: Readonly<Record<string, string | number>>): string {

@@ -23,6 +23,7 @@ import type {
   AssignmentMessage,
   CoordinatorMessage,
   ErrorMessage,
+  InitialOffset,
 } from "../../protocol/group-socket.ts";
 import { heartbeatIntervalMs } from "../../protocol/heartbeat.ts";
 import type { PartitionMessage } from "../../protocol/partition-socket.ts";
@@ -37,13 +38,15 @@ export interface ConsumerCoreConfig {
   readonly groupId: string | null;
   readonly memberId: string;
   readonly topics: readonly string[];
+  /** RE2: all topics whose names match are subscribed too. */
+  readonly topicPattern?: string;
   /** What a reader without a group reads. */
   readonly partitions?: readonly AssignedPlace[];
   readonly instanceId: string | null;
   readonly clientId: string | null;
   readonly sessionTimeoutMs: number;
   /** Where to begin in partitions for which the group has committed nothing. */
-  readonly from: "earliest" | "latest";
+  readonly from: InitialOffset;
   /** Bytes in flight per partition. */
   readonly windowBytes: number;
   /** Time between commits; 0 commits at once, one commit in flight at a time. */
@@ -83,8 +86,13 @@ export class ConsumerCore {
     this.#config = config;
     const heartbeatMs = heartbeatIntervalMs(config.sessionTimeoutMs);
     this.#group = new GroupConnection(this.#outbox, random, heartbeatMs);
-    this.#readers = new PartitionReaders(this.#partitions, this.#outbox, config, random, () =>
-      this.#owner(),
+    this.#readers = new PartitionReaders(
+      this.#partitions,
+      this.#outbox,
+      config,
+      random,
+      () => this.#owner(),
+      () => this.#assignment?.initialOffset ?? config.from,
     );
     this.#committer = new Committer(
       this.#partitions,
@@ -161,6 +169,7 @@ export class ConsumerCore {
       instanceId: this.#config.instanceId,
       clientId: this.#config.clientId,
       topics: [...this.#config.topics],
+      topicPattern: this.#config.topicPattern ?? null,
       sessionTimeoutMs: this.#config.sessionTimeoutMs,
       rebalanceTimeoutMs: DEFAULT_REBALANCE_TIMEOUT_MS,
       owned: topicPartitions([...this.#partitions.values()].filter((p) => p.fencedEpoch === null)),

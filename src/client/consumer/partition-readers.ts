@@ -3,6 +3,7 @@
 import { BrokerError } from "../../core/errors.ts";
 import type { PartitionKey } from "../../core/group/partition-key.ts";
 import { CLOSE_FENCED } from "../../protocol/close-codes.ts";
+import type { InitialOffset } from "../../protocol/group-socket.ts";
 import type {
   PartitionMessage,
   ReaderErrorMessage,
@@ -16,7 +17,6 @@ type Owner = Extract<ReaderMessage, { type: "attach" }>["owner"];
 
 export interface ReadersConfig {
   readonly groupId: string | null;
-  readonly from: "earliest" | "latest";
   readonly windowBytes: number;
 }
 
@@ -32,6 +32,8 @@ export class PartitionReaders {
   readonly #random: () => number;
   /** Proof of ownership; undefined for a reader without a group; null while not a member. */
   readonly #owner: () => Owner | null;
+  /** Where to begin where nothing is committed: the group's word, else the member's. */
+  readonly #initialOffset: () => InitialOffset;
   readonly #byConnection = new Map<number, AssignedPartition>();
   #announceAtMs: number | null = null;
   #pingAtMs: number | null = null;
@@ -43,12 +45,14 @@ export class PartitionReaders {
     config: ReadersConfig,
     random: () => number,
     owner: () => Owner | null,
+    initialOffset: () => InitialOffset,
   ) {
     this.#partitions = partitions;
     this.#outbox = outbox;
     this.#config = config;
     this.#random = random;
     this.#owner = owner;
+    this.#initialOffset = initialOffset;
   }
 
   get nextTimerMs(): number | null {
@@ -102,7 +106,7 @@ export class PartitionReaders {
     this.#outbox.send(partition.connection, {
       type: "attach",
       attachId: partition.attachId,
-      offset: offset ?? this.#config.from,
+      offset: offset ?? this.#initialOffset(),
       windowBytes: this.#config.windowBytes,
       ...(owner === undefined ? {} : { owner }),
     });
@@ -134,7 +138,7 @@ export class PartitionReaders {
     const isFirst = partition.position === null;
     partition.position = message.offset;
     partition.processed ??= message.offset;
-    if (isFirst && this.#config.from === "latest" && this.#config.groupId !== null) {
+    if (isFirst && this.#initialOffset() !== "earliest" && this.#config.groupId !== null) {
       partition.isUnsettled = true;
     }
     if (partition.isUnsettled && partition.hasUncommitted) {

@@ -1,7 +1,15 @@
 // Topic configuration: Kafka's keys (TopicConfig.java), in one table that says type, bounds and default of
 // each. A topic has overrides; what it does not set is the cluster's default; what that does not set is the
 // table's.
-import { type Failure, fail, type Result } from "../errors.ts";
+import {
+  type ConfigKey,
+  type ConfigOverrides,
+  ConfigTable,
+  numberOf,
+  oneOf,
+  whole,
+} from "../config-table.ts";
+import type { Result } from "../errors.ts";
 import {
   DEFAULT_SEGMENT_BYTES,
   MAX_MESSAGE_BYTES,
@@ -41,30 +49,15 @@ export interface TopicConfig {
   readonly producerIdExpirationMs: number;
 }
 
+export type { ConfigOverrides };
 export type CleanupPolicy = "delete" | "compact";
 export type TimestampType = "CreateTime" | "LogAppendTime";
-
-/** By Kafka's key, as they are set. */
-export type ConfigOverrides = Readonly<Record<string, string | number>>;
-
-type ConfigValue = TopicConfig[keyof TopicConfig];
-
-interface ConfigKey {
-  readonly field: keyof TopicConfig;
-  readonly default: ConfigValue;
-  /** The value inside, or null where it is not a legal one. */
-  parse(value: unknown): ConfigValue | null;
-  /** What is legal, for people. */
-  readonly bound: string;
-  /** The value as it is shown. */
-  show(value: ConfigValue): string | number;
-}
 
 const DAY_MS = 24 * 60 * 60_000;
 /** Kafka's Long.MAX_VALUE, as far as numbers are exact here: no bound at all. */
 const FOREVER = Number.MAX_SAFE_INTEGER;
 
-const CONFIG_KEYS: Readonly<Record<string, ConfigKey>> = {
+const TABLE = new ConfigTable<TopicConfig>({
   "cleanup.policy": policies("cleanupPolicy", ["delete"]),
   "delete.retention.ms": whole("deleteRetentionMs", DAY_MS, 0, FOREVER),
   "max.compaction.lag.ms": whole("maxCompactionLagMs", FOREVER, 1, FOREVER),
@@ -84,27 +77,9 @@ const CONFIG_KEYS: Readonly<Record<string, ConfigKey>> = {
     MAX_PARTITION_BYTES,
   ),
   "segment.ms": whole("segmentMs", 7 * DAY_MS, 1, FOREVER),
-};
+});
 
-function whole(
-  field: keyof TopicConfig,
-  byDefault: number,
-  minimum: number,
-  maximum: number,
-): ConfigKey {
-  return {
-    field,
-    default: byDefault,
-    parse: (value) => {
-      const number = numberOf(value, /^-?\d+$/);
-      return Number.isSafeInteger(number) && number >= minimum && number <= maximum ? number : null;
-    },
-    bound: `a whole number from ${minimum} to ${maximum}`,
-    show: (value) => value as number,
-  };
-}
-
-function ratio(field: keyof TopicConfig, byDefault: number): ConfigKey {
+function ratio(field: keyof TopicConfig, byDefault: number): ConfigKey<TopicConfig> {
   return {
     field,
     default: byDefault,
@@ -117,25 +92,11 @@ function ratio(field: keyof TopicConfig, byDefault: number): ConfigKey {
   };
 }
 
-/** NaN for what is no number. */
-function numberOf(value: unknown, pattern: RegExp): number {
-  if (typeof value === "number") return value;
-  return typeof value === "string" && pattern.test(value) ? Number(value) : Number.NaN;
-}
-
-/** The first is the default. */
-function oneOf(field: keyof TopicConfig, values: readonly [TimestampType, ...TimestampType[]]) {
-  return {
-    field,
-    default: values[0],
-    parse: (value: unknown) => values.find((each) => each === value) ?? null,
-    bound: values.join(" or "),
-    show: (value: ConfigValue) => value as string,
-  };
-}
-
 /** A list separated by commas; the empty list keeps everything for ever. */
-function policies(field: keyof TopicConfig, byDefault: readonly CleanupPolicy[]): ConfigKey {
+function policies(
+  field: keyof TopicConfig,
+  byDefault: readonly CleanupPolicy[],
+): ConfigKey<TopicConfig> {
   return {
     field,
     default: byDefault,
@@ -151,61 +112,23 @@ function policies(field: keyof TopicConfig, byDefault: readonly CleanupPolicy[])
   };
 }
 
-/**
- * `changes` laid over `base`, by Kafka's key; `null` takes a key away. INVALID_CONFIG names the key, the
- * value and the bound of the first that is wrong.
- */
+/** As ConfigTable.change. */
 export function changeOverrides(
   base: ConfigOverrides,
   changes: Readonly<Record<string, unknown>>,
 ): Result<{ overrides: ConfigOverrides }> {
-  const overrides: Record<string, string | number> = { ...base };
-  for (const [key, value] of Object.entries(changes)) {
-    const rule = Object.hasOwn(CONFIG_KEYS, key) ? CONFIG_KEYS[key] : undefined;
-    if (rule === undefined) return unknownKey(key);
-    if (value === null) {
-      delete overrides[key];
-      continue;
-    }
-    const parsed = rule.parse(value);
-    if (parsed === null) {
-      return fail(
-        "INVALID_CONFIG",
-        `config ${key} is ${JSON.stringify(value)}, it must be ${rule.bound}`,
-      );
-    }
-    overrides[key] = rule.show(parsed);
-  }
-  return { ok: true, overrides };
+  return TABLE.change(base, changes);
 }
 
-function unknownKey(key: string): Failure {
-  return fail(
-    "INVALID_CONFIG",
-    `config ${JSON.stringify(key)} is not known; known: ${Object.keys(CONFIG_KEYS).join(", ")}`,
-  );
-}
-
-/** What holds with these layers of overrides, the later above the earlier. All have been checked. */
 export function resolveConfig(...layers: readonly ConfigOverrides[]): TopicConfig {
-  const config: Partial<Record<keyof TopicConfig, ConfigValue>> = {};
-  for (const [key, rule] of Object.entries(CONFIG_KEYS)) {
-    config[rule.field] = rule.default;
-    for (const layer of layers) {
-      const value = Object.hasOwn(layer, key) ? rule.parse(layer[key]) : null;
-      if (value !== null) config[rule.field] = value;
-    }
-  }
-  return config as unknown as TopicConfig;
+  return TABLE.resolve(...layers);
 }
 
 export const DEFAULT_TOPIC_CONFIG: TopicConfig = resolveConfig();
 
 /** The config by Kafka's keys. */
 export function configByKey(config: TopicConfig): Record<string, string | number> {
-  return Object.fromEntries(
-    Object.entries(CONFIG_KEYS).map(([key, rule]) => [key, rule.show(config[rule.field])]),
-  );
+  return TABLE.byKey(config);
 }
 
 export function isCompacted(config: TopicConfig): boolean {

@@ -3,8 +3,8 @@
 // else changes state. The object persists the events in one transaction before it answers anyone. If
 // that fails it must drop this coordinator and load the state anew: memory is then ahead of storage.
 import { type Failure, fail, type Result } from "../errors.ts";
-import { MAX_MEMBERS_PER_GROUP } from "../limits.ts";
-import { uniform } from "./assignor/uniform.ts";
+import { ASSIGNORS } from "./assignor/assignors.ts";
+import { changeGroupConfig, type GroupConfig, resolveGroupConfig } from "./config.ts";
 import { type HistoryEntry, HistoryRecorder } from "./history.ts";
 import {
   EMPTY_SET,
@@ -22,7 +22,9 @@ import {
   type Member,
   type RemovalReason,
   replay,
+  type TopicRemovalReason,
 } from "./state.ts";
+import { matchesTopic } from "./topic-pattern.ts";
 
 export interface JoinRequest {
   readonly memberId: string;
@@ -31,6 +33,8 @@ export interface JoinRequest {
   readonly instanceId: string | null;
   readonly clientId: string | null;
   readonly topics: readonly string[];
+  /** Has been checked. */
+  readonly topicPattern: string | null;
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   /** What the member consumes now. Empty where `memberEpoch` is 0. */
@@ -75,6 +79,10 @@ export class Coordinator {
     return this.#history.take();
   }
 
+  get config(): GroupConfig {
+    return resolveGroupConfig(this.state.overrides);
+  }
+
   get exists(): boolean {
     return this.state.incarnation !== 0;
   }
@@ -90,7 +98,7 @@ export class Coordinator {
   /**
    * [GRP-3] A member joins, rejoins (epoch 0) or resumes (epoch > 0). `topics` is the metadata of those
    * subscribed topics that exist. Errors: UNKNOWN_MEMBER_ID and FENCED_MEMBER_EPOCH (rejoin with epoch 0),
-   * UNRELEASED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED.
+   * INVALID_SESSION_TIMEOUT, UNRELEASED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED.
    */
   join(
     request: JoinRequest,
@@ -106,13 +114,15 @@ export class Coordinator {
     const subscribed = [...new Set(request.topics)].sort();
     const before = known ?? replaced;
     const memberNumber = known?.memberNumber ?? this.state.nextMemberNumber;
-    if (known === undefined) this.#emitGroup({ nextMemberNumber: memberNumber + 1 });
+    if (known === undefined)
+      this.#emitGroup({ nextMemberNumber: memberNumber + 1, emptySinceMs: null });
     const member: Member = {
       memberId: request.memberId,
       memberNumber,
       instanceId: request.instanceId,
       clientId: request.clientId,
       topics: subscribed,
+      topicPattern: request.topicPattern,
       sessionTimeoutMs: request.sessionTimeoutMs,
       rebalanceTimeoutMs: request.rebalanceTimeoutMs,
       memberEpoch: before?.memberEpoch ?? 0,
@@ -127,7 +137,10 @@ export class Coordinator {
     else this.#emit({ type: "member", member });
 
     const hasNewTopics = this.#updateTopics(topics);
-    const hasNewSubscription = before === undefined || !equalLists(before.topics, subscribed);
+    const hasNewSubscription =
+      before === undefined ||
+      !equalLists(before.topics, subscribed) ||
+      before.topicPattern !== request.topicPattern;
     if (hasNewTopics || hasNewSubscription) this.#retarget();
     this.#reconcileOne(request.memberId, request.owned, nowMs);
     this.#reconcileAll(nowMs);
@@ -135,6 +148,14 @@ export class Coordinator {
   }
 
   #refuseJoin(request: JoinRequest, known: Member | undefined): Failure | null {
+    const { minSessionTimeoutMs, maxSessionTimeoutMs, maxSize } = this.config;
+    const { sessionTimeoutMs } = request;
+    if (sessionTimeoutMs < minSessionTimeoutMs || sessionTimeoutMs > maxSessionTimeoutMs) {
+      return fail(
+        "INVALID_SESSION_TIMEOUT",
+        `sessionTimeoutMs is ${sessionTimeoutMs}, in this group it must be ${minSessionTimeoutMs} to ${maxSessionTimeoutMs}`,
+      );
+    }
     if (request.memberEpoch > 0 && known === undefined) {
       return fail(
         "UNKNOWN_MEMBER_ID",
@@ -167,11 +188,8 @@ export class Coordinator {
       return null;
     }
     if (known !== undefined) return null;
-    if (holder === undefined && this.state.members.size >= MAX_MEMBERS_PER_GROUP) {
-      return fail(
-        "GROUP_MAX_SIZE_REACHED",
-        `the group has ${MAX_MEMBERS_PER_GROUP} members, the bound`,
-      );
+    if (holder === undefined && this.state.members.size >= maxSize) {
+      return fail("GROUP_MAX_SIZE_REACHED", `the group has ${maxSize} members, the bound`);
     }
     return null;
   }
@@ -243,7 +261,19 @@ export class Coordinator {
         member.revokeDeadlineMs ?? earliest,
       );
     }
+    if (this.state.members.size === 0) earliest = this.#nextOffsetExpiryMs();
     return earliest === Number.POSITIVE_INFINITY ? null : earliest;
+  }
+
+  #nextOffsetExpiryMs(): number {
+    if (this.state.offsets.size === 0) {
+      const isKept = Object.keys(this.state.overrides).length > 0;
+      return isKept ? Number.POSITIVE_INFINITY : this.#retainedUntilMs(0);
+    }
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const { committedAtMs } of this.state.offsets.values())
+      oldestMs = Math.min(oldestMs, committedAtMs);
+    return this.#retainedUntilMs(oldestMs);
   }
 
   /** [GRP-9] Topics were created, grown or deleted. `deleted` holds names; their offsets go with them. */
@@ -352,6 +382,52 @@ export class Coordinator {
     return { ok: true };
   }
 
+  /**
+   * [GCF-1] Changes the group's config; `null` takes a key away. A group that does not exist comes to be, so that
+   * it can be told how to work before anybody joins. INVALID_CONFIG changes nothing.
+   */
+  alterConfig(changes: Readonly<Record<string, unknown>>, nowMs: number): Result<object> {
+    const changed = changeGroupConfig(this.state.overrides, changes);
+    if (!changed.ok) return changed;
+    const { assignor } = this.config;
+    if (!this.exists) this.#emitGroup({ incarnation: nowMs, emptySinceMs: nowMs });
+    this.#emitGroup({ overrides: changed.overrides });
+    if (this.config.assignor !== assignor && this.state.members.size > 0) {
+      this.#retarget();
+      this.#reconcileAll(nowMs);
+    }
+    return { ok: true };
+  }
+
+  /** [OFF-10] An empty group forgets its positions `offsets.retention.minutes` after they were committed and it was left. */
+  expireOffsets(nowMs: number): void {
+    for (const [key, { committedAtMs }] of [...this.state.offsets])
+      if (this.#retainedUntilMs(committedAtMs) <= nowMs)
+        this.#emit({ type: "offset-removed", key });
+    for (const topic of [...this.state.topics.values()]) {
+      const isLeft = this.#retainedUntilMs(0) <= nowMs;
+      if (isLeft && !this.#hasOffsets(topic)) this.#forgetTopic(topic, "offsets expired");
+    }
+  }
+
+  /** [OFF-10] Nothing is left of it: Kafka's DEAD. */
+  isDead(nowMs: number): boolean {
+    const { members, offsets, overrides } = this.state;
+    const isBare = members.size === 0 && offsets.size === 0 && Object.keys(overrides).length === 0;
+    return this.exists && isBare && this.#retainedUntilMs(0) <= nowMs;
+  }
+
+  #retainedUntilMs(committedAtMs: number): number {
+    const { emptySinceMs } = this.state;
+    if (emptySinceMs === null) return Number.POSITIVE_INFINITY;
+    return Math.max(emptySinceMs, committedAtMs) + this.config.offsetsRetentionMinutes * 60_000;
+  }
+
+  #hasOffsets({ topicId }: GroupTopic): boolean {
+    for (const key of this.state.offsets.keys()) if (key.startsWith(`${topicId}:`)) return true;
+    return false;
+  }
+
   /** Whether the group may be deleted. */
   checkDeletable(): Result<object> {
     return this.state.members.size > 0 ? nonEmpty(this.state) : { ok: true };
@@ -364,6 +440,7 @@ export class Coordinator {
     for (const { memberId, reason } of members) {
       this.#emit({ type: "member-removed", memberId, reason });
     }
+    if (this.state.members.size === 0) this.#emitGroup({ emptySinceMs: nowMs });
     this.#retarget();
     this.#reconcileAll(nowMs);
   }
@@ -381,10 +458,7 @@ export class Coordinator {
     return hasChanged;
   }
 
-  #forgetTopic(
-    topic: GroupTopic,
-    reason: "topic removed" | "offsets deleted" = "topic removed",
-  ): void {
+  #forgetTopic(topic: GroupTopic, reason: TopicRemovalReason = "topic removed"): void {
     this.#emit({ type: "topic-removed", name: topic.name, reason });
     const prefix = `${topic.topicId}:`;
     for (const key of [...this.state.offsets.keys()]) {
@@ -400,7 +474,7 @@ export class Coordinator {
   }
 
   #isSubscribed(name: string): boolean {
-    for (const member of this.state.members.values()) if (member.topics.includes(name)) return true;
+    for (const member of this.state.members.values()) if (subscribes(member, name)) return true;
     return false;
   }
 
@@ -409,18 +483,30 @@ export class Coordinator {
     const epoch = this.state.groupEpoch + 1;
     const members = [...this.state.members.values()].map((member) => ({
       memberId: member.memberId,
-      topicIds: new Set(
-        member.topics.flatMap((name) => this.state.topics.get(name)?.topicId ?? []),
-      ),
+      instanceId: member.instanceId,
+      topicIds: this.#subscribedIds(member),
       previous: this.state.targets.get(member.memberId) ?? EMPTY_SET,
     }));
-    for (const [memberId, partitions] of uniform(members, [...this.state.topics.values()])) {
+    const assign = ASSIGNORS[this.config.assignor];
+    for (const [memberId, partitions] of assign(members, [...this.state.topics.values()])) {
       const previous = this.state.targets.get(memberId);
       if (previous === undefined || !equalSets(previous, partitions)) {
         this.#emit({ type: "target", memberId, partitions });
       }
     }
     this.#emitGroup({ groupEpoch: epoch, assignmentEpoch: epoch });
+  }
+
+  #subscribedIds(member: Member): Set<string> {
+    const ids = new Set<string>();
+    for (const name of member.topics) {
+      const topic = this.state.topics.get(name);
+      if (topic !== undefined) ids.add(topic.topicId);
+    }
+    if (member.topicPattern === null) return ids;
+    for (const { name, topicId } of this.state.topics.values())
+      if (matchesTopic(member.topicPattern, name)) ids.add(topicId);
+    return ids;
   }
 
   /** Lets every member go as far as it can. Ends: each pass either frees or grants partitions. */
@@ -461,12 +547,15 @@ export class Coordinator {
 
   #emitGroup(change: Partial<Omit<Extract<GroupEvent, { type: "group" }>, "type">>): void {
     const { incarnation, groupEpoch, assignmentEpoch, nextMemberNumber } = this.state;
+    const { overrides, emptySinceMs } = this.state;
     this.#emit({
       type: "group",
       incarnation,
       groupEpoch,
       assignmentEpoch,
       nextMemberNumber,
+      overrides,
+      emptySinceMs,
       ...change,
     });
   }
@@ -476,6 +565,10 @@ export class Coordinator {
     replay(this.state, event);
     this.#events.push(event);
   }
+}
+
+function subscribes({ topics, topicPattern }: Member, name: string): boolean {
+  return topics.includes(name) || (topicPattern !== null && matchesTopic(topicPattern, name));
 }
 
 function sessionDeadline(member: Member, lastSeen: LastSeen): number {

@@ -1,5 +1,6 @@
 // The group's flight recorder: what happened, to whom, at which epoch and why, so that "why did it rebalance"
 // has an answer. Entries are read off the coordinator's events as they are emitted.
+import type { ConfigOverrides } from "../config-table.ts";
 import { MAX_HISTORY_ENTRIES_PER_OPERATION, MAX_HISTORY_PARTITIONS } from "../limits.ts";
 import { fromSet, type PartitionSet } from "./partition-key.ts";
 import type { GroupEvent, GroupState, Member } from "./state.ts";
@@ -25,7 +26,10 @@ export type HistoryType =
   /** The member may consume these from now on. */
   | "assigned"
   | "offsets reset"
-  | "offsets deleted";
+  | "offsets deleted"
+  | "offsets expired"
+  /** `reason` holds what is set now. */
+  | "config changed";
 
 export interface HistoryEntry {
   readonly type: HistoryType;
@@ -69,6 +73,8 @@ export class HistoryRecorder {
         return;
       }
       case "group":
+        if (event.overrides !== state.overrides)
+          this.#add(state, { type: "config changed", reason: told(event.overrides) });
         if (event.groupEpoch === state.groupEpoch) return;
         this.#add(state, {
           type: "rebalanced",
@@ -104,9 +110,9 @@ export class HistoryRecorder {
         this.#add(state, { type: "disconnected", ...name });
       if (before.silentSinceMs !== null && member.silentSinceMs === null)
         this.#add(state, { type: "resumed", ...name });
-      if (before.topics.join() !== member.topics.join()) {
-        this.#add(state, { type: "subscribed", ...name, reason: member.topics.join(", ") });
-        this.#causes.push(`${called} subscribed to ${member.topics.join(", ")}`);
+      if (subscription(before) !== subscription(member)) {
+        this.#add(state, { type: "subscribed", ...name, reason: subscription(member) });
+        this.#causes.push(`${called} subscribed to ${subscription(member)}`);
       }
     }
     const revoking = member.revoking.difference(before?.revoking ?? new Set());
@@ -137,6 +143,15 @@ export class HistoryRecorder {
     this.#causes = [];
     return entries;
   }
+}
+
+function subscription({ topics, topicPattern }: Member): string {
+  return [...topics, ...(topicPattern === null ? [] : [`/${topicPattern}/`])].join(", ");
+}
+
+function told(overrides: ConfigOverrides): string {
+  const set = Object.entries(overrides).map(([key, value]) => `${key}=${value}`);
+  return set.length === 0 ? "nothing set" : set.join(", ");
 }
 
 function nameOf({ memberId, instanceId, clientId }: Member) {

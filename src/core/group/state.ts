@@ -1,5 +1,6 @@
 // The state of one consumer group, after KIP-848, and the events that change it. `replay` is the only
 // thing that changes state; what it is given is what the object has to persist.
+import type { ConfigOverrides } from "../config-table.ts";
 import type { PartitionKey, PartitionSet } from "./partition-key.ts";
 
 export interface GroupTopic {
@@ -24,6 +25,8 @@ export interface Member {
   readonly clientId: string | null;
   /** Subscribed topic names, ascending. */
   readonly topics: readonly string[];
+  /** All topics whose names match are subscribed too (RE2). */
+  readonly topicPattern: string | null;
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   readonly memberEpoch: number;
@@ -54,6 +57,10 @@ export interface GroupState {
   /** The group epoch that the target assignment was computed for. */
   assignmentEpoch: number;
   nextMemberNumber: number;
+  /** What was set for this group, by key. */
+  overrides: ConfigOverrides;
+  /** When the last member went, or the group came to be without one. Null while there are members. */
+  emptySinceMs: number | null;
   readonly members: Map<string, Member>;
   /** The target assignment: who shall own what. Without an entry: nothing. */
   readonly targets: Map<string, PartitionSet>;
@@ -71,6 +78,8 @@ export type GroupEvent =
       readonly groupEpoch: number;
       readonly assignmentEpoch: number;
       readonly nextMemberNumber: number;
+      readonly overrides: ConfigOverrides;
+      readonly emptySinceMs: number | null;
     }
   | { readonly type: "member"; readonly member: Member }
   | { readonly type: "member-removed"; readonly memberId: string; readonly reason: RemovalReason }
@@ -79,10 +88,12 @@ export type GroupEvent =
   | {
       readonly type: "topic-removed";
       readonly name: string;
-      readonly reason: "topic removed" | "offsets deleted";
+      readonly reason: TopicRemovalReason;
     }
   | { readonly type: "offset"; readonly key: PartitionKey; readonly committed: CommittedOffset }
   | { readonly type: "offset-removed"; readonly key: PartitionKey };
+
+export type TopicRemovalReason = "topic removed" | "offsets deleted" | "offsets expired";
 
 export type RemovalReason = "left" | "session timeout" | "rebalance timeout" | "replaced";
 
@@ -93,6 +104,8 @@ export function emptyGroup(groupId: string): GroupState {
     groupEpoch: 0,
     assignmentEpoch: 0,
     nextMemberNumber: 1,
+    overrides: {},
+    emptySinceMs: null,
     members: new Map(),
     targets: new Map(),
     topics: new Map(),
@@ -109,6 +122,8 @@ export function replay(state: GroupState, event: GroupEvent): void {
       state.groupEpoch = event.groupEpoch;
       state.assignmentEpoch = event.assignmentEpoch;
       state.nextMemberNumber = event.nextMemberNumber;
+      state.overrides = event.overrides;
+      state.emptySinceMs = event.emptySinceMs;
       return;
     case "member":
       disown(state, event.member.memberId);

@@ -464,6 +464,19 @@ export class PartitionLog {
     return findBatchByTimestamp(this.#store, timestamp, Math.max(from, this.logStartOffset));
   }
 
+  /** [LOG-6] The first offset whose record is at least so new, or the end of the log. */
+  findOffsetByTimestamp(timestamp: number, decode: Decode): number {
+    for (let from = this.logStartOffset; ; ) {
+      const candidate = this.findBatchByTimestamp(timestamp, from);
+      if (candidate === null) return this.logEndOffset;
+      const found = decode(candidate.batch, 0).find(
+        (record) => record.offset >= this.logStartOffset && record.timestamp >= timestamp,
+      );
+      if (found !== undefined) return found.offset;
+      from = candidate.nextOffset;
+    }
+  }
+
   /** [LOG-11] The largest timestamp of any record kept, or null. */
   maxTimestamp(decode: Decode): number | null {
     return maxTimestamp(this.#store, this.logStartOffset, decode);

@@ -4,6 +4,8 @@ import type { PartitionKey, PartitionSet } from "../partition-key.ts";
 
 export interface AssignorMember {
   readonly memberId: string;
+  /** Of a static member: its place in an order that outlives restarts. */
+  readonly instanceId?: string | null;
   readonly topicIds: ReadonlySet<string>;
   /** Its previous target: what it keeps costs no move. */
   readonly previous: PartitionSet;

@@ -10,13 +10,16 @@
 // then shifted along chains of topics from heavier to lighter members until no chain helps, which is the
 // optimum for balance (shares are a matroid base, and balance is separable and convex), and last around
 // cycles that leave the totals as they are and save moves (save-moves.ts), which is the optimum for moves.
-import { type PartitionKey, partitionKey } from "../partition-key.ts";
-import type { Assignor, AssignorMember, AssignorTopic } from "./assignor.ts";
+import { fromSet, type PartitionKey, type PartitionSet, partitionKey } from "../partition-key.ts";
+import type { Assignor, AssignorTopic } from "./assignor.ts";
+import { compareText } from "./compare-text.ts";
 import { saveMoves } from "./save-moves.ts";
 import { keepsMore, type TopicShare } from "./topic-share.ts";
 
 export const uniform: Assignor = (members, topics) => {
-  const sortedMembers = [...members].sort((a, b) => compareText(a.memberId, b.memberId));
+  const sortedMembers = [...members]
+    .sort((a, b) => compareText(a.memberId, b.memberId))
+    .map((member) => ({ ...member, previous: byTopic(member.previous) }));
   const sortedTopics = [...topics].sort((a, b) => compareText(a.topicId, b.topicId));
   const shares: TopicShare[] = [];
   for (const topic of sortedTopics) {
@@ -38,20 +41,29 @@ export const uniform: Assignor = (members, topics) => {
   return assignment;
 };
 
-function topicShare(topic: AssignorTopic, members: readonly AssignorMember[]): TopicShare | null {
+interface SortedMember {
+  readonly memberId: string;
+  readonly topicIds: ReadonlySet<string>;
+  /** By topic, ascending. */
+  readonly previous: ReadonlyMap<string, readonly number[]>;
+}
+
+/** Once for each member, or each topic would be looked up among all partitions of all members. */
+function byTopic(partitions: PartitionSet): Map<string, readonly number[]> {
+  return new Map(fromSet(partitions).map(({ topicId, partitions: own }) => [topicId, own]));
+}
+
+function topicShare(topic: AssignorTopic, members: readonly SortedMember[]): TopicShare | null {
   const subscribers = members.filter((member) => member.topicIds.has(topic.topicId));
   if (subscribers.length === 0) return null;
   const previous = new Map<string, number[]>();
   const taken = new Set<number>();
-  for (const member of subscribers) {
-    const kept: number[] = [];
-    for (let partition = 0; partition < topic.partitions; partition++) {
-      if (taken.has(partition) || !member.previous.has(partitionKey(topic.topicId, partition)))
-        continue;
-      taken.add(partition);
-      kept.push(partition);
-    }
-    previous.set(member.memberId, kept);
+  for (const { memberId, previous: own } of subscribers) {
+    const kept = (own.get(topic.topicId) ?? []).filter(
+      (partition) => partition < topic.partitions && !taken.has(partition),
+    );
+    for (const partition of kept) taken.add(partition);
+    previous.set(memberId, kept);
   }
   return {
     topicId: topic.topicId,
@@ -178,9 +190,4 @@ function total(totals: Map<string, number>, memberId: string): number {
 
 function add(totals: Map<string, number>, memberId: string, amount: number): void {
   totals.set(memberId, total(totals, memberId) + amount);
-}
-
-/** Code-unit order: the same everywhere, unlike a locale's. */
-function compareText(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

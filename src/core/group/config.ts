@@ -1,0 +1,115 @@
+// What can be set for one group (Kafka's GroupConfig, and broker settings that Kafka has for all groups at once).
+import {
+  type ConfigKey,
+  type ConfigOverrides,
+  ConfigTable,
+  oneOf,
+  whole,
+} from "../config-table.ts";
+import { durationMs } from "../duration.ts";
+import type { Result } from "../errors.ts";
+import {
+  DEFAULT_OFFSETS_RETENTION_MINUTES,
+  MAX_HEARTBEAT_INTERVAL_MS,
+  MAX_MEMBERS_PER_GROUP,
+  MAX_OFFSETS_RETENTION_MINUTES,
+  MAX_SESSION_TIMEOUT_MS,
+  MIN_HEARTBEAT_INTERVAL_MS,
+  MIN_SESSION_TIMEOUT_MS,
+} from "../limits.ts";
+import type { AssignorName } from "./assignor/assignors.ts";
+
+export interface GroupConfig {
+  /** How partitions are shared. A change rebalances at once. */
+  readonly assignor: AssignorName;
+  /** More members are refused with GROUP_MAX_SIZE_REACHED. */
+  readonly maxSize: number;
+  /** A member that asks for a session timeout outside these is refused with INVALID_SESSION_TIMEOUT. */
+  readonly minSessionTimeoutMs: number;
+  readonly maxSessionTimeoutMs: number;
+  /** Members with long sessions beat this often; those with short ones three times in one. */
+  readonly heartbeatIntervalMs: number;
+  /** Where to begin where nothing is committed; "member": each member says by itself. */
+  readonly autoOffsetReset: InitialPosition;
+  /** An empty group forgets offsets that are older, and then itself. */
+  readonly offsetsRetentionMinutes: number;
+}
+
+/** By duration: at the first record that is at most so old (KIP-1106). */
+export type InitialPosition =
+  | "member"
+  | "earliest"
+  | "latest"
+  | { readonly durationMs: number; readonly text: string };
+
+const TABLE = new ConfigTable<GroupConfig>({
+  "consumer.assignor": oneOf("assignor", ["uniform", "range"]),
+  "consumer.auto.offset.reset": initialPosition(),
+  "consumer.heartbeat.interval.ms": whole(
+    "heartbeatIntervalMs",
+    MAX_HEARTBEAT_INTERVAL_MS,
+    MIN_HEARTBEAT_INTERVAL_MS,
+    MAX_HEARTBEAT_INTERVAL_MS,
+  ),
+  "consumer.max.session.timeout.ms": sessionTimeout("maxSessionTimeoutMs", MAX_SESSION_TIMEOUT_MS),
+  "consumer.min.session.timeout.ms": sessionTimeout("minSessionTimeoutMs", MIN_SESSION_TIMEOUT_MS),
+  "group.max.size": whole("maxSize", MAX_MEMBERS_PER_GROUP, 1, MAX_MEMBERS_PER_GROUP),
+  "offsets.retention.minutes": whole(
+    "offsetsRetentionMinutes",
+    DEFAULT_OFFSETS_RETENTION_MINUTES,
+    1,
+    MAX_OFFSETS_RETENTION_MINUTES,
+  ),
+});
+
+function sessionTimeout(
+  field: "minSessionTimeoutMs" | "maxSessionTimeoutMs",
+  byDefault: number,
+): ConfigKey<GroupConfig> {
+  return whole(field, byDefault, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
+}
+
+function initialPosition(): ConfigKey<GroupConfig> {
+  const prefix = "by_duration:";
+  return {
+    field: "autoOffsetReset",
+    default: "member",
+    parse: (value) => {
+      if (value === "member" || value === "earliest" || value === "latest") return value;
+      if (typeof value !== "string" || !value.startsWith(prefix)) return null;
+      const text = value.slice(prefix.length);
+      const ms = durationMs(text);
+      return ms === null ? null : { durationMs: ms, text };
+    },
+    bound: `member, earliest, latest or ${prefix} and an ISO 8601 duration of days, hours, minutes, seconds`,
+    show: (value) => {
+      const position = value as InitialPosition;
+      return typeof position === "string" ? position : `${prefix}${position.text}`;
+    },
+  };
+}
+
+/** As ConfigTable.change; the bounds of session timeouts must not cross. */
+export function changeGroupConfig(
+  base: ConfigOverrides,
+  changes: Readonly<Record<string, unknown>>,
+): Result<{ overrides: ConfigOverrides }> {
+  const changed = TABLE.change(base, changes);
+  if (!changed.ok) return changed;
+  const { minSessionTimeoutMs, maxSessionTimeoutMs } = TABLE.resolve(changed.overrides);
+  if (minSessionTimeoutMs <= maxSessionTimeoutMs) return changed;
+  return {
+    ok: false,
+    error: "INVALID_CONFIG",
+    detail: `config consumer.min.session.timeout.ms is ${minSessionTimeoutMs}, it must be at most consumer.max.session.timeout.ms, which is ${maxSessionTimeoutMs}`,
+  };
+}
+
+export function resolveGroupConfig(overrides: ConfigOverrides): GroupConfig {
+  return TABLE.resolve(overrides);
+}
+
+/** The config by key. */
+export function groupConfigByKey(config: GroupConfig): Record<string, string | number> {
+  return TABLE.byKey(config);
+}

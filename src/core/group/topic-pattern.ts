@@ -1,0 +1,44 @@
+// Subscriptions by pattern (KIP-848's SubscribedTopicRegex): RE2 syntax, matched in linear time, so that no
+// pattern can hold the coordinator up. A pattern matches a topic's whole name.
+import { RE2JS } from "re2js";
+import { type Failure, fail } from "../errors.ts";
+import { MAX_TOPIC_PATTERN_LENGTH } from "../limits.ts";
+
+/** What is wrong with the pattern, or null. INVALID_REGULAR_EXPRESSION. */
+export function checkTopicPattern(pattern: string): Failure | null {
+  if (pattern.length === 0 || pattern.length > MAX_TOPIC_PATTERN_LENGTH) {
+    return fail(
+      "INVALID_REGULAR_EXPRESSION",
+      `topicPattern has ${pattern.length} characters, it needs 1 to ${MAX_TOPIC_PATTERN_LENGTH}`,
+    );
+  }
+  try {
+    compiled(pattern);
+    return null;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return fail(
+      "INVALID_REGULAR_EXPRESSION",
+      `topicPattern is ${JSON.stringify(pattern)}, it must be a regular expression of RE2: ${reason}`,
+    );
+  }
+}
+
+/** The pattern has been checked. */
+export function matchesTopic(pattern: string, name: string): boolean {
+  return compiled(pattern).matches(name);
+}
+
+/** Compiling takes far longer than matching, and a group's members mostly share one pattern. */
+const MAX_COMPILED = 100;
+const patterns = new Map<string, RE2JS>();
+
+function compiled(pattern: string): RE2JS {
+  let found = patterns.get(pattern);
+  if (found === undefined) {
+    found = RE2JS.compile(pattern);
+    if (patterns.size === MAX_COMPILED) patterns.clear();
+    patterns.set(pattern, found);
+  }
+  return found;
+}
