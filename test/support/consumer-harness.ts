@@ -761,7 +761,9 @@ export class FakeBroker {
 
   #untilNextTimer(): number {
     const timers = this.#live.map(({ harness }) => harness.core.nextTimerMs);
-    timers.push(this.coordinator.nextDeadlineMs(this.#seen));
+    // An empty group's next deadline is the expiry of its offsets, a week away.
+    const isEmpty = this.coordinator.state.members.size === 0;
+    timers.push(isEmpty ? null : this.coordinator.nextDeadlineMs(this.#seen));
     const next = Math.min(...timers.map((atMs) => atMs ?? Number.POSITIVE_INFINITY));
     return Number.isFinite(next) ? Math.max(0, next - this.nowMs) : 1_000;
   }
