@@ -2,6 +2,9 @@
 // input always gives the same answer, in whatever order members and topics are listed [ASN-4].
 import type { PartitionKey, PartitionSet } from "../partition-key.ts";
 
+/** The name by which people see the assignor of every group (Kafka's `group.consumer.assignors`). */
+export const ASSIGNOR_NAME = "uniform";
+
 export interface AssignorMember {
   readonly memberId: string;
   readonly topicIds: ReadonlySet<string>;
