@@ -26,6 +26,15 @@ export function print<T>(options: GlobalOptions, value: T, text: (value: T) => s
   if (output !== "") process.stdout.write(`${output}\n`);
 }
 
+/** `what` is how the error calls the text. */
+export function parseJson(text: string, what: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new UsageError(`${what} is not JSON: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
 const HINTS: Partial<Record<ErrorName, string>> = {
   UNKNOWN_TOPIC_OR_PARTITION:
     "`rivulet topics list` shows the topics, `rivulet topics create NAME` creates one",

@@ -1,5 +1,8 @@
 // Topics and groups.
+import type { GroupStateName } from "../core/group/coordinator.ts";
+import type { TopicAssignment } from "../core/group/describe.ts";
 import type { HistoryEntry } from "../core/group/history.ts";
+import type { TopicPartition } from "../core/record.ts";
 import {
   CONFIGS_PATH,
   GROUPS_PATH,
@@ -32,8 +35,9 @@ export interface GroupConfigInfo extends ConfigInfo {
 
 export interface GroupInfo {
   readonly groupId: string;
-  readonly state: "EMPTY" | "RECONCILING" | "STABLE";
+  readonly state: GroupStateName;
   readonly epoch: number;
+  readonly assignor: string;
   readonly members: readonly {
     readonly memberId: string;
     readonly instanceId?: string;
@@ -41,10 +45,10 @@ export interface GroupInfo {
     readonly memberEpoch: number;
     /** False while its connection is lost and its session timeout runs. */
     readonly connected: boolean;
-    readonly assignment: readonly {
-      readonly topic: string;
-      readonly partitions: readonly number[];
-    }[];
+    /** What it may consume now. */
+    readonly assignment: readonly TopicAssignment[];
+    /** What it shall consume once every member has let go of what is no longer its own. */
+    readonly target: readonly TopicAssignment[];
   }[];
   readonly offsets: readonly GroupOffsetInfo[];
 }
@@ -63,6 +67,8 @@ export interface GroupOffsetInfo {
   readonly logEndOffset: number;
   /** Records not read yet; null where nothing was committed. */
   readonly lag: number | null;
+  /** The age of the oldest record not read yet; null where there is none, or none that can be read. */
+  readonly oldestUnreadMs: number | null;
 }
 
 /** Where a group shall go on. Times are milliseconds since the epoch or ISO 8601. */
@@ -77,15 +83,21 @@ export type ResetTo =
   | { readonly timestamp: number | string }
   | { readonly shiftBy: number };
 
+/** An entry of a plan: where the group shall go on in a partition. */
+export interface PlannedOffset extends TopicPartition {
+  readonly offset: number;
+}
+
+/** One target for all of the group's topics or for `topics`, or a plan: an offset for each partition it names. */
+export type GroupReset = { readonly dryRun?: boolean } & (
+  | { readonly topics?: readonly string[]; readonly to: ResetTo }
+  | { readonly offsets: readonly PlannedOffset[] }
+);
+
 export interface ResetResult {
   readonly groupId: string;
   readonly dryRun: boolean;
-  readonly offsets: readonly {
-    readonly topic: string;
-    readonly partition: number;
-    readonly committedOffset: number | null;
-    readonly offset: number;
-  }[];
+  readonly offsets: readonly (PlannedOffset & { readonly committedOffset: number | null })[];
 }
 
 /** Every method throws BrokerError with Kafka's error name in `code`, or ConnectionError. */
@@ -181,12 +193,13 @@ export class Admin {
     return (await this.#http.request<{ history: HistoryInfo[] }>("GET", path)).history;
   }
 
-  /** Sets the group's position, for all its topics or for `topics`. @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
-  resetGroup(
-    groupId: string,
-    reset: { topics?: readonly string[]; to: ResetTo; dryRun?: boolean },
-  ): Promise<ResetResult> {
-    return this.#http.request("POST", `${groupPath(groupId)}/offsets`, jsonBody(reset));
+  /**
+   * Sets the group's position. The `offsets` of a dry run are a plan.
+   * @throws NON_EMPTY_GROUP, UNKNOWN_TOPIC_OR_PARTITION, GROUP_ID_NOT_FOUND
+   */
+  resetGroup(groupId: string, reset: GroupReset): Promise<ResetResult> {
+    const body = "offsets" in reset ? { ...reset, offsets: reset.offsets.map(planEntry) } : reset;
+    return this.#http.request("POST", `${groupPath(groupId)}/offsets`, jsonBody(body));
   }
 
   /**
@@ -202,4 +215,9 @@ export class Admin {
   deleteGroup(groupId: string): Promise<void> {
     return this.#http.request("DELETE", groupPath(groupId));
   }
+}
+
+/** Without what else the entry of a dry run has: the broker refuses fields it does not know. */
+function planEntry({ topic, partition, offset }: PlannedOffset): PlannedOffset {
+  return { topic, partition, offset };
 }

@@ -4,6 +4,7 @@ import { BrokerError, unwrap } from "../core/errors.ts";
 import type { GroupDescription } from "../core/group/describe.ts";
 import { FAN_OUT } from "../core/limits.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
+import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
 
 export type OffsetSpec =
@@ -55,24 +56,62 @@ export interface GroupOffset {
   readonly logEndOffset: number;
   /** Null where nothing was committed: what is unread depends on where a member will begin. */
   readonly lag: number | null;
+  /** The age of the oldest record the group has not read; null where there is none, or none that can be read. */
+  readonly oldestUnreadMs: number | null;
 }
 
-/** The group's offsets beside the ends of the logs. A topic deleted meanwhile is left out. */
+/** [OFF-6] [OFF-9] The group's offsets beside what is in the logs. A topic deleted meanwhile is left out. */
 export async function groupOffsets(env: Env, group: GroupDescription): Promise<GroupOffset[]> {
   const all = await mapConcurrently(group.offsets, FAN_OUT, async (entry) => {
-    const bounds = await partitionStub(env, entry.topicId, entry.partition).offsets();
+    const { topic, topicId, partition, committedOffset } = entry;
+    const stub = partitionStub(env, topicId, partition);
+    const bounds = await stub.offsets();
     if (!bounds.ok) return null;
-    const { topic, partition, committedOffset } = entry;
-    const logEndOffset = bounds.highWatermark;
+    const { logStartOffset, highWatermark: logEndOffset } = bounds;
+    const unreadFrom = Math.max(committedOffset ?? logStartOffset, logStartOffset);
+    const oldest = await firstTimestamp(stub, unreadFrom, logEndOffset);
     return {
       topic,
       partition,
       committedOffset,
       logEndOffset,
       lag: committedOffset === null ? null : Math.max(0, logEndOffset - committedOffset),
+      oldestUnreadMs: oldest === null ? null : Math.max(0, Date.now() - oldest),
     };
   });
   return all.filter((entry) => entry !== null);
+}
+
+/**
+ * The timestamp of the first record at or behind `from` and before `end`. Null where there is none, and where
+ * the log has moved on meanwhile or its batch does not decode: a description does not fail because of it.
+ */
+async function firstTimestamp(
+  stub: ReturnType<typeof partitionStub>,
+  from: number,
+  end: number,
+): Promise<number | null> {
+  // Mostly once: only where compaction has taken what was left of a batch there is another to look at.
+  for (let offset = from; offset < end; ) {
+    const read = await stub.read({ offset, maxBytes: 1 }); // One batch is read in any case.
+    if (!read.ok || read.batches.length === 0) return null;
+    const records = decoded(read.batches);
+    if (records === null) return null;
+    const record = records.find((each) => each.offset >= from);
+    if (record !== undefined) return record.timestamp;
+    offset = read.nextOffset;
+  }
+  return null;
+}
+
+/** Null for what does not decode: a partition's socket stores batches that nobody has looked into. */
+function decoded(batch: Uint8Array): ConsumerRecord[] | null {
+  try {
+    return decodeAnyBatch(batch);
+  } catch (error) {
+    if (error instanceof BrokerError) return null;
+    throw error;
+  }
 }
 
 export type ResetTarget =
@@ -84,21 +123,27 @@ export type ResetTarget =
   | { readonly timestamp: number }
   | { readonly shiftBy: number };
 
-export interface PlannedReset {
-  readonly topic: string;
-  readonly partition: number;
+/** One target for all of the group's topics or for `topics`, or a plan: an offset for each partition it names. */
+export type ResetRequest = { readonly dryRun: boolean } & (
+  | { readonly topics: readonly string[] | undefined; readonly to: ResetTarget }
+  | { readonly offsets: readonly (TopicPartition & { readonly offset: number })[] }
+);
+
+export interface PlannedReset extends TopicPartition {
   readonly committedOffset: number | null;
   readonly offset: number;
 }
 
+type GroupEntry = GroupDescription["offsets"][number];
+
 /**
- * [OFF-4] [OFF-5] Where the group would go, clamped to each log; unless `dryRun`, it goes there. Refused with
+ * [OFF-4] [OFF-5] [OFF-8] Where the group would go, clamped to each log; unless `dryRun`, it goes there. Refused with
  * NON_EMPTY_GROUP while the group has members, also for a dry run: the plan would be void at once.
  */
 export async function resetGroup(
   env: Env,
   groupId: string,
-  request: { topics: readonly string[] | undefined; to: ResetTarget; dryRun: boolean },
+  request: ResetRequest,
 ): Promise<PlannedReset[]> {
   const stub = groupStub(env, groupId);
   const { group } = unwrap(await stub.describe());
@@ -108,21 +153,10 @@ export async function resetGroup(
       `group ${groupId} has ${group.members.length} member(s); stop them, or wait for their session timeout`,
     );
   }
-  const known = new Set(group.offsets.map((entry) => entry.topic));
-  for (const topic of request.topics ?? []) {
-    if (!known.has(topic))
-      throw new BrokerError(
-        "UNKNOWN_TOPIC_OR_PARTITION",
-        `group ${groupId} has not read topic ${topic}; it has read ${[...known].join(", ") || "none"}`,
-      );
-  }
-  const wanted = group.offsets.filter(
-    (entry) => request.topics === undefined || request.topics.includes(entry.topic),
-  );
-  const plan = await mapConcurrently(wanted, FAN_OUT, async (entry) => {
-    const offset = await resetOffset(env, entry, request.to);
-    return { ...entry, offset };
-  });
+  const plan = await mapConcurrently(targetsOf(group, request), FAN_OUT, async ({ entry, to }) => ({
+    ...entry,
+    offset: await resetOffset(env, entry, to),
+  }));
   if (!request.dryRun) {
     unwrap(
       await stub.resetOffsets(
@@ -138,11 +172,40 @@ export async function resetGroup(
   }));
 }
 
-async function resetOffset(
-  env: Env,
-  entry: GroupDescription["offsets"][number],
-  to: ResetTarget,
-): Promise<number> {
+/** Which partitions the request is about, and where each shall go. */
+function targetsOf(
+  group: GroupDescription,
+  request: ResetRequest,
+): { entry: GroupEntry; to: ResetTarget }[] {
+  const isPlan = "offsets" in request;
+  const topics = isPlan ? request.offsets.map(({ topic }) => topic) : request.topics;
+  const byTopic = Map.groupBy(group.offsets, ({ topic }) => topic);
+  for (const topic of topics ?? []) {
+    if (!byTopic.has(topic))
+      throw new BrokerError(
+        "UNKNOWN_TOPIC_OR_PARTITION",
+        `group ${group.groupId} has not read topic ${topic}; it has read ${[...byTopic.keys()].join(", ") || "none"}`,
+      );
+  }
+  if (!isPlan) {
+    return group.offsets
+      .filter(({ topic }) => topics === undefined || topics.includes(topic))
+      .map((entry) => ({ entry, to: request.to }));
+  }
+  return request.offsets.map(({ topic, partition, offset }) => {
+    const partitions = byTopic.get(topic) ?? [];
+    const entry = partitions[partition]; // A description lists a topic's partitions from 0 on.
+    if (entry === undefined) {
+      throw new BrokerError(
+        "UNKNOWN_TOPIC_OR_PARTITION",
+        `partition ${partition} of topic ${topic} does not exist, it has ${partitions.length}`,
+      );
+    }
+    return { entry, to: { offset } };
+  });
+}
+
+async function resetOffset(env: Env, entry: GroupEntry, to: ResetTarget): Promise<number> {
   if (to === "earliest" || to === "latest")
     return (await listOffset(env, entry.topicId, entry.partition, to)).offset;
   if (to !== "current" && "timestamp" in to)

@@ -7,9 +7,10 @@ import { groupConfigByKey } from "../core/group/config.ts";
 import {
   DEFAULT_HISTORY_ENTRIES,
   MAX_HISTORY_ENTRIES,
+  MAX_OFFSETS_PER_COMMIT,
   MAX_TOPICS_PER_MEMBER,
 } from "../core/limits.ts";
-import { groupOffsets, type ResetTarget, resetGroup } from "../edge/offsets.ts";
+import { groupOffsets, type ResetRequest, resetGroup } from "../edge/offsets.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
 import { integer, parse, parseJson, queryInteger } from "../protocol/parse.ts";
 import { topicList } from "../protocol/plain-consumer.ts";
@@ -36,20 +37,55 @@ const duration = z.union([anyOffset, z.string()], DURATION_RULE).transform((valu
   context.addIssue({ code: "custom", message: DURATION_RULE });
   return z.NEVER;
 });
-const resetSchema = z.strictObject({
-  topics: z.array(z.string()).min(1).max(MAX_TOPICS_PER_MEMBER).optional(),
-  to: z.union(
-    [
-      z.enum(["earliest", "latest", "current"]),
-      z.strictObject({ duration }).transform((to) => ({ timestamp: Date.now() - to.duration })),
-      z.strictObject({ offset: anyOffset }),
-      z.strictObject({ timestamp }),
-      z.strictObject({ shiftBy: anyInteger }),
-    ],
-    'must be "earliest", "latest", "current", {offset}, {timestamp}, {duration} or {shiftBy}',
-  ),
-  dryRun: z.boolean().optional(),
-});
+const TO_RULE =
+  'must be "earliest", "latest", "current", {offset}, {timestamp}, {duration} or {shiftBy}';
+const PLAN_RULE = `must name 1 to ${MAX_OFFSETS_PER_COMMIT} partitions`;
+const plan = z
+  .array(
+    z.strictObject({ topic: z.string(), partition: integer(0, 2 ** 31 - 1), offset: anyOffset }),
+  )
+  .min(1, PLAN_RULE)
+  .max(MAX_OFFSETS_PER_COMMIT, PLAN_RULE)
+  .superRefine((entries, context) => {
+    const seen = new Set<string>();
+    for (const [index, { topic, partition }] of entries.entries()) {
+      const name = `${topic}/${partition}`;
+      if (seen.has(name)) {
+        const message = `partition ${partition} of topic ${topic} stands in the plan already`;
+        context.addIssue({ code: "custom", path: [index], message });
+      }
+      seen.add(name);
+    }
+  });
+const resetSchema = z
+  .strictObject({
+    topics: z.array(z.string()).min(1).max(MAX_TOPICS_PER_MEMBER).optional(),
+    to: z
+      .union(
+        [
+          z.enum(["earliest", "latest", "current"]),
+          z.strictObject({ duration }).transform((to) => ({ timestamp: Date.now() - to.duration })),
+          z.strictObject({ offset: anyOffset }),
+          z.strictObject({ timestamp }),
+          z.strictObject({ shiftBy: anyInteger }),
+        ],
+        TO_RULE,
+      )
+      .optional(),
+    offsets: plan.optional(),
+    dryRun: z.boolean().default(false),
+  })
+  .transform(({ topics, to, offsets, dryRun }, context): ResetRequest => {
+    if (offsets === undefined && to !== undefined) return { topics, to, dryRun };
+    if (offsets !== undefined && to === undefined && topics === undefined)
+      return { offsets, dryRun };
+    context.addIssue(
+      offsets === undefined
+        ? { code: "custom", path: ["to"], message: `${TO_RULE}, unless offsets is given` }
+        : { code: "custom", path: ["offsets"], message: "must stand alone, without to and topics" },
+    );
+    return z.NEVER;
+  });
 
 const alterSchema = z.strictObject({ config: configSchema });
 const deleteOffsetsQuery = z.strictObject({ topics: topicList });
@@ -88,11 +124,9 @@ export const groups = new Hono<{ Bindings: Env }>()
   })
   .post("/:group/offsets", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
-    const body = parse(resetSchema, parseJson(await readText(context.req.raw), "the body"));
-    const dryRun = body.dryRun ?? false;
-    const to: ResetTarget = body.to;
-    const offsets = await resetGroup(context.env, groupId, { topics: body.topics, to, dryRun });
-    return context.json({ groupId, dryRun, offsets });
+    const request = parse(resetSchema, parseJson(await readText(context.req.raw), "the body"));
+    const offsets = await resetGroup(context.env, groupId, request);
+    return context.json({ groupId, dryRun: request.dryRun, offsets });
   })
   .delete("/:group/offsets", async (context) => {
     const groupId = groupParameter(context.req.param("group"));

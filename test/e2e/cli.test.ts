@@ -156,8 +156,8 @@ describe("records", () => {
       "one\ntwo\n",
     );
     const described = await rivulet(["groups", "describe", "cli"]);
-    expect(described.out).toContain("State:  EMPTY");
-    expect(described.out).toMatch(/cli-g\s+0\s+2\s+3\s+1/);
+    expect(described.out).toMatch(/State: {2}EMPTY at epoch \d+, assigned by uniform/);
+    expect(described.out).toMatch(/LAG +OLDEST UNREAD +OWNER\n *cli-g +0 +2 +3 +1 +\d+(ms|s)\n/);
     expect((await rivulet(["consume", "cli-g", "--group", "cli", "--max", "1"])).out).toBe(
       "three\n",
     );
@@ -176,6 +176,85 @@ describe("records", () => {
     );
     expect((await rivulet(["--json", "groups", "list"])).out).toBe('[{"groupId":"cli"}]\n');
     expect((await rivulet(["groups", "delete", "cli"])).out).toBe("Deleted group cli.\n");
+  });
+});
+
+describe("resets from a file", () => {
+  const folder = mkdtempSync(join(tmpdir(), "rivulet-plan-"));
+  const plan = join(folder, "plan");
+  const reset = (...args: string[]) => rivulet(["groups", "reset", "cli-p", ...args]);
+
+  beforeAll(async () => {
+    await rivulet(["topics", "create", "cli-p"]);
+    await rivulet(["produce", "cli-p"], { input: "one\ntwo\nthree\n" });
+    await rivulet(["consume", "cli-p", "--group", "cli-p", "--max", "2"]);
+  });
+
+  test("[OFF-8] a file of lines is a plan, and so is what a dry run prints as JSON", async () => {
+    writeFileSync(plan, "\uFEFF# where it was\r\n\r\n cli-p , 0, 1\r\n");
+    const dry = await reset("--from-file", plan, "--dry-run");
+    expect(dry).toMatchObject({ code: 0, err: "" });
+    expect(dry.out).toMatch(/dry run[\s\S]*cli-p +0 +2 +1\n/);
+
+    const exported = await reset("--to", "current", "--dry-run", "--json");
+    expect((await reset("--from-file", plan)).out).toMatch(/goes on at:[\s\S]*cli-p +0 +2 +1\n/);
+    writeFileSync(plan, exported.out);
+    const back = await reset("--from-file", plan, "--json");
+    expect(JSON.parse(back.out)).toEqual({
+      groupId: "cli-p",
+      dryRun: false,
+      offsets: [{ topic: "cli-p", partition: 0, committedOffset: 1, offset: 2 }],
+    });
+  });
+
+  test.each([
+    { text: "cli-p,0,1\n\ncli-p,1\n", err: /plan, line 3 is "cli-p,1", it must be topic,part/ },
+    {
+      text: "cli-p,0,1,2",
+      err: /plan, line 1 is "cli-p,0,1,2", it must be topic,partition,offset/,
+    },
+    { text: ",0,1", err: /line 1 is ",0,1"/ },
+    { text: "topic,partition,offset\n", err: /line 1: the partition is "partition", it must be a/ },
+    { text: "# plan\ncli-p,0,-1", err: /line 2: the offset is "-1", it must be a whole number/ },
+    { text: "cli-p,0,1\ncli-p,0,2", err: /line 2: partition 0 of topic cli-p stands on line 1/ },
+    { text: "# nothing\n", err: /plan names no partition/ },
+    { text: '{"offsets": [', err: /plan is not JSON: / },
+    { text: "[]", err: /plan is JSON without a list `offsets`, as `rivulet groups reset/ },
+    { text: '{"offsets": []}', err: /plan names no partition/ },
+    { text: '{"offsets": [5]}', err: /offsets\[0\] is 5, it must be an object/ },
+  ])("[OFF-8] a file is refused with what is wrong: $err", async ({ text, err }) => {
+    writeFileSync(plan, text);
+    const outcome = await reset("--from-file", plan);
+    expect(outcome).toEqual({ code: 2, out: "", err: expect.stringMatching(err) });
+  });
+
+  test("[OFF-8] what the broker says about a plan is passed on", async () => {
+    writeFileSync(plan, "cli-p,7,0\n");
+    expect(await reset("--from-file", plan)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^UNKNOWN_TOPIC_OR_PARTITION: partition 7 of topic cli-p/),
+    });
+    writeFileSync(plan, '{"offsets":[{"topic":"cli-p","partition":0}]}');
+    expect(await reset("--from-file", plan)).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(/^INVALID_REQUEST: offsets\[0\]\.offset: /),
+    });
+  });
+
+  test.each([[["--to", "latest"]], [["--topic", "cli-p"]]])(
+    "[OFF-8] a file and %s exclude each other",
+    async (args) => {
+      writeFileSync(plan, "cli-p,0,0\n");
+      expect(await reset("--from-file", plan, ...args)).toMatchObject({
+        code: 2,
+        err: expect.stringContaining("--from-file says which partitions go where"),
+      });
+    },
+  );
+
+  test("[OFF-8] a file that is not there is named", async () => {
+    const outcome = await reset("--from-file", join(folder, "none"));
+    expect(outcome).toMatchObject({ code: 1, err: expect.stringMatching(/ENOENT.*none/) });
   });
 });
 

@@ -14,8 +14,10 @@ import {
   evict,
   expectStatus,
   isBytes,
+  readAs,
   segmentsOf,
   TestSocket,
+  unique,
 } from "./support.ts";
 
 afterEach(() => {
@@ -143,6 +145,20 @@ describe("rows per operation", () => {
     const stub = partitionStub(env, topic.topicId, 0);
     const { written } = await metered(stub, () => stub.offsets());
     expect(numberOf(documented("first use of a partition")[0])).toBe(written);
+  });
+
+  test("[COST-1] [OFF-9] describe of a group", async () => {
+    const { topic, stub } = await newPartition();
+    await append(stub, batchOf(10));
+    const group = unique("group");
+    await readAs(group, topic, { 0: 5 });
+    const describe = () => expectStatus(200, "GET", `/v1/groups/${group}`);
+    // In memory first; then the partition has only just woken up, and must read what is unread.
+    expect(await metered(stub, describe)).toEqual({ written: 0, read: 0 });
+    await evict(stub);
+    await stub.offsets();
+    const { written, read } = await metered(stub, describe);
+    expect(documented("describe of a group").slice(0, 2).map(numberOf)).toEqual([written, read]);
   });
 
   test("[COST-1] [KEY-1] produce with an `Idempotency-Key`", async () => {

@@ -1,8 +1,11 @@
 // The HTTP contract, good and bad. Of every bad request this looks at the whole problem that it is answered
 // with, and that it has changed nothing: topics, groups, offsets and log ends are the same before and after.
-import { runInDurableObject } from "cloudflare:test";
-import { afterEach, beforeAll, describe, expect, test } from "vitest";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
+import { compressor } from "../../src/compression/codecs.ts";
 import { configByKey, DEFAULT_TOPIC_CONFIG, resolveConfig } from "../../src/core/cluster/config.ts";
+import { COMPRESSIONS } from "../../src/core/log/compression.ts";
+import type { Compressor } from "../../src/core/log/record-batch.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import {
   type Answer,
@@ -19,13 +22,17 @@ import {
   guarded,
   produce,
   readAs,
+  recordBatch,
   TestSocket,
   type TopicJson,
   TWINS,
   unique,
 } from "./support.ts";
 
-afterEach(closeSockets);
+afterEach(() => {
+  closeSockets();
+  vi.useRealTimers();
+});
 
 /** Kafka's numbers (clients/…/protocol/Errors.java), and which of them ask to be tried again. */
 const KAFKA = {
@@ -111,6 +118,12 @@ interface BadRequest {
   readonly detail: RegExp;
 }
 
+/** `T` as a topic of a body stands for the topic too. */
+function withNames(body: unknown): unknown {
+  if (typeof body !== "object" || body instanceof Uint8Array) return body;
+  return JSON.stringify(body).replaceAll('"T"', JSON.stringify(topic.name));
+}
+
 /** `everything` as the last bad request left it; null where something else has happened since. */
 let known: unknown = null;
 
@@ -122,10 +135,16 @@ async function expectRefused(bad: BadRequest): Promise<void> {
     .replace(/(?<=groups\/)M\b/, crowded);
   const before = known ?? (await everything());
   known = null;
-  expectProblem(await call(method, path, body, headers), status, code, detail);
+  expectProblem(await call(method, path, withNames(body), headers), status, code, detail);
   const after = await everything();
   expect(after).toEqual(before);
   known = after;
+}
+
+function plan(
+  ...entries: readonly (readonly [topic: string, partition: unknown, offset: unknown])[]
+) {
+  return entries.map(([topic, partition, offset]) => ({ topic, partition, offset }));
 }
 
 const NAME_OF_250 = "n".repeat(250);
@@ -666,6 +685,77 @@ describe("bad groups", () => {
       ...reset({ to: "latest", dryrun: true }),
       detail: /unknown field "dryrun"/,
     },
+    ...[{ to: "latest" }, { topics: ["T"] }, { to: "latest", topics: ["T"] }].map((beside) => ({
+      what: `a reset with a plan and ${Object.keys(beside).join(" and ")}`,
+      ...reset({ offsets: plan(["T", 0, 0]), ...beside }),
+      detail: /^offsets: must stand alone, without to and topics; got \[/,
+    })),
+    {
+      what: "a reset of topics to nowhere",
+      ...reset({ topics: ["T"] }),
+      detail: /^to: must be "earliest".*unless offsets is given; got nothing/,
+    },
+    ...[[], 5, {}, null].map((offsets) => ({
+      what: `a reset with the plan ${JSON.stringify(offsets)}`,
+      ...reset({ offsets }),
+      detail: /^offsets: must (name 1 to 10000 partitions|be an array); got/,
+    })),
+    {
+      what: "a reset with a plan of 10,001 partitions",
+      ...reset({ offsets: Array.from({ length: 10_001 }, (_, i) => plan(["T", i, 0])[0]) }),
+      detail: /^offsets: must name 1 to 10000 partitions; got a list of 10001/,
+    },
+    ...[-1, 1.5, "1", null].flatMap((value) => [
+      {
+        what: `a plan with the offset ${JSON.stringify(value)}`,
+        ...reset({ offsets: plan(["T", 0, 0], ["T", 1, value]) }),
+        detail: /^offsets\[1\]\.offset: must be a whole number.*got/,
+      },
+      {
+        what: `a plan with the partition ${JSON.stringify(value)}`,
+        ...reset({ offsets: plan(["T", 0, 0], ["T", value, 1]) }),
+        detail: /^offsets\[1\]\.partition: must be a whole number.*got/,
+      },
+    ]),
+    {
+      what: "a plan with a field it does not have",
+      ...reset({ offsets: [{ topic: "T", partition: 0, offset: 0, to: 1 }] }),
+      detail: /^offsets\[0\]: unknown field "to"/,
+    },
+    {
+      what: "a plan without an offset",
+      ...reset({ offsets: [{ topic: "T", partition: 0 }] }),
+      detail: /^offsets\[0\]\.offset: must be a whole number.*got nothing/,
+    },
+    {
+      what: "a plan that names a partition twice",
+      ...reset({ offsets: plan(["T", 0, 0], ["T", 1, 0], ["T", 0, 1]) }),
+      detail: /^offsets\[2\]: partition 0 of topic topic-.* stands in the plan already/,
+    },
+    ...[false, true].flatMap((dryRun) => [
+      {
+        what: `a plan with a partition that does not exist, dryRun ${dryRun}`,
+        ...reset({ offsets: plan(["T", 0, 0], ["T", 3, 0]), dryRun }),
+        status: 404,
+        code: "UNKNOWN_TOPIC_OR_PARTITION" as const,
+        detail: /partition 3 of topic topic-.* does not exist, it has 3/,
+      },
+      {
+        what: `a plan with a topic the group has not read, dryRun ${dryRun}`,
+        ...reset({ offsets: plan(["T", 0, 0], ["nobody", 0, 0]), dryRun }),
+        status: 404,
+        code: "UNKNOWN_TOPIC_OR_PARTITION" as const,
+        detail: /has not read topic nobody; it has read topic-/,
+      },
+    ]),
+    {
+      what: "a plan for an unknown group",
+      ...reset({ offsets: plan(["T", 0, 0]) }),
+      path: "/v1/groups/nobody/offsets",
+      status: 404,
+      code: "GROUP_ID_NOT_FOUND",
+      detail: /nobody/,
+    },
     { what: "a group socket without an upgrade", path: "/v1/groups/G/socket", detail: /WebSocket/ },
     {
       what: "a group socket of a group id of 256 characters",
@@ -679,14 +769,14 @@ describe("bad groups", () => {
   test.each(CASES)("[ERR-1] $what is refused", expectRefused);
 
   test.each(TWINS)(
-    "[GRP-10] a group with a member is neither reset nor deleted$when",
+    "[GRP-10] [OFF-8] a group with a member is neither reset nor deleted$when",
     async ({ interrupt }) => {
       await joinCrowded();
       await interrupt(groupStub(env, crowded));
       const refused = { status: 409, code: "NON_EMPTY_GROUP", detail: /1 member\(s\)/ } as const;
       await expectRefused({ what: "", method: "DELETE", path: "/v1/groups/M", ...refused });
-      for (const dryRun of [false, true]) {
-        const body = { to: "latest", dryRun };
+      const resets = [{ to: "latest" }, { offsets: plan(["T", 0, 0]) }];
+      for (const body of resets.flatMap((each) => [each, { ...each, dryRun: true }])) {
         await expectRefused({
           what: "",
           method: "POST",
@@ -1297,6 +1387,7 @@ describe("groups", () => {
 
   test.each(TWINS)("[OFF-5] a dry run of a reset changes nothing$when", async ({ interrupt }) => {
     const { topic: read, group: reader } = await readTopic();
+    vi.setSystemTime(Date.now()); // The ages of what is unread are the same before and after.
     const before = await describeGroup(reader);
     const path = `/v1/groups/${reader}/offsets`;
     await expectStatus(200, "POST", path, { to: "latest", topics: [read.name], dryRun: true });
@@ -1316,15 +1407,46 @@ describe("groups", () => {
   });
 
   test.each(TWINS)(
+    "[OFF-8] a plan sets the positions it names, clamped to the log, and no others$when",
+    async ({ interrupt }) => {
+      const { topic: read, group: reader } = await readTopic();
+      const other = await createTopic(2);
+      await readAs(reader, other, { 0: 0, 1: 0 });
+      await produce(other.name, [{ value: "a", partition: 1 }]);
+      await interrupt(groupStub(env, reader));
+      const path = `/v1/groups/${reader}/offsets`;
+      // In the order of the plan; partition 0 begins at 2, the other topic's ends at 1.
+      const offsets = plan([other.name, 1, 9], [read.name, 1, 4], [read.name, 0, 0]);
+      const answer = [
+        { topic: other.name, partition: 1, committedOffset: 0, offset: 1 },
+        { topic: read.name, partition: 1, committedOffset: null, offset: 4 },
+        { topic: read.name, partition: 0, committedOffset: 5, offset: 2 },
+      ];
+      // [OFF-5] The dry run says the same and changes nothing.
+      const dry = await expectStatus<Reset>(200, "POST", path, { offsets, dryRun: true });
+      expect(dry).toEqual({ groupId: reader, dryRun: true, offsets: answer });
+      expect(await committedOffsets(reader, read.name)).toEqual([5, null]);
+      const done = await expectStatus<Reset>(200, "POST", path, { offsets });
+      expect(done).toEqual({ groupId: reader, dryRun: false, offsets: answer });
+      await interrupt(groupStub(env, reader));
+      expect(await committedOffsets(reader, read.name)).toEqual([2, 4]);
+      expect(await committedOffsets(reader, other.name)).toEqual([0, 1]);
+    },
+  );
+
+  test.each(TWINS)(
     "[OFF-6] describe shows members, their partitions, committed offsets, ends and lag$when",
     async ({ interrupt }) => {
       const { topic: read, group: reader } = await readTopic();
+      const nowMs = Date.now();
+      vi.setSystemTime(nowMs);
       const empty = await describeGroup(reader);
       expect(empty).toMatchObject({ groupId: reader, state: "EMPTY", members: [] });
+      expect(empty.assignor).toBe("uniform");
       const rows = [
-        { topic: read.name, partition: 0, committedOffset: 5, logEndOffset: 10, lag: 5 },
-        { topic: read.name, partition: 1, committedOffset: null, logEndOffset: 10, lag: null },
-      ];
+        { committedOffset: 5, lag: 5, oldestUnreadMs: nowMs - 5 },
+        { committedOffset: null, lag: null, oldestUnreadMs: nowMs },
+      ].map((row, partition) => ({ topic: read.name, partition, logEndOffset: 10, ...row }));
       expect(empty.offsets).toEqual(rows);
       const member = await TestSocket.open<{ type: string }>(`/v1/groups/${reader}/socket`);
       member.send({
@@ -1346,6 +1468,7 @@ describe("groups", () => {
             instanceId: "desk",
             clientId: "name",
             assignment: [{ topic: read.name, partitions: [0, 1] }],
+            target: [{ topic: read.name, partitions: [0, 1] }],
           },
         ],
         offsets: rows,
@@ -1358,9 +1481,83 @@ describe("groups", () => {
     const created = await createTopic(1);
     const reader = unique("reader");
     await readAs(reader, created, { 0: 7 });
+    const row = { topic: created.name, partition: 0, committedOffset: 7, logEndOffset: 0 };
     expect((await describeGroup(reader)).offsets).toEqual([
-      { topic: created.name, partition: 0, committedOffset: 7, logEndOffset: 0, lag: 0 },
+      { ...row, lag: 0, oldestUnreadMs: null },
     ]);
+  });
+
+  async function oldestUnread(reader: string): Promise<(number | null)[]> {
+    return (await describeGroup(reader)).offsets.map(({ oldestUnreadMs }) => oldestUnreadMs);
+  }
+
+  test.each([
+    { name: "nothing" },
+    { name: "gzip", compression: compressor(COMPRESSIONS.gzip) as Compressor },
+    { name: "zstd", compression: compressor(COMPRESSIONS.zstd) as Compressor },
+  ])(
+    "[OFF-9] the age of the oldest unread record is told, also from inside a batch folded by $name",
+    async ({ compression }) => {
+      const nowMs = Date.now();
+      vi.setSystemTime(nowMs);
+      // Read to the middle, to the end, to nowhere, to before the log start, to a record of the future.
+      const created = await createTopic(5);
+      const ages = [50_000, 40_000, 60_000, -1_000];
+      const timestamps = ages.map((ageMs) => nowMs - ageMs);
+      const batch = recordBatch(["a", "b", "c", "d"], {
+        timestamps,
+        ...(compression === undefined ? {} : { compression }),
+      });
+      for (const partition of [0, 1, 2, 3, 4]) {
+        const path = `/v1/topics/${created.name}/partitions/${partition}/batches`;
+        await expectStatus(200, "POST", path, batch);
+      }
+      const deletion = `/v1/topics/${created.name}/partitions/3/records?before=2`;
+      await expectStatus(200, "DELETE", deletion);
+      const reader = unique("reader");
+      await readAs(reader, created, { 0: 1, 1: 4, 3: 0, 4: 3 });
+      expect(await oldestUnread(reader)).toEqual([40_000, null, 50_000, 60_000, 0]);
+      vi.setSystemTime(nowMs + 500);
+      expect(await oldestUnread(reader)).toEqual([40_500, null, 50_500, 60_500, 0]);
+    },
+  );
+
+  test("[OFF-9] what compaction or a deletion has taken is not the oldest unread record", async () => {
+    const nowMs = Date.now();
+    vi.setSystemTime(nowMs);
+    const created = await createTopic(2, { "cleanup.policy": "compact", "segment.ms": 3_600_000 });
+    const stub = partitionStub(env, created.topicId, 0);
+    const append = async (keys: readonly string[], ageMs: number) => {
+      const timestamps = keys.map(() => nowMs - ageMs);
+      const batch = recordBatch(keys, { keys, timestamps });
+      expect(await stub.append(batch)).toMatchObject({ ok: true });
+    };
+    // Of the first batch "a" is left, nothing of the second, all of the third.
+    await append(["a", "b", "c"], 3_000);
+    await append(["b", "c"], 2_000);
+    await append(["b", "c"], 1_000);
+    await produce(created.name, [{ value: "gone", key: "k", partition: 1 }]);
+    const reader = unique("reader");
+    await readAs(reader, created, { 0: 1, 1: 0 });
+    await expectStatus(200, "DELETE", `/v1/topics/${created.name}/partitions/1/records?before=1`);
+    expect(await oldestUnread(reader)).toEqual([3_000, null]);
+    vi.setSystemTime(nowMs + 7_200_000); // Old enough to be closed and compacted.
+    await runDurableObjectAlarm(stub);
+    expect((await fetchRecords(created.name, 0)).records.map(({ offset }) => offset)).toEqual([
+      0, 5, 6,
+    ]);
+    expect(await oldestUnread(reader)).toEqual([7_201_000, null]);
+  });
+
+  test("[OFF-9] a batch that nobody can decode has no age, and the group is described", async () => {
+    const created = await createTopic(1);
+    const compress = () => new Uint8Array([1, 2, 3]);
+    const batch = recordBatch(["x"], { compression: { type: COMPRESSIONS.gzip, compress } });
+    const stub = partitionStub(env, created.topicId, 0);
+    expect(await stub.append(batch)).toMatchObject({ ok: true });
+    const reader = unique("reader");
+    await readAs(reader, created, { 0: 0 });
+    expect((await describeGroup(reader)).offsets).toMatchObject([{ lag: 1, oldestUnreadMs: null }]);
   });
 
   test("[GRP-10] group ids of all kinds are told apart", async () => {

@@ -184,12 +184,14 @@ export interface GroupJson {
   readonly groupId: string;
   readonly state: string;
   readonly epoch: number;
+  readonly assignor: string;
   readonly members: {
     readonly memberId: string;
     readonly instanceId?: string;
     readonly clientId?: string;
     readonly memberEpoch: number;
     readonly assignment: { readonly topic: string; readonly partitions: number[] }[];
+    readonly target: { readonly topic: string; readonly partitions: number[] }[];
   }[];
   readonly offsets: {
     readonly topic: string;
@@ -197,6 +199,7 @@ export interface GroupJson {
     readonly committedOffset: number | null;
     readonly logEndOffset: number;
     readonly lag: number | null;
+    readonly oldestUnreadMs: number | null;
   }[];
 }
 

@@ -1,7 +1,9 @@
 // rivulet groups list | describe | config | alter | history | reset | delete-offsets | delete
+import { readFile } from "node:fs/promises";
 import { type Command, Option } from "commander";
-import type { GroupInfo, HistoryInfo, ResetTo } from "../../client/index.ts";
+import type { GroupInfo, GroupReset, HistoryInfo, ResetTo } from "../../client/index.ts";
 import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
+import { parsePlan } from "../reset-plan.ts";
 import { table } from "../table.ts";
 import {
   type ConfigChange,
@@ -20,6 +22,7 @@ interface ResetOptions {
   readonly toOffset?: string;
   readonly toTimestamp?: string;
   readonly shiftBy?: string;
+  readonly fromFile?: string;
   readonly topic?: string[];
   readonly dryRun?: true;
 }
@@ -106,20 +109,19 @@ export function addGroups(program: Command): void {
     .option("--to-timestamp <time>", "the first record at or after this time (ISO 8601 or ms)")
     .option("--by-duration <duration>", "the first record of this long ago, e.g. PT2H")
     .option("--shift-by <count>", "forward, or back where negative (--shift-by=-100)")
+    .option("--from-file <path>", "a plan: lines of topic,partition,offset, or a dry run's JSON")
     .option("--topic <topic...>", "only these topics")
     .option("--dry-run", "show what would be set, and set nothing")
     .addHelpText(
       "after",
-      "\nExample:\n  rivulet groups reset billing --to-timestamp 2026-11-01T00:00:00Z --dry-run",
+      "\nExample:\n  rivulet groups reset billing --to-timestamp 2026-11-01T00:00:00Z --dry-run\n" +
+        "\nSave where a group is, and bring it back there:\n" +
+        "  rivulet --json groups reset billing --to current --dry-run > plan.json\n" +
+        "  rivulet groups reset billing --from-file plan.json",
     )
     .action(async (groupId: string, options: ResetOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const reset = {
-        to: target(options),
-        dryRun: options.dryRun ?? false,
-        ...(options.topic === undefined ? {} : { topics: options.topic }),
-      };
-      const result = await connect(global).admin.resetGroup(groupId, reset);
+      const result = await connect(global).admin.resetGroup(groupId, await resetOf(options));
       print(global, result, () => {
         const rows = result.offsets.map((row) => [
           row.topic,
@@ -186,9 +188,8 @@ function describe(group: GroupInfo): string {
   const members = group.members.map((member) => [
     `${member.clientId ?? member.instanceId ?? ""}${member.connected ? "" : " (connection lost)"}`,
     member.memberId,
-    member.assignment
-      .map(({ topic, partitions }) => `${topic}:${partitions.join(",")}`)
-      .join(" ") || "nothing",
+    partitionsText(member.assignment),
+    partitionsText(member.target),
   ]);
   const offsets = group.offsets.map((row) => [
     row.topic,
@@ -196,20 +197,61 @@ function describe(group: GroupInfo): string {
     row.committedOffset,
     row.logEndOffset,
     row.lag,
+    row.oldestUnreadMs === null ? null : age(row.oldestUnreadMs),
     owners.get(`${row.topic}/${row.partition}`) ?? "",
   ]);
   return [
     `Group:  ${group.groupId}`,
-    `State:  ${group.state} at epoch ${group.epoch}`,
+    `State:  ${group.state} at epoch ${group.epoch}, assigned by ${group.assignor}`,
     `Lag:    ${lag}`,
     "",
-    members.length === 0 ? "No members." : table(["CLIENT", "MEMBER", "ASSIGNMENT"], members),
+    members.length === 0
+      ? "No members."
+      : table(["CLIENT", "MEMBER", "ASSIGNMENT", "TARGET"], members),
     "",
-    table(["TOPIC", "PARTITION", "COMMITTED", "LOG END", "LAG", "OWNER"], offsets),
+    table(["TOPIC", "PARTITION", "COMMITTED", "LOG END", "LAG", "OLDEST UNREAD", "OWNER"], offsets),
   ].join("\n");
 }
 
-function target(options: ResetOptions): ResetTo {
+function partitionsText(topics: GroupInfo["members"][number]["assignment"]): string {
+  const texts = topics.map(({ topic, partitions }) => `${topic}:${partitions.join(",")}`);
+  return texts.join(" ") || "nothing";
+}
+
+const AGE_UNITS = [
+  { ms: 86_400_000, name: "d" },
+  { ms: 3_600_000, name: "h" },
+  { ms: 60_000, name: "m" },
+  { ms: 1_000, name: "s" },
+];
+
+/** In the largest unit that it has one of, as 3s, 2m or 1h. */
+function age(ms: number): string {
+  const unit = AGE_UNITS.find((each) => ms >= each.ms);
+  return unit === undefined ? `${ms}ms` : `${Math.floor(ms / unit.ms)}${unit.name}`;
+}
+
+async function resetOf(options: ResetOptions): Promise<GroupReset> {
+  const { fromFile, topic: topics } = options;
+  const dryRun = options.dryRun ?? false;
+  const targets = targetsOf(options);
+  if (fromFile !== undefined) {
+    if (targets.length > 0 || topics !== undefined)
+      throw new UsageError(
+        "--from-file says which partitions go where: no --topic, no other place to go",
+      );
+    return { offsets: parsePlan(await readFile(fromFile, "utf8"), fromFile), dryRun };
+  }
+  const [to] = targets;
+  if (to === undefined || targets.length > 1) {
+    throw new UsageError(
+      "say where to go with one of --to, --to-offset, --to-timestamp, --by-duration, --shift-by and --from-file",
+    );
+  }
+  return { to, dryRun, ...(topics === undefined ? {} : { topics }) };
+}
+
+function targetsOf(options: ResetOptions): ResetTo[] {
   const targets: ResetTo[] = [];
   if (options.to !== undefined) targets.push(options.to);
   if (options.toOffset !== undefined)
@@ -218,13 +260,7 @@ function target(options: ResetOptions): ResetTo {
   if (options.byDuration !== undefined) targets.push({ duration: options.byDuration });
   if (options.shiftBy !== undefined)
     targets.push({ shiftBy: number("--shift-by", options.shiftBy) });
-  const [only] = targets;
-  if (only === undefined || targets.length > 1) {
-    throw new UsageError(
-      "say where to go with one of --to, --to-offset, --to-timestamp, --by-duration and --shift-by",
-    );
-  }
-  return only;
+  return targets;
 }
 
 function number(option: string, text: string): number {

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { createInterface } from "node:readline";
 import type { Command } from "commander";
 import { BrokerError, type RecordInput } from "../../client/index.ts";
-import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
+import { connect, type GlobalOptions, parseJson, print, UsageError } from "../context.ts";
 import { count, wholeNumber } from "./topics.ts";
 
 /** Records of one request: large enough to be cheap, small enough to be prompt. */
@@ -126,14 +126,6 @@ function keyOf(text: string, line: number, options: ProduceOptions): { key?: unk
   if (key === undefined)
     throw new UsageError(`line ${line} has no field "${options.keyField}" to take the key from`);
   return { key };
-}
-
-function parseJson(text: string, what: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new UsageError(`${what} is not JSON: ${error instanceof Error ? error.message : error}`);
-  }
 }
 
 async function readAll(stream: AsyncIterable<Buffer | string>): Promise<string> {

@@ -53,7 +53,13 @@ export interface RejectedOffset extends Failure {
   readonly key: PartitionKey;
 }
 
-export type GroupStateName = "EMPTY" | "RECONCILING" | "STABLE";
+/**
+ * KIP-848's states of a group.
+ * - ASSIGNING: the group has changed since its target assignment was computed.
+ * - RECONCILING: members are on their way to the target.
+ * - DEAD: there is no such group. Whoever asks for it is told GROUP_ID_NOT_FOUND instead.
+ */
+export type GroupStateName = "EMPTY" | "ASSIGNING" | "RECONCILING" | "STABLE" | "DEAD";
 
 /** When a member was last heard from, for members that are connected. */
 export type LastSeen = (memberId: string) => number;
@@ -89,6 +95,7 @@ export class Coordinator {
 
   get stateName(): GroupStateName {
     if (this.state.members.size === 0) return "EMPTY";
+    if (this.state.groupEpoch > this.state.assignmentEpoch) return "ASSIGNING";
     for (const member of this.state.members.values()) {
       if (!this.#isSettled(member)) return "RECONCILING";
     }

@@ -1,6 +1,6 @@
 // A group as people see it.
 import type { Coordinator, GroupStateName } from "./coordinator.ts";
-import { fromSet, type PartitionSet } from "./partition-key.ts";
+import { EMPTY_SET, fromSet, type PartitionSet } from "./partition-key.ts";
 import type { GroupTopic } from "./state.ts";
 
 export interface TopicAssignment {
@@ -12,6 +12,7 @@ export interface GroupDescription {
   readonly groupId: string;
   readonly state: GroupStateName;
   readonly epoch: number;
+  readonly assignor: string;
   readonly members: readonly {
     readonly memberId: string;
     readonly instanceId?: string;
@@ -20,7 +21,10 @@ export interface GroupDescription {
     readonly state: string;
     /** False while its connection is lost and its session timeout runs. */
     readonly connected: boolean;
+    /** What it may consume now. */
     readonly assignment: readonly TopicAssignment[];
+    /** What it shall consume once every member has let go of what is no longer its own. */
+    readonly target: readonly TopicAssignment[];
   }[];
   /** Every partition of the group's topics; `committedOffset` is null where nothing was committed. */
   readonly offsets: readonly {
@@ -38,6 +42,7 @@ export function describeGroup(coordinator: Coordinator): GroupDescription {
     groupId: state.groupId,
     state: coordinator.stateName,
     epoch: state.groupEpoch,
+    assignor: coordinator.config.assignor,
     members: [...state.members.values()]
       .sort((a, b) => a.memberNumber - b.memberNumber)
       .map((member) => ({
@@ -48,6 +53,7 @@ export function describeGroup(coordinator: Coordinator): GroupDescription {
         state: member.state,
         connected: member.silentSinceMs === null,
         assignment: byTopicName(member.assigned, names),
+        target: byTopicName(state.targets.get(member.memberId) ?? EMPTY_SET, names),
       })),
     offsets: describeOffsets(coordinator, [...state.topics.values()]),
   };
