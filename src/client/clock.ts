@@ -25,10 +25,7 @@ export class Clock {
       this.#monotonicMs = monotonicMs;
     }
     this.#lastWallMs = wallMs;
-    const elapsedMs = Math.max(
-      wallMs - this.#wallMs,
-      Math.floor(monotonicMs - this.#monotonicMs),
-    );
+    const elapsedMs = Math.max(wallMs - this.#wallMs, Math.floor(monotonicMs - this.#monotonicMs));
     return this.#sinceMs + elapsedMs;
   }
 }
