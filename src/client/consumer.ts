@@ -5,7 +5,11 @@ import { BrokerError } from "../core/errors.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS, DEFAULT_WINDOW_BYTES } from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import type { InitialOffset } from "../protocol/group-socket.ts";
-import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driver.ts";
+import {
+  type ApplicationEffect,
+  ConsumerDriver,
+  MAX_TIMER_MS,
+} from "./consumer/consumer-driver.ts";
 import type { AssignedPlace, PartitionPosition } from "./consumer/effects.ts";
 import type { Transport } from "./consumer/transport.ts";
 
@@ -27,6 +31,14 @@ export interface ConsumerOptions {
   readonly clientId?: string;
   /** Silence after which the member counts as dead, in ms, 1,000 to 1,800,000. @default 45000 */
   readonly sessionTimeoutMs?: number;
+  /**
+   * How long one call of a handler may take, in ms, 1 to 2,147,483,647 (Kafka's max.poll.interval.ms). One that has
+   * not returned by then is taken for stuck: the member gives all its partitions up as lost and leaves the group, a
+   * static one too. What was processed is committed, the record at work is not, and `run` rejects with
+   * REQUEST_TIMED_OUT. A handler that blocks the whole thread blocks this as well, and ends the session instead.
+   * @default none: a handler keeps its partitions for as long as it takes, while the process lives
+   */
+  readonly maxProcessingMs?: number;
   /** Time between commits in ms; 0 commits whenever something was processed. @default 500 */
   readonly commitIntervalMs?: number;
   /** Bytes in flight per partition, at most 4 MiB. @default 1 MiB */
@@ -79,6 +91,7 @@ export class Consumer {
       partitions?: readonly AssignedPlace[];
     },
   ) {
+    checkMaxProcessing(options.maxProcessingMs);
     this.#options = options;
     this.#driver = new ConsumerDriver(
       {
@@ -106,7 +119,8 @@ export class Consumer {
 
   /**
    * Joins and handles records until `close`. Resolves once the member has left; rejects with what a
-   * handler threw, or with the BrokerError that ended the membership.
+   * handler threw, or with the BrokerError that ended the membership: REQUEST_TIMED_OUT where a handler took
+   * longer than `maxProcessingMs`.
    */
   run(handlers: Handlers): Promise<void> {
     if (this.#handlers !== null) throw new Error("run was called before");
@@ -213,7 +227,8 @@ export class Consumer {
         if (work.isLost) break;
       }
     } catch (error) {
-      this.#fatal = error instanceof Error ? error : new Error(String(error));
+      // What ended the consumer is told, not what a handler throws later because of it.
+      this.#fatal ??= error instanceof Error ? error : new Error(String(error));
       this.close();
     } finally {
       work.isRunning = false;
@@ -229,7 +244,12 @@ export class Consumer {
     this.#driver.checkSession();
     if (work.isLost) return;
     if ("eachBatch" in handlers) {
-      await handlers.eachBatch({ ...work.place, records });
+      const timer = this.#watch(work.place, records[0]?.offset ?? 0);
+      try {
+        await handlers.eachBatch({ ...work.place, records });
+      } finally {
+        clearTimeout(timer);
+      }
       const last = records.at(-1);
       if (!work.isLost && last !== undefined) {
         this.#driver.processed(work.place, last.offset + 1, generation);
@@ -239,10 +259,38 @@ export class Consumer {
     const { seeks } = work;
     for (const record of records) {
       if (work.isStopping || work.isLost || work.seeks !== seeks) return;
-      await handlers.eachRecord(record, work.place);
+      const timer = this.#watch(work.place, record.offset);
+      try {
+        await handlers.eachRecord(record, work.place);
+      } finally {
+        clearTimeout(timer);
+      }
       if (!work.isLost) this.#driver.processed(work.place, record.offset + 1, generation);
       this.#driver.checkSession();
     }
+  }
+
+  /** Times a call of a handler, where it may not take as long as it likes. */
+  #watch(place: TopicPartition, offset: number): unknown {
+    const { maxProcessingMs } = this.#options;
+    if (maxProcessingMs === undefined) return undefined;
+    const sinceMs = Date.now();
+    return setTimeout(() => {
+      // A wall clock can be set back; it has been this long at least.
+      const tookMs = Math.max(maxProcessingMs, Date.now() - sinceMs);
+      const detail = `the handler of ${place.topic}/${place.partition} has not returned from offset ${offset} after ${tookMs} ms; maxProcessingMs is ${maxProcessingMs}`;
+      this.#giveUp(new BrokerError("REQUEST_TIMED_OUT", detail));
+    }, maxProcessingMs);
+  }
+
+  /** [SES-8] Leaves without waiting for a handler: it may never return, and others shall go on. */
+  #giveUp(error: BrokerError): void {
+    this.#fatal ??= error;
+    this.#isClosing = true;
+    this.#driver.leave();
+    // Only now: if the session has ended meanwhile, they were told to be lost just now.
+    const partitions = Array.from(this.#work.values(), ({ place }) => place);
+    if (partitions.length > 0) this.#onEffect({ type: "lost", partitions });
   }
 
   #closeWhenIdle(): void {
@@ -262,6 +310,17 @@ function initialOffset(from: NonNullable<ConsumerOptions["from"]>): InitialOffse
 }
 
 declare const console: { warn(text: string): void };
+declare const setTimeout: (callback: () => void, ms: number) => unknown;
+declare const clearTimeout: (timer: unknown) => void;
+
+/** @throws BrokerError INVALID_REQUEST */
+function checkMaxProcessing(ms: number | undefined): void {
+  if (ms === undefined || (Number.isInteger(ms) && ms >= 1 && ms <= MAX_TIMER_MS)) return;
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    `maxProcessingMs is ${ms}, it must be a whole number from 1 to ${MAX_TIMER_MS}`,
+  );
+}
 
 function warn(error: BrokerError): void {
   console.warn(`rivulet: ${error.code}: ${error.message}`);

@@ -75,6 +75,75 @@ test("[SES-2] a handler that throws ends the run with its error, and its record 
   expect(seen).toEqual([1, 2]);
 });
 
+test("[SES-8] with maxProcessingMs a member whose handler is stuck makes way for another, a static one too", async () => {
+  await topicWith("stuck", 3);
+  // Only a leave can pass the partition on in time.
+  const options = { groupId: "stuck", topics: ["stuck"], sessionTimeoutMs: 600_000 };
+  const lost: unknown[] = [];
+  const stuck = Promise.withResolvers<void>();
+  const begun = Promise.withResolvers<void>();
+  const failing = rivulet
+    .consumer({
+      ...options,
+      instanceId: "one",
+      maxProcessingMs: 300,
+      commitIntervalMs: 600_000,
+      onLost: (partitions) => lost.push(...partitions),
+    })
+    .run({
+      eachRecord: ({ offset }) => {
+        if (offset === 0) return;
+        begun.resolve();
+        return stuck.promise;
+      },
+    });
+  const ended = expect(failing).rejects.toMatchObject({
+    code: "REQUEST_TIMED_OUT",
+    message: expect.stringMatching(/stuck\/0 .* offset 1 after \d+ ms; maxProcessingMs is 300/),
+  });
+  await begun.promise;
+  const seen: number[] = [];
+  const other: Consumer = rivulet.consumer(options);
+  await other.run({
+    eachRecord: ({ offset }) => {
+      seen.push(offset);
+      if (offset === 2) other.close();
+    },
+  });
+  await ended;
+  expect(seen).toEqual([1, 2]);
+  expect(lost).toEqual([{ topic: "stuck", partition: 0 }]);
+  stuck.resolve();
+});
+
+test("[SES-8] without it a handler that takes longer than the session keeps its partition, and its record comes once", async () => {
+  await topicWith("slow", 2);
+  const options = { groupId: "slow", topics: ["slow"], sessionTimeoutMs: 1_000 };
+  const told: unknown[] = [];
+  const handled: string[] = [];
+  const slow: Consumer = rivulet.consumer({
+    ...options,
+    onRevoked: (partitions) => told.push(...partitions),
+    onLost: (partitions) => told.push(...partitions),
+  });
+  const other: Consumer = rivulet.consumer(options);
+  let others: Promise<void> | undefined;
+  await slow.run({
+    eachRecord: async ({ offset }) => {
+      handled.push(`slow ${offset}`);
+      if (offset === 1) return slow.close();
+      others = other.run({ eachRecord: (record) => void handled.push(`other ${record.offset}`) });
+      await new Promise((resolve) => setTimeout(resolve, 2_500));
+    },
+  });
+  // It has the partition only now, with nothing left in it.
+  await until("the other has the partition", () => other.assignment.length === 1);
+  other.close();
+  await others;
+  expect(handled).toEqual(["slow 0", "slow 1"]);
+  expect(told).toEqual([]);
+});
+
 test("[GRP-9] a consumer of a topic that does not exist is told so, and reads it once it is created", async () => {
   const errors: BrokerError[] = [];
   let value: Uint8Array | null = null;

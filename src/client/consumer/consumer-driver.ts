@@ -19,7 +19,7 @@ declare const setTimeout: (callback: () => void, ms: number) => unknown;
 declare const clearTimeout: (timer: unknown) => void;
 
 /** Longer timers ring at once. An early ring finds nothing to do and sets itself anew. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
+export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class ConsumerDriver {
   readonly #core: ConsumerCore;

@@ -1,0 +1,264 @@
+// The SDK's consumer over a broker that answers at once, on a clock that the test turns.
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Socket, SocketEvents, Transport } from "../../src/client/consumer/transport.ts";
+import { Consumer, type ConsumerOptions } from "../../src/client/consumer.ts";
+import type { TopicPartition } from "../../src/core/record.ts";
+import type { MemberMessage } from "../../src/protocol/group-socket.ts";
+import { PING, PONG } from "../../src/protocol/heartbeat.ts";
+import type { ReaderMessage } from "../../src/protocol/partition-socket.ts";
+import { batchOf, type Place, parsePlace, placeOf } from "../support/consumer-harness.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+/** Gives its one member `t:0` and `t:1` with three records each. */
+class OneMemberBroker implements Transport {
+  /** What the member told the coordinator after its join, a line each. */
+  readonly log: string[] = [];
+  #heldAnswer: (() => void) | null = null;
+  /** Commits are answered once the test says so. */
+  holdsCommits = false;
+
+  openGroup(_groupId: string, events: SocketEvents): Socket {
+    return socket(events, (message: MemberMessage) => this.#member(events, message));
+  }
+
+  openPartition(place: TopicPartition, events: SocketEvents): Socket {
+    return socket(events, (message: ReaderMessage) => {
+      if (message.type !== "attach") return;
+      const { attachId, windowBytes } = message;
+      const offsets = { offset: 0, logStartOffset: 0, highWatermark: 3 };
+      events.text(JSON.stringify({ type: "attached", attachId, windowBytes, ...offsets }));
+      events.bytes(batchOf(placeOf(place), 0, 3));
+    });
+  }
+
+  answerCommit(): void {
+    this.#heldAnswer?.();
+    this.#heldAnswer = null;
+  }
+
+  #member(events: SocketEvents, message: MemberMessage): void {
+    switch (message.type) {
+      case "join":
+        events.text(JSON.stringify(assignment(message.memberId)));
+        return;
+      case "commit": {
+        const offsets = message.offsets.map(
+          ({ topicId, partition, offset }) =>
+            `${topicId.replace("id-", "")}:${partition}=${offset}`,
+        );
+        this.log.push(`commit ${offsets.join(" ")}`);
+        const { requestId } = message;
+        this.#heldAnswer = () =>
+          events.text(JSON.stringify({ type: "committed", requestId, rejected: [] }));
+        if (!this.holdsCommits) this.answerCommit();
+        return;
+      }
+      default:
+        this.log.push(message.type);
+    }
+  }
+}
+
+function socket<Message>(events: SocketEvents, receive: (message: Message) => void): Socket {
+  queueMicrotask(() => events.opened());
+  return {
+    send: (data) =>
+      queueMicrotask(() => (data === PING ? events.text(PONG) : receive(JSON.parse(data)))),
+    close: (code, reason) => queueMicrotask(() => events.closed(code, reason)),
+  };
+}
+
+function assignment(memberId: string) {
+  return {
+    type: "assignment",
+    memberId,
+    memberEpoch: 1,
+    incarnation: 1,
+    memberNumber: 1,
+    heartbeatIntervalMs: 5_000,
+    sessionTimeoutMs: 45_000,
+    state: "STABLE",
+    partitions: (["t:0", "t:1"] as const).map((place) => ({
+      ...parsePlace(place),
+      committedOffset: 0,
+    })),
+    missingTopics: [],
+  };
+}
+
+/** A consumer that commits when it ends only, with what it is told and what it does. */
+function started(
+  options: Partial<ConsumerOptions>,
+  handle: (place: Place, offset: number) => unknown,
+  isBatch = false,
+) {
+  const broker = new OneMemberBroker();
+  const lost: Place[][] = [];
+  const ended = { error: null as unknown, isOver: false };
+  const consumer = new Consumer(broker, {
+    groupId: "g",
+    topics: ["t"],
+    commitIntervalMs: 600_000,
+    onLost: (places) => lost.push(places.map(placeOf)),
+    ...options,
+  });
+  const handlers = isBatch
+    ? {
+        eachBatch: ({
+          records,
+          ...place
+        }: TopicPartition & { records: readonly { offset: number }[] }) =>
+          handle(placeOf(place), records[0]?.offset ?? -1),
+      }
+    : {
+        eachRecord: ({ offset }: { offset: number }, place: TopicPartition) =>
+          handle(placeOf(place), offset),
+      };
+  consumer.run(handlers).then(
+    () => {
+      ended.isOver = true;
+    },
+    (error: unknown) => {
+      ended.isOver = true;
+      ended.error = error;
+    },
+  );
+  return { broker, consumer, lost, ended };
+}
+
+const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
+
+describe("maxProcessingMs", () => {
+  test.each([{}, { instanceId: "i" }])(
+    "[SES-8] a stuck handler ends the consumer: it commits what was handled, leaves, and tells what is lost (%o)",
+    async (options) => {
+      const stuck = Promise.withResolvers<void>();
+      const handled: string[] = [];
+      const { broker, lost, ended } = started(
+        { ...options, maxProcessingMs: 300 },
+        (place, offset) => {
+          handled.push(`${place}/${offset}`);
+          return place === "t:0" && offset === 1 ? stuck.promise : undefined;
+        },
+      );
+      await vi.advanceTimersByTimeAsync(299);
+      expect(broker.log).toEqual([]);
+      expect(handled).toHaveLength(5);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(broker.log).toEqual(["commit t:0=1 t:1=3", "leave"]);
+      expect(lost).toEqual([["t:0", "t:1"]]);
+      expect(ended.error).toMatchObject({
+        name: "BrokerError",
+        code: "REQUEST_TIMED_OUT",
+        message:
+          "the handler of t/0 has not returned from offset 1 after 300 ms; maxProcessingMs is 300",
+      });
+      expect(vi.getTimerCount()).toBe(0);
+      stuck.resolve();
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(broker.log).toEqual(["commit t:0=1 t:1=3", "leave"]);
+      expect(handled).toHaveLength(5);
+      expect(lost).toHaveLength(1);
+    },
+  );
+
+  test("[SES-8] what handlers return from, or throw, after that changes nothing", async () => {
+    const late = { "t:0": Promise.withResolvers<void>(), "t:1": Promise.withResolvers<void>() };
+    const { broker, ended } = started({ maxProcessingMs: 300 }, async (place, offset) => {
+      // The other's second call begins later, so that it is not the one that is taken for stuck.
+      if (offset === 0) return place === "t:1" ? wait(100) : undefined;
+      await late[place as "t:0" | "t:1"].promise;
+    });
+    broker.holdsCommits = true;
+    await vi.advanceTimersByTimeAsync(300);
+    late["t:0"].reject(new Error("too late"));
+    await vi.advanceTimersByTimeAsync(100); // By now the other is stuck as well.
+    late["t:1"].resolve();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(ended.isOver).toBe(false);
+    broker.answerCommit();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(broker.log).toEqual(["commit t:0=1 t:1=1", "leave"]);
+    expect(ended.error).toMatchObject({ message: expect.stringContaining("t/0") });
+  });
+
+  test("[SES-8] a batch is one call, and nothing of a stuck one is committed", async () => {
+    const { broker, ended } = started(
+      { maxProcessingMs: 300 },
+      (place) => (place === "t:1" ? new Promise(() => {}) : undefined),
+      true,
+    );
+    await vi.advanceTimersByTimeAsync(300);
+    expect(broker.log).toEqual(["commit t:0=3", "leave"]);
+    expect(ended.error).toMatchObject({ message: expect.stringContaining("t/1") });
+  });
+
+  test("[SES-8] each call is timed by itself, and calls that return in time end nothing", async () => {
+    const { broker, consumer, ended } = started({ maxProcessingMs: 300 }, () => wait(299));
+    await vi.advanceTimersByTimeAsync(5_000);
+    consumer.close();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(broker.log).toEqual(["commit t:0=3 t:1=3", "leave"]);
+    expect(ended).toEqual({ error: null, isOver: true });
+  });
+
+  test("[SES-8] a close waits for a handler until it is taken for stuck", async () => {
+    const { broker, consumer, ended } = started({ maxProcessingMs: 300 }, (place) =>
+      place === "t:0" ? new Promise(() => {}) : undefined,
+    );
+    await vi.advanceTimersByTimeAsync(100);
+    consumer.close();
+    await vi.advanceTimersByTimeAsync(199);
+    expect(ended.isOver).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(broker.log).toEqual(["commit t:1=3", "leave"]);
+    expect(ended.error).toMatchObject({ code: "REQUEST_TIMED_OUT" });
+  });
+
+  test("[SES-8] where the session has ended too, the partitions are told to be lost once", async () => {
+    const options = { maxProcessingMs: 300, sessionTimeoutMs: 1_000 };
+    const { broker, lost, ended } = started(options, () => new Promise(() => {}));
+    await vi.advanceTimersByTimeAsync(200);
+    vi.setSystemTime(Date.now() + 5_000); // The process was stopped.
+    await vi.advanceTimersByTimeAsync(100);
+    expect(lost).toEqual([["t:0", "t:1"]]);
+    expect(broker.log).toEqual([]);
+    expect(ended.error).toMatchObject({ message: expect.stringContaining("after 5300 ms") });
+  });
+
+  test("[SES-8] without it a handler takes as long as it likes, and nothing times it", async () => {
+    const { broker, consumer, lost } = started({}, (place, offset) =>
+      place === "t:0" && offset === 1 ? wait(3_600_000) : undefined,
+    );
+    await vi.advanceTimersByTimeAsync(1_000);
+    // The handler's own and the session's.
+    expect(vi.getTimerCount()).toBe(2);
+    await vi.advanceTimersByTimeAsync(3_600_000);
+    consumer.close();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(broker.log.at(-1)).toBe("leave");
+    expect(broker.log).toContain("commit t:0=3");
+    expect(lost).toEqual([]);
+  });
+
+  test.each([0, -1, 1.5, Number.NaN, Number.POSITIVE_INFINITY, 2 ** 31])(
+    "[SES-8] it is a whole number of milliseconds that a timer can hold, not %s",
+    (maxProcessingMs) => {
+      expect(() => started({ maxProcessingMs }, () => {})).toThrowError(
+        expect.objectContaining({
+          name: "BrokerError",
+          code: "INVALID_REQUEST",
+          message: `maxProcessingMs is ${maxProcessingMs}, it must be a whole number from 1 to 2147483647`,
+        }),
+      );
+    },
+  );
+
+  test.each([1, 2 ** 31 - 1])("[SES-8] %i ms are allowed", (maxProcessingMs) => {
+    expect(
+      () => new Consumer(new OneMemberBroker(), { groupId: "g", topics: ["t"], maxProcessingMs }),
+    ).not.toThrow();
+  });
+});
