@@ -33,6 +33,7 @@ import {
 } from "../../src/protocol/close-codes.ts";
 import {
   type AssignedPartition,
+  type AssignmentMessage,
   type CoordinatorMessage,
   type commitMessage,
   type InitialOffset,
@@ -55,6 +56,12 @@ interface Attachment {
   readonly memberId: string;
   /** When the member joined over this socket: it was alive then. */
   readonly joinedAtMs: number;
+}
+
+/** Whose join is to be answered. */
+interface Joined {
+  readonly memberId: string;
+  readonly requestId: number | undefined;
 }
 
 export class GroupObject extends DurableObject<Env> {
@@ -257,7 +264,7 @@ export class GroupObject extends DurableObject<Env> {
     this.#sockets.set(message.memberId, socket);
     const attachment: Attachment = { memberId: message.memberId, joinedAtMs: Date.now() };
     socket.serializeAttachment(attachment);
-    await this.#persistAndTell(message.memberId);
+    await this.#persistAndTell({ memberId: message.memberId, requestId: message.requestId });
   }
 
   async #subscribe(
@@ -353,11 +360,11 @@ export class GroupObject extends DurableObject<Env> {
 
   /**
    * Stores what the coordinator decided; then sends each member whose assignment or epoch changed its
-   * new assignment (`alwaysTell` in any case), ends the sockets of removed members and sets the alarm.
+   * new assignment (whoever `joined` in any case), ends the sockets of removed members and sets the alarm.
    */
-  async #persistAndTell(alwaysTell?: string): Promise<void> {
+  async #persistAndTell(joined?: Joined): Promise<void> {
     const events = this.#persist();
-    const told = new Set<string>(alwaysTell === undefined ? [] : [alwaysTell]);
+    const told = new Set<string>(joined === undefined ? [] : [joined.memberId]);
     for (const event of events) {
       if (event.type === "member") told.add(event.member.memberId);
       if (event.type === "member-removed" && event.reason !== "left")
@@ -366,8 +373,10 @@ export class GroupObject extends DurableObject<Env> {
     for (const memberId of told) {
       const member = this.#coordinator.state.members.get(memberId);
       const socket = this.#sockets.get(memberId);
-      if (member !== undefined && socket !== undefined)
-        this.#tell(socket, this.#assignmentOf(member));
+      if (member === undefined || socket === undefined) continue;
+      const requestId = memberId === joined?.memberId ? joined.requestId : undefined;
+      const answer = requestId === undefined ? {} : { requestId };
+      this.#tell(socket, { ...this.#assignmentOf(member), ...answer });
     }
     await this.#scheduleAlarm();
   }
@@ -394,7 +403,7 @@ export class GroupObject extends DurableObject<Env> {
     close(socket, CLOSE_SESSION_ENDED, `UNKNOWN_MEMBER_ID: ${reason}`);
   }
 
-  #assignmentOf(member: Member): CoordinatorMessage {
+  #assignmentOf(member: Member): AssignmentMessage {
     const { state, config } = this.#coordinator;
     const names = new Map([...state.topics.values()].map((topic) => [topic.topicId, topic.name]));
     const partitions: AssignedPartition[] = fromSet(member.assigned).flatMap(

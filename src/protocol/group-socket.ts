@@ -48,6 +48,8 @@ export const joinMessage = z.strictObject({
   rebalanceTimeoutMs: integer(MIN_REBALANCE_TIMEOUT_MS, MAX_REBALANCE_TIMEOUT_MS).default(
     DEFAULT_REBALANCE_TIMEOUT_MS,
   ),
+  /** Echoed in the assignment that answers: what was sent before it says nothing about this join. */
+  requestId: integer(0, Number.MAX_SAFE_INTEGER).optional(),
   /** What the member consumes now; empty for epoch 0. */
   owned: z.array(topicPartitions).max(MAX_TOPICS_PER_MEMBER).default([]),
 });
@@ -101,6 +103,8 @@ export type InitialOffset = "earliest" | "latest" | { readonly durationMs: numbe
 /** The member's whole assignment. Sent after a join and whenever the assignment or the epoch changes. */
 export interface AssignmentMessage {
   readonly type: "assignment";
+  /** Set where it answers a join that had one. */
+  readonly requestId?: number;
   readonly memberId: string;
   readonly memberEpoch: number;
   /** With the epoch, the token that partitions are attached with. */

@@ -1467,6 +1467,21 @@ describe("a reader without a group", () => {
 // Random stories. The harness checks every delivery: nothing that is not held, no gap, nothing
 // twice; the broker that nothing is left out and no more committed than was processed.
 
+describe("joining again", () => {
+  test("[SES-2] an answer to an earlier join is not taken for the answer to a later one", () => {
+    // Found by the simulation: the answer to a join that was given up came after the next join, which claims
+    // nothing, was sent. What it assigned went to others while it was consumed here.
+    const consumer = ConsumerHarness.joined({ "t:0": 0 });
+    consumer.coordinatorError("FENCED_MEMBER_EPOCH");
+    const second = consumer.joinRequestId;
+    consumer.take();
+    consumer.assign({ "t:0": 0 }, { epoch: 5, requestId: second - 1 });
+    expect(consumer.take()).toEqual([]);
+    consumer.assign({ "t:0": 0 }, { epoch: 6, requestId: second });
+    expect(consumer.take()).toContain("open t:0");
+  });
+});
+
 describe("whatever happens", () => {
   test("[SES-1] over broken and dead sockets and pauses one member is given each record once, in order", () => {
     const records = 40;

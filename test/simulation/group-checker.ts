@@ -8,6 +8,7 @@ import type { Endpoint, Frame } from "./sockets.ts";
 interface StoredMember {
   readonly memberId: string;
   readonly clientId: string | null;
+  readonly instanceId: string | null;
   readonly memberNumber: number;
   readonly memberEpoch: number;
   readonly assigned: readonly { topicId: string; partitions: readonly number[] }[];
@@ -70,8 +71,12 @@ export class GroupChecker {
     const before = this.#snapshots.get(object.name) ?? NOTHING;
     const after = this.#read(object);
     this.#snapshots.set(object.name, after);
-    for (const [memberId, { clientId }] of before.members)
-      if (!after.members.has(memberId)) this.#history.removed(object.name, clientId);
+    const names = new Set(Array.from(after.members.values(), ({ instanceId }) => instanceId));
+    for (const [memberId, { clientId, instanceId }] of before.members) {
+      if (after.members.has(memberId)) continue;
+      const isReplaced = instanceId !== null && names.has(instanceId);
+      this.#history.removed(object.name, clientId, isReplaced);
+    }
     if (before.incarnation !== after.incarnation) {
       if (after.incarnation !== 0 && after.incarnation <= before.incarnation)
         this.#find(

@@ -17,7 +17,6 @@ export interface HandlerOf {
   readonly group: string;
   /** A client of the SDK: it promises that nothing is handled after another member was told `assigned`. */
   readonly isSdk: boolean;
-  readonly instanceId: string | null;
 }
 
 /** A group's reading of one partition. */
@@ -48,9 +47,11 @@ export class History {
   readonly #values = new Map<string, string>();
   readonly #committedOf: (group: string, place: Place) => number | null;
 
-  /** By group and instanceId: who was assigned anything last. */
-  readonly #named = new Map<string, HandlerOf>();
-  readonly #replaced = new Set<HandlerOf>();
+  /**
+   * [GRP-8] By group and name: static members whose name was taken over. They may not know yet: only the
+   * partitions and the commits are fenced.
+   */
+  readonly #replaced = new Set<string>();
   readonly #note: (line: string) => void;
 
   constructor(
@@ -112,7 +113,7 @@ export class History {
     const at = `${handler.name} of ${handler.group} was assigned ${place.topic}/${place.partition} at ${offset}`;
     this.#note(at);
     reading.expected.set(handler, offset);
-    if (this.#replaced.has(handler)) return;
+    if (this.#isReplaced(handler)) return;
     if (handler.isSdk && !this.isVolatile(place.topic)) {
       const committed = this.#committedOf(handler.group, place);
       if (committed !== null && committed !== offset)
@@ -122,20 +123,8 @@ export class History {
       if (reading.handedOver !== null && offset !== reading.handedOver)
         this.find(`${at}, but it was handed over at ${reading.handedOver}`);
     }
-    if (handler.isSdk) {
-      this.#noteReplaced(handler);
-      reading.holder = handler;
-    }
+    if (handler.isSdk) reading.holder = handler;
     reading.handedOver = null;
-  }
-
-  /** [GRP-8] Whoever had the name before may not know yet: only the partitions and the commits are fenced. */
-  #noteReplaced(handler: HandlerOf): void {
-    if (handler.instanceId === null) return;
-    const name = `${handler.group} ${handler.instanceId}`;
-    const before = this.#named.get(name);
-    if (before !== undefined && before !== handler) this.#replaced.add(before);
-    this.#named.set(name, handler);
   }
 
   /** A record is about to be handled. */
@@ -148,7 +137,7 @@ export class History {
     reading.handled.add(offset);
     this.#note(at);
     if (this.isVolatile(place.topic)) return;
-    const isExclusive = handler.isSdk && this.isClockTrusted && !this.#replaced.has(handler);
+    const isExclusive = handler.isSdk && this.isClockTrusted && !this.#isReplaced(handler);
     if (isExclusive && reading.holder !== handler)
       this.find(`${at}, but the partition is ${reading.holder?.name ?? "nobody"}'s`);
     const expected = reading.expected.get(handler);
@@ -161,7 +150,7 @@ export class History {
   handedOver(handler: HandlerOf, place: Place, nextOffset: number): void {
     this.#note(`${handler.name} lets ${place.topic}/${place.partition} go at ${nextOffset}`);
     const reading = this.reading(handler.group, place);
-    if (reading.holder === handler && !this.#replaced.has(handler)) reading.handedOver = nextOffset;
+    if (reading.holder === handler && !this.#isReplaced(handler)) reading.handedOver = nextOffset;
   }
 
   /** The partition is no longer the member's; mostly because it is no member any more. */
@@ -172,9 +161,14 @@ export class History {
   }
 
   /** The group has removed a member, which may not know: what it handed over may not have arrived. */
-  removed(group: string, name: string | null): void {
+  removed(group: string, name: string | null, isReplaced: boolean): void {
+    if (isReplaced) this.#replaced.add(`${group} ${name}`);
     for (const { holder } of this.#readings.values())
       if (holder !== null && holder.group === group && holder.name === name) this.died(holder);
+  }
+
+  #isReplaced({ group, name }: HandlerOf): boolean {
+    return this.#replaced.has(`${group} ${name}`);
   }
 
   /** What it was about to hand over may not have arrived. */

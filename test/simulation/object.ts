@@ -138,6 +138,9 @@ export class SimulatedObject implements Acceptor {
             >;
             const result = await methods[method]?.(...copies);
             const copy = method === "fetch" ? result : structuredClone(result);
+            // The other end of a socket is the caller's from now on.
+            const { webSocket } = result as { webSocket?: Endpoint | null };
+            if (method === "fetch" && webSocket) webSocket.actor = caller;
             this.emit(() => {
               if (!isAnswered) call.reject(connectionLost());
               else if (this.#calls.delete(call)) answer(() => resolve(copy));

@@ -68,10 +68,6 @@ export abstract class Member extends Process implements HandlerOf {
     return this.options.group;
   }
 
-  get instanceId(): string | null {
-    return this.options.instanceId;
-  }
-
   abstract start(): void;
   abstract close(): void;
 

@@ -89,6 +89,8 @@ export class ConsumerHarness {
   readonly #letGo = new Set<Place>();
   readonly delivered: { readonly place: Place; readonly record: ConsumerRecord }[] = [];
   isClosed = false;
+  /** Of the last join. */
+  joinRequestId = 0;
   #log: string[] = [];
 
   constructor(config: Partial<ConsumerCoreConfig> = {}) {
@@ -160,11 +162,18 @@ export class ConsumerHarness {
   /** The answer to a join, or news. `places`: what is assigned → the committed offset. */
   assign(
     places: Readonly<Record<Place, number | null>>,
-    options: { epoch?: number; state?: MemberState; heartbeatMs?: number } = {},
+    options: {
+      epoch?: number;
+      state?: MemberState;
+      heartbeatMs?: number;
+      /** Of the join that is answered; by default the last one. */
+      requestId?: number;
+    } = {},
   ): void {
     const heartbeatMs = heartbeatIntervalMs(this.config.sessionTimeoutMs);
     const message: AssignmentMessage = {
       type: "assignment",
+      requestId: options.requestId ?? this.joinRequestId,
       memberId: this.config.memberId,
       memberEpoch: options.epoch ?? 1,
       incarnation: 7,
@@ -492,6 +501,7 @@ export class ConsumerHarness {
   }
 
   #sent(socket: FakeSocket, message: MemberMessage | ReaderMessage): void {
+    if (message.type === "join") this.joinRequestId = message.requestId ?? 0;
     socket.sent.push(message);
     switch (message.type) {
       case "join":
@@ -1052,7 +1062,7 @@ export class FakeBroker {
     }
     link.memberId = memberId;
     this.#lastSeen.set(memberId, this.nowMs);
-    this.#tell(memberId);
+    this.#tell(memberId, message.requestId);
   }
 
   #commit(link: Link, memberId: string, message: Commit): void {
@@ -1097,8 +1107,8 @@ export class FakeBroker {
     link.down.push({ type: "frame", message: { ...error, ...answer } });
   }
 
-  #tell(alwaysTell?: string): void {
-    const told = new Set(alwaysTell === undefined ? [] : [alwaysTell]);
+  #tell(joined?: string, requestId?: number): void {
+    const told = new Set(joined === undefined ? [] : [joined]);
     for (const event of this.coordinator.takeEvents()) {
       if (event.type === "member") told.add(event.member.memberId);
       if (event.type !== "member-removed" || event.reason === "left") continue;
@@ -1109,8 +1119,10 @@ export class FakeBroker {
     for (const link of this.#links) {
       const member = link.memberId === null ? undefined : state.members.get(link.memberId);
       if (member === undefined || !told.has(member.memberId)) continue;
+      const isAnswer = member.memberId === joined && requestId !== undefined;
       const message: AssignmentMessage = {
         type: "assignment",
+        ...(isAnswer ? { requestId } : {}),
         memberId: member.memberId,
         memberEpoch: member.memberEpoch,
         incarnation: state.incarnation,

@@ -74,6 +74,8 @@ export class ConsumerCore {
    */
   #sessionSinceMs = 0;
   #joinSentMs = 0;
+  /** Of the last join sent: an answer to an earlier one knows nothing of what this one gave up. */
+  #joinRequestId = 0;
   /** The epoch of the last commit sent. */
   #commitEpoch = 0;
   #hasAnnouncedEmpty = false;
@@ -162,8 +164,10 @@ export class ConsumerCore {
   #sendJoin(nowMs: number): void {
     this.#unsaid = [];
     this.#joinSentMs = nowMs;
+    this.#joinRequestId++;
     this.#outbox.send(this.#group.connection, {
       type: "join",
+      requestId: this.#joinRequestId,
       memberId: this.#config.memberId,
       memberEpoch: this.#assignment?.memberEpoch ?? 0,
       instanceId: this.#config.instanceId,
@@ -234,6 +238,7 @@ export class ConsumerCore {
   // The assignment.
 
   #assigned(message: AssignmentMessage, nowMs: number): void {
+    if (this.#state === "joining" && message.requestId !== this.#joinRequestId) return;
     this.#assignment = message;
     if (this.#state === "closing") return;
     if (this.#state === "joining") this.#sessionSinceMs = this.#joinSentMs;
