@@ -86,7 +86,12 @@ export class GroupObject extends DurableObject<Env> {
       }
     }
     this.#noteLostSockets(Date.now());
-    this.#persist();
+    try {
+      this.#persist();
+    } catch (error) {
+      // Or whatever woke the object would be lost with it. The alarm notes them again.
+      console.error(`group ${this.#groupId}: lost sockets could not be noted: ${error}`);
+    }
   }
 
   /**

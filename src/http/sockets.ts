@@ -1,6 +1,7 @@
 // The WebSocket paths. The SDK's sockets go straight to their objects: the Worker only passes the upgrade
 // on and no Worker code runs per record. The plain consumer is a session in this Worker.
 import { type Context, Hono } from "hono";
+import * as z from "zod";
 import { BrokerError, isErrorName } from "../core/errors.ts";
 import { checkTopicPattern } from "../core/group/topic-pattern.ts";
 import { atPartition, topicMetadata } from "../edge/metadata.ts";
@@ -22,7 +23,10 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
     const options = query(context.req.raw, consumeQuery);
     const { topics = [], pattern } = options;
     if (topics.length === 0 && pattern === undefined)
-      throw new BrokerError("INVALID_REQUEST", "topics: name at least one, or give a pattern");
+      throw new BrokerError(
+        "INVALID_REQUEST",
+        "topics: must name at least one topic, or there must be a pattern; got nothing",
+      );
     for (const topic of topics) await topicMetadata(context.env, topic);
     if (pattern !== undefined) {
       const invalid = checkTopicPattern(pattern);
@@ -37,12 +41,23 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
     return new Response(null, { status: 101, webSocket: client });
   });
 
+/** Whoever was assigned a partition goes by its topic's id: under the name there may be another one by now. */
+const partitionSocketQuery = z.strictObject({
+  topicId: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, "must be the id of a topic")
+    .optional(),
+});
+
 export const partitionSockets = new Hono<{ Bindings: Env }>().get(
   "/:topic/partitions/:partition/socket",
   async (context) => {
     const topic = topicParameter(context.req.param("topic"));
     const partition = partitionParameter(context.req.param("partition"));
+    const { topicId } = query(context.req.raw, partitionSocketQuery);
     requireUpgrade(context);
+    if (topicId !== undefined)
+      return passOn(await partitionStub(context.env, topicId, partition).fetch(context.req.raw));
     return atPartition(context.env, topic, partition, async (topicId) =>
       passOn(await partitionStub(context.env, topicId, partition).fetch(context.req.raw)),
     );

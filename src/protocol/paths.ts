@@ -21,8 +21,9 @@ export function batchesPath(topic: string, partition: number): string {
   return `${partitionPath(topic, partition)}/batches`;
 }
 
-export function partitionSocketPath(topic: string, partition: number): string {
-  return `${partitionPath(topic, partition)}/socket`;
+/** With the topic's id it leads to that topic only, and to none that was created anew under its name. */
+export function partitionSocketPath(topic: string, partition: number, topicId: string): string {
+  return `${partitionPath(topic, partition)}/socket?topicId=${encodeURIComponent(topicId)}`;
 }
 
 export function groupPath(groupId: string): string {

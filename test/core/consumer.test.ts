@@ -41,7 +41,7 @@ class OneMemberBroker implements Transport {
   #member(events: SocketEvents, message: MemberMessage): void {
     switch (message.type) {
       case "join":
-        events.text(JSON.stringify(assignment(message.memberId)));
+        events.text(JSON.stringify(assignment(message.memberId, message.requestId)));
         return;
       case "commit": {
         const offsets = message.offsets.map(
@@ -70,9 +70,10 @@ function socket<Message>(events: SocketEvents, receive: (message: Message) => vo
   };
 }
 
-function assignment(memberId: string) {
+function assignment(memberId: string, requestId: number | undefined) {
   return {
     type: "assignment",
+    requestId,
     memberId,
     memberEpoch: 1,
     incarnation: 1,

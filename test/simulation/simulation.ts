@@ -22,7 +22,7 @@ export interface Outcome {
 }
 
 /** After the faults: how long the deployment may take to come to rest. */
-const REST_MS = 120_000;
+const REST_MS = 60_000;
 
 export async function simulate(
   evaluate: Evaluate,
@@ -92,7 +92,7 @@ export async function simulate(
   );
   for (const producer of producers) producer.start();
   nemesis.start();
-  const faultsMs = random.pick([500, 1_000, 2_000, 4_000]);
+  const faultsMs = random.pick([300, 600, 1_200, 2_400]);
   await scheduler.run(
     scheduler.nowMs + faultsMs,
     () => world.noteWrites(),

@@ -183,8 +183,9 @@ export class World implements ObjectWorld {
     }
     old.life++;
     this.#worker = new Actor("worker");
-    // What isolates remember differs between them. Once is enough: evaluating the program takes long.
-    if (this.#workerProgram === this.program) this.#workerProgram = this.#load();
+    // What isolates remember differs between them. Now and then: evaluating the program takes long.
+    if (this.#workerProgram === this.program && this.random.chance(0.1))
+      this.#workerProgram = this.#load();
   }
 
   get worker(): Actor {

@@ -295,7 +295,6 @@ describe("bad topics", () => {
     ["POST", "/v1/topics/T"],
     ["GET", "/v1/topics/T/records"],
     ["POST", "/v1/topics/T/partitions/0/records"],
-    ["PATCH", "/v1/groups/G"],
     ["POST", "/v1/groups"],
     ["GET", "/v1/topics/../topics/T/nothing"],
   ])("[ERR-1] there is no %s %s", async (method, path) => {

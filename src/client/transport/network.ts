@@ -24,8 +24,8 @@ export function networkTransport(baseUrl: string, WebSocketClass: WebSocketConst
   };
   return {
     openGroup: (groupId, events) => open(groupSocketPath(groupId), events),
-    openPartition: ({ topic, partition }, events) =>
-      open(partitionSocketPath(topic, partition), events),
+    openPartition: ({ topic, topicId, partition }, events) =>
+      open(partitionSocketPath(topic, partition, topicId), events),
   };
 }
 
