@@ -67,3 +67,35 @@ test("[SES-1] what lies before a batch that cannot be read is delivered, and the
   partition.dropHeld();
   expect(partition.position).toBe(1);
 });
+
+test("[SES-5] a batch larger than the window is given back whole, or the window would close in the end", () => {
+  const partition = newPartition();
+  const windowBytes = 1_000;
+  // What the broker may still send. It sends while any is left, and then a whole batch.
+  let windowLeft = windowBytes;
+  for (let offset = 0; offset < 20; offset++) {
+    expect(windowLeft, `before offset ${offset}`).toBeGreaterThan(0);
+    const bytes = batch(offset, 1_500, false);
+    windowLeft -= bytes.length;
+    partition.receive(bytes);
+    for (const frame of partition.held.splice(0)) partition.deliver(frame);
+    windowLeft += partition.markProcessed(offset + 1, windowBytes);
+  }
+  expect(windowLeft).toBe(windowBytes);
+});
+
+test("[SES-5] small frames that together went beyond the window are given back whole too", () => {
+  const partition = newPartition();
+  const windowBytes = 1_000;
+  let received = 0;
+  for (let offset = 0; offset < 8; offset++) {
+    const bytes = batch(offset, 300, false);
+    received += bytes.length;
+    partition.receive(bytes);
+  }
+  expect(received).toBeGreaterThan(2 * windowBytes);
+  for (const frame of partition.held.splice(0)) partition.deliver(frame);
+  // Processed at once: nothing is due before, and all of it then.
+  expect(partition.markProcessed(8, windowBytes)).toBe(received);
+  expect(partition.settle(windowBytes)).toBe(0);
+});

@@ -182,6 +182,42 @@ describe("joining", () => {
     expect(consumer.take()).toEqual(["open group"]);
   });
 
+  test.each(["KAFKA_STORAGE_ERROR", "COORDINATOR_NOT_AVAILABLE"])(
+    "[SES-1] a fatal close for a reason that may pass, %s, is mended by connecting again, and nothing is lost",
+    (name) => {
+      const consumer = reading();
+      consumer.breakGroup(CLOSE_FATAL, `${name}: the write failed, nothing was stored`);
+      expect(consumer.take()).toEqual([`error ${name}`]);
+      expect(consumer.isClosed).toBe(false);
+      consumer.advance(BACKOFF_MS);
+      expect(consumer.take()).toEqual(["open group"]);
+      consumer.openGroup();
+      expect(consumer.take()).toEqual(["join epoch 1 owns [t:0]"]);
+      consumer.assign({ "t:0": 0 });
+      consumer.data("t:0", 3, 1);
+      expect(consumer.take(), "the membership goes on where it was").toEqual(["records t:0 3-3"]);
+    },
+  );
+
+  test.each([
+    ["INVALID_REQUEST: topics: must not be empty", "INVALID_REQUEST"],
+    // A reason that names no error, as of another broker: whether it may pass is not known.
+    ["no reason that anybody knows", "UNKNOWN_SERVER_ERROR"],
+    // The name stands at the beginning; what else the text says does not count.
+    ["INVALID_REQUEST: not KAFKA_STORAGE_ERROR: really", "INVALID_REQUEST"],
+  ])(
+    "[SES-1] a fatal close that will not pass ends the consumer before it has joined too (%s)",
+    (reason, name) => {
+      const consumer = new ConsumerHarness();
+      consumer.start();
+      consumer.openGroup();
+      consumer.take();
+      consumer.breakGroup(CLOSE_FATAL, reason);
+      expect(consumer.take()).toEqual([`fatal ${name}`, "closed"]);
+      expect(consumer.core.nextTimerMs).toBeNull();
+    },
+  );
+
   test("[GRP-8] a refusal that is final ends the consumer", () => {
     const consumer = new ConsumerHarness({ instanceId: "i" });
     consumer.start();

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Socket, SocketEvents, Transport } from "../../src/client/consumer/transport.ts";
 import { Consumer, type ConsumerOptions } from "../../src/client/consumer.ts";
 import type { TopicPartition } from "../../src/core/record.ts";
+import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
 import type { MemberMessage } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import type { ReaderMessage } from "../../src/protocol/partition-socket.ts";
@@ -18,8 +19,13 @@ class OneMemberBroker implements Transport {
   #heldAnswer: (() => void) | null = null;
   /** Commits are answered once the test says so. */
   holdsCommits = false;
+  /** What partitions send arrives once the test says so: each frame of these, in order. */
+  heldFrames: Place[] = [];
+  readonly #frames: (() => void)[] = [];
+  #group: SocketEvents | null = null;
 
   openGroup(_groupId: string, events: SocketEvents): Socket {
+    this.#group = events;
     return socket(events, (message: MemberMessage) => this.#member(events, message));
   }
 
@@ -28,9 +34,24 @@ class OneMemberBroker implements Transport {
       if (message.type !== "attach") return;
       const { attachId, windowBytes } = message;
       const offsets = { offset: 0, logStartOffset: 0, highWatermark: 3 };
-      events.text(JSON.stringify({ type: "attached", attachId, windowBytes, ...offsets }));
-      events.bytes(batchOf(placeOf(place), 0, 3));
+      const attached = JSON.stringify({ type: "attached", attachId, windowBytes, ...offsets });
+      const frames = [
+        () => events.text(attached),
+        () => events.bytes(batchOf(placeOf(place), 0, 3)),
+      ];
+      if (this.heldFrames.includes(placeOf(place))) this.#frames.push(...frames);
+      else for (const frame of frames) frame();
     });
+  }
+
+  /** The next frame that was held arrives. */
+  deliverFrame(): void {
+    this.#frames.shift()?.();
+  }
+
+  /** The coordinator has removed the member. */
+  endSession(): void {
+    this.#group?.closed(CLOSE_SESSION_ENDED, "UNKNOWN_MEMBER_ID: session timeout");
   }
 
   answerCommit(): void {
@@ -41,7 +62,7 @@ class OneMemberBroker implements Transport {
   #member(events: SocketEvents, message: MemberMessage): void {
     switch (message.type) {
       case "join":
-        events.text(JSON.stringify(assignment(message.memberId, message.requestId)));
+        events.text(JSON.stringify(assignment(message)));
         return;
       case "commit": {
         const offsets = message.offsets.map(
@@ -70,7 +91,7 @@ function socket<Message>(events: SocketEvents, receive: (message: Message) => vo
   };
 }
 
-function assignment(memberId: string, requestId: number | undefined) {
+function assignment({ memberId, requestId }: Extract<MemberMessage, { type: "join" }>) {
   return {
     type: "assignment",
     requestId,
@@ -127,6 +148,19 @@ function started(
     },
   );
   return { broker, consumer, lost, ended };
+}
+
+/** As `started`, on a broker of which frames of `t:1` are held, with all it is told in the order it was told. */
+function startedHolding(sessionTimeoutMs: number) {
+  const told: string[] = [];
+  const tell = (what: string) => (places: readonly TopicPartition[]) =>
+    void told.push(`${what} ${places.map(placeOf).sort().join(" ")}`);
+  const each = started(
+    { sessionTimeoutMs, onAssigned: tell("assigned"), onLost: tell("lost") },
+    (place, offset) => void told.push(`${place}/${offset}`),
+  );
+  each.broker.heldFrames = ["t:1"];
+  return { ...each, told };
 }
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
@@ -261,5 +295,105 @@ describe("maxProcessingMs", () => {
     expect(
       () => new Consumer(new OneMemberBroker(), { groupId: "g", topics: ["t"], maxProcessingMs }),
     ).not.toThrow();
+  });
+});
+
+describe("close", () => {
+  test.each([
+    ["a record", false, ["t:0/0"]],
+    ["a batch", true, ["t:0/0"]],
+  ] as const)(
+    "[SES-6] while a handler has %s at work and its partition is lost meanwhile: run ends when it returns",
+    async (_, isBatch, expected) => {
+      const atWork = Promise.withResolvers<void>();
+      const handled: string[] = [];
+      const { broker, consumer, lost, ended } = started(
+        {},
+        (place, offset) => {
+          if (place === "t:1") return;
+          handled.push(`${place}/${offset}`);
+          return atWork.promise;
+        },
+        isBatch,
+      );
+      await vi.advanceTimersByTimeAsync(100);
+      consumer.close();
+      broker.endSession();
+      await vi.advanceTimersByTimeAsync(0);
+      expect(lost).toEqual([["t:0", "t:1"]]);
+      // The handler is waited for all the same: the application may let go of things once run is over.
+      expect(ended.isOver).toBe(false);
+      atWork.resolve();
+      await vi.advanceTimersByTimeAsync(0);
+      expect(ended).toEqual({ error: null, isOver: true });
+      expect(handled).toEqual(expected);
+      // What was lost is another's: nothing of it is committed, and there is no membership to leave.
+      expect(broker.log).toEqual([]);
+      expect(vi.getTimerCount()).toBe(0);
+    },
+  );
+
+  test("[SES-6] after the partition at work was lost: run ends when its handler returns, not before", async () => {
+    const atWork = Promise.withResolvers<void>();
+    const { broker, consumer, ended } = started({}, (place) =>
+      place === "t:0" ? atWork.promise : undefined,
+    );
+    await vi.advanceTimersByTimeAsync(100);
+    broker.endSession();
+    consumer.close();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(ended.isOver).toBe(false);
+    atWork.resolve();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(ended).toEqual({ error: null, isOver: true });
+  });
+});
+
+// The process is stopped (SIGSTOP, a laptop's lid) for longer than the session. When it goes on, what lies in its
+// sockets may be read before the timer of the session's end rings.
+describe("a process that was stopped", () => {
+  test("[SES-4] is not told to have a partition whose socket says attached after the session has ended", async () => {
+    const { broker, consumer, told } = startedHolding(10_000);
+    await vi.advanceTimersByTimeAsync(2_000);
+    const before = ["assigned t:0", "t:0/0", "t:0/1", "t:0/2"];
+    expect(told).toEqual(before);
+    vi.setSystemTime(Date.now() + 10_000);
+    broker.deliverFrame();
+    expect(told).toEqual([...before, "lost t:0"]);
+    expect(consumer.assignment).toEqual([]);
+    broker.deliverFrame();
+    expect(told).toEqual([...before, "lost t:0"]);
+  });
+
+  test("[SES-4] handles no records that arrive after the session has ended", async () => {
+    const { broker, consumer, told } = startedHolding(10_000);
+    await vi.advanceTimersByTimeAsync(0);
+    broker.deliverFrame();
+    await vi.advanceTimersByTimeAsync(0);
+    const before = ["assigned t:0 t:1", "t:0/0", "t:0/1", "t:0/2"];
+    expect(told).toEqual(before);
+    vi.setSystemTime(Date.now() + 10_000);
+    broker.deliverFrame();
+    expect(told).toEqual([...before, "lost t:0 t:1"]);
+    expect(consumer.assignment).toEqual([]);
+    // A new membership handles them.
+    broker.heldFrames = [];
+    await vi.advanceTimersByTimeAsync(1_000);
+    const all = [0, 1, 2].flatMap((offset) => [`t:0/${offset}`, `t:1/${offset}`]);
+    const after = told.slice(before.length + 1);
+    expect(after[0]).toBe("assigned t:0 t:1");
+    expect(after.slice(1).sort()).toEqual(all.sort());
+  });
+
+  test("[SES-4] goes on as before where the session has not ended yet", async () => {
+    const { broker, told } = startedHolding(10_000);
+    await vi.advanceTimersByTimeAsync(0);
+    broker.deliverFrame();
+    await vi.advanceTimersByTimeAsync(0);
+    vi.setSystemTime(Date.now() + 9_999);
+    broker.deliverFrame();
+    expect(told.filter((line) => line.startsWith("lost"))).toEqual([]);
+    await vi.advanceTimersByTimeAsync(0);
+    expect(told.slice(-3)).toEqual(["t:1/0", "t:1/1", "t:1/2"]);
   });
 });

@@ -20,6 +20,7 @@ import {
   evict,
   expectStatus,
   readAs,
+  refuse,
   TestSocket,
   type TopicJson,
   TWINS,
@@ -682,6 +683,39 @@ describe("time", () => {
 
       group.drop(a);
       await group.alarmAt(startMs + 10_000 + SESSION_MS);
+      expect(partitionsOf(await b.assignment())).toEqual([0, 1, 2, 3, 4, 5]);
+      expect((await describeGroup(group.id)).members).toMatchObject([{ memberId: b.memberId }]);
+    },
+  );
+
+  test.each(TWINS)(
+    "[GRP-6] a broken connection that the storage refused to note starts the timeout at the next alarm$when",
+    async ({ interrupt }) => {
+      vi.useFakeTimers({ toFake: ["Date"] });
+      const startMs = Date.now();
+      const topic = await createTopic(6);
+      const group = new Group();
+      const { a, b } = await settledPair(group, topic);
+      await interrupt(group.stub);
+      let refused = 0;
+      const restore = await refuse(group.stub, /^INSERT OR REPLACE INTO members/, () => refused++);
+      a.socket.close(4004, "the client's connection was lost");
+      await eventually(async () => refused > 0, "the write to be refused");
+      restore();
+      // Nothing was stored, and the socket is gone: nobody knows any more when the member was last heard.
+      expect(await group.isSilent(a.memberId)).toBe(false);
+
+      const notedMs = startMs + SESSION_MS;
+      await group.alarmAt(notedMs);
+      expect(await group.isSilent(a.memberId)).toBe(true);
+      expect(await b.socket.untilPong()).toEqual([]);
+      expect((await describeGroup(group.id)).members).toHaveLength(2);
+      await interrupt(group.stub);
+
+      await group.alarmAt(notedMs + SESSION_MS - 1);
+      expect(await b.socket.untilPong()).toEqual([]);
+      group.drop(a);
+      await group.alarmAt(notedMs + SESSION_MS);
       expect(partitionsOf(await b.assignment())).toEqual([0, 1, 2, 3, 4, 5]);
       expect((await describeGroup(group.id)).members).toMatchObject([{ memberId: b.memberId }]);
     },

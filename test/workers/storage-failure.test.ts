@@ -14,6 +14,7 @@ import {
   produce,
   readValues,
   recordBatch,
+  refuse,
   segmentsOf,
   TWINS,
 } from "./support.ts";
@@ -22,26 +23,6 @@ afterEach(() => {
   vi.restoreAllMocks();
   vi.useRealTimers();
 });
-
-type Stub = ReturnType<typeof partitionStub>;
-
-/** Statements of this partition that match fail from now on, until the returned function is called. */
-function refuse(stub: Stub, pattern: RegExp): Promise<() => number> {
-  return runInDurableObject(stub, (_, { storage }) => {
-    const { sql } = storage;
-    const exec = sql.exec.bind(sql);
-    let refused = 0;
-    sql.exec = ((query: string, ...bindings: unknown[]) => {
-      if (!pattern.test(query)) return exec(query, ...bindings);
-      refused++;
-      throw new Error("database or disk is full: SQLITE_FULL");
-    }) as typeof sql.exec;
-    return () => {
-      Reflect.deleteProperty(sql, "exec");
-      return refused;
-    };
-  });
-}
 
 /** Every statement of an append that rolls the segment and stores a snapshot. */
 const PLACES = [

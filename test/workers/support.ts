@@ -46,6 +46,31 @@ function unlessOutOfMemory(error: unknown): void {
   if (!String(error).includes("not currently running")) throw error;
 }
 
+// Storage.
+
+/** Statements of this object that match fail from now on, until the returned function is called: it says how many did. */
+export function refuse(
+  stub: DurableObjectStub,
+  pattern: RegExp,
+  onRefused: () => void = () => {},
+): Promise<() => number> {
+  return runInDurableObject(stub, (_, { storage }) => {
+    const { sql } = storage;
+    const exec = sql.exec.bind(sql);
+    let refused = 0;
+    sql.exec = ((query: string, ...bindings: unknown[]) => {
+      if (!pattern.test(query)) return exec(query, ...bindings);
+      refused++;
+      onRefused();
+      throw new Error("database or disk is full: SQLITE_FULL");
+    }) as typeof sql.exec;
+    return () => {
+      Reflect.deleteProperty(sql, "exec");
+      return refused;
+    };
+  });
+}
+
 // Waiting.
 
 export async function guarded<T>(promise: Promise<T>, what: string): Promise<T> {
