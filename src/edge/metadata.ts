@@ -5,18 +5,11 @@ import { checkTopicName, type Topic } from "../core/cluster/topics.ts";
 import { BrokerError, unwrap } from "../core/errors.ts";
 import { METADATA_CACHE_TOPICS, METADATA_MAX_AGE_MS } from "../core/limits.ts";
 import { clusterStub, type Env } from "../env.ts";
-
-interface Remembered {
-  readonly topic: Topic;
-  readonly atMs: number;
-}
-
-/** One per isolate: all requests of a Worker share it. */
-const remembered = new Map<string, Remembered>();
+import { isolate } from "./isolate.ts";
 
 /** The topic, or INVALID_TOPIC_EXCEPTION, or UNKNOWN_TOPIC_OR_PARTITION. */
 export async function topicMetadata(env: Env, name: string): Promise<Topic> {
-  const known = remembered.get(name);
+  const known = isolate.topics.get(name);
   if (known !== undefined && Date.now() - known.atMs < METADATA_MAX_AGE_MS) return known.topic;
   const invalid = checkTopicName(name);
   if (invalid !== null) throw BrokerError.from(invalid);
@@ -38,14 +31,15 @@ export async function refresh(env: Env, name: string): Promise<Topic> {
 }
 
 export function remember(topic: Topic): void {
-  remembered.set(topic.name, { topic, atMs: Date.now() });
-  if (remembered.size <= METADATA_CACHE_TOPICS) return;
-  const oldest = remembered.keys().next().value;
-  if (oldest !== undefined) remembered.delete(oldest);
+  const { topics } = isolate;
+  topics.set(topic.name, { topic, atMs: Date.now() });
+  if (topics.size <= METADATA_CACHE_TOPICS) return;
+  const oldest = topics.keys().next().value;
+  if (oldest !== undefined) topics.delete(oldest);
 }
 
 export function forget(name: string): void {
-  remembered.delete(name);
+  isolate.topics.delete(name);
 }
 
 /** UNKNOWN_TOPIC_OR_PARTITION unless the topic has the partition, also after asking again. */

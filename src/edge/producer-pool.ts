@@ -5,6 +5,7 @@
 // Shared by all requests of the isolate. It holds numbers only: nothing that belongs to a request.
 import { MAX_PARTITIONS_PER_PRODUCER, MAX_POOLED_PRODUCERS } from "../core/limits.ts";
 import { clusterStub, type Env } from "../env.ts";
+import { isolate } from "./isolate.ts";
 
 export class PooledProducer {
   readonly producerId: number;
@@ -35,28 +36,26 @@ export class PooledProducer {
   }
 }
 
-const idle: PooledProducer[] = [];
-/** What is left of the block of ids that this isolate was given last. */
-let block = { next: 0, end: 0 };
-
 /** Does something as a producer that nobody else uses meanwhile. */
 export async function withProducer<T>(
   env: Env,
   action: (producer: PooledProducer) => Promise<T>,
 ): Promise<T> {
-  const producer = idle.pop() ?? new PooledProducer(await newProducerId(env));
+  const producer = isolate.idleProducers.pop() ?? new PooledProducer(await newProducerId(env));
   // Not in a finally: after an exception nobody knows what this producer has sent.
   const result = await action(producer);
-  if (producer.isReusable && idle.length < MAX_POOLED_PRODUCERS) idle.push(producer);
+  const { idleProducers } = isolate;
+  if (producer.isReusable && idleProducers.length < MAX_POOLED_PRODUCERS)
+    idleProducers.push(producer);
   return result;
 }
 
 /** A producer id that was never given to anybody. */
 export async function newProducerId(env: Env): Promise<number> {
-  if (block.next === block.end) {
+  if (isolate.producerIds.next === isolate.producerIds.end) {
     const { firstProducerId, count } = await clusterStub(env).allocateProducerIds();
     // Another request may have fetched a block meanwhile; the ids of one of them are lost, which is harmless.
-    block = { next: firstProducerId, end: firstProducerId + count };
+    isolate.producerIds = { next: firstProducerId, end: firstProducerId + count };
   }
-  return block.next++;
+  return isolate.producerIds.next++;
 }

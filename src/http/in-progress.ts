@@ -2,25 +2,19 @@
 // and an isolate has 128 MB. Beyond the bound a request is told to come back later.
 import { BrokerError } from "../core/errors.ts";
 import { MAX_REQUEST_BYTES_IN_PROGRESS, REQUEST_IN_PROGRESS_MS } from "../core/limits.ts";
+import { isolate } from "../edge/isolate.ts";
 import { discardBody } from "./body.ts";
 
 /** For a body that does not say how long it is. */
 const UNKNOWN_BYTES = 1024 * 1024;
 
-interface InProgress {
-  readonly bytes: number;
-  readonly atMs: number;
-}
-
-const requests = new Set<InProgress>();
-
 /** Does what the request asks for, if there is room for its body. One at a time there always is. */
 export async function whileRoom<T>(request: Request, action: () => Promise<T>): Promise<T> {
   const nowMs = Date.now();
   let inProgress = 0;
-  for (const each of requests) {
+  for (const each of isolate.bodies) {
     // A cancelled request's code does not run to its end, so nothing took it off.
-    if (nowMs - each.atMs > REQUEST_IN_PROGRESS_MS) requests.delete(each);
+    if (nowMs - each.atMs > REQUEST_IN_PROGRESS_MS) isolate.bodies.delete(each);
     else inProgress += each.bytes;
   }
   const announced = request.headers.get("content-length");
@@ -33,10 +27,10 @@ export async function whileRoom<T>(request: Request, action: () => Promise<T>): 
     );
   }
   const entry = { bytes, atMs: nowMs };
-  requests.add(entry);
+  isolate.bodies.add(entry);
   try {
     return await action();
   } finally {
-    requests.delete(entry);
+    isolate.bodies.delete(entry);
   }
 }

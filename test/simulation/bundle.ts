@@ -1,6 +1,5 @@
-// The program as one function that can be evaluated again and again, each time with fresh module state, and
-// with the clock, chance, timers and sockets of the simulation in the place of the runtime's own. A planted
-// fault is a change of the text of one of its files.
+// The program, evaluated with the clock, chance, timers and sockets of the simulation in the place of the
+// runtime's own. A planted fault is a change of the text of one of its files.
 import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
@@ -14,6 +13,7 @@ export interface Exports {
   readonly GroupObject: InstanceClass;
   readonly PartitionObject: InstanceClass;
   readonly Rivulet: typeof Rivulet;
+  readonly forgetEverything: () => void;
   readonly app: { fetch(request: unknown, env: unknown, context: unknown): unknown };
 }
 
@@ -64,11 +64,13 @@ export interface PlantedFault {
   readonly planted: string;
 }
 
-export type Evaluate = (globals: Globals) => Exports;
-
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-export async function bundle(faults: readonly PlantedFault[] = []): Promise<Evaluate> {
+/** The globals ask for the world that is simulated now, so that one evaluation does for all. */
+export async function bundle(
+  globals: Globals,
+  faults: readonly PlantedFault[] = [],
+): Promise<Exports> {
   const { outputFiles } = await build({
     entryPoints: [fileURLToPath(new URL("program.ts", import.meta.url))],
     bundle: true,
@@ -103,11 +105,9 @@ export async function bundle(faults: readonly PlantedFault[] = []): Promise<Eval
   });
   const source = outputFiles[0]?.text ?? "";
   const evaluate = compileFunction(source, ["module", "exports", "require", ...NAMES]);
-  return (globals) => {
-    const module = { exports: {} };
-    evaluate(module, module.exports, requireWorkers, ...NAMES.map((name) => globals[name]));
-    return module.exports as Exports;
-  };
+  const module = { exports: {} };
+  evaluate(module, module.exports, requireWorkers, ...NAMES.map((name) => globals[name]));
+  return module.exports as Exports;
 }
 
 /** The base class of the objects, as far as they use it. */

@@ -4,6 +4,7 @@
 import { parseArgs } from "node:util";
 import { bundle } from "./bundle.ts";
 import { findFault } from "./find-fault.ts";
+import { GLOBALS } from "./globals.ts";
 import { PLANTED_FAULTS } from "./planted-faults.ts";
 import { simulate } from "./simulation.ts";
 
@@ -19,7 +20,7 @@ const { values } = parseArgs({
 process.exitCode = (await (values.faults ? plantFaults() : runSeeds())) ? 0 : 1;
 
 async function runSeeds(): Promise<boolean> {
-  const evaluate = await bundle();
+  const program = await bundle(GLOBALS);
   const from = Number(values.seed ?? values.from);
   const count = values.seed === undefined ? Number(values.seeds) : 1;
   const startedMs = performance.now();
@@ -27,7 +28,7 @@ async function runSeeds(): Promise<boolean> {
   let steps = 0;
   let bad = 0;
   for (let seed = from; seed < from + count; seed++) {
-    const outcome = await simulate(evaluate, seed, values.trace ? console.log : undefined);
+    const outcome = await simulate(program, seed, values.trace ? console.log : undefined);
     steps += outcome.steps;
     for (const [name, value] of Object.entries(outcome.counts))
       totals[name] = (totals[name] ?? 0) + value;

@@ -99,13 +99,13 @@ export class Nemesis {
   async #createTopic(): Promise<void> {
     if (this.#nextTopic > ALL_TOPICS.length) return;
     const name = `t${this.#nextTopic++}`;
-    const partitions = this.#world.random.integer(1, 4);
+    const partitions = this.#world.random.integer(1, 3);
     if (await this.#admin("POST", "/v1/topics", { name, partitions })) this.topics.push(name);
   }
 
   #grow(): void {
     const topic = this.#world.random.pick(this.topics);
-    const partitions = this.#world.random.integer(2, 6);
+    const partitions = this.#world.random.integer(2, 4);
     void this.#admin("PATCH", `/v1/topics/${topic}`, { partitions });
   }
 
@@ -115,7 +115,7 @@ export class Nemesis {
     const name = this.topics.pop() as string;
     this.#history.setVolatile(name);
     await this.#admin("DELETE", `/v1/topics/${name}`, {});
-    const partitions = this.#world.random.integer(1, 4);
+    const partitions = this.#world.random.integer(1, 3);
     await this.#admin("POST", "/v1/topics", { name, partitions });
     this.topics.push(name);
   }

@@ -3,7 +3,7 @@
 // become STABLE and drain, and the logs hold what was acknowledged.
 import { createHash } from "node:crypto";
 import { batches } from "../../src/core/log/record-batch.ts";
-import type { Evaluate } from "./bundle.ts";
+import type { Exports } from "./bundle.ts";
 import { GroupChecker } from "./group-checker.ts";
 import { History } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
@@ -25,7 +25,7 @@ export interface Outcome {
 const REST_MS = 60_000;
 
 export async function simulate(
-  evaluate: Evaluate,
+  program: Exports,
   seed: number,
   tell?: (line: string) => void,
 ): Promise<Outcome> {
@@ -43,7 +43,7 @@ export async function simulate(
   }, note);
   groupChecker = new GroupChecker(history);
   const partitionChecker = new PartitionChecker(history, batches);
-  const world: World = new World(evaluate, seed, {
+  const world: World = new World(program, seed, {
     received(object, endpoint, frame) {
       const data = frame.type === "data" ? frame.data : frame.type;
       note(`${object.actor.name} ← ${endpoint.id} ${shown(data)}`);
@@ -87,7 +87,7 @@ export async function simulate(
         history,
         `p${i}`,
         () => nemesis.topics,
-        random.pick([30, 100, 200]),
+        random.pick([50, 150, 400]),
       ),
   );
   for (const producer of producers) producer.start();

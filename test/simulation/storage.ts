@@ -17,7 +17,7 @@ export interface StorageHost {
 export class SimulatedStorage {
   readonly #host: StorageHost;
   #database: DatabaseSync | null = null;
-  readonly #statements = new Map<string, StatementSync>();
+  readonly #statements = new Map<string, { statement: StatementSync; hasRows: boolean }>();
   isDirty = false;
   writes = 0;
   alarmAtMs: number | null = null;
@@ -37,15 +37,11 @@ export class SimulatedStorage {
       if (this.#host.refuses()) throw new Error("database or disk is full: SQLITE_FULL");
       this.#beginWrite();
     }
-    let statement = this.#statements.get(query);
-    if (statement === undefined) {
-      statement = this.#db.prepare(query);
-      this.#statements.set(query, statement);
-    }
+    const { statement, hasRows } = this.#prepare(query);
     const values = bindings.map((value) =>
       value instanceof ArrayBuffer ? new Uint8Array(value) : value,
     );
-    if (statement.columns().length === 0) {
+    if (!hasRows) {
       statement.run(...values);
       return [];
     }
@@ -57,6 +53,20 @@ export class SimulatedStorage {
     return rows;
   }
 
+  #prepare(query: string): { statement: StatementSync; hasRows: boolean } {
+    let prepared = this.#statements.get(query);
+    if (prepared === undefined) {
+      const statement = this.#db.prepare(query);
+      prepared = { statement, hasRows: statement.columns().length > 0 };
+      this.#statements.set(query, prepared);
+    }
+    return prepared;
+  }
+
+  #run(query: string): void {
+    this.#prepare(query).statement.run();
+  }
+
   get #db(): DatabaseSync {
     this.#database ??= new DatabaseSync(":memory:");
     return this.#database;
@@ -65,17 +75,17 @@ export class SimulatedStorage {
   #beginWrite(): void {
     this.writes++;
     if (this.isDirty) return;
-    this.#db.exec("BEGIN");
+    this.#run("BEGIN");
     this.isDirty = true;
     this.#host.written();
   }
 
   transactionSync<T>(body: () => T): T {
     this.#beginWrite();
-    this.#db.exec("SAVEPOINT body");
+    this.#run("SAVEPOINT body");
     try {
       const result = body();
-      this.#db.exec("RELEASE body");
+      this.#run("RELEASE body");
       return result;
     } catch (error) {
       this.#db.exec("ROLLBACK TO body; RELEASE body");
@@ -112,7 +122,7 @@ export class SimulatedStorage {
   /** Everything written so far is durable. */
   flush(): void {
     if (!this.isDirty) return;
-    this.#db.exec("COMMIT");
+    this.#run("COMMIT");
     this.isDirty = false;
     this.#durableAlarmAtMs = this.alarmAtMs;
   }

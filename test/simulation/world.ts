@@ -1,7 +1,8 @@
 // The simulated world: one deployment (Worker and objects) and the processes that talk to it, all running the
 // program on one scheduler.
-import type { Evaluate, Exports } from "./bundle.ts";
-import { SimulatedRequest, SimulatedResponse } from "./http.ts";
+import type { Exports } from "./bundle.ts";
+import { simulate } from "./globals.ts";
+import { SimulatedRequest, type SimulatedResponse } from "./http.ts";
 import { type ObjectObserver, type ObjectWorld, SimulatedObject } from "./object.ts";
 import { Random } from "./random.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
@@ -28,11 +29,9 @@ export class World implements ObjectWorld {
   readonly network: Network;
   readonly observer: ObjectObserver;
   readonly env: unknown;
-  readonly #evaluate: Evaluate;
-  /** What the objects, the processes and the first Worker run. */
+  /** What the objects, the processes and the Worker run. */
   readonly program: Exports;
   #worker: Actor;
-  #workerProgram: Exports;
   readonly #objects = new Map<string, SimulatedObject>();
   readonly #byActor = new Map<Actor, SimulatedObject>();
   readonly #seenWrites = new Map<SimulatedObject, number>();
@@ -41,86 +40,25 @@ export class World implements ObjectWorld {
   /** How likely a write is refused. */
   refusal = 0;
 
-  constructor(evaluate: Evaluate, seed: number, observer: ObjectObserver) {
+  constructor(program: Exports, seed: number, observer: ObjectObserver) {
     this.random = new Random(seed);
     this.scheduler = new Scheduler(this.random);
     this.startMs = this.scheduler.nowMs;
     this.network = new Network(this.scheduler);
     this.observer = observer;
-    this.#evaluate = evaluate;
-    this.program = this.#load();
+    this.program = program;
+    simulate(this);
+    program.forgetEverything();
     this.env = {
       CLUSTER: this.#namespace("cluster"),
       GROUP: this.#namespace("group"),
       PARTITION: this.#namespace("partition"),
     };
     this.#worker = new Actor("worker");
-    this.#workerProgram = this.program;
   }
 
   refusesWrites(): boolean {
     return this.refusal > 0 && this.random.chance(this.refusal);
-  }
-
-  #load(): Exports {
-    const { scheduler, network, random } = this;
-    const now = () => scheduler.actorNowMs;
-    class SimulatedDate extends Date {
-      constructor(...args: readonly unknown[]) {
-        super(...((args.length === 0 ? [now()] : args) as [number]));
-      }
-
-      static override now(): number {
-        return now();
-      }
-    }
-    const timers = new Map<number, boolean>();
-    let nextTimer = 1;
-    const setTimeout = (callback: () => void, ms: number) => {
-      const timer = nextTimer++;
-      timers.set(timer, true);
-      scheduler.after(scheduler.current, ms, () => {
-        if (timers.delete(timer)) callback();
-      });
-      return timer;
-    };
-    const hexadecimal = (digits: number) =>
-      Array.from({ length: digits }, () => random.integer(0, 15).toString(16)).join("");
-    return this.#evaluate({
-      Date: SimulatedDate,
-      Math: Object.create(Math, { random: { value: () => random.next() } }),
-      performance: { now: () => scheduler.nowMs - this.startMs },
-      crypto: {
-        randomUUID: () => `${hexadecimal(8)}-${hexadecimal(4)}-4${hexadecimal(3)}`,
-        getRandomValues: (values: Uint32Array) => values.map(() => random.integer(0, 2 ** 32 - 1)),
-      },
-      setTimeout,
-      clearTimeout: (timer: number) => timers.delete(timer),
-      console: { log() {}, warn() {}, error() {} },
-      fetch: () => Promise.reject(new Error("a process has its own fetch")),
-      Request: SimulatedRequest,
-      Response: SimulatedResponse,
-      WebSocket: Endpoint,
-      WebSocketPair: class {
-        constructor() {
-          // biome-ignore lint/correctness/noConstructorReturn: a pair is what the platform's constructor gives
-          return network.pair(scheduler.current);
-        }
-      },
-      WebSocketRequestResponsePair: class {
-        readonly request: string;
-        readonly response: string;
-        constructor(request: string, response: string) {
-          this.request = request;
-          this.response = response;
-        }
-      },
-      Function: class {
-        constructor() {
-          throw new Error("code from strings is not allowed");
-        }
-      },
-    });
   }
 
   // Objects.
@@ -183,9 +121,7 @@ export class World implements ObjectWorld {
     }
     old.life++;
     this.#worker = new Actor("worker");
-    // What isolates remember differs between them. Now and then: evaluating the program takes long.
-    if (this.#workerProgram === this.program && this.random.chance(0.1))
-      this.#workerProgram = this.#load();
+    this.program.forgetEverything();
   }
 
   get worker(): Actor {
@@ -194,7 +130,7 @@ export class World implements ObjectWorld {
 
   async #ask(request: SimulatedRequest): Promise<SimulatedResponse> {
     const context = { waitUntil() {}, passThroughOnException() {} };
-    return (await this.#workerProgram.app.fetch(request, this.env, context)) as SimulatedResponse;
+    return (await this.program.app.fetch(request, this.env, context)) as SimulatedResponse;
   }
 
   // Processes.

@@ -1,0 +1,30 @@
+// What this isolate remembers from one request to the next, all in one place: metadata and numbers, nothing that
+// belongs to a request. The platform may forget it at any time.
+import type { Topic } from "../core/cluster/topics.ts";
+import type { PooledProducer } from "./producer-pool.ts";
+
+interface Isolate {
+  /** Topics by name, and when they were asked for. */
+  readonly topics: Map<string, { readonly topic: Topic; readonly atMs: number }>;
+  /** Producers that no request uses now. */
+  idleProducers: PooledProducer[];
+  /** What is left of the block of producer ids that was given out last. */
+  producerIds: { next: number; end: number };
+  /** Bodies in progress. */
+  readonly bodies: Set<{ readonly bytes: number; readonly atMs: number }>;
+}
+
+export const isolate: Isolate = {
+  topics: new Map(),
+  idleProducers: [],
+  producerIds: { next: 0, end: 0 },
+  bodies: new Set(),
+};
+
+/** As in an isolate that has just started. */
+export function forgetEverything(): void {
+  isolate.topics.clear();
+  isolate.idleProducers = [];
+  isolate.producerIds = { next: 0, end: 0 };
+  isolate.bodies.clear();
+}

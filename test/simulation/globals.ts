@@ -1,0 +1,95 @@
+// What the program finds in the place of its runtime's globals: the clock, chance, timers and sockets of the
+// world that is simulated now.
+import type { Globals } from "./bundle.ts";
+import { SimulatedRequest, SimulatedResponse } from "./http.ts";
+import type { Random } from "./random.ts";
+import type { Scheduler } from "./scheduler.ts";
+import { Endpoint, type Network } from "./sockets.ts";
+
+interface Simulated {
+  readonly random: Random;
+  readonly scheduler: Scheduler;
+  readonly network: Network;
+  readonly startMs: number;
+}
+
+let world: Simulated | null = null;
+/** Timers that are set. */
+const timers = new Set<number>();
+let nextTimer = 1;
+
+/** From now on the program runs in this world: one at a time. */
+export function simulate(simulated: Simulated): void {
+  world = simulated;
+  timers.clear();
+  nextTimer = 1;
+}
+
+function now(): Simulated {
+  if (world === null) throw new Error("nothing is simulated");
+  return world;
+}
+
+class SimulatedDate extends Date {
+  constructor(...args: readonly unknown[]) {
+    super(...((args.length === 0 ? [SimulatedDate.now()] : args) as [number]));
+  }
+
+  static override now(): number {
+    // While the program is evaluated there is no world yet.
+    return world?.scheduler.actorNowMs ?? 0;
+  }
+}
+
+function setSimulatedTimeout(callback: () => void, ms: number): number {
+  const { scheduler } = now();
+  const timer = nextTimer++;
+  timers.add(timer);
+  scheduler.after(scheduler.current, ms, () => {
+    if (timers.delete(timer)) callback();
+  });
+  return timer;
+}
+
+function hexadecimal(digits: number): string {
+  const { random } = now();
+  return Array.from({ length: digits }, () => random.integer(0, 15).toString(16)).join("");
+}
+
+export const GLOBALS: Globals = {
+  Date: SimulatedDate,
+  Math: Object.create(Math, { random: { value: () => now().random.next() } }),
+  performance: { now: () => now().scheduler.nowMs - now().startMs },
+  crypto: {
+    randomUUID: () => `${hexadecimal(8)}-${hexadecimal(4)}-4${hexadecimal(3)}`,
+    getRandomValues: (values: Uint32Array) =>
+      values.map(() => now().random.integer(0, 2 ** 32 - 1)),
+  },
+  setTimeout: setSimulatedTimeout,
+  clearTimeout: (timer: number) => timers.delete(timer),
+  console: { log() {}, warn() {}, error() {} },
+  fetch: () => Promise.reject(new Error("a process has its own fetch")),
+  Request: SimulatedRequest,
+  Response: SimulatedResponse,
+  WebSocket: Endpoint,
+  WebSocketPair: class {
+    constructor() {
+      const { network, scheduler } = now();
+      // biome-ignore lint/correctness/noConstructorReturn: a pair is what the platform's constructor gives
+      return network.pair(scheduler.current);
+    }
+  },
+  WebSocketRequestResponsePair: class {
+    readonly request: string;
+    readonly response: string;
+    constructor(request: string, response: string) {
+      this.request = request;
+      this.response = response;
+    }
+  },
+  Function: class {
+    constructor() {
+      throw new Error("code from strings is not allowed");
+    }
+  },
+};
