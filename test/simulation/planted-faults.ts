@@ -123,6 +123,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a partition is given up while a handler is at work",
+    isRare: true,
     file: "src/client/consumer.ts",
     original: "if (work === undefined || !work.isRunning) this.#release(place);",
     planted: "this.#release(place);",
