@@ -36,8 +36,6 @@ export class History {
   readonly findings: string[] = [];
   readonly acknowledged: Acknowledged[] = [];
   readonly sent = new Set<string>();
-  /** Sends that failed: nobody knows what became of their records. */
-  readonly failed = new Set<string>();
   readonly counts = { sent: 0, acknowledged: 0, handled: 0, again: 0, assigned: 0, lost: 0 };
   /** A clock that the consumers cannot see has jumped: a group may have given partitions away early. */
   isClockTrusted = true;

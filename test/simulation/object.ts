@@ -82,10 +82,6 @@ export class SimulatedObject implements Acceptor {
     });
   }
 
-  get isAwake(): boolean {
-    return this.#instance !== null;
-  }
-
   #wake(): Instance {
     if (this.#instance !== null) return this.#instance;
     const context = {

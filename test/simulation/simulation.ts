@@ -7,6 +7,7 @@ import type { Exports } from "./bundle.ts";
 import { GroupChecker } from "./group-checker.ts";
 import { History } from "./history.ts";
 import { Nemesis } from "./nemesis.ts";
+import type { SimulatedObject } from "./object.ts";
 import { PartitionChecker } from "./partition-checker.ts";
 import { ProducerProcess } from "./processes.ts";
 import { Actor } from "./scheduler.ts";
@@ -35,7 +36,7 @@ export async function simulate(
     trace.update(`${nowMs} ${line}\n`);
     tell?.(`${String(nowMs - world.startMs).padStart(7)} ${line}`);
   };
-  const groups = new Map<string, import("./object.ts").SimulatedObject>();
+  const groups = new Map<string, SimulatedObject>();
   let groupChecker: GroupChecker;
   const history = new History((group, place) => {
     const object = groups.get(group);

@@ -124,10 +124,6 @@ export class World implements ObjectWorld {
     this.program.forgetEverything();
   }
 
-  get worker(): Actor {
-    return this.#worker;
-  }
-
   async #ask(request: SimulatedRequest): Promise<SimulatedResponse> {
     const context = { waitUntil() {}, passThroughOnException() {} };
     return (await this.program.app.fetch(request, this.env, context)) as SimulatedResponse;
