@@ -18,7 +18,7 @@ import {
   type Topic,
 } from "../../src/core/cluster/topics.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { checkTopicPattern, matchesTopic } from "../../src/core/group/topic-pattern.ts";
+import { checkTopicPattern, subscribes } from "../../src/core/group/topic-pattern.ts";
 import {
   FAN_OUT,
   MAX_GROUPS,
@@ -210,12 +210,10 @@ export class ClusterObject extends DurableObject<Env> {
       for (const name of names) this.#store.subscribe(groupId, name);
       if (pattern !== null) this.#store.subscribeToPattern(groupId, pattern);
     });
-    const topics =
-      pattern === null
-        ? names.flatMap((name) => this.#store.topic(name) ?? [])
-        : this.#store
-            .topics()
-            .filter(({ name }) => names.includes(name) || matchesTopic(pattern, name));
+    if (pattern === null)
+      return { ok: true, topics: names.flatMap((name) => this.#store.topic(name) ?? []) };
+    const subscription = { topics: names, topicPattern: pattern };
+    const topics = this.#store.topics().filter(({ name }) => subscribes(subscription, name));
     return { ok: true, topics };
   }
 
@@ -277,7 +275,7 @@ export class ClusterObject extends DurableObject<Env> {
   #addGroupTasks(topic: string): void {
     const groupIds = new Set(this.#store.subscribers(topic));
     for (const { groupId, pattern } of this.#store.patterns())
-      if (matchesTopic(pattern, topic)) groupIds.add(groupId);
+      if (subscribes({ topics: [], topicPattern: pattern }, topic)) groupIds.add(groupId);
     for (const groupId of groupIds) this.#store.addTask({ type: "tell-group", groupId, topic });
   }
 }

@@ -89,8 +89,7 @@ export class GroupObject extends DurableObject<Env> {
     try {
       this.#persist();
     } catch (error) {
-      // Or whatever woke the object would be lost with it. The alarm notes them again.
-      console.error(`group ${this.#groupId}: lost sockets could not be noted: ${error}`);
+      this.#couldNotNote(error); // Or whatever woke the object would be lost with it.
     }
   }
 
@@ -102,6 +101,11 @@ export class GroupObject extends DurableObject<Env> {
     for (const memberId of [...this.#coordinator.state.members.keys()]) {
       if (!this.#sockets.has(memberId)) this.#coordinator.disconnect(memberId, nowMs);
     }
+  }
+
+  /** The storage refuses. A member without a socket is noted again by the alarm. */
+  #couldNotNote(error: unknown): void {
+    console.error(`group ${this.#groupId}: a lost socket could not be noted: ${error}`);
   }
 
   // What the Worker asks.
@@ -126,7 +130,7 @@ export class GroupObject extends DurableObject<Env> {
       key: partitionKey(topicId, partition),
       offset,
     }));
-    const result = this.#coordinator.resetOffsets(resets, Date.now());
+    const result = this.#coordinator.offsets.reset(resets, Date.now());
     await this.#persistAndTell();
     return result;
   }
@@ -134,7 +138,7 @@ export class GroupObject extends DurableObject<Env> {
   /** [OFF-7] Forgets the positions in these topics. */
   async deleteOffsets(topics: readonly string[]): Promise<Result<object>> {
     if (!this.#coordinator.exists) return this.#unknownGroup();
-    const result = this.#coordinator.deleteOffsets(topics);
+    const result = this.#coordinator.offsets.delete(topics);
     await this.#persistAndTell();
     return result;
   }
@@ -304,7 +308,12 @@ export class GroupObject extends DurableObject<Env> {
       metadata: offset.metadata ?? "",
       isRewind: offset.isRewind ?? false,
     }));
-    const result = this.#coordinator.commit(memberId, message.memberEpoch, commits, Date.now());
+    const result = this.#coordinator.offsets.commit(
+      memberId,
+      message.memberEpoch,
+      commits,
+      Date.now(),
+    );
     if (!result.ok) return this.#refuse(socket, result, requestId);
     this.#persist();
     const rejected = result.rejected.map(({ key, error, detail }) => ({
@@ -330,7 +339,12 @@ export class GroupObject extends DurableObject<Env> {
     const member = memberId === null ? undefined : this.#coordinator.state.members.get(memberId);
     finishClose(socket, code);
     const isLeave = isCleanClose(code) && member !== undefined && member.instanceId === null;
-    return isLeave ? this.#leave(socket) : this.#lostSocket(socket);
+    if (!isLeave) return this.#lostSocket(socket);
+    try {
+      await this.#leave(socket);
+    } catch (error) {
+      this.#couldNotNote(error);
+    }
   }
 
   override async webSocketError(socket: WebSocket): Promise<void> {
@@ -342,7 +356,11 @@ export class GroupObject extends DurableObject<Env> {
     this.#forget(socket);
     if (memberId === null) return;
     this.#coordinator.disconnect(memberId, Date.now());
-    await this.#persistAndTell();
+    try {
+      await this.#persistAndTell();
+    } catch (error) {
+      this.#couldNotNote(error);
+    }
   }
 
   /** [GRP-7] The platform gives up on an alarm that keeps failing; this one comes back until it succeeds. */
@@ -352,9 +370,9 @@ export class GroupObject extends DurableObject<Env> {
     try {
       this.#noteLostSockets(Date.now());
       this.#coordinator.expire(this.#lastSeen, Date.now());
-      this.#coordinator.expireOffsets(Date.now());
+      this.#coordinator.offsets.expire(Date.now());
       await this.#persistAndTell();
-      if (this.#coordinator.isDead(Date.now())) await this.destroy();
+      if (this.#coordinator.offsets.isDead(Date.now())) await this.destroy();
     } catch (error) {
       console.error(`group ${this.#groupId}: the alarm failed, it will be tried again: ${error}`);
       await this.ctx.storage.setAlarm(Date.now() + ALARM_RETRY_MS);

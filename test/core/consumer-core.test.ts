@@ -826,6 +826,7 @@ describe("losing", () => {
   test("[SES-1] a partition socket that is replaced by one the consumer had given up is made anew", () => {
     const consumer = reading();
     consumer.processed("t:0", 3);
+    consumer.committed();
     // It says nothing any more and is given up; what was under way over it arrives after all.
     const first = consumer.socket("t:0");
     while (!first.isClosed) {
@@ -959,6 +960,85 @@ describe("committing", () => {
     expect(consumer.take()).toEqual([]);
     consumer.processed("t:0", 2, consumer.generation("t:0"));
     expect(consumer.take(), "the later one is in flight").toEqual([]);
+  });
+});
+
+describe("no answer", () => {
+  /** Seconds in which all sockets answer pings and nothing else. Returns what was done besides pinging. */
+  function pingFor(consumer: ConsumerHarness, seconds: number): string[] {
+    const lines: string[] = [];
+    for (let second = 0; second < seconds; second++) {
+      consumer.advance(1_000);
+      for (const { connection, isClosed, isOpen } of consumer.sockets)
+        if (isOpen && !isClosed) consumer.run(() => consumer.core.pong(connection, consumer.nowMs));
+      lines.push(...withoutPings(consumer.take()));
+    }
+    return lines;
+  }
+
+  test("[SES-9] a join that is not answered is sent again over a new socket", () => {
+    const consumer = new ConsumerHarness();
+    consumer.start();
+    consumer.openGroup();
+    consumer.take();
+    expect(pingFor(consumer, 29)).toEqual([]);
+    expect(pingFor(consumer, 10)).toEqual([expect.stringMatching(/^close group/), "open group"]);
+    consumer.openGroup();
+    expect(consumer.take()).toEqual(["join epoch 0 owns []"]);
+  });
+
+  test("[SES-9] a commit that is not answered goes again after a resume; nothing is lost meanwhile", () => {
+    const consumer = reading();
+    consumer.processed("t:0", 2);
+    consumer.take();
+    expect(pingFor(consumer, 40)).toEqual([expect.stringMatching(/^close group/), "open group"]);
+    consumer.openGroup();
+    consumer.assign({ "t:0": 0 });
+    expect(consumer.take()).toEqual(["join epoch 1 owns [t:0]", "commit epoch 1 t:0=2"]);
+    consumer.committed();
+    expect(pingFor(consumer, 60)).toEqual([]);
+  });
+
+  test("[SES-9] commits that are each answered in time are no silence", () => {
+    const consumer = reading(60);
+    for (let next = 1; next <= 60; next++) {
+      consumer.processed("t:0", next);
+      expect(pingFor(consumer, 1)).not.toContain("open group");
+      consumer.committed();
+    }
+  });
+
+  test("[SES-9] a release that was not heard is told by a resume that no longer claims it", () => {
+    const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
+    consumer.assign({ "t:0": 0 }, { epoch: 2, state: "UNREVOKED_PARTITIONS" });
+    // The application takes its time: that is no silence of the coordinator's.
+    expect(pingFor(consumer, 60)).not.toContain("open group");
+    consumer.released("t:1");
+    consumer.take();
+    expect(pingFor(consumer, 40)).toEqual([expect.stringMatching(/^close group/), "open group"]);
+    consumer.openGroup();
+    expect(consumer.take()).toEqual(["join epoch 2 owns [t:0]"]);
+  });
+
+  test("[SES-9] a close does not wait for ever for its last commit", () => {
+    const consumer = reading();
+    consumer.processed("t:0", 2);
+    consumer.close();
+    expect(consumer.isClosed).toBe(false);
+    pingFor(consumer, 40);
+    expect(consumer.isClosed).toBe(true);
+  });
+
+  test("[SES-9] an attach that is not answered is made again over a new socket", () => {
+    const consumer = new ConsumerHarness();
+    consumer.start();
+    consumer.openGroup();
+    consumer.assign({ "t:0": 4 });
+    consumer.open("t:0");
+    consumer.take();
+    expect(pingFor(consumer, 46)).toEqual(["close t:0 1000", "open t:0"]);
+    consumer.open("t:0");
+    expect(consumer.take()).toEqual(["attach t:0 4"]);
   });
 });
 

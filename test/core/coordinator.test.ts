@@ -421,7 +421,7 @@ describe("going away", () => {
     expect(group.assigned("b")).toEqual(ALL);
     group.advance(1);
     expect(group.coordinator.stateName).toBe("EMPTY");
-    expect(group.coordinator.isDead(group.nextDeadlineMs ?? 0)).toBe(true);
+    expect(group.coordinator.offsets.isDead(group.nextDeadlineMs ?? 0)).toBe(true);
   });
 
   test("[GRP-7] an owner that dies makes way for those who wait for its partitions", () => {

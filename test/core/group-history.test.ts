@@ -102,9 +102,9 @@ test("[HIS-1] a lost connection, its return, a timeout, a leave and changes from
   ]);
   group.coordinator.leave("b", group.nowMs);
   expect(group.told()).toEqual(["removed b left", "rebalanced client-b removed: left"]);
-  group.coordinator.resetOffsets([{ key: "t-1:2", offset: 7 }], group.nowMs);
+  group.coordinator.offsets.reset([{ key: "t-1:2", offset: 7 }], group.nowMs);
   expect(group.told()).toEqual(["offsets reset orders:2"]);
-  group.coordinator.deleteOffsets(["orders"]);
+  group.coordinator.offsets.delete(["orders"]);
   expect(group.told()).toEqual(["offsets deleted orders"]);
   group.join("c");
   group.told();
@@ -129,7 +129,7 @@ test("[HIS-1] commits are not told, and an entry names so many partitions at mos
   group.told();
   const { memberEpoch } = group.coordinator.state.members.get("a") ?? { memberEpoch: 0 };
   const commit = { key: "t-1:0" as const, offset: 5, metadata: "", isRewind: false };
-  group.coordinator.commit("a", memberEpoch, [commit], group.nowMs);
+  group.coordinator.offsets.commit("a", memberEpoch, [commit], group.nowMs);
   expect(group.told()).toEqual([]);
 });
 

@@ -12,7 +12,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a commit's epoch is not checked",
-    file: "src/core/group/coordinator.ts",
+    file: "src/core/group/offsets.ts",
     original: "if (memberEpoch !== member.memberEpoch) {",
     planted: "if (memberEpoch > member.memberEpoch) {",
   },

@@ -1073,7 +1073,7 @@ export class FakeBroker {
       metadata: "",
       isRewind: isRewind ?? false,
     }));
-    const result = this.coordinator.commit(memberId, memberEpoch, commits, this.nowMs);
+    const result = this.coordinator.offsets.commit(memberId, memberEpoch, commits, this.nowMs);
     this.coordinator.takeEvents();
     if (!result.ok) {
       this.#refuse(link, result.error, requestId);

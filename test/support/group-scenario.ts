@@ -3,11 +3,8 @@
 // special.
 import assert from "node:assert/strict";
 import type { Failure, Result } from "../../src/core/errors.ts";
-import {
-  Coordinator,
-  type OffsetCommit,
-  type RejectedOffset,
-} from "../../src/core/group/coordinator.ts";
+import { Coordinator } from "../../src/core/group/coordinator.ts";
+import type { OffsetCommit, RejectedOffset } from "../../src/core/group/offsets.ts";
 import {
   equalSets,
   type PartitionKey,
@@ -19,10 +16,11 @@ import {
   type GroupEvent,
   type GroupState,
   type GroupTopic,
+  hasSubscriber,
   type Member,
   replay,
 } from "../../src/core/group/state.ts";
-import { matchesTopic } from "../../src/core/group/topic-pattern.ts";
+import { subscribes } from "../../src/core/group/topic-pattern.ts";
 
 export interface JoinOptions {
   /** Names. By default all topics of the scenario. */
@@ -67,7 +65,10 @@ export class GroupScenario {
   // What members do.
 
   join(memberId: string, options: JoinOptions = {}): Result<{ member: Member }> {
-    const names = options.topics ?? [...this.#topics.keys()];
+    const subscription = {
+      topics: options.topics ?? [...this.#topics.keys()],
+      topicPattern: options.topicPattern ?? null,
+    };
     const result = this.#step(() =>
       this.coordinator.join(
         {
@@ -75,17 +76,12 @@ export class GroupScenario {
           memberEpoch: options.memberEpoch ?? 0,
           instanceId: options.instanceId ?? null,
           clientId: null,
-          topics: names,
-          topicPattern: options.topicPattern ?? null,
+          ...subscription,
           sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_MS,
           rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? REBALANCE_MS,
           owned: new Set(options.owned ?? []),
         },
-        [...this.#topics.values()].filter(
-          ({ name }) =>
-            names.includes(name) ||
-            (options.topicPattern !== undefined && matchesTopic(options.topicPattern, name)),
-        ),
+        [...this.#topics.values()].filter(({ name }) => subscribes(subscription, name)),
         this.nowMs,
       ),
     );
@@ -130,7 +126,7 @@ export class GroupScenario {
       metadata: options.metadata ?? "",
       isRewind: options.isRewind ?? false,
     }));
-    return this.#step(() => this.coordinator.commit(memberId, epoch, commits, this.nowMs));
+    return this.#step(() => this.coordinator.offsets.commit(memberId, epoch, commits, this.nowMs));
   }
 
   // What happens around them.
@@ -172,7 +168,7 @@ export class GroupScenario {
       key: key as PartitionKey,
       offset,
     }));
-    return this.#step(() => this.coordinator.resetOffsets(resets, this.nowMs));
+    return this.#step(() => this.coordinator.offsets.reset(resets, this.nowMs));
   }
 
   alterConfig(changes: Readonly<Record<string, unknown>>): Result<object> {
@@ -188,8 +184,8 @@ export class GroupScenario {
       const before = this.state.members.size + this.state.offsets.size;
       this.nowMs = Math.max(this.nowMs, deadlineMs);
       this.#step(() => this.coordinator.expire(this.#lastSeen, this.nowMs));
-      this.#step(() => this.coordinator.expireOffsets(this.nowMs));
-      if (this.coordinator.isDead(this.nowMs)) break;
+      this.#step(() => this.coordinator.offsets.expire(this.nowMs));
+      if (this.coordinator.offsets.isDead(this.nowMs)) break;
       const isSomebodyGone = this.state.members.size + this.state.offsets.size < before;
       const isLater = (this.nextDeadlineMs ?? Number.POSITIVE_INFINITY) > this.nowMs;
       assert(isSomebodyGone || isLater, "an alarm that changes nothing rings again at once");
@@ -242,9 +238,7 @@ export class GroupScenario {
   subscribedPartitions(): Set<PartitionKey> {
     const keys = new Set<PartitionKey>();
     for (const { topicId, name, partitions } of this.#topics.values()) {
-      const isWanted = ({ topics, topicPattern }: Member) =>
-        topics.includes(name) || (topicPattern !== null && matchesTopic(topicPattern, name));
-      if (![...this.state.members.values()].some(isWanted)) continue;
+      if (!hasSubscriber(this.state, name)) continue;
       for (let i = 0; i < partitions; i++) keys.add(partitionKey(topicId, i));
     }
     return keys;

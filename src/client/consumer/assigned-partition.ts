@@ -40,6 +40,7 @@ export class AssignedPartition {
   failures = 0;
   /** Of the last attach, never used twice: tells frames and records of an earlier one from those of this. */
   attachId = 0;
+  pingsSinceAttach = 0;
   /** True once the application was told `assigned`. */
   isAnnounced = false;
   isPaused = false;
@@ -207,6 +208,7 @@ export class AssignedPartition {
   /** A new attach begins with a full window and nothing in hand from the earlier one. */
   startAttach(attachId: number, offset: number | null): void {
     this.attachId = attachId;
+    this.pingsSinceAttach = 0;
     this.position = offset;
     this.held = [];
     this.#unprocessed = [];

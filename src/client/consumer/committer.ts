@@ -38,6 +38,11 @@ export class Committer {
     return this.#dueAtMs;
   }
 
+  /** The request id of the commit that is not answered yet. */
+  get inFlight(): number | null {
+    return this.#inFlight;
+  }
+
   get isIdle(): boolean {
     return this.#inFlight === null && !this.hasUncommitted;
   }

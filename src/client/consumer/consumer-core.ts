@@ -426,8 +426,9 @@ export class ConsumerCore {
   tick(nowMs: number): void {
     if (this.#state === "closed") return;
     if (this.sessionEndMs !== null && this.sessionEndMs <= nowMs) this.#endSession(nowMs);
-    if (this.#group.isSilent(nowMs)) {
-      this.#group.drop(CLOSE_CLIENT_LOST, "no heartbeat was answered");
+    const isUnanswered = this.#group.isUnanswered(this.#unanswered, nowMs);
+    if (isUnanswered || this.#group.isSilent(nowMs)) {
+      this.#group.drop(CLOSE_CLIENT_LOST, "the coordinator does not answer");
       if (this.#state === "closing") {
         this.#finishClosing();
         return;
@@ -439,6 +440,17 @@ export class ConsumerCore {
     if (before === null && this.#group.connection !== null) this.#state = "connecting";
     this.#readers.tick(nowMs);
     this.#committer.tick(nowMs);
+  }
+
+  /** What the coordinator has not answered yet, by a name that no other request has. */
+  get #unanswered(): string | null {
+    if (this.#group.connection === null) return null;
+    if (this.#state === "joining") return `join ${this.#joinRequestId}`;
+    if (this.#committer.inFlight !== null) return `commit ${this.#committer.inFlight}`;
+    // It waits for partitions to be given up, and none is left: the word of it was lost.
+    const isRevoking = this.#assignment?.state === "UNREVOKED_PARTITIONS";
+    const isDone = ![...this.#partitions.values()].some(({ isGivingUp }) => isGivingUp);
+    return isRevoking && isDone ? `revoked ${this.#assignment?.memberEpoch}` : null;
   }
 
   /** [SES-4] Not in touch for a whole session timeout: the group has given the partitions to others. */

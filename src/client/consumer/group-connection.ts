@@ -6,6 +6,8 @@ import { earliest, type Outbox } from "./effects.ts";
 
 /** A short session beats fast, but a connection gets at least this long to answer. */
 const MIN_PATIENCE_MS = 3_000;
+/** How long the coordinator may take to answer a request while it answers pings, which the runtime does for it. */
+const ANSWER_TIMEOUT_MS = 30_000;
 
 export class GroupConnection {
   readonly #outbox: Outbox;
@@ -23,6 +25,9 @@ export class GroupConnection {
   #heardMs = 0;
   #heartbeatAtMs: number | null = null;
   #reconnectAtMs: number | null = null;
+  /** The request that was unanswered when last looked, and when it was first seen to be. */
+  #unanswered: string | null = null;
+  #unansweredSinceMs = 0;
 
   constructor(outbox: Outbox, random: () => number, heartbeatMs: number) {
     this.#outbox = outbox;
@@ -90,6 +95,15 @@ export class GroupConnection {
     if (this.#heartbeatAtMs === null || this.#heartbeatAtMs > nowMs) return false;
     const patienceMs = Math.min(3 * this.heartbeatMs, 3 * MAX_HEARTBEAT_INTERVAL_MS);
     return nowMs - this.#heardMs >= Math.max(patienceMs, MIN_PATIENCE_MS);
+  }
+
+  /** `request` names what the coordinator owes an answer to, if anything: true where it has for too long. */
+  isUnanswered(request: string | null, nowMs: number): boolean {
+    if (request !== this.#unanswered) {
+      this.#unanswered = request;
+      this.#unansweredSinceMs = nowMs;
+    }
+    return request !== null && nowMs - this.#unansweredSinceMs >= ANSWER_TIMEOUT_MS;
   }
 
   tick(nowMs: number): void {

@@ -325,7 +325,10 @@ export class PartitionReaders {
     this.#pingAtMs = this.#partitions.size === 0 ? null : nowMs + PING_MS;
     for (const partition of this.#partitions.values()) {
       if (partition.connection === null) continue;
-      if (nowMs - partition.heardMs > 2 * PING_MS) this.#reopenLater(partition, nowMs);
+      const isSilent = nowMs - partition.heardMs > 2 * PING_MS;
+      // Pings are answered by the runtime, also for an object that does not answer.
+      const isUnanswered = partition.phase === "attaching" && ++partition.pingsSinceAttach > 2;
+      if (isSilent || isUnanswered) this.#reopenLater(partition, nowMs);
       else if (partition.isOpen)
         this.#outbox.emit({ type: "ping", connection: partition.connection });
     }

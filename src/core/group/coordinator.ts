@@ -6,25 +6,19 @@ import { type Failure, fail, type Result } from "../errors.ts";
 import { ASSIGNORS } from "./assignor/assignors.ts";
 import { changeGroupConfig, type GroupConfig, resolveGroupConfig } from "./config.ts";
 import { type HistoryEntry, HistoryRecorder } from "./history.ts";
-import {
-  EMPTY_SET,
-  equalSets,
-  type PartitionKey,
-  type PartitionSet,
-  parsePartitionKey,
-} from "./partition-key.ts";
+import { GroupOffsets, nonEmpty, unknownMember } from "./offsets.ts";
+import { EMPTY_SET, equalSets, type PartitionSet } from "./partition-key.ts";
 import { reconcile } from "./reconcile.ts";
 import {
-  type CommittedOffset,
   type GroupEvent,
   type GroupState,
   type GroupTopic,
+  hasSubscriber,
   type Member,
   type RemovalReason,
   replay,
-  type TopicRemovalReason,
 } from "./state.ts";
-import { matchesTopic } from "./topic-pattern.ts";
+import { subscribes } from "./topic-pattern.ts";
 
 export interface JoinRequest {
   readonly memberId: string;
@@ -41,18 +35,6 @@ export interface JoinRequest {
   readonly owned: PartitionSet;
 }
 
-export interface OffsetCommit {
-  readonly key: PartitionKey;
-  readonly offset: number;
-  readonly metadata: string;
-  /** Set after a seek: the only way a commit may move an offset back [OFF-3]. */
-  readonly isRewind: boolean;
-}
-
-export interface RejectedOffset extends Failure {
-  readonly key: PartitionKey;
-}
-
 /**
  * KIP-848's states of a group.
  * - ASSIGNING: the group has changed since its target assignment was computed.
@@ -66,11 +48,13 @@ export type LastSeen = (memberId: string) => number;
 
 export class Coordinator {
   readonly state: GroupState;
+  readonly offsets: GroupOffsets;
   #events: GroupEvent[] = [];
   readonly #history = new HistoryRecorder();
 
   constructor(state: GroupState) {
     this.state = state;
+    this.offsets = new GroupOffsets(state, this.#history, (event) => this.#emit(event));
   }
 
   /** What has changed since the last call, to be persisted before anyone is told. */
@@ -258,7 +242,7 @@ export class Coordinator {
     if (removed.length > 0) this.#remove(removed, nowMs);
   }
 
-  /** When `expire` has to be called next, or null where nobody can expire. */
+  /** When `expire` has to be called next, or for an empty group `offsets.expire`; null where nothing can expire. */
   nextDeadlineMs(lastSeen: LastSeen): number | null {
     let earliest = Number.POSITIVE_INFINITY;
     for (const member of this.state.members.values()) {
@@ -268,125 +252,23 @@ export class Coordinator {
         member.revokeDeadlineMs ?? earliest,
       );
     }
-    if (this.state.members.size === 0) earliest = this.#nextOffsetExpiryMs();
+    if (this.state.members.size === 0) earliest = this.offsets.nextExpiryMs;
     return earliest === Number.POSITIVE_INFINITY ? null : earliest;
-  }
-
-  #nextOffsetExpiryMs(): number {
-    if (this.state.offsets.size === 0) {
-      const isKept = Object.keys(this.state.overrides).length > 0;
-      return isKept ? Number.POSITIVE_INFINITY : this.#retainedUntilMs(0);
-    }
-    let oldestMs = Number.POSITIVE_INFINITY;
-    for (const { committedAtMs } of this.state.offsets.values())
-      oldestMs = Math.min(oldestMs, committedAtMs);
-    return this.#retainedUntilMs(oldestMs);
   }
 
   /** [GRP-9] Topics were created, grown or deleted. `deleted` holds names; their offsets go with them. */
   changeTopics(topics: readonly GroupTopic[], deleted: readonly string[], nowMs: number): void {
-    const isOurs = (name: string) => this.state.topics.has(name) || this.#isSubscribed(name);
+    const isOurs = (name: string) => this.state.topics.has(name) || hasSubscriber(this.state, name);
     let hasChanged = this.#updateTopics(topics.filter((topic) => isOurs(topic.name)));
     for (const name of deleted) {
       const topic = this.state.topics.get(name);
       if (topic === undefined) continue;
-      this.#forgetTopic(topic);
+      this.offsets.forgetTopic(topic, "topic removed");
       hasChanged = true;
     }
     if (!hasChanged) return;
     this.#retarget();
     this.#reconcileAll(nowMs);
-  }
-
-  /**
-   * [OFF-1] Commits offsets of a member. A wrong epoch refuses the whole commit (STALE_MEMBER_EPOCH), a
-   * partition of somebody else only that partition (FENCED_MEMBER_EPOCH), as does an offset that goes
-   * back without a seek (INVALID_REQUEST).
-   */
-  commit(
-    memberId: string,
-    memberEpoch: number,
-    commits: readonly OffsetCommit[],
-    nowMs: number,
-  ): Result<{ rejected: readonly RejectedOffset[] }> {
-    const member = this.state.members.get(memberId);
-    if (member === undefined) return unknownMember(memberId);
-    if (memberEpoch !== member.memberEpoch) {
-      return fail(
-        "STALE_MEMBER_EPOCH",
-        `memberEpoch is ${memberEpoch}, the member is at ${member.memberEpoch}`,
-      );
-    }
-    const rejected: RejectedOffset[] = [];
-    for (const commit of commits) {
-      const failure = this.#checkCommit(member, commit);
-      if (failure !== null) {
-        rejected.push({ ...failure, key: commit.key });
-        continue;
-      }
-      const committed: CommittedOffset = {
-        offset: commit.offset,
-        metadata: commit.metadata,
-        committedAtMs: nowMs,
-      };
-      this.#emit({ type: "offset", key: commit.key, committed });
-    }
-    return { ok: true, rejected };
-  }
-
-  #checkCommit(member: Member, commit: OffsetCommit): Failure | null {
-    if (this.state.owners.get(commit.key) !== member.memberId) {
-      return fail("FENCED_MEMBER_EPOCH", "the partition is not assigned to the member");
-    }
-    if (!this.#exists(commit.key)) {
-      return fail("UNKNOWN_TOPIC_OR_PARTITION", "the topic was deleted");
-    }
-    const current = this.state.offsets.get(commit.key);
-    if (current !== undefined && commit.offset < current.offset && !commit.isRewind) {
-      return fail(
-        "INVALID_REQUEST",
-        `offset ${commit.offset} is before the committed ${current.offset}; seek to go back`,
-      );
-    }
-    return null;
-  }
-
-  /** [OFF-4] Sets positions from outside. Only while nobody consumes: NON_EMPTY_GROUP. */
-  resetOffsets(
-    offsets: readonly { key: PartitionKey; offset: number }[],
-    nowMs: number,
-  ): Result<object> {
-    if (this.state.members.size > 0) return nonEmpty(this.state);
-    for (const { key, offset } of offsets) {
-      this.#emit({
-        type: "offset",
-        key,
-        committed: { offset, metadata: "", committedAtMs: nowMs },
-      });
-    }
-    this.#history.reset(this.state, new Set(offsets.map(({ key }) => key)));
-    return { ok: true };
-  }
-
-  /**
-   * [OFF-7] Forgets the group's positions in these topics, which no member may subscribe to now
-   * (GROUP_SUBSCRIBED_TO_TOPIC; Kafka's OffsetDelete). One that the group has not read is UNKNOWN_TOPIC_OR_PARTITION.
-   */
-  deleteOffsets(topics: readonly string[]): Result<object> {
-    for (const name of topics) {
-      if (!this.state.topics.has(name))
-        return fail("UNKNOWN_TOPIC_OR_PARTITION", `the group has not read topic ${name}`);
-      if (this.#isSubscribed(name))
-        return fail(
-          "GROUP_SUBSCRIBED_TO_TOPIC",
-          `a member of the group subscribes to topic ${name}`,
-        );
-    }
-    for (const name of topics) {
-      const topic = this.state.topics.get(name);
-      if (topic !== undefined) this.#forgetTopic(topic, "offsets deleted");
-    }
-    return { ok: true };
   }
 
   /**
@@ -404,35 +286,6 @@ export class Coordinator {
       this.#reconcileAll(nowMs);
     }
     return { ok: true };
-  }
-
-  /** [OFF-10] An empty group forgets its positions `offsets.retention.minutes` after they were committed and it was left. */
-  expireOffsets(nowMs: number): void {
-    for (const [key, { committedAtMs }] of [...this.state.offsets])
-      if (this.#retainedUntilMs(committedAtMs) <= nowMs)
-        this.#emit({ type: "offset-removed", key });
-    for (const topic of [...this.state.topics.values()]) {
-      const isLeft = this.#retainedUntilMs(0) <= nowMs;
-      if (isLeft && !this.#hasOffsets(topic)) this.#forgetTopic(topic, "offsets expired");
-    }
-  }
-
-  /** [OFF-10] Nothing is left of it: Kafka's DEAD. */
-  isDead(nowMs: number): boolean {
-    const { members, offsets, overrides } = this.state;
-    const isBare = members.size === 0 && offsets.size === 0 && Object.keys(overrides).length === 0;
-    return this.exists && isBare && this.#retainedUntilMs(0) <= nowMs;
-  }
-
-  #retainedUntilMs(committedAtMs: number): number {
-    const { emptySinceMs } = this.state;
-    if (emptySinceMs === null) return Number.POSITIVE_INFINITY;
-    return Math.max(emptySinceMs, committedAtMs) + this.config.offsetsRetentionMinutes * 60_000;
-  }
-
-  #hasOffsets({ topicId }: GroupTopic): boolean {
-    for (const key of this.state.offsets.keys()) if (key.startsWith(`${topicId}:`)) return true;
-    return false;
   }
 
   /** Whether the group may be deleted. */
@@ -458,31 +311,12 @@ export class Coordinator {
       const known = this.state.topics.get(topic.name);
       // Partitions only grow: fewer is old news that was overtaken.
       if (known?.topicId === topic.topicId && known.partitions >= topic.partitions) continue;
-      if (known !== undefined && known.topicId !== topic.topicId) this.#forgetTopic(known);
+      if (known !== undefined && known.topicId !== topic.topicId)
+        this.offsets.forgetTopic(known, "topic removed");
       this.#emit({ type: "topic", topic });
       hasChanged = true;
     }
     return hasChanged;
-  }
-
-  #forgetTopic(topic: GroupTopic, reason: TopicRemovalReason = "topic removed"): void {
-    this.#emit({ type: "topic-removed", name: topic.name, reason });
-    const prefix = `${topic.topicId}:`;
-    for (const key of [...this.state.offsets.keys()]) {
-      if (key.startsWith(prefix)) this.#emit({ type: "offset-removed", key });
-    }
-  }
-
-  /** A member may still own a partition whose topic is gone already. */
-  #exists(key: PartitionKey): boolean {
-    const { topicId } = parsePartitionKey(key);
-    for (const topic of this.state.topics.values()) if (topic.topicId === topicId) return true;
-    return false;
-  }
-
-  #isSubscribed(name: string): boolean {
-    for (const member of this.state.members.values()) if (subscribes(member, name)) return true;
-    return false;
   }
 
   /** A new group epoch and, for it, a new target assignment. */
@@ -510,9 +344,9 @@ export class Coordinator {
       const topic = this.state.topics.get(name);
       if (topic !== undefined) ids.add(topic.topicId);
     }
-    if (member.topicPattern === null) return ids;
+    if (member.topicPattern === null) return ids; // The common case, which looks at no other topic.
     for (const { name, topicId } of this.state.topics.values())
-      if (matchesTopic(member.topicPattern, name)) ids.add(topicId);
+      if (subscribes(member, name)) ids.add(topicId);
     return ids;
   }
 
@@ -574,23 +408,8 @@ export class Coordinator {
   }
 }
 
-function subscribes({ topics, topicPattern }: Member, name: string): boolean {
-  return topics.includes(name) || (topicPattern !== null && matchesTopic(topicPattern, name));
-}
-
 function sessionDeadline(member: Member, lastSeen: LastSeen): number {
   return (member.silentSinceMs ?? lastSeen(member.memberId)) + member.sessionTimeoutMs;
-}
-
-function unknownMember(memberId: string): Failure {
-  return fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join again`);
-}
-
-function nonEmpty(state: GroupState): Failure {
-  return fail(
-    "NON_EMPTY_GROUP",
-    `group ${state.groupId} has ${state.members.size} member(s); stop them, or wait for their session timeout`,
-  );
 }
 
 function equalLists(a: readonly string[], b: readonly string[]): boolean {

@@ -2,6 +2,7 @@
 // thing that changes state; what it is given is what the object has to persist.
 import type { ConfigOverrides } from "../config-table.ts";
 import type { PartitionKey, PartitionSet } from "./partition-key.ts";
+import { subscribes } from "./topic-pattern.ts";
 
 export interface GroupTopic {
   readonly topicId: string;
@@ -112,6 +113,12 @@ export function emptyGroup(groupId: string): GroupState {
     offsets: new Map(),
     owners: new Map(),
   };
+}
+
+/** Whether any member subscribes to the topic, by its name or by a pattern. */
+export function hasSubscriber(state: GroupState, topic: string): boolean {
+  for (const member of state.members.values()) if (subscribes(member, topic)) return true;
+  return false;
 }
 
 /** Applies one event. Deterministic; replaying the same events gives the same state. */

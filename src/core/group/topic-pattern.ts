@@ -24,9 +24,14 @@ export function checkTopicPattern(pattern: string): Failure | null {
   }
 }
 
-/** The pattern has been checked. */
-export function matchesTopic(pattern: string, name: string): boolean {
-  return compiled(pattern).matches(name);
+/** Topics by name, and those whose names match the pattern, which has been checked. */
+export interface Subscription {
+  readonly topics: readonly string[];
+  readonly topicPattern: string | null;
+}
+
+export function subscribes({ topics, topicPattern }: Subscription, name: string): boolean {
+  return topics.includes(name) || (topicPattern !== null && compiled(topicPattern).matches(name));
 }
 
 /** Compiling takes far longer than matching, and a group's members mostly share one pattern. */

@@ -1,0 +1,185 @@
+// A group's positions: committed by members, set or forgotten from outside, expired once the group is
+// empty; and with the last of them the group itself.
+import { type Failure, fail, type Result } from "../errors.ts";
+import { resolveGroupConfig } from "./config.ts";
+import type { HistoryRecorder } from "./history.ts";
+import { type PartitionKey, parsePartitionKey } from "./partition-key.ts";
+import {
+  type GroupEvent,
+  type GroupState,
+  type GroupTopic,
+  hasSubscriber,
+  type Member,
+  type TopicRemovalReason,
+} from "./state.ts";
+
+export interface OffsetCommit {
+  readonly key: PartitionKey;
+  readonly offset: number;
+  readonly metadata: string;
+  /** Set after a seek: the only way a commit may move an offset back [OFF-3]. */
+  readonly isRewind: boolean;
+}
+
+export interface RejectedOffset extends Failure {
+  readonly key: PartitionKey;
+}
+
+export class GroupOffsets {
+  readonly #state: GroupState;
+  readonly #history: HistoryRecorder;
+  /** Changes the state at once. */
+  readonly #emit: (event: GroupEvent) => void;
+
+  constructor(state: GroupState, history: HistoryRecorder, emit: (event: GroupEvent) => void) {
+    this.#state = state;
+    this.#history = history;
+    this.#emit = emit;
+  }
+
+  /**
+   * [OFF-1] Commits offsets of a member. A wrong epoch refuses the whole commit (STALE_MEMBER_EPOCH), a
+   * partition of somebody else only that partition (FENCED_MEMBER_EPOCH), as does an offset that goes
+   * back without a seek (INVALID_REQUEST).
+   */
+  commit(
+    memberId: string,
+    memberEpoch: number,
+    commits: readonly OffsetCommit[],
+    nowMs: number,
+  ): Result<{ rejected: readonly RejectedOffset[] }> {
+    const member = this.#state.members.get(memberId);
+    if (member === undefined) return unknownMember(memberId);
+    if (memberEpoch !== member.memberEpoch) {
+      return fail(
+        "STALE_MEMBER_EPOCH",
+        `memberEpoch is ${memberEpoch}, the member is at ${member.memberEpoch}`,
+      );
+    }
+    const rejected: RejectedOffset[] = [];
+    for (const commit of commits) {
+      const { key, offset, metadata } = commit;
+      const failure = this.#checkCommit(member, commit);
+      if (failure !== null) rejected.push({ ...failure, key });
+      else
+        this.#emit({ type: "offset", key, committed: { offset, metadata, committedAtMs: nowMs } });
+    }
+    return { ok: true, rejected };
+  }
+
+  #checkCommit(member: Member, commit: OffsetCommit): Failure | null {
+    if (this.#state.owners.get(commit.key) !== member.memberId) {
+      return fail("FENCED_MEMBER_EPOCH", "the partition is not assigned to the member");
+    }
+    if (!this.#hasTopicOf(commit.key)) {
+      return fail("UNKNOWN_TOPIC_OR_PARTITION", "the topic was deleted");
+    }
+    const current = this.#state.offsets.get(commit.key);
+    if (current !== undefined && commit.offset < current.offset && !commit.isRewind) {
+      return fail(
+        "INVALID_REQUEST",
+        `offset ${commit.offset} is before the committed ${current.offset}; seek to go back`,
+      );
+    }
+    return null;
+  }
+
+  /** A member may still own a partition whose topic is gone already. */
+  #hasTopicOf(key: PartitionKey): boolean {
+    const { topicId } = parsePartitionKey(key);
+    for (const topic of this.#state.topics.values()) if (topic.topicId === topicId) return true;
+    return false;
+  }
+
+  /** [OFF-4] Sets positions from outside. Only while nobody consumes: NON_EMPTY_GROUP. */
+  reset(
+    offsets: readonly { readonly key: PartitionKey; readonly offset: number }[],
+    nowMs: number,
+  ): Result<object> {
+    if (this.#state.members.size > 0) return nonEmpty(this.#state);
+    for (const { key, offset } of offsets) {
+      const committed = { offset, metadata: "", committedAtMs: nowMs };
+      this.#emit({ type: "offset", key, committed });
+    }
+    this.#history.reset(this.#state, new Set(offsets.map(({ key }) => key)));
+    return { ok: true };
+  }
+
+  /**
+   * [OFF-7] Forgets the group's positions in these topics, which no member may subscribe to now
+   * (GROUP_SUBSCRIBED_TO_TOPIC; Kafka's OffsetDelete). One that the group has not read is UNKNOWN_TOPIC_OR_PARTITION.
+   */
+  delete(topics: readonly string[]): Result<object> {
+    for (const name of topics) {
+      if (!this.#state.topics.has(name))
+        return fail("UNKNOWN_TOPIC_OR_PARTITION", `the group has not read topic ${name}`);
+      if (hasSubscriber(this.#state, name))
+        return fail(
+          "GROUP_SUBSCRIBED_TO_TOPIC",
+          `a member of the group subscribes to topic ${name}`,
+        );
+    }
+    for (const name of topics) {
+      const topic = this.#state.topics.get(name);
+      if (topic !== undefined) this.forgetTopic(topic, "offsets deleted");
+    }
+    return { ok: true };
+  }
+
+  /** The topic and the group's positions in it. */
+  forgetTopic(topic: GroupTopic, reason: TopicRemovalReason): void {
+    this.#emit({ type: "topic-removed", name: topic.name, reason });
+    for (const key of this.#keysOf(topic)) this.#emit({ type: "offset-removed", key });
+  }
+
+  #keysOf({ topicId }: GroupTopic): PartitionKey[] {
+    return [...this.#state.offsets.keys()].filter((key) => key.startsWith(`${topicId}:`));
+  }
+
+  /** [OFF-10] An empty group forgets its positions `offsets.retention.minutes` after they were committed and it was left. */
+  expire(nowMs: number): void {
+    for (const [key, { committedAtMs }] of [...this.#state.offsets])
+      if (this.#retainedUntilMs(committedAtMs) <= nowMs)
+        this.#emit({ type: "offset-removed", key });
+    if (this.#retainedUntilMs(0) > nowMs) return;
+    for (const topic of [...this.#state.topics.values()])
+      if (this.#keysOf(topic).length === 0) this.forgetTopic(topic, "offsets expired");
+  }
+
+  /** When `expire` has to be called next, or the group is dead. Infinity where that will never be. */
+  get nextExpiryMs(): number {
+    const { offsets, overrides } = this.#state;
+    if (offsets.size === 0) {
+      const isKept = Object.keys(overrides).length > 0;
+      return isKept ? Number.POSITIVE_INFINITY : this.#retainedUntilMs(0);
+    }
+    let oldestMs = Number.POSITIVE_INFINITY;
+    for (const { committedAtMs } of offsets.values()) oldestMs = Math.min(oldestMs, committedAtMs);
+    return this.#retainedUntilMs(oldestMs);
+  }
+
+  /** [OFF-10] Nothing is left of the group: Kafka's DEAD. */
+  isDead(nowMs: number): boolean {
+    const { incarnation, members, offsets, overrides } = this.#state;
+    const isBare = members.size === 0 && offsets.size === 0 && Object.keys(overrides).length === 0;
+    return incarnation !== 0 && isBare && this.#retainedUntilMs(0) <= nowMs;
+  }
+
+  #retainedUntilMs(committedAtMs: number): number {
+    const { emptySinceMs, overrides } = this.#state;
+    if (emptySinceMs === null) return Number.POSITIVE_INFINITY;
+    const { offsetsRetentionMinutes } = resolveGroupConfig(overrides);
+    return Math.max(emptySinceMs, committedAtMs) + offsetsRetentionMinutes * 60_000;
+  }
+}
+
+export function unknownMember(memberId: string): Failure {
+  return fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join again`);
+}
+
+export function nonEmpty(state: GroupState): Failure {
+  return fail(
+    "NON_EMPTY_GROUP",
+    `group ${state.groupId} has ${state.members.size} member(s); stop them, or wait for their session timeout`,
+  );
+}
