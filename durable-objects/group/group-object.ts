@@ -14,7 +14,7 @@ import {
   type GroupConfig,
   type InitialPosition,
 } from "../../src/core/group/config.ts";
-import { Coordinator, type LastSeen } from "../../src/core/group/coordinator.ts";
+import { Coordinator, type JoinRequest, type LastSeen } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
@@ -24,6 +24,7 @@ import {
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
+import { checkTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import { MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 import {
@@ -71,6 +72,9 @@ export class GroupObject extends DurableObject<Env> {
   #coordinator: Coordinator;
   /** When the alarm is known to ring; null where that is not known, as after waking up. */
   #alarmAtMs: number | null = null;
+  /** How often the group was taken off the cluster's list, and the last time, while that goes on. */
+  #unlistings = 0;
+  #unlisting: Promise<void> = Promise.resolve();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -166,10 +170,13 @@ export class GroupObject extends DurableObject<Env> {
     return altered.ok ? this.config() : altered;
   }
 
-  /** [GRP-10] Deletes an empty group and everything it remembers. */
+  /** [GRP-10] Deletes an empty group and everything it remembers. One that is only listed is so no longer. */
   async destroy(): Promise<Result<object>> {
+    const listed = this.#coordinator.checkDeletable();
+    if (!listed.ok) return listed;
+    await this.#unlist();
     if (!this.#coordinator.exists) return this.#unknownGroup();
-    const deletable = this.#coordinator.checkDeletable();
+    const deletable = this.#coordinator.checkDeletable(); // Somebody may have joined meanwhile, and listed it again.
     if (!deletable.ok) return deletable;
     for (const socket of this.ctx.getWebSockets())
       close(socket, CLOSE_SESSION_ENDED, "the group was deleted");
@@ -178,8 +185,18 @@ export class GroupObject extends DurableObject<Env> {
     await this.ctx.storage.deleteAll();
     this.#store = new GroupStore(storageOf(this.ctx.storage));
     this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
-    await clusterStub(this.env).forgetGroup(this.#groupId);
     return { ok: true };
+  }
+
+  /** Takes the group off the cluster's list. Who is subscribing meanwhile does so again after it. */
+  async #unlist(): Promise<void> {
+    this.#unlistings++;
+    const done = clusterStub(this.env).forgetGroup(this.#groupId);
+    this.#unlisting = done.then(
+      () => {},
+      () => {},
+    );
+    await done;
   }
 
   /** [GRP-9] From the cluster: the topic was created, grown or (null) deleted. */
@@ -245,25 +262,29 @@ export class GroupObject extends DurableObject<Env> {
         "INVALID_REQUEST",
         "join: topics is empty and there is no topicPattern",
       );
+    const request: JoinRequest = {
+      memberId: message.memberId,
+      memberEpoch: message.memberEpoch,
+      instanceId: message.instanceId ?? null,
+      clientId: message.clientId ?? null,
+      topics: message.topics,
+      topicPattern,
+      sessionTimeoutMs: message.sessionTimeoutMs,
+      rebalanceTimeoutMs: message.rebalanceTimeoutMs,
+      owned: toSet(message.owned),
+    };
+    const refused = this.#coordinator.checkJoin(request) ?? invalidPattern(topicPattern);
+    if (refused !== null) return this.#refuse(socket, refused);
     const subscribed = await this.#subscribe(message.topics, topicPattern);
-    if (socket.readyState !== WebSocket.OPEN) return; // Gone while the cluster was asked.
     if (!subscribed.ok) return this.#refuse(socket, subscribed);
-    const result = this.#coordinator.join(
-      {
-        memberId: message.memberId,
-        memberEpoch: message.memberEpoch,
-        instanceId: message.instanceId ?? null,
-        clientId: message.clientId ?? null,
-        topics: message.topics,
-        topicPattern,
-        sessionTimeoutMs: message.sessionTimeoutMs,
-        rebalanceTimeoutMs: message.rebalanceTimeoutMs,
-        owned: toSet(message.owned),
-      },
-      subscribed.topics.map(groupTopic),
-      Date.now(),
-    );
-    if (!result.ok) return this.#refuse(socket, result);
+    // It may have gone, or be refused, since the cluster was asked.
+    const isGone = socket.readyState !== WebSocket.OPEN;
+    const topics = subscribed.topics.map(groupTopic);
+    const result = isGone ? null : this.#coordinator.join(request, topics, Date.now());
+    if (result === null || !result.ok) {
+      if (!this.#coordinator.exists) await this.#unlist();
+      return result === null ? undefined : this.#refuse(socket, result);
+    }
 
     const older = this.#sockets.get(message.memberId);
     if (older !== undefined && older !== socket) {
@@ -279,9 +300,15 @@ export class GroupObject extends DurableObject<Env> {
   async #subscribe(
     topics: readonly string[],
     topicPattern: string | null,
-  ): Promise<Result<{ topics: Topic[] }>> {
+  ): Promise<Result<{ topics: readonly Topic[] }>> {
     try {
-      return await clusterStub(this.env).subscribe(this.#groupId, topics, topicPattern);
+      for (;;) {
+        await this.#unlisting;
+        const unlistings = this.#unlistings;
+        const cluster = clusterStub(this.env);
+        const subscribed = await cluster.subscribe(this.#groupId, topics, topicPattern);
+        if (unlistings === this.#unlistings) return subscribed;
+      }
     } catch (error) {
       return fail(
         "COORDINATOR_NOT_AVAILABLE",
@@ -507,6 +534,10 @@ function initialOffset(position: InitialPosition): { initialOffset?: InitialOffs
   if (position === "member") return {};
   if (typeof position === "string") return { initialOffset: position };
   return { initialOffset: { durationMs: position.durationMs } };
+}
+
+function invalidPattern(pattern: string | null): Failure | null {
+  return pattern === null ? null : checkTopicPattern(pattern);
 }
 
 function notJoined(): Failure {

@@ -138,13 +138,15 @@ export class GroupStore {
   /** The newest entries, oldest first. */
   history(limit: number): (HistoryEntry & { readonly atMs: number })[] {
     if (!this.#isCreated) return [];
+    // A row holds one entry at least.
     const rows = this.#sql.exec<{ at_ms: number; entries: string }>(
-      "SELECT at_ms, entries FROM history ORDER BY operation",
+      "SELECT at_ms, entries FROM history ORDER BY operation DESC LIMIT ?",
+      limit,
     );
     const entries = Array.from(rows, ({ at_ms: atMs, entries: json }) =>
       (JSON.parse(json) as HistoryEntry[]).map((entry) => ({ atMs, ...entry })),
     );
-    return entries.flat().slice(-limit);
+    return entries.reverse().flat().slice(-limit);
   }
 
   #create(): void {

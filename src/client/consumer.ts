@@ -1,23 +1,17 @@
 // The SDK's consumer: handlers over the consumer core. Records of one partition are handled one after
 // another in offset order, partitions side by side. What a handler has returned from is committed.
-import { durationMs } from "../core/duration.ts";
 import { BrokerError } from "../core/errors.ts";
-import { DEFAULT_SESSION_TIMEOUT_MS, DEFAULT_WINDOW_BYTES } from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
-import type { InitialOffset } from "../protocol/group-socket.ts";
-import {
-  type ApplicationEffect,
-  ConsumerDriver,
-  MAX_TIMER_MS,
-} from "./consumer/consumer-driver.ts";
+import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driver.ts";
 import type { AssignedPlace, PartitionPosition } from "./consumer/effects.ts";
+import { coreConfig, whole } from "./consumer/options.ts";
 import type { Transport } from "./consumer/transport.ts";
 
 export interface ConsumerOptions {
   /** Members of one group share its topics' partitions; each group gets everything. */
   readonly groupId: string;
-  /** Names; may be empty where there is a pattern. */
-  readonly topics: readonly string[];
+  /** Names; not needed where there is a pattern. */
+  readonly topics?: readonly string[];
   /** RE2 syntax: every topic whose whole name matches is subscribed too, those created later as well. */
   readonly topicPattern?: string;
   /**
@@ -43,11 +37,15 @@ export interface ConsumerOptions {
   readonly commitIntervalMs?: number;
   /** Bytes in flight per partition, at most 4 MiB. @default 1 MiB */
   readonly windowBytes?: number;
-  readonly onAssigned?: (partitions: readonly PartitionPosition[]) => void;
-  /** To be given up: the handler at work is waited for, what it did is committed. */
-  readonly onRevoked?: (partitions: readonly TopicPartition[]) => void;
+  /** New partitions. Nothing of them is handled before it has returned, or its promise resolved; seek here. */
+  readonly onAssigned?: (partitions: readonly PartitionPosition[]) => unknown;
+  /**
+   * To be given up: the handler at work is waited for, and the promise this returns; what was done is committed,
+   * and only then somebody else gets them.
+   */
+  readonly onRevoked?: (partitions: readonly TopicPartition[]) => unknown;
   /** Gone already: another member may have them, and what was not committed comes again there. */
-  readonly onLost?: (partitions: readonly TopicPartition[]) => void;
+  readonly onLost?: (partitions: readonly TopicPartition[]) => unknown;
   /** What the consumer mends or waits for by itself: reconnects, refused commits, topics that do not exist. @default console.warn */
   readonly onError?: (error: BrokerError) => void;
 }
@@ -64,6 +62,9 @@ interface Work {
   readonly place: TopicPartition;
   queue: { readonly generation: number; readonly records: readonly ConsumerRecord[] }[];
   isRunning: boolean;
+  /** Callbacks, `onAssigned` or `onRevoked`, that have not finished. */
+  callbacks: number;
+  isPaused: boolean;
   /** Revoked: let go after the record, or the batch, at work. */
   isStopping: boolean;
   isLost: boolean;
@@ -81,7 +82,11 @@ export class Consumer {
   #handlers: Handlers | null = null;
   #isClosing = false;
   #fatal: Error | null = null;
+  #hasStarted = false;
   #settle: () => void = () => {};
+  readonly #ended = new Promise<void>((resolve) => {
+    this.#settle = resolve;
+  });
 
   /** With a group: `topics` shared among its members. Without (`groupId` null): all of `partitions`. */
   constructor(
@@ -91,25 +96,9 @@ export class Consumer {
       partitions?: readonly AssignedPlace[];
     },
   ) {
-    checkMaxProcessing(options.maxProcessingMs);
+    const config = coreConfig(options, this.memberId);
     this.#options = options;
-    this.#driver = new ConsumerDriver(
-      {
-        groupId: options.groupId,
-        memberId: this.memberId,
-        topics: options.topics,
-        ...(options.topicPattern === undefined ? {} : { topicPattern: options.topicPattern }),
-        ...(options.partitions === undefined ? {} : { partitions: options.partitions }),
-        instanceId: options.instanceId ?? null,
-        clientId: options.clientId ?? null,
-        sessionTimeoutMs: options.sessionTimeoutMs ?? DEFAULT_SESSION_TIMEOUT_MS,
-        from: initialOffset(options.from ?? "earliest"),
-        windowBytes: options.windowBytes ?? DEFAULT_WINDOW_BYTES,
-        commitIntervalMs: options.commitIntervalMs ?? 500,
-      },
-      transport,
-      (effect) => this.#onEffect(effect),
-    );
+    this.#driver = new ConsumerDriver(config, transport, (effect) => this.#onEffect(effect));
   }
 
   /** The partitions held now. */
@@ -119,39 +108,60 @@ export class Consumer {
 
   /**
    * Joins and handles records until `close`. Resolves once the member has left; rejects with what a
-   * handler threw, or with the BrokerError that ended the membership: REQUEST_TIMED_OUT where a handler took
-   * longer than `maxProcessingMs`.
+   * handler or callback threw, or with the BrokerError that ended the membership: REQUEST_TIMED_OUT where a handler
+   * took longer than `maxProcessingMs`.
    */
-  run(handlers: Handlers): Promise<void> {
+  async run(handlers: Handlers): Promise<void> {
     if (this.#handlers !== null) throw new Error("run was called before");
     this.#handlers = handlers;
-    return new Promise((resolve, reject) => {
-      this.#settle = () => (this.#fatal === null ? resolve() : reject(this.#fatal));
-      this.#driver.start();
-    });
-  }
-
-  /** Waits for the handlers at work, commits what they did, and leaves the group at once. */
-  close(): void {
     if (this.#isClosing) return;
-    this.#isClosing = true;
-    for (const work of this.#work.values()) {
-      work.isStopping = true;
-      work.queue = [];
-    }
-    this.#closeWhenIdle();
+    this.#hasStarted = true;
+    this.#driver.start();
+    await this.#ended;
+    if (this.#fatal !== null) throw this.#fatal;
   }
 
+  /**
+   * Waits for the handlers at work, commits what they did, and leaves the group at once. Resolves when that is
+   * done; never rejects. In a handler, call it without `await`: it waits for the handler.
+   */
+  close(): Promise<void> {
+    if (!this.#isClosing) {
+      this.#isClosing = true;
+      for (const work of this.#work.values()) {
+        work.isStopping = true;
+        work.queue = [];
+      }
+      if (this.#hasStarted) this.#closeWhenIdle();
+      else this.#settle();
+      const timer = setTimeout(() => this.#warnOfSlowClose(), SLOW_CLOSE_MS);
+      void this.#ended.then(() => clearTimeout(timer));
+    }
+    return this.#ended;
+  }
+
+  /** Nothing more of the partition is handled after the record, or the batch, at work. */
   pause(place: TopicPartition): void {
+    const work = this.#work.get(keyOf(place));
+    if (work !== undefined) work.isPaused = true;
     this.#driver.pause(place);
   }
 
   resume(place: TopicPartition): void {
     this.#driver.resume(place);
+    const work = this.#work.get(keyOf(place));
+    if (work === undefined) return;
+    work.isPaused = false;
+    this.#proceed(work);
   }
 
-  /** Goes on at `offset`; the next commit may move the group's position back. False where not assigned. */
+  /**
+   * Goes on at `offset`; the next commit may move the group's position back. False where not assigned. Where the log
+   * does not hold the offset, `onError` is told OFFSET_OUT_OF_RANGE and the consumer goes on where it was.
+   * @throws BrokerError INVALID_REQUEST where it is no offset.
+   */
   seek(place: TopicPartition, offset: number): boolean {
+    whole("offset", offset, 0, Number.MAX_SAFE_INTEGER);
     const work = this.#work.get(keyOf(place));
     if (work !== undefined) {
       work.queue = [];
@@ -163,29 +173,20 @@ export class Consumer {
   #onEffect(effect: ApplicationEffect): void {
     switch (effect.type) {
       case "assigned":
-        for (const { topic, partition } of effect.partitions) {
-          const work: Work = {
-            place: { topic, partition },
-            queue: [],
-            isRunning: false,
-            isStopping: this.#isClosing,
-            isLost: false,
-            seeks: 0,
-          };
-          this.#work.set(keyOf(work.place), work);
-        }
-        this.#options.onAssigned?.(effect.partitions);
+        this.#call(
+          effect.partitions.map((place) => this.#newWork(place)),
+          () => this.#options.onAssigned?.(effect.partitions),
+        );
         return;
       case "records": {
         const work = this.#work.get(keyOf(effect));
         if (work === undefined || work.isStopping) return;
         work.queue.push({ generation: effect.generation, records: effect.records });
-        if (!work.isRunning) void this.#process(work);
+        this.#proceed(work);
         return;
       }
       case "revoked":
-        this.#options.onRevoked?.(effect.partitions);
-        for (const place of effect.partitions) this.#stopWork(place);
+        this.#revoked(effect.partitions);
         return;
       case "lost":
         for (const place of effect.partitions) {
@@ -193,7 +194,7 @@ export class Consumer {
           if (work !== undefined) work.isLost = true;
           this.#work.delete(keyOf(place));
         }
-        this.#options.onLost?.(effect.partitions);
+        this.#call([], () => this.#options.onLost?.(effect.partitions));
         return;
       case "error":
         if (effect.isFatal) this.#fatal = effect.error;
@@ -204,38 +205,90 @@ export class Consumer {
     }
   }
 
-  #stopWork(place: TopicPartition): void {
-    const work = this.#work.get(keyOf(place));
-    if (work !== undefined) {
+  #newWork({ topic, partition }: TopicPartition): Work {
+    const work: Work = {
+      place: { topic, partition },
+      queue: [],
+      isRunning: false,
+      callbacks: 0,
+      isPaused: false,
+      isStopping: this.#isClosing,
+      isLost: false,
+      seeks: 0,
+    };
+    this.#work.set(keyOf(work.place), work);
+    return work;
+  }
+
+  #revoked(partitions: readonly TopicPartition[]): void {
+    const works = partitions.map((place) => this.#work.get(keyOf(place)) ?? this.#newWork(place));
+    for (const work of works) {
       work.isStopping = true;
       work.queue = [];
     }
-    if (work === undefined || !work.isRunning) this.#release(place);
+    this.#call(works, () => this.#options.onRevoked?.(partitions));
   }
 
-  #release(place: TopicPartition): void {
-    this.#work.delete(keyOf(place));
-    this.#driver.released(place);
+  /** Nothing of `works` goes on before the callback is done. What it throws ends the consumer. */
+  #call(works: readonly Work[], callback: () => unknown): void {
+    const done = () => {
+      for (const work of works) {
+        work.callbacks--;
+        this.#proceed(work);
+      }
+    };
+    for (const work of works) work.callbacks++;
+    try {
+      const result = callback();
+      if (isThenable(result))
+        Promise.resolve(result)
+          .catch((error) => this.#fail(error))
+          .finally(done);
+      else done();
+    } catch (error) {
+      this.#fail(error);
+      done();
+    }
+  }
+
+  /** What ended the consumer is told, not what is thrown later because of it. */
+  #fail(error: unknown): void {
+    this.#fatal ??= error instanceof Error ? error : new Error(String(error));
+    void this.close();
+  }
+
+  /** Handles what there is, or lets go of what is revoked, unless somebody is at it. */
+  #proceed(work: Work): void {
+    if (work.isRunning || work.callbacks > 0) return;
+    if (work.isStopping) this.#release(work);
+    else if (!work.isPaused && work.queue.length > 0) void this.#process(work);
+  }
+
+  #release(work: Work): void {
+    if (this.#isClosing) this.#closeWhenIdle();
+    else if (!work.isLost) {
+      this.#work.delete(keyOf(work.place));
+      this.#driver.released(work.place);
+    }
   }
 
   async #process(work: Work): Promise<void> {
     work.isRunning = true;
     this.#running++;
     try {
-      for (let next = work.queue.shift(); next !== undefined; next = work.queue.shift()) {
+      while (!work.isPaused && !work.isLost) {
+        const next = work.queue.shift();
+        if (next === undefined) break;
         await this.#handle(work, next.records, next.generation);
-        if (work.isLost) break;
       }
     } catch (error) {
-      // What ended the consumer is told, not what a handler throws later because of it.
-      this.#fatal ??= error instanceof Error ? error : new Error(String(error));
-      this.close();
+      this.#fail(error);
     } finally {
       work.isRunning = false;
       this.#running--;
     }
     if (this.#isClosing) this.#closeWhenIdle();
-    else if (work.isStopping && !work.isLost) this.#release(work.place);
+    else this.#proceed(work);
   }
 
   async #handle(work: Work, records: readonly ConsumerRecord[], generation: number): Promise<void> {
@@ -246,7 +299,7 @@ export class Consumer {
     if ("eachBatch" in handlers) {
       const timer = this.#watch(work.place, records[0]?.offset ?? 0);
       try {
-        await handlers.eachBatch({ ...work.place, records });
+        await this.#unlessClosing(handlers.eachBatch({ ...work.place, records }));
       } finally {
         clearTimeout(timer);
       }
@@ -257,11 +310,15 @@ export class Consumer {
       return;
     }
     const { seeks } = work;
-    for (const record of records) {
+    for (const [index, record] of records.entries()) {
       if (work.isStopping || work.isLost || work.seeks !== seeks) return;
+      if (work.isPaused) {
+        work.queue.unshift({ generation, records: records.slice(index) });
+        return;
+      }
       const timer = this.#watch(work.place, record.offset);
       try {
-        await handlers.eachRecord(record, work.place);
+        await this.#unlessClosing(handlers.eachRecord(record, work.place));
       } finally {
         clearTimeout(timer);
       }
@@ -293,34 +350,32 @@ export class Consumer {
     if (partitions.length > 0) this.#onEffect({ type: "lost", partitions });
   }
 
+  /** A handler may end with `return consumer.close()`, which would wait for itself. */
+  #unlessClosing(result: unknown): unknown {
+    return result === this.#ended ? undefined : result;
+  }
+
   #closeWhenIdle(): void {
-    if (this.#running === 0) this.#driver.close();
+    const isCalling = [...this.#work.values()].some(({ callbacks }) => callbacks > 0);
+    if (this.#running === 0 && !isCalling) this.#driver.close();
+  }
+
+  #warnOfSlowClose(): void {
+    const detail = `close has waited ${SLOW_CLOSE_MS} ms for a handler or callback to return, or for the last commit; a handler must not await close`;
+    (this.#options.onError ?? warn)(new BrokerError("REQUEST_TIMED_OUT", detail));
   }
 }
 
-function initialOffset(from: NonNullable<ConsumerOptions["from"]>): InitialOffset {
-  if (typeof from === "string") return from;
-  const { duration } = from;
-  const ms = typeof duration === "number" ? duration : durationMs(duration);
-  if (ms !== null && Number.isSafeInteger(ms) && ms >= 0) return { durationMs: ms };
-  throw new BrokerError(
-    "INVALID_REQUEST",
-    `from.duration is ${JSON.stringify(duration)}, it must be milliseconds or an ISO 8601 duration of days, hours, minutes, seconds`,
-  );
+/** After so long a close says what it waits for. */
+const SLOW_CLOSE_MS = 5_000;
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
 }
 
 declare const console: { warn(text: string): void };
 declare const setTimeout: (callback: () => void, ms: number) => unknown;
 declare const clearTimeout: (timer: unknown) => void;
-
-/** @throws BrokerError INVALID_REQUEST */
-function checkMaxProcessing(ms: number | undefined): void {
-  if (ms === undefined || (Number.isInteger(ms) && ms >= 1 && ms <= MAX_TIMER_MS)) return;
-  throw new BrokerError(
-    "INVALID_REQUEST",
-    `maxProcessingMs is ${ms}, it must be a whole number from 1 to ${MAX_TIMER_MS}`,
-  );
-}
 
 function warn(error: BrokerError): void {
   console.warn(`rivulet: ${error.code}: ${error.message}`);

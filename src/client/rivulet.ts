@@ -1,5 +1,6 @@
 // The SDK's entry: one address, three roles. Needs `fetch` and `WebSocket` and nothing else, so it runs in
 // browsers, Node, Deno, Bun and Workers.
+import { BrokerError, preview } from "../core/errors.ts";
 import { Admin } from "./admin.ts";
 import type { Transport } from "./consumer/transport.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
@@ -22,6 +23,11 @@ export class Rivulet {
   readonly #options: RivuletOptions;
 
   constructor(options: RivuletOptions) {
+    if (!/^https?:\/\//i.test(options.url) || !URL.canParse(options.url))
+      throw new BrokerError(
+        "INVALID_REQUEST",
+        `url is ${preview(options.url)}, it must begin with http:// or https://`,
+      );
     const http = new HttpClient(
       options.url,
       options.fetch ?? ((url, init) => fetch(url, init as RequestInit)),

@@ -1,6 +1,6 @@
 // A table of configuration keys: type, bounds and default of each in one place. What is set is kept by key as
 // it is shown (`ConfigOverrides`); what holds is the defaults with layers of that laid over them.
-import { type Failure, fail, type Result } from "./errors.ts";
+import { type Failure, fail, preview, type Result } from "./errors.ts";
 
 /** By Kafka's key, as they are set. */
 export type ConfigOverrides = Readonly<Record<string, string | number>>;
@@ -43,7 +43,7 @@ export class ConfigTable<Config extends object> {
       if (parsed === null) {
         return fail(
           "INVALID_CONFIG",
-          `config ${key} is ${JSON.stringify(value)}, it must be ${rule.bound}`,
+          `config ${key} is ${preview(value)}, it must be ${rule.bound}`,
         );
       }
       overrides[key] = rule.show(parsed);
@@ -54,7 +54,7 @@ export class ConfigTable<Config extends object> {
   #unknown(key: string): Failure {
     return fail(
       "INVALID_CONFIG",
-      `config ${JSON.stringify(key)} is not known; known: ${Object.keys(this.#keys).join(", ")}`,
+      `config ${preview(key)} is not known; known: ${Object.keys(this.#keys).join(", ")}`,
     );
   }
 

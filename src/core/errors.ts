@@ -18,6 +18,7 @@ export const ERRORS = {
   UNKNOWN_TOPIC_OR_PARTITION: spec(3, 404, true, "The topic or the partition does not exist."),
   REQUEST_TIMED_OUT: spec(7, 504, true, "The request took longer than it was allowed to."),
   MESSAGE_TOO_LARGE: spec(10, 413, false, "A record, batch or request is larger than its bound."),
+  NETWORK_EXCEPTION: spec(13, 503, true, "A connection broke or could not be made."),
   COORDINATOR_NOT_AVAILABLE: spec(15, 503, true, "The group coordinator cannot be reached now."),
   INVALID_TOPIC_EXCEPTION: spec(17, 400, false, "The topic name is not a legal one."),
   INVALID_GROUP_ID: spec(24, 400, false, "The group id is not a legal one."),
@@ -139,6 +140,14 @@ export function unwrap<R extends { readonly ok: true } | Failure>(
 ): Exclude<R, { readonly ok: false }> {
   if (!result.ok) throw BrokerError.from(result);
   return result as Exclude<R, { readonly ok: false }>;
+}
+
+/** A value as an error shows it: what it is, in bounded length. */
+export function preview(value: unknown): string {
+  if (value === undefined) return "nothing";
+  if (Array.isArray(value) && value.length > 10) return `a list of ${value.length}`;
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
 export function isErrorName(value: unknown): value is ErrorName {

@@ -123,6 +123,8 @@ export const MAX_OFFSET_METADATA_LENGTH = 4_096;
 export const MAX_PATTERNS_PER_GROUP = 100;
 /** Of a subscription by pattern, in characters. */
 export const MAX_TOPIC_PATTERN_LENGTH = 1_000;
+/** Instructions that a pattern compiles to: what a name costs to match grows with them. */
+export const MAX_TOPIC_PATTERN_INSTRUCTIONS = 1_000;
 /** Kafka's offsets.retention.minutes: seven days; at most ten years. */
 export const DEFAULT_OFFSETS_RETENTION_MINUTES = 7 * 24 * 60;
 export const MAX_OFFSETS_RETENTION_MINUTES = 10 * 366 * 24 * 60;
@@ -138,10 +140,14 @@ export const MIN_REBALANCE_TIMEOUT_MS = 1_000;
 export const DEFAULT_REBALANCE_TIMEOUT_MS = 5 * 60_000;
 export const MAX_REBALANCE_TIMEOUT_MS = 60 * 60_000;
 
-/** The flight recorder: operations it remembers, a row each; entries of one; partitions named in an entry. */
+/**
+ * The flight recorder: operations it remembers, a row each; entries of one; partitions named in an entry, and in all
+ * entries of an operation. Each may be of a topic with a long name: the last keeps a row under 1 MB.
+ */
 export const MAX_HISTORY_OPERATIONS = 500;
 export const MAX_HISTORY_ENTRIES_PER_OPERATION = 200;
 export const MAX_HISTORY_PARTITIONS = 100;
+export const MAX_HISTORY_PARTITIONS_PER_OPERATION = 2_000;
 export const DEFAULT_HISTORY_ENTRIES = 200;
 export const MAX_HISTORY_ENTRIES = 10_000;
 

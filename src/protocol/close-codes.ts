@@ -1,6 +1,8 @@
 // WebSocket close codes of every Rivulet socket. 1000 and 1001 are a clean good-bye; any code that is not
 // listed here means: connect again.
 
+import { BrokerError, isErrorName } from "../core/errors.ts";
+
 /** The socket broke a rule or asked for something impossible; the reason begins with an error name. Final, unless that is retriable. */
 export const CLOSE_FATAL = 4000;
 /** A newer owner of the partition attached, or the epoch was too old to attach. */
@@ -15,6 +17,14 @@ export const CLOSE_CLIENT_LOST = 4004;
 /** A good-bye: 1000, 1001, or none given (1005, what a browser's `close()` without arguments sends). */
 export function isCleanClose(code: number): boolean {
   return code === 1000 || code === 1001 || code === 1005;
+}
+
+/** What a socket that was closed with CLOSE_FATAL says. */
+export function errorOfClose(reason: string): BrokerError {
+  const [name = "", ...detail] = reason.split(": ");
+  return isErrorName(name)
+    ? new BrokerError(name, detail.join(": "))
+    : new BrokerError("UNKNOWN_SERVER_ERROR", reason);
 }
 
 /** Close reasons are at most 123 bytes on the wire. */

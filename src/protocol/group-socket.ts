@@ -15,6 +15,7 @@ import {
   MAX_SESSION_TIMEOUT_MS,
   MAX_TOPIC_NAME_LENGTH,
   MAX_TOPIC_PATTERN_LENGTH,
+  MAX_TOPICS,
   MAX_TOPICS_PER_MEMBER,
   MIN_REBALANCE_TIMEOUT_MS,
   MIN_SESSION_TIMEOUT_MS,
@@ -26,6 +27,9 @@ const topicPartitions = z.strictObject({
   topicId: z.string().min(1).max(64),
   partitions: z.array(integer(0, MAX_PARTITIONS_PER_TOPIC - 1)).max(MAX_PARTITIONS_PER_TOPIC),
 });
+
+/** Of any number of topics: a pattern may match them all. */
+const heldPartitions = z.array(topicPartitions).max(MAX_TOPICS);
 
 export const joinMessage = z.strictObject({
   type: z.literal("join"),
@@ -51,13 +55,13 @@ export const joinMessage = z.strictObject({
   /** Echoed in the assignment that answers: what was sent before it says nothing about this join. */
   requestId: integer(0, Number.MAX_SAFE_INTEGER).optional(),
   /** What the member consumes now; empty for epoch 0. */
-  owned: z.array(topicPartitions).max(MAX_TOPICS_PER_MEMBER).default([]),
+  owned: heldPartitions.default([]),
 });
 
 /** The member has stopped consuming these partitions. */
 export const revokedMessage = z.strictObject({
   type: z.literal("revoked"),
-  partitions: z.array(topicPartitions).max(MAX_TOPICS_PER_MEMBER),
+  partitions: heldPartitions,
 });
 
 export const commitMessage = z.strictObject({

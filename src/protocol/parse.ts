@@ -1,6 +1,6 @@
 // Parsing of everything that comes from outside. A failure names the field, the value and the bound.
 import * as z from "zod";
-import { BrokerError, type ErrorName } from "../core/errors.ts";
+import { BrokerError, type ErrorName, preview } from "../core/errors.ts";
 import { MAX_CONTROL_FRAME_CHARS } from "../core/limits.ts";
 
 /** `value` as the schema has it, or a BrokerError `code` that says what is wrong and where. */
@@ -98,13 +98,6 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
     current = (current as Record<PropertyKey, unknown>)[part];
   }
   return current;
-}
-
-function preview(value: unknown): string {
-  if (value === undefined) return "nothing";
-  if (Array.isArray(value) && value.length > 10) return `a list of ${value.length}`;
-  const text = JSON.stringify(value) ?? String(value);
-  return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
 /** A whole number in a query string. */

@@ -164,7 +164,7 @@ describe("the table of configs", () => {
   test.each(TABLE)("[CFG-1] $key refuses any other value, and says what it takes", (row) => {
     const { key, illegal, bound } = row;
     for (const value of illegal) {
-      const shown = JSON.stringify(value);
+      const shown = value === undefined ? "nothing" : JSON.stringify(value);
       expect(changeOverrides({}, { [key]: value }), `${shown}`).toMatchObject({
         ok: false,
         error: "INVALID_CONFIG",

@@ -963,6 +963,41 @@ describe("committing", () => {
   });
 });
 
+describe("what the application is told", () => {
+  test("[SES-10] a connection that is lost or cannot be made is told of once, until it is mended", () => {
+    const consumer = reading();
+    for (let i = 0; i < 5; i++) {
+      consumer.breakGroup();
+      consumer.advance(10_000);
+    }
+    expect(consumer.outages).toBe(1);
+    consumer.openGroup();
+    consumer.assign({ "t:0": 0 });
+    consumer.breakGroup();
+    expect(consumer.outages).toBe(2);
+  });
+
+  test("[SES-10] a partition socket closed for good ends the consumer with the error it names", () => {
+    const consumer = reading();
+    const { connection } = consumer.socket("t:0");
+    consumer.breakConnection(connection, CLOSE_FATAL, "INVALID_REQUEST: windowBytes: is wrong");
+    expect(consumer.take()).toContain("fatal INVALID_REQUEST");
+    expect(consumer.effects.findLast(({ type }) => type === "error")).toMatchObject({
+      error: { message: "windowBytes: is wrong" },
+    });
+    expect(consumer.isClosed).toBe(true);
+  });
+
+  test("[SES-10] one closed for a reason that may pass is told of and opened again", () => {
+    const consumer = reading();
+    const { connection } = consumer.socket("t:0");
+    consumer.breakConnection(connection, CLOSE_FATAL, "KAFKA_STORAGE_ERROR: full");
+    expect(consumer.take()).toContain("error KAFKA_STORAGE_ERROR");
+    consumer.advance(BACKOFF_MS);
+    expect(consumer.take()).toContain("open t:0");
+  });
+});
+
 describe("no answer", () => {
   /** Seconds in which all sockets answer pings and nothing else. Returns what was done besides pinging. */
   function pingFor(consumer: ConsumerHarness, seconds: number): string[] {
@@ -1126,7 +1161,10 @@ describe("from latest", () => {
 
   test("[SES-7] also in the midst of consuming, latest is committed before anything is delivered", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 7 }, { from: "latest" });
-    consumer.seek("t:0", 999);
+    consumer.breakSocket("t:0");
+    consumer.advance(BACKOFF_MS);
+    consumer.open("t:0");
+    // Retention was faster.
     consumer.attachError("t:0", "OFFSET_OUT_OF_RANGE");
     consumer.attached("t:0", 50);
     expect(consumer.take().slice(-2)).toEqual([

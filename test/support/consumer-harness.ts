@@ -89,6 +89,8 @@ export class ConsumerHarness {
   readonly #letGo = new Set<Place>();
   readonly delivered: { readonly place: Place; readonly record: ConsumerRecord }[] = [];
   isClosed = false;
+  /** Breaks of the group's connection that the application was told of. */
+  outages = 0;
   /** Of the last join. */
   joinRequestId = 0;
   #log: string[] = [];
@@ -453,7 +455,9 @@ export class ConsumerHarness {
         // The position is not in the log any more: delivery goes on elsewhere, rightly.
         if (effect.error.code === "OFFSET_OUT_OF_RANGE")
           for (const held of this.held.values()) held.next = null;
-        this.#log.push(`${effect.isFatal ? "fatal" : "error"} ${effect.error.code}`);
+        // Every break of the group's connection is told of once; the log says what the test has broken itself.
+        if (effect.error.code === "NETWORK_EXCEPTION") this.outages++;
+        else this.#log.push(`${effect.isFatal ? "fatal" : "error"} ${effect.error.code}`);
         return;
       case "closed":
         this.isClosed = true;
@@ -921,7 +925,8 @@ export class FakeBroker {
         queue.push({ offset, generation: effect.generation });
       this.#checkWindow(client, place, queue);
     } else if (effect.type === "error") {
-      const isWarning = !effect.isFatal && effect.error.code === "FENCED_MEMBER_EPOCH";
+      const isWarning =
+        !effect.isFatal && ["FENCED_MEMBER_EPOCH", "NETWORK_EXCEPTION"].includes(effect.error.code);
       assert(
         isWarning,
         `${client.harness.config.memberId}: ${effect.error.code} ${effect.error.message}`,

@@ -58,6 +58,8 @@ export class AssignedPartition {
   isUnsettled = false;
   /** Set by a seek, until a commit has gone through. */
   isRewind = false;
+  /** Where a seek that is not answered yet wants to go. */
+  sought: number | null = null;
 
   /** Received but not delivered: paused, or not announced yet. */
   held: ReceivedFrame[] = [];
@@ -183,6 +185,17 @@ export class AssignedPartition {
     if (this.phase === "settling") this.phase = "active";
   }
 
+  /** The attach was answered: reading begins at `offset`. */
+  startReading(offset: number): void {
+    this.position = offset;
+    if (this.sought === null) this.processed ??= offset;
+    else {
+      this.processed = offset;
+      this.isRewind = true;
+      this.sought = null;
+    }
+  }
+
   /** To be given up: nothing more is delivered. */
   startDraining(): void {
     this.phase = "draining";
@@ -192,6 +205,7 @@ export class AssignedPartition {
   /** A newer owner has it: nothing more is delivered, and a commit would be refused. */
   fence(memberEpoch: number): void {
     this.phase = "opening";
+    this.sought = null;
     this.fencedEpoch = memberEpoch;
     this.isAnnounced = false;
     this.held = [];

@@ -9,7 +9,7 @@
 //
 // This file is the membership: join, assignment, giving up, losing, leaving. The group's socket is
 // group-connection.ts, the partitions' sockets partition-readers.ts, commits committer.ts.
-import { BrokerError, type ErrorName, isErrorName } from "../../core/errors.ts";
+import { BrokerError } from "../../core/errors.ts";
 import { fromSet, type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
 import { DEFAULT_REBALANCE_TIMEOUT_MS } from "../../core/limits.ts";
 import type { TopicPartition } from "../../core/record.ts";
@@ -18,6 +18,7 @@ import {
   CLOSE_FATAL,
   CLOSE_REPLACED,
   CLOSE_SESSION_ENDED,
+  errorOfClose,
 } from "../../protocol/close-codes.ts";
 import type {
   AssignmentMessage,
@@ -226,13 +227,11 @@ export class ConsumerCore {
     if (this.#state === "closing") this.#finishClosing();
     else if (REJOIN.has(code)) this.#rejoin(nowMs);
     else if (!message.retriable) this.#fatal(new BrokerError(code, detail));
-    else this.#tryAgain(code, detail, nowMs);
-  }
-
-  #tryAgain(code: ErrorName, detail: string, nowMs: number): void {
-    this.#outbox.warn(code, detail);
-    this.#group.drop(CLOSE_CLIENT_LOST, "trying again");
-    this.#waitToReconnect(nowMs);
+    else {
+      this.#outbox.warn(code, detail);
+      this.#group.drop(CLOSE_CLIENT_LOST, "trying again");
+      this.#waitToReconnect(nowMs);
+    }
   }
 
   // The assignment.
@@ -361,7 +360,15 @@ export class ConsumerCore {
     if (partition?.isPaused) this.#readers.resume(partition, nowMs);
   }
 
-  /** Goes on at `offset`. What was delivered before no longer counts; the next commit may go back. */
+  /** False for records of before a seek, and of a partition that is not the consumer's any more. */
+  isCurrent(place: TopicPartition, generation: number): boolean {
+    return this.#find(place)?.attachId === generation;
+  }
+
+  /**
+   * Goes on at `offset`. What was delivered before no longer counts; the next commit may go back. Where the log
+   * does not hold the offset, that is told as OFFSET_OUT_OF_RANGE and the consumer goes on where it was.
+   */
   seek(place: TopicPartition, offset: number): boolean {
     const partition = this.#find(place);
     if (partition === undefined || partition.isGivingUp) return false;
@@ -393,8 +400,13 @@ export class ConsumerCore {
 
   /** The socket numbered `connection` has closed, or could not be opened. */
   closed(connection: number, code: number, reason: string, nowMs: number): void {
-    if (connection === this.#group.connection) this.#groupClosed(code, reason, nowMs);
-    else this.#readers.closed(connection, code, this.#assignment?.memberEpoch ?? 0, nowMs);
+    if (connection === this.#group.connection) {
+      this.#groupClosed(code, reason, nowMs);
+      return;
+    }
+    const memberEpoch = this.#assignment?.memberEpoch ?? 0;
+    const error = this.#readers.closed(connection, code, reason, memberEpoch, nowMs);
+    if (error !== null) this.#fatal(error);
   }
 
   #groupClosed(code: number, reason: string, nowMs: number): void {
@@ -403,17 +415,30 @@ export class ConsumerCore {
     if (this.#state === "closing") {
       this.#finishClosing();
     } else if (code === CLOSE_FATAL) {
-      const name = reason.split(":")[0];
-      const error = new BrokerError(isErrorName(name) ? name : "UNKNOWN_SERVER_ERROR", reason);
-      if (error.retriable) this.#tryAgain(error.code, reason, nowMs);
-      else this.#fatal(error);
+      const error = errorOfClose(reason);
+      if (!error.retriable) {
+        this.#fatal(error);
+        return;
+      }
+      this.#outbox.warn(error.code, error.message);
+      this.#waitToReconnect(nowMs);
     } else if (code === CLOSE_REPLACED && this.#group.attempts === 1) {
       // After a reconnect it may have been this consumer's own earlier join, arriving late.
       this.#fatal(new BrokerError("UNKNOWN_MEMBER_ID", "another connection joined as this member"));
     } else {
       if (code === CLOSE_SESSION_ENDED) this.#loseAll();
-      this.#waitToReconnect(nowMs);
+      this.#reconnect(
+        `the group's connection was lost, or could not be made (${code} ${reason})`,
+        nowMs,
+      );
     }
+  }
+
+  /** Told once, however long it takes. */
+  #reconnect(reason: string, nowMs: number): void {
+    if (this.#group.isFirstFailure)
+      this.#outbox.warn("NETWORK_EXCEPTION", `${reason}; trying again`);
+    this.#waitToReconnect(nowMs);
   }
 
   #waitToReconnect(nowMs: number): void {
@@ -433,7 +458,7 @@ export class ConsumerCore {
         this.#finishClosing();
         return;
       }
-      this.#waitToReconnect(nowMs);
+      this.#reconnect("the group's coordinator does not answer", nowMs);
     }
     const before = this.#group.connection;
     this.#group.tick(nowMs);

@@ -146,6 +146,10 @@ export class ConsumerDriver {
         this.#sockets.get(effect.connection)?.close(effect.code, effect.reason);
         this.#sockets.delete(effect.connection);
         return;
+      case "records":
+        // The application may have sought since, when it was told of what came before these.
+        if (this.#core.isCurrent(effect, effect.generation)) this.#listener(effect);
+        return;
       default:
         this.#listener(effect);
     }

@@ -86,6 +86,11 @@ export class GroupConnection {
     this.#reconnectAtMs = null;
   }
 
+  /** True while nothing has gone wrong since the coordinator took the member in. */
+  get isFirstFailure(): boolean {
+    return this.#failures === 0;
+  }
+
   reconnectLater(nowMs: number): void {
     this.#reconnectAtMs = nowMs + backoffMs(this.#failures++, this.#random);
   }

@@ -2,7 +2,7 @@
 // Frames become records here; a frame is delivered once the partition is announced and not paused.
 import { BrokerError } from "../../core/errors.ts";
 import type { PartitionKey } from "../../core/group/partition-key.ts";
-import { CLOSE_FENCED } from "../../protocol/close-codes.ts";
+import { CLOSE_FATAL, CLOSE_FENCED, errorOfClose } from "../../protocol/close-codes.ts";
 import type { InitialOffset } from "../../protocol/group-socket.ts";
 import type {
   PartitionMessage,
@@ -136,8 +136,7 @@ export class PartitionReaders {
       this.#outbox.send(connection, { type: "window", attachId, bytes: usedBytes });
     }
     const isFirst = partition.position === null;
-    partition.position = message.offset;
-    partition.processed ??= message.offset;
+    partition.startReading(message.offset);
     if (isFirst && this.#initialOffset() !== "earliest" && this.#config.groupId !== null) {
       partition.isUnsettled = true;
     }
@@ -158,6 +157,12 @@ export class PartitionReaders {
     this.#outbox.warn(message.code, `${partition.topic}/${partition.partition}: ${message.detail}`);
     if (message.code !== "OFFSET_OUT_OF_RANGE") {
       this.#reopenLater(partition, nowMs);
+      return;
+    }
+    if (partition.sought !== null) {
+      // A mistyped seek changes nothing.
+      partition.sought = null;
+      this.#attach(partition, partition.processed);
       return;
     }
     // The log no longer holds the position (Kafka's auto.offset.reset): go on at the configured end.
@@ -256,24 +261,34 @@ export class PartitionReaders {
   }
 
   seek(partition: AssignedPartition, offset: number): void {
-    partition.isRewind = true;
-    partition.processed = offset;
+    partition.sought = offset;
     // Nothing from before counts from here on, also where the socket is being opened just now.
     partition.startAttach(this.#nextAttachId++, offset);
     this.#attach(partition, offset);
   }
 
-  /** The socket has closed, or could not be opened. */
-  closed(connection: number, code: number, memberEpoch: number, nowMs: number): void {
+  /** The socket has closed, or could not be opened. Returns an error that trying again would not mend. */
+  closed(
+    connection: number,
+    code: number,
+    reason: string,
+    memberEpoch: number,
+    nowMs: number,
+  ): BrokerError | null {
     const partition = this.#byConnection.get(connection);
-    if (partition === undefined) return;
+    if (partition === undefined) return null;
     this.#byConnection.delete(connection);
     partition.connection = null;
     partition.isOpen = false;
-    if (partition.isGivingUp) return;
+    if (partition.isGivingUp) return null;
+    const error = code === CLOSE_FATAL ? errorOfClose(reason) : null;
+    if (error?.retriable === false) return error;
+    if (error !== null)
+      this.#outbox.warn(error.code, `${partition.topic}/${partition.partition}: ${error.message}`);
     // Replaced (4002) is no fence: it was this owner itself, with an earlier attach that arrived late.
     if (code === CLOSE_FENCED) this.#fenced(partition, memberEpoch);
     else this.#reopenLater(partition, nowMs);
+    return null;
   }
 
   /** [SES-3] A newer owner has the partition. The coordinator knows more; its next word decides. */

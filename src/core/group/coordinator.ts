@@ -97,7 +97,7 @@ export class Coordinator {
     nowMs: number,
   ): Result<{ member: Member }> {
     const known = this.state.members.get(request.memberId);
-    const refused = this.#refuseJoin(request, known);
+    const refused = this.checkJoin(request);
     if (refused !== null) return refused;
 
     const replaced = known === undefined ? this.#staticHolder(request.instanceId) : undefined;
@@ -138,7 +138,9 @@ export class Coordinator {
     return { ok: true, member: this.#member(request.memberId) };
   }
 
-  #refuseJoin(request: JoinRequest, known: Member | undefined): Failure | null {
+  /** Why a join would be refused now, or null. */
+  checkJoin(request: JoinRequest): Failure | null {
+    const known = this.state.members.get(request.memberId);
     const { minSessionTimeoutMs, maxSessionTimeoutMs, maxSize } = this.config;
     const { sessionTimeoutMs } = request;
     if (sessionTimeoutMs < minSessionTimeoutMs || sessionTimeoutMs > maxSessionTimeoutMs) {

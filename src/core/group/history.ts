@@ -1,7 +1,11 @@
 // The group's flight recorder: what happened, to whom, at which epoch and why, so that "why did it rebalance"
 // has an answer. Entries are read off the coordinator's events as they are emitted.
 import type { ConfigOverrides } from "../config-table.ts";
-import { MAX_HISTORY_ENTRIES_PER_OPERATION, MAX_HISTORY_PARTITIONS } from "../limits.ts";
+import {
+  MAX_HISTORY_ENTRIES_PER_OPERATION,
+  MAX_HISTORY_PARTITIONS,
+  MAX_HISTORY_PARTITIONS_PER_OPERATION,
+} from "../limits.ts";
 import { fromSet, type PartitionSet } from "./partition-key.ts";
 import type { GroupEvent, GroupState, Member } from "./state.ts";
 
@@ -43,7 +47,7 @@ export interface HistoryEntry {
   readonly newEpoch?: number;
   readonly reason?: string;
   readonly topic?: string;
-  /** The first MAX_HISTORY_PARTITIONS of them. */
+  /** The first of them: MAX_HISTORY_PARTITIONS, MAX_HISTORY_PARTITIONS_PER_OPERATION with those of the entries before. */
   readonly partitions?: readonly {
     readonly topic: string;
     readonly partitions: readonly number[];
@@ -58,6 +62,8 @@ const MAX_CAUSES = 10;
 export class HistoryRecorder {
   #entries: HistoryEntry[] = [];
   #causes: string[] = [];
+  /** Partitions that the operation may still name. */
+  #room = MAX_HISTORY_PARTITIONS_PER_OPERATION;
 
   /** Before the event changes the state. */
   record(state: GroupState, event: GroupEvent): void {
@@ -75,6 +81,7 @@ export class HistoryRecorder {
       case "group":
         if (event.overrides !== state.overrides)
           this.#add(state, { type: "config changed", reason: told(event.overrides) });
+        if (event.overrides !== state.overrides) this.#causes.push("the config was changed");
         if (event.groupEpoch === state.groupEpoch) return;
         this.#add(state, {
           type: "rebalanced",
@@ -117,17 +124,18 @@ export class HistoryRecorder {
     }
     const revoking = member.revoking.difference(before?.revoking ?? new Set());
     if (revoking.size > 0)
-      this.#add(state, { type: "revoking", ...name, ...listed(state, revoking) });
+      this.#add(state, { type: "revoking", ...name, ...this.#listed(state, revoking) });
     const revoked = (before?.revoking ?? new Set()).difference(member.revoking);
-    if (revoked.size > 0) this.#add(state, { type: "revoked", ...name, ...listed(state, revoked) });
+    if (revoked.size > 0)
+      this.#add(state, { type: "revoked", ...name, ...this.#listed(state, revoked) });
     const assigned = member.assigned.difference(before?.assigned ?? new Set());
     if (assigned.size > 0)
-      this.#add(state, { type: "assigned", ...name, ...listed(state, assigned) });
+      this.#add(state, { type: "assigned", ...name, ...this.#listed(state, assigned) });
   }
 
   /** Positions were set from outside. */
   reset(state: GroupState, partitions: PartitionSet): void {
-    this.#add(state, { type: "offsets reset", ...listed(state, partitions) });
+    this.#add(state, { type: "offsets reset", ...this.#listed(state, partitions) });
   }
 
   /** Beyond MAX_HISTORY_ENTRIES_PER_OPERATION nothing more is told of an operation. */
@@ -141,7 +149,23 @@ export class HistoryRecorder {
     const entries = this.#entries;
     this.#entries = [];
     this.#causes = [];
+    this.#room = MAX_HISTORY_PARTITIONS_PER_OPERATION;
     return entries;
+  }
+
+  #listed(state: GroupState, set: PartitionSet) {
+    const names = new Map([...state.topics.values()].map(({ topicId, name }) => [topicId, name]));
+    let room = Math.min(this.#room, MAX_HISTORY_PARTITIONS);
+    this.#room -= Math.min(room, set.size);
+    const partitions = fromSet(set).map(({ topicId, partitions: all }) => {
+      const some = all.slice(0, room);
+      room -= some.length;
+      return { topic: names.get(topicId) ?? topicId, partitions: some };
+    });
+    return {
+      partitions: partitions.filter((each) => each.partitions.length > 0),
+      partitionCount: set.size,
+    };
   }
 }
 
@@ -159,19 +183,5 @@ function nameOf({ memberId, instanceId, clientId }: Member) {
     memberId,
     ...(instanceId === null ? {} : { instanceId }),
     ...(clientId === null ? {} : { clientId }),
-  };
-}
-
-function listed(state: GroupState, set: PartitionSet) {
-  const names = new Map([...state.topics.values()].map(({ topicId, name }) => [topicId, name]));
-  let room = MAX_HISTORY_PARTITIONS;
-  const partitions = fromSet(set).map(({ topicId, partitions: all }) => {
-    const some = all.slice(0, room);
-    room -= some.length;
-    return { topic: names.get(topicId) ?? topicId, partitions: some };
-  });
-  return {
-    partitions: partitions.filter((each) => each.partitions.length > 0),
-    partitionCount: set.size,
   };
 }

@@ -112,7 +112,10 @@ export class GroupOffsets {
   delete(topics: readonly string[]): Result<object> {
     for (const name of topics) {
       if (!this.#state.topics.has(name))
-        return fail("UNKNOWN_TOPIC_OR_PARTITION", `the group has not read topic ${name}`);
+        return fail(
+          "UNKNOWN_TOPIC_OR_PARTITION",
+          `group ${this.#state.groupId} has not read topic ${name}`,
+        );
       if (hasSubscriber(this.#state, name))
         return fail(
           "GROUP_SUBSCRIBED_TO_TOPIC",

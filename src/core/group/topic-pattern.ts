@@ -1,8 +1,8 @@
-// Subscriptions by pattern (KIP-848's SubscribedTopicRegex): RE2 syntax, matched in linear time, so that no
-// pattern can hold the coordinator up. A pattern matches a topic's whole name.
+// Subscriptions by pattern (KIP-848's SubscribedTopicRegex): RE2 syntax, matched in linear time and bounded in
+// size, so that no pattern can hold an object up. A pattern matches a topic's whole name.
 import { RE2JS } from "re2js";
 import { type Failure, fail } from "../errors.ts";
-import { MAX_TOPIC_PATTERN_LENGTH } from "../limits.ts";
+import { MAX_TOPIC_PATTERN_INSTRUCTIONS, MAX_TOPIC_PATTERN_LENGTH } from "../limits.ts";
 
 /** What is wrong with the pattern, or null. INVALID_REGULAR_EXPRESSION. */
 export function checkTopicPattern(pattern: string): Failure | null {
@@ -13,8 +13,13 @@ export function checkTopicPattern(pattern: string): Failure | null {
     );
   }
   try {
-    compiled(pattern);
-    return null;
+    const size = compiled(pattern).programSize();
+    if (size <= MAX_TOPIC_PATTERN_INSTRUCTIONS) return null;
+    patterns.delete(pattern);
+    return fail(
+      "INVALID_REGULAR_EXPRESSION",
+      `topicPattern compiles to ${size} instructions, the bound is ${MAX_TOPIC_PATTERN_INSTRUCTIONS}; repeat less`,
+    );
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return fail(

@@ -1,0 +1,82 @@
+// What a consumer is asked to be, checked before anything is sent: what the broker would refuse only over a
+// socket, where the reason can be lost, and what it would never see.
+import { checkGroupId } from "../../core/cluster/topics.ts";
+import { durationMs } from "../../core/duration.ts";
+import { BrokerError, preview } from "../../core/errors.ts";
+import {
+  DEFAULT_SESSION_TIMEOUT_MS,
+  DEFAULT_WINDOW_BYTES,
+  MAX_SESSION_TIMEOUT_MS,
+  MAX_WINDOW_BYTES,
+  MIN_SESSION_TIMEOUT_MS,
+} from "../../core/limits.ts";
+import type { InitialOffset } from "../../protocol/group-socket.ts";
+import type { ConsumerOptions } from "../consumer.ts";
+import type { ConsumerCoreConfig } from "./consumer-core.ts";
+import { MAX_TIMER_MS } from "./consumer-driver.ts";
+import type { AssignedPlace } from "./effects.ts";
+
+const DEFAULT_COMMIT_INTERVAL_MS = 500;
+
+/** @throws BrokerError INVALID_REQUEST or INVALID_GROUP_ID, which names the option, its value and its bound. */
+export function coreConfig(
+  options: Omit<ConsumerOptions, "groupId"> & {
+    readonly groupId: string | null;
+    readonly partitions?: readonly AssignedPlace[];
+  },
+  memberId: string,
+): ConsumerCoreConfig {
+  const { groupId, topics = [], topicPattern, partitions, maxProcessingMs } = options;
+  const invalid = groupId === null ? null : checkGroupId(groupId ?? "");
+  if (invalid !== null) throw BrokerError.from(invalid);
+  if (!Array.isArray(topics) || topics.some((topic) => typeof topic !== "string"))
+    refuse("topics", topics, "a list of names");
+  if (topics.length === 0 && topicPattern === undefined)
+    refuse("topics", topics, "at least one name, unless there is a topicPattern");
+  if (maxProcessingMs !== undefined) whole("maxProcessingMs", maxProcessingMs, 1, MAX_TIMER_MS);
+  const {
+    sessionTimeoutMs = DEFAULT_SESSION_TIMEOUT_MS,
+    windowBytes = DEFAULT_WINDOW_BYTES,
+    commitIntervalMs = DEFAULT_COMMIT_INTERVAL_MS,
+  } = options;
+  whole("sessionTimeoutMs", sessionTimeoutMs, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
+  whole("windowBytes", windowBytes, 1, MAX_WINDOW_BYTES);
+  whole("commitIntervalMs", commitIntervalMs, 0, MAX_TIMER_MS);
+  return {
+    groupId,
+    memberId,
+    topics,
+    ...(topicPattern === undefined ? {} : { topicPattern }),
+    ...(partitions === undefined ? {} : { partitions }),
+    instanceId: options.instanceId ?? null,
+    clientId: options.clientId ?? null,
+    sessionTimeoutMs,
+    from: initialOffset(options.from ?? "earliest"),
+    windowBytes,
+    commitIntervalMs,
+  };
+}
+
+function initialOffset(from: NonNullable<ConsumerOptions["from"]>): InitialOffset {
+  if (from === "earliest" || from === "latest") return from;
+  if (typeof from !== "object") return refuse("from", from, "earliest, latest or {duration}");
+  const { duration } = from;
+  const ms = typeof duration === "number" ? duration : durationMs(String(duration));
+  if (ms !== null && Number.isSafeInteger(ms) && ms >= 0) return { durationMs: ms };
+  return refuse(
+    "from.duration",
+    duration,
+    "milliseconds or an ISO 8601 duration of days, hours, minutes, seconds",
+  );
+}
+
+/** Refuses what is no whole number within the bounds. */
+export function whole(name: string, value: number, minimum: number, maximum: number): void {
+  if (Number.isSafeInteger(value) && value >= minimum && value <= maximum) return;
+  refuse(name, value, `a whole number from ${minimum} to ${maximum}`);
+}
+
+function refuse(name: string, value: unknown, bound: string): never {
+  const shown = typeof value === "number" ? String(value) : preview(value);
+  throw new BrokerError("INVALID_REQUEST", `${name} is ${shown}, it must be ${bound}`);
+}
