@@ -125,16 +125,21 @@ export class GroupObject extends DurableObject<Env> {
     return { ok: true, history: this.#store.history(limit) };
   }
 
-  /** [OFF-4] Sets committed offsets. The caller has resolved and clamped them. */
+  /** [OFF-4] Sets committed offsets, of topics too that the group has not read. The caller has resolved and clamped them. */
   async resetOffsets(
-    offsets: readonly { topicId: string; partition: number; offset: number }[],
+    offsets: readonly { topic: string; topicId: string; partition: number; offset: number }[],
   ): Promise<Result<object>> {
     if (!this.#coordinator.exists) return this.#unknownGroup();
+    const known = this.#coordinator.state.topics;
+    const unread = new Set(offsets.map(({ topic }) => topic)).difference(known);
+    const subscribed = unread.size === 0 ? null : await this.#subscribe([...unread], null);
+    if (subscribed?.ok === false) return subscribed;
+    const topics = subscribed?.topics.map(groupTopic) ?? [];
     const resets = offsets.map(({ topicId, partition, offset }) => ({
       key: partitionKey(topicId, partition),
       offset,
     }));
-    const result = this.#coordinator.offsets.reset(resets, Date.now());
+    const result = this.#coordinator.offsets.reset(resets, topics, Date.now());
     await this.#persistAndTell();
     return result;
   }
@@ -251,11 +256,6 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   async #join(socket: WebSocket, message: z.output<typeof joinMessage>): Promise<void> {
-    const joined = this.#memberOf(socket);
-    if (joined !== null && joined !== message.memberId) {
-      const detail = `memberId is ${message.memberId}, this socket has joined as ${joined}`;
-      throw new BrokerError("INVALID_REQUEST", detail);
-    }
     const topicPattern = message.topicPattern ?? null;
     if (message.topics.length === 0 && topicPattern === null)
       throw new BrokerError(
@@ -277,6 +277,11 @@ export class GroupObject extends DurableObject<Env> {
     if (refused !== null) return this.#refuse(socket, refused);
     const subscribed = await this.#subscribe(message.topics, topicPattern);
     if (!subscribed.ok) return this.#refuse(socket, subscribed);
+    const joined = this.#memberOf(socket); // Perhaps by a join that was sent before this one was answered.
+    if (joined !== null && joined !== message.memberId) {
+      const detail = `memberId is ${message.memberId}, this socket has joined as ${joined}`;
+      throw new BrokerError("INVALID_REQUEST", detail);
+    }
     // It may have gone, or be refused, since the cluster was asked.
     const isGone = socket.readyState !== WebSocket.OPEN;
     const topics = subscribed.topics.map(groupTopic);

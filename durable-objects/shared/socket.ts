@@ -1,5 +1,6 @@
 // Small pieces every object with sockets needs.
-import { BrokerError, ERRORS, type Failure } from "../../src/core/errors.ts";
+import { ERRORS, type Failure } from "../../src/core/errors.ts";
+import { brokerError } from "../../src/core/platform-errors.ts";
 import { CLOSE_FATAL, closeReason } from "../../src/protocol/close-codes.ts";
 
 /** Sends unless the socket has gone meanwhile; its close event tells the rest. */
@@ -31,11 +32,11 @@ export function finishClose(socket: WebSocket, code: number): void {
   close(socket, code === 1000 || code >= 3000 ? code : 1000, "");
 }
 
-/** Ends a socket that broke the protocol. Only this socket: others go on. */
+/** Ends a socket that broke the protocol, or whose request the platform failed. Only this socket: others go on. */
 export function closeFatal(socket: WebSocket, error: unknown): void {
-  const failure =
-    error instanceof BrokerError ? `${error.code}: ${error.message}` : "UNKNOWN_SERVER_ERROR";
-  close(socket, CLOSE_FATAL, failure);
+  const known = brokerError(error);
+  if (known.code === "UNKNOWN_SERVER_ERROR") console.error(error);
+  close(socket, CLOSE_FATAL, `${known.code}: ${known.message}`);
 }
 
 /** The fields of an error as every socket sends them. */

@@ -40,7 +40,7 @@ const HINTS: Partial<Record<ErrorName, string>> = {
     "`rivulet topics list` shows the topics, `rivulet topics create NAME` creates one",
   TOPIC_ALREADY_EXISTS: "`rivulet topics describe NAME` shows it",
   GROUP_ID_NOT_FOUND:
-    "`rivulet groups list` shows the groups; a group begins to exist when its first member joins",
+    "`rivulet groups list` shows the groups; a group begins to exist when its first member joins, or with `rivulet groups alter`",
   NON_EMPTY_GROUP: "stop the group's members, or wait for their session timeout, and try again",
   UNRELEASED_INSTANCE_ID:
     "another live consumer uses this instance id; stop it or choose another id",

@@ -83,6 +83,8 @@ export class Consumer {
   #isClosing = false;
   #fatal: Error | null = null;
   #hasStarted = false;
+  /** The application's code is on the stack. */
+  #isCalling = false;
   #settle: () => void = () => {};
   readonly #ended = new Promise<void>((resolve) => {
     this.#settle = resolve;
@@ -123,7 +125,8 @@ export class Consumer {
 
   /**
    * Waits for the handlers at work, commits what they did, and leaves the group at once. Resolves when that is
-   * done; never rejects. In a handler, call it without `await`: it waits for the handler.
+   * done; never rejects. It waits for handlers, so in a handler that has awaited something before, call it without
+   * `await`; where the handler calls it first thing, the promise resolves at once.
    */
   close(): Promise<void> {
     if (!this.#isClosing) {
@@ -137,7 +140,7 @@ export class Consumer {
       const timer = setTimeout(() => this.#warnOfSlowClose(), SLOW_CLOSE_MS);
       void this.#ended.then(() => clearTimeout(timer));
     }
-    return this.#ended;
+    return this.#isCalling ? Promise.resolve() : this.#ended;
   }
 
   /** Nothing more of the partition is handled after the record, or the batch, at work. */
@@ -191,7 +194,10 @@ export class Consumer {
       case "lost":
         for (const place of effect.partitions) {
           const work = this.#work.get(keyOf(place));
-          if (work !== undefined) work.isLost = true;
+          if (work !== undefined) {
+            work.isLost = true;
+            work.queue = [];
+          }
           this.#work.delete(keyOf(place));
         }
         this.#call([], () => this.#options.onLost?.(effect.partitions));
@@ -239,7 +245,7 @@ export class Consumer {
     };
     for (const work of works) work.callbacks++;
     try {
-      const result = callback();
+      const result = this.#called(callback);
       if (isThenable(result))
         Promise.resolve(result)
           .catch((error) => this.#fail(error))
@@ -276,7 +282,7 @@ export class Consumer {
     work.isRunning = true;
     this.#running++;
     try {
-      while (!work.isPaused && !work.isLost) {
+      while (!work.isPaused) {
         const next = work.queue.shift();
         if (next === undefined) break;
         await this.#handle(work, next.records, next.generation);
@@ -299,7 +305,7 @@ export class Consumer {
     if ("eachBatch" in handlers) {
       const timer = this.#watch(work.place, records[0]?.offset ?? 0);
       try {
-        await this.#unlessClosing(handlers.eachBatch({ ...work.place, records }));
+        await this.#called(() => handlers.eachBatch({ ...work.place, records }));
       } finally {
         clearTimeout(timer);
       }
@@ -318,7 +324,7 @@ export class Consumer {
       }
       const timer = this.#watch(work.place, record.offset);
       try {
-        await this.#unlessClosing(handlers.eachRecord(record, work.place));
+        await this.#called(() => handlers.eachRecord(record, work.place));
       } finally {
         clearTimeout(timer);
       }
@@ -350,9 +356,15 @@ export class Consumer {
     if (partitions.length > 0) this.#onEffect({ type: "lost", partitions });
   }
 
-  /** A handler may end with `return consumer.close()`, which would wait for itself. */
-  #unlessClosing(result: unknown): unknown {
-    return result === this.#ended ? undefined : result;
+  /** Calls into the application. A close from in there would wait for itself. */
+  #called(call: () => unknown): unknown {
+    const before = this.#isCalling;
+    this.#isCalling = true;
+    try {
+      return call();
+    } finally {
+      this.#isCalling = before;
+    }
   }
 
   #closeWhenIdle(): void {

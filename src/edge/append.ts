@@ -4,8 +4,8 @@ import type { ErrorName, FailureData } from "../core/errors.ts";
 import { MAX_APPEND_TRIES } from "../core/limits.ts";
 import type { KeyedAppend } from "../core/log/keyed-request.ts";
 import { isDecided } from "../core/log/producers.ts";
+import { isDiskFull } from "../core/platform-errors.ts";
 import { type Env, partitionStub } from "../env.ts";
-import { isDiskFull } from "./platform-errors.ts";
 
 export interface AppendStored {
   readonly baseOffset: number;

@@ -6,6 +6,7 @@ import { FAN_OUT } from "../core/limits.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
+import { topicMetadata } from "./metadata.ts";
 
 export type OffsetSpec =
   | "earliest"
@@ -153,14 +154,24 @@ export async function resetGroup(
       `group ${groupId} has ${group.members.length} member(s); stop them, or wait for their session timeout`,
     );
   }
-  const plan = await mapConcurrently(targetsOf(group, request), FAN_OUT, async ({ entry, to }) => ({
-    ...entry,
-    offset: await resetOffset(env, entry, to),
-  }));
+  const entries = [...group.offsets, ...(await unreadEntries(env, group, request))];
+  const plan = await mapConcurrently(
+    targetsOf(entries, request),
+    FAN_OUT,
+    async ({ entry, to }) => ({
+      ...entry,
+      offset: await resetOffset(env, entry, to),
+    }),
+  );
   if (!request.dryRun) {
     unwrap(
       await stub.resetOffsets(
-        plan.map(({ topicId, partition, offset }) => ({ topicId, partition, offset })),
+        plan.map(({ topic, topicId, partition, offset }) => ({
+          topic,
+          topicId,
+          partition,
+          offset,
+        })),
       ),
     );
   }
@@ -172,29 +183,40 @@ export async function resetGroup(
   }));
 }
 
-/** Which partitions the request is about, and where each shall go. */
-function targetsOf(
+/** The partitions of topics that the request names and the group has not read: it may be told where to begin. */
+async function unreadEntries(
+  env: Env,
   group: GroupDescription,
   request: ResetRequest,
+): Promise<GroupEntry[]> {
+  const named = "offsets" in request ? request.offsets.map(({ topic }) => topic) : request.topics;
+  const unread = new Set(named).difference(new Set(group.offsets.map(({ topic }) => topic)));
+  const topics = await mapConcurrently([...unread], FAN_OUT, (topic) => topicMetadata(env, topic));
+  return topics.flatMap(({ name, topicId, partitions }) =>
+    Array.from({ length: partitions }, (_, partition) => ({
+      topic: name,
+      topicId,
+      partition,
+      committedOffset: null,
+    })),
+  );
+}
+
+/** Which partitions the request is about, and where each shall go. */
+function targetsOf(
+  entries: readonly GroupEntry[],
+  request: ResetRequest,
 ): { entry: GroupEntry; to: ResetTarget }[] {
-  const isPlan = "offsets" in request;
-  const topics = isPlan ? request.offsets.map(({ topic }) => topic) : request.topics;
-  const byTopic = Map.groupBy(group.offsets, ({ topic }) => topic);
-  for (const topic of topics ?? []) {
-    if (!byTopic.has(topic))
-      throw new BrokerError(
-        "UNKNOWN_TOPIC_OR_PARTITION",
-        `group ${group.groupId} has not read topic ${topic}; it has read ${[...byTopic.keys()].join(", ") || "none"}`,
-      );
-  }
-  if (!isPlan) {
-    return group.offsets
+  if (!("offsets" in request)) {
+    const { topics, to } = request;
+    return entries
       .filter(({ topic }) => topics === undefined || topics.includes(topic))
-      .map((entry) => ({ entry, to: request.to }));
+      .map((entry) => ({ entry, to }));
   }
+  const byTopic = Map.groupBy(entries, ({ topic }) => topic);
   return request.offsets.map(({ topic, partition, offset }) => {
     const partitions = byTopic.get(topic) ?? [];
-    const entry = partitions[partition]; // A description lists a topic's partitions from 0 on.
+    const entry = partitions[partition]; // A topic's partitions are listed from 0 on.
     if (entry === undefined) {
       throw new BrokerError(
         "UNKNOWN_TOPIC_OR_PARTITION",

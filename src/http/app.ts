@@ -1,6 +1,6 @@
 // The HTTP API: one file per resource, every error a problem+json.
-import { Hono } from "hono";
-import { BrokerError } from "../core/errors.ts";
+import { Hono, type MiddlewareHandler } from "hono";
+import { BrokerError, preview } from "../core/errors.ts";
 import type { Env } from "../env.ts";
 import { CONFIGS_PATH, GROUPS_PATH, PRODUCERS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
 import { batches, producers } from "./batches.ts";
@@ -11,7 +11,20 @@ import { records } from "./records.ts";
 import { groupSockets, partitionSockets } from "./sockets.ts";
 import { topics } from "./topics.ts";
 
+/** One name has one spelling: what is no percent-encoding of UTF-8 is not taken for itself. */
+const wellFormedPath: MiddlewareHandler = async (context, next) => {
+  const { pathname } = new URL(context.req.url);
+  try {
+    decodeURIComponent(pathname);
+  } catch {
+    const detail = `the path ${preview(pathname)} is not percent-encoded UTF-8`;
+    throw new BrokerError("INVALID_REQUEST", detail);
+  }
+  await next();
+};
+
 export const app = new Hono<{ Bindings: Env }>()
+  .use(wellFormedPath)
   .get("/health", (context) => context.json({ status: "ok" }))
   .route(TOPICS_PATH, topics)
   .route(TOPICS_PATH, records)

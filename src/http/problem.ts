@@ -1,6 +1,6 @@
 // Errors as application/problem+json (RFC 9457), with Kafka's name and number.
 import { ERRORS } from "../core/errors.ts";
-import { brokerError } from "../edge/platform-errors.ts";
+import { brokerError } from "../core/platform-errors.ts";
 
 export interface Problem {
   readonly type: "about:blank";

@@ -29,7 +29,7 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
       );
     for (const topic of topics) await topicMetadata(context.env, topic);
     if (pattern !== undefined) {
-      const invalid = checkTopicPattern(pattern);
+      const invalid = checkTopicPattern(pattern, "pattern");
       if (invalid !== null) throw BrokerError.from(invalid);
     }
     requireUpgrade(context);

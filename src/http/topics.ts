@@ -12,10 +12,21 @@ import { readText } from "./body.ts";
 import { topicParameter } from "./parameters.ts";
 
 // Bounds on names, counts and config live in core/cluster, with Kafka's error for each.
-export const configSchema = z.record(
-  z.string(),
-  z.union([z.string(), z.number(), z.null()], "must be a number, a string or null"),
-);
+export const configSchema = z
+  .custom(
+    (config) =>
+      typeof config !== "object" || config === null || !Object.hasOwn(config, "__proto__"),
+    {
+      // The record below would leave it out in silence.
+      error: "must not have a key __proto__",
+    },
+  )
+  .pipe(
+    z.record(
+      z.string(),
+      z.union([z.string(), z.number(), z.null()], "must be a number, a string or null"),
+    ),
+  );
 const createTopicSchema = z.strictObject({
   name: z.string(),
   partitions: z.number().optional(),

@@ -63,9 +63,22 @@ function isGeneric(issue: z.core.$ZodIssue): boolean {
 }
 
 function messageOf(issue: z.core.$ZodIssue): string {
+  if (issue.code === "too_small" && issue.message.startsWith("Too small"))
+    return `must have at least ${issue.minimum} ${itemsOf(issue.origin, Number(issue.minimum))}`;
+  if (issue.code === "too_big" && issue.message.startsWith("Too big"))
+    return `must have at most ${issue.maximum} ${itemsOf(issue.origin, Number(issue.maximum))}`;
+  if (issue.code === "invalid_value" && issue.message.startsWith("Invalid option"))
+    return `must be one of ${issue.values.join(", ")}`;
+  if (issue.code === "invalid_union" && issue.message.startsWith("Invalid discriminator"))
+    return "is no type of message that is known here";
   if (issue.code !== "invalid_type" || !isGeneric(issue)) return issue.message;
   const expected = issue.expected === "record" ? "object" : issue.expected;
   return `must be ${/^[aeiou]/.test(expected) ? "an" : "a"} ${expected}`;
+}
+
+function itemsOf(origin: string, count: number): string {
+  const item = origin === "string" ? "character" : "item";
+  return count === 1 ? item : `${item}s`;
 }
 
 /**

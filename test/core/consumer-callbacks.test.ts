@@ -113,6 +113,24 @@ describe("a callback that fails", () => {
   );
 });
 
+test("[SES-3] what waits behind the record at work when its partition is lost is not handled", async () => {
+  const atWork = Promise.withResolvers<void>();
+  const { broker, ofT0, consumer } = handling({}, (place) =>
+    place === "t:0" ? atWork.promise : undefined,
+  );
+  broker.batches = [
+    [0, 1],
+    [1, 1],
+    [2, 1],
+  ];
+  await settle();
+  broker.endSession();
+  atWork.resolve();
+  await vi.advanceTimersByTimeAsync(0);
+  expect(ofT0()).toEqual(["t:0/0"]);
+  await consumer.close();
+});
+
 describe("pause and resume", () => {
   test("[CBK-4] a pause in a handler holds after the record at work; resume goes on with the next", async () => {
     const { consumer, ofT0 } = handling({}, (place, offset, own) => {
@@ -199,18 +217,23 @@ describe("close", () => {
     expect(broker.log).toEqual([]);
   });
 
-  test("[CBK-6] a handler may return it", async () => {
-    const { ended, handled } = handling({}, (_place, _offset, own) => own.close());
+  test.each([
+    (own: Consumer) => own.close(),
+    async (own: Consumer) => own.close(),
+    async (own: Consumer) => await own.close(),
+  ])("[CBK-6] a handler may return it, or await it first thing (%#)", async (close) => {
+    const { ended, handled } = handling({}, (_place, _offset, own) => close(own));
     await settle();
     expect(ended).toEqual({ error: null, isOver: true });
     expect(handled.length).toBeLessThan(6);
   });
 
-  test("[CBK-6] a handler that awaits it is told of after a while", async () => {
+  test("[CBK-6] a handler that awaits it later is told of after a while", async () => {
     const errors: string[] = [];
     const { ended } = handling(
       { onError: (error) => errors.push(error.message) },
       async (_p, _o, own) => {
+        await null;
         await own.close();
       },
     );

@@ -52,6 +52,7 @@ describe("subscriptions by pattern", () => {
   test.each([
     "(",
     "a{1001}",
+    ".{0,600}",
     "(a{1000}){1000}",
     "(?<n",
     "",

@@ -102,7 +102,7 @@ test("[HIS-1] a lost connection, its return, a timeout, a leave and changes from
   ]);
   group.coordinator.leave("b", group.nowMs);
   expect(group.told()).toEqual(["removed b left", "rebalanced client-b removed: left"]);
-  group.coordinator.offsets.reset([{ key: "t-1:2", offset: 7 }], group.nowMs);
+  group.coordinator.offsets.reset([{ key: "t-1:2", offset: 7 }], [], group.nowMs);
   expect(group.told()).toEqual(["offsets reset orders:2"]);
   group.coordinator.offsets.delete(["orders"]);
   expect(group.told()).toEqual(["offsets deleted orders"]);

@@ -254,7 +254,10 @@ describe("resets from a file", () => {
 
   test("[OFF-8] a file that is not there is named", async () => {
     const outcome = await reset("--from-file", join(folder, "none"));
-    expect(outcome).toMatchObject({ code: 1, err: expect.stringMatching(/ENOENT.*none/) });
+    expect(outcome).toMatchObject({
+      code: 2,
+      err: expect.stringMatching(/^--from-file .*none cannot be read: ENOENT/),
+    });
   });
 });
 
@@ -276,7 +279,11 @@ describe("errors", () => {
       code: 1,
       err: /^GROUP_ID_NOT_FOUND: .*\n.*rivulet groups list/,
     },
-    { args: ["groups", "reset", "nosuch"], code: 2, err: /one of --to, --to-offset/ },
+    {
+      args: ["groups", "reset", "nosuch"],
+      code: 2,
+      err: /one option \(0 given\): --to, --to-offset/,
+    },
     { args: ["topics", "create"], code: 2, err: /missing required argument 'name'/ },
     { args: ["topics", "create", "x", "-p", "many"], code: 2, err: /whole number/ },
     { args: ["frobnicate"], code: 2, err: /unknown command/ },

@@ -168,7 +168,7 @@ export class GroupScenario {
       key: key as PartitionKey,
       offset,
     }));
-    return this.#step(() => this.coordinator.offsets.reset(resets, this.nowMs));
+    return this.#step(() => this.coordinator.offsets.reset(resets, [], this.nowMs));
   }
 
   alterConfig(changes: Readonly<Record<string, unknown>>): Result<object> {

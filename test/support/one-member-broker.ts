@@ -17,6 +17,8 @@ export class OneMemberBroker implements Transport {
   holdsCommits = false;
   /** What partitions send arrives once the test says so: each frame of these, in order. */
   heldFrames: Place[] = [];
+  /** What a partition sends, a frame each: the first offset and the number of records. */
+  batches: [number, number][] = [[0, 3]];
   readonly #frames: (() => void)[] = [];
   #group: SocketEvents | null = null;
 
@@ -39,7 +41,11 @@ export class OneMemberBroker implements Transport {
       const attached = { type: "attached", attachId, windowBytes, offset, ...bounds };
       const frames = [
         () => events.text(JSON.stringify(attached)),
-        () => events.bytes(batchOf(placeOf(place), 0, 3)),
+        ...this.batches.map(
+          ([base, count]) =>
+            () =>
+              events.bytes(batchOf(placeOf(place), base, count)),
+        ),
       ];
       if (this.heldFrames.includes(placeOf(place))) this.#frames.push(...frames);
       else for (const frame of frames) frame();

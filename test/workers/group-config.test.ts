@@ -2,7 +2,11 @@
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { clusterStub, groupStub } from "../../src/env.ts";
-import type { AssignmentMessage, CoordinatorMessage } from "../../src/protocol/group-socket.ts";
+import type {
+  AssignmentMessage,
+  CoordinatorMessage,
+  ErrorMessage,
+} from "../../src/protocol/group-socket.ts";
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
 import {
   call,
@@ -56,6 +60,137 @@ function assignment(
 function topicsOf({ partitions }: AssignmentMessage): string[] {
   return [...new Set(partitions.map(({ topic }) => topic))].sort();
 }
+
+function refusal(socket: TestSocket<CoordinatorMessage>) {
+  return socket.next(
+    (message): message is ErrorMessage =>
+      typeof message === "object" && "type" in message && message.type === "error",
+  );
+}
+
+async function listedGroups(): Promise<string[]> {
+  const { groups } = await expectStatus<{ groups: { groupId: string }[] }>(
+    200,
+    "GET",
+    "/v1/groups",
+  );
+  return groups.map(({ groupId }) => groupId);
+}
+
+describe("the list of groups", () => {
+  test.each([
+    { memberEpoch: 7, code: "UNKNOWN_MEMBER_ID" },
+    { topicPattern: "(", code: "INVALID_REGULAR_EXPRESSION" },
+    { topicPattern: "(.{0,999})".repeat(90), code: "INVALID_REGULAR_EXPRESSION" },
+    { topics: ["no topic"], code: "INVALID_TOPIC_EXCEPTION" },
+  ])(
+    "[GRP-13] a join refused with $code leaves no group behind (%#)",
+    async ({ code, ...request }) => {
+      const group = unique("phantom");
+      const socket = await join(group, { topics: [], topicPattern: "ph.*", ...request });
+      expect(await refusal(socket)).toMatchObject({ code });
+      expect(await listedGroups()).not.toContain(group);
+      expect(await call("GET", `/v1/groups/${group}`)).toMatchObject({ status: 404 });
+    },
+  );
+
+  test("[GRP-13] a group that joins race with a delete is listed if and only if it exists", async () => {
+    const topic = await createTopic(1);
+    for (let i = 0; i < 10; i++) {
+      const group = unique("race");
+      await alter(group, { "group.max.size": 5 });
+      const sockets = await Promise.all(
+        [0, 1, 2].map(() => TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`)),
+      );
+      const [deleted] = await Promise.all([
+        call("DELETE", `/v1/groups/${group}`),
+        ...sockets.map((socket, number) => {
+          socket.send({
+            type: "join",
+            memberId: `m${number}`,
+            memberEpoch: 0,
+            topics: [topic.name],
+          });
+          return Promise.race([assignment(socket).catch(() => null), socket.closed]);
+        }),
+      ]);
+      expect([204, 409]).toContain(deleted.status);
+      const exists = (await call("GET", `/v1/groups/${group}`)).status === 200;
+      expect((await listedGroups()).includes(group), `exists: ${exists}`).toBe(exists);
+    }
+  });
+
+  test("[GRP-13] a delete takes one off the list that is only listed", async () => {
+    const group = unique("listed");
+    await clusterStub(env).subscribe(group, [], null);
+    expect(await listedGroups()).toContain(group);
+    expect(await call("DELETE", `/v1/groups/${group}`)).toMatchObject({ status: 404 });
+    expect(await listedGroups()).not.toContain(group);
+  });
+});
+
+describe("a member of many topics", () => {
+  test("[PAT-1] resumes with all it holds, which may be more than it could name", async () => {
+    const prefix = unique("many");
+    const topics = Array.from({ length: 101 }, (_, i) => `${prefix}-${i}`);
+    for (const name of topics) await expectStatus(201, "POST", "/v1/topics", { name });
+    const group = unique("wide");
+    const first = await join(group, { memberId: "m", topics: [], topicPattern: `${prefix}-.*` });
+    const { partitions, memberEpoch } = await assignment(
+      first,
+      (each) => each.partitions.length === 101,
+    );
+    first.close(4900);
+    const owned = partitions.map(({ topicId, partition }) => ({
+      topicId,
+      partitions: [partition],
+    }));
+    const again = await join(group, {
+      memberId: "m",
+      memberEpoch,
+      topics: [],
+      topicPattern: `${prefix}-.*`,
+      owned,
+    });
+    expect((await assignment(again)).partitions).toHaveLength(101);
+    again.send({ type: "revoked", partitions: owned });
+    again.send({ type: "leave" });
+    expect(await again.closed).toMatchObject({ code: 1000 });
+  });
+});
+
+describe("a position before reading", () => {
+  test("[OFF-4] a group is told where to begin in a topic that it has not read", async () => {
+    const topic = await createTopic(2);
+    await produce(
+      topic.name,
+      [0, 1, 2].map((value) => ({ value, partition: 1 })),
+    );
+    const group = unique("preset");
+    await alter(group, { "group.max.size": 5 });
+    const path = `/v1/groups/${group}/offsets`;
+    await expectStatus(200, "POST", path, { to: "latest", topics: [topic.name], dryRun: true });
+    expect((await describeGroup(group)).offsets).toEqual([]);
+    await expectStatus(200, "POST", path, { to: "latest", topics: [topic.name] });
+    expect(await committedOffsets(group, topic.name)).toEqual([0, 3]);
+    await expectStatus(200, "POST", path, {
+      offsets: [{ topic: topic.name, partition: 1, offset: 2 }],
+    });
+    const member = await join(group, { topics: [topic.name] });
+    const { partitions } = await assignment(member);
+    expect(partitions.map(({ committedOffset }) => committedOffset)).toEqual([0, 2]);
+  });
+
+  test("[OFF-4] it is told that the topic is gone, and forgets the position", async () => {
+    const topic = await createTopic(1);
+    const group = unique("preset");
+    await alter(group, { "group.max.size": 5 });
+    const path = `/v1/groups/${group}/offsets`;
+    await expectStatus(200, "POST", path, { to: "earliest", topics: [topic.name] });
+    await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+    await vi.waitFor(async () => expect((await describeGroup(group)).offsets).toEqual([]));
+  });
+});
 
 const MINUTE_MS = 60_000;
 

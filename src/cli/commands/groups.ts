@@ -186,7 +186,7 @@ function describe(group: GroupInfo): string {
     .filter((part) => part !== "")
     .join(", ");
   const members = group.members.map((member) => [
-    `${member.clientId ?? member.instanceId ?? ""}${member.connected ? "" : " (connection lost)"}`,
+    `${member.clientId ?? member.instanceId ?? "-"}${member.connected ? "" : " (connection lost)"}`,
     member.memberId,
     partitionsText(member.assignment),
     partitionsText(member.target),
@@ -203,7 +203,7 @@ function describe(group: GroupInfo): string {
   return [
     `Group:  ${group.groupId}`,
     `State:  ${group.state} at epoch ${group.epoch}, assigned by ${group.assignor}`,
-    `Lag:    ${lag}`,
+    `Lag:    ${lag || "no positions"}`,
     "",
     members.length === 0
       ? "No members."
@@ -240,15 +240,25 @@ async function resetOf(options: ResetOptions): Promise<GroupReset> {
       throw new UsageError(
         "--from-file says which partitions go where: no --topic, no other place to go",
       );
-    return { offsets: parsePlan(await readFile(fromFile, "utf8"), fromFile), dryRun };
+    return { offsets: parsePlan(await readPlan(fromFile), fromFile), dryRun };
   }
   const [to] = targets;
   if (to === undefined || targets.length > 1) {
     throw new UsageError(
-      "say where to go with one of --to, --to-offset, --to-timestamp, --by-duration, --shift-by and --from-file",
+      `say where to go, with one option (${targets.length} given): --to, --to-offset, --to-timestamp, --by-duration, --shift-by or --from-file`,
     );
   }
   return { to, dryRun, ...(topics === undefined ? {} : { topics }) };
+}
+
+/** A file, or standard input where it is called "-". */
+async function readPlan(file: string): Promise<string> {
+  try {
+    return await readFile(file === "-" ? "/dev/stdin" : file, "utf8");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new UsageError(`--from-file ${file} cannot be read: ${reason}`);
+  }
 }
 
 function targetsOf(options: ResetOptions): ResetTo[] {

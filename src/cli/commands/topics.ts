@@ -147,6 +147,9 @@ export interface ConfigChange {
 
 /** The change as the broker takes it, or null where nothing is to change. */
 export function changeOf({ config, unset }: ConfigChange): Record<string, string | null> | null {
+  const both = Object.keys(config ?? {}).find((key) => Object.hasOwn(unset ?? {}, key));
+  if (both !== undefined)
+    throw new UsageError(`${both} is to be set and unset: give --config or --unset for it`);
   const change = { ...config, ...unset };
   return Object.keys(change).length === 0 ? null : change;
 }

@@ -91,12 +91,19 @@ export class GroupOffsets {
     return false;
   }
 
-  /** [OFF-4] Sets positions from outside. Only while nobody consumes: NON_EMPTY_GROUP. */
+  /**
+   * [OFF-4] Sets positions from outside, also in `topics`, which the group has not read yet. Only while nobody
+   * consumes: NON_EMPTY_GROUP. What was deleted since it was resolved is left out.
+   */
   reset(
-    offsets: readonly { readonly key: PartitionKey; readonly offset: number }[],
+    resets: readonly { readonly key: PartitionKey; readonly offset: number }[],
+    topics: readonly GroupTopic[],
     nowMs: number,
   ): Result<object> {
     if (this.#state.members.size > 0) return nonEmpty(this.#state);
+    for (const topic of topics)
+      if (!this.#state.topics.has(topic.name)) this.#emit({ type: "topic", topic });
+    const offsets = resets.filter(({ key }) => this.#hasTopicOf(key));
     for (const { key, offset } of offsets) {
       const committed = { offset, metadata: "", committedAtMs: nowMs };
       this.#emit({ type: "offset", key, committed });

@@ -4,12 +4,12 @@ import { RE2JS } from "re2js";
 import { type Failure, fail } from "../errors.ts";
 import { MAX_TOPIC_PATTERN_INSTRUCTIONS, MAX_TOPIC_PATTERN_LENGTH } from "../limits.ts";
 
-/** What is wrong with the pattern, or null. INVALID_REGULAR_EXPRESSION. */
-export function checkTopicPattern(pattern: string): Failure | null {
+/** What is wrong with the pattern, which the error calls `field`, or null. INVALID_REGULAR_EXPRESSION. */
+export function checkTopicPattern(pattern: string, field = "topicPattern"): Failure | null {
   if (pattern.length === 0 || pattern.length > MAX_TOPIC_PATTERN_LENGTH) {
     return fail(
       "INVALID_REGULAR_EXPRESSION",
-      `topicPattern has ${pattern.length} characters, it needs 1 to ${MAX_TOPIC_PATTERN_LENGTH}`,
+      `${field} has ${pattern.length} characters, it needs 1 to ${MAX_TOPIC_PATTERN_LENGTH}`,
     );
   }
   try {
@@ -18,13 +18,13 @@ export function checkTopicPattern(pattern: string): Failure | null {
     patterns.delete(pattern);
     return fail(
       "INVALID_REGULAR_EXPRESSION",
-      `topicPattern compiles to ${size} instructions, the bound is ${MAX_TOPIC_PATTERN_INSTRUCTIONS}; repeat less`,
+      `${field} compiles to ${size} instructions, the bound is ${MAX_TOPIC_PATTERN_INSTRUCTIONS}; repeat less`,
     );
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     return fail(
       "INVALID_REGULAR_EXPRESSION",
-      `topicPattern is ${JSON.stringify(pattern)}, it must be a regular expression of RE2: ${reason}`,
+      `${field} is ${JSON.stringify(pattern)}, it must be a regular expression of RE2: ${reason}`,
     );
   }
 }

@@ -1,5 +1,5 @@
 // What the platform's own exceptions mean here.
-import { BrokerError } from "../core/errors.ts";
+import { BrokerError } from "./errors.ts";
 
 /** The commit failed for want of room and was rolled back. The object starts anew. */
 export function isDiskFull(error: unknown): boolean {
