@@ -42,6 +42,8 @@ export interface TopicChange {
 
 export class ClusterObject extends DurableObject<Env> {
   readonly #store: ClusterStore;
+  /** Groups that are being asked whether they can be forgotten; the last to ask counts. */
+  readonly #forgetting = new Map<string, symbol>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -205,6 +207,7 @@ export class ClusterObject extends DurableObject<Env> {
       const illegal = checkTopicName(name);
       if (illegal !== null) return illegal;
     }
+    this.#forgetting.delete(groupId);
     this.#change(() => {
       this.#store.putGroup(groupId);
       for (const name of names) this.#store.subscribe(groupId, name);
@@ -217,8 +220,17 @@ export class ClusterObject extends DurableObject<Env> {
     return { ok: true, topics };
   }
 
-  forgetGroup(groupId: string): void {
-    this.#change(() => this.#store.deleteGroup(groupId));
+  /**
+   * [GRP-13] From a group that does not exist any more, or did not come to be. The word may be late: the group is asked,
+   * and where it has subscribed meanwhile it stays.
+   */
+  async forgetGroup(groupId: string): Promise<void> {
+    const mine = Symbol(groupId);
+    this.#forgetting.set(groupId, mine);
+    const isNeeded = await groupStub(this.env, groupId).isNeeded();
+    if (this.#forgetting.get(groupId) !== mine) return;
+    this.#forgetting.delete(groupId);
+    if (!isNeeded) this.#change(() => this.#store.deleteGroup(groupId));
   }
 
   override async alarm(): Promise<void> {

@@ -19,12 +19,13 @@ import { describeGroup, type GroupDescription } from "../../src/core/group/descr
 import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
   fromSet,
+  type PartitionKey,
   parsePartitionKey,
   partitionKey,
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
-import { checkTopicPattern } from "../../src/core/group/topic-pattern.ts";
+import { checkTopicPattern, type Subscription } from "../../src/core/group/topic-pattern.ts";
 import { MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 import {
@@ -44,6 +45,7 @@ import {
 } from "../../src/protocol/group-socket.ts";
 import { heartbeatIntervalMs, PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parseFrame } from "../../src/protocol/parse.ts";
+import type { PollAnswer, PollRequest, RejectedAck } from "../../src/protocol/poll.ts";
 import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
@@ -72,9 +74,8 @@ export class GroupObject extends DurableObject<Env> {
   #coordinator: Coordinator;
   /** When the alarm is known to ring; null where that is not known, as after waking up. */
   #alarmAtMs: number | null = null;
-  /** How often the group was taken off the cluster's list, and the last time, while that goes on. */
-  #unlistings = 0;
-  #unlisting: Promise<void> = Promise.resolve();
+  /** Joins that wait for the cluster: the group may come to be with them. */
+  #subscribing = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -177,11 +178,11 @@ export class GroupObject extends DurableObject<Env> {
 
   /** [GRP-10] Deletes an empty group and everything it remembers. One that is only listed is so no longer. */
   async destroy(): Promise<Result<object>> {
-    const listed = this.#coordinator.checkDeletable();
-    if (!listed.ok) return listed;
-    await this.#unlist();
-    if (!this.#coordinator.exists) return this.#unknownGroup();
-    const deletable = this.#coordinator.checkDeletable(); // Somebody may have joined meanwhile, and listed it again.
+    if (!this.#coordinator.exists) {
+      await this.#unlist();
+      return this.#unknownGroup();
+    }
+    const deletable = this.#coordinator.checkDeletable();
     if (!deletable.ok) return deletable;
     for (const socket of this.ctx.getWebSockets())
       close(socket, CLOSE_SESSION_ENDED, "the group was deleted");
@@ -190,18 +191,18 @@ export class GroupObject extends DurableObject<Env> {
     await this.ctx.storage.deleteAll();
     this.#store = new GroupStore(storageOf(this.ctx.storage));
     this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+    await this.#unlist();
     return { ok: true };
   }
 
-  /** Takes the group off the cluster's list. Who is subscribing meanwhile does so again after it. */
+  /** [GRP-13] Takes the group off the cluster's list, unless it exists by the time the cluster asks. */
   async #unlist(): Promise<void> {
-    this.#unlistings++;
-    const done = clusterStub(this.env).forgetGroup(this.#groupId);
-    this.#unlisting = done.then(
-      () => {},
-      () => {},
-    );
-    await done;
+    await clusterStub(this.env).forgetGroup(this.#groupId);
+  }
+
+  /** From the cluster: whether the group exists or is about to. */
+  isNeeded(): boolean {
+    return this.#coordinator.exists || this.#subscribing > 0;
   }
 
   /** [GRP-9] From the cluster: the topic was created, grown or (null) deleted. */
@@ -214,6 +215,51 @@ export class GroupObject extends DurableObject<Env> {
 
   #unknownGroup(): Failure {
     return fail("GROUP_ID_NOT_FOUND", `group ${this.#groupId} does not exist`);
+  }
+
+  /**
+   * [POL-1] A member without a socket: commits what it acknowledges, which is the last it does with what it was
+   * given; then joins or keeps its place, and is answered what it owns. A repeat changes nothing more.
+   */
+  async poll(request: PollRequest): Promise<Result<PollAnswer>> {
+    const { memberId, topics, topicPattern } = request;
+    const before = this.#coordinator.state.members.get(memberId);
+    const join = { ...request, memberEpoch: 0, owned: new Set<PartitionKey>(), polls: true };
+    const refused = this.#coordinator.checkJoin(join) ?? invalidPattern(topicPattern);
+    if (refused !== null) return refused;
+    const isSubscribed = before !== undefined && isSubscription(before, request);
+    const subscribed = isSubscribed ? null : await this.#subscribe(topics, topicPattern);
+    if (subscribed?.ok === false) return subscribed;
+    const rejected = this.#acknowledge(memberId, request.acks);
+    const known = subscribed?.topics.map(groupTopic) ?? [];
+    const result = this.#coordinator.join(join, known, Date.now());
+    await this.#persistAndTell();
+    if (!this.#coordinator.exists) await this.#unlist();
+    if (!result.ok) return result;
+    return { ok: true, assignment: this.#assignmentOf(result.member), rejected };
+  }
+
+  #acknowledge(memberId: string, acks: PollRequest["acks"]): RejectedAck[] {
+    const { members, topics, offsets } = this.#coordinator.state;
+    const memberEpoch = members.get(memberId)?.memberEpoch ?? 0;
+    return acks.flatMap(({ topic, partition, nextOffset, isRewind }) => {
+      const key = partitionKey(topics.get(topic)?.topicId ?? "", partition);
+      const committed = offsets.get(key)?.offset ?? 0;
+      if (!isRewind && nextOffset <= committed) return []; // Said before.
+      const commit = { key, offset: nextOffset, metadata: "", isRewind };
+      const result = this.#coordinator.offsets.commit(memberId, memberEpoch, [commit], Date.now());
+      const failure = result.ok ? result.rejected[0] : result;
+      if (failure === undefined) return [];
+      return [{ topic, partition, code: failure.error, detail: failure.detail }];
+    });
+  }
+
+  /** [GRP-5] A member that polls goes. */
+  async leave(memberId: string, acks: PollRequest["acks"]): Promise<readonly RejectedAck[]> {
+    const rejected = this.#acknowledge(memberId, acks);
+    this.#coordinator.leave(memberId, Date.now());
+    await this.#persistAndTell();
+    return rejected;
   }
 
   // The members' sockets.
@@ -272,6 +318,7 @@ export class GroupObject extends DurableObject<Env> {
       sessionTimeoutMs: message.sessionTimeoutMs,
       rebalanceTimeoutMs: message.rebalanceTimeoutMs,
       owned: toSet(message.owned),
+      polls: false,
     };
     const refused = this.#coordinator.checkJoin(request) ?? invalidPattern(topicPattern);
     if (refused !== null) return this.#refuse(socket, refused);
@@ -306,19 +353,16 @@ export class GroupObject extends DurableObject<Env> {
     topics: readonly string[],
     topicPattern: string | null,
   ): Promise<Result<{ topics: readonly Topic[] }>> {
+    this.#subscribing++;
     try {
-      for (;;) {
-        await this.#unlisting;
-        const unlistings = this.#unlistings;
-        const cluster = clusterStub(this.env);
-        const subscribed = await cluster.subscribe(this.#groupId, topics, topicPattern);
-        if (unlistings === this.#unlistings) return subscribed;
-      }
+      return await clusterStub(this.env).subscribe(this.#groupId, topics, topicPattern);
     } catch (error) {
       return fail(
         "COORDINATOR_NOT_AVAILABLE",
         `the cluster's metadata cannot be reached: ${error}`,
       );
+    } finally {
+      this.#subscribing--; // Whoever waited goes on in this turn, and makes the group exist or has it unlisted.
     }
   }
 
@@ -405,6 +449,7 @@ export class GroupObject extends DurableObject<Env> {
       this.#coordinator.offsets.expire(Date.now());
       await this.#persistAndTell();
       if (this.#coordinator.offsets.isDead(Date.now())) await this.destroy();
+      else if (!this.#coordinator.exists) await this.#unlist(); // An earlier alarm could not.
     } catch (error) {
       console.error(`group ${this.#groupId}: the alarm failed, it will be tried again: ${error}`);
       await this.ctx.storage.setAlarm(Date.now() + ALARM_RETRY_MS);
@@ -539,6 +584,12 @@ function initialOffset(position: InitialPosition): { initialOffset?: InitialOffs
   if (position === "member") return {};
   if (typeof position === "string") return { initialOffset: position };
   return { initialOffset: { durationMs: position.durationMs } };
+}
+
+function isSubscription(member: Member, request: Subscription): boolean {
+  const topics = new Set(request.topics);
+  const isSame = topics.size === member.topics.length && member.topics.every((t) => topics.has(t));
+  return isSame && member.topicPattern === request.topicPattern;
 }
 
 function invalidPattern(pattern: string | null): Failure | null {

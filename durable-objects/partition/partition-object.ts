@@ -18,6 +18,7 @@ import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
+import type { InitialOffset } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parseFrame } from "../../src/protocol/parse.ts";
 import {
@@ -34,7 +35,7 @@ import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";
 import { RequestStore } from "./request-store.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
-import { TailReaders } from "./tail-readers.ts";
+import { type Owner, TailReaders } from "./tail-readers.ts";
 
 /** The parts of a partition that is in use: there are none before its first use and after its end. */
 interface Parts {
@@ -160,6 +161,24 @@ export class PartitionObject extends DurableObject<Env> {
       Math.min(request.maxBytes, MAX_FETCH_BYTES),
     );
     return { ok: true, batches: concatBytes(pieces), nextOffset, ...boundsOf(log) };
+  }
+
+  /**
+   * [POL-2] As `read`, by an owner without a socket: the newest only, and whoever it takes over from is cut off
+   * first. `offset` is where it began.
+   */
+  async readAs(
+    owner: Owner,
+    request: { offset: number | InitialOffset; maxBytes: number },
+  ): Promise<Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>> {
+    const loaded = await this.#load();
+    if (!loaded.ok) return loaded;
+    const { readers } = loaded.parts;
+    const refused = readers.admit(null, owner);
+    if (refused !== null) return refused;
+    const offset = readers.startOffset(request.offset);
+    const read = await this.read({ offset, maxBytes: request.maxBytes });
+    return read.ok ? { ...read, offset } : read;
   }
 
   /** The bounds of the log. */

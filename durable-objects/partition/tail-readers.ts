@@ -2,8 +2,8 @@
 // socket's attachment, so that it outlives hibernation [HIB-1].
 import type * as z from "zod";
 import { decodeAnyBatch } from "../../src/compression/codecs.ts";
-import { BrokerError, type Failure } from "../../src/core/errors.ts";
-import { mayAttach } from "../../src/core/log/fences.ts";
+import { BrokerError, type Failure, fail } from "../../src/core/errors.ts";
+import { compareOwners, mayAttach } from "../../src/core/log/fences.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import {
   clampWindow,
@@ -29,6 +29,7 @@ interface Reader {
 }
 
 type AttachMessage = z.output<typeof attachMessage>;
+export type Owner = NonNullable<AttachMessage["owner"]>;
 type WindowMessage = z.output<typeof windowMessage>;
 
 /** How far the clocks of two objects may be apart. */
@@ -62,8 +63,13 @@ export class TailReaders {
 
   attach(socket: WebSocket, message: AttachMessage): void {
     const { attachId, owner } = message;
-    if (owner !== undefined && !this.#admit(socket, owner)) return;
-    const offset = this.#startOffset(message.offset);
+    const fenced = owner === undefined ? null : this.admit(socket, owner);
+    if (fenced !== null) {
+      this.#readers.delete(socket);
+      close(socket, CLOSE_FENCED, `${fenced.error}: ${fenced.detail}`);
+      return;
+    }
+    const offset = this.startOffset(message.offset);
     const inRange = this.#log.checkOffset(offset);
     if (!inRange.ok) {
       this.#refuseOffset(socket, attachId, inRange);
@@ -82,9 +88,10 @@ export class TailReaders {
 
   /**
    * [ATT-1] [ATT-2] Admits the newest owner only, and closes the socket of the one before it in the same
-   * turn, before anything is sent to the newcomer: a partition never feeds two members of a group.
+   * turn, before anything is sent to the newcomer: a partition never feeds two members of a group. Without a
+   * socket the newcomer is one that reads by calls. FENCED_MEMBER_EPOCH.
    */
-  #admit(socket: WebSocket, owner: NonNullable<AttachMessage["owner"]>): boolean {
+  admit(socket: WebSocket | null, owner: Owner): Failure | null {
     const latestMs = Date.now() + CLOCK_SKEW_MS;
     if (owner.incarnation > latestMs) {
       // An incarnation is a time. One from the future would lock the group out for as long as it lies ahead.
@@ -92,26 +99,21 @@ export class TailReaders {
       throw new BrokerError("INVALID_REQUEST", bound);
     }
     const newest = this.#store.fence(owner.group);
-    if (!mayAttach(newest, owner)) {
-      this.#readers.delete(socket);
-      close(
-        socket,
-        CLOSE_FENCED,
-        `FENCED_MEMBER_EPOCH: a newer owner attached for group ${owner.group}`,
-      );
-      return false;
-    }
-    this.#store.setFence(owner.group, owner, Date.now(), newest === null);
+    if (!mayAttach(newest, owner))
+      return fail("FENCED_MEMBER_EPOCH", `a newer owner attached for group ${owner.group}`);
+    // A reader by calls comes again and again: nothing is new, and nothing written.
+    const isKnown = socket === null && newest !== null && compareOwners(newest, owner) === 0;
+    if (!isKnown) this.#store.setFence(owner.group, owner, Date.now(), newest === null);
     for (const [other, reader] of this.#readers) {
       if (other === socket || reader.tail.owner?.group !== owner.group) continue;
       this.#readers.delete(other);
       const isSameMember = reader.tail.owner.memberNumber === owner.memberNumber;
       close(other, isSameMember ? CLOSE_REPLACED : CLOSE_FENCED, "a newer owner attached");
     }
-    return true;
+    return null;
   }
 
-  #startOffset(offset: AttachMessage["offset"]): number {
+  startOffset(offset: AttachMessage["offset"]): number {
     if (offset === "earliest") return this.#log.logStartOffset;
     if (offset === "latest") return this.#log.logEndOffset;
     if (typeof offset === "number") return offset;

@@ -39,7 +39,7 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
   const offset = request.offset ?? unwrap(await stub().offsets()).logStartOffset;
   let result = unwrap(await stub().read({ offset, maxBytes }));
   if (result.batches.length === 0 && waitMs > 0) {
-    await waitForRecords(env, topicId, partition, offset, waitMs);
+    await waitForRecords(env, topicId, partition, offset, waitMs).ended;
     result = unwrap(await stub().read({ offset, maxBytes }));
   }
   const { records, nextOffset } = decodeFrom(result.batches, offset, request.maxRecords);
@@ -52,7 +52,7 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
  * batch with which what the records unfold to passes its bound: a compressed batch may hold a thousand times
  * its size.
  */
-function decodeFrom(
+export function decodeFrom(
   bytes: Uint8Array,
   offset: number,
   maxRecords: number,
@@ -76,29 +76,29 @@ function decodeFrom(
  * [FCH-2] Waits as a tail reader: the partition pushes when there is something, and meanwhile sleeps. A
  * call held open would keep it awake.
  */
-function waitForRecords(
+export function waitForRecords(
   env: Env,
   topicId: string,
   partition: number,
   offset: number,
   waitMs: number,
-): Promise<void> {
-  return new Promise((resolve) => {
-    const finish = () => {
-      clearTimeout(timer);
-      socket.close(1000, "done");
-      resolve();
-    };
-    const timer = setTimeout(finish, waitMs);
-    const socket = stubTransport(env).openPartition(
-      { topic: "", topicId, partition },
-      {
-        opened: () =>
-          socket.send(JSON.stringify({ type: "attach", attachId: 1, offset, windowBytes: 1 })),
-        text: () => {},
-        bytes: finish,
-        closed: finish,
-      },
-    );
-  });
+): { readonly ended: Promise<void>; stop(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stop = () => {
+    clearTimeout(timer);
+    socket.close(1000, "done");
+    resolve();
+  };
+  const timer = setTimeout(stop, waitMs);
+  const socket = stubTransport(env).openPartition(
+    { topic: "", topicId, partition },
+    {
+      opened: () =>
+        socket.send(JSON.stringify({ type: "attach", attachId: 1, offset, windowBytes: 1 })),
+      text: () => {},
+      bytes: stop,
+      closed: stop,
+    },
+  );
+  return { ended: promise, stop };
 }

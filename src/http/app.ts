@@ -6,6 +6,7 @@ import { CONFIGS_PATH, GROUPS_PATH, PRODUCERS_PATH, TOPICS_PATH } from "../proto
 import { batches, producers } from "./batches.ts";
 import { configs } from "./configs.ts";
 import { groups } from "./groups.ts";
+import { polls } from "./poll.ts";
 import { problemResponse } from "./problem.ts";
 import { records } from "./records.ts";
 import { groupSockets, partitionSockets } from "./sockets.ts";
@@ -33,6 +34,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(CONFIGS_PATH, configs)
   .route(TOPICS_PATH, partitionSockets)
   .route(GROUPS_PATH, groups)
+  .route(GROUPS_PATH, polls)
   .route(GROUPS_PATH, groupSockets);
 
 app.notFound((context) => {

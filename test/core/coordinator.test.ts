@@ -37,6 +37,7 @@ const JOIN = {
   sessionTimeoutMs: SESSION_MS,
   rebalanceTimeoutMs: REBALANCE_MS,
   owned: new Set<PartitionKey>(),
+  polls: false,
 };
 
 /**

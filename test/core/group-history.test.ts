@@ -27,6 +27,7 @@ class Recorded {
         topicPattern: null,
         sessionTimeoutMs: 5_000,
         rebalanceTimeoutMs: 5_000,
+        polls: false,
         owned: more.memberEpoch ? (known?.assigned ?? new Set()) : new Set<PartitionKey>(),
       },
       [TOPIC],

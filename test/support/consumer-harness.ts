@@ -1053,6 +1053,7 @@ export class FakeBroker {
         sessionTimeoutMs: message.sessionTimeoutMs ?? SESSION_MS,
         rebalanceTimeoutMs: message.rebalanceTimeoutMs ?? SESSION_MS,
         owned: toSet(message.owned ?? []),
+        polls: false,
       },
       [{ topicId: "id-t", name: "t", partitions: this.#world.partitions }],
       this.nowMs,

@@ -26,6 +26,7 @@ export interface JoinOptions {
   /** Names. By default all topics of the scenario. */
   readonly topics?: readonly string[];
   readonly topicPattern?: string;
+  readonly polls?: boolean;
   readonly memberEpoch?: number;
   readonly owned?: Iterable<PartitionKey>;
   readonly instanceId?: string;
@@ -80,6 +81,7 @@ export class GroupScenario {
           sessionTimeoutMs: options.sessionTimeoutMs ?? SESSION_MS,
           rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? REBALANCE_MS,
           owned: new Set(options.owned ?? []),
+          polls: options.polls ?? false,
         },
         [...this.#topics.values()].filter(({ name }) => subscribes(subscription, name)),
         this.nowMs,

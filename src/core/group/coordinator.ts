@@ -33,6 +33,8 @@ export interface JoinRequest {
   readonly rebalanceTimeoutMs: number;
   /** What the member consumes now. Empty where `memberEpoch` is 0. */
   readonly owned: PartitionSet;
+  /** A member without a connection: its session begins anew with each join [POL-1]. */
+  readonly polls: boolean;
 }
 
 /**
@@ -122,7 +124,8 @@ export class Coordinator {
       // What it no longer consumes it has given up, whether it could say so or not.
       revoking: (before?.revoking ?? EMPTY_SET).intersection(request.owned),
       revokeDeadlineMs: before?.revokeDeadlineMs ?? null,
-      silentSinceMs: null,
+      polls: request.polls,
+      silentSinceMs: request.polls ? nowMs : null,
     };
     if (replaced !== undefined) this.#replaceMember(replaced, member);
     else this.#emit({ type: "member", member });

@@ -51,7 +51,7 @@ export function describeGroup(coordinator: Coordinator): GroupDescription {
         ...(member.clientId === null ? {} : { clientId: member.clientId }),
         memberEpoch: member.memberEpoch,
         state: member.state,
-        connected: member.silentSinceMs === null,
+        connected: member.polls || member.silentSinceMs === null,
         assignment: byTopicName(member.assigned, names),
         target: byTopicName(state.targets.get(member.memberId) ?? EMPTY_SET, names),
       })),

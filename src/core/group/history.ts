@@ -113,9 +113,9 @@ export class HistoryRecorder {
       this.#add(state, { type: "joined", ...name });
       this.#causes.push(`${called} joined`);
     } else {
-      if (before.silentSinceMs === null && member.silentSinceMs !== null)
+      if (before.silentSinceMs === null && member.silentSinceMs !== null && !member.polls)
         this.#add(state, { type: "disconnected", ...name });
-      if (before.silentSinceMs !== null && member.silentSinceMs === null)
+      if (before.silentSinceMs !== null && member.silentSinceMs === null && !before.polls)
         this.#add(state, { type: "resumed", ...name });
       if (subscription(before) !== subscription(member)) {
         this.#add(state, { type: "subscribed", ...name, reason: subscription(member) });

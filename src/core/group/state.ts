@@ -38,7 +38,9 @@ export interface Member {
   readonly revoking: PartitionSet;
   /** When the member is fenced unless it has given `revoking` up. Null unless UNREVOKED_PARTITIONS. */
   readonly revokeDeadlineMs: number | null;
-  /** When its connection was lost; its session ends `sessionTimeoutMs` later. Null while connected. */
+  /** It holds no connection and asks instead: each poll begins its session anew. */
+  readonly polls: boolean;
+  /** When its connection was lost, or its last poll came; its session ends `sessionTimeoutMs` later. Null while connected. */
   readonly silentSinceMs: number | null;
 }
 

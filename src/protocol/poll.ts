@@ -1,0 +1,93 @@
+// A member without a socket: what it asks over HTTP, and what the Worker asks of the group for it.
+import * as z from "zod";
+import type { ErrorName } from "../core/errors.ts";
+import type { JoinRequest } from "../core/group/coordinator.ts";
+import {
+  DEFAULT_FETCH_RECORDS,
+  DEFAULT_SESSION_TIMEOUT_MS,
+  MAX_CLIENT_ID_LENGTH,
+  MAX_FETCH_RECORDS,
+  MAX_OFFSETS_PER_COMMIT,
+  MAX_SESSION_TIMEOUT_MS,
+  MAX_TOPIC_PATTERN_LENGTH,
+  MAX_TOPICS_PER_MEMBER,
+  MAX_WAIT_MS,
+  MIN_SESSION_TIMEOUT_MS,
+} from "../core/limits.ts";
+import type { AssignmentMessage } from "./group-socket.ts";
+import { integer } from "./parse.ts";
+
+/** The member's id is made of it, with a prefix. */
+const instanceId = z
+  .string()
+  .min(1)
+  .max(MAX_CLIENT_ID_LENGTH - 5);
+
+export const pollSchema = z
+  .strictObject({
+    /** Who polls: the same in each request, and nobody else's. */
+    instanceId,
+    topics: z.array(z.string()).max(MAX_TOPICS_PER_MEMBER).default([]),
+    /** RE2; all topics whose whole name matches. */
+    pattern: z.string().min(1).max(MAX_TOPIC_PATTERN_LENGTH).optional(),
+    clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
+    /** Where to begin in partitions for which the group has committed nothing. */
+    from: z.enum(["earliest", "latest"]).default("earliest"),
+    maxRecords: integer(1, MAX_FETCH_RECORDS).default(DEFAULT_FETCH_RECORDS),
+    /** How long to wait for records where there are none. */
+    waitMs: integer(0, MAX_WAIT_MS).default(0),
+    /** How long the member's place is kept after a poll. */
+    sessionTimeoutMs: integer(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).default(
+      DEFAULT_SESSION_TIMEOUT_MS,
+    ),
+    /** Done up to and including these records of earlier answers. */
+    ack: z
+      .array(
+        z.strictObject({
+          topic: z.string(),
+          partition: integer(0, 2 ** 31 - 1),
+          offset: integer(0, Number.MAX_SAFE_INTEGER - 1),
+        }),
+      )
+      .max(MAX_OFFSETS_PER_COMMIT)
+      .default([]),
+    /** Acknowledges and goes: the partitions are the others' at once. */
+    leave: z.boolean().default(false),
+  })
+  .superRefine(({ topics, pattern, leave: leaves }, context) => {
+    if (topics.length > 0 || pattern !== undefined || leaves) return;
+    const message = "must name at least one topic, or there must be a pattern";
+    context.addIssue({ code: "custom", path: ["topics"], message });
+  });
+
+/** What a member without a socket asks. */
+export interface PollRequest
+  extends Pick<
+    JoinRequest,
+    | "memberId"
+    | "instanceId"
+    | "clientId"
+    | "topics"
+    | "topicPattern"
+    | "sessionTimeoutMs"
+    | "rebalanceTimeoutMs"
+  > {
+  readonly acks: readonly {
+    readonly topic: string;
+    readonly partition: number;
+    readonly nextOffset: number;
+    readonly isRewind: boolean;
+  }[];
+}
+
+export interface RejectedAck {
+  readonly topic: string;
+  readonly partition: number;
+  readonly code: ErrorName;
+  readonly detail: string;
+}
+
+export interface PollAnswer {
+  readonly assignment: AssignmentMessage;
+  readonly rejected: readonly RejectedAck[];
+}
