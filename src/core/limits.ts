@@ -154,6 +154,11 @@ export const MAX_HISTORY_ENTRIES = 10_000;
 // Plain WebSocket consumers.
 /** Unacknowledged records per partition. */
 export const DEFAULT_PLAIN_WINDOW_RECORDS = 500;
+/** What an event stream's client may leave unread in the Worker; one frame may go beyond it. */
+export const EVENT_STREAM_BUFFER_BYTES = 256 * 1024;
+/** Of a plain reader's filter: headers named, and characters of a name, a value or the key. */
+export const MAX_FILTER_HEADERS = 10;
+export const MAX_FILTER_LENGTH = 1_000;
 export const MAX_PLAIN_WINDOW_RECORDS = 10_000;
 /** Records of one `records` message. */
 export const MAX_RECORDS_PER_MESSAGE = 500;

@@ -10,6 +10,7 @@ import { polls } from "./poll.ts";
 import { problemResponse } from "./problem.ts";
 import { records } from "./records.ts";
 import { groupSockets, partitionSockets } from "./sockets.ts";
+import { streams } from "./streams.ts";
 import { topics } from "./topics.ts";
 
 /** One name has one spelling: what is no percent-encoding of UTF-8 is not taken for itself. */
@@ -33,6 +34,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(PRODUCERS_PATH, producers)
   .route(CONFIGS_PATH, configs)
   .route(TOPICS_PATH, partitionSockets)
+  .route(TOPICS_PATH, streams)
   .route(GROUPS_PATH, groups)
   .route(GROUPS_PATH, polls)
   .route(GROUPS_PATH, groupSockets);

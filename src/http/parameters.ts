@@ -23,18 +23,37 @@ export function partitionParameter(text: string): number {
     .partition;
 }
 
-/** The query as the schema has it. Parameters the schema does not name are refused: they are typos. */
+/**
+ * The query as the schema has it; `header.NAME=value` becomes an entry of `header`. Parameters the schema does not
+ * name are refused: they are typos.
+ */
 export function query<Schema extends z.ZodType>(
   request: Request,
   schema: Schema,
 ): z.output<Schema> {
-  const values: Record<string, string> = {};
+  const values: Record<string, unknown> = {};
+  const headers: Record<string, unknown> = {};
   for (const [name, value] of new URL(request.url).searchParams) {
-    if (Object.hasOwn(values, name))
-      throw new BrokerError("INVALID_REQUEST", `${name}: stands more than once in the query`);
-    Object.defineProperty(values, name, { value, enumerable: true });
+    if (!name.startsWith(HEADER_PREFIX)) setOnce(values, name, name, value);
+    else {
+      setOnce(headers, name.slice(HEADER_PREFIX.length), name, value);
+      values.header = headers;
+    }
   }
   return parse(schema, values);
+}
+
+const HEADER_PREFIX = "header.";
+
+function setOnce(
+  values: Record<string, unknown>,
+  key: string,
+  parameter: string,
+  value: unknown,
+): void {
+  if (Object.hasOwn(values, key))
+    throw new BrokerError("INVALID_REQUEST", `${parameter}: stands more than once in the query`);
+  Object.defineProperty(values, key, { value, enumerable: true, configurable: true });
 }
 
 const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/;

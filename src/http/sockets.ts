@@ -6,11 +6,11 @@ import { BrokerError, isErrorName } from "../core/errors.ts";
 import { checkTopicPattern } from "../core/group/topic-pattern.ts";
 import { atPartition, topicMetadata } from "../edge/metadata.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
-import { consumeQuery } from "../protocol/plain-consumer.ts";
-import { PlainConsumerSession } from "../session/plain-consumer-session.ts";
+import { consumeQuery, type DeliveryOptions } from "../protocol/plain-consumer.ts";
+import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
 import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
 
-type EdgeContext = Context<{ Bindings: Env }>;
+export type EdgeContext = Context<{ Bindings: Env }>;
 
 export const groupSockets = new Hono<{ Bindings: Env }>()
   .get("/:group/socket", async (context) => {
@@ -33,13 +33,30 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
       if (invalid !== null) throw BrokerError.from(invalid);
     }
     requireUpgrade(context);
-    const { 0: client, 1: server } = new WebSocketPair();
-    const session = new PlainConsumerSession(context.env, groupId, options, server);
-    // The last commit and the leave happen after the client's socket has closed.
-    context.executionCtx.waitUntil(session.closed);
-    session.start();
-    return new Response(null, { status: 101, webSocket: client });
+    const member = {
+      groupId,
+      topics,
+      ...(pattern === undefined ? {} : { topicPattern: pattern }),
+      instanceId: options.instanceId ?? null,
+      clientId: options.clientId ?? null,
+      from: options.from,
+    };
+    return plainSession(context, member, options);
   });
+
+/** Answers with a socket on which records are delivered as JSON. */
+export function plainSession(
+  context: EdgeContext,
+  member: Membership,
+  options: DeliveryOptions,
+): Response {
+  const { 0: client, 1: server } = new WebSocketPair();
+  const session = new PlainConsumerSession(context.env, member, options, server);
+  // The last commit and the leave happen after the client's socket has closed.
+  context.executionCtx.waitUntil(session.closed);
+  session.start();
+  return new Response(null, { status: 101, webSocket: client });
+}
 
 /** Whoever was assigned a partition goes by its topic's id: under the name there may be another one by now. */
 const partitionSocketQuery = z.strictObject({

@@ -5,6 +5,7 @@ import {
   DEFAULT_PLAIN_WINDOW_RECORDS,
   DEFAULT_SESSION_TIMEOUT_MS,
   MAX_CLIENT_ID_LENGTH,
+  MAX_PARTITIONS_PER_TOPIC,
   MAX_PLAIN_WINDOW_RECORDS,
   MAX_SESSION_TIMEOUT_MS,
   MAX_TOPIC_PATTERN_LENGTH,
@@ -15,6 +16,7 @@ import type { TopicPartition } from "../core/record.ts";
 import type { ErrorMessage } from "./group-socket.ts";
 import type { JsonRecord } from "./json-record.ts";
 import { integer, queryInteger } from "./parse.ts";
+import { filterParameters } from "./record-filter.ts";
 
 /** Topic names in a query, separated by commas. */
 export const topicList = z
@@ -33,6 +35,16 @@ export const topicList = z
     }
   });
 
+/** What plain sockets have in common, with a group and without. */
+const deliveryParameters = {
+  /** Unacknowledged records per partition. */
+  window: queryInteger(1, MAX_PLAIN_WINDOW_RECORDS).default(DEFAULT_PLAIN_WINDOW_RECORDS),
+  sessionTimeoutMs: queryInteger(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).default(
+    DEFAULT_SESSION_TIMEOUT_MS,
+  ),
+  ...filterParameters,
+};
+
 export const consumeQuery = z.strictObject({
   topics: topicList.optional(),
   /** RE2: every topic whose whole name matches, those created later as well. One of the two is needed. */
@@ -41,16 +53,37 @@ export const consumeQuery = z.strictObject({
   ack: z.enum(["explicit", "auto"]).default("explicit"),
   /** Where to begin in partitions for which the group has committed nothing. */
   from: z.enum(["earliest", "latest"]).default("earliest"),
-  /** Unacknowledged records per partition. */
-  window: queryInteger(1, MAX_PLAIN_WINDOW_RECORDS).default(DEFAULT_PLAIN_WINDOW_RECORDS),
   /** A static member: its partitions wait for it while it is away. */
   instanceId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
   clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
-  sessionTimeoutMs: queryInteger(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).default(
-    DEFAULT_SESSION_TIMEOUT_MS,
-  ),
+  ...deliveryParameters,
 });
-export type ConsumeOptions = z.output<typeof consumeQuery>;
+
+/** How a plain socket delivers. */
+export interface DeliveryOptions {
+  readonly ack: "explicit" | "auto";
+  readonly window: number;
+  readonly sessionTimeoutMs: number;
+  readonly key?: string | undefined;
+  readonly header?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Where a reader without a group begins: an end of the log, an offset, or where an earlier stream had got to. */
+const streamStart = z
+  .string()
+  .regex(/^(earliest|latest|\d{1,16}|\d{1,4}:\d{1,16}(,\d{1,4}:\d{1,16})*)$/, {
+    error: "must be earliest, latest, an offset, or the id of an event",
+  });
+
+/** `/v1/topics/:topic/stream`, over SSE or a WebSocket. */
+export const streamQuery = z.strictObject({
+  partition: queryInteger(0, MAX_PARTITIONS_PER_TOPIC - 1).optional(),
+  from: streamStart.default("latest"),
+  /** Of a WebSocket: auto gives a record up once it is sent. */
+  ack: z.enum(["explicit", "auto"]).default("auto"),
+  ...deliveryParameters,
+});
+export type StreamOptions = z.output<typeof streamQuery>;
 
 const topic = z.string();
 const partition = integer(0, Number.MAX_SAFE_INTEGER);

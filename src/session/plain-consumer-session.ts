@@ -2,6 +2,7 @@
 // speaking JSON to the client. The client sends no heartbeats: it counts as dead when its socket breaks, or
 // when it sits on unacknowledged records and has sent nothing for a session timeout [PLN-4].
 import type * as z from "zod";
+import type { ConsumerCoreConfig } from "../client/consumer/consumer-core.ts";
 import type { ApplicationEffect } from "../client/consumer/consumer-driver.ts";
 import { ConsumerDriver } from "../client/consumer/consumer-driver.ts";
 import { BrokerError, ERRORS } from "../core/errors.ts";
@@ -19,18 +20,27 @@ import { PING, PONG } from "../protocol/heartbeat.ts";
 import { toJsonRecord } from "../protocol/json-record.ts";
 import { parseFrame } from "../protocol/parse.ts";
 import {
-  type ConsumeOptions,
+  type DeliveryOptions,
   type PlainServerMessage,
   plainClientMessage,
 } from "../protocol/plain-consumer.ts";
+import { type RecordFilter, recordFilter } from "../protocol/record-filter.ts";
 
 type ClientMessage = z.output<typeof plainClientMessage>;
+
+/** Who reads, and what: a member of a group, or a reader without one. */
+export type Membership = Omit<
+  ConsumerCoreConfig,
+  "memberId" | "sessionTimeoutMs" | "windowBytes" | "commitIntervalMs"
+>;
 
 /** What a client was sent of a partition and has not acknowledged, and what waits behind it. */
 interface Delivery {
   readonly place: TopicPartition;
   generation: number;
   waiting: ConsumerRecord[];
+  /** Behind the last record that was sent, or left out by the filter. */
+  doneBefore: number;
   /** Offsets sent and not acknowledged, ascending; at most the window. */
   unacknowledged: number[];
   isPaused: boolean;
@@ -42,7 +52,8 @@ export class PlainConsumerSession {
   /** Resolves when the membership has ended and everything was said. */
   readonly closed: Promise<void>;
   readonly #socket: WebSocket;
-  readonly #options: ConsumeOptions;
+  readonly #options: DeliveryOptions;
+  readonly #filter: RecordFilter | null;
   readonly #driver: ConsumerDriver;
   readonly #deliveries = new Map<string, Delivery>();
   #resolveClosed: () => void = () => {};
@@ -54,22 +65,18 @@ export class PlainConsumerSession {
   #hasClosed = false;
   #isOver = false;
 
-  constructor(env: Env, groupId: string, options: ConsumeOptions, socket: WebSocket) {
+  constructor(env: Env, member: Membership, options: DeliveryOptions, socket: WebSocket) {
     this.#socket = socket;
     this.#options = options;
+    this.#filter = recordFilter(options);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
     this.#driver = new ConsumerDriver(
       {
-        groupId,
+        ...member,
         memberId: crypto.randomUUID(),
-        topics: options.topics ?? [],
-        ...(options.pattern === undefined ? {} : { topicPattern: options.pattern }),
-        instanceId: options.instanceId ?? null,
-        clientId: options.clientId ?? null,
         sessionTimeoutMs: options.sessionTimeoutMs,
-        from: options.from,
         windowBytes: DEFAULT_WINDOW_BYTES,
         commitIntervalMs: 0,
       },
@@ -153,9 +160,14 @@ export class PlainConsumerSession {
       return;
     }
     delivery.unacknowledged = delivery.unacknowledged.filter((offset) => offset > ack.offset);
-    this.#driver.processed(delivery.place, ack.offset + 1, delivery.generation);
+    this.#settle(delivery);
     if (delivery.drainTimer === null) this.#flush(delivery);
     else if (delivery.unacknowledged.length === 0) this.#release(delivery);
+  }
+
+  /** Done is everything before the first record that the client has in hand. */
+  #settle({ place, unacknowledged, doneBefore, generation }: Delivery): void {
+    this.#driver.processed(place, unacknowledged[0] ?? doneBefore, generation);
   }
 
   #setPaused(place: TopicPartition, isPaused: boolean): void {
@@ -220,6 +232,7 @@ export class PlainConsumerSession {
       place,
       generation: 0,
       waiting: [],
+      doneBefore: 0,
       unacknowledged: [],
       isPaused: false,
       drainTimer: null,
@@ -239,15 +252,17 @@ export class PlainConsumerSession {
     while (delivery.waiting.length > 0 && !delivery.isPaused) {
       const room = this.#options.window - delivery.unacknowledged.length;
       if (room <= 0) break;
-      const records = delivery.waiting.splice(0, Math.min(room, MAX_RECORDS_PER_MESSAGE));
-      this.#send({ type: "records", ...delivery.place, records: records.map(toJsonRecord) });
-      const last = records.at(-1)?.offset ?? 0;
-      if (!this.#holdsRecords) this.#quietSinceMs = Date.now();
-      if (this.#options.ack === "auto") {
-        this.#driver.processed(delivery.place, last + 1, delivery.generation);
-      } else {
-        for (const record of records) delivery.unacknowledged.push(record.offset);
+      const taken = delivery.waiting.splice(0, Math.min(room, MAX_RECORDS_PER_MESSAGE));
+      delivery.doneBefore = (taken.at(-1)?.offset ?? 0) + 1;
+      const records = this.#filter === null ? taken : taken.filter(this.#filter);
+      if (records.length > 0) {
+        this.#send({ type: "records", ...delivery.place, records: records.map(toJsonRecord) });
+        if (!this.#holdsRecords) this.#quietSinceMs = Date.now();
       }
+      if (this.#options.ack === "explicit")
+        for (const record of records) delivery.unacknowledged.push(record.offset);
+      // Nothing new is done where the client has all of it in hand.
+      if (records.length < taken.length || this.#options.ack === "auto") this.#settle(delivery);
     }
     if (delivery.unacknowledged.length > 0) this.#watchSilence();
   }

@@ -148,6 +148,7 @@ describe("GroupStore", () => {
               sessionTimeoutMs: 10_000,
               rebalanceTimeoutMs: 5_000,
               owned: new Set<PartitionKey>(),
+              polls: false,
             };
             coordinator.join(join, [...coordinator.state.topics.values()], group.nowMs);
             coordinator.expire(() => group.nowMs, group.nowMs + (amount % 8_000));

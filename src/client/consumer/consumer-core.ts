@@ -34,6 +34,11 @@ import { type AssignedPlace, type ConsumerEffect, earliest, Outbox } from "./eff
 import { GroupConnection } from "./group-connection.ts";
 import { PartitionReaders } from "./partition-readers.ts";
 
+/** A partition that is read without a group: from `offset` on, or where `from` says. */
+export interface ReaderPlace extends AssignedPlace {
+  readonly offset?: number;
+}
+
 export interface ConsumerCoreConfig {
   /** Null reads without a group: all of `partitions`, no commits. */
   readonly groupId: string | null;
@@ -42,7 +47,7 @@ export interface ConsumerCoreConfig {
   /** RE2: all topics whose names match are subscribed too. */
   readonly topicPattern?: string;
   /** What a reader without a group reads. */
-  readonly partitions?: readonly AssignedPlace[];
+  readonly partitions?: readonly ReaderPlace[];
   readonly instanceId: string | null;
   readonly clientId: string | null;
   readonly sessionTimeoutMs: number;
@@ -132,7 +137,7 @@ export class ConsumerCore {
     this.#state = "joined";
     const places = this.#config.partitions ?? [];
     this.#readers.add(
-      places.map((place) => new AssignedPartition(place, null)),
+      places.map((place) => new AssignedPartition(place, place.offset ?? null)),
       nowMs,
     );
   }

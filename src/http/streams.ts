@@ -1,0 +1,61 @@
+// GET /v1/topics/:topic/stream: a topic, or one partition of it, read without a group, as server-sent events
+// or over a WebSocket.
+import { Hono } from "hono";
+import type { Topic } from "../core/cluster/topics.ts";
+import { BrokerError } from "../core/errors.ts";
+import { topicMetadata, topicWithPartition } from "../edge/metadata.ts";
+import type { Env } from "../env.ts";
+import { type StreamOptions, streamQuery } from "../protocol/plain-consumer.ts";
+import { EventStream } from "../session/event-stream.ts";
+import { query, topicParameter } from "./parameters.ts";
+import { plainSession } from "./sockets.ts";
+
+export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async (context) => {
+  const name = topicParameter(context.req.param("topic"));
+  const options = query(context.req.raw, streamQuery);
+  const { partition } = options;
+  const topic =
+    partition === undefined
+      ? await topicMetadata(context.env, name)
+      : await topicWithPartition(context.env, name, partition);
+  const start = startOf(topic, options, context.req.header("last-event-id") ?? null);
+  if (context.req.header("upgrade")?.toLowerCase() === "websocket") {
+    const reader = { groupId: null, topics: [name], instanceId: null, clientId: null };
+    return plainSession(context, { ...reader, ...start }, options);
+  }
+  const stream = new EventStream(context.env, name, { ...options, ...start });
+  context.executionCtx.waitUntil(stream.closed);
+  return new Response(stream.body, {
+    headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
+  });
+});
+
+/** Which partitions are read, and from where. The id of an event goes above `from`. */
+function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: string | null) {
+  const numbers = partition === undefined ? [...Array(topic.partitions).keys()] : [partition];
+  const isNumber = /^\d+$/.test(from);
+  if (isNumber && partition === undefined)
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `from: is the offset ${from}, so partition must say of which partition`,
+    );
+  const positions = new Map<number, number>(
+    isNumber
+      ? [[partition ?? 0, Number(from)]]
+      : [...positionsOf(from), ...positionsOf(lastEventId)],
+  );
+  return {
+    from: from === "latest" ? ("latest" as const) : ("earliest" as const),
+    partitions: numbers.map((number) => {
+      const offset = positions.get(number);
+      const place = { topic: topic.name, topicId: topic.topicId, partition: number };
+      return offset === undefined ? place : { ...place, offset };
+    }),
+  };
+}
+
+/** Of an event's id, as `0:42,1:7`; nothing of what is none. */
+function positionsOf(id: string | null): [number, number][] {
+  if (id === null || !/^\d{1,4}:\d{1,16}(,\d{1,4}:\d{1,16})*$/.test(id)) return [];
+  return id.split(",").map((pair) => pair.split(":").map(Number) as [number, number]);
+}

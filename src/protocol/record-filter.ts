@@ -1,0 +1,50 @@
+// Filters of plain readers, by equality of the key and of headers. What they leave out is read all the same:
+// positions move over it.
+import * as z from "zod";
+import { MAX_FILTER_HEADERS, MAX_FILTER_LENGTH } from "../core/limits.ts";
+import type { ConsumerRecord } from "../core/record.ts";
+
+const text = z.string().max(MAX_FILTER_LENGTH);
+
+/** `key=…` and `header.NAME=…` of a query. */
+export const filterParameters = {
+  /** Only records with this key. */
+  key: text.optional(),
+  /** Only records that have each of these headers with this value; a name may repeat in a record. */
+  header: z
+    .record(text, text)
+    .refine((headers) => Object.keys(headers).length <= MAX_FILTER_HEADERS, {
+      error: `names more than ${MAX_FILTER_HEADERS} headers, the bound`,
+    })
+    .optional(),
+};
+
+export type RecordFilter = (record: ConsumerRecord) => boolean;
+
+const UTF8 = new TextEncoder();
+
+/** Null where everything passes. */
+export function recordFilter({
+  key,
+  header = {},
+}: {
+  readonly key?: string | undefined;
+  readonly header?: Readonly<Record<string, string>> | undefined;
+}): RecordFilter | null {
+  const keyBytes = key === undefined ? null : UTF8.encode(key);
+  const headers = Object.entries(header).map(([name, value]) => ({
+    name,
+    value: UTF8.encode(value),
+  }));
+  if (keyBytes === null && headers.length === 0) return null;
+  return (record) => {
+    if (keyBytes !== null && !equalBytes(record.key, keyBytes)) return false;
+    return headers.every(({ name, value }) =>
+      record.headers.some((each) => each.key === name && equalBytes(each.value, value)),
+    );
+  };
+}
+
+function equalBytes(a: Uint8Array | null, b: Uint8Array): boolean {
+  return a !== null && a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
