@@ -76,6 +76,8 @@ export class GroupObject extends DurableObject<Env> {
   #alarmAtMs: number | null = null;
   /** Joins that wait for the cluster: the group may come to be with them. */
   #subscribing = 0;
+  /** The last join of each member that waits for the cluster. */
+  readonly #joins = new Map<string, symbol>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -322,7 +324,12 @@ export class GroupObject extends DurableObject<Env> {
     };
     const refused = this.#coordinator.checkJoin(request) ?? invalidPattern(topicPattern);
     if (refused !== null) return this.#refuse(socket, refused);
+    const mine = Symbol();
+    this.#joins.set(message.memberId, mine);
     const subscribed = await this.#subscribe(message.topics, topicPattern);
+    // The cluster may answer out of turn, and what an earlier join says to own is void once a later one was sent.
+    if (this.#joins.get(message.memberId) !== mine) return;
+    this.#joins.delete(message.memberId);
     if (!subscribed.ok) return this.#refuse(socket, subscribed);
     const joined = this.#memberOf(socket); // Perhaps by a join that was sent before this one was answered.
     if (joined !== null && joined !== message.memberId) {

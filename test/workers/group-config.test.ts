@@ -1,6 +1,7 @@
 // The config of one group, subscriptions by pattern, where a group begins, and what becomes of an empty one.
 import { runDurableObjectAlarm } from "cloudflare:test";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, describe, expect, type MockInstance, test, vi } from "vitest";
+import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import { clusterStub, groupStub } from "../../src/env.ts";
 import type {
   AssignmentMessage,
@@ -127,6 +128,41 @@ describe("the list of groups", () => {
     expect(await call("DELETE", `/v1/groups/${group}`)).toMatchObject({ status: 404 });
     expect(await listedGroups()).not.toContain(group);
   });
+});
+
+test("[GRP-4] a join that the cluster answers late does not undo the one that was sent after it", async () => {
+  const topic = await createTopic(1);
+  const group = unique("late");
+  // Promises do not go from one object to another: both sides look.
+  let isAsked = false;
+  let isHeld = true;
+  let isAnswered = false;
+  const { subscribe } = ClusterObject.prototype;
+  const spy = vi.spyOn(ClusterObject.prototype, "subscribe") as unknown as MockInstance<
+    (...parameters: Parameters<typeof subscribe>) => unknown
+  >;
+  spy.mockImplementationOnce(async function (this: ClusterObject, ...parameters) {
+    isAsked = true;
+    while (isHeld) await new Promise((resolve) => setTimeout(resolve, 1));
+    isAnswered = true;
+    return subscribe.apply(this, parameters);
+  });
+  const socket = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`);
+  const join = { type: "join", memberId: "m", memberEpoch: 0, topics: [topic.name] };
+  socket.send({ ...join, requestId: 1 });
+  await vi.waitFor(() => expect(isAsked).toBe(true));
+  socket.send({ ...join, requestId: 2 });
+  expect(await assignment(socket)).toMatchObject({ requestId: 2 });
+  isHeld = false;
+  await vi.waitFor(() => expect(isAnswered).toBe(true));
+  await describeGroup(group);
+  const offsets = [{ topicId: topic.topicId, partition: 0, offset: 0 }];
+  socket.send({ type: "commit", requestId: 3, memberEpoch: 1, offsets });
+  const next = await socket.next(
+    (message): message is CoordinatorMessage => typeof message === "object" && "type" in message,
+  );
+  expect(next, "the late join is answered by nothing").not.toMatchObject({ requestId: 1 });
+  spy.mockRestore();
 });
 
 describe("a member of many topics", () => {
