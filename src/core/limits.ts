@@ -27,6 +27,13 @@ export const DEFAULT_FETCH_RECORDS = 500;
 /** `waitMs` of a read: how long a request may wait for records. */
 export const MAX_WAIT_MS = 30_000;
 
+/** NDJSON of any length: a line of a request, and what is stored or read at a time. */
+export const MAX_LINE_BYTES = 4 * MIB;
+export const BULK_CHUNK_BYTES = 1 * MIB;
+export const BULK_CHUNK_RECORDS = 5_000;
+/** Refused records that the answer of a bulk request names. */
+export const MAX_BULK_ERRORS = 100;
+
 // Topics.
 /** Kafka's own bound on names (Topic.java). */
 export const MAX_TOPIC_NAME_LENGTH = 249;

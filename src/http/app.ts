@@ -5,7 +5,9 @@ import type { Env } from "../env.ts";
 import { CONFIGS_PATH, GROUPS_PATH, PRODUCERS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
 import { batches, producers } from "./batches.ts";
 import { configs } from "./configs.ts";
+import { compressed, crossOrigin } from "./cross-origin.ts";
 import { groups } from "./groups.ts";
+import { noRoute } from "./methods.ts";
 import { polls } from "./poll.ts";
 import { problemResponse } from "./problem.ts";
 import { records } from "./records.ts";
@@ -26,6 +28,8 @@ const wellFormedPath: MiddlewareHandler = async (context, next) => {
 };
 
 export const app = new Hono<{ Bindings: Env }>()
+  .use(crossOrigin)
+  .use(compressed)
   .use(wellFormedPath)
   .get("/health", (context) => context.json({ status: "ok" }))
   .route(TOPICS_PATH, topics)
@@ -39,12 +43,5 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(GROUPS_PATH, polls)
   .route(GROUPS_PATH, groupSockets);
 
-app.notFound((context) => {
-  const { method, url } = context.req.raw;
-  return problemResponse(
-    new BrokerError("INVALID_REQUEST", `there is no ${method} ${new URL(url).pathname}`),
-    {},
-    404,
-  );
-});
+app.notFound((context) => noRoute(app, context.req.raw));
 app.onError((error) => problemResponse(error));

@@ -10,24 +10,15 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
  * thrown away first (up to MAX_DISCARDED_BYTES), so that a client that is still sending gets to see the answer.
  */
 export async function readBytes(request: Request): Promise<Uint8Array> {
-  const encoding = request.headers.get("content-encoding") ?? "identity";
-  if (encoding.toLowerCase() !== "identity") {
-    await discardBody(request);
-    throw new BrokerError(
-      "INVALID_REQUEST",
-      `content-encoding is ${encoding}; bodies are taken uncompressed`,
-    );
-  }
+  const body = bodyOf(request);
   const announced = Number(request.headers.get("content-length") ?? 0);
   const chunks: Uint8Array[] = [];
   let size = 0;
-  if (request.body !== null) {
-    for await (const chunk of request.body as ReadableStream<Uint8Array>) {
-      size += chunk.length;
-      if (announced <= MAX_REQUEST_BYTES && size <= MAX_REQUEST_BYTES) chunks.push(chunk);
-      else chunks.length = 0;
-      if (size > MAX_DISCARDED_BYTES) break;
-    }
+  for await (const chunk of body) {
+    size += chunk.length;
+    if (announced <= MAX_REQUEST_BYTES && size <= MAX_REQUEST_BYTES) chunks.push(chunk);
+    else chunks.length = 0;
+    if (size > MAX_DISCARDED_BYTES) break;
   }
   if (Math.max(announced, size) > MAX_REQUEST_BYTES) {
     throw new BrokerError(
@@ -36,6 +27,31 @@ export async function readBytes(request: Request): Promise<Uint8Array> {
     );
   }
   return concatBytes(chunks);
+}
+
+/** The body, unpacked where it came in gzip or deflate. What does not unpack is INVALID_REQUEST. */
+export async function* bodyOf(request: Request): AsyncGenerator<Uint8Array> {
+  const encoding = (request.headers.get("content-encoding") ?? "identity").toLowerCase();
+  if (encoding !== "identity" && encoding !== "gzip" && encoding !== "deflate") {
+    await discardBody(request);
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `content-encoding is ${encoding}, it must be gzip, deflate or identity`,
+    );
+  }
+  if (request.body === null) return;
+  if (encoding === "identity") {
+    yield* request.body as ReadableStream<Uint8Array>;
+    return;
+  }
+  try {
+    yield* request.body.pipeThrough(
+      new DecompressionStream(encoding),
+    ) as ReadableStream<Uint8Array>;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new BrokerError("INVALID_REQUEST", `the body is not ${encoding}: ${reason}`);
+  }
 }
 
 /** Reads and throws away, up to MAX_DISCARDED_BYTES, so that a client that is sending gets to see the answer. */

@@ -14,22 +14,29 @@ export interface Problem {
   readonly retriable: boolean;
 }
 
-/** The answer for an error; `extra` joins the problem's fields, `status` overrides the table's. */
-export function problemResponse(error: unknown, extra: object = {}, status?: number): Response {
+/** What an error is for a client. One that nobody expected is logged. */
+export function problemOf(error: unknown): Problem {
   const known = brokerError(error);
   if (known !== error) console.error(error);
   const spec = ERRORS[known.code];
-  const problem: Problem = {
+  return {
     type: "about:blank",
     title: spec.description,
-    status: status ?? spec.httpStatus,
+    status: spec.httpStatus,
     detail: known.message,
     code: known.code,
     errorCode: spec.code,
     retriable: spec.retriable,
+    ...known.data,
   };
-  return new Response(JSON.stringify({ ...problem, ...known.data, ...extra }), {
-    status: problem.status,
+}
+
+/** The answer for an error; `extra` joins the problem's fields, `status` overrides the table's. */
+export function problemResponse(error: unknown, extra: object = {}, status?: number): Response {
+  const problem = problemOf(error);
+  const body = { ...problem, ...(status === undefined ? {} : { status }), ...extra };
+  return new Response(JSON.stringify(body), {
+    status: body.status,
     headers: { "content-type": "application/problem+json" },
   });
 }

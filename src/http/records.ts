@@ -13,7 +13,7 @@ import {
 } from "../core/limits.ts";
 import { isRefused } from "../edge/append.ts";
 import { fetchRecords } from "../edge/fetch.ts";
-import { atPartition } from "../edge/metadata.ts";
+import { atPartition, topicMetadata, topicWithPartition } from "../edge/metadata.ts";
 import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
 import { produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
 import { type Env, partitionStub } from "../env.ts";
@@ -21,8 +21,10 @@ import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
 import { parseRecordJson, recordList } from "../protocol/json-record-schema.ts";
 import { integer, parse, queryInteger } from "../protocol/parse.ts";
 import { refusedRecord } from "../protocol/record-outcome.ts";
-import { readText } from "./body.ts";
+import { bodyOf, readText } from "./body.ts";
+import { produceLines, readLines } from "./bulk.ts";
 import { whileRoom } from "./in-progress.ts";
+import { acceptsLines, contentType, lineResponse, NDJSON } from "./lines.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
 import { problemResponse } from "./problem.ts";
 
@@ -38,6 +40,10 @@ const fetchQuery = z.strictObject({
   maxBytes: queryInteger(1, MAX_FETCH_BYTES).default(DEFAULT_FETCH_BYTES),
   waitMs: queryInteger(0, MAX_WAIT_MS).default(0),
 });
+const bulkQuery = z.strictObject({
+  offset: offsetSchema.optional(),
+  maxRecords: queryInteger(1, Number.MAX_SAFE_INTEGER).default(Number.MAX_SAFE_INTEGER),
+});
 const offsetsQuery = z.strictObject({ at: z.string().default("latest") });
 const deleteQuery = z.strictObject({ before: offsetSchema });
 
@@ -46,6 +52,12 @@ export const records = new Hono<{ Bindings: Env }>()
     whileRoom(context.req.raw, async () => {
       const topic = topicParameter(context.req.param("topic"));
       const request = context.req.raw;
+      if (contentType(request) === NDJSON && acceptsLines(request)) {
+        query(request, z.strictObject({}));
+        refuseIdempotencyKey(request);
+        await topicMetadata(context.env, topic);
+        return lineResponse(produceLines(context.env, topic, bodyOf(request)));
+      }
       const inQuery = query(request, produceQuery);
       const body = await readRecords(request);
       if (body.expectedOffset !== undefined && inQuery.expectedOffset !== undefined) {
@@ -65,6 +77,11 @@ export const records = new Hono<{ Bindings: Env }>()
   )
   .get("/:topic/partitions/:partition/records", async (context) => {
     const { topic, partition } = place(context.req.param());
+    if (acceptsLines(context.req.raw)) {
+      const { offset = null, maxRecords } = query(context.req.raw, bulkQuery);
+      await topicWithPartition(context.env, topic, partition);
+      return lineResponse(readLines(context.env, topic, partition, offset, maxRecords));
+    }
     const { offset, maxRecords, maxBytes, waitMs } = query(context.req.raw, fetchQuery);
     const result = await fetchRecords(context.env, {
       topic,
@@ -94,6 +111,15 @@ export const records = new Hono<{ Bindings: Env }>()
     return context.json({ logStartOffset });
   });
 
+/** Many appends are no one request that could be repeated as a whole. */
+function refuseIdempotencyKey(request: Request): void {
+  if (request.headers.get("idempotency-key") === null) return;
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    "idempotency-key: cannot be kept for lines that are answered in lines; send smaller requests",
+  );
+}
+
 function place(parameters: { topic: string; partition: string }): {
   topic: string;
   partition: number;
@@ -107,8 +133,7 @@ function place(parameters: { topic: string; partition: string }): {
 /** `{records: […], expectedOffset?}`, or one record a line as application/x-ndjson. */
 async function readRecords(request: Request): Promise<z.output<typeof produceSchema>> {
   const text = await readText(request);
-  const type = request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase();
-  if (type !== "application/x-ndjson") {
+  if (contentType(request) !== NDJSON) {
     return parse(produceSchema, parseRecordJson(text, "the body"));
   }
   const parsed: unknown[] = [];

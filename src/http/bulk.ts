@@ -1,0 +1,141 @@
+// Produce and read without bounds on length, a line a record: POST …/records with NDJSON that is answered in
+// lines, GET …/partitions/:partition/records as NDJSON.
+import { BrokerError } from "../core/errors.ts";
+import { BULK_CHUNK_BYTES, BULK_CHUNK_RECORDS, MAX_BULK_ERRORS } from "../core/limits.ts";
+import { isRefused } from "../edge/append.ts";
+import { fetchRecords } from "../edge/fetch.ts";
+import { atPartition } from "../edge/metadata.ts";
+import { listOffset } from "../edge/offsets.ts";
+import { produce } from "../edge/produce.ts";
+import type { Env } from "../env.ts";
+import { fromJsonRecord, type JsonRecordInput, toJsonRecord } from "../protocol/json-record.ts";
+import { parseRecordJson, recordList } from "../protocol/json-record-schema.ts";
+import { parse } from "../protocol/parse.ts";
+import { type Line, linesOf } from "./lines.ts";
+import { problemOf } from "./problem.ts";
+
+/** How far a bulk request has got: a line of its answer after each chunk that is stored. */
+interface Progress {
+  /** Lines that are done, stored or refused. */
+  lines: number;
+  stored: number;
+  refused: number;
+  /** The first records that were refused, and why. */
+  errors: { line: number; code: string; detail: string }[];
+}
+
+/**
+ * [BLK-1] Stores the lines chunk by chunk, in their order, and tells after each how far it got. A line that is no
+ * record ends it with an `error`; what came before is stored. The last line says `done: true`: an answer
+ * without one broke off.
+ */
+export async function* produceLines(
+  env: Env,
+  topic: string,
+  body: AsyncIterable<Uint8Array>,
+): AsyncGenerator<string> {
+  const progress: Progress = { lines: 0, stored: 0, refused: 0, errors: [] };
+  const tell = (more: object = {}) => `${JSON.stringify({ ...progress, ...more })}\n`;
+  try {
+    for await (const chunk of chunksOf(linesOf(body))) {
+      await storeChunk(env, topic, chunk, progress);
+      yield tell();
+    }
+    yield tell({ done: true });
+  } catch (error) {
+    yield tell({ done: false, error: problemOf(error) });
+  }
+}
+
+async function* chunksOf(lines: AsyncIterable<Line>): AsyncGenerator<Line[]> {
+  let chunk: Line[] = [];
+  let size = 0;
+  for await (const line of lines) {
+    if (size + line.text.length > BULK_CHUNK_BYTES || chunk.length === BULK_CHUNK_RECORDS) {
+      if (chunk.length > 0) yield chunk;
+      chunk = [];
+      size = 0;
+    }
+    chunk.push(line);
+    size += line.text.length;
+  }
+  if (chunk.length > 0) yield chunk;
+}
+
+async function storeChunk(
+  env: Env,
+  topic: string,
+  chunk: readonly Line[],
+  progress: Progress,
+): Promise<void> {
+  const { records, failure } = recordsOf(chunk);
+  if (records.length > 0) {
+    const options = { random: Math.random, nowMs: Date.now() };
+    const results = await produce(env, topic, records.map(fromJsonRecord), options);
+    for (const [i, result] of results.entries()) {
+      progress.lines = chunk[i]?.number ?? progress.lines;
+      if (!isRefused(result)) progress.stored++;
+      else {
+        progress.refused++;
+        const { code, detail } = result;
+        if (progress.errors.length < MAX_BULK_ERRORS)
+          progress.errors.push({ line: progress.lines, code, detail });
+      }
+    }
+  }
+  if (failure !== null) throw failure;
+}
+
+/** The records up to the first line that is none, and what is wrong with that. */
+function recordsOf(chunk: readonly Line[]): { records: JsonRecordInput[]; failure: unknown } {
+  const records: JsonRecordInput[] = [];
+  for (const { number, text } of chunk) {
+    try {
+      const value = parseRecordJson(text, `line ${number}`);
+      const [record] = parse(recordList, [value]);
+      if (record !== undefined) records.push(record);
+    } catch (error) {
+      if (!(error instanceof BrokerError)) throw error;
+      const detail = error.message.replace(/^\[0\](\.|: )?/, "");
+      const named = detail.startsWith("line ") ? detail : `line ${number}: ${detail}`;
+      return { records, failure: new BrokerError(error.code, named) };
+    }
+  }
+  return { records, failure: null };
+}
+
+/**
+ * [BLK-2] Every record from `offset` to what is the end of the log now, `maxRecords` at most: read as the client
+ * reads.
+ */
+export async function* readLines(
+  env: Env,
+  topic: string,
+  partition: number,
+  offset: number | null,
+  maxRecords: number,
+): AsyncGenerator<string> {
+  const { offset: end } = await atPartition(env, topic, partition, (topicId) =>
+    listOffset(env, topicId, partition, "latest"),
+  );
+  let next = offset;
+  let left = maxRecords;
+  try {
+    while (left > 0 && (next === null || next < end)) {
+      const request = { topic, partition, offset: next, maxBytes: BULK_CHUNK_BYTES, waitMs: 0 };
+      const read = await fetchRecords(env, {
+        ...request,
+        maxRecords: Math.min(left, BULK_CHUNK_RECORDS),
+      });
+      const records = read.records.filter((record) => record.offset < end);
+      left -= records.length;
+      if (records.length > 0)
+        yield records.map((record) => `${JSON.stringify(toJsonRecord(record))}\n`).join("");
+      if (read.nextOffset === next || read.nextOffset >= end) return;
+      next = read.nextOffset;
+    }
+  } catch (error) {
+    // The status was sent long ago: a line that is no record tells.
+    yield `${JSON.stringify({ error: problemOf(error) })}\n`;
+  }
+}
