@@ -8,6 +8,7 @@ import { configs } from "./configs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
 import { groups } from "./groups.ts";
 import { noRoute } from "./methods.ts";
+import { openapi } from "./openapi.ts";
 import { polls } from "./poll.ts";
 import { problemResponse } from "./problem.ts";
 import { records } from "./records.ts";
@@ -32,6 +33,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .use(compressed)
   .use(wellFormedPath)
   .get("/health", (context) => context.json({ status: "ok" }))
+  .route("/", openapi)
   .route(TOPICS_PATH, topics)
   .route(TOPICS_PATH, records)
   .route(TOPICS_PATH, batches)

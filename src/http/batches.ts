@@ -11,7 +11,7 @@ import { readBytes } from "./body.ts";
 import { whileRoom } from "./in-progress.ts";
 import { partitionParameter, query, topicParameter } from "./parameters.ts";
 
-const batchesQuery = z.strictObject({
+export const batchesQuery = z.strictObject({
   expectedOffset: queryInteger(0, Number.MAX_SAFE_INTEGER).optional(),
 });
 

@@ -8,12 +8,12 @@ import { parse, parseJson } from "../protocol/parse.ts";
 import { readText } from "./body.ts";
 import { configSchema } from "./topics.ts";
 
-const alterSchema = z.strictObject({ config: configSchema });
+export const alterConfigsSchema = z.strictObject({ config: configSchema });
 
 export const configs = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => context.json(configJson(await clusterStub(context.env).defaults())))
   .patch("/", async (context) => {
-    const body = parse(alterSchema, parseJson(await readText(context.req.raw), "the body"));
+    const body = parse(alterConfigsSchema, parseJson(await readText(context.req.raw), "the body"));
     return context.json(
       configJson(unwrap(await clusterStub(context.env).alterDefaults(body.config))),
     );

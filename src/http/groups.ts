@@ -57,7 +57,7 @@ const plan = z
       seen.add(name);
     }
   });
-const resetSchema = z
+export const resetSchema = z
   .strictObject({
     topics: z.array(z.string()).min(1).max(MAX_TOPICS_PER_MEMBER).optional(),
     to: z
@@ -87,9 +87,9 @@ const resetSchema = z
     return z.NEVER;
   });
 
-const alterSchema = z.strictObject({ config: configSchema });
-const deleteOffsetsQuery = z.strictObject({ topics: topicList });
-const historyQuery = z.strictObject({
+export const alterGroupSchema = z.strictObject({ config: configSchema });
+export const deleteOffsetsQuery = z.strictObject({ topics: topicList });
+export const historyQuery = z.strictObject({
   limit: queryInteger(1, MAX_HISTORY_ENTRIES).default(DEFAULT_HISTORY_ENTRIES),
 });
 
@@ -111,7 +111,7 @@ export const groups = new Hono<{ Bindings: Env }>()
   })
   .patch("/:group", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
-    const body = parse(alterSchema, parseJson(await readText(context.req.raw), "the body"));
+    const body = parse(alterGroupSchema, parseJson(await readText(context.req.raw), "the body"));
     const altered = unwrap(await groupStub(context.env, groupId).alterConfig(body.config));
     const { config, overrides } = altered;
     return context.json({ groupId, config: groupConfigByKey(config), overrides });

@@ -28,13 +28,13 @@ import { acceptsLines, contentType, lineResponse, NDJSON } from "./lines.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
 import { problemResponse } from "./problem.ts";
 
-const produceSchema = z.strictObject({
+export const produceSchema = z.strictObject({
   records: recordList,
   expectedOffset: integer(0, Number.MAX_SAFE_INTEGER).optional(),
 });
 const offsetSchema = queryInteger(0, Number.MAX_SAFE_INTEGER);
-const produceQuery = z.strictObject({ expectedOffset: offsetSchema.optional() });
-const fetchQuery = z.strictObject({
+export const produceQuery = z.strictObject({ expectedOffset: offsetSchema.optional() });
+export const fetchQuery = z.strictObject({
   offset: offsetSchema.optional(),
   maxRecords: queryInteger(1, MAX_FETCH_RECORDS).default(DEFAULT_FETCH_RECORDS),
   maxBytes: queryInteger(1, MAX_FETCH_BYTES).default(DEFAULT_FETCH_BYTES),
@@ -44,8 +44,8 @@ const bulkQuery = z.strictObject({
   offset: offsetSchema.optional(),
   maxRecords: queryInteger(1, Number.MAX_SAFE_INTEGER).default(Number.MAX_SAFE_INTEGER),
 });
-const offsetsQuery = z.strictObject({ at: z.string().default("latest") });
-const deleteQuery = z.strictObject({ before: offsetSchema });
+export const offsetsQuery = z.strictObject({ at: z.string().default("latest") });
+export const deleteQuery = z.strictObject({ before: offsetSchema });
 
 export const records = new Hono<{ Bindings: Env }>()
   .post("/:topic/records", (context) =>

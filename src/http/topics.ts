@@ -27,12 +27,12 @@ export const configSchema = z
       z.union([z.string(), z.number(), z.null()], "must be a number, a string or null"),
     ),
   );
-const createTopicSchema = z.strictObject({
+export const createTopicSchema = z.strictObject({
   name: z.string(),
   partitions: z.number().optional(),
   config: configSchema.optional(),
 });
-const alterTopicSchema = z.strictObject({
+export const alterTopicSchema = z.strictObject({
   partitions: z.number().optional(),
   config: configSchema.optional(),
 });

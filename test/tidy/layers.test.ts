@@ -30,7 +30,7 @@ const LAYERS: Record<
   },
   "src/http": {
     layers: ["src/core", "src/protocol", "src/edge", "src/session", "src/env.ts"],
-    packages: [/^hono$/, /^zod$/],
+    packages: [/^hono(\/|$)/, /^zod$/],
   },
   "src/index.ts": {
     layers: ["src/http", "src/rpc", "src/env.ts", "durable-objects"],

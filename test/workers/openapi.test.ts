@@ -1,0 +1,106 @@
+// The description of the HTTP API, held against what the API is and answers.
+import { exports } from "cloudflare:workers";
+import { describe, expect, test } from "vitest";
+import { app } from "../../src/http/app.ts";
+import { OPERATIONS, type Operation } from "../../src/http/operations.ts";
+import { problem } from "../../src/http/responses.ts";
+import { call, createTopic, produce, readAs, unique } from "./support.ts";
+
+interface Document {
+  readonly openapi: string;
+  readonly paths: Record<
+    string,
+    Record<
+      string,
+      { parameters: { name: string; in: string; schema: object }[]; responses: object }
+    >
+  >;
+}
+
+async function openapi(): Promise<Document> {
+  return (await call<Document>("GET", "/openapi.json")).body;
+}
+
+test("[DOC-1] every route is described, and nothing else", () => {
+  const routes = app.routes
+    .filter(({ method }) => method !== "ALL")
+    .map(
+      ({ method, path }) =>
+        `${method.toLowerCase()} ${path.replace(/:(\w+)/g, "{$1}").replace(/(.)\/$/, "$1")}`,
+    );
+  const described = OPERATIONS.map(({ method, path }) => `${method} ${path}`);
+  expect(described.toSorted()).toEqual([...new Set(routes)].sort());
+});
+
+test("[DOC-1] parameters and bodies are those that are checked", async () => {
+  const { openapi: version, paths } = await openapi();
+  expect(version).toBe("3.1.0");
+  const fetch = paths["/v1/topics/{topic}/partitions/{partition}/records"]?.get;
+  expect(fetch?.parameters.map(({ name }) => name)).toEqual([
+    "topic",
+    "partition",
+    "offset",
+    "maxRecords",
+    "maxBytes",
+    "waitMs",
+  ]);
+  const poll = JSON.stringify(paths["/v1/groups/{group}/poll"]?.post);
+  expect(poll).toContain('"maximum":30000');
+  expect(poll).toContain('"required":["instanceId"]');
+  expect(Object.keys(paths["/v1/groups/{group}"]?.delete?.responses ?? {}).sort()).toEqual([
+    "204",
+    "400",
+    "404",
+    "409",
+  ]);
+});
+
+test("[DOC-2] the page shows every operation and needs nothing from elsewhere", async () => {
+  const response = await exports.default.fetch("https://rivulet/docs");
+  const text = (await response.text()).replaceAll("&#39;", "'");
+  expect(response.headers.get("content-type")).toMatch(/^text\/html/);
+  for (const { path, summary } of OPERATIONS) {
+    expect(text).toContain(path);
+    expect(text).toContain(summary);
+  }
+  expect(text).not.toMatch(/(src|href)="(https?:)?\/\//);
+});
+
+describe("answers are as described", async () => {
+  const topic = await createTopic(1);
+  const group = unique("described");
+  await produce(topic.name, [{ key: "k", value: "v", headers: { h: ["1", null] } }]);
+  await readAs(group, topic, { 0: 1 });
+  const bodies: Record<string, unknown> = {
+    "post /v1/topics": { name: unique("described") },
+    "patch /v1/topics/{topic}": { config: { "retention.ms": 1_000_000 } },
+    "patch /v1/configs": { config: {} },
+    "post /v1/topics/{topic}/records": { records: [{ value: 1 }] },
+    "patch /v1/groups/{group}": { config: { "group.max.size": 9 } },
+    "post /v1/groups/{group}/offsets": { to: "earliest" },
+    "post /v1/groups/{group}/poll": { instanceId: "i", topics: [topic.name] },
+  };
+  const queries: Record<string, string> = {
+    "delete /v1/topics/{topic}/partitions/{partition}/records": "?before=0",
+  };
+  const isCalled = ({ response, path, bodyTypes, body }: Operation) =>
+    response !== undefined &&
+    path !== "/openapi.json" &&
+    (bodyTypes === undefined || body !== undefined);
+
+  test.each(
+    OPERATIONS.filter(isCalled).map((each) => [`${each.method} ${each.path}`, each] as const),
+  )("[DOC-1] %s", async (name, { method, path, status, response }) => {
+    const place = path
+      .replace("{topic}", topic.name)
+      .replace("{partition}", "0")
+      .replace("{group}", group);
+    const answer = await call(method.toUpperCase(), `${place}${queries[name] ?? ""}`, bodies[name]);
+    expect(answer.status).toBe(status);
+    response?.parse(answer.body);
+  });
+
+  test("[DOC-1] a problem", async () => {
+    problem.strict().parse((await call("GET", "/v1/topics/nobody")).body);
+  });
+});
