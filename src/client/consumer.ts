@@ -35,6 +35,8 @@ export interface ConsumerOptions {
   readonly maxProcessingMs?: number;
   /** Time between commits in ms; 0 commits whenever something was processed. @default 500 */
   readonly commitIntervalMs?: number;
+  /** False commits by `commit` only, and what was processed when a partition goes and on close. @default true */
+  readonly autoCommit?: boolean;
   /** Bytes in flight per partition, at most 4 MiB. @default 1 MiB */
   readonly windowBytes?: number;
   /** New partitions. Nothing of them is handled before it has returned, or its promise resolved; seek here. */
@@ -54,9 +56,21 @@ export interface Batch extends TopicPartition {
   readonly records: readonly ConsumerRecord[];
 }
 
-export type Handlers =
-  | { readonly eachRecord: (record: ConsumerRecord, place: TopicPartition) => unknown }
-  | { readonly eachBatch: (batch: Batch) => unknown };
+export type Handlers = RunOptions &
+  (
+    | { readonly eachRecord: (record: ConsumerRecord, place: TopicPartition) => unknown }
+    | { readonly eachBatch: (batch: Batch) => unknown }
+  );
+
+export interface RunOptions {
+  /** How many handlers are at work at once, each with another partition, at least 1. @default all partitions */
+  readonly partitionsConsumedConcurrently?: number;
+  /** Closes the consumer as `close` does; `run` then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** A record and where it is from. */
+export type PlacedRecord = ConsumerRecord & TopicPartition;
 
 interface Work {
   readonly place: TopicPartition;
@@ -68,6 +82,8 @@ interface Work {
   /** Revoked: let go after the record, or the batch, at work. */
   isStopping: boolean;
   isLost: boolean;
+  /** Lets go of a record that a loop has not come to yet. */
+  abandon: (() => void) | null;
   /** How often the application sought here: what was fetched before a seek is not handled after it. */
   seeks: number;
 }
@@ -80,6 +96,8 @@ export class Consumer {
   /** Handlers at work, also those of partitions that were lost meanwhile. */
   #running = 0;
   #handlers: Handlers | null = null;
+  /** With work to do, while as many handlers are at work as may be. */
+  readonly #turns = new Set<Work>();
   #isClosing = false;
   #fatal: Error | null = null;
   #hasStarted = false;
@@ -115,12 +133,86 @@ export class Consumer {
    */
   async run(handlers: Handlers): Promise<void> {
     if (this.#handlers !== null) throw new Error("run was called before");
+    const { signal, partitionsConsumedConcurrently } = handlers;
+    if (partitionsConsumedConcurrently !== undefined)
+      whole(
+        "partitionsConsumedConcurrently",
+        partitionsConsumedConcurrently,
+        1,
+        Number.MAX_SAFE_INTEGER,
+      );
+    if (!("eachRecord" in handlers) && !("eachBatch" in handlers))
+      throw new BrokerError("INVALID_REQUEST", "run needs eachRecord or eachBatch");
     this.#handlers = handlers;
+    signal?.throwIfAborted();
     if (this.#isClosing) return;
+    const abort = () => void this.close();
+    signal?.addEventListener("abort", abort);
     this.#hasStarted = true;
     this.#driver.start();
     await this.#ended;
+    signal?.removeEventListener("abort", abort);
     if (this.#fatal !== null) throw this.#fatal;
+    signal?.throwIfAborted();
+  }
+
+  /**
+   * The records one after another, in offset order within each partition: `for await (const record of consumer)`.
+   * A record is done when the loop asks for the next. `break` closes; what the loop was at then, and what it threw
+   * at, comes again. Ends with `close`; throws where `run` would reject.
+   */
+  async *[Symbol.asyncIterator](): AsyncGenerator<PlacedRecord, void, void> {
+    const waiting: { readonly record: PlacedRecord; settle(outcome?: symbol): void; work: Work }[] =
+      [];
+    let wake = () => {};
+    let isOver = false;
+    const running = this.run({
+      eachRecord: (record, place) =>
+        new Promise((settle) => {
+          const work = this.#work.get(keyOf(place)) as Work;
+          const item = { record: { ...place, ...record }, settle, work };
+          waiting.push(item);
+          work.abandon = () => {
+            waiting.splice(waiting.indexOf(item), 1);
+            settle(ABANDONED);
+          };
+          wake();
+        }),
+    }).finally(() => {
+      isOver = true;
+      wake();
+    });
+    running.catch(() => {}); // Told below, unless the loop was left before.
+    let current: (typeof waiting)[number] | undefined;
+    try {
+      while (!isOver || waiting.length > 0) {
+        current = waiting.shift();
+        if (current === undefined) {
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+          continue;
+        }
+        current.work.abandon = null;
+        yield current.record;
+        current.settle();
+        current = undefined;
+      }
+      await running;
+    } finally {
+      current?.settle(ABANDONED);
+      await this.close();
+    }
+  }
+
+  /** Commits what was processed. Resolves once the group has it, or the partitions are gone. */
+  commit(): Promise<void> {
+    return this.#driver.commit();
+  }
+
+  /** The offset behind the last record that was processed: where the group would go on. Null where not assigned. */
+  position(place: TopicPartition): number | null {
+    return this.#driver.position(place);
   }
 
   /**
@@ -131,10 +223,7 @@ export class Consumer {
   close(): Promise<void> {
     if (!this.#isClosing) {
       this.#isClosing = true;
-      for (const work of this.#work.values()) {
-        work.isStopping = true;
-        work.queue = [];
-      }
+      for (const work of this.#work.values()) stop(work);
       if (this.#hasStarted) this.#closeWhenIdle();
       else this.#settle();
       const timer = setTimeout(() => this.#warnOfSlowClose(), SLOW_CLOSE_MS);
@@ -196,7 +285,7 @@ export class Consumer {
           const work = this.#work.get(keyOf(place));
           if (work !== undefined) {
             work.isLost = true;
-            work.queue = [];
+            stop(work);
           }
           this.#work.delete(keyOf(place));
         }
@@ -220,6 +309,7 @@ export class Consumer {
       isPaused: false,
       isStopping: this.#isClosing,
       isLost: false,
+      abandon: null,
       seeks: 0,
     };
     this.#work.set(keyOf(work.place), work);
@@ -228,10 +318,7 @@ export class Consumer {
 
   #revoked(partitions: readonly TopicPartition[]): void {
     const works = partitions.map((place) => this.#work.get(keyOf(place)) ?? this.#newWork(place));
-    for (const work of works) {
-      work.isStopping = true;
-      work.queue = [];
-    }
+    for (const work of works) stop(work);
     this.#call(works, () => this.#options.onRevoked?.(partitions));
   }
 
@@ -267,7 +354,13 @@ export class Consumer {
   #proceed(work: Work): void {
     if (work.isRunning || work.callbacks > 0) return;
     if (work.isStopping) this.#release(work);
-    else if (!work.isPaused && work.queue.length > 0) void this.#process(work);
+    else if (work.isPaused || work.queue.length === 0) return;
+    else if (this.#running < this.#maxRunning) void this.#process(work);
+    else this.#turns.add(work);
+  }
+
+  get #maxRunning(): number {
+    return this.#handlers?.partitionsConsumedConcurrently ?? Number.POSITIVE_INFINITY;
   }
 
   #release(work: Work): void {
@@ -286,6 +379,7 @@ export class Consumer {
         const next = work.queue.shift();
         if (next === undefined) break;
         await this.#handle(work, next.records, next.generation);
+        if (this.#turns.size > 0) break; // Others have waited for longer.
       }
     } catch (error) {
       this.#fail(error);
@@ -293,8 +387,16 @@ export class Consumer {
       work.isRunning = false;
       this.#running--;
     }
-    if (this.#isClosing) this.#closeWhenIdle();
-    else this.#proceed(work);
+    if (this.#isClosing) {
+      this.#closeWhenIdle();
+      return;
+    }
+    const [next] = this.#turns;
+    if (next !== undefined) {
+      this.#turns.delete(next);
+      this.#proceed(next);
+    }
+    this.#proceed(work);
   }
 
   async #handle(work: Work, records: readonly ConsumerRecord[], generation: number): Promise<void> {
@@ -324,7 +426,8 @@ export class Consumer {
       }
       const timer = this.#watch(work.place, record.offset);
       try {
-        await this.#called(() => handlers.eachRecord(record, work.place));
+        const outcome = await this.#called(() => handlers.eachRecord(record, work.place));
+        if (outcome === ABANDONED) return;
       } finally {
         clearTimeout(timer);
       }
@@ -373,9 +476,19 @@ export class Consumer {
   }
 
   #warnOfSlowClose(): void {
-    const detail = `close has waited ${SLOW_CLOSE_MS} ms for a handler or callback to return, or for the last commit; a handler must not await close`;
+    const detail = `close has waited ${SLOW_CLOSE_MS} ms for a handler or callback to return, or for the last commit; a handler, or the body of a loop, must not await close`;
     (this.#options.onError ?? warn)(new BrokerError("REQUEST_TIMED_OUT", detail));
   }
+}
+
+/** What a handler returns that has not looked at its record. */
+const ABANDONED = Symbol("abandoned");
+
+/** Nothing more of it is handled after what is at work. */
+function stop(work: Work): void {
+  work.isStopping = true;
+  work.queue = [];
+  work.abandon?.();
 }
 
 /** After so long a close says what it waits for. */

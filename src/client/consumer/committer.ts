@@ -55,7 +55,11 @@ export class Committer {
   /** Something was processed: commit at once, or with whatever else comes within the interval. */
   schedule(nowMs: number): void {
     if (this.#intervalMs === 0) this.commitNow();
-    else if (this.#dueAtMs === null && this.hasUncommitted)
+    else if (
+      this.#dueAtMs === null &&
+      this.#intervalMs < Number.POSITIVE_INFINITY &&
+      this.hasUncommitted
+    )
       this.#dueAtMs = nowMs + this.#intervalMs;
   }
 

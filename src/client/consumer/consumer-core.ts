@@ -55,7 +55,7 @@ export interface ConsumerCoreConfig {
   readonly from: InitialOffset;
   /** Bytes in flight per partition. */
   readonly windowBytes: number;
-  /** Time between commits; 0 commits at once, one commit in flight at a time. */
+  /** Time between commits; 0 commits at once, one commit in flight at a time; Infinity only when asked to. */
   readonly commitIntervalMs: number;
 }
 
@@ -363,6 +363,29 @@ export class ConsumerCore {
   resume(place: TopicPartition, nowMs: number): void {
     const partition = this.#find(place);
     if (partition?.isPaused) this.#readers.resume(partition, nowMs);
+  }
+
+  commitNow(): void {
+    this.#committer.commitNow();
+  }
+
+  /** What is processed now and not committed, as a question: is it by now, or another's? */
+  uncommitted(): () => boolean {
+    const wanted = [...this.#partitions.values()]
+      .filter(({ hasUncommitted }) => hasUncommitted)
+      .map((partition) => ({ partition, offset: partition.processed ?? 0 }));
+    return () =>
+      this.#state === "closed" ||
+      wanted.every(({ partition, offset }) => {
+        const isHeld = this.#partitions.get(partition.key) === partition;
+        const isBehind = (partition.committed ?? -1) < offset && partition.hasUncommitted;
+        return !isHeld || !isBehind;
+      });
+  }
+
+  /** The offset behind what was processed, or null. */
+  position(place: TopicPartition): number | null {
+    return this.#find(place)?.processed ?? null;
   }
 
   /** False for records of before a seek, and of a partition that is not the consumer's any more. */

@@ -31,6 +31,8 @@ export class ConsumerDriver {
   #timer: unknown = null;
   #timerAtMs: number | null = null;
   #isPumping = false;
+  /** Who waits for what was processed to be committed. */
+  #committing: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
 
   constructor(
     config: ConsumerCoreConfig,
@@ -53,6 +55,17 @@ export class ConsumerDriver {
 
   processed(place: TopicPartition, nextOffset: number, generation: number): void {
     this.#run((nowMs) => this.#core.processed(place, nextOffset, generation, nowMs));
+  }
+
+  /** Resolves once all that was processed is committed, or is the member's no more. */
+  commit(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#run(() => this.#committing.push({ isDone: this.#core.uncommitted(), resolve }));
+    });
+  }
+
+  position(place: TopicPartition): number | null {
+    return this.#core.position(place);
   }
 
   released(place: TopicPartition): void {
@@ -108,6 +121,8 @@ export class ConsumerDriver {
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
+    // Also after an earlier commit's answer, and once the member is back in touch.
+    if (this.#committing.length > 0) this.#core.commitNow();
     try {
       for (
         let effects = this.#core.takeEffects();
@@ -119,7 +134,13 @@ export class ConsumerDriver {
     } finally {
       this.#isPumping = false;
     }
+    if (this.#committing.length > 0) this.#settleCommits();
     this.#setTimer();
+  }
+
+  #settleCommits(): void {
+    for (const { isDone, resolve } of this.#committing) if (isDone()) resolve();
+    this.#committing = this.#committing.filter(({ isDone }) => !isDone());
   }
 
   #carryOut(effect: ConsumerEffect): void {

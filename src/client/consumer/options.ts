@@ -42,6 +42,7 @@ export function coreConfig(
   whole("sessionTimeoutMs", sessionTimeoutMs, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
   whole("windowBytes", windowBytes, 1, MAX_WINDOW_BYTES);
   whole("commitIntervalMs", commitIntervalMs, 0, MAX_TIMER_MS);
+  const { autoCommit = true } = options;
   return {
     groupId,
     memberId,
@@ -53,7 +54,7 @@ export function coreConfig(
     sessionTimeoutMs,
     from: initialOffset(options.from ?? "earliest"),
     windowBytes,
-    commitIntervalMs,
+    commitIntervalMs: autoCommit ? commitIntervalMs : Number.POSITIVE_INFINITY,
   };
 }
 
