@@ -3,7 +3,8 @@
 // frame sent after `sql.exec` leaves only when the write is durable (output gate), so nobody ever sees
 // a record that could still be lost [LOG-5].
 import { DurableObject } from "cloudflare:workers";
-import { compressor, decodeAnyBatch, decoderWithin } from "../../src/compression/codecs.ts";
+import { compressor } from "../../src/compression/compress.ts";
+import { decodeAnyBatch, decoderWithin } from "../../src/compression/decompress.ts";
 import { assert } from "../../src/core/assert.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";

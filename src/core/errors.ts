@@ -1,5 +1,6 @@
 // The one table of errors. Names and numbers are Kafka's (clients/…/protocol/Errors.java); `retriable`
-// follows Kafka unless the comment says otherwise. Server, SDK and CLI all read this table.
+// follows Kafka unless the comment says otherwise. Server, SDK and CLI all read this table; what each means in a
+// sentence is in error-descriptions.ts.
 
 export interface ErrorSpec {
   /** Kafka's number, as sent in `errorCode`. */
@@ -8,83 +9,47 @@ export interface ErrorSpec {
   readonly httpStatus: number;
   /** True where the same request may succeed later without being changed. */
   readonly retriable: boolean;
-  readonly description: string;
 }
 
 export const ERRORS = {
-  UNKNOWN_SERVER_ERROR: spec(-1, 500, false, "The server failed in a way it did not expect."),
-  OFFSET_OUT_OF_RANGE: spec(1, 416, false, "The offset is outside the log of the partition."),
-  CORRUPT_MESSAGE: spec(2, 400, false, "A record batch is malformed or its CRC does not match."),
-  UNKNOWN_TOPIC_OR_PARTITION: spec(3, 404, true, "The topic or the partition does not exist."),
-  REQUEST_TIMED_OUT: spec(7, 504, true, "The request took longer than it was allowed to."),
-  MESSAGE_TOO_LARGE: spec(10, 413, false, "A record, batch or request is larger than its bound."),
-  NETWORK_EXCEPTION: spec(13, 503, true, "A connection broke or could not be made."),
-  COORDINATOR_NOT_AVAILABLE: spec(15, 503, true, "The group coordinator cannot be reached now."),
-  INVALID_TOPIC_EXCEPTION: spec(17, 400, false, "The topic name is not a legal one."),
-  INVALID_GROUP_ID: spec(24, 400, false, "The group id is not a legal one."),
-  UNKNOWN_MEMBER_ID: spec(25, 409, false, "The group does not know this member."),
-  INVALID_SESSION_TIMEOUT: spec(26, 400, false, "The session timeout is outside its bounds."),
-  INVALID_TIMESTAMP: spec(32, 400, false, "A timestamp is outside what the topic accepts."),
-  TOPIC_ALREADY_EXISTS: spec(36, 409, false, "A topic of this name exists."),
-  INVALID_PARTITIONS: spec(37, 400, false, "The number of partitions is outside its bounds."),
-  INVALID_CONFIG: spec(40, 400, false, "A configuration key or value is not a legal one."),
-  INVALID_REQUEST: spec(42, 400, false, "The request is malformed."),
-  OUT_OF_ORDER_SEQUENCE_NUMBER: spec(
-    45,
-    409,
-    false,
-    "A sequence number of an idempotent producer is not the next one.",
-  ),
-  INVALID_PRODUCER_EPOCH: spec(47, 409, false, "A newer epoch of this producer has been seen."),
-  KAFKA_STORAGE_ERROR: spec(56, 503, true, "The storage refused a write; nothing was stored."),
-  NON_EMPTY_GROUP: spec(68, 409, false, "The group has members, so this cannot be done to it."),
-  GROUP_ID_NOT_FOUND: spec(69, 404, false, "The group does not exist."),
-  UNSUPPORTED_COMPRESSION_TYPE: spec(
-    76,
-    400,
-    false,
-    "The compression of a record batch cannot be read or written here.",
-  ),
-  GROUP_MAX_SIZE_REACHED: spec(81, 409, false, "The group has as many members as it may have."),
-  DUPLICATE_RESOURCE: spec(85, 422, false, "The idempotency key belongs to another request."),
-  GROUP_SUBSCRIBED_TO_TOPIC: spec(86, 409, false, "A member of the group subscribes to the topic."),
-  INVALID_RECORD: spec(
-    87,
-    400,
-    false,
-    "A record breaks a rule of its topic or of the batch format.",
-  ),
-  THROTTLING_QUOTA_EXCEEDED: spec(
-    89,
-    429,
-    true,
-    "A bound on work in progress is reached; slow down.",
-  ),
-  INVALID_UPDATE_VERSION: spec(
-    95,
-    409,
-    false,
-    "The log has moved on: its next offset is not the expected one.",
-  ),
-  UNKNOWN_TOPIC_ID: spec(100, 404, true, "The topic id is not known: the topic was deleted."),
-  FENCED_MEMBER_EPOCH: spec(
-    110,
-    409,
-    false,
-    "A newer owner or a newer epoch has fenced this member.",
-  ),
-  UNRELEASED_INSTANCE_ID: spec(111, 409, false, "A live member holds this instance id."),
-  INVALID_REGULAR_EXPRESSION: spec(128, 400, false, "A pattern is not a legal one."),
-  STALE_MEMBER_EPOCH: spec(113, 409, true, "The member epoch is not current; use the newest one."),
+  UNKNOWN_SERVER_ERROR: spec(-1, 500, false),
+  OFFSET_OUT_OF_RANGE: spec(1, 416, false),
+  CORRUPT_MESSAGE: spec(2, 400, false),
+  UNKNOWN_TOPIC_OR_PARTITION: spec(3, 404, true),
+  REQUEST_TIMED_OUT: spec(7, 504, true),
+  MESSAGE_TOO_LARGE: spec(10, 413, false),
+  NETWORK_EXCEPTION: spec(13, 503, true),
+  COORDINATOR_NOT_AVAILABLE: spec(15, 503, true),
+  INVALID_TOPIC_EXCEPTION: spec(17, 400, false),
+  INVALID_GROUP_ID: spec(24, 400, false),
+  UNKNOWN_MEMBER_ID: spec(25, 409, false),
+  INVALID_SESSION_TIMEOUT: spec(26, 400, false),
+  INVALID_TIMESTAMP: spec(32, 400, false),
+  TOPIC_ALREADY_EXISTS: spec(36, 409, false),
+  INVALID_PARTITIONS: spec(37, 400, false),
+  INVALID_CONFIG: spec(40, 400, false),
+  INVALID_REQUEST: spec(42, 400, false),
+  OUT_OF_ORDER_SEQUENCE_NUMBER: spec(45, 409, false),
+  INVALID_PRODUCER_EPOCH: spec(47, 409, false),
+  KAFKA_STORAGE_ERROR: spec(56, 503, true),
+  NON_EMPTY_GROUP: spec(68, 409, false),
+  GROUP_ID_NOT_FOUND: spec(69, 404, false),
+  UNSUPPORTED_COMPRESSION_TYPE: spec(76, 400, false),
+  GROUP_MAX_SIZE_REACHED: spec(81, 409, false),
+  DUPLICATE_RESOURCE: spec(85, 422, false),
+  GROUP_SUBSCRIBED_TO_TOPIC: spec(86, 409, false),
+  INVALID_RECORD: spec(87, 400, false),
+  THROTTLING_QUOTA_EXCEEDED: spec(89, 429, true),
+  INVALID_UPDATE_VERSION: spec(95, 409, false),
+  UNKNOWN_TOPIC_ID: spec(100, 404, true),
+  FENCED_MEMBER_EPOCH: spec(110, 409, false),
+  UNRELEASED_INSTANCE_ID: spec(111, 409, false),
+  INVALID_REGULAR_EXPRESSION: spec(128, 400, false),
+  STALE_MEMBER_EPOCH: spec(113, 409, true),
 } as const satisfies Record<string, ErrorSpec>;
 
-function spec(
-  code: number,
-  httpStatus: number,
-  retriable: boolean,
-  description: string,
-): ErrorSpec {
-  return { code, httpStatus, retriable, description };
+function spec(code: number, httpStatus: number, retriable: boolean): ErrorSpec {
+  return { code, httpStatus, retriable };
 }
 
 export type ErrorName = keyof typeof ERRORS;

@@ -1,4 +1,5 @@
 // Errors as application/problem+json (RFC 9457), with Kafka's name and number.
+import { ERROR_DESCRIPTIONS } from "../core/error-descriptions.ts";
 import { ERRORS } from "../core/errors.ts";
 import { brokerError } from "../core/platform-errors.ts";
 
@@ -21,7 +22,7 @@ export function problemOf(error: unknown): Problem {
   const spec = ERRORS[known.code];
   return {
     type: "about:blank",
-    title: spec.description,
+    title: ERROR_DESCRIPTIONS[known.code],
     status: spec.httpStatus,
     detail: known.message,
     code: known.code,

@@ -26,7 +26,14 @@ export async function build(): Promise<void> {
       conditions: ["workerd", "worker", "browser"],
       external: ["cloudflare:*", "node:*"],
     }),
-    esbuild.build({ ...shared, entryPoints: ["src/client/index.ts"], outfile: "dist/client.js" }),
+    esbuild.build({
+      ...shared,
+      entryPoints: { client: "src/client/index.ts" },
+      outdir: "dist",
+      // What unfolds compressed batches is a file of its own, loaded when it is needed.
+      splitting: true,
+      chunkNames: "client-[name]",
+    }),
     esbuild.build({
       ...shared,
       entryPoints: ["src/cli/main.ts"],

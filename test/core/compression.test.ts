@@ -27,7 +27,10 @@ async function codecsOf(hasZlib: boolean) {
   vi.resetModules();
   if (!hasZlib) vi.stubGlobal("process", {});
   try {
-    const codecs = await import("../../src/compression/codecs.ts");
+    const codecs = {
+      ...(await import("../../src/compression/compress.ts")),
+      ...(await import("../../src/compression/decompress.ts")),
+    };
     const { BrokerError } = await import("../../src/core/errors.ts");
     return { ...codecs, BrokerError };
   } finally {

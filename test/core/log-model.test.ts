@@ -1,7 +1,8 @@
 // The whole log against a plain model: thousands of random steps, each answer foretold or checked.
 // RIVULET_SEEDS=n runs n seeds more than the usual ones.
 import { expect, test } from "vitest";
-import { compressor, decodeAnyBatch } from "../../src/compression/codecs.ts";
+import { compressor } from "../../src/compression/compress.ts";
+import { decodeAnyBatch } from "../../src/compression/decompress.ts";
 import { isCompacted, isDeleted, type TopicConfig } from "../../src/core/cluster/config.ts";
 import type { ErrorName } from "../../src/core/errors.ts";
 import { type Append, concatBytes, validateAppend } from "../../src/core/log/append.ts";

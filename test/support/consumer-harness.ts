@@ -9,7 +9,7 @@ import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { parsePartitionKey, partitionKey, toSet } from "../../src/core/group/partition-key.ts";
 import { emptyGroup, type MemberState } from "../../src/core/group/state.ts";
 import { mayAttach, type OwnerToken } from "../../src/core/log/fences.ts";
-import { encodeBatch } from "../../src/core/log/record-batch.ts";
+import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../../src/core/record.ts";
 import {
   CLOSE_FENCED,
@@ -56,14 +56,19 @@ export function placeOf(place: { topic: string; partition: number }): Place {
 }
 
 /** A batch whose values say which record they are. */
-export function batchOf(place: Place, baseOffset: number, count: number): Uint8Array {
+export function batchOf(
+  place: Place,
+  baseOffset: number,
+  count: number,
+  compression?: Compressor,
+): Uint8Array {
   const records = Array.from({ length: count }, (_, i) => ({
     key: null,
     value: UTF8.encode(`${place}/${baseOffset + i}`),
     headers: [],
     timestamp: 1_000,
   }));
-  return encodeBatch(records, { baseOffset });
+  return encodeBatch(records, compression ? { baseOffset, compression } : { baseOffset });
 }
 
 /** What the application sees of a partition it holds. */

@@ -1,6 +1,7 @@
 // A broker in memory that answers at once, for a consumer's tests: they turn the clock.
 import type { Socket, SocketEvents, Transport } from "../../src/client/consumer/transport.ts";
 import { Consumer, type ConsumerOptions } from "../../src/client/consumer.ts";
+import type { Compressor } from "../../src/core/log/record-batch.ts";
 import type { TopicPartition } from "../../src/core/record.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
 import type { MemberMessage } from "../../src/protocol/group-socket.ts";
@@ -17,8 +18,8 @@ export class OneMemberBroker implements Transport {
   holdsCommits = false;
   /** What partitions send arrives once the test says so: each frame of these, in order. */
   heldFrames: Place[] = [];
-  /** What a partition sends, a frame each: the first offset and the number of records. */
-  batches: [number, number][] = [[0, 3]];
+  /** What a partition sends, a frame each: the first offset, the number of records, and what folds them. */
+  batches: [number, number, Compressor?][] = [[0, 3]];
   readonly #frames: (() => void)[] = [];
   #group: SocketEvents | null = null;
 
@@ -42,9 +43,9 @@ export class OneMemberBroker implements Transport {
       const frames = [
         () => events.text(JSON.stringify(attached)),
         ...this.batches.map(
-          ([base, count]) =>
+          ([base, count, compression]) =>
             () =>
-              events.bytes(batchOf(placeOf(place), base, count)),
+              events.bytes(batchOf(placeOf(place), base, count, compression)),
         ),
       ];
       if (this.heldFrames.includes(placeOf(place))) this.#frames.push(...frames);

@@ -1,7 +1,7 @@
 // Record batches as clients encode them: what the broker checks of them, over HTTP and over the partition
 // socket, and in every compression.
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { compressor } from "../../src/compression/codecs.ts";
+import { compressor } from "../../src/compression/compress.ts";
 import { COMPRESSIONS, type CompressionName } from "../../src/core/log/compression.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import {

@@ -1,6 +1,6 @@
 // What one client can make the broker do for it is bounded: unfolding, bodies, windows, producer ids.
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { compressor } from "../../src/compression/codecs.ts";
+import { compressor } from "../../src/compression/compress.ts";
 import {
   MAX_DECODED_FETCH_BYTES,
   MAX_DECODED_REQUEST_BYTES,

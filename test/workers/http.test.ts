@@ -2,7 +2,7 @@
 // with, and that it has changed nothing: topics, groups, offsets and log ends are the same before and after.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
-import { compressor } from "../../src/compression/codecs.ts";
+import { compressor } from "../../src/compression/compress.ts";
 import { configByKey, DEFAULT_TOPIC_CONFIG, resolveConfig } from "../../src/core/cluster/config.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import type { Compressor } from "../../src/core/log/record-batch.ts";

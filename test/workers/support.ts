@@ -4,7 +4,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as bindings, exports } from "cloudflare:workers";
 import { expect } from "vitest";
 import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
-import { decodeAnyBatch } from "../../src/compression/codecs.ts";
+import { decodeAnyBatch } from "../../src/compression/decompress.ts";
 import {
   batches,
   type Compressor,

@@ -1,11 +1,11 @@
 // One partition as its consumer sees it: the socket, the position, what was delivered and not yet
 // processed, and what was processed and not yet committed.
 
-import { decodeAnyBatch } from "../../compression/codecs.ts";
 import { type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
 import { MAX_DECODED_IN_HAND_BYTES } from "../../core/limits.ts";
 import { batches } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
+import { decode } from "./decoder.ts";
 import type { AssignedPlace } from "./effects.ts";
 
 /**
@@ -134,7 +134,7 @@ export class AssignedPartition {
     const records: ConsumerRecord[] = [];
     let decodedBytes = 0;
     for (const { start } of batches(bytes)) {
-      for (const record of decodeAnyBatch(bytes, start)) {
+      for (const record of decode(bytes, start)) {
         if (record.offset < startOffset) continue;
         decodedBytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
         records.push(record);

@@ -6,6 +6,7 @@ import { PING, PONG } from "../../protocol/heartbeat.ts";
 import type { PartitionMessage } from "../../protocol/partition-socket.ts";
 import { Clock } from "../clock.ts";
 import { ConsumerCore, type ConsumerCoreConfig } from "./consumer-core.ts";
+import { loadDecompress, needsDecompress } from "./decoder.ts";
 import type { ConsumerEffect } from "./effects.ts";
 import type { Socket, SocketEvents, Transport } from "./transport.ts";
 
@@ -31,6 +32,7 @@ export class ConsumerDriver {
   #timer: unknown = null;
   #timerAtMs: number | null = null;
   #isPumping = false;
+  #heldBack: (() => void)[] | null = null;
   /** Who waits for what was processed to be committed. */
   #committing: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
 
@@ -180,22 +182,46 @@ export class ConsumerDriver {
     // The core has dropped the connection: whatever still comes from it is of no interest.
     const isGone = () => !this.#sockets.has(connection);
     return {
-      opened: () => {
-        if (!isGone()) this.#run((nowMs) => this.#core.opened(connection, nowMs));
-      },
-      text: (data) => {
-        if (isGone()) return;
-        if (data === PONG) this.#run((nowMs) => this.#core.pong(connection, nowMs));
-        else this.#message(connection, data);
-      },
+      opened: () =>
+        this.#inTurn(() => {
+          if (!isGone()) this.#run((nowMs) => this.#core.opened(connection, nowMs));
+        }),
+      text: (data) =>
+        this.#inTurn(() => {
+          if (isGone()) return;
+          if (data === PONG) this.#run((nowMs) => this.#core.pong(connection, nowMs));
+          else this.#message(connection, data);
+        }),
       bytes: (data) => {
-        if (!isGone()) this.#run((nowMs) => this.#core.data(connection, data, nowMs));
+        if (needsDecompress(data)) this.#holdBack();
+        this.#inTurn(() => {
+          if (!isGone()) this.#run((nowMs) => this.#core.data(connection, data, nowMs));
+        });
       },
-      closed: (code, reason) => {
-        if (!this.#sockets.delete(connection)) return;
-        this.#run((nowMs) => this.#core.closed(connection, code, reason, nowMs));
-      },
+      closed: (code, reason) =>
+        this.#inTurn(() => {
+          if (!this.#sockets.delete(connection)) return;
+          this.#run((nowMs) => this.#core.closed(connection, code, reason, nowMs));
+        }),
     };
+  }
+
+  /** Now, or behind what is held back. */
+  #inTurn(event: () => void): void {
+    if (this.#heldBack === null) event();
+    else this.#heldBack.push(event);
+  }
+
+  /** Holds events back, in their order, until compressed batches can be decoded. */
+  #holdBack(): void {
+    if (this.#heldBack !== null) return;
+    const held: (() => void)[] = [];
+    this.#heldBack = held;
+    const go = () => {
+      this.#heldBack = null;
+      for (const event of held) event();
+    };
+    loadDecompress().then(go, go); // Decoding says what is wrong.
   }
 
   #message(connection: number, data: string): void {

@@ -1,6 +1,6 @@
 // The appends of one producer to one partition: one at a time, in order, each tried again until its outcome
 // is known or its time is up. While one is under way the others wait together and share the next one.
-import { compressRecords } from "../../compression/codecs.ts";
+import { compressRecords } from "../../compression/compress.ts";
 import { BrokerError } from "../../core/errors.ts";
 import { COMPRESSIONS, type CompressionName } from "../../core/log/compression.ts";
 import { addToSequence, isDecided, isOutOfStep } from "../../core/log/producers.ts";

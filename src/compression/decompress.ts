@@ -1,32 +1,17 @@
-// Decompressing batches of every type, anywhere; compressing where the runtime can. Node, Workers, Deno and
-// Bun have zlib built in, with zstd; elsewhere (browsers) fflate and fzstd decompress, and the platform's
-// CompressionStream makes gzip.
+// Decompressing batches of every type, anywhere: Node, Workers, Deno and Bun have zlib built in, with zstd;
+// elsewhere (browsers) fflate and fzstd do it. The SDK loads this file when the first compressed batch comes.
 import { Gunzip } from "fflate";
 import { Decompress as Unzstd } from "fzstd";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
-import { COMPRESSIONS, type CompressionType } from "../core/log/compression.ts";
-import { type Compressor, decodeBatch } from "../core/log/record-batch.ts";
+import { COMPRESSIONS } from "../core/log/compression.ts";
+import { decodeBatch } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 import { decompressLz4 } from "./lz4.ts";
 import { corrupt, Output } from "./output.ts";
 import { decompressSnappy } from "./snappy.ts";
+import { ZLIB } from "./zlib.ts";
 import { zstdFrames } from "./zstd-frames.ts";
-
-interface Zlib {
-  gzipSync(bytes: Uint8Array): Uint8Array;
-  gunzipSync(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
-  zstdCompressSync?(bytes: Uint8Array): Uint8Array;
-  zstdDecompressSync?(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
-}
-
-interface WithBuiltins {
-  readonly process?: { getBuiltinModule?(name: string): unknown };
-}
-
-const ZLIB = (globalThis as WithBuiltins).process?.getBuiltinModule?.("node:zlib") as
-  | Zlib
-  | undefined;
 
 const BOUND = { maxOutputLength: MAX_DECOMPRESSED_BYTES };
 
@@ -122,39 +107,4 @@ function feed(
     const to = from + PIECE_BYTES;
     decoder.push(bytes.subarray(from, to), to >= bytes.length);
   }
-}
-
-/** What this runtime can compress without waiting, or undefined. */
-export function compressor(type: CompressionType): Compressor | undefined {
-  const zlib = ZLIB;
-  if (zlib === undefined) return undefined;
-  if (type === COMPRESSIONS.gzip) return { type, compress: (bytes) => zlib.gzipSync(bytes) };
-  const { zstdCompressSync } = zlib;
-  if (type !== COMPRESSIONS.zstd || zstdCompressSync === undefined) return undefined;
-  return { type, compress: (bytes) => zstdCompressSync(bytes) };
-}
-
-function nameOf(type: CompressionType): string {
-  return Object.entries(COMPRESSIONS).find(([, number]) => number === type)?.[0] ?? String(type);
-}
-
-/** The same for a client that may wait: browsers make gzip too. @throws UNSUPPORTED_COMPRESSION_TYPE */
-export async function compressRecords(
-  type: CompressionType,
-  bytes: Uint8Array,
-): Promise<Uint8Array> {
-  const here = compressor(type);
-  if (here !== undefined) return here.compress(bytes);
-  if (type !== COMPRESSIONS.gzip) {
-    throw new BrokerError(
-      "UNSUPPORTED_COMPRESSION_TYPE",
-      `this runtime cannot make ${nameOf(type)}; gzip is made everywhere`,
-    );
-  }
-  const gzip = new CompressionStream("gzip");
-  const folding = new Response(gzip.readable).arrayBuffer();
-  const writer = gzip.writable.getWriter();
-  await writer.write(bytes);
-  await writer.close();
-  return new Uint8Array(await folding);
 }

@@ -1,0 +1,41 @@
+// Compressing batches where the runtime can: with the zlib that is built in, else with the platform's
+// CompressionStream, which makes gzip.
+import { BrokerError } from "../core/errors.ts";
+import { COMPRESSIONS, type CompressionType } from "../core/log/compression.ts";
+import type { Compressor } from "../core/log/record-batch.ts";
+import { ZLIB } from "./zlib.ts";
+
+/** What this runtime can compress without waiting, or undefined. */
+export function compressor(type: CompressionType): Compressor | undefined {
+  const zlib = ZLIB;
+  if (zlib === undefined) return undefined;
+  if (type === COMPRESSIONS.gzip) return { type, compress: (bytes) => zlib.gzipSync(bytes) };
+  const { zstdCompressSync } = zlib;
+  if (type !== COMPRESSIONS.zstd || zstdCompressSync === undefined) return undefined;
+  return { type, compress: (bytes) => zstdCompressSync(bytes) };
+}
+
+function nameOf(type: CompressionType): string {
+  return Object.entries(COMPRESSIONS).find(([, number]) => number === type)?.[0] ?? String(type);
+}
+
+/** The same for a client that may wait: browsers make gzip too. @throws UNSUPPORTED_COMPRESSION_TYPE */
+export async function compressRecords(
+  type: CompressionType,
+  bytes: Uint8Array,
+): Promise<Uint8Array> {
+  const here = compressor(type);
+  if (here !== undefined) return here.compress(bytes);
+  if (type !== COMPRESSIONS.gzip) {
+    throw new BrokerError(
+      "UNSUPPORTED_COMPRESSION_TYPE",
+      `this runtime cannot make ${nameOf(type)}; gzip is made everywhere`,
+    );
+  }
+  const gzip = new CompressionStream("gzip");
+  const folding = new Response(gzip.readable).arrayBuffer();
+  const writer = gzip.writable.getWriter();
+  await writer.write(bytes);
+  await writer.close();
+  return new Uint8Array(await folding);
+}
