@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import architecture from "../../ARCHITECTURE.md?raw";
 import { MAX_FETCH_BYTES } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import { partitionStub } from "../../src/env.ts";
+import { groupStub, partitionStub } from "../../src/env.ts";
 import type { AppendAnswer, PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import {
   createTopic,
@@ -14,6 +14,7 @@ import {
   evict,
   expectStatus,
   isBytes,
+  produce,
   readAs,
   segmentsOf,
   TestSocket,
@@ -32,7 +33,10 @@ interface Rows {
 type Stub = ReturnType<typeof partitionStub>;
 
 /** Rows metered while `action` runs. Writes are the ones that cost; reads are a thousand times cheaper. */
-async function metered(stub: Stub, action: () => Promise<unknown>): Promise<Rows> {
+async function metered(
+  stub: Stub | ReturnType<typeof groupStub>,
+  action: () => Promise<unknown>,
+): Promise<Rows> {
   const cursors: { rowsWritten: number; rowsRead: number }[] = [];
   const restore = await runInDurableObject(stub, (_, { storage }) => {
     const { sql } = storage;
@@ -159,6 +163,30 @@ describe("rows per operation", () => {
     await stub.offsets();
     const { written, read } = await metered(stub, describe);
     expect(documented("describe of a group").slice(0, 2).map(numberOf)).toEqual([written, read]);
+  });
+
+  test("[COST-1] [POL-1] poll of a member without a socket", async () => {
+    const topic = await createTopic(2);
+    await produce(
+      topic.name,
+      [0, 1].map((value) => ({ value, partition: value })),
+    );
+    const group = unique("polled");
+    const poll = (ack: object[]) =>
+      expectStatus(200, "POST", `/v1/groups/${group}/poll`, {
+        instanceId: "i",
+        topics: [topic.name],
+        ack,
+      });
+    await poll([]);
+    const stub = groupStub(env, group);
+    const written = numberOf(documented("poll of a member without a socket")[0]);
+    expect(await metered(stub, () => poll([]))).toEqual({ written, read: 0 });
+    const ack = [0, 1].map((partition) => ({ topic: topic.name, partition, offset: 0 }));
+    expect(await metered(stub, () => poll(ack))).toEqual({ written: written + 2, read: 0 });
+    // The partitions know their owner: nothing is written there.
+    const partition = partitionStub(env, topic.topicId, 0);
+    expect(await metered(partition, () => poll([]))).toMatchObject({ written: 0 });
   });
 
   test("[COST-1] [KEY-1] produce with an `Idempotency-Key`", async () => {
