@@ -4,8 +4,9 @@ import { BrokerError } from "../core/errors.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driver.ts";
 import type { AssignedPlace, PartitionPosition } from "./consumer/effects.ts";
-import { coreConfig, whole } from "./consumer/options.ts";
+import { coreConfig } from "./consumer/options.ts";
 import type { Transport } from "./consumer/transport.ts";
+import { whole } from "./whole.ts";
 
 export interface ConsumerOptions {
   /** Members of one group share its topics' partitions; each group gets everything. */

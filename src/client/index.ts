@@ -15,7 +15,21 @@ export {
   type TopicInfo,
 } from "./admin.ts";
 export type { PartitionPosition } from "./consumer/effects.ts";
-export { type Batch, Consumer, type ConsumerOptions, type Handlers } from "./consumer.ts";
+export {
+  type Batch,
+  Consumer,
+  type ConsumerOptions,
+  type Handlers,
+  type PlacedRecord,
+  type RunOptions,
+} from "./consumer.ts";
 export { ConnectionError } from "./http.ts";
-export { Producer, type RecordInput, type RecordOutcome, type SendOptions } from "./producer.ts";
+export {
+  Producer,
+  type ProducerOptions,
+  type RecordInput,
+  type RecordOutcome,
+  type SendOptions,
+  type TopicRecords,
+} from "./producer.ts";
 export { Rivulet, type RivuletOptions } from "./rivulet.ts";

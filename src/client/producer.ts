@@ -15,7 +15,14 @@ import { type RecordOutcome, refusedRecord } from "../protocol/record-outcome.ts
 import type { TopicInfo } from "./admin.ts";
 import { ConnectionError, type HttpClient } from "./http.ts";
 import { checkOptions, checkRecord, toJsonInput } from "./producer/input.ts";
-import { FIRST_BACKOFF_MS, Lane, type LaneOutcome, MAX_BACKOFF_MS } from "./producer/lane.ts";
+import {
+  FIRST_BACKOFF_MS,
+  Lane,
+  type LaneOutcome,
+  MAX_BACKOFF_MS,
+  MAX_JOINED_RECORDS,
+} from "./producer/lane.ts";
+import { whole } from "./whole.ts";
 
 /** `value` and `key`: a string is its UTF-8 bytes, a Uint8Array itself, another value its JSON text, null is null. */
 export type RecordInput = JsonRecordInput;
@@ -38,12 +45,46 @@ export interface SendOptions {
   readonly deliveryTimeoutMs?: number;
 }
 
+/** What a producer does with every `send` that does not say otherwise. */
+export interface ProducerOptions extends Pick<SendOptions, "compression" | "deliveryTimeoutMs"> {
+  /**
+   * How long the first record of an append waits for others, in milliseconds, 0 to 60,000. Whatever comes while an
+   * append is under way shares the next one in any case. @default 0
+   */
+  readonly lingerMs?: number;
+  /** Records in one append per partition, at most, 1 to 10,000; so many do not wait. @default 10000 */
+  readonly batchSize?: number;
+  /** Records whose outcome is not known, in all: beyond it `send` waits before it takes its own. @default 100000 */
+  readonly maxBufferedRecords?: number;
+  /** The partition of a record that names none. @default murmur2 of the key, as Kafka's Java client; without a key one for each call */
+  readonly partitioner?: (
+    record: RecordInput,
+    place: { topic: string; partitions: number },
+  ) => number;
+}
+
+export interface TopicRecords {
+  readonly topic: string;
+  readonly records: readonly RecordInput[];
+}
+
 /** Topics are described again after this long, so that added partitions are used. */
 const TOPIC_MAX_AGE_MS = 60_000;
 const DEFAULT_DELIVERY_TIMEOUT_MS = 30_000;
+const MAX_LINGER_MS = 60_000;
+const DEFAULT_BUFFERED_RECORDS = 100_000;
 
 export class Producer {
   readonly #http: HttpClient;
+  readonly #options: ProducerOptions;
+  /** Records that were taken and whose outcome is not known; calls, those that wait for room too. */
+  #buffered = 0;
+  #calls = 0;
+  /** When the last call has been taken: they are in the order in which they came. */
+  #admission: Promise<void> = Promise.resolve();
+  /** Who waits for a call to end. */
+  readonly #waiting: (() => void)[] = [];
+  #isClosed = false;
   readonly #lanes = new Map<string, Lane>();
   /** All calls wait for the same answer, so that they go on in the order in which they came. */
   readonly #topics = new Map<
@@ -51,8 +92,16 @@ export class Producer {
     { readonly topic: Promise<TopicInfo>; readonly atMs: number }
   >();
 
-  constructor(http: HttpClient) {
+  /** @throws BrokerError INVALID_REQUEST for an option outside its bounds. */
+  constructor(http: HttpClient, options: ProducerOptions = {}) {
+    const { lingerMs = 0, batchSize = MAX_JOINED_RECORDS, compression } = options;
+    const { maxBufferedRecords = DEFAULT_BUFFERED_RECORDS } = options;
+    checkOptions(compression === undefined ? {} : { compression });
+    whole("lingerMs", lingerMs, 0, MAX_LINGER_MS);
+    whole("batchSize", batchSize, 1, MAX_JOINED_RECORDS);
+    whole("maxBufferedRecords", maxBufferedRecords, 1, Number.MAX_SAFE_INTEGER);
     this.#http = http;
+    this.#options = options;
   }
 
   /**
@@ -67,11 +116,71 @@ export class Producer {
     options: SendOptions = {},
   ): Promise<readonly RecordOutcome[]> {
     options.signal?.throwIfAborted();
+    if (this.#isClosed) throw new BrokerError("INVALID_REQUEST", "the producer was closed");
     checkOptions(options);
     for (const [index, record] of records.entries()) checkRecord(record, `records[${index}]`);
     if (options.idempotencyKey !== undefined) return this.#sendKeyed(topic, records, options);
     if (records.length === 0) return [];
-    return abortable(this.#send(topic, records, options), options.signal);
+    return abortable(this.#sendWhenRoom(topic, records, options), options.signal);
+  }
+
+  /** Sends to several topics at once; the outcomes of each in the order given. Not atomic: as one `send` each. */
+  sendBatch(
+    batch: readonly TopicRecords[],
+    options: SendOptions = {},
+  ): Promise<readonly (readonly RecordOutcome[])[]> {
+    return Promise.all(batch.map(({ topic, records }) => this.send(topic, records, options)));
+  }
+
+  /** Resolves once the outcome of everything sent so far is known; nothing lingers meanwhile. */
+  async flush(): Promise<void> {
+    while (this.#calls > 0) {
+      for (const lane of this.#lanes.values()) lane.hurry();
+      await this.#change();
+    }
+  }
+
+  /** Takes nothing more, and resolves once the outcome of what was sent is known. */
+  async close(): Promise<void> {
+    this.#isClosed = true;
+    await this.flush();
+  }
+
+  /** The next time that a call ends. */
+  #change(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  async #sendWhenRoom(
+    topic: string,
+    records: readonly RecordInput[],
+    options: SendOptions,
+  ): Promise<RecordOutcome[]> {
+    const { maxBufferedRecords = DEFAULT_BUFFERED_RECORDS } = this.#options;
+    this.#calls++;
+    const before = this.#admission;
+    let admit = () => {};
+    this.#admission = new Promise((resolve) => {
+      admit = resolve;
+    });
+    let taken = 0;
+    try {
+      await before; // A small call does not overtake a large one that waits for room.
+      // More than the bound goes when nothing else does.
+      while (this.#buffered > 0 && this.#buffered + records.length > maxBufferedRecords) {
+        await this.#change();
+        options.signal?.throwIfAborted(); // Nothing of it was sent.
+      }
+      taken = records.length;
+      this.#buffered += taken;
+      admit();
+      return await this.#send(topic, records, { ...this.#options, ...options });
+    } finally {
+      admit();
+      this.#buffered -= taken;
+      this.#calls--;
+      for (const resolve of this.#waiting.splice(0)) resolve();
+    }
   }
 
   async #send(
@@ -86,10 +195,16 @@ export class Producer {
     });
     const { expectedOffset = null, compression = "none" } = options;
     const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = options;
-    const random = Math.random();
-    const { target, appends } = await this.#plan(topic, records, random, nowMs + deliveryTimeoutMs);
+    const { target, appends } = await this.#plan(topic, input, records, nowMs + deliveryTimeoutMs);
     if (expectedOffset !== null) checkConditional(records, appends, target.partitions);
-    const laneOptions = { expectedOffset, compression, deliveryTimeoutMs };
+    const { lingerMs = 0, batchSize = MAX_JOINED_RECORDS } = this.#options;
+    const laneOptions = {
+      expectedOffset,
+      compression,
+      deliveryTimeoutMs,
+      lingerMs: expectedOffset === null ? lingerMs : 0,
+      batchSize,
+    };
     const outcomes = new Array<RecordOutcome>(records.length);
     // All are queued at once: a lane keeps the order in which it was given its appends.
     const settled = await Promise.all(
@@ -121,20 +236,40 @@ export class Producer {
   /** What goes where, by the topic as it is known; described anew where by that the records are refused. */
   async #plan(
     name: string,
+    input: readonly RecordInput[],
     records: readonly PlacedRecord[],
-    random: number,
     deadlineMs: number,
   ): Promise<{ target: ProduceTarget; appends: PlannedAppend[] }> {
+    const random = Math.random();
+    const plan = (target: ProduceTarget) => {
+      const placed = this.#partition(input, records, target);
+      return { target, appends: planAppends(target, placed, random) };
+    };
     const known = this.#topics.get(name);
     const isFresh = known !== undefined && Date.now() - known.atMs < TOPIC_MAX_AGE_MS;
     const target = targetOf(await (isFresh ? known.topic : this.#describe(name, deadlineMs)));
     try {
-      return { target, appends: planAppends(target, records, random) };
+      return plan(target);
     } catch (error) {
       if (!isFresh) throw error;
-      const renewed = targetOf(await this.#describe(name, deadlineMs));
-      return { target: renewed, appends: planAppends(renewed, records, random) };
+      return plan(targetOf(await this.#describe(name, deadlineMs)));
     }
+  }
+
+  /** As the application's partitioner says, where it has one. */
+  #partition(
+    input: readonly RecordInput[],
+    records: readonly PlacedRecord[],
+    { name: topic, partitions }: ProduceTarget,
+  ): readonly PlacedRecord[] {
+    const { partitioner } = this.#options;
+    if (partitioner === undefined) return records;
+    return records.map((record, i) => {
+      if (record.partition !== null) return record;
+      const partition = partitioner(input[i] as RecordInput, { topic, partitions });
+      whole(`the partitioner's answer for records[${i}]`, partition, 0, partitions - 1);
+      return { ...record, partition };
+    });
   }
 
   #describe(name: string, deadlineMs: number): Promise<TopicInfo> {

@@ -5,7 +5,7 @@ import { Admin } from "./admin.ts";
 import type { Transport } from "./consumer/transport.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import { type Fetch, HttpClient } from "./http.ts";
-import { Producer } from "./producer.ts";
+import { Producer, type ProducerOptions } from "./producer.ts";
 import { networkTransport, type WebSocketConstructor } from "./transport/network.ts";
 
 export interface RivuletOptions {
@@ -21,6 +21,7 @@ export class Rivulet {
   readonly admin: Admin;
   readonly producer: Producer;
   readonly #options: RivuletOptions;
+  readonly #http: HttpClient;
 
   constructor(options: RivuletOptions) {
     if (!/^https?:\/\//i.test(options.url) || !URL.canParse(options.url))
@@ -34,7 +35,13 @@ export class Rivulet {
     );
     this.admin = new Admin(http);
     this.producer = new Producer(http);
+    this.#http = http;
     this.#options = options;
+  }
+
+  /** A producer with its own options, buffers and sequence; `producer` is one without options. */
+  newProducer(options: ProducerOptions): Producer {
+    return new Producer(this.#http, options);
   }
 
   #transport(): Transport {

@@ -28,9 +28,7 @@ export class LossyProxy {
               incoming.socket.destroy();
               return;
             }
-            outgoing.writeHead(answer.statusCode ?? 500, {
-              "content-type": answer.headers["content-type"] ?? "application/json",
-            });
+            outgoing.writeHead(answer.statusCode ?? 500, headersOf(answer));
             outgoing.end(answered);
           });
         });
@@ -57,4 +55,10 @@ async function readAll(message: IncomingMessage): Promise<Buffer> {
   const chunks: Buffer[] = [];
   for await (const chunk of message) chunks.push(chunk as Buffer);
   return Buffer.concat(chunks);
+}
+
+/** The answer is passed on whole, so only the way it came in pieces is not. */
+function headersOf({ headers }: IncomingMessage) {
+  const { "transfer-encoding": _, connection: __, ...rest } = headers;
+  return rest;
 }

@@ -2,7 +2,7 @@
 // socket, where the reason can be lost, and what it would never see.
 import { checkGroupId } from "../../core/cluster/topics.ts";
 import { durationMs } from "../../core/duration.ts";
-import { BrokerError, preview } from "../../core/errors.ts";
+import { BrokerError } from "../../core/errors.ts";
 import {
   DEFAULT_SESSION_TIMEOUT_MS,
   DEFAULT_WINDOW_BYTES,
@@ -12,6 +12,7 @@ import {
 } from "../../core/limits.ts";
 import type { InitialOffset } from "../../protocol/group-socket.ts";
 import type { ConsumerOptions } from "../consumer.ts";
+import { refuse, whole } from "../whole.ts";
 import type { ConsumerCoreConfig } from "./consumer-core.ts";
 import { MAX_TIMER_MS } from "./consumer-driver.ts";
 import type { AssignedPlace } from "./effects.ts";
@@ -69,15 +70,4 @@ function initialOffset(from: NonNullable<ConsumerOptions["from"]>): InitialOffse
     duration,
     "milliseconds or an ISO 8601 duration of days, hours, minutes, seconds",
   );
-}
-
-/** Refuses what is no whole number within the bounds. */
-export function whole(name: string, value: number, minimum: number, maximum: number): void {
-  if (Number.isSafeInteger(value) && value >= minimum && value <= maximum) return;
-  refuse(name, value, `a whole number from ${minimum} to ${maximum}`);
-}
-
-function refuse(name: string, value: unknown, bound: string): never {
-  const shown = typeof value === "number" ? String(value) : preview(value);
-  throw new BrokerError("INVALID_REQUEST", `${name} is ${shown}, it must be ${bound}`);
 }

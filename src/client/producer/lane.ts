@@ -18,6 +18,8 @@ export interface LaneOptions {
   readonly expectedOffset: number | null;
   readonly compression: CompressionName;
   readonly deliveryTimeoutMs: number;
+  readonly lingerMs: number;
+  readonly batchSize: number;
 }
 
 interface Item {
@@ -36,7 +38,7 @@ interface Appended {
 }
 
 /** Waiting appends are joined up to so many records: a few large appends are enough. */
-const MAX_JOINED_RECORDS = 10_000;
+export const MAX_JOINED_RECORDS = 10_000;
 export const FIRST_BACKOFF_MS = 50;
 export const MAX_BACKOFF_MS = 1_000;
 
@@ -46,6 +48,8 @@ export class Lane {
   readonly #partition: number;
   readonly #queue: Item[] = [];
   #isSending = false;
+  /** Ends the wait for more records. */
+  #endLinger: (() => void) | null = null;
   /** Null before the first append, and where nobody knows how far the sequence has come. */
   #identity: { producerId: number; producerEpoch: number; sequence: number } | null = null;
 
@@ -65,14 +69,37 @@ export class Lane {
       const deadlineMs = Date.now() + options.deliveryTimeoutMs;
       const isAlone = options.expectedOffset !== null;
       this.#queue.push({ records, maxMessageBytes, options, deadlineMs, isAlone, resolve });
-      if (!this.#isSending) void this.#work();
+      if (!this.#isSending) void this.#work(options.lingerMs);
+      else if (this.#waitingRecords >= options.batchSize) this.hurry();
     });
   }
 
-  async #work(): Promise<void> {
+  /** What waits for more records waits no longer. */
+  hurry(): void {
+    this.#endLinger?.();
+  }
+
+  get #waitingRecords(): number {
+    return this.#queue.reduce((sum, { records }) => sum + records.length, 0);
+  }
+
+  async #work(lingerMs: number): Promise<void> {
     this.#isSending = true;
+    const isFull = this.#waitingRecords >= (this.#queue[0]?.options.batchSize ?? 0);
+    if (lingerMs > 0 && !isFull) await this.#linger(lingerMs);
     while (this.#queue.length > 0) await this.#send(this.#take());
     this.#isSending = false;
+  }
+
+  async #linger(ms: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#endLinger = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+    this.#endLinger = null;
   }
 
   /** The first item, and those behind it that may share its append. */
@@ -84,7 +111,7 @@ export class Lane {
       const next = this.#queue[0];
       if (next === undefined || next.isAlone) break;
       const isAlike = next.options.compression === first.options.compression;
-      if (!isAlike || count + next.records.length > MAX_JOINED_RECORDS) break;
+      if (!isAlike || count + next.records.length > first.options.batchSize) break;
       count += next.records.length;
       items.push(next);
       this.#queue.shift();

@@ -1,0 +1,13 @@
+// Options are checked where they are given: the error names option, value and bound.
+import { BrokerError, preview } from "../core/errors.ts";
+
+/** Refuses what is no whole number within the bounds. */
+export function whole(name: string, value: number, minimum: number, maximum: number): void {
+  if (Number.isSafeInteger(value) && value >= minimum && value <= maximum) return;
+  refuse(name, value, `a whole number from ${minimum} to ${maximum}`);
+}
+
+export function refuse(name: string, value: unknown, bound: string): never {
+  const shown = typeof value === "number" ? String(value) : preview(value);
+  throw new BrokerError("INVALID_REQUEST", `${name} is ${shown}, it must be ${bound}`);
+}

@@ -1,0 +1,228 @@
+// The SDK's producer over a broker in memory: what shares an append, what waits for what, and where records go.
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { HttpClient } from "../../src/client/http.ts";
+import { Producer, type ProducerOptions } from "../../src/client/producer.ts";
+import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { batches } from "../../src/core/log/record-batch.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const UTF8 = new TextDecoder();
+const PARTITIONS = 3;
+
+/** Stores what comes; the answers to appends wait while it is held. */
+class FakeBroker {
+  /** Each append: its place and its values. */
+  readonly appends: string[] = [];
+  isHeld = false;
+  readonly #held: (() => void)[] = [];
+  readonly #ends = new Map<string, number>();
+  #producers = 0;
+
+  readonly fetch = async (url: string, init: { method: string; body?: string | Uint8Array }) => {
+    const { pathname } = new URL(url);
+    if (pathname === "/v1/producers")
+      return answer({ producerId: ++this.#producers, producerEpoch: 0 });
+    const [, topic, place] = /topics\/(\w+)(?:\/partitions\/(\d+))?/.exec(pathname) ?? [];
+    if (place === undefined)
+      return answer({
+        name: topic,
+        topicId: `id-${topic}`,
+        partitions: PARTITIONS,
+        config: { "max.message.bytes": 1_000_000, "cleanup.policy": "delete" },
+      });
+    const bytes = init.body as Uint8Array;
+    const records = [...batches(bytes)].flatMap(({ start }) => decodeAnyBatch(bytes, start));
+    const name = `${topic}/${place}`;
+    this.appends.push(
+      `${name}: ${records.map(({ value }) => UTF8.decode(value ?? undefined)).join(" ")}`,
+    );
+    const baseOffset = this.#ends.get(name) ?? 0;
+    this.#ends.set(name, baseOffset + records.length);
+    if (this.isHeld) await new Promise<void>((resolve) => this.#held.push(resolve));
+    return answer({ baseOffset });
+  };
+
+  release(): void {
+    this.isHeld = false;
+    for (const resolve of this.#held.splice(0)) resolve();
+  }
+}
+
+function answer(body: object) {
+  return { status: 200, ok: true, text: async () => JSON.stringify(body) };
+}
+
+function producerOf(options: ProducerOptions = {}) {
+  const broker = new FakeBroker();
+  return { broker, producer: new Producer(new HttpClient("http://b", broker.fetch), options) };
+}
+
+const to = (partition: number, ...values: string[]) =>
+  values.map((value) => ({ value, partition }));
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+describe("what shares an append", () => {
+  test("[PRO-1] what comes while an append is under way shares the next", async () => {
+    const { broker, producer } = producerOf();
+    broker.isHeld = true;
+    const sends = ["a", "b", "c"].map((value) => producer.send("t", to(0, value)));
+    await settle();
+    expect(broker.appends).toEqual(["t/0: a"]);
+    broker.release();
+    const outcomes = await Promise.all(sends);
+    expect(broker.appends).toEqual(["t/0: a", "t/0: b c"]);
+    expect(outcomes.flat().map((each) => "offset" in each && each.offset)).toEqual([0, 1, 2]);
+  });
+
+  test("[PRO-1] with lingerMs the first waits for others that long, and no longer", async () => {
+    const { broker, producer } = producerOf({ lingerMs: 20 });
+    const first = producer.send("t", to(0, "a"));
+    await vi.advanceTimersByTimeAsync(19);
+    void producer.send("t", to(0, "b"));
+    expect(broker.appends).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    await first;
+    expect(broker.appends).toEqual(["t/0: a b"]);
+  });
+
+  test("[PRO-1] a full batch does not wait, and holds no more", async () => {
+    const { broker, producer } = producerOf({ lingerMs: 10_000, batchSize: 2 });
+    const sends = ["a", "b", "c"].map((value) => producer.send("t", to(0, value)));
+    await settle();
+    expect(broker.appends).toEqual(["t/0: a b", "t/0: c"]);
+    await Promise.all(sends);
+    await producer.send("t", to(1, "x", "y"));
+    expect(broker.appends.at(-1)).toBe("t/1: x y");
+  });
+
+  test("[PRO-1] what is conditional waits for nobody", async () => {
+    const { producer } = producerOf({ lingerMs: 10_000 });
+    expect(await producer.send("t", to(0, "a"), { expectedOffset: 0 })).toMatchObject([
+      { offset: 0 },
+    ]);
+  });
+});
+
+describe("flush and close", () => {
+  test("[PRO-2] flush ends what lingers and waits for every outcome", async () => {
+    const { broker, producer } = producerOf({ lingerMs: 10_000 });
+    const sent = [producer.send("t", to(0, "a")), producer.send("u", to(1, "b"))];
+    await settle();
+    broker.isHeld = true;
+    let isFlushed = false;
+    const flushed = producer.flush().then(() => {
+      isFlushed = true;
+    });
+    await settle();
+    expect(broker.appends.toSorted()).toEqual(["t/0: a", "u/1: b"]);
+    expect(isFlushed).toBe(false);
+    broker.release();
+    await flushed;
+    await Promise.all(sent);
+    await producer.flush();
+  });
+
+  test("[PRO-2] close takes nothing more", async () => {
+    const { broker, producer } = producerOf({ lingerMs: 10_000 });
+    const sent = producer.send("t", to(0, "a"));
+    await settle();
+    await producer.close();
+    expect(await sent).toHaveLength(1);
+    await expect(producer.send("t", to(0, "b"))).rejects.toThrow("the producer was closed");
+    expect(broker.appends).toEqual(["t/0: a"]);
+  });
+});
+
+describe("room", () => {
+  test("[PRO-3] beyond the bound a send waits, in the order of the calls", async () => {
+    const { broker, producer } = producerOf({ maxBufferedRecords: 2 });
+    broker.isHeld = true;
+    const done: string[] = [];
+    const sends = ["a", "b", "c", "d"].map((value) =>
+      producer.send("t", to(0, value)).then(() => void done.push(value)),
+    );
+    await settle();
+    expect(broker.appends).toEqual(["t/0: a"]);
+    broker.release();
+    await Promise.all(sends);
+    expect(done).toEqual(["a", "b", "c", "d"]);
+    expect(broker.appends.join(" ").match(/[a-d](?= |$)/g)).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("[PRO-3] a small call does not overtake a large one that waits", async () => {
+    const { broker, producer } = producerOf({ maxBufferedRecords: 3 });
+    broker.isHeld = true;
+    const sends = [
+      producer.send("t", to(0, "a", "b")),
+      producer.send("t", to(0, "c", "d")),
+      producer.send("t", to(0, "e")),
+    ];
+    await settle();
+    expect(broker.appends).toEqual(["t/0: a b"]);
+    broker.release();
+    await Promise.all(sends);
+    expect(broker.appends.map((each) => each.slice(5)).join(" ")).toBe("a b c d e");
+  });
+
+  test("[PRO-3] more than the bound goes by itself; who gives up waiting has sent nothing", async () => {
+    const { broker, producer } = producerOf({ maxBufferedRecords: 2 });
+    broker.isHeld = true;
+    const large = producer.send("t", to(0, "a", "b", "c"));
+    const controller = new AbortController();
+    const given = producer.send("t", to(0, "d"), { signal: controller.signal });
+    await settle();
+    controller.abort(new Error("enough"));
+    await expect(given).rejects.toThrow("enough");
+    broker.release();
+    expect(await large).toHaveLength(3);
+    await producer.flush();
+    expect(broker.appends).toEqual(["t/0: a b c"]);
+  });
+});
+
+describe("where records go", () => {
+  test("[PRO-4] the partitioner places what names no partition", async () => {
+    const { broker, producer } = producerOf({
+      partitioner: ({ key }, { partitions }) => String(key).length % partitions,
+    });
+    await producer.send("t", [
+      { key: "x", value: "one" },
+      { key: "xx", value: "two" },
+      { key: "xxx", value: "named", partition: 2 },
+    ]);
+    expect(broker.appends.toSorted()).toEqual(["t/1: one", "t/2: two named"]);
+  });
+
+  test.each([-1, PARTITIONS, 0.5, Number.NaN])(
+    "[PRO-4] an answer of %s is refused, nothing is sent",
+    async (partition) => {
+      const { broker, producer } = producerOf({ partitioner: () => partition });
+      await expect(producer.send("t", [{ value: "a" }])).rejects.toThrow(
+        /^the partitioner's answer for records\[0\] is .*, it must be a whole number from 0 to 2$/,
+      );
+      expect(broker.appends).toEqual([]);
+    },
+  );
+
+  test("[PRO-5] sendBatch goes to several topics and answers in order", async () => {
+    const { broker, producer } = producerOf();
+    const outcomes = await producer.sendBatch([
+      { topic: "t", records: to(0, "a") },
+      { topic: "u", records: to(1, "b", "c") },
+    ]);
+    expect(outcomes.map((each) => each.length)).toEqual([1, 2]);
+    expect(broker.appends.toSorted()).toEqual(["t/0: a", "u/1: b c"]);
+  });
+});
+
+test.each([
+  [{ lingerMs: -1 }, /^lingerMs is -1, it must be a whole number from 0 to 60000/],
+  [{ batchSize: 0 }, /^batchSize is 0/],
+  [{ batchSize: 10_001 }, /^batchSize is 10001/],
+  [{ maxBufferedRecords: 0 }, /^maxBufferedRecords is 0/],
+  [{ compression: "brotli" as never }, /^compression is "brotli"/],
+])("[CBK-7] refused: %o", (options, message) => {
+  expect(() => producerOf(options)).toThrow(message);
+});
