@@ -50,6 +50,11 @@ export class SimulatedResponse {
     return new SimulatedResponse(JSON.stringify(value), options);
   }
 
+  /** What another response can be made of. */
+  get body(): string {
+    return this.#body;
+  }
+
   get ok(): boolean {
     return this.status >= 200 && this.status < 300;
   }
