@@ -18,9 +18,10 @@ export function groupParameter(groupId: string): string {
   return groupId;
 }
 
+const partitionPath = z.object({ partition: queryInteger(0, 2 ** 31 - 1) });
+
 export function partitionParameter(text: string): number {
-  return parse(z.object({ partition: queryInteger(0, 2 ** 31 - 1) }), { partition: text })
-    .partition;
+  return parse(partitionPath, { partition: text }).partition;
 }
 
 /**

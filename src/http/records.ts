@@ -40,6 +40,7 @@ export const fetchQuery = z.strictObject({
   maxBytes: queryInteger(1, MAX_FETCH_BYTES).default(DEFAULT_FETCH_BYTES),
   waitMs: queryInteger(0, MAX_WAIT_MS).default(0),
 });
+const bulkProduceQuery = z.strictObject({});
 const bulkQuery = z.strictObject({
   offset: offsetSchema.optional(),
   maxRecords: queryInteger(1, Number.MAX_SAFE_INTEGER).default(Number.MAX_SAFE_INTEGER),
@@ -53,7 +54,7 @@ export const records = new Hono<{ Bindings: Env }>()
       const topic = topicParameter(context.req.param("topic"));
       const request = context.req.raw;
       if (contentType(request) === NDJSON && acceptsLines(request)) {
-        query(request, z.strictObject({}));
+        query(request, bulkProduceQuery);
         refuseIdempotencyKey(request);
         await topicMetadata(context.env, topic);
         return lineResponse(produceLines(context.env, topic, bodyOf(request)));
