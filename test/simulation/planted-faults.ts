@@ -18,7 +18,6 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "sessions end early",
-    isRare: true,
     file: "src/core/group/coordinator.ts",
     original: "lastSeen(member.memberId)) + member.sessionTimeoutMs;",
     planted: "lastSeen(member.memberId)) + member.sessionTimeoutMs / 2;",
@@ -32,6 +31,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "offsets are not stored",
+    isRare: true,
     file: "durable-objects/group/group-store.ts",
     original: `      case "offset":
         this.#sql.exec(`,
@@ -125,18 +125,20 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "a partition is given up while a handler is at work",
     isRare: true,
     file: "src/client/consumer.ts",
-    original: "if (work === undefined || !work.isRunning) this.#release(place);",
-    planted: "this.#release(place);",
+    original: "if (work.isRunning || work.callbacks > 0) return;",
+    planted: "if ((work.isRunning && !work.isStopping) || work.callbacks > 0) return;",
   },
   {
     name: "a close waits for a handler that was lost",
     isRare: true,
     file: "src/client/consumer.ts",
-    original: `    if (this.#isClosing) this.#closeWhenIdle();
-    else if (work.isStopping`,
+    original: `    if (this.#isClosing) {
+      this.#closeWhenIdle();
+      return;`,
     planted: `    if (work.isLost) return;
-    if (this.#isClosing) this.#closeWhenIdle();
-    else if (work.isStopping`,
+    if (this.#isClosing) {
+      this.#closeWhenIdle();
+      return;`,
   },
   {
     name: "groups are not told that a topic has grown",
