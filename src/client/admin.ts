@@ -156,6 +156,21 @@ export class Admin {
     );
   }
 
+  /**
+   * Deletes the records of a partition before an offset; the log begins there from then on.
+   * @throws UNKNOWN_TOPIC_OR_PARTITION, OFFSET_OUT_OF_RANGE
+   */
+  deleteRecords(
+    topic: string,
+    partition: number,
+    before: number,
+  ): Promise<{ logStartOffset: number }> {
+    return this.#http.request(
+      "DELETE",
+      `${partitionPath(topic, partition)}/records?before=${before}`,
+    );
+  }
+
   /** @throws UNKNOWN_TOPIC_OR_PARTITION */
   deleteTopic(name: string): Promise<void> {
     return this.#http.request("DELETE", topicPath(name));

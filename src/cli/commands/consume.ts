@@ -7,6 +7,8 @@ import { positiveNumber, wholeNumber } from "./topics.ts";
 
 interface ConsumeOptions {
   readonly group?: string;
+  readonly pattern?: string;
+  readonly instanceId?: string;
   readonly from: "earliest" | "latest";
   readonly max?: number;
   readonly exit?: true;
@@ -15,11 +17,19 @@ interface ConsumeOptions {
 
 export function addConsume(program: Command): void {
   program
-    .command("consume <topics...>")
+    .command("consume [topics...]")
     .description("print records as they come; --json prints each with its place, key and headers")
     .option(
       "-g, --group <id>",
       "join this consumer group: its members share the partitions, its position is kept",
+    )
+    .option(
+      "--pattern <regex>",
+      "with --group: all topics whose whole names match (RE2), those created later too",
+    )
+    .option(
+      "--instance-id <id>",
+      "with --group: a static member, whose partitions wait for it for its session timeout",
     )
     .addOption(
       new Option("--from <where>", "where to begin; for a group, only where it has no position yet")
@@ -39,7 +49,7 @@ export function addConsume(program: Command): void {
     )
     .addHelpText(
       "after",
-      "\nExamples:\n  rivulet consume orders --exit\n  rivulet --json consume orders --group billing | jq .value",
+      "\nExamples:\n  rivulet consume orders --exit\n  rivulet --json consume orders --group billing | jq .value\n  rivulet consume --pattern 'orders-.*' --group audit",
     )
     .action(async (topics: string[], options: ConsumeOptions, command: Command) => {
       await consume(topics, options, command.optsWithGlobals<GlobalOptions>());
@@ -52,6 +62,10 @@ async function consume(
   global: GlobalOptions,
 ): Promise<void> {
   const rivulet = connect(global);
+  if (topics.length === 0 && options.pattern === undefined)
+    throw new UsageError("name a topic, or give a --pattern");
+  if (options.group === undefined && (options.pattern ?? options.instanceId) !== undefined)
+    throw new UsageError("--pattern and --instance-id go with --group only");
   for (const topic of topics) await rivulet.admin.describeTopic(topic); // A typo is an error now, not silence.
   const note = (text: string) => {
     if (!global.json && process.stderr.isTTY) process.stderr.write(`${text}\n`);
@@ -70,6 +84,8 @@ async function consume(
     consumer = rivulet.consumer({
       groupId: options.group,
       topics,
+      ...(options.pattern === undefined ? {} : { topicPattern: options.pattern }),
+      ...(options.instanceId === undefined ? {} : { instanceId: options.instanceId }),
       from: options.from,
       clientId: `cli-${process.pid}`,
       sessionTimeoutMs: options.sessionTimeout,

@@ -97,6 +97,22 @@ export function addTopics(program: Command): void {
     );
 
   topics
+    .command("delete-records <name>")
+    .description("delete the records of a partition before an offset")
+    .requiredOption("--partition <number>", "which partition", wholeNumber)
+    .requiredOption("--before <offset>", "the first offset that stays", wholeNumber)
+    .action(
+      async (name: string, options: { partition: number; before: number }, command: Command) => {
+        const global = command.optsWithGlobals<GlobalOptions>();
+        const { partition, before } = options;
+        const { admin } = connect(global);
+        const { logStartOffset } = await admin.deleteRecords(name, partition, before);
+        const deleted = { topic: name, partition, logStartOffset };
+        print(global, deleted, () => `${name}/${partition} begins at ${logStartOffset}.`);
+      },
+    );
+
+  topics
     .command("delete <name>")
     .description("delete a topic and all its records")
     .action(async (name: string, _options: object, command: Command) => {
