@@ -5,6 +5,7 @@ import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driver.ts";
 import type { AssignedPlace, PartitionPosition } from "./consumer/effects.ts";
 import { coreConfig } from "./consumer/options.ts";
+import { ABANDONED, type PlacedRecord, recordLoop } from "./consumer/record-loop.ts";
 import type { Transport } from "./consumer/transport.ts";
 import { whole } from "./whole.ts";
 
@@ -70,8 +71,7 @@ export interface RunOptions {
   readonly signal?: AbortSignal;
 }
 
-/** A record and where it is from. */
-export type PlacedRecord = ConsumerRecord & TopicPartition;
+export type { PlacedRecord };
 
 interface Work {
   readonly place: TopicPartition;
@@ -162,48 +162,15 @@ export class Consumer {
    * A record is done when the loop asks for the next. `break` closes; what the loop was at then, and what it threw
    * at, comes again. Ends with `close`; throws where `run` would reject.
    */
-  async *[Symbol.asyncIterator](): AsyncGenerator<PlacedRecord, void, void> {
-    const waiting: { readonly record: PlacedRecord; settle(outcome?: symbol): void; work: Work }[] =
-      [];
-    let wake = () => {};
-    let isOver = false;
-    const running = this.run({
-      eachRecord: (record, place) =>
-        new Promise((settle) => {
-          const work = this.#work.get(keyOf(place)) as Work;
-          const item = { record: { ...place, ...record }, settle, work };
-          waiting.push(item);
-          work.abandon = () => {
-            waiting.splice(waiting.indexOf(item), 1);
-            settle(ABANDONED);
-          };
-          wake();
-        }),
-    }).finally(() => {
-      isOver = true;
-      wake();
-    });
-    running.catch(() => {}); // Told below, unless the loop was left before.
-    let current: (typeof waiting)[number] | undefined;
-    try {
-      while (!isOver || waiting.length > 0) {
-        current = waiting.shift();
-        if (current === undefined) {
-          await new Promise<void>((resolve) => {
-            wake = resolve;
-          });
-          continue;
-        }
-        current.work.abandon = null;
-        yield current.record;
-        current.settle();
-        current = undefined;
-      }
-      await running;
-    } finally {
-      current?.settle(ABANDONED);
-      await this.close();
-    }
+  [Symbol.asyncIterator](): AsyncGenerator<PlacedRecord, void, void> {
+    return recordLoop(
+      (eachRecord) => this.run({ eachRecord }),
+      () => this.close(),
+      (place, abandon) => {
+        const work = this.#work.get(keyOf(place));
+        if (work !== undefined) work.abandon = abandon;
+      },
+    );
   }
 
   /** Commits what was processed. Resolves once the group has it, or the partitions are gone. */
@@ -481,9 +448,6 @@ export class Consumer {
     (this.#options.onError ?? warn)(new BrokerError("REQUEST_TIMED_OUT", detail));
   }
 }
-
-/** What a handler returns that has not looked at its record. */
-const ABANDONED = Symbol("abandoned");
 
 /** Nothing more of it is handled after what is at work. */
 function stop(work: Work): void {

@@ -132,13 +132,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "a close waits for a handler that was lost",
     isRare: true,
     file: "src/client/consumer.ts",
-    original: `    if (this.#isClosing) {
-      this.#closeWhenIdle();
-      return;`,
-    planted: `    if (work.isLost) return;
-    if (this.#isClosing) {
-      this.#closeWhenIdle();
-      return;`,
+    original: "      this.#running--;",
+    planted: "      if (!work.isLost) this.#running--;",
   },
   {
     name: "groups are not told that a topic has grown",

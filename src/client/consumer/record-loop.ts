@@ -1,0 +1,67 @@
+// A consumer as a loop: its handlers hand their records over one at a time and wait until the loop has had each.
+import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
+
+/** A record and where it is from. */
+export type PlacedRecord = ConsumerRecord & TopicPartition;
+
+/** What a handler returns that has not looked at its record: it is not done. */
+export const ABANDONED = Symbol("abandoned");
+
+type EachRecord = (record: ConsumerRecord, place: TopicPartition) => Promise<unknown>;
+
+interface Item {
+  readonly record: PlacedRecord;
+  /** Lets the handler return. */
+  readonly settle: (outcome?: symbol) => void;
+}
+
+/**
+ * The records that `run` hands to its handler. One is done when the loop asks for the next; what a `break` or a throw
+ * leaves is not. `onWaiting` is told how to take a record back that the loop has not come to: its partition may have to
+ * go, and must not wait for the loop.
+ */
+export async function* recordLoop(
+  run: (eachRecord: EachRecord) => Promise<void>,
+  close: () => Promise<void>,
+  onWaiting: (place: TopicPartition, abandon: (() => void) | null) => void,
+): AsyncGenerator<PlacedRecord, void, void> {
+  const waiting: Item[] = [];
+  let wake = () => {};
+  let isOver = false;
+  const running = run(
+    (record, place) =>
+      new Promise((settle) => {
+        const item = { record: { ...place, ...record }, settle };
+        waiting.push(item);
+        onWaiting(place, () => {
+          waiting.splice(waiting.indexOf(item), 1);
+          settle(ABANDONED);
+        });
+        wake();
+      }),
+  ).finally(() => {
+    isOver = true;
+    wake();
+  });
+  running.catch(() => {}); // Thrown below, unless the loop is left before.
+  let current: Item | undefined;
+  try {
+    while (!isOver || waiting.length > 0) {
+      current = waiting.shift();
+      if (current === undefined) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+        continue;
+      }
+      onWaiting(current.record, null);
+      yield current.record;
+      current.settle();
+      current = undefined;
+    }
+    await running;
+  } finally {
+    current?.settle(ABANDONED);
+    await close();
+  }
+}
