@@ -2,12 +2,7 @@
 // and reads on. The Worker remembers nothing between two polls: the group knows what is committed, and a
 // repeat of a poll whose answer was lost is answered from there again.
 import { BrokerError, unwrap } from "../core/errors.ts";
-import {
-  DEFAULT_FETCH_BYTES,
-  DEFAULT_REBALANCE_TIMEOUT_MS,
-  FAN_OUT,
-  MAX_FETCH_BYTES,
-} from "../core/limits.ts";
+import { DEFAULT_FETCH_BYTES, DEFAULT_REBALANCE_TIMEOUT_MS, FAN_OUT } from "../core/limits.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
@@ -39,6 +34,9 @@ export interface PollResult {
   /** Acknowledgements that do not count, and why. */
   readonly rejected: readonly RejectedAck[];
 }
+
+/** Of each partition, however many there are; in any case a whole batch is read. */
+const MIN_READ_BYTES = 64 * 1024;
 
 /** A poller that has nothing to read looks into the group this often, at most: something may be assigned to it. */
 const LOOK_AGAIN_MS = 1_000;
@@ -132,7 +130,7 @@ class PollingMember {
     const { maxRecords } = this.#options;
     const places = rotated(assignment.partitions);
     if (places.length === 0) return [];
-    const maxBytes = Math.max(DEFAULT_FETCH_BYTES / 4, Math.floor(MAX_FETCH_BYTES / places.length));
+    const maxBytes = Math.max(MIN_READ_BYTES, Math.floor(DEFAULT_FETCH_BYTES / places.length));
     this.#ends = [];
     const read = await mapConcurrently(places, FAN_OUT, (place) =>
       this.#readPartition(place, assignment, maxBytes),
