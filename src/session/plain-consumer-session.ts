@@ -54,6 +54,7 @@ export class PlainConsumerSession {
   readonly #socket: WebSocket;
   readonly #options: DeliveryOptions;
   readonly #filter: RecordFilter | null;
+  readonly #hasGroup: boolean;
   readonly #driver: ConsumerDriver;
   readonly #deliveries = new Map<string, Delivery>();
   #resolveClosed: () => void = () => {};
@@ -69,6 +70,7 @@ export class PlainConsumerSession {
     this.#socket = socket;
     this.#options = options;
     this.#filter = recordFilter(options);
+    this.#hasGroup = member.groupId !== null;
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -220,7 +222,10 @@ export class PlainConsumerSession {
         return;
       case "error":
         if (effect.isFatal) this.#fatal = effect.error;
-        this.#sendError(effect.error);
+        // Without a group nobody takes the partition away: a topic of that name may come again, but not this one.
+        if (!this.#hasGroup && effect.error.code === "UNKNOWN_TOPIC_ID")
+          this.#endWith(effect.error);
+        else this.#sendError(effect.error);
         return;
       case "closed":
         this.#finish();

@@ -241,6 +241,18 @@ describe("without a group over a WebSocket", () => {
     expect((await records(socket)).map(({ value }) => value)).toEqual(["new"]);
   });
 
+  test("[STR-5] a topic that is deleted ends it with the reason", async () => {
+    const topic = await createTopic(1);
+    const socket = await tail(topic, "?from=earliest");
+    await next(socket, "assigned");
+    await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+    expect(await next(socket, "error")).toMatchObject({ code: "UNKNOWN_TOPIC_ID" });
+    expect(await socket.closed).toMatchObject({
+      code: 4000,
+      reason: expect.stringMatching(/^UNKNOWN_TOPIC_ID/),
+    });
+  });
+
   test("[STR-5] with ack=explicit no more than the window is sent; a seek goes back", async () => {
     const topic = await createTopic(1);
     await produce(topic.name, values(5, 0));
