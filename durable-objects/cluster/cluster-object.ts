@@ -189,7 +189,7 @@ export class ClusterObject extends DurableObject<Env> {
     names: readonly string[],
     pattern: string | null,
   ): Result<{ topics: Topic[] }> {
-    const invalid = checkGroupId(groupId) ?? (pattern === null ? null : checkTopicPattern(pattern));
+    const invalid = checkGroupId(groupId) ?? checkTopicPattern(pattern);
     if (invalid !== null) return invalid;
     if (!this.#store.hasGroup(groupId) && this.#store.groups().length >= MAX_GROUPS) {
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_GROUPS} groups, the bound`);

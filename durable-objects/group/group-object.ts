@@ -25,7 +25,7 @@ import {
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
-import { checkTopicPattern, type Subscription } from "../../src/core/group/topic-pattern.ts";
+import { checkTopicPattern, isSameSubscription } from "../../src/core/group/topic-pattern.ts";
 import { MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 import {
@@ -227,9 +227,9 @@ export class GroupObject extends DurableObject<Env> {
     const { memberId, topics, topicPattern } = request;
     const before = this.#coordinator.state.members.get(memberId);
     const join = { ...request, memberEpoch: 0, owned: new Set<PartitionKey>(), polls: true };
-    const refused = this.#coordinator.checkJoin(join) ?? invalidPattern(topicPattern);
+    const refused = this.#coordinator.checkJoin(join) ?? checkTopicPattern(topicPattern);
     if (refused !== null) return refused;
-    const isSubscribed = before !== undefined && isSubscription(before, request);
+    const isSubscribed = before !== undefined && isSameSubscription(before, request);
     const subscribed = isSubscribed ? null : await this.#subscribe(topics, topicPattern);
     if (subscribed?.ok === false) return subscribed;
     const rejected = this.#acknowledge(memberId, request.acks);
@@ -322,7 +322,7 @@ export class GroupObject extends DurableObject<Env> {
       owned: toSet(message.owned),
       polls: false,
     };
-    const refused = this.#coordinator.checkJoin(request) ?? invalidPattern(topicPattern);
+    const refused = this.#coordinator.checkJoin(request) ?? checkTopicPattern(topicPattern);
     if (refused !== null) return this.#refuse(socket, refused);
     const mine = Symbol();
     this.#joins.set(message.memberId, mine);
@@ -591,16 +591,6 @@ function initialOffset(position: InitialPosition): { initialOffset?: InitialOffs
   if (position === "member") return {};
   if (typeof position === "string") return { initialOffset: position };
   return { initialOffset: { durationMs: position.durationMs } };
-}
-
-function isSubscription(member: Member, request: Subscription): boolean {
-  const topics = new Set(request.topics);
-  const isSame = topics.size === member.topics.length && member.topics.every((t) => topics.has(t));
-  return isSame && member.topicPattern === request.topicPattern;
-}
-
-function invalidPattern(pattern: string | null): Failure | null {
-  return pattern === null ? null : checkTopicPattern(pattern);
 }
 
 function notJoined(): Failure {

@@ -16,7 +16,7 @@ export const polls = new Hono<{ Bindings: Env }>().post("/:group/poll", async (c
   for (const topic of [...body.topics, ...body.ack.map((each) => each.topic)])
     topicParameter(topic);
   const { pattern = null } = body;
-  const invalid = pattern === null ? null : checkTopicPattern(pattern, "pattern");
+  const invalid = checkTopicPattern(pattern, "pattern");
   if (invalid !== null) throw BrokerError.from(invalid);
   const result = body.leave
     ? await leave(context.env, groupId, body)

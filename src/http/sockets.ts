@@ -28,10 +28,8 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
         "topics: must name at least one topic, or there must be a pattern; got nothing",
       );
     for (const topic of topics) await topicMetadata(context.env, topic);
-    if (pattern !== undefined) {
-      const invalid = checkTopicPattern(pattern, "pattern");
-      if (invalid !== null) throw BrokerError.from(invalid);
-    }
+    const invalid = checkTopicPattern(pattern ?? null, "pattern");
+    if (invalid !== null) throw BrokerError.from(invalid);
     requireUpgrade(context);
     const member = {
       groupId,
@@ -81,8 +79,12 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
   },
 );
 
+export function isUpgrade(context: EdgeContext): boolean {
+  return context.req.header("upgrade")?.toLowerCase() === "websocket";
+}
+
 function requireUpgrade(context: EdgeContext): void {
-  if (context.req.header("upgrade")?.toLowerCase() === "websocket") return;
+  if (isUpgrade(context)) return;
   throw new BrokerError(
     "INVALID_REQUEST",
     "this path is a WebSocket: connect with ws:// or wss://",

@@ -5,10 +5,10 @@ import type { Topic } from "../core/cluster/topics.ts";
 import { BrokerError } from "../core/errors.ts";
 import { topicMetadata, topicWithPartition } from "../edge/metadata.ts";
 import type { Env } from "../env.ts";
-import { type StreamOptions, streamQuery } from "../protocol/plain-consumer.ts";
+import { EVENT_ID, type StreamOptions, streamQuery } from "../protocol/plain-consumer.ts";
 import { EventStream } from "../session/event-stream.ts";
 import { query, topicParameter } from "./parameters.ts";
-import { plainSession } from "./sockets.ts";
+import { isUpgrade, plainSession } from "./sockets.ts";
 
 export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async (context) => {
   const name = topicParameter(context.req.param("topic"));
@@ -19,7 +19,7 @@ export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async
       ? await topicMetadata(context.env, name)
       : await topicWithPartition(context.env, name, partition);
   const start = startOf(topic, options, context.req.header("last-event-id") ?? null);
-  if (context.req.header("upgrade")?.toLowerCase() === "websocket") {
+  if (isUpgrade(context)) {
     const reader = { groupId: null, topics: [name], instanceId: null, clientId: null };
     return plainSession(context, { ...reader, ...start }, options);
   }
@@ -56,6 +56,6 @@ function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: 
 
 /** Of an event's id, as `0:42,1:7`; nothing of what is none. */
 function positionsOf(id: string | null): [number, number][] {
-  if (id === null || !/^\d{1,4}:\d{1,16}(,\d{1,4}:\d{1,16})*$/.test(id)) return [];
+  if (id === null || !EVENT_ID.test(id)) return [];
   return id.split(",").map((pair) => pair.split(":").map(Number) as [number, number]);
 }

@@ -68,10 +68,13 @@ export interface DeliveryOptions {
   readonly header?: Readonly<Record<string, string>> | undefined;
 }
 
+/** The position in every partition that has one, as `0:42,1:7`. */
+export const EVENT_ID = /^\d{1,4}:\d{1,16}(,\d{1,4}:\d{1,16})*$/;
+
 /** Where a reader without a group begins: an end of the log, an offset, or where an earlier stream had got to. */
 const streamStart = z
   .string()
-  .regex(/^(earliest|latest|\d{1,16}|\d{1,4}:\d{1,16}(,\d{1,4}:\d{1,16})*)$/, {
+  .refine((from) => /^(earliest|latest|\d{1,16})$/.test(from) || EVENT_ID.test(from), {
     error: "must be earliest, latest, an offset, or the id of an event",
   });
 

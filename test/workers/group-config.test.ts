@@ -17,6 +17,7 @@ import {
   describeGroup,
   env,
   expectStatus,
+  listedGroups,
   produce,
   readAs,
   TestSocket,
@@ -67,15 +68,6 @@ function refusal(socket: TestSocket<CoordinatorMessage>) {
     (message): message is ErrorMessage =>
       typeof message === "object" && "type" in message && message.type === "error",
   );
-}
-
-async function listedGroups(): Promise<string[]> {
-  const { groups } = await expectStatus<{ groups: { groupId: string }[] }>(
-    200,
-    "GET",
-    "/v1/groups",
-  );
-  return groups.map(({ groupId }) => groupId);
 }
 
 describe("the list of groups", () => {
@@ -263,12 +255,7 @@ for (const { when, interrupt } of TWINS) {
       }
       await interrupt(clusterStub(env));
       await expectStatus(404, "GET", `/v1/groups/${group}`);
-      const { groups } = await expectStatus<{ groups: { groupId: string }[] }>(
-        200,
-        "GET",
-        "/v1/groups",
-      );
-      expect(groups.map(({ groupId }) => groupId)).not.toContain(group);
+      expect(await listedGroups()).not.toContain(group);
     });
 
     test("[GCF-3] group.max.size and session bounds hold for whoever joins", async () => {
@@ -405,12 +392,7 @@ for (const { when, interrupt } of TWINS) {
       await interrupt(stub);
       await runDurableObjectAlarm(stub);
       await expectStatus(404, "GET", `/v1/groups/${group}`);
-      const { groups } = await expectStatus<{ groups: { groupId: string }[] }>(
-        200,
-        "GET",
-        "/v1/groups",
-      );
-      expect(groups.map(({ groupId }) => groupId)).not.toContain(group);
+      expect(await listedGroups()).not.toContain(group);
     });
 
     test("[OFF-10] with a config it stays, without its positions", async () => {

@@ -19,6 +19,7 @@ import {
   eventually,
   evict,
   expectStatus,
+  listedGroups,
   readAs,
   refuse,
   TestSocket,
@@ -1113,12 +1114,7 @@ describe("deleting", () => {
           body: { code: "GROUP_ID_NOT_FOUND", errorCode: 69 },
         });
       }
-      const { groups } = await expectStatus<{ groups: { groupId: string }[] }>(
-        200,
-        "GET",
-        "/v1/groups",
-      );
-      expect(groups.map(({ groupId }) => groupId)).not.toContain(group.id);
+      expect(await listedGroups()).not.toContain(group.id);
       const tables = await runInDurableObject(group.stub, (_, { storage }) =>
         Array.from(
           storage.sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'"),

@@ -228,6 +228,15 @@ export interface GroupJson {
   }[];
 }
 
+export async function listedGroups(): Promise<string[]> {
+  const { groups } = await expectStatus<{ groups: { groupId: string }[] }>(
+    200,
+    "GET",
+    "/v1/groups",
+  );
+  return groups.map(({ groupId }) => groupId);
+}
+
 export function describeGroup(group: string): Promise<GroupJson> {
   return expectStatus(200, "GET", `/v1/groups/${group}`);
 }

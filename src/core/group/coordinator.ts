@@ -18,7 +18,7 @@ import {
   type RemovalReason,
   replay,
 } from "./state.ts";
-import { subscribes } from "./topic-pattern.ts";
+import { isSameSubscription, subscribes } from "./topic-pattern.ts";
 
 export interface JoinRequest {
   readonly memberId: string;
@@ -131,10 +131,7 @@ export class Coordinator {
     else this.#emit({ type: "member", member });
 
     const hasNewTopics = this.#updateTopics(topics);
-    const hasNewSubscription =
-      before === undefined ||
-      !equalLists(before.topics, subscribed) ||
-      before.topicPattern !== request.topicPattern;
+    const hasNewSubscription = before === undefined || !isSameSubscription(before, request);
     if (hasNewTopics || hasNewSubscription) this.#retarget();
     this.#reconcileOne(request.memberId, request.owned, nowMs);
     this.#reconcileAll(nowMs);
@@ -415,8 +412,4 @@ export class Coordinator {
 
 function sessionDeadline(member: Member, lastSeen: LastSeen): number {
   return (member.silentSinceMs ?? lastSeen(member.memberId)) + member.sessionTimeoutMs;
-}
-
-function equalLists(a: readonly string[], b: readonly string[]): boolean {
-  return a.length === b.length && a.every((item, index) => item === b[index]);
 }

@@ -5,7 +5,8 @@ import { type Failure, fail } from "../errors.ts";
 import { MAX_TOPIC_PATTERN_INSTRUCTIONS, MAX_TOPIC_PATTERN_LENGTH } from "../limits.ts";
 
 /** What is wrong with the pattern, which the error calls `field`, or null. INVALID_REGULAR_EXPRESSION. */
-export function checkTopicPattern(pattern: string, field = "topicPattern"): Failure | null {
+export function checkTopicPattern(pattern: string | null, field = "topicPattern"): Failure | null {
+  if (pattern === null) return null;
   if (pattern.length === 0 || pattern.length > MAX_TOPIC_PATTERN_LENGTH) {
     return fail(
       "INVALID_REGULAR_EXPRESSION",
@@ -37,6 +38,11 @@ export interface Subscription {
 
 export function subscribes({ topics, topicPattern }: Subscription, name: string): boolean {
   return topics.includes(name) || (topicPattern !== null && compiled(topicPattern).matches(name));
+}
+
+export function isSameSubscription(a: Subscription, b: Subscription): boolean {
+  const differing = new Set(a.topics).symmetricDifference(new Set(b.topics));
+  return differing.size === 0 && a.topicPattern === b.topicPattern;
 }
 
 /** Compiling takes far longer than matching, and a group's members mostly share one pattern. */
