@@ -5,7 +5,14 @@ import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** Files that take longest begin first, or the others would have to wait for them alone in the end. */
-const LONGEST = ["core/simulation", "e2e/idle", "core/compaction", "e2e/demo", "core/record-batch"];
+const LONGEST = [
+  "core/simulation",
+  "e2e/idle",
+  "core/compaction",
+  "e2e/demo",
+  "workers/idempotence",
+  "core/record-batch",
+];
 
 class LongestFirst extends BaseSequencer {
   override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
@@ -35,7 +42,13 @@ export default defineConfig({
         plugins: [
           cloudflareTest({ main: "./src/index.ts", wrangler: { configPath: "./wrangler.toml" } }),
         ],
-        test: { name: "workers", include: ["test/workers/**/*.test.ts"], testTimeout: 20_000 },
+        test: {
+          name: "workers",
+          include: ["test/workers/**/*.test.ts"],
+          // One runtime for many files, for its start costs more than most of them: no two may share a name.
+          isolate: false,
+          testTimeout: 20_000,
+        },
       },
       {
         test: {
