@@ -4,7 +4,7 @@
 // a record that could still be lost [LOG-5].
 import { DurableObject } from "cloudflare:workers";
 import { compressor } from "../../src/compression/compress.ts";
-import { decodeAnyBatch, decoderWithin } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
 import { assert } from "../../src/core/assert.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
@@ -19,15 +19,15 @@ import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
-import type { InitialOffset } from "../../src/protocol/group-socket.ts";
-import { PING, PONG } from "../../src/protocol/heartbeat.ts";
-import { parseFrame } from "../../src/protocol/parse.ts";
 import {
   type AppendErrorMessage,
   type AppendedMessage,
   readAppendFrame,
-  readerMessage,
-} from "../../src/protocol/partition-socket.ts";
+} from "../../src/protocol/append-frame.ts";
+import type { InitialOffset } from "../../src/protocol/group-socket.ts";
+import { PING, PONG } from "../../src/protocol/heartbeat.ts";
+import { parseFrame } from "../../src/protocol/parse.ts";
+import { readerMessage } from "../../src/protocol/partition-socket.ts";
 import { closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";

@@ -1,7 +1,7 @@
 // The sockets that read this partition: attached, fed, fenced. Position and window of each are in its
 // socket's attachment, so that it outlives hibernation [HIB-1].
 import type * as z from "zod";
-import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { BrokerError, type Failure, fail } from "../../src/core/errors.ts";
 import { compareOwners, mayAttach } from "../../src/core/log/fences.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";

@@ -102,10 +102,17 @@ export interface ResetResult {
 
 /** Every method throws BrokerError with Kafka's error name in `code`, or ConnectionError. */
 export class Admin {
-  readonly #http: HttpClient;
+  readonly #http: Pick<HttpClient, "request">;
 
-  constructor(http: HttpClient) {
+  constructor(http: Pick<HttpClient, "request">) {
     this.#http = http;
+  }
+
+  /** An admin whose every call the signal ends, with its reason. What was asked for may be done all the same. */
+  with({ signal }: { readonly signal: AbortSignal }): Admin {
+    return new Admin({
+      request: (method, path, body) => this.#http.request(method, path, body, { signal }),
+    });
   }
 
   /** @throws TOPIC_ALREADY_EXISTS, INVALID_TOPIC_EXCEPTION, INVALID_PARTITIONS, INVALID_CONFIG */

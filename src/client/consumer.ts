@@ -6,7 +6,8 @@ import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driv
 import type { AssignedPlace, PartitionPosition } from "./consumer/effects.ts";
 import { coreConfig } from "./consumer/options.ts";
 import { ABANDONED, type PlacedRecord, recordLoop } from "./consumer/record-loop.ts";
-import type { Transport } from "./consumer/transport.ts";
+import { type AnySerdes, deserialize, hasSerdes } from "./serde.ts";
+import type { Transport } from "./transport/transport.ts";
 import { whole } from "./whole.ts";
 
 export interface ConsumerOptions {
@@ -54,14 +55,14 @@ export interface ConsumerOptions {
   readonly onError?: (error: BrokerError) => void;
 }
 
-export interface Batch extends TopicPartition {
-  readonly records: readonly ConsumerRecord[];
+export interface Batch<Record = ConsumerRecord> extends TopicPartition {
+  readonly records: readonly Record[];
 }
 
-export type Handlers = RunOptions &
+export type Handlers<Record = ConsumerRecord> = RunOptions &
   (
-    | { readonly eachRecord: (record: ConsumerRecord, place: TopicPartition) => unknown }
-    | { readonly eachBatch: (batch: Batch) => unknown }
+    | { readonly eachRecord: (record: Record, place: TopicPartition) => unknown }
+    | { readonly eachBatch: (batch: Batch<Record>) => unknown }
   );
 
 export interface RunOptions {
@@ -89,14 +90,15 @@ interface Work {
   seeks: number;
 }
 
-export class Consumer {
+/** `Record`: what its serdes make of a record; key and value are bytes without any. */
+export class Consumer<Record = ConsumerRecord> {
   readonly memberId: string = crypto.randomUUID();
   readonly #driver: ConsumerDriver;
-  readonly #options: Omit<ConsumerOptions, "groupId" | "topics">;
+  readonly #options: Omit<ConsumerOptions, "groupId" | "topics"> & AnySerdes;
   readonly #work = new Map<string, Work>();
   /** Handlers at work, also those of partitions that were lost meanwhile. */
   #running = 0;
-  #handlers: Handlers | null = null;
+  #handlers: Handlers<Record> | null = null;
   /** With work to do, while as many handlers are at work as may be. */
   readonly #turns = new Set<Work>();
   #isClosing = false;
@@ -115,7 +117,7 @@ export class Consumer {
     options: Omit<ConsumerOptions, "groupId"> & {
       groupId: string | null;
       partitions?: readonly AssignedPlace[];
-    },
+    } & AnySerdes,
   ) {
     const config = coreConfig(options, this.memberId);
     this.#options = options;
@@ -132,7 +134,7 @@ export class Consumer {
    * handler or callback threw, or with the BrokerError that ended the membership: REQUEST_TIMED_OUT where a handler
    * took longer than `maxProcessingMs`.
    */
-  async run(handlers: Handlers): Promise<void> {
+  async run(handlers: Handlers<Record>): Promise<void> {
     if (this.#handlers !== null) throw new Error("run was called before");
     const { signal, partitionsConsumedConcurrently } = handlers;
     if (partitionsConsumedConcurrently !== undefined)
@@ -162,7 +164,7 @@ export class Consumer {
    * A record is done when the loop asks for the next. `break` closes; what the loop was at then, and what it threw
    * at, comes again. Ends with `close`; throws where `run` would reject.
    */
-  [Symbol.asyncIterator](): AsyncGenerator<PlacedRecord, void, void> {
+  [Symbol.asyncIterator](): AsyncGenerator<Record & TopicPartition, void, void> {
     return recordLoop(
       (eachRecord) => this.run({ eachRecord }),
       () => this.close(),
@@ -368,14 +370,23 @@ export class Consumer {
   }
 
   async #handle(work: Work, records: readonly ConsumerRecord[], generation: number): Promise<void> {
-    const handlers = this.#handlers as Handlers;
+    const handlers = this.#handlers as Handlers<Record>;
     // A process that was stopped and goes on must not handle what others own by now [SES-4].
     this.#driver.checkSession();
     if (work.isLost) return;
+    // [SRD-2] What a serde throws ends the consumer, as what a handler throws.
     if ("eachBatch" in handlers) {
       const timer = this.#watch(work.place, records[0]?.offset ?? 0);
       try {
-        await this.#called(() => handlers.eachBatch({ ...work.place, records }));
+        const all = hasSerdes(this.#options)
+          ? await Promise.all(
+              records.map((record) => deserialize(this.#options, work.place, record)),
+            )
+          : records;
+        if (work.isLost) return;
+        await this.#called(() =>
+          handlers.eachBatch({ ...work.place, records: all as readonly Record[] }),
+        );
       } finally {
         clearTimeout(timer);
       }
@@ -394,7 +405,11 @@ export class Consumer {
       }
       const timer = this.#watch(work.place, record.offset);
       try {
-        const outcome = await this.#called(() => handlers.eachRecord(record, work.place));
+        const own = hasSerdes(this.#options)
+          ? await deserialize(this.#options, work.place, record)
+          : record;
+        if (work.isLost) return;
+        const outcome = await this.#called(() => handlers.eachRecord(own as Record, work.place));
         if (outcome === ABANDONED) return;
       } finally {
         clearTimeout(timer);

@@ -26,6 +26,14 @@ export interface Body {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+export interface RequestOptions {
+  readonly signal?: AbortSignal | undefined;
+  /** How long to wait for the answer, in milliseconds. @default 30000 */
+  readonly timeoutMs?: number;
+}
+
+const DEFAULT_TIMEOUT_MS = 30_000;
+
 export class HttpClient {
   readonly #baseUrl: string;
   readonly #fetch: Fetch;
@@ -35,29 +43,43 @@ export class HttpClient {
     this.#fetch = fetch;
   }
 
-  /** @throws BrokerError with the problem's code; ConnectionError where there was no answer. */
-  async request<T>(method: string, path: string, body?: Body, signal?: AbortSignal): Promise<T> {
-    const url = new URL(path, this.#baseUrl).href;
+  /** @throws BrokerError with the problem's code; ConnectionError where there was no answer; the signal's reason. */
+  async request<T>(
+    method: string,
+    path: string,
+    body?: Body,
+    { signal, timeoutMs = DEFAULT_TIMEOUT_MS }: RequestOptions = {},
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    const controller = new AbortController();
+    const abort = () => controller.abort();
+    signal?.addEventListener("abort", abort);
+    const timer = setTimeout(abort, timeoutMs);
     let status: number;
     let text: string;
     try {
-      const response = await this.#fetch(url, {
+      const response = await this.#fetch(new URL(path, this.#baseUrl).href, {
         method,
         headers: body === undefined ? {} : { "content-type": body.type, ...body.headers },
         ...(body === undefined ? {} : { body: body.data }),
-        ...(signal === undefined ? {} : { signal }),
+        signal: controller.signal,
       });
       status = response.status;
       text = await response.text();
     } catch (error) {
       signal?.throwIfAborted();
-      throw new ConnectionError(`no answer from ${this.#baseUrl}: ${reasonOf(error)}`, {
-        cause: error,
-      });
+      const reason = controller.signal.aborted ? `for ${timeoutMs} ms` : reasonOf(error);
+      throw new ConnectionError(`no answer from ${this.#baseUrl}: ${reason}`, { cause: error });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
     }
-    const parsed = parseBody(text);
+    const parsed = parseJson(text);
     if (status < 400) return parsed as T;
-    throw problemOf(status, parsed);
+    throw (
+      brokerError(parsed) ??
+      new ConnectionError(`HTTP ${status}: this does not look like a Rivulet broker`)
+    );
   }
 }
 
@@ -65,8 +87,8 @@ export function jsonBody(value: unknown): Body {
   return { type: "application/json", data: JSON.stringify(value) };
 }
 
-function parseBody(text: string): unknown {
-  if (text === "") return undefined;
+/** Undefined where it is none. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -74,18 +96,14 @@ function parseBody(text: string): unknown {
   }
 }
 
-function problemOf(status: number, body: unknown): Error {
-  const problem = (typeof body === "object" && body !== null ? body : {}) as {
-    code?: unknown;
-    detail?: unknown;
-  } & FailureData;
-  if (isErrorName(problem.code)) {
-    const { logStartOffset, highWatermark, nextOffset } = problem;
-    const numbers = Object.entries({ logStartOffset, highWatermark, nextOffset });
-    const data = Object.fromEntries(numbers.filter(([, value]) => typeof value === "number"));
-    return new BrokerError(problem.code, String(problem.detail ?? ""), { data });
-  }
-  return new ConnectionError(`HTTP ${status}: this does not look like a Rivulet broker`);
+/** The broker's error in a problem or an error message, or null where there is none. */
+export function brokerError(body: unknown): BrokerError | null {
+  const { code, detail, ...rest } = (body ?? {}) as FailureData & Record<string, unknown>;
+  if (!isErrorName(code)) return null;
+  const { logStartOffset, highWatermark, nextOffset } = rest;
+  const numbers = Object.entries({ logStartOffset, highWatermark, nextOffset });
+  const data = Object.fromEntries(numbers.filter(([, value]) => typeof value === "number"));
+  return new BrokerError(code, String(detail ?? ""), { data });
 }
 
 /** fetch says only "fetch failed"; the reason is in the cause. */

@@ -31,5 +31,15 @@ export {
   type RecordOutcome,
   type SendOptions,
   type TopicRecords,
+  type TypedRecordInput,
 } from "./producer.ts";
-export { Rivulet, type RivuletOptions } from "./rivulet.ts";
+export { type ReaderOptions, Rivulet, type RivuletOptions } from "./rivulet.ts";
+export {
+  bytesSerde,
+  jsonSerde,
+  type Serde,
+  type Serdes,
+  type StandardSchema,
+  stringSerde,
+  type TypedRecord,
+} from "./serde.ts";

@@ -14,15 +14,18 @@ import { recordsPath, topicPath } from "../protocol/paths.ts";
 import { type RecordOutcome, refusedRecord } from "../protocol/record-outcome.ts";
 import type { TopicInfo } from "./admin.ts";
 import { ConnectionError, type HttpClient } from "./http.ts";
+import type { LaneOutcome } from "./producer/delivery.ts";
 import { checkOptions, checkRecord, toJsonInput } from "./producer/input.ts";
-import {
-  FIRST_BACKOFF_MS,
-  Lane,
-  type LaneOutcome,
-  MAX_BACKOFF_MS,
-  MAX_JOINED_RECORDS,
-} from "./producer/lane.ts";
+import { FIRST_BACKOFF_MS, Lane, MAX_BACKOFF_MS, MAX_JOINED_RECORDS } from "./producer/lane.ts";
+import { type AnySerdes, hasSerdes, serialize } from "./serde.ts";
+import type { Transport } from "./transport/transport.ts";
 import { whole } from "./whole.ts";
+
+/** What a producer with serdes is given: `Key` and `Value` as they take them. */
+export type TypedRecordInput<Key, Value> = Omit<
+  JsonRecordInput,
+  "key" | "keyBase64" | "value" | "valueBase64"
+> & { readonly key?: Key | null; readonly value: Value | null };
 
 /** `value` and `key`: a string is its UTF-8 bytes, a Uint8Array itself, another value its JSON text, null is null. */
 export type RecordInput = JsonRecordInput;
@@ -63,9 +66,9 @@ export interface ProducerOptions extends Pick<SendOptions, "compression" | "deli
   ) => number;
 }
 
-export interface TopicRecords {
+export interface TopicRecords<Input = RecordInput> {
   readonly topic: string;
-  readonly records: readonly RecordInput[];
+  readonly records: readonly Input[];
 }
 
 /** Topics are described again after this long, so that added partitions are used. */
@@ -74,9 +77,10 @@ const DEFAULT_DELIVERY_TIMEOUT_MS = 30_000;
 const MAX_LINGER_MS = 60_000;
 const DEFAULT_BUFFERED_RECORDS = 100_000;
 
-export class Producer {
+export class Producer<Input extends TypedRecordInput<never, never> | RecordInput = RecordInput> {
   readonly #http: HttpClient;
-  readonly #options: ProducerOptions;
+  readonly #transport: Transport | null;
+  readonly #options: ProducerOptions & AnySerdes;
   /** Records that were taken and whose outcome is not known; calls, those that wait for room too. */
   #buffered = 0;
   #calls = 0;
@@ -92,8 +96,12 @@ export class Producer {
     { readonly topic: Promise<TopicInfo>; readonly atMs: number }
   >();
 
-  /** @throws BrokerError INVALID_REQUEST for an option outside its bounds. */
-  constructor(http: HttpClient, options: ProducerOptions = {}) {
+  /** Without a transport all goes over HTTP. @throws BrokerError INVALID_REQUEST for an option outside its bounds. */
+  constructor(
+    http: HttpClient,
+    transport: Transport | null,
+    options: ProducerOptions & AnySerdes = {},
+  ) {
     const { lingerMs = 0, batchSize = MAX_JOINED_RECORDS, compression } = options;
     const { maxBufferedRecords = DEFAULT_BUFFERED_RECORDS } = options;
     checkOptions(compression === undefined ? {} : { compression });
@@ -101,6 +109,7 @@ export class Producer {
     whole("batchSize", batchSize, 1, MAX_JOINED_RECORDS);
     whole("maxBufferedRecords", maxBufferedRecords, 1, Number.MAX_SAFE_INTEGER);
     this.#http = http;
+    this.#transport = transport;
     this.#options = options;
   }
 
@@ -112,21 +121,35 @@ export class Producer {
    */
   async send(
     topic: string,
-    records: readonly RecordInput[],
+    records: readonly Input[],
     options: SendOptions = {},
   ): Promise<readonly RecordOutcome[]> {
     options.signal?.throwIfAborted();
     if (this.#isClosed) throw new BrokerError("INVALID_REQUEST", "the producer was closed");
     checkOptions(options);
-    for (const [index, record] of records.entries()) checkRecord(record, `records[${index}]`);
-    if (options.idempotencyKey !== undefined) return this.#sendKeyed(topic, records, options);
     if (records.length === 0) return [];
-    return abortable(this.#sendWhenRoom(topic, records, options), options.signal);
+    const prepared = this.#prepare(records);
+    if (options.idempotencyKey !== undefined)
+      return this.#sendKeyed(topic, await prepared, options);
+    return abortable(this.#sendWhenRoom(topic, prepared, records.length, options), options.signal);
+  }
+
+  /** What is wrong with a record is thrown before anything is sent. */
+  #prepare(records: readonly Input[]): readonly RecordInput[] | Promise<readonly RecordInput[]> {
+    const checked = (all: readonly RecordInput[]) => {
+      for (const [index, record] of all.entries()) checkRecord(record, `records[${index}]`);
+      return all;
+    };
+    if (!hasSerdes(this.#options)) return checked(records);
+    const serialized = records.map((record: RecordInput, index) =>
+      serialize(this.#options, record, `records[${index}]`),
+    );
+    return Promise.all(serialized).then(checked);
   }
 
   /** Sends to several topics at once; the outcomes of each in the order given. Not atomic: as one `send` each. */
   sendBatch(
-    batch: readonly TopicRecords[],
+    batch: readonly TopicRecords<Input>[],
     options: SendOptions = {},
   ): Promise<readonly (readonly RecordOutcome[])[]> {
     return Promise.all(batch.map(({ topic, records }) => this.send(topic, records, options)));
@@ -144,6 +167,7 @@ export class Producer {
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.flush();
+    for (const lane of this.#lanes.values()) lane.close();
   }
 
   /** The next time that a call ends. */
@@ -153,7 +177,8 @@ export class Producer {
 
   async #sendWhenRoom(
     topic: string,
-    records: readonly RecordInput[],
+    prepared: readonly RecordInput[] | Promise<readonly RecordInput[]>,
+    count: number,
     options: SendOptions,
   ): Promise<RecordOutcome[]> {
     const { maxBufferedRecords = DEFAULT_BUFFERED_RECORDS } = this.#options;
@@ -165,13 +190,14 @@ export class Producer {
     });
     let taken = 0;
     try {
+      const records = await prepared;
       await before; // A small call does not overtake a large one that waits for room.
       // More than the bound goes when nothing else does.
-      while (this.#buffered > 0 && this.#buffered + records.length > maxBufferedRecords) {
+      while (this.#buffered > 0 && this.#buffered + count > maxBufferedRecords) {
         await this.#change();
         options.signal?.throwIfAborted(); // Nothing of it was sent.
       }
-      taken = records.length;
+      taken = count;
       this.#buffered += taken;
       admit();
       return await this.#send(topic, records, { ...this.#options, ...options });
@@ -190,8 +216,8 @@ export class Producer {
   ): Promise<RecordOutcome[]> {
     const nowMs = Date.now();
     const records = input.map((record): PlacedRecord => {
-      const unplaced = fromJsonRecord(record);
-      return { ...unplaced, timestamp: unplaced.timestamp ?? nowMs };
+      const { key, value, headers, partition, timestamp } = fromJsonRecord(record);
+      return { key, value, headers, partition, timestamp: timestamp ?? nowMs };
     });
     const { expectedOffset = null, compression = "none" } = options;
     const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = options;
@@ -208,11 +234,13 @@ export class Producer {
     const outcomes = new Array<RecordOutcome>(records.length);
     // All are queued at once: a lane keeps the order in which it was given its appends.
     const settled = await Promise.all(
-      appends.map(async ({ partition, batches }) => {
+      appends.map(async ({ partition, batches, sizeInBytes }) => {
         const places = batches.flat();
         const own = places.map((place) => records[place] as PlacedRecord);
         const lane = this.#lane(topic, partition);
-        const outcome = await lane.append(own, target.maxMessageBytes, laneOptions);
+        lane.topicId = target.topicId;
+        const { maxMessageBytes } = target;
+        const outcome = await lane.append(own, { sizeInBytes, maxMessageBytes }, laneOptions);
         for (const [i, place] of places.entries())
           outcomes[place] = outcomeOf(outcome, i, own[i] as PlacedRecord, partition);
         return outcome;
@@ -227,7 +255,7 @@ export class Producer {
     const place = `${topic}/${partition}`;
     let lane = this.#lanes.get(place);
     if (lane === undefined) {
-      lane = new Lane(this.#http, topic, partition);
+      lane = new Lane(this.#http, this.#transport, topic, partition);
       this.#lanes.set(place, lane);
     }
     return lane;
@@ -239,9 +267,9 @@ export class Producer {
     input: readonly RecordInput[],
     records: readonly PlacedRecord[],
     deadlineMs: number,
-  ): Promise<{ target: ProduceTarget; appends: PlannedAppend[] }> {
+  ): Promise<{ target: Target; appends: PlannedAppend[] }> {
     const random = Math.random();
-    const plan = (target: ProduceTarget) => {
+    const plan = (target: Target) => {
       const placed = this.#partition(input, records, target);
       return { target, appends: planAppends(target, placed, random) };
     };
@@ -300,19 +328,23 @@ export class Producer {
         data: records.map((record) => JSON.stringify(toJsonInput(record))).join("\n"),
         headers: { "idempotency-key": idempotencyKey },
       },
-      signal,
+      { signal },
     );
     return answer.results;
   }
 }
 
-function targetOf({ name, partitions, config }: TopicInfo): ProduceTarget {
+interface Target extends ProduceTarget {
+  readonly topicId: string;
+}
+
+function targetOf({ name, topicId, partitions, config }: TopicInfo): Target {
   return {
     name,
+    topicId,
     partitions,
     maxMessageBytes: Number(config["max.message.bytes"]),
     isCompacted: String(config["cleanup.policy"]).includes("compact"),
-    times: null, // The broker knows the time better.
   };
 }
 

@@ -2,11 +2,12 @@
 // browsers, Node, Deno, Bun and Workers.
 import { BrokerError, preview } from "../core/errors.ts";
 import { Admin } from "./admin.ts";
-import type { Transport } from "./consumer/transport.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import { type Fetch, HttpClient } from "./http.ts";
-import { Producer, type ProducerOptions } from "./producer.ts";
+import { Producer, type ProducerOptions, type TypedRecordInput } from "./producer.ts";
+import type { AnySerdes, Serdes, SomeSerdes, TypedRecord } from "./serde.ts";
 import { networkTransport, type WebSocketConstructor } from "./transport/network.ts";
+import type { Transport } from "./transport/transport.ts";
 
 export interface RivuletOptions {
   /** The broker's http or https address. */
@@ -15,6 +16,10 @@ export interface RivuletOptions {
   readonly fetch?: Fetch;
   /** @default the global WebSocket */
   readonly WebSocket?: WebSocketConstructor;
+}
+
+export interface ReaderOptions extends Pick<ConsumerOptions, "from" | "onAssigned" | "onError"> {
+  readonly topic: string;
 }
 
 export class Rivulet {
@@ -34,36 +39,43 @@ export class Rivulet {
       options.fetch ?? ((url, init) => fetch(url, init as RequestInit)),
     );
     this.admin = new Admin(http);
-    this.producer = new Producer(http);
     this.#http = http;
     this.#options = options;
+    this.producer = this.newProducer({});
   }
 
   /** A producer with its own options, buffers and sequence; `producer` is one without options. */
-  newProducer(options: ProducerOptions): Producer {
-    return new Producer(this.#http, options);
+  newProducer<Key = unknown, Value = unknown>(
+    options: ProducerOptions & SomeSerdes<Key, Value>,
+  ): Producer<TypedRecordInput<Key, Value>>;
+  newProducer(options?: ProducerOptions): Producer;
+  newProducer(options: ProducerOptions & AnySerdes = {}): Producer {
+    return new Producer(this.#http, this.#WebSocket ? this.#transport() : null, options);
+  }
+
+  get #WebSocket(): WebSocketConstructor | undefined {
+    const { WebSocket: given } = this.#options;
+    return given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
   }
 
   #transport(): Transport {
-    const { url, WebSocket: given } = this.#options;
-    const found = given ?? (globalThis as { WebSocket?: unknown }).WebSocket;
-    if (found === undefined) {
-      throw new Error(
-        "there is no global WebSocket here: use Node 22 or newer, or pass one as `WebSocket`",
-      );
-    }
-    return networkTransport(url, found as WebSocketConstructor);
+    if (this.#WebSocket !== undefined) return networkTransport(this.#options.url, this.#WebSocket);
+    throw new Error(
+      "there is no global WebSocket here: use Node 22 or newer, or pass one as `WebSocket`",
+    );
   }
 
-  /** A member of a group. It joins with `run`. */
-  consumer(options: ConsumerOptions): Consumer {
+  /** A member of a group. It joins with `run`. Keys and values are bytes, or what its serdes make of them. */
+  consumer<Key = Uint8Array, Value = Uint8Array>(
+    options: ConsumerOptions & Serdes<never, Key, never, Value>,
+  ): Consumer<TypedRecord<Key, Value>> {
     return new Consumer(this.#transport(), options);
   }
 
   /** A reader of a whole topic, without a group: nothing is shared, nothing committed. */
-  async reader(
-    options: Pick<ConsumerOptions, "from" | "onAssigned" | "onError"> & { topic: string },
-  ): Promise<Consumer> {
+  async reader<Key = Uint8Array, Value = Uint8Array>(
+    options: ReaderOptions & Serdes<never, Key, never, Value>,
+  ): Promise<Consumer<TypedRecord<Key, Value>>> {
     const { name, topicId, partitions } = await this.admin.describeTopic(options.topic);
     const places = Array.from({ length: partitions }, (_, partition) => ({
       topic: name,

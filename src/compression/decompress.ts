@@ -5,8 +5,6 @@ import { Decompress as Unzstd } from "fzstd";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
 import { COMPRESSIONS } from "../core/log/compression.ts";
-import { decodeBatch } from "../core/log/record-batch.ts";
-import type { ConsumerRecord } from "../core/record.ts";
 import { decompressLz4 } from "./lz4.ts";
 import { corrupt, Output } from "./output.ts";
 import { decompressSnappy } from "./snappy.ts";
@@ -33,31 +31,6 @@ export function decompress(compression: number, bytes: Uint8Array): Uint8Array {
         `batch has compression ${compression}, known are 0 to ${COMPRESSIONS.zstd}`,
       );
   }
-}
-
-/** The records of the batch at `start`, whatever its compression. @throws BrokerError */
-export function decodeAnyBatch(bytes: Uint8Array, start = 0): ConsumerRecord[] {
-  return decodeBatch(bytes, start, decompress);
-}
-
-/**
- * The same for many batches that together may unfold to `maxBytes`: what would unfold to more is
- * MESSAGE_TOO_LARGE, before much of it has been done.
- */
-export function decoderWithin(maxBytes: number) {
-  let left = maxBytes;
-  const within: typeof decompress = (compression, bytes) => {
-    if (left <= 0) {
-      throw new BrokerError(
-        "MESSAGE_TOO_LARGE",
-        `the compressed batches unfold to more than ${maxBytes} bytes, the bound`,
-      );
-    }
-    const unfolded = decompress(compression, bytes);
-    left -= unfolded.length;
-    return unfolded;
-  };
-  return (bytes: Uint8Array, start: number): ConsumerRecord[] => decodeBatch(bytes, start, within);
 }
 
 /** Libraries throw errors of their own for input that is no such stream, or unfolds beyond the bound. */

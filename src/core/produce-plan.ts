@@ -20,8 +20,6 @@ export interface ProduceTarget {
   readonly maxMessageBytes: number;
   /** Every record needs a key. */
   readonly isCompacted: boolean;
-  /** Between which times a record's own must lie; null where any may. */
-  readonly times: { readonly earliest: number; readonly latest: number } | null;
 }
 
 export interface PlacedRecord extends ProducerRecord {
@@ -35,6 +33,7 @@ export interface PlannedAppend {
   /** For each batch the places of its records in the list. */
   readonly batches: readonly (readonly number[])[];
   readonly recordCount: number;
+  readonly sizeInBytes: number;
 }
 
 /**
@@ -42,7 +41,7 @@ export interface PlannedAppend {
  * the one that `random` (from 0 to 1) points at: few large batches instead of many small ones.
  *
  * Appends of one partition come in the order of its records [PRD-2]. Throws, with the record's place,
- * UNKNOWN_TOPIC_OR_PARTITION, INVALID_RECORD for a missing key, INVALID_TIMESTAMP, MESSAGE_TOO_LARGE.
+ * UNKNOWN_TOPIC_OR_PARTITION, INVALID_RECORD for a missing key, MESSAGE_TOO_LARGE.
  */
 export function planAppends(
   target: ProduceTarget,
@@ -62,6 +61,16 @@ export function planAppends(
   );
 }
 
+/** All records, of one partition and found to be right before, as few appends. */
+export function joinAppends(
+  target: Pick<ProduceTarget, "name" | "maxMessageBytes">,
+  records: readonly ProducerRecord[],
+  partition: number,
+): PlannedAppend[] {
+  const indexes = Array.from(records, (_, index) => index);
+  return cutAppends(partition, cutBatches(target, records, indexes));
+}
+
 function placeRecord(
   target: ProduceTarget,
   record: PlacedRecord,
@@ -73,17 +82,6 @@ function placeRecord(
     throw new BrokerError(
       "INVALID_RECORD",
       `records[${index}].key is null, topic ${name} is compacted (cleanup.policy) and needs one`,
-    );
-  }
-  const { times } = target;
-  if (times !== null && (record.timestamp < times.earliest || record.timestamp > times.latest)) {
-    const isEarly = record.timestamp < times.earliest;
-    const bound = isEarly
-      ? `at least ${times.earliest} (message.timestamp.before.max.ms)`
-      : `at most ${times.latest} (message.timestamp.after.max.ms)`;
-    throw new BrokerError(
-      "INVALID_TIMESTAMP",
-      `records[${index}].timestamp is ${record.timestamp}, topic ${name} takes ${bound}`,
     );
   }
   if (record.partition === null)
@@ -132,23 +130,15 @@ interface SizedBatch {
 }
 
 function cutBatches(
-  target: ProduceTarget,
-  records: readonly PlacedRecord[],
+  { name, maxMessageBytes }: Pick<ProduceTarget, "name" | "maxMessageBytes">,
+  records: readonly ProducerRecord[],
   indexes: readonly number[],
 ): SizedBatch[] {
-  const { maxMessageBytes } = target;
   const batches: { indexes: number[]; sizeInBytes: number }[] = [];
   let batch: { indexes: number[]; sizeInBytes: number } | null = null;
   let baseTimestamp = 0;
   for (const index of indexes) {
-    const record = records[index] as PlacedRecord;
-    const alone = BATCH_HEADER_BYTES + recordSize(record, 0, record.timestamp);
-    if (alone > maxMessageBytes) {
-      throw new BrokerError(
-        "MESSAGE_TOO_LARGE",
-        `records[${index}] has ${alone} bytes as a batch, max.message.bytes of topic ${target.name} is ${maxMessageBytes}`,
-      );
-    }
+    const record = records[index] as ProducerRecord;
     if (batch !== null) {
       const more = recordSize(record, batch.indexes.length, baseTimestamp);
       if (batch.sizeInBytes + more <= maxMessageBytes) {
@@ -156,6 +146,13 @@ function cutBatches(
         batch.sizeInBytes += more;
         continue;
       }
+    }
+    const alone = BATCH_HEADER_BYTES + recordSize(record, 0, record.timestamp);
+    if (alone > maxMessageBytes) {
+      throw new BrokerError(
+        "MESSAGE_TOO_LARGE",
+        `records[${index}] has ${alone} bytes as a batch, max.message.bytes of topic ${name} is ${maxMessageBytes}`,
+      );
     }
     batch = { indexes: [index], sizeInBytes: alone };
     baseTimestamp = record.timestamp;
@@ -166,17 +163,17 @@ function cutBatches(
 
 /** Batches joined into as few appends as the bound on one append allows. */
 function cutAppends(partition: number, batches: readonly SizedBatch[]): PlannedAppend[] {
-  const appends: { partition: number; batches: number[][]; recordCount: number }[] = [];
-  let sizeInBytes = Number.POSITIVE_INFINITY;
-  for (const batch of batches) {
-    if (sizeInBytes + batch.sizeInBytes > MAX_APPEND_BYTES) {
-      appends.push({ partition, batches: [], recordCount: 0 });
-      sizeInBytes = 0;
+  const appends: (PlannedAppend & { batches: number[][] })[] = [];
+  let append = null as { batches: number[][]; recordCount: number; sizeInBytes: number } | null;
+  for (const { indexes, sizeInBytes } of batches) {
+    if (append === null || append.sizeInBytes + sizeInBytes > MAX_APPEND_BYTES) {
+      const next = { partition, batches: [], recordCount: 0, sizeInBytes: 0 };
+      appends.push(next);
+      append = next;
     }
-    const append = appends.at(-1) as (typeof appends)[number];
-    append.batches.push(batch.indexes);
-    append.recordCount += batch.indexes.length;
-    sizeInBytes += batch.sizeInBytes;
+    append.batches.push(indexes);
+    append.recordCount += indexes.length;
+    append.sizeInBytes += sizeInBytes;
   }
   return appends;
 }

@@ -1,6 +1,6 @@
 // Appending batches that a client has encoded. The partition checks their headers and checksums; here, where
 // CPU is cheap, their records are looked at too, so that nothing is stored that no reader could read.
-import { decoderWithin } from "../compression/decompress.ts";
+import { decoderWithin } from "../compression/decode.ts";
 import { BrokerError, type Failure, type Result } from "../core/errors.ts";
 import { MAX_DECODED_REQUEST_BYTES } from "../core/limits.ts";
 import { batches, checkCrc, NO_PRODUCER_ID } from "../core/log/record-batch.ts";

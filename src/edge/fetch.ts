@@ -1,5 +1,5 @@
 // Reading, as far as a Worker does it: batches in, records out.
-import { decodeAnyBatch } from "../compression/decompress.ts";
+import { decodeAnyBatch } from "../compression/decode.ts";
 import { unwrap } from "../core/errors.ts";
 import { MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
 import { batches } from "../core/log/record-batch.ts";

@@ -1,5 +1,5 @@
 // Positions in partitions, and positions of groups against them.
-import { decodeAnyBatch } from "../compression/decompress.ts";
+import { decodeAnyBatch } from "../compression/decode.ts";
 import { BrokerError, unwrap } from "../core/errors.ts";
 import type { GroupDescription } from "../core/group/describe.ts";
 import { FAN_OUT } from "../core/limits.ts";

@@ -13,7 +13,6 @@ import {
   encodeAppend,
   type PlacedRecord,
   type PlannedAppend,
-  type ProduceTarget,
   planAppends,
 } from "../core/produce-plan.ts";
 import { type Env, partitionStub } from "../env.ts";
@@ -128,24 +127,51 @@ function planned(
   unplaced: readonly UnplacedRecord[],
   plan: RequestPlan,
   { expectedOffset }: ProduceOptions,
-  times: ProduceTarget["times"],
+  times: Times | null,
 ): PlannedRequest {
   const records = unplaced.map((record) => ({
     ...record,
     timestamp: record.timestamp ?? plan.atMs,
   }));
-  const appends = planAppends({ name, ...plan, times }, records, plan.random);
+  if (times !== null) checkTimes(name, records, times);
+  const appends = planAppends({ name, ...plan }, records, plan.random);
   if (expectedOffset !== undefined) checkConditional(records, appends, plan.partitions);
   return { records, appends };
 }
 
-function timesOf({ config }: Topic, { nowMs }: ProduceOptions): ProduceTarget["times"] {
+/** Between which times a record's own must lie. */
+interface Times {
+  readonly earliest: number;
+  readonly latest: number;
+}
+
+/** Null where any may. */
+function timesOf({ config }: Topic, { nowMs }: ProduceOptions): Times | null {
   if (config.messageTimestampType === "LogAppendTime") return null;
   const { messageTimestampBeforeMaxMs, messageTimestampAfterMaxMs } = config;
   return {
     earliest: nowMs - messageTimestampBeforeMaxMs,
     latest: nowMs + messageTimestampAfterMaxMs,
   };
+}
+
+/** @throws BrokerError INVALID_TIMESTAMP */
+function checkTimes(
+  name: string,
+  records: readonly PlacedRecord[],
+  { earliest, latest }: Times,
+): void {
+  for (const [index, { timestamp }] of records.entries()) {
+    if (timestamp >= earliest && timestamp <= latest) continue;
+    const bound =
+      timestamp < earliest
+        ? `at least ${earliest} (message.timestamp.before.max.ms)`
+        : `at most ${latest} (message.timestamp.after.max.ms)`;
+    throw new BrokerError(
+      "INVALID_TIMESTAMP",
+      `records[${index}].timestamp is ${timestamp}, topic ${name} takes ${bound}`,
+    );
+  }
 }
 
 /** As whom the appends to one partition are made, and who wants to know how far its sequence has come. */

@@ -5,7 +5,7 @@ import {
   type Socket,
   type SocketEvents,
   type Transport,
-} from "../client/consumer/transport.ts";
+} from "../client/transport/transport.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
 
 type Fetcher = { fetch(input: string, init: RequestInit): Promise<Response> };

@@ -30,9 +30,10 @@ export async function build(): Promise<void> {
       ...shared,
       entryPoints: { client: "src/client/index.ts" },
       outdir: "dist",
-      // What unfolds compressed batches is a file of its own, loaded when it is needed.
+      // What folds and unfolds batches is loaded when it is needed. Files of an earlier build stay: a process that
+      // was started with them may not have needed them yet.
       splitting: true,
-      chunkNames: "client-[name]",
+      chunkNames: "client-[name]-[hash]",
     }),
     esbuild.build({
       ...shared,

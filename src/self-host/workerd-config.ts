@@ -3,6 +3,7 @@
 
 /** Kept in step with wrangler.toml by test/core/self-host.test.ts. */
 export const COMPATIBILITY_DATE = "2026-11-01";
+export const COMPATIBILITY_FLAGS = ["no_web_socket_compression"];
 
 /** Persisted: workerd derives every object's id from these. Never change one. */
 const UNIQUE_KEYS = {
@@ -41,6 +42,7 @@ const config :Workerd.Config = (
     (name = "rivulet", worker = (
       modules = [(name = "worker.js", esModule = embed ${text(options.bundlePath)})],
       compatibilityDate = ${text(COMPATIBILITY_DATE)},
+      compatibilityFlags = [${COMPATIBILITY_FLAGS.map((flag) => text(flag)).join(", ")}],
       durableObjectNamespaces = [${namespaces.join(", ")}],
       durableObjectStorage = (localDisk = "storage"),
       bindings = [${bindings.join(", ")}],

@@ -1,7 +1,7 @@
 // The two sides of a comparison behind one interface: an object that takes messages and gives them back.
 import { WebSocket } from "ws";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import { writeAppendFrame } from "../../src/protocol/partition-socket.ts";
+import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type { Servers } from "./servers.ts";
 
 /** Room for frames on their way, as the SDK has it. */

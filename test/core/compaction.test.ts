@@ -1,7 +1,7 @@
 // Compaction over both stores, slice by slice, with evictions, retention and refused writes in between.
 import { describe, expect, test } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
-import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { MAX_COMPACTION_KEYS } from "../../src/core/limits.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";

@@ -30,6 +30,7 @@ async function codecsOf(hasZlib: boolean) {
     const codecs = {
       ...(await import("../../src/compression/compress.ts")),
       ...(await import("../../src/compression/decompress.ts")),
+      ...(await import("../../src/compression/decode.ts")),
     };
     const { BrokerError } = await import("../../src/core/errors.ts");
     return { ...codecs, BrokerError };

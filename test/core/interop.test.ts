@@ -10,7 +10,7 @@ import {
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
-import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { resolveConfig } from "../../src/core/cluster/config.ts";
 import { validateAppend } from "../../src/core/log/append.ts";
 import { COMPRESSIONS, type CompressionName } from "../../src/core/log/compression.ts";

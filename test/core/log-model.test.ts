@@ -2,7 +2,7 @@
 // RIVULET_SEEDS=n runs n seeds more than the usual ones.
 import { expect, test } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
-import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { isCompacted, isDeleted, type TopicConfig } from "../../src/core/cluster/config.ts";
 import type { ErrorName } from "../../src/core/errors.ts";
 import { type Append, concatBytes, validateAppend } from "../../src/core/log/append.ts";

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { HttpClient } from "../../src/client/http.ts";
 import { Producer, type ProducerOptions } from "../../src/client/producer.ts";
-import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { batches } from "../../src/core/log/record-batch.ts";
 
 beforeEach(() => void vi.useFakeTimers());
@@ -56,7 +56,10 @@ function answer(body: object) {
 
 function producerOf(options: ProducerOptions = {}) {
   const broker = new FakeBroker();
-  return { broker, producer: new Producer(new HttpClient("http://b", broker.fetch), options) };
+  return {
+    broker,
+    producer: new Producer(new HttpClient("http://b", broker.fetch), null, options),
+  };
 }
 
 const to = (partition: number, ...values: string[]) =>

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
-import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { resolveConfig } from "../../src/core/cluster/config.ts";
 import { BrokerError } from "../../src/core/errors.ts";
 import { MAX_RECORDS_PER_BATCH } from "../../src/core/limits.ts";

@@ -1,11 +1,16 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { COMPATIBILITY_DATE, workerdConfig } from "../../src/self-host/workerd-config.ts";
+import {
+  COMPATIBILITY_DATE,
+  COMPATIBILITY_FLAGS,
+  workerdConfig,
+} from "../../src/self-host/workerd-config.ts";
 
 const wrangler = readFileSync("wrangler.toml", "utf8");
 
 test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wrangler.toml", () => {
   expect(wrangler).toContain(`compatibility_date = "${COMPATIBILITY_DATE}"`);
+  expect(wrangler).toContain(`compatibility_flags = ${JSON.stringify(COMPATIBILITY_FLAGS)}`);
   const bindings = [...wrangler.matchAll(/name = "([A-Z]+)", class_name = "(\w+)"/g)];
   expect(bindings).toHaveLength(3);
   const config = workerdConfig({

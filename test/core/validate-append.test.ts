@@ -1,6 +1,6 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import type { TopicConfig } from "../../src/core/cluster/config.ts";
 import { BrokerError, type ErrorName, unwrap } from "../../src/core/errors.ts";
 import { MAX_APPEND_BYTES, MAX_MESSAGE_BYTES } from "../../src/core/limits.ts";

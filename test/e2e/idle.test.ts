@@ -1,9 +1,9 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
+import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 import { PlainClient } from "./plain-client.ts";
-import { until } from "./until.ts";
 
 interface TraceLine {
   readonly trace: "start" | "alarm";

@@ -1,8 +1,8 @@
 import { afterAll, expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
+import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 import { Reporter } from "./processes/reporter.ts";
-import { until } from "./until.ts";
 
 interface Acknowledged {
   readonly id: string;

@@ -1,8 +1,8 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
+import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 import { PlainClient } from "./plain-client.ts";
-import { until } from "./until.ts";
 
 let broker: BrokerProcess;
 let rivulet: Rivulet;

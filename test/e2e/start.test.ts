@@ -3,9 +3,9 @@ import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
+import { until } from "../support/until.ts";
 import { BrokerProcess, launch, temporaryFolder } from "./broker.ts";
 import { PlainClient } from "./plain-client.ts";
-import { until } from "./until.ts";
 
 test.each(["SIGTERM", "SIGINT"] as const)(
   "[SYS-1] it says in one line that it is ready, and %s stops it cleanly",

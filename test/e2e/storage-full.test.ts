@@ -3,8 +3,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { expect, test } from "vitest";
+import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
-import { until } from "./until.ts";
 
 /** Of 512 bytes, as `ulimit -f` counts. */
 const BOUND_BLOCKS = 10_000;

@@ -43,6 +43,7 @@ export class History {
   readonly #volatile = new Set<string>();
   readonly #readings = new Map<string, Reading>();
   readonly #values = new Map<string, string>();
+  readonly #order = new Map<string, { readonly number: number; readonly offset: number }[]>();
   readonly #committedOf: (group: string, place: Place) => number | null;
 
   /**
@@ -89,9 +90,23 @@ export class History {
     return reading;
   }
 
-  acknowledge(acknowledged: Acknowledged): void {
+  /** `order`: of the sends of one SDK producer, which keeps it within a partition [PRD-2]. */
+  acknowledge(
+    acknowledged: Acknowledged,
+    order: { readonly producer: string; readonly number: number } | null,
+  ): void {
     this.counts.acknowledged++;
     this.acknowledged.push(acknowledged);
+    const { topic, partition, offset } = acknowledged;
+    if (order !== null && !this.isVolatile(topic)) {
+      const line = `${order.producer} in ${topic}/${partition}`;
+      for (const before of this.#order.get(line) ?? [])
+        if (before.number < order.number !== before.offset < offset)
+          this.find(
+            `${line}: send ${order.number} at ${offset}, ${before.number} at ${before.offset}`,
+          );
+      this.#order.set(line, [...(this.#order.get(line) ?? []), { number: order.number, offset }]);
+    }
     this.#same(acknowledged, acknowledged.offset, acknowledged.value, "acknowledged");
   }
 

@@ -141,4 +141,11 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     original: "if (partitions !== topic.partitions) this.#addGroupTasks(name);",
     planted: "if (partitions < topic.partitions) this.#addGroupTasks(name);",
   },
+  {
+    name: "what was refused behind a lost append is sent before it",
+    isRare: true,
+    file: "src/client/producer/lane.ts",
+    original: "await this.#deliverAll(again);",
+    planted: "await this.#deliverAll(again.reverse());",
+  },
 ];

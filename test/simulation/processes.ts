@@ -295,6 +295,8 @@ export class ProducerProcess extends Process {
   readonly #meanMs: number;
   readonly #isSdk: boolean;
   #number = 0;
+  /** So many more sends close behind one another. */
+  #rush = 0;
   #outstanding = 0;
   #isStopping = false;
 
@@ -327,7 +329,10 @@ export class ProducerProcess extends Process {
         if (this.#isStopping) return;
         if (this.#isSdk) this.#send(sendSdk);
         else for (let i = random.integer(1, 4); i > 0; i--) this.#send(this.#post);
-        this.act(next, random.delay(this.#meanMs));
+        // Now and then more than one append at a time can carry.
+        if (this.#rush > 0) this.#rush--;
+        else if (this.#isSdk && random.chance(0.02)) this.#rush = 40;
+        this.act(next, random.delay(this.#rush > 0 ? 2 : this.#meanMs));
       };
       next();
     });
@@ -337,6 +342,7 @@ export class ProducerProcess extends Process {
     const { random } = this.world;
     const { counts, sent } = this.history;
     const topic = random.pick(this.#topics());
+    const first = this.#number;
     const values = Array.from(
       { length: random.integer(1, 5) },
       () => `${this.#name}-${this.#number++}`,
@@ -352,7 +358,9 @@ export class ProducerProcess extends Process {
           const value = values[i] as string;
           const { partition, offset } = outcome as Place & { offset: number };
           // Of the others nobody knows what became of them.
-          if (!("error" in outcome)) this.history.acknowledge({ topic, value, partition, offset });
+          if ("error" in outcome) continue;
+          const order = this.#isSdk ? { producer: this.#name, number: first + i } : null;
+          this.history.acknowledge({ topic, value, partition, offset }, order);
         }
       },
       () => {

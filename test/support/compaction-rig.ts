@@ -3,7 +3,7 @@ import { expect } from "vitest";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
 import { SqlLogStore } from "../../durable-objects/partition/sql-log-store.ts";
 import { compressor } from "../../src/compression/compress.ts";
-import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { resolveConfig, type TopicConfig } from "../../src/core/cluster/config.ts";
 import { unwrap } from "../../src/core/errors.ts";
 import { validateAppend } from "../../src/core/log/append.ts";

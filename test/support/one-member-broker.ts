@@ -1,6 +1,7 @@
 // A broker in memory that answers at once, for a consumer's tests: they turn the clock.
-import type { Socket, SocketEvents, Transport } from "../../src/client/consumer/transport.ts";
+
 import { Consumer, type ConsumerOptions } from "../../src/client/consumer.ts";
+import type { Socket, SocketEvents, Transport } from "../../src/client/transport/transport.ts";
 import type { Compressor } from "../../src/core/log/record-batch.ts";
 import type { TopicPartition } from "../../src/core/record.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
@@ -101,7 +102,7 @@ function socket<Message>(events: SocketEvents, receive: (message: Message) => vo
   queueMicrotask(() => events.opened());
   return {
     send: (data) =>
-      queueMicrotask(() => (data === PING ? events.text(PONG) : receive(JSON.parse(data)))),
+      queueMicrotask(() => (data === PING ? events.text(PONG) : receive(JSON.parse(String(data))))),
     close: (code, reason) => queueMicrotask(() => events.closed(code, reason)),
   };
 }

@@ -18,7 +18,7 @@ const TABLE = /^\s*(?:test|it)\.(?:each|for)\b[\s\S]*?\)\(\s*(["'`])([\s\S]*?)\1
 
 function testTitles(): NamedTest[] {
   return filesBelow("test").flatMap((file) => {
-    if (!file.endsWith(".test.ts")) return [];
+    if (!/(?:\.test|-suite)\.ts$/.test(file)) return [];
     const text = readFileSync(file, "utf8");
     const calls = [...text.matchAll(PLAIN), ...text.matchAll(TABLE)];
     return calls.map((match) => ({ file, title: match[2] ?? "" }));

@@ -5,7 +5,7 @@ import {
   ConnectionError,
   type GroupInfo,
 } from "../../src/client/index.ts";
-import { until } from "../e2e/until.ts";
+import { until } from "../support/until.ts";
 import type { Logs, PartitionLog } from "./check-log.ts";
 import type { HistoryWriter } from "./history.ts";
 

@@ -13,9 +13,9 @@ import { partitionStub } from "../../src/env.ts";
 import {
   type AppendErrorMessage,
   type AppendedMessage,
-  type PartitionMessage,
   writeAppendFrame,
-} from "../../src/protocol/partition-socket.ts";
+} from "../../src/protocol/append-frame.ts";
+import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import {
   call,
   closeSockets,

@@ -2,7 +2,7 @@
 // alarms are run: nothing here waits for the clock.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { HOUSEKEEPING_INTERVAL_MS } from "../../src/core/limits.ts";
 import type { LogState } from "../../src/core/log/log-store.ts";
 import { batches } from "../../src/core/log/record-batch.ts";

@@ -6,7 +6,8 @@ import architecture from "../../ARCHITECTURE.md?raw";
 import { MAX_FETCH_BYTES } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
-import type { AppendAnswer, PartitionMessage } from "../../src/protocol/partition-socket.ts";
+import type { AppendAnswer } from "../../src/protocol/append-frame.ts";
+import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import {
   createTopic,
   decodeAll,

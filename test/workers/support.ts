@@ -4,7 +4,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as bindings, exports } from "cloudflare:workers";
 import { expect } from "vitest";
 import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
-import { decodeAnyBatch } from "../../src/compression/decompress.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import {
   batches,
   type Compressor,
@@ -116,7 +116,7 @@ export interface Answer<Body> {
   readonly body: Body;
 }
 
-const ORIGIN = "https://rivulet";
+export const ORIGIN = "https://rivulet";
 
 /** `body`: a string or bytes as they are, anything else as JSON. The answer's is parsed where there is one. */
 export async function call<Body>(

@@ -5,10 +5,10 @@ import type { CoordinatorMessage } from "../../protocol/group-socket.ts";
 import { PING, PONG } from "../../protocol/heartbeat.ts";
 import type { PartitionMessage } from "../../protocol/partition-socket.ts";
 import { Clock } from "../clock.ts";
+import type { Socket, SocketEvents, Transport } from "../transport/transport.ts";
 import { ConsumerCore, type ConsumerCoreConfig } from "./consumer-core.ts";
 import { loadDecompress, needsDecompress } from "./decoder.ts";
 import type { ConsumerEffect } from "./effects.ts";
-import type { Socket, SocketEvents, Transport } from "./transport.ts";
 
 /** The effects that are the application's business. */
 export type ApplicationEffect = Extract<

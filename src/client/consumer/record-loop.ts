@@ -7,10 +7,10 @@ export type PlacedRecord = ConsumerRecord & TopicPartition;
 /** What a handler returns that has not looked at its record: it is not done. */
 export const ABANDONED = Symbol("abandoned");
 
-type EachRecord = (record: ConsumerRecord, place: TopicPartition) => Promise<unknown>;
+type EachRecord<Record> = (record: Record, place: TopicPartition) => Promise<unknown>;
 
-interface Item {
-  readonly record: PlacedRecord;
+interface Item<Record> {
+  readonly record: Record & TopicPartition;
   /** Lets the handler return. */
   readonly settle: (outcome?: symbol) => void;
 }
@@ -20,12 +20,12 @@ interface Item {
  * leaves is not. `onWaiting` is told how to take a record back that the loop has not come to: its partition may have to
  * go, and must not wait for the loop.
  */
-export async function* recordLoop(
-  run: (eachRecord: EachRecord) => Promise<void>,
+export async function* recordLoop<Record>(
+  run: (eachRecord: EachRecord<Record>) => Promise<void>,
   close: () => Promise<void>,
   onWaiting: (place: TopicPartition, abandon: (() => void) | null) => void,
-): AsyncGenerator<PlacedRecord, void, void> {
-  const waiting: Item[] = [];
+): AsyncGenerator<Record & TopicPartition, void, void> {
+  const waiting: Item<Record>[] = [];
   let wake = () => {};
   let isOver = false;
   const running = run(
@@ -44,7 +44,7 @@ export async function* recordLoop(
     wake();
   });
   running.catch(() => {}); // Thrown below, unless the loop is left before.
-  let current: Item | undefined;
+  let current: Item<Record> | undefined;
   try {
     while (!isOver || waiting.length > 0) {
       current = waiting.shift();

@@ -1,60 +1,60 @@
-// The appends of one producer to one partition: one at a time, in order, each tried again until its outcome
-// is known or its time is up. While one is under way the others wait together and share the next one.
-import { compressRecords } from "../../compression/compress.ts";
+// The appends of one producer to one partition, in order. What cannot be sent at once waits together and shares
+// the next append. Over HTTP there is one on its way at a time; over a socket, which keeps their order, there are
+// a few: the partition refuses what comes behind one that it did not take, and what was refused or not answered
+// is sent again one by one, each until its outcome is known or its time is up.
 import { BrokerError } from "../../core/errors.ts";
-import { COMPRESSIONS, type CompressionName } from "../../core/log/compression.ts";
-import { addToSequence, isDecided, isOutOfStep } from "../../core/log/producers.ts";
-import { foldBatches } from "../../core/log/record-batch.ts";
-import { encodeAppend, type PlannedAppend, planAppends } from "../../core/produce-plan.ts";
+import { PRODUCER_WINDOW } from "../../core/limits.ts";
+import { addToSequence, isOutOfStep } from "../../core/log/producers.ts";
+import { joinAppends, type PlannedAppend } from "../../core/produce-plan.ts";
 import type { ProducerRecord } from "../../core/record.ts";
-import { batchesPath, PRODUCERS_PATH } from "../../protocol/paths.ts";
+import { PRODUCERS_PATH } from "../../protocol/paths.ts";
 import { ConnectionError, type HttpClient } from "../http.ts";
+import type { Transport } from "../transport/transport.ts";
+import type { Appended } from "./append-socket.ts";
+import {
+  Delivery,
+  type Identity,
+  type Item,
+  isRefusal,
+  known,
+  type LaneOptions,
+  type LaneOutcome,
+} from "./delivery.ts";
+import { PartitionLink } from "./partition-link.ts";
 
-export type LaneOutcome =
-  | { readonly ok: true; readonly baseOffset: number; readonly logAppendTimeMs?: number }
-  | { readonly ok: false; readonly error: BrokerError | ConnectionError };
-
-export interface LaneOptions {
-  readonly expectedOffset: number | null;
-  readonly compression: CompressionName;
-  readonly deliveryTimeoutMs: number;
-  readonly lingerMs: number;
-  readonly batchSize: number;
-}
-
-interface Item {
-  readonly records: readonly ProducerRecord[];
-  readonly maxMessageBytes: number;
-  readonly options: LaneOptions;
-  readonly deadlineMs: number;
-  /** A refused append of several is sent again one by one: only the guilty one shall fail. */
-  isAlone: boolean;
-  readonly resolve: (outcome: LaneOutcome) => void;
-}
-
-interface Appended {
-  readonly baseOffset: number;
-  readonly logAppendTimeMs?: number;
-}
-
-/** Waiting appends are joined up to so many records: a few large appends are enough. */
+/** Waiting appends are joined up to so many records, or about so many bytes: a few large appends are enough. */
 export const MAX_JOINED_RECORDS = 10_000;
+const MAX_JOINED_BYTES = 256 * 1024;
 export const FIRST_BACKOFF_MS = 50;
 export const MAX_BACKOFF_MS = 1_000;
+/** So many appends in a row with more waiting behind them, and a socket is opened. */
+const BUSY_APPENDS = 3;
+
+/** An append that was sent while others were not answered. It does not throw. */
+interface Flight {
+  readonly delivery: Delivery;
+  readonly answer: Promise<LaneOutcome>;
+}
 
 export class Lane {
   readonly #http: HttpClient;
+  readonly #link: PartitionLink;
   readonly #topic: string;
   readonly #partition: number;
   readonly #queue: Item[] = [];
-  #isSending = false;
-  /** Ends the wait for more records. */
-  #endLinger: (() => void) | null = null;
+  #isWorking = false;
+  /** How many appends in a row have left others waiting. */
+  #busy = 0;
+  /** Ends the wait for more records, or for an answer. */
+  #wake: (() => void) | null = null;
   /** Null before the first append, and where nobody knows how far the sequence has come. */
-  #identity: { producerId: number; producerEpoch: number; sequence: number } | null = null;
+  #identity: Identity | null = null;
+  /** The topic as it was known last. */
+  topicId = "";
 
-  constructor(http: HttpClient, topic: string, partition: number) {
+  constructor(http: HttpClient, transport: Transport | null, topic: string, partition: number) {
     this.#http = http;
+    this.#link = new PartitionLink(http, transport, topic, partition);
     this.#topic = topic;
     this.#partition = partition;
   }
@@ -62,184 +62,218 @@ export class Lane {
   /** Resolves when it is known what became of the records, or their time is up. */
   append(
     records: readonly ProducerRecord[],
-    maxMessageBytes: number,
+    { sizeInBytes, maxMessageBytes }: Pick<Item, "sizeInBytes" | "maxMessageBytes">,
     options: LaneOptions,
   ): Promise<LaneOutcome> {
     return new Promise((resolve) => {
       const deadlineMs = Date.now() + options.deliveryTimeoutMs;
       const isAlone = options.expectedOffset !== null;
-      this.#queue.push({ records, maxMessageBytes, options, deadlineMs, isAlone, resolve });
-      if (!this.#isSending) void this.#work(options.lingerMs);
-      else if (this.#waitingRecords >= options.batchSize) this.hurry();
+      const item = { records, sizeInBytes, maxMessageBytes, options, deadlineMs, isAlone, resolve };
+      this.#queue.push(item);
+      if (!this.#isWorking) void this.#work(options.lingerMs);
+      else if (this.#link.isOrdered || this.#isFull(options)) this.hurry();
     });
   }
 
   /** What waits for more records waits no longer. */
   hurry(): void {
-    this.#endLinger?.();
+    this.#wake?.();
   }
 
-  get #waitingRecords(): number {
-    return this.#queue.reduce((sum, { records }) => sum + records.length, 0);
+  /** Nothing more will be appended for now. */
+  close(): void {
+    this.#link.close();
+  }
+
+  #isFull({ batchSize }: LaneOptions): boolean {
+    return this.#queue.reduce((sum, { records }) => sum + records.length, 0) >= batchSize;
   }
 
   async #work(lingerMs: number): Promise<void> {
-    this.#isSending = true;
-    const isFull = this.#waitingRecords >= (this.#queue[0]?.options.batchSize ?? 0);
-    if (lingerMs > 0 && !isFull) await this.#linger(lingerMs);
-    while (this.#queue.length > 0) await this.#send(this.#take());
-    this.#isSending = false;
+    this.#isWorking = true;
+    const [first] = this.#queue;
+    if (lingerMs > 0 && first !== undefined && !this.#isFull(first.options))
+      await this.#linger(lingerMs);
+    const flights: Flight[] = [];
+    while (this.#queue.length > 0 || flights.length > 0) {
+      const identity = this.#ahead(flights.length);
+      if (identity !== null) flights.push(await this.#launch(identity));
+      else if (flights.length === 0) await this.#deliverAll([this.#next()]);
+      else await this.#land(flights);
+    }
+    this.#isWorking = false;
   }
 
   async #linger(ms: number): Promise<void> {
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, ms);
-      this.#endLinger = () => {
+      this.#wake = () => {
         clearTimeout(timer);
         resolve();
       };
     });
-    this.#endLinger = null;
+    this.#wake = null;
   }
 
-  /** The first item, and those behind it that may share its append. */
-  #take(): Item[] {
+  /**
+   * As whom the next append may be sent though `flights` are not answered, or null. Not as a producer that the
+   * partition does not know yet: of those it takes any sequence for the first, so nothing would keep their order.
+   */
+  #ahead(flights: number): Identity | null {
+    const identity = this.#identity;
+    const mayFollow = this.#queue[0]?.isAlone === false && flights < PRODUCER_WINDOW;
+    return mayFollow && this.#link.isOrdered && identity?.isKnown ? identity : null;
+  }
+
+  /** Sends the next append and does not wait. */
+  async #launch(identity: Identity): Promise<Flight> {
+    const delivery = this.#next();
+    await delivery.encodeAs(identity);
+    const answer = this.#send(delivery).then(
+      (appended): LaneOutcome => ({ ok: true, ...appended }),
+      (thrown): LaneOutcome => {
+        const error = known(thrown);
+        delivery.note(error);
+        return { ok: false, error };
+      },
+    );
+    return { delivery, answer };
+  }
+
+  /** The answer to the first of them, or more to send. */
+  async #land(flights: Flight[]): Promise<void> {
+    const [first] = flights as [Flight];
+    const woken = new Promise<null>((resolve) => {
+      this.#wake = () => resolve(null);
+    });
+    const isFree = flights.length < PRODUCER_WINDOW && this.#queue[0]?.isAlone !== true;
+    const outcome = await (isFree ? Promise.race([first.answer, woken]) : first.answer);
+    this.#wake = null;
+    if (outcome === null) return;
+    if (outcome.ok) {
+      flights.shift();
+      first.delivery.settle(outcome);
+      return;
+    }
+    // Those behind it were refused because of it, or not answered either.
+    const landed = flights.splice(0);
+    const outcomes = await Promise.all(landed.map(({ answer }) => answer));
+    const again: Delivery[] = [];
+    for (const [i, { delivery }] of landed.entries()) {
+      const each = outcomes[i] as LaneOutcome;
+      if (each.ok) delivery.settle(each);
+      else again.push(delivery);
+    }
+    await this.#deliverAll(again);
+  }
+
+  /** The first that waits, and those behind it that may share its append. */
+  #next(): Delivery {
     const first = this.#queue.shift() as Item;
     const items = [first];
     let count = first.records.length;
+    let { sizeInBytes } = first;
     while (!first.isAlone) {
       const next = this.#queue[0];
       if (next === undefined || next.isAlone) break;
-      const isAlike = next.options.compression === first.options.compression;
-      if (!isAlike || count + next.records.length > first.options.batchSize) break;
+      const isAlike =
+        next.options.compression === first.options.compression &&
+        next.maxMessageBytes === first.maxMessageBytes;
       count += next.records.length;
+      sizeInBytes += next.sizeInBytes;
+      if (!isAlike || count > first.options.batchSize || sizeInBytes > MAX_JOINED_BYTES) break;
       items.push(next);
       this.#queue.shift();
     }
-    return items;
+    return this.#delivery(items);
   }
 
-  async #send(items: readonly Item[]): Promise<void> {
-    const [first] = items as [Item, ...Item[]];
-    const deadlineMs = Math.min(...items.map((item) => item.deadlineMs));
+  /** Each of them fits one append, and together they are far smaller. */
+  #delivery(items: readonly Item[]): Delivery {
+    const { maxMessageBytes } = items[0] as Item;
     const records = items.flatMap((item) => item.records);
-    const plan = this.#plan(records, first.maxMessageBytes);
-    if (plan === null) {
-      // Together they are too large for one append.
-      this.#putBack(items);
-      return;
-    }
-    const outcome = await this.#deliver(plan, records, first.options, deadlineMs);
-    if (!outcome.ok && isRefusal(outcome.error) && items.length > 1) {
-      this.#putBack(items);
-      return;
-    }
-    let { baseOffset } = outcome.ok ? outcome : { baseOffset: 0 };
-    for (const item of items) {
-      item.resolve(outcome.ok ? { ...outcome, baseOffset } : outcome);
-      baseOffset += item.records.length;
+    const target = { name: this.#topic, maxMessageBytes };
+    const [plan] = joinAppends(target, records, this.#partition);
+    return new Delivery(items, records, plan as PlannedAppend);
+  }
+
+  /** One after another, each until it is known what became of it. */
+  async #deliverAll(deliveries: Delivery[]): Promise<void> {
+    /** Of one nobody knows: what was sent behind it and was not answered either may yet be stored with it. */
+    let isSpoilt = false;
+    for (;;) {
+      const delivery = deliveries.shift();
+      if (delivery === undefined) return;
+      const outcome = await this.#deliver(delivery, !(isSpoilt && delivery.isUnknown));
+      isSpoilt ||= delivery.isUnknown && !outcome.ok;
+      const isGuessing = !outcome.ok && isRefusal(outcome.error) && delivery.items.length > 1;
+      if (isGuessing) deliveries.unshift(...delivery.items.map((item) => this.#delivery([item])));
+      else delivery.settle(outcome);
+      this.#busy = this.#queue.length > 0 ? this.#busy + 1 : 0;
+      if (this.#busy >= BUSY_APPENDS) this.#link.open(this.topicId);
     }
   }
 
-  #putBack(items: readonly Item[]): void {
-    for (const item of items) item.isAlone = true;
-    this.#queue.unshift(...items);
-  }
-
-  /** The records as one append, or null where they need several. */
-  #plan(records: readonly ProducerRecord[], maxMessageBytes: number): PlannedAppend | null {
-    const partition = this.#partition;
-    const target = { name: this.#topic, partitions: partition + 1, maxMessageBytes };
-    const placed = records.map((record) => ({ ...record, partition }));
-    // What is wrong with a record was found before it was queued.
-    const appends = planAppends({ ...target, isCompacted: false, times: null }, placed, 0);
-    return appends.length === 1 ? (appends[0] ?? null) : null;
-  }
-
-  /** Sends the same bytes until it is known what became of them. */
-  async #deliver(
-    plan: PlannedAppend,
-    records: readonly ProducerRecord[],
-    { expectedOffset, compression }: LaneOptions,
-    deadlineMs: number,
-  ): Promise<LaneOutcome> {
-    let isUnknown = false;
-    let isRenewed = false;
-    let bytes: Uint8Array | null = null;
+  /** Sends the same bytes until it is known what became of them. `isRenewable`: they may be sent as somebody else's. */
+  async #deliver(delivery: Delivery, isRenewable: boolean): Promise<LaneOutcome> {
+    let mayRenew = isRenewable;
     for (let attempt = 0; ; attempt++) {
       try {
-        this.#identity ??= await this.#identify();
-        bytes ??= await fold(encodeAppend(plan, records, this.#identity), compression);
-        const appended = await this.#post(bytes, expectedOffset);
-        const { sequence } = this.#identity;
-        this.#identity.sequence = addToSequence(sequence, plan.recordCount);
+        if (delivery.bytes === null) {
+          this.#identity ??= await this.#identify(delivery.deadlineMs - Date.now());
+          await delivery.encodeAs(this.#identity);
+        }
+        const appended = await this.#send(delivery);
         return { ok: true, ...appended };
       } catch (thrown) {
         const error = known(thrown);
         // Before the first bytes were sent nothing can have been stored.
-        isUnknown ||= bytes !== null && !isRefusal(error) && !isPostponed(error);
-        const code = error instanceof BrokerError ? error.code : null;
-        if (code !== null && isDecided(code)) isUnknown = false;
-        if (code !== null && isOutOfStep(code) && !isRenewed) {
-          // Somebody else has used this producer's id. Nothing was stored: it is sent as another one.
-          isRenewed = true;
-          this.#identity = null;
-          bytes = null;
+        if (delivery.bytes !== null) delivery.note(error);
+        if (error instanceof BrokerError && isOutOfStep(error.code) && mayRenew) {
+          // Somebody else has used this producer's id, or what was sent before it was refused. Nothing of this
+          // was stored: it is sent as another one's.
+          mayRenew = false;
+          if (this.#identity === delivery.identity) this.#identity = null;
+          delivery.bytes = null;
           continue;
         }
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** attempt, MAX_BACKOFF_MS);
-        if (isRefusal(error) || Date.now() + backoffMs >= deadlineMs) {
-          // Its sequence numbers may be taken or not: the next append begins as another producer.
-          if (isUnknown) this.#identity = null;
-          return { ok: false, error: isUnknown ? unknownOutcome(error) : error };
+        if (isRefusal(error) || Date.now() + backoffMs >= delivery.deadlineMs) {
+          this.#giveUp(delivery);
+          return { ok: false, error: delivery.isUnknown ? unknownOutcome(error) : error };
         }
         await new Promise((resolve) => setTimeout(resolve, backoffMs * (0.5 + Math.random() / 2)));
       }
     }
   }
 
-  async #identify() {
+  async #send(delivery: Delivery): Promise<Appended> {
+    const { bytes, identity, deadlineMs, options } = delivery;
+    const withinMs = deadlineMs - Date.now();
+    const appended = await this.#link.append(bytes as Uint8Array, options.expectedOffset, withinMs);
+    if (identity !== null) identity.isKnown = true;
+    return appended;
+  }
+
+  /** Its sequence numbers are free for the next where nothing was stored and nothing was sent behind it. */
+  #giveUp({ identity, sequence, plan, bytes, isUnknown }: Delivery): void {
+    if (bytes === null || identity === null || identity !== this.#identity) return;
+    const isLast = identity.sequence === addToSequence(sequence, plan.recordCount);
+    if (isLast && !isUnknown) identity.sequence = sequence;
+    else this.#identity = null;
+  }
+
+  async #identify(withinMs: number): Promise<Identity> {
     const { producerId, producerEpoch } = await this.#http.request<{
       producerId: number;
       producerEpoch: number;
-    }>("POST", PRODUCERS_PATH);
-    return { producerId, producerEpoch, sequence: 0 };
+    }>("POST", PRODUCERS_PATH, undefined, { timeoutMs: Math.max(1, withinMs) });
+    return { producerId, producerEpoch, sequence: 0, isKnown: false };
   }
-
-  #post(bytes: Uint8Array, expectedOffset: number | null): Promise<Appended> {
-    const query = expectedOffset === null ? "" : `?expectedOffset=${expectedOffset}`;
-    const path = `${batchesPath(this.#topic, this.#partition)}${query}`;
-    return this.#http.request("POST", path, { type: "application/octet-stream", data: bytes });
-  }
-}
-
-function known(error: unknown): BrokerError | ConnectionError {
-  if (error instanceof BrokerError || error instanceof ConnectionError) return error;
-  return new BrokerError("UNKNOWN_SERVER_ERROR", String(error), { cause: error });
-}
-
-/** True where trying again changes nothing, and nothing was stored. */
-function isRefusal(error: Error): boolean {
-  if (!(error instanceof BrokerError)) return false;
-  return !error.retriable || error.code.startsWith("UNKNOWN_TOPIC");
-}
-
-/** True where the broker says that it has not stored anything, for now. */
-function isPostponed(error: Error): boolean {
-  return (
-    error instanceof BrokerError &&
-    (error.code === "THROTTLING_QUOTA_EXCEEDED" || error.code === "KAFKA_STORAGE_ERROR")
-  );
 }
 
 function unknownOutcome(error: BrokerError | ConnectionError): BrokerError | ConnectionError {
   if (error instanceof ConnectionError) return error;
   const detail = `the outcome is unknown: ${error.message}`;
   return new BrokerError("REQUEST_TIMED_OUT", detail, { cause: error });
-}
-
-async function fold(bytes: Uint8Array, compression: CompressionName): Promise<Uint8Array> {
-  if (compression === "none") return bytes;
-  const type = COMPRESSIONS[compression];
-  return foldBatches(bytes, type, (records) => compressRecords(type, records));
 }

@@ -6,7 +6,7 @@ import {
   type SocketEvents,
   type StandardWebSocket,
   type Transport,
-} from "../consumer/transport.ts";
+} from "./transport.ts";
 
 export type WebSocketConstructor = new (url: string) => StandardWebSocket;
 
@@ -30,7 +30,7 @@ export function networkTransport(baseUrl: string, WebSocketClass: WebSocketConst
 }
 
 /** A socket that is going down throws; its close event tells the rest. */
-function sendQuietly(socket: StandardWebSocket, data: string): void {
+function sendQuietly(socket: StandardWebSocket, data: string | Uint8Array): void {
   try {
     socket.send(data);
   } catch {

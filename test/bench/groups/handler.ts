@@ -4,7 +4,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { Rivulet } from "../../../src/client/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
 import { Reporter } from "../../e2e/processes/reporter.ts";
-import { until } from "../../e2e/until.ts";
+import { until } from "../../support/until.ts";
 import type { MemberLine } from "../processes/member.ts";
 import { median, printTable, round } from "../report.ts";
 

@@ -3,7 +3,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { type Consumer, Rivulet } from "../../../src/client/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
-import { until } from "../../e2e/until.ts";
+import { until } from "../../support/until.ts";
 import { printTable, round } from "../report.ts";
 import { RowWatch } from "./row-watch.ts";
 

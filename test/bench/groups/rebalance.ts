@@ -5,7 +5,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import { type Consumer, Rivulet } from "../../../src/client/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
 import { Reporter } from "../../e2e/processes/reporter.ts";
-import { until } from "../../e2e/until.ts";
+import { until } from "../../support/until.ts";
 import { median, printTable, round } from "../report.ts";
 import { Deliveries } from "./deliveries.ts";
 

@@ -3,7 +3,7 @@
 //   node steady-producer.ts URL TOPIC PARTITIONS INTERVAL_MS
 import { WebSocket } from "ws";
 import { encodeBatch } from "../../../src/core/log/record-batch.ts";
-import { writeAppendFrame } from "../../../src/protocol/partition-socket.ts";
+import { writeAppendFrame } from "../../../src/protocol/append-frame.ts";
 
 const [url = "", topic = "", ...numbers] = process.argv.slice(2);
 const [partitions = 0, intervalMs = 0] = numbers.map(Number);

@@ -1,8 +1,8 @@
-// The seam between the consumer and the world: something that opens sockets. Two exist: network sockets
-// (client/transport/network.ts) and Durable Object stubs inside the Worker (session/stub-transport.ts).
+// The seam between consumers, producers and the world: something that opens sockets. Two exist: network sockets
+// (client/transport/network.ts) and Durable Object stubs inside the Worker (edge/stub-transport.ts).
 
 export interface Socket {
-  send(data: string): void;
+  send(data: string | Uint8Array): void;
   close(code: number, reason: string): void;
 }
 
@@ -25,7 +25,7 @@ export interface Transport {
 /** What a standard WebSocket offers, in browsers, Node, Deno, Bun and Workers alike. */
 export interface StandardWebSocket {
   binaryType: string;
-  send(data: string): void;
+  send(data: string | Uint8Array): void;
   close(code?: number, reason?: string): void;
   addEventListener(type: string, listener: (event: never) => void): void;
 }

@@ -1,0 +1,118 @@
+// One append on its way: the records of the calls that share it, and the bytes they became. The same bytes are
+// sent until it is known what became of them.
+import { BrokerError } from "../../core/errors.ts";
+import { COMPRESSIONS, type CompressionName } from "../../core/log/compression.ts";
+import { addToSequence, isDecided } from "../../core/log/producers.ts";
+import { foldBatches } from "../../core/log/record-batch.ts";
+import { encodeAppend, type PlannedAppend } from "../../core/produce-plan.ts";
+import type { ProducerRecord } from "../../core/record.ts";
+import { ConnectionError } from "../http.ts";
+
+export type LaneOutcome =
+  | { readonly ok: true; readonly baseOffset: number; readonly logAppendTimeMs?: number }
+  | { readonly ok: false; readonly error: BrokerError | ConnectionError };
+
+export interface LaneOptions {
+  readonly expectedOffset: number | null;
+  readonly compression: CompressionName;
+  readonly deliveryTimeoutMs: number;
+  readonly lingerMs: number;
+  readonly batchSize: number;
+}
+
+/** What one call wants appended to the partition. */
+export interface Item {
+  readonly records: readonly ProducerRecord[];
+  readonly sizeInBytes: number;
+  readonly maxMessageBytes: number;
+  readonly options: LaneOptions;
+  readonly deadlineMs: number;
+  /** A refused append of several is sent again one by one: only the guilty one shall fail. */
+  isAlone: boolean;
+  readonly resolve: (outcome: LaneOutcome) => void;
+}
+
+/** A producer in one partition; `sequence` is that of the next record. */
+export interface Identity {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+  sequence: number;
+  /** An append was stored: the partition knows it, and refuses what comes behind a gap. */
+  isKnown: boolean;
+}
+
+export class Delivery {
+  readonly items: readonly Item[];
+  readonly records: readonly ProducerRecord[];
+  readonly plan: PlannedAppend;
+  readonly deadlineMs: number;
+  /** Null until they are encoded as somebody's. */
+  bytes: Uint8Array | null = null;
+  identity: Identity | null = null;
+  /** The first sequence number of the bytes. */
+  sequence = 0;
+  /** It was sent, and may have been stored. */
+  isUnknown = false;
+
+  constructor(items: readonly Item[], records: readonly ProducerRecord[], plan: PlannedAppend) {
+    this.items = items;
+    this.records = records;
+    this.plan = plan;
+    this.deadlineMs = Math.min(...items.map((item) => item.deadlineMs));
+  }
+
+  get options(): LaneOptions {
+    return (this.items[0] as Item).options;
+  }
+
+  /** As the next of this producer's. */
+  async encodeAs(identity: Identity): Promise<Uint8Array> {
+    this.identity = identity;
+    this.sequence = identity.sequence;
+    const encoded = encodeAppend(this.plan, this.records, identity);
+    identity.sequence = addToSequence(identity.sequence, this.plan.recordCount);
+    this.bytes = await fold(encoded, this.options.compression);
+    return this.bytes;
+  }
+
+  /** What an answer, or its absence, says about whether the bytes are stored. */
+  note(error: BrokerError | ConnectionError): void {
+    if (error instanceof BrokerError && isDecided(error.code)) this.isUnknown = false;
+    else if (!isRefusal(error) && !isPostponed(error)) this.isUnknown = true;
+  }
+
+  settle(outcome: LaneOutcome): void {
+    let { baseOffset } = outcome.ok ? outcome : { baseOffset: 0 };
+    for (const item of this.items) {
+      item.resolve(outcome.ok ? { ...outcome, baseOffset } : outcome);
+      baseOffset += item.records.length;
+    }
+  }
+}
+
+/** True where trying again changes nothing, and nothing was stored. */
+export function isRefusal(error: Error): boolean {
+  if (!(error instanceof BrokerError)) return false;
+  return !error.retriable || error.code.startsWith("UNKNOWN_TOPIC");
+}
+
+/** True where the broker says that it has not stored anything, for now. */
+function isPostponed(error: Error): boolean {
+  return (
+    error instanceof BrokerError &&
+    (error.code === "THROTTLING_QUOTA_EXCEEDED" || error.code === "KAFKA_STORAGE_ERROR")
+  );
+}
+
+export function known(error: unknown): BrokerError | ConnectionError {
+  if (error instanceof BrokerError || error instanceof ConnectionError) return error;
+  return new BrokerError("UNKNOWN_SERVER_ERROR", String(error), { cause: error });
+}
+
+async function fold(bytes: Uint8Array, compression: CompressionName): Promise<Uint8Array> {
+  if (compression === "none") return bytes;
+  // Most producers never need it.
+  const { compressRecords } = await import("../../compression/compress.ts");
+  const type = COMPRESSIONS[compression];
+  return foldBatches(bytes, type, (records) => compressRecords(type, records));
+}

@@ -1,0 +1,80 @@
+// How a producer reaches a partition: over HTTP while it has something to say now and then, over a socket once
+// it has more than one append at a time can carry.
+import { batchesPath } from "../../protocol/paths.ts";
+import type { HttpClient } from "../http.ts";
+import type { Transport } from "../transport/transport.ts";
+import { type Appended, AppendSocket } from "./append-socket.ts";
+
+/** An answer is waited for this long, and longer by a second for each so many bytes: slow lines carry megabytes too. */
+const ANSWER_TIMEOUT_MS = 10_000;
+const BYTES_PER_SECOND = 100_000;
+/** A socket that carried nothing for so long is closed: it would keep a process from ending. */
+const IDLE_MS = 1_000;
+/** Where a socket could not be opened, or broke, HTTP does for so long. */
+const RETRY_MS = 5_000;
+
+export class PartitionLink {
+  readonly #http: HttpClient;
+  readonly #transport: Transport | null;
+  readonly #topic: string;
+  readonly #partition: number;
+  #socket: AppendSocket | null = null;
+  #reopenAtMs = 0;
+  #idleTimer: unknown;
+
+  constructor(http: HttpClient, transport: Transport | null, topic: string, partition: number) {
+    this.#http = http;
+    this.#transport = transport;
+    this.#topic = topic;
+    this.#partition = partition;
+  }
+
+  /** What is sent now arrives behind what was sent before, though that is not answered yet. */
+  get isOrdered(): boolean {
+    return this.#socket?.isOpen ?? false;
+  }
+
+  /** @throws BrokerError for what the partition refuses; ConnectionError where there was no answer. */
+  append(bytes: Uint8Array, expectedOffset: number | null, withinMs: number): Promise<Appended> {
+    const patienceMs = ANSWER_TIMEOUT_MS + (bytes.length / BYTES_PER_SECOND) * 1_000;
+    const timeoutMs = Math.max(1, Math.ceil(Math.min(withinMs, patienceMs)));
+    const socket = this.#socket;
+    if (socket === null || !socket.isOpen) return this.#post(bytes, expectedOffset, timeoutMs);
+    clearTimeout(this.#idleTimer as number);
+    return socket.append(bytes, expectedOffset, timeoutMs);
+  }
+
+  /** From now on over a socket, as soon as there is one. */
+  open(topicId: string): void {
+    if (this.#socket?.isClosed) this.#socket = null;
+    if (this.#transport === null || this.#socket !== null || Date.now() < this.#reopenAtMs) return;
+    this.#reopenAtMs = Date.now() + RETRY_MS;
+    const transport = this.#transport;
+    const place = { topic: this.#topic, topicId, partition: this.#partition };
+    const socket = new AppendSocket(
+      (events) => transport.openPartition(place, events),
+      () => {
+        clearTimeout(this.#idleTimer as number);
+        if (this.#socket === socket) this.#idleTimer = setTimeout(() => this.close(), IDLE_MS);
+      },
+    );
+    this.#socket = socket;
+  }
+
+  close(): void {
+    clearTimeout(this.#idleTimer as number);
+    this.#socket?.close("nothing more to append");
+    this.#socket = null;
+    this.#reopenAtMs = 0;
+  }
+
+  #post(bytes: Uint8Array, expectedOffset: number | null, timeoutMs: number): Promise<Appended> {
+    const query = expectedOffset === null ? "" : `?expectedOffset=${expectedOffset}`;
+    return this.#http.request(
+      "POST",
+      `${batchesPath(this.#topic, this.#partition)}${query}`,
+      { type: "application/octet-stream", data: bytes },
+      { timeoutMs },
+    );
+  }
+}
