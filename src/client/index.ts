@@ -43,3 +43,4 @@ export {
   stringSerde,
   type TypedRecord,
 } from "./serde.ts";
+export type { AdminService, ProduceOptions, RivuletService } from "./service.ts";

@@ -122,6 +122,8 @@ export const MAX_GROUP_ID_LENGTH = 255;
 export const MAX_CLIENT_ID_LENGTH = 255;
 export const MAX_MEMBERS_PER_GROUP = 1_000;
 export const MAX_TOPICS_PER_MEMBER = 100;
+/** Of one call over a service binding. */
+export const MAX_TOPICS_PER_BATCH = 100;
 /** Sockets of a group that have not joined yet, or whose member has gone. */
 export const MAX_SOCKETS_PER_GROUP = 2 * MAX_MEMBERS_PER_GROUP;
 export const MAX_OFFSETS_PER_COMMIT = 10_000;

@@ -10,8 +10,11 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
  * thrown away first (up to MAX_DISCARDED_BYTES), so that a client that is still sending gets to see the answer.
  */
 export async function readBytes(request: Request): Promise<Uint8Array> {
-  const body = bodyOf(request);
   const announced = Number(request.headers.get("content-length") ?? 0);
+  // In one piece where it says how long it is: reading pieces costs more than all the rest of an append.
+  const isPlain = announced > 0 && !request.headers.has("content-encoding");
+  if (isPlain && announced <= MAX_REQUEST_BYTES) return new Uint8Array(await request.arrayBuffer());
+  const body = bodyOf(request);
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of body) {
@@ -20,13 +23,16 @@ export async function readBytes(request: Request): Promise<Uint8Array> {
     else chunks.length = 0;
     if (size > MAX_DISCARDED_BYTES) break;
   }
-  if (Math.max(announced, size) > MAX_REQUEST_BYTES) {
-    throw new BrokerError(
-      "MESSAGE_TOO_LARGE",
-      `the body has ${Math.max(announced, size)} bytes, the bound is ${MAX_REQUEST_BYTES}`,
-    );
-  }
+  checkSize(Math.max(announced, size));
   return concatBytes(chunks);
+}
+
+function checkSize(size: number): void {
+  if (size <= MAX_REQUEST_BYTES) return;
+  throw new BrokerError(
+    "MESSAGE_TOO_LARGE",
+    `the body has ${size} bytes, the bound is ${MAX_REQUEST_BYTES}`,
+  );
 }
 
 /** The body, unpacked where it came in gzip or deflate. What does not unpack is INVALID_REQUEST. */

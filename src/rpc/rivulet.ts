@@ -1,4 +1,4 @@
-// The entrypoint for service bindings: another Worker produces without HTTP.
+// The entrypoint for service bindings: another Worker produces and administers without HTTP.
 //
 //   [[services]]
 //   binding = "RIVULET"
@@ -8,58 +8,66 @@
 //   await env.RIVULET.produce("orders", [{ key: "customer-7", value: { total: 12 } }]);
 import { WorkerEntrypoint } from "cloudflare:workers";
 import * as z from "zod";
+import type { ProduceOptions, RivuletService, TopicRecords } from "../client/service.ts";
 import { BrokerError } from "../core/errors.ts";
+import { MAX_TOPICS_PER_BATCH } from "../core/limits.ts";
 import { isRefused } from "../edge/append.ts";
 import { produce } from "../edge/produce.ts";
 import type { Env } from "../env.ts";
+import { app } from "../http/app.ts";
 import { fromJsonRecord, type JsonRecordInput } from "../protocol/json-record.ts";
 import { recordList } from "../protocol/json-record-schema.ts";
 import { integer, parse } from "../protocol/parse.ts";
 import { type RecordOutcome, refusedRecord } from "../protocol/record-outcome.ts";
+import { RpcAdmin } from "./admin.ts";
+import { overRpc } from "./errors.ts";
 
 const inputSchema = z.strictObject({
   records: recordList,
   expectedOffset: integer(0, Number.MAX_SAFE_INTEGER).optional(),
   idempotencyKey: z.string().optional(),
 });
+const BATCH_RULE = `must name 1 to ${MAX_TOPICS_PER_BATCH} topics`;
+const batchSchema = z
+  .array(z.strictObject({ topic: z.string(), records: recordList }))
+  .min(1, BATCH_RULE)
+  .max(MAX_TOPICS_PER_BATCH, BATCH_RULE);
 
-export interface RpcProduceOptions {
-  /** Append only if the first record gets this offset, else INVALID_UPDATE_VERSION with `data.nextOffset`. */
-  readonly expectedOffset?: number;
-  /** A repeat with the same key within 24 hours gets the first answer and stores nothing. */
-  readonly idempotencyKey?: string;
-}
-
-export class Rivulet extends WorkerEntrypoint<Env> {
-  /**
-   * Appends records and answers for each in the order given, as `POST …/records` does. Values and keys may be
-   * bytes (Uint8Array) too. @throws an Error where nothing was stored: its message begins with the error's
-   * name, and it has `code`, `errorCode`, `retriable` and `data` where the platform carries the properties of
-   * errors over (both Workers with a compatibility date from 2026-04-21 on, in one deployment or process).
-   */
-  async produce(
+export class Rivulet extends WorkerEntrypoint<Env> implements RivuletService {
+  produce(
     topic: string,
     records: readonly JsonRecordInput[],
-    options: RpcProduceOptions = {},
+    options: ProduceOptions = {},
   ): Promise<RecordOutcome[]> {
-    try {
-      return await this.#produce(topic, records, options);
-    } catch (error) {
-      if (!(error instanceof BrokerError)) throw error;
-      const { code, message, data } = error;
-      throw new BrokerError(code, `${code}: ${message}`, { data });
-    }
+    return overRpc(() => {
+      const input = parse(inputSchema, { records, ...options });
+      return this.#produce(topic, input.records, input);
+    });
+  }
+
+  produceBatch(batch: readonly TopicRecords[]): Promise<RecordOutcome[][]> {
+    return overRpc(() => {
+      const input = parse(z.strictObject({ batch: batchSchema }), { batch }).batch;
+      return Promise.all(input.map(({ topic, records }) => this.#produce(topic, records, {})));
+    });
+  }
+
+  get admin(): RpcAdmin {
+    return new RpcAdmin((request) => this.fetch(request));
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    return app.fetch(request, this.env, this.ctx);
   }
 
   async #produce(
     topic: string,
     records: readonly JsonRecordInput[],
-    options: RpcProduceOptions,
+    { expectedOffset, idempotencyKey }: ProduceOptions,
   ): Promise<RecordOutcome[]> {
-    const input = parse(inputSchema, { records, ...options });
-    const results = await produce(this.env, topic, input.records.map(fromJsonRecord), {
-      expectedOffset: input.expectedOffset,
-      idempotencyKey: input.idempotencyKey,
+    const results = await produce(this.env, topic, records.map(fromJsonRecord), {
+      expectedOffset,
+      idempotencyKey,
       random: Math.random,
       nowMs: Date.now(),
     });

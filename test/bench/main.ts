@@ -2,10 +2,12 @@
 // `npm test`: what is measured depends on the machine and on what else it does.
 import { benchGroups } from "./groups.ts";
 import { benchLog } from "./log.ts";
+import { benchSdk } from "./sdk.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   log: benchLog,
   groups: benchGroups,
+  sdk: benchSdk,
 };
 
 const name = process.argv[2] ?? "";

@@ -21,7 +21,7 @@ const LAYERS: Record<
     packages: [],
   },
   "src/rpc": {
-    layers: ["src/core", "src/protocol", "src/edge", "src/env.ts"],
+    layers: ["src/core", "src/protocol", "src/client", "src/edge", "src/http", "src/env.ts"],
     packages: [/^cloudflare:workers$/, /^zod$/],
   },
   "src/session": {

@@ -2,8 +2,8 @@
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
+import { Rivulet, type RivuletService } from "../../src/client/index.ts";
 import { partitionStub } from "../../src/env.ts";
-import type { Rivulet } from "../../src/rpc/rivulet.ts";
 import { createTopic, env, expectStatus, fetchRecords, readValues, TWINS } from "./support.ts";
 
 afterEach(() => {
@@ -16,10 +16,13 @@ async function newPartition() {
 }
 
 describe("a service binding", () => {
-  const binding = (exports as unknown as { Rivulet: Pick<Rivulet, "produce"> }).Rivulet;
+  const binding = (exports as unknown as { Rivulet: RivuletService }).Rivulet;
   /** Awaited here: of a call that fails nothing else may be left that nobody handles. */
   const rivulet = {
-    produce: async (...call: Parameters<Rivulet["produce"]>) => await binding.produce(...call),
+    produce: async (...call: Parameters<RivuletService["produce"]>) =>
+      await binding.produce(...call),
+    produceBatch: async (...call: Parameters<RivuletService["produceBatch"]>) =>
+      await binding.produceBatch(...call),
   };
 
   test.each(TWINS)(
@@ -126,5 +129,48 @@ describe("a service binding", () => {
       { partition: 0, offset: 0 },
       { partition: 1, error: { code: "KAFKA_STORAGE_ERROR", errorCode: 56, retriable: true } },
     ]);
+  });
+
+  test("[RPC-2] a batch goes to many topics and is answered in order", async () => {
+    const [one, two] = [await createTopic(1), await createTopic(1)];
+    const outcomes = await rivulet.produceBatch([
+      { topic: one.name, records: [{ value: "a" }, { value: "b" }] },
+      { topic: two.name, records: [{ value: "c" }] },
+    ]);
+    expect(outcomes.map((each) => each.length)).toEqual([2, 1]);
+    expect(await readValues(one)).toEqual([
+      [0, "a"],
+      [1, "b"],
+    ]);
+    expect(await readValues(two)).toEqual([[0, "c"]]);
+  });
+
+  test.each([
+    { what: "no topic", batch: [], reason: /batch: must name 1 to 100 topics/ },
+    {
+      what: "101 topics",
+      batch: Array.from({ length: 101 }, () => ({ topic: "t", records: [{ value: 1 }] })),
+      reason: /batch: must name 1 to 100 topics/,
+    },
+    {
+      what: "a record without a value",
+      batch: [{ topic: "t", records: [{}] }],
+      reason: /batch\[0\]\.records\[0\]\.value/,
+    },
+  ])("[RPC-2] $what is refused", async ({ batch, reason }) => {
+    await expect(rivulet.produceBatch(batch)).rejects.toMatchObject({
+      code: "INVALID_REQUEST",
+      message: expect.stringMatching(reason),
+    });
+  });
+
+  test("[RPC-4] the HTTP API is there too, for the SDK among others", async () => {
+    const topic = await createTopic(1);
+    const sdk = new Rivulet({
+      url: "http://rivulet",
+      fetch: (url, init) => binding.fetch(new Request(url, init as RequestInit)),
+    });
+    await sdk.producer.send(topic.name, [{ value: "through" }]);
+    expect(await readValues(topic)).toEqual([[0, "through"]]);
   });
 });

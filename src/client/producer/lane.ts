@@ -27,8 +27,9 @@ export const MAX_JOINED_RECORDS = 10_000;
 const MAX_JOINED_BYTES = 256 * 1024;
 export const FIRST_BACKOFF_MS = 50;
 export const MAX_BACKOFF_MS = 1_000;
-/** So many appends in a row with more waiting behind them, and a socket is opened. */
-const BUSY_APPENDS = 3;
+/** So many appends in a row with no more than this between them, in milliseconds, and a socket is opened. */
+const BUSY_APPENDS = 5;
+const BUSY_GAP_MS = 100;
 
 /** An append that was sent while others were not answered. It does not throw. */
 interface Flight {
@@ -43,8 +44,9 @@ export class Lane {
   readonly #partition: number;
   readonly #queue: Item[] = [];
   #isWorking = false;
-  /** How many appends in a row have left others waiting. */
+  /** How many appends in a row came close behind one another, and when the last one ended. */
   #busy = 0;
+  #lastEndMs = 0;
   /** Ends the wait for more records, or for an answer. */
   #wake: (() => void) | null = null;
   /** Null before the first append, and where nobody knows how far the sequence has come. */
@@ -204,13 +206,14 @@ export class Lane {
     for (;;) {
       const delivery = deliveries.shift();
       if (delivery === undefined) return;
+      this.#busy = Date.now() - this.#lastEndMs <= BUSY_GAP_MS ? this.#busy + 1 : 0;
+      if (this.#busy >= BUSY_APPENDS) this.#link.open(this.topicId);
       const outcome = await this.#deliver(delivery, !(isSpoilt && delivery.isUnknown));
       isSpoilt ||= delivery.isUnknown && !outcome.ok;
       const isGuessing = !outcome.ok && isRefusal(outcome.error) && delivery.items.length > 1;
       if (isGuessing) deliveries.unshift(...delivery.items.map((item) => this.#delivery([item])));
       else delivery.settle(outcome);
-      this.#busy = this.#queue.length > 0 ? this.#busy + 1 : 0;
-      if (this.#busy >= BUSY_APPENDS) this.#link.open(this.topicId);
+      this.#lastEndMs = Date.now();
     }
   }
 

@@ -1,5 +1,5 @@
 // How a producer reaches a partition: over HTTP while it has something to say now and then, over a socket once
-// it has more than one append at a time can carry.
+// its appends come close behind one another.
 import { batchesPath } from "../../protocol/paths.ts";
 import type { HttpClient } from "../http.ts";
 import type { Transport } from "../transport/transport.ts";

@@ -1,0 +1,13 @@
+// Errors on their way to another Worker.
+import { BrokerError } from "../core/errors.ts";
+
+/** The platform may carry no more of an error than its message: the name stands there too. */
+export async function overRpc<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    if (!(error instanceof BrokerError)) throw error;
+    const { code, message, data } = error;
+    throw new BrokerError(code, `${code}: ${message}`, { data });
+  }
+}

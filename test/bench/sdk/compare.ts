@@ -1,0 +1,77 @@
+// Measures the sides in turns and tells how Rivulet relates to each of the others.
+import { spawnSync } from "node:child_process";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { median, printTable, round } from "../report.ts";
+import type { Side, SideName } from "./side.ts";
+
+export const ROUNDS = 5;
+const PEERS = ["redis", "jetstream"] as const;
+
+export interface Aims {
+  readonly redis: string;
+  readonly jetstream: string;
+}
+
+/** Something to compare: what each side had in each round, all sides in the same order of rounds. */
+export interface Comparison {
+  readonly name: string;
+  readonly unit: string;
+  readonly aims: Aims;
+  readonly measured: ReadonlyMap<SideName, readonly number[]>;
+}
+
+/** Every side once a round; who begins changes. */
+export async function inTurns(
+  sides: readonly Side[],
+  measure: (side: Side) => Promise<void>,
+): Promise<void> {
+  for (let i = 0; i < ROUNDS; i++) {
+    const first = i % sides.length;
+    for (const side of [...sides.slice(first), ...sides.slice(0, first)]) {
+      cleanUp();
+      await measure(side);
+    }
+  }
+}
+
+setFlagsFromString("--expose-gc");
+const collectGarbage = runInNewContext("gc") as () => void;
+
+/** What one side leaves, garbage here and pages to be written to disk, is no burden on the next. */
+function cleanUp(): void {
+  collectGarbage();
+  spawnSync("sync");
+}
+
+/** Collects what `inTurns` measures. */
+export class Measured extends Map<SideName, number[]> {
+  add(side: Side, value: number): void {
+    const values = this.get(side.name);
+    if (values === undefined) this.set(side.name, [value]);
+    else values.push(value);
+  }
+}
+
+export function printComparisons(title: string, comparisons: readonly Comparison[]): void {
+  const sides = [...(comparisons[0]?.measured.keys() ?? [])];
+  const names = (["rivulet", ...PEERS] as const).filter((name) => sides.includes(name));
+  const peers = PEERS.filter((name) => sides.includes(name));
+  console.log(`${title}\n`);
+  printTable(
+    ["what", ...names, "unit", ...peers.flatMap((name) => [`rivulet / ${name}`, "aim"])],
+    comparisons.map(({ name, unit, aims, measured }) => [
+      name,
+      ...names.map((side) => round(median(measured.get(side) ?? []))),
+      unit,
+      ...peers.flatMap((peer) => [ratioCell(measured, peer), aims[peer]]),
+    ]),
+  );
+}
+
+/** The median of the rounds' ratios, and between what they were. */
+function ratioCell(measured: Comparison["measured"], peer: SideName): string {
+  const theirs = measured.get(peer) ?? [];
+  const ratios = (measured.get("rivulet") ?? []).map((own, i) => own / (theirs[i] ?? Number.NaN));
+  return `${round(median(ratios))} (${round(Math.min(...ratios))} to ${round(Math.max(...ratios))})`;
+}
