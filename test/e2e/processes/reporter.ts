@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 export class Reporter<Line> {
   readonly lines: Line[] = [];
   readonly exited: Promise<number | null>;
+  onLine: (line: Line) => void = () => {};
   readonly #child: ChildProcess;
 
   constructor(file: string, args: readonly string[]) {
@@ -15,9 +16,11 @@ export class Reporter<Line> {
     });
     this.exited = new Promise((resolve) => this.#child.once("close", (code) => resolve(code)));
     if (this.#child.stdout === null) return;
-    createInterface(this.#child.stdout).on("line", (line) =>
-      this.lines.push(JSON.parse(line) as Line),
-    );
+    createInterface(this.#child.stdout).on("line", (text) => {
+      const line = JSON.parse(text) as Line;
+      this.lines.push(line);
+      this.onLine(line);
+    });
   }
 
   signal(signal: NodeJS.Signals): Promise<number | null> {

@@ -1,0 +1,25 @@
+// An edge function that produces: `env.RIVULET` is the broker.
+import type { RivuletService } from "rivulet";
+
+interface Env {
+  readonly RIVULET: RivuletService;
+}
+
+export default {
+  async fetch(request: Request, env: Env): Promise<Response> {
+    const { pathname } = new URL(request.url);
+    if (pathname !== "/orders") return env.RIVULET.fetch(request);
+    if (request.method === "PUT") {
+      const { name, partitions } = await env.RIVULET.admin.createTopic({
+        name: "orders",
+        partitions: 3,
+      });
+      return new Response(`created ${name} with ${partitions} partitions\n`);
+    }
+    const order = (await request.json()) as { customer: string };
+    const [outcome] = await env.RIVULET.produce("orders", [{ key: order.customer, value: order }]);
+    if (outcome === undefined || "error" in outcome)
+      return new Response(`${outcome?.error.code}: ${outcome?.error.detail}\n`, { status: 503 });
+    return new Response(`stored in partition ${outcome.partition} at offset ${outcome.offset}\n`);
+  },
+};

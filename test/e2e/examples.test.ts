@@ -1,0 +1,136 @@
+// The examples, run as their READMEs say: the commands of the `sh` blocks, with what the `text` block shows.
+// The pages are in test/browser.
+import { type ChildProcess, spawn } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { delimiter, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
+import { until } from "../support/until.ts";
+import { BrokerProcess } from "./broker.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+/** Node 24, and the command line as `npx` finds it. */
+const PATH = [dirname(process.execPath), join(ROOT, "node_modules/.bin"), process.env.PATH].join(
+  delimiter,
+);
+
+let broker: BrokerProcess;
+beforeAll(async () => {
+  broker = await BrokerProcess.start();
+});
+afterAll(() => broker.stop());
+
+const running = new Set<ChildProcess>();
+afterEach(async () => {
+  for (const child of running) await stop(child, "SIGKILL");
+});
+
+/** The commands of each `sh` block, a line each, and what the `text` block says is printed. */
+function readmeOf(example: string): { blocks: string[][]; printed: string } {
+  const text = readFileSync(join(ROOT, "examples", example, "README.md"), "utf8");
+  const blocks = (language: string) =>
+    [...text.matchAll(new RegExp("```" + language + "\\n([\\s\\S]*?)```", "g"))].map(
+      ([, block = ""]) => block.trim(),
+    );
+  return {
+    blocks: blocks("sh").map((block) => block.split("\n")),
+    printed: blocks("text").join("\n"),
+  };
+}
+
+/** In a shell of its own; what npm says about itself is left out. */
+function begin(command: string, url = broker.url) {
+  const child = spawn("bash", ["-c", command], {
+    cwd: ROOT,
+    env: { ...process.env, PATH, RIVULET_URL: url, NO_COLOR: "1" },
+    stdio: ["ignore", "pipe", "pipe"],
+    // With everything it starts it can be told to stop, as by Ctrl-C.
+    detached: true,
+  });
+  running.add(child);
+  const output = { text: "", errors: "" };
+  child.stdout.on("data", (data: Buffer) => {
+    output.text += data;
+  });
+  child.stderr.on("data", (data: Buffer) => {
+    output.errors += data;
+  });
+  const exited = new Promise<number | null>((resolve) => child.once("close", resolve));
+  const printed = () =>
+    output.text
+      .split("\n")
+      .filter((line) => line !== "" && !line.startsWith("> "))
+      .join("\n");
+  return { child, output, exited, printed };
+}
+
+async function run(command: string, url?: string): Promise<string> {
+  const { child, output, exited, printed } = begin(command, url);
+  const code = await exited;
+  running.delete(child);
+  expect(code, `${command}\n${output.errors}`).toBe(0);
+  return printed();
+}
+
+/** As Ctrl-C in its terminal. */
+async function stop(child: ChildProcess, signal: NodeJS.Signals = "SIGINT"): Promise<void> {
+  running.delete(child);
+  if (child.exitCode !== null || child.pid === undefined) return;
+  const exited = new Promise((resolve) => child.once("close", resolve));
+  process.kill(-child.pid, signal);
+  await exited;
+}
+
+test.each(["queue-and-pubsub", "event-sourcing", "script"])(
+  "[EXA-1] %s prints what its README shows",
+  async (example) => {
+    const { blocks, printed } = readmeOf(example);
+    expect(blocks).toHaveLength(1);
+    const outputs: string[] = [];
+    for (const command of blocks[0] ?? []) outputs.push(await run(command));
+    expect(outputs.join("\n")).toBe(printed);
+  },
+);
+
+test("[EXA-1] node-service handles, and on Ctrl-C commits and leaves", async () => {
+  const { blocks, printed } = readmeOf("node-service");
+  const [[create = "", start = ""] = [], [produce = ""] = []] = blocks;
+  await run(create);
+  const service = begin(start);
+  await until("it has partitions", () => service.printed().includes("assigned"));
+  await run(produce);
+  await until("it has handled", () => service.printed().includes("handled"));
+  await stop(service.child);
+  expect(service.printed()).toBe(printed);
+  const described = await run("npx rivulet --json groups describe order-service");
+  const { state, offsets } = JSON.parse(described) as {
+    state: string;
+    offsets: { committedOffset: number | null }[];
+  };
+  expect(state).toBe("EMPTY");
+  expect(offsets.map(({ committedOffset }) => committedOffset ?? 0).sort()).toEqual([0, 0, 1]);
+});
+
+test("[EXA-1] [RPC-3] edge-function creates a topic and produces over its service binding", async () => {
+  const { blocks, printed } = readmeOf("edge-function");
+  const [[start = ""] = [], commands = []] = blocks;
+  const state = join(broker.dataDir, "wrangler");
+  const dev = begin(`${start} --port 0 --persist-to ${state}`);
+  const url = await until("it is ready", () =>
+    /Ready on (http:\/\/\S+)/.exec(dev.output.text)?.[1]?.replace("localhost", "127.0.0.1"),
+  );
+  const outputs: string[] = [];
+  for (const command of commands)
+    outputs.push(await run(command.replace("http://127.0.0.1:8787", url), url));
+  expect(outputs.join("\n")).toBe(printed);
+  await stop(dev.child);
+});
+
+test("[EXA-1] every example is listed, and has a README", () => {
+  const folders = readdirSync(join(ROOT, "examples"), { withFileTypes: true })
+    .filter((entry) => entry.isDirectory())
+    .map(({ name }) => name);
+  const list = readFileSync(join(ROOT, "examples/README.md"), "utf8");
+  for (const name of folders) expect(list).toContain(`[${name}](${name})`);
+  expect(folders.length).toBeGreaterThanOrEqual(7);
+});
