@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { resolveConfig } from "../../src/core/cluster/config.ts";
@@ -395,6 +395,12 @@ describe("what a batch may not be", () => {
       nowMs: 1_700_000_000_000,
       decode: decodeAnyBatch,
     }));
+    // Most of these are thrown errors, and most of the time would go into their stack traces.
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    onTestFinished(() => {
+      Error.stackTraceLimit = stackTraceLimit;
+    });
     const codes = new Map<string, number>();
     const count = (code: string) => codes.set(code, (codes.get(code) ?? 0) + 1);
     for (let i = 0; i < 100_000; i++) {
