@@ -1,23 +1,29 @@
 // What every command has: the broker, the way to print, and how errors are told.
 import { BrokerError, ConnectionError, type ErrorName, Rivulet } from "../client/index.ts";
 
-export const DEFAULT_URL = "http://127.0.0.1:8787";
-
 export interface GlobalOptions {
   readonly url: string;
+  readonly token?: string;
   readonly json?: true;
+  readonly quiet?: true;
 }
 
 /** Wrong use of the command line, found after parsing. */
 export class UsageError extends Error {}
 
-export function connect(options: GlobalOptions): Rivulet {
-  if (!URL.canParse(options.url) || !/^https?:$/.test(new URL(options.url).protocol)) {
-    throw new UsageError(
-      `--url is "${options.url}", it must be an http or https address, e.g. ${DEFAULT_URL}`,
-    );
-  }
-  return new Rivulet({ url: options.url });
+/** What the options hold was checked when they were settled (settings.ts). */
+export function connect({ url, token }: GlobalOptions): Rivulet {
+  return new Rivulet({ url, ...(token === undefined ? {} : { token }) });
+}
+
+/** What people are told on standard error besides: not in a script's log, and not who wants to hear nothing. */
+export function wantsNotes({ json, quiet }: GlobalOptions): boolean {
+  return process.stderr.isTTY && !json && !quiet;
+}
+
+/** The end of a command's help. */
+export function examples(...lines: readonly string[]): string {
+  return ["", "Examples:", ...lines.map((line) => `  ${line}`)].join("\n");
 }
 
 /** `value` as JSON for programs, or what `text` makes of it for people. */

@@ -1,28 +1,16 @@
 // The `rivulet` command: parses, runs one command, tells errors. Exit codes: 0 done, 1 failed, 2 used wrongly.
-import { Command } from "commander";
-import { addConfigs } from "./commands/configs.ts";
-import { addConsume } from "./commands/consume.ts";
-import { addGroups } from "./commands/groups.ts";
-import { addProduce } from "./commands/produce.ts";
-import { addTopics } from "./commands/topics.ts";
-import { DEFAULT_URL, explain, type GlobalOptions, UsageError } from "./context.ts";
+import { explain, type GlobalOptions, UsageError } from "./context.ts";
+import { createProgram } from "./program.ts";
 
-const program = new Command("rivulet")
-  .description("Talk to a Rivulet broker: topics, records, consumer groups.")
-  .option(
-    "--url <url>",
-    "the broker's address, also RIVULET_URL",
-    process.env.RIVULET_URL || DEFAULT_URL,
-  )
-  .option("--json", "print JSON, for programs")
-  .showHelpAfterError("(--help shows how it is used)")
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2));
-addTopics(program);
-addProduce(program);
-addConsume(program);
-addGroups(program);
-addConfigs(program);
+for (const output of [process.stdout, process.stderr]) {
+  output.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code === "EPIPE") return; // The reader of the pipe has had enough.
+    process.stderr.write(`what was to be printed could not be: ${error.message}\n`);
+    process.exit(1);
+  });
+}
 
+const program = createProgram();
 try {
   await program.parseAsync();
 } catch (error) {

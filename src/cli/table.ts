@@ -1,21 +1,58 @@
-/** Rows under their headings, columns as wide as they need to be; numbers stand right. */
+/** What never loses a character: numbers, and times as they are written with numbers. */
+const NUMERIC = /^[\d.:TZ+-]*$/;
+
+/**
+ * Rows under their headings, columns as wide as they need to be; numbers stand right. Where that is wider than
+ * `width`, the widest columns of text are cut, as far as their headings and numbers allow.
+ */
 export function table(
   headings: readonly string[],
   rows: readonly (readonly (string | number | null)[])[],
+  width = terminalWidth(),
 ): string {
   const cells = rows.map((row) => row.map((cell) => (cell === null ? "-" : String(cell))));
-  const widths = headings.map((heading, column) =>
-    Math.max(heading.length, ...cells.map((row) => row[column]?.length ?? 0)),
+  const widest = (column: number, isCounted: (cell: string) => boolean) =>
+    cells.reduce(
+      (most, { [column]: cell = "" }) => (isCounted(cell) ? Math.max(most, cell.length) : most),
+      headings[column]?.length ?? 0,
+    );
+  const widths = fitted(
+    headings.map((_, column) => widest(column, () => true)),
+    headings.map((_, column) => widest(column, (cell) => NUMERIC.test(cell))),
+    width - GAP.length * (headings.length - 1),
   );
   const isRight = headings.map(
     (_, column) => rows.length > 0 && rows.every((row) => typeof row[column] !== "string"),
   );
   const line = (row: readonly string[]) =>
     row
-      .map((cell, column) =>
-        isRight[column] ? cell.padStart(widths[column] ?? 0) : cell.padEnd(widths[column] ?? 0),
-      )
-      .join("  ")
+      .map((cell, column) => {
+        const room = widths[column] ?? 0;
+        const shown = cell.length > room ? `${cell.slice(0, room - 1)}…` : cell;
+        return isRight[column] ? shown.padStart(room) : shown.padEnd(room);
+      })
+      .join(GAP)
       .trimEnd();
   return [line(headings), ...cells.map(line)].join("\n");
+}
+
+const GAP = "  ";
+
+/** The widths in `room`, the widest first made less, none below its least; more than `room` where that is not enough. */
+function fitted(widths: readonly number[], least: readonly number[], room: number): number[] {
+  const fitting = [...widths];
+  let excess = fitting.reduce((sum, each) => sum + each, -room);
+  while (excess > 0) {
+    const cuttable = fitting.map((each, column) => (each > (least[column] ?? 0) ? each : 0));
+    const most = Math.max(...cuttable);
+    if (most === 0) break;
+    fitting[cuttable.indexOf(most)] = most - 1;
+    excess--;
+  }
+  return fitting;
+}
+
+/** What is no terminal gets everything; so does one that does not say how wide it is. */
+function terminalWidth(): number {
+  return (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;
 }

@@ -6,12 +6,15 @@ import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import { type Fetch, HttpClient } from "./http.ts";
 import { Producer, type ProducerOptions, type TypedRecordInput } from "./producer.ts";
 import type { AnySerdes, Serdes, SomeSerdes, TypedRecord } from "./serde.ts";
+import { type Token, tokenFetch, tokenTransport, tokenWebSocket } from "./token.ts";
 import { networkTransport, type WebSocketConstructor } from "./transport/network.ts";
 import type { Transport } from "./transport/transport.ts";
 
 export interface RivuletOptions {
   /** The broker's http or https address. */
   readonly url: string;
+  /** Sent with every request as `Authorization: Bearer`, with every socket as `access_token` in its URL. */
+  readonly token?: Token;
   /** @default the global fetch */
   readonly fetch?: Fetch;
   /** @default the global WebSocket */
@@ -34,10 +37,9 @@ export class Rivulet {
         "INVALID_REQUEST",
         `url is ${preview(options.url)}, it must begin with http:// or https://`,
       );
-    const http = new HttpClient(
-      options.url,
-      options.fetch ?? ((url, init) => fetch(url, init as RequestInit)),
-    );
+    const { url, token } = options;
+    const plain = options.fetch ?? ((url, init) => fetch(url, init as RequestInit));
+    const http = new HttpClient(url, token === undefined ? plain : tokenFetch(plain, token));
     this.admin = new Admin(http);
     this.#http = http;
     this.#options = options;
@@ -59,10 +61,16 @@ export class Rivulet {
   }
 
   #transport(): Transport {
-    if (this.#WebSocket !== undefined) return networkTransport(this.#options.url, this.#WebSocket);
-    throw new Error(
-      "there is no global WebSocket here: use Node 22 or newer, or pass one as `WebSocket`",
-    );
+    const WebSocketClass = this.#WebSocket;
+    if (WebSocketClass === undefined)
+      throw new Error(
+        "there is no global WebSocket here: use Node 22 or newer, or pass one as `WebSocket`",
+      );
+    const { url, token } = this.#options;
+    const transportWith = (value: string) =>
+      networkTransport(url, tokenWebSocket(WebSocketClass, value));
+    if (typeof token === "function") return tokenTransport(token, transportWith);
+    return token === undefined ? networkTransport(url, WebSocketClass) : transportWith(token);
   }
 
   /** A member of a group. It joins with `run`. Keys and values are bytes, or what its serdes make of them. */

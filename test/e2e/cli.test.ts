@@ -1,9 +1,12 @@
-import { spawn } from "node:child_process";
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
+import { closeSync, mkdirSync, mkdtempSync, openSync, writeFileSync, writeSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 
 const CLI = fileURLToPath(new URL("../../dist/rivulet.js", import.meta.url));
@@ -19,22 +22,50 @@ interface Outcome {
   readonly err: string;
 }
 
+/** Nothing of whoever runs the tests. */
+const folder = mkdtempSync(join(tmpdir(), "rivulet-cli-"));
+function environment(url = broker.url) {
+  return { ...process.env, XDG_CONFIG_HOME: folder, RIVULET_URL: url, RIVULET_TOKEN: "" };
+}
+
+interface Running {
+  readonly child: ChildProcess;
+  /** What it has printed so far. */
+  readonly printed: { out: string; err: string };
+  readonly ended: Promise<Outcome>;
+}
+
+function start(command: string, args: readonly string[], env = environment()): Running {
+  const child = spawn(command, args, { env });
+  const printed = { out: "", err: "" };
+  child.stdout.on("data", (data) => {
+    printed.out += data;
+  });
+  child.stderr.on("data", (data) => {
+    printed.err += data;
+  });
+  const ended = new Promise<Outcome>((resolve) =>
+    child.once("close", (code) => resolve({ code, ...printed })),
+  );
+  return { child, printed, ended };
+}
+
 function rivulet(
   args: readonly string[],
   options: { input?: string; url?: string } = {},
 ): Promise<Outcome> {
-  const env = { ...process.env, RIVULET_URL: options.url ?? broker.url };
-  const child = spawn(process.execPath, [CLI, ...args], { env });
-  let out = "";
-  let err = "";
-  child.stdout.on("data", (data) => {
-    out += data;
-  });
-  child.stderr.on("data", (data) => {
-    err += data;
-  });
-  child.stdin.end(options.input ?? "");
-  return new Promise((resolve) => child.once("close", (code) => resolve({ code, out, err })));
+  const { child, ended } = start(process.execPath, [CLI, ...args], environment(options.url));
+  child.stdin?.end(options.input ?? "");
+  return ended;
+}
+
+/** In a shell, where `rivulet` is this. */
+const FUNCTION = `rivulet() { '${process.execPath}' '${CLI}' "$@"; }`;
+
+function post(topic: string, values: readonly unknown[]): Promise<Response> {
+  const records = values.map((value, partition) => ({ value, partition }));
+  const body = JSON.stringify({ records });
+  return fetch(`${broker.url}/v1/topics/${topic}/records`, { method: "POST", body });
 }
 
 describe("topics", () => {
@@ -133,15 +164,14 @@ describe("records", () => {
 
   test("[SYS-3] a file, one JSON array or lines, is produced", async () => {
     await rivulet(["topics", "create", "cli-f"]);
-    const folder = mkdtempSync(join(tmpdir(), "rivulet-cli-"));
     writeFileSync(join(folder, "array.json"), '[{"a":1},\n{"a":2}]');
-    writeFileSync(join(folder, "lines.txt"), "plain text\nänd more\n");
+    writeFileSync(join(folder, "lines.txt"), "plain text\r\n\nänd \u2028 more");
     expect(
       (await rivulet(["produce", "cli-f", "-f", join(folder, "array.json"), "--array"])).code,
     ).toBe(0);
     expect((await rivulet(["produce", "cli-f", "-f", join(folder, "lines.txt")])).code).toBe(0);
     expect((await rivulet(["consume", "cli-f", "-e"])).out).toBe(
-      '{"a":1}\n{"a":2}\nplain text\nänd more\n',
+      '{"a":1}\n{"a":2}\nplain text\nänd \u2028 more\n',
     );
     expect(await rivulet(["produce", "cli-f", "-f", join(folder, "none")])).toMatchObject({
       code: 1,
@@ -201,7 +231,6 @@ describe("records", () => {
 });
 
 describe("resets from a file", () => {
-  const folder = mkdtempSync(join(tmpdir(), "rivulet-plan-"));
   const plan = join(folder, "plan");
   const reset = (...args: string[]) => rivulet(["groups", "reset", "cli-p", ...args]);
 
@@ -279,6 +308,135 @@ describe("resets from a file", () => {
       code: 2,
       err: expect.stringMatching(/^--from-file .*none cannot be read: ENOENT/),
     });
+  });
+});
+
+describe("what goes on", () => {
+  test("[CLI-1] tail prints what comes, of all partitions, until it is interrupted", async () => {
+    await rivulet(["topics", "create", "cli-tail", "-p", "2"]);
+    await post("cli-tail", ["before", "before"]);
+    const { child, printed, ended } = start(process.execPath, [CLI, "tail", "cli-tail"]);
+    await until("both partitions are read", async () => {
+      await post("cli-tail", ["a", "b"]);
+      return printed.out.includes("a\n") && printed.out.includes("b\n");
+    });
+    child.kill("SIGINT");
+    const { code, out, err } = await ended;
+    expect({ code, err }).toEqual({ code: 0, err: "" });
+    expect(new Set(out.trimEnd().split("\n"))).toEqual(new Set(["a", "b"]));
+  });
+
+  test("[CLI-3] lag tells how far a group is behind, again and again for programs", async () => {
+    await rivulet(["topics", "create", "cli-lag", "-p", "2"]);
+    await post("cli-lag", ["one", "two"]);
+    await rivulet(["groups", "alter", "lag", "-c", "group.max.size=5"]);
+    await rivulet(["groups", "reset", "lag", "--to", "earliest", "--topic", "cli-lag"]);
+    const lag = await rivulet(["groups", "lag", "lag"]);
+    expect(lag.out).toMatch(/^TOPIC +PARTITION +COMMITTED +LOG END +LAG +OLDEST UNREAD +OWNER\n/);
+    expect(lag.out).toMatch(/\ncli-lag +1 +0 +1 +1 +\d+(ms|s)\n\nTotal lag: 2\n$/);
+
+    const watch = ["--json", "groups", "lag", "lag", "--watch", "1"];
+    const { child, printed, ended } = start(process.execPath, [CLI, ...watch]);
+    await until("two lines", () => printed.out.split("\n").length > 2);
+    child.kill("SIGINT");
+    const { code, out } = await ended;
+    expect(code).toBe(0);
+    for (const line of out.trimEnd().split("\n"))
+      expect(JSON.parse(line)).toMatchObject({ groupId: "lag", lag: 2, offsets: [{}, {}] });
+  });
+
+  test("[CLI-9] a pipe that nobody reads any more ends it quietly", async () => {
+    await rivulet(["topics", "create", "cli-pipe"]);
+    const lines = Array.from({ length: 20_000 }, (_, i) => `${i} of what no pipe holds all of`);
+    await rivulet(["produce", "cli-pipe"], { input: lines.join("\n") });
+    const script = `${FUNCTION}; rivulet consume cli-pipe | head -1; echo "\${PIPESTATUS[0]}"`;
+    expect(await start("bash", ["--norc", "-c", script]).ended).toEqual({
+      code: 0,
+      out: `${lines[0]}\n0\n`,
+      err: "",
+    });
+  });
+});
+
+/** util-linux has it everywhere; on a Mac it is another one. */
+describe.skipIf(spawnSync("script", ["--version"]).status !== 0)("on a terminal", () => {
+  /** As typed in a terminal of so many columns. */
+  const inTerminal = (command: string, columns: number) =>
+    start("script", ["-qec", `stty cols ${columns} rows 24; ${command}`, "/dev/null"]);
+  const quoted = `'${process.execPath}' '${CLI}'`;
+
+  test("[CLI-2] what takes longer tells its progress in one line, and the totals in the end", async () => {
+    await rivulet(["topics", "create", "cli-progress"]);
+    const pipe = join(folder, "pipe");
+    execFileSync("mkfifo", [pipe]);
+    const running = inTerminal(`cat '${pipe}' | ${quoted} produce cli-progress`, 80);
+    const input = openSync(pipe, "r+"); // Does not wait for the reader.
+    writeSync(input, "one\ntwo\n");
+    const lines = () => running.printed.out.split("\r\x1b[K").slice(1);
+    await until("a line is drawn over itself", () => lines().length > 1);
+    closeSync(input);
+    const { code, out } = await running.ended;
+    expect(code).toBe(0);
+    expect(out, "what came is sent when nothing more comes").toContain("\r\x1b[K2 records  ");
+    expect(lines().at(-1)).toMatch(
+      /^2 records, 6 B in \S+ s, \d+\/s\r\nProduced 2 records to 1 partition/,
+    );
+  });
+
+  test("[CLI-3] [CLI-4] lag is drawn in place, fits, and ends with Ctrl-C", async () => {
+    const topic = "a-topic-whose-name-is-rather-long";
+    await rivulet(["topics", "create", topic]);
+    await rivulet(["groups", "alter", "drawn", "-c", "group.max.size=5"]);
+    await rivulet(["groups", "reset", "drawn", "--to", "earliest", "--topic", topic]);
+    const { child, printed, ended } = inTerminal(`${quoted} groups lag drawn --watch 1`, 70);
+    const screens = () => printed.out.split("\x1b[H\x1b[J").slice(1);
+    await until("drawn twice", () => screens().length > 1 && printed.out.endsWith("lag: 0\r\n"));
+    child.stdin?.write("\x03");
+    expect((await ended).code).toBe(0);
+    for (const screen of screens()) {
+      const lines = screen.split("\r\n");
+      expect(lines[0]).toMatch(/^Group drawn, \d{4}-/);
+      expect(lines[2]).toMatch(/^a-topic-\S*… +0 +0 +0 +0 +-$/);
+      expect(Math.max(...lines.slice(0, 3).map(({ length }) => length))).toBeLessThanOrEqual(70);
+    }
+  });
+});
+
+describe("settings", () => {
+  test("[CLI-7] [CLI-8] the config file says which broker, and with which token", async () => {
+    const asked: (string | undefined)[] = [];
+    const server = createServer((request, response) => {
+      asked.push(request.headers.authorization);
+      response.end('{"topics":[]}');
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    const file = join(folder, "rivulet", "config.json");
+    mkdirSync(join(folder, "rivulet"));
+    writeFileSync(file, JSON.stringify({ url, token: "a-secret-of-some-length" }));
+    expect((await rivulet(["topics", "list"], { url: "" })).code).toBe(0);
+    expect(asked).toEqual(["Bearer a-secret-of-some-length"]);
+    server.close();
+
+    const shown = await rivulet(["config", "show"]);
+    expect(shown.out).toContain(`Config file: ${file}\n`);
+    expect(shown.out).toMatch(/url +http:\S+ +RIVULET_URL\ntoken +\*{4}ngth +\S+config\.json\n$/);
+    writeFileSync(file, '{"urls":"x"}');
+    const refused = await rivulet(["topics", "list"]);
+    writeFileSync(file, "{}");
+    const err = `${file}: "urls" is no setting, there are url and token\n`;
+    expect(refused).toEqual({ code: 2, out: "", err });
+  });
+
+  test("[CLI-6] Tab in bash offers what the broker has", async () => {
+    await rivulet(["topics", "create", "tabbed"]);
+    const script = `${FUNCTION}
+      source <(rivulet completion bash)
+      COMP_WORDS=(rivulet topics describe tab); COMP_CWORD=3
+      _rivulet; echo "\${COMPREPLY[@]}"
+      RIVULET_URL=http://127.0.0.1:9 _rivulet; echo "\${COMPREPLY[@]}"`;
+    const outcome = await start("bash", ["--norc", "-c", script]).ended;
+    expect(outcome).toEqual({ code: 0, out: "tabbed\n\n", err: "" });
   });
 });
 

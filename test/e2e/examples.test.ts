@@ -29,7 +29,7 @@ afterEach(async () => {
 function readmeOf(example: string): { blocks: string[][]; printed: string } {
   const text = readFileSync(join(ROOT, "examples", example, "README.md"), "utf8");
   const blocks = (language: string) =>
-    [...text.matchAll(new RegExp("```" + language + "\\n([\\s\\S]*?)```", "g"))].map(
+    [...text.matchAll(new RegExp(`\`\`\`${language}\\n([\\s\\S]*?)\`\`\``, "g"))].map(
       ([, block = ""]) => block.trim(),
     );
   return {

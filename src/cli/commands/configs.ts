@@ -1,6 +1,6 @@
 // rivulet configs describe | alter: what topics get that do not set a key themselves
 import type { Command } from "commander";
-import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
+import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
 import {
   type ConfigChange,
   changeOf,
@@ -11,11 +11,18 @@ import {
 } from "./topics.ts";
 
 export function addConfigs(program: Command): void {
-  const configs = program.command("configs").description("show and change the defaults of topics");
+  const configs = program
+    .command("configs")
+    .description("show and change the defaults of topics")
+    .addHelpText("after", examples("rivulet configs describe"));
 
   configs
     .command("describe")
     .description("show every configuration key and its default")
+    .addHelpText(
+      "after",
+      examples("rivulet configs describe", "rivulet --json configs describe | jq .overrides"),
+    )
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const info = await connect(global).admin.describeConfigs();
@@ -25,6 +32,13 @@ export function addConfigs(program: Command): void {
   configs
     .command("alter")
     .description("change defaults, for every topic that does not set the key itself")
+    .addHelpText(
+      "after",
+      examples(
+        "rivulet configs alter --config min.cleanable.dirty.ratio=0.3",
+        "rivulet configs alter --unset min.cleanable.dirty.ratio",
+      ),
+    )
     .option("-c, --config <key=value>", "a configuration value; may be repeated", collectConfig)
     .option("--unset <key>", "set a key back; may be repeated", collectKey)
     .action(async (keys: ConfigChange, command: Command) => {

@@ -1,15 +1,19 @@
-// rivulet consume: as a member of a group, or alone.
-import { once } from "node:events";
+// rivulet consume: as a member of a group, or alone. rivulet tail: what comes from now on.
+import { fstatSync } from "node:fs";
 import { type Command, Option } from "commander";
-import type { Consumer, ConsumerRecord, TopicPartition } from "../../client/index.ts";
-import { connect, type GlobalOptions, UsageError } from "../context.ts";
+import type { Consumer, Rivulet, TopicPartition } from "../../client/index.ts";
+import { connect, examples, type GlobalOptions, UsageError, wantsNotes } from "../context.ts";
+import { Progress } from "../progress.ts";
+import { keyOf, printRecords, type Unread, unreadOffsets } from "../records.ts";
 import { positiveNumber, wholeNumber } from "./topics.ts";
+
+type From = "earliest" | "latest";
 
 interface ConsumeOptions {
   readonly group?: string;
   readonly pattern?: string;
   readonly instanceId?: string;
-  readonly from: "earliest" | "latest";
+  readonly from: From;
   readonly max?: number;
   readonly exit?: true;
   readonly sessionTimeout: number;
@@ -20,7 +24,7 @@ export function addConsume(program: Command): void {
     .command("consume [topics...]")
     .description("print records as they come; --json prints each with its place, key and headers")
     .option(
-      "-g, --group <id>",
+      "-g, --group <group>",
       "join this consumer group: its members share the partitions, its position is kept",
     )
     .option(
@@ -32,11 +36,9 @@ export function addConsume(program: Command): void {
       "with --group: a static member, whose partitions wait for it for its session timeout",
     )
     .addOption(
-      new Option("--from <where>", "where to begin; for a group, only where it has no position yet")
-        .choices(["earliest", "latest"])
-        .default("earliest"),
+      fromOption("where to begin; for a group, only where it has no position yet", "earliest"),
     )
-    .option("-n, --max <count>", "stop after this many records", positiveNumber)
+    .addOption(maxOption())
     .option(
       "-e, --exit",
       "without a group: stop at the end of the topic instead of waiting for more",
@@ -49,11 +51,44 @@ export function addConsume(program: Command): void {
     )
     .addHelpText(
       "after",
-      "\nExamples:\n  rivulet consume orders --exit\n  rivulet --json consume orders --group billing | jq .value\n  rivulet consume --pattern 'orders-.*' --group audit",
+      examples(
+        "rivulet consume orders --exit > orders.ndjson",
+        "rivulet --json consume orders --group billing | jq .value",
+        "rivulet consume --pattern 'orders-.*' --group audit",
+      ),
     )
     .action(async (topics: string[], options: ConsumeOptions, command: Command) => {
       await consume(topics, options, command.optsWithGlobals<GlobalOptions>());
     });
+}
+
+export function addTail(program: Command): void {
+  program
+    .command("tail <topic>")
+    .description("print what comes from now on, of all partitions, without a group, until Ctrl-C")
+    .addOption(fromOption("where to begin", "latest"))
+    .addOption(maxOption())
+    .addHelpText(
+      "after",
+      examples("rivulet tail orders", "rivulet --json tail orders | jq '{key, value}'"),
+    )
+    .action(async (topic: string, options: { from: From; max?: number }, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const progress = new Progress(wantsProgress(global), () => null);
+      const { from, ...rest } = options;
+      const consumer = await connect(global).reader({ topic, from, ...told(global, progress) });
+      await printRecords(consumer, global, { ...rest, progress });
+    });
+}
+
+function fromOption(description: string, initially: From): Option {
+  return new Option("--from <where>", description)
+    .choices(["earliest", "latest"])
+    .default(initially);
+}
+
+function maxOption(): Option {
+  return new Option("-n, --max <count>", "stop after this many records").argParser(positiveNumber);
 }
 
 async function consume(
@@ -67,118 +102,87 @@ async function consume(
   if (options.group === undefined && (options.pattern ?? options.instanceId) !== undefined)
     throw new UsageError("--pattern and --instance-id go with --group only");
   for (const topic of topics) await rivulet.admin.describeTopic(topic); // A typo is an error now, not silence.
-  const note = (text: string) => {
-    if (!global.json && process.stderr.isTTY) process.stderr.write(`${text}\n`);
-  };
-  const onAssigned = (partitions: readonly TopicPartition[]) =>
-    note(`# assigned ${list(partitions)}`);
-  const onError = (error: Error) => process.stderr.write(`# ${error.message}\n`);
 
-  let consumer: Consumer;
-  let ends: Map<string, number> | null = null;
+  const { from, max } = options;
+  const limit = max === undefined ? {} : { max };
   if (options.group !== undefined) {
     if (options.exit)
       throw new UsageError(
         "--exit goes without --group; a group's member stops with --max or Ctrl-C",
       );
-    consumer = rivulet.consumer({
-      groupId: options.group,
-      topics,
-      ...(options.pattern === undefined ? {} : { topicPattern: options.pattern }),
-      ...(options.instanceId === undefined ? {} : { instanceId: options.instanceId }),
-      from: options.from,
-      clientId: `cli-${process.pid}`,
-      sessionTimeoutMs: options.sessionTimeout,
-      onAssigned,
-      onRevoked: (partitions) => note(`# revoked ${list(partitions)}`),
-      onLost: (partitions) => note(`# lost ${list(partitions)}`),
-      onError,
-    });
-  } else {
-    const [topic] = topics;
-    if (topic === undefined || topics.length > 1)
-      throw new UsageError("several topics can be read with --group only");
-    if (options.exit) ends = await unreadEnds(rivulet.admin, topic, options.from);
-    if (ends?.size === 0) return;
-    consumer = await rivulet.reader({ topic, from: options.from, onAssigned, onError });
+    const progress = new Progress(wantsProgress(global), () => null);
+    const consumer = member(rivulet, options.group, topics, options, told(global, progress));
+    return printRecords(consumer, global, { ...limit, progress });
   }
-
-  const stop = () => consumer.close();
-  process.once("SIGINT", stop);
-  process.once("SIGTERM", stop);
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    process.exit(0); // The reader of the pipe has had enough.
-  });
-  let left = options.max ?? Number.POSITIVE_INFINITY;
-  await consumer.run({
-    eachRecord: async (record, place) => {
-      if (left === 0) return;
-      const isRoomLeft = process.stdout.write(`${format(record, place, global)}\n`);
-      left--;
-      const key = `${place.topic}/${place.partition}`;
-      if (ends !== null && record.offset + 1 >= (ends.get(key) ?? 0)) ends.delete(key);
-      if (left === 0 || ends?.size === 0) consumer.close();
-      if (!isRoomLeft) await once(process.stdout, "drain");
-    },
+  const [topic] = topics;
+  if (topic === undefined || topics.length > 1)
+    throw new UsageError("several topics can be read with --group only");
+  const unread = options.exit ? await unreadOf(rivulet.admin, topic, from) : undefined;
+  if (unread?.size === 0) return;
+  const all = unread === undefined ? 0 : unreadOffsets(unread);
+  const progress = new Progress(wantsProgress(global), () =>
+    unread === undefined ? null : 1 - unreadOffsets(unread) / all,
+  );
+  const consumer = await rivulet.reader({ topic, from, ...told(global, progress) });
+  await printRecords(consumer, global, {
+    ...limit,
+    ...(unread === undefined ? {} : { unread }),
+    progress,
   });
 }
 
-/** Where each partition that has something to read ends now. */
-async function unreadEnds(
-  admin: ReturnType<typeof connect>["admin"],
-  topic: string,
-  from: "earliest" | "latest",
-): Promise<Map<string, number>> {
-  const ends = new Map<string, number>();
-  if (from === "latest") return ends;
+function member(
+  rivulet: Rivulet,
+  groupId: string,
+  topics: string[],
+  { pattern, instanceId, from, sessionTimeout }: ConsumeOptions,
+  callbacks: ReturnType<typeof told>,
+): Consumer {
+  return rivulet.consumer({
+    groupId,
+    topics,
+    ...(pattern === undefined ? {} : { topicPattern: pattern }),
+    ...(instanceId === undefined ? {} : { instanceId }),
+    from,
+    clientId: `cli-${process.pid}`,
+    sessionTimeoutMs: sessionTimeout,
+    ...callbacks,
+  });
+}
+
+/** What happens besides the records: errors for everyone, the rest for people. */
+function told(global: GlobalOptions, progress: Progress) {
+  const note = (what: string) => (partitions: readonly TopicPartition[]) => {
+    if (wantsNotes(global))
+      progress.note(`# ${what} ${partitions.map(keyOf).join(" ") || "nothing"}`);
+  };
+  return {
+    onAssigned: note("assigned"),
+    onRevoked: note("revoked"),
+    onLost: note("lost"),
+    onError: (error: Error) => progress.note(`# ${error.message}`),
+  };
+}
+
+/**
+ * On a terminal the records themselves show how far it is, and behind a pipe there may be whatever writes to the same
+ * terminal, so only where they go to a file, or nowhere.
+ */
+function wantsProgress(global: GlobalOptions): boolean {
+  if (!wantsNotes(global) || process.stdout.isTTY) return false;
+  const output = fstatSync(1);
+  return output.isFile() || output.isCharacterDevice();
+}
+
+/** What each partition that has something to read holds now. */
+async function unreadOf(admin: Rivulet["admin"], topic: string, from: From): Promise<Unread> {
+  const unread: Unread = new Map();
+  if (from === "latest") return unread;
   const { partitions } = await admin.describeTopic(topic);
   for (let partition = 0; partition < partitions; partition++) {
-    const { offset: start } = await admin.listOffset(topic, partition, "earliest");
+    const { offset: next } = await admin.listOffset(topic, partition, "earliest");
     const { offset: end } = await admin.listOffset(topic, partition, "latest");
-    if (end > start) ends.set(`${topic}/${partition}`, end);
+    if (end > next) unread.set(keyOf({ topic, partition }), { next, end });
   }
-  return ends;
-}
-
-function format(record: ConsumerRecord, place: TopicPartition, global: GlobalOptions): string {
-  if (!global.json)
-    return record.value === null ? "null" : Buffer.from(record.value).toString("utf8");
-  const headers: Record<string, unknown> = {};
-  for (const { key, value } of record.headers) {
-    const before = Object.hasOwn(headers, key) ? [headers[key]].flat() : [];
-    headers[key] = before.length === 0 ? text(value) : [...before, text(value)];
-  }
-  return JSON.stringify({
-    ...place,
-    offset: record.offset,
-    timestamp: record.timestamp,
-    ...field("key", record.key),
-    ...field("value", record.value),
-    headers,
-  });
-}
-
-/** As the HTTP API has it: bytes that are no UTF-8 are `keyBase64` and `valueBase64`. */
-function field(name: "key" | "value", bytes: Uint8Array | null): object {
-  const shown = text(bytes);
-  return shown === null || typeof shown === "string"
-    ? { [name]: shown }
-    : { [`${name}Base64`]: shown.base64 };
-}
-
-/** Bytes that are no UTF-8 are shown as `{base64}`, as the HTTP API does in headers. */
-function text(bytes: Uint8Array | null): string | null | { base64: string } {
-  if (bytes === null) return null;
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  const decoded = buffer.toString("utf8");
-  return decoded.includes("\ufffd") && !buffer.equals(Buffer.from(decoded))
-    ? { base64: buffer.toString("base64") }
-    : decoded;
-}
-
-function list(partitions: readonly TopicPartition[]): string {
-  return partitions.length === 0
-    ? "nothing"
-    : partitions.map(({ topic, partition }) => `${topic}/${partition}`).join(" ");
+  return unread;
 }

@@ -1,10 +1,12 @@
-// rivulet groups list | describe | config | alter | history | reset | delete-offsets | delete
+// rivulet groups list | describe | lag | config | alter | history | reset | delete-offsets | delete
 import { readFile } from "node:fs/promises";
 import { type Command, Option } from "commander";
 import type { GroupInfo, GroupReset, HistoryInfo, ResetTo } from "../../client/index.ts";
-import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
+import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
+import { lagText, offsetsOf, offsetsTable } from "../group-offsets.ts";
 import { parsePlan } from "../reset-plan.ts";
 import { table } from "../table.ts";
+import { addLag } from "./lag.ts";
 import {
   type ConfigChange,
   changeOf,
@@ -12,7 +14,6 @@ import {
   collectKey,
   configTable,
   configText,
-  count,
   positiveNumber,
 } from "./topics.ts";
 
@@ -30,13 +31,13 @@ interface ResetOptions {
 export function addGroups(program: Command): void {
   const groups = program
     .command("groups")
-    .description(
-      "list, describe, reset and delete consumer groups, and tell what happened in them",
-    );
+    .description("list, describe, reset and delete consumer groups, and tell what happened in them")
+    .addHelpText("after", examples("rivulet groups list", "rivulet groups lag billing --watch"));
 
   groups
     .command("list")
     .description("list the groups")
+    .addHelpText("after", examples("rivulet groups list"))
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const all = await connect(global).admin.listGroups();
@@ -53,14 +54,24 @@ export function addGroups(program: Command): void {
   groups
     .command("describe <group>")
     .description("show a group's members, who owns what, and how far it has read")
+    .addHelpText(
+      "after",
+      examples(
+        "rivulet groups describe billing",
+        "rivulet --json groups describe billing | jq .members",
+      ),
+    )
     .action(async (groupId: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       print(global, await connect(global).admin.describeGroup(groupId), describe);
     });
 
+  addLag(groups);
+
   groups
     .command("config <group>")
     .description("show what is set for a group, and what holds")
+    .addHelpText("after", examples("rivulet groups config billing"))
     .action(async (groupId: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const info = await connect(global).admin.groupConfig(groupId);
@@ -70,6 +81,13 @@ export function addGroups(program: Command): void {
   groups
     .command("alter <group>")
     .description("change a group's configuration; a group that nobody has joined yet comes to be")
+    .addHelpText(
+      "after",
+      examples(
+        "rivulet groups alter billing --config consumer.assignor=range",
+        "rivulet groups alter billing --unset consumer.assignor",
+      ),
+    )
     .option(
       "-c, --config <key=value>",
       "e.g. consumer.assignor=range; may be repeated",
@@ -87,6 +105,7 @@ export function addGroups(program: Command): void {
   groups
     .command("history <group>")
     .description("tell what happened in a group, and why it rebalanced")
+    .addHelpText("after", examples("rivulet groups history billing --max 10"))
     .option("--max <count>", "the newest so many entries", positiveNumber, 50)
     .action(async (groupId: string, options: { max: number }, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
@@ -114,10 +133,11 @@ export function addGroups(program: Command): void {
     .option("--dry-run", "show what would be set, and set nothing")
     .addHelpText(
       "after",
-      "\nExample:\n  rivulet groups reset billing --to-timestamp 2026-11-01T00:00:00Z --dry-run\n" +
-        "\nSave where a group is, and bring it back there:\n" +
-        "  rivulet --json groups reset billing --to current --dry-run > plan.json\n" +
-        "  rivulet groups reset billing --from-file plan.json",
+      examples(
+        "rivulet groups reset billing --to-timestamp 2026-11-01T00:00:00Z --dry-run",
+        "rivulet --json groups reset billing --to current --dry-run > plan.json",
+        "rivulet groups reset billing --from-file plan.json",
+      ),
     )
     .action(async (groupId: string, options: ResetOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
@@ -139,6 +159,7 @@ export function addGroups(program: Command): void {
   groups
     .command("delete-offsets <group> <topics...>")
     .description("forget a group's positions in topics that none of its members reads now")
+    .addHelpText("after", examples("rivulet groups delete-offsets billing orders payments"))
     .action(async (groupId: string, topics: string[], _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       await connect(global).admin.deleteGroupOffsets(groupId, topics);
@@ -149,6 +170,7 @@ export function addGroups(program: Command): void {
   groups
     .command("delete <group>")
     .description("delete a group that has no members now, and its position")
+    .addHelpText("after", examples("rivulet groups delete billing"))
     .action(async (groupId: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       await connect(global).admin.deleteGroup(groupId);
@@ -171,64 +193,29 @@ function historyRow(entry: HistoryInfo): (string | number)[] {
 }
 
 function describe(group: GroupInfo): string {
-  const owners = new Map<string, string>();
-  for (const member of group.members) {
-    for (const { topic, partitions } of member.assignment) {
-      for (const partition of partitions)
-        owners.set(`${topic}/${partition}`, member.clientId ?? member.memberId);
-    }
-  }
-  const known = group.offsets.filter((row) => row.lag !== null);
-  const unknown = group.offsets.length - known.length;
-  const sum = known.reduce((total, row) => total + (row.lag ?? 0), 0);
-  const rest = unknown === 0 ? "" : `nothing committed in ${count(unknown, "partition")}`;
-  const lag = [known.length === 0 ? "" : String(sum), rest]
-    .filter((part) => part !== "")
-    .join(", ");
+  const offsets = offsetsOf(group);
   const members = group.members.map((member) => [
     `${member.clientId ?? member.instanceId ?? "-"}${member.connected ? "" : " (connection lost)"}`,
     member.memberId,
     partitionsText(member.assignment),
     partitionsText(member.target),
   ]);
-  const offsets = group.offsets.map((row) => [
-    row.topic,
-    row.partition,
-    row.committedOffset,
-    row.logEndOffset,
-    row.lag,
-    row.oldestUnreadMs === null ? null : age(row.oldestUnreadMs),
-    owners.get(`${row.topic}/${row.partition}`) ?? "",
-  ]);
   return [
     `Group:  ${group.groupId}`,
     `State:  ${group.state} at epoch ${group.epoch}, assigned by ${group.assignor}`,
-    `Lag:    ${lag || "no positions"}`,
+    `Lag:    ${lagText(offsets)}`,
     "",
     members.length === 0
       ? "No members."
       : table(["CLIENT", "MEMBER", "ASSIGNMENT", "TARGET"], members),
     "",
-    table(["TOPIC", "PARTITION", "COMMITTED", "LOG END", "LAG", "OLDEST UNREAD", "OWNER"], offsets),
+    offsetsTable(offsets),
   ].join("\n");
 }
 
 function partitionsText(topics: GroupInfo["members"][number]["assignment"]): string {
   const texts = topics.map(({ topic, partitions }) => `${topic}:${partitions.join(",")}`);
   return texts.join(" ") || "nothing";
-}
-
-const AGE_UNITS = [
-  { ms: 86_400_000, name: "d" },
-  { ms: 3_600_000, name: "h" },
-  { ms: 60_000, name: "m" },
-  { ms: 1_000, name: "s" },
-];
-
-/** In the largest unit that it has one of, as 3s, 2m or 1h. */
-function age(ms: number): string {
-  const unit = AGE_UNITS.find((each) => ms >= each.ms);
-  return unit === undefined ? `${ms}ms` : `${Math.floor(ms / unit.ms)}${unit.name}`;
 }
 
 async function resetOf(options: ResetOptions): Promise<GroupReset> {

@@ -1,15 +1,25 @@
 // rivulet produce: one record a line, or one element of a JSON array.
-import { createReadStream } from "node:fs";
-import { readFile } from "node:fs/promises";
-import { createInterface } from "node:readline";
+import { setTimeout as wait } from "node:timers/promises";
 import type { Command } from "commander";
 import { BrokerError, type RecordInput } from "../../client/index.ts";
-import { connect, type GlobalOptions, parseJson, print, UsageError } from "../context.ts";
+import {
+  connect,
+  examples,
+  type GlobalOptions,
+  parseJson,
+  print,
+  UsageError,
+  wantsNotes,
+} from "../context.ts";
+import { type Input, openInput } from "../input.ts";
+import { Progress } from "../progress.ts";
 import { count, wholeNumber } from "./topics.ts";
 
 /** Records of one request: large enough to be cheap, small enough to be prompt. */
 const REQUEST_RECORDS = 2_000;
-const REQUEST_CHARS = 1_000_000;
+const REQUEST_BYTES = 1_000_000;
+/** When nothing comes for so long, what has come is sent. */
+const PAUSE_MS = 50;
 
 interface ProduceOptions {
   readonly file?: string;
@@ -30,7 +40,11 @@ export function addProduce(program: Command): void {
     .option("--partition <number>", "append to this partition", wholeNumber)
     .addHelpText(
       "after",
-      '\nExample:\n  echo \'{"id":"o-1","total":12}\' | rivulet produce orders --key-field id',
+      examples(
+        `echo '{"id":"o-1","total":12}' | rivulet produce orders --key-field id`,
+        "rivulet produce orders --file orders.ndjson",
+        "rivulet produce orders --array --file orders.json",
+      ),
     )
     .action(async (topic: string, options: ProduceOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
@@ -38,19 +52,31 @@ export function addProduce(program: Command): void {
         throw new UsageError("--key and --key-field exclude each other");
       const { admin, producer } = connect(global);
       await admin.describeTopic(topic); // A typo is an error also where there is nothing to send.
+      const input = await openInput(options.file, options.array ?? false);
       const partitions = new Map<number, number>();
       let total = 0;
-      for await (const records of requests(values(options), options)) {
-        for (const [index, outcome] of (await producer.send(topic, records)).entries()) {
-          if ("error" in outcome) {
-            throw new BrokerError(
-              outcome.error.code,
-              `record ${total + index + 1} was not stored: ${outcome.error.detail}`,
-            );
+      const isTyped = options.file === undefined && process.stdin.isTTY; // It would be drawn over.
+      const progress = new Progress(wantsNotes(global) && !isTyped, () => input.part(total));
+      process.once("SIGINT", () => {
+        progress.end();
+        process.kill(process.pid, "SIGINT");
+      });
+      try {
+        for await (const { records, bytes } of requests(input, options)) {
+          for (const [index, outcome] of (await producer.send(topic, records)).entries()) {
+            if ("error" in outcome) {
+              throw new BrokerError(
+                outcome.error.code,
+                `record ${total + index + 1} was not stored: ${outcome.error.detail}`,
+              );
+            }
+            partitions.set(outcome.partition, (partitions.get(outcome.partition) ?? 0) + 1);
           }
-          partitions.set(outcome.partition, (partitions.get(outcome.partition) ?? 0) + 1);
+          total += records.length;
+          progress.add(records.length, bytes);
         }
-        total += records.length;
+      } finally {
+        progress.end();
       }
       const summary = {
         topic,
@@ -66,53 +92,47 @@ export function addProduce(program: Command): void {
     });
 }
 
-async function* values(options: ProduceOptions): AsyncGenerator<string> {
-  if (options.array) {
-    const text =
-      options.file === undefined
-        ? await readAll(process.stdin)
-        : await readFile(options.file, "utf8");
-    const parsed = parseJson(text, "the input");
-    if (!Array.isArray(parsed))
-      throw new UsageError("--array: the input is JSON, but not an array");
-    for (const element of parsed) yield JSON.stringify(element);
-    return;
-  }
-  const input = options.file === undefined ? process.stdin : createReadStream(options.file);
-  // readline swallows the error of a file that cannot be opened; this does not.
-  const failed = new Promise<never>((_, reject) => input.once("error", reject));
-  failed.catch(() => {});
-  const lines = createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY })[
-    Symbol.asyncIterator
-  ]();
-  for (;;) {
-    const next = await Promise.race([lines.next(), failed]);
-    if (next.done) return;
-    if (next.value !== "") yield next.value;
-  }
+interface Request {
+  readonly records: RecordInput[];
+  readonly bytes: number;
 }
 
-async function* requests(
-  texts: AsyncIterable<string>,
-  options: ProduceOptions,
-): AsyncGenerator<RecordInput[]> {
+async function* requests({ pieces }: Input, options: ProduceOptions): AsyncGenerator<Request> {
+  const source = pieces[Symbol.asyncIterator]();
   let records: RecordInput[] = [];
-  let chars = 0;
+  let bytes = 0;
   let line = 0;
-  for await (const text of texts) {
-    line++;
-    records.push({
-      value: text,
-      ...keyOf(text, line, options),
-      ...(options.partition === undefined ? {} : { partition: options.partition }),
-    });
-    chars += text.length;
-    if (records.length < REQUEST_RECORDS && chars < REQUEST_CHARS) continue;
-    yield records;
+  const take = (): Request => {
+    const request = { records, bytes };
     records = [];
-    chars = 0;
+    bytes = 0;
+    return request;
+  };
+  for (;;) {
+    const next = source.next();
+    next.catch(() => {}); // It may fail while what came before is sent; it is told when it is awaited.
+    const isPaused = records.length > 0 && (await isSlow(next));
+    if (isPaused) yield take();
+    const piece = await next;
+    if (piece.done) break;
+    for (const text of piece.value) {
+      line++;
+      records.push({
+        value: text,
+        ...keyOf(text, line, options),
+        ...(options.partition === undefined ? {} : { partition: options.partition }),
+      });
+      bytes += Buffer.byteLength(text);
+      if (records.length >= REQUEST_RECORDS || bytes >= REQUEST_BYTES) yield take();
+    }
   }
-  if (records.length > 0) yield records;
+  if (records.length > 0) yield take();
+}
+
+/** So that `tail -f … | rivulet produce` sends what there is. */
+function isSlow(next: Promise<unknown>): Promise<boolean> {
+  const pause = wait(PAUSE_MS, true, { ref: false });
+  return Promise.race([pause, next.then(() => false)]);
 }
 
 function keyOf(text: string, line: number, options: ProduceOptions): { key?: unknown } {
@@ -126,10 +146,4 @@ function keyOf(text: string, line: number, options: ProduceOptions): { key?: unk
   if (key === undefined)
     throw new UsageError(`line ${line} has no field "${options.keyField}" to take the key from`);
   return { key };
-}
-
-async function readAll(stream: AsyncIterable<Buffer | string>): Promise<string> {
-  let text = "";
-  for await (const chunk of stream) text += chunk;
-  return text;
 }

@@ -1,17 +1,28 @@
 // rivulet topics create | list | describe | alter | delete
 import { type Command, InvalidArgumentError } from "commander";
 import type { ConfigInfo, TopicInfo } from "../../client/index.ts";
-import { connect, type GlobalOptions, print, UsageError } from "../context.ts";
+import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
 import { table } from "../table.ts";
 
 export function addTopics(program: Command): void {
   const topics = program
     .command("topics")
-    .description("create, list, describe, alter and delete topics");
+    .description("create, list, describe, alter and delete topics")
+    .addHelpText(
+      "after",
+      examples("rivulet topics create orders --partitions 6", "rivulet topics list"),
+    );
 
   topics
     .command("create <name>")
     .description("create a topic")
+    .addHelpText(
+      "after",
+      examples(
+        "rivulet topics create orders --partitions 6",
+        "rivulet topics create prices --config cleanup.policy=compact",
+      ),
+    )
     .option(
       "-p, --partitions <count>",
       "how many partitions: the most members of a group that can share it",
@@ -42,6 +53,10 @@ export function addTopics(program: Command): void {
   topics
     .command("list")
     .description("list the topics")
+    .addHelpText(
+      "after",
+      examples("rivulet topics list", "rivulet --json topics list | jq '.[].name'"),
+    )
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const all = await connect(global).admin.listTopics();
@@ -56,8 +71,9 @@ export function addTopics(program: Command): void {
     });
 
   topics
-    .command("describe <name>")
+    .command("describe <topic>")
     .description("show a topic, its configuration and the bounds of its partitions")
+    .addHelpText("after", examples("rivulet topics describe orders"))
     .action(async (name: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const { admin } = connect(global);
@@ -72,8 +88,15 @@ export function addTopics(program: Command): void {
     });
 
   topics
-    .command("alter <name>")
+    .command("alter <topic>")
     .description("change a topic's configuration, or give it more partitions")
+    .addHelpText(
+      "after",
+      examples(
+        "rivulet topics alter orders --partitions 12",
+        "rivulet topics alter orders --config retention.ms=3600000 --unset retention.bytes",
+      ),
+    )
     .option("-p, --partitions <count>", "how many partitions; they only grow", wholeNumber)
     .option("-c, --config <key=value>", "a configuration value; may be repeated", collectConfig)
     .option("--unset <key>", "set a key back to its default; may be repeated", collectKey)
@@ -97,8 +120,12 @@ export function addTopics(program: Command): void {
     );
 
   topics
-    .command("delete-records <name>")
+    .command("delete-records <topic>")
     .description("delete the records of a partition before an offset")
+    .addHelpText(
+      "after",
+      examples("rivulet topics delete-records orders --partition 0 --before 1000"),
+    )
     .requiredOption("--partition <number>", "which partition", wholeNumber)
     .requiredOption("--before <offset>", "the first offset that stays", wholeNumber)
     .action(
@@ -113,8 +140,9 @@ export function addTopics(program: Command): void {
     );
 
   topics
-    .command("delete <name>")
+    .command("delete <topic>")
     .description("delete a topic and all its records")
+    .addHelpText("after", examples("rivulet topics delete orders"))
     .action(async (name: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       await connect(global).admin.deleteTopic(name);

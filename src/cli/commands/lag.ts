@@ -1,0 +1,66 @@
+// rivulet groups lag
+import { setTimeout as wait } from "node:timers/promises";
+import type { Command } from "commander";
+import type { GroupInfo } from "../../client/index.ts";
+import { connect, examples, type GlobalOptions, print } from "../context.ts";
+import { lagOf, lagText, offsetsOf, offsetsTable } from "../group-offsets.ts";
+import { redraw } from "../screen.ts";
+import { stopSignal } from "../stop.ts";
+import { positiveNumber } from "./topics.ts";
+
+const WATCH_SECONDS = 2;
+
+export function addLag(groups: Command): void {
+  groups
+    .command("lag <group>")
+    .description("show how far a group is behind, in records and in time, and who reads what")
+    .option(
+      "-w, --watch [seconds]",
+      `again every so many seconds (${WATCH_SECONDS}), until Ctrl-C`,
+      positiveNumber,
+    )
+    .addHelpText(
+      "after",
+      examples(
+        "rivulet groups lag billing",
+        "rivulet groups lag billing --watch 5",
+        "rivulet --json groups lag billing --watch | jq .lag",
+      ),
+    )
+    .action(async (groupId: string, options: { watch?: number | true }, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const { admin } = connect(global);
+      if (options.watch === undefined)
+        return print(global, lagInfo(await admin.describeGroup(groupId)), lagLines);
+      const seconds = options.watch === true ? WATCH_SECONDS : options.watch;
+      await watch(global, () => admin.describeGroup(groupId), seconds);
+    });
+}
+
+type LagInfo = ReturnType<typeof lagInfo>;
+
+function lagInfo(group: GroupInfo) {
+  const offsets = offsetsOf(group);
+  return { groupId: group.groupId, lag: lagOf(offsets), offsets };
+}
+
+function lagLines({ offsets }: LagInfo): string {
+  return `${offsetsTable(offsets)}\n\nTotal lag: ${lagText(offsets)}`;
+}
+
+async function watch(
+  global: GlobalOptions,
+  ask: () => Promise<GroupInfo>,
+  seconds: number,
+): Promise<void> {
+  const signal = stopSignal();
+  while (!signal.aborted) {
+    const info = lagInfo(await ask());
+    if (signal.aborted) return;
+    const title = `Group ${info.groupId}, ${new Date().toISOString()}`;
+    if (global.json || !process.stdout.isTTY)
+      print(global, info, () => `${title}\n${lagLines(info)}\n`);
+    else redraw(`${title}\n${lagLines(info)}`);
+    await wait(seconds * 1_000, undefined, { signal }).catch(() => {}); // Aborted: it ends.
+  }
+}

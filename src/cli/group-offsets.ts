@@ -1,0 +1,64 @@
+// How far a group has read, for people: what `groups describe` and `groups lag` share.
+import type { GroupInfo, GroupOffsetInfo } from "../client/index.ts";
+import { table } from "./table.ts";
+
+export interface OwnedOffset extends GroupOffsetInfo {
+  /** The client, or the member where it has no name; null where nobody owns the partition now. */
+  readonly owner: string | null;
+}
+
+export function offsetsOf(group: GroupInfo): OwnedOffset[] {
+  const owners = new Map<string, string>();
+  for (const member of group.members) {
+    for (const { topic, partitions } of member.assignment) {
+      for (const partition of partitions)
+        owners.set(`${topic}/${partition}`, member.clientId ?? member.memberId);
+    }
+  }
+  return group.offsets.map((row) => ({
+    ...row,
+    owner: owners.get(`${row.topic}/${row.partition}`) ?? null,
+  }));
+}
+
+/** Null where nothing is committed anywhere. */
+export function lagOf(offsets: readonly GroupOffsetInfo[]): number | null {
+  const known = offsets.flatMap(({ lag }) => (lag === null ? [] : [lag]));
+  return known.length === 0 ? null : known.reduce((sum, lag) => sum + lag, 0);
+}
+
+export function lagText(offsets: readonly GroupOffsetInfo[]): string {
+  const lag = lagOf(offsets);
+  const unknown = offsets.filter((row) => row.lag === null).length;
+  const rest = `nothing committed in ${unknown} partition${unknown === 1 ? "" : "s"}`;
+  if (unknown === 0) return lag === null ? "no positions" : String(lag);
+  return lag === null ? rest : `${lag}, ${rest}`;
+}
+
+export function offsetsTable(offsets: readonly OwnedOffset[]): string {
+  return table(
+    ["TOPIC", "PARTITION", "COMMITTED", "LOG END", "LAG", "OLDEST UNREAD", "OWNER"],
+    offsets.map((row) => [
+      row.topic,
+      row.partition,
+      row.committedOffset,
+      row.logEndOffset,
+      row.lag,
+      row.oldestUnreadMs === null ? null : age(row.oldestUnreadMs),
+      row.owner ?? "",
+    ]),
+  );
+}
+
+const AGE_UNITS = [
+  { ms: 86_400_000, name: "d" },
+  { ms: 3_600_000, name: "h" },
+  { ms: 60_000, name: "m" },
+  { ms: 1_000, name: "s" },
+];
+
+/** In the largest unit that it has one of, as 3s, 2m or 1h. */
+function age(ms: number): string {
+  const unit = AGE_UNITS.find((each) => ms >= each.ms);
+  return unit === undefined ? `${ms}ms` : `${Math.floor(ms / unit.ms)}${unit.name}`;
+}

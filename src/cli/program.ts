@@ -1,0 +1,41 @@
+// The `rivulet` command and all below it, as commander has them.
+import { Command } from "commander";
+import { addCompletion } from "./commands/completion.ts";
+import { addConfig } from "./commands/config.ts";
+import { addConfigs } from "./commands/configs.ts";
+import { addConsume, addTail } from "./commands/consume.ts";
+import { addGroups } from "./commands/groups.ts";
+import { addProduce } from "./commands/produce.ts";
+import { addTopics } from "./commands/topics.ts";
+import { examples } from "./context.ts";
+import { addSettings, settle } from "./settings.ts";
+
+export function createProgram(): Command {
+  const program = new Command("rivulet").description(
+    "Talk to a Rivulet broker: topics, records, consumer groups.",
+  );
+  addSettings(program);
+  program
+    .option("--json", "print JSON, for programs")
+    .option("-q, --quiet", "no progress and no notes on standard error, only errors")
+    .showHelpAfterError("(--help shows how it is used)")
+    .addHelpText(
+      "after",
+      examples(
+        "rivulet topics create orders --partitions 6",
+        "echo hello | rivulet produce orders",
+        "rivulet consume orders --exit",
+      ),
+    )
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : 2))
+    .hook("preAction", () => settle(program));
+  addTopics(program);
+  addProduce(program);
+  addConsume(program);
+  addTail(program);
+  addGroups(program);
+  addConfigs(program);
+  addConfig(program);
+  addCompletion(program);
+  return program;
+}

@@ -1,0 +1,54 @@
+// How far a long produce or consume has come, as a line. Pure: the numbers and the width in, the text out.
+
+export interface Numbers {
+  readonly records: number;
+  readonly bytes: number;
+  readonly elapsedMs: number;
+}
+
+const MAX_BAR = 30;
+const MIN_BAR = 5;
+
+/** `part`, from 0 to 1, is how much of all there is is done; null where nobody knows. At most `width` characters. */
+export function progressLine(numbers: Numbers, part: number | null, width: number): string {
+  const figures = figuresOf(numbers).join("  ");
+  if (part === null) return figures.slice(0, width);
+  const done = Math.min(1, Math.max(0, part));
+  const percent = `${Math.floor(done * 100)}%`.padStart(4);
+  const room = Math.min(MAX_BAR, width - figures.length - percent.length - "  []".length);
+  if (room < MIN_BAR) return `${percent}  ${figures}`.slice(0, width);
+  const filled = Math.floor(done * room);
+  return `${figures}  [${"#".repeat(filled)}${"-".repeat(room - filled)}]${percent}`;
+}
+
+export function totalsLine(numbers: Numbers): string {
+  const [records, rate, bytes] = figuresOf(numbers);
+  return `${records}, ${bytes} in ${(numbers.elapsedMs / 1_000).toFixed(1)} s, ${rate}`;
+}
+
+function figuresOf({ records, bytes, elapsedMs }: Numbers): [string, string, string] {
+  const rate = elapsedMs > 0 ? Math.round((records * 1_000) / elapsedMs) : 0;
+  return [
+    `${grouped(records)} record${records === 1 ? "" : "s"}`,
+    `${grouped(rate)}/s`,
+    bytesText(bytes),
+  ];
+}
+
+function grouped(number: number): string {
+  return number.toLocaleString("en-US");
+}
+
+const UNITS = ["kB", "MB", "GB", "TB"];
+
+function bytesText(bytes: number): string {
+  if (bytes < 1_000) return `${bytes} B`;
+  let value = bytes / 1_000;
+  let unit = 0;
+  // What would be rounded to 1000.0 is one of the next unit.
+  while (value >= 999.95 && unit < UNITS.length - 1) {
+    value /= 1_000;
+    unit++;
+  }
+  return `${value.toFixed(1)} ${UNITS[unit]}`;
+}

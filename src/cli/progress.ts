@@ -1,0 +1,52 @@
+// The line on standard error that tells how far it has come, drawn over itself.
+import { progressLine, totalsLine } from "./progress-line.ts";
+
+/** What takes less is over before anybody has read it. */
+const QUIET_MS = 1_000;
+const DRAW_MS = 200;
+const CLEAR = "\r\x1b[K";
+
+export class Progress {
+  readonly #startedMs = performance.now();
+  readonly #timer: NodeJS.Timeout | undefined;
+  readonly #part: () => number | null;
+  #records = 0;
+  #bytes = 0;
+  #isDrawn = false;
+
+  /** `part` is how much of all there is is done, 0 to 1; null where nobody knows. */
+  constructor(isWanted: boolean, part: () => number | null) {
+    this.#part = part;
+    if (isWanted) this.#timer = setInterval(() => this.#draw(), DRAW_MS).unref();
+  }
+
+  get #numbers() {
+    const elapsedMs = performance.now() - this.#startedMs;
+    return { records: this.#records, bytes: this.#bytes, elapsedMs };
+  }
+
+  add(records: number, bytes: number): void {
+    this.#records += records;
+    this.#bytes += bytes;
+  }
+
+  /** A line of its own, where the progress stands now; that is drawn again below it. */
+  note(text: string): void {
+    process.stderr.write(`${this.#isDrawn ? CLEAR : ""}${text}\n`);
+  }
+
+  /** The totals take the place of what was drawn. */
+  end(): void {
+    clearInterval(this.#timer);
+    if (this.#isDrawn) process.stderr.write(`${CLEAR}${totalsLine(this.#numbers)}\n`);
+    this.#isDrawn = false;
+  }
+
+  #draw(): void {
+    if (this.#numbers.elapsedMs < QUIET_MS) return;
+    // Behind the last column a terminal would begin a new line.
+    const width = (process.stderr.columns || 80) - 1;
+    process.stderr.write(`${CLEAR}${progressLine(this.#numbers, this.#part(), width)}`);
+    this.#isDrawn = true;
+  }
+}

@@ -1,0 +1,94 @@
+// Records on standard output, as they come.
+import { once } from "node:events";
+import type { Consumer, ConsumerRecord, TopicPartition } from "../client/index.ts";
+import type { GlobalOptions } from "./context.ts";
+import type { Progress } from "./progress.ts";
+import { stopSignal } from "./stop.ts";
+
+export interface PrintOptions {
+  /** Stops after so many. */
+  readonly max?: number;
+  /** Stops once all of it is read. */
+  readonly unread?: Unread;
+  readonly progress: Progress;
+}
+
+/** What a partition holds that is to be read: from `next` on, up to `end`. */
+export type Unread = Map<string, { next: number; readonly end: number }>;
+
+export function unreadOffsets(unread: Unread): number {
+  return unread.values().reduce((sum, { next, end }) => sum + end - next, 0);
+}
+
+/** Until there is nothing left to print, or nobody wants it any more. */
+export async function printRecords(
+  consumer: Consumer,
+  global: GlobalOptions,
+  { max = Number.POSITIVE_INFINITY, unread, progress }: PrintOptions,
+): Promise<void> {
+  const signal = stopSignal();
+  signal.addEventListener("abort", () => consumer.close());
+  let left = max;
+  try {
+    await consumer.run({
+      eachRecord: (record, place) => {
+        if (left === 0) return undefined;
+        left--;
+        progress.add(1, record.value?.length ?? 0);
+        if (unread !== undefined) markRead(unread, keyOf(place), record.offset);
+        if (left === 0 || unread?.size === 0) consumer.close();
+        if (process.stdout.write(`${format(record, place, global)}\n`)) return undefined;
+        return once(process.stdout, "drain", { signal }).catch(() => {}); // It is told elsewhere why.
+      },
+    });
+  } finally {
+    progress.end();
+  }
+}
+
+export function keyOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
+
+function markRead(unread: Unread, key: string, offset: number): void {
+  const range = unread.get(key);
+  if (range === undefined) return;
+  range.next = offset + 1; // Beyond what compaction has left out.
+  if (range.next >= range.end) unread.delete(key);
+}
+
+function format(record: ConsumerRecord, place: TopicPartition, global: GlobalOptions): string {
+  if (!global.json)
+    return record.value === null ? "null" : Buffer.from(record.value).toString("utf8");
+  const headers: Record<string, unknown> = {};
+  for (const { key, value } of record.headers) {
+    const before = Object.hasOwn(headers, key) ? [headers[key]].flat() : [];
+    headers[key] = before.length === 0 ? text(value) : [...before, text(value)];
+  }
+  return JSON.stringify({
+    ...place,
+    offset: record.offset,
+    timestamp: record.timestamp,
+    ...field("key", record.key),
+    ...field("value", record.value),
+    headers,
+  });
+}
+
+/** As the HTTP API has it: bytes that are no UTF-8 are `keyBase64` and `valueBase64`. */
+function field(name: "key" | "value", bytes: Uint8Array | null): object {
+  const shown = text(bytes);
+  return shown === null || typeof shown === "string"
+    ? { [name]: shown }
+    : { [`${name}Base64`]: shown.base64 };
+}
+
+/** Bytes that are no UTF-8 are shown as `{base64}`, as the HTTP API does in headers. */
+function text(bytes: Uint8Array | null): string | null | { base64: string } {
+  if (bytes === null) return null;
+  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+  const decoded = buffer.toString("utf8");
+  return decoded.includes("\ufffd") && !buffer.equals(Buffer.from(decoded))
+    ? { base64: buffer.toString("base64") }
+    : decoded;
+}

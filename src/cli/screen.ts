@@ -1,0 +1,17 @@
+const HOME_AND_CLEAR = "\x1b[H\x1b[J";
+
+/** The text in place of what the terminal shows. */
+export function redraw(text: string): void {
+  const { rows } = process.stdout;
+  process.stdout.write(`${HOME_AND_CLEAR}${screenful(text, rows || Number.POSITIVE_INFINITY)}\n`);
+}
+
+/** In so many rows, the cursor's included: what is too long loses lines above its last one, which says so. */
+export function screenful(text: string, rows: number): string {
+  const lines = text.split("\n");
+  const tooMany = lines.length - (rows - 1);
+  const last = lines.at(-1) ?? "";
+  if (tooMany <= 0) return text;
+  const shown = lines.slice(0, Math.max(0, rows - 3));
+  return [...shown, `… ${lines.length - 1 - shown.length} more lines`, last].join("\n");
+}

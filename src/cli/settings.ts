@@ -1,0 +1,134 @@
+// Where the broker is and who asks: from an option, else the environment, else the config file, else the default.
+import { readFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { join } from "node:path";
+import { type Command, Option } from "commander";
+import { parseJson, UsageError } from "./context.ts";
+
+interface Setting {
+  readonly flags: string;
+  readonly variable: string;
+  readonly description: string;
+  readonly default?: string;
+  readonly isSecret?: true;
+  readonly isValid: (value: string) => boolean;
+  readonly bound: string;
+}
+
+/** By their names in the config file, which are those of the options. */
+const SETTINGS: Readonly<Record<string, Setting>> = {
+  url: {
+    flags: "--url <url>",
+    variable: "RIVULET_URL",
+    description: "the broker's address",
+    default: "http://127.0.0.1:8787",
+    isValid: (value) => URL.canParse(value) && /^https?:$/.test(new URL(value).protocol),
+    bound: "an http or https address, e.g. http://127.0.0.1:8787",
+  },
+  token: {
+    flags: "--token <token>",
+    variable: "RIVULET_TOKEN",
+    description: "says who asks; given here, other users of the machine can see it",
+    isSecret: true,
+    isValid: (value) => /^[\x21-\x7e]+$/.test(value), // What a header may hold.
+    bound: "ASCII text without spaces",
+  },
+};
+
+export interface HeldSetting {
+  readonly name: string;
+  readonly value: string | null;
+  /** An option, a variable, a file, or "default". */
+  readonly from: string;
+}
+
+export function addSettings(program: Command): void {
+  for (const { flags, variable, description, ...setting } of Object.values(SETTINGS)) {
+    const option = new Option(flags, description).env(variable);
+    program.addOption(setting.default === undefined ? option : option.default(setting.default));
+  }
+}
+
+/** Fills in what the config file says, and checks all of it. @throws UsageError */
+export function settle(program: Command): void {
+  const { path, values } = readConfig();
+  for (const [name, setting] of Object.entries(SETTINGS)) {
+    const source = program.getOptionValueSource(name);
+    const isGiven = source === "cli" || (source === "env" && program.getOptionValue(name) !== "");
+    if (!isGiven) {
+      const inFile = values[name] !== undefined;
+      const value = inFile ? values[name] : setting.default;
+      program.setOptionValueWithSource(name, value, inFile ? "config" : "default");
+    }
+    const value: unknown = program.getOptionValue(name);
+    if (value === undefined || (typeof value === "string" && setting.isValid(value))) continue;
+    const origin = originOf(program, name, setting, path);
+    const place = origin === path ? `${path}: ${name}` : origin;
+    const isShown = !setting.isSecret || typeof value !== "string";
+    const found = isShown ? `is ${JSON.stringify(value)}, it ` : "";
+    throw new UsageError(`${place} ${found}must be ${setting.bound}`);
+  }
+}
+
+/** What holds and where it comes from, secrets masked. */
+export function heldSettings(program: Command): {
+  readonly file: string;
+  readonly settings: readonly HeldSetting[];
+} {
+  const file = configPath().path;
+  const settings = Object.entries(SETTINGS).map(([name, setting]) => {
+    const value: string | undefined = program.getOptionValue(name);
+    const shown = value !== undefined && setting.isSecret ? masked(value) : (value ?? null);
+    return { name, value: shown, from: originOf(program, name, setting, file) };
+  });
+  return { file, settings };
+}
+
+function originOf(program: Command, name: string, setting: Setting, path: string): string {
+  switch (program.getOptionValueSource(name)) {
+    case "cli":
+      return `--${name}`;
+    case "env":
+      return setting.variable;
+    case "config":
+      return path;
+    default:
+      return "default";
+  }
+}
+
+/** So much that its owner knows it again; of a short one nothing. */
+function masked(secret: string): string {
+  return secret.length < 16 ? "****" : `****${secret.slice(-4)}`;
+}
+
+function readConfig(): {
+  readonly path: string;
+  readonly values: Readonly<Record<string, unknown>>;
+} {
+  const { path, isNamed } = configPath();
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const isAbsent = code === "ENOENT" || code === "ENOTDIR";
+    if (isAbsent && !isNamed) return { path, values: {} };
+    throw new UsageError(`the config file ${path} cannot be read: ${message}`);
+  }
+  const values = parseJson(text, path);
+  if (typeof values !== "object" || values === null || Array.isArray(values))
+    throw new UsageError(`${path} is JSON, but not an object`);
+  const stray = Object.keys(values).find((key) => !Object.hasOwn(SETTINGS, key));
+  if (stray === undefined) return { path, values: values as Record<string, unknown> };
+  const known = Object.keys(SETTINGS).join(" and ");
+  throw new UsageError(`${path}: ${JSON.stringify(stray)} is no setting, there are ${known}`);
+}
+
+/** A file that was named must be there. */
+function configPath(): { path: string; isNamed: boolean } {
+  const { RIVULET_CONFIG: named, XDG_CONFIG_HOME: folder } = process.env;
+  if (named) return { path: named, isNamed: true };
+  const path = join(folder || join(homedir(), ".config"), "rivulet", "config.json");
+  return { path, isNamed: false };
+}

@@ -1,0 +1,115 @@
+// Who asks, as the SDK tells it: over HTTP and on sockets.
+import { expect, test, vi } from "vitest";
+import { Rivulet } from "../../src/client/index.ts";
+import type { Token } from "../../src/client/token.ts";
+import { tokenTransport } from "../../src/client/token.ts";
+
+const TOPIC = { name: "t", topicId: "id", partitions: 1, config: {}, overrides: {} };
+
+/** A broker of which only its doors are seen. */
+function watched(token: Token | undefined) {
+  const headers: (string | undefined)[] = [];
+  const urls: string[] = [];
+  class WebSocket extends EventTarget {
+    binaryType = "blob";
+    constructor(url: string) {
+      super();
+      urls.push(url);
+    }
+    send() {}
+    close() {
+      this.dispatchEvent(Object.assign(new Event("close"), { code: 1000, reason: "" }));
+    }
+  }
+  const rivulet = new Rivulet({
+    url: "http://broker",
+    ...(token === undefined ? {} : { token }),
+    fetch: async (_url, init) => {
+      headers.push(init.headers.authorization);
+      return { status: 200, ok: true, text: async () => JSON.stringify(TOPIC) };
+    },
+    WebSocket: WebSocket as never,
+  });
+  return { rivulet, headers, urls };
+}
+
+test.each([
+  [undefined, undefined, null],
+  ["s e&cret", "Bearer s e&cret", "s e&cret"],
+])(
+  "[CLI-8] the token %o is a header, and a part of a socket's URL",
+  async (token, header, parameter) => {
+    const { rivulet, headers, urls } = watched(token);
+    await rivulet.admin.listTopics();
+    const reader = await rivulet.reader({ topic: "t" });
+    const done = reader.run({ eachRecord: () => {} });
+    expect(headers).toEqual([header, header]);
+    await vi.waitFor(() => expect(urls).toHaveLength(1));
+    expect(new URL(urls[0] ?? "").searchParams.get("access_token")).toBe(parameter);
+    expect(new URL(urls[0] ?? "").searchParams.get("topicId"), "nothing else is lost").toBe("id");
+    await reader.close();
+    await done;
+  },
+);
+
+test("[CLI-8] a function is asked anew for each request and each socket", async () => {
+  let asked = 0;
+  const { rivulet, headers, urls } = watched(async () => `t${++asked}`);
+  await rivulet.admin.listTopics();
+  const reader = await rivulet.reader({ topic: "t" });
+  const done = reader.run({ eachRecord: () => {} });
+  await vi.waitFor(() => expect(urls).toHaveLength(1));
+  expect(headers).toEqual(["Bearer t1", "Bearer t2"]);
+  expect(urls[0]).toMatch(/[?&]access_token=t3$/);
+  await reader.close();
+  await done;
+});
+
+test("[CLI-8] a function that fails, or does not answer, is a broker that cannot be reached", async () => {
+  const failing = watched(() => Promise.reject(new Error("no key"))).rivulet.admin;
+  await expect(failing.listTopics()).rejects.toThrow("no answer from http://broker: no key");
+  const silent = watched(() => new Promise(() => {})).rivulet.admin;
+  const controller = new AbortController();
+  const asked = silent.with({ signal: controller.signal }).listTopics();
+  controller.abort(new Error("enough"));
+  await expect(asked).rejects.toThrow("enough");
+});
+
+test("[CLI-8] a socket that waits for its token is closed once, and never opened after that", async () => {
+  const token = Promise.withResolvers<string>();
+  const opened: string[] = [];
+  const closed: (readonly [number, string])[] = [];
+  const events = {
+    opened: () => {},
+    text: () => {},
+    bytes: () => {},
+    closed: (code: number, reason: string) => void closed.push([code, reason]),
+  };
+  const transport = tokenTransport(
+    () => token.promise,
+    (value) => {
+      const socket = () => {
+        opened.push(value);
+        return { send: () => {}, close: () => {} };
+      };
+      return { openGroup: socket, openPartition: socket };
+    },
+  );
+  const closing = transport.openGroup("g", events);
+  closing.close(1000, "left");
+  closing.close(1000, "left");
+  expect(closed, "as a socket does, later").toEqual([]);
+  transport.openGroup("h", events);
+  token.resolve("t");
+  await vi.waitFor(() => expect(opened).toEqual(["t"]));
+  expect(closed).toEqual([[1000, "left"]]);
+
+  const failing = tokenTransport(
+    () => Promise.reject(new Error("no key")),
+    () => {
+      throw new Error("not reached");
+    },
+  );
+  failing.openGroup("g", events);
+  await vi.waitFor(() => expect(closed.at(-1)).toEqual([1006, "Error: no key"]));
+});
