@@ -43,5 +43,5 @@ export {
   stringSerde,
   type TypedRecord,
 } from "./serde.ts";
-export type { Token } from "./token.ts";
 export type { AdminService, ProduceOptions, RivuletService } from "./service.ts";
+export type { Token } from "./token.ts";
