@@ -6,6 +6,7 @@ import { DurableObject } from "cloudflare:workers";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
 import { assert } from "../../src/core/assert.ts";
+import { concatBytes } from "../../src/core/bytes.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import {
@@ -13,7 +14,7 @@ import {
   MAX_FETCH_BYTES,
   MAX_READERS_PER_PARTITION,
 } from "../../src/core/limits.ts";
-import { concatBytes, validateAppend } from "../../src/core/log/append.ts";
+import { validateAppend } from "../../src/core/log/append.ts";
 import { Compactor } from "../../src/core/log/compaction.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";

@@ -4,6 +4,11 @@
 
 declare const performance: { now(): number };
 
+/** For what may take so long and no longer: nobody sets it. */
+export function monotonicMs(): number {
+  return performance.now();
+}
+
 /** Milliseconds since the epoch, about. Never goes back, and goes on by whichever clock has gone further. */
 export class Clock {
   /** What it showed when the clocks were compared anew. */

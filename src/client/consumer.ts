@@ -6,7 +6,7 @@ import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driv
 import type { AssignedPlace, PartitionPosition } from "./consumer/effects.ts";
 import { coreConfig } from "./consumer/options.ts";
 import { ABANDONED, type PlacedRecord, recordLoop } from "./consumer/record-loop.ts";
-import { type AnySerdes, deserialize, hasSerdes } from "./serde.ts";
+import { type AnySerdes, hasSerdes, through } from "./serde.ts";
 import type { Transport } from "./transport/transport.ts";
 import { whole } from "./whole.ts";
 
@@ -263,7 +263,7 @@ export class Consumer<Record = ConsumerRecord> {
         return;
       case "error":
         if (effect.isFatal) this.#fatal = effect.error;
-        else (this.#options.onError ?? warn)(effect.error);
+        else this.#call([], () => (this.#options.onError ?? warn)(effect.error));
         return;
       case "closed":
         this.#settle();
@@ -378,15 +378,9 @@ export class Consumer<Record = ConsumerRecord> {
     if ("eachBatch" in handlers) {
       const timer = this.#watch(work.place, records[0]?.offset ?? 0);
       try {
-        const all = hasSerdes(this.#options)
-          ? await Promise.all(
-              records.map((record) => deserialize(this.#options, work.place, record)),
-            )
-          : records;
+        const all = await Promise.all(records.map((record) => this.#typed(work, record)));
         if (work.isLost) return;
-        await this.#called(() =>
-          handlers.eachBatch({ ...work.place, records: all as readonly Record[] }),
-        );
+        await this.#called(() => handlers.eachBatch({ ...work.place, records: all }));
       } finally {
         clearTimeout(timer);
       }
@@ -405,11 +399,10 @@ export class Consumer<Record = ConsumerRecord> {
       }
       const timer = this.#watch(work.place, record.offset);
       try {
-        const own = hasSerdes(this.#options)
-          ? await deserialize(this.#options, work.place, record)
-          : record;
+        const typed = this.#typed(work, record);
+        const own = isThenable(typed) ? await typed : typed;
         if (work.isLost) return;
-        const result = this.#called(() => handlers.eachRecord(own as Record, work.place));
+        const result = this.#called(() => handlers.eachRecord(own, work.place));
         // A handler that waits for nothing is not waited for: a turn of the event loop costs more than most records.
         const outcome = isThenable(result) ? await result : result;
         if (outcome === ABANDONED) return;
@@ -419,6 +412,18 @@ export class Consumer<Record = ConsumerRecord> {
       if (!work.isLost) this.#driver.processed(work.place, record.offset + 1, generation);
       this.#driver.checkSession();
     }
+  }
+
+  #typed({ place }: Work, record: ConsumerRecord): Record | Promise<Record> {
+    const typed = hasSerdes(this.#options)
+      ? through(
+          "deserialize",
+          this.#options,
+          record,
+          `${place.topic}/${place.partition} at offset ${record.offset}`,
+        )
+      : record;
+    return typed as Record | Promise<Record>;
   }
 
   /** Times a call of a handler, where it may not take as long as it likes. */
@@ -461,8 +466,12 @@ export class Consumer<Record = ConsumerRecord> {
   }
 
   #warnOfSlowClose(): void {
-    const detail = `close has waited ${SLOW_CLOSE_MS} ms for a handler or callback to return, or for the last commit; a handler, or the body of a loop, must not await close`;
-    (this.#options.onError ?? warn)(new BrokerError("REQUEST_TIMED_OUT", detail));
+    const detail = `close has waited ${SLOW_CLOSE_MS} ms for a handler, a callback or the last commit; a handler must not await it`;
+    this.#onEffect({
+      type: "error",
+      error: new BrokerError("REQUEST_TIMED_OUT", detail),
+      isFatal: false,
+    });
   }
 }
 

@@ -75,11 +75,8 @@ export class HttpClient {
       signal?.removeEventListener("abort", abort);
     }
     const parsed = parseJson(text);
-    if (status < 400) return parsed as T;
-    throw (
-      brokerError(parsed) ??
-      new ConnectionError(`HTTP ${status}: this does not look like a Rivulet broker`)
-    );
+    if (status < 400 && (parsed !== undefined || text === "")) return parsed as T;
+    throw brokerError(parsed) ?? new ConnectionError(`HTTP ${status}: this is no Rivulet broker`);
   }
 }
 

@@ -13,11 +13,12 @@ import { fromJsonRecord, type JsonRecordInput } from "../protocol/json-record.ts
 import { recordsPath, topicPath } from "../protocol/paths.ts";
 import { type RecordOutcome, refusedRecord } from "../protocol/record-outcome.ts";
 import type { TopicInfo } from "./admin.ts";
+import { monotonicMs } from "./clock.ts";
 import { ConnectionError, type HttpClient } from "./http.ts";
-import type { LaneOutcome } from "./producer/delivery.ts";
+import { isRefusal, type LaneOutcome } from "./producer/delivery.ts";
 import { checkOptions, checkRecord, toJsonInput } from "./producer/input.ts";
 import { FIRST_BACKOFF_MS, Lane, MAX_BACKOFF_MS, MAX_JOINED_RECORDS } from "./producer/lane.ts";
-import { type AnySerdes, hasSerdes, serialize } from "./serde.ts";
+import { type AnySerdes, hasSerdes, through } from "./serde.ts";
 import type { Transport } from "./transport/transport.ts";
 import { whole } from "./whole.ts";
 
@@ -74,6 +75,7 @@ export interface TopicRecords<Input = RecordInput> {
 /** Topics are described again after this long, so that added partitions are used. */
 const TOPIC_MAX_AGE_MS = 60_000;
 const DEFAULT_DELIVERY_TIMEOUT_MS = 30_000;
+const DESCRIBE_TIMEOUT_MS = 10_000;
 const MAX_LINGER_MS = 60_000;
 const DEFAULT_BUFFERED_RECORDS = 100_000;
 
@@ -91,10 +93,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   #isClosed = false;
   readonly #lanes = new Map<string, Lane>();
   /** All calls wait for the same answer, so that they go on in the order in which they came. */
-  readonly #topics = new Map<
-    string,
-    { readonly topic: Promise<TopicInfo>; readonly atMs: number }
-  >();
+  readonly #topics = new Map<string, { readonly topic: Promise<Target>; readonly atMs: number }>();
 
   /** Without a transport all goes over HTTP. @throws BrokerError INVALID_REQUEST for an option outside its bounds. */
   constructor(
@@ -142,7 +141,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     };
     if (!hasSerdes(this.#options)) return checked(records);
     const serialized = records.map((record: RecordInput, index) =>
-      serialize(this.#options, record, `records[${index}]`),
+      through("serialize", this.#options, record, `records[${index}]`),
     );
     return Promise.all(serialized).then(checked);
   }
@@ -192,6 +191,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     try {
       const records = await prepared;
       await before; // A small call does not overtake a large one that waits for room.
+      options.signal?.throwIfAborted();
       // More than the bound goes when nothing else does.
       while (this.#buffered > 0 && this.#buffered + count > maxBufferedRecords) {
         await this.#change();
@@ -215,19 +215,20 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     options: SendOptions,
   ): Promise<RecordOutcome[]> {
     const nowMs = Date.now();
+    const deadlineMs = monotonicMs() + (options.deliveryTimeoutMs ?? DEFAULT_DELIVERY_TIMEOUT_MS);
     const records = input.map((record): PlacedRecord => {
       const { key, value, headers, partition, timestamp } = fromJsonRecord(record);
       return { key, value, headers, partition, timestamp: timestamp ?? nowMs };
     });
     const { expectedOffset = null, compression = "none" } = options;
-    const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = options;
-    const { target, appends } = await this.#plan(topic, input, records, nowMs + deliveryTimeoutMs);
+    const { target, appends } = await this.#plan(topic, input, records, deadlineMs);
+    options.signal?.throwIfAborted(); // Nothing of it was sent.
     if (expectedOffset !== null) checkConditional(records, appends, target.partitions);
     const { lingerMs = 0, batchSize = MAX_JOINED_RECORDS } = this.#options;
     const laneOptions = {
       expectedOffset,
       compression,
-      deliveryTimeoutMs,
+      deadlineMs,
       lingerMs: expectedOffset === null ? lingerMs : 0,
       batchSize,
     };
@@ -246,6 +247,17 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
         return outcome;
       }),
     );
+    if (settled.some(isOfNoTopic) && (await this.#isAnother(target, deadlineMs))) {
+      // The topic was created anew: these records were not stored, and go where they belong now.
+      const places = appends.flatMap(({ batches }, i) =>
+        isOfNoTopic(settled[i]) ? batches.flat() : [],
+      );
+      const again = places.map((place) => input[place] as RecordInput);
+      const left = { ...options, deliveryTimeoutMs: Math.max(1, deadlineMs - monotonicMs()) };
+      for (const [i, outcome] of (await this.#send(topic, again, left)).entries())
+        outcomes[places[i] as number] = outcome;
+      return outcomes;
+    }
     const [first] = settled;
     if (first !== undefined && !first.ok && settled.every(({ ok }) => !ok)) throw first.error;
     return outcomes;
@@ -274,14 +286,22 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       return { target, appends: planAppends(target, placed, random) };
     };
     const known = this.#topics.get(name);
-    const isFresh = known !== undefined && Date.now() - known.atMs < TOPIC_MAX_AGE_MS;
-    const target = targetOf(await (isFresh ? known.topic : this.#describe(name, deadlineMs)));
+    const isFresh = known !== undefined && monotonicMs() - known.atMs < TOPIC_MAX_AGE_MS;
+    const target = await (isFresh
+      ? within(deadlineMs, () => this.#known(name))
+      : this.#describe(name, deadlineMs));
     try {
       return plan(target);
     } catch (error) {
       if (!isFresh) throw error;
-      return plan(targetOf(await this.#describe(name, deadlineMs)));
+      return plan(await this.#describe(name, deadlineMs));
     }
+  }
+
+  /** Whether the topic's name has gone over to another topic. */
+  async #isAnother({ name, topicId }: Target, deadlineMs: number): Promise<boolean> {
+    const now = await this.#describe(name, deadlineMs).catch(() => null);
+    return now !== null && now.topicId !== topicId;
   }
 
   /** As the application's partitioner says, where it has one. */
@@ -300,12 +320,19 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     });
   }
 
-  #describe(name: string, deadlineMs: number): Promise<TopicInfo> {
-    const topic = untilAnswered(
-      () => this.#http.request<TopicInfo>("GET", topicPath(name)),
-      deadlineMs,
-    );
-    const entry = { topic, atMs: Date.now() };
+  /** Asked anew. */
+  #describe(name: string, deadlineMs: number): Promise<Target> {
+    this.#topics.delete(name);
+    return within(deadlineMs, () => this.#known(name));
+  }
+
+  #known(name: string): Promise<Target> {
+    const known = this.#topics.get(name);
+    if (known !== undefined) return known.topic;
+    const topic = this.#http
+      .request<TopicInfo>("GET", topicPath(name), undefined, { timeoutMs: DESCRIBE_TIMEOUT_MS })
+      .then(targetOf);
+    const entry = { topic, atMs: monotonicMs() };
     this.#topics.set(name, entry);
     topic.catch(() => {
       if (this.#topics.get(name) === entry) this.#topics.delete(name);
@@ -317,20 +344,23 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   async #sendKeyed(
     topic: string,
     records: readonly RecordInput[],
-    { idempotencyKey = "", expectedOffset, signal }: SendOptions,
+    { idempotencyKey = "", expectedOffset, signal, ...options }: SendOptions,
   ): Promise<readonly RecordOutcome[]> {
     const query = expectedOffset === undefined ? "" : `?expectedOffset=${expectedOffset}`;
-    const answer = await this.#http.request<{ results: RecordOutcome[] }>(
-      "POST",
-      `${recordsPath(topic)}${query}`,
-      {
-        type: "application/x-ndjson",
-        data: records.map((record) => JSON.stringify(toJsonInput(record))).join("\n"),
-        headers: { "idempotency-key": idempotencyKey },
-      },
-      { signal },
-    );
-    return answer.results;
+    const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = { ...this.#options, ...options };
+    const body = {
+      type: "application/x-ndjson",
+      data: records.map((record) => JSON.stringify(toJsonInput(record))).join("\n"),
+      headers: { "idempotency-key": idempotencyKey },
+    };
+    const ask = (timeoutMs: number) =>
+      this.#http.request<{ results: RecordOutcome[] }>(
+        "POST",
+        `${recordsPath(topic)}${query}`,
+        body,
+        { signal, timeoutMs },
+      );
+    return (await within(monotonicMs() + deliveryTimeoutMs, ask)).results;
   }
 }
 
@@ -348,15 +378,29 @@ function targetOf({ name, topicId, partitions, config }: TopicInfo): Target {
   };
 }
 
-/** Tries again while the broker cannot be reached. */
-async function untilAnswered<T>(ask: () => Promise<T>, deadlineMs: number): Promise<T> {
+/** True where the topic, or the partition, was not there: nothing was stored. */
+function isOfNoTopic(outcome: LaneOutcome | undefined): boolean {
+  if (outcome === undefined || outcome.ok || !(outcome.error instanceof BrokerError)) return false;
+  return outcome.error.code.startsWith("UNKNOWN_TOPIC");
+}
+
+/** Tries again what may succeed later. `ask` is given what is left of the time, in milliseconds. */
+async function within<T>(deadlineMs: number, ask: (leftMs: number) => Promise<T>): Promise<T> {
   for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, MAX_BACKOFF_MS)) {
+    const leftMs = Math.max(1, deadlineMs - monotonicMs());
+    let timer: unknown;
+    const late = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(new ConnectionError("no answer in time")), leftMs);
+    });
     try {
-      return await ask();
+      return await Promise.race([ask(leftMs), late]);
     } catch (error) {
-      if (!(error instanceof ConnectionError) || Date.now() + backoffMs >= deadlineMs) throw error;
-      await new Promise((resolve) => setTimeout(resolve, backoffMs));
+      const isOurs = error instanceof BrokerError || error instanceof ConnectionError;
+      if (!isOurs || isRefusal(error) || monotonicMs() + backoffMs >= deadlineMs) throw error;
+    } finally {
+      clearTimeout(timer as number);
     }
+    await new Promise((resolve) => setTimeout(resolve, backoffMs));
   }
 }
 

@@ -1,6 +1,6 @@
 // Keys and values as the application has them, and as bytes: Kafka's serializers and deserializers.
 import { BrokerError } from "../core/errors.ts";
-import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
+import type { ConsumerRecord } from "../core/record.ts";
 
 /** `In` is what a producer is given, `Out` what a consumer gets. Null is null on either side, and never comes here. */
 export interface Serde<In, Out = In> {
@@ -89,40 +89,22 @@ function described({ message, path = [] }: Issue): string {
   return keys.length === 0 ? message : `${keys.join(".")}: ${message}`;
 }
 
-/** Key and value as the producer's serdes make them. @throws BrokerError INVALID_RECORD */
-export function serialize<Input extends object>(
-  serdes: AnySerdes,
-  record: Input,
-  place: string,
-): Promise<Input> {
-  return converted(serdes, record, place, (serde, value) => serde.serialize(value as never));
-}
-
-/** Key and value as the consumer's serdes make them. @throws BrokerError INVALID_RECORD */
-export function deserialize(
-  serdes: AnySerdes,
-  { topic, partition }: TopicPartition,
-  record: ConsumerRecord,
-): Promise<ConsumerRecord> {
-  const place = `${topic}/${partition} at offset ${record.offset}`;
-  return converted(serdes, record, place, (serde, bytes) => serde.deserialize(bytes as Uint8Array));
-}
-
 export function hasSerdes({ keySerde, valueSerde }: AnySerdes): boolean {
   return keySerde !== undefined || valueSerde !== undefined;
 }
 
-async function converted<R extends object>(
+/** The record with key and value as their serdes make them. @throws BrokerError INVALID_RECORD, with `place` */
+export async function through<R extends object>(
+  direction: "serialize" | "deserialize",
   { keySerde, valueSerde }: AnySerdes,
   record: R,
   place: string,
-  convert: (serde: Serde<never, unknown>, value: unknown) => unknown,
 ): Promise<R> {
   const fields = { ...record } as Record<string, unknown>;
   for (const [field, serde] of Object.entries({ key: keySerde, value: valueSerde })) {
     if (serde === undefined || (fields[field] ?? null) === null) continue;
     try {
-      fields[field] = await convert(serde, fields[field]);
+      fields[field] = await serde[direction](fields[field] as never);
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error);
       throw new BrokerError("INVALID_RECORD", `${place}: ${field}: ${reason}`, { cause: error });

@@ -1,7 +1,11 @@
 // Compressing batches where the runtime can: with the zlib that is built in, else with the platform's
 // CompressionStream, which makes gzip.
 import { BrokerError } from "../core/errors.ts";
-import { COMPRESSIONS, type CompressionType } from "../core/log/compression.ts";
+import {
+  COMPRESSIONS,
+  type CompressionName,
+  type CompressionType,
+} from "../core/log/compression.ts";
 import type { Compressor } from "../core/log/record-batch.ts";
 import { ZLIB } from "./zlib.ts";
 
@@ -13,6 +17,10 @@ export function compressor(type: CompressionType): Compressor | undefined {
   const { zstdCompressSync } = zlib;
   if (type !== COMPRESSIONS.zstd || zstdCompressSync === undefined) return undefined;
   return { type, compress: (bytes) => zstdCompressSync(bytes) };
+}
+
+export function typeOf(name: CompressionName): CompressionType {
+  return COMPRESSIONS[name];
 }
 
 function nameOf(type: CompressionType): string {

@@ -1,8 +1,9 @@
 // From records to appends: which partition each record goes to, and how the records of a partition are cut
 // into batches and appends. The Worker and the SDK produce by the same plan.
+
+import { concatBytes } from "./bytes.ts";
 import { BrokerError } from "./errors.ts";
 import { MAX_APPEND_BYTES } from "./limits.ts";
-import { concatBytes } from "./log/append.ts";
 import { addToSequence } from "./log/producers.ts";
 import {
   BATCH_HEADER_BYTES,
@@ -106,7 +107,7 @@ export function checkConditional(
   if (free !== -1 && partitions > 1) {
     throw new BrokerError(
       "INVALID_REQUEST",
-      `records[${free}] has neither partition nor key: with expectedOffset it must be clear where it goes`,
+      `records[${free}] has neither partition nor key, one of which expectedOffset needs`,
     );
   }
   const places = new Set(appends.map((append) => append.partition));

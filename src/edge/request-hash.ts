@@ -1,5 +1,5 @@
 // What makes two requests under one idempotency key the same: the same records, wherever they are to go.
-import { concatBytes } from "../core/log/append.ts";
+import { concatBytes } from "../core/bytes.ts";
 import { encodeBatch } from "../core/log/record-batch.ts";
 import type { UnplacedRecord } from "../protocol/json-record.ts";
 

@@ -1,7 +1,8 @@
 // Request bodies, bounded.
+
+import { concatBytes } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_DISCARDED_BYTES, MAX_REQUEST_BYTES } from "../core/limits.ts";
-import { concatBytes } from "../core/log/append.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 

@@ -1,7 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { concatBytes } from "../../src/core/bytes.ts";
 import { MAX_CHUNK_BYTES } from "../../src/core/limits.ts";
-import { concatBytes, planChunks } from "../../src/core/log/append.ts";
+import { planChunks } from "../../src/core/log/append.ts";
 import { batches } from "../../src/core/log/record-batch.ts";
 import { anyAppends, appendOf, batchOf, batchOfSize } from "../support/log-fixtures.ts";
 

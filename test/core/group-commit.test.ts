@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { type CommitTarget, GroupCommit } from "../../durable-objects/partition/group-commit.ts";
+import { concatBytes } from "../../src/core/bytes.ts";
 import { unwrap } from "../../src/core/errors.ts";
 import { MAX_APPEND_BYTES, MAX_PENDING_APPEND_BYTES } from "../../src/core/limits.ts";
-import { type Append, concatBytes, validateAppend } from "../../src/core/log/append.ts";
+import { type Append, validateAppend } from "../../src/core/log/append.ts";
 import { type AppendOutcome, PartitionLog } from "../../src/core/log/partition-log.ts";
 import { decodeBatch, encodeBatch } from "../../src/core/log/record-batch.ts";
 import { configOf, RULES } from "../support/log-fixtures.ts";

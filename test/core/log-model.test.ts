@@ -3,9 +3,10 @@
 import { expect, test } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
+import { concatBytes } from "../../src/core/bytes.ts";
 import { isCompacted, isDeleted, type TopicConfig } from "../../src/core/cluster/config.ts";
 import type { ErrorName } from "../../src/core/errors.ts";
-import { type Append, concatBytes, validateAppend } from "../../src/core/log/append.ts";
+import { type Append, validateAppend } from "../../src/core/log/append.ts";
 import type { CompressionType } from "../../src/core/log/compression.ts";
 import type { AppendOutcome } from "../../src/core/log/partition-log.ts";
 import { batches, encodeBatch } from "../../src/core/log/record-batch.ts";

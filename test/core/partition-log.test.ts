@@ -1,11 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { concatBytes } from "../../src/core/bytes.ts";
 import {
   DEFAULT_SEGMENT_BYTES,
   MAX_SEGMENT_CHUNKS,
   TAIL_CACHE_BYTES,
 } from "../../src/core/limits.ts";
-import { type Append, concatBytes, planChunks } from "../../src/core/log/append.ts";
+import { type Append, planChunks } from "../../src/core/log/append.ts";
 import type { LogStore } from "../../src/core/log/log-store.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { batches, decodeBatch } from "../../src/core/log/record-batch.ts";

@@ -1,12 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { concatBytes } from "../../src/core/bytes.ts";
 import { type ErrorName, unwrap } from "../../src/core/errors.ts";
 import {
   MAX_PRODUCERS_PER_PARTITION,
   PRODUCER_SNAPSHOT_CHUNKS,
   PRODUCER_WINDOW,
 } from "../../src/core/limits.ts";
-import { type Append, concatBytes, validateAppend } from "../../src/core/log/append.ts";
+import { type Append, validateAppend } from "../../src/core/log/append.ts";
 import type { LogStore } from "../../src/core/log/log-store.ts";
 import { type AppendOutcome, PartitionLog } from "../../src/core/log/partition-log.ts";
 import {

@@ -1,8 +1,9 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { concatBytes } from "../../src/core/bytes.ts";
 import { unwrap } from "../../src/core/errors.ts";
 import { MAX_WINDOW_BYTES } from "../../src/core/limits.ts";
-import { concatBytes, validateAppend } from "../../src/core/log/append.ts";
+import { validateAppend } from "../../src/core/log/append.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { batches, encodeBatch } from "../../src/core/log/record-batch.ts";
 import {

@@ -1,6 +1,7 @@
 import { describe, expect, test } from "vitest";
+import { concatBytes } from "../../src/core/bytes.ts";
 import { unwrap } from "../../src/core/errors.ts";
-import { concatBytes, validateAppend } from "../../src/core/log/append.ts";
+import { validateAppend } from "../../src/core/log/append.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { batches, checkCrc, decodeBatch } from "../../src/core/log/record-batch.ts";
 import {

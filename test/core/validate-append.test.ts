@@ -1,10 +1,11 @@
 import { gzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
+import { concatBytes } from "../../src/core/bytes.ts";
 import type { TopicConfig } from "../../src/core/cluster/config.ts";
 import { BrokerError, type ErrorName, unwrap } from "../../src/core/errors.ts";
 import { MAX_APPEND_BYTES, MAX_MESSAGE_BYTES } from "../../src/core/limits.ts";
-import { type Append, concatBytes, planChunks, validateAppend } from "../../src/core/log/append.ts";
+import { type Append, planChunks, validateAppend } from "../../src/core/log/append.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { BATCH_HEADER_BYTES, encodeBatch } from "../../src/core/log/record-batch.ts";

@@ -4,15 +4,11 @@ import fc from "fast-check";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
 import { SqlLogStore } from "../../durable-objects/partition/sql-log-store.ts";
 import type { SqlValue, Transactional } from "../../durable-objects/shared/sql.ts";
+import { concatBytes } from "../../src/core/bytes.ts";
 import { resolveConfig, type TopicConfig } from "../../src/core/cluster/config.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { unwrap } from "../../src/core/errors.ts";
-import {
-  type Append,
-  type AppendRules,
-  concatBytes,
-  validateAppend,
-} from "../../src/core/log/append.ts";
+import { type Append, type AppendRules, validateAppend } from "../../src/core/log/append.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import type { LogStore } from "../../src/core/log/log-store.ts";
 import type { AppendOutcome, PartitionLog } from "../../src/core/log/partition-log.ts";

@@ -433,7 +433,8 @@ export class ConsumerCore {
       return;
     }
     const memberEpoch = this.#assignment?.memberEpoch ?? 0;
-    const error = this.#readers.closed(connection, code, reason, memberEpoch, nowMs);
+    const isAlone = this.#group.isFirstFailure;
+    const error = this.#readers.closed(connection, code, reason, memberEpoch, isAlone, nowMs);
     if (error !== null) this.#fatal(error);
   }
 

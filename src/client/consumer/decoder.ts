@@ -1,6 +1,5 @@
 // Decoding what partitions send. What unfolds compressed batches is larger than all the rest of the SDK's
 // decoding, and most topics have none: it is loaded when the first comes.
-import { BrokerError } from "../../core/errors.ts";
 import { batches, type Decompress, decodeBatch } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
 
@@ -21,12 +20,10 @@ export async function loadDecompress(): Promise<void> {
   ({ decompress } = await import("../../compression/decompress.ts"));
 }
 
-/** The records of the batch at `start`. @throws BrokerError CORRUPT_MESSAGE */
+/**
+ * The records of the batch at `start`. @throws BrokerError CORRUPT_MESSAGE, or UNSUPPORTED_COMPRESSION_TYPE where what
+ * unfolds it could not be loaded.
+ */
 export function decode(bytes: Uint8Array, start: number): ConsumerRecord[] {
-  return decodeBatch(bytes, start, decompress ?? cannotLoad);
-}
-
-function cannotLoad(): never {
-  const detail = "what unfolds compressed batches could not be loaded";
-  throw new BrokerError("UNSUPPORTED_COMPRESSION_TYPE", detail);
+  return decodeBatch(bytes, start, decompress ?? undefined);
 }

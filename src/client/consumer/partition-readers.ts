@@ -15,6 +15,9 @@ import { earliest, type Outbox } from "./effects.ts";
 
 type Owner = Extract<ReaderMessage, { type: "attach" }>["owner"];
 
+/** After so many failures in a row a third is told, once. */
+const FAILURES_TO_TELL = 2;
+
 export interface ReadersConfig {
   readonly groupId: string | null;
   readonly windowBytes: number;
@@ -267,12 +270,16 @@ export class PartitionReaders {
     this.#attach(partition, offset);
   }
 
-  /** The socket has closed, or could not be opened. Returns an error that trying again would not mend. */
+  /**
+   * The socket has closed, or could not be opened; `isAlone`: the group's has not. Returns an error that trying again
+   * would not mend.
+   */
   closed(
     connection: number,
     code: number,
     reason: string,
     memberEpoch: number,
+    isAlone: boolean,
     nowMs: number,
   ): BrokerError | null {
     const partition = this.#byConnection.get(connection);
@@ -282,9 +289,13 @@ export class PartitionReaders {
     partition.isOpen = false;
     if (partition.isGivingUp) return null;
     const error = code === CLOSE_FATAL ? errorOfClose(reason) : null;
-    if (error?.retriable === false) return error;
-    if (error !== null)
-      this.#outbox.warn(error.code, `${partition.topic}/${partition.partition}: ${error.message}`);
+    // A reader without a group reads this topic, and none that gets its name.
+    const isFinal = this.#config.groupId === null && error?.code === "UNKNOWN_TOPIC_ID";
+    if (error?.retriable === false || isFinal) return error;
+    const place = `${partition.topic}/${partition.partition}`;
+    if (error !== null) this.#outbox.warn(error.code, `${place}: ${error.message}`);
+    else if (isAlone && partition.failures === FAILURES_TO_TELL)
+      this.#outbox.warn("NETWORK_EXCEPTION", `${place}: no connection (${code}); trying again`);
     // Replaced (4002) is no fence: it was this owner itself, with an earlier attach that arrived late.
     if (code === CLOSE_FENCED) this.#fenced(partition, memberEpoch);
     else this.#reopenLater(partition, nowMs);

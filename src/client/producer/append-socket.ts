@@ -1,8 +1,7 @@
 // Appends over a partition socket. They arrive in the order in which they were sent, so the next one need not
 // wait for the answer to the one before, and no Worker code runs for any of them.
-import type { BrokerError } from "../../core/errors.ts";
+// Loaded by producers that are busy enough for it; what it shares with all of them it is given.
 import { type AppendAnswer, writeAppendFrame } from "../../protocol/append-frame.ts";
-import { brokerError, ConnectionError, parseJson } from "../http.ts";
 import type { Socket, SocketEvents } from "../transport/transport.ts";
 
 export interface Appended {
@@ -12,27 +11,37 @@ export interface Appended {
 
 interface Pending {
   readonly resolve: (appended: Appended) => void;
-  readonly reject: (error: BrokerError | ConnectionError) => void;
+  readonly reject: (error: Error) => void;
   readonly timer: unknown;
 }
 
+export interface AppendSocketParts {
+  readonly open: (events: SocketEvents) => Socket;
+  /** Told whenever no answer is awaited. */
+  readonly onIdle: () => void;
+  /** Undefined where it is no JSON. */
+  readonly parse: (text: string) => unknown;
+  /** What an answer that is no acknowledgement says. */
+  readonly refused: (answer: unknown) => Error;
+  readonly lost: (reason: string) => Error;
+}
+
 export class AppendSocket {
+  readonly #parts: AppendSocketParts;
   readonly #socket: Socket;
-  readonly #onIdle: () => void;
   readonly #pending = new Map<number, Pending>();
   #requestId = 0;
   isOpen = false;
   isClosed = false;
 
-  /** `onIdle` is told whenever no answer is awaited. */
-  constructor(open: (events: SocketEvents) => Socket, onIdle: () => void) {
-    this.#onIdle = onIdle;
-    this.#socket = open({
+  constructor(parts: AppendSocketParts) {
+    this.#parts = parts;
+    this.#socket = parts.open({
       opened: () => {
         this.isOpen = true;
-        onIdle();
+        parts.onIdle();
       },
-      text: (data) => this.#answered(parseJson(data) as AppendAnswer),
+      text: (data) => this.#answered(data),
       bytes: () => {},
       closed: (code, reason) => this.#closed(`the connection broke (${code} ${reason})`),
     });
@@ -49,14 +58,15 @@ export class AppendSocket {
     });
   }
 
-  #answered(answer: AppendAnswer): void {
-    const pending = this.#pending.get(answer.requestId);
-    if (pending === undefined) return;
+  #answered(data: string): void {
+    const answer = this.#parts.parse(data) as AppendAnswer | undefined;
+    const pending = this.#pending.get(answer?.requestId ?? -1);
+    if (answer === undefined || pending === undefined) return;
     this.#pending.delete(answer.requestId);
     clearTimeout(pending.timer as number);
     if (answer.type === "appended") pending.resolve(answer);
-    else pending.reject(brokerError(answer) ?? new ConnectionError("the answer makes no sense"));
-    if (this.#pending.size === 0) this.#onIdle();
+    else pending.reject(this.#parts.refused(answer));
+    if (this.#pending.size === 0) this.#parts.onIdle();
   }
 
   close(reason: string): void {
@@ -69,7 +79,7 @@ export class AppendSocket {
     this.isClosed = true;
     for (const { reject, timer } of this.#pending.values()) {
       clearTimeout(timer as number);
-      reject(new ConnectionError(`no answer: ${reason}`));
+      reject(this.#parts.lost(`no answer: ${reason}`));
     }
     this.#pending.clear();
   }

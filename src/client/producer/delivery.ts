@@ -1,7 +1,7 @@
 // One append on its way: the records of the calls that share it, and the bytes they became. The same bytes are
 // sent until it is known what became of them.
 import { BrokerError } from "../../core/errors.ts";
-import { COMPRESSIONS, type CompressionName } from "../../core/log/compression.ts";
+import type { CompressionName } from "../../core/log/compression.ts";
 import { addToSequence, isDecided } from "../../core/log/producers.ts";
 import { foldBatches } from "../../core/log/record-batch.ts";
 import { encodeAppend, type PlannedAppend } from "../../core/produce-plan.ts";
@@ -15,7 +15,8 @@ export type LaneOutcome =
 export interface LaneOptions {
   readonly expectedOffset: number | null;
   readonly compression: CompressionName;
-  readonly deliveryTimeoutMs: number;
+  /** By the monotonic clock. */
+  readonly deadlineMs: number;
   readonly lingerMs: number;
   readonly batchSize: number;
 }
@@ -45,7 +46,8 @@ export class Delivery {
   readonly items: readonly Item[];
   readonly records: readonly ProducerRecord[];
   readonly plan: PlannedAppend;
-  readonly deadlineMs: number;
+  /** The items whose time is not up. */
+  #waiting: readonly Item[];
   /** Null until they are encoded as somebody's. */
   bytes: Uint8Array | null = null;
   identity: Identity | null = null;
@@ -58,7 +60,22 @@ export class Delivery {
     this.items = items;
     this.records = records;
     this.plan = plan;
-    this.deadlineMs = Math.min(...items.map((item) => item.deadlineMs));
+    this.#waiting = items;
+  }
+
+  /** When the first of the items that wait has no time left. */
+  get deadlineMs(): number {
+    return Math.min(...this.#waiting.map((item) => item.deadlineMs));
+  }
+
+  /** Answers the items that have no time left at `nowMs` with `error`, unless none has: then true. */
+  expire(nowMs: number, error: BrokerError | ConnectionError): boolean {
+    const waiting = this.#waiting.filter((item) => item.deadlineMs > nowMs);
+    if (waiting.length === 0) return true;
+    for (const item of this.#waiting)
+      if (!waiting.includes(item)) item.resolve({ ok: false, error });
+    this.#waiting = waiting;
+    return false;
   }
 
   get options(): LaneOptions {
@@ -112,7 +129,7 @@ export function known(error: unknown): BrokerError | ConnectionError {
 async function fold(bytes: Uint8Array, compression: CompressionName): Promise<Uint8Array> {
   if (compression === "none") return bytes;
   // Most producers never need it.
-  const { compressRecords } = await import("../../compression/compress.ts");
-  const type = COMPRESSIONS[compression];
+  const { compressRecords, typeOf } = await import("../../compression/compress.ts");
+  const type = typeOf(compression);
   return foldBatches(bytes, type, (records) => compressRecords(type, records));
 }

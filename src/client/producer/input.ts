@@ -1,5 +1,5 @@
 // Records as an application gives them to the producer.
-import { BrokerError } from "../../core/errors.ts";
+import { BrokerError, preview } from "../../core/errors.ts";
 import {
   MAX_HEADERS_PER_RECORD,
   MAX_PARTITIONS_PER_TOPIC,
@@ -8,16 +8,13 @@ import {
 import { checkIdempotencyKey } from "../../core/log/keyed-request.ts";
 import type { JsonRecordInput } from "../../protocol/json-record.ts";
 import type { SendOptions } from "../producer.ts";
+import { whole } from "../whole.ts";
 
 /** @throws BrokerError INVALID_REQUEST that names field, value and bound. */
 export function checkRecord(record: JsonRecordInput, place: string): void {
   const wrong = (field: string, rule: string) => {
     const value = (record as Readonly<Record<string, unknown>>)[field];
-    const got = value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value));
-    return new BrokerError(
-      "INVALID_REQUEST",
-      `${place}.${field}: ${rule}; got ${got.slice(0, 80)}`,
-    );
+    return new BrokerError("INVALID_REQUEST", `${place}.${field}: ${rule}; got ${preview(value)}`);
   };
   if (record.value === undefined && record.valueBase64 === undefined)
     throw wrong("value", "is required (null for a tombstone), or valueBase64");
@@ -31,8 +28,8 @@ export function checkRecord(record: JsonRecordInput, place: string): void {
       throw wrong(field, "is no Unicode text (half a surrogate pair)");
     if (isUnwritable(value)) throw wrong(field, "has no JSON form");
   }
-  checkInteger(record.partition, MAX_PARTITIONS_PER_TOPIC - 1, (rule) => wrong("partition", rule));
-  checkInteger(record.timestamp, MAX_TIMESTAMP_MS, (rule) => wrong("timestamp", rule));
+  wholeIfAny(`${place}.partition`, record.partition, MAX_PARTITIONS_PER_TOPIC - 1);
+  wholeIfAny(`${place}.timestamp`, record.timestamp, MAX_TIMESTAMP_MS);
   if (record.headers === undefined) return;
   const count = Object.values(record.headers).flat().length;
   if (count > MAX_HEADERS_PER_RECORD)
@@ -43,10 +40,7 @@ export function checkRecord(record: JsonRecordInput, place: string): void {
 export function checkOptions({ idempotencyKey, expectedOffset, compression }: SendOptions): void {
   const invalid = idempotencyKey === undefined ? null : checkIdempotencyKey(idempotencyKey);
   if (invalid !== null) throw BrokerError.from(invalid);
-  checkInteger(expectedOffset, Number.MAX_SAFE_INTEGER, (rule) => {
-    const got = JSON.stringify(expectedOffset);
-    return new BrokerError("INVALID_REQUEST", `expectedOffset: ${rule}; got ${got}`);
-  });
+  wholeIfAny("expectedOffset", expectedOffset, Number.MAX_SAFE_INTEGER);
   if (compression === undefined || ["none", "gzip", "zstd"].includes(compression)) return;
   throw new BrokerError(
     "UNSUPPORTED_COMPRESSION_TYPE",
@@ -58,14 +52,8 @@ function isUnwritable(value: unknown): boolean {
   return typeof value === "function" || typeof value === "symbol" || typeof value === "bigint";
 }
 
-function checkInteger(
-  value: number | undefined,
-  maximum: number,
-  wrong: (rule: string) => BrokerError,
-): void {
-  if (value === undefined) return;
-  if (Number.isSafeInteger(value) && value >= 0 && value <= maximum) return;
-  throw wrong(`must be a whole number from 0 to ${maximum}`);
+function wholeIfAny(name: string, value: number | undefined, maximum: number): void {
+  if (value !== undefined) whole(name, value, 0, maximum);
 }
 
 /** The record as JSON can carry it: bytes as base64. */

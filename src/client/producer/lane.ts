@@ -8,6 +8,7 @@ import { addToSequence, isOutOfStep } from "../../core/log/producers.ts";
 import { joinAppends, type PlannedAppend } from "../../core/produce-plan.ts";
 import type { ProducerRecord } from "../../core/record.ts";
 import { PRODUCERS_PATH } from "../../protocol/paths.ts";
+import { monotonicMs } from "../clock.ts";
 import { ConnectionError, type HttpClient } from "../http.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Appended } from "./append-socket.ts";
@@ -46,7 +47,7 @@ export class Lane {
   #isWorking = false;
   /** How many appends in a row came close behind one another, and when the last one ended. */
   #busy = 0;
-  #lastEndMs = 0;
+  #lastEndMs = Number.NEGATIVE_INFINITY;
   /** Ends the wait for more records, or for an answer. */
   #wake: (() => void) | null = null;
   /** Null before the first append, and where nobody knows how far the sequence has come. */
@@ -68,8 +69,8 @@ export class Lane {
     options: LaneOptions,
   ): Promise<LaneOutcome> {
     return new Promise((resolve) => {
-      const deadlineMs = Date.now() + options.deliveryTimeoutMs;
       const isAlone = options.expectedOffset !== null;
+      const { deadlineMs } = options;
       const item = { records, sizeInBytes, maxMessageBytes, options, deadlineMs, isAlone, resolve };
       this.#queue.push(item);
       if (!this.#isWorking) void this.#work(options.lingerMs);
@@ -206,14 +207,14 @@ export class Lane {
     for (;;) {
       const delivery = deliveries.shift();
       if (delivery === undefined) return;
-      this.#busy = Date.now() - this.#lastEndMs <= BUSY_GAP_MS ? this.#busy + 1 : 0;
+      this.#busy = monotonicMs() - this.#lastEndMs <= BUSY_GAP_MS ? this.#busy + 1 : 0;
       if (this.#busy >= BUSY_APPENDS) this.#link.open(this.topicId);
       const outcome = await this.#deliver(delivery, !(isSpoilt && delivery.isUnknown));
       isSpoilt ||= delivery.isUnknown && !outcome.ok;
       const isGuessing = !outcome.ok && isRefusal(outcome.error) && delivery.items.length > 1;
       if (isGuessing) deliveries.unshift(...delivery.items.map((item) => this.#delivery([item])));
       else delivery.settle(outcome);
-      this.#lastEndMs = Date.now();
+      this.#lastEndMs = monotonicMs();
     }
   }
 
@@ -223,7 +224,7 @@ export class Lane {
     for (let attempt = 0; ; attempt++) {
       try {
         if (delivery.bytes === null) {
-          this.#identity ??= await this.#identify(delivery.deadlineMs - Date.now());
+          this.#identity ??= await this.#identify(delivery.deadlineMs - monotonicMs());
           await delivery.encodeAs(this.#identity);
         }
         const appended = await this.#send(delivery);
@@ -241,7 +242,9 @@ export class Lane {
           continue;
         }
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** attempt, MAX_BACKOFF_MS);
-        if (isRefusal(error) || Date.now() + backoffMs >= delivery.deadlineMs) {
+        // What has no time left hears that nobody knows, while what shares its bytes is tried on.
+        const isOver = delivery.expire(monotonicMs() + backoffMs, unknownOutcome(error));
+        if (isRefusal(error) || isOver) {
           this.#giveUp(delivery);
           return { ok: false, error: delivery.isUnknown ? unknownOutcome(error) : error };
         }
@@ -252,7 +255,7 @@ export class Lane {
 
   async #send(delivery: Delivery): Promise<Appended> {
     const { bytes, identity, deadlineMs, options } = delivery;
-    const withinMs = deadlineMs - Date.now();
+    const withinMs = deadlineMs - monotonicMs();
     const appended = await this.#link.append(bytes as Uint8Array, options.expectedOffset, withinMs);
     if (identity !== null) identity.isKnown = true;
     return appended;

@@ -1,9 +1,10 @@
 // How a producer reaches a partition: over HTTP while it has something to say now and then, over a socket once
 // its appends come close behind one another.
 import { batchesPath } from "../../protocol/paths.ts";
-import type { HttpClient } from "../http.ts";
+import { monotonicMs } from "../clock.ts";
+import { brokerError, ConnectionError, type HttpClient, parseJson } from "../http.ts";
 import type { Transport } from "../transport/transport.ts";
-import { type Appended, AppendSocket } from "./append-socket.ts";
+import type { Appended, AppendSocket } from "./append-socket.ts";
 
 /** An answer is waited for this long, and longer by a second for each so many bytes: slow lines carry megabytes too. */
 const ANSWER_TIMEOUT_MS = 10_000;
@@ -19,7 +20,7 @@ export class PartitionLink {
   readonly #topic: string;
   readonly #partition: number;
   #socket: AppendSocket | null = null;
-  #reopenAtMs = 0;
+  #reopenAtMs = Number.NEGATIVE_INFINITY;
   #idleTimer: unknown;
 
   constructor(http: HttpClient, transport: Transport | null, topic: string, partition: number) {
@@ -47,25 +48,36 @@ export class PartitionLink {
   /** From now on over a socket, as soon as there is one. */
   open(topicId: string): void {
     if (this.#socket?.isClosed) this.#socket = null;
-    if (this.#transport === null || this.#socket !== null || Date.now() < this.#reopenAtMs) return;
-    this.#reopenAtMs = Date.now() + RETRY_MS;
-    const transport = this.#transport;
+    if (this.#transport === null || this.#socket !== null) return;
+    if (monotonicMs() < this.#reopenAtMs) return;
+    this.#reopenAtMs = monotonicMs() + RETRY_MS;
+    void this.#open(this.#transport, topicId).catch(() => {}); // HTTP does as well.
+  }
+
+  async #open(transport: Transport, topicId: string): Promise<void> {
+    // Most producers never need it.
+    const { AppendSocket } = await import("./append-socket.ts");
     const place = { topic: this.#topic, topicId, partition: this.#partition };
-    const socket = new AppendSocket(
-      (events) => transport.openPartition(place, events),
-      () => {
+    const lost = (reason: string) => new ConnectionError(reason);
+    const socket = new AppendSocket({
+      open: (events) => transport.openPartition(place, events),
+      onIdle: () => {
         clearTimeout(this.#idleTimer as number);
         if (this.#socket === socket) this.#idleTimer = setTimeout(() => this.close(), IDLE_MS);
+        else socket.close("done"); // Closed before it was open.
       },
-    );
+      parse: parseJson,
+      refused: (answer) => brokerError(answer) ?? lost("no answer"),
+      lost,
+    });
     this.#socket = socket;
   }
 
   close(): void {
     clearTimeout(this.#idleTimer as number);
-    this.#socket?.close("nothing more to append");
+    this.#socket?.close("done");
     this.#socket = null;
-    this.#reopenAtMs = 0;
+    this.#reopenAtMs = Number.NEGATIVE_INFINITY;
   }
 
   #post(bytes: Uint8Array, expectedOffset: number | null, timeoutMs: number): Promise<Appended> {

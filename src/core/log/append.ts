@@ -1,4 +1,6 @@
 // What an append must satisfy, and how accepted appends become chunks. Pure: the caller writes the chunks.
+
+import { concatBytes } from "../bytes.ts";
 import type { TopicConfig } from "../cluster/config.ts";
 import { BrokerError, fail, type Result } from "../errors.ts";
 import { MAX_APPEND_BYTES, MAX_CHUNK_BYTES, MAX_TIMESTAMP_MS } from "../limits.ts";
@@ -255,18 +257,4 @@ export function planChunks(
   }
   closeChunk();
   return { chunks, baseOffsets, nextOffset };
-}
-
-export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
-  const only = pieces[0];
-  if (pieces.length === 1 && only !== undefined) return only;
-  let size = 0;
-  for (const piece of pieces) size += piece.length;
-  const bytes = new Uint8Array(size);
-  let position = 0;
-  for (const piece of pieces) {
-    bytes.set(piece, position);
-    position += piece.length;
-  }
-  return bytes;
 }

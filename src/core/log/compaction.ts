@@ -10,6 +10,8 @@
 // Everything happens in slices of about COMPACTION_SLICE_BYTES [CMP-4]. How far the writing is stands in the
 // store; the keys are read again after an eviction, which finds the same newest offsets, since rewriting
 // keeps exactly those. Costs a row per MiB that survives, a row to note it, and none for what goes.
+
+import { concatBytes } from "../bytes.ts";
 import { isCompacted } from "../cluster/config.ts";
 import { BrokerError } from "../errors.ts";
 import {
@@ -19,7 +21,6 @@ import {
   MAX_COMPACTION_KEYS,
 } from "../limits.ts";
 import type { ConsumerRecord } from "../record.ts";
-import { concatBytes } from "./append.ts";
 import { COMPRESSIONS, type CompressionType } from "./compression.ts";
 import {
   COMPACTING,

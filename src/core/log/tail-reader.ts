@@ -1,7 +1,8 @@
 // A tail reader's position and window. Records are pushed while the window has room; the reader gives
 // bytes back as it consumes, so one that stops reading costs its window and no more [TAIL-2].
+
+import { concatBytes } from "../bytes.ts";
 import { MAX_WINDOW_BYTES } from "../limits.ts";
-import { concatBytes } from "./append.ts";
 import type { OwnerToken } from "./fences.ts";
 import type { PartitionLog } from "./partition-log.ts";
 
