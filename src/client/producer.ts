@@ -92,8 +92,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   readonly #waiting: (() => void)[] = [];
   #isClosed = false;
   readonly #lanes = new Map<string, Lane>();
-  /** All calls wait for the same answer, so that they go on in the order in which they came. */
-  readonly #topics = new Map<string, { readonly topic: Promise<Target>; readonly atMs: number }>();
+  readonly #topics = new Map<string, KnownTopic>();
 
   /** Without a transport all goes over HTTP. @throws BrokerError INVALID_REQUEST for an option outside its bounds. */
   constructor(
@@ -247,17 +246,9 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
         return outcome;
       }),
     );
-    if (settled.some(isOfNoTopic) && (await this.#isAnother(target, deadlineMs))) {
-      // The topic was created anew: these records were not stored, and go where they belong now.
-      const places = appends.flatMap(({ batches }, i) =>
-        isOfNoTopic(settled[i]) ? batches.flat() : [],
-      );
-      const again = places.map((place) => input[place] as RecordInput);
-      const left = { ...options, deliveryTimeoutMs: Math.max(1, deadlineMs - monotonicMs()) };
-      for (const [i, outcome] of (await this.#send(topic, again, left)).entries())
-        outcomes[places[i] as number] = outcome;
-      return outcomes;
-    }
+    // The topic may have been created anew. What follows these records is not to overtake them there, so they are
+    // refused, and what is sent from now on asks again what the topic is.
+    if (settled.some(isOfNoTopic)) this.#topics.delete(topic);
     const [first] = settled;
     if (first !== undefined && !first.ok && settled.every(({ ok }) => !ok)) throw first.error;
     return outcomes;
@@ -288,7 +279,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     const known = this.#topics.get(name);
     const isFresh = known !== undefined && monotonicMs() - known.atMs < TOPIC_MAX_AGE_MS;
     const target = await (isFresh
-      ? within(deadlineMs, () => this.#known(name))
+      ? this.#known(name, deadlineMs)
       : this.#describe(name, deadlineMs));
     try {
       return plan(target);
@@ -296,12 +287,6 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       if (!isFresh) throw error;
       return plan(await this.#describe(name, deadlineMs));
     }
-  }
-
-  /** Whether the topic's name has gone over to another topic. */
-  async #isAnother({ name, topicId }: Target, deadlineMs: number): Promise<boolean> {
-    const now = await this.#describe(name, deadlineMs).catch(() => null);
-    return now !== null && now.topicId !== topicId;
   }
 
   /** As the application's partitioner says, where it has one. */
@@ -323,21 +308,28 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   /** Asked anew. */
   #describe(name: string, deadlineMs: number): Promise<Target> {
     this.#topics.delete(name);
-    return within(deadlineMs, () => this.#known(name));
+    return this.#known(name, deadlineMs);
   }
 
-  #known(name: string): Promise<Target> {
-    const known = this.#topics.get(name);
-    if (known !== undefined) return known.topic;
-    const topic = this.#http
-      .request<TopicInfo>("GET", topicPath(name), undefined, { timeoutMs: DESCRIBE_TIMEOUT_MS })
-      .then(targetOf);
-    const entry = { topic, atMs: monotonicMs() };
-    this.#topics.set(name, entry);
-    topic.catch(() => {
-      if (this.#topics.get(name) === entry) this.#topics.delete(name);
-    });
-    return topic;
+  /** All calls wait for the same answer, each for as long as it may, so that they go on in the order in which they came. */
+  #known(name: string, deadlineMs: number): Promise<Target> {
+    let known = this.#topics.get(name);
+    if (known === undefined) {
+      const ask = (leftMs: number) =>
+        this.#http.request<TopicInfo>("GET", topicPath(name), undefined, {
+          timeoutMs: Math.min(leftMs, DESCRIBE_TIMEOUT_MS),
+        });
+      const latest = { deadlineMs };
+      const topic = untilAnswered(ask, () => latest.deadlineMs).then(targetOf);
+      const entry: KnownTopic = { atMs: monotonicMs(), latest, topic };
+      topic.catch(() => {
+        if (this.#topics.get(name) === entry) this.#topics.delete(name);
+      });
+      this.#topics.set(name, entry);
+      known = entry;
+    }
+    known.latest.deadlineMs = Math.max(known.latest.deadlineMs, deadlineMs);
+    return inTime(known.topic, deadlineMs);
   }
 
   /** The broker keeps the key; it places and encodes, so that every repeat is placed alike. */
@@ -360,8 +352,16 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
         body,
         { signal, timeoutMs },
       );
-    return (await within(monotonicMs() + deliveryTimeoutMs, ask)).results;
+    const deadlineMs = monotonicMs() + deliveryTimeoutMs;
+    return (await untilAnswered(ask, () => deadlineMs)).results;
   }
+}
+
+interface KnownTopic {
+  readonly topic: Promise<Target>;
+  readonly atMs: number;
+  /** Of the calls that wait for it. */
+  readonly latest: { deadlineMs: number };
 }
 
 interface Target extends ProduceTarget {
@@ -379,28 +379,38 @@ function targetOf({ name, topicId, partitions, config }: TopicInfo): Target {
 }
 
 /** True where the topic, or the partition, was not there: nothing was stored. */
-function isOfNoTopic(outcome: LaneOutcome | undefined): boolean {
-  if (outcome === undefined || outcome.ok || !(outcome.error instanceof BrokerError)) return false;
+function isOfNoTopic(outcome: LaneOutcome): boolean {
+  if (outcome.ok || !(outcome.error instanceof BrokerError)) return false;
   return outcome.error.code.startsWith("UNKNOWN_TOPIC");
 }
 
 /** Tries again what may succeed later. `ask` is given what is left of the time, in milliseconds. */
-async function within<T>(deadlineMs: number, ask: (leftMs: number) => Promise<T>): Promise<T> {
+async function untilAnswered<T>(
+  ask: (leftMs: number) => Promise<T>,
+  deadlineMs: () => number,
+): Promise<T> {
   for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, MAX_BACKOFF_MS)) {
-    const leftMs = Math.max(1, deadlineMs - monotonicMs());
-    let timer: unknown;
-    const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new ConnectionError("no answer in time")), leftMs);
-    });
     try {
-      return await Promise.race([ask(leftMs), late]);
+      return await ask(Math.max(1, deadlineMs() - monotonicMs()));
     } catch (error) {
       const isOurs = error instanceof BrokerError || error instanceof ConnectionError;
-      if (!isOurs || isRefusal(error) || monotonicMs() + backoffMs >= deadlineMs) throw error;
-    } finally {
-      clearTimeout(timer as number);
+      if (!isOurs || isRefusal(error) || monotonicMs() + backoffMs >= deadlineMs()) throw error;
     }
     await new Promise((resolve) => setTimeout(resolve, backoffMs));
+  }
+}
+
+/** The promise, or a rejection at the deadline. */
+async function inTime<T>(promise: Promise<T>, deadlineMs: number): Promise<T> {
+  let timer: unknown;
+  const late = new Promise<never>((_, reject) => {
+    const error = new ConnectionError("no answer in time");
+    timer = setTimeout(() => reject(error), Math.max(1, deadlineMs - monotonicMs()));
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer as number);
   }
 }
 

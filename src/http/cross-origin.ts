@@ -25,9 +25,13 @@ function unlessUpgrade(handler: MiddlewareHandler): MiddlewareHandler {
 
 export const crossOrigin = unlessUpgrade(allowAll);
 
-/** JSON that was asked for, in gzip where the client takes it: the runtime packs what the header says is packed. */
+/**
+ * JSON that was asked for, in gzip where the client takes it: the runtime packs what the header says is packed. On
+ * Cloudflare, and under wrangler, what stands before the Worker does that, and asks for gzip whoever asks.
+ */
 export const compressed = unlessUpgrade(async (context, next) => {
   await next();
+  if ((context.req.raw as { cf?: unknown }).cf !== undefined) return;
   const accepted = context.req.header("accept-encoding") ?? "";
   const isJson = context.res.headers.get("content-type")?.startsWith("application/json");
   if (context.req.method !== "GET" || !isJson || !/\bgzip\b(?!;\s*q=0(\.0*)?\b)/i.test(accepted))

@@ -1,0 +1,68 @@
+// The SDK's types as another project sees them: none of this repository's compiler options apply there.
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, beforeAll, expect, test } from "vitest";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const TSC = join(ROOT, "node_modules/.bin/tsc");
+
+function tsc(cwd: string, ...args: readonly string[]): Promise<string> {
+  return new Promise((resolve) => {
+    execFile(TSC, args, { cwd }, (_error, stdout, stderr) => resolve(stdout + stderr));
+  });
+}
+
+const PROGRAM = `
+import { BrokerError, jsonSerde, Rivulet, type RivuletService, stringSerde } from "rivulet";
+
+const rivulet = new Rivulet({ url: "http://127.0.0.1:8787" });
+const valueSerde = jsonSerde<{ total: number }>();
+const producer = rivulet.newProducer({ keySerde: stringSerde, valueSerde });
+export async function work(env: { RIVULET: RivuletService }) {
+  await producer.send("orders", [{ key: "k", value: { total: 1 } }]);
+  // @ts-expect-error: a total is a number.
+  await producer.send("orders", [{ value: { total: "1" } }]);
+  for await (const { value } of rivulet.consumer({ groupId: "g", topics: ["orders"], valueSerde })) {
+    const total: number | undefined = value?.total;
+    if (total === 1) break;
+  }
+  const { partitions }: { partitions: number } = await env.RIVULET.admin.createTopic({ name: "t" });
+  return [partitions, BrokerError];
+}
+`;
+
+let folder: string;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "rivulet-types-"));
+  await mkdir(join(folder, "node_modules/@cloudflare"), { recursive: true });
+  symlinkSync(ROOT, join(folder, "node_modules/rivulet"));
+  const types = "node_modules/@cloudflare/workers-types";
+  symlinkSync(join(ROOT, types), join(folder, types));
+  writeFileSync(join(folder, "package.json"), '{"type":"module"}');
+  writeFileSync(join(folder, "program.ts"), PROGRAM);
+  expect(await tsc(ROOT, "-p", "src/client")).not.toContain("error");
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test.each([
+  ["a browser's", ["--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom"]],
+  [
+    "a Worker's",
+    ["--module", "nodenext", "--lib", "es2024", "--types", "@cloudflare/workers-types"],
+  ],
+])("[PKG-3] the types compile in %s strict project", async (_whose, options) => {
+  const args = [
+    "--ignoreConfig",
+    "--noEmit",
+    "--strict",
+    "--target",
+    "es2022",
+    ...options,
+    "program.ts",
+  ];
+  expect(await tsc(folder, ...args)).toBe("");
+});
