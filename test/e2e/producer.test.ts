@@ -123,7 +123,7 @@ test("[CND-1] a conditional send is stored at its offset, or told the next one",
   expect(await stored("events", 0)).toHaveLength(30);
 });
 
-test("[KEY-1] a send repeated under its idempotency key is stored once", async () => {
+test("[KEY-1] a send under an idempotency key is tried again by itself, repeated by others, and stored once", async () => {
   await direct.admin.createTopic({ name: "keyed", partitions: 4 });
   const records = Array.from({ length: 20 }, (_, i) => ({ key: `k${i}`, value: i }));
   let losses = 3;
@@ -131,8 +131,8 @@ test("[KEY-1] a send repeated under its idempotency key is stored once", async (
     path.includes("/records") && losses-- > 0 ? "lose answer" : "answer",
   );
   const send = () => producer.send("keyed", records, { idempotencyKey: "order-17" });
-  for (let i = 0; i < 3; i++) await expect(send()).rejects.toThrow(/no answer/);
   const [first, second] = [await send(), await send()];
+  expect(losses).toBeLessThan(0);
   expect(second).toEqual(first);
   const all = await Promise.all([0, 1, 2, 3].map((partition) => stored("keyed", partition)));
   expect(all.flat()).toHaveLength(20);

@@ -14,14 +14,18 @@ type Binding = Uint8Array | string | number | null;
 
 /** A database in memory, or the one given. What one store wrote on it the next one finds. */
 export function nodeSql(database = new DatabaseSync(":memory:")): Transactional {
+  /** What gives no rows is prepared once; of the others two may be read at the same time. */
+  const writes = new Map<string, StatementSync>();
   return {
     sql: {
       exec<Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) {
-        const statement = database.prepare(query);
+        const statement = writes.get(query) ?? database.prepare(query);
         const values = bindings.map((value) =>
           value instanceof ArrayBuffer ? new Uint8Array(value) : value,
         );
-        if (statement.columns().length > 0) return readRows<Row>(statement, values);
+        if (!writes.has(query) && statement.columns().length > 0)
+          return readRows<Row>(statement, values);
+        writes.set(query, statement);
         statement.run(...values);
         return [];
       },
@@ -49,8 +53,9 @@ function* readRows<Row extends Record<string, SqlValue>>(
   // Read as bigint: node:sqlite refuses integers beyond 2^53 where Durable Objects round them.
   statement.setReadBigInts(true);
   for (const row of statement.iterate(...values)) {
-    const cells = Object.entries(row).map(([column, cell]) => [column, toSqlValue(cell)]);
-    yield Object.fromEntries(cells) as Row;
+    const cells = row as Record<string, SQLOutputValue | SqlValue>;
+    for (const column in cells) cells[column] = toSqlValue(cells[column] as SQLOutputValue);
+    yield cells as Row;
   }
 }
 
