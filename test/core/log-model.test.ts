@@ -22,7 +22,7 @@ import {
 } from "../support/compaction-rig.ts";
 import { segmentsOf } from "../support/memory-log-store.ts";
 
-const SEEDS = 2 + Number(process.env.RIVULET_SEEDS ?? 0);
+const SEEDS = 1 + Number(process.env.RIVULET_SEEDS ?? 0);
 const STEPS = 1_000;
 const EXPIRATION_MS = 24 * HOUR;
 const MAX_BATCH_BYTES = 2_000;

@@ -104,7 +104,6 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "the window shrinks by what a batch went beyond it",
-    isRare: true,
     file: "src/client/consumer/assigned-partition.ts",
     original: "    const bytes = this.#returnBytes;",
     planted: "    const bytes = Math.min(this.#returnBytes, windowBytes);",
@@ -118,7 +117,6 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a partition is given up before its last commit",
-    isRare: true,
     file: "src/client/consumer/consumer-core.ts",
     original: `partition.phase === "releasing" && !partition.hasUncommitted,`,
     planted: `partition.phase === "releasing",`,

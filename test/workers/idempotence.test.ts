@@ -244,7 +244,7 @@ describe("producer ids", () => {
     const ids: number[] = [];
     for (let round = 0; round < 4; round++) {
       const answers = await Promise.all(
-        Array.from({ length: 600 }, () =>
+        Array.from({ length: 300 }, () =>
           expectStatus<{ producerId: number; producerEpoch: number }>(201, "POST", "/v1/producers"),
         ),
       );
