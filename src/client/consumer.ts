@@ -378,7 +378,9 @@ export class Consumer<Record = ConsumerRecord> {
     if ("eachBatch" in handlers) {
       const timer = this.#watch(work.place, records[0]?.offset ?? 0);
       try {
-        const all = await Promise.all(records.map((record) => this.#typed(work, record)));
+        const all = hasSerdes(this.#options)
+          ? await Promise.all(records.map((record) => this.#typed(work, record)))
+          : (records as readonly Record[]);
         if (work.isLost) return;
         await this.#called(() => handlers.eachBatch({ ...work.place, records: all }));
       } finally {

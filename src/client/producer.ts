@@ -15,7 +15,7 @@ import { type RecordOutcome, refusedRecord } from "../protocol/record-outcome.ts
 import type { TopicInfo } from "./admin.ts";
 import { monotonicMs } from "./clock.ts";
 import { ConnectionError, type HttpClient } from "./http.ts";
-import { isRefusal, type LaneOutcome } from "./producer/delivery.ts";
+import { isOfNoTopic, isRefusal, type LaneOutcome } from "./producer/delivery.ts";
 import { checkOptions, checkRecord, toJsonInput } from "./producer/input.ts";
 import { FIRST_BACKOFF_MS, Lane, MAX_BACKOFF_MS, MAX_JOINED_RECORDS } from "./producer/lane.ts";
 import { type AnySerdes, hasSerdes, through } from "./serde.ts";
@@ -248,7 +248,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     );
     // The topic may have been created anew. What follows these records is not to overtake them there, so they are
     // refused, and what is sent from now on asks again what the topic is.
-    if (settled.some(isOfNoTopic)) this.#topics.delete(topic);
+    if (settled.some((each) => !each.ok && isOfNoTopic(each.error))) this.#topics.delete(topic);
     const [first] = settled;
     if (first !== undefined && !first.ok && settled.every(({ ok }) => !ok)) throw first.error;
     return outcomes;
@@ -376,12 +376,6 @@ function targetOf({ name, topicId, partitions, config }: TopicInfo): Target {
     maxMessageBytes: Number(config["max.message.bytes"]),
     isCompacted: String(config["cleanup.policy"]).includes("compact"),
   };
-}
-
-/** True where the topic, or the partition, was not there: nothing was stored. */
-function isOfNoTopic(outcome: LaneOutcome): boolean {
-  if (outcome.ok || !(outcome.error instanceof BrokerError)) return false;
-  return outcome.error.code.startsWith("UNKNOWN_TOPIC");
 }
 
 /** Tries again what may succeed later. `ask` is given what is left of the time, in milliseconds. */

@@ -1,5 +1,4 @@
 // Request bodies, bounded.
-
 import { concatBytes } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_DISCARDED_BYTES, MAX_REQUEST_BYTES } from "../core/limits.ts";
@@ -15,25 +14,21 @@ export async function readBytes(request: Request): Promise<Uint8Array> {
   // In one piece where it says how long it is: reading pieces costs more than all the rest of an append.
   const isPlain = announced > 0 && !request.headers.has("content-encoding");
   if (isPlain && announced <= MAX_REQUEST_BYTES) return new Uint8Array(await request.arrayBuffer());
-  const body = bodyOf(request);
   const chunks: Uint8Array[] = [];
   let size = 0;
-  for await (const chunk of body) {
+  for await (const chunk of bodyOf(request)) {
     size += chunk.length;
     if (announced <= MAX_REQUEST_BYTES && size <= MAX_REQUEST_BYTES) chunks.push(chunk);
     else chunks.length = 0;
     if (size > MAX_DISCARDED_BYTES) break;
   }
-  checkSize(Math.max(announced, size));
+  if (Math.max(announced, size) > MAX_REQUEST_BYTES) {
+    throw new BrokerError(
+      "MESSAGE_TOO_LARGE",
+      `the body has ${Math.max(announced, size)} bytes, the bound is ${MAX_REQUEST_BYTES}`,
+    );
+  }
   return concatBytes(chunks);
-}
-
-function checkSize(size: number): void {
-  if (size <= MAX_REQUEST_BYTES) return;
-  throw new BrokerError(
-    "MESSAGE_TOO_LARGE",
-    `the body has ${size} bytes, the bound is ${MAX_REQUEST_BYTES}`,
-  );
 }
 
 /** The body, unpacked where it came in gzip or deflate. What does not unpack is INVALID_REQUEST. */

@@ -28,10 +28,12 @@ const inputSchema = z.strictObject({
   idempotencyKey: z.string().optional(),
 });
 const BATCH_RULE = `must name 1 to ${MAX_TOPICS_PER_BATCH} topics`;
-const batchSchema = z
-  .array(z.strictObject({ topic: z.string(), records: recordList }))
-  .min(1, BATCH_RULE)
-  .max(MAX_TOPICS_PER_BATCH, BATCH_RULE);
+const batchSchema = z.strictObject({
+  batch: z
+    .array(z.strictObject({ topic: z.string(), records: recordList }))
+    .min(1, BATCH_RULE)
+    .max(MAX_TOPICS_PER_BATCH, BATCH_RULE),
+});
 
 export class Rivulet extends WorkerEntrypoint<Env> implements RivuletService {
   produce(
@@ -47,8 +49,10 @@ export class Rivulet extends WorkerEntrypoint<Env> implements RivuletService {
 
   produceBatch(batch: readonly TopicRecords[]): Promise<RecordOutcome[][]> {
     return overRpc(() => {
-      const input = parse(z.strictObject({ batch: batchSchema }), { batch }).batch;
-      return Promise.all(input.map(({ topic, records }) => this.#produce(topic, records, {})));
+      const input = parse(batchSchema, { batch });
+      return Promise.all(
+        input.batch.map(({ topic, records }) => this.#produce(topic, records, {})),
+      );
     });
   }
 

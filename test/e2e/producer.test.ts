@@ -1,12 +1,12 @@
 // The SDK's producer over real sockets: repeats, conditions, compression.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
 import { BrokerError, type RecordOutcome, Rivulet } from "../../src/client/index.ts";
+import { type Fate, TroubleProxy } from "../support/trouble-proxy.ts";
 import { BrokerProcess } from "./broker.ts";
-import { type Fate, LossyProxy } from "./lossy-proxy.ts";
 
 let broker: BrokerProcess;
 let direct: Rivulet;
-const proxies: LossyProxy[] = [];
+const proxies: TroubleProxy[] = [];
 beforeAll(async () => {
   broker = await BrokerProcess.start();
   direct = new Rivulet({ url: broker.url });
@@ -16,8 +16,10 @@ afterEach(() => {
   for (const proxy of proxies.splice(0)) proxy.stop();
 });
 
-async function lossy(fateOf: (path: string) => Fate): Promise<Rivulet> {
-  const proxy = await LossyProxy.start(broker.url, fateOf);
+/** All goes over HTTP: no socket gets through. */
+async function lossy(fateOf: (line: string) => Fate): Promise<Rivulet> {
+  const proxy = await TroubleProxy.start(broker.port);
+  proxy.fateOf = (line) => (line.includes("/socket") ? "lose request" : fateOf(line));
   proxies.push(proxy);
   return new Rivulet({ url: proxy.url });
 }
@@ -41,10 +43,10 @@ function placeOf(outcome: RecordOutcome | undefined): [number, number] {
 
 test("[IDM-6] what the producer sends again over a network that loses things is stored once, in order", async () => {
   await direct.admin.createTopic({ name: "lossy", partitions: 3 });
-  const fates: readonly Fate[] = ["lose answer", "answer", "lose request", "lose answer", "answer"];
+  const fates: readonly Fate[] = ["lose answer", "pass", "lose request", "lose answer", "pass"];
   let appends = 0;
   const { producer } = await lossy((path) =>
-    path.includes("/batches") ? (fates[appends++ % fates.length] as Fate) : "answer",
+    path.includes("/batches") ? (fates[appends++ % fates.length] as Fate) : "pass",
   );
   const values = Array.from({ length: 300 }, (_, i) => `v${i}`);
   // Many calls at once: what waits for an append shares the next one.
@@ -65,7 +67,7 @@ test("[IDM-6] after an outcome that stayed unknown the next records are stored, 
   await direct.admin.createTopic({ name: "given-up" });
   let isLosing = true;
   const { producer } = await lossy((path) =>
-    path.includes("/batches") && isLosing ? "lose answer" : "answer",
+    path.includes("/batches") && isLosing ? "lose answer" : "pass",
   );
   const lost = producer.send("given-up", [{ value: "a" }], { deliveryTimeoutMs: 300 });
   await expect(lost).rejects.toThrow(/no answer/);
@@ -99,7 +101,7 @@ test("[CND-1] a conditional send is stored at its offset, or told the next one",
   await direct.admin.createTopic({ name: "events" });
   let appends = 0;
   const { producer } = await lossy((path) =>
-    path.includes("/batches") && appends++ % 3 === 0 ? "lose answer" : "answer",
+    path.includes("/batches") && appends++ % 3 === 0 ? "lose answer" : "pass",
   );
   for (let offset = 0; offset < 10; offset++) {
     const sent = await producer.send("events", [{ value: offset }], { expectedOffset: offset });
@@ -128,7 +130,7 @@ test("[KEY-1] a send under an idempotency key is tried again by itself, repeated
   const records = Array.from({ length: 20 }, (_, i) => ({ key: `k${i}`, value: i }));
   let losses = 3;
   const { producer } = await lossy((path) =>
-    path.includes("/records") && losses-- > 0 ? "lose answer" : "answer",
+    path.includes("/records") && losses-- > 0 ? "lose answer" : "pass",
   );
   const send = () => producer.send("keyed", records, { idempotencyKey: "order-17" });
   const [first, second] = [await send(), await send()];

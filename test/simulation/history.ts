@@ -100,12 +100,14 @@ export class History {
     const { topic, partition, offset } = acknowledged;
     if (order !== null && !this.isVolatile(topic)) {
       const line = `${order.producer} in ${topic}/${partition}`;
-      for (const before of this.#order.get(line) ?? [])
+      const acknowledgedBefore = this.#order.get(line) ?? [];
+      this.#order.set(line, acknowledgedBefore);
+      for (const before of acknowledgedBefore)
         if (before.number < order.number !== before.offset < offset)
           this.find(
             `${line}: send ${order.number} at ${offset}, ${before.number} at ${before.offset}`,
           );
-      this.#order.set(line, [...(this.#order.get(line) ?? []), { number: order.number, offset }]);
+      acknowledgedBefore.push({ number: order.number, offset });
     }
     this.#same(acknowledged, acknowledged.offset, acknowledged.value, "acknowledged");
   }

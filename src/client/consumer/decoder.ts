@@ -3,11 +3,11 @@
 import { batches, type Decompress, decodeBatch } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
 
-let decompress: Decompress | null = null;
+let decompress: Decompress | undefined;
 
 /** Whether these batches cannot be decoded before `loadDecompress`. */
 export function needsDecompress(bytes: Uint8Array): boolean {
-  if (decompress !== null) return false;
+  if (decompress !== undefined) return false;
   try {
     for (const { header } of batches(bytes)) if (header.compression !== 0) return true;
   } catch {
@@ -25,5 +25,5 @@ export async function loadDecompress(): Promise<void> {
  * unfolds it could not be loaded.
  */
 export function decode(bytes: Uint8Array, start: number): ConsumerRecord[] {
-  return decodeBatch(bytes, start, decompress ?? undefined);
+  return decodeBatch(bytes, start, decompress);
 }

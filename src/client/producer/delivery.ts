@@ -27,9 +27,6 @@ export interface Item {
   readonly sizeInBytes: number;
   readonly maxMessageBytes: number;
   readonly options: LaneOptions;
-  readonly deadlineMs: number;
-  /** A refused append of several is sent again one by one: only the guilty one shall fail. */
-  isAlone: boolean;
   readonly resolve: (outcome: LaneOutcome) => void;
 }
 
@@ -65,15 +62,15 @@ export class Delivery {
 
   /** When the first of the items that wait has no time left. */
   get deadlineMs(): number {
-    return Math.min(...this.#waiting.map((item) => item.deadlineMs));
+    return Math.min(...this.#waiting.map(({ options }) => options.deadlineMs));
   }
 
   /** Answers the items that have no time left at `nowMs` with `error`, unless none has: then true. */
   expire(nowMs: number, error: BrokerError | ConnectionError): boolean {
-    const waiting = this.#waiting.filter((item) => item.deadlineMs > nowMs);
+    const hasTime = ({ options }: Item) => options.deadlineMs > nowMs;
+    const waiting = this.#waiting.filter(hasTime);
     if (waiting.length === 0) return true;
-    for (const item of this.#waiting)
-      if (!waiting.includes(item)) item.resolve({ ok: false, error });
+    for (const item of this.#waiting) if (!hasTime(item)) item.resolve({ ok: false, error });
     this.#waiting = waiting;
     return false;
   }
@@ -107,10 +104,14 @@ export class Delivery {
   }
 }
 
+/** True where the topic, or the partition, was not there: nothing was stored. */
+export function isOfNoTopic(error: Error): boolean {
+  return error instanceof BrokerError && error.code.startsWith("UNKNOWN_TOPIC");
+}
+
 /** True where trying again changes nothing, and nothing was stored. */
 export function isRefusal(error: Error): boolean {
-  if (!(error instanceof BrokerError)) return false;
-  return !error.retriable || error.code.startsWith("UNKNOWN_TOPIC");
+  return error instanceof BrokerError && (!error.retriable || isOfNoTopic(error));
 }
 
 /** True where the broker says that it has not stored anything, for now. */

@@ -69,10 +69,7 @@ export class Lane {
     options: LaneOptions,
   ): Promise<LaneOutcome> {
     return new Promise((resolve) => {
-      const isAlone = options.expectedOffset !== null;
-      const { deadlineMs } = options;
-      const item = { records, sizeInBytes, maxMessageBytes, options, deadlineMs, isAlone, resolve };
-      this.#queue.push(item);
+      this.#queue.push({ records, sizeInBytes, maxMessageBytes, options, resolve });
       if (!this.#isWorking) void this.#work(options.lingerMs);
       else if (this.#link.isOrdered || this.#isFull(options)) this.hurry();
     });
@@ -124,7 +121,8 @@ export class Lane {
    */
   #ahead(flights: number): Identity | null {
     const identity = this.#identity;
-    const mayFollow = this.#queue[0]?.isAlone === false && flights < PRODUCER_WINDOW;
+    const [next] = this.#queue;
+    const mayFollow = next !== undefined && !isAlone(next) && flights < PRODUCER_WINDOW;
     return mayFollow && this.#link.isOrdered && identity?.isKnown ? identity : null;
   }
 
@@ -149,7 +147,8 @@ export class Lane {
     const woken = new Promise<null>((resolve) => {
       this.#wake = () => resolve(null);
     });
-    const isFree = flights.length < PRODUCER_WINDOW && this.#queue[0]?.isAlone !== true;
+    const [next] = this.#queue;
+    const isFree = flights.length < PRODUCER_WINDOW && (next === undefined || !isAlone(next));
     const outcome = await (isFree ? Promise.race([first.answer, woken]) : first.answer);
     this.#wake = null;
     if (outcome === null) return;
@@ -176,9 +175,9 @@ export class Lane {
     const items = [first];
     let count = first.records.length;
     let { sizeInBytes } = first;
-    while (!first.isAlone) {
+    while (!isAlone(first)) {
       const next = this.#queue[0];
-      if (next === undefined || next.isAlone) break;
+      if (next === undefined || isAlone(next)) break;
       const isAlike =
         next.options.compression === first.options.compression &&
         next.maxMessageBytes === first.maxMessageBytes;
@@ -211,6 +210,7 @@ export class Lane {
       if (this.#busy >= BUSY_APPENDS) this.#link.open(this.topicId);
       const outcome = await this.#deliver(delivery, !(isSpoilt && delivery.isUnknown));
       isSpoilt ||= delivery.isUnknown && !outcome.ok;
+      // Only the guilty one shall fail.
       const isGuessing = !outcome.ok && isRefusal(outcome.error) && delivery.items.length > 1;
       if (isGuessing) deliveries.unshift(...delivery.items.map((item) => this.#delivery([item])));
       else delivery.settle(outcome);
@@ -276,6 +276,11 @@ export class Lane {
     }>("POST", PRODUCERS_PATH, undefined, { timeoutMs: Math.max(1, withinMs) });
     return { producerId, producerEpoch, sequence: 0, isKnown: false };
   }
+}
+
+/** What is conditional shares its append with nobody, and follows nothing that is not answered. */
+function isAlone({ options }: Item): boolean {
+  return options.expectedOffset !== null;
 }
 
 function unknownOutcome(error: BrokerError | ConnectionError): BrokerError | ConnectionError {
