@@ -362,7 +362,10 @@ describe("what goes on", () => {
 describe.skipIf(spawnSync("script", ["--version"]).status !== 0)("on a terminal", () => {
   /** As typed in a terminal of so many columns. */
   const inTerminal = (command: string, columns: number) =>
-    start("script", ["-qec", `stty cols ${columns} rows 24; ${command}`, "/dev/null"]);
+    start("script", ["-qec", `stty cols ${columns} rows 24; ${command}`, "/dev/null"], {
+      ...environment(),
+      SHELL: "/bin/sh", // Else `script` takes the shell of whoever runs the tests.
+    });
   const quoted = `'${process.execPath}' '${CLI}'`;
 
   test("[CLI-2] what takes longer tells its progress in one line, and the totals in the end", async () => {
@@ -388,7 +391,9 @@ describe.skipIf(spawnSync("script", ["--version"]).status !== 0)("on a terminal"
     await rivulet(["topics", "create", topic]);
     await rivulet(["groups", "alter", "drawn", "-c", "group.max.size=5"]);
     await rivulet(["groups", "reset", "drawn", "--to", "earliest", "--topic", topic]);
-    const { child, printed, ended } = inTerminal(`${quoted} groups lag drawn --watch 1`, 70);
+    // A shell that waits for it would be told of Ctrl-C as well, and say 130 whatever came of it.
+    const watching = `exec ${quoted} groups lag drawn --watch 1`;
+    const { child, printed, ended } = inTerminal(watching, 70);
     const screens = () => printed.out.split("\x1b[H\x1b[J").slice(1);
     await until("drawn twice", () => screens().length > 1 && printed.out.endsWith("lag: 0\r\n"));
     child.stdin?.write("\x03");
