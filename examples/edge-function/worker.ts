@@ -10,7 +10,7 @@ export default {
     const { pathname } = new URL(request.url);
     if (pathname !== "/orders") return env.RIVULET.fetch(request);
     if (request.method === "PUT") {
-      const { admin } = env.RIVULET;
+      const admin = await env.RIVULET.admin;
       if ((await admin.listTopics()).some(({ name }) => name === "orders"))
         return new Response("orders is there already\n");
       const { name, partitions } = await admin.createTopic({ name: "orders", partitions: 3 });

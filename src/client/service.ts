@@ -33,8 +33,11 @@ export interface RivuletService {
   ): Promise<RecordOutcome[]>;
   /** Several topics in one call, at most 100; not atomic: as one `produce` each. @throws where nothing of a topic was stored. */
   produceBatch(batch: readonly TopicRecords[]): Promise<RecordOutcome[][]>;
-  /** Topics, configs, groups, offsets, records. */
-  readonly admin: AdminService;
+  /**
+   * Topics, configs, groups, offsets, records. Await it once, as a stub, where the broker runs in a `wrangler dev` of its
+   * own: wrangler's registry does not carry calls of a property's methods.
+   */
+  readonly admin: AdminService & PromiseLike<AdminService>;
   /** The HTTP API with its WebSockets, so also for the SDK: `new Rivulet({ url: "http://rivulet", fetch: … })`. */
   fetch(request: Request): Promise<Response>;
 }

@@ -8,7 +8,12 @@
 //   await env.RIVULET.produce("orders", [{ key: "customer-7", value: { total: 12 } }]);
 import { WorkerEntrypoint } from "cloudflare:workers";
 import * as z from "zod";
-import type { ProduceOptions, RivuletService, TopicRecords } from "../client/service.ts";
+import type {
+  AdminService,
+  ProduceOptions,
+  RivuletService,
+  TopicRecords,
+} from "../client/service.ts";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_TOPICS_PER_BATCH } from "../core/limits.ts";
 import { isRefused } from "../edge/append.ts";
@@ -35,7 +40,10 @@ const batchSchema = z.strictObject({
     .max(MAX_TOPICS_PER_BATCH, BATCH_RULE),
 });
 
-export class Rivulet extends WorkerEntrypoint<Env> implements RivuletService {
+/** `admin` is one more promise on the other side, as every property is. */
+type Service = Omit<RivuletService, "admin"> & { readonly admin: AdminService };
+
+export class Rivulet extends WorkerEntrypoint<Env> implements Service {
   produce(
     topic: string,
     records: readonly JsonRecordInput[],

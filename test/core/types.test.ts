@@ -31,7 +31,9 @@ export async function work(env: { RIVULET: RivuletService }) {
     if (total === 1) break;
   }
   const { partitions }: { partitions: number } = await env.RIVULET.admin.createTopic({ name: "t" });
-  return [partitions, BrokerError];
+  const admin = await env.RIVULET.admin;
+  const topics: { name: string }[] = await admin.listTopics();
+  return [partitions, topics, BrokerError];
 }
 `;
 

@@ -24,7 +24,7 @@ interface Outcome {
 
 /** Nothing of whoever runs the tests. */
 const folder = mkdtempSync(join(tmpdir(), "rivulet-cli-"));
-function environment(url = broker.url) {
+function environment(url = broker.url): NodeJS.ProcessEnv {
   return { ...process.env, XDG_CONFIG_HOME: folder, RIVULET_URL: url, RIVULET_TOKEN: "" };
 }
 
