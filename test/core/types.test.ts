@@ -32,7 +32,7 @@ export async function work(env: { RIVULET: RivuletService }) {
   }
   const { partitions }: { partitions: number } = await env.RIVULET.admin.createTopic({ name: "t" });
   const admin = await env.RIVULET.admin;
-  const topics: { name: string }[] = await admin.listTopics();
+  const topics: readonly { name: string }[] = await admin.listTopics();
   return [partitions, topics, BrokerError];
 }
 `;
