@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { Rivulet } from "../../src/client/index.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 
@@ -20,6 +21,25 @@ interface Outcome {
   readonly code: number | null;
   readonly out: string;
   readonly err: string;
+}
+
+/** What a test needs that is not what it tests: a topic that holds `values`. */
+async function setUp(name: string, values: readonly string[] = [], partitions = 1): Promise<void> {
+  const { admin, producer } = new Rivulet({ url: broker.url });
+  await admin.createTopic({ name, partitions });
+  if (values.length > 0)
+    await producer.send(
+      name,
+      values.map((value) => ({ value })),
+    );
+  await producer.close();
+}
+
+/** A group without members that has read nothing. */
+async function startGroup(groupId: string, topic: string): Promise<void> {
+  const { admin } = new Rivulet({ url: broker.url });
+  await admin.alterGroup(groupId, { config: { "group.max.size": 5 } });
+  await admin.resetGroup(groupId, { to: "earliest", topics: [topic] });
 }
 
 /** Nothing of whoever runs the tests. */
@@ -138,7 +158,7 @@ describe("configs", () => {
 
 describe("records", () => {
   test("[SYS-3] what is piped in comes out again, keyed by a field", async () => {
-    await rivulet(["topics", "create", "cli-r", "-p", "4"]);
+    await setUp("cli-r", [], 4);
     const lines = Array.from({ length: 50 }, (_, i) => JSON.stringify({ id: `o-${i % 7}`, n: i }));
     const produced = await rivulet(["produce", "cli-r", "--key-field", "id"], {
       input: `${lines.join("\n")}\n`,
@@ -163,7 +183,7 @@ describe("records", () => {
   });
 
   test("[SYS-3] a file, one JSON array or lines, is produced", async () => {
-    await rivulet(["topics", "create", "cli-f"]);
+    await setUp("cli-f");
     writeFileSync(join(folder, "array.json"), '[{"a":1},\n{"a":2}]');
     writeFileSync(join(folder, "lines.txt"), "plain text\r\n\nänd \u2028 more");
     expect(
@@ -181,8 +201,7 @@ describe("records", () => {
 
   test("[SYS-3] [PAT-1] [GRP-8] a static member consumes by pattern", async () => {
     for (const name of ["pat-1", "pat-2"]) {
-      await rivulet(["topics", "create", name]);
-      await rivulet(["produce", name], { input: `${name}\n` });
+      await setUp(name, [name]);
     }
     const group = ["--group", "pat", "--instance-id", "one"];
     const consumed = await rivulet(["consume", "--pattern", "pat-.*", ...group, "--max", "2"]);
@@ -192,8 +211,7 @@ describe("records", () => {
   });
 
   test("[SYS-3] [LOG-8] records before an offset are deleted", async () => {
-    await rivulet(["topics", "create", "cli-d"]);
-    await rivulet(["produce", "cli-d"], { input: "one\ntwo\nthree\n" });
+    await setUp("cli-d", ["one", "two", "three"]);
     const range = ["--partition", "0", "--before", "2"];
     const deleted = await rivulet(["topics", "delete-records", "cli-d", ...range]);
     expect(deleted.out).toBe("cli-d/0 begins at 2.\n");
@@ -201,8 +219,7 @@ describe("records", () => {
   });
 
   test("[SYS-3] a group consumes, is described, and is reset", async () => {
-    await rivulet(["topics", "create", "cli-g"]);
-    await rivulet(["produce", "cli-g"], { input: "one\ntwo\nthree\n" });
+    await setUp("cli-g", ["one", "two", "three"]);
     expect((await rivulet(["consume", "cli-g", "--group", "cli", "--max", "2"])).out).toBe(
       "one\ntwo\n",
     );
@@ -235,8 +252,7 @@ describe("resets from a file", () => {
   const reset = (...args: string[]) => rivulet(["groups", "reset", "cli-p", ...args]);
 
   beforeAll(async () => {
-    await rivulet(["topics", "create", "cli-p"]);
-    await rivulet(["produce", "cli-p"], { input: "one\ntwo\nthree\n" });
+    await setUp("cli-p", ["one", "two", "three"]);
     await rivulet(["consume", "cli-p", "--group", "cli-p", "--max", "2"]);
   });
 
@@ -313,7 +329,7 @@ describe("resets from a file", () => {
 
 describe("what goes on", () => {
   test("[CLI-1] tail prints what comes, of all partitions, until it is interrupted", async () => {
-    await rivulet(["topics", "create", "cli-tail", "-p", "2"]);
+    await setUp("cli-tail", [], 2);
     await post("cli-tail", ["before", "before"]);
     const { child, printed, ended } = start(process.execPath, [CLI, "tail", "cli-tail"]);
     await until("both partitions are read", async () => {
@@ -327,10 +343,9 @@ describe("what goes on", () => {
   });
 
   test("[CLI-3] lag tells how far a group is behind, again and again for programs", async () => {
-    await rivulet(["topics", "create", "cli-lag", "-p", "2"]);
+    await setUp("cli-lag", [], 2);
     await post("cli-lag", ["one", "two"]);
-    await rivulet(["groups", "alter", "lag", "-c", "group.max.size=5"]);
-    await rivulet(["groups", "reset", "lag", "--to", "earliest", "--topic", "cli-lag"]);
+    await startGroup("lag", "cli-lag");
     const lag = await rivulet(["groups", "lag", "lag"]);
     expect(lag.out).toMatch(/^TOPIC +PARTITION +COMMITTED +LOG END +LAG +OLDEST UNREAD +OWNER\n/);
     expect(lag.out).toMatch(/\ncli-lag +1 +0 +1 +1 +\d+(ms|s)\n\nTotal lag: 2\n$/);
@@ -346,9 +361,8 @@ describe("what goes on", () => {
   });
 
   test("[CLI-9] a pipe that nobody reads any more ends it quietly", async () => {
-    await rivulet(["topics", "create", "cli-pipe"]);
     const lines = Array.from({ length: 20_000 }, (_, i) => `${i} of what no pipe holds all of`);
-    await rivulet(["produce", "cli-pipe"], { input: lines.join("\n") });
+    await setUp("cli-pipe", lines);
     const script = `${FUNCTION}; rivulet consume cli-pipe | head -1; echo "\${PIPESTATUS[0]}"`;
     expect(await start("bash", ["--norc", "-c", script]).ended).toEqual({
       code: 0,
@@ -369,7 +383,7 @@ describe.skipIf(spawnSync("script", ["--version"]).status !== 0)("on a terminal"
   const quoted = `'${process.execPath}' '${CLI}'`;
 
   test("[CLI-2] what takes longer tells its progress in one line, and the totals in the end", async () => {
-    await rivulet(["topics", "create", "cli-progress"]);
+    await setUp("cli-progress");
     const pipe = join(folder, "pipe");
     execFileSync("mkfifo", [pipe]);
     const running = inTerminal(`cat '${pipe}' | ${quoted} produce cli-progress`, 80);
@@ -388,9 +402,8 @@ describe.skipIf(spawnSync("script", ["--version"]).status !== 0)("on a terminal"
 
   test("[CLI-3] [CLI-4] lag is drawn in place, fits, and ends with Ctrl-C", async () => {
     const topic = "a-topic-whose-name-is-rather-long";
-    await rivulet(["topics", "create", topic]);
-    await rivulet(["groups", "alter", "drawn", "-c", "group.max.size=5"]);
-    await rivulet(["groups", "reset", "drawn", "--to", "earliest", "--topic", topic]);
+    await setUp(topic);
+    await startGroup("drawn", topic);
     // A shell that waits for it would be told of Ctrl-C as well, and say 130 whatever came of it.
     const watching = `exec ${quoted} groups lag drawn --watch 1`;
     const { child, printed, ended } = inTerminal(watching, 70);
@@ -434,7 +447,7 @@ describe("settings", () => {
   });
 
   test("[CLI-6] Tab in bash offers what the broker has", async () => {
-    await rivulet(["topics", "create", "tabbed"]);
+    await setUp("tabbed");
     const script = `${FUNCTION}
       source <(rivulet completion bash)
       COMP_WORDS=(rivulet topics describe tab); COMP_CWORD=3
