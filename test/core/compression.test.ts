@@ -20,6 +20,7 @@ import {
   readBatchHeader,
 } from "../../src/core/log/record-batch.ts";
 import type { ProducerRecord } from "../../src/core/record.ts";
+import { runs } from "../support/effort.ts";
 import { plainRecord } from "../support/plain-records.ts";
 
 /** The codecs as they come up in this runtime, and as they come up where there is no node:zlib. */
@@ -392,7 +393,7 @@ describe.each(RUNTIMES)("decompressing %s", (_, codecs) => {
         return Buffer.concat([folded.subarray(0, Math.max(first, 4)), random]);
       });
       const anything = fc.oneof(changed, fc.uint8Array({ maxLength: 300 }), tail);
-      fc.assert(fc.property(anything, check), { numRuns: 1_500 });
+      fc.assert(fc.property(anything, check), runs(300));
     },
   );
 });

@@ -5,6 +5,7 @@ import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { type PartitionKey, parsePartitionKey } from "../../src/core/group/partition-key.ts";
 import { emptyGroup, replay } from "../../src/core/group/state.ts";
 import { MAX_MEMBERS_PER_GROUP } from "../../src/core/limits.ts";
+import { runs } from "../support/effort.ts";
 import { GroupScenario, REBALANCE_MS, SESSION_MS } from "../support/group-scenario.ts";
 
 /** The name of a refusal, or "ok". */
@@ -1057,6 +1058,6 @@ test("[GRP-1] whatever the members do, no partition has two owners, and in the e
   const story = fc.noBias(fc.array(step, { maxLength: 120, size: "max" }));
   fc.assert(
     fc.property(story, (steps) => new Clients().run(steps)),
-    { numRuns: 300, seed: 859 },
+    { ...runs(100), seed: 859 },
   );
 }, 60_000); // Only so that a failure has time to be made small.

@@ -22,6 +22,7 @@ import {
   setLogAppendTime,
 } from "../../src/core/log/record-batch.ts";
 import type { ProducerRecord } from "../../src/core/record.ts";
+import { runs } from "../support/effort.ts";
 import { type PlainRecord, plainRecord } from "../support/plain-records.ts";
 
 const NAMES = Object.keys(COMPRESSIONS) as CompressionName[];
@@ -145,7 +146,7 @@ describe("@platformatic/kafka", () => {
     const property = fc.property(someRecords.map(near), (records) => {
       expect(readByUs(writtenByPlatformatic(records, name), 9)).toEqual(expected(records, 9));
     });
-    fc.assert(property, { numRuns: 50 });
+    fc.assert(property, runs(20));
   });
 
   test.each(NAMES)("[BAT-5] [ZIP-1] it reads what we write, compression %s", (name) => {
@@ -156,7 +157,7 @@ describe("@platformatic/kafka", () => {
       const written = encodeBatch(records, { ...ourCompressor(name), baseOffset: 9 });
       expect(readByPlatformatic(written)).toEqual(expected(records, 9));
     });
-    fc.assert(property, { numRuns: 50 });
+    fc.assert(property, runs(20));
   });
 
   test("[BAT-5] it and we write the same bytes, the checksum included", () => {
@@ -164,7 +165,7 @@ describe("@platformatic/kafka", () => {
       const theirs = hex(writtenByPlatformatic(records, "none"));
       expect(hex(encodeBatch(records, THEIR_HEADER))).toBe(theirs);
     });
-    fc.assert(property, { numRuns: 200 });
+    fc.assert(property, runs(100));
   });
 
   test("[BAT-5] it reads batches that lie one behind another, as a fetch returns them", () => {
@@ -290,7 +291,7 @@ describe("KafkaJS", () => {
         const written = await writtenByKafkaJs(records, type);
         expect(readByUs(written, 9)).toEqual(expectedOfKafkaJs(records, 9));
       });
-      await fc.assert(property, { numRuns: 50 });
+      await fc.assert(property, runs(20));
     },
   );
 
@@ -305,7 +306,7 @@ describe("KafkaJS", () => {
         const written = encodeBatch(records, { ...ourCompressor(name), baseOffset: 9 });
         expect(await readByKafkaJs(written)).toEqual(expectedOfKafkaJs(records, 9));
       });
-      await fc.assert(property, { numRuns: 50 });
+      await fc.assert(property, runs(20));
     },
   );
 
@@ -316,6 +317,6 @@ describe("KafkaJS", () => {
       const theirs = hex(await writtenByKafkaJs(records, COMPRESSIONS.none));
       expect(hex(encodeBatch(records, THEIR_HEADER))).toBe(theirs);
     });
-    await fc.assert(property, { numRuns: 200 });
+    await fc.assert(property, runs(100));
   });
 });

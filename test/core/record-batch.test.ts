@@ -22,6 +22,7 @@ import {
 } from "../../src/core/log/record-batch.ts";
 import { MAX_VARINT, VarintReader, varintSize, writeVarint } from "../../src/core/log/varint.ts";
 import type { ProducerRecord } from "../../src/core/record.ts";
+import { runs } from "../support/effort.ts";
 import { plainRecord } from "../support/plain-records.ts";
 
 const utf8 = new TextEncoder();
@@ -89,7 +90,7 @@ describe("record batch", () => {
         expect((error as BrokerError).code).toBe(code);
       }
     };
-    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), attempt), { numRuns: 2_000 });
+    fc.assert(fc.property(fc.uint8Array({ maxLength: 300 }), attempt), runs(400));
     const real = fc
       .array(record, { minLength: 1, maxLength: 5 })
       .map((records) => encodeBatch(records));
@@ -100,7 +101,7 @@ describe("record batch", () => {
         attempt(broken);
         attempt(batch.subarray(0, cut % batch.length));
       }),
-      { numRuns: 5_000 },
+      runs(1_000),
     );
   });
 
@@ -241,7 +242,7 @@ describe("what a batch may hold", () => {
       const batch = encodeBatch([{ key: null, value: null, headers, timestamp: 0 }]);
       expect(decodeBatch(batch)[0]?.headers).toEqual(headers);
     });
-    fc.assert(property, { numRuns: 1_000 });
+    fc.assert(property, runs(200));
   });
 
   test("[BAT-1] the time of the append is that of every record, whatever the producer gave", () => {

@@ -7,6 +7,7 @@ import {
   parsePartitionKey,
   partitionKey,
 } from "../../src/core/group/partition-key.ts";
+import { runs } from "../support/effort.ts";
 
 type Assignment = ReadonlyMap<string, ReadonlySet<PartitionKey>>;
 
@@ -386,7 +387,7 @@ describe("uniform, any group", () => {
       fc.property(group, ({ members, topics }) => {
         expectValidAndSpread(members, topics, uniform(members, topics));
       }),
-      { numRuns: 500 },
+      runs(100),
     );
   });
 
@@ -408,7 +409,7 @@ describe("uniform, any group", () => {
         }));
         expect(uniform(reordered, topics)).toEqual(uniform(original.members, original.topics));
       }),
-      { numRuns: 500 },
+      runs(100),
     );
   });
 
@@ -418,7 +419,7 @@ describe("uniform, any group", () => {
         const result = uniform(members, topics);
         expect(uniform(withPrevious(members, result), topics)).toEqual(result);
       }),
-      { numRuns: 500 },
+      runs(100),
     );
   });
 
@@ -429,7 +430,7 @@ describe("uniform, any group", () => {
         const totals = [...result.values()].map((set) => set.size);
         expect(squaredTotals(totals)).toBe(bestOf(members, topics).balance);
       }),
-      { numRuns: 1_000 },
+      runs(200),
     );
   });
 
@@ -449,7 +450,7 @@ describe("uniform, any group", () => {
         }
         expect(moved).toBe(bestOf(claimed, topics).moves);
       }),
-      { numRuns: 1_000 },
+      runs(200),
     );
   });
 
@@ -464,7 +465,7 @@ describe("uniform, any group", () => {
         if (totals.length > 0)
           expect(Math.max(...totals) - Math.min(...totals)).toBeLessThanOrEqual(1);
       }),
-      { numRuns: 500 },
+      runs(100),
     );
   });
 
@@ -518,7 +519,7 @@ describe("uniform, any group", () => {
           }
         }
       }),
-      { numRuns: 500 },
+      runs(100),
     );
   });
 });

@@ -18,6 +18,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "sessions end early",
+    isRare: true,
     file: "src/core/group/coordinator.ts",
     original: "lastSeen(member.memberId)) + member.sessionTimeoutMs;",
     planted: "lastSeen(member.memberId)) + member.sessionTimeoutMs / 2;",
@@ -47,6 +48,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "the group's alarm is not set again",
+    isRare: true,
     file: "durable-objects/group/group-object.ts",
     original: `    this.#alarmAtMs = null;
     try {`,
@@ -91,6 +93,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a repeated append is stored again",
+    isRare: true,
     file: "src/core/log/partition-log.ts",
     original: "if (repeated !== null)",
     planted: "if (repeated !== null && repeated.baseOffset < 0)",
@@ -104,6 +107,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "the window shrinks by what a batch went beyond it",
+    isRare: true,
     file: "src/client/consumer/assigned-partition.ts",
     original: "    const bytes = this.#returnBytes;",
     planted: "    const bytes = Math.min(this.#returnBytes, windowBytes);",
