@@ -31,6 +31,7 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     projects: [
       {
+        define: { RIVULET_VERSION: '"0.0.0"' }, // As the build does.
         test: {
           name: "core",
           include: ["test/core/**/*.test.ts", "test/tidy/**/*.test.ts"],

@@ -3,9 +3,15 @@ import { createReadStream, type ReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { parseJson, UsageError } from "./context.ts";
 
+export interface Piece {
+  readonly bytes: Buffer;
+  /** Where it stands in the input, from 1: its line, or its place in the array. */
+  readonly line: number;
+}
+
 export interface Input {
-  /** What is to be a record each, as it comes. */
-  readonly pieces: AsyncIterable<Iterable<string>>;
+  /** What is to be a record each, as it comes; empty lines are none. */
+  readonly pieces: AsyncIterable<Iterable<Piece>>;
   /** How much of it is done, 0 to 1, once so many records are; null where its length is not known. */
   part(records: number): number | null;
 }
@@ -33,7 +39,9 @@ async function arrayInput(path: string | undefined): Promise<Input> {
   const parsed = parseJson(text, "the input");
   if (!Array.isArray(parsed)) throw new UsageError("--array: the input is JSON, but not an array");
   return {
-    pieces: once(parsed.values().map((element) => JSON.stringify(element))),
+    pieces: once(
+      parsed.map((element, i) => ({ bytes: Buffer.from(JSON.stringify(element)), line: i + 1 })),
+    ),
     part: (records) => records / parsed.length,
   };
 }
@@ -42,20 +50,38 @@ async function* once<T>(value: T): AsyncGenerator<T> {
   yield value;
 }
 
-/** Not by readline: it ends lines at U+2028 too, which a JSON text may hold. */
-async function* lines(input: NodeJS.ReadableStream): AsyncGenerator<string[]> {
-  input.setEncoding("utf8");
-  let rest = "";
+const NEWLINE = 10;
+const RETURN = 13;
+
+/** Not by readline: it ends lines at U+2028 too, which a JSON text may hold. Bytes stay as they are, whatever they mean. */
+async function* lines(input: AsyncIterable<Buffer>): AsyncGenerator<Piece[]> {
+  let rest: Buffer[] = [];
+  let line = 0;
   for await (const chunk of input) {
-    const all = `${rest}${chunk}`.split("\n");
-    rest = all.pop() ?? "";
-    yield filled(all);
+    const pieces: Piece[] = [];
+    let start = 0;
+    for (let end = chunk.indexOf(NEWLINE); end !== -1; end = chunk.indexOf(NEWLINE, start)) {
+      const bytes = chunk.subarray(start, end);
+      pieces.push({
+        bytes: rest.length === 0 ? bytes : Buffer.concat([...rest, bytes]),
+        line: ++line,
+      });
+      rest = [];
+      start = end + 1;
+    }
+    if (start < chunk.length) rest.push(chunk.subarray(start));
+    yield filled(pieces);
   }
-  yield filled([rest]);
+  yield filled([{ bytes: Buffer.concat(rest), line: ++line }]);
 }
 
-function filled(all: readonly string[]): string[] {
-  return all.map((line) => (line.endsWith("\r") ? line.slice(0, -1) : line)).filter(Boolean);
+function filled(all: readonly Piece[]): Piece[] {
+  return all
+    .map(({ bytes, line }) => ({
+      bytes: bytes.at(-1) === RETURN ? bytes.subarray(0, -1) : bytes,
+      line,
+    }))
+    .filter(({ bytes }) => bytes.length > 0);
 }
 
 async function readAll(stream: AsyncIterable<Buffer | string>): Promise<string> {

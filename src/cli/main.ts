@@ -2,12 +2,22 @@
 import { explain, type GlobalOptions, UsageError } from "./context.ts";
 import { createProgram } from "./program.ts";
 
+const MIN_NODE = 22;
+
 for (const output of [process.stdout, process.stderr]) {
   output.on("error", (error: NodeJS.ErrnoException) => {
     if (error.code === "EPIPE") return; // The reader of the pipe has had enough.
     process.stderr.write(`what was to be printed could not be: ${error.message}\n`);
     process.exit(1);
   });
+}
+
+// `npx` and npm's scripts bring a Node of their own; a link to this file takes whichever there is.
+if (Number.parseInt(process.versions.node, 10) < MIN_NODE) {
+  process.stderr.write(
+    `rivulet needs Node ${MIN_NODE} or newer, this is ${process.versions.node}; \`npx rivulet\` brings its own\n`,
+  );
+  process.exit(1);
 }
 
 const program = createProgram();

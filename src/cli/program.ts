@@ -10,12 +10,16 @@ import { addTopics } from "./commands/topics.ts";
 import { examples } from "./context.ts";
 import { addSettings, settle } from "./settings.ts";
 
+/** package.json's; the build puts it here. */
+declare const RIVULET_VERSION: string;
+
 export function createProgram(): Command {
   const program = new Command("rivulet").description(
     "Talk to a Rivulet broker: topics, records, consumer groups.",
   );
   addSettings(program);
   program
+    .version(RIVULET_VERSION, "-V, --version", "print the version")
     .option("--json", "print JSON, for programs")
     .option("-q, --quiet", "no progress and no notes on standard error, only errors")
     .showHelpAfterError("(--help shows how it is used)")

@@ -17,7 +17,7 @@ export interface PrintOptions {
 export type Unread = Map<string, { next: number; readonly end: number }>;
 
 export function unreadOffsets(unread: Unread): number {
-  return unread.values().reduce((sum, { next, end }) => sum + end - next, 0);
+  return [...unread.values()].reduce((sum, { next, end }) => sum + end - next, 0);
 }
 
 /** Until there is nothing left to print, or nobody wants it any more. */
@@ -37,7 +37,7 @@ export async function printRecords(
         progress.add(1, record.value?.length ?? 0);
         if (unread !== undefined) markRead(unread, keyOf(place), record.offset);
         if (left === 0 || unread?.size === 0) consumer.close();
-        if (process.stdout.write(`${format(record, place, global)}\n`)) return undefined;
+        if (process.stdout.write(lineOf(record, place, global))) return undefined;
         return once(process.stdout, "drain", { signal }).catch(() => {}); // It is told elsewhere why.
       },
     });
@@ -57,9 +57,19 @@ function markRead(unread: Unread, key: string, offset: number): void {
   if (range.next >= range.end) unread.delete(key);
 }
 
-function format(record: ConsumerRecord, place: TopicPartition, global: GlobalOptions): string {
-  if (!global.json)
-    return record.value === null ? "null" : Buffer.from(record.value).toString("utf8");
+const NEWLINE = Buffer.from("\n");
+
+/** The value as it is, whatever its bytes mean, or the record as JSON. */
+function lineOf(
+  record: ConsumerRecord,
+  place: TopicPartition,
+  { json }: GlobalOptions,
+): Uint8Array | string {
+  if (json) return `${jsonOf(record, place)}\n`;
+  return record.value === null ? "null\n" : Buffer.concat([record.value, NEWLINE]);
+}
+
+function jsonOf(record: ConsumerRecord, place: TopicPartition): string {
   const headers: Record<string, unknown> = {};
   for (const { key, value } of record.headers) {
     const before = Object.hasOwn(headers, key) ? [headers[key]].flat() : [];

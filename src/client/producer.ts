@@ -10,14 +10,16 @@ import {
   planAppends,
 } from "../core/produce-plan.ts";
 import { fromJsonRecord, type JsonRecordInput } from "../protocol/json-record.ts";
-import { recordsPath, topicPath } from "../protocol/paths.ts";
-import { type RecordOutcome, refusedRecord } from "../protocol/record-outcome.ts";
+import { topicPath } from "../protocol/paths.ts";
+import { failedRecord, outcomesOfTopics, type RecordOutcome } from "../protocol/record-outcome.ts";
 import type { TopicInfo } from "./admin.ts";
 import { monotonicMs } from "./clock.ts";
 import { ConnectionError, type HttpClient } from "./http.ts";
-import { isOfNoTopic, isRefusal, type LaneOutcome } from "./producer/delivery.ts";
-import { checkOptions, checkRecord, toJsonInput } from "./producer/input.ts";
-import { FIRST_BACKOFF_MS, Lane, MAX_BACKOFF_MS, MAX_JOINED_RECORDS } from "./producer/lane.ts";
+import { isOfNoTopic, type LaneOutcome } from "./producer/delivery.ts";
+import { checkOptions, checkRecord } from "./producer/input.ts";
+import { sendKeyed } from "./producer/keyed.ts";
+import { Lane, MAX_JOINED_RECORDS } from "./producer/lane.ts";
+import { DEFAULT_DELIVERY_TIMEOUT_MS, untilAnswered } from "./producer/until-answered.ts";
 import { type AnySerdes, hasSerdes, through } from "./serde.ts";
 import type { Transport } from "./transport/transport.ts";
 import { whole } from "./whole.ts";
@@ -45,7 +47,7 @@ export interface SendOptions {
   readonly idempotencyKey?: string;
   /** How the batches are compressed. zstd needs Node, Workers, Deno or Bun. @default "none" */
   readonly compression?: "none" | "gzip" | "zstd";
-  /** How long to try again what may succeed later, in milliseconds. @default 30000 */
+  /** How long to try again what may succeed later, in milliseconds. 0 to 2,147,483,647. @default 30000 */
   readonly deliveryTimeoutMs?: number;
 }
 
@@ -74,7 +76,6 @@ export interface TopicRecords<Input = RecordInput> {
 
 /** Topics are described again after this long, so that added partitions are used. */
 const TOPIC_MAX_AGE_MS = 60_000;
-const DEFAULT_DELIVERY_TIMEOUT_MS = 30_000;
 const DESCRIBE_TIMEOUT_MS = 10_000;
 const MAX_LINGER_MS = 60_000;
 const DEFAULT_BUFFERED_RECORDS = 100_000;
@@ -100,9 +101,9 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     transport: Transport | null,
     options: ProducerOptions & AnySerdes = {},
   ) {
-    const { lingerMs = 0, batchSize = MAX_JOINED_RECORDS, compression } = options;
+    const { lingerMs = 0, batchSize = MAX_JOINED_RECORDS } = options;
     const { maxBufferedRecords = DEFAULT_BUFFERED_RECORDS } = options;
-    checkOptions(compression === undefined ? {} : { compression });
+    checkOptions(options);
     whole("lingerMs", lingerMs, 0, MAX_LINGER_MS);
     whole("batchSize", batchSize, 1, MAX_JOINED_RECORDS);
     whole("maxBufferedRecords", maxBufferedRecords, 1, Number.MAX_SAFE_INTEGER);
@@ -128,14 +129,14 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     if (records.length === 0) return [];
     const prepared = this.#prepare(records);
     if (options.idempotencyKey !== undefined)
-      return this.#sendKeyed(topic, await prepared, options);
+      return sendKeyed(this.#http, topic, await prepared, { ...this.#options, ...options });
     return abortable(this.#sendWhenRoom(topic, prepared, records.length, options), options.signal);
   }
 
   /** What is wrong with a record is thrown before anything is sent. */
   #prepare(records: readonly Input[]): readonly RecordInput[] | Promise<readonly RecordInput[]> {
     const checked = (all: readonly RecordInput[]) => {
-      for (const [index, record] of all.entries()) checkRecord(record, `records[${index}]`);
+      for (const [index, record] of all.entries()) checkRecord(record, index);
       return all;
     };
     if (!hasSerdes(this.#options)) return checked(records);
@@ -145,12 +146,16 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     return Promise.all(serialized).then(checked);
   }
 
-  /** Sends to several topics at once; the outcomes of each in the order given. Not atomic: as one `send` each. */
+  /**
+   * Sends to several topics at once; the outcomes of each in the order given. Not atomic, but as one `send` each: what a
+   * topic's would throw, its records have for an outcome. @throws as `send`, where all did.
+   */
   sendBatch(
     batch: readonly TopicRecords<Input>[],
     options: SendOptions = {},
   ): Promise<readonly (readonly RecordOutcome[])[]> {
-    return Promise.all(batch.map(({ topic, records }) => this.send(topic, records, options)));
+    const sent = batch.map(({ topic, records }) => this.send(topic, records, options));
+    return outcomesOfTopics(batch, sent);
   }
 
   /** Resolves once the outcome of everything sent so far is known; nothing lingers meanwhile. */
@@ -215,8 +220,8 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   ): Promise<RecordOutcome[]> {
     const nowMs = Date.now();
     const deadlineMs = monotonicMs() + (options.deliveryTimeoutMs ?? DEFAULT_DELIVERY_TIMEOUT_MS);
-    const records = input.map((record): PlacedRecord => {
-      const { key, value, headers, partition, timestamp } = fromJsonRecord(record);
+    const records = input.map((record, i): PlacedRecord => {
+      const { key, value, headers, partition, timestamp } = fromJsonRecord(record, i);
       return { key, value, headers, partition, timestamp: timestamp ?? nowMs };
     });
     const { expectedOffset = null, compression = "none" } = options;
@@ -331,30 +336,6 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     known.latest.deadlineMs = Math.max(known.latest.deadlineMs, deadlineMs);
     return inTime(known.topic, deadlineMs);
   }
-
-  /** The broker keeps the key; it places and encodes, so that every repeat is placed alike. */
-  async #sendKeyed(
-    topic: string,
-    records: readonly RecordInput[],
-    { idempotencyKey = "", expectedOffset, signal, ...options }: SendOptions,
-  ): Promise<readonly RecordOutcome[]> {
-    const query = expectedOffset === undefined ? "" : `?expectedOffset=${expectedOffset}`;
-    const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = { ...this.#options, ...options };
-    const body = {
-      type: "application/x-ndjson",
-      data: records.map((record) => JSON.stringify(toJsonInput(record))).join("\n"),
-      headers: { "idempotency-key": idempotencyKey },
-    };
-    const ask = (timeoutMs: number) =>
-      this.#http.request<{ results: RecordOutcome[] }>(
-        "POST",
-        `${recordsPath(topic)}${query}`,
-        body,
-        { signal, timeoutMs },
-      );
-    const deadlineMs = monotonicMs() + deliveryTimeoutMs;
-    return (await untilAnswered(ask, () => deadlineMs)).results;
-  }
 }
 
 interface KnownTopic {
@@ -376,22 +357,6 @@ function targetOf({ name, topicId, partitions, config }: TopicInfo): Target {
     maxMessageBytes: Number(config["max.message.bytes"]),
     isCompacted: String(config["cleanup.policy"]).includes("compact"),
   };
-}
-
-/** Tries again what may succeed later. `ask` is given what is left of the time, in milliseconds. */
-async function untilAnswered<T>(
-  ask: (leftMs: number) => Promise<T>,
-  deadlineMs: () => number,
-): Promise<T> {
-  for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, MAX_BACKOFF_MS)) {
-    try {
-      return await ask(Math.max(1, deadlineMs() - monotonicMs()));
-    } catch (error) {
-      const isOurs = error instanceof BrokerError || error instanceof ConnectionError;
-      if (!isOurs || isRefusal(error) || monotonicMs() + backoffMs >= deadlineMs()) throw error;
-    }
-    await new Promise((resolve) => setTimeout(resolve, backoffMs));
-  }
 }
 
 /** The promise, or a rejection at the deadline. */
@@ -418,10 +383,7 @@ function outcomeOf(
     const { baseOffset, logAppendTimeMs } = outcome;
     return { partition, offset: baseOffset + index, timestamp: logAppendTimeMs ?? timestamp };
   }
-  const { error } = outcome;
-  const code = error instanceof BrokerError ? error.code : "REQUEST_TIMED_OUT";
-  const data = error instanceof BrokerError ? error.data : {};
-  return refusedRecord(partition, code, error.message, data);
+  return failedRecord(partition, outcome.error);
 }
 
 /** The promise, or a rejection as soon as the signal says so. */

@@ -31,7 +31,10 @@ export interface RivuletService {
     records: readonly RecordInput[],
     options?: ProduceOptions,
   ): Promise<RecordOutcome[]>;
-  /** Several topics in one call, at most 100; not atomic: as one `produce` each. @throws where nothing of a topic was stored. */
+  /**
+   * Several topics in one call, at most 100. Not atomic, but as one `produce` each: the records of a topic that was refused
+   * have its error for an outcome. @throws where nothing at all was stored.
+   */
   produceBatch(batch: readonly TopicRecords[]): Promise<RecordOutcome[][]>;
   /**
    * Topics, configs, groups, offsets, records. Await it once, as a stub, where the broker runs in a `wrangler dev` of its

@@ -12,3 +12,17 @@ export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
   }
   return bytes;
 }
+
+/** Not by the platform's own where there is none: Node before 25 and older browsers. */
+export function toBase64(bytes: Uint8Array): string {
+  if ("toBase64" in bytes) return bytes.toBase64();
+  let text = "";
+  for (const byte of bytes as Uint8Array) text += String.fromCharCode(byte);
+  return btoa(text);
+}
+
+/** @throws where it is no base64 */
+export function fromBase64(text: string): Uint8Array {
+  if ("fromBase64" in Uint8Array) return Uint8Array.fromBase64(text);
+  return (Uint8Array as Uint8ArrayConstructor).from(atob(text), (each) => each.charCodeAt(0));
+}

@@ -12,43 +12,43 @@ export interface ErrorSpec {
 }
 
 export const ERRORS = {
-  UNKNOWN_SERVER_ERROR: spec(-1, 500, false),
-  OFFSET_OUT_OF_RANGE: spec(1, 416, false),
-  CORRUPT_MESSAGE: spec(2, 400, false),
+  UNKNOWN_SERVER_ERROR: spec(-1, 500),
+  OFFSET_OUT_OF_RANGE: spec(1, 416),
+  CORRUPT_MESSAGE: spec(2),
   UNKNOWN_TOPIC_OR_PARTITION: spec(3, 404, true),
   REQUEST_TIMED_OUT: spec(7, 504, true),
-  MESSAGE_TOO_LARGE: spec(10, 413, false),
+  MESSAGE_TOO_LARGE: spec(10, 413),
   NETWORK_EXCEPTION: spec(13, 503, true),
   COORDINATOR_NOT_AVAILABLE: spec(15, 503, true),
-  INVALID_TOPIC_EXCEPTION: spec(17, 400, false),
-  INVALID_GROUP_ID: spec(24, 400, false),
-  UNKNOWN_MEMBER_ID: spec(25, 409, false),
-  INVALID_SESSION_TIMEOUT: spec(26, 400, false),
-  INVALID_TIMESTAMP: spec(32, 400, false),
-  TOPIC_ALREADY_EXISTS: spec(36, 409, false),
-  INVALID_PARTITIONS: spec(37, 400, false),
-  INVALID_CONFIG: spec(40, 400, false),
-  INVALID_REQUEST: spec(42, 400, false),
-  OUT_OF_ORDER_SEQUENCE_NUMBER: spec(45, 409, false),
-  INVALID_PRODUCER_EPOCH: spec(47, 409, false),
+  INVALID_TOPIC_EXCEPTION: spec(17),
+  INVALID_GROUP_ID: spec(24),
+  UNKNOWN_MEMBER_ID: spec(25, 409),
+  INVALID_SESSION_TIMEOUT: spec(26),
+  INVALID_TIMESTAMP: spec(32),
+  TOPIC_ALREADY_EXISTS: spec(36, 409),
+  INVALID_PARTITIONS: spec(37),
+  INVALID_CONFIG: spec(40),
+  INVALID_REQUEST: spec(42),
+  OUT_OF_ORDER_SEQUENCE_NUMBER: spec(45, 409),
+  INVALID_PRODUCER_EPOCH: spec(47, 409),
   KAFKA_STORAGE_ERROR: spec(56, 503, true),
-  NON_EMPTY_GROUP: spec(68, 409, false),
-  GROUP_ID_NOT_FOUND: spec(69, 404, false),
-  UNSUPPORTED_COMPRESSION_TYPE: spec(76, 400, false),
-  GROUP_MAX_SIZE_REACHED: spec(81, 409, false),
-  DUPLICATE_RESOURCE: spec(85, 422, false),
-  GROUP_SUBSCRIBED_TO_TOPIC: spec(86, 409, false),
-  INVALID_RECORD: spec(87, 400, false),
+  NON_EMPTY_GROUP: spec(68, 409),
+  GROUP_ID_NOT_FOUND: spec(69, 404),
+  UNSUPPORTED_COMPRESSION_TYPE: spec(76),
+  GROUP_MAX_SIZE_REACHED: spec(81, 409),
+  DUPLICATE_RESOURCE: spec(85, 422),
+  GROUP_SUBSCRIBED_TO_TOPIC: spec(86, 409),
+  INVALID_RECORD: spec(87),
   THROTTLING_QUOTA_EXCEEDED: spec(89, 429, true),
-  INVALID_UPDATE_VERSION: spec(95, 409, false),
+  INVALID_UPDATE_VERSION: spec(95, 409),
   UNKNOWN_TOPIC_ID: spec(100, 404, true),
-  FENCED_MEMBER_EPOCH: spec(110, 409, false),
-  UNRELEASED_INSTANCE_ID: spec(111, 409, false),
-  INVALID_REGULAR_EXPRESSION: spec(128, 400, false),
+  FENCED_MEMBER_EPOCH: spec(110, 409),
+  UNRELEASED_INSTANCE_ID: spec(111, 409),
+  INVALID_REGULAR_EXPRESSION: spec(128),
   STALE_MEMBER_EPOCH: spec(113, 409, true),
 } as const satisfies Record<string, ErrorSpec>;
 
-function spec(code: number, httpStatus: number, retriable: boolean): ErrorSpec {
+function spec(code: number, httpStatus = 400, retriable = false): ErrorSpec {
   return { code, httpStatus, retriable };
 }
 
@@ -92,18 +92,17 @@ export class BrokerError extends Error {
     this.retriable = ERRORS[code].retriable;
     this.data = options?.data ?? {};
   }
+}
 
-  static from(failure: Failure): BrokerError {
-    const { ok: _ok, error, detail, ...data } = failure;
-    return new BrokerError(error, detail, { data });
-  }
+export function errorOf({ ok: _ok, error, detail, ...data }: Failure): BrokerError {
+  return new BrokerError(error, detail, { data });
 }
 
 /** Unwraps a result, throwing its failure. */
 export function unwrap<R extends { readonly ok: true } | Failure>(
   result: R,
 ): Exclude<R, { readonly ok: false }> {
-  if (!result.ok) throw BrokerError.from(result);
+  if (!result.ok) throw errorOf(result);
   return result as Exclude<R, { readonly ok: false }>;
 }
 

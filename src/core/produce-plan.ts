@@ -82,7 +82,7 @@ function placeRecord(
   if (record.key === null && target.isCompacted) {
     throw new BrokerError(
       "INVALID_RECORD",
-      `records[${index}].key is null, topic ${name} is compacted (cleanup.policy) and needs one`,
+      `records[${index}].key is null, compacted topic ${name} needs one`,
     );
   }
   if (record.partition === null)
@@ -107,20 +107,20 @@ export function checkConditional(
   if (free !== -1 && partitions > 1) {
     throw new BrokerError(
       "INVALID_REQUEST",
-      `records[${free}] has neither partition nor key, one of which expectedOffset needs`,
+      `records[${free}] needs a partition or a key, for expectedOffset`,
     );
   }
   const places = new Set(appends.map((append) => append.partition));
   if (places.size > 1) {
     throw new BrokerError(
       "INVALID_REQUEST",
-      `the records go to the partitions ${[...places].join(", ")}: with expectedOffset all must go to one`,
+      `expectedOffset: the records go to the partitions ${[...places].join(", ")}, not to one`,
     );
   }
   if (appends.length > 1) {
     throw new BrokerError(
       "MESSAGE_TOO_LARGE",
-      "the records are too many for one append, which expectedOffset needs",
+      "too many records for one append, which expectedOffset needs",
     );
   }
 }

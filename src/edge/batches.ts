@@ -1,7 +1,7 @@
 // Appending batches that a client has encoded. The partition checks their headers and checksums; here, where
 // CPU is cheap, their records are looked at too, so that nothing is stored that no reader could read.
 import { decoderWithin } from "../compression/decode.ts";
-import { BrokerError, type Failure, type Result } from "../core/errors.ts";
+import { BrokerError, errorOf, type Failure, type Result } from "../core/errors.ts";
 import { MAX_DECODED_REQUEST_BYTES } from "../core/limits.ts";
 import { batches, checkCrc, NO_PRODUCER_ID } from "../core/log/record-batch.ts";
 import type { Env } from "../env.ts";
@@ -22,7 +22,7 @@ export function appendBatches(
     if (!isRefused(answer)) return { ok: true, ...answer };
     const { code: error, detail, data } = answer;
     const failure: Failure = { ok: false, error, detail, ...data };
-    if (error === "UNKNOWN_TOPIC_ID") throw BrokerError.from(failure); // atPartition asks again.
+    if (error === "UNKNOWN_TOPIC_ID") throw errorOf(failure); // atPartition asks again.
     return failure;
   });
 }

@@ -2,7 +2,7 @@
 // METADATA_MAX_AGE_MS and topic, and again when a partition says the topic is gone. If the ClusterObject
 // cannot be reached, what is remembered goes on being used: producing and fetching do not depend on it.
 import { checkTopicName, type Topic } from "../core/cluster/topics.ts";
-import { BrokerError, unwrap } from "../core/errors.ts";
+import { BrokerError, errorOf, unwrap } from "../core/errors.ts";
 import { METADATA_CACHE_TOPICS, METADATA_MAX_AGE_MS } from "../core/limits.ts";
 import { clusterStub, type Env } from "../env.ts";
 import { isolate } from "./isolate.ts";
@@ -12,7 +12,7 @@ export async function topicMetadata(env: Env, name: string): Promise<Topic> {
   const known = isolate.topics.get(name);
   if (known !== undefined && Date.now() - known.atMs < METADATA_MAX_AGE_MS) return known.topic;
   const invalid = checkTopicName(name);
-  if (invalid !== null) throw BrokerError.from(invalid);
+  if (invalid !== null) throw errorOf(invalid);
   try {
     return await refresh(env, name);
   } catch (error) {

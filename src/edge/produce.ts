@@ -2,7 +2,7 @@
 // record what became of it. CPU is spent here, where it multiplies, and not in the partition.
 import { isCompacted } from "../core/cluster/config.ts";
 import type { Topic } from "../core/cluster/topics.ts";
-import { BrokerError, unwrap } from "../core/errors.ts";
+import { BrokerError, errorOf, unwrap } from "../core/errors.ts";
 import { FAN_OUT } from "../core/limits.ts";
 import { checkIdempotencyKey, homePartition, type RequestPlan } from "../core/log/keyed-request.ts";
 import { addToSequence, isOutOfStep } from "../core/log/producers.ts";
@@ -17,6 +17,7 @@ import {
 } from "../core/produce-plan.ts";
 import { type Env, partitionStub } from "../env.ts";
 import type { UnplacedRecord } from "../protocol/json-record.ts";
+import { failedRecord, type RecordOutcome } from "../protocol/record-outcome.ts";
 import { type AppendAnswer, type AppendRefused, appendTo, isRefused } from "./append.ts";
 import { refresh, topicMetadata } from "./metadata.ts";
 import { newProducerId, withProducer } from "./producer-pool.ts";
@@ -33,6 +34,13 @@ export interface RecordRefused extends AppendRefused {
 }
 
 export type RecordResult = RecordStored | RecordRefused;
+
+/** As clients are told. */
+export function outcomeOf(result: RecordResult): RecordOutcome {
+  if (!isRefused(result)) return result;
+  const { partition, code, detail, data } = result;
+  return failedRecord(partition, new BrokerError(code, detail, { data }));
+}
 
 export interface ProduceOptions {
   /** [CND-1] Append only if the first record gets this offset. All records must go to one partition. */
@@ -57,7 +65,7 @@ export async function produce(
 ): Promise<RecordResult[]> {
   const { idempotencyKey } = options;
   const invalid = idempotencyKey === undefined ? null : checkIdempotencyKey(idempotencyKey);
-  if (invalid !== null) throw BrokerError.from(invalid);
+  if (invalid !== null) throw errorOf(invalid);
   let topic = await topicMetadata(env, topicName);
   if (records.some((record) => (record.partition ?? 0) >= topic.partitions))
     topic = await refresh(env, topicName);

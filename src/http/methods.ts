@@ -11,7 +11,11 @@ export function noRoute(app: Hono<{ Bindings: Env }>, request: Request): Respons
   const routes = app.routes.filter(({ method, path }) => method !== "ALL" && fits(path, pathname));
   const allowed = [...new Set(routes.map(({ method }) => method))].sort();
   if (allowed.length === 0)
-    return problemResponse(new BrokerError("INVALID_REQUEST", detail), {}, 404);
+    return problemResponse(
+      new BrokerError("INVALID_REQUEST", `${detail}; /docs says what there is`),
+      {},
+      404,
+    );
   const allow = allowed.join(", ");
   const error = new BrokerError("INVALID_REQUEST", `${detail}; it takes ${allow}`);
   const response = problemResponse(error, {}, 405);

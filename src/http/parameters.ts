@@ -1,20 +1,20 @@
 // Path and query parameters.
 import * as z from "zod";
 import { checkGroupId, checkTopicName } from "../core/cluster/topics.ts";
-import { BrokerError } from "../core/errors.ts";
+import { BrokerError, errorOf } from "../core/errors.ts";
 import { parse, queryInteger } from "../protocol/parse.ts";
 
 /** A legal topic name, or INVALID_TOPIC_EXCEPTION. */
 export function topicParameter(name: string): string {
   const invalid = checkTopicName(name);
-  if (invalid !== null) throw BrokerError.from(invalid);
+  if (invalid !== null) throw errorOf(invalid);
   return name;
 }
 
 /** A legal group id, or INVALID_GROUP_ID. */
 export function groupParameter(groupId: string): string {
   const invalid = checkGroupId(groupId);
-  if (invalid !== null) throw BrokerError.from(invalid);
+  if (invalid !== null) throw errorOf(invalid);
   return groupId;
 }
 

@@ -1,6 +1,6 @@
 // POST /v1/groups/:group/poll: a member of a group for clients that can hold no connection.
 import { Hono } from "hono";
-import { BrokerError } from "../core/errors.ts";
+import { errorOf } from "../core/errors.ts";
 import { checkTopicPattern } from "../core/group/topic-pattern.ts";
 import { leave, type PollResult, poll } from "../edge/poll.ts";
 import type { Env } from "../env.ts";
@@ -17,7 +17,7 @@ export const polls = new Hono<{ Bindings: Env }>().post("/:group/poll", async (c
     topicParameter(topic);
   const { pattern = null } = body;
   const invalid = checkTopicPattern(pattern, "pattern");
-  if (invalid !== null) throw BrokerError.from(invalid);
+  if (invalid !== null) throw errorOf(invalid);
   const result = body.leave
     ? await leave(context.env, groupId, body)
     : await poll(context.env, groupId, {

@@ -15,12 +15,11 @@ import { isRefused } from "../edge/append.ts";
 import { fetchRecords } from "../edge/fetch.ts";
 import { atPartition, topicMetadata, topicWithPartition } from "../edge/metadata.ts";
 import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
-import { produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
+import { outcomeOf, produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
 import { parseRecordJson, recordList } from "../protocol/json-record-schema.ts";
 import { integer, parse, queryInteger } from "../protocol/parse.ts";
-import { refusedRecord } from "../protocol/record-outcome.ts";
 import { bodyOf, readText } from "./body.ts";
 import { produceLines, readLines } from "./bulk.ts";
 import { whileRoom } from "./in-progress.ts";
@@ -158,10 +157,7 @@ async function readRecords(request: Request): Promise<z.output<typeof produceSch
  * where none is, the problem of the first, with all of them in `results`.
  */
 function produceResponse(results: readonly RecordResult[]): Response {
-  const body = results.map((result) => {
-    if (!isRefused(result)) return result;
-    return refusedRecord(result.partition, result.code, result.detail, result.data);
-  });
+  const body = results.map(outcomeOf);
   const refused = results.filter((result): result is RecordRefused => isRefused(result));
   const first = refused[0];
   if (first !== undefined && refused.length === results.length) {

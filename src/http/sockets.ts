@@ -2,7 +2,7 @@
 // on and no Worker code runs per record. The plain consumer is a session in this Worker.
 import { type Context, Hono } from "hono";
 import * as z from "zod";
-import { BrokerError, isErrorName } from "../core/errors.ts";
+import { BrokerError, errorOf, isErrorName } from "../core/errors.ts";
 import { checkTopicPattern } from "../core/group/topic-pattern.ts";
 import { atPartition, topicMetadata } from "../edge/metadata.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
@@ -29,7 +29,7 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
       );
     for (const topic of topics) await topicMetadata(context.env, topic);
     const invalid = checkTopicPattern(pattern ?? null, "pattern");
-    if (invalid !== null) throw BrokerError.from(invalid);
+    if (invalid !== null) throw errorOf(invalid);
     requireUpgrade(context);
     const member = {
       groupId,

@@ -9,7 +9,7 @@ import {
 import type { JsonHeaders } from "./json-record.ts";
 import { integer, parseJson } from "./parse.ts";
 
-const NOT_UNICODE = "is no Unicode text (half a surrogate pair)";
+const NOT_UNICODE = "holds half a surrogate pair";
 
 /** True where the text has a UTF-8 form. */
 function isUnicode(text: string): boolean {

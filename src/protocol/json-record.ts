@@ -1,6 +1,9 @@
 // Records as JSON. A string is its UTF-8 bytes, another JSON value its JSON text, null is null; bytes that
 // are no UTF-8 travel as base64. What was written as a string reads back as the same string.
+import { fromBase64, toBase64 } from "../core/bytes.ts";
+import { BrokerError } from "../core/errors.ts";
 import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../core/record.ts";
+
 /** By name; a list of values where a name repeats. */
 export type JsonHeaders = Readonly<Record<string, JsonHeaderValue | readonly JsonHeaderValue[]>>;
 export type JsonHeaderValue = string | null | { readonly base64: string };
@@ -38,21 +41,29 @@ export interface UnplacedRecord extends Omit<ProducerRecord, "timestamp"> {
 const UTF8 = new TextEncoder();
 const FROM_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-export function fromJsonRecord(record: JsonRecordInput): UnplacedRecord {
+/** The `index`th of its request. @throws BrokerError INVALID_REQUEST where key or value has no JSON text */
+export function fromJsonRecord(record: JsonRecordInput, index: number): UnplacedRecord {
   return {
-    key: toBytes(record.key ?? null, record.keyBase64),
-    value: toBytes(record.value ?? null, record.valueBase64),
+    key: toBytes(record, "key", index),
+    value: toBytes(record, "value", index),
     headers: record.headers === undefined ? [] : toHeaders(record.headers),
     timestamp: record.timestamp ?? null,
     partition: record.partition ?? null,
   };
 }
 
-function toBytes(value: unknown, encoded: string | undefined): Uint8Array | null {
-  if (encoded !== undefined) return Uint8Array.fromBase64(encoded);
-  if (value === null) return null;
+function toBytes(record: JsonRecordInput, field: "key" | "value", index: number) {
+  const value = record[field];
+  const encoded = record[`${field}Base64`];
+  if (encoded !== undefined) return fromBase64(encoded);
+  if (value === null || value === undefined) return null;
   if (value instanceof Uint8Array) return value;
-  return UTF8.encode(typeof value === "string" ? value : JSON.stringify(value));
+  if (typeof value === "string") return UTF8.encode(value);
+  try {
+    const text = JSON.stringify(value);
+    if (text !== undefined) return UTF8.encode(text);
+  } catch {} // Told below: a BigInt, or an object that holds itself.
+  throw new BrokerError("INVALID_REQUEST", `records[${index}].${field}: has no JSON form`);
 }
 
 function toHeaders(headers: JsonHeaders): RecordHeader[] {
@@ -60,8 +71,11 @@ function toHeaders(headers: JsonHeaders): RecordHeader[] {
   for (const [key, given] of Object.entries(headers)) {
     const values = (Array.isArray(given) ? given : [given]) as readonly JsonHeaderValue[];
     for (const value of values) {
-      const isPlain = typeof value === "string" || value === null;
-      list.push({ key, value: isPlain ? toBytes(value, undefined) : toBytes(null, value.base64) });
+      const isText = typeof value === "string";
+      list.push({
+        key,
+        value: isText ? UTF8.encode(value) : value && fromBase64(value.base64),
+      });
     }
   }
   return list;
@@ -70,7 +84,7 @@ function toHeaders(headers: JsonHeaders): RecordHeader[] {
 export function toJsonRecord(record: ConsumerRecord): JsonRecord {
   const headers: Record<string, JsonHeaderValue | JsonHeaderValue[]> = {};
   for (const { key, value } of record.headers) {
-    const one = value === null ? null : (text(value) ?? { base64: value.toBase64() });
+    const one = value === null ? null : (text(value) ?? { base64: toBase64(value) });
     const before = Object.hasOwn(headers, key) ? headers[key] : undefined;
     const all =
       before === undefined ? one : Array.isArray(before) ? [...before, one] : [before, one];
@@ -94,7 +108,7 @@ export function toJsonRecord(record: ConsumerRecord): JsonRecord {
 function field(plain: string, encoded: string, bytes: Uint8Array | null): object {
   if (bytes === null) return { [plain]: null };
   const decoded = text(bytes);
-  return decoded === null ? { [encoded]: bytes.toBase64() } : { [plain]: decoded };
+  return decoded === null ? { [encoded]: toBase64(bytes) } : { [plain]: decoded };
 }
 
 function text(bytes: Uint8Array): string | null {

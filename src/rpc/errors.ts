@@ -8,6 +8,8 @@ export async function overRpc<T>(action: () => Promise<T>): Promise<T> {
   } catch (error) {
     if (!(error instanceof BrokerError)) throw error;
     const { code, message, data } = error;
-    throw new BrokerError(code, `${code}: ${message}`, { data });
+    const told = new BrokerError(code, `${code}: ${message}`, { data });
+    told.name = "Error"; // Another name goes before the message between two processes of wrangler.
+    throw told;
   }
 }

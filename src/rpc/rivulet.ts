@@ -17,13 +17,13 @@ import type {
 import { BrokerError } from "../core/errors.ts";
 import { MAX_TOPICS_PER_BATCH } from "../core/limits.ts";
 import { isRefused } from "../edge/append.ts";
-import { produce } from "../edge/produce.ts";
+import { outcomeOf, produce } from "../edge/produce.ts";
 import type { Env } from "../env.ts";
 import { app } from "../http/app.ts";
 import { fromJsonRecord, type JsonRecordInput } from "../protocol/json-record.ts";
 import { recordList } from "../protocol/json-record-schema.ts";
 import { integer, parse } from "../protocol/parse.ts";
-import { type RecordOutcome, refusedRecord } from "../protocol/record-outcome.ts";
+import { outcomesOfTopics, type RecordOutcome } from "../protocol/record-outcome.ts";
 import { RpcAdmin } from "./admin.ts";
 import { overRpc } from "./errors.ts";
 
@@ -58,9 +58,8 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
   produceBatch(batch: readonly TopicRecords[]): Promise<RecordOutcome[][]> {
     return overRpc(() => {
       const input = parse(batchSchema, { batch });
-      return Promise.all(
-        input.batch.map(({ topic, records }) => this.#produce(topic, records, {})),
-      );
+      const produced = input.batch.map(({ topic, records }) => this.#produce(topic, records, {}));
+      return outcomesOfTopics(input.batch, produced);
     });
   }
 
@@ -86,9 +85,6 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
     const first = results[0];
     if (first !== undefined && isRefused(first) && results.every((result) => isRefused(result)))
       throw new BrokerError(first.code, first.detail, { data: first.data });
-    return results.map((result) => {
-      if (!isRefused(result)) return result;
-      return refusedRecord(result.partition, result.code, result.detail, result.data);
-    });
+    return results.map(outcomeOf);
   }
 }

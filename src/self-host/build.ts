@@ -1,7 +1,7 @@
 // Bundles the Worker (which `npm start` runs on workerd, `npm run dev` serves and `npm run deploy` uploads),
 // the SDK and the CLI into dist/.
 import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
@@ -9,6 +9,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Builds everything. Throws with esbuild's report where something does not compile. */
 export async function build(): Promise<void> {
+  const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
   const shared = {
     absWorkingDir: ROOT,
     bundle: true,
@@ -41,6 +42,7 @@ export async function build(): Promise<void> {
       outfile: "dist/rivulet.js",
       platform: "node",
       packages: "external",
+      define: { RIVULET_VERSION: JSON.stringify(version) },
       banner: { js: "#!/usr/bin/env node" },
     }),
   ]);

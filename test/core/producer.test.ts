@@ -66,6 +66,33 @@ const to = (partition: number, ...values: string[]) =>
   values.map((value) => ({ value, partition }));
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
+test.each([
+  ["a BigInt in it", { value: { total: 12n } }, "value"],
+  [
+    "itself in it",
+    {
+      value: (() => {
+        const own: Record<string, unknown> = {};
+        own.own = own;
+        return own;
+      })(),
+    },
+    "value",
+  ],
+  ["a function", { value: () => 1 }, "value"],
+  ["a symbol as its key", { key: Symbol("k"), value: 1 }, "key"],
+])("[PRD-4] a record with %s is refused before anything is sent", async (_, wrong, field) => {
+  for (const options of [{}, { idempotencyKey: "once" }]) {
+    const { broker, producer } = producerOf();
+    const sent = producer.send("t", [{ value: "sound" }, wrong], options);
+    await expect(sent).rejects.toMatchObject({
+      code: "INVALID_REQUEST",
+      message: `records[1].${field}: has no JSON form`,
+    });
+    expect(broker.appends).toEqual([]);
+  }
+});
+
 describe("what shares an append", () => {
   test("[PRO-1] what comes while an append is under way shares the next", async () => {
     const { broker, producer } = producerOf();
@@ -218,6 +245,20 @@ describe("where records go", () => {
     expect(outcomes.map((each) => each.length)).toEqual([1, 2]);
     expect(broker.appends.toSorted()).toEqual(["t/0: a", "u/1: b c"]);
   });
+
+  test("[PRO-5] of a batch the topics that fail have their errors, unless all do", async () => {
+    const { producer } = producerOf();
+    const wrong = { topic: "u", records: [{ value: 1n }, { value: 2 }] };
+    const outcomes = await producer.sendBatch([wrong, { topic: "t", records: to(0, "a") }]);
+    expect(outcomes).toMatchObject([
+      [
+        { partition: -1, error: { code: "INVALID_REQUEST", retriable: false } },
+        { partition: -1, error: { code: "INVALID_REQUEST" } },
+      ],
+      [{ partition: 0, offset: 0 }],
+    ]);
+    await expect(producer.sendBatch([wrong])).rejects.toMatchObject({ code: "INVALID_REQUEST" });
+  });
 });
 
 test.each([
@@ -226,6 +267,8 @@ test.each([
   [{ batchSize: 10_001 }, /^batchSize is 10001/],
   [{ maxBufferedRecords: 0 }, /^maxBufferedRecords is 0/],
   [{ compression: "brotli" as never }, /^compression is "brotli"/],
+  [{ deliveryTimeoutMs: -1 }, /^deliveryTimeoutMs is -1, it must be a whole number from 0/],
+  [{ deliveryTimeoutMs: 2 ** 31 }, /^deliveryTimeoutMs is 2147483648/],
 ])("[CBK-7] refused: %o", (options, message) => {
   expect(() => producerOf(options)).toThrow(message);
 });

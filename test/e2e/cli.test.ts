@@ -1,5 +1,13 @@
 import { type ChildProcess, execFileSync, spawn, spawnSync } from "node:child_process";
-import { closeSync, mkdirSync, mkdtempSync, openSync, writeFileSync, writeSync } from "node:fs";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -180,6 +188,48 @@ describe("records", () => {
       const numbers = records.map((record) => JSON.parse(record.value).n);
       expect(numbers).toEqual([...numbers].sort((a, b) => a - b));
     }
+  });
+
+  test("[SYS-3] bytes that are no text come out as they went in", async () => {
+    await setUp("cli-bytes");
+    const bytes = Buffer.from([0x63, 0xe9, 0x0a, 0xff, 0xfe, 0x0a, 0x00, 0x0d, 0x0a]);
+    writeFileSync(join(folder, "bytes"), bytes);
+    const copied = `${FUNCTION}; rivulet produce cli-bytes < bytes && rivulet consume cli-bytes -e > out`;
+    const { child, ended } = start("bash", ["--norc", "-c", `cd '${folder}'; ${copied}`]);
+    child.stdin?.end();
+    expect(await ended).toMatchObject({ code: 0, err: "" });
+    expect(readFileSync(join(folder, "out"))).toEqual(
+      Buffer.from([0x63, 0xe9, 0x0a, 0xff, 0xfe, 0x0a, 0x00, 0x0a]),
+    );
+  });
+
+  test("[SYS-3] whole records are copied with keys, headers and times", async () => {
+    const { admin, producer } = new Rivulet({ url: broker.url });
+    await admin.createTopic({ name: "cli-from" });
+    await setUp("cli-to", [], 3);
+    await producer.send("cli-from", [
+      { key: "k", value: "line\nline", headers: { a: ["1", null], b: { base64: "/w==" } } },
+      { keyBase64: "/w==", valueBase64: "//4=", timestamp: 1_700_000_000_000 },
+      { value: null, key: "gone" },
+    ]);
+    const consumed = await rivulet(["--json", "consume", "cli-from", "-e"]);
+    const produced = await rivulet(["produce", "cli-to", "--records"], { input: consumed.out });
+    expect(produced).toMatchObject({ code: 0, err: "" });
+    const copied = await rivulet(["--json", "consume", "cli-to", "-e"]);
+    const records = (out: string) =>
+      out
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line))
+        .map(({ topic: _, partition: _p, offset: _o, ...own }) => JSON.stringify(own))
+        .sort();
+    expect(records(copied.out)).toEqual(records(consumed.out));
+    for (const [input, err] of [
+      ['{"value":1}\n\n{"valve":1}', /line 3: a record has no field "valve"/],
+      ["[1]", /line 1 is no record/],
+      ['{"key":"k"}', /value: is required/],
+    ] as const)
+      expect((await rivulet(["produce", "cli-to", "--records"], { input })).err).toMatch(err);
   });
 
   test("[SYS-3] a file, one JSON array or lines, is produced", async () => {

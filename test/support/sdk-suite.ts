@@ -266,6 +266,28 @@ export function sdkSuite(connect: () => Rivulet): void {
     expect(offset).toMatchObject({ committedOffset: 1 });
   });
 
+  test("[KEY-1] [IDM-6] bytes and base64 are stored as they are, with an idempotency key and without", async () => {
+    const record = {
+      key: Uint8Array.of(0xff, 0),
+      valueBase64: "/v8A",
+      headers: { h: { base64: "/w==" } },
+    };
+    await rivulet.admin.createTopic({ name: "raw" });
+    await rivulet.producer.send("raw", [record]);
+    await rivulet.producer.send("raw", [record], { idempotencyKey: "raw" });
+    const read: unknown[] = [];
+    for await (const each of await rivulet.reader({ topic: "raw", from: "earliest" })) {
+      read.push([each.key, each.value, each.headers]);
+      if (read.length === 2) break;
+    }
+    const expected = [
+      Uint8Array.of(0xff, 0),
+      Uint8Array.of(0xfe, 0xff, 0),
+      [{ key: "h", value: Uint8Array.of(0xff) }],
+    ];
+    expect(read).toEqual([expected, expected]);
+  });
+
   test("[PRO-5] [PRO-1] a batch over topics, folded, is read back in order", async () => {
     for (const name of ["one", "two"]) await rivulet.admin.createTopic({ name });
     const producer = rivulet.newProducer({ compression: "gzip", lingerMs: 1 });

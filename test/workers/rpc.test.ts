@@ -145,6 +145,25 @@ describe("a service binding", () => {
     expect(await readValues(two)).toEqual([[0, "c"]]);
   });
 
+  test("[RPC-2] a topic that is refused has its error, and takes nothing from the others", async () => {
+    const topic = await createTopic(1);
+    const missing = { topic: "not-there", records: [{ value: 1 }, { value: 2 }] };
+    const outcomes = await rivulet.produceBatch([
+      missing,
+      { topic: topic.name, records: [{ value: "c" }] },
+    ]);
+    expect(outcomes).toMatchObject([
+      [
+        { partition: -1, error: { code: "UNKNOWN_TOPIC_OR_PARTITION" } },
+        { partition: -1, error: { code: "UNKNOWN_TOPIC_OR_PARTITION" } },
+      ],
+      [{ partition: 0, offset: 0 }],
+    ]);
+    await expect(rivulet.produceBatch([missing])).rejects.toMatchObject({
+      code: "UNKNOWN_TOPIC_OR_PARTITION",
+    });
+  });
+
   test.each([
     { what: "no topic", batch: [], reason: /batch: must name 1 to 100 topics/ },
     {

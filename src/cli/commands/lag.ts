@@ -1,7 +1,7 @@
 // rivulet groups lag
 import { setTimeout as wait } from "node:timers/promises";
 import type { Command } from "commander";
-import type { GroupInfo } from "../../client/index.ts";
+import { ConnectionError, type GroupInfo } from "../../client/index.ts";
 import { connect, examples, type GlobalOptions, print } from "../context.ts";
 import { lagOf, lagText, offsetsOf, offsetsTable } from "../group-offsets.ts";
 import { redraw } from "../screen.ts";
@@ -54,13 +54,20 @@ async function watch(
   seconds: number,
 ): Promise<void> {
   const signal = stopSignal();
-  while (!signal.aborted) {
-    const info = lagInfo(await ask());
+  for (let isFirst = true; !signal.aborted; isFirst = false) {
+    const group = await ask().catch((error: unknown) => {
+      if (isFirst || !(error instanceof ConnectionError)) throw error;
+      process.stderr.write(`# ${error.message}; trying again\n`); // A broker that was there comes back.
+      return null;
+    });
     if (signal.aborted) return;
-    const title = `Group ${info.groupId}, ${new Date().toISOString()}`;
-    if (global.json || !process.stdout.isTTY)
-      print(global, info, () => `${title}\n${lagLines(info)}\n`);
-    else redraw(`${title}\n${lagLines(info)}`);
+    if (group !== null) show(global, lagInfo(group));
     await wait(seconds * 1_000, undefined, { signal }).catch(() => {}); // Aborted: it ends.
   }
+}
+
+function show(global: GlobalOptions, info: LagInfo): void {
+  const text = `Group ${info.groupId}, ${new Date().toISOString()}\n${lagLines(info)}`;
+  if (global.json || !process.stdout.isTTY) print(global, info, () => `${text}\n`);
+  else redraw(text);
 }

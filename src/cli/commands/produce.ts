@@ -21,9 +21,13 @@ const REQUEST_BYTES = 1_000_000;
 /** When nothing comes for so long, what has come is sent. */
 const PAUSE_MS = 50;
 
+/** Of a record, besides its place. */
+const FIELDS = new Set(["key", "keyBase64", "value", "valueBase64", "headers", "timestamp"]);
+
 interface ProduceOptions {
   readonly file?: string;
   readonly array?: true;
+  readonly records?: true;
   readonly keyField?: string;
   readonly key?: string;
   readonly partition?: number;
@@ -32,9 +36,15 @@ interface ProduceOptions {
 export function addProduce(program: Command): void {
   program
     .command("produce <topic>")
-    .description("append records: one line of standard input, or of a file, is one record")
+    .description(
+      "append records: a line of standard input, or of a file, is one; empty lines are none",
+    )
     .option("-f, --file <path>", "read this file instead of standard input")
     .option("--array", "the input is one JSON array; each element is a record")
+    .option(
+      "--records",
+      "each line is a whole record, as --json consume prints them: key, value, headers, timestamp; it gets a place of its own",
+    )
     .option("-k, --key-field <name>", "take the key from this field of each JSON value")
     .option("--key <key>", "give every record this key")
     .option("--partition <number>", "append to this partition", wholeNumber)
@@ -44,12 +54,15 @@ export function addProduce(program: Command): void {
         `echo '{"id":"o-1","total":12}' | rivulet produce orders --key-field id`,
         "rivulet produce orders --file orders.ndjson",
         "rivulet produce orders --array --file orders.json",
+        "rivulet --json consume orders --exit | rivulet produce orders-copy --records",
       ),
     )
     .action(async (topic: string, options: ProduceOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       if (options.key !== undefined && options.keyField !== undefined)
         throw new UsageError("--key and --key-field exclude each other");
+      if (options.records && (options.key ?? options.keyField) !== undefined)
+        throw new UsageError("--records: the key stands in the record");
       const { admin, producer } = connect(global);
       await admin.describeTopic(topic); // A typo is an error also where there is nothing to send.
       const input = await openInput(options.file, options.array ?? false);
@@ -101,7 +114,6 @@ async function* requests({ pieces }: Input, options: ProduceOptions): AsyncGener
   const source = pieces[Symbol.asyncIterator]();
   let records: RecordInput[] = [];
   let bytes = 0;
-  let line = 0;
   const take = (): Request => {
     const request = { records, bytes };
     records = [];
@@ -115,14 +127,12 @@ async function* requests({ pieces }: Input, options: ProduceOptions): AsyncGener
     if (isPaused) yield take();
     const piece = await next;
     if (piece.done) break;
-    for (const text of piece.value) {
-      line++;
+    for (const { bytes: value, line } of piece.value) {
       records.push({
-        value: text,
-        ...keyOf(text, line, options),
+        ...(options.records ? wholeRecord(value, line) : { value, ...keyOf(value, line, options) }),
         ...(options.partition === undefined ? {} : { partition: options.partition }),
       });
-      bytes += Buffer.byteLength(text);
+      bytes += value.length;
       if (records.length >= REQUEST_RECORDS || bytes >= REQUEST_BYTES) yield take();
     }
   }
@@ -135,13 +145,29 @@ function isSlow(next: Promise<unknown>): Promise<boolean> {
   return Promise.race([pause, next.then(() => false)]);
 }
 
-function keyOf(text: string, line: number, options: ProduceOptions): { key?: unknown } {
+/** As `rivulet --json consume` prints it; where it stood is left out. */
+function wholeRecord(bytes: Buffer, line: number): RecordInput {
+  const record = parseJson(bytes.toString(), `line ${line}`);
+  if (typeof record !== "object" || record === null || Array.isArray(record))
+    throw new UsageError(`line ${line} is no record: a JSON object with a value, key, headers …`);
+  const {
+    topic: _topic,
+    partition: _partition,
+    offset: _offset,
+    ...own
+  } = record as RecordInput & Readonly<Record<"topic" | "offset", unknown>>;
+  for (const field of Object.keys(own))
+    if (!FIELDS.has(field)) throw new UsageError(`line ${line}: a record has no field "${field}"`);
+  return own;
+}
+
+function keyOf(value: Buffer, line: number, options: ProduceOptions): { key?: unknown } {
   if (options.key !== undefined) return { key: options.key };
   if (options.keyField === undefined) return {};
-  const value = parseJson(text, `line ${line}`);
+  const parsed = parseJson(value.toString(), `line ${line}`);
   const key =
-    typeof value === "object" && value !== null
-      ? (value as Record<string, unknown>)[options.keyField]
+    typeof parsed === "object" && parsed !== null
+      ? (parsed as Record<string, unknown>)[options.keyField]
       : undefined;
   if (key === undefined)
     throw new UsageError(`line ${line} has no field "${options.keyField}" to take the key from`);

@@ -2,7 +2,7 @@
 // socket, where the reason can be lost, and what it would never see.
 import { checkGroupId } from "../../core/cluster/topics.ts";
 import { durationMs } from "../../core/duration.ts";
-import { BrokerError } from "../../core/errors.ts";
+import { errorOf } from "../../core/errors.ts";
 import {
   DEFAULT_SESSION_TIMEOUT_MS,
   DEFAULT_WINDOW_BYTES,
@@ -29,7 +29,7 @@ export function coreConfig(
 ): ConsumerCoreConfig {
   const { groupId, topics = [], topicPattern, partitions, maxProcessingMs } = options;
   const invalid = groupId === null ? null : checkGroupId(groupId ?? "");
-  if (invalid !== null) throw BrokerError.from(invalid);
+  if (invalid !== null) throw errorOf(invalid);
   if (!Array.isArray(topics) || topics.some((topic) => typeof topic !== "string"))
     refuse("topics", topics, "a list of names");
   if (topics.length === 0 && topicPattern === undefined)
@@ -68,6 +68,6 @@ function initialOffset(from: NonNullable<ConsumerOptions["from"]>): InitialOffse
   return refuse(
     "from.duration",
     duration,
-    "milliseconds or an ISO 8601 duration of days, hours, minutes, seconds",
+    "milliseconds or an ISO 8601 duration like P1DT12H",
   );
 }

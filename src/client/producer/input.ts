@@ -5,42 +5,48 @@ import {
   MAX_PARTITIONS_PER_TOPIC,
   MAX_TIMESTAMP_MS,
 } from "../../core/limits.ts";
-import { checkIdempotencyKey } from "../../core/log/keyed-request.ts";
 import type { JsonRecordInput } from "../../protocol/json-record.ts";
 import type { SendOptions } from "../producer.ts";
 import { whole } from "../whole.ts";
 
-/** @throws BrokerError INVALID_REQUEST that names field, value and bound. */
-export function checkRecord(record: JsonRecordInput, place: string): void {
-  const wrong = (field: string, rule: string) => {
-    const value = (record as Readonly<Record<string, unknown>>)[field];
-    return new BrokerError("INVALID_REQUEST", `${place}.${field}: ${rule}; got ${preview(value)}`);
+/** The `index`th of a call. @throws BrokerError INVALID_REQUEST that names field, value and bound. */
+export function checkRecord(record: JsonRecordInput, index: number): void {
+  const { key, keyBase64, value, valueBase64, headers, partition, timestamp } = record;
+  const wrong = (field: keyof JsonRecordInput, rule: string) => {
+    const detail = `records[${index}].${field}: ${rule}; got ${preview(record[field])}`;
+    return new BrokerError("INVALID_REQUEST", detail);
   };
-  if (record.value === undefined && record.valueBase64 === undefined)
+  if (value === undefined && valueBase64 === undefined)
     throw wrong("value", "is required (null for a tombstone), or valueBase64");
-  if (record.value !== undefined && record.valueBase64 !== undefined)
+  if (value !== undefined && valueBase64 !== undefined)
     throw wrong("valueBase64", "may not stand beside value");
-  if (record.key !== undefined && record.keyBase64 !== undefined)
+  if (key !== undefined && keyBase64 !== undefined)
     throw wrong("keyBase64", "may not stand beside key");
-  for (const field of ["key", "value"] as const) {
-    const value = record[field];
-    if (typeof value === "string" && !value.isWellFormed())
-      throw wrong(field, "is no Unicode text (half a surrogate pair)");
-    if (isUnwritable(value)) throw wrong(field, "has no JSON form");
-  }
-  wholeIfAny(`${place}.partition`, record.partition, MAX_PARTITIONS_PER_TOPIC - 1);
-  wholeIfAny(`${place}.timestamp`, record.timestamp, MAX_TIMESTAMP_MS);
-  if (record.headers === undefined) return;
-  const count = Object.values(record.headers).flat().length;
+  if (isBrokenText(key)) throw wrong("key", BROKEN_TEXT);
+  if (isBrokenText(value)) throw wrong("value", BROKEN_TEXT);
+  if (partition !== undefined)
+    whole(`records[${index}].partition`, partition, 0, MAX_PARTITIONS_PER_TOPIC - 1);
+  if (timestamp !== undefined) whole(`records[${index}].timestamp`, timestamp, 0, MAX_TIMESTAMP_MS);
+  if (headers === undefined) return;
+  const count = Object.values(headers).flat().length;
   if (count > MAX_HEADERS_PER_RECORD)
     throw wrong("headers", `holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
 }
 
+const BROKEN_TEXT = "holds half a surrogate pair";
+
+function isBrokenText(value: unknown): boolean {
+  return typeof value === "string" && !value.isWellFormed();
+}
+
+/** What `setTimeout` takes. */
+const MAX_TIMER_MS = 2 ** 31 - 1;
+
 /** @throws BrokerError INVALID_REQUEST */
-export function checkOptions({ idempotencyKey, expectedOffset, compression }: SendOptions): void {
-  const invalid = idempotencyKey === undefined ? null : checkIdempotencyKey(idempotencyKey);
-  if (invalid !== null) throw BrokerError.from(invalid);
+export function checkOptions(options: SendOptions): void {
+  const { expectedOffset, deliveryTimeoutMs, compression } = options;
   wholeIfAny("expectedOffset", expectedOffset, Number.MAX_SAFE_INTEGER);
+  wholeIfAny("deliveryTimeoutMs", deliveryTimeoutMs, MAX_TIMER_MS);
   if (compression === undefined || ["none", "gzip", "zstd"].includes(compression)) return;
   throw new BrokerError(
     "UNSUPPORTED_COMPRESSION_TYPE",
@@ -48,21 +54,6 @@ export function checkOptions({ idempotencyKey, expectedOffset, compression }: Se
   );
 }
 
-function isUnwritable(value: unknown): boolean {
-  return typeof value === "function" || typeof value === "symbol" || typeof value === "bigint";
-}
-
 function wholeIfAny(name: string, value: number | undefined, maximum: number): void {
   if (value !== undefined) whole(name, value, 0, maximum);
-}
-
-/** The record as JSON can carry it: bytes as base64. */
-export function toJsonInput(record: JsonRecordInput): JsonRecordInput {
-  const { key, value, ...rest } = record;
-  return { ...rest, ...field("key", key), ...field("value", value) };
-}
-
-function field(name: "key" | "value", value: unknown): JsonRecordInput {
-  if (value === undefined) return {};
-  return value instanceof Uint8Array ? { [`${name}Base64`]: value.toBase64() } : { [name]: value };
 }

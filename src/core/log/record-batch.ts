@@ -396,7 +396,7 @@ export function decodeBatch(
 function uncompressedOnly(compression: number): never {
   throw new BrokerError(
     "UNSUPPORTED_COMPRESSION_TYPE",
-    `batch has compression ${compression}; only uncompressed batches are decoded here`,
+    `batch has compression ${compression}, which is not decoded here`,
   );
 }
 

@@ -1,0 +1,24 @@
+// What goes over HTTP and is tried again.
+import { BrokerError } from "../../core/errors.ts";
+import { monotonicMs } from "../clock.ts";
+import { ConnectionError } from "../http.ts";
+import { isRefusal } from "./delivery.ts";
+import { FIRST_BACKOFF_MS, MAX_BACKOFF_MS } from "./lane.ts";
+
+export const DEFAULT_DELIVERY_TIMEOUT_MS = 30_000;
+
+/** Tries again what may succeed later. `ask` is given what is left of the time, in milliseconds. */
+export async function untilAnswered<T>(
+  ask: (leftMs: number) => Promise<T>,
+  deadlineMs: () => number,
+): Promise<T> {
+  for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, MAX_BACKOFF_MS)) {
+    try {
+      return await ask(Math.max(1, deadlineMs() - monotonicMs()));
+    } catch (error) {
+      const isOurs = error instanceof BrokerError || error instanceof ConnectionError;
+      if (!isOurs || isRefusal(error) || monotonicMs() + backoffMs >= deadlineMs()) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, backoffMs));
+  }
+}
