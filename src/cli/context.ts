@@ -59,7 +59,9 @@ export function explain(error: unknown, options: GlobalOptions): string {
     return `${error.message}\nIs the broker running? Start it with \`npm start\`, or name another with --url or RIVULET_URL (now ${options.url}).`;
   }
   if (error instanceof BrokerError) {
-    const hint = HINTS[error.code];
+    const isOfPartition =
+      error.code === "UNKNOWN_TOPIC_OR_PARTITION" && !/not exist/.test(error.message);
+    const hint = isOfPartition ? undefined : HINTS[error.code];
     return `${error.code}: ${error.message}${hint === undefined ? "" : `\n${hint}`}`;
   }
   return error instanceof Error ? error.message : String(error);

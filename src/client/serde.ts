@@ -38,7 +38,10 @@ export const bytesSerde: Serde<Uint8Array> = {
 
 /** UTF-8; bytes that are none are refused. */
 export const stringSerde: Serde<string> = {
-  serialize: (text) => text,
+  serialize: (text) => {
+    if (typeof text !== "string") throw new TypeError(`must be a string, is a ${typeof text}`);
+    return text;
+  },
   deserialize: (bytes) => FROM_UTF8.decode(bytes),
 };
 

@@ -33,6 +33,8 @@ export interface PollResult {
   readonly records: readonly PolledRecord[];
   /** Acknowledgements that do not count, and why. */
   readonly rejected: readonly RejectedAck[];
+  /** Of the topics asked for, those that do not exist. */
+  readonly missing: readonly string[];
 }
 
 /** Of each partition, however many there are; in any case a whole batch is read. */
@@ -51,8 +53,10 @@ export async function poll(env: Env, groupId: string, options: PollOptions): Pro
     const places = answer.assignment.partitions;
     const records = await member.read(answer);
     const leftMs = deadlineMs - Date.now();
-    if (records.length > 0 || leftMs <= 0)
-      return { assignment: places, records, rejected: first.rejected };
+    if (records.length > 0 || leftMs <= 0) {
+      const missing = await member.missingTopics(places);
+      return { assignment: places, records, rejected: first.rejected, missing };
+    }
     // Half the session at most, or the wait itself would end it.
     const patienceMs = places.length === 0 ? LOOK_AGAIN_MS : options.sessionTimeoutMs / 2;
     await member.wait(Math.min(leftMs, patienceMs));
@@ -67,7 +71,7 @@ export async function leave(
 ): Promise<PollResult> {
   await checkDelivered(env, ack);
   const rejected = await groupStub(env, groupId).leave(memberIdOf(instanceId), ack.map(ackOf));
-  return { assignment: [], records: [], rejected };
+  return { assignment: [], records: [], rejected, missing: [] };
 }
 
 /** One member for each instance, however often and from wherever it polls. */
@@ -123,6 +127,22 @@ class PollingMember {
         acks,
       }),
     );
+  }
+
+  /** What has a partition here exists. */
+  async missingTopics(places: readonly AssignedPartition[]): Promise<string[]> {
+    const missing: string[] = [];
+    for (const topic of this.#options.topics) {
+      if (places.some((place) => place.topic === topic)) continue;
+      try {
+        await topicMetadata(this.#env, topic);
+      } catch (error) {
+        // Another error says nothing about the topic, and what was read is to be answered.
+        if (error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_OR_PARTITION")
+          missing.push(topic);
+      }
+    }
+    return missing;
   }
 
   /** Up to `maxRecords`, an equal share of each partition first; the same again while nothing is acknowledged. */

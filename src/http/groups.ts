@@ -18,8 +18,7 @@ import { readText } from "./body.ts";
 import { groupParameter, query, timestampParameter } from "./parameters.ts";
 import { configSchema } from "./topics.ts";
 
-const DURATION_RULE =
-  "must be milliseconds or an ISO 8601 duration like P1DT12H";
+const DURATION_RULE = "must be milliseconds or an ISO 8601 duration like P1DT12H";
 const anyInteger = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 const anyOffset = integer(0, Number.MAX_SAFE_INTEGER);
 const timestamp = z

@@ -28,7 +28,7 @@ export const polls = new Hono<{ Bindings: Env }>().post("/:group/poll", async (c
   return context.json(pollJson(result));
 });
 
-function pollJson({ assignment, records, rejected }: PollResult) {
+function pollJson({ assignment, records, rejected, missing }: PollResult) {
   const byTopic = Map.groupBy(assignment, ({ topic }) => topic);
   return {
     assignment: Array.from(byTopic, ([topic, places]) => ({
@@ -41,5 +41,6 @@ function pollJson({ assignment, records, rejected }: PollResult) {
       ...toJsonRecord(record),
     })),
     ...(rejected.length === 0 ? {} : { rejected }),
+    ...(missing.length === 0 ? {} : { missing }),
   };
 }

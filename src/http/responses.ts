@@ -132,4 +132,5 @@ export const polled = z.strictObject({
   rejected: z
     .array(z.strictObject({ topic: z.string(), partition, code: z.string(), detail: z.string() }))
     .optional(),
+  missing: z.array(z.string()).optional(),
 });

@@ -2,7 +2,7 @@
 // or over a WebSocket.
 import { Hono } from "hono";
 import type { Topic } from "../core/cluster/topics.ts";
-import { BrokerError } from "../core/errors.ts";
+import { BrokerError, preview } from "../core/errors.ts";
 import { topicMetadata, topicWithPartition } from "../edge/metadata.ts";
 import type { Env } from "../env.ts";
 import { EVENT_ID, type StreamOptions, streamQuery } from "../protocol/plain-consumer.ts";
@@ -32,6 +32,11 @@ export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async
 
 /** Which partitions are read, and from where. The id of an event goes above `from`. */
 function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: string | null) {
+  if (lastEventId && !EVENT_ID.test(lastEventId))
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `Last-Event-ID: must be the id of an event, such as 0:42,1:7; got ${preview(lastEventId)}`,
+    );
   const numbers = partition === undefined ? [...Array(topic.partitions).keys()] : [partition];
   const isNumber = /^\d+$/.test(from);
   if (isNumber && partition === undefined)
@@ -54,7 +59,7 @@ function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: 
   };
 }
 
-/** Of an event's id, as `0:42,1:7`; nothing of what is none. */
+/** Of an event's id, as `0:42,1:7`; there may be none, or a word in its place. */
 function positionsOf(id: string | null): [number, number][] {
   if (id === null || !EVENT_ID.test(id)) return [];
   return id.split(",").map((pair) => pair.split(":").map(Number) as [number, number]);

@@ -151,16 +151,17 @@ export class PlainConsumerSession {
     const delivery = this.#delivery(ack);
     if (delivery === null) return;
     const last = delivery.unacknowledged.at(-1);
-    if (last === undefined || ack.offset < (delivery.unacknowledged[0] ?? 0)) return; // Said before.
-    if (ack.offset > last) {
+    if (ack.offset > (last ?? delivery.doneBefore - 1)) {
+      const known = last === undefined ? "nothing is waiting" : `the last was ${last}`;
       this.#sendError(
         new BrokerError(
           "INVALID_REQUEST",
-          `ack: offset ${ack.offset} of ${ack.topic}/${ack.partition} was not delivered; the last was ${last}`,
+          `ack: offset ${ack.offset} of ${ack.topic}/${ack.partition} was not delivered; ${known}`,
         ),
       );
       return;
     }
+    if (last === undefined || ack.offset < (delivery.unacknowledged[0] ?? 0)) return; // Said before.
     delivery.unacknowledged = delivery.unacknowledged.filter((offset) => offset > ack.offset);
     this.#settle(delivery);
     if (delivery.drainTimer === null) this.#flush(delivery);

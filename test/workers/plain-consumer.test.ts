@@ -426,6 +426,14 @@ describe("window and acknowledgements", () => {
     await client.settled();
     expect(client.errors).toHaveLength(1);
     expect(client.records).toEqual(received(4));
+    client.say("ack", 3);
+    await client.has(5);
+    client.say("ack", 4);
+    client.say("ack", 5);
+    await client.settled();
+    expect(client.errors).toHaveLength(2);
+    expect(client.errors[1]).toMatchObject({ detail: expect.stringMatching(/offset 5 /) });
+    await committed(group, topic, [5]);
   });
 
   test.each((["ack", "seek", "pause", "resume"] as const).map((type) => ({ type })))(

@@ -170,6 +170,18 @@ describe("one poller", () => {
     expect(await committedOffsets(group, topic.name)).toEqual([1]);
   });
 
+  test("[POL-3] topics that do not exist are named", async () => {
+    const topic = await createTopic(1);
+    const missing = unique("missing");
+    const poller = new Poller(unique("group"), "a", { topics: [topic.name, missing] });
+    expect(await poller.poll()).toMatchObject({
+      assignment: [{ topic: topic.name, partitions: [0] }],
+      missing: [missing],
+    });
+    await expectStatus(201, "POST", "/v1/topics", { name: missing, partitions: 1 });
+    expect(await poller.poll()).not.toHaveProperty("missing");
+  });
+
   test("[POL-3] waits for records, and no longer than it was told", async () => {
     const topic = await createTopic(2);
     const poller = new Poller(unique("poll"), "i", { topics: [topic.name] });

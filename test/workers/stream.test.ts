@@ -136,6 +136,19 @@ describe("server-sent events", () => {
     expect(await reader.take(1)).toEqual(["new"]);
   });
 
+  test("[STR-2] a Last-Event-ID that is none is refused", async () => {
+    const topic = await createTopic(1);
+    const headers = { "last-event-id": "abc" };
+    const response = await exports.default.fetch(`https://rivulet/v1/topics/${topic.name}/stream`, {
+      headers,
+    });
+    expect(response.status).toBe(400);
+    expect(await response.json()).toMatchObject({
+      code: "INVALID_REQUEST",
+      detail: expect.stringContaining('got "abc"'),
+    });
+  });
+
   test.each(TWINS)(
     "[STR-2] Last-Event-ID goes on behind it, in every partition$when",
     async ({ interrupt }) => {

@@ -53,7 +53,6 @@ export function addProduce(program: Command): void {
       examples(
         `echo '{"id":"o-1","total":12}' | rivulet produce orders --key-field id`,
         "rivulet produce orders --file orders.ndjson",
-        "rivulet produce orders --array --file orders.json",
         "rivulet --json consume orders --exit | rivulet produce orders-copy --records",
       ),
     )
