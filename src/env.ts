@@ -9,6 +9,8 @@ export interface Env {
   readonly GROUP: DurableObjectNamespace<GroupObject>;
   /** "1" logs a line for every wake-up and alarm of an object, to see what keeps one awake. */
   readonly RIVULET_TRACE?: string;
+  /** Where Kafka's clients reach this broker over TCP: `host:port`, or several with commas between, one for each node. */
+  readonly KAFKA_ADVERTISE?: string;
 }
 
 /** The one object that holds the metadata of this deployment. */

@@ -5,6 +5,7 @@ import { addConfig } from "./commands/config.ts";
 import { addConfigs } from "./commands/configs.ts";
 import { addConsume, addTail } from "./commands/consume.ts";
 import { addGroups } from "./commands/groups.ts";
+import { addKafkaBridge } from "./commands/kafka-bridge.ts";
 import { addProduce } from "./commands/produce.ts";
 import { addTopics } from "./commands/topics.ts";
 import { examples } from "./context.ts";
@@ -40,6 +41,7 @@ export function createProgram(): Command {
   addGroups(program);
   addConfigs(program);
   addConfig(program);
+  addKafkaBridge(program);
   addCompletion(program);
   return program;
 }

@@ -180,3 +180,17 @@ export const METADATA_MAX_AGE_MS = 10_000;
 export const METADATA_CACHE_TOPICS = 1_000;
 /** Objects asked at once by one request (lag, resets): a Worker may await six answers at a time. */
 export const FAN_OUT = 6;
+
+// The Kafka protocol.
+/** One request, its length not counted: what one produce request may carry, and room for what stands around it. */
+export const MAX_KAFKA_REQUEST_BYTES = 17 * MIB;
+/** Bytes that came over one connection's WebSocket and are not answered. */
+export const MAX_KAFKA_QUEUED_BYTES = 64 * MIB;
+/** As how many nodes the broker may present itself. */
+export const MAX_KAFKA_NODES = 16;
+/** Elements of all arrays of one request: each is an object in memory, many times its bytes. */
+export const MAX_KAFKA_ELEMENTS = 200_000;
+/** What one partition may push ahead of a connection's fetches, at most and at least, and all of them together. */
+export const MAX_FEED_BYTES = 1 * MIB;
+export const MIN_FEED_BYTES = 64 * KIB;
+export const MAX_FEEDS_BYTES = 16 * MIB;

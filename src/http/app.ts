@@ -7,6 +7,7 @@ import { batches, producers } from "./batches.ts";
 import { configs } from "./configs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
 import { groups } from "./groups.ts";
+import { kafka } from "./kafka.ts";
 import { noRoute } from "./methods.ts";
 import { openapi } from "./openapi.ts";
 import { polls } from "./poll.ts";
@@ -43,7 +44,8 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(TOPICS_PATH, streams)
   .route(GROUPS_PATH, groups)
   .route(GROUPS_PATH, polls)
-  .route(GROUPS_PATH, groupSockets);
+  .route(GROUPS_PATH, groupSockets)
+  .route("/kafka", kafka);
 
 app.notFound((context) => noRoute(app, context.req.raw));
 app.onError((error) => problemResponse(error));

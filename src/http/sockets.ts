@@ -83,7 +83,7 @@ export function isUpgrade(context: EdgeContext): boolean {
   return context.req.header("upgrade")?.toLowerCase() === "websocket";
 }
 
-function requireUpgrade(context: EdgeContext): void {
+export function requireUpgrade(context: EdgeContext): void {
   if (isUpgrade(context)) return;
   throw new BrokerError(
     "INVALID_REQUEST",

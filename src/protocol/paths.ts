@@ -33,3 +33,20 @@ export function groupPath(groupId: string): string {
 export function groupSocketPath(groupId: string): string {
   return `${groupPath(groupId)}/socket`;
 }
+
+/** Kafka's protocol over a WebSocket. */
+export const KAFKA_PATH = "/kafka";
+
+/** Where `advertise` is how clients find the nodes, one address for each, and `node` the one this connection is to. */
+export function kafkaSocketUrl(
+  baseUrl: string,
+  options: { advertise?: readonly string[]; node?: number; token?: string | undefined } = {},
+): string {
+  const url = new URL(KAFKA_PATH, baseUrl);
+  url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+  const { advertise = [], node, token } = options;
+  if (advertise.length > 0) url.searchParams.set("advertise", advertise.join(","));
+  if (node !== undefined) url.searchParams.set("node", String(node));
+  if (token !== undefined) url.searchParams.set("access_token", token);
+  return url.href;
+}

@@ -1,6 +1,9 @@
 // `npm start`: the bundle on workerd, on this machine, with its data in a folder.
 //
 //   PORT      8787       HTTP and WebSockets; 0 takes a free port
+//   KAFKA_PORT 9092      Kafka's protocol; 0 takes a free port, as does leaving it out where 9092 is taken
+//   KAFKA_ADVERTISE      where its clients find it from where they are: host:port, or several with commas between, one for
+//                        each node that the broker is to present itself as; HOST:KAFKA_PORT unless set
 //   HOST      127.0.0.1  the address to listen on
 //   DATA_DIR  .rivulet   where everything is kept; one broker at a time
 //
@@ -19,13 +22,17 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 /** Open WebSockets would keep workerd from stopping; after this long it is stopped without waiting. */
 const STOP_GRACE_MS = 500;
 const READY_TIMEOUT_MS = 30_000;
+const DEFAULT_PORT = 8787;
+const DEFAULT_KAFKA_PORT = 9092;
 
 /** Something the person who started the broker can mend. */
 class StartError extends Error {}
 
 async function main(): Promise<void> {
   const host = process.env.HOST || "127.0.0.1";
-  const port = await freePort(host, portNumber(process.env.PORT || "8787"));
+  const port = await portOf("PORT", host, DEFAULT_PORT);
+  const kafkaPort = await kafkaPortOf(host);
+  const kafkaAddress = `${host.includes(":") ? `[${host}]` : host}:${kafkaPort}`;
   const dataDir = resolve(process.env.DATA_DIR || ".rivulet");
   const storagePath = prepareFolder(dataDir);
   const lock = lockFolder(dataDir);
@@ -39,6 +46,8 @@ async function main(): Promise<void> {
       storagePath,
       host,
       port,
+      kafkaPort,
+      kafkaAdvertise: process.env.KAFKA_ADVERTISE || kafkaAddress,
       trace: process.env.RIVULET_TRACE,
     }),
   );
@@ -71,29 +80,37 @@ async function main(): Promise<void> {
 
   const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
   await untilHealthy(url);
-  if (!isStopping) console.log(`Rivulet is ready on ${url} (data in ${dataDir})`);
+  if (!isStopping)
+    console.log(`Rivulet is ready on ${url} (Kafka on ${kafkaAddress}, data in ${dataDir})`);
 }
 
-function portNumber(text: string): number {
+/** The port that the variable names, or a free one for 0. Says so where it is none, or taken. */
+async function portOf(variable: string, host: string, byDefault: number): Promise<number> {
+  const text = process.env[variable] || String(byDefault);
   const port = Number(text);
-  if (/^\d+$/.test(text) && port <= 65_535) return port;
-  throw new StartError(`PORT is "${text}", it must be a number from 0 to 65535`);
+  if (!/^\d+$/.test(text) || port > 65_535)
+    throw new StartError(`${variable} is "${text}", it must be a number from 0 to 65535`);
+  const free = await freePort(host, port);
+  if (free !== null) return free;
+  const other = port === byDefault ? byDefault + 1 : byDefault;
+  throw new StartError(
+    `port ${port} on ${host} is taken; stop what uses it, or choose another: ${variable}=${other} npm start`,
+  );
 }
 
-/** The port itself, or a free one for 0. Says so where it is taken. */
-function freePort(host: string, port: number): Promise<number> {
+/** As `portOf`; where nobody asked for a port and the usual one is taken, another: two brokers need not be told of it. */
+async function kafkaPortOf(host: string): Promise<number> {
+  if (process.env.KAFKA_PORT) return portOf("KAFKA_PORT", host, DEFAULT_KAFKA_PORT);
+  return (await freePort(host, DEFAULT_KAFKA_PORT)) ?? ((await freePort(host, 0)) as number);
+}
+
+/** The port itself, or a free one for 0; null where it is taken. */
+function freePort(host: string, port: number): Promise<number | null> {
   return new Promise((resolvePort, reject) => {
     const probe = createServer();
     probe.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EADDRINUSE") {
-        reject(
-          new StartError(
-            `port ${port} on ${host} is taken; stop what uses it, or choose another: PORT=${port === 8787 ? 8788 : 8787} npm start`,
-          ),
-        );
-      } else {
-        reject(new StartError(`cannot listen on ${host}:${port}: ${error.message}`));
-      }
+      if (error.code === "EADDRINUSE") resolvePort(null);
+      else reject(new StartError(`cannot listen on ${host}:${port}: ${error.message}`));
     });
     probe.listen(port, host, () => {
       const address = probe.address();

@@ -18,6 +18,9 @@ export interface WorkerdOptions {
   readonly storagePath: string;
   readonly host: string;
   readonly port: number;
+  readonly kafkaPort: number;
+  /** As clients are told; see KAFKA_ADVERTISE in start.ts. */
+  readonly kafkaAdvertise: string;
   readonly trace: string | undefined;
 }
 
@@ -31,10 +34,12 @@ export function workerdConfig(options: WorkerdOptions): string {
     const name = className.replace("Object", "").toUpperCase();
     return `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`;
   });
+  bindings.push(`(name = "KAFKA_ADVERTISE", text = ${text(options.kafkaAdvertise)})`);
   if (options.trace !== undefined)
     bindings.push(`(name = "RIVULET_TRACE", text = ${text(options.trace)})`);
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   const address = `${host}:${options.port}`;
+  const kafkaAddress = `${host}:${options.kafkaPort}`;
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
@@ -49,7 +54,10 @@ const config :Workerd.Config = (
     )),
     (name = "storage", disk = (path = ${text(options.storagePath)}, writable = true)),
   ],
-  sockets = [(name = "http", address = ${text(address)}, http = (), service = "rivulet")],
+  sockets = [
+    (name = "http", address = ${text(address)}, http = (), service = "rivulet"),
+    (name = "kafka", address = ${text(kafkaAddress)}, tcp = (), service = "rivulet"),
+  ],
 );
 `;
 }

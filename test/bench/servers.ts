@@ -31,6 +31,8 @@ export async function startServers(): Promise<Servers> {
     storagePath: join(folder, "objects"),
     host: "127.0.0.1",
     port,
+    kafkaPort: await freePort(),
+    kafkaAdvertise: "127.0.0.1:9092",
     trace: "1",
   });
   const barePath = relative(folder, join(ROOT, "test/bench/bare-object.js"));

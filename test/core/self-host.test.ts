@@ -18,6 +18,8 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
     storagePath: "/data",
     host: "127.0.0.1",
     port: 1,
+    kafkaPort: 2,
+    kafkaAdvertise: "broker.test:9092",
     trace: undefined,
   });
   for (const [, name, className] of bindings) {
@@ -29,8 +31,11 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
 });
 
 test("[SYS-1] a folder or a path with quotes does not break the configuration", () => {
-  const paths = { bundlePath: 'a"b\\c', storagePath: "/ä ö", host: "::1", port: 1, trace: "1" };
-  const config = workerdConfig(paths);
+  const paths = { bundlePath: 'a"b\\c', storagePath: "/ä ö" };
+  const ports = { host: "::1", port: 1, kafkaPort: 2, kafkaAdvertise: "b:1,c:2" };
+  const config = workerdConfig({ ...paths, ...ports, trace: "1" });
+  expect(config).toContain('address = "[::1]:2", tcp = ()');
+  expect(config).toContain('(name = "KAFKA_ADVERTISE", text = "b:1,c:2")');
   expect(config).toContain('embed "a\\"b\\\\c"');
   expect(config).toContain('(name = "RIVULET_TRACE", text = "1")');
 });

@@ -39,12 +39,18 @@ export class BrokerProcess {
   }
 
   static async start(
-    options: { dataDir?: string; port?: number; env?: Record<string, string> } = {},
+    options: {
+      dataDir?: string;
+      port?: number;
+      kafkaPort?: number;
+      env?: Record<string, string>;
+    } = {},
   ): Promise<BrokerProcess> {
     const dataDir = options.dataDir ?? temporaryFolder();
     const { child, lines, exited } = launch({
       ...options.env,
       PORT: String(options.port ?? 0),
+      KAFKA_PORT: String(options.kafkaPort ?? 0),
       DATA_DIR: dataDir,
     });
     const url = await new Promise<string>((resolve, reject) => {
@@ -59,6 +65,11 @@ export class BrokerProcess {
 
   get port(): number {
     return Number(new URL(this.url).port);
+  }
+
+  /** `host:port` for Kafka's clients. */
+  get kafka(): string {
+    return /Kafka on ([^\s,]+)/.exec(this.#lines.join("\n"))?.[1] ?? "";
   }
 
   /** `kill -9`, and nothing of it is left on the port. */

@@ -11,7 +11,10 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   "[SYS-1] it says in one line that it is ready, and %s stops it cleanly",
   async (signal) => {
     const broker = await BrokerProcess.start();
-    expect(broker.lines).toEqual([`Rivulet is ready on ${broker.url} (data in ${broker.dataDir})`]);
+    expect(broker.lines).toEqual([
+      `Rivulet is ready on ${broker.url} (Kafka on ${broker.kafka}, data in ${broker.dataDir})`,
+    ]);
+    expect(broker.kafka).toMatch(/^127\.0\.0\.1:\d+$/);
     // Also with a consumer connected.
     await new Rivulet({ url: broker.url }).admin.createTopic({ name: "open" });
     const client = new PlainClient(broker.url, "g", "topics=open");

@@ -13,7 +13,8 @@ const LAYERS: Record<
   "src/compression": { layers: ["src/core"], packages: [/^fflate$/, /^fzstd$/] },
   "src/protocol": { layers: ["src/core"], packages: [/^zod$/] },
   "src/client": { layers: ["src/core", "src/compression", "src/protocol"], packages: [] },
-  "src/cli": { layers: ["src/client"], packages: [/^commander$/, /^node:/] },
+  "src/kafkajs": { layers: ["src/protocol"], packages: [/^node:/] },
+  "src/cli": { layers: ["src/client", "src/protocol"], packages: [/^commander$/, /^node:/] },
   "src/self-host": { layers: [], packages: [/^esbuild$/, /^node:/] },
   "src/env.ts": { layers: ["durable-objects"], packages: [] },
   "src/edge": {
@@ -28,12 +29,16 @@ const LAYERS: Record<
     layers: ["src/core", "src/protocol", "src/client", "src/edge", "src/env.ts"],
     packages: [/^zod$/],
   },
+  "src/kafka": {
+    layers: ["src/core", "src/protocol", "src/client", "src/edge", "src/env.ts"],
+    packages: [],
+  },
   "src/http": {
-    layers: ["src/core", "src/protocol", "src/edge", "src/session", "src/env.ts"],
+    layers: ["src/core", "src/protocol", "src/edge", "src/session", "src/kafka", "src/env.ts"],
     packages: [/^hono(\/|$)/, /^zod$/],
   },
   "src/index.ts": {
-    layers: ["src/http", "src/rpc", "src/env.ts", "durable-objects"],
+    layers: ["src/http", "src/rpc", "src/kafka", "src/env.ts", "durable-objects"],
     packages: [],
   },
   "durable-objects": {

@@ -1,0 +1,18 @@
+import { type Service, service } from "../context.ts";
+import { KAFKA_CODES, NO_ERROR } from "../errors.ts";
+import { API_VERSIONS, type Api } from "../messages.ts";
+
+/**
+ * A version that is not known is answered as version 0, with the error and the list all the same, so that the client can
+ * choose one (KIP-511). What it says of itself is not looked at.
+ */
+export function apiVersions(served: readonly Api[]): Service {
+  const apiKeys = [...served, API_VERSIONS]
+    .map(({ key, versions: [minVersion, maxVersion] }) => ({ apiKey: key, minVersion, maxVersion }))
+    .sort((a, b) => a.apiKey - b.apiKey);
+  const [, latest] = API_VERSIONS.versions;
+  return service(API_VERSIONS, async (_request, { version }) => ({
+    errorCode: version > latest ? KAFKA_CODES.UNSUPPORTED_VERSION : NO_ERROR.errorCode,
+    apiKeys,
+  }));
+}

@@ -1,0 +1,99 @@
+// DescribeCluster, DescribeTopicPartitions, OffsetForLeaderEpoch.
+import { unwrap } from "../../core/errors.ts";
+import { atPartition, topicMetadata } from "../../edge/metadata.ts";
+import { partitionStub } from "../../env.ts";
+import { CLUSTER_ID, LEADER_EPOCH, type RequestContext, service } from "../context.ts";
+import { NO_ERROR, told } from "../errors.ts";
+import {
+  DESCRIBE_CLUSTER,
+  DESCRIBE_TOPIC_PARTITIONS,
+  OFFSET_FOR_LEADER_EPOCH,
+} from "../messages.ts";
+import { ZERO_UUID } from "../wire.ts";
+
+export const describeCluster = service(DESCRIBE_CLUSTER, async (_request, { nodes }) => ({
+  ...NO_ERROR,
+  clusterId: CLUSTER_ID,
+  controllerId: nodes.controller.nodeId,
+  brokers: nodes.all.map(({ nodeId, host, port }) => ({ brokerId: nodeId, host, port })),
+}));
+
+/** Partitions in one answer, at most: Kafka's own bound. */
+const MAX_PARTITIONS = 2_000;
+
+/** The topics by name, from the cursor on, as many partitions as asked for; the rest comes with the next cursor. */
+export const describeTopicPartitions = service(
+  DESCRIBE_TOPIC_PARTITIONS,
+  async ({ topics, responsePartitionLimit, cursor }, context) => {
+    const names = topics.map(({ name }) => name).sort();
+    let room = Math.min(Math.max(1, responsePartitionLimit), MAX_PARTITIONS);
+    const described = [];
+    for (const name of names) {
+      if (cursor !== null && name < cursor.topicName) continue;
+      const first = cursor?.topicName === name ? cursor.partition : 0;
+      if (room === 0)
+        return { topics: described, nextCursor: { topicName: name, partition: first } };
+      const topic = await describeTopic(name, first, room, context);
+      described.push(topic);
+      room -= topic.partitions.length;
+      const next = first + topic.partitions.length;
+      if (next < topic.count)
+        return { topics: described, nextCursor: { topicName: name, partition: next } };
+    }
+    return { topics: described, nextCursor: null };
+  },
+);
+
+async function describeTopic(
+  name: string,
+  first: number,
+  room: number,
+  { env, nodes }: RequestContext,
+) {
+  try {
+    const { topicId, partitions: count } = await topicMetadata(env, name);
+    const shown = Math.max(0, Math.min(room, count - first));
+    const partitions = Array.from({ length: shown }, (_, i) => {
+      const { nodeId } = nodes.leaderOf(topicId, first + i);
+      const replicas = [nodeId];
+      return {
+        partition: first + i,
+        leaderId: nodeId,
+        leaderEpoch: LEADER_EPOCH,
+        replicaNodes: replicas,
+        isrNodes: replicas,
+      };
+    });
+    return { ...NO_ERROR, name, topicId, partitions, count };
+  } catch (error) {
+    return { ...told(error), name, topicId: ZERO_UUID, partitions: [], count: 0 };
+  }
+}
+
+/** There has only been one epoch: it ends where the log does. */
+export const offsetForLeaderEpoch = service(
+  OFFSET_FOR_LEADER_EPOCH,
+  async ({ topics }, { env }) => ({
+    topics: await Promise.all(
+      topics.map(async ({ name, partitions }) => ({
+        name,
+        partitions: await Promise.all(
+          partitions.map(async ({ partition, leaderEpoch }) => {
+            try {
+              const endOffset = await atPartition(env, name, partition, async (topicId) => {
+                const bounds = await partitionStub(env, topicId, partition).offsets();
+                return unwrap(bounds).highWatermark;
+              });
+              const { errorCode } = NO_ERROR;
+              return leaderEpoch < LEADER_EPOCH
+                ? { partition, errorCode }
+                : { partition, errorCode, leaderEpoch: LEADER_EPOCH, endOffset };
+            } catch (error) {
+              return { partition, errorCode: told(error).errorCode };
+            }
+          }),
+        ),
+      })),
+    ),
+  }),
+);

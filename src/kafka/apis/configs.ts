@@ -1,0 +1,181 @@
+// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs: of topics, of groups, and of the broker what topics and groups
+// get that do not say otherwise.
+import { type ConfigOverrides, changeOverrides, configByKey } from "../../core/cluster/config.ts";
+import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
+import {
+  changeGroupConfig,
+  groupConfigByKey,
+  resolveGroupConfig,
+} from "../../core/group/config.ts";
+import { remember } from "../../edge/metadata.ts";
+import { clusterStub, type Env, groupStub } from "../../env.ts";
+import { service } from "../context.ts";
+import { NO_ERROR, told, toldOf } from "../errors.ts";
+import {
+  ALTER_CONFIGS,
+  DESCRIBE_CONFIGS,
+  INCREMENTAL_ALTER_CONFIGS,
+  type RequestOf,
+} from "../messages.ts";
+
+const TOPIC = 2;
+const BROKER = 4;
+const GROUP = 32;
+
+/** Where a value comes from (Kafka's ConfigSource). */
+export const SOURCES = { topic: 1, broker: 3, default: 5, group: 8 } as const;
+
+/** The type of a value (Kafka's ConfigType). */
+const TYPES = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as const;
+
+interface Resource {
+  readonly resourceType: number;
+  readonly resourceName: string;
+}
+
+interface Shown {
+  readonly config: Readonly<Record<string, string | number>>;
+  readonly overrides: ConfigOverrides;
+  readonly source: number;
+}
+
+export const describeConfigs = service(
+  DESCRIBE_CONFIGS,
+  async ({ resources, includeSynonyms }, { env }) => ({
+    results: await Promise.all(
+      resources.map(async ({ resourceType, resourceName, configurationKeys }) => {
+        const resource = { resourceType, resourceName };
+        try {
+          const shown = await show(env, resource);
+          const configs = entries(shown, configurationKeys, includeSynonyms);
+          return { ...resource, ...NO_ERROR, configs };
+        } catch (error) {
+          return { ...resource, ...told(error), configs: [] };
+        }
+      }),
+    ),
+  }),
+);
+
+async function show(env: Env, { resourceType, resourceName }: Resource): Promise<Shown> {
+  if (resourceType === TOPIC) {
+    const { topic } = unwrap(await clusterStub(env).topic(resourceName));
+    const { config, overrides } = topic;
+    return { config: configByKey(config), overrides, source: SOURCES.topic };
+  }
+  if (resourceType === BROKER) {
+    const { config, overrides } = await clusterStub(env).defaults();
+    return { config: configByKey(config), overrides, source: SOURCES.broker };
+  }
+  if (resourceType !== GROUP) throw unknownType(resourceType);
+  const found = await groupStub(env, resourceName).config();
+  if (!found.ok && found.error !== "GROUP_ID_NOT_FOUND") throw errorOf(found);
+  // Of a group that does not exist yet, what it would have.
+  const { config, overrides } = found.ok
+    ? found
+    : { config: resolveGroupConfig({}), overrides: {} };
+  return { config: groupConfigByKey(config), overrides, source: SOURCES.group };
+}
+
+function entries(
+  { config, overrides, source }: Shown,
+  keys: readonly string[] | null,
+  includeSynonyms: boolean,
+) {
+  return Object.entries(config)
+    .filter(([name]) => keys === null || keys.includes(name))
+    .map(([name, shown]) => {
+      const value = String(shown);
+      const configSource = name in overrides ? source : SOURCES.default;
+      return {
+        name,
+        value,
+        readOnly: false,
+        configSource,
+        isSensitive: false,
+        synonyms: includeSynonyms ? [{ name, value, source: configSource }] : [],
+        configType: typeof shown === "number" ? TYPES.long : TYPES.string,
+      };
+    });
+}
+
+/** Kafka's first way: what is not named goes back to the default. */
+export const alterConfigs = service(
+  ALTER_CONFIGS,
+  async ({ resources, validateOnly }, { env }) => ({
+    resources: await Promise.all(
+      resources.map(async ({ resourceType, resourceName, configs }) => {
+        const resource = { resourceType, resourceName };
+        return {
+          ...resource,
+          ...(await toldOf(async () => {
+            const { overrides } = await show(env, resource);
+            const unset = Object.keys(overrides).map((name): Change => [name, null]);
+            const set = configs.map(({ name, value }): Change => [name, value]);
+            return alter(env, resource, [...unset, ...set], validateOnly);
+          })),
+        };
+      }),
+    ),
+  }),
+);
+
+const SET = 0;
+const DELETE = 1;
+
+/** KIP-339. The one list there is, `cleanup.policy`, is set as a whole. */
+export const incrementalAlterConfigs = service(
+  INCREMENTAL_ALTER_CONFIGS,
+  async ({ resources, validateOnly }, { env }) => ({
+    resources: await Promise.all(
+      resources.map(async ({ resourceType, resourceName, configs }) => {
+        const resource = { resourceType, resourceName };
+        return {
+          ...resource,
+          ...(await toldOf(() => alter(env, resource, configs.map(changeOf), validateOnly))),
+        };
+      }),
+    ),
+  }),
+);
+
+type Operation = RequestOf<
+  typeof INCREMENTAL_ALTER_CONFIGS
+>["resources"][number]["configs"][number];
+type Change = readonly [name: string, value: string | null];
+
+function changeOf({ name, operation, value }: Operation): Change {
+  if (operation === SET) return [name, value];
+  if (operation === DELETE) return [name, null];
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    `the operation on ${name} is ${operation}, it must be ${SET} (set) or ${DELETE} (delete)`,
+  );
+}
+
+async function alter(
+  env: Env,
+  resource: Resource,
+  changes: readonly Change[],
+  validateOnly: boolean,
+): Promise<object> {
+  const { resourceType, resourceName } = resource;
+  const config = Object.fromEntries(changes);
+  const { overrides } = await show(env, resource);
+  const check = resourceType === GROUP ? changeGroupConfig : changeOverrides;
+  unwrap(check(overrides, config));
+  if (validateOnly) return {};
+  if (resourceType === TOPIC) {
+    const altered = await clusterStub(env).alterTopic(resourceName, { config });
+    remember(unwrap(altered).topic);
+  } else if (resourceType === BROKER) unwrap(await clusterStub(env).alterDefaults(config));
+  else unwrap(await groupStub(env, resourceName).alterConfig(config));
+  return {};
+}
+
+function unknownType(resourceType: number): BrokerError {
+  return new BrokerError(
+    "INVALID_REQUEST",
+    `resource type is ${resourceType}, it must be ${TOPIC} (topic), ${BROKER} (broker) or ${GROUP} (group)`,
+  );
+}

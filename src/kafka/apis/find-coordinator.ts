@@ -1,0 +1,27 @@
+import { ERRORS } from "../../core/errors.ts";
+import { type RequestContext, service } from "../context.ts";
+import { NO_ERROR } from "../errors.ts";
+import { FIND_COORDINATOR } from "../messages.ts";
+
+const GROUP = 0;
+
+export const findCoordinator = service(
+  FIND_COORDINATOR,
+  async ({ key, keyType, keys }, { nodes, version }) => {
+    const find = (each: string) => coordinatorOf(each, keyType, nodes);
+    if (version < 4) return find(key);
+    return { coordinators: keys.map((each) => ({ key: each, ...find(each) })) };
+  },
+);
+
+/** Of a group; transactions and share groups have none. */
+function coordinatorOf(key: string, keyType: number, nodes: RequestContext["nodes"]) {
+  if (keyType === GROUP) return { ...NO_ERROR, ...nodes.coordinatorOf(key) };
+  return {
+    errorCode: ERRORS.INVALID_REQUEST.code,
+    errorMessage: `keyType is ${keyType}, it must be ${GROUP} (a group)`,
+    nodeId: -1,
+    host: "",
+    port: -1,
+  };
+}

@@ -1,0 +1,61 @@
+import { atPartition } from "../../edge/metadata.ts";
+import { type ListedOffset, listOffset, type OffsetSpec } from "../../edge/offsets.ts";
+import { LEADER_EPOCH, type RequestContext, service } from "../context.ts";
+import { KAFKA_CODES, NO_ERROR, told } from "../errors.ts";
+import { LIST_OFFSETS } from "../messages.ts";
+
+const LATEST = -1;
+const EARLIEST = -2;
+/** KIP-734. */
+const MAX_TIMESTAMP = -3;
+/** KIP-405: what is here and nowhere else. All is here. */
+const EARLIEST_LOCAL = -4;
+/** KIP-1005: what has been moved to other storage. Nothing has. */
+const LATEST_TIERED = -5;
+
+export const listOffsets = service(LIST_OFFSETS, async ({ topics }, context) => ({
+  topics: await Promise.all(
+    topics.map(async ({ name, partitions }) => ({
+      name,
+      partitions: await Promise.all(
+        partitions.map(async ({ partition, timestamp }) => ({
+          partition,
+          ...(await listTold(name, partition, timestamp, context)),
+        })),
+      ),
+    })),
+  ),
+}));
+
+async function listTold(
+  topic: string,
+  partition: number,
+  timestamp: number,
+  { env, nodes }: RequestContext,
+) {
+  try {
+    return await atPartition(env, topic, partition, async (topicId) => {
+      if (!nodes.isOwn(nodes.leaderOf(topicId, partition)))
+        return { errorCode: KAFKA_CODES.NOT_LEADER_OR_FOLLOWER };
+      const listed = await list(timestamp, (at) => listOffset(env, topicId, partition, at));
+      return { errorCode: NO_ERROR.errorCode, leaderEpoch: LEADER_EPOCH, ...listed };
+    });
+  } catch (error) {
+    return { errorCode: told(error).errorCode };
+  }
+}
+
+/** Kafka answers -1 where no record is new enough. */
+async function list(
+  timestamp: number,
+  ask: (at: OffsetSpec) => Promise<ListedOffset>,
+): Promise<{ offset: number; timestamp: number }> {
+  if (timestamp === LATEST_TIERED) return { offset: -1, timestamp: -1 };
+  if (timestamp === LATEST) return { timestamp: -1, ...(await ask("latest")) };
+  if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL)
+    return { timestamp: -1, ...(await ask("earliest")) };
+  const found = await ask(timestamp === MAX_TIMESTAMP ? "max-timestamp" : { timestamp });
+  return found.timestamp === undefined
+    ? { offset: -1, timestamp: -1 }
+    : { offset: found.offset, timestamp: found.timestamp };
+}

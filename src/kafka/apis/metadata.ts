@@ -1,0 +1,69 @@
+import type { Topic } from "../../core/cluster/topics.ts";
+import { unwrap } from "../../core/errors.ts";
+import { remember, topicMetadata } from "../../edge/metadata.ts";
+import { clusterStub, type Env } from "../../env.ts";
+import { CLUSTER_ID, LEADER_EPOCH, service } from "../context.ts";
+import { NO_ERROR, told } from "../errors.ts";
+import { METADATA, type RequestOf } from "../messages.ts";
+import type { Nodes } from "../nodes.ts";
+import { ZERO_UUID } from "../wire.ts";
+
+/** Topics are never created by asking for them: a typo is an error. */
+export const metadata = service(METADATA, async (request, { env, nodes, version }) => {
+  const asked = version === 0 && request.topics?.length === 0 ? null : request.topics;
+  const topics = asked === null ? await allTopics(env) : await Promise.all(asked.map(find));
+  return {
+    brokers: nodes.all,
+    clusterId: CLUSTER_ID,
+    controllerId: nodes.controller.nodeId,
+    topics: topics.map((found) => describe(found, nodes)),
+  };
+
+  async function find(one: AskedTopic): Promise<Topic | NotFound> {
+    try {
+      return await topicAsked(env, one);
+    } catch (error) {
+      return { ...one, errorCode: told(error).errorCode };
+    }
+  }
+});
+
+type AskedTopic = NonNullable<RequestOf<typeof METADATA>["topics"]>[number];
+type NotFound = AskedTopic & { readonly errorCode: number };
+
+async function allTopics(env: Env): Promise<Topic[]> {
+  const topics = await clusterStub(env).topics();
+  for (const topic of topics) remember(topic);
+  return topics;
+}
+
+/** By name, or by id where there is none. */
+async function topicAsked(env: Env, { name, topicId }: AskedTopic): Promise<Topic> {
+  if (name !== null) return topicMetadata(env, name);
+  const found = await clusterStub(env).topicById(topicId);
+  return unwrap(found).topic;
+}
+
+function describe(found: Topic | NotFound, nodes: Nodes) {
+  if ("errorCode" in found) {
+    const { errorCode, name, topicId } = found;
+    return { errorCode, name, topicId: name === null ? topicId : ZERO_UUID, partitions: [] };
+  }
+  const { name, topicId, partitions } = found;
+  return {
+    errorCode: NO_ERROR.errorCode,
+    name,
+    topicId,
+    partitions: Array.from({ length: partitions }, (_, partition) => {
+      const { nodeId } = nodes.leaderOf(topicId, partition);
+      const replicas = [nodeId];
+      return {
+        partition,
+        leaderId: nodeId,
+        leaderEpoch: LEADER_EPOCH,
+        replicaNodes: replicas,
+        isrNodes: replicas,
+      };
+    }),
+  };
+}

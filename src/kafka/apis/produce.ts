@@ -1,0 +1,85 @@
+import { BrokerError } from "../../core/errors.ts";
+import { NO_PRODUCER_ID, readBatchHeader } from "../../core/log/record-batch.ts";
+import { appendTo, isRefused } from "../../edge/append.ts";
+import { atPartition } from "../../edge/metadata.ts";
+import { type RequestContext, service } from "../context.ts";
+import { codeOf, KAFKA_CODES, NO_ERROR, told } from "../errors.ts";
+import { PRODUCE, type RequestOf } from "../messages.ts";
+
+type Request = RequestOf<typeof PRODUCE>;
+type Partition = Request["topics"][number]["partitions"][number];
+
+/** The first version whose records are batches (magic 2). */
+const FIRST_SERVED = 3;
+
+/**
+ * The partitions of a request are appended to at the same time, each whole or not at all. The answer waits for all;
+ * with acks 0 there is none.
+ */
+export const produce = service(PRODUCE, async ({ acks, topics }, context) => {
+  const refusal = refusalOf(acks, context.version);
+  const answer = {
+    topics: await Promise.all(
+      topics.map(async ({ name, partitions }) => ({
+        name,
+        partitions: await Promise.all(
+          partitions.map((each) =>
+            refusal === null
+              ? appendTold(name, each, context)
+              : { partition: each.partition, ...refusal, baseOffset: -1 },
+          ),
+        ),
+      })),
+    ),
+  };
+  return acks === 0 ? null : answer;
+});
+
+function refusalOf(acks: number, version: number) {
+  if (version < FIRST_SERVED)
+    return {
+      errorCode: KAFKA_CODES.UNSUPPORTED_VERSION,
+      errorMessage: `Produce version ${version}: versions from ${FIRST_SERVED} on are served`,
+    };
+  if (acks < -1 || acks > 1)
+    return {
+      errorCode: KAFKA_CODES.INVALID_REQUIRED_ACKS,
+      errorMessage: `acks is ${acks}, it must be -1, 0 or 1`,
+    };
+  return null;
+}
+
+async function appendTold(
+  topic: string,
+  { partition, records }: Partition,
+  context: RequestContext,
+) {
+  try {
+    return { partition, ...(await append(topic, partition, records, context)) };
+  } catch (error) {
+    return { partition, ...told(error), baseOffset: -1 };
+  }
+}
+
+async function append(
+  topic: string,
+  partition: number,
+  records: Uint8Array | null,
+  { env, nodes }: RequestContext,
+) {
+  if (records === null || records.length === 0)
+    throw new BrokerError("INVALID_RECORD", `${topic}/${partition}: there are no records`);
+  const isIdempotent = readBatchHeader(records).producerId !== NO_PRODUCER_ID;
+  return atPartition(env, topic, partition, async (topicId) => {
+    if (!nodes.isOwn(nodes.leaderOf(topicId, partition)))
+      return { errorCode: KAFKA_CODES.NOT_LEADER_OR_FOLLOWER, baseOffset: -1 };
+    const options = { expectedOffset: null, isIdempotent };
+    // A view would take the whole request with it over the call.
+    const answer = await appendTo(env, topicId, partition, records.slice(), options);
+    if (!isRefused(answer))
+      return { ...NO_ERROR, ...answer, logAppendTimeMs: answer.logAppendTimeMs ?? -1 };
+    const { code, detail } = answer;
+    if (code === "UNKNOWN_TOPIC_ID") throw new BrokerError(code, detail); // atPartition asks again.
+    return { errorCode: codeOf(code), errorMessage: detail, baseOffset: -1 };
+  });
+}

@@ -1,0 +1,157 @@
+// CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords.
+import { changeOverrides, configByKey, resolveConfig } from "../../core/cluster/config.ts";
+import { checkPartitionCount, checkTopicName, type Topic } from "../../core/cluster/topics.ts";
+import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
+import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
+import { atPartition, forget, remember } from "../../edge/metadata.ts";
+import { clusterStub, type Env, partitionStub } from "../../env.ts";
+import { service } from "../context.ts";
+import { KAFKA_CODES, NO_ERROR, type Told, told, toldOf } from "../errors.ts";
+import {
+  CREATE_PARTITIONS,
+  CREATE_TOPICS,
+  DELETE_RECORDS,
+  DELETE_TOPICS,
+  type RequestOf,
+} from "../messages.ts";
+import { ZERO_UUID } from "../wire.ts";
+import { SOURCES } from "./configs.ts";
+
+type NewTopic = RequestOf<typeof CREATE_TOPICS>["topics"][number];
+
+export const createTopics = service(CREATE_TOPICS, async ({ topics, validateOnly }, { env }) => ({
+  topics: await Promise.all(
+    topics.map(async (topic) => ({
+      name: topic.name,
+      ...((wrongIn(topic) ?? (await toldOf(() => create(env, topic, validateOnly)))) as Told),
+    })),
+  ),
+}));
+
+/** One replica is all there is, wherever the platform keeps its copies. */
+function wrongIn({ numPartitions, replicationFactor, assignments }: NewTopic): Told | null {
+  if (assignments.length > 0) {
+    const isWhole = assignments.every(({ partition }, i) => partition === i);
+    if (numPartitions === -1 && replicationFactor === -1 && isWhole) return null;
+    return {
+      errorCode: KAFKA_CODES.INVALID_REPLICA_ASSIGNMENT,
+      errorMessage:
+        "assignments must name the partitions from 0 on, and go with numPartitions and replicationFactor -1",
+    };
+  }
+  if (replicationFactor === -1 || replicationFactor > 0) return null;
+  return {
+    errorCode: KAFKA_CODES.INVALID_REPLICATION_FACTOR,
+    errorMessage: `replicationFactor is ${replicationFactor}, it must be -1 or more than 0`,
+  };
+}
+
+async function create(env: Env, topic: NewTopic, validateOnly: boolean) {
+  const { name, numPartitions, assignments, configs } = topic;
+  const asked = assignments.length > 0 ? assignments.length : numPartitions;
+  const partitions = asked === -1 ? DEFAULT_PARTITIONS : asked;
+  const config = Object.fromEntries(configs.map((each) => [each.name, each.value]));
+  const shown = { numPartitions: partitions, replicationFactor: 1 };
+  if (validateOnly) {
+    const { overrides } = await checkNew(env, name, partitions, config);
+    const { overrides: defaults } = await clusterStub(env).defaults();
+    const resolved = { config: resolveConfig(defaults, overrides), overrides };
+    return { ...shown, configs: shownConfigs(resolved) };
+  }
+  const made = unwrap(await clusterStub(env).createTopic(name, partitions, config)).topic;
+  remember(made);
+  return { ...shown, topicId: made.topicId, configs: shownConfigs(made) };
+}
+
+/** What the cluster would refuse, it refuses here. */
+async function checkNew(env: Env, name: string, partitions: number, config: object) {
+  const invalid = checkTopicName(name) ?? checkPartitionCount(partitions);
+  if (invalid !== null) throw errorOf(invalid);
+  if ((await clusterStub(env).topic(name)).ok)
+    throw new BrokerError("TOPIC_ALREADY_EXISTS", `topic ${name} exists`);
+  return unwrap(changeOverrides({}, { ...config }));
+}
+
+function shownConfigs({ config, overrides }: Pick<Topic, "config" | "overrides">) {
+  return Object.entries(configByKey(config)).map(([name, value]) => ({
+    name,
+    value: String(value),
+    readOnly: false,
+    configSource: name in overrides ? SOURCES.topic : SOURCES.default,
+    isSensitive: false,
+  }));
+}
+
+export const deleteTopics = service(
+  DELETE_TOPICS,
+  async ({ topics, topicNames }, { env, version }) => {
+    const named = topicNames.map((name) => ({ name: name as string | null, topicId: ZERO_UUID }));
+    const all = version < 6 ? named : topics;
+    return {
+      topics: await Promise.all(
+        all.map(async (topic) => ({ ...topic, ...(await toldOf(() => remove(env, topic))) })),
+      ),
+    };
+  },
+);
+
+async function remove(env: Env, { name, topicId }: { name: string | null; topicId: string }) {
+  const found = name ?? unwrap(await clusterStub(env).topicById(topicId)).topic.name;
+  forget(found);
+  unwrap(await clusterStub(env).deleteTopic(found));
+  return { name: found };
+}
+
+export const createPartitions = service(
+  CREATE_PARTITIONS,
+  async ({ topics, validateOnly }, { env }) => ({
+    topics: await Promise.all(
+      topics.map(async ({ name, count }) => ({
+        name,
+        ...(await toldOf(() => grow(env, name, count, validateOnly))),
+      })),
+    ),
+  }),
+);
+
+async function grow(env: Env, name: string, count: number, validateOnly: boolean) {
+  const { topic } = unwrap(await clusterStub(env).topic(name));
+  if (count <= topic.partitions)
+    throw new BrokerError(
+      "INVALID_PARTITIONS",
+      `count is ${count}, topic ${name} has ${topic.partitions} partitions already; they only grow`,
+    );
+  if (validateOnly) return {};
+  const altered = await clusterStub(env).alterTopic(name, { partitions: count });
+  remember(unwrap(altered).topic);
+  return {};
+}
+
+/** Everything up to the end of the log. */
+const TO_THE_END = -1;
+
+export const deleteRecords = service(DELETE_RECORDS, async ({ topics }, { env }) => ({
+  topics: await Promise.all(
+    topics.map(async ({ name, partitions }) => ({
+      name,
+      partitions: await Promise.all(
+        partitions.map(({ partition, offset }) => deleteBefore(env, name, partition, offset)),
+      ),
+    })),
+  ),
+}));
+
+async function deleteBefore(env: Env, topic: string, partition: number, offset: number) {
+  try {
+    return await atPartition(env, topic, partition, async (topicId) => {
+      const stub = partitionStub(env, topicId, partition);
+      const before = offset === TO_THE_END ? unwrap(await stub.offsets()).highWatermark : offset;
+      if (before < 0)
+        throw new BrokerError("OFFSET_OUT_OF_RANGE", `offset is ${offset}, it must be -1 or more`);
+      const { logStartOffset } = unwrap(await stub.deleteRecords(before));
+      return { partition, lowWatermark: logStartOffset, errorCode: NO_ERROR.errorCode };
+    });
+  } catch (error) {
+    return { partition, lowWatermark: -1, errorCode: told(error).errorCode };
+  }
+}

@@ -1,0 +1,79 @@
+// One connection of a Kafka client, over whatever carries its bytes: requests in, answers out, one after another and in
+// that order, as Kafka's own brokers have it.
+import type { Env } from "../env.ts";
+import { Feeds } from "./feeds.ts";
+import { API_VERSIONS, type Api } from "./messages.ts";
+import type { Nodes } from "./nodes.ts";
+import { nullableString, struct } from "./schema.ts";
+import { SERVICES } from "./services.ts";
+import { MalformedError, Reader, Writer } from "./wire.ts";
+
+/** Only the client's name is in no flexible form, whatever the rest of the header is. */
+const NOT_FLEXIBLE = { version: 0, isFlexible: false };
+const TAGS = struct({});
+
+export class Connection {
+  readonly #env: Env;
+  readonly #nodes: Nodes;
+  readonly #feeds: Feeds;
+
+  constructor(env: Env, nodes: Nodes) {
+    this.#env = env;
+    this.#nodes = nodes;
+    this.#feeds = new Feeds(env);
+  }
+
+  /**
+   * The answer to one request, in pieces; none where the client waits for none.
+   * @throws MalformedError for what is no request that is served: the connection cannot go on.
+   */
+  async answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
+    const from = new Reader(frame);
+    const [apiKey, apiVersion, correlationId] = [from.int16(), from.int16(), from.int32()];
+    const found = SERVICES.get(apiKey);
+    if (found === undefined) throw new MalformedError(`API key ${apiKey} is not served`);
+    const { api } = found;
+    const version = versionServed(api, apiVersion);
+    const isFlexible = version >= api.flexibleFrom;
+    const clientId = nullableString.read(from, NOT_FLEXIBLE);
+    if (isFlexible) TAGS.read(from, { version, isFlexible });
+    // Of a version that is not known the rest cannot be read; the answer does not depend on it.
+    const isKnown = version === apiVersion;
+    const request = isKnown ? api.request.read(from, { version, isFlexible }) : api.request.absent;
+    if (isKnown && from.left > 0)
+      throw new MalformedError(`${from.left} bytes follow the ${api.name} request`);
+    const context = { clientId, version: apiVersion, env: this.#env, nodes: this.#nodes };
+    const response = await found.serve(request, { ...context, feeds: this.#feeds });
+    return response === null ? [] : encode(api, correlationId, response, { version, isFlexible });
+  }
+
+  close(): void {
+    this.#feeds.close();
+  }
+}
+
+/** Only ApiVersions is answered whatever the version, as version 0: it is what clients learn the versions by. */
+function versionServed(api: Api, version: number): number {
+  const [minimum, maximum] = api.versions;
+  if (version >= minimum && version <= maximum) return version;
+  if (api.key === API_VERSIONS.key) return 0;
+  throw new MalformedError(
+    `${api.name} version ${version} is not served, versions ${minimum} to ${maximum} are`,
+  );
+}
+
+function encode(
+  api: Api,
+  correlationId: number,
+  response: unknown,
+  format: { version: number; isFlexible: boolean },
+): Uint8Array[] {
+  const body = new Writer();
+  body.int32(correlationId);
+  // The header of ApiVersions has no tags, for a client that does not know the version yet must read it (KIP-511).
+  if (format.isFlexible && api.key !== API_VERSIONS.key) body.unsignedVarint(0);
+  api.response.write(body, response as never, format);
+  const length = new Writer();
+  length.int32(body.length);
+  return [...length.finish(), ...body.finish()];
+}

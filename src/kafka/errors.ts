@@ -1,0 +1,50 @@
+// What goes wrong, as Kafka's protocol tells it: a number, and a text where there is room for one.
+import { BrokerError, ERRORS, type ErrorName } from "../core/errors.ts";
+
+/** Only Kafka's clients are told these. */
+export const KAFKA_CODES = {
+  NONE: 0,
+  NOT_LEADER_OR_FOLLOWER: 6,
+  INVALID_REQUIRED_ACKS: 21,
+  NOT_COORDINATOR: 16,
+  UNSUPPORTED_SASL_MECHANISM: 33,
+  UNSUPPORTED_VERSION: 35,
+  INVALID_REPLICATION_FACTOR: 38,
+  INVALID_REPLICA_ASSIGNMENT: 39,
+} as const;
+
+export interface Told {
+  readonly errorCode: number;
+  readonly errorMessage: string | null;
+}
+
+export const NO_ERROR: Told = { errorCode: KAFKA_CODES.NONE, errorMessage: null };
+
+export function told(error: unknown): Told {
+  if (error instanceof BrokerError)
+    return { errorCode: codeOf(error.code), errorMessage: error.message };
+  console.error(`kafka: ${error instanceof Error ? error.stack : error}`);
+  return { errorCode: ERRORS.UNKNOWN_SERVER_ERROR.code, errorMessage: "see the broker's log" };
+}
+
+/** Kafka's clients ask for the metadata anew and try again at these; others they take for the end. */
+const AS_CLIENTS_KNOW: Partial<Record<ErrorName, number>> = {
+  UNKNOWN_TOPIC_ID: ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code,
+  THROTTLING_QUOTA_EXCEEDED: ERRORS.KAFKA_STORAGE_ERROR.code,
+  NETWORK_EXCEPTION: ERRORS.KAFKA_STORAGE_ERROR.code,
+};
+
+export function codeOf(name: ErrorName): number {
+  return AS_CLIENTS_KNOW[name] ?? ERRORS[name].code;
+}
+
+/** The outcome, or what is told of its failure. */
+export async function toldOf<T extends object>(
+  action: () => Promise<T>,
+): Promise<(T & Told) | Told> {
+  try {
+    return { ...(await action()), ...NO_ERROR };
+  } catch (error) {
+    return told(error);
+  }
+}

@@ -1,0 +1,246 @@
+// What a connection reads. A fetch does not ask the partition: the partition pushes, as to any tail reader, into a feed of
+// this connection with a window, and the fetch is answered from there. So a partition without news sleeps however often
+// it is fetched from, and one that is behind has the next answer ready [KFK-4].
+import type { Socket } from "../client/transport/transport.ts";
+import type { ErrorName } from "../core/errors.ts";
+import { MAX_FEED_BYTES, MAX_FEEDS_BYTES, MIN_FEED_BYTES } from "../core/limits.ts";
+import { batches } from "../core/log/record-batch.ts";
+import { brokerError } from "../core/platform-errors.ts";
+import { stubTransport } from "../edge/stub-transport.ts";
+import { type Env, partitionStub } from "../env.ts";
+import { CLOSE_FATAL, errorOfClose } from "../protocol/close-codes.ts";
+import type { PartitionMessage, ReaderMessage } from "../protocol/partition-socket.ts";
+
+/** A feed that nobody has fetched from for so long is closed: the client reads elsewhere. */
+const IDLE_MS = 60_000;
+
+export interface Taken {
+  readonly error: ErrorName | null;
+  readonly highWatermark: number;
+  readonly logStartOffset: number;
+  /** Whole batches, one behind another; the first may begin before what was asked for. */
+  readonly records: readonly Uint8Array[];
+  readonly bytes: number;
+}
+
+/** The feeds of one connection, and what it waits for. */
+export class Feeds {
+  readonly #env: Env;
+  readonly #feeds = new Map<string, Feed>();
+  #news = Promise.withResolvers<void>();
+  #sweptMs = 0;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  /** The partition from `offset` on. */
+  of(topicId: string, partition: number, offset: number, nowMs: number): Feed {
+    this.#sweep(nowMs);
+    const place = `${topicId}/${partition}`;
+    let feed = this.#feeds.get(place);
+    if (feed === undefined || feed.error !== null) {
+      feed = new Feed(this.#env, topicId, partition, () => this.#tell());
+      this.#feeds.set(place, feed);
+    }
+    const share = Math.floor(MAX_FEEDS_BYTES / this.#feeds.size);
+    feed.readFrom(offset, Math.min(Math.max(share, MIN_FEED_BYTES), MAX_FEED_BYTES));
+    feed.usedAtMs = nowMs;
+    return feed;
+  }
+
+  /** Resolves with the next news of any feed, or when the time is over. */
+  async news(waitMs: number): Promise<void> {
+    const late = Promise.withResolvers<void>();
+    const timer = setTimeout(late.resolve, waitMs);
+    await Promise.race([this.#news.promise, late.promise]);
+    clearTimeout(timer);
+  }
+
+  close(): void {
+    for (const feed of this.#feeds.values()) feed.close();
+    this.#feeds.clear();
+    this.#tell();
+  }
+
+  #tell(): void {
+    this.#news.resolve();
+    this.#news = Promise.withResolvers();
+  }
+
+  #sweep(nowMs: number): void {
+    if (nowMs - this.#sweptMs < IDLE_MS) return;
+    this.#sweptMs = nowMs;
+    for (const [place, feed] of this.#feeds) {
+      if (nowMs - feed.usedAtMs < IDLE_MS) continue;
+      feed.close();
+      this.#feeds.delete(place);
+    }
+  }
+}
+
+/** A run of batches as it came, and where each ends. */
+interface Frame {
+  readonly bytes: Uint8Array;
+  readonly ends: readonly { readonly position: number; readonly nextOffset: number }[];
+}
+
+/** One partition as it is pushed. */
+export class Feed {
+  readonly #env: Env;
+  readonly #topicId: string;
+  readonly #partition: number;
+  readonly #tell: () => void;
+  readonly #socket: Socket;
+  #isOpen = false;
+  #attachId = 0;
+  #isAttached = false;
+  /** The next offset to be handed out; what was pushed follows it. */
+  #offset = -1;
+  #windowBytes = 0;
+  #frames: Frame[] = [];
+  #highWatermark = -1;
+  #logStartOffset = -1;
+  usedAtMs = 0;
+  /** Once set, nothing more comes; the next fetch opens another feed. */
+  error: ErrorName | null = null;
+  /** What can be handed out. */
+  bytes = 0;
+
+  constructor(env: Env, topicId: string, partition: number, tell: () => void) {
+    this.#env = env;
+    this.#topicId = topicId;
+    this.#partition = partition;
+    this.#tell = tell;
+    this.#socket = stubTransport(env).openPartition(
+      { topic: "", topicId, partition },
+      {
+        opened: () => {
+          this.#isOpen = true;
+          this.#attach();
+        },
+        text: (text) => this.#told(JSON.parse(text) as PartitionMessage),
+        bytes: (bytes) => this.#pushed(bytes),
+        closed: (code, reason) => this.#closed(code, reason),
+      },
+    );
+  }
+
+  /** Whether there is something to hand out, or it is known that there is nothing. */
+  get isSettled(): boolean {
+    const isAtEnd = this.#isAttached && this.#offset >= this.#highWatermark;
+    return this.error !== null || this.bytes > 0 || isAtEnd;
+  }
+
+  /** Goes on where the last fetch ended, or begins anew at another offset. */
+  readFrom(offset: number, windowBytes: number): void {
+    if (offset === this.#offset) return;
+    this.#offset = offset;
+    this.#windowBytes = windowBytes;
+    this.#attachId++;
+    this.#isAttached = false;
+    this.#frames = [];
+    this.bytes = 0;
+    if (this.#isOpen) this.#attach();
+  }
+
+  /** Up to `maxBytes` of whole batches, one in any case where `isFirst`. What is taken may be pushed again. */
+  take(maxBytes: number, isFirst: boolean): Taken {
+    const records: Uint8Array[] = [];
+    let taken = 0;
+    for (let frame = this.#frames[0]; frame !== undefined; frame = this.#frames[0]) {
+      const room = maxBytes - taken;
+      const isForced = isFirst && taken === 0;
+      const fitting = frame.ends.filter(
+        ({ position }, i) => position <= room || (isForced && i === 0),
+      );
+      const last = fitting.at(-1);
+      if (last === undefined) break;
+      records.push(frame.bytes.subarray(0, last.position));
+      taken += last.position;
+      this.#offset = last.nextOffset;
+      if (fitting.length === frame.ends.length) this.#frames.shift();
+      else this.#frames[0] = rest(frame, fitting.length, last.position);
+      if (fitting.length < frame.ends.length) break;
+    }
+    this.bytes -= taken;
+    if (taken > 0) this.#send({ type: "window", attachId: this.#attachId, bytes: taken });
+    return {
+      error: this.error,
+      highWatermark: this.#highWatermark,
+      logStartOffset: this.#logStartOffset,
+      records,
+      bytes: taken,
+    };
+  }
+
+  close(): void {
+    this.error ??= "NETWORK_EXCEPTION";
+    this.#socket.close(1000, "done");
+  }
+
+  #attach(): void {
+    const [attachId, offset, windowBytes] = [this.#attachId, this.#offset, this.#windowBytes];
+    this.#send({ type: "attach", attachId, offset, windowBytes });
+  }
+
+  #send(message: ReaderMessage): void {
+    this.#socket.send(JSON.stringify(message));
+  }
+
+  #told(message: PartitionMessage): void {
+    if (message.attachId !== this.#attachId) return; // Of an earlier attach.
+    if (message.type === "attached") this.#isAttached = true;
+    else this.error = message.code;
+    this.#highWatermark = message.highWatermark ?? this.#highWatermark;
+    this.#logStartOffset = message.logStartOffset ?? this.#logStartOffset;
+    if (this.error !== null) this.#socket.close(1000, "done");
+    this.#tell();
+  }
+
+  #pushed(bytes: Uint8Array): void {
+    if (!this.#isAttached) return; // Of an earlier attach.
+    try {
+      const ends = Array.from(batches(bytes), ({ start, header }) => ({
+        position: start + header.sizeInBytes,
+        nextOffset: header.baseOffset + header.lastOffsetDelta + 1,
+      }));
+      this.#frames.push({ bytes, ends });
+      this.bytes += bytes.length;
+      this.#highWatermark = Math.max(this.#highWatermark, ends.at(-1)?.nextOffset ?? 0);
+    } catch (error) {
+      this.error = brokerError(error).code;
+      this.#socket.close(1000, "done");
+    }
+    this.#tell();
+  }
+
+  #closed(code: number, reason: string): void {
+    if (this.error !== null) return;
+    if (code === CLOSE_FATAL) this.#fail(errorOfClose(reason).code);
+    else if (this.#isAttached) this.#fail("NETWORK_EXCEPTION");
+    else void this.#ask();
+  }
+
+  /** The socket was refused: why, a call tells. */
+  async #ask(): Promise<void> {
+    try {
+      const bounds = await partitionStub(this.#env, this.#topicId, this.#partition).offsets();
+      this.#fail(bounds.ok ? "NETWORK_EXCEPTION" : bounds.error);
+    } catch {
+      this.#fail("NETWORK_EXCEPTION");
+    }
+  }
+
+  #fail(error: ErrorName): void {
+    this.error = error;
+    this.#tell();
+  }
+}
+
+function rest({ bytes, ends }: Frame, count: number, position: number): Frame {
+  return {
+    bytes: bytes.subarray(position),
+    ends: ends.slice(count).map((each) => ({ ...each, position: each.position - position })),
+  };
+}

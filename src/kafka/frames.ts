@@ -1,0 +1,43 @@
+// Requests out of a stream of bytes, however it was cut: each has its length before it, four bytes.
+import { concatBytes } from "../core/bytes.ts";
+import { MAX_KAFKA_REQUEST_BYTES } from "../core/limits.ts";
+import { MalformedError } from "./wire.ts";
+
+const LENGTH_BYTES = 4;
+
+export class Frames {
+  #pieces: Uint8Array[] = [];
+  #buffered = 0;
+
+  /** The requests that end in `bytes`. @throws MalformedError for a length beyond the bound; nothing more can be read then. */
+  *push(bytes: Uint8Array): Generator<Uint8Array> {
+    if (bytes.length > 0) this.#pieces.push(bytes);
+    this.#buffered += bytes.length;
+    while (this.#buffered >= LENGTH_BYTES) {
+      const length = this.#length();
+      if (length < 0 || length > MAX_KAFKA_REQUEST_BYTES)
+        throw new MalformedError(
+          `a request of ${length} bytes is announced, the bound is ${MAX_KAFKA_REQUEST_BYTES}`,
+        );
+      const end = LENGTH_BYTES + length;
+      if (this.#buffered < end) return;
+      // Once for each request: a large one comes in many pieces.
+      const all = concatBytes(this.#pieces);
+      this.#pieces = end < all.length ? [all.subarray(end)] : [];
+      this.#buffered -= end;
+      yield all.subarray(LENGTH_BYTES, end);
+    }
+  }
+
+  #length(): number {
+    const [first] = this.#pieces;
+    const head = first !== undefined && first.length >= LENGTH_BYTES ? first : this.#joined();
+    return new DataView(head.buffer, head.byteOffset).getInt32(0);
+  }
+
+  #joined(): Uint8Array {
+    const all = concatBytes(this.#pieces);
+    this.#pieces = [all];
+    return all;
+  }
+}

@@ -1,0 +1,257 @@
+// The types that messages are made of, each a pair of a reader and a writer that ask the version as they go. A schema
+// is interpreted: the runtime allows no code to be generated. Whether a message is flexible (KIP-482: compact lengths,
+// tagged fields) is decided once for all of it.
+import { encodeText, MalformedError, type Reader, type Writer, ZERO_UUID } from "./wire.ts";
+
+export interface Format {
+  readonly version: number;
+  readonly isFlexible: boolean;
+}
+
+/** `Out` is what is read; `In`, what is written, may leave out what has a default. */
+export interface Type<Out, In = Out> {
+  /** Of a field that this version does not have. */
+  readonly absent: Out;
+  read(from: Reader, format: Format): Out;
+  write(to: Writer, value: In, format: Format): void;
+}
+
+/** A field that may be left out when written, and that some versions do not have. */
+export interface Field<Out, In = Out> {
+  readonly type: Type<Out, In>;
+  readonly from: number;
+  readonly to: number;
+  readonly fallback: Out;
+  /** Null for a field in its place. */
+  readonly tag: number | null;
+}
+
+/** From a version on. */
+export function since<Out, In>(from: number, type: Type<Out, In>, fallback = type.absent) {
+  return field(from, Number.POSITIVE_INFINITY, type, fallback);
+}
+
+/** From a version on, to another, both included. */
+export function between<Out, In>(
+  from: number,
+  to: number,
+  type: Type<Out, In>,
+  fallback = type.absent,
+) {
+  return field(from, to, type, fallback);
+}
+
+/** In a flexible version, where it is not what is left out. */
+export function tagged<Out, In>(
+  tag: number,
+  from: number,
+  type: Type<Out, In>,
+  fallback = type.absent,
+): Field<Out, In> {
+  return { type, from, to: Number.POSITIVE_INFINITY, fallback, tag };
+}
+
+function field<Out, In>(
+  from: number,
+  to: number,
+  type: Type<Out, In>,
+  fallback: Out,
+): Field<Out, In> {
+  return { type, from, to, fallback, tag: null };
+}
+
+export const boolean: Type<boolean> = {
+  absent: false,
+  read: (from) => from.int8() !== 0,
+  write: (to, value) => to.int8(value ? 1 : 0),
+};
+export const int8 = number("int8");
+export const int16 = number("int16");
+export const int32 = number("int32");
+export const int64 = number("int64");
+
+function number(name: "int8" | "int16" | "int32" | "int64"): Type<number> {
+  return { absent: 0, read: (from) => from[name](), write: (to, value) => to[name](value) };
+}
+
+export const uuid: Type<string> = {
+  absent: ZERO_UUID,
+  read: (from) => from.uuid(),
+  write: (to, value) => to.uuid(value),
+};
+
+export const nullableString: Type<string | null> = {
+  absent: null,
+  read: (from, { isFlexible }) => {
+    const length = isFlexible ? from.unsignedVarint() - 1 : from.int16();
+    return length < 0 ? null : from.text(length);
+  },
+  write: (to, value, { isFlexible }) => {
+    const encoded = value === null ? null : encodeText(value);
+    if (isFlexible) to.unsignedVarint(encoded === null ? 0 : encoded.length + 1);
+    else to.int16(encoded === null ? -1 : encoded.length);
+    if (encoded !== null) to.bytes(encoded);
+  },
+};
+export const string: Type<string> = required("", nullableString, "a string");
+
+export const nullableBytes: Type<Uint8Array | null> = {
+  absent: null,
+  read: (from, { isFlexible }) => {
+    const length = isFlexible ? from.unsignedVarint() - 1 : from.int32();
+    return length < 0 ? null : from.bytes(length);
+  },
+  write: (to, value, { isFlexible }) => {
+    if (isFlexible) to.unsignedVarint(value === null ? 0 : value.length + 1);
+    else to.int32(value === null ? -1 : value.length);
+    if (value !== null) to.bytes(value);
+  },
+};
+export const bytes: Type<Uint8Array> = required(new Uint8Array(), nullableBytes, "bytes");
+
+/** Record batches: read as they came, written in pieces as they are. */
+export const records: Type<Uint8Array | null, readonly Uint8Array[] | null> = {
+  absent: null,
+  read: nullableBytes.read,
+  write: (to, value, { isFlexible }) => {
+    const length = value?.reduce((sum, piece) => sum + piece.length, 0) ?? -1;
+    if (isFlexible) to.unsignedVarint(length + 1);
+    else to.int32(length);
+    for (const piece of value ?? []) to.bytes(piece);
+  },
+};
+
+export function nullableArray<Out, In>(
+  of: Type<Out, In>,
+): Type<readonly Out[] | null, readonly In[] | null> {
+  return {
+    absent: null,
+    read: (from, format) => {
+      const length = format.isFlexible ? from.unsignedVarint() - 1 : from.int32();
+      if (length < 0) return null;
+      from.expectElements(length);
+      const items: Out[] = [];
+      for (let i = 0; i < length; i++) items.push(of.read(from, format));
+      return items;
+    },
+    write: (to, value, format) => {
+      if (format.isFlexible) to.unsignedVarint(value === null ? 0 : value.length + 1);
+      else to.int32(value === null ? -1 : value.length);
+      for (const item of value ?? []) of.write(to, item, format);
+    },
+  };
+}
+
+export function array<Out, In>(of: Type<Out, In>): Type<readonly Out[], readonly In[]> {
+  return required([], nullableArray(of), "an array");
+}
+
+function required<Out, In>(
+  absent: Out,
+  type: Type<Out | null, In | null>,
+  what: string,
+): Type<Out, In> {
+  return {
+    absent,
+    read: (from, format) => {
+      const value = type.read(from, format);
+      if (value === null) throw new MalformedError(`${what} that must not be null is null`);
+      return value;
+    },
+    write: type.write,
+  };
+}
+
+// biome-ignore lint/suspicious/noExplicitAny: what a field holds is told by its name.
+type Fields = Readonly<Record<string, Type<any, any> | Field<any, any>>>;
+type OutOf<F> = F extends Type<infer Out, infer _> | Field<infer Out, infer _> ? Out : never;
+type InOf<F> = F extends Type<infer _, infer In> | Field<infer _, infer In> ? In : never;
+type Omissible<F extends Fields> = {
+  [K in keyof F]: F[K] extends Field<infer _Out, infer _In> ? K : never;
+}[keyof F];
+export type StructOut<F extends Fields> = { readonly [K in keyof F]: OutOf<F[K]> };
+export type StructIn<F extends Fields> = {
+  readonly [K in Exclude<keyof F, Omissible<F>>]: InOf<F[K]>;
+} & { readonly [K in Omissible<F>]?: InOf<F[K]> };
+
+interface NamedField extends Field<unknown> {
+  readonly name: string;
+  readonly isOmissible: boolean;
+}
+
+/** Fields one behind another, in the order in which they stand here. */
+export function struct<F extends Fields>(fields: F): Type<StructOut<F>, StructIn<F>> {
+  const all = Object.entries(fields).map(
+    ([name, each]): NamedField =>
+      "type" in each
+        ? { name, isOmissible: true, ...each }
+        : { name, isOmissible: false, ...since(0, each as Type<unknown>) },
+  );
+  const tagsOf = all.filter(({ tag }) => tag !== null);
+  const placed = perVersion((version) =>
+    all.filter((each) => each.tag === null && has(each, version)),
+  );
+  const absent = Object.fromEntries(all.map(({ name, fallback }) => [name, fallback]));
+  return {
+    absent: absent as StructOut<F>,
+    read: (from, format) => {
+      const value: Record<string, unknown> = { ...absent };
+      for (const { name, type } of placed(format.version)) value[name] = type.read(from, format);
+      if (format.isFlexible) readTagged(from, format, tagsOf, value);
+      return value as StructOut<F>;
+    },
+    write: (to, value, format) => {
+      const given = value as Readonly<Record<string, unknown>>;
+      for (const { name, type, fallback, isOmissible } of placed(format.version)) {
+        const own = given[name];
+        type.write(to, isOmissible && own === undefined ? fallback : own, format);
+      }
+      // None of what is written here has tagged fields that matter to a client.
+      if (format.isFlexible) to.unsignedVarint(0);
+    },
+  };
+}
+
+function has({ from, to }: NamedField, version: number): boolean {
+  return version >= from && version <= to;
+}
+
+function perVersion<T>(make: (version: number) => T): (version: number) => T {
+  const made: T[] = [];
+  return (version) => {
+    made[version] ??= make(version);
+    return made[version] as T;
+  };
+}
+
+/** Tags that are not known are skipped, as KIP-482 has it. */
+function readTagged(
+  from: Reader,
+  format: Format,
+  known: readonly NamedField[],
+  value: Record<string, unknown>,
+): void {
+  const count = from.unsignedVarint();
+  from.expectElements(count);
+  for (let i = 0; i < count; i++) {
+    const tag = from.unsignedVarint();
+    const size = from.unsignedVarint();
+    const field = known.find((each) => each.tag === tag && has(each, format.version));
+    const end = from.left - size;
+    if (field === undefined) from.bytes(size);
+    else value[field.name] = field.type.read(from, format);
+    if (from.left !== end) throw new MalformedError(`tag ${tag} has not the ${size} bytes it says`);
+  }
+}
+
+/** A struct that may be missing. */
+export function nullableStruct<Out, In>(of: Type<Out, In>): Type<Out | null, In | null> {
+  return {
+    absent: null,
+    read: (from, format) => (from.int8() < 0 ? null : of.read(from, format)),
+    write: (to, value, format) => {
+      to.int8(value === null ? -1 : 1);
+      if (value !== null) of.write(to, value, format);
+    },
+  };
+}

@@ -1,0 +1,38 @@
+// Every API that is served. ApiVersions tells clients of exactly these.
+import { apiVersions } from "./apis/api-versions.ts";
+import { describeCluster, describeTopicPartitions, offsetForLeaderEpoch } from "./apis/cluster.ts";
+import { alterConfigs, describeConfigs, incrementalAlterConfigs } from "./apis/configs.ts";
+import { fetch } from "./apis/fetch.ts";
+import { findCoordinator } from "./apis/find-coordinator.ts";
+import { initProducerId } from "./apis/init-producer-id.ts";
+import { listOffsets } from "./apis/list-offsets.ts";
+import { metadata } from "./apis/metadata.ts";
+import { produce } from "./apis/produce.ts";
+import { createPartitions, createTopics, deleteRecords, deleteTopics } from "./apis/topics.ts";
+import type { Service } from "./context.ts";
+
+const served = [
+  produce,
+  fetch,
+  listOffsets,
+  metadata,
+  findCoordinator,
+  createTopics,
+  deleteTopics,
+  deleteRecords,
+  initProducerId,
+  offsetForLeaderEpoch,
+  describeConfigs,
+  alterConfigs,
+  createPartitions,
+  incrementalAlterConfigs,
+  describeCluster,
+  describeTopicPartitions,
+];
+
+const versions = apiVersions(served.map(({ api }) => api));
+
+/** By API key. */
+export const SERVICES: ReadonlyMap<number, Service> = new Map(
+  [...served, versions].map((each) => [each.api.key, each]),
+);

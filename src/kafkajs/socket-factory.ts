@@ -1,0 +1,89 @@
+// KafkaJS over a WebSocket: in place of its TCP connections, so that it needs no bridge, in a Worker too.
+//
+//   import { kafkaSocketFactory } from "rivulet/kafkajs";
+//   const kafka = new Kafka({ brokers: ["rivulet:9092"], socketFactory: kafkaSocketFactory({ url }) });
+//
+// Needs node:stream, which KafkaJS itself needs (in Workers the flag nodejs_compat).
+import type { Socket } from "node:net";
+import { Duplex } from "node:stream";
+import { kafkaSocketUrl } from "../protocol/paths.ts";
+
+export interface KafkaSocketOptions {
+  /** The broker's http or https address. The names of brokers that KafkaJS is given are labels, no more. */
+  readonly url: string;
+  /** Who asks, for what stands before the broker. */
+  readonly token?: string;
+}
+
+/** KafkaJS's `ISocketFactory`. */
+export function kafkaSocketFactory(
+  options: KafkaSocketOptions,
+): (args: { onConnect: () => void }) => Socket {
+  const url = kafkaSocketUrl(options.url, { token: options.token });
+  // What KafkaJS calls of a socket is there; the rest of it is not.
+  return ({ onConnect }) => new WebSocketDuplex(url, onConnect) as unknown as Socket;
+}
+
+class WebSocketDuplex extends Duplex {
+  readonly #socket: WebSocket;
+
+  constructor(url: string, onConnect: () => void) {
+    super();
+    this.#socket = new WebSocket(url);
+    this.#socket.binaryType = "arraybuffer";
+    this.#socket.addEventListener("open", () => onConnect());
+    this.#socket.addEventListener("message", ({ data }) => {
+      this.push(Buffer.from(data as ArrayBuffer));
+    });
+    this.#socket.addEventListener("close", ({ code, reason }) => {
+      if (code === 1000 || code === 1005) this.push(null);
+      else this.destroy(new Error(`the WebSocket was closed: ${code} ${reason}`.trim()));
+    });
+    // A close follows, with the code; where the runtime forgets it, this is what there is.
+    this.#socket.addEventListener("error", () => {
+      if (this.#socket.readyState === WebSocket.CONNECTING)
+        this.destroy(new Error(`cannot connect to ${url}`));
+    });
+  }
+
+  override _read(): void {} // What comes is pushed.
+
+  override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
+    try {
+      this.#socket.send(chunk as unknown as ArrayBuffer);
+      done();
+    } catch (error) {
+      done(error as Error);
+    }
+  }
+
+  override _final(done: () => void): void {
+    this.#socket.close(1000, "done");
+    done();
+  }
+
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.#socket.close();
+    done(error);
+  }
+
+  setKeepAlive(): this {
+    return this;
+  }
+
+  setNoDelay(): this {
+    return this;
+  }
+
+  setTimeout(): this {
+    return this;
+  }
+
+  ref(): this {
+    return this;
+  }
+
+  unref(): this {
+    return this;
+  }
+}
