@@ -8,7 +8,22 @@ import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
-import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
+import {
+  BrokerError,
+  ERRORS,
+  type Failure,
+  fail,
+  GROUP_ERRORS,
+  type Result,
+} from "../../src/core/errors.ts";
+import {
+  type ClassicJoin,
+  type ClassicJoined,
+  type ClassicSync,
+  type ClassicSynced,
+  type ClassicToken,
+  notJoinedClassic,
+} from "../../src/core/group/classic.ts";
 import {
   changeGroupConfig,
   type GroupConfig,
@@ -49,6 +64,7 @@ import type { PollAnswer, PollRequest, RejectedAck } from "../../src/protocol/po
 import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
+import { ClassicMembers } from "./classic-members.ts";
 import { GroupStore } from "./group-store.ts";
 
 /** How long an alarm that failed waits for its next try. */
@@ -72,6 +88,8 @@ export class GroupObject extends DurableObject<Env> {
   readonly #sockets = new Map<string, WebSocket>();
   #store: GroupStore;
   #coordinator: Coordinator;
+  /** Members that speak Kafka's classic protocol. There are those or others, never both. */
+  #classic: ClassicMembers;
   /** When the alarm is known to ring; null where that is not known, as after waking up. */
   #alarmAtMs: number | null = null;
   /** Joins that wait for the cluster: the group may come to be with them. */
@@ -86,6 +104,7 @@ export class GroupObject extends DurableObject<Env> {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
     this.#store = new GroupStore(storageOf(ctx.storage));
     this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+    this.#classic = this.#newClassic();
     for (const socket of ctx.getWebSockets()) {
       const attachment = socket.deserializeAttachment() as Attachment | null;
       if (attachment !== null && this.#coordinator.state.members.has(attachment.memberId)) {
@@ -119,7 +138,7 @@ export class GroupObject extends DurableObject<Env> {
 
   describe(): Result<{ group: GroupDescription }> {
     if (!this.#coordinator.exists) return this.#unknownGroup();
-    return { ok: true, group: describeGroup(this.#coordinator) };
+    return { ok: true, group: describeGroup(this.#coordinator, this.#classic.group) };
   }
 
   /** [HIS-1] What happened in this group, oldest first, the newest `limit` entries. */
@@ -133,6 +152,7 @@ export class GroupObject extends DurableObject<Env> {
     offsets: readonly { topic: string; topicId: string; partition: number; offset: number }[],
   ): Promise<Result<object>> {
     if (!this.#coordinator.exists) return this.#unknownGroup();
+    if (this.#classic.group.isInUse) return this.#inUse();
     const known = this.#coordinator.state.topics;
     const unread = new Set(offsets.map(({ topic }) => topic)).difference(known);
     const subscribed = unread.size === 0 ? null : await this.#subscribe([...unread], null);
@@ -184,6 +204,7 @@ export class GroupObject extends DurableObject<Env> {
       await this.#unlist();
       return this.#unknownGroup();
     }
+    if (this.#classic.group.isInUse) return this.#inUse();
     const deletable = this.#coordinator.checkDeletable();
     if (!deletable.ok) return deletable;
     for (const socket of this.ctx.getWebSockets())
@@ -193,6 +214,7 @@ export class GroupObject extends DurableObject<Env> {
     await this.ctx.storage.deleteAll();
     this.#store = new GroupStore(storageOf(this.ctx.storage));
     this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+    this.#classic = this.#newClassic();
     await this.#unlist();
     return { ok: true };
   }
@@ -215,6 +237,14 @@ export class GroupObject extends DurableObject<Env> {
     await this.#persistAndTell();
   }
 
+  #inUse(): Failure {
+    const count = this.#classic.group.members.size;
+    return fail(
+      "NON_EMPTY_GROUP",
+      `group ${this.#groupId} has ${count} member(s) that speak Kafka's classic protocol; stop them, or wait for their session timeout`,
+    );
+  }
+
   #unknownGroup(): Failure {
     return fail("GROUP_ID_NOT_FOUND", `group ${this.#groupId} does not exist`);
   }
@@ -227,13 +257,14 @@ export class GroupObject extends DurableObject<Env> {
     const { memberId, topics, topicPattern } = request;
     const before = this.#coordinator.state.members.get(memberId);
     const join = { ...request, memberEpoch: 0, owned: new Set<PartitionKey>(), polls: true };
-    const refused = this.#coordinator.checkJoin(join) ?? checkTopicPattern(topicPattern);
+    const refused = this.#checkJoin(join) ?? checkTopicPattern(topicPattern);
     if (refused !== null) return refused;
     const isSubscribed = before !== undefined && isSameSubscription(before, request);
     const subscribed = isSubscribed ? null : await this.#subscribe(topics, topicPattern);
     if (subscribed?.ok === false) return subscribed;
     const rejected = this.#acknowledge(memberId, request.acks);
     const known = subscribed?.topics.map(groupTopic) ?? [];
+    if (this.#classic.group.isInUse) return this.#inUse();
     const result = this.#coordinator.join(join, known, Date.now());
     await this.#persistAndTell();
     if (!this.#coordinator.exists) await this.#unlist();
@@ -262,6 +293,121 @@ export class GroupObject extends DurableObject<Env> {
     this.#coordinator.leave(memberId, Date.now());
     await this.#persistAndTell();
     return rejected;
+  }
+
+  #checkJoin(request: JoinRequest): Failure | null {
+    return this.#classic.group.isInUse ? this.#inUse() : this.#coordinator.checkJoin(request);
+  }
+
+  // Kafka's classic protocol.
+
+  #newClassic(): ClassicMembers {
+    return new ClassicMembers(this.#store, Date.now(), () => {
+      this.#coordinator.setOccupied(this.#classic.group.isInUse, Date.now());
+    });
+  }
+
+  /** [CLS-1] Answered when everyone has joined, or has been waited for long enough. */
+  async joinClassic(request: ClassicJoin): Promise<ClassicJoined> {
+    const { minSessionTimeoutMs, maxSessionTimeoutMs, maxSize } = this.#coordinator.config;
+    const { sessionTimeoutMs } = request;
+    const isLegal =
+      sessionTimeoutMs >= minSessionTimeoutMs && sessionTimeoutMs <= maxSessionTimeoutMs;
+    const errorCode = isLegal
+      ? this.#coordinator.state.members.size > 0
+        ? GROUP_ERRORS.INCONSISTENT_GROUP_PROTOCOL
+        : null
+      : GROUP_ERRORS.INVALID_SESSION_TIMEOUT;
+    if (errorCode !== null) return notJoinedClassic(errorCode, request.memberId);
+    if (!this.#coordinator.exists) {
+      const listed = await this.#subscribe([], null);
+      if (!listed.ok)
+        return notJoinedClassic(GROUP_ERRORS.COORDINATOR_NOT_AVAILABLE, request.memberId);
+    }
+    const joined = this.#classic.join(request, maxSize, Date.now());
+    await this.#persistAndTell();
+    return joined;
+  }
+
+  async syncClassic(request: ClassicSync): Promise<ClassicSynced> {
+    const synced = this.#classic.sync(request, Date.now());
+    await this.#persistAndTell();
+    return synced;
+  }
+
+  async heartbeatClassic(token: ClassicToken): Promise<number> {
+    const errorCode = this.#classic.heartbeat(token, Date.now());
+    await this.#persistAndTell();
+    return errorCode;
+  }
+
+  async leaveClassic(
+    members: readonly { memberId: string; instanceId: string | null }[],
+  ): Promise<number[]> {
+    const errorCodes = members.map(({ memberId, instanceId }) =>
+      this.#classic.leave(memberId, instanceId, Date.now()),
+    );
+    await this.#persistAndTell();
+    return errorCodes;
+  }
+
+  // Offsets, as Kafka's clients ask for them.
+
+  /** [CLS-6] `errorCode` refuses all of it; else each has its own. */
+  async commitOffsets(
+    token: ClassicToken,
+    offsets: readonly { topic: string; partition: number; offset: number; metadata: string }[],
+  ): Promise<{ errorCode: number; errorCodes: number[] }> {
+    const { state } = this.#coordinator;
+    const isMember = state.members.has(token.memberId);
+    const isByHand = token.memberId === "" && token.generation < 0;
+    const refused =
+      isMember || (isByHand && state.members.size === 0 && !this.#classic.group.isInUse)
+        ? GROUP_ERRORS.NONE
+        : this.#classic.group.checkCommit(token);
+    if (refused !== GROUP_ERRORS.NONE) return { errorCode: refused, errorCodes: [] };
+    const unknown = new Set(offsets.map(({ topic }) => topic)).difference(state.topics);
+    const subscribed =
+      unknown.size > 0 || !this.#coordinator.exists
+        ? await this.#subscribe([...unknown], null)
+        : null;
+    if (subscribed?.ok === false)
+      return { errorCode: GROUP_ERRORS.COORDINATOR_NOT_AVAILABLE, errorCodes: [] };
+    const found = subscribed?.topics.map(groupTopic) ?? [];
+    const ids = new Map(
+      [...this.#coordinator.state.topics.values(), ...found].map((topic) => [topic.name, topic]),
+    );
+    const commits = offsets.map(({ topic, partition, offset, metadata }) => {
+      const known = ids.get(topic);
+      const isThere = known !== undefined && partition >= 0 && partition < known.partitions;
+      const key = partitionKey(isThere ? known.topicId : "", partition);
+      return { key, offset, metadata, isRewind: true };
+    });
+    if (isByHand) this.#coordinator.setOccupied(false, Date.now());
+    const nowMs = Date.now();
+    const result = isMember
+      ? this.#coordinator.offsets.commit(token.memberId, token.generation, commits, nowMs)
+      : {
+          ok: true as const,
+          rejected: this.#coordinator.offsets.commitClassic(commits, found, nowMs),
+        };
+    await this.#persistAndTell();
+    if (!result.ok) return { errorCode: ERRORS[result.error].code, errorCodes: [] };
+    const rejected = new Map(result.rejected.map(({ key, error }) => [key, ERRORS[error].code]));
+    return {
+      errorCode: GROUP_ERRORS.NONE,
+      errorCodes: commits.map(({ key }) => rejected.get(key) ?? GROUP_ERRORS.NONE),
+    };
+  }
+
+  /** What is committed, by topic and partition. `token` is checked where a member asks (KIP-848). */
+  committedOffsets(): { topic: string; partition: number; offset: number; metadata: string }[] {
+    const { offsets, topics } = this.#coordinator.state;
+    const names = new Map([...topics.values()].map(({ topicId, name }) => [topicId, name]));
+    return [...offsets].map(([key, { offset, metadata }]) => {
+      const { topicId, partition } = parsePartitionKey(key);
+      return { topic: names.get(topicId) ?? "", partition, offset, metadata };
+    });
   }
 
   // The members' sockets.
@@ -322,7 +468,7 @@ export class GroupObject extends DurableObject<Env> {
       owned: toSet(message.owned),
       polls: false,
     };
-    const refused = this.#coordinator.checkJoin(request) ?? checkTopicPattern(topicPattern);
+    const refused = this.#checkJoin(request) ?? checkTopicPattern(topicPattern);
     if (refused !== null) return this.#refuse(socket, refused);
     const mine = Symbol();
     this.#joins.set(message.memberId, mine);
@@ -339,7 +485,8 @@ export class GroupObject extends DurableObject<Env> {
     // It may have gone, or be refused, since the cluster was asked.
     const isGone = socket.readyState !== WebSocket.OPEN;
     const topics = subscribed.topics.map(groupTopic);
-    const result = isGone ? null : this.#coordinator.join(request, topics, Date.now());
+    const inUse = this.#classic.group.isInUse ? this.#inUse() : null;
+    const result = isGone ? null : (inUse ?? this.#coordinator.join(request, topics, Date.now()));
     if (result === null || !result.ok) {
       if (!this.#coordinator.exists) await this.#unlist();
       return result === null ? undefined : this.#refuse(socket, result);
@@ -452,6 +599,7 @@ export class GroupObject extends DurableObject<Env> {
     this.#alarmAtMs = null;
     try {
       this.#noteLostSockets(Date.now());
+      this.#classic.expire(Date.now());
       this.#coordinator.expire(this.#lastSeen, Date.now());
       this.#coordinator.offsets.expire(Date.now());
       await this.#persistAndTell();
@@ -542,7 +690,10 @@ export class GroupObject extends DurableObject<Env> {
 
   /** Rings at the earliest deadline, or earlier: an early alarm finds nothing to do and sets itself anew. */
   async #scheduleAlarm(): Promise<void> {
-    const deadlineMs = this.#coordinator.nextDeadlineMs(this.#lastSeen);
+    const deadlineMs = earlier(
+      this.#coordinator.nextDeadlineMs(this.#lastSeen),
+      this.#classic.group.nextDeadlineMs,
+    );
     if (deadlineMs === null) return;
     if (this.#alarmAtMs !== null && this.#alarmAtMs <= deadlineMs) return;
     this.#alarmAtMs = deadlineMs;
@@ -591,6 +742,10 @@ function initialOffset(position: InitialPosition): { initialOffset?: InitialOffs
   if (position === "member") return {};
   if (typeof position === "string") return { initialOffset: position };
   return { initialOffset: { durationMs: position.durationMs } };
+}
+
+function earlier(a: number | null, b: number | null): number | null {
+  return a === null || b === null ? (a ?? b) : Math.min(a, b);
 }
 
 function notJoined(): Failure {

@@ -6,8 +6,10 @@
 // targets      member id → target assignment as JSON.
 // topics       topic name → id and partition count.
 // offsets      partition → committed offset.
+// classic      one row: the members of a classic group as JSON, written when a rebalance is done.
 // history      the flight recorder, a ring: a row for each operation that something is to be told of.
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
+import type { ClassicState } from "../../src/core/group/classic.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
   fromSet,
@@ -149,6 +151,22 @@ export class GroupStore {
     return entries.reverse().flat().slice(-limit);
   }
 
+  /** Null where the group has never had classic members. */
+  loadClassic(): ClassicState | null {
+    if (!hasTable(this.#sql, "classic")) return null;
+    const row = firstRow<{ json: string }>(this.#sql, "SELECT json FROM classic WHERE id = 1");
+    return row === undefined ? null : parseClassic(row.json);
+  }
+
+  setClassic(state: ClassicState): void {
+    if (!hasTable(this.#sql, "classic"))
+      this.#sql.exec("CREATE TABLE classic (id INTEGER PRIMARY KEY, json TEXT NOT NULL)");
+    const json = JSON.stringify(state, (_key, value) =>
+      value instanceof Uint8Array ? { base64: value.toBase64() } : value,
+    );
+    this.#sql.exec("INSERT OR REPLACE INTO classic (id, json) VALUES (1, ?)", json);
+  }
+
   #create(): void {
     this.#sql.exec(
       `CREATE TABLE group_state (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, group_epoch INTEGER NOT NULL,
@@ -270,4 +288,11 @@ function formatMember(member: Member): string {
 function parseMember(json: string): Member {
   const stored = JSON.parse(json) as StoredMember;
   return { ...stored, assigned: toSet(stored.assigned), revoking: toSet(stored.revoking) };
+}
+
+function parseClassic(json: string): ClassicState {
+  return JSON.parse(json, (_key, value) => {
+    const isBytes = typeof value === "object" && value !== null && "base64" in value;
+    return isBytes ? Uint8Array.fromBase64(value.base64) : value;
+  }) as ClassicState;
 }

@@ -20,15 +20,12 @@ import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
-import {
-  type AppendErrorMessage,
-  type AppendedMessage,
-  readAppendFrame,
-} from "../../src/protocol/append-frame.ts";
+import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import type { InitialOffset } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parseFrame } from "../../src/protocol/parse.ts";
 import { readerMessage } from "../../src/protocol/partition-socket.ts";
+import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";

@@ -34,8 +34,23 @@ export function print<T>(options: GlobalOptions, value: T, text: (value: T) => s
 
 /** `what` is how the error calls the text. */
 export function parseJson(text: string, what: string): unknown {
+  return parsed(text, what);
+}
+
+/** A number that JavaScript cannot hold keeps its text, and is written again as it was read. */
+export function parseRecords(text: string, what: string): unknown {
+  return parsed(text, what, (_key, value, context) => {
+    const source = context?.source;
+    if (typeof value !== "number" || source === undefined || String(value) === source) return value;
+    return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source);
+  });
+}
+
+type Reviver = (key: string, value: unknown, context?: { source?: string }) => unknown;
+
+function parsed(text: string, what: string, reviver?: Reviver): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text, reviver);
   } catch (error) {
     throw new UsageError(`${what} is not JSON: ${error instanceof Error ? error.message : error}`);
   }

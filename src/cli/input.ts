@@ -1,7 +1,7 @@
 // What is to be produced: the lines of a file or of standard input, or the elements of one JSON array.
 import { createReadStream, type ReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
-import { parseJson, UsageError } from "./context.ts";
+import { parseRecords, UsageError } from "./context.ts";
 
 export interface Piece {
   readonly bytes: Buffer;
@@ -36,7 +36,7 @@ async function sizeOf(path = "/dev/stdin"): Promise<number | null> {
 
 async function arrayInput(path: string | undefined): Promise<Input> {
   const text = path === undefined ? await readAll(process.stdin) : await readFile(path, "utf8");
-  const parsed = parseJson(text, "the input");
+  const parsed = parseRecords(text, "the input");
   if (!Array.isArray(parsed)) throw new UsageError("--array: the input is JSON, but not an array");
   return {
     pieces: once(

@@ -10,6 +10,8 @@ export interface PrintOptions {
   readonly max?: number;
   /** Stops once all of it is read. */
   readonly unread?: Unread;
+  /** Where the log of a place begins by now: what is deleted meanwhile will not come. */
+  readonly startOf?: (place: string) => Promise<number>;
   readonly progress: Progress;
 }
 
@@ -24,11 +26,18 @@ export function unreadOffsets(unread: Unread): number {
 export async function printRecords(
   consumer: Consumer,
   global: GlobalOptions,
-  { max = Number.POSITIVE_INFINITY, unread, progress }: PrintOptions,
+  { max = Number.POSITIVE_INFINITY, unread, startOf, progress }: PrintOptions,
 ): Promise<void> {
   const signal = stopSignal();
   signal.addEventListener("abort", () => consumer.close());
   let left = max;
+  const looking = setInterval(async () => {
+    for (const [key, range] of unread ?? []) {
+      const start = await startOf?.(key).catch(() => 0); // Asked again soon.
+      if (start !== undefined && start > range.next) markRead(unread as Unread, key, start - 1);
+    }
+    if (unread?.size === 0) await consumer.close();
+  }, LOOK_AGAIN_MS);
   try {
     await consumer.run({
       eachRecord: (record, place) => {
@@ -42,9 +51,12 @@ export async function printRecords(
       },
     });
   } finally {
+    clearInterval(looking);
     progress.end();
   }
 }
+
+const LOOK_AGAIN_MS = 2_000;
 
 export function keyOf({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;

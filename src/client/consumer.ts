@@ -102,7 +102,8 @@ export class Consumer<Record = ConsumerRecord> {
   /** With work to do, while as many handlers are at work as may be. */
   readonly #turns = new Set<Work>();
   #isClosing = false;
-  #fatal: Error | null = null;
+  /** What `run` rejects with. */
+  #failure: { readonly error: unknown } | null = null;
   #hasStarted = false;
   /** The application's code is on the stack. */
   #isCalling = false;
@@ -155,7 +156,7 @@ export class Consumer<Record = ConsumerRecord> {
     this.#driver.start();
     await this.#ended;
     signal?.removeEventListener("abort", abort);
-    if (this.#fatal !== null) throw this.#fatal;
+    if (this.#failure !== null) throw this.#failure.error;
     signal?.throwIfAborted();
   }
 
@@ -186,9 +187,9 @@ export class Consumer<Record = ConsumerRecord> {
   }
 
   /**
-   * Waits for the handlers at work, commits what they did, and leaves the group at once. Resolves when that is
-   * done; never rejects. It waits for handlers, so in a handler that has awaited something before, call it without
-   * `await`; where the handler calls it first thing, the promise resolves at once.
+   * Waits for the handlers at work, 30 seconds at most, commits what they did, and leaves the group at once. Resolves when
+   * that is done; never rejects. So in a handler, a callback or a loop call it without `await`, or it waits for itself;
+   * where a handler calls it first thing, the promise resolves at once.
    */
   close(): Promise<void> {
     if (!this.#isClosing) {
@@ -196,8 +197,11 @@ export class Consumer<Record = ConsumerRecord> {
       for (const work of this.#work.values()) stop(work);
       if (this.#hasStarted) this.#closeWhenIdle();
       else this.#settle();
-      const timer = setTimeout(() => this.#warnOfSlowClose(), SLOW_CLOSE_MS);
-      void this.#ended.then(() => clearTimeout(timer));
+      const timers = [
+        setTimeout(() => this.#warnOfSlowClose(), SLOW_CLOSE_MS),
+        setTimeout(() => this.#leave(), MAX_CLOSE_MS),
+      ];
+      void this.#ended.then(() => timers.forEach(clearTimeout));
     }
     return this.#isCalling ? Promise.resolve() : this.#ended;
   }
@@ -262,7 +266,7 @@ export class Consumer<Record = ConsumerRecord> {
         this.#call([], () => this.#options.onLost?.(effect.partitions));
         return;
       case "error":
-        if (effect.isFatal) this.#fatal = effect.error;
+        if (effect.isFatal) this.#failure = { error: effect.error };
         else this.#call([], () => (this.#options.onError ?? warn)(effect.error));
         return;
       case "closed":
@@ -316,7 +320,7 @@ export class Consumer<Record = ConsumerRecord> {
 
   /** What ended the consumer is told, not what is thrown later because of it. */
   #fail(error: unknown): void {
-    this.#fatal ??= error instanceof Error ? error : new Error(String(error));
+    this.#failure ??= { error };
     void this.close();
   }
 
@@ -381,7 +385,7 @@ export class Consumer<Record = ConsumerRecord> {
         const all = hasSerdes(this.#options)
           ? await Promise.all(records.map((record) => this.#typed(work, record)))
           : (records as readonly Record[]);
-        if (work.isLost) return;
+        if (work.isStopping || work.isLost) return;
         await this.#called(() => handlers.eachBatch({ ...work.place, records: all }));
       } finally {
         clearTimeout(timer);
@@ -394,16 +398,15 @@ export class Consumer<Record = ConsumerRecord> {
     }
     const { seeks } = work;
     for (const [index, record] of records.entries()) {
-      if (work.isStopping || work.isLost || work.seeks !== seeks) return;
-      if (work.isPaused) {
-        work.queue.unshift({ generation, records: records.slice(index) });
-        return;
-      }
       const timer = this.#watch(work.place, record.offset);
       try {
         const typed = this.#typed(work, record);
         const own = isThenable(typed) ? await typed : typed;
-        if (work.isLost) return;
+        if (work.isStopping || work.isLost || work.seeks !== seeks) return;
+        if (work.isPaused) {
+          work.queue.unshift({ generation, records: records.slice(index) });
+          return;
+        }
         const result = this.#called(() => handlers.eachRecord(own, work.place));
         // A handler that waits for nothing is not waited for: a turn of the event loop costs more than most records.
         const outcome = isThenable(result) ? await result : result;
@@ -432,18 +435,19 @@ export class Consumer<Record = ConsumerRecord> {
   #watch(place: TopicPartition, offset: number): unknown {
     const { maxProcessingMs } = this.#options;
     if (maxProcessingMs === undefined) return undefined;
-    const sinceMs = Date.now();
     return setTimeout(() => {
-      // A wall clock can be set back; it has been this long at least.
-      const tookMs = Math.max(maxProcessingMs, Date.now() - sinceMs);
-      const detail = `the handler of ${place.topic}/${place.partition} has not returned from offset ${offset} after ${tookMs} ms; maxProcessingMs is ${maxProcessingMs}`;
+      const detail = `the handler has not returned from offset ${offset} of ${place.topic}/${place.partition} within maxProcessingMs, ${maxProcessingMs} ms`;
       this.#giveUp(new BrokerError("REQUEST_TIMED_OUT", detail));
     }, maxProcessingMs);
   }
 
   /** [SES-8] Leaves without waiting for a handler: it may never return, and others shall go on. */
   #giveUp(error: BrokerError): void {
-    this.#fatal ??= error;
+    this.#failure ??= { error };
+    this.#leave();
+  }
+
+  #leave(): void {
     this.#isClosing = true;
     this.#driver.leave();
     // Only now: if the session has ended meanwhile, they were told to be lost just now.
@@ -468,7 +472,7 @@ export class Consumer<Record = ConsumerRecord> {
   }
 
   #warnOfSlowClose(): void {
-    const detail = `close has waited ${SLOW_CLOSE_MS} ms for a handler, a callback or the last commit; a handler must not await it`;
+    const detail = `close waits for a handler, a callback or a commit, ${MAX_CLOSE_MS} ms at most`;
     this.#onEffect({
       type: "error",
       error: new BrokerError("REQUEST_TIMED_OUT", detail),
@@ -484,8 +488,9 @@ function stop(work: Work): void {
   work.abandon?.();
 }
 
-/** After so long a close says what it waits for. */
+/** After so long a close says what it waits for, and after so long it waits no longer. */
 const SLOW_CLOSE_MS = 5_000;
+const MAX_CLOSE_MS = 30_000;
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";

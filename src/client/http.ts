@@ -75,9 +75,18 @@ export class HttpClient {
       signal?.removeEventListener("abort", abort);
     }
     const parsed = parseJson(text);
-    if (status < 400 && (parsed !== undefined || text === "")) return parsed as T;
-    throw brokerError(parsed) ?? new ConnectionError(`HTTP ${status}: this is no Rivulet broker`);
+    const isJson = status < 300 && Object(parsed) === parsed; // An object, or a list.
+    if (isJson || status === NO_CONTENT) return parsed as T;
+    throw brokerError(parsed) ?? new ConnectionError(`HTTP ${status}: ${NO_BROKER}`);
   }
+}
+
+const NO_CONTENT = 204;
+const NO_BROKER = "this is no Rivulet broker";
+
+/** What every answer of that kind has. @throws ConnectionError where it has not: something else has answered. */
+export function answered(number: unknown): void {
+  if (!Number.isSafeInteger(number)) throw new ConnectionError(NO_BROKER);
 }
 
 export function jsonBody(value: unknown): Body {

@@ -14,7 +14,7 @@ import { topicPath } from "../protocol/paths.ts";
 import { failedRecord, outcomesOfTopics, type RecordOutcome } from "../protocol/record-outcome.ts";
 import type { TopicInfo } from "./admin.ts";
 import { monotonicMs } from "./clock.ts";
-import { ConnectionError, type HttpClient } from "./http.ts";
+import { answered, ConnectionError, type HttpClient } from "./http.ts";
 import { isOfNoTopic, type LaneOutcome } from "./producer/delivery.ts";
 import { checkOptions, checkRecord } from "./producer/input.ts";
 import { sendKeyed } from "./producer/keyed.ts";
@@ -89,6 +89,8 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   #calls = 0;
   /** When the last call has been taken: they are in the order in which they came. */
   #admission: Promise<void> = Promise.resolve();
+  /** While anybody flushes nothing lingers. */
+  #flushes = 0;
   /** Who waits for a call to end. */
   readonly #waiting: (() => void)[] = [];
   #isClosed = false;
@@ -127,19 +129,24 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     if (this.#isClosed) throw new BrokerError("INVALID_REQUEST", "the producer was closed");
     checkOptions(options);
     if (records.length === 0) return [];
+    // What is done to the list, or to a record, while it is under way changes nothing any more.
     const prepared = this.#prepare(records);
-    if (options.idempotencyKey !== undefined)
-      return sendKeyed(this.#http, topic, await prepared, { ...this.#options, ...options });
-    return abortable(this.#sendWhenRoom(topic, prepared, records.length, options), options.signal);
+    const sending = this.#sendWhenRoom(topic, prepared, records.length, options);
+    return abortable(sending, options.signal);
   }
 
   /** What is wrong with a record is thrown before anything is sent. */
-  #prepare(records: readonly Input[]): readonly RecordInput[] | Promise<readonly RecordInput[]> {
-    const checked = (all: readonly RecordInput[]) => {
-      for (const [index, record] of all.entries()) checkRecord(record, index);
-      return all;
-    };
-    if (!hasSerdes(this.#options)) return checked(records);
+  #prepare(records: readonly Input[]): Prepared | Promise<Prepared> {
+    const nowMs = Date.now();
+    const checked = (input: readonly RecordInput[]): Prepared => ({
+      input,
+      records: input.map((record, index) => {
+        checkRecord(record, index);
+        const { key, value, headers, partition, timestamp } = fromJsonRecord(record, index);
+        return { key, value, headers, partition, timestamp: timestamp ?? nowMs };
+      }),
+    });
+    if (!hasSerdes(this.#options)) return checked([...records]);
     const serialized = records.map((record: RecordInput, index) =>
       through("serialize", this.#options, record, `records[${index}]`),
     );
@@ -160,10 +167,12 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
 
   /** Resolves once the outcome of everything sent so far is known; nothing lingers meanwhile. */
   async flush(): Promise<void> {
+    this.#flushes++;
     while (this.#calls > 0) {
       for (const lane of this.#lanes.values()) lane.hurry();
       await this.#change();
     }
+    this.#flushes--;
   }
 
   /** Takes nothing more, and resolves once the outcome of what was sent is known. */
@@ -180,10 +189,10 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
 
   async #sendWhenRoom(
     topic: string,
-    prepared: readonly RecordInput[] | Promise<readonly RecordInput[]>,
+    prepared: Prepared | Promise<Prepared>,
     count: number,
     options: SendOptions,
-  ): Promise<RecordOutcome[]> {
+  ): Promise<readonly RecordOutcome[]> {
     const { maxBufferedRecords = DEFAULT_BUFFERED_RECORDS } = this.#options;
     this.#calls++;
     const before = this.#admission;
@@ -193,7 +202,10 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     });
     let taken = 0;
     try {
-      const records = await prepared;
+      const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = { ...this.#options, ...options };
+      // A serializer that does not come back must not hold those behind it for ever.
+      const inTimeMs = monotonicMs() + deliveryTimeoutMs;
+      const ready = await abortable(inTime(prepared, inTimeMs), options.signal);
       await before; // A small call does not overtake a large one that waits for room.
       options.signal?.throwIfAborted();
       // More than the bound goes when nothing else does.
@@ -204,7 +216,10 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       taken = count;
       this.#buffered += taken;
       admit();
-      return await this.#send(topic, records, { ...this.#options, ...options });
+      const all = { ...this.#options, ...options };
+      return await (options.idempotencyKey === undefined
+        ? this.#send(topic, ready, all)
+        : sendKeyed(this.#http, topic, ready, all));
     } finally {
       admit();
       this.#buffered -= taken;
@@ -215,15 +230,10 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
 
   async #send(
     topic: string,
-    input: readonly RecordInput[],
+    { input, records }: Prepared,
     options: SendOptions,
   ): Promise<RecordOutcome[]> {
-    const nowMs = Date.now();
     const deadlineMs = monotonicMs() + (options.deliveryTimeoutMs ?? DEFAULT_DELIVERY_TIMEOUT_MS);
-    const records = input.map((record, i): PlacedRecord => {
-      const { key, value, headers, partition, timestamp } = fromJsonRecord(record, i);
-      return { key, value, headers, partition, timestamp: timestamp ?? nowMs };
-    });
     const { expectedOffset = null, compression = "none" } = options;
     const { target, appends } = await this.#plan(topic, input, records, deadlineMs);
     options.signal?.throwIfAborted(); // Nothing of it was sent.
@@ -233,7 +243,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       expectedOffset,
       compression,
       deadlineMs,
-      lingerMs: expectedOffset === null ? lingerMs : 0,
+      lingerMs: expectedOffset === null && this.#flushes === 0 ? lingerMs : 0,
       batchSize,
     };
     const outcomes = new Array<RecordOutcome>(records.length);
@@ -338,6 +348,12 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   }
 }
 
+/** What a call is to send: as it was given, and as it will be stored but for its place. */
+export interface Prepared {
+  readonly input: readonly RecordInput[];
+  readonly records: readonly PlacedRecord[];
+}
+
 interface KnownTopic {
   readonly topic: Promise<Target>;
   readonly atMs: number;
@@ -349,7 +365,9 @@ interface Target extends ProduceTarget {
   readonly topicId: string;
 }
 
-function targetOf({ name, topicId, partitions, config }: TopicInfo): Target {
+function targetOf(topic: TopicInfo): Target {
+  answered(topic?.partitions);
+  const { name, topicId, partitions, config } = topic;
   return {
     name,
     topicId,
@@ -360,7 +378,7 @@ function targetOf({ name, topicId, partitions, config }: TopicInfo): Target {
 }
 
 /** The promise, or a rejection at the deadline. */
-async function inTime<T>(promise: Promise<T>, deadlineMs: number): Promise<T> {
+async function inTime<T>(promise: T | Promise<T>, deadlineMs: number): Promise<T> {
   let timer: unknown;
   const late = new Promise<never>((_, reject) => {
     const error = new ConnectionError("no answer in time");

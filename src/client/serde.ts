@@ -1,5 +1,5 @@
 // Keys and values as the application has them, and as bytes: Kafka's serializers and deserializers.
-import { BrokerError } from "../core/errors.ts";
+import { BrokerError, preview } from "../core/errors.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 
 /** `In` is what a producer is given, `Out` what a consumer gets. Null is null on either side, and never comes here. */
@@ -109,7 +109,7 @@ export async function through<R extends object>(
     try {
       fields[field] = await serde[direction](fields[field] as never);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = error instanceof Error ? error.message : preview(error);
       throw new BrokerError("INVALID_RECORD", `${place}: ${field}: ${reason}`, { cause: error });
     }
   }

@@ -1,12 +1,12 @@
 // Compressing batches where the runtime can: with the zlib that is built in, else with the platform's
 // CompressionStream, which makes gzip.
-import { BrokerError } from "../core/errors.ts";
 import {
   COMPRESSIONS,
   type CompressionName,
   type CompressionType,
 } from "../core/log/compression.ts";
 import type { Compressor } from "../core/log/record-batch.ts";
+import { FoldingError } from "./folding-error.ts";
 import { ZLIB } from "./zlib.ts";
 
 /** What this runtime can compress without waiting, or undefined. */
@@ -35,7 +35,7 @@ export async function compressRecords(
   const here = compressor(type);
   if (here !== undefined) return here.compress(bytes);
   if (type !== COMPRESSIONS.gzip) {
-    throw new BrokerError(
+    throw new FoldingError(
       "UNSUPPORTED_COMPRESSION_TYPE",
       `this runtime cannot make ${nameOf(type)}; gzip is made everywhere`,
     );

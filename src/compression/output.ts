@@ -1,9 +1,9 @@
 // A buffer that grows with what is written to it, up to a bound: a decoder trusts no length it is told.
-import { BrokerError } from "../core/errors.ts";
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
+import { FoldingError } from "./folding-error.ts";
 
-export function corrupt(detail: string): BrokerError {
-  return new BrokerError("CORRUPT_MESSAGE", detail);
+export function corrupt(detail: string): FoldingError {
+  return new FoldingError("CORRUPT_MESSAGE", detail);
 }
 
 export class Output {

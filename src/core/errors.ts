@@ -54,6 +54,34 @@ function spec(code: number, httpStatus = 400, retriable = false): ErrorSpec {
 
 export type ErrorName = keyof typeof ERRORS;
 
+/** What only Kafka's own protocol tells, by the number alone. */
+export const KAFKA_ERRORS = {
+  NONE: 0,
+  NOT_LEADER_OR_FOLLOWER: 6,
+  NOT_COORDINATOR: 16,
+  INVALID_REQUIRED_ACKS: 21,
+  UNSUPPORTED_SASL_MECHANISM: 33,
+  UNSUPPORTED_VERSION: 35,
+  INVALID_REPLICATION_FACTOR: 38,
+  INVALID_REPLICA_ASSIGNMENT: 39,
+} as const;
+
+/** Of those, what a group tells its members. */
+export const GROUP_ERRORS = {
+  NONE: 0,
+  COORDINATOR_NOT_AVAILABLE: 15,
+  ILLEGAL_GENERATION: 22,
+  INCONSISTENT_GROUP_PROTOCOL: 23,
+  UNKNOWN_MEMBER_ID: 25,
+  INVALID_SESSION_TIMEOUT: 26,
+  REBALANCE_IN_PROGRESS: 27,
+  NON_EMPTY_GROUP: 68,
+  GROUP_ID_NOT_FOUND: 69,
+  MEMBER_ID_REQUIRED: 79,
+  GROUP_MAX_SIZE_REACHED: 81,
+  FENCED_INSTANCE_ID: 82,
+} as const;
+
 /** An expected failure, as a value: this is what crosses RPC and sockets, never a thrown class. */
 export interface Failure {
   readonly ok: false;
@@ -110,10 +138,21 @@ export function unwrap<R extends { readonly ok: true } | Failure>(
 export function preview(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value) && value.length > 10) return `a list of ${value.length}`;
-  const text = JSON.stringify(value) ?? String(value);
+  let text: string = typeof value;
+  try {
+    text = JSON.stringify(value) ?? String(value);
+  } catch {} // Its type, then.
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
 export function isErrorName(value: unknown): value is ErrorName {
   return typeof value === "string" && Object.hasOwn(ERRORS, value);
+}
+
+/** As it is, or with the code that it has, or with `otherwise`. */
+export function brokerErrorOf(error: unknown, otherwise: ErrorName): BrokerError {
+  if (error instanceof BrokerError) return error;
+  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const detail = typeof message === "string" ? message : preview(error);
+  return new BrokerError(isErrorName(code) ? code : otherwise, detail, { cause: error });
 }

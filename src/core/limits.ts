@@ -188,6 +188,8 @@ export const MAX_KAFKA_REQUEST_BYTES = 17 * MIB;
 export const MAX_KAFKA_QUEUED_BYTES = 64 * MIB;
 /** As how many nodes the broker may present itself. */
 export const MAX_KAFKA_NODES = 16;
+/** Members and ids given out of a classic group. */
+export const MAX_PENDING_CLASSIC_MEMBERS = 1_000;
 /** Elements of all arrays of one request: each is an object in memory, many times its bytes. */
 export const MAX_KAFKA_ELEMENTS = 200_000;
 /** What one partition may push ahead of a connection's fetches, at most and at least, and all of them together. */

@@ -107,7 +107,7 @@ export function checkConditional(
   if (free !== -1 && partitions > 1) {
     throw new BrokerError(
       "INVALID_REQUEST",
-      `records[${free}] needs a partition or a key, for expectedOffset`,
+      `expectedOffset: records[${free}] needs a partition or a key`,
     );
   }
   const places = new Set(appends.map((append) => append.partition));
@@ -120,7 +120,7 @@ export function checkConditional(
   if (appends.length > 1) {
     throw new BrokerError(
       "MESSAGE_TOO_LARGE",
-      "too many records for one append, which expectedOffset needs",
+      "expectedOffset: the records are too many for one append",
     );
   }
 }

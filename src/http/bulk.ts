@@ -6,7 +6,7 @@ import { isRefused } from "../edge/append.ts";
 import { fetchRecords } from "../edge/fetch.ts";
 import { atPartition } from "../edge/metadata.ts";
 import { listOffset } from "../edge/offsets.ts";
-import { produce } from "../edge/produce.ts";
+import { produce, type RecordResult } from "../edge/produce.ts";
 import type { Env } from "../env.ts";
 import { fromJsonRecord, type JsonRecordInput, toJsonRecord } from "../protocol/json-record.ts";
 import { parseRecordJson, recordList } from "../protocol/json-record-schema.ts";
@@ -50,7 +50,17 @@ export async function* produceLines(
 async function* chunksOf(lines: AsyncIterable<Line>): AsyncGenerator<Line[]> {
   let chunk: Line[] = [];
   let size = 0;
-  for await (const line of lines) {
+  const source = lines[Symbol.asyncIterator]();
+  for (;;) {
+    let next: IteratorResult<Line>;
+    try {
+      next = await source.next();
+    } catch (error) {
+      if (chunk.length > 0) yield chunk; // What came before is stored.
+      throw error;
+    }
+    if (next.done) break;
+    const line = next.value;
     if (size + line.text.length > BULK_CHUNK_BYTES || chunk.length === BULK_CHUNK_RECORDS) {
       if (chunk.length > 0) yield chunk;
       chunk = [];
@@ -69,21 +79,41 @@ async function storeChunk(
   progress: Progress,
 ): Promise<void> {
   const { records, failure } = recordsOf(chunk);
-  if (records.length > 0) {
-    const options = { random: Math.random, nowMs: Date.now() };
-    const results = await produce(env, topic, records.map(fromJsonRecord), options);
-    for (const [i, result] of results.entries()) {
-      progress.lines = chunk[i]?.number ?? progress.lines;
-      if (!isRefused(result)) progress.stored++;
-      else {
-        progress.refused++;
-        const { code, detail } = result;
-        if (progress.errors.length < MAX_BULK_ERRORS)
-          progress.errors.push({ line: progress.lines, code, detail });
-      }
-    }
-  }
+  if (records.length > 0) await store(env, topic, chunk, records, progress);
   if (failure !== null) throw failure;
+}
+
+/** Where one of them makes the request wrong, those before it are stored all the same. */
+async function store(
+  env: Env,
+  topic: string,
+  chunk: readonly Line[],
+  records: readonly JsonRecordInput[],
+  progress: Progress,
+): Promise<void> {
+  const options = { random: Math.random, nowMs: Date.now() };
+  let results: RecordResult[];
+  try {
+    results = await produce(env, topic, records.map(fromJsonRecord), options);
+  } catch (error) {
+    const [place, index = ""] = /^records\[(\d+)\]/.exec((error as Error).message) ?? [];
+    if (!(error instanceof BrokerError) || place === undefined) throw error;
+    const before = records.slice(0, Number(index));
+    if (before.length > 0) await store(env, topic, chunk, before, progress);
+    const line = `line ${chunk[Number(index)]?.number}`;
+    throw new BrokerError(error.code, error.message.replace(place, line), { data: error.data });
+  }
+  for (const [i, result] of results.entries()) {
+    progress.lines = chunk[i]?.number ?? progress.lines;
+    if (!isRefused(result)) {
+      progress.stored++;
+      continue;
+    }
+    progress.refused++;
+    const { code, detail } = result;
+    if (progress.errors.length < MAX_BULK_ERRORS)
+      progress.errors.push({ line: progress.lines, code, detail });
+  }
 }
 
 /** The records up to the first line that is none, and what is wrong with that. */

@@ -31,7 +31,8 @@ export const crossOrigin = unlessUpgrade(allowAll);
  */
 export const compressed = unlessUpgrade(async (context, next) => {
   await next();
-  if ((context.req.raw as { cf?: unknown }).cf !== undefined) return;
+  const { cf } = context.req.raw as { cf?: object };
+  if (cf !== undefined && "colo" in cf) return;
   const accepted = context.req.header("accept-encoding") ?? "";
   const isJson = context.res.headers.get("content-type")?.startsWith("application/json");
   if (context.req.method !== "GET" || !isJson || !/\bgzip\b(?!;\s*q=0(\.0*)?\b)/i.test(accepted))

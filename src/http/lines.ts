@@ -1,4 +1,5 @@
 // application/x-ndjson, streamed: requests and answers of any length in bounded memory.
+import { concatBytes } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_LINE_BYTES } from "../core/limits.ts";
 
@@ -20,39 +21,68 @@ export interface Line {
   readonly text: string;
 }
 
-/** The lines that are not empty. INVALID_REQUEST for one above MAX_LINE_BYTES, or that is not UTF-8. */
+const NEWLINE = 10;
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The lines that are not empty. INVALID_REQUEST for one above MAX_LINE_BYTES, or that is not UTF-8: those before it come first. */
 export async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Line> {
-  const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
-  let number = 1;
-  let rest = "";
-  const check = (text: string): Line => {
-    if (text.length <= MAX_LINE_BYTES) return { number: number++, text };
-    throw new BrokerError(
-      "MESSAGE_TOO_LARGE",
-      `line ${number} has more than ${MAX_LINE_BYTES} characters, the bound`,
-    );
-  };
-  const decode = (chunk?: Uint8Array): string => {
-    try {
-      return chunk === undefined ? utf8.decode() : utf8.decode(chunk, { stream: true });
-    } catch {
-      throw new BrokerError(
-        "INVALID_REQUEST",
-        `line ${number} or one of the next is not valid UTF-8`,
-      );
-    }
-  };
+  let number = 0;
+  let rest: Uint8Array[] = [];
+  let restBytes = 0;
   for await (const chunk of body) {
-    const lines = (rest + decode(chunk)).split("\n");
-    rest = lines.pop() ?? "";
-    for (const text of lines) {
-      const line = check(text);
-      if (text.trim() !== "") yield line;
+    const end = chunk.lastIndexOf(NEWLINE) + 1;
+    if (end > 0) {
+      const whole = concatBytes([...rest, chunk.subarray(0, end - 1)]);
+      for (const text of textsOf(whole, number)) {
+        number++;
+        if (text.trim() !== "") yield { number, text };
+      }
+      rest = [];
+      restBytes = 0;
     }
-    if (rest.length > MAX_LINE_BYTES) check(rest);
+    rest.push(chunk.subarray(end));
+    restBytes += chunk.length - end;
+    if (restBytes > MAX_LINE_BYTES) throw tooLong(number + 1);
   }
-  rest += decode();
-  if (rest.trim() !== "") yield check(rest);
+  for (const text of textsOf(concatBytes(rest), number))
+    if (text.trim() !== "") yield { number: number + 1, text };
+}
+
+/** What stands between the newlines; `before` lines came before. Decoded at once, unless something in it is wrong. */
+function* textsOf(bytes: Uint8Array, before: number): Generator<string> {
+  let texts: string[] | null = null;
+  try {
+    texts = UTF8.decode(bytes).split("\n");
+  } catch {} // One of them; which, is found below.
+  let number = before;
+  for (const line of texts ?? split(bytes)) {
+    number++;
+    if (line.length > MAX_LINE_BYTES) throw tooLong(number);
+    const text = typeof line === "string" ? line : decoded(line, number);
+    yield number === 1 ? text.replace(/^\ufeff/, "") : text;
+  }
+}
+
+function* split(bytes: Uint8Array): Generator<Uint8Array> {
+  let start = 0;
+  for (let end = bytes.indexOf(NEWLINE); end !== -1; end = bytes.indexOf(NEWLINE, start)) {
+    yield bytes.subarray(start, end);
+    start = end + 1;
+  }
+  yield bytes.subarray(start);
+}
+
+function decoded(bytes: Uint8Array, number: number): string {
+  try {
+    return UTF8.decode(bytes);
+  } catch {
+    throw new BrokerError("INVALID_REQUEST", `line ${number} is not valid UTF-8`);
+  }
+}
+
+function tooLong(number: number): BrokerError {
+  const detail = `line ${number} has more than ${MAX_LINE_BYTES} bytes, the bound`;
+  return new BrokerError("MESSAGE_TOO_LARGE", detail);
 }
 
 /** An answer made as the client reads it. What `lines` throws must be a line already. */

@@ -198,6 +198,13 @@ export const OPERATIONS: readonly Operation[] = [
     errors: NO_TOPIC,
   },
   {
+    method: "get",
+    path: "/kafka",
+    summary: "WebSocket of a Kafka client: its protocol, in binary messages (PROTOCOL.md)",
+    status: 101,
+    errors: [],
+  },
+  {
     method: "post",
     path: "/v1/producers",
     summary: "A producer id that nobody else has",

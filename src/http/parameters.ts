@@ -3,6 +3,7 @@ import * as z from "zod";
 import { checkGroupId, checkTopicName } from "../core/cluster/topics.ts";
 import { BrokerError, errorOf } from "../core/errors.ts";
 import { parse, queryInteger } from "../protocol/parse.ts";
+import { HEADER_PREFIX } from "../protocol/record-filter.ts";
 
 /** A legal topic name, or INVALID_TOPIC_EXCEPTION. */
 export function topicParameter(name: string): string {
@@ -25,7 +26,8 @@ export function partitionParameter(text: string): number {
 }
 
 /**
- * The query as the schema has it; `header.NAME=value` becomes an entry of `header`. Parameters the schema does not
+ * The query as the schema has it; `header.NAME=value` becomes an entry of `header`, by the whole name:
+ * a header may be called __proto__. Parameters the schema does not
  * name are refused: they are typos.
  */
 export function query<Schema extends z.ZodType>(
@@ -37,14 +39,12 @@ export function query<Schema extends z.ZodType>(
   for (const [name, value] of new URL(request.url).searchParams) {
     if (!name.startsWith(HEADER_PREFIX)) setOnce(values, name, name, value);
     else {
-      setOnce(headers, name.slice(HEADER_PREFIX.length), name, value);
+      setOnce(headers, name, name, value);
       values.header = headers;
     }
   }
   return parse(schema, values);
 }
-
-const HEADER_PREFIX = "header.";
 
 function setOnce(
   values: Record<string, unknown>,

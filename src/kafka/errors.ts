@@ -1,24 +1,12 @@
 // What goes wrong, as Kafka's protocol tells it: a number, and a text where there is room for one.
-import { BrokerError, ERRORS, type ErrorName } from "../core/errors.ts";
-
-/** Only Kafka's clients are told these. */
-export const KAFKA_CODES = {
-  NONE: 0,
-  NOT_LEADER_OR_FOLLOWER: 6,
-  INVALID_REQUIRED_ACKS: 21,
-  NOT_COORDINATOR: 16,
-  UNSUPPORTED_SASL_MECHANISM: 33,
-  UNSUPPORTED_VERSION: 35,
-  INVALID_REPLICATION_FACTOR: 38,
-  INVALID_REPLICA_ASSIGNMENT: 39,
-} as const;
+import { BrokerError, ERRORS, type ErrorName, KAFKA_ERRORS } from "../core/errors.ts";
 
 export interface Told {
   readonly errorCode: number;
   readonly errorMessage: string | null;
 }
 
-export const NO_ERROR: Told = { errorCode: KAFKA_CODES.NONE, errorMessage: null };
+export const NO_ERROR: Told = { errorCode: KAFKA_ERRORS.NONE, errorMessage: null };
 
 export function told(error: unknown): Told {
   if (error instanceof BrokerError)

@@ -1,5 +1,5 @@
 // Appends over the partition socket: binary frames to the partition, answered as text.
-import { BrokerError, type ErrorName } from "../core/errors.ts";
+import type { ErrorName } from "../core/errors.ts";
 
 /** A frame is this header, then whole record batches, one behind another. */
 export const APPEND_HEADER_BYTES = 12;
@@ -10,29 +10,6 @@ export interface AppendFrame {
   /** [CND-1] Append only if this is the next offset. Null (on the wire: -1) appends anyhow. */
   readonly expectedOffset: number | null;
   readonly batches: Uint8Array;
-}
-
-/** @throws BrokerError INVALID_REQUEST */
-export function readAppendFrame(data: ArrayBuffer): AppendFrame {
-  if (data.byteLength < APPEND_HEADER_BYTES) {
-    throw new BrokerError(
-      "INVALID_REQUEST",
-      `binary frame has ${data.byteLength} bytes, its header alone needs ${APPEND_HEADER_BYTES}`,
-    );
-  }
-  const view = new DataView(data);
-  const expected = view.getInt32(4) * 2 ** 32 + view.getUint32(8);
-  if (expected < -1 || expected > Number.MAX_SAFE_INTEGER) {
-    throw new BrokerError(
-      "INVALID_REQUEST",
-      `expectedOffset is ${expected}, it must be -1 (none) to ${Number.MAX_SAFE_INTEGER}`,
-    );
-  }
-  return {
-    requestId: view.getUint32(0),
-    expectedOffset: expected === -1 ? null : expected,
-    batches: new Uint8Array(data, APPEND_HEADER_BYTES),
-  };
 }
 
 export function writeAppendFrame({ requestId, expectedOffset, batches }: AppendFrame): Uint8Array {

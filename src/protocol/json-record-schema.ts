@@ -6,10 +6,8 @@ import {
   MAX_RECORDS_PER_REQUEST,
   MAX_TIMESTAMP_MS,
 } from "../core/limits.ts";
-import type { JsonHeaders } from "./json-record.ts";
+import { BROKEN_TEXT, type JsonHeaders } from "./json-record.ts";
 import { integer, parseJson } from "./parse.ts";
-
-const NOT_UNICODE = "holds half a surrogate pair";
 
 /** True where the text has a UTF-8 form. */
 function isUnicode(text: string): boolean {
@@ -18,7 +16,7 @@ function isUnicode(text: string): boolean {
 
 const base64 = z.base64("must be base64");
 const headerValue = z.union(
-  [z.string().refine(isUnicode, NOT_UNICODE), z.null(), z.strictObject({ base64 })],
+  [z.string().refine(isUnicode, BROKEN_TEXT), z.null(), z.strictObject({ base64 })],
   "must be a string, null, {base64} or a list of these",
 );
 
@@ -32,7 +30,7 @@ const headers = z.custom<JsonHeaders>().superRefine((value, context) => {
   }
   let count = 0;
   for (const [name, given] of Object.entries(value)) {
-    if (!isUnicode(name)) complain(NOT_UNICODE, name);
+    if (!isUnicode(name)) complain(BROKEN_TEXT, name);
     const values = Array.isArray(given) ? given : [given];
     count += values.length;
     for (const [index, each] of values.entries()) {
@@ -69,7 +67,7 @@ const jsonRecord = z
         complain(encoded, `may not stand beside ${plain}`);
       }
       const text = record[plain];
-      if (typeof text === "string" && !isUnicode(text)) complain(plain, NOT_UNICODE);
+      if (typeof text === "string" && !isUnicode(text)) complain(plain, BROKEN_TEXT);
     }
   });
 

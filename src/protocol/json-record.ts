@@ -6,7 +6,8 @@ import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../core/recor
 
 /** By name; a list of values where a name repeats. */
 export type JsonHeaders = Readonly<Record<string, JsonHeaderValue | readonly JsonHeaderValue[]>>;
-export type JsonHeaderValue = string | null | { readonly base64: string };
+/** Bytes as they are: not in JSON. */
+export type JsonHeaderValue = string | null | { readonly base64: string } | Uint8Array;
 
 /** What `POST …/records` takes per record: a JSON value, or bytes as base64. */
 export interface JsonRecordInput {
@@ -46,40 +47,63 @@ export function fromJsonRecord(record: JsonRecordInput, index: number): Unplaced
   return {
     key: toBytes(record, "key", index),
     value: toBytes(record, "value", index),
-    headers: record.headers === undefined ? [] : toHeaders(record.headers),
+    headers: record.headers === undefined ? [] : toHeaders(record.headers, index),
     timestamp: record.timestamp ?? null,
     partition: record.partition ?? null,
   };
 }
 
 function toBytes(record: JsonRecordInput, field: "key" | "value", index: number) {
-  const value = record[field];
   const encoded = record[`${field}Base64`];
-  if (encoded !== undefined) return fromBase64(encoded);
+  return encoded === undefined
+    ? bytesOf(record[field], index, field)
+    : decoded(encoded, index, `${field}Base64`);
+}
+
+function bytesOf(value: unknown, index: number, field: string): Uint8Array | null {
   if (value === null || value === undefined) return null;
-  if (value instanceof Uint8Array) return value;
   if (typeof value === "string") return UTF8.encode(value);
+  if (ArrayBuffer.isView(value))
+    return new Uint8Array(value.buffer as ArrayBuffer, value.byteOffset, value.byteLength);
+  if (value instanceof ArrayBuffer) return new Uint8Array(value);
   try {
     const text = JSON.stringify(value);
     if (text !== undefined) return UTF8.encode(text);
   } catch {} // Told below: a BigInt, or an object that holds itself.
-  throw new BrokerError("INVALID_REQUEST", `records[${index}].${field}: has no JSON form`);
+  throw invalid(index, field, "has no JSON form");
 }
 
-function toHeaders(headers: JsonHeaders): RecordHeader[] {
+function decoded(encoded: unknown, index: number, field: string): Uint8Array {
+  try {
+    if (typeof encoded === "string") return fromBase64(encoded);
+  } catch {} // Told below.
+  throw invalid(index, field, "is no base64");
+}
+
+function invalid(index: number, field: string, rule: string): BrokerError {
+  return new BrokerError("INVALID_REQUEST", `records[${index}].${field}: ${rule}`);
+}
+
+function toHeaders(headers: JsonHeaders, index: number): RecordHeader[] {
   const list: RecordHeader[] = [];
+  if (Symbol.iterator in headers) throw invalid(index, "headers", "must be values by name");
   for (const [key, given] of Object.entries(headers)) {
     const values = (Array.isArray(given) ? given : [given]) as readonly JsonHeaderValue[];
     for (const value of values) {
-      const isText = typeof value === "string";
+      const isPlain = value === null || typeof value === "string" || value instanceof Uint8Array;
+      const field = `headers.${key}`;
+      if (typeof value === "string" && !value.isWellFormed())
+        throw invalid(index, field, BROKEN_TEXT);
       list.push({
         key,
-        value: isText ? UTF8.encode(value) : value && fromBase64(value.base64),
+        value: isPlain ? bytesOf(value, index, field) : decoded(value?.base64, index, field),
       });
     }
   }
   return list;
 }
+
+export const BROKEN_TEXT = "holds half a surrogate pair";
 
 export function toJsonRecord(record: ConsumerRecord): JsonRecord {
   const headers: Record<string, JsonHeaderValue | JsonHeaderValue[]> = {};

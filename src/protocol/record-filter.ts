@@ -4,13 +4,16 @@ import * as z from "zod";
 import { MAX_FILTER_HEADERS, MAX_FILTER_LENGTH } from "../core/limits.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 
+/** Of the parameters that name a header. */
+export const HEADER_PREFIX = "header.";
+
 const text = z.string().max(MAX_FILTER_LENGTH);
 
 /** `key=…` and `header.NAME=…` of a query. */
 export const filterParameters = {
   /** Only records with this key. */
   key: text.optional(),
-  /** Only records that have each of these headers with this value; a name may repeat in a record. */
+  /** Only records that have each of these headers, `header.NAME`, with this value; a name may repeat in a record. */
   header: z
     .record(text, text)
     .refine((headers) => Object.keys(headers).length <= MAX_FILTER_HEADERS, {
@@ -33,7 +36,7 @@ export function recordFilter({
 }): RecordFilter | null {
   const keyBytes = key === undefined ? null : UTF8.encode(key);
   const headers = Object.entries(header).map(([name, value]) => ({
-    name,
+    name: name.slice(HEADER_PREFIX.length),
     value: UTF8.encode(value),
   }));
   if (keyBytes === null && headers.length === 0) return null;

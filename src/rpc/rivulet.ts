@@ -50,7 +50,7 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
     options: ProduceOptions = {},
   ): Promise<RecordOutcome[]> {
     return overRpc(() => {
-      const input = parse(inputSchema, { records, ...options });
+      const input = parse(inputSchema, { ...options, records });
       return this.#produce(topic, input.records, input);
     });
   }

@@ -58,6 +58,15 @@ describe("for await", () => {
     expect(broker.log).toEqual(["commit t:0=3 t:1=3", "leave"]);
   });
 
+  test("[LOP-1] [TRB-4] break leaves at once with a serde that takes its time too", async () => {
+    const valueSerde = { serialize: () => "", deserialize: async () => "value" };
+    const { consumer } = consumerOf({ valueSerde } as never);
+    const { seen, ended } = loop(consumer, () => "break");
+    await settle();
+    expect(seen).toHaveLength(1);
+    expect(ended).toEqual({ error: null, isOver: true });
+  });
+
   test("[LOP-1] break leaves at once; the record it was at is not done", async () => {
     const { broker, consumer } = consumerOf();
     const { seen, ended } = loop(consumer, (_record, count) => (count === 3 ? "break" : null));

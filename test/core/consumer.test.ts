@@ -45,8 +45,7 @@ describe("maxProcessingMs", () => {
       expect(ended.error).toMatchObject({
         name: "BrokerError",
         code: "REQUEST_TIMED_OUT",
-        message:
-          "the handler of t/0 has not returned from offset 1 after 300 ms; maxProcessingMs is 300",
+        message: "the handler has not returned from offset 1 of t/0 within maxProcessingMs, 300 ms",
       });
       expect(vi.getTimerCount()).toBe(0);
       stuck.resolve();
@@ -118,7 +117,7 @@ describe("maxProcessingMs", () => {
     await vi.advanceTimersByTimeAsync(100);
     expect(lost).toEqual([["t:0", "t:1"]]);
     expect(broker.log).toEqual([]);
-    expect(ended.error).toMatchObject({ message: expect.stringContaining("after 5300 ms") });
+    expect(ended.error).toMatchObject({ code: "REQUEST_TIMED_OUT" });
   });
 
   test("[SES-8] without it a handler takes as long as it likes, and nothing times it", async () => {
@@ -199,7 +198,7 @@ describe("close", () => {
     await vi.advanceTimersByTimeAsync(100);
     broker.endSession();
     consumer.close();
-    await vi.advanceTimersByTimeAsync(60_000);
+    await vi.advanceTimersByTimeAsync(29_000);
     expect(ended.isOver).toBe(false);
     atWork.resolve();
     await vi.advanceTimersByTimeAsync(0);

@@ -2,16 +2,20 @@
 // order, a few appends ahead of their answers.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { HttpClient } from "../../src/client/http.ts";
-import { Producer } from "../../src/client/producer.ts";
+import { Producer, type SendOptions } from "../../src/client/producer.ts";
 import type { SocketEvents, Transport } from "../../src/client/transport/transport.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
+import { ZLIB } from "../../src/compression/zlib.ts";
 import type { ErrorName } from "../../src/core/errors.ts";
 import { Producers } from "../../src/core/log/producers.ts";
 import { batches, readBatchHeader } from "../../src/core/log/record-batch.ts";
-import { readAppendFrame } from "../../src/protocol/append-frame.ts";
+import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 
 beforeEach(() => void vi.useFakeTimers());
-afterEach(() => void vi.useRealTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
 
 const UTF8 = new TextDecoder();
 
@@ -133,35 +137,36 @@ function answered(body: object, status = 200) {
 const settle = () => vi.advanceTimersByTimeAsync(0);
 
 /** A producer that is busy enough for a socket, and nothing on its way. */
-async function busyProducer() {
+async function busyProducer(batchSize = 1) {
   const partition = new FakePartition();
   const producer = new Producer(
     new HttpClient("http://b", partition.fetch as never),
     partition.transport,
-    { batchSize: 1 },
+    { batchSize },
   );
   const sent: Promise<unknown>[] = [];
   let isSettled = false;
-  const send = (value: string) => {
-    const outcome = producer.send("t", [{ value }]).then(
+  const send = (value: string, options: SendOptions = {}) => {
+    const outcome = producer.send("t", [{ value }], options).then(
       ([result]) => (result !== undefined && "offset" in result ? result.offset : result),
       (error) => error.code ?? error.name,
     );
     sent.push(outcome);
     return outcome;
   };
-  const first = Array.from({ length: 6 }, (_, i) => send(`w${i}`));
+  const warming = 6 * batchSize;
+  const first = Array.from({ length: warming }, (_, i) => send(`w${i}`));
   while (partition.sockets.length === 0) await vi.advanceTimersByTimeAsync(1);
   void Promise.all(first).then(() => {
     isSettled = true;
   });
   while (!isSettled) await vi.advanceTimersByTimeAsync(1);
-  expect(partition.ways).toEqual(Array(6).fill("http"));
+  expect(new Set(partition.ways)).toEqual(new Set(["http"]));
   const socket = partition.sockets[0] as FakeSocket;
   socket.open();
   partition.log.splice(0);
   partition.ways.splice(0);
-  return { partition, producer, socket, send, outcomes: () => Promise.all(sent.slice(6)) };
+  return { partition, producer, socket, send, outcomes: () => Promise.all(sent.slice(warming)) };
 }
 
 describe("over a partition socket", () => {
@@ -232,6 +237,56 @@ describe("over a partition socket", () => {
     void send("d");
     await vi.advanceTimersByTimeAsync(1_000);
     expect(partition.log.join("")).toBe("abcd");
+  });
+
+  test.each([
+    ["alone", 1],
+    ["sharing an append", 2],
+  ])(
+    "[PRO-6] [TRB-1] behind one that may yet be stored nobody is told of a refusal, nor sent as another's: %s",
+    async (_how, count) => {
+      const { partition, socket, send, outcomes } = await busyProducer(count);
+      void send("a", { deliveryTimeoutMs: 3_000 });
+      await settle();
+      const values = "bc".slice(0, count);
+      for (const value of values) void send(value, { deliveryTimeoutMs: 20_000 });
+      await settle();
+      const late = socket.waiting.splice(0);
+      partition.isHttpDown = true;
+      socket.break();
+      await vi.advanceTimersByTimeAsync(4_000);
+      partition.isHttpDown = false;
+      await vi.advanceTimersByTimeAsync(2_000);
+      // The partition lacks what came before it; what was held up on the way may bring it, and the first copy.
+      expect(partition.log.join("")).toBe("");
+      for (const { batches: bytes } of late) partition.append(bytes);
+      await vi.advanceTimersByTimeAsync(2_000);
+      void send("d");
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(partition.log.join("")).toBe(`a${values}d`);
+      const stored = Array.from({ length: count + 1 }, (_, i) => i + 1);
+      expect(await outcomes()).toEqual(["ConnectionError", ...stored]);
+    },
+  );
+
+  test("[PRO-6] [TRB-3] what this runtime cannot fold is refused, and those around it are stored", async () => {
+    const { partition, socket, send, outcomes, producer } = await busyProducer();
+    vi.spyOn(
+      ZLIB as object as { zstdCompressSync: unknown },
+      "zstdCompressSync",
+      "get" as never,
+    ).mockReturnValue(undefined as never);
+    void send("a");
+    void send("b", { compression: "zstd" });
+    void send("c");
+    for (let i = 0; i < 20; i++) {
+      await vi.dynamicImportSettled();
+      await vi.advanceTimersByTimeAsync(100);
+      while (socket.waiting.length > 0) await socket.letIn();
+    }
+    expect(partition.log.join("")).toBe("ac");
+    expect(await outcomes()).toEqual([0, "UNSUPPORTED_COMPRESSION_TYPE", 1]);
+    await producer.close();
   });
 
   test("[PRO-6] a partition that does not answer is given up with its socket", async () => {

@@ -93,6 +93,49 @@ test.each([
   }
 });
 
+describe("what is no broker's answer", () => {
+  const nothing = [204, ""] as const;
+  test.each([
+    nothing,
+    [200, ""],
+    [200, "{}"],
+    [200, "null"],
+    [200, "[]"],
+    [200, '"ok"'],
+    [200, '{"baseOffset":"7"}'],
+    [304, ""],
+  ] as const)("[TRB-3] %i %j is no acknowledgement", async (status, body) => {
+    for (const wrong of [/\/batches/, /\/v1\/producers/, /\/topics\/t$/]) {
+      const { broker } = producerOf();
+      const producer = new Producer(
+        new HttpClient("http://b", async (url, init) =>
+          wrong.test(url)
+            ? { status, ok: status < 300, text: async () => body }
+            : broker.fetch(url, init),
+        ),
+        null,
+      );
+      const sent = producer.send("t", [{ value: "a" }], { deliveryTimeoutMs: 200 });
+      const refused = expect(sent).rejects.toMatchObject({ name: "ConnectionError" });
+      await vi.advanceTimersByTimeAsync(300);
+      await refused;
+    }
+  });
+});
+
+describe("what is done to records after the call", () => {
+  test("[PRO-7] changes nothing", async () => {
+    const { broker, producer } = producerOf();
+    const record = { value: { n: 1 } as object, partition: 0 };
+    const list = [record];
+    const sent = producer.send("t", list);
+    record.value = { n: 2 };
+    list.length = 0;
+    expect(await sent).toMatchObject([{ partition: 0, offset: 0 }]);
+    expect(broker.appends).toEqual(['t/0: {"n":1}']);
+  });
+});
+
 describe("what shares an append", () => {
   test("[PRO-1] what comes while an append is under way shares the next", async () => {
     const { broker, producer } = producerOf();
@@ -152,6 +195,54 @@ describe("flush and close", () => {
     await flushed;
     await Promise.all(sent);
     await producer.flush();
+  });
+
+  test("[PRO-2] nothing lingers that was sent just before a flush or a close", async () => {
+    for (const end of ["flush", "close"] as const) {
+      const { broker, producer } = producerOf({ lingerMs: 6_000 });
+      const sent = producer.send("t", to(0, "a"));
+      const ended = producer[end]();
+      await vi.advanceTimersByTimeAsync(100);
+      expect(broker.appends).toEqual(["t/0: a"]);
+      await Promise.all([sent, ended]);
+    }
+  });
+
+  test("[PRO-2] flush waits for a send with an idempotency key too", async () => {
+    let answer = (_body: object) => {};
+    const fetch = () =>
+      new Promise<never>((resolve) => {
+        answer = (body) =>
+          resolve({ status: 200, text: async () => JSON.stringify(body) } as never);
+      });
+    const producer = new Producer(new HttpClient("http://b", fetch), null);
+    const sent = producer.send("t", [{ value: 1 }], { idempotencyKey: "k" });
+    let isFlushed = false;
+    void producer.flush().then(() => {
+      isFlushed = true;
+    });
+    await settle();
+    expect(isFlushed).toBe(false);
+    answer({ results: [{ partition: 0, offset: 0, timestamp: 0 }] });
+    await sent;
+    await settle();
+    expect(isFlushed).toBe(true);
+  });
+
+  test("[PRO-3] [TRB-3] a serializer that does not come back holds up nobody for longer than its own time", async () => {
+    const { broker, producer } = producerOf({
+      valueSerde: {
+        serialize: (value: string) => (value === "stuck" ? new Promise<string>(() => {}) : value),
+        deserialize: () => "",
+      },
+    } as never);
+    const stuck = producer.send("t", to(0, "stuck"), { deliveryTimeoutMs: 500 });
+    const refused = expect(stuck).rejects.toMatchObject({ name: "ConnectionError" });
+    const next = producer.send("t", to(0, "a"));
+    await vi.advanceTimersByTimeAsync(600);
+    await refused;
+    await next;
+    expect(broker.appends).toEqual(["t/0: a"]);
   });
 
   test("[PRO-2] close takes nothing more", async () => {

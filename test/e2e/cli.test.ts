@@ -203,6 +203,37 @@ describe("records", () => {
     );
   });
 
+  test("[SYS-3] numbers of any length stay as they are written", async () => {
+    await setUp("cli-numbers");
+    const numbers = '[{"id":12345678901234567890},{"id":9007199254740993},{"id":1e400}]';
+    await rivulet(["produce", "cli-numbers", "--array"], { input: numbers });
+    const lines = '{"id":12345678901234567890}\n';
+    await rivulet(["produce", "cli-numbers", "--key-field", "id"], { input: lines });
+    const consumed = await rivulet(["--json", "consume", "cli-numbers", "-e"]);
+    const records = consumed.out.trim().split("\n");
+    expect(records.map((line) => JSON.parse(line).value)).toEqual([
+      '{"id":12345678901234567890}',
+      '{"id":9007199254740993}',
+      '{"id":1e400}',
+      '{"id":12345678901234567890}',
+    ]);
+    expect(JSON.parse(records[3] ?? "{}").key).toBe("12345678901234567890");
+  });
+
+  test("[SYS-3] a line that is refused is named, and how many were stored before", async () => {
+    await setUp("cli-refused");
+    const lines = Array.from({ length: 2_500 }, (_, i) =>
+      i === 2_499 ? "x".repeat(1_100_000) : i,
+    );
+    const produced = await rivulet(["produce", "cli-refused"], { input: `\n${lines.join("\n")}` });
+    expect(produced).toMatchObject({
+      code: 1,
+      err: expect.stringMatching(
+        /^2000 records stored before that\.\nMESSAGE_TOO_LARGE: line 2501 has/,
+      ),
+    });
+  });
+
   test("[SYS-3] whole records are copied with keys, headers and times", async () => {
     const { admin, producer } = new Rivulet({ url: broker.url });
     await admin.createTopic({ name: "cli-from" });

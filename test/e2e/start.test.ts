@@ -25,6 +25,18 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   },
 );
 
+test("[WEB-1] JSON goes in gzip to whoever takes it", async () => {
+  const broker = await BrokerProcess.start();
+  const ask = async (headers: Record<string, string>) => {
+    const response = await fetch(`${broker.url}/openapi.json`, { headers });
+    expect((await response.json()) as object).toHaveProperty("openapi");
+    return response.headers.get("content-encoding");
+  };
+  expect(await ask({ "accept-encoding": "gzip" })).toBe("gzip");
+  expect(await ask({ "accept-encoding": "identity" })).toBeNull();
+  await broker.stop();
+});
+
 test("[LOG-5] topics, records and committed offsets are there after a stop and a start", async () => {
   const first = await BrokerProcess.start();
   const { admin, producer } = new Rivulet({ url: first.url });

@@ -131,6 +131,18 @@ describe("a service binding", () => {
     ]);
   });
 
+  test("[RPC-1] options do not stand in for the records, and headers come by name", async () => {
+    const topic = await createTopic(1);
+    const other = { records: [{ value: "other" }] } as object;
+    await rivulet.produce(topic.name, [{ value: "own" }], other);
+    expect(await readValues(topic)).toEqual([[0, "own"]]);
+    const headers = new Map([["h", "v"]]) as never;
+    await expect(rivulet.produce(topic.name, [{ value: 1, headers }])).rejects.toMatchObject({
+      code: "INVALID_REQUEST",
+      message: expect.stringContaining("records[0].headers"),
+    });
+  });
+
   test("[RPC-2] a batch goes to many topics and is answered in order", async () => {
     const [one, two] = [await createTopic(1), await createTopic(1)];
     const outcomes = await rivulet.produceBatch([

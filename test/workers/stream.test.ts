@@ -199,6 +199,14 @@ describe("server-sent events", () => {
     expect(reader.lastEventId).toBe("0:7");
   });
 
+  test("[STR-3] a header may have any name", async () => {
+    const topic = await createTopic(1);
+    const headers = JSON.parse('{"__proto__":"x"}');
+    await produce(topic.name, [{ value: "1" }, { value: "2", headers }]);
+    const reader = await EventReader.open(topic.name, "?from=earliest&header.__proto__=x");
+    expect(await reader.take(1)).toEqual(["2"]);
+  });
+
   test("[STR-1] a topic that is deleted ends the stream with the reason", async () => {
     const topic = await createTopic(1);
     const reader = await EventReader.open(topic.name, "?from=earliest");

@@ -127,6 +127,10 @@ async function consume(
   await printRecords(consumer, global, {
     ...limit,
     ...(unread === undefined ? {} : { unread }),
+    startOf: async (place) => {
+      const partition = Number(place.slice(place.lastIndexOf("/") + 1));
+      return (await rivulet.admin.listOffset(topic, partition, "earliest")).offset;
+    },
     progress,
   });
 }

@@ -6,7 +6,7 @@ import {
   connect,
   examples,
   type GlobalOptions,
-  parseJson,
+  parseRecords,
   print,
   UsageError,
   wantsNotes,
@@ -53,7 +53,7 @@ export function addProduce(program: Command): void {
       examples(
         `echo '{"id":"o-1","total":12}' | rivulet produce orders --key-field id`,
         "rivulet produce orders --file orders.ndjson",
-        "rivulet --json consume orders --exit | rivulet produce orders-copy --records",
+        "rivulet produce orders-copy --records --file copy.ndjson",
       ),
     )
     .action(async (topic: string, options: ProduceOptions, command: Command) => {
@@ -74,22 +74,26 @@ export function addProduce(program: Command): void {
         process.kill(process.pid, "SIGINT");
       });
       try {
-        for await (const { records, bytes } of requests(input, options)) {
-          for (const [index, outcome] of (await producer.send(topic, records)).entries()) {
+        for await (const { records, lines, bytes } of requests(input, options)) {
+          const outcomes = await producer.send(topic, records).catch((error: unknown) => {
+            throw atLine(error, lines);
+          });
+          for (const [index, outcome] of outcomes.entries()) {
             if ("error" in outcome) {
-              throw new BrokerError(
-                outcome.error.code,
-                `record ${total + index + 1} was not stored: ${outcome.error.detail}`,
-              );
+              const { code, detail } = outcome.error;
+              throw new BrokerError(code, `line ${lines[index]} was not stored: ${detail}`);
             }
             partitions.set(outcome.partition, (partitions.get(outcome.partition) ?? 0) + 1);
+            total++;
           }
-          total += records.length;
           progress.add(records.length, bytes);
         }
-      } finally {
+      } catch (error) {
         progress.end();
+        process.stderr.write(`${count(total, "record")} stored before that.\n`);
+        throw error;
       }
+      progress.end();
       const summary = {
         topic,
         records: total,
@@ -104,18 +108,32 @@ export function addProduce(program: Command): void {
     });
 }
 
+/** What names a record by its place in the request names its line. */
+function atLine(error: unknown, lines: readonly number[]): unknown {
+  if (!(error instanceof BrokerError)) return error;
+  const message = error.message.replace(
+    /records\[(\d+)\]/,
+    (_place, index) => `line ${lines[Number(index)]}`,
+  );
+  return new BrokerError(error.code, message, { cause: error });
+}
+
 interface Request {
   readonly records: RecordInput[];
+  /** Where each stands in the input. */
+  readonly lines: number[];
   readonly bytes: number;
 }
 
 async function* requests({ pieces }: Input, options: ProduceOptions): AsyncGenerator<Request> {
   const source = pieces[Symbol.asyncIterator]();
   let records: RecordInput[] = [];
+  let lines: number[] = [];
   let bytes = 0;
   const take = (): Request => {
-    const request = { records, bytes };
+    const request = { records, lines, bytes };
     records = [];
+    lines = [];
     bytes = 0;
     return request;
   };
@@ -131,6 +149,7 @@ async function* requests({ pieces }: Input, options: ProduceOptions): AsyncGener
         ...(options.records ? wholeRecord(value, line) : { value, ...keyOf(value, line, options) }),
         ...(options.partition === undefined ? {} : { partition: options.partition }),
       });
+      lines.push(line);
       bytes += value.length;
       if (records.length >= REQUEST_RECORDS || bytes >= REQUEST_BYTES) yield take();
     }
@@ -146,7 +165,7 @@ function isSlow(next: Promise<unknown>): Promise<boolean> {
 
 /** As `rivulet --json consume` prints it; where it stood is left out. */
 function wholeRecord(bytes: Buffer, line: number): RecordInput {
-  const record = parseJson(bytes.toString(), `line ${line}`);
+  const record = parseRecords(bytes.toString(), `line ${line}`);
   if (typeof record !== "object" || record === null || Array.isArray(record))
     throw new UsageError(`line ${line} is no record: a JSON object with a value, key, headers …`);
   const {
@@ -163,9 +182,9 @@ function wholeRecord(bytes: Buffer, line: number): RecordInput {
 function keyOf(value: Buffer, line: number, options: ProduceOptions): { key?: unknown } {
   if (options.key !== undefined) return { key: options.key };
   if (options.keyField === undefined) return {};
-  const parsed = parseJson(value.toString(), `line ${line}`);
+  const parsed = parseRecords(value.toString(), `line ${line}`);
   const key =
-    typeof parsed === "object" && parsed !== null
+    typeof parsed === "object" && parsed !== null && Object.hasOwn(parsed, options.keyField)
       ? (parsed as Record<string, unknown>)[options.keyField]
       : undefined;
   if (key === undefined)

@@ -350,7 +350,11 @@ export class ConsumerCore {
   processed(place: TopicPartition, nextOffset: number, generation: number, nowMs: number): void {
     const partition = this.#find(place);
     if (partition === undefined || partition.phase === "releasing") return;
-    if (generation !== partition.attachId) return; // Delivered before a seek.
+    if (generation !== partition.attachId) {
+      // Delivered before a seek. It counts if that is refused.
+      if (partition.sought !== null) partition.processed = nextOffset;
+      return;
+    }
     this.#readers.processed(partition, nextOffset, nowMs);
     this.#committer.schedule(nowMs);
   }

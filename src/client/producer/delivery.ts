@@ -1,6 +1,6 @@
 // One append on its way: the records of the calls that share it, and the bytes they became. The same bytes are
 // sent until it is known what became of them.
-import { BrokerError } from "../../core/errors.ts";
+import { BrokerError, brokerErrorOf } from "../../core/errors.ts";
 import type { CompressionName } from "../../core/log/compression.ts";
 import { addToSequence, isDecided } from "../../core/log/producers.ts";
 import { foldBatches } from "../../core/log/record-batch.ts";
@@ -84,8 +84,8 @@ export class Delivery {
     this.identity = identity;
     this.sequence = identity.sequence;
     const encoded = encodeAppend(this.plan, this.records, identity);
-    identity.sequence = addToSequence(identity.sequence, this.plan.recordCount);
     this.bytes = await fold(encoded, this.options.compression);
+    identity.sequence = addToSequence(identity.sequence, this.plan.recordCount);
     return this.bytes;
   }
 
@@ -123,8 +123,7 @@ function isPostponed(error: Error): boolean {
 }
 
 export function known(error: unknown): BrokerError | ConnectionError {
-  if (error instanceof BrokerError || error instanceof ConnectionError) return error;
-  return new BrokerError("UNKNOWN_SERVER_ERROR", String(error), { cause: error });
+  return error instanceof ConnectionError ? error : brokerErrorOf(error, "UNKNOWN_SERVER_ERROR");
 }
 
 async function fold(bytes: Uint8Array, compression: CompressionName): Promise<Uint8Array> {

@@ -5,15 +5,15 @@ import {
   MAX_PARTITIONS_PER_TOPIC,
   MAX_TIMESTAMP_MS,
 } from "../../core/limits.ts";
-import type { JsonRecordInput } from "../../protocol/json-record.ts";
+import { BROKEN_TEXT, type JsonRecordInput } from "../../protocol/json-record.ts";
 import type { SendOptions } from "../producer.ts";
-import { whole } from "../whole.ts";
+import { refuse, whole } from "../whole.ts";
 
 /** The `index`th of a call. @throws BrokerError INVALID_REQUEST that names field, value and bound. */
 export function checkRecord(record: JsonRecordInput, index: number): void {
-  const { key, keyBase64, value, valueBase64, headers, partition, timestamp } = record;
+  const { key, keyBase64, value, valueBase64, headers, partition, timestamp } = record ?? {};
   const wrong = (field: keyof JsonRecordInput, rule: string) => {
-    const detail = `records[${index}].${field}: ${rule}; got ${preview(record[field])}`;
+    const detail = `records[${index}].${field}: ${rule}; got ${preview(record?.[field])}`;
     return new BrokerError("INVALID_REQUEST", detail);
   };
   if (value === undefined && valueBase64 === undefined)
@@ -33,8 +33,6 @@ export function checkRecord(record: JsonRecordInput, index: number): void {
     throw wrong("headers", `holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
 }
 
-const BROKEN_TEXT = "holds half a surrogate pair";
-
 function isBrokenText(value: unknown): boolean {
   return typeof value === "string" && !value.isWellFormed();
 }
@@ -47,11 +45,8 @@ export function checkOptions(options: SendOptions): void {
   const { expectedOffset, deliveryTimeoutMs, compression } = options;
   wholeIfAny("expectedOffset", expectedOffset, Number.MAX_SAFE_INTEGER);
   wholeIfAny("deliveryTimeoutMs", deliveryTimeoutMs, MAX_TIMER_MS);
-  if (compression === undefined || ["none", "gzip", "zstd"].includes(compression)) return;
-  throw new BrokerError(
-    "UNSUPPORTED_COMPRESSION_TYPE",
-    `compression is ${JSON.stringify(compression)}, it must be none, gzip or zstd`,
-  );
+  if (compression !== undefined && !["none", "gzip", "zstd"].includes(compression))
+    refuse("compression", compression, "none, gzip or zstd");
 }
 
 function wholeIfAny(name: string, value: number | undefined, maximum: number): void {

@@ -2,30 +2,30 @@
 import { toBase64 } from "../../core/bytes.ts";
 import { errorOf } from "../../core/errors.ts";
 import { checkIdempotencyKey } from "../../core/log/keyed-request.ts";
-import { fromJsonRecord, type JsonRecordInput } from "../../protocol/json-record.ts";
+import type { PlacedRecord } from "../../core/produce-plan.ts";
+import type { JsonRecordInput } from "../../protocol/json-record.ts";
 import { recordsPath } from "../../protocol/paths.ts";
 import type { RecordOutcome } from "../../protocol/record-outcome.ts";
 import { monotonicMs } from "../clock.ts";
-import type { HttpClient } from "../http.ts";
-import type { RecordInput, SendOptions } from "../producer.ts";
+import { answered, type HttpClient } from "../http.ts";
+import type { Prepared, RecordInput, SendOptions } from "../producer.ts";
 import { DEFAULT_DELIVERY_TIMEOUT_MS, untilAnswered } from "./until-answered.ts";
 
 /** @throws BrokerError INVALID_REQUEST before anything is sent; else as the producer's `send`. */
 export async function sendKeyed(
   http: HttpClient,
   topic: string,
-  records: readonly RecordInput[],
+  { input, records }: Prepared,
   options: SendOptions,
 ): Promise<readonly RecordOutcome[]> {
   const { idempotencyKey = "", expectedOffset, signal } = options;
   const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = options;
   const invalid = checkIdempotencyKey(idempotencyKey);
   if (invalid !== null) throw errorOf(invalid);
-  for (const [index, record] of records.entries()) fromJsonRecord(record, index); // What JSON cannot carry is told.
   const query = expectedOffset === undefined ? "" : `?expectedOffset=${expectedOffset}`;
   const body = {
     type: "application/x-ndjson",
-    data: records.map((record) => JSON.stringify(toJsonInput(record))).join("\n"),
+    data: input.map((record, i) => asJson(record, records[i] as PlacedRecord)).join("\n"),
     headers: { "idempotency-key": idempotencyKey },
   };
   const ask = (timeoutMs: number) =>
@@ -34,16 +34,24 @@ export async function sendKeyed(
       timeoutMs,
     });
   const deadlineMs = monotonicMs() + deliveryTimeoutMs;
-  return (await untilAnswered(ask, () => deadlineMs)).results;
+  const answer = await untilAnswered(ask, () => deadlineMs);
+  answered(answer?.results?.length);
+  return answer.results;
 }
 
-/** The record as JSON can carry it: bytes as base64. */
-function toJsonInput(record: JsonRecordInput): JsonRecordInput {
-  const { key, value, ...rest } = record;
-  return { ...rest, ...field("key", key), ...field("value", value) };
+/** What is stored is the same as without a key: text goes as it is, all else as the bytes it became. */
+function asJson(record: RecordInput, { key, value }: PlacedRecord): string {
+  const fields = {
+    ...record,
+    ...field("key", record.key, key),
+    ...field("value", record.value, value),
+  };
+  return JSON.stringify(fields, (_name, each) =>
+    each instanceof Uint8Array ? { base64: toBase64(each) } : each,
+  );
 }
 
-function field(name: "key" | "value", value: unknown): JsonRecordInput {
-  if (value === undefined) return {};
-  return value instanceof Uint8Array ? { [`${name}Base64`]: toBase64(value) } : { [name]: value };
+function field(name: "key" | "value", given: unknown, bytes: Uint8Array | null): JsonRecordInput {
+  if (typeof given === "string" || given === undefined || bytes === null) return {};
+  return { [name]: undefined, [`${name}Base64`]: toBase64(bytes) };
 }

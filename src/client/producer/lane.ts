@@ -9,7 +9,7 @@ import { joinAppends, type PlannedAppend } from "../../core/produce-plan.ts";
 import type { ProducerRecord } from "../../core/record.ts";
 import { PRODUCERS_PATH } from "../../protocol/paths.ts";
 import { monotonicMs } from "../clock.ts";
-import { ConnectionError, type HttpClient } from "../http.ts";
+import { answered, ConnectionError, type HttpClient } from "../http.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Appended } from "./append-socket.ts";
 import {
@@ -44,6 +44,8 @@ export class Lane {
   readonly #topic: string;
   readonly #partition: number;
   readonly #queue: Item[] = [];
+  /** Records in the queue. */
+  #queued = 0;
   #isWorking = false;
   /** How many appends in a row came close behind one another, and when the last one ended. */
   #busy = 0;
@@ -70,6 +72,7 @@ export class Lane {
   ): Promise<LaneOutcome> {
     return new Promise((resolve) => {
       this.#queue.push({ records, sizeInBytes, maxMessageBytes, options, resolve });
+      this.#queued += records.length;
       if (!this.#isWorking) void this.#work(options.lingerMs);
       else if (this.#link.isOrdered || this.#isFull(options)) this.hurry();
     });
@@ -86,7 +89,7 @@ export class Lane {
   }
 
   #isFull({ batchSize }: LaneOptions): boolean {
-    return this.#queue.reduce((sum, { records }) => sum + records.length, 0) >= batchSize;
+    return this.#queued >= batchSize;
   }
 
   async #work(lingerMs: number): Promise<void> {
@@ -126,16 +129,20 @@ export class Lane {
     return mayFollow && this.#link.isOrdered && identity?.isKnown ? identity : null;
   }
 
-  /** Sends the next append and does not wait. */
+  /** Sends the next append and does not wait for its answer. What cannot be encoded is told when it lands. */
   async #launch(identity: Identity): Promise<Flight> {
     const delivery = this.#next();
-    await delivery.encodeAs(identity);
+    const failed = (thrown: unknown): LaneOutcome => ({ ok: false, error: known(thrown) });
+    try {
+      await delivery.encodeAs(identity);
+    } catch (thrown) {
+      return { delivery, answer: Promise.resolve(failed(thrown)) };
+    }
     const answer = this.#send(delivery).then(
       (appended): LaneOutcome => ({ ok: true, ...appended }),
-      (thrown): LaneOutcome => {
-        const error = known(thrown);
-        delivery.note(error);
-        return { ok: false, error };
+      (thrown) => {
+        delivery.note(known(thrown));
+        return failed(thrown);
       },
     );
     return { delivery, answer };
@@ -187,7 +194,9 @@ export class Lane {
       items.push(next);
       this.#queue.shift();
     }
-    return this.#delivery(items);
+    const delivery = this.#delivery(items);
+    this.#queued -= delivery.records.length;
+    return delivery;
   }
 
   /** Each of them fits one append, and together they are far smaller. */
@@ -231,9 +240,12 @@ export class Lane {
         return { ok: true, ...appended };
       } catch (thrown) {
         const error = known(thrown);
+        const isBehind = error instanceof BrokerError && isOutOfStep(error.code);
+        // An earlier copy may be on its way still, behind what it follows: that this one was refused decides nothing.
+        const isOpen = isBehind && !isRenewable;
         // Before the first bytes were sent nothing can have been stored.
-        if (delivery.bytes !== null) delivery.note(error);
-        if (error instanceof BrokerError && isOutOfStep(error.code) && mayRenew) {
+        if (delivery.bytes !== null && !isOpen) delivery.note(error);
+        if (isBehind && mayRenew) {
           // Somebody else has used this producer's id, or what was sent before it was refused. Nothing of this
           // was stored: it is sent as another one's.
           mayRenew = false;
@@ -244,7 +256,7 @@ export class Lane {
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** attempt, MAX_BACKOFF_MS);
         // What has no time left hears that nobody knows, while what shares its bytes is tried on.
         const isOver = delivery.expire(monotonicMs() + backoffMs, unknownOutcome(error));
-        if (isRefusal(error) || isOver) {
+        if (isOver || (isRefusal(error) && !isOpen)) {
           this.#giveUp(delivery);
           return { ok: false, error: delivery.isUnknown ? unknownOutcome(error) : error };
         }
@@ -257,6 +269,7 @@ export class Lane {
     const { bytes, identity, deadlineMs, options } = delivery;
     const withinMs = deadlineMs - monotonicMs();
     const appended = await this.#link.append(bytes as Uint8Array, options.expectedOffset, withinMs);
+    answered(appended?.baseOffset);
     if (identity !== null) identity.isKnown = true;
     return appended;
   }
@@ -270,11 +283,15 @@ export class Lane {
   }
 
   async #identify(withinMs: number): Promise<Identity> {
-    const { producerId, producerEpoch } = await this.#http.request<{
-      producerId: number;
-      producerEpoch: number;
-    }>("POST", PRODUCERS_PATH, undefined, { timeoutMs: Math.max(1, withinMs) });
-    return { producerId, producerEpoch, sequence: 0, isKnown: false };
+    const timeoutMs = Math.max(1, withinMs);
+    const given = await this.#http.request<Pick<Identity, "producerId" | "producerEpoch">>(
+      "POST",
+      PRODUCERS_PATH,
+      undefined,
+      { timeoutMs },
+    );
+    answered(given?.producerId);
+    return { ...given, sequence: 0, isKnown: false };
   }
 }
 

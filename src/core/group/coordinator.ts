@@ -290,6 +290,17 @@ export class Coordinator {
     return { ok: true };
   }
 
+  /** Members of another kind came, or went: a group that did not exist comes to be, and one that is empty begins to age. */
+  setOccupied(isOccupied: boolean, nowMs: number): void {
+    const { incarnation, emptySinceMs, members } = this.state;
+    if (incarnation !== 0 && (isOccupied ? emptySinceMs === null : emptySinceMs !== null)) return;
+    if (members.size > 0) return;
+    this.#emitGroup({
+      incarnation: incarnation === 0 ? nowMs : incarnation,
+      emptySinceMs: isOccupied ? null : nowMs,
+    });
+  }
+
   /** Whether the group may be deleted. */
   checkDeletable(): Result<object> {
     return this.state.members.size > 0 ? nonEmpty(this.state) : { ok: true };

@@ -1,4 +1,6 @@
 // A group as people see it.
+import type { ClassicGroup } from "./classic.ts";
+import { readAssignment } from "./classic-assignment.ts";
 import type { Coordinator, GroupStateName } from "./coordinator.ts";
 import { EMPTY_SET, fromSet, type PartitionSet } from "./partition-key.ts";
 import type { GroupTopic } from "./state.ts";
@@ -35,8 +37,31 @@ export interface GroupDescription {
   }[];
 }
 
-export function describeGroup(coordinator: Coordinator): GroupDescription {
+/** `classic` are the members that speak Kafka's classic protocol, where there are any. */
+export function describeGroup(
+  coordinator: Coordinator,
+  classic: Pick<ClassicGroup, "isInUse" | "members" | "phase" | "protocolName" | "generation">,
+): GroupDescription {
   const { state } = coordinator;
+  const offsets = describeOffsets(coordinator, [...state.topics.values()]);
+  if (classic.isInUse)
+    return {
+      groupId: state.groupId,
+      state: CLASSIC_STATES[classic.phase],
+      epoch: classic.generation,
+      assignor: classic.protocolName ?? "",
+      members: [...classic.members.values()].map((member) => ({
+        memberId: member.memberId,
+        ...(member.instanceId === null ? {} : { instanceId: member.instanceId }),
+        clientId: member.clientId,
+        memberEpoch: classic.generation,
+        state: CLASSIC_STATES[classic.phase],
+        connected: true,
+        assignment: readAssignment(member.assignment),
+        target: readAssignment(member.assignment),
+      })),
+      offsets,
+    };
   const names = new Map([...state.topics.values()].map((topic) => [topic.topicId, topic.name]));
   return {
     groupId: state.groupId,
@@ -55,9 +80,17 @@ export function describeGroup(coordinator: Coordinator): GroupDescription {
         assignment: byTopicName(member.assigned, names),
         target: byTopicName(state.targets.get(member.memberId) ?? EMPTY_SET, names),
       })),
-    offsets: describeOffsets(coordinator, [...state.topics.values()]),
+    offsets,
   };
 }
+
+/** In the words of KIP-848. */
+const CLASSIC_STATES = {
+  EMPTY: "EMPTY",
+  PREPARING: "RECONCILING",
+  COMPLETING: "ASSIGNING",
+  STABLE: "STABLE",
+} as const satisfies Record<ClassicGroup["phase"], GroupStateName>;
 
 function describeOffsets(
   coordinator: Coordinator,

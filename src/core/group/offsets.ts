@@ -91,6 +91,23 @@ export class GroupOffsets {
     return false;
   }
 
+  /** [CLS-6] Of a member that the caller has found to be one; back, too, for its seeks are not known here. */
+  commitClassic(
+    commits: readonly OffsetCommit[],
+    topics: readonly GroupTopic[],
+    nowMs: number,
+  ): readonly RejectedOffset[] {
+    for (const topic of topics)
+      if (!this.#state.topics.has(topic.name)) this.#emit({ type: "topic", topic });
+    const rejected: RejectedOffset[] = [];
+    for (const { key, offset, metadata } of commits) {
+      const committed = { offset, metadata, committedAtMs: nowMs };
+      if (this.#hasTopicOf(key)) this.#emit({ type: "offset", key, committed });
+      else rejected.push({ ...fail("UNKNOWN_TOPIC_OR_PARTITION", "there is no such topic"), key });
+    }
+    return rejected;
+  }
+
   /**
    * [OFF-4] Sets positions from outside, also in `topics`, which the group has not read yet. Only while nobody
    * consumes: NON_EMPTY_GROUP. What was deleted since it was resolved is left out.

@@ -6,7 +6,7 @@
 //   0 baseOffset i64 | 8 batchLength i32 | 12 partitionLeaderEpoch i32 | 16 magic i8 | 17 crc u32
 //  21 attributes i16 | 23 lastOffsetDelta i32 | 27 baseTimestamp i64 | 35 maxTimestamp i64
 //  43 producerId i64 | 51 producerEpoch i16 | 53 baseSequence i32 | 57 recordCount i32 | 61 records
-import { BrokerError } from "../errors.ts";
+import { BrokerError, brokerErrorOf } from "../errors.ts";
 import { MAX_HEADERS_PER_BATCH, MAX_RECORDS_PER_BATCH } from "../limits.ts";
 import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../record.ts";
 import type { CompressionType } from "./compression.ts";
@@ -364,7 +364,7 @@ export function decodeBatch(
   let from = start + BATCH_HEADER_BYTES;
   let end = start + header.sizeInBytes;
   if (header.compression !== 0) {
-    source = decompress(header.compression, bytes.subarray(from, end));
+    source = unfolded(header.compression, bytes.subarray(from, end), decompress);
     from = 0;
     end = source.length;
   }
@@ -391,6 +391,14 @@ export function decodeBatch(
   if (reader.position !== end)
     throw corrupt(`${end - reader.position} bytes follow the last record`);
   return records;
+}
+
+function unfolded(compression: number, bytes: Uint8Array, decompress: Decompress): Uint8Array {
+  try {
+    return decompress(compression, bytes);
+  } catch (error) {
+    throw brokerErrorOf(error, "CORRUPT_MESSAGE");
+  }
 }
 
 function uncompressedOnly(compression: number): never {

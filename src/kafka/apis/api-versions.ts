@@ -1,5 +1,6 @@
+import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { type Service, service } from "../context.ts";
-import { KAFKA_CODES, NO_ERROR } from "../errors.ts";
+import { NO_ERROR } from "../errors.ts";
 import { API_VERSIONS, type Api } from "../messages.ts";
 
 /**
@@ -12,7 +13,7 @@ export function apiVersions(served: readonly Api[]): Service {
     .sort((a, b) => a.apiKey - b.apiKey);
   const [, latest] = API_VERSIONS.versions;
   return service(API_VERSIONS, async (_request, { version }) => ({
-    errorCode: version > latest ? KAFKA_CODES.UNSUPPORTED_VERSION : NO_ERROR.errorCode,
+    errorCode: version > latest ? KAFKA_ERRORS.UNSUPPORTED_VERSION : NO_ERROR.errorCode,
     apiKeys,
   }));
 }

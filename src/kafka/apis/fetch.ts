@@ -1,8 +1,8 @@
-import { BrokerError } from "../../core/errors.ts";
+import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
 import { MAX_FETCH_BYTES, MAX_WAIT_MS } from "../../core/limits.ts";
 import { forget, topicWithPartition } from "../../edge/metadata.ts";
 import { type RequestContext, service } from "../context.ts";
-import { codeOf, KAFKA_CODES, NO_ERROR, told } from "../errors.ts";
+import { codeOf, NO_ERROR, told } from "../errors.ts";
 import type { Feed, Taken } from "../feeds.ts";
 import { FETCH, type RequestOf } from "../messages.ts";
 
@@ -82,7 +82,7 @@ async function sourceOf(
     const id =
       version < FIRST_BY_ID ? (await topicWithPartition(env, name, partition)).topicId : topicId;
     if (!nodes.isOwn(nodes.leaderOf(id, partition)))
-      return refusal(KAFKA_CODES.NOT_LEADER_OR_FOLLOWER);
+      return refusal(KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER);
     if (fetchOffset < 0) return refusal(codeOf("OFFSET_OUT_OF_RANGE"));
     return feeds.of(id, partition, fetchOffset, Date.now());
   } catch (error) {

@@ -1,7 +1,8 @@
+import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { type ListedOffset, listOffset, type OffsetSpec } from "../../edge/offsets.ts";
 import { LEADER_EPOCH, type RequestContext, service } from "../context.ts";
-import { KAFKA_CODES, NO_ERROR, told } from "../errors.ts";
+import { NO_ERROR, told } from "../errors.ts";
 import { LIST_OFFSETS } from "../messages.ts";
 
 const LATEST = -1;
@@ -36,7 +37,7 @@ async function listTold(
   try {
     return await atPartition(env, topic, partition, async (topicId) => {
       if (!nodes.isOwn(nodes.leaderOf(topicId, partition)))
-        return { errorCode: KAFKA_CODES.NOT_LEADER_OR_FOLLOWER };
+        return { errorCode: KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER };
       const listed = await list(timestamp, (at) => listOffset(env, topicId, partition, at));
       return { errorCode: NO_ERROR.errorCode, leaderEpoch: LEADER_EPOCH, ...listed };
     });

@@ -1,9 +1,9 @@
-import { BrokerError } from "../../core/errors.ts";
+import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
 import { NO_PRODUCER_ID, readBatchHeader } from "../../core/log/record-batch.ts";
 import { appendTo, isRefused } from "../../edge/append.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { type RequestContext, service } from "../context.ts";
-import { codeOf, KAFKA_CODES, NO_ERROR, told } from "../errors.ts";
+import { codeOf, NO_ERROR, told } from "../errors.ts";
 import { PRODUCE, type RequestOf } from "../messages.ts";
 
 type Request = RequestOf<typeof PRODUCE>;
@@ -38,12 +38,12 @@ export const produce = service(PRODUCE, async ({ acks, topics }, context) => {
 function refusalOf(acks: number, version: number) {
   if (version < FIRST_SERVED)
     return {
-      errorCode: KAFKA_CODES.UNSUPPORTED_VERSION,
+      errorCode: KAFKA_ERRORS.UNSUPPORTED_VERSION,
       errorMessage: `Produce version ${version}: versions from ${FIRST_SERVED} on are served`,
     };
   if (acks < -1 || acks > 1)
     return {
-      errorCode: KAFKA_CODES.INVALID_REQUIRED_ACKS,
+      errorCode: KAFKA_ERRORS.INVALID_REQUIRED_ACKS,
       errorMessage: `acks is ${acks}, it must be -1, 0 or 1`,
     };
   return null;
@@ -72,7 +72,7 @@ async function append(
   const isIdempotent = readBatchHeader(records).producerId !== NO_PRODUCER_ID;
   return atPartition(env, topic, partition, async (topicId) => {
     if (!nodes.isOwn(nodes.leaderOf(topicId, partition)))
-      return { errorCode: KAFKA_CODES.NOT_LEADER_OR_FOLLOWER, baseOffset: -1 };
+      return { errorCode: KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER, baseOffset: -1 };
     const options = { expectedOffset: null, isIdempotent };
     // A view would take the whole request with it over the call.
     const answer = await appendTo(env, topicId, partition, records.slice(), options);

@@ -1,12 +1,12 @@
 // CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords.
 import { changeOverrides, configByKey, resolveConfig } from "../../core/cluster/config.ts";
 import { checkPartitionCount, checkTopicName, type Topic } from "../../core/cluster/topics.ts";
-import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
+import { BrokerError, errorOf, KAFKA_ERRORS, unwrap } from "../../core/errors.ts";
 import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
 import { atPartition, forget, remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, partitionStub } from "../../env.ts";
 import { service } from "../context.ts";
-import { KAFKA_CODES, NO_ERROR, type Told, told, toldOf } from "../errors.ts";
+import { NO_ERROR, type Told, told, toldOf } from "../errors.ts";
 import {
   CREATE_PARTITIONS,
   CREATE_TOPICS,
@@ -34,14 +34,14 @@ function wrongIn({ numPartitions, replicationFactor, assignments }: NewTopic): T
     const isWhole = assignments.every(({ partition }, i) => partition === i);
     if (numPartitions === -1 && replicationFactor === -1 && isWhole) return null;
     return {
-      errorCode: KAFKA_CODES.INVALID_REPLICA_ASSIGNMENT,
+      errorCode: KAFKA_ERRORS.INVALID_REPLICA_ASSIGNMENT,
       errorMessage:
         "assignments must name the partitions from 0 on, and go with numPartitions and replicationFactor -1",
     };
   }
   if (replicationFactor === -1 || replicationFactor > 0) return null;
   return {
-    errorCode: KAFKA_CODES.INVALID_REPLICATION_FACTOR,
+    errorCode: KAFKA_ERRORS.INVALID_REPLICATION_FACTOR,
     errorMessage: `replicationFactor is ${replicationFactor}, it must be -1 or more than 0`,
   };
 }

@@ -1,0 +1,533 @@
+// Kafka's classic group protocol, as a state machine: members join and wait for each other, one of them is made the leader
+// and told of all, it decides who gets what, and everyone fetches its part (sync). What they say to each other, their
+// subscriptions and assignments, are bytes that mean nothing here. After Kafka's own coordinator
+// (group-coordinator/…/classic/ClassicGroup.java); the clock is passed in, and who waits is answered by calling back.
+import { GROUP_ERRORS } from "../errors.ts";
+import { MAX_PENDING_CLASSIC_MEMBERS } from "../limits.ts";
+
+export interface ClassicMember {
+  readonly memberId: string;
+  readonly instanceId: string | null;
+  readonly clientId: string;
+  readonly clientHost: string;
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  /** The assignors it can follow, the one it likes best first, each with what it says to the leader. */
+  readonly protocols: readonly ClassicProtocol[];
+  readonly assignment: Uint8Array;
+}
+
+export interface ClassicProtocol {
+  readonly name: string;
+  readonly metadata: Uint8Array;
+}
+
+/** What is kept; everything else begins anew when the object wakes up. */
+export interface ClassicState {
+  readonly generation: number;
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+  readonly leaderId: string | null;
+  readonly members: readonly ClassicMember[];
+}
+
+export interface ClassicJoin {
+  /** Empty for one that has none yet; `newMemberId` is what it then gets. */
+  readonly memberId: string;
+  readonly newMemberId: string;
+  readonly instanceId: string | null;
+  readonly clientId: string;
+  readonly clientHost: string;
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  readonly protocolType: string;
+  readonly protocols: readonly ClassicProtocol[];
+  /** KIP-394: a newcomer is told its id first, and joins with it then. From version 4 on. */
+  readonly mustKnowId: boolean;
+  /** KIP-814: a leader can be told that nothing is to be assigned. From version 9 on. */
+  readonly canSkipAssignment: boolean;
+}
+
+export interface ClassicJoined {
+  readonly errorCode: number;
+  readonly memberId: string;
+  readonly generation: number;
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+  readonly leaderId: string;
+  readonly skipAssignment: boolean;
+  /** Only the leader is told of them. */
+  readonly members: readonly {
+    memberId: string;
+    instanceId: string | null;
+    metadata: Uint8Array;
+  }[];
+}
+
+export interface ClassicSync {
+  readonly memberId: string;
+  readonly instanceId: string | null;
+  readonly generation: number;
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+  readonly assignments: readonly { memberId: string; assignment: Uint8Array }[];
+}
+
+export interface ClassicSynced {
+  readonly errorCode: number;
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+  readonly assignment: Uint8Array;
+}
+
+/** Who a heartbeat, a sync or a commit comes from. */
+export interface ClassicToken {
+  readonly memberId: string;
+  readonly instanceId: string | null;
+  readonly generation: number;
+}
+
+/**
+ * - EMPTY: no members.
+ * - PREPARING: members are to join again.
+ * - COMPLETING: all have joined, the leader is to say who gets what.
+ * - STABLE: everyone has, or can fetch, its part.
+ */
+export type ClassicPhase = "EMPTY" | "PREPARING" | "COMPLETING" | "STABLE";
+
+const NOTHING = new Uint8Array();
+const { NONE } = GROUP_ERRORS;
+
+export class ClassicGroup {
+  #generation: number;
+  #protocolType: string | null;
+  #protocolName: string | null;
+  #leaderId: string | null;
+  readonly #members = new Map<string, ClassicMember>();
+  #phase: ClassicPhase;
+  /** When each was last heard from. */
+  readonly #seenMs = new Map<string, number>();
+  readonly #joining = new Map<string, (answer: ClassicJoined) => void>();
+  readonly #syncing = new Map<string, (answer: ClassicSynced) => void>();
+  /** Ids that were given out, until when they are waited for. */
+  readonly #pending = new Map<string, number>();
+  /** When a rebalance goes on without those who are missing. */
+  #deadlineMs: number | null = null;
+  /** Set when something has changed that is to be kept. */
+  #isChanged = false;
+
+  constructor(state: ClassicState | null, nowMs: number) {
+    this.#generation = state?.generation ?? 0;
+    this.#protocolType = state?.protocolType ?? null;
+    this.#protocolName = state?.protocolName ?? null;
+    this.#leaderId = state?.leaderId ?? null;
+    for (const member of state?.members ?? []) {
+      this.#members.set(member.memberId, member);
+      this.#seenMs.set(member.memberId, nowMs);
+    }
+    this.#phase = this.#members.size === 0 ? "EMPTY" : "STABLE";
+  }
+
+  get phase(): ClassicPhase {
+    return this.#phase;
+  }
+
+  get members(): ReadonlyMap<string, ClassicMember> {
+    return this.#members;
+  }
+
+  /** Whether anybody is in it, or about to be. */
+  get isInUse(): boolean {
+    return this.#members.size > 0 || this.#pending.size > 0;
+  }
+
+  get protocolType(): string | null {
+    return this.#protocolType;
+  }
+
+  get protocolName(): string | null {
+    return this.#phase === "STABLE" || this.#phase === "COMPLETING" ? this.#protocolName : null;
+  }
+
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** What is to be kept, where that has changed since the last call. */
+  takeState(): ClassicState | null {
+    if (!this.#isChanged) return null;
+    this.#isChanged = false;
+    return {
+      generation: this.#generation,
+      protocolType: this.#protocolType,
+      protocolName: this.#protocolName,
+      leaderId: this.#leaderId,
+      members: [...this.#members.values()],
+    };
+  }
+
+  /** When `expire` has to be called next; null where nothing can expire. */
+  get nextDeadlineMs(): number | null {
+    let earliest = this.#deadlineMs ?? Number.POSITIVE_INFINITY;
+    for (const untilMs of this.#pending.values()) earliest = Math.min(earliest, untilMs);
+    for (const member of this.#members.values())
+      if (!this.#isWaiting(member.memberId)) earliest = Math.min(earliest, this.#endMs(member));
+    return earliest === Number.POSITIVE_INFINITY ? null : earliest;
+  }
+
+  // Join.
+
+  /** The answer, or null: then `later` gets it, perhaps at once. */
+  join(
+    request: ClassicJoin,
+    maxSize: number,
+    nowMs: number,
+    later: (joined: ClassicJoined) => void,
+  ): ClassicJoined | null {
+    const { memberId, protocolType, protocols } = request;
+    if (protocolType === "" || protocols.length === 0 || !this.#follows(request))
+      return notJoinedClassic(GROUP_ERRORS.INCONSISTENT_GROUP_PROTOCOL, memberId);
+    const holder = this.#holderOf(request.instanceId);
+    if (memberId === "") {
+      if (holder !== undefined) return this.#replace(holder, request, nowMs, later);
+      const size = this.#members.size + this.#pending.size;
+      if (size >= Math.min(maxSize, MAX_PENDING_CLASSIC_MEMBERS))
+        return notJoinedClassic(GROUP_ERRORS.GROUP_MAX_SIZE_REACHED, memberId);
+      if (!request.mustKnowId || request.instanceId !== null)
+        return this.#add(request, request.newMemberId, nowMs, later);
+      this.#pending.set(request.newMemberId, nowMs + request.sessionTimeoutMs);
+      return notJoinedClassic(GROUP_ERRORS.MEMBER_ID_REQUIRED, request.newMemberId);
+    }
+    if (holder !== undefined && holder.memberId !== memberId)
+      return notJoinedClassic(GROUP_ERRORS.FENCED_INSTANCE_ID, memberId);
+    if (this.#pending.delete(memberId)) return this.#add(request, memberId, nowMs, later);
+    const member = this.#members.get(memberId);
+    if (member === undefined || (request.instanceId !== null && holder === undefined))
+      return notJoinedClassic(GROUP_ERRORS.UNKNOWN_MEMBER_ID, memberId);
+    this.#seenMs.set(memberId, nowMs);
+    const isSame = sameProtocols(member.protocols, request.protocols);
+    const isNews =
+      this.#phase === "COMPLETING"
+        ? !isSame
+        : this.#phase !== "STABLE" || memberId === this.#leaderId || !isSame;
+    if (!isNews) return this.#joined(memberId); // It has missed the answer, no more.
+    this.#members.set(memberId, { ...member, ...termsOf(request) });
+    return this.#wait(memberId, nowMs, later);
+  }
+
+  #add(
+    request: ClassicJoin,
+    memberId: string,
+    nowMs: number,
+    later: (joined: ClassicJoined) => void,
+  ): null {
+    const { instanceId, clientId, clientHost } = request;
+    const terms = termsOf(request);
+    const identity = { memberId, instanceId, clientId, clientHost };
+    this.#protocolType = request.protocolType;
+    this.#members.set(memberId, { ...identity, ...terms, assignment: NOTHING });
+    this.#seenMs.set(memberId, nowMs);
+    return this.#wait(memberId, nowMs, later);
+  }
+
+  /** A static member comes back without its id: it goes on where it was, and who had the id is fenced. */
+  #replace(
+    old: ClassicMember,
+    request: ClassicJoin,
+    nowMs: number,
+    later: (joined: ClassicJoined) => void,
+  ): ClassicJoined | null {
+    const memberId = request.newMemberId;
+    const oldLeaderId = this.#leaderId ?? "";
+    this.#forget(old.memberId, GROUP_ERRORS.FENCED_INSTANCE_ID);
+    this.#members.set(memberId, { ...old, ...termsOf(request), memberId });
+    this.#seenMs.set(memberId, nowMs);
+    if (oldLeaderId === old.memberId) this.#leaderId = memberId;
+    this.#isChanged = true;
+    const chosen = (protocols: readonly ClassicProtocol[]) =>
+      protocols.find(({ name }) => name === this.#protocolName)?.metadata.join();
+    if (this.#phase !== "STABLE" || chosen(old.protocols) !== chosen(request.protocols))
+      return this.#wait(memberId, nowMs, later);
+    const joined = this.#joined(memberId);
+    // Whoever cannot be told to skip the assignment is not to take itself for the leader, and assign anew.
+    if (request.canSkipAssignment) return { ...joined, skipAssignment: true };
+    return { ...joined, leaderId: oldLeaderId, members: [] };
+  }
+
+  #wait(memberId: string, nowMs: number, later: (joined: ClassicJoined) => void): null {
+    this.#joining.get(memberId)?.(notJoinedClassic(GROUP_ERRORS.REBALANCE_IN_PROGRESS, memberId)); // An earlier try.
+    this.#joining.set(memberId, later);
+    this.#prepare(nowMs);
+    return null;
+  }
+
+  /** All are to join again. Goes on as soon as they have. */
+  #prepare(nowMs: number): void {
+    if (this.#phase === "PREPARING" || this.#phase === "EMPTY")
+      this.#deadlineMs ??= this.#untilMs(nowMs);
+    else this.#deadlineMs = this.#untilMs(nowMs);
+    if (this.#phase === "COMPLETING") {
+      for (const tell of this.#syncing.values())
+        tell(notSynced(GROUP_ERRORS.REBALANCE_IN_PROGRESS));
+      this.#syncing.clear();
+    }
+    this.#phase = "PREPARING";
+    this.#completeWhenAllAreHere(nowMs);
+  }
+
+  #untilMs(nowMs: number): number {
+    const timeouts = [...this.#members.values()].map((member) => member.rebalanceTimeoutMs);
+    return nowMs + Math.max(0, ...timeouts);
+  }
+
+  #completeWhenAllAreHere(nowMs: number): void {
+    if (this.#phase !== "PREPARING") return;
+    if (this.#pending.size === 0 && this.#joining.size === this.#members.size)
+      this.#complete(nowMs);
+  }
+
+  /** A new generation, of those who are here. */
+  #complete(nowMs: number): void {
+    this.#generation++;
+    this.#deadlineMs = null;
+    if (this.#members.size === 0) {
+      this.#phase = "EMPTY";
+      [this.#leaderId, this.#protocolName, this.#protocolType] = [null, null, null];
+      this.#isChanged = true;
+      return;
+    }
+    this.#protocolName = this.#elect();
+    if (this.#leaderId === null || !this.#joining.has(this.#leaderId))
+      this.#leaderId = this.#joining.keys().next().value ?? [...this.#members.keys()][0] ?? null;
+    this.#phase = "COMPLETING";
+    this.#deadlineMs = this.#untilMs(nowMs);
+    for (const [memberId, tell] of [...this.#joining]) {
+      this.#seenMs.set(memberId, nowMs);
+      tell(this.#joined(memberId));
+    }
+    this.#joining.clear();
+  }
+
+  /** Of the protocols that all can follow, the one that most like best. */
+  #elect(): string {
+    const all = [...this.#members.values()];
+    const isCommon = (name: string) =>
+      all.every(({ protocols }) => protocols.some((each) => each.name === name));
+    const votes = new Map<string, number>();
+    for (const { protocols } of all) {
+      const vote = protocols.find(({ name }) => isCommon(name))?.name ?? "";
+      votes.set(vote, (votes.get(vote) ?? 0) + 1);
+    }
+    return [...votes].reduce((best, each) => (each[1] > best[1] ? each : best))[0];
+  }
+
+  #joined(memberId: string): ClassicJoined {
+    const isLeader = memberId === this.#leaderId;
+    return {
+      errorCode: NONE,
+      memberId,
+      generation: this.#generation,
+      protocolType: this.#protocolType,
+      protocolName: this.#protocolName,
+      leaderId: this.#leaderId ?? "",
+      skipAssignment: false,
+      members: !isLeader
+        ? []
+        : [...this.#members.values()].map((member) => ({
+            memberId: member.memberId,
+            instanceId: member.instanceId,
+            metadata:
+              member.protocols.find(({ name }) => name === this.#protocolName)?.metadata ?? NOTHING,
+          })),
+    };
+  }
+
+  /** Whether it and everyone in the group have a protocol in common. */
+  #follows({ memberId, instanceId, protocolType, protocols }: ClassicJoin): boolean {
+    const others = [...this.#members.values()].filter(
+      (member) =>
+        member.memberId !== memberId && (instanceId === null || member.instanceId !== instanceId),
+    );
+    if (others.length === 0) return true;
+    return (
+      protocolType === this.#protocolType &&
+      protocols.some(({ name }) =>
+        others.every((member) => member.protocols.some((each) => each.name === name)),
+      )
+    );
+  }
+
+  // Sync, heartbeat, leave.
+
+  /** The answer, or null: then `later` gets it, perhaps at once. */
+  sync(
+    request: ClassicSync,
+    nowMs: number,
+    later: (synced: ClassicSynced) => void,
+  ): ClassicSynced | null {
+    const errorCode = this.check(request);
+    if (errorCode !== NONE) return notSynced(errorCode);
+    const { memberId, protocolType, protocolName } = request;
+    const isOurs =
+      (protocolType === null || protocolType === this.#protocolType) &&
+      (protocolName === null || protocolName === this.#protocolName);
+    if (!isOurs) return notSynced(GROUP_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
+    this.#seenMs.set(memberId, nowMs);
+    if (this.#phase === "PREPARING") return notSynced(GROUP_ERRORS.REBALANCE_IN_PROGRESS);
+    if (this.#phase === "STABLE") return this.#synced(memberId);
+    this.#syncing.get(memberId)?.(notSynced(GROUP_ERRORS.REBALANCE_IN_PROGRESS)); // An earlier try.
+    this.#syncing.set(memberId, later);
+    if (memberId === this.#leaderId) this.#assign(request.assignments, nowMs);
+    return null;
+  }
+
+  /** The leader has said who gets what. */
+  #assign(assignments: ClassicSync["assignments"], nowMs: number): void {
+    const byMember = new Map(assignments.map((each) => [each.memberId, each.assignment]));
+    for (const member of [...this.#members.values()]) {
+      const assignment = byMember.get(member.memberId) ?? NOTHING;
+      this.#members.set(member.memberId, { ...member, assignment });
+    }
+    this.#phase = "STABLE";
+    this.#isChanged = true;
+    this.#deadlineMs = null; // Who has not asked for its part yet is waited for as long as its session lasts.
+    for (const [waiting, tell] of [...this.#syncing]) {
+      this.#seenMs.set(waiting, nowMs);
+      tell(this.#synced(waiting));
+    }
+    this.#syncing.clear();
+  }
+
+  #synced(memberId: string): ClassicSynced {
+    return {
+      errorCode: NONE,
+      protocolType: this.#protocolType,
+      protocolName: this.#protocolName,
+      assignment: this.#members.get(memberId)?.assignment ?? NOTHING,
+    };
+  }
+
+  heartbeat(token: ClassicToken, nowMs: number): number {
+    const errorCode = this.check(token);
+    if (errorCode !== NONE) return errorCode;
+    this.#seenMs.set(token.memberId, nowMs);
+    return this.#phase === "PREPARING" ? GROUP_ERRORS.REBALANCE_IN_PROGRESS : NONE;
+  }
+
+  /** Whether offsets may be committed: by a member of this generation; by anyone where there are no members. */
+  checkCommit(token: ClassicToken): number {
+    if (token.generation < 0 && token.memberId === "" && this.#members.size === 0) return NONE;
+    const errorCode = this.check(token);
+    if (errorCode !== NONE) return errorCode;
+    return this.#phase === "COMPLETING" ? GROUP_ERRORS.REBALANCE_IN_PROGRESS : NONE;
+  }
+
+  /** Whether it is a member, of this generation. */
+  check({ memberId, instanceId, generation }: ClassicToken): number {
+    const holder = this.#holderOf(instanceId);
+    if (holder !== undefined && holder.memberId !== memberId)
+      return GROUP_ERRORS.FENCED_INSTANCE_ID;
+    const member = this.#members.get(memberId);
+    if (member === undefined) return GROUP_ERRORS.UNKNOWN_MEMBER_ID;
+    return generation === this.#generation ? NONE : GROUP_ERRORS.ILLEGAL_GENERATION;
+  }
+
+  /** By id, or a static one by its instance id alone. Returns an error code. */
+  leave(memberId: string, instanceId: string | null, nowMs: number): number {
+    if (this.#pending.delete(memberId)) {
+      this.#completeWhenAllAreHere(nowMs);
+      return NONE;
+    }
+    const holder = this.#holderOf(instanceId);
+    if (holder !== undefined && memberId !== "" && holder.memberId !== memberId)
+      return GROUP_ERRORS.FENCED_INSTANCE_ID;
+    const member = instanceId === null ? this.#members.get(memberId) : holder;
+    if (member === undefined) return GROUP_ERRORS.UNKNOWN_MEMBER_ID;
+    this.#remove([member.memberId], nowMs);
+    return NONE;
+  }
+
+  /** Removes who was silent for too long, and goes on with a rebalance that has waited long enough. */
+  expire(nowMs: number): void {
+    for (const [memberId, untilMs] of [...this.#pending])
+      if (untilMs <= nowMs) this.#pending.delete(memberId);
+    const silent = [...this.#members.values()].filter(
+      (member) => !this.#isWaiting(member.memberId) && this.#endMs(member) <= nowMs,
+    );
+    if (silent.length > 0)
+      this.#remove(
+        silent.map(({ memberId }) => memberId),
+        nowMs,
+      );
+    else this.#completeWhenAllAreHere(nowMs); // An id that was waited for may have gone.
+    if (this.#deadlineMs === null || this.#deadlineMs > nowMs) return;
+    if (this.#phase === "PREPARING") {
+      this.#pending.clear();
+      // A static member may be restarting: its session decides.
+      for (const { memberId, instanceId } of [...this.#members.values()])
+        if (!this.#joining.has(memberId) && instanceId === null) this.#forget(memberId);
+      this.#complete(nowMs);
+    } else if (this.#phase === "COMPLETING") {
+      const late = [...this.#members.keys()].filter((memberId) => !this.#syncing.has(memberId));
+      this.#remove(late, nowMs);
+    }
+  }
+
+  #remove(memberIds: readonly string[], nowMs: number): void {
+    for (const memberId of memberIds) this.#forget(memberId);
+    this.#isChanged = true;
+    this.#prepare(nowMs);
+  }
+
+  #forget(memberId: string, errorCode: number = GROUP_ERRORS.UNKNOWN_MEMBER_ID): void {
+    this.#members.delete(memberId);
+    this.#seenMs.delete(memberId);
+    this.#joining.get(memberId)?.(notJoinedClassic(errorCode, memberId));
+    this.#joining.delete(memberId);
+    this.#syncing.get(memberId)?.(notSynced(errorCode));
+    this.#syncing.delete(memberId);
+  }
+
+  /** It waits for us, not we for it. */
+  #isWaiting(memberId: string): boolean {
+    return this.#joining.has(memberId) || this.#syncing.has(memberId);
+  }
+
+  #endMs({ memberId, sessionTimeoutMs }: ClassicMember): number {
+    return (this.#seenMs.get(memberId) ?? 0) + sessionTimeoutMs;
+  }
+
+  #holderOf(instanceId: string | null): ClassicMember | undefined {
+    if (instanceId === null) return undefined;
+    for (const member of this.#members.values())
+      if (member.instanceId === instanceId) return member;
+    return undefined;
+  }
+}
+
+function termsOf({ sessionTimeoutMs, rebalanceTimeoutMs, protocols }: ClassicJoin) {
+  return { sessionTimeoutMs, rebalanceTimeoutMs, protocols };
+}
+
+export function notJoinedClassic(errorCode: number, memberId: string): ClassicJoined {
+  return {
+    errorCode,
+    memberId,
+    generation: -1,
+    protocolType: null,
+    protocolName: null,
+    leaderId: "",
+    skipAssignment: false,
+    members: [],
+  };
+}
+
+function notSynced(errorCode: number): ClassicSynced {
+  return { errorCode, protocolType: null, protocolName: null, assignment: NOTHING };
+}
+
+function sameProtocols(a: readonly ClassicProtocol[], b: readonly ClassicProtocol[]): boolean {
+  const text = (all: readonly ClassicProtocol[]) =>
+    all.map(({ name, metadata }) => `${name}=${metadata.join()}`).join(";");
+  return text(a) === text(b);
+}
