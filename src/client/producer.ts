@@ -205,7 +205,10 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = { ...this.#options, ...options };
       // A serializer that does not come back must not hold those behind it for ever.
       const inTimeMs = monotonicMs() + deliveryTimeoutMs;
-      const ready = await abortable(inTime(prepared, inTimeMs), options.signal);
+      const ready =
+        prepared instanceof Promise
+          ? await abortable(inTime(prepared, inTimeMs), options.signal)
+          : prepared;
       await before; // A small call does not overtake a large one that waits for room.
       options.signal?.throwIfAborted();
       // More than the bound goes when nothing else does.
@@ -378,11 +381,11 @@ function targetOf(topic: TopicInfo): Target {
 }
 
 /** The promise, or a rejection at the deadline. */
-async function inTime<T>(promise: T | Promise<T>, deadlineMs: number): Promise<T> {
+async function inTime<T>(promise: Promise<T>, deadlineMs: number): Promise<T> {
   let timer: unknown;
   const late = new Promise<never>((_, reject) => {
-    const error = new ConnectionError("no answer in time");
-    timer = setTimeout(() => reject(error), Math.max(1, deadlineMs - monotonicMs()));
+    const tooLate = () => reject(new ConnectionError("no answer"));
+    timer = setTimeout(tooLate, Math.max(1, deadlineMs - monotonicMs()));
   });
   try {
     return await Promise.race([promise, late]);

@@ -178,12 +178,12 @@ export class Lane {
 
   /** The first that waits, and those behind it that may share its append. */
   #next(): Delivery {
-    const first = this.#queue.shift() as Item;
-    const items = [first];
+    const first = this.#queue[0] as Item;
+    let end = 1;
     let count = first.records.length;
     let { sizeInBytes } = first;
-    while (!isAlone(first)) {
-      const next = this.#queue[0];
+    for (; !isAlone(first); end++) {
+      const next = this.#queue[end];
       if (next === undefined || isAlone(next)) break;
       const isAlike =
         next.options.compression === first.options.compression &&
@@ -191,10 +191,8 @@ export class Lane {
       count += next.records.length;
       sizeInBytes += next.sizeInBytes;
       if (!isAlike || count > first.options.batchSize || sizeInBytes > MAX_JOINED_BYTES) break;
-      items.push(next);
-      this.#queue.shift();
     }
-    const delivery = this.#delivery(items);
+    const delivery = this.#delivery(this.#queue.splice(0, end)); // At once: each shift would move all that wait.
     this.#queued -= delivery.records.length;
     return delivery;
   }
