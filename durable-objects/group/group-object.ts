@@ -31,12 +31,14 @@ import {
 } from "../../src/core/group/config.ts";
 import { Coordinator, type JoinRequest, type LastSeen } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
+import { applyHeartbeat, type Heartbeat, joinOf } from "../../src/core/group/heartbeat.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
   fromSet,
   type PartitionKey,
   parsePartitionKey,
   partitionKey,
+  type TopicPartitions,
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
@@ -90,6 +92,9 @@ export class GroupObject extends DurableObject<Env> {
   #coordinator: Coordinator;
   /** Members that speak Kafka's classic protocol. There are those or others, never both. */
   #classic: ClassicMembers;
+  /** When each member that has no socket and says so itself (KIP-848) was last heard from, and what it was told. */
+  readonly #heardMs = new Map<string, number>();
+  readonly #told = new Map<string, string>();
   /** When the alarm is known to ring; null where that is not known, as after waking up. */
   #alarmAtMs: number | null = null;
   /** Joins that wait for the cluster: the group may come to be with them. */
@@ -125,7 +130,8 @@ export class GroupObject extends DurableObject<Env> {
    */
   #noteLostSockets(nowMs: number): void {
     for (const memberId of [...this.#coordinator.state.members.keys()]) {
-      if (!this.#sockets.has(memberId)) this.#coordinator.disconnect(memberId, nowMs);
+      if (!this.#sockets.has(memberId) && !this.#heardMs.has(memberId))
+        this.#coordinator.disconnect(memberId, nowMs);
     }
   }
 
@@ -351,6 +357,55 @@ export class GroupObject extends DurableObject<Env> {
     return errorCodes;
   }
 
+  /** [KCG-1] KIP-848. The assignment is told where it is news to the member. */
+  async heartbeat(
+    request: Omit<Heartbeat, "owned"> & { readonly owned: readonly TopicPartitions[] | null },
+  ): Promise<
+    Result<{
+      memberEpoch: number;
+      heartbeatIntervalMs: number;
+      assignment: TopicPartitions[] | null;
+    }>
+  > {
+    const heartbeat = { ...request, owned: request.owned === null ? null : toSet(request.owned) };
+    const { memberId, memberEpoch } = heartbeat;
+    const join = joinOf(this.#coordinator, heartbeat);
+    let topics: readonly GroupTopic[] = [];
+    if (join !== null) {
+      const refused = this.#checkJoin(join) ?? checkTopicPattern(join.topicPattern);
+      if (refused !== null) return refused;
+      const subscribed = await this.#subscribe(join.topics, join.topicPattern);
+      if (!subscribed.ok) return subscribed;
+      topics = subscribed.topics.map(groupTopic);
+      if (this.#classic.group.isInUse) return this.#inUse();
+    }
+    const result = applyHeartbeat(this.#coordinator, heartbeat, join, topics, Date.now());
+    if (result.ok && result.member !== null) this.#heardMs.set(memberId, Date.now());
+    else this.#heardMs.delete(memberId);
+    await this.#persistAndTell();
+    if (!this.#coordinator.exists) await this.#unlist();
+    if (!result.ok) return result;
+    const { member } = result;
+    if (member === null) return { ok: true, memberEpoch, heartbeatIntervalMs: 0, assignment: null };
+    const assignment = fromSet(member.assigned);
+    const told = JSON.stringify(assignment);
+    const isNews = memberEpoch === 0 || this.#told.get(memberId) !== told;
+    this.#told.set(memberId, told);
+    return {
+      ok: true,
+      memberEpoch: member.memberEpoch,
+      heartbeatIntervalMs: this.#heartbeatIntervalMs(member),
+      assignment: isNews ? assignment : null,
+    };
+  }
+
+  #heartbeatIntervalMs({ sessionTimeoutMs }: Member): number {
+    return Math.min(
+      heartbeatIntervalMs(sessionTimeoutMs),
+      this.#coordinator.config.heartbeatIntervalMs,
+    );
+  }
+
   // Offsets, as Kafka's clients ask for them.
 
   /** [CLS-6] `errorCode` refuses all of it; else each has its own. */
@@ -386,7 +441,12 @@ export class GroupObject extends DurableObject<Env> {
     if (isByHand) this.#coordinator.setOccupied(false, Date.now());
     const nowMs = Date.now();
     const result = isMember
-      ? this.#coordinator.offsets.commit(token.memberId, token.generation, commits, nowMs)
+      ? this.#coordinator.offsets.commit(
+          token.memberId,
+          this.#knownEpoch(token.memberId, token.generation),
+          commits,
+          nowMs,
+        )
       : {
           ok: true as const,
           rejected: this.#coordinator.offsets.commitClassic(commits, found, nowMs),
@@ -400,14 +460,73 @@ export class GroupObject extends DurableObject<Env> {
     };
   }
 
-  /** What is committed, by topic and partition. `token` is checked where a member asks (KIP-848). */
-  committedOffsets(): { topic: string; partition: number; offset: number; metadata: string }[] {
-    const { offsets, topics } = this.#coordinator.state;
+  /**
+   * A member that heartbeats is told of a new epoch with the next of them: until then it speaks at the one it was told, and
+   * what it owns is looked at in any case.
+   */
+  #knownEpoch(memberId: string, epoch: number): number {
+    const current = this.#coordinator.state.members.get(memberId)?.memberEpoch ?? epoch;
+    return this.#heardMs.has(memberId) && epoch <= current ? current : epoch;
+  }
+
+  /** What is committed, by topic and partition, or an error code: a `member` that asks must be one (KIP-848). */
+  committedOffsets(member: { memberId: string; memberEpoch: number } | null): {
+    offsets: number | { topic: string; partition: number; offset: number; metadata: string }[];
+  } {
+    const { members, offsets, topics } = this.#coordinator.state;
+    if (member !== null) {
+      const known = members.get(member.memberId);
+      if (known === undefined) return { offsets: ERRORS.UNKNOWN_MEMBER_ID.code };
+      if (known.memberEpoch !== this.#knownEpoch(member.memberId, member.memberEpoch))
+        return { offsets: ERRORS.STALE_MEMBER_EPOCH.code };
+    }
     const names = new Map([...topics.values()].map(({ topicId, name }) => [topicId, name]));
-    return [...offsets].map(([key, { offset, metadata }]) => {
-      const { topicId, partition } = parsePartitionKey(key);
-      return { topic: names.get(topicId) ?? "", partition, offset, metadata };
-    });
+    return {
+      offsets: [...offsets].map(([key, { offset, metadata }]) => {
+        const { topicId, partition } = parsePartitionKey(key);
+        return { topic: names.get(topicId) ?? "", partition, offset, metadata };
+      }),
+    };
+  }
+
+  /** As Kafka's DescribeGroups tells: one that is not there is Dead. */
+  describeClassic() {
+    const { members, phase, protocolType, protocolName } = this.#classic.group;
+    const isConsumers = this.#coordinator.state.members.size > 0;
+    const groupState = this.#coordinator.exists
+      ? isConsumers
+        ? "Stable"
+        : CLASSIC_STATES[phase]
+      : "Dead";
+    return {
+      groupState,
+      protocolType: protocolType ?? (this.#coordinator.exists ? "consumer" : ""),
+      protocolData: protocolName ?? "",
+      members: [...members.values()].map((member) => ({
+        memberId: member.memberId,
+        groupInstanceId: member.instanceId,
+        clientId: member.clientId,
+        clientHost: member.clientHost,
+        memberMetadata:
+          member.protocols.find(({ name }) => name === protocolName)?.metadata ?? new Uint8Array(),
+        memberAssignment: member.assignment,
+      })),
+    };
+  }
+
+  /** As Kafka's ListGroups tells; null where there is none. */
+  summary(): { protocolType: string; groupState: string; groupType: string } | null {
+    if (!this.#coordinator.exists) return null;
+    const { phase, protocolType, isInUse } = this.#classic.group;
+    if (isInUse)
+      return {
+        protocolType: protocolType ?? "consumer",
+        groupState: CLASSIC_STATES[phase],
+        groupType: "classic",
+      };
+    const name = this.#coordinator.stateName.toLowerCase();
+    const groupState = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+    return { protocolType: "consumer", groupState, groupType: "consumer" };
   }
 
   // The members' sockets.
@@ -622,8 +741,10 @@ export class GroupObject extends DurableObject<Env> {
     const told = new Set<string>(joined === undefined ? [] : [joined.memberId]);
     for (const event of events) {
       if (event.type === "member") told.add(event.member.memberId);
-      if (event.type === "member-removed" && event.reason !== "left")
-        this.#endSession(event.memberId, event.reason);
+      if (event.type !== "member-removed") continue;
+      this.#heardMs.delete(event.memberId);
+      this.#told.delete(event.memberId);
+      if (event.reason !== "left") this.#endSession(event.memberId, event.reason);
     }
     for (const memberId of told) {
       const member = this.#coordinator.state.members.get(memberId);
@@ -676,10 +797,7 @@ export class GroupObject extends DurableObject<Env> {
       memberEpoch: member.memberEpoch,
       incarnation: state.incarnation,
       memberNumber: member.memberNumber,
-      heartbeatIntervalMs: Math.min(
-        heartbeatIntervalMs(member.sessionTimeoutMs),
-        config.heartbeatIntervalMs,
-      ),
+      heartbeatIntervalMs: this.#heartbeatIntervalMs(member),
       sessionTimeoutMs: member.sessionTimeoutMs,
       state: member.state,
       partitions,
@@ -702,7 +820,7 @@ export class GroupObject extends DurableObject<Env> {
 
   readonly #lastSeen: LastSeen = (memberId) => {
     const socket = this.#sockets.get(memberId);
-    if (socket === undefined) return 0;
+    if (socket === undefined) return this.#heardMs.get(memberId) ?? 0;
     const attachment = socket.deserializeAttachment() as Attachment | null;
     const answeredMs = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
     return Math.max(attachment?.joinedAtMs ?? 0, answeredMs);
@@ -743,6 +861,14 @@ function initialOffset(position: InitialPosition): { initialOffset?: InitialOffs
   if (typeof position === "string") return { initialOffset: position };
   return { initialOffset: { durationMs: position.durationMs } };
 }
+
+/** In Kafka's words. */
+const CLASSIC_STATES = {
+  EMPTY: "Empty",
+  PREPARING: "PreparingRebalance",
+  COMPLETING: "CompletingRebalance",
+  STABLE: "Stable",
+} as const;
 
 function earlier(a: number | null, b: number | null): number | null {
   return a === null || b === null ? (a ?? b) : Math.min(a, b);

@@ -1,12 +1,16 @@
 // Every API that is served. ApiVersions tells clients of exactly these.
 import { apiVersions } from "./apis/api-versions.ts";
+import { heartbeat, joinGroup, leaveGroup, syncGroup } from "./apis/classic-groups.ts";
 import { describeCluster, describeTopicPartitions, offsetForLeaderEpoch } from "./apis/cluster.ts";
 import { alterConfigs, describeConfigs, incrementalAlterConfigs } from "./apis/configs.ts";
+import { consumerGroupHeartbeat } from "./apis/consumer-group-heartbeat.ts";
 import { fetch } from "./apis/fetch.ts";
 import { findCoordinator } from "./apis/find-coordinator.ts";
+import { consumerGroupDescribe, deleteGroups, describeGroups, listGroups } from "./apis/groups.ts";
 import { initProducerId } from "./apis/init-producer-id.ts";
 import { listOffsets } from "./apis/list-offsets.ts";
 import { metadata } from "./apis/metadata.ts";
+import { offsetCommit, offsetDelete, offsetFetch } from "./apis/offsets.ts";
 import { produce } from "./apis/produce.ts";
 import { createPartitions, createTopics, deleteRecords, deleteTopics } from "./apis/topics.ts";
 import type { Service } from "./context.ts";
@@ -16,7 +20,15 @@ const served = [
   fetch,
   listOffsets,
   metadata,
+  offsetCommit,
+  offsetFetch,
   findCoordinator,
+  joinGroup,
+  heartbeat,
+  leaveGroup,
+  syncGroup,
+  describeGroups,
+  listGroups,
   createTopics,
   deleteTopics,
   deleteRecords,
@@ -26,6 +38,10 @@ const served = [
   alterConfigs,
   createPartitions,
   incrementalAlterConfigs,
+  deleteGroups,
+  offsetDelete,
+  consumerGroupHeartbeat,
+  consumerGroupDescribe,
   describeCluster,
   describeTopicPartitions,
 ];

@@ -109,15 +109,18 @@ export class Writer {
   #sealedBytes = 0;
 
   int8(value: number): void {
-    this.#view.setInt8(this.#room(1), value);
+    const at = this.#room(1); // First: it may replace the view.
+    this.#view.setInt8(at, value);
   }
 
   int16(value: number): void {
-    this.#view.setInt16(this.#room(2), value);
+    const at = this.#room(2); // First: it may replace the view.
+    this.#view.setInt16(at, value);
   }
 
   int32(value: number): void {
-    this.#view.setInt32(this.#room(4), value);
+    const at = this.#room(4); // First: it may replace the view.
+    this.#view.setInt32(at, value);
   }
 
   int64(value: number): void {
@@ -129,15 +132,18 @@ export class Writer {
 
   unsignedVarint(value: number): void {
     let rest = value;
-    for (; rest >= 0x80; rest = Math.floor(rest / 0x80))
-      this.#view.setUint8(this.#room(1), (rest & 0x7f) | 0x80);
-    this.#view.setUint8(this.#room(1), rest);
+    for (; rest >= 0x80; rest = Math.floor(rest / 0x80)) this.#uint8((rest & 0x7f) | 0x80);
+    this.#uint8(rest);
   }
 
   uuid(value: string): void {
     const hex = value.replaceAll("-", "");
-    for (let i = 0; i < 32; i += 2)
-      this.#view.setUint8(this.#room(1), Number.parseInt(hex.slice(i, i + 2), 16));
+    for (let i = 0; i < 32; i += 2) this.#uint8(Number.parseInt(hex.slice(i, i + 2), 16));
+  }
+
+  #uint8(value: number): void {
+    const at = this.#room(1);
+    this.#view.setUint8(at, value);
   }
 
   bytes(value: Uint8Array): void {

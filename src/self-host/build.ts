@@ -38,6 +38,12 @@ export async function build(): Promise<void> {
     }),
     esbuild.build({
       ...shared,
+      entryPoints: { kafkajs: "src/kafkajs/socket-factory.ts" },
+      outdir: "dist",
+      external: ["node:*"],
+    }),
+    esbuild.build({
+      ...shared,
       entryPoints: ["src/cli/main.ts"],
       outfile: "dist/rivulet.js",
       platform: "node",

@@ -1,0 +1,107 @@
+// KIP-848's ConsumerGroupHeartbeat on the coordinator: the one call by which a Kafka consumer joins, says what it owns, and
+// learns what it is to own. What it does is what a native member does in several messages.
+import { type Failure, fail, type Result } from "../errors.ts";
+import { DEFAULT_REBALANCE_TIMEOUT_MS, DEFAULT_SESSION_TIMEOUT_MS } from "../limits.ts";
+import type { Coordinator, JoinRequest } from "./coordinator.ts";
+import { unknownMember } from "./offsets.ts";
+import { EMPTY_SET, type PartitionSet } from "./partition-key.ts";
+import type { GroupTopic, Member } from "./state.ts";
+import { isSameSubscription } from "./topic-pattern.ts";
+
+export interface Heartbeat {
+  readonly memberId: string;
+  /** 0 joins, -1 leaves, -2 leaves for a while (a static member), above 0 is the epoch it was told. */
+  readonly memberEpoch: number;
+  readonly instanceId: string | null;
+  readonly clientId: string | null;
+  /** -1: as it was said before. */
+  readonly rebalanceTimeoutMs: number;
+  /** Null: as it was said before. */
+  readonly topics: readonly string[] | null;
+  readonly topicPattern: string | null;
+  /** What it consumes now; null: as it was said before. */
+  readonly owned: PartitionSet | null;
+}
+
+const LEAVE = -1;
+const LEAVE_FOR_NOW = -2;
+
+/** What the member would have to join with now; null where it is to go on as it is. */
+export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequest | null {
+  const { memberId, memberEpoch, instanceId, clientId } = heartbeat;
+  if (memberEpoch < 0) return null;
+  const known = coordinator.state.members.get(memberId);
+  const topics = heartbeat.topics ?? known?.topics ?? [];
+  const isSilent = heartbeat.topics === null && heartbeat.topicPattern === null;
+  const topicPattern = isSilent ? (known?.topicPattern ?? null) : heartbeat.topicPattern || null;
+  const isAsBefore =
+    known !== undefined &&
+    memberEpoch > 0 &&
+    known.silentSinceMs === null &&
+    isSameSubscription(known, { topics, topicPattern });
+  if (isAsBefore) return null;
+  const { minSessionTimeoutMs, maxSessionTimeoutMs } = coordinator.config;
+  const { rebalanceTimeoutMs } = heartbeat;
+  const holds = known === undefined ? EMPTY_SET : known.assigned.union(known.revoking);
+  return {
+    memberId,
+    // One that was told less than there is now goes on all the same; one that was told more is refused.
+    memberEpoch,
+    instanceId,
+    clientId,
+    topics,
+    topicPattern,
+    sessionTimeoutMs: Math.min(
+      Math.max(DEFAULT_SESSION_TIMEOUT_MS, minSessionTimeoutMs),
+      maxSessionTimeoutMs,
+    ),
+    rebalanceTimeoutMs:
+      rebalanceTimeoutMs > 0
+        ? rebalanceTimeoutMs
+        : (known?.rebalanceTimeoutMs ?? DEFAULT_REBALANCE_TIMEOUT_MS),
+    owned: memberEpoch === 0 ? EMPTY_SET : (heartbeat.owned ?? holds),
+    polls: false,
+  };
+}
+
+/** `topics` are those of the subscription of `join` that exist. Null for one that has left. */
+export function applyHeartbeat(
+  coordinator: Coordinator,
+  heartbeat: Heartbeat,
+  join: JoinRequest | null,
+  topics: readonly GroupTopic[],
+  nowMs: number,
+): Result<{ member: Member | null }> {
+  const { memberId, memberEpoch, instanceId, owned } = heartbeat;
+  const known = coordinator.state.members.get(memberId);
+  if (memberEpoch < 0) {
+    const isStatic = memberEpoch === LEAVE_FOR_NOW;
+    if (known === undefined) return unknownMember(memberId);
+    if (isStatic && known.instanceId !== instanceId) return unknownMember(memberId);
+    if (memberEpoch === LEAVE) coordinator.leave(memberId, nowMs);
+    else coordinator.disconnect(memberId, nowMs);
+    return { ok: true, member: null };
+  }
+  if (join !== null) {
+    const joined = coordinator.join(join, topics, nowMs);
+    if (!joined.ok) return joined;
+  } else {
+    const refused = known === undefined ? unknownMember(memberId) : ahead(known, heartbeat);
+    if (refused !== null) return refused;
+  }
+  const member = coordinator.state.members.get(memberId);
+  if (member === undefined) return unknownMember(memberId);
+  if (owned !== null && member.revoking.size > 0)
+    coordinator.revoked(memberId, member.revoking.difference(owned), nowMs);
+  return { ok: true, member: coordinator.state.members.get(memberId) ?? null };
+}
+
+function ahead(known: Member, { memberEpoch, owned }: Heartbeat): Failure | null {
+  if (memberEpoch > known.memberEpoch)
+    return fail(
+      "FENCED_MEMBER_EPOCH",
+      `memberEpoch ${memberEpoch} is ahead of ${known.memberEpoch}; join with epoch 0`,
+    );
+  if (owned === null || owned.isSubsetOf(known.assigned.union(known.revoking))) return null;
+  return fail("FENCED_MEMBER_EPOCH", "what it owns is not the member's; join with epoch 0");
+}

@@ -1,0 +1,124 @@
+// JoinGroup, SyncGroup, Heartbeat, LeaveGroup: Kafka's classic group protocol.
+
+import { checkGroupId } from "../../core/cluster/topics.ts";
+import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
+import { groupStub } from "../../env.ts";
+import { type RequestContext, service } from "../context.ts";
+import { codeOf, told } from "../errors.ts";
+import { HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP } from "../messages.ts";
+
+/** From this version on a newcomer is told its id before it joins (KIP-394), and a leader what it need not assign (KIP-814). */
+const FIRST_WITH_ID = 4;
+const FIRST_TO_SKIP = 9;
+
+/** The error code of what cannot be asked here, or of the group's object not answering. */
+export async function atGroup<T>(
+  groupId: string,
+  { env, nodes }: RequestContext,
+  ask: (group: ReturnType<typeof groupStub>) => Promise<T>,
+): Promise<T | number> {
+  const invalid = checkGroupId(groupId);
+  if (invalid !== null) return codeOf(invalid.error);
+  if (!nodes.isOwn(nodes.coordinatorOf(groupId))) return KAFKA_ERRORS.NOT_COORDINATOR;
+  try {
+    return await ask(groupStub(env, groupId));
+  } catch (error) {
+    if (error instanceof BrokerError) return told(error).errorCode;
+    console.error(`kafka: group ${groupId} did not answer: ${error}`);
+    return codeOf("COORDINATOR_NOT_AVAILABLE");
+  }
+}
+
+export const joinGroup = service(JOIN_GROUP, async (request, context) => {
+  const { groupId, memberId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs } = request;
+  const clientId = context.clientId ?? "";
+  const joined = await atGroup(
+    groupId,
+    context,
+    async (group) =>
+      await group.joinClassic({
+        memberId,
+        newMemberId: `${groupInstanceId ?? clientId}-${crypto.randomUUID()}`,
+        instanceId: groupInstanceId,
+        clientId,
+        clientHost: "/",
+        sessionTimeoutMs,
+        rebalanceTimeoutMs: rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs,
+        protocolType: request.protocolType,
+        // Views would take the whole request with them over the call.
+        protocols: request.protocols.map(({ name, metadata }) => ({
+          name,
+          metadata: metadata.slice(),
+        })),
+        mustKnowId: context.version >= FIRST_WITH_ID,
+        canSkipAssignment: context.version >= FIRST_TO_SKIP,
+      }),
+  );
+  if (typeof joined === "number") return { errorCode: joined, memberId };
+  const { errorCode, generation, protocolType, protocolName, leaderId, skipAssignment } = joined;
+  const members = joined.members.map((member) => ({
+    memberId: member.memberId,
+    groupInstanceId: member.instanceId,
+    metadata: member.metadata,
+  }));
+  return {
+    errorCode,
+    generationId: generation,
+    protocolType,
+    // Before version 7 it must not be null.
+    protocolName: protocolName ?? (context.version < 7 ? "" : null),
+    leader: leaderId,
+    skipAssignment,
+    memberId: joined.memberId,
+    members,
+  };
+});
+
+export const syncGroup = service(SYNC_GROUP, async (request, context) => {
+  const { groupId, memberId, groupInstanceId, generationId, protocolType, protocolName } = request;
+  const synced = await atGroup(
+    groupId,
+    context,
+    async (group) =>
+      await group.syncClassic({
+        memberId,
+        instanceId: groupInstanceId,
+        generation: generationId,
+        protocolType,
+        protocolName,
+        assignments: request.assignments.map((each) => ({
+          memberId: each.memberId,
+          assignment: each.assignment.slice(),
+        })),
+      }),
+  );
+  return typeof synced === "number" ? { errorCode: synced } : synced;
+});
+
+export const heartbeat = service(HEARTBEAT, async (request, context) => {
+  const { groupId, memberId, groupInstanceId, generationId } = request;
+  const token = { memberId, instanceId: groupInstanceId, generation: generationId };
+  return {
+    errorCode: await atGroup(
+      groupId,
+      context,
+      async (group) => await group.heartbeatClassic(token),
+    ),
+  };
+});
+
+export const leaveGroup = service(LEAVE_GROUP, async (request, context) => {
+  const leaving =
+    context.version < 3 ? [{ memberId: request.memberId, groupInstanceId: null }] : request.members;
+  const left = await atGroup(
+    request.groupId,
+    context,
+    async (group) =>
+      await group.leaveClassic(
+        leaving.map(({ memberId, groupInstanceId }) => ({ memberId, instanceId: groupInstanceId })),
+      ),
+  );
+  if (typeof left === "number") return { errorCode: left };
+  const members = leaving.map((each, i) => ({ ...each, errorCode: left[i] ?? 0 }));
+  return { errorCode: context.version < 3 ? (left[0] ?? 0) : 0, members };
+});

@@ -1,0 +1,58 @@
+import { ERRORS } from "../../core/errors.ts";
+import { ASSIGNORS } from "../../core/group/assignor/assignors.ts";
+import { service } from "../context.ts";
+import { codeOf } from "../errors.ts";
+import { CONSUMER_GROUP_HEARTBEAT } from "../messages.ts";
+import { atGroup } from "./classic-groups.ts";
+
+const UNSUPPORTED_ASSIGNOR = 112;
+
+/** KIP-848: on the same coordinator as native members, so one group may hold both. */
+export const consumerGroupHeartbeat = service(
+  CONSUMER_GROUP_HEARTBEAT,
+  async (request, context) => {
+    const { groupId, memberEpoch, instanceId, rebalanceTimeoutMs, serverAssignor } = request;
+    if (serverAssignor !== null && !Object.hasOwn(ASSIGNORS, serverAssignor))
+      return {
+        errorCode: UNSUPPORTED_ASSIGNOR,
+        errorMessage: `assignor ${serverAssignor} is not known; known: ${Object.keys(ASSIGNORS).join(", ")}`,
+      };
+    // Before version 1 the broker chooses.
+    const memberId = request.memberId || crypto.randomUUID();
+    const answer = await atGroup(
+      groupId,
+      context,
+      async (group) =>
+        await group.heartbeat({
+          memberId,
+          memberEpoch,
+          instanceId,
+          clientId: context.clientId,
+          rebalanceTimeoutMs,
+          topics: request.subscribedTopicNames,
+          topicPattern: request.subscribedTopicRegex,
+          owned:
+            request.topicPartitions?.map(({ topicId, partitions }) => ({
+              topicId,
+              partitions: [...partitions],
+            })) ?? null,
+        }),
+    );
+    if (typeof answer === "number") return { errorCode: answer };
+    if (!answer.ok) {
+      const { error, detail } = answer;
+      // Somebody of another kind is in the group: to Kafka it is then none of this kind.
+      const errorCode =
+        error === "NON_EMPTY_GROUP" ? ERRORS.GROUP_ID_NOT_FOUND.code : codeOf(error);
+      return { errorCode, errorMessage: detail, memberId };
+    }
+    const { heartbeatIntervalMs, assignment } = answer;
+    return {
+      errorCode: 0,
+      memberId,
+      memberEpoch: answer.memberEpoch,
+      heartbeatIntervalMs,
+      assignment: assignment === null ? null : { topicPartitions: assignment },
+    };
+  },
+);

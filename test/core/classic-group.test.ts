@@ -1,0 +1,231 @@
+// Kafka's classic group protocol.
+import { describe, expect, test } from "vitest";
+import { GROUP_ERRORS } from "../../src/core/errors.ts";
+import {
+  ClassicGroup,
+  type ClassicJoin,
+  type ClassicJoined,
+  type ClassicSynced,
+} from "../../src/core/group/classic.ts";
+import { readAssignment } from "../../src/core/group/classic-assignment.ts";
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
+
+class Rig {
+  group = new ClassicGroup(null, 0);
+  nowMs = 0;
+  #ids = 0;
+
+  /** Undefined until it is answered. */
+  join(memberId: string, more: Partial<ClassicJoin> = {}) {
+    const told: { joined?: ClassicJoined } = {};
+    const request: ClassicJoin = {
+      memberId,
+      newMemberId: `m${++this.#ids}`,
+      instanceId: null,
+      clientId: "c",
+      clientHost: "/",
+      sessionTimeoutMs: 10_000,
+      rebalanceTimeoutMs: 30_000,
+      protocolType: "consumer",
+      protocols: [{ name: "range", metadata: utf8("meta") }],
+      mustKnowId: true,
+      canSkipAssignment: true,
+      ...more,
+    };
+    const joined = this.group.join(request, 100, this.nowMs, (later) => {
+      told.joined = later;
+    });
+    if (joined !== null) told.joined = joined;
+    return told;
+  }
+
+  /** With the id that it is told first. */
+  newcomer(more: Partial<ClassicJoin> = {}) {
+    const { joined } = this.join("", more);
+    expect(joined?.errorCode).toBe(GROUP_ERRORS.MEMBER_ID_REQUIRED);
+    const id = joined?.memberId ?? "";
+    return { id, told: this.join(id, more) };
+  }
+
+  sync(memberId: string, generation: number, assignments: Record<string, string> = {}) {
+    const told: { synced?: ClassicSynced } = {};
+    const request = {
+      memberId,
+      instanceId: null,
+      generation,
+      protocolType: "consumer",
+      protocolName: "range",
+      assignments: Object.entries(assignments).map(([id, value]) => ({
+        memberId: id,
+        assignment: utf8(value),
+      })),
+    };
+    const synced = this.group.sync(request, this.nowMs, (later) => {
+      told.synced = later;
+    });
+    if (synced !== null) told.synced = synced;
+    return told;
+  }
+
+  beat(memberId: string, generation: number, instanceId: string | null = null): number {
+    return this.group.heartbeat({ memberId, instanceId, generation }, this.nowMs);
+  }
+
+  pass(ms: number): void {
+    this.nowMs += ms;
+    this.group.expire(this.nowMs);
+  }
+
+  /** Two members, stable. */
+  two() {
+    const a = this.newcomer();
+    this.sync(a.id, 1, { [a.id]: "all" });
+    const b = this.newcomer();
+    expect(this.beat(a.id, 1)).toBe(GROUP_ERRORS.REBALANCE_IN_PROGRESS);
+    const again = this.join(a.id);
+    this.sync(b.id, 2);
+    this.sync(a.id, 2, { [a.id]: "half", [b.id]: "rest" });
+    expect(again.joined?.leaderId).toBe(a.id);
+    expect(this.group.phase).toBe("STABLE");
+    return { a: a.id, b: b.id };
+  }
+}
+
+describe("joining", () => {
+  test("[CLS-1] a newcomer is told its id, joins with it, leads, and says who gets what", () => {
+    const rig = new Rig();
+    const { id, told } = rig.newcomer();
+    expect(told.joined).toMatchObject({
+      errorCode: 0,
+      generation: 1,
+      leaderId: id,
+      protocolName: "range",
+      members: [{ memberId: id }],
+    });
+    expect(text(rig.sync(id, 1, { [id]: "all" }).synced?.assignment)).toBe("all");
+    expect(rig.beat(id, 1)).toBe(0);
+  });
+
+  test("[CLS-1] members wait for each other; only the leader is told of all; each gets its part", () => {
+    const rig = new Rig();
+    const { a, b } = rig.two();
+    expect(text(rig.sync(b, 2).synced?.assignment)).toBe("rest");
+    expect(text(rig.sync(a, 2).synced?.assignment)).toBe("half");
+    expect(rig.beat(a, 1)).toBe(GROUP_ERRORS.ILLEGAL_GENERATION);
+    expect(rig.beat("nobody", 2)).toBe(GROUP_ERRORS.UNKNOWN_MEMBER_ID);
+  });
+
+  test("[CLS-2] of the protocols that all can follow the one that most like best is chosen", () => {
+    const rig = new Rig();
+    const protocols = (...names: string[]) => ({
+      protocols: names.map((name) => ({ name, metadata: utf8(name) })),
+    });
+    const a = rig.newcomer(protocols("sticky", "range"));
+    const b = rig.newcomer(protocols("range", "other"));
+    expect(rig.join("", protocols("roundrobin")).joined?.errorCode).toBe(
+      GROUP_ERRORS.INCONSISTENT_GROUP_PROTOCOL,
+    );
+    rig.join(a.id, protocols("sticky", "range"));
+    expect(b.told.joined?.protocolName).toBe("range");
+    const connect = { protocolType: "connect" };
+    expect(rig.join("", connect).joined?.errorCode).toBe(GROUP_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
+  });
+
+  test("[CLS-3] who does not come back in time is left out; who is silent is removed", () => {
+    const rig = new Rig();
+    const { a, b } = rig.two();
+    const c = rig.newcomer();
+    rig.join(b);
+    rig.pass(9_000);
+    rig.beat(a, 2);
+    expect(c.told.joined).toBeUndefined();
+    rig.pass(9_000);
+    rig.beat(a, 2);
+    rig.pass(9_000);
+    rig.beat(a, 2);
+    rig.pass(3_000);
+    expect(c.told.joined).toMatchObject({ errorCode: 0, generation: 3, leaderId: c.id });
+    expect([...rig.group.members.keys()]).toEqual([b, c.id]);
+    rig.sync(b, 3);
+    rig.sync(c.id, 3, {});
+    rig.pass(9_999);
+    rig.beat(b, 3);
+    rig.pass(1);
+    expect([...rig.group.members.keys()]).toEqual([b]);
+    expect(rig.beat(b, 3)).toBe(GROUP_ERRORS.REBALANCE_IN_PROGRESS);
+  });
+
+  test("[CLS-3] a leader that says nothing makes way for another", () => {
+    const rig = new Rig();
+    const { id } = rig.newcomer();
+    const b = rig.newcomer();
+    rig.join(id);
+    rig.sync(b.id, 2);
+    rig.pass(30_000);
+    expect([...rig.group.members.keys()]).toEqual([b.id]);
+    expect(rig.group.phase).toBe("PREPARING");
+  });
+
+  test("[CLS-4] leaving acts at once; the last one leaves an empty group", () => {
+    const rig = new Rig();
+    const { a, b } = rig.two();
+    expect(rig.group.leave(a, null, rig.nowMs)).toBe(0);
+    expect(rig.group.leave(a, null, rig.nowMs)).toBe(GROUP_ERRORS.UNKNOWN_MEMBER_ID);
+    const again = rig.join(b);
+    expect(again.joined).toMatchObject({ generation: 3, leaderId: b });
+    rig.group.leave(b, null, rig.nowMs);
+    expect(rig.group.phase).toBe("EMPTY");
+    expect(rig.group.nextDeadlineMs).toBeNull();
+  });
+});
+
+describe("static members", () => {
+  test("[CLS-5] one that comes back takes its place without a rebalance, and who had the id is fenced", () => {
+    const rig = new Rig();
+    const one = rig.join("", { instanceId: "i" }).joined?.memberId ?? "";
+    rig.sync(one, 1, { [one]: "all" });
+    const back = rig.join("", { instanceId: "i" }).joined;
+    expect(back).toMatchObject({ errorCode: 0, generation: 1, skipAssignment: true });
+    expect(back?.memberId).not.toBe(one);
+    expect(rig.beat(one, 1, "i")).toBe(GROUP_ERRORS.FENCED_INSTANCE_ID);
+    expect(text(rig.sync(back?.memberId ?? "", 1).synced?.assignment)).toBe("all");
+    const old = rig.join("", { instanceId: "i", canSkipAssignment: false }).joined;
+    expect(old?.leaderId).not.toBe(old?.memberId);
+    expect(rig.group.leave("", "i", rig.nowMs)).toBe(0);
+  });
+});
+
+describe("state", () => {
+  test("[CLS-7] a group that wakes up is as it was when its last rebalance was done", () => {
+    const rig = new Rig();
+    const { a, b } = rig.two();
+    const state = rig.group.takeState();
+    expect(state?.members).toHaveLength(2);
+    expect(rig.group.takeState()).toBeNull();
+    rig.newcomer();
+    expect(rig.group.takeState()).toBeNull();
+    rig.group = new ClassicGroup(state, rig.nowMs);
+    expect(rig.beat(a, 2)).toBe(0);
+    expect(text(rig.sync(b, 2).synced?.assignment)).toBe("rest");
+  });
+
+  test("[CLS-6] only a member of this generation commits, or anybody where there are none", () => {
+    const rig = new Rig();
+    const commit = (memberId: string, generation: number) =>
+      rig.group.checkCommit({ memberId, instanceId: null, generation });
+    expect(commit("", -1)).toBe(0);
+    const { a } = rig.two();
+    expect(commit(a, 2)).toBe(0);
+    expect(commit(a, 1)).toBe(GROUP_ERRORS.ILLEGAL_GENERATION);
+    expect(commit("", -1)).toBe(GROUP_ERRORS.UNKNOWN_MEMBER_ID);
+  });
+
+  test("[CLS-8] a consumer's assignment is read for people, and nothing of what is none", () => {
+    const bytes = Buffer.from([0, 1, 0, 0, 0, 1, 0, 1, 0x74, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3]);
+    expect(readAssignment(bytes)).toEqual([{ topic: "t", partitions: [0, 3] }]);
+    expect(readAssignment(bytes.subarray(0, 9))).toEqual([]);
+    expect(readAssignment(new Uint8Array())).toEqual([]);
+  });
+});

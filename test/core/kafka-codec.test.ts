@@ -1,0 +1,162 @@
+// Kafka's messages: written and read in every version, and what is none.
+import { describe, expect, test } from "vitest";
+import { MAX_KAFKA_REQUEST_BYTES } from "../../src/core/limits.ts";
+import { Frames } from "../../src/kafka/frames.ts";
+import type { Api } from "../../src/kafka/messages.ts";
+import * as messages from "../../src/kafka/messages.ts";
+import {
+  array,
+  int32,
+  nullableStruct,
+  since,
+  string,
+  struct,
+  type Type,
+  tagged,
+} from "../../src/kafka/schema.ts";
+import { MalformedError, Reader, Writer } from "../../src/kafka/wire.ts";
+import { framed } from "../support/kafka-client.ts";
+
+const APIS = Object.values(messages).filter((each) => typeof each === "object") as Api[];
+const VERSIONS = APIS.flatMap((api) => {
+  const [from, to] = api.versions;
+  return Array.from({ length: to - from + 1 }, (_, i) => ({
+    api,
+    name: api.name,
+    version: from + i,
+  }));
+});
+
+function written<T>(
+  type: Type<unknown, T>,
+  value: T,
+  version: number,
+  isFlexible: boolean,
+): Buffer {
+  const to = new Writer();
+  type.write(to, value, { version, isFlexible });
+  return Buffer.concat(to.finish());
+}
+
+function readBack<T>(
+  type: Type<T, unknown>,
+  bytes: Uint8Array,
+  version: number,
+  isFlexible: boolean,
+): T {
+  const from = new Reader(bytes);
+  const value = type.read(from, { version, isFlexible });
+  expect(from.left).toBe(0);
+  return value;
+}
+
+describe("messages", () => {
+  test("[KFK-1] there is every API of the table, each once", () => {
+    expect(new Set(APIS.map(({ key }) => key)).size).toBe(APIS.length);
+    expect(APIS.length).toBe(31);
+  });
+
+  test.each(VERSIONS)("[KFK-1] $name $version is read as it was written", ({ api, version }) => {
+    const isFlexible = version >= api.flexibleFrom;
+    for (const type of [api.request, api.response] as unknown as Type<object, object>[]) {
+      const value = readBack(
+        type,
+        written(type, type.absent, version, isFlexible),
+        version,
+        isFlexible,
+      );
+      expect(written(type, value, version, isFlexible)).toEqual(
+        written(type, type.absent, version, isFlexible),
+      );
+    }
+  });
+
+  test("[KFK-1] fields come and go with versions, nest, may be null, and unknown tags are skipped", () => {
+    const type = struct({
+      name: string,
+      late: since(2, int32, 7),
+      inner: array(struct({ a: int32, note: tagged(3, 0, string, "none") })),
+      maybe: nullableStruct(struct({ b: int32 })),
+    });
+    const value = { name: "näme", inner: [{ a: 1 }, { a: -2 }], maybe: { b: 3 } };
+    expect(readBack(type, written(type, value, 1, false), 1, false)).toEqual({
+      name: "näme",
+      late: 7,
+      inner: [
+        { a: 1, note: "none" },
+        { a: -2, note: "none" },
+      ],
+      maybe: { b: 3 },
+    });
+    const flexible = written(type, { ...value, late: 5, maybe: null }, 2, true);
+    expect(readBack(type, flexible, 2, true)).toMatchObject({ late: 5, maybe: null });
+    // A tag that is known and one that is not, in place of the last element's empty tags.
+    const one = written(struct({ a: int32 }), { a: 9 }, 0, true).subarray(0, -1);
+    const tags = Buffer.from([2, 3, 3, 3, 0x68, 0x69, 9, 2, 0xff, 0xff]);
+    const element = struct({ a: int32, note: tagged(3, 0, string) });
+    expect(readBack(element, Buffer.concat([one, tags]), 0, true)).toEqual({ a: 9, note: "hi" });
+  });
+
+  test("[KFK-1] numbers of 64 bits are exact as far as JavaScript's are", () => {
+    for (const value of [0, -1, -2, 1, 2 ** 31, 2 ** 32, -(2 ** 32) - 1, Number.MAX_SAFE_INTEGER]) {
+      const to = new Writer();
+      to.int64(value);
+      expect(new Reader(Buffer.concat(to.finish())).int64()).toBe(value);
+    }
+  });
+
+  test("[KFK-2] 20,000 broken requests give nothing but a typed error or a request", () => {
+    let state = 4;
+    const roll = (bound: number) => {
+      state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+      return state % bound;
+    };
+    let refused = 0;
+    for (let i = 0; i < 20_000; i++) {
+      const { api, version } = VERSIONS[roll(VERSIONS.length)] as (typeof VERSIONS)[number];
+      const isFlexible = version >= api.flexibleFrom;
+      const type = api.request as unknown as Type<object, object>;
+      const sound = written(type, type.absent, version, isFlexible);
+      const bytes = Buffer.concat([sound, Buffer.alloc(roll(40))]);
+      for (let j = roll(6); j >= 0 && bytes.length > 0; j--) bytes[roll(bytes.length)] = roll(256);
+      try {
+        type.read(new Reader(bytes.subarray(0, roll(bytes.length + 1))), { version, isFlexible });
+      } catch (error) {
+        if (!(error instanceof MalformedError)) throw error;
+        refused++;
+      }
+    }
+    expect(refused).toBeGreaterThan(1_000);
+  });
+
+  test("[KFK-2] absurd lengths are refused before anything is made of them", () => {
+    const huge = Buffer.from([0x7f, 0xff, 0xff, 0xff]);
+    const read = (type: Type<unknown>) => () =>
+      type.read(new Reader(huge), { version: 0, isFlexible: false });
+    expect(read(array(int32) as Type<unknown>)).toThrow(MalformedError);
+    expect(read(array(struct({})) as Type<unknown>)).toThrow(MalformedError);
+    const text = () => new Reader(Buffer.from([0xff])).text(1);
+    expect(text).toThrow(MalformedError);
+  });
+});
+
+describe("frames", () => {
+  test("[KFK-2] requests come out whole, however the stream is cut", () => {
+    const requests = [3, 0, 70_000, 1].map((length, i) => Buffer.alloc(length, i + 1));
+    const stream = Buffer.concat(requests.map(framed));
+    for (const step of [1, 2, 5, 4_096, stream.length]) {
+      const frames = new Frames();
+      const out: Buffer[] = [];
+      for (let at = 0; at < stream.length; at += step)
+        for (const frame of frames.push(stream.subarray(at, at + step)))
+          out.push(Buffer.from(frame));
+      expect(out).toEqual(requests);
+    }
+  });
+
+  test.each([-1, MAX_KAFKA_REQUEST_BYTES + 1])("[KFK-2] a length of %i ends it", (length) => {
+    const bytes = Buffer.alloc(4);
+    bytes.writeInt32BE(length);
+    expect(() => [...new Frames().push(bytes)]).toThrow(MalformedError);
+  });
+});

@@ -1,0 +1,190 @@
+// What Kafka's protocol promises, request by request, over TCP and over a WebSocket.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Rivulet } from "../../src/client/index.ts";
+import { encodeBatch } from "../../src/core/log/record-batch.ts";
+import * as messages from "../../src/kafka/messages.ts";
+import { encodeRequest, framed, RawKafka } from "../support/kafka-client.ts";
+import { BrokerProcess } from "./broker.ts";
+
+let broker: BrokerProcess;
+let rivulet: Rivulet;
+beforeAll(async () => {
+  broker = await BrokerProcess.start();
+  rivulet = new Rivulet({ url: broker.url });
+});
+afterAll(() => broker.stop());
+
+const utf8 = (text: string) => new TextEncoder().encode(text);
+const batchOf = (...values: string[]) =>
+  encodeBatch(
+    values.map((value) => ({ key: null, value: utf8(value), headers: [], timestamp: 1 })),
+  );
+
+function produceRequest(topic: string, acks: number, records: Uint8Array, partition = 0) {
+  return {
+    acks,
+    timeoutMs: 1_000,
+    topics: [{ name: topic, partitions: [{ partition, records: [records] }] }],
+  };
+}
+
+function fetchRequest(topic: string, fetchOffset: number, more: object = {}) {
+  const partition = { partition: 0, fetchOffset, partitionMaxBytes: 1_000_000 };
+  return {
+    maxWaitMs: 5_000,
+    minBytes: 1,
+    topics: [{ name: topic, partitions: [partition] }],
+    ...more,
+  };
+}
+
+interface Fetched {
+  readonly topics: {
+    partitions: { errorCode: number; highWatermark: number; records: Uint8Array | null }[];
+  }[];
+}
+
+const only = (answer: Fetched) => answer.topics[0]?.partitions[0];
+
+test("[KFK-3] ApiVersions is answered whatever the version, and lists what is served", async () => {
+  const client = new RawKafka(broker.kafka);
+  const known = await client.ask<{ apiKeys: { apiKey: number; minVersion: number }[] }>(
+    messages.API_VERSIONS,
+    3,
+    { clientSoftwareName: "test", clientSoftwareVersion: "1" },
+  );
+  const keys = known.apiKeys.map(({ apiKey }) => apiKey);
+  expect(keys).toContain(messages.FETCH.key);
+  // Transactions and telemetry are not served.
+  for (const key of [24, 25, 26, 28, 71, 72]) expect(keys).not.toContain(key);
+  expect(known.apiKeys.find(({ apiKey }) => apiKey === 0)?.minVersion).toBe(0);
+  client.socket.write(framed(encodeRequest(messages.API_VERSIONS, 99, {})));
+  const frame = await client.frame();
+  expect(frame.readInt16BE(4)).toBe(35);
+  expect(frame.readInt32BE(6)).toBe(keys.length);
+  client.close();
+});
+
+test("[KFK-4] a fetch waits for min.bytes, and no longer than max.wait; at the end it is told the high watermark", async () => {
+  await rivulet.admin.createTopic({ name: "waits" });
+  await rivulet.producer.send("waits", [{ value: "first" }]);
+  const client = new RawKafka(broker.kafka);
+  const fetch = (offset: number, more: object = {}) =>
+    client.ask<Fetched>(messages.FETCH, 11, fetchRequest("waits", offset, more));
+  expect(only(await fetch(0))).toMatchObject({ errorCode: 0, highWatermark: 1 });
+  const empty = only(await fetch(1, { maxWaitMs: 50 }));
+  expect(empty).toMatchObject({ errorCode: 0, highWatermark: 1 });
+  expect(empty?.records?.length).toBe(0);
+  const waiting = fetch(1, { maxWaitMs: 30_000 });
+  await rivulet.producer.send("waits", [{ value: "second" }]);
+  expect(Buffer.from(only(await waiting)?.records ?? []).toString()).toContain("second");
+  const large = fetch(2, { maxWaitMs: 30_000, minBytes: 1_000 });
+  await rivulet.producer.send("waits", [{ value: "small" }]);
+  await rivulet.producer.send("waits", [{ value: "x".repeat(1_000) }]);
+  expect(only(await large)?.records?.length).toBeGreaterThan(1_000);
+  // Back, and outside.
+  expect(Buffer.from(only(await fetch(0))?.records ?? []).toString()).toContain("first");
+  expect(only(await fetch(99))).toMatchObject({ errorCode: 1 });
+  expect(
+    only(await client.ask<Fetched>(messages.FETCH, 11, fetchRequest("missing", 0))),
+  ).toMatchObject({
+    errorCode: 3,
+  });
+  client.close();
+});
+
+test("[KFK-5] acks 0 is not answered, 1 and all are; other acks and old versions store nothing", async () => {
+  await rivulet.admin.createTopic({ name: "acks" });
+  const client = new RawKafka(broker.kafka);
+  client.send(messages.PRODUCE, 7, produceRequest("acks", 0, batchOf("zero")));
+  for (const [acks, baseOffset] of [
+    [1, 1],
+    [-1, 2],
+  ] as const)
+    expect(
+      await client.ask(messages.PRODUCE, 7, produceRequest("acks", acks, batchOf("v"))),
+    ).toMatchObject({ topics: [{ partitions: [{ errorCode: 0, baseOffset }] }] });
+  expect(
+    await client.ask(messages.PRODUCE, 9, produceRequest("acks", 2, batchOf("v"))),
+  ).toMatchObject({ topics: [{ partitions: [{ errorCode: 21, baseOffset: -1 }] }] });
+  expect(
+    await client.ask(messages.PRODUCE, 2, produceRequest("acks", 1, batchOf("v"))),
+  ).toMatchObject({ topics: [{ partitions: [{ errorCode: 35 }] }] });
+  const broken = batchOf("v");
+  broken[30] = (broken[30] ?? 0) ^ 1;
+  expect(await client.ask(messages.PRODUCE, 9, produceRequest("acks", 1, broken))).toMatchObject({
+    topics: [{ partitions: [{ errorCode: 2 }] }],
+  });
+  expect((await rivulet.admin.listOffset("acks", 0, "latest")).offset).toBe(3);
+  client.close();
+});
+
+test("[KFK-2] what is no request closes its connection, with the reason in the log, and no other", async () => {
+  const other = new RawKafka(broker.kafka);
+  await other.ask(messages.METADATA, 1, { topics: null });
+  const wrong = [
+    Buffer.from([0x7f, 0xff, 0xff, 0xff]),
+    framed(Buffer.from([0, 99, 0, 0, 0, 0, 0, 1])),
+    framed(Buffer.from([0, messages.FETCH.key, 0, 2, 0, 0, 0, 0, 0xff, 0xff])),
+    framed(encodeRequest(messages.METADATA, 1, { topics: null }).subarray(0, -1)),
+    Buffer.from("GET / HTTP/1.1\r\n\r\n"),
+  ];
+  for (const bytes of wrong) {
+    const client = new RawKafka(broker.kafka);
+    client.socket.write(bytes);
+    await client.closed;
+  }
+  expect(broker.lines.filter((line) => line.startsWith("kafka: connection closed"))).toHaveLength(
+    wrong.length,
+  );
+  expect(await other.ask(messages.METADATA, 1, { topics: [] })).toMatchObject({ controllerId: 0 });
+  other.close();
+});
+
+test("[KFK-6] several nodes are told of, and a request to the wrong one is refused", async () => {
+  const { topicId } = await rivulet.admin.createTopic({ name: "nodes", partitions: 6 });
+  const url = `${broker.url.replace("http", "ws")}/kafka?advertise=a:1,b:2,[::1]:3`;
+  const ask = async <T>(node: string, api: messages.Api, version: number, request: unknown) => {
+    const socket = new WebSocket(`${url}${node}`);
+    socket.binaryType = "arraybuffer";
+    await new Promise((resolve) => socket.addEventListener("open", resolve));
+    const answer = new Promise<Buffer>((resolve) => {
+      let all = Buffer.alloc(0);
+      socket.addEventListener("message", ({ data }) => {
+        all = Buffer.concat([all, Buffer.from(data as ArrayBuffer)]);
+        if (all.length >= 4 && all.length === 4 + all.readInt32BE()) resolve(all.subarray(4));
+      });
+    });
+    // In single bytes: any framing will do.
+    for (const byte of framed(encodeRequest(api, version, request)))
+      socket.send(Uint8Array.of(byte));
+    const { decodeResponse } = await import("../support/kafka-client.ts");
+    const decoded = decodeResponse<T>(api, version, await answer);
+    socket.close();
+    return decoded;
+  };
+  const metadata = await ask<{
+    brokers: unknown[];
+    topics: { topicId: string; partitions: { leaderId: number }[] }[];
+  }>("", messages.METADATA, 12, { topics: [{ name: "nodes" }] });
+  expect(metadata.brokers).toMatchObject([
+    { nodeId: 0, host: "a", port: 1 },
+    { nodeId: 1, host: "b", port: 2 },
+    { nodeId: 2, host: "::1", port: 3 },
+  ]);
+  expect(metadata.topics[0]?.topicId).toBe(topicId);
+  const leaders = metadata.topics[0]?.partitions.map(({ leaderId }) => leaderId) ?? [];
+  expect(new Set(leaders)).toEqual(new Set([0, 1, 2]));
+  for (const node of [0, 1, 2]) {
+    const answer = await ask(
+      `&node=${node}`,
+      messages.PRODUCE,
+      9,
+      produceRequest("nodes", 1, batchOf("v")),
+    );
+    const errorCode = node === leaders[0] ? 0 : 6;
+    expect(answer).toMatchObject({ topics: [{ partitions: [{ errorCode }] }] });
+  }
+  const refused = await fetch(`${broker.url}/kafka`);
+  expect(refused.status).toBe(400);
+});

@@ -1,0 +1,26 @@
+// librdkafka comes as a package for each platform, which npm leaves out where it itself runs on a Node that the package does
+// not name, though the tests run on one that it does. Then it is installed by the tests' own Node.
+import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
+
+export async function installNativeClient(): Promise<void> {
+  const isThere = await import("kafka-crab-js").then(
+    () => true,
+    () => false,
+  );
+  if (isThere) return;
+  const manifest = join(ROOT, "node_modules/kafka-crab-js/package.json");
+  const { version } = JSON.parse(readFileSync(manifest, "utf8")) as { version: string };
+  // npm takes the first `node` on the PATH.
+  const PATH = `${dirname(process.execPath)}:${process.env.PATH}`;
+  const spec = `kafka-crab-js@${version}`;
+  execFileSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--force", spec], {
+    cwd: ROOT,
+    env: { ...process.env, PATH },
+    stdio: "inherit",
+  });
+}
