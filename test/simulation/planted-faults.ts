@@ -43,8 +43,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "who lost its socket in a restart is not noted",
     isRare: true,
     file: "durable-objects/group/group-object.ts",
-    original: "if (!this.#sockets.has(memberId)) this.#coordinator.disconnect(memberId, nowMs);",
-    planted: "if (memberId === '') this.#coordinator.disconnect(memberId, nowMs);",
+    original: "if (!this.#sockets.has(memberId) && !this.#heardMs.has(memberId))",
+    planted: "if (memberId === '')",
   },
   {
     name: "the group's alarm is not set again",
