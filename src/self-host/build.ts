@@ -1,6 +1,6 @@
 // Bundles the Worker (which `npm start` runs on workerd, `npm run dev` serves and `npm run deploy` uploads),
 // the SDK and the CLI into dist/.
-import { chmod, mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
@@ -55,6 +55,30 @@ export async function build(): Promise<void> {
   for (const { path, contents } of results.flatMap((result) => result.outputFiles)) {
     await replaceFile(path, contents);
   }
+  await writeFile(STAMP, "");
+}
+
+/** When it was built last: a file whose contents stay keeps its time. */
+const STAMP = join(ROOT, "dist/.built");
+const SOURCES = ["src", "durable-objects", "package.json"].map((name) => join(ROOT, name));
+
+/** Builds unless nothing has changed since. */
+export async function buildIfStale(): Promise<void> {
+  const builtMs = await stat(STAMP).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => 0,
+  );
+  for (const path of SOURCES) if (await isNewer(path, builtMs)) return build();
+}
+
+/** A folder changes when something in it comes or goes. */
+async function isNewer(path: string, thanMs: number): Promise<boolean> {
+  const about = await stat(path);
+  if (about.mtimeMs >= thanMs) return true;
+  if (!about.isDirectory()) return false;
+  const below = await readdir(path);
+  const newer = await Promise.all(below.map((name) => isNewer(join(path, name), thanMs)));
+  return newer.includes(true);
 }
 
 /** Whole or not at all: a broker that starts must not pull the command line from under a running one. */

@@ -154,8 +154,8 @@ function lockFolder(dataDir: string): DatabaseSync {
 async function bundle(): Promise<string> {
   const bundlePath = resolve(ROOT, "dist/worker.js");
   if (existsSync(resolve(ROOT, "src/index.ts"))) {
-    const { build } = await import("./build.ts");
-    await build();
+    const { buildIfStale } = await import("./build.ts");
+    await buildIfStale();
   }
   return bundlePath;
 }
