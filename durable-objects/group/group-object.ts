@@ -13,7 +13,7 @@ import {
   ERRORS,
   type Failure,
   fail,
-  GROUP_ERRORS,
+  KAFKA_ERRORS,
   type Result,
 } from "../../src/core/errors.ts";
 import {
@@ -321,14 +321,14 @@ export class GroupObject extends DurableObject<Env> {
       sessionTimeoutMs >= minSessionTimeoutMs && sessionTimeoutMs <= maxSessionTimeoutMs;
     const errorCode = isLegal
       ? this.#coordinator.state.members.size > 0
-        ? GROUP_ERRORS.INCONSISTENT_GROUP_PROTOCOL
+        ? KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL
         : null
-      : GROUP_ERRORS.INVALID_SESSION_TIMEOUT;
+      : ERRORS.INVALID_SESSION_TIMEOUT.code;
     if (errorCode !== null) return notJoinedClassic(errorCode, request.memberId);
     if (!this.#coordinator.exists) {
       const listed = await this.#subscribe([], null);
       if (!listed.ok)
-        return notJoinedClassic(GROUP_ERRORS.COORDINATOR_NOT_AVAILABLE, request.memberId);
+        return notJoinedClassic(ERRORS.COORDINATOR_NOT_AVAILABLE.code, request.memberId);
     }
     const joined = this.#classic.join(request, maxSize, Date.now());
     await this.#persistAndTell();
@@ -418,16 +418,16 @@ export class GroupObject extends DurableObject<Env> {
     const isByHand = token.memberId === "" && token.generation < 0;
     const refused =
       isMember || (isByHand && state.members.size === 0 && !this.#classic.group.isInUse)
-        ? GROUP_ERRORS.NONE
+        ? KAFKA_ERRORS.NONE
         : this.#classic.group.checkCommit(token);
-    if (refused !== GROUP_ERRORS.NONE) return { errorCode: refused, errorCodes: [] };
+    if (refused !== KAFKA_ERRORS.NONE) return { errorCode: refused, errorCodes: [] };
     const unknown = new Set(offsets.map(({ topic }) => topic)).difference(state.topics);
     const subscribed =
       unknown.size > 0 || !this.#coordinator.exists
         ? await this.#subscribe([...unknown], null)
         : null;
     if (subscribed?.ok === false)
-      return { errorCode: GROUP_ERRORS.COORDINATOR_NOT_AVAILABLE, errorCodes: [] };
+      return { errorCode: ERRORS.COORDINATOR_NOT_AVAILABLE.code, errorCodes: [] };
     const found = subscribed?.topics.map(groupTopic) ?? [];
     const ids = new Map(
       [...this.#coordinator.state.topics.values(), ...found].map((topic) => [topic.name, topic]),
@@ -455,8 +455,8 @@ export class GroupObject extends DurableObject<Env> {
     if (!result.ok) return { errorCode: ERRORS[result.error].code, errorCodes: [] };
     const rejected = new Map(result.rejected.map(({ key, error }) => [key, ERRORS[error].code]));
     return {
-      errorCode: GROUP_ERRORS.NONE,
-      errorCodes: commits.map(({ key }) => rejected.get(key) ?? GROUP_ERRORS.NONE),
+      errorCode: KAFKA_ERRORS.NONE,
+      errorCodes: commits.map(({ key }) => rejected.get(key) ?? KAFKA_ERRORS.NONE),
     };
   }
 

@@ -159,8 +159,9 @@ export class GroupStore {
   }
 
   setClassic(state: ClassicState): void {
-    if (!hasTable(this.#sql, "classic"))
-      this.#sql.exec("CREATE TABLE classic (id INTEGER PRIMARY KEY, json TEXT NOT NULL)");
+    this.#sql.exec(
+      "CREATE TABLE IF NOT EXISTS classic (id INTEGER PRIMARY KEY, json TEXT NOT NULL)",
+    );
     const json = JSON.stringify(state, (_key, value) =>
       value instanceof Uint8Array ? { base64: value.toBase64() } : value,
     );

@@ -1,5 +1,6 @@
 // What every command has: the broker, the way to print, and how errors are told.
 import { BrokerError, ConnectionError, type ErrorName, Rivulet } from "../client/index.ts";
+import { exactNumbers, type Reviver } from "../protocol/exact-numbers.ts";
 
 export interface GlobalOptions {
   readonly url: string;
@@ -39,14 +40,8 @@ export function parseJson(text: string, what: string): unknown {
 
 /** A number that JavaScript cannot hold keeps its text, and is written again as it was read. */
 export function parseRecords(text: string, what: string): unknown {
-  return parsed(text, what, (_key, value, context) => {
-    const source = context?.source;
-    if (typeof value !== "number" || source === undefined || String(value) === source) return value;
-    return (JSON as unknown as { rawJSON(text: string): unknown }).rawJSON(source);
-  });
+  return parsed(text, what, exactNumbers(text));
 }
-
-type Reviver = (key: string, value: unknown, context?: { source?: string }) => unknown;
 
 function parsed(text: string, what: string, reviver?: Reviver): unknown {
   try {

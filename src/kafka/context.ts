@@ -27,6 +27,32 @@ export function service<Request, Response>(
   return { api, serve: serve as Service["serve"] };
 }
 
+/** Does something with each partition that is named, all at the same time, and answers topic by topic. */
+export function eachPartition<P, R>(
+  topics: readonly { readonly name: string; readonly partitions: readonly P[] }[],
+  action: (topic: string, partition: P) => Promise<R>,
+): Promise<{ name: string; partitions: R[] }[]> {
+  return Promise.all(
+    topics.map(async ({ name, partitions }) => ({
+      name,
+      partitions: await Promise.all(partitions.map((each) => action(name, each))),
+    })),
+  );
+}
+
+/** One partition as clients are told of it: its leader is its only replica. */
+export function describePartition(nodes: Nodes, topicId: string, partition: number) {
+  const { nodeId } = nodes.leaderOf(topicId, partition);
+  const replicas = [nodeId];
+  return {
+    partition,
+    leaderId: nodeId,
+    leaderEpoch: LEADER_EPOCH,
+    replicaNodes: replicas,
+    isrNodes: replicas,
+  };
+}
+
 export const CLUSTER_ID = "rivulet";
 /** Nothing is ever taken over by another leader here. */
 export const LEADER_EPOCH = 0;

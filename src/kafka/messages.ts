@@ -5,6 +5,7 @@ import {
   between,
   boolean,
   bytes,
+  type Fields,
   int8,
   int16,
   int32,
@@ -44,6 +45,11 @@ function api<Q, R>(
   return { key, name, versions, flexibleFrom, request, response };
 }
 
+/** Something for each of the partitions that are named, topic by topic. */
+function byTopic<F extends Fields>(partition: F) {
+  return array(struct({ name: string, partitions: array(struct(partition)) }));
+}
+
 /** What clients may do is not told. */
 const NO_OPERATIONS = -2_147_483_648;
 const NEVER = Number.POSITIVE_INFINITY;
@@ -60,30 +66,18 @@ export const PRODUCE = api(
     transactionalId: since(3, nullableString),
     acks: int16,
     timeoutMs: int32,
-    topics: array(
-      struct({
-        name: string,
-        partitions: array(struct({ partition: int32, records })),
-      }),
-    ),
+    topics: byTopic({ partition: int32, records }),
   }),
   struct({
-    topics: array(
-      struct({
-        name: string,
-        partitions: array(
-          struct({
-            partition: int32,
-            errorCode: int16,
-            baseOffset: int64,
-            logAppendTimeMs: since(2, int64, -1),
-            logStartOffset: since(5, int64, -1),
-            recordErrors: since(8, array(recordError)),
-            errorMessage: since(8, nullableString),
-          }),
-        ),
-      }),
-    ),
+    topics: byTopic({
+      partition: int32,
+      errorCode: int16,
+      baseOffset: int64,
+      logAppendTimeMs: since(2, int64, -1),
+      logStartOffset: since(5, int64, -1),
+      recordErrors: since(8, array(recordError)),
+      errorMessage: since(8, nullableString),
+    }),
     throttleTimeMs: since(1, int32),
   }),
 );
@@ -166,31 +160,21 @@ export const LIST_OFFSETS = api(
   struct({
     replicaId: int32,
     isolationLevel: since(2, int8),
-    topics: array(
-      struct({
-        name: string,
-        partitions: array(
-          struct({ partition: int32, currentLeaderEpoch: since(4, int32, -1), timestamp: int64 }),
-        ),
-      }),
-    ),
+    topics: byTopic({
+      partition: int32,
+      currentLeaderEpoch: since(4, int32, -1),
+      timestamp: int64,
+    }),
   }),
   struct({
     throttleTimeMs: since(2, int32),
-    topics: array(
-      struct({
-        name: string,
-        partitions: array(
-          struct({
-            partition: int32,
-            errorCode: int16,
-            timestamp: since(1, int64, -1),
-            offset: since(1, int64, -1),
-            leaderEpoch: since(4, int32, -1),
-          }),
-        ),
-      }),
-    ),
+    topics: byTopic({
+      partition: int32,
+      errorCode: int16,
+      timestamp: since(1, int64, -1),
+      offset: since(1, int64, -1),
+      leaderEpoch: since(4, int32, -1),
+    }),
   }),
 );
 
@@ -256,25 +240,16 @@ export const OFFSET_COMMIT = api(
     memberId: since(1, string),
     groupInstanceId: since(7, nullableString),
     retentionTimeMs: between(2, 4, int64, -1),
-    topics: array(
-      struct({
-        name: string,
-        partitions: array(
-          struct({
-            partition: int32,
-            committedOffset: int64,
-            committedLeaderEpoch: since(6, int32, -1),
-            committedMetadata: nullableString,
-          }),
-        ),
-      }),
-    ),
+    topics: byTopic({
+      partition: int32,
+      committedOffset: int64,
+      committedLeaderEpoch: since(6, int32, -1),
+      committedMetadata: nullableString,
+    }),
   }),
   struct({
     throttleTimeMs: since(3, int32),
-    topics: array(
-      struct({ name: string, partitions: array(struct({ partition: int32, errorCode: int16 })) }),
-    ),
+    topics: byTopic({ partition: int32, errorCode: int16 }),
   }),
 );
 
@@ -592,19 +567,12 @@ export const DELETE_RECORDS = api(
   [0, 2],
   2,
   struct({
-    topics: array(
-      struct({ name: string, partitions: array(struct({ partition: int32, offset: int64 })) }),
-    ),
+    topics: byTopic({ partition: int32, offset: int64 }),
     timeoutMs: int32,
   }),
   struct({
     throttleTimeMs: since(0, int32),
-    topics: array(
-      struct({
-        name: string,
-        partitions: array(struct({ partition: int32, lowWatermark: int64, errorCode: int16 })),
-      }),
-    ),
+    topics: byTopic({ partition: int32, lowWatermark: int64, errorCode: int16 }),
   }),
 );
 
@@ -634,30 +602,20 @@ export const OFFSET_FOR_LEADER_EPOCH = api(
   4,
   struct({
     replicaId: since(3, int32, -2),
-    topics: array(
-      struct({
-        name: string,
-        partitions: array(
-          struct({ partition: int32, currentLeaderEpoch: since(2, int32, -1), leaderEpoch: int32 }),
-        ),
-      }),
-    ),
+    topics: byTopic({
+      partition: int32,
+      currentLeaderEpoch: since(2, int32, -1),
+      leaderEpoch: int32,
+    }),
   }),
   struct({
     throttleTimeMs: since(2, int32),
-    topics: array(
-      struct({
-        name: string,
-        partitions: array(
-          struct({
-            errorCode: int16,
-            partition: int32,
-            leaderEpoch: since(1, int32, -1),
-            endOffset: since(0, int64, -1),
-          }),
-        ),
-      }),
-    ),
+    topics: byTopic({
+      errorCode: int16,
+      partition: int32,
+      leaderEpoch: since(1, int32, -1),
+      endOffset: since(0, int64, -1),
+    }),
   }),
 );
 
@@ -808,14 +766,12 @@ export const OFFSET_DELETE = api(
   NEVER,
   struct({
     groupId: string,
-    topics: array(struct({ name: string, partitions: array(struct({ partition: int32 })) })),
+    topics: byTopic({ partition: int32 }),
   }),
   struct({
     errorCode: int16,
     throttleTimeMs: since(0, int32),
-    topics: array(
-      struct({ name: string, partitions: array(struct({ partition: int32, errorCode: int16 })) }),
-    ),
+    topics: byTopic({ partition: int32, errorCode: int16 }),
   }),
 );
 

@@ -2,6 +2,8 @@
 // several nodes are several connections at work at once. Which node leads a partition and which coordinates a group is a
 // matter of their names alone.
 
+import { textHash } from "../core/text-hash.ts";
+
 /** Where clients are told to connect: what the connection said, or the listener's own address. */
 export interface Node {
   readonly nodeId: number;
@@ -25,11 +27,11 @@ export class Nodes {
   }
 
   leaderOf(topicId: string, partition: number): Node {
-    return this.#at(hashOf(topicId) + partition);
+    return this.#at(textHash(topicId) + partition);
   }
 
   coordinatorOf(groupId: string): Node {
-    return this.#at(hashOf(groupId));
+    return this.#at(textHash(groupId));
   }
 
   isOwn({ nodeId }: Node): boolean {
@@ -39,10 +41,4 @@ export class Nodes {
   #at(number: number): Node {
     return this.all[number % this.all.length] as Node;
   }
-}
-
-function hashOf(name: string): number {
-  let hash = 0;
-  for (let i = 0; i < name.length; i++) hash = (Math.imul(hash, 31) + name.charCodeAt(i)) | 0;
-  return hash >>> 0;
 }

@@ -163,7 +163,7 @@ function required<Out, In>(
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: what a field holds is told by its name.
-type Fields = Readonly<Record<string, Type<any, any> | Field<any, any>>>;
+export type Fields = Readonly<Record<string, Type<any, any> | Field<any, any>>>;
 type OutOf<F> = F extends Type<infer Out, infer _> | Field<infer Out, infer _> ? Out : never;
 type InOf<F> = F extends Type<infer _, infer In> | Field<infer _, infer In> ? In : never;
 type Omissible<F extends Fields> = {

@@ -6,6 +6,7 @@ import {
   MAX_RECORDS_PER_REQUEST,
   MAX_TIMESTAMP_MS,
 } from "../core/limits.ts";
+import { exactNumbers } from "./exact-numbers.ts";
 import { BROKEN_TEXT, type JsonHeaders } from "./json-record.ts";
 import { integer, parseJson } from "./parse.ts";
 
@@ -77,20 +78,7 @@ export const recordList = z
   .min(1, "must hold at least 1 record")
   .max(MAX_RECORDS_PER_REQUEST, `must hold at most ${MAX_RECORDS_PER_REQUEST} records`);
 
-/** Numbers that JavaScript may not hold exactly: sixteen digits or more, or a large exponent. */
-const LONG_NUMBER = /\d{16}|\d[eE][+-]?\d{2}/;
-
-/**
- * JSON of records. A number that JavaScript cannot hold exactly keeps its text, since a JSON value is
- * stored as its text; that takes a slower way through the parser, taken only where such a number may be.
- */
+/** JSON of records. */
 export function parseRecordJson(text: string, what: string): unknown {
-  if (!LONG_NUMBER.test(text)) return parseJson(text, what);
-  return parseJson(text, what, (_key, value, context) => {
-    const source = context?.source;
-    if (typeof value !== "number" || source === undefined || String(value) === source) return value;
-    return RawJson.rawJSON(source);
-  });
+  return parseJson(text, what, exactNumbers(text));
 }
-
-const RawJson = JSON as unknown as { rawJSON(text: string): unknown };

@@ -1,6 +1,6 @@
 // Kafka's classic group protocol.
 import { describe, expect, test } from "vitest";
-import { GROUP_ERRORS } from "../../src/core/errors.ts";
+import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import {
   ClassicGroup,
   type ClassicJoin,
@@ -44,7 +44,7 @@ class Rig {
   /** With the id that it is told first. */
   newcomer(more: Partial<ClassicJoin> = {}) {
     const { joined } = this.join("", more);
-    expect(joined?.errorCode).toBe(GROUP_ERRORS.MEMBER_ID_REQUIRED);
+    expect(joined?.errorCode).toBe(KAFKA_ERRORS.MEMBER_ID_REQUIRED);
     const id = joined?.memberId ?? "";
     return { id, told: this.join(id, more) };
   }
@@ -83,7 +83,7 @@ class Rig {
     const a = this.newcomer();
     this.sync(a.id, 1, { [a.id]: "all" });
     const b = this.newcomer();
-    expect(this.beat(a.id, 1)).toBe(GROUP_ERRORS.REBALANCE_IN_PROGRESS);
+    expect(this.beat(a.id, 1)).toBe(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
     const again = this.join(a.id);
     this.sync(b.id, 2);
     this.sync(a.id, 2, { [a.id]: "half", [b.id]: "rest" });
@@ -113,8 +113,8 @@ describe("joining", () => {
     const { a, b } = rig.two();
     expect(text(rig.sync(b, 2).synced?.assignment)).toBe("rest");
     expect(text(rig.sync(a, 2).synced?.assignment)).toBe("half");
-    expect(rig.beat(a, 1)).toBe(GROUP_ERRORS.ILLEGAL_GENERATION);
-    expect(rig.beat("nobody", 2)).toBe(GROUP_ERRORS.UNKNOWN_MEMBER_ID);
+    expect(rig.beat(a, 1)).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
+    expect(rig.beat("nobody", 2)).toBe(ERRORS.UNKNOWN_MEMBER_ID.code);
   });
 
   test("[CLS-2] of the protocols that all can follow the one that most like best is chosen", () => {
@@ -125,12 +125,12 @@ describe("joining", () => {
     const a = rig.newcomer(protocols("sticky", "range"));
     const b = rig.newcomer(protocols("range", "other"));
     expect(rig.join("", protocols("roundrobin")).joined?.errorCode).toBe(
-      GROUP_ERRORS.INCONSISTENT_GROUP_PROTOCOL,
+      KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL,
     );
     rig.join(a.id, protocols("sticky", "range"));
     expect(b.told.joined?.protocolName).toBe("range");
     const connect = { protocolType: "connect" };
-    expect(rig.join("", connect).joined?.errorCode).toBe(GROUP_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
+    expect(rig.join("", connect).joined?.errorCode).toBe(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
   });
 
   test("[CLS-3] who does not come back in time is left out; who is silent is removed", () => {
@@ -154,7 +154,7 @@ describe("joining", () => {
     rig.beat(b, 3);
     rig.pass(1);
     expect([...rig.group.members.keys()]).toEqual([b]);
-    expect(rig.beat(b, 3)).toBe(GROUP_ERRORS.REBALANCE_IN_PROGRESS);
+    expect(rig.beat(b, 3)).toBe(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
   });
 
   test("[CLS-3] a leader that says nothing makes way for another", () => {
@@ -172,7 +172,7 @@ describe("joining", () => {
     const rig = new Rig();
     const { a, b } = rig.two();
     expect(rig.group.leave(a, null, rig.nowMs)).toBe(0);
-    expect(rig.group.leave(a, null, rig.nowMs)).toBe(GROUP_ERRORS.UNKNOWN_MEMBER_ID);
+    expect(rig.group.leave(a, null, rig.nowMs)).toBe(ERRORS.UNKNOWN_MEMBER_ID.code);
     const again = rig.join(b);
     expect(again.joined).toMatchObject({ generation: 3, leaderId: b });
     rig.group.leave(b, null, rig.nowMs);
@@ -189,7 +189,7 @@ describe("static members", () => {
     const back = rig.join("", { instanceId: "i" }).joined;
     expect(back).toMatchObject({ errorCode: 0, generation: 1, skipAssignment: true });
     expect(back?.memberId).not.toBe(one);
-    expect(rig.beat(one, 1, "i")).toBe(GROUP_ERRORS.FENCED_INSTANCE_ID);
+    expect(rig.beat(one, 1, "i")).toBe(KAFKA_ERRORS.FENCED_INSTANCE_ID);
     expect(text(rig.sync(back?.memberId ?? "", 1).synced?.assignment)).toBe("all");
     const old = rig.join("", { instanceId: "i", canSkipAssignment: false }).joined;
     expect(old?.leaderId).not.toBe(old?.memberId);
@@ -218,8 +218,8 @@ describe("state", () => {
     expect(commit("", -1)).toBe(0);
     const { a } = rig.two();
     expect(commit(a, 2)).toBe(0);
-    expect(commit(a, 1)).toBe(GROUP_ERRORS.ILLEGAL_GENERATION);
-    expect(commit("", -1)).toBe(GROUP_ERRORS.UNKNOWN_MEMBER_ID);
+    expect(commit(a, 1)).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
+    expect(commit("", -1)).toBe(ERRORS.UNKNOWN_MEMBER_ID.code);
   });
 
   test("[CLS-8] a consumer's assignment is read for people, and nothing of what is none", () => {

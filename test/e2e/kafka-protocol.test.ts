@@ -3,7 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import * as messages from "../../src/kafka/messages.ts";
-import { encodeRequest, framed, RawKafka } from "../support/kafka-client.ts";
+import { decodeResponse, encodeRequest, framed, RawKafka } from "../support/kafka-client.ts";
 import { BrokerProcess } from "./broker.ts";
 
 let broker: BrokerProcess;
@@ -158,7 +158,6 @@ test("[KFK-6] several nodes are told of, and a request to the wrong one is refus
     // In single bytes: any framing will do.
     for (const byte of framed(encodeRequest(api, version, request)))
       socket.send(Uint8Array.of(byte));
-    const { decodeResponse } = await import("../support/kafka-client.ts");
     const decoded = decodeResponse<T>(api, version, await answer);
     socket.close();
     return decoded;

@@ -2,7 +2,7 @@
 // and told of all, it decides who gets what, and everyone fetches its part (sync). What they say to each other, their
 // subscriptions and assignments, are bytes that mean nothing here. After Kafka's own coordinator
 // (group-coordinator/…/classic/ClassicGroup.java); the clock is passed in, and who waits is answered by calling back.
-import { GROUP_ERRORS } from "../errors.ts";
+import { ERRORS, KAFKA_ERRORS } from "../errors.ts";
 import { MAX_PENDING_CLASSIC_MEMBERS } from "../limits.ts";
 
 export interface ClassicMember {
@@ -96,7 +96,7 @@ export interface ClassicToken {
 export type ClassicPhase = "EMPTY" | "PREPARING" | "COMPLETING" | "STABLE";
 
 const NOTHING = new Uint8Array();
-const { NONE } = GROUP_ERRORS;
+const { NONE } = KAFKA_ERRORS;
 
 export class ClassicGroup {
   #generation: number;
@@ -186,24 +186,24 @@ export class ClassicGroup {
   ): ClassicJoined | null {
     const { memberId, protocolType, protocols } = request;
     if (protocolType === "" || protocols.length === 0 || !this.#follows(request))
-      return notJoinedClassic(GROUP_ERRORS.INCONSISTENT_GROUP_PROTOCOL, memberId);
+      return notJoinedClassic(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL, memberId);
     const holder = this.#holderOf(request.instanceId);
     if (memberId === "") {
       if (holder !== undefined) return this.#replace(holder, request, nowMs, later);
       const size = this.#members.size + this.#pending.size;
       if (size >= Math.min(maxSize, MAX_PENDING_CLASSIC_MEMBERS))
-        return notJoinedClassic(GROUP_ERRORS.GROUP_MAX_SIZE_REACHED, memberId);
+        return notJoinedClassic(ERRORS.GROUP_MAX_SIZE_REACHED.code, memberId);
       if (!request.mustKnowId || request.instanceId !== null)
         return this.#add(request, request.newMemberId, nowMs, later);
       this.#pending.set(request.newMemberId, nowMs + request.sessionTimeoutMs);
-      return notJoinedClassic(GROUP_ERRORS.MEMBER_ID_REQUIRED, request.newMemberId);
+      return notJoinedClassic(KAFKA_ERRORS.MEMBER_ID_REQUIRED, request.newMemberId);
     }
     if (holder !== undefined && holder.memberId !== memberId)
-      return notJoinedClassic(GROUP_ERRORS.FENCED_INSTANCE_ID, memberId);
+      return notJoinedClassic(KAFKA_ERRORS.FENCED_INSTANCE_ID, memberId);
     if (this.#pending.delete(memberId)) return this.#add(request, memberId, nowMs, later);
     const member = this.#members.get(memberId);
     if (member === undefined || (request.instanceId !== null && holder === undefined))
-      return notJoinedClassic(GROUP_ERRORS.UNKNOWN_MEMBER_ID, memberId);
+      return notJoinedClassic(ERRORS.UNKNOWN_MEMBER_ID.code, memberId);
     this.#seenMs.set(memberId, nowMs);
     const isSame = sameProtocols(member.protocols, request.protocols);
     const isNews =
@@ -239,7 +239,7 @@ export class ClassicGroup {
   ): ClassicJoined | null {
     const memberId = request.newMemberId;
     const oldLeaderId = this.#leaderId ?? "";
-    this.#forget(old.memberId, GROUP_ERRORS.FENCED_INSTANCE_ID);
+    this.#forget(old.memberId, KAFKA_ERRORS.FENCED_INSTANCE_ID);
     this.#members.set(memberId, { ...old, ...termsOf(request), memberId });
     this.#seenMs.set(memberId, nowMs);
     if (oldLeaderId === old.memberId) this.#leaderId = memberId;
@@ -255,7 +255,7 @@ export class ClassicGroup {
   }
 
   #wait(memberId: string, nowMs: number, later: (joined: ClassicJoined) => void): null {
-    this.#joining.get(memberId)?.(notJoinedClassic(GROUP_ERRORS.REBALANCE_IN_PROGRESS, memberId)); // An earlier try.
+    this.#joining.get(memberId)?.(notJoinedClassic(KAFKA_ERRORS.REBALANCE_IN_PROGRESS, memberId)); // An earlier try.
     this.#joining.set(memberId, later);
     this.#prepare(nowMs);
     return null;
@@ -268,7 +268,7 @@ export class ClassicGroup {
     else this.#deadlineMs = this.#untilMs(nowMs);
     if (this.#phase === "COMPLETING") {
       for (const tell of this.#syncing.values())
-        tell(notSynced(GROUP_ERRORS.REBALANCE_IN_PROGRESS));
+        tell(notSynced(KAFKA_ERRORS.REBALANCE_IN_PROGRESS));
       this.#syncing.clear();
     }
     this.#phase = "PREPARING";
@@ -371,11 +371,11 @@ export class ClassicGroup {
     const isOurs =
       (protocolType === null || protocolType === this.#protocolType) &&
       (protocolName === null || protocolName === this.#protocolName);
-    if (!isOurs) return notSynced(GROUP_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
+    if (!isOurs) return notSynced(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
     this.#seenMs.set(memberId, nowMs);
-    if (this.#phase === "PREPARING") return notSynced(GROUP_ERRORS.REBALANCE_IN_PROGRESS);
+    if (this.#phase === "PREPARING") return notSynced(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
     if (this.#phase === "STABLE") return this.#synced(memberId);
-    this.#syncing.get(memberId)?.(notSynced(GROUP_ERRORS.REBALANCE_IN_PROGRESS)); // An earlier try.
+    this.#syncing.get(memberId)?.(notSynced(KAFKA_ERRORS.REBALANCE_IN_PROGRESS)); // An earlier try.
     this.#syncing.set(memberId, later);
     if (memberId === this.#leaderId) this.#assign(request.assignments, nowMs);
     return null;
@@ -411,7 +411,7 @@ export class ClassicGroup {
     const errorCode = this.check(token);
     if (errorCode !== NONE) return errorCode;
     this.#seenMs.set(token.memberId, nowMs);
-    return this.#phase === "PREPARING" ? GROUP_ERRORS.REBALANCE_IN_PROGRESS : NONE;
+    return this.#phase === "PREPARING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
   }
 
   /** Whether offsets may be committed: by a member of this generation; by anyone where there are no members. */
@@ -419,17 +419,17 @@ export class ClassicGroup {
     if (token.generation < 0 && token.memberId === "" && this.#members.size === 0) return NONE;
     const errorCode = this.check(token);
     if (errorCode !== NONE) return errorCode;
-    return this.#phase === "COMPLETING" ? GROUP_ERRORS.REBALANCE_IN_PROGRESS : NONE;
+    return this.#phase === "COMPLETING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
   }
 
   /** Whether it is a member, of this generation. */
   check({ memberId, instanceId, generation }: ClassicToken): number {
     const holder = this.#holderOf(instanceId);
     if (holder !== undefined && holder.memberId !== memberId)
-      return GROUP_ERRORS.FENCED_INSTANCE_ID;
+      return KAFKA_ERRORS.FENCED_INSTANCE_ID;
     const member = this.#members.get(memberId);
-    if (member === undefined) return GROUP_ERRORS.UNKNOWN_MEMBER_ID;
-    return generation === this.#generation ? NONE : GROUP_ERRORS.ILLEGAL_GENERATION;
+    if (member === undefined) return ERRORS.UNKNOWN_MEMBER_ID.code;
+    return generation === this.#generation ? NONE : KAFKA_ERRORS.ILLEGAL_GENERATION;
   }
 
   /** By id, or a static one by its instance id alone. Returns an error code. */
@@ -440,9 +440,9 @@ export class ClassicGroup {
     }
     const holder = this.#holderOf(instanceId);
     if (holder !== undefined && memberId !== "" && holder.memberId !== memberId)
-      return GROUP_ERRORS.FENCED_INSTANCE_ID;
+      return KAFKA_ERRORS.FENCED_INSTANCE_ID;
     const member = instanceId === null ? this.#members.get(memberId) : holder;
-    if (member === undefined) return GROUP_ERRORS.UNKNOWN_MEMBER_ID;
+    if (member === undefined) return ERRORS.UNKNOWN_MEMBER_ID.code;
     this.#remove([member.memberId], nowMs);
     return NONE;
   }
@@ -479,7 +479,7 @@ export class ClassicGroup {
     this.#prepare(nowMs);
   }
 
-  #forget(memberId: string, errorCode: number = GROUP_ERRORS.UNKNOWN_MEMBER_ID): void {
+  #forget(memberId: string, errorCode: number = ERRORS.UNKNOWN_MEMBER_ID.code): void {
     this.#members.delete(memberId);
     this.#seenMs.delete(memberId);
     this.#joining.get(memberId)?.(notJoinedClassic(errorCode, memberId));

@@ -8,6 +8,7 @@
 
 import { type Failure, fail } from "../errors.ts";
 import { MAX_IDEMPOTENCY_KEY_LENGTH } from "../limits.ts";
+import { textHash } from "../text-hash.ts";
 
 export interface RequestPlan {
   /** The producer of this request's appends: repeats that race are recognised by it. */
@@ -50,7 +51,5 @@ export function checkIdempotencyKey(key: string): Failure | null {
 
 /** Which of the topic's first partitions remembers the key. Partitions that are added change nothing. */
 export function homePartition(key: string, initialPartitions: number): number {
-  let hash = 0;
-  for (let i = 0; i < key.length; i++) hash = (Math.imul(hash, 31) + key.charCodeAt(i)) | 0;
-  return (hash >>> 0) % initialPartitions;
+  return textHash(key) % initialPartitions;
 }

@@ -2,7 +2,14 @@
 import { unwrap } from "../../core/errors.ts";
 import { atPartition, topicMetadata } from "../../edge/metadata.ts";
 import { partitionStub } from "../../env.ts";
-import { CLUSTER_ID, LEADER_EPOCH, type RequestContext, service } from "../context.ts";
+import {
+  CLUSTER_ID,
+  describePartition,
+  eachPartition,
+  LEADER_EPOCH,
+  type RequestContext,
+  service,
+} from "../context.ts";
 import { NO_ERROR, told } from "../errors.ts";
 import {
   DESCRIBE_CLUSTER,
@@ -53,17 +60,9 @@ async function describeTopic(
   try {
     const { topicId, partitions: count } = await topicMetadata(env, name);
     const shown = Math.max(0, Math.min(room, count - first));
-    const partitions = Array.from({ length: shown }, (_, i) => {
-      const { nodeId } = nodes.leaderOf(topicId, first + i);
-      const replicas = [nodeId];
-      return {
-        partition: first + i,
-        leaderId: nodeId,
-        leaderEpoch: LEADER_EPOCH,
-        replicaNodes: replicas,
-        isrNodes: replicas,
-      };
-    });
+    const partitions = Array.from({ length: shown }, (_, i) =>
+      describePartition(nodes, topicId, first + i),
+    );
     return { ...NO_ERROR, name, topicId, partitions, count };
   } catch (error) {
     return { ...told(error), name, topicId: ZERO_UUID, partitions: [], count: 0 };
@@ -74,26 +73,19 @@ async function describeTopic(
 export const offsetForLeaderEpoch = service(
   OFFSET_FOR_LEADER_EPOCH,
   async ({ topics }, { env }) => ({
-    topics: await Promise.all(
-      topics.map(async ({ name, partitions }) => ({
-        name,
-        partitions: await Promise.all(
-          partitions.map(async ({ partition, leaderEpoch }) => {
-            try {
-              const endOffset = await atPartition(env, name, partition, async (topicId) => {
-                const bounds = await partitionStub(env, topicId, partition).offsets();
-                return unwrap(bounds).highWatermark;
-              });
-              const { errorCode } = NO_ERROR;
-              return leaderEpoch < LEADER_EPOCH
-                ? { partition, errorCode }
-                : { partition, errorCode, leaderEpoch: LEADER_EPOCH, endOffset };
-            } catch (error) {
-              return { partition, errorCode: told(error).errorCode };
-            }
-          }),
-        ),
-      })),
-    ),
+    topics: await eachPartition(topics, async (name, { partition, leaderEpoch }) => {
+      try {
+        const endOffset = await atPartition(env, name, partition, async (topicId) => {
+          const bounds = await partitionStub(env, topicId, partition).offsets();
+          return unwrap(bounds).highWatermark;
+        });
+        const { errorCode } = NO_ERROR;
+        return leaderEpoch < LEADER_EPOCH
+          ? { partition, errorCode }
+          : { partition, errorCode, leaderEpoch: LEADER_EPOCH, endOffset };
+      } catch (error) {
+        return { partition, errorCode: told(error).errorCode };
+      }
+    }),
   }),
 );

@@ -77,10 +77,11 @@ async function show(env: Env, { resourceType, resourceName }: Resource): Promise
   return { config: groupConfigByKey(config), overrides, source: SOURCES.group };
 }
 
-function entries(
+/** All of them, or those with these `keys`. */
+export function entries(
   { config, overrides, source }: Shown,
-  keys: readonly string[] | null,
-  includeSynonyms: boolean,
+  keys: readonly string[] | null = null,
+  includeSynonyms = false,
 ) {
   return Object.entries(config)
     .filter(([name]) => keys === null || keys.includes(name))
@@ -103,20 +104,11 @@ function entries(
 export const alterConfigs = service(
   ALTER_CONFIGS,
   async ({ resources, validateOnly }, { env }) => ({
-    resources: await Promise.all(
-      resources.map(async ({ resourceType, resourceName, configs }) => {
-        const resource = { resourceType, resourceName };
-        return {
-          ...resource,
-          ...(await toldOf(async () => {
-            const { overrides } = await show(env, resource);
-            const unset = Object.keys(overrides).map((name): Change => [name, null]);
-            const set = configs.map(({ name, value }): Change => [name, value]);
-            return alter(env, resource, [...unset, ...set], validateOnly);
-          })),
-        };
-      }),
-    ),
+    resources: await alterEach(env, resources, validateOnly, async (resource) => {
+      const { overrides } = await show(env, resource);
+      const unset = Object.keys(overrides).map((name): Change => [name, null]);
+      return [...unset, ...resource.configs.map(({ name, value }): Change => [name, value])];
+    }),
   }),
 );
 
@@ -127,17 +119,29 @@ const DELETE = 1;
 export const incrementalAlterConfigs = service(
   INCREMENTAL_ALTER_CONFIGS,
   async ({ resources, validateOnly }, { env }) => ({
-    resources: await Promise.all(
-      resources.map(async ({ resourceType, resourceName, configs }) => {
-        const resource = { resourceType, resourceName };
-        return {
-          ...resource,
-          ...(await toldOf(() => alter(env, resource, configs.map(changeOf), validateOnly))),
-        };
-      }),
+    resources: await alterEach(env, resources, validateOnly, async ({ configs }) =>
+      configs.map(changeOf),
     ),
   }),
 );
+
+/** Each for itself: what is wrong with one is told of that one. */
+function alterEach<R extends Resource>(
+  env: Env,
+  resources: readonly R[],
+  validateOnly: boolean,
+  changesOf: (resource: R) => Promise<readonly Change[]>,
+) {
+  return Promise.all(
+    resources.map(async (resource) => {
+      const { resourceType, resourceName } = resource;
+      const outcome = await toldOf(async () =>
+        alter(env, resource, await changesOf(resource), validateOnly),
+      );
+      return { resourceType, resourceName, ...outcome };
+    }),
+  );
+}
 
 type Operation = RequestOf<
   typeof INCREMENTAL_ALTER_CONFIGS

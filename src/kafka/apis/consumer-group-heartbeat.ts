@@ -1,11 +1,9 @@
-import { ERRORS } from "../../core/errors.ts";
+import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { ASSIGNORS } from "../../core/group/assignor/assignors.ts";
 import { service } from "../context.ts";
 import { codeOf } from "../errors.ts";
 import { CONSUMER_GROUP_HEARTBEAT } from "../messages.ts";
 import { atGroup } from "./classic-groups.ts";
-
-const UNSUPPORTED_ASSIGNOR = 112;
 
 /** KIP-848: on the same coordinator as native members, so one group may hold both. */
 export const consumerGroupHeartbeat = service(
@@ -14,7 +12,7 @@ export const consumerGroupHeartbeat = service(
     const { groupId, memberEpoch, instanceId, rebalanceTimeoutMs, serverAssignor } = request;
     if (serverAssignor !== null && !Object.hasOwn(ASSIGNORS, serverAssignor))
       return {
-        errorCode: UNSUPPORTED_ASSIGNOR,
+        errorCode: KAFKA_ERRORS.UNSUPPORTED_ASSIGNOR,
         errorMessage: `assignor ${serverAssignor} is not known; known: ${Object.keys(ASSIGNORS).join(", ")}`,
       };
     // Before version 1 the broker chooses.
@@ -48,7 +46,7 @@ export const consumerGroupHeartbeat = service(
     }
     const { heartbeatIntervalMs, assignment } = answer;
     return {
-      errorCode: 0,
+      errorCode: KAFKA_ERRORS.NONE,
       memberId,
       memberEpoch: answer.memberEpoch,
       heartbeatIntervalMs,

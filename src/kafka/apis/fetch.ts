@@ -1,4 +1,4 @@
-import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
+import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { MAX_FETCH_BYTES, MAX_WAIT_MS } from "../../core/limits.ts";
 import { forget, topicWithPartition } from "../../edge/metadata.ts";
 import { type RequestContext, service } from "../context.ts";
@@ -116,12 +116,15 @@ function answerOf(
 ) {
   const isUnknownId = error === "UNKNOWN_TOPIC_ID" && version >= FIRST_BY_ID;
   return {
-    errorCode: error === null ? NO_ERROR.errorCode : isUnknownId ? UNKNOWN_TOPIC_ID : codeOf(error),
+    errorCode:
+      error === null
+        ? NO_ERROR.errorCode
+        : isUnknownId
+          ? ERRORS.UNKNOWN_TOPIC_ID.code
+          : codeOf(error),
     highWatermark,
     lastStableOffset: highWatermark,
     logStartOffset,
     records,
   };
 }
-
-const UNKNOWN_TOPIC_ID = 100;

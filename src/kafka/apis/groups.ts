@@ -1,5 +1,5 @@
 // DescribeGroups, ListGroups, DeleteGroups, ConsumerGroupDescribe.
-import { GROUP_ERRORS } from "../../core/errors.ts";
+import { ERRORS } from "../../core/errors.ts";
 import type { TopicAssignment } from "../../core/group/describe.ts";
 import { FAN_OUT } from "../../core/limits.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
@@ -59,7 +59,7 @@ export const consumerGroupDescribe = service(
       if (typeof found === "number") return { groupId, errorCode: found };
       if (!found.ok) return { groupId, errorCode: codeOf(found.error), errorMessage: found.detail };
       const { state, epoch, assignor, members } = found.group;
-      if (assignor === "") return { groupId, errorCode: GROUP_ERRORS.GROUP_ID_NOT_FOUND };
+      if (assignor === "") return { groupId, errorCode: ERRORS.GROUP_ID_NOT_FOUND.code };
       return {
         groupId,
         errorCode: NO_ERROR.errorCode,

@@ -1,7 +1,7 @@
 import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { type ListedOffset, listOffset, type OffsetSpec } from "../../edge/offsets.ts";
-import { LEADER_EPOCH, type RequestContext, service } from "../context.ts";
+import { eachPartition, LEADER_EPOCH, type RequestContext, service } from "../context.ts";
 import { NO_ERROR, told } from "../errors.ts";
 import { LIST_OFFSETS } from "../messages.ts";
 
@@ -15,17 +15,10 @@ const EARLIEST_LOCAL = -4;
 const LATEST_TIERED = -5;
 
 export const listOffsets = service(LIST_OFFSETS, async ({ topics }, context) => ({
-  topics: await Promise.all(
-    topics.map(async ({ name, partitions }) => ({
-      name,
-      partitions: await Promise.all(
-        partitions.map(async ({ partition, timestamp }) => ({
-          partition,
-          ...(await listTold(name, partition, timestamp, context)),
-        })),
-      ),
-    })),
-  ),
+  topics: await eachPartition(topics, async (name, { partition, timestamp }) => ({
+    partition,
+    ...(await listTold(name, partition, timestamp, context)),
+  })),
 }));
 
 async function listTold(

@@ -2,7 +2,7 @@ import type { Topic } from "../../core/cluster/topics.ts";
 import { unwrap } from "../../core/errors.ts";
 import { remember, topicMetadata } from "../../edge/metadata.ts";
 import { clusterStub, type Env } from "../../env.ts";
-import { CLUSTER_ID, LEADER_EPOCH, service } from "../context.ts";
+import { CLUSTER_ID, describePartition, service } from "../context.ts";
 import { NO_ERROR, told } from "../errors.ts";
 import { METADATA, type RequestOf } from "../messages.ts";
 import type { Nodes } from "../nodes.ts";
@@ -54,16 +54,8 @@ function describe(found: Topic | NotFound, nodes: Nodes) {
     errorCode: NO_ERROR.errorCode,
     name,
     topicId,
-    partitions: Array.from({ length: partitions }, (_, partition) => {
-      const { nodeId } = nodes.leaderOf(topicId, partition);
-      const replicas = [nodeId];
-      return {
-        partition,
-        leaderId: nodeId,
-        leaderEpoch: LEADER_EPOCH,
-        replicaNodes: replicas,
-        isrNodes: replicas,
-      };
-    }),
+    partitions: Array.from({ length: partitions }, (_, partition) =>
+      describePartition(nodes, topicId, partition),
+    ),
   };
 }

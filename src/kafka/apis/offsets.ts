@@ -1,5 +1,5 @@
 // OffsetCommit, OffsetFetch, OffsetDelete.
-import { GROUP_ERRORS } from "../../core/errors.ts";
+import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { type RequestContext, service } from "../context.ts";
 import { codeOf } from "../errors.ts";
 import { OFFSET_COMMIT, OFFSET_DELETE, OFFSET_FETCH, type RequestOf } from "../messages.ts";
@@ -31,7 +31,7 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
       name,
       partitions: partitions.map(({ partition }) => {
         const own = typeof committed === "number" ? undefined : committed.errorCodes[index++];
-        return { partition, errorCode: all === GROUP_ERRORS.NONE ? (own ?? all) : all };
+        return { partition, errorCode: all === KAFKA_ERRORS.NONE ? (own ?? all) : all };
       }),
     })),
   };
@@ -77,11 +77,11 @@ async function fetchOffsets(
   // All of them, where none is named.
   if (topics === null)
     return {
-      errorCode: GROUP_ERRORS.NONE,
+      errorCode: KAFKA_ERRORS.NONE,
       topics: Array.from(byTopic, ([name, all]) => ({ name, partitions: all.map(shown) })),
     };
   return {
-    errorCode: GROUP_ERRORS.NONE,
+    errorCode: KAFKA_ERRORS.NONE,
     topics: topics.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map((partition) => {
@@ -103,16 +103,16 @@ export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, c
     );
     if (typeof deleted === "number") return { errorCode: deleted, topics: [] };
     if (!deleted.ok && deleted.error === "GROUP_ID_NOT_FOUND")
-      return { errorCode: GROUP_ERRORS.GROUP_ID_NOT_FOUND, topics: [] };
-    outcomes.set(name, deleted.ok ? GROUP_ERRORS.NONE : codeOf(deleted.error));
+      return { errorCode: ERRORS.GROUP_ID_NOT_FOUND.code, topics: [] };
+    outcomes.set(name, deleted.ok ? KAFKA_ERRORS.NONE : codeOf(deleted.error));
   }
   return {
-    errorCode: GROUP_ERRORS.NONE,
+    errorCode: KAFKA_ERRORS.NONE,
     topics: topics.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map(({ partition }) => ({
         partition,
-        errorCode: outcomes.get(name) ?? GROUP_ERRORS.NONE,
+        errorCode: outcomes.get(name) ?? KAFKA_ERRORS.NONE,
       })),
     })),
   };

@@ -2,7 +2,7 @@ import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
 import { NO_PRODUCER_ID, readBatchHeader } from "../../core/log/record-batch.ts";
 import { appendTo, isRefused } from "../../edge/append.ts";
 import { atPartition } from "../../edge/metadata.ts";
-import { type RequestContext, service } from "../context.ts";
+import { eachPartition, type RequestContext, service } from "../context.ts";
 import { codeOf, NO_ERROR, told } from "../errors.ts";
 import { PRODUCE, type RequestOf } from "../messages.ts";
 
@@ -19,17 +19,10 @@ const FIRST_SERVED = 3;
 export const produce = service(PRODUCE, async ({ acks, topics }, context) => {
   const refusal = refusalOf(acks, context.version);
   const answer = {
-    topics: await Promise.all(
-      topics.map(async ({ name, partitions }) => ({
-        name,
-        partitions: await Promise.all(
-          partitions.map((each) =>
-            refusal === null
-              ? appendTold(name, each, context)
-              : { partition: each.partition, ...refusal, baseOffset: -1 },
-          ),
-        ),
-      })),
+    topics: await eachPartition(topics, async (name, each) =>
+      refusal === null
+        ? appendTold(name, each, context)
+        : { partition: each.partition, ...refusal, baseOffset: -1 },
     ),
   };
   return acks === 0 ? null : answer;

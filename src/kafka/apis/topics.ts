@@ -5,7 +5,7 @@ import { BrokerError, errorOf, KAFKA_ERRORS, unwrap } from "../../core/errors.ts
 import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
 import { atPartition, forget, remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, partitionStub } from "../../env.ts";
-import { service } from "../context.ts";
+import { eachPartition, service } from "../context.ts";
 import { NO_ERROR, type Told, told, toldOf } from "../errors.ts";
 import {
   CREATE_PARTITIONS,
@@ -15,7 +15,7 @@ import {
   type RequestOf,
 } from "../messages.ts";
 import { ZERO_UUID } from "../wire.ts";
-import { SOURCES } from "./configs.ts";
+import { entries, SOURCES } from "./configs.ts";
 
 type NewTopic = RequestOf<typeof CREATE_TOPICS>["topics"][number];
 
@@ -73,13 +73,7 @@ async function checkNew(env: Env, name: string, partitions: number, config: obje
 }
 
 function shownConfigs({ config, overrides }: Pick<Topic, "config" | "overrides">) {
-  return Object.entries(configByKey(config)).map(([name, value]) => ({
-    name,
-    value: String(value),
-    readOnly: false,
-    configSource: name in overrides ? SOURCES.topic : SOURCES.default,
-    isSensitive: false,
-  }));
+  return entries({ config: configByKey(config), overrides, source: SOURCES.topic });
 }
 
 export const deleteTopics = service(
@@ -131,13 +125,8 @@ async function grow(env: Env, name: string, count: number, validateOnly: boolean
 const TO_THE_END = -1;
 
 export const deleteRecords = service(DELETE_RECORDS, async ({ topics }, { env }) => ({
-  topics: await Promise.all(
-    topics.map(async ({ name, partitions }) => ({
-      name,
-      partitions: await Promise.all(
-        partitions.map(({ partition, offset }) => deleteBefore(env, name, partition, offset)),
-      ),
-    })),
+  topics: await eachPartition(topics, (name, { partition, offset }) =>
+    deleteBefore(env, name, partition, offset),
   ),
 }));
 

@@ -1,0 +1,6 @@
+/** Java's String.hashCode, unsigned: spreads names, where what they are spread by never changes. */
+export function textHash(text: string): number {
+  let hash = 0;
+  for (let i = 0; i < text.length; i++) hash = (Math.imul(hash, 31) + text.charCodeAt(i)) | 0;
+  return hash >>> 0;
+}
