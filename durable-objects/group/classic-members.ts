@@ -10,6 +10,8 @@ import {
   type ClassicSynced,
   type ClassicToken,
 } from "../../src/core/group/classic.ts";
+import type { LastSeen } from "../../src/core/group/coordinator.ts";
+import type { Watchers } from "./watchers.ts";
 
 export interface ClassicStore {
   loadClassic(): ClassicState | null;
@@ -18,14 +20,17 @@ export interface ClassicStore {
 
 export class ClassicMembers {
   readonly #store: ClassicStore;
-  /** Called when something has changed: deadlines, and whether there is anybody. */
+  readonly #watchers: Watchers;
+  /** Called when something may have changed: deadlines, and whether there is anybody. */
   readonly #changed: () => void;
   #group: ClassicGroup;
 
-  constructor(store: ClassicStore, nowMs: number, changed: () => void) {
+  constructor(store: ClassicStore, watchers: Watchers, nowMs: number, changed: () => void) {
     this.#store = store;
+    this.#watchers = watchers;
     this.#changed = changed;
-    this.#group = new ClassicGroup(store.loadClassic(), nowMs);
+    const lastSeen: LastSeen = (memberId) => watchers.seenMs(memberId);
+    this.#group = new ClassicGroup(store.loadClassic(), nowMs, lastSeen);
   }
 
   /** To be looked at. */
@@ -67,12 +72,25 @@ export class ClassicMembers {
     this.#do((group) => group.expire(nowMs));
   }
 
-  /** Does it and stores what came of it. */
+  /** Whoever watched for the member has gone. */
+  unwatched(memberId: string, nowMs: number): void {
+    this.#do((group) => group.silent(memberId, nowMs));
+  }
+
+  /** Does it, stores what came of it, and has all who heartbeat ask anew where that concerns them. */
   #do<T>(action: (group: ClassicGroup) => T): T {
+    const { phase } = this.#group;
     const result = action(this.#group);
     const state = this.#group.takeState();
     if (state !== null) this.#store.setClassic(state);
+    if (state !== null || this.#group.phase !== phase)
+      for (const memberId of this.#watchers.memberIds) this.#watchers.tell(memberId);
     this.#changed();
     return result;
+  }
+
+  /** Stores who was found silent when the object woke up. */
+  persist(): void {
+    this.#do(() => {});
   }
 }

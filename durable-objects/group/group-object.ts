@@ -8,21 +8,13 @@ import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
-import {
-  BrokerError,
-  ERRORS,
-  type Failure,
-  fail,
-  KAFKA_ERRORS,
-  type Result,
-} from "../../src/core/errors.ts";
-import {
-  type ClassicJoin,
-  type ClassicJoined,
-  type ClassicSync,
-  type ClassicSynced,
-  type ClassicToken,
-  notJoinedClassic,
+import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
+import type {
+  ClassicJoin,
+  ClassicJoined,
+  ClassicSync,
+  ClassicSynced,
+  ClassicToken,
 } from "../../src/core/group/classic.ts";
 import {
   changeGroupConfig,
@@ -31,14 +23,12 @@ import {
 } from "../../src/core/group/config.ts";
 import { Coordinator, type JoinRequest, type LastSeen } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
-import { applyHeartbeat, type Heartbeat, joinOf } from "../../src/core/group/heartbeat.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
   fromSet,
   type PartitionKey,
   parsePartitionKey,
   partitionKey,
-  type TopicPartitions,
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
@@ -60,14 +50,24 @@ import {
   memberMessage,
   type revokedMessage,
 } from "../../src/protocol/group-socket.ts";
-import { heartbeatIntervalMs, PING, PONG } from "../../src/protocol/heartbeat.ts";
+import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parseFrame } from "../../src/protocol/parse.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../../src/protocol/poll.ts";
+import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
 import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { ClassicMembers } from "./classic-members.ts";
 import { GroupStore } from "./group-store.ts";
+import {
+  type ClassicLeave,
+  type GroupParts,
+  type HeartbeatAnswer,
+  type HeartbeatCall,
+  KafkaMembers,
+  type NamedOffset,
+} from "./kafka-members.ts";
+import { Watchers } from "./watchers.ts";
 
 /** How long an alarm that failed waits for its next try. */
 const ALARM_RETRY_MS = 1_000;
@@ -92,9 +92,8 @@ export class GroupObject extends DurableObject<Env> {
   #coordinator: Coordinator;
   /** Members that speak Kafka's classic protocol. There are those or others, never both. */
   #classic: ClassicMembers;
-  /** When each member that has no socket and says so itself (KIP-848) was last heard from, and what it was told. */
-  readonly #heardMs = new Map<string, number>();
-  readonly #told = new Map<string, string>();
+  readonly #watchers: Watchers;
+  readonly #kafka: KafkaMembers;
   /** When the alarm is known to ring; null where that is not known, as after waking up. */
   #alarmAtMs: number | null = null;
   /** Joins that wait for the cluster: the group may come to be with them. */
@@ -109,15 +108,18 @@ export class GroupObject extends DurableObject<Env> {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
     this.#store = new GroupStore(storageOf(ctx.storage));
     this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+    this.#watchers = new Watchers(ctx);
     this.#classic = this.#newClassic();
+    this.#kafka = new KafkaMembers(this.#parts(), this.#watchers);
     for (const socket of ctx.getWebSockets()) {
-      const attachment = socket.deserializeAttachment() as Attachment | null;
+      const attachment = attachmentOf(socket);
       if (attachment !== null && this.#coordinator.state.members.has(attachment.memberId)) {
         this.#sockets.set(attachment.memberId, socket);
       }
     }
     this.#noteLostSockets(Date.now());
     try {
+      this.#classic.persist();
       this.#persist();
     } catch (error) {
       this.#couldNotNote(error); // Or whatever woke the object would be lost with it.
@@ -130,7 +132,7 @@ export class GroupObject extends DurableObject<Env> {
    */
   #noteLostSockets(nowMs: number): void {
     for (const memberId of [...this.#coordinator.state.members.keys()]) {
-      if (!this.#sockets.has(memberId) && !this.#heardMs.has(memberId))
+      if (!this.#sockets.has(memberId) && !this.#kafka.isHeard(memberId))
         this.#coordinator.disconnect(memberId, nowMs);
     }
   }
@@ -305,233 +307,78 @@ export class GroupObject extends DurableObject<Env> {
     return this.#classic.group.isInUse ? this.#inUse() : this.#coordinator.checkJoin(request);
   }
 
-  // Kafka's classic protocol.
+  // What Kafka's clients ask: see kafka-members.ts.
 
   #newClassic(): ClassicMembers {
-    return new ClassicMembers(this.#store, Date.now(), () => {
+    return new ClassicMembers(this.#store, this.#watchers, Date.now(), () => {
       this.#coordinator.setOccupied(this.#classic.group.isInUse, Date.now());
     });
   }
 
-  /** [CLS-1] Answered when everyone has joined, or has been waited for long enough. */
-  async joinClassic(request: ClassicJoin): Promise<ClassicJoined> {
-    const { minSessionTimeoutMs, maxSessionTimeoutMs, maxSize } = this.#coordinator.config;
-    const { sessionTimeoutMs } = request;
-    const isLegal =
-      sessionTimeoutMs >= minSessionTimeoutMs && sessionTimeoutMs <= maxSessionTimeoutMs;
-    const errorCode = isLegal
-      ? this.#coordinator.state.members.size > 0
-        ? KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL
-        : null
-      : ERRORS.INVALID_SESSION_TIMEOUT.code;
-    if (errorCode !== null) return notJoinedClassic(errorCode, request.memberId);
-    if (!this.#coordinator.exists) {
-      const listed = await this.#subscribe([], null);
-      if (!listed.ok)
-        return notJoinedClassic(ERRORS.COORDINATOR_NOT_AVAILABLE.code, request.memberId);
-    }
-    const joined = this.#classic.join(request, maxSize, Date.now());
-    await this.#persistAndTell();
-    return joined;
-  }
-
-  async syncClassic(request: ClassicSync): Promise<ClassicSynced> {
-    const synced = this.#classic.sync(request, Date.now());
-    await this.#persistAndTell();
-    return synced;
-  }
-
-  async heartbeatClassic(token: ClassicToken): Promise<number> {
-    const errorCode = this.#classic.heartbeat(token, Date.now());
-    await this.#persistAndTell();
-    return errorCode;
-  }
-
-  async leaveClassic(
-    members: readonly { memberId: string; instanceId: string | null }[],
-  ): Promise<number[]> {
-    const errorCodes = members.map(({ memberId, instanceId }) =>
-      this.#classic.leave(memberId, instanceId, Date.now()),
-    );
-    await this.#persistAndTell();
-    return errorCodes;
-  }
-
-  /** [KCG-1] KIP-848. The assignment is told where it is news to the member. */
-  async heartbeat(
-    request: Omit<Heartbeat, "owned"> & { readonly owned: readonly TopicPartitions[] | null },
-  ): Promise<
-    Result<{
-      memberEpoch: number;
-      heartbeatIntervalMs: number;
-      assignment: TopicPartitions[] | null;
-    }>
-  > {
-    const heartbeat = { ...request, owned: request.owned === null ? null : toSet(request.owned) };
-    const { memberId, memberEpoch } = heartbeat;
-    const join = joinOf(this.#coordinator, heartbeat);
-    let topics: readonly GroupTopic[] = [];
-    if (join !== null) {
-      const refused = this.#checkJoin(join) ?? checkTopicPattern(join.topicPattern);
-      if (refused !== null) return refused;
-      const subscribed = await this.#subscribe(join.topics, join.topicPattern);
-      if (!subscribed.ok) return subscribed;
-      topics = subscribed.topics.map(groupTopic);
-      if (this.#classic.group.isInUse) return this.#inUse();
-    }
-    const result = applyHeartbeat(this.#coordinator, heartbeat, join, topics, Date.now());
-    if (result.ok && result.member !== null) this.#heardMs.set(memberId, Date.now());
-    else this.#heardMs.delete(memberId);
-    await this.#persistAndTell();
-    if (!this.#coordinator.exists) await this.#unlist();
-    if (!result.ok) return result;
-    const { member } = result;
-    if (member === null) return { ok: true, memberEpoch, heartbeatIntervalMs: 0, assignment: null };
-    const assignment = fromSet(member.assigned);
-    const told = JSON.stringify(assignment);
-    const isNews = memberEpoch === 0 || this.#told.get(memberId) !== told;
-    this.#told.set(memberId, told);
+  #parts(): GroupParts {
+    const coordinator = () => this.#coordinator;
+    const classic = () => this.#classic;
     return {
-      ok: true,
-      memberEpoch: member.memberEpoch,
-      heartbeatIntervalMs: this.#heartbeatIntervalMs(member),
-      assignment: isNews ? assignment : null,
+      get coordinator() {
+        return coordinator();
+      },
+      get classic() {
+        return classic();
+      },
+      subscribe: (topics, topicPattern) => this.#subscribe(topics, topicPattern),
+      checkJoin: (request) => this.#checkJoin(request),
+      inUse: () => this.#inUse(),
+      persistAndTell: () => this.#persistAndTell(),
+      unlist: () => this.#unlist(),
     };
   }
 
-  #heartbeatIntervalMs({ sessionTimeoutMs }: Member): number {
-    return Math.min(
-      heartbeatIntervalMs(sessionTimeoutMs),
-      this.#coordinator.config.heartbeatIntervalMs,
-    );
+  joinClassic(request: ClassicJoin): Promise<ClassicJoined> {
+    return this.#kafka.joinClassic(request);
   }
 
-  // Offsets, as Kafka's clients ask for them.
+  syncClassic(request: ClassicSync): Promise<ClassicSynced> {
+    return this.#kafka.syncClassic(request);
+  }
 
-  /** [CLS-6] `errorCode` refuses all of it; else each has its own. */
-  async commitOffsets(
+  heartbeatClassic(token: ClassicToken): Promise<number> {
+    return this.#kafka.heartbeatClassic(token);
+  }
+
+  leaveClassic(members: readonly ClassicLeave[]): Promise<number[]> {
+    return this.#kafka.leaveClassic(members);
+  }
+
+  heartbeat(request: HeartbeatCall): Promise<Result<HeartbeatAnswer>> {
+    return this.#kafka.heartbeat(request);
+  }
+
+  commitOffsets(
     token: ClassicToken,
-    offsets: readonly { topic: string; partition: number; offset: number; metadata: string }[],
+    offsets: readonly NamedOffset[],
   ): Promise<{ errorCode: number; errorCodes: number[] }> {
-    const { state } = this.#coordinator;
-    const isMember = state.members.has(token.memberId);
-    const isByHand = token.memberId === "" && token.generation < 0;
-    const refused =
-      isMember || (isByHand && state.members.size === 0 && !this.#classic.group.isInUse)
-        ? KAFKA_ERRORS.NONE
-        : this.#classic.group.checkCommit(token);
-    if (refused !== KAFKA_ERRORS.NONE) return { errorCode: refused, errorCodes: [] };
-    const unknown = new Set(offsets.map(({ topic }) => topic)).difference(state.topics);
-    const subscribed =
-      unknown.size > 0 || !this.#coordinator.exists
-        ? await this.#subscribe([...unknown], null)
-        : null;
-    if (subscribed?.ok === false)
-      return { errorCode: ERRORS.COORDINATOR_NOT_AVAILABLE.code, errorCodes: [] };
-    const found = subscribed?.topics.map(groupTopic) ?? [];
-    const ids = new Map(
-      [...this.#coordinator.state.topics.values(), ...found].map((topic) => [topic.name, topic]),
-    );
-    const commits = offsets.map(({ topic, partition, offset, metadata }) => {
-      const known = ids.get(topic);
-      const isThere = known !== undefined && partition >= 0 && partition < known.partitions;
-      const key = partitionKey(isThere ? known.topicId : "", partition);
-      return { key, offset, metadata, isRewind: true };
-    });
-    if (isByHand) this.#coordinator.setOccupied(false, Date.now());
-    const nowMs = Date.now();
-    const result = isMember
-      ? this.#coordinator.offsets.commit(
-          token.memberId,
-          this.#knownEpoch(token.memberId, token.generation),
-          commits,
-          nowMs,
-        )
-      : {
-          ok: true as const,
-          rejected: this.#coordinator.offsets.commitClassic(commits, found, nowMs),
-        };
-    await this.#persistAndTell();
-    if (!result.ok) return { errorCode: ERRORS[result.error].code, errorCodes: [] };
-    const rejected = new Map(result.rejected.map(({ key, error }) => [key, ERRORS[error].code]));
-    return {
-      errorCode: KAFKA_ERRORS.NONE,
-      errorCodes: commits.map(({ key }) => rejected.get(key) ?? KAFKA_ERRORS.NONE),
-    };
+    return this.#kafka.commitOffsets(token, offsets);
   }
 
-  /**
-   * A member that heartbeats is told of a new epoch with the next of them: until then it speaks at the one it was told, and
-   * what it owns is looked at in any case.
-   */
-  #knownEpoch(memberId: string, epoch: number): number {
-    const current = this.#coordinator.state.members.get(memberId)?.memberEpoch ?? epoch;
-    return this.#heardMs.has(memberId) && epoch <= current ? current : epoch;
+  committedOffsets(member: { memberId: string; memberEpoch: number } | null) {
+    return this.#kafka.committedOffsets(member);
   }
 
-  /** What is committed, by topic and partition, or an error code: a `member` that asks must be one (KIP-848). */
-  committedOffsets(member: { memberId: string; memberEpoch: number } | null): {
-    offsets: number | { topic: string; partition: number; offset: number; metadata: string }[];
-  } {
-    const { members, offsets, topics } = this.#coordinator.state;
-    if (member !== null) {
-      const known = members.get(member.memberId);
-      if (known === undefined) return { offsets: ERRORS.UNKNOWN_MEMBER_ID.code };
-      if (known.memberEpoch !== this.#knownEpoch(member.memberId, member.memberEpoch))
-        return { offsets: ERRORS.STALE_MEMBER_EPOCH.code };
-    }
-    const names = new Map([...topics.values()].map(({ topicId, name }) => [topicId, name]));
-    return {
-      offsets: [...offsets].map(([key, { offset, metadata }]) => {
-        const { topicId, partition } = parsePartitionKey(key);
-        return { topic: names.get(topicId) ?? "", partition, offset, metadata };
-      }),
-    };
-  }
-
-  /** As Kafka's DescribeGroups tells: one that is not there is Dead. */
   describeClassic() {
-    const { members, phase, protocolType, protocolName } = this.#classic.group;
-    const isConsumers = this.#coordinator.state.members.size > 0;
-    const groupState = this.#coordinator.exists
-      ? isConsumers
-        ? "Stable"
-        : CLASSIC_STATES[phase]
-      : "Dead";
-    return {
-      groupState,
-      protocolType: protocolType ?? (this.#coordinator.exists ? "consumer" : ""),
-      protocolData: protocolName ?? "",
-      members: [...members.values()].map((member) => ({
-        memberId: member.memberId,
-        groupInstanceId: member.instanceId,
-        clientId: member.clientId,
-        clientHost: member.clientHost,
-        memberMetadata:
-          member.protocols.find(({ name }) => name === protocolName)?.metadata ?? new Uint8Array(),
-        memberAssignment: member.assignment,
-      })),
-    };
+    return this.#kafka.describeClassic();
   }
 
-  /** As Kafka's ListGroups tells; null where there is none. */
-  summary(): { protocolType: string; groupState: string; groupType: string } | null {
-    if (!this.#coordinator.exists) return null;
-    const { phase, protocolType, isInUse } = this.#classic.group;
-    if (isInUse)
-      return {
-        protocolType: protocolType ?? "consumer",
-        groupState: CLASSIC_STATES[phase],
-        groupType: "classic",
-      };
-    const name = this.#coordinator.stateName.toLowerCase();
-    const groupState = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
-    return { protocolType: "consumer", groupState, groupType: "consumer" };
+  describeConsumers() {
+    return this.#kafka.describeConsumers();
+  }
+
+  summary() {
+    return this.#kafka.summary();
   }
 
   // The members' sockets.
 
-  override fetch(): Response {
+  override fetch(request: Request): Response {
     if (this.ctx.getWebSockets().length >= MAX_SOCKETS_PER_GROUP) {
       const failure = fail(
         "GROUP_MAX_SIZE_REACHED",
@@ -540,7 +387,10 @@ export class GroupObject extends DurableObject<Env> {
       return Response.json(failure, { status: 429 });
     }
     const { 0: client, 1: server } = new WebSocketPair();
-    this.ctx.acceptWebSocket(server);
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === WATCH_PATH)
+      this.#watchers.accept(server, searchParams.get("memberId") ?? "", Date.now());
+    else this.ctx.acceptWebSocket(server);
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -701,10 +551,13 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   async #lostSocket(socket: WebSocket): Promise<void> {
+    const watched = this.#watchers.lost(socket);
+    if (watched !== null) this.#kafka.unwatched(watched, Date.now());
     const memberId = this.#memberOf(socket);
-    this.#forget(socket);
-    if (memberId === null) return;
-    this.#coordinator.disconnect(memberId, Date.now());
+    if (memberId !== null) {
+      this.#forget(socket);
+      this.#coordinator.disconnect(memberId, Date.now());
+    }
     try {
       await this.#persistAndTell();
     } catch (error) {
@@ -742,10 +595,9 @@ export class GroupObject extends DurableObject<Env> {
     for (const event of events) {
       if (event.type === "member") told.add(event.member.memberId);
       if (event.type !== "member-removed") continue;
-      this.#heardMs.delete(event.memberId);
-      this.#told.delete(event.memberId);
       if (event.reason !== "left") this.#endSession(event.memberId, event.reason);
     }
+    this.#kafka.tell(events);
     for (const memberId of told) {
       const member = this.#coordinator.state.members.get(memberId);
       const socket = this.#sockets.get(memberId);
@@ -797,7 +649,7 @@ export class GroupObject extends DurableObject<Env> {
       memberEpoch: member.memberEpoch,
       incarnation: state.incarnation,
       memberNumber: member.memberNumber,
-      heartbeatIntervalMs: this.#heartbeatIntervalMs(member),
+      heartbeatIntervalMs: this.#kafka.heartbeatIntervalMs(member),
       sessionTimeoutMs: member.sessionTimeoutMs,
       state: member.state,
       partitions,
@@ -820,8 +672,8 @@ export class GroupObject extends DurableObject<Env> {
 
   readonly #lastSeen: LastSeen = (memberId) => {
     const socket = this.#sockets.get(memberId);
-    if (socket === undefined) return this.#heardMs.get(memberId) ?? 0;
-    const attachment = socket.deserializeAttachment() as Attachment | null;
+    if (socket === undefined) return this.#kafka.seenMs(memberId);
+    const attachment = attachmentOf(socket);
     const answeredMs = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
     return Math.max(attachment?.joinedAtMs ?? 0, answeredMs);
   };
@@ -831,7 +683,7 @@ export class GroupObject extends DurableObject<Env> {
    * the object sleeps is not among the sockets it wakes up with, but still speaks for its member.
    */
   #memberOf(socket: WebSocket): string | null {
-    const attachment = socket.deserializeAttachment() as Attachment | null;
+    const attachment = attachmentOf(socket);
     if (attachment === null) return null;
     const current = this.#sockets.get(attachment.memberId);
     return current === undefined || current === socket ? attachment.memberId : null;
@@ -862,13 +714,11 @@ function initialOffset(position: InitialPosition): { initialOffset?: InitialOffs
   return { initialOffset: { durationMs: position.durationMs } };
 }
 
-/** In Kafka's words. */
-const CLASSIC_STATES = {
-  EMPTY: "Empty",
-  PREPARING: "PreparingRebalance",
-  COMPLETING: "CompletingRebalance",
-  STABLE: "Stable",
-} as const;
+/** Null for a socket that has not joined, or watches for a member only. */
+function attachmentOf(socket: WebSocket): Attachment | null {
+  const attachment = socket.deserializeAttachment() as Partial<Attachment> | null;
+  return attachment?.memberId === undefined ? null : (attachment as Attachment);
+}
 
 function earlier(a: number | null, b: number | null): number | null {
   return a === null || b === null ? (a ?? b) : Math.min(a, b);

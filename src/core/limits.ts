@@ -184,10 +184,23 @@ export const FAN_OUT = 6;
 // The Kafka protocol.
 /** One request, its length not counted: what one produce request may carry, and room for what stands around it. */
 export const MAX_KAFKA_REQUEST_BYTES = 17 * MIB;
-/** Bytes that came over one connection's WebSocket and are not answered. */
+/** Bytes that came over one connection and are not answered, and those of all connections of an isolate. */
 export const MAX_KAFKA_QUEUED_BYTES = 64 * MIB;
+export const MAX_KAFKA_IN_FLIGHT_BYTES = 256 * MIB;
+/** Answers that a WebSocket's client has not taken, beyond which it gets no more. */
+export const MAX_KAFKA_UNSENT_BYTES = 4 * MIB;
+/** Connections that one isolate serves. */
+export const MAX_KAFKA_CONNECTIONS = 4_096;
+/** A connection on which nothing is asked for so long is closed, as Kafka does (`connections.max.idle.ms`). */
+export const MAX_KAFKA_IDLE_MS = 10 * 60_000;
+/** Calls to objects after which a client has to connect again: less than an invocation may make (wrangler.toml). */
+export const MAX_KAFKA_CALLS = 900_000;
 /** As how many nodes the broker may present itself. */
 export const MAX_KAFKA_NODES = 16;
+/** Members of groups for which one connection answers heartbeats by itself. */
+export const MAX_KAFKA_WATCHES = 32;
+/** Partitions to which one connection appends over sockets. */
+export const MAX_KAFKA_APPEND_SOCKETS = 256;
 /** Members and ids given out of a classic group. */
 export const MAX_PENDING_CLASSIC_MEMBERS = 1_000;
 /** Elements of all arrays of one request: each is an object in memory, many times its bytes. */

@@ -28,11 +28,17 @@ export async function appendTo(
   topicId: string,
   partition: number,
   bytes: Uint8Array,
-  options: { expectedOffset: number | null; isIdempotent: boolean; keyed?: KeyedAppend },
+  options: {
+    expectedOffset: number | null;
+    isIdempotent: boolean;
+    keyed?: KeyedAppend;
+    /** Set where it was tried before, otherwise: what became of that. */
+    unanswered?: string;
+  },
 ): Promise<AppendAnswer> {
   const tries = options.isIdempotent ? MAX_APPEND_TRIES : 1;
   /** Set once a try was not answered: it may have been stored, also where a later one is refused. */
-  let unanswered: string | null = null;
+  let unanswered = options.unanswered ?? null;
   for (let attempt = 1; ; attempt++) {
     try {
       const stub = partitionStub(env, topicId, partition);

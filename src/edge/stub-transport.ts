@@ -7,6 +7,17 @@ import {
   type Transport,
 } from "../client/transport/transport.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
+import { watchUrl } from "../protocol/watch-socket.ts";
+
+/** Watches a group for a member that speaks Kafka's protocol: see watch-socket.ts. */
+export function openWatch(
+  env: Env,
+  groupId: string,
+  memberId: string,
+  events: SocketEvents,
+): Socket {
+  return connect(groupStub(env, groupId), events, watchUrl(memberId));
+}
 
 type Fetcher = { fetch(input: string, init: RequestInit): Promise<Response> };
 
@@ -18,13 +29,11 @@ export function stubTransport(env: Env): Transport {
   };
 }
 
-function connect(stub: Fetcher, events: SocketEvents): Socket {
+function connect(stub: Fetcher, events: SocketEvents, url = "https://object/socket"): Socket {
   let socket: WebSocket | null = null;
   let isClosed = false;
   const open = async () => {
-    const response = await stub.fetch("https://object/socket", {
-      headers: { upgrade: "websocket" },
-    });
+    const response = await stub.fetch(url, { headers: { upgrade: "websocket" } });
     const accepted = response.webSocket;
     if (accepted === null) throw new Error(`the object answered ${response.status}`);
     accepted.accept();

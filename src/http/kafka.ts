@@ -9,6 +9,7 @@ export const kafka = new Hono<{ Bindings: Env }>().get("/", (context) => {
   requireUpgrade(context);
   const nodes = nodesOf(new URL(context.req.url));
   const { 0: client, 1: server } = new WebSocketPair();
-  serveWebSocket(server, context.env, nodes);
+  const clientHost = `/${context.req.header("cf-connecting-ip") ?? ""}`;
+  serveWebSocket(server, context.env, nodes, clientHost);
   return new Response(null, { status: 101, webSocket: client });
 });

@@ -1,8 +1,11 @@
+import { BrokerError } from "../core/errors.ts";
 import { MalformedError } from "./wire.ts";
 
-/** Notes why a connection was closed from here, unless the client just went. */
+/** Notes why a connection was closed from here, unless the client just went, or is to connect again (null). */
 export function closed(error: unknown): void {
-  if (error instanceof MalformedError) console.warn(`kafka: connection closed: ${error.message}`);
+  if (error === null) return;
+  if (error instanceof MalformedError || error instanceof BrokerError)
+    console.warn(`kafka: connection closed: ${error.message}`);
   else if (!isGone(error))
     console.error(`kafka: connection closed: ${error instanceof Error ? error.stack : error}`);
 }

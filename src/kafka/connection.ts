@@ -1,26 +1,57 @@
 // One connection of a Kafka client, over whatever carries its bytes: requests in, answers out, one after another and in
 // that order, as Kafka's own brokers have it.
+import { MAX_KAFKA_IDLE_MS } from "../core/limits.ts";
 import type { Env } from "../env.ts";
+import { Appends } from "./appends.ts";
+import { CallBudget } from "./budget.ts";
+import type { RequestContext } from "./context.ts";
 import { Feeds } from "./feeds.ts";
+import { InFlight } from "./in-flight.ts";
 import { API_VERSIONS, type Api } from "./messages.ts";
 import type { Nodes } from "./nodes.ts";
 import { nullableString, struct } from "./schema.ts";
 import { SERVICES } from "./services.ts";
+import { Watches } from "./watches.ts";
 import { MalformedError, Reader, Writer } from "./wire.ts";
 
 /** Only the client's name is in no flexible form, whatever the rest of the header is. */
 const NOT_FLEXIBLE = { version: 0, isFlexible: false };
 const TAGS = struct({});
 
-export class Connection {
-  readonly #env: Env;
-  readonly #nodes: Nodes;
-  readonly #feeds: Feeds;
+export interface ConnectionOptions {
+  readonly env: Env;
+  readonly nodes: Nodes;
+  readonly clientHost: string;
+  /** Called where nothing was answered for MAX_KAFKA_IDLE_MS, and nothing is being worked on. */
+  readonly onIdle: (error: Error) => void;
+}
 
-  constructor(env: Env, nodes: Nodes) {
-    this.#env = env;
-    this.#nodes = nodes;
-    this.#feeds = new Feeds(env);
+export class Connection {
+  readonly #context: Omit<RequestContext, "clientId" | "version">;
+  readonly #budget: CallBudget;
+  readonly inFlight = new InFlight();
+  #idleTimer: ReturnType<typeof setTimeout> | null = null;
+  #isAnswering = false;
+  #answeredAtMs = Date.now();
+
+  /** @throws BrokerError where there are too many connections */
+  constructor({ env, nodes, clientHost, onIdle }: ConnectionOptions) {
+    this.#budget = new CallBudget(env);
+    const { env: counted } = this.#budget;
+    this.#context = {
+      env: counted,
+      nodes,
+      clientHost,
+      feeds: new Feeds(counted),
+      appends: new Appends(counted),
+      watches: new Watches(counted),
+    };
+    this.#watchIdle(onIdle, MAX_KAFKA_IDLE_MS);
+  }
+
+  /** Whether it is to be closed after this answer: the client connects again, and loses nothing. */
+  get isSpent(): boolean {
+    return this.#budget.isSpent;
   }
 
   /**
@@ -28,6 +59,16 @@ export class Connection {
    * @throws MalformedError for what is no request that is served: the connection cannot go on.
    */
   async answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
+    this.#isAnswering = true;
+    try {
+      return await this.#answer(frame);
+    } finally {
+      this.#isAnswering = false;
+      this.#answeredAtMs = Date.now();
+    }
+  }
+
+  async #answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
     const from = new Reader(frame);
     const [apiKey, apiVersion, correlationId] = [from.int16(), from.int16(), from.int32()];
     const found = SERVICES.get(apiKey);
@@ -42,13 +83,27 @@ export class Connection {
     const request = isKnown ? api.request.read(from, { version, isFlexible }) : api.request.absent;
     if (isKnown && from.left > 0)
       throw new MalformedError(`${from.left} bytes follow the ${api.name} request`);
-    const context = { clientId, version: apiVersion, env: this.#env, nodes: this.#nodes };
-    const response = await found.serve(request, { ...context, feeds: this.#feeds });
+    const context = { ...this.#context, clientId, version: apiVersion };
+    const response = await found.serve(request, context);
     return response === null ? [] : encode(api, correlationId, response, { version, isFlexible });
   }
 
+  /** Looks again when the time could be over; a timer for each request would cost more. */
+  #watchIdle(onIdle: (error: Error) => void, afterMs: number): void {
+    this.#idleTimer = setTimeout(() => {
+      if (this.#isAnswering) this.#answeredAtMs = Date.now();
+      const leftMs = this.#answeredAtMs + MAX_KAFKA_IDLE_MS - Date.now();
+      if (leftMs > 0) this.#watchIdle(onIdle, leftMs);
+      else onIdle(new MalformedError(`no request came for ${MAX_KAFKA_IDLE_MS} ms`));
+    }, afterMs);
+  }
+
   close(): void {
-    this.#feeds.close();
+    clearTimeout(this.#idleTimer);
+    this.inFlight.close();
+    this.#context.feeds.close();
+    this.#context.appends.close();
+    this.#context.watches.close();
   }
 }
 

@@ -1,15 +1,21 @@
 // What a request is served with.
 import type { Env } from "../env.ts";
+import type { Appends } from "./appends.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Api } from "./messages.ts";
 import type { Nodes } from "./nodes.ts";
+import type { Watches } from "./watches.ts";
 
 export interface RequestContext {
   readonly env: Env;
   readonly nodes: Nodes;
-  /** What this connection reads. */
+  /** What this connection reads, appends, and watches for its members. */
   readonly feeds: Feeds;
+  readonly appends: Appends;
+  readonly watches: Watches;
   readonly clientId: string | null;
+  /** As Kafka shows it: a slash and the address, or the slash alone where that is not known. */
+  readonly clientHost: string;
   readonly version: number;
 }
 

@@ -3,13 +3,14 @@
 // it is fetched from, and one that is behind has the next answer ready [KFK-4].
 import type { Socket } from "../client/transport/transport.ts";
 import type { ErrorName } from "../core/errors.ts";
-import { MAX_FEED_BYTES, MAX_FEEDS_BYTES, MIN_FEED_BYTES } from "../core/limits.ts";
+import { MAX_FEED_BYTES, MIN_FEED_BYTES } from "../core/limits.ts";
 import { batches } from "../core/log/record-batch.ts";
 import { brokerError } from "../core/platform-errors.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { CLOSE_FATAL, errorOfClose } from "../protocol/close-codes.ts";
 import type { PartitionMessage, ReaderMessage } from "../protocol/partition-socket.ts";
+import { feedsBytes } from "./in-flight.ts";
 
 /** A feed that nobody has fetched from for so long is closed: the client reads elsewhere. */
 const IDLE_MS = 60_000;
@@ -43,7 +44,7 @@ export class Feeds {
       feed = new Feed(this.#env, topicId, partition, () => this.#tell());
       this.#feeds.set(place, feed);
     }
-    const share = Math.floor(MAX_FEEDS_BYTES / this.#feeds.size);
+    const share = Math.floor(feedsBytes() / this.#feeds.size);
     feed.readFrom(offset, Math.min(Math.max(share, MIN_FEED_BYTES), MAX_FEED_BYTES));
     feed.usedAtMs = nowMs;
     return feed;

@@ -9,6 +9,11 @@ export class Frames {
   #pieces: Uint8Array[] = [];
   #buffered = 0;
 
+  /** What is kept for a request that has not come as a whole. */
+  get buffered(): number {
+    return this.#buffered;
+  }
+
   /** The requests that end in `bytes`. @throws MalformedError for a length beyond the bound; nothing more can be read then. */
   *push(bytes: Uint8Array): Generator<Uint8Array> {
     if (bytes.length > 0) this.#pieces.push(bytes);

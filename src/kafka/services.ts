@@ -12,6 +12,7 @@ import { listOffsets } from "./apis/list-offsets.ts";
 import { metadata } from "./apis/metadata.ts";
 import { offsetCommit, offsetDelete, offsetFetch } from "./apis/offsets.ts";
 import { produce } from "./apis/produce.ts";
+import { saslAuthenticate, saslHandshake } from "./apis/sasl.ts";
 import { createPartitions, createTopics, deleteRecords, deleteTopics } from "./apis/topics.ts";
 import type { Service } from "./context.ts";
 
@@ -29,6 +30,7 @@ const served = [
   syncGroup,
   describeGroups,
   listGroups,
+  saslHandshake,
   createTopics,
   deleteTopics,
   deleteRecords,
@@ -36,6 +38,7 @@ const served = [
   offsetForLeaderEpoch,
   describeConfigs,
   alterConfigs,
+  saslAuthenticate,
   createPartitions,
   incrementalAlterConfigs,
   deleteGroups,

@@ -1,7 +1,7 @@
 // Kafka's protocol over a WebSocket: binary messages, one behind another, are the stream of bytes, however it is cut.
 
 import { BrokerError } from "../core/errors.ts";
-import { MAX_KAFKA_QUEUED_BYTES } from "../core/limits.ts";
+import { MAX_KAFKA_UNSENT_BYTES } from "../core/limits.ts";
 import type { Env } from "../env.ts";
 import { CLOSE_FATAL, closeReason } from "../protocol/close-codes.ts";
 import { closed } from "./closed.ts";
@@ -10,52 +10,67 @@ import { Frames } from "./frames.ts";
 import type { Nodes } from "./nodes.ts";
 import { MalformedError } from "./wire.ts";
 
-/** Serves it until the client goes, or breaks a rule: then it is closed with CLOSE_FATAL and the reason. */
-export function serveWebSocket(socket: WebSocket, env: Env, nodes: Nodes): void {
-  const connection = new Connection(env, nodes);
+const DRAIN_CHECK_MS = 10;
+
+/**
+ * Serves it until the client goes, or breaks a rule: then it is closed with CLOSE_FATAL and the reason. Nobody can be told
+ * to wait, so what came is bounded; a client that does not take its answers gets no more of them.
+ * @throws BrokerError where there are too many connections
+ */
+export function serveWebSocket(
+  socket: WebSocket,
+  env: Env,
+  nodes: Nodes,
+  clientHost: string,
+): void {
   const frames = new Frames();
-  /** What came and is not answered. Nobody can be told to wait here, so it is bounded. */
+  /** What came and was not looked at yet. */
   let queuedBytes = 0;
   let isClosed = false;
   let work = Promise.resolve();
-  const end = (error: unknown) => {
+  const finish = (code: number, reason: string) => {
     if (isClosed) return;
     isClosed = true;
     connection.close();
+    socket.close(code, reason);
+  };
+  const end = (error: unknown) => {
+    if (isClosed) return;
     closed(error);
     const known = error instanceof BrokerError ? error.code : "INVALID_REQUEST";
     const text = error instanceof Error ? error.message : String(error);
-    socket.close(CLOSE_FATAL, closeReason(`${known}: ${text}`));
+    finish(CLOSE_FATAL, closeReason(`${known}: ${text}`));
+  };
+  const connection = new Connection({ env, nodes, clientHost, onIdle: end });
+  const answer = async (frame: Uint8Array) => {
+    for (const piece of await connection.answer(frame)) if (!isClosed) socket.send(piece);
+    if (connection.isSpent) finish(1000, "connect again");
+    while (!isClosed && socket.bufferedAmount > MAX_KAFKA_UNSENT_BYTES)
+      await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
   };
   const handle = async (bytes: Uint8Array) => {
     for (const frame of frames.push(bytes)) {
       if (isClosed) return;
-      for (const piece of await connection.answer(frame)) if (!isClosed) socket.send(piece);
+      await answer(frame);
     }
     queuedBytes -= bytes.length;
+    if (!isClosed) connection.inFlight.set(queuedBytes + frames.buffered);
   };
   socket.binaryType = "arraybuffer";
   socket.addEventListener("message", ({ data }) => {
     if (isClosed) return;
-    if (typeof data === "string") {
-      end(new MalformedError("a text message; Kafka's protocol is binary"));
-      return;
+    try {
+      if (typeof data === "string")
+        throw new MalformedError("a text message; Kafka's protocol is binary");
+      const bytes = new Uint8Array(data as ArrayBuffer);
+      queuedBytes += bytes.length;
+      connection.inFlight.set(queuedBytes + frames.buffered);
+      work = work.then(() => handle(bytes)).catch(end);
+    } catch (error) {
+      end(error);
     }
-    const bytes = new Uint8Array(data as ArrayBuffer);
-    queuedBytes += bytes.length;
-    if (queuedBytes > MAX_KAFKA_QUEUED_BYTES) {
-      const detail = `${queuedBytes} bytes wait for an answer, the bound is ${MAX_KAFKA_QUEUED_BYTES}`;
-      end(new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail));
-      return;
-    }
-    work = work.then(() => handle(bytes)).catch(end);
   });
-  const gone = () => {
-    if (isClosed) return;
-    isClosed = true;
-    connection.close();
-    socket.close();
-  };
+  const gone = () => finish(1000, "");
   socket.addEventListener("close", gone);
   socket.addEventListener("error", gone);
   socket.accept();

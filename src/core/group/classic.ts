@@ -4,6 +4,7 @@
 // (group-coordinator/…/classic/ClassicGroup.java); the clock is passed in, and who waits is answered by calling back.
 import { ERRORS, KAFKA_ERRORS } from "../errors.ts";
 import { MAX_PENDING_CLASSIC_MEMBERS } from "../limits.ts";
+import type { LastSeen } from "./coordinator.ts";
 
 export interface ClassicMember {
   readonly memberId: string;
@@ -15,6 +16,8 @@ export interface ClassicMember {
   /** The assignors it can follow, the one it likes best first, each with what it says to the leader. */
   readonly protocols: readonly ClassicProtocol[];
   readonly assignment: Uint8Array;
+  /** Since when nobody says that it is there: since its connection went, or the object woke up. Kept, so that sleep does not prolong a session. */
+  readonly silentSinceMs: number | null;
 }
 
 export interface ClassicProtocol {
@@ -105,8 +108,9 @@ export class ClassicGroup {
   #leaderId: string | null;
   readonly #members = new Map<string, ClassicMember>();
   #phase: ClassicPhase;
-  /** When each was last heard from. */
+  /** When each last asked something here; `#lastSeen` is when it was last said to be there otherwise. */
   readonly #seenMs = new Map<string, number>();
+  readonly #lastSeen: LastSeen;
   readonly #joining = new Map<string, (answer: ClassicJoined) => void>();
   readonly #syncing = new Map<string, (answer: ClassicSynced) => void>();
   /** Ids that were given out, until when they are waited for. */
@@ -116,14 +120,16 @@ export class ClassicGroup {
   /** Set when something has changed that is to be kept. */
   #isChanged = false;
 
-  constructor(state: ClassicState | null, nowMs: number) {
+  /** @param lastSeen 0 where nobody watches for the member */
+  constructor(state: ClassicState | null, nowMs: number, lastSeen: LastSeen = () => 0) {
+    this.#lastSeen = lastSeen;
     this.#generation = state?.generation ?? 0;
     this.#protocolType = state?.protocolType ?? null;
     this.#protocolName = state?.protocolName ?? null;
     this.#leaderId = state?.leaderId ?? null;
     for (const member of state?.members ?? []) {
       this.#members.set(member.memberId, member);
-      this.#seenMs.set(member.memberId, nowMs);
+      if (lastSeen(member.memberId) === 0) this.silent(member.memberId, nowMs);
     }
     this.#phase = this.#members.size === 0 ? "EMPTY" : "STABLE";
   }
@@ -204,14 +210,14 @@ export class ClassicGroup {
     const member = this.#members.get(memberId);
     if (member === undefined || (request.instanceId !== null && holder === undefined))
       return notJoinedClassic(ERRORS.UNKNOWN_MEMBER_ID.code, memberId);
-    this.#seenMs.set(memberId, nowMs);
+    this.#seen(memberId, nowMs);
     const isSame = sameProtocols(member.protocols, request.protocols);
     const isNews =
       this.#phase === "COMPLETING"
         ? !isSame
         : this.#phase !== "STABLE" || memberId === this.#leaderId || !isSame;
     if (!isNews) return this.#joined(memberId); // It has missed the answer, no more.
-    this.#members.set(memberId, { ...member, ...termsOf(request) });
+    this.#members.set(memberId, { ...member, ...termsOf(request), silentSinceMs: null });
     return this.#wait(memberId, nowMs, later);
   }
 
@@ -225,7 +231,12 @@ export class ClassicGroup {
     const terms = termsOf(request);
     const identity = { memberId, instanceId, clientId, clientHost };
     this.#protocolType = request.protocolType;
-    this.#members.set(memberId, { ...identity, ...terms, assignment: NOTHING });
+    this.#members.set(memberId, {
+      ...identity,
+      ...terms,
+      assignment: NOTHING,
+      silentSinceMs: null,
+    });
     this.#seenMs.set(memberId, nowMs);
     return this.#wait(memberId, nowMs, later);
   }
@@ -240,7 +251,7 @@ export class ClassicGroup {
     const memberId = request.newMemberId;
     const oldLeaderId = this.#leaderId ?? "";
     this.#forget(old.memberId, KAFKA_ERRORS.FENCED_INSTANCE_ID);
-    this.#members.set(memberId, { ...old, ...termsOf(request), memberId });
+    this.#members.set(memberId, { ...old, ...termsOf(request), memberId, silentSinceMs: null });
     this.#seenMs.set(memberId, nowMs);
     if (oldLeaderId === old.memberId) this.#leaderId = memberId;
     this.#isChanged = true;
@@ -372,7 +383,7 @@ export class ClassicGroup {
       (protocolType === null || protocolType === this.#protocolType) &&
       (protocolName === null || protocolName === this.#protocolName);
     if (!isOurs) return notSynced(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
-    this.#seenMs.set(memberId, nowMs);
+    this.#seen(memberId, nowMs);
     if (this.#phase === "PREPARING") return notSynced(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
     if (this.#phase === "STABLE") return this.#synced(memberId);
     this.#syncing.get(memberId)?.(notSynced(KAFKA_ERRORS.REBALANCE_IN_PROGRESS)); // An earlier try.
@@ -410,7 +421,7 @@ export class ClassicGroup {
   heartbeat(token: ClassicToken, nowMs: number): number {
     const errorCode = this.check(token);
     if (errorCode !== NONE) return errorCode;
-    this.#seenMs.set(token.memberId, nowMs);
+    this.#seen(token.memberId, nowMs);
     return this.#phase === "PREPARING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
   }
 
@@ -493,8 +504,25 @@ export class ClassicGroup {
     return this.#joining.has(memberId) || this.#syncing.has(memberId);
   }
 
-  #endMs({ memberId, sessionTimeoutMs }: ClassicMember): number {
-    return (this.#seenMs.get(memberId) ?? 0) + sessionTimeoutMs;
+  #endMs({ memberId, sessionTimeoutMs, silentSinceMs }: ClassicMember): number {
+    const seenMs = Math.max(this.#seenMs.get(memberId) ?? 0, this.#lastSeen(memberId));
+    return (silentSinceMs ?? seenMs) + sessionTimeoutMs;
+  }
+
+  #seen(memberId: string, nowMs: number): void {
+    this.#seenMs.set(memberId, nowMs);
+    const member = this.#members.get(memberId);
+    if (member === undefined || member.silentSinceMs === null) return;
+    this.#members.set(memberId, { ...member, silentSinceMs: null });
+    this.#isChanged = true;
+  }
+
+  /** Nobody says any more that the member is there: its session begins to end, unless it asks something. */
+  silent(memberId: string, nowMs: number): void {
+    const member = this.#members.get(memberId);
+    if (member === undefined || member.silentSinceMs !== null) return;
+    this.#members.set(memberId, { ...member, silentSinceMs: nowMs });
+    this.#isChanged = true;
   }
 
   #holderOf(instanceId: string | null): ClassicMember | undefined {

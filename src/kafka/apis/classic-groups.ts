@@ -41,7 +41,7 @@ export const joinGroup = service(JOIN_GROUP, async (request, context) => {
         newMemberId: `${groupInstanceId ?? clientId}-${crypto.randomUUID()}`,
         instanceId: groupInstanceId,
         clientId,
-        clientHost: "/",
+        clientHost: context.clientHost,
         sessionTimeoutMs,
         rebalanceTimeoutMs: rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs,
         protocolType: request.protocolType,
@@ -98,13 +98,15 @@ export const syncGroup = service(SYNC_GROUP, async (request, context) => {
 export const heartbeat = service(HEARTBEAT, async (request, context) => {
   const { groupId, memberId, groupInstanceId, generationId } = request;
   const token = { memberId, instanceId: groupInstanceId, generation: generationId };
-  return {
-    errorCode: await atGroup(
+  const said = `${generationId} ${groupInstanceId}`;
+  return context.watches.heartbeat(groupId, memberId, said, async () => {
+    const errorCode = await atGroup(
       groupId,
       context,
       async (group) => await group.heartbeatClassic(token),
-    ),
-  };
+    );
+    return { answer: { errorCode }, isQuiet: errorCode === KAFKA_ERRORS.NONE };
+  });
 });
 
 export const leaveGroup = service(LEAVE_GROUP, async (request, context) => {

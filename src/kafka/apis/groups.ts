@@ -1,5 +1,3 @@
-// DescribeGroups, ListGroups, DeleteGroups, ConsumerGroupDescribe.
-import { ERRORS } from "../../core/errors.ts";
 import type { TopicAssignment } from "../../core/group/describe.ts";
 import { FAN_OUT } from "../../core/limits.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
@@ -55,11 +53,15 @@ export const consumerGroupDescribe = service(
   CONSUMER_GROUP_DESCRIBE,
   async ({ groupIds }, context) => ({
     groups: await mapConcurrently([...groupIds], FAN_OUT, async (groupId) => {
-      const found = await atGroup(groupId, context, async (group) => await group.describe());
+      const found = await atGroup(
+        groupId,
+        context,
+        async (group) => await group.describeConsumers(),
+      );
       if (typeof found === "number") return { groupId, errorCode: found };
       if (!found.ok) return { groupId, errorCode: codeOf(found.error), errorMessage: found.detail };
+      const { subscriptions } = found;
       const { state, epoch, assignor, members } = found.group;
-      if (assignor === "") return { groupId, errorCode: ERRORS.GROUP_ID_NOT_FOUND.code };
       return {
         groupId,
         errorCode: NO_ERROR.errorCode,
@@ -75,8 +77,8 @@ export const consumerGroupDescribe = service(
             memberEpoch: member.memberEpoch,
             clientId: member.clientId ?? "",
             clientHost: "/",
-            subscribedTopicNames: member.assignment.map(({ topic }) => topic),
-            subscribedTopicRegex: null,
+            subscribedTopicNames: subscriptions[member.memberId]?.topics ?? [],
+            subscribedTopicRegex: subscriptions[member.memberId]?.topicPattern ?? null,
             assignment: { topicPartitions: await withIds(context.env, member.assignment) },
             targetAssignment: { topicPartitions: await withIds(context.env, member.target) },
           })),

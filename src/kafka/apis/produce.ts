@@ -1,6 +1,6 @@
 import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
 import { NO_PRODUCER_ID, readBatchHeader } from "../../core/log/record-batch.ts";
-import { appendTo, isRefused } from "../../edge/append.ts";
+import { isRefused } from "../../edge/append.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { eachPartition, type RequestContext, service } from "../context.ts";
 import { codeOf, NO_ERROR, told } from "../errors.ts";
@@ -58,7 +58,7 @@ async function append(
   topic: string,
   partition: number,
   records: Uint8Array | null,
-  { env, nodes }: RequestContext,
+  { env, nodes, appends }: RequestContext,
 ) {
   if (records === null || records.length === 0)
     throw new BrokerError("INVALID_RECORD", `${topic}/${partition}: there are no records`);
@@ -66,9 +66,7 @@ async function append(
   return atPartition(env, topic, partition, async (topicId) => {
     if (!nodes.isOwn(nodes.leaderOf(topicId, partition)))
       return { errorCode: KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER, baseOffset: -1 };
-    const options = { expectedOffset: null, isIdempotent };
-    // A view would take the whole request with it over the call.
-    const answer = await appendTo(env, topicId, partition, records.slice(), options);
+    const answer = await appends.append(topicId, partition, records, isIdempotent);
     if (!isRefused(answer))
       return { ...NO_ERROR, ...answer, logAppendTimeMs: answer.logAppendTimeMs ?? -1 };
     const { code, detail } = answer;

@@ -1,0 +1,356 @@
+// What Kafka's clients ask of a group: the classic protocol, KIP-848's heartbeat, offsets, descriptions. They come as calls
+// from the Worker, which speaks Kafka's protocol (src/kafka/apis). Who is there without a socket of its own is known from
+// its calls and from whoever watches for it.
+import type { Topic } from "../../src/core/cluster/topics.ts";
+import { ERRORS, type Failure, fail, KAFKA_ERRORS, type Result } from "../../src/core/errors.ts";
+import {
+  type ClassicJoin,
+  type ClassicJoined,
+  type ClassicSync,
+  type ClassicSynced,
+  type ClassicToken,
+  notJoinedClassic,
+} from "../../src/core/group/classic.ts";
+import type { Coordinator, JoinRequest } from "../../src/core/group/coordinator.ts";
+import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
+import { applyHeartbeat, type Heartbeat, joinOf } from "../../src/core/group/heartbeat.ts";
+import {
+  fromSet,
+  parsePartitionKey,
+  partitionKey,
+  type TopicPartitions,
+  toSet,
+} from "../../src/core/group/partition-key.ts";
+import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
+import { checkTopicPattern } from "../../src/core/group/topic-pattern.ts";
+import { heartbeatIntervalMs } from "../../src/protocol/heartbeat.ts";
+import type { ClassicMembers } from "./classic-members.ts";
+import type { Watchers } from "./watchers.ts";
+
+/** What of the group's object is needed here. */
+export interface GroupParts {
+  readonly coordinator: Coordinator;
+  readonly classic: ClassicMembers;
+  subscribe(
+    topics: readonly string[],
+    topicPattern: string | null,
+  ): Promise<Result<{ topics: readonly Topic[] }>>;
+  checkJoin(request: JoinRequest): Failure | null;
+  /** Why nobody else may join where there are classic members. */
+  inUse(): Failure;
+  persistAndTell(): Promise<void>;
+  unlist(): Promise<void>;
+}
+
+/** As it crosses the call: sets would not. */
+export type HeartbeatCall = Omit<Heartbeat, "owned"> & {
+  readonly owned: readonly TopicPartitions[] | null;
+};
+
+export interface HeartbeatAnswer {
+  readonly memberEpoch: number;
+  readonly heartbeatIntervalMs: number;
+  /** Null where it is no news to the member. */
+  readonly assignment: TopicPartitions[] | null;
+}
+
+export interface ClassicLeave {
+  readonly memberId: string;
+  readonly instanceId: string | null;
+}
+
+export interface NamedOffset {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly metadata: string;
+}
+
+export class KafkaMembers {
+  readonly #group: GroupParts;
+  readonly #watchers: Watchers;
+  /** When each that heartbeats (KIP-848) last did so by a call, and what it was told. */
+  readonly #heardMs = new Map<string, number>();
+  readonly #told = new Map<string, string>();
+
+  constructor(group: GroupParts, watchers: Watchers) {
+    this.#group = group;
+    this.#watchers = watchers;
+  }
+
+  // Who is there.
+
+  /** Whether the member is known to be there, though it has no socket. */
+  isHeard(memberId: string): boolean {
+    return this.#heardMs.has(memberId) || this.#watchers.has(memberId);
+  }
+
+  seenMs(memberId: string): number {
+    return Math.max(this.#heardMs.get(memberId) ?? 0, this.#watchers.seenMs(memberId));
+  }
+
+  /** Whoever watched for it has gone: unless it is heard from, its session ends in time. */
+  unwatched(memberId: string, nowMs: number): void {
+    this.#heardMs.delete(memberId);
+    this.#group.coordinator.disconnect(memberId, nowMs);
+    this.#group.classic.unwatched(memberId, nowMs);
+  }
+
+  /** Their next heartbeats are to come here, and who has gone is forgotten. */
+  tell(events: readonly GroupEvent[]): void {
+    for (const event of events) {
+      if (event.type === "member") this.#watchers.tell(event.member.memberId);
+      if (event.type !== "member-removed") continue;
+      this.#watchers.tell(event.memberId);
+      this.#heardMs.delete(event.memberId);
+      this.#told.delete(event.memberId);
+    }
+  }
+
+  // The classic protocol.
+
+  /** [CLS-1] Answered when everyone has joined, or has been waited for long enough. */
+  async joinClassic(request: ClassicJoin): Promise<ClassicJoined> {
+    const group = this.#group;
+    const refused = this.#checkClassic(request);
+    if (refused !== null) return refused;
+    if (!group.coordinator.exists) {
+      const listed = await group.subscribe([], null);
+      if (!listed.ok)
+        return notJoinedClassic(ERRORS.COORDINATOR_NOT_AVAILABLE.code, request.memberId);
+      const refusedNow = this.#checkClassic(request); // Others may have come meanwhile.
+      if (refusedNow !== null) return refusedNow;
+    }
+    const joined = group.classic.join(request, group.coordinator.config.maxSize, Date.now());
+    await group.persistAndTell();
+    return joined;
+  }
+
+  #checkClassic({ sessionTimeoutMs, memberId }: ClassicJoin): ClassicJoined | null {
+    const { config, state } = this.#group.coordinator;
+    const isLegal =
+      sessionTimeoutMs >= config.minSessionTimeoutMs &&
+      sessionTimeoutMs <= config.maxSessionTimeoutMs;
+    if (!isLegal) return notJoinedClassic(ERRORS.INVALID_SESSION_TIMEOUT.code, memberId);
+    return state.members.size > 0
+      ? notJoinedClassic(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL, memberId)
+      : null;
+  }
+
+  async syncClassic(request: ClassicSync): Promise<ClassicSynced> {
+    const synced = this.#group.classic.sync(request, Date.now());
+    await this.#group.persistAndTell();
+    return synced;
+  }
+
+  async heartbeatClassic(token: ClassicToken): Promise<number> {
+    const errorCode = this.#group.classic.heartbeat(token, Date.now());
+    await this.#group.persistAndTell();
+    return errorCode;
+  }
+
+  async leaveClassic(members: readonly ClassicLeave[]): Promise<number[]> {
+    const errorCodes = members.map(({ memberId, instanceId }) =>
+      this.#group.classic.leave(memberId, instanceId, Date.now()),
+    );
+    await this.#group.persistAndTell();
+    return errorCodes;
+  }
+
+  // KIP-848.
+
+  /** [KCG-1] The assignment is told where it is news to the member. */
+  async heartbeat(request: HeartbeatCall): Promise<Result<HeartbeatAnswer>> {
+    const group = this.#group;
+    const heartbeat = { ...request, owned: request.owned === null ? null : toSet(request.owned) };
+    const { memberId, memberEpoch } = heartbeat;
+    const join = joinOf(group.coordinator, heartbeat);
+    let topics: readonly GroupTopic[] = [];
+    if (join !== null) {
+      const refused = group.checkJoin(join) ?? checkTopicPattern(join.topicPattern);
+      if (refused !== null) return refused;
+      const subscribed = await group.subscribe(join.topics, join.topicPattern);
+      if (!subscribed.ok) return subscribed;
+      topics = subscribed.topics;
+      if (group.classic.group.isInUse) return group.inUse();
+    }
+    const result = applyHeartbeat(group.coordinator, heartbeat, join, topics, Date.now());
+    if (result.ok && result.member !== null) this.#heardMs.set(memberId, Date.now());
+    else this.#heardMs.delete(memberId);
+    await group.persistAndTell();
+    if (!group.coordinator.exists) await group.unlist();
+    if (!result.ok) return result;
+    const { member } = result;
+    if (member === null) return { ok: true, memberEpoch, heartbeatIntervalMs: 0, assignment: null };
+    const assignment = fromSet(member.assigned);
+    const told = JSON.stringify(assignment);
+    const isNews = memberEpoch === 0 || this.#told.get(memberId) !== told;
+    this.#told.set(memberId, told);
+    return {
+      ok: true,
+      memberEpoch: member.memberEpoch,
+      heartbeatIntervalMs: this.heartbeatIntervalMs(member),
+      assignment: isNews ? assignment : null,
+    };
+  }
+
+  heartbeatIntervalMs({ sessionTimeoutMs }: Pick<Member, "sessionTimeoutMs">): number {
+    return Math.min(
+      heartbeatIntervalMs(sessionTimeoutMs),
+      this.#group.coordinator.config.heartbeatIntervalMs,
+    );
+  }
+
+  // Offsets.
+
+  /** [CLS-6] `errorCode` refuses all of it; else each has its own. */
+  async commitOffsets(
+    token: ClassicToken,
+    offsets: readonly NamedOffset[],
+  ): Promise<{ errorCode: number; errorCodes: number[] }> {
+    const group = this.#group;
+    const { state } = group.coordinator;
+    const isMember = state.members.has(token.memberId);
+    const isByHand = token.memberId === "" && token.generation < 0;
+    const refused =
+      isMember || (isByHand && state.members.size === 0 && !group.classic.group.isInUse)
+        ? KAFKA_ERRORS.NONE
+        : group.classic.group.checkCommit(token);
+    if (refused !== KAFKA_ERRORS.NONE) return { errorCode: refused, errorCodes: [] };
+    const unknown = new Set(offsets.map(({ topic }) => topic)).difference(state.topics);
+    const subscribed =
+      unknown.size > 0 || !group.coordinator.exists
+        ? await group.subscribe([...unknown], null)
+        : null;
+    if (subscribed?.ok === false)
+      return { errorCode: ERRORS.COORDINATOR_NOT_AVAILABLE.code, errorCodes: [] };
+    const found: readonly GroupTopic[] = subscribed?.topics ?? [];
+    const ids = new Map(
+      [...group.coordinator.state.topics.values(), ...found].map((topic) => [topic.name, topic]),
+    );
+    const commits = offsets.map(({ topic, partition, offset, metadata }) => {
+      const known = ids.get(topic);
+      const isThere = known !== undefined && partition >= 0 && partition < known.partitions;
+      const key = partitionKey(isThere ? known.topicId : "", partition);
+      return { key, offset, metadata, isRewind: true };
+    });
+    if (isByHand) group.coordinator.setOccupied(false, Date.now());
+    const nowMs = Date.now();
+    const result = isMember
+      ? group.coordinator.offsets.commit(
+          token.memberId,
+          this.#knownEpoch(token.memberId, token.generation),
+          commits,
+          nowMs,
+        )
+      : {
+          ok: true as const,
+          rejected: group.coordinator.offsets.commitClassic(commits, found, nowMs),
+        };
+    await group.persistAndTell();
+    if (!result.ok) return { errorCode: ERRORS[result.error].code, errorCodes: [] };
+    const rejected = new Map(result.rejected.map(({ key, error }) => [key, ERRORS[error].code]));
+    return {
+      errorCode: KAFKA_ERRORS.NONE,
+      errorCodes: commits.map(({ key }) => rejected.get(key) ?? KAFKA_ERRORS.NONE),
+    };
+  }
+
+  /**
+   * A member that heartbeats is told of a new epoch with the next of them: until then it speaks at the one it was told, and
+   * what it owns is looked at in any case.
+   */
+  #knownEpoch(memberId: string, epoch: number): number {
+    const current = this.#group.coordinator.state.members.get(memberId)?.memberEpoch ?? epoch;
+    return this.isHeard(memberId) && epoch <= current ? current : epoch;
+  }
+
+  /** What is committed, by topic and partition, or an error code: a `member` that asks must be one (KIP-848). */
+  committedOffsets(member: { memberId: string; memberEpoch: number } | null): {
+    offsets: number | NamedOffset[];
+  } {
+    const { members, offsets, topics } = this.#group.coordinator.state;
+    if (member !== null) {
+      const known = members.get(member.memberId);
+      if (known === undefined) return { offsets: ERRORS.UNKNOWN_MEMBER_ID.code };
+      if (known.memberEpoch !== this.#knownEpoch(member.memberId, member.memberEpoch))
+        return { offsets: ERRORS.STALE_MEMBER_EPOCH.code };
+    }
+    const names = new Map([...topics.values()].map(({ topicId, name }) => [topicId, name]));
+    return {
+      offsets: [...offsets].map(([key, { offset, metadata }]) => {
+        const { topicId, partition } = parsePartitionKey(key);
+        return { topic: names.get(topicId) ?? "", partition, offset, metadata };
+      }),
+    };
+  }
+
+  // Descriptions.
+
+  /** As Kafka's DescribeGroups tells: one that is not there is Dead. */
+  describeClassic() {
+    const { coordinator, classic } = this.#group;
+    const { members, phase, protocolType, protocolName } = classic.group;
+    const isConsumers = coordinator.state.members.size > 0;
+    const groupState = coordinator.exists
+      ? isConsumers
+        ? "Stable"
+        : CLASSIC_STATES[phase]
+      : "Dead";
+    return {
+      groupState,
+      protocolType: protocolType ?? (coordinator.exists ? "consumer" : ""),
+      protocolData: protocolName ?? "",
+      members: [...members.values()].map((member) => ({
+        memberId: member.memberId,
+        groupInstanceId: member.instanceId,
+        clientId: member.clientId,
+        clientHost: member.clientHost,
+        memberMetadata:
+          member.protocols.find(({ name }) => name === protocolName)?.metadata ?? new Uint8Array(),
+        memberAssignment: member.assignment,
+      })),
+    };
+  }
+
+  /** As Kafka's ConsumerGroupDescribe tells: of members that are not classic, and what they subscribe to. */
+  describeConsumers(): Result<{
+    group: GroupDescription;
+    subscriptions: Record<string, { topics: readonly string[]; topicPattern: string | null }>;
+  }> {
+    const { coordinator, classic } = this.#group;
+    if (!coordinator.exists || classic.group.isInUse)
+      return fail("GROUP_ID_NOT_FOUND", "there is no group of this kind and name");
+    const subscriptions = Object.fromEntries(
+      [...coordinator.state.members].map(([memberId, { topics, topicPattern }]) => [
+        memberId,
+        { topics, topicPattern },
+      ]),
+    );
+    return { ok: true, group: describeGroup(coordinator, classic.group), subscriptions };
+  }
+
+  /** As Kafka's ListGroups tells; null where there is none. */
+  summary(): { protocolType: string; groupState: string; groupType: string } | null {
+    const { coordinator, classic } = this.#group;
+    if (!coordinator.exists) return null;
+    const { phase, protocolType, isInUse } = classic.group;
+    if (isInUse)
+      return {
+        protocolType: protocolType ?? "consumer",
+        groupState: CLASSIC_STATES[phase],
+        groupType: "classic",
+      };
+    const name = coordinator.stateName.toLowerCase();
+    const groupState = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+    return { protocolType: "consumer", groupState, groupType: "consumer" };
+  }
+}
+
+/** In Kafka's words. */
+const CLASSIC_STATES = {
+  EMPTY: "Empty",
+  PREPARING: "PreparingRebalance",
+  COMPLETING: "CompletingRebalance",
+  STABLE: "Stable",
+} as const;

@@ -1,0 +1,71 @@
+// Kafka's clients say again and again that they are there (Heartbeat, ConsumerGroupHeartbeat). The connection that serves a
+// member answers for the group while there is nothing new: it watches the group over a hibernating socket, says over it
+// that the member is there, which the runtime notes without waking the object, and is told here when something changes.
+import type { WatchMessage } from "../../src/protocol/watch-socket.ts";
+import { close, sendJson } from "../shared/socket.ts";
+
+const TAG = "watch";
+
+interface Attachment {
+  readonly watches: string;
+  readonly openedAtMs: number;
+}
+
+export class Watchers {
+  readonly #ctx: DurableObjectState;
+  readonly #sockets = new Map<string, WebSocket>();
+
+  constructor(ctx: DurableObjectState) {
+    this.#ctx = ctx;
+    for (const socket of ctx.getWebSockets(TAG)) {
+      const attachment = attachmentOf(socket);
+      if (attachment !== null) this.#sockets.set(attachment.watches, socket);
+    }
+  }
+
+  /** From now on over this socket; an earlier one of this member is closed. */
+  accept(socket: WebSocket, memberId: string, nowMs: number): void {
+    const older = this.#sockets.get(memberId);
+    this.#ctx.acceptWebSocket(socket, [TAG]);
+    const attachment: Attachment = { watches: memberId, openedAtMs: nowMs };
+    socket.serializeAttachment(attachment);
+    this.#sockets.set(memberId, socket);
+    if (older !== undefined) close(older, 1000, "watched by another connection");
+  }
+
+  has(memberId: string): boolean {
+    return this.#sockets.has(memberId);
+  }
+
+  get memberIds(): Iterable<string> {
+    return this.#sockets.keys();
+  }
+
+  /** When the member was last said to be there; 0 where nobody says so. */
+  seenMs(memberId: string): number {
+    const socket = this.#sockets.get(memberId);
+    if (socket === undefined) return 0;
+    const answeredMs = this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
+    return Math.max(attachmentOf(socket)?.openedAtMs ?? 0, answeredMs);
+  }
+
+  /** Its next heartbeat is to come here. */
+  tell(memberId: string): void {
+    const message: WatchMessage = { type: "changed" };
+    const socket = this.#sockets.get(memberId);
+    if (socket !== undefined) sendJson(socket, message);
+  }
+
+  /** Whose socket has gone; null where it was none of these, or not the newest. */
+  lost(socket: WebSocket): string | null {
+    const memberId = attachmentOf(socket)?.watches;
+    if (memberId === undefined || this.#sockets.get(memberId) !== socket) return null;
+    this.#sockets.delete(memberId);
+    return memberId;
+  }
+}
+
+function attachmentOf(socket: WebSocket): Attachment | null {
+  const attachment = socket.deserializeAttachment() as Partial<Attachment> | null;
+  return attachment?.watches === undefined ? null : (attachment as Attachment);
+}

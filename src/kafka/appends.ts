@@ -1,0 +1,98 @@
+// What a connection appends. A partition that is busy is appended to over a socket: that costs a twentieth of the calls it
+// stands for, and is one of those that an invocation may make. One that is appended to now and then is called.
+import { AppendSocket } from "../client/producer/append-socket.ts";
+import { BrokerError, isErrorName } from "../core/errors.ts";
+import { MAX_KAFKA_APPEND_SOCKETS } from "../core/limits.ts";
+import { type AppendAnswer, appendTo } from "../edge/append.ts";
+import { stubTransport } from "../edge/stub-transport.ts";
+import type { Env } from "../env.ts";
+import type { AppendErrorMessage } from "../protocol/append-frame.ts";
+
+/** Appends that follow one another closer than this go over a socket; one that carried nothing for longer is closed. */
+const BUSY_MS = 2_000;
+const ANSWER_TIMEOUT_MS = 30_000;
+
+interface Place {
+  usedAtMs: number;
+  socket: AppendSocket | null;
+}
+
+/** The appends of one connection. */
+export class Appends {
+  readonly #env: Env;
+  readonly #places = new Map<string, Place>();
+  #sweptMs = 0;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  /** Never throws. An append whose answer got lost is repeated only where that cannot store it twice. */
+  async append(
+    topicId: string,
+    partition: number,
+    batches: Uint8Array,
+    isIdempotent: boolean,
+  ): Promise<AppendAnswer> {
+    const options = { expectedOffset: null, isIdempotent };
+    const socket = this.#socketOf(topicId, partition, Date.now());
+    // A view would take the whole request with it over a call.
+    if (socket === null) return appendTo(this.#env, topicId, partition, batches.slice(), options);
+    try {
+      const appended = await socket.append(batches, null, ANSWER_TIMEOUT_MS);
+      return { ...appended, logAppendTimeMs: appended.logAppendTimeMs ?? null };
+    } catch (error) {
+      if (error instanceof BrokerError)
+        return { code: error.code, detail: error.message, data: error.data };
+      const unanswered = `the outcome is unknown: ${(error as Error).message}`;
+      if (!isIdempotent) return { code: "REQUEST_TIMED_OUT", detail: unanswered, data: {} };
+      return appendTo(this.#env, topicId, partition, batches.slice(), { ...options, unanswered });
+    }
+  }
+
+  close(): void {
+    for (const { socket } of this.#places.values()) socket?.close("done");
+    this.#places.clear();
+  }
+
+  /** Null until there is one. */
+  #socketOf(topicId: string, partition: number, nowMs: number): AppendSocket | null {
+    this.#sweep(nowMs);
+    const name = `${topicId}/${partition}`;
+    const place = this.#places.get(name);
+    if (place === undefined) {
+      if (this.#places.size < MAX_KAFKA_APPEND_SOCKETS)
+        this.#places.set(name, { usedAtMs: nowMs, socket: null });
+      return null;
+    }
+    place.usedAtMs = nowMs;
+    if (place.socket === null) place.socket = this.#open(topicId, partition);
+    else if (place.socket.isClosed) this.#places.delete(name); // Called for once, then opened again.
+    return place.socket.isOpen ? place.socket : null;
+  }
+
+  #open(topicId: string, partition: number): AppendSocket {
+    return new AppendSocket({
+      open: (events) =>
+        stubTransport(this.#env).openPartition({ topic: "", topicId, partition }, events),
+      onIdle: () => {},
+      parse: (text) => JSON.parse(text),
+      refused: (answer) => refusedBy(answer as AppendErrorMessage),
+      lost: (reason) => new Error(reason),
+    });
+  }
+
+  #sweep(nowMs: number): void {
+    if (nowMs - this.#sweptMs < BUSY_MS) return;
+    this.#sweptMs = nowMs;
+    for (const [name, { usedAtMs, socket }] of this.#places) {
+      if (nowMs - usedAtMs < BUSY_MS) continue;
+      socket?.close("done");
+      this.#places.delete(name);
+    }
+  }
+}
+
+function refusedBy({ code, detail }: AppendErrorMessage): Error {
+  return isErrorName(code) ? new BrokerError(code, detail) : new Error(detail);
+}

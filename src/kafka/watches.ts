@@ -1,0 +1,106 @@
+// Heartbeats that say nothing new are answered here. For each member that speaks over this connection its group is watched
+// over a socket (durable-objects/group/watchers.ts): while the group has not said that something changed, what it answered
+// last holds, and all it needs to know is that the member is there. That a PING says, which wakes no object [KFK-20].
+import type { Socket } from "../client/transport/transport.ts";
+import { MAX_KAFKA_WATCHES } from "../core/limits.ts";
+import { openWatch } from "../edge/stub-transport.ts";
+import type { Env } from "../env.ts";
+import { PING, PONG } from "../protocol/heartbeat.ts";
+
+export interface Beat<T> {
+  readonly answer: T;
+  /** Whether the same would be answered again as long as nothing changes. */
+  readonly isQuiet: boolean;
+}
+
+/** The watches of one connection. */
+export class Watches {
+  readonly #env: Env;
+  readonly #watches = new Map<string, Watch>();
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  /** The answer to what the member has `said`: the last one, or what `ask` brings. */
+  async heartbeat<T>(
+    groupId: string,
+    memberId: string,
+    said: string,
+    ask: () => Promise<Beat<T>>,
+  ): Promise<T> {
+    const place = `${groupId}\n${memberId}`;
+    const watch = this.#watches.get(place);
+    if (watch !== undefined && !watch.isClosed) return watch.heartbeat(said, ask);
+    const { answer, isQuiet } = await ask();
+    if (isQuiet) this.#watch(place, groupId, memberId);
+    return answer;
+  }
+
+  /** From the next heartbeat on. */
+  #watch(place: string, groupId: string, memberId: string): void {
+    this.#watches.delete(place);
+    this.#makeRoom();
+    this.#watches.set(place, new Watch(this.#env, groupId, memberId));
+  }
+
+  #makeRoom(): void {
+    if (this.#watches.size < MAX_KAFKA_WATCHES) return;
+    const [place, oldest] = this.#watches.entries().next().value as [string, Watch];
+    oldest.close();
+    this.#watches.delete(place);
+  }
+
+  close(): void {
+    for (const watch of this.#watches.values()) watch.close();
+    this.#watches.clear();
+  }
+}
+
+class Watch {
+  readonly #socket: Socket;
+  #isOpen = false;
+  isClosed = false;
+  /** Counts what the group has told. */
+  #changes = 0;
+  #last: { readonly said: string; readonly answer: unknown } | null = null;
+
+  constructor(env: Env, groupId: string, memberId: string) {
+    this.#socket = openWatch(env, groupId, memberId, {
+      opened: () => {
+        this.#isOpen = true;
+      },
+      text: (text) => {
+        if (text !== PONG) this.#forget();
+      },
+      bytes: () => {},
+      closed: () => {
+        this.isClosed = true;
+        this.#forget();
+      },
+    });
+  }
+
+  async heartbeat<T>(said: string, ask: () => Promise<Beat<T>>): Promise<T> {
+    if (this.#last?.said === said) {
+      this.#socket.send(PING);
+      return this.#last.answer as T;
+    }
+    // What changes from here on is told, if the watch was open before the group was asked.
+    const changes = this.#changes;
+    const isWatched = this.#isOpen;
+    this.#last = null;
+    const { answer, isQuiet } = await ask();
+    if (isWatched && isQuiet && changes === this.#changes) this.#last = { said, answer };
+    return answer;
+  }
+
+  #forget(): void {
+    this.#changes++;
+    this.#last = null;
+  }
+
+  close(): void {
+    this.#socket.close(1000, "done");
+  }
+}
