@@ -6,7 +6,7 @@
 // targets      member id → target assignment as JSON.
 // topics       topic name → id and partition count.
 // offsets      partition → committed offset.
-// classic      one row: the members of a classic group as JSON, written when a rebalance is done.
+// classic      one row: the members of a classic group as JSON, written when a rebalance begins and when it is done.
 // history      the flight recorder, a ring: a row for each operation that something is to be told of.
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
 import type { ClassicState } from "../../src/core/group/classic.ts";

@@ -204,11 +204,51 @@ describe("state", () => {
     const state = rig.group.takeState();
     expect(state?.members).toHaveLength(2);
     expect(rig.group.takeState()).toBeNull();
-    rig.newcomer();
-    expect(rig.group.takeState()).toBeNull();
     rig.group = new ClassicGroup(state, rig.nowMs);
     expect(rig.beat(a, 2)).toBe(0);
     expect(text(rig.sync(b, 2).synced?.assignment)).toBe("rest");
+  });
+
+  test("[CLS-7] a rebalance that was not done begins anew, and goes on without who does not come", () => {
+    const rig = new Rig();
+    const { a, b } = rig.two();
+    expect(rig.group.leave(b, null, rig.nowMs)).toBe(0);
+    rig.group = new ClassicGroup(rig.group.takeState(), rig.nowMs);
+    expect(rig.beat(a, 2)).toBe(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
+    const { id } = rig.newcomer();
+    rig.group = new ClassicGroup(rig.group.takeState(), rig.nowMs);
+    expect(rig.beat(a, 2)).toBe(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
+    const { joined } = rig.join(a);
+    expect(joined).toBeUndefined(); // The newcomer is waited for.
+    rig.pass(30_000);
+    expect(rig.group.members.has(id)).toBe(false);
+    expect(rig.group.phase).toBe("COMPLETING");
+  });
+
+  test("[CLS-3] who was silent when the group woke up, or whose connection went, has its session left, and no more", () => {
+    const rig = new Rig();
+    const { a, b } = rig.two();
+    const seen = new Map([[a, 0]]);
+    const wakeUp = () => {
+      const lastSeen = (memberId: string) => seen.get(memberId) ?? 0;
+      rig.group = new ClassicGroup(rig.group.takeState() ?? kept, rig.nowMs, lastSeen);
+      kept = rig.group.takeState() ?? kept;
+    };
+    let kept = rig.group.takeState();
+    for (let i = 1; i <= 9; i++) {
+      rig.nowMs += 1_000;
+      seen.set(a, rig.nowMs);
+      wakeUp();
+      rig.group.expire(rig.nowMs);
+      expect([...rig.group.members.keys()]).toEqual([a, b]);
+    }
+    rig.pass(2_000);
+    expect([...rig.group.members.keys()]).toEqual([a]);
+    rig.group.silent(a, rig.nowMs);
+    rig.pass(9_999);
+    expect(rig.group.members.size).toBe(1);
+    rig.pass(1);
+    expect(rig.group.members.size).toBe(0);
   });
 
   test("[CLS-6] only a member of this generation commits, or anybody where there are none", () => {

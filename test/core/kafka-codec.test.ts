@@ -15,7 +15,7 @@ import {
   tagged,
 } from "../../src/kafka/schema.ts";
 import { MalformedError, Reader, Writer } from "../../src/kafka/wire.ts";
-import { framed } from "../support/kafka-client.ts";
+import { framed } from "../support/kafka-frames.ts";
 
 const APIS = Object.values(messages).filter((each) => typeof each === "object") as Api[];
 const VERSIONS = APIS.flatMap((api) => {

@@ -3,7 +3,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import * as messages from "../../src/kafka/messages.ts";
-import { decodeResponse, encodeRequest, framed, RawKafka } from "../support/kafka-client.ts";
+import { RawKafka } from "../support/kafka-client.ts";
+import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";
 import { BrokerProcess } from "./broker.ts";
 
 let broker: BrokerProcess;

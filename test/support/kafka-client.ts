@@ -1,42 +1,7 @@
-// A Kafka client of the broker's own messages, the other way round: it writes requests and reads answers.
+// A Kafka client over TCP that says exactly what it is told to.
 import { connect, type Socket } from "node:net";
 import type { Api } from "../../src/kafka/messages.ts";
-import { nullableString, type Type } from "../../src/kafka/schema.ts";
-import { Reader, Writer } from "../../src/kafka/wire.ts";
-
-export function encodeRequest(
-  api: Api,
-  version: number,
-  request: unknown,
-  correlationId = 0,
-): Buffer {
-  const isFlexible = version >= api.flexibleFrom;
-  const body = new Writer();
-  body.int16(api.key);
-  body.int16(version);
-  body.int32(correlationId);
-  nullableString.write(body, "test", { version: 0, isFlexible: false });
-  if (isFlexible) body.unsignedVarint(0);
-  (api.request as unknown as Type<unknown>).write(body, request, { version, isFlexible });
-  return Buffer.concat(body.finish());
-}
-
-/** What the header of an answer is followed by. */
-export function decodeResponse<T>(api: Api, version: number, frame: Uint8Array): T {
-  const isFlexible = version >= api.flexibleFrom;
-  const from = new Reader(frame);
-  from.int32();
-  if (isFlexible && api.name !== "ApiVersions") from.unsignedVarint();
-  const response = (api.response as unknown as Type<T>).read(from, { version, isFlexible });
-  if (from.left > 0) throw new Error(`${from.left} bytes follow the answer`);
-  return response;
-}
-
-export function framed(request: Uint8Array): Buffer {
-  const length = Buffer.alloc(4);
-  length.writeInt32BE(request.length);
-  return Buffer.concat([length, request]);
-}
+import { decodeResponse, encodeRequest, framed } from "./kafka-frames.ts";
 
 export class RawKafka {
   readonly socket: Socket;

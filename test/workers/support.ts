@@ -215,6 +215,7 @@ export interface GroupJson {
     readonly instanceId?: string;
     readonly clientId?: string;
     readonly memberEpoch: number;
+    readonly connected: boolean;
     readonly assignment: { readonly topic: string; readonly partitions: number[] }[];
     readonly target: { readonly topic: string; readonly partitions: number[] }[];
   }[];

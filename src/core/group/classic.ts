@@ -32,6 +32,8 @@ export interface ClassicState {
   readonly protocolName: string | null;
   readonly leaderId: string | null;
   readonly members: readonly ClassicMember[];
+  /** Whether a rebalance has begun that is not done: it begins anew then. */
+  readonly isRebalancing: boolean;
 }
 
 export interface ClassicJoin {
@@ -132,6 +134,7 @@ export class ClassicGroup {
       if (lastSeen(member.memberId) === 0) this.silent(member.memberId, nowMs);
     }
     this.#phase = this.#members.size === 0 ? "EMPTY" : "STABLE";
+    if (state?.isRebalancing && this.#phase === "STABLE") this.#prepare(nowMs);
   }
 
   get phase(): ClassicPhase {
@@ -169,6 +172,7 @@ export class ClassicGroup {
       protocolName: this.#protocolName,
       leaderId: this.#leaderId,
       members: [...this.#members.values()],
+      isRebalancing: this.#phase === "PREPARING" || this.#phase === "COMPLETING",
     };
   }
 
@@ -274,6 +278,7 @@ export class ClassicGroup {
 
   /** All are to join again. Goes on as soon as they have. */
   #prepare(nowMs: number): void {
+    if (this.#phase !== "PREPARING") this.#isChanged = true; // Or a restart would take it for done.
     if (this.#phase === "PREPARING" || this.#phase === "EMPTY")
       this.#deadlineMs ??= this.#untilMs(nowMs);
     else this.#deadlineMs = this.#untilMs(nowMs);

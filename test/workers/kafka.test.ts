@@ -1,0 +1,348 @@
+// Kafka's groups inside the runtime, over the WebSocket /kafka. Each test has a twin that evicts the group in the middle.
+import { runDurableObjectAlarm } from "cloudflare:test";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { GroupObject } from "../../durable-objects/group/group-object.ts";
+import { concatBytes } from "../../src/core/bytes.ts";
+import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
+import { groupStub } from "../../src/env.ts";
+import * as messages from "../../src/kafka/messages.ts";
+import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";
+import {
+  call,
+  closeSockets,
+  createTopic,
+  env,
+  eventually,
+  type GroupJson,
+  isBytes,
+  TestSocket,
+  type TopicJson,
+  TWINS,
+  unique,
+} from "./support.ts";
+
+const SESSION_MS = 30_000;
+const { NONE } = KAFKA_ERRORS;
+const utf8 = (text: string) => new TextEncoder().encode(text);
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+  closeSockets();
+});
+
+/** One connection. */
+class Kafka {
+  readonly #socket: TestSocket<never>;
+  #rest: Uint8Array = new Uint8Array();
+
+  private constructor(socket: TestSocket<never>) {
+    this.#socket = socket;
+  }
+
+  static async open(): Promise<Kafka> {
+    return new Kafka(await TestSocket.open("/kafka"));
+  }
+
+  async ask<T>(api: messages.Api, version: number, request: unknown): Promise<T> {
+    this.#socket.send(framed(encodeRequest(api, version, request)));
+    for (;;) {
+      const view = new DataView(this.#rest.buffer, this.#rest.byteOffset);
+      const end = this.#rest.length < 4 ? Number.POSITIVE_INFINITY : 4 + view.getInt32(0);
+      if (this.#rest.length >= end) {
+        const frame = this.#rest.subarray(4, end);
+        this.#rest = this.#rest.slice(end);
+        return decodeResponse<T>(api, version, frame);
+      }
+      this.#rest = concatBytes([this.#rest, await this.#socket.next(isBytes)]);
+    }
+  }
+
+  close(): void {
+    this.#socket.close();
+  }
+}
+
+/** A member of a classic group on a connection of its own. */
+class ClassicMember {
+  readonly kafka: Kafka;
+  readonly groupId: string;
+  memberId = "";
+  generationId = -1;
+
+  constructor(kafka: Kafka, groupId: string) {
+    this.kafka = kafka;
+    this.groupId = groupId;
+  }
+
+  /** Joins, and where it is the leader gives everyone what is its own name; the assignment. */
+  async join(): Promise<string> {
+    const request = {
+      groupId: this.groupId,
+      sessionTimeoutMs: SESSION_MS,
+      rebalanceTimeoutMs: SESSION_MS,
+      protocolType: "consumer",
+      protocols: [{ name: "own", metadata: utf8("any") }],
+    };
+    const joined = async () => {
+      const answer = await this.kafka.ask<{
+        errorCode: number;
+        memberId: string;
+        generationId: number;
+        leader: string;
+        members: { memberId: string }[];
+      }>(messages.JOIN_GROUP, 6, { ...request, memberId: this.memberId });
+      this.memberId = answer.memberId;
+      return answer;
+    };
+    const first = await joined();
+    const { errorCode, generationId, leader, members } =
+      first.errorCode === KAFKA_ERRORS.MEMBER_ID_REQUIRED ? await joined() : first;
+    expect(errorCode).toBe(NONE);
+    this.generationId = generationId;
+    const assignments = members.map(({ memberId }) => ({ memberId, assignment: utf8(memberId) }));
+    const synced = await this.kafka.ask<{ errorCode: number; assignment: Uint8Array }>(
+      messages.SYNC_GROUP,
+      4,
+      { ...this.token, assignments: leader === this.memberId ? assignments : [] },
+    );
+    expect(synced.errorCode).toBe(NONE);
+    return new TextDecoder().decode(synced.assignment);
+  }
+
+  get token() {
+    return { groupId: this.groupId, memberId: this.memberId, generationId: this.generationId };
+  }
+
+  async beat(): Promise<number> {
+    const request = { ...this.token, groupInstanceId: null };
+    return (await this.kafka.ask<{ errorCode: number }>(messages.HEARTBEAT, 3, request)).errorCode;
+  }
+}
+
+interface Beaten {
+  readonly errorCode: number;
+  readonly memberEpoch: number;
+  readonly assignment: { topicPartitions: { partitions: readonly number[] }[] } | null;
+}
+
+/** A member of KIP-848 on a connection of its own. */
+class Consumer {
+  readonly #kafka: Kafka;
+  readonly #groupId: string;
+  readonly #memberId = crypto.randomUUID();
+  #epoch = 0;
+  #topic: TopicJson;
+  #isNew = true;
+  partitions: readonly number[] = [];
+
+  constructor(kafka: Kafka, groupId: string, topic: TopicJson) {
+    this.#kafka = kafka;
+    this.#groupId = groupId;
+    this.#topic = topic;
+  }
+
+  async beat(memberEpoch = this.#epoch): Promise<Beaten> {
+    const own = [{ topicId: this.#topic.topicId, partitions: this.partitions }];
+    const answer = await this.#kafka.ask<Beaten>(messages.CONSUMER_GROUP_HEARTBEAT, 1, {
+      groupId: this.#groupId,
+      memberId: this.#memberId,
+      memberEpoch,
+      instanceId: null,
+      rackId: null,
+      rebalanceTimeoutMs: SESSION_MS,
+      subscribedTopicRegex: null,
+      serverAssignor: null,
+      subscribedTopicNames: this.#isNew ? [this.#topic.name] : null,
+      topicPartitions: this.#isNew ? [] : own,
+    });
+    this.#isNew = false;
+    this.#epoch = answer.memberEpoch;
+    if (answer.assignment !== null)
+      this.partitions = answer.assignment.topicPartitions.flatMap(({ partitions }) => partitions);
+    return answer;
+  }
+}
+
+function describeGroup(group: string): Promise<GroupJson> {
+  return call<GroupJson>("GET", `/v1/groups/${group}`).then(({ body }) => body);
+}
+
+/** Heartbeats until none is carried to the group. */
+async function untilQuiet(calls: { mock: { calls: unknown[] } }, beat: () => Promise<unknown>) {
+  await eventually(async () => {
+    const before = calls.mock.calls.length;
+    await beat();
+    return calls.mock.calls.length === before;
+  }, "a heartbeat that stays here");
+}
+
+describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
+  test("[CLS-7] goes on where it was: members, generation, what is committed", async () => {
+    const topic = await createTopic(2);
+    const groupId = unique("classic");
+    const stub = groupStub(env, groupId);
+    const one = new ClassicMember(await Kafka.open(), groupId);
+    expect(await one.join()).toBe(one.memberId);
+    await interrupt(stub);
+    expect(await one.beat()).toBe(NONE);
+    const two = new ClassicMember(await Kafka.open(), groupId);
+    const joining = two.join();
+    await eventually(
+      async () => (await one.beat()) === KAFKA_ERRORS.REBALANCE_IN_PROGRESS,
+      "the rebalance",
+    );
+    expect(await one.join()).toBe(one.memberId);
+    expect(await joining).toBe(two.memberId);
+    expect(two.generationId).toBe(one.generationId);
+    await interrupt(stub);
+    const partitions = [{ partition: 1, committedOffset: 7, committedMetadata: "m" }];
+    const topics = [{ name: topic.name, partitions }];
+    const commit = (generationId: number) =>
+      one.kafka.ask<{ topics: { partitions: { errorCode: number }[] }[] }>(
+        messages.OFFSET_COMMIT,
+        7,
+        { ...one.token, generationId, topics },
+      );
+    const errorOf = (answer: Awaited<ReturnType<typeof commit>>) =>
+      answer.topics[0]?.partitions[0]?.errorCode;
+    expect(errorOf(await commit(one.generationId - 1))).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
+    expect(errorOf(await commit(one.generationId))).toBe(NONE);
+    await interrupt(stub);
+    const asked = [{ name: topic.name, partitions: [0, 1] }];
+    const fetched = await two.kafka.ask(messages.OFFSET_FETCH, 7, { groupId, topics: asked });
+    expect(fetched).toMatchObject({
+      topics: [{ partitions: [{ committedOffset: -1 }, { committedOffset: 7, metadata: "m" }] }],
+    });
+    const leaving = [{ memberId: two.memberId, groupInstanceId: null }];
+    await two.kafka.ask(messages.LEAVE_GROUP, 3, { groupId, members: leaving });
+    await interrupt(stub);
+    await eventually(
+      async () => (await one.beat()) === KAFKA_ERRORS.REBALANCE_IN_PROGRESS,
+      "the others to be told",
+    );
+    expect(await one.join()).toBe(one.memberId);
+    expect((await describeGroup(groupId)).members).toHaveLength(1);
+  });
+
+  test("[KFK-20] a classic member's heartbeats stay beside the group until there is something to tell", async () => {
+    const groupId = unique("classic");
+    const stub = groupStub(env, groupId);
+    const calls = vi.spyOn(GroupObject.prototype, "heartbeatClassic");
+    const one = new ClassicMember(await Kafka.open(), groupId);
+    await one.join();
+    await untilQuiet(calls, () => one.beat());
+    const before = calls.mock.calls.length;
+    await interrupt(stub);
+    for (let i = 0; i < 5; i++) expect(await one.beat()).toBe(NONE);
+    expect(calls.mock.calls).toHaveLength(before);
+    // Another generation is another thing to say.
+    const [generationId, stale] = [one.generationId, one.generationId - 1];
+    one.generationId = stale;
+    expect(await one.beat()).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
+    one.generationId = generationId;
+    await untilQuiet(calls, () => one.beat());
+    await interrupt(stub);
+    void new ClassicMember(await Kafka.open(), groupId).join().catch(() => {});
+    await eventually(
+      async () => (await one.beat()) === KAFKA_ERRORS.REBALANCE_IN_PROGRESS,
+      "the rebalance",
+    );
+  });
+
+  test("[KFK-20] a consumer's heartbeats stay beside the group until there is something to tell", async () => {
+    const topic = await createTopic(4);
+    const groupId = unique("kip848");
+    const stub = groupStub(env, groupId);
+    const calls = vi.spyOn(GroupObject.prototype, "heartbeat");
+    const one = new Consumer(await Kafka.open(), groupId, topic);
+    await one.beat();
+    expect(one.partitions).toEqual([0, 1, 2, 3]);
+    await untilQuiet(calls, () => one.beat());
+    const before = calls.mock.calls.length;
+    await interrupt(stub);
+    for (let i = 0; i < 5; i++)
+      expect(await one.beat()).toMatchObject({ errorCode: NONE, assignment: null });
+    expect(calls.mock.calls).toHaveLength(before);
+    expect((await describeGroup(groupId)).members).toMatchObject([{ connected: true }]);
+    const two = new Consumer(await Kafka.open(), groupId, topic);
+    await eventually(async () => {
+      await one.beat();
+      await two.beat();
+      return one.partitions.length === 2 && two.partitions.length === 2;
+    }, "two partitions each");
+    expect([...one.partitions, ...two.partitions].sort()).toEqual([0, 1, 2, 3]);
+    await interrupt(stub);
+    expect(await two.beat(-1)).toMatchObject({ errorCode: NONE });
+    await eventually(async () => {
+      await one.beat();
+      return one.partitions.length === 4;
+    }, "all of them again");
+  });
+
+  test("[KFK-20] whoever falls silent is out after its session, however often the group slept", async () => {
+    const topic = await createTopic(1);
+    const [classicId, groupId] = [unique("classic"), unique("kip848")];
+    const [classic, native] = [groupStub(env, classicId), groupStub(env, groupId)];
+    const kafka = await Kafka.open();
+    const member = new ClassicMember(kafka, classicId);
+    await member.join();
+    const consumer = new Consumer(kafka, groupId, topic);
+    for (let i = 0; i < 4; i++) {
+      await member.beat();
+      await consumer.beat();
+    }
+    kafka.close();
+    await eventually(
+      async () => (await describeGroup(groupId)).members.every((each) => !each.connected),
+      "the connection to be missed",
+    );
+    const startMs = Date.now();
+    for (const afterMs of [20_000, 44_000]) {
+      await interrupt(classic, native);
+      vi.setSystemTime(startMs + afterMs);
+      await runDurableObjectAlarm(classic);
+      await runDurableObjectAlarm(native);
+    }
+    expect(await describeGroup(classicId)).toMatchObject({ state: "EMPTY", members: [] });
+    expect((await describeGroup(groupId)).members).toHaveLength(1);
+    await interrupt(classic, native);
+    vi.setSystemTime(startMs + 50_000);
+    await runDurableObjectAlarm(native);
+    expect(await describeGroup(groupId)).toMatchObject({ state: "EMPTY", members: [] });
+  });
+
+  test("[KCG-1] a member of one kind is refused where there are those of the other", async () => {
+    const topic = await createTopic(1);
+    const [classicId, groupId] = [unique("classic"), unique("kip848")];
+    const member = new ClassicMember(await Kafka.open(), classicId);
+    await member.join();
+    await interrupt(groupStub(env, classicId));
+    const late = new Consumer(await Kafka.open(), classicId, topic);
+    expect(await late.beat()).toMatchObject({ errorCode: ERRORS.GROUP_ID_NOT_FOUND.code });
+    const consumer = new Consumer(await Kafka.open(), groupId, topic);
+    await consumer.beat();
+    await interrupt(groupStub(env, groupId));
+    const kafka = await Kafka.open();
+    const refused = await kafka.ask(messages.JOIN_GROUP, 6, {
+      groupId,
+      memberId: "",
+      sessionTimeoutMs: SESSION_MS,
+      rebalanceTimeoutMs: SESSION_MS,
+      protocolType: "consumer",
+      protocols: [{ name: "range", metadata: utf8("any") }],
+    });
+    expect(refused).toMatchObject({ errorCode: KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL });
+  });
+});
+
+test("[KFK-22] Sasl is answered as where nobody asks for it", async () => {
+  const kafka = await Kafka.open();
+  expect(await kafka.ask(messages.SASL_HANDSHAKE, 1, { mechanism: "PLAIN" })).toEqual({
+    errorCode: KAFKA_ERRORS.ILLEGAL_SASL_STATE,
+    mechanisms: [],
+  });
+  expect(
+    await kafka.ask(messages.SASL_AUTHENTICATE, 2, { authBytes: utf8("\0user\0secret") }),
+  ).toMatchObject({ errorCode: KAFKA_ERRORS.ILLEGAL_SASL_STATE });
+});
