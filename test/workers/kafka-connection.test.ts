@@ -1,0 +1,101 @@
+// What a connection of a Kafka client is bounded by.
+import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import {
+  MAX_FEEDS_BYTES,
+  MAX_KAFKA_CALLS,
+  MAX_KAFKA_CONNECTIONS,
+  MAX_KAFKA_IDLE_MS,
+  MAX_KAFKA_IN_FLIGHT_BYTES,
+  MAX_KAFKA_QUEUED_BYTES,
+} from "../../src/core/limits.ts";
+import { isolate } from "../../src/edge/isolate.ts";
+import type { Env } from "../../src/env.ts";
+import { CallBudget } from "../../src/kafka/budget.ts";
+import { Connection } from "../../src/kafka/connection.ts";
+import { feedsBytes, InFlight } from "../../src/kafka/in-flight.ts";
+import { API_VERSIONS, FIND_COORDINATOR, METADATA } from "../../src/kafka/messages.ts";
+import { Nodes } from "../../src/kafka/nodes.ts";
+import { encodeRequest } from "../support/kafka-frames.ts";
+import { eventually } from "./support.ts";
+
+beforeEach(async () => {
+  // Other tests run in the same isolate.
+  await eventually(async () => isolate.kafka.connections === 0, "others' connections to be closed");
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+  expect(isolate.kafka).toEqual({ connections: 0, bytes: 0 });
+});
+
+/** A broker whose objects answer nothing, or what `answer` does. */
+function envOf(answer: () => Promise<unknown> = () => new Promise(() => {})): Env {
+  const stub = new Proxy({}, { get: () => answer });
+  const namespace = { getByName: () => stub };
+  return { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace } as unknown as Env;
+}
+
+function open(env: Env, onIdle: (error: Error) => void = () => {}): Connection {
+  const nodes = new Nodes([{ host: "h", port: 1 }], null);
+  return new Connection({ env, nodes, clientHost: "/", onIdle });
+}
+
+const asks = encodeRequest(API_VERSIONS, 0, {});
+
+test("[KFK-21] a connection on which nothing is asked is closed, one that waits for an answer is not", async () => {
+  const idle: string[] = [];
+  const quiet = open(envOf(), ({ message }) => idle.push(message));
+  const busy = open(envOf(), ({ message }) => idle.push(`busy: ${message}`));
+  const asked = open(envOf(), ({ message }) => idle.push(`asked: ${message}`));
+  void busy.answer(encodeRequest(METADATA, 1, { topics: null }));
+  await vi.advanceTimersByTimeAsync(MAX_KAFKA_IDLE_MS - 1);
+  expect(idle).toEqual([]);
+  await asked.answer(asks);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(idle).toEqual([`no request came for ${MAX_KAFKA_IDLE_MS} ms`]);
+  await vi.advanceTimersByTimeAsync(MAX_KAFKA_IDLE_MS - 2);
+  expect(idle).toHaveLength(1);
+  await vi.advanceTimersByTimeAsync(1);
+  expect(idle[1]).toContain("asked");
+  for (const connection of [quiet, busy, asked]) connection.close();
+});
+
+test("[KFK-21] calls are counted, and a connection that has made all of its own is spent", async () => {
+  const connection = open(envOf(async () => ({ ok: true, topics: [] })));
+  await connection.answer(encodeRequest(FIND_COORDINATOR, 0, { key: "g" }));
+  expect(connection.isSpent).toBe(false);
+  connection.close();
+  const budget = new CallBudget(envOf());
+  for (let i = 1; i < MAX_KAFKA_CALLS; i++) budget.env.PARTITION.getByName("p");
+  expect(budget.isSpent).toBe(false);
+  budget.env.GROUP.getByName("g");
+  expect(budget.isSpent).toBe(true);
+});
+
+test("[KFK-21] what is in flight is bounded for one connection and for all of them", () => {
+  const one = new InFlight();
+  one.set(MAX_KAFKA_QUEUED_BYTES);
+  expect(() => one.set(MAX_KAFKA_QUEUED_BYTES + 1)).toThrow(
+    `${MAX_KAFKA_QUEUED_BYTES + 1} bytes of this connection wait for an answer`,
+  );
+  one.close();
+  const count = MAX_KAFKA_IN_FLIGHT_BYTES / MAX_KAFKA_QUEUED_BYTES;
+  const many = Array.from({ length: count }, () => new InFlight());
+  for (const each of many) each.set(MAX_KAFKA_QUEUED_BYTES);
+  const late = new InFlight();
+  expect(() => late.set(1)).toThrow("bytes of all connections wait");
+  late.close();
+  many[0]?.set(0);
+  const after = new InFlight();
+  after.set(1);
+  for (const each of [...many, after]) each.close();
+});
+
+test("[KFK-21] connections are counted, and share what their feeds may hold", () => {
+  const all = Array.from({ length: MAX_KAFKA_CONNECTIONS }, () => new InFlight());
+  expect(feedsBytes()).toBe(MAX_KAFKA_IN_FLIGHT_BYTES / MAX_KAFKA_CONNECTIONS);
+  expect(() => new InFlight()).toThrow(`${MAX_KAFKA_CONNECTIONS} Kafka connections, the bound`);
+  for (const each of all.splice(2)) each.close();
+  expect(feedsBytes()).toBe(MAX_FEEDS_BYTES);
+  for (const each of all) each.close();
+});
