@@ -12,10 +12,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { createServer } from "node:net";
 import { dirname, relative, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import { kafkaPortOf, portOf, StartError } from "./ports.ts";
 import { workerdConfig } from "./workerd-config.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -23,10 +23,6 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const STOP_GRACE_MS = 500;
 const READY_TIMEOUT_MS = 30_000;
 const DEFAULT_PORT = 8787;
-const DEFAULT_KAFKA_PORT = 9092;
-
-/** Something the person who started the broker can mend. */
-class StartError extends Error {}
 
 async function main(): Promise<void> {
   const host = process.env.HOST || "127.0.0.1";
@@ -82,43 +78,6 @@ async function main(): Promise<void> {
   await untilHealthy(url);
   if (!isStopping)
     console.log(`Rivulet is ready on ${url} (Kafka on ${kafkaAddress}, data in ${dataDir})`);
-}
-
-/** The port that the variable names, or a free one for 0. Says so where it is none, or taken. */
-async function portOf(variable: string, host: string, byDefault: number): Promise<number> {
-  const text = process.env[variable] || String(byDefault);
-  const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535)
-    throw new StartError(`${variable} is "${text}", it must be a number from 0 to 65535`);
-  const free = await freePort(host, port);
-  if (free !== null) return free;
-  const other = port === byDefault ? byDefault + 1 : byDefault;
-  throw new StartError(
-    `port ${port} on ${host} is taken; stop what uses it, or choose another: ${variable}=${other} npm start`,
-  );
-}
-
-/** As `portOf`; where nobody asked for a port and the usual one is taken, another: two brokers need not be told of it. */
-async function kafkaPortOf(host: string): Promise<number> {
-  if (process.env.KAFKA_PORT) return portOf("KAFKA_PORT", host, DEFAULT_KAFKA_PORT);
-  return (await freePort(host, DEFAULT_KAFKA_PORT)) ?? ((await freePort(host, 0)) as number);
-}
-
-/** The port itself, or a free one for 0; null where it is taken. */
-function freePort(host: string, port: number): Promise<number | null> {
-  return new Promise((resolvePort, reject) => {
-    const probe = createServer();
-    probe.once("error", (error: NodeJS.ErrnoException) => {
-      if (error.code === "EADDRINUSE") resolvePort(null);
-      else reject(new StartError(`cannot listen on ${host}:${port}: ${error.message}`));
-    });
-    probe.listen(port, host, () => {
-      const address = probe.address();
-      probe.close(() =>
-        resolvePort(typeof address === "object" && address !== null ? address.port : port),
-      );
-    });
-  });
 }
 
 function prepareFolder(dataDir: string): string {

@@ -1,0 +1,63 @@
+// `npm run dev`: `wrangler dev`, with Kafka's protocol on KAFKA_PORT (9092; a free port where that is taken). Wrangler takes the
+// port from its configuration only, and whatever else reads wrangler.toml would listen on it too: so it gets a copy.
+import { spawn } from "node:child_process";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { kafkaPortOf, StartError } from "./ports.ts";
+
+const ROOT = fileURLToPath(new URL("../..", import.meta.url));
+const CONFIG = resolve(ROOT, "wrangler.toml");
+const HOST = "127.0.0.1";
+
+async function main(): Promise<void> {
+  const port = await kafkaPortOf(HOST);
+  const copy = copyWith(port);
+  const args = argumentsWith(copy, process.argv.slice(2));
+  const advertise = process.env.KAFKA_ADVERTISE || `${HOST}:${port}`;
+  console.log(`Kafka on ${HOST}:${port}`);
+  const wrangler = spawn(
+    process.execPath,
+    [wranglerPath(), "dev", ...args, "--var", `KAFKA_ADVERTISE:${advertise}`],
+    // Offline it would wait for what it asks Cloudflare.
+    { stdio: "inherit", env: { ...process.env, CLOUDFLARE_CF_FETCH_ENABLED: "false" } },
+  );
+  // Ctrl-C reaches it as well, and it takes its time to stop.
+  for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
+    process.on(signal, () => wrangler.kill(signal));
+  wrangler.on("exit", (code) => {
+    rmSync(copy, { force: true });
+    process.exit(code ?? 1);
+  });
+}
+
+/** In the same folder: paths in it are relative to that. */
+function copyWith(port: number): string {
+  const copy = resolve(ROOT, `wrangler.dev-${port}.toml`);
+  const text = readFileSync(CONFIG, "utf8");
+  const listener = `[[connect]]\nprotocol = "tcp"\naddress = "${HOST}"\nport = ${port}\n`;
+  writeFileSync(copy, `${text}\n${listener}`);
+  return copy;
+}
+
+/** Where wrangler is told of several configurations, ours is among them. */
+function argumentsWith(copy: string, given: readonly string[]): string[] {
+  const isOurs = (argument: string) => resolve(argument) === CONFIG;
+  if (!given.some((argument) => /^(-c|--config)/.test(argument)))
+    return [...given, "--config", copy];
+  return given.map((argument) => (isOurs(argument) ? copy : argument));
+}
+
+function wranglerPath(): string {
+  const require = createRequire(import.meta.url);
+  return resolve(require.resolve("wrangler/package.json"), "../bin/wrangler.js");
+}
+
+try {
+  await main();
+} catch (error) {
+  if (!(error instanceof StartError)) throw error;
+  console.error(`rivulet: ${error.message}`);
+  process.exit(1);
+}
