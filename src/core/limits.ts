@@ -205,6 +205,8 @@ export const MAX_KAFKA_APPEND_SOCKETS = 256;
 export const MAX_PENDING_CLASSIC_MEMBERS = 1_000;
 /** Elements of all arrays of one request: each is an object in memory, many times its bytes. */
 export const MAX_KAFKA_ELEMENTS = 200_000;
+/** Partitions that one connection reads. */
+export const MAX_KAFKA_FEEDS = 2_048;
 /** What one partition may push ahead of a connection's fetches, at most and at least, and all of them together. */
 export const MAX_FEED_BYTES = 1 * MIB;
 export const MIN_FEED_BYTES = 64 * KIB;

@@ -2,8 +2,8 @@
 // this connection with a window, and the fetch is answered from there. So a partition without news sleeps however often
 // it is fetched from, and one that is behind has the next answer ready [KFK-4].
 import type { Socket } from "../client/transport/transport.ts";
-import type { ErrorName } from "../core/errors.ts";
-import { MAX_FEED_BYTES, MIN_FEED_BYTES } from "../core/limits.ts";
+import { BrokerError, type ErrorName } from "../core/errors.ts";
+import { MAX_FEED_BYTES, MAX_KAFKA_FEEDS, MIN_FEED_BYTES } from "../core/limits.ts";
 import { batches } from "../core/log/record-batch.ts";
 import { brokerError } from "../core/platform-errors.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
@@ -28,6 +28,8 @@ export interface Taken {
 export class Feeds {
   readonly #env: Env;
   readonly #feeds = new Map<string, Feed>();
+  /** The ids of topics that are fetched by name: while a feed goes well, the cluster need not be asked what the name means. */
+  readonly #ids = new Map<string, string>();
   #news = Promise.withResolvers<void>();
   #sweptMs = 0;
 
@@ -35,12 +37,17 @@ export class Feeds {
     this.#env = env;
   }
 
-  /** The partition from `offset` on. */
+  /** The partition from `offset` on. @throws BrokerError where there are too many */
   of(topicId: string, partition: number, offset: number, nowMs: number): Feed {
     this.#sweep(nowMs);
     const place = `${topicId}/${partition}`;
     let feed = this.#feeds.get(place);
     if (feed === undefined || feed.error !== null) {
+      if (feed === undefined && this.#feeds.size >= MAX_KAFKA_FEEDS)
+        throw new BrokerError(
+          "THROTTLING_QUOTA_EXCEEDED",
+          `this connection reads ${MAX_KAFKA_FEEDS} partitions already, the bound`,
+        );
       feed = new Feed(this.#env, topicId, partition, () => this.#tell());
       this.#feeds.set(place, feed);
     }
@@ -48,6 +55,17 @@ export class Feeds {
     feed.readFrom(offset, Math.min(Math.max(share, MIN_FEED_BYTES), MAX_FEED_BYTES));
     feed.usedAtMs = nowMs;
     return feed;
+  }
+
+  /** The id of the topic of this name, asked for where no feed of it goes well. */
+  async idOf(name: string, partition: number, ask: () => Promise<string>): Promise<string> {
+    const place = `${name}/${partition}`;
+    const known = this.#ids.get(place);
+    if (known !== undefined && this.#feeds.get(`${known}/${partition}`)?.error === null)
+      return known;
+    const topicId = await ask();
+    this.#ids.set(place, topicId);
+    return topicId;
   }
 
   /** Resolves with the next news of any feed, or when the time is over. */
@@ -76,6 +94,10 @@ export class Feeds {
       if (nowMs - feed.usedAtMs < IDLE_MS) continue;
       feed.close();
       this.#feeds.delete(place);
+    }
+    for (const [name, topicId] of this.#ids) {
+      const partition = name.slice(name.lastIndexOf("/"));
+      if (!this.#feeds.has(`${topicId}${partition}`)) this.#ids.delete(name);
     }
   }
 }

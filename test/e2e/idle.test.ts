@@ -1,6 +1,7 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
+import { KafkaConsumer } from "../support/kafka-consumer.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 import { PlainClient } from "./plain-client.ts";
@@ -8,6 +9,7 @@ import { PlainClient } from "./plain-client.ts";
 interface TraceLine {
   readonly trace: "start" | "alarm";
   readonly object: "cluster" | "group" | "partition";
+  readonly name: string;
   readonly atMs: number;
 }
 
@@ -25,10 +27,22 @@ function traces(): TraceLine[] {
     .map((line) => JSON.parse(line) as TraceLine);
 }
 
-test("[GRP-11] an idle group of three sleeps for a minute, wakes for its alarms only, and then receives", async () => {
+/** As Kafka's clients are when there is nothing to read: fetches and heartbeats, all the time. */
+async function idleKafkaClient(groupId: string, isClassic: boolean): Promise<KafkaConsumer> {
+  const consumer = new KafkaConsumer(broker.kafka, groupId, "quiet", isClassic);
+  await consumer.join();
+  void consumer.run();
+  return consumer;
+}
+
+test("[GRP-11] [KFK-20] idle groups, native and of Kafka's clients, sleep for a minute, wake for their alarms only, and then receive", async () => {
   broker = await BrokerProcess.start({ env: { RIVULET_TRACE: "1" } });
   const { admin, producer } = new Rivulet({ url: broker.url });
   await admin.createTopic({ name: "quiet", partitions: 3 });
+  const kafkaClients = await Promise.all([
+    idleKafkaClient("kafka-classic", true),
+    idleKafkaClient("kafka-kip848", false),
+  ]);
   const clients = [1, 2, 3].map(() => new PlainClient(broker.url, "sleepers", "topics=quiet"));
   await until("one partition each", () => clients.every((client) => client.held.size === 1));
 
@@ -36,15 +50,23 @@ test("[GRP-11] an idle group of three sleeps for a minute, wakes for its alarms 
   const idleFromMs = Date.now();
   await wait(IDLE_MS);
   const woken = traces().filter(({ atMs }) => atMs >= idleFromMs);
-  // The sockets' owners slept: no partition and no cluster object started, and each start of the group is
+  // The sockets' owners slept: no partition and no cluster object started, and each start of a group is
   // its return from hibernation for an alarm. 45 s session timeout: two alarms a minute at most.
   expect(woken.filter(({ object }) => object !== "group")).toEqual([]);
-  const alarms = woken.filter(({ trace }) => trace === "alarm").length;
-  const starts = woken.filter(({ trace }) => trace === "start").length;
-  expect(alarms).toBeGreaterThanOrEqual(1);
-  expect(alarms).toBeLessThanOrEqual(2);
-  expect(starts).toBe(alarms);
+  for (const group of ["sleepers", "kafka-classic", "kafka-kip848"]) {
+    const own = woken.filter(({ name }) => name === group);
+    const alarms = own.filter(({ trace }) => trace === "alarm").length;
+    const starts = own.filter(({ trace }) => trace === "start").length;
+    expect(alarms, group).toBeGreaterThanOrEqual(1);
+    expect(alarms, group).toBeLessThanOrEqual(2);
+    expect(starts, group).toBe(alarms);
+  }
   expect(clients.every((client) => client.isOpen)).toBe(true);
+  for (const { heartbeats, fetches, wrong } of kafkaClients) {
+    expect(wrong).toEqual([]);
+    expect(heartbeats).toBeGreaterThan(20);
+    expect(fetches).toBeGreaterThan(60);
+  }
 
   const before = traces().length;
   await producer.send(
@@ -63,5 +85,8 @@ test("[GRP-11] an idle group of three sleeps for a minute, wakes for its alarms 
     .slice(before)
     .filter(({ trace, object }) => trace === "start" && object === "partition");
   expect(started).toHaveLength(3);
-  for (const client of clients) client.close();
+  await until("Kafka's clients have them too", () =>
+    kafkaClients.every(({ records }) => records === 3),
+  );
+  for (const client of [...clients, ...kafkaClients]) client.close();
 });

@@ -79,8 +79,8 @@ async function sourceOf(
   try {
     if (partition < 0)
       throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `partition is ${partition}`);
-    const id =
-      version < FIRST_BY_ID ? (await topicWithPartition(env, name, partition)).topicId : topicId;
+    const ask = async () => (await topicWithPartition(env, name, partition)).topicId;
+    const id = version < FIRST_BY_ID ? await feeds.idOf(name, partition, ask) : topicId;
     if (!nodes.isOwn(nodes.leaderOf(id, partition)))
       return refusal(KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER);
     if (fetchOffset < 0) return refusal(codeOf("OFFSET_OUT_OF_RANGE"));
