@@ -43,6 +43,10 @@ function parseAddresses(name: string, text: string): Address[] {
       "INVALID_REQUEST",
       `${name}: has ${list.length} addresses, the bound is ${MAX_KAFKA_NODES}`,
     );
+  // Clients tell nodes from each other by their addresses.
+  const twice = list.find((each, i) => list.indexOf(each) < i);
+  if (twice !== undefined)
+    throw new BrokerError("INVALID_REQUEST", `${name}: ${preview(twice)} stands there twice`);
   return list.map((each) => {
     const [, host = "", port = ""] = ADDRESS.exec(each.trim()) ?? [];
     if (host !== "" && Number(port) >= 1 && Number(port) <= 65_535)

@@ -5,18 +5,19 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { kafkaPortOf, StartError } from "./ports.ts";
+import { kafkaPortsOf, StartError } from "./ports.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CONFIG = resolve(ROOT, "wrangler.toml");
 const HOST = "127.0.0.1";
 
 async function main(): Promise<void> {
-  const port = await kafkaPortOf(HOST);
-  const copy = copyWith(port);
+  const ports = await kafkaPortsOf(HOST);
+  const copy = copyWith(ports);
   const args = argumentsWith(copy, process.argv.slice(2));
-  const advertise = process.env.KAFKA_ADVERTISE || `${HOST}:${port}`;
-  console.log(`Kafka on ${HOST}:${port}`);
+  const addresses = ports.map((port) => `${HOST}:${port}`).join(",");
+  const advertise = process.env.KAFKA_ADVERTISE || addresses;
+  console.log(`Kafka on ${addresses}`);
   const wrangler = spawn(
     process.execPath,
     [wranglerPath(), "dev", ...args, "--var", `KAFKA_ADVERTISE:${advertise}`],
@@ -33,11 +34,13 @@ async function main(): Promise<void> {
 }
 
 /** In the same folder: paths in it are relative to that. */
-function copyWith(port: number): string {
-  const copy = resolve(ROOT, `wrangler.dev-${port}.toml`);
+function copyWith(ports: readonly number[]): string {
+  const copy = resolve(ROOT, `wrangler.dev-${ports[0]}.toml`);
   const text = readFileSync(CONFIG, "utf8");
-  const listener = `[[connect]]\nprotocol = "tcp"\naddress = "${HOST}"\nport = ${port}\n`;
-  writeFileSync(copy, `${text}\n${listener}`);
+  const listeners = ports.map(
+    (port) => `[[connect]]\nprotocol = "tcp"\naddress = "${HOST}"\nport = ${port}\n`,
+  );
+  writeFileSync(copy, [text, ...listeners].join("\n"));
   return copy;
 }
 

@@ -2,6 +2,8 @@
 import { createServer } from "node:net";
 
 const DEFAULT_KAFKA_PORT = 9092;
+/** As src/core/limits.ts has it: nothing of the broker is imported here. */
+const MAX_NODES = 16;
 
 /** Something the person who started the broker can mend. */
 export class StartError extends Error {}
@@ -20,10 +22,36 @@ export async function portOf(variable: string, host: string, byDefault: number):
   );
 }
 
-/** As `portOf`; where nobody asked for a port and the usual one is taken, another: two brokers need not be told of it. */
-export async function kafkaPortOf(host: string): Promise<number> {
-  if (process.env.KAFKA_PORT) return portOf("KAFKA_PORT", host, DEFAULT_KAFKA_PORT);
-  return (await freePort(host, DEFAULT_KAFKA_PORT)) ?? ((await freePort(host, 0)) as number);
+/**
+ * KAFKA_PORT and those after it, one for each of KAFKA_NODES. Where nobody asked for a port and the usual one is taken, free
+ * ones: two brokers need not be told of each other.
+ */
+export async function kafkaPortsOf(host: string): Promise<number[]> {
+  const count = Number(process.env.KAFKA_NODES || 1);
+  if (!Number.isInteger(count) || count < 1 || count > MAX_NODES)
+    throw new StartError(
+      `KAFKA_NODES is "${process.env.KAFKA_NODES}", it must be a number from 1 to ${MAX_NODES}`,
+    );
+  const first = process.env.KAFKA_PORT
+    ? await portOf("KAFKA_PORT", host, DEFAULT_KAFKA_PORT)
+    : await freePort(host, DEFAULT_KAFKA_PORT);
+  const isAnyPort = first === null || process.env.KAFKA_PORT === "0";
+  const ports = [first ?? (await anyPort(host))];
+  while (ports.length < count) {
+    const next = isAnyPort
+      ? await anyPort(host)
+      : await freePort(host, (ports.at(-1) as number) + 1);
+    if (next === null)
+      throw new StartError(
+        `KAFKA_NODES is ${count}, but port ${(ports.at(-1) as number) + 1} on ${host} is taken; choose another KAFKA_PORT`,
+      );
+    ports.push(next);
+  }
+  return ports;
+}
+
+async function anyPort(host: string): Promise<number> {
+  return (await freePort(host, 0)) as number;
 }
 
 /** The port itself, or a free one for 0; null where it is taken. */

@@ -2,8 +2,9 @@
 //
 //   PORT      8787       HTTP and WebSockets; 0 takes a free port
 //   KAFKA_PORT 9092      Kafka's protocol; 0 takes a free port, as does leaving it out where 9092 is taken
-//   KAFKA_ADVERTISE      where its clients find it from where they are: host:port, or several with commas between, one for
-//                        each node that the broker is to present itself as; HOST:KAFKA_PORT unless set
+//   KAFKA_NODES 1        as how many nodes the broker presents itself, each on the port after: clients open a connection to each
+//   KAFKA_ADVERTISE      where its clients find it from where they are, if not by these: host:port, one for each node, with
+//                        commas between
 //   HOST      127.0.0.1  the address to listen on
 //   DATA_DIR  .rivulet   where everything is kept; one broker at a time
 //
@@ -15,7 +16,7 @@ import { createRequire } from "node:module";
 import { dirname, relative, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { kafkaPortOf, portOf, StartError } from "./ports.ts";
+import { kafkaPortsOf, portOf, StartError } from "./ports.ts";
 import { workerdConfig } from "./workerd-config.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -27,8 +28,9 @@ const DEFAULT_PORT = 8787;
 async function main(): Promise<void> {
   const host = process.env.HOST || "127.0.0.1";
   const port = await portOf("PORT", host, DEFAULT_PORT);
-  const kafkaPort = await kafkaPortOf(host);
-  const kafkaAddress = `${host.includes(":") ? `[${host}]` : host}:${kafkaPort}`;
+  const kafkaPorts = await kafkaPortsOf(host);
+  const hostInUrl = host.includes(":") ? `[${host}]` : host;
+  const kafkaAddresses = kafkaPorts.map((each) => `${hostInUrl}:${each}`).join(",");
   const dataDir = resolve(process.env.DATA_DIR || ".rivulet");
   const storagePath = prepareFolder(dataDir);
   const lock = lockFolder(dataDir);
@@ -42,8 +44,8 @@ async function main(): Promise<void> {
       storagePath,
       host,
       port,
-      kafkaPort,
-      kafkaAdvertise: process.env.KAFKA_ADVERTISE || kafkaAddress,
+      kafkaPorts,
+      kafkaAdvertise: process.env.KAFKA_ADVERTISE || kafkaAddresses,
       trace: process.env.RIVULET_TRACE,
     }),
   );
@@ -74,10 +76,10 @@ async function main(): Promise<void> {
     process.exit(1);
   });
 
-  const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const url = `http://${hostInUrl}:${port}`;
   await untilHealthy(url);
   if (!isStopping)
-    console.log(`Rivulet is ready on ${url} (Kafka on ${kafkaAddress}, data in ${dataDir})`);
+    console.log(`Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}, data in ${dataDir})`);
 }
 
 function prepareFolder(dataDir: string): string {

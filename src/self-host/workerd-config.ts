@@ -18,7 +18,8 @@ export interface WorkerdOptions {
   readonly storagePath: string;
   readonly host: string;
   readonly port: number;
-  readonly kafkaPort: number;
+  /** One for each node. */
+  readonly kafkaPorts: readonly number[];
   /** As clients are told; see KAFKA_ADVERTISE in start.ts. */
   readonly kafkaAdvertise: string;
   readonly trace: string | undefined;
@@ -39,7 +40,10 @@ export function workerdConfig(options: WorkerdOptions): string {
     bindings.push(`(name = "RIVULET_TRACE", text = ${text(options.trace)})`);
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   const address = `${host}:${options.port}`;
-  const kafkaAddress = `${host}:${options.kafkaPort}`;
+  const kafkaSockets = options.kafkaPorts.map(
+    (port, node) =>
+      `    (name = "kafka${node}", address = ${text(`${host}:${port}`)}, tcp = (), service = "rivulet"),`,
+  );
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
@@ -56,7 +60,7 @@ const config :Workerd.Config = (
   ],
   sockets = [
     (name = "http", address = ${text(address)}, http = (), service = "rivulet"),
-    (name = "kafka", address = ${text(kafkaAddress)}, tcp = (), service = "rivulet"),
+${kafkaSockets.join("\n")}
   ],
 );
 `;

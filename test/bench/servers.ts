@@ -31,7 +31,7 @@ export async function startServers(): Promise<Servers> {
     storagePath: join(folder, "objects"),
     host: "127.0.0.1",
     port,
-    kafkaPort: await freePort(),
+    kafkaPorts: [await freePort()],
     kafkaAdvertise: "127.0.0.1:9092",
     trace: "1",
   });

@@ -18,7 +18,7 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
     storagePath: "/data",
     host: "127.0.0.1",
     port: 1,
-    kafkaPort: 2,
+    kafkaPorts: [2],
     kafkaAdvertise: "broker.test:9092",
     trace: undefined,
   });
@@ -32,7 +32,7 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
 
 test("[SYS-1] a folder or a path with quotes does not break the configuration", () => {
   const paths = { bundlePath: 'a"b\\c', storagePath: "/ä ö" };
-  const ports = { host: "::1", port: 1, kafkaPort: 2, kafkaAdvertise: "b:1,c:2" };
+  const ports = { host: "::1", port: 1, kafkaPorts: [2], kafkaAdvertise: "b:1,c:2" };
   const config = workerdConfig({ ...paths, ...ports, trace: "1" });
   expect(config).toContain('address = "[::1]:2", tcp = ()');
   expect(config).toContain('(name = "KAFKA_ADVERTISE", text = "b:1,c:2")');

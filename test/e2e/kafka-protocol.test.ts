@@ -10,7 +10,7 @@ import { BrokerProcess } from "./broker.ts";
 let broker: BrokerProcess;
 let rivulet: Rivulet;
 beforeAll(async () => {
-  broker = await BrokerProcess.start();
+  broker = await BrokerProcess.start({ env: { KAFKA_NODES: "3" } });
   rivulet = new Rivulet({ url: broker.url });
 });
 afterAll(() => broker.stop());
@@ -140,6 +140,23 @@ test("[KFK-2] what is no request closes its connection, with the reason in the l
   );
   expect(await other.ask(messages.METADATA, 1, { topics: [] })).toMatchObject({ controllerId: 0 });
   other.close();
+});
+
+test("[KFK-6] nodes over TCP: each has a port of its own, and answers there", async () => {
+  const first = new RawKafka(broker.kafka);
+  const { brokers } = await first.ask<{ brokers: { host: string; port: number }[] }>(
+    messages.METADATA,
+    1,
+    { topics: [] },
+  );
+  first.close();
+  const addresses = brokers.map(({ host, port }) => `${host}:${port}`);
+  expect(new Set(addresses).size).toBe(3);
+  for (const address of addresses) {
+    const client = new RawKafka(address);
+    expect(await client.ask(messages.METADATA, 1, { topics: [] })).toMatchObject({ brokers });
+    client.close();
+  }
 });
 
 test("[KFK-6] several nodes are told of, and a request to the wrong one is refused", async () => {

@@ -346,3 +346,18 @@ test("[KFK-22] Sasl is answered as where nobody asks for it", async () => {
     await kafka.ask(messages.SASL_AUTHENTICATE, 2, { authBytes: utf8("\0user\0secret") }),
   ).toMatchObject({ errorCode: KAFKA_ERRORS.ILLEGAL_SASL_STATE });
 });
+
+test.each([
+  ["advertise=a:1,a:1", "advertise: a:1 stands there twice"],
+  ["advertise=a", "advertise: must be host:port, or several with commas between; got a"],
+  ["advertise=a:1,b:2&node=2", "node: must be a whole number from 0 to 1; got 2"],
+  [
+    `advertise=${Array.from({ length: 17 }, (_, i) => `a:${i + 1}`)}`,
+    "advertise: has 17 addresses, the bound is 16",
+  ],
+])("[KFK-6] addresses of nodes that are none are refused: %s", async (query, detail) => {
+  const refused = await call<{ detail: string }>("GET", `/kafka?${query}`, undefined, {
+    upgrade: "websocket",
+  });
+  expect(refused).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST", detail } });
+});
