@@ -348,9 +348,9 @@ test("[KFK-22] Sasl is answered as where nobody asks for it", async () => {
 });
 
 test.each([
-  ["advertise=a:1,a:1", "advertise: a:1 stands there twice"],
-  ["advertise=a", "advertise: must be host:port, or several with commas between; got a"],
-  ["advertise=a:1,b:2&node=2", "node: must be a whole number from 0 to 1; got 2"],
+  ["advertise=a:1,a:1", 'advertise: "a:1" stands there twice'],
+  ["advertise=a", 'advertise: must be host:port, or several with commas between; got "a"'],
+  ["advertise=a:1,b:2&node=2", 'node: must be a whole number from 0 to 1; got "2"'],
   [
     `advertise=${Array.from({ length: 17 }, (_, i) => `a:${i + 1}`)}`,
     "advertise: has 17 addresses, the bound is 16",
