@@ -10,6 +10,7 @@ const LONGEST = [
   "e2e/idle",
   "e2e/cli",
   "e2e/trouble",
+  "e2e/kafka-mixed-group",
   "core/compaction",
   "e2e/kafka",
   "e2e/demo",

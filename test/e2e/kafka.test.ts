@@ -1,211 +1,241 @@
-// Kafka's clients against the broker, over TCP and over WebSockets.
+// Kafka's clients against the broker: what they send, read, commit and share.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { KafkaBridge } from "../../src/cli/kafka-bridge.ts";
-import { Rivulet } from "../../src/client/index.ts";
-import { kafkaSocketFactory } from "../../src/kafkajs/socket-factory.ts";
+import { FETCH } from "../../src/kafka/messages.ts";
+import { RawKafka } from "../support/kafka-client.ts";
 import { until } from "../support/until.ts";
-import { BrokerProcess } from "./broker.ts";
-import {
-  type Address,
-  CLIENTS,
-  type Client,
-  type Member,
-  type Read,
-  type Sent,
-} from "./kafka/clients.ts";
-import { PlainClient } from "./plain-client.ts";
+import type { Client, Compression, Member, Read, Sent } from "./kafka/client.ts";
+import { CLIENTS } from "./kafka/clients.ts";
+import { KafkaRig, TRANSPORTS } from "./kafka/rig.ts";
 
-process.env.KAFKAJS_NO_PARTITIONER_WARNING = "1";
-
-let broker: BrokerProcess;
-let bridge: KafkaBridge;
-let rivulet: Rivulet;
+let rig: KafkaRig;
 beforeAll(async () => {
-  broker = await BrokerProcess.start();
-  bridge = await KafkaBridge.start({
-    url: broker.url,
-    host: "127.0.0.1",
-    port: 0,
-    nodes: 1,
-    advertise: null,
-    onBroken: () => {},
-  });
-  rivulet = new Rivulet({ url: broker.url });
+  rig = await KafkaRig.start();
 });
-afterAll(async () => {
-  await bridge.stop();
-  await broker.stop();
-});
-
-/** KafkaJS needs no bridge. */
-function overWebSocket(client: Client): Address {
-  if (client.name !== "KafkaJS") return { brokers: bridge.addresses.join(",") };
-  const socketFactory = kafkaSocketFactory({ url: broker.url });
-  return { brokers: "rivulet:9092", socketFactory };
-}
-
-const TRANSPORTS = [
-  ["TCP", () => ({ brokers: broker.kafka }), CLIENTS],
-  // What carries the bytes is all that differs.
-  ["a WebSocket", overWebSocket, [CLIENTS[0] as Client, CLIENTS[4] as Client]],
-] as const;
-
-let names = 0;
-async function newTopic(partitions: number): Promise<string> {
-  const name = `kafka-${++names}`;
-  await rivulet.admin.createTopic({ name, partitions });
-  return name;
-}
+afterAll(() => rig.stop());
 
 const AT_MS = 1_700_000_000_000;
+const PARTITIONS = 2;
 
-/** One of each kind, and some. */
-function sentTo(partitions: number, count: number): Sent[] {
-  return Array.from({ length: count }, (_, i) => ({
-    partition: i % partitions,
-    key: i % 3 === 0 ? null : Buffer.from(`key ${i}`),
-    value: i % 5 === 4 ? null : Buffer.from([0, 0xff, i % 256, ...Buffer.from("välue")]),
-    headers: i % 2 === 0 ? {} : { trace: `t-${i}`, other: "" },
-    timestamp: AT_MS + i,
-  }));
-}
+/** One of each kind, and some; worth compressing. */
+const RECORDS: readonly Sent[] = Array.from({ length: 20 }, (_, i) => ({
+  partition: i % PARTITIONS,
+  key: i % 3 === 0 ? null : Buffer.from(`key ${i}`),
+  value:
+    i % 5 === 4
+      ? null
+      : Buffer.from([0, 0xff, i, ...Buffer.from("välue".repeat(i === 3 ? 0 : 50))]),
+  headers: i % 2 === 0 ? {} : { trace: `t-${i}`, other: "" },
+  timestamp: AT_MS + i,
+}));
 
-/** In the order of the partitions and offsets, without what the client cannot say. */
-function shown(records: readonly (Sent | Read)[], { sendsAll }: Client) {
+/** In no order, for who does not choose the partitions does not choose that either. */
+function shown(records: readonly Sent[], sender: Client, hasTimes = sender.hasTimes) {
   return records
     .map(({ partition, key, value, headers, timestamp }) => ({
       key: key?.toString("hex") ?? null,
-      value: value === null && !sendsAll ? "" : (value?.toString("hex") ?? null),
+      value: value?.toString("hex") ?? null,
       headers: Object.entries(headers).sort(),
-      ...(sendsAll ? { partition, timestamp } : {}),
+      ...(sender.hasTimes ? { partition } : {}),
+      ...(sender.hasTimes && hasTimes ? { timestamp } : {}),
     }))
     .map((record) => JSON.stringify(record))
     .sort();
 }
 
-describe.each(TRANSPORTS)("over %s", (_, addressOf, sharers) => {
-  test.each(CLIENTS)("[KFK-7] $name sends, and every client reads it as it was", async (client) => {
-    const topic = await newTopic(3);
-    const records = sentTo(3, 60);
-    await client.send(addressOf(client), topic, records);
-    // Crossed: whoever sends, another kind reads; the classic ones in a group of their own.
-    const readers = CLIENTS.filter(({ name }) => name !== client.name).slice(0, 2);
-    for (const reader of readers) {
-      const member = await reader.join(
-        addressOf(reader),
-        `${topic}-${reader.name.replaceAll(/\W+/g, "-")}`,
-        topic,
-      );
-      await until(`${reader.name} has read`, () => member.read.length >= records.length);
-      const weaker = client.sendsAll ? reader : client;
-      expect(shown(member.read, weaker)).toEqual(shown(records, weaker));
-      await member.stop();
-    }
-    // And over HTTP.
-    const read: Sent[] = [];
-    for await (const record of await rivulet.reader({ topic, from: "earliest" })) {
-      const headers = record.headers.map(({ key, value }) => [
-        key,
-        Buffer.from(value ?? []).toString(),
-      ]);
-      read.push({
-        partition: record.partition,
-        key: record.key && Buffer.from(record.key),
-        value: record.value && Buffer.from(record.value),
-        headers: Object.fromEntries(headers),
-        timestamp: record.timestamp,
-      });
-      if (read.length === records.length) break;
-    }
-    expect(shown(read, client)).toEqual(shown(records, client));
-  });
+const COMPRESSIONS: readonly Compression[] = ["none", "gzip", "snappy", "lz4", "zstd"];
 
-  test.each(sharers)(
-    "[KFK-8] $name: a group shares the partitions, and goes on where one has left",
-    async (client) => {
-      const topic = await newTopic(4);
-      const groupId = `${topic}-group`;
-      const config = { "consumer.heartbeat.interval.ms": 500 };
-      await rivulet.admin.alterGroup(groupId, { config });
-      await rivulet.producer.send(topic, numbered(0, 40));
-      const members: Member[] = [await client.join(addressOf(client), groupId, topic)];
-      const all = () => members.flatMap(({ read }) => read);
-      await until("the first has read", () => all().length >= 40);
-      members.push(await client.join(addressOf(client), groupId, topic));
-      await until("both have partitions", async () => {
-        const { state, members: now } = await rivulet.admin.describeGroup(groupId);
-        return (
-          state === "STABLE" &&
-          now.length === 2 &&
-          now.every(({ assignment }) => assignment.length > 0)
-        );
-      });
-      await rivulet.producer.send(topic, numbered(40, 80));
-      await until("what came is read", () => placesOf(all()).size >= 80);
-      await until("by both", () => members.every(({ read }) => read.length > 0));
-      await members[0]?.stop();
-      await rivulet.producer.send(topic, numbered(80, 120));
-      await until("the other reads on", () => placesOf(all()).size >= 120);
-      await until("all is committed", async () => {
-        const { offsets } = await rivulet.admin.describeGroup(groupId);
-        return offsets.every(({ lag }) => lag === 0);
-      });
-      await members[1]?.stop();
-    },
-    60_000,
+/** Of the batches, as they are stored. */
+async function stored(topic: string, partition: number) {
+  const kafka = new RawKafka(rig.broker.kafka);
+  const asked = { partition, fetchOffset: 0, partitionMaxBytes: 1_000_000 };
+  const answer = await kafka.ask<{ topics: { partitions: { records: Uint8Array | null }[] }[] }>(
+    FETCH,
+    11,
+    { maxWaitMs: 0, minBytes: 0, topics: [{ name: topic, partitions: [asked] }] },
   );
-});
+  kafka.close();
+  const bytes = Buffer.from(answer.topics[0]?.partitions[0]?.records ?? []);
+  const batches = [];
+  for (let at = 0; at < bytes.length; at += 12 + bytes.readInt32BE(at + 8))
+    batches.push({
+      compression: COMPRESSIONS[bytes.readInt16BE(at + 21) & 7],
+      producerId: Number(bytes.readBigInt64BE(at + 43)),
+    });
+  return batches;
+}
 
-function numbered(from: number, to: number) {
-  return Array.from({ length: to - from }, (_, i) => ({ value: `${from + i}`, partition: i % 4 }));
+async function readOverHttp(topic: string): Promise<Sent[]> {
+  const read: Sent[] = [];
+  const utf8 = (value: Uint8Array | null) => Buffer.from(value ?? []).toString();
+  for await (const record of await rig.rivulet.reader({ topic, from: "earliest" })) {
+    const { partition, key, value, headers, timestamp } = record;
+    read.push({
+      partition,
+      key: key && Buffer.from(key),
+      value: value && Buffer.from(value),
+      headers: Object.fromEntries(headers.map((header) => [header.key, utf8(header.value)])),
+      timestamp,
+    });
+    if (read.length === RECORDS.length) break;
+  }
+  return read;
+}
+
+const offsetsOf = (records: readonly Read[]) => records.map(({ offset }) => offset);
+
+function numbered(from: number, to: number, partitions: number) {
+  return Array.from({ length: to - from }, (_, i) => ({
+    value: `${from + i}`,
+    partition: i % partitions,
+  }));
 }
 
 function placesOf(records: readonly Read[]): Set<string> {
   return new Set(records.map(({ partition, offset }) => `${partition}/${offset}`));
 }
 
-test("[KFK-9] one group of Kafka's clients, the SDK and a plain WebSocket: each partition has one owner", async () => {
-  const topic = await newTopic(8);
-  const groupId = `${topic}-mixed`;
-  const address = { brokers: broker.kafka };
-  const kip848 = CLIENTS.filter(({ name }) => name.endsWith("consumer"));
-  const members: Member[] = [];
-  for (const client of kip848) members.push(await client.join(address, groupId, topic));
-  const consumer = rivulet.consumer({ groupId, topics: [topic] });
-  const own: string[] = [];
-  const ended = consumer.run({
-    eachRecord: ({ offset }, { partition }) => void own.push(`${partition}/${offset}`),
-  });
-  const plain = new PlainClient(broker.url, groupId, `topics=${topic}`);
-  const shares = async () => {
-    const { state, members: now } = await rivulet.admin.describeGroup(groupId);
-    return state === "STABLE"
-      ? now.map(({ assignment }) => assignment.flatMap((each) => each.partitions))
-      : [];
-  };
-  await until("all four have two each", async () => {
-    const all = await shares();
-    return all.length === 4 && all.every((each) => each.length === 2);
-  });
-  expect((await shares()).flat().sort()).toEqual([0, 1, 2, 3, 4, 5, 6, 7]);
-  await rivulet.producer.send(
-    topic,
-    Array.from({ length: 80 }, (_, i) => ({ value: i, partition: i % 8 })),
+async function committed(groupId: string): Promise<number[]> {
+  const { offsets } = await rig.rivulet.admin.describeGroup(groupId);
+  return offsets.map((each) => each.committedOffset).filter((offset) => offset !== null);
+}
+
+describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
+  const slug = (text: string) => text.replaceAll(/\W+/g, "-");
+  /** One for each that sends, and each of its compressions. */
+  const SENT = CLIENTS.flatMap((sender) =>
+    sender.compressions.map((compression) => ({
+      sender,
+      compression,
+      topic: slug(`${transport} ${sender.name} ${compression}`),
+    })),
   );
-  const seen = () => [
-    ...own,
-    ...members.flatMap(({ read }) => read.map(({ partition, offset }) => `${partition}/${offset}`)),
-    ...plain.records.map(({ partition, offset }) => `${partition}/${offset}`),
-  ];
-  await until("all is read", () => new Set(seen()).size === 80);
-  expect(seen()).toHaveLength(80); // None by two of them.
-  await members[0]?.stop();
-  await until(
-    "three share",
-    async () => (await shares()).length === 3 && (await shares()).flat().length === 8,
+
+  beforeAll(async () => {
+    const send = async ({ sender, compression, topic }: (typeof SENT)[number]) => {
+      await rig.rivulet.admin.createTopic({ name: topic, partitions: PARTITIONS });
+      await sender.send(rig.address(transport), topic, RECORDS, compression);
+    };
+    await Promise.all(SENT.map(send));
+  });
+
+  test.each(CLIENTS)(
+    "[KFK-7] $name reads what every client sends, compressed in every way both know",
+    async (client) => {
+      const sent = SENT.filter(({ compression }) => client.compressions.includes(compression));
+      const member = await client.join(rig.address(transport), {
+        groupId: slug(`${transport} ${client.name} reads`),
+        topics: sent.map(({ topic }) => topic),
+      });
+      await until(
+        `${client.name} has read`,
+        () => member.read.length >= RECORDS.length * sent.length,
+      );
+      for (const { topic, sender } of sent)
+        expect(
+          shown(
+            member.read.filter((record) => record.topic === topic),
+            sender,
+            client.hasTimes,
+          ),
+          topic,
+        ).toEqual(shown(RECORDS, sender, client.hasTimes));
+      expect(member.read).toHaveLength(RECORDS.length * sent.length);
+      await member.stop();
+    },
   );
-  await consumer.close();
-  await ended;
-  plain.close();
-  await members[1]?.stop();
-}, 60_000);
+
+  test("[KFK-7] what they send is stored as it was compressed, with the producer's id, and HTTP reads it", async () => {
+    for (const { topic, sender, compression } of SENT) {
+      expect(shown(await readOverHttp(topic), sender), topic).toEqual(shown(RECORDS, sender));
+      const batches = [...(await stored(topic, 0)), ...(await stored(topic, 1))];
+      // librdkafka leaves as it is what grows by it.
+      const found = new Set(batches.map((batch) => batch.compression));
+      found.delete("none");
+      expect([...found], topic).toEqual(compression === "none" ? [] : [compression]);
+      expect(Math.min(...batches.map(({ producerId }) => producerId)), topic).toBeGreaterThan(-1);
+    }
+  });
+
+  test.each(CLIENTS)(
+    "[KFK-8] $name: a group shares the partitions, and goes on where one has left",
+    async (client) => {
+      const { admin, producer } = rig.rivulet;
+      const topic = await rig.newTopic(4);
+      const groupId = `${topic}-group`;
+      await admin.alterGroup(groupId, { config: { "consumer.heartbeat.interval.ms": 500 } });
+      await producer.send(topic, numbered(0, 40, 4));
+      const join = () => client.join(rig.address(transport), { groupId, topics: [topic] });
+      const members: Member[] = [await join()];
+      const all = () => members.flatMap(({ read }) => read);
+      await until("the first has read", () => all().length >= 40);
+      members.push(await join());
+      await until("both have partitions", async () => {
+        const { state, members: now } = await admin.describeGroup(groupId);
+        return (
+          state === "STABLE" &&
+          now.length === 2 &&
+          now.every(({ assignment }) => assignment.length > 0)
+        );
+      });
+      await producer.send(topic, numbered(40, 80, 4));
+      await until("what came is read", () => placesOf(all()).size >= 80);
+      await until("by both", () => members.every(({ read }) => read.length > 0));
+      await members[0]?.stop();
+      await producer.send(topic, numbered(80, 120, 4));
+      await until("the other reads on", () => placesOf(all()).size >= 120);
+      await until("all is committed", async () => {
+        const { offsets } = await admin.describeGroup(groupId);
+        return offsets.every(({ lag }) => lag === 0);
+      });
+      await members[1]?.stop();
+    },
+  );
+
+  test.each(CLIENTS)(
+    "[KFK-11] $name commits by hand, goes on there, and reads from where it seeks to",
+    async (client) => {
+      const topic = await rig.newTopic(1);
+      const groupId = `${topic}-group`;
+      await rig.rivulet.producer.send(topic, numbered(0, 10, 1));
+      const join = () =>
+        client.join(rig.address(transport), { groupId, topics: [topic], commitsByHand: true });
+      const first = await join();
+      await until("it has read", () => first.read.length >= 10);
+      expect(await committed(groupId)).toEqual([]);
+      await first.commit(topic, 0, 4);
+      await first.stop();
+      expect(await committed(groupId)).toEqual([4]);
+      const second = await join();
+      await until("it has read on", () => second.read.length >= 6);
+      await second.seek(topic, 0, 2);
+      await until("it has read again", () => second.read.length >= 14);
+      expect(offsetsOf(second.read)).toEqual([4, 5, 6, 7, 8, 9, 2, 3, 4, 5, 6, 7, 8, 9]);
+      await second.stop();
+      expect(await committed(groupId)).toEqual([4]);
+    },
+  );
+
+  test.each(CLIENTS)(
+    "[KFK-12] $name deletes records: who begins, and who had committed before, reads what is left",
+    async (client) => {
+      const { admin, producer } = rig.rivulet;
+      const topic = await rig.newTopic(1);
+      await producer.send(topic, numbered(0, 10, 1));
+      const [fresh, behind] = [`${topic}-fresh`, `${topic}-behind`];
+      await admin.alterGroup(behind, { config: {} });
+      await admin.resetGroup(behind, { offsets: [{ topic, partition: 0, offset: 2 }] });
+      await client.deleteRecords(rig.address(transport), topic, 0, 6);
+      expect((await admin.listOffset(topic, 0, "earliest")).offset).toBe(6);
+      const members = await Promise.all(
+        [fresh, behind].map((groupId) =>
+          client.join(rig.address(transport), { groupId, topics: [topic] }),
+        ),
+      );
+      for (const { read } of members) {
+        await until("what is left is read", () => read.length >= 4);
+        expect(offsetsOf(read)).toEqual([6, 7, 8, 9]);
+      }
+      await Promise.all(members.map((member) => member.stop()));
+    },
+  );
+});

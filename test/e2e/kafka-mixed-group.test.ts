@@ -1,0 +1,117 @@
+// One group of every kind of native member, each a process of its own, each killed once.
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Rivulet } from "../../src/client/index.ts";
+import { until } from "../support/until.ts";
+import { BrokerProcess } from "./broker.ts";
+import { Reporter } from "./processes/reporter.ts";
+
+interface Place {
+  readonly partition: number;
+  readonly offset: number;
+}
+
+const TOPIC = "mixed";
+const GROUP = "mixed-group";
+const PARTITIONS = [0, 1, 2, 3, 4, 5, 6, 7];
+/** As those of the members that choose it; those of KIP-848 do not. */
+const SESSION_MS = 3_000;
+
+let broker: BrokerProcess;
+let rivulet: Rivulet;
+beforeAll(async () => {
+  broker = await BrokerProcess.start();
+  rivulet = new Rivulet({ url: broker.url });
+});
+afterAll(() => broker.stop());
+
+const KINDS = {
+  "librdkafka, consumer": (name: string) => kafkaMember(name),
+  "@platformatic/kafka, consumer": (name: string) => kafkaMember(name),
+  "the SDK": () => new Reporter<Place>("consumer.ts", [broker.url, TOPIC, GROUP]),
+  "a plain WebSocket": () => new Reporter<Place>("plain-member.ts", [broker.url, TOPIC, GROUP]),
+};
+
+function kafkaMember(name: string) {
+  return new Reporter<Place>("kafka-member.ts", [name, broker.kafka, TOPIC, GROUP]);
+}
+
+/** Of each member, where nothing is about to move. */
+async function shares(): Promise<number[][]> {
+  const { state, members } = await rivulet.admin.describeGroup(GROUP);
+  if (state !== "STABLE") return [];
+  return members.map(({ assignment }) => assignment.flatMap(({ partitions }) => partitions));
+}
+
+/** `count` members own every partition, each partition has one owner, and all have their part. */
+async function shared(count: number): Promise<void> {
+  await until(`${count} share all partitions`, async () => {
+    const all = await shares();
+    const least = Math.floor(PARTITIONS.length / count);
+    return all.length === count && all.every((each) => each.length >= least);
+  });
+  expect((await shares()).flat().sort()).toEqual(PARTITIONS);
+}
+
+test("[KFK-9] one group of Kafka's clients, the SDK and a plain WebSocket: each partition has one owner, whoever is killed", async () => {
+  await rivulet.admin.createTopic({ name: TOPIC, partitions: PARTITIONS.length });
+  const config = {
+    "consumer.heartbeat.interval.ms": 500,
+    "consumer.max.session.timeout.ms": SESSION_MS,
+  };
+  await rivulet.admin.alterGroup(GROUP, { config });
+  const members = new Map(
+    Object.entries(KINDS).map(([kind, start]) => [kind, start(kind)] as const),
+  );
+  const perPartition = 5;
+  let sent = 0;
+  const send = async () => {
+    const values = Array.from({ length: perPartition }, (_, i) => sent + i);
+    await rivulet.producer.send(
+      TOPIC,
+      values.flatMap((value) => PARTITIONS.map((partition) => ({ value, partition }))),
+    );
+    sent += perPartition;
+  };
+  const everyone: Reporter<Place>[] = [...members.values()];
+  /** By anyone that is or was, from this offset on. */
+  const read = (from: number) =>
+    everyone
+      .flatMap(({ lines }) => lines)
+      .filter(({ offset }) => offset >= from)
+      .map(({ partition, offset }) => `${partition}/${offset}`);
+  const allRead = (from: number) =>
+    until("all is read", () => new Set(read(from)).size === PARTITIONS.length * (sent - from));
+  /** Whoever has it reads it: once. */
+  const readOnce = async () => {
+    const from = sent;
+    await send();
+    await allRead(0);
+    expect(read(from)).toHaveLength(PARTITIONS.length * perPartition);
+    const readers = [...members.values()];
+    expect(readers.every(({ lines }) => lines.some(({ offset }) => offset >= from))).toBe(true);
+  };
+
+  await shared(4);
+  await readOnce();
+  for (const [kind, start] of Object.entries(KINDS)) {
+    const killed = members.get(kind);
+    members.delete(kind);
+    expect(await killed?.signal("SIGKILL")).toBeNull(); // It lived until then.
+    await send(); // What it would have read is read by the others.
+    await shared(3);
+    await readOnce();
+    const successor = start(kind);
+    members.set(kind, successor);
+    everyone.push(successor);
+    await shared(4);
+    await readOnce();
+  }
+  // And who leaves is not waited for.
+  for (const [left, kind] of [...members.keys()].entries()) {
+    expect(await members.get(kind)?.signal("SIGTERM")).toBe(0);
+    members.delete(kind);
+    if (left < 3) await shared(3 - left);
+  }
+  const { offsets } = await rivulet.admin.describeGroup(GROUP);
+  expect(offsets.map(({ lag }) => lag)).toEqual(PARTITIONS.map(() => 0));
+});
