@@ -111,11 +111,13 @@ describe.each(TRANSPORTS)("over %s", { concurrent: true }, (transport) => {
   );
 
   beforeAll(async () => {
-    const send = async ({ sender, compression, topic }: (typeof SENT)[number]) => {
-      await rig.rivulet.admin.createTopic({ name: topic, partitions: PARTITIONS });
-      await sender.send(rig.address(transport), topic, RECORDS, compression);
+    const sendAs = async (sender: Client) => {
+      for (const { compression, topic } of SENT.filter((each) => each.sender === sender)) {
+        await rig.rivulet.admin.createTopic({ name: topic, partitions: PARTITIONS });
+        await sender.send(rig.address(transport), topic, RECORDS, compression);
+      }
     };
-    await Promise.all(SENT.map(send));
+    await Promise.all(CLIENTS.map(sendAs));
   });
 
   test.each(CLIENTS)(

@@ -20,6 +20,7 @@ export function librdkafka(protocol: "classic" | "consumer"): Client {
     hasTimes: false,
     send: async (address, topic, records, compression) => {
       const producer = clientOf(address).createProducer({
+        queueTimeout: 60_000, // Of the whole of what is sent.
         configuration: { "enable.idempotence": true, "compression.type": compression },
       });
       await producer.send({
