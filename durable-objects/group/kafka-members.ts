@@ -11,6 +11,7 @@ import {
   type ClassicToken,
   notJoinedClassic,
 } from "../../src/core/group/classic.ts";
+import { readAssignment } from "../../src/core/group/classic-assignment.ts";
 import type { Coordinator, JoinRequest } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
 import { applyHeartbeat, type Heartbeat, joinOf } from "../../src/core/group/heartbeat.ts";
@@ -23,6 +24,7 @@ import {
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
 import { checkTopicPattern } from "../../src/core/group/topic-pattern.ts";
+import { MAX_TOPICS_PER_MEMBER } from "../../src/core/limits.ts";
 import { heartbeatIntervalMs } from "../../src/protocol/heartbeat.ts";
 import type { ClassicMembers } from "./classic-members.ts";
 import type { Watchers } from "./watchers.ts";
@@ -140,7 +142,20 @@ export class KafkaMembers {
   async syncClassic(request: ClassicSync): Promise<ClassicSynced> {
     const synced = this.#group.classic.sync(request, Date.now());
     await this.#group.persistAndTell();
+    const assigned = request.assignments.flatMap(({ assignment }) => readAssignment(assignment));
+    await this.#learn(assigned.map(({ topic }) => topic));
     return synced;
+  }
+
+  /** [CLS-8] What is read is known, with all its partitions, before anything of it is committed. */
+  async #learn(topics: readonly string[]): Promise<void> {
+    const { coordinator } = this.#group;
+    const unknown = new Set(topics).difference(coordinator.state.topics);
+    if (unknown.size === 0) return;
+    const found = await this.#group.subscribe([...unknown].slice(0, MAX_TOPICS_PER_MEMBER), null);
+    if (!found.ok) return; // With the next assignment, or commit.
+    this.#group.coordinator.offsets.commitClassic([], found.topics, Date.now());
+    await this.#group.persistAndTell();
   }
 
   async heartbeatClassic(token: ClassicToken): Promise<number> {
@@ -212,10 +227,11 @@ export class KafkaMembers {
     const { state } = group.coordinator;
     const isMember = state.members.has(token.memberId);
     const isByHand = token.memberId === "" && token.generation < 0;
-    const refused =
+    const refusal = () =>
       isMember || (isByHand && state.members.size === 0 && !group.classic.group.isInUse)
         ? KAFKA_ERRORS.NONE
         : group.classic.group.checkCommit(token);
+    const refused = refusal();
     if (refused !== KAFKA_ERRORS.NONE) return { errorCode: refused, errorCodes: [] };
     const unknown = new Set(offsets.map(({ topic }) => topic)).difference(state.topics);
     const subscribed =
@@ -224,6 +240,12 @@ export class KafkaMembers {
         : null;
     if (subscribed?.ok === false)
       return { errorCode: ERRORS.COORDINATOR_NOT_AVAILABLE.code, errorCodes: [] };
+    // Once more: it may have left, or lost its generation, meanwhile. Of a native member the coordinator looks itself.
+    const late = refusal();
+    if (late !== KAFKA_ERRORS.NONE) {
+      if (!group.coordinator.exists) await group.unlist();
+      return { errorCode: late, errorCodes: [] };
+    }
     const found: readonly GroupTopic[] = subscribed?.topics ?? [];
     const ids = new Map(
       [...group.coordinator.state.topics.values(), ...found].map((topic) => [topic.name, topic]),

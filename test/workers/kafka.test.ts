@@ -75,8 +75,8 @@ class ClassicMember {
     this.groupId = groupId;
   }
 
-  /** Joins, and where it is the leader gives everyone what is its own name; the assignment. */
-  async join(): Promise<string> {
+  /** Joins, and where it is the leader gives everyone its part: its name, unless said otherwise. What it is given. */
+  async join(partOf: (memberId: string) => Uint8Array = utf8): Promise<string> {
     const request = {
       groupId: this.groupId,
       sessionTimeoutMs: SESSION_MS,
@@ -100,7 +100,7 @@ class ClassicMember {
       first.errorCode === KAFKA_ERRORS.MEMBER_ID_REQUIRED ? await joined() : first;
     expect(errorCode).toBe(NONE);
     this.generationId = generationId;
-    const assignments = members.map(({ memberId }) => ({ memberId, assignment: utf8(memberId) }));
+    const assignments = members.map(({ memberId }) => ({ memberId, assignment: partOf(memberId) }));
     const synced = await this.kafka.ask<{ errorCode: number; assignment: Uint8Array }>(
       messages.SYNC_GROUP,
       4,
@@ -223,6 +223,27 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
     );
     expect(await one.join()).toBe(one.memberId);
     expect((await describeGroup(groupId)).members).toHaveLength(1);
+  });
+
+  test("[CLS-8] shows what was assigned, and partitions of which nothing is committed", async () => {
+    const topic = await createTopic(2);
+    const groupId = unique("classic");
+    const one = new ClassicMember(await Kafka.open(), groupId);
+    const name = utf8(topic.name);
+    const own = concatBytes([
+      new Uint8Array([0, 1, 0, 0, 0, 1, 0, name.length]),
+      name,
+      new Uint8Array([0, 0, 0, 1, 0, 0, 0, 1]),
+    ]);
+    await one.join(() => own);
+    await interrupt(groupStub(env, groupId));
+    expect(await describeGroup(groupId)).toMatchObject({
+      members: [{ assignment: [{ topic: topic.name, partitions: [1] }] }],
+      offsets: [
+        { topic: topic.name, partition: 0, committedOffset: null },
+        { topic: topic.name, partition: 1, committedOffset: null },
+      ],
+    });
   });
 
   test("[KFK-20] a classic member's heartbeats stay beside the group until there is something to tell", async () => {
