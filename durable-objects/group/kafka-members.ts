@@ -1,7 +1,7 @@
 // What Kafka's clients ask of a group: the classic protocol, KIP-848's heartbeat, offsets, descriptions. They come as calls
 // from the Worker, which speaks Kafka's protocol (src/kafka/apis). Who is there without a socket of its own is known from
 // its calls and from whoever watches for it.
-import type { Topic } from "../../src/core/cluster/topics.ts";
+import { checkTopicName, type Topic } from "../../src/core/cluster/topics.ts";
 import { ERRORS, type Failure, fail, KAFKA_ERRORS, type Result } from "../../src/core/errors.ts";
 import {
   type ClassicJoin,
@@ -149,10 +149,9 @@ export class KafkaMembers {
 
   /** [CLS-8] What is read is known, with all its partitions, before anything of it is committed. */
   async #learn(topics: readonly string[]): Promise<void> {
-    const { coordinator } = this.#group;
-    const unknown = new Set(topics).difference(coordinator.state.topics);
-    if (unknown.size === 0) return;
-    const found = await this.#group.subscribe([...unknown].slice(0, MAX_TOPICS_PER_MEMBER), null);
+    const unknown = this.#unknown(topics).slice(0, MAX_TOPICS_PER_MEMBER);
+    if (unknown.length === 0) return;
+    const found = await this.#group.subscribe(unknown, null);
     if (!found.ok) return; // With the next assignment, or commit.
     this.#group.coordinator.offsets.commitClassic([], found.topics, Date.now());
     await this.#group.persistAndTell();
@@ -170,6 +169,12 @@ export class KafkaMembers {
     );
     await this.#group.persistAndTell();
     return errorCodes;
+  }
+
+  /** Those that the cluster has to be asked for. One whose name is none cannot be anywhere. */
+  #unknown(topics: readonly string[]): string[] {
+    const names = new Set(topics.filter((name) => checkTopicName(name) === null));
+    return [...names.difference(this.#group.coordinator.state.topics)];
   }
 
   // KIP-848.
@@ -233,11 +238,9 @@ export class KafkaMembers {
         : group.classic.group.checkCommit(token);
     const refused = refusal();
     if (refused !== KAFKA_ERRORS.NONE) return { errorCode: refused, errorCodes: [] };
-    const unknown = new Set(offsets.map(({ topic }) => topic)).difference(state.topics);
+    const unknown = this.#unknown(offsets.map(({ topic }) => topic));
     const subscribed =
-      unknown.size > 0 || !group.coordinator.exists
-        ? await group.subscribe([...unknown], null)
-        : null;
+      unknown.length > 0 || !group.coordinator.exists ? await group.subscribe(unknown, null) : null;
     if (subscribed?.ok === false)
       return { errorCode: ERRORS.COORDINATOR_NOT_AVAILABLE.code, errorCodes: [] };
     // Once more: it may have left, or lost its generation, meanwhile. Of a native member the coordinator looks itself.

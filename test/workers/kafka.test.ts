@@ -208,6 +208,11 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
       answer.topics[0]?.partitions[0]?.errorCode;
     expect(errorOf(await commit(one.generationId - 1))).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
     expect(errorOf(await commit(one.generationId))).toBe(NONE);
+    const nowhere = [{ name: "no such name!", partitions }];
+    const lost = { ...one.token, topics: nowhere };
+    expect(errorOf(await one.kafka.ask(messages.OFFSET_COMMIT, 7, lost))).toBe(
+      ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code,
+    );
     await interrupt(stub);
     const asked = [{ name: topic.name, partitions: [0, 1] }];
     const fetched = await two.kafka.ask(messages.OFFSET_FETCH, 7, { groupId, topics: asked });
