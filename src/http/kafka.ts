@@ -10,6 +10,6 @@ export const kafka = new Hono<{ Bindings: Env }>().get("/", (context) => {
   const nodes = nodesOf(new URL(context.req.url));
   const { 0: client, 1: server } = new WebSocketPair();
   const clientHost = `/${context.req.header("cf-connecting-ip") ?? ""}`;
-  serveWebSocket(server, context.env, nodes, clientHost);
+  context.executionCtx.waitUntil(serveWebSocket(server, context.env, nodes, clientHost));
   return new Response(null, { status: 101, webSocket: client });
 });

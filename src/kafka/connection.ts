@@ -98,6 +98,11 @@ export class Connection {
     }, afterMs);
   }
 
+  /** The client has gone: nothing is waited for on its behalf. */
+  stopWaiting(): void {
+    this.#context.feeds.close();
+  }
+
   close(): void {
     clearTimeout(this.#idleTimer);
     this.inFlight.close();

@@ -32,6 +32,7 @@ export class Feeds {
   readonly #ids = new Map<string, string>();
   #news = Promise.withResolvers<void>();
   #sweptMs = 0;
+  #isClosed = false;
 
   constructor(env: Env) {
     this.#env = env;
@@ -39,6 +40,7 @@ export class Feeds {
 
   /** The partition from `offset` on. @throws BrokerError where there are too many */
   of(topicId: string, partition: number, offset: number, nowMs: number): Feed {
+    if (this.#isClosed) throw new BrokerError("NETWORK_EXCEPTION", "the client has gone");
     this.#sweep(nowMs);
     const place = `${topicId}/${partition}`;
     let feed = this.#feeds.get(place);
@@ -77,6 +79,7 @@ export class Feeds {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const feed of this.#feeds.values()) feed.close();
     this.#feeds.clear();
     this.#tell();

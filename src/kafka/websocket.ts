@@ -15,6 +15,7 @@ const DRAIN_CHECK_MS = 10;
 /**
  * Serves it until the client goes, or breaks a rule: then it is closed with CLOSE_FATAL and the reason. Nobody can be told
  * to wait, so what came is bounded; a client that does not take its answers gets no more of them.
+ * @returns what resolves when the connection is closed, and all that came before is served
  * @throws BrokerError where there are too many connections
  */
 export function serveWebSocket(
@@ -22,20 +23,23 @@ export function serveWebSocket(
   env: Env,
   nodes: Nodes,
   clientHost: string,
-): void {
+): Promise<void> {
   const frames = new Frames();
   /** What came and was not looked at yet. */
   let queuedBytes = 0;
+  /** Nothing can be sent any more. */
   let isClosed = false;
+  /** Nothing more is served. */
+  let isOver = false;
   let work = Promise.resolve();
   const finish = (code: number, reason: string) => {
-    if (isClosed) return;
+    isOver = true;
+    if (!isClosed) socket.close(code, reason);
     isClosed = true;
     connection.close();
-    socket.close(code, reason);
   };
   const end = (error: unknown) => {
-    if (isClosed) return;
+    if (isOver) return;
     closed(error);
     const known = error instanceof BrokerError ? error.code : "INVALID_REQUEST";
     const text = error instanceof Error ? error.message : String(error);
@@ -50,15 +54,15 @@ export function serveWebSocket(
   };
   const handle = async (bytes: Uint8Array) => {
     for (const frame of frames.push(bytes)) {
-      if (isClosed) return;
+      if (isOver) return;
       await answer(frame);
     }
     queuedBytes -= bytes.length;
-    if (!isClosed) connection.inFlight.set(queuedBytes + frames.buffered);
+    if (!isOver) connection.inFlight.set(queuedBytes + frames.buffered);
   };
   socket.binaryType = "arraybuffer";
   socket.addEventListener("message", ({ data }) => {
-    if (isClosed) return;
+    if (isOver) return;
     try {
       if (typeof data === "string")
         throw new MalformedError("a text message; Kafka's protocol is binary");
@@ -70,8 +74,19 @@ export function serveWebSocket(
       end(error);
     }
   });
-  const gone = () => finish(1000, "");
+  const done = Promise.withResolvers<void>();
+  const gone = () => {
+    if (!isClosed) socket.close();
+    isClosed = true;
+    connection.stopWaiting();
+    // What came before is served still, as over TCP: with acks 0 a client goes when it has sent.
+    void work.then(() => {
+      if (!isOver) finish(1000, "");
+      done.resolve();
+    });
+  };
   socket.addEventListener("close", gone);
   socket.addEventListener("error", gone);
   socket.accept();
+  return done.promise;
 }

@@ -5,6 +5,7 @@ import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";
+import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 
 let broker: BrokerProcess;
@@ -118,6 +119,22 @@ test("[KFK-5] acks 0 is not answered, 1 and all are; other acks and old versions
   });
   expect((await rivulet.admin.listOffset("acks", 0, "latest")).offset).toBe(3);
   client.close();
+});
+
+test("[KFK-5] what came before its client went is stored, over a WebSocket too", async () => {
+  await rivulet.admin.createTopic({ name: "gone" });
+  const request = encodeRequest(messages.PRODUCE, 7, produceRequest("gone", 0, batchOf("sent")));
+  for (let i = 0; i < 20; i++) {
+    const socket = new WebSocket(`${broker.url.replace("http", "ws")}/kafka`);
+    await new Promise((resolve) => socket.addEventListener("open", resolve));
+    socket.send(framed(request));
+    socket.send(framed(request));
+    socket.close();
+  }
+  await until("all is stored", async () => {
+    const { offset } = await rivulet.admin.listOffset("gone", 0, "latest");
+    return offset === 40;
+  });
 });
 
 test("[KFK-2] what is no request closes its connection, with the reason in the log, and no other", async () => {
