@@ -1,0 +1,72 @@
+// A broker, and the ways to it: its own TCP port, and `rivulet kafka-bridge` as a person starts it, with one node and with three.
+import { spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { BrokerProcess } from "../e2e/broker.ts";
+
+const CLI = fileURLToPath(new URL("../../dist/rivulet.js", import.meta.url));
+
+/** How many nodes a client finds. */
+const NODES = { TCP: 1, "a bridge": 1, "a bridge with three nodes": 3 } as const;
+export type Way = keyof typeof NODES;
+export const WAYS = Object.keys(NODES) as Way[];
+
+export class Ways {
+  readonly #broker: BrokerProcess;
+  readonly #bridges: ReadonlyMap<Way, Bridge>;
+
+  private constructor(broker: BrokerProcess, bridges: ReadonlyMap<Way, Bridge>) {
+    this.#broker = broker;
+    this.#bridges = bridges;
+  }
+
+  static async start(): Promise<Ways> {
+    const broker = await BrokerProcess.start();
+    const bridges = new Map<Way, Bridge>();
+    for (const way of WAYS.filter((each) => each !== "TCP"))
+      bridges.set(way, await startBridge(broker.url, NODES[way]));
+    return new Ways(broker, bridges);
+  }
+
+  get url(): string {
+    return this.#broker.url;
+  }
+
+  /** `host:port` of each node. */
+  nodes(way: Way): string[] {
+    return (this.#bridges.get(way)?.addresses ?? this.#broker.kafka).split(",");
+  }
+
+  brokers(way: Way): string {
+    return this.nodes(way).join(",");
+  }
+
+  async stop(): Promise<void> {
+    for (const bridge of this.#bridges.values()) await bridge.stop();
+    await this.#broker.stop();
+  }
+}
+
+interface Bridge {
+  readonly addresses: string;
+  stop(): Promise<void>;
+}
+
+function startBridge(url: string, nodes: number): Promise<Bridge> {
+  const args = [CLI, "--url", url, "kafka-bridge", "--port", "0", "--nodes", String(nodes)];
+  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+  return new Promise((resolve, reject) => {
+    let text = "";
+    child.stdout.on("data", (data) => {
+      text += data;
+      const addresses = / on (\S+)\n/.exec(text)?.[1];
+      if (addresses === undefined) return;
+      const stop = async () => {
+        child.kill("SIGTERM");
+        await ended;
+      };
+      resolve({ addresses, stop });
+    });
+    void ended.then((code) => reject(new Error(`the bridge ended with ${code}: ${text}`)));
+  });
+}
