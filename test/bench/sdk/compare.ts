@@ -2,7 +2,7 @@
 import { spawnSync } from "node:child_process";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { median, printTable, round } from "../report.ts";
+import { median, printTable, ratios, round } from "../report.ts";
 import type { Side, SideName } from "./side.ts";
 
 export const ROUNDS = 5;
@@ -22,9 +22,9 @@ export interface Comparison {
 }
 
 /** Every side once a round; who begins changes. */
-export async function inTurns(
-  sides: readonly Side[],
-  measure: (side: Side) => Promise<void>,
+export async function inTurns<AnySide>(
+  sides: readonly AnySide[],
+  measure: (side: AnySide) => Promise<void>,
 ): Promise<void> {
   for (let i = 0; i < ROUNDS; i++) {
     const first = i % sides.length;
@@ -64,14 +64,10 @@ export function printComparisons(title: string, comparisons: readonly Comparison
       name,
       ...names.map((side) => round(median(measured.get(side) ?? []))),
       unit,
-      ...peers.flatMap((peer) => [ratioCell(measured, peer), aims[peer]]),
+      ...peers.flatMap((peer) => [
+        ratios(measured.get("rivulet") ?? [], measured.get(peer) ?? []),
+        aims[peer],
+      ]),
     ]),
   );
-}
-
-/** The median of the rounds' ratios, and between what they were. */
-function ratioCell(measured: Comparison["measured"], peer: SideName): string {
-  const theirs = measured.get(peer) ?? [];
-  const ratios = (measured.get("rivulet") ?? []).map((own, i) => own / (theirs[i] ?? Number.NaN));
-  return `${round(median(ratios))} (${round(Math.min(...ratios))} to ${round(Math.max(...ratios))})`;
 }

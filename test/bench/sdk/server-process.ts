@@ -9,8 +9,8 @@ export interface ServerProcess {
 }
 
 /** What it says of its version, or null where it is not on PATH. */
-export function versionOf(command: string): string | null {
-  const { error, stdout } = spawnSync(command, ["--version"], { encoding: "utf8" });
+export function versionOf(command: string, option = "--version"): string | null {
+  const { error, stdout } = spawnSync(command, [option], { encoding: "utf8" });
   if (error !== undefined) return null;
   return /\d+\.\d+\.\d+/.exec(stdout)?.[0] ?? "of an unknown version";
 }
