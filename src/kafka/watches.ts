@@ -7,6 +7,9 @@ import { openWatch } from "../edge/stub-transport.ts";
 import type { Env } from "../env.ts";
 import { PING, PONG } from "../protocol/heartbeat.ts";
 
+/** A PING that is not answered for so long: the group may be gone, and have given the member's partitions away. */
+const PONG_TIMEOUT_MS = 2_000;
+
 export interface Beat<T> {
   readonly answer: T;
   /** Whether the same would be answered again as long as nothing changes. */
@@ -61,6 +64,8 @@ class Watch {
   readonly #socket: Socket;
   #isOpen = false;
   isClosed = false;
+  /** Since when a PING is not answered. */
+  #pingedMs: number | null = null;
   /** Counts what the group has told. */
   #changes = 0;
   #last: { readonly said: string; readonly answer: unknown } | null = null;
@@ -71,19 +76,19 @@ class Watch {
         this.#isOpen = true;
       },
       text: (text) => {
-        if (text !== PONG) this.#forget();
+        if (text === PONG) this.#pingedMs = null;
+        else this.#forget();
       },
       bytes: () => {},
-      closed: () => {
-        this.isClosed = true;
-        this.#forget();
-      },
+      closed: () => this.#closed(),
     });
   }
 
   async heartbeat<T>(said: string, ask: () => Promise<Beat<T>>): Promise<T> {
+    this.#checkPong();
     if (this.#last?.said === said) {
       this.#socket.send(PING);
+      this.#pingedMs ??= Date.now();
       return this.#last.answer as T;
     }
     // What changes from here on is told, if the watch was open before the group was asked.
@@ -93,6 +98,17 @@ class Watch {
     const { answer, isQuiet } = await ask();
     if (isWatched && isQuiet && changes === this.#changes) this.#last = { said, answer };
     return answer;
+  }
+
+  #checkPong(): void {
+    if (this.#pingedMs === null || Date.now() - this.#pingedMs < PONG_TIMEOUT_MS) return;
+    this.close();
+    this.#closed();
+  }
+
+  #closed(): void {
+    this.isClosed = true;
+    this.#forget();
   }
 
   #forget(): void {

@@ -15,13 +15,15 @@ import { Connection } from "../../src/kafka/connection.ts";
 import { feedsBytes, InFlight } from "../../src/kafka/in-flight.ts";
 import { API_VERSIONS, FIND_COORDINATOR, METADATA } from "../../src/kafka/messages.ts";
 import { Nodes } from "../../src/kafka/nodes.ts";
+import { Watches } from "../../src/kafka/watches.ts";
+import { PONG } from "../../src/protocol/heartbeat.ts";
 import { encodeRequest } from "../support/kafka-frames.ts";
 import { eventually } from "./support.ts";
 
 beforeEach(async () => {
   // Other tests run in the same isolate.
   await eventually(async () => isolate.kafka.connections === 0, "others' connections to be closed");
-  vi.useFakeTimers();
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "Date"] });
 });
 afterEach(() => {
   vi.useRealTimers();
@@ -58,6 +60,43 @@ test("[KFK-21] a connection on which nothing is asked is closed, one that waits 
   await vi.advanceTimersByTimeAsync(1);
   expect(idle[1]).toContain("asked");
   for (const connection of [quiet, busy, asked]) connection.close();
+});
+
+test("[KFK-20] a group whose answers to PINGs stay away is asked again, over a new watch", async () => {
+  let isAnswering = true;
+  let opened = 0;
+  const fetch = async () => {
+    opened++;
+    const { 0: client, 1: server } = new WebSocketPair();
+    server.accept();
+    server.addEventListener("message", () => isAnswering && server.send(PONG));
+    return new Response(null, { status: 101, webSocket: client });
+  };
+  const env = { ...envOf(), GROUP: { getByName: () => ({ fetch }) } } as unknown as Env;
+  const watches = new Watches(env);
+  let asked = 0;
+  const beat = async () => {
+    const before = asked;
+    await watches.heartbeat("g", "m", "said", async () => ({ answer: ++asked, isQuiet: true }));
+    await new Promise((resolve) => setImmediate(resolve)); // What the group says has come.
+    return asked > before;
+  };
+  while (await beat()); // Until it is watched.
+  for (let i = 0; i < 3; i++) {
+    vi.setSystemTime(Date.now() + 60_000);
+    expect(await beat()).toBe(false);
+  }
+  isAnswering = false;
+  expect(await beat()).toBe(false);
+  vi.setSystemTime(Date.now() + 1_999);
+  expect(await beat()).toBe(false);
+  vi.setSystemTime(Date.now() + 1);
+  expect(await beat()).toBe(true);
+  expect(opened).toBe(1);
+  isAnswering = true;
+  while (await beat());
+  expect(opened).toBe(2);
+  watches.close();
 });
 
 test("[KFK-21] calls are counted, and a connection that has made all of its own is spent", async () => {
