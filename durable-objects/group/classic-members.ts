@@ -91,6 +91,7 @@ export class ClassicMembers {
 
   /** Stores who was found silent when the object woke up. */
   persist(): void {
-    this.#do(() => {});
+    const state = this.#group.takeState();
+    if (state !== null) this.#store.setClassic(state);
   }
 }

@@ -311,7 +311,8 @@ export class GroupObject extends DurableObject<Env> {
 
   #newClassic(): ClassicMembers {
     return new ClassicMembers(this.#store, this.#watchers, Date.now(), () => {
-      this.#coordinator.setOccupied(this.#classic.group.isInUse, Date.now());
+      const { isInUse } = this.#classic.group;
+      if (isInUse || this.#coordinator.exists) this.#coordinator.setOccupied(isInUse, Date.now());
     });
   }
 

@@ -11,6 +11,8 @@ import type { Nodes } from "./nodes.ts";
 import { MalformedError } from "./wire.ts";
 
 const DRAIN_CHECK_MS = 10;
+/** How long what a client left behind is worked on: the platform gives no more. */
+const GONE_MS = 30_000;
 
 /**
  * Serves it until the client goes, or breaks a rule: then it is closed with CLOSE_FATAL and the reason. Nobody can be told
@@ -74,19 +76,21 @@ export function serveWebSocket(
       end(error);
     }
   });
-  const done = Promise.withResolvers<void>();
+  const served = Promise.withResolvers<void>();
   const gone = () => {
     if (!isClosed) socket.close();
     isClosed = true;
     connection.stopWaiting();
     // What came before is served still, as over TCP: with acks 0 a client goes when it has sent.
-    void work.then(() => {
+    const timer = setTimeout(served.resolve, GONE_MS);
+    void work.then(served.resolve);
+    void served.promise.then(() => {
+      clearTimeout(timer);
       if (!isOver) finish(1000, "");
-      done.resolve();
     });
   };
   socket.addEventListener("close", gone);
   socket.addEventListener("error", gone);
   socket.accept();
-  return done.promise;
+  return served.promise;
 }

@@ -43,7 +43,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "who lost its socket in a restart is not noted",
     isRare: true,
     file: "durable-objects/group/group-object.ts",
-    original: "if (!this.#sockets.has(memberId) && !this.#heardMs.has(memberId))",
+    original: "if (!this.#sockets.has(memberId) && !this.#kafka.isHeard(memberId))",
     planted: "if (memberId === '')",
   },
   {

@@ -269,11 +269,14 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
     one.generationId = generationId;
     await untilQuiet(calls, () => one.beat());
     await interrupt(stub);
-    void new ClassicMember(await Kafka.open(), groupId).join().catch(() => {});
+    const two = new ClassicMember(await Kafka.open(), groupId);
+    const joining = two.join();
     await eventually(
       async () => (await one.beat()) === KAFKA_ERRORS.REBALANCE_IN_PROGRESS,
       "the rebalance",
     );
+    await one.join();
+    expect(await joining).toBe(two.memberId);
   });
 
   test("[KFK-20] a consumer's heartbeats stay beside the group until there is something to tell", async () => {
