@@ -348,6 +348,8 @@ export class Consumer<Record = ConsumerRecord> {
   async #process(work: Work): Promise<void> {
     work.isRunning = true;
     this.#running++;
+    // Not within the driver's round that brought the records: what a look at the clock finds is told behind that only.
+    await null;
     try {
       while (!work.isPaused) {
         const next = work.queue.shift();

@@ -242,6 +242,25 @@ describe("a process that was stopped", () => {
     expect(after.slice(1).sort()).toEqual(all.sort());
   });
 
+  test.each([0, 1])(
+    "[SES-4] in the middle of a batch, at offset %i, handles no more of it, though its handler waits for nothing",
+    async (stoppedAt) => {
+      const told: string[] = [];
+      let isStopped = false;
+      started(
+        { sessionTimeoutMs: 10_000, onLost: () => void told.push("lost") },
+        (place, offset) => {
+          told.push(`${place}/${offset}`);
+          if (isStopped || place !== "t:0" || offset !== stoppedAt) return;
+          isStopped = true;
+          vi.setSystemTime(Date.now() + 10_000);
+        },
+      );
+      await vi.advanceTimersByTimeAsync(0);
+      expect(told[told.indexOf(`t:0/${stoppedAt}`) + 1]).toBe("lost");
+    },
+  );
+
   test("[SES-4] goes on as before where the session has not ended yet", async () => {
     const { broker, told } = startedHolding(10_000);
     await vi.advanceTimersByTimeAsync(0);
