@@ -279,7 +279,7 @@ export class ConsumerCore {
   #warnOnce(topic: string): void {
     if (this.#missingTopics.has(topic)) return;
     this.#missingTopics.add(topic);
-    const detail = `topic ${topic} does not exist; the consumer waits until it is created`;
+    const detail = `topic ${topic} does not exist; the consumer waits for it`;
     this.#outbox.warn("UNKNOWN_TOPIC_OR_PARTITION", detail);
   }
 
