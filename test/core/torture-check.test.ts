@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { check } from "../torture/check.ts";
 import type { Logs } from "../torture/check-log.ts";
 import type { Kind } from "../torture/findings.ts";
-import type { Event, Happening } from "../torture/history.ts";
+import type { Event, Happening, MemberKind } from "../torture/history.ts";
 import { planFaults } from "../torture/schedule.ts";
 
 const GROUPS = { g: "t" };
@@ -25,7 +25,7 @@ function kinds(events: readonly Event[], logs: Logs): Kind[] {
 }
 
 const LOG = log("p-0", "p-1", "p-2", "p-3");
-const member = (who: string, kind: "sdk" | "plain" = "sdk") =>
+const member = (who: string, kind: MemberKind = "sdk") =>
   [who, { e: "member", group: "g", topic: "t", kind }] as const;
 const assigned = (who: string, offset: number) =>
   [who, { e: "assigned", places: [[0, offset]] }] as const;
@@ -39,6 +39,9 @@ const handles = (who: string, o: number, ...ids: string[]) =>
   [starts(who, o, ...ids), ends(who, o, ids.length)] as const;
 const committed = (offset: number | null) =>
   ["run", { e: "committed", group: "g", epoch: 1, offsets: [[0, offset]] }] as const;
+const rebalanced = (who: string) => [who, { e: "rebalanced" }] as const;
+const held = (...partitions: number[]) =>
+  ["run", { e: "committed", group: "g", epoch: 1, offsets: [], held: partitions }] as const;
 const says = (who: string, e: "ping" | "pong") => [who, { e }] as const;
 const PRODUCED = [
   ["p", { e: "send", first: 0, count: 2 }],
@@ -194,6 +197,64 @@ const groupFindings: readonly { kind: Kind; lines: readonly Line[] }[] = [
     kind: "consumer gave up",
     lines: [member("a"), ["a", { e: "fatal", code: "UNKNOWN_MEMBER_ID", detail: "" }]],
   },
+  {
+    // A Kafka client skips a record in the middle of an assignment.
+    kind: "gap in delivery",
+    lines: [
+      ...[member("k", "kafka"), rebalanced("k"), ...handles("k", 0, "p-0")],
+      starts("k", 2, "p-2"),
+    ],
+  },
+  {
+    // It goes back in the middle of one.
+    kind: "gap in delivery",
+    lines: [
+      ...[member("k", "kafka"), rebalanced("k"), ...handles("k", 0, "p-0", "p-1")],
+      starts("k", 1, "p-1"),
+    ],
+  },
+  {
+    // It begins anew twice, after one rebalance.
+    kind: "gap in delivery",
+    lines: [
+      ...[member("k", "kafka"), rebalanced("k"), ...handles("k", 0, "p-0", "p-1")],
+      ...[rebalanced("k"), ...handles("k", 0, "p-0", "p-1"), ...handles("k", 0, "p-0")],
+    ],
+  },
+  {
+    // After a rebalance it begins behind what nobody has handled.
+    kind: "assigned before handled",
+    lines: [
+      ...[member("k", "kafka"), rebalanced("k"), ...handles("k", 0, "p-0")],
+      ...[rebalanced("k"), starts("k", 2, "p-2")],
+    ],
+  },
+  {
+    // What it was given and has not handled was committed.
+    kind: "committed before handled",
+    lines: [member("k", "kafka"), rebalanced("k"), starts("k", 0, "p-0"), committed(1)],
+  },
+  {
+    // It committed what its process took with it.
+    kind: "never handled",
+    lines: [
+      ...[member("k", "kafka"), rebalanced("k"), starts("k", 0, "p-0", "p-1", "p-2", "p-3")],
+      ...[committed(4), member("l", "kafka"), rebalanced("l")],
+    ],
+  },
+  {
+    kind: "delivered something else",
+    lines: [member("k", "kafka"), rebalanced("k"), starts("k", 0, "p-1")],
+  },
+  {
+    // The SDK's exclusive handling is judged beside Kafka clients as well.
+    kind: "two owners",
+    lines: [
+      ...[member("k", "kafka"), member("a"), assigned("a", 0), ...handles("a", 0, "p-0")],
+      ...[member("b"), assigned("b", 1), starts("b", 1, "p-1"), starts("a", 1, "p-1")],
+    ],
+  },
+  { kind: "two owners", lines: [held(0, 1, 0)] },
   { kind: "liveness", lines: [["run", { e: "stuck", detail: "lag 1" }]] },
 ];
 
@@ -232,6 +293,23 @@ const allowed: readonly { what: string; lines: readonly Line[] }[] = [
       ...[member("b"), assigned("b", 0), ...handles("b", 0, "p-0"), committed(1)],
       ...[member("a"), assigned("a", 0), lost("a")],
       ...handles("b", 1, "p-1", "p-2", "p-3"),
+    ],
+  },
+  {
+    what: "a Kafka client that begins anew at the commit, and one that hands on what it has fetched",
+    lines: [
+      ...[member("k", "kafka"), rebalanced("k"), ...handles("k", 0, "p-0", "p-1"), committed(1)],
+      ...[member("l", "kafka"), rebalanced("l"), ...handles("l", 1, "p-1"), held(0)],
+      // It was left out, and is not told yet.
+      ...handles("k", 2, "p-2"),
+      ...[rebalanced("k"), ...handles("k", 2, "p-2", "p-3"), committed(4), committed(3)],
+    ],
+  },
+  {
+    what: "a Kafka client that gives up",
+    lines: [
+      ...[member("k", "kafka"), ["k", { e: "fatal", code: "gave up", detail: "" }] as const],
+      ...[member("l", "kafka"), ...handles("l", 0, "p-0", "p-1", "p-2", "p-3")],
     ],
   },
   {

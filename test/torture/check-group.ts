@@ -2,7 +2,7 @@
 // whatever the machine does between two steps of a process; where one would not, the reason stands there.
 import type { PartitionLog } from "./check-log.ts";
 import type { Findings } from "./findings.ts";
-import type { Event } from "./history.ts";
+import type { Event, MemberKind } from "./history.ts";
 
 /** A partition in a member's hands, from `assigned` to `revoked` or `lost`. */
 interface Holding {
@@ -14,10 +14,13 @@ interface Holding {
 
 interface Member {
   readonly who: string;
-  readonly kind: "sdk" | "plain";
+  readonly kind: MemberKind;
   readonly holdings: Map<number, Holding>;
   /** A plain client's holdings when it sent its ping, and the last start by an SDK member then. */
   pinged: { readonly partition: number; readonly holding: Holding; readonly start?: Start }[];
+  /** Of a Kafka client: how far it has come, and whether it has begun anew since its last rebalance. */
+  readonly reading: Map<number, { next: number; rebalance: number }>;
+  rebalances: number;
 }
 
 interface Start {
@@ -51,11 +54,17 @@ export class GroupCheck {
   readonly #findings: Findings;
   readonly #partitions: readonly Partition[];
   readonly #members = new Map<string, Member>();
+  /**
+   * Kafka's protocol has no word for a seek: a member may commit back what is its own, and clients do that where they
+   * fetch the same again. So where there are any, commits are not compared with earlier ones.
+   */
+  #mayCommitBack = false;
   deliveries = 0;
   redeliveries = 0;
   polls = 0;
   assignments = 0;
   losses = 0;
+  gaveUp = 0;
   epoch = 0;
 
   constructor(name: string, logs: readonly PartitionLog[], findings: Findings) {
@@ -67,7 +76,9 @@ export class GroupCheck {
   onEvent(event: Event): void {
     if (event.e === "member") {
       const { who, kind } = event;
-      this.#members.set(who, { who, kind, holdings: new Map(), pinged: [] });
+      const nothing = { holdings: new Map(), pinged: [], reading: new Map(), rebalances: 0 };
+      this.#members.set(who, { who, kind, ...nothing });
+      if (kind === "kafka") this.#mayCommitBack = true;
     } else if (event.e === "committed") {
       this.#onCommitted(event);
     } else {
@@ -88,6 +99,10 @@ export class GroupCheck {
         if (event.e === "lost" && event.partitions.length > 0) this.losses++;
         for (const partition of event.partitions) member.holdings.delete(partition);
         return;
+      case "rebalanced":
+        member.rebalances++;
+        this.assignments++;
+        return;
       case "start":
         this.#onStart(member, event);
         return;
@@ -104,8 +119,10 @@ export class GroupCheck {
         this.#onPong(member);
         return;
       case "fatal":
+        // A Kafka client that gives up is started again, as its users do.
+        if (member.kind === "kafka") this.gaveUp++;
         // A static member that is replaced must wait until its predecessor's session is over.
-        if (event.code !== "UNRELEASED_INSTANCE_ID")
+        else if (event.code !== "UNRELEASED_INSTANCE_ID")
           this.#add("consumer gave up", `${event.who}: ${event.code}: ${event.detail}`);
     }
   }
@@ -123,7 +140,6 @@ export class GroupCheck {
   #onStart(member: Member, event: Event & { readonly e: "start" }): void {
     const { p, o, ids, t, lookedNs = t } = event;
     const partition = this.#partitions[p];
-    const holding = member.holdings.get(p);
     this.deliveries += ids.length;
     for (const [i, id] of ids.entries()) {
       if (partition?.log.ids[o + i] !== id) {
@@ -134,6 +150,11 @@ export class GroupCheck {
       if (partition.delivered[o + i] === 1) this.redeliveries++;
       partition.delivered[o + i] = 1;
     }
+    if (member.kind === "kafka") {
+      if (partition !== undefined) this.#onFetched(member, partition, event);
+      return;
+    }
+    const holding = member.holdings.get(p);
     if (holding === undefined) {
       this.#add("delivered without being assigned", `${at(p, o)} to ${member.who} at ${ms(t)}`);
       return;
@@ -144,6 +165,32 @@ export class GroupCheck {
     // A plain client's records may have been on their way for long: see `#onPong`.
     if (partition !== undefined && member.kind === "sdk")
       this.#judge(partition, { atNs: lookedNs, who: member.who, holding, offset: o }, p);
+  }
+
+  /**
+   * What a Kafka client has fetched comes in order, and after a rebalance once anew from the group's commit, which is
+   * not behind what was handled. Who it comes to is not judged: a fetch names no group, so a member that was left out
+   * reads on until it is told, and hands on what it has in its buffers. Its commits are fenced, and those are
+   * judged; what the SDK and plain clients are given beside it is judged as in any group.
+   */
+  #onFetched(
+    member: Member,
+    { frontier }: Partition,
+    event: Event & { readonly e: "start" },
+  ): void {
+    const { p, o, ids } = event;
+    const { next, rebalance } = member.reading.get(p) ?? { next: null, rebalance: -1 };
+    const isAnew = o !== next;
+    if (isAnew && rebalance === member.rebalances)
+      this.#add("gap in delivery", `${at(p, o)} to ${member.who} instead of ${next}`);
+    if (isAnew && o > frontier) {
+      const detail = `${at(p, o)} to ${member.who} at ${ms(event.t)}, handled is only everything before ${frontier}`;
+      this.#add("assigned before handled", detail);
+    }
+    member.reading.set(p, {
+      next: o + ids.length,
+      rebalance: isAnew ? member.rebalances : rebalance,
+    });
   }
 
   /** A start is the owner's: the SDK looks at its session's clock immediately before each. */
@@ -159,7 +206,8 @@ export class GroupCheck {
     if (isOlder && atNs > other.holding.sinceNs) this.#twoOwners(number, start, other);
     else if (isFirst && other !== undefined && !isOlder && other.atNs > holding.sinceNs)
       this.#twoOwners(number, other, start);
-    if (isFirst && holding.first < committed && committedNs < atNs) {
+    const isBehind = holding.first < committed && committedNs < atNs;
+    if (isFirst && isBehind && !this.#mayCommitBack) {
       const detail = `${at(number, holding.first)} to ${who} at ${ms(holding.sinceNs)}, ${committed} was committed`;
       this.#add("starts before the commit", detail);
     }
@@ -197,11 +245,15 @@ export class GroupCheck {
   #onCommitted(event: Event & { readonly e: "committed" }): void {
     this.polls++;
     this.epoch = event.epoch;
+    const held = event.held ?? [];
+    const twice = held.filter((partition, i) => held.indexOf(partition) !== i);
+    if (twice.length > 0)
+      this.#add("two owners", `${twice.join()} at ${ms(event.t)}, as the broker describes it`);
     for (const [number, offset] of event.offsets) {
       const partition = this.#partitions[number];
       if (partition === undefined) continue;
       const committed = offset ?? 0;
-      if (committed < partition.committed) {
+      if (committed < partition.committed && !this.#mayCommitBack) {
         const detail = `${at(number, committed)} at ${ms(event.t)}, it was ${partition.committed} before`;
         this.#add("commit went back", detail);
       }

@@ -59,6 +59,7 @@ function countsOf(
     counts.set(`${name}: commits looked at`, group.polls);
     counts.set(`${name}: assigned`, group.assignments);
     counts.set(`${name}: lost`, group.losses);
+    counts.set(`${name}: gave up`, group.gaveUp);
     counts.set(`${name}: epochs`, group.epoch);
   }
   for (const [kind, count] of [...faults].sort()) counts.set(`fault: ${kind}`, count);

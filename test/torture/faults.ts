@@ -1,7 +1,7 @@
 // Carries a schedule out.
 import type { ChildProcess } from "node:child_process";
 import type { Admin } from "../../src/client/index.ts";
-import { BrokerProcess } from "../e2e/broker.ts";
+import type { BrokerProcess } from "../e2e/broker.ts";
 import type { Fleet, Post } from "./fleet.ts";
 import type { HistoryWriter } from "./history.ts";
 import { at, type TcpProxy } from "./proxy.ts";
@@ -20,11 +20,14 @@ export interface Stage {
   readonly admin: Admin;
   readonly topic: string;
   readonly quietTopic: string;
-  readonly busyProxy: TcpProxy;
+  /** One for HTTP and WebSockets, one for Kafka's protocol. */
+  readonly busyProxies: readonly TcpProxy[];
   readonly quietProxy: TcpProxy;
   readonly fleet: Fleet;
   readonly quietProducer: ChildProcess;
   readonly onQuietBurst: () => void;
+  /** The broker again, where it was. */
+  readonly startBroker: () => Promise<BrokerProcess>;
 }
 
 export class Faults {
@@ -56,18 +59,21 @@ export class Faults {
   }
 
   #begin({ kind, pick, durationMs }: Fault): void {
-    const { fleet, busyProxy, quietProxy, quietTopic, quietProducer, onQuietBurst } = this.#stage;
+    const { fleet, busyProxies, quietProxy, quietTopic, quietProducer, onQuietBurst } = this.#stage;
     const isQuiet = pick < QUIET_SHARE;
     const within = isQuiet ? pick / QUIET_SHARE : (pick - QUIET_SHARE) / (1 - QUIET_SHARE);
-    const proxy = isQuiet ? quietProxy : busyProxy;
+    const choice = isQuiet ? 0 : within * busyProxies.length;
+    const proxy = isQuiet ? quietProxy : (busyProxies[Math.floor(choice)] as TcpProxy);
+    const connection = isQuiet ? within : choice % 1;
     const isHere = (post: Post) => (post.arguments.topic === quietTopic) === isQuiet;
     const consumer = at(fleet.candidates(isHere), within);
     if (kind === "broker kill") this.#queue = this.#queue.then(() => this.#killBroker());
     else if (kind === "growth") this.#queue = this.#queue.then(() => this.#grow(pick));
     else if (kind === "cut") {
-      for (let i = 0; i < CUT_TOGETHER; i++) if (proxy.cut(within)) this.#note("connection cut");
+      for (let i = 0; i < CUT_TOGETHER; i++)
+        if (proxy.cut(connection)) this.#note("connection cut");
     } else if (kind === "stall") {
-      if (proxy.stall(within, durationMs)) this.#note("connection stalled");
+      if (proxy.stall(connection, durationMs)) this.#note("connection stalled");
     } else if (kind === "quiet burst") {
       this.#note("quiet burst");
       onQuietBurst();
@@ -79,10 +85,9 @@ export class Faults {
   }
 
   async #killBroker(): Promise<void> {
-    const { port, dataDir } = this.broker;
     this.#note("broker kill");
     await this.broker.kill();
-    this.broker = await BrokerProcess.start({ port, dataDir });
+    this.broker = await this.#stage.startBroker();
   }
 
   async #grow(pick: number): Promise<void> {

@@ -5,12 +5,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { HistoryWriter } from "./history.ts";
 import type { ConsumerArguments } from "./processes/consumer.ts";
+import type { KafkaConsumerArguments } from "./processes/kafka-consumer.ts";
 import type { PlainArguments } from "./processes/plain.ts";
 
 type Own<T> = Omit<T, "folder" | "who">;
 
 export type Post = { readonly name: string } & (
   | { readonly file: "consumer.ts"; readonly arguments: Own<ConsumerArguments> }
+  | { readonly file: "kafka-consumer.ts"; readonly arguments: Own<KafkaConsumerArguments> }
   | { readonly file: "plain.ts"; readonly arguments: Own<PlainArguments> }
 );
 

@@ -7,6 +7,9 @@ import { join } from "node:path";
 /** A partition and an offset in it. */
 export type Place = readonly [partition: number, offset: number];
 
+/** `kafka`: any of Kafka's clients. */
+export type MemberKind = "sdk" | "plain" | "kafka";
+
 export type Happening =
   // Producers. The records of a send are numbered on from `first`; an id is `<who>-<number>`.
   | { readonly e: "send"; readonly first: number; readonly count: number }
@@ -17,10 +20,12 @@ export type Happening =
       readonly e: "member";
       readonly group: string;
       readonly topic: string;
-      readonly kind: "sdk" | "plain";
+      readonly kind: MemberKind;
     }
   | { readonly e: "assigned"; readonly places: readonly Place[] }
   | { readonly e: "revoked" | "lost"; readonly partitions: readonly number[] }
+  /** Of a Kafka client: from here on each partition may begin anew, where the group's commits are. */
+  | { readonly e: "rebalanced" }
   /** Records at consecutive offsets come to the handler; before that the SDK looked at its clock. */
   | {
       readonly e: "start";
@@ -43,6 +48,8 @@ export type Happening =
       readonly group: string;
       readonly epoch: number;
       readonly offsets: readonly (readonly [partition: number, committed: number | null])[];
+      /** The partitions of all members, one member's behind another's. */
+      readonly held?: readonly number[];
     }
   | { readonly e: "fault"; readonly kind: string; readonly target: string }
   /** The groups did not come to the end of the logs, though nothing disturbed them any more. */

@@ -11,6 +11,7 @@ import { check } from "./check.ts";
 import { Faults } from "./faults.ts";
 import { ended, Fleet, type Post, run } from "./fleet.ts";
 import { HistoryWriter, readHistory } from "./history.ts";
+import type { KafkaProducerArguments } from "./processes/kafka-producer.ts";
 import type { ProducerArguments } from "./processes/producer.ts";
 import { TcpProxy } from "./proxy.ts";
 import { planFaults } from "./schedule.ts";
@@ -18,9 +19,13 @@ import { readLogs, Watcher } from "./watch.ts";
 
 const TOPIC = "busy";
 const QUIET_TOPIC = "quiet";
-const TOPIC_OF = { sdk: TOPIC, mixed: TOPIC, hibernated: QUIET_TOPIC };
+const PARTITIONS = 6;
+const TOPIC_OF = { sdk: TOPIC, mixed: TOPIC, classic: TOPIC, hibernated: QUIET_TOPIC };
 const PRODUCERS = 3;
-const RECORDS_PER_SECOND = 2_400;
+const RECORDS_PER_SECOND = 1_800;
+const KAFKA_RECORDS_PER_SECOND = 600;
+/** Longer than any pause: a client of KIP-848 that is not known any more does not always join again. */
+const KAFKA_SESSION_MS = 15_000;
 /** One producer does not wait for a restart of the broker, the others do. */
 const IMPATIENT_MS = 1_000;
 const PATIENT_MS = 60_000;
@@ -43,9 +48,20 @@ const historyFolder = join(folder, "history");
 mkdirSync(historyFolder, { recursive: true });
 console.log(`seed ${seed}, ${minutes} minutes, history in ${historyFolder}`);
 
-// A port that no outgoing connection can be given while the broker is down.
+// Ports that no outgoing connection can be given while the broker is down.
 const port = 20_000 + (process.pid % 10_000);
-const faults = await torture(await BrokerProcess.start({ dataDir: join(folder, "data"), port }));
+const kafkaPort = 10_000 + (process.pid % 10_000);
+// First, for the broker tells Kafka's clients where it is.
+const kafkaProxy = await TcpProxy.start(kafkaPort);
+const brokers = new URL(kafkaProxy.url).host;
+const startBroker = () =>
+  BrokerProcess.start({
+    dataDir: join(folder, "data"),
+    port,
+    kafkaPort,
+    env: { KAFKA_ADVERTISE: brokers },
+  });
+const faults = await torture(await startBroker());
 const { broker } = faults;
 const admin = new Rivulet({ url: broker.url }).admin;
 const logs = await readLogs(broker.url, {
@@ -69,8 +85,14 @@ process.exit(findings.lines.length === 0 ? 0 : 1);
 async function torture(broker: BrokerProcess): Promise<Faults> {
   const history = new HistoryWriter(historyFolder, "run");
   const { admin } = new Rivulet({ url: broker.url });
-  await admin.createTopic({ name: TOPIC, partitions: 6 });
+  await admin.createTopic({ name: TOPIC, partitions: PARTITIONS });
   await admin.createTopic({ name: QUIET_TOPIC, partitions: 2 });
+  await admin.alterGroup("mixed", {
+    config: {
+      "consumer.max.session.timeout.ms": KAFKA_SESSION_MS,
+      "consumer.heartbeat.interval.ms": 500,
+    },
+  });
   const busyProxy = await TcpProxy.start(broker.port);
   const quietProxy = await TcpProxy.start(broker.port);
   const fleet = new Fleet(historyFolder, history, posts(busyProxy.url, quietProxy.url));
@@ -84,6 +106,13 @@ async function torture(broker: BrokerProcess): Promise<Faults> {
       deliveryTimeoutMs: i === 0 ? IMPATIENT_MS : PATIENT_MS,
     }),
   );
+  const kafkaProducer: Omit<KafkaProducerArguments, "folder" | "who"> = {
+    brokers,
+    topic: TOPIC,
+    partitions: PARTITIONS,
+    recordsPerSecond: KAFKA_RECORDS_PER_SECOND,
+  };
+  producers.push(run("kafka-producer.ts", historyFolder, "pk", kafkaProducer));
   const quietProducer = produce("quiet", {
     url: quietProxy.url,
     topic: QUIET_TOPIC,
@@ -106,11 +135,12 @@ async function torture(broker: BrokerProcess): Promise<Faults> {
       admin,
       topic: TOPIC,
       quietTopic: QUIET_TOPIC,
-      busyProxy,
+      busyProxies: [busyProxy, kafkaProxy],
       quietProxy,
       fleet,
       quietProducer,
       onQuietBurst,
+      startBroker,
     },
     broker,
   );
@@ -127,6 +157,7 @@ async function torture(broker: BrokerProcess): Promise<Faults> {
   await fleet.end();
   busyProxy.stop();
   quietProxy.stop();
+  kafkaProxy.stop();
   return faults;
 }
 
@@ -134,8 +165,13 @@ function posts(busyUrl: string, quietUrl: string): Post[] {
   const busy = { url: busyUrl, topic: TOPIC };
   const sdk = { ...busy, group: "sdk", sessionTimeoutMs: 3_000 };
   const mixed = { ...busy, group: "mixed", sessionTimeoutMs: 4_000 };
+  const kafka = { brokers, topic: TOPIC, sessionTimeoutMs: KAFKA_SESSION_MS };
+  const kip848 = { ...kafka, group: "mixed", protocol: "consumer" } as const;
+  const classicTerms = { group: "classic", protocol: "classic", sessionTimeoutMs: 4_000 } as const;
+  const classic = { ...kafka, ...classicTerms };
   const quiet = { url: quietUrl, topic: QUIET_TOPIC, group: "hibernated", sessionTimeoutMs: 4_000 };
   const file = "consumer.ts";
+  const kafkaFile = "kafka-consumer.ts";
   return [
     { name: "sdk-a", file, arguments: { ...sdk, handler: "eachRecord" } },
     { name: "sdk-b", file, arguments: { ...sdk, handler: "eachBatch" } },
@@ -145,6 +181,23 @@ function posts(busyUrl: string, quietUrl: string): Post[] {
     { name: "mixed-a", file, arguments: { ...mixed, handler: "slow eachRecord" } },
     { name: "mixed-b", file, arguments: { ...mixed, handler: "eachBatch" } },
     { name: "mixed-plain", file: "plain.ts", arguments: mixed },
+    {
+      name: "mixed-platformatic",
+      file: kafkaFile,
+      arguments: { ...kip848, client: "platformatic" },
+    },
+    { name: "mixed-librdkafka", file: kafkaFile, arguments: { ...kip848, client: "librdkafka" } },
+    { name: "classic-kafkajs", file: kafkaFile, arguments: { ...classic, client: "KafkaJS" } },
+    {
+      name: "classic-platformatic",
+      file: kafkaFile,
+      arguments: { ...classic, client: "platformatic" },
+    },
+    {
+      name: "classic-librdkafka",
+      file: kafkaFile,
+      arguments: { ...classic, client: "librdkafka" },
+    },
     { name: "quiet-a", file, arguments: { ...quiet, handler: "eachRecord" } },
     { name: "quiet-b", file, arguments: { ...quiet, handler: "eachBatch" } },
   ];

@@ -57,6 +57,8 @@ export class Watcher {
       group: groupId,
       epoch: info.epoch,
       offsets: info.offsets.map(({ partition, committedOffset }) => [partition, committedOffset]),
+      // Each group reads one topic.
+      held: info.members.flatMap(({ assignment }) => assignment.flatMap((each) => each.partitions)),
     });
     return info;
   }
