@@ -204,16 +204,17 @@ async function platformatic(): Promise<() => Promise<void>> {
   // Where it goes on was asked for anew.
   stream.on("offsets", rebalanced);
   const reading = (async () => {
-    const last = new Map<number, bigint>();
+    const next = new Map<number, bigint>();
     for await (const message of stream) {
       const { partition, offset } = message;
-      // Where connections break it may deliver an earlier fetch once more and go on from there, though it has asked for
-      // no positions. That is its own: it drops whatever is before the offset that a fetch has asked for.
-      if (offset <= (last.get(partition) ?? -1n)) {
-        warn(`${partition}/${offset} again`);
-        rebalanced();
+      // Where connections break it may deliver an earlier fetch once more, and then has two that follow each other. That
+      // is its own doing: it drops whatever is before the offset that a fetch has asked for. What it skips by that was
+      // handled before, which is judged.
+      if (offset !== (next.get(partition) ?? offset)) {
+        warn(`${partition}/${offset} instead of ${next.get(partition)}`);
+        history.write({ e: "rebalanced" });
       }
-      last.set(partition, offset);
+      next.set(partition, offset + 1n);
       await handle(partition, [message as Delivered]);
     }
   })();
