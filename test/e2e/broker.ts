@@ -63,6 +63,10 @@ export class BrokerProcess {
     return new BrokerProcess(child, url, dataDir, lines, exited);
   }
 
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
   get port(): number {
     return Number(new URL(this.url).port);
   }
