@@ -30,6 +30,7 @@ import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
+import { nextTurn } from "../shared/turn.ts";
 import { ClusterStore, type Task } from "./cluster-store.ts";
 
 /** How long tasks that failed wait for their next try. */
@@ -268,15 +269,17 @@ export class ClusterObject extends DurableObject<Env> {
       return;
     }
     if (task.type === "destroy-topic") {
-      await mapConcurrently(partitionsOf(task.partitions), FAN_OUT, (partition) =>
-        partitionStub(this.env, task.topicId, partition).destroy(),
-      );
+      await mapConcurrently(partitionsOf(task.partitions), FAN_OUT, async (partition) => {
+        await partitionStub(this.env, task.topicId, partition).destroy();
+        await nextTurn(); // Or a topic with many partitions would hold everybody else up.
+      });
       return;
     }
     const topic = this.#store.topicById(task.topicId);
     if (topic === null) return; // Deleted since.
     await mapConcurrently(partitionsOf(topic.partitions), FAN_OUT, async (partition) => {
       await partitionStub(this.env, task.topicId, partition).configure(topic);
+      await nextTurn();
     });
   }
 

@@ -3,6 +3,7 @@
 import { HOUSEKEEPING_INTERVAL_MS } from "../../src/core/limits.ts";
 import type { Compactor } from "../../src/core/log/compaction.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
+import { nextTurn } from "../shared/turn.ts";
 import type { RequestStore } from "./request-store.ts";
 
 /** After this long one alarm makes room for the next: an alarm may run for 15 minutes at most. */
@@ -61,7 +62,7 @@ export class Housekeeping {
     this.#requests.dropExpired(startedMs);
     while (!this.#isStopped && this.#compactor.step(now())) {
       if (now() - startedMs > MAX_RUN_MS) break;
-      await new Promise((resolve) => setTimeout(resolve, 0));
+      await nextTurn();
     }
     if (!this.#isStopped) await this.schedule(now());
     // The alarm is over, and if nothing is due now the next append has to set it again.

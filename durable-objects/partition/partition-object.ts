@@ -29,6 +29,7 @@ import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
+import { nextTurn } from "../shared/turn.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";
@@ -92,7 +93,7 @@ export class PartitionObject extends DurableObject<Env> {
         await storage.sync();
         // Events that have arrived meanwhile are handled before this goes on: without it a commit would take
         // one or two appends with it, where dozens are waiting to be read from their sockets.
-        await new Promise((resolve) => setTimeout(resolve, 0));
+        await nextTurn();
       },
       committed: () => {
         readers.pumpAll();
