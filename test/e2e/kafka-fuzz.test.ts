@@ -7,7 +7,8 @@ import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { CLOSE_FATAL } from "../../src/protocol/close-codes.ts";
 import { isDeep, runs } from "../support/effort.ts";
-import { encodeRequest, framed, RawKafka } from "../support/kafka-client.ts";
+import { RawKafka } from "../support/kafka-client.ts";
+import { encodeRequest, framed } from "../support/kafka-frames.ts";
 import { KafkaFuzz, type Shot } from "../support/kafka-fuzz.ts";
 import { BrokerProcess } from "./broker.ts";
 

@@ -4,7 +4,7 @@ import { MAX_KAFKA_REQUEST_BYTES } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import type { Api } from "../../src/kafka/messages.ts";
 import * as messages from "../../src/kafka/messages.ts";
-import { encodeRequest, framed } from "./kafka-client.ts";
+import { encodeRequest, framed as framedBytes } from "./kafka-frames.ts";
 
 /** What is sent in one piece over one connection. */
 export interface Shot {
@@ -104,7 +104,8 @@ export class KafkaFuzz {
       groupId: `fuzz-group-${this.#roll(NAMES)}`,
       memberId: this.#roll(2) === 0 ? "" : `fuzz-member-${this.#roll(NAMES)}`,
     });
-    return encodeRequest(api, from + this.#roll(to - from + 1), request, this.#roll(1_000));
+    const version = from + this.#roll(to - from + 1);
+    return Buffer.from(encodeRequest(api, version, request, this.#roll(1_000)));
   }
 
   #flipped(count: number): Buffer {
@@ -302,3 +303,7 @@ const CONTENTS: Readonly<Record<keyof typeof messages, (world: World) => object>
     cursor: { topicName: topic, partition: 0 },
   }),
 };
+
+function framed(request: Uint8Array): Buffer {
+  return Buffer.from(framedBytes(request));
+}
