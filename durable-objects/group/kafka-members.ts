@@ -312,18 +312,13 @@ export class KafkaMembers {
 
   // Descriptions.
 
-  /** As Kafka's DescribeGroups tells: one that is not there is Dead. */
+  /** As Kafka's DescribeGroups tells: one that is not there, or has members of the other kind, is Dead. */
   describeClassic() {
     const { coordinator, classic } = this.#group;
     const { members, phase, protocolType, protocolName } = classic.group;
-    const isConsumers = coordinator.state.members.size > 0;
-    const groupState = coordinator.exists
-      ? isConsumers
-        ? "Stable"
-        : CLASSIC_STATES[phase]
-      : "Dead";
+    const isThere = coordinator.exists && coordinator.state.members.size === 0;
     return {
-      groupState,
+      groupState: isThere ? CLASSIC_STATES[phase] : "Dead",
       protocolType: protocolType ?? (coordinator.exists ? "consumer" : ""),
       protocolData: protocolName ?? "",
       members: [...members.values()].map((member) => ({
@@ -359,8 +354,10 @@ export class KafkaMembers {
   summary(): { protocolType: string; groupState: string; groupType: string } | null {
     const { coordinator, classic } = this.#group;
     if (!coordinator.exists) return null;
-    const { phase, protocolType, isInUse } = classic.group;
-    if (isInUse)
+    const { phase, protocolType, isInUse, generation } = classic.group;
+    // The last members were classic, and nobody else has come since.
+    const wasClassic = coordinator.state.groupEpoch === 0 && generation > 0;
+    if (isInUse || wasClassic)
       return {
         protocolType: protocolType ?? "consumer",
         groupState: CLASSIC_STATES[phase],

@@ -81,8 +81,7 @@ export class Connection {
     // Of a version that is not known the rest cannot be read; the answer does not depend on it.
     const isKnown = version === apiVersion;
     const request = isKnown ? api.request.read(from, { version, isFlexible }) : api.request.absent;
-    if (isKnown && from.left > 0)
-      throw new MalformedError(`${from.left} bytes follow the ${api.name} request`);
+    // What is left is passed over, as in Kafka: librdkafka leaves bytes behind when it asks for the metadata of all topics.
     const context = { ...this.#context, clientId, version: apiVersion };
     const response = await found.serve(request, context);
     return response === null ? [] : encode(api, correlationId, response, { version, isFlexible });

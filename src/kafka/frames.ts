@@ -4,6 +4,8 @@ import { MAX_KAFKA_REQUEST_BYTES } from "../core/limits.ts";
 import { MalformedError } from "./wire.ts";
 
 const LENGTH_BYTES = 4;
+/** The first two bytes of a TLS connection. */
+const TLS_HANDSHAKE = 0x16_03;
 
 export class Frames {
   #pieces: Uint8Array[] = [];
@@ -22,7 +24,7 @@ export class Frames {
       const length = this.#length();
       if (length < 0 || length > MAX_KAFKA_REQUEST_BYTES)
         throw new MalformedError(
-          `a request of ${length} bytes is announced, the bound is ${MAX_KAFKA_REQUEST_BYTES}`,
+          `a request of ${length} bytes is announced, the bound is ${MAX_KAFKA_REQUEST_BYTES}${guess(length)}`,
         );
       const end = LENGTH_BYTES + length;
       if (this.#buffered < end) return;
@@ -45,4 +47,12 @@ export class Frames {
     this.#pieces = [all];
     return all;
   }
+}
+
+/** What else may have been meant by what should be a length. */
+function guess(length: number): string {
+  if (length >>> 16 === TLS_HANDSHAKE)
+    return "; is this TLS? The port speaks Kafka's protocol as it is";
+  const text = String.fromCharCode(...[24, 16, 8, 0].map((shift) => (length >>> shift) & 0xff));
+  return /^[A-Z]{3,4} ?$/.test(text) ? "; is this HTTP?" : "";
 }

@@ -10,15 +10,16 @@ import { Frames } from "./frames.ts";
  * taken: a client that sends more than is worked off waits, and costs no memory.
  */
 export async function serveTcp(socket: Socket, env: Env): Promise<void> {
+  let clientHost = "/";
   const end = (error: unknown) => {
-    closed(error);
+    closed(error, clientHost);
     // It is closed, whoever was first.
     return socket.close().catch(() => {});
   };
   let connection: Connection;
   try {
     const { remoteAddress = "" } = await socket.opened;
-    const clientHost = `/${remoteAddress.replace(/:\d+$/, "")}`;
+    clientHost = `/${remoteAddress.replace(/:\d+$/, "")}`;
     const onIdle = (error: Error) => void end(error);
     connection = new Connection({ env, nodes: listenerNodes(env), clientHost, onIdle });
   } catch (error) {

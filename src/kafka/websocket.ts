@@ -42,7 +42,7 @@ export function serveWebSocket(
   };
   const end = (error: unknown) => {
     if (isOver) return;
-    closed(error);
+    closed(error, clientHost);
     const known = error instanceof BrokerError ? error.code : "INVALID_REQUEST";
     const text = error instanceof Error ? error.message : String(error);
     finish(CLOSE_FATAL, closeReason(`${known}: ${text}`));

@@ -15,10 +15,12 @@ export interface KafkaSocketOptions {
   readonly token?: string;
 }
 
-/** KafkaJS's `ISocketFactory`. */
+/** KafkaJS's `ISocketFactory`. @throws where there is no WebSocket, as in Node before 22 */
 export function kafkaSocketFactory(
   options: KafkaSocketOptions,
 ): (args: { onConnect: () => void }) => Socket {
+  if (typeof WebSocket === "undefined")
+    throw new Error("there is no global WebSocket here: use Node 22 or newer");
   const url = kafkaSocketUrl(options.url, { token: options.token });
   // What KafkaJS calls of a socket is there; the rest of it is not.
   return ({ onConnect }) => new WebSocketDuplex(url, onConnect) as unknown as Socket;

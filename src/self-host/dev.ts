@@ -13,14 +13,13 @@ const HOST = "127.0.0.1";
 
 async function main(): Promise<void> {
   const ports = await kafkaPortsOf(HOST);
-  const copy = copyWith(ports);
-  const args = argumentsWith(copy, process.argv.slice(2));
   const addresses = ports.map((port) => `${HOST}:${port}`).join(",");
-  const advertise = process.env.KAFKA_ADVERTISE || addresses;
+  const copy = copyWith(ports, process.env.KAFKA_ADVERTISE || addresses);
+  const args = argumentsWith(copy, process.argv.slice(2));
   console.log(`Kafka on ${addresses}`);
   const wrangler = spawn(
     process.execPath,
-    [wranglerPath(), "dev", ...args, "--var", `KAFKA_ADVERTISE:${advertise}`],
+    [wranglerPath(), "dev", ...args],
     // Offline it would wait for what it asks Cloudflare.
     { stdio: "inherit", env: { ...process.env, CLOUDFLARE_CF_FETCH_ENABLED: "false" } },
   );
@@ -34,13 +33,14 @@ async function main(): Promise<void> {
 }
 
 /** In the same folder: paths in it are relative to that. */
-function copyWith(ports: readonly number[]): string {
+function copyWith(ports: readonly number[], advertise: string): string {
   const copy = resolve(ROOT, `wrangler.dev-${ports[0]}.toml`);
   const text = readFileSync(CONFIG, "utf8");
   const listeners = ports.map(
     (port) => `[[connect]]\nprotocol = "tcp"\naddress = "${HOST}"\nport = ${port}\n`,
   );
-  writeFileSync(copy, [text, ...listeners].join("\n"));
+  const variables = `[vars]\nKAFKA_ADVERTISE = ${JSON.stringify(advertise)}\n`;
+  writeFileSync(copy, [text, variables, ...listeners].join("\n"));
   return copy;
 }
 

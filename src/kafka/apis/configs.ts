@@ -11,6 +11,7 @@ import { remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, groupStub } from "../../env.ts";
 import { service } from "../context.ts";
 import { NO_ERROR, told, toldOf } from "../errors.ts";
+import { keptConfigs, shownConfig } from "../kafka-configs.ts";
 import {
   ALTER_CONFIGS,
   DESCRIBE_CONFIGS,
@@ -86,7 +87,7 @@ export function entries(
   return Object.entries(config)
     .filter(([name]) => keys === null || keys.includes(name))
     .map(([name, shown]) => {
-      const value = String(shown);
+      const value = shownConfig(shown);
       const configSource = name in overrides ? source : SOURCES.default;
       return {
         name,
@@ -107,7 +108,8 @@ export const alterConfigs = service(
     resources: await alterEach(env, resources, validateOnly, async (resource) => {
       const { overrides } = await show(env, resource);
       const unset = Object.keys(overrides).map((name): Change => [name, null]);
-      return [...unset, ...resource.configs.map(({ name, value }): Change => [name, value])];
+      const set = keptConfigs(resource.configs);
+      return [...unset, ...set.map(({ name, value }): Change => [name, value])];
     }),
   }),
 );
@@ -120,7 +122,7 @@ export const incrementalAlterConfigs = service(
   INCREMENTAL_ALTER_CONFIGS,
   async ({ resources, validateOnly }, { env }) => ({
     resources: await alterEach(env, resources, validateOnly, async ({ configs }) =>
-      configs.map(changeOf),
+      keptConfigs(configs).map(changeOf),
     ),
   }),
 );

@@ -1,9 +1,10 @@
-import { ERRORS } from "../../core/errors.ts";
+import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { type RequestContext, service } from "../context.ts";
 import { NO_ERROR } from "../errors.ts";
 import { FIND_COORDINATOR } from "../messages.ts";
 
 const GROUP = 0;
+const TRANSACTION = 1;
 
 export const findCoordinator = service(
   FIND_COORDINATOR,
@@ -17,11 +18,16 @@ export const findCoordinator = service(
 /** Of a group; transactions and share groups have none. */
 function coordinatorOf(key: string, keyType: number, nodes: RequestContext["nodes"]) {
   if (keyType === GROUP) return { ...NO_ERROR, ...nodes.coordinatorOf(key) };
+  const nobody = { nodeId: -1, host: "", port: -1 };
+  if (keyType === TRANSACTION)
+    return {
+      ...nobody,
+      errorCode: KAFKA_ERRORS.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+      errorMessage: "transactions are not served",
+    };
   return {
+    ...nobody,
     errorCode: ERRORS.INVALID_REQUEST.code,
     errorMessage: `keyType is ${keyType}, it must be ${GROUP} (a group)`,
-    nodeId: -1,
-    host: "",
-    port: -1,
   };
 }

@@ -1,4 +1,4 @@
-import { ERRORS } from "../../core/errors.ts";
+import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { newProducerId } from "../../edge/producer-pool.ts";
 import { service } from "../context.ts";
 import { NO_ERROR, told } from "../errors.ts";
@@ -13,7 +13,9 @@ const MAX_EPOCH = 32_767;
 export const initProducerId = service(
   INIT_PRODUCER_ID,
   async ({ transactionalId, producerId, producerEpoch }, { env }) => {
-    if (transactionalId !== null) return { errorCode: ERRORS.INVALID_REQUEST.code };
+    // The one error that every client takes for final: there are no transactions to wait for.
+    if (transactionalId !== null)
+      return { errorCode: KAFKA_ERRORS.TRANSACTIONAL_ID_AUTHORIZATION_FAILED };
     if (producerId >= 0 && producerEpoch >= 0 && producerEpoch < MAX_EPOCH)
       return { errorCode: NO_ERROR.errorCode, producerId, producerEpoch: producerEpoch + 1 };
     try {

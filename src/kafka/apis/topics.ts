@@ -7,6 +7,7 @@ import { atPartition, forget, remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, partitionStub } from "../../env.ts";
 import { eachPartition, service } from "../context.ts";
 import { NO_ERROR, type Told, told, toldOf } from "../errors.ts";
+import { keptConfigs } from "../kafka-configs.ts";
 import {
   CREATE_PARTITIONS,
   CREATE_TOPICS,
@@ -50,7 +51,7 @@ async function create(env: Env, topic: NewTopic, validateOnly: boolean) {
   const { name, numPartitions, assignments, configs } = topic;
   const asked = assignments.length > 0 ? assignments.length : numPartitions;
   const partitions = asked === -1 ? DEFAULT_PARTITIONS : asked;
-  const config = Object.fromEntries(configs.map((each) => [each.name, each.value]));
+  const config = Object.fromEntries(keptConfigs(configs).map((each) => [each.name, each.value]));
   const shown = { numPartitions: partitions, replicationFactor: 1 };
   if (validateOnly) {
     const { overrides } = await checkNew(env, name, partitions, config);
