@@ -1,6 +1,7 @@
 // The members of a classic group (src/core/group/classic.ts): who waits for the others waits here, as a call that is not
 // answered yet. What is decided is stored in the turn in which it is decided, so the output gate holds every answer
 // until it is durable.
+import { BrokerError } from "../../src/core/errors.ts";
 import {
   ClassicGroup,
   type ClassicJoin,
@@ -24,13 +25,20 @@ export class ClassicMembers {
   /** Called when something may have changed: deadlines, and whether there is anybody. */
   readonly #changed: () => void;
   #group: ClassicGroup;
+  /** Those that are not answered, and answers that are not given yet. */
+  readonly #waiting = new Set<(refused: Error) => void>();
+  #answers: (() => void)[] = [];
 
   constructor(store: ClassicStore, watchers: Watchers, nowMs: number, changed: () => void) {
     this.#store = store;
     this.#watchers = watchers;
     this.#changed = changed;
-    const lastSeen: LastSeen = (memberId) => watchers.seenMs(memberId);
-    this.#group = new ClassicGroup(store.loadClassic(), nowMs, lastSeen);
+    this.#group = this.#load(nowMs);
+  }
+
+  #load(nowMs: number): ClassicGroup {
+    const lastSeen: LastSeen = (memberId) => this.#watchers.seenMs(memberId);
+    return new ClassicGroup(this.#store.loadClassic(), nowMs, lastSeen);
   }
 
   /** To be looked at. */
@@ -49,15 +57,11 @@ export class ClassicMembers {
   }
 
   join(request: ClassicJoin, maxSize: number, nowMs: number): Promise<ClassicJoined> {
-    const later = Promise.withResolvers<ClassicJoined>();
-    const joined = this.#do((group) => group.join(request, maxSize, nowMs, later.resolve));
-    return joined === null ? later.promise : Promise.resolve(joined);
+    return this.#wait((group, later) => group.join(request, maxSize, nowMs, later));
   }
 
   sync(request: ClassicSync, nowMs: number): Promise<ClassicSynced> {
-    const later = Promise.withResolvers<ClassicSynced>();
-    const synced = this.#do((group) => group.sync(request, nowMs, later.resolve));
-    return synced === null ? later.promise : Promise.resolve(synced);
+    return this.#wait((group, later) => group.sync(request, nowMs, later));
   }
 
   heartbeat(token: ClassicToken, nowMs: number): number {
@@ -77,16 +81,54 @@ export class ClassicMembers {
     this.#do((group) => group.silent(memberId, nowMs));
   }
 
+  /** Answered at once, or when the group calls back; in any case not before what was decided is stored. */
+  async #wait<T extends object>(
+    action: (group: ClassicGroup, later: (answer: T) => void) => T | null,
+  ): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    promise.catch(() => {}); // Whoever asked has the error already, where it came at once.
+    this.#waiting.add(reject);
+    const later = (answer: T) => {
+      this.#answers.push(() => {
+        this.#waiting.delete(reject);
+        resolve(answer);
+      });
+    };
+    const answer = this.#do((group) => action(group, later));
+    if (answer !== null) later(answer);
+    this.#answerAll();
+    return promise;
+  }
+
+  #answerAll(): void {
+    for (const answer of this.#answers.splice(0)) answer();
+  }
+
   /** Does it, stores what came of it, and has all who heartbeat ask anew where that concerns them. */
   #do<T>(action: (group: ClassicGroup) => T): T {
     const { phase } = this.#group;
     const result = action(this.#group);
     const state = this.#group.takeState();
-    if (state !== null) this.#store.setClassic(state);
+    if (state !== null) this.#persist(state);
+    this.#answerAll();
     if (state !== null || this.#group.phase !== phase)
       for (const memberId of this.#watchers.memberIds) this.#watchers.tell(memberId);
     this.#changed();
     return result;
+  }
+
+  /** Where the storage refuses, nothing was decided: whoever waits is told so, and joins again. */
+  #persist(state: ClassicState): void {
+    try {
+      this.#store.setClassic(state);
+    } catch (error) {
+      this.#answers = [];
+      this.#group = this.#load(Date.now());
+      const refused = new BrokerError("KAFKA_STORAGE_ERROR", `nothing was stored: ${error}`);
+      for (const reject of this.#waiting) reject(refused);
+      this.#waiting.clear();
+      throw refused;
+    }
   }
 
   /** Stores who was found silent when the object woke up. */

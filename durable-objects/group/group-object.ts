@@ -361,6 +361,10 @@ export class GroupObject extends DurableObject<Env> {
     return this.#kafka.commitOffsets(token, offsets);
   }
 
+  deletePositions(positions: readonly { topic: string; partition: number }[]) {
+    return this.#kafka.deletePositions(positions);
+  }
+
   committedOffsets(member: { memberId: string; memberEpoch: number } | null) {
     return this.#kafka.committedOffsets(member);
   }

@@ -6,16 +6,18 @@ import { ERRORS, type Failure, fail, KAFKA_ERRORS, type Result } from "../../src
 import {
   type ClassicJoin,
   type ClassicJoined,
+  type ClassicMember,
   type ClassicSync,
   type ClassicSynced,
   type ClassicToken,
   notJoinedClassic,
 } from "../../src/core/group/classic.ts";
-import { readAssignment } from "../../src/core/group/classic-assignment.ts";
+import { readAssignment, readSubscription } from "../../src/core/group/classic-assignment.ts";
 import type { Coordinator, JoinRequest } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
 import { applyHeartbeat, type Heartbeat, joinOf } from "../../src/core/group/heartbeat.ts";
 import {
+  equalSets,
   fromSet,
   parsePartitionKey,
   partitionKey,
@@ -24,7 +26,7 @@ import {
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
 import { checkTopicPattern } from "../../src/core/group/topic-pattern.ts";
-import { MAX_TOPICS_PER_MEMBER } from "../../src/core/limits.ts";
+import { MAX_OFFSET_METADATA_LENGTH, MAX_TOPICS_PER_MEMBER } from "../../src/core/limits.ts";
 import { heartbeatIntervalMs } from "../../src/protocol/heartbeat.ts";
 import type { ClassicMembers } from "./classic-members.ts";
 import type { Watchers } from "./watchers.ts";
@@ -204,7 +206,12 @@ export class KafkaMembers {
     if (member === null) return { ok: true, memberEpoch, heartbeatIntervalMs: 0, assignment: null };
     const assignment = fromSet(member.assigned);
     const told = JSON.stringify(assignment);
-    const isNews = memberEpoch === 0 || this.#told.get(memberId) !== told;
+    // Also to one that may have missed an answer: it asks in full, or at an epoch before its own, or owns something else.
+    const isNews =
+      isFull(heartbeat) ||
+      memberEpoch < member.memberEpoch ||
+      this.#told.get(memberId) !== told ||
+      (heartbeat.owned !== null && !equalSets(heartbeat.owned, member.assigned));
     this.#told.set(memberId, told);
     return {
       ok: true,
@@ -253,7 +260,9 @@ export class KafkaMembers {
     const ids = new Map(
       [...group.coordinator.state.topics.values(), ...found].map((topic) => [topic.name, topic]),
     );
-    const commits = offsets.map(({ topic, partition, offset, metadata }) => {
+    const wrong = offsets.map(checkOffset);
+    const fitting = offsets.filter((_, i) => wrong[i] === KAFKA_ERRORS.NONE);
+    const commits = fitting.map(({ topic, partition, offset, metadata }) => {
       const known = ids.get(topic);
       const isThere = known !== undefined && partition >= 0 && partition < known.partitions;
       const key = partitionKey(isThere ? known.topicId : "", partition);
@@ -275,10 +284,32 @@ export class KafkaMembers {
     await group.persistAndTell();
     if (!result.ok) return { errorCode: ERRORS[result.error].code, errorCodes: [] };
     const rejected = new Map(result.rejected.map(({ key, error }) => [key, ERRORS[error].code]));
+    const outcomes = commits.map(({ key }) => rejected.get(key) ?? KAFKA_ERRORS.NONE).values();
     return {
       errorCode: KAFKA_ERRORS.NONE,
-      errorCodes: commits.map(({ key }) => rejected.get(key) ?? KAFKA_ERRORS.NONE),
+      errorCodes: wrong.map((code) =>
+        code === KAFKA_ERRORS.NONE ? (outcomes.next().value ?? code) : code,
+      ),
     };
+  }
+
+  /** Forgets these positions. Refused for a topic that is subscribed to: GROUP_SUBSCRIBED_TO_TOPIC. */
+  async deletePositions(
+    positions: readonly { readonly topic: string; readonly partition: number }[],
+  ): Promise<number | number[]> {
+    const { coordinator, classic } = this.#group;
+    if (!coordinator.exists) return ERRORS.GROUP_ID_NOT_FOUND.code;
+    const { members, protocolType } = classic.group;
+    if (members.size > 0 && protocolType !== "consumer") return ERRORS.NON_EMPTY_GROUP.code;
+    const read = [...members.values()].flatMap(subscribedTopics);
+    const errorCodes = positions.map(({ topic, partition }) => {
+      const deleted = read.includes(topic)
+        ? fail("GROUP_SUBSCRIBED_TO_TOPIC", topic)
+        : coordinator.offsets.deletePosition(topic, partition);
+      return deleted.ok ? KAFKA_ERRORS.NONE : ERRORS[deleted.error].code;
+    });
+    await this.#group.persistAndTell();
+    return errorCodes;
   }
 
   /**
@@ -367,6 +398,23 @@ export class KafkaMembers {
     const groupState = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
     return { protocolType: "consumer", groupState, groupType: "consumer" };
   }
+}
+
+function checkOffset({ offset, metadata }: NamedOffset): number {
+  if (!Number.isSafeInteger(offset) || offset < 0) return ERRORS.INVALID_REQUEST.code;
+  return metadata.length > MAX_OFFSET_METADATA_LENGTH
+    ? KAFKA_ERRORS.OFFSET_METADATA_TOO_LARGE
+    : KAFKA_ERRORS.NONE;
+}
+
+function subscribedTopics({ protocols }: ClassicMember): string[] {
+  return protocols.flatMap(({ metadata }) => readSubscription(metadata));
+}
+
+/** KIP-848: whoever says everything is told everything. */
+function isFull({ memberEpoch, rebalanceTimeoutMs, topics, topicPattern, owned }: Heartbeat) {
+  const isSubscribing = topics !== null || topicPattern !== null;
+  return memberEpoch === 0 || (rebalanceTimeoutMs > 0 && isSubscribing && owned !== null);
 }
 
 /** In Kafka's words. */

@@ -207,7 +207,9 @@ export const MAX_PENDING_CLASSIC_MEMBERS = 1_000;
 export const MAX_KAFKA_ELEMENTS = 200_000;
 /** Partitions that one connection reads. */
 export const MAX_KAFKA_FEEDS = 2_048;
-/** What one partition may push ahead of a connection's fetches, at most and at least, and all of them together. */
+/** What one partition may push ahead of a connection's fetches, at most and at least: a batch more, if need be. */
 export const MAX_FEED_BYTES = 1 * MIB;
 export const MIN_FEED_BYTES = 64 * KIB;
+/** What was pushed and not fetched: of one connection, and of all of an isolate. What is beyond comes again. */
 export const MAX_FEEDS_BYTES = 16 * MIB;
+export const MAX_ALL_FEEDS_BYTES = 256 * MIB;

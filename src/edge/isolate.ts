@@ -12,8 +12,8 @@ interface Isolate {
   producerIds: { next: number; end: number };
   /** Bodies in progress. */
   readonly bodies: Set<{ readonly bytes: number; readonly atMs: number }>;
-  /** Connections of Kafka's clients, and the bytes that they have in flight. */
-  readonly kafka: { connections: number; bytes: number };
+  /** Connections of Kafka's clients, the bytes that they have in flight, and those that wait to be fetched. */
+  readonly kafka: { connections: number; bytes: number; fedBytes: number };
 }
 
 export const isolate: Isolate = {
@@ -21,7 +21,7 @@ export const isolate: Isolate = {
   idleProducers: [],
   producerIds: { next: 0, end: 0 },
   bodies: new Set(),
-  kafka: { connections: 0, bytes: 0 },
+  kafka: { connections: 0, bytes: 0, fedBytes: 0 },
 };
 
 /** As in an isolate that has just started. */

@@ -1,4 +1,6 @@
 // What a request is served with.
+import { FAN_OUT } from "../core/limits.ts";
+import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { Env } from "../env.ts";
 import type { Appends } from "./appends.ts";
 import type { Feeds } from "./feeds.ts";
@@ -33,17 +35,34 @@ export function service<Request, Response>(
   return { api, serve: serve as Service["serve"] };
 }
 
-/** Does something with each partition that is named, all at the same time, and answers topic by topic. */
-export function eachPartition<P, R>(
+/** Asked at once on behalf of one request. */
+const AT_ONCE = 64;
+
+/** In order. A request that names thousands lets others through: on one machine all of them share a thread. */
+export function inTurn<T, R>(
+  items: readonly T[],
+  action: (item: T) => Promise<R>,
+  atOnce: number = FAN_OUT,
+): Promise<R[]> {
+  let done = 0;
+  return mapConcurrently(items, atOnce, async (item) => {
+    const result = await action(item);
+    if (++done % AT_ONCE === 0) await new Promise((resolve) => setTimeout(resolve, 0));
+    return result;
+  });
+}
+
+/** Does something with each partition that is named, many at the same time, and answers topic by topic. */
+export async function eachPartition<P, R>(
   topics: readonly { readonly name: string; readonly partitions: readonly P[] }[],
   action: (topic: string, partition: P) => Promise<R>,
 ): Promise<{ name: string; partitions: R[] }[]> {
-  return Promise.all(
-    topics.map(async ({ name, partitions }) => ({
-      name,
-      partitions: await Promise.all(partitions.map((each) => action(name, each))),
-    })),
-  );
+  const all = topics.flatMap(({ name, partitions }) => partitions.map((each) => ({ name, each })));
+  const results = (await inTurn(all, ({ name, each }) => action(name, each), AT_ONCE)).values();
+  return topics.map(({ name, partitions }) => ({
+    name,
+    partitions: partitions.map(() => results.next().value as R),
+  }));
 }
 
 /** One partition as clients are told of it: its leader is its only replica. */

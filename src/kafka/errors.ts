@@ -8,7 +8,19 @@ export interface Told {
 
 export const NO_ERROR: Told = { errorCode: KAFKA_ERRORS.NONE, errorMessage: null };
 
+/** One that is told by this number, whatever the others make of it. */
+export class KafkaError extends Error {
+  readonly errorCode: number;
+
+  constructor(errorCode: number, message: string) {
+    super(message);
+    this.errorCode = errorCode;
+  }
+}
+
 export function told(error: unknown): Told {
+  if (error instanceof KafkaError)
+    return { errorCode: error.errorCode, errorMessage: error.message };
   if (error instanceof BrokerError)
     return { errorCode: codeOf(error.code), errorMessage: error.message };
   console.error(`kafka: ${error instanceof Error ? error.stack : error}`);

@@ -3,14 +3,20 @@
 // it is fetched from, and one that is behind has the next answer ready [KFK-4].
 import type { Socket } from "../client/transport/transport.ts";
 import { BrokerError, type ErrorName } from "../core/errors.ts";
-import { MAX_FEED_BYTES, MAX_KAFKA_FEEDS, MIN_FEED_BYTES } from "../core/limits.ts";
+import {
+  MAX_FEED_BYTES,
+  MAX_FEEDS_BYTES,
+  MAX_KAFKA_FEEDS,
+  MIN_FEED_BYTES,
+} from "../core/limits.ts";
 import { batches } from "../core/log/record-batch.ts";
 import { brokerError } from "../core/platform-errors.ts";
+import { isolate } from "../edge/isolate.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { CLOSE_FATAL, errorOfClose } from "../protocol/close-codes.ts";
 import type { PartitionMessage, ReaderMessage } from "../protocol/partition-socket.ts";
-import { feedsBytes } from "./in-flight.ts";
+import { hasRoomForFeed } from "./in-flight.ts";
 
 /** A feed that nobody has fetched from for so long is closed: the client reads elsewhere. */
 const IDLE_MS = 60_000;
@@ -24,24 +30,33 @@ export interface Taken {
   readonly bytes: number;
 }
 
+/** What all feeds of a connection hold together. */
+export interface FeedMemory {
+  hasRoomFor(bytes: number): boolean;
+  /** Whether there are partitions in this fetch that wait for room. */
+  readonly isCrowded: boolean;
+  hold(bytes: number): void;
+}
+
 /** The feeds of one connection, and what it waits for. */
-export class Feeds {
+export class Feeds implements FeedMemory {
   readonly #env: Env;
   readonly #feeds = new Map<string, Feed>();
   /** The ids of topics that are fetched by name: while a feed goes well, the cluster need not be asked what the name means. */
   readonly #ids = new Map<string, string>();
   #news = Promise.withResolvers<void>();
-  #sweptMs = 0;
+  #heldBytes = 0;
+  #fetchedAtMs = 0;
+  #sweepTimer: ReturnType<typeof setTimeout> | null = null;
   #isClosed = false;
 
   constructor(env: Env) {
     this.#env = env;
   }
 
-  /** The partition from `offset` on. @throws BrokerError where there are too many */
+  /** The partition from `offset` on. @throws BrokerError where there are too many, or the client has gone */
   of(topicId: string, partition: number, offset: number, nowMs: number): Feed {
     if (this.#isClosed) throw new BrokerError("NETWORK_EXCEPTION", "the client has gone");
-    this.#sweep(nowMs);
     const place = `${topicId}/${partition}`;
     let feed = this.#feeds.get(place);
     if (feed === undefined || feed.error !== null) {
@@ -50,13 +65,37 @@ export class Feeds {
           "THROTTLING_QUOTA_EXCEEDED",
           `this connection reads ${MAX_KAFKA_FEEDS} partitions already, the bound`,
         );
-      feed = new Feed(this.#env, topicId, partition, () => this.#tell());
+      feed?.close();
+      feed = new Feed(this.#env, topicId, partition, this, () => this.#tell());
       this.#feeds.set(place, feed);
+      this.#sweepTimer ??= setTimeout(() => this.#sweep(), IDLE_MS);
     }
-    const share = Math.floor(feedsBytes() / this.#feeds.size);
-    feed.readFrom(offset, Math.min(Math.max(share, MIN_FEED_BYTES), MAX_FEED_BYTES));
     feed.usedAtMs = nowMs;
+    this.#fetchedAtMs = nowMs;
+    if (!this.hasRoomFor(1)) this.#makeRoom(nowMs);
+    const share = Math.floor(MAX_FEEDS_BYTES / this.#feeds.size);
+    feed.readFrom(offset, Math.min(Math.max(share, MIN_FEED_BYTES), MAX_FEED_BYTES));
     return feed;
+  }
+
+  hasRoomFor(bytes: number): boolean {
+    return hasRoomForFeed(this.#heldBytes, bytes);
+  }
+
+  get isCrowded(): boolean {
+    for (const feed of this.#feeds.values())
+      if (feed.isWaiting && feed.usedAtMs === this.#fetchedAtMs) return true;
+    return false;
+  }
+
+  hold(bytes: number): void {
+    this.#heldBytes += bytes;
+    isolate.kafka.fedBytes += bytes;
+  }
+
+  /** What was pushed for partitions that are not asked for now is let go: it comes again. */
+  #makeRoom(nowMs: number): void {
+    for (const feed of this.#feeds.values()) if (feed.usedAtMs < nowMs) feed.wait();
   }
 
   /** The id of the topic of this name, asked for where no feed of it goes well. */
@@ -80,8 +119,10 @@ export class Feeds {
 
   close(): void {
     this.#isClosed = true;
+    clearTimeout(this.#sweepTimer);
     for (const feed of this.#feeds.values()) feed.close();
     this.#feeds.clear();
+    this.#ids.clear();
     this.#tell();
   }
 
@@ -90,9 +131,8 @@ export class Feeds {
     this.#news = Promise.withResolvers();
   }
 
-  #sweep(nowMs: number): void {
-    if (nowMs - this.#sweptMs < IDLE_MS) return;
-    this.#sweptMs = nowMs;
+  #sweep(): void {
+    const nowMs = Date.now();
     for (const [place, feed] of this.#feeds) {
       if (nowMs - feed.usedAtMs < IDLE_MS) continue;
       feed.close();
@@ -102,6 +142,7 @@ export class Feeds {
       const partition = name.slice(name.lastIndexOf("/"));
       if (!this.#feeds.has(`${topicId}${partition}`)) this.#ids.delete(name);
     }
+    this.#sweepTimer = this.#feeds.size === 0 ? null : setTimeout(() => this.#sweep(), IDLE_MS);
   }
 }
 
@@ -116,11 +157,14 @@ export class Feed {
   readonly #env: Env;
   readonly #topicId: string;
   readonly #partition: number;
+  readonly #memory: FeedMemory;
   readonly #tell: () => void;
   readonly #socket: Socket;
   #isOpen = false;
   #attachId = 0;
   #isAttached = false;
+  /** There was no room: what comes is not taken until the next fetch begins anew. */
+  isWaiting = false;
   /** The next offset to be handed out; what was pushed follows it. */
   #offset = -1;
   #windowBytes = 0;
@@ -133,17 +177,18 @@ export class Feed {
   /** What can be handed out. */
   bytes = 0;
 
-  constructor(env: Env, topicId: string, partition: number, tell: () => void) {
+  constructor(env: Env, topicId: string, partition: number, memory: FeedMemory, tell: () => void) {
     this.#env = env;
     this.#topicId = topicId;
     this.#partition = partition;
+    this.#memory = memory;
     this.#tell = tell;
     this.#socket = stubTransport(env).openPartition(
       { topic: "", topicId, partition },
       {
         opened: () => {
           this.#isOpen = true;
-          this.#attach();
+          if (!this.isWaiting) this.#attach();
         },
         text: (text) => this.#told(JSON.parse(text) as PartitionMessage),
         bytes: (bytes) => this.#pushed(bytes),
@@ -155,19 +200,28 @@ export class Feed {
   /** Whether there is something to hand out, or it is known that there is nothing. */
   get isSettled(): boolean {
     const isAtEnd = this.#isAttached && this.#offset >= this.#highWatermark;
-    return this.error !== null || this.bytes > 0 || isAtEnd;
+    return this.error !== null || this.bytes > 0 || isAtEnd || this.isWaiting;
   }
 
   /** Goes on where the last fetch ended, or begins anew at another offset. */
   readFrom(offset: number, windowBytes: number): void {
-    if (offset === this.#offset) return;
+    if (offset === this.#offset && !this.isWaiting) return;
+    this.wait();
     this.#offset = offset;
+    if (!this.#memory.hasRoomFor(1)) return;
+    this.isWaiting = false;
     this.#windowBytes = windowBytes;
-    this.#attachId++;
-    this.#isAttached = false;
-    this.#frames = [];
-    this.bytes = 0;
     if (this.#isOpen) this.#attach();
+  }
+
+  /** Lets go of what was pushed, and takes nothing more. */
+  wait(): void {
+    this.#memory.hold(-this.bytes);
+    this.bytes = 0;
+    this.#frames = [];
+    this.#isAttached = false;
+    this.#attachId++;
+    this.isWaiting = true;
   }
 
   /** Up to `maxBytes` of whole batches, one in any case where `isFirst`. What is taken may be pushed again. */
@@ -190,7 +244,10 @@ export class Feed {
       if (fitting.length < frame.ends.length) break;
     }
     this.bytes -= taken;
-    if (taken > 0) this.#send({ type: "window", attachId: this.#attachId, bytes: taken });
+    this.#memory.hold(-taken);
+    // Where others wait for room it gets in line with them.
+    if (taken > 0 && this.bytes === 0 && this.#memory.isCrowded) this.wait();
+    else if (taken > 0) this.#giveBack(taken);
     return {
       error: this.error,
       highWatermark: this.#highWatermark,
@@ -201,8 +258,13 @@ export class Feed {
   }
 
   close(): void {
+    this.wait();
     this.error ??= "NETWORK_EXCEPTION";
     this.#socket.close(1000, "done");
+  }
+
+  #giveBack(bytes: number): void {
+    this.#send({ type: "window", attachId: this.#attachId, bytes });
   }
 
   #attach(): void {
@@ -216,8 +278,12 @@ export class Feed {
 
   #told(message: PartitionMessage): void {
     if (message.attachId !== this.#attachId) return; // Of an earlier attach.
-    if (message.type === "attached") this.#isAttached = true;
-    else this.error = message.code;
+    if (message.type === "attached") {
+      this.#isAttached = true;
+      // What an earlier attach had in flight has come, and was let go.
+      const inFlight = this.#windowBytes - message.windowBytes;
+      if (inFlight > 0) this.#giveBack(inFlight);
+    } else this.error = message.code;
     this.#highWatermark = message.highWatermark ?? this.#highWatermark;
     this.#logStartOffset = message.logStartOffset ?? this.#logStartOffset;
     if (this.error !== null) this.#socket.close(1000, "done");
@@ -226,6 +292,11 @@ export class Feed {
 
   #pushed(bytes: Uint8Array): void {
     if (!this.#isAttached) return; // Of an earlier attach.
+    if (!this.#memory.hasRoomFor(bytes.length)) {
+      this.wait();
+      this.#tell();
+      return;
+    }
     try {
       const ends = Array.from(batches(bytes), ({ start, header }) => ({
         position: start + header.sizeInBytes,
@@ -233,6 +304,7 @@ export class Feed {
       }));
       this.#frames.push({ bytes, ends });
       this.bytes += bytes.length;
+      this.#memory.hold(bytes.length);
       this.#highWatermark = Math.max(this.#highWatermark, ends.at(-1)?.nextOffset ?? 0);
     } catch (error) {
       this.error = brokerError(error).code;

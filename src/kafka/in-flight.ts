@@ -2,6 +2,7 @@
 // this isolate, which share its memory.
 import { BrokerError } from "../core/errors.ts";
 import {
+  MAX_ALL_FEEDS_BYTES,
   MAX_FEEDS_BYTES,
   MAX_KAFKA_CONNECTIONS,
   MAX_KAFKA_IN_FLIGHT_BYTES,
@@ -37,10 +38,12 @@ export class InFlight {
   }
 }
 
-/** What the feeds of one connection may hold: less where there are many connections. */
-export function feedsBytes(): number {
-  const share = Math.floor(MAX_KAFKA_IN_FLIGHT_BYTES / isolate.kafka.connections);
-  return Math.min(MAX_FEEDS_BYTES, share);
+/** Whether a connection whose feeds hold so much may take more. It always may take something, or it would never get on. */
+export function hasRoomForFeed(heldBytes: number, bytes: number): boolean {
+  if (heldBytes === 0) return true;
+  return (
+    heldBytes + bytes <= MAX_FEEDS_BYTES && isolate.kafka.fedBytes + bytes <= MAX_ALL_FEEDS_BYTES
+  );
 }
 
 function check(bytes: number, bound: number, whose: string): void {

@@ -1,6 +1,7 @@
 // What a connection of a Kafka client is bounded by.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import {
+  MAX_ALL_FEEDS_BYTES,
   MAX_FEEDS_BYTES,
   MAX_KAFKA_CALLS,
   MAX_KAFKA_CONNECTIONS,
@@ -12,7 +13,7 @@ import { isolate } from "../../src/edge/isolate.ts";
 import type { Env } from "../../src/env.ts";
 import { CallBudget } from "../../src/kafka/budget.ts";
 import { Connection } from "../../src/kafka/connection.ts";
-import { feedsBytes, InFlight } from "../../src/kafka/in-flight.ts";
+import { hasRoomForFeed, InFlight } from "../../src/kafka/in-flight.ts";
 import { API_VERSIONS, FIND_COORDINATOR, METADATA } from "../../src/kafka/messages.ts";
 import { Nodes } from "../../src/kafka/nodes.ts";
 import { Watches } from "../../src/kafka/watches.ts";
@@ -27,7 +28,7 @@ beforeEach(async () => {
 });
 afterEach(() => {
   vi.useRealTimers();
-  expect(isolate.kafka).toEqual({ connections: 0, bytes: 0 });
+  expect(isolate.kafka).toEqual({ connections: 0, bytes: 0, fedBytes: 0 });
 });
 
 /** A broker whose objects answer nothing, or what `answer` does. */
@@ -130,11 +131,14 @@ test("[KFK-21] what is in flight is bounded for one connection and for all of th
   for (const each of [...many, after]) each.close();
 });
 
-test("[KFK-21] connections are counted, and share what their feeds may hold", () => {
+test("[KFK-21] connections are counted, and what their feeds hold", () => {
   const all = Array.from({ length: MAX_KAFKA_CONNECTIONS }, () => new InFlight());
-  expect(feedsBytes()).toBe(MAX_KAFKA_IN_FLIGHT_BYTES / MAX_KAFKA_CONNECTIONS);
   expect(() => new InFlight()).toThrow(`${MAX_KAFKA_CONNECTIONS} Kafka connections, the bound`);
-  for (const each of all.splice(2)) each.close();
-  expect(feedsBytes()).toBe(MAX_FEEDS_BYTES);
   for (const each of all) each.close();
+  expect(hasRoomForFeed(1, MAX_FEEDS_BYTES - 1)).toBe(true);
+  expect(hasRoomForFeed(1, MAX_FEEDS_BYTES)).toBe(false);
+  isolate.kafka.fedBytes = MAX_ALL_FEEDS_BYTES;
+  expect(hasRoomForFeed(1, 1)).toBe(false);
+  expect(hasRoomForFeed(0, MAX_FEEDS_BYTES + 1)).toBe(true); // Or it would never get on.
+  isolate.kafka.fedBytes = 0;
 });

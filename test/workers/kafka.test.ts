@@ -4,6 +4,8 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { GroupObject } from "../../durable-objects/group/group-object.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
+import { MAX_FEEDS_BYTES } from "../../src/core/limits.ts";
+import { isolate } from "../../src/edge/isolate.ts";
 import { groupStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";
@@ -11,10 +13,13 @@ import {
   call,
   closeSockets,
   createTopic,
+  decodeAll,
   env,
   eventually,
   type GroupJson,
   isBytes,
+  produce,
+  refuse,
   TestSocket,
   type TopicJson,
   TWINS,
@@ -363,6 +368,84 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
     });
     expect(refused).toMatchObject({ errorCode: KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL });
   });
+});
+
+test("[CLS-7] what the storage refuses was not decided: nobody is told it, and all join again", async () => {
+  const groupId = unique("classic");
+  const stub = groupStub(env, groupId);
+  const [one, two] = [await Kafka.open(), await Kafka.open()].map(
+    (kafka) => new ClassicMember(kafka, groupId),
+  ) as [ClassicMember, ClassicMember];
+  await one.join();
+  const joining = two.join();
+  await eventually(async () => (await one.beat()) !== NONE, "the rebalance");
+  const allow = await refuse(stub, /INSERT OR REPLACE INTO classic/);
+  const outcomes = await Promise.allSettled([one.join(), joining]);
+  expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
+  expect(await allow()).toBeGreaterThan(0);
+  const both = await Promise.all([one.join(), two.join()]);
+  expect(both).toEqual([one.memberId, two.memberId]);
+  expect(one.generationId).toBe(two.generationId);
+});
+
+test("[KFK-4] what was pushed and not fetched is bounded, and all of it is read in the end", async () => {
+  const topic = await createTopic(24);
+  const value = "x".repeat(1_000_000);
+  for (let partition = 0; partition < topic.partitions; partition++)
+    await produce(topic.name, [{ value, partition }]);
+  const kafka = await Kafka.open();
+  const read = new Set<number>();
+  const fetch = (partitionMaxBytes: number, maxBytes: number) =>
+    kafka.ask<{ topics: { partitions: { partition: number; records: Uint8Array }[] }[] }>(
+      messages.FETCH,
+      11,
+      {
+        maxWaitMs: 1_000,
+        minBytes: 1,
+        maxBytes,
+        topics: [
+          {
+            name: topic.name,
+            partitions: Array.from({ length: topic.partitions }, (_, partition) => ({
+              partition,
+              fetchOffset: read.has(partition) ? 1 : 0,
+              partitionMaxBytes,
+            })),
+          },
+        ],
+      },
+    );
+  let most = 0;
+  for (let i = 0; read.size < topic.partitions; i++) {
+    if (i === 500) throw new Error(`only ${read.size} partitions were read`);
+    const { topics } = await fetch(2_000_000, 4_000_000);
+    for (const { partition, records } of topics[0]?.partitions ?? [])
+      if (records.length > 0) read.add(partition);
+    most = Math.max(most, isolate.kafka.fedBytes);
+  }
+  expect(most).toBeGreaterThan(1_000_000);
+  expect(most).toBeLessThanOrEqual(MAX_FEEDS_BYTES);
+});
+
+test("[KFK-4] a connection that seeks back, again and again, is answered each time", async () => {
+  const topic = await createTopic(1);
+  for (let i = 0; i < 4; i++) await produce(topic.name, [{ value: "x".repeat(500_000) }]);
+  const kafka = await Kafka.open();
+  for (let i = 0; i < 12; i++) {
+    const partition = { partition: 0, fetchOffset: i % 3, partitionMaxBytes: 400_000 };
+    const { topics } = await kafka.ask<{ topics: { partitions: { records: Uint8Array }[] }[] }>(
+      messages.FETCH,
+      11,
+      {
+        maxWaitMs: 5_000,
+        minBytes: 1,
+        maxBytes: 1_000_000,
+        topics: [{ name: topic.name, partitions: [partition] }],
+      },
+    );
+    const records = topics[0]?.partitions[0]?.records ?? new Uint8Array();
+    expect(decodeAll(records).map(({ offset }) => offset)).toEqual([i % 3]);
+  }
 });
 
 test("[KFK-22] Sasl is answered as where nobody asks for it", async () => {

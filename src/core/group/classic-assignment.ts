@@ -1,30 +1,61 @@
-// What a classic consumer was assigned: Kafka's ConsumerProtocolAssignment, for people. Members of other kinds
-// (Kafka Connect's workers) assign something else, which is not shown.
+// What a classic consumer subscribes to, and what it was assigned: Kafka's ConsumerProtocolSubscription and
+// ConsumerProtocolAssignment. Members of other kinds (Kafka Connect's workers) say something else, which is passed over.
 import type { TopicAssignment } from "./describe.ts";
 
 const UTF8 = new TextDecoder();
 
+/** Nothing of what is no consumer's subscription. */
+export function readSubscription(bytes: Uint8Array): string[] {
+  return readAll(bytes, (reader) => reader.text());
+}
+
 /** Nothing of what is no consumer's assignment. */
 export function readAssignment(bytes: Uint8Array): TopicAssignment[] {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
-  let position = 2; // The version; all have what follows.
+  return readAll(bytes, (reader) => {
+    const topic = reader.text();
+    const partitions = Array.from({ length: reader.count() }, () => reader.int32());
+    return { topic, partitions };
+  });
+}
+
+/** Both begin with a version, of which all have what follows, and a list. */
+function readAll<T>(bytes: Uint8Array, read: (reader: Reader) => T): T[] {
+  const reader = new Reader(bytes);
   try {
-    const topics: TopicAssignment[] = [];
-    const count = view.getInt32(position);
-    position += 4;
-    for (let i = 0; i < count; i++) {
-      const length = view.getInt16(position);
-      position += 2;
-      const topic = UTF8.decode(bytes.subarray(position, position + length));
-      position += length;
-      const size = view.getInt32(position);
-      position += 4;
-      const partitions: number[] = [];
-      for (let j = 0; j < size; j++, position += 4) partitions.push(view.getInt32(position));
-      topics.push({ topic, partitions });
-    }
-    return topics;
+    return Array.from({ length: reader.count() }, () => read(reader));
   } catch {
     return []; // It ends before it should.
+  }
+}
+
+class Reader {
+  readonly #bytes: Uint8Array;
+  readonly #view: DataView;
+  #position = 2;
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes;
+    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  int32(): number {
+    const value = this.#view.getInt32(this.#position);
+    this.#position += 4;
+    return value;
+  }
+
+  /** Of what takes two bytes at least. */
+  count(): number {
+    const count = this.int32();
+    if (count < 0 || count * 2 > this.#bytes.length) throw new RangeError(`${count} elements`);
+    return count;
+  }
+
+  text(): string {
+    const length = this.#view.getInt16(this.#position);
+    const start = this.#position + 2;
+    this.#position = start + length;
+    if (length < 0 || this.#position > this.#bytes.length) throw new RangeError(`${length} bytes`);
+    return UTF8.decode(this.#bytes.subarray(start, this.#position));
   }
 }

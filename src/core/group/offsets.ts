@@ -3,7 +3,7 @@
 import { type Failure, fail, type Result } from "../errors.ts";
 import { resolveGroupConfig } from "./config.ts";
 import type { HistoryRecorder } from "./history.ts";
-import { type PartitionKey, parsePartitionKey } from "./partition-key.ts";
+import { type PartitionKey, parsePartitionKey, partitionKey } from "./partition-key.ts";
 import {
   type GroupEvent,
   type GroupState,
@@ -150,6 +150,21 @@ export class GroupOffsets {
       const topic = this.#state.topics.get(name);
       if (topic !== undefined) this.forgetTopic(topic, "offsets deleted");
     }
+    return { ok: true };
+  }
+
+  /** One position; the topic stays known. Where there is none, nothing happens. */
+  deletePosition(topic: string, partition: number): Result<object> {
+    if (hasSubscriber(this.#state, topic))
+      return fail(
+        "GROUP_SUBSCRIBED_TO_TOPIC",
+        `a member of the group subscribes to topic ${topic}`,
+      );
+    const known = this.#state.topics.get(topic);
+    if (known === undefined)
+      return fail("UNKNOWN_TOPIC_OR_PARTITION", `the group has not read topic ${topic}`);
+    const key = partitionKey(known.topicId, partition);
+    if (this.#state.offsets.has(key)) this.#emit({ type: "offset-removed", key });
     return { ok: true };
   }
 

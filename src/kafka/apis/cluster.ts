@@ -37,7 +37,7 @@ export const describeTopicPartitions = service(
     const described = [];
     for (const name of names) {
       if (cursor !== null && name < cursor.topicName) continue;
-      const first = cursor?.topicName === name ? cursor.partition : 0;
+      const first = cursor?.topicName === name ? Math.max(0, cursor.partition) : 0;
       if (room === 0)
         return { topics: described, nextCursor: { topicName: name, partition: first } };
       const topic = await describeTopic(name, first, room, context);
@@ -80,7 +80,7 @@ export const offsetForLeaderEpoch = service(
           return unwrap(bounds).highWatermark;
         });
         const { errorCode } = NO_ERROR;
-        return leaderEpoch < LEADER_EPOCH
+        return leaderEpoch !== LEADER_EPOCH
           ? { partition, errorCode }
           : { partition, errorCode, leaderEpoch: LEADER_EPOCH, endOffset };
       } catch (error) {

@@ -9,7 +9,7 @@ import {
 } from "../../core/group/config.ts";
 import { remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, groupStub } from "../../env.ts";
-import { service } from "../context.ts";
+import { inTurn, service } from "../context.ts";
 import { NO_ERROR, told, toldOf } from "../errors.ts";
 import { keptConfigs, shownConfig } from "../kafka-configs.ts";
 import {
@@ -43,17 +43,18 @@ interface Shown {
 export const describeConfigs = service(
   DESCRIBE_CONFIGS,
   async ({ resources, includeSynonyms }, { env }) => ({
-    results: await Promise.all(
-      resources.map(async ({ resourceType, resourceName, configurationKeys }) => {
+    results: await inTurn(
+      resources,
+      async ({ resourceType, resourceName, configurationKeys: keys }) => {
         const resource = { resourceType, resourceName };
         try {
           const shown = await show(env, resource);
-          const configs = entries(shown, configurationKeys, includeSynonyms);
+          const configs = entries(shown, keys?.length === 0 ? null : keys, includeSynonyms);
           return { ...resource, ...NO_ERROR, configs };
         } catch (error) {
           return { ...resource, ...told(error), configs: [] };
         }
-      }),
+      },
     ),
   }),
 );
@@ -134,15 +135,13 @@ function alterEach<R extends Resource>(
   validateOnly: boolean,
   changesOf: (resource: R) => Promise<readonly Change[]>,
 ) {
-  return Promise.all(
-    resources.map(async (resource) => {
-      const { resourceType, resourceName } = resource;
-      const outcome = await toldOf(async () =>
-        alter(env, resource, await changesOf(resource), validateOnly),
-      );
-      return { resourceType, resourceName, ...outcome };
-    }),
-  );
+  return inTurn(resources, async (resource) => {
+    const { resourceType, resourceName } = resource;
+    const outcome = await toldOf(async () =>
+      alter(env, resource, await changesOf(resource), validateOnly),
+    );
+    return { resourceType, resourceName, ...outcome };
+  });
 }
 
 type Operation = RequestOf<

@@ -5,27 +5,68 @@ import { codeOf } from "../errors.ts";
 import { CONSUMER_GROUP_HEARTBEAT, type RequestOf } from "../messages.ts";
 import { atGroup } from "./classic-groups.ts";
 
+const LEAVE_FOR_NOW = -2;
+
 type Request = RequestOf<typeof CONSUMER_GROUP_HEARTBEAT>;
 
 /** KIP-848: on the same coordinator as native members, so one group may hold both. */
 export const consumerGroupHeartbeat = service(
   CONSUMER_GROUP_HEARTBEAT,
   async (request, context) => {
-    const { groupId, memberEpoch, serverAssignor } = request;
+    const { groupId, serverAssignor } = request;
     if (serverAssignor !== null && !Object.hasOwn(ASSIGNORS, serverAssignor))
       return {
         errorCode: KAFKA_ERRORS.UNSUPPORTED_ASSIGNOR,
         errorMessage: `assignor ${serverAssignor} is not known; known: ${Object.keys(ASSIGNORS).join(", ")}`,
       };
+    const wrong = wrongIn(request, context.version);
+    if (wrong !== null)
+      return { errorCode: ERRORS.INVALID_REQUEST.code, errorMessage: wrong, assignment: null };
     // Before version 1 the broker chooses.
     const memberId = request.memberId || crypto.randomUUID();
     return context.watches.heartbeat(groupId, memberId, JSON.stringify(request), async () => {
       const answer = await ask({ ...request, memberId }, context);
-      const isNews = answer.assignment !== null || answer.memberEpoch !== memberEpoch;
-      return { answer, isQuiet: answer.errorCode === KAFKA_ERRORS.NONE && !isNews };
+      return { answer, isQuiet: isSettled(request, answer) };
     });
   },
 );
+
+/** Joins are whole (KIP-848); who leaves for a while has a name to come back under. */
+function wrongIn(request: Request, version: number): string | null {
+  const { memberId, memberEpoch, instanceId, rebalanceTimeoutMs } = request;
+  const { subscribedTopicNames, subscribedTopicRegex } = request;
+  if (memberEpoch < LEAVE_FOR_NOW) return `memberEpoch is ${memberEpoch}, it must be -2 or more`;
+  if (memberEpoch === LEAVE_FOR_NOW && instanceId === null)
+    return "memberEpoch is -2, which only a member with an instanceId may say";
+  if (instanceId === "") return "instanceId is empty";
+  if (memberId === "" && (version > 0 || memberEpoch !== 0)) return "memberId is empty";
+  if (memberEpoch !== 0) return null;
+  if (rebalanceTimeoutMs <= 0)
+    return `rebalanceTimeoutMs is ${rebalanceTimeoutMs}, it must be 1 or more to join`;
+  return subscribedTopicNames === null && !subscribedTopicRegex
+    ? "to join, a member must name topics, or a pattern"
+    : null;
+}
+
+type Answer = Awaited<ReturnType<typeof ask>>;
+
+/** The same would be answered again: the member is where it says it is, and owns what it was told to own. */
+function isSettled({ memberEpoch, topicPartitions }: Request, answer: Answer): boolean {
+  if (answer.errorCode !== KAFKA_ERRORS.NONE || answer.memberEpoch !== memberEpoch) return false;
+  const { assignment } = answer;
+  return assignment === null || isSame(assignment.topicPartitions, topicPartitions ?? []);
+}
+
+interface Place {
+  readonly topicId: string;
+  readonly partitions: readonly number[];
+}
+
+function isSame(a: readonly Place[], b: readonly Place[]): boolean {
+  const names = (all: readonly Place[]) =>
+    all.flatMap(({ topicId, partitions }) => partitions.map((each) => `${topicId}/${each}`)).sort();
+  return names(a).join() === names(b).join();
+}
 
 async function ask(request: Request, context: RequestContext) {
   const { groupId, memberId, memberEpoch, instanceId, rebalanceTimeoutMs } = request;

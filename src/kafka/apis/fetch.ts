@@ -98,13 +98,15 @@ async function enough(
   { feeds }: RequestContext,
 ): Promise<void> {
   const startMs = Date.now();
+  const open = sources.filter((source): source is Feed => !isRefusal(source));
+  const hasNoneToWaitFor = open.length < sources.length || open.length === 0 || minBytes <= 0;
   for (;;) {
-    if (sources.some((source) => isRefusal(source) || source.error !== null)) return;
-    const open = sources.filter((source): source is Feed => !isRefusal(source));
+    if (open.some(({ error }) => error !== null)) return;
     const bytes = open.reduce((sum, feed) => sum + feed.bytes, 0);
     if (bytes > 0 && bytes >= minBytes) return;
     const isOpening = bytes === 0 && open.some((feed) => !feed.isSettled);
-    const leftMs = startMs + Math.max(waitMs, isOpening ? OPENING_MS : 0) - Date.now();
+    const patienceMs = hasNoneToWaitFor ? 0 : waitMs;
+    const leftMs = startMs + Math.max(patienceMs, isOpening ? OPENING_MS : 0) - Date.now();
     if (leftMs <= 0) return;
     await feeds.news(leftMs);
   }

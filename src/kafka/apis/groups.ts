@@ -1,9 +1,7 @@
 import type { TopicAssignment } from "../../core/group/describe.ts";
-import { FAN_OUT } from "../../core/limits.ts";
-import { mapConcurrently } from "../../core/map-concurrently.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
 import { clusterStub, type Env, groupStub } from "../../env.ts";
-import { service } from "../context.ts";
+import { inTurn, service } from "../context.ts";
 import { codeOf, NO_ERROR } from "../errors.ts";
 import {
   CONSUMER_GROUP_DESCRIBE,
@@ -16,7 +14,7 @@ import { atGroup } from "./classic-groups.ts";
 
 /** A group as the classic protocol sees it; one of another kind has no members here, as in Kafka. */
 export const describeGroups = service(DESCRIBE_GROUPS, async ({ groups }, context) => ({
-  groups: await mapConcurrently([...groups], FAN_OUT, async (groupId) => {
+  groups: await inTurn(groups, async (groupId) => {
     const found = await atGroup(groupId, context, async (group) => await group.describeClassic());
     if (typeof found === "number") return { errorCode: found, groupId, groupState: "" };
     return { errorCode: NO_ERROR.errorCode, groupId, ...found };
@@ -25,7 +23,7 @@ export const describeGroups = service(DESCRIBE_GROUPS, async ({ groups }, contex
 
 export const listGroups = service(LIST_GROUPS, async ({ statesFilter, typesFilter }, { env }) => {
   const ids = await clusterStub(env).groups();
-  const listed = await mapConcurrently(ids, FAN_OUT, async (groupId) => {
+  const listed = await inTurn(ids, async (groupId) => {
     const found = await groupStub(env, groupId).summary();
     return found === null ? null : { groupId, ...found };
   });
@@ -41,7 +39,7 @@ export const listGroups = service(LIST_GROUPS, async ({ statesFilter, typesFilte
 });
 
 export const deleteGroups = service(DELETE_GROUPS, async ({ groups }, context) => ({
-  groups: await mapConcurrently([...groups], FAN_OUT, async (groupId) => {
+  groups: await inTurn(groups, async (groupId) => {
     const deleted = await atGroup(groupId, context, async (group) => await group.destroy());
     if (typeof deleted === "number") return { groupId, errorCode: deleted };
     return { groupId, errorCode: deleted.ok ? NO_ERROR.errorCode : codeOf(deleted.error) };
@@ -52,7 +50,7 @@ export const deleteGroups = service(DELETE_GROUPS, async ({ groups }, context) =
 export const consumerGroupDescribe = service(
   CONSUMER_GROUP_DESCRIBE,
   async ({ groupIds }, context) => ({
-    groups: await mapConcurrently([...groupIds], FAN_OUT, async (groupId) => {
+    groups: await inTurn(groupIds, async (groupId) => {
       const found = await atGroup(
         groupId,
         context,

@@ -2,7 +2,7 @@ import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { type ListedOffset, listOffset, type OffsetSpec } from "../../edge/offsets.ts";
 import { eachPartition, LEADER_EPOCH, type RequestContext, service } from "../context.ts";
-import { NO_ERROR, told } from "../errors.ts";
+import { KafkaError, NO_ERROR, told } from "../errors.ts";
 import { LIST_OFFSETS } from "../messages.ts";
 
 const LATEST = -1;
@@ -44,6 +44,11 @@ async function list(
   timestamp: number,
   ask: (at: OffsetSpec) => Promise<ListedOffset>,
 ): Promise<{ offset: number; timestamp: number }> {
+  if (timestamp < LATEST_TIERED)
+    throw new KafkaError(
+      KAFKA_ERRORS.UNSUPPORTED_VERSION,
+      `timestamp is ${timestamp}, of the special ones -1 to ${LATEST_TIERED} are known`,
+    );
   if (timestamp === LATEST_TIERED) return { offset: -1, timestamp: -1 };
   if (timestamp === LATEST) return { timestamp: -1, ...(await ask("latest")) };
   if (timestamp === EARLIEST || timestamp === EARLIEST_LOCAL)

@@ -1,9 +1,9 @@
-import type { Topic } from "../../core/cluster/topics.ts";
+import { checkTopicName, type Topic } from "../../core/cluster/topics.ts";
 import { unwrap } from "../../core/errors.ts";
 import { remember, topicMetadata } from "../../edge/metadata.ts";
 import { clusterStub, type Env } from "../../env.ts";
-import { CLUSTER_ID, describePartition, service } from "../context.ts";
-import { NO_ERROR, told } from "../errors.ts";
+import { CLUSTER_ID, describePartition, inTurn, service } from "../context.ts";
+import { codeOf, NO_ERROR, told } from "../errors.ts";
 import { METADATA, type RequestOf } from "../messages.ts";
 import type { Nodes } from "../nodes.ts";
 import { ZERO_UUID } from "../wire.ts";
@@ -11,7 +11,12 @@ import { ZERO_UUID } from "../wire.ts";
 /** Topics are never created by asking for them: a typo is an error. */
 export const metadata = service(METADATA, async (request, { env, nodes, version }) => {
   const asked = version === 0 && request.topics?.length === 0 ? null : request.topics;
-  const topics = asked === null ? await allTopics(env) : await Promise.all(asked.map(find));
+  const topics =
+    asked === null
+      ? await allTopics(env)
+      : asked.length > MANY
+        ? await findAmongAll(asked, env)
+        : await inTurn(asked, find);
   return {
     brokers: nodes.all,
     clusterId: CLUSTER_ID,
@@ -27,6 +32,25 @@ export const metadata = service(METADATA, async (request, { env, nodes, version 
     }
   }
 });
+
+/** So many topics are looked up by one call that lists all of them. */
+const MANY = 100;
+
+async function findAmongAll(asked: readonly AskedTopic[], env: Env): Promise<(Topic | NotFound)[]> {
+  const all = await allTopics(env);
+  const byName = new Map(all.map((topic) => [topic.name, topic]));
+  const byId = new Map(all.map((topic) => [topic.topicId, topic]));
+  const missing = ({ name }: AskedTopic) =>
+    codeOf(
+      name === null
+        ? "UNKNOWN_TOPIC_ID"
+        : (checkTopicName(name)?.error ?? "UNKNOWN_TOPIC_OR_PARTITION"),
+    );
+  return asked.map((one) => {
+    const found = one.name === null ? byId.get(one.topicId) : byName.get(one.name);
+    return found ?? { ...one, errorCode: missing(one) };
+  });
+}
 
 type AskedTopic = NonNullable<RequestOf<typeof METADATA>["topics"]>[number];
 type NotFound = AskedTopic & { readonly errorCode: number };

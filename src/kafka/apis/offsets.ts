@@ -1,7 +1,9 @@
 // OffsetCommit, OffsetFetch, OffsetDelete.
-import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
-import { type RequestContext, service } from "../context.ts";
-import { codeOf } from "../errors.ts";
+import { KAFKA_ERRORS } from "../../core/errors.ts";
+import { atPartition } from "../../edge/metadata.ts";
+import { listOffset } from "../../edge/offsets.ts";
+import type { Env } from "../../env.ts";
+import { inTurn, type RequestContext, service } from "../context.ts";
 import { OFFSET_COMMIT, OFFSET_DELETE, OFFSET_FETCH, type RequestOf } from "../messages.ts";
 import { atGroup } from "./classic-groups.ts";
 
@@ -11,14 +13,15 @@ const NO_OFFSET = { committedOffset: -1, metadata: "" };
 export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
   const { groupId, memberId, groupInstanceId, generationId, topics } = request;
   const token = { memberId, instanceId: groupInstanceId, generation: generationId };
-  const offsets = topics.flatMap(({ name, partitions }) =>
-    partitions.map(({ partition, committedOffset, committedMetadata }) => ({
-      topic: name,
-      partition,
-      offset: committedOffset,
-      metadata: committedMetadata ?? "",
-    })),
+  const named = topics.flatMap(({ name, partitions }) =>
+    partitions.map((partition) => ({ name, ...partition })),
   );
+  const offsets = await inTurn(named, async (each) => ({
+    topic: each.name,
+    partition: each.partition,
+    offset: await positionOf(context.env, each.name, each.partition, each.committedOffset),
+    metadata: each.committedMetadata ?? "",
+  }));
   const committed = await atGroup(
     groupId,
     context,
@@ -37,6 +40,27 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
   };
 });
 
+/** KafkaJS resets a group by committing what ListOffsets knows as the latest and the earliest: that is looked up here. */
+const SPECIAL: Readonly<Record<number, "latest" | "earliest">> = {
+  [-1]: "latest",
+  [-2]: "earliest",
+};
+
+async function positionOf(env: Env, topic: string, partition: number, offset: number) {
+  const special = SPECIAL[offset];
+  if (special === undefined) return offset;
+  try {
+    return await atPartition(
+      env,
+      topic,
+      partition,
+      async (topicId) => (await listOffset(env, topicId, partition, special)).offset,
+    );
+  } catch {
+    return 0; // Of what is not there: the group says so.
+  }
+}
+
 type Asked = RequestOf<typeof OFFSET_FETCH>["groups"][number];
 
 /** Before version 8 of one group, told otherwise. */
@@ -44,12 +68,10 @@ export const offsetFetch = service(OFFSET_FETCH, async (request, context) => {
   const { groupId, topics, groups } = request;
   if (context.version >= 8)
     return {
-      groups: await Promise.all(
-        groups.map(async (asked) => ({
-          groupId: asked.groupId,
-          ...(await fetchOffsets(asked, context)),
-        })),
-      ),
+      groups: await inTurn(groups, async (asked) => ({
+        groupId: asked.groupId,
+        ...(await fetchOffsets(asked, context)),
+      })),
     };
   return fetchOffsets({ groupId, topics, memberId: null, memberEpoch: -1 }, context);
 });
@@ -92,27 +114,24 @@ async function fetchOffsets(
   };
 }
 
-/** Ours forgets a topic's positions as a whole: every partition that is named is told what became of that. */
 export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, context) => {
-  const outcomes = new Map<string, number>();
-  for (const { name } of topics) {
-    const deleted = await atGroup(
-      groupId,
-      context,
-      async (group) => await group.deleteOffsets([name]),
-    );
-    if (typeof deleted === "number") return { errorCode: deleted, topics: [] };
-    if (!deleted.ok && deleted.error === "GROUP_ID_NOT_FOUND")
-      return { errorCode: ERRORS.GROUP_ID_NOT_FOUND.code, topics: [] };
-    outcomes.set(name, deleted.ok ? KAFKA_ERRORS.NONE : codeOf(deleted.error));
-  }
+  const positions = topics.flatMap(({ name, partitions }) =>
+    partitions.map(({ partition }) => ({ topic: name, partition })),
+  );
+  const deleted = await atGroup(
+    groupId,
+    context,
+    async (group) => await group.deletePositions(positions),
+  );
+  if (typeof deleted === "number") return { errorCode: deleted, topics: [] };
+  const errorCodes = deleted.values();
   return {
     errorCode: KAFKA_ERRORS.NONE,
     topics: topics.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map(({ partition }) => ({
         partition,
-        errorCode: outcomes.get(name) ?? KAFKA_ERRORS.NONE,
+        errorCode: errorCodes.next().value ?? KAFKA_ERRORS.NONE,
       })),
     })),
   };

@@ -16,8 +16,8 @@ const FIRST_SERVED = 3;
  * The partitions of a request are appended to at the same time, each whole or not at all. The answer waits for all;
  * with acks 0 there is none.
  */
-export const produce = service(PRODUCE, async ({ acks, topics }, context) => {
-  const refusal = refusalOf(acks, context.version);
+export const produce = service(PRODUCE, async ({ transactionalId, acks, topics }, context) => {
+  const refusal = refusalOf(transactionalId, acks, context.version);
   const answer = {
     topics: await eachPartition(topics, async (name, each) =>
       refusal === null
@@ -28,7 +28,12 @@ export const produce = service(PRODUCE, async ({ acks, topics }, context) => {
   return acks === 0 ? null : answer;
 });
 
-function refusalOf(acks: number, version: number) {
+function refusalOf(transactionalId: string | null, acks: number, version: number) {
+  if (transactionalId !== null)
+    return {
+      errorCode: KAFKA_ERRORS.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+      errorMessage: "transactions are not served",
+    };
   if (version < FIRST_SERVED)
     return {
       errorCode: KAFKA_ERRORS.UNSUPPORTED_VERSION,

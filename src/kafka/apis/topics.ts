@@ -1,12 +1,12 @@
 // CreateTopics, DeleteTopics, CreatePartitions, DeleteRecords.
 import { changeOverrides, configByKey, resolveConfig } from "../../core/cluster/config.ts";
 import { checkPartitionCount, checkTopicName, type Topic } from "../../core/cluster/topics.ts";
-import { BrokerError, errorOf, KAFKA_ERRORS, unwrap } from "../../core/errors.ts";
+import { BrokerError, ERRORS, errorOf, KAFKA_ERRORS, unwrap } from "../../core/errors.ts";
 import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
 import { atPartition, forget, remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, partitionStub } from "../../env.ts";
-import { eachPartition, service } from "../context.ts";
-import { NO_ERROR, type Told, told, toldOf } from "../errors.ts";
+import { eachPartition, inTurn, service } from "../context.ts";
+import { KafkaError, NO_ERROR, type Told, told, toldOf } from "../errors.ts";
 import { keptConfigs } from "../kafka-configs.ts";
 import {
   CREATE_PARTITIONS,
@@ -21,12 +21,10 @@ import { entries, SOURCES } from "./configs.ts";
 type NewTopic = RequestOf<typeof CREATE_TOPICS>["topics"][number];
 
 export const createTopics = service(CREATE_TOPICS, async ({ topics, validateOnly }, { env }) => ({
-  topics: await Promise.all(
-    topics.map(async (topic) => ({
-      name: topic.name,
-      ...((wrongIn(topic) ?? (await toldOf(() => create(env, topic, validateOnly)))) as Told),
-    })),
-  ),
+  topics: await inTurn(topics, async (topic) => ({
+    name: topic.name,
+    ...((wrongIn(topic) ?? (await toldOf(() => create(env, topic, validateOnly)))) as Told),
+  })),
 }));
 
 /** One replica is all there is, wherever the platform keeps its copies. */
@@ -83,29 +81,35 @@ export const deleteTopics = service(
     const named = topicNames.map((name) => ({ name: name as string | null, topicId: ZERO_UUID }));
     const all = version < 6 ? named : topics;
     return {
-      topics: await Promise.all(
-        all.map(async (topic) => ({ ...topic, ...(await toldOf(() => remove(env, topic))) })),
-      ),
+      topics: await inTurn(all, async (topic) => ({
+        ...topic,
+        ...(await toldOf(() => remove(env, topic))),
+      })),
     };
   },
 );
 
 async function remove(env: Env, { name, topicId }: { name: string | null; topicId: string }) {
-  const found = name ?? unwrap(await clusterStub(env).topicById(topicId)).topic.name;
+  const found = name ?? (await nameOf(env, topicId));
   forget(found);
   unwrap(await clusterStub(env).deleteTopic(found));
   return { name: found };
 }
 
+async function nameOf(env: Env, topicId: string): Promise<string> {
+  const found = await clusterStub(env).topicById(topicId);
+  if (found.ok) return found.topic.name;
+  // Clients that name it by its id know this error by its own number.
+  throw new KafkaError(ERRORS.UNKNOWN_TOPIC_ID.code, found.detail);
+}
+
 export const createPartitions = service(
   CREATE_PARTITIONS,
   async ({ topics, validateOnly }, { env }) => ({
-    topics: await Promise.all(
-      topics.map(async ({ name, count }) => ({
-        name,
-        ...(await toldOf(() => grow(env, name, count, validateOnly))),
-      })),
-    ),
+    topics: await inTurn(topics, async ({ name, count }) => ({
+      name,
+      ...(await toldOf(() => grow(env, name, count, validateOnly))),
+    })),
   }),
 );
 
