@@ -8,7 +8,7 @@ import { MAX_FEEDS_BYTES } from "../../src/core/limits.ts";
 import { isolate } from "../../src/edge/isolate.ts";
 import { groupStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
-import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";
+import { Kafka } from "./kafka-socket.ts";
 import {
   call,
   closeSockets,
@@ -17,10 +17,8 @@ import {
   env,
   eventually,
   type GroupJson,
-  isBytes,
   produce,
   refuse,
-  TestSocket,
   type TopicJson,
   TWINS,
   unique,
@@ -35,38 +33,6 @@ afterEach(() => {
   vi.useRealTimers();
   closeSockets();
 });
-
-/** One connection. */
-class Kafka {
-  readonly #socket: TestSocket<never>;
-  #rest: Uint8Array = new Uint8Array();
-
-  private constructor(socket: TestSocket<never>) {
-    this.#socket = socket;
-  }
-
-  static async open(): Promise<Kafka> {
-    return new Kafka(await TestSocket.open("/kafka"));
-  }
-
-  async ask<T>(api: messages.Api, version: number, request: unknown): Promise<T> {
-    this.#socket.send(framed(encodeRequest(api, version, request)));
-    for (;;) {
-      const view = new DataView(this.#rest.buffer, this.#rest.byteOffset);
-      const end = this.#rest.length < 4 ? Number.POSITIVE_INFINITY : 4 + view.getInt32(0);
-      if (this.#rest.length >= end) {
-        const frame = this.#rest.subarray(4, end);
-        this.#rest = this.#rest.slice(end);
-        return decodeResponse<T>(api, version, frame);
-      }
-      this.#rest = concatBytes([this.#rest, await this.#socket.next(isBytes)]);
-    }
-  }
-
-  close(): void {
-    this.#socket.close();
-  }
-}
 
 /** A member of a classic group on a connection of its own. */
 class ClassicMember {

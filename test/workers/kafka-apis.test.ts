@@ -1,0 +1,267 @@
+// Kafka's APIs where its clients seldom go.
+import { afterEach, expect, test } from "vitest";
+import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
+import * as messages from "../../src/kafka/messages.ts";
+import { Kafka } from "./kafka-socket.ts";
+import { closeSockets, createTopic, produce, unique } from "./support.ts";
+
+afterEach(closeSockets);
+
+const { NONE } = KAFKA_ERRORS;
+
+interface Committed {
+  readonly topics: { readonly partitions: { readonly errorCode: number }[] }[];
+}
+
+/** By hand, without a member. */
+async function commit(kafka: Kafka, groupId: string, topic: string, offsets: [number, string][]) {
+  const partitions = offsets.map(([committedOffset, committedMetadata], partition) => ({
+    partition,
+    committedOffset,
+    committedMetadata,
+  }));
+  const answer = await kafka.ask<Committed>(messages.OFFSET_COMMIT, 7, {
+    groupId,
+    generationId: -1,
+    memberId: "",
+    topics: [{ name: topic, partitions }],
+  });
+  return answer.topics[0]?.partitions.map(({ errorCode }) => errorCode);
+}
+
+async function committed(kafka: Kafka, groupId: string, topic: string, count: number) {
+  const partitions = Array.from({ length: count }, (_, i) => i);
+  const answer = await kafka.ask<{
+    topics: { partitions: { committedOffset: number }[] }[];
+  }>(messages.OFFSET_FETCH, 7, { groupId, topics: [{ name: topic, partitions }] });
+  return answer.topics[0]?.partitions.map(({ committedOffset }) => committedOffset);
+}
+
+test("[CLS-6] what is no offset is refused; -1 and -2 are the end and the beginning, as KafkaJS resets a group", async () => {
+  const { name } = await createTopic(5);
+  await produce(name, [
+    { value: "a", partition: 0 },
+    { value: "b", partition: 1 },
+  ]);
+  const kafka = await Kafka.open();
+  const groupId = unique("group");
+  const outcome = await commit(kafka, groupId, name, [
+    [-1, ""],
+    [-2, ""],
+    [-5, ""],
+    [7, "m".repeat(4_097)],
+    [2 ** 60, ""],
+  ]);
+  const wrong = ERRORS.INVALID_REQUEST.code;
+  expect(outcome).toEqual([NONE, NONE, wrong, KAFKA_ERRORS.OFFSET_METADATA_TOO_LARGE, wrong]);
+  expect(await committed(kafka, groupId, name, 5)).toEqual([1, 0, -1, -1, -1]);
+});
+
+test("[CLS-6] OffsetDelete forgets the partitions it names, and none of a topic that a member subscribes to", async () => {
+  const { name } = await createTopic(2);
+  const kafka = await Kafka.open();
+  const groupId = unique("group");
+  await commit(kafka, groupId, name, [
+    [3, ""],
+    [4, ""],
+  ]);
+  const forget = (partitions: number[]) =>
+    kafka.ask<Committed>(messages.OFFSET_DELETE, 0, {
+      groupId,
+      topics: [{ name, partitions: partitions.map((partition) => ({ partition })) }],
+    });
+  expect((await forget([0])).topics[0]?.partitions).toMatchObject([{ errorCode: NONE }]);
+  expect(await committed(kafka, groupId, name, 2)).toEqual([-1, 4]);
+  // A subscription: version 0, one topic, no user data.
+  const utf8 = new TextEncoder().encode(name);
+  const metadata = new Uint8Array([0, 0, 0, 0, 0, 1, 0, utf8.length, ...utf8, 255, 255, 255, 255]);
+  await kafka.ask(messages.JOIN_GROUP, 3, {
+    groupId,
+    memberId: "",
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 10_000,
+    protocolType: "consumer",
+    protocols: [{ name: "range", metadata }],
+  });
+  expect((await forget([1])).topics[0]?.partitions).toMatchObject([
+    { errorCode: ERRORS.GROUP_SUBSCRIBED_TO_TOPIC.code },
+  ]);
+  expect(await committed(kafka, groupId, name, 2)).toEqual([-1, 4]);
+  expect(
+    await kafka.ask(messages.OFFSET_DELETE, 0, { groupId: unique("none"), topics: [] }),
+  ).toMatchObject({ errorCode: ERRORS.GROUP_ID_NOT_FOUND.code });
+});
+
+test("[KCG-1] whoever may have missed an answer is told again what it owns", async () => {
+  const { name, topicId } = await createTopic(2);
+  const groupId = unique("group");
+  const kafka = await Kafka.open();
+  const beat = (memberId: string, memberEpoch: number, more: object = {}) =>
+    kafka.ask<{
+      errorCode: number;
+      memberEpoch: number;
+      assignment: { topicPartitions: { partitions: readonly number[] }[] } | null;
+    }>(messages.CONSUMER_GROUP_HEARTBEAT, 1, {
+      groupId,
+      memberId,
+      memberEpoch,
+      instanceId: null,
+      rackId: null,
+      rebalanceTimeoutMs: -1,
+      subscribedTopicNames: null,
+      subscribedTopicRegex: null,
+      serverAssignor: null,
+      topicPartitions: null,
+      ...more,
+    });
+  const whole = { rebalanceTimeoutMs: 10_000, subscribedTopicNames: [name] };
+  const owned = (...partitions: number[]) => ({ topicPartitions: [{ topicId, partitions }] });
+  const [a, b] = ["a", "b"];
+  await beat(a, 0, { ...whole, topicPartitions: [] });
+  const joined = await beat(b, 0, { ...whole, topicPartitions: [] });
+  await beat(a, 1); // Told to give one up.
+  const { memberEpoch } = await beat(a, 1, owned(0));
+  expect(memberEpoch).toBe(joined.memberEpoch);
+  await beat(b, -1);
+  await beat(a, memberEpoch, owned(0)); // This answer is lost.
+  const both = { topicPartitions: [{ partitions: [0, 1] }] };
+  expect(await beat(a, memberEpoch, owned(0))).toMatchObject({ assignment: both });
+  expect(await beat(a, memberEpoch)).toMatchObject({ assignment: both });
+  const now = (await beat(a, memberEpoch)).memberEpoch;
+  expect(now).toBeGreaterThan(memberEpoch);
+  expect(await beat(a, now)).toMatchObject({ memberEpoch: now, assignment: null });
+  expect(await beat(a, now, { ...whole, ...owned(0, 1) })).toMatchObject({ assignment: both });
+});
+
+test.each([
+  ["an epoch below -2", { memberEpoch: -3 }],
+  ["a leave for a while without a name", { memberEpoch: -2 }],
+  ["a join without topics", { subscribedTopicNames: null }],
+  ["a join without a timeout", { rebalanceTimeoutMs: -1 }],
+  ["no member id", { memberId: "" }],
+  ["an empty instance id", { instanceId: "" }],
+])("[KCG-1] a heartbeat that cannot be is refused, and makes no group: %s", async (_, wrong) => {
+  const kafka = await Kafka.open();
+  const groupId = unique("group");
+  const answer = await kafka.ask(messages.CONSUMER_GROUP_HEARTBEAT, 1, {
+    groupId,
+    memberId: "m",
+    memberEpoch: 0,
+    instanceId: null,
+    rackId: null,
+    rebalanceTimeoutMs: 1_000,
+    subscribedTopicNames: ["t"],
+    subscribedTopicRegex: null,
+    serverAssignor: null,
+    topicPartitions: [],
+    ...wrong,
+  });
+  expect(answer).toMatchObject({ errorCode: ERRORS.INVALID_REQUEST.code });
+  expect(
+    await kafka.ask(messages.CONSUMER_GROUP_DESCRIBE, 0, { groupIds: [groupId] }),
+  ).toMatchObject({ groups: [{ errorCode: ERRORS.GROUP_ID_NOT_FOUND.code }] });
+});
+
+test("[KFK-13] configs that hold anyway are taken, others refused by name; no bound at all is Kafka's largest number", async () => {
+  const kafka = await Kafka.open();
+  const create = async (configs: Readonly<Record<string, string>>) => {
+    const name = unique("topic");
+    const { topics } = await kafka.ask<{ topics: { errorCode: number; errorMessage: string }[] }>(
+      messages.CREATE_TOPICS,
+      7,
+      {
+        timeoutMs: 1_000,
+        topics: [
+          {
+            name,
+            numPartitions: 1,
+            replicationFactor: 3,
+            assignments: [],
+            configs: Object.entries(configs).map(([key, value]) => ({ name: key, value })),
+          },
+        ],
+      },
+    );
+    return { name, ...topics[0] };
+  };
+  const made = await create({
+    "min.insync.replicas": "2",
+    "compression.type": "producer",
+    "unclean.leader.election.enable": "false",
+    "retention.ms": "9223372036854775807",
+  });
+  expect(made).toMatchObject({ errorCode: NONE });
+  const resource = { resourceType: 2, resourceName: made.name };
+  for (const configurationKeys of [null, []]) {
+    const { results } = await kafka.ask<{
+      results: { configs: { name: string; value: string }[] }[];
+    }>(messages.DESCRIBE_CONFIGS, 1, { resources: [{ ...resource, configurationKeys }] });
+    const configs = new Map(results[0]?.configs.map(({ name, value }) => [name, value]));
+    expect(configs.get("retention.ms")).toBe("9223372036854775807");
+    expect(configs.has("min.insync.replicas")).toBe(false);
+  }
+  for (const [key, value] of [
+    ["compression.type", "lz4"],
+    ["no.such.config", "1"],
+  ] as const) {
+    const refused = await create({ [key]: value });
+    expect(refused.errorCode).toBe(ERRORS.INVALID_CONFIG.code);
+    expect(refused.errorMessage).toContain(key);
+  }
+});
+
+test("[KFK-13] a hundred topics and more are looked up at once, each for itself", async () => {
+  const { name, topicId } = await createTopic(2);
+  const kafka = await Kafka.open();
+  const missing = Array.from({ length: 150 }, (_, i) => ({ name: `missing-${i}` }));
+  const { topics } = await kafka.ask<{
+    topics: { errorCode: number; topicId: string; partitions: unknown[] }[];
+  }>(messages.METADATA, 12, {
+    topics: [{ name }, ...missing, { name: "no name!" }, { name: null, topicId }],
+  });
+  expect(topics).toHaveLength(153);
+  expect(topics[0]).toMatchObject({ errorCode: NONE, topicId });
+  expect(topics[1]).toMatchObject({ errorCode: ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code });
+  expect(topics[151]).toMatchObject({ errorCode: ERRORS.INVALID_TOPIC_EXCEPTION.code });
+  expect(topics[152]).toMatchObject({ errorCode: NONE, topicId });
+  expect(topics[152]?.partitions).toHaveLength(2);
+});
+
+test("[KFK-13] transactions are refused with an error that ends them", async () => {
+  const { name } = await createTopic(1);
+  const kafka = await Kafka.open();
+  const errorCode = KAFKA_ERRORS.TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
+  const asked = { key: "t", keyType: 1 };
+  expect(await kafka.ask(messages.FIND_COORDINATOR, 2, asked)).toMatchObject({ errorCode });
+  const init = { transactionalId: "t", transactionTimeoutMs: 1_000 };
+  expect(await kafka.ask(messages.INIT_PRODUCER_ID, 1, init)).toMatchObject({ errorCode });
+  const topics = [{ name, partitions: [{ partition: 0, records: [new Uint8Array(61)] }] }];
+  expect(
+    await kafka.ask(messages.PRODUCE, 9, { transactionalId: "t", acks: -1, topics }),
+  ).toMatchObject({ topics: [{ partitions: [{ errorCode }] }] });
+});
+
+test("[KFK-4] partitions that are refused hold nobody up, and the others are answered as they are", async () => {
+  const { name } = await createTopic(1);
+  await produce(name, [{ value: "there" }]);
+  const kafka = await Kafka.open();
+  const place = (partition: number) => ({ partition, fetchOffset: 0, partitionMaxBytes: 1_000 });
+  const answer = await kafka.ask(messages.FETCH, 11, {
+    maxWaitMs: 30_000,
+    minBytes: 1_000_000,
+    maxBytes: 1_000_000,
+    topics: [{ name, partitions: [place(99), place(0)] }],
+  });
+  expect(answer).toMatchObject({
+    topics: [
+      {
+        partitions: [
+          { partition: 99, errorCode: ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code },
+          { partition: 0, errorCode: NONE, highWatermark: 1 },
+        ],
+      },
+    ],
+  });
+  const nothing = { maxWaitMs: 30_000, minBytes: 1, maxBytes: 1_000, topics: [] };
+  expect(await kafka.ask(messages.FETCH, 11, nothing)).toMatchObject({ topics: [] });
+});
