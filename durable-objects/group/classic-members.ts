@@ -11,7 +11,9 @@ import {
   type ClassicSynced,
   type ClassicToken,
 } from "../../src/core/group/classic.ts";
+import { ClassicHistory, snapshotOf } from "../../src/core/group/classic-history.ts";
 import type { LastSeen } from "../../src/core/group/coordinator.ts";
+import type { HistoryEntry } from "../../src/core/group/history.ts";
 import type { Watchers } from "./watchers.ts";
 
 export interface ClassicStore {
@@ -28,6 +30,7 @@ export class ClassicMembers {
   /** Those that are not answered, and answers that are not given yet. */
   readonly #waiting = new Set<(refused: Error) => void>();
   #answers: (() => void)[] = [];
+  readonly #history = new ClassicHistory();
 
   constructor(store: ClassicStore, watchers: Watchers, nowMs: number, changed: () => void) {
     this.#store = store;
@@ -57,32 +60,34 @@ export class ClassicMembers {
   }
 
   join(request: ClassicJoin, maxSize: number, nowMs: number): Promise<ClassicJoined> {
-    return this.#wait((group, later) => group.join(request, maxSize, nowMs, later));
+    return this.#wait("replaced", (group, later) => group.join(request, maxSize, nowMs, later));
   }
 
   sync(request: ClassicSync, nowMs: number): Promise<ClassicSynced> {
-    return this.#wait((group, later) => group.sync(request, nowMs, later));
+    return this.#wait("replaced", (group, later) => group.sync(request, nowMs, later));
   }
 
   heartbeat(token: ClassicToken, nowMs: number): number {
-    return this.#do((group) => group.heartbeat(token, nowMs));
+    return this.#do("left", (group) => group.heartbeat(token, nowMs));
   }
 
   leave(memberId: string, instanceId: string | null, nowMs: number): number {
-    return this.#do((group) => group.leave(memberId, instanceId, nowMs));
+    return this.#do("left", (group) => group.leave(memberId, instanceId, nowMs));
   }
 
   expire(nowMs: number): void {
-    this.#do((group) => group.expire(nowMs));
+    const reason = this.#group.phase === "STABLE" ? "session timeout" : "rebalance timeout";
+    this.#do(reason, (group) => group.expire(nowMs));
   }
 
   /** Whoever watched for the member has gone. */
   unwatched(memberId: string, nowMs: number): void {
-    this.#do((group) => group.silent(memberId, nowMs));
+    this.#do("left", (group) => group.silent(memberId, nowMs));
   }
 
   /** Answered at once, or when the group calls back; in any case not before what was decided is stored. */
   async #wait<T extends object>(
+    reason: string,
     action: (group: ClassicGroup, later: (answer: T) => void) => T | null,
   ): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
@@ -94,7 +99,7 @@ export class ClassicMembers {
         resolve(answer);
       });
     };
-    const answer = this.#do((group) => action(group, later));
+    const answer = this.#do(reason, (group) => action(group, later));
     if (answer !== null) later(answer);
     this.#answerAll();
     return promise;
@@ -104,12 +109,17 @@ export class ClassicMembers {
     for (const answer of this.#answers.splice(0)) answer();
   }
 
-  /** Does it, stores what came of it, and has all who heartbeat ask anew where that concerns them. */
-  #do<T>(action: (group: ClassicGroup) => T): T {
-    const { phase } = this.#group;
+  /**
+   * Does it, stores what came of it, and has all who heartbeat ask anew where that concerns them. `reason`: why somebody
+   * would be gone then.
+   */
+  #do<T>(reason: string, action: (group: ClassicGroup) => T): T {
+    const before = snapshotOf(this.#group);
+    const { phase } = before;
     const result = action(this.#group);
     const state = this.#group.takeState();
     if (state !== null) this.#persist(state);
+    this.#history.record(before, this.#group, reason);
     this.#answerAll();
     if (state !== null || this.#group.phase !== phase)
       for (const memberId of this.#watchers.memberIds) this.#watchers.tell(memberId);
@@ -129,6 +139,11 @@ export class ClassicMembers {
       this.#waiting.clear();
       throw refused;
     }
+  }
+
+  /** What happened since the last call, for people. */
+  takeHistory(): readonly HistoryEntry[] {
+    return this.#history.take();
   }
 
   /** Stores who was found silent when the object woke up. */

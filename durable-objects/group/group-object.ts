@@ -617,7 +617,8 @@ export class GroupObject extends DurableObject<Env> {
   #persist(): readonly GroupEvent[] {
     const events = this.#coordinator.takeEvents();
     try {
-      this.#store.apply(events, this.#coordinator.takeHistory(), Date.now());
+      const history = [...this.#classic.takeHistory(), ...this.#coordinator.takeHistory()];
+      this.#store.apply(events, history, Date.now());
     } catch (error) {
       // Memory is ahead of storage: what was decided did not happen.
       this.#coordinator = new Coordinator(this.#store.load(this.#groupId));

@@ -109,7 +109,7 @@ export class GroupStore {
    * about one thing the last counts.
    */
   apply(events: readonly GroupEvent[], history: readonly HistoryEntry[] = [], nowMs = 0): void {
-    if (events.length === 0) return;
+    if (events.length === 0 && history.length === 0) return;
     this.#storage.transactionSync(() => {
       if (!this.#isCreated) this.#create();
       for (const event of lastOfEach(events)) this.#write(event);

@@ -137,10 +137,25 @@ test("[KFK-5] what came before its client went is stored, over a WebSocket too",
   });
 });
 
+test("[KFK-2] what stands behind a request is passed over: librdkafka asks so for all topics", async () => {
+  await rivulet.admin.createTopic({ name: "behind" });
+  const client = new RawKafka(broker.kafka);
+  const request = encodeRequest(messages.METADATA, 12, { topics: null });
+  client.socket.write(framed(Buffer.concat([request, Buffer.from([1, 0, 0])])));
+  const { topics } = decodeResponse<{ topics: { name: string }[] }>(
+    messages.METADATA,
+    12,
+    await client.frame(),
+  );
+  expect(topics.map(({ name }) => name)).toContain("behind");
+  client.close();
+});
+
 test("[KFK-2] what is no request closes its connection, with the reason in the log, and no other", async () => {
   const other = new RawKafka(broker.kafka);
   await other.ask(messages.METADATA, 1, { topics: null });
   const wrong = [
+    Buffer.from([0x16, 0x03, 0x01, 0x02, 0x00, 0x01]),
     Buffer.from([0x7f, 0xff, 0xff, 0xff]),
     framed(Buffer.from([0, 99, 0, 0, 0, 0, 0, 1])),
     framed(Buffer.from([0, messages.FETCH.key, 0, 2, 0, 0, 0, 0, 0xff, 0xff])),
@@ -152,9 +167,11 @@ test("[KFK-2] what is no request closes its connection, with the reason in the l
     client.socket.write(bytes);
     await client.closed;
   }
-  expect(broker.lines.filter((line) => line.startsWith("kafka: connection closed"))).toHaveLength(
-    wrong.length,
-  );
+  const told = broker.lines.filter((line) => line.startsWith("kafka: connection closed"));
+  expect(told).toHaveLength(wrong.length);
+  expect(told.every((line) => line.endsWith("(from 127.0.0.1)"))).toBe(true);
+  expect(told.some((line) => line.includes("is this TLS?"))).toBe(true);
+  expect(told.some((line) => line.includes("is this HTTP?"))).toBe(true);
   expect(await other.ask(messages.METADATA, 1, { topics: [] })).toMatchObject({ controllerId: 0 });
   other.close();
 });

@@ -149,7 +149,7 @@ async function untilQuiet(calls: { mock: { calls: unknown[] } }, beat: () => Pro
 }
 
 describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
-  test("[CLS-7] goes on where it was: members, generation, what is committed", async () => {
+  test("[CLS-7] [HIS-1] goes on where it was: members, generation, what is committed, what happened", async () => {
     const topic = await createTopic(2);
     const groupId = unique("classic");
     const stub = groupStub(env, groupId);
@@ -199,6 +199,18 @@ describe.each(TWINS)("a group of Kafka's clients$when", ({ interrupt }) => {
     );
     expect(await one.join()).toBe(one.memberId);
     expect((await describeGroup(groupId)).members).toHaveLength(1);
+    const { body } = await call<{
+      history: { type: string; newEpoch?: number; reason?: string }[];
+    }>("GET", `/v1/groups/${groupId}/history`);
+    const told = body.history.map(({ type, newEpoch, reason }) => [type, newEpoch ?? reason ?? ""]);
+    expect(told.filter(([type]) => type !== "topic changed")).toEqual([
+      ["joined", ""],
+      ["rebalanced", 1],
+      ["joined", ""],
+      ["rebalanced", 2],
+      ["removed", "left"],
+      ["rebalanced", 3],
+    ]);
   });
 
   test("[CLS-8] shows what was assigned, and partitions of which nothing is committed", async () => {
