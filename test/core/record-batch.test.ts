@@ -242,7 +242,7 @@ describe("what a batch may hold", () => {
       const batch = encodeBatch([{ key: null, value: null, headers, timestamp: 0 }]);
       expect(decodeBatch(batch)[0]?.headers).toEqual(headers);
     });
-    fc.assert(property, runs(200));
+    fc.assert(property, runs(100));
   });
 
   test("[BAT-1] the time of the append is that of every record, whatever the producer gave", () => {

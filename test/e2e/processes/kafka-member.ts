@@ -1,10 +1,11 @@
 // A member of a group by one of Kafka's clients, over TCP, that reports every record it reads as a line of JSON, until SIGTERM.
-//   node kafka-member.ts CLIENT BROKERS TOPIC GROUP
-import { CLIENTS } from "../kafka/clients.ts";
-
+//   node kafka-member.ts librdkafka|platformatic BROKERS TOPIC GROUP
 const [name, brokers = "", topic = "", groupId = ""] = process.argv.slice(2);
-const client = CLIENTS.find((each) => each.name === name);
-if (client === undefined) throw new Error(`no client is called ${name}`);
+// One of them: each takes its time to load.
+const client =
+  name === "librdkafka"
+    ? (await import("../kafka/librdkafka.ts")).librdkafka("consumer")
+    : (await import("../kafka/platformatic.ts")).platformatic("consumer");
 const member = await client.join(
   { brokers },
   {
