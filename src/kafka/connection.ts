@@ -22,8 +22,10 @@ export interface ConnectionOptions {
   readonly env: Env;
   readonly nodes: Nodes;
   readonly clientHost: string;
-  /** Called where nothing was answered for MAX_KAFKA_IDLE_MS, and nothing is being worked on. */
+  /** Called where nothing was answered for so long, and nothing is being worked on. */
   readonly onIdle: (error: Error) => void;
+  /** MAX_KAFKA_IDLE_MS unless given. */
+  readonly idleMs?: number;
 }
 
 export class Connection {
@@ -35,7 +37,7 @@ export class Connection {
   #answeredAtMs = Date.now();
 
   /** @throws BrokerError where there are too many connections */
-  constructor({ env, nodes, clientHost, onIdle }: ConnectionOptions) {
+  constructor({ env, nodes, clientHost, onIdle, idleMs = MAX_KAFKA_IDLE_MS }: ConnectionOptions) {
     this.#budget = new CallBudget(env);
     const { env: counted } = this.#budget;
     this.#context = {
@@ -46,7 +48,7 @@ export class Connection {
       appends: new Appends(counted),
       watches: new Watches(counted),
     };
-    this.#watchIdle(onIdle, MAX_KAFKA_IDLE_MS);
+    this.#watchIdle(onIdle, idleMs, idleMs);
   }
 
   /** Whether it is to be closed after this answer: the client connects again, and loses nothing. */
@@ -88,12 +90,12 @@ export class Connection {
   }
 
   /** Looks again when the time could be over; a timer for each request would cost more. */
-  #watchIdle(onIdle: (error: Error) => void, afterMs: number): void {
+  #watchIdle(onIdle: (error: Error) => void, idleMs: number, afterMs: number): void {
     this.#idleTimer = setTimeout(() => {
       if (this.#isAnswering) this.#answeredAtMs = Date.now();
-      const leftMs = this.#answeredAtMs + MAX_KAFKA_IDLE_MS - Date.now();
-      if (leftMs > 0) this.#watchIdle(onIdle, leftMs);
-      else onIdle(new MalformedError(`no request came for ${MAX_KAFKA_IDLE_MS} ms`));
+      const leftMs = this.#answeredAtMs + idleMs - Date.now();
+      if (leftMs > 0) this.#watchIdle(onIdle, idleMs, leftMs);
+      else onIdle(new MalformedError(`no request came for ${idleMs} ms`));
     }, afterMs);
   }
 
