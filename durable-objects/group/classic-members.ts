@@ -86,12 +86,12 @@ export class ClassicMembers {
   }
 
   /** Answered at once, or when the group calls back; in any case not before what was decided is stored. */
-  async #wait<T extends object>(
+  #wait<T extends object>(
     reason: string,
     action: (group: ClassicGroup, later: (answer: T) => void) => T | null,
   ): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    promise.catch(() => {}); // Whoever asked has the error already, where it came at once.
+    promise.catch(() => {}); // Whoever asked may look at it later only.
     this.#waiting.add(reject);
     const later = (answer: T) => {
       this.#answers.push(() => {
@@ -99,9 +99,13 @@ export class ClassicMembers {
         resolve(answer);
       });
     };
-    const answer = this.#do(reason, (group) => action(group, later));
-    if (answer !== null) later(answer);
-    this.#answerAll();
+    try {
+      const answer = this.#do(reason, (group) => action(group, later));
+      if (answer !== null) later(answer);
+      this.#answerAll();
+    } catch (error) {
+      reject(error);
+    }
     return promise;
   }
 
