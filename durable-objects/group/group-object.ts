@@ -165,7 +165,7 @@ export class GroupObject extends DurableObject<Env> {
     const unread = new Set(offsets.map(({ topic }) => topic)).difference(known);
     const subscribed = unread.size === 0 ? null : await this.#subscribe([...unread], null);
     if (subscribed?.ok === false) return subscribed;
-    const topics = subscribed?.topics.map(groupTopic) ?? [];
+    const topics = subscribed?.topics ?? [];
     const resets = offsets.map(({ topicId, partition, offset }) => ({
       key: partitionKey(topicId, partition),
       offset,
@@ -271,7 +271,7 @@ export class GroupObject extends DurableObject<Env> {
     const subscribed = isSubscribed ? null : await this.#subscribe(topics, topicPattern);
     if (subscribed?.ok === false) return subscribed;
     const rejected = this.#acknowledge(memberId, request.acks);
-    const known = subscribed?.topics.map(groupTopic) ?? [];
+    const known = subscribed?.topics ?? [];
     if (this.#classic.group.isInUse) return this.#inUse();
     const result = this.#coordinator.join(join, known, Date.now());
     await this.#persistAndTell();
@@ -458,7 +458,7 @@ export class GroupObject extends DurableObject<Env> {
     }
     // It may have gone, or be refused, since the cluster was asked.
     const isGone = socket.readyState !== WebSocket.OPEN;
-    const topics = subscribed.topics.map(groupTopic);
+    const { topics } = subscribed;
     const inUse = this.#classic.group.isInUse ? this.#inUse() : null;
     const result = isGone ? null : (inUse ?? this.#coordinator.join(request, topics, Date.now()));
     if (result === null || !result.ok) {
@@ -480,10 +480,12 @@ export class GroupObject extends DurableObject<Env> {
   async #subscribe(
     topics: readonly string[],
     topicPattern: string | null,
-  ): Promise<Result<{ topics: readonly Topic[] }>> {
+  ): Promise<Result<{ topics: readonly GroupTopic[] }>> {
     this.#subscribing++;
     try {
-      return await clusterStub(this.env).subscribe(this.#groupId, topics, topicPattern);
+      const stub = clusterStub(this.env);
+      const subscribed = await stub.subscribe(this.#groupId, topics, topicPattern);
+      return subscribed.ok ? { ok: true, topics: subscribed.topics.map(groupTopic) } : subscribed;
     } catch (error) {
       return fail(
         "COORDINATOR_NOT_AVAILABLE",

@@ -1,7 +1,7 @@
 // What Kafka's clients ask of a group: the classic protocol, KIP-848's heartbeat, offsets, descriptions. They come as calls
 // from the Worker, which speaks Kafka's protocol (src/kafka/apis). Who is there without a socket of its own is known from
 // its calls and from whoever watches for it.
-import { checkTopicName, type Topic } from "../../src/core/cluster/topics.ts";
+import { checkTopicName } from "../../src/core/cluster/topics.ts";
 import { ERRORS, type Failure, fail, KAFKA_ERRORS, type Result } from "../../src/core/errors.ts";
 import {
   type ClassicJoin,
@@ -38,7 +38,7 @@ export interface GroupParts {
   subscribe(
     topics: readonly string[],
     topicPattern: string | null,
-  ): Promise<Result<{ topics: readonly Topic[] }>>;
+  ): Promise<Result<{ topics: readonly GroupTopic[] }>>;
   checkJoin(request: JoinRequest): Failure | null;
   /** Why nobody else may join where there are classic members. */
   inUse(): Failure;
@@ -256,7 +256,7 @@ export class KafkaMembers {
       if (!group.coordinator.exists) await group.unlist();
       return { errorCode: late, errorCodes: [] };
     }
-    const found: readonly GroupTopic[] = subscribed?.topics ?? [];
+    const found = subscribed?.topics ?? [];
     const ids = new Map(
       [...group.coordinator.state.topics.values(), ...found].map((topic) => [topic.name, topic]),
     );

@@ -58,10 +58,20 @@ export async function eachPartition<P, R>(
   action: (topic: string, partition: P) => Promise<R>,
 ): Promise<{ name: string; partitions: R[] }[]> {
   const all = topics.flatMap(({ name, partitions }) => partitions.map((each) => ({ name, each })));
-  const results = (await inTurn(all, ({ name, each }) => action(name, each), AT_ONCE)).values();
+  const results = await inTurn(all, ({ name, each }) => action(name, each), AT_ONCE);
+  return byTopic(topics, results, (_, result) => result);
+}
+
+/** Answers that stand in the order of the partitions, topic by topic. */
+export function byTopic<P, A, R>(
+  topics: readonly { readonly name: string; readonly partitions: readonly P[] }[],
+  answers: readonly A[],
+  show: (partition: P, answer: A) => R,
+): { name: string; partitions: R[] }[] {
+  let index = 0;
   return topics.map(({ name, partitions }) => ({
     name,
-    partitions: partitions.map(() => results.next().value as R),
+    partitions: partitions.map((each) => show(each, answers[index++] as A)),
   }));
 }
 

@@ -5,7 +5,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { kafkaPortsOf, StartError } from "./ports.ts";
+import { kafkaPortsOf, runOrExplain } from "./ports.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CONFIG = resolve(ROOT, "wrangler.toml");
@@ -57,10 +57,4 @@ function wranglerPath(): string {
   return resolve(require.resolve("wrangler/package.json"), "../bin/wrangler.js");
 }
 
-try {
-  await main();
-} catch (error) {
-  if (!(error instanceof StartError)) throw error;
-  console.error(`rivulet: ${error.message}`);
-  process.exit(1);
-}
+await runOrExplain(main);

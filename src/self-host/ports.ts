@@ -8,6 +8,17 @@ const MAX_NODES = 16;
 /** Something the person who started the broker can mend. */
 export class StartError extends Error {}
 
+/** Runs it; what a person can mend is told in a sentence, and ends the process with 1. */
+export async function runOrExplain(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    console.error(`rivulet: ${error.message}`);
+    process.exit(1);
+  }
+}
+
 /** The port that the variable names, or a free one for 0. Says so where it is none, or taken. */
 export async function portOf(variable: string, host: string, byDefault: number): Promise<number> {
   const text = process.env[variable] || String(byDefault);

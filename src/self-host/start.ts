@@ -16,7 +16,7 @@ import { createRequire } from "node:module";
 import { dirname, relative, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { kafkaPortsOf, portOf, StartError } from "./ports.ts";
+import { kafkaPortsOf, portOf, runOrExplain, StartError } from "./ports.ts";
 import { workerdConfig } from "./workerd-config.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -151,10 +151,4 @@ async function untilHealthy(url: string): Promise<void> {
   }
 }
 
-try {
-  await main();
-} catch (error) {
-  if (!(error instanceof StartError)) throw error;
-  console.error(`rivulet: ${error.message}`);
-  process.exit(1);
-}
+await runOrExplain(main);

@@ -1,5 +1,6 @@
 import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { ASSIGNORS } from "../../core/group/assignor/assignors.ts";
+import { equalSets, toSet } from "../../core/group/partition-key.ts";
 import { type RequestContext, service } from "../context.ts";
 import { codeOf } from "../errors.ts";
 import { CONSUMER_GROUP_HEARTBEAT, type RequestOf } from "../messages.ts";
@@ -54,18 +55,8 @@ type Answer = Awaited<ReturnType<typeof ask>>;
 function isSettled({ memberEpoch, topicPartitions }: Request, answer: Answer): boolean {
   if (answer.errorCode !== KAFKA_ERRORS.NONE || answer.memberEpoch !== memberEpoch) return false;
   const { assignment } = answer;
-  return assignment === null || isSame(assignment.topicPartitions, topicPartitions ?? []);
-}
-
-interface Place {
-  readonly topicId: string;
-  readonly partitions: readonly number[];
-}
-
-function isSame(a: readonly Place[], b: readonly Place[]): boolean {
-  const names = (all: readonly Place[]) =>
-    all.flatMap(({ topicId, partitions }) => partitions.map((each) => `${topicId}/${each}`)).sort();
-  return names(a).join() === names(b).join();
+  if (assignment === null) return true;
+  return equalSets(toSet(assignment.topicPartitions), toSet(topicPartitions ?? []));
 }
 
 async function ask(request: Request, context: RequestContext) {

@@ -3,7 +3,7 @@ import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { listOffset } from "../../edge/offsets.ts";
 import type { Env } from "../../env.ts";
-import { inTurn, type RequestContext, service } from "../context.ts";
+import { byTopic, inTurn, type RequestContext, service } from "../context.ts";
 import { OFFSET_COMMIT, OFFSET_DELETE, OFFSET_FETCH, type RequestOf } from "../messages.ts";
 import { atGroup } from "./classic-groups.ts";
 
@@ -28,17 +28,16 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
     async (group) => await group.commitOffsets(token, offsets),
   );
   const all = typeof committed === "number" ? committed : committed.errorCode;
-  let index = 0;
-  return {
-    topics: topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.map(({ partition }) => {
-        const own = typeof committed === "number" ? undefined : committed.errorCodes[index++];
-        return { partition, errorCode: all === KAFKA_ERRORS.NONE ? (own ?? all) : all };
-      }),
-    })),
-  };
+  const errorCodes =
+    typeof committed === "number" || all !== KAFKA_ERRORS.NONE
+      ? offsets.map(() => all)
+      : committed.errorCodes;
+  return { topics: byTopic(topics, errorCodes, outcomeOf) };
 });
+
+function outcomeOf({ partition }: { readonly partition: number }, errorCode: number) {
+  return { partition, errorCode };
+}
 
 /** KafkaJS resets a group by committing what ListOffsets knows as the latest and the earliest: that is looked up here. */
 const SPECIAL: Readonly<Record<number, "latest" | "earliest">> = {
@@ -90,7 +89,7 @@ async function fetchOffsets(
   );
   if (typeof found === "number") return { errorCode: found, topics: [] };
   if (typeof found.offsets === "number") return { errorCode: found.offsets, topics: [] };
-  const byTopic = Map.groupBy(found.offsets, ({ topic }) => topic);
+  const offsetsByTopic = Map.groupBy(found.offsets, ({ topic }) => topic);
   const shown = ({ partition, offset, metadata }: (typeof found.offsets)[number]) => ({
     partition,
     committedOffset: offset,
@@ -100,14 +99,14 @@ async function fetchOffsets(
   if (topics === null)
     return {
       errorCode: KAFKA_ERRORS.NONE,
-      topics: Array.from(byTopic, ([name, all]) => ({ name, partitions: all.map(shown) })),
+      topics: Array.from(offsetsByTopic, ([name, all]) => ({ name, partitions: all.map(shown) })),
     };
   return {
     errorCode: KAFKA_ERRORS.NONE,
     topics: topics.map(({ name, partitions }) => ({
       name,
       partitions: partitions.map((partition) => {
-        const own = byTopic.get(name)?.find((each) => each.partition === partition);
+        const own = offsetsByTopic.get(name)?.find((each) => each.partition === partition);
         return own === undefined ? { partition, ...NO_OFFSET } : shown(own);
       }),
     })),
@@ -124,15 +123,5 @@ export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, c
     async (group) => await group.deletePositions(positions),
   );
   if (typeof deleted === "number") return { errorCode: deleted, topics: [] };
-  const errorCodes = deleted.values();
-  return {
-    errorCode: KAFKA_ERRORS.NONE,
-    topics: topics.map(({ name, partitions }) => ({
-      name,
-      partitions: partitions.map(({ partition }) => ({
-        partition,
-        errorCode: errorCodes.next().value ?? KAFKA_ERRORS.NONE,
-      })),
-    })),
-  };
+  return { errorCode: KAFKA_ERRORS.NONE, topics: byTopic(topics, deleted, outcomeOf) };
 });
