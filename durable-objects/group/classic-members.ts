@@ -55,6 +55,7 @@ export class ClassicMembers {
     | "generation"
     | "nextDeadlineMs"
     | "checkCommit"
+    | "isTopicGone"
   > {
     return this.#group;
   }
@@ -73,6 +74,11 @@ export class ClassicMembers {
 
   leave(memberId: string, instanceId: string | null, nowMs: number): number {
     return this.#do("left", (group) => group.leave(memberId, instanceId, nowMs));
+  }
+
+  /** The topic was deleted, or is another under the same name now. */
+  topicGone(topic: string, nowMs: number): void {
+    if (this.#group.members.size > 0) this.#do("left", (group) => group.topicGone(topic, nowMs));
   }
 
   expire(nowMs: number): void {

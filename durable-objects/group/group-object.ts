@@ -9,6 +9,12 @@ import type * as z from "zod";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
+import {
+  checkForgetTopic,
+  checkNativeJoin,
+  checkUnused,
+  type GroupMembers,
+} from "../../src/core/group/admission.ts";
 import type {
   ClassicJoin,
   ClassicJoined,
@@ -21,12 +27,19 @@ import {
   type GroupConfig,
   type InitialPosition,
 } from "../../src/core/group/config.ts";
-import { Coordinator, type JoinRequest, type LastSeen } from "../../src/core/group/coordinator.ts";
+import {
+  Coordinator,
+  type Delivery,
+  type JoinRequest,
+  type LastSeen,
+} from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
+import type { OffsetCommit } from "../../src/core/group/offsets.ts";
 import {
   fromSet,
   type PartitionKey,
+  type PartitionSet,
   parsePartitionKey,
   partitionKey,
   toSet,
@@ -160,11 +173,14 @@ export class GroupObject extends DurableObject<Env> {
     offsets: readonly { topic: string; topicId: string; partition: number; offset: number }[],
   ): Promise<Result<object>> {
     if (!this.#coordinator.exists) return this.#unknownGroup();
-    if (this.#classic.group.isInUse) return this.#inUse();
+    const used = checkUnused(this.#members);
+    if (used !== null) return used;
     const known = this.#coordinator.state.topics;
     const unread = new Set(offsets.map(({ topic }) => topic)).difference(known);
     const subscribed = unread.size === 0 ? null : await this.#subscribe([...unread], null);
     if (subscribed?.ok === false) return subscribed;
+    const usedNow = checkUnused(this.#members); // Somebody may have joined while the cluster was asked.
+    if (usedNow !== null) return usedNow;
     const topics = subscribed?.topics ?? [];
     const resets = offsets.map(({ topicId, partition, offset }) => ({
       key: partitionKey(topicId, partition),
@@ -178,6 +194,10 @@ export class GroupObject extends DurableObject<Env> {
   /** [OFF-7] Forgets the positions in these topics. */
   async deleteOffsets(topics: readonly string[]): Promise<Result<object>> {
     if (!this.#coordinator.exists) return this.#unknownGroup();
+    for (const topic of topics) {
+      const read = checkForgetTopic(this.#members, topic);
+      if (read !== null) return read;
+    }
     const result = this.#coordinator.offsets.delete(topics);
     await this.#persistAndTell();
     return result;
@@ -212,9 +232,8 @@ export class GroupObject extends DurableObject<Env> {
       await this.#unlist();
       return this.#unknownGroup();
     }
-    if (this.#classic.group.isInUse) return this.#inUse();
-    const deletable = this.#coordinator.checkDeletable();
-    if (!deletable.ok) return deletable;
+    const used = checkUnused(this.#members);
+    if (used !== null) return used;
     for (const socket of this.ctx.getWebSockets())
       close(socket, CLOSE_SESSION_ENDED, "the group was deleted");
     this.#sockets.clear();
@@ -240,17 +259,17 @@ export class GroupObject extends DurableObject<Env> {
   /** [GRP-9] From the cluster: the topic was created, grown or (null) deleted. */
   async changeTopic(name: string, topic: Topic | null): Promise<void> {
     if (!this.#coordinator.exists) return;
+    const known = this.#coordinator.state.topics.get(name);
+    if (known !== undefined && known.topicId !== topic?.topicId)
+      this.#classic.topicGone(name, Date.now());
     if (topic === null) this.#coordinator.changeTopics([], [name], Date.now());
     else this.#coordinator.changeTopics([groupTopic(topic)], [], Date.now());
     await this.#persistAndTell();
   }
 
-  #inUse(): Failure {
-    const count = this.#classic.group.members.size;
-    return fail(
-      "NON_EMPTY_GROUP",
-      `group ${this.#groupId} has ${count} member(s) that speak Kafka's classic protocol; stop them, or wait for their session timeout`,
-    );
+  /** The members of every kind, as those who decide about them see them. */
+  get #members(): GroupMembers {
+    return { state: this.#coordinator.state, classic: this.#classic.group };
   }
 
   #unknownGroup(): Failure {
@@ -270,41 +289,77 @@ export class GroupObject extends DurableObject<Env> {
     const isSubscribed = before !== undefined && isSameSubscription(before, request);
     const subscribed = isSubscribed ? null : await this.#subscribe(topics, topicPattern);
     if (subscribed?.ok === false) return subscribed;
-    const rejected = this.#acknowledge(memberId, request.acks);
+    const acknowledged = this.#acknowledge(memberId, request.acks);
+    if (!acknowledged.ok) return acknowledged;
     const known = subscribed?.topics ?? [];
-    if (this.#classic.group.isInUse) return this.#inUse();
-    const result = this.#coordinator.join(join, known, Date.now());
+    const refusedNow = checkNativeJoin(this.#members);
+    const result = refusedNow ?? this.#coordinator.join(join, known, Date.now());
+    this.#coordinator.offsets.noteRefused(memberId, this.#commitsOf(acknowledged.rejected));
     await this.#persistAndTell();
     if (!this.#coordinator.exists) await this.#unlist();
     if (!result.ok) return result;
-    return { ok: true, assignment: this.#assignmentOf(result.member), rejected };
+    const { member } = result;
+    return {
+      ok: true,
+      assignment: this.#assignmentOf(member),
+      rejected: acknowledged.rejected,
+      delivered: member.delivered,
+    };
   }
 
-  #acknowledge(memberId: string, acks: PollRequest["acks"]): RejectedAck[] {
-    const { members, topics, offsets } = this.#coordinator.state;
-    const memberEpoch = members.get(memberId)?.memberEpoch ?? 0;
-    return acks.flatMap(({ topic, partition, nextOffset, isRewind }) => {
-      const key = partitionKey(topics.get(topic)?.topicId ?? "", partition);
-      const committed = offsets.get(key)?.offset ?? 0;
-      if (!isRewind && nextOffset <= committed) return []; // Said before.
-      const commit = { key, offset: nextOffset, metadata: "", isRewind };
-      const result = this.#coordinator.offsets.commit(memberId, memberEpoch, [commit], Date.now());
-      const failure = result.ok ? result.rejected[0] : result;
+  /** [POL-5] Acknowledgements that are none refuse all of them, and change nothing. */
+  #acknowledge(memberId: string, acks: PollRequest["acks"]): Result<{ rejected: RejectedAck[] }> {
+    const commits = this.#commitsOf(acks);
+    const result = this.#coordinator.offsets.acknowledge(memberId, commits, Date.now());
+    if (!result.ok) return result;
+    const failures = new Map(result.rejected.map((failure) => [failure.key, failure]));
+    const rejected = acks.flatMap(({ topic, partition, offset }, i) => {
+      const failure = failures.get((commits[i] as OffsetCommit).key);
       if (failure === undefined) return [];
-      return [{ topic, partition, code: failure.error, detail: failure.detail }];
+      return [{ topic, partition, offset, code: failure.error, detail: failure.detail }];
     });
+    return { ok: true, rejected };
+  }
+
+  /** Done up to and including an offset: the next one is committed. Names mean the topics of now. */
+  #commitsOf(acks: PollRequest["acks"]): OffsetCommit[] {
+    const { topics } = this.#coordinator.state;
+    return acks.map(({ topic, partition, offset }) => ({
+      key: partitionKey(topics.get(topic)?.topicId ?? "", partition),
+      offset: offset + 1,
+      metadata: "",
+      isRewind: false,
+    }));
+  }
+
+  /**
+   * [POL-4] [POL-5] From the Worker, before it answers a poll: where the member begins, and what it will be sent. Answers
+   * the partitions that are the member's own still.
+   */
+  async deliver(
+    memberId: string,
+    memberEpoch: number,
+    deliveries: readonly Delivery[],
+  ): Promise<PartitionSet> {
+    const own = this.#coordinator.deliver(memberId, memberEpoch, deliveries, Date.now());
+    await this.#persistAndTell();
+    return own;
   }
 
   /** [GRP-5] A member that polls goes. */
-  async leave(memberId: string, acks: PollRequest["acks"]): Promise<readonly RejectedAck[]> {
-    const rejected = this.#acknowledge(memberId, acks);
+  async leave(
+    memberId: string,
+    acks: PollRequest["acks"],
+  ): Promise<Result<{ rejected: readonly RejectedAck[] }>> {
+    const acknowledged = this.#acknowledge(memberId, acks);
+    if (!acknowledged.ok) return acknowledged;
     this.#coordinator.leave(memberId, Date.now());
     await this.#persistAndTell();
-    return rejected;
+    return acknowledged;
   }
 
   #checkJoin(request: JoinRequest): Failure | null {
-    return this.#classic.group.isInUse ? this.#inUse() : this.#coordinator.checkJoin(request);
+    return checkNativeJoin(this.#members) ?? this.#coordinator.checkJoin(request);
   }
 
   // What Kafka's clients ask: see kafka-members.ts.
@@ -326,9 +381,9 @@ export class GroupObject extends DurableObject<Env> {
       get classic() {
         return classic();
       },
+      members: () => this.#members,
       subscribe: (topics, topicPattern) => this.#subscribe(topics, topicPattern),
       checkJoin: (request) => this.#checkJoin(request),
-      inUse: () => this.#inUse(),
       persistAndTell: () => this.#persistAndTell(),
       unlist: () => this.#unlist(),
     };
@@ -459,8 +514,10 @@ export class GroupObject extends DurableObject<Env> {
     // It may have gone, or be refused, since the cluster was asked.
     const isGone = socket.readyState !== WebSocket.OPEN;
     const { topics } = subscribed;
-    const inUse = this.#classic.group.isInUse ? this.#inUse() : null;
-    const result = isGone ? null : (inUse ?? this.#coordinator.join(request, topics, Date.now()));
+    const refusedNow = checkNativeJoin(this.#members);
+    const result = isGone
+      ? null
+      : (refusedNow ?? this.#coordinator.join(request, topics, Date.now()));
     if (result === null || !result.ok) {
       if (!this.#coordinator.exists) await this.#unlist();
       return result === null ? undefined : this.#refuse(socket, result);

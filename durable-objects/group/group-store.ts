@@ -24,13 +24,23 @@ import {
   type GroupTopic,
   type Member,
   replay,
+  withPartitions,
 } from "../../src/core/group/state.ts";
 import { MAX_HISTORY_OPERATIONS } from "../../src/core/limits.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 
-type StoredMember = Omit<Member, "assigned" | "revoking"> & {
+/** The names are on disk: fields are only ever added, and those that an older release did not write may be missing. */
+type StoredMember = Omit<
+  Member,
+  "assigned" | "revoking" | "assignmentEpochs" | "delivered" | "refusedAcks"
+> & {
   readonly assigned: TopicPartitions[];
   readonly revoking: TopicPartitions[];
+  /** Epochs, each with the partitions that the member has from it on. */
+  readonly assignmentEpochs?: readonly (readonly [number, TopicPartitions[]])[];
+  /** Offsets by partition; left out where there are none. */
+  readonly delivered?: Readonly<Record<PartitionKey, number>>;
+  readonly refusedAcks?: Readonly<Record<PartitionKey, number>>;
 };
 
 export class GroupStore {
@@ -279,16 +289,40 @@ function subjectOf(event: GroupEvent): string {
 }
 
 function formatMember(member: Member): string {
-  return JSON.stringify({
-    ...member,
+  const { assignmentEpochs, delivered, refusedAcks, ...rest } = member;
+  const byEpoch = Map.groupBy(assignmentEpochs, ([, epoch]) => epoch);
+  const stored: StoredMember = {
+    ...rest,
     assigned: fromSet(member.assigned),
     revoking: fromSet(member.revoking),
-  });
+    assignmentEpochs: Array.from(
+      byEpoch,
+      ([epoch, entries]) => [epoch, fromSet(new Set(entries.map(([key]) => key)))] as const,
+    ),
+    ...(delivered.size === 0 ? {} : { delivered: Object.fromEntries(delivered) }),
+    ...(refusedAcks.size === 0 ? {} : { refusedAcks: Object.fromEntries(refusedAcks) }),
+  };
+  return JSON.stringify(stored);
 }
 
 function parseMember(json: string): Member {
   const stored = JSON.parse(json) as StoredMember;
-  return { ...stored, assigned: toSet(stored.assigned), revoking: toSet(stored.revoking) };
+  const sets = { assigned: toSet(stored.assigned), revoking: toSet(stored.revoking) };
+  const epochs = (stored.assignmentEpochs ?? []).flatMap(([epoch, topics]) =>
+    [...toSet(topics)].map((key): [PartitionKey, number] => [key, epoch]),
+  );
+  const member = {
+    ...stored,
+    ...sets,
+    assignmentEpochs: new Map(epochs),
+    delivered: toOffsets(stored.delivered),
+    refusedAcks: toOffsets(stored.refusedAcks),
+  };
+  return withPartitions(member, sets, stored.memberEpoch);
+}
+
+function toOffsets(stored: Readonly<Record<PartitionKey, number>> = {}): Map<PartitionKey, number> {
+  return new Map(Object.entries(stored) as [PartitionKey, number][]);
 }
 
 function parseClassic(json: string): ClassicState {

@@ -4,15 +4,22 @@
 import { checkTopicName } from "../../src/core/cluster/topics.ts";
 import { ERRORS, type Failure, fail, KAFKA_ERRORS, type Result } from "../../src/core/errors.ts";
 import {
+  checkClassicJoin,
+  checkForgetTopic,
+  checkNativeJoin,
+  checkOffsetFetch,
+  committerOf,
+  type GroupMembers,
+} from "../../src/core/group/admission.ts";
+import {
   type ClassicJoin,
   type ClassicJoined,
-  type ClassicMember,
   type ClassicSync,
   type ClassicSynced,
   type ClassicToken,
   notJoinedClassic,
 } from "../../src/core/group/classic.ts";
-import { readAssignment, readSubscription } from "../../src/core/group/classic-assignment.ts";
+import { readAssignment } from "../../src/core/group/classic-assignment.ts";
 import type { Coordinator, JoinRequest } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
 import { applyHeartbeat, type Heartbeat, joinOf } from "../../src/core/group/heartbeat.ts";
@@ -39,9 +46,9 @@ export interface GroupParts {
     topics: readonly string[],
     topicPattern: string | null,
   ): Promise<Result<{ topics: readonly GroupTopic[] }>>;
+  /** The members of every kind. */
+  members(): GroupMembers;
   checkJoin(request: JoinRequest): Failure | null;
-  /** Why nobody else may join where there are classic members. */
-  inUse(): Failure;
   persistAndTell(): Promise<void>;
   unlist(): Promise<void>;
 }
@@ -131,14 +138,13 @@ export class KafkaMembers {
   }
 
   #checkClassic({ sessionTimeoutMs, memberId }: ClassicJoin): ClassicJoined | null {
-    const { config, state } = this.#group.coordinator;
+    const { config } = this.#group.coordinator;
     const isLegal =
       sessionTimeoutMs >= config.minSessionTimeoutMs &&
       sessionTimeoutMs <= config.maxSessionTimeoutMs;
     if (!isLegal) return notJoinedClassic(ERRORS.INVALID_SESSION_TIMEOUT.code, memberId);
-    return state.members.size > 0
-      ? notJoinedClassic(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL, memberId)
-      : null;
+    const refused = checkClassicJoin(this.#group.members());
+    return refused === KAFKA_ERRORS.NONE ? null : notJoinedClassic(refused, memberId);
   }
 
   async syncClassic(request: ClassicSync): Promise<ClassicSynced> {
@@ -194,7 +200,8 @@ export class KafkaMembers {
       const subscribed = await group.subscribe(join.topics, join.topicPattern);
       if (!subscribed.ok) return subscribed;
       topics = subscribed.topics;
-      if (group.classic.group.isInUse) return group.inUse();
+      const refusedNow = checkNativeJoin(group.members());
+      if (refusedNow !== null) return refusedNow;
     }
     const result = applyHeartbeat(group.coordinator, heartbeat, join, topics, Date.now());
     if (result.ok && result.member !== null) this.#heardMs.set(memberId, Date.now());
@@ -236,31 +243,28 @@ export class KafkaMembers {
     offsets: readonly NamedOffset[],
   ): Promise<{ errorCode: number; errorCodes: number[] }> {
     const group = this.#group;
-    const { state } = group.coordinator;
-    const isMember = state.members.has(token.memberId);
-    const isByHand = token.memberId === "" && token.generation < 0;
-    const refusal = () =>
-      isMember || (isByHand && state.members.size === 0 && !group.classic.group.isInUse)
-        ? KAFKA_ERRORS.NONE
-        : group.classic.group.checkCommit(token);
-    const refused = refusal();
-    if (refused !== KAFKA_ERRORS.NONE) return { errorCode: refused, errorCodes: [] };
+    const before = committerOf(group.members(), token);
+    if (before.kind === "refused") return { errorCode: before.errorCode, errorCodes: [] };
     const unknown = this.#unknown(offsets.map(({ topic }) => topic));
     const subscribed =
       unknown.length > 0 || !group.coordinator.exists ? await group.subscribe(unknown, null) : null;
     if (subscribed?.ok === false)
       return { errorCode: ERRORS.COORDINATOR_NOT_AVAILABLE.code, errorCodes: [] };
-    // Once more: it may have left, or lost its generation, meanwhile. Of a native member the coordinator looks itself.
-    const late = refusal();
-    if (late !== KAFKA_ERRORS.NONE) {
+    // Once more: it may have left, or lost its generation, meanwhile, and others may have come.
+    const committer = committerOf(group.members(), token);
+    if (committer.kind === "refused") {
       if (!group.coordinator.exists) await group.unlist();
-      return { errorCode: late, errorCodes: [] };
+      return { errorCode: committer.errorCode, errorCodes: [] };
     }
     const found = subscribed?.topics ?? [];
     const ids = new Map(
       [...group.coordinator.state.topics.values(), ...found].map((topic) => [topic.name, topic]),
     );
-    const wrong = offsets.map(checkOffset);
+    const isGone = ({ topic }: NamedOffset) =>
+      committer.kind === "classic" && group.classic.group.isTopicGone(topic);
+    const wrong = offsets.map((each) =>
+      isGone(each) ? KAFKA_ERRORS.ILLEGAL_GENERATION : checkOffset(each),
+    );
     const fitting = offsets.filter((_, i) => wrong[i] === KAFKA_ERRORS.NONE);
     const commits = fitting.map(({ topic, partition, offset, metadata }) => {
       const known = ids.get(topic);
@@ -268,19 +272,13 @@ export class KafkaMembers {
       const key = partitionKey(isThere ? known.topicId : "", partition);
       return { key, offset, metadata, isRewind: true };
     });
-    if (isByHand) group.coordinator.setOccupied(false, Date.now());
     const nowMs = Date.now();
-    const result = isMember
-      ? group.coordinator.offsets.commit(
-          token.memberId,
-          this.#knownEpoch(token.memberId, token.generation),
-          commits,
-          nowMs,
-        )
-      : {
-          ok: true as const,
-          rejected: group.coordinator.offsets.commitClassic(commits, found, nowMs),
-        };
+    if (committer.kind === "manual") group.coordinator.setOccupied(false, nowMs);
+    const { offsets: positions } = group.coordinator;
+    const result =
+      committer.kind === "native"
+        ? positions.commitSince(token.memberId, token.generation, commits, nowMs)
+        : { ok: true as const, rejected: positions.commitClassic(commits, found, nowMs) };
     await group.persistAndTell();
     if (!result.ok) return { errorCode: ERRORS[result.error].code, errorCodes: [] };
     const rejected = new Map(result.rejected.map(({ key, error }) => [key, ERRORS[error].code]));
@@ -297,41 +295,29 @@ export class KafkaMembers {
   async deletePositions(
     positions: readonly { readonly topic: string; readonly partition: number }[],
   ): Promise<number | number[]> {
-    const { coordinator, classic } = this.#group;
+    const { coordinator } = this.#group;
     if (!coordinator.exists) return ERRORS.GROUP_ID_NOT_FOUND.code;
-    const { members, protocolType } = classic.group;
-    if (members.size > 0 && protocolType !== "consumer") return ERRORS.NON_EMPTY_GROUP.code;
-    const read = [...members.values()].flatMap(subscribedTopics);
+    const group = this.#group.members();
+    const topics = new Set(positions.map(({ topic }) => topic));
+    const refusals = new Map([...topics].map((topic) => [topic, checkForgetTopic(group, topic)]));
+    if ([...refusals.values()].some((refused) => refused?.error === "NON_EMPTY_GROUP"))
+      return ERRORS.NON_EMPTY_GROUP.code;
     const errorCodes = positions.map(({ topic, partition }) => {
-      const deleted = read.includes(topic)
-        ? fail("GROUP_SUBSCRIBED_TO_TOPIC", topic)
-        : coordinator.offsets.deletePosition(topic, partition);
+      const deleted = refusals.get(topic) ?? coordinator.offsets.deletePosition(topic, partition);
       return deleted.ok ? KAFKA_ERRORS.NONE : ERRORS[deleted.error].code;
     });
     await this.#group.persistAndTell();
     return errorCodes;
   }
 
-  /**
-   * A member that heartbeats is told of a new epoch with the next of them: until then it speaks at the one it was told, and
-   * what it owns is looked at in any case.
-   */
-  #knownEpoch(memberId: string, epoch: number): number {
-    const current = this.#group.coordinator.state.members.get(memberId)?.memberEpoch ?? epoch;
-    return this.isHeard(memberId) && epoch <= current ? current : epoch;
-  }
-
   /** What is committed, by topic and partition, or an error code: a `member` that asks must be one (KIP-848). */
   committedOffsets(member: { memberId: string; memberEpoch: number } | null): {
     offsets: number | NamedOffset[];
   } {
-    const { members, offsets, topics } = this.#group.coordinator.state;
-    if (member !== null) {
-      const known = members.get(member.memberId);
-      if (known === undefined) return { offsets: ERRORS.UNKNOWN_MEMBER_ID.code };
-      if (known.memberEpoch !== this.#knownEpoch(member.memberId, member.memberEpoch))
-        return { offsets: ERRORS.STALE_MEMBER_EPOCH.code };
-    }
+    const { offsets, topics } = this.#group.coordinator.state;
+    const refused =
+      member === null ? KAFKA_ERRORS.NONE : checkOffsetFetch(this.#group.members(), member);
+    if (refused !== KAFKA_ERRORS.NONE) return { offsets: refused };
     const names = new Map([...topics.values()].map(({ topicId, name }) => [topicId, name]));
     return {
       offsets: [...offsets].map(([key, { offset, metadata }]) => {
@@ -405,10 +391,6 @@ function checkOffset({ offset, metadata }: NamedOffset): number {
   return metadata.length > MAX_OFFSET_METADATA_LENGTH
     ? KAFKA_ERRORS.OFFSET_METADATA_TOO_LARGE
     : KAFKA_ERRORS.NONE;
-}
-
-function subscribedTopics({ protocols }: ClassicMember): string[] {
-  return protocols.flatMap(({ metadata }) => readSubscription(metadata));
 }
 
 /** KIP-848: whoever says everything is told everything. */

@@ -3,7 +3,7 @@
 // partition   one row: the topic this is a partition of, with its config.
 // fences      per group, the newest owner that attached (core/log/fences.ts).
 import type { Topic } from "../../src/core/cluster/topics.ts";
-import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
+import { FENCES_FORGOTTEN_AT_ONCE, MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import type { OwnerToken } from "../../src/core/log/fences.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
@@ -11,6 +11,8 @@ import { SqlLogStore } from "./sql-log-store.ts";
 export class PartitionStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
+  /** How many fences there are, and when the last was written; null until a group attaches for the first time in this life. */
+  #fences: { count: number; lastMs: number } | null = null;
 
   constructor(storage: Transactional) {
     this.#storage = storage;
@@ -44,11 +46,16 @@ export class PartitionStore {
     SqlLogStore.create(this.#sql);
   }
 
-  /** The newest owner that attached for the group, or null. */
-  fence(groupId: string): OwnerToken | null {
-    const row = firstRow<{ incarnation: number; member_epoch: number; member_number: number }>(
+  /** The newest owner that attached for the group, and when; or null. */
+  fence(groupId: string): (OwnerToken & { readonly attachedAtMs: number }) | null {
+    const row = firstRow<{
+      incarnation: number;
+      member_epoch: number;
+      member_number: number;
+      attached_at_ms: number;
+    }>(
       this.#sql,
-      "SELECT incarnation, member_epoch, member_number FROM fences WHERE group_id = ?",
+      "SELECT incarnation, member_epoch, member_number, attached_at_ms FROM fences WHERE group_id = ?",
       groupId,
     );
     if (row === undefined) return null;
@@ -56,11 +63,24 @@ export class PartitionStore {
       incarnation: row.incarnation,
       memberEpoch: row.member_epoch,
       memberNumber: row.member_number,
+      attachedAtMs: row.attached_at_ms,
     };
   }
 
-  /** Remembers the owner; beyond MAX_FENCES_PER_PARTITION the group that attached longest ago is forgotten. */
-  setFence(groupId: string, owner: OwnerToken, nowMs: number, isNew: boolean): void {
+  /**
+   * [ATT-4] Remembers the owner. Beyond MAX_FENCES_PER_PARTITION the groups that attached longest ago are forgotten, but
+   * none of `attachedGroups`, which have readers now. Times never fall from one to the next, whatever the clock says.
+   */
+  setFence(
+    groupId: string,
+    owner: OwnerToken,
+    nowMs: number,
+    isNew: boolean,
+    attachedGroups: () => ReadonlySet<string>,
+  ): void {
+    const fences = this.#fences ?? this.#countFences();
+    this.#fences = fences;
+    fences.lastMs = Math.max(nowMs, fences.lastMs + 1);
     this.#sql.exec(
       `INSERT INTO fences (group_id, incarnation, member_epoch, member_number, attached_at_ms) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (group_id) DO UPDATE SET incarnation = excluded.incarnation, member_epoch = excluded.member_epoch,
@@ -69,18 +89,25 @@ export class PartitionStore {
       owner.incarnation,
       owner.memberEpoch,
       owner.memberNumber,
-      nowMs,
+      fences.lastMs,
     );
-    if (!isNew) return;
-    const count =
-      firstRow<{ count: number }>(this.#sql, "SELECT count(*) AS count FROM fences")?.count ?? 0;
-    if (count > MAX_FENCES_PER_PARTITION) {
-      // Never the one that attached just now, whatever the clocks say.
-      this.#sql.exec(
-        `DELETE FROM fences WHERE group_id =
-           (SELECT group_id FROM fences WHERE group_id <> ? ORDER BY attached_at_ms LIMIT 1)`,
-        groupId,
-      );
+    if (isNew) fences.count++;
+    if (fences.count <= MAX_FENCES_PER_PARTITION) return;
+    const attached = attachedGroups();
+    const oldest = this.#sql.exec<{ group_id: string }>(
+      "SELECT group_id FROM fences ORDER BY attached_at_ms LIMIT ?",
+      attached.size + FENCES_FORGOTTEN_AT_ONCE,
+    );
+    const unused = Array.from(oldest, ({ group_id }) => group_id).filter((id) => !attached.has(id));
+    for (const id of unused.slice(0, FENCES_FORGOTTEN_AT_ONCE)) {
+      this.#sql.exec("DELETE FROM fences WHERE group_id = ?", id);
+      fences.count--;
     }
+  }
+
+  #countFences(): { count: number; lastMs: number } {
+    const query = "SELECT count(*) AS count, max(attached_at_ms) AS last FROM fences";
+    const row = firstRow<{ count: number; last: number | null }>(this.#sql, query);
+    return { count: row?.count ?? 0, lastMs: row?.last ?? 0 };
   }
 }

@@ -3,6 +3,7 @@
 import type * as z from "zod";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { BrokerError, type Failure, fail } from "../../src/core/errors.ts";
+import { FENCE_REFRESH_MS } from "../../src/core/limits.ts";
 import { compareOwners, mayAttach } from "../../src/core/log/fences.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import {
@@ -98,12 +99,20 @@ export class TailReaders {
       const bound = `owner.incarnation is ${owner.incarnation}, it must be at most ${latestMs}`;
       throw new BrokerError("INVALID_REQUEST", bound);
     }
-    const newest = this.#store.fence(owner.group);
-    if (!mayAttach(newest, owner))
+    const fence = this.#store.fence(owner.group);
+    const attached = this.#attachedOwners(owner.group);
+    // [ATT-4] Whoever is attached counts too, whatever became of the fence.
+    if (![fence, ...attached].every((newest) => mayAttach(newest, owner)))
       return fail("FENCED_MEMBER_EPOCH", `a newer owner attached for group ${owner.group}`);
+    const nowMs = Date.now();
     // A reader by calls comes again and again: nothing is new, and nothing written.
-    const isKnown = socket === null && newest !== null && compareOwners(newest, owner) === 0;
-    if (!isKnown) this.#store.setFence(owner.group, owner, Date.now(), newest === null);
+    const isKnown =
+      socket === null &&
+      fence !== null &&
+      compareOwners(fence, owner) === 0 &&
+      nowMs - fence.attachedAtMs < FENCE_REFRESH_MS;
+    if (!isKnown)
+      this.#store.setFence(owner.group, owner, nowMs, fence === null, () => this.#attachedGroups());
     for (const [other, reader] of this.#readers) {
       if (other === socket || reader.tail.owner?.group !== owner.group) continue;
       this.#readers.delete(other);
@@ -111,6 +120,18 @@ export class TailReaders {
       close(other, isSameMember ? CLOSE_REPLACED : CLOSE_FENCED, "a newer owner attached");
     }
     return null;
+  }
+
+  #attachedOwners(group: string): Owner[] {
+    return [...this.#readers.values()].flatMap(({ tail: { owner } }) =>
+      owner?.group === group ? [owner] : [],
+    );
+  }
+
+  #attachedGroups(): Set<string> {
+    return new Set(
+      [...this.#readers.values()].flatMap(({ tail: { owner } }) => owner?.group ?? []),
+    );
   }
 
   startOffset(offset: AttachMessage["offset"]): number {

@@ -105,8 +105,14 @@ export const MAX_DECODED_FETCH_BYTES = 8 * MIB;
 /** Unfolded records that a consumer has delivered from one partition and not had back yet, before it goes on. */
 export const MAX_DECODED_IN_HAND_BYTES = 4 * MIB;
 
-/** Groups whose newest owner a partition remembers; the one that attached longest ago is forgotten first. */
-export const MAX_FENCES_PER_PARTITION = 1_000;
+/**
+ * Groups whose newest owner a partition remembers: twice as many as it may have readers, so that there are always some to
+ * forget. Those that attached longest ago are forgotten first, so many at once, and none that has a reader attached.
+ */
+export const MAX_FENCES_PER_PARTITION = 20_000;
+export const FENCES_FORGOTTEN_AT_ONCE = 100;
+/** A fence that is used without being written is written again when it is so old, so that it counts as used. */
+export const FENCE_REFRESH_MS = 60 * 60_000;
 
 // Tail readers.
 /** Bytes in flight to one reader: what a reader that stops reading costs. */

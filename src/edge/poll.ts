@@ -1,15 +1,17 @@
 // A member without a socket: each request acknowledges the last answer, keeps the member's place in the group
-// and reads on. The Worker remembers nothing between two polls: the group knows what is committed, and a
-// repeat of a poll whose answer was lost is answered from there again.
-import { BrokerError, unwrap } from "../core/errors.ts";
+// and reads on. The Worker remembers nothing between two polls: the group knows what is committed and what was
+// delivered, and a repeat of a poll whose answer was lost is answered from there again.
+import { BrokerError, type ErrorName, unwrap } from "../core/errors.ts";
+import type { Delivery } from "../core/group/coordinator.ts";
+import { partitionKey } from "../core/group/partition-key.ts";
 import { DEFAULT_FETCH_BYTES, DEFAULT_REBALANCE_TIMEOUT_MS, FAN_OUT } from "../core/limits.ts";
-import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
 import type { AssignedPartition } from "../protocol/group-socket.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
-import { decodeFrom, waitForRecords } from "./fetch.ts";
+import { waitForRecords } from "./fetch.ts";
 import { topicMetadata } from "./metadata.ts";
+import { Unfolder } from "./unfolder.ts";
 
 export interface PollOptions {
   readonly instanceId: string;
@@ -28,6 +30,13 @@ export interface PolledRecord extends TopicPartition {
   readonly record: ConsumerRecord;
 }
 
+/** A partition that is read no further: its batch at `offset` cannot be read. */
+export interface UnreadablePartition extends TopicPartition {
+  readonly offset: number;
+  readonly code: ErrorName;
+  readonly detail: string;
+}
+
 export interface PollResult {
   readonly assignment: readonly AssignedPartition[];
   readonly records: readonly PolledRecord[];
@@ -35,6 +44,7 @@ export interface PollResult {
   readonly rejected: readonly RejectedAck[];
   /** Of the topics asked for, those that do not exist. */
   readonly missing: readonly string[];
+  readonly unreadable: readonly UnreadablePartition[];
 }
 
 /** Of each partition, however many there are; in any case a whole batch is read. */
@@ -46,19 +56,19 @@ const LOOK_AGAIN_MS = 1_000;
 /** [POL-1] [POL-2] [POL-3] */
 export async function poll(env: Env, groupId: string, options: PollOptions): Promise<PollResult> {
   const deadlineMs = Date.now() + options.waitMs;
-  await checkDelivered(env, options.ack);
   const member = new PollingMember(env, groupId, options);
-  const first = await member.keepPlace(options.ack.map(ackOf));
+  const first = await member.keepPlace(options.ack);
+  member.holdBack(first.rejected);
   for (let answer = first; ; answer = await member.keepPlace([])) {
-    const places = answer.assignment.partitions;
-    const records = await member.read(answer);
+    const { partitions } = answer.assignment;
+    const { records, unreadable } = await member.read(answer);
     const leftMs = deadlineMs - Date.now();
     if (records.length > 0 || leftMs <= 0) {
-      const missing = await member.missingTopics(places);
-      return { assignment: places, records, rejected: first.rejected, missing };
+      const missing = await member.missingTopics(partitions);
+      return { assignment: partitions, records, rejected: first.rejected, missing, unreadable };
     }
     // Half the session at most, or the wait itself would end it.
-    const patienceMs = places.length === 0 ? LOOK_AGAIN_MS : options.sessionTimeoutMs / 2;
+    const patienceMs = partitions.length === 0 ? LOOK_AGAIN_MS : options.sessionTimeoutMs / 2;
     await member.wait(Math.min(leftMs, patienceMs));
   }
 }
@@ -69,9 +79,9 @@ export async function leave(
   groupId: string,
   { instanceId, ack }: Pick<PollOptions, "instanceId" | "ack">,
 ): Promise<PollResult> {
-  await checkDelivered(env, ack);
-  const rejected = await groupStub(env, groupId).leave(memberIdOf(instanceId), ack.map(ackOf));
-  return { assignment: [], records: [], rejected, missing: [] };
+  const left = await groupStub(env, groupId).leave(memberIdOf(instanceId), ack);
+  const { rejected } = unwrap(left);
+  return { assignment: [], records: [], rejected, missing: [], unreadable: [] };
 }
 
 /** One member for each instance, however often and from wherever it polls. */
@@ -79,25 +89,13 @@ function memberIdOf(instanceId: string): string {
   return `poll:${instanceId}`;
 }
 
-function ackOf({
-  topic,
-  partition,
-  offset,
-}: PollOptions["ack"][number]): PollRequest["acks"][number] {
-  return { topic, partition, nextOffset: offset + 1, isRewind: false };
-}
-
-/** What lies behind the log's end was never delivered; to commit it would skip what is stored there next. */
-async function checkDelivered(env: Env, acks: PollOptions["ack"]): Promise<void> {
-  await mapConcurrently(acks, FAN_OUT, async ({ topic, partition, offset }) => {
-    const { topicId } = await topicMetadata(env, topic);
-    const { highWatermark } = unwrap(await partitionStub(env, topicId, partition).offsets());
-    if (offset < highWatermark) return;
-    throw new BrokerError(
-      "INVALID_REQUEST",
-      `ack: offset ${offset} of ${topic}/${partition} was not delivered; the log ends at ${highWatermark}`,
-    );
-  });
+/** What was read of one partition, and decoded. */
+interface ReadPartition {
+  readonly place: AssignedPartition;
+  readonly records: readonly ConsumerRecord[];
+  /** Where it begins, unless that is committed. */
+  readonly beginOffset: number | null;
+  readonly unreadable: UnreadablePartition | null;
 }
 
 class PollingMember {
@@ -106,6 +104,8 @@ class PollingMember {
   readonly #options: PollOptions;
   /** Where the last read found nothing more. */
   #ends: { readonly place: AssignedPartition; readonly offset: number }[] = [];
+  /** Offsets by topic and partition from which on nothing is sent with this answer. */
+  readonly #heldBack = new Map<string, number>();
 
   constructor(env: Env, groupId: string, options: PollOptions) {
     this.#env = env;
@@ -129,6 +129,18 @@ class PollingMember {
     );
   }
 
+  /**
+   * [POL-5] An acknowledgement that does not count was meant for an earlier assignment, or an earlier topic of that name, and
+   * this poll may be repeated word by word. So the record it names is not sent with this answer, nor what is behind it: the
+   * repeat would be taken for an acknowledgement of them.
+   */
+  holdBack(rejected: readonly RejectedAck[]): void {
+    for (const { topic, partition, offset } of rejected) {
+      const place = nameOf({ topic, partition });
+      this.#heldBack.set(place, Math.min(offset, this.#heldBack.get(place) ?? offset));
+    }
+  }
+
   /** What has a partition here exists. */
   async missingTopics(places: readonly AssignedPartition[]): Promise<string[]> {
     const missing: string[] = [];
@@ -146,33 +158,75 @@ class PollingMember {
   }
 
   /** Up to `maxRecords`, an equal share of each partition first; the same again while nothing is acknowledged. */
-  async read({ assignment }: PollAnswer): Promise<PolledRecord[]> {
+  async read(answer: PollAnswer): Promise<Pick<PollResult, "records" | "unreadable">> {
     const { maxRecords } = this.#options;
-    const places = rotated(assignment.partitions);
-    if (places.length === 0) return [];
-    const maxBytes = Math.max(MIN_READ_BYTES, Math.floor(DEFAULT_FETCH_BYTES / places.length));
-    this.#ends = [];
-    const read = await mapConcurrently(places, FAN_OUT, (place) =>
-      this.#readPartition(place, assignment, maxBytes),
-    );
-    const share = Math.max(1, Math.floor(maxRecords / places.length));
-    const taken = read.map((records) => Math.min(records.length, share));
+    const places = rotated(answer.assignment.partitions);
+    const read = await this.#readSome(places, answer);
+    const share = shareOf(maxRecords, places);
+    const taken = read.map(({ records }) => Math.min(records.length, share));
     let room = maxRecords - taken.reduce((sum, count) => sum + count, 0);
-    const counts = taken.map((count, i) => {
-      const more = Math.min(Math.max(room, -count), (read[i]?.length ?? 0) - count);
+    const chosen = read.map((each, i) => {
+      const count = taken[i] ?? 0;
+      const more = Math.min(Math.max(room, -count), each.records.length - count);
       room -= more;
-      return count + more;
+      return { ...each, records: each.records.slice(0, count + more) };
     });
-    return places.flatMap(({ topic, partition }, i) =>
-      (read[i] ?? []).slice(0, counts[i]).map((record) => ({ topic, partition, record })),
-    );
+    const own = await this.#deliver(chosen, answer);
+    return {
+      records: own.flatMap(({ place: { topic, partition }, records }) =>
+        records.map((record) => ({ topic, partition, record })),
+      ),
+      unreadable: own.flatMap(({ unreadable, records }) =>
+        unreadable === null || records.length > 0 ? [] : [unreadable],
+      ),
+    };
   }
 
-  async #readPartition(
-    place: AssignedPartition,
-    assignment: PollAnswer["assignment"],
-    maxBytes: number,
-  ): Promise<readonly ConsumerRecord[]> {
+  /**
+   * [POL-7] Partition after partition, a few at the same time, until there is enough: records, or bytes that they unfold to.
+   * What is left out comes with the next polls, which begin elsewhere.
+   */
+  async #readSome(
+    places: readonly AssignedPartition[],
+    answer: PollAnswer,
+  ): Promise<ReadPartition[]> {
+    const { maxRecords } = this.#options;
+    const maxBytes = Math.max(MIN_READ_BYTES, Math.floor(DEFAULT_FETCH_BYTES / places.length));
+    const unfolder = new Unfolder();
+    const read: ReadPartition[] = [];
+    const share = shareOf(maxRecords, places);
+    let count = 0;
+    this.#ends = [];
+    for (let from = 0; from < places.length; from += FAN_OUT) {
+      if (count >= maxRecords || unfolder.isSpent) break;
+      const some = places.slice(from, from + FAN_OUT);
+      for (const each of await Promise.all(
+        some.map((place) => this.#readPartition(place, answer, maxBytes)),
+      )) {
+        if (each === null) continue;
+        if (count >= maxRecords || unfolder.isSpent) break;
+        const { place, offset, batches, nextOffset, beginOffset, failure } = each;
+        const limit = this.#heldBack.get(nameOf(place)) ?? Number.POSITIVE_INFINITY;
+        const unfolded = unfolder.records(batches, offset, Math.min(limit, nextOffset), maxRecords);
+        const { records } = unfolded;
+        const unreadable = unfolded.unreadable ?? failure;
+        if (unreadable === null && records.length === 0)
+          this.#ends.push({ place, offset: nextOffset });
+        const { topic, partition } = place;
+        read.push({
+          place,
+          records,
+          beginOffset,
+          unreadable: unreadable === null ? null : { topic, partition, ...unreadable },
+        });
+        count += Math.min(records.length, share);
+      }
+    }
+    return read;
+  }
+
+  /** Null where somebody else has it by now, or the topic is gone: the next poll knows. */
+  async #readPartition(place: AssignedPartition, { assignment }: PollAnswer, maxBytes: number) {
     const { incarnation, memberEpoch, memberNumber } = assignment;
     const owner = { group: this.#groupId, incarnation, memberEpoch, memberNumber };
     const initial = assignment.initialOffset ?? this.#options.from;
@@ -180,15 +234,38 @@ class PollingMember {
     let read = await stub.readAs(owner, { offset: place.committedOffset ?? initial, maxBytes });
     const isOutside = !read.ok && read.error === "OFFSET_OUT_OF_RANGE";
     if (isOutside) read = await stub.readAs(owner, { offset: initial, maxBytes });
-    // Somebody else has it by now, or the topic is gone: the next poll knows.
-    if (!read.ok) return [];
-    const { topic, partition } = place;
+    if (!read.ok) {
+      if (read.error !== "CORRUPT_MESSAGE") return null;
+      const offset = place.committedOffset ?? 0;
+      const failure = { offset, code: read.error, detail: read.detail };
+      const nothing = { batches: new Uint8Array(), nextOffset: offset, beginOffset: null };
+      return { place, offset, ...nothing, failure };
+    }
+    const { offset, batches, nextOffset } = read;
     const isFound = place.committedOffset === null && initial !== "earliest";
     // [SES-7] Whoever comes next shall begin here too.
-    if (isOutside || isFound)
-      await this.keepPlace([{ topic, partition, nextOffset: read.offset, isRewind: true }]);
-    this.#ends.push({ place, offset: read.nextOffset });
-    return decodeFrom(read.batches, read.offset, this.#options.maxRecords).records;
+    const beginOffset = isOutside || isFound ? offset : null;
+    return { place, offset, batches, nextOffset, beginOffset, failure: null };
+  }
+
+  /** Has the group note what is about to be sent, where it does not know it yet; leaves out what is another's by now. */
+  async #deliver(read: readonly ReadPartition[], answer: PollAnswer): Promise<ReadPartition[]> {
+    const deliveries = read.map(({ place, records, beginOffset }): Delivery => {
+      const last = records.at(-1);
+      return {
+        key: keyOf(place),
+        beginOffset,
+        nextOffset: last === undefined ? null : last.offset + 1,
+      };
+    });
+    const isNews = ({ key, beginOffset, nextOffset }: Delivery) =>
+      beginOffset !== null || (nextOffset ?? 0) > (answer.delivered.get(key) ?? 0);
+    if (!deliveries.some(isNews)) return [...read];
+    const { memberEpoch } = answer.assignment;
+    const memberId = memberIdOf(this.#options.instanceId);
+    const stub = groupStub(this.#env, this.#groupId);
+    const own = await stub.deliver(memberId, memberEpoch, deliveries);
+    return read.filter(({ place }) => own.has(keyOf(place)));
   }
 
   /** Until one of the partitions has something new, or the time is over. */
@@ -203,6 +280,19 @@ class PollingMember {
     await Promise.race(waits.map(({ ended }) => ended));
     for (const each of waits) each.stop();
   }
+}
+
+/** How many records each partition may have before any has more. */
+function shareOf(maxRecords: number, places: readonly AssignedPartition[]): number {
+  return Math.max(1, Math.floor(maxRecords / Math.max(1, places.length)));
+}
+
+function keyOf({ topicId, partition }: AssignedPartition) {
+  return partitionKey(topicId, partition);
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
 }
 
 /** Not always the same partition first, where there are more than records asked for: what is committed moves it. */

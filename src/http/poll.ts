@@ -28,7 +28,7 @@ export const polls = new Hono<{ Bindings: Env }>().post("/:group/poll", async (c
   return context.json(pollJson(result));
 });
 
-function pollJson({ assignment, records, rejected, missing }: PollResult) {
+function pollJson({ assignment, records, rejected, missing, unreadable }: PollResult) {
   const byTopic = Map.groupBy(assignment, ({ topic }) => topic);
   return {
     assignment: Array.from(byTopic, ([topic, places]) => ({
@@ -42,5 +42,6 @@ function pollJson({ assignment, records, rejected, missing }: PollResult) {
     })),
     ...(rejected.length === 0 ? {} : { rejected }),
     ...(missing.length === 0 ? {} : { missing }),
+    ...(unreadable.length === 0 ? {} : { unreadable }),
   };
 }

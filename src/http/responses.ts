@@ -126,11 +126,18 @@ export const reset = z.strictObject({
     }),
   ),
 });
+/** An offset of a partition, and what is wrong with it. */
+const refusedPlace = z.strictObject({
+  topic: z.string(),
+  partition,
+  offset,
+  code: z.string(),
+  detail: z.string(),
+});
 export const polled = z.strictObject({
   assignment: z.array(topicPartitions),
   records: z.array(z.strictObject({ topic: z.string(), partition, ...recordFields })),
-  rejected: z
-    .array(z.strictObject({ topic: z.string(), partition, code: z.string(), detail: z.string() }))
-    .optional(),
+  rejected: z.array(refusedPlace).optional(),
   missing: z.array(z.string()).optional(),
+  unreadable: z.array(refusedPlace).optional(),
 });

@@ -2,6 +2,7 @@
 import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
 import type { JoinRequest } from "../core/group/coordinator.ts";
+import type { PartitionKey } from "../core/group/partition-key.ts";
 import {
   DEFAULT_FETCH_RECORDS,
   DEFAULT_SESSION_TIMEOUT_MS,
@@ -14,6 +15,7 @@ import {
   MAX_WAIT_MS,
   MIN_SESSION_TIMEOUT_MS,
 } from "../core/limits.ts";
+import type { TopicPartition } from "../core/record.ts";
 import type { AssignmentMessage } from "./group-socket.ts";
 import { integer } from "./parse.ts";
 
@@ -72,17 +74,15 @@ export interface PollRequest
     | "sessionTimeoutMs"
     | "rebalanceTimeoutMs"
   > {
-  readonly acks: readonly {
-    readonly topic: string;
-    readonly partition: number;
-    readonly nextOffset: number;
-    readonly isRewind: boolean;
-  }[];
+  /** Done up to and including these offsets. */
+  readonly acks: readonly (TopicPartition & { readonly offset: number })[];
 }
 
 export interface RejectedAck {
   readonly topic: string;
   readonly partition: number;
+  /** The offset that was acknowledged. */
+  readonly offset: number;
   readonly code: ErrorName;
   readonly detail: string;
 }
@@ -90,4 +90,6 @@ export interface RejectedAck {
 export interface PollAnswer {
   readonly assignment: AssignmentMessage;
   readonly rejected: readonly RejectedAck[];
+  /** How far the member was sent records of its partitions, since it has them. */
+  readonly delivered: ReadonlyMap<PartitionKey, number>;
 }

@@ -5,6 +5,7 @@ import type * as z from "zod";
 import type { ConsumerCoreConfig } from "../client/consumer/consumer-core.ts";
 import type { ApplicationEffect } from "../client/consumer/consumer-driver.ts";
 import { ConsumerDriver } from "../client/consumer/consumer-driver.ts";
+import type { Transport } from "../client/transport/transport.ts";
 import { BrokerError, ERRORS } from "../core/errors.ts";
 import { DEFAULT_WINDOW_BYTES, DRAIN_TIMEOUT_MS, MAX_RECORDS_PER_MESSAGE } from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
@@ -34,9 +35,21 @@ export type Membership = Omit<
   "memberId" | "sessionTimeoutMs" | "windowBytes" | "commitIntervalMs"
 >;
 
+/**
+ * Records of a topic that has gone, which the client was sent and may still acknowledge. An ack names a topic, and there may
+ * be another one of that name by then.
+ */
+interface Leftover {
+  readonly topicId: string;
+  /** The last offset that may be acknowledged. */
+  readonly last: number;
+  readonly timer: ReturnType<typeof setTimeout>;
+}
+
 /** What a client was sent of a partition and has not acknowledged, and what waits behind it. */
 interface Delivery {
   readonly place: TopicPartition;
+  readonly topicId: string;
   generation: number;
   waiting: ConsumerRecord[];
   /** Behind the last record that was sent, or left out by the filter. */
@@ -57,6 +70,9 @@ export class PlainConsumerSession {
   readonly #hasGroup: boolean;
   readonly #driver: ConsumerDriver;
   readonly #deliveries = new Map<string, Delivery>();
+  readonly #leftovers = new Map<string, Leftover>();
+  /** Which topic each partition is of that is being read. */
+  readonly #topicIds = new Map<string, string>();
   #resolveClosed: () => void = () => {};
   #fatal: BrokerError | null = null;
   /** The client's last message, or when it was given something to acknowledge, whichever is later. */
@@ -82,9 +98,21 @@ export class PlainConsumerSession {
         windowBytes: DEFAULT_WINDOW_BYTES,
         commitIntervalMs: 0,
       },
-      stubTransport(env),
+      this.#transport(env),
       (effect) => this.#onEffect(effect),
     );
+  }
+
+  /** The application is told names only, so ids are learned from what is read. */
+  #transport(env: Env): Transport {
+    const transport = stubTransport(env);
+    return {
+      ...transport,
+      openPartition: (place, events) => {
+        this.#topicIds.set(keyOf(place), place.topicId);
+        return transport.openPartition(place, events);
+      },
+    };
   }
 
   start(): void {
@@ -148,6 +176,7 @@ export class PlainConsumerSession {
   }
 
   #acknowledge(ack: TopicPartition & { offset: number }): void {
+    if (this.#isForLeftover(ack)) return;
     const delivery = this.#delivery(ack);
     if (delivery === null) return;
     const last = delivery.unacknowledged.at(-1);
@@ -166,6 +195,27 @@ export class PlainConsumerSession {
     this.#settle(delivery);
     if (delivery.drainTimer === null) this.#flush(delivery);
     else if (delivery.unacknowledged.length === 0) this.#release(delivery);
+  }
+
+  /** [PLN-8] True where the ack answers records of an earlier topic of that name. */
+  #isForLeftover(ack: TopicPartition & { offset: number }): boolean {
+    const key = keyOf(ack);
+    const leftover = this.#leftovers.get(key);
+    const delivery = this.#deliveries.get(key);
+    if (leftover === undefined || delivery === undefined) return false;
+    if (ack.offset > leftover.last) return false;
+    if (ack.offset === leftover.last) this.#dropLeftover(key);
+    return true;
+  }
+
+  /** Nothing of the earlier topic will be acknowledged any more: the one of now can be sent. */
+  #dropLeftover(key: string): void {
+    const leftover = this.#leftovers.get(key);
+    if (leftover === undefined) return;
+    clearTimeout(leftover.timer);
+    this.#leftovers.delete(key);
+    const delivery = this.#deliveries.get(key);
+    if (delivery?.drainTimer === null) this.#flush(delivery);
   }
 
   /** Done is everything before the first record that the client has in hand. */
@@ -234,8 +284,12 @@ export class PlainConsumerSession {
   }
 
   #startDelivery(place: TopicPartition): void {
+    const topicId = this.#topicIds.get(keyOf(place)) ?? "";
+    // The same topic again: what was sent of it before is the same records.
+    if (this.#leftovers.get(keyOf(place))?.topicId === topicId) this.#dropLeftover(keyOf(place));
     this.#deliveries.set(keyOf(place), {
       place,
+      topicId,
       generation: 0,
       waiting: [],
       doneBefore: 0,
@@ -255,6 +309,7 @@ export class PlainConsumerSession {
 
   /** [PLN-2] Sends what the window has room for. */
   #flush(delivery: Delivery): void {
+    if (this.#leftovers.has(keyOf(delivery.place))) return;
     while (delivery.waiting.length > 0 && !delivery.isPaused) {
       const room = this.#options.window - delivery.unacknowledged.length;
       if (room <= 0) break;
@@ -291,9 +346,17 @@ export class PlainConsumerSession {
   }
 
   #stopDelivery(place: TopicPartition): void {
-    const delivery = this.#deliveries.get(keyOf(place));
-    if (delivery?.drainTimer != null) clearTimeout(delivery.drainTimer);
-    this.#deliveries.delete(keyOf(place));
+    const key = keyOf(place);
+    const delivery = this.#deliveries.get(key);
+    if (delivery === undefined) return;
+    if (delivery.drainTimer !== null) clearTimeout(delivery.drainTimer);
+    this.#deliveries.delete(key);
+    const last = delivery.unacknowledged.at(-1);
+    if (last === undefined || this.#isOver) return;
+    clearTimeout(this.#leftovers.get(key)?.timer ?? null);
+    // As long as a client may sit on records and say nothing [PLN-4].
+    const timer = setTimeout(() => this.#dropLeftover(key), this.#options.sessionTimeoutMs);
+    this.#leftovers.set(key, { topicId: delivery.topicId, last, timer });
   }
 
   /** [PLN-4] A client that holds records and says nothing for a session timeout is taken for dead. */
@@ -337,6 +400,7 @@ export class PlainConsumerSession {
     this.#isOver = true;
     if (this.#silenceTimer !== null) clearTimeout(this.#silenceTimer);
     for (const { place } of [...this.#deliveries.values()]) this.#stopDelivery(place);
+    for (const { timer } of this.#leftovers.values()) clearTimeout(timer);
     const code =
       this.#fatal === null
         ? 1000

@@ -1,6 +1,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Result } from "../../src/core/errors.ts";
+import { checkUnused } from "../../src/core/group/admission.ts";
+import { ClassicGroup } from "../../src/core/group/classic.ts";
 import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { type PartitionKey, parsePartitionKey } from "../../src/core/group/partition-key.ts";
 import { emptyGroup, replay } from "../../src/core/group/state.ts";
@@ -11,6 +13,12 @@ import { GroupScenario, REBALANCE_MS, SESSION_MS } from "../support/group-scenar
 /** The name of a refusal, or "ok". */
 function outcome(result: Result<object>): string {
   return result.ok ? "ok" : result.error;
+}
+
+/** Why the group cannot be deleted, or "ok". */
+function deletable({ state }: GroupScenario): string {
+  const classic = new ClassicGroup(null, 0);
+  return checkUnused({ state, classic })?.error ?? "ok";
 }
 
 /** `a` has everything, then `b` joins: `a` owes it three partitions. */
@@ -720,13 +728,13 @@ describe("topics", () => {
 
   test("[GRP-10] only a group without members can be deleted", () => {
     const group = settled();
-    expect(outcome(group.coordinator.checkDeletable())).toBe("NON_EMPTY_GROUP");
+    expect(deletable(group)).toBe("NON_EMPTY_GROUP");
     group.leave("a");
     // One whose connection broke is a member until its session has ended.
     group.disconnect("b");
-    expect(outcome(group.coordinator.checkDeletable())).toBe("NON_EMPTY_GROUP");
+    expect(deletable(group)).toBe("NON_EMPTY_GROUP");
     group.advance(SESSION_MS);
-    expect(outcome(group.coordinator.checkDeletable())).toBe("ok");
+    expect(deletable(group)).toBe("ok");
     expect(group.coordinator.stateName).toBe("EMPTY");
   });
 });
@@ -789,6 +797,89 @@ describe("offsets", () => {
     expect(group.committed(key)).toBe(5);
     expect(group.commit("b", { [key]: 6 })).toEqual({ ok: true, rejected: [] });
     expect(group.committed(key)).toBe(6);
+  });
+
+  test("[OFF-11] of older epochs those count from which on the member has the partition", () => {
+    const group = settled(); // Epoch 2; what a keeps it has from epoch 1 on.
+    const [kept = "t:0"] = group.assigned("a");
+    const since = (memberId: string, epoch: number, key: PartitionKey) => {
+      const commit = { key, offset: 5, metadata: "", isRewind: true };
+      const result = group.coordinator.offsets.commitSince(memberId, epoch, [commit], group.nowMs);
+      return result.ok ? (result.rejected[0]?.error ?? "ok") : result.error;
+    };
+    expect([1, 2].map((epoch) => since("a", epoch, kept))).toEqual(["ok", "ok"]);
+    for (const epoch of [0, -1, -99_999])
+      expect(since("a", epoch, kept)).toBe("STALE_MEMBER_EPOCH");
+    expect(since("a", 3, kept)).toBe("STALE_MEMBER_EPOCH");
+    const [moved = "t:5"] = group.assigned("b");
+    expect(since("b", 2, moved)).toBe("ok");
+    expect(since("b", 1, moved)).toBe("STALE_MEMBER_EPOCH");
+    expect(since("a", 2, moved)).toBe("FENCED_MEMBER_EPOCH");
+  });
+
+  test("[OFF-11] a partition that was given away and back does not count what came before", () => {
+    const group = new GroupScenario({ t: 2 });
+    group.join("a");
+    group.join("b");
+    group.revokeAll();
+    const [moved = "t:1"] = group.assigned("b");
+    group.leave("b");
+    expect(group.assigned("a")).toContain(moved);
+    const { memberEpoch } = group.member("a");
+    const commit = (epoch: number, offset: number) => {
+      const commits = [{ key: moved, offset, metadata: "", isRewind: true }];
+      const result = group.coordinator.offsets.commitSince("a", epoch, commits, group.nowMs);
+      return result.ok ? (result.rejected[0]?.error ?? "ok") : result.error;
+    };
+    expect(commit(memberEpoch, 10)).toBe("ok");
+    for (let epoch = 1; epoch < memberEpoch; epoch++)
+      expect(commit(epoch, 3)).toBe("STALE_MEMBER_EPOCH");
+    expect(group.committed(moved)).toBe(10);
+  });
+
+  test("[OFF-11] a member that joins anew under its id begins anew", () => {
+    const group = settled();
+    group.join("c");
+    group.revokeAll();
+    const [key = "t:0"] = group.assigned("a");
+    const { memberEpoch } = group.member("a");
+    group.join("a");
+    expect(group.member("a").assignmentEpochs.get(key)).toBe(memberEpoch);
+  });
+
+  test("[OFF-11] [GRP-1] however members come and go, a commit counts from the epoch of its assignment on", () => {
+    const step = fc.record({
+      action: fc.constantFrom("join", "join", "leave", "revoked", "rejoin", "break"),
+      member: fc.constantFrom("a", "b", "c"),
+    });
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 25 }), (steps) => {
+        const group = new GroupScenario({ t: 3 });
+        /** By member and partition: the epoch at which it last came to have it, told from outside. */
+        const since = new Map<string, number>();
+        for (const { action, member } of steps) {
+          const isThere = group.state.members.has(member);
+          if (action === "join" && !isThere) group.join(member);
+          else if (action === "rejoin" && isThere) group.join(member);
+          else if (action === "leave" && isThere) group.leave(member);
+          else if (action === "break" && isThere) group.disconnect(member);
+          else if (action === "revoked" && isThere) group.revoked(member, group.revoking(member));
+          for (const id of [...since.keys()]) {
+            const [memberId = "", key = ""] = id.split(" ");
+            if (group.state.owners.get(key as PartitionKey) !== memberId) since.delete(id);
+          }
+          for (const [key, memberId] of group.state.owners) {
+            const { memberEpoch } = group.member(memberId);
+            const id = `${memberId} ${key}`;
+            if (!since.has(id)) since.set(id, memberEpoch);
+            const known = group.member(memberId).assignmentEpochs.get(key) ?? 0;
+            expect(known, id).toBeGreaterThanOrEqual(since.get(id) ?? 0);
+            expect(known, id).toBeLessThanOrEqual(memberEpoch);
+          }
+        }
+      }),
+      runs(100),
+    );
   });
 
   test("[OFF-3] a committed offset does not go back, and the rest of the commit stands", () => {

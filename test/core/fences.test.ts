@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
-import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
+import { FENCES_FORGOTTEN_AT_ONCE, MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import { compareOwners, mayAttach, type OwnerToken } from "../../src/core/log/fences.ts";
 import { TOPIC } from "../support/log-fixtures.ts";
 import { nodeSql } from "../support/node-sql.ts";
@@ -75,44 +75,55 @@ describe("stored fences", () => {
     const storage = nodeSql();
     const store = openStore(storage);
     expect(store.fence("g")).toBeNull();
-    store.setFence("g", token(1, 4, 2), 100, true);
-    store.setFence("h", token(3, 1, 1), 101, true);
-    store.setFence("g", token(1, 5, 2), 102, false);
+    set(store, "g", token(1, 4, 2), 100);
+    set(store, "h", token(3, 1, 1), 101);
+    set(store, "g", token(1, 5, 2), 102);
     const next = new PartitionStore(storage);
-    expect(next.fence("g")).toEqual(token(1, 5, 2));
-    expect(next.fence("h")).toEqual(token(3, 1, 1));
+    expect(next.fence("g")).toMatchObject(token(1, 5, 2));
+    expect(next.fence("h")).toMatchObject(token(3, 1, 1));
     expect(next.fence("i")).toBeNull();
   });
 
-  test("[ATT-1] beyond the bound only the group that attached longest ago is forgotten", () => {
-    const store = openStore(nodeSql());
-    for (let i = 0; i < MAX_FENCES_PER_PARTITION; i++) {
-      store.setFence(`g${i}`, token(1, i, 0), 1_000 + i, true);
-    }
-    expect(store.fence("g0")).toEqual(token(1, 0, 0));
-    // Group 0 attaches again, so group 1 is now the one that attached longest ago.
-    store.setFence("g0", token(1, 50, 0), 9_000, false);
-    store.setFence("newcomer", token(1, 1, 0), 9_001, true);
-    expect(store.fence("g1")).toBeNull();
-    expect(store.fence("g0")).toEqual(token(1, 50, 0));
-    expect(store.fence("newcomer")).toEqual(token(1, 1, 0));
-    for (let i = 2; i < MAX_FENCES_PER_PARTITION; i++) {
-      expect(store.fence(`g${i}`), `g${i}`).toEqual(token(1, i, 0));
-    }
+  test("[ATT-4] beyond the bound only groups that attached longest ago are forgotten, and none with a reader", () => {
+    const storage = nodeSql();
+    const store = openStore(storage);
+    const attached = new Set(["g1", "g3"]);
+    for (let i = 0; i < MAX_FENCES_PER_PARTITION; i++)
+      set(store, `g${i}`, token(1, i, 0), 1_000 + i);
+    // Group 0 attaches again, so it is no longer among those that attached longest ago.
+    set(store, "g0", token(1, 50, 0), 90_000, attached);
+    const next = new PartitionStore(storage); // The object was evicted meanwhile.
+    set(next, "newcomer", token(1, 1, 0), 90_001, attached);
+    const known = (group: string) => next.fence(group) !== null;
+    for (const group of ["g0", "g1", "g3", "newcomer"]) expect(known(group), group).toBe(true);
+    const gone = Array.from({ length: MAX_FENCES_PER_PARTITION }, (_, i) => i).filter(
+      (i) => !known(`g${i}`),
+    );
+    expect(gone).toHaveLength(FENCES_FORGOTTEN_AT_ONCE);
+    expect(gone.slice(0, 3)).toEqual([2, 4, 5]);
+    expect(gone.at(-1)).toBe(FENCES_FORGOTTEN_AT_ONCE + 2);
   });
 
   test.each([
     { clock: "in the same millisecond as all others", nowMs: 1_000 },
     { clock: "after the clock was set back", nowMs: 900 },
-  ])("[ATT-1] a group that attaches $clock is not the one forgotten", ({ nowMs }) => {
+  ])("[ATT-4] a group that attaches $clock is not the one forgotten", ({ nowMs }) => {
     const store = openStore(nodeSql());
-    for (let i = 0; i < MAX_FENCES_PER_PARTITION; i++) {
-      store.setFence(`g${i}`, token(1, i, 0), 1_000, true);
-    }
-    store.setFence("a newcomer", token(1, 1, 0), nowMs, true);
-    expect(store.fence("a newcomer")).toEqual(token(1, 1, 0));
+    for (let i = 0; i < MAX_FENCES_PER_PARTITION; i++) set(store, `g${i}`, token(1, i, 0), 1_000);
+    set(store, "a newcomer", token(1, 1, 0), nowMs);
+    expect(store.fence("a newcomer")).toMatchObject(token(1, 1, 0));
   });
 });
+
+function set(
+  store: PartitionStore,
+  group: string,
+  owner: OwnerToken,
+  nowMs: number,
+  attached: ReadonlySet<string> = new Set(),
+): void {
+  store.setFence(group, owner, nowMs, store.fence(group) === null, () => attached);
+}
 
 function openStore(storage: ReturnType<typeof nodeSql>): PartitionStore {
   const store = new PartitionStore(storage);

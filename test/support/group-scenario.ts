@@ -302,6 +302,12 @@ function checkMember(state: GroupState, member: Member): void {
   assert.equal(member.state === "UNREVOKED_PARTITIONS", owes, `${memberId} ${member.state}`);
   assert.equal(member.revokeDeadlineMs !== null, owes, `${memberId} has a deadline if it owes`);
   assert(member.memberEpoch <= state.assignmentEpoch, `${memberId} is ahead of the group`);
+  // [OFF-11] It has each of its partitions from an epoch on that it has reached, and remembers nothing of others.
+  const owned = member.assigned.union(member.revoking);
+  assert.deepStrictEqual(new Set(member.assignmentEpochs.keys()), new Set(owned));
+  for (const epoch of member.assignmentEpochs.values()) assert(epoch <= member.memberEpoch);
+  for (const known of [member.delivered, member.refusedAcks])
+    for (const key of known.keys()) assert(owned.has(key), `${memberId} remembers ${key}`);
   if (owes) return;
   assert.equal(member.memberEpoch, state.assignmentEpoch, `${memberId} is at the newest epoch`);
   if (member.state === "STABLE") {

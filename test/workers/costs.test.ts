@@ -185,6 +185,13 @@ describe("rows per operation", () => {
     expect(await metered(stub, () => poll([]))).toEqual({ written, read: 0 });
     const ack = [0, 1].map((partition) => ({ topic: topic.name, partition, offset: 0 }));
     expect(await metered(stub, () => poll(ack))).toEqual({ written: written + 2, read: 0 });
+    // A poll that sends something for the first time notes it, once for all partitions.
+    await produce(
+      topic.name,
+      [0, 1].map((value) => ({ value, partition: value })),
+    );
+    expect(await metered(stub, () => poll([]))).toEqual({ written: written + 1, read: 0 });
+    expect(await metered(stub, () => poll([]))).toEqual({ written, read: 0 });
     // The partitions know their owner: nothing is written there.
     const partition = partitionStub(env, topic.topicId, 0);
     expect(await metered(partition, () => poll([]))).toMatchObject({ written: 0 });

@@ -516,6 +516,44 @@ describe("giving up", () => {
     expect(commits[moving]).toBe(1);
   });
 
+  test.each([
+    { how: "once it has acknowledged the old ones", query: "", acks: true },
+    { how: "after a session in which it did not", query: "&sessionTimeoutMs=1000", acks: false },
+  ])(
+    "[PLN-8] a client that holds records of a deleted topic is sent those of its namesake $how",
+    async ({ query, acks }) => {
+      const topic = await createTopic(1);
+      const group = unique("group");
+      await produce(topic.name, values(5));
+      const client = await Client.open(group, topic, query);
+      await client.has(5);
+      await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+      await client.socket.until(() => client.revoked.size === 1, "the partition to be revoked");
+      await expectStatus(201, "POST", "/v1/topics", { name: topic.name, partitions: 1 });
+      await produce(topic.name, values(8, 0, 10));
+      // Signs of life, or it would count as dead.
+      const pings = setInterval(() => client.socket.send({ type: "ping" }), 200);
+      await client.socket.until(() => client.assignments === 2, "the new topic's partition");
+      clearInterval(pings);
+      // The topic was away meanwhile, and that was told.
+      client.errors.length = 0;
+      if (acks) {
+        await client.settled();
+        expect(client.records).toHaveLength(5);
+        for (const offset of [2, 3]) client.say("ack", offset);
+        await client.settled();
+        expect(client.records).toHaveLength(5);
+        client.say("ack", 4);
+      }
+      await client.has(13);
+      expect(client.records.slice(5)).toEqual(received(8, 10).map(([p, , v], i) => [p, i, v]));
+      expect(await committedOffsets(group, topic.name)).toEqual([null]);
+      client.say("ack", 6);
+      await committed(group, topic, [7]);
+      expect(client.errors).toEqual([]);
+    },
+  );
+
   test.each(TWINS)(
     "[GRP-5] a client that closes hands its partitions on at once$when",
     async ({ interrupt }) => {

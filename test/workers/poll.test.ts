@@ -2,6 +2,7 @@
 // the partitions are evicted between any two polls.
 import { runDurableObjectAlarm } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { crc32c } from "../../src/core/log/crc32c.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 import {
@@ -14,6 +15,7 @@ import {
   expectStatus,
   type JsonRecord,
   produce,
+  recordBatch,
   TestSocket,
   type TopicJson,
   TWINS,
@@ -32,6 +34,11 @@ interface PollJson {
 }
 
 type Ack = { topic: string; partition: number; offset: number };
+
+/** The batch with the CRC that its bytes have now. */
+function withCrc(batch: Uint8Array): void {
+  new DataView(batch.buffer).setUint32(17, crc32c(batch, 21));
+}
 
 class Poller {
   readonly group: string;
@@ -369,6 +376,132 @@ describe("several members", () => {
   });
 });
 
+describe("acknowledgements", () => {
+  const values = (prefix: string, count: number) =>
+    Array.from({ length: count }, (_, i) => ({ value: `${prefix}${i}`, partition: 0 }));
+
+  test.each(TWINS)(
+    "[POL-5] a poll that is repeated after its topic was created anew skips nothing$when",
+    async (twin) => {
+      const topic = await createTopic(1);
+      const group = unique("poll");
+      await produce(topic.name, values("old", 5));
+      const poller = new Poller(group, "i", { topics: [topic.name] });
+      const ack = acksOf(await poller.poll());
+      await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+      await expectStatus(201, "POST", "/v1/topics", { name: topic.name, partitions: 1 });
+      await produce(topic.name, values("new", 8));
+      poller.interrupt = async () => twin.interrupt(groupStub(env, group));
+      const seen: unknown[] = [];
+      // The answer is lost, and lost again: each time it is asked for word by word.
+      for (let repeat = 0; repeat < 3; repeat++) {
+        const answer = await poller.poll({ ack });
+        expect(answer.rejected).toMatchObject([{ partition: 0, offset: 4 }]);
+        expect(await committedOffsets(group, topic.name)).toEqual([null]);
+        // What the repeat would be taken to acknowledge is not in it.
+        expect(valuesOf(answer)).toEqual(["new0", "new1", "new2", "new3"]);
+        if (repeat === 2) seen.push(...valuesOf(answer));
+      }
+      let next: Ack[] = [{ topic: topic.name, partition: 0, offset: 3 }];
+      while (seen.length < 8) {
+        const answer = await poller.poll({ ack: next });
+        expect(answer).not.toHaveProperty("rejected");
+        seen.push(...valuesOf(answer));
+        next = acksOf(answer);
+      }
+      expect(seen).toEqual(values("new", 8).map(({ value }) => value));
+      await poller.poll({ ack: next });
+      expect(await committedOffsets(group, topic.name)).toEqual([8]);
+    },
+  );
+
+  test.each(TWINS)(
+    "[POL-5] an ack of a deleted topic is told, and the other topics go on$when",
+    async (twin) => {
+      const [gone, kept] = [await createTopic(1), await createTopic(1)];
+      const group = unique("poll");
+      for (const { name } of [gone, kept]) await produce(name, values("v", 2));
+      const poller = new Poller(group, "i", { topics: [gone.name, kept.name] });
+      poller.interrupt = async () => twin.interrupt(groupStub(env, group));
+      const ack = acksOf(await poller.poll());
+      await expectStatus(204, "DELETE", `/v1/topics/${gone.name}`);
+      const answer = await poller.poll({ ack });
+      expect(answer.rejected).toMatchObject([{ topic: gone.name, offset: 1 }]);
+      expect(await committedOffsets(group, kept.name)).toEqual([2]);
+    },
+  );
+
+  test.each(TWINS)(
+    "[POL-5] of what was not sent nothing is acknowledged, though the log holds it$when",
+    async (twin) => {
+      const topic = await createTopic(1);
+      const group = unique("poll");
+      await produce(topic.name, values("v", 10));
+      const poller = new Poller(group, "i", { topics: [topic.name], maxRecords: 3 });
+      poller.interrupt = interrupting(twin, group, topic);
+      await poller.poll();
+      const poll = (ack: object[]) =>
+        call("POST", `/v1/groups/${group}/poll`, { instanceId: "i", topics: [topic.name], ack });
+      const place = { topic: topic.name, partition: 0 };
+      const refused = await poll([{ ...place, offset: 3 }]);
+      expect(refused).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST" } });
+      // One that is wrong refuses the others of the request, and changes nothing.
+      expect(await committedOffsets(group, topic.name)).toEqual([null]);
+      expect(await poll([{ ...place, offset: 2 }])).toMatchObject({ status: 200 });
+      expect(await committedOffsets(group, topic.name)).toEqual([3]);
+    },
+  );
+
+  test("[POL-5] what was sent before a partition was given away and back is not acknowledged", async () => {
+    const topic = await createTopic(2);
+    const group = unique("poll");
+    await produce(
+      topic.name,
+      [0, 1].flatMap((partition) => values("v", 3).map((record) => ({ ...record, partition }))),
+    );
+    const [a, b] = ["a", "b"].map((id) => new Poller(group, id, { topics: [topic.name] })) as [
+      Poller,
+      Poller,
+    ];
+    const all = acksOf(await a.poll());
+    await b.poll();
+    const [kept] = (await a.poll()).assignment.flatMap(({ partitions }) => partitions);
+    await b.poll({ leave: true });
+    // Before it is sent anything of the partition that came back.
+    const moved = all.filter(({ partition }) => partition !== kept);
+    const answer = await a.poll({ ack: moved });
+    expect(answer.rejected).toHaveLength(1);
+    const committed = await committedOffsets(group, topic.name);
+    expect(committed[moved[0]?.partition ?? -1]).toBeNull();
+  });
+
+  test("[POL-6] a batch that cannot be read holds up its own partition, and is told", async () => {
+    const topic = await createTopic(2);
+    const group = unique("poll");
+    await produce(topic.name, [{ value: "good", partition: 0 }]);
+    // A partition's socket and Kafka's protocol store what is right on the outside: nobody looks inside.
+    const garbage = recordBatch(["x"]);
+    garbage.fill(0xff, 61);
+    withCrc(garbage);
+    const stored = await partitionStub(env, topic.topicId, 0).append(garbage);
+    expect(stored).toMatchObject({ ok: true, baseOffset: 1 });
+    await produce(topic.name, [
+      { value: "behind", partition: 0 },
+      { value: "other", partition: 1 },
+    ]);
+    const poller = new Poller(group, "i", { topics: [topic.name] });
+    const first = await poller.poll();
+    expect(valuesOf(first).sort()).toEqual(["good", "other"]);
+    const second = await poller.poll({ ack: acksOf(first) });
+    expect(second).toMatchObject({
+      records: [],
+      unreadable: [{ topic: topic.name, partition: 0, offset: 1, code: "CORRUPT_MESSAGE" }],
+    });
+    await produce(topic.name, [{ value: "more", partition: 1 }]);
+    expect(valuesOf(await poller.poll())).toEqual(["more"]);
+  });
+});
+
 describe("bad polls", () => {
   test.each([
     [{}, /^instanceId: is required/],
@@ -405,7 +538,7 @@ describe("bad polls", () => {
       status: 400,
       body: {
         code: "INVALID_REQUEST",
-        detail: `ack: offset 1 of ${topic.name}/0 was not delivered; the log ends at 1`,
+        detail: `ack: offset 1 of ${topic.name}/0 was not delivered; the last was 0`,
       },
     });
     expect(await committedOffsets(group, topic.name)).toEqual([null]);

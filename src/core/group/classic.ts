@@ -34,6 +34,8 @@ export interface ClassicState {
   readonly members: readonly ClassicMember[];
   /** Whether a rebalance has begun that is not done: it begins anew then. */
   readonly isRebalancing: boolean;
+  /** Topics that went while this generation read them; missing where there are none. */
+  readonly goneTopics?: readonly string[];
 }
 
 export interface ClassicJoin {
@@ -117,6 +119,11 @@ export class ClassicGroup {
   readonly #syncing = new Map<string, (answer: ClassicSynced) => void>();
   /** Ids that were given out, until when they are waited for. */
   readonly #pending = new Map<string, number>();
+  /**
+   * [CLS-9] Topics that were deleted in this generation. What it commits under such a name was read from the deleted
+   * topic, though there may be another of that name by now.
+   */
+  readonly #goneTopics = new Set<string>();
   /** When a rebalance goes on without those who are missing. */
   #deadlineMs: number | null = null;
   /** Set when something has changed that is to be kept. */
@@ -129,6 +136,7 @@ export class ClassicGroup {
     this.#protocolType = state?.protocolType ?? null;
     this.#protocolName = state?.protocolName ?? null;
     this.#leaderId = state?.leaderId ?? null;
+    for (const topic of state?.goneTopics ?? []) this.#goneTopics.add(topic);
     for (const member of state?.members ?? []) {
       this.#members.set(member.memberId, member);
       if (lastSeen(member.memberId) === 0) this.silent(member.memberId, nowMs);
@@ -173,6 +181,7 @@ export class ClassicGroup {
       leaderId: this.#leaderId,
       members: [...this.#members.values()],
       isRebalancing: this.#phase === "PREPARING" || this.#phase === "COMPLETING",
+      ...(this.#goneTopics.size === 0 ? {} : { goneTopics: [...this.#goneTopics] }),
     };
   }
 
@@ -305,6 +314,7 @@ export class ClassicGroup {
   /** A new generation, of those who are here. */
   #complete(nowMs: number): void {
     this.#generation++;
+    this.#goneTopics.clear();
     this.#deadlineMs = null;
     if (this.#members.size === 0) {
       this.#phase = "EMPTY";
@@ -430,9 +440,20 @@ export class ClassicGroup {
     return this.#phase === "PREPARING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
   }
 
-  /** Whether offsets may be committed: by a member of this generation; by anyone where there are no members. */
+  /** [CLS-9] The topic was deleted: what this generation commits of it does not count, and all are to join again. */
+  topicGone(topic: string, nowMs: number): void {
+    if (this.#members.size === 0) return;
+    this.#goneTopics.add(topic);
+    this.#isChanged = true;
+    if (this.#phase === "STABLE") this.#prepare(nowMs);
+  }
+
+  isTopicGone(topic: string): boolean {
+    return this.#goneTopics.has(topic);
+  }
+
+  /** Whether offsets may be committed: by a member of this generation. Returns an error code. */
   checkCommit(token: ClassicToken): number {
-    if (token.generation < 0 && token.memberId === "" && this.#members.size === 0) return NONE;
     const errorCode = this.check(token);
     if (errorCode !== NONE) return errorCode;
     return this.#phase === "COMPLETING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;

@@ -6,8 +6,8 @@ import { type Failure, fail, type Result } from "../errors.ts";
 import { ASSIGNORS } from "./assignor/assignors.ts";
 import { changeGroupConfig, type GroupConfig, resolveGroupConfig } from "./config.ts";
 import { type HistoryEntry, HistoryRecorder } from "./history.ts";
-import { GroupOffsets, nonEmpty, unknownMember } from "./offsets.ts";
-import { EMPTY_SET, equalSets, type PartitionSet } from "./partition-key.ts";
+import { GroupOffsets, unknownMember } from "./offsets.ts";
+import { EMPTY_SET, equalSets, type PartitionKey, type PartitionSet } from "./partition-key.ts";
 import { reconcile } from "./reconcile.ts";
 import {
   type GroupEvent,
@@ -17,6 +17,7 @@ import {
   type Member,
   type RemovalReason,
   replay,
+  withPartitions,
 } from "./state.ts";
 import { isSameSubscription, subscribes } from "./topic-pattern.ts";
 
@@ -37,6 +38,15 @@ export interface JoinRequest {
   readonly polls: boolean;
 }
 
+/** What a member that polls is about to be sent of a partition. */
+export interface Delivery {
+  readonly key: PartitionKey;
+  /** Where it begins, unless that is committed. */
+  readonly beginOffset: number | null;
+  /** The offset behind the last record. Null where it is sent none. */
+  readonly nextOffset: number | null;
+}
+
 /**
  * KIP-848's states of a group.
  * - ASSIGNING: the group has changed since its target assignment was computed.
@@ -44,6 +54,8 @@ export interface JoinRequest {
  * - DEAD: there is no such group. Whoever asks for it is told GROUP_ID_NOT_FOUND instead.
  */
 export type GroupStateName = "EMPTY" | "ASSIGNING" | "RECONCILING" | "STABLE" | "DEAD";
+
+const NOTHING: ReadonlyMap<PartitionKey, number> = new Map();
 
 /** When a member was last heard from, for members that are connected. */
 export type LastSeen = (memberId: string) => number;
@@ -109,7 +121,11 @@ export class Coordinator {
     const memberNumber = known?.memberNumber ?? this.state.nextMemberNumber;
     if (known === undefined)
       this.#emitGroup({ nextMemberNumber: memberNumber + 1, emptySinceMs: null });
-    const member: Member = {
+    // What it no longer consumes it has given up, whether it could say so or not.
+    const revoking = (before?.revoking ?? EMPTY_SET).intersection(request.owned);
+    const assigned = before?.assigned ?? EMPTY_SET;
+    const isNewLife = request.memberEpoch === 0 && !request.polls;
+    const held = {
       memberId: request.memberId,
       memberNumber,
       instanceId: request.instanceId,
@@ -119,14 +135,17 @@ export class Coordinator {
       sessionTimeoutMs: request.sessionTimeoutMs,
       rebalanceTimeoutMs: request.rebalanceTimeoutMs,
       memberEpoch: before?.memberEpoch ?? 0,
-      state: before?.state ?? "STABLE",
-      assigned: before?.assigned ?? EMPTY_SET,
-      // What it no longer consumes it has given up, whether it could say so or not.
-      revoking: (before?.revoking ?? EMPTY_SET).intersection(request.owned),
+      state: before?.state ?? ("STABLE" as const),
+      assigned,
+      revoking,
+      assignmentEpochs: isNewLife ? NOTHING : (before?.assignmentEpochs ?? NOTHING),
+      delivered: known?.delivered ?? NOTHING,
+      refusedAcks: known?.refusedAcks ?? NOTHING,
       revokeDeadlineMs: before?.revokeDeadlineMs ?? null,
       polls: request.polls,
       silentSinceMs: request.polls ? nowMs : null,
     };
+    const member: Member = withPartitions(held, { assigned, revoking }, held.memberEpoch);
     if (replaced !== undefined) this.#replaceMember(replaced, member);
     else this.#emit({ type: "member", member });
 
@@ -211,10 +230,48 @@ export class Coordinator {
     if (member === undefined) return unknownMember(memberId);
     const left = member.revoking.difference(partitions);
     if (left.size === member.revoking.size) return { ok: true };
-    if (left.size > 0) this.#emit({ type: "member", member: { ...member, revoking: left } });
+    const rest = { assigned: member.assigned, revoking: left };
+    if (left.size > 0)
+      this.#emit({ type: "member", member: withPartitions(member, rest, member.memberEpoch) });
     else this.#reconcileOne(memberId, member.assigned, nowMs);
     this.#reconcileAll(nowMs);
     return { ok: true };
+  }
+
+  /**
+   * [POL-5] A member that polls is about to be sent records, read for the assignment of `memberEpoch`: its
+   * acknowledgements count up to their ends. [POL-4] Where it begins is committed. Answers the partitions that are
+   * its own still; it must not be sent anything of the others.
+   */
+  deliver(
+    memberId: string,
+    memberEpoch: number,
+    deliveries: readonly Delivery[],
+    nowMs: number,
+  ): PartitionSet {
+    const member = this.state.members.get(memberId);
+    const own = deliveries.filter(
+      ({ key }) =>
+        this.state.owners.get(key) === memberId &&
+        (member?.assignmentEpochs.get(key) ?? 0) <= memberEpoch,
+    );
+    if (member === undefined || own.length === 0) return EMPTY_SET;
+    const news = own.filter(
+      ({ key, nextOffset }) => nextOffset !== null && nextOffset > (member.delivered.get(key) ?? 0),
+    );
+    if (news.length > 0) {
+      const ends = news.map(({ key, nextOffset }): [PartitionKey, number] => [
+        key,
+        nextOffset ?? 0,
+      ]);
+      const delivered = new Map([...member.delivered, ...ends]);
+      this.#emit({ type: "member", member: { ...member, delivered } });
+    }
+    const begun = own.flatMap(({ key, beginOffset }) =>
+      beginOffset === null ? [] : [{ key, offset: beginOffset, metadata: "", isRewind: true }],
+    );
+    this.offsets.commitSince(memberId, memberEpoch, begun, nowMs);
+    return new Set(own.map(({ key }) => key));
   }
 
   /** [GRP-5] An explicit leave acts at once. A member that is gone already is no error. */
@@ -299,11 +356,6 @@ export class Coordinator {
       incarnation: incarnation === 0 ? nowMs : incarnation,
       emptySinceMs: isOccupied ? null : nowMs,
     });
-  }
-
-  /** Whether the group may be deleted. */
-  checkDeletable(): Result<object> {
-    return this.state.members.size > 0 ? nonEmpty(this.state) : { ok: true };
   }
 
   #remove(

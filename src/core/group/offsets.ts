@@ -38,9 +38,9 @@ export class GroupOffsets {
   }
 
   /**
-   * [OFF-1] Commits offsets of a member. A wrong epoch refuses the whole commit (STALE_MEMBER_EPOCH), a
-   * partition of somebody else only that partition (FENCED_MEMBER_EPOCH), as does an offset that goes
-   * back without a seek (INVALID_REQUEST).
+   * [OFF-1] Commits offsets of a member at its current epoch. Another epoch refuses the whole commit
+   * (STALE_MEMBER_EPOCH), a partition of somebody else only that partition (FENCED_MEMBER_EPOCH), as does an
+   * offset that goes back without a seek (INVALID_REQUEST).
    */
   commit(
     memberId: string,
@@ -50,12 +50,42 @@ export class GroupOffsets {
   ): Result<{ rejected: readonly RejectedOffset[] }> {
     const member = this.#state.members.get(memberId);
     if (member === undefined) return unknownMember(memberId);
-    if (memberEpoch !== member.memberEpoch) {
-      return fail(
+    if (memberEpoch !== member.memberEpoch) return staleEpoch(member, memberEpoch);
+    return { ok: true, rejected: this.#commitEach(member, commits, nowMs) };
+  }
+
+  /**
+   * [OFF-11] Commits offsets of a member that hears of a new epoch with its next heartbeat only, and may commit at an
+   * older one until then. Each partition counts from the epoch on at which it was assigned to the member (KIP-1251): a
+   * commit from before it was given away and back is STALE_MEMBER_EPOCH for that partition.
+   */
+  commitSince(
+    memberId: string,
+    memberEpoch: number,
+    commits: readonly OffsetCommit[],
+    nowMs: number,
+  ): Result<{ rejected: readonly RejectedOffset[] }> {
+    const member = this.#state.members.get(memberId);
+    if (member === undefined) return unknownMember(memberId);
+    if (memberEpoch > member.memberEpoch) return staleEpoch(member, memberEpoch);
+    const isOld = ({ key }: OffsetCommit) =>
+      memberEpoch < (member.assignmentEpochs.get(key) ?? Number.NEGATIVE_INFINITY);
+    const old = commits.filter(isOld).map(({ key }) => ({
+      ...fail(
         "STALE_MEMBER_EPOCH",
-        `memberEpoch is ${memberEpoch}, the member is at ${member.memberEpoch}`,
-      );
-    }
+        `memberEpoch is ${memberEpoch}, the partition is the member's from epoch ${member.assignmentEpochs.get(key)} on`,
+      ),
+      key,
+    }));
+    const current = commits.filter((commit) => !isOld(commit));
+    return { ok: true, rejected: [...old, ...this.#commitEach(member, current, nowMs)] };
+  }
+
+  #commitEach(
+    member: Member,
+    commits: readonly OffsetCommit[],
+    nowMs: number,
+  ): readonly RejectedOffset[] {
     const rejected: RejectedOffset[] = [];
     for (const commit of commits) {
       const { key, offset, metadata } = commit;
@@ -64,7 +94,65 @@ export class GroupOffsets {
       else
         this.#emit({ type: "offset", key, committed: { offset, metadata, committedAtMs: nowMs } });
     }
-    return { ok: true, rejected };
+    return rejected;
+  }
+
+  /**
+   * [POL-5] Acknowledgements of a member that polls. Each counts up to what the member was sent since it has the partition.
+   * One beyond that is INVALID_REQUEST, and refuses all of them and changes nothing. But where the member was sent nothing
+   * of the partition yet, it may be meant for an earlier partition of that name: that one alone is rejected, and so is
+   * its repeat (`noteRefused`).
+   */
+  acknowledge(
+    memberId: string,
+    acks: readonly OffsetCommit[],
+    nowMs: number,
+  ): Result<{ rejected: readonly RejectedOffset[] }> {
+    const member = this.#state.members.get(memberId);
+    const news = acks.filter(
+      ({ key, offset }) => offset > (this.#state.offsets.get(key)?.offset ?? 0), // The others were said before.
+    );
+    if (member === undefined)
+      return { ok: true, rejected: news.map(({ key }) => ({ ...unknownMember(memberId), key })) };
+    const undelivered = news.filter(
+      ({ key, offset }) =>
+        this.#state.owners.get(key) === memberId && offset > (member.delivered.get(key) ?? 0),
+    );
+    const isKnown = ({ key, offset }: OffsetCommit) =>
+      !member.delivered.has(key) || offset <= (member.refusedAcks.get(key) ?? 0);
+    const illegal = undelivered.find((ack) => !isKnown(ack));
+    if (illegal !== undefined) return this.#notDelivered(member, illegal);
+    const counting = news.filter((ack) => !undelivered.includes(ack));
+    const rejected = undelivered.map((ack) => ({
+      ...this.#notDelivered(member, ack),
+      key: ack.key,
+    }));
+    return { ok: true, rejected: [...rejected, ...this.#commitEach(member, counting, nowMs)] };
+  }
+
+  /** [POL-5] Remembers the acknowledgements that did not count, of partitions that are the member's now: they may be repeated. */
+  noteRefused(memberId: string, acks: readonly Pick<OffsetCommit, "key" | "offset">[]): void {
+    const member = this.#state.members.get(memberId);
+    if (member === undefined) return;
+    const news = acks.filter(
+      ({ key, offset }) =>
+        this.#state.owners.get(key) === memberId &&
+        offset > Math.max(member.refusedAcks.get(key) ?? 0, member.delivered.get(key) ?? 0),
+    );
+    if (news.length === 0) return;
+    const added = news.map(({ key, offset }): [PartitionKey, number] => [key, offset]);
+    const refusedAcks = new Map([...member.refusedAcks, ...added]);
+    this.#emit({ type: "member", member: { ...member, refusedAcks } });
+  }
+
+  #notDelivered({ delivered }: Member, { key, offset }: OffsetCommit): Failure {
+    const { topicId, partition } = parsePartitionKey(key);
+    const topic = [...this.#state.topics.values()].find((each) => each.topicId === topicId);
+    const end = delivered.get(key);
+    return fail(
+      "INVALID_REQUEST",
+      `ack: offset ${offset - 1} of ${topic?.name}/${partition} was not delivered; ${end === undefined ? "nothing was" : `the last was ${end - 1}`}`,
+    );
   }
 
   #checkCommit(member: Member, commit: OffsetCommit): Failure | null {
@@ -213,6 +301,13 @@ export class GroupOffsets {
     const { offsetsRetentionMinutes } = resolveGroupConfig(overrides);
     return Math.max(emptySinceMs, committedAtMs) + offsetsRetentionMinutes * 60_000;
   }
+}
+
+function staleEpoch(member: Member, memberEpoch: number): Failure {
+  return fail(
+    "STALE_MEMBER_EPOCH",
+    `memberEpoch is ${memberEpoch}, the member is at ${member.memberEpoch}`,
+  );
 }
 
 export function unknownMember(memberId: string): Failure {

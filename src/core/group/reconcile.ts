@@ -2,7 +2,7 @@
 // before it assigns: a partition is handed to a member only after its former owner said it let go
 // [GRP-2]. Pure: returns the member as it is next, or the same object where nothing changes.
 import { EMPTY_SET, type PartitionKey, type PartitionSet } from "./partition-key.ts";
-import type { Member } from "./state.ts";
+import { type Member, withPartitions } from "./state.ts";
 
 export interface ReconcileInput {
   readonly member: Member;
@@ -42,14 +42,14 @@ function advance(input: ReconcileInput, epoch: number): Member {
   const revoking = owned === null ? lost : lost.intersection(owned);
   if (revoking.size > 0) {
     return {
-      ...member,
+      ...withPartitions(member, { assigned: keeps, revoking }, epoch),
       memberEpoch: epoch,
       state: "UNREVOKED_PARTITIONS",
-      assigned: keeps,
-      revoking,
       revokeDeadlineMs: input.nowMs + member.rebalanceTimeoutMs,
     };
   }
+  // What it has let go of and gets back begins anew: a commit from before does not count any more [OFF-1].
+  const kept = withPartitions(member, { assigned: keeps, revoking: EMPTY_SET }, epoch);
 
   const assigned = new Set(keeps);
   let isWaiting = false;
@@ -67,11 +67,9 @@ function advance(input: ReconcileInput, epoch: number): Member {
     keeps.size === assigned.size;
   if (isUnchanged) return member;
   return {
-    ...member,
+    ...withPartitions(kept, { assigned, revoking: EMPTY_SET }, input.assignmentEpoch),
     memberEpoch: input.assignmentEpoch,
     state,
-    assigned,
-    revoking: EMPTY_SET,
     revokeDeadlineMs: null,
   };
 }

@@ -36,6 +36,18 @@ export interface Member {
   readonly assigned: PartitionSet;
   /** What it was told to give up. It owns these too until it says that it did. */
   readonly revoking: PartitionSet;
+  /**
+   * The epoch from which on it has each partition of `assigned` and `revoking` (KIP-1251). A commit of an older epoch
+   * was sent before the partition was given to it, or given back.
+   */
+  readonly assignmentEpochs: ReadonlyMap<PartitionKey, number>;
+  /**
+   * How far it was sent the records of its partitions, for a member that polls: the offset behind the last one. Its
+   * acknowledgements count up to there. Without an entry: it was sent nothing since it has the partition.
+   */
+  readonly delivered: ReadonlyMap<PartitionKey, number>;
+  /** The offset it acknowledged of a partition without having been sent it, for a member that polls. */
+  readonly refusedAcks: ReadonlyMap<PartitionKey, number>;
   /** When the member is fenced unless it has given `revoking` up. Null unless UNREVOKED_PARTITIONS. */
   readonly revokeDeadlineMs: number | null;
   /** It holds no connection and asks instead: each poll begins its session anew. */
@@ -161,6 +173,26 @@ export function replay(state: GroupState, event: GroupEvent): void {
       state.offsets.delete(event.key);
       return;
   }
+}
+
+/** The member with these partitions. What is remembered of others is forgotten; those it did not have are its from `epoch` on. */
+export function withPartitions(
+  member: Member,
+  { assigned, revoking }: Pick<Member, "assigned" | "revoking">,
+  epoch: number,
+): Member {
+  const owned = assigned.union(revoking);
+  const ofOwned = ([key]: readonly [PartitionKey, number]) => owned.has(key);
+  return {
+    ...member,
+    assigned,
+    revoking,
+    assignmentEpochs: new Map(
+      [...owned].map((key) => [key, member.assignmentEpochs.get(key) ?? epoch]),
+    ),
+    delivered: new Map([...member.delivered].filter(ofOwned)),
+    refusedAcks: new Map([...member.refusedAcks].filter(ofOwned)),
+  };
 }
 
 function disown(state: GroupState, memberId: string): void {

@@ -60,6 +60,11 @@ async function positionOf(env: Env, topic: string, partition: number, offset: nu
   }
 }
 
+/** An admin, or a client that does not know of members, names none. */
+function isMember(memberId: string | null, memberEpoch: number): memberId is string {
+  return memberId !== null && (memberId !== "" || memberEpoch >= 0);
+}
+
 type Asked = RequestOf<typeof OFFSET_FETCH>["groups"][number];
 
 /** Before version 8 of one group, told otherwise. */
@@ -84,7 +89,7 @@ async function fetchOffsets(
     context,
     async (group) =>
       await group.committedOffsets(
-        memberId === null || memberEpoch < 0 ? null : { memberId, memberEpoch },
+        isMember(memberId, memberEpoch) ? { memberId, memberEpoch } : null,
       ),
   );
   if (typeof found === "number") return { errorCode: found, topics: [] };

@@ -1,0 +1,166 @@
+// Who may do what in a group, for members of every kind: a table without a gap.
+import { describe, expect, test } from "vitest";
+import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
+import {
+  checkClassicJoin,
+  checkForgetTopic,
+  checkNativeJoin,
+  checkOffsetFetch,
+  checkUnused,
+  committerOf,
+  type GroupMembers,
+} from "../../src/core/group/admission.ts";
+import { ClassicGroup, type ClassicJoin } from "../../src/core/group/classic.ts";
+import { GroupScenario } from "../support/group-scenario.ts";
+
+const { NONE } = KAFKA_ERRORS;
+
+/** A subscription: version 0, the topic "t", no user data. */
+const SUBSCRIPTION = new Uint8Array([0, 0, 0, 0, 0, 1, 0, 1, 0x74, 255, 255, 255, 255]);
+
+const CLASSIC_JOIN: ClassicJoin = {
+  memberId: "",
+  newMemberId: "c",
+  instanceId: null,
+  clientId: "",
+  clientHost: "/",
+  sessionTimeoutMs: 10_000,
+  rebalanceTimeoutMs: 1_000,
+  protocolType: "consumer",
+  protocols: [{ name: "range", metadata: SUBSCRIPTION }],
+  mustKnowId: false,
+  canSkipAssignment: false,
+};
+
+function classicGroup(join: Partial<ClassicJoin> | null): ClassicGroup {
+  const classic = new ClassicGroup(null, 0);
+  if (join !== null) classic.join({ ...CLASSIC_JOIN, ...join }, 10, 0, () => {});
+  return classic;
+}
+
+function native(act: (group: GroupScenario) => void): GroupMembers {
+  const group = new GroupScenario({ t: 2 });
+  act(group);
+  return { state: group.state, classic: classicGroup(null) };
+}
+
+function classic(join: Partial<ClassicJoin>): GroupMembers {
+  return { state: new GroupScenario().state, classic: classicGroup(join) };
+}
+
+const GROUPS = {
+  nobody: native(() => {}),
+  "members that left": native((group) => {
+    group.join("n");
+    group.leave("n");
+  }),
+  "a native member": native((group) => group.join("n")),
+  "a native member that lost its connection": native((group) => {
+    group.join("n");
+    group.disconnect("n");
+  }),
+  "a member that polls": native((group) => group.join("n", { polls: true })),
+  "a classic member": classic({}),
+  "a classic id that was given out": classic({ mustKnowId: true }),
+  "a member of another protocol": classic({ protocolType: "connect" }),
+} satisfies Record<string, GroupMembers>;
+
+type Kind = keyof typeof GROUPS;
+
+const MANUAL = { memberId: "", instanceId: null, generation: -1 };
+const UNKNOWN = ERRORS.UNKNOWN_MEMBER_ID.code;
+
+/** What each is told: of joins, of all positions set or the group deleted, of a topic forgotten, of a commit without a member. */
+const TABLE: Record<
+  Kind,
+  [native: string, classic: string, unused: string, forget: string, manual: string | number]
+> = {
+  nobody: ["ok", "ok", "ok", "ok", "manual"],
+  "members that left": ["ok", "ok", "ok", "ok", "manual"],
+  "a native member": ["ok", "refused", "NON_EMPTY_GROUP", "GROUP_SUBSCRIBED_TO_TOPIC", UNKNOWN],
+  "a native member that lost its connection": [
+    "ok",
+    "refused",
+    "NON_EMPTY_GROUP",
+    "GROUP_SUBSCRIBED_TO_TOPIC",
+    UNKNOWN,
+  ],
+  "a member that polls": ["ok", "refused", "NON_EMPTY_GROUP", "GROUP_SUBSCRIBED_TO_TOPIC", UNKNOWN],
+  "a classic member": [
+    "NON_EMPTY_GROUP",
+    "ok",
+    "NON_EMPTY_GROUP",
+    "GROUP_SUBSCRIBED_TO_TOPIC",
+    UNKNOWN,
+  ],
+  "a classic id that was given out": ["NON_EMPTY_GROUP", "ok", "ok", "ok", "manual"],
+  "a member of another protocol": [
+    "NON_EMPTY_GROUP",
+    "ok",
+    "NON_EMPTY_GROUP",
+    "NON_EMPTY_GROUP",
+    UNKNOWN,
+  ],
+};
+
+describe.each(Object.entries(TABLE))(
+  "a group with %s",
+  (kind, [join, joinClassic, unused, forget, manual]) => {
+    const group = GROUPS[kind as Kind];
+
+    test("[GRP-14] tells native and classic newcomers alike whether they may join", () => {
+      expect(checkNativeJoin(group)?.error ?? "ok").toBe(join);
+      const refused = checkClassicJoin(group);
+      expect(refused).toBe(joinClassic === "ok" ? NONE : KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
+    });
+
+    test("[GRP-14] is reset and deleted only where nobody is in it, and forgets no topic that is read", () => {
+      expect(checkUnused(group)?.error ?? "ok").toBe(unused);
+      expect(checkForgetTopic(group, "t")?.error ?? "ok").toBe(forget);
+      const other = forget === "NON_EMPTY_GROUP" ? forget : "ok";
+      expect(checkForgetTopic(group, "another")?.error ?? "ok").toBe(other);
+    });
+
+    test("[CLS-6] [GRP-14] takes a commit without a member only where it has none", () => {
+      const committer = committerOf(group, MANUAL);
+      if (manual === "manual") expect(committer).toEqual({ kind: "manual" });
+      else expect(committer).toEqual({ kind: "refused", errorCode: manual });
+    });
+
+    test("[CLS-6] [GRP-14] takes a commit of a stranger never, at whatever generation", () => {
+      for (const generation of [-99_999, -1, 0, 1, 7])
+        expect(committerOf(group, { ...MANUAL, memberId: "stranger", generation })).toEqual({
+          kind: "refused",
+          errorCode: UNKNOWN,
+        });
+      if (manual === UNKNOWN)
+        for (const generation of [0, 1, -2])
+          expect(committerOf(group, { ...MANUAL, generation }).kind).toBe("refused");
+    });
+  },
+);
+
+test("[GRP-14] a commit of a member counts as that member's, whatever its kind", () => {
+  expect(
+    committerOf(GROUPS["a native member"], { ...MANUAL, memberId: "n", generation: 1 }),
+  ).toEqual({ kind: "native" });
+  const group = GROUPS["a classic member"];
+  const { generation } = group.classic;
+  const token = { ...MANUAL, memberId: "c", generation };
+  expect(committerOf(group, { ...token, generation: generation - 1 })).toEqual({
+    kind: "refused",
+    errorCode: KAFKA_ERRORS.ILLEGAL_GENERATION,
+  });
+});
+
+test("[GRP-14] positions are fetched by a native member at an epoch it was told, and by any classic one", () => {
+  const fetch = (kind: Kind, memberId: string, memberEpoch: number) =>
+    checkOffsetFetch(GROUPS[kind], { memberId, memberEpoch });
+  expect(fetch("a native member", "n", 1)).toBe(NONE);
+  for (const epoch of [-99_999, -1, 0, 2])
+    expect(fetch("a native member", "n", epoch)).toBe(ERRORS.STALE_MEMBER_EPOCH.code);
+  expect(fetch("a native member", "stranger", 1)).toBe(UNKNOWN);
+  expect(fetch("members that left", "n", 1)).toBe(UNKNOWN);
+  for (const memberEpoch of [-1, 0, 9])
+    expect(fetch("a classic member", "c", memberEpoch)).toBe(NONE);
+});

@@ -1,0 +1,331 @@
+// Whoever reads with a group, over whatever way in: nobody else moves its positions. Each live member has a twin whose group
+// is evicted before the others try.
+import { runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, test } from "vitest";
+import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
+import { groupStub, partitionStub } from "../../src/env.ts";
+import * as messages from "../../src/kafka/messages.ts";
+import { Kafka } from "./kafka-socket.ts";
+import {
+  call,
+  closeSockets,
+  committedOffsets,
+  createTopic,
+  describeGroup,
+  env,
+  eventually,
+  expectStatus,
+  produce,
+  TestSocket,
+  type TopicJson,
+  TWINS,
+  unique,
+} from "./support.ts";
+
+afterEach(closeSockets);
+
+const { NONE } = KAFKA_ERRORS;
+const UNKNOWN = ERRORS.UNKNOWN_MEMBER_ID.code;
+
+/** A subscription of version 0: one topic, no user data. */
+function subscription(topic: string): Uint8Array {
+  const utf8 = new TextEncoder().encode(topic);
+  return new Uint8Array([0, 0, 0, 0, 0, 1, 0, utf8.length, ...utf8, 255, 255, 255, 255]);
+}
+
+async function joinClassic(group: string, topic: string, memberId = "classic") {
+  const stub = groupStub(env, group);
+  const joined = await stub.joinClassic({
+    memberId: "",
+    newMemberId: memberId,
+    instanceId: null,
+    clientId: "",
+    clientHost: "/",
+    sessionTimeoutMs: 30_000,
+    rebalanceTimeoutMs: 5_000,
+    protocolType: "consumer",
+    protocols: [{ name: "range", metadata: subscription(topic) }],
+    mustKnowId: false,
+    canSkipAssignment: false,
+  });
+  const token = { memberId: joined.memberId, instanceId: null, generation: joined.generation };
+  const assignments = [{ memberId: joined.memberId, assignment: subscription(topic) }];
+  await stub.syncClassic({ ...token, protocolType: null, protocolName: null, assignments });
+  return token;
+}
+
+function heartbeat(group: string, memberId: string, topic: string, memberEpoch = 0) {
+  return groupStub(env, group).heartbeat({
+    memberId,
+    memberEpoch,
+    instanceId: null,
+    clientId: null,
+    rebalanceTimeoutMs: 5_000,
+    topics: [topic],
+    topicPattern: null,
+    owned: [],
+  });
+}
+
+/** Each makes a live member of the group, of its kind, that has position 2. */
+const MEMBERS: Record<string, (group: string, topic: TopicJson) => Promise<void>> = {
+  "an SDK's socket": async (group, { name, topicId }) => {
+    const socket = await TestSocket.open(`/v1/groups/${group}/socket`);
+    socket.send({ type: "join", memberId: "m", memberEpoch: 0, topics: [name] });
+    await socket.until(() => socket.received.length > 0, "the assignment");
+    socket.send({
+      type: "commit",
+      requestId: 1,
+      memberEpoch: 1,
+      offsets: [{ topicId, partition: 0, offset: 2 }],
+    });
+    await eventually(
+      async () => (await committedOffsets(group, name).catch(() => []))[0] === 2,
+      "the commit",
+    );
+  },
+  "a plain WebSocket": async (group, { name }) => {
+    const socket = await TestSocket.open<{ type: string }>(
+      `/v1/groups/${group}/consume?topics=${name}`,
+    );
+    await socket.until(
+      () => socket.received.some((each) => (each as { type: string }).type === "records"),
+      "records",
+    );
+    socket.send({ type: "ack", topic: name, partition: 0, offset: 1 });
+    await eventually(async () => (await committedOffsets(group, name))[0] === 2, "the commit");
+  },
+  "a poller": async (group, { name }) => {
+    const poll = (ack: object[]) =>
+      expectStatus(200, "POST", `/v1/groups/${group}/poll`, {
+        instanceId: "i",
+        topics: [name],
+        ack,
+      });
+    await poll([]);
+    await poll([{ topic: name, partition: 0, offset: 1 }]);
+  },
+  "a Kafka consumer of KIP-848": async (group, { name }) => {
+    const joined = await heartbeat(group, "k", name);
+    const generation = joined.ok ? joined.memberEpoch : 0;
+    const offsets = [{ topic: name, partition: 0, offset: 2, metadata: "" }];
+    await groupStub(env, group).commitOffsets(
+      { memberId: "k", instanceId: null, generation },
+      offsets,
+    );
+  },
+  "a classic Kafka consumer": async (group, { name }) => {
+    const token = await joinClassic(group, name);
+    const offsets = [{ topic: name, partition: 0, offset: 2, metadata: "" }];
+    await groupStub(env, group).commitOffsets(token, offsets);
+  },
+};
+
+describe.each(Object.keys(MEMBERS))("a group read by %s", (kind) => {
+  test.each(TWINS)(
+    "[GRP-14] is moved, reset, forgotten and deleted by nobody else, over no way in$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      const { name } = topic;
+      await produce(
+        name,
+        ["a", "b", "c"].map((value) => ({ value, partition: 0 })),
+      );
+      const group = unique("group");
+      await MEMBERS[kind]?.(group, topic);
+      expect(await committedOffsets(group, name)).toEqual([2]);
+      const kafka = await Kafka.open();
+      const commit = async (memberId: string, generationId: number) => {
+        const { topics } = await kafka.ask<{
+          topics: { partitions: { errorCode: number }[] }[];
+        }>(messages.OFFSET_COMMIT, 8, {
+          groupId: group,
+          generationId,
+          memberId,
+          topics: [
+            { name, partitions: [{ partition: 0, committedOffset: 0, committedMetadata: "" }] },
+          ],
+        });
+        return topics[0]?.partitions[0]?.errorCode;
+      };
+      const attempts: Record<string, () => Promise<unknown>> = {
+        "a commit without a member": async () => expect(await commit("", -1)).toBe(UNKNOWN),
+        "a commit of nobody at a generation": async () => expect(await commit("", 1)).toBe(UNKNOWN),
+        "a commit of a stranger": async () => expect(await commit("stranger", 1)).toBe(UNKNOWN),
+        "a reset": async () => {
+          const reset = { to: "earliest" };
+          const path = `/v1/groups/${group}/offsets`;
+          expect(await call("POST", path, reset)).toMatchObject({ status: 409 });
+          expect(await call("POST", path, { ...reset, dryRun: true })).toMatchObject({
+            status: 409,
+            body: { code: "NON_EMPTY_GROUP" },
+          });
+        },
+        "a reset in the object": async () =>
+          expect(
+            await groupStub(env, group).resetOffsets([
+              { topic: name, topicId: topic.topicId, partition: 0, offset: 0 },
+            ]),
+          ).toMatchObject({ ok: false, error: "NON_EMPTY_GROUP" }),
+        "positions forgotten": async () =>
+          expect(await call("DELETE", `/v1/groups/${group}/offsets?topics=${name}`)).toMatchObject({
+            status: 409,
+            body: { code: "GROUP_SUBSCRIBED_TO_TOPIC" },
+          }),
+        OffsetDelete: async () => {
+          const { topics } = await kafka.ask<{
+            topics: { partitions: { errorCode: number }[] }[];
+          }>(messages.OFFSET_DELETE, 0, {
+            groupId: group,
+            topics: [{ name, partitions: [{ partition: 0 }] }],
+          });
+          expect(topics[0]?.partitions[0]?.errorCode).toBe(ERRORS.GROUP_SUBSCRIBED_TO_TOPIC.code);
+        },
+        "the group deleted": async () =>
+          expect(await call("DELETE", `/v1/groups/${group}`)).toMatchObject({
+            status: 409,
+            body: { code: "NON_EMPTY_GROUP" },
+          }),
+        DeleteGroups: async () => {
+          const { results = [], groups = results } = await kafka.ask<{
+            results?: { errorCode: number }[];
+            groups?: { errorCode: number }[];
+          }>(messages.DELETE_GROUPS, 1, { groups: [group] });
+          expect(groups[0]?.errorCode).toBe(ERRORS.NON_EMPTY_GROUP.code);
+        },
+        "a poll's ack": async () => {
+          const isPoller = kind === "a poller";
+          const answer = await call<{ rejected?: object[] }>("POST", `/v1/groups/${group}/poll`, {
+            instanceId: "thief",
+            topics: [name],
+            ack: [{ topic: name, partition: 0, offset: 2 }],
+          });
+          if (answer.status === 200)
+            expect(answer.body.rejected, isPoller ? "a poller" : kind).toHaveLength(1);
+          else expect(answer.status).toBe(409);
+          await call("POST", `/v1/groups/${group}/poll`, { instanceId: "thief", leave: true });
+        },
+      };
+      for (const [what, attempt] of Object.entries(attempts)) {
+        await interrupt(groupStub(env, group));
+        await attempt();
+        expect(await committedOffsets(group, name), what).toEqual([2]);
+      }
+    },
+  );
+});
+
+test("[GRP-14] a member that joins while a reset looks its topics up is not moved by it", async () => {
+  const [read, unread] = [await createTopic(1), await createTopic(1)];
+  const group = unique("group");
+  const stub = groupStub(env, group);
+  await stub.alterConfig({ "group.max.size": 5 });
+  const target = { topic: unread.name, topicId: unread.topicId, partition: 0, offset: 0 };
+  const [reset] = await Promise.all([stub.resetOffsets([target]), joinClassic(group, read.name)]);
+  expect([reset.ok, reset.ok || reset.error]).toEqual([false, "NON_EMPTY_GROUP"]);
+});
+
+test.each(TWINS)(
+  "[OFF-11] a commit of before a partition was given away and back is refused over Kafka's protocol$when",
+  async ({ interrupt }) => {
+    const { name } = await createTopic(2);
+    const group = unique("group");
+    const stub = groupStub(env, group);
+    const epochOf = async (memberId: string) =>
+      (await describeGroup(group)).members.find((each) => each.memberId === memberId)
+        ?.memberEpoch ?? 0;
+    const owned = async (memberId: string) =>
+      (await describeGroup(group)).members
+        .find((each) => each.memberId === memberId)
+        ?.assignment.flatMap(({ partitions }) => partitions) ?? [];
+    const commit = async (generation: number, partition: number, offset: number) => {
+      await interrupt(stub);
+      const token = { memberId: "a", instanceId: null, generation };
+      const { errorCode, errorCodes } = await stub.commitOffsets(token, [
+        { topic: name, partition, offset, metadata: "" },
+      ]);
+      return errorCode || errorCodes[0];
+    };
+    await heartbeat(group, "a", name);
+    const first = await epochOf("a");
+    await heartbeat(group, "b", name);
+    await heartbeat(group, "a", name, first); // It owns nothing (it says), so it gives up at once.
+    await heartbeat(group, "b", name, await epochOf("b"));
+    const [moved = -1] = await owned("b");
+    expect(await commit(first, moved, 1)).toBe(ERRORS.FENCED_MEMBER_EPOCH.code);
+    await heartbeat(group, "b", name, -1);
+    expect(await owned("a")).toContain(moved);
+    const now = await epochOf("a");
+    expect(await commit(now, moved, 9)).toBe(NONE);
+    for (const old of [first, 0, -1, -99_999])
+      expect(await commit(old, moved, 3), `epoch ${old}`).toBe(ERRORS.STALE_MEMBER_EPOCH.code);
+    expect((await committedOffsets(group, name))[moved]).toBe(9);
+  },
+);
+
+test.each(TWINS)(
+  "[CLS-9] what a classic member read of a deleted topic is not committed to its namesake$when",
+  async ({ interrupt }) => {
+    const topic = await createTopic(1);
+    const { name } = topic;
+    const group = unique("group");
+    const token = await joinClassic(group, name);
+    const stub = groupStub(env, group);
+    const commit = async (generation: number) => {
+      await interrupt(stub);
+      const { errorCode, errorCodes } = await stub.commitOffsets({ ...token, generation }, [
+        { topic: name, partition: 0, offset: 50, metadata: "" },
+      ]);
+      return errorCode || errorCodes[0];
+    };
+    expect(await commit(token.generation)).toBe(NONE);
+    await expectStatus(204, "DELETE", `/v1/topics/${name}`);
+    expect(await commit(token.generation)).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
+    await expectStatus(201, "POST", "/v1/topics", { name });
+    expect(await commit(token.generation)).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
+    expect(await stub.heartbeatClassic(token)).toBe(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
+    expect(await committedOffsets(group, name).catch(() => [])).not.toContain(50);
+  },
+);
+
+test.each(TWINS)(
+  "[ATT-4] an attached owner fences older ones though its fence was forgotten$when",
+  async ({ interrupt }) => {
+    const topic = await createTopic(1);
+    await produce(topic.name, [{ value: "a", partition: 0 }]);
+    const stub = partitionStub(env, topic.topicId, 0);
+    const group = unique("group");
+    const owner = (memberEpoch: number) => ({
+      group,
+      incarnation: 1_000,
+      memberEpoch,
+      memberNumber: memberEpoch,
+    });
+    const attach = async (memberEpoch: number) => {
+      const socket = await TestSocket.open(`/v1/topics/${topic.name}/partitions/0/socket`);
+      socket.send({
+        type: "attach",
+        attachId: 1,
+        offset: 0,
+        windowBytes: 10_000,
+        owner: owner(memberEpoch),
+      });
+      return socket;
+    };
+    const current = await attach(5);
+    await current.until(() => current.received.length >= 2, "the record");
+    await runInDurableObject(stub, (_, state) => {
+      state.storage.sql.exec("DELETE FROM fences");
+    });
+    await interrupt(stub);
+    const older = await attach(4);
+    expect(await older.closed).toMatchObject({ code: 4001 });
+    await interrupt(stub);
+    expect(await stub.readAs(owner(3), { offset: 0, maxBytes: 1 })).toMatchObject({
+      ok: false,
+      error: "FENCED_MEMBER_EPOCH",
+    });
+    await produce(topic.name, [{ value: "b", partition: 0 }]);
+    await current.until(() => current.received.length >= 3, "the next record");
+  },
+);
