@@ -186,6 +186,12 @@ export class History {
     return this.#replaced.has(`${group} ${name}`);
   }
 
+  /** The group's positions were set from outside while nobody read with it. */
+  moved(group: string): void {
+    for (const [key, reading] of this.#readings)
+      if (key.startsWith(`${group} `)) reading.handedOver = null;
+  }
+
   /** What it was about to hand over may not have arrived. */
   died(handler: HandlerOf): void {
     for (const reading of this.#readings.values())

@@ -13,8 +13,27 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "a commit's epoch is not checked",
     file: "src/core/group/offsets.ts",
-    original: "if (memberEpoch !== member.memberEpoch) {",
-    planted: "if (memberEpoch > member.memberEpoch) {",
+    original: "if (memberEpoch !== member.memberEpoch) return staleEpoch(member, memberEpoch);",
+    planted: "if (memberEpoch > member.memberEpoch) return staleEpoch(member, memberEpoch);",
+  },
+  {
+    name: "a commit without a member counts while others read",
+    file: "src/core/group/admission.ts",
+    original: "if (isManual && checkUnused(group) === null) return",
+    planted: "if (isManual) return",
+  },
+  {
+    name: "a commit of any older epoch counts",
+    file: "src/core/group/offsets.ts",
+    original: "memberEpoch < (member.assignmentEpochs.get(key) ?? Number.NEGATIVE_INFINITY);",
+    planted: "memberEpoch < Number.NEGATIVE_INFINITY && commits.length > Number(key);",
+  },
+  {
+    name: "positions are forgotten though a member reads the topic",
+    isRare: true,
+    file: "src/core/group/state.ts",
+    original: "if (subscribes(member, topic)) return true;",
+    planted: "if (subscribes(member, topic) && member.polls) return true;",
   },
   {
     name: "sessions end early",

@@ -24,7 +24,7 @@ export interface MemberOptions {
 /** Errors that a member may end with: another one holds its name. */
 const EXPECTED_ENDS = new Set(["UNRELEASED_INSTANCE_ID"]);
 
-abstract class Process {
+export abstract class Process {
   readonly actor: Actor;
   protected readonly world: World;
   protected readonly history: History;

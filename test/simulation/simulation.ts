@@ -6,6 +6,7 @@ import { batches } from "../../src/core/log/record-batch.ts";
 import type { Exports } from "./bundle.ts";
 import { GroupChecker } from "./group-checker.ts";
 import { History } from "./history.ts";
+import { Liar } from "./liar.ts";
 import { Nemesis } from "./nemesis.ts";
 import type { SimulatedObject } from "./object.ts";
 import { PartitionChecker } from "./partition-checker.ts";
@@ -21,6 +22,9 @@ export interface Outcome {
   /** Of everything that happened, in order: equal seeds have equal traces. */
   readonly trace: string;
 }
+
+/** In how many simulations somebody lies. */
+const LIAR_SHARE = 0.4;
 
 /** After the faults: how long the deployment may take to come to rest. */
 const REST_MS = 60_000;
@@ -92,6 +96,10 @@ export async function simulate(
       ),
   );
   for (const producer of producers) producer.start();
+  const liar = random.chance(LIAR_SHARE)
+    ? new Liar(world, history, nemesis.groups, () => nemesis.topics, random.pick([20, 100]))
+    : null;
+  liar?.start();
   nemesis.start();
   const faultsMs = random.pick([300, 600, 1_200, 2_400]);
   await scheduler.run(
@@ -103,6 +111,7 @@ export async function simulate(
   note("the faults stop");
   nemesis.stop();
   for (const producer of producers) producer.stop();
+  liar?.stop();
   const isAtRest = ask(world, operator, async () => {
     const isDone = () => producers.every((producer) => producer.isDone);
     await untilAtRest(world, operator, nemesis, isDone);
