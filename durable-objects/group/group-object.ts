@@ -283,7 +283,13 @@ export class GroupObject extends DurableObject<Env> {
   async poll(request: PollRequest): Promise<Result<PollAnswer>> {
     const { memberId, topics, topicPattern } = request;
     const before = this.#coordinator.state.members.get(memberId);
-    const join = { ...request, memberEpoch: 0, owned: new Set<PartitionKey>(), polls: true };
+    const join = {
+      ...request,
+      memberEpoch: 0,
+      owned: new Set<PartitionKey>(),
+      polls: true,
+      heartbeats: false,
+    };
     const refused = this.#checkJoin(join) ?? checkTopicPattern(topicPattern);
     if (refused !== null) return refused;
     const isSubscribed = before !== undefined && isSameSubscription(before, request);
@@ -496,6 +502,7 @@ export class GroupObject extends DurableObject<Env> {
       rebalanceTimeoutMs: message.rebalanceTimeoutMs,
       owned: toSet(message.owned),
       polls: false,
+      heartbeats: false,
     };
     const refused = this.#checkJoin(request) ?? checkTopicPattern(topicPattern);
     if (refused !== null) return this.#refuse(socket, refused);

@@ -32,8 +32,9 @@ import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.
 /** The names are on disk: fields are only ever added, and those that an older release did not write may be missing. */
 type StoredMember = Omit<
   Member,
-  "assigned" | "revoking" | "assignmentEpochs" | "delivered" | "refusedAcks"
+  "assigned" | "revoking" | "assignmentEpochs" | "delivered" | "refusedAcks" | "heartbeats"
 > & {
+  readonly heartbeats?: boolean;
   readonly assigned: TopicPartitions[];
   readonly revoking: TopicPartitions[];
   /** Epochs, each with the partitions that the member has from it on. */
@@ -314,6 +315,7 @@ function parseMember(json: string): Member {
   const member = {
     ...stored,
     ...sets,
+    heartbeats: stored.heartbeats ?? false,
     assignmentEpochs: new Map(epochs),
     delivered: toOffsets(stored.delivered),
     refusedAcks: toOffsets(stored.refusedAcks),

@@ -60,6 +60,7 @@ const GROUPS = {
     group.disconnect("n");
   }),
   "a member that polls": native((group) => group.join("n", { polls: true })),
+  "a Kafka consumer": native((group) => group.join("n", { heartbeats: true })),
   "a classic member": classic({}),
   "a classic id that was given out": classic({ mustKnowId: true }),
   "a member of another protocol": classic({ protocolType: "connect" }),
@@ -86,6 +87,7 @@ const TABLE: Record<
     UNKNOWN,
   ],
   "a member that polls": ["ok", "refused", "NON_EMPTY_GROUP", "GROUP_SUBSCRIBED_TO_TOPIC", UNKNOWN],
+  "a Kafka consumer": ["ok", "refused", "NON_EMPTY_GROUP", "GROUP_SUBSCRIBED_TO_TOPIC", UNKNOWN],
   "a classic member": [
     "NON_EMPTY_GROUP",
     "ok",
@@ -140,9 +142,18 @@ describe.each(Object.entries(TABLE))(
   },
 );
 
+test("[GRP-15] nobody commits by Kafka's protocol in the name of a member that joined in another way", () => {
+  for (const kind of ["a native member", "a member that polls"] as const)
+    for (const generation of [-1, 0, 1])
+      expect(committerOf(GROUPS[kind], { ...MANUAL, memberId: "n", generation })).toEqual({
+        kind: "refused",
+        errorCode: UNKNOWN,
+      });
+});
+
 test("[GRP-14] a commit of a member counts as that member's, whatever its kind", () => {
   expect(
-    committerOf(GROUPS["a native member"], { ...MANUAL, memberId: "n", generation: 1 }),
+    committerOf(GROUPS["a Kafka consumer"], { ...MANUAL, memberId: "n", generation: 1 }),
   ).toEqual({ kind: "native" });
   const group = GROUPS["a classic member"];
   const { generation } = group.classic;

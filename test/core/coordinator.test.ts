@@ -47,6 +47,7 @@ const JOIN = {
   rebalanceTimeoutMs: REBALANCE_MS,
   owned: new Set<PartitionKey>(),
   polls: false,
+  heartbeats: false,
 };
 
 /**
@@ -797,6 +798,30 @@ describe("offsets", () => {
     expect(group.committed(key)).toBe(5);
     expect(group.commit("b", { [key]: 6 })).toEqual({ ok: true, rejected: [] });
     expect(group.committed(key)).toBe(6);
+  });
+
+  test.each([
+    { joined: {}, other: { heartbeats: true }, isRefused: true },
+    { joined: { heartbeats: true }, other: {}, isRefused: true },
+    { joined: { polls: true }, other: {}, isRefused: true },
+    { joined: {}, other: { polls: true }, isRefused: true },
+    { joined: { polls: true }, other: { heartbeats: true }, isRefused: true },
+    { joined: {}, other: {}, isRefused: false },
+    { joined: { heartbeats: true }, other: { heartbeats: true }, isRefused: false },
+  ])(
+    "[GRP-15] a live member that joined with $joined joins with $other: refused $isRefused",
+    (row) => {
+      const group = new GroupScenario();
+      group.join("a", row.joined);
+      expect(outcome(group.join("a", row.other))).toBe(row.isRefused ? "UNKNOWN_MEMBER_ID" : "ok");
+    },
+  );
+
+  test("[GRP-15] a member that is silent comes back with another client", () => {
+    const group = new GroupScenario();
+    group.join("a");
+    group.disconnect("a");
+    expect(outcome(group.join("a", { heartbeats: true }))).toBe("ok");
   });
 
   test("[OFF-11] of older epochs those count from which on the member has the partition", () => {

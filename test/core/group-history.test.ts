@@ -28,6 +28,7 @@ class Recorded {
         sessionTimeoutMs: 5_000,
         rebalanceTimeoutMs: 5_000,
         polls: false,
+        heartbeats: false,
         owned: more.memberEpoch ? (known?.assigned ?? new Set()) : new Set<PartitionKey>(),
       },
       [TOPIC],

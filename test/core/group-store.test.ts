@@ -149,6 +149,7 @@ describe("GroupStore", () => {
               rebalanceTimeoutMs: 5_000,
               owned: new Set<PartitionKey>(),
               polls: false,
+              heartbeats: false,
             };
             coordinator.join(join, [...coordinator.state.topics.values()], group.nowMs);
             coordinator.expire(() => group.nowMs, group.nowMs + (amount % 8_000));

@@ -1059,6 +1059,7 @@ export class FakeBroker {
         rebalanceTimeoutMs: message.rebalanceTimeoutMs ?? SESSION_MS,
         owned: toSet(message.owned ?? []),
         polls: false,
+        heartbeats: false,
       },
       [{ topicId: "id-t", name: "t", partitions: this.#world.partitions }],
       this.nowMs,

@@ -27,6 +27,7 @@ export interface JoinOptions {
   readonly topics?: readonly string[];
   readonly topicPattern?: string;
   readonly polls?: boolean;
+  readonly heartbeats?: boolean;
   readonly memberEpoch?: number;
   readonly owned?: Iterable<PartitionKey>;
   readonly instanceId?: string;
@@ -82,6 +83,7 @@ export class GroupScenario {
           rebalanceTimeoutMs: options.rebalanceTimeoutMs ?? REBALANCE_MS,
           owned: new Set(options.owned ?? []),
           polls: options.polls ?? false,
+          heartbeats: options.heartbeats ?? false,
         },
         [...this.#topics.values()].filter(({ name }) => subscribes(subscription, name)),
         this.nowMs,

@@ -193,6 +193,17 @@ describe.each(Object.keys(MEMBERS))("a group read by %s", (kind) => {
           }>(messages.DELETE_GROUPS, 1, { groups: [group] });
           expect(groups[0]?.errorCode).toBe(ERRORS.NON_EMPTY_GROUP.code);
         },
+        "commits and heartbeats in the name of its members": async () => {
+          if (kind.includes("Kafka")) return; // They speak that way.
+          for (const { memberId, memberEpoch } of (await describeGroup(group)).members) {
+            expect(await commit(memberId, memberEpoch)).toBe(UNKNOWN);
+            for (const epoch of [memberEpoch, 0, -1, -2])
+              expect(await heartbeat(group, memberId, name, epoch)).toMatchObject({
+                ok: false,
+                error: "UNKNOWN_MEMBER_ID",
+              });
+          }
+        },
         "a poll's ack": async () => {
           const isPoller = kind === "a poller";
           const answer = await call<{ rejected?: object[] }>("POST", `/v1/groups/${group}/poll`, {

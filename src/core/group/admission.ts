@@ -59,7 +59,8 @@ export type Committer =
  * as in Kafka; with one only as that member.
  */
 export function committerOf(group: GroupMembers, token: ClassicToken): Committer {
-  if (group.state.members.has(token.memberId)) return { kind: "native" };
+  // [GRP-15] In the name of one that joined in another way nobody commits by this.
+  if (group.state.members.get(token.memberId)?.heartbeats) return { kind: "native" };
   const isManual = token.memberId === "" && token.generation < 0;
   if (isManual && checkUnused(group) === null) return { kind: "manual" };
   const errorCode = group.classic.checkCommit(token);

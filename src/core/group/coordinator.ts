@@ -36,6 +36,8 @@ export interface JoinRequest {
   readonly owned: PartitionSet;
   /** A member without a connection: its session begins anew with each join [POL-1]. */
   readonly polls: boolean;
+  /** By Kafka's ConsumerGroupHeartbeat. */
+  readonly heartbeats: boolean;
 }
 
 /** What a member that polls is about to be sent of a partition. */
@@ -143,6 +145,7 @@ export class Coordinator {
       refusedAcks: known?.refusedAcks ?? NOTHING,
       revokeDeadlineMs: before?.revokeDeadlineMs ?? null,
       polls: request.polls,
+      heartbeats: request.heartbeats,
       silentSinceMs: request.polls ? nowMs : null,
     };
     const member: Member = withPartitions(held, { assigned, revoking }, held.memberEpoch);
@@ -174,6 +177,7 @@ export class Coordinator {
         `member ${request.memberId} is not in the group; join with epoch 0`,
       );
     }
+    if (known !== undefined && isOtherKind(known, request)) return unknownMember(request.memberId);
     const holder = this.#staticHolder(request.instanceId);
     const isTaken = holder !== undefined && holder !== known;
     // A silent holder is replaced by a newcomer, but not by a member that exists beside it.
@@ -471,6 +475,15 @@ export class Coordinator {
     replay(this.state, event);
     this.#events.push(event);
   }
+}
+
+/**
+ * [GRP-15] Member ids are shown to everybody, so a member speaks the way it joined only. One that is silent may come back in
+ * another way, unless one of them polls: its id is made of its instance id.
+ */
+function isOtherKind(known: Member, request: JoinRequest): boolean {
+  if (known.polls !== request.polls) return true;
+  return known.heartbeats !== request.heartbeats && known.silentSinceMs === null;
 }
 
 function sessionDeadline(member: Member, lastSeen: LastSeen): number {

@@ -61,6 +61,7 @@ export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequ
         : (known?.rebalanceTimeoutMs ?? DEFAULT_REBALANCE_TIMEOUT_MS),
     owned: memberEpoch === 0 ? EMPTY_SET : (heartbeat.owned ?? holds),
     polls: false,
+    heartbeats: true,
   };
 }
 
@@ -74,6 +75,7 @@ export function applyHeartbeat(
 ): Result<{ member: Member | null }> {
   const { memberId, memberEpoch, instanceId, owned } = heartbeat;
   const known = coordinator.state.members.get(memberId);
+  if (known !== undefined && memberEpoch !== 0 && !known.heartbeats) return unknownMember(memberId);
   if (memberEpoch < 0) {
     const isStatic = memberEpoch === LEAVE_FOR_NOW;
     if (known === undefined) return unknownMember(memberId);

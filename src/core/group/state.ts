@@ -52,6 +52,8 @@ export interface Member {
   readonly revokeDeadlineMs: number | null;
   /** It holds no connection and asks instead: each poll begins its session anew. */
   readonly polls: boolean;
+  /** It speaks by Kafka's ConsumerGroupHeartbeat (KIP-848), and so do those who commit in its name. */
+  readonly heartbeats: boolean;
   /** When its connection was lost, or its last poll came; its session ends `sessionTimeoutMs` later. Null while connected. */
   readonly silentSinceMs: number | null;
 }
