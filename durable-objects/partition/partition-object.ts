@@ -106,15 +106,17 @@ export class PartitionObject extends DurableObject<Env> {
   /**
    * Appends whole record batches; their records get consecutive offsets from `baseOffset` on. With
    * `expectedOffset` only if that is the first of them. An append of a request with an idempotency key
-   * (`keyed`) is stored once for as long as the key lives [KEY-1].
+   * (`keyed`) is stored once for as long as the key lives [KEY-1]. `isOwn`: the producer is one of the Worker's, which
+   * says so of what it has encoded itself and of nothing else [IDM-9].
    */
   async append(
     bytes: Uint8Array,
     expectedOffset: number | null = null,
     keyed: KeyedAppend | null = null,
+    isOwn = false,
   ): Promise<AppendResult> {
     const loaded = await this.#load();
-    return loaded.ok ? this.#append(loaded.parts, bytes, expectedOffset, keyed) : loaded;
+    return loaded.ok ? this.#append(loaded.parts, bytes, expectedOffset, keyed, isOwn) : loaded;
   }
 
   async #append(
@@ -122,6 +124,7 @@ export class PartitionObject extends DurableObject<Env> {
     bytes: Uint8Array,
     expectedOffset: number | null,
     keyed: KeyedAppend | null,
+    isOwn: boolean,
   ): Promise<AppendResult> {
     const { config } = topic;
     const nowMs = Date.now();
@@ -135,7 +138,7 @@ export class PartitionObject extends DurableObject<Env> {
       const room = requests.checkRoom(nowMs);
       if (!room.ok) return room;
     }
-    const rules = { config, nowMs, decode: decoderWithin(MAX_DECODED_REQUEST_BYTES) };
+    const rules = { config, nowMs, isOwn, decode: decoderWithin(MAX_DECODED_REQUEST_BYTES) };
     const append = validateAppend(bytes, rules, expectedOffset);
     if (!append.ok) return append;
     const outcome = await commits.append(
@@ -324,7 +327,7 @@ export class PartitionObject extends DurableObject<Env> {
   /** A binary frame appends. What is wrong with the batches is answered; the socket stays. */
   async #appendFrame(parts: Parts, socket: WebSocket, data: ArrayBuffer): Promise<void> {
     const { requestId, expectedOffset, batches } = readAppendFrame(data);
-    const result = await this.#append(parts, batches, expectedOffset, null);
+    const result = await this.#append(parts, batches, expectedOffset, null, false);
     if (result.ok) {
       const { baseOffset, logAppendTimeMs } = result;
       const time = logAppendTimeMs === null ? {} : { logAppendTimeMs };

@@ -40,8 +40,11 @@ type TotalsRow = {
 type PlaceRow = TotalsRow & { base_offset: number; chunk_max_timestamp: number };
 type ChunkRow = { base_offset: number; next_offset: number; batches: ArrayBuffer };
 
-/** An append as JSON: a list is a third of an object's size, and a snapshot holds thousands. */
-type EntryTuple = [number, number, number, number, number, number];
+/**
+ * An append as JSON: a list is a third of an object's size, and a snapshot holds thousands. The last are its fingerprint,
+ * and 1 where its producer is the Worker's own; what older releases have stored lacks both.
+ */
+type EntryTuple = [number, number, number, number, number, number, (number | null)?, 1?];
 
 const PAGE_BYTES = 256 * 1024;
 const PLACE_COLUMNS =
@@ -230,7 +233,18 @@ function placeOf(row: PlaceRow): ChunkPlace {
 function toJson(entries: readonly AppendEntry[]): string {
   const tuples = entries.map((entry): EntryTuple => {
     const { producerId, producerEpoch, firstSequence, lastSequence, baseOffset, atMs } = entry;
-    return [producerId, producerEpoch, firstSequence, lastSequence, baseOffset, atMs];
+    const { fingerprint, isOwn } = entry;
+    const own: [1?] = isOwn ? [1] : [];
+    return [
+      producerId,
+      producerEpoch,
+      firstSequence,
+      lastSequence,
+      baseOffset,
+      atMs,
+      fingerprint,
+      ...own,
+    ];
   });
   return JSON.stringify(tuples);
 }
@@ -238,13 +252,24 @@ function toJson(entries: readonly AppendEntry[]): string {
 function fromJson(text: string): AppendEntry[] {
   const tuples = JSON.parse(text) as EntryTuple[];
   return tuples.map(
-    ([producerId, producerEpoch, firstSequence, lastSequence, baseOffset, atMs]) => ({
+    ([
       producerId,
       producerEpoch,
       firstSequence,
       lastSequence,
       baseOffset,
       atMs,
+      fingerprint = null,
+      own = 0,
+    ]) => ({
+      producerId,
+      producerEpoch,
+      firstSequence,
+      lastSequence,
+      baseOffset,
+      atMs,
+      fingerprint,
+      isOwn: own === 1,
     }),
   );
 }
