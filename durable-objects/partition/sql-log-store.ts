@@ -30,6 +30,7 @@ import {
 } from "../../src/core/log/log-store.ts";
 import type { AppendEntry } from "../../src/core/log/producers.ts";
 import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
+import { parseStored } from "../shared/stored-json.ts";
 
 type TotalsRow = {
   next_offset: number;
@@ -77,7 +78,7 @@ export class SqlLogStore implements LogStore {
 
   state(): LogState {
     const row = firstRow<{ state: string }>(this.#sql, "SELECT state FROM log WHERE id = 1");
-    return row === undefined ? INITIAL_LOG_STATE : (JSON.parse(row.state) as LogState);
+    return row === undefined ? INITIAL_LOG_STATE : parseStored<LogState>(row.state, "log.state");
   }
 
   setState(state: LogState): void {
@@ -180,7 +181,7 @@ export class SqlLogStore implements LogStore {
       }
       const last = rows.at(-1);
       if (last === undefined || rows.length < limit) return;
-      next = last.next_offset;
+      next = last.base_offset + 1; // Whatever the row says of its end: no other is passed over.
       const roomFor = Math.floor(PAGE_BYTES / Math.max(1, last.batches.byteLength));
       limit = Math.min(Math.max(1, roomFor), 2 * limit);
     }
@@ -194,7 +195,8 @@ export class SqlLogStore implements LogStore {
   *appendsFrom(segment: number, from: number): Generator<AppendEntry> {
     const query = `SELECT appends FROM ${tableOf(segment)} WHERE base_offset >= ? ORDER BY base_offset`;
     const rows = Array.from(this.#sql.exec<{ appends: string | null }>(query, from));
-    for (const { appends } of rows) if (appends !== null) yield* fromJson(appends);
+    for (const { appends } of rows)
+      if (appends !== null) yield* fromJson(appends, `${tableOf(segment)}.appends`);
   }
 
   producerSnapshot(): ProducerSnapshot | null {
@@ -204,7 +206,7 @@ export class SqlLogStore implements LogStore {
     );
     return row === undefined
       ? null
-      : { nextOffset: row.next_offset, entries: fromJson(row.entries) };
+      : { nextOffset: row.next_offset, entries: fromJson(row.entries, "producers.entries") };
   }
 
   setProducerSnapshot({ nextOffset, entries }: ProducerSnapshot): void {
@@ -249,8 +251,8 @@ function toJson(entries: readonly AppendEntry[]): string {
   return JSON.stringify(tuples);
 }
 
-function fromJson(text: string): AppendEntry[] {
-  const tuples = JSON.parse(text) as EntryTuple[];
+function fromJson(text: string, where: string): AppendEntry[] {
+  const tuples = parseStored<EntryTuple[]>(text, where);
   return tuples.map(
     ([
       producerId,

@@ -64,6 +64,8 @@ export const MAX_SEGMENT_CHUNKS = 100_000;
 export const MAX_SEGMENTS = 1_000;
 /** Chunks of the tail that a PartitionObject keeps in memory for its readers. */
 export const TAIL_CACHE_BYTES = 4 * MIB;
+/** Chunks that a partition remembers to have checked since it woke up; one that it has forgotten is checked again. */
+export const MAX_VERIFIED_CHUNKS = 10_000;
 /** How often, at most, retention looks again (Kafka's log.retention.check.interval.ms). */
 export const HOUSEKEEPING_INTERVAL_MS = 5 * 60_000;
 

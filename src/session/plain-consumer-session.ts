@@ -362,6 +362,7 @@ export class PlainConsumerSession {
       errorCode: code,
       retriable,
       detail: error.message,
+      ...error.data,
     });
   }
 
