@@ -5,7 +5,14 @@ import { BrokerError } from "../errors.ts";
 import { MAX_VERIFIED_CHUNKS } from "../limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../record.ts";
 import type { StoredChunk } from "./log-store.ts";
-import { type BatchHeader, checkCrc, readBatchHeader, readLeaderEpoch } from "./record-batch.ts";
+import {
+  BATCH_HEADER_BYTES,
+  type BatchHeader,
+  checkCrc,
+  readBatchHeader,
+  readBatchSize,
+  readLeaderEpoch,
+} from "./record-batch.ts";
 
 /** A part of a stored chunk: whole batches as they were stored, or bytes that are not. */
 export interface Run extends StoredChunk {
@@ -131,8 +138,9 @@ export function runsOf(chunk: StoredChunk): readonly Run[] {
       close(position, offset, wrong);
       offset++; // A good batch behind it has a later offset, whichever.
     }
-    if (typeof batch === "string") break;
-    position += batch.sizeInBytes;
+    const size = typeof batch === "string" ? sizeAt(bytes, position) : batch.sizeInBytes;
+    if (size === null) break;
+    position += size;
   }
   if (run.damage === null && offset !== nextOffset)
     close(position, offset, `its batches end there, and not at ${nextOffset}`);
@@ -151,6 +159,14 @@ function batchAt(bytes: Uint8Array, position: number): BatchHeader | string {
   }
 }
 
+/** What a batch whose header is wrong says of its size, where that is possible. */
+function sizeAt(bytes: Uint8Array, position: number): number | null {
+  const available = bytes.length - position;
+  if (available < BATCH_HEADER_BYTES) return null;
+  const sizeInBytes = readBatchSize(bytes, position);
+  return sizeInBytes >= BATCH_HEADER_BYTES && sizeInBytes <= available ? sizeInBytes : null;
+}
+
 /** What is wrong with a batch that should begin at or behind `offset`, or null. */
 function wrongWith(
   chunk: StoredChunk,
@@ -164,8 +180,9 @@ function wrongWith(
     return "the CRC of the batch does not match its bytes";
   const end = baseOffset + lastOffsetDelta + 1;
   const isLast = position + sizeInBytes === bytes.length;
-  const isInPlace = position === 0 ? baseOffset === offset : baseOffset >= offset;
-  const isWithin = isLast ? end === nextOffset : end < nextOffset;
+  const isNext = baseOffset === offset;
+  const isInPlace = isNext || (position > 0 && baseOffset > offset);
+  const isWithin = isLast && !isNext ? end === nextOffset : end <= nextOffset;
   const isPatched = readLeaderEpoch(bytes, position) === 0;
   return isInPlace && isWithin && isPatched ? null : misplaced(batch);
 }

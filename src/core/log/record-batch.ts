@@ -293,6 +293,12 @@ export function checkCrc(bytes: Uint8Array, start: number, sizeInBytes: number):
   return view.getUint32(17) === crc32c(bytes, start + CRC_START, start + sizeInBytes);
 }
 
+/** The bytes that the batch at `start` says that it has, prefix included. A whole header must be there. */
+export function readBatchSize(bytes: Uint8Array, start: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
+  return view.getInt32(8) + LENGTH_PREFIX_BYTES;
+}
+
 /** Outside the CRC, as the base offset is. What `patchBaseOffset` has written is 0. */
 export function readLeaderEpoch(bytes: Uint8Array, start: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES).getInt32(12);
