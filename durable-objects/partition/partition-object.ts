@@ -8,7 +8,7 @@ import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
-import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
+import { attempt, BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import {
   MAX_DECODED_REQUEST_BYTES,
   MAX_FETCH_BYTES,
@@ -16,6 +16,7 @@ import {
 } from "../../src/core/limits.ts";
 import { validateAppend } from "../../src/core/log/append.ts";
 import { Compactor } from "../../src/core/log/compaction.ts";
+import { ChunkVerifier } from "../../src/core/log/damage.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
@@ -62,6 +63,8 @@ export class PartitionObject extends DurableObject<Env> {
   readonly #partition: number;
   #parts: Parts | null = null;
   #isDestroyed = false;
+  /** Why the partition cannot be used: what it has stored about itself cannot be read. */
+  #unreadable: Failure | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -73,15 +76,30 @@ export class PartitionObject extends DurableObject<Env> {
     trace(env, "partition", name, "start");
 
     this.#store = new PartitionStore(storageOf(ctx.storage));
-    const topic = this.#store.topic();
-    if (topic !== null) this.#parts = this.#assemble(topic);
+    const woken = attempt(() => {
+      const topic = this.#store.topic();
+      return { ok: true as const, parts: topic === null ? null : this.#assemble(topic) };
+    });
+    if (woken.ok) this.#parts = woken.parts;
+    else this.#fail(woken);
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
+  }
+
+  /** Nothing is written over what cannot be read: every call is answered with the failure. */
+  #fail(failure: Failure): void {
+    const place = `${this.#topicId}/${this.#partition}`;
+    console.error(`${place}: ${failure.detail}; the object is ${this.ctx.id}.sqlite`);
+    this.#unreadable = failure;
   }
 
   #assemble(topic: Topic): Parts {
     const { storage } = this.ctx;
     const store = new SqlLogStore(storageOf(storage));
-    const log = new PartitionLog(store, topic.config);
+    const verifier = new ChunkVerifier(
+      { topic: topic.name, partition: this.#partition },
+      ({ message }) => console.error(`${message}; the object is ${this.ctx.id}.sqlite`),
+    );
+    const log = new PartitionLog(store, topic.config, verifier);
     const readers = new TailReaders(log, this.#store, this.ctx.getWebSockets());
     const requests = new RequestStore(storageOf(storage).sql);
     const codec = { decode: decodeAnyBatch, compressor };
@@ -106,15 +124,17 @@ export class PartitionObject extends DurableObject<Env> {
   /**
    * Appends whole record batches; their records get consecutive offsets from `baseOffset` on. With
    * `expectedOffset` only if that is the first of them. An append of a request with an idempotency key
-   * (`keyed`) is stored once for as long as the key lives [KEY-1].
+   * (`keyed`) is stored once for as long as the key lives [KEY-1]. `isOwn`: the producer is one of the Worker's, which
+   * says so of what it has encoded itself and of nothing else [IDM-9].
    */
   async append(
     bytes: Uint8Array,
     expectedOffset: number | null = null,
     keyed: KeyedAppend | null = null,
+    isOwn = false,
   ): Promise<AppendResult> {
     const loaded = await this.#load();
-    return loaded.ok ? this.#append(loaded.parts, bytes, expectedOffset, keyed) : loaded;
+    return loaded.ok ? this.#append(loaded.parts, bytes, expectedOffset, keyed, isOwn) : loaded;
   }
 
   async #append(
@@ -122,6 +142,7 @@ export class PartitionObject extends DurableObject<Env> {
     bytes: Uint8Array,
     expectedOffset: number | null,
     keyed: KeyedAppend | null,
+    isOwn: boolean,
   ): Promise<AppendResult> {
     const { config } = topic;
     const nowMs = Date.now();
@@ -135,7 +156,7 @@ export class PartitionObject extends DurableObject<Env> {
       const room = requests.checkRoom(nowMs);
       if (!room.ok) return room;
     }
-    const rules = { config, nowMs, decode: decoderWithin(MAX_DECODED_REQUEST_BYTES) };
+    const rules = { config, nowMs, isOwn, decode: decoderWithin(MAX_DECODED_REQUEST_BYTES) };
     const append = validateAppend(bytes, rules, expectedOffset);
     if (!append.ok) return append;
     const outcome = await commits.append(
@@ -156,11 +177,11 @@ export class PartitionObject extends DurableObject<Env> {
     const { log } = loaded.parts;
     const inRange = log.checkOffset(request.offset);
     if (!inRange.ok) return inRange;
-    const { pieces, nextOffset } = log.read(
-      request.offset,
-      Math.min(request.maxBytes, MAX_FETCH_BYTES),
-    );
-    return { ok: true, batches: concatBytes(pieces), nextOffset, ...boundsOf(log) };
+    return attempt(() => {
+      const maxBytes = Math.min(request.maxBytes, MAX_FETCH_BYTES);
+      const { pieces, nextOffset } = log.read(request.offset, maxBytes);
+      return { ok: true, batches: concatBytes(pieces), nextOffset, ...boundsOf(log) };
+    });
   }
 
   /**
@@ -176,7 +197,12 @@ export class PartitionObject extends DurableObject<Env> {
     const { readers } = loaded.parts;
     const refused = readers.admit(null, owner);
     if (refused !== null) return refused;
-    const offset = readers.startOffset(request.offset);
+    const started = attempt(() => ({
+      ok: true as const,
+      offset: readers.startOffset(request.offset),
+    }));
+    if (!started.ok) return started;
+    const { offset } = started;
     const read = await this.read({ offset, maxBytes: request.maxBytes });
     return read.ok ? { ...read, offset } : read;
   }
@@ -191,18 +217,22 @@ export class PartitionObject extends DurableObject<Env> {
   async findBatchByTimestamp(
     timestamp: number,
     from: number,
-  ): Promise<Result<{ candidate: TimestampCandidate | null } & Bounds>> {
+  ): Promise<Result<{ candidate: TimestampCandidate | null; topic: string } & Bounds>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
-    const { log } = loaded.parts;
-    return { ok: true, candidate: log.findBatchByTimestamp(timestamp, from), ...boundsOf(log) };
+    const { log, topic } = loaded.parts;
+    return attempt(() => {
+      const candidate = log.findBatchByTimestamp(timestamp, from);
+      return { ok: true, candidate, topic: topic.name, ...boundsOf(log) };
+    });
   }
 
   /** [LOG-6] The largest timestamp of any record, or null for an empty log (KIP-734). */
   async maxTimestamp(): Promise<Result<{ timestamp: number | null }>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
-    return { ok: true, timestamp: loaded.parts.log.maxTimestamp(decodeAnyBatch) };
+    const { log } = loaded.parts;
+    return attempt(() => ({ ok: true, timestamp: log.maxTimestamp(decodeAnyBatch) }));
   }
 
   /** [LOG-8] Everything before `before` is gone for readers, and freed with its segment. */
@@ -252,6 +282,7 @@ export class PartitionObject extends DurableObject<Env> {
   /** [CLU-4] Frees everything. From here on this partition does not exist; repeating it is harmless. */
   async destroy(): Promise<void> {
     this.#isDestroyed = true;
+    this.#unreadable = null;
     this.#parts?.housekeeping.stop();
     this.#parts = null;
     for (const socket of this.ctx.getWebSockets()) {
@@ -266,6 +297,7 @@ export class PartitionObject extends DurableObject<Env> {
    */
   async #load(): Promise<Result<{ parts: Parts }>> {
     if (this.#parts !== null) return { ok: true, parts: this.#parts };
+    if (this.#unreadable !== null) return this.#unreadable;
     const found = await clusterStub(this.env).topicById(this.#topicId);
     // Another request may have come first meanwhile, or the topic may have been deleted.
     if (this.#parts !== null) return { ok: true, parts: this.#parts };
@@ -291,7 +323,8 @@ export class PartitionObject extends DurableObject<Env> {
   /** The upgrade to a partition socket. */
   override async fetch(): Promise<Response> {
     const loaded = await this.#load();
-    if (!loaded.ok) return Response.json(loaded, { status: 404 });
+    if (!loaded.ok)
+      return Response.json(loaded, { status: loaded === this.#unreadable ? 503 : 404 });
     if (this.ctx.getWebSockets().length >= MAX_READERS_PER_PARTITION) {
       const failure = fail(
         "THROTTLING_QUOTA_EXCEEDED",
@@ -324,7 +357,7 @@ export class PartitionObject extends DurableObject<Env> {
   /** A binary frame appends. What is wrong with the batches is answered; the socket stays. */
   async #appendFrame(parts: Parts, socket: WebSocket, data: ArrayBuffer): Promise<void> {
     const { requestId, expectedOffset, batches } = readAppendFrame(data);
-    const result = await this.#append(parts, batches, expectedOffset, null);
+    const result = await this.#append(parts, batches, expectedOffset, null, false);
     if (result.ok) {
       const { baseOffset, logAppendTimeMs } = result;
       const time = logAppendTimeMs === null ? {} : { logAppendTimeMs };

@@ -6,6 +6,7 @@ import type { Topic } from "../../src/core/cluster/topics.ts";
 import { FENCES_FORGOTTEN_AT_ONCE, MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import type { OwnerToken } from "../../src/core/log/fences.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
+import { parseStored } from "../shared/stored-json.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
 
 export class PartitionStore {
@@ -23,7 +24,7 @@ export class PartitionStore {
   topic(): Topic | null {
     if (!hasTable(this.#sql, "partition")) return null;
     const row = firstRow<{ topic: string }>(this.#sql, "SELECT topic FROM partition WHERE id = 1");
-    return row === undefined ? null : (JSON.parse(row.topic) as Topic);
+    return row === undefined ? null : parseStored<Topic>(row.topic, "partition.topic");
   }
 
   /** The first use makes the tables. */

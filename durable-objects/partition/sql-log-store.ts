@@ -30,6 +30,7 @@ import {
 } from "../../src/core/log/log-store.ts";
 import type { AppendEntry } from "../../src/core/log/producers.ts";
 import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
+import { parseStored } from "../shared/stored-json.ts";
 
 type TotalsRow = {
   next_offset: number;
@@ -40,8 +41,11 @@ type TotalsRow = {
 type PlaceRow = TotalsRow & { base_offset: number; chunk_max_timestamp: number };
 type ChunkRow = { base_offset: number; next_offset: number; batches: ArrayBuffer };
 
-/** An append as JSON: a list is a third of an object's size, and a snapshot holds thousands. */
-type EntryTuple = [number, number, number, number, number, number];
+/**
+ * An append as JSON: a list is a third of an object's size, and a snapshot holds thousands. The last are its fingerprint,
+ * and 1 where its producer is the Worker's own; what older releases have stored lacks both.
+ */
+type EntryTuple = [number, number, number, number, number, number, (number | null)?, 1?];
 
 const PAGE_BYTES = 256 * 1024;
 const PLACE_COLUMNS =
@@ -74,7 +78,7 @@ export class SqlLogStore implements LogStore {
 
   state(): LogState {
     const row = firstRow<{ state: string }>(this.#sql, "SELECT state FROM log WHERE id = 1");
-    return row === undefined ? INITIAL_LOG_STATE : (JSON.parse(row.state) as LogState);
+    return row === undefined ? INITIAL_LOG_STATE : parseStored<LogState>(row.state, "log.state");
   }
 
   setState(state: LogState): void {
@@ -177,7 +181,7 @@ export class SqlLogStore implements LogStore {
       }
       const last = rows.at(-1);
       if (last === undefined || rows.length < limit) return;
-      next = last.next_offset;
+      next = last.base_offset + 1; // Whatever the row says of its end: no other is passed over.
       const roomFor = Math.floor(PAGE_BYTES / Math.max(1, last.batches.byteLength));
       limit = Math.min(Math.max(1, roomFor), 2 * limit);
     }
@@ -191,7 +195,8 @@ export class SqlLogStore implements LogStore {
   *appendsFrom(segment: number, from: number): Generator<AppendEntry> {
     const query = `SELECT appends FROM ${tableOf(segment)} WHERE base_offset >= ? ORDER BY base_offset`;
     const rows = Array.from(this.#sql.exec<{ appends: string | null }>(query, from));
-    for (const { appends } of rows) if (appends !== null) yield* fromJson(appends);
+    for (const { appends } of rows)
+      if (appends !== null) yield* fromJson(appends, `${tableOf(segment)}.appends`);
   }
 
   producerSnapshot(): ProducerSnapshot | null {
@@ -201,7 +206,7 @@ export class SqlLogStore implements LogStore {
     );
     return row === undefined
       ? null
-      : { nextOffset: row.next_offset, entries: fromJson(row.entries) };
+      : { nextOffset: row.next_offset, entries: fromJson(row.entries, "producers.entries") };
   }
 
   setProducerSnapshot({ nextOffset, entries }: ProducerSnapshot): void {
@@ -230,21 +235,43 @@ function placeOf(row: PlaceRow): ChunkPlace {
 function toJson(entries: readonly AppendEntry[]): string {
   const tuples = entries.map((entry): EntryTuple => {
     const { producerId, producerEpoch, firstSequence, lastSequence, baseOffset, atMs } = entry;
-    return [producerId, producerEpoch, firstSequence, lastSequence, baseOffset, atMs];
-  });
-  return JSON.stringify(tuples);
-}
-
-function fromJson(text: string): AppendEntry[] {
-  const tuples = JSON.parse(text) as EntryTuple[];
-  return tuples.map(
-    ([producerId, producerEpoch, firstSequence, lastSequence, baseOffset, atMs]) => ({
+    const { fingerprint, isOwn } = entry;
+    const own: [1?] = isOwn ? [1] : [];
+    return [
       producerId,
       producerEpoch,
       firstSequence,
       lastSequence,
       baseOffset,
       atMs,
+      fingerprint,
+      ...own,
+    ];
+  });
+  return JSON.stringify(tuples);
+}
+
+function fromJson(text: string, where: string): AppendEntry[] {
+  const tuples = parseStored<EntryTuple[]>(text, where);
+  return tuples.map(
+    ([
+      producerId,
+      producerEpoch,
+      firstSequence,
+      lastSequence,
+      baseOffset,
+      atMs,
+      fingerprint = null,
+      own = 0,
+    ]) => ({
+      producerId,
+      producerEpoch,
+      firstSequence,
+      lastSequence,
+      baseOffset,
+      atMs,
+      fingerprint,
+      isOwn: own === 1,
     }),
   );
 }

@@ -2,7 +2,7 @@
 // socket's attachment, so that it outlives hibernation [HIB-1].
 import type * as z from "zod";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
-import { BrokerError, type Failure, fail } from "../../src/core/errors.ts";
+import { attempt, BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { FENCE_REFRESH_MS } from "../../src/core/limits.ts";
 import { compareOwners, mayAttach } from "../../src/core/log/fences.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
@@ -70,12 +70,12 @@ export class TailReaders {
       close(socket, CLOSE_FENCED, `${fenced.error}: ${fenced.detail}`);
       return;
     }
-    const offset = this.startOffset(message.offset);
-    const inRange = this.#log.checkOffset(offset);
-    if (!inRange.ok) {
-      this.#refuseOffset(socket, attachId, inRange);
+    const started = attempt(() => this.#checkedOffset(message.offset));
+    if (!started.ok) {
+      this.#refuseOffset(socket, attachId, started);
       return;
     }
+    const { offset } = started;
     // [TAIL-2] What this socket has in flight from an earlier attach is taken off until it is given back.
     const before = this.#readers.get(socket)?.tail;
     const inFlight = before === undefined ? 0 : before.maxWindowBytes - before.windowBytes;
@@ -134,6 +134,13 @@ export class TailReaders {
     );
   }
 
+  #checkedOffset(at: AttachMessage["offset"]): Result<{ offset: number }> {
+    const offset = this.startOffset(at);
+    const inRange = this.#log.checkOffset(offset);
+    return inRange.ok ? { ok: true, offset } : inRange;
+  }
+
+  /** Throws CORRUPT_MESSAGE where a look-up by time comes to what cannot be read. */
   startOffset(offset: AttachMessage["offset"]): number {
     if (offset === "earliest") return this.#log.logStartOffset;
     if (offset === "latest") return this.#log.logEndOffset;
@@ -155,15 +162,27 @@ export class TailReaders {
       this.#refuseOffset(socket, reader.attachId, inRange);
       return;
     }
-    const tail = pump(this.#log, reader.tail, frames, (frame) => send(socket, frame));
+    let unreadable: Failure | null = null;
+    const tail = pump(
+      this.#log,
+      reader.tail,
+      frames,
+      (frame) => send(socket, frame),
+      (failure) => {
+        unreadable = failure;
+      },
+    );
     if (tail !== reader.tail) this.#update(socket, { ...reader, tail });
+    if (unreadable !== null) this.#refuseOffset(socket, reader.attachId, unreadable);
   }
 
-  /** [TAIL-3] Nothing can be read there (any more); the reader may attach elsewhere. */
+  /** [TAIL-3] [CRC-2] Nothing can be read there (any more); the reader may attach elsewhere. */
   #refuseOffset(socket: WebSocket, attachId: number, failure: Failure): void {
     const reader = this.#readers.get(socket);
     if (reader !== undefined) this.#update(socket, { ...reader, attachId, isStopped: true });
-    this.#tell(socket, { type: "error", attachId, ...errorFields(failure), ...this.#bounds() });
+    const { ok: _ok, error: _error, detail: _detail, ...data } = failure;
+    const told = { ...errorFields(failure), ...data, ...this.#bounds() };
+    this.#tell(socket, { type: "error", attachId, ...told });
   }
 
   #bounds(): { logStartOffset: number; highWatermark: number } {

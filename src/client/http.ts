@@ -1,5 +1,5 @@
 // The SDK's HTTP: JSON in, JSON out, problems as BrokerError.
-import { BrokerError, type FailureData, isErrorName } from "../core/errors.ts";
+import { BrokerError, isErrorName } from "../core/errors.ts";
 
 export type Fetch = (
   url: string,
@@ -104,12 +104,10 @@ export function parseJson(text: string): unknown {
 
 /** The broker's error in a problem or an error message, or null where there is none. */
 export function brokerError(body: unknown): BrokerError | null {
-  const { code, detail, ...rest } = (body ?? {}) as FailureData & Record<string, unknown>;
-  if (!isErrorName(code)) return null;
-  const { logStartOffset, highWatermark, nextOffset } = rest;
-  const numbers = Object.entries({ logStartOffset, highWatermark, nextOffset });
-  const data = Object.fromEntries(numbers.filter(([, value]) => typeof value === "number"));
-  return new BrokerError(code, String(detail ?? ""), { data });
+  // What is left says where things stand.
+  const { code, detail, type, title, status, errorCode, retriable, requestId, ...data } = (body ??
+    {}) as Record<string, unknown>;
+  return isErrorName(code) ? new BrokerError(code, String(detail ?? ""), { data }) : null;
 }
 
 /** fetch says only "fetch failed"; the reason is in the cause. */

@@ -85,6 +85,10 @@ export interface Failure {
   readonly highWatermark?: number;
   /** Set on INVALID_UPDATE_VERSION: the offset that the next record will get. */
   readonly nextOffset?: number;
+  /** Set on CORRUPT_MESSAGE where it is what the broker has stored that cannot be read [CRC-2]: which batch. */
+  readonly topic?: string;
+  readonly partition?: number;
+  readonly offset?: number;
 }
 
 export type Result<T> = ({ readonly ok: true } & T) | Failure;
@@ -116,6 +120,26 @@ export class BrokerError extends Error {
 
 export function errorOf({ ok: _ok, error, detail, ...data }: Failure): BrokerError {
   return new BrokerError(error, detail, { data });
+}
+
+export function failureOf({ code, message, data }: BrokerError): Failure {
+  return { ok: false, error: code, detail: message, ...data };
+}
+
+/** What the action returns, or the BrokerError that it throws as a failure. */
+export function attempt<T>(action: () => T): T | Failure {
+  try {
+    return action();
+  } catch (error) {
+    if (error instanceof BrokerError) return failureOf(error);
+    throw error;
+  }
+}
+
+/** [CRC-2] A batch that cannot be read is the request's fault where it was sent, and the broker's where it was stored. */
+export function httpStatusOf({ code, data }: Pick<BrokerError, "code" | "data">): number {
+  const isStored = code === "CORRUPT_MESSAGE" && data.offset !== undefined;
+  return isStored ? ERRORS.UNKNOWN_SERVER_ERROR.httpStatus : ERRORS[code].httpStatus;
 }
 
 /** Unwraps a result, throwing its failure. */

@@ -64,14 +64,25 @@ export const MAX_SEGMENT_CHUNKS = 100_000;
 export const MAX_SEGMENTS = 1_000;
 /** Chunks of the tail that a PartitionObject keeps in memory for its readers. */
 export const TAIL_CACHE_BYTES = 4 * MIB;
+/** Chunks that a partition remembers to have checked since it woke up; one that it has forgotten is checked again. */
+export const MAX_VERIFIED_CHUNKS = 10_000;
 /** How often, at most, retention looks again (Kafka's log.retention.check.interval.ms). */
 export const HOUSEKEEPING_INTERVAL_MS = 5 * 60_000;
 
 // Idempotence.
 /** Kafka's: the batches of a producer that a partition can recognise as repeats. */
 export const PRODUCER_WINDOW = 5;
-/** Producers a partition remembers; the one silent for longest is forgotten first. A snapshot row holds them all. */
-export const MAX_PRODUCERS_PER_PARTITION = 5_000;
+/** What a row of an object's SQLite may hold: the platform's bound of 2 MB. */
+export const MAX_ROW_BYTES = 2_000_000;
+/** The longest JSON of one append of an idempotent producer, its comma included. */
+export const MAX_APPEND_ENTRY_BYTES = 92;
+/**
+ * Producers a partition remembers; the one silent for longest is forgotten first. A snapshot row holds them all:
+ * 4,000 × 5 × 92 bytes are 1.84 MB, of MAX_ROW_BYTES.
+ */
+export const MAX_PRODUCERS_PER_PARTITION = 4_000;
+/** Appends that begin in one chunk: 8,000 × 92 bytes and MAX_CHUNK_BYTES are 1.78 MB, of MAX_ROW_BYTES. */
+export const MAX_APPENDS_PER_CHUNK = 8_000;
 /** A snapshot of the producers is stored after this many chunks, so that waking up reads no more of them. */
 export const PRODUCER_SNAPSHOT_CHUNKS = 64;
 /** Producer ids the ClusterObject gives out at once: one row for so many. */

@@ -31,6 +31,8 @@ export async function appendTo(
   options: {
     expectedOffset: number | null;
     isIdempotent: boolean;
+    /** [IDM-9] The batches are the Worker's own, and so is their producer. */
+    isOwn?: boolean;
     keyed?: KeyedAppend;
     /** Set where it was tried before, otherwise: what became of that. */
     unanswered?: string;
@@ -42,7 +44,8 @@ export async function appendTo(
   for (let attempt = 1; ; attempt++) {
     try {
       const stub = partitionStub(env, topicId, partition);
-      const result = await stub.append(bytes, options.expectedOffset, options.keyed ?? null);
+      const { expectedOffset, keyed = null, isOwn = false } = options;
+      const result = await stub.append(bytes, expectedOffset, keyed, isOwn);
       if (result.ok) return result;
       const { ok: _ok, error: code, detail, ...data } = result;
       if (unanswered === null || isDecided(code)) return { code, detail, data };

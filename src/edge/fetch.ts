@@ -1,9 +1,10 @@
 // Reading, as far as a Worker does it: batches in, records out.
 import { decodeAnyBatch } from "../compression/decode.ts";
-import { unwrap } from "../core/errors.ts";
+import { attempt, unwrap } from "../core/errors.ts";
 import { MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
+import { damageError } from "../core/log/damage.ts";
 import { batches } from "../core/log/record-batch.ts";
-import type { ConsumerRecord } from "../core/record.ts";
+import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { atPartition } from "./metadata.ts";
 import { stubTransport } from "./stub-transport.ts";
@@ -42,7 +43,9 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
     await waitForRecords(env, topicId, partition, offset, waitMs).ended;
     result = unwrap(await stub().read({ offset, maxBytes }));
   }
-  const { records, nextOffset } = decodeFrom(result.batches, offset, request.maxRecords);
+  const { topic, maxRecords } = request;
+  const place = { topic, partition };
+  const { records, nextOffset } = decodeFrom(result.batches, offset, maxRecords, place);
   const { logStartOffset, highWatermark } = result;
   return { records, nextOffset: nextOffset ?? result.nextOffset, logStartOffset, highWatermark };
 }
@@ -50,17 +53,24 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
 /**
  * The first `maxRecords` records at or behind `offset`; the first batch may begin before it. Stops behind the
  * batch with which what the records unfold to passes its bound: a compressed batch may hold a thousand times
- * its size.
+ * its size. Stops before a batch that does not decode, too, and throws CORRUPT_MESSAGE where that is the first
+ * [CRC-4]; `place` is for the error.
  */
 export function decodeFrom(
   bytes: Uint8Array,
   offset: number,
   maxRecords: number,
+  place: TopicPartition = { topic: "", partition: 0 },
 ): { records: ConsumerRecord[]; nextOffset: number | null } {
   const records: ConsumerRecord[] = [];
   let decodedBytes = 0;
   for (const { start, header } of batches(bytes)) {
-    for (const record of decodeAnyBatch(bytes, start)) {
+    const batch = attempt(() => decodeAnyBatch(bytes, start));
+    if ("error" in batch) {
+      if (records.length > 0) return { records, nextOffset: header.baseOffset };
+      throw damageError(place, header.baseOffset, batch.detail);
+    }
+    for (const record of batch) {
       if (record.offset < offset) continue;
       decodedBytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
       records.push(record);

@@ -1,8 +1,10 @@
 // Positions in partitions, and positions of groups against them.
 import { decodeAnyBatch } from "../compression/decode.ts";
-import { BrokerError, unwrap } from "../core/errors.ts";
+import { attempt, BrokerError, unwrap } from "../core/errors.ts";
 import type { GroupDescription } from "../core/group/describe.ts";
 import { FAN_OUT } from "../core/limits.ts";
+import { damageError } from "../core/log/damage.ts";
+import { readBatchHeader } from "../core/log/record-batch.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
@@ -37,11 +39,16 @@ export async function listOffset(
   }
   let from = 0;
   for (;;) {
-    const { candidate, logStartOffset, highWatermark } = unwrap(
+    const { candidate, topic, logStartOffset, highWatermark } = unwrap(
       await stub.findBatchByTimestamp(at.timestamp, from),
     );
     if (candidate === null) return { offset: highWatermark };
-    const found = decodeAnyBatch(candidate.batch).find(
+    const records = attempt(() => decodeAnyBatch(candidate.batch));
+    if ("error" in records) {
+      const { baseOffset } = readBatchHeader(candidate.batch);
+      throw damageError({ topic, partition }, baseOffset, records.detail);
+    }
+    const found = records.find(
       (record) => record.offset >= logStartOffset && record.timestamp >= at.timestamp,
     );
     if (found !== undefined) return { offset: found.offset, timestamp: found.timestamp };
@@ -107,12 +114,8 @@ async function firstTimestamp(
 
 /** Null for what does not decode: a partition's socket stores batches that nobody has looked into. */
 function decoded(batch: Uint8Array): ConsumerRecord[] | null {
-  try {
-    return decodeAnyBatch(batch);
-  } catch (error) {
-    if (error instanceof BrokerError) return null;
-    throw error;
-  }
+  const records = attempt(() => decodeAnyBatch(batch));
+  return "error" in records ? null : records;
 }
 
 export type ResetTarget =

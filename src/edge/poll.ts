@@ -236,7 +236,7 @@ class PollingMember {
     if (isOutside) read = await stub.readAs(owner, { offset: initial, maxBytes });
     if (!read.ok) {
       if (read.error !== "CORRUPT_MESSAGE") return null;
-      const offset = place.committedOffset ?? 0;
+      const offset = read.offset ?? place.committedOffset ?? 0;
       const failure = { offset, code: read.error, detail: read.detail };
       const nothing = { batches: new Uint8Array(), nextOffset: offset, beginOffset: null };
       return { place, offset, ...nothing, failure };

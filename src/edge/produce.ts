@@ -209,6 +209,7 @@ async function appendAll(
       appendTo(env, topic.topicId, partition, encodeAppend(append, records, identity), {
         expectedOffset: expectedOffset ?? null,
         isIdempotent: true,
+        isOwn: true,
         ...(as.keyedBy === undefined ? {} : { keyed: { producerId: as.keyedBy, index } }),
       });
     // Appends of one partition go one after another: records keep the order of the request [PRD-2].

@@ -1,6 +1,6 @@
 // Errors as application/problem+json (RFC 9457), with Kafka's name and number.
 import { ERROR_DESCRIPTIONS } from "../core/error-descriptions.ts";
-import { ERRORS } from "../core/errors.ts";
+import { ERRORS, httpStatusOf } from "../core/errors.ts";
 import { brokerError } from "../core/platform-errors.ts";
 
 export interface Problem {
@@ -23,7 +23,7 @@ export function problemOf(error: unknown): Problem {
   return {
     type: "about:blank",
     title: ERROR_DESCRIPTIONS[known.code],
-    status: spec.httpStatus,
+    status: httpStatusOf(known),
     detail: known.message,
     code: known.code,
     errorCode: spec.code,

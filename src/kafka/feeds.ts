@@ -59,7 +59,7 @@ export class Feeds implements FeedMemory {
     if (this.#isClosed) throw new BrokerError("NETWORK_EXCEPTION", "the client has gone");
     const place = `${topicId}/${partition}`;
     let feed = this.#feeds.get(place);
-    if (feed === undefined || feed.error !== null) {
+    if (feed === undefined || !feed.canServe(offset)) {
       if (feed === undefined && this.#feeds.size >= MAX_KAFKA_FEEDS)
         throw new BrokerError(
           "THROTTLING_QUOTA_EXCEEDED",
@@ -203,6 +203,11 @@ export class Feed {
     return this.error !== null || this.bytes > 0 || isAtEnd || this.isWaiting;
   }
 
+  /** False where nothing more comes, and nothing from `offset` on is left of what has come. */
+  canServe(offset: number): boolean {
+    return this.error === null || (this.bytes > 0 && offset === this.#offset);
+  }
+
   /** Goes on where the last fetch ended, or begins anew at another offset. */
   readFrom(offset: number, windowBytes: number): void {
     if (offset === this.#offset && !this.isWaiting) return;
@@ -249,7 +254,8 @@ export class Feed {
     if (taken > 0 && this.bytes === 0 && this.#memory.isCrowded) this.wait();
     else if (taken > 0) this.#giveBack(taken);
     return {
-      error: this.error,
+      // [CRC-2] What came before an error is handed out first: with the error clients would not look at it.
+      error: taken > 0 || this.bytes > 0 ? null : this.error,
       highWatermark: this.#highWatermark,
       logStartOffset: this.#logStartOffset,
       records,

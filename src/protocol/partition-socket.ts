@@ -74,6 +74,10 @@ export interface ReaderErrorMessage {
   readonly detail: string;
   readonly logStartOffset?: number;
   readonly highWatermark?: number;
+  /** On CORRUPT_MESSAGE: the batch that cannot be read. */
+  readonly topic?: string;
+  readonly partition?: number;
+  readonly offset?: number;
 }
 
 /** What a reader is sent. */

@@ -125,7 +125,8 @@ export class EventStream {
 
   #problem(error: BrokerError): void {
     const { code, retriable } = ERRORS[error.code];
-    const problem = { code: error.code, errorCode: code, retriable, detail: error.message };
+    const { data, message: detail } = error;
+    const problem = { code: error.code, errorCode: code, retriable, detail, ...data };
     this.#write(`event: problem\ndata: ${JSON.stringify(problem)}\n\n`);
   }
 

@@ -426,6 +426,7 @@ export class PlainConsumerSession {
       errorCode: code,
       retriable,
       detail: error.message,
+      ...error.data,
     });
   }
 

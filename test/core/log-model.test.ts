@@ -67,12 +67,16 @@ interface ModelEntry {
   readonly last: number;
   readonly baseOffset: number;
   readonly atMs: number;
+  /** What was appended, its times left out but for their differences within a batch. */
+  readonly content: string;
   /** The producer was silent for so long since that it may have been forgotten. */
   isUncertain: boolean;
 }
 
 interface Origin {
   readonly producerId: number;
+  /** The Worker's own producer of this id, which is another than the one that clients name. */
+  readonly isOwn: boolean;
   readonly epoch: number;
   readonly first: number;
   readonly last: number;
@@ -95,12 +99,13 @@ const SEQUENCES = 2 ** 31;
 
 class Model {
   readonly records: ModelRecord[] = [];
-  readonly producers = new Map<number, ModelEntry[]>();
+  readonly producers = new Map<string, ModelEntry[]>();
   start = 0;
   end = 0;
 
-  foretell({ origin, expectedOffset }: Draft): Foretold {
-    const entries = origin === null ? undefined : this.producers.get(origin.producerId);
+  foretell(draft: Draft): Foretold {
+    const { origin, expectedOffset } = draft;
+    const entries = origin === null ? undefined : this.producers.get(nameOf(origin));
     const last = entries?.at(-1);
     if (origin !== null && entries !== undefined && last !== undefined) {
       if (origin.epoch < last.epoch) return { kind: "refused", error: "INVALID_PRODUCER_EPOCH" };
@@ -109,7 +114,7 @@ class Model {
         const entry = entries.find(
           (each) => !isNewEpoch && each.first === origin.first && each.last === origin.last,
         );
-        if (entry !== undefined) return { kind: "repeat", entry };
+        if (entry?.content === sentContent(draft)) return { kind: "repeat", entry };
         return { kind: "refused", error: "OUT_OF_ORDER_SEQUENCE_NUMBER" };
       }
     }
@@ -121,11 +126,13 @@ class Model {
   store(draft: Draft, nowMs: number, isLogAppendTime: boolean): void {
     const { origin } = draft;
     if (origin !== null) {
-      const { producerId, epoch, first, last } = origin;
-      const before = this.producers.get(producerId) ?? [];
+      const { epoch, first, last } = origin;
+      const before = this.producers.get(nameOf(origin)) ?? [];
       const isSame = before.at(-1)?.epoch === epoch;
-      const entry = { epoch, first, last, baseOffset: this.end, atMs: nowMs, isUncertain: false };
-      this.producers.set(producerId, [...(isSame ? before : []), entry].slice(-5));
+      const content = sentContent(draft);
+      const stored = { baseOffset: this.end, atMs: nowMs, isUncertain: false };
+      const entry = { epoch, first, last, content, ...stored };
+      this.producers.set(nameOf(origin), [...(isSame ? before : []), entry].slice(-5));
     }
     for (const record of draft.batches.flat()) {
       const timestamp = isLogAppendTime ? nowMs : record.timestamp;
@@ -171,6 +178,21 @@ class Model {
       if (key !== null) seen.add(key);
     }
   }
+}
+
+/** Two producers may have one id: the Worker's and a client's [IDM-9]. */
+function nameOf({ producerId, isOwn }: Origin): string {
+  return `${isOwn ? "own" : "named"} ${producerId}`;
+}
+
+/** What makes an append the same as another at its sequence [IDM-8]. */
+function sentContent({ batches: drafted, compression }: Draft): string {
+  const batchOf = (records: readonly ProducerRecord[]) =>
+    records.map((record) => {
+      const timestamp = record.timestamp - (records[0]?.timestamp ?? 0);
+      return contentOf({ ...record, timestamp, offset: 0 });
+    });
+  return JSON.stringify([compression, drafted.map(batchOf)]);
 }
 
 function contentOf({ offset, key, value, timestamp, headers }: ConsumerRecord): string {
@@ -269,7 +291,7 @@ class Walk {
   anyDraft(): Draft {
     const origin = this.chance(0.6) ? this.pick([1, 2, 3, 4, 5]) : null;
     if (origin !== null && this.chance(0.2) && this.sent.length > 0)
-      return this.pick(this.sent.slice(-12));
+      return this.sentAgain(this.pick(this.sent.slice(-12)));
     const anyBatch = () => Array.from({ length: 1 + this.upTo(4) }, () => this.anyRecord());
     const drafted = Array.from({ length: 1 + this.upTo(2) }, anyBatch);
     const { end } = this.model;
@@ -281,10 +303,32 @@ class Walk {
     };
   }
 
+  /**
+   * As it was, or encoded anew at another time; or forged: with other records at its sequence, or as the other producer
+   * of its id.
+   */
+  sentAgain(draft: Draft): Draft {
+    const change = (record: (each: ProducerRecord) => ProducerRecord) => ({
+      ...draft,
+      batches: draft.batches.map((records) => records.map(record)),
+    });
+    const { origin } = draft;
+    if (origin === null || this.chance(0.4)) return draft;
+    const laterMs = this.upTo(999);
+    if (this.chance(0.5))
+      return change((each) => ({ ...each, timestamp: each.timestamp - laterMs }));
+    if (this.chance(0.5)) return { ...draft, origin: { ...origin, isOwn: !origin.isOwn } };
+    return change((each) => ({ ...each, value: this.anyRecord().value }));
+  }
+
   anyOrigin(producerId: number, count: number): Origin {
-    const last = this.model.producers.get(producerId)?.at(-1);
+    const isOwn = this.chance(0.5);
+    const named = { producerId, isOwn };
+    const last = this.model.producers
+      .get(nameOf({ ...named, epoch: 0, first: 0, last: 0 }))
+      ?.at(-1);
     const of = (epoch: number, first: number) => {
-      return { producerId, epoch, first, last: (first + count - 1) % SEQUENCES };
+      return { ...named, epoch, first, last: (first + count - 1) % SEQUENCES };
     };
     if (last === undefined) return of(this.upTo(3), this.pick([0, 5, SEQUENCES - 4]));
     const next = (last.last + 1) % SEQUENCES;
@@ -312,9 +356,10 @@ class Walk {
     });
   }
 
-  validate(bytes: Uint8Array, expectedOffset: number | null = null) {
+  validate(bytes: Uint8Array, expectedOffset: number | null = null, isOwn = false) {
     const { config, nowMs } = this.rig;
-    return validateAppend(bytes, { config, nowMs, decode: decodeAnyBatch }, expectedOffset);
+    const rules = { config, nowMs, isOwn, decode: decodeAnyBatch };
+    return validateAppend(bytes, rules, expectedOffset);
   }
 
   /** [LOG-2] What one bad batch does to an append. */
@@ -348,7 +393,9 @@ class Walk {
     const valid: Draft[] = [];
     const appends: Append[] = [];
     for (const draft of drafts) {
-      const result = this.validate(concatBytes(this.encode(draft)), draft.expectedOffset);
+      const bytes = concatBytes(this.encode(draft));
+      const isOwn = draft.origin?.isOwn ?? false;
+      const result = this.validate(bytes, draft.expectedOffset, isOwn);
       // What was sent before the policy came may lack a key.
       if (!result.ok && draft.batches.flat().some(({ key }) => key === null)) {
         expect(isCompacted(rig.config)).toBe(true);
@@ -369,13 +416,14 @@ class Walk {
   settle(draft: Draft, outcome: AppendOutcome): void {
     const { model, rig } = this;
     const isLogAppendTime = rig.config.messageTimestampType === "LogAppendTime";
-    const entries = draft.origin === null ? [] : model.producers.get(draft.origin.producerId);
+    const name = draft.origin === null ? "" : nameOf(draft.origin);
+    const entries = model.producers.get(name);
     const silentMs = rig.nowMs - (entries?.at(-1)?.atMs ?? rig.nowMs);
     let foretold = model.foretell(draft);
     if (draft.origin !== null && silentMs >= EXPIRATION_MS) {
       for (const entry of entries ?? []) entry.isUncertain = true;
       if (foretold.kind === "refused" && (outcome.ok || outcome.error !== foretold.error)) {
-        model.producers.delete(draft.origin.producerId);
+        model.producers.delete(name);
         foretold = model.foretell(draft);
       }
     }
@@ -385,7 +433,7 @@ class Walk {
       if (!outcome.ok && silentMs < EXPIRATION_MS)
         foretold = { kind: "refused", error: "OUT_OF_ORDER_SEQUENCE_NUMBER" };
       else {
-        model.producers.delete(draft.origin?.producerId ?? 0);
+        model.producers.delete(name);
         foretold = model.foretell(draft);
       }
     }
@@ -622,7 +670,10 @@ class Walk {
   }
 }
 
-function producerOf({ producerId, epoch }: Origin, baseSequence: number) {
+function producerOf(
+  { producerId, epoch }: Pick<Origin, "producerId" | "epoch">,
+  baseSequence: number,
+) {
   return { producerId, producerEpoch: epoch, baseSequence };
 }
 

@@ -451,6 +451,8 @@ function entry(producerId: number, baseOffset: number): AppendEntry {
     lastSequence,
     baseOffset,
     atMs: 1_700_000_000_000 + baseOffset,
+    fingerprint: 4_000_000_000 + producerId,
+    isOwn: producerId % 2 === 0,
   };
 }
 

@@ -40,14 +40,22 @@ function sent(baseSequence: number, count = 1, sender: Sender = {}): Append {
 }
 
 function origin(firstSequence: number, lastSequence = firstSequence, epoch = 0): AppendOrigin {
-  return { producerId: 1, producerEpoch: epoch, firstSequence, lastSequence };
+  const fingerprint = 9_000 + firstSequence;
+  return {
+    producerId: 1,
+    producerEpoch: epoch,
+    firstSequence,
+    lastSequence,
+    fingerprint,
+    isOwn: false,
+  };
 }
 
 /** An entry of a single record, whose offset and time tell it from others. */
 function entry(producerId: number, sequence: number, epoch = 0): AppendEntry {
   const firstSequence = sequence;
   const baseOffset = 1_000 + sequence;
-  const sender = { producerId, producerEpoch: epoch };
+  const sender = { producerId, producerEpoch: epoch, fingerprint: 9_000 + sequence, isOwn: false };
   return { ...sender, firstSequence, lastSequence: sequence, baseOffset, atMs: sequence };
 }
 

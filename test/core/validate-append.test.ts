@@ -318,7 +318,7 @@ describe("validating who appends", () => {
     const sent = senders.map(([sender, count]) =>
       sentBatch({ producerId: 2 ** 52, producerEpoch: 9, ...sender }, new Array(count).fill(0)),
     );
-    expect(unwrap(validateAppend(concatBytes(sent), RULES)).origin).toEqual({
+    expect(unwrap(validateAppend(concatBytes(sent), RULES)).origin).toMatchObject({
       producerId: 2 ** 52,
       producerEpoch: 9,
       firstSequence: senders[0]?.[0].baseSequence,

@@ -129,12 +129,25 @@ export class AssignedPartition {
     return this.#decodedBytes < MAX_DECODED_IN_HAND_BYTES;
   }
 
-  /** The records of the frame that lie at or behind its start; they are in the application's hands now. */
+  /**
+   * The records of the first frame held that lie at or behind its start; they are in the application's hands now. A batch
+   * that cannot be decoded stays, with what is behind it; throws where it is the first [CRC-4].
+   */
   deliver({ startOffset, bytes }: ReceivedFrame): ConsumerRecord[] {
     const records: ConsumerRecord[] = [];
     let decodedBytes = 0;
-    for (const { start } of batches(bytes)) {
-      for (const record of decode(bytes, start)) {
+    let sizeInBytes = bytes.length;
+    for (const { start, header } of batches(bytes)) {
+      let decoded: ConsumerRecord[];
+      try {
+        decoded = decode(bytes, start);
+      } catch (error) {
+        if (start === 0) throw error;
+        sizeInBytes = start;
+        this.held.splice(1, 0, { startOffset: header.baseOffset, bytes: bytes.subarray(start) });
+        break;
+      }
+      for (const record of decoded) {
         if (record.offset < startOffset) continue;
         decodedBytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
         records.push(record);
@@ -143,7 +156,7 @@ export class AssignedPartition {
     const last = records.at(-1);
     const doneAt = last === undefined ? startOffset : last.offset + 1;
     this.#decodedBytes += decodedBytes;
-    this.#unprocessed.push({ doneAt, sizeInBytes: bytes.length, decodedBytes });
+    this.#unprocessed.push({ doneAt, sizeInBytes, decodedBytes });
     return records;
   }
 

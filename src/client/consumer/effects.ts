@@ -1,5 +1,5 @@
 // What the consumer core asks of the world around it, and what it tells the application.
-import { BrokerError, type ErrorName } from "../../core/errors.ts";
+import { BrokerError, type ErrorName, type FailureData } from "../../core/errors.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { MemberMessage } from "../../protocol/group-socket.ts";
 import type { ReaderMessage } from "../../protocol/partition-socket.ts";
@@ -69,8 +69,8 @@ export class Outbox {
     if (connection !== null) this.emit({ type: "send", connection, message });
   }
 
-  warn(code: ErrorName, detail: string): void {
-    this.emit({ type: "error", error: new BrokerError(code, detail), isFatal: false });
+  warn(code: ErrorName, detail: string, data: FailureData = {}): void {
+    this.emit({ type: "error", error: new BrokerError(code, detail, { data }), isFatal: false });
   }
 }
 

@@ -1,6 +1,6 @@
 // The partition sockets of a consumer: opened, attached at the right offset, opened again when they break.
 // Frames become records here; a frame is delivered once the partition is announced and not paused.
-import { BrokerError } from "../../core/errors.ts";
+import type { BrokerError, ErrorName } from "../../core/errors.ts";
 import type { PartitionKey } from "../../core/group/partition-key.ts";
 import { CLOSE_FATAL, CLOSE_FENCED, errorOfClose } from "../../protocol/close-codes.ts";
 import type { InitialOffset } from "../../protocol/group-socket.ts";
@@ -157,7 +157,8 @@ export class PartitionReaders {
   }
 
   #attachFailed(partition: AssignedPartition, message: ReaderErrorMessage, nowMs: number): void {
-    this.#outbox.warn(message.code, `${partition.topic}/${partition.partition}: ${message.detail}`);
+    const { code, detail, offset } = message;
+    this.#warn(partition, code, detail, offset);
     if (message.code !== "OFFSET_OUT_OF_RANGE") {
       this.#reopenLater(partition, nowMs);
       return;
@@ -189,11 +190,21 @@ export class PartitionReaders {
     this.#deliverHeld(partition, nowMs);
   }
 
-  /** What came is no batches: it is asked for again, with back-off. */
+  /** [CRC-4] What came is no batches, or cannot be decoded: it is asked for again, with back-off. Others go on. */
   #cannotRead(partition: AssignedPartition, error: unknown, nowMs: number): void {
-    const cause = error instanceof BrokerError ? error.message : String(error);
-    this.#outbox.warn("CORRUPT_MESSAGE", `${partition.topic}/${partition.partition}: ${cause}`);
+    this.#warn(partition, "CORRUPT_MESSAGE", (error as Error).message);
     this.#reopenLater(partition, nowMs);
+  }
+
+  /** Tells of the partition, and of where in it. */
+  #warn(
+    { topic, partition, held, position }: AssignedPartition,
+    code: ErrorName,
+    detail: string,
+    offset = held[0]?.startOffset ?? position ?? 0,
+  ): void {
+    const data = { topic, partition, offset };
+    this.#outbox.warn(code, `${topic}/${partition}: ${detail}`, data);
   }
 
   #deliver(partition: AssignedPartition, frame: ReceivedFrame): void {
@@ -292,10 +303,9 @@ export class PartitionReaders {
     // A reader without a group reads this topic, and none that gets its name.
     const isFinal = this.#config.groupId === null && error?.code === "UNKNOWN_TOPIC_ID";
     if (error?.retriable === false || isFinal) return error;
-    const place = `${partition.topic}/${partition.partition}`;
-    if (error !== null) this.#outbox.warn(error.code, `${place}: ${error.message}`);
+    if (error !== null) this.#warn(partition, error.code, error.message);
     else if (isAlone && partition.failures === FAILURES_TO_TELL)
-      this.#outbox.warn("NETWORK_EXCEPTION", `${place}: no connection (${code}); trying again`);
+      this.#warn(partition, "NETWORK_EXCEPTION", `no connection (${code}); trying again`);
     // Replaced (4002) is no fence: it was this owner itself, with an earlier attach that arrived late.
     if (code === CLOSE_FENCED) this.#fenced(partition, memberEpoch);
     else this.#reopenLater(partition, nowMs);
@@ -310,8 +320,7 @@ export class PartitionReaders {
       this.#outbox.emit({ type: "lost", partitions: [partition.place] });
       return;
     }
-    const { topic, partition: number } = partition;
-    this.#outbox.warn("FENCED_MEMBER_EPOCH", `${topic}/${number}: a newer owner has attached`);
+    this.#warn(partition, "FENCED_MEMBER_EPOCH", "a newer owner has attached");
   }
 
   /** [SES-1] Delivery goes on behind the last record that the application was given. */

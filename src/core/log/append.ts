@@ -3,9 +3,15 @@
 import { concatBytes } from "../bytes.ts";
 import type { TopicConfig } from "../cluster/config.ts";
 import { BrokerError, fail, type Result } from "../errors.ts";
-import { MAX_APPEND_BYTES, MAX_CHUNK_BYTES, MAX_TIMESTAMP_MS } from "../limits.ts";
+import {
+  MAX_APPEND_BYTES,
+  MAX_APPENDS_PER_CHUNK,
+  MAX_CHUNK_BYTES,
+  MAX_TIMESTAMP_MS,
+} from "../limits.ts";
 import type { ConsumerRecord } from "../record.ts";
 import { COMPRESSIONS } from "./compression.ts";
+import { crcWithoutTimes, fingerprintWith } from "./fingerprint.ts";
 import { type AppendEntry, type AppendOrigin, addToSequence } from "./producers.ts";
 import {
   type BatchHeader,
@@ -58,6 +64,8 @@ export interface AppendRules {
     | "messageTimestampAfterMaxMs"
   >;
   readonly nowMs: number;
+  /** [IDM-9] The Worker appends as a producer of its own. */
+  readonly isOwn?: boolean;
   /** Decodes a batch of any compression; asked only where records have to be looked at. */
   decode(bytes: Uint8Array, start: number): readonly ConsumerRecord[];
 }
@@ -84,7 +92,11 @@ export function validateAppend(
   try {
     for (const { start, header } of batches(bytes)) {
       checkBatch(bytes, start, header, rules);
-      origin = joinOrigin(origin, header, places.length === 0);
+      origin = joinOrigin(origin, header, places.length === 0, rules.isOwn ?? false);
+      if (origin !== null) {
+        const crc = crcWithoutTimes(bytes, start, header.sizeInBytes);
+        origin = { ...origin, fingerprint: fingerprintWith(origin.fingerprint ?? 0, crc) };
+      }
       recordCount += header.recordCount;
       const { sizeInBytes, maxTimestamp } = header;
       places.push({ start, sizeInBytes, recordCount: header.recordCount, maxTimestamp });
@@ -167,6 +179,7 @@ function joinOrigin(
   before: AppendOrigin | null,
   header: BatchHeader,
   isFirst: boolean,
+  isOwn: boolean,
 ): AppendOrigin | null {
   const { producerId, producerEpoch, baseSequence, recordCount } = header;
   if (producerId === NO_PRODUCER_ID) {
@@ -179,7 +192,10 @@ function joinOrigin(
     );
   }
   const lastSequence = addToSequence(baseSequence, recordCount - 1);
-  if (isFirst) return { producerId, producerEpoch, firstSequence: baseSequence, lastSequence };
+  if (isFirst) {
+    const sequences = { firstSequence: baseSequence, lastSequence };
+    return { producerId, producerEpoch, ...sequences, fingerprint: 0, isOwn };
+  }
   if (
     before?.producerId !== producerId ||
     before.producerEpoch !== producerEpoch ||
@@ -207,7 +223,7 @@ export interface Plan {
 
 /**
  * [LOG-1] Assigns dense, increasing offsets in the order given and packs the batches into chunks of at
- * most MAX_CHUNK_BYTES. An append that fills a chunk by itself is patched in place and not copied.
+ * most MAX_CHUNK_BYTES, in which at most MAX_APPENDS_PER_CHUNK appends begin. An append that fills a chunk by itself is patched in place and not copied.
  * `logAppendTimeMs`, where there is one, replaces all timestamps.
  */
 export function planChunks(
@@ -219,6 +235,7 @@ export function planChunks(
   const baseOffsets: number[] = [];
   let pieces: Uint8Array[] = [];
   let chunkBytes = 0;
+  let chunkAppends = 0;
   let chunkBase = firstOffset;
   let maxTimestamp = Number.NEGATIVE_INFINITY;
   let nextOffset = firstOffset;
@@ -228,12 +245,14 @@ export function planChunks(
     chunks.push({ baseOffset: chunkBase, nextOffset, maxTimestamp, bytes: concatBytes(pieces) });
     pieces = [];
     chunkBytes = 0;
+    chunkAppends = 0;
     maxTimestamp = Number.NEGATIVE_INFINITY;
     chunkBase = nextOffset;
   };
 
   for (const append of appends) {
     baseOffsets.push(nextOffset);
+    if (chunkAppends === MAX_APPENDS_PER_CHUNK) closeChunk();
     let pieceStart = 0;
     let pieceEnd = 0;
     const takePiece = () => {
@@ -245,6 +264,7 @@ export function planChunks(
         takePiece();
         closeChunk();
       }
+      if (pieceEnd === 0) chunkAppends++;
       patchBaseOffset(append.bytes, batch.start, nextOffset);
       if (logAppendTimeMs !== null) setLogAppendTime(append.bytes, batch.start, logAppendTimeMs);
       nextOffset += batch.recordCount;

@@ -22,6 +22,7 @@ import {
 } from "../limits.ts";
 import type { ConsumerRecord } from "../record.ts";
 import { COMPRESSIONS, type CompressionType } from "./compression.ts";
+import type { Run } from "./damage.ts";
 import {
   COMPACTING,
   type CompactionPass,
@@ -227,11 +228,12 @@ export class Compactor {
   #readKeys(keys: Keys): boolean {
     if (keys.position >= keys.limit) return false;
     let bytesRead = 0;
-    for (const chunk of storedChunksFrom(this.#store, keys.position)) {
+    const chunks = storedChunksFrom(this.#store, keys.position);
+    for (const chunk of this.#log.verifier.runs(chunks, keys.position)) {
       if (chunk.baseOffset >= keys.limit) break;
       if (bytesRead >= COMPACTION_SLICE_BYTES) return true;
       bytesRead += chunk.bytes.length;
-      for (const { start } of batches(chunk.bytes)) {
+      for (const { start } of batchesOf(chunk)) {
         if (!this.#noteKeys(keys, this.#decode(chunk.bytes, start) ?? [])) return false;
       }
       keys.position = chunk.nextOffset;
@@ -279,11 +281,12 @@ export class Compactor {
     const segment = this.#store.floorSegment(pending.position) as number;
     const floor = this.#store.floorChunk(segment, pending.position);
     let bytesRead = 0;
-    for (const chunk of this.#store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
-      if (chunk.nextOffset <= pending.position) continue;
+    const chunks = this.#store.chunksFrom(segment, floor?.baseOffset ?? segment);
+    for (const chunk of this.#log.verifier.runs(chunks, pending.position)) {
       if (bytesRead >= COMPACTION_SLICE_BYTES) return;
       bytesRead += chunk.bytes.length;
-      for (const { start, header } of batches(chunk.bytes)) {
+      if (chunk.damage !== undefined) pending = this.#keepDamaged(pending, chunk, segment);
+      for (const { start, header } of batchesOf(chunk)) {
         if (header.baseOffset < pending.position) continue; // Written by the slice before.
         for (const kept of this.#keep(chunk.bytes, start, header, keys, nowMs)) {
           const isFull = pending.sizeInBytes + kept.bytes.length > MAX_CHUNK_BYTES;
@@ -294,6 +297,21 @@ export class Compactor {
       pending.position = chunk.nextOffset;
     }
     this.#endSegment(pending, segment);
+  }
+
+  /**
+   * [CRC-3] What is damaged stays as it is, in a row of its own, which is as damaged: a batch that was decoded and encoded
+   * anew would have a CRC that fits.
+   */
+  #keepDamaged(pending: Pending, run: Run, segment: number): Pending {
+    const alone = pending.pieces.length > 0 ? this.#flush(pending, run.baseOffset) : pending;
+    alone.baseOffset = run.baseOffset;
+    alone.nextOffset = run.nextOffset;
+    alone.pieces = [run.bytes];
+    alone.sizeInBytes = run.bytes.length;
+    const place = this.#store.floorChunk(segment, run.baseOffset);
+    alone.maxTimestamp = place?.chunkMaxTimestamp ?? alone.maxTimestamp;
+    return this.#flush(alone, run.nextOffset);
   }
 
   /** [CMP-1] [CMP-2] What is left of a batch: nothing, itself, or its records anew. */
@@ -373,7 +391,7 @@ export class Compactor {
   }
 
   #insert(pending: Pending): void {
-    if (pending.sizeInBytes === 0) return;
+    if (pending.pieces.length === 0) return;
     const { baseOffset, nextOffset, maxTimestamp, pieces } = pending;
     const chunk = { baseOffset, nextOffset, maxTimestamp, bytes: concatBytes(pieces), appends: [] };
     const totals = this.#store.totals(COMPACTING) ?? emptyTotals(baseOffset);
@@ -435,6 +453,11 @@ export class Compactor {
       segmentCount: segmentCount + 1,
     };
   }
+}
+
+/** The batches that can be looked into: none of what is damaged. */
+function batchesOf({ bytes, damage }: Run) {
+  return damage === undefined ? batches(bytes) : [];
 }
 
 function startPending(pass: CompactionPass): Pending {

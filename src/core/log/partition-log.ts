@@ -14,24 +14,19 @@ import {
 } from "../limits.ts";
 import { type Append, type Chunk, planChunks } from "./append.ts";
 import { withoutSegment } from "./compaction.ts";
+import { ChunkVerifier, type Decode, type Run } from "./damage.ts";
 import type {
   CompactionState,
   LogState,
   LogStore,
   ProducerSnapshot,
   SegmentTotals,
-  StoredChunk,
 } from "./log-store.ts";
 import { type AppendEntry, Producers, type StagedProducers } from "./producers.ts";
 import { addToTotals, emptyTotals } from "./segment-totals.ts";
 import { cutChunk, storedChunksFrom } from "./stored-chunks.ts";
 import { TailCache } from "./tail-cache.ts";
-import {
-  type Decode,
-  findBatchByTimestamp,
-  maxTimestamp,
-  type TimestampCandidate,
-} from "./timestamp-lookup.ts";
+import { findBatchByTimestamp, maxTimestamp, type TimestampCandidate } from "./timestamp-lookup.ts";
 
 interface ActiveSegment {
   readonly baseOffset: number;
@@ -56,6 +51,8 @@ export type AppendOutcome = Result<{
 
 export class PartitionLog {
   readonly #store: LogStore;
+  /** Everything that is read from the store goes through it [CRC-1]. */
+  readonly verifier: ChunkVerifier;
   /** May change at any time; what is decided next follows it. */
   config: TopicConfig;
   #state: LogState;
@@ -63,12 +60,13 @@ export class PartitionLog {
   #nextOffset: number;
   readonly #tail = new TailCache();
   /** The stored chunk of which the last read took a part: the next read goes on in it, mostly. */
-  #partlyRead: StoredChunk | null = null;
+  #partlyRead: Run | null = null;
   /** Null until the first idempotent append: most wake-ups need none of it. */
   #producers: Producers | null = null;
 
-  constructor(store: LogStore, config: TopicConfig) {
+  constructor(store: LogStore, config: TopicConfig, verifier = new ChunkVerifier()) {
     this.#store = store;
+    this.verifier = verifier;
     this.config = config;
     this.#state = store.state();
     this.#nextOffset = this.#state.logStartOffset;
@@ -287,14 +285,19 @@ export class PartitionLog {
 
   /**
    * [LOG-4] Whole batches from the one that holds `offset` on, up to `maxBytes`, but always at least one
-   * where there is one. The offset must be in range.
+   * where there is one. The offset must be in range. It ends before what is damaged [CRC-1]. Throws CORRUPT_MESSAGE where
+   * it begins there [CRC-2].
    */
   read(offset: number, maxBytes: number): ReadResult {
     assert(this.checkOffset(offset).ok, "read: the offset was checked by the caller");
     const pieces: Uint8Array[] = [];
     let sizeInBytes = 0;
     let nextOffset = offset;
-    for (const chunk of this.#chunksFrom(offset)) {
+    for (const chunk of this.#runsFrom(offset)) {
+      if (chunk.damage !== undefined) {
+        if (pieces.length > 0) break;
+        throw this.verifier.error(chunk);
+      }
       const room = maxBytes - sizeInBytes;
       const piece = cutChunk(chunk, nextOffset, room, pieces.length === 0);
       if (piece === null) {
@@ -315,7 +318,7 @@ export class PartitionLog {
     return { pieces, sizeInBytes, nextOffset };
   }
 
-  *#chunksFrom(offset: number): Generator<StoredChunk> {
+  *#runsFrom(offset: number): Generator<Run> {
     if (offset >= this.#nextOffset) return;
     if (this.#tail.holds(offset)) {
       yield* this.#tail.from(offset);
@@ -324,7 +327,8 @@ export class PartitionLog {
     const begun = this.#partlyRead;
     const isWithin = begun !== null && offset >= begun.baseOffset && offset < begun.nextOffset;
     if (isWithin) yield begun;
-    yield* storedChunksFrom(this.#store, isWithin ? begun.nextOffset : offset);
+    const from = isWithin ? begun.nextOffset : offset;
+    yield* this.verifier.runs(storedChunksFrom(this.#store, from), from);
   }
 
   /**
@@ -456,12 +460,17 @@ export class PartitionLog {
     this.#changeState(change);
     if (this.#state.compaction.pass?.groupBase === group) return;
     // [LOG-7] Segments were replaced: what the cache holds of them is not what is stored any more.
+    this.verifier.forget();
     this.#tail.dropBefore(this.activeBaseOffset);
   }
 
-  /** [LOG-6] Where a look-up by timestamp has to look next (core/log/timestamp-lookup.ts), or null. */
+  /**
+   * [LOG-6] Where a look-up by timestamp has to look next (core/log/timestamp-lookup.ts), or null. Throws CORRUPT_MESSAGE
+   * at what is damaged [CRC-2], as the other look-ups do.
+   */
   findBatchByTimestamp(timestamp: number, from: number): TimestampCandidate | null {
-    return findBatchByTimestamp(this.#store, timestamp, Math.max(from, this.logStartOffset));
+    const start = Math.max(from, this.logStartOffset);
+    return findBatchByTimestamp(this.#store, this.verifier, timestamp, start);
   }
 
   /** [LOG-6] The first offset whose record is at least so new, or the end of the log. */
@@ -469,9 +478,9 @@ export class PartitionLog {
     for (let from = this.logStartOffset; ; ) {
       const candidate = this.findBatchByTimestamp(timestamp, from);
       if (candidate === null) return this.logEndOffset;
-      const found = decode(candidate.batch, 0).find(
-        (record) => record.offset >= this.logStartOffset && record.timestamp >= timestamp,
-      );
+      const found = this.verifier
+        .decoded(decode, candidate.batch, 0)
+        .find((record) => record.offset >= this.logStartOffset && record.timestamp >= timestamp);
       if (found !== undefined) return found.offset;
       from = candidate.nextOffset;
     }
@@ -479,7 +488,7 @@ export class PartitionLog {
 
   /** [LOG-11] The largest timestamp of any record kept, or null. */
   maxTimestamp(decode: Decode): number | null {
-    return maxTimestamp(this.#store, this.logStartOffset, decode);
+    return maxTimestamp(this.#store, this.verifier, this.logStartOffset, decode);
   }
 }
 

@@ -14,6 +14,13 @@ export interface AppendOrigin {
   readonly producerEpoch: number;
   readonly firstSequence: number;
   readonly lastSequence: number;
+  /**
+   * [IDM-8] What tells it from another append at the same sequence (core/log/fingerprint.ts). Null for one that was
+   * stored before there were fingerprints: whatever comes at its sequence is taken for its repeat.
+   */
+  readonly fingerprint: number | null;
+  /** [IDM-9] The producer is the Worker's own, and not one that a client has named, whose ids mean nothing to it. */
+  readonly isOwn: boolean;
 }
 
 /** An append that was stored. */
@@ -24,6 +31,26 @@ export interface AppendEntry extends AppendOrigin {
 
 /** Every entry of one producer, all of one epoch, oldest first; at most PRODUCER_WINDOW, at least one. */
 type Entries = readonly AppendEntry[];
+
+/** By `keyOf`. */
+type ProducerEntries = ReadonlyMap<number, Entries>;
+
+/** The Worker's own producers are numbered downwards from -1: no client can name one of them. */
+function keyOf({ producerId, isOwn }: Pick<AppendOrigin, "producerId" | "isOwn">): number {
+  return isOwn ? -1 - producerId : producerId;
+}
+
+/**
+ * What is known of the producer. Entries from before there were fingerprints do not say whose they are: a producer of
+ * the Worker goes on from them.
+ */
+function entriesOf(all: ProducerEntries, origin: AppendOrigin): Entries | undefined {
+  const entries = all.get(keyOf(origin));
+  if (entries !== undefined || !origin.isOwn) return entries;
+  const older = all.get(origin.producerId);
+  if (older?.at(-1)?.fingerprint !== null) return undefined;
+  return older.map((entry) => ({ ...entry, isOwn: true }));
+}
 
 /** Sequence numbers are int32 and start again at 0 behind the largest. */
 const MAX_SEQUENCE = 2 ** 31 - 1;
@@ -63,9 +90,10 @@ export class Producers {
   }
 
   #add(entry: AppendEntry): void {
-    const entries = withEntry(this.#entries.get(entry.producerId), entry);
-    this.#entries.delete(entry.producerId);
-    this.#entries.set(entry.producerId, entries);
+    const key = keyOf(entry);
+    const entries = withEntry(entriesOf(this.#entries, entry), entry);
+    this.#entries.delete(key);
+    this.#entries.set(key, entries);
     if (this.#entries.size <= MAX_PRODUCERS_PER_PARTITION) return;
     const oldest = this.#entries.keys().next().value;
     if (oldest !== undefined) this.#entries.delete(oldest);
@@ -73,10 +101,10 @@ export class Producers {
 
   /** [IDM-5] Forgets producers that have been silent for `expirationMs`. */
   expire(nowMs: number, expirationMs: number): void {
-    for (const [producerId, entries] of this.#entries) {
+    for (const [key, entries] of this.#entries) {
       // The others have appended later.
       if (nowMs - (entries.at(-1)?.atMs ?? nowMs) < expirationMs) return;
-      this.#entries.delete(producerId);
+      this.#entries.delete(key);
     }
   }
 
@@ -87,24 +115,25 @@ export class Producers {
 }
 
 export class StagedProducers {
-  readonly #stored: ReadonlyMap<number, Entries>;
+  readonly #stored: ProducerEntries;
   readonly #remember: (entry: AppendEntry) => void;
   readonly #staged = new Map<number, Entries>();
   /** What `add` was given, in order. */
   readonly entries: AppendEntry[] = [];
 
-  constructor(stored: ReadonlyMap<number, Entries>, remember: (entry: AppendEntry) => void) {
+  constructor(stored: ProducerEntries, remember: (entry: AppendEntry) => void) {
     this.#stored = stored;
     this.#remember = remember;
   }
 
   /**
-   * [IDM-1] [IDM-2] The entry of which this append is a repeat, or null where it is new and in sequence.
+   * [IDM-1] [IDM-2] The entry of which this append is a repeat, or null where it is new and in sequence. It is a repeat
+   * only if it is the same append [IDM-8].
    * A newer epoch starts at sequence 0; a producer that is not known (any more) may start anywhere, as in
    * Kafka, or one that was forgotten could never go on. INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER.
    */
   check(origin: AppendOrigin): Result<{ repeated: AppendEntry | null }> {
-    const entries = this.#staged.get(origin.producerId) ?? this.#stored.get(origin.producerId);
+    const entries = this.#known(origin);
     const last = entries?.at(-1);
     if (entries === undefined || last === undefined) return { ok: true, repeated: null };
     const { producerId, producerEpoch, firstSequence, lastSequence } = origin;
@@ -120,16 +149,23 @@ export class StagedProducers {
     const repeated = entries.find(
       (entry) => entry.firstSequence === firstSequence && entry.lastSequence === lastSequence,
     );
-    if (repeated !== undefined && !isNewEpoch) return { ok: true, repeated };
+    const sent = `producer ${producerId} sent sequence ${firstSequence} to ${lastSequence}`;
+    if (repeated === undefined || isNewEpoch)
+      return fail("OUT_OF_ORDER_SEQUENCE_NUMBER", `${sent}, the next one is ${expected}`);
+    if (repeated.fingerprint === null || repeated.fingerprint === origin.fingerprint)
+      return { ok: true, repeated };
     return fail(
       "OUT_OF_ORDER_SEQUENCE_NUMBER",
-      `producer ${producerId} sent sequence ${firstSequence} to ${lastSequence}, the next one is ${expected}`,
+      `${sent}, where another append is stored at offset ${repeated.baseOffset}; the next one is ${expected}`,
     );
   }
 
+  #known(origin: AppendOrigin): Entries | undefined {
+    return this.#staged.get(keyOf(origin)) ?? entriesOf(this.#stored, origin);
+  }
+
   add(entry: AppendEntry): void {
-    const entries = this.#staged.get(entry.producerId) ?? this.#stored.get(entry.producerId);
-    this.#staged.set(entry.producerId, withEntry(entries, entry));
+    this.#staged.set(keyOf(entry), withEntry(this.#known(entry), entry));
     this.entries.push(entry);
   }
 

@@ -6,6 +6,7 @@
 //   0 baseOffset i64 | 8 batchLength i32 | 12 partitionLeaderEpoch i32 | 16 magic i8 | 17 crc u32
 //  21 attributes i16 | 23 lastOffsetDelta i32 | 27 baseTimestamp i64 | 35 maxTimestamp i64
 //  43 producerId i64 | 51 producerEpoch i16 | 53 baseSequence i32 | 57 recordCount i32 | 61 records
+import { concatBytes } from "../bytes.ts";
 import { BrokerError, brokerErrorOf } from "../errors.ts";
 import { MAX_HEADERS_PER_BATCH, MAX_RECORDS_PER_BATCH } from "../limits.ts";
 import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../record.ts";
@@ -292,6 +293,17 @@ export function checkCrc(bytes: Uint8Array, start: number, sizeInBytes: number):
   return view.getUint32(17) === crc32c(bytes, start + CRC_START, start + sizeInBytes);
 }
 
+/** The bytes that the batch at `start` says that it has, prefix included. A whole header must be there. */
+export function readBatchSize(bytes: Uint8Array, start: number): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
+  return view.getInt32(8) + LENGTH_PREFIX_BYTES;
+}
+
+/** Outside the CRC, as the base offset is. What `patchBaseOffset` has written is 0. */
+export function readLeaderEpoch(bytes: Uint8Array, start: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES).getInt32(12);
+}
+
 /** Gives the batch at `start` its offset. Base offset and leader epoch lie outside the CRC. */
 export function patchBaseOffset(bytes: Uint8Array, start: number, baseOffset: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
@@ -340,13 +352,7 @@ export async function foldBatches(
     writeHeader(batch, { ...header, attributes: 0 }, type, header.maxTimestamp, header.recordCount);
     pieces.push(batch);
   }
-  const folded = new Uint8Array(pieces.reduce((size, piece) => size + piece.length, 0));
-  let position = 0;
-  for (const piece of pieces) {
-    folded.set(piece, position);
-    position += piece.length;
-  }
-  return folded;
+  return concatBytes(pieces);
 }
 
 /**

@@ -3,7 +3,7 @@
 import type { LogStore, StoredChunk } from "./log-store.ts";
 import { batches } from "./record-batch.ts";
 
-/** Chunks with records at or behind `offset`, ascending. Read lazily. */
+/** Chunks with records at or behind `offset`, ascending, as they come from the store. Read lazily. */
 export function* storedChunksFrom(store: LogStore, offset: number): Generator<StoredChunk> {
   let segment = store.floorSegment(offset) ?? store.segmentAfter(offset);
   while (segment !== null) {

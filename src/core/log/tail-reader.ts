@@ -2,6 +2,7 @@
 // bytes back as it consumes, so one that stops reading costs its window and no more [TAIL-2].
 
 import { concatBytes } from "../bytes.ts";
+import { attempt, type Failure } from "../errors.ts";
 import { MAX_WINDOW_BYTES } from "../limits.ts";
 import type { OwnerToken } from "./fences.ts";
 import type { PartitionLog } from "./partition-log.ts";
@@ -52,16 +53,24 @@ interface Frame {
   readonly nextOffset: number;
 }
 
-/** [TAIL-1] Sends what the reader has room for, in offset order, and returns the reader as it is then. */
+/**
+ * [TAIL-1] Sends what the reader has room for, in offset order, and returns the reader as it is then. `stop` is told why
+ * nothing can be read where it stands, if that is so [CRC-2].
+ */
 export function pump(
   log: PartitionLog,
   reader: TailReader,
   frames: Frames,
   send: (frame: Uint8Array) => void,
+  stop: (failure: Failure) => void = () => {},
 ): TailReader {
   let { nextOffset, windowBytes } = reader;
   while (windowBytes > 0 && nextOffset < log.logEndOffset) {
-    const frame = frames.at(nextOffset, Math.min(windowBytes, FRAME_BYTES));
+    const frame = attempt(() => frames.at(nextOffset, Math.min(windowBytes, FRAME_BYTES)));
+    if ("error" in frame) {
+      stop(frame);
+      break;
+    }
     if (frame.bytes.length > 0) send(frame.bytes);
     nextOffset = frame.nextOffset;
     windowBytes -= frame.bytes.length;

@@ -1,5 +1,5 @@
 // Look-ups by timestamp. What is found is a batch: whether one of its records will do, only decoding tells.
-import type { ConsumerRecord } from "../record.ts";
+import type { ChunkVerifier, Decode } from "./damage.ts";
 import type { LogStore } from "./log-store.ts";
 import { batches } from "./record-batch.ts";
 
@@ -9,8 +9,6 @@ export interface TimestampCandidate {
   readonly nextOffset: number;
 }
 
-export type Decode = (bytes: Uint8Array, start: number) => readonly ConsumerRecord[];
-
 /**
  * [LOG-6] The first batch at or behind `start` that may hold a record whose timestamp is at least
  * `timestamp`, with where to go on if it does not, or null. The caller decodes it. A segment's running
@@ -18,6 +16,7 @@ export type Decode = (bytes: Uint8Array, start: number) => readonly ConsumerReco
  */
 export function findBatchByTimestamp(
   store: LogStore,
+  verifier: ChunkVerifier,
   timestamp: number,
   start: number,
 ): TimestampCandidate | null {
@@ -25,7 +24,7 @@ export function findBatchByTimestamp(
   while (segment !== null) {
     const totals = store.totals(segment);
     if (totals !== null && totals.maxTimestamp >= timestamp) {
-      const found = findInSegment(store, segment, totals.nextOffset, timestamp, start);
+      const found = findInSegment(store, verifier, segment, totals.nextOffset, timestamp, start);
       if (found !== null) return found;
     }
     segment = store.segmentAfter(segment);
@@ -34,7 +33,12 @@ export function findBatchByTimestamp(
 }
 
 /** [LOG-11] The largest timestamp of any record from `start` on, or null. `decode` is asked for one batch at most. */
-export function maxTimestamp(store: LogStore, start: number, decode: Decode): number | null {
+export function maxTimestamp(
+  store: LogStore,
+  verifier: ChunkVerifier,
+  start: number,
+  decode: Decode,
+): number | null {
   let largest: number | null = null;
   const consider = (timestamp: number) => {
     if (largest === null || timestamp > largest) largest = timestamp;
@@ -50,13 +54,15 @@ export function maxTimestamp(store: LogStore, start: number, decode: Decode): nu
     const floor = store.floorChunk(segment, start);
     for (const place of store.placesFrom(segment, floor?.baseOffset ?? segment))
       if (place.baseOffset >= start) consider(place.chunkMaxTimestamp);
-    for (const chunk of store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
-      if (chunk.baseOffset >= start) break;
+    if (floor === null || floor.baseOffset >= start) continue;
+    for (const chunk of verifier.runs(store.chunksFrom(segment, floor.baseOffset), start)) {
+      if (chunk.baseOffset >= floor.nextOffset) break;
+      if (chunk.damage !== undefined) throw verifier.error(chunk);
       for (const { start: at, header } of batches(chunk.bytes)) {
         if (header.baseOffset >= start) consider(header.maxTimestamp);
         else if (header.baseOffset + header.lastOffsetDelta >= start) {
           // Deleted up to its middle: only its records tell.
-          for (const { offset, timestamp } of decode(chunk.bytes, at))
+          for (const { offset, timestamp } of verifier.decoded(decode, chunk.bytes, at))
             if (offset >= start) consider(timestamp);
         }
       }
@@ -67,6 +73,7 @@ export function maxTimestamp(store: LogStore, start: number, decode: Decode): nu
 
 function findInSegment(
   store: LogStore,
+  verifier: ChunkVerifier,
   segment: number,
   segmentEnd: number,
   timestamp: number,
@@ -84,7 +91,10 @@ function findInSegment(
     else low = Math.max(place.nextOffset, middle + 1);
   }
   const floor = store.floorChunk(segment, Math.max(low, from));
-  for (const chunk of store.chunksFrom(segment, floor?.baseOffset ?? segment)) {
+  const chunks = store.chunksFrom(segment, floor?.baseOffset ?? segment);
+  for (const chunk of verifier.runs(chunks, from)) {
+    // It may hold the record.
+    if (chunk.damage !== undefined) throw verifier.error(chunk);
     for (const { start, header } of batches(chunk.bytes)) {
       const nextOffset = header.baseOffset + header.lastOffsetDelta + 1;
       if (nextOffset <= from || header.maxTimestamp < timestamp) continue;
