@@ -118,6 +118,13 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     planted: "if (repeated !== null && repeated.baseOffset < 0)",
   },
   {
+    name: "a repeat is recognised by its producer and sequence alone",
+    isRare: true,
+    file: "src/core/log/producers.ts",
+    original: "if (repeated.fingerprint === null || repeated.fingerprint === origin.fingerprint)",
+    planted: "if (repeated.baseOffset >= 0)",
+  },
+  {
     name: "what was received and not delivered is forgotten over a reconnect",
     isRare: true,
     file: "src/client/consumer/assigned-partition.ts",
