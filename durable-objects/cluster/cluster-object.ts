@@ -30,7 +30,7 @@ import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
-import { nextTurn } from "../shared/turn.ts";
+import { nextTurn } from "../../src/core/next-turn.ts";
 import { ClusterStore, type Task } from "./cluster-store.ts";
 
 /** How long tasks that failed wait for their next try. */

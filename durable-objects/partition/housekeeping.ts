@@ -3,7 +3,7 @@
 import { HOUSEKEEPING_INTERVAL_MS } from "../../src/core/limits.ts";
 import type { Compactor } from "../../src/core/log/compaction.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
-import { nextTurn } from "../shared/turn.ts";
+import { nextTurn } from "../../src/core/next-turn.ts";
 import type { RequestStore } from "./request-store.ts";
 
 /** After this long one alarm makes room for the next: an alarm may run for 15 minutes at most. */

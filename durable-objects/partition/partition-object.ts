@@ -29,7 +29,7 @@ import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
-import { nextTurn } from "../shared/turn.ts";
+import { nextTurn } from "../../src/core/next-turn.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";

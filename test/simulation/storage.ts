@@ -2,7 +2,7 @@
 // a flush; a crash before takes it back. Rows are read at once, as the platform's cursor cannot be read later
 // than the statement's table exists.
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import type { Sql, SqlValue } from "../../durable-objects/shared/sql.ts";
+import type { SizedSql, SqlValue } from "../../durable-objects/shared/sql.ts";
 
 export interface StorageHost {
   /** The first write after a flush. */
@@ -27,7 +27,8 @@ export class SimulatedStorage {
     this.#host = host;
   }
 
-  readonly sql: Sql = {
+  readonly sql: SizedSql = {
+    databaseSize: 0,
     exec: <Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) =>
       this.#exec(query, bindings) as Row[],
   };
