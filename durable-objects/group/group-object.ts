@@ -8,6 +8,7 @@ import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
+import { isTooLate } from "../../src/core/elapsed.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import type {
   ClassicJoin,
@@ -58,6 +59,7 @@ import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { ClassicMembers } from "./classic-members.ts";
+import { GroupClock } from "./group-clock.ts";
 import { GroupStore } from "./group-store.ts";
 import {
   type ClassicLeave,
@@ -87,6 +89,7 @@ interface Joined {
 
 export class GroupObject extends DurableObject<Env> {
   readonly #groupId: string;
+  readonly #clock: GroupClock;
   readonly #sockets = new Map<string, WebSocket>();
   #store: GroupStore;
   #coordinator: Coordinator;
@@ -106,18 +109,26 @@ export class GroupObject extends DurableObject<Env> {
     this.#groupId = ctx.id.name ?? "";
     trace(env, "group", this.#groupId, "start");
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
-    this.#store = new GroupStore(storageOf(ctx.storage));
+    const storage = storageOf(ctx.storage);
+    this.#clock = new GroupClock(storage.sql, (nowMs) => this.#beginSessionsAnew(nowMs));
+    this.#store = new GroupStore(storage);
     this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
-    this.#watchers = new Watchers(ctx);
+    this.#watchers = new Watchers(ctx, this.#clock);
     this.#classic = this.#newClassic();
-    this.#kafka = new KafkaMembers(this.#parts(), this.#watchers);
+    this.#kafka = new KafkaMembers(this.#parts(), this.#watchers, this.#clock);
     for (const socket of ctx.getWebSockets()) {
       const attachment = attachmentOf(socket);
       if (attachment !== null && this.#coordinator.state.members.has(attachment.memberId)) {
         this.#sockets.set(attachment.memberId, socket);
+        this.#clock.noted(attachment.joinedAtMs);
       }
     }
-    this.#noteLostSockets(Date.now());
+    this.#clock.noted(this.#watchers.latestMs);
+    for (const { silentSinceMs } of this.#coordinator.state.members.values())
+      this.#clock.noted(silentSinceMs ?? 0);
+    for (const { silentSinceMs } of this.#classic.group.members.values())
+      this.#clock.noted(silentSinceMs ?? 0);
+    this.#noteLostSockets(this.#clock.now());
     try {
       this.#classic.persist();
       this.#persist();
@@ -135,6 +146,27 @@ export class GroupObject extends DurableObject<Env> {
       if (!this.#sockets.has(memberId) && !this.#kafka.isHeard(memberId))
         this.#coordinator.disconnect(memberId, nowMs);
     }
+  }
+
+  /**
+   * [CLK-4] Somebody set the clock: how long anybody has been silent is not known any more. Everybody has a session from now
+   * on, as after a restart, and that is noted, or it would begin again and again.
+   */
+  #beginSessionsAnew(nowMs: number): void {
+    for (const [memberId, socket] of this.#sockets) attach(socket, memberId, nowMs);
+    this.#kafka.beginSessionsAnew(nowMs);
+    this.#coordinator.beginSessionsAnew(nowMs);
+    this.#classic.beginSessionsAnew(nowMs);
+    this.#alarmAtMs = null; // By a clock that shows something else now.
+  }
+
+  /** [CLK-4] By an alarm that rings so late: the clock was set forward. */
+  #wasSetForward(dueMs: number, nowMs: number): boolean {
+    const members = [
+      ...this.#coordinator.state.members.values(),
+      ...this.#classic.group.members.values(),
+    ];
+    return members.some(({ sessionTimeoutMs }) => isTooLate(dueMs, sessionTimeoutMs, nowMs));
   }
 
   /** The storage refuses. A member without a socket is noted again by the alarm. */
@@ -170,7 +202,7 @@ export class GroupObject extends DurableObject<Env> {
       key: partitionKey(topicId, partition),
       offset,
     }));
-    const result = this.#coordinator.offsets.reset(resets, topics, Date.now());
+    const result = this.#coordinator.offsets.reset(resets, topics, this.#clock.now());
     await this.#persistAndTell();
     return result;
   }
@@ -201,7 +233,7 @@ export class GroupObject extends DurableObject<Env> {
     if (!checked.ok) return checked;
     const listed = await this.#subscribe([], null);
     if (!listed.ok) return listed;
-    const altered = this.#coordinator.alterConfig(changes, Date.now());
+    const altered = this.#coordinator.alterConfig(changes, this.#clock.now());
     await this.#persistAndTell();
     return altered.ok ? this.config() : altered;
   }
@@ -212,9 +244,11 @@ export class GroupObject extends DurableObject<Env> {
       await this.#unlist();
       return this.#unknownGroup();
     }
-    if (this.#classic.group.isInUse) return this.#inUse();
-    const deletable = this.#coordinator.checkDeletable();
-    if (!deletable.ok) return deletable;
+    const refused = this.#checkDeletable();
+    if (refused !== null) return refused;
+    await clusterStub(this.env).retireIncarnation(this.#coordinator.state.incarnation);
+    const refusedNow = this.#checkDeletable(); // Somebody may have come meanwhile.
+    if (refusedNow !== null) return refusedNow;
     for (const socket of this.ctx.getWebSockets())
       close(socket, CLOSE_SESSION_ENDED, "the group was deleted");
     this.#sockets.clear();
@@ -225,6 +259,12 @@ export class GroupObject extends DurableObject<Env> {
     this.#classic = this.#newClassic();
     await this.#unlist();
     return { ok: true };
+  }
+
+  #checkDeletable(): Failure | null {
+    if (this.#classic.group.isInUse) return this.#inUse();
+    const deletable = this.#coordinator.checkDeletable();
+    return deletable.ok ? null : deletable;
   }
 
   /** [GRP-13] Takes the group off the cluster's list, unless it exists by the time the cluster asks. */
@@ -240,8 +280,8 @@ export class GroupObject extends DurableObject<Env> {
   /** [GRP-9] From the cluster: the topic was created, grown or (null) deleted. */
   async changeTopic(name: string, topic: Topic | null): Promise<void> {
     if (!this.#coordinator.exists) return;
-    if (topic === null) this.#coordinator.changeTopics([], [name], Date.now());
-    else this.#coordinator.changeTopics([groupTopic(topic)], [], Date.now());
+    if (topic === null) this.#coordinator.changeTopics([], [name], this.#clock.now());
+    else this.#coordinator.changeTopics([groupTopic(topic)], [], this.#clock.now());
     await this.#persistAndTell();
   }
 
@@ -273,7 +313,7 @@ export class GroupObject extends DurableObject<Env> {
     const rejected = this.#acknowledge(memberId, request.acks);
     const known = subscribed?.topics ?? [];
     if (this.#classic.group.isInUse) return this.#inUse();
-    const result = this.#coordinator.join(join, known, Date.now());
+    const result = this.#coordinator.join(join, known, this.#clock.now());
     await this.#persistAndTell();
     if (!this.#coordinator.exists) await this.#unlist();
     if (!result.ok) return result;
@@ -288,7 +328,12 @@ export class GroupObject extends DurableObject<Env> {
       const committed = offsets.get(key)?.offset ?? 0;
       if (!isRewind && nextOffset <= committed) return []; // Said before.
       const commit = { key, offset: nextOffset, metadata: "", isRewind };
-      const result = this.#coordinator.offsets.commit(memberId, memberEpoch, [commit], Date.now());
+      const result = this.#coordinator.offsets.commit(
+        memberId,
+        memberEpoch,
+        [commit],
+        this.#clock.now(),
+      );
       const failure = result.ok ? result.rejected[0] : result;
       if (failure === undefined) return [];
       return [{ topic, partition, code: failure.error, detail: failure.detail }];
@@ -298,7 +343,7 @@ export class GroupObject extends DurableObject<Env> {
   /** [GRP-5] A member that polls goes. */
   async leave(memberId: string, acks: PollRequest["acks"]): Promise<readonly RejectedAck[]> {
     const rejected = this.#acknowledge(memberId, acks);
-    this.#coordinator.leave(memberId, Date.now());
+    this.#coordinator.leave(memberId, this.#clock.now());
     await this.#persistAndTell();
     return rejected;
   }
@@ -310,9 +355,10 @@ export class GroupObject extends DurableObject<Env> {
   // What Kafka's clients ask: see kafka-members.ts.
 
   #newClassic(): ClassicMembers {
-    return new ClassicMembers(this.#store, this.#watchers, Date.now(), () => {
+    return new ClassicMembers(this.#store, this.#watchers, this.#clock, () => {
       const { isInUse } = this.#classic.group;
-      if (isInUse || this.#coordinator.exists) this.#coordinator.setOccupied(isInUse, Date.now());
+      if (isInUse || this.#coordinator.exists)
+        this.#coordinator.setOccupied(isInUse, this.#clock.now());
     });
   }
 
@@ -394,7 +440,7 @@ export class GroupObject extends DurableObject<Env> {
     const { 0: client, 1: server } = new WebSocketPair();
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === WATCH_PATH)
-      this.#watchers.accept(server, searchParams.get("memberId") ?? "", Date.now());
+      this.#watchers.accept(server, searchParams.get("memberId") ?? "", this.#clock.now());
     else this.ctx.acceptWebSocket(server);
     return new Response(null, { status: 101, webSocket: client });
   }
@@ -460,7 +506,9 @@ export class GroupObject extends DurableObject<Env> {
     const isGone = socket.readyState !== WebSocket.OPEN;
     const { topics } = subscribed;
     const inUse = this.#classic.group.isInUse ? this.#inUse() : null;
-    const result = isGone ? null : (inUse ?? this.#coordinator.join(request, topics, Date.now()));
+    const result = isGone
+      ? null
+      : (inUse ?? this.#coordinator.join(request, topics, this.#clock.now()));
     if (result === null || !result.ok) {
       if (!this.#coordinator.exists) await this.#unlist();
       return result === null ? undefined : this.#refuse(socket, result);
@@ -472,8 +520,7 @@ export class GroupObject extends DurableObject<Env> {
       close(older, CLOSE_REPLACED, "the member connected again");
     }
     this.#sockets.set(message.memberId, socket);
-    const attachment: Attachment = { memberId: message.memberId, joinedAtMs: Date.now() };
-    socket.serializeAttachment(attachment);
+    attach(socket, message.memberId, this.#clock.now());
     await this.#persistAndTell({ memberId: message.memberId, requestId: message.requestId });
   }
 
@@ -485,7 +532,9 @@ export class GroupObject extends DurableObject<Env> {
     try {
       const stub = clusterStub(this.env);
       const subscribed = await stub.subscribe(this.#groupId, topics, topicPattern);
-      return subscribed.ok ? { ok: true, topics: subscribed.topics.map(groupTopic) } : subscribed;
+      if (!subscribed.ok) return subscribed;
+      this.#coordinator.retiredIncarnation = subscribed.retiredIncarnation;
+      return { ok: true, topics: subscribed.topics.map(groupTopic) };
     } catch (error) {
       return fail(
         "COORDINATOR_NOT_AVAILABLE",
@@ -499,7 +548,11 @@ export class GroupObject extends DurableObject<Env> {
   async #revoked(socket: WebSocket, message: z.output<typeof revokedMessage>): Promise<void> {
     const memberId = this.#memberOf(socket);
     if (memberId === null) return this.#refuse(socket, notJoined());
-    const result = this.#coordinator.revoked(memberId, toSet(message.partitions), Date.now());
+    const result = this.#coordinator.revoked(
+      memberId,
+      toSet(message.partitions),
+      this.#clock.now(),
+    );
     if (!result.ok) return this.#refuse(socket, result);
     await this.#persistAndTell();
   }
@@ -518,7 +571,7 @@ export class GroupObject extends DurableObject<Env> {
       memberId,
       message.memberEpoch,
       commits,
-      Date.now(),
+      this.#clock.now(),
     );
     if (!result.ok) return this.#refuse(socket, result, requestId);
     this.#persist();
@@ -535,7 +588,7 @@ export class GroupObject extends DurableObject<Env> {
     this.#forget(socket);
     close(socket, 1000, "left");
     if (memberId === null) return;
-    this.#coordinator.leave(memberId, Date.now());
+    this.#coordinator.leave(memberId, this.#clock.now());
     await this.#persistAndTell();
   }
 
@@ -559,11 +612,11 @@ export class GroupObject extends DurableObject<Env> {
 
   async #lostSocket(socket: WebSocket): Promise<void> {
     const watched = this.#watchers.lost(socket);
-    if (watched !== null) this.#kafka.unwatched(watched, Date.now());
+    if (watched !== null) this.#kafka.unwatched(watched, this.#clock.now());
     const memberId = this.#memberOf(socket);
     if (memberId !== null) {
       this.#forget(socket);
-      this.#coordinator.disconnect(memberId, Date.now());
+      this.#coordinator.disconnect(memberId, this.#clock.now());
     }
     try {
       await this.#persistAndTell();
@@ -573,20 +626,23 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   /** [GRP-7] The platform gives up on an alarm that keeps failing; this one comes back until it succeeds. */
-  override async alarm(): Promise<void> {
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     trace(this.env, "group", this.#groupId, "alarm");
     this.#alarmAtMs = null;
     try {
-      this.#noteLostSockets(Date.now());
-      this.#classic.expire(Date.now());
-      this.#coordinator.expire(this.#lastSeen, Date.now());
-      this.#coordinator.offsets.expire(Date.now());
+      const nowMs = this.#clock.now();
+      const dueMs = info?.scheduledTime ?? nowMs;
+      if (this.#wasSetForward(dueMs, nowMs)) this.#beginSessionsAnew(nowMs);
+      this.#noteLostSockets(nowMs);
+      this.#classic.expire(nowMs);
+      this.#coordinator.expire(this.#lastSeen, nowMs);
+      this.#coordinator.offsets.expire(nowMs);
       await this.#persistAndTell();
-      if (this.#coordinator.offsets.isDead(Date.now())) await this.destroy();
+      if (this.#coordinator.offsets.isDead(nowMs)) await this.destroy();
       else if (!this.#coordinator.exists) await this.#unlist(); // An earlier alarm could not.
     } catch (error) {
       console.error(`group ${this.#groupId}: the alarm failed, it will be tried again: ${error}`);
-      await this.ctx.storage.setAlarm(Date.now() + ALARM_RETRY_MS);
+      await this.ctx.storage.setAlarm(this.#clock.now() + ALARM_RETRY_MS);
     }
   }
 
@@ -620,7 +676,7 @@ export class GroupObject extends DurableObject<Env> {
     const events = this.#coordinator.takeEvents();
     try {
       const history = [...this.#classic.takeHistory(), ...this.#coordinator.takeHistory()];
-      this.#store.apply(events, history, Date.now());
+      this.#store.apply(events, history, this.#clock.now());
     } catch (error) {
       // Memory is ahead of storage: what was decided did not happen.
       this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
@@ -683,7 +739,7 @@ export class GroupObject extends DurableObject<Env> {
     if (socket === undefined) return this.#kafka.seenMs(memberId);
     const attachment = attachmentOf(socket);
     const answeredMs = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
-    return Math.max(attachment?.joinedAtMs ?? 0, answeredMs);
+    return Math.max(attachment?.joinedAtMs ?? 0, this.#clock.heard(answeredMs));
   };
 
   /**
@@ -720,6 +776,11 @@ function initialOffset(position: InitialPosition): { initialOffset?: InitialOffs
   if (position === "member") return {};
   if (typeof position === "string") return { initialOffset: position };
   return { initialOffset: { durationMs: position.durationMs } };
+}
+
+function attach(socket: WebSocket, memberId: string, joinedAtMs: number): void {
+  const attachment: Attachment = { memberId, joinedAtMs };
+  socket.serializeAttachment(attachment);
 }
 
 /** Null for a socket that has not joined, or watches for a member only. */

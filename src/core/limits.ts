@@ -108,6 +108,8 @@ export const MAX_DECODED_IN_HAND_BYTES = 4 * MIB;
 
 /** Groups whose newest owner a partition remembers; the one that attached longest ago is forgotten first. */
 export const MAX_FENCES_PER_PARTITION = 1_000;
+/** How far a group's incarnation may lie ahead of the partition's clock: by more no clock is set back. */
+export const MAX_INCARNATION_AHEAD_MS = 366 * 24 * 60 * 60_000;
 
 // Tail readers.
 /** Bytes in flight to one reader: what a reader that stops reading costs. */
