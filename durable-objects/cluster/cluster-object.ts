@@ -27,11 +27,11 @@ import {
   PRODUCER_ID_BLOCK,
 } from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
-import { nextTurn } from "../../src/core/next-turn.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
 import { wallClockMs } from "../shared/clock.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
+import { Turns } from "../shared/turns.ts";
 import { ClusterStore, type Task } from "./cluster-store.ts";
 
 /** How long tasks that failed wait for their next try. */
@@ -47,11 +47,13 @@ export class ClusterObject extends DurableObject<Env> {
   /** Groups that are being asked whether they can be forgotten; the last to ask counts. */
   readonly #forgetting = new Map<string, symbol>();
   #retiredIncarnation: number;
+  readonly #turns: Turns;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     trace(env, "cluster", "cluster", "start");
     this.#store = new ClusterStore(storageOf(ctx.storage), randomProducerId());
+    this.#turns = new Turns(storageOf(ctx.storage).sql);
     this.#retiredIncarnation = this.#store.retiredIncarnation();
   }
 
@@ -285,7 +287,7 @@ export class ClusterObject extends DurableObject<Env> {
     if (task.type === "destroy-topic") {
       await mapConcurrently(partitionsOf(task.partitions), FAN_OUT, async (partition) => {
         await partitionStub(this.env, task.topicId, partition).destroy();
-        await nextTurn(); // Or a topic with many partitions would hold everybody else up.
+        await this.#turns.next(); // Or a topic with many partitions would hold everybody else up.
       });
       return;
     }
@@ -293,7 +295,7 @@ export class ClusterObject extends DurableObject<Env> {
     if (topic === null) return; // Deleted since.
     await mapConcurrently(partitionsOf(topic.partitions), FAN_OUT, async (partition) => {
       await partitionStub(this.env, task.topicId, partition).configure(topic);
-      await nextTurn();
+      await this.#turns.next();
     });
   }
 

@@ -19,7 +19,6 @@ import { Compactor } from "../../src/core/log/compaction.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
-import { nextTurn } from "../../src/core/next-turn.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import type { InitialOffset } from "../../src/protocol/group-socket.ts";
@@ -30,6 +29,7 @@ import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
+import { Turns } from "../shared/turns.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";
@@ -86,14 +86,15 @@ export class PartitionObject extends DurableObject<Env> {
     const requests = new RequestStore(storageOf(storage).sql);
     const codec = { decode: decodeAnyBatch, compressor };
     const compactor = new Compactor(log, store, codec);
-    const housekeeping = new Housekeeping(storage, log, compactor, requests);
+    const turns = new Turns(storageOf(storage).sql);
+    const housekeeping = new Housekeeping(storage, log, compactor, requests, turns);
     const commits = new GroupCommit({
       commit: (appends) => log.commit(appends, Date.now()),
       sync: async () => {
         await storage.sync();
         // Events that have arrived meanwhile are handled before this goes on: without it a commit would take
         // one or two appends with it, where dozens are waiting to be read from their sockets.
-        await nextTurn();
+        await turns.next();
       },
       committed: () => {
         readers.pumpAll();

@@ -5,10 +5,17 @@ import { firstRow, type Sql } from "./sql.ts";
 export const WALL_CLOCK = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms";
 /** What two readings may differ by without anybody's having set a clock. */
 const SLACK_MS = 500;
+/** By how much Date.now() may be ahead of SQLite's clock though it goes: both are cut to milliseconds, at different times. */
+const STANDING_MS = 20;
 
 /** The wall clock as it is now, by which alarms ring. */
 export function wallClockMs(sql: Sql): number {
   return firstRow<{ ms: number }>(sql, WALL_CLOCK)?.ms ?? Date.now();
+}
+
+/** Whether this object's time stands still, and its timers with it, until the wall clock has caught up. */
+export function isStanding(sql: Sql): boolean {
+  return Date.now() > wallClockMs(sql) + STANDING_MS;
 }
 
 /** The time of an object: Date.now(), and where that stands still, the wall clock. */

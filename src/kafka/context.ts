@@ -1,7 +1,6 @@
 // What a request is served with.
 import { FAN_OUT } from "../core/limits.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
-import { nextTurn } from "../core/next-turn.ts";
 import type { Env } from "../env.ts";
 import type { Appends } from "./appends.ts";
 import type { Feeds } from "./feeds.ts";
@@ -48,7 +47,7 @@ export function inTurn<T, R>(
   let done = 0;
   return mapConcurrently(items, atOnce, async (item) => {
     const result = await action(item);
-    if (++done % AT_ONCE === 0) await nextTurn();
+    if (++done % AT_ONCE === 0) await new Promise((resolve) => setTimeout(resolve, 0));
     return result;
   });
 }
