@@ -2,6 +2,7 @@
 // a flush; a crash before takes it back. Rows are read at once, as the platform's cursor cannot be read later
 // than the statement's table exists.
 import { DatabaseSync, type StatementSync } from "node:sqlite";
+import { WALL_CLOCK } from "../../durable-objects/shared/clock.ts";
 import type { SizedSql, SqlValue } from "../../durable-objects/shared/sql.ts";
 
 export interface StorageHost {
@@ -12,6 +13,8 @@ export interface StorageHost {
   durable(): Promise<void>;
   /** Whether the disk refuses this write. */
   refuses(): boolean;
+  /** What SQLite's own clock shows. */
+  wallMs(): number;
 }
 
 export class SimulatedStorage {
@@ -34,6 +37,7 @@ export class SimulatedStorage {
   };
 
   #exec(query: string, bindings: readonly SqlValue[]): Record<string, SqlValue>[] {
+    if (query === WALL_CLOCK) return [{ ms: this.#host.wallMs() }];
     if (!query.trimStart().startsWith("SELECT")) {
       if (this.#host.refuses()) throw new Error("database or disk is full: SQLITE_FULL");
       this.#beginWrite();
