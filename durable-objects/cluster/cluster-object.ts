@@ -28,9 +28,10 @@ import {
 } from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
+import { wallClockMs } from "../shared/clock.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
-import { nextTurn } from "../shared/turn.ts";
+import { Turns } from "../shared/turns.ts";
 import { ClusterStore, type Task } from "./cluster-store.ts";
 
 /** How long tasks that failed wait for their next try. */
@@ -45,11 +46,15 @@ export class ClusterObject extends DurableObject<Env> {
   readonly #store: ClusterStore;
   /** Groups that are being asked whether they can be forgotten; the last to ask counts. */
   readonly #forgetting = new Map<string, symbol>();
+  #retiredIncarnation: number;
+  readonly #turns: Turns;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     trace(env, "cluster", "cluster", "start");
     this.#store = new ClusterStore(storageOf(ctx.storage), randomProducerId());
+    this.#turns = new Turns(storageOf(ctx.storage).sql);
+    this.#retiredIncarnation = this.#store.retiredIncarnation();
   }
 
   /** [CLU-1] Creates a topic, or refuses with what is wrong and changes nothing. */
@@ -189,7 +194,7 @@ export class ClusterObject extends DurableObject<Env> {
     groupId: string,
     names: readonly string[],
     pattern: string | null,
-  ): Result<{ topics: Topic[] }> {
+  ): Result<{ topics: Topic[]; retiredIncarnation: number }> {
     const invalid = checkGroupId(groupId) ?? checkTopicPattern(pattern);
     if (invalid !== null) return invalid;
     if (!this.#store.hasGroup(groupId) && this.#store.groups().length >= MAX_GROUPS) {
@@ -214,11 +219,21 @@ export class ClusterObject extends DurableObject<Env> {
       for (const name of names) this.#store.subscribe(groupId, name);
       if (pattern !== null) this.#store.subscribeToPattern(groupId, pattern);
     });
-    if (pattern === null)
-      return { ok: true, topics: names.flatMap((name) => this.#store.topic(name) ?? []) };
+    const retiredIncarnation = this.#retiredIncarnation;
+    if (pattern === null) {
+      const topics = names.flatMap((name) => this.#store.topic(name) ?? []);
+      return { ok: true, topics, retiredIncarnation };
+    }
     const subscription = { topics: names, topicPattern: pattern };
     const topics = this.#store.topics().filter(({ name }) => subscribes(subscription, name));
-    return { ok: true, topics };
+    return { ok: true, topics, retiredIncarnation };
+  }
+
+  /** [CLK-5] From a group that is about to be deleted: whatever the clock shows, it comes again with a later incarnation. */
+  retireIncarnation(incarnation: number): void {
+    if (incarnation <= this.#retiredIncarnation) return;
+    this.#change(() => this.#store.setRetiredIncarnation(incarnation));
+    this.#retiredIncarnation = incarnation;
   }
 
   /**
@@ -245,7 +260,8 @@ export class ClusterObject extends DurableObject<Env> {
    */
   async #workOff(): Promise<void> {
     if (this.#store.tasks().length === 0) return;
-    await this.ctx.storage.setAlarm(Date.now() + TASK_RETRY_MS);
+    const { sql } = storageOf(this.ctx.storage);
+    await this.ctx.storage.setAlarm(wallClockMs(sql) + TASK_RETRY_MS);
     let hasFailed = false;
     while (!hasFailed && this.#store.tasks().length > 0) {
       for (const { id, task } of this.#store.tasks()) {
@@ -271,7 +287,7 @@ export class ClusterObject extends DurableObject<Env> {
     if (task.type === "destroy-topic") {
       await mapConcurrently(partitionsOf(task.partitions), FAN_OUT, async (partition) => {
         await partitionStub(this.env, task.topicId, partition).destroy();
-        await nextTurn(); // Or a topic with many partitions would hold everybody else up.
+        await this.#turns.next(); // Or a topic with many partitions would hold everybody else up.
       });
       return;
     }
@@ -279,7 +295,7 @@ export class ClusterObject extends DurableObject<Env> {
     if (topic === null) return; // Deleted since.
     await mapConcurrently(partitionsOf(topic.partitions), FAN_OUT, async (partition) => {
       await partitionStub(this.env, task.topicId, partition).configure(topic);
-      await nextTurn();
+      await this.#turns.next();
     });
   }
 

@@ -121,6 +121,20 @@ export class ClusterStore {
     return (row?.next_producer_id ?? count) - count;
   }
 
+  /** The newest incarnation of any group that was deleted; 0 where none was. */
+  retiredIncarnation(): number {
+    if (!hasTable(this.#sql, "incarnations")) return 0;
+    const query = "SELECT newest FROM incarnations WHERE id = 1";
+    return firstRow<{ newest: number }>(this.#sql, query)?.newest ?? 0;
+  }
+
+  setRetiredIncarnation(incarnation: number): void {
+    this.#sql.exec(
+      "CREATE TABLE IF NOT EXISTS incarnations (id INTEGER PRIMARY KEY, newest INTEGER NOT NULL)",
+    );
+    this.#sql.exec("INSERT OR REPLACE INTO incarnations VALUES (1, ?)", incarnation);
+  }
+
   groups(): string[] {
     return Array.from(
       this.#sql.exec<{ group_id: string }>("SELECT group_id FROM groups ORDER BY group_id"),

@@ -14,6 +14,7 @@ import {
 import { ClassicHistory, snapshotOf } from "../../src/core/group/classic-history.ts";
 import type { LastSeen } from "../../src/core/group/coordinator.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
+import type { GroupClock } from "./group-clock.ts";
 import type { Watchers } from "./watchers.ts";
 
 export interface ClassicStore {
@@ -24,6 +25,7 @@ export interface ClassicStore {
 export class ClassicMembers {
   readonly #store: ClassicStore;
   readonly #watchers: Watchers;
+  readonly #clock: GroupClock;
   /** Called when something may have changed: deadlines, and whether there is anybody. */
   readonly #changed: () => void;
   #group: ClassicGroup;
@@ -32,16 +34,17 @@ export class ClassicMembers {
   #answers: (() => void)[] = [];
   readonly #history = new ClassicHistory();
 
-  constructor(store: ClassicStore, watchers: Watchers, nowMs: number, changed: () => void) {
+  constructor(store: ClassicStore, watchers: Watchers, clock: GroupClock, changed: () => void) {
     this.#store = store;
     this.#watchers = watchers;
+    this.#clock = clock;
     this.#changed = changed;
-    this.#group = this.#load(nowMs);
+    this.#group = this.#load();
   }
 
-  #load(nowMs: number): ClassicGroup {
+  #load(): ClassicGroup {
     const lastSeen: LastSeen = (memberId) => this.#watchers.seenMs(memberId);
-    return new ClassicGroup(this.#store.loadClassic(), nowMs, lastSeen);
+    return new ClassicGroup(this.#store.loadClassic(), this.#clock.now(), lastSeen);
   }
 
   /** To be looked at. */
@@ -84,6 +87,11 @@ export class ClassicMembers {
   expire(nowMs: number): void {
     const reason = this.#group.phase === "STABLE" ? "session timeout" : "rebalance timeout";
     this.#do(reason, (group) => group.expire(nowMs));
+  }
+
+  /** [CLK-4] */
+  beginSessionsAnew(nowMs: number): void {
+    this.#do("session timeout", (group) => group.beginSessionsAnew(nowMs));
   }
 
   /** Whoever watched for the member has gone. */
@@ -143,7 +151,7 @@ export class ClassicMembers {
       this.#store.setClassic(state);
     } catch (error) {
       this.#answers = [];
-      this.#group = this.#load(Date.now());
+      this.#group = this.#load();
       const refused = new BrokerError("KAFKA_STORAGE_ERROR", `nothing was stored: ${error}`);
       for (const reject of this.#waiting) reject(refused);
       this.#waiting.clear();

@@ -8,6 +8,7 @@ import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
+import { isTooLate } from "../../src/core/elapsed.ts";
 import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import {
   checkForgetTopic,
@@ -71,6 +72,7 @@ import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { ClassicMembers } from "./classic-members.ts";
+import { GroupClock } from "./group-clock.ts";
 import { GroupStore } from "./group-store.ts";
 import {
   type ClassicLeave,
@@ -100,6 +102,7 @@ interface Joined {
 
 export class GroupObject extends DurableObject<Env> {
   readonly #groupId: string;
+  readonly #clock: GroupClock;
   readonly #sockets = new Map<string, WebSocket>();
   #store: GroupStore;
   #coordinator: Coordinator;
@@ -119,18 +122,26 @@ export class GroupObject extends DurableObject<Env> {
     this.#groupId = ctx.id.name ?? "";
     trace(env, "group", this.#groupId, "start");
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
-    this.#store = new GroupStore(storageOf(ctx.storage));
+    const storage = storageOf(ctx.storage);
+    this.#clock = new GroupClock(storage.sql, (nowMs) => this.#beginSessionsAnew(nowMs));
+    this.#store = new GroupStore(storage);
     this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
-    this.#watchers = new Watchers(ctx);
+    this.#watchers = new Watchers(ctx, this.#clock);
     this.#classic = this.#newClassic();
-    this.#kafka = new KafkaMembers(this.#parts(), this.#watchers);
+    this.#kafka = new KafkaMembers(this.#parts(), this.#watchers, this.#clock);
     for (const socket of ctx.getWebSockets()) {
       const attachment = attachmentOf(socket);
       if (attachment !== null && this.#coordinator.state.members.has(attachment.memberId)) {
         this.#sockets.set(attachment.memberId, socket);
+        this.#clock.noted(attachment.joinedAtMs);
       }
     }
-    this.#noteLostSockets(Date.now());
+    this.#clock.noted(this.#watchers.latestMs);
+    for (const { silentSinceMs } of this.#coordinator.state.members.values())
+      this.#clock.noted(silentSinceMs ?? 0);
+    for (const { silentSinceMs } of this.#classic.group.members.values())
+      this.#clock.noted(silentSinceMs ?? 0);
+    this.#noteLostSockets(this.#clock.now());
     try {
       this.#classic.persist();
       this.#persist();
@@ -148,6 +159,27 @@ export class GroupObject extends DurableObject<Env> {
       if (!this.#sockets.has(memberId) && !this.#kafka.isHeard(memberId))
         this.#coordinator.disconnect(memberId, nowMs);
     }
+  }
+
+  /**
+   * [CLK-4] Somebody set the clock: how long anybody has been silent is not known any more. Everybody has a session from now
+   * on, as after a restart, and that is noted, or it would begin again and again.
+   */
+  #beginSessionsAnew(nowMs: number): void {
+    for (const [memberId, socket] of this.#sockets) attach(socket, memberId, nowMs);
+    this.#kafka.beginSessionsAnew(nowMs);
+    this.#coordinator.beginSessionsAnew(nowMs);
+    this.#classic.beginSessionsAnew(nowMs);
+    this.#alarmAtMs = null; // By a clock that shows something else now.
+  }
+
+  /** [CLK-4] By an alarm that rings so late: the clock was set forward. */
+  #wasSetForward(dueMs: number, nowMs: number): boolean {
+    const members = [
+      ...this.#coordinator.state.members.values(),
+      ...this.#classic.group.members.values(),
+    ];
+    return members.some(({ sessionTimeoutMs }) => isTooLate(dueMs, sessionTimeoutMs, nowMs));
   }
 
   /** The storage refuses. A member without a socket is noted again by the alarm. */
@@ -186,7 +218,7 @@ export class GroupObject extends DurableObject<Env> {
       key: partitionKey(topicId, partition),
       offset,
     }));
-    const result = this.#coordinator.offsets.reset(resets, topics, Date.now());
+    const result = this.#coordinator.offsets.reset(resets, topics, this.#clock.now());
     await this.#persistAndTell();
     return result;
   }
@@ -221,7 +253,7 @@ export class GroupObject extends DurableObject<Env> {
     if (!checked.ok) return checked;
     const listed = await this.#subscribe([], null);
     if (!listed.ok) return listed;
-    const altered = this.#coordinator.alterConfig(changes, Date.now());
+    const altered = this.#coordinator.alterConfig(changes, this.#clock.now());
     await this.#persistAndTell();
     return altered.ok ? this.config() : altered;
   }
@@ -234,6 +266,9 @@ export class GroupObject extends DurableObject<Env> {
     }
     const used = checkUnused(this.#members);
     if (used !== null) return used;
+    await clusterStub(this.env).retireIncarnation(this.#coordinator.state.incarnation);
+    const usedNow = checkUnused(this.#members); // Somebody may have come meanwhile.
+    if (usedNow !== null) return usedNow;
     for (const socket of this.ctx.getWebSockets())
       close(socket, CLOSE_SESSION_ENDED, "the group was deleted");
     this.#sockets.clear();
@@ -261,9 +296,9 @@ export class GroupObject extends DurableObject<Env> {
     if (!this.#coordinator.exists) return;
     const known = this.#coordinator.state.topics.get(name);
     if (known !== undefined && known.topicId !== topic?.topicId)
-      this.#classic.topicGone(name, Date.now());
-    if (topic === null) this.#coordinator.changeTopics([], [name], Date.now());
-    else this.#coordinator.changeTopics([groupTopic(topic)], [], Date.now());
+      this.#classic.topicGone(name, this.#clock.now());
+    if (topic === null) this.#coordinator.changeTopics([], [name], this.#clock.now());
+    else this.#coordinator.changeTopics([groupTopic(topic)], [], this.#clock.now());
     await this.#persistAndTell();
   }
 
@@ -299,7 +334,7 @@ export class GroupObject extends DurableObject<Env> {
     if (!acknowledged.ok) return acknowledged;
     const known = subscribed?.topics ?? [];
     const refusedNow = checkNativeJoin(this.#members);
-    const result = refusedNow ?? this.#coordinator.join(join, known, Date.now());
+    const result = refusedNow ?? this.#coordinator.join(join, known, this.#clock.now());
     this.#coordinator.offsets.noteRefused(memberId, this.#commitsOf(acknowledged.rejected));
     await this.#persistAndTell();
     if (!this.#coordinator.exists) await this.#unlist();
@@ -316,7 +351,7 @@ export class GroupObject extends DurableObject<Env> {
   /** [POL-5] Acknowledgements that are none refuse all of them, and change nothing. */
   #acknowledge(memberId: string, acks: PollRequest["acks"]): Result<{ rejected: RejectedAck[] }> {
     const commits = this.#commitsOf(acks);
-    const result = this.#coordinator.offsets.acknowledge(memberId, commits, Date.now());
+    const result = this.#coordinator.offsets.acknowledge(memberId, commits, this.#clock.now());
     if (!result.ok) return result;
     const failures = new Map(result.rejected.map((failure) => [failure.key, failure]));
     const rejected = acks.flatMap(({ topic, partition, offset }, i) => {
@@ -347,7 +382,7 @@ export class GroupObject extends DurableObject<Env> {
     memberEpoch: number,
     deliveries: readonly Delivery[],
   ): Promise<PartitionSet> {
-    const own = this.#coordinator.deliver(memberId, memberEpoch, deliveries, Date.now());
+    const own = this.#coordinator.deliver(memberId, memberEpoch, deliveries, this.#clock.now());
     await this.#persistAndTell();
     return own;
   }
@@ -359,7 +394,7 @@ export class GroupObject extends DurableObject<Env> {
   ): Promise<Result<{ rejected: readonly RejectedAck[] }>> {
     const acknowledged = this.#acknowledge(memberId, acks);
     if (!acknowledged.ok) return acknowledged;
-    this.#coordinator.leave(memberId, Date.now());
+    this.#coordinator.leave(memberId, this.#clock.now());
     await this.#persistAndTell();
     return acknowledged;
   }
@@ -371,9 +406,10 @@ export class GroupObject extends DurableObject<Env> {
   // What Kafka's clients ask: see kafka-members.ts.
 
   #newClassic(): ClassicMembers {
-    return new ClassicMembers(this.#store, this.#watchers, Date.now(), () => {
+    return new ClassicMembers(this.#store, this.#watchers, this.#clock, () => {
       const { isInUse } = this.#classic.group;
-      if (isInUse || this.#coordinator.exists) this.#coordinator.setOccupied(isInUse, Date.now());
+      if (isInUse || this.#coordinator.exists)
+        this.#coordinator.setOccupied(isInUse, this.#clock.now());
     });
   }
 
@@ -455,7 +491,7 @@ export class GroupObject extends DurableObject<Env> {
     const { 0: client, 1: server } = new WebSocketPair();
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === WATCH_PATH)
-      this.#watchers.accept(server, searchParams.get("memberId") ?? "", Date.now());
+      this.#watchers.accept(server, searchParams.get("memberId") ?? "", this.#clock.now());
     else this.ctx.acceptWebSocket(server);
     return new Response(null, { status: 101, webSocket: client });
   }
@@ -524,7 +560,7 @@ export class GroupObject extends DurableObject<Env> {
     const refusedNow = checkNativeJoin(this.#members);
     const result = isGone
       ? null
-      : (refusedNow ?? this.#coordinator.join(request, topics, Date.now()));
+      : (refusedNow ?? this.#coordinator.join(request, topics, this.#clock.now()));
     if (result === null || !result.ok) {
       if (!this.#coordinator.exists) await this.#unlist();
       return result === null ? undefined : this.#refuse(socket, result);
@@ -536,8 +572,7 @@ export class GroupObject extends DurableObject<Env> {
       close(older, CLOSE_REPLACED, "the member connected again");
     }
     this.#sockets.set(message.memberId, socket);
-    const attachment: Attachment = { memberId: message.memberId, joinedAtMs: Date.now() };
-    socket.serializeAttachment(attachment);
+    attach(socket, message.memberId, this.#clock.now());
     await this.#persistAndTell({ memberId: message.memberId, requestId: message.requestId });
   }
 
@@ -549,7 +584,9 @@ export class GroupObject extends DurableObject<Env> {
     try {
       const stub = clusterStub(this.env);
       const subscribed = await stub.subscribe(this.#groupId, topics, topicPattern);
-      return subscribed.ok ? { ok: true, topics: subscribed.topics.map(groupTopic) } : subscribed;
+      if (!subscribed.ok) return subscribed;
+      this.#coordinator.retiredIncarnation = subscribed.retiredIncarnation;
+      return { ok: true, topics: subscribed.topics.map(groupTopic) };
     } catch (error) {
       return fail(
         "COORDINATOR_NOT_AVAILABLE",
@@ -563,7 +600,11 @@ export class GroupObject extends DurableObject<Env> {
   async #revoked(socket: WebSocket, message: z.output<typeof revokedMessage>): Promise<void> {
     const memberId = this.#memberOf(socket);
     if (memberId === null) return this.#refuse(socket, notJoined());
-    const result = this.#coordinator.revoked(memberId, toSet(message.partitions), Date.now());
+    const result = this.#coordinator.revoked(
+      memberId,
+      toSet(message.partitions),
+      this.#clock.now(),
+    );
     if (!result.ok) return this.#refuse(socket, result);
     await this.#persistAndTell();
   }
@@ -582,7 +623,7 @@ export class GroupObject extends DurableObject<Env> {
       memberId,
       message.memberEpoch,
       commits,
-      Date.now(),
+      this.#clock.now(),
     );
     if (!result.ok) return this.#refuse(socket, result, requestId);
     this.#persist();
@@ -599,7 +640,7 @@ export class GroupObject extends DurableObject<Env> {
     this.#forget(socket);
     close(socket, 1000, "left");
     if (memberId === null) return;
-    this.#coordinator.leave(memberId, Date.now());
+    this.#coordinator.leave(memberId, this.#clock.now());
     await this.#persistAndTell();
   }
 
@@ -623,11 +664,11 @@ export class GroupObject extends DurableObject<Env> {
 
   async #lostSocket(socket: WebSocket): Promise<void> {
     const watched = this.#watchers.lost(socket);
-    if (watched !== null) this.#kafka.unwatched(watched, Date.now());
+    if (watched !== null) this.#kafka.unwatched(watched, this.#clock.now());
     const memberId = this.#memberOf(socket);
     if (memberId !== null) {
       this.#forget(socket);
-      this.#coordinator.disconnect(memberId, Date.now());
+      this.#coordinator.disconnect(memberId, this.#clock.now());
     }
     try {
       await this.#persistAndTell();
@@ -637,20 +678,23 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   /** [GRP-7] The platform gives up on an alarm that keeps failing; this one comes back until it succeeds. */
-  override async alarm(): Promise<void> {
+  override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     trace(this.env, "group", this.#groupId, "alarm");
     this.#alarmAtMs = null;
     try {
-      this.#noteLostSockets(Date.now());
-      this.#classic.expire(Date.now());
-      this.#coordinator.expire(this.#lastSeen, Date.now());
-      this.#coordinator.offsets.expire(Date.now());
+      const nowMs = this.#clock.now();
+      const dueMs = info?.scheduledTime ?? nowMs;
+      if (this.#wasSetForward(dueMs, nowMs)) this.#beginSessionsAnew(nowMs);
+      this.#noteLostSockets(nowMs);
+      this.#classic.expire(nowMs);
+      this.#coordinator.expire(this.#lastSeen, nowMs);
+      this.#coordinator.offsets.expire(nowMs);
       await this.#persistAndTell();
-      if (this.#coordinator.offsets.isDead(Date.now())) await this.destroy();
+      if (this.#coordinator.offsets.isDead(nowMs)) await this.destroy();
       else if (!this.#coordinator.exists) await this.#unlist(); // An earlier alarm could not.
     } catch (error) {
       console.error(`group ${this.#groupId}: the alarm failed, it will be tried again: ${error}`);
-      await this.ctx.storage.setAlarm(Date.now() + ALARM_RETRY_MS);
+      await this.ctx.storage.setAlarm(this.#clock.now() + ALARM_RETRY_MS);
     }
   }
 
@@ -684,7 +728,7 @@ export class GroupObject extends DurableObject<Env> {
     const events = this.#coordinator.takeEvents();
     try {
       const history = [...this.#classic.takeHistory(), ...this.#coordinator.takeHistory()];
-      this.#store.apply(events, history, Date.now());
+      this.#store.apply(events, history, this.#clock.now());
     } catch (error) {
       // Memory is ahead of storage: what was decided did not happen.
       this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
@@ -747,7 +791,7 @@ export class GroupObject extends DurableObject<Env> {
     if (socket === undefined) return this.#kafka.seenMs(memberId);
     const attachment = attachmentOf(socket);
     const answeredMs = this.ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
-    return Math.max(attachment?.joinedAtMs ?? 0, answeredMs);
+    return Math.max(attachment?.joinedAtMs ?? 0, this.#clock.heard(answeredMs));
   };
 
   /**
@@ -784,6 +828,11 @@ function initialOffset(position: InitialPosition): { initialOffset?: InitialOffs
   if (position === "member") return {};
   if (typeof position === "string") return { initialOffset: position };
   return { initialOffset: { durationMs: position.durationMs } };
+}
+
+function attach(socket: WebSocket, memberId: string, joinedAtMs: number): void {
+  const attachment: Attachment = { memberId, joinedAtMs };
+  socket.serializeAttachment(attachment);
 }
 
 /** Null for a socket that has not joined, or watches for a member only. */

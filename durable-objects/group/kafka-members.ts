@@ -36,6 +36,7 @@ import { checkTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import { MAX_OFFSET_METADATA_LENGTH, MAX_TOPICS_PER_MEMBER } from "../../src/core/limits.ts";
 import { heartbeatIntervalMs } from "../../src/protocol/heartbeat.ts";
 import type { ClassicMembers } from "./classic-members.ts";
+import type { GroupClock } from "./group-clock.ts";
 import type { Watchers } from "./watchers.ts";
 
 /** What of the group's object is needed here. */
@@ -80,13 +81,15 @@ export interface NamedOffset {
 export class KafkaMembers {
   readonly #group: GroupParts;
   readonly #watchers: Watchers;
+  readonly #clock: GroupClock;
   /** When each that heartbeats (KIP-848) last did so by a call, and what it was told. */
   readonly #heardMs = new Map<string, number>();
   readonly #told = new Map<string, string>();
 
-  constructor(group: GroupParts, watchers: Watchers) {
+  constructor(group: GroupParts, watchers: Watchers, clock: GroupClock) {
     this.#group = group;
     this.#watchers = watchers;
+    this.#clock = clock;
   }
 
   // Who is there.
@@ -98,6 +101,12 @@ export class KafkaMembers {
 
   seenMs(memberId: string): number {
     return Math.max(this.#heardMs.get(memberId) ?? 0, this.#watchers.seenMs(memberId));
+  }
+
+  /** [CLK-4] */
+  beginSessionsAnew(nowMs: number): void {
+    for (const memberId of this.#heardMs.keys()) this.#heardMs.set(memberId, nowMs);
+    this.#watchers.beginSessionsAnew(nowMs);
   }
 
   /** Whoever watched for it has gone: unless it is heard from, its session ends in time. */
@@ -132,7 +141,7 @@ export class KafkaMembers {
       const refusedNow = this.#checkClassic(request); // Others may have come meanwhile.
       if (refusedNow !== null) return refusedNow;
     }
-    const joined = group.classic.join(request, group.coordinator.config.maxSize, Date.now());
+    const joined = group.classic.join(request, group.coordinator.config.maxSize, this.#clock.now());
     await group.persistAndTell();
     return joined;
   }
@@ -148,7 +157,7 @@ export class KafkaMembers {
   }
 
   async syncClassic(request: ClassicSync): Promise<ClassicSynced> {
-    const synced = this.#group.classic.sync(request, Date.now());
+    const synced = this.#group.classic.sync(request, this.#clock.now());
     await this.#group.persistAndTell();
     const assigned = request.assignments.flatMap(({ assignment }) => readAssignment(assignment));
     await this.#learn(assigned.map(({ topic }) => topic));
@@ -161,19 +170,19 @@ export class KafkaMembers {
     if (unknown.length === 0) return;
     const found = await this.#group.subscribe(unknown, null);
     if (!found.ok) return; // With the next assignment, or commit.
-    this.#group.coordinator.offsets.commitClassic([], found.topics, Date.now());
+    this.#group.coordinator.offsets.commitClassic([], found.topics, this.#clock.now());
     await this.#group.persistAndTell();
   }
 
   async heartbeatClassic(token: ClassicToken): Promise<number> {
-    const errorCode = this.#group.classic.heartbeat(token, Date.now());
+    const errorCode = this.#group.classic.heartbeat(token, this.#clock.now());
     await this.#group.persistAndTell();
     return errorCode;
   }
 
   async leaveClassic(members: readonly ClassicLeave[]): Promise<number[]> {
     const errorCodes = members.map(({ memberId, instanceId }) =>
-      this.#group.classic.leave(memberId, instanceId, Date.now()),
+      this.#group.classic.leave(memberId, instanceId, this.#clock.now()),
     );
     await this.#group.persistAndTell();
     return errorCodes;
@@ -203,8 +212,8 @@ export class KafkaMembers {
       const refusedNow = checkNativeJoin(group.members());
       if (refusedNow !== null) return refusedNow;
     }
-    const result = applyHeartbeat(group.coordinator, heartbeat, join, topics, Date.now());
-    if (result.ok && result.member !== null) this.#heardMs.set(memberId, Date.now());
+    const result = applyHeartbeat(group.coordinator, heartbeat, join, topics, this.#clock.now());
+    if (result.ok && result.member !== null) this.#heardMs.set(memberId, this.#clock.now());
     else this.#heardMs.delete(memberId);
     await group.persistAndTell();
     if (!group.coordinator.exists) await group.unlist();
@@ -272,7 +281,7 @@ export class KafkaMembers {
       const key = partitionKey(isThere ? known.topicId : "", partition);
       return { key, offset, metadata, isRewind: true };
     });
-    const nowMs = Date.now();
+    const nowMs = this.#clock.now();
     if (committer.kind === "manual") group.coordinator.setOccupied(false, nowMs);
     const { offsets: positions } = group.coordinator;
     const result =

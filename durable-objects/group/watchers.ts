@@ -3,6 +3,7 @@
 // that the member is there, which the runtime notes without waking the object, and is told here when something changes.
 import type { WatchMessage } from "../../src/protocol/watch-socket.ts";
 import { close, sendJson } from "../shared/socket.ts";
+import type { GroupClock } from "./group-clock.ts";
 
 const TAG = "watch";
 
@@ -13,10 +14,12 @@ interface Attachment {
 
 export class Watchers {
   readonly #ctx: DurableObjectState;
+  readonly #clock: GroupClock;
   readonly #sockets = new Map<string, WebSocket>();
 
-  constructor(ctx: DurableObjectState) {
+  constructor(ctx: DurableObjectState, clock: GroupClock) {
     this.#ctx = ctx;
+    this.#clock = clock;
     for (const socket of ctx.getWebSockets(TAG)) {
       const attachment = attachmentOf(socket);
       if (attachment !== null) this.#sockets.set(attachment.watches, socket);
@@ -27,8 +30,7 @@ export class Watchers {
   accept(socket: WebSocket, memberId: string, nowMs: number): void {
     const older = this.#sockets.get(memberId);
     this.#ctx.acceptWebSocket(socket, [TAG]);
-    const attachment: Attachment = { watches: memberId, openedAtMs: nowMs };
-    socket.serializeAttachment(attachment);
+    attach(socket, memberId, nowMs);
     this.#sockets.set(memberId, socket);
     if (older !== undefined) close(older, 1000, "watched by another connection");
   }
@@ -46,7 +48,18 @@ export class Watchers {
     const socket = this.#sockets.get(memberId);
     if (socket === undefined) return 0;
     const answeredMs = this.#ctx.getWebSocketAutoResponseTimestamp(socket)?.getTime() ?? 0;
-    return Math.max(attachmentOf(socket)?.openedAtMs ?? 0, answeredMs);
+    return Math.max(attachmentOf(socket)?.openedAtMs ?? 0, this.#clock.heard(answeredMs));
+  }
+
+  /** When the newest of them was opened. */
+  get latestMs(): number {
+    const times = Array.from(this.#sockets.values(), (socket) => attachmentOf(socket)?.openedAtMs);
+    return times.reduce<number>((latest, atMs) => Math.max(latest, atMs ?? 0), 0);
+  }
+
+  /** [CLK-4] */
+  beginSessionsAnew(nowMs: number): void {
+    for (const [memberId, socket] of this.#sockets) attach(socket, memberId, nowMs);
   }
 
   /** Its next heartbeat is to come here. */
@@ -63,6 +76,11 @@ export class Watchers {
     this.#sockets.delete(memberId);
     return memberId;
   }
+}
+
+function attach(socket: WebSocket, watches: string, openedAtMs: number): void {
+  const attachment: Attachment = { watches, openedAtMs };
+  socket.serializeAttachment(attachment);
 }
 
 function attachmentOf(socket: WebSocket): Attachment | null {

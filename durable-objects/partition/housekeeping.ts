@@ -3,7 +3,7 @@
 import { HOUSEKEEPING_INTERVAL_MS } from "../../src/core/limits.ts";
 import type { Compactor } from "../../src/core/log/compaction.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
-import { nextTurn } from "../shared/turn.ts";
+import type { Turns } from "../shared/turns.ts";
 import type { RequestStore } from "./request-store.ts";
 
 /** After this long one alarm makes room for the next: an alarm may run for 15 minutes at most. */
@@ -18,11 +18,19 @@ export class Housekeeping {
   readonly #log: PartitionLog;
   readonly #compactor: Compactor;
   readonly #requests: RequestStore;
+  readonly #turns: Pick<Turns, "next">;
   /** The active segment when the alarm was last thought about; null where it has to be thought about. */
   #scheduledAt: number | null = null;
   #isStopped = false;
 
-  constructor(alarm: Alarm, log: PartitionLog, compactor: Compactor, requests: RequestStore) {
+  constructor(
+    alarm: Alarm,
+    log: PartitionLog,
+    compactor: Compactor,
+    requests: RequestStore,
+    turns: Pick<Turns, "next">,
+  ) {
+    this.#turns = turns;
     this.#alarm = alarm;
     this.#log = log;
     this.#compactor = compactor;
@@ -62,7 +70,7 @@ export class Housekeeping {
     this.#requests.dropExpired(startedMs);
     while (!this.#isStopped && this.#compactor.step(now())) {
       if (now() - startedMs > MAX_RUN_MS) break;
-      await nextTurn();
+      await this.#turns.next();
     }
     if (!this.#isStopped) await this.schedule(now());
     // The alarm is over, and if nothing is due now the next append has to set it again.

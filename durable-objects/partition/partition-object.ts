@@ -30,7 +30,7 @@ import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
-import { nextTurn } from "../shared/turn.ts";
+import { Turns } from "../shared/turns.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";
@@ -104,14 +104,15 @@ export class PartitionObject extends DurableObject<Env> {
     const requests = new RequestStore(storageOf(storage).sql);
     const codec = { decode: decodeAnyBatch, compressor };
     const compactor = new Compactor(log, store, codec);
-    const housekeeping = new Housekeeping(storage, log, compactor, requests);
+    const turns = new Turns(storageOf(storage).sql);
+    const housekeeping = new Housekeeping(storage, log, compactor, requests, turns);
     const commits = new GroupCommit({
       commit: (appends) => log.commit(appends, Date.now()),
       sync: async () => {
         await storage.sync();
         // Events that have arrived meanwhile are handled before this goes on: without it a commit would take
         // one or two appends with it, where dozens are waiting to be read from their sockets.
-        await nextTurn();
+        await turns.next();
       },
       committed: () => {
         readers.pumpAll();

@@ -1,13 +1,14 @@
 // Idempotency keys in SQLite: tables of a day each, so that expired keys are dropped and not deleted row by
-// row. What is looked for lies in today's tables or in yesterday's.
+// row. What is looked for lies in today's tables, in yesterday's, or, where the clock was set back, in those of
+// days to come [KEY-3].
 //
 // requests_D   key → hash of the body, plan, time; D is days since the epoch. At the key's home partition.
 // appends_D    the plan's producer, index of the append in its request → where it was stored. At the partition
 //              appended to. Not by the key: after a day it may stand for another request.
 import { fail, type Result } from "../../src/core/errors.ts";
-import { IDEMPOTENCY_KEY_TTL_MS, MAX_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
+import { IDEMPOTENCY_KEY_TTL_MS, MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
-import { firstRow, type Sql } from "../shared/sql.ts";
+import { firstRow, type SizedSql } from "../shared/sql.ts";
 
 type RequestRow = { body_hash: string; plan: string; at_ms: number };
 type AppendRow = { base_offset: number; appended_at_ms: number };
@@ -17,11 +18,9 @@ type Kind = "requests" | "appends";
 const TABLE_MS = IDEMPOTENCY_KEY_TTL_MS;
 
 export class RequestStore {
-  readonly #sql: Sql;
-  /** Rows of today's tables; counted once per life of the object. */
-  readonly #counts = new Map<string, number>();
+  readonly #sql: SizedSql;
 
-  constructor(sql: Sql) {
+  constructor(sql: SizedSql) {
     this.#sql = sql;
   }
 
@@ -41,7 +40,7 @@ export class RequestStore {
       if (found.body_hash !== bodyHash) {
         return fail(
           "DUPLICATE_RESOURCE",
-          `Idempotency-Key ${JSON.stringify(key)} was used for another request ${Math.round((nowMs - found.at_ms) / 1000)} s ago`,
+          `Idempotency-Key ${JSON.stringify(key)} was used for another request ${Math.max(0, Math.round((nowMs - found.at_ms) / 1000))} s ago`,
         );
       }
       return { ok: true, request: { plan: JSON.parse(found.plan) as RequestPlan } };
@@ -64,31 +63,31 @@ export class RequestStore {
     this.#insert("appends", nowMs, producerId, index, baseOffset, nowMs);
   }
 
-  /** Whether another key may be remembered. */
+  /** [KEY-4] Whether another key may be remembered: there is no bound but the room that is left. KAFKA_STORAGE_ERROR. */
   checkRoom(nowMs: number): Result<object> {
     this.dropExpired(nowMs);
-    for (const kind of ["requests", "appends"] as const) {
-      const count = this.#count(this.#table(kind, nowMs));
-      if (count < MAX_IDEMPOTENCY_KEYS) continue;
-      return fail(
-        "THROTTLING_QUOTA_EXCEEDED",
-        `the partition remembers ${count} idempotency keys, the bound`,
-      );
-    }
-    return { ok: true };
+    const { databaseSize } = this.#sql;
+    if (databaseSize < MAX_BYTES_WITH_IDEMPOTENCY_KEYS) return { ok: true };
+    return fail(
+      "KAFKA_STORAGE_ERROR",
+      `Idempotency-Key: the partition stores ${databaseSize} bytes, the bound for one more key is ${MAX_BYTES_WITH_IDEMPOTENCY_KEYS}`,
+    );
   }
 
-  /** The first row of today's table or yesterday's; `$` in the query stands for the table. */
+  /**
+   * [KEY-3] The row of the newest table that has it; `$` in the query stands for the table. Of yesterday's, of today's, and of
+   * days to come: the clock may have been set back since.
+   */
   #find<Row extends Record<string, number | string>>(
     kind: Kind,
     nowMs: number,
     query: string,
     ...bindings: (number | string)[]
   ): Row | null {
-    const known = this.#tables();
-    for (const day of [dayOf(nowMs), dayOf(nowMs) - 1]) {
-      const table = `${kind}_${day}`;
-      if (!known.includes(table)) continue;
+    const tables = this.#tables()
+      .filter((table) => table.startsWith(kind) && dayOfTable(table) >= dayOf(nowMs) - 1)
+      .sort((one, other) => dayOfTable(other) - dayOfTable(one));
+    for (const table of tables) {
       const row = firstRow<Row>(this.#sql, query.replace("$", table), ...bindings);
       if (row !== undefined) return row;
     }
@@ -99,13 +98,11 @@ export class RequestStore {
     const table = this.#table(kind, nowMs);
     const marks = values.map(() => "?").join(", ");
     this.#sql.exec(`INSERT OR REPLACE INTO ${table} VALUES (${marks})`, ...values);
-    this.#counts.set(table, this.#count(table) + 1);
   }
 
-  /** Today's table, made where it is missing. */
+  /** Today's table, made where it is missing: also where the transaction that made it was rolled back. */
   #table(kind: Kind, nowMs: number): string {
     const table = `${kind}_${dayOf(nowMs)}`;
-    if (this.#counts.has(table)) return table;
     const columns =
       kind === "requests"
         ? "key TEXT PRIMARY KEY, body_hash TEXT NOT NULL, plan TEXT NOT NULL, at_ms INTEGER NOT NULL"
@@ -113,15 +110,6 @@ export class RequestStore {
              appended_at_ms INTEGER NOT NULL, PRIMARY KEY (producer_id, idx)`;
     this.#sql.exec(`CREATE TABLE IF NOT EXISTS ${table} (${columns}) WITHOUT ROWID`);
     return table;
-  }
-
-  #count(table: string): number {
-    const known = this.#counts.get(table);
-    if (known !== undefined) return known;
-    const query = `SELECT count(*) AS count FROM ${table}`;
-    const count = firstRow<{ count: number }>(this.#sql, query)?.count ?? 0;
-    this.#counts.set(table, count);
-    return count;
   }
 
   #tables(): string[] {
@@ -135,7 +123,6 @@ export class RequestStore {
     for (const table of this.#tables()) {
       if (dayOfTable(table) >= dayOf(nowMs) - 1) continue;
       this.#sql.exec(`DROP TABLE ${table}`);
-      this.#counts.delete(table);
     }
   }
 

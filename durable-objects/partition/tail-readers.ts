@@ -3,7 +3,7 @@
 import type * as z from "zod";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { attempt, BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { FENCE_REFRESH_MS } from "../../src/core/limits.ts";
+import { FENCE_REFRESH_MS, MAX_INCARNATION_AHEAD_MS } from "../../src/core/limits.ts";
 import { compareOwners, mayAttach } from "../../src/core/log/fences.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import {
@@ -32,9 +32,6 @@ interface Reader {
 type AttachMessage = z.output<typeof attachMessage>;
 export type Owner = NonNullable<AttachMessage["owner"]>;
 type WindowMessage = z.output<typeof windowMessage>;
-
-/** How far the clocks of two objects may be apart. */
-const CLOCK_SKEW_MS = 60_000;
 
 export class TailReaders {
   readonly #log: PartitionLog;
@@ -93,9 +90,10 @@ export class TailReaders {
    * socket the newcomer is one that reads by calls. FENCED_MEMBER_EPOCH.
    */
   admit(socket: WebSocket | null, owner: Owner): Failure | null {
-    const latestMs = Date.now() + CLOCK_SKEW_MS;
+    const latestMs = Date.now() + MAX_INCARNATION_AHEAD_MS;
     if (owner.incarnation > latestMs) {
-      // An incarnation is a time. One from the future would lock the group out for as long as it lies ahead.
+      // [CLK-5] An incarnation is a time, by a clock that may have been set back since. One that no clock has shown would
+      // lock the group out for ever.
       const bound = `owner.incarnation is ${owner.incarnation}, it must be at most ${latestMs}`;
       throw new BrokerError("INVALID_REQUEST", bound);
     }

@@ -4,6 +4,11 @@ export interface Sql {
   exec<Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]): Iterable<Row>;
 }
 
+export interface SizedSql extends Sql {
+  /** Bytes that are in use. Reads no row. */
+  readonly databaseSize: number;
+}
+
 export type SqlValue = ArrayBuffer | Uint8Array | string | number | null;
 
 export interface Transactional {
@@ -22,8 +27,10 @@ export function firstRow<Row extends Record<string, SqlValue>>(
 }
 
 /** The storage of an object, as stores see it. */
-export function storageOf(storage: DurableObjectStorage): Transactional {
-  return storage as unknown as Transactional;
+export function storageOf(
+  storage: DurableObjectStorage,
+): Transactional & { readonly sql: SizedSql } {
+  return storage as unknown as Transactional & { readonly sql: SizedSql };
 }
 
 /** True where this object has written anything: an object that was only asked about owns no table. */

@@ -93,10 +93,11 @@ export const MAX_POOLED_PRODUCERS = 1_000;
 export const MAX_PARTITIONS_PER_PRODUCER = 1_000;
 /** Tries of one append by the Worker, when the outcome of the one before is unknown. */
 export const MAX_APPEND_TRIES = 4;
-/** `Idempotency-Key`: how long the first answer is kept, how long a key may be, how many a partition keeps. */
+/** `Idempotency-Key`: how long the first answer is kept, and how long a key may be, in characters. */
 export const IDEMPOTENCY_KEY_TTL_MS = 24 * 60 * 60_000;
 export const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
-export const MAX_IDEMPOTENCY_KEYS = 100_000;
+/** Bytes that a partition stores, beyond which it takes no more keys: what is left of 10 GB is for what keeps it running. */
+export const MAX_BYTES_WITH_IDEMPOTENCY_KEYS = 9_800_000_000;
 
 // Compaction.
 /** Keys whose newest offset one pass holds in memory, and their bytes; what is behind waits for the next pass. */
@@ -124,6 +125,8 @@ export const MAX_FENCES_PER_PARTITION = 20_000;
 export const FENCES_FORGOTTEN_AT_ONCE = 100;
 /** A fence that is used without being written is written again when it is so old, so that it counts as used. */
 export const FENCE_REFRESH_MS = 60 * 60_000;
+/** How far a group's incarnation may lie ahead of the partition's clock: by more no clock is set back. */
+export const MAX_INCARNATION_AHEAD_MS = 366 * 24 * 60 * 60_000;
 
 // Tail readers.
 /** Bytes in flight to one reader: what a reader that stops reading costs. */

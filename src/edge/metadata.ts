@@ -1,7 +1,9 @@
 // Topic metadata as this Worker remembers it: asked of the ClusterObject at most once per
 // METADATA_MAX_AGE_MS and topic, and again when a partition says the topic is gone. If the ClusterObject
 // cannot be reached, what is remembered goes on being used: producing and fetching do not depend on it.
+
 import { checkTopicName, type Topic } from "../core/cluster/topics.ts";
+import { isWithin } from "../core/elapsed.ts";
 import { BrokerError, errorOf, unwrap } from "../core/errors.ts";
 import { METADATA_CACHE_TOPICS, METADATA_MAX_AGE_MS } from "../core/limits.ts";
 import { clusterStub, type Env } from "../env.ts";
@@ -10,7 +12,8 @@ import { isolate } from "./isolate.ts";
 /** The topic, or INVALID_TOPIC_EXCEPTION, or UNKNOWN_TOPIC_OR_PARTITION. */
 export async function topicMetadata(env: Env, name: string): Promise<Topic> {
   const known = isolate.topics.get(name);
-  if (known !== undefined && Date.now() - known.atMs < METADATA_MAX_AGE_MS) return known.topic;
+  if (known !== undefined && isWithin(known.atMs, METADATA_MAX_AGE_MS, Date.now()))
+    return known.topic;
   const invalid = checkTopicName(name);
   if (invalid !== null) throw errorOf(invalid);
   try {

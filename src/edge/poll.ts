@@ -1,6 +1,7 @@
 // A member without a socket: each request acknowledges the last answer, keeps the member's place in the group
 // and reads on. The Worker remembers nothing between two polls: the group knows what is committed and what was
 // delivered, and a repeat of a poll whose answer was lost is answered from there again.
+import { leftOf } from "../core/elapsed.ts";
 import { BrokerError, type ErrorName, unwrap } from "../core/errors.ts";
 import type { Delivery } from "../core/group/coordinator.ts";
 import { partitionKey } from "../core/group/partition-key.ts";
@@ -55,14 +56,14 @@ const LOOK_AGAIN_MS = 1_000;
 
 /** [POL-1] [POL-2] [POL-3] */
 export async function poll(env: Env, groupId: string, options: PollOptions): Promise<PollResult> {
-  const deadlineMs = Date.now() + options.waitMs;
+  const startMs = Date.now();
   const member = new PollingMember(env, groupId, options);
   const first = await member.keepPlace(options.ack);
   member.holdBack(first.rejected);
   for (let answer = first; ; answer = await member.keepPlace([])) {
     const { partitions } = answer.assignment;
     const { records, unreadable } = await member.read(answer);
-    const leftMs = deadlineMs - Date.now();
+    const leftMs = leftOf(startMs, options.waitMs, Date.now());
     if (records.length > 0 || leftMs <= 0) {
       const missing = await member.missingTopics(partitions);
       return { assignment: partitions, records, rejected: first.rejected, missing, unreadable };

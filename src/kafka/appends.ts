@@ -1,6 +1,8 @@
 // What a connection appends. A partition that is busy is appended to over a socket: that costs a twentieth of the calls it
 // stands for, and is one of those that an invocation may make. One that is appended to now and then is called.
+
 import { AppendSocket } from "../client/producer/append-socket.ts";
+import { isWithin } from "../core/elapsed.ts";
 import { BrokerError, isErrorName } from "../core/errors.ts";
 import { MAX_KAFKA_APPEND_SOCKETS } from "../core/limits.ts";
 import { type AppendAnswer, appendTo } from "../edge/append.ts";
@@ -83,10 +85,10 @@ export class Appends {
   }
 
   #sweep(nowMs: number): void {
-    if (nowMs - this.#sweptMs < BUSY_MS) return;
+    if (isWithin(this.#sweptMs, BUSY_MS, nowMs)) return;
     this.#sweptMs = nowMs;
     for (const [name, { usedAtMs, socket }] of this.#places) {
-      if (nowMs - usedAtMs < BUSY_MS) continue;
+      if (isWithin(usedAtMs, BUSY_MS, nowMs)) continue;
       socket?.close("done");
       this.#places.delete(name);
     }

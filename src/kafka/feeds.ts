@@ -1,7 +1,9 @@
 // What a connection reads. A fetch does not ask the partition: the partition pushes, as to any tail reader, into a feed of
 // this connection with a window, and the fetch is answered from there. So a partition without news sleeps however often
 // it is fetched from, and one that is behind has the next answer ready [KFK-4].
+
 import type { Socket } from "../client/transport/transport.ts";
+import { isWithin } from "../core/elapsed.ts";
 import { BrokerError, type ErrorName } from "../core/errors.ts";
 import {
   MAX_FEED_BYTES,
@@ -95,7 +97,7 @@ export class Feeds implements FeedMemory {
 
   /** What was pushed for partitions that are not asked for now is let go: it comes again. */
   #makeRoom(nowMs: number): void {
-    for (const feed of this.#feeds.values()) if (feed.usedAtMs < nowMs) feed.wait();
+    for (const feed of this.#feeds.values()) if (feed.usedAtMs !== nowMs) feed.wait();
   }
 
   /** The id of the topic of this name, asked for where no feed of it goes well. */
@@ -134,7 +136,8 @@ export class Feeds implements FeedMemory {
   #sweep(): void {
     const nowMs = Date.now();
     for (const [place, feed] of this.#feeds) {
-      if (nowMs - feed.usedAtMs < IDLE_MS) continue;
+      if (feed.usedAtMs > nowMs) feed.usedAtMs = nowMs; // The clock was set back.
+      if (isWithin(feed.usedAtMs, IDLE_MS, nowMs)) continue;
       feed.close();
       this.#feeds.delete(place);
     }

@@ -1,7 +1,9 @@
 // Heartbeats that say nothing new are answered here. For each member that speaks over this connection its group is watched
 // over a socket (durable-objects/group/watchers.ts): while the group has not said that something changed, what it answered
 // last holds, and all it needs to know is that the member is there. That a PING says, which wakes no object [KFK-20].
+
 import type { Socket } from "../client/transport/transport.ts";
+import { isWithin, wasSetBack } from "../core/elapsed.ts";
 import { MAX_KAFKA_WATCHES } from "../core/limits.ts";
 import { openWatch } from "../edge/stub-transport.ts";
 import type { Env } from "../env.ts";
@@ -66,6 +68,8 @@ class Watch {
   isClosed = false;
   /** Since when a PING is not answered. */
   #pingedMs: number | null = null;
+  /** When the last heartbeat came. */
+  #beatMs = 0;
   /** Counts what the group has told. */
   #changes = 0;
   #last: { readonly said: string; readonly answer: unknown } | null = null;
@@ -86,6 +90,7 @@ class Watch {
 
   async heartbeat<T>(said: string, ask: () => Promise<Beat<T>>): Promise<T> {
     this.#checkPong();
+    this.#checkClock();
     if (this.#last?.said === said) {
       this.#socket.send(PING);
       this.#pingedMs ??= Date.now();
@@ -101,9 +106,17 @@ class Watch {
   }
 
   #checkPong(): void {
-    if (this.#pingedMs === null || Date.now() - this.#pingedMs < PONG_TIMEOUT_MS) return;
+    if (this.#pingedMs === null) return;
+    if (isWithin(this.#pingedMs, PONG_TIMEOUT_MS, Date.now())) return;
     this.close();
     this.#closed();
+  }
+
+  /** [CLK-4] The group's alarm waits for a clock that was set back. It notices that by being asked something. */
+  #checkClock(): void {
+    const nowMs = Date.now();
+    if (wasSetBack(this.#beatMs, nowMs)) this.#forget();
+    this.#beatMs = nowMs;
   }
 
   #closed(): void {

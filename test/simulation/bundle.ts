@@ -25,6 +25,7 @@ export interface Globals {
   readonly crypto: unknown;
   readonly setTimeout: unknown;
   readonly clearTimeout: unknown;
+  readonly MessageChannel: unknown;
   readonly console: unknown;
   readonly fetch: unknown;
   readonly Request: unknown;
@@ -43,6 +44,7 @@ const NAMES = [
   "crypto",
   "setTimeout",
   "clearTimeout",
+  "MessageChannel",
   "console",
   "fetch",
   "Request",

@@ -2,8 +2,9 @@
 // world that is simulated now.
 import type { Globals } from "./bundle.ts";
 import { SimulatedRequest, SimulatedResponse } from "./http.ts";
+import { ObjectTimers } from "./object-timers.ts";
 import type { Random } from "./random.ts";
-import type { Scheduler } from "./scheduler.ts";
+import type { Actor, Scheduler } from "./scheduler.ts";
 import { Endpoint, type Network } from "./sockets.ts";
 
 interface Simulated {
@@ -17,17 +18,28 @@ let world: Simulated | null = null;
 /** Timers that are set. */
 const timers = new Set<number>();
 let nextTimer = 1;
+let objectTimers = new WeakMap<Actor, ObjectTimers>();
 
 /** From now on the program runs in this world: one at a time. */
 export function simulate(simulated: Simulated): void {
   world = simulated;
   timers.clear();
+  objectTimers = new WeakMap();
   nextTimer = 1;
 }
 
 function now(): Simulated {
   if (world === null) throw new Error("nothing is simulated");
   return world;
+}
+
+function objectTimersOf(scheduler: Scheduler, actor: Actor): ObjectTimers {
+  let found = objectTimers.get(actor);
+  if (found === undefined) {
+    found = new ObjectTimers(scheduler, actor);
+    objectTimers.set(actor, found);
+  }
+  return found;
 }
 
 class SimulatedDate extends Date {
@@ -44,11 +56,29 @@ class SimulatedDate extends Date {
 function setSimulatedTimeout(callback: () => void, ms: number): number {
   const { scheduler } = now();
   const timer = nextTimer++;
+  if (scheduler.current.standsStill) {
+    objectTimersOf(scheduler, scheduler.current).set(timer, ms, callback);
+    return timer;
+  }
   timers.add(timer);
   scheduler.after(scheduler.current, ms, () => {
     if (timers.delete(timer)) callback();
   });
   return timer;
+}
+
+/** As MessageChannel: what is posted arrives in a turn of its own, before anything comes over the network. */
+class SimulatedMessageChannel {
+  readonly port1: { onmessage: (() => void) | null; close(): void } = {
+    onmessage: null,
+    close() {},
+  };
+  readonly port2 = {
+    postMessage: () => {
+      const { scheduler } = now();
+      scheduler.after(scheduler.current, 0, () => this.port1.onmessage?.());
+    },
+  };
 }
 
 function hexadecimal(digits: number): string {
@@ -67,6 +97,7 @@ export const GLOBALS: Globals = {
   },
   setTimeout: setSimulatedTimeout,
   clearTimeout: (timer: number) => timers.delete(timer),
+  MessageChannel: SimulatedMessageChannel,
   console: { log() {}, warn() {}, error() {} },
   fetch: () => Promise.reject(new Error("a process has its own fetch")),
   Request: SimulatedRequest,

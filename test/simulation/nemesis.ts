@@ -305,20 +305,19 @@ export class Nemesis {
 
   #jump(): void {
     const { random, objects } = this.#world;
-    const ms = random.pick([-5_000, -500, 500, 5_000]);
+    const ms = random.pick([-60_000, -5_000, -500, 500, 5_000, 60_000]);
     if (random.chance(0.5)) {
       this.#anyMember(({ actor }) => {
         actor.clockOffsetMs += ms;
       });
       return;
     }
-    const kind = random.pick(["group", "partition"]);
+    const kind = random.pick(["group", "partition", "cluster"]);
     const alike = objects.filter((object) => object.kind === kind);
     if (alike.length === 0) return;
     const object = random.pick(alike);
     object.actor.clockOffsetMs += ms;
     if (kind === "group") this.#history.isClockTrusted = false;
-    object.scheduleAlarm();
   }
 
   #fillDisk(): void {

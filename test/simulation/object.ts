@@ -10,7 +10,7 @@ import { SimulatedStorage } from "./storage.ts";
 /** The program's class, seen from outside. */
 export interface Instance {
   fetch(request: unknown): Promise<unknown> | unknown;
-  alarm?(): Promise<void>;
+  alarm?(info: { scheduledTime: number }): Promise<void>;
   webSocketMessage(socket: Endpoint, data: string | ArrayBuffer): Promise<void> | void;
   webSocketClose(socket: Endpoint, code: number, reason: string): Promise<void> | void;
   webSocketError(socket: Endpoint): Promise<void> | void;
@@ -62,6 +62,8 @@ export class SimulatedObject implements Acceptor {
   #atWork = 0;
   readonly #calls = new Set<Call>();
   #isRinging = false;
+  /** Counts when it was set. */
+  #alarm = 0;
   #cause = "";
   starts = 0;
 
@@ -70,7 +72,7 @@ export class SimulatedObject implements Acceptor {
     this.kind = kind;
     this.name = name;
     this.#class = instanceClass;
-    this.actor = new Actor(`${kind} ${name}`);
+    this.actor = new Actor(`${kind} ${name}`, true);
     this.storage = new SimulatedStorage({
       written: () => {
         const delayMs = world.scheduler.random.delay(FLUSH_MS);
@@ -79,6 +81,7 @@ export class SimulatedObject implements Acceptor {
       alarmChanged: () => this.scheduleAlarm(),
       durable: () => this.#durable(),
       refuses: () => world.refusesWrites(),
+      wallMs: () => world.scheduler.wallMs(this.actor),
     });
   }
 
@@ -188,7 +191,7 @@ export class SimulatedObject implements Acceptor {
     this.#world.observer.received(this, endpoint, frame);
     if (frame.type === "data") {
       if (frame.data === this.#autoResponse?.request) {
-        endpoint.autoResponseMs = this.#world.scheduler.actorNowMs;
+        endpoint.autoResponseMs = this.#world.scheduler.wallMs(this.actor);
         const data = this.#autoResponse.response;
         if (endpoint.readyState === 1)
           this.#world.network.transmit(endpoint, { type: "data", data });
@@ -242,21 +245,22 @@ export class SimulatedObject implements Acceptor {
 
   // Alarms.
 
-  /** By the object's own clock, which may have jumped. */
+  /** When the time is over that is left by the object's wall clock now. If that was set back since, it waits on. */
   scheduleAlarm(): void {
     const { alarmAtMs } = this.storage;
+    const mine = ++this.#alarm;
     if (alarmAtMs === null) return;
     const { scheduler } = this.#world;
-    const delayMs = alarmAtMs - (scheduler.nowMs + this.actor.clockOffsetMs);
-    scheduler.always(this.actor, Math.max(0, delayMs) + scheduler.random.integer(0, 3), () =>
-      this.#ring(),
-    );
+    const delayMs = alarmAtMs - scheduler.wallMs(this.actor);
+    scheduler.always(this.actor, Math.max(0, delayMs) + scheduler.random.integer(0, 3), () => {
+      if (mine === this.#alarm) this.#ring();
+    });
   }
 
   #ring(): void {
     const { alarmAtMs } = this.storage;
     if (this.#isRinging || alarmAtMs === null) return;
-    if (alarmAtMs > this.#world.scheduler.actorNowMs) return; // Set to another time since.
+    if (alarmAtMs > this.#world.scheduler.wallMs(this.actor)) return this.scheduleAlarm();
     this.storage.alarmAtMs = null;
     this.#isRinging = true;
     const { life } = this.actor;
@@ -264,10 +268,12 @@ export class SimulatedObject implements Acceptor {
       if (this.actor.life !== life) return;
       this.#isRinging = false;
       // It rings again until it was handled, also where the object could not even start.
-      if (!isDone) this.storage.alarmAtMs ??= this.#world.scheduler.actorNowMs + ALARM_RETRY_MS;
+      if (!isDone)
+        this.storage.alarmAtMs ??= this.#world.scheduler.wallMs(this.actor) + ALARM_RETRY_MS;
       this.scheduleAlarm();
     };
-    this.#handle("alarm", (instance) => instance.alarm?.(), ended);
+    const info = { scheduledTime: alarmAtMs, retryCount: 0, isRetry: false };
+    this.#handle("alarm", (instance) => instance.alarm?.(info), ended);
   }
 
   // Its end.

@@ -178,4 +178,18 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     original: "await this.#deliverAll(again);",
     planted: "await this.#deliverAll(again.reverse());",
   },
+  {
+    name: "the commit's turn waits for a clock that was set back",
+    isRare: true,
+    file: "durable-objects/shared/turns.ts",
+    original: "if (isStanding(this.#sql)) return message();",
+    planted: "if (isStanding(this.#sql)) return new Promise((resolve) => setTimeout(resolve, 0));",
+  },
+  {
+    name: "sessions go by a clock that stands still",
+    isRare: true,
+    file: "durable-objects/group/group-clock.ts",
+    original: "const nowMs = this.#clock.now();",
+    planted: "const nowMs = Date.now();",
+  },
 ];

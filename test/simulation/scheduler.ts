@@ -8,12 +8,25 @@ export class Actor {
   readonly name: string;
   /** How far its wall clock is ahead. */
   clockOffsetMs = 0;
+  /** True for objects: within a life their Date.now() never goes back, it stands until the wall clock has caught up. */
+  readonly standsStill: boolean;
+  /** The latest that it was shown, in which life. */
+  #shown = { life: 0, ms: Number.NEGATIVE_INFINITY };
   /** Grows when it dies: events of an earlier life do not happen. */
   life = 0;
   pausedUntilMs = 0;
 
-  constructor(name: string) {
+  constructor(name: string, standsStill = false) {
     this.name = name;
+    this.standsStill = standsStill;
+  }
+
+  /** Its Date.now(), where its wall clock shows `wallMs`. */
+  show(wallMs: number): number {
+    if (!this.standsStill) return wallMs;
+    const latestMs = this.#shown.life === this.life ? this.#shown.ms : Number.NEGATIVE_INFINITY;
+    this.#shown = { life: this.life, ms: Math.max(latestMs, wallMs) };
+    return this.#shown.ms;
   }
 }
 
@@ -42,9 +55,13 @@ export class Scheduler {
     this.random = random;
   }
 
-  /** The wall clock of whoever asks. */
+  /** Date.now() of whoever asks. */
   get actorNowMs(): number {
-    return this.nowMs + this.current.clockOffsetMs;
+    return this.current.show(this.wallMs(this.current));
+  }
+
+  wallMs(actor: Actor): number {
+    return this.nowMs + actor.clockOffsetMs;
   }
 
   /** Dies with the actor's memory. */

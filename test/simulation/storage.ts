@@ -2,7 +2,8 @@
 // a flush; a crash before takes it back. Rows are read at once, as the platform's cursor cannot be read later
 // than the statement's table exists.
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import type { Sql, SqlValue } from "../../durable-objects/shared/sql.ts";
+import { WALL_CLOCK } from "../../durable-objects/shared/clock.ts";
+import type { SizedSql, SqlValue } from "../../durable-objects/shared/sql.ts";
 
 export interface StorageHost {
   /** The first write after a flush. */
@@ -12,6 +13,8 @@ export interface StorageHost {
   durable(): Promise<void>;
   /** Whether the disk refuses this write. */
   refuses(): boolean;
+  /** What SQLite's own clock shows. */
+  wallMs(): number;
 }
 
 export class SimulatedStorage {
@@ -27,12 +30,14 @@ export class SimulatedStorage {
     this.#host = host;
   }
 
-  readonly sql: Sql = {
+  readonly sql: SizedSql = {
+    databaseSize: 0,
     exec: <Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) =>
       this.#exec(query, bindings) as Row[],
   };
 
   #exec(query: string, bindings: readonly SqlValue[]): Record<string, SqlValue>[] {
+    if (query === WALL_CLOCK) return [{ ms: this.#host.wallMs() }];
     if (!query.trimStart().startsWith("SELECT")) {
       if (this.#host.refuses()) throw new Error("database or disk is full: SQLITE_FULL");
       this.#beginWrite();

@@ -3,7 +3,7 @@
 // subscriptions and assignments, are bytes that mean nothing here. After Kafka's own coordinator
 // (group-coordinator/…/classic/ClassicGroup.java); the clock is passed in, and who waits is answered by calling back.
 import { ERRORS, KAFKA_ERRORS } from "../errors.ts";
-import { MAX_PENDING_CLASSIC_MEMBERS } from "../limits.ts";
+import { DEFAULT_SESSION_TIMEOUT_MS, MAX_PENDING_CLASSIC_MEMBERS } from "../limits.ts";
 import type { LastSeen } from "./coordinator.ts";
 
 export interface ClassicMember {
@@ -192,6 +192,19 @@ export class ClassicGroup {
     for (const member of this.#members.values())
       if (!this.#isWaiting(member.memberId)) earliest = Math.min(earliest, this.#endMs(member));
     return earliest === Number.POSITIVE_INFINITY ? null : earliest;
+  }
+
+  /** [CLK-4] The clock was set: everybody has a session from now on, and a rebalance its time. */
+  beginSessionsAnew(nowMs: number): void {
+    for (const member of [...this.#members.values()]) {
+      this.#seenMs.set(member.memberId, nowMs);
+      if (member.silentSinceMs === null) continue;
+      this.#members.set(member.memberId, { ...member, silentSinceMs: nowMs });
+      this.#isChanged = true;
+    }
+    if (this.#deadlineMs !== null) this.#deadlineMs = this.#untilMs(nowMs);
+    for (const memberId of this.#pending.keys())
+      this.#pending.set(memberId, nowMs + DEFAULT_SESSION_TIMEOUT_MS);
   }
 
   // Join.

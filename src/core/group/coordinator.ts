@@ -65,6 +65,8 @@ export type LastSeen = (memberId: string) => number;
 export class Coordinator {
   readonly state: GroupState;
   readonly offsets: GroupOffsets;
+  /** [CLK-5] The newest incarnation of a group that was deleted: the next one is later, whatever the clock shows. */
+  retiredIncarnation = 0;
   #events: GroupEvent[] = [];
   readonly #history = new HistoryRecorder();
 
@@ -117,7 +119,7 @@ export class Coordinator {
     if (refused !== null) return refused;
 
     const replaced = known === undefined ? this.#staticHolder(request.instanceId) : undefined;
-    if (!this.exists) this.#emitGroup({ incarnation: nowMs });
+    if (!this.exists) this.#emitGroup({ incarnation: this.#newIncarnation(nowMs) });
     const subscribed = [...new Set(request.topics)].sort();
     const before = known ?? replaced;
     const memberNumber = known?.memberNumber ?? this.state.nextMemberNumber;
@@ -342,7 +344,8 @@ export class Coordinator {
     const changed = changeGroupConfig(this.state.overrides, changes);
     if (!changed.ok) return changed;
     const { assignor } = this.config;
-    if (!this.exists) this.#emitGroup({ incarnation: nowMs, emptySinceMs: nowMs });
+    if (!this.exists)
+      this.#emitGroup({ incarnation: this.#newIncarnation(nowMs), emptySinceMs: nowMs });
     this.#emitGroup({ overrides: changed.overrides });
     if (this.config.assignor !== assignor && this.state.members.size > 0) {
       this.#retarget();
@@ -357,9 +360,29 @@ export class Coordinator {
     if (incarnation !== 0 && (isOccupied ? emptySinceMs === null : emptySinceMs !== null)) return;
     if (members.size > 0) return;
     this.#emitGroup({
-      incarnation: incarnation === 0 ? nowMs : incarnation,
+      incarnation: incarnation === 0 ? this.#newIncarnation(nowMs) : incarnation,
       emptySinceMs: isOccupied ? null : nowMs,
     });
+  }
+
+  #newIncarnation(nowMs: number): number {
+    return Math.max(nowMs, this.retiredIncarnation + 1);
+  }
+
+  /** [CLK-4] The clock was set: whoever is silent, or has something to give up, has all its time from now on. */
+  beginSessionsAnew(nowMs: number): void {
+    for (const member of [...this.state.members.values()]) {
+      const { silentSinceMs, revokeDeadlineMs, rebalanceTimeoutMs } = member;
+      if (silentSinceMs === null && revokeDeadlineMs === null) continue;
+      this.#emit({
+        type: "member",
+        member: {
+          ...member,
+          silentSinceMs: silentSinceMs === null ? null : nowMs,
+          revokeDeadlineMs: revokeDeadlineMs === null ? null : nowMs + rebalanceTimeoutMs,
+        },
+      });
+    }
   }
 
   #remove(

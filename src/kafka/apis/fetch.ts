@@ -1,3 +1,4 @@
+import { leftOf } from "../../core/elapsed.ts";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { MAX_FETCH_BYTES, MAX_WAIT_MS } from "../../core/limits.ts";
 import { forget, topicWithPartition } from "../../edge/metadata.ts";
@@ -106,7 +107,8 @@ async function enough(
     if (bytes > 0 && bytes >= minBytes) return;
     const isOpening = bytes === 0 && open.some((feed) => !feed.isSettled);
     const patienceMs = hasNoneToWaitFor ? 0 : waitMs;
-    const leftMs = startMs + Math.max(patienceMs, isOpening ? OPENING_MS : 0) - Date.now();
+    const atMostMs = Math.max(patienceMs, isOpening ? OPENING_MS : 0);
+    const leftMs = leftOf(startMs, atMostMs, Date.now());
     if (leftMs <= 0) return;
     await feeds.news(leftMs);
   }

@@ -1,0 +1,40 @@
+// Time for an object. Its Date.now() never goes back within a life: where the wall clock was set back, it stands still until
+// that has caught up, while alarms go by the wall clock as it is. SQLite shows that one [CLK-2].
+import { firstRow, type Sql } from "./sql.ts";
+
+export const WALL_CLOCK = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms";
+/** What two readings may differ by without anybody's having set a clock. */
+const SLACK_MS = 500;
+/** By how much Date.now() may be ahead of SQLite's clock though it goes: both are cut to milliseconds, at different times. */
+const STANDING_MS = 20;
+
+/** The wall clock as it is now, by which alarms ring. */
+export function wallClockMs(sql: Sql): number {
+  return firstRow<{ ms: number }>(sql, WALL_CLOCK)?.ms ?? Date.now();
+}
+
+/** Whether this object's time stands still, and its timers with it, until the wall clock has caught up. */
+export function isStanding(sql: Sql): boolean {
+  return Date.now() > wallClockMs(sql) + STANDING_MS;
+}
+
+/** The time of an object: Date.now(), and where that stands still, the wall clock. */
+export class ObjectClock {
+  readonly #sql: Sql;
+  #wallMs: number;
+  #isStanding = false;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+    this.#wallMs = wallClockMs(sql);
+  }
+
+  now(): number {
+    const wallMs = wallClockMs(this.#sql);
+    const shownMs = Date.now();
+    if (wallMs < this.#wallMs - SLACK_MS) this.#isStanding = true;
+    if (shownMs <= wallMs + SLACK_MS) this.#isStanding = false;
+    this.#wallMs = wallMs;
+    return this.#isStanding ? wallMs : shownMs;
+  }
+}
