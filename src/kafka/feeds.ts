@@ -1,10 +1,9 @@
 // What a connection reads. A fetch does not ask the partition: the partition pushes, as to any tail reader, into a feed of
 // this connection with a window, and the fetch is answered from there. So a partition without news sleeps however often
 // it is fetched from, and one that is behind has the next answer ready [KFK-4].
-
 import type { Socket } from "../client/transport/transport.ts";
 import { isWithin } from "../core/elapsed.ts";
-import { BrokerError, type ErrorName } from "../core/errors.ts";
+import { BrokerError, ERRORS, type ErrorName } from "../core/errors.ts";
 import {
   MAX_FEED_BYTES,
   MAX_FEEDS_BYTES,
@@ -177,6 +176,7 @@ export class Feed {
   usedAtMs = 0;
   /** Once set, nothing more comes; the next fetch opens another feed. */
   error: ErrorName | null = null;
+  #isTold = false;
   /** What can be handed out. */
   bytes = 0;
 
@@ -206,9 +206,14 @@ export class Feed {
     return this.error !== null || this.bytes > 0 || isAtEnd || this.isWaiting;
   }
 
-  /** False where nothing more comes, and nothing from `offset` on is left of what has come. */
+  /**
+   * False where nothing more comes, and nothing from `offset` on is left of what has come. An error that asking again
+   * would not mend is told before it is asked again: a fetch may be answered before it is here.
+   */
   canServe(offset: number): boolean {
-    return this.error === null || (this.bytes > 0 && offset === this.#offset);
+    if (this.error === null) return true;
+    const isUntold = !this.#isTold && !ERRORS[this.error].retriable;
+    return offset === this.#offset && (this.bytes > 0 || isUntold);
   }
 
   /** Goes on where the last fetch ended, or begins anew at another offset. */
@@ -256,9 +261,11 @@ export class Feed {
     // Where others wait for room it gets in line with them.
     if (taken > 0 && this.bytes === 0 && this.#memory.isCrowded) this.wait();
     else if (taken > 0) this.#giveBack(taken);
+    // [CRC-2] What came before an error is handed out first: with the error clients would not look at it.
+    const error = taken > 0 || this.bytes > 0 ? null : this.error;
+    this.#isTold ||= error !== null;
     return {
-      // [CRC-2] What came before an error is handed out first: with the error clients would not look at it.
-      error: taken > 0 || this.bytes > 0 ? null : this.error,
+      error,
       highWatermark: this.#highWatermark,
       logStartOffset: this.#logStartOffset,
       records,

@@ -46,7 +46,9 @@ const WAYS: readonly {
     append: async ({ name }, bytes) => {
       const socket = await TestSocket.open<AppendAnswer>(`/v1/topics/${name}/partitions/0/socket`);
       socket.send(writeAppendFrame({ requestId: 1, expectedOffset: null, batches: bytes }));
-      const answer = (await socket.next(() => true)) as AppendAnswer;
+      const answer = await socket.next(
+        (message): message is AppendAnswer => typeof message === "object" && "requestId" in message,
+      );
       socket.close();
       return answer.type === "appended" ? answer.baseOffset : answer.code;
     },
