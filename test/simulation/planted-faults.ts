@@ -185,11 +185,4 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     original: "if (isStanding(this.#sql)) return message();",
     planted: "if (isStanding(this.#sql)) return new Promise((resolve) => setTimeout(resolve, 0));",
   },
-  {
-    name: "sessions go by a clock that stands still",
-    isRare: true,
-    file: "durable-objects/group/group-clock.ts",
-    original: "const nowMs = this.#clock.now();",
-    planted: "const nowMs = Date.now();",
-  },
 ];

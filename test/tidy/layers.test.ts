@@ -96,6 +96,19 @@ test("[SYS-5] the core and the consumer core ask nobody for time, chance or I/O"
   expect(pure.filter((file) => ambient.test(readFileSync(file, "utf8")))).toEqual([]);
 });
 
+test("[CLK-4] a group asks its own clock for the time, so that it notices when somebody sets it", () => {
+  const others = files.filter((file) => file.startsWith("durable-objects/group/"));
+  expect(others.filter((file) => readFileSync(file, "utf8").includes("Date.now"))).toEqual([]);
+});
+
+test("[CLK-1] objects have no timers but the one that gives a turn", () => {
+  const objects = files.filter((file) => file.startsWith("durable-objects/"));
+  const timed = objects.filter((file) =>
+    /\bset(Timeout|Interval)\(/.test(readFileSync(file, "utf8")),
+  );
+  expect(timed).toEqual(["durable-objects/shared/turns.ts"]);
+});
+
 test("[SYS-5] the SDK's bundle needs no library but the two that decompress", () => {
   const reached = new Set<string>();
   const visit = (file: string) => {

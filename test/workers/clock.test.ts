@@ -1,0 +1,286 @@
+// Somebody sets the clock of the machine, back or forward. Here Date.now() is turned, and what runs in the same isolate sees
+// it; the storage's own clock goes on.
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import {
+  MAX_BYTES_WITH_IDEMPOTENCY_KEYS,
+  MAX_INCARNATION_AHEAD_MS,
+} from "../../src/core/limits.ts";
+import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
+import type { AssignmentMessage, CoordinatorMessage } from "../../src/protocol/group-socket.ts";
+import {
+  alarmOf,
+  call,
+  createTopic,
+  describeGroup,
+  env,
+  eventually,
+  expectStatus,
+  guarded,
+  produce,
+  readValues,
+  TestSocket,
+  type TopicJson,
+  TWINS,
+  unique,
+} from "./support.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
+const HOUR_MS = 3_600_000;
+const DAY_MS = 24 * HOUR_MS;
+const SESSION_MS = 45_000;
+/** No alarm rings by itself in a test. */
+const startMs = () => Date.now() + 10 * HOUR_MS;
+
+function turnTo(ms: number): void {
+  vi.useFakeTimers({ toFake: ["Date"] });
+  vi.setSystemTime(ms);
+}
+
+describe("appends and tasks", () => {
+  test.each(TWINS)(
+    "[CLK-1] where the clock was set back, appends one after another and at once go on$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      await produce(topic.name, [{ value: "before" }]);
+      // As for an object whose time stands still: it is ahead of the storage's clock, and no timer rings.
+      turnTo(Date.now() + HOUR_MS);
+      await interrupt(partitionStub(env, topic.topicId, 0));
+      const ring = globalThis.setTimeout;
+      vi.spyOn(globalThis, "setTimeout").mockImplementation(((run: () => void, ms?: number) =>
+        ms === 0 ? 0 : ring(run, ms)) as typeof setTimeout);
+      for (let i = 0; i < 5; i++) await guarded(produce(topic.name, [{ value: "a" }]), "an append");
+      const many = Array.from({ length: 20 }, () => produce(topic.name, [{ value: "b" }]));
+      await guarded(Promise.all(many), "appends at once");
+      expect(await readValues(topic)).toHaveLength(26);
+    },
+  );
+
+  test("[CLK-2] a task that failed is tried again by the clock as it is", async () => {
+    const topic = await createTopic(1);
+    const cluster = clusterStub(env);
+    const realMs = Date.now();
+    turnTo(realMs + HOUR_MS); // The object's time; the clock that alarms ring by was set back by an hour.
+    const { PartitionObject } = await import("../../durable-objects/partition/partition-object.ts");
+    vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("for the test"));
+    await cluster.deleteTopic(topic.name);
+    const dueMs = await runInDurableObject(cluster, (_, { storage }) => storage.getAlarm());
+    expect(dueMs).toBeLessThan(realMs + HOUR_MS / 2);
+    await runDurableObjectAlarm(cluster);
+    expect(await runInDurableObject(cluster, (_, { storage }) => storage.getAlarm())).toBe(null);
+  });
+});
+
+describe("idempotency keys", () => {
+  const keyed = (topic: TopicJson, key: string) =>
+    call(
+      "POST",
+      `/v1/topics/${topic.name}/records`,
+      { records: [{ value: "x" }] },
+      { "idempotency-key": key },
+    );
+
+  // Midnight, some days ahead.
+  const midnightMs = () => (Math.floor(Date.now() / DAY_MS) + 10) * DAY_MS;
+
+  test.each(
+    TWINS.flatMap(({ when, interrupt }) =>
+      [
+        { from: 5_000, to: -5_000, step: "10 s over midnight" },
+        { from: 5_000, to: -DAY_MS + 10_000, step: "a day over midnight" },
+        { from: HOUR_MS, to: HOUR_MS / 2, step: "within a day" },
+        { from: 5_000, to: -3 * DAY_MS, step: "three days" },
+        { from: -5_000, to: 5_000, step: "10 s forward over midnight" },
+      ].map(({ step, ...each }) => ({ ...each, interrupt, step: `${step}${when}` })),
+    ),
+  )(
+    "[KEY-3] a key is found when the clock is set back, or goes: $step",
+    async ({ interrupt, from, to }) => {
+      const topic = await createTopic(1);
+      const midnight = midnightMs();
+      turnTo(midnight + from);
+      const first = await keyed(topic, "once");
+      expect(first.status).toBe(200);
+      await interrupt(partitionStub(env, topic.topicId, 0));
+      turnTo(midnight + to);
+      expect(await keyed(topic, "once")).toEqual(first);
+      // Other keys drop what has expired, and this one has not.
+      expect((await keyed(topic, "another")).status).toBe(200);
+      turnTo(midnight + from);
+      expect(await keyed(topic, "once")).toEqual(first);
+      expect(await readValues(topic)).toHaveLength(2);
+    },
+  );
+
+  test("[KEY-4] a partition without room takes no more keys, says so and stores nothing", async () => {
+    const topic = await createTopic(1);
+    const stub = partitionStub(env, topic.topicId, 0);
+    const first = await keyed(topic, "before");
+    const size = (bytes: number) =>
+      runInDurableObject(stub, (_, { storage }) => {
+        Object.defineProperty(storage.sql, "databaseSize", { value: bytes, configurable: true });
+      });
+    await size(MAX_BYTES_WITH_IDEMPOTENCY_KEYS);
+    const refused = await keyed(topic, "later");
+    expect(refused).toMatchObject({ body: { code: "KAFKA_STORAGE_ERROR", retriable: true } });
+    const { detail } = refused.body as { detail: string };
+    for (const part of ["Idempotency-Key", "stores", String(MAX_BYTES_WITH_IDEMPOTENCY_KEYS)])
+      expect(detail).toContain(part);
+    expect(await keyed(topic, "before")).toEqual(first);
+    expect(await readValues(topic)).toHaveLength(1);
+    await size(MAX_BYTES_WITH_IDEMPOTENCY_KEYS - 1);
+    expect((await keyed(topic, "later")).status).toBe(200);
+  });
+});
+
+describe("sessions", () => {
+  class Member {
+    readonly memberId = crypto.randomUUID();
+    readonly socket: TestSocket<CoordinatorMessage>;
+    readonly #group: string;
+
+    private constructor(group: string, socket: TestSocket<CoordinatorMessage>) {
+      this.#group = group;
+      this.socket = socket;
+    }
+
+    static async join(group: string, topic: TopicJson): Promise<Member> {
+      const path = `/v1/groups/${group}/socket`;
+      const member = new Member(group, await TestSocket.open<CoordinatorMessage>(path));
+      const { memberId } = member;
+      const topics = [topic.name];
+      member.socket.send({ type: "join", memberId, memberEpoch: 0, topics });
+      await member.assignment();
+      return member;
+    }
+
+    assignment(): Promise<AssignmentMessage> {
+      return this.socket.next(
+        (message): message is AssignmentMessage =>
+          typeof message === "object" && "type" in message && message.type === "assignment",
+      );
+    }
+
+    /** Its connection breaks, and the group has noticed. */
+    async break(): Promise<void> {
+      this.socket.close(4004, "lost");
+      const isSilent = () =>
+        runInDurableObject(groupStub(env, this.#group), (_, { storage }) => {
+          const query = "SELECT json FROM members WHERE member_id = ?";
+          const [row] = [...storage.sql.exec(query, this.memberId)];
+          return row !== undefined && JSON.parse(String(row.json)).silentSinceMs !== null;
+        });
+      await eventually(isSilent, "the member to be silent");
+    }
+  }
+
+  const members = async (group: string) =>
+    (await describeGroup(group)).members.map(({ memberId }) => memberId).sort();
+  const alarmAt = async (group: string, ms: number) => {
+    turnTo(ms);
+    expect(await runDurableObjectAlarm(groupStub(env, group))).toBe(true);
+  };
+  /** As the runtime rings it, which says for when it was set. */
+  const rings = async (group: string, scheduledTime: number, ms: number) => {
+    turnTo(ms);
+    const info = { scheduledTime, retryCount: 0, isRetry: false };
+    await runInDurableObject(groupStub(env, group), (instance) => instance.alarm(info));
+  };
+  const dueMs = (group: string) => alarmOf(groupStub(env, group) as never);
+  const pollAs = (group: string, topic: TopicJson, instanceId: string) =>
+    expectStatus(200, "POST", `/v1/groups/${group}/poll`, { instanceId, topics: [topic.name] });
+
+  test.each(TWINS)(
+    "[CLK-4] whoever was lost before the clock was set back has a session from when that is noticed, and no more$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(4);
+      const group = unique("group");
+      const fromMs = startMs();
+      turnTo(fromMs);
+      const lost = await Member.join(group, topic);
+      const stays = await Member.join(group, topic);
+      await lost.break();
+      turnTo(fromMs - HOUR_MS);
+      await interrupt(groupStub(env, group));
+      await pollAs(group, topic, "another"); // Whatever happens in the group, it notices.
+      expect(await dueMs(group)).toBe(fromMs - HOUR_MS + SESSION_MS);
+      await alarmAt(group, fromMs - HOUR_MS + SESSION_MS - 1);
+      expect(await members(group)).toContain(lost.memberId);
+      await interrupt(groupStub(env, group));
+      stays.socket.send({
+        type: "join",
+        memberId: stays.memberId,
+        memberEpoch: 0,
+        topics: [topic.name],
+      });
+      await stays.assignment();
+      await pollAs(group, topic, "another");
+      await alarmAt(group, fromMs - HOUR_MS + SESSION_MS);
+      expect(await members(group)).toEqual([stays.memberId, "poll:another"].sort());
+    },
+  );
+
+  test.each(TWINS)(
+    "[CLK-4] where the clock is set forward nobody who is there is removed, and whoever has gone is, a session later$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(4);
+      const group = unique("group");
+      const fromMs = startMs();
+      turnTo(fromMs);
+      const one = await Member.join(group, topic);
+      await pollAs(group, topic, "poller");
+      const all = await members(group);
+      await interrupt(groupStub(env, group));
+      await rings(group, fromMs + SESSION_MS, fromMs + HOUR_MS);
+      expect(await members(group)).toEqual(all);
+      await interrupt(groupStub(env, group));
+      expect(await one.socket.untilPong()).not.toContainEqual(
+        expect.objectContaining({ code: 4003 }),
+      );
+      const nextMs = fromMs + HOUR_MS + SESSION_MS;
+      await rings(group, nextMs, nextMs);
+      expect(await members(group)).toEqual([]);
+    },
+  );
+
+  test.each(TWINS)(
+    "[CLK-5] a group that is deleted and created again while the clock goes back is not locked out$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      await produce(topic.name, [{ value: "a" }]);
+      const group = unique("group");
+      const fromMs = startMs();
+      turnTo(fromMs);
+      await pollAs(group, topic, "first");
+      await groupStub(env, group).leave("poll:first", []);
+      await expectStatus(204, "DELETE", `/v1/groups/${group}`);
+      turnTo(fromMs - HOUR_MS);
+      await interrupt(
+        groupStub(env, group),
+        partitionStub(env, topic.topicId, 0),
+        clusterStub(env),
+      );
+      const polled = await pollAs(group, topic, "second");
+      expect(polled).toMatchObject({ records: [{ value: "a" }] });
+    },
+  );
+
+  test.each(TWINS)(
+    "[CLK-5] a group of before the clock was set back reads on$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      await produce(topic.name, [{ value: "a" }]);
+      const group = unique("group");
+      const fromMs = startMs();
+      turnTo(fromMs);
+      await pollAs(group, topic, "one");
+      turnTo(fromMs - MAX_INCARNATION_AHEAD_MS + HOUR_MS);
+      await interrupt(groupStub(env, group), partitionStub(env, topic.topicId, 0));
+      expect(await pollAs(group, topic, "one")).toMatchObject({ records: [{ value: "a" }] });
+    },
+  );
+});
