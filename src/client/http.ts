@@ -108,7 +108,10 @@ export function brokerError(body: unknown): BrokerError | null {
   if (!isErrorName(code)) return null;
   const { logStartOffset, highWatermark, nextOffset } = rest;
   const numbers = Object.entries({ logStartOffset, highWatermark, nextOffset });
-  const data = Object.fromEntries(numbers.filter(([, value]) => typeof value === "number"));
+  const data: FailureData = {
+    ...Object.fromEntries(numbers.filter(([, value]) => typeof value === "number")),
+    ...(rest.retriable === false ? { retriable: false } : {}),
+  };
   return new BrokerError(code, String(detail ?? ""), { data });
 }
 

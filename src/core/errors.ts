@@ -85,6 +85,8 @@ export interface Failure {
   readonly highWatermark?: number;
   /** Set on INVALID_UPDATE_VERSION: the offset that the next record will get. */
   readonly nextOffset?: number;
+  /** Set where trying again mends nothing, though the error's name says that it may. */
+  readonly retriable?: false;
 }
 
 export type Result<T> = ({ readonly ok: true } & T) | Failure;
@@ -109,8 +111,8 @@ export class BrokerError extends Error {
     this.name = "BrokerError";
     this.code = code;
     this.errorCode = ERRORS[code].code;
-    this.retriable = ERRORS[code].retriable;
     this.data = options?.data ?? {};
+    this.retriable = this.data.retriable ?? ERRORS[code].retriable;
   }
 }
 

@@ -124,7 +124,8 @@ export class EventStream {
   }
 
   #problem(error: BrokerError): void {
-    const { code, retriable } = ERRORS[error.code];
+    const { code } = ERRORS[error.code];
+    const { retriable } = error;
     const problem = { code: error.code, errorCode: code, retriable, detail: error.message };
     this.#write(`event: problem\ndata: ${JSON.stringify(problem)}\n\n`);
   }

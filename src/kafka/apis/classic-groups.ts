@@ -2,6 +2,7 @@
 
 import { checkGroupId } from "../../core/cluster/topics.ts";
 import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
+import { failureOf } from "../../core/platform-errors.ts";
 import { groupStub } from "../../env.ts";
 import { type RequestContext, service } from "../context.ts";
 import { codeOf, told } from "../errors.ts";
@@ -23,9 +24,9 @@ export async function atGroup<T>(
   try {
     return await ask(groupStub(env, groupId));
   } catch (error) {
-    if (error instanceof BrokerError) return told(error).errorCode;
-    console.error(`kafka: group ${groupId} did not answer: ${error}`);
-    return codeOf("COORDINATOR_NOT_AVAILABLE");
+    // Clients ask for the coordinator again, and again; what is damaged they are to report.
+    const isPassing = !(error instanceof BrokerError) && failureOf(error) !== "damaged";
+    return isPassing ? codeOf("COORDINATOR_NOT_AVAILABLE") : told(error).errorCode;
   }
 }
 
