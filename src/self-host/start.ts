@@ -7,6 +7,7 @@
 //                        commas between
 //   HOST      127.0.0.1  the address to listen on
 //   DATA_DIR  .rivulet   where everything is kept; one broker at a time
+//   SWEEP_MS  10000      between two looks for files of what was deleted
 //
 // Prints one line with the URL when it answers. Ctrl-C and SIGTERM stop it; so does kill -9, and nothing
 // acknowledged is lost by that: every write is in the database before it is acknowledged.
@@ -16,7 +17,8 @@ import { createRequire } from "node:module";
 import { dirname, relative, resolve } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { kafkaPortsOf, portOf, runOrExplain, StartError } from "./ports.ts";
+import { kafkaPortsOf, numberOf, portOf, runOrExplain, StartError } from "./ports.ts";
+import { Sweeper, sweepAtRest } from "./sweeper.ts";
 import { workerdConfig } from "./workerd-config.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -24,6 +26,9 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const STOP_GRACE_MS = 500;
 const READY_TIMEOUT_MS = 30_000;
 const DEFAULT_PORT = 8787;
+const DEFAULT_SWEEP_MS = 10_000;
+const MAX_SWEEP_MS = 86_400_000;
+const BARRIER_RETRY_MS = 100;
 
 async function main(): Promise<void> {
   const host = process.env.HOST || "127.0.0.1";
@@ -34,6 +39,8 @@ async function main(): Promise<void> {
   const dataDir = resolve(process.env.DATA_DIR || ".rivulet");
   const storagePath = prepareFolder(dataDir);
   const lock = lockFolder(dataDir);
+  const sweepMs = numberOf("SWEEP_MS", DEFAULT_SWEEP_MS, MAX_SWEEP_MS);
+  sweepAtRest(storagePath);
   const bundlePath = await bundle();
 
   const configPath = resolve(dataDir, "workerd.capnp");
@@ -77,7 +84,8 @@ async function main(): Promise<void> {
   });
 
   const url = `http://${hostInUrl}:${port}`;
-  await untilHealthy(url);
+  await untilAnswered(url);
+  new Sweeper(storagePath, () => barrier(url)).run(sweepMs);
   if (!isStopping)
     console.log(`Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}, data in ${dataDir})`);
 }
@@ -137,18 +145,27 @@ function killWithParent(child: ChildProcess): ChildProcess {
   return watchdog;
 }
 
-async function untilHealthy(url: string): Promise<void> {
+async function untilAnswered(url: string): Promise<void> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
-  for (;;) {
-    try {
-      await fetch(`${url}/health`); // Whatever it says: the broker is up.
-      return;
-    } catch {
-      // Not listening yet.
-    }
+  while (!(await answers(url))) {
     if (Date.now() > deadline)
       throw new StartError(`the broker did not answer on ${url} within ${READY_TIMEOUT_MS} ms`);
     await new Promise((wait) => setTimeout(wait, 20));
+  }
+}
+
+/** Resolves once workerd has answered, however long that takes. */
+async function barrier(url: string): Promise<void> {
+  while (!(await answers(url))) await new Promise((wait) => setTimeout(wait, BARRIER_RETRY_MS));
+}
+
+/** Whatever it says: it is up. */
+async function answers(url: string): Promise<boolean> {
+  try {
+    await (await fetch(`${url}/health`)).arrayBuffer();
+    return true;
+  } catch {
+    return false;
   }
 }
 
