@@ -2,6 +2,7 @@
 // and reads on. The Worker remembers nothing between two polls: the group knows what is committed, and a
 // repeat of a poll whose answer was lost is answered from there again.
 import { BrokerError, unwrap } from "../core/errors.ts";
+import { unknownMember } from "../core/group/offsets.ts";
 import { DEFAULT_FETCH_BYTES, DEFAULT_REBALANCE_TIMEOUT_MS, FAN_OUT } from "../core/limits.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
@@ -9,6 +10,7 @@ import { type Env, groupStub, partitionStub } from "../env.ts";
 import type { AssignedPartition } from "../protocol/group-socket.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
 import { decodeFrom, waitForRecords } from "./fetch.ts";
+import { groupExists } from "./groups.ts";
 import { topicMetadata } from "./metadata.ts";
 
 export interface PollOptions {
@@ -70,7 +72,13 @@ export async function leave(
   { instanceId, ack }: Pick<PollOptions, "instanceId" | "ack">,
 ): Promise<PollResult> {
   await checkDelivered(env, ack);
-  const rejected = await groupStub(env, groupId).leave(memberIdOf(instanceId), ack.map(ackOf));
+  const memberId = memberIdOf(instanceId);
+  const rejected = (await groupExists(env, groupId))
+    ? await groupStub(env, groupId).leave(memberId, ack.map(ackOf))
+    : ack.map(({ topic, partition }) => {
+        const { error: code, detail } = unknownMember(memberId);
+        return { topic, partition, code, detail };
+      });
   return { assignment: [], records: [], rejected, missing: [] };
 }
 
