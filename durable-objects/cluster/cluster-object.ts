@@ -77,6 +77,7 @@ export class ClusterObject extends DurableObject<Env> {
     };
     this.#change(() => {
       this.#store.putTopic(topic);
+      this.#store.rememberUse(topic.topicId);
       this.#addGroupTasks(name);
     });
     await this.#workOff();
@@ -97,6 +98,30 @@ export class ClusterObject extends DurableObject<Env> {
 
   topics(): Topic[] {
     return this.#store.topics();
+  }
+
+  /**
+   * [FIL-3] [FIL-4] From a partition that begins to be used, or to live anew: its topic, and where its log ended when that was told
+   * last. Null where it never was: then it has not been used before.
+   */
+  usePartition(
+    topicId: string,
+    partition: number,
+  ): Result<{ topic: Topic; knownLogEnd: number | null }> {
+    const found = this.topicById(topicId);
+    if (!found.ok || partition >= found.topic.partitions)
+      return found.ok ? { ...found, knownLogEnd: null } : found;
+    return { ...found, knownLogEnd: this.#store.usePartition(topicId, partition) };
+  }
+
+  /** [FIL-4] The partition's log ends there, and its storage has it. */
+  noteLogEnd(topicId: string, partition: number, logEnd: number): void {
+    if (this.#store.topicById(topicId) !== null) this.#store.noteLogEnd(topicId, partition, logEnd);
+  }
+
+  /** [FIL-1] Of each topic the partitions that have been used, or null where that is not remembered. */
+  usedPartitions(topicIds: readonly string[]): (readonly number[] | null)[] {
+    return topicIds.map((topicId) => this.#store.usedPartitions(topicId));
   }
 
   /** [CLU-3] Partitions only grow; config keys not named stay as they are. */
@@ -164,11 +189,13 @@ export class ClusterObject extends DurableObject<Env> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
     this.#change(() => {
+      const used = this.#store.usedPartitions(topic.topicId);
       this.#store.deleteTopic(topic);
       this.#store.addTask({
         type: "destroy-topic",
         topicId: topic.topicId,
         partitions: topic.partitions,
+        ...(used === null ? {} : { used }),
       });
       this.#addGroupTasks(name);
     });
@@ -269,7 +296,8 @@ export class ClusterObject extends DurableObject<Env> {
       return;
     }
     if (task.type === "destroy-topic") {
-      await mapConcurrently(partitionsOf(task.partitions), FAN_OUT, async (partition) => {
+      const used = task.used ?? partitionsOf(task.partitions);
+      await mapConcurrently(used, FAN_OUT, async (partition) => {
         await partitionStub(this.env, task.topicId, partition).destroy();
         await nextTurn(); // Or a topic with many partitions would hold everybody else up.
       });
@@ -277,7 +305,8 @@ export class ClusterObject extends DurableObject<Env> {
     }
     const topic = this.#store.topicById(task.topicId);
     if (topic === null) return; // Deleted since.
-    await mapConcurrently(partitionsOf(topic.partitions), FAN_OUT, async (partition) => {
+    const used = this.#store.usedPartitions(task.topicId) ?? partitionsOf(topic.partitions);
+    await mapConcurrently(used, FAN_OUT, async (partition) => {
       await partitionStub(this.env, task.topicId, partition).configure(topic);
       await nextTurn();
     });
