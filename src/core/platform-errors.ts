@@ -89,7 +89,7 @@ export function brokerError(error: unknown): BrokerError {
     case "storage":
       return new BrokerError(
         "KAFKA_STORAGE_ERROR",
-        `${where}: its storage could not be opened, read or written: ${messageOf(error)}`,
+        `${where}: its storage could not be opened, read or written (${publicText(error)})`,
       );
     case "unanswered":
       return new BrokerError("REQUEST_TIMED_OUT", `${where} did not answer; try again`);
@@ -104,6 +104,12 @@ export function brokerError(error: unknown): BrokerError {
 /** KAFKA_STORAGE_ERROR that trying again does not mend. */
 export function damaged(detail: string): BrokerError {
   return new BrokerError("KAFKA_STORAGE_ERROR", detail, { data: { retriable: false } });
+}
+
+/** A reference says nothing to a client; the log has what stands behind it. */
+function publicText(error: unknown): string {
+  const message = messageOf(error);
+  return message.includes("reference = ") ? "the broker's log says which and why" : message;
 }
 
 /** A broker's error that an object threw comes over the call as an Error with the same fields. */

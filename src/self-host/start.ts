@@ -15,8 +15,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, relative, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import { checkCluster } from "./cluster-file.ts";
+import { LogFilter } from "./log-filter.ts";
 import { kafkaPortsOf, numberOf, portOf, runOrExplain, StartError } from "./ports.ts";
 import { Sweeper, sweepAtRest } from "./sweeper.ts";
 import { workerdConfig } from "./workerd-config.ts";
@@ -41,6 +44,7 @@ async function main(): Promise<void> {
   const lock = lockFolder(dataDir);
   const sweepMs = numberOf("SWEEP_MS", DEFAULT_SWEEP_MS, MAX_SWEEP_MS);
   sweepAtRest(storagePath);
+  checkCluster(storagePath);
   const bundlePath = await bundle();
 
   const configPath = resolve(dataDir, "workerd.capnp");
@@ -57,8 +61,9 @@ async function main(): Promise<void> {
     }),
   );
   const workerd = spawn(workerdPath(), ["serve", configPath], {
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", "inherit", "pipe"],
   });
+  tellErrors(workerd);
   const watchdog = killWithParent(workerd);
 
   let isStopping = false;
@@ -132,6 +137,15 @@ async function bundle(): Promise<string> {
 function workerdPath(): string {
   const require = createRequire(import.meta.url);
   return resolve(dirname(require.resolve("workerd/package.json")), "bin/workerd");
+}
+
+function tellErrors({ stderr }: ChildProcess): void {
+  if (stderr === null) return;
+  const filter = new LogFilter();
+  createInterface({ input: stderr }).on("line", (text) => {
+    const line = filter.line(text);
+    if (line !== null) console.error(line);
+  });
 }
 
 /** If this process is killed without warning, workerd must not stay behind on the port. */
