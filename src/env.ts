@@ -90,6 +90,7 @@ function noted(call: Call, place: ObjectPlace, method: string, tries: number): C
     for (let attempt = 1; ; attempt++) {
       try {
         const result = await call(...args);
+        if (result instanceof Response && result.status >= 400) return result; // It says why itself.
         if (isStorageError(result)) noteFailure(new ObjectError(errorOf(result), place), method);
         else noteSuccess(place, method);
         return result;

@@ -211,12 +211,20 @@ export class ClusterObject extends DurableObject<Env> {
     return this.#store.hasGroup(groupId);
   }
 
-  /** Lists the group, tells it of changes to these topics, and those that match, from now on, and answers those that exist. */
+  /** [FIL-6] From the group: it has stored something. */
+  noteGroupMade(groupId: string): void {
+    if (this.#store.hasGroup(groupId)) this.#store.noteGroupMade(groupId);
+  }
+
+  /**
+   * Lists the group, tells it of changes to these topics, and those that match, from now on, and answers those that exist;
+   * and whether the group has ever stored something.
+   */
   subscribe(
     groupId: string,
     names: readonly string[],
     pattern: string | null,
-  ): Result<{ topics: Topic[] }> {
+  ): Result<{ topics: Topic[]; isMade: boolean }> {
     const invalid = checkGroupId(groupId) ?? checkTopicPattern(pattern);
     if (invalid !== null) return invalid;
     if (!this.#store.hasGroup(groupId) && this.#store.groups().length >= MAX_GROUPS) {
@@ -241,11 +249,12 @@ export class ClusterObject extends DurableObject<Env> {
       for (const name of names) this.#store.subscribe(groupId, name);
       if (pattern !== null) this.#store.subscribeToPattern(groupId, pattern);
     });
+    const isMade = this.#store.isGroupMade(groupId);
     if (pattern === null)
-      return { ok: true, topics: names.flatMap((name) => this.#store.topic(name) ?? []) };
+      return { ok: true, topics: names.flatMap((name) => this.#store.topic(name) ?? []), isMade };
     const subscription = { topics: names, topicPattern: pattern };
     const topics = this.#store.topics().filter(({ name }) => subscribes(subscription, name));
-    return { ok: true, topics };
+    return { ok: true, topics, isMade };
   }
 
   /**

@@ -6,6 +6,7 @@
 // patterns       group × pattern: whom to tell when a topic is created whose name matches.
 // cluster        one row: the defaults of topic configs as JSON, and the next producer id.
 // tasks          what has still to be told to other objects; kept until it is done.
+// groups_made    groups that have stored something, on a machine's disk: one that is listed may only be about to.
 // partition_use  topic id × partition: partitions that have been used, and where their logs ended when that was told last
 //                (null until the partition has its tables). A row for partition -1 says that all that are used are here;
 //                topics of before have none.
@@ -37,6 +38,8 @@ export class ClusterStore {
     this.#storage = storage;
     this.#sql = storage.sql;
     if (!hasTable(this.#sql, "topics")) this.#create(firstProducerId);
+    if (!hasTable(this.#sql, "groups_made"))
+      this.#sql.exec("CREATE TABLE groups_made (group_id TEXT PRIMARY KEY) WITHOUT ROWID");
     if (!hasTable(this.#sql, "partition_use"))
       this.#sql.exec(
         "CREATE TABLE partition_use (topic_id TEXT NOT NULL, partition INTEGER NOT NULL, log_end INTEGER, PRIMARY KEY (topic_id, partition)) WITHOUT ROWID",
@@ -201,7 +204,20 @@ export class ClusterStore {
     this.#sql.exec("INSERT INTO groups (group_id) VALUES (?) ON CONFLICT DO NOTHING", groupId);
   }
 
+  /** The group has stored something. */
+  noteGroupMade(groupId: string): void {
+    this.#sql.exec("INSERT INTO groups_made (group_id) VALUES (?) ON CONFLICT DO NOTHING", groupId);
+  }
+
+  isGroupMade(groupId: string): boolean {
+    return (
+      firstRow(this.#sql, "SELECT 1 AS found FROM groups_made WHERE group_id = ?", groupId) !==
+      undefined
+    );
+  }
+
   deleteGroup(groupId: string): void {
+    this.#sql.exec("DELETE FROM groups_made WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM groups WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM subscriptions WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM patterns WHERE group_id = ?", groupId);

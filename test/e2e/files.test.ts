@@ -178,7 +178,7 @@ describe("looking makes no file", () => {
     [
       "Metadata by id",
       code(messages.METADATA, 12, { topics: [{ topicId: nobody, name: null }] }),
-      /:100/,
+      /"errorCode":3,/,
     ],
     [
       "Fetch by id",
@@ -220,6 +220,59 @@ test("[FIL-2] what is deleted goes from the disk, while the broker runs and when
   expect(count()).toBeGreaterThan(5);
   broker = await BrokerProcess.start({ dataDir, port, env: { SWEEP_MS: "3600000" } });
   expect(count()).toBe(0);
+  await broker.stop();
+});
+
+test("[FIL-2] groups that come and go under one name lose nothing they acknowledged, whoever cleans up, and over kill -9", async () => {
+  const env = { SWEEP_MS: "5" };
+  let broker = await BrokerProcess.start({ env });
+  const { dataDir, port } = broker;
+  await ask(broker, "POST", "/v1/topics", { name: "t" });
+  await ask(broker, "POST", "/v1/topics/t/records", { records: [{ value: 0 }, { value: 1 }] });
+  const poll = { instanceId: "i", topics: ["t"] };
+  const ack = [{ topic: "t", partition: 0, offset: 0 }];
+  let isOver = false;
+  let cycles = 0;
+  const lost: unknown[] = [];
+  const churn = async (group: string, pauseMs: number) => {
+    const path = `/v1/groups/${group}`;
+    const done = async (method: string, to: string, body?: unknown) => {
+      const answer = await ask(broker, method, to, body);
+      if (answer.status >= 400) throw new Error(`${method} ${to}: ${JSON.stringify(answer.body)}`);
+      return answer.body;
+    };
+    while (!isOver) {
+      try {
+        await done("POST", `${path}/poll`, poll);
+        await done("POST", `${path}/poll`, { ...poll, ack, leave: true });
+      } catch {
+        continue; // Killed: nothing is known to be committed.
+      }
+      const found = await until("an answer", () => done("GET", path).catch(() => null));
+      const offsets = found.offsets as { committedOffset: number }[];
+      if (offsets[0]?.committedOffset !== 1) lost.push([group, found]);
+      await until("it is deleted", async () => {
+        const { status } = await ask(broker, "DELETE", path).catch(() => ({ status: 0 }));
+        return status === 204 || status === 404;
+      });
+      cycles++;
+      // About as long as it takes workerd to close the file, for then it may be cleaned up.
+      await new Promise((resolve) => setTimeout(resolve, pauseMs));
+    }
+  };
+  const groups = Array.from({ length: 60 }, (_, i) => churn(`g${i}`, i < 10 ? 0 : 9_600 + 20 * i));
+  for (let kill = 0; kill < 2; kill++) {
+    const before = cycles;
+    await until("groups come and go", () => cycles > before + 60 + 60 * kill);
+    await broker.kill();
+    broker = await BrokerProcess.start({ dataDir, port, env });
+  }
+  const before = cycles;
+  await until("all have come and gone again", () => cycles > before + 120);
+  isOver = true;
+  await Promise.all(groups);
+  expect(lost).toEqual([]);
+  await until("the files are gone", () => filesOf(dataDir, "group").length === 0, 60_000);
   await broker.stop();
 });
 
@@ -315,6 +368,44 @@ describe("a partition that lost something", () => {
     expect(answer.body.results).toMatchObject([{ partition: 0, offset: 7 }]);
     expect(await ask(broker, "GET", "/health")).toMatchObject({ status: 200 });
     await broker.stop();
+  });
+
+  test("[FIL-6] a group's file is gone: nobody joins or commits until it is deleted or restored", async () => {
+    const { dataDir, port } = await stopped(3);
+    const file = onlyFile(dataDir, "group");
+    renameSync(file, `${file}.saved`);
+    const poll = { instanceId: "i", topics: ["t"] };
+    const gone = await BrokerProcess.start({ dataDir, port });
+    const refused = await ask(gone, "POST", "/v1/groups/g/poll", poll);
+    expect(refused).toMatchObject({
+      status: 503,
+      body: { code: "KAFKA_STORAGE_ERROR", retriable: false },
+    });
+    expect(refused.body.detail).toMatch(/^group g: its storage is gone, .*\.sqlite/);
+    const kafka = new RawKafka(gone.kafka);
+    const partitions = [{ partition: 0, committedOffset: 0, committedMetadata: "" }];
+    const topics = [{ name: "t", partitions }];
+    const byHand = { groupId: "g", memberId: "", groupInstanceId: null, generationId: -1, topics };
+    const commit = () =>
+      kafka.ask(messages.OFFSET_COMMIT, 7, byHand).then((each) => JSON.stringify(each));
+    expect(await commit()).toMatch(/"errorCode":15/);
+    kafka.close();
+    await gone.signal("SIGTERM");
+
+    renameSync(`${file}.saved`, file);
+    const restored = await BrokerProcess.start({ dataDir, port });
+    const again = await ask(restored, "POST", "/v1/groups/g/poll", poll);
+    expect(again.body.records).toMatchObject([{ offset: 1 }, { offset: 2 }]);
+    await ask(restored, "POST", "/v1/groups/g/poll", { ...poll, leave: true });
+    await restored.signal("SIGTERM");
+
+    rmSync(file);
+    const anew = await BrokerProcess.start({ dataDir, port });
+    expect(await ask(anew, "POST", "/v1/groups/g/poll", poll)).toMatchObject({ status: 503 });
+    await ask(anew, "DELETE", "/v1/groups/g");
+    const first = await ask(anew, "POST", "/v1/groups/g/poll", poll);
+    expect(first.body.records).toMatchObject([{ offset: 0 }, { offset: 1 }, { offset: 2 }]);
+    await anew.stop();
   });
 
   const damages: [string, (file: string) => void][] = [
