@@ -1,7 +1,10 @@
-// The bindings and variables of wrangler.toml, and the only place that names them.
+// The bindings and variables of wrangler.toml, and the only place that names them and makes stubs.
 import type { ClusterObject } from "../durable-objects/cluster/cluster-object.ts";
 import type { GroupObject } from "../durable-objects/group/group-object.ts";
 import type { PartitionObject } from "../durable-objects/partition/partition-object.ts";
+import { errorOf, type Failure } from "./core/errors.ts";
+import { failureOf, ObjectError, type ObjectPlace } from "./core/platform-errors.ts";
+import { noteFailure, noteSuccess } from "./storage-health.ts";
 
 export interface Env {
   readonly CLUSTER: DurableObjectNamespace<ClusterObject>;
@@ -11,11 +14,16 @@ export interface Env {
   readonly RIVULET_TRACE?: string;
   /** Where Kafka's clients reach this broker over TCP: `host:port`, or several with commas between, one for each node. */
   readonly KAFKA_ADVERTISE?: string;
+  /**
+   * Set by `npm start`: where the databases of objects are on this machine's disk, with `{object}` and `{id}` for whose.
+   * A disk may lose what the platform's storage does not.
+   */
+  readonly RIVULET_FILES?: string;
 }
 
 /** The one object that holds the metadata of this deployment. */
 export function clusterStub(env: Env): DurableObjectStub<ClusterObject> {
-  return env.CLUSTER.getByName("cluster");
+  return noting(env, env.CLUSTER, "cluster", "cluster");
 }
 
 /** Partitions are named by topic id, so a topic created again never meets the data of its namesake. */
@@ -24,9 +32,80 @@ export function partitionStub(
   topicId: string,
   partition: number,
 ): DurableObjectStub<PartitionObject> {
-  return env.PARTITION.getByName(`${topicId}/${partition}`);
+  return noting(env, env.PARTITION, "partition", `${topicId}/${partition}`);
 }
 
 export function groupStub(env: Env, groupId: string): DurableObjectStub<GroupObject> {
-  return env.GROUP.getByName(groupId);
+  return noting(env, env.GROUP, "group", groupId);
+}
+
+type ObjectKind = "cluster" | "partition" | "group";
+
+/** Where an object is found: on a machine's disk its file, elsewhere its id. */
+export function placeOf(env: Env, kind: ObjectKind, name: string, id: string): ObjectPlace {
+  const file = env.RIVULET_FILES?.replace("{object}", kind).replace("{id}", id) ?? `object ${id}`;
+  return { name, file };
+}
+
+type Call = (...args: unknown[]) => Promise<unknown>;
+
+/** A group's file may be looked at by whoever cleans up, at the moment it is opened: its calls may all be repeated. */
+const GROUP_TRIES = 3;
+const BACKOFF_MS = 20;
+
+/**
+ * [ERR-2] A stub whose every call's error carries which object it was made to (ObjectError); what fails and what works is
+ * noted [ERR-4]. It stays a stub of the platform's own, for the platform takes no other: only its calls, which the
+ * platform looks for after everything inherited, come from what it inherits.
+ */
+function noting<T extends Rpc.DurableObjectBranded>(
+  env: Env,
+  namespace: DurableObjectNamespace<T>,
+  kind: ObjectKind,
+  name: string,
+): DurableObjectStub<T> {
+  const stub = namespace.getByName(name);
+  const inherited = Object.getPrototypeOf(stub) as object;
+  if (typeof stub.id !== "object") return stub; // In a simulation, which has its own platform.
+  const title = kind === "cluster" ? kind : `${kind} ${name}`;
+  const id = String(stub.id);
+  const calls = new Proxy(inherited, {
+    get(_, method) {
+      const value: unknown = Reflect.get(stub, method);
+      if (typeof value !== "function" || typeof method !== "string" || method === "constructor")
+        return value;
+      const call: Call = (...args) => Reflect.apply(value, stub, args);
+      return noted(call, placeOf(env, kind, title, id), method, triesOf(env, kind));
+    },
+  });
+  return Object.setPrototypeOf(namespace.getByName(name), calls);
+}
+
+function triesOf(env: Env, kind: ObjectKind): number {
+  return kind === "group" && env.RIVULET_FILES !== undefined ? GROUP_TRIES : 1;
+}
+
+function noted(call: Call, place: ObjectPlace, method: string, tries: number): Call {
+  return async (...args) => {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const result = await call(...args);
+        if (result instanceof Response && result.status >= 400) return result; // It says why itself.
+        if (isStorageError(result)) noteFailure(new ObjectError(errorOf(result), place), method);
+        else noteSuccess(place, method);
+        return result;
+      } catch (error) {
+        if (attempt === tries || failureOf(error) !== "storage") {
+          const failed = new ObjectError(error, place);
+          noteFailure(failed, method);
+          throw failed;
+        }
+        await new Promise((resolve) => setTimeout(resolve, BACKOFF_MS * attempt));
+      }
+    }
+  };
+}
+
+function isStorageError(result: unknown): result is Failure {
+  return (result as Partial<Failure> | undefined)?.error === "KAFKA_STORAGE_ERROR";
 }

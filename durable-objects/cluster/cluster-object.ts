@@ -82,6 +82,7 @@ export class ClusterObject extends DurableObject<Env> {
     };
     this.#change(() => {
       this.#store.putTopic(topic);
+      this.#store.rememberUse(topic.topicId);
       this.#addGroupTasks(name);
     });
     await this.#workOff();
@@ -102,6 +103,30 @@ export class ClusterObject extends DurableObject<Env> {
 
   topics(): Topic[] {
     return this.#store.topics();
+  }
+
+  /**
+   * [FIL-3] [FIL-4] From a partition that begins to be used, or to live anew: its topic, and where its log ended when that was told
+   * last. Null where it never was: then it has not been used before.
+   */
+  usePartition(
+    topicId: string,
+    partition: number,
+  ): Result<{ topic: Topic; knownLogEnd: number | null }> {
+    const found = this.topicById(topicId);
+    if (!found.ok || partition >= found.topic.partitions)
+      return found.ok ? { ...found, knownLogEnd: null } : found;
+    return { ...found, knownLogEnd: this.#store.usePartition(topicId, partition) };
+  }
+
+  /** [FIL-4] The partition's log ends there, and its storage has it. */
+  noteLogEnd(topicId: string, partition: number, logEnd: number): void {
+    if (this.#store.topicById(topicId) !== null) this.#store.noteLogEnd(topicId, partition, logEnd);
+  }
+
+  /** [FIL-1] Of each topic the partitions that have been used, or null where that is not remembered. */
+  usedPartitions(topicIds: readonly string[]): (readonly number[] | null)[] {
+    return topicIds.map((topicId) => this.#store.usedPartitions(topicId));
   }
 
   /** [CLU-3] Partitions only grow; config keys not named stay as they are. */
@@ -169,11 +194,13 @@ export class ClusterObject extends DurableObject<Env> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
     this.#change(() => {
+      const used = this.#store.usedPartitions(topic.topicId);
       this.#store.deleteTopic(topic);
       this.#store.addTask({
         type: "destroy-topic",
         topicId: topic.topicId,
         partitions: topic.partitions,
+        ...(used === null ? {} : { used }),
       });
       this.#addGroupTasks(name);
     });
@@ -189,12 +216,20 @@ export class ClusterObject extends DurableObject<Env> {
     return this.#store.hasGroup(groupId);
   }
 
-  /** Lists the group, tells it of changes to these topics, and those that match, from now on, and answers those that exist. */
+  /** [FIL-6] From the group: it has stored something. */
+  noteGroupMade(groupId: string): void {
+    if (this.#store.hasGroup(groupId)) this.#store.noteGroupMade(groupId);
+  }
+
+  /**
+   * Lists the group, tells it of changes to these topics, and those that match, from now on, and answers those that exist;
+   * and whether the group has ever stored something.
+   */
   subscribe(
     groupId: string,
     names: readonly string[],
     pattern: string | null,
-  ): Result<{ topics: Topic[]; retiredIncarnation: number }> {
+  ): Result<{ topics: Topic[]; retiredIncarnation: number; isMade: boolean }> {
     const invalid = checkGroupId(groupId) ?? checkTopicPattern(pattern);
     if (invalid !== null) return invalid;
     if (!this.#store.hasGroup(groupId) && this.#store.groups().length >= MAX_GROUPS) {
@@ -219,14 +254,15 @@ export class ClusterObject extends DurableObject<Env> {
       for (const name of names) this.#store.subscribe(groupId, name);
       if (pattern !== null) this.#store.subscribeToPattern(groupId, pattern);
     });
+    const isMade = this.#store.isGroupMade(groupId);
     const retiredIncarnation = this.#retiredIncarnation;
     if (pattern === null) {
       const topics = names.flatMap((name) => this.#store.topic(name) ?? []);
-      return { ok: true, topics, retiredIncarnation };
+      return { ok: true, topics, retiredIncarnation, isMade };
     }
     const subscription = { topics: names, topicPattern: pattern };
     const topics = this.#store.topics().filter(({ name }) => subscribes(subscription, name));
-    return { ok: true, topics, retiredIncarnation };
+    return { ok: true, topics, retiredIncarnation, isMade };
   }
 
   /** [CLK-5] From a group that is about to be deleted: whatever the clock shows, it comes again with a later incarnation. */
@@ -285,7 +321,8 @@ export class ClusterObject extends DurableObject<Env> {
       return;
     }
     if (task.type === "destroy-topic") {
-      await mapConcurrently(partitionsOf(task.partitions), FAN_OUT, async (partition) => {
+      const used = task.used ?? partitionsOf(task.partitions);
+      await mapConcurrently(used, FAN_OUT, async (partition) => {
         await partitionStub(this.env, task.topicId, partition).destroy();
         await this.#turns.next(); // Or a topic with many partitions would hold everybody else up.
       });
@@ -293,7 +330,8 @@ export class ClusterObject extends DurableObject<Env> {
     }
     const topic = this.#store.topicById(task.topicId);
     if (topic === null) return; // Deleted since.
-    await mapConcurrently(partitionsOf(topic.partitions), FAN_OUT, async (partition) => {
+    const used = this.#store.usedPartitions(task.topicId) ?? partitionsOf(topic.partitions);
+    await mapConcurrently(used, FAN_OUT, async (partition) => {
       await partitionStub(this.env, task.topicId, partition).configure(topic);
       await this.#turns.next();
     });

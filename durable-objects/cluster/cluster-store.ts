@@ -6,15 +6,28 @@
 // patterns       group × pattern: whom to tell when a topic is created whose name matches.
 // cluster        one row: the defaults of topic configs as JSON, and the next producer id.
 // tasks          what has still to be told to other objects; kept until it is done.
+// groups_made    groups that have stored something, on a machine's disk: one that is listed may only be about to.
+// partition_use  topic id × partition: partitions that have been used, and where their logs ended when that was told last
+//                (null until the partition has its tables). A row for partition -1 says that all that are used are here;
+//                topics of before have none.
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 
 /** Work that reaches other objects. Every task may run more than once. */
 export type Task =
-  | { readonly type: "destroy-topic"; readonly topicId: string; readonly partitions: number }
+  | {
+      readonly type: "destroy-topic";
+      readonly topicId: string;
+      readonly partitions: number;
+      /** Those that were used, where that is remembered. */
+      readonly used?: readonly number[];
+    }
   | { readonly type: "configure-topic"; readonly topicId: string }
   | { readonly type: "tell-group"; readonly groupId: string; readonly topic: string };
+
+/** Instead of a partition's number: the topic was created by a release that remembers. */
+const USE_IS_REMEMBERED = -1;
 
 export class ClusterStore {
   readonly #storage: Transactional;
@@ -25,6 +38,12 @@ export class ClusterStore {
     this.#storage = storage;
     this.#sql = storage.sql;
     if (!hasTable(this.#sql, "topics")) this.#create(firstProducerId);
+    if (!hasTable(this.#sql, "groups_made"))
+      this.#sql.exec("CREATE TABLE groups_made (group_id TEXT PRIMARY KEY) WITHOUT ROWID");
+    if (!hasTable(this.#sql, "partition_use"))
+      this.#sql.exec(
+        "CREATE TABLE partition_use (topic_id TEXT NOT NULL, partition INTEGER NOT NULL, log_end INTEGER, PRIMARY KEY (topic_id, partition)) WITHOUT ROWID",
+      );
   }
 
   #create(firstProducerId: number): void {
@@ -94,7 +113,54 @@ export class ClusterStore {
     );
   }
 
+  /** From a topic's creation on: what is used of it is remembered. */
+  rememberUse(topicId: string): void {
+    this.#sql.exec(
+      "INSERT INTO partition_use (topic_id, partition) VALUES (?, ?)",
+      topicId,
+      USE_IS_REMEMBERED,
+    );
+  }
+
+  /** The partition is being used. Where its log ended, as far as that was ever told; null for one that is new. */
+  usePartition(topicId: string, partition: number): number | null {
+    const known = firstRow<{ log_end: number | null }>(
+      this.#sql,
+      "SELECT log_end FROM partition_use WHERE topic_id = ? AND partition = ?",
+      topicId,
+      partition,
+    );
+    if (known === undefined)
+      this.#sql.exec(
+        "INSERT INTO partition_use (topic_id, partition) VALUES (?, ?)",
+        topicId,
+        partition,
+      );
+    return known?.log_end ?? null;
+  }
+
+  noteLogEnd(topicId: string, partition: number, logEnd: number): void {
+    this.#sql.exec(
+      `INSERT INTO partition_use (topic_id, partition, log_end) VALUES (?, ?, ?)
+         ON CONFLICT (topic_id, partition) DO UPDATE SET log_end = max(coalesce(log_end, 0), excluded.log_end)`,
+      topicId,
+      partition,
+      logEnd,
+    );
+  }
+
+  /** The partitions of the topic that have been used, or null where that is not remembered. */
+  usedPartitions(topicId: string): number[] | null {
+    const rows = this.#sql.exec<{ partition: number }>(
+      "SELECT partition FROM partition_use WHERE topic_id = ? ORDER BY partition",
+      topicId,
+    );
+    const [first, ...used] = Array.from(rows, ({ partition }) => partition);
+    return first === USE_IS_REMEMBERED ? used : null;
+  }
+
   deleteTopic(topic: Topic): void {
+    this.#sql.exec("DELETE FROM partition_use WHERE topic_id = ?", topic.topicId);
     this.#sql.exec("DELETE FROM topics WHERE name = ?", topic.name);
     this.#sql.exec("DELETE FROM topic_ids WHERE topic_id = ?", topic.topicId);
   }
@@ -152,7 +218,20 @@ export class ClusterStore {
     this.#sql.exec("INSERT INTO groups (group_id) VALUES (?) ON CONFLICT DO NOTHING", groupId);
   }
 
+  /** The group has stored something. */
+  noteGroupMade(groupId: string): void {
+    this.#sql.exec("INSERT INTO groups_made (group_id) VALUES (?) ON CONFLICT DO NOTHING", groupId);
+  }
+
+  isGroupMade(groupId: string): boolean {
+    return (
+      firstRow(this.#sql, "SELECT 1 AS found FROM groups_made WHERE group_id = ?", groupId) !==
+      undefined
+    );
+  }
+
   deleteGroup(groupId: string): void {
+    this.#sql.exec("DELETE FROM groups_made WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM groups WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM subscriptions WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM patterns WHERE group_id = ?", groupId);

@@ -48,7 +48,7 @@ import {
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
 import { checkTopicPattern, isSameSubscription } from "../../src/core/group/topic-pattern.ts";
 import { MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
-import { clusterStub, type Env } from "../../src/env.ts";
+import { clusterStub, type Env, placeOf } from "../../src/env.ts";
 import {
   CLOSE_REPLACED,
   CLOSE_SESSION_ENDED,
@@ -114,6 +114,10 @@ export class GroupObject extends DurableObject<Env> {
   #alarmAtMs: number | null = null;
   /** Joins that wait for the cluster: the group may come to be with them. */
   #subscribing = 0;
+  /** Whether the group was deleted in this life: then it is no wonder that it has nothing stored. */
+  #wasDestroyed = false;
+  /** Whether the cluster knows that the group has stored something. */
+  #isNoted = false;
   /** The last join of each member that waits for the cluster. */
   readonly #joins = new Map<string, symbol>();
 
@@ -273,6 +277,8 @@ export class GroupObject extends DurableObject<Env> {
       close(socket, CLOSE_SESSION_ENDED, "the group was deleted");
     this.#sockets.clear();
     this.#alarmAtMs = null;
+    this.#wasDestroyed = true;
+    this.#isNoted = false;
     await this.ctx.storage.deleteAll();
     this.#store = new GroupStore(storageOf(this.ctx.storage));
     this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
@@ -586,6 +592,8 @@ export class GroupObject extends DurableObject<Env> {
       const subscribed = await stub.subscribe(this.#groupId, topics, topicPattern);
       if (!subscribed.ok) return subscribed;
       this.#coordinator.retiredIncarnation = subscribed.retiredIncarnation;
+      if (subscribed.isMade && !this.#coordinator.exists && !this.#wasDestroyed)
+        return this.#isGone();
       return { ok: true, topics: subscribed.topics.map(groupTopic) };
     } catch (error) {
       return fail(
@@ -595,6 +603,26 @@ export class GroupObject extends DurableObject<Env> {
     } finally {
       this.#subscribing--; // Whoever waited goes on in this turn, and makes the group exist or has it unlisted.
     }
+  }
+
+  /** [FIL-6] It begins nowhere by itself: members would read again what they have done, or leave out what they have not. */
+  #isGone(): Failure {
+    const { file } = placeOf(this.env, "group", "", String(this.ctx.id));
+    const detail = `group ${this.#groupId}: its storage is gone, and with it what was committed (${file}); restore the file, or delete the group to begin anew`;
+    console.error(detail);
+    return { ...fail("KAFKA_STORAGE_ERROR", detail), retriable: false };
+  }
+
+  /** [FIL-6] Tells the cluster once in a life that there is something to lose, where a disk may lose it. Nobody waits for it. */
+  #noteMade(): void {
+    if (this.#isNoted || this.env.RIVULET_FILES === undefined || !this.#coordinator.exists) return;
+    this.#isNoted = true;
+    const noted = clusterStub(this.env).noteGroupMade(this.#groupId);
+    this.ctx.waitUntil(
+      noted.catch(() => {
+        this.#isNoted = false;
+      }),
+    );
   }
 
   async #revoked(socket: WebSocket, message: z.output<typeof revokedMessage>): Promise<void> {
@@ -737,6 +765,7 @@ export class GroupObject extends DurableObject<Env> {
         `the write failed, nothing was stored: ${error}`,
       );
     }
+    if (events.length > 0) this.#noteMade();
     return events;
   }
 

@@ -8,7 +8,15 @@ import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
-import { attempt, BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
+import {
+  attempt,
+  BrokerError,
+  ERRORS,
+  errorOf,
+  type Failure,
+  fail,
+  type Result,
+} from "../../src/core/errors.ts";
 import {
   MAX_DECODED_REQUEST_BYTES,
   MAX_FETCH_BYTES,
@@ -20,7 +28,7 @@ import { ChunkVerifier } from "../../src/core/log/damage.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
-import { clusterStub, type Env } from "../../src/env.ts";
+import { clusterStub, type Env, placeOf } from "../../src/env.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import type { InitialOffset } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
@@ -31,6 +39,7 @@ import { closeFatal, errorFields, finishClose, sendJson } from "../shared/socket
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
+import { EndReports } from "./end-reports.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";
@@ -61,10 +70,14 @@ export class PartitionObject extends DurableObject<Env> {
   readonly #store: PartitionStore;
   readonly #topicId: string;
   readonly #partition: number;
+  readonly #ends: EndReports;
   #parts: Parts | null = null;
   #isDestroyed = false;
-  /** Why the partition cannot be used: what it has stored about itself cannot be read. */
-  #unreadable: Failure | null = null;
+  /** Whether the cluster was asked, in this life, what it remembers of this partition. Only a machine's disk forgets. */
+  #isCompared: boolean;
+  #loading: Promise<Result<{ parts: Parts }>> | null = null;
+  /** [FIL-3] [FIL-4] [CRC-4] Why nothing of this partition is served any more. */
+  #damage: Failure | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -76,6 +89,8 @@ export class PartitionObject extends DurableObject<Env> {
     trace(env, "partition", name, "start");
 
     this.#store = new PartitionStore(storageOf(ctx.storage));
+    this.#ends = new EndReports((end) => this.#noteLogEnd(end));
+    this.#isCompared = env.RIVULET_FILES === undefined;
     const woken = attempt(() => {
       const topic = this.#store.topic();
       return { ok: true as const, parts: topic === null ? null : this.#assemble(topic) };
@@ -89,7 +104,7 @@ export class PartitionObject extends DurableObject<Env> {
   #fail(failure: Failure): void {
     const place = `${this.#topicId}/${this.#partition}`;
     console.error(`${place}: ${failure.detail}; the object is ${this.ctx.id}.sqlite`);
-    this.#unreadable = failure;
+    this.#damage = { ...failure, retriable: false };
   }
 
   #assemble(topic: Topic): Parts {
@@ -117,6 +132,7 @@ export class PartitionObject extends DurableObject<Env> {
       committed: () => {
         readers.pumpAll();
         housekeeping.committed(Date.now());
+        if (this.env.RIVULET_FILES !== undefined) this.#ends.note(log.logEndOffset);
       },
     });
     return { topic, log, commits, readers, requests, housekeeping };
@@ -277,13 +293,14 @@ export class PartitionObject extends DurableObject<Env> {
 
   override async alarm(): Promise<void> {
     trace(this.env, "partition", this.ctx.id.name ?? "", "alarm");
-    await this.#parts?.housekeeping.run(Date.now);
+    if (this.#parts === null) return;
+    const loaded = await this.#load();
+    if (loaded.ok) await loaded.parts.housekeeping.run(Date.now);
   }
 
   /** [CLU-4] Frees everything. From here on this partition does not exist; repeating it is harmless. */
   async destroy(): Promise<void> {
     this.#isDestroyed = true;
-    this.#unreadable = null;
     this.#parts?.housekeeping.stop();
     this.#parts = null;
     for (const socket of this.ctx.getWebSockets()) {
@@ -297,21 +314,72 @@ export class PartitionObject extends DurableObject<Env> {
    * a request that comes after a topic's deletion finds nothing instead of creating an orphan.
    */
   async #load(): Promise<Result<{ parts: Parts }>> {
-    if (this.#parts !== null) return { ok: true, parts: this.#parts };
-    if (this.#unreadable !== null) return this.#unreadable;
-    const found = await clusterStub(this.env).topicById(this.#topicId);
-    // Another request may have come first meanwhile, or the topic may have been deleted.
-    if (this.#parts !== null) return { ok: true, parts: this.#parts };
-    if (this.#isDestroyed || !found.ok) return this.#unknownTopic();
-    if (this.#partition >= found.topic.partitions) {
+    if (this.#damage !== null) return this.#isDestroyed ? this.#unknownTopic() : this.#damage;
+    if (this.#parts !== null && this.#isCompared) return { ok: true, parts: this.#parts };
+    this.#loading ??= (this.#parts === null ? this.#begin() : this.#compare(this.#parts)).finally(
+      () => {
+        this.#loading = null;
+      },
+    );
+    return this.#loading;
+  }
+
+  /** [FIL-3] The first use. Where the cluster knows of an earlier one, what was stored then is gone. */
+  async #begin(): Promise<Result<{ parts: Parts }>> {
+    const found = await clusterStub(this.env).usePartition(this.#topicId, this.#partition);
+    if (this.#isDestroyed || !found.ok) return this.#unknownTopic(); // It may be deleted meanwhile.
+    const { topic, knownLogEnd } = found;
+    if (this.#partition >= topic.partitions) {
       return fail(
         "UNKNOWN_TOPIC_OR_PARTITION",
-        `topic ${found.topic.name} has no partition ${this.#partition}`,
+        `topic ${topic.name} has no partition ${this.#partition}`,
       );
     }
-    this.#store.setTopic(found.topic);
-    this.#parts = this.#assemble(found.topic);
-    return { ok: true, parts: this.#parts };
+    if (knownLogEnd !== null)
+      return this.#stop(topic, `its storage is gone, though its log had ended at ${knownLogEnd}`);
+    this.#store.setTopic(topic);
+    this.#parts = this.#assemble(topic);
+    this.#isCompared = true;
+    // From here on it is known to have been used: the tables are there first, or a crash between would look like a loss.
+    await this.ctx.storage.sync();
+    await this.#noteLogEnd(0).catch(() => {}); // The cluster is out of reach; what is appended goes on being told.
+    return this.#loaded();
+  }
+
+  /** [FIL-4] The first use in a life, on a disk that may have lost the end of the log. */
+  async #compare(parts: Parts): Promise<Result<{ parts: Parts }>> {
+    const { logEndOffset } = parts.log;
+    try {
+      const found = await clusterStub(this.env).usePartition(this.#topicId, this.#partition);
+      const known = found.ok ? (found.knownLogEnd ?? 0) : 0; // A deleted topic's partition goes in a moment.
+      if (logEndOffset < known)
+        return this.#stop(
+          parts.topic,
+          `its log ends at ${logEndOffset}, but had ended at ${known}: the end of it is lost`,
+        );
+    } catch {
+      // The cluster is out of reach, and this partition does not depend on it. The stub has noted it.
+    }
+    this.#isCompared = true;
+    return this.#loaded();
+  }
+
+  #loaded(): Result<{ parts: Parts }> {
+    return this.#parts === null ? this.#unknownTopic() : { ok: true, parts: this.#parts };
+  }
+
+  /** Serves nothing more: whatever was stored next would get offsets that were given out before. */
+  #stop({ name }: Topic, what: string): Failure {
+    const { file } = placeOf(this.env, "partition", "", String(this.ctx.id));
+    const detail = `${name}/${this.#partition}: ${what} (${file}); restore the file, or delete the topic`;
+    this.#parts?.housekeeping.stop();
+    this.#parts = null;
+    this.#damage = { ...fail("KAFKA_STORAGE_ERROR", detail), retriable: false };
+    return this.#damage;
+  }
+
+  async #noteLogEnd(logEnd: number): Promise<void> {
+    await clusterStub(this.env).noteLogEnd(this.#topicId, this.#partition, logEnd);
   }
 
   #unknownTopic(): Failure {
@@ -324,8 +392,7 @@ export class PartitionObject extends DurableObject<Env> {
   /** The upgrade to a partition socket. */
   override async fetch(): Promise<Response> {
     const loaded = await this.#load();
-    if (!loaded.ok)
-      return Response.json(loaded, { status: loaded === this.#unreadable ? 503 : 404 });
+    if (!loaded.ok) return Response.json(loaded, { status: ERRORS[loaded.error].httpStatus });
     if (this.ctx.getWebSockets().length >= MAX_READERS_PER_PARTITION) {
       const failure = fail(
         "THROTTLING_QUOTA_EXCEEDED",
@@ -339,8 +406,12 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
-    const parts = this.#parts;
-    if (parts === null) return; // Destroyed: the socket is being closed.
+    let parts = this.#parts;
+    if (parts === null || !this.#isCompared) {
+      const loaded = await this.#load();
+      if (!loaded.ok) return closeFatal(socket, errorOf(loaded));
+      parts = loaded.parts;
+    }
     try {
       if (typeof data !== "string") {
         await this.#appendFrame(parts, socket, data);

@@ -47,5 +47,10 @@ export function errorFields(failure: Failure): {
   detail: string;
 } {
   const { code, retriable } = ERRORS[failure.error];
-  return { code: failure.error, errorCode: code, retriable, detail: failure.detail };
+  return {
+    code: failure.error,
+    errorCode: code,
+    retriable: failure.retriable ?? retriable,
+    detail: failure.detail,
+  };
 }

@@ -21,7 +21,7 @@ export const ERROR_DESCRIPTIONS: Readonly<Record<ErrorName, string>> = {
   INVALID_REQUEST: "The request is malformed.",
   OUT_OF_ORDER_SEQUENCE_NUMBER: "A sequence number of an idempotent producer is not the next one.",
   INVALID_PRODUCER_EPOCH: "A newer epoch of this producer has been seen.",
-  KAFKA_STORAGE_ERROR: "The storage refused a write; nothing was stored.",
+  KAFKA_STORAGE_ERROR: "The storage failed; the detail says how.",
   NON_EMPTY_GROUP: "The group has members, so this cannot be done to it.",
   GROUP_ID_NOT_FOUND: "The group does not exist.",
   UNSUPPORTED_COMPRESSION_TYPE: "The compression of a record batch cannot be read or written here.",

@@ -89,6 +89,8 @@ export interface Failure {
   readonly topic?: string;
   readonly partition?: number;
   readonly offset?: number;
+  /** Set where trying again mends nothing, though the error's name says that it may. */
+  readonly retriable?: false;
 }
 
 export type Result<T> = ({ readonly ok: true } & T) | Failure;
@@ -113,8 +115,8 @@ export class BrokerError extends Error {
     this.name = "BrokerError";
     this.code = code;
     this.errorCode = ERRORS[code].code;
-    this.retriable = ERRORS[code].retriable;
     this.data = options?.data ?? {};
+    this.retriable = this.data.retriable ?? ERRORS[code].retriable;
   }
 }
 

@@ -198,6 +198,11 @@ export const DRAIN_TIMEOUT_MS = 3_000;
 /** Topic metadata is used this long before it is asked for again. */
 export const METADATA_MAX_AGE_MS = 10_000;
 export const METADATA_CACHE_TOPICS = 1_000;
+/** Groups of which a Worker remembers that they exist: a name and a time each. */
+export const METADATA_CACHE_GROUPS = 10_000;
+/** Ids of no topic are remembered for so long, and so many: whoever keeps asking does not reach the cluster each time. */
+export const UNKNOWN_TOPIC_ID_AGE_MS = 1_000;
+export const UNKNOWN_TOPIC_IDS = 1_000;
 /** Objects asked at once by one request (lag, resets): a Worker may await six answers at a time. */
 export const FAN_OUT = 6;
 

@@ -1,31 +1,129 @@
-// What the platform's own exceptions mean here.
-import { BrokerError } from "./errors.ts";
+// What the platform's own exceptions mean here: the one place that gives a failed call to an object its name [ERR-2].
+import { BrokerError, type FailureData, isErrorName } from "./errors.ts";
 
-/** The commit failed for want of room and was rolled back. The object starts anew. */
-export function isDiskFull(error: unknown): boolean {
-  return error instanceof Error && error.message.includes("SQLITE_FULL");
+/** How an object failed. */
+export type PlatformFailure =
+  /** Its queue is full. */
+  | "overloaded"
+  /** No room is left; the write was rolled back. */
+  | "full"
+  /** What it has stored cannot be read. No retry mends that. */
+  | "damaged"
+  /** Its storage could not be opened, read or written this time. */
+  | "storage"
+  /** It was reset, or the way to it broke: nobody knows what became of the call. */
+  | "unanswered"
+  /** An error of the program. */
+  | "unexpected";
+
+/** Where a failure happened, as an operator finds it. */
+export interface ObjectPlace {
+  /** "partition 1f0c…/0", "group orders", "cluster". */
+  readonly name: string;
+  /** The file of its database, or its id where the storage is the platform's. */
+  readonly file: string;
 }
 
-/** What an object's failure to answer looks like (the platform's own properties on its errors). */
+/** A call to an object that threw, with the object it was made to. */
+export class ObjectError extends Error {
+  readonly failure: PlatformFailure;
+  readonly place: ObjectPlace;
+
+  constructor(error: unknown, place: ObjectPlace) {
+    super(messageOf(error), { cause: error });
+    this.name = "ObjectError";
+    this.failure = failureOf(error);
+    this.place = place;
+  }
+}
+
+/** The storage of an object is the matter, not the way to it. */
+export function isStorageFailure(failure: PlatformFailure): boolean {
+  return failure === "full" || failure === "damaged" || failure === "storage";
+}
+
+const FULL = /SQLITE_FULL|disk is full|ENOSPC|No space left/;
+const DAMAGED = /SQLITE_CORRUPT|SQLITE_NOTADB|malformed|file is not a database/;
+/** workerd hides an exception of its own behind a reference; where an object does not answer, that is its storage. */
+const STORAGE =
+  /SQLITE_(IOERR|READONLY|CANTOPEN|BUSY|LOCKED|PERM|AUTH|PROTOCOL|NOMEM)|disk I\/O error|internal error; reference = /;
+const UNANSWERED =
+  /Durable Object (storage|reset|was)|object (has been|was) (reset|evicted|destroyed)|Network connection lost|shutting down|[Dd]isconnected|superseded|broken\./;
+
+/** Reads the text first: a full disk resets the object too, and that is not what an operator has to hear. */
+export function failureOf(error: unknown): PlatformFailure {
+  if (error instanceof ObjectError) return error.failure;
+  const { overloaded, retryable, durableObjectReset } = (error ?? {}) as {
+    overloaded?: boolean;
+    retryable?: boolean;
+    durableObjectReset?: boolean;
+  };
+  if (overloaded) return "overloaded";
+  if (isBeyondRetry(error)) return "damaged";
+  const message = messageOf(error);
+  if (FULL.test(message)) return "full";
+  if (DAMAGED.test(message)) return "damaged";
+  if (STORAGE.test(message)) return "storage";
+  if (retryable || durableObjectReset || UNANSWERED.test(message)) return "unanswered";
+  return "unexpected";
+}
+
+/** An object's failure to answer, as clients are told of it. */
 export function brokerError(error: unknown): BrokerError {
   if (error instanceof BrokerError) return error;
-  const platform = error as {
-    retryable?: boolean;
-    overloaded?: boolean;
-    durableObjectReset?: boolean;
-    message?: unknown;
-  };
-  if (platform.overloaded) {
-    return new BrokerError("THROTTLING_QUOTA_EXCEEDED", "the object is overloaded; slow down");
+  const own = ownError(error);
+  if (own !== null) return own;
+  const where = error instanceof ObjectError ? error.place.name : "the object";
+  switch (failureOf(error)) {
+    case "overloaded":
+      return new BrokerError("THROTTLING_QUOTA_EXCEEDED", `${where} is overloaded; slow down`);
+    case "full":
+      return new BrokerError(
+        "KAFKA_STORAGE_ERROR",
+        `${where}: the storage has no room, nothing was stored: ${messageOf(error)}`,
+      );
+    case "damaged":
+      return damaged(
+        `${where}: what it has stored is damaged (${messageOf(error)}); restore its file, or delete it`,
+      );
+    case "storage":
+      return new BrokerError(
+        "KAFKA_STORAGE_ERROR",
+        `${where}: its storage could not be opened, read or written (${publicText(error)})`,
+      );
+    case "unanswered":
+      return new BrokerError("REQUEST_TIMED_OUT", `${where} did not answer; try again`);
+    case "unexpected":
+      return new BrokerError(
+        "UNKNOWN_SERVER_ERROR",
+        "an unexpected error; the log of the Worker has more",
+      );
   }
-  const message = String(platform.message ?? "");
-  if (message.includes("SQLITE_FULL") || message.includes("SQLITE_IOERR"))
-    return new BrokerError("KAFKA_STORAGE_ERROR", `the storage refused the write: ${message}`);
-  if (platform.retryable || platform.durableObjectReset) {
-    return new BrokerError("REQUEST_TIMED_OUT", "the object did not answer; try again");
-  }
-  return new BrokerError(
-    "UNKNOWN_SERVER_ERROR",
-    "an unexpected error; the log of the Worker has more",
-  );
+}
+
+/** KAFKA_STORAGE_ERROR that trying again does not mend. */
+export function damaged(detail: string): BrokerError {
+  return new BrokerError("KAFKA_STORAGE_ERROR", detail, { data: { retriable: false } });
+}
+
+/** A reference says nothing to a client; the log has what stands behind it. */
+function publicText(error: unknown): string {
+  const message = messageOf(error);
+  return message.includes("reference = ") ? "the broker's log says which and why" : message;
+}
+
+/** A broker's error that an object threw comes over the call as an Error with the same fields. */
+function ownError(error: unknown): BrokerError | null {
+  const cause = error instanceof ObjectError ? error.cause : error;
+  const { code, data } = (cause ?? {}) as { code?: unknown; data?: FailureData };
+  return isErrorName(code) ? new BrokerError(code, messageOf(cause), { data: data ?? {} }) : null;
+}
+
+function isBeyondRetry(error: unknown): boolean {
+  const { code, data } = (error ?? {}) as { code?: unknown; data?: FailureData };
+  return code === "KAFKA_STORAGE_ERROR" && data?.retriable === false;
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }

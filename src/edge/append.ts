@@ -4,7 +4,12 @@ import type { ErrorName, FailureData } from "../core/errors.ts";
 import { MAX_APPEND_TRIES } from "../core/limits.ts";
 import type { KeyedAppend } from "../core/log/keyed-request.ts";
 import { isDecided } from "../core/log/producers.ts";
-import { isDiskFull } from "../core/platform-errors.ts";
+import {
+  brokerError,
+  failureOf,
+  isStorageFailure,
+  type PlatformFailure,
+} from "../core/platform-errors.ts";
 import { type Env, partitionStub } from "../env.ts";
 
 export interface AppendStored {
@@ -21,8 +26,10 @@ export interface AppendRefused {
 export type AppendAnswer = AppendStored | AppendRefused;
 
 const FIRST_BACKOFF_MS = 50;
+/** After these it is known that nothing was stored. */
+const NOT_STORED: readonly PlatformFailure[] = ["overloaded", "full", "damaged"];
 
-/** Never throws: what cannot be found out is REQUEST_TIMED_OUT. */
+/** Never throws: what cannot be found out is REQUEST_TIMED_OUT, or KAFKA_STORAGE_ERROR where the storage is why. */
 export async function appendTo(
   env: Env,
   topicId: string,
@@ -51,12 +58,17 @@ export async function appendTo(
       if (unanswered === null || isDecided(code)) return { code, detail, data };
       return refused("REQUEST_TIMED_OUT", `${unanswered}, then ${code}: ${detail}`);
     } catch (error) {
-      if ((error as { overloaded?: boolean }).overloaded && unanswered === null)
-        return refused("THROTTLING_QUOTA_EXCEEDED", "the partition is overloaded; slow down");
-      if (isDiskFull(error) && unanswered === null)
-        return refused("KAFKA_STORAGE_ERROR", `nothing was stored: ${(error as Error).message}`);
+      const failure = failureOf(error);
+      if (NOT_STORED.includes(failure) && unanswered === null) {
+        const { code, message: detail, data } = brokerError(error);
+        return { code, detail, data };
+      }
       unanswered = unknownOutcome(error);
-      if (attempt >= tries) return refused("REQUEST_TIMED_OUT", unanswered);
+      if (attempt >= tries)
+        return refused(
+          isStorageFailure(failure) ? "KAFKA_STORAGE_ERROR" : "REQUEST_TIMED_OUT",
+          unanswered,
+        );
       const backoffMs = FIRST_BACKOFF_MS * 4 ** (attempt - 1) * (0.5 + Math.random() / 2);
       await new Promise((resolve) => setTimeout(resolve, backoffMs));
     }

@@ -6,6 +6,12 @@ import type { PooledProducer } from "./producer-pool.ts";
 interface Isolate {
   /** Topics by name, and when they were asked for. */
   readonly topics: Map<string, { readonly topic: Topic; readonly atMs: number }>;
+  /** The names of those topics by their ids. */
+  readonly topicNames: Map<string, string>;
+  /** Ids of no topic, and when that was found out. */
+  readonly unknownTopicIds: Map<string, number>;
+  /** Groups that exist, and when the cluster said so. */
+  readonly groups: Map<string, number>;
   /** Producers that no request uses now. */
   idleProducers: PooledProducer[];
   /** What is left of the block of producer ids that was given out last. */
@@ -18,6 +24,9 @@ interface Isolate {
 
 export const isolate: Isolate = {
   topics: new Map(),
+  topicNames: new Map(),
+  unknownTopicIds: new Map(),
+  groups: new Map(),
   idleProducers: [],
   producerIds: { next: 0, end: 0 },
   bodies: new Set(),
@@ -27,6 +36,9 @@ export const isolate: Isolate = {
 /** As in an isolate that has just started. */
 export function forgetEverything(): void {
   isolate.topics.clear();
+  isolate.topicNames.clear();
+  isolate.unknownTopicIds.clear();
+  isolate.groups.clear();
   isolate.idleProducers = [];
   isolate.producerIds = { next: 0, end: 0 };
   isolate.bodies.clear();

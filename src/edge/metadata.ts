@@ -5,7 +5,12 @@
 import { checkTopicName, type Topic } from "../core/cluster/topics.ts";
 import { isWithin } from "../core/elapsed.ts";
 import { BrokerError, errorOf, unwrap } from "../core/errors.ts";
-import { METADATA_CACHE_TOPICS, METADATA_MAX_AGE_MS } from "../core/limits.ts";
+import {
+  METADATA_CACHE_TOPICS,
+  METADATA_MAX_AGE_MS,
+  UNKNOWN_TOPIC_ID_AGE_MS,
+  UNKNOWN_TOPIC_IDS,
+} from "../core/limits.ts";
 import { clusterStub, type Env } from "../env.ts";
 import { isolate } from "./isolate.ts";
 
@@ -34,15 +39,69 @@ export async function refresh(env: Env, name: string): Promise<Topic> {
 }
 
 export function remember(topic: Topic): void {
-  const { topics } = isolate;
+  const { topics, topicNames } = isolate;
+  forget(topic.name); // Under the name there may have been another.
   topics.set(topic.name, { topic, atMs: Date.now() });
+  topicNames.set(topic.topicId, topic.name);
   if (topics.size <= METADATA_CACHE_TOPICS) return;
   const oldest = topics.keys().next().value;
-  if (oldest !== undefined) topics.delete(oldest);
+  if (oldest !== undefined) forget(oldest);
 }
 
 export function forget(name: string): void {
+  const known = isolate.topics.get(name);
   isolate.topics.delete(name);
+  if (known !== undefined) isolate.topicNames.delete(known.topic.topicId);
+}
+
+/** [FIL-1] The topic with this id, or UNKNOWN_TOPIC_ID: no partition of one that is not there is ever called. */
+export async function topicById(env: Env, topicId: string): Promise<Topic> {
+  const known = isolate.topics.get(isolate.topicNames.get(topicId) ?? "");
+  if (known !== undefined && Date.now() - known.atMs < METADATA_MAX_AGE_MS) return known.topic;
+  const unknownMs = isolate.unknownTopicIds.get(topicId);
+  if (unknownMs !== undefined && Date.now() - unknownMs < UNKNOWN_TOPIC_ID_AGE_MS)
+    throw new BrokerError("UNKNOWN_TOPIC_ID", `topic id ${topicId} does not exist`);
+  try {
+    return await refreshById(env, topicId);
+  } catch (error) {
+    if (error instanceof BrokerError || known === undefined) throw error;
+    return known.topic; // The ClusterObject is out of reach.
+  }
+}
+
+async function refreshById(env: Env, topicId: string): Promise<Topic> {
+  const found = await clusterStub(env).topicById(topicId);
+  if (found.ok) {
+    remember(found.topic);
+    return found.topic;
+  }
+  const { topicNames, unknownTopicIds } = isolate;
+  forget(topicNames.get(topicId) ?? "");
+  unknownTopicIds.delete(topicId);
+  unknownTopicIds.set(topicId, Date.now());
+  if (unknownTopicIds.size > UNKNOWN_TOPIC_IDS) {
+    const oldest = unknownTopicIds.keys().next().value;
+    if (oldest !== undefined) unknownTopicIds.delete(oldest);
+  }
+  throw errorOf(found);
+}
+
+/** [FIL-1] Nothing, or UNKNOWN_TOPIC_ID, or UNKNOWN_TOPIC_OR_PARTITION where the topic has no such partition. */
+export async function checkPartitionById(
+  env: Env,
+  topicId: string,
+  partition: number,
+): Promise<void> {
+  let topic = await topicById(env, topicId);
+  if (partition >= topic.partitions) topic = await refreshById(env, topicId);
+  if (partition >= topic.partitions) throw unknownPartition(topic, partition);
+}
+
+function unknownPartition({ name, partitions }: Topic, partition: number): BrokerError {
+  return new BrokerError(
+    "UNKNOWN_TOPIC_OR_PARTITION",
+    `partition is ${partition}, topic ${name} has ${partitions} (0 to ${partitions - 1})`,
+  );
 }
 
 /** UNKNOWN_TOPIC_OR_PARTITION unless the topic has the partition, also after asking again. */
@@ -54,10 +113,7 @@ export async function topicWithPartition(
   let topic = await topicMetadata(env, name);
   if (partition >= topic.partitions) topic = await refresh(env, name);
   if (partition < topic.partitions) return topic;
-  throw new BrokerError(
-    "UNKNOWN_TOPIC_OR_PARTITION",
-    `partition is ${partition}, topic ${name} has ${topic.partitions} (0 to ${topic.partitions - 1})`,
-  );
+  throw unknownPartition(topic, partition);
 }
 
 /**

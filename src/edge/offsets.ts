@@ -8,6 +8,7 @@ import { readBatchHeader } from "../core/log/record-batch.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
+import { lookAtGroup } from "./groups.ts";
 import { topicMetadata } from "./metadata.ts";
 
 export type OffsetSpec =
@@ -150,7 +151,9 @@ export async function resetGroup(
   request: ResetRequest,
 ): Promise<PlannedReset[]> {
   const stub = groupStub(env, groupId);
-  const { group } = unwrap(await stub.describe());
+  const { group } = unwrap(
+    await lookAtGroup(env, groupId, async (looked) => await looked.describe()),
+  );
   if (group.members.length > 0) {
     throw new BrokerError(
       "NON_EMPTY_GROUP",

@@ -4,6 +4,7 @@
 import { leftOf } from "../core/elapsed.ts";
 import { BrokerError, type ErrorName, unwrap } from "../core/errors.ts";
 import type { Delivery } from "../core/group/coordinator.ts";
+import { unknownMember } from "../core/group/offsets.ts";
 import { partitionKey } from "../core/group/partition-key.ts";
 import { DEFAULT_FETCH_BYTES, DEFAULT_REBALANCE_TIMEOUT_MS, FAN_OUT } from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
@@ -11,6 +12,7 @@ import { type Env, groupStub, partitionStub } from "../env.ts";
 import type { AssignedPartition } from "../protocol/group-socket.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
 import { waitForRecords } from "./fetch.ts";
+import { groupExists } from "./groups.ts";
 import { topicMetadata } from "./metadata.ts";
 import { Unfolder } from "./unfolder.ts";
 
@@ -80,9 +82,14 @@ export async function leave(
   groupId: string,
   { instanceId, ack }: Pick<PollOptions, "instanceId" | "ack">,
 ): Promise<PollResult> {
-  const left = await groupStub(env, groupId).leave(memberIdOf(instanceId), ack);
-  const { rejected } = unwrap(left);
-  return { assignment: [], records: [], rejected, missing: [], unreadable: [] };
+  const memberId = memberIdOf(instanceId);
+  const none = { assignment: [], records: [], missing: [], unreadable: [] };
+  if (!(await groupExists(env, groupId))) {
+    const { error: code, detail } = unknownMember(memberId);
+    return { ...none, rejected: ack.map((each) => ({ ...each, code, detail })) };
+  }
+  const left = await groupStub(env, groupId).leave(memberId, ack);
+  return { ...none, rejected: unwrap(left).rejected };
 }
 
 /** One member for each instance, however often and from wherever it polls. */

@@ -3,6 +3,7 @@ import { Hono, type MiddlewareHandler } from "hono";
 import { BrokerError, preview } from "../core/errors.ts";
 import type { Env } from "../env.ts";
 import { CONFIGS_PATH, GROUPS_PATH, PRODUCERS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
+import { failingObjects } from "../storage-health.ts";
 import { batches, producers } from "./batches.ts";
 import { configs } from "./configs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
@@ -33,7 +34,12 @@ export const app = new Hono<{ Bindings: Env }>()
   .use(crossOrigin)
   .use(compressed)
   .use(wellFormedPath)
-  .get("/health", (context) => context.json({ status: "ok" }))
+  .get("/health", (context) => {
+    const failing = failingObjects();
+    return failing === 0
+      ? context.json({ status: "ok" })
+      : context.json({ status: "storage failures", failing }, 503);
+  })
   .route("/", openapi)
   .route(TOPICS_PATH, topics)
   .route(TOPICS_PATH, records)

@@ -10,6 +10,7 @@ import {
   MAX_OFFSETS_PER_COMMIT,
   MAX_TOPICS_PER_MEMBER,
 } from "../core/limits.ts";
+import { forgetGroup, lookAtGroup } from "../edge/groups.ts";
 import { groupOffsets, type ResetRequest, resetGroup } from "../edge/offsets.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
 import { integer, parse, parseJson, queryInteger } from "../protocol/parse.ts";
@@ -99,13 +100,19 @@ export const groups = new Hono<{ Bindings: Env }>()
   })
   .get("/:group", async (context) => {
     const { group } = unwrap(
-      await groupStub(context.env, groupParameter(context.req.param("group"))).describe(),
+      await lookAtGroup(
+        context.env,
+        groupParameter(context.req.param("group")),
+        async (group) => await group.describe(),
+      ),
     );
     return context.json({ ...group, offsets: await groupOffsets(context.env, group) });
   })
   .get("/:group/config", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
-    const { config, overrides } = unwrap(await groupStub(context.env, groupId).config());
+    const { config, overrides } = unwrap(
+      await lookAtGroup(context.env, groupId, async (group) => await group.config()),
+    );
     return context.json({ groupId, config: groupConfigByKey(config), overrides });
   })
   .patch("/:group", async (context) => {
@@ -118,7 +125,9 @@ export const groups = new Hono<{ Bindings: Env }>()
   .get("/:group/history", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
     const { limit } = query(context.req.raw, historyQuery);
-    const { history } = unwrap(await groupStub(context.env, groupId).history(limit));
+    const { history } = unwrap(
+      await lookAtGroup(context.env, groupId, async (group) => await group.history(limit)),
+    );
     return context.json({ groupId, history });
   })
   .post("/:group/offsets", async (context) => {
@@ -130,10 +139,14 @@ export const groups = new Hono<{ Bindings: Env }>()
   .delete("/:group/offsets", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
     const { topics } = query(context.req.raw, deleteOffsetsQuery);
-    unwrap(await groupStub(context.env, groupId).deleteOffsets(topics));
+    unwrap(
+      await lookAtGroup(context.env, groupId, async (group) => await group.deleteOffsets(topics)),
+    );
     return context.body(null, 204);
   })
   .delete("/:group", async (context) => {
-    unwrap(await groupStub(context.env, groupParameter(context.req.param("group"))).destroy());
+    const groupId = groupParameter(context.req.param("group"));
+    unwrap(await lookAtGroup(context.env, groupId, async (group) => await group.destroy()));
+    forgetGroup(groupId);
     return context.body(null, 204);
   });

@@ -39,7 +39,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",
     path: "/health",
-    summary: "Whether the broker is up",
+    summary: "Whether the broker is up; 503 while the storage of objects fails, with their number",
     status: 200,
     response: responses.health,
     errors: [],

@@ -18,7 +18,7 @@ export interface Problem {
 /** What an error is for a client. One that nobody expected is logged. */
 export function problemOf(error: unknown): Problem {
   const known = brokerError(error);
-  if (known !== error) console.error(error);
+  if (known.code === "UNKNOWN_SERVER_ERROR") console.error(error); // The rest is told where it was noted.
   const spec = ERRORS[known.code];
   return {
     type: "about:blank",

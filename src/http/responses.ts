@@ -18,7 +18,10 @@ export const problem = z.object({
   retriable: z.boolean(),
 });
 
-export const health = z.strictObject({ status: z.literal("ok") });
+export const health = z.strictObject({
+  status: z.enum(["ok", "storage failures"]),
+  failing: z.number().optional(),
+});
 
 export const topic = z.strictObject({
   name: z.string(),

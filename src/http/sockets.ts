@@ -2,9 +2,9 @@
 // on and no Worker code runs per record. The plain consumer is a session in this Worker.
 import { type Context, Hono } from "hono";
 import * as z from "zod";
-import { BrokerError, errorOf, isErrorName } from "../core/errors.ts";
+import { BrokerError, errorOf, type Failure, isErrorName } from "../core/errors.ts";
 import { checkTopicPattern } from "../core/group/topic-pattern.ts";
-import { atPartition, topicMetadata } from "../edge/metadata.ts";
+import { atPartition, checkPartitionById, topicMetadata } from "../edge/metadata.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
 import { consumeQuery, type DeliveryOptions } from "../protocol/plain-consumer.ts";
 import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
@@ -71,8 +71,10 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
     const partition = partitionParameter(context.req.param("partition"));
     const { topicId } = query(context.req.raw, partitionSocketQuery);
     requireUpgrade(context);
-    if (topicId !== undefined)
+    if (topicId !== undefined) {
+      await checkPartitionById(context.env, topicId, partition);
       return passOn(await partitionStub(context.env, topicId, partition).fetch(context.req.raw));
+    }
     return atPartition(context.env, topic, partition, async (topicId) =>
       passOn(await partitionStub(context.env, topicId, partition).fetch(context.req.raw)),
     );
@@ -94,9 +96,10 @@ export function requireUpgrade(context: EdgeContext): void {
 /** An object refuses an upgrade with its failure as JSON; that becomes a problem. */
 async function passOn(response: Response): Promise<Response> {
   if (response.status === 101) return response;
-  const failure = (await response.json()) as { error?: unknown; detail?: unknown };
+  const failure = (await response.json()) as Partial<Failure>;
   throw new BrokerError(
     isErrorName(failure.error) ? failure.error : "UNKNOWN_SERVER_ERROR",
     String(failure.detail ?? "the upgrade was refused"),
+    { data: failure.retriable === false ? { retriable: false } : {} },
   );
 }

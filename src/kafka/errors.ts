@@ -1,5 +1,6 @@
 // What goes wrong, as Kafka's protocol tells it: a number, and a text where there is room for one.
-import { BrokerError, ERRORS, type ErrorName, KAFKA_ERRORS } from "../core/errors.ts";
+import { ERRORS, type ErrorName, KAFKA_ERRORS } from "../core/errors.ts";
+import { brokerError } from "../core/platform-errors.ts";
 
 export interface Told {
   readonly errorCode: number;
@@ -21,8 +22,8 @@ export class KafkaError extends Error {
 export function told(error: unknown): Told {
   if (error instanceof KafkaError)
     return { errorCode: error.errorCode, errorMessage: error.message };
-  if (error instanceof BrokerError)
-    return { errorCode: codeOf(error.code), errorMessage: error.message };
+  const { code, message } = brokerError(error);
+  if (code !== "UNKNOWN_SERVER_ERROR") return { errorCode: codeOf(code), errorMessage: message };
   console.error(`kafka: ${error instanceof Error ? error.stack : error}`);
   return { errorCode: ERRORS.UNKNOWN_SERVER_ERROR.code, errorMessage: "see the broker's log" };
 }

@@ -99,12 +99,16 @@ export class Feeds implements FeedMemory {
     for (const feed of this.#feeds.values()) if (feed.usedAtMs !== nowMs) feed.wait();
   }
 
+  /** Whether a feed of this partition goes well. */
+  has(topicId: string, partition: number): boolean {
+    return this.#feeds.get(`${topicId}/${partition}`)?.error === null;
+  }
+
   /** The id of the topic of this name, asked for where no feed of it goes well. */
   async idOf(name: string, partition: number, ask: () => Promise<string>): Promise<string> {
     const place = `${name}/${partition}`;
     const known = this.#ids.get(place);
-    if (known !== undefined && this.#feeds.get(`${known}/${partition}`)?.error === null)
-      return known;
+    if (known !== undefined && this.has(known, partition)) return known;
     const topicId = await ask();
     this.#ids.set(place, topicId);
     return topicId;

@@ -1,7 +1,7 @@
 // What became of one record of a produce request, as every way of producing tells it.
 import { BrokerError, type ErrorName, type FailureData } from "../core/errors.ts";
 
-export interface RecordError extends FailureData {
+export interface RecordError extends Omit<FailureData, "retriable"> {
   readonly code: ErrorName;
   readonly errorCode: number;
   readonly retriable: boolean;

@@ -19,6 +19,14 @@ export async function runOrExplain(main: () => Promise<void>): Promise<void> {
   }
 }
 
+/** The number that the variable names, from 1 to `max`. */
+export function numberOf(variable: string, byDefault: number, max: number): number {
+  const text = process.env[variable] || String(byDefault);
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= 1 && number <= max) return number;
+  throw new StartError(`${variable} is "${text}", it must be a number from 1 to ${max}`);
+}
+
 /** The port that the variable names, or a free one for 0. Says so where it is none, or taken. */
 export async function portOf(variable: string, host: string, byDefault: number): Promise<number> {
   const text = process.env[variable] || String(byDefault);

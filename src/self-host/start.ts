@@ -7,6 +7,7 @@
 //                        commas between
 //   HOST      127.0.0.1  the address to listen on
 //   DATA_DIR  .rivulet   where everything is kept; one broker at a time
+//   SWEEP_MS  10000      between two looks for files of what was deleted
 //
 // Prints one line with the URL when it answers. Ctrl-C and SIGTERM stop it; so does kill -9, and nothing
 // acknowledged is lost by that: every write is in the database before it is acknowledged.
@@ -14,9 +15,13 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, relative, resolve } from "node:path";
+import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { kafkaPortsOf, portOf, runOrExplain, StartError } from "./ports.ts";
+import { checkCluster } from "./cluster-file.ts";
+import { LogFilter } from "./log-filter.ts";
+import { kafkaPortsOf, numberOf, portOf, runOrExplain, StartError } from "./ports.ts";
+import { Sweeper, sweepAtRest } from "./sweeper.ts";
 import { workerdConfig } from "./workerd-config.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -24,6 +29,9 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const STOP_GRACE_MS = 500;
 const READY_TIMEOUT_MS = 30_000;
 const DEFAULT_PORT = 8787;
+const DEFAULT_SWEEP_MS = 10_000;
+const MAX_SWEEP_MS = 86_400_000;
+const BARRIER_RETRY_MS = 100;
 
 async function main(): Promise<void> {
   const host = process.env.HOST || "127.0.0.1";
@@ -34,6 +42,9 @@ async function main(): Promise<void> {
   const dataDir = resolve(process.env.DATA_DIR || ".rivulet");
   const storagePath = prepareFolder(dataDir);
   const lock = lockFolder(dataDir);
+  const sweepMs = numberOf("SWEEP_MS", DEFAULT_SWEEP_MS, MAX_SWEEP_MS);
+  sweepAtRest(storagePath);
+  checkCluster(storagePath);
   const bundlePath = await bundle();
 
   const configPath = resolve(dataDir, "workerd.capnp");
@@ -50,8 +61,9 @@ async function main(): Promise<void> {
     }),
   );
   const workerd = spawn(workerdPath(), ["serve", configPath], {
-    stdio: ["ignore", "inherit", "inherit"],
+    stdio: ["ignore", "inherit", "pipe"],
   });
+  tellErrors(workerd);
   const watchdog = killWithParent(workerd);
 
   let isStopping = false;
@@ -77,7 +89,8 @@ async function main(): Promise<void> {
   });
 
   const url = `http://${hostInUrl}:${port}`;
-  await untilHealthy(url);
+  await untilAnswered(url);
+  new Sweeper(storagePath, () => barrier(url)).run(sweepMs);
   if (!isStopping)
     console.log(`Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}, data in ${dataDir})`);
 }
@@ -126,6 +139,15 @@ function workerdPath(): string {
   return resolve(dirname(require.resolve("workerd/package.json")), "bin/workerd");
 }
 
+function tellErrors({ stderr }: ChildProcess): void {
+  if (stderr === null) return;
+  const filter = new LogFilter();
+  createInterface({ input: stderr }).on("line", (text) => {
+    const line = filter.line(text);
+    if (line !== null) console.error(line);
+  });
+}
+
 /** If this process is killed without warning, workerd must not stay behind on the port. */
 function killWithParent(child: ChildProcess): ChildProcess {
   const script = 'read -r _; kill -KILL "$1" 2>/dev/null';
@@ -137,17 +159,27 @@ function killWithParent(child: ChildProcess): ChildProcess {
   return watchdog;
 }
 
-async function untilHealthy(url: string): Promise<void> {
+async function untilAnswered(url: string): Promise<void> {
   const deadline = Date.now() + READY_TIMEOUT_MS;
-  for (;;) {
-    try {
-      if ((await fetch(`${url}/health`)).ok) return;
-    } catch {
-      // Not listening yet.
-    }
+  while (!(await answers(url))) {
     if (Date.now() > deadline)
       throw new StartError(`the broker did not answer on ${url} within ${READY_TIMEOUT_MS} ms`);
     await new Promise((wait) => setTimeout(wait, 20));
+  }
+}
+
+/** Resolves once workerd has answered, however long that takes. */
+async function barrier(url: string): Promise<void> {
+  while (!(await answers(url))) await new Promise((wait) => setTimeout(wait, BARRIER_RETRY_MS));
+}
+
+/** Whatever it says: it is up. */
+async function answers(url: string): Promise<boolean> {
+  try {
+    await (await fetch(`${url}/health`)).arrayBuffer();
+    return true;
+  } catch {
+    return false;
   }
 }
 

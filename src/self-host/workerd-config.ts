@@ -35,6 +35,8 @@ export function workerdConfig(options: WorkerdOptions): string {
     const name = className.replace("Object", "").toUpperCase();
     return `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`;
   });
+  const files = `${options.storagePath}/rivulet-{object}-v1/{id}.sqlite`;
+  bindings.push(`(name = "RIVULET_FILES", text = ${text(files)})`);
   bindings.push(`(name = "KAFKA_ADVERTISE", text = ${text(options.kafkaAdvertise)})`);
   if (options.trace !== undefined)
     bindings.push(`(name = "RIVULET_TRACE", text = ${text(options.trace)})`);

@@ -124,9 +124,9 @@ export class EventStream {
   }
 
   #problem(error: BrokerError): void {
-    const { code, retriable } = ERRORS[error.code];
-    const { data, message: detail } = error;
-    const problem = { code: error.code, errorCode: code, retriable, detail, ...data };
+    const { code } = ERRORS[error.code];
+    const { data, message: detail, retriable } = error;
+    const problem = { code: error.code, errorCode: code, detail, ...data, retriable };
     this.#write(`event: problem\ndata: ${JSON.stringify(problem)}\n\n`);
   }
 

@@ -419,7 +419,8 @@ export class PlainConsumerSession {
   }
 
   #sendError(error: BrokerError): void {
-    const { code, retriable } = ERRORS[error.code];
+    const { code } = ERRORS[error.code];
+    const { retriable } = error;
     this.#send({
       type: "error",
       code: error.code,

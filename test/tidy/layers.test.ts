@@ -16,7 +16,8 @@ const LAYERS: Record<
   "src/kafkajs": { layers: ["src/protocol"], packages: [/^node:/] },
   "src/cli": { layers: ["src/client", "src/protocol"], packages: [/^commander$/, /^node:/] },
   "src/self-host": { layers: [], packages: [/^esbuild$/, /^node:/] },
-  "src/env.ts": { layers: ["durable-objects"], packages: [] },
+  "src/env.ts": { layers: ["src/core", "src/storage-health.ts", "durable-objects"], packages: [] },
+  "src/storage-health.ts": { layers: ["src/core"], packages: [] },
   "src/edge": {
     layers: ["src/core", "src/compression", "src/protocol", "src/client", "src/env.ts"],
     packages: [],
@@ -34,7 +35,15 @@ const LAYERS: Record<
     packages: [],
   },
   "src/http": {
-    layers: ["src/core", "src/protocol", "src/edge", "src/session", "src/kafka", "src/env.ts"],
+    layers: [
+      "src/core",
+      "src/protocol",
+      "src/edge",
+      "src/session",
+      "src/kafka",
+      "src/env.ts",
+      "src/storage-health.ts",
+    ],
     packages: [/^hono(\/|$)/, /^zod$/],
   },
   "src/index.ts": {
@@ -42,7 +51,7 @@ const LAYERS: Record<
     packages: [],
   },
   "durable-objects": {
-    layers: ["src/core", "src/compression", "src/protocol", "src/env.ts"],
+    layers: ["src/core", "src/compression", "src/protocol", "src/env.ts", "src/storage-health.ts"],
     packages: [/^cloudflare:workers$/, /^zod$/],
   },
 };

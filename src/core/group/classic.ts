@@ -589,7 +589,7 @@ export function notJoinedClassic(errorCode: number, memberId: string): ClassicJo
   };
 }
 
-function notSynced(errorCode: number): ClassicSynced {
+export function notSynced(errorCode: number): ClassicSynced {
   return { errorCode, protocolType: null, protocolName: null, assignment: NOTHING };
 }
 

@@ -2,9 +2,10 @@
 
 import { checkGroupId } from "../../core/cluster/topics.ts";
 import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
-import { groupStub } from "../../env.ts";
+import { failureOf } from "../../core/platform-errors.ts";
 import { type RequestContext, service } from "../context.ts";
 import { codeOf, told } from "../errors.ts";
+import { GroupCalls } from "../group-calls.ts";
 import { HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP } from "../messages.ts";
 
 /** From this version on a newcomer is told its id before it joins (KIP-394), and a leader what it need not assign (KIP-814). */
@@ -15,17 +16,17 @@ const FIRST_TO_SKIP = 9;
 export async function atGroup<T>(
   groupId: string,
   { env, nodes }: RequestContext,
-  ask: (group: ReturnType<typeof groupStub>) => Promise<T>,
+  ask: (group: GroupCalls) => Promise<T>,
 ): Promise<T | number> {
   const invalid = checkGroupId(groupId);
   if (invalid !== null) return codeOf(invalid.error);
   if (!nodes.isOwn(nodes.coordinatorOf(groupId))) return KAFKA_ERRORS.NOT_COORDINATOR;
   try {
-    return await ask(groupStub(env, groupId));
+    return await ask(new GroupCalls(env, groupId));
   } catch (error) {
-    if (error instanceof BrokerError) return told(error).errorCode;
-    console.error(`kafka: group ${groupId} did not answer: ${error}`);
-    return codeOf("COORDINATOR_NOT_AVAILABLE");
+    // Clients ask for the coordinator again, and again; what is damaged they are to report.
+    const isPassing = !(error instanceof BrokerError) && failureOf(error) !== "damaged";
+    return isPassing ? codeOf("COORDINATOR_NOT_AVAILABLE") : told(error).errorCode;
   }
 }
 

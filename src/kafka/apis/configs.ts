@@ -7,6 +7,7 @@ import {
   groupConfigByKey,
   resolveGroupConfig,
 } from "../../core/group/config.ts";
+import { lookAtGroup } from "../../edge/groups.ts";
 import { remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, groupStub } from "../../env.ts";
 import { inTurn, service } from "../context.ts";
@@ -70,7 +71,7 @@ async function show(env: Env, { resourceType, resourceName }: Resource): Promise
     return { config: configByKey(config), overrides, source: SOURCES.broker };
   }
   if (resourceType !== GROUP) throw unknownType(resourceType);
-  const found = await groupStub(env, resourceName).config();
+  const found = await lookAtGroup(env, resourceName, async (group) => await group.config());
   if (!found.ok && found.error !== "GROUP_ID_NOT_FOUND") throw errorOf(found);
   // Of a group that does not exist yet, what it would have.
   const { config, overrides } = found.ok

@@ -1,7 +1,7 @@
 import { leftOf } from "../../core/elapsed.ts";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { MAX_FETCH_BYTES, MAX_WAIT_MS } from "../../core/limits.ts";
-import { forget, topicWithPartition } from "../../edge/metadata.ts";
+import { checkPartitionById, forget, topicWithPartition } from "../../edge/metadata.ts";
 import { type RequestContext, service } from "../context.ts";
 import { codeOf, NO_ERROR, told } from "../errors.ts";
 import type { Feed, Taken } from "../feeds.ts";
@@ -81,13 +81,15 @@ async function sourceOf(
     if (partition < 0)
       throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `partition is ${partition}`);
     const ask = async () => (await topicWithPartition(env, name, partition)).topicId;
-    const id = version < FIRST_BY_ID ? await feeds.idOf(name, partition, ask) : topicId;
+    const isByName = version < FIRST_BY_ID;
+    const id = isByName ? await feeds.idOf(name, partition, ask) : topicId;
+    if (!isByName && !feeds.has(id, partition)) await checkPartitionById(env, id, partition);
     if (!nodes.isOwn(nodes.leaderOf(id, partition)))
       return refusal(KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER);
     if (fetchOffset < 0) return refusal(codeOf("OFFSET_OUT_OF_RANGE"));
     return feeds.of(id, partition, fetchOffset, Date.now());
   } catch (error) {
-    return refusal(told(error).errorCode);
+    return refusal(codeFor(error, version));
   }
 }
 
@@ -112,6 +114,14 @@ async function enough(
     if (leftMs <= 0) return;
     await feeds.news(leftMs);
   }
+}
+
+/** Who names a topic by its id knows that error by its own number. */
+function codeFor(error: unknown, version: number): number {
+  const isUnknownId = error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_ID";
+  return isUnknownId && version >= FIRST_BY_ID
+    ? ERRORS.UNKNOWN_TOPIC_ID.code
+    : told(error).errorCode;
 }
 
 function answerOf(

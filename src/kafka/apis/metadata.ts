@@ -1,6 +1,5 @@
 import { checkTopicName, type Topic } from "../../core/cluster/topics.ts";
-import { unwrap } from "../../core/errors.ts";
-import { remember, topicMetadata } from "../../edge/metadata.ts";
+import { remember, topicById, topicMetadata } from "../../edge/metadata.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { CLUSTER_ID, describePartition, inTurn, service } from "../context.ts";
 import { codeOf, NO_ERROR, told } from "../errors.ts";
@@ -64,8 +63,7 @@ async function allTopics(env: Env): Promise<Topic[]> {
 /** By name, or by id where there is none. */
 async function topicAsked(env: Env, { name, topicId }: AskedTopic): Promise<Topic> {
   if (name !== null) return topicMetadata(env, name);
-  const found = await clusterStub(env).topicById(topicId);
-  return unwrap(found).topic;
+  return topicById(env, topicId);
 }
 
 function describe(found: Topic | NotFound, nodes: Nodes) {

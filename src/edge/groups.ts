@@ -1,0 +1,50 @@
+// Looking at a group makes none [FIL-1]. An object that is called comes to be, and so does its file; so whoever looks asks
+// the cluster's list first, which has every group that exists [GRP-13]. What creates a group goes to its object straight.
+import { type Failure, fail } from "../core/errors.ts";
+import { METADATA_CACHE_GROUPS, METADATA_MAX_AGE_MS } from "../core/limits.ts";
+import { clusterStub, type Env, groupStub } from "../env.ts";
+import { isolate } from "./isolate.ts";
+
+export type Group = ReturnType<typeof groupStub>;
+
+/** What `look` finds out about the group; GROUP_ID_NOT_FOUND where there is none. */
+export async function lookAtGroup<R extends { readonly ok: true } | Failure>(
+  env: Env,
+  groupId: string,
+  look: (group: Group) => Promise<R>,
+): Promise<R | Failure> {
+  if (!(await groupExists(env, groupId))) return unknownGroup(groupId);
+  const found = await look(groupStub(env, groupId));
+  if (!found.ok && found.error === "GROUP_ID_NOT_FOUND") forgetGroup(groupId);
+  return found;
+}
+
+/**
+ * Whether the group is listed. A yes holds for METADATA_MAX_AGE_MS, so that groups in use do not ask each time; a no is
+ * asked again, for the group may come to be at any moment. Where the cluster is out of reach the group's object knows.
+ */
+export async function groupExists(env: Env, groupId: string): Promise<boolean> {
+  const { groups } = isolate;
+  const knownMs = groups.get(groupId);
+  if (knownMs !== undefined && Date.now() - knownMs < METADATA_MAX_AGE_MS) return true;
+  groups.delete(groupId);
+  try {
+    if (!(await clusterStub(env).hasGroup(groupId))) return false;
+  } catch {
+    return true;
+  }
+  groups.set(groupId, Date.now());
+  if (groups.size > METADATA_CACHE_GROUPS) {
+    const oldest = groups.keys().next().value;
+    if (oldest !== undefined) groups.delete(oldest);
+  }
+  return true;
+}
+
+export function forgetGroup(groupId: string): void {
+  isolate.groups.delete(groupId);
+}
+
+export function unknownGroup(groupId: string): Failure {
+  return fail("GROUP_ID_NOT_FOUND", `group ${groupId} does not exist`);
+}

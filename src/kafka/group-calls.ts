@@ -1,0 +1,101 @@
+// A group as Kafka's clients ask it. What only looks is answered here where there is no such group, as its object would
+// answer, but without one [FIL-1]. What may create the group goes to its object.
+import { ERRORS, fail } from "../core/errors.ts";
+import {
+  type ClassicJoin,
+  type ClassicSync,
+  type ClassicToken,
+  notSynced,
+} from "../core/group/classic.ts";
+import { unknownMember } from "../core/group/offsets.ts";
+import { forgetGroup, type Group, groupExists, unknownGroup } from "../edge/groups.ts";
+import { type Env, groupStub } from "../env.ts";
+
+type Parameters0<Method extends keyof Group> = Group[Method] extends (
+  ...args: infer Args
+) => unknown
+  ? Args
+  : never;
+
+const UNKNOWN_MEMBER_ID = ERRORS.UNKNOWN_MEMBER_ID.code;
+
+export class GroupCalls {
+  readonly #env: Env;
+  readonly #groupId: string;
+  readonly #group: Group;
+
+  constructor(env: Env, groupId: string) {
+    this.#env = env;
+    this.#groupId = groupId;
+    this.#group = groupStub(env, groupId);
+  }
+
+  // What may create it.
+
+  async joinClassic(request: ClassicJoin) {
+    return await this.#group.joinClassic(request);
+  }
+
+  /** Epoch 0 joins; anything else is said by a member. */
+  async heartbeat(request: Parameters0<"heartbeat">[0]) {
+    const { memberEpoch, memberId } = request;
+    if (memberEpoch === 0 || (await this.#exists())) return await this.#group.heartbeat(request);
+    return memberEpoch < 0
+      ? unknownMember(memberId)
+      : fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join with epoch 0`);
+  }
+
+  /** By hand, by nobody, into a group without members: so it comes to be. */
+  async commitOffsets(token: ClassicToken, offsets: Parameters0<"commitOffsets">[1]) {
+    const isByHand = token.memberId === "" && token.generation < 0;
+    if (isByHand || (await this.#exists())) return await this.#group.commitOffsets(token, offsets);
+    return { errorCode: UNKNOWN_MEMBER_ID, errorCodes: [] };
+  }
+
+  // What looks.
+
+  async syncClassic(request: ClassicSync) {
+    if (await this.#exists()) return await this.#group.syncClassic(request);
+    return notSynced(UNKNOWN_MEMBER_ID);
+  }
+
+  async heartbeatClassic(token: ClassicToken) {
+    if (await this.#exists()) return await this.#group.heartbeatClassic(token);
+    return UNKNOWN_MEMBER_ID;
+  }
+
+  async leaveClassic(members: Parameters0<"leaveClassic">[0]) {
+    if (await this.#exists()) return await this.#group.leaveClassic(members);
+    return members.map(() => UNKNOWN_MEMBER_ID);
+  }
+
+  async committedOffsets(member: Parameters0<"committedOffsets">[0]) {
+    if (await this.#exists()) return await this.#group.committedOffsets(member);
+    return { offsets: member === null ? [] : UNKNOWN_MEMBER_ID };
+  }
+
+  async deletePositions(positions: Parameters0<"deletePositions">[0]) {
+    if (await this.#exists()) return await this.#group.deletePositions(positions);
+    return ERRORS.GROUP_ID_NOT_FOUND.code;
+  }
+
+  async describeClassic() {
+    if (await this.#exists()) return await this.#group.describeClassic();
+    return { groupState: "Dead", protocolType: "", protocolData: "", members: [] };
+  }
+
+  async describeConsumers() {
+    if (await this.#exists()) return await this.#group.describeConsumers();
+    return fail("GROUP_ID_NOT_FOUND", "there is no group of this kind and name");
+  }
+
+  async destroy() {
+    if (!(await this.#exists())) return unknownGroup(this.#groupId);
+    forgetGroup(this.#groupId);
+    return await this.#group.destroy();
+  }
+
+  #exists(): Promise<boolean> {
+    return groupExists(this.#env, this.#groupId);
+  }
+}

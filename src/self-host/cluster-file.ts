@@ -1,0 +1,57 @@
+// [FIL-5] Before workerd starts: is the cluster's database there, and can it be read? Without it topics and groups would be
+// gone, with their files still on the disk, and made anew over them.
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { StartError } from "./ports.ts";
+
+const DATABASE = /^[0-9a-f]{64}\.sqlite$/;
+
+/** @throws StartError that says what is damaged, in which file */
+export function checkCluster(storagePath: string): void {
+  const folder = join(storagePath, "rivulet-cluster-v1");
+  const count = (name: string) => databasesIn(join(storagePath, name)).length;
+  const partitions = count("rivulet-partition-v1");
+  const groups = count("rivulet-group-v1");
+  const [file] = databasesIn(folder);
+  const kept = `the files of ${partitions} partition(s) and ${groups} group(s) are there`;
+  if (file === undefined) {
+    if (partitions + groups === 0) return; // A new folder.
+    throw new StartError(
+      `the cluster's database is gone from ${folder}, though ${kept}: restore it, or take another folder: DATA_DIR=/path npm start`,
+    );
+  }
+  const path = join(folder, file);
+  const damage = damageOf(path);
+  if (damage === "empty" && partitions + groups === 0) return;
+  if (damage !== null)
+    throw new StartError(
+      `the cluster's database ${path} is damaged (${damage}), though ${kept}: restore it, or take another folder: DATA_DIR=/path npm start`,
+    );
+}
+
+/** What is wrong with the database, or null. */
+function damageOf(path: string): string | null {
+  let database: DatabaseSync | null = null;
+  try {
+    database = new DatabaseSync(path);
+    const check = database.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
+    if (check.quick_check !== "ok") return check.quick_check.replaceAll("\n", " ");
+    const topics = database
+      .prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'topics'")
+      .all();
+    return topics.length === 0 ? "empty" : null;
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error);
+  } finally {
+    database?.close();
+  }
+}
+
+function databasesIn(folder: string): string[] {
+  try {
+    return readdirSync(folder).filter((name) => DATABASE.test(name));
+  } catch {
+    return [];
+  }
+}
