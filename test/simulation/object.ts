@@ -260,7 +260,10 @@ export class SimulatedObject implements Acceptor {
   #ring(): void {
     const { alarmAtMs } = this.storage;
     if (this.#isRinging || alarmAtMs === null) return;
-    if (alarmAtMs > this.#world.scheduler.wallMs(this.actor)) return this.scheduleAlarm();
+    if (alarmAtMs > this.#world.scheduler.wallMs(this.actor)) {
+      this.scheduleAlarm();
+      return;
+    }
     this.storage.alarmAtMs = null;
     this.#isRinging = true;
     const { life } = this.actor;
