@@ -1,0 +1,202 @@
+// The clock of the broker's machine is set while clients of every kind are at work. Nothing here is told to wait for a time
+// to pass: what is to happen is waited for, within GUARD_MS, which is far less than the clock is set back by.
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { Rivulet } from "../../src/client/index.ts";
+import { BrokerProcess } from "../e2e/broker.ts";
+import { kafkaJs, kafkaOf } from "../e2e/kafka/kafkajs.ts";
+import { MovedClock } from "./moved-clock.ts";
+
+const HOUR_MS = 3_600_000;
+const GUARD_MS = 18_000;
+const SESSION_MS = 6_000;
+const STEPS = [-20_000, -HOUR_MS, HOUR_MS, -30 * 24 * HOUR_MS];
+
+let clock: MovedClock;
+let broker: BrokerProcess;
+
+beforeEach(async () => {
+  clock = new MovedClock();
+  broker = await BrokerProcess.start({ env: clock.env });
+});
+
+afterEach(async () => {
+  await broker.stop();
+  clock.close();
+});
+
+async function within<T>(what: string, promise: Promise<T>, guardMs = GUARD_MS): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`never came true: ${what}`)), guardMs);
+  });
+  try {
+    return await Promise.race([promise, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+async function ask<T>(
+  method: string,
+  path: string,
+  body?: object,
+  headers: object = {},
+): Promise<T> {
+  const response = await within(
+    `${method} ${path}`,
+    fetch(`${broker.url}${path}`, {
+      method,
+      headers: { "content-type": "application/json", ...headers },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    }),
+  );
+  const text = await response.text();
+  if (!response.ok) throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  return (text === "" ? {} : JSON.parse(text)) as T;
+}
+
+const send = (topic: string, value: string, headers: object = {}) =>
+  ask<{ results: readonly object[] }>(
+    "POST",
+    `/v1/topics/${topic}/records`,
+    { records: [{ value }] },
+    headers,
+  );
+
+const valuesOf = async (topic: string, partition = 0) => {
+  const path = `/v1/topics/${topic}/partitions/${partition}/records?maxRecords=10000`;
+  const { records } = await ask<{ records: { value: string }[] }>("GET", path);
+  return records.map(({ value }) => value);
+};
+
+async function eventually(what: string, look: () => boolean | Promise<boolean>): Promise<void> {
+  const untilMs = performance.now() + GUARD_MS;
+  while (!(await look())) {
+    if (performance.now() > untilMs) throw new Error(`never came true: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+describe.each(STEPS)("the clock is set by %i ms", (stepMs) => {
+  test("[CLK-6] [CLK-1] whoever produces goes on, and what is repeated is stored once", async () => {
+    await ask("POST", "/v1/topics", { name: "t" });
+    const first = await send("t", "keyed", { "idempotency-key": "once" });
+    const producer = new Rivulet({ url: broker.url }).newProducer();
+    await producer.send("t", [{ value: "sdk before" }]);
+    const kafka = kafkaOf({ brokers: broker.kafka }).producer({ idempotent: true });
+    await kafka.connect();
+    await kafka.send({ topic: "t", messages: [{ value: "kafka before" }] });
+    clock.set(stepMs);
+    const sent: string[] = [];
+    for (let i = 0; i < 20; i++) {
+      sent.push(`http ${i}`, `sdk ${i}`, `kafka ${i}`);
+      await send("t", `http ${i}`);
+      await within("a send of the SDK", producer.send("t", [{ value: `sdk ${i}` }]));
+      await within(
+        "a send of Kafka",
+        kafka.send({ topic: "t", messages: [{ value: `kafka ${i}` }] }),
+      );
+    }
+    const many = Array.from({ length: 30 }, (_, i) => `at once ${i}`);
+    await Promise.all(many.map((value) => send("t", value)));
+    if (stepMs < 0) expect(await send("t", "keyed", { "idempotency-key": "once" })).toEqual(first);
+    const before = ["keyed", "sdk before", "kafka before"];
+    expect((await valuesOf("t")).sort()).toEqual([...before, ...sent, ...many].sort());
+    await producer.close();
+    await kafka.disconnect();
+  });
+
+  test("[CLK-6] [CLK-3] a wait ends, with records or without", async () => {
+    await ask("POST", "/v1/topics", { name: "t" });
+    const read = ask<object>("GET", "/v1/topics/t/partitions/0/records?waitMs=4000");
+    const poll = ask<object>("POST", "/v1/groups/g/poll", {
+      instanceId: "p",
+      topics: ["t"],
+      waitMs: 4_000,
+    });
+    await eventually("the poller to be in", async () => {
+      const { groups } = await ask<{ groups: object[] }>("GET", "/v1/groups");
+      return JSON.stringify(groups).includes('"g"');
+    });
+    clock.set(stepMs);
+    await within("the read to end", read);
+    await within("the poll to end", poll);
+    const next = ask<{ records: object[] }>("POST", "/v1/groups/g/poll", {
+      instanceId: "p",
+      topics: ["t"],
+      waitMs: 15_000,
+    });
+    await send("t", "a");
+    expect((await within("the next poll", next)).records).toHaveLength(1);
+  });
+
+  test("[CLK-6] [CLK-4] a group reads on, rebalances, and gives away what a dead member had", async () => {
+    await ask("POST", "/v1/topics", { name: "t", partitions: 4 });
+    const read: string[] = [];
+    const consume = () => {
+      const consumer = new Rivulet({ url: broker.url }).consumer({
+        groupId: "g",
+        topics: ["t"],
+        sessionTimeoutMs: SESSION_MS,
+        from: "earliest",
+      });
+      void consumer.run({
+        eachRecord: ({ value }) => {
+          read.push(new TextDecoder().decode(value ?? new Uint8Array()));
+        },
+      });
+      return consumer;
+    };
+    const look = () =>
+      ask<{ state: string; members: { assignment: { partitions: number[] }[] }[] }>(
+        "GET",
+        "/v1/groups/g",
+      );
+    const settled = (count: number) =>
+      eventually(`${count} members to be settled`, async () => {
+        const { state, members } = await look().catch(() => ({ state: "", members: [] }));
+        return state === "STABLE" && members.length === count;
+      });
+    const one = consume();
+    // A plain client that is cut off without a word.
+    const plain = new WebSocket(
+      `${broker.url.replace("http", "ws")}/v1/groups/g/consume?topics=t&ack=auto&sessionTimeoutMs=${SESSION_MS}`,
+    );
+    plain.on("error", () => {});
+    plain.on("message", (data) => {
+      const message = JSON.parse(String(data));
+      if (message.type === "records") for (const { value } of message.records) read.push(value);
+    });
+    await settled(2);
+    clock.set(stepMs);
+    const all = Array.from({ length: 40 }, (_, i) => `r${i}`);
+    for (const value of all) await send("t", value);
+    await eventually("everything to be read", () => all.every((value) => read.includes(value)));
+    await settled(2);
+    const two = consume();
+    await settled(3);
+    plain.terminate();
+    await settled(2);
+    await send("t", "last");
+    await eventually("the last to be read", () => read.includes("last"));
+    await one.close();
+    await two.close();
+  });
+
+  test("[CLK-6] [CLK-4] Kafka's classic and new consumers read on", async () => {
+    await ask("POST", "/v1/topics", { name: "t", partitions: 2 });
+    const membership = { groupId: "k", topics: ["t"], commitsByHand: false };
+    const one = await kafkaJs.join({ brokers: broker.kafka }, membership);
+    await send("t", "before");
+    await eventually("the first to be read", () => one.read.length === 1);
+    clock.set(stepMs);
+    for (let i = 0; i < 20; i++) await send("t", `r${i}`);
+    await eventually("everything to be read", () => one.read.length >= 21);
+    const two = await kafkaJs.join({ brokers: broker.kafka }, membership);
+    for (let i = 0; i < 20; i++) await send("t", `s${i}`);
+    await eventually("everything to be read", () => one.read.length + two.read.length >= 41);
+    await one.stop();
+    await two.stop();
+  });
+});
