@@ -45,8 +45,9 @@ export class TailReaders {
     this.#log = log;
     this.#store = store;
     for (const socket of sockets) {
-      const reader = socket.deserializeAttachment() as Reader | null;
-      if (reader !== null) this.#readers.set(socket, reader);
+      // One that has not attached has another attachment, or none.
+      const reader = socket.deserializeAttachment() as Partial<Reader> | null;
+      if (reader?.tail !== undefined) this.#readers.set(socket, reader as Reader);
     }
   }
 
@@ -61,19 +62,20 @@ export class TailReaders {
     this.#pump(socket, new Frames(this.#log));
   }
 
-  attach(socket: WebSocket, message: AttachMessage): void {
+  /** Whether it reads from now on. */
+  attach(socket: WebSocket, message: AttachMessage): boolean {
     const { attachId, owner } = message;
     const fenced = owner === undefined ? null : this.admit(socket, owner);
     if (fenced !== null) {
       this.#readers.delete(socket);
       close(socket, CLOSE_FENCED, `${fenced.error}: ${fenced.detail}`);
-      return;
+      return false;
     }
     const offset = this.startOffset(message.offset);
     const inRange = this.#log.checkOffset(offset);
     if (!inRange.ok) {
       this.#refuseOffset(socket, attachId, inRange);
-      return;
+      return false;
     }
     // [TAIL-2] What this socket has in flight from an earlier attach is taken off until it is given back.
     const before = this.#readers.get(socket)?.tail;
@@ -84,6 +86,7 @@ export class TailReaders {
     this.#update(socket, { attachId, tail });
     this.#tell(socket, { type: "attached", attachId, offset, ...this.#bounds(), windowBytes });
     this.#pump(socket, new Frames(this.#log));
+    return true;
   }
 
   /**
