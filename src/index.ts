@@ -8,4 +8,7 @@ export { GroupObject } from "../durable-objects/group/group-object.ts";
 export { PartitionObject } from "../durable-objects/partition/partition-object.ts";
 export { Rivulet } from "./rpc/rivulet.ts";
 
-export default { fetch: app.fetch, connect: serveTcp } satisfies ExportedHandler<Env>;
+export default {
+  fetch: app.fetch,
+  connect: (socket, env) => serveTcp(socket, env),
+} satisfies ExportedHandler<Env>;

@@ -68,6 +68,7 @@ import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parseFrame } from "../../src/protocol/parse.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../../src/protocol/poll.ts";
 import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
+import { SilentSockets } from "../shared/silent-sockets.ts";
 import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
@@ -104,6 +105,8 @@ export class GroupObject extends DurableObject<Env> {
   readonly #groupId: string;
   readonly #clock: GroupClock;
   readonly #sockets = new Map<string, WebSocket>();
+  /** Those that have not joined. */
+  readonly #silent: SilentSockets;
   #store: GroupStore;
   #coordinator: Coordinator;
   /** Members that speak Kafka's classic protocol. There are those or others, never both. */
@@ -130,6 +133,7 @@ export class GroupObject extends DurableObject<Env> {
     this.#clock = new GroupClock(storage.sql, (nowMs) => this.#beginSessionsAnew(nowMs));
     this.#store = new GroupStore(storage);
     this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+    this.#silent = new SilentSockets(ctx.getWebSockets());
     this.#watchers = new Watchers(ctx, this.#clock);
     this.#classic = this.#newClassic();
     this.#kafka = new KafkaMembers(this.#parts(), this.#watchers, this.#clock);
@@ -487,10 +491,10 @@ export class GroupObject extends DurableObject<Env> {
   // The members' sockets.
 
   override fetch(request: Request): Response {
-    if (this.ctx.getWebSockets().length >= MAX_SOCKETS_PER_GROUP) {
+    if (!this.#hasRoomForSocket()) {
       const failure = fail(
         "GROUP_MAX_SIZE_REACHED",
-        `the group has ${MAX_SOCKETS_PER_GROUP} sockets, the bound`,
+        `the group has ${MAX_SOCKETS_PER_GROUP} sockets in use, the bound`,
       );
       return Response.json(failure, { status: 429 });
     }
@@ -498,8 +502,21 @@ export class GroupObject extends DurableObject<Env> {
     const { pathname, searchParams } = new URL(request.url);
     if (pathname === WATCH_PATH)
       this.#watchers.accept(server, searchParams.get("memberId") ?? "", this.#clock.now());
-    else this.ctx.acceptWebSocket(server);
+    else {
+      this.ctx.acceptWebSocket(server);
+      this.#silent.add(server, this.#clock.now());
+    }
     return new Response(null, { status: 101, webSocket: client });
+  }
+
+  /** [BND-15] Those that have not joined make room, then those that watch for a member that has gone. */
+  #hasRoomForSocket(): boolean {
+    if (this.#silent.hasRoom(this.ctx.getWebSockets(), MAX_SOCKETS_PER_GROUP)) return true;
+    const { members } = this.#coordinator.state;
+    const classic = this.#classic.group.members;
+    return this.#watchers.closeOneFor(
+      (memberId) => !members.has(memberId) && !classic.has(memberId),
+    );
   }
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
@@ -579,6 +596,7 @@ export class GroupObject extends DurableObject<Env> {
     }
     this.#sockets.set(message.memberId, socket);
     attach(socket, message.memberId, this.#clock.now());
+    this.#silent.delete(socket);
     await this.#persistAndTell({ memberId: message.memberId, requestId: message.requestId });
   }
 
@@ -691,6 +709,7 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   async #lostSocket(socket: WebSocket): Promise<void> {
+    this.#silent.delete(socket);
     const watched = this.#watchers.lost(socket);
     if (watched !== null) this.#kafka.unwatched(watched, this.#clock.now());
     const memberId = this.#memberOf(socket);

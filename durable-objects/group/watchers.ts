@@ -35,6 +35,17 @@ export class Watchers {
     if (older !== undefined) close(older, 1000, "watched by another connection");
   }
 
+  /** Closes the watch for the first such member; false where there is none. */
+  closeOneFor(isGone: (memberId: string) => boolean): boolean {
+    for (const [memberId, socket] of this.#sockets) {
+      if (!isGone(memberId)) continue;
+      this.#sockets.delete(memberId);
+      close(socket, 1000, "the member has gone");
+      return true;
+    }
+    return false;
+  }
+
   has(memberId: string): boolean {
     return this.#sockets.has(memberId);
   }

@@ -35,6 +35,7 @@ import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parseFrame } from "../../src/protocol/parse.ts";
 import { readerMessage } from "../../src/protocol/partition-socket.ts";
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
+import { SilentSockets } from "../shared/silent-sockets.ts";
 import { closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
@@ -71,6 +72,7 @@ export class PartitionObject extends DurableObject<Env> {
   readonly #topicId: string;
   readonly #partition: number;
   readonly #ends: EndReports;
+  readonly #silent: SilentSockets;
   #parts: Parts | null = null;
   #isDestroyed = false;
   /** Whether the cluster was asked, in this life, what it remembers of this partition. Only a machine's disk forgets. */
@@ -88,6 +90,7 @@ export class PartitionObject extends DurableObject<Env> {
     this.#partition = Number(name.slice(slash + 1));
     trace(env, "partition", name, "start");
 
+    this.#silent = new SilentSockets(ctx.getWebSockets());
     this.#store = new PartitionStore(storageOf(ctx.storage));
     this.#ends = new EndReports((end) => this.#noteLogEnd(end));
     this.#isCompared = env.RIVULET_FILES === undefined;
@@ -393,15 +396,16 @@ export class PartitionObject extends DurableObject<Env> {
   override async fetch(): Promise<Response> {
     const loaded = await this.#load();
     if (!loaded.ok) return Response.json(loaded, { status: ERRORS[loaded.error].httpStatus });
-    if (this.ctx.getWebSockets().length >= MAX_READERS_PER_PARTITION) {
+    if (!this.#silent.hasRoom(this.ctx.getWebSockets(), MAX_READERS_PER_PARTITION)) {
       const failure = fail(
         "THROTTLING_QUOTA_EXCEEDED",
-        `the partition has ${MAX_READERS_PER_PARTITION} sockets, the bound`,
+        `the partition has ${MAX_READERS_PER_PARTITION} sockets in use, the bound`,
       );
       return Response.json(failure, { status: 429 });
     }
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server);
+    this.#silent.add(server, Date.now());
     return new Response(null, { status: 101, webSocket: client });
   }
 
@@ -418,8 +422,9 @@ export class PartitionObject extends DurableObject<Env> {
         return;
       }
       const message = parseFrame(readerMessage, data);
-      if (message.type === "attach") parts.readers.attach(socket, message);
-      else parts.readers.openWindow(socket, message);
+      if (message.type === "attach") {
+        if (parts.readers.attach(socket, message)) this.#silent.delete(socket);
+      } else parts.readers.openWindow(socket, message);
     } catch (error) {
       parts.readers.remove(socket);
       closeFatal(socket, error);
@@ -431,6 +436,7 @@ export class PartitionObject extends DurableObject<Env> {
     const { requestId, expectedOffset, batches } = readAppendFrame(data);
     const result = await this.#append(parts, batches, expectedOffset, null, false);
     if (result.ok) {
+      if (this.#silent.delete(socket)) socket.serializeAttachment({ hasAppended: true });
       const { baseOffset, logAppendTimeMs } = result;
       const time = logAppendTimeMs === null ? {} : { logAppendTimeMs };
       const answer: AppendedMessage = { type: "appended", requestId, baseOffset, ...time };
@@ -449,11 +455,13 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {
+    this.#silent.delete(socket);
     this.#parts?.readers.remove(socket);
     finishClose(socket, code);
   }
 
   override webSocketError(socket: WebSocket): void {
+    this.#silent.delete(socket);
     this.#parts?.readers.remove(socket);
   }
 }

@@ -43,8 +43,9 @@ export class TailReaders {
     this.#log = log;
     this.#store = store;
     for (const socket of sockets) {
-      const reader = socket.deserializeAttachment() as Reader | null;
-      if (reader !== null) this.#readers.set(socket, reader);
+      // One that has not attached has another attachment, or none.
+      const reader = socket.deserializeAttachment() as Partial<Reader> | null;
+      if (reader?.tail !== undefined) this.#readers.set(socket, reader as Reader);
     }
   }
 
@@ -59,18 +60,19 @@ export class TailReaders {
     this.#pump(socket, new Frames(this.#log));
   }
 
-  attach(socket: WebSocket, message: AttachMessage): void {
+  /** Whether it reads from now on. */
+  attach(socket: WebSocket, message: AttachMessage): boolean {
     const { attachId, owner } = message;
     const fenced = owner === undefined ? null : this.admit(socket, owner);
     if (fenced !== null) {
       this.#readers.delete(socket);
       close(socket, CLOSE_FENCED, `${fenced.error}: ${fenced.detail}`);
-      return;
+      return false;
     }
     const started = attempt(() => this.#checkedOffset(message.offset));
     if (!started.ok) {
       this.#refuseOffset(socket, attachId, started);
-      return;
+      return false;
     }
     const { offset } = started;
     // [TAIL-2] What this socket has in flight from an earlier attach is taken off until it is given back.
@@ -82,6 +84,7 @@ export class TailReaders {
     this.#update(socket, { attachId, tail });
     this.#tell(socket, { type: "attached", attachId, offset, ...this.#bounds(), windowBytes });
     this.#pump(socket, new Frames(this.#log));
+    return true;
   }
 
   /**

@@ -209,15 +209,31 @@ export const FAN_OUT = 6;
 // The Kafka protocol.
 /** One request, its length not counted: what one produce request may carry, and room for what stands around it. */
 export const MAX_KAFKA_REQUEST_BYTES = 17 * MIB;
-/** Bytes that came over one connection and are not answered, and those of all connections of an isolate. */
-export const MAX_KAFKA_QUEUED_BYTES = 64 * MIB;
-export const MAX_KAFKA_IN_FLIGHT_BYTES = 256 * MIB;
-/** Answers that a WebSocket's client has not taken, beyond which it gets no more. */
-export const MAX_KAFKA_UNSENT_BYTES = 4 * MIB;
+/** Requests that came over one connection and are not answered: the largest, and as much again of what follows it. */
+export const MAX_KAFKA_QUEUED_BYTES = 36 * MIB;
+/**
+ * Requests that came and answers that are not taken, of all connections of an isolate: four of the largest requests at once,
+ * and room for many small ones. The isolate has 128 MB for these, for what is pushed ahead of fetches and for HTTP's bodies.
+ */
+export const MAX_KAFKA_IN_FLIGHT_BYTES = 72 * MIB;
+/** An answer goes out over TCP in pieces of this size, each of which has to be taken in MAX_KAFKA_STALLED_MS. */
+export const MAX_KAFKA_WRITE_BYTES = 256 * KIB;
+/**
+ * Answers that a WebSocket is sent ahead of the next message from its client, who cannot be seen to read: four of the
+ * largest. Nobody who reads what it asked for comes near it.
+ */
+export const MAX_KAFKA_UNREAD_BYTES = 4 * MAX_FETCH_BYTES;
 /** Connections that one isolate serves. */
 export const MAX_KAFKA_CONNECTIONS = 4_096;
 /** A connection on which nothing is asked for so long is closed, as Kafka does (`connections.max.idle.ms`). */
 export const MAX_KAFKA_IDLE_MS = 10 * 60_000;
+/** A connection on which nothing was ever asked: every client begins with ApiVersions, at once. */
+export const MAX_KAFKA_SILENT_MS = 10_000;
+/** A request that has begun has to go on: so many bytes of it, or its end, in so long. A byte a second is not moving. */
+export const MAX_KAFKA_HALF_SENT_MS = 10_000;
+export const MIN_KAFKA_HALF_SENT_BYTES = 4 * KIB;
+/** Answers that are not taken for so long close their connection: a client's reader may wait for its handler for a while. */
+export const MAX_KAFKA_STALLED_MS = 30_000;
 /** Calls to objects after which a client has to connect again: less than an invocation may make (wrangler.toml). */
 export const MAX_KAFKA_CALLS = 900_000;
 /** As how many nodes the broker may present itself. */
@@ -237,4 +253,4 @@ export const MAX_FEED_BYTES = 1 * MIB;
 export const MIN_FEED_BYTES = 64 * KIB;
 /** What was pushed and not fetched: of one connection, and of all of an isolate. What is beyond comes again. */
 export const MAX_FEEDS_BYTES = 16 * MIB;
-export const MAX_ALL_FEEDS_BYTES = 256 * MIB;
+export const MAX_ALL_FEEDS_BYTES = 32 * MIB;

@@ -1,7 +1,27 @@
 // What this isolate remembers from one request to the next, all in one place: metadata and numbers, nothing that
 // belongs to a request. The platform may forget it at any time.
 import type { Topic } from "../core/cluster/topics.ts";
+import type { BrokerError } from "../core/errors.ts";
+import { Ledger } from "../core/ledger.ts";
+import { MAX_KAFKA_IN_FLIGHT_BYTES } from "../core/limits.ts";
 import type { PooledProducer } from "./producer-pool.ts";
+
+/** One connection of a Kafka client, as others of its isolate see it. */
+export interface KafkaConnection {
+  /** Whether a whole request ever came. */
+  readonly hasSpoken: boolean;
+  /** Since which turn nothing is asked; null while something is. */
+  readonly quietSince: number | null;
+  /** It is to be closed. */
+  letGo(error: BrokerError): void;
+}
+
+/** What a connection's feeds hold, as others of its isolate see it. */
+export interface KafkaFeeds {
+  readonly heldBytes: number;
+  /** It gives all of it back: it comes again. */
+  letGo(): void;
+}
 
 interface Isolate {
   /** Topics by name, and when they were asked for. */
@@ -19,7 +39,14 @@ interface Isolate {
   /** Bodies in progress. */
   readonly bodies: Set<{ readonly bytes: number; readonly atMs: number }>;
   /** Connections of Kafka's clients, the bytes that they have in flight, and those that wait to be fetched. */
-  readonly kafka: { connections: number; bytes: number; fedBytes: number };
+  readonly kafka: {
+    readonly connections: Set<KafkaConnection>;
+    /** Counts up each time one of them falls quiet. */
+    turns: number;
+    readonly inFlight: Ledger;
+    readonly feeds: Set<KafkaFeeds>;
+    fedBytes: number;
+  };
 }
 
 export const isolate: Isolate = {
@@ -30,7 +57,13 @@ export const isolate: Isolate = {
   idleProducers: [],
   producerIds: { next: 0, end: 0 },
   bodies: new Set(),
-  kafka: { connections: 0, bytes: 0, fedBytes: 0 },
+  kafka: {
+    connections: new Set(),
+    turns: 0,
+    inFlight: new Ledger(MAX_KAFKA_IN_FLIGHT_BYTES, "Kafka requests and answers in flight"),
+    feeds: new Set(),
+    fedBytes: 0,
+  },
 };
 
 /** As in an isolate that has just started. */

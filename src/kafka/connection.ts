@@ -1,6 +1,12 @@
 // One connection of a Kafka client, over whatever carries its bytes: requests in, answers out, one after another and in
 // that order, as Kafka's own brokers have it.
-import { MAX_KAFKA_IDLE_MS } from "../core/limits.ts";
+import {
+  MAX_KAFKA_HALF_SENT_MS,
+  MAX_KAFKA_IDLE_MS,
+  MAX_KAFKA_SILENT_MS,
+  MAX_KAFKA_STALLED_MS,
+  MIN_KAFKA_HALF_SENT_BYTES,
+} from "../core/limits.ts";
 import type { Env } from "../env.ts";
 import { Appends } from "./appends.ts";
 import { CallBudget } from "./budget.ts";
@@ -11,6 +17,7 @@ import { API_VERSIONS, type Api } from "./messages.ts";
 import type { Nodes } from "./nodes.ts";
 import { nullableString, struct } from "./schema.ts";
 import { SERVICES } from "./services.ts";
+import { type Expectation, Watchdog } from "./watchdog.ts";
 import { Watches } from "./watches.ts";
 import { MalformedError, Reader, Writer } from "./wire.ts";
 
@@ -18,26 +25,39 @@ import { MalformedError, Reader, Writer } from "./wire.ts";
 const NOT_FLEXIBLE = { version: 0, isFlexible: false };
 const TAGS = struct({});
 
+/** How long a client is waited for. */
+export interface Patience {
+  readonly silentMs: number;
+  readonly idleMs: number;
+  readonly halfSentMs: number;
+  readonly stalledMs: number;
+}
+
+const PATIENCE: Patience = {
+  silentMs: MAX_KAFKA_SILENT_MS,
+  idleMs: MAX_KAFKA_IDLE_MS,
+  halfSentMs: MAX_KAFKA_HALF_SENT_MS,
+  stalledMs: MAX_KAFKA_STALLED_MS,
+};
+
 export interface ConnectionOptions {
   readonly env: Env;
   readonly nodes: Nodes;
   readonly clientHost: string;
-  /** Called where nothing was answered for so long, and nothing is being worked on. */
-  readonly onIdle: (error: Error) => void;
-  /** MAX_KAFKA_IDLE_MS unless given. */
-  readonly idleMs?: number;
+  /** Called where the connection cannot go on: the client does not do its part, or others need the room. */
+  readonly end: (error: Error) => void;
+  readonly patience?: Patience;
 }
 
 export class Connection {
   readonly #context: Omit<RequestContext, "clientId" | "version">;
   readonly #budget: CallBudget;
+  readonly #watchdog: Watchdog;
+  readonly #expectations: Readonly<Record<"silent" | "idle" | "halfSent" | "stalled", Expectation>>;
   readonly inFlight = new InFlight();
-  #idleTimer: ReturnType<typeof setTimeout> | null = null;
-  #isAnswering = false;
-  #answeredAtMs = Date.now();
 
   /** @throws BrokerError where there are too many connections */
-  constructor({ env, nodes, clientHost, onIdle, idleMs = MAX_KAFKA_IDLE_MS }: ConnectionOptions) {
+  constructor({ env, nodes, clientHost, end, patience = PATIENCE }: ConnectionOptions) {
     this.#budget = new CallBudget(env);
     const { env: counted } = this.#budget;
     this.#context = {
@@ -48,7 +68,10 @@ export class Connection {
       appends: new Appends(counted),
       watches: new Watches(counted),
     };
-    this.#watchIdle(onIdle, idleMs, idleMs);
+    this.#expectations = expectationsOf(patience);
+    this.#watchdog = new Watchdog(end);
+    this.#watchdog.expect(this.#expectations.silent);
+    void this.inFlight.evicted.then(end);
   }
 
   /** Whether it is to be closed after this answer: the client connects again, and loses nothing. */
@@ -61,13 +84,9 @@ export class Connection {
    * @throws MalformedError for what is no request that is served: the connection cannot go on.
    */
   async answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
-    this.#isAnswering = true;
-    try {
-      return await this.#answer(frame);
-    } finally {
-      this.#isAnswering = false;
-      this.#answeredAtMs = Date.now();
-    }
+    this.inFlight.begin();
+    this.#watchdog.expect(null);
+    return await this.#answer(frame);
   }
 
   async #answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
@@ -89,14 +108,22 @@ export class Connection {
     return response === null ? [] : encode(api, correlationId, response, { version, isFlexible });
   }
 
-  /** Looks again when the time could be over; a timer for each request would cost more. */
-  #watchIdle(onIdle: (error: Error) => void, idleMs: number, afterMs: number): void {
-    this.#idleTimer = setTimeout(() => {
-      if (this.#isAnswering) this.#answeredAtMs = Date.now();
-      const leftMs = this.#answeredAtMs + idleMs - Date.now();
-      if (leftMs > 0) this.#watchIdle(onIdle, idleMs, leftMs);
-      else onIdle(new MalformedError(`no request came for ${idleMs} ms`));
-    }, afterMs);
+  /** So many bytes came, or of an answer were taken. */
+  moved(bytes: number): void {
+    this.#watchdog.moved(bytes);
+  }
+
+  /** An answer is there, and the client is to take it. */
+  expectTaken(): void {
+    this.#watchdog.expect(this.#expectations.stalled);
+  }
+
+  /** All that came as a whole is answered; of the next request there are so many bytes. */
+  expectRequest(bufferedBytes: number): void {
+    const { inFlight } = this;
+    if (inFlight.quietSince === null) inFlight.end();
+    const { halfSent, idle, silent } = this.#expectations;
+    this.#watchdog.expect(bufferedBytes > 0 ? halfSent : inFlight.hasSpoken ? idle : silent);
   }
 
   /** The client has gone: nothing is waited for on its behalf. */
@@ -105,12 +132,28 @@ export class Connection {
   }
 
   close(): void {
-    clearTimeout(this.#idleTimer);
+    this.#watchdog.close();
     this.inFlight.close();
     this.#context.feeds.close();
     this.#context.appends.close();
     this.#context.watches.close();
   }
+}
+
+function expectationsOf({ silentMs, idleMs, halfSentMs, stalledMs }: Patience) {
+  const expectation = (withinMs: number, otherwise: string, minBytes = 0): Expectation => {
+    return { withinMs, otherwise, minBytes };
+  };
+  return {
+    silent: expectation(silentMs, `no request ever came, the bound is ${silentMs} ms`),
+    idle: expectation(idleMs, `no request came for ${idleMs} ms`),
+    halfSent: expectation(
+      halfSentMs,
+      `a request does not arrive: in ${halfSentMs} ms came neither its end nor ${MIN_KAFKA_HALF_SENT_BYTES} bytes of it`,
+      MIN_KAFKA_HALF_SENT_BYTES,
+    ),
+    stalled: expectation(stalledMs, `the answers were not taken for ${stalledMs} ms`, 1),
+  };
 }
 
 /** Only ApiVersions is answered whatever the version, as version 0: it is what clients learn the versions by. */

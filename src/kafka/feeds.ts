@@ -12,12 +12,13 @@ import {
 } from "../core/limits.ts";
 import { batches } from "../core/log/record-batch.ts";
 import { brokerError } from "../core/platform-errors.ts";
-import { isolate } from "../edge/isolate.ts";
+import { isolate, type KafkaFeeds } from "../edge/isolate.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
+import { startTimer, type Timer } from "../edge/timer.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { CLOSE_FATAL, errorOfClose } from "../protocol/close-codes.ts";
 import type { PartitionMessage, ReaderMessage } from "../protocol/partition-socket.ts";
-import { hasRoomForFeed } from "./in-flight.ts";
+import { hasRoomForFeed } from "./feed-room.ts";
 
 /** A feed that nobody has fetched from for so long is closed: the client reads elsewhere. */
 const IDLE_MS = 60_000;
@@ -40,7 +41,7 @@ export interface FeedMemory {
 }
 
 /** The feeds of one connection, and what it waits for. */
-export class Feeds implements FeedMemory {
+export class Feeds implements FeedMemory, KafkaFeeds {
   readonly #env: Env;
   readonly #feeds = new Map<string, Feed>();
   /** The ids of topics that are fetched by name: while a feed goes well, the cluster need not be asked what the name means. */
@@ -48,11 +49,22 @@ export class Feeds implements FeedMemory {
   #news = Promise.withResolvers<void>();
   #heldBytes = 0;
   #fetchedAtMs = 0;
-  #sweepTimer: ReturnType<typeof setTimeout> | null = null;
+  #sweepTimer: Timer | null = null;
   #isClosed = false;
 
   constructor(env: Env) {
     this.#env = env;
+    isolate.kafka.feeds.add(this);
+  }
+
+  get heldBytes(): number {
+    return this.#heldBytes;
+  }
+
+  /** [BND-13] Others need the room. What waits for news is told, and asks again. */
+  letGo(): void {
+    for (const feed of this.#feeds.values()) if (feed.bytes > 0) feed.wait();
+    this.#tell();
   }
 
   /** The partition from `offset` on. @throws BrokerError where there are too many, or the client has gone */
@@ -69,7 +81,7 @@ export class Feeds implements FeedMemory {
       feed?.close();
       feed = new Feed(this.#env, topicId, partition, this, () => this.#tell());
       this.#feeds.set(place, feed);
-      this.#sweepTimer ??= setTimeout(() => this.#sweep(), IDLE_MS);
+      this.#sweepTimer ??= startTimer(IDLE_MS, () => this.#sweep());
     }
     feed.usedAtMs = nowMs;
     this.#fetchedAtMs = nowMs;
@@ -80,7 +92,7 @@ export class Feeds implements FeedMemory {
   }
 
   hasRoomFor(bytes: number): boolean {
-    return hasRoomForFeed(this.#heldBytes, bytes);
+    return hasRoomForFeed(this, bytes);
   }
 
   get isCrowded(): boolean {
@@ -117,14 +129,15 @@ export class Feeds implements FeedMemory {
   /** Resolves with the next news of any feed, or when the time is over. */
   async news(waitMs: number): Promise<void> {
     const late = Promise.withResolvers<void>();
-    const timer = setTimeout(late.resolve, waitMs);
+    const timer = startTimer(waitMs, late.resolve);
     await Promise.race([this.#news.promise, late.promise]);
-    clearTimeout(timer);
+    timer.cancel();
   }
 
   close(): void {
     this.#isClosed = true;
-    clearTimeout(this.#sweepTimer);
+    this.#sweepTimer?.cancel();
+    isolate.kafka.feeds.delete(this);
     for (const feed of this.#feeds.values()) feed.close();
     this.#feeds.clear();
     this.#ids.clear();
@@ -148,7 +161,7 @@ export class Feeds implements FeedMemory {
       const partition = name.slice(name.lastIndexOf("/"));
       if (!this.#feeds.has(`${topicId}${partition}`)) this.#ids.delete(name);
     }
-    this.#sweepTimer = this.#feeds.size === 0 ? null : setTimeout(() => this.#sweep(), IDLE_MS);
+    this.#sweepTimer = this.#feeds.size === 0 ? null : startTimer(IDLE_MS, () => this.#sweep());
   }
 }
 

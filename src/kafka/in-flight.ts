@@ -1,55 +1,102 @@
-// Bytes that came and are not answered yet, or were answered and not taken yet: of a connection, and of all connections of
-// this isolate, which share its memory.
+// The connections of this isolate and the bytes of each: what came and is not answered yet, what was answered and not
+// taken yet. They share the isolate's memory. Where a bound is passed, somebody is let go whose turn it is, never
+// whoever comes next [BND-1] [BND-10].
 import { BrokerError } from "../core/errors.ts";
-import {
-  MAX_ALL_FEEDS_BYTES,
-  MAX_FEEDS_BYTES,
-  MAX_KAFKA_CONNECTIONS,
-  MAX_KAFKA_IN_FLIGHT_BYTES,
-  MAX_KAFKA_QUEUED_BYTES,
-} from "../core/limits.ts";
-import { isolate } from "../edge/isolate.ts";
+import type { Holding } from "../core/ledger.ts";
+import { MAX_KAFKA_CONNECTIONS, MAX_KAFKA_QUEUED_BYTES } from "../core/limits.ts";
+import { isolate, type KafkaConnection } from "../edge/isolate.ts";
 
-export class InFlight {
-  #bytes = 0;
+export class InFlight implements KafkaConnection {
+  readonly #holding: Holding;
+  readonly #evicted = Promise.withResolvers<BrokerError>();
+  #isClosed = false;
+  #hasSpoken = false;
+  #quietSince: number | null = nextTurn();
 
-  /** @throws BrokerError where there are too many connections. Whoever has one must close it. */
+  /** @throws BrokerError where there are too many connections, and all of them are at work */
   constructor() {
-    if (isolate.kafka.connections >= MAX_KAFKA_CONNECTIONS)
+    const { connections, inFlight } = isolate.kafka;
+    if (connections.size >= MAX_KAFKA_CONNECTIONS) letQuietestGo();
+    connections.add(this);
+    this.#holding = inFlight.hold((error) => this.#evicted.resolve(error));
+  }
+
+  /**
+   * Resolves where this connection is let go for others. It must be closed then, by itself: the platform lets nobody touch
+   * what belongs to another invocation, but a promise may be resolved from there.
+   */
+  get evicted(): Promise<BrokerError> {
+    return this.#evicted.promise;
+  }
+
+  get hasSpoken(): boolean {
+    return this.#hasSpoken;
+  }
+
+  get quietSince(): number | null {
+    return this.#quietSince;
+  }
+
+  /** A whole request has come. */
+  begin(): void {
+    this.#hasSpoken = true;
+    this.#quietSince = null;
+  }
+
+  /** It is answered. */
+  end(): void {
+    this.#quietSince = nextTurn();
+  }
+
+  /** What came and is not answered. @throws BrokerError beyond a bound: the connection cannot go on. */
+  setAsked(bytes: number): void {
+    if (bytes > MAX_KAFKA_QUEUED_BYTES)
       throw new BrokerError(
         "THROTTLING_QUOTA_EXCEEDED",
-        `there are ${MAX_KAFKA_CONNECTIONS} Kafka connections, the bound`,
+        `${bytes} bytes of this connection wait for an answer, the bound is ${MAX_KAFKA_QUEUED_BYTES}`,
       );
-    isolate.kafka.connections++;
+    this.setWithAnswer(bytes, 0);
   }
 
-  /** So many there are now. @throws BrokerError beyond a bound: the connection cannot go on. */
-  set(bytes: number): void {
-    isolate.kafka.bytes += bytes - this.#bytes;
-    this.#bytes = bytes;
-    check(bytes, MAX_KAFKA_QUEUED_BYTES, "of this connection");
-    check(isolate.kafka.bytes, MAX_KAFKA_IN_FLIGHT_BYTES, "of all connections");
+  /** The same, and what was answered and is not taken. @throws BrokerError beyond the bound of all connections */
+  setWithAnswer(askedBytes: number, answerBytes: number): void {
+    // Or an answer that comes late would count for ever.
+    if (this.#isClosed) throw new BrokerError("NETWORK_EXCEPTION", "the connection is closed");
+    this.#holding.set(askedBytes + answerBytes);
   }
 
+  letGo(error: BrokerError): void {
+    this.close();
+    this.#evicted.resolve(error);
+  }
+
+  /** Nothing of it counts any more. May be called more than once. */
   close(): void {
-    isolate.kafka.bytes -= this.#bytes;
-    this.#bytes = 0;
-    isolate.kafka.connections--;
+    this.#isClosed = true;
+    this.#holding.release();
+    isolate.kafka.connections.delete(this);
   }
 }
 
-/** Whether a connection whose feeds hold so much may take more. It always may take something, or it would never get on. */
-export function hasRoomForFeed(heldBytes: number, bytes: number): boolean {
-  if (heldBytes === 0) return true;
-  return (
-    heldBytes + bytes <= MAX_FEEDS_BYTES && isolate.kafka.fedBytes + bytes <= MAX_ALL_FEEDS_BYTES
-  );
+/** Counts turns; a clock could be set back. */
+function nextTurn(): number {
+  return ++isolate.kafka.turns;
 }
 
-function check(bytes: number, bound: number, whose: string): void {
-  if (bytes > bound)
-    throw new BrokerError(
-      "THROTTLING_QUOTA_EXCEEDED",
-      `${bytes} bytes ${whose} wait for an answer, the bound is ${bound}`,
-    );
+/** Those that have never asked anything go first, then whoever was answered longest ago. */
+function letQuietestGo(): void {
+  let quietest: KafkaConnection | null = null;
+  for (const each of isolate.kafka.connections)
+    if (each.quietSince !== null && (quietest === null || isQuieter(each, quietest)))
+      quietest = each;
+  const bound = `there are ${MAX_KAFKA_CONNECTIONS} Kafka connections, the bound`;
+  if (quietest === null)
+    throw new BrokerError("THROTTLING_QUOTA_EXCEEDED", `${bound}, and all of them are at work`);
+  const what = quietest.hasSpoken ? "asked nothing for longest" : "never sent a whole request";
+  quietest.letGo(new BrokerError("THROTTLING_QUOTA_EXCEEDED", `${bound}, and this one ${what}`));
+}
+
+function isQuieter(a: KafkaConnection, b: KafkaConnection): boolean {
+  if (a.hasSpoken !== b.hasSpoken) return b.hasSpoken;
+  return (a.quietSince ?? 0) < (b.quietSince ?? 0);
 }

@@ -1,22 +1,26 @@
 // Kafka's protocol over a WebSocket: binary messages, one behind another, are the stream of bytes, however it is cut.
 
+import { sizeOf } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
-import { MAX_KAFKA_UNSENT_BYTES } from "../core/limits.ts";
+import { MAX_KAFKA_UNREAD_BYTES } from "../core/limits.ts";
+import { startTimer } from "../edge/timer.ts";
 import type { Env } from "../env.ts";
 import { CLOSE_FATAL, closeReason } from "../protocol/close-codes.ts";
 import { closed } from "./closed.ts";
-import { Connection } from "./connection.ts";
+import { Connection, type Patience } from "./connection.ts";
 import { Frames } from "./frames.ts";
 import type { Nodes } from "./nodes.ts";
 import { MalformedError } from "./wire.ts";
 
-const DRAIN_CHECK_MS = 10;
 /** How long what a client left behind is worked on: the platform gives no more. */
 const GONE_MS = 30_000;
+/** How long a client that was sent a close is waited for. */
+const CLOSING_MS = 5_000;
 
 /**
- * Serves it until the client goes, or breaks a rule: then it is closed with CLOSE_FATAL and the reason. Nobody can be told
- * to wait, so what came is bounded; a client that does not take its answers gets no more of them.
+ * Serves it until the client goes, breaks a rule or does not do its part: then it is closed with CLOSE_FATAL and the reason.
+ * Nobody can be told to wait, so what came is bounded. Nor can it be seen whether a client takes its answers
+ * (workerd has no `bufferedAmount`): a client that says nothing meanwhile gets only so many of them [BND-12].
  * @returns what resolves when the connection is closed, and all that came before is served
  * @throws BrokerError where there are too many connections
  */
@@ -25,20 +29,33 @@ export function serveWebSocket(
   env: Env,
   nodes: Nodes,
   clientHost: string,
+  patience?: Patience,
 ): Promise<void> {
   const frames = new Frames();
   /** What came and was not looked at yet. */
   let queuedBytes = 0;
+  /** Answers that were sent since the client last said something. */
+  let unreadBytes = 0;
+  let heard = Promise.withResolvers<void>();
   /** Nothing can be sent any more. */
   let isClosed = false;
   /** Nothing more is served. */
   let isOver = false;
   let work = Promise.resolve();
+  const wake = () => {
+    unreadBytes = 0;
+    heard.resolve();
+    heard = Promise.withResolvers();
+  };
   const finish = (code: number, reason: string) => {
     isOver = true;
     if (!isClosed) socket.close(code, reason);
     isClosed = true;
     connection.close();
+    wake();
+    // A client that does not read never closes its side. With the end of the invocation the socket goes.
+    const timer = startTimer(CLOSING_MS, served.resolve);
+    void served.promise.then(() => timer.cancel());
   };
   const end = (error: unknown) => {
     if (isOver) return;
@@ -47,20 +64,29 @@ export function serveWebSocket(
     const text = error instanceof Error ? error.message : String(error);
     finish(CLOSE_FATAL, closeReason(`${known}: ${text}`));
   };
-  const connection = new Connection({ env, nodes, clientHost, onIdle: end });
-  const answer = async (frame: Uint8Array) => {
-    for (const piece of await connection.answer(frame)) if (!isClosed) socket.send(piece);
-    if (connection.isSpent) finish(1000, "connect again");
-    while (!isClosed && socket.bufferedAmount > MAX_KAFKA_UNSENT_BYTES)
-      await new Promise((resolve) => setTimeout(resolve, DRAIN_CHECK_MS));
+  const served = Promise.withResolvers<void>();
+  const options = { env, nodes, clientHost, end };
+  const connection = new Connection(patience === undefined ? options : { ...options, patience });
+  const answer = async (frame: Uint8Array, askedBytes: number) => {
+    const pieces = await connection.answer(frame);
+    if (isOver) return;
+    for (const piece of pieces) if (!isClosed) socket.send(piece);
+    if (connection.isSpent) return finish(1000, "connect again");
+    unreadBytes += sizeOf(pieces);
+    if (unreadBytes <= MAX_KAFKA_UNREAD_BYTES || isClosed) return;
+    connection.inFlight.setWithAnswer(askedBytes, unreadBytes);
+    connection.expectTaken();
+    await heard.promise;
   };
   const handle = async (bytes: Uint8Array) => {
     for (const frame of frames.push(bytes)) {
       if (isOver) return;
-      await answer(frame);
+      await answer(frame, queuedBytes + frames.buffered);
     }
+    if (isOver) return;
     queuedBytes -= bytes.length;
-    if (!isOver) connection.inFlight.set(queuedBytes + frames.buffered);
+    connection.inFlight.setAsked(queuedBytes + frames.buffered);
+    connection.expectRequest(frames.buffered);
   };
   socket.binaryType = "arraybuffer";
   socket.addEventListener("message", ({ data }) => {
@@ -70,22 +96,24 @@ export function serveWebSocket(
         throw new MalformedError("a text message; Kafka's protocol is binary");
       const bytes = new Uint8Array(data as ArrayBuffer);
       queuedBytes += bytes.length;
-      connection.inFlight.set(queuedBytes + frames.buffered);
+      connection.inFlight.setAsked(queuedBytes + frames.buffered);
+      connection.moved(bytes.length);
+      wake();
       work = work.then(() => handle(bytes)).catch(end);
     } catch (error) {
       end(error);
     }
   });
-  const served = Promise.withResolvers<void>();
   const gone = () => {
     if (!isClosed) socket.close();
     isClosed = true;
     connection.stopWaiting();
+    wake();
     // What came before is served still, as over TCP: with acks 0 a client goes when it has sent.
-    const timer = setTimeout(served.resolve, GONE_MS);
+    const timer = startTimer(GONE_MS, served.resolve);
     void work.then(served.resolve);
     void served.promise.then(() => {
-      clearTimeout(timer);
+      timer.cancel();
       if (!isOver) finish(1000, "");
     });
   };

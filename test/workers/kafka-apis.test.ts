@@ -241,6 +241,39 @@ test("[KFK-13] transactions are refused with an error that ends them", async () 
   ).toMatchObject({ topics: [{ partitions: [{ errorCode }] }] });
 });
 
+const SENT_IDS = [
+  [-1, -1],
+  [0, 0],
+  [0, 32_767],
+  [7, 3],
+  [2 ** 40, 1],
+] as const;
+
+test.each([0, 1, 2, 3, 4, 5])(
+  "[IDM-7] InitProducerId version %i is answered with an id that nobody has had, whatever is sent",
+  async (version) => {
+    const kafka = await Kafka.open();
+    const given = new Set<number>();
+    for (const [producerId, producerEpoch] of [...SENT_IDS, ...SENT_IDS]) {
+      const init = {
+        transactionalId: null,
+        transactionTimeoutMs: 1_000,
+        producerId,
+        producerEpoch,
+      };
+      const answer = await kafka.ask<{ producerId: number }>(
+        messages.INIT_PRODUCER_ID,
+        version,
+        init,
+      );
+      expect(answer).toMatchObject({ errorCode: NONE, producerEpoch: 0 });
+      expect(answer.producerId).not.toBe(producerId);
+      given.add(answer.producerId);
+    }
+    expect(given.size).toBe(2 * SENT_IDS.length);
+  },
+);
+
 test("[KFK-4] partitions that are refused hold nobody up, and the others are answered as they are", async () => {
   const { name } = await createTopic(1);
   await produce(name, [{ value: "there" }]);

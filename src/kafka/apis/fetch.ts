@@ -107,6 +107,8 @@ async function enough(
     if (open.some(({ error }) => error !== null)) return;
     const bytes = open.reduce((sum, feed) => sum + feed.bytes, 0);
     if (bytes > 0 && bytes >= minBytes) return;
+    // [BND-13] What was there was let go for others: nothing comes before the next fetch.
+    if (bytes === 0 && open.some(({ isWaiting }) => isWaiting)) return;
     const isOpening = bytes === 0 && open.some((feed) => !feed.isSettled);
     const patienceMs = hasNoneToWaitFor ? 0 : waitMs;
     const atMostMs = Math.max(patienceMs, isOpening ? OPENING_MS : 0);

@@ -1,0 +1,365 @@
+// What connections of Kafka's clients can take from each other: nothing. Over TCP and over a WebSocket.
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { concatBytes } from "../../src/core/bytes.ts";
+import { BrokerError } from "../../src/core/errors.ts";
+import {
+  MAX_ALL_FEEDS_BYTES,
+  MAX_FEEDS_BYTES,
+  MAX_KAFKA_CONNECTIONS,
+  MAX_KAFKA_IN_FLIGHT_BYTES,
+  MAX_KAFKA_QUEUED_BYTES,
+  MAX_KAFKA_REQUEST_BYTES,
+} from "../../src/core/limits.ts";
+import { isolate, type KafkaFeeds } from "../../src/edge/isolate.ts";
+import type { Env } from "../../src/env.ts";
+import type { Patience } from "../../src/kafka/connection.ts";
+import { hasRoomForFeed } from "../../src/kafka/feed-room.ts";
+import { InFlight } from "../../src/kafka/in-flight.ts";
+import { API_VERSIONS, METADATA } from "../../src/kafka/messages.ts";
+import { Nodes } from "../../src/kafka/nodes.ts";
+import { serveTcp } from "../../src/kafka/tcp.ts";
+import { serveWebSocket } from "../../src/kafka/websocket.ts";
+import { encodeRequest, framed } from "../support/kafka-frames.ts";
+import { envOf, held, NOTHING } from "./kafka-isolate.ts";
+import { eventually } from "./support.ts";
+
+const warned: string[] = [];
+beforeEach(async () => {
+  await eventually(
+    async () => isolate.kafka.connections.size === 0,
+    "others' connections to be closed",
+  );
+  warned.length = 0;
+  vi.spyOn(console, "warn").mockImplementation((text) => warned.push(String(text)));
+});
+afterEach(async () => {
+  vi.restoreAllMocks();
+  for (const client of clients) client.close();
+  await Promise.all([...clients].map(({ served }) => served));
+  clients.clear();
+  expect(held()).toEqual(NOTHING);
+});
+/** What a test has opened, and does not close. */
+const clients = new Set<Client>();
+
+interface Client {
+  send(bytes: Uint8Array): Promise<void>;
+  /** The next answer. */
+  answer(): Promise<Uint8Array>;
+  close(): void;
+  /** When nothing is served any more. */
+  readonly served: Promise<void>;
+}
+
+interface Options {
+  readonly env?: Env;
+  readonly patience: Patience;
+}
+
+async function wholeFrame(next: () => Promise<Uint8Array>): Promise<Uint8Array> {
+  let read: Uint8Array = new Uint8Array();
+  const size = () => (read.length < 4 ? 4 : 4 + new DataView(read.buffer).getInt32(0));
+  while (read.length < size()) read = concatBytes([read, await next()]).slice();
+  return read;
+}
+
+/** A client that reads nothing unless it is told to. */
+function overTcp({ env = envOf(), patience }: Options): Client {
+  const [up, down] = [new TransformStream<Uint8Array>(), new TransformStream<Uint8Array>()];
+  const [writer, reader] = [up.writable.getWriter(), down.readable.getReader()];
+  const socket = {
+    opened: Promise.resolve({ remoteAddress: "10.0.0.1:5" }),
+    readable: up.readable,
+    writable: down.writable,
+    close: async () => {},
+  } as unknown as Socket;
+  const served = serveTcp(socket, { ...env, KAFKA_ADVERTISE: "h:1" }, patience);
+  return {
+    send: (bytes) => Promise.race([writer.write(bytes), served]).catch(() => {}),
+    answer: () =>
+      wholeFrame(async () => {
+        const { value } = await reader.read();
+        if (value === undefined) throw new Error("closed before it was answered");
+        return value;
+      }),
+    close: () => void writer.close().catch(() => {}),
+    served,
+  };
+}
+
+function overWebSocket({ env = envOf(), patience }: Options): Client {
+  const { 0: client, 1: server } = new WebSocketPair();
+  const nodes = new Nodes([{ host: "h", port: 1 }], null);
+  const served = serveWebSocket(server, env, nodes, "/10.0.0.1", patience);
+  const received: Uint8Array[] = [];
+  let wake = () => {};
+  client.binaryType = "arraybuffer";
+  client.addEventListener("message", ({ data }) => {
+    received.push(new Uint8Array(data as ArrayBuffer));
+    wake();
+  });
+  client.accept();
+  return {
+    send: async (bytes) => {
+      if (client.readyState === WebSocket.OPEN) client.send(bytes);
+    },
+    answer: () =>
+      wholeFrame(async () => {
+        for (;;) {
+          const piece = received.shift();
+          if (piece !== undefined) return piece;
+          await new Promise<void>((resolve) => {
+            wake = resolve;
+          });
+        }
+      }),
+    close: () => client.close(1000, "done"),
+    served,
+  };
+}
+
+function opens(open: (options: Options) => Client) {
+  return (options: Options): Client => {
+    const client = open(options);
+    clients.add(client);
+    return client;
+  };
+}
+
+const WAYS = [
+  { way: "TCP", open: opens(overTcp) },
+  { way: "a WebSocket", open: opens(overWebSocket) },
+];
+
+const LONG: Patience = { silentMs: 60_000, idleMs: 60_000, halfSentMs: 60_000, stalledMs: 60_000 };
+const SHORT_MS = 100;
+const asks = framed(encodeRequest(API_VERSIONS, 0, {}));
+
+/** The length of a request, and so many bytes of it. */
+function begun(announced: number, sent: number): Uint8Array {
+  const bytes = new Uint8Array(4 + sent);
+  new DataView(bytes.buffer).setInt32(0, announced);
+  return bytes;
+}
+
+/** A broker with topics enough that each answer about all of them is megabytes. */
+function largeAnswers(): Env {
+  const topics = Array.from({ length: 100 }, (_, i) => ({
+    name: `topic-${i}`,
+    topicId: "00000000-0000-0000-0000-000000000000",
+    partitions: 1_000,
+  }));
+  return envOf(async () => topics);
+}
+
+const DOES_NOTHING = async () => {};
+const trickle = async (client: Client) => {
+  let isServed = false;
+  void client.served.then(() => {
+    isServed = true;
+  });
+  await client.send(begun(MAX_KAFKA_REQUEST_BYTES, 0));
+  while (!isServed) {
+    await client.send(new Uint8Array(1));
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+};
+const SILENCES = [
+  { what: "says nothing", short: "silentMs", does: DOES_NOTHING, reason: "no request ever came" },
+  {
+    what: "sends half a length",
+    short: "halfSentMs",
+    does: (client: Client) => client.send(new Uint8Array(2)),
+    reason: "a request does not arrive",
+  },
+  {
+    what: "sends half a request",
+    short: "halfSentMs",
+    does: (client: Client) => client.send(begun(1_000, 10)),
+    reason: "a request does not arrive",
+  },
+  {
+    what: "sends a request and half of the next",
+    short: "halfSentMs",
+    does: async (client: Client) => {
+      await client.send(asks);
+      await client.answer();
+      await client.send(begun(1_000_000, 100_000));
+    },
+    reason: "a request does not arrive",
+  },
+  {
+    what: "sends a byte now and then",
+    short: "halfSentMs",
+    does: trickle,
+    reason: "a request does not arrive",
+  },
+  {
+    what: "asks no more",
+    short: "idleMs",
+    does: async (client: Client) => {
+      await client.send(asks);
+      await client.answer();
+    },
+    reason: "no request came for",
+  },
+] as const;
+
+describe.each(WAYS)("over $way", ({ open }) => {
+  test.each(SILENCES)("[BND-11] a client that $what is closed", async ({ short, does, reason }) => {
+    const client = open({ patience: { ...LONG, [short]: SHORT_MS } });
+    await does(client);
+    await eventually(async () => warned.length > 0, "the connection to be closed");
+    expect(warned).toEqual([expect.stringContaining(reason)]);
+    expect(warned[0]).toContain("(from 10.0.0.1)");
+    expect(held()).toEqual(NOTHING);
+  });
+
+  test("[BND-11] a request that keeps coming is waited for, however long it takes", async () => {
+    const client = open({ patience: { ...LONG, silentMs: SHORT_MS, halfSentMs: SHORT_MS } });
+    const request = encodeRequest(METADATA, 1, { topics: [] });
+    const large = framed(concatBytes([request, new Uint8Array(400_000)]));
+    const startedMs = Date.now();
+    for (let at = 0; at < large.length; at += 20_000) {
+      await client.send(large.subarray(at, at + 20_000));
+      await new Promise((resolve) => setTimeout(resolve, SHORT_MS / 5));
+    }
+    await client.answer();
+    expect(Date.now() - startedMs).toBeGreaterThan(2 * SHORT_MS);
+    expect(warned).toEqual([]);
+  });
+
+  test("[BND-12] a client that takes no answers is closed", async () => {
+    const client = open({ env: largeAnswers(), patience: { ...LONG, stalledMs: SHORT_MS } });
+    const all = framed(encodeRequest(METADATA, 1, { topics: null }));
+    await client.send(concatBytes(Array.from({ length: 20 }, () => all)));
+    await eventually(async () => warned.length > 0, "the connection to be closed");
+    expect(warned).toEqual([expect.stringContaining("the answers were not taken")]);
+    expect(held()).toEqual(NOTHING);
+  });
+
+  test("[BND-10] requests of the largest size come in at once, four of them; one more closes the largest", async () => {
+    const four = Array.from({ length: 4 }, () => open({ patience: LONG }));
+    const half = begun(MAX_KAFKA_REQUEST_BYTES, MAX_KAFKA_REQUEST_BYTES - 100_000);
+    for (const client of four) await client.send(half);
+    const bytes = 4 * half.length;
+    await eventually(async () => held().inFlightBytes === bytes, "all to come");
+    expect(warned).toEqual([]);
+    const next = open({ patience: LONG });
+    await next.send(half.subarray(0, half.length - 1));
+    await eventually(async () => warned.length > 0, "one to be closed");
+    expect(warned).toEqual([expect.stringContaining("this one takes the most")]);
+    await eventually(async () => held().inFlightBytes === bytes - 1, "the next to be there");
+    await next.send(new Uint8Array(1));
+    const small = open({ patience: LONG });
+    await small.send(asks);
+    expect((await small.answer()).length).toBeGreaterThan(4);
+    expect(warned).toHaveLength(1);
+  });
+
+  test.each([
+    { what: "goes", end: (client: Client) => client.close() },
+    { what: "breaks the protocol", end: (client: Client) => client.send(begun(-1, 0)) },
+    {
+      what: "asks what is not served",
+      end: (client: Client) => client.send(framed(new Uint8Array([0, 99, 0, 0, 0, 0, 0, 1]))),
+    },
+  ])("[BND-10] nothing counts of a connection that $what", async ({ end }) => {
+    const client = open({ patience: LONG });
+    await client.send(asks);
+    await client.answer();
+    await end(client);
+    await eventually(async () => held().connections === 0, "it to be forgotten");
+    expect(held()).toEqual(NOTHING);
+    client.close();
+    await client.served;
+  });
+
+  test("[BND-10] nothing counts of a connection that is let go while it is answered, then or later", async () => {
+    const answered = Promise.withResolvers<unknown>();
+    const client = open({ env: envOf(() => answered.promise), patience: LONG });
+    await client.send(framed(encodeRequest(METADATA, 1, { topics: null })));
+    await eventually(async () => held().inFlightBytes > 0, "the request to come");
+    for (const each of isolate.kafka.connections)
+      each.letGo(new BrokerError("THROTTLING_QUOTA_EXCEEDED", "let go"));
+    await eventually(async () => warned.length > 0, "the connection to be closed");
+    answered.resolve([]);
+    await client.served;
+    expect(held()).toEqual(NOTHING);
+  });
+});
+
+test("[KFK-21] what one connection has in flight is bounded", () => {
+  const one = new InFlight();
+  one.setAsked(MAX_KAFKA_QUEUED_BYTES);
+  expect(() => one.setAsked(MAX_KAFKA_QUEUED_BYTES + 1)).toThrow(
+    `${MAX_KAFKA_QUEUED_BYTES + 1} bytes of this connection wait for an answer`,
+  );
+  one.close();
+  expect(() => one.setWithAnswer(1, 1)).toThrow("the connection is closed");
+});
+
+test("[BND-10] whoever holds the most is let go, not whoever comes next", async () => {
+  const all = Array.from({ length: 5 }, () => new InFlight());
+  const gone: number[] = [];
+  for (const [i, each] of all.entries()) void each.evicted.then(() => gone.push(i));
+  const [large, ...others] = all;
+  large?.setAsked(MAX_KAFKA_IN_FLIGHT_BYTES / 4 + 1);
+  for (const each of others) each.setAsked(MAX_KAFKA_IN_FLIGHT_BYTES / 4);
+  await Promise.resolve();
+  expect(gone).toEqual([0]);
+  for (const each of all) each.close();
+});
+
+test("[BND-14] where there are too many connections the silent go first, then who was quiet for longest, never one at work", async () => {
+  const all = Array.from({ length: MAX_KAFKA_CONNECTIONS }, () => new InFlight());
+  const gone: number[] = [];
+  for (const [i, each] of all.entries()) void each.evicted.then(() => gone.push(i));
+  for (const each of all) each.begin();
+  expect(() => new InFlight()).toThrow("the bound, and all of them are at work");
+  for (const i of [7, 5, 6]) all[i]?.end();
+  const late = [new InFlight(), new InFlight()]; // The second finds the first silent.
+  await Promise.resolve();
+  expect(gone).toEqual([7]);
+  late[1]?.begin();
+  late.push(new InFlight());
+  await Promise.resolve();
+  expect(gone).toEqual([7, 5]);
+  expect(isolate.kafka.connections.size).toBe(MAX_KAFKA_CONNECTIONS);
+  for (const each of [...all, ...late]) each.close();
+});
+
+/** Feeds that hold so much. */
+function feedsOf(bytes: number): KafkaFeeds {
+  const feeds = {
+    heldBytes: 0,
+    letGo: () => hold(-feeds.heldBytes),
+  };
+  const hold = (more: number) => {
+    feeds.heldBytes += more;
+    isolate.kafka.fedBytes += more;
+  };
+  hold(bytes);
+  isolate.kafka.feeds.add(feeds);
+  return feeds;
+}
+
+test("[BND-13] feeds that hold the most give it back to those that hold less, and one that holds nothing always has room", () => {
+  const all = [feedsOf(1)];
+  const [small] = all as [KafkaFeeds];
+  expect(hasRoomForFeed(small, MAX_FEEDS_BYTES - 1)).toBe(true);
+  expect(hasRoomForFeed(small, MAX_FEEDS_BYTES)).toBe(false);
+  const count = MAX_ALL_FEEDS_BYTES / MAX_FEEDS_BYTES;
+  const large = Array.from({ length: count }, () => feedsOf(MAX_FEEDS_BYTES - 1));
+  all.push(...large);
+  expect(hasRoomForFeed(small, 1_000)).toBe(true);
+  expect(large.filter(({ heldBytes }) => heldBytes === 0)).toHaveLength(1);
+  for (const each of all) each.letGo();
+  const many = Array.from({ length: 32 }, () => feedsOf(MAX_ALL_FEEDS_BYTES / 32));
+  const equal = feedsOf(1_000);
+  expect(hasRoomForFeed(equal, MAX_ALL_FEEDS_BYTES / 32)).toBe(false);
+  expect(hasRoomForFeed(feedsOf(0), MAX_ALL_FEEDS_BYTES / 32)).toBe(true);
+  expect(many.filter(({ heldBytes }) => heldBytes === 0)).toHaveLength(2);
+  for (const each of isolate.kafka.feeds) each.letGo();
+  isolate.kafka.feeds.clear();
+});

@@ -1,0 +1,22 @@
+// What the connections of Kafka's clients hold of the isolate, and a broker that answers what a test wants.
+import { isolate } from "../../src/edge/isolate.ts";
+import type { Env } from "../../src/env.ts";
+
+export function held() {
+  const { connections, inFlight, feeds, fedBytes } = isolate.kafka;
+  return {
+    connections: connections.size,
+    inFlightBytes: inFlight.bytes,
+    feeds: feeds.size,
+    fedBytes,
+  };
+}
+
+export const NOTHING = { connections: 0, inFlightBytes: 0, feeds: 0, fedBytes: 0 };
+
+/** A broker whose objects answer nothing, or what `answer` does. */
+export function envOf(answer: () => Promise<unknown> = () => new Promise(() => {})): Env {
+  const stub = new Proxy({}, { get: () => answer });
+  const namespace = { getByName: () => stub };
+  return { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace } as unknown as Env;
+}
