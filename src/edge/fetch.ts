@@ -1,7 +1,7 @@
 // Reading, as far as a Worker does it: batches in, records out.
-import { decodeAnyBatch } from "../compression/decode.ts";
+import { visitAnyBatch } from "../compression/decode.ts";
 import { unwrap } from "../core/errors.ts";
-import { MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
+import { ANSWER_ITEM_BYTES, MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
 import { batches } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 import { type Env, partitionStub } from "../env.ts";
@@ -48,9 +48,9 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
 }
 
 /**
- * The first `maxRecords` records at or behind `offset`; the first batch may begin before it. Stops behind the
- * batch with which what the records unfold to passes its bound: a compressed batch may hold a thousand times
- * its size.
+ * [BND-5] The first `maxRecords` records at or behind `offset`; the first batch may begin before it. Stops at the last
+ * of them, or behind the record with which what they unfold to passes its bound: a compressed batch may hold a thousand
+ * times its size.
  */
 export function decodeFrom(
   bytes: Uint8Array,
@@ -60,16 +60,28 @@ export function decodeFrom(
   const records: ConsumerRecord[] = [];
   let decodedBytes = 0;
   for (const { start, header } of batches(bytes)) {
-    for (const record of decodeAnyBatch(bytes, start)) {
-      if (record.offset < offset) continue;
-      decodedBytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
+    // What lies before the offset is not even unfolded.
+    if (header.baseOffset + header.lastOffsetDelta < offset) continue;
+    let nextOffset: number | null = null;
+    visitAnyBatch(bytes, start, (record) => {
+      if (record.offset < offset) return true;
       records.push(record);
-      if (records.length === maxRecords) return { records, nextOffset: record.offset + 1 };
-    }
-    if (decodedBytes >= MAX_DECODED_FETCH_BYTES)
-      return { records, nextOffset: header.baseOffset + header.lastOffsetDelta + 1 };
+      decodedBytes += recordBytes(record);
+      const isEnough = records.length === maxRecords || decodedBytes >= MAX_DECODED_FETCH_BYTES;
+      if (isEnough) nextOffset = record.offset + 1;
+      return !isEnough;
+    });
+    if (nextOffset !== null) return { records, nextOffset };
   }
   return { records, nextOffset: null };
+}
+
+/** What a record takes in memory, about. */
+export function recordBytes({ key, value, headers }: ConsumerRecord): number {
+  let bytes = ANSWER_ITEM_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
+  for (const header of headers)
+    bytes += ANSWER_ITEM_BYTES + header.key.length + (header.value?.length ?? 0);
+  return bytes;
 }
 
 /**

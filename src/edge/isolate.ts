@@ -1,6 +1,8 @@
 // What this isolate remembers from one request to the next, all in one place: metadata and numbers, nothing that
 // belongs to a request. The platform may forget it at any time.
 import type { Topic } from "../core/cluster/topics.ts";
+import { MAX_ANSWER_BYTES_IN_PROGRESS, MAX_REQUEST_BYTES_IN_PROGRESS } from "../core/limits.ts";
+import { RequestLedger, WorkRoom } from "./holders.ts";
 import type { PooledProducer } from "./producer-pool.ts";
 
 interface Isolate {
@@ -10,8 +12,10 @@ interface Isolate {
   idleProducers: PooledProducer[];
   /** What is left of the block of producer ids that was given out last. */
   producerIds: { next: number; end: number };
-  /** Bodies in progress. */
-  readonly bodies: Set<{ readonly bytes: number; readonly atMs: number }>;
+  /** Bodies that come in, requests that are worked on, answers that go out. */
+  bodies: RequestLedger;
+  work: WorkRoom;
+  answers: RequestLedger;
   /** Connections of Kafka's clients, the bytes that they have in flight, and those that wait to be fetched. */
   readonly kafka: { connections: number; bytes: number; fedBytes: number };
 }
@@ -20,7 +24,7 @@ export const isolate: Isolate = {
   topics: new Map(),
   idleProducers: [],
   producerIds: { next: 0, end: 0 },
-  bodies: new Set(),
+  ...emptyHanded(),
   kafka: { connections: 0, bytes: 0, fedBytes: 0 },
 };
 
@@ -29,5 +33,13 @@ export function forgetEverything(): void {
   isolate.topics.clear();
   isolate.idleProducers = [];
   isolate.producerIds = { next: 0, end: 0 };
-  isolate.bodies.clear();
+  Object.assign(isolate, emptyHanded());
+}
+
+function emptyHanded() {
+  return {
+    bodies: new RequestLedger(MAX_REQUEST_BYTES_IN_PROGRESS, "bodies that come in"),
+    work: new WorkRoom(),
+    answers: new RequestLedger(MAX_ANSWER_BYTES_IN_PROGRESS, "answers that are not read"),
+  };
 }

@@ -34,7 +34,15 @@ const LAYERS: Record<
     packages: [],
   },
   "src/http": {
-    layers: ["src/core", "src/protocol", "src/edge", "src/session", "src/kafka", "src/env.ts"],
+    layers: [
+      "src/core",
+      "src/compression",
+      "src/protocol",
+      "src/edge",
+      "src/session",
+      "src/kafka",
+      "src/env.ts",
+    ],
     packages: [/^hono(\/|$)/, /^zod$/],
   },
   "src/index.ts": {
