@@ -45,7 +45,7 @@ export class PacedBody {
 
   /** So much is in memory until the client has read it. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
   hold(bytes: number): void {
-    this.#holding.set(bytes);
+    if (!this.#isOver) this.#holding.set(bytes);
   }
 
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {

@@ -46,6 +46,7 @@ export class IncomingBody {
 
   /** So much of it is in memory now. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
   hold(bytes: number): void {
+    if (this.#stopped !== null) throw this.#stopped;
     this.#holding.set(bytes);
   }
 

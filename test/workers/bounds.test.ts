@@ -5,7 +5,6 @@ import { MAX_DECODED_FETCH_BYTES, MAX_DECODED_REQUEST_BYTES } from "../../src/co
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
-import { whileRoom } from "../../src/http/in-progress.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import {
   call,
