@@ -2,6 +2,7 @@
 import { connect, type Socket } from "node:net";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { WebSocket } from "ws";
 import { type BodyPath, bodyPaths } from "../support/body-paths.ts";
 import { BrokerProcess } from "./broker.ts";
 
@@ -160,5 +161,61 @@ describe("many of them", () => {
     }
     expect(await memoryOf(broker.pid)).toBeLessThan(before + 500 * MIB);
     for (const { socket } of clients) socket.destroy();
+  });
+
+  test("[BND-7] what a plain client does not read is not sent, and not taken for done", async () => {
+    const count = 48;
+    const topic = "unread";
+    await call("POST", "/v1/topics", JSON.stringify({ name: topic }));
+    const value = "x".repeat(MIB / 2);
+    for (let i = 0; i < count; i++)
+      await call("POST", `/v1/topics/${topic}/records`, JSON.stringify({ records: [{ value }] }));
+
+    const open = async (group: string) => {
+      const query = `topics=${topic}&ack=auto&from=earliest`;
+      const url = `${broker.url.replace("http", "ws")}/v1/groups/${group}/consume?${query}`;
+      const socket = new WebSocket(url);
+      const offsets: number[] = [];
+      socket.on("message", (data) => {
+        const message = JSON.parse(String(data));
+        for (const record of message.records ?? []) offsets.push(record.offset);
+      });
+      await new Promise((resolve) => socket.once("open", resolve));
+      socket.pause();
+      return { socket, offsets };
+    };
+    const stateOf = async (group: string) => {
+      const { state, offsets } = (await (await call("GET", `/v1/groups/${group}`)).json()) as {
+        state: string;
+        offsets: { committedOffset: number | null }[];
+      };
+      return { state, committed: offsets[0]?.committedOffset ?? 0 };
+    };
+    const until = async (isTrue: () => boolean | Promise<boolean>) => {
+      while (!(await isTrue())) await new Promise((resolve) => setTimeout(resolve, 50));
+    };
+
+    const reads = await open("unread-reads");
+    const dead = await open("unread-dead");
+    await until(async () => (await stateOf("unread-reads")).committed > 0);
+    // It is as far as it gets once it stays there.
+    let last = -1;
+    let same = 0;
+    await until(async () => {
+      const { committed } = await stateOf("unread-reads");
+      same = committed === last ? same + 1 : 0;
+      last = committed;
+      return same === 20;
+    });
+    expect(last).toBeLessThan(count);
+    reads.socket.resume();
+    await until(() => reads.offsets.length >= count);
+    expect(reads.offsets).toEqual(Array.from({ length: count }, (_, i) => i));
+    await until(async () => (await stateOf("unread-reads")).committed === count);
+    // Who takes nothing at all is let go.
+    await until(async () => (await stateOf("unread-dead")).state === "EMPTY");
+    expect((await stateOf("unread-dead")).committed).toBeLessThan(count);
+    reads.socket.terminate();
+    dead.socket.terminate();
   });
 });
