@@ -1,8 +1,19 @@
 // The zlib that Node, Workers, Deno and Bun have built in. Browsers have none.
 
+export interface Unzip extends AsyncIterable<Uint8Array> {
+  readonly destroyed: boolean;
+  /** False where it takes no more before `drain`. */
+  write(bytes: Uint8Array): boolean;
+  end(): void;
+  destroy(error?: Error): void;
+  once(event: "drain" | "close", listener: () => void): void;
+}
+
 interface Zlib {
   gzipSync(bytes: Uint8Array): Uint8Array;
   gunzipSync(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
+  createGunzip(options: { chunkSize: number }): Unzip;
+  createInflate(options: { chunkSize: number }): Unzip;
   zstdCompressSync?(bytes: Uint8Array): Uint8Array;
   zstdDecompressSync?(bytes: Uint8Array, options: { maxOutputLength: number }): Uint8Array;
 }

@@ -4,14 +4,37 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 // Requests.
-/** Body of an HTTP request. The Worker holds the body, its parsed form and its batches in 128 MB. */
+/** Body of an HTTP request, unpacked. The Worker holds the body, its parsed form and its batches in 128 MB. */
 export const MAX_REQUEST_BYTES = 16 * MIB;
-/** Of a body over its bound this much is read and thrown away, so that the client sees the answer. */
+/** Of a body over its bound this much is read and thrown away, so that the client sees the answer, and for so long. */
 export const MAX_DISCARDED_BYTES = 256 * MIB;
-/** Bodies in progress at once in one Worker: parsed, records take twenty times their bytes. */
+export const MAX_DISCARD_MS = 10_000;
+/** Each piece of a body so large, or its end, must come within so long: two kilobytes a second, as a bad line has. */
+export const BODY_PIECE_BYTES = 64 * KIB;
+export const BODY_PIECE_MS = 30_000;
+/** Bodies that come in at once in one Worker: what is there of them, unpacked. Two of the largest. */
 export const MAX_REQUEST_BYTES_IN_PROGRESS = 32 * MIB;
-/** A request that has not ended by then was cancelled, and no longer counts as in progress. */
-export const REQUEST_IN_PROGRESS_MS = 60_000;
+/** Bodies being worked on at once in one Worker, with what is made of them. */
+export const MAX_WORK_BYTES = 128 * MIB;
+/** One of them counts as so much at most, so that the largest is not refused because a few small ones are there. */
+export const MAX_WORK_BYTES_PER_REQUEST = 48 * MIB;
+/** What a JSON value of a record takes as long as it is worked on, all that is made of it together: measured. */
+export const JSON_VALUE_BYTES = 200;
+/** Who held something and has not moved for so long was cancelled: its code does not run to its end. */
+export const HOLDER_SILENT_MS = 60_000;
+/** JSON from outside: levels of lists and objects in one another. Some of what reads it calls itself for each level. */
+export const MAX_JSON_DEPTH = 100;
+/** Values in one JSON text: each is an object in memory, many times its bytes. Where it holds records they are data. */
+export const MAX_JSON_VALUES = 200_000;
+export const MAX_RECORD_JSON_VALUES = 2_000_000;
+/** An answer so large goes out at once. What is larger goes in pieces of this size, made as the client reads. */
+export const ANSWER_PIECE_BYTES = 64 * KIB;
+/** What larger answers that are not read yet hold in one Worker. */
+export const MAX_ANSWER_BYTES_IN_PROGRESS = 64 * MIB;
+/** A client that takes nothing of its answer for so long has gone, or means harm. */
+export const ANSWER_STALL_MS = 30_000;
+/** What an item of a list, or a record besides its bytes, takes in memory while its answer goes out. */
+export const ANSWER_ITEM_BYTES = 256;
 /** Records in one produce request. */
 export const MAX_RECORDS_PER_REQUEST = 100_000;
 /** Headers of one record. */
@@ -185,6 +208,8 @@ export const MAX_HISTORY_ENTRIES = 10_000;
 export const DEFAULT_PLAIN_WINDOW_RECORDS = 500;
 /** What an event stream's client may leave unread in the Worker; one frame may go beyond it. */
 export const EVENT_STREAM_BUFFER_BYTES = 256 * 1024;
+/** What a plain WebSocket's client may leave unread in the Worker; one message may go beyond it. */
+export const MAX_PLAIN_UNSENT_BYTES = 1 * MIB;
 /** Of a plain reader's filter: headers named, and characters of a name, a value or the key. */
 export const MAX_FILTER_HEADERS = 10;
 export const MAX_FILTER_LENGTH = 1_000;

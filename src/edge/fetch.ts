@@ -1,7 +1,7 @@
 // Reading, as far as a Worker does it: batches in, records out.
-import { decodeAnyBatch } from "../compression/decode.ts";
+import { visitAnyBatch } from "../compression/decode.ts";
 import { attempt, unwrap } from "../core/errors.ts";
-import { MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
+import { ANSWER_ITEM_BYTES, MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
 import { damageError } from "../core/log/damage.ts";
 import { batches } from "../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
@@ -51,9 +51,9 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
 }
 
 /**
- * The first `maxRecords` records at or behind `offset`; the first batch may begin before it. Stops behind the
- * batch with which what the records unfold to passes its bound: a compressed batch may hold a thousand times
- * its size. Stops before a batch that does not decode, too, and throws CORRUPT_MESSAGE where that is the first
+ * [BND-5] The first `maxRecords` records at or behind `offset`; the first batch may begin before it. Stops at the last
+ * of them, or behind the record with which what they unfold to passes its bound: a compressed batch may hold a thousand
+ * times its size. Stops before a batch that does not decode, too, and throws CORRUPT_MESSAGE where that is the first
  * [CRC-4]; `place` is for the error.
  */
 export function decodeFrom(
@@ -65,21 +65,38 @@ export function decodeFrom(
   const records: ConsumerRecord[] = [];
   let decodedBytes = 0;
   for (const { start, header } of batches(bytes)) {
-    const batch = attempt(() => decodeAnyBatch(bytes, start));
-    if ("error" in batch) {
-      if (records.length > 0) return { records, nextOffset: header.baseOffset };
-      throw damageError(place, header.baseOffset, batch.detail);
-    }
-    for (const record of batch) {
-      if (record.offset < offset) continue;
-      decodedBytes += (record.key?.length ?? 0) + (record.value?.length ?? 0);
+    // What lies before the offset is not even unfolded.
+    if (header.baseOffset + header.lastOffsetDelta < offset) continue;
+    const before = records.length;
+    let nextOffset: number | null = null;
+    const visit = (record: ConsumerRecord): boolean => {
+      if (record.offset < offset) return true;
       records.push(record);
-      if (records.length === maxRecords) return { records, nextOffset: record.offset + 1 };
+      decodedBytes += recordBytes(record);
+      const isEnough = records.length === maxRecords || decodedBytes >= MAX_DECODED_FETCH_BYTES;
+      if (isEnough) nextOffset = record.offset + 1;
+      return !isEnough;
+    };
+    const read = attempt(() => {
+      visitAnyBatch(bytes, start, visit);
+      return null;
+    });
+    if (read !== null) {
+      records.length = before; // What came out of it before it broke off is nothing either.
+      if (before > 0) return { records, nextOffset: header.baseOffset };
+      throw damageError(place, header.baseOffset, read.detail);
     }
-    if (decodedBytes >= MAX_DECODED_FETCH_BYTES)
-      return { records, nextOffset: header.baseOffset + header.lastOffsetDelta + 1 };
+    if (nextOffset !== null) return { records, nextOffset };
   }
   return { records, nextOffset: null };
+}
+
+/** What a record takes in memory, about. */
+export function recordBytes({ key, value, headers }: ConsumerRecord): number {
+  let bytes = ANSWER_ITEM_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
+  for (const header of headers)
+    bytes += ANSWER_ITEM_BYTES + header.key.length + (header.value?.length ?? 0);
+  return bytes;
 }
 
 /**

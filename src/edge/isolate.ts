@@ -3,7 +3,12 @@
 import type { Topic } from "../core/cluster/topics.ts";
 import type { BrokerError } from "../core/errors.ts";
 import { Ledger } from "../core/ledger.ts";
-import { MAX_KAFKA_IN_FLIGHT_BYTES } from "../core/limits.ts";
+import {
+  MAX_ANSWER_BYTES_IN_PROGRESS,
+  MAX_KAFKA_IN_FLIGHT_BYTES,
+  MAX_REQUEST_BYTES_IN_PROGRESS,
+} from "../core/limits.ts";
+import { RequestLedger, WorkRoom } from "./holders.ts";
 import type { PooledProducer } from "./producer-pool.ts";
 
 /** One connection of a Kafka client, as others of its isolate see it. */
@@ -36,8 +41,10 @@ interface Isolate {
   idleProducers: PooledProducer[];
   /** What is left of the block of producer ids that was given out last. */
   producerIds: { next: number; end: number };
-  /** Bodies in progress. */
-  readonly bodies: Set<{ readonly bytes: number; readonly atMs: number }>;
+  /** Bodies that come in, requests that are worked on, answers that go out. */
+  bodies: RequestLedger;
+  work: WorkRoom;
+  answers: RequestLedger;
   /** Connections of Kafka's clients, the bytes that they have in flight, and those that wait to be fetched. */
   readonly kafka: {
     readonly connections: Set<KafkaConnection>;
@@ -56,7 +63,7 @@ export const isolate: Isolate = {
   groups: new Map(),
   idleProducers: [],
   producerIds: { next: 0, end: 0 },
-  bodies: new Set(),
+  ...emptyHanded(),
   kafka: {
     connections: new Set(),
     turns: 0,
@@ -74,5 +81,13 @@ export function forgetEverything(): void {
   isolate.groups.clear();
   isolate.idleProducers = [];
   isolate.producerIds = { next: 0, end: 0 };
-  isolate.bodies.clear();
+  Object.assign(isolate, emptyHanded());
+}
+
+function emptyHanded() {
+  return {
+    bodies: new RequestLedger(MAX_REQUEST_BYTES_IN_PROGRESS, "bodies that come in"),
+    work: new WorkRoom(),
+    answers: new RequestLedger(MAX_ANSWER_BYTES_IN_PROGRESS, "answers that are not read"),
+  };
 }

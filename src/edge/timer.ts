@@ -1,11 +1,7 @@
-// The Worker's timers, in one place: whatever counts time for a connection starts its timers here.
+// The Worker's timers, in one place: whatever waits, or bounds a wait, starts its timer here.
 
-export interface Timer {
-  cancel(): void;
-}
-
-/** Runs `action` once, when `delayMs` have passed. */
-export function startTimer(delayMs: number, action: () => void): Timer {
-  const timer = setTimeout(action, delayMs);
-  return { cancel: () => clearTimeout(timer) };
+/** Does `action` in so many milliseconds, unless the returned function is called first. */
+export function after(ms: number, action: () => void): () => void {
+  const timer = setTimeout(action, ms);
+  return () => clearTimeout(timer);
 }

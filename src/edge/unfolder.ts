@@ -1,9 +1,9 @@
 // Records out of batches for one answer, as many as it may hold. A batch may unfold to a thousand times its size, so what
 // is bounded is what comes out [POL-7].
 import { decompress } from "../compression/decompress.ts";
-import { BrokerError, type ErrorName } from "../core/errors.ts";
+import { attempt, type ErrorName } from "../core/errors.ts";
 import { MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
-import { batches, decodeBatch } from "../core/log/record-batch.ts";
+import { batches, visitBatch } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 
 /** A batch that cannot be read, and where it is. */
@@ -36,31 +36,30 @@ export class Unfolder {
   ): { records: ConsumerRecord[]; unreadable: UnreadableBatch | null } {
     const records: ConsumerRecord[] = [];
     for (const { start, header } of batches(bytes)) {
-      if (header.baseOffset >= limit || this.isSpent) break;
-      let decoded: ConsumerRecord[];
-      try {
-        decoded = this.#decode(bytes, start);
-      } catch (error) {
-        if (!(error instanceof BrokerError)) throw error;
-        const unreadable = { offset: header.baseOffset, code: error.code, detail: error.message };
-        return { records, unreadable };
-      }
-      this.#leftBytes -= RECORD_BYTES * decoded.length;
-      for (const record of decoded) {
-        if (record.offset < offset) continue;
-        if (record.offset >= limit || records.length === maxRecords)
-          return { records, unreadable: null };
-        records.push(record);
-      }
+      if (header.baseOffset >= limit || records.length === maxRecords || this.isSpent) break;
+      if (header.baseOffset + header.lastOffsetDelta < offset) continue;
+      const before = records.length;
+      const read = attempt(() => {
+        visitBatch(bytes, start, this.#unfold, (record) => {
+          if (record.offset < offset) return true;
+          if (record.offset >= limit || records.length === maxRecords) return false;
+          this.#leftBytes -= RECORD_BYTES;
+          records.push(record);
+          return true;
+        });
+        return null;
+      });
+      if (read === null) continue;
+      records.length = before; // What came out of it before it broke off is nothing either.
+      const unreadable = { offset: header.baseOffset, code: read.error, detail: read.detail };
+      return { records, unreadable };
     }
     return { records, unreadable: null };
   }
 
-  #decode(bytes: Uint8Array, start: number): ConsumerRecord[] {
-    return decodeBatch(bytes, start, (compression, folded) => {
-      const unfolded = decompress(compression, folded);
-      this.#leftBytes -= unfolded.length;
-      return unfolded;
-    });
-  }
+  readonly #unfold = (compression: number, folded: Uint8Array): Uint8Array => {
+    const unfolded = decompress(compression, folded);
+    this.#leftBytes -= unfolded.length;
+    return unfolded;
+  };
 }

@@ -5,6 +5,7 @@ import type { Env } from "../env.ts";
 import { CONFIGS_PATH, GROUPS_PATH, PRODUCERS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
 import { failingObjects } from "../storage-health.ts";
 import { batches, producers } from "./batches.ts";
+import { SlowBodyError } from "./body.ts";
 import { configs } from "./configs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
 import { groups } from "./groups.ts";
@@ -54,4 +55,6 @@ export const app = new Hono<{ Bindings: Env }>()
   .route("/kafka", kafka);
 
 app.notFound((context) => noRoute(app, context.req.raw));
-app.onError((error) => problemResponse(error));
+app.onError((error) =>
+  problemResponse(error, {}, error instanceof SlowBodyError ? 408 : undefined),
+);

@@ -18,11 +18,13 @@ export const batchesQuery = z.strictObject({
 export const batches = new Hono<{ Bindings: Env }>().post(
   "/:topic/partitions/:partition/batches",
   (context) =>
-    whileRoom(context.req.raw, async () => {
+    whileRoom(async (work) => {
       const topic = topicParameter(context.req.param("topic"));
       const partition = partitionParameter(context.req.param("partition"));
       const { expectedOffset = null } = query(context.req.raw, batchesQuery);
       const bytes = await readBytes(context.req.raw);
+      // The records that are looked at are views into the bytes, or into what one batch unfolds to.
+      work.add(2 * bytes.length);
       const stored = await appendBatches(context.env, topic, partition, bytes, expectedOffset);
       const { baseOffset, logAppendTimeMs } = unwrap(stored);
       return context.json({ baseOffset, ...(logAppendTimeMs === null ? {} : { logAppendTimeMs }) });

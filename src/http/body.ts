@@ -1,68 +1,212 @@
-// Request bodies, bounded.
-import { concatBytes } from "../core/bytes.ts";
-import { BrokerError } from "../core/errors.ts";
-import { MAX_DISCARDED_BYTES, MAX_REQUEST_BYTES } from "../core/limits.ts";
+// Request bodies, bounded: in bytes and in time, as they come, and unpacked. Nothing that a request announces is trusted.
+import { type Encoding, unpacked } from "../compression/unpack.ts";
+import { BrokerError, brokerErrorOf } from "../core/errors.ts";
+import type { Holding } from "../core/ledger.ts";
+import {
+  BODY_PIECE_BYTES,
+  BODY_PIECE_MS,
+  MAX_DISCARD_MS,
+  MAX_DISCARDED_BYTES,
+  MAX_REQUEST_BYTES,
+} from "../core/limits.ts";
+import { isolate } from "../edge/isolate.ts";
+import { after } from "../edge/timer.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
-/**
- * The body. Above MAX_REQUEST_BYTES it is MESSAGE_TOO_LARGE; what is left of the body is read and
- * thrown away first (up to MAX_DISCARDED_BYTES), so that a client that is still sending gets to see the answer.
- */
+const NOTHING = new Uint8Array();
+
+/** A body that does not move. Its answer is a 408: nothing was done, and the request may be sent again. */
+export class SlowBodyError extends BrokerError {
+  constructor(bytes: number) {
+    super(
+      "REQUEST_TIMED_OUT",
+      `the body came too slowly: ${bytes} bytes had come, and ${BODY_PIECE_MS} ms went by without ${BODY_PIECE_BYTES} bytes more, or its end`,
+    );
+  }
+}
+
+/** [BND-2] A body that comes in. It ends where it does not move, or is let go for what it holds. */
+export class IncomingBody {
+  readonly #headers: Headers;
+  readonly #reader: ReadableStreamBYOBReader | null;
+  readonly #holding: Holding;
+  /** Why nothing more is read. */
+  #stopped: BrokerError | null = null;
+  #bytes = 0;
+  /** So many bytes must come, or the end, while it is waited for so long. */
+  #missing = BODY_PIECE_BYTES;
+  #leftMs = BODY_PIECE_MS;
+
+  constructor(request: Request) {
+    this.#headers = request.headers;
+    this.#reader = request.body?.getReader({ mode: "byob" }) ?? null;
+    this.#holding = isolate.bodies.hold((error) => this.#stop(error));
+  }
+
+  /** So much of it is in memory now. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
+  hold(bytes: number): void {
+    if (this.#stopped !== null) throw this.#stopped;
+    this.#holding.set(bytes);
+  }
+
+  /** The body, unpacked. A piece is the reader's to keep. @throws BrokerError */
+  async *pieces(): AsyncGenerator<Uint8Array> {
+    const encoding = encodingOf(this.#headers);
+    if (encoding === null) {
+      yield* this.#pieces();
+      return;
+    }
+    try {
+      yield* unpacked(this.#pieces(), encoding);
+    } catch (error) {
+      throw this.#stopped ?? brokerErrorOf(error, "INVALID_REQUEST");
+    }
+  }
+
+  async *#pieces(): AsyncGenerator<Uint8Array> {
+    let target = new Uint8Array(BODY_PIECE_BYTES);
+    for (;;) {
+      const piece = await this.#read(target, 1);
+      if (piece.length === 0) return;
+      const isSmall = 2 * piece.length < BODY_PIECE_BYTES;
+      yield isSmall ? piece.slice() : piece;
+      target = isSmall
+        ? new Uint8Array(piece.buffer as ArrayBuffer)
+        : new Uint8Array(BODY_PIECE_BYTES);
+    }
+  }
+
+  /** The whole of it, unpacked. @throws BrokerError MESSAGE_TOO_LARGE above MAX_REQUEST_BYTES */
+  async bytes(): Promise<Uint8Array> {
+    const announced = Number(this.#headers.get("content-length") ?? 0);
+    if (announced > MAX_REQUEST_BYTES) throw tooLarge(announced);
+    const pieces = encodingOf(this.#headers) === null ? null : this.pieces();
+    // One buffer, which grows: what is announced only says how it begins.
+    let buffer = new Uint8Array(Math.min(Math.max(announced, 1_024) + 1, BODY_PIECE_BYTES));
+    let size = 0;
+    for (;;) {
+      if (size === buffer.length) buffer = grown(buffer, announced);
+      let piece: Uint8Array;
+      if (pieces === null) {
+        piece = await this.#read(buffer.subarray(size), BODY_PIECE_BYTES);
+        buffer = new Uint8Array(piece.buffer as ArrayBuffer);
+      } else piece = (await pieces.next()).value ?? NOTHING;
+      if (piece.length === 0) break;
+      if (size + piece.length > MAX_REQUEST_BYTES) {
+        await pieces?.return(undefined);
+        throw tooLarge(size + piece.length);
+      }
+      while (size + piece.length > buffer.length) buffer = grown(buffer, announced);
+      if (pieces !== null) buffer.set(piece, size);
+      size += piece.length;
+      this.hold(buffer.length);
+    }
+    return buffer.subarray(0, size);
+  }
+
+  /**
+   * What comes next, in the place of `target`, whose buffer is gone: at least so many bytes. Nothing at the end.
+   * @throws BrokerError INVALID_REQUEST where the body is broken; SlowBodyError; why it was let go
+   */
+  async #read(target: Uint8Array, least: number): Promise<Uint8Array> {
+    if (this.#stopped !== null) throw this.#stopped;
+    if (this.#reader === null) return NOTHING;
+    const sinceMs = Date.now();
+    const stop = after(this.#leftMs, () => this.#stop(new SlowBodyError(this.#bytes)));
+    try {
+      const { value } = await this.#reader.readAtLeast(Math.min(least, target.length), target);
+      const piece = value ?? NOTHING;
+      this.#bytes += piece.length;
+      this.#missing -= piece.length;
+      return piece;
+    } catch (error) {
+      if (this.#stopped !== null) throw this.#stopped;
+      const reason = error instanceof Error ? error.message : String(error);
+      const detail = `the body is broken, or broke off, behind its first ${this.#bytes} bytes: ${reason}`;
+      throw new BrokerError("INVALID_REQUEST", detail);
+    } finally {
+      stop();
+      // Only the time counts in which it could have come.
+      this.#leftMs -= Math.max(0, Date.now() - sinceMs);
+      if (this.#missing <= 0) {
+        this.#missing = BODY_PIECE_BYTES;
+        this.#leftMs = BODY_PIECE_MS;
+      }
+    }
+  }
+
+  #stop(error: BrokerError): void {
+    this.#stopped ??= error;
+    this.#holding.release();
+    void this.#reader?.cancel(error).catch(() => {});
+  }
+
+  /**
+   * [BND-2] Reads on and throws away, within bounds of bytes and time, so that a client that is still sending gets to see
+   * the answer.
+   */
+  async discard(): Promise<void> {
+    this.#holding.release();
+    if (this.#stopped !== null || this.#reader === null) return;
+    const stop = after(MAX_DISCARD_MS, () => void this.#reader?.cancel().catch(() => {}));
+    try {
+      let target = new Uint8Array(BODY_PIECE_BYTES);
+      for (let size = 0; size <= MAX_DISCARDED_BYTES; ) {
+        const { value } = await this.#reader.read(target);
+        if (value === undefined || value.length === 0) break;
+        size += value.length;
+        target = new Uint8Array(value.buffer);
+      }
+    } catch {
+      // It broke off: nobody waits for the answer.
+    } finally {
+      stop();
+    }
+  }
+
+  /** Nothing more is read; it holds nothing. */
+  close(): void {
+    this.#holding.release();
+    void this.#reader?.cancel().catch(() => {});
+  }
+}
+
+/** Twice as much room; all that is left where it is known how much comes. */
+function grown(buffer: Uint8Array, announced: number): Uint8Array<ArrayBuffer> {
+  const twice = 2 * buffer.length;
+  const isLast = announced + 1 > buffer.length && announced + 1 < twice;
+  const larger = new Uint8Array(isLast ? announced + 1 : Math.min(twice, MAX_REQUEST_BYTES + 1));
+  larger.set(buffer);
+  return larger;
+}
+
+function tooLarge(bytes: number): BrokerError {
+  const detail = `the body has ${bytes} bytes or more, the bound is ${MAX_REQUEST_BYTES}`;
+  return new BrokerError("MESSAGE_TOO_LARGE", detail);
+}
+
+/** Null where it comes as it is. */
+function encodingOf(headers: Headers): Encoding | null {
+  const encoding = (headers.get("content-encoding") ?? "identity").toLowerCase();
+  if (encoding === "identity") return null;
+  if (encoding === "gzip" || encoding === "deflate") return encoding;
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    `content-encoding is ${encoding}, it must be gzip, deflate or identity`,
+  );
+}
+
+/** [BND-2] The whole body, unpacked. Above MAX_REQUEST_BYTES it is MESSAGE_TOO_LARGE. */
 export async function readBytes(request: Request): Promise<Uint8Array> {
-  const announced = Number(request.headers.get("content-length") ?? 0);
-  // In one piece where it says how long it is: reading pieces costs more than all the rest of an append.
-  const isPlain = announced > 0 && !request.headers.has("content-encoding");
-  if (isPlain && announced <= MAX_REQUEST_BYTES) return new Uint8Array(await request.arrayBuffer());
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of bodyOf(request)) {
-    size += chunk.length;
-    if (announced <= MAX_REQUEST_BYTES && size <= MAX_REQUEST_BYTES) chunks.push(chunk);
-    else chunks.length = 0;
-    if (size > MAX_DISCARDED_BYTES) break;
-  }
-  if (Math.max(announced, size) > MAX_REQUEST_BYTES) {
-    throw new BrokerError(
-      "MESSAGE_TOO_LARGE",
-      `the body has ${Math.max(announced, size)} bytes, the bound is ${MAX_REQUEST_BYTES}`,
-    );
-  }
-  return concatBytes(chunks);
-}
-
-/** The body, unpacked where it came in gzip or deflate. What does not unpack is INVALID_REQUEST. */
-export async function* bodyOf(request: Request): AsyncGenerator<Uint8Array> {
-  const encoding = (request.headers.get("content-encoding") ?? "identity").toLowerCase();
-  if (encoding !== "identity" && encoding !== "gzip" && encoding !== "deflate") {
-    await discardBody(request);
-    throw new BrokerError(
-      "INVALID_REQUEST",
-      `content-encoding is ${encoding}, it must be gzip, deflate or identity`,
-    );
-  }
-  if (request.body === null) return;
-  if (encoding === "identity") {
-    yield* request.body as ReadableStream<Uint8Array>;
-    return;
-  }
+  const body = new IncomingBody(request);
   try {
-    yield* request.body.pipeThrough(
-      new DecompressionStream(encoding),
-    ) as ReadableStream<Uint8Array>;
+    return await body.bytes();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    throw new BrokerError("INVALID_REQUEST", `the body is not ${encoding}: ${reason}`);
-  }
-}
-
-/** Reads and throws away, up to MAX_DISCARDED_BYTES, so that a client that is sending gets to see the answer. */
-export async function discardBody(request: Request): Promise<void> {
-  let size = 0;
-  if (request.body === null) return;
-  for await (const chunk of request.body as ReadableStream<Uint8Array>) {
-    size += chunk.length;
-    if (size > MAX_DISCARDED_BYTES) break;
+    await body.discard();
+    throw error;
+  } finally {
+    body.close();
   }
 }
 

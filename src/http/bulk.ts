@@ -1,9 +1,17 @@
 // Produce and read without bounds on length, a line a record: POST …/records with NDJSON that is answered in
 // lines, GET …/partitions/:partition/records as NDJSON.
 import { BrokerError } from "../core/errors.ts";
-import { BULK_CHUNK_BYTES, BULK_CHUNK_RECORDS, MAX_BULK_ERRORS } from "../core/limits.ts";
+import {
+  ANSWER_PIECE_BYTES,
+  BULK_CHUNK_BYTES,
+  BULK_CHUNK_RECORDS,
+  JSON_VALUE_BYTES,
+  MAX_BULK_ERRORS,
+} from "../core/limits.ts";
+import type { ConsumerRecord } from "../core/record.ts";
 import { isRefused } from "../edge/append.ts";
-import { fetchRecords } from "../edge/fetch.ts";
+import { fetchRecords, recordBytes } from "../edge/fetch.ts";
+import type { Work } from "../edge/holders.ts";
 import { atPartition } from "../edge/metadata.ts";
 import { listOffset } from "../edge/offsets.ts";
 import { produce, type RecordResult } from "../edge/produce.ts";
@@ -11,8 +19,13 @@ import type { Env } from "../env.ts";
 import { fromJsonRecord, type JsonRecordInput, toJsonRecord } from "../protocol/json-record.ts";
 import { parseRecordJson, recordList } from "../protocol/json-record-schema.ts";
 import { parse } from "../protocol/parse.ts";
+import type { IncomingBody } from "./body.ts";
+import { textBytes, whileRoom } from "./in-progress.ts";
 import { type Line, linesOf } from "./lines.ts";
 import { problemOf } from "./problem.ts";
+
+/** What a line takes in memory besides its text. */
+const LINE_BYTES = 64;
 
 /** How far a bulk request has got: a line of its answer after each chunk that is stored. */
 interface Progress {
@@ -32,24 +45,27 @@ interface Progress {
 export async function* produceLines(
   env: Env,
   topic: string,
-  body: AsyncIterable<Uint8Array>,
+  body: IncomingBody,
 ): AsyncGenerator<string> {
   const progress: Progress = { lines: 0, stored: 0, refused: 0, errors: [] };
   const tell = (more: object = {}) => `${JSON.stringify({ ...progress, ...more })}\n`;
   try {
-    for await (const chunk of chunksOf(linesOf(body))) {
-      await storeChunk(env, topic, chunk, progress);
+    for await (const chunk of chunksOf(body)) {
+      await whileRoom((work) => storeChunk(env, topic, chunk, progress, work));
       yield tell();
     }
     yield tell({ done: true });
   } catch (error) {
     yield tell({ done: false, error: problemOf(error) });
+  } finally {
+    body.close();
   }
 }
 
-async function* chunksOf(lines: AsyncIterable<Line>): AsyncGenerator<Line[]> {
+async function* chunksOf(body: IncomingBody): AsyncGenerator<Line[]> {
   let chunk: Line[] = [];
   let size = 0;
+  const lines = linesOf(body.pieces(), (rest) => body.hold(rest + textBytesOf(chunk, size)));
   const source = lines[Symbol.asyncIterator]();
   for (;;) {
     let next: IteratorResult<Line>;
@@ -72,13 +88,19 @@ async function* chunksOf(lines: AsyncIterable<Line>): AsyncGenerator<Line[]> {
   if (chunk.length > 0) yield chunk;
 }
 
+/** What lines take in memory. */
+function textBytesOf(lines: readonly Line[], chars: number): number {
+  return chars + LINE_BYTES * lines.length;
+}
+
 async function storeChunk(
   env: Env,
   topic: string,
   chunk: readonly Line[],
   progress: Progress,
+  work: Work,
 ): Promise<void> {
-  const { records, failure } = recordsOf(chunk);
+  const { records, failure } = recordsOf(chunk, work);
   if (records.length > 0) await store(env, topic, chunk, records, progress);
   if (failure !== null) throw failure;
 }
@@ -117,11 +139,15 @@ async function store(
 }
 
 /** The records up to the first line that is none, and what is wrong with that. */
-function recordsOf(chunk: readonly Line[]): { records: JsonRecordInput[]; failure: unknown } {
+function recordsOf(
+  chunk: readonly Line[],
+  work: Work,
+): { records: JsonRecordInput[]; failure: unknown } {
   const records: JsonRecordInput[] = [];
   for (const { number, text } of chunk) {
+    const admit = (values: number) => work.add(textBytes(text) + values * JSON_VALUE_BYTES);
     try {
-      const value = parseRecordJson(text, `line ${number}`);
+      const value = parseRecordJson(text, `line ${number}`, admit);
       const [record] = parse(recordList, [value]);
       if (record !== undefined) records.push(record);
     } catch (error) {
@@ -134,6 +160,14 @@ function recordsOf(chunk: readonly Line[]): { records: JsonRecordInput[]; failur
   return { records, failure: null };
 }
 
+export interface LinesRequest {
+  /** Null starts at the log start. */
+  readonly offset: number | null;
+  readonly maxRecords: number;
+  /** Is told what is in memory, and not read yet. */
+  readonly hold: (bytes: number) => void;
+}
+
 /**
  * [BLK-2] Every record from `offset` to what is the end of the log now, `maxRecords` at most: read as the client
  * reads.
@@ -142,8 +176,7 @@ export async function* readLines(
   env: Env,
   topic: string,
   partition: number,
-  offset: number | null,
-  maxRecords: number,
+  { offset, maxRecords, hold }: LinesRequest,
 ): AsyncGenerator<string> {
   const { offset: end } = await atPartition(env, topic, partition, (topicId) =>
     listOffset(env, topicId, partition, "latest"),
@@ -159,8 +192,8 @@ export async function* readLines(
       });
       const records = read.records.filter((record) => record.offset < end);
       left -= records.length;
-      if (records.length > 0)
-        yield records.map((record) => `${JSON.stringify(toJsonRecord(record))}\n`).join("");
+      hold(records.reduce((sum, record) => sum + recordBytes(record), 0));
+      yield* textsOf(records);
       if (read.nextOffset === next || read.nextOffset >= end) return;
       next = read.nextOffset;
     }
@@ -168,4 +201,16 @@ export async function* readLines(
     // The status was sent long ago: a line that is no record tells.
     yield `${JSON.stringify({ error: problemOf(error) })}\n`;
   }
+}
+
+/** The records, a line each, in pieces of about ANSWER_PIECE_BYTES. */
+function* textsOf(records: readonly ConsumerRecord[]): Generator<string> {
+  let text = "";
+  for (const record of records) {
+    text += `${JSON.stringify(toJsonRecord(record))}\n`;
+    if (text.length < ANSWER_PIECE_BYTES) continue;
+    yield text;
+    text = "";
+  }
+  if (text !== "") yield text;
 }

@@ -4,20 +4,18 @@ import * as z from "zod";
 import { type ConfigOverrides, configByKey, type TopicConfig } from "../core/cluster/config.ts";
 import { unwrap } from "../core/errors.ts";
 import { clusterStub, type Env } from "../env.ts";
-import { parse, parseJson } from "../protocol/parse.ts";
-import { readText } from "./body.ts";
+import { withJson } from "./in-progress.ts";
 import { configSchema } from "./topics.ts";
 
 export const alterConfigsSchema = z.strictObject({ config: configSchema });
 
 export const configs = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => context.json(configJson(await clusterStub(context.env).defaults())))
-  .patch("/", async (context) => {
-    const body = parse(alterConfigsSchema, parseJson(await readText(context.req.raw), "the body"));
-    return context.json(
-      configJson(unwrap(await clusterStub(context.env).alterDefaults(body.config))),
-    );
-  });
+  .patch("/", (context) =>
+    withJson(context.req.raw, alterConfigsSchema, async (body) =>
+      context.json(configJson(unwrap(await clusterStub(context.env).alterDefaults(body.config)))),
+    ),
+  );
 
 function configJson({ config, overrides }: { config: TopicConfig; overrides: ConfigOverrides }) {
   return { config: configByKey(config), overrides };

@@ -13,9 +13,10 @@ import {
 import { forgetGroup, lookAtGroup } from "../edge/groups.ts";
 import { groupOffsets, type ResetRequest, resetGroup } from "../edge/offsets.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
-import { integer, parse, parseJson, queryInteger } from "../protocol/parse.ts";
+import { integer, queryInteger } from "../protocol/parse.ts";
 import { topicList } from "../protocol/plain-consumer.ts";
-import { readText } from "./body.ts";
+import { listAnswer } from "./answer.ts";
+import { withJson } from "./in-progress.ts";
 import { groupParameter, query, timestampParameter } from "./parameters.ts";
 import { configSchema } from "./topics.ts";
 
@@ -93,10 +94,13 @@ export const historyQuery = z.strictObject({
   limit: queryInteger(1, MAX_HISTORY_ENTRIES).default(DEFAULT_HISTORY_ENTRIES),
 });
 
+/** What an entry of the flight recorder takes in memory, the partitions it names with it. */
+const HISTORY_ENTRY_BYTES = 4_096;
+
 export const groups = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => {
-    const groupIds = await clusterStub(context.env).groups();
-    return context.json({ groups: groupIds.map((groupId) => ({ groupId })) });
+    const items = await clusterStub(context.env).groups();
+    return listAnswer({ field: "groups", items, toJson: (groupId) => ({ groupId }) });
   })
   .get("/:group", async (context) => {
     const { group } = unwrap(
@@ -106,7 +110,9 @@ export const groups = new Hono<{ Bindings: Env }>()
         async (group) => await group.describe(),
       ),
     );
-    return context.json({ ...group, offsets: await groupOffsets(context.env, group) });
+    const items = await groupOffsets(context.env, group);
+    const { offsets: _, ...rest } = group;
+    return listAnswer({ field: "offsets", items, toJson: (each) => each, rest });
   })
   .get("/:group/config", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
@@ -115,12 +121,13 @@ export const groups = new Hono<{ Bindings: Env }>()
     );
     return context.json({ groupId, config: groupConfigByKey(config), overrides });
   })
-  .patch("/:group", async (context) => {
+  .patch("/:group", (context) => {
     const groupId = groupParameter(context.req.param("group"));
-    const body = parse(alterGroupSchema, parseJson(await readText(context.req.raw), "the body"));
-    const altered = unwrap(await groupStub(context.env, groupId).alterConfig(body.config));
-    const { config, overrides } = altered;
-    return context.json({ groupId, config: groupConfigByKey(config), overrides });
+    return withJson(context.req.raw, alterGroupSchema, async (body) => {
+      const altered = unwrap(await groupStub(context.env, groupId).alterConfig(body.config));
+      const { config, overrides } = altered;
+      return context.json({ groupId, config: groupConfigByKey(config), overrides });
+    });
   })
   .get("/:group/history", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
@@ -128,13 +135,23 @@ export const groups = new Hono<{ Bindings: Env }>()
     const { history } = unwrap(
       await lookAtGroup(context.env, groupId, async (group) => await group.history(limit)),
     );
-    return context.json({ groupId, history });
+    const heldBytes = HISTORY_ENTRY_BYTES * history.length;
+    const rest = { groupId };
+    return listAnswer({
+      field: "history",
+      items: history,
+      toJson: (each) => each,
+      rest,
+      heldBytes,
+    });
   })
-  .post("/:group/offsets", async (context) => {
+  .post("/:group/offsets", (context) => {
     const groupId = groupParameter(context.req.param("group"));
-    const request = parse(resetSchema, parseJson(await readText(context.req.raw), "the body"));
-    const offsets = await resetGroup(context.env, groupId, request);
-    return context.json({ groupId, dryRun: request.dryRun, offsets });
+    return withJson(context.req.raw, resetSchema, async (request) => {
+      const items = await resetGroup(context.env, groupId, request);
+      const rest = { groupId, dryRun: request.dryRun };
+      return listAnswer({ field: "offsets", items, toJson: (each) => each, rest });
+    });
   })
   .delete("/:group/offsets", async (context) => {
     const groupId = groupParameter(context.req.param("group"));

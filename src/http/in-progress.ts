@@ -1,36 +1,35 @@
-// Bodies in progress in this Worker, all requests together: parsed records take some twenty times their bytes,
-// and an isolate has 128 MB. Beyond the bound a request is told to come back later.
-import { BrokerError } from "../core/errors.ts";
-import { MAX_REQUEST_BYTES_IN_PROGRESS, REQUEST_IN_PROGRESS_MS } from "../core/limits.ts";
+// What was made of a body counts as long as the request is worked on [BND-3].
+import type * as z from "zod";
+import { JSON_VALUE_BYTES } from "../core/limits.ts";
+import type { Work } from "../edge/holders.ts";
 import { isolate } from "../edge/isolate.ts";
-import { discardBody } from "./body.ts";
+import { checkJsonShape, parse, parseShaped } from "../protocol/parse.ts";
+import { readText } from "./body.ts";
 
-/** For a body that does not say how long it is. */
-const UNKNOWN_BYTES = 1024 * 1024;
-
-/** Does what the request asks for, if there is room for its body. One at a time there always is. */
-export async function whileRoom<T>(request: Request, action: () => Promise<T>): Promise<T> {
-  const nowMs = Date.now();
-  let inProgress = 0;
-  for (const each of isolate.bodies) {
-    // A cancelled request's code does not run to its end, so nothing took it off.
-    if (nowMs - each.atMs > REQUEST_IN_PROGRESS_MS) isolate.bodies.delete(each);
-    else inProgress += each.bytes;
-  }
-  const announced = request.headers.get("content-length");
-  const bytes = announced === null ? UNKNOWN_BYTES : Number(announced);
-  if (inProgress > 0 && inProgress + bytes > MAX_REQUEST_BYTES_IN_PROGRESS) {
-    await discardBody(request);
-    throw new BrokerError(
-      "THROTTLING_QUOTA_EXCEEDED",
-      `bodies of ${inProgress} bytes are in progress, with this one of ${bytes} the bound of ${MAX_REQUEST_BYTES_IN_PROGRESS} is passed`,
-    );
-  }
-  const entry = { bytes, atMs: nowMs };
-  isolate.bodies.add(entry);
+/** Does what the request asks for; `action` says what it takes before it takes it. */
+export async function whileRoom<T>(action: (work: Work) => Promise<T>): Promise<T> {
+  const work = isolate.work.begin();
   try {
-    return await action();
+    return await action(work);
   } finally {
-    isolate.bodies.delete(entry);
+    work.end();
   }
+}
+
+/** What the body takes as text, and as bytes beside it. */
+export function textBytes(text: string): number {
+  return 2 * text.length;
+}
+
+/** Does what a body of JSON asks for. */
+export function withJson<Schema extends z.ZodType, T>(
+  request: Request,
+  schema: Schema,
+  action: (body: z.output<Schema>) => Promise<T>,
+): Promise<T> {
+  return whileRoom(async (work) => {
+    const text = await readText(request);
+    work.add(textBytes(text) + JSON_VALUE_BYTES * checkJsonShape(text, "the body"));
+    return action(parse(schema, parseShaped(text, "the body")));
+  });
 }

@@ -2,6 +2,7 @@
 import { concatBytes } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_LINE_BYTES } from "../core/limits.ts";
+import { PacedBody } from "./answer.ts";
 
 export const NDJSON = "application/x-ndjson";
 
@@ -24,28 +25,56 @@ export interface Line {
 const NEWLINE = 10;
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The lines that are not empty. INVALID_REQUEST for one above MAX_LINE_BYTES, or that is not UTF-8: those before it come first. */
-export async function* linesOf(body: AsyncIterable<Uint8Array>): AsyncGenerator<Line> {
+/** The lines that are not empty; `hold` is told what of them is in memory. INVALID_REQUEST for one above MAX_LINE_BYTES, or that is not UTF-8: those before it come first. */
+export async function* linesOf(
+  body: AsyncIterable<Uint8Array>,
+  hold: (bytes: number) => void = () => {},
+): AsyncGenerator<Line> {
   let number = 0;
-  let rest: Uint8Array[] = [];
-  let restBytes = 0;
+  const rest = new Rest();
   for await (const chunk of body) {
     const end = chunk.lastIndexOf(NEWLINE) + 1;
     if (end > 0) {
-      const whole = concatBytes([...rest, chunk.subarray(0, end - 1)]);
+      const whole = concatBytes([rest.take(), chunk.subarray(0, end - 1)]);
       for (const text of textsOf(whole, number)) {
         number++;
         if (text.trim() !== "") yield { number, text };
       }
-      rest = [];
-      restBytes = 0;
     }
-    rest.push(chunk.subarray(end));
-    restBytes += chunk.length - end;
-    if (restBytes > MAX_LINE_BYTES) throw tooLong(number + 1);
+    rest.add(chunk.subarray(end));
+    hold(rest.capacity);
+    if (rest.size > MAX_LINE_BYTES) throw tooLong(number + 1);
   }
-  for (const text of textsOf(concatBytes(rest), number))
+  for (const text of textsOf(rest.take(), number))
     if (text.trim() !== "") yield { number: number + 1, text };
+}
+
+/** The beginning of a line: one buffer, for it may come a byte at a time. */
+class Rest {
+  #buffer = new Uint8Array();
+  size = 0;
+
+  get capacity(): number {
+    return this.#buffer.length;
+  }
+
+  add(bytes: Uint8Array): void {
+    const size = this.size + bytes.length;
+    if (size > this.#buffer.length) {
+      const larger = new Uint8Array(Math.max(size, 2 * this.#buffer.length));
+      larger.set(this.#buffer.subarray(0, this.size));
+      this.#buffer = larger;
+    }
+    this.#buffer.set(bytes, this.size);
+    this.size = size;
+  }
+
+  take(): Uint8Array {
+    const bytes = this.#buffer.subarray(0, this.size);
+    this.#buffer = new Uint8Array();
+    this.size = 0;
+    return bytes;
+  }
 }
 
 /** What stands between the newlines; `before` lines came before. Decoded at once, unless something in it is wrong. */
@@ -85,18 +114,17 @@ function tooLong(number: number): BrokerError {
   return new BrokerError("MESSAGE_TOO_LARGE", detail);
 }
 
-/** An answer made as the client reads it. What `lines` throws must be a line already. */
-export function lineResponse(lines: AsyncGenerator<string>): Response {
-  const utf8 = new TextEncoder();
-  const body = new ReadableStream<Uint8Array>({
-    async pull(controller) {
-      const { done, value } = await lines.next();
-      if (done) controller.close();
-      else controller.enqueue(utf8.encode(value));
+/** An answer made as the client reads, which says what it holds. What `lines` throws must be a line already. */
+export function lineResponse(
+  lines: (hold: (bytes: number) => void) => AsyncGenerator<string>,
+): Response {
+  const source = lines((bytes) => body.hold(bytes));
+  const body = new PacedBody({
+    next: async () => {
+      const { done, value } = await source.next();
+      return done ? null : value;
     },
-    async cancel() {
-      await lines.return(undefined);
-    },
+    end: () => void source.return(undefined),
   });
-  return new Response(body, { headers: { "content-type": NDJSON } });
+  return new Response(body.stream, { headers: { "content-type": NDJSON } });
 }

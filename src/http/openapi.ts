@@ -5,6 +5,7 @@ import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
 import { ERRORS } from "../core/errors.ts";
 import type { Env } from "../env.ts";
+import { textAnswer } from "./answer.ts";
 import { OPERATIONS, type Operation } from "./operations.ts";
 import * as responses from "./responses.ts";
 
@@ -93,8 +94,18 @@ function document() {
 }
 
 export const openapi = new Hono<{ Bindings: Env }>()
-  .get("/openapi.json", (context) => context.json(document()))
-  .get("/docs", (context) => context.html(page()));
+  .get("/openapi.json", () => {
+    documentText ??= JSON.stringify(document());
+    return textAnswer(documentText, "application/json");
+  })
+  .get("/docs", async () => {
+    pageText ??= String(await page());
+    return textAnswer(pageText, "text/html; charset=UTF-8");
+  });
+
+/** Made once: the schemas do not change. */
+let documentText: string | null = null;
+let pageText: string | null = null;
 
 function page() {
   return html`<!doctype html>

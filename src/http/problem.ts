@@ -3,6 +3,8 @@ import { ERROR_DESCRIPTIONS } from "../core/error-descriptions.ts";
 import { ERRORS, httpStatusOf } from "../core/errors.ts";
 import { brokerError } from "../core/platform-errors.ts";
 
+export const PROBLEM_TYPE = "application/problem+json";
+
 export interface Problem {
   readonly type: "about:blank";
   readonly title: string;
@@ -38,6 +40,6 @@ export function problemResponse(error: unknown, extra: object = {}, status?: num
   const body = { ...problem, ...(status === undefined ? {} : { status }), ...extra };
   return new Response(JSON.stringify(body), {
     status: body.status,
-    headers: { "content-type": "application/problem+json" },
+    headers: { "content-type": PROBLEM_TYPE },
   });
 }

@@ -6,13 +6,15 @@ import { BrokerError, unwrap } from "../core/errors.ts";
 import {
   DEFAULT_FETCH_BYTES,
   DEFAULT_FETCH_RECORDS,
+  JSON_VALUE_BYTES,
   MAX_FETCH_BYTES,
   MAX_FETCH_RECORDS,
   MAX_RECORDS_PER_REQUEST,
   MAX_WAIT_MS,
 } from "../core/limits.ts";
 import { isRefused } from "../edge/append.ts";
-import { fetchRecords } from "../edge/fetch.ts";
+import { fetchRecords, recordBytes } from "../edge/fetch.ts";
+import type { Work } from "../edge/holders.ts";
 import { atPartition, topicMetadata, topicWithPartition } from "../edge/metadata.ts";
 import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
 import { outcomeOf, produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
@@ -20,12 +22,13 @@ import { type Env, partitionStub } from "../env.ts";
 import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
 import { parseRecordJson, recordList } from "../protocol/json-record-schema.ts";
 import { integer, parse, queryInteger } from "../protocol/parse.ts";
-import { bodyOf, readText } from "./body.ts";
+import { listAnswer } from "./answer.ts";
+import { IncomingBody, readText } from "./body.ts";
 import { produceLines, readLines } from "./bulk.ts";
-import { whileRoom } from "./in-progress.ts";
+import { textBytes, whileRoom } from "./in-progress.ts";
 import { acceptsLines, contentType, lineResponse, NDJSON } from "./lines.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
-import { problemResponse } from "./problem.ts";
+import { PROBLEM_TYPE, problemOf } from "./problem.ts";
 
 export const produceSchema = z.strictObject({
   records: recordList,
@@ -48,18 +51,19 @@ export const offsetsQuery = z.strictObject({ at: z.string().default("latest") })
 export const deleteQuery = z.strictObject({ before: offsetSchema });
 
 export const records = new Hono<{ Bindings: Env }>()
-  .post("/:topic/records", (context) =>
-    whileRoom(context.req.raw, async () => {
-      const topic = topicParameter(context.req.param("topic"));
-      const request = context.req.raw;
-      if (contentType(request) === NDJSON && acceptsLines(request)) {
-        query(request, bulkProduceQuery);
-        refuseIdempotencyKey(request);
-        await topicMetadata(context.env, topic);
-        return lineResponse(produceLines(context.env, topic, bodyOf(request)));
-      }
-      const inQuery = query(request, produceQuery);
-      const body = await readRecords(request);
+  .post("/:topic/records", async (context) => {
+    const topic = topicParameter(context.req.param("topic"));
+    const request = context.req.raw;
+    if (contentType(request) === NDJSON && acceptsLines(request)) {
+      query(request, bulkProduceQuery);
+      refuseIdempotencyKey(request);
+      await topicMetadata(context.env, topic);
+      const body = new IncomingBody(request);
+      return lineResponse(() => produceLines(context.env, topic, body));
+    }
+    const inQuery = query(request, produceQuery);
+    return whileRoom(async (work) => {
+      const body = await readRecords(request, work);
       if (body.expectedOffset !== undefined && inQuery.expectedOffset !== undefined) {
         throw new BrokerError(
           "INVALID_REQUEST",
@@ -73,14 +77,16 @@ export const records = new Hono<{ Bindings: Env }>()
         nowMs: Date.now(),
       });
       return produceResponse(results);
-    }),
-  )
+    });
+  })
   .get("/:topic/partitions/:partition/records", async (context) => {
     const { topic, partition } = place(context.req.param());
     if (acceptsLines(context.req.raw)) {
       const { offset = null, maxRecords } = query(context.req.raw, bulkQuery);
       await topicWithPartition(context.env, topic, partition);
-      return lineResponse(readLines(context.env, topic, partition, offset, maxRecords));
+      return lineResponse((hold) =>
+        readLines(context.env, topic, partition, { offset, maxRecords, hold }),
+      );
     }
     const { offset, maxRecords, maxBytes, waitMs } = query(context.req.raw, fetchQuery);
     const result = await fetchRecords(context.env, {
@@ -91,7 +97,9 @@ export const records = new Hono<{ Bindings: Env }>()
       maxBytes,
       waitMs,
     });
-    return context.json({ ...result, records: result.records.map(toJsonRecord) });
+    const { records: items, ...rest } = result;
+    const heldBytes = items.reduce((sum, record) => sum + recordBytes(record), 0);
+    return listAnswer({ field: "records", items, toJson: toJsonRecord, rest, heldBytes });
   })
   .get("/:topic/partitions/:partition/offsets", async (context) => {
     const { topic, partition } = place(context.req.param());
@@ -131,14 +139,19 @@ function place(parameters: { topic: string; partition: string }): {
 }
 
 /** `{records: […], expectedOffset?}`, or one record a line as application/x-ndjson. */
-async function readRecords(request: Request): Promise<z.output<typeof produceSchema>> {
+async function readRecords(request: Request, work: Work): Promise<z.output<typeof produceSchema>> {
   const text = await readText(request);
+  work.add(textBytes(text));
+  const admit = (values: number) => work.add(values * JSON_VALUE_BYTES);
   if (contentType(request) !== NDJSON) {
-    return parse(produceSchema, parseRecordJson(text, "the body"));
+    return parse(produceSchema, parseRecordJson(text, "the body", admit));
   }
   const parsed: unknown[] = [];
   let line = 0;
-  for (const content of text.split("\n")) {
+  for (let start = 0; start <= text.length; ) {
+    const newline = text.indexOf("\n", start);
+    const content = text.slice(start, newline === -1 ? text.length : newline);
+    start += content.length + 1;
     line++;
     if (content.trim() === "") continue;
     if (parsed.length === MAX_RECORDS_PER_REQUEST) {
@@ -147,7 +160,7 @@ async function readRecords(request: Request): Promise<z.output<typeof produceSch
         `the body has more than ${MAX_RECORDS_PER_REQUEST} records, the bound`,
       );
     }
-    parsed.push(parseRecordJson(content, `line ${line}`));
+    parsed.push(parseRecordJson(content, `line ${line}`, admit));
   }
   return parse(produceSchema, { records: parsed });
 }
@@ -156,15 +169,17 @@ async function readRecords(request: Request): Promise<z.output<typeof produceSch
  * [PRD-4] 200 where all records are stored; 207 where some are, with an error in the place of each other;
  * where none is, the problem of the first, with all of them in `results`.
  */
-function produceResponse(results: readonly RecordResult[]): Response {
-  const body = results.map(outcomeOf);
-  const refused = results.filter((result): result is RecordRefused => isRefused(result));
+function produceResponse(items: readonly RecordResult[]): Response {
+  const refused = items.filter((result): result is RecordRefused => isRefused(result));
+  const list = { field: "results", items, toJson: outcomeOf };
   const first = refused[0];
-  if (first !== undefined && refused.length === results.length) {
+  if (first !== undefined && refused.length === items.length) {
     const { code, detail, data } = first;
-    return problemResponse(new BrokerError(code, detail, { data }), { results: body });
+    const problem = problemOf(new BrokerError(code, detail, { data }));
+    const { status } = problem;
+    return listAnswer({ ...list, rest: problem, status, contentType: PROBLEM_TYPE });
   }
-  return Response.json({ results: body }, { status: first === undefined ? 200 : 207 });
+  return listAnswer({ ...list, status: first === undefined ? 200 : 207 });
 }
 
 function offsetSpec(at: string): OffsetSpec {

@@ -7,8 +7,8 @@ import { unwrap } from "../core/errors.ts";
 import { DEFAULT_PARTITIONS } from "../core/limits.ts";
 import { forget, remember } from "../edge/metadata.ts";
 import { clusterStub, type Env } from "../env.ts";
-import { parse, parseJson } from "../protocol/parse.ts";
-import { readText } from "./body.ts";
+import { listAnswer } from "./answer.ts";
+import { withJson } from "./in-progress.ts";
 import { topicParameter } from "./parameters.ts";
 
 // Bounds on names, counts and config live in core/cluster, with Kafka's error for each.
@@ -37,21 +37,26 @@ export const alterTopicSchema = z.strictObject({
   config: configSchema.optional(),
 });
 
+/** What a topic takes in memory, its whole config with it. */
+const TOPIC_BYTES = 2_048;
+
 export const topics = new Hono<{ Bindings: Env }>()
-  .post("/", async (context) => {
-    const body = parse(createTopicSchema, parseJson(await readText(context.req.raw), "the body"));
-    const result = await clusterStub(context.env).createTopic(
-      body.name,
-      body.partitions ?? DEFAULT_PARTITIONS,
-      body.config ?? {},
-    );
-    const { topic } = unwrap(result);
-    remember(topic);
-    return context.json(topicJson(topic), 201);
-  })
+  .post("/", (context) =>
+    withJson(context.req.raw, createTopicSchema, async (body) => {
+      const result = await clusterStub(context.env).createTopic(
+        body.name,
+        body.partitions ?? DEFAULT_PARTITIONS,
+        body.config ?? {},
+      );
+      const { topic } = unwrap(result);
+      remember(topic);
+      return context.json(topicJson(topic), 201);
+    }),
+  )
   .get("/", async (context) => {
-    const all = await clusterStub(context.env).topics();
-    return context.json({ topics: all.map(topicJson) });
+    const items = await clusterStub(context.env).topics();
+    const heldBytes = TOPIC_BYTES * items.length;
+    return listAnswer({ field: "topics", items, toJson: topicJson, heldBytes });
   })
   .get("/:topic", async (context) => {
     const { topic } = unwrap(
@@ -60,12 +65,13 @@ export const topics = new Hono<{ Bindings: Env }>()
     remember(topic);
     return context.json(topicJson(topic));
   })
-  .patch("/:topic", async (context) => {
+  .patch("/:topic", (context) => {
     const name = topicParameter(context.req.param("topic"));
-    const body = parse(alterTopicSchema, parseJson(await readText(context.req.raw), "the body"));
-    const { topic } = unwrap(await clusterStub(context.env).alterTopic(name, body));
-    remember(topic);
-    return context.json(topicJson(topic));
+    return withJson(context.req.raw, alterTopicSchema, async (body) => {
+      const { topic } = unwrap(await clusterStub(context.env).alterTopic(name, body));
+      remember(topic);
+      return context.json(topicJson(topic));
+    });
   })
   .delete("/:topic", async (context) => {
     const name = topicParameter(context.req.param("topic"));

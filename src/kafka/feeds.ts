@@ -14,7 +14,7 @@ import { batches } from "../core/log/record-batch.ts";
 import { brokerError } from "../core/platform-errors.ts";
 import { isolate, type KafkaFeeds } from "../edge/isolate.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
-import { startTimer, type Timer } from "../edge/timer.ts";
+import { after } from "../edge/timer.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { CLOSE_FATAL, errorOfClose } from "../protocol/close-codes.ts";
 import type { PartitionMessage, ReaderMessage } from "../protocol/partition-socket.ts";
@@ -49,7 +49,7 @@ export class Feeds implements FeedMemory, KafkaFeeds {
   #news = Promise.withResolvers<void>();
   #heldBytes = 0;
   #fetchedAtMs = 0;
-  #sweepTimer: Timer | null = null;
+  #stopSweep: (() => void) | null = null;
   #isClosed = false;
 
   constructor(env: Env) {
@@ -81,7 +81,7 @@ export class Feeds implements FeedMemory, KafkaFeeds {
       feed?.close();
       feed = new Feed(this.#env, topicId, partition, this, () => this.#tell());
       this.#feeds.set(place, feed);
-      this.#sweepTimer ??= startTimer(IDLE_MS, () => this.#sweep());
+      this.#stopSweep ??= after(IDLE_MS, () => this.#sweep());
     }
     feed.usedAtMs = nowMs;
     this.#fetchedAtMs = nowMs;
@@ -129,14 +129,14 @@ export class Feeds implements FeedMemory, KafkaFeeds {
   /** Resolves with the next news of any feed, or when the time is over. */
   async news(waitMs: number): Promise<void> {
     const late = Promise.withResolvers<void>();
-    const timer = startTimer(waitMs, late.resolve);
+    const stop = after(waitMs, late.resolve);
     await Promise.race([this.#news.promise, late.promise]);
-    timer.cancel();
+    stop();
   }
 
   close(): void {
     this.#isClosed = true;
-    this.#sweepTimer?.cancel();
+    this.#stopSweep?.();
     isolate.kafka.feeds.delete(this);
     for (const feed of this.#feeds.values()) feed.close();
     this.#feeds.clear();
@@ -161,7 +161,7 @@ export class Feeds implements FeedMemory, KafkaFeeds {
       const partition = name.slice(name.lastIndexOf("/"));
       if (!this.#feeds.has(`${topicId}${partition}`)) this.#ids.delete(name);
     }
-    this.#sweepTimer = this.#feeds.size === 0 ? null : startTimer(IDLE_MS, () => this.#sweep());
+    this.#stopSweep = this.#feeds.size === 0 ? null : after(IDLE_MS, () => this.#sweep());
   }
 }
 

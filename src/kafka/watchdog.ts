@@ -1,6 +1,6 @@
 // What a connection waits for, and for how long. It reads no clock, for a clock can be set back: each look finds that
 // something has moved since the one before, or it is over [BND-11].
-import { startTimer, type Timer } from "../edge/timer.ts";
+import { after } from "../edge/timer.ts";
 import { MalformedError } from "./wire.ts";
 
 /** What the client is to do next. */
@@ -16,7 +16,7 @@ export interface Expectation {
 export class Watchdog {
   readonly #late: (error: Error) => void;
   #expected: Expectation | null = null;
-  #timer: Timer | null = null;
+  #stopTimer: (() => void) | null = null;
   #timerMs = 0;
   /** It was begun to be waited for after the timer was started. */
   #isFresh = false;
@@ -33,7 +33,7 @@ export class Watchdog {
     this.#expected = expected;
     this.#movedBytes = 0;
     if (expected === null) return;
-    this.#isFresh = this.#timer !== null && this.#timerMs <= expected.withinMs;
+    this.#isFresh = this.#stopTimer !== null && this.#timerMs <= expected.withinMs;
     if (!this.#isFresh) this.#start(expected.withinMs);
   }
 
@@ -43,19 +43,19 @@ export class Watchdog {
   }
 
   close(): void {
-    this.#timer?.cancel();
-    this.#timer = null;
+    this.#stopTimer?.();
+    this.#stopTimer = null;
     this.#expected = null;
   }
 
   #start(delayMs: number): void {
-    this.#timer?.cancel();
+    this.#stopTimer?.();
     this.#timerMs = delayMs;
-    this.#timer = startTimer(delayMs, () => this.#look());
+    this.#stopTimer = after(delayMs, () => this.#look());
   }
 
   #look(): void {
-    this.#timer = null;
+    this.#stopTimer = null;
     const expected = this.#expected;
     if (expected === null) return;
     const { withinMs, minBytes, otherwise } = expected;

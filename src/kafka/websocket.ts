@@ -3,7 +3,7 @@
 import { sizeOf } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_KAFKA_UNREAD_BYTES } from "../core/limits.ts";
-import { startTimer } from "../edge/timer.ts";
+import { after } from "../edge/timer.ts";
 import type { Env } from "../env.ts";
 import { CLOSE_FATAL, closeReason } from "../protocol/close-codes.ts";
 import { closed } from "./closed.ts";
@@ -54,8 +54,7 @@ export function serveWebSocket(
     connection.close();
     wake();
     // A client that does not read never closes its side. With the end of the invocation the socket goes.
-    const timer = startTimer(CLOSING_MS, served.resolve);
-    void served.promise.then(() => timer.cancel());
+    void served.promise.then(after(CLOSING_MS, served.resolve));
   };
   const end = (error: unknown) => {
     if (isOver) return;
@@ -110,10 +109,10 @@ export function serveWebSocket(
     connection.stopWaiting();
     wake();
     // What came before is served still, as over TCP: with acks 0 a client goes when it has sent.
-    const timer = startTimer(GONE_MS, served.resolve);
+    const stop = after(GONE_MS, served.resolve);
     void work.then(served.resolve);
     void served.promise.then(() => {
-      timer.cancel();
+      stop();
       if (!isOver) finish(1000, "");
     });
   };

@@ -3,12 +3,13 @@ import * as z from "zod";
 import {
   MAX_HEADERS_PER_RECORD,
   MAX_PARTITIONS_PER_TOPIC,
+  MAX_RECORD_JSON_VALUES,
   MAX_RECORDS_PER_REQUEST,
   MAX_TIMESTAMP_MS,
 } from "../core/limits.ts";
 import { exactNumbers } from "./exact-numbers.ts";
 import { BROKEN_TEXT, type JsonHeaders } from "./json-record.ts";
-import { integer, parseJson } from "./parse.ts";
+import { checkJsonShape, integer, parseShaped } from "./parse.ts";
 
 /** True where the text has a UTF-8 form. */
 function isUnicode(text: string): boolean {
@@ -29,19 +30,24 @@ const headers = z.custom<JsonHeaders>().superRefine((value, context) => {
     complain("must be an object");
     return;
   }
-  let count = 0;
-  for (const [name, given] of Object.entries(value)) {
+  const entries = Object.entries(value);
+  const count = entries.reduce(
+    (sum, [, given]) => sum + (Array.isArray(given) ? given.length : 1),
+    0,
+  );
+  // First: each of them may be wrong.
+  if (count > MAX_HEADERS_PER_RECORD) {
+    complain(`holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
+    return;
+  }
+  for (const [name, given] of entries) {
     if (!isUnicode(name)) complain(BROKEN_TEXT, name);
     const values = Array.isArray(given) ? given : [given];
-    count += values.length;
     for (const [index, each] of values.entries()) {
       const path = Array.isArray(given) ? [name, index] : [name];
       const issue = headerValue.safeParse(each).error?.issues[0];
       if (issue !== undefined) complain(issue.message, ...path, ...issue.path);
     }
-  }
-  if (count > MAX_HEADERS_PER_RECORD) {
-    complain(`holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
   }
 });
 
@@ -72,13 +78,27 @@ const jsonRecord = z
     }
   });
 
-/** The records of one produce request. */
-export const recordList = z
-  .array(jsonRecord)
-  .min(1, "must hold at least 1 record")
-  .max(MAX_RECORDS_PER_REQUEST, `must hold at most ${MAX_RECORDS_PER_REQUEST} records`);
+const TOO_MANY = `must hold at most ${MAX_RECORDS_PER_REQUEST} records`;
 
-/** JSON of records. */
-export function parseRecordJson(text: string, what: string): unknown {
-  return parseJson(text, what, exactNumbers(text));
+/** The records of one produce request. They are counted first: of too many none is looked at. */
+export const recordList = z.preprocess(
+  (value, context) => {
+    if (Array.isArray(value) && value.length > MAX_RECORDS_PER_REQUEST)
+      context.addIssue({ code: "custom", message: TOO_MANY });
+    return value;
+  },
+  z.array(jsonRecord).min(1, "must hold at least 1 record").max(MAX_RECORDS_PER_REQUEST, TOO_MANY),
+);
+
+/**
+ * JSON of records. `admit` is told the number of its values before they are made.
+ * @throws BrokerError INVALID_REQUEST, and what `admit` throws
+ */
+export function parseRecordJson(
+  text: string,
+  what: string,
+  admit: (values: number) => void = () => {},
+): unknown {
+  admit(checkJsonShape(text, what, MAX_RECORD_JSON_VALUES));
+  return parseShaped(text, what, exactNumbers(text));
 }

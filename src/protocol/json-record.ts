@@ -110,8 +110,11 @@ export function toJsonRecord(record: ConsumerRecord): JsonRecord {
   for (const { key, value } of record.headers) {
     const one = value === null ? null : (text(value) ?? { base64: toBase64(value) });
     const before = Object.hasOwn(headers, key) ? headers[key] : undefined;
-    const all =
-      before === undefined ? one : Array.isArray(before) ? [...before, one] : [before, one];
+    if (Array.isArray(before)) {
+      before.push(one);
+      continue;
+    }
+    const all = before === undefined ? one : [before, one];
     // Not an assignment: a header may be called __proto__.
     Object.defineProperty(headers, key, {
       value: all,

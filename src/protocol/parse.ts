@@ -1,7 +1,7 @@
 // Parsing of everything that comes from outside. A failure names the field, the value and the bound.
 import * as z from "zod";
 import { BrokerError, type ErrorName, preview } from "../core/errors.ts";
-import { MAX_CONTROL_FRAME_CHARS } from "../core/limits.ts";
+import { MAX_CONTROL_FRAME_CHARS, MAX_JSON_DEPTH, MAX_JSON_VALUES } from "../core/limits.ts";
 
 /** `value` as the schema has it, or a BrokerError `code` that says what is wrong and where. */
 export function parse<Schema extends z.ZodType>(
@@ -32,16 +32,78 @@ export function parseFrame<Schema extends z.ZodType>(
 /** What `JSON.parse` calls for each value; `source` is the text of a primitive. */
 type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
 
-export function parseJson(text: string, what: string, reviver?: Reviver): unknown {
+/** [BND-4] JSON from outside, of bounded depth and number of values. @throws BrokerError INVALID_REQUEST */
+export function parseJson(text: string, what: string): unknown {
+  checkJsonShape(text, what);
+  return parseShaped(text, what);
+}
+
+/** For text that `checkJsonShape` has seen. @throws BrokerError INVALID_REQUEST */
+export function parseShaped(text: string, what: string, reviver?: Reviver): unknown {
   try {
     return JSON.parse(text, reviver);
   } catch (error) {
-    if (error instanceof RangeError)
-      throw new BrokerError("INVALID_REQUEST", `${what} is nested too deeply`);
     const reason = error instanceof Error ? error.message : String(error);
     throw new BrokerError("INVALID_REQUEST", `${what} is not JSON: ${reason}`);
   }
 }
+
+const QUOTE = 34;
+const COMMA = 44;
+const BACKSLASH = 92;
+
+/**
+ * [BND-4] Looks at the text once, before anything parses it: what is nested beyond MAX_JSON_DEPTH, or has more values, is
+ * refused. Whether it is JSON the parser says.
+ * @returns the number of its values, about
+ * @throws BrokerError INVALID_REQUEST
+ */
+export function checkJsonShape(text: string, what: string, maxValues = MAX_JSON_VALUES): number {
+  let depth = 0;
+  let values = 1;
+  for (let i = 0; i < text.length; i++) {
+    switch (text.charCodeAt(i)) {
+      case QUOTE:
+        i = endOfString(text, i);
+        break;
+      case COMMA:
+        values++;
+        break;
+      case 0x5b: // [
+      case 0x7b: // {
+        values++;
+        depth++;
+        if (depth > MAX_JSON_DEPTH)
+          throw new BrokerError(
+            "INVALID_REQUEST",
+            `${what} is nested more than ${MAX_JSON_DEPTH} levels deep, the bound`,
+          );
+        break;
+      case 0x5d: // ]
+      case 0x7d: // }
+        depth--;
+    }
+  }
+  if (values > maxValues)
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `${what} has ${values} JSON values, the bound is ${maxValues}`,
+    );
+  return values;
+}
+
+/** Where the quote stands that ends the string which begins at `start`; the end of the text where none does. */
+function endOfString(text: string, start: number): number {
+  for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
+    let first = end;
+    while (text.charCodeAt(first - 1) === BACKSLASH) first--;
+    if ((end - first) % 2 === 0) return end;
+  }
+  return text.length;
+}
+
+/** Of fields that are not known an error names so many. */
+const MAX_NAMED_KEYS = 10;
 
 function describe(error: z.ZodError, value: unknown): string {
   // A field that does not exist is the likeliest reason for one that is missing.
@@ -50,7 +112,9 @@ function describe(error: z.ZodError, value: unknown): string {
   const issue = specificIssue(first, value);
   const place = issue.path.length === 0 ? "the request" : pathText(issue.path);
   if (issue.code === "unrecognized_keys") {
-    return `${place}: unknown field ${issue.keys.map((key) => JSON.stringify(key)).join(", ")}`;
+    const named = issue.keys.slice(0, MAX_NAMED_KEYS).map(preview).join(", ");
+    const others = issue.keys.length - MAX_NAMED_KEYS;
+    return `${place}: unknown field ${named}${others > 0 ? ` and ${others} more` : ""}`;
   }
   const got = valueAt(value, issue.path);
   if (got === undefined && isGeneric(issue)) return `${place}: is required`;

@@ -3,9 +3,16 @@
 
 import type { ReaderPlace } from "../client/consumer/consumer-core.ts";
 import { type ApplicationEffect, ConsumerDriver } from "../client/consumer/consumer-driver.ts";
-import { type BrokerError, ERRORS } from "../core/errors.ts";
-import { DEFAULT_WINDOW_BYTES, EVENT_STREAM_BUFFER_BYTES } from "../core/limits.ts";
+import { BrokerError, ERRORS } from "../core/errors.ts";
+import type { Holding } from "../core/ledger.ts";
+import {
+  ANSWER_STALL_MS,
+  DEFAULT_WINDOW_BYTES,
+  EVENT_STREAM_BUFFER_BYTES,
+} from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
+import { recordBytes } from "../edge/fetch.ts";
+import { isolate } from "../edge/isolate.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import type { Env } from "../env.ts";
 import { toJsonRecord } from "../protocol/json-record.ts";
@@ -27,6 +34,8 @@ export interface EventStreamOptions {
 type Frame = TopicPartition & {
   readonly generation: number;
   readonly records: readonly ConsumerRecord[];
+  /** How many of them were written. */
+  written: number;
 };
 
 export class EventStream {
@@ -40,11 +49,17 @@ export class EventStream {
   /** Where the stream goes on, by partition: what an event's id says. */
   readonly #positions = new Map<number, number>();
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  /** What counts among the answers that are not read. */
+  readonly #holding: Holding;
+  /** When the client last took something. */
+  #tookMs = Date.now();
   #keepAlive: ReturnType<typeof setInterval> | null = null;
+  #isOver = false;
   #resolveClosed: () => void = () => {};
 
   constructor(env: Env, topic: string, options: EventStreamOptions) {
     this.#filter = recordFilter(options);
+    this.#holding = isolate.answers.hold((error) => this.#cut(error));
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -69,10 +84,13 @@ export class EventStream {
         start: (controller) => {
           this.#controller = controller;
           this.#write(`retry: ${RETRY_MS}\n\n`);
-          this.#keepAlive = setInterval(() => this.#write(": \n\n"), KEEP_ALIVE_MS);
+          this.#keepAlive = setInterval(() => this.#onKeepAlive(), KEEP_ALIVE_MS);
           this.#driver.start();
         },
-        pull: () => this.#flush(),
+        pull: () => {
+          this.#tookMs = Date.now();
+          this.#flush();
+        },
         cancel: () => this.#driver.close(),
       },
       new ByteLengthQueuingStrategy({ highWaterMark: EVENT_STREAM_BUFFER_BYTES }),
@@ -87,7 +105,7 @@ export class EventStream {
         this.#write(`${this.#id()}\n\n`);
         return;
       case "records":
-        this.#waiting.push(effect);
+        this.#waiting.push({ ...effect, written: 0 });
         this.#flush();
         return;
       case "error":
@@ -100,22 +118,69 @@ export class EventStream {
     }
   }
 
+  /** [BND-6] A client that takes nothing of what waits for it is let go. */
+  #onKeepAlive(): void {
+    const isBehind = (this.#controller?.desiredSize ?? 0) <= 0;
+    if (!isBehind) this.#write(": \n\n");
+    else if (Date.now() - this.#tookMs > ANSWER_STALL_MS)
+      this.#cut(
+        new BrokerError("REQUEST_TIMED_OUT", `the client took nothing for ${ANSWER_STALL_MS} ms`),
+      );
+    else this.#hold(); // It is still there.
+  }
+
   /** Sends as much as the client keeps up with; only then more is asked for. */
   #flush(): void {
-    while (this.#waiting.length > 0 && (this.#controller?.desiredSize ?? 0) > 0) {
-      const { topic, partition, generation, records } = this.#waiting.shift() as Frame;
+    for (let frame = this.#waiting[0]; frame !== undefined; frame = this.#waiting[0]) {
+      if (!this.#writeSome(frame)) break;
+      this.#waiting.shift();
+      const { topic, partition, generation, records } = frame;
       const next = (records.at(-1)?.offset ?? -1) + 1;
-      const events = records.flatMap((record) => {
-        this.#positions.set(partition, record.offset + 1);
-        if (this.#filter !== null && !this.#filter(record)) return [];
-        const data = JSON.stringify({ partition, ...toJsonRecord(record) });
-        return [`${this.#id()}\ndata: ${data}\n\n`];
-      });
-      // An event without data is none, but its id counts: what was left out need not be read again.
-      if (events.length === 0) events.push(`${this.#id()}\n\n`);
-      this.#write(events.join(""));
       this.#driver.processed({ topic, partition }, next, generation);
     }
+    this.#hold();
+  }
+
+  /** Writes on where it stopped. False where the client does not keep up. */
+  #writeSome(frame: Frame): boolean {
+    const { partition, records } = frame;
+    let text = "";
+    let isLeftOut = false;
+    while (frame.written < records.length) {
+      if ((this.#controller?.desiredSize ?? 0) <= text.length) break;
+      const record = records[frame.written++] as ConsumerRecord;
+      this.#positions.set(partition, record.offset + 1);
+      isLeftOut = this.#filter !== null && !this.#filter(record);
+      if (isLeftOut) continue;
+      const data = JSON.stringify({ partition, ...toJsonRecord(record) });
+      text += `${this.#id()}\ndata: ${data}\n\n`;
+    }
+    // An event without data is none, but its id counts: what was left out need not be read again.
+    if (isLeftOut) text += `${this.#id()}\n\n`;
+    if (text !== "") this.#write(text);
+    return frame.written === records.length;
+  }
+
+  /** [BND-6] Says what the client has not taken. */
+  #hold(): void {
+    let bytes = EVENT_STREAM_BUFFER_BYTES - (this.#controller?.desiredSize ?? 0);
+    for (const { records } of this.#waiting)
+      for (const record of records) bytes += recordBytes(record);
+    try {
+      if (!this.#isOver) this.#holding.set(Math.max(0, bytes));
+    } catch (error) {
+      this.#cut(error);
+    }
+  }
+
+  /** The client finds out by the end of the connection, and may connect again. */
+  #cut(error: unknown): void {
+    try {
+      this.#controller?.error(error);
+    } catch {
+      // Ended already.
+    }
+    this.#driver.close();
   }
 
   #id(): string {
@@ -139,6 +204,9 @@ export class EventStream {
   }
 
   #end(): void {
+    this.#isOver = true;
+    this.#waiting.length = 0;
+    this.#holding.release();
     clearInterval(this.#keepAlive);
     try {
       this.#controller?.close();

@@ -7,9 +7,16 @@ import type { ApplicationEffect } from "../client/consumer/consumer-driver.ts";
 import { ConsumerDriver } from "../client/consumer/consumer-driver.ts";
 import type { Transport } from "../client/transport/transport.ts";
 import { BrokerError, ERRORS } from "../core/errors.ts";
-import { DEFAULT_WINDOW_BYTES, DRAIN_TIMEOUT_MS, MAX_RECORDS_PER_MESSAGE } from "../core/limits.ts";
+import {
+  ANSWER_STALL_MS,
+  DEFAULT_WINDOW_BYTES,
+  DRAIN_TIMEOUT_MS,
+  MAX_PLAIN_UNSENT_BYTES,
+  MAX_RECORDS_PER_MESSAGE,
+} from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
+import { after } from "../edge/timer.ts";
 import type { Env } from "../env.ts";
 import {
   CLOSE_FATAL,
@@ -26,6 +33,9 @@ import {
   plainClientMessage,
 } from "../protocol/plain-consumer.ts";
 import { type RecordFilter, recordFilter } from "../protocol/record-filter.ts";
+
+/** How often a client that is behind is looked at. */
+const DRAIN_CHECK_MS = 20;
 
 type ClientMessage = z.output<typeof plainClientMessage>;
 
@@ -78,6 +88,8 @@ export class PlainConsumerSession {
   /** The client's last message, or when it was given something to acknowledge, whichever is later. */
   #quietSinceMs = Date.now();
   #silenceTimer: ReturnType<typeof setTimeout> | null = null;
+  /** Set while the client is behind. */
+  #stopDrainCheck: (() => void) | null = null;
   /** The client's socket has closed; the membership may still be ending. */
   #hasClosed = false;
   #isOver = false;
@@ -312,7 +324,7 @@ export class PlainConsumerSession {
     if (this.#leftovers.has(keyOf(delivery.place))) return;
     while (delivery.waiting.length > 0 && !delivery.isPaused) {
       const room = this.#options.window - delivery.unacknowledged.length;
-      if (room <= 0) break;
+      if (room <= 0 || this.#isBehind()) break;
       const taken = delivery.waiting.splice(0, Math.min(room, MAX_RECORDS_PER_MESSAGE));
       delivery.doneBefore = (taken.at(-1)?.offset ?? 0) + 1;
       const records = this.#filter === null ? taken : taken.filter(this.#filter);
@@ -326,6 +338,34 @@ export class PlainConsumerSession {
       if (records.length < taken.length || this.#options.ack === "auto") this.#settle(delivery);
     }
     if (delivery.unacknowledged.length > 0) this.#watchSilence();
+  }
+
+  /** [BND-7] The client does not read as fast as records come: nothing more is sent, or counts as done, until it has. */
+  #isBehind(): boolean {
+    if (this.#socket.bufferedAmount <= MAX_PLAIN_UNSENT_BYTES) return false;
+    if (this.#stopDrainCheck === null) this.#awaitDrain(this.#socket.bufferedAmount, Date.now());
+    return true;
+  }
+
+  #awaitDrain(unsentBytes: number, sinceMs: number): void {
+    this.#stopDrainCheck = after(DRAIN_CHECK_MS, () => {
+      this.#stopDrainCheck = null;
+      if (this.#isOver || this.#hasClosed) return;
+      const left = this.#socket.bufferedAmount;
+      if (left <= MAX_PLAIN_UNSENT_BYTES)
+        for (const delivery of this.#deliveries.values()) {
+          if (delivery.drainTimer === null) this.#flush(delivery);
+        }
+      else if (left < unsentBytes) this.#awaitDrain(left, Date.now());
+      else if (Date.now() - sinceMs <= ANSWER_STALL_MS) this.#awaitDrain(left, sinceMs);
+      else
+        this.#endWith(
+          new BrokerError(
+            "REQUEST_TIMED_OUT",
+            `the client took nothing for ${ANSWER_STALL_MS} ms, and ${left} bytes wait for it`,
+          ),
+        );
+    });
   }
 
   /** [PLN-3] Nothing new is sent; what was sent may be acknowledged for a while, then the partition goes. */
@@ -399,6 +439,7 @@ export class PlainConsumerSession {
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#silenceTimer !== null) clearTimeout(this.#silenceTimer);
+    this.#stopDrainCheck?.();
     for (const { place } of [...this.#deliveries.values()]) this.#stopDelivery(place);
     for (const { timer } of this.#leftovers.values()) clearTimeout(timer);
     const code =

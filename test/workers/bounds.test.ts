@@ -1,16 +1,10 @@
 // What one client can make the broker do for it is bounded: unfolding, bodies, windows, producer ids.
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
-import {
-  MAX_DECODED_FETCH_BYTES,
-  MAX_DECODED_REQUEST_BYTES,
-  MAX_REQUEST_BYTES_IN_PROGRESS,
-  REQUEST_IN_PROGRESS_MS,
-} from "../../src/core/limits.ts";
+import { MAX_DECODED_FETCH_BYTES, MAX_DECODED_REQUEST_BYTES } from "../../src/core/limits.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
-import { whileRoom } from "../../src/http/in-progress.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import {
   call,
@@ -90,28 +84,6 @@ describe("bodies", () => {
         detail: expect.stringContaining("the body is not gzip"),
       },
     });
-  });
-
-  test("[ERR-1] bodies beyond what may be in progress at once are told to come back, and one always may", async () => {
-    const request = (bytes: number) =>
-      new Request("https://x/", {
-        method: "POST",
-        body: "x",
-        headers: { "content-length": String(bytes) },
-      });
-    const never = Promise.withResolvers<string>();
-    // Larger than the bound, but alone.
-    const first = whileRoom(request(MAX_REQUEST_BYTES_IN_PROGRESS + 1), () => never.promise);
-    const second = whileRoom(request(1), () => Promise.resolve("second"));
-    await expect(second).rejects.toMatchObject({ code: "THROTTLING_QUOTA_EXCEEDED" });
-    never.resolve("first");
-    expect(await first).toBe("first");
-    expect(await whileRoom(request(1), () => Promise.resolve("third"))).toBe("third");
-    // A request that was cancelled does not count for ever.
-    void whileRoom(request(MAX_REQUEST_BYTES_IN_PROGRESS), () => new Promise(() => {}));
-    await expect(whileRoom(request(1), () => Promise.resolve(""))).rejects.toThrow(/in progress/);
-    vi.setSystemTime(Date.now() + REQUEST_IN_PROGRESS_MS + 1);
-    expect(await whileRoom(request(1), () => Promise.resolve("fourth"))).toBe("fourth");
   });
 });
 

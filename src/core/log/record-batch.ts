@@ -365,6 +365,18 @@ export function decodeBatch(
   start = 0,
   decompress: Decompress = uncompressedOnly,
 ): ConsumerRecord[] {
+  const records: ConsumerRecord[] = [];
+  visitBatch(bytes, start, decompress, (record) => records.push(record) > 0);
+  return records;
+}
+
+/** The same, a record at a time: it stops where `visit` answers false, and what is behind is not looked at. */
+export function visitBatch(
+  bytes: Uint8Array,
+  start: number,
+  decompress: Decompress,
+  visit: (record: ConsumerRecord) => boolean,
+): void {
   const header = readBatchHeader(bytes, start);
   let source = bytes;
   let from = start + BATCH_HEADER_BYTES;
@@ -374,29 +386,37 @@ export function decodeBatch(
     from = 0;
     end = source.length;
   }
-  const records: ConsumerRecord[] = [];
   const reader = new VarintReader(source, from, end);
   let lastDelta = -1;
   let headerCount = 0;
-  try {
-    for (let i = 0; i < header.recordCount; i++) {
-      const record = decodeRecord(source, reader, header, end);
-      const delta = record.offset - header.baseOffset;
-      if (delta <= lastDelta || delta > header.lastOffsetDelta)
-        throw corrupt(`record ${i}: offset delta is ${delta}`);
-      lastDelta = delta;
-      headerCount += record.headers.length;
-      if (headerCount > MAX_HEADERS_PER_BATCH)
-        throw corrupt(`the batch has more than ${MAX_HEADERS_PER_BATCH} headers`);
-      records.push(record);
-    }
-  } catch (error) {
-    if (error instanceof RangeError) throw corrupt(`record ${records.length}: ${error.message}`);
-    throw error;
+  for (let i = 0; i < header.recordCount; i++) {
+    const record = decodeRecordAt(i, source, reader, header, end);
+    const delta = record.offset - header.baseOffset;
+    if (delta <= lastDelta || delta > header.lastOffsetDelta)
+      throw corrupt(`record ${i}: offset delta is ${delta}`);
+    lastDelta = delta;
+    headerCount += record.headers.length;
+    if (headerCount > MAX_HEADERS_PER_BATCH)
+      throw corrupt(`the batch has more than ${MAX_HEADERS_PER_BATCH} headers`);
+    if (!visit(record)) return;
   }
   if (reader.position !== end)
     throw corrupt(`${end - reader.position} bytes follow the last record`);
-  return records;
+}
+
+function decodeRecordAt(
+  index: number,
+  bytes: Uint8Array,
+  reader: VarintReader,
+  batch: BatchHeader,
+  batchEnd: number,
+): ConsumerRecord {
+  try {
+    return decodeRecord(bytes, reader, batch, batchEnd);
+  } catch (error) {
+    if (error instanceof RangeError) throw corrupt(`record ${index}: ${error.message}`);
+    throw error;
+  }
 }
 
 function unfolded(compression: number, bytes: Uint8Array, decompress: Decompress): Uint8Array {

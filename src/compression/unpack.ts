@@ -1,0 +1,52 @@
+// Bodies in gzip or deflate, unpacked as they come. The platform's DecompressionStream unfolds all it is given at once,
+// however little is read of it; this one waits.
+import { FoldingError } from "./folding-error.ts";
+import { type Unzip, ZLIB } from "./zlib.ts";
+
+export type Encoding = "gzip" | "deflate";
+
+/** What one step unfolds at most. */
+const PIECE = { chunkSize: 64 * 1024 };
+
+/**
+ * [BND-2] The pieces unpacked, at most a piece ahead of the reader: who stops reading stops the unpacking, whatever
+ * the rest would unfold to.
+ * @throws FoldingError where they are not what `encoding` says; what the pieces throw
+ */
+export async function* unpacked(
+  pieces: AsyncIterable<Uint8Array>,
+  encoding: Encoding,
+): AsyncGenerator<Uint8Array> {
+  if (ZLIB === undefined) throw new Error("this runtime has no zlib");
+  const unzip = encoding === "gzip" ? ZLIB.createGunzip(PIECE) : ZLIB.createInflate(PIECE);
+  let failure: { readonly error: unknown } | null = null;
+  const feed = async () => {
+    for await (const piece of pieces) {
+      if (unzip.destroyed) return;
+      if (!unzip.write(piece)) await drained(unzip);
+    }
+    if (!unzip.destroyed) unzip.end();
+  };
+  const fed = feed().catch((error: unknown) => {
+    failure = { error };
+    unzip.destroy(error instanceof Error ? error : new Error(String(error)));
+  });
+  try {
+    yield* unzip;
+  } catch (error) {
+    if (failure !== null) throw (failure as { readonly error: unknown }).error;
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new FoldingError("INVALID_REQUEST", `the body is not ${encoding}: ${reason}`);
+  } finally {
+    unzip.destroy();
+  }
+  await fed;
+}
+
+/** It takes more, or will never again. */
+function drained(unzip: Unzip): Promise<void> {
+  return new Promise((resolve) => {
+    unzip.once("drain", resolve);
+    unzip.once("close", resolve);
+  });
+}

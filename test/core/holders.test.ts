@@ -1,0 +1,87 @@
+// What the requests of a Worker hold.
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import {
+  HOLDER_SILENT_MS,
+  MAX_WORK_BYTES,
+  MAX_WORK_BYTES_PER_REQUEST,
+} from "../../src/core/limits.ts";
+import { RequestLedger, WorkRoom } from "../../src/edge/holders.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+describe("work", () => {
+  test("[BND-3] the largest request is begun where nobody else works, and beside small ones", () => {
+    const room = new WorkRoom();
+    room.begin().add(1024);
+    const largest = room.begin();
+    largest.add(10 * MAX_WORK_BYTES);
+    expect(room.bytes).toBe(1024 + MAX_WORK_BYTES_PER_REQUEST);
+    largest.end();
+    largest.end();
+    expect(room.bytes).toBe(1024);
+  });
+
+  test("[BND-3] however many large ones come, small ones find room", () => {
+    const room = new WorkRoom();
+    for (let size = MAX_WORK_BYTES_PER_REQUEST; size >= 1024 * 1024; size /= 2) {
+      const begin = () => {
+        for (;;) room.begin().add(size);
+      };
+      expect(begin).toThrow(/stay free for smaller ones, the bound of \d+ is passed/);
+    }
+    for (let i = 0; i < 500; i++) room.begin().add(1024);
+    expect(room.bytes).toBeLessThanOrEqual(MAX_WORK_BYTES);
+  });
+
+  test("[BND-3] one that is refused takes no more than before", () => {
+    const room = new WorkRoom();
+    room.begin().add(MAX_WORK_BYTES_PER_REQUEST);
+    const other = room.begin();
+    other.add(100);
+    expect(() => other.add(MAX_WORK_BYTES)).toThrow(/bound/);
+    expect(room.bytes).toBe(MAX_WORK_BYTES_PER_REQUEST + 100);
+  });
+
+  test("[BND-3] work of a request that was cancelled is forgotten", () => {
+    const room = new WorkRoom();
+    room.begin().add(MAX_WORK_BYTES_PER_REQUEST);
+    vi.advanceTimersByTime(HOLDER_SILENT_MS + 1);
+    room.begin().add(7);
+    expect(room.bytes).toBe(7);
+  });
+});
+
+describe("a ledger of requests", () => {
+  test("[BND-1] who was cancelled counts no more; who moves counts on", () => {
+    const ledger = new RequestLedger(100, "bodies");
+    const moves = ledger.hold(() => {});
+    const silent = ledger.hold(() => {});
+    moves.set(10);
+    silent.set(20);
+    vi.advanceTimersByTime(HOLDER_SILENT_MS);
+    moves.set(11);
+    vi.advanceTimersByTime(1);
+    ledger.hold(() => {});
+    expect(ledger.bytes).toBe(11);
+    // It was not cancelled, only slow: it counts again, and may be let go.
+    silent.set(30);
+    expect(ledger.bytes).toBe(41);
+    moves.release();
+    silent.release();
+    silent.release();
+    expect(ledger.bytes).toBe(0);
+  });
+
+  test("[BND-1] whoever holds the most is let go, once", () => {
+    const ledger = new RequestLedger(100, "bodies");
+    const evicted = vi.fn();
+    const large = ledger.hold(evicted);
+    large.set(80);
+    const small = ledger.hold(() => {});
+    small.set(30);
+    expect(evicted).toHaveBeenCalledOnce();
+    expect(() => large.set(1)).toThrow(/this one takes the most, 80/);
+    expect(ledger.bytes).toBe(30);
+  });
+});
