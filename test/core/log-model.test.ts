@@ -324,7 +324,9 @@ class Walk {
   anyOrigin(producerId: number, count: number): Origin {
     const isOwn = this.chance(0.5);
     const named = { producerId, isOwn };
-    const last = this.model.producers.get(nameOf({ ...named, epoch: 0, first: 0, last: 0 }))?.at(-1);
+    const last = this.model.producers
+      .get(nameOf({ ...named, epoch: 0, first: 0, last: 0 }))
+      ?.at(-1);
     const of = (epoch: number, first: number) => {
       return { ...named, epoch, first, last: (first + count - 1) % SEQUENCES };
     };
@@ -668,7 +670,10 @@ class Walk {
   }
 }
 
-function producerOf({ producerId, epoch }: Pick<Origin, "producerId" | "epoch">, baseSequence: number) {
+function producerOf(
+  { producerId, epoch }: Pick<Origin, "producerId" | "epoch">,
+  baseSequence: number,
+) {
   return { producerId, producerEpoch: epoch, baseSequence };
 }
 

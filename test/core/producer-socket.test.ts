@@ -7,6 +7,7 @@ import type { SocketEvents, Transport } from "../../src/client/transport/transpo
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { ZLIB } from "../../src/compression/zlib.ts";
 import type { ErrorName } from "../../src/core/errors.ts";
+import { crcWithoutTimes } from "../../src/core/log/fingerprint.ts";
 import { Producers } from "../../src/core/log/producers.ts";
 import { batches, readBatchHeader } from "../../src/core/log/record-batch.ts";
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
@@ -72,7 +73,9 @@ class FakePartition {
     if (values.includes(this.refused ?? ""))
       return { type: "error", code: "INVALID_RECORD", detail: "for the test" };
     const lastSequence = baseSequence + records.length - 1;
-    const origin = { producerId, producerEpoch, firstSequence: baseSequence, lastSequence };
+    const fingerprint = crcWithoutTimes(bytes, 0, readBatchHeader(bytes).sizeInBytes);
+    const sequences = { firstSequence: baseSequence, lastSequence };
+    const origin = { producerId, producerEpoch, ...sequences, fingerprint, isOwn: false };
     const staged = this.#producers.stage();
     const checked = staged.check(origin);
     if (!checked.ok) return { type: "error", code: checked.error, detail: checked.detail };
