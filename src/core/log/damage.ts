@@ -35,11 +35,11 @@ export function damageError(
   );
 }
 
-/** The chunks that are read from storage, checked once in the life of a partition. */
+/** The chunks that are read from storage, checked once in the life of a partition: the CRC of a batch is what costs. */
 export class ChunkVerifier {
   readonly #place: TopicPartition;
   readonly #report: (error: BrokerError) => void;
-  /** Base offsets of chunks that were found as they were stored. */
+  /** Base offsets of chunks that were found as they were stored, or were stored in this life. */
   readonly #verified = new Set<number>();
   /** Those of chunks whose damage was reported. */
   readonly #reported = new Set<number>();
@@ -73,6 +73,11 @@ export class ChunkVerifier {
       if (!(error instanceof BrokerError)) throw error;
       throw damageError(this.#place, readBatchHeader(bytes, start).baseOffset, error.message);
     }
+  }
+
+  /** The chunk was stored just now, and its batches were checked when they came: that counts for this life. */
+  stored(baseOffset: number): void {
+    remember(this.#verified, baseOffset);
   }
 
   /** Other chunks have taken the place of those that were read. */

@@ -198,7 +198,10 @@ export class PartitionLog {
     this.#state = state;
     this.#nextOffset = plan.nextOffset;
     staged?.commit();
-    for (const chunk of plan.chunks) this.#tail.add(chunk);
+    for (const chunk of plan.chunks) {
+      this.#tail.add(chunk);
+      this.verifier.stored(chunk.baseOffset);
+    }
   }
 
   #isFull(active: ActiveSegment, chunk: Chunk, state: LogState, nowMs: number): boolean {
