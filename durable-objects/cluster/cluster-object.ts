@@ -119,7 +119,7 @@ export class ClusterObject extends DurableObject<Env> {
     if (this.#store.topicById(topicId) !== null) this.#store.noteLogEnd(topicId, partition, logEnd);
   }
 
-  /** [FIL-1] Of each topic the partitions that have been used, or null where that is not remembered. */
+  /** [FIL-1] Of each topic the partitions that have been used, or null where that is not remembered, or the topic is gone. */
   usedPartitions(topicIds: readonly string[]): (readonly number[] | null)[] {
     return topicIds.map((topicId) => this.#store.usedPartitions(topicId));
   }
