@@ -33,8 +33,9 @@ import { trace } from "../shared/trace.ts";
 import { nextTurn } from "../shared/turn.ts";
 import { ClusterStore, type Task } from "./cluster-store.ts";
 
-/** How long tasks that failed wait for their next try. */
+/** How long tasks that failed wait for their next try; twice as long after each, for what is damaged stays so. */
 const TASK_RETRY_MS = 1_000;
+const MAX_TASK_RETRY_MS = 60_000;
 
 export interface TopicChange {
   readonly partitions?: number | undefined;
@@ -43,6 +44,7 @@ export interface TopicChange {
 
 export class ClusterObject extends DurableObject<Env> {
   readonly #store: ClusterStore;
+  #taskRetryMs = TASK_RETRY_MS;
   /** Groups that are being asked whether they can be forgotten; the last to ask counts. */
   readonly #forgetting = new Map<string, symbol>();
 
@@ -281,7 +283,7 @@ export class ClusterObject extends DurableObject<Env> {
    */
   async #workOff(): Promise<void> {
     if (this.#store.tasks().length === 0) return;
-    await this.ctx.storage.setAlarm(Date.now() + TASK_RETRY_MS);
+    await this.ctx.storage.setAlarm(Date.now() + this.#taskRetryMs);
     let hasFailed = false;
     while (!hasFailed && this.#store.tasks().length > 0) {
       for (const { id, task } of this.#store.tasks()) {
@@ -295,7 +297,9 @@ export class ClusterObject extends DurableObject<Env> {
       }
     }
     // Another change may have left tasks, and set the alarm anew, while these were at work.
-    if (this.#store.tasks().length === 0) await this.ctx.storage.deleteAlarm();
+    const isDone = this.#store.tasks().length === 0;
+    if (isDone) await this.ctx.storage.deleteAlarm();
+    this.#taskRetryMs = isDone ? TASK_RETRY_MS : Math.min(2 * this.#taskRetryMs, MAX_TASK_RETRY_MS);
   }
 
   async #run(task: Task): Promise<void> {
