@@ -55,4 +55,7 @@ export function noteSuccess({ name }: ObjectPlace, method: string): void {
   if (trouble.failure !== "damaged" && trouble.method !== method) return;
   troubles.delete(name);
   console.log(`storage works again: ${name}`);
+  // The disk has room again, for the others too. What is damaged stays so.
+  if (trouble.failure === "full")
+    for (const [other, { failure }] of troubles) if (failure !== "damaged") troubles.delete(other);
 }

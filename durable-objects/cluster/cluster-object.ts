@@ -34,8 +34,9 @@ import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
 import { ClusterStore, type Task } from "./cluster-store.ts";
 
-/** How long tasks that failed wait for their next try. */
+/** How long tasks that failed wait for their next try; twice as long after each, for what is damaged stays so. */
 const TASK_RETRY_MS = 1_000;
+const MAX_TASK_RETRY_MS = 60_000;
 
 export interface TopicChange {
   readonly partitions?: number | undefined;
@@ -44,6 +45,7 @@ export interface TopicChange {
 
 export class ClusterObject extends DurableObject<Env> {
   readonly #store: ClusterStore;
+  #taskRetryMs = TASK_RETRY_MS;
   /** Groups that are being asked whether they can be forgotten; the last to ask counts. */
   readonly #forgetting = new Map<string, symbol>();
   #retiredIncarnation: number;
@@ -124,7 +126,7 @@ export class ClusterObject extends DurableObject<Env> {
     if (this.#store.topicById(topicId) !== null) this.#store.noteLogEnd(topicId, partition, logEnd);
   }
 
-  /** [FIL-1] Of each topic the partitions that have been used, or null where that is not remembered. */
+  /** [FIL-1] Of each topic the partitions that have been used, or null where that is not remembered, or the topic is gone. */
   usedPartitions(topicIds: readonly string[]): (readonly number[] | null)[] {
     return topicIds.map((topicId) => this.#store.usedPartitions(topicId));
   }
@@ -297,7 +299,7 @@ export class ClusterObject extends DurableObject<Env> {
   async #workOff(): Promise<void> {
     if (this.#store.tasks().length === 0) return;
     const { sql } = storageOf(this.ctx.storage);
-    await this.ctx.storage.setAlarm(wallClockMs(sql) + TASK_RETRY_MS);
+    await this.ctx.storage.setAlarm(wallClockMs(sql) + this.#taskRetryMs);
     let hasFailed = false;
     while (!hasFailed && this.#store.tasks().length > 0) {
       for (const { id, task } of this.#store.tasks()) {
@@ -311,7 +313,9 @@ export class ClusterObject extends DurableObject<Env> {
       }
     }
     // Another change may have left tasks, and set the alarm anew, while these were at work.
-    if (this.#store.tasks().length === 0) await this.ctx.storage.deleteAlarm();
+    const isDone = this.#store.tasks().length === 0;
+    if (isDone) await this.ctx.storage.deleteAlarm();
+    this.#taskRetryMs = isDone ? TASK_RETRY_MS : Math.min(2 * this.#taskRetryMs, MAX_TASK_RETRY_MS);
   }
 
   async #run(task: Task): Promise<void> {

@@ -343,9 +343,7 @@ export class PartitionObject extends DurableObject<Env> {
     this.#store.setTopic(topic);
     this.#parts = this.#assemble(topic);
     this.#isCompared = true;
-    // From here on it is known to have been used: the tables are there first, or a crash between would look like a loss.
-    await this.ctx.storage.sync();
-    await this.#noteLogEnd(0).catch(() => {}); // The cluster is out of reach; what is appended goes on being told.
+    if (this.env.RIVULET_FILES !== undefined) await this.#noteFirstUse();
     return this.#loaded();
   }
 
@@ -365,6 +363,15 @@ export class PartitionObject extends DurableObject<Env> {
     }
     this.#isCompared = true;
     return this.#loaded();
+  }
+
+  /**
+   * [FIL-3] From here on it is known to have been used, before anything is appended. The tables are there first, or a crash
+   * between would look like a loss. Where the cluster is out of reach, what is appended goes on being told.
+   */
+  async #noteFirstUse(): Promise<void> {
+    await this.ctx.storage.sync();
+    await this.#noteLogEnd(0).catch(() => {});
   }
 
   #loaded(): Result<{ parts: Parts }> {

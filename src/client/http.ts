@@ -105,9 +105,8 @@ export function parseJson(text: string): unknown {
 /** The broker's error in a problem or an error message, or null where there is none. */
 export function brokerError(body: unknown): BrokerError | null {
   // What is left says where things stand.
-  const { code, detail, type, title, status, errorCode, retriable, requestId, ...rest } = (body ??
+  const { code, detail, type, title, status, errorCode, requestId, ...data } = (body ??
     {}) as Record<string, unknown>;
-  const data = retriable === false ? { ...rest, retriable } : rest;
   return isErrorName(code) ? new BrokerError(code, String(detail ?? ""), { data }) : null;
 }
 

@@ -7,7 +7,7 @@ import { damageError } from "../core/log/damage.ts";
 import { readBatchHeader } from "../core/log/record-batch.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
-import { type Env, groupStub, partitionStub } from "../env.ts";
+import { clusterStub, type Env, groupStub, partitionStub } from "../env.ts";
 import { lookAtGroup } from "./groups.ts";
 import { topicMetadata } from "./metadata.ts";
 
@@ -71,10 +71,11 @@ export interface GroupOffset {
 
 /** [OFF-6] [OFF-9] The group's offsets beside what is in the logs. A topic deleted meanwhile is left out. */
 export async function groupOffsets(env: Env, group: GroupDescription): Promise<GroupOffset[]> {
+  const isUnused = await unusedOf(env, group);
   const all = await mapConcurrently(group.offsets, FAN_OUT, async (entry) => {
     const { topic, topicId, partition, committedOffset } = entry;
     const stub = partitionStub(env, topicId, partition);
-    const bounds = await stub.offsets();
+    const bounds = isUnused(topicId, partition) ? EMPTY_LOG : await stub.offsets();
     if (!bounds.ok) return null;
     const { logStartOffset, highWatermark: logEndOffset } = bounds;
     const unreadFrom = Math.max(committedOffset ?? logStartOffset, logStartOffset);
@@ -89,6 +90,23 @@ export async function groupOffsets(env: Env, group: GroupDescription): Promise<G
     };
   });
   return all.filter((entry) => entry !== null);
+}
+
+const EMPTY_LOG = { ok: true, logStartOffset: 0, highWatermark: 0 } as const;
+
+/** [FIL-1] Which of the group's partitions have never been used: describing it makes none. */
+async function unusedOf(
+  env: Env,
+  { offsets }: GroupDescription,
+): Promise<(topicId: string, partition: number) => boolean> {
+  const topicIds = [...new Set(offsets.map(({ topicId }) => topicId))];
+  try {
+    const used = await clusterStub(env).usedPartitions(topicIds);
+    const byTopic = new Map(topicIds.map((topicId, i) => [topicId, used[i] ?? null]));
+    return (topicId, partition) => byTopic.get(topicId)?.includes(partition) === false;
+  } catch {
+    return () => false; // The cluster is out of reach: each partition is asked.
+  }
 }
 
 /**

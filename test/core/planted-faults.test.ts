@@ -5,7 +5,7 @@ import { findFault } from "../simulation/find-fault.ts";
 import { PLANTED_FAULTS } from "../simulation/planted-faults.ts";
 
 /** `npm run simulate -- --faults` looks for all of them; these are found within a few seeds. */
-const MAX_SEEDS = 20;
+const MAX_SEEDS = 60;
 const QUICK = PLANTED_FAULTS.filter(({ isRare }) => !isRare);
 
 test.each(QUICK)("[SIM-3] found: $name", async (fault) => {

@@ -97,6 +97,21 @@ describe("failures that are noted", () => {
     forgetTroubles();
   });
 
+  test("[ERR-4] where one finds room on the disk again, the others count no more, but for what is damaged", () => {
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    vi.spyOn(console, "log").mockImplementation(() => {});
+    const other = (message: string, name: string) =>
+      new ObjectError(new Error(message), { name, file: "" });
+    noteFailure(failed("SQLITE_FULL"), "commit");
+    noteFailure(other("internal error; reference = x", "group h"), "poll");
+    noteFailure(other("SQLITE_CORRUPT", "group i"), "poll");
+    expect(failingObjects()).toBe(3);
+    noteSuccess(PLACE, "commit");
+    expect(failingObjects()).toBe(1);
+    vi.restoreAllMocks();
+    forgetTroubles();
+  });
+
   test("[ERR-4] what is not the storage's does not count", () => {
     noteFailure(failed("Network connection lost."), "commit");
     noteFailure(failed("x is not a function"), "commit");
