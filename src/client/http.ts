@@ -107,7 +107,7 @@ export function brokerError(body: unknown): BrokerError | null {
   // What is left says where things stand.
   const { code, detail, type, title, status, errorCode, requestId, ...data } = (body ??
     {}) as Record<string, unknown>;
-  return isErrorName(code) ? new BrokerError(code, String(detail ?? ""), { data }) : null;
+  return isErrorName(code) ? new BrokerError(code, detail as string, { data }) : null;
 }
 
 /** fetch says only "fetch failed"; the reason is in the cause. */

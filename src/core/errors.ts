@@ -110,7 +110,11 @@ export class BrokerError extends Error {
   /** The failure's numbers: offsets that tell the caller where things stand. */
   readonly data: FailureData;
 
-  constructor(code: ErrorName, detail: string, options?: ErrorOptions & { data?: FailureData }) {
+  constructor(
+    code: ErrorName,
+    detail: string,
+    options?: ErrorOptions & { data?: FailureData | undefined },
+  ) {
     super(detail, options);
     this.name = "BrokerError";
     this.code = code;

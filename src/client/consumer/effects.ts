@@ -69,7 +69,7 @@ export class Outbox {
     if (connection !== null) this.emit({ type: "send", connection, message });
   }
 
-  warn(code: ErrorName, detail: string, data: FailureData = {}): void {
+  warn(code: ErrorName, detail: string, data?: FailureData): void {
     this.emit({ type: "error", error: new BrokerError(code, detail, { data }), isFatal: false });
   }
 }

@@ -389,34 +389,25 @@ export function visitBatch(
   const reader = new VarintReader(source, from, end);
   let lastDelta = -1;
   let headerCount = 0;
-  for (let i = 0; i < header.recordCount; i++) {
-    const record = decodeRecordAt(i, source, reader, header, end);
-    const delta = record.offset - header.baseOffset;
-    if (delta <= lastDelta || delta > header.lastOffsetDelta)
-      throw corrupt(`record ${i}: offset delta is ${delta}`);
-    lastDelta = delta;
-    headerCount += record.headers.length;
-    if (headerCount > MAX_HEADERS_PER_BATCH)
-      throw corrupt(`the batch has more than ${MAX_HEADERS_PER_BATCH} headers`);
-    if (!visit(record)) return;
-  }
-  if (reader.position !== end)
-    throw corrupt(`${end - reader.position} bytes follow the last record`);
-}
-
-function decodeRecordAt(
-  index: number,
-  bytes: Uint8Array,
-  reader: VarintReader,
-  batch: BatchHeader,
-  batchEnd: number,
-): ConsumerRecord {
+  let index = 0;
   try {
-    return decodeRecord(bytes, reader, batch, batchEnd);
+    for (; index < header.recordCount; index++) {
+      const record = decodeRecord(source, reader, header, end);
+      const delta = record.offset - header.baseOffset;
+      if (delta <= lastDelta || delta > header.lastOffsetDelta)
+        throw corrupt(`record ${index}: offset delta is ${delta}`);
+      lastDelta = delta;
+      headerCount += record.headers.length;
+      if (headerCount > MAX_HEADERS_PER_BATCH)
+        throw corrupt(`the batch has more than ${MAX_HEADERS_PER_BATCH} headers`);
+      if (!visit(record)) return;
+    }
   } catch (error) {
     if (error instanceof RangeError) throw corrupt(`record ${index}: ${error.message}`);
     throw error;
   }
+  if (reader.position !== end)
+    throw corrupt(`${end - reader.position} bytes follow the last record`);
 }
 
 function unfolded(compression: number, bytes: Uint8Array, decompress: Decompress): Uint8Array {
