@@ -224,8 +224,8 @@ describe("producers", () => {
       };
       await stub.append(batch(0, 1));
       await stub.append(batch(0, 2));
-      for (let count = 0; count < MAX_PRODUCERS_PER_PARTITION - 2; count += 1_666)
-        await appendAs(first + count, 1_666);
+      for (let count = 0; count < MAX_PRODUCERS_PER_PARTITION - 2; count += 1_999)
+        await appendAs(first + count, 1_999);
       await interrupt(stub);
       // As many as may be; then producer 1 is heard of again, and one more comes.
       expect(await stub.append(batch(1, 1))).toMatchObject({ ok: true });
