@@ -342,16 +342,22 @@ export class PlainConsumerSession {
 
   /** [BND-7] The client does not read as fast as records come: nothing more is sent, or counts as done, until it has. */
   #isBehind(): boolean {
-    if (this.#socket.bufferedAmount <= MAX_PLAIN_UNSENT_BYTES) return false;
-    if (this.#stopDrainCheck === null) this.#awaitDrain(this.#socket.bufferedAmount, Date.now());
+    const unsentBytes = this.#unsentBytes;
+    if (unsentBytes <= MAX_PLAIN_UNSENT_BYTES) return false;
+    if (this.#stopDrainCheck === null) this.#awaitDrain(unsentBytes, Date.now());
     return true;
+  }
+
+  /** None where the runtime does not tell. */
+  get #unsentBytes(): number {
+    return (this.#socket as { readonly bufferedAmount?: number }).bufferedAmount ?? 0;
   }
 
   #awaitDrain(unsentBytes: number, sinceMs: number): void {
     this.#stopDrainCheck = after(DRAIN_CHECK_MS, () => {
       this.#stopDrainCheck = null;
       if (this.#isOver || this.#hasClosed) return;
-      const left = this.#socket.bufferedAmount;
+      const left = this.#unsentBytes;
       if (left <= MAX_PLAIN_UNSENT_BYTES)
         for (const delivery of this.#deliveries.values()) {
           if (delivery.drainTimer === null) this.#flush(delivery);

@@ -1,20 +1,26 @@
 // What one client can make the broker do for it is bounded: unfolding, bodies, windows, producer ids.
+import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
 import { MAX_DECODED_FETCH_BYTES, MAX_DECODED_REQUEST_BYTES } from "../../src/core/limits.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
+import { isolate } from "../../src/edge/isolate.ts";
 import { partitionStub } from "../../src/env.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
+import { bodyPaths } from "../support/body-paths.ts";
 import {
   call,
   closeSockets,
   createTopic,
   env,
+  eventually,
   expectStatus,
+  type Fetched,
   fetchRecords,
   isBytes,
   joined,
+  ORIGIN,
   produce,
   recordBatch,
   TestSocket,
@@ -84,6 +90,79 @@ describe("bodies", () => {
         detail: expect.stringContaining("the body is not gzip"),
       },
     });
+  });
+});
+
+describe.each(bodyPaths("bounds-topic", "bounds-group"))("$what", ({ method, path, headers }) => {
+  /** The problem, or the line in its place. */
+  async function refusal(body: BodyInit, more: Record<string, string> = {}) {
+    await call("POST", "/v1/topics", { name: "bounds-topic" });
+    const response = await exports.default.fetch(`${ORIGIN}${path}`, {
+      method,
+      headers: { ...headers, ...more },
+      body,
+    });
+    const told = (await response.json()) as { error?: Problem } & Problem;
+    return told.error ?? told;
+  }
+  interface Problem {
+    readonly code: string;
+    readonly detail: string;
+  }
+
+  async function packed(format: "gzip" | "deflate", bytes: number): Promise<ArrayBuffer> {
+    const stream = new Blob([new Uint8Array(bytes).fill(0x5b)]).stream();
+    return new Response(stream.pipeThrough(new CompressionStream(format))).arrayBuffer();
+  }
+
+  test("[BND-4] a million brackets are refused with the bound on depth", async () => {
+    const { code, detail } = await refusal(`{"a":${"[".repeat(1_000_000)}`);
+    if (path.endsWith("/batches")) return expect(code).toBe("CORRUPT_MESSAGE");
+    expect(code).toBe("INVALID_REQUEST");
+    expect(detail).toContain("nested more than 100 levels deep");
+  });
+
+  test.each(["gzip", "deflate"] as const)(
+    "[BND-2] %s that unfolds beyond the bound, breaks off or is none is refused",
+    async (format) => {
+      const encoding = { "content-encoding": format };
+      expect((await refusal(await packed(format, 17 * MIB), encoding)).code).toBe(
+        "MESSAGE_TOO_LARGE",
+      );
+      for (const body of [(await packed(format, MIB)).slice(0, 500), "plain text"]) {
+        const { code, detail } = await refusal(body, encoding);
+        expect({ code, detail }).toEqual({
+          code: "INVALID_REQUEST",
+          detail: expect.stringContaining(`the body is not ${format}`),
+        });
+      }
+    },
+  );
+});
+
+describe("reads", () => {
+  test("[BND-5] of a batch no more is decoded than is asked for", async () => {
+    const { topic, stub } = await newPartition();
+    await stub.append(recordBatch(Array.from({ length: 1_000 }, (_, i) => `v${i}`)));
+    const read = await fetchRecords(topic.name, 0, "?offset=10&maxRecords=5");
+    expect(read.records.map(({ value }) => value)).toEqual(["v10", "v11", "v12", "v13", "v14"]);
+    expect(read.nextOffset).toBe(15);
+  });
+
+  test("[BND-6] a large answer comes whole, piece by piece, and holds nothing when it is read", async () => {
+    const { topic } = await newPartition();
+    const values = Array.from({ length: 30 }, (_, i) => String(i % 10).repeat(50_000));
+    for (const value of values) await produce(topic.name, [{ value }]);
+    const path = `${ORIGIN}/v1/topics/${topic.name}/partitions/0/records?maxBytes=8000000`;
+    const response = await exports.default.fetch(path);
+    expect(isolate.answers.bytes).toBeGreaterThan(1_500_000);
+    const { records, nextOffset } = (await response.json()) as Fetched;
+    expect(records.map(({ value }) => value)).toEqual(values);
+    expect(nextOffset).toBe(30);
+    expect(isolate.answers.bytes).toBe(0);
+    const left = await exports.default.fetch(path);
+    await left.body?.cancel();
+    await eventually(async () => isolate.answers.bytes === 0, "what was not read to be given back");
   });
 });
 
