@@ -28,8 +28,8 @@ import {
 } from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
-import { wallClockMs } from "../shared/clock.ts";
-import { storageOf } from "../shared/sql.ts";
+import { isStanding, startAnew, wallClockMs } from "../shared/clock.ts";
+import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
 import { ClusterStore, type Task } from "./cluster-store.ts";
@@ -49,13 +49,17 @@ export class ClusterObject extends DurableObject<Env> {
   /** Groups that are being asked whether they can be forgotten; the last to ask counts. */
   readonly #forgetting = new Map<string, symbol>();
   #retiredIncarnation: number;
+  readonly #sql: Sql;
   readonly #turns: Turns;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     trace(env, "cluster", "cluster", "start");
     this.#store = new ClusterStore(storageOf(ctx.storage), randomProducerId());
-    this.#turns = new Turns(storageOf(ctx.storage).sql);
+    this.#sql = storageOf(ctx.storage).sql;
+    this.#turns = new Turns(this.#sql);
+    // [CLK-2] The alarm may have been set by a clock that was set back since.
+    if (this.#store.tasks().length > 0) ctx.blockConcurrencyWhile(() => this.#tryAgainSoon());
     this.#retiredIncarnation = this.#store.retiredIncarnation();
   }
 
@@ -298,8 +302,7 @@ export class ClusterObject extends DurableObject<Env> {
    */
   async #workOff(): Promise<void> {
     if (this.#store.tasks().length === 0) return;
-    const { sql } = storageOf(this.ctx.storage);
-    await this.ctx.storage.setAlarm(wallClockMs(sql) + this.#taskRetryMs);
+    await this.#tryAgainSoon();
     let hasFailed = false;
     while (!hasFailed && this.#store.tasks().length > 0) {
       for (const { id, task } of this.#store.tasks()) {
@@ -312,10 +315,15 @@ export class ClusterObject extends DurableObject<Env> {
         }
       }
     }
+    if (hasFailed && isStanding(this.#sql)) this.ctx.waitUntil(startAnew(this.ctx));
     // Another change may have left tasks, and set the alarm anew, while these were at work.
     const isDone = this.#store.tasks().length === 0;
     if (isDone) await this.ctx.storage.deleteAlarm();
     this.#taskRetryMs = isDone ? TASK_RETRY_MS : Math.min(2 * this.#taskRetryMs, MAX_TASK_RETRY_MS);
+  }
+
+  async #tryAgainSoon(): Promise<void> {
+    await this.ctx.storage.setAlarm(wallClockMs(this.#sql) + this.#taskRetryMs);
   }
 
   async #run(task: Task): Promise<void> {

@@ -15,6 +15,10 @@ export class GroupClock {
     this.#latestMs = this.#clock.now();
   }
 
+  get isStanding(): boolean {
+    return this.#clock.isStanding;
+  }
+
   now(): number {
     const nowMs = this.#clock.now();
     const isSetBack = wasSetBack(this.#latestMs, nowMs);

@@ -68,6 +68,7 @@ import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parseFrame } from "../../src/protocol/parse.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../../src/protocol/poll.ts";
 import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
+import { startAnew } from "../shared/clock.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
@@ -831,6 +832,7 @@ export class GroupObject extends DurableObject<Env> {
     if (deadlineMs === null) return;
     if (this.#alarmAtMs !== null && this.#alarmAtMs <= deadlineMs) return;
     this.#alarmAtMs = deadlineMs;
+    if (this.#clock.isStanding) this.ctx.waitUntil(startAnew(this.ctx));
     await this.ctx.storage.setAlarm(deadlineMs);
   }
 

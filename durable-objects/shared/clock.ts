@@ -1,5 +1,6 @@
 // Time for an object. Its Date.now() never goes back within a life: where the wall clock was set back, it stands still until
-// that has caught up, while alarms go by the wall clock as it is. SQLite shows that one [CLK-2].
+// that has caught up, and so do its timers and the alarms that it sets. SQLite shows the wall clock as it is.
+import { message } from "./message.ts";
 import { firstRow, type Sql } from "./sql.ts";
 
 export const WALL_CLOCK = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms";
@@ -8,7 +9,7 @@ const SLACK_MS = 500;
 /** By how much Date.now() may be ahead of SQLite's clock though it goes: both are cut to milliseconds, at different times. */
 const STANDING_MS = 20;
 
-/** The wall clock as it is now, by which alarms ring. */
+/** The wall clock as it is now. */
 export function wallClockMs(sql: Sql): number {
   return firstRow<{ ms: number }>(sql, WALL_CLOCK)?.ms ?? Date.now();
 }
@@ -16,6 +17,16 @@ export function wallClockMs(sql: Sql): number {
 /** Whether this object's time stands still, and its timers with it, until the wall clock has caught up. */
 export function isStanding(sql: Sql): boolean {
   return Date.now() > wallClockMs(sql) + STANDING_MS;
+}
+
+/**
+ * [CLK-2] Ends the life of an object whose time stands still, once what it has written is durable and its answers are on their
+ * way. The next one begins with the clock as it is. Sockets break, and whoever is at their other ends comes back.
+ */
+export async function startAnew(ctx: DurableObjectState): Promise<void> {
+  await ctx.storage.sync();
+  await message();
+  ctx.abort("the clock was set back");
 }
 
 /** The time of an object: Date.now(), and where that stands still, the wall clock. */
@@ -27,6 +38,11 @@ export class ObjectClock {
   constructor(sql: Sql) {
     this.#sql = sql;
     this.#wallMs = wallClockMs(sql);
+  }
+
+  /** Whether it stood still when it was last looked at. Then no alarm can be set that rings in time. */
+  get isStanding(): boolean {
+    return this.#isStanding;
   }
 
   now(): number {

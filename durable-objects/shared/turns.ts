@@ -1,6 +1,7 @@
 // Turns of the event loop. Only a timer gives one that takes in what has come over the network meanwhile: after a message to
 // oneself no event has been read from any socket yet.
 import { isStanding } from "./clock.ts";
+import { message } from "./message.ts";
 import type { Sql } from "./sql.ts";
 
 export class Turns {
@@ -26,15 +27,4 @@ export class Turns {
     });
     return this.#next;
   }
-}
-
-function message(): Promise<void> {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(null);
-  });
 }

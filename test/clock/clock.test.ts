@@ -153,8 +153,8 @@ describe.each(STEPS)("the clock is set by %i ms", (stepMs) => {
         "GET",
         "/v1/groups/g",
       );
-    const settled = (count: number) =>
-      eventually(`${count} members to be settled`, async () => {
+    const settled = (count: number, when: string) =>
+      eventually(`${count} members to be settled ${when}`, async () => {
         const { state, members } = await look().catch(() => ({ state: "", members: [] }));
         return state === "STABLE" && members.length === count;
       });
@@ -168,16 +168,16 @@ describe.each(STEPS)("the clock is set by %i ms", (stepMs) => {
       const message = JSON.parse(String(data));
       if (message.type === "records") for (const { value } of message.records) read.push(value);
     });
-    await settled(2);
+    await settled(2, "at first");
     clock.set(stepMs);
     const all = Array.from({ length: 40 }, (_, i) => `r${i}`);
     for (const value of all) await send("t", value);
     await eventually("everything to be read", () => all.every((value) => read.includes(value)));
-    await settled(2);
+    await settled(2, "after the step");
     const two = consume();
-    await settled(3);
+    await settled(3, "with another");
     plain.terminate();
-    await settled(2);
+    await settled(2, "without the one that was cut off");
     await send("t", "last");
     await eventually("the last to be read", () => read.includes("last"));
     await one.close();

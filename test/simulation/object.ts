@@ -82,6 +82,7 @@ export class SimulatedObject implements Acceptor {
       durable: () => this.#durable(),
       refuses: () => world.refusesWrites(),
       wallMs: () => world.scheduler.wallMs(this.actor),
+      shownMs: () => this.actor.show(world.scheduler.wallMs(this.actor)),
     });
   }
 
@@ -98,6 +99,8 @@ export class SimulatedObject implements Acceptor {
       getWebSocketAutoResponseTimestamp: ({ autoResponseMs }: Endpoint) =>
         autoResponseMs === null ? null : new Date(autoResponseMs),
       waitUntil: () => {},
+      blockConcurrencyWhile: (work: () => Promise<void>) => work(),
+      abort: () => world.scheduler.after(this.actor, 0, () => this.crash()),
     };
     this.starts++;
     this.#instance = new this.#class(context, this.#world.env);

@@ -15,6 +15,8 @@ export interface StorageHost {
   refuses(): boolean;
   /** What SQLite's own clock shows. */
   wallMs(): number;
+  /** What the object's Date.now() shows. */
+  shownMs(): number;
 }
 
 export class SimulatedStorage {
@@ -108,7 +110,7 @@ export class SimulatedStorage {
 
   async setAlarm(atMs: number): Promise<void> {
     this.#beginWrite();
-    this.alarmAtMs = atMs;
+    this.alarmAtMs = Math.max(atMs, this.#host.shownMs()); // What lies in the past rings now.
     this.#host.alarmChanged();
   }
 
