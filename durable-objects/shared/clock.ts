@@ -19,11 +19,17 @@ export function isStanding(sql: Sql): boolean {
   return Date.now() > wallClockMs(sql) + STANDING_MS;
 }
 
+/** The narrow slice of a Durable Object's state that ends its life. */
+interface Life {
+  readonly storage: { sync(): Promise<void> };
+  abort(reason: string): void;
+}
+
 /**
  * [CLK-2] Ends the life of an object whose time stands still, once what it has written is durable and its answers are on their
  * way. The next one begins with the clock as it is. Sockets break, and whoever is at their other ends comes back.
  */
-export async function startAnew(ctx: DurableObjectState): Promise<void> {
+export async function startAnew(ctx: Life): Promise<void> {
   await ctx.storage.sync();
   await message();
   ctx.abort("the clock was set back");
