@@ -11,7 +11,7 @@ export class SimulatedRequest {
   readonly url: string;
   readonly method: string;
   readonly headers: Headers;
-  readonly body: AsyncIterable<Uint8Array> | null;
+  readonly body: SimulatedBody | null;
 
   constructor(url: string, options: RequestOptions = {}) {
     this.url = url;
@@ -19,12 +19,31 @@ export class SimulatedRequest {
     this.headers = new Headers(options.headers);
     const { body } = options;
     const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
-    this.body = bytes === undefined ? null : once(bytes);
+    this.body = bytes === undefined ? null : new SimulatedBody(bytes);
   }
 }
 
-async function* once(bytes: Uint8Array): AsyncIterable<Uint8Array> {
-  yield bytes;
+/** A body that is there as a whole, as a reader of bytes sees it. */
+class SimulatedBody {
+  #rest: Uint8Array;
+
+  constructor(bytes: Uint8Array) {
+    this.#rest = bytes;
+  }
+
+  getReader() {
+    const read = async (target: Uint8Array) => {
+      const value = target.subarray(0, Math.min(target.length, this.#rest.length));
+      value.set(this.#rest.subarray(0, value.length));
+      this.#rest = this.#rest.subarray(value.length);
+      return { value, done: value.length === 0 };
+    };
+    return {
+      read,
+      readAtLeast: (_: number, target: Uint8Array) => read(target),
+      cancel: async () => {},
+    };
+  }
 }
 
 interface ResponseOptions {

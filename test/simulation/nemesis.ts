@@ -71,7 +71,7 @@ export class Nemesis {
       stall: () => this.#stall(),
       late: () => this.#slowDown(),
       evict: () => this.#evict(),
-      crash: () => random.pick(this.#world.objects).crash(),
+      crash: () => random.pick(this.#world.objects)?.crash(),
       restart: () => this.#restart(),
       recycle: () => this.#world.recycleWorker(),
       "clock jump": () => this.#jump(),
