@@ -28,7 +28,7 @@ export const MAX_JSON_DEPTH = 100;
 export const MAX_JSON_VALUES = 200_000;
 export const MAX_RECORD_JSON_VALUES = 2_000_000;
 /** An answer so large goes out at once. What is larger goes in pieces of this size, made as the client reads. */
-export const ANSWER_PIECE_BYTES = 64 * KIB;
+export const ANSWER_PIECE_BYTES = 128 * KIB;
 /** What larger answers that are not read yet hold in one Worker. */
 export const MAX_ANSWER_BYTES_IN_PROGRESS = 64 * MIB;
 /** A client that takes nothing of its answer for so long has gone, or means harm. */

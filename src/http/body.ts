@@ -88,8 +88,10 @@ export class IncomingBody {
     for (;;) {
       if (size === buffer.length) buffer = grown(buffer, announced);
       let piece: Uint8Array;
+      // Fewer than these come at the end only.
+      const least = Math.min(buffer.length - size, BODY_PIECE_BYTES);
       if (pieces === null) {
-        piece = await this.#read(buffer.subarray(size), BODY_PIECE_BYTES);
+        piece = await this.#read(buffer.subarray(size), least);
         buffer = new Uint8Array(piece.buffer as ArrayBuffer);
       } else piece = (await pieces.next()).value ?? NOTHING;
       if (piece.length === 0) break;
@@ -101,6 +103,7 @@ export class IncomingBody {
       if (pieces !== null) buffer.set(piece, size);
       size += piece.length;
       this.hold(buffer.length);
+      if (pieces === null && piece.length < least) break;
     }
     return buffer.subarray(0, size);
   }
