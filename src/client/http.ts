@@ -97,17 +97,19 @@ export function jsonBody(value: unknown): Body {
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+  } catch {}
+  return undefined;
 }
 
 /** The broker's error in a problem or an error message, or null where there is none. */
 export function brokerError(body: unknown): BrokerError | null {
   // What is left says where things stand.
-  const { code, detail, type, title, status, errorCode, requestId, ...data } = (body ??
-    {}) as Record<string, unknown>;
-  return isErrorName(code) ? new BrokerError(code, detail as string, { data }) : null;
+  const { type, title, status, code, errorCode, retriable, detail, requestId, ...data } = Object(
+    body,
+  ) as Record<string, unknown>;
+  return isErrorName(code)
+    ? new BrokerError(code, detail as string, { data, retriable: retriable as boolean })
+    : null;
 }
 
 /** fetch says only "fetch failed"; the reason is in the cause. */

@@ -100,7 +100,7 @@ export function fail(error: ErrorName, detail: string): Failure {
 }
 
 /** What a failure carries besides its detail. */
-export type FailureData = Omit<Failure, "ok" | "error" | "detail">;
+export type FailureData = Omit<Failure, "ok" | "error" | "detail" | "retriable">;
 
 /** The same failure as an exception, for code whose callers unwind (HTTP handlers, SDK, codecs). */
 export class BrokerError extends Error {
@@ -113,23 +113,24 @@ export class BrokerError extends Error {
   constructor(
     code: ErrorName,
     detail: string,
-    options?: ErrorOptions & { data?: FailureData | undefined },
+    options?: ErrorOptions & { data?: FailureData | undefined; retriable?: boolean | undefined },
   ) {
     super(detail, options);
     this.name = "BrokerError";
     this.code = code;
     this.errorCode = ERRORS[code].code;
-    this.data = options?.data ?? {};
-    this.retriable = this.data.retriable ?? ERRORS[code].retriable;
+    this.data = { ...options?.data };
+    this.retriable = options?.retriable ?? ERRORS[code].retriable;
   }
 }
 
-export function errorOf({ ok: _ok, error, detail, ...data }: Failure): BrokerError {
-  return new BrokerError(error, detail, { data });
+export function errorOf({ ok: _ok, error, detail, retriable, ...data }: Failure): BrokerError {
+  return new BrokerError(error, detail, { data, retriable });
 }
 
-export function failureOf({ code, message, data }: BrokerError): Failure {
-  return { ok: false, error: code, detail: message, ...data };
+export function failureOf({ code, message, data, retriable }: BrokerError): Failure {
+  const failure: Failure = { ok: false, error: code, detail: message, ...data };
+  return retriable || !ERRORS[code].retriable ? failure : { ...failure, retriable };
 }
 
 /** What the action returns, or the BrokerError that it throws as a failure. */
@@ -174,7 +175,7 @@ export function isErrorName(value: unknown): value is ErrorName {
 /** As it is, or with the code that it has, or with `otherwise`. */
 export function brokerErrorOf(error: unknown, otherwise: ErrorName): BrokerError {
   if (error instanceof BrokerError) return error;
-  const { code, message } = (error ?? {}) as { code?: unknown; message?: unknown };
+  const { code, message } = Object(error) as { code?: unknown; message?: unknown };
   const detail = typeof message === "string" ? message : preview(error);
   return new BrokerError(isErrorName(code) ? code : otherwise, detail, { cause: error });
 }

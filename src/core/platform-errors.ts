@@ -1,5 +1,5 @@
 // What the platform's own exceptions mean here: the one place that gives a failed call to an object its name [ERR-2].
-import { BrokerError, type FailureData, isErrorName } from "./errors.ts";
+import { BrokerError, isErrorName } from "./errors.ts";
 
 /** How an object failed. */
 export type PlatformFailure =
@@ -103,7 +103,7 @@ export function brokerError(error: unknown): BrokerError {
 
 /** KAFKA_STORAGE_ERROR that trying again does not mend. */
 export function damaged(detail: string): BrokerError {
-  return new BrokerError("KAFKA_STORAGE_ERROR", detail, { data: { retriable: false } });
+  return new BrokerError("KAFKA_STORAGE_ERROR", detail, { retriable: false });
 }
 
 /** A reference says nothing to a client; the log has what stands behind it. */
@@ -115,13 +115,13 @@ function publicText(error: unknown): string {
 /** A broker's error that an object threw comes over the call as an Error with the same fields. */
 function ownError(error: unknown): BrokerError | null {
   const cause = error instanceof ObjectError ? error.cause : error;
-  const { code, data } = (cause ?? {}) as { code?: unknown; data?: FailureData };
-  return isErrorName(code) ? new BrokerError(code, messageOf(cause), { data: data ?? {} }) : null;
+  const { code, data, retriable } = (cause ?? {}) as Partial<BrokerError>;
+  return isErrorName(code) ? new BrokerError(code, messageOf(cause), { data, retriable }) : null;
 }
 
 function isBeyondRetry(error: unknown): boolean {
-  const { code, data } = (error ?? {}) as { code?: unknown; data?: FailureData };
-  return code === "KAFKA_STORAGE_ERROR" && data?.retriable === false;
+  const { code, retriable } = (error ?? {}) as Partial<BrokerError>;
+  return code === "KAFKA_STORAGE_ERROR" && retriable === false;
 }
 
 function messageOf(error: unknown): string {

@@ -80,7 +80,7 @@ export class IncomingBody {
   /** The whole of it, unpacked. @throws BrokerError MESSAGE_TOO_LARGE above MAX_REQUEST_BYTES */
   async bytes(): Promise<Uint8Array> {
     const announced = Number(this.#headers.get("content-length") ?? 0);
-    if (announced > MAX_REQUEST_BYTES) throw tooLarge(announced);
+    if (announced > MAX_REQUEST_BYTES) throw tooLarge(`${announced} bytes`);
     const pieces = encodingOf(this.#headers) === null ? null : this.pieces();
     // One buffer, which grows: what is announced only says how it begins.
     let buffer = new Uint8Array(Math.min(Math.max(announced, 1_024) + 1, BODY_PIECE_BYTES));
@@ -97,7 +97,7 @@ export class IncomingBody {
       if (piece.length === 0) break;
       if (size + piece.length > MAX_REQUEST_BYTES) {
         await pieces?.return(undefined);
-        throw tooLarge(size + piece.length);
+        throw tooLarge(`${size + piece.length} bytes or more`);
       }
       while (size + piece.length > buffer.length) buffer = grown(buffer, announced);
       if (pieces !== null) buffer.set(piece, size);
@@ -184,8 +184,8 @@ function grown(buffer: Uint8Array, announced: number): Uint8Array<ArrayBuffer> {
   return larger;
 }
 
-function tooLarge(bytes: number): BrokerError {
-  const detail = `the body has ${bytes} bytes or more, the bound is ${MAX_REQUEST_BYTES}`;
+function tooLarge(size: string): BrokerError {
+  const detail = `the body has ${size}, the bound is ${MAX_REQUEST_BYTES}`;
   return new BrokerError("MESSAGE_TOO_LARGE", detail);
 }
 

@@ -29,7 +29,7 @@ export function problemOf(error: unknown): Problem {
     detail: known.message,
     code: known.code,
     errorCode: spec.code,
-    retriable: spec.retriable,
+    retriable: known.retriable,
     ...known.data,
   };
 }

@@ -100,6 +100,6 @@ async function passOn(response: Response): Promise<Response> {
   throw new BrokerError(
     isErrorName(failure.error) ? failure.error : "UNKNOWN_SERVER_ERROR",
     String(failure.detail ?? "the upgrade was refused"),
-    { data: failure.retriable === false ? { retriable: false } : {} },
+    failure.retriable === false ? { retriable: false } : {},
   );
 }

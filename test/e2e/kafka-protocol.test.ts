@@ -167,8 +167,9 @@ test("[KFK-2] what is no request closes its connection, with the reason in the l
     client.socket.write(bytes);
     await client.closed;
   }
-  const told = broker.lines.filter((line) => line.startsWith("kafka: connection closed"));
-  expect(told).toHaveLength(wrong.length);
+  const closed = () => broker.lines.filter((line) => line.startsWith("kafka: connection closed"));
+  await until("each reason to be told", () => closed().length === wrong.length);
+  const told = closed();
   expect(told.every((line) => line.endsWith("(from 127.0.0.1)"))).toBe(true);
   expect(told.some((line) => line.includes("is this TLS?"))).toBe(true);
   expect(told.some((line) => line.includes("is this HTTP?"))).toBe(true);

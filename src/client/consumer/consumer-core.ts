@@ -234,7 +234,7 @@ export class ConsumerCore {
     else if (!message.retriable) this.#fatal(new BrokerError(code, detail));
     else {
       this.#outbox.warn(code, detail);
-      this.#group.drop(CLOSE_CLIENT_LOST, "trying again");
+      this.#group.drop(CLOSE_CLIENT_LOST, code);
       this.#waitToReconnect(nowMs);
     }
   }
