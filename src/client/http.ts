@@ -82,7 +82,7 @@ export class HttpClient {
 }
 
 const NO_CONTENT = 204;
-const NO_BROKER = "this is no Rivulet broker";
+const NO_BROKER = "not a Rivulet broker";
 
 /** What every answer of that kind has. @throws ConnectionError where it has not: something else has answered. */
 export function answered(number: unknown): void {
@@ -104,7 +104,7 @@ export function parseJson(text: string): unknown {
 /** The broker's error in a problem or an error message, or null where there is none. */
 export function brokerError(body: unknown): BrokerError | null {
   // What is left says where things stand.
-  const { type, title, status, code, errorCode, retriable, detail, requestId, ...data } = Object(
+  const { code, detail, type, title, status, errorCode, requestId, retriable, ...data } = Object(
     body,
   ) as Record<string, unknown>;
   return isErrorName(code)
