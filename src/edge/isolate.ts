@@ -4,6 +4,8 @@ import type { Topic } from "../core/cluster/topics.ts";
 import type { PooledProducer } from "./producer-pool.ts";
 
 interface Isolate {
+  /** What the clock showed with the last request. */
+  latestMs: number;
   /** Topics by name, and when they were asked for. */
   readonly topics: Map<string, { readonly topic: Topic; readonly atMs: number }>;
   /** Producers that no request uses now. */
@@ -17,6 +19,7 @@ interface Isolate {
 }
 
 export const isolate: Isolate = {
+  latestMs: 0,
   topics: new Map(),
   idleProducers: [],
   producerIds: { next: 0, end: 0 },
@@ -26,6 +29,7 @@ export const isolate: Isolate = {
 
 /** As in an isolate that has just started. */
 export function forgetEverything(): void {
+  isolate.latestMs = 0;
   isolate.topics.clear();
   isolate.idleProducers = [];
   isolate.producerIds = { next: 0, end: 0 };

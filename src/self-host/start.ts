@@ -24,6 +24,9 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const STOP_GRACE_MS = 500;
 const READY_TIMEOUT_MS = 30_000;
 const DEFAULT_PORT = 8787;
+/** How often the clock is looked at, and by how much it may differ without anybody's having set it. */
+const CLOCK_CHECK_MS = 1_000;
+const CLOCK_SLACK_MS = 1_000;
 
 async function main(): Promise<void> {
   const host = process.env.HOST || "127.0.0.1";
@@ -78,6 +81,7 @@ async function main(): Promise<void> {
 
   const url = `http://${hostInUrl}:${port}`;
   await untilHealthy(url);
+  watchClock(url);
   if (!isStopping)
     console.log(`Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}, data in ${dataDir})`);
 }
@@ -135,6 +139,16 @@ function killWithParent(child: ChildProcess): ChildProcess {
   });
   watchdog.unref();
   return watchdog;
+}
+
+/** [CLK-4] A request tells the broker when somebody has set the clock back: nobody else may have anything to ask it. */
+function watchClock(url: string): void {
+  let aheadMs = Date.now() - performance.now();
+  setInterval(() => {
+    const nowAheadMs = Date.now() - performance.now();
+    if (nowAheadMs < aheadMs - CLOCK_SLACK_MS) void fetch(`${url}/health`).catch(() => {});
+    aheadMs = nowAheadMs;
+  }, CLOCK_CHECK_MS).unref();
 }
 
 async function untilHealthy(url: string): Promise<void> {

@@ -100,7 +100,7 @@ export class SimulatedObject implements Acceptor {
         autoResponseMs === null ? null : new Date(autoResponseMs),
       waitUntil: () => {},
       blockConcurrencyWhile: (work: () => Promise<void>) => work(),
-      abort: () => world.scheduler.after(this.actor, 0, () => this.crash()),
+      abort: () => this.#world.scheduler.after(this.actor, 0, () => this.crash()),
     };
     this.starts++;
     this.#instance = new this.#class(context, this.#world.env);
