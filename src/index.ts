@@ -1,5 +1,4 @@
 // The Worker: the HTTP API, and the classes of its objects.
-import { noticeClock } from "./edge/clock.ts";
 import type { Env } from "./env.ts";
 import { app } from "./http/app.ts";
 import { serveTcp } from "./kafka/tcp.ts";
@@ -9,10 +8,4 @@ export { GroupObject } from "../durable-objects/group/group-object.ts";
 export { PartitionObject } from "../durable-objects/partition/partition-object.ts";
 export { Rivulet } from "./rpc/rivulet.ts";
 
-export default {
-  fetch: (request, env, context) => {
-    context.waitUntil(noticeClock(env));
-    return app.fetch(request, env, context);
-  },
-  connect: serveTcp,
-} satisfies ExportedHandler<Env>;
+export default { fetch: app.fetch, connect: serveTcp } satisfies ExportedHandler<Env>;

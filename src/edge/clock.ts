@@ -6,12 +6,22 @@ import { mapConcurrently } from "../core/map-concurrently.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
 import { isolate } from "./isolate.ts";
 
-/** [CLK-4] Called with each request. Resolves at once, unless the clock was set back since the one before. */
+/** [CLK-4] With each request; does nothing unless the clock was set back since the one before. Never throws. */
 export async function noticeClock(env: Env): Promise<void> {
   const nowMs = Date.now();
   const latestMs = isolate.latestMs;
   isolate.latestMs = nowMs;
   if (!wasSetBack(latestMs, nowMs)) return;
-  const groups = await clusterStub(env).groups();
-  await mapConcurrently(groups, FAN_OUT, (groupId) => groupStub(env, groupId).noticeClock());
+  try {
+    const groups = await clusterStub(env).groups();
+    await mapConcurrently(groups, FAN_OUT, (groupId) =>
+      groupStub(env, groupId).noticeClock().catch(untold),
+    );
+  } catch (error) {
+    untold(error);
+  }
+}
+
+function untold(error: unknown): void {
+  console.error(`not every group was told that the clock was set back: ${error}`);
 }

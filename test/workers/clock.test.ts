@@ -3,7 +3,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
-import { WALL_CLOCK } from "../../durable-objects/shared/clock.ts";
+import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
 import {
   MAX_BYTES_WITH_IDEMPOTENCY_KEYS,
   MAX_INCARNATION_AHEAD_MS,
@@ -320,6 +320,28 @@ describe("sessions", () => {
       turnTo(fromMs - MAX_INCARNATION_AHEAD_MS + HOUR_MS);
       await interrupt(groupStub(env, group), partitionStub(env, topic.topicId, 0));
       expect(await pollAs(group, topic, "one")).toMatchObject({ records: [{ value: "a" }] });
+    },
+  );
+});
+
+describe("a group that nobody asks anything", () => {
+  test.each(TWINS)(
+    "[CLK-4] is told by the Worker that the clock was set back$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      const group = unique("group");
+      const fromMs = startMs();
+      turnTo(fromMs);
+      const poll = { instanceId: "gone", topics: [topic.name] };
+      await expectStatus(200, "POST", `/v1/groups/${group}/poll`, poll);
+      turnTo(fromMs - HOUR_MS);
+      await interrupt(groupStub(env, group));
+      await expectStatus(200, "GET", "/health");
+      const dueMs = () => alarmOf(groupStub(env, group) as never);
+      await eventually(
+        async () => (await dueMs()) === fromMs - HOUR_MS + SESSION_MS,
+        "the alarm to be set anew",
+      );
     },
   );
 });
