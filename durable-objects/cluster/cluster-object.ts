@@ -28,10 +28,11 @@ import {
 } from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
-import { isStanding, startAnew, wallClockMs } from "../shared/clock.ts";
+import { isStanding, startAnew } from "../shared/clock.ts";
 import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
+import { wallClockMs } from "../shared/wall-clock.ts";
 import { ClusterStore, type Task } from "./cluster-store.ts";
 
 /** How long tasks that failed wait for their next try; twice as long after each, for what is damaged stays so. */

@@ -302,6 +302,12 @@ export class GroupObject extends DurableObject<Env> {
     return this.#coordinator.exists || this.#subscribing > 0;
   }
 
+  /** [CLK-4] From the Worker: the clock was set back. */
+  async noticeClock(): Promise<void> {
+    this.#clock.now();
+    await this.#persistAndTell();
+  }
+
   /** [GRP-9] From the cluster: the topic was created, grown or (null) deleted. */
   async changeTopic(name: string, topic: Topic | null): Promise<void> {
     if (!this.#coordinator.exists) return;

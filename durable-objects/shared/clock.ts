@@ -1,18 +1,13 @@
 // Time for an object. Its Date.now() never goes back within a life: where the wall clock was set back, it stands still until
 // that has caught up, and so do its timers and the alarms that it sets. SQLite shows the wall clock as it is.
 import { message } from "./message.ts";
-import { firstRow, type Sql } from "./sql.ts";
+import type { Sql } from "./sql.ts";
+import { wallClockMs } from "./wall-clock.ts";
 
-export const WALL_CLOCK = "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER) AS ms";
 /** What two readings may differ by without anybody's having set a clock. */
 const SLACK_MS = 500;
 /** By how much Date.now() may be ahead of SQLite's clock though it goes: both are cut to milliseconds, at different times. */
 const STANDING_MS = 20;
-
-/** The wall clock as it is now. */
-export function wallClockMs(sql: Sql): number {
-  return firstRow<{ ms: number }>(sql, WALL_CLOCK)?.ms ?? Date.now();
-}
 
 /** Whether this object's time stands still, and its timers with it, until the wall clock has caught up. */
 export function isStanding(sql: Sql): boolean {

@@ -244,8 +244,8 @@ export const MAX_KAFKA_IN_FLIGHT_BYTES = 72 * MIB;
 /** An answer goes out over TCP in pieces of this size, each of which has to be taken in MAX_KAFKA_STALLED_MS. */
 export const MAX_KAFKA_WRITE_BYTES = 256 * KIB;
 /**
- * Answers that a WebSocket is sent ahead of the next message from its client, who cannot be seen to read: four of the
- * largest. Nobody who reads what it asked for comes near it.
+ * Answers that a WebSocket's client has not taken; one more may go beyond it. Four of the largest: where the runtime does not
+ * tell what is unsent, all that went out since the client's last message counts.
  */
 export const MAX_KAFKA_UNREAD_BYTES = 4 * MAX_FETCH_BYTES;
 /** Connections that one isolate serves. */

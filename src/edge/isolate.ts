@@ -29,6 +29,8 @@ export interface KafkaFeeds {
 }
 
 interface Isolate {
+  /** What the clock showed with the last request. */
+  latestMs: number;
   /** Topics by name, and when they were asked for. */
   readonly topics: Map<string, { readonly topic: Topic; readonly atMs: number }>;
   /** The names of those topics by their ids. */
@@ -57,6 +59,7 @@ interface Isolate {
 }
 
 export const isolate: Isolate = {
+  latestMs: 0,
   topics: new Map(),
   topicNames: new Map(),
   unknownTopicIds: new Map(),
@@ -75,6 +78,7 @@ export const isolate: Isolate = {
 
 /** As in an isolate that has just started. */
 export function forgetEverything(): void {
+  isolate.latestMs = 0;
   isolate.topics.clear();
   isolate.topicNames.clear();
   isolate.unknownTopicIds.clear();

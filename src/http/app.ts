@@ -1,6 +1,7 @@
 // The HTTP API: one file per resource, every error a problem+json.
 import { Hono, type MiddlewareHandler } from "hono";
 import { BrokerError, preview } from "../core/errors.ts";
+import { noticeClock } from "../edge/clock.ts";
 import type { Env } from "../env.ts";
 import { CONFIGS_PATH, GROUPS_PATH, PRODUCERS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
 import { failingObjects } from "../storage-health.ts";
@@ -31,7 +32,13 @@ const wellFormedPath: MiddlewareHandler = async (context, next) => {
   await next();
 };
 
+const withClock: MiddlewareHandler<{ Bindings: Env }> = async ({ env, executionCtx }, next) => {
+  executionCtx.waitUntil(noticeClock(env));
+  await next();
+};
+
 export const app = new Hono<{ Bindings: Env }>()
+  .use(withClock)
   .use(crossOrigin)
   .use(compressed)
   .use(wellFormedPath)

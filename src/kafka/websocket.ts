@@ -14,13 +14,15 @@ import { MalformedError } from "./wire.ts";
 
 /** How long what a client left behind is worked on: the platform gives no more. */
 const GONE_MS = 30_000;
+/** How often a client that is behind is looked at. */
+const DRAIN_CHECK_MS = 20;
 /** How long a client that was sent a close is waited for. */
 const CLOSING_MS = 5_000;
 
 /**
  * Serves it until the client goes, breaks a rule or does not do its part: then it is closed with CLOSE_FATAL and the reason.
- * Nobody can be told to wait, so what came is bounded. Nor can it be seen whether a client takes its answers
- * (workerd has no `bufferedAmount`): a client that says nothing meanwhile gets only so many of them [BND-12].
+ * Nobody can be told to wait, so what came is bounded. A client that does not take its answers gets no more of them; where the
+ * runtime does not tell how much is unsent, one that says nothing meanwhile gets only so many [BND-12].
  * @returns what resolves when the connection is closed, and all that came before is served
  * @throws BrokerError where there are too many connections
  */
@@ -72,11 +74,23 @@ export function serveWebSocket(
     for (const piece of pieces) if (!isClosed) socket.send(piece);
     if (connection.isSpent) return finish(1000, "connect again");
     unreadBytes += sizeOf(pieces);
-    if (unreadBytes <= MAX_KAFKA_UNREAD_BYTES || isClosed) return;
-    connection.inFlight.setWithAnswer(askedBytes, unreadBytes);
+    let left = unsentBytes();
+    if (left <= MAX_KAFKA_UNREAD_BYTES || isClosed) return;
+    connection.inFlight.setWithAnswer(askedBytes, left);
     connection.expectTaken();
-    await heard.promise;
+    while (!isClosed && !isOver && left > MAX_KAFKA_UNREAD_BYTES) {
+      const checked = Promise.withResolvers<void>();
+      const stop = after(DRAIN_CHECK_MS, checked.resolve);
+      await Promise.race([heard.promise, checked.promise]);
+      stop();
+      const unsent = unsentBytes();
+      connection.moved(Math.max(0, left - unsent));
+      left = unsent;
+    }
   };
+  /** What the client has not taken. */
+  const unsentBytes = () =>
+    (socket as { readonly bufferedAmount?: number }).bufferedAmount ?? unreadBytes;
   const handle = async (bytes: Uint8Array) => {
     for (const frame of frames.push(bytes)) {
       if (isOver) return;

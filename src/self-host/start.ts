@@ -32,6 +32,9 @@ const DEFAULT_PORT = 8787;
 const DEFAULT_SWEEP_MS = 10_000;
 const MAX_SWEEP_MS = 86_400_000;
 const BARRIER_RETRY_MS = 100;
+/** How often the clock is looked at, and by how much it may differ without anybody's having set it. */
+const CLOCK_CHECK_MS = 1_000;
+const CLOCK_SLACK_MS = 1_000;
 
 async function main(): Promise<void> {
   const host = process.env.HOST || "127.0.0.1";
@@ -90,6 +93,7 @@ async function main(): Promise<void> {
 
   const url = `http://${hostInUrl}:${port}`;
   await untilAnswered(url);
+  watchClock(url);
   new Sweeper(storagePath, () => barrier(url)).run(sweepMs);
   if (!isStopping)
     console.log(`Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}, data in ${dataDir})`);
@@ -157,6 +161,16 @@ function killWithParent(child: ChildProcess): ChildProcess {
   });
   watchdog.unref();
   return watchdog;
+}
+
+/** [CLK-4] A request tells the broker when somebody has set the clock back: nobody else may have anything to ask it. */
+function watchClock(url: string): void {
+  let aheadMs = Date.now() - performance.now();
+  setInterval(() => {
+    const nowAheadMs = Date.now() - performance.now();
+    if (nowAheadMs < aheadMs - CLOCK_SLACK_MS) void fetch(`${url}/health`).catch(() => {});
+    aheadMs = nowAheadMs;
+  }, CLOCK_CHECK_MS).unref();
 }
 
 async function untilAnswered(url: string): Promise<void> {

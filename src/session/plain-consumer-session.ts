@@ -71,6 +71,9 @@ interface Delivery {
   drainTimer: ReturnType<typeof setTimeout> | null;
 }
 
+/** How often in a session a silent client is looked at. */
+const RINGS_PER_SESSION = 8;
+
 export class PlainConsumerSession {
   /** Resolves when the membership has ended and everything was said. */
   readonly closed: Promise<void>;
@@ -85,8 +88,8 @@ export class PlainConsumerSession {
   readonly #topicIds = new Map<string, string>();
   #resolveClosed: () => void = () => {};
   #fatal: BrokerError | null = null;
-  /** The client's last message, or when it was given something to acknowledge, whichever is later. */
-  #quietSinceMs = Date.now();
+  /** Timers that rang since the client's last message, and since it was first given something to acknowledge. */
+  #quietRings = 0;
   #silenceTimer: ReturnType<typeof setTimeout> | null = null;
   /** Set while the client is behind. */
   #stopDrainCheck: (() => void) | null = null;
@@ -139,7 +142,7 @@ export class PlainConsumerSession {
 
   #onMessage(data: unknown): void {
     if (this.#isOver) return;
-    this.#quietSinceMs = Date.now();
+    this.#quietRings = 0;
     if (data === PING) {
       this.#sendText(PONG);
       return;
@@ -330,7 +333,7 @@ export class PlainConsumerSession {
       const records = this.#filter === null ? taken : taken.filter(this.#filter);
       if (records.length > 0) {
         this.#send({ type: "records", ...delivery.place, records: records.map(toJsonRecord) });
-        if (!this.#holdsRecords) this.#quietSinceMs = Date.now();
+        if (!this.#holdsRecords) this.#quietRings = 0;
       }
       if (this.#options.ack === "explicit")
         for (const record of records) delivery.unacknowledged.push(record.offset);
@@ -405,12 +408,14 @@ export class PlainConsumerSession {
     this.#leftovers.set(key, { topicId: delivery.topicId, last, timer });
   }
 
-  /** [PLN-4] A client that holds records and says nothing for a session timeout is taken for dead. */
+  /**
+   * [PLN-4] A client that holds records and says nothing for a session timeout is taken for dead. [CLK-3] That is counted in
+   * rings of a timer, and not by a clock that somebody may set; one more, since the first comes somewhere in between.
+   */
   #watchSilence(): void {
     if (this.#silenceTimer !== null || this.#isOver) return;
     if (!this.#holdsRecords) return;
-    const silentMs = Date.now() - this.#quietSinceMs;
-    if (silentMs >= this.#options.sessionTimeoutMs) {
+    if (this.#quietRings > RINGS_PER_SESSION) {
       this.#fatal = new BrokerError(
         "UNKNOWN_MEMBER_ID",
         `nothing was heard for ${this.#options.sessionTimeoutMs} ms while records were unacknowledged`,
@@ -421,8 +426,9 @@ export class PlainConsumerSession {
     }
     this.#silenceTimer = setTimeout(() => {
       this.#silenceTimer = null;
+      this.#quietRings++;
       this.#watchSilence();
-    }, this.#options.sessionTimeoutMs - silentMs);
+    }, this.#options.sessionTimeoutMs / RINGS_PER_SESSION);
   }
 
   get #holdsRecords(): boolean {

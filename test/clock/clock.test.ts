@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { Rivulet } from "../../src/client/index.ts";
+import { PING } from "../../src/protocol/heartbeat.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { kafkaJs, kafkaOf } from "../e2e/kafka/kafkajs.ts";
 import { MovedClock } from "./moved-clock.ts";
@@ -75,6 +76,52 @@ async function eventually(what: string, look: () => boolean | Promise<boolean>):
   while (!(await look())) {
     if (performance.now() > untilMs) throw new Error(`never came true: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** A member of the group `g` that says it is there, lets go of what it is told to, and joins again when it is cut off. */
+class PlainMember {
+  owns = 0;
+  #socket!: WebSocket;
+  #isOver = false;
+  readonly #memberId: string;
+  readonly #pings = setInterval(() => {
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.send(PING);
+  }, 1_000);
+
+  constructor(memberId: string) {
+    this.#memberId = memberId;
+    this.#open();
+  }
+
+  #open(): void {
+    const socket = new WebSocket(`${broker.url.replace("http", "ws")}/v1/groups/g/socket`);
+    this.#socket = socket;
+    socket.on("error", () => {});
+    socket.on("close", () => this.#isOver || this.#open());
+    socket.on("open", () => {
+      const join = { type: "join", memberId: this.#memberId, memberEpoch: 0, topics: ["t"] };
+      socket.send(JSON.stringify({ ...join, sessionTimeoutMs: SESSION_MS }));
+    });
+    socket.on("message", (data) => {
+      const message = String(data).startsWith("{") ? JSON.parse(String(data)) : {};
+      if (message.type !== "assignment") return;
+      const given: { topicId: string; partition: number }[] = message.partitions;
+      this.owns = given.length;
+      if (message.state !== "UNREVOKED_PARTITIONS") return;
+      const partitions = [0, 1].filter((each) =>
+        given.every(({ partition }) => partition !== each),
+      );
+      const topicId = given[0]?.topicId ?? "";
+      socket.send(JSON.stringify({ type: "revoked", partitions: [{ topicId, partitions }] }));
+    });
+  }
+
+  /** Without a word. */
+  end(): void {
+    this.#isOver = true;
+    clearInterval(this.#pings);
+    this.#socket.terminate();
   }
 }
 
@@ -182,6 +229,24 @@ describe.each(STEPS)("the clock is set by %i ms", (stepMs) => {
     await eventually("the last to be read", () => read.includes("last"));
     await one.close();
     await two.close();
+  });
+
+  test("[CLK-6] [CLK-4] a quiet group gives away what was a member's that died before", async () => {
+    await ask("POST", "/v1/topics", { name: "t", partitions: 2 });
+    const members = ["a", "b"].map((memberId) => new PlainMember(memberId));
+    const [stays, dies] = members as [PlainMember, PlainMember];
+    try {
+      await eventually("each to have one", () => members.every(({ owns }) => owns === 1));
+      dies.end();
+      await eventually("the group to have noticed", async () => {
+        const { history } = await ask<{ history: object[] }>("GET", "/v1/groups/g/history");
+        return JSON.stringify(history).includes('"disconnected"');
+      });
+      clock.set(stepMs);
+      await eventually("the other to have both", () => stays.owns === 2);
+    } finally {
+      stays.end();
+    }
   });
 
   test("[CLK-6] [CLK-4] Kafka's classic and new consumers read on", async () => {

@@ -55,9 +55,9 @@ describe("what the platform throws", () => {
   });
 
   test("[ERR-2] an error of the broker's own comes over a call as it was", () => {
-    const data = { retriable: false } as const;
-    const own = new BrokerError("KAFKA_STORAGE_ERROR", "t/0: its storage is gone", { data });
-    const remote = Object.assign(new Error(own.message), { code: own.code, data });
+    const how = { data: { offset: 7 }, retriable: false };
+    const own = new BrokerError("KAFKA_STORAGE_ERROR", "t/0: its storage is gone", how);
+    const remote = Object.assign(new Error(own.message), { code: own.code, ...how });
     for (const error of [own, new ObjectError(own, PLACE), remote, new ObjectError(remote, PLACE)])
       expect(brokerError(error)).toMatchObject({
         code: "KAFKA_STORAGE_ERROR",

@@ -2,8 +2,8 @@
 // a flush; a crash before takes it back. Rows are read at once, as the platform's cursor cannot be read later
 // than the statement's table exists.
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { WALL_CLOCK } from "../../durable-objects/shared/clock.ts";
 import type { SizedSql, SqlValue } from "../../durable-objects/shared/sql.ts";
+import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
 
 export interface StorageHost {
   /** The first write after a flush. */

@@ -2,6 +2,8 @@
 // it; the storage's own clock goes on.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
+import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
 import {
   MAX_BYTES_WITH_IDEMPOTENCY_KEYS,
   MAX_INCARNATION_AHEAD_MS,
@@ -15,6 +17,7 @@ import {
   describeGroup,
   env,
   eventually,
+  evict,
   expectStatus,
   guarded,
   produce,
@@ -60,18 +63,54 @@ describe("appends and tasks", () => {
     },
   );
 
-  test("[CLK-2] a task that failed is tried again by the clock as it is", async () => {
+  test.each(TWINS)(
+    "[CLK-2] what a cluster has to try again it tries soon, whatever its alarm was set for$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      const cluster = clusterStub(env);
+      vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("a test"));
+      await cluster.deleteTopic(topic.name);
+      const nowMs = Date.now();
+      await runInDurableObject(cluster, (_, { storage }) => storage.setAlarm(nowMs + HOUR_MS));
+      await evict(cluster);
+      await cluster.topics();
+      await interrupt(cluster);
+      await cluster.topics();
+      await eventually(async () => {
+        const atMs = await alarmOf(cluster as never);
+        return atMs === null || atMs < nowMs + HOUR_MS / 2;
+      }, "an alarm that rings soon");
+    },
+  );
+
+  test("[CLK-2] a group whose time stands still begins a new life, and its alarm rings in time", async () => {
     const topic = await createTopic(1);
-    const cluster = clusterStub(env);
-    const realMs = Date.now();
-    turnTo(realMs + HOUR_MS); // The object's time; the clock that alarms ring by was set back by an hour.
-    const { PartitionObject } = await import("../../durable-objects/partition/partition-object.ts");
-    vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("for the test"));
-    await cluster.deleteTopic(topic.name);
-    const dueMs = await runInDurableObject(cluster, (_, { storage }) => storage.getAlarm());
-    expect(dueMs).toBeLessThan(realMs + HOUR_MS / 2);
-    await runDurableObjectAlarm(cluster);
-    expect(await runInDurableObject(cluster, (_, { storage }) => storage.getAlarm())).toBe(null);
+    const group = unique("group");
+    const stub = groupStub(env, group);
+    const poll = { topics: [topic.name], sessionTimeoutMs: SESSION_MS };
+    const path = `/v1/groups/${group}/poll`;
+    await expectStatus(200, "POST", path, { ...poll, instanceId: "one" });
+    const first = await runInDurableObject(stub, (instance, { storage }) => {
+      const { sql } = storage;
+      const exec = sql.exec.bind(sql);
+      sql.exec = ((query: string, ...bindings: unknown[]) =>
+        query === WALL_CLOCK ? [{ ms: Date.now() - HOUR_MS }] : exec(query, ...bindings)) as never;
+      return instance;
+    });
+    await expectStatus(200, "POST", path, { ...poll, instanceId: "two" });
+    await eventually(
+      () =>
+        runInDurableObject(groupStub(env, group), (instance) => instance !== first).catch(
+          () => false,
+        ),
+      "another life",
+    );
+    const { members } = await describeGroup(group);
+    expect(members).toHaveLength(2);
+    await call("POST", path, { ...poll, instanceId: "two" });
+    expect(await alarmOf(groupStub(env, group) as never)).toBeLessThanOrEqual(
+      Date.now() + SESSION_MS,
+    );
   });
 });
 
@@ -281,6 +320,28 @@ describe("sessions", () => {
       turnTo(fromMs - MAX_INCARNATION_AHEAD_MS + HOUR_MS);
       await interrupt(groupStub(env, group), partitionStub(env, topic.topicId, 0));
       expect(await pollAs(group, topic, "one")).toMatchObject({ records: [{ value: "a" }] });
+    },
+  );
+});
+
+describe("a group that nobody asks anything", () => {
+  test.each(TWINS)(
+    "[CLK-4] is told by the Worker that the clock was set back$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      const group = unique("group");
+      const fromMs = startMs();
+      turnTo(fromMs);
+      const poll = { instanceId: "gone", topics: [topic.name] };
+      await expectStatus(200, "POST", `/v1/groups/${group}/poll`, poll);
+      turnTo(fromMs - HOUR_MS);
+      await interrupt(groupStub(env, group));
+      await expectStatus(200, "GET", "/health");
+      const dueMs = () => alarmOf(groupStub(env, group) as never);
+      await eventually(
+        async () => (await dueMs()) === fromMs - HOUR_MS + SESSION_MS,
+        "the alarm to be set anew",
+      );
     },
   );
 });
