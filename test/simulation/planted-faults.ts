@@ -91,10 +91,11 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "the window is forgotten in hibernation",
     isRare: true,
     file: "durable-objects/partition/tail-readers.ts",
-    original: "if (reader !== null) this.#readers.set(socket, reader);",
-    planted: `if (reader !== null) {
+    original: "if (reader?.tail !== undefined) this.#readers.set(socket, reader as Reader);",
+    planted: `if (reader?.tail !== undefined) {
         const { tail } = reader;
-        this.#readers.set(socket, { ...reader, tail: { ...tail, windowBytes: tail.maxWindowBytes } });
+        const window = { ...tail, windowBytes: tail.maxWindowBytes };
+        this.#readers.set(socket, { ...reader, tail: window } as Reader);
       }`,
   },
   {

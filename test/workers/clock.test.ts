@@ -8,6 +8,7 @@ import {
   MAX_BYTES_WITH_IDEMPOTENCY_KEYS,
   MAX_INCARNATION_AHEAD_MS,
 } from "../../src/core/limits.ts";
+import { noticeClock } from "../../src/edge/clock.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import type { AssignmentMessage, CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 import {
@@ -67,6 +68,7 @@ describe("appends and tasks", () => {
     "[CLK-2] what a cluster has to try again it tries soon, whatever its alarm was set for$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
+      await produce(topic.name, [{ value: "used" }]); // Of one that was never used nothing is destroyed.
       const cluster = clusterStub(env);
       vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("a test"));
       await cluster.deleteTopic(topic.name);
@@ -334,9 +336,11 @@ describe("a group that nobody asks anything", () => {
       turnTo(fromMs);
       const poll = { instanceId: "gone", topics: [topic.name] };
       await expectStatus(200, "POST", `/v1/groups/${group}/poll`, poll);
+      const onMachine = { ...env, RIVULET_FILES: "/data" };
+      await noticeClock(onMachine);
       turnTo(fromMs - HOUR_MS);
       await interrupt(groupStub(env, group));
-      await expectStatus(200, "GET", "/health");
+      await noticeClock(onMachine);
       const dueMs = () => alarmOf(groupStub(env, group) as never);
       await eventually(
         async () => (await dueMs()) === fromMs - HOUR_MS + SESSION_MS,
