@@ -11,6 +11,7 @@ interface StoredMember {
   readonly instanceId: string | null;
   readonly memberNumber: number;
   readonly memberEpoch: number;
+  readonly heartbeats?: boolean;
   readonly assigned: readonly { topicId: string; partitions: readonly number[] }[];
   readonly revoking: readonly { topicId: string; partitions: readonly number[] }[];
 }
@@ -22,6 +23,12 @@ interface Snapshot {
   /** Partition → member id. */
   readonly owners: ReadonlyMap<string, string>;
   readonly offsets: ReadonlyMap<string, number>;
+}
+
+/** Whose a partition is, and at which epoch of that member it became so. */
+interface Tenure {
+  readonly memberId: string;
+  readonly sinceEpoch: number;
 }
 
 interface CommitMessage {
@@ -41,6 +48,8 @@ const NOTHING: Snapshot = {
 export class GroupChecker {
   readonly #history: History;
   readonly #snapshots = new Map<string, Snapshot>();
+  /** By group and partition. */
+  readonly #tenures = new Map<string, Map<string, Tenure>>();
   /** Who joined last over a socket. */
   readonly #memberIds = new Map<number, string>();
 
@@ -65,6 +74,7 @@ export class GroupChecker {
   /** After a crash only what was durable counts. */
   crashed(object: SimulatedObject): void {
     this.#snapshots.set(object.name, this.#read(object));
+    this.#tenures.delete(object.name);
   }
 
   written(object: SimulatedObject): void {
@@ -77,6 +87,9 @@ export class GroupChecker {
       const isReplaced = instanceId !== null && names.has(instanceId);
       this.#history.removed(object.name, clientId, isReplaced);
     }
+    const tenures =
+      before.incarnation === after.incarnation ? this.#tenures.get(object.name) : null;
+    this.#tenures.set(object.name, tenuresOf(before, after, tenures ?? new Map()));
     if (before.incarnation !== after.incarnation) {
       if (after.incarnation !== 0 && after.incarnation <= before.incarnation)
         this.#find(
@@ -95,10 +108,15 @@ export class GroupChecker {
           `${memberId} went from epoch ${known.memberEpoch} to ${member.memberEpoch}`,
         );
     }
-    this.#checkOffsets(object, before, after);
+    this.#checkOffsets(object, before, after, tenures ?? new Map());
   }
 
-  #checkOffsets(object: SimulatedObject, before: Snapshot, after: Snapshot): void {
+  #checkOffsets(
+    object: SimulatedObject,
+    before: Snapshot,
+    after: Snapshot,
+    tenures: ReadonlyMap<string, Tenure>,
+  ): void {
     for (const key of before.offsets.keys())
       if (
         !after.offsets.has(key) &&
@@ -110,9 +128,9 @@ export class GroupChecker {
       const was = before.offsets.get(key);
       if (was === offset || object.cause.startsWith("call resetOffsets")) continue;
       const at = `${key} was committed from ${was ?? "nothing"} to ${offset}`;
-      // Only a liar calls this, and only a group that nobody reads with may believe it.
-      if (object.cause === "call commitOffsets" && before.members.size === 0) {
-        this.#history.moved(object.name);
+      const called = /^call commitOffsets (.*)$/s.exec(object.cause);
+      if (called !== null) {
+        this.#checkCall(object, at, key, JSON.parse(called[1] ?? "")[0], before, tenures.get(key));
         continue;
       }
       const parsed = /^message of (\d+): (\{.*\})$/s.exec(object.cause);
@@ -138,6 +156,31 @@ export class GroupChecker {
     }
   }
 
+  /** A commit by a call: by nobody where nobody reads, or by the partition's owner at an epoch at which it was that. */
+  #checkCall(
+    object: SimulatedObject,
+    at: string,
+    key: string,
+    { memberId, generation }: { readonly memberId: string; readonly generation: number },
+    before: Snapshot,
+    tenure: Tenure | undefined,
+  ): void {
+    if (before.members.size === 0) {
+      this.#history.moved(object.name);
+      return;
+    }
+    const member = before.members.get(memberId);
+    if (before.owners.get(key) !== memberId || member?.heartbeats !== true)
+      this.#find(object, `${at} by ${memberId}, but the owner is ${before.owners.get(key)}`);
+    else if (generation > member.memberEpoch)
+      this.#find(object, `${at} at epoch ${generation} by ${memberId}, at ${member.memberEpoch}`);
+    else if (tenure?.memberId === memberId && generation < tenure.sinceEpoch)
+      this.#find(
+        object,
+        `${at} at epoch ${generation} by ${memberId}, whose it is from ${tenure.sinceEpoch} on`,
+      );
+  }
+
   #read(object: SimulatedObject): Snapshot {
     const { incarnation, groupEpoch, members, offsets } = readTables(object);
     const owners = new Map<string, string>();
@@ -157,6 +200,25 @@ export class GroupChecker {
   #find(object: SimulatedObject, finding: string): void {
     this.#history.find(`group ${object.name}: ${finding}`);
   }
+}
+
+/** Begun where the owner, or its life, is another than before. */
+function tenuresOf(
+  before: Snapshot,
+  after: Snapshot,
+  known: ReadonlyMap<string, Tenure>,
+): Map<string, Tenure> {
+  const tenures = new Map<string, Tenure>();
+  for (const [key, memberId] of after.owners) {
+    const { memberNumber = 0, memberEpoch = 0 } = after.members.get(memberId) ?? {};
+    const isAsBefore =
+      before.owners.get(key) === memberId &&
+      before.members.get(memberId)?.memberNumber === memberNumber;
+    const tenure = known.get(key);
+    if (!isAsBefore) tenures.set(key, { memberId, sinceEpoch: memberEpoch });
+    else if (tenure !== undefined) tenures.set(key, tenure);
+  }
+  return tenures;
 }
 
 function readTables({ storage: { sql } }: SimulatedObject) {

@@ -2,6 +2,7 @@
 // break; objects are evicted and crash; clocks jump; topics grow. Which of it, and how often, is the seed's
 // choice, so that some runs see one kind of trouble very often and others a little of everything.
 import type { History } from "./history.ts";
+import { KafkaMember } from "./kafka-member.ts";
 import { type Member, type MemberOptions, PlainMember, SdkMember } from "./processes.ts";
 import { Actor } from "./scheduler.ts";
 import type { Environment, World } from "./world.ts";
@@ -29,6 +30,7 @@ export class Nemesis {
   readonly #members = new Map<string, Member[]>();
   readonly #style: Omit<MemberOptions, "group" | "topics" | "isPlain" | "isBatched" | "instanceId">;
   readonly #plainShare: number;
+  readonly #kafkaShare: number;
   readonly #staticShare: number;
   readonly #meanMs: number;
   readonly #troubles: readonly Trouble[];
@@ -50,6 +52,7 @@ export class Nemesis {
       handlerMs: random.pick([0, 5, 50, 500]),
     };
     this.#plainShare = random.pick([0, 0, 0.3, 0.6]);
+    this.#kafkaShare = random.pick([0, 0, 0.5]);
     this.#staticShare = random.pick([0, 0, 0.4, 0.8]);
     this.#meanMs = random.pick([20, 50, 150]);
     world.network.conditions.delayMs = random.pick([1, 5, 40]);
@@ -210,13 +213,15 @@ export class Nemesis {
       instanceId: isStatic ? `i${random.integer(1, 2)}` : null,
     };
     const name = `m${this.#nextMember++}`;
-    const member = options.isPlain
-      ? new PlainMember(this.#world, this.#history, name, {
-          ...options,
-          topics: this.topics.slice(),
-        })
-      : new SdkMember(this.#world, this.#history, name, options);
-    this.#start(member);
+    this.#start(this.#newMember(name, options));
+  }
+
+  #newMember(name: string, options: MemberOptions): Member {
+    const world = this.#world;
+    if (world.random.chance(this.#kafkaShare))
+      return new KafkaMember(world, this.#history, name, options);
+    if (!options.isPlain) return new SdkMember(world, this.#history, name, options);
+    return new PlainMember(world, this.#history, name, { ...options, topics: this.topics.slice() });
   }
 
   #start(member: Member): void {

@@ -3,6 +3,7 @@
 // written before is durable; hibernating sockets and their attachments outlive the instance; heartbeats are
 // answered without it; an alarm rings at least once; a crash takes back what was not durable, and breaks
 // every socket and every call.
+import { AsyncLocalStorage } from "node:async_hooks";
 import { Actor, type Scheduler } from "./scheduler.ts";
 import type { Acceptor, Endpoint, Frame, Network } from "./sockets.ts";
 import { SimulatedStorage } from "./storage.ts";
@@ -40,6 +41,8 @@ export interface ObjectWorld {
 /** How long a write takes to be durable, on average. */
 const FLUSH_MS = 4;
 const ALARM_RETRY_MS = 2_000;
+/** What a handler was called for, also where it goes on after others have been at work. */
+const CAUSES = new AsyncLocalStorage<string>();
 
 interface Call {
   readonly reject: (error: Error) => void;
@@ -64,6 +67,7 @@ export class SimulatedObject implements Acceptor {
   #isRinging = false;
   /** Counts when it was set. */
   #alarm = 0;
+  /** What the object was handling when it wrote last. */
   #cause = "";
   starts = 0;
 
@@ -74,6 +78,9 @@ export class SimulatedObject implements Acceptor {
     this.#class = instanceClass;
     this.actor = new Actor(`${kind} ${name}`, true);
     this.storage = new SimulatedStorage({
+      writing: () => {
+        this.#cause = CAUSES.getStore() ?? this.#cause;
+      },
       written: () => {
         const delayMs = world.scheduler.random.delay(FLUSH_MS);
         world.scheduler.after(this.actor, delayMs, () => this.#flush());
@@ -132,7 +139,7 @@ export class SimulatedObject implements Acceptor {
       }
       const isAnswered = fate > 2 * loss;
       scheduler.always(this.actor, random.delay(network.conditions.delayMs), () =>
-        this.#handle(`call ${method}`, async (instance) => {
+        this.#handle(causeOf(method, copies), async (instance) => {
           try {
             const methods = instance as unknown as Record<
               string,
@@ -162,13 +169,12 @@ export class SimulatedObject implements Acceptor {
   ): void {
     const { life } = this.actor;
     this.#atWork++;
-    this.#cause = cause;
     const done = (isDone: boolean) => {
       if (this.actor.life === life) this.#atWork--;
       ended(isDone);
     };
     const work = async () => handler(this.#wake());
-    work().then(
+    CAUSES.run(cause, work).then(
       () => done(true),
       (error: unknown) => {
         done(false);
@@ -320,4 +326,9 @@ export class SimulatedObject implements Acceptor {
 
 function connectionLost(): Error {
   return Object.assign(new Error("Network connection lost."), { remote: true, retryable: true });
+}
+
+/** A commit is told with what it commits: the checkers judge it. */
+function causeOf(method: string, args: readonly unknown[]): string {
+  return `call ${method}${method === "commitOffsets" ? ` ${JSON.stringify(args)}` : ""}`;
 }

@@ -26,7 +26,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "a commit of any older epoch counts",
     file: "src/core/group/offsets.ts",
     original: "memberEpoch < (member.assignmentEpochs.get(key) ?? Number.NEGATIVE_INFINITY);",
-    planted: "memberEpoch < Number.NEGATIVE_INFINITY && commits.length > Number(key);",
+    planted: "memberEpoch < Number.NEGATIVE_INFINITY && member.assignmentEpochs.has(key);",
   },
   {
     name: "positions are forgotten though a member reads the topic",

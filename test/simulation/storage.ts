@@ -6,6 +6,8 @@ import type { SizedSql, SqlValue } from "../../durable-objects/shared/sql.ts";
 import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
 
 export interface StorageHost {
+  /** Something is being written. */
+  writing(): void;
   /** The first write after a flush. */
   written(): void;
   alarmChanged(): void;
@@ -81,6 +83,7 @@ export class SimulatedStorage {
 
   #beginWrite(): void {
     this.writes++;
+    this.#host.writing();
     if (this.isDirty) return;
     this.#run("BEGIN");
     this.isDirty = true;
