@@ -6,7 +6,9 @@ import { BaseSequencer, type TestSpecification } from "vitest/node";
 
 /** What takes longest begins first, or it would be alone in the end. */
 const LONGEST = [
+  "e2e/files",
   "core/simulation",
+  "core/planted-faults",
   "e2e/idle",
   "e2e/cli",
   "e2e/trouble",
@@ -42,6 +44,7 @@ export default defineConfig({
           include: ["test/core/**/*.test.ts", "test/tidy/**/*.test.ts"],
           environment: "node",
           testTimeout: 60_000,
+          hookTimeout: 60_000,
         },
       },
       {

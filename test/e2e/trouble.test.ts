@@ -1019,6 +1019,9 @@ const CONSUMER: readonly Case[] = [
 
 test.each(titled(CONSUMER))("[TRB-2] %s", (_, run) => run());
 
+/** For what is to be stored, on a machine however slow. */
+const PATIENT = { deliveryTimeoutMs: 30_000 };
+
 const TOLD: readonly Case[] = [
   {
     when: "nothing answers",
@@ -1026,13 +1029,13 @@ const TOLD: readonly Case[] = [
     run: async () => {
       const { sdk, proxy } = await trouble();
       const sending = await Sending.to("black-hole", sdk, { deliveryTimeoutMs: 300 });
-      await sending.send();
+      await sending.send(1, PATIENT);
       proxy.fateOf = () => BLACK_HOLE;
       const told = await sending.send();
       expect(told).toBeInstanceOf(ConnectionError);
       expect(told).toMatchObject({ message: expect.stringMatching(/no answer/) });
       proxy.fateOf = () => "pass";
-      expect(await sending.send()).toBeTypeOf("number");
+      expect(await sending.send(1, PATIENT)).toBeTypeOf("number");
       expect(await sending.check()).toHaveLength(1);
     },
   },
@@ -1063,7 +1066,7 @@ const TOLD: readonly Case[] = [
     run: async () => {
       const { sdk, proxy } = await trouble();
       const sending = await Sending.to("clock-back", sdk, { deliveryTimeoutMs: 500 });
-      await sending.send();
+      await sending.send(1, PATIENT);
       proxy.fateOf = () => "lose request";
       const sent = proxy.lines.length;
       const told = sending.send();
@@ -1080,7 +1083,7 @@ const TOLD: readonly Case[] = [
       const sending = await Sending.to("expired", sdk, { deliveryTimeoutMs: 300 });
       const crew = new Crew("expired");
       const member = crew.join("a", sdk);
-      await sending.send(5);
+      await sending.send(5, PATIENT);
       await crew.finish();
       proxy.fateOf = () => EXPIRED;
       proxy.cut();
@@ -1093,7 +1096,7 @@ const TOLD: readonly Case[] = [
       expect(member.errors).toMatchObject([{ code: "NETWORK_EXCEPTION" }]);
       proxy.fateOf = () => "pass";
       await sdk.admin.listTopics();
-      expect(await sending.send()).toBeTypeOf("number");
+      expect(await sending.send(1, PATIENT)).toBeTypeOf("number");
       expect(await sending.check()).toHaveLength(1);
       await crew.finish();
       expect(member.errors).toHaveLength(1);
@@ -1105,7 +1108,7 @@ const TOLD: readonly Case[] = [
     run: async () => {
       const { sdk, proxy } = await trouble();
       const sending = await Sending.to("forbidden", sdk, { deliveryTimeoutMs: 300 });
-      await sending.send();
+      await sending.send(1, PATIENT);
       proxy.fateOf = () => FORBIDDEN;
       expect(await errorOf(sdk.admin.deleteTopic("forbidden"))).toMatchObject({
         message: expect.stringContaining("403"),
@@ -1141,7 +1144,7 @@ const TOLD: readonly Case[] = [
     run: async () => {
       const { sdk, proxy } = await trouble();
       const sending = await Sending.to("page", sdk, { deliveryTimeoutMs: 300 });
-      await sending.send();
+      await sending.send(1, PATIENT);
       proxy.fateOf = () => HTML;
       expect(await sending.send()).toBeInstanceOf(ConnectionError);
     },
@@ -1152,7 +1155,7 @@ const TOLD: readonly Case[] = [
     run: async () => {
       const { sdk } = await trouble();
       const sending = await Sending.to("deleted", sdk);
-      await sending.send(5);
+      await sending.send(5, PATIENT);
       await direct.admin.deleteTopic("deleted");
       expect(await sending.send()).toMatchObject({ code: "UNKNOWN_TOPIC_OR_PARTITION" });
       await direct.admin.createTopic({ name: "deleted" });
