@@ -228,6 +228,11 @@ export class ClusterObject extends DurableObject<Env> {
     if (this.#store.hasGroup(groupId)) this.#store.noteGroupMade(groupId);
   }
 
+  /** [FIL-6] Whether the group has ever stored something that it may have lost. */
+  isGroupMade(groupId: string): boolean {
+    return this.#store.isGroupMade(groupId);
+  }
+
   /**
    * Lists the group, tells it of changes to these topics, and those that match, from now on, and answers those that exist;
    * and whether the group has ever stored something.

@@ -9,7 +9,7 @@ import type * as z from "zod";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
 import { isTooLate } from "../../src/core/elapsed.ts";
-import { BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
+import { BrokerError, errorOf, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import {
   checkForgetTopic,
   checkNativeJoin,
@@ -198,13 +198,17 @@ export class GroupObject extends DurableObject<Env> {
 
   // What the Worker asks.
 
-  describe(): Result<{ group: GroupDescription }> {
+  async describe(): Promise<Result<{ group: GroupDescription }>> {
+    await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     return { ok: true, group: describeGroup(this.#coordinator, this.#classic.group) };
   }
 
   /** [HIS-1] What happened in this group, oldest first, the newest `limit` entries. */
-  history(limit: number): Result<{ history: (HistoryEntry & { readonly atMs: number })[] }> {
+  async history(
+    limit: number,
+  ): Promise<Result<{ history: (HistoryEntry & { readonly atMs: number })[] }>> {
+    await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     return { ok: true, history: this.#store.history(limit) };
   }
@@ -213,6 +217,7 @@ export class GroupObject extends DurableObject<Env> {
   async resetOffsets(
     offsets: readonly { topic: string; topicId: string; partition: number; offset: number }[],
   ): Promise<Result<object>> {
+    await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     const used = checkUnused(this.#members);
     if (used !== null) return used;
@@ -234,6 +239,7 @@ export class GroupObject extends DurableObject<Env> {
 
   /** [OFF-7] Forgets the positions in these topics. */
   async deleteOffsets(topics: readonly string[]): Promise<Result<object>> {
+    await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     for (const topic of topics) {
       const read = checkForgetTopic(this.#members, topic);
@@ -245,7 +251,8 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   /** [GCF-1] What is set for this group, and what holds. */
-  config(): Result<{ overrides: ConfigOverrides; config: GroupConfig }> {
+  async config(): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>> {
+    await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     return {
       ok: true,
@@ -270,7 +277,7 @@ export class GroupObject extends DurableObject<Env> {
   /** [GRP-10] Deletes an empty group and everything it remembers. One that is only listed is so no longer. */
   async destroy(): Promise<Result<object>> {
     if (!this.#coordinator.exists) {
-      await this.#unlist();
+      await this.#unlist(true);
       return this.#unknownGroup();
     }
     const used = checkUnused(this.#members);
@@ -293,8 +300,11 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   /** [GRP-13] Takes the group off the cluster's list, unless it exists by the time the cluster asks. */
-  async #unlist(): Promise<void> {
-    await clusterStub(this.env).forgetGroup(this.#groupId);
+  async #unlist(isDeleted = false): Promise<void> {
+    const stub = clusterStub(this.env);
+    // [FIL-6] One that has lost what it stored stays known for that until somebody deletes it.
+    if (!isDeleted && !this.#wasDestroyed && (await stub.isGroupMade(this.#groupId))) return;
+    await stub.forgetGroup(this.#groupId);
   }
 
   /** From the cluster: whether the group exists or is about to. */
@@ -475,19 +485,23 @@ export class GroupObject extends DurableObject<Env> {
     return this.#kafka.commitOffsets(token, offsets);
   }
 
-  deletePositions(positions: readonly { topic: string; partition: number }[]) {
+  async deletePositions(positions: readonly { topic: string; partition: number }[]) {
+    await this.#assertKept();
     return this.#kafka.deletePositions(positions);
   }
 
-  committedOffsets(member: { memberId: string; memberEpoch: number } | null) {
+  async committedOffsets(member: { memberId: string; memberEpoch: number } | null) {
+    await this.#assertKept();
     return this.#kafka.committedOffsets(member);
   }
 
-  describeClassic() {
+  async describeClassic() {
+    await this.#assertKept();
     return this.#kafka.describeClassic();
   }
 
-  describeConsumers() {
+  async describeConsumers() {
+    await this.#assertKept();
     return this.#kafka.describeConsumers();
   }
 
@@ -628,6 +642,13 @@ export class GroupObject extends DurableObject<Env> {
     } finally {
       this.#subscribing--; // Whoever waited goes on in this turn, and makes the group exist or has it unlisted.
     }
+  }
+
+  /** [FIL-6] Before anything is said of a group that has nothing stored. Throws where it had: nobody takes that for a new one. */
+  async #assertKept(): Promise<void> {
+    if (this.#coordinator.exists || this.#wasDestroyed) return;
+    const isMade = await clusterStub(this.env).isGroupMade(this.#groupId);
+    if (isMade && !this.#coordinator.exists && !this.#wasDestroyed) throw errorOf(this.#isGone());
   }
 
   /** [FIL-6] It begins nowhere by itself: members would read again what they have done, or leave out what they have not. */

@@ -152,6 +152,11 @@ describe("storage that is gone", () => {
       for (const [method, path, body] of [
         ["POST", "/poll", poll],
         ["PATCH", "", { config: {} }],
+        ["GET", ""],
+        ["GET", "/config"],
+        ["GET", "/history"],
+        ["POST", "/offsets", { to: "earliest" }],
+        ["DELETE", `/offsets?topics=${topic.name}`],
       ] as const)
         expect(await call(method, `/v1/groups/${group}${path}`, body)).toMatchObject({
           status: 503,
