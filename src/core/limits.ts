@@ -31,6 +31,9 @@ export const MAX_RECORD_JSON_VALUES = 2_000_000;
 export const ANSWER_PIECE_BYTES = 128 * KIB;
 /** What larger answers that are not read yet hold in one Worker. */
 export const MAX_ANSWER_BYTES_IN_PROGRESS = 64 * MIB;
+/** One read asks for this part of what is free of them, and for so much at least: the many that come next find room. */
+export const ANSWER_SHARES = 8;
+export const MIN_ANSWER_SHARE_BYTES = 64 * KIB;
 /** A client that takes nothing of its answer for so long has gone, or means harm. */
 export const ANSWER_STALL_MS = 30_000;
 /** What an item of a list, or a record besides its bytes, takes in memory while its answer goes out. */

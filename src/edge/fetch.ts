@@ -6,6 +6,7 @@ import { damageError } from "../core/log/damage.ts";
 import { batches } from "../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type Env, partitionStub } from "../env.ts";
+import { isolate } from "./isolate.ts";
 import { atPartition } from "./metadata.ts";
 import { stubTransport } from "./stub-transport.ts";
 
@@ -34,14 +35,25 @@ export function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResu
   );
 }
 
+/** [BND-6] What a read takes counts from when it is asked for; where little is free it asks for less, and is not refused. */
 async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Promise<FetchResult> {
   const { partition, maxBytes, waitMs } = request;
   const stub = () => partitionStub(env, topicId, partition);
   const offset = request.offset ?? unwrap(await stub().offsets()).logStartOffset;
-  let result = unwrap(await stub().read({ offset, maxBytes }));
+  const read = async () => {
+    const room = Math.min(maxBytes, isolate.answers.share);
+    const holding = isolate.answers.hold(() => {});
+    try {
+      holding.set(room);
+      return unwrap(await stub().read({ offset, maxBytes: room }));
+    } finally {
+      holding.release();
+    }
+  };
+  let result = await read();
   if (result.batches.length === 0 && waitMs > 0) {
     await waitForRecords(env, topicId, partition, offset, waitMs).ended;
-    result = unwrap(await stub().read({ offset, maxBytes }));
+    result = await read();
   }
   const { topic, maxRecords } = request;
   const place = { topic, partition };

@@ -2,7 +2,13 @@
 // not run to its end, so nothing gives back what it held: whoever has not moved for HOLDER_SILENT_MS counts no more.
 import { BrokerError } from "../core/errors.ts";
 import { type Holding, Ledger } from "../core/ledger.ts";
-import { HOLDER_SILENT_MS, MAX_WORK_BYTES, MAX_WORK_BYTES_PER_REQUEST } from "../core/limits.ts";
+import {
+  ANSWER_SHARES,
+  HOLDER_SILENT_MS,
+  MAX_WORK_BYTES,
+  MAX_WORK_BYTES_PER_REQUEST,
+  MIN_ANSWER_SHARE_BYTES,
+} from "../core/limits.ts";
 
 /** When each holder moved last, the longest ago first. */
 class LastMoves<T> {
@@ -28,15 +34,23 @@ class LastMoves<T> {
 
 /** A ledger for what requests hold: bodies that come in, answers that go out. */
 export class RequestLedger {
+  readonly #maxBytes: number;
   readonly #ledger: Ledger;
   readonly #moves = new LastMoves<Holding>();
 
   constructor(maxBytes: number, what: string) {
+    this.#maxBytes = maxBytes;
     this.#ledger = new Ledger(maxBytes, what);
   }
 
   get bytes(): number {
     return this.#ledger.bytes;
+  }
+
+  /** What one more may ask for, so that those who come next find room as well. */
+  get share(): number {
+    const free = this.#maxBytes - this.#ledger.bytes;
+    return Math.max(MIN_ANSWER_SHARE_BYTES, Math.floor(free / ANSWER_SHARES));
   }
 
   /** A new holder: see `Ledger.hold`. Each `set` is a move; one that comes after all counts again. */

@@ -21,7 +21,7 @@ export interface Pieces {
  */
 export class PacedBody {
   readonly stream: ReadableStream<Uint8Array>;
-  readonly #pieces: Pieces;
+  #pieces: Pieces | null;
   readonly #holding: Holding;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #rest: () => void = () => {};
@@ -51,7 +51,7 @@ export class PacedBody {
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
     this.#rest();
     try {
-      const piece = await this.#pieces.next();
+      const piece = await (this.#pieces as Pieces).next();
       if (this.#isOver) return;
       if (piece === null) {
         this.#end();
@@ -75,6 +75,7 @@ export class PacedBody {
     if (this.#isOver) return;
     this.#end();
     this.#controller?.error(error);
+    this.#controller = null;
   }
 
   #end(): void {
@@ -82,7 +83,8 @@ export class PacedBody {
     this.#isOver = true;
     this.#rest();
     this.#holding.release();
-    this.#pieces.end();
+    this.#pieces?.end();
+    this.#pieces = null;
   }
 }
 
