@@ -35,6 +35,8 @@ export default defineConfig({
   test: {
     // More than the two cores they are made for: the end-to-end tests wait far more than they compute.
     maxWorkers: 5,
+    // What a test makes the program say is shown where the test fails.
+    silent: "passed-only",
     sequence: { sequencer: LongestFirst },
     projects: [
       {

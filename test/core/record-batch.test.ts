@@ -236,7 +236,13 @@ describe("what a batch may hold", () => {
   });
 
   test("[BAT-1] header keys of any characters come back", () => {
-    const keys = fc.array(fc.string({ unit: "binary" }), { minLength: 1, maxLength: 5 });
+    // Every code point but surrogates, which UTF-8 does not have.
+    const codePoint = fc.oneof(
+      fc.integer({ min: 0, max: 0xd7ff }),
+      fc.integer({ min: 0xe000, max: 0x10ffff }),
+    );
+    const key = fc.array(codePoint, { maxLength: 10 }).map((all) => String.fromCodePoint(...all));
+    const keys = fc.array(key, { minLength: 1, maxLength: 5 });
     const property = fc.property(keys, (names) => {
       const headers = names.map((key) => ({ key, value: null }));
       const batch = encodeBatch([{ key: null, value: null, headers, timestamp: 0 }]);
@@ -345,7 +351,8 @@ describe("what a batch may not be", () => {
     }
   });
 
-  test("[BAT-3] of 100,000 broken buffers none gives anything but a typed error or records of its scale", () => {
+  test("[BAT-3] of many broken buffers none gives anything but a typed error or records of its scale", () => {
+    const BROKEN = runs(25_000).numRuns;
     const roll = dice(20_260_101);
     const compressions = [COMPRESSIONS.gzip, COMPRESSIONS.zstd].map((type) => compressor(type));
     const sound = (): Uint8Array => pick(roll(20) === 0 ? folded : plain);
@@ -404,7 +411,7 @@ describe("what a batch may not be", () => {
     });
     const codes = new Map<string, number>();
     const count = (code: string) => codes.set(code, (codes.get(code) ?? 0) + 1);
-    for (let i = 0; i < 100_000; i++) {
+    for (let i = 0; i < BROKEN; i++) {
       const input = (makers[i % makers.length] as () => Uint8Array)();
       const before = i % 50 === 0 ? Buffer.from(input).toString("hex") : null;
       try {
@@ -439,7 +446,7 @@ describe("what a batch may not be", () => {
       "append CORRUPT_MESSAGE",
       "append INVALID_RECORD",
     ])
-      expect(codes.get(code), code).toBeGreaterThan(500);
+      expect(codes.get(code), code).toBeGreaterThan(100);
   });
 
   test.each([-1, -(2 ** 31), 2 ** 31 - 1, 2 ** 31 - 13])(
