@@ -5,6 +5,7 @@
 import { DurableObject } from "cloudflare:workers";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
+import { decompress } from "../../src/compression/decompress.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
@@ -125,7 +126,7 @@ export class PartitionObject extends DurableObject<Env> {
     const turns = new Turns(storageOf(storage).sql);
     const housekeeping = new Housekeeping(storage, log, compactor, requests, turns);
     const commits = new GroupCommit({
-      commit: (appends) => log.commit(appends, Date.now()),
+      commit: (appends) => log.commit(appends, Date.now(), decompress),
       sync: async () => {
         await storage.sync();
         // Events that have arrived meanwhile are handled before this goes on: without it a commit would take

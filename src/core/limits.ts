@@ -138,6 +138,11 @@ export const MAX_HEADERS_PER_BATCH = 500_000;
 export const MAX_DECOMPRESSED_BYTES = 16 * MIB;
 /** What the batches of one append or request may unfold to together, where they are looked into. */
 export const MAX_DECODED_REQUEST_BYTES = 64 * MIB;
+/**
+ * Records that one commit compares with stored ones, both sides unfolded, before the next repeat has to come again: its
+ * turn is not left meanwhile. One append may take so much by itself.
+ */
+export const MAX_COMPARED_BYTES = 64 * MIB;
 /** Unfolded records of one JSON read; at least one batch is read. */
 export const MAX_DECODED_FETCH_BYTES = 8 * MIB;
 /** Unfolded records that a consumer has delivered from one partition and not had back yet, before it goes on. */

@@ -81,7 +81,7 @@ class FakePartition {
     const sequences = { firstSequence: baseSequence, lastSequence };
     const origin = { producerId, producerEpoch, ...sequences, fingerprint, isOwn: false };
     const staged = this.#producers.stage();
-    const checked = staged.check(origin);
+    const checked = staged.check(origin, () => ({ ok: true, isSame: false }));
     if (!checked.ok) return { type: "error", code: checked.error, detail: checked.detail };
     if (checked.repeated !== null)
       return { type: "appended", baseOffset: checked.repeated.baseOffset };

@@ -1,8 +1,10 @@
 // What counts as a repeat, and what a row has to hold of the appends that could be repeated.
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { compressionsAlgorithms } from "@platformatic/kafka";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { SqlLogStore } from "../../durable-objects/partition/sql-log-store.ts";
-import { compressor } from "../../src/compression/compress.ts";
+import { decompress } from "../../src/compression/decompress.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
 import { unwrap } from "../../src/core/errors.ts";
 import {
@@ -13,14 +15,21 @@ import {
   MAX_ROW_BYTES,
   PRODUCER_WINDOW,
 } from "../../src/core/limits.ts";
-import { type AppendRules, planChunks, validateAppend } from "../../src/core/log/append.ts";
-import { COMPRESSIONS } from "../../src/core/log/compression.ts";
+import {
+  type Append,
+  type AppendRules,
+  planChunks,
+  validateAppend,
+} from "../../src/core/log/append.ts";
+import { COMPRESSIONS, type CompressionType } from "../../src/core/log/compression.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import { crcWithoutTimes } from "../../src/core/log/fingerprint.ts";
+import type { LogStore } from "../../src/core/log/log-store.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { AppendEntry } from "../../src/core/log/producers.ts";
-import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import type { ProducerRecord } from "../../src/core/record.ts";
+import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
+import type { ProducerRecord, RecordHeader } from "../../src/core/record.ts";
+import { Rig, START } from "../support/compaction-rig.ts";
 import {
   answers,
   configOf,
@@ -35,27 +44,35 @@ import { nodeSql } from "../support/node-sql.ts";
 const UTF8 = new TextEncoder();
 const GAP = "OUT_OF_ORDER_SEQUENCE_NUMBER";
 
+const { snappy, lz4 } = compressionsAlgorithms;
+const CODECS: Record<Exclude<CompressionType, 0>, Compressor> = {
+  1: { type: 1, compress: (bytes) => gzipSync(bytes) },
+  2: { type: 2, compress: (bytes) => snappy.compressSync(Buffer.from(bytes)) },
+  3: { type: 3, compress: (bytes) => lz4.compressSync(Buffer.from(bytes)) },
+  4: { type: 4, compress: (bytes) => zstdCompressSync(bytes) },
+};
+
 interface Sent {
-  readonly values?: readonly string[];
-  readonly key?: string;
+  readonly values?: readonly (string | null)[];
+  readonly key?: string | null;
   readonly timestamps?: readonly number[];
-  readonly header?: string;
-  readonly compression?: 0 | 1;
+  readonly headers?: readonly RecordHeader[];
+  readonly compression?: CompressionType;
   readonly sequence?: number;
 }
 
 function batchOf(sent: Sent = {}, producerId = 1): Uint8Array {
-  const { values = ["a", "b"], key = "k", timestamps = [], header, compression = 0 } = sent;
-  const records = values.map((value, i): ProducerRecord => {
-    const headers = header === undefined ? [] : [{ key: header, value: null }];
-    return {
-      key: UTF8.encode(key),
-      value: UTF8.encode(value),
+  const { values = ["a", "b"], key = "k", timestamps = [], headers = [], compression = 0 } = sent;
+  const bytes = (text: string | null) => (text === null ? null : UTF8.encode(text));
+  const records = values.map(
+    (value, i): ProducerRecord => ({
+      key: bytes(key),
+      value: bytes(value),
       headers,
       timestamp: timestamps[i] ?? 1_000,
-    };
-  });
-  const made = compressor(compression);
+    }),
+  );
+  const made = compression === 0 ? undefined : CODECS[compression];
   return encodeBatch(records, {
     producerId,
     producerEpoch: 0,
@@ -69,9 +86,9 @@ function appendOf(batches: readonly Uint8Array[], rules: Partial<AppendRules> = 
 }
 
 /** Appends one after another, each as after an eviction. */
-function appendEach(place: Place, appends: readonly ReturnType<typeof appendOf>[]) {
+function appendEach(place: Place, appends: readonly Append[]) {
   return appends.flatMap((append) =>
-    answers(new PartitionLog(place.open(), configOf()).commit([append], 0)),
+    answers(new PartitionLog(place.open(), configOf()).commit([append], 0, decompress)),
   );
 }
 
@@ -108,37 +125,196 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     { title: "as it was", again: original },
     { title: "encoded anew at a later time", again: { timestamps: [1_700, 1_703] } },
     { title: "encoded anew at an earlier time", again: { timestamps: [0, 3] } },
+    { title: "with another time between its records", again: { timestamps: [1_000, 1_004] } },
+    { title: "with some times of the new try", again: { timestamps: [9_000_000, 1_003] } },
+    { title: "with times that go back", again: { timestamps: [1_700, 3] } },
   ])("[IDM-8] is a repeat $title", ({ again }) => {
     const place = newPlace();
     const [first, repeat] = [appendOf([batchOf(original)]), appendOf([batchOf(again)])];
     expect(appendEach(place, [first, repeat])).toEqual([0, 0]);
     expect(logEnd(place)).toBe(2);
+    // Within one commit too.
+    const log = new PartitionLog(newPlace().open(), configOf());
+    expect(answers(log.commit([first, repeat, first], 0, decompress))).toEqual([0, 0, 0]);
+    expect(log.logEndOffset).toBe(2);
   });
 
+  test("[IDM-8] is a repeat however it was folded, and however it is folded now", () => {
+    const types = Object.values(COMPRESSIONS);
+    for (const before of types) {
+      for (const now of types) {
+        const place = newPlace();
+        const first = appendOf([batchOf({ ...original, compression: before })]);
+        const again = { timestamps: [1_700, 1_003], compression: now };
+        const other = { ...again, values: ["a", "x"] };
+        const answered = appendEach(place, [
+          first,
+          appendOf([batchOf(again)]),
+          appendOf([batchOf(other)]),
+        ]);
+        expect(answered, `${before} to ${now}`).toEqual([0, 0, GAP]);
+        expect(logEnd(place)).toBe(2);
+      }
+    }
+  });
+
+  const x = UTF8.encode("x");
+  const y = UTF8.encode("y");
+  const stored: Sent = {
+    ...original,
+    headers: [
+      { key: "a", value: x },
+      { key: "b", value: y },
+      { key: "n", value: null },
+    ],
+  };
+  const [a, b, n] = stored.headers as [RecordHeader, RecordHeader, RecordHeader];
+
   const forged: { title: string; again: Sent }[] = [
-    { title: "a value", again: { ...original, values: ["a", "x"] } },
-    { title: "a value's length", again: { ...original, values: ["a", "bb"] } },
-    { title: "a key", again: { ...original, key: "x" } },
-    { title: "a header", again: { ...original, header: "x" } },
-    { title: "the order", again: { ...original, values: ["b", "a"] } },
-    { title: "the compression", again: { ...original, compression: COMPRESSIONS.gzip as 1 } },
-    { title: "the time between records", again: { timestamps: [1_000, 1_004] } },
+    { title: "value", again: { ...stored, values: ["a", "x"] } },
+    { title: "first value", again: { ...stored, values: ["x", "b"] } },
+    { title: "value's length", again: { ...stored, values: ["a", "bb"] } },
+    { title: "value that is null", again: { ...stored, values: ["a", null] } },
+    { title: "split between values", again: { ...stored, values: ["ab", ""] } },
+    { title: "key", again: { ...stored, key: "x" } },
+    { title: "key that is null", again: { ...stored, key: null } },
+    { title: "order of records", again: { ...stored, values: ["b", "a"] } },
+    { title: "order of headers", again: { ...stored, headers: [b, a, n] } },
+    { title: "header's name", again: { ...stored, headers: [a, { ...b, key: "c" }, n] } },
+    { title: "header's value", again: { ...stored, headers: [a, { ...b, value: x }, n] } },
+    {
+      title: "header that is not null",
+      again: { ...stored, headers: [a, b, { ...n, value: new Uint8Array() }] },
+    },
+    { title: "header more", again: { ...stored, headers: [a, b, n, n] } },
+    { title: "header less", again: { ...stored, headers: [a, b] } },
+  ];
+  const anew = [
+    { how: "as it was", timestamps: [1_000, 1_003] },
+    { how: "at another time", timestamps: [1_700, 1_003] },
+    { how: "in gzip", timestamps: [1_700, 1_003], compression: COMPRESSIONS.gzip },
   ];
 
   test.each(forged)("[IDM-8] is refused with another $title", ({ again }) => {
+    for (const { how, ...encoding } of anew) {
+      const place = newPlace();
+      const first = appendOf([batchOf(stored)]);
+      const other = appendOf([batchOf({ ...again, ...encoding })]);
+      expect(appendEach(place, [first, other]), how).toEqual([0, GAP]);
+      // Within one commit too, and the first is still what it was.
+      const log = new PartitionLog(place.open(), configOf());
+      const answered = answers(log.commit([other, first, other], 0, decompress));
+      expect(answered, how).toEqual([GAP, 0, GAP]);
+      expect(log.logEndOffset).toBe(2);
+      const fresh = new PartitionLog(newPlace().open(), configOf());
+      expect(answers(fresh.commit([first, other], 0, decompress)), how).toEqual([0, GAP]);
+      const [outcome] = log.commit([other], 0);
+      expect(outcome).toMatchObject({
+        detail:
+          "producer 1 sent sequence 0 to 1, where another append is stored at offset 0; the next one is 2",
+      });
+    }
+  });
+
+  test("[IDM-8] is refused with a header's name that only looks the same as text", () => {
     const place = newPlace();
+    const named = (byte: number): Append => {
+      const batch = batchOf({ ...original, headers: [{ key: "?", value: null }] });
+      const edited = edit(batch, () => {
+        for (let i = 61; i < batch.length; i++) if (batch[i] === 0x3f) batch[i] = byte;
+      });
+      return appendOf([edited]);
+    };
+    expect(appendEach(place, [named(0xfe), named(0xff)])).toEqual([0, GAP]);
+  });
+
+  test("[IDM-8] is refused where it cannot be unfolded, and takes no neighbour with it", () => {
+    const log = new PartitionLog(newPlace().open(), configOf());
+    const folded = batchOf({ ...original, compression: COMPRESSIONS.gzip });
+    const broken = edit(folded, () => folded.fill(9, 61));
+    const next = appendOf([batchOf({ sequence: 2 })]);
+    log.commit([appendOf([batchOf(original)])], 0, decompress);
+    expect(answers(log.commit([appendOf([broken]), next], 0, decompress))).toEqual([GAP, 2]);
+  });
+
+  test("[IDM-8] is refused where what was stored is gone, but for the very bytes", () => {
+    const place = newPlace();
+    const config = configOf({ segmentBytes: 1 });
+    const log = new PartitionLog(place.open(), config);
     const first = appendOf([batchOf(original)]);
-    const other = appendOf([batchOf(again)]);
-    expect(appendEach(place, [first, other])).toEqual([0, GAP]);
-    // Within one commit too, and the first is still what it was.
-    const log = new PartitionLog(place.open(), configOf());
-    expect(answers(log.commit([other, first, other], 0))).toEqual([GAP, 0, GAP]);
-    expect(log.logEndOffset).toBe(2);
-    const [outcome] = log.commit([other], 0);
-    expect(outcome).toMatchObject({
-      detail:
-        "producer 1 sent sequence 0 to 1, where another append is stored at offset 0; the next one is 2",
+    const again = appendOf([batchOf({ timestamps: [1_700, 1_003] })]);
+    const second = appendOf([batchOf({ ...original, sequence: 2 })]);
+    const secondAgain = appendOf([batchOf({ timestamps: [1_700, 1_003], sequence: 2 })]);
+    expect(answers(log.commit([first], 0, decompress))).toEqual([0]);
+    expect(answers(log.commit([second], 0, decompress))).toEqual([2]);
+    log.deleteRecordsBefore(2);
+    for (const each of [log, new PartitionLog(place.open(), config)]) {
+      const answered = answers(each.commit([again, secondAgain, first], 0, decompress));
+      expect(answered).toEqual([GAP, 2, 0]);
+      expect(each.logEndOffset).toBe(4);
+    }
+  });
+
+  test("[IDM-8] is refused where the stored batch is damaged, and takes no neighbour with it", () => {
+    const store = newPlace().open();
+    new PartitionLog(store, configOf()).commit([appendOf([batchOf(original)])], 0);
+    const chunksFrom = store.chunksFrom.bind(store);
+    const damaged: LogStore = new Proxy(store, {
+      get: (target, name) => {
+        if (name === "chunksFrom")
+          return (segment: number, from: number) =>
+            Array.from(chunksFrom(segment, from), ({ bytes, ...chunk }) => ({
+              ...chunk,
+              bytes: bytes.map((byte, i) => (i === 65 ? byte ^ 1 : byte)),
+            }));
+        const value: unknown = Reflect.get(target, name);
+        return typeof value === "function" ? value.bind(target) : value;
+      },
     });
+    const log = new PartitionLog(damaged, configOf());
+    const again = appendOf([batchOf({ timestamps: [1_700, 1_003] })]);
+    const next = appendOf([batchOf({ sequence: 2 })]);
+    expect(answers(log.commit([again, next], 0, decompress))).toEqual([GAP, 2]);
+  });
+
+  test("[IDM-8] is a repeat only with all its batches as they were", () => {
+    const place = newPlace();
+    const three = (timestamp: number, ...values: string[]) =>
+      appendOf(
+        values.map((value, sequence) =>
+          batchOf({ values: [value], sequence, timestamps: [timestamp * (sequence + 1)] }),
+        ),
+      );
+    const appends = [
+      three(10, "a", "b", "c"),
+      three(20, "a", "b", "c"),
+      three(20, "a", "b", "x"),
+      three(20, "a", "x", "c"),
+      appendOf([batchOf({ values: ["a", "b", "c"] })]),
+      three(30, "a", "b", "c"),
+    ];
+    expect(appendEach(place, appends)).toEqual([0, 0, GAP, GAP, GAP, 0]);
+    // One that follows in the log is no part of it.
+    const next = appendOf([batchOf({ values: ["d"], sequence: 3 })]);
+    expect(appendEach(place, [next, three(40, "a", "b", "c")])).toEqual([3, 0]);
+  });
+
+  test("[IDM-8] takes a bounded share of a commit to compare; beyond it has to come again", () => {
+    const values = ["a".repeat(15 * 2 ** 20)];
+    const at = (sequence: number, compression: CompressionType) =>
+      appendOf([batchOf({ values, sequence, compression })]);
+    const log = new PartitionLog(newPlace().open(), configOf());
+    const sequences = [0, 1, 2, 3];
+    for (const each of sequences) log.commit([at(each, COMPRESSIONS.gzip)], 0, decompress);
+    const repeats = sequences.map((each) => at(each, COMPRESSIONS.zstd));
+    expect(answers(log.commit(repeats, 0, decompress))).toEqual([
+      0,
+      1,
+      2,
+      "THROTTLING_QUOTA_EXCEEDED",
+    ]);
+    expect(answers(log.commit(repeats.slice(3), 0, decompress))).toEqual([3]);
+    expect(log.logEndOffset).toBe(4);
   });
 
   test("[IDM-8] counts the batches of an append in their order", () => {
@@ -153,10 +329,13 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
   test("[IDM-8] is a repeat also where LogAppendTime has rewritten the batch", () => {
     const place = newPlace();
     const config = configOf({ messageTimestampType: "LogAppendTime" });
-    const commit = (sent: Sent, nowMs: number) =>
-      answers(new PartitionLog(place.open(), config).commit([appendOf([batchOf(sent)])], nowMs));
+    const commit = (sent: Sent, nowMs: number) => {
+      const log = new PartitionLog(place.open(), config);
+      return answers(log.commit([appendOf([batchOf(sent)])], nowMs, decompress));
+    };
     expect(commit(original, 5_000)).toEqual([0]);
     expect(commit(original, 6_000)).toEqual([0]);
+    expect(commit({ timestamps: [1_700, 1_003] }, 6_500)).toEqual([0]);
     expect(commit({ ...original, values: ["a", "x"] }, 7_000)).toEqual([GAP]);
   });
 
@@ -176,6 +355,38 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
       expect(appendEach(place, [at(each)])).toEqual([each]);
     }
     expect(appendEach(place, [at(PRODUCER_WINDOW)])).toEqual([PRODUCER_WINDOW]);
+  });
+});
+
+describe("what compaction has left of an append", () => {
+  const record = (key: string, timestamp: number): ProducerRecord => ({
+    key: UTF8.encode(key),
+    value: UTF8.encode(`value of ${key}`),
+    headers: [{ key: "h", value: null }],
+    timestamp,
+  });
+
+  test.each([
+    { title: "whole is still what its repeat is compared with", overwritten: "z", becomes: 0 },
+    { title: "in part makes no repeat", overwritten: "b", becomes: GAP },
+  ])("[IDM-8] $title", ({ overwritten, becomes }) => {
+    const rig = new Rig(sqlPlace());
+    const origin = { producerId: 1, producerEpoch: 0, baseSequence: 0 };
+    const bytes = (laterMs: number) =>
+      encodeBatch([record("a", START + laterMs), record("b", START)], origin);
+    rig.appendBytes(bytes(0));
+    rig.close();
+    rig.segment(record("z", START), record(overwritten, START));
+    rig.drain();
+    const answer = (batch: Uint8Array) => {
+      const append = appendOf([batch], { config: rig.config, nowMs: START });
+      return answers(rig.log.commit([append], START, decompress))[0];
+    };
+    for (let life = 0; life < 2; life++) {
+      expect(answer(bytes(7))).toBe(becomes);
+      expect(answer(bytes(0))).toBe(0);
+      rig.reopen();
+    }
   });
 });
 

@@ -3,7 +3,9 @@
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test } from "vitest";
 import type { RivuletService } from "../../src/client/index.ts";
+import { compressor } from "../../src/compression/compress.ts";
 import { ERRORS } from "../../src/core/errors.ts";
+import { COMPRESSIONS, type CompressionType } from "../../src/core/log/compression.ts";
 import { batches, readBatchHeader } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
@@ -192,6 +194,32 @@ describe("a client's appends", () => {
       expect(await append(topic, batch("a"))).toBe(0);
       expect(await append(topic, batch("x"))).toBe("OUT_OF_ORDER_SEQUENCE_NUMBER");
       expect(await readValues(topic)).toEqual([[0, "a"]]);
+    },
+  );
+
+  test.each(EACH_WAY)(
+    "[IDM-8] what is encoded anew with other times and folding is a repeat $way$when",
+    async ({ interrupt, append }) => {
+      const { gzip, zstd } = COMPRESSIONS;
+      const topic = await createTopic(1);
+      const nowMs = Date.now();
+      const batch = (value: string, laterMs: number, type?: CompressionType) => {
+        const compression = type === undefined ? undefined : compressor(type);
+        return recordBatch(["first", value], {
+          producer: [99, 0, 0],
+          timestamps: [nowMs + laterMs, nowMs],
+          ...(compression === undefined ? {} : { compression }),
+        });
+      };
+      expect(await append(topic, batch("a", 0))).toBe(0);
+      await interrupt(stubOf(topic));
+      expect(await append(topic, batch("a", 7))).toBe(0);
+      expect(await append(topic, batch("x", 7))).toBe("OUT_OF_ORDER_SEQUENCE_NUMBER");
+      await interrupt(stubOf(topic));
+      expect(await append(topic, batch("a", 300, gzip))).toBe(0);
+      expect(await append(topic, batch("a", 300, zstd))).toBe(0);
+      expect(await append(topic, batch("x", 300, gzip))).toBe("OUT_OF_ORDER_SEQUENCE_NUMBER");
+      expect((await readValues(topic)).map(([, value]) => value)).toEqual(["first", "a"]);
     },
   );
 });

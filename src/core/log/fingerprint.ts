@@ -1,6 +1,8 @@
 // What tells an append from another at the same sequence number [IDM-8]: the CRCs of its batches as they were sent,
 // without the two times in their headers. A client that sends an append again may encode it anew with the time of
-// the new try (KafkaJS does); its records, and the differences of their times, stay the same.
+// the new try (KafkaJS does); its records, and the differences of their times, stay the same. Where some of its records
+// have times of their own, and others that of the try, the differences change too: such a repeat has another fingerprint,
+// and is told by its records (core/log/same-append.ts), for as long as they are stored.
 //
 // The bytes are read once, by the check of the CRC. A CRC is linear: the part that some bytes have in it can be taken
 // out without the bytes behind them, by moving that part over as many zeros (zlib's crc32_combine).

@@ -7,6 +7,7 @@ import { assert } from "../assert.ts";
 import { isCompacted, isDeleted, type TopicConfig } from "../cluster/config.ts";
 import { fail, type Result } from "../errors.ts";
 import {
+  MAX_COMPARED_BYTES,
   MAX_PARTITION_BYTES,
   MAX_SEGMENT_CHUNKS,
   MAX_SEGMENTS,
@@ -22,7 +23,9 @@ import type {
   ProducerSnapshot,
   SegmentTotals,
 } from "./log-store.ts";
-import { type AppendEntry, Producers, type StagedProducers } from "./producers.ts";
+import { type AppendEntry, type Compare, Producers, type StagedProducers } from "./producers.ts";
+import { batches, type Decompress, uncompressedOnly } from "./record-batch.ts";
+import { type BatchBytes, ComparisonBudget, isSameAppend } from "./same-append.ts";
 import { addToTotals, emptyTotals } from "./segment-totals.ts";
 import { cutChunk, storedChunksFrom } from "./stored-chunks.ts";
 import { TailCache } from "./tail-cache.ts";
@@ -48,6 +51,8 @@ export type AppendOutcome = Result<{
   /** The time of the append; with LogAppendTime, the timestamp of its records. */
   readonly appendedAtMs: number;
 }>;
+
+const TOO_MUCH_TO_COMPARE = `repeats that were encoded anew have ${MAX_COMPARED_BYTES} bytes compared in one commit, the bound`;
 
 export class PartitionLog {
   readonly #store: LogStore;
@@ -109,16 +114,27 @@ export class PartitionLog {
 
   /**
    * Decides about each append in the order given, and stores those that are good in one transaction
-   * [LOG-2] [LOG-3]. Throws what the store throws; nothing is stored then and this log is unchanged.
+   * [LOG-2] [LOG-3]. Throws what the store throws; nothing is stored then and this log is unchanged. `decompress` is asked
+   * only where a repeat was encoded anew [IDM-8].
    */
-  commit(appends: readonly Append[], nowMs: number): readonly AppendOutcome[] {
+  commit(
+    appends: readonly Append[],
+    nowMs: number,
+    decompress: Decompress = uncompressedOnly,
+  ): readonly AppendOutcome[] {
     const staged = this.#stageProducers(appends, nowMs);
+    const budget = new ComparisonBudget();
     const accepted: Append[] = [];
     const outcomes: AppendOutcome[] = [];
     let nextOffset = this.#nextOffset;
     let sizeInBytes = this.sizeInBytes;
     for (const append of appends) {
-      const refused = this.#decide(append, nextOffset, sizeInBytes, staged);
+      const compare: Compare = ({ baseOffset }) => {
+        if (!budget.isLeft) return fail("THROTTLING_QUOTA_EXCEEDED", TOO_MUCH_TO_COMPARE);
+        const stored = this.#batchesFrom(baseOffset, accepted, budget);
+        return { ok: true, isSame: isSameAppend(batchesOf(append), stored, decompress, budget) };
+      };
+      const refused = this.#decide(append, nextOffset, sizeInBytes, staged, compare);
       if (refused !== null) {
         outcomes.push(refused);
         continue;
@@ -140,9 +156,10 @@ export class PartitionLog {
     nextOffset: number,
     sizeInBytes: number,
     staged: StagedProducers | null,
+    compare: Compare,
   ): AppendOutcome | null {
     if (append.origin !== null && staged !== null) {
-      const checked = staged.check(append.origin);
+      const checked = staged.check(append.origin, compare);
       if (!checked.ok) return checked;
       const { repeated } = checked;
       if (repeated !== null)
@@ -164,6 +181,36 @@ export class PartitionLog {
       );
     }
     return null;
+  }
+
+  /**
+   * The batches from the one that begins at `offset` on, as long as they follow one another and are as they were stored;
+   * those of `accepted` are not written yet.
+   */
+  *#batchesFrom(
+    offset: number,
+    accepted: readonly Append[],
+    budget: ComparisonBudget,
+  ): Generator<BatchBytes> {
+    let acceptedAt = this.#nextOffset;
+    for (const append of accepted) {
+      if (acceptedAt >= offset) yield* batchesOf(append);
+      acceptedAt += append.recordCount;
+    }
+    if (offset < this.logStartOffset) return; // Whether a copy of it is left somewhere or not.
+    let next = offset;
+    const isInMemory = this.#tail.holds(offset);
+    for (const { bytes, damage } of this.#runsFrom(offset)) {
+      if (!isInMemory) budget.spend(bytes.length);
+      if (damage !== undefined) return;
+      for (const { start, header } of batches(bytes)) {
+        const end = header.baseOffset + header.lastOffsetDelta + 1;
+        if (end <= next) continue;
+        if (header.baseOffset !== next) return;
+        yield { bytes, start };
+        next = end;
+      }
+    }
   }
 
   #write(accepted: readonly Append[], staged: StagedProducers | null, nowMs: number): void {
@@ -493,6 +540,10 @@ export class PartitionLog {
   maxTimestamp(decode: Decode): number | null {
     return maxTimestamp(this.#store, this.verifier, this.logStartOffset, decode);
   }
+}
+
+function* batchesOf({ bytes, batches }: Append): Generator<BatchBytes> {
+  for (const { start } of batches) yield { bytes, start };
 }
 
 /** The entries whose append begins in the chunk. */

@@ -32,6 +32,9 @@ export interface AppendEntry extends AppendOrigin {
 /** Every entry of one producer, all of one epoch, oldest first; at most PRODUCER_WINDOW, at least one. */
 type Entries = readonly AppendEntry[];
 
+/** Whether the append in question has the records that are stored for this entry. */
+export type Compare = (stored: AppendEntry) => Result<{ isSame: boolean }>;
+
 /** By `keyOf`. */
 type ProducerEntries = ReadonlyMap<number, Entries>;
 
@@ -128,11 +131,12 @@ export class StagedProducers {
 
   /**
    * [IDM-1] [IDM-2] The entry of which this append is a repeat, or null where it is new and in sequence. It is a repeat
-   * only if it is the same append [IDM-8].
+   * only if it is the same append [IDM-8]: `compare` tells whether it is, encoded anew, where the fingerprints differ.
    * A newer epoch starts at sequence 0; a producer that is not known (any more) may start anywhere, as in
-   * Kafka, or one that was forgotten could never go on. INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER.
+   * Kafka, or one that was forgotten could never go on. INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, or what
+   * `compare` fails with.
    */
-  check(origin: AppendOrigin): Result<{ repeated: AppendEntry | null }> {
+  check(origin: AppendOrigin, compare: Compare): Result<{ repeated: AppendEntry | null }> {
     const entries = this.#known(origin);
     const last = entries?.at(-1);
     if (entries === undefined || last === undefined) return { ok: true, repeated: null };
@@ -154,6 +158,9 @@ export class StagedProducers {
       return fail("OUT_OF_ORDER_SEQUENCE_NUMBER", `${sent}, the next one is ${expected}`);
     if (repeated.fingerprint === null || repeated.fingerprint === origin.fingerprint)
       return { ok: true, repeated };
+    const compared = compare(repeated);
+    if (!compared.ok) return compared;
+    if (compared.isSame) return { ok: true, repeated };
     return fail(
       "OUT_OF_ORDER_SEQUENCE_NUMBER",
       `${sent}, where another append is stored at offset ${repeated.baseOffset}; the next one is ${expected}`,

@@ -378,14 +378,7 @@ export function visitBatch(
   visit: (record: ConsumerRecord) => boolean,
 ): void {
   const header = readBatchHeader(bytes, start);
-  let source = bytes;
-  let from = start + BATCH_HEADER_BYTES;
-  let end = start + header.sizeInBytes;
-  if (header.compression !== 0) {
-    source = unfolded(header.compression, bytes.subarray(from, end), decompress);
-    from = 0;
-    end = source.length;
-  }
+  const { bytes: source, start: from, end } = recordBytes(bytes, start, header, decompress);
   const reader = new VarintReader(source, from, end);
   let lastDelta = -1;
   let headerCount = 0;
@@ -410,6 +403,27 @@ export function visitBatch(
     throw corrupt(`${end - reader.position} bytes follow the last record`);
 }
 
+/** Where the records of a batch lie, one behind another. */
+export interface RecordBytes {
+  readonly bytes: Uint8Array;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The records of the batch at `start` as they were before they were folded. Throws as `Decompress` does. */
+export function recordBytes(
+  bytes: Uint8Array,
+  start: number,
+  { compression, sizeInBytes }: BatchHeader,
+  decompress: Decompress,
+): RecordBytes {
+  const from = start + BATCH_HEADER_BYTES;
+  const end = start + sizeInBytes;
+  if (compression === 0) return { bytes, start: from, end };
+  const records = unfolded(compression, bytes.subarray(from, end), decompress);
+  return { bytes: records, start: 0, end: records.length };
+}
+
 function unfolded(compression: number, bytes: Uint8Array, decompress: Decompress): Uint8Array {
   try {
     return decompress(compression, bytes);
@@ -418,7 +432,7 @@ function unfolded(compression: number, bytes: Uint8Array, decompress: Decompress
   }
 }
 
-function uncompressedOnly(compression: number): never {
+export function uncompressedOnly(compression: number): never {
   throw new BrokerError(
     "UNSUPPORTED_COMPRESSION_TYPE",
     `batch has compression ${compression}, which is not decoded here`,
