@@ -50,7 +50,6 @@ export class ClassicMembers {
   /** To be looked at. */
   get group(): Pick<
     ClassicGroup,
-    | "isInUse"
     | "members"
     | "phase"
     | "protocolType"
@@ -59,6 +58,7 @@ export class ClassicMembers {
     | "nextDeadlineMs"
     | "checkCommit"
     | "isTopicGone"
+    | "mayAddMember"
   > {
     return this.#group;
   }

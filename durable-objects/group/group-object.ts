@@ -434,9 +434,9 @@ export class GroupObject extends DurableObject<Env> {
 
   #newClassic(): ClassicMembers {
     return new ClassicMembers(this.#store, this.#watchers, this.#clock, () => {
-      const { isInUse } = this.#classic.group;
-      if (isInUse || this.#coordinator.exists)
-        this.#coordinator.setOccupied(isInUse, this.#clock.now());
+      const isOccupied = this.#classic.group.members.size > 0;
+      if (isOccupied || this.#coordinator.exists)
+        this.#coordinator.setOccupied(isOccupied, this.#clock.now());
     });
   }
 

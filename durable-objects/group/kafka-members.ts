@@ -134,7 +134,9 @@ export class KafkaMembers {
     const group = this.#group;
     const refused = this.#checkClassic(request);
     if (refused !== null) return refused;
-    if (!group.coordinator.exists) {
+    // [CLS-10] Only a member makes the group exist.
+    const mayMakeGroup = !group.coordinator.exists && group.classic.group.mayAddMember(request);
+    if (mayMakeGroup) {
       const listed = await group.subscribe([], null);
       if (!listed.ok)
         return notJoinedClassic(ERRORS.COORDINATOR_NOT_AVAILABLE.code, request.memberId);
@@ -143,6 +145,7 @@ export class KafkaMembers {
     }
     const joined = group.classic.join(request, group.coordinator.config.maxSize, this.#clock.now());
     await group.persistAndTell();
+    if (mayMakeGroup && !group.coordinator.exists) await group.unlist();
     return joined;
   }
 
@@ -365,7 +368,7 @@ export class KafkaMembers {
     subscriptions: Record<string, { topics: readonly string[]; topicPattern: string | null }>;
   }> {
     const { coordinator, classic } = this.#group;
-    if (!coordinator.exists || classic.group.isInUse)
+    if (!coordinator.exists || classic.group.members.size > 0)
       return fail("GROUP_ID_NOT_FOUND", "there is no group of this kind and name");
     const subscriptions = Object.fromEntries(
       [...coordinator.state.members].map(([memberId, { topics, topicPattern }]) => [
@@ -380,10 +383,10 @@ export class KafkaMembers {
   summary(): { protocolType: string; groupState: string; groupType: string } | null {
     const { coordinator, classic } = this.#group;
     if (!coordinator.exists) return null;
-    const { phase, protocolType, isInUse, generation } = classic.group;
+    const { members, phase, protocolType, generation } = classic.group;
     // The last members were classic, and nobody else has come since.
     const wasClassic = coordinator.state.groupEpoch === 0 && generation > 0;
-    if (isInUse || wasClassic)
+    if (members.size > 0 || wasClassic)
       return {
         protocolType: protocolType ?? "consumer",
         groupState: CLASSIC_STATES[phase],

@@ -275,8 +275,10 @@ export const MAX_KAFKA_NODES = 16;
 export const MAX_KAFKA_WATCHES = 32;
 /** Partitions to which one connection appends over sockets. */
 export const MAX_KAFKA_APPEND_SOCKETS = 256;
-/** Members and ids given out of a classic group. */
+/** Member ids that a classic group has given out and nobody has joined with: the oldest makes room for the next. */
 export const MAX_PENDING_CLASSIC_MEMBERS = 1_000;
+/** How long such an id is good for, and waited for, unless the session is shorter: a client joins with it at once. */
+export const MAX_PENDING_CLASSIC_MS = 10_000;
 /** Elements of all arrays of one request: each is an object in memory, many times its bytes. */
 export const MAX_KAFKA_ELEMENTS = 200_000;
 /** Partitions that one connection reads. */

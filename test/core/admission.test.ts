@@ -95,7 +95,7 @@ const TABLE: Record<
     "GROUP_SUBSCRIBED_TO_TOPIC",
     UNKNOWN,
   ],
-  "a classic id that was given out": ["NON_EMPTY_GROUP", "ok", "ok", "ok", "manual"],
+  "a classic id that was given out": ["ok", "ok", "ok", "ok", "manual"],
   "a member of another protocol": [
     "NON_EMPTY_GROUP",
     "ok",
@@ -110,7 +110,7 @@ describe.each(Object.entries(TABLE))(
   (kind, [join, joinClassic, unused, forget, manual]) => {
     const group = GROUPS[kind as Kind];
 
-    test("[GRP-14] tells native and classic newcomers alike whether they may join", () => {
+    test("[GRP-14] [CLS-10] tells native and classic newcomers alike whether they may join", () => {
       expect(checkNativeJoin(group)?.error ?? "ok").toBe(join);
       const refused = checkClassicJoin(group);
       expect(refused).toBe(joinClassic === "ok" ? NONE : KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);

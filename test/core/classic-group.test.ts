@@ -8,6 +8,7 @@ import {
   type ClassicSynced,
 } from "../../src/core/group/classic.ts";
 import { readAssignment } from "../../src/core/group/classic-assignment.ts";
+import { MAX_PENDING_CLASSIC_MEMBERS, MAX_PENDING_CLASSIC_MS } from "../../src/core/limits.ts";
 
 const utf8 = (text: string) => new TextEncoder().encode(text);
 const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
@@ -15,6 +16,7 @@ const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
 class Rig {
   group = new ClassicGroup(null, 0);
   nowMs = 0;
+  maxSize = 100;
   #ids = 0;
 
   /** Undefined until it is answered. */
@@ -34,7 +36,7 @@ class Rig {
       canSkipAssignment: true,
       ...more,
     };
-    const joined = this.group.join(request, 100, this.nowMs, (later) => {
+    const joined = this.group.join(request, this.maxSize, this.nowMs, (later) => {
       told.joined = later;
     });
     if (joined !== null) told.joined = joined;
@@ -178,6 +180,77 @@ describe("joining", () => {
     rig.group.leave(b, null, rig.nowMs);
     expect(rig.group.phase).toBe("EMPTY");
     expect(rig.group.nextDeadlineMs).toBeNull();
+  });
+});
+
+describe("ids that nobody joins with", () => {
+  const { MEMBER_ID_REQUIRED, NONE } = KAFKA_ERRORS;
+  const FULL = ERRORS.GROUP_MAX_SIZE_REACHED.code;
+
+  test("[CLS-10] the oldest makes room for the next, and no member is kept out", () => {
+    const rig = new Rig();
+    const given = Array.from({ length: MAX_PENDING_CLASSIC_MEMBERS + 2 }, () => {
+      const { joined } = rig.join("");
+      expect(joined?.errorCode).toBe(MEMBER_ID_REQUIRED);
+      return joined?.memberId ?? "";
+    });
+    for (const id of given.slice(0, 2))
+      expect(rig.join(id).joined?.errorCode).toBe(ERRORS.UNKNOWN_MEMBER_ID.code);
+    rig.join(given[2] ?? "");
+    rig.join(given.at(-1) ?? "");
+    expect([...rig.group.members.keys()]).toEqual([given[2], given.at(-1)]);
+    expect(rig.join("", { instanceId: "i" }).joined?.errorCode).not.toBe(FULL);
+    expect(rig.group.members.size).toBe(3);
+  });
+
+  test("[CLS-10] they count for no bound: it is the members' own, at each way of joining", () => {
+    const rig = new Rig();
+    rig.maxSize = 2;
+    const ids = Array.from({ length: 4 }, () => rig.join("").joined?.memberId ?? "");
+    for (const id of ids.slice(0, 2)) rig.join(id);
+    expect(rig.group.members.size).toBe(2);
+    expect(rig.join(ids[2] ?? "").joined?.errorCode).toBe(FULL);
+    expect(rig.join("").joined?.errorCode).toBe(FULL);
+    expect(rig.join("", { mustKnowId: false }).joined?.errorCode).toBe(FULL);
+    expect(rig.join("", { instanceId: "i" }).joined?.errorCode).toBe(FULL);
+    expect(rig.join(ids[0] ?? "").joined?.errorCode).not.toBe(FULL);
+  });
+
+  test("[CLS-10] nothing is kept for them, nothing rings, and they end by themselves", () => {
+    const rig = new Rig();
+    const id = rig.join("", { sessionTimeoutMs: 1_800_000 }).joined?.memberId ?? "";
+    expect(rig.group.takeState()).toBeNull();
+    expect(rig.group.nextDeadlineMs).toBeNull();
+    expect(rig.group.phase).toBe("EMPTY");
+    rig.nowMs += MAX_PENDING_CLASSIC_MS;
+    expect(rig.join(id).joined?.errorCode).toBe(ERRORS.UNKNOWN_MEMBER_ID.code);
+  });
+
+  test("[CLS-10] a rebalance waits for one for a while, not for its session", () => {
+    const rig = new Rig();
+    const ask = { sessionTimeoutMs: 1_800_000, rebalanceTimeoutMs: 1_800_000 };
+    rig.join("", ask);
+    rig.nowMs += 1_000;
+    const { told } = rig.newcomer(ask);
+    expect(told.joined).toBeUndefined();
+    expect(rig.group.nextDeadlineMs).toBe(MAX_PENDING_CLASSIC_MS);
+    rig.pass(MAX_PENDING_CLASSIC_MS - 1_000);
+    expect(told.joined?.errorCode).toBe(NONE);
+    // One whose time is over when the next rebalance begins holds nobody up at all.
+    rig.join("", ask);
+    rig.sync(told.joined?.memberId ?? "", 1, {});
+    rig.nowMs += MAX_PENDING_CLASSIC_MS;
+    expect(rig.join(told.joined?.memberId ?? "", ask).joined?.errorCode).toBe(NONE);
+  });
+
+  test.each([
+    { title: "asks for its id", join: {}, may: false },
+    { title: "asks for its id no more", join: { mustKnowId: false }, may: true },
+    { title: "has an instance id", join: { instanceId: "i" }, may: true },
+    { title: "names an id of nobody", join: { memberId: "stranger" }, may: false },
+  ])("[CLS-10] who $title may make a member: $may", ({ join, may }) => {
+    const asked = { memberId: "", mustKnowId: true, instanceId: null, ...join };
+    expect(new Rig().group.mayAddMember(asked as ClassicJoin)).toBe(may);
   });
 });
 

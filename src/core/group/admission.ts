@@ -10,15 +10,15 @@ import { type GroupState, hasSubscriber } from "./state.ts";
 /** A group's members of both kinds. There are members of one kind at most. */
 export interface GroupMembers {
   readonly state: GroupState;
-  readonly classic: Pick<
-    ClassicGroup,
-    "isInUse" | "members" | "protocolType" | "generation" | "checkCommit"
-  >;
+  readonly classic: Pick<ClassicGroup, "members" | "protocolType" | "generation" | "checkCommit">;
 }
 
-/** Why a native member may not join, or null. NON_EMPTY_GROUP: classic members are in the group, or about to join. */
+/**
+ * Why a native member may not join, or null. NON_EMPTY_GROUP: classic members are in the group. Who was only told an id is
+ * none [CLS-10]: it joins with the members that it then finds, or is refused.
+ */
 export function checkNativeJoin(group: GroupMembers): Failure | null {
-  return group.classic.isInUse ? nonEmpty(group) : null;
+  return group.classic.members.size > 0 ? nonEmpty(group) : null;
 }
 
 /** Why a classic member may not join, as Kafka's error code. */
@@ -85,7 +85,7 @@ export function checkOffsetFetch(
 
 function nonEmpty({ state, classic }: GroupMembers): Failure {
   const count = state.members.size + classic.members.size;
-  const kind = classic.isInUse ? " that speak Kafka's classic protocol" : "";
+  const kind = classic.members.size > 0 ? " that speak Kafka's classic protocol" : "";
   return fail(
     "NON_EMPTY_GROUP",
     `group ${state.groupId} has ${count} member(s)${kind}; stop them, or wait for their session timeout`,

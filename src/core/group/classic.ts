@@ -3,7 +3,7 @@
 // subscriptions and assignments, are bytes that mean nothing here. After Kafka's own coordinator
 // (group-coordinator/…/classic/ClassicGroup.java); the clock is passed in, and who waits is answered by calling back.
 import { ERRORS, KAFKA_ERRORS } from "../errors.ts";
-import { DEFAULT_SESSION_TIMEOUT_MS, MAX_PENDING_CLASSIC_MEMBERS } from "../limits.ts";
+import { MAX_PENDING_CLASSIC_MEMBERS, MAX_PENDING_CLASSIC_MS } from "../limits.ts";
 import type { LastSeen } from "./coordinator.ts";
 
 export interface ClassicMember {
@@ -117,7 +117,10 @@ export class ClassicGroup {
   readonly #lastSeen: LastSeen;
   readonly #joining = new Map<string, (answer: ClassicJoined) => void>();
   readonly #syncing = new Map<string, (answer: ClassicSynced) => void>();
-  /** Ids that were given out, until when they are waited for. */
+  /**
+   * [CLS-10] Ids that were given out, the oldest first, and until when they are good. Whoever has one is no member: a
+   * rebalance waits for it, and nothing else does.
+   */
   readonly #pending = new Map<string, number>();
   /**
    * [CLS-9] Topics that were deleted in this generation. What it commits under such a name was read from the deleted
@@ -153,11 +156,6 @@ export class ClassicGroup {
     return this.#members;
   }
 
-  /** Whether anybody is in it, or about to be. */
-  get isInUse(): boolean {
-    return this.#members.size > 0 || this.#pending.size > 0;
-  }
-
   get protocolType(): string | null {
     return this.#protocolType;
   }
@@ -188,7 +186,8 @@ export class ClassicGroup {
   /** When `expire` has to be called next; null where nothing can expire. */
   get nextDeadlineMs(): number | null {
     let earliest = this.#deadlineMs ?? Number.POSITIVE_INFINITY;
-    for (const untilMs of this.#pending.values()) earliest = Math.min(earliest, untilMs);
+    if (this.#phase === "PREPARING")
+      for (const untilMs of this.#pending.values()) earliest = Math.min(earliest, untilMs);
     for (const member of this.#members.values())
       if (!this.#isWaiting(member.memberId)) earliest = Math.min(earliest, this.#endMs(member));
     return earliest === Number.POSITIVE_INFINITY ? null : earliest;
@@ -204,10 +203,15 @@ export class ClassicGroup {
     }
     if (this.#deadlineMs !== null) this.#deadlineMs = this.#untilMs(nowMs);
     for (const memberId of this.#pending.keys())
-      this.#pending.set(memberId, nowMs + DEFAULT_SESSION_TIMEOUT_MS);
+      this.#pending.set(memberId, nowMs + MAX_PENDING_CLASSIC_MS);
   }
 
   // Join.
+
+  /** [CLS-10] Whether the join may make a member: otherwise it is told an id, told what it missed, or refused. */
+  mayAddMember({ memberId, instanceId, mustKnowId }: ClassicJoin): boolean {
+    return memberId === "" ? !mustKnowId || instanceId !== null : this.#pending.has(memberId);
+  }
 
   /** The answer, or null: then `later` gets it, perhaps at once. */
   join(
@@ -217,22 +221,22 @@ export class ClassicGroup {
     later: (joined: ClassicJoined) => void,
   ): ClassicJoined | null {
     const { memberId, protocolType, protocols } = request;
+    this.#forgetLateIds(nowMs);
     if (protocolType === "" || protocols.length === 0 || !this.#follows(request))
       return notJoinedClassic(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL, memberId);
     const holder = this.#holderOf(request.instanceId);
-    if (memberId === "") {
-      if (holder !== undefined) return this.#replace(holder, request, nowMs, later);
-      const size = this.#members.size + this.#pending.size;
-      if (size >= Math.min(maxSize, MAX_PENDING_CLASSIC_MEMBERS))
-        return notJoinedClassic(ERRORS.GROUP_MAX_SIZE_REACHED.code, memberId);
-      if (!request.mustKnowId || request.instanceId !== null)
-        return this.#add(request, request.newMemberId, nowMs, later);
-      this.#pending.set(request.newMemberId, nowMs + request.sessionTimeoutMs);
-      return notJoinedClassic(KAFKA_ERRORS.MEMBER_ID_REQUIRED, request.newMemberId);
-    }
+    if (memberId === "" && holder !== undefined)
+      return this.#replace(holder, request, nowMs, later);
     if (holder !== undefined && holder.memberId !== memberId)
       return notJoinedClassic(KAFKA_ERRORS.FENCED_INSTANCE_ID, memberId);
-    if (this.#pending.delete(memberId)) return this.#add(request, memberId, nowMs, later);
+    const isPending = this.#pending.has(memberId);
+    if (memberId === "" || isPending) {
+      if (this.#members.size >= maxSize)
+        return notJoinedClassic(ERRORS.GROUP_MAX_SIZE_REACHED.code, memberId);
+      if (!this.mayAddMember(request)) return this.#giveOutId(request, nowMs);
+      this.#pending.delete(memberId);
+      return this.#add(request, isPending ? memberId : request.newMemberId, nowMs, later);
+    }
     const member = this.#members.get(memberId);
     if (member === undefined || (request.instanceId !== null && holder === undefined))
       return notJoinedClassic(ERRORS.UNKNOWN_MEMBER_ID.code, memberId);
@@ -245,6 +249,19 @@ export class ClassicGroup {
     if (!isNews) return this.#joined(memberId); // It has missed the answer, no more.
     this.#members.set(memberId, { ...member, ...termsOf(request), silentSinceMs: null });
     return this.#wait(memberId, nowMs, later);
+  }
+
+  #giveOutId({ newMemberId, sessionTimeoutMs }: ClassicJoin, nowMs: number): ClassicJoined {
+    const oldest = this.#pending.keys().next().value;
+    if (oldest !== undefined && this.#pending.size >= MAX_PENDING_CLASSIC_MEMBERS)
+      this.#pending.delete(oldest);
+    this.#pending.set(newMemberId, nowMs + Math.min(sessionTimeoutMs, MAX_PENDING_CLASSIC_MS));
+    return notJoinedClassic(KAFKA_ERRORS.MEMBER_ID_REQUIRED, newMemberId);
+  }
+
+  #forgetLateIds(nowMs: number): void {
+    for (const [memberId, untilMs] of this.#pending)
+      if (untilMs <= nowMs) this.#pending.delete(memberId);
   }
 
   #add(
@@ -310,6 +327,7 @@ export class ClassicGroup {
       this.#syncing.clear();
     }
     this.#phase = "PREPARING";
+    this.#forgetLateIds(nowMs);
     this.#completeWhenAllAreHere(nowMs);
   }
 
@@ -499,8 +517,7 @@ export class ClassicGroup {
 
   /** Removes who was silent for too long, and goes on with a rebalance that has waited long enough. */
   expire(nowMs: number): void {
-    for (const [memberId, untilMs] of [...this.#pending])
-      if (untilMs <= nowMs) this.#pending.delete(memberId);
+    this.#forgetLateIds(nowMs);
     const silent = [...this.#members.values()].filter(
       (member) => !this.#isWaiting(member.memberId) && this.#endMs(member) <= nowMs,
     );

@@ -40,11 +40,11 @@ export interface GroupDescription {
 /** `classic` are the members that speak Kafka's classic protocol, where there are any. */
 export function describeGroup(
   coordinator: Coordinator,
-  classic: Pick<ClassicGroup, "isInUse" | "members" | "phase" | "protocolName" | "generation">,
+  classic: Pick<ClassicGroup, "members" | "phase" | "protocolName" | "generation">,
 ): GroupDescription {
   const { state } = coordinator;
   const offsets = describeOffsets(coordinator, [...state.topics.values()]);
-  if (classic.isInUse)
+  if (classic.members.size > 0)
     return {
       groupId: state.groupId,
       state: CLASSIC_STATES[classic.phase],
