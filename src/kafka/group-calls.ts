@@ -1,6 +1,7 @@
 // A group as Kafka's clients ask it. What only looks is answered here where there is no such group, as its object would
 // answer, but without one [FIL-1]. What may create the group goes to its object.
 import { ERRORS, fail } from "../core/errors.ts";
+import { isByHand } from "../core/group/admission.ts";
 import {
   type ClassicJoin,
   type ClassicSync,
@@ -45,10 +46,10 @@ export class GroupCalls {
       : fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join with epoch 0`);
   }
 
-  /** By hand, by nobody, into a group without members: so it comes to be. */
+  /** By hand, into a group without members: so it comes to be. */
   async commitOffsets(token: ClassicToken, offsets: Parameters0<"commitOffsets">[1]) {
-    const isByHand = token.memberId === "" && token.generation < 0;
-    if (isByHand || (await this.#exists())) return await this.#group.commitOffsets(token, offsets);
+    if (isByHand(token) || (await this.#exists()))
+      return await this.#group.commitOffsets(token, offsets);
     return { errorCode: UNKNOWN_MEMBER_ID, errorCodes: [] };
   }
 

@@ -71,6 +71,14 @@ type Kind = keyof typeof GROUPS;
 const MANUAL = { memberId: "", instanceId: null, generation: -1 };
 const UNKNOWN = ERRORS.UNKNOWN_MEMBER_ID.code;
 
+/** Nobody's names, and those of one that may have been a member once: Java's consumer keeps its id when it unsubscribes. */
+const STRANGERS = [
+  { memberId: "", instanceId: null },
+  { memberId: "stranger", instanceId: null },
+  { memberId: "stranger", instanceId: "its own" },
+  { memberId: "", instanceId: "its own" },
+];
+
 /** What each is told: of joins, of all positions set or the group deleted, of a topic forgotten, of a commit without a member. */
 const TABLE: Record<
   Kind,
@@ -123,22 +131,27 @@ describe.each(Object.entries(TABLE))(
       expect(checkForgetTopic(group, "another")?.error ?? "ok").toBe(other);
     });
 
-    test("[CLS-6] [GRP-14] takes a commit without a member only where it has none", () => {
-      const committer = committerOf(group, MANUAL);
-      if (manual === "manual") expect(committer).toEqual({ kind: "manual" });
-      else expect(committer).toEqual({ kind: "refused", errorCode: manual });
-    });
+    test.each(STRANGERS)(
+      "[CLS-6] [GRP-14] takes a commit of %j without a generation only where it has no member",
+      (stranger) => {
+        for (const generation of [-99_999, -2, -1]) {
+          const committer = committerOf(group, { ...stranger, generation });
+          if (manual === "manual") expect(committer).toEqual({ kind: "manual" });
+          else expect(committer).toEqual({ kind: "refused", errorCode: manual });
+        }
+      },
+    );
 
-    test("[CLS-6] [GRP-14] takes a commit of a stranger never, at whatever generation", () => {
-      for (const generation of [-99_999, -1, 0, 1, 7])
-        expect(committerOf(group, { ...MANUAL, memberId: "stranger", generation })).toEqual({
-          kind: "refused",
-          errorCode: UNKNOWN,
-        });
-      if (manual === UNKNOWN)
-        for (const generation of [0, 1, -2])
-          expect(committerOf(group, { ...MANUAL, generation }).kind).toBe("refused");
-    });
+    test.each(STRANGERS)(
+      "[CLS-6] [GRP-14] takes a commit of %j at a generation never",
+      (stranger) => {
+        for (const generation of [0, 1, 7])
+          expect(committerOf(group, { ...stranger, generation })).toEqual({
+            kind: "refused",
+            errorCode: UNKNOWN,
+          });
+      },
+    );
   },
 );
 

@@ -275,6 +275,40 @@ test.each(TWINS)(
 );
 
 test.each(TWINS)(
+  "[CLS-6] [GRP-14] who has left commits by hand under the id that it had, but not while others are there$when",
+  async ({ interrupt }) => {
+    const { name } = await createTopic(1);
+    const group = unique("group");
+    const stub = groupStub(env, group);
+    const kafka = await Kafka.open();
+    const commit = async (committedOffset: number) => {
+      await interrupt(stub);
+      const partitions = [{ partition: 0, committedOffset, committedMetadata: "" }];
+      const { topics } = await kafka.ask<{
+        topics: { partitions: { errorCode: number }[] }[];
+      }>(messages.OFFSET_COMMIT, 8, {
+        groupId: group,
+        generationId: -1,
+        memberId: "k",
+        topics: [{ name, partitions }],
+      });
+      return topics[0]?.partitions[0]?.errorCode;
+    };
+    expect(await commit(1), "in a group that does not exist").toBe(NONE);
+    await heartbeat(group, "k", name);
+    expect(await commit(2), "while it is a member").toBe(ERRORS.STALE_MEMBER_EPOCH.code);
+    await heartbeat(group, "k", name, -1);
+    expect(await commit(3), "once it has left").toBe(NONE);
+    await heartbeat(group, "other", name);
+    expect(await commit(4), "while another is there").toBe(UNKNOWN);
+    await heartbeat(group, "other", name, -1);
+    await joinClassic(group, name);
+    expect(await commit(5), "while a classic one is there").toBe(UNKNOWN);
+    expect(await committedOffsets(group, name)).toEqual([3]);
+  },
+);
+
+test.each(TWINS)(
   "[CLS-9] what a classic member read of a deleted topic is not committed to its namesake$when",
   async ({ interrupt }) => {
     const topic = await createTopic(1);

@@ -54,15 +54,19 @@ export type Committer =
   | { readonly kind: "manual" }
   | { readonly kind: "refused"; readonly errorCode: number };
 
+/** Whether a commit of Kafka's protocol claims no generation: its member, if it names one, has left, or was never one. */
+export function isByHand({ generation }: ClassicToken): boolean {
+  return generation < 0;
+}
+
 /**
- * [CLS-6] As whom OffsetCommit counts. Without a member (no id, generation -1) only where the group has none of any kind,
- * as in Kafka; with one only as that member.
+ * [CLS-6] As whom OffsetCommit counts. By hand only where the group has no members of any kind, whatever id is named, as in
+ * Kafka: Java's consumer goes on naming the id that it had before it unsubscribed. Else only as the member named.
  */
 export function committerOf(group: GroupMembers, token: ClassicToken): Committer {
   // [GRP-15] In the name of one that joined in another way nobody commits by this.
   if (group.state.members.get(token.memberId)?.heartbeats) return { kind: "native" };
-  const isManual = token.memberId === "" && token.generation < 0;
-  if (isManual && checkUnused(group) === null) return { kind: "manual" };
+  if (isByHand(token) && checkUnused(group) === null) return { kind: "manual" };
   const errorCode = group.classic.checkCommit(token);
   return errorCode === KAFKA_ERRORS.NONE ? { kind: "classic" } : { kind: "refused", errorCode };
 }
