@@ -235,12 +235,14 @@ export class ClusterObject extends DurableObject<Env> {
 
   /**
    * Lists the group, tells it of changes to these topics, and those that match, from now on, and answers those that exist;
-   * and whether the group has ever stored something.
+   * and whether the group has ever stored something. With `mustExist` the other names are not remembered, and where there is
+   * no topic of any of them the group is not listed for their sake [GRP-13].
    */
   subscribe(
     groupId: string,
     names: readonly string[],
     pattern: string | null,
+    mustExist = false,
   ): Result<{ topics: Topic[]; retiredIncarnation: number; isMade: boolean }> {
     const invalid = checkGroupId(groupId) ?? checkTopicPattern(pattern);
     if (invalid !== null) return invalid;
@@ -260,18 +262,19 @@ export class ClusterObject extends DurableObject<Env> {
       const illegal = checkTopicName(name);
       if (illegal !== null) return illegal;
     }
-    this.#forgetting.delete(groupId);
-    this.#change(() => {
-      this.#store.putGroup(groupId);
-      for (const name of names) this.#store.subscribe(groupId, name);
-      if (pattern !== null) this.#store.subscribeToPattern(groupId, pattern);
-    });
+    const found = names.flatMap((name) => this.#store.topic(name) ?? []);
+    const remembered = mustExist ? found.map(({ name }) => name) : names;
+    if (!mustExist || found.length > 0) {
+      this.#forgetting.delete(groupId);
+      this.#change(() => {
+        this.#store.putGroup(groupId);
+        for (const name of remembered) this.#store.subscribe(groupId, name);
+        if (pattern !== null) this.#store.subscribeToPattern(groupId, pattern);
+      });
+    }
     const isMade = this.#store.isGroupMade(groupId);
     const retiredIncarnation = this.#retiredIncarnation;
-    if (pattern === null) {
-      const topics = names.flatMap((name) => this.#store.topic(name) ?? []);
-      return { ok: true, topics, retiredIncarnation, isMade };
-    }
+    if (pattern === null) return { ok: true, topics: found, retiredIncarnation, isMade };
     const subscription = { topics: names, topicPattern: pattern };
     const topics = this.#store.topics().filter(({ name }) => subscribes(subscription, name));
     return { ok: true, topics, retiredIncarnation, isMade };

@@ -223,7 +223,7 @@ export class GroupObject extends DurableObject<Env> {
     if (used !== null) return used;
     const known = this.#coordinator.state.topics;
     const unread = new Set(offsets.map(({ topic }) => topic)).difference(known);
-    const subscribed = unread.size === 0 ? null : await this.#subscribe([...unread], null);
+    const subscribed = unread.size === 0 ? null : await this.#subscribe([...unread], null, true);
     if (subscribed?.ok === false) return subscribed;
     const usedNow = checkUnused(this.#members); // Somebody may have joined while the cluster was asked.
     if (usedNow !== null) return usedNow;
@@ -452,6 +452,7 @@ export class GroupObject extends DurableObject<Env> {
       },
       members: () => this.#members,
       subscribe: (topics, topicPattern) => this.#subscribe(topics, topicPattern),
+      learn: (topics) => this.#subscribe(topics, null, true),
       checkJoin: (request) => this.#checkJoin(request),
       persistAndTell: () => this.#persistAndTell(),
       unlist: () => this.#unlist(),
@@ -624,11 +625,12 @@ export class GroupObject extends DurableObject<Env> {
   async #subscribe(
     topics: readonly string[],
     topicPattern: string | null,
+    mustExist = false,
   ): Promise<Result<{ topics: readonly GroupTopic[] }>> {
     this.#subscribing++;
     try {
       const stub = clusterStub(this.env);
-      const subscribed = await stub.subscribe(this.#groupId, topics, topicPattern);
+      const subscribed = await stub.subscribe(this.#groupId, topics, topicPattern, mustExist);
       if (!subscribed.ok) return subscribed;
       this.#coordinator.retiredIncarnation = subscribed.retiredIncarnation;
       if (subscribed.isMade && !this.#coordinator.exists && !this.#wasDestroyed)

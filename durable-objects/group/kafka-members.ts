@@ -47,6 +47,8 @@ export interface GroupParts {
     topics: readonly string[],
     topicPattern: string | null,
   ): Promise<Result<{ topics: readonly GroupTopic[] }>>;
+  /** As `subscribe`, to those of the topics that exist: no trace is left of the other names. */
+  learn(topics: readonly string[]): Promise<Result<{ topics: readonly GroupTopic[] }>>;
   /** The members of every kind. */
   members(): GroupMembers;
   checkJoin(request: JoinRequest): Failure | null;
@@ -171,7 +173,7 @@ export class KafkaMembers {
   async #learn(topics: readonly string[]): Promise<void> {
     const unknown = this.#unknown(topics).slice(0, MAX_TOPICS_PER_MEMBER);
     if (unknown.length === 0) return;
-    const found = await this.#group.subscribe(unknown, null);
+    const found = await this.#group.learn(unknown);
     if (!found.ok) return; // With the next assignment, or commit.
     this.#group.coordinator.offsets.commitClassic([], found.topics, this.#clock.now());
     await this.#group.persistAndTell();
@@ -249,7 +251,10 @@ export class KafkaMembers {
 
   // Offsets.
 
-  /** [CLS-6] `errorCode` refuses all of it; else each has its own. */
+  /**
+   * [CLS-6] `errorCode` refuses all of it; else each has its own. [GRP-13] Where nothing is committed nothing is made: no
+   * group, and no topic in it.
+   */
   async commitOffsets(
     token: ClassicToken,
     offsets: readonly NamedOffset[],
@@ -257,10 +262,11 @@ export class KafkaMembers {
     const group = this.#group;
     const before = committerOf(group.members(), token);
     if (before.kind === "refused") return { errorCode: before.errorCode, errorCodes: [] };
-    const unknown = this.#unknown(offsets.map(({ topic }) => topic));
-    const subscribed =
-      unknown.length > 0 || !group.coordinator.exists ? await group.subscribe(unknown, null) : null;
-    if (subscribed?.ok === false)
+    const illegal = offsets.map(checkOffset);
+    const legal = offsets.filter((_, i) => illegal[i] === KAFKA_ERRORS.NONE);
+    const unknown = this.#unknown(legal.map(({ topic }) => topic));
+    const learned = unknown.length === 0 ? null : await group.learn(unknown);
+    if (learned?.ok === false)
       return { errorCode: ERRORS.COORDINATOR_NOT_AVAILABLE.code, errorCodes: [] };
     // Once more: it may have left, or lost its generation, meanwhile, and others may have come.
     const committer = committerOf(group.members(), token);
@@ -268,30 +274,35 @@ export class KafkaMembers {
       if (!group.coordinator.exists) await group.unlist();
       return { errorCode: committer.errorCode, errorCodes: [] };
     }
-    const found = subscribed?.topics ?? [];
+    const found = learned?.topics ?? [];
     const ids = new Map(
       [...group.coordinator.state.topics.values(), ...found].map((topic) => [topic.name, topic]),
     );
     const isGone = ({ topic }: NamedOffset) =>
       committer.kind === "classic" && group.classic.group.isTopicGone(topic);
-    const wrong = offsets.map((each) =>
-      isGone(each) ? KAFKA_ERRORS.ILLEGAL_GENERATION : checkOffset(each),
+    const wrong = offsets.map((each, i) =>
+      isGone(each) ? KAFKA_ERRORS.ILLEGAL_GENERATION : (illegal[i] ?? KAFKA_ERRORS.NONE),
     );
     const fitting = offsets.filter((_, i) => wrong[i] === KAFKA_ERRORS.NONE);
+    const committed = new Set<string>();
     const commits = fitting.map(({ topic, partition, offset, metadata }) => {
       const known = ids.get(topic);
       const isThere = known !== undefined && partition >= 0 && partition < known.partitions;
+      if (isThere) committed.add(topic);
       const key = partitionKey(isThere ? known.topicId : "", partition);
       return { key, offset, metadata, isRewind: true };
     });
     const nowMs = this.#clock.now();
-    if (committer.kind === "manual") group.coordinator.setOccupied(false, nowMs);
+    if (committer.kind === "manual" && committed.size > 0)
+      group.coordinator.setOccupied(false, nowMs);
+    const news = found.filter(({ name }) => committed.has(name));
     const { offsets: positions } = group.coordinator;
     const result =
       committer.kind === "native"
         ? positions.commitSince(token.memberId, token.generation, commits, nowMs)
-        : { ok: true as const, rejected: positions.commitClassic(commits, found, nowMs) };
+        : { ok: true as const, rejected: positions.commitClassic(commits, news, nowMs) };
     await group.persistAndTell();
+    if (!group.coordinator.exists && learned !== null) await group.unlist();
     if (!result.ok) return { errorCode: ERRORS[result.error].code, errorCodes: [] };
     const rejected = new Map(result.rejected.map(({ key, error }) => [key, ERRORS[error].code]));
     const outcomes = commits.map(({ key }) => rejected.get(key) ?? KAFKA_ERRORS.NONE).values();

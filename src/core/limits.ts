@@ -177,6 +177,7 @@ export const MAX_TOPICS_PER_MEMBER = 100;
 export const MAX_TOPICS_PER_BATCH = 100;
 /** Sockets of a group that have not joined yet, or whose member has gone. */
 export const MAX_SOCKETS_PER_GROUP = 2 * MAX_MEMBERS_PER_GROUP;
+/** Positions that one commit, acknowledgement, plan or OffsetDelete names; as many names are looked up at most. */
 export const MAX_OFFSETS_PER_COMMIT = 10_000;
 export const MAX_OFFSET_METADATA_LENGTH = 4_096;
 /** Different patterns that one group's members have ever subscribed to: each new topic is matched against all. */

@@ -1,9 +1,21 @@
 // Kafka's APIs where its clients seldom go.
-import { afterEach, expect, test } from "vitest";
+import { runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
+import { MAX_OFFSETS_PER_COMMIT } from "../../src/core/limits.ts";
+import { clusterStub, groupStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { Kafka } from "./kafka-socket.ts";
-import { closeSockets, createTopic, produce, unique } from "./support.ts";
+import {
+  call,
+  closeSockets,
+  createTopic,
+  describeGroup,
+  env,
+  listedGroups,
+  produce,
+  unique,
+} from "./support.ts";
 
 afterEach(closeSockets);
 
@@ -56,6 +68,137 @@ test("[CLS-6] what is no offset is refused; -1 and -2 are the end and the beginn
   expect(outcome).toEqual([NONE, NONE, wrong, KAFKA_ERRORS.OFFSET_METADATA_TOO_LARGE, wrong]);
   expect(await committed(kafka, groupId, name, 5)).toEqual([1, 0, -1, -1, -1]);
 });
+
+const UNKNOWN_TOPIC = ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code;
+
+/** One position each, of which none can be committed. `name` is a topic with one partition. */
+const NOTHING_TO_COMMIT: Record<
+  string,
+  { topic?: string; partition?: number; offset?: number; metadata?: string; code: number }
+> = {
+  "a topic that does not exist": { topic: "no-such-topic", code: UNKNOWN_TOPIC },
+  "a topic that does not exist, at its end": {
+    topic: "no-such-topic",
+    offset: -1,
+    code: UNKNOWN_TOPIC,
+  },
+  "a name that is none": { topic: "no such topic", code: UNKNOWN_TOPIC },
+  "a partition that does not exist": { partition: 1, code: UNKNOWN_TOPIC },
+  "a partition below 0": { partition: -1, code: UNKNOWN_TOPIC },
+  "an offset that is none": { offset: -5, code: ERRORS.INVALID_REQUEST.code },
+  "metadata that is too long": {
+    metadata: "m".repeat(4_097),
+    code: KAFKA_ERRORS.OFFSET_METADATA_TOO_LARGE,
+  },
+};
+
+describe.each(Object.entries(NOTHING_TO_COMMIT))("a commit by hand of %s", (_, wrong) => {
+  test.each([{ exists: false }, { exists: true }])(
+    "[GRP-13] [CLS-6] makes, lists and stores nothing, where the group exists: $exists",
+    async ({ exists }) => {
+      const { name } = await createTopic(1);
+      const kafka = await Kafka.open();
+      const groupId = unique("group");
+      if (exists) await groupStub(env, groupId).alterConfig({ "group.max.size": 9 });
+      const { topic = name, partition = 0, offset = 1, metadata = "", code } = wrong;
+      const answer = await kafka.ask<Committed>(messages.OFFSET_COMMIT, 7, {
+        groupId,
+        generationId: -1,
+        memberId: "",
+        topics: [
+          {
+            name: topic,
+            partitions: [{ partition, committedOffset: offset, committedMetadata: metadata }],
+          },
+        ],
+      });
+      expect(answer.topics[0]?.partitions[0]?.errorCode).toBe(code);
+      expect((await listedGroups()).includes(groupId)).toBe(exists);
+      expect(await rememberedNames(groupId)).not.toContain("no-such-topic");
+      if (exists) expect((await describeGroup(groupId)).offsets).toEqual([]);
+      else expect(await call("GET", `/v1/groups/${groupId}`)).toMatchObject({ status: 404 });
+      // What is right beside it counts.
+      const outcome = await kafka.ask<Committed>(messages.OFFSET_COMMIT, 7, {
+        groupId,
+        generationId: -1,
+        memberId: "",
+        topics: [
+          { name: "no-such-topic", partitions: [{ partition: 0, committedOffset: 1 }] },
+          { name, partitions: [{ partition: 0, committedOffset: 1 }] },
+        ],
+      });
+      expect(
+        outcome.topics.flatMap((each) => each.partitions.map(({ errorCode }) => errorCode)),
+      ).toEqual([UNKNOWN_TOPIC, NONE]);
+      expect(await rememberedNames(groupId)).toEqual([name]);
+      expect((await describeGroup(groupId)).offsets).toMatchObject([{ topic: name }]);
+    },
+  );
+});
+
+test("[GRP-13] an assignment's topics that do not exist are not remembered", async () => {
+  const { name } = await createTopic(1);
+  const groupId = unique("group");
+  const stub = groupStub(env, groupId);
+  const joined = await stub.joinClassic({
+    memberId: "",
+    newMemberId: "classic",
+    instanceId: null,
+    clientId: "",
+    clientHost: "/",
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 1_000,
+    protocolType: "consumer",
+    protocols: [{ name: "range", metadata: new Uint8Array() }],
+    mustKnowId: false,
+    canSkipAssignment: false,
+  });
+  const { memberId, generation } = joined;
+  const topics = [name, "no-such-topic"].map((each) => new TextEncoder().encode(each));
+  const assignment = new Uint8Array([
+    ...[0, 0, 0, 0, 0, topics.length],
+    ...topics.flatMap((utf8) => [0, utf8.length, ...utf8, 0, 0, 0, 1, 0, 0, 0, 0]),
+    ...[255, 255, 255, 255],
+  ]);
+  await stub.syncClassic({
+    memberId,
+    instanceId: null,
+    generation,
+    protocolType: null,
+    protocolName: null,
+    assignments: [{ memberId, assignment }],
+  });
+  expect(await rememberedNames(groupId)).toEqual([name]);
+});
+
+test("[GRP-13] more positions than one commit may name are refused before any is looked up", async () => {
+  const { name } = await createTopic(1);
+  const kafka = await Kafka.open();
+  const groupId = unique("group");
+  const code = ERRORS.INVALID_REQUEST.code;
+  const many = Array.from(
+    { length: MAX_OFFSETS_PER_COMMIT + 1 },
+    () => [0, ""] as [number, string],
+  );
+  expect(new Set(await commit(kafka, groupId, name, many))).toEqual(new Set([code]));
+  expect(await listedGroups()).not.toContain(groupId);
+  const partitions = many.map(() => ({ partition: 0 }));
+  expect(
+    await kafka.ask(messages.OFFSET_DELETE, 0, { groupId, topics: [{ name, partitions }] }),
+  ).toMatchObject({ errorCode: code });
+});
+
+/** The names of topics that the cluster would tell the group of. */
+function rememberedNames(groupId: string): Promise<string[]> {
+  return runInDurableObject(clusterStub(env), (_, { storage }) =>
+    [
+      ...storage.sql.exec<{ topic: string }>(
+        "SELECT topic FROM subscriptions WHERE group_id = ?",
+        groupId,
+      ),
+    ].map(({ topic }) => topic),
+  );
+}
 
 test("[CLS-6] OffsetDelete forgets the partitions it names, and none of a topic that a member subscribes to", async () => {
   const { name } = await createTopic(2);

@@ -1,5 +1,6 @@
 // OffsetCommit, OffsetFetch, OffsetDelete.
-import { KAFKA_ERRORS } from "../../core/errors.ts";
+import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
+import { MAX_OFFSETS_PER_COMMIT } from "../../core/limits.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { listOffset } from "../../edge/offsets.ts";
 import type { Env } from "../../env.ts";
@@ -16,6 +17,10 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
   const named = topics.flatMap(({ name, partitions }) =>
     partitions.map((partition) => ({ name, ...partition })),
   );
+  if (named.length > MAX_OFFSETS_PER_COMMIT) {
+    const refused = named.map(() => ERRORS.INVALID_REQUEST.code);
+    return { topics: byTopic(topics, refused, outcomeOf) };
+  }
   const offsets = await inTurn(named, async (each) => ({
     topic: each.name,
     partition: each.partition,
@@ -122,6 +127,8 @@ export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, c
   const positions = topics.flatMap(({ name, partitions }) =>
     partitions.map(({ partition }) => ({ topic: name, partition })),
   );
+  if (positions.length > MAX_OFFSETS_PER_COMMIT)
+    return { errorCode: ERRORS.INVALID_REQUEST.code, topics: [] };
   const deleted = await atGroup(
     groupId,
     context,
