@@ -2,8 +2,14 @@
 //
 // partition   one row: the topic this is a partition of, with its config.
 // fences      per group, the newest owner that attached (core/log/fences.ts).
+// fence_polls per group that reads by polls, when it last did, to the hour. Made by the first poll.
 import type { Topic } from "../../src/core/cluster/topics.ts";
-import { FENCES_FORGOTTEN_AT_ONCE, MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
+import {
+  FENCE_REFRESH_MS,
+  FENCES_FORGOTTEN_AT_ONCE,
+  MAX_FENCES_PER_PARTITION,
+  MAX_SESSION_TIMEOUT_MS,
+} from "../../src/core/limits.ts";
 import type { OwnerToken } from "../../src/core/log/fences.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored } from "../shared/stored-json.ts";
@@ -14,6 +20,8 @@ export class PartitionStore {
   readonly #sql: Sql;
   /** How many fences there are, and when the last was written; null until a group attaches for the first time in this life. */
   #fences: { count: number; lastMs: number } | null = null;
+  /** Whether there is the table of polls; null until that is asked. */
+  #hasPolls: boolean | null = null;
 
   constructor(storage: Transactional) {
     this.#storage = storage;
@@ -47,16 +55,15 @@ export class PartitionStore {
     SqlLogStore.create(this.#sql);
   }
 
-  /** The newest owner that attached for the group, and when; or null. */
-  fence(groupId: string): (OwnerToken & { readonly attachedAtMs: number }) | null {
+  /** The newest owner that attached for the group, or null. */
+  fence(groupId: string): OwnerToken | null {
     const row = firstRow<{
       incarnation: number;
       member_epoch: number;
       member_number: number;
-      attached_at_ms: number;
     }>(
       this.#sql,
-      "SELECT incarnation, member_epoch, member_number, attached_at_ms FROM fences WHERE group_id = ?",
+      "SELECT incarnation, member_epoch, member_number FROM fences WHERE group_id = ?",
       groupId,
     );
     if (row === undefined) return null;
@@ -64,13 +71,32 @@ export class PartitionStore {
       incarnation: row.incarnation,
       memberEpoch: row.member_epoch,
       memberNumber: row.member_number,
-      attachedAtMs: row.attached_at_ms,
     };
+  }
+
+  /** When a poll of the group was last noted; 0 for never. */
+  polledAtMs(groupId: string): number {
+    this.#hasPolls ??= hasTable(this.#sql, "fence_polls");
+    if (!this.#hasPolls) return 0;
+    const query = "SELECT polled_at_ms FROM fence_polls WHERE group_id = ?";
+    return firstRow<{ polled_at_ms: number }>(this.#sql, query, groupId)?.polled_at_ms ?? 0;
+  }
+
+  /**
+   * [ATT-4] The group has a member that reads by polls. Such a reader is attached at no moment, so it is remembered as long as a
+   * session may last: its fence is all that keeps an older owner out.
+   */
+  notePoll(groupId: string, nowMs: number): void {
+    this.#sql.exec(
+      "CREATE TABLE IF NOT EXISTS fence_polls (group_id TEXT PRIMARY KEY, polled_at_ms INTEGER NOT NULL) WITHOUT ROWID",
+    );
+    this.#hasPolls = true;
+    this.#sql.exec("INSERT OR REPLACE INTO fence_polls VALUES (?, ?)", groupId, nowMs);
   }
 
   /**
    * [ATT-4] Remembers the owner. Beyond MAX_FENCES_PER_PARTITION the groups that attached longest ago are forgotten, but
-   * none of `attachedGroups`, which have readers now. Times never fall from one to the next, whatever the clock says.
+   * none of `attachedGroups`, which have readers now, and those that poll only when no other is left. Times never fall from one to the next, whatever the clock says.
    */
   setFence(
     groupId: string,
@@ -94,16 +120,32 @@ export class PartitionStore {
     );
     if (isNew) fences.count++;
     if (fences.count <= MAX_FENCES_PER_PARTITION) return;
-    const attached = attachedGroups();
-    const oldest = this.#sql.exec<{ group_id: string }>(
-      "SELECT group_id FROM fences ORDER BY attached_at_ms LIMIT ?",
-      attached.size + FENCES_FORGOTTEN_AT_ONCE,
+    const attached = new Set([...attachedGroups(), groupId]);
+    const unused = this.#forgettable(nowMs, attached.size + FENCES_FORGOTTEN_AT_ONCE).filter(
+      (id) => !attached.has(id),
     );
-    const unused = Array.from(oldest, ({ group_id }) => group_id).filter((id) => !attached.has(id));
     for (const id of unused.slice(0, FENCES_FORGOTTEN_AT_ONCE)) {
       this.#sql.exec("DELETE FROM fences WHERE group_id = ?", id);
+      if (this.#hasPolls) this.#sql.exec("DELETE FROM fence_polls WHERE group_id = ?", id);
       fences.count--;
     }
+  }
+
+  /** So many groups, those first whose fence is needed least. */
+  #forgettable(nowMs: number, count: number): string[] {
+    this.#hasPolls ??= hasTable(this.#sql, "fence_polls");
+    const rows = this.#hasPolls
+      ? this.#sql.exec<{ group_id: string }>(
+          `SELECT group_id FROM fences LEFT JOIN fence_polls USING (group_id)
+             ORDER BY CASE WHEN polled_at_ms > ? THEN polled_at_ms ELSE 0 END, attached_at_ms LIMIT ?`,
+          nowMs - FENCE_REFRESH_MS - MAX_SESSION_TIMEOUT_MS,
+          count,
+        )
+      : this.#sql.exec<{ group_id: string }>(
+          "SELECT group_id FROM fences ORDER BY attached_at_ms LIMIT ?",
+          count,
+        );
+    return Array.from(rows, ({ group_id }) => group_id);
   }
 
   #countFences(): { count: number; lastMs: number } {

@@ -107,11 +107,13 @@ export class TailReaders {
       return fail("FENCED_MEMBER_EPOCH", `a newer owner attached for group ${owner.group}`);
     const nowMs = Date.now();
     // A reader by calls comes again and again: nothing is new, and nothing written.
+    const isPoll = socket === null;
     const isKnown =
-      socket === null &&
+      isPoll &&
       fence !== null &&
       compareOwners(fence, owner) === 0 &&
-      nowMs - fence.attachedAtMs < FENCE_REFRESH_MS;
+      nowMs - this.#store.polledAtMs(owner.group) < FENCE_REFRESH_MS;
+    if (isPoll && !isKnown) this.#store.notePoll(owner.group, nowMs);
     if (!isKnown)
       this.#store.setFence(owner.group, owner, nowMs, fence === null, () => this.#attachedGroups());
     for (const [other, reader] of this.#readers) {

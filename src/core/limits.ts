@@ -150,11 +150,12 @@ export const MAX_DECODED_IN_HAND_BYTES = 4 * MIB;
 
 /**
  * Groups whose newest owner a partition remembers: twice as many as it may have readers, so that there are always some to
- * forget. Those that attached longest ago are forgotten first, so many at once, and none that has a reader attached.
+ * forget. Those that attached longest ago are forgotten first, so many at once, none that has a reader attached, and those
+ * that poll last.
  */
 export const MAX_FENCES_PER_PARTITION = 20_000;
 export const FENCES_FORGOTTEN_AT_ONCE = 100;
-/** A fence that is used without being written is written again when it is so old, so that it counts as used. */
+/** A poll is noted again when the last note is so old; a group counts as polling for that long and a session more. */
 export const FENCE_REFRESH_MS = 60 * 60_000;
 /** How far a group's incarnation may lie ahead of the partition's clock: by more no clock is set back. */
 export const MAX_INCARNATION_AHEAD_MS = 366 * 24 * 60 * 60_000;

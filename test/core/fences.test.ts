@@ -1,6 +1,11 @@
 import { describe, expect, test } from "vitest";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
-import { FENCES_FORGOTTEN_AT_ONCE, MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
+import {
+  FENCE_REFRESH_MS,
+  FENCES_FORGOTTEN_AT_ONCE,
+  MAX_FENCES_PER_PARTITION,
+  MAX_SESSION_TIMEOUT_MS,
+} from "../../src/core/limits.ts";
 import { compareOwners, mayAttach, type OwnerToken } from "../../src/core/log/fences.ts";
 import { TOPIC } from "../support/log-fixtures.ts";
 import { nodeSql } from "../support/node-sql.ts";
@@ -104,6 +109,35 @@ describe("stored fences", () => {
     expect(gone.at(-1)).toBe(FENCES_FORGOTTEN_AT_ONCE + 2);
   });
 
+  test("[ATT-4] groups that poll are forgotten last, those first that have not polled for longest", () => {
+    const storage = nodeSql();
+    const store = openStore(storage);
+    const longAgoMs = 1_000;
+    const nowMs = longAgoMs + FENCE_REFRESH_MS + MAX_SESSION_TIMEOUT_MS;
+    poll(store, "polled once", longAgoMs);
+    poll(store, "polls", longAgoMs + 1);
+    poll(store, "polls too", longAgoMs + 2);
+    const flood = (from: number, count: number) => {
+      const next = new PartitionStore(storage); // The object was evicted meanwhile.
+      for (let i = from; i < from + count; i++) set(next, `f${i}`, token(1, 1, 0), nowMs);
+    };
+    flood(0, MAX_FENCES_PER_PARTITION + FENCES_FORGOTTEN_AT_ONCE);
+    const known = (group: string) => new PartitionStore(storage).fence(group) !== null;
+    expect(known("polled once")).toBe(false);
+    for (const group of ["polls", "polls too"]) expect(known(group), group).toBe(true);
+  });
+
+  test("[ATT-4] where all others poll, who attaches is not forgotten for their sake", () => {
+    const store = openStore(nodeSql());
+    for (let i = 0; i < MAX_FENCES_PER_PARTITION; i++) poll(store, `g${i}`, 1_000 + i);
+    set(store, "newcomer", token(1, 1, 0), 90_000);
+    const known = (group: string) => store.fence(group) !== null;
+    expect(known("newcomer")).toBe(true);
+    expect(known("g0")).toBe(false);
+    expect(known(`g${FENCES_FORGOTTEN_AT_ONCE}`)).toBe(true);
+    expect(store.polledAtMs("g0")).toBe(0);
+  });
+
   test.each([
     { clock: "in the same millisecond as all others", nowMs: 1_000 },
     { clock: "after the clock was set back", nowMs: 900 },
@@ -123,6 +157,11 @@ function set(
   attached: ReadonlySet<string> = new Set(),
 ): void {
   store.setFence(group, owner, nowMs, store.fence(group) === null, () => attached);
+}
+
+function poll(store: PartitionStore, group: string, nowMs: number): void {
+  store.notePoll(group, nowMs);
+  set(store, group, token(1, 1, 0), nowMs);
 }
 
 function openStore(storage: ReturnType<typeof nodeSql>): PartitionStore {

@@ -2,7 +2,9 @@
 // is evicted before the others try.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test } from "vitest";
+import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
+import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { Kafka } from "./kafka-socket.ts";
@@ -14,6 +16,7 @@ import {
   describeGroup,
   env,
   eventually,
+  evict,
   expectStatus,
   produce,
   TestSocket,
@@ -332,6 +335,58 @@ test.each(TWINS)(
     expect(await committedOffsets(group, name).catch(() => [])).not.toContain(50);
   },
 );
+
+test.each(TWINS)(
+  "[ATT-4] a poller keeps its fence between two polls, whoever claims to attach for it or for others$when",
+  async ({ interrupt }) => {
+    const topic = await createTopic(1);
+    await produce(topic.name, [{ value: "a", partition: 0 }]);
+    const stub = partitionStub(env, topic.topicId, 0);
+    const group = unique("group");
+    const poll = () =>
+      expectStatus(200, "POST", `/v1/groups/${group}/poll`, {
+        instanceId: "i",
+        topics: [topic.name],
+      });
+    await poll();
+    // An older release, or a socket that names the same owner, has left the fence without a note of the poll.
+    await runInDurableObject(stub, (_, { storage }) => {
+      storage.sql.exec("DELETE FROM fence_polls");
+    });
+    await interrupt(stub);
+    await poll();
+    await interrupt(stub);
+    const before = await fencesOf(stub);
+    await poll();
+    expect(await fencesOf(stub)).toEqual(before); // Nothing is new, and nothing written.
+    expect(before).toMatchObject([{ group_id: group, polled_at_ms: expect.any(Number) }]);
+    await runInDurableObject(stub, (_, { storage }) => {
+      storage.sql.exec(
+        `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?)
+           INSERT INTO fences SELECT 'flood' || i, 1, 1, 1, 9e15 + i FROM n`,
+        MAX_FENCES_PER_PARTITION,
+      );
+    });
+    await evict(stub); // The number of fences is counted once in a life.
+    const socket = await TestSocket.open(`/v1/topics/${topic.name}/partitions/0/socket`);
+    const owner = { group: "last", incarnation: 1, memberEpoch: 1, memberNumber: 1 };
+    socket.send({ type: "attach", attachId: 1, offset: 0, windowBytes: 10_000, owner });
+    await socket.until(() => socket.received.length > 0, "attached");
+    await interrupt(stub);
+    const zombie = { group, incarnation: 1, memberEpoch: 1, memberNumber: 0 };
+    expect(await stub.readAs(zombie, { offset: 0, maxBytes: 1 })).toMatchObject({
+      ok: false,
+      error: "FENCED_MEMBER_EPOCH",
+    });
+  },
+);
+
+/** Fences, with when each group last polled. */
+function fencesOf(stub: DurableObjectStub<PartitionObject>) {
+  return runInDurableObject(stub, (_, { storage }) => [
+    ...storage.sql.exec("SELECT * FROM fences LEFT JOIN fence_polls USING (group_id)"),
+  ]);
+}
 
 test.each(TWINS)(
   "[ATT-4] an attached owner fences older ones though its fence was forgotten$when",
