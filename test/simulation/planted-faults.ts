@@ -19,8 +19,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "a commit without a member counts while others read",
     file: "src/core/group/admission.ts",
-    original: "if (isManual && checkUnused(group) === null) return",
-    planted: "if (isManual) return",
+    original: "if (isByHand(token) && checkUnused(group) === null) return",
+    planted: "if (isByHand(token)) return",
   },
   {
     name: "a commit of any older epoch counts",

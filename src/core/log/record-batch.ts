@@ -378,8 +378,9 @@ export function visitBatch(
   visit: (record: ConsumerRecord) => boolean,
 ): void {
   const header = readBatchHeader(bytes, start);
-  const { bytes: source, start: from, end } = recordBytes(bytes, start, header, decompress);
-  const reader = new VarintReader(source, from, end);
+  const source = recordBytes(bytes, start, header, decompress);
+  const end = source.length;
+  const reader = new VarintReader(source, 0, end);
   let lastDelta = -1;
   let headerCount = 0;
   let index = 0;
@@ -403,30 +404,17 @@ export function visitBatch(
     throw corrupt(`${end - reader.position} bytes follow the last record`);
 }
 
-/** Where the records of a batch lie, one behind another. */
-export interface RecordBytes {
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-}
-
-/** The records of the batch at `start` as they were before they were folded. Throws as `Decompress` does. */
+/** The records of the batch at `start`, one behind another, as they were before they were folded. Throws as `Decompress` does. */
 export function recordBytes(
   bytes: Uint8Array,
   start: number,
   { compression, sizeInBytes }: BatchHeader,
   decompress: Decompress,
-): RecordBytes {
-  const from = start + BATCH_HEADER_BYTES;
-  const end = start + sizeInBytes;
-  if (compression === 0) return { bytes, start: from, end };
-  const records = unfolded(compression, bytes.subarray(from, end), decompress);
-  return { bytes: records, start: 0, end: records.length };
-}
-
-function unfolded(compression: number, bytes: Uint8Array, decompress: Decompress): Uint8Array {
+): Uint8Array {
+  const folded = bytes.subarray(start + BATCH_HEADER_BYTES, start + sizeInBytes);
+  if (compression === 0) return folded;
   try {
-    return decompress(compression, bytes);
+    return decompress(compression, folded);
   } catch (error) {
     throw brokerErrorOf(error, "CORRUPT_MESSAGE");
   }

@@ -5,13 +5,7 @@
 // Records are compared as bytes: what stands behind a record's time is written in one way only.
 import { BrokerError } from "../errors.ts";
 import { MAX_COMPARED_BYTES, MAX_DECOMPRESSED_BYTES } from "../limits.ts";
-import {
-  type BatchHeader,
-  type Decompress,
-  type RecordBytes,
-  readBatchHeader,
-  recordBytes,
-} from "./record-batch.ts";
+import { type BatchHeader, type Decompress, readBatchHeader, recordBytes } from "./record-batch.ts";
 import { VarintReader } from "./varint.ts";
 
 /** A batch, and where it begins in its bytes. */
@@ -52,7 +46,7 @@ export function isSameAppend(
   const unfold = ({ bytes, start }: BatchBytes, header: BatchHeader) => {
     try {
       const records = recordBytes(bytes, start, header, decompress);
-      spend(records.end - records.start);
+      spend(records.length);
       return records;
     } catch (error) {
       spend(MAX_DECOMPRESSED_BYTES); // It may have unfolded to so much before that was seen.
@@ -87,27 +81,28 @@ function isSameRange(one: BatchHeader, other: BatchHeader): boolean {
   );
 }
 
-function areSameRecords(one: RecordBytes, other: RecordBytes, count: number): boolean {
-  const reader = new VarintReader(one.bytes, one.start, one.end);
-  const otherReader = new VarintReader(other.bytes, other.start, other.end);
+function areSameRecords(one: Uint8Array, other: Uint8Array, count: number): boolean {
+  const reader = new VarintReader(one, 0, one.length);
+  const otherReader = new VarintReader(other, 0, other.length);
   for (let i = 0; i < count; i++) {
     const end = readTimes(one, reader);
     const otherEnd = readTimes(other, otherReader);
-    const rest = one.bytes.subarray(reader.position, end);
-    if (!isEqual(rest, other.bytes.subarray(otherReader.position, otherEnd))) return false;
+    const rest = one.subarray(reader.position, end);
+    if (!isEqual(rest, other.subarray(otherReader.position, otherEnd))) return false;
     reader.position = end;
     otherReader.position = otherEnd;
   }
-  return reader.position === one.end && otherReader.position === other.end;
+  return reader.position === one.length && otherReader.position === other.length;
 }
 
 /** Passes a record's length, attributes (which mean nothing) and time. Returns where the record ends. */
-function readTimes({ end: batchEnd }: RecordBytes, reader: VarintReader): number {
+function readTimes(batch: Uint8Array, reader: VarintReader): number {
   const length = reader.read();
   const end = reader.position + length;
   reader.position++;
   reader.read();
-  if (end < reader.position || end > batchEnd) throw new RangeError("a record runs past the end");
+  if (end < reader.position || end > batch.length)
+    throw new RangeError("a record runs past the end");
   return end;
 }
 
