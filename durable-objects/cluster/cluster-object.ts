@@ -19,13 +19,7 @@ import {
 } from "../../src/core/cluster/topics.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { checkTopicPattern, subscribes } from "../../src/core/group/topic-pattern.ts";
-import {
-  FAN_OUT,
-  MAX_GROUPS,
-  MAX_PATTERNS_PER_GROUP,
-  MAX_TOPICS,
-  PRODUCER_ID_BLOCK,
-} from "../../src/core/limits.ts";
+import { FAN_OUT, MAX_GROUPS, MAX_PATTERNS_PER_GROUP, MAX_TOPICS } from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
 import { isStanding, startAnew } from "../shared/clock.ts";
@@ -56,7 +50,7 @@ export class ClusterObject extends DurableObject<Env> {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     trace(env, "cluster", "cluster", "start");
-    this.#store = new ClusterStore(storageOf(ctx.storage), randomProducerId());
+    this.#store = new ClusterStore(storageOf(ctx.storage));
     this.#sql = storageOf(ctx.storage).sql;
     this.#turns = new Turns(this.#sql);
     // [CLK-2] The alarm may have been set by a clock that was set back since.
@@ -188,12 +182,6 @@ export class ClusterObject extends DurableObject<Env> {
     });
     await this.#workOff();
     return { ok: true, ...this.defaults() };
-  }
-
-  /** [IDM-3] Producer ids that nobody else gets: PRODUCER_ID_BLOCK of them from `firstProducerId` on. */
-  allocateProducerIds(): { firstProducerId: number; count: number } {
-    const firstProducerId = this.#store.takeProducerIds(PRODUCER_ID_BLOCK);
-    return { firstProducerId, count: PRODUCER_ID_BLOCK };
   }
 
   /** [CLU-4] Gone for everyone at once; its partitions' storage is freed, retried until done. */
@@ -368,15 +356,6 @@ export class ClusterObject extends DurableObject<Env> {
       if (subscribes({ topics: [], topicPattern: pattern }, topic)) groupIds.add(groupId);
     for (const groupId of groupIds) this.#store.addTask({ type: "tell-group", groupId, topic });
   }
-}
-
-/**
- * Other clusters' ids are small numbers: records mirrored from there, with the ids of their producers, shall
- * not meet ours. Below 2^51, so that there is room to count on.
- */
-function randomProducerId(): number {
-  const [high, low] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];
-  return (high % 2 ** 19) * 2 ** 32 + low;
 }
 
 function partitionsOf(count: number): number[] {

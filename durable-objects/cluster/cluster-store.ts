@@ -4,7 +4,8 @@
 // groups         one row per group that exists.
 // subscriptions  topic name × group: whom to tell when a topic changes.
 // patterns       group × pattern: whom to tell when a topic is created whose name matches.
-// cluster        one row: the defaults of topic configs as JSON, and the next producer id.
+// cluster        one row: the defaults of topic configs as JSON. next_producer_id is what older releases count producer ids
+//                with; nobody else looks at it.
 // tasks          what has still to be told to other objects; kept until it is done.
 // groups_made    groups that have stored something, on a machine's disk: one that is listed may only be about to.
 // partition_use  topic id × partition: partitions that have been used, and where their logs ended when that was told last
@@ -33,11 +34,10 @@ export class ClusterStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
 
-  /** `firstProducerId`: where a new deployment begins to count. */
-  constructor(storage: Transactional, firstProducerId: number) {
+  constructor(storage: Transactional) {
     this.#storage = storage;
     this.#sql = storage.sql;
-    if (!hasTable(this.#sql, "topics")) this.#create(firstProducerId);
+    if (!hasTable(this.#sql, "topics")) this.#create();
     if (!hasTable(this.#sql, "groups_made"))
       this.#sql.exec("CREATE TABLE groups_made (group_id TEXT PRIMARY KEY) WITHOUT ROWID");
     if (!hasTable(this.#sql, "partition_use"))
@@ -46,7 +46,7 @@ export class ClusterStore {
       );
   }
 
-  #create(firstProducerId: number): void {
+  #create(): void {
     this.transaction(() => {
       this.#sql.exec(
         "CREATE TABLE topics (name TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID",
@@ -64,10 +64,7 @@ export class ClusterStore {
       this.#sql.exec(
         "CREATE TABLE cluster (id INTEGER PRIMARY KEY, defaults TEXT NOT NULL, next_producer_id INTEGER NOT NULL)",
       );
-      this.#sql.exec(
-        "INSERT INTO cluster (id, defaults, next_producer_id) VALUES (1, '{}', ?)",
-        firstProducerId,
-      );
+      this.#sql.exec("INSERT INTO cluster (id, defaults, next_producer_id) VALUES (1, '{}', 0)");
       this.#sql.exec("CREATE TABLE tasks (id INTEGER PRIMARY KEY, task TEXT NOT NULL)");
     });
   }
@@ -175,16 +172,6 @@ export class ClusterStore {
 
   setDefaults(defaults: ConfigOverrides): void {
     this.#sql.exec("UPDATE cluster SET defaults = ? WHERE id = 1", JSON.stringify(defaults));
-  }
-
-  /** The first of `count` ids that are given to nobody else. */
-  takeProducerIds(count: number): number {
-    const row = firstRow<{ next_producer_id: number }>(
-      this.#sql,
-      "UPDATE cluster SET next_producer_id = next_producer_id + ? WHERE id = 1 RETURNING next_producer_id",
-      count,
-    );
-    return (row?.next_producer_id ?? count) - count;
   }
 
   /** The newest incarnation of any group that was deleted; 0 where none was. */

@@ -3,7 +3,7 @@
 // days to come [KEY-3].
 //
 // requests_D   key → hash of the body, plan, time; D is days since the epoch. At the key's home partition.
-// appends_D    the plan's producer, index of the append in its request → where it was stored. At the partition
+// appends_D    the plan's requestId (its producer, where older releases have stored it), index of the append in its request → where it was stored. At the partition
 //              appended to. Not by the key: after a day it may stand for another request.
 import { fail, type Result } from "../../src/core/errors.ts";
 import { IDEMPOTENCY_KEY_TTL_MS, MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
@@ -53,14 +53,16 @@ export class RequestStore {
   }
 
   /** Where this append of a request was stored, or null. */
-  appended({ producerId, index }: KeyedAppend, nowMs: number): AppendRow | null {
+  appended(keyed: KeyedAppend, nowMs: number): AppendRow | null {
     const query = "SELECT base_offset, appended_at_ms FROM $ WHERE producer_id = ? AND idx = ?";
-    return this.#find<AppendRow>("appends", nowMs, query, producerId, index);
+    const { producerId, requestId, index } = keyed;
+    return this.#find<AppendRow>("appends", nowMs, query, requestId ?? producerId, index);
   }
 
   /** Notes where it was stored; in the transaction that stores it. */
-  note({ producerId, index }: KeyedAppend, baseOffset: number, nowMs: number): void {
-    this.#insert("appends", nowMs, producerId, index, baseOffset, nowMs);
+  note(keyed: KeyedAppend, baseOffset: number, nowMs: number): void {
+    const { producerId, requestId, index } = keyed;
+    this.#insert("appends", nowMs, requestId ?? producerId, index, baseOffset, nowMs);
   }
 
   /** [KEY-4] Whether another key may be remembered: there is no bound but the room that is left. KAFKA_STORAGE_ERROR. */

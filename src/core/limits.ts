@@ -111,8 +111,6 @@ export const MAX_PRODUCERS_PER_PARTITION = 4_000;
 export const MAX_APPENDS_PER_CHUNK = 8_000;
 /** A snapshot of the producers is stored after this many chunks, so that waking up reads no more of them. */
 export const PRODUCER_SNAPSHOT_CHUNKS = 64;
-/** Producer ids the ClusterObject gives out at once: one row for so many. */
-export const PRODUCER_ID_BLOCK = 1_000;
 /** Producer ids a Worker keeps for its own requests, each with its sequence numbers. */
 export const MAX_POOLED_PRODUCERS = 1_000;
 /** Partitions whose sequence number one producer remembers. */

@@ -41,8 +41,6 @@ interface Isolate {
   readonly groups: Map<string, number>;
   /** Producers that no request uses now. */
   idleProducers: PooledProducer[];
-  /** What is left of the block of producer ids that was given out last. */
-  producerIds: { next: number; end: number };
   /** Bodies that come in, requests that are worked on, answers that go out. */
   bodies: RequestLedger;
   work: WorkRoom;
@@ -65,7 +63,6 @@ export const isolate: Isolate = {
   unknownTopicIds: new Map(),
   groups: new Map(),
   idleProducers: [],
-  producerIds: { next: 0, end: 0 },
   ...emptyHanded(),
   kafka: {
     connections: new Set(),
@@ -84,7 +81,6 @@ export function forgetEverything(): void {
   isolate.unknownTopicIds.clear();
   isolate.groups.clear();
   isolate.idleProducers = [];
-  isolate.producerIds = { next: 0, end: 0 };
   Object.assign(isolate, emptyHanded());
 }
 

@@ -4,7 +4,12 @@ import { isCompacted } from "../core/cluster/config.ts";
 import type { Topic } from "../core/cluster/topics.ts";
 import { BrokerError, errorOf, unwrap } from "../core/errors.ts";
 import { FAN_OUT } from "../core/limits.ts";
-import { checkIdempotencyKey, homePartition, type RequestPlan } from "../core/log/keyed-request.ts";
+import {
+  checkIdempotencyKey,
+  homePartition,
+  type KeyedAppend,
+  type RequestPlan,
+} from "../core/log/keyed-request.ts";
 import { addToSequence, isOutOfStep } from "../core/log/producers.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import {
@@ -98,7 +103,7 @@ async function produceTo(
   if (idempotencyKey !== undefined)
     return produceKeyed(env, topic, records, options, plan, idempotencyKey);
   const request = planned(topic.name, records, plan, options, timesOf(topic, options));
-  const answers = await withProducer(env, (producer) =>
+  const answers = await withProducer((producer) =>
     appendAll(env, topic, request, options, (partition) => {
       const place = `${topic.topicId}/${partition}`;
       const { producerId, producerEpoch } = producer;
@@ -188,8 +193,8 @@ interface AppendAs {
   stored(nextSequence: number): void;
   /** Nobody knows how far it has come. */
   spoil(): void;
-  /** By which producer the appends of a request with an idempotency key are noted. */
-  readonly keyedBy?: number;
+  /** By what the appends of a request with an idempotency key are noted. */
+  readonly keyedBy?: Omit<KeyedAppend, "index">;
 }
 
 /** Appends everything; an answer per append, in their order. */
@@ -210,7 +215,7 @@ async function appendAll(
         expectedOffset: expectedOffset ?? null,
         isIdempotent: true,
         isOwn: true,
-        ...(as.keyedBy === undefined ? {} : { keyed: { producerId: as.keyedBy, index } }),
+        ...(as.keyedBy === undefined ? {} : { keyed: { ...as.keyedBy, index } }),
       });
     // Appends of one partition go one after another: records keep the order of the request [PRD-2].
     let failure: AppendRefused | null = null;
@@ -220,7 +225,7 @@ async function appendAll(
       if (isRefused(answer) && failure === null && isOutOfStep(answer.code)) {
         // Somebody else has used this producer's id. Nothing was stored: it is appended as another one.
         as.spoil();
-        identity = { producerId: await newProducerId(env), producerEpoch: 0, sequence: 0 };
+        identity = { producerId: newProducerId(), producerEpoch: 0, sequence: 0 };
         answer = await send(index, append);
       }
       answers[index] = answer;
@@ -271,7 +276,8 @@ async function produceKeyed(
   // What is wrong with the request by today's topic does not matter if it is a repeat.
   const times = timesOf(topic, options);
   const wrong = reasonAgainst(() => planned(topic.name, unplaced, proposal, options, times));
-  const plan = wrong === null ? { ...proposal, producerId: await newProducerId(env) } : null;
+  const ids = { producerId: newProducerId(), requestId: crypto.randomUUID() };
+  const plan = wrong === null ? { ...proposal, ...ids } : null;
   const begun = await partitionStub(env, topic.topicId, home).beginRequest(key, hash, plan);
   if (!begun.ok && begun.error === "UNKNOWN_TOPIC_ID") {
     const { error: code, detail } = begun;
@@ -280,10 +286,10 @@ async function produceKeyed(
   const { request } = unwrap(begun);
   if (request === null) throw wrong;
   const replanned = planned(topic.name, unplaced, request.plan, options, null);
-  const { producerId } = request.plan;
+  const { producerId, requestId } = request.plan;
   const answers = await appendAll(env, topic, replanned, options, () => ({
     identity: { producerId, producerEpoch: 0, sequence: 0 },
-    keyedBy: producerId,
+    keyedBy: requestId === undefined ? { producerId } : { producerId, requestId },
     stored: () => {},
     spoil: () => {},
   }));

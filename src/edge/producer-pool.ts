@@ -1,10 +1,9 @@
-// The idempotent producers of this Worker [IDM-3]. Each request appends as a producer of its own, so that
+// Producer ids, and the idempotent producers of this Worker [IDM-3]. Each request appends as a producer of its own, so that
 // requests do not wait for each other's sequence numbers; afterwards the next request takes that producer
 // over, with the sequence numbers it has reached. There are as many as requests at the same time.
 //
 // Shared by all requests of the isolate. It holds numbers only: nothing that belongs to a request.
 import { MAX_PARTITIONS_PER_PRODUCER, MAX_POOLED_PRODUCERS } from "../core/limits.ts";
-import { clusterStub, type Env } from "../env.ts";
 import { isolate } from "./isolate.ts";
 
 export class PooledProducer {
@@ -38,10 +37,9 @@ export class PooledProducer {
 
 /** Does something as a producer that nobody else uses meanwhile. */
 export async function withProducer<T>(
-  env: Env,
   action: (producer: PooledProducer) => Promise<T>,
 ): Promise<T> {
-  const producer = isolate.idleProducers.pop() ?? new PooledProducer(await newProducerId(env));
+  const producer = isolate.idleProducers.pop() ?? new PooledProducer(newProducerId());
   // Not in a finally: after an exception nobody knows what this producer has sent.
   const result = await action(producer);
   const { idleProducers } = isolate;
@@ -50,12 +48,11 @@ export async function withProducer<T>(
   return result;
 }
 
-/** A producer id that was never given to anybody. */
-export async function newProducerId(env: Env): Promise<number> {
-  if (isolate.producerIds.next === isolate.producerIds.end) {
-    const { firstProducerId, count } = await clusterStub(env).allocateProducerIds();
-    // Another request may have fetched a block meanwhile; the ids of one of them are lost, which is harmless.
-    isolate.producerIds = { next: firstProducerId, end: firstProducerId + count };
-  }
-  return isolate.producerIds.next++;
+/**
+ * [IDM-3] A producer id that nobody else has, from 1 to 2^53 - 1: at random, so that nobody can tell whose comes next, and
+ * that no file which lost its end gives one out again.
+ */
+export function newProducerId(): number {
+  const [high, low] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];
+  return Math.max(1, (high % 2 ** 21) * 2 ** 32 + low);
 }

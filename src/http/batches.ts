@@ -31,6 +31,6 @@ export const batches = new Hono<{ Bindings: Env }>().post(
     }),
 );
 
-export const producers = new Hono<{ Bindings: Env }>().post("/", async (context) =>
-  context.json({ producerId: await newProducerId(context.env), producerEpoch: 0 }, 201),
+export const producers = new Hono<{ Bindings: Env }>().post("/", (context) =>
+  context.json({ producerId: newProducerId(), producerEpoch: 0 }, 201),
 );

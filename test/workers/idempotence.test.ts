@@ -3,8 +3,11 @@
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
-import { MAX_PRODUCERS_PER_PARTITION, PRODUCER_ID_BLOCK } from "../../src/core/limits.ts";
-import { clusterStub, partitionStub } from "../../src/env.ts";
+import { MAX_PRODUCERS_PER_PARTITION } from "../../src/core/limits.ts";
+import { forgetEverything } from "../../src/edge/isolate.ts";
+import { partitionStub } from "../../src/env.ts";
+import * as messages from "../../src/kafka/messages.ts";
+import { Kafka } from "./kafka-socket.ts";
 import {
   call,
   createTopic,
@@ -239,29 +242,68 @@ describe("producers", () => {
 });
 
 describe("producer ids", () => {
-  test.each(TWINS)("[IDM-3] a producer id is given out once$when", async ({ interrupt }) => {
-    const cluster = clusterStub(env);
+  test("[IDM-3] a producer id is given out once, without the cluster, and nobody can tell the next", async () => {
+    const asked = vi.spyOn(env.CLUSTER, "getByName");
+    const kafka = await Kafka.open();
+    const init = { transactionalId: null, transactionTimeoutMs: 1_000 };
     const ids: number[] = [];
-    for (let round = 0; round < 4; round++) {
-      const answers = await Promise.all(
-        Array.from({ length: 300 }, () =>
-          expectStatus<{ producerId: number; producerEpoch: number }>(201, "POST", "/v1/producers"),
-        ),
-      );
-      for (const { producerId, producerEpoch } of answers) {
-        expect(producerEpoch).toBe(0);
-        ids.push(producerId);
-      }
-      await interrupt(cluster);
-      const { firstProducerId, count } = await cluster.allocateProducerIds();
-      expect(count).toBe(PRODUCER_ID_BLOCK);
-      for (let id = firstProducerId; id < firstProducerId + count; id++) ids.push(id);
-      await interrupt(cluster);
+    for (let round = 0; round < 200; round++) {
+      const http = await expectStatus<Init>(201, "POST", "/v1/producers");
+      const told = await kafka.ask<Init>(messages.INIT_PRODUCER_ID, 4, init);
+      expect([http.producerEpoch, told.producerEpoch]).toEqual([0, 0]);
+      ids.push(http.producerId, told.producerId);
+      forgetEverything();
     }
-    expect(new Set(ids).size).toBe(ids.length);
-    expect(ids.every((id) => Number.isSafeInteger(id) && id >= 0)).toBe(true);
+    expect(asked).not.toHaveBeenCalled();
+    await expectStatus(200, "GET", "/v1/topics");
+    expect(asked, "it would have been noticed").toHaveBeenCalled();
+    expect(ids.every((id) => Number.isSafeInteger(id) && id > 0)).toBe(true);
+    // Of 2^53 random ones none has a neighbour: the odds are one in ten million.
+    const sorted = ids.toSorted((one, other) => one - other);
+    const gaps = sorted.slice(1).map((id, i) => id - (sorted[i] as number));
+    expect(Math.min(...gaps)).toBeGreaterThan(5_000);
+    expect(Math.max(...ids)).toBeGreaterThan(2 ** 52);
+    expect(Math.min(...ids)).toBeLessThan(2 ** 52);
   });
+
+  test.each([
+    { what: "without a key", headers: () => ({}) },
+    {
+      what: "with an Idempotency-Key each",
+      headers: (n: number) => ({ "idempotency-key": `key ${n}` }),
+    },
+  ])(
+    "[IDM-3] [KEY-1] requests $what that by chance get the same id are all stored",
+    async ({ headers }) => {
+      const { topic } = await newPartition();
+      for (let n = 0; n < 3; n++) {
+        forgetEverything();
+        vi.spyOn(crypto, "getRandomValues").mockReturnValueOnce(Uint32Array.of(7, 7));
+        const path = `/v1/topics/${topic.name}/records`;
+        const body = { records: [{ value: `record ${n}` }] };
+        const stored = await expectStatus<{ results: { offset: number }[] }>(
+          200,
+          "POST",
+          path,
+          body,
+          headers(n),
+        );
+        expect(stored.results[0]?.offset).toBe(n);
+        vi.restoreAllMocks();
+      }
+      expect((await readValues(topic)).map(([, value]) => value)).toEqual([
+        "record 0",
+        "record 1",
+        "record 2",
+      ]);
+    },
+  );
 });
+
+interface Init {
+  readonly producerId: number;
+  readonly producerEpoch: number;
+}
 
 type Append = PartitionObject["append"];
 

@@ -13,6 +13,11 @@ import { textHash } from "../text-hash.ts";
 export interface RequestPlan {
   /** The producer of this request's appends: repeats that race are recognised by it. */
   readonly producerId: number;
+  /**
+   * No other request has it. A producer id alone is too short for that: millions of requests are remembered. Plans of
+   * older releases have none.
+   */
+  readonly requestId?: string;
   /** The timestamp of records without one. */
   readonly atMs: number;
   /** How many partitions the topic had: keys are placed by it, also if it has grown since. */
@@ -31,8 +36,9 @@ export interface KeyedRequest {
 
 /** One of a keyed request's appends. */
 export interface KeyedAppend {
-  /** Of the request's plan: no other request has it. */
+  /** Of the request's plan. */
   readonly producerId: number;
+  readonly requestId?: string;
   /** Its place in the request's order of appends. */
   readonly index: number;
 }

@@ -1,7 +1,6 @@
 import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { newProducerId } from "../../edge/producer-pool.ts";
 import { service } from "../context.ts";
-import { NO_ERROR, told } from "../errors.ts";
 import { INIT_PRODUCER_ID } from "../messages.ts";
 
 /**
@@ -9,14 +8,9 @@ import { INIT_PRODUCER_ID } from "../messages.ts";
  * another's id has its records taken for repeats of the other's. Kafka does the same where there is no transactional id.
  * Transactions are not served.
  */
-export const initProducerId = service(INIT_PRODUCER_ID, async ({ transactionalId }, { env }) => {
+export const initProducerId = service(INIT_PRODUCER_ID, async ({ transactionalId }) => {
   // The one error that every client takes for final: there are no transactions to wait for.
   if (transactionalId !== null)
     return { errorCode: KAFKA_ERRORS.TRANSACTIONAL_ID_AUTHORIZATION_FAILED };
-  try {
-    const fresh = await newProducerId(env);
-    return { errorCode: NO_ERROR.errorCode, producerId: fresh, producerEpoch: 0 };
-  } catch (error) {
-    return { errorCode: told(error).errorCode };
-  }
+  return { errorCode: KAFKA_ERRORS.NONE, producerId: newProducerId(), producerEpoch: 0 };
 });
