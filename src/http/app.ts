@@ -10,6 +10,7 @@ import { SlowBodyError } from "./body.ts";
 import { configs } from "./configs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
 import { groups } from "./groups.ts";
+import { keysOnlyForRecords } from "./idempotency-key.ts";
 import { kafka } from "./kafka.ts";
 import { noRoute } from "./methods.ts";
 import { openapi } from "./openapi.ts";
@@ -42,6 +43,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .use(crossOrigin)
   .use(compressed)
   .use(wellFormedPath)
+  .use(keysOnlyForRecords)
   .get("/health", (context) => {
     const failing = failingObjects();
     return failing === 0

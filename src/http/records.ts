@@ -25,6 +25,7 @@ import { integer, parse, queryInteger } from "../protocol/parse.ts";
 import { listAnswer } from "./answer.ts";
 import { IncomingBody, readText } from "./body.ts";
 import { produceLines, readLines } from "./bulk.ts";
+import { idempotencyKeyOf, refuseIdempotencyKey } from "./idempotency-key.ts";
 import { textBytes, whileRoom } from "./in-progress.ts";
 import { acceptsLines, contentType, lineResponse, NDJSON } from "./lines.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
@@ -56,7 +57,11 @@ export const records = new Hono<{ Bindings: Env }>()
     const request = context.req.raw;
     if (contentType(request) === NDJSON && acceptsLines(request)) {
       query(request, bulkProduceQuery);
-      refuseIdempotencyKey(request);
+      // Many appends are no one request that could be repeated as a whole.
+      refuseIdempotencyKey(
+        request,
+        "cannot be kept for lines that are answered in lines; send smaller requests",
+      );
       await topicMetadata(context.env, topic);
       const body = new IncomingBody(request);
       return lineResponse(() => produceLines(context.env, topic, body));
@@ -72,7 +77,7 @@ export const records = new Hono<{ Bindings: Env }>()
       }
       const results = await produce(context.env, topic, body.records.map(fromJsonRecord), {
         expectedOffset: body.expectedOffset ?? inQuery.expectedOffset,
-        idempotencyKey: request.headers.get("idempotency-key") ?? undefined,
+        idempotencyKey: idempotencyKeyOf(request),
         random: Math.random,
         nowMs: Date.now(),
       });
@@ -118,15 +123,6 @@ export const records = new Hono<{ Bindings: Env }>()
     );
     return context.json({ logStartOffset });
   });
-
-/** Many appends are no one request that could be repeated as a whole. */
-function refuseIdempotencyKey(request: Request): void {
-  if (request.headers.get("idempotency-key") === null) return;
-  throw new BrokerError(
-    "INVALID_REQUEST",
-    "idempotency-key: cannot be kept for lines that are answered in lines; send smaller requests",
-  );
-}
 
 function place(parameters: { topic: string; partition: string }): {
   topic: string;

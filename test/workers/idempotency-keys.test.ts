@@ -6,6 +6,7 @@ import { PartitionObject } from "../../durable-objects/partition/partition-objec
 import { MAX_PRODUCERS_PER_PARTITION } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
+import { OPERATIONS } from "../../src/http/operations.ts";
 import {
   type Answer,
   alarmOf,
@@ -403,3 +404,41 @@ describe("a day later", () => {
     },
   );
 });
+
+describe("where no key is kept", () => {
+  const CHANGES = OPERATIONS.filter(({ method }) => method !== "get").map(
+    ({ method, path }) => [method.toUpperCase(), path] as const,
+  );
+  const isKept = (path: string) => path === "/v1/topics/{topic}/records";
+
+  test.each(CHANGES.filter(([, path]) => !isKept(path)))(
+    "[KEY-1] %s %s refuses one, with the reason, and changes nothing",
+    async (method, template) => {
+      const topic = await createTopic(1);
+      const path = template
+        .replace("{topic}", topic.name)
+        .replace("{partition}", "0")
+        .replace("{group}", unique("group"));
+      const body = template.endsWith("/batches") ? encodeBatch([RECORD]) : { name: topic.name };
+      const refused = await call<{ detail: string }>(method, path, body, {
+        "idempotency-key": "a key",
+      });
+      expect(refused).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST" } });
+      for (const part of ["Idempotency-Key", "a key", `${method} "${path}"`, "/records only"])
+        expect(refused.body.detail).toContain(part);
+      expect(await readValues(topic)).toEqual([]);
+      await expectStatus(200, "GET", `/v1/topics/${topic.name}`, undefined, {
+        "idempotency-key": "a key",
+      });
+    },
+  );
+
+  test("[KEY-1] every other operation that changes something is in the table", () => {
+    expect(CHANGES.filter(([, path]) => isKept(path))).toEqual([
+      ["POST", "/v1/topics/{topic}/records"],
+    ]);
+    expect(CHANGES.length).toBeGreaterThan(10);
+  });
+});
+
+const RECORD = { key: null, value: null, headers: [], timestamp: Date.now() };
