@@ -19,10 +19,16 @@ import {
 } from "../../src/core/cluster/topics.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { checkTopicPattern, subscribes } from "../../src/core/group/topic-pattern.ts";
-import { FAN_OUT, MAX_GROUPS, MAX_PATTERNS_PER_GROUP, MAX_TOPICS } from "../../src/core/limits.ts";
+import {
+  FAN_OUT,
+  MAX_GROUPS,
+  MAX_PATTERNS_PER_GROUP,
+  MAX_TOPICS,
+  MAX_WRITERS_TOLD_OF_CLOCK,
+} from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
-import { isStanding, startAnew } from "../shared/clock.ts";
+import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
@@ -46,13 +52,15 @@ export class ClusterObject extends DurableObject<Env> {
   #retiredIncarnation: number;
   readonly #sql: Sql;
   readonly #turns: Turns;
+  /** Partitions that said where their logs end, in this life of the cluster: the last one last. */
+  readonly #writers = new Map<string, { readonly topicId: string; readonly partition: number }>();
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     trace(env, "cluster", "cluster", "start");
     this.#store = new ClusterStore(storageOf(ctx.storage));
     this.#sql = storageOf(ctx.storage).sql;
-    this.#turns = new Turns(this.#sql);
+    this.#turns = new Turns(new ObjectClock(this.#sql));
     // [CLK-2] The alarm may have been set by a clock that was set back since.
     if (this.#store.tasks().length > 0) ctx.blockConcurrencyWhile(() => this.#tryAgainSoon());
     this.#retiredIncarnation = this.#store.retiredIncarnation();
@@ -122,6 +130,7 @@ export class ClusterObject extends DurableObject<Env> {
 
   /** [FIL-4] The partition's log ends there, and its storage has it. */
   noteLogEnd(topicId: string, partition: number, logEnd: number): void {
+    this.#noteWriter(topicId, partition);
     if (this.#store.topicById(topicId) !== null) this.#store.noteLogEnd(topicId, partition, logEnd);
   }
 
@@ -201,6 +210,29 @@ export class ClusterObject extends DurableObject<Env> {
     });
     await this.#workOff();
     return { ok: true };
+  }
+
+  #noteWriter(topicId: string, partition: number): void {
+    const place = `${topicId}/${partition}`;
+    this.#writers.delete(place);
+    this.#writers.set(place, { topicId, partition });
+    if (this.#writers.size <= MAX_WRITERS_TOLD_OF_CLOCK) return;
+    for (const oldest of this.#writers.keys()) {
+      this.#writers.delete(oldest);
+      break;
+    }
+  }
+
+  /**
+   * [CLK-1] [CLK-4] From the Worker: the clock was set back. Answers who has to be told: every group, and the partitions that
+   * were written to last, for a commit of theirs may be waiting. A partition that is not awake needs no telling.
+   */
+  noticeClock(): {
+    groups: string[];
+    partitions: { topicId: string; partition: number }[];
+  } {
+    this.#turns.hurry();
+    return { groups: this.groups(), partitions: [...this.#writers.values()] };
   }
 
   groups(): string[] {

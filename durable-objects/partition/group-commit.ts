@@ -51,6 +51,13 @@ export class GroupCommit {
     });
   }
 
+  /** Nothing is committed any more: the object is about to begin a new life. False where a commit is on its way to disk. */
+  stop(): boolean {
+    if (this.#isSyncing) return false;
+    this.#isSyncing = true;
+    return true;
+  }
+
   #commit(): void {
     const batch = this.#waiting;
     this.#waiting = [];

@@ -36,6 +36,7 @@ import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parseFrame } from "../../src/protocol/parse.ts";
 import { readerMessage } from "../../src/protocol/partition-socket.ts";
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
+import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
@@ -57,6 +58,7 @@ interface Parts {
   readonly readers: TailReaders;
   readonly requests: RequestStore;
   readonly housekeeping: Housekeeping;
+  readonly turns: Turns;
 }
 
 /** What an append is answered with. */
@@ -123,7 +125,8 @@ export class PartitionObject extends DurableObject<Env> {
     const requests = new RequestStore(storageOf(storage).sql);
     const codec = { decode: decodeAnyBatch, compressor };
     const compactor = new Compactor(log, store, codec);
-    const turns = new Turns(storageOf(storage).sql);
+    const clock = new ObjectClock(storageOf(storage).sql);
+    const turns = new Turns(clock);
     const housekeeping = new Housekeeping(storage, log, compactor, requests, turns);
     const commits = new GroupCommit({
       commit: (appends) => log.commit(appends, Date.now(), decompress),
@@ -132,6 +135,7 @@ export class PartitionObject extends DurableObject<Env> {
         // Events that have arrived meanwhile are handled before this goes on: without it a commit would take
         // one or two appends with it, where dozens are waiting to be read from their sockets.
         await turns.next();
+        if (clock.isStanding) await startAnew(this.ctx);
       },
       committed: () => {
         readers.pumpAll();
@@ -139,7 +143,7 @@ export class PartitionObject extends DurableObject<Env> {
         if (this.env.RIVULET_FILES !== undefined) this.#ends.note(log.logEndOffset);
       },
     });
-    return { topic, log, commits, readers, requests, housekeeping };
+    return { topic, log, commits, readers, requests, housekeeping, turns };
   }
 
   /**
@@ -293,6 +297,18 @@ export class PartitionObject extends DurableObject<Env> {
     parts.topic = topic;
     parts.log.config = topic.config;
     await parts.housekeeping.schedule(Date.now());
+  }
+
+  /**
+   * [CLK-1] [CLK-2] From the Worker: the clock was set back. Whoever waits for a commit waits no longer, and where time stands
+   * still a new life begins with the clock as it is. What is not stored by then is not stored in this life.
+   */
+  noticeClock(): void {
+    const parts = this.#parts;
+    if (parts === null) return;
+    parts.turns.hurry();
+    if (isStanding(storageOf(this.ctx.storage).sql) && parts.commits.stop())
+      this.ctx.waitUntil(startAnew(this.ctx));
   }
 
   override async alarm(): Promise<void> {

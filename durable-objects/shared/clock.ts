@@ -47,11 +47,17 @@ export class ObjectClock {
   }
 
   now(): number {
+    const { wallMs, shownMs } = this.look();
+    return this.#isStanding ? wallMs : shownMs;
+  }
+
+  /** Both clocks; and whether Date.now() is so far ahead that a timer that is set now is late. */
+  look(): { readonly wallMs: number; readonly shownMs: number; readonly isAhead: boolean } {
     const wallMs = wallClockMs(this.#sql);
     const shownMs = Date.now();
     if (wallMs < this.#wallMs - SLACK_MS) this.#isStanding = true;
     if (shownMs <= wallMs + SLACK_MS) this.#isStanding = false;
     this.#wallMs = wallMs;
-    return this.#isStanding ? wallMs : shownMs;
+    return { wallMs, shownMs, isAhead: shownMs > wallMs + STANDING_MS };
   }
 }

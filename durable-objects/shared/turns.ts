@@ -1,15 +1,25 @@
 // Turns of the event loop. Only a timer gives one that takes in what has come over the network meanwhile: after a message to
 // oneself no event has been read from any socket yet.
-import { isStanding } from "./clock.ts";
+import { isWithin } from "../../src/core/elapsed.ts";
+import type { ObjectClock } from "./clock.ts";
 import { message } from "./message.ts";
-import type { Sql } from "./sql.ts";
+
+/** A turn that is waited for longer, by the wall clock, is held up. */
+const MAX_TURN_MS = 1_000;
+
+/** A turn that somebody waits for. */
+interface Turn {
+  readonly came: Promise<void>;
+  readonly come: () => void;
+  readonly armedMs: number;
+}
 
 export class Turns {
-  readonly #sql: Sql;
-  #next: Promise<void> | null = null;
+  readonly #clock: ObjectClock;
+  #next: Turn | null = null;
 
-  constructor(sql: Sql) {
-    this.#sql = sql;
+  constructor(clock: ObjectClock) {
+    this.#clock = clock;
   }
 
   /**
@@ -18,13 +28,30 @@ export class Turns {
    * meanwhile shares the timer: the first of an object's timers rings in time whatever becomes of the clock, the others by it.
    */
   next(): Promise<void> {
-    if (isStanding(this.#sql)) return message();
-    this.#next ??= new Promise((resolve) => {
-      setTimeout(() => {
-        this.#next = null;
-        resolve();
-      }, 0);
-    });
-    return this.#next;
+    const { isAhead, wallMs } = this.#clock.look();
+    if (isAhead) return message();
+    this.#next ??= this.#arm(wallMs);
+    return this.#next.came;
+  }
+
+  #arm(armedMs: number): Turn {
+    const { promise: came, resolve } = Promise.withResolvers<void>();
+    const come = () => {
+      clearTimeout(timer);
+      this.#next = null;
+      resolve();
+    };
+    const timer = setTimeout(come, 0);
+    return { came, come, armedMs };
+  }
+
+  /**
+   * [CLK-1] Somebody set the clock. A timer that was set a moment before may be held up for as long as the clock was set back,
+   * also once the clock is right again: the turn comes now.
+   */
+  hurry(): void {
+    const turn = this.#next;
+    if (turn === null || isWithin(turn.armedMs, MAX_TURN_MS, this.#clock.look().wallMs)) return;
+    turn.come();
   }
 }

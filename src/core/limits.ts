@@ -155,6 +155,8 @@ export const MAX_FENCES_PER_PARTITION = 20_000;
 export const FENCES_FORGOTTEN_AT_ONCE = 100;
 /** A poll is noted again when the last note is so old; a group counts as polling for that long and a session more. */
 export const FENCE_REFRESH_MS = 60 * 60_000;
+/** Partitions that the cluster tells of a clock that was set back: those that were written to last. Each is one call. */
+export const MAX_WRITERS_TOLD_OF_CLOCK = 2_000;
 /** How far a group's incarnation may lie ahead of the partition's clock: by more no clock is set back. */
 export const MAX_INCARNATION_AHEAD_MS = 366 * 24 * 60 * 60_000;
 

@@ -3,7 +3,7 @@
 import { wasSetBack } from "../core/elapsed.ts";
 import { FAN_OUT } from "../core/limits.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
-import { clusterStub, type Env, groupStub } from "../env.ts";
+import { clusterStub, type Env, groupStub, partitionStub } from "../env.ts";
 import { isolate } from "./isolate.ts";
 
 /**
@@ -17,7 +17,11 @@ export async function noticeClock(env: Env): Promise<void> {
   isolate.latestMs = nowMs;
   if (!wasSetBack(latestMs, nowMs)) return;
   try {
-    const groups = await clusterStub(env).groups();
+    const { groups, partitions } = await clusterStub(env).noticeClock();
+    // Partitions first: producers may be waiting.
+    await mapConcurrently(partitions, FAN_OUT, ({ topicId, partition }) =>
+      partitionStub(env, topicId, partition).noticeClock().catch(untold),
+    );
     await mapConcurrently(groups, FAN_OUT, (groupId) =>
       groupStub(env, groupId).noticeClock().catch(untold),
     );
@@ -27,5 +31,5 @@ export async function noticeClock(env: Env): Promise<void> {
 }
 
 function untold(error: unknown): void {
-  console.error(`not every group was told that the clock was set back: ${error}`);
+  console.error(`not everybody was told that the clock was set back: ${error}`);
 }

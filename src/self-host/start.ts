@@ -33,7 +33,7 @@ const DEFAULT_SWEEP_MS = 10_000;
 const MAX_SWEEP_MS = 86_400_000;
 const BARRIER_RETRY_MS = 100;
 /** How often the clock is looked at, and by how much it may differ without anybody's having set it. */
-const CLOCK_CHECK_MS = 1_000;
+const CLOCK_CHECK_MS = 100;
 const CLOCK_SLACK_MS = 1_000;
 
 async function main(): Promise<void> {

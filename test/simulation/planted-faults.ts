@@ -183,7 +183,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "the commit's turn waits for a clock that was set back",
     isRare: true,
     file: "durable-objects/shared/turns.ts",
-    original: "if (isStanding(this.#sql)) return message();",
-    planted: "if (isStanding(this.#sql)) return new Promise((resolve) => setTimeout(resolve, 0));",
+    original: "if (isAhead) return message();",
+    planted: "if (isAhead) return new Promise((resolve) => setTimeout(resolve, 0));",
   },
 ];

@@ -45,6 +45,13 @@ function turnTo(ms: number): void {
   vi.setSystemTime(ms);
 }
 
+/** From now on it shows the wall clock so much off. */
+function shiftWall(sql: SqlStorage, ms: number): void {
+  const exec = sql.exec.bind(sql);
+  sql.exec = ((query: string, ...bindings: unknown[]) =>
+    query === WALL_CLOCK ? [{ ms: Date.now() + ms }] : exec(query, ...bindings)) as never;
+}
+
 describe("appends and tasks", () => {
   test.each(TWINS)(
     "[CLK-1] where the clock was set back, appends one after another and at once go on$when",
@@ -63,6 +70,66 @@ describe("appends and tasks", () => {
       expect(await readValues(topic)).toHaveLength(26);
     },
   );
+
+  /** The storage shows the wall clock so much off; Date.now() does not. */
+  const shiftWallClock = (topic: TopicJson, ms: number) =>
+    runInDurableObject(partitionStub(env, topic.topicId, 0), (instance, { storage }) => {
+      shiftWall(storage.sql, ms);
+      return instance;
+    });
+
+  /** As many appends as fit while one waits for a turn whose timer never rings, since it was set just before the step. */
+  async function whileATurnIsHeldUp(topic: TopicJson, step: () => Promise<unknown>) {
+    const ring = globalThis.setTimeout;
+    const timers = vi.spyOn(globalThis, "setTimeout");
+    timers.mockImplementation(((run: () => void, ms?: number) =>
+      ms === 0 ? 0 : ring(run, ms)) as typeof setTimeout);
+    await guarded(produce(topic.name, [{ value: "first" }]), "an append that nobody is before");
+    const waiting = [1, 2, 3].map((i) => produce(topic.name, [{ value: `waits ${i}` }]));
+    timers.mockRestore();
+    await step();
+    await guarded(Promise.all(waiting), "the appends that wait");
+    await guarded(produce(topic.name, [{ value: "after" }]), "an append after the step");
+    expect(await readValues(topic)).toHaveLength(5);
+  }
+
+  test.each([
+    { step: "back", ms: -HOUR_MS },
+    { step: "back and right again", ms: 5_000 },
+  ])(
+    "[CLK-1] a turn whose timer is held up is not waited for once the clock was set $step",
+    async ({ ms }) => {
+      const topic = await createTopic(1);
+      await whileATurnIsHeldUp(topic, async () => {
+        await shiftWallClock(topic, ms);
+        // The Worker notices, and tells those that were written to.
+        const onMachine = { ...env, RIVULET_FILES: "/data" };
+        await clusterStub(env).noteLogEnd(topic.topicId, 0, 1);
+        turnTo(Date.now() + HOUR_MS);
+        await noticeClock(onMachine);
+        vi.useRealTimers();
+        await noticeClock(onMachine);
+      });
+    },
+  );
+
+  test("[CLK-2] a partition whose time stands still begins a new life, and loses nothing", async () => {
+    const topic = await createTopic(1);
+    await produce(topic.name, [{ value: "before" }]);
+    const first = await shiftWallClock(topic, -HOUR_MS);
+    const sent = ["a", "b", "c", "d"];
+    await Promise.all(sent.map((value) => guarded(produce(topic.name, [{ value }]), "an append")));
+    await eventually(
+      () =>
+        runInDurableObject(
+          partitionStub(env, topic.topicId, 0),
+          (instance) => instance !== first,
+        ).catch(() => false),
+      "another life",
+    );
+    const stored = (await readValues(topic)).map(([, value]) => value);
+    expect(stored.sort()).toEqual([...sent, "before"].sort());
+  });
 
   test.each(TWINS)(
     "[CLK-2] what a cluster has to try again it tries soon, whatever its alarm was set for$when",
@@ -93,10 +160,7 @@ describe("appends and tasks", () => {
     const path = `/v1/groups/${group}/poll`;
     await expectStatus(200, "POST", path, { ...poll, instanceId: "one" });
     const first = await runInDurableObject(stub, (instance, { storage }) => {
-      const { sql } = storage;
-      const exec = sql.exec.bind(sql);
-      sql.exec = ((query: string, ...bindings: unknown[]) =>
-        query === WALL_CLOCK ? [{ ms: Date.now() - HOUR_MS }] : exec(query, ...bindings)) as never;
+      shiftWall(storage.sql, -HOUR_MS);
       return instance;
     });
     await expectStatus(200, "POST", path, { ...poll, instanceId: "two" });
