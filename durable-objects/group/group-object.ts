@@ -131,7 +131,7 @@ export class GroupObject extends DurableObject<Env> {
     trace(env, "group", this.#groupId, "start");
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
     const storage = storageOf(ctx.storage);
-    this.#clock = new GroupClock(storage.sql, (nowMs) => this.#beginSessionsAnew(nowMs));
+    this.#clock = new GroupClock(storage.sql, (nowMs) => this.#wasSetBack(nowMs));
     this.#store = new GroupStore(storage);
     this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
     this.#silent = new SilentSockets(ctx.getWebSockets());
@@ -180,6 +180,16 @@ export class GroupObject extends DurableObject<Env> {
     this.#coordinator.beginSessionsAnew(nowMs);
     this.#classic.beginSessionsAnew(nowMs);
     this.#alarmAtMs = null; // By a clock that shows something else now.
+  }
+
+  /**
+   * [CLK-4] Whatever was asked of the group, a commit or only a socket, that everybody has a session from now on is stored, and
+   * the alarm is set anew: it waits for a clock that shows more, and nothing else may wake the group.
+   */
+  #wasSetBack(nowMs: number): void {
+    this.#beginSessionsAnew(nowMs);
+    const stored = Promise.resolve().then(() => this.#persistAndTell());
+    this.ctx.waitUntil(stored.catch((error) => this.#couldNotNote(error)));
   }
 
   /** [CLK-4] By an alarm that rings so late: the clock was set forward. */
@@ -312,10 +322,11 @@ export class GroupObject extends DurableObject<Env> {
     return this.#coordinator.exists || this.#subscribing > 0;
   }
 
-  /** [CLK-4] From the Worker: the clock was set back. */
+  /** [CLK-4] From the Worker: the clock was set back. Does not answer where a new life has to begin for that. */
   async noticeClock(): Promise<void> {
     this.#clock.now();
     await this.#persistAndTell();
+    if (this.#clock.isStanding) await startAnew(this.ctx);
   }
 
   /** [GRP-9] From the cluster: the topic was created, grown or (null) deleted. */
@@ -854,15 +865,22 @@ export class GroupObject extends DurableObject<Env> {
 
   /** Rings at the earliest deadline, or earlier: an early alarm finds nothing to do and sets itself anew. */
   async #scheduleAlarm(): Promise<void> {
-    const deadlineMs = earlier(
-      this.#coordinator.nextDeadlineMs(this.#lastSeen),
-      this.#classic.group.nextDeadlineMs,
-    );
-    if (deadlineMs === null) return;
-    if (this.#alarmAtMs !== null && this.#alarmAtMs <= deadlineMs) return;
+    if (this.#deadlineMs === null) return;
+    // [CLK-4] One that was set in an earlier life rings in time where the clock was set forward since. Set anew for a time that
+    // has passed by that clock it would ring at once, before anybody who is there could say so.
+    if (this.#alarmAtMs === null) this.#alarmAtMs = await this.ctx.storage.getAlarm();
+    const deadlineMs = this.#deadlineMs; // It may have changed meanwhile.
+    if (deadlineMs === null || (this.#alarmAtMs !== null && this.#alarmAtMs <= deadlineMs)) return;
     this.#alarmAtMs = deadlineMs;
     if (this.#clock.isStanding) this.ctx.waitUntil(startAnew(this.ctx));
     await this.ctx.storage.setAlarm(deadlineMs);
+  }
+
+  get #deadlineMs(): number | null {
+    return earlier(
+      this.#coordinator.nextDeadlineMs(this.#lastSeen),
+      this.#classic.group.nextDeadlineMs,
+    );
   }
 
   readonly #lastSeen: LastSeen = (memberId) => {

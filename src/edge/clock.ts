@@ -23,7 +23,11 @@ export async function noticeClock(env: Env): Promise<void> {
       partitionStub(env, topicId, partition).noticeClock().catch(untold),
     );
     await mapConcurrently(groups, FAN_OUT, (groupId) =>
-      groupStub(env, groupId).noticeClock().catch(untold),
+      // One that begins a new life for that does not answer. The next call finds the new one, which sets its alarm.
+      groupStub(env, groupId)
+        .noticeClock()
+        .catch(() => groupStub(env, groupId).noticeClock())
+        .catch(untold),
     );
   } catch (error) {
     untold(error);

@@ -30,9 +30,14 @@ test.each([
 test.each([
   { lateMs: -HOUR_MS, tooLate: false },
   { lateMs: 0, tooLate: false },
-  { lateMs: 4_999, tooLate: false },
-  { lateMs: 5_000, tooLate: true },
+  { lateMs: 999, tooLate: false },
+  { lateMs: 1_000, tooLate: true },
   { lateMs: HOUR_MS, tooLate: true },
 ])("[CLK-4] an alarm that rings $lateMs ms late, with sessions of 10 s", ({ lateMs, tooLate }) => {
   expect(isTooLate(SINCE_MS, 10_000, SINCE_MS + lateMs)).toBe(tooLate);
+});
+
+test("[CLK-4] an alarm that rings half a session late is too late for the shortest sessions", () => {
+  expect(isTooLate(SINCE_MS, 1_000, SINCE_MS + 499)).toBe(false);
+  expect(isTooLate(SINCE_MS, 1_000, SINCE_MS + 500)).toBe(true);
 });

@@ -352,6 +352,102 @@ describe("sessions", () => {
     },
   );
 
+  /** Each asks something else of a group that has slept. */
+  const WAYS: {
+    way: string;
+    wake: (group: string, topic: TopicJson, member: Member) => Promise<unknown>;
+  }[] = [
+    {
+      way: "a commit",
+      wake: async (_, { topicId }, { socket }) => {
+        const offsets = [{ topicId, partition: 0, offset: 0 }];
+        socket.send({ type: "commit", requestId: 1, memberEpoch: 1, offsets });
+        await socket.next(
+          (message): message is CoordinatorMessage =>
+            typeof message === "object" && "requestId" in message,
+        );
+      },
+    },
+    {
+      way: "a member that joins again",
+      wake: (_, { name }, member) => {
+        const { memberId } = member;
+        member.socket.send({ type: "join", memberId, memberEpoch: 0, topics: [name] });
+        return member.assignment();
+      },
+    },
+    { way: "another member", wake: (group, topic) => Member.join(group, topic) },
+    { way: "a poll", wake: (group, topic) => pollAs(group, topic, "another") },
+    { way: "a socket", wake: (group) => TestSocket.open(`/v1/groups/${group}/socket`) },
+    {
+      way: "a change of its config",
+      wake: (group) =>
+        expectStatus(200, "PATCH", `/v1/groups/${group}`, {
+          config: { "consumer.assignor": "range" },
+        }),
+    },
+    {
+      way: "a change of its topic",
+      wake: (_, { name }) => expectStatus(200, "PATCH", `/v1/topics/${name}`, { partitions: 5 }),
+    },
+    {
+      way: "a heartbeat of Kafka's",
+      wake: (group) =>
+        groupStub(env, group).heartbeatClassic({ memberId: "x", generation: 1, instanceId: null }),
+    },
+  ];
+
+  test.each(WAYS)(
+    "[CLK-4] whoever is lost when the clock is set back has a session, however the group notices: by $way",
+    async ({ wake }) => {
+      const topic = await createTopic(4);
+      const group = unique("group");
+      const fromMs = startMs();
+      turnTo(fromMs);
+      const [lost, stays] = [await Member.join(group, topic), await Member.join(group, topic)];
+      await lost.break();
+      await evict(groupStub(env, group));
+      turnTo(fromMs - HOUR_MS);
+      await wake(group, topic, stays);
+      const endMs = fromMs - HOUR_MS + SESSION_MS;
+      await eventually(
+        async () => (await dueMs(group)) === endMs,
+        "an alarm when the session ends",
+      );
+      await alarmAt(group, endMs);
+      expect(await members(group)).not.toContain(lost.memberId);
+    },
+  );
+
+  test.each(
+    WAYS.flatMap((each) =>
+      [SESSION_MS + 1_000, 60_000, HOUR_MS].map((aheadMs) => ({ ...each, aheadMs })),
+    ),
+  )(
+    "[CLK-4] nobody is removed by a group that the clock ($aheadMs ms ahead) finds asleep, and that is woken by $way",
+    async ({ wake, aheadMs }) => {
+      const topic = await createTopic(4);
+      const group = unique("group");
+      const fromMs = startMs();
+      turnTo(fromMs);
+      const one = await Member.join(group, topic);
+      await pollAs(group, topic, "poller");
+      const all = await members(group);
+      await evict(groupStub(env, group));
+      turnTo(fromMs + aheadMs);
+      await wake(group, topic, one);
+      const setMs = (await dueMs(group)) ?? 0;
+      expect(setMs).toBeLessThanOrEqual(fromMs + aheadMs + SESSION_MS);
+      if (setMs <= fromMs + aheadMs) await rings(group, setMs, fromMs + aheadMs);
+      expect(await members(group)).toEqual(expect.arrayContaining(all));
+      // A whole session, and no more.
+      await rings(group, fromMs + aheadMs + SESSION_MS - 1, fromMs + aheadMs + SESSION_MS - 1);
+      expect(await members(group)).toEqual(expect.arrayContaining(all));
+      await alarmAt(group, fromMs + aheadMs + SESSION_MS);
+      expect(await members(group)).not.toContain("poll:poller");
+    },
+  );
+
   test.each(TWINS)(
     "[CLK-5] a group that is deleted and created again while the clock goes back is not locked out$when",
     async ({ interrupt }) => {
