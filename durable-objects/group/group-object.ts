@@ -322,6 +322,11 @@ export class GroupObject extends DurableObject<Env> {
     return this.#coordinator.exists || this.#subscribing > 0;
   }
 
+  /** [CLK-5] From a partition, whose clock has not come so far: whether this life of the group has it. */
+  hasIncarnation(incarnation: number): boolean {
+    return this.#coordinator.exists && this.#coordinator.state.incarnation === incarnation;
+  }
+
   /** [CLK-4] From the Worker: the clock was set back. Does not answer where a new life has to begin for that. */
   async noticeClock(): Promise<void> {
     this.#clock.now();

@@ -21,6 +21,7 @@ import {
 import {
   MAX_DECODED_REQUEST_BYTES,
   MAX_FETCH_BYTES,
+  MAX_INCARNATION_AHEAD_MS,
   MAX_READERS_PER_PARTITION,
 } from "../../src/core/limits.ts";
 import { validateAppend } from "../../src/core/log/append.ts";
@@ -29,7 +30,7 @@ import { ChunkVerifier } from "../../src/core/log/damage.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
-import { clusterStub, type Env, placeOf } from "../../src/env.ts";
+import { clusterStub, type Env, groupStub, placeOf } from "../../src/env.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import type { InitialOffset } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
@@ -217,6 +218,8 @@ export class PartitionObject extends DurableObject<Env> {
     owner: Owner,
     request: { offset: number | InitialOffset; maxBytes: number },
   ): Promise<Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>> {
+    const invalid = await this.#checkIncarnation(owner);
+    if (invalid !== null) return invalid;
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
     const { readers } = loaded.parts;
@@ -230,6 +233,31 @@ export class PartitionObject extends DurableObject<Env> {
     const { offset } = started;
     const read = await this.read({ offset, maxBytes: request.maxBytes });
     return read.ok ? { ...read, offset } : read;
+  }
+
+  /** [CLK-5] Whether a clock ahead of this one gave the group its incarnation, or none. */
+  #isFromAhead({ group, incarnation }: Owner): boolean {
+    if (incarnation <= Date.now() + MAX_INCARNATION_AHEAD_MS) return false;
+    return this.#parts === null || this.#store.fence(group)?.incarnation !== incarnation;
+  }
+
+  /**
+   * [CLK-5] An incarnation is a time, by a clock that may have been set back since, so it may lie ahead by any amount; and one
+   * that no clock has shown would lock the group out for ever. The group knows its own. Asked only where it is from ahead, and
+   * not again where it has attached.
+   */
+  async #checkIncarnation(owner: Owner): Promise<Failure | null> {
+    if (!this.#isFromAhead(owner)) return null;
+    const { group, incarnation } = owner;
+    try {
+      const isListed = await clusterStub(this.env).hasGroup(group); // Asking makes none.
+      if (isListed && (await groupStub(this.env, group).hasIncarnation(incarnation))) return null;
+    } catch (error) {
+      return fail("COORDINATOR_NOT_AVAILABLE", `group ${group} cannot be asked: ${error}`);
+    }
+    const latestMs = Date.now() + MAX_INCARNATION_AHEAD_MS;
+    const detail = `owner.incarnation is ${incarnation}, it must be at most ${latestMs}, or the one that group ${group} has`;
+    return fail("INVALID_REQUEST", detail);
   }
 
   /** The bounds of the log. */
@@ -447,6 +475,11 @@ export class PartitionObject extends DurableObject<Env> {
       }
       const message = parseFrame(readerMessage, data);
       if (message.type === "attach") {
+        if (message.owner !== undefined && this.#isFromAhead(message.owner)) {
+          const invalid = await this.#checkIncarnation(message.owner);
+          if (invalid !== null) throw errorOf(invalid);
+          if (this.#parts !== parts) return closeFatal(socket, errorOf(this.#unknownTopic()));
+        }
         if (parts.readers.attach(socket, message)) this.#silent.delete(socket);
       } else parts.readers.openWindow(socket, message);
     } catch (error) {

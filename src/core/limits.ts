@@ -157,8 +157,8 @@ export const FENCES_FORGOTTEN_AT_ONCE = 100;
 export const FENCE_REFRESH_MS = 60 * 60_000;
 /** Partitions that the cluster tells of a clock that was set back: those that were written to last. Each is one call. */
 export const MAX_WRITERS_TOLD_OF_CLOCK = 2_000;
-/** How far a group's incarnation may lie ahead of the partition's clock: by more no clock is set back. */
-export const MAX_INCARNATION_AHEAD_MS = 366 * 24 * 60 * 60_000;
+/** How far a group's incarnation may lie ahead of the partition's clock before the group is asked whether it is its own. */
+export const MAX_INCARNATION_AHEAD_MS = 60_000;
 
 // Tail readers.
 /** Bytes in flight to one reader: what a reader that stops reading costs. */

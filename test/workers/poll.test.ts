@@ -1,6 +1,6 @@
 // POST /v1/groups/:group/poll: members of a group that hold no socket. Each has a twin in which the group and
 // the partitions are evicted between any two polls.
-import { runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
@@ -348,8 +348,11 @@ describe("several members", () => {
     const stub = partitionStub(env, topic.topicId, 0);
     const refused = await stub.readAs(newer, { offset: 0, maxBytes: 1 });
     expect(refused).toMatchObject({ ok: false, error: "FENCED_MEMBER_EPOCH" });
-    // Later than any that other tests, which set the clock, may have left behind.
-    const next = { ...newer, incarnation: Date.now() + 30 * 24 * 60 * 60_000 };
+    const incarnation = await runInDurableObject(groupStub(env, group), (_, { storage }) => {
+      const [row] = storage.sql.exec("SELECT incarnation FROM group_state").toArray();
+      return Number(row?.incarnation);
+    });
+    const next = { ...newer, incarnation, memberEpoch: 1_000 };
     expect(await stub.readAs(next, { offset: 0, maxBytes: 1 })).toMatchObject({
       ok: true,
       offset: 0,
