@@ -55,7 +55,7 @@ export class Housekeeping {
 
   /** Retention waits for its interval, since it would find little each time; compaction is due when it is due. */
   #nextDueMs(nowMs: number): number | null {
-    const retentionMs = this.#log.nextHousekeepingMs();
+    const retentionMs = this.#log.nextHousekeepingMs(nowMs);
     const times = [this.#compactor.nextDueMs(nowMs), this.#requests.nextDueMs()];
     if (retentionMs !== null) times.push(Math.max(retentionMs, nowMs + HOUSEKEEPING_INTERVAL_MS));
     const due = times.filter((time) => time !== null && time < NEVER_MS) as number[];

@@ -16,7 +16,12 @@ export function leftOf(sinceMs: number, forMs: number, nowMs: number): number {
   return isWithin(sinceMs, forMs, nowMs) ? sinceMs + forMs - nowMs : 0;
 }
 
-/** [CLK-4] Whether a clock that showed `latestMs` was set back since. */
+/** [CLK-1] When what began at `sinceMs` has lasted `forMs`: now, where the clock was set back since. */
+export function dueMs(sinceMs: number, forMs: number, nowMs: number): number {
+  return wasSetBack(sinceMs, nowMs) ? nowMs : sinceMs + forMs;
+}
+
+/** [CLK-1] [CLK-4] Whether a clock that showed `latestMs` was set back since. */
 export function wasSetBack(latestMs: number, nowMs: number): boolean {
   return nowMs < latestMs - CLOCK_SLACK_MS;
 }

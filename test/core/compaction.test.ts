@@ -231,7 +231,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     rig.segment(record("z", "1"));
     rig.drain();
     rig.append([record("a", "1", START + shiftMs), record("a", "2", START + shiftMs)]);
-    expect(rig.log.nextHousekeepingMs()).toBe(START + HOUR);
+    expect(rig.log.nextHousekeepingMs(START)).toBe(START + HOUR);
     rig.log.rollForCompaction(START + HOUR - 1);
     expect(rig.log.activeBaseOffset).toBe(1);
     rig.nowMs = START + 1_000;
@@ -241,6 +241,28 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     rig.nowMs = START + HOUR;
     rig.drain();
     expect(rig.shown()).toEqual(["0 z=1", "2 a=2"]);
+  });
+
+  test("[CLK-1] where the clock was set back, segments are closed and compacted, once", () => {
+    const rig = new Rig(newPlace(), { minCleanableDirtyRatio: 1, maxCompactionLagMs: HOUR });
+    rig.segment(record("z", "1"));
+    rig.drain();
+    rig.append([record("a", "1"), record("a", "2")]);
+    rig.nowMs = START - 100 * HOUR;
+    rig.log.rollForCompaction(rig.nowMs);
+    expect(rig.log.activeBaseOffset).toBe(3);
+    expect(rig.compactor.nextDueMs(rig.nowMs)).toBe(rig.nowMs);
+    rig.drain();
+    expect(rig.shown()).toEqual(["0 z=1", "2 a=2"]);
+    rig.append([record("a", "3"), record("a", "4")]);
+    for (let i = 0; i < 3; i++) rig.log.rollForCompaction(rig.nowMs);
+    expect(rig.log.activeBaseOffset).toBe(3);
+    expect(rig.compactor.nextDueMs(rig.nowMs)).toBeNull();
+    rig.nowMs += HOUR;
+    rig.log.rollForCompaction(rig.nowMs);
+    expect(rig.log.activeBaseOffset).toBe(5);
+    rig.drain();
+    expect(rig.shown()).toEqual(["0 z=1", "4 a=4"]);
   });
 
   test("[CMP-3] an idle active segment is closed when it is due, and never an empty one", () => {

@@ -266,10 +266,11 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
   test("[RET-1] a log says when the first of its segments expires", () => {
     const place = newPlace();
     const config = configOf({ segmentBytes: 1, retentionMs: 500 });
-    expect(new PartitionLog(newPlace().open(), config).nextHousekeepingMs()).toBeNull();
+    expect(new PartitionLog(newPlace().open(), config).nextHousekeepingMs(3_000)).toBeNull();
     const log = segmentEach(place, [1_000, 3_000], config);
     const dues: (number | null)[] = [];
-    for (let due = log.nextHousekeepingMs(); due !== null; due = log.nextHousekeepingMs()) {
+    const next = () => log.nextHousekeepingMs(3_000);
+    for (let due = next(); due !== null; due = next()) {
       dues.push(due);
       const { logStartOffset } = log;
       log.enforceRetention(due - 1);
@@ -281,8 +282,38 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
     for (const change of [{ retentionMs: -1 }, { cleanupPolicy: [] }]) {
       const kept = newPlace();
       const other = configOf({ ...config, ...change });
-      expect(segmentEach(kept, [1_000], other).nextHousekeepingMs()).toBeNull();
+      expect(segmentEach(kept, [1_000], other).nextHousekeepingMs(1_000)).toBeNull();
     }
+  });
+
+  test("[CLK-1] where the clock was set back, a segment is as old as what was begun next", () => {
+    const place = newPlace();
+    const config = configOf({ segmentBytes: 1, retentionMs: 5_000 });
+    const log = segmentEach(place, [50_000_000, 50_001_000, 10_000, 12_000], config);
+    expect(log.nextHousekeepingMs(12_000)).toBe(15_000);
+    log.enforceRetention(14_999);
+    expect(log.logStartOffset).toBe(0);
+    log.enforceRetention(15_000);
+    expect(log.logStartOffset).toBe(3);
+    expectBookkeeping(log, place.open());
+  });
+
+  test("[CLK-1] records from the future alone make no segment older than they are", () => {
+    const place = newPlace();
+    const config = configOf({ segmentBytes: 1, retentionMs: 5_000 });
+    const log = new PartitionLog(place.open(), config);
+    for (const atMs of [10_000, 11_000]) log.commit(single(50_000_000), atMs);
+    log.enforceRetention(49_000_000);
+    expect(log.logStartOffset).toBe(0);
+    expect(log.nextHousekeepingMs(49_000_000)).toBe(50_005_000);
+  });
+
+  test("[SEG-1] [CLK-1] a segment that was begun when the clock showed more is closed, once", () => {
+    const place = newPlace();
+    const log = new PartitionLog(place.open(), configOf({ segmentMs: 10_000 }));
+    for (const atMs of [50_000_000, 50_000_001, 10_000, 19_999, 20_000])
+      log.commit(single(atMs), atMs);
+    expect(segmentsOf(place.open())).toEqual([0, 2, 4]);
   });
 
   test("[RET-1] [RET-2] [LOG-8] after any steps the log's numbers are those of what is stored", () => {

@@ -13,6 +13,7 @@
 
 import { concatBytes } from "../bytes.ts";
 import { isCompacted } from "../cluster/config.ts";
+import { dueMs } from "../elapsed.ts";
 import { BrokerError } from "../errors.ts";
 import {
   COMPACTION_SLICE_BYTES,
@@ -135,7 +136,8 @@ export class Compactor {
       const { minCompactionLagMs } = config;
       const oldEnoughMs = totals.maxTimestamp + minCompactionLagMs;
       if (minCompactionLagMs > 0 && oldEnoughMs > nowMs) return oldEnoughMs;
-      const overdueMs = this.#store.createdAtMs(segment) + config.maxCompactionLagMs;
+      const createdAtMs = this.#store.createdAtMs(segment);
+      const overdueMs = dueMs(createdAtMs, config.maxCompactionLagMs, nowMs);
       return overdueMs > nowMs ? overdueMs : null;
     }
     return null;
@@ -208,7 +210,7 @@ export class Compactor {
         continue;
       }
       dirtyBytes += totals.sizeInBytes;
-      isOverdue ||= nowMs - this.#store.createdAtMs(segment) >= maxCompactionLagMs;
+      isOverdue ||= dueMs(this.#store.createdAtMs(segment), maxCompactionLagMs, nowMs) <= nowMs;
     }
     if (dirtyBytes === 0) return false;
     return isOverdue || dirtyBytes / (dirtyBytes + cleanBytes) >= minCleanableDirtyRatio;

@@ -5,6 +5,7 @@
 // reads and appends cost the same however long the log is [LOG-9].
 import { assert } from "../assert.ts";
 import { isCompacted, isDeleted, type TopicConfig } from "../cluster/config.ts";
+import { dueMs, wasSetBack } from "../elapsed.ts";
 import { fail, type Result } from "../errors.ts";
 import {
   MAX_COMPARED_BYTES,
@@ -257,7 +258,7 @@ export class PartitionLog {
     return (
       totals.sizeInBytes + chunk.bytes.length > this.config.segmentBytes ||
       totals.chunkCount >= MAX_SEGMENT_CHUNKS ||
-      nowMs - createdAtMs >= this.config.segmentMs
+      dueMs(createdAtMs, this.config.segmentMs, nowMs) <= nowMs
     );
   }
 
@@ -401,21 +402,23 @@ export class PartitionLog {
     const active = this.#active;
     if (active === null) return;
     const { totals } = active;
-    if (totals.chunkCount > 0 && this.#hasExpired(totals, nowMs)) this.#rollNow(nowMs);
+    if (totals.chunkCount > 0 && this.#hasExpired(active.baseOffset, totals, nowMs))
+      this.#rollNow(nowMs);
     this.#changeState((state) => this.#dropExpired(state, this.#active as ActiveSegment, nowMs));
   }
 
   /** [CMP-1] Closes the active segment if it is old enough to be compacted and nobody appends to it. */
   rollForCompaction(nowMs: number): void {
-    const dueMs = this.#compactionRollMs();
-    if (dueMs !== null && dueMs <= nowMs) this.#rollNow(nowMs);
+    const rollMs = this.#compactionRollMs(nowMs);
+    if (rollMs !== null && rollMs <= nowMs) this.#rollNow(nowMs);
   }
 
-  #compactionRollMs(): number | null {
+  #compactionRollMs(nowMs: number): number | null {
     const active = this.#active;
     if (active === null || active.totals.chunkCount === 0 || !isCompacted(this.config)) return null;
     if (this.#state.segmentCount >= MAX_SEGMENTS) return null;
-    return active.createdAtMs + Math.min(this.config.segmentMs, this.config.maxCompactionLagMs);
+    const { segmentMs, maxCompactionLagMs } = this.config;
+    return dueMs(active.createdAtMs, Math.min(segmentMs, maxCompactionLagMs), nowMs);
   }
 
   #rollNow(nowMs: number): void {
@@ -430,24 +433,40 @@ export class PartitionLog {
   }
 
   /** When this log has to be looked at next although nobody uses it, or null. */
-  nextHousekeepingMs(): number | null {
+  nextHousekeepingMs(nowMs: number): number | null {
     const times: number[] = [];
     const { retentionMs } = this.config;
     const oldest = this.#store.segmentAfter(-1);
     const totals = oldest === null ? null : this.#store.totals(oldest);
     if (isDeleted(this.config) && oldest !== null && totals !== null) {
-      if (retentionMs >= 0) times.push(totals.maxTimestamp + retentionMs);
+      if (retentionMs >= 0) times.push(this.#newestMs(oldest, totals, nowMs) + retentionMs);
       const isSealed = oldest !== this.#active?.baseOffset;
       if (isSealed && this.#isTooMuch(this.sizeInBytes - totals.sizeInBytes)) times.push(0);
     }
-    const rollMs = this.#compactionRollMs();
+    const rollMs = this.#compactionRollMs(nowMs);
     if (rollMs !== null) times.push(rollMs);
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  #hasExpired(totals: SegmentTotals, nowMs: number): boolean {
+  #hasExpired(segment: number, totals: SegmentTotals, nowMs: number): boolean {
     const { retentionMs } = this.config;
-    return isDeleted(this.config) && retentionMs >= 0 && nowMs - totals.maxTimestamp >= retentionMs;
+    if (!isDeleted(this.config) || retentionMs < 0) return false;
+    return nowMs - this.#newestMs(segment, totals, nowMs) >= retentionMs;
+  }
+
+  /**
+   * The time of the segment's newest record. [CLK-1] Where that lies ahead and a later segment was begun before this one, the
+   * clock was set back in between: then its records are as old as the first that was begun after that.
+   */
+  #newestMs(segment: number, { maxTimestamp }: SegmentTotals, nowMs: number): number {
+    if (!wasSetBack(maxTimestamp, nowMs)) return maxTimestamp;
+    const createdAtMs = this.#store.createdAtMs(segment);
+    let later = this.#store.segmentAfter(segment);
+    for (; later !== null; later = this.#store.segmentAfter(later)) {
+      const laterMs = this.#store.createdAtMs(later);
+      if (wasSetBack(createdAtMs, laterMs)) return laterMs;
+    }
+    return maxTimestamp;
   }
 
   /** True where `leftBytes` are enough, so that the segment before them may go. */
@@ -466,7 +485,7 @@ export class PartitionLog {
       const totals = this.#store.totals(segment);
       if (totals !== null) {
         const isTooMuch = this.#isTooMuch(left - totals.sizeInBytes);
-        if (!isTooMuch && !this.#hasExpired(totals, nowMs)) break;
+        if (!isTooMuch && !this.#hasExpired(segment, totals, nowMs)) break;
         left -= totals.sizeInBytes;
       }
       start = Math.max(start, next);
