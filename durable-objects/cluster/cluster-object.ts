@@ -363,10 +363,13 @@ export class ClusterObject extends DurableObject<Env> {
     }
     if (task.type === "destroy-topic") {
       const used = task.used ?? partitionsOf(task.partitions);
+      const failures: unknown[] = []; // One that is damaged stays so, and keeps no other from being freed.
       await mapConcurrently(used, FAN_OUT, async (partition) => {
-        await partitionStub(this.env, task.topicId, partition).destroy();
+        const destroyed = partitionStub(this.env, task.topicId, partition).destroy();
+        await destroyed.catch((error: unknown) => failures.push(error));
         await this.#turns.next(); // Or a topic with many partitions would hold everybody else up.
       });
+      if (failures.length > 0) throw failures[0];
       return;
     }
     const topic = this.#store.topicById(task.topicId);

@@ -13,6 +13,7 @@
 //                topics of before have none.
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
+import { isStored } from "../shared/identity.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 
 /** Work that reaches other objects. Every task may run more than once. */
@@ -34,10 +35,11 @@ export class ClusterStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
 
+  /** [FIL-7] Throws where what is stored is no cluster's. */
   constructor(storage: Transactional) {
     this.#storage = storage;
     this.#sql = storage.sql;
-    if (!hasTable(this.#sql, "topics")) this.#create();
+    if (!isStored(this.#sql, "cluster", "cluster")) this.#create();
     if (!hasTable(this.#sql, "groups_made"))
       this.#sql.exec("CREATE TABLE groups_made (group_id TEXT PRIMARY KEY) WITHOUT ROWID");
     if (!hasTable(this.#sql, "partition_use"))

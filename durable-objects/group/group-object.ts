@@ -132,8 +132,8 @@ export class GroupObject extends DurableObject<Env> {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
     const storage = storageOf(ctx.storage);
     this.#clock = new GroupClock(storage.sql, (nowMs) => this.#wasSetBack(nowMs));
-    this.#store = new GroupStore(storage);
-    this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+    this.#store = new GroupStore(storage, this.#groupId); // [FIL-7] Or every call is answered with what is wrong.
+    this.#coordinator = new Coordinator(this.#store.load());
     this.#silent = new SilentSockets(ctx.getWebSockets());
     this.#watchers = new Watchers(ctx, this.#clock);
     this.#classic = this.#newClassic();
@@ -302,8 +302,8 @@ export class GroupObject extends DurableObject<Env> {
     this.#wasDestroyed = true;
     this.#isNoted = false;
     await this.ctx.storage.deleteAll();
-    this.#store = new GroupStore(storageOf(this.ctx.storage));
-    this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+    this.#store = new GroupStore(storageOf(this.ctx.storage), this.#groupId);
+    this.#coordinator = new Coordinator(this.#store.load());
     this.#classic = this.#newClassic();
     await this.#unlist();
     return { ok: true };
@@ -824,7 +824,7 @@ export class GroupObject extends DurableObject<Env> {
       this.#store.apply(events, history, this.#clock.now());
     } catch (error) {
       // Memory is ahead of storage: what was decided did not happen.
-      this.#coordinator = new Coordinator(this.#store.load(this.#groupId));
+      this.#coordinator = new Coordinator(this.#store.load());
       throw new BrokerError(
         "KAFKA_STORAGE_ERROR",
         `the write failed, nothing was stored: ${error}`,

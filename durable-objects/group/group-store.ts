@@ -1,7 +1,7 @@
 // A group's state in SQLite: each event of the coordinator is one upsert or one delete, so what an
 // operation costs in rows is the number of its events.
 //
-// group_state  one row: incarnation, epochs, the next member number, config, since when it is empty.
+// group_state  one row: incarnation, epochs, the next member number, config, since when it is empty; whose it is [FIL-7].
 // members      member id → member as JSON, its partitions included.
 // targets      member id → target assignment as JSON.
 // topics       topic name → id and partition count.
@@ -27,6 +27,7 @@ import {
   withPartitions,
 } from "../../src/core/group/state.ts";
 import { MAX_HISTORY_OPERATIONS } from "../../src/core/limits.ts";
+import { anothers, isStored } from "../shared/identity.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 
 /** The names are on disk: fields are only ever added, and those that an older release did not write may be missing. */
@@ -47,18 +48,26 @@ type StoredMember = Omit<
 export class GroupStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
+  readonly #groupId: string;
   #isCreated: boolean;
+  /** Whether what is stored says which group's it is: releases before FIL-7 did not write that. */
+  #isNamed = false;
   #lastOperation: number | null = null;
 
-  constructor(storage: Transactional) {
+  /** [FIL-7] Throws where what is stored is no group's. */
+  constructor(storage: Transactional, groupId: string) {
     this.#storage = storage;
     this.#sql = storage.sql;
-    this.#isCreated = hasTable(storage.sql, "group_state");
+    this.#groupId = groupId;
+    this.#isCreated = isStored(storage.sql, "group", `group ${groupId}`);
   }
 
-  /** The state as the events left it. A group that was never joined is empty and owns no tables. */
-  load(groupId: string): GroupState {
-    const state = emptyGroup(groupId);
+  /**
+   * The state as the events left it. A group that was never joined is empty and owns no tables. [FIL-7] Throws where what
+   * is stored is another group's.
+   */
+  load(): GroupState {
+    const state = emptyGroup(this.#groupId);
     if (!this.#isCreated) return state;
     const group = firstRow<{
       incarnation: number;
@@ -67,8 +76,13 @@ export class GroupStore {
       next_member_number: number;
       overrides: string;
       empty_since_ms: number | null;
+      group_id?: string | null;
     }>(this.#sql, "SELECT * FROM group_state WHERE id = 1");
     if (group === undefined) return state;
+    const owner = group.group_id ?? null;
+    if (owner !== null && owner !== this.#groupId)
+      throw anothers(`group ${this.#groupId}`, `group ${owner}`);
+    this.#isNamed = owner !== null;
     replay(state, {
       type: "group",
       incarnation: group.incarnation,
@@ -123,10 +137,20 @@ export class GroupStore {
     if (events.length === 0 && history.length === 0) return;
     this.#storage.transactionSync(() => {
       if (!this.#isCreated) this.#create();
+      else if (!this.#isNamed) this.#name();
       for (const event of lastOfEach(events)) this.#write(event);
       if (history.length > 0) this.#tell(history, nowMs);
     });
     this.#isCreated = true;
+    this.#isNamed = true;
+  }
+
+  /** [FIL-7] What an earlier release made says from now on whose it is. */
+  #name(): void {
+    const query = "SELECT 1 AS found FROM pragma_table_info('group_state') WHERE name = 'group_id'";
+    if (firstRow(this.#sql, query) === undefined)
+      this.#sql.exec("ALTER TABLE group_state ADD COLUMN group_id TEXT");
+    this.#sql.exec("UPDATE group_state SET group_id = ? WHERE id = 1", this.#groupId);
   }
 
   /** In the place of the oldest operation, where the ring is full: one row. */
@@ -183,7 +207,7 @@ export class GroupStore {
     this.#sql.exec(
       `CREATE TABLE group_state (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, group_epoch INTEGER NOT NULL,
          assignment_epoch INTEGER NOT NULL, next_member_number INTEGER NOT NULL, overrides TEXT NOT NULL,
-         empty_since_ms INTEGER)`,
+         empty_since_ms INTEGER, group_id TEXT)`,
     );
     this.#sql.exec(
       "CREATE TABLE history (slot INTEGER PRIMARY KEY, operation INTEGER NOT NULL, at_ms INTEGER NOT NULL, entries TEXT NOT NULL)",
@@ -206,13 +230,14 @@ export class GroupStore {
       case "group":
         this.#sql.exec(
           `INSERT OR REPLACE INTO group_state (id, incarnation, group_epoch, assignment_epoch, next_member_number,
-             overrides, empty_since_ms) VALUES (1, ?, ?, ?, ?, ?, ?)`,
+             overrides, empty_since_ms, group_id) VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
           event.incarnation,
           event.groupEpoch,
           event.assignmentEpoch,
           event.nextMemberNumber,
           JSON.stringify(event.overrides),
           event.emptySinceMs,
+          this.#groupId,
         );
         return;
       case "member":

@@ -95,7 +95,8 @@ export class PartitionObject extends DurableObject<Env> {
     trace(env, "partition", name, "start");
 
     this.#silent = new SilentSockets(ctx.getWebSockets());
-    this.#store = new PartitionStore(storageOf(ctx.storage));
+    const own = { topicId: this.#topicId, partition: this.#partition };
+    this.#store = new PartitionStore(storageOf(ctx.storage), own);
     this.#ends = new EndReports((end) => this.#noteLogEnd(end));
     this.#isCompared = env.RIVULET_FILES === undefined;
     const woken = attempt(() => {
@@ -130,7 +131,10 @@ export class PartitionObject extends DurableObject<Env> {
     const turns = new Turns(clock);
     const housekeeping = new Housekeeping(storage, log, compactor, requests, turns);
     const commits = new GroupCommit({
-      commit: (appends) => log.commit(appends, Date.now(), decompress),
+      commit: (appends) => {
+        this.#store.name(topic);
+        return log.commit(appends, Date.now(), decompress);
+      },
       sync: async () => {
         await storage.sync();
         // Events that have arrived meanwhile are handled before this goes on: without it a commit would take
@@ -346,8 +350,12 @@ export class PartitionObject extends DurableObject<Env> {
     if (loaded.ok) await loaded.parts.housekeeping.run(Date.now);
   }
 
-  /** [CLU-4] Frees everything. From here on this partition does not exist; repeating it is harmless. */
+  /**
+   * [CLU-4] Frees everything. From here on this partition does not exist; repeating it is harmless. [FIL-7] Never what is
+   * another topic's.
+   */
   async destroy(): Promise<void> {
+    if (this.#damage !== null && this.#store.isAnothers) throw errorOf(this.#damage);
     this.#isDestroyed = true;
     this.#parts?.housekeeping.stop();
     this.#parts = null;

@@ -1,9 +1,10 @@
 // What a partition stores besides its log.
 //
-// partition   one row: the topic this is a partition of, with its config.
+// partition   one row: the topic this is a partition of, with its config, and which of its partitions [FIL-7].
 // fences      per group, the newest owner that attached (core/log/fences.ts).
 // fence_polls per group that reads by polls, when it last did, to the hour. Made by the first poll.
 import type { Topic } from "../../src/core/cluster/topics.ts";
+import type { BrokerError } from "../../src/core/errors.ts";
 import {
   FENCE_REFRESH_MS,
   FENCES_FORGOTTEN_AT_ONCE,
@@ -11,28 +12,71 @@ import {
   MAX_SESSION_TIMEOUT_MS,
 } from "../../src/core/limits.ts";
 import type { OwnerToken } from "../../src/core/log/fences.ts";
+import { anothers, storedKind } from "../shared/identity.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored } from "../shared/stored-json.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
 
+/** Which partition of which topic. */
+export interface PartitionName {
+  readonly topicId: string;
+  readonly partition: number;
+}
+
+/** As it is stored. Releases before FIL-7 did not write the number. */
+type StoredTopic = Topic & { readonly partition?: number };
+
 export class PartitionStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
+  readonly #own: PartitionName;
+  /** Whether what is stored says which partition it is. */
+  #isNamed = false;
+  #isAnothers = false;
   /** How many fences there are, and when the last was written; null until a group attaches for the first time in this life. */
   #fences: { count: number; lastMs: number } | null = null;
   /** Whether there is the table of polls; null until that is asked. */
   #hasPolls: boolean | null = null;
 
-  constructor(storage: Transactional) {
+  constructor(storage: Transactional, own: PartitionName) {
     this.#storage = storage;
     this.#sql = storage.sql;
+    this.#own = own;
   }
 
-  /** The topic this partition belongs to, or null before its first use. */
+  /** The topic this partition belongs to, or null before its first use. [FIL-7] Throws where what is stored is another's. */
   topic(): Topic | null {
-    if (!hasTable(this.#sql, "partition")) return null;
+    const kind = storedKind(this.#sql);
+    if (kind === null) return null;
+    if (kind !== "partition") throw this.#anothers(`a ${kind}`);
     const row = firstRow<{ topic: string }>(this.#sql, "SELECT topic FROM partition WHERE id = 1");
-    return row === undefined ? null : parseStored<Topic>(row.topic, "partition.topic");
+    if (row === undefined) return null;
+    const stored = parseStored<StoredTopic>(row.topic, "partition.topic");
+    const { partition = this.#own.partition, ...topic } = stored;
+    const found = `partition ${topic.topicId}/${partition}, of topic ${topic.name}`;
+    if (topic.topicId !== this.#own.topicId) throw this.#anothers(found);
+    if (partition !== this.#own.partition) throw anothers(this.#title, found);
+    this.#isNamed = stored.partition !== undefined;
+    return topic;
+  }
+
+  #anothers(found: string): BrokerError {
+    this.#isAnothers = true;
+    return anothers(this.#title, found);
+  }
+
+  /** [FIL-7] Whether `topic` has found something that is not this topic's: then it does not go with the topic. */
+  get isAnothers(): boolean {
+    return this.#isAnothers;
+  }
+
+  get #title(): string {
+    return `partition ${this.#own.topicId}/${this.#own.partition}`;
+  }
+
+  /** [FIL-7] Before something is stored: what an earlier release made has not said yet whose it is. */
+  name(topic: Topic): void {
+    if (!this.#isNamed) this.setTopic(topic);
   }
 
   /** The first use makes the tables. */
@@ -41,9 +85,10 @@ export class PartitionStore {
       if (!hasTable(this.#sql, "partition")) this.#create();
       this.#sql.exec(
         "INSERT OR REPLACE INTO partition (id, topic) VALUES (1, ?)",
-        JSON.stringify(topic),
+        JSON.stringify({ ...topic, partition: this.#own.partition } satisfies StoredTopic),
       );
     });
+    this.#isNamed = true;
   }
 
   #create(): void {

@@ -37,10 +37,13 @@ function damageOf(path: string): string | null {
     database = new DatabaseSync(path);
     const check = database.prepare("PRAGMA quick_check(1)").get() as { quick_check: string };
     if (check.quick_check !== "ok") return check.quick_check.replaceAll("\n", " ");
-    const topics = database
-      .prepare("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'topics'")
-      .all();
-    return topics.length === 0 ? "empty" : null;
+    const tables = database
+      .prepare("SELECT name FROM sqlite_master WHERE type = 'table'")
+      .all()
+      .map(({ name }) => String(name));
+    if (tables.includes("cluster")) return null;
+    const isUsed = tables.includes("group_state") || tables.includes("partition");
+    return isUsed ? "it is no cluster's" : "empty"; // [FIL-7]
   } catch (error) {
     return error instanceof Error ? error.message : String(error);
   } finally {

@@ -7,7 +7,7 @@ import {
   MAX_SESSION_TIMEOUT_MS,
 } from "../../src/core/limits.ts";
 import { compareOwners, mayAttach, type OwnerToken } from "../../src/core/log/fences.ts";
-import { TOPIC } from "../support/log-fixtures.ts";
+import { PARTITION, TOPIC } from "../support/log-fixtures.ts";
 import { nodeSql } from "../support/node-sql.ts";
 
 /** Newest last. A member epoch or number counts only among equals in what stands before it. */
@@ -83,7 +83,7 @@ describe("stored fences", () => {
     set(store, "g", token(1, 4, 2), 100);
     set(store, "h", token(3, 1, 1), 101);
     set(store, "g", token(1, 5, 2), 102);
-    const next = new PartitionStore(storage);
+    const next = new PartitionStore(storage, PARTITION);
     expect(next.fence("g")).toMatchObject(token(1, 5, 2));
     expect(next.fence("h")).toMatchObject(token(3, 1, 1));
     expect(next.fence("i")).toBeNull();
@@ -97,7 +97,7 @@ describe("stored fences", () => {
       set(store, `g${i}`, token(1, i, 0), 1_000 + i);
     // Group 0 attaches again, so it is no longer among those that attached longest ago.
     set(store, "g0", token(1, 50, 0), 90_000, attached);
-    const next = new PartitionStore(storage); // The object was evicted meanwhile.
+    const next = new PartitionStore(storage, PARTITION); // The object was evicted meanwhile.
     set(next, "newcomer", token(1, 1, 0), 90_001, attached);
     const known = (group: string) => next.fence(group) !== null;
     for (const group of ["g0", "g1", "g3", "newcomer"]) expect(known(group), group).toBe(true);
@@ -165,7 +165,7 @@ function poll(store: PartitionStore, group: string, nowMs: number): void {
 }
 
 function openStore(storage: ReturnType<typeof nodeSql>): PartitionStore {
-  const store = new PartitionStore(storage);
+  const store = new PartitionStore(storage, PARTITION);
   store.setTopic(TOPIC);
   return store;
 }

@@ -11,8 +11,8 @@ const TOPIC = { topicId: "t-1", name: "orders", partitions: 4 };
 
 class Recorded {
   readonly storage = nodeSql();
-  store = new GroupStore(this.storage);
-  coordinator = new Coordinator(this.store.load("g"));
+  store = new GroupStore(this.storage, "g");
+  coordinator = new Coordinator(this.store.load());
   nowMs = 1_000;
 
   join(memberId: string, more: { topics?: string[]; memberEpoch?: number } = {}): void {
@@ -45,8 +45,8 @@ class Recorded {
   }
 
   evict(): void {
-    this.store = new GroupStore(this.storage);
-    this.coordinator = new Coordinator(this.store.load("g"));
+    this.store = new GroupStore(this.storage, "g");
+    this.coordinator = new Coordinator(this.store.load());
   }
 }
 

@@ -109,7 +109,7 @@ describe("GroupStore", () => {
         const { group, operations } = play(steps);
         const storage = new Storage();
         const expected = emptyGroup("group");
-        let store = new GroupStore(storage);
+        let store = new GroupStore(storage, "group");
         for (let at = 0; at < operations.length; ) {
           const size = sizes.next().value ?? 1;
           const piece = operations.slice(at, at + size).flat();
@@ -117,10 +117,10 @@ describe("GroupStore", () => {
           store.apply(piece);
           for (const event of piece) replay(expected, event);
           // A new store each time: nothing is remembered but what is stored.
-          store = new GroupStore(storage);
-          expect(store.load("group")).toEqual(expected);
+          store = new GroupStore(storage, "group");
+          expect(store.load()).toEqual(expected);
         }
-        expect(store.load("group")).toEqual(group.state);
+        expect(store.load()).toEqual(group.state);
       }),
       { numRuns: 100 },
     );
@@ -130,9 +130,9 @@ describe("GroupStore", () => {
     fc.assert(
       fc.property(story, story, (steps, later) => {
         const { group, operations } = play(steps);
-        const store = new GroupStore(new Storage());
+        const store = new GroupStore(new Storage(), "group");
         for (const events of operations) store.apply(events);
-        const loaded = new Coordinator(store.load("group"));
+        const loaded = new Coordinator(store.load());
         // The same commands to both: all members let go, one joins, time passes.
         for (const { member: number, amount } of later) {
           for (const coordinator of [group.coordinator, loaded]) {
@@ -170,7 +170,7 @@ describe("GroupStore", () => {
     const [first = [], second = [], third = []] = operations;
     for (let failAt = 0; ; failAt++) {
       const storage = new Storage();
-      const store = new GroupStore(storage);
+      const store = new GroupStore(storage, "group");
       const before = emptyGroup("group");
       for (const events of [first, second, third]) {
         storage.failAt = storage.writes + failAt;
@@ -178,13 +178,13 @@ describe("GroupStore", () => {
           for (const event of events) replay(before, event);
           continue;
         }
-        expect(new GroupStore(storage).load("group")).toEqual(before);
-        expect(store.load("group"), "the store that failed").toEqual(before);
+        expect(new GroupStore(storage, "group").load()).toEqual(before);
+        expect(store.load(), "the store that failed").toEqual(before);
         // It was full for a moment only: the same store takes the same events then.
         storage.failAt = Number.POSITIVE_INFINITY;
         store.apply(events);
         for (const event of events) replay(before, event);
-        expect(new GroupStore(storage).load("group")).toEqual(before);
+        expect(new GroupStore(storage, "group").load()).toEqual(before);
       }
       const mostWrites = 5 + Math.max(first.length, second.length, third.length);
       if (failAt >= mostWrites) return;
@@ -193,8 +193,8 @@ describe("GroupStore", () => {
 
   test("[GRP-3] a group that nobody joined owns no tables", () => {
     const storage = new Storage();
-    const store = new GroupStore(storage);
-    expect(store.load("group")).toEqual(emptyGroup("group"));
+    const store = new GroupStore(storage, "group");
+    expect(store.load()).toEqual(emptyGroup("group"));
     store.apply([]);
     expect(storage.tables).toEqual([]);
     expect(storage.writes).toBe(0);
@@ -203,19 +203,19 @@ describe("GroupStore", () => {
   test("[GRP-3] of several events about one thing only the last costs a write", () => {
     const group = new GroupScenario({ t: 2 });
     const storage = new Storage();
-    const store = new GroupStore(storage);
+    const store = new GroupStore(storage, "group");
     group.join("a");
     store.apply(group.events);
     const [writes, events] = [storage.writes, group.events.length];
     for (let offset = 1; offset <= 100; offset++) group.commit("a", { "t:0": offset });
     store.apply(group.events.slice(events));
     expect(storage.writes - writes).toBe(1);
-    expect(store.load("group")).toEqual(group.state);
+    expect(store.load()).toEqual(group.state);
   });
 
   test("[GRP-5] a member that leaves and joins again within one write is stored as it is now", () => {
     const group = new GroupScenario({ t: 2, u: 2 });
-    const store = new GroupStore(new Storage());
+    const store = new GroupStore(new Storage(), "group");
     group.join("a", { topics: ["t", "u"] });
     group.join("b", { topics: ["t"] });
     store.apply(group.events);
@@ -223,7 +223,7 @@ describe("GroupStore", () => {
     group.leave("a");
     group.join("a", { topics: ["u"] });
     store.apply(group.events.slice(events));
-    expect(store.load("group")).toEqual(group.state);
+    expect(store.load()).toEqual(group.state);
   });
 
   test("[OFF-2] committed offsets of any size are loaded as they were committed", () => {
@@ -239,8 +239,8 @@ describe("GroupStore", () => {
           group.join("a");
           for (const { key, offset } of commits)
             group.commit("a", { [key]: offset }, { metadata, isRewind: true });
-          new GroupStore(storage).apply(group.events);
-          expect(new GroupStore(storage).load("group").offsets).toEqual(group.state.offsets);
+          new GroupStore(storage, "group").apply(group.events);
+          expect(new GroupStore(storage, "group").load().offsets).toEqual(group.state.offsets);
         },
       ),
     );
@@ -249,7 +249,7 @@ describe("GroupStore", () => {
   test("[OFF-2] after an eviction the next owner starts where the one before has committed", () => {
     const group = new GroupScenario({ t: 2 });
     const storage = new Storage();
-    const store = new GroupStore(storage);
+    const store = new GroupStore(storage, "group");
     group.join("a");
     group.commit("a", { "t:0": 41, "t:1": 17 });
     group.join("b");
@@ -258,7 +258,7 @@ describe("GroupStore", () => {
     group.commit("a", { [key ?? "t:0"]: 42 });
     store.apply(group.events);
 
-    const loaded = new Coordinator(new GroupStore(storage).load("group"));
+    const loaded = new Coordinator(new GroupStore(storage, "group").load());
     loaded.revoked("a", new Set(key === undefined ? [] : [key]), group.nowMs);
     expect([...(loaded.state.members.get("b")?.assigned ?? [])]).toEqual([key]);
     expect(loaded.state.offsets.get(key ?? "t:0")?.offset).toBe(42);
@@ -267,14 +267,14 @@ describe("GroupStore", () => {
   test("[OFF-2] the offsets of a deleted topic stay deleted", () => {
     const group = new GroupScenario({ t: 2, u: 1 });
     const storage = new Storage();
-    const store = new GroupStore(storage);
+    const store = new GroupStore(storage, "group");
     group.join("a");
     group.commit("a", { "t:0": 1, "t:1": 2, "u:0": 3 });
     store.apply(group.events);
     const events = group.events.length;
     group.deleteTopic("t");
     store.apply(group.events.slice(events));
-    const { offsets } = new GroupStore(storage).load("group");
+    const { offsets } = new GroupStore(storage, "group").load();
     expect([...offsets.keys()].map((key) => parsePartitionKey(key).topicId)).toEqual(["u"]);
   });
 });

@@ -12,7 +12,7 @@ import {
   type SegmentTotals,
 } from "../../src/core/log/log-store.ts";
 import type { AppendEntry } from "../../src/core/log/producers.ts";
-import { dump, PLACES, type Place, TOPIC } from "../support/log-fixtures.ts";
+import { dump, PARTITION, PLACES, type Place, TOPIC } from "../support/log-fixtures.ts";
 import { segmentsOf } from "../support/memory-log-store.ts";
 import { nodeSql } from "../support/node-sql.ts";
 
@@ -400,14 +400,14 @@ function storeContract(name: string, newPlace: () => Place): void {
 describe("SqlLogStore before and after its first use", () => {
   test("[LOG-5] a partition that was only asked about owns no table", () => {
     const storage = nodeSql();
-    expect(new PartitionStore(storage).topic()).toBeNull();
+    expect(new PartitionStore(storage, PARTITION).topic()).toBeNull();
     for (const table of ["partition", "log", "segments", "producers", "fences"])
       expect(hasTable(storage.sql, table), table).toBe(false);
   });
 
   test("[LOG-5] a change of the topic's config keeps the log", () => {
     const storage = nodeSql();
-    new PartitionStore(storage).setTopic(TOPIC);
+    new PartitionStore(storage, PARTITION).setTopic(TOPIC);
     const store = new SqlLogStore(storage);
     store.createSegment(0, CREATED_MS);
     fill(store, 0, [chunk(0, 2)]);
@@ -415,15 +415,15 @@ describe("SqlLogStore before and after its first use", () => {
     store.setProducerSnapshot({ nextOffset: 2, entries: [entry(1, 0)] });
     const before = dump(store);
     const changed = { ...TOPIC, config: { ...TOPIC.config, maxMessageBytes: 500 } };
-    new PartitionStore(storage).setTopic(changed);
-    expect(new PartitionStore(storage).topic()).toEqual(changed);
+    new PartitionStore(storage, PARTITION).setTopic(changed);
+    expect(new PartitionStore(storage, PARTITION).topic()).toEqual(changed);
     expect(dump(new SqlLogStore(storage))).toEqual(before);
     expect(before.segments).toHaveLength(1);
   });
 
   test("[LOG-9] an append without an idempotent producer stores no list of appends", () => {
     const storage = nodeSql();
-    new PartitionStore(storage).setTopic(TOPIC);
+    new PartitionStore(storage, PARTITION).setTopic(TOPIC);
     const store = new SqlLogStore(storage);
     store.createSegment(0, CREATED_MS);
     fill(store, 0, [chunk(0, 2), { ...chunk(2, 3), appends: [entry(1, 2)] }]);

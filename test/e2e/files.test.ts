@@ -10,7 +10,7 @@ import {
   truncateSync,
   writeFileSync,
 } from "node:fs";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
@@ -408,6 +408,76 @@ describe("a partition that lost something", () => {
     await anew.stop();
   });
 
+  /** The only file of each kind, and its write-ahead log, takes the place of the other. */
+  function swap(one: string, other: string): void {
+    for (const suffix of ["", "-wal", "-shm"]) {
+      if (existsSync(one + suffix)) renameSync(one + suffix, `${one}.swapped${suffix}`);
+      if (existsSync(other + suffix)) renameSync(other + suffix, one + suffix);
+      if (existsSync(`${one}.swapped${suffix}`))
+        renameSync(`${one}.swapped${suffix}`, other + suffix);
+    }
+  }
+
+  test("[FIL-7] files are swapped: nobody is served another's, and put back all is as it was", async () => {
+    const { dataDir, port } = await stopped(3);
+    const first = await BrokerProcess.start({ dataDir, port });
+    const [t, g] = [onlyFile(dataDir, "partition"), onlyFile(dataDir, "group")];
+    const others = (kind: Kind, own: string) =>
+      filesOf(dataDir, kind).find((file) => file !== own) as string;
+    await ask(first, "POST", "/v1/topics", { name: "u" });
+    for (let i = 0; i < 5; i++) await ask(first, "POST", "/v1/topics/u/records", { records });
+    const poll = { instanceId: "i", topics: ["u"] };
+    await ask(first, "POST", "/v1/groups/h/poll", poll);
+    await first.signal("SIGTERM");
+    const [u, h] = [others("partition", t), others("group", g)];
+
+    swap(t, u);
+    swap(g, h);
+    const swapped = await BrokerProcess.start({ dataDir, port });
+    const refused = { status: 503, body: { code: "KAFKA_STORAGE_ERROR", retriable: false } };
+    for (const [method, path, body] of [
+      ["POST", produce, { records }],
+      ["GET", "/v1/topics/t/partitions/0/records"],
+      ["POST", "/v1/topics/u/records", { records }],
+      ["GET", "/v1/topics/u/partitions/0/records"],
+      ["GET", "/v1/groups/g"],
+      ["POST", "/v1/groups/g/poll", poll],
+      ["DELETE", "/v1/groups/g"],
+      ["GET", "/v1/groups/h"],
+      ["POST", "/v1/groups/h/poll", poll],
+    ] as const) {
+      const answer = await ask(swapped, method, path, body);
+      expect(answer, `${method} ${path}`).toMatchObject(refused);
+      expect(answer.body.detail).toMatch(/^(partition|group) .*: its storage is that of/);
+    }
+    expect(await upgrade(swapped, "/v1/topics/t/partitions/0/socket")).toBe(503);
+    expect(await upgrade(swapped, "/v1/groups/g/socket")).toBe(503);
+    expect(await ask(swapped, "GET", "/health")).toMatchObject({
+      status: 503,
+      body: { status: "storage failures", failing: 4 },
+    });
+    for (const [file, own, found] of [
+      [t, "partition .*/0", "partition .*/0, of topic u"],
+      [u, "partition .*/0", "partition .*/0, of topic t"],
+      [g, "group g", "group h"],
+      [h, "group h", "group g"],
+    ])
+      expect(swapped.lines).toContainEqual(
+        expect.stringMatching(`storage damaged: ${own}, ${file}: .* that of ${found}; put`),
+      );
+    await swapped.signal("SIGTERM");
+
+    swap(t, u);
+    swap(g, h);
+    const whole = await BrokerProcess.start({ dataDir, port });
+    const appended = await ask(whole, "POST", produce, { records });
+    expect(appended.body.results).toMatchObject([{ partition: 0, offset: 3 }]);
+    const { body } = await ask(whole, "GET", "/v1/groups/g");
+    expect(body.offsets).toMatchObject([{ topic: "t", committedOffset: 1 }]);
+    expect(await ask(whole, "GET", "/health")).toMatchObject({ status: 200 });
+    await whole.stop();
+  });
+
   const damages: [string, (file: string) => void][] = [
     ["text instead of a database", (file) => writeFileSync(file, "this is text\n".repeat(1_000))],
     ["cut in the middle", (file) => truncateSync(file, 10_000)],
@@ -465,8 +535,13 @@ describe("a partition that lost something", () => {
     ["overwritten", overwrite, /is damaged \(/],
     ["cut", (file) => truncateSync(file, 10_000), /is damaged \(/],
     ["empty", (file) => writeFileSync(file, ""), /is damaged \(empty\)/],
+    [
+      "a group's",
+      (file) => copyFileSync(onlyFile(dirname(dirname(dirname(file))), "group"), file),
+      /is damaged \(it is no cluster's\)/,
+    ],
   ])(
-    "[FIL-5] the cluster's database is %s: the start says so in a sentence",
+    "[FIL-5] [FIL-7] the cluster's database is %s: the start says so in a sentence",
     async (_, damage, said) => {
       const { dataDir } = await stopped(1);
       damage(onlyFile(dataDir, "cluster"));

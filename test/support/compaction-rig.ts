@@ -41,7 +41,8 @@ export const PLACES: readonly { name: string; newPlace: () => Place }[] = [
     newPlace: () => {
       const storage = nodeSql();
       const topic = { name: "t", topicId: "t-1", partitions: 1, initialPartitions: 1 };
-      new PartitionStore(storage).setTopic({ ...topic, overrides: {}, config: EAGER });
+      const own = { topicId: "t-1", partition: 0 };
+      new PartitionStore(storage, own).setTopic({ ...topic, overrides: {}, config: EAGER });
       return { open: () => new SqlLogStore(storage) };
     },
   },

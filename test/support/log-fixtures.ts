@@ -36,13 +36,15 @@ export const TOPIC: Topic = {
   config: resolveConfig(),
 };
 
+export const PARTITION = { topicId: TOPIC.topicId, partition: 0 };
+
 export function memoryPlace(): Place {
   const store = new MemoryLogStore();
   return { open: () => store };
 }
 
 export function sqlPlace(storage: Transactional = nodeSql()): Place {
-  new PartitionStore(storage).setTopic(TOPIC);
+  new PartitionStore(storage, PARTITION).setTopic(TOPIC);
   return { open: () => new SqlLogStore(storage) };
 }
 

@@ -1,13 +1,16 @@
 // What the cluster remembers of partitions that were used, and what a partition does that has lost what it stored.
-import { runInDurableObject } from "cloudflare:test";
-import { describe, expect, test } from "vitest";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { FAN_OUT } from "../../src/core/limits.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
+import { forgetTroubles } from "../../src/storage-health.ts";
 import {
   call,
   createTopic,
   env,
   evict,
   expectStatus,
+  fetchRecords,
   produce,
   readAs,
   recordBatch,
@@ -165,6 +168,167 @@ describe("storage that is gone", () => {
       await call("DELETE", `/v1/groups/${group}`);
       await interrupt(stub, cluster);
       await expectStatus(200, "POST", `/v1/groups/${group}/poll`, poll);
+    },
+  );
+});
+
+describe("storage that is another's", () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+    forgetTroubles();
+  });
+
+  const refused = { status: 503, body: { code: "KAFKA_STORAGE_ERROR", retriable: false } };
+
+  /** The lines that tell the operator of it. */
+  function listen(): () => string[] {
+    const log = vi.spyOn(console, "error").mockImplementation(() => {});
+    return () => log.mock.calls.map(([line]) => String(line));
+  }
+
+  /** As where the file of this object is another's. */
+  async function put(stub: DurableObjectStub, statement: string): Promise<void> {
+    await runInDurableObject(stub, (_, { storage }) => {
+      storage.sql.exec(statement);
+    });
+    await evict(stub);
+  }
+
+  const otherTopic = crypto.randomUUID();
+  const STRANGERS = [
+    {
+      what: "another partition's",
+      set: "'$.partition', 7",
+      of: /that of partition .*\/7, of topic/,
+    },
+    { what: "another topic's", set: `'$.topicId', '${otherTopic}'`, of: new RegExp(otherTopic) },
+  ];
+  test.each(STRANGERS.flatMap((stranger) => TWINS.map((twin) => ({ ...stranger, ...twin }))))(
+    "[FIL-7] of a partition: $what is neither served nor written, until each has its own again$when",
+    async ({ set, of, interrupt }) => {
+      const topic = await createTopic(1);
+      const stub = partitionStub(env, topic.topicId, 0);
+      await produce(topic.name, [{ value: "a" }, { value: "b" }]);
+      const told = listen();
+      await put(stub, `UPDATE partition SET topic = json_set(topic, ${set})`);
+      const strange = {
+        ok: false,
+        error: "KAFKA_STORAGE_ERROR",
+        retriable: false,
+        detail: expect.stringMatching(of),
+      };
+      const owner = { group: "g", incarnation: 1, memberEpoch: 1, memberNumber: 1 };
+      const asked = [
+        () => stub.append(recordBatch(["c"])),
+        () => stub.read({ offset: 0, maxBytes: 1 }),
+        () => stub.readAs(owner, { offset: "earliest", maxBytes: 1 }),
+        () => stub.offsets(),
+        () => stub.findBatchByTimestamp(0, 0),
+        () => stub.maxTimestamp(),
+        () => stub.deleteRecords(1),
+        () => stub.beginRequest("key", "hash", null),
+      ];
+      for (const ask of asked) expect(await ask()).toMatchObject(strange);
+      await interrupt(stub);
+      for (const ask of asked) expect(await ask()).toMatchObject(strange);
+      const path = `/v1/topics/${topic.name}`;
+      const upgrade = { upgrade: "websocket" };
+      expect(await call("GET", `${path}/partitions/0/socket`, undefined, upgrade)).toMatchObject(
+        refused,
+      );
+      expect(await call("GET", "/health")).toMatchObject({ status: 503, body: { failing: 1 } });
+      const own = `partition ${topic.topicId}/0`;
+      expect(told()).toContainEqual(expect.stringMatching(`storage damaged: ${own}, .*${stub.id}`));
+      expect(told().join()).toMatch(of);
+      await expectStatus(200, "PATCH", path, { config: { "retention.ms": 100_000 } });
+      await put(
+        stub,
+        `UPDATE partition SET topic = json_set(topic, '$.topicId', '${topic.topicId}', '$.partition', 0)`,
+      );
+      expect((await fetchRecords(topic.name, 0)).highWatermark).toBe(2);
+    },
+  );
+
+  test.each(TWINS)(
+    "[FIL-7] what is another topic's does not go with the topic$when",
+    async ({ interrupt }) => {
+      const count = FAN_OUT + 2;
+      const topic = await createTopic(count);
+      const stub = partitionStub(env, topic.topicId, 0);
+      const partitions = Array.from({ length: count }, (_, partition) => partition);
+      await produce(
+        topic.name,
+        partitions.map((partition) => ({ value: "a", partition })),
+      );
+      const told = listen();
+      await put(stub, `UPDATE partition SET topic = json_set(topic, '$.topicId', '${otherTopic}')`);
+      await interrupt(stub);
+      await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+      expect(told().join()).toContain("it will be tried again");
+      for (const partition of partitions)
+        expect((await tablesOf(topic, partition)) > 0, `${partition}`).toBe(partition === 0);
+      await put(
+        stub,
+        `UPDATE partition SET topic = json_set(topic, '$.topicId', '${topic.topicId}')`,
+      );
+      await runDurableObjectAlarm(cluster);
+      expect(await tablesOf(topic, 0)).toBe(0);
+    },
+  );
+
+  test.each(TWINS)(
+    "[FIL-7] a partition of an earlier release says which it is from its next append on$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(2);
+      const stub = partitionStub(env, topic.topicId, 1);
+      await produce(topic.name, [{ value: "a", partition: 1 }]);
+      await put(stub, "UPDATE partition SET topic = json_remove(topic, '$.partition')");
+      await produce(topic.name, [{ value: "b", partition: 1 }]);
+      await interrupt(stub);
+      const stored = await runInDurableObject(
+        stub,
+        (_, { storage }) =>
+          [...storage.sql.exec("SELECT topic ->> '$.partition' AS number FROM partition")][0],
+      );
+      expect(stored).toEqual({ number: 1 });
+      expect((await fetchRecords(topic.name, 1)).highWatermark).toBe(2);
+    },
+  );
+
+  test.each(TWINS)(
+    "[FIL-7] a group does not take another's members and positions, on any way in$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      await produce(topic.name, [{ value: "a" }, { value: "b" }]);
+      const group = unique("group");
+      await readAs(group, topic, { 0: 1 });
+      const stub = groupStub(env, group);
+      const told = listen();
+      await put(stub, "UPDATE group_state SET group_id = 'other'");
+      const poll = { instanceId: "i", topics: [topic.name] };
+      const path = `/v1/groups/${group}`;
+      for (const [method, to, body, headers] of [
+        ["POST", "/poll", poll],
+        ["PATCH", "", { config: {} }],
+        ["GET", ""],
+        ["GET", "/config"],
+        ["GET", "/history"],
+        ["POST", "/offsets", { to: "earliest" }],
+        ["DELETE", `/offsets?topics=${topic.name}`],
+        ["DELETE", ""],
+        ["GET", "/socket", undefined, { upgrade: "websocket" }],
+      ] as const) {
+        const answer = await call<{ detail: string }>(method, `${path}${to}`, body, headers);
+        expect(answer, `${method} ${to}`).toMatchObject(refused);
+        expect(answer.body.detail).toBe(
+          `group ${group}: its storage is that of group other; put each file back in its place`,
+        );
+      }
+      await interrupt(stub);
+      expect(await call("GET", "/health")).toMatchObject({ status: 503, body: { failing: 1 } });
+      expect(told()).toContainEqual(
+        expect.stringMatching(`storage damaged: group ${group}, .*${stub.id}: .* group other`),
+      );
     },
   );
 });
