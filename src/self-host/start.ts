@@ -174,9 +174,9 @@ function watchClock(url: string): void {
 }
 
 async function untilAnswered(url: string): Promise<void> {
-  const deadline = Date.now() + READY_TIMEOUT_MS;
+  const deadline = performance.now() + READY_TIMEOUT_MS;
   while (!(await answers(url))) {
-    if (Date.now() > deadline)
+    if (performance.now() > deadline)
       throw new StartError(`the broker did not answer on ${url} within ${READY_TIMEOUT_MS} ms`);
     await new Promise((wait) => setTimeout(wait, 20));
   }

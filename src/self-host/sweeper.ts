@@ -98,9 +98,9 @@ export class Sweeper {
   /** Looks again and again, until this process ends. */
   run(intervalMs: number): void {
     const next = async () => {
-      const startMs = Date.now();
+      const startMs = performance.now(); // [CLK-3] Nobody sets that.
       await this.look();
-      const pauseMs = Math.max(intervalMs, (Date.now() - startMs) / MAX_SHARE);
+      const pauseMs = Math.max(intervalMs, (performance.now() - startMs) / MAX_SHARE);
       setTimeout(next, pauseMs).unref();
     };
     setTimeout(next, intervalMs).unref();

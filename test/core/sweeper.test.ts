@@ -11,7 +11,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Sweeper, sweepAtRest } from "../../src/self-host/sweeper.ts";
 
 let storage = "";
@@ -55,6 +55,26 @@ async function lookUntilDone(sweeper: Sweeper): Promise<number> {
 }
 
 const answered = async () => {};
+
+test("[FIL-2] [CLK-3] the next look comes in time where the clock is set during one", async () => {
+  make(pathOf(1));
+  vi.useFakeTimers({ toFake: ["setTimeout", "Date"] });
+  try {
+    const startMs = Date.now();
+    let looks = 0;
+    const sweeper = new Sweeper(storage, async () => {
+      looks++;
+      vi.setSystemTime(startMs + (looks % 2) * 30 * 24 * 3_600_000);
+    });
+    sweeper.run(60_000);
+    for (let i = 1; i <= 3; i++) {
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(looks).toBe(i);
+    }
+  } finally {
+    vi.useRealTimers();
+  }
+});
 
 describe("what is empty goes", () => {
   test("[FIL-2] of groups and partitions, before workerd starts and while it runs", async () => {
