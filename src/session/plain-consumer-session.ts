@@ -269,6 +269,7 @@ export class PlainConsumerSession {
   // From the consumer core.
 
   #onEffect(effect: ApplicationEffect): void {
+    if (effect.type === "error") this.#restartSilence();
     switch (effect.type) {
       case "assigned":
         for (const { topic, partition } of effect.partitions)
@@ -429,6 +430,17 @@ export class PlainConsumerSession {
       this.#quietRings++;
       this.#watchSilence();
     }, this.#options.sessionTimeoutMs / RINGS_PER_SESSION);
+  }
+
+  /**
+   * [CLK-3] Where the clock was set back a connection breaks, and a timer that was set before may be late by the step. One that
+   * is set after is in time.
+   */
+  #restartSilence(): void {
+    if (this.#silenceTimer === null) return;
+    clearTimeout(this.#silenceTimer);
+    this.#silenceTimer = null;
+    this.#watchSilence();
   }
 
   get #holdsRecords(): boolean {

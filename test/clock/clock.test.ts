@@ -299,3 +299,22 @@ test("[CLK-6] [CLK-1] the clock is set back and right again, again and again, an
   const stored = await Promise.all([0, 1, 2, 3].map((partition) => valuesOf("t", partition)));
   expect(stored.flat().sort()).toEqual(sent.sort());
 });
+
+test("[CLK-6] [CLK-3] a plain client that says nothing over what it holds is let go where the clock was set back", async () => {
+  await ask("POST", "/v1/topics", { name: "t" });
+  await send("t", "held");
+  const query = `topics=t&sessionTimeoutMs=${SESSION_MS}`;
+  const plain = new WebSocket(`${broker.url.replace("http", "ws")}/v1/groups/g/consume?${query}`);
+  let isGiven = false;
+  let code = 0;
+  plain.on("error", () => {});
+  plain.on("message", (data) => {
+    isGiven ||= JSON.parse(String(data)).type === "records";
+  });
+  plain.on("close", (closed) => {
+    code = closed;
+  });
+  await eventually("the record to be given", () => isGiven);
+  clock.set(-HOUR_MS);
+  await eventually("the client to be let go", () => code === 4003);
+});
