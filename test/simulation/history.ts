@@ -39,6 +39,8 @@ export class History {
   readonly counts = { sent: 0, acknowledged: 0, handled: 0, again: 0, assigned: 0, lost: 0 };
   /** A clock that the consumers cannot see has jumped: a group may have given partitions away early. */
   isClockTrusted = true;
+  /** Partitions in which a producer's sends may lie in another order. */
+  readonly #disturbed = new Set<string>();
   /** Group and topic whose positions may jump: reset from outside, or the records were deleted. */
   readonly #volatile = new Set<string>();
   readonly #readings = new Map<string, Reading>();
@@ -74,6 +76,14 @@ export class History {
     return this.#volatile.has(topic);
   }
 
+  /**
+   * Somebody else appends here under a producer's id, where that one would go on. Whose sequence is taken has its append
+   * refused and those behind it accepted: all are stored once, in another order.
+   */
+  disturbOrder({ topic, partition }: Place): void {
+    this.#disturbed.add(`${topic}/${partition}`);
+  }
+
   reading(group: string, { topic, partition }: Place): Reading {
     const key = `${group} ${topic}/${partition}`;
     let reading = this.#readings.get(key);
@@ -98,7 +108,8 @@ export class History {
     this.counts.acknowledged++;
     this.acknowledged.push(acknowledged);
     const { topic, partition, offset } = acknowledged;
-    if (order !== null && !this.isVolatile(topic)) {
+    const isOrdered = !this.isVolatile(topic) && !this.#disturbed.has(`${topic}/${partition}`);
+    if (order !== null && isOrdered) {
       const line = `${order.producer} in ${topic}/${partition}`;
       const acknowledgedBefore = this.#order.get(line) ?? [];
       this.#order.set(line, acknowledgedBefore);

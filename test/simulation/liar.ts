@@ -115,7 +115,8 @@ export class Liar extends Process {
     if (last === undefined || last.producerId < 0) return;
     const value = `liar-${this.#number++}`;
     this.history.sent.add(value);
-    const sequence = random.pick([0, last.baseSequence, last.baseSequence + last.recordCount]);
+    const next = last.baseSequence + last.recordCount;
+    const sequence = random.pick([0, last.baseSequence, next]);
     const bytes = encodeBatch(
       [
         {
@@ -132,6 +133,7 @@ export class Liar extends Process {
       },
     );
     const to = random.chance(0.5) ? from : random.pick(this.#topics());
+    if (sequence === next && to === from) this.history.disturbOrder({ topic: to, partition: 0 });
     await request(`${url}/v1/topics/${to}/partitions/0/batches`, { method: "POST", body: bytes });
   }
 }
