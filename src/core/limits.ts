@@ -251,6 +251,11 @@ export const MAX_KAFKA_QUEUED_BYTES = 36 * MIB;
  * and room for many small ones. The isolate has 128 MB for these, for what is pushed ahead of fetches and for HTTP's bodies.
  */
 export const MAX_KAFKA_IN_FLIGHT_BYTES = 72 * MIB;
+/**
+ * One answer, as it is made and as it is written: half of what all may have in flight. The metadata of 1.4 million partitions,
+ * or the configs of some 10,000 topics.
+ */
+export const MAX_KAFKA_ANSWER_BYTES = 36 * MIB;
 /** An answer goes out over TCP in pieces of this size, each of which has to be taken in MAX_KAFKA_STALLED_MS. */
 export const MAX_KAFKA_WRITE_BYTES = 256 * KIB;
 /**

@@ -1,5 +1,7 @@
 // One connection of a Kafka client, over whatever carries its bytes: requests in, answers out, one after another and in
 // that order, as Kafka's own brokers have it.
+
+import { sizeOf } from "../core/bytes.ts";
 import {
   MAX_KAFKA_HALF_SENT_MS,
   MAX_KAFKA_IDLE_MS,
@@ -20,6 +22,7 @@ import { SERVICES } from "./services.ts";
 import { type Expectation, Watchdog } from "./watchdog.ts";
 import { Watches } from "./watches.ts";
 import { MalformedError, Reader, Writer } from "./wire.ts";
+import { checkAnswer, GoneError, Work } from "./work.ts";
 
 /** Only the client's name is in no flexible form, whatever the rest of the header is. */
 const NOT_FLEXIBLE = { version: 0, isFlexible: false };
@@ -46,18 +49,30 @@ export interface ConnectionOptions {
   readonly clientHost: string;
   /** Called where the connection cannot go on: the client does not do its part, or others need the room. */
   readonly end: (error: Error) => void;
+  /** Called now and then while a long request is worked on: whether the client has gone, only who carries its bytes can tell. */
+  readonly look?: () => void;
   readonly patience?: Patience;
 }
 
 export class Connection {
-  readonly #context: Omit<RequestContext, "clientId" | "version">;
+  readonly #context: Omit<RequestContext, "clientId" | "version" | "work">;
   readonly #budget: CallBudget;
   readonly #watchdog: Watchdog;
   readonly #expectations: Readonly<Record<"silent" | "idle" | "halfSent" | "stalled", Expectation>>;
+  readonly #look: () => void;
+  #hasGone = false;
   readonly inFlight = new InFlight();
 
   /** @throws BrokerError where there are too many connections */
-  constructor({ env, nodes, clientHost, end, patience = PATIENCE }: ConnectionOptions) {
+  constructor({
+    env,
+    nodes,
+    clientHost,
+    end,
+    look = () => {},
+    patience = PATIENCE,
+  }: ConnectionOptions) {
+    this.#look = look;
     this.#budget = new CallBudget(env);
     const { env: counted } = this.#budget;
     this.#context = {
@@ -80,7 +95,7 @@ export class Connection {
   }
 
   /**
-   * The answer to one request, in pieces; none where the client waits for none.
+   * The answer to one request, in pieces; none where the client waits for none, or no longer. It is in flight until `answered` is called.
    * @throws MalformedError for what is no request that is served: the connection cannot go on.
    */
   async answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
@@ -103,9 +118,27 @@ export class Connection {
     const isKnown = version === apiVersion;
     const request = isKnown ? api.request.read(from, { version, isFlexible }) : api.request.absent;
     // What is left is passed over, as in Kafka: librdkafka leaves bytes behind when it asks for the metadata of all topics.
-    const context = { ...this.#context, clientId, version: apiVersion };
-    const response = await found.serve(request, context);
-    return response === null ? [] : encode(api, correlationId, response, { version, isFlexible });
+    const work = new Work({
+      name: api.name,
+      inFlight: this.inFlight,
+      isReadOnly: found.isReadOnly,
+      hasGone: () => this.#hasGone,
+      look: this.#look,
+    });
+    const context = { ...this.#context, work, clientId, version: apiVersion };
+    const response = await found.serve(request, context).catch((error: unknown) => {
+      if (error instanceof GoneError) return null;
+      throw error;
+    });
+    const pieces =
+      response === null ? [] : encode(api, correlationId, response, { version, isFlexible });
+    this.inFlight.setAnswer(sizeOf(pieces));
+    return pieces;
+  }
+
+  /** The answer was taken. */
+  answered(): void {
+    this.inFlight.setAnswer(0);
   }
 
   /** So many bytes came, or of an answer were taken. */
@@ -128,10 +161,12 @@ export class Connection {
 
   /** The client has gone: nothing is waited for on its behalf. */
   stopWaiting(): void {
+    this.#hasGone = true;
     this.#context.feeds.close();
   }
 
   close(): void {
+    this.#hasGone = true;
     this.#watchdog.close();
     this.inFlight.close();
     this.#context.feeds.close();
@@ -172,7 +207,7 @@ function encode(
   response: unknown,
   format: { version: number; isFlexible: boolean },
 ): Uint8Array[] {
-  const body = new Writer();
+  const body = new Writer((bytes) => checkAnswer(api.name, bytes)); // [BND-16]
   body.int32(correlationId);
   // The header of ApiVersions has no tags, for a client that does not know the version yet must read it (KIP-511).
   if (format.isFlexible && api.key !== API_VERSIONS.key) body.unsignedVarint(0);

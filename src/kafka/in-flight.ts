@@ -10,6 +10,8 @@ export class InFlight implements KafkaConnection {
   readonly #holding: Holding;
   readonly #evicted = Promise.withResolvers<BrokerError>();
   #isClosed = false;
+  #askedBytes = 0;
+  #answerBytes = 0;
   #hasSpoken = false;
   #quietSince: number | null = nextTurn();
 
@@ -55,14 +57,20 @@ export class InFlight implements KafkaConnection {
         "THROTTLING_QUOTA_EXCEEDED",
         `${bytes} bytes of this connection wait for an answer, the bound is ${MAX_KAFKA_QUEUED_BYTES}`,
       );
-    this.setWithAnswer(bytes, 0);
+    this.#askedBytes = bytes;
+    this.#count();
   }
 
-  /** The same, and what was answered and is not taken. @throws BrokerError beyond the bound of all connections */
-  setWithAnswer(askedBytes: number, answerBytes: number): void {
+  /** What of an answer is made and is not taken. @throws BrokerError beyond the bound of all connections */
+  setAnswer(bytes: number): void {
+    this.#answerBytes = bytes;
+    this.#count();
+  }
+
+  #count(): void {
     // Or an answer that comes late would count for ever.
     if (this.#isClosed) throw new BrokerError("NETWORK_EXCEPTION", "the connection is closed");
-    this.#holding.set(askedBytes + answerBytes);
+    this.#holding.set(this.#askedBytes + this.#answerBytes);
   }
 
   letGo(error: BrokerError): void {

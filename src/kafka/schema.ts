@@ -121,9 +121,14 @@ export const records: Type<Uint8Array | null, readonly Uint8Array[] | null> = {
   },
 };
 
+/** What is written as an array. */
+export interface Many<T> extends Iterable<T> {
+  readonly length: number;
+}
+
 export function nullableArray<Out, In>(
   of: Type<Out, In>,
-): Type<readonly Out[] | null, readonly In[] | null> {
+): Type<readonly Out[] | null, Many<In> | null> {
   return {
     absent: null,
     read: (from, format) => {
@@ -142,7 +147,7 @@ export function nullableArray<Out, In>(
   };
 }
 
-export function array<Out, In>(of: Type<Out, In>): Type<readonly Out[], readonly In[]> {
+export function array<Out, In>(of: Type<Out, In>): Type<readonly Out[], Many<In>> {
   return required([], nullableArray(of), "an array");
 }
 

@@ -1,5 +1,4 @@
 // Kafka's protocol over a TCP connection, where the runtime hands one over.
-import { sizeOf } from "../core/bytes.ts";
 import { MAX_KAFKA_WRITE_BYTES } from "../core/limits.ts";
 import type { Env } from "../env.ts";
 import { listenerNodes } from "./addresses.ts";
@@ -19,9 +18,16 @@ export async function serveTcp(socket: Socket, env: Env, patience?: Patience): P
     const { remoteAddress = "" } = await socket.opened;
     clientHost = `/${remoteAddress.replace(/:\d+$/, "")}`;
     const over = Promise.withResolvers<unknown>();
-    const options = { env, nodes: listenerNodes(env), clientHost, end: over.resolve };
+    const incoming = new Incoming(socket);
+    const options = {
+      env,
+      nodes: listenerNodes(env),
+      clientHost,
+      end: over.resolve,
+      look: () => incoming.look(() => connection.stopWaiting()),
+    };
     const connection = new Connection(patience === undefined ? options : { ...options, patience });
-    serve(socket, writer, connection).then(() => over.resolve(null), over.resolve);
+    serve(incoming, writer, connection).then(() => over.resolve(null), over.resolve);
     error = await over.promise;
     connection.close();
   } catch (refused) {
@@ -35,21 +41,51 @@ export async function serveTcp(socket: Socket, env: Env, patience?: Patience): P
 
 type ByteWriter = WritableStreamDefaultWriter<Uint8Array>;
 
-async function serve(socket: Socket, writer: ByteWriter, connection: Connection): Promise<void> {
+async function serve(
+  incoming: Incoming,
+  writer: ByteWriter,
+  connection: Connection,
+): Promise<void> {
   const frames = new Frames();
-  for await (const bytes of socket.readable as ReadableStream<Uint8Array>) {
+  for (;;) {
+    const bytes = await incoming.next();
+    if (bytes === null) return;
     connection.moved(bytes.length);
-    const askedBytes = frames.buffered + bytes.length;
-    connection.inFlight.setAsked(askedBytes);
+    connection.inFlight.setAsked(frames.buffered + bytes.length);
     for (const frame of frames.push(bytes)) {
       const pieces = await connection.answer(frame);
-      connection.inFlight.setWithAnswer(askedBytes, sizeOf(pieces));
       connection.expectTaken();
       for (const piece of pieces) await write(writer, piece, connection);
+      connection.answered();
       if (connection.isSpent) return;
     }
     connection.inFlight.setAsked(frames.buffered);
     connection.expectRequest(frames.buffered);
+  }
+}
+
+/** What a client sends, a piece at a time, when it is asked for. */
+class Incoming {
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  #ahead: Promise<ReadableStreamReadResult<Uint8Array>> | null = null;
+
+  constructor(socket: Socket) {
+    this.#reader = (socket.readable as ReadableStream<Uint8Array>).getReader();
+  }
+
+  /** Null at the end. */
+  async next(): Promise<Uint8Array | null> {
+    const read = this.#ahead ?? this.#reader.read();
+    this.#ahead = null;
+    const { done, value } = await read;
+    return done ? null : value;
+  }
+
+  /** Reads the next piece ahead, no more, and calls `gone` where there is none [BND-16]. */
+  look(gone: () => void): void {
+    if (this.#ahead !== null) return;
+    this.#ahead = this.#reader.read();
+    this.#ahead.then(({ done }) => done && gone(), gone);
   }
 }
 

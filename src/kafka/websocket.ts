@@ -68,15 +68,15 @@ export function serveWebSocket(
   const served = Promise.withResolvers<void>();
   const options = { env, nodes, clientHost, end };
   const connection = new Connection(patience === undefined ? options : { ...options, patience });
-  const answer = async (frame: Uint8Array, askedBytes: number) => {
+  const answer = async (frame: Uint8Array) => {
     const pieces = await connection.answer(frame);
     if (isOver) return;
     for (const piece of pieces) if (!isClosed) socket.send(piece);
     if (connection.isSpent) return finish(1000, "connect again");
     unreadBytes += sizeOf(pieces);
     let left = unsentBytes();
+    connection.inFlight.setAnswer(left);
     if (left <= MAX_KAFKA_UNREAD_BYTES || isClosed) return;
-    connection.inFlight.setWithAnswer(askedBytes, left);
     connection.expectTaken();
     while (!isClosed && !isOver && left > MAX_KAFKA_UNREAD_BYTES) {
       const checked = Promise.withResolvers<void>();
@@ -94,7 +94,7 @@ export function serveWebSocket(
   const handle = async (bytes: Uint8Array) => {
     for (const frame of frames.push(bytes)) {
       if (isOver) return;
-      await answer(frame, queuedBytes + frames.buffered);
+      await answer(frame);
     }
     if (isOver) return;
     queuedBytes -= bytes.length;

@@ -99,14 +99,22 @@ export class Reader {
 const FIRST_BYTES = 512;
 /** Bytes from this size on are handed on as they are, not copied. */
 const OWN_PIECE_BYTES = 4_096;
+/** A piece that is so large does not grow: the next begins. */
+const LARGE_PIECE_BYTES = 65_536;
 
 /** Writes one response, as the pieces to be sent one behind another. */
 export class Writer {
   readonly #pieces: Uint8Array[] = [];
+  readonly #check: (bytes: number) => void;
   #bytes = new Uint8Array(FIRST_BYTES);
   #view = new DataView(this.#bytes.buffer);
   #position = 0;
   #sealedBytes = 0;
+
+  /** `check` is told now and then how much there is, and throws where that is too much. */
+  constructor(check: (bytes: number) => void = () => {}) {
+    this.#check = check;
+  }
 
   int8(value: number): void {
     const at = this.#room(1); // First: it may replace the view.
@@ -155,6 +163,7 @@ export class Writer {
     this.#seal();
     this.#pieces.push(value);
     this.#sealedBytes += value.length;
+    this.#check(this.#sealedBytes);
   }
 
   get length(): number {
@@ -170,6 +179,7 @@ export class Writer {
     if (this.#position === 0) return;
     this.#pieces.push(this.#bytes.subarray(0, this.#position));
     this.#sealedBytes += this.#position;
+    this.#check(this.#sealedBytes);
     this.#bytes = new Uint8Array(FIRST_BYTES);
     this.#view = new DataView(this.#bytes.buffer);
     this.#position = 0;
@@ -177,6 +187,7 @@ export class Writer {
 
   /** Where the next `length` bytes go. */
   #room(length: number): number {
+    if (this.#position + length > LARGE_PIECE_BYTES) this.#seal();
     const at = this.#position;
     const needed = at + length;
     if (needed > this.#bytes.length) {

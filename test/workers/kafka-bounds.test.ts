@@ -5,6 +5,7 @@ import { BrokerError } from "../../src/core/errors.ts";
 import {
   MAX_ALL_FEEDS_BYTES,
   MAX_FEEDS_BYTES,
+  MAX_KAFKA_ANSWER_BYTES,
   MAX_KAFKA_CONNECTIONS,
   MAX_KAFKA_IN_FLIGHT_BYTES,
   MAX_KAFKA_QUEUED_BYTES,
@@ -15,10 +16,16 @@ import type { Env } from "../../src/env.ts";
 import type { Patience } from "../../src/kafka/connection.ts";
 import { hasRoomForFeed } from "../../src/kafka/feed-room.ts";
 import { InFlight } from "../../src/kafka/in-flight.ts";
-import { API_VERSIONS, METADATA } from "../../src/kafka/messages.ts";
+import {
+  API_VERSIONS,
+  CREATE_TOPICS,
+  DESCRIBE_GROUPS,
+  METADATA,
+} from "../../src/kafka/messages.ts";
 import { Nodes } from "../../src/kafka/nodes.ts";
 import { serveTcp } from "../../src/kafka/tcp.ts";
 import { serveWebSocket } from "../../src/kafka/websocket.ts";
+import { Work } from "../../src/kafka/work.ts";
 import { encodeRequest, framed } from "../support/kafka-frames.ts";
 import { envOf, held, NOTHING } from "./kafka-isolate.ts";
 import { eventually } from "./support.ts";
@@ -142,15 +149,52 @@ function begun(announced: number, sent: number): Uint8Array {
   return bytes;
 }
 
-/** A broker with topics enough that each answer about all of them is megabytes. */
-function largeAnswers(): Env {
-  const topics = Array.from({ length: 100 }, (_, i) => ({
+/** A broker with so many topics that each answer about all of them is megabytes. */
+function largeAnswers(count = 100): Env {
+  const topics = Array.from({ length: count }, (_, i) => ({
     name: `topic-${i}`,
     topicId: "00000000-0000-0000-0000-000000000000",
     partitions: 1_000,
   }));
   return envOf(async () => topics);
 }
+
+/** A broker whose groups are large; `asked` counts what they are asked. */
+function largeGroups(asked: { count: number }, memberMetadata: Uint8Array): Env {
+  return envOf(async (method) => {
+    if (method === "hasGroup") return true;
+    asked.count++;
+    const member = { memberId: "m", groupInstanceId: null, clientId: "c", clientHost: "/" };
+    return {
+      groupState: "Stable",
+      protocolType: "consumer",
+      protocolData: "range",
+      members: [{ ...member, memberMetadata, memberAssignment: memberMetadata }],
+    };
+  });
+}
+
+function names(count: number): string[] {
+  return Array.from({ length: count }, (_, i) => `name-${i}`);
+}
+
+/** Requests about many topics that are not there. */
+const ABOUT_MANY = [
+  {
+    what: "a creation",
+    isRead: false,
+    request: encodeRequest(CREATE_TOPICS, 5, {
+      topics: names(500).map((name) => ({
+        name,
+        numPartitions: 1,
+        replicationFactor: 1,
+        assignments: [],
+        configs: [],
+      })),
+      timeoutMs: 1,
+    }),
+  },
+];
 
 const DOES_NOTHING = async () => {};
 const trickle = async (client: Client) => {
@@ -238,6 +282,63 @@ describe.each(WAYS)("over $way", ({ open }) => {
     expect(held()).toEqual(NOTHING);
   });
 
+  test.each([
+    {
+      what: "as it is written",
+      env: () => largeAnswers(2_000),
+      request: encodeRequest(METADATA, 1, { topics: null }),
+    },
+    {
+      what: "as it is made",
+      env: () => largeGroups({ count: 0 }, new Uint8Array(1_000_000)),
+      request: encodeRequest(DESCRIBE_GROUPS, 0, { groups: names(1_000) }),
+    },
+  ])(
+    "[BND-16] an answer that is too large closes its connection $what",
+    async ({ env, request }) => {
+      const client = open({ env: env(), patience: LONG });
+      await client.send(framed(request));
+      await eventually(async () => warned.length > 0, "the connection to be closed");
+      expect(warned).toEqual([expect.stringContaining(`the bound is ${MAX_KAFKA_ANSWER_BYTES}`)]);
+      expect(held()).toEqual(NOTHING);
+    },
+  );
+
+  test("[BND-16] no more of an answer is made than fits", async () => {
+    const asked = { count: 0 };
+    const large = new Uint8Array(1_000_000);
+    const client = open({ env: largeGroups(asked, large), patience: LONG });
+    await client.send(framed(encodeRequest(DESCRIBE_GROUPS, 0, { groups: names(1_000) })));
+    await eventually(async () => warned.length > 0, "the connection to be closed");
+    expect(asked.count).toBeLessThan(MAX_KAFKA_ANSWER_BYTES / large.length);
+  });
+
+  test.each(ABOUT_MANY)(
+    "[BND-16] $what goes on after its client has gone only where it changes something",
+    async ({ isRead, request }) => {
+      const [asked, all] = [new Set<unknown>(), isRead ? 3_000 : 500];
+      let mostAtOnce = 0;
+      let atOnce = 0;
+      const env = envOf(async (_method, name) => {
+        asked.add(name);
+        mostAtOnce = Math.max(mostAtOnce, ++atOnce);
+        await new Promise((resolve) => setTimeout(resolve, 0));
+        atOnce--;
+        return { ok: false, error: "UNKNOWN_TOPIC_OR_PARTITION", detail: "none" };
+      });
+      const client = open({ env, patience: LONG });
+      await client.send(framed(request));
+      void client.answer().catch(() => {}); // Over TCP it is taken still.
+      await eventually(async () => asked.size > 0, "the request to be begun");
+      client.close();
+      await client.served;
+      if (isRead) expect(asked.size).toBeLessThan(all);
+      else expect(asked.size).toBe(all);
+      expect(mostAtOnce).toBeLessThanOrEqual(64);
+      expect(warned).toEqual([]);
+    },
+  );
+
   test("[BND-10] requests of the largest size come in at once, four of them; one more closes the largest", async () => {
     const four = Array.from({ length: 4 }, () => open({ patience: LONG }));
     const half = begun(MAX_KAFKA_REQUEST_BYTES, MAX_KAFKA_REQUEST_BYTES - 100_000);
@@ -289,6 +390,20 @@ describe.each(WAYS)("over $way", ({ open }) => {
   });
 });
 
+test("[BND-16] answers that are being made count for all connections together", () => {
+  const works = Array.from({ length: 3 }, () => {
+    const inFlight = new InFlight();
+    const options = { name: "Metadata", isReadOnly: true, hasGone: () => false, look: () => {} };
+    return { inFlight, work: new Work({ ...options, inFlight }) };
+  });
+  const part = new Uint8Array(MAX_KAFKA_IN_FLIGHT_BYTES / 3);
+  const gone: number[] = [];
+  for (const [i, { inFlight }] of works.entries()) void inFlight.evicted.then(() => gone.push(i));
+  for (const { work } of works.slice(0, 2)) work.made(part);
+  expect(() => works[2]?.work.made([part, 1])).toThrow("this one takes the most");
+  for (const { inFlight } of works) inFlight.close();
+});
+
 test("[KFK-21] what one connection has in flight is bounded", () => {
   const one = new InFlight();
   one.setAsked(MAX_KAFKA_QUEUED_BYTES);
@@ -296,7 +411,7 @@ test("[KFK-21] what one connection has in flight is bounded", () => {
     `${MAX_KAFKA_QUEUED_BYTES + 1} bytes of this connection wait for an answer`,
   );
   one.close();
-  expect(() => one.setWithAnswer(1, 1)).toThrow("the connection is closed");
+  expect(() => one.setAnswer(1)).toThrow("the connection is closed");
 });
 
 test("[BND-10] whoever holds the most is let go, not whoever comes next", async () => {

@@ -14,9 +14,19 @@ export function held() {
 
 export const NOTHING = { connections: 0, inFlightBytes: 0, feeds: 0, fedBytes: 0 };
 
-/** A broker whose objects answer nothing, or what `answer` does. */
-export function envOf(answer: () => Promise<unknown> = () => new Promise(() => {})): Env {
-  const stub = new Proxy({}, { get: () => answer });
+/** A broker whose objects answer nothing, or what `answer` does to a method of this name. */
+export function envOf(
+  answer: (method: string, ...args: unknown[]) => Promise<unknown> = () => new Promise(() => {}),
+): Env {
+  const stub = new Proxy(
+    {},
+    {
+      get:
+        (_, method) =>
+        (...args: unknown[]) =>
+          answer(String(method), ...args),
+    },
+  );
   const namespace = { getByName: () => stub };
   return { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace } as unknown as Env;
 }

@@ -3,22 +3,25 @@ import { unwrap } from "../../core/errors.ts";
 import { atPartition, topicMetadata } from "../../edge/metadata.ts";
 import { partitionStub } from "../../env.ts";
 import {
+  AT_ONCE,
   CLUSTER_ID,
-  describePartition,
+  describePartitions,
   eachPartition,
   LEADER_EPOCH,
   type RequestContext,
-  service,
+  readingService,
 } from "../context.ts";
+import { distinctNames, distinctPartitions } from "../distinct.ts";
 import { NO_ERROR, told } from "../errors.ts";
 import {
   DESCRIBE_CLUSTER,
   DESCRIBE_TOPIC_PARTITIONS,
   OFFSET_FOR_LEADER_EPOCH,
+  type RequestOf,
 } from "../messages.ts";
 import { ZERO_UUID } from "../wire.ts";
 
-export const describeCluster = service(DESCRIBE_CLUSTER, async (_request, { nodes }) => ({
+export const describeCluster = readingService(DESCRIBE_CLUSTER, async (_request, { nodes }) => ({
   ...NO_ERROR,
   clusterId: CLUSTER_ID,
   controllerId: nodes.controller.nodeId,
@@ -29,10 +32,10 @@ export const describeCluster = service(DESCRIBE_CLUSTER, async (_request, { node
 const MAX_PARTITIONS = 2_000;
 
 /** The topics by name, from the cursor on, as many partitions as asked for; the rest comes with the next cursor. */
-export const describeTopicPartitions = service(
+export const describeTopicPartitions = readingService(
   DESCRIBE_TOPIC_PARTITIONS,
   async ({ topics, responsePartitionLimit, cursor }, context) => {
-    const names = topics.map(({ name }) => name).sort();
+    const names = [...distinctNames(topics.map(({ name }) => name))].sort();
     let room = Math.min(Math.max(1, responsePartitionLimit), MAX_PARTITIONS);
     const described = [];
     for (const name of names) {
@@ -42,6 +45,7 @@ export const describeTopicPartitions = service(
         return { topics: described, nextCursor: { topicName: name, partition: first } };
       const topic = await describeTopic(name, first, room, context);
       described.push(topic);
+      if (described.length % AT_ONCE === 0) await context.work.pause();
       room -= topic.partitions.length;
       const next = first + topic.partitions.length;
       if (next < topic.count)
@@ -60,20 +64,26 @@ async function describeTopic(
   try {
     const { topicId, partitions: count } = await topicMetadata(env, name);
     const shown = Math.max(0, Math.min(room, count - first));
-    const partitions = Array.from({ length: shown }, (_, i) =>
-      describePartition(nodes, topicId, first + i),
-    );
+    const partitions = describePartitions(nodes, topicId, first, shown);
     return { ...NO_ERROR, name, topicId, partitions, count };
   } catch (error) {
-    return { ...told(error), name, topicId: ZERO_UUID, partitions: [], count: 0 };
+    return {
+      ...told(error),
+      name,
+      topicId: ZERO_UUID,
+      partitions: describePartitions(nodes, ZERO_UUID, 0, 0),
+      count: 0,
+    };
   }
 }
 
 /** There has only been one epoch: it ends where the log does. */
-export const offsetForLeaderEpoch = service(
+export const offsetForLeaderEpoch = readingService(
   OFFSET_FOR_LEADER_EPOCH,
-  async ({ topics }, { env }) => ({
-    topics: await eachPartition(topics, async (name, { partition, leaderEpoch }) => {
+  async ({ topics }, context) => ({
+    topics: await eachPartition(context, eachEpoch(topics), async (name, asked) => {
+      const { partition, leaderEpoch } = asked;
+      const { env } = context;
       try {
         const endOffset = await atPartition(env, name, partition, async (topicId) => {
           const bounds = await partitionStub(env, topicId, partition).offsets();
@@ -89,3 +99,14 @@ export const offsetForLeaderEpoch = service(
     }),
   }),
 );
+
+type AskedTopics = RequestOf<typeof OFFSET_FOR_LEADER_EPOCH>["topics"];
+
+/** Of one partition several epochs may be asked for. */
+function eachEpoch(topics: AskedTopics): AskedTopics {
+  return distinctPartitions(
+    topics,
+    ({ name }) => name,
+    ({ partition, leaderEpoch }) => `${partition} ${leaderEpoch}`,
+  );
+}

@@ -10,7 +10,9 @@ import {
 import { lookAtGroup } from "../../edge/groups.ts";
 import { remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, groupStub } from "../../env.ts";
-import { inTurn, service } from "../context.ts";
+import { Lazily, weightOf } from "../answer-weight.ts";
+import { answerEach, type RequestContext, readingService, service } from "../context.ts";
+import { distinct, namedTwice, repeated } from "../distinct.ts";
 import { NO_ERROR, told, toldOf } from "../errors.ts";
 import { keptConfigs, shownConfig } from "../kafka-configs.ts";
 import {
@@ -35,21 +37,24 @@ interface Resource {
   readonly resourceName: string;
 }
 
+type Question = RequestOf<typeof DESCRIBE_CONFIGS>["resources"][number];
+
 interface Shown {
   readonly config: Readonly<Record<string, string | number>>;
   readonly overrides: ConfigOverrides;
   readonly source: number;
 }
 
-export const describeConfigs = service(
+export const describeConfigs = readingService(
   DESCRIBE_CONFIGS,
-  async ({ resources, includeSynonyms }, { env }) => ({
-    results: await inTurn(
-      resources,
+  async ({ resources, includeSynonyms }, context) => ({
+    results: await answerEach(
+      context,
+      distinct(resources, questionOf),
       async ({ resourceType, resourceName, configurationKeys: keys }) => {
         const resource = { resourceType, resourceName };
         try {
-          const shown = await show(env, resource);
+          const shown = await show(context.env, resource);
           const configs = entries(shown, keys?.length === 0 ? null : keys, includeSynonyms);
           return { ...resource, ...NO_ERROR, configs };
         } catch (error) {
@@ -59,6 +64,15 @@ export const describeConfigs = service(
     ),
   }),
 );
+
+/** Of one resource different configs may be asked for. */
+function questionOf({ resourceType, resourceName, configurationKeys }: Question): string {
+  return JSON.stringify([resourceType, resourceName, configurationKeys]);
+}
+
+function nameOf({ resourceType, resourceName }: Resource): string {
+  return `${resourceType} ${resourceName}`;
+}
 
 async function show(env: Env, { resourceType, resourceName }: Resource): Promise<Shown> {
   if (resourceType === TOPIC) {
@@ -80,35 +94,40 @@ async function show(env: Env, { resourceType, resourceName }: Resource): Promise
   return { config: groupConfigByKey(config), overrides, source: SOURCES.group };
 }
 
-/** All of them, or those with these `keys`. */
+/** All of them, or those with these `keys`; made as they are written. */
 export function entries(
   { config, overrides, source }: Shown,
   keys: readonly string[] | null = null,
   includeSynonyms = false,
 ) {
-  return Object.entries(config)
-    .filter(([name]) => keys === null || keys.includes(name))
-    .map(([name, shown]) => {
-      const value = shownConfig(shown);
-      const configSource = name in overrides ? source : SOURCES.default;
-      return {
-        name,
-        value,
-        readOnly: false,
-        configSource,
-        isSensitive: false,
-        synonyms: includeSynonyms ? [{ name, value, source: configSource }] : [],
-        configType: typeof shown === "number" ? TYPES.long : TYPES.string,
-      };
-    });
+  const wanted = keys === null ? null : new Set(keys);
+  const shown = Object.entries(config).filter(([name]) => wanted === null || wanted.has(name));
+  const entry = ([name, kept]: (typeof shown)[number]) => {
+    const value = shownConfig(kept);
+    const configSource = name in overrides ? source : SOURCES.default;
+    return {
+      name,
+      value,
+      readOnly: false,
+      configSource,
+      isSensitive: false,
+      synonyms: includeSynonyms ? [{ name, value, source: configSource }] : [],
+      configType: typeof kept === "number" ? TYPES.long : TYPES.string,
+    };
+  };
+  return new Lazily(
+    shown.length,
+    (i) => entry(shown[i] as (typeof shown)[number]),
+    weightOf(shown),
+  );
 }
 
 /** Kafka's first way: what is not named goes back to the default. */
 export const alterConfigs = service(
   ALTER_CONFIGS,
-  async ({ resources, validateOnly }, { env }) => ({
-    resources: await alterEach(env, resources, validateOnly, async (resource) => {
-      const { overrides } = await show(env, resource);
+  async ({ resources, validateOnly }, context) => ({
+    resources: await alterEach(context, resources, validateOnly, async (resource) => {
+      const { overrides } = await show(context.env, resource);
       const unset = Object.keys(overrides).map((name): Change => [name, null]);
       const set = keptConfigs(resource.configs);
       return [...unset, ...set.map(({ name, value }): Change => [name, value])];
@@ -122,8 +141,8 @@ const DELETE = 1;
 /** KIP-339. The one list there is, `cleanup.policy`, is set as a whole. */
 export const incrementalAlterConfigs = service(
   INCREMENTAL_ALTER_CONFIGS,
-  async ({ resources, validateOnly }, { env }) => ({
-    resources: await alterEach(env, resources, validateOnly, async ({ configs }) =>
+  async ({ resources, validateOnly }, context) => ({
+    resources: await alterEach(context, resources, validateOnly, async ({ configs }) =>
       keptConfigs(configs).map(changeOf),
     ),
   }),
@@ -131,16 +150,19 @@ export const incrementalAlterConfigs = service(
 
 /** Each for itself: what is wrong with one is told of that one. */
 function alterEach<R extends Resource>(
-  env: Env,
+  context: RequestContext,
   resources: readonly R[],
   validateOnly: boolean,
   changesOf: (resource: R) => Promise<readonly Change[]>,
 ) {
-  return inTurn(resources, async (resource) => {
+  const twice = repeated(resources, nameOf);
+  return answerEach(context, distinct(resources, nameOf), async (resource) => {
     const { resourceType, resourceName } = resource;
-    const outcome = await toldOf(async () =>
-      alter(env, resource, await changesOf(resource), validateOnly),
-    );
+    const outcome = twice.has(nameOf(resource))
+      ? namedTwice(`resource ${resourceName}`)
+      : await toldOf(async () =>
+          alter(context.env, resource, await changesOf(resource), validateOnly),
+        );
     return { resourceType, resourceName, ...outcome };
   });
 }

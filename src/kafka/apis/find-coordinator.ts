@@ -1,17 +1,18 @@
 import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
-import { type RequestContext, service } from "../context.ts";
+import { type RequestContext, readingService } from "../context.ts";
+import { distinctNames } from "../distinct.ts";
 import { NO_ERROR } from "../errors.ts";
 import { FIND_COORDINATOR } from "../messages.ts";
 
 const GROUP = 0;
 const TRANSACTION = 1;
 
-export const findCoordinator = service(
+export const findCoordinator = readingService(
   FIND_COORDINATOR,
   async ({ key, keyType, keys }, { nodes, version }) => {
     const find = (each: string) => coordinatorOf(each, keyType, nodes);
     if (version < 4) return find(key);
-    return { coordinators: keys.map((each) => ({ key: each, ...find(each) })) };
+    return { coordinators: distinctNames(keys).map((each) => ({ key: each, ...find(each) })) };
   },
 );
 

@@ -1,7 +1,8 @@
 import type { TopicAssignment } from "../../core/group/describe.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
-import { clusterStub, type Env, groupStub } from "../../env.ts";
-import { inTurn, service } from "../context.ts";
+import { clusterStub, groupStub } from "../../env.ts";
+import { answerEach, inTurn, type RequestContext, readingService, service } from "../context.ts";
+import { distinctNames } from "../distinct.ts";
 import { codeOf, NO_ERROR } from "../errors.ts";
 import {
   CONSUMER_GROUP_DESCRIBE,
@@ -13,33 +14,40 @@ import { ZERO_UUID } from "../wire.ts";
 import { atGroup } from "./classic-groups.ts";
 
 /** A group as the classic protocol sees it; one of another kind has no members here, as in Kafka. */
-export const describeGroups = service(DESCRIBE_GROUPS, async ({ groups }, context) => ({
-  groups: await inTurn(groups, async (groupId) => {
+export const describeGroups = readingService(DESCRIBE_GROUPS, async ({ groups }, context) => ({
+  groups: await answerEach(context, distinctNames(groups), async (groupId) => {
     const found = await atGroup(groupId, context, async (group) => await group.describeClassic());
     if (typeof found === "number") return { errorCode: found, groupId, groupState: "" };
     return { errorCode: NO_ERROR.errorCode, groupId, ...found };
   }),
 }));
 
-export const listGroups = service(LIST_GROUPS, async ({ statesFilter, typesFilter }, { env }) => {
+export const listGroups = readingService(LIST_GROUPS, async (request, context) => {
+  const { env } = context;
   const ids = await clusterStub(env).groups();
-  const listed = await inTurn(ids, async (groupId) => {
+  const listed = await answerEach(context, ids, async (groupId) => {
     const found = await groupStub(env, groupId).summary();
     return found === null ? null : { groupId, ...found };
   });
-  const has = (filter: readonly string[], value: string) =>
-    filter.length === 0 || filter.some((each) => each.toLowerCase() === value.toLowerCase());
+  const filterOf = (names: readonly string[]) => {
+    const wanted = new Set(names.map((each) => each.toLowerCase()));
+    return (value: string) => wanted.size === 0 || wanted.has(value.toLowerCase());
+  };
+  const [isStateAsked, isTypeAsked] = [
+    filterOf(request.statesFilter),
+    filterOf(request.typesFilter),
+  ];
   return {
     errorCode: NO_ERROR.errorCode,
     groups: listed.filter(
-      (each) =>
-        each !== null && has(statesFilter, each.groupState) && has(typesFilter, each.groupType),
+      (each) => each !== null && isStateAsked(each.groupState) && isTypeAsked(each.groupType),
     ) as NonNullable<(typeof listed)[number]>[],
   };
 });
 
+/** A name that stands there twice counts once, as in Kafka. */
 export const deleteGroups = service(DELETE_GROUPS, async ({ groups }, context) => ({
-  groups: await inTurn(groups, async (groupId) => {
+  groups: await answerEach(context, distinctNames(groups), async (groupId) => {
     const deleted = await atGroup(groupId, context, async (group) => await group.destroy());
     if (typeof deleted === "number") return { groupId, errorCode: deleted };
     return { groupId, errorCode: deleted.ok ? NO_ERROR.errorCode : codeOf(deleted.error) };
@@ -47,10 +55,10 @@ export const deleteGroups = service(DELETE_GROUPS, async ({ groups }, context) =
 }));
 
 /** KIP-848's view: of native members and of those that speak its protocol alike. */
-export const consumerGroupDescribe = service(
+export const consumerGroupDescribe = readingService(
   CONSUMER_GROUP_DESCRIBE,
   async ({ groupIds }, context) => ({
-    groups: await inTurn(groupIds, async (groupId) => {
+    groups: await answerEach(context, distinctNames(groupIds), async (groupId) => {
       const found = await atGroup(
         groupId,
         context,
@@ -60,6 +68,11 @@ export const consumerGroupDescribe = service(
       if (!found.ok) return { groupId, errorCode: codeOf(found.error), errorMessage: found.detail };
       const { subscriptions } = found;
       const { state, epoch, assignor, members } = found.group;
+      const named = members.flatMap(({ assignment, target }) => [...assignment, ...target]);
+      const topicIds = await idsOf(
+        context,
+        named.map(({ topic }) => topic),
+      );
       return {
         groupId,
         errorCode: NO_ERROR.errorCode,
@@ -67,20 +80,18 @@ export const consumerGroupDescribe = service(
         groupEpoch: epoch,
         assignmentEpoch: epoch,
         assignorName: assignor,
-        members: await Promise.all(
-          members.map(async (member) => ({
-            memberId: member.memberId,
-            instanceId: member.instanceId ?? null,
-            rackId: null,
-            memberEpoch: member.memberEpoch,
-            clientId: member.clientId ?? "",
-            clientHost: "/",
-            subscribedTopicNames: subscriptions[member.memberId]?.topics ?? [],
-            subscribedTopicRegex: subscriptions[member.memberId]?.topicPattern ?? null,
-            assignment: { topicPartitions: await withIds(context.env, member.assignment) },
-            targetAssignment: { topicPartitions: await withIds(context.env, member.target) },
-          })),
-        ),
+        members: members.map((member) => ({
+          memberId: member.memberId,
+          instanceId: member.instanceId ?? null,
+          rackId: null,
+          memberEpoch: member.memberEpoch,
+          clientId: member.clientId ?? "",
+          clientHost: "/",
+          subscribedTopicNames: subscriptions[member.memberId]?.topics ?? [],
+          subscribedTopicRegex: subscriptions[member.memberId]?.topicPattern ?? null,
+          assignment: { topicPartitions: withIds(topicIds, member.assignment) },
+          targetAssignment: { topicPartitions: withIds(topicIds, member.target) },
+        })),
       };
     }),
   }),
@@ -94,11 +105,21 @@ const KIP_848_STATES = {
   DEAD: "Dead",
 } as const;
 
-function withIds(env: Env, assignment: readonly TopicAssignment[]) {
-  return Promise.all(
-    assignment.map(async ({ topic, partitions }) => {
-      const found = await topicMetadata(env, topic).catch(() => null); // It may be deleted just now.
-      return { topicId: found?.topicId ?? ZERO_UUID, topicName: topic, partitions };
-    }),
-  );
+type TopicIds = ReadonlyMap<string, string>;
+
+async function idsOf(context: RequestContext, topics: readonly string[]): Promise<TopicIds> {
+  const names = distinctNames(topics);
+  const found = await inTurn(context, names, async (name) => {
+    const topic = await topicMetadata(context.env, name).catch(() => null); // It may be deleted just now.
+    return [name, topic?.topicId ?? ZERO_UUID] as const;
+  });
+  return new Map(found);
+}
+
+function withIds(topicIds: TopicIds, assignment: readonly TopicAssignment[]) {
+  return assignment.map(({ topic, partitions }) => ({
+    topicId: topicIds.get(topic) ?? ZERO_UUID,
+    topicName: topic,
+    partitions,
+  }));
 }

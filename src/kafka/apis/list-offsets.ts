@@ -1,7 +1,8 @@
-import { KAFKA_ERRORS } from "../../core/errors.ts";
+import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { type ListedOffset, listOffset, type OffsetSpec } from "../../edge/offsets.ts";
-import { eachPartition, LEADER_EPOCH, type RequestContext, service } from "../context.ts";
+import { eachPartition, LEADER_EPOCH, type RequestContext, readingService } from "../context.ts";
+import { distinctPartitions, repeated, together } from "../distinct.ts";
 import { KafkaError, NO_ERROR, told } from "../errors.ts";
 import { LIST_OFFSETS } from "../messages.ts";
 
@@ -14,12 +15,25 @@ const EARLIEST_LOCAL = -4;
 /** KIP-1005: what has been moved to other storage. Nothing has. */
 const LATEST_TIERED = -5;
 
-export const listOffsets = service(LIST_OFFSETS, async ({ topics }, context) => ({
-  topics: await eachPartition(topics, async (name, { partition, timestamp }) => ({
-    partition,
-    ...(await listTold(name, partition, timestamp, context)),
-  })),
-}));
+/** A partition that is named twice, for two times perhaps, is refused, as in Kafka: the answer could not say which is which. */
+export const listOffsets = readingService(LIST_OFFSETS, async (request, context) => {
+  const all = together(request.topics, ({ name }) => name);
+  const twice = new Map(
+    all.map(({ name, partitions }) => [name, repeated(partitions, numberOf)] as const),
+  );
+  const topics = distinctPartitions(all, ({ name }) => name, numberOf);
+  return {
+    topics: await eachPartition(context, topics, async (name, { partition, timestamp }) =>
+      twice.get(name)?.has(partition) === true
+        ? { partition, errorCode: ERRORS.INVALID_REQUEST.code }
+        : { partition, ...(await listTold(name, partition, timestamp, context)) },
+    ),
+  };
+});
+
+function numberOf({ partition }: { readonly partition: number }): number {
+  return partition;
+}
 
 async function listTold(
   topic: string,

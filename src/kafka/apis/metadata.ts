@@ -1,26 +1,35 @@
 import { checkTopicName, type Topic } from "../../core/cluster/topics.ts";
 import { remember, topicById, topicMetadata } from "../../edge/metadata.ts";
 import { clusterStub, type Env } from "../../env.ts";
-import { CLUSTER_ID, describePartition, inTurn, service } from "../context.ts";
+import { Lazily } from "../answer-weight.ts";
+import {
+  answerEach,
+  CLUSTER_ID,
+  describePartitions,
+  type RequestContext,
+  readingService,
+} from "../context.ts";
+import { distinct } from "../distinct.ts";
 import { codeOf, NO_ERROR, told } from "../errors.ts";
 import { METADATA, type RequestOf } from "../messages.ts";
 import type { Nodes } from "../nodes.ts";
 import { ZERO_UUID } from "../wire.ts";
 
 /** Topics are never created by asking for them: a typo is an error. */
-export const metadata = service(METADATA, async (request, { env, nodes, version }) => {
-  const asked = version === 0 && request.topics?.length === 0 ? null : request.topics;
+export const metadata = readingService(METADATA, async (request, context) => {
+  const { env, nodes } = context;
+  const asked = askedTopics(request, context);
   const topics =
     asked === null
       ? await allTopics(env)
       : asked.length > MANY
         ? await findAmongAll(asked, env)
-        : await inTurn(asked, find);
+        : await answerEach(context, asked, find);
   return {
     brokers: nodes.all,
     clusterId: CLUSTER_ID,
     controllerId: nodes.controller.nodeId,
-    topics: topics.map((found) => describe(found, nodes)),
+    topics: new Lazily(topics.length, (i) => describe(topics[i] as Topic | NotFound, nodes)),
   };
 
   async function find(one: AskedTopic): Promise<Topic | NotFound> {
@@ -31,6 +40,12 @@ export const metadata = service(METADATA, async (request, { env, nodes, version 
     }
   }
 });
+
+/** Each once; null for all of them. */
+function askedTopics({ topics }: Request, { version }: RequestContext) {
+  if (topics === null || (version === 0 && topics.length === 0)) return null;
+  return distinct(topics, ({ name, topicId }) => name ?? `id ${topicId}`);
+}
 
 /** So many topics are looked up by one call that lists all of them. */
 const MANY = 100;
@@ -51,7 +66,8 @@ async function findAmongAll(asked: readonly AskedTopic[], env: Env): Promise<(To
   });
 }
 
-type AskedTopic = NonNullable<RequestOf<typeof METADATA>["topics"]>[number];
+type Request = RequestOf<typeof METADATA>;
+type AskedTopic = NonNullable<Request["topics"]>[number];
 type NotFound = AskedTopic & { readonly errorCode: number };
 
 async function allTopics(env: Env): Promise<Topic[]> {
@@ -76,8 +92,6 @@ function describe(found: Topic | NotFound, nodes: Nodes) {
     errorCode: NO_ERROR.errorCode,
     name,
     topicId,
-    partitions: Array.from({ length: partitions }, (_, partition) =>
-      describePartition(nodes, topicId, partition),
-    ),
+    partitions: describePartitions(nodes, topicId, 0, partitions),
   };
 }

@@ -4,7 +4,15 @@ import { MAX_OFFSETS_PER_COMMIT } from "../../core/limits.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { listOffset } from "../../edge/offsets.ts";
 import type { Env } from "../../env.ts";
-import { byTopic, inTurn, type RequestContext, service } from "../context.ts";
+import {
+  answerEach,
+  byTopic,
+  inTurn,
+  type RequestContext,
+  readingService,
+  service,
+} from "../context.ts";
+import { distinct, distinctPartitions } from "../distinct.ts";
 import { OFFSET_COMMIT, OFFSET_DELETE, OFFSET_FETCH, type RequestOf } from "../messages.ts";
 import { atGroup } from "./classic-groups.ts";
 
@@ -21,7 +29,7 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
     const refused = named.map(() => ERRORS.INVALID_REQUEST.code);
     return { topics: byTopic(topics, refused, outcomeOf) };
   }
-  const offsets = await inTurn(named, async (each) => ({
+  const offsets = await inTurn(context, named, async (each) => ({
     topic: each.name,
     partition: each.partition,
     offset: await positionOf(context.env, each.name, each.partition, each.committedOffset),
@@ -66,41 +74,74 @@ async function positionOf(env: Env, topic: string, partition: number, offset: nu
 }
 
 /** An admin, or a client that does not know of members, names none. */
-function isMember(memberId: string | null, memberEpoch: number): memberId is string {
-  return memberId !== null && (memberId !== "" || memberEpoch >= 0);
+function memberOf(memberId: string | null, memberEpoch: number) {
+  const isMember = memberId !== null && (memberId !== "" || memberEpoch >= 0);
+  return isMember ? { memberId, memberEpoch } : null;
 }
 
 type Asked = RequestOf<typeof OFFSET_FETCH>["groups"][number];
 
-/** Before version 8 of one group, told otherwise. */
-export const offsetFetch = service(OFFSET_FETCH, async (request, context) => {
+/** Before version 8 of one group, told otherwise. A group is asked once for each member that it is asked on behalf of. */
+export const offsetFetch = readingService(OFFSET_FETCH, async (request, context) => {
   const { groupId, topics, groups } = request;
-  if (context.version >= 8)
-    return {
-      groups: await inTurn(groups, async (asked) => ({
-        groupId: asked.groupId,
-        ...(await fetchOffsets(asked, context)),
-      })),
-    };
-  return fetchOffsets({ groupId, topics, memberId: null, memberEpoch: -1 }, context);
+  if (context.version >= 8) {
+    const byMember = Map.groupBy(distinct(groups, questionOf), askerOf);
+    const answers = await answerEach(context, [...byMember.values()], async (questions) => {
+      const [first] = questions as [Asked];
+      const found = await committedOf(first, context);
+      return questions.map((each) => ({ groupId: each.groupId, ...shownOf(found, each.topics) }));
+    });
+    return { groups: answers.flat() };
+  }
+  const found = await committedOf({ groupId, memberId: null, memberEpoch: -1 }, context);
+  return shownOf(found, topics);
 });
 
-async function fetchOffsets(
-  { groupId, topics, memberId, memberEpoch }: Asked,
+/** A group, and the member on whose behalf it is asked. */
+function askerOf({ groupId, memberId, memberEpoch }: Asked): string {
+  return JSON.stringify([groupId, memberOf(memberId, memberEpoch)]);
+}
+
+function questionOf(asked: Asked): string {
+  return JSON.stringify([askerOf(asked), asked.topics]);
+}
+
+interface Committed {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  readonly metadata: string;
+}
+
+/** By topic and partition. */
+type AllCommitted = ReadonlyMap<string, ReadonlyMap<number, Committed>>;
+
+/** What is committed, or why that is not told. */
+async function committedOf(
+  { groupId, memberId, memberEpoch }: Omit<Asked, "topics">,
   context: RequestContext,
-) {
+): Promise<AllCommitted | number> {
   const found = await atGroup(
     groupId,
     context,
-    async (group) =>
-      await group.committedOffsets(
-        isMember(memberId, memberEpoch) ? { memberId, memberEpoch } : null,
-      ),
+    async (group) => await group.committedOffsets(memberOf(memberId, memberEpoch)),
   );
+  if (typeof found === "number") return found;
+  const { offsets } = found;
+  if (typeof offsets === "number") return offsets;
+  const byPartition = (each: readonly Committed[]) =>
+    new Map(each.map((one) => [one.partition, one]));
+  return new Map(
+    Array.from(
+      Map.groupBy(offsets, ({ topic }) => topic),
+      ([topic, each]) => [topic, byPartition(each)],
+    ),
+  );
+}
+
+function shownOf(found: AllCommitted | number, topics: Asked["topics"]) {
   if (typeof found === "number") return { errorCode: found, topics: [] };
-  if (typeof found.offsets === "number") return { errorCode: found.offsets, topics: [] };
-  const offsetsByTopic = Map.groupBy(found.offsets, ({ topic }) => topic);
-  const shown = ({ partition, offset, metadata }: (typeof found.offsets)[number]) => ({
+  const shown = ({ partition, offset, metadata }: Committed) => ({
     partition,
     committedOffset: offset,
     metadata,
@@ -109,18 +150,29 @@ async function fetchOffsets(
   if (topics === null)
     return {
       errorCode: KAFKA_ERRORS.NONE,
-      topics: Array.from(offsetsByTopic, ([name, all]) => ({ name, partitions: all.map(shown) })),
+      topics: Array.from(found, ([name, all]) => ({
+        name,
+        partitions: Array.from(all.values(), shown),
+      })),
     };
   return {
     errorCode: KAFKA_ERRORS.NONE,
-    topics: topics.map(({ name, partitions }) => ({
+    topics: eachOnce(topics).map(({ name, partitions }) => ({
       name,
       partitions: partitions.map((partition) => {
-        const own = offsetsByTopic.get(name)?.find((each) => each.partition === partition);
+        const own = found.get(name)?.get(partition);
         return own === undefined ? { partition, ...NO_OFFSET } : shown(own);
       }),
     })),
   };
+}
+
+function eachOnce(topics: NonNullable<Asked["topics"]>) {
+  return distinctPartitions(
+    topics,
+    ({ name }) => name,
+    (partition) => partition,
+  );
 }
 
 export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, context) => {

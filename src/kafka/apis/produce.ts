@@ -19,7 +19,7 @@ const FIRST_SERVED = 3;
 export const produce = service(PRODUCE, async ({ transactionalId, acks, topics }, context) => {
   const refusal = refusalOf(transactionalId, acks, context.version);
   const answer = {
-    topics: await eachPartition(topics, async (name, each) =>
+    topics: await eachPartition(context, topics, async (name, each) =>
       refusal === null
         ? appendTold(name, each, context)
         : { partition: each.partition, ...refusal, baseOffset: -1 },

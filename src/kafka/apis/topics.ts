@@ -5,7 +5,8 @@ import { BrokerError, ERRORS, errorOf, KAFKA_ERRORS, unwrap } from "../../core/e
 import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
 import { atPartition, forget, remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, partitionStub } from "../../env.ts";
-import { eachPartition, inTurn, service } from "../context.ts";
+import { answerEach, eachPartition, type RequestContext, service } from "../context.ts";
+import { distinct, distinctPartitions, namedTwice, repeated } from "../distinct.ts";
 import { KafkaError, NO_ERROR, type Told, told, toldOf } from "../errors.ts";
 import { keptConfigs } from "../kafka-configs.ts";
 import {
@@ -20,12 +21,26 @@ import { entries, SOURCES } from "./configs.ts";
 
 type NewTopic = RequestOf<typeof CREATE_TOPICS>["topics"][number];
 
-export const createTopics = service(CREATE_TOPICS, async ({ topics, validateOnly }, { env }) => ({
-  topics: await inTurn(topics, async (topic) => ({
+export const createTopics = service(CREATE_TOPICS, async ({ topics, validateOnly }, context) => ({
+  topics: await changeEach(context, topics, async (topic) => ({
     name: topic.name,
-    ...((wrongIn(topic) ?? (await toldOf(() => create(env, topic, validateOnly)))) as Told),
+    ...((wrongIn(topic) ?? (await toldOf(() => create(context.env, topic, validateOnly)))) as Told),
   })),
 }));
+
+/** Each for itself. One that is named twice is changed by neither, as in Kafka. */
+function changeEach<T extends { readonly name: string }, R>(
+  context: RequestContext,
+  topics: readonly T[],
+  change: (topic: T) => Promise<R>,
+) {
+  const nameOf = ({ name }: T) => name;
+  const twice = repeated(topics, nameOf);
+  return answerEach(context, distinct(topics, nameOf), async (topic) => {
+    const { name } = topic;
+    return twice.has(name) ? { name, ...namedTwice(`topic ${name}`) } : change(topic);
+  });
+}
 
 /** One replica is all there is, wherever the platform keeps its copies. */
 function wrongIn({ numPartitions, replicationFactor, assignments }: NewTopic): Told | null {
@@ -75,19 +90,20 @@ function shownConfigs({ config, overrides }: Pick<Topic, "config" | "overrides">
   return entries({ config: configByKey(config), overrides, source: SOURCES.topic });
 }
 
-export const deleteTopics = service(
-  DELETE_TOPICS,
-  async ({ topics, topicNames }, { env, version }) => {
-    const named = topicNames.map((name) => ({ name: name as string | null, topicId: ZERO_UUID }));
-    const all = version < 6 ? named : topics;
-    return {
-      topics: await inTurn(all, async (topic) => ({
-        ...topic,
-        ...(await toldOf(() => remove(env, topic))),
-      })),
-    };
-  },
-);
+export const deleteTopics = service(DELETE_TOPICS, async ({ topics, topicNames }, context) => {
+  const named = topicNames.map((name) => ({ name: name as string | null, topicId: ZERO_UUID }));
+  const all = context.version < 6 ? named : topics;
+  const keyOf = ({ name, topicId }: (typeof all)[number]) => name ?? `id ${topicId}`;
+  const twice = repeated(all, keyOf);
+  return {
+    topics: await answerEach(context, distinct(all, keyOf), async (topic) => ({
+      ...topic,
+      ...(twice.has(keyOf(topic))
+        ? namedTwice(`topic ${keyOf(topic)}`)
+        : await toldOf(() => remove(context.env, topic))),
+    })),
+  };
+});
 
 async function remove(env: Env, { name, topicId }: { name: string | null; topicId: string }) {
   const found = name ?? (await nameOf(env, topicId));
@@ -105,10 +121,10 @@ async function nameOf(env: Env, topicId: string): Promise<string> {
 
 export const createPartitions = service(
   CREATE_PARTITIONS,
-  async ({ topics, validateOnly }, { env }) => ({
-    topics: await inTurn(topics, async ({ name, count }) => ({
+  async ({ topics, validateOnly }, context) => ({
+    topics: await changeEach(context, topics, async ({ name, count }) => ({
       name,
-      ...(await toldOf(() => grow(env, name, count, validateOnly))),
+      ...(await toldOf(() => grow(context.env, name, count, validateOnly))),
     })),
   }),
 );
@@ -129,11 +145,19 @@ async function grow(env: Env, name: string, count: number, validateOnly: boolean
 /** Everything up to the end of the log. */
 const TO_THE_END = -1;
 
-export const deleteRecords = service(DELETE_RECORDS, async ({ topics }, { env }) => ({
-  topics: await eachPartition(topics, (name, { partition, offset }) =>
-    deleteBefore(env, name, partition, offset),
-  ),
-}));
+/** Of what is named twice the last counts, as in Kafka. */
+export const deleteRecords = service(DELETE_RECORDS, async (request, context) => {
+  const topics = distinctPartitions(
+    request.topics,
+    ({ name }) => name,
+    ({ partition }) => partition,
+  );
+  return {
+    topics: await eachPartition(context, topics, (name, { partition, offset }) =>
+      deleteBefore(context.env, name, partition, offset),
+    ),
+  };
+});
 
 async function deleteBefore(env: Env, topic: string, partition: number, offset: number) {
   try {

@@ -1,0 +1,34 @@
+// What an answer takes, and answers that take little until they are written [BND-16].
+
+/** An array whose items are made one by one, each time they are written. */
+export class Lazily<T> implements Iterable<T> {
+  readonly length: number;
+  /** What it is made from takes so much. */
+  readonly weight: number;
+  readonly #at: (index: number) => T;
+
+  constructor(length: number, at: (index: number) => T, weight = 0) {
+    this.length = length;
+    this.#at = at;
+    this.weight = weight;
+  }
+
+  *[Symbol.iterator](): Generator<T> {
+    for (let i = 0; i < this.length; i++) yield this.#at(i);
+  }
+}
+
+const VALUE_BYTES = 8;
+const OBJECT_BYTES = 32;
+
+/** About how many bytes of memory a value takes, of which an answer is made. */
+export function weightOf(value: unknown): number {
+  if (typeof value === "string") return OBJECT_BYTES + value.length;
+  if (typeof value !== "object" || value === null) return VALUE_BYTES;
+  if (value instanceof Uint8Array) return OBJECT_BYTES + value.length;
+  if (value instanceof Lazily) return OBJECT_BYTES + value.weight;
+  let bytes = OBJECT_BYTES;
+  const parts: readonly unknown[] = Array.isArray(value) ? value : Object.values(value);
+  for (const part of parts) bytes += VALUE_BYTES + weightOf(part);
+  return bytes;
+}

@@ -1,0 +1,286 @@
+// What a request names more than once. Every API that is served stands in a table here, or is said to name nothing.
+import { expect, test } from "vitest";
+import { concatBytes, sizeOf } from "../../src/core/bytes.ts";
+import { resolveConfig } from "../../src/core/cluster/config.ts";
+import { ERRORS } from "../../src/core/errors.ts";
+import type { Env } from "../../src/env.ts";
+import { Connection } from "../../src/kafka/connection.ts";
+import type { Api } from "../../src/kafka/messages.ts";
+import * as messages from "../../src/kafka/messages.ts";
+import { Nodes } from "../../src/kafka/nodes.ts";
+import { SERVICES } from "../../src/kafka/services.ts";
+import { decodeResponse, encodeRequest } from "../support/kafka-frames.ts";
+
+const TIMES = 3_000;
+const TOPIC_ID = "00000000-0000-0000-0000-00000000000a";
+const topic = {
+  name: "t",
+  topicId: TOPIC_ID,
+  partitions: 100,
+  config: resolveConfig({}, {}),
+  overrides: {},
+};
+const bytes = new Uint8Array(1_000);
+const member = { memberId: "m", groupInstanceId: null, clientId: "c", clientHost: "/" };
+const committed = Array.from({ length: 100 }, (_, partition) => ({
+  topic: "t",
+  partition,
+  offset: 1,
+  metadata: "m".repeat(100),
+}));
+
+/** What the objects of a broker answer that has topic `t` and group `g`. */
+const ANSWERS: Readonly<Record<string, unknown>> = {
+  topics: [topic],
+  topic: { ok: true, topic },
+  topicById: { ok: true, topic },
+  createTopic: { ok: true, topic },
+  alterTopic: { ok: true, topic },
+  deleteTopic: { ok: true },
+  hasGroup: true,
+  describeClassic: {
+    groupState: "Stable",
+    protocolType: "consumer",
+    protocolData: "range",
+    members: [{ ...member, memberMetadata: bytes, memberAssignment: bytes }],
+  },
+  describeConsumers: {
+    ok: true,
+    subscriptions: {},
+    group: {
+      state: "STABLE",
+      epoch: 1,
+      assignor: "uniform",
+      members: [
+        {
+          memberId: "m",
+          memberEpoch: 1,
+          assignment: [{ topic: "t", partitions: [1, 2, 3] }],
+          target: [{ topic: "t", partitions: [1, 2, 3] }],
+        },
+      ],
+    },
+  },
+  committedOffsets: { offsets: committed },
+  offsets: { ok: true, logStartOffset: 0, highWatermark: 5 },
+  deleteRecords: { ok: true, logStartOffset: 5 },
+  destroy: { ok: true },
+};
+
+/** A connection to that broker, and what its objects are asked. */
+function broker() {
+  const asked: string[] = [];
+  const stub = new Proxy(
+    {},
+    {
+      get: (_, name) => async () => {
+        asked.push(String(name));
+        return ANSWERS[String(name)];
+      },
+    },
+  );
+  const namespace = { getByName: () => stub };
+  const env = { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace } as unknown as Env;
+  const nodes = new Nodes([{ host: "h", port: 1 }], null);
+  const connection = new Connection({ env, nodes, clientHost: "/", end: () => {} });
+  return { asked, connection };
+}
+
+async function ask(api: Api, version: number, request: unknown) {
+  const { asked, connection } = broker();
+  const pieces = await connection.answer(encodeRequest(api, version, request));
+  connection.close();
+  const frame = concatBytes(pieces).subarray(4);
+  return {
+    asked,
+    size: sizeOf(pieces),
+    answer: decodeResponse<Record<string, unknown>>(api, version, frame),
+  };
+}
+
+type Named = (count: number) => unknown;
+const many = <T>(count: number, item: T): T[] => Array.from({ length: count }, () => item);
+/** A topic, and of it a partition, so many times. */
+const partitions =
+  <P>(partition: P) =>
+  (count: number) => ({ topics: [{ name: "t", partitions: many(count, partition) }] });
+const topics =
+  <P>(partition: P) =>
+  (count: number) => ({ topics: many(count, { name: "t", partitions: [partition] }) });
+
+const time = { partition: 1, timestamp: -2 };
+const epoch = { partition: 1, leaderEpoch: 0 };
+const own = { name: "t", partitions: [1] };
+const resource = { resourceType: 2, resourceName: "t" };
+const config = { ...resource, configs: [{ name: "retention.ms", value: "1000", operation: 0 }] };
+
+const READS: readonly (readonly [what: string, Api, version: number, Named])[] = [
+  ["topics by name", messages.METADATA, 9, (n) => ({ topics: many(n, { name: "t" }) })],
+  [
+    "topics by id",
+    messages.METADATA,
+    12,
+    (n) => ({ topics: many(n, { name: null, topicId: TOPIC_ID }) }),
+  ],
+  [
+    "partitions",
+    messages.OFFSET_FETCH,
+    7,
+    (n) => ({ groupId: "g", topics: [{ name: "t", partitions: many(n, 1) }] }),
+  ],
+  ["topics", messages.OFFSET_FETCH, 7, (n) => ({ groupId: "g", topics: many(n, own) })],
+  [
+    "groups",
+    messages.OFFSET_FETCH,
+    8,
+    (n) => ({ groups: many(n, { groupId: "g", topics: null }) }),
+  ],
+  [
+    "groups, on behalf of nobody in many ways",
+    messages.OFFSET_FETCH,
+    9,
+    (n) => ({
+      groups: Array.from({ length: n }, (_, i) => ({
+        groupId: "g",
+        memberId: i % 2 === 0 ? "" : null,
+        memberEpoch: -1 - i,
+        topics: null,
+      })),
+    }),
+  ],
+  ["partitions", messages.OFFSET_FOR_LEADER_EPOCH, 4, partitions(epoch)],
+  ["topics", messages.OFFSET_FOR_LEADER_EPOCH, 4, topics(epoch)],
+  ["groups", messages.FIND_COORDINATOR, 4, (n) => ({ keyType: 0, keys: many(n, "g") })],
+  ["groups", messages.DESCRIBE_GROUPS, 5, (n) => ({ groups: many(n, "g") })],
+  ["groups", messages.CONSUMER_GROUP_DESCRIBE, 1, (n) => ({ groupIds: many(n, "g") })],
+  [
+    "resources",
+    messages.DESCRIBE_CONFIGS,
+    4,
+    (n) => ({ resources: many(n, { ...resource, configurationKeys: null }) }),
+  ],
+  [
+    "topics",
+    messages.DESCRIBE_TOPIC_PARTITIONS,
+    0,
+    (n) => ({ topics: many(n, { name: "t" }), responsePartitionLimit: 2_000, cursor: null }),
+  ],
+];
+
+/** Answered INVALID_REQUEST, as in Kafka: the answer could not say which is which, or both would be done. */
+const REFUSED: readonly (readonly [what: string, Api, version: number, Named])[] = [
+  ["partitions", messages.LIST_OFFSETS, 5, partitions(time)],
+  ["topics", messages.LIST_OFFSETS, 5, topics(time)],
+  [
+    "topics",
+    messages.CREATE_TOPICS,
+    5,
+    (n) => ({
+      topics: many(n, {
+        name: "t",
+        numPartitions: 1,
+        replicationFactor: 1,
+        assignments: [],
+        configs: [],
+      }),
+      timeoutMs: 1,
+    }),
+  ],
+  [
+    "topics by name",
+    messages.DELETE_TOPICS,
+    5,
+    (n) => ({ topicNames: many(n, "t"), timeoutMs: 1 }),
+  ],
+  [
+    "topics by id",
+    messages.DELETE_TOPICS,
+    6,
+    (n) => ({ topics: many(n, { name: null, topicId: TOPIC_ID }), timeoutMs: 1 }),
+  ],
+  [
+    "topics",
+    messages.CREATE_PARTITIONS,
+    3,
+    (n) => ({ topics: many(n, { name: "t", count: 200, assignments: null }), timeoutMs: 1 }),
+  ],
+  ["resources", messages.ALTER_CONFIGS, 2, (n) => ({ resources: many(n, config) })],
+  ["resources", messages.INCREMENTAL_ALTER_CONFIGS, 1, (n) => ({ resources: many(n, config) })],
+];
+
+/** Done once, as in Kafka. */
+const DONE_ONCE: readonly (readonly [what: string, Api, version: number, Named])[] = [
+  ["groups", messages.DELETE_GROUPS, 2, (n) => ({ groups: many(n, "g") })],
+  [
+    "partitions",
+    messages.DELETE_RECORDS,
+    2,
+    (n) => ({ ...partitions({ partition: 1, offset: 3 })(n), timeoutMs: 1 }),
+  ],
+  [
+    "topics",
+    messages.DELETE_RECORDS,
+    2,
+    (n) => ({ ...topics({ partition: 1, offset: 3 })(n), timeoutMs: 1 }),
+  ],
+];
+
+/** They name nothing that is answered for. */
+const NAMELESS = new Set<Api>([messages.DESCRIBE_CLUSTER, messages.LIST_GROUPS]);
+
+test.each([...READS, ...DONE_ONCE])(
+  "[BND-16] %s that are named many times are asked and answered once (%#)",
+  async (_what, api, version, named) => {
+    await ask(api, version, named(1)); // What is remembered is remembered from here on.
+    const once = await ask(api, version, named(1));
+    const often = await ask(api, version, named(TIMES));
+    expect(often.answer).toEqual(once.answer);
+    expect(often.size).toBe(once.size);
+    expect(often.asked).toEqual(once.asked);
+  },
+);
+
+test.each(REFUSED)(
+  "[BND-16] %s that are named many times are refused once, and nothing is done (%#)",
+  async (_what, api, version, named) => {
+    const once = await ask(api, version, named(1));
+    expect(JSON.stringify(once.answer)).not.toContain(`"errorCode":${ERRORS.INVALID_REQUEST.code}`);
+    const often = await ask(api, version, named(TIMES));
+    expect(JSON.stringify(often.answer)).toContain(`"errorCode":${ERRORS.INVALID_REQUEST.code}`);
+    expect(often.size).toBeLessThan(once.size + 1_000);
+    expect(often.asked).toEqual([]);
+  },
+);
+
+test("[BND-16] every API that only reads stands in this table", () => {
+  const tested = new Set([...READS, ...REFUSED].map(([, api]) => api));
+  const reading = [...SERVICES.values()].filter(({ isReadOnly }) => isReadOnly);
+  const missing = reading.filter(({ api }) => !tested.has(api) && !NAMELESS.has(api));
+  expect(missing.map(({ api }) => api.name)).toEqual([]);
+  expect(reading.length).toBeGreaterThan(10);
+});
+
+test("[BND-16] different questions about the same are each answered", async () => {
+  const { answer } = await ask(messages.OFFSET_FETCH, 8, {
+    groups: [
+      { groupId: "g", topics: [{ name: "t", partitions: [1] }] },
+      { groupId: "g", topics: [{ name: "t", partitions: [2] }] },
+    ],
+  });
+  expect(answer).toMatchObject({
+    groups: [
+      { groupId: "g", topics: [{ partitions: [{ partition: 1 }] }] },
+      { groupId: "g", topics: [{ partitions: [{ partition: 2 }] }] },
+    ],
+  });
+  const epochs = [
+    { partition: 1, leaderEpoch: 0 },
+    { partition: 1, leaderEpoch: 3 },
+  ];
+  const found = await ask(messages.OFFSET_FOR_LEADER_EPOCH, 4, {
+    topics: epochs.map((each) => ({ name: "t", partitions: [each] })),
+  });
+  expect(found.answer).toMatchObject({
+    topics: [{ name: "t", partitions: [{ endOffset: 5 }, { endOffset: -1 }] }],
+  });
+});
