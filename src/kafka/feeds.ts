@@ -116,14 +116,15 @@ export class Feeds implements FeedMemory, KafkaFeeds {
     return this.#feeds.get(`${topicId}/${partition}`)?.error === null;
   }
 
-  /** The id of the topic of this name, asked for where no feed of it goes well. */
-  async idOf(name: string, partition: number, ask: () => Promise<string>): Promise<string> {
+  /** The id of the topic of this name as it was last asked for; null where nobody knows. */
+  knownId(name: string, partition: number): string | null {
+    return this.#ids.get(`${name}/${partition}`) ?? null;
+  }
+
+  setId(name: string, partition: number, topicId: string): void {
     const place = `${name}/${partition}`;
-    const known = this.#ids.get(place);
-    if (known !== undefined && this.has(known, partition)) return known;
-    const topicId = await ask();
-    this.#ids.set(place, topicId);
-    return topicId;
+    // Those of partitions that are not read are forgotten once a minute.
+    if (this.#ids.size < MAX_KAFKA_FEEDS || this.#ids.has(place)) this.#ids.set(place, topicId);
   }
 
   /** Resolves with the next news of any feed, or when the time is over. */

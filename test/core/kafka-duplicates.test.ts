@@ -108,6 +108,16 @@ const topics =
   <P>(partition: P) =>
   (count: number) => ({ topics: many(count, { name: "t", partitions: [partition] }) });
 
+const fetchOf = (name: string) => (count: number) => ({
+  maxWaitMs: 0,
+  minBytes: 1,
+  maxBytes: 1_000,
+  topics: many(count, {
+    name,
+    topicId: TOPIC_ID,
+    partitions: [{ partition: 100, fetchOffset: 0, partitionMaxBytes: 1_000 }],
+  }),
+});
 const time = { partition: 1, timestamp: -2 };
 const epoch = { partition: 1, leaderEpoch: 0 };
 const own = { name: "t", partitions: [1] };
@@ -121,6 +131,18 @@ const READS: readonly (readonly [what: string, Api, version: number, Named])[] =
     messages.METADATA,
     12,
     (n) => ({ topics: many(n, { name: null, topicId: TOPIC_ID }) }),
+  ],
+  ["topics by name", messages.FETCH, 12, fetchOf("t")],
+  ["topics by id", messages.FETCH, 13, fetchOf("")],
+  [
+    "partitions",
+    messages.FETCH,
+    12,
+    (n) => {
+      const asked = fetchOf("t")(1);
+      const partitions = asked.topics.flatMap((each) => each.partitions);
+      return { ...asked, topics: [{ name: "t", partitions: many(n, partitions[0]) }] };
+    },
   ],
   [
     "partitions",

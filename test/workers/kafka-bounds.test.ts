@@ -20,6 +20,7 @@ import {
   API_VERSIONS,
   CREATE_TOPICS,
   DESCRIBE_GROUPS,
+  FETCH,
   METADATA,
 } from "../../src/kafka/messages.ts";
 import { Nodes } from "../../src/kafka/nodes.ts";
@@ -180,6 +181,19 @@ function names(count: number): string[] {
 
 /** Requests about many topics that are not there. */
 const ABOUT_MANY = [
+  {
+    what: "a fetch",
+    isRead: true,
+    request: encodeRequest(FETCH, 4, {
+      maxWaitMs: 0,
+      minBytes: 1,
+      maxBytes: 1_000,
+      topics: names(3_000).map((name) => ({
+        name,
+        partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1_000 }],
+      })),
+    }),
+  },
   {
     what: "a creation",
     isRead: false,

@@ -2,7 +2,8 @@ import { leftOf } from "../../core/elapsed.ts";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { MAX_FETCH_BYTES, MAX_WAIT_MS } from "../../core/limits.ts";
 import { checkPartitionById, forget, topicWithPartition } from "../../edge/metadata.ts";
-import { type RequestContext, service } from "../context.ts";
+import { AT_ONCE, inTurn, type RequestContext, readingService } from "../context.ts";
+import { distinctPartitions } from "../distinct.ts";
 import { codeOf, NO_ERROR, told } from "../errors.ts";
 import type { Feed, Taken } from "../feeds.ts";
 import { FETCH, type RequestOf } from "../messages.ts";
@@ -20,20 +21,10 @@ const OPENING_MS = 1_000;
  * Waits for `minBytes`, at most `maxWaitMs`. There are no fetch sessions (KIP-227): each request names all it wants, which
  * clients do when they are answered session 0.
  */
-export const fetch = service(FETCH, async (request, context) => {
-  const { maxWaitMs, minBytes, maxBytes, topics } = request;
-  const asked = await Promise.all(
-    topics.map(async (topic) => ({
-      topic,
-      sources: await Promise.all(
-        topic.partitions.map(async (partition) => ({
-          partition,
-          source: await sourceOf(topic, partition, context),
-        })),
-      ),
-    })),
-  );
-  const all = asked.flatMap(({ sources }) => sources.map(({ source }) => source));
+export const fetch = readingService(FETCH, async (request, context) => {
+  const { maxWaitMs, minBytes, maxBytes } = request;
+  const topics = eachOnce(request.topics);
+  const all = await sourcesOf(topics, context);
   await enough(all, minBytes, Math.min(Math.max(0, maxWaitMs), MAX_WAIT_MS), context);
   let left = Math.min(maxBytes, MAX_FETCH_BYTES);
   let isFirst = true;
@@ -44,12 +35,13 @@ export const fetch = service(FETCH, async (request, context) => {
     isFirst &&= taken.bytes === 0;
     return answerOf(taken, context);
   };
+  let next = 0;
   return {
-    topics: asked.map(({ topic, sources }) => ({
+    topics: topics.map((topic) => ({
       name: topic.name,
       topicId: topic.topicId,
-      partitions: sources.map(({ partition, source }) => {
-        const answer = take(source, partition);
+      partitions: topic.partitions.map((partition) => {
+        const answer = take(all[next++] as Source, partition);
         if (answer.errorCode !== NO_ERROR.errorCode && topic.name !== "") forget(topic.name);
         return { partition: partition.partition, ...answer };
       }),
@@ -72,18 +64,78 @@ function refusal(errorCode: number): Refusal {
   return { errorCode, highWatermark: -1, records: null };
 }
 
+function eachOnce(topics: Request["topics"]): Request["topics"] {
+  return distinctPartitions(
+    topics,
+    ({ name, topicId }) => `${topicId} ${name}`,
+    ({ partition }) => partition,
+  );
+}
+
+interface Place {
+  readonly index: number;
+  readonly topic: Topic;
+  readonly partition: Partition;
+}
+
+/** In the order of the partitions. What this connection reads already is there at once; the others are looked up a few at a time. */
+async function sourcesOf(topics: Request["topics"], context: RequestContext): Promise<Source[]> {
+  const sources: Source[] = [];
+  const unknown: Place[] = [];
+  let index = 0;
+  for (const topic of topics)
+    for (const partition of topic.partitions) {
+      const id = knownId(topic, partition, context);
+      if (id === null) unknown.push({ index, topic, partition });
+      else sources[index] = feedOf(id, partition, context);
+      index++;
+    }
+  if (unknown.length === 0) return sources;
+  const ask = async (place: Place) => {
+    sources[place.index] = await sourceOf(place.topic, place.partition, context);
+  };
+  await inTurn(context, unknown, ask, AT_ONCE);
+  return sources;
+}
+
+/** The topic's id, where a feed of the partition goes well. */
+function knownId(
+  { name, topicId }: Topic,
+  { partition }: Partition,
+  { feeds, version }: RequestContext,
+): string | null {
+  const id = version < FIRST_BY_ID ? feeds.knownId(name, partition) : topicId;
+  return id !== null && feeds.has(id, partition) ? id : null;
+}
+
 async function sourceOf(
   { name, topicId }: Topic,
-  { partition, fetchOffset }: Partition,
-  { env, nodes, feeds, version }: RequestContext,
+  asked: Partition,
+  context: RequestContext,
 ): Promise<Source> {
+  const { env, feeds, version } = context;
+  const { partition } = asked;
   try {
     if (partition < 0)
       throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `partition is ${partition}`);
-    const ask = async () => (await topicWithPartition(env, name, partition)).topicId;
-    const isByName = version < FIRST_BY_ID;
-    const id = isByName ? await feeds.idOf(name, partition, ask) : topicId;
-    if (!isByName && !feeds.has(id, partition)) await checkPartitionById(env, id, partition);
+    if (version >= FIRST_BY_ID) {
+      await checkPartitionById(env, topicId, partition);
+      return feedOf(topicId, asked, context);
+    }
+    const found = await topicWithPartition(env, name, partition);
+    feeds.setId(name, partition, found.topicId);
+    return feedOf(found.topicId, asked, context);
+  } catch (error) {
+    return refusal(codeFor(error, version));
+  }
+}
+
+function feedOf(
+  id: string,
+  { partition, fetchOffset }: Partition,
+  { nodes, feeds, version }: RequestContext,
+): Source {
+  try {
     if (!nodes.isOwn(nodes.leaderOf(id, partition)))
       return refusal(KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER);
     if (fetchOffset < 0) return refusal(codeOf("OFFSET_OUT_OF_RANGE"));
