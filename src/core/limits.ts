@@ -256,13 +256,13 @@ export const MAX_KAFKA_IN_FLIGHT_BYTES = 72 * MIB;
  * or the configs of some 10,000 topics.
  */
 export const MAX_KAFKA_ANSWER_BYTES = 36 * MIB;
-/** An answer goes out over TCP in pieces of this size, each of which has to be taken in MAX_KAFKA_STALLED_MS. */
+/** An answer goes out in pieces of this size, each of which has to be taken in MAX_KAFKA_STALLED_MS. */
 export const MAX_KAFKA_WRITE_BYTES = 256 * KIB;
 /**
- * Answers that a WebSocket's client has not taken; one more may go beyond it. Four of the largest: where the runtime does not
- * tell what is unsent, all that went out since the client's last message counts.
+ * What a WebSocket's client has not taken, before the next part of an answer is sent: it stays there until the client goes, even
+ * where its connection is closed. So few that thousands of such clients do no harm, so many that one that reads never waits long.
  */
-export const MAX_KAFKA_UNREAD_BYTES = 4 * MAX_FETCH_BYTES;
+export const MAX_KAFKA_UNREAD_BYTES = 256 * KIB;
 /** Connections that one isolate serves. */
 export const MAX_KAFKA_CONNECTIONS = 4_096;
 /** A connection on which nothing is asked for so long is closed, as Kafka does (`connections.max.idle.ms`). */

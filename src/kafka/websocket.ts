@@ -1,8 +1,7 @@
 // Kafka's protocol over a WebSocket: binary messages, one behind another, are the stream of bytes, however it is cut.
 
-import { sizeOf } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
-import { MAX_KAFKA_UNREAD_BYTES } from "../core/limits.ts";
+import { MAX_KAFKA_UNREAD_BYTES, MAX_KAFKA_WRITE_BYTES } from "../core/limits.ts";
 import { after } from "../edge/timer.ts";
 import type { Env } from "../env.ts";
 import { CLOSE_FATAL, closeReason } from "../protocol/close-codes.ts";
@@ -14,15 +13,16 @@ import { MalformedError } from "./wire.ts";
 
 /** How long what a client left behind is worked on: the platform gives no more. */
 const GONE_MS = 30_000;
-/** How often a client that is behind is looked at. */
-const DRAIN_CHECK_MS = 20;
+/** How often a client that is behind is looked at: at once first, then less and less often. */
+const MIN_DRAIN_CHECK_MS = 1;
+const MAX_DRAIN_CHECK_MS = 20;
 /** How long a client that was sent a close is waited for. */
 const CLOSING_MS = 5_000;
 
 /**
  * Serves it until the client goes, breaks a rule or does not do its part: then it is closed with CLOSE_FATAL and the reason.
- * Nobody can be told to wait, so what came is bounded. A client that does not take its answers gets no more of them; where the
- * runtime does not tell how much is unsent, one that says nothing meanwhile gets only so many [BND-12].
+ * Nobody can be told to wait, so what came is bounded. An answer is sent in parts, as the client takes them: what the socket was
+ * given cannot be taken back, and stays until the client has gone, even where the connection is closed [BND-12].
  * @returns what resolves when the connection is closed, and all that came before is served
  * @throws BrokerError where there are too many connections
  */
@@ -36,25 +36,18 @@ export function serveWebSocket(
   const frames = new Frames();
   /** What came and was not looked at yet. */
   let queuedBytes = 0;
-  /** Answers that were sent since the client last said something. */
-  let unreadBytes = 0;
-  let heard = Promise.withResolvers<void>();
+  /** The client is to take what was sent before it is sent more. What it sends meanwhile does not count for that. */
+  let isBehind = false;
   /** Nothing can be sent any more. */
   let isClosed = false;
   /** Nothing more is served. */
   let isOver = false;
   let work = Promise.resolve();
-  const wake = () => {
-    unreadBytes = 0;
-    heard.resolve();
-    heard = Promise.withResolvers();
-  };
   const finish = (code: number, reason: string) => {
     isOver = true;
     if (!isClosed) socket.close(code, reason);
     isClosed = true;
     connection.close();
-    wake();
     // A client that does not read never closes its side. With the end of the invocation the socket goes.
     void served.promise.then(after(CLOSING_MS, served.resolve));
   };
@@ -70,27 +63,35 @@ export function serveWebSocket(
   const connection = new Connection(patience === undefined ? options : { ...options, patience });
   const answer = async (frame: Uint8Array) => {
     const pieces = await connection.answer(frame);
+    for (const piece of pieces) await send(piece);
     if (isOver) return;
-    for (const piece of pieces) if (!isClosed) socket.send(piece);
-    if (connection.isSpent) return finish(1000, "connect again");
-    unreadBytes += sizeOf(pieces);
-    let left = unsentBytes();
-    connection.inFlight.setAnswer(left);
-    if (left <= MAX_KAFKA_UNREAD_BYTES || isClosed) return;
-    connection.expectTaken();
-    while (!isClosed && !isOver && left > MAX_KAFKA_UNREAD_BYTES) {
-      const checked = Promise.withResolvers<void>();
-      const stop = after(DRAIN_CHECK_MS, checked.resolve);
-      await Promise.race([heard.promise, checked.promise]);
-      stop();
-      const unsent = unsentBytes();
-      connection.moved(Math.max(0, left - unsent));
-      left = unsent;
+    connection.answered();
+    if (connection.isSpent) finish(1000, "connect again");
+  };
+  const send = async (piece: Uint8Array) => {
+    for (let at = 0; at < piece.length; at += MAX_KAFKA_WRITE_BYTES) {
+      if (socket.bufferedAmount > MAX_KAFKA_UNREAD_BYTES) await taken();
+      if (isClosed) return;
+      socket.send(piece.subarray(at, at + MAX_KAFKA_WRITE_BYTES));
     }
   };
-  /** What the client has not taken. */
-  const unsentBytes = () =>
-    (socket as { readonly bufferedAmount?: number }).bufferedAmount ?? unreadBytes;
+  /** Resolves when the client has taken enough of what was sent, or nothing can be sent any more. */
+  const taken = async () => {
+    let left = socket.bufferedAmount;
+    let checkMs = MIN_DRAIN_CHECK_MS;
+    isBehind = true;
+    connection.expectTaken();
+    while (!isClosed && left > MAX_KAFKA_UNREAD_BYTES) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      after(checkMs, resolve);
+      await promise;
+      const unsent = socket.bufferedAmount;
+      connection.moved(Math.max(0, left - unsent));
+      checkMs = unsent < left ? MIN_DRAIN_CHECK_MS : Math.min(2 * checkMs, MAX_DRAIN_CHECK_MS);
+      left = unsent;
+    }
+    isBehind = false;
+  };
   const handle = async (bytes: Uint8Array) => {
     for (const frame of frames.push(bytes)) {
       if (isOver) return;
@@ -110,8 +111,7 @@ export function serveWebSocket(
       const bytes = new Uint8Array(data as ArrayBuffer);
       queuedBytes += bytes.length;
       connection.inFlight.setAsked(queuedBytes + frames.buffered);
-      connection.moved(bytes.length);
-      wake();
+      if (!isBehind) connection.moved(bytes.length);
       work = work.then(() => handle(bytes)).catch(end);
     } catch (error) {
       end(error);
@@ -121,7 +121,6 @@ export function serveWebSocket(
     if (!isClosed) socket.close();
     isClosed = true;
     connection.stopWaiting();
-    wake();
     // What came before is served still, as over TCP: with acks 0 a client goes when it has sent.
     const stop = after(GONE_MS, served.resolve);
     void work.then(served.resolve);

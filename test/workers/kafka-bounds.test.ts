@@ -10,6 +10,8 @@ import {
   MAX_KAFKA_IN_FLIGHT_BYTES,
   MAX_KAFKA_QUEUED_BYTES,
   MAX_KAFKA_REQUEST_BYTES,
+  MAX_KAFKA_UNREAD_BYTES,
+  MAX_KAFKA_WRITE_BYTES,
 } from "../../src/core/limits.ts";
 import { isolate, type KafkaFeeds } from "../../src/edge/isolate.ts";
 import type { Env } from "../../src/env.ts";
@@ -55,6 +57,8 @@ interface Client {
   /** The next answer. */
   answer(): Promise<Uint8Array>;
   close(): void;
+  /** What it was sent and has not read, where that is told. */
+  readonly unreadBytes?: () => number;
   /** When nothing is served any more. */
   readonly served: Promise<void>;
 }
@@ -98,7 +102,21 @@ function overTcp({ env = envOf(), patience }: Options): Client {
 function overWebSocket({ env = envOf(), patience }: Options): Client {
   const { 0: client, 1: server } = new WebSocketPair();
   const nodes = new Nodes([{ host: "h", port: 1 }], null);
-  const served = serveWebSocket(server, env, nodes, "/10.0.0.1", patience);
+  let unreadBytes = 0;
+  // Both ends are in this isolate, where a client cannot but read.
+  const socket = new Proxy(server, {
+    get: (_, name) => {
+      if (name === "bufferedAmount") return unreadBytes;
+      const value = Reflect.get(server, name);
+      if (typeof value !== "function") return value;
+      return (...args: unknown[]) => {
+        if (name === "send") unreadBytes += (args[0] as Uint8Array).length;
+        return Reflect.apply(value, server, args);
+      };
+    },
+    set: (_, name, value) => Reflect.set(server, name, value),
+  });
+  const served = serveWebSocket(socket, env, nodes, "/10.0.0.1", patience);
   const received: Uint8Array[] = [];
   let wake = () => {};
   client.binaryType = "arraybuffer";
@@ -115,6 +133,7 @@ function overWebSocket({ env = envOf(), patience }: Options): Client {
       wholeFrame(async () => {
         for (;;) {
           const piece = received.shift();
+          unreadBytes -= piece?.length ?? 0;
           if (piece !== undefined) return piece;
           await new Promise<void>((resolve) => {
             wake = resolve;
@@ -122,6 +141,7 @@ function overWebSocket({ env = envOf(), patience }: Options): Client {
         }
       }),
     close: () => client.close(1000, "done"),
+    unreadBytes: () => unreadBytes,
     served,
   };
 }
@@ -287,14 +307,26 @@ describe.each(WAYS)("over $way", ({ open }) => {
     expect(warned).toEqual([]);
   });
 
-  test("[BND-12] a client that takes no answers is closed", async () => {
-    const client = open({ env: largeAnswers(), patience: { ...LONG, stalledMs: SHORT_MS } });
-    const all = framed(encodeRequest(METADATA, 1, { topics: null }));
-    await client.send(concatBytes(Array.from({ length: 20 }, () => all)));
-    await eventually(async () => warned.length > 0, "the connection to be closed");
-    expect(warned).toEqual([expect.stringContaining("the answers were not taken")]);
-    expect(held()).toEqual(NOTHING);
-  });
+  test.each([
+    { what: "waits", asksOn: false },
+    { what: "asks on and on", asksOn: true },
+  ])(
+    "[BND-12] a client that takes no answers and $what is closed, and is sent little until then",
+    async ({ asksOn }) => {
+      const client = open({ env: largeAnswers(), patience: { ...LONG, stalledMs: SHORT_MS } });
+      const all = framed(encodeRequest(METADATA, 1, { topics: null }));
+      await client.send(concatBytes(Array.from({ length: 20 }, () => all)));
+      await eventually(async () => {
+        if (asksOn) void client.send(all);
+        return warned.length > 0;
+      }, "the connection to be closed");
+      expect(client.unreadBytes?.() ?? 0).toBeLessThanOrEqual(
+        MAX_KAFKA_UNREAD_BYTES + MAX_KAFKA_WRITE_BYTES,
+      );
+      expect(warned).toEqual([expect.stringContaining("the answers were not taken")]);
+      expect(held()).toEqual(NOTHING);
+    },
+  );
 
   test.each([
     {
@@ -352,6 +384,18 @@ describe.each(WAYS)("over $way", ({ open }) => {
       expect(warned).toEqual([]);
     },
   );
+
+  test("[BND-12] a client that takes its answers gets all of them, whole", async () => {
+    const client = open({ env: largeAnswers(), patience: LONG });
+    const all = framed(encodeRequest(METADATA, 1, { topics: null }));
+    await client.send(concatBytes([all, all, asks]));
+    const [first, second] = [await client.answer(), await client.answer()];
+    expect(first.length).toBeGreaterThan(1_000_000);
+    expect(second).toEqual(first);
+    expect((await client.answer()).length).toBeLessThan(1_000);
+    expect(warned).toEqual([]);
+    await eventually(async () => held().inFlightBytes === 0, "nothing to be in flight");
+  });
 
   test("[BND-10] requests of the largest size come in at once, four of them; one more closes the largest", async () => {
     const four = Array.from({ length: 4 }, () => open({ patience: LONG }));
