@@ -441,3 +441,32 @@ test("[KFK-4] partitions that are refused hold nobody up, and the others are ans
   const nothing = { maxWaitMs: 30_000, minBytes: 1, maxBytes: 1_000, topics: [] };
   expect(await kafka.ask(messages.FETCH, 11, nothing)).toMatchObject({ topics: [] });
 });
+
+test.each([4, 11, 12, 13, 16])(
+  "[KFK-1] a partition that is refused has empty records, not null, in version %i of Fetch",
+  async (version) => {
+    const { name, topicId } = await createTopic(1);
+    const kafka = await Kafka.open();
+    const place = { partition: 0, fetchOffset: 0, partitionMaxBytes: 1_000 };
+    const wrong = [
+      { ...place, partition: 99 },
+      { ...place, partition: -1 },
+      { ...place, fetchOffset: -1 },
+    ];
+    const unknown = { name: unique("none"), topicId: crypto.randomUUID(), partitions: [place] };
+    const answer = await kafka.ask<{
+      topics: { partitions: { errorCode: number; records: Uint8Array | null }[] }[];
+    }>(messages.FETCH, version, {
+      maxWaitMs: 0,
+      minBytes: 1,
+      maxBytes: 1_000,
+      topics: [{ name, topicId, partitions: wrong }, unknown],
+    });
+    const partitions = answer.topics.flatMap((each) => each.partitions);
+    expect(partitions.length).toBe(wrong.length + 1);
+    for (const { errorCode, records } of partitions) {
+      expect(errorCode).not.toBe(NONE);
+      expect(records).toEqual(new Uint8Array());
+    }
+  },
+);

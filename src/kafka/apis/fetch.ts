@@ -52,7 +52,8 @@ export const fetch = readingService(FETCH, async (request, context) => {
 interface Refusal {
   readonly errorCode: number;
   readonly highWatermark: number;
-  readonly records: null;
+  /** Empty, not null: so Kafka has it, and librdkafka 2.0.2 cannot read null. */
+  readonly records: readonly Uint8Array[];
 }
 type Source = Feed | Refusal;
 
@@ -61,7 +62,7 @@ function isRefusal(source: Source): source is Refusal {
 }
 
 function refusal(errorCode: number): Refusal {
-  return { errorCode, highWatermark: -1, records: null };
+  return { errorCode, highWatermark: -1, records: [] };
 }
 
 function eachOnce(topics: Request["topics"]): Request["topics"] {
