@@ -45,7 +45,8 @@ export function noteFailure({ place, failure, message }: ObjectError, method: st
   }
   troubles.set(place.name, trouble);
   const again = known === undefined || known.untold === 0 ? "" : `, ${known.untold} times more`;
-  console.error(`storage ${failure}: ${place.name}, ${place.file}: ${method}: ${message}${again}`);
+  const what = failure === "storage" ? "storage failed" : `storage ${failure}`;
+  console.error(`${what}: ${place.name}, ${place.file}: ${method}: ${message}${again}`);
 }
 
 export function noteSuccess({ name }: ObjectPlace, method: string): void {

@@ -15,6 +15,7 @@ import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { isStored } from "../shared/identity.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
+import { parseStored } from "../shared/stored-json.ts";
 
 /** Work that reaches other objects. Every task may run more than once. */
 export type Task =
@@ -81,7 +82,7 @@ export class ClusterStore {
       "SELECT topic FROM topics WHERE name = ?",
       name,
     );
-    return row === undefined ? null : (JSON.parse(row.topic) as Topic);
+    return row === undefined ? null : parseStored<Topic>(row.topic, "topics.topic");
   }
 
   topicById(topicId: string): Topic | null {
@@ -95,7 +96,7 @@ export class ClusterStore {
 
   topics(): Topic[] {
     const rows = this.#sql.exec<{ topic: string }>("SELECT topic FROM topics ORDER BY name");
-    return Array.from(rows, (row) => JSON.parse(row.topic) as Topic);
+    return Array.from(rows, (row) => parseStored<Topic>(row.topic, "topics.topic"));
   }
 
   putTopic(topic: Topic): void {
@@ -169,7 +170,7 @@ export class ClusterStore {
       this.#sql,
       "SELECT defaults FROM cluster WHERE id = 1",
     );
-    return JSON.parse(row?.defaults ?? "{}") as ConfigOverrides;
+    return parseStored<ConfigOverrides>(row?.defaults ?? "{}", "cluster.defaults");
   }
 
   setDefaults(defaults: ConfigOverrides): void {
@@ -273,7 +274,10 @@ export class ClusterStore {
     const rows = this.#sql.exec<{ id: number; task: string }>(
       "SELECT id, task FROM tasks ORDER BY id LIMIT 1000",
     );
-    return Array.from(rows, (row) => ({ id: row.id, task: JSON.parse(row.task) as Task }));
+    return Array.from(rows, (row) => ({
+      id: row.id,
+      task: parseStored<Task>(row.task, "tasks.task"),
+    }));
   }
 
   deleteTask(id: number): void {

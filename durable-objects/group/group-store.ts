@@ -29,6 +29,7 @@ import {
 import { MAX_HISTORY_OPERATIONS } from "../../src/core/limits.ts";
 import { anothers, isStored } from "../shared/identity.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
+import { parseStored } from "../shared/stored-json.ts";
 
 /** The names are on disk: fields are only ever added, and those that an older release did not write may be missing. */
 type StoredMember = Omit<
@@ -89,13 +90,13 @@ export class GroupStore {
       groupEpoch: group.group_epoch,
       assignmentEpoch: group.assignment_epoch,
       nextMemberNumber: group.next_member_number,
-      overrides: JSON.parse(group.overrides) as ConfigOverrides,
+      overrides: parseStored<ConfigOverrides>(group.overrides, "group_state.overrides"),
       emptySinceMs: group.empty_since_ms,
     });
     for (const { json } of this.#sql.exec<{ json: string }>(
       "SELECT json FROM topics ORDER BY name",
     )) {
-      replay(state, { type: "topic", topic: JSON.parse(json) as GroupTopic });
+      replay(state, { type: "topic", topic: parseStored<GroupTopic>(json, "topics.json") });
     }
     for (const { json } of this.#sql.exec<{ json: string }>("SELECT json FROM members")) {
       replay(state, { type: "member", member: parseMember(json) });
@@ -106,7 +107,7 @@ export class GroupStore {
       replay(state, {
         type: "target",
         memberId: member_id,
-        partitions: toSet(JSON.parse(json) as TopicPartitions[]),
+        partitions: toSet(parseStored<TopicPartitions[]>(json, "targets.json")),
       });
     }
     const offsets = this.#sql.exec<{
@@ -181,7 +182,7 @@ export class GroupStore {
       limit,
     );
     const entries = Array.from(rows, ({ at_ms: atMs, entries: json }) =>
-      (JSON.parse(json) as HistoryEntry[]).map((entry) => ({ atMs, ...entry })),
+      parseStored<HistoryEntry[]>(json, "history.entries").map((entry) => ({ atMs, ...entry })),
     );
     return entries.reverse().flat().slice(-limit);
   }
@@ -332,7 +333,7 @@ function formatMember(member: Member): string {
 }
 
 function parseMember(json: string): Member {
-  const stored = JSON.parse(json) as StoredMember;
+  const stored = parseStored<StoredMember>(json, "members.json");
   const sets = { assigned: toSet(stored.assigned), revoking: toSet(stored.revoking) };
   const epochs = (stored.assignmentEpochs ?? []).flatMap(([epoch, topics]) =>
     [...toSet(topics)].map((key): [PartitionKey, number] => [key, epoch]),
@@ -353,8 +354,8 @@ function toOffsets(stored: Readonly<Record<PartitionKey, number>> = {}): Map<Par
 }
 
 function parseClassic(json: string): ClassicState {
-  return JSON.parse(json, (_key, value) => {
+  return parseStored<ClassicState>(json, "classic.json", (_key, value) => {
     const isBytes = typeof value === "object" && value !== null && "base64" in value;
-    return isBytes ? Uint8Array.fromBase64(value.base64) : value;
-  }) as ClassicState;
+    return isBytes ? Uint8Array.fromBase64(value.base64 as string) : value;
+  });
 }

@@ -6,6 +6,7 @@ import { type Failure, fail } from "../../src/core/errors.ts";
 import { MAX_PENDING_APPEND_BYTES } from "../../src/core/limits.ts";
 import type { Append } from "../../src/core/log/append.ts";
 import type { AppendOutcome } from "../../src/core/log/partition-log.ts";
+import { failureOf } from "../../src/core/platform-errors.ts";
 
 interface Waiting {
   readonly append: Append;
@@ -82,9 +83,11 @@ export class GroupCommit {
   }
 }
 
+/** [ERR-2] Where it is damage, trying again mends nothing. */
 function storageFailure(error: unknown): Failure {
-  return fail(
+  const failure = fail(
     "KAFKA_STORAGE_ERROR",
     `the write failed, nothing was stored: ${error instanceof Error ? error.message : error}`,
   );
+  return failureOf(error) === "damaged" ? { ...failure, retriable: false } : failure;
 }

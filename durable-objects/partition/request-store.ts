@@ -9,6 +9,7 @@ import { fail, type Result } from "../../src/core/errors.ts";
 import { IDEMPOTENCY_KEY_TTL_MS, MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { firstRow, type SizedSql } from "../shared/sql.ts";
+import { parseStored } from "../shared/stored-json.ts";
 
 type RequestRow = { body_hash: string; plan: string; at_ms: number };
 type AppendRow = { base_offset: number; appended_at_ms: number };
@@ -43,7 +44,7 @@ export class RequestStore {
           `Idempotency-Key ${JSON.stringify(key)} was used for another request ${Math.max(0, Math.round((nowMs - found.at_ms) / 1000))} s ago`,
         );
       }
-      return { ok: true, request: { plan: JSON.parse(found.plan) as RequestPlan } };
+      return { ok: true, request: { plan: parseStored<RequestPlan>(found.plan, "requests.plan") } };
     }
     if (plan === null) return { ok: true, request: null };
     const full = this.checkRoom(nowMs);

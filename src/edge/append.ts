@@ -1,6 +1,12 @@
 // One append to one partition, tried again where nobody knows whether it was stored. That is safe for an
 // idempotent producer only: the partition recognises the repeat [IDM-1].
-import type { ErrorName, FailureData } from "../core/errors.ts";
+import {
+  BrokerError,
+  type ErrorName,
+  type Failure,
+  type FailureData,
+  failureOf as toFailure,
+} from "../core/errors.ts";
 import { MAX_APPEND_TRIES } from "../core/limits.ts";
 import type { KeyedAppend } from "../core/log/keyed-request.ts";
 import { isDecided } from "../core/log/producers.ts";
@@ -21,6 +27,18 @@ export interface AppendRefused {
   readonly code: ErrorName;
   readonly detail: string;
   readonly data: FailureData;
+  /** [ERR-2] Set where trying again mends nothing, though the error's name says that it may. */
+  readonly retriable?: false;
+}
+
+/** As an error. */
+export function refusalOf({ code, detail, data, retriable }: AppendRefused): BrokerError {
+  return new BrokerError(code, detail, { data, retriable });
+}
+
+function refusedBy(failure: Failure): AppendRefused {
+  const { ok: _ok, error: code, detail, retriable, ...data } = failure;
+  return { code, detail, data, ...(retriable === undefined ? {} : { retriable }) };
 }
 
 export type AppendAnswer = AppendStored | AppendRefused;
@@ -54,21 +72,19 @@ export async function appendTo(
       const { expectedOffset, keyed = null, isOwn = false } = options;
       const result = await stub.append(bytes, expectedOffset, keyed, isOwn);
       if (result.ok) return result;
-      const { ok: _ok, error: code, detail, ...data } = result;
-      if (unanswered === null || isDecided(code)) return { code, detail, data };
+      const { error: code, detail } = result;
+      if (unanswered === null || isDecided(code)) return refusedBy(result);
       return refused("REQUEST_TIMED_OUT", `${unanswered}, then ${code}: ${detail}`);
     } catch (error) {
       const failure = failureOf(error);
-      if (NOT_STORED.includes(failure) && unanswered === null) {
-        const { code, message: detail, data } = brokerError(error);
-        return { code, detail, data };
-      }
-      unanswered = unknownOutcome(error);
+      const known = brokerError(error);
+      if (NOT_STORED.includes(failure) && unanswered === null) return refusedBy(toFailure(known));
+      const isStorage = isStorageFailure(failure);
+      unanswered = isStorage
+        ? `${known.message}; whether it was stored is unknown`
+        : unknownOutcome(error);
       if (attempt >= tries)
-        return refused(
-          isStorageFailure(failure) ? "KAFKA_STORAGE_ERROR" : "REQUEST_TIMED_OUT",
-          unanswered,
-        );
+        return refused(isStorage ? "KAFKA_STORAGE_ERROR" : "REQUEST_TIMED_OUT", unanswered);
       const backoffMs = FIRST_BACKOFF_MS * 4 ** (attempt - 1) * (0.5 + Math.random() / 2);
       await new Promise((resolve) => setTimeout(resolve, backoffMs));
     }

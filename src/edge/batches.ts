@@ -1,11 +1,11 @@
 // Appending batches that a client has encoded. The partition checks their headers and checksums; here, where
 // CPU is cheap, their records are looked at too, so that nothing is stored that no reader could read.
 import { decoderWithin } from "../compression/decode.ts";
-import { BrokerError, errorOf, type Failure, type Result } from "../core/errors.ts";
+import { BrokerError, failureOf, type Result } from "../core/errors.ts";
 import { MAX_DECODED_REQUEST_BYTES } from "../core/limits.ts";
 import { batches, checkCrc, NO_PRODUCER_ID } from "../core/log/record-batch.ts";
 import type { Env } from "../env.ts";
-import { type AppendStored, appendTo, isRefused } from "./append.ts";
+import { type AppendStored, appendTo, isRefused, refusalOf } from "./append.ts";
 import { atPartition } from "./metadata.ts";
 
 export function appendBatches(
@@ -20,10 +20,9 @@ export function appendBatches(
     const options = { expectedOffset, isIdempotent };
     const answer = await appendTo(env, topicId, partition, bytes, options);
     if (!isRefused(answer)) return { ok: true, ...answer };
-    const { code: error, detail, data } = answer;
-    const failure: Failure = { ok: false, error, detail, ...data };
-    if (error === "UNKNOWN_TOPIC_ID") throw errorOf(failure); // atPartition asks again.
-    return failure;
+    const refusal = refusalOf(answer);
+    if (refusal.code === "UNKNOWN_TOPIC_ID") throw refusal; // atPartition asks again.
+    return failureOf(refusal);
   });
 }
 

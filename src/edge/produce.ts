@@ -23,7 +23,7 @@ import {
 import { type Env, partitionStub } from "../env.ts";
 import type { UnplacedRecord } from "../protocol/json-record.ts";
 import { failedRecord, type RecordOutcome } from "../protocol/record-outcome.ts";
-import { type AppendAnswer, type AppendRefused, appendTo, isRefused } from "./append.ts";
+import { type AppendAnswer, type AppendRefused, appendTo, isRefused, refusalOf } from "./append.ts";
 import { refresh, topicMetadata } from "./metadata.ts";
 import { newProducerId, withProducer } from "./producer-pool.ts";
 import { hashOf } from "./request-hash.ts";
@@ -43,8 +43,7 @@ export type RecordResult = RecordStored | RecordRefused;
 /** As clients are told. */
 export function outcomeOf(result: RecordResult): RecordOutcome {
   if (!isRefused(result)) return result;
-  const { partition, code, detail, data } = result;
-  return failedRecord(partition, new BrokerError(code, detail, { data }));
+  return failedRecord(result.partition, refusalOf(result));
 }
 
 export interface ProduceOptions {

@@ -12,7 +12,7 @@ import {
   MAX_RECORDS_PER_REQUEST,
   MAX_WAIT_MS,
 } from "../core/limits.ts";
-import { isRefused } from "../edge/append.ts";
+import { isRefused, refusalOf } from "../edge/append.ts";
 import { fetchRecords, recordBytes } from "../edge/fetch.ts";
 import type { Work } from "../edge/holders.ts";
 import { atPartition, topicMetadata, topicWithPartition } from "../edge/metadata.ts";
@@ -170,8 +170,7 @@ function produceResponse(items: readonly RecordResult[]): Response {
   const list = { field: "results", items, toJson: outcomeOf };
   const first = refused[0];
   if (first !== undefined && refused.length === items.length) {
-    const { code, detail, data } = first;
-    const problem = problemOf(new BrokerError(code, detail, { data }));
+    const problem = problemOf(refusalOf(first));
     const { status } = problem;
     return listAnswer({ ...list, rest: problem, status, contentType: PROBLEM_TYPE });
   }

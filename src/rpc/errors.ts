@@ -9,8 +9,8 @@ export async function overRpc<T>(action: () => Promise<T>): Promise<T> {
   } catch (error) {
     const known = brokerError(error);
     if (known.code === "UNKNOWN_SERVER_ERROR" && known !== error) throw error;
-    const { code, message, data } = known;
-    const told = new BrokerError(code, `${code}: ${message}`, { data });
+    const { code, message, data, retriable } = known;
+    const told = new BrokerError(code, `${code}: ${message}`, { data, retriable });
     told.name = "Error"; // Another name goes before the message between two processes of wrangler.
     throw told;
   }

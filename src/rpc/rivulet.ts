@@ -14,9 +14,8 @@ import type {
   RivuletService,
   TopicRecords,
 } from "../client/service.ts";
-import { BrokerError } from "../core/errors.ts";
 import { MAX_TOPICS_PER_BATCH } from "../core/limits.ts";
-import { isRefused } from "../edge/append.ts";
+import { isRefused, refusalOf } from "../edge/append.ts";
 import { outcomeOf, produce } from "../edge/produce.ts";
 import type { Env } from "../env.ts";
 import { app } from "../http/app.ts";
@@ -84,7 +83,7 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
     });
     const first = results[0];
     if (first !== undefined && isRefused(first) && results.every((result) => isRefused(result)))
-      throw new BrokerError(first.code, first.detail, { data: first.data });
+      throw refusalOf(first);
     return results.map(outcomeOf);
   }
 }

@@ -6,6 +6,7 @@ import { MAX_APPEND_BYTES, MAX_PENDING_APPEND_BYTES } from "../../src/core/limit
 import { type Append, validateAppend } from "../../src/core/log/append.ts";
 import { type AppendOutcome, PartitionLog } from "../../src/core/log/partition-log.ts";
 import { decodeBatch, encodeBatch } from "../../src/core/log/record-batch.ts";
+import { damaged } from "../../src/core/platform-errors.ts";
 import { configOf, RULES } from "../support/log-fixtures.ts";
 import { MemoryLogStore } from "../support/memory-log-store.ts";
 
@@ -177,6 +178,20 @@ describe("group commit", () => {
     target.error = null;
     expect(await commits.append(appendOf("b"))).toEqual(stored(0));
     expect(storedAt(target.log, 0)).toBe("b");
+  });
+
+  test.each([
+    { error: new Error("database disk image is malformed: SQLITE_CORRUPT"), retriable: false },
+    { error: new Error("file is not a database: SQLITE_NOTADB"), retriable: false },
+    { error: damaged("what is stored in a column is damaged"), retriable: false },
+    { error: new Error("disk I/O error: SQLITE_IOERR"), retriable: undefined },
+    { error: new Error("database or disk is full: SQLITE_FULL"), retriable: undefined },
+  ])("[ERR-2] a commit that throws $error may be tried again: $retriable", async (row) => {
+    const target = new Target();
+    target.error = row.error;
+    const outcome = await new GroupCommit(target).append(appendOf("a"));
+    expect(outcome).toMatchObject({ ok: false, error: "KAFKA_STORAGE_ERROR" });
+    expect(outcome.ok ? null : outcome.retriable).toBe(row.retriable);
   });
 
   test("[LOG-2] a shared commit that throws answers its appends and no others", async () => {

@@ -124,7 +124,7 @@ test("[ERR-3] the reason takes the place of workerd's reference, and the address
   const lines = [
     "workerd/jsg/util.c++:320: error: e = workerd/util/sqlite.c++:914: failed: SQLite failed; dbErrorMessage(prepareResult, db) = file is not a database: SQLITE_NOTADB",
     "stack: /a/workerd@3c63c30 /a/workerd@68538f0; sentryErrorContext = jsgInternalError; wdErrId = abc123; sentryTag = NOSENTRY",
-    "storage storage: group g, /data/g.sqlite: poll: internal error; reference = abc123",
+    "storage failed: group g, /data/g.sqlite: poll: internal error; reference = abc123",
     "workerd/jsg/util.c++:320: error: e = workerd/util/sqlite.c++:663: failed: unable to open database file: SQLITE_CANTOPEN",
     "stack: /a/workerd@3c63c30; wdErrId = def456",
     "something else: internal error; reference = def456",
@@ -133,7 +133,7 @@ test("[ERR-3] the reason takes the place of workerd's reference, and the address
     "stack: /a/workerd@1",
   ];
   expect(lines.map((line) => filter.line(line)).filter((line) => line !== null)).toEqual([
-    "storage storage: group g, /data/g.sqlite: poll: file is not a database: SQLITE_NOTADB",
+    "storage failed: group g, /data/g.sqlite: poll: file is not a database: SQLITE_NOTADB",
     "something else: unable to open database file: SQLITE_CANTOPEN",
     "internal error; reference = nobody",
     "workerd/server/server.c++:1: error: another",

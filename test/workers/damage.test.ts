@@ -3,10 +3,12 @@ import { runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
+import type { RivuletService } from "../../src/client/index.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import { partitionStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
+import { type AppendAnswer, writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
 import { Kafka } from "./kafka-socket.ts";
@@ -422,7 +424,7 @@ describe("what a partition has stored besides batches", () => {
   ];
 
   test.each(TABLES)(
-    "[CRC-2] $where: an error that names it, and nothing is written over it",
+    "[CRC-2] [ERR-2] $where: an error that names it and is not retriable, and nothing is written over it",
     async ({ where, spoil, needs }) => {
       vi.spyOn(console, "error").mockImplementation(() => {});
       const topic = await createTopic(1);
@@ -439,6 +441,7 @@ describe("what a partition has stored besides batches", () => {
         ok: false,
         error: "KAFKA_STORAGE_ERROR",
         detail: expect.stringContaining(where),
+        retriable: false,
       };
       const batch = recordBatch(["c"], { producer: [5, 0, 0] });
       for (let i = 0; i < 2; i++) {
@@ -450,6 +453,25 @@ describe("what a partition has stored besides batches", () => {
       else expect(read).toMatchObject(failure);
       const path = `/v1/topics/${topic.name}/partitions/0/records?offset=1`;
       expect((await call("GET", path)).status).toBe(needs === "producers" ? 200 : 503);
+      const { ok: _ok, error: code, ...told } = failure;
+      const problem = { status: 503, body: { code, ...told } };
+      const records = [{ value: "c" }];
+      const place = `/v1/topics/${topic.name}`;
+      for (const key of [undefined, "a key"]) {
+        const headers: Record<string, string> = key === undefined ? {} : { "idempotency-key": key };
+        const answer = await call("POST", `${place}/records`, { records }, headers);
+        expect(answer, `key: ${key}`).toMatchObject(problem);
+      }
+      expect(await call("POST", `${place}/partitions/0/batches`, batch)).toMatchObject(problem);
+      const { Rivulet } = exports as unknown as { Rivulet: RivuletService };
+      const thrown = await Rivulet.produce(topic.name, records).catch((error: unknown) => error);
+      expect(thrown).toMatchObject({ code, retriable: false });
+      if (needs === "anything") return;
+      const socket = await TestSocket.open<AppendAnswer>(`${place}/partitions/0/socket`);
+      socket.send(writeAppendFrame({ requestId: 1, expectedOffset: null, batches: batch }));
+      const isAnswer = (message: unknown): message is AppendAnswer =>
+        typeof message === "object" && message !== null && "requestId" in message;
+      expect(await socket.next(isAnswer)).toMatchObject({ type: "error", code, ...told });
     },
   );
 });

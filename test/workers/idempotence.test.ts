@@ -3,7 +3,7 @@
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
-import { MAX_PRODUCERS_PER_PARTITION } from "../../src/core/limits.ts";
+import { MAX_APPEND_TRIES, MAX_PRODUCERS_PER_PARTITION } from "../../src/core/limits.ts";
 import { forgetEverything } from "../../src/edge/isolate.ts";
 import { partitionStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
@@ -336,6 +336,23 @@ const throttled = async (): ReturnType<Append> => ({
   ok: false,
   error: "THROTTLING_QUOTA_EXCEEDED",
   detail: "too much waits, for the test",
+});
+
+describe("an append whose partition's storage cannot be opened", () => {
+  test("[ERR-2] is told as that, without the platform's reference, and that nobody knows", async () => {
+    const { topic } = await newPartition();
+    const hidden = (): never => {
+      throw new Error("internal error; reference = abc123");
+    };
+    disturbAppends(...new Array<typeof hidden>(MAX_APPEND_TRIES).fill(hidden));
+    vi.spyOn(console, "error").mockImplementation(() => {});
+    const path = `/v1/topics/${topic.name}/records`;
+    const answer = await call<{ detail: string }>("POST", path, { records: [{ value: "a" }] });
+    expect(answer).toMatchObject({ status: 503, body: { code: "KAFKA_STORAGE_ERROR" } });
+    for (const part of [`partition ${topic.topicId}/0`, "could not be opened", "is unknown"])
+      expect(answer.body.detail).toContain(part);
+    expect(answer.body.detail).not.toContain("reference");
+  });
 });
 
 describe("the Worker", () => {
