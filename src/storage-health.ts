@@ -19,13 +19,17 @@ interface Trouble {
   toldAtMs: number;
   /** How often it has failed since it was told of. */
   untold: number;
+  /** It has done something else since. Where only a part of what it stores is damaged, that goes on and on. */
+  isOver: boolean;
+  /** That it works again was told since the failure was. */
+  isOverTold: boolean;
 }
 
 const troubles = new Map<string, Trouble>();
 
 /** Objects that have failed and not worked since. */
 export function failingObjects(): number {
-  return troubles.size;
+  return Array.from(troubles.values()).filter(({ isOver }) => !isOver).length;
 }
 
 /** Forgets and tells nothing: for tests, which share an isolate. */
@@ -38,9 +42,17 @@ export function noteFailure({ place, failure, message }: ObjectError, method: st
   const known = troubles.get(place.name);
   if (known === undefined && troubles.size >= MAX_OBJECTS) return;
   const nowMs = Date.now();
-  const trouble = { method, failure, toldAtMs: nowMs, untold: 0 };
+  const trouble = {
+    method,
+    failure,
+    toldAtMs: nowMs,
+    untold: 0,
+    isOver: false,
+    isOverTold: false,
+  };
   if (known !== undefined && known.failure === failure && nowMs - known.toldAtMs < REPEAT_MS) {
-    troubles.set(place.name, { ...trouble, toldAtMs: known.toldAtMs, untold: known.untold + 1 });
+    const { toldAtMs, untold, isOverTold } = known;
+    troubles.set(place.name, { ...trouble, toldAtMs, untold: untold + 1, isOverTold });
     return;
   }
   troubles.set(place.name, trouble);
@@ -53,9 +65,14 @@ export function noteSuccess({ name }: ObjectPlace, method: string): void {
   if (troubles.size === 0) return;
   const trouble = troubles.get(name);
   if (trouble === undefined) return;
+  if (trouble.isOver && trouble.method !== method) return;
   if (trouble.failure !== "damaged" && trouble.method !== method) return;
-  troubles.delete(name);
-  console.log(`storage works again: ${name}`);
+  if (!trouble.isOverTold) console.log(`storage works again: ${name}`);
+  if (trouble.method === method) troubles.delete(name);
+  else {
+    trouble.isOver = true;
+    trouble.isOverTold = true;
+  }
   // The disk has room again, for the others too. What is damaged stays so.
   if (trouble.failure === "full")
     for (const [other, { failure }] of troubles) if (failure !== "damaged") troubles.delete(other);

@@ -97,6 +97,30 @@ describe("failures that are noted", () => {
     forgetTroubles();
   });
 
+  test("[ERR-3] what is damaged in part is told of once a minute, however often another part works", () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const told = vi.spyOn(console, "error").mockImplementation(() => {});
+    const over = vi.spyOn(console, "log").mockImplementation(() => {});
+    for (let i = 0; i < 50; i++) {
+      noteFailure(failed("SQLITE_CORRUPT"), "append");
+      expect(failingObjects()).toBe(1);
+      noteSuccess(PLACE, "read");
+      expect(failingObjects()).toBe(0);
+    }
+    expect([told.mock.calls.length, over.mock.calls.length]).toEqual([1, 1]);
+    vi.setSystemTime(Date.now() + 61_000);
+    noteFailure(failed("SQLITE_CORRUPT"), "append");
+    expect(told.mock.calls[1]).toEqual([
+      "storage damaged: group g, /data/g.sqlite: append: SQLITE_CORRUPT, 49 times more",
+    ]);
+    noteSuccess(PLACE, "append");
+    expect(over.mock.calls.length).toBe(2);
+    expect(failingObjects()).toBe(0);
+    vi.restoreAllMocks();
+    vi.useRealTimers();
+    forgetTroubles();
+  });
+
   test("[ERR-4] where one finds room on the disk again, the others count no more, but for what is damaged", () => {
     vi.spyOn(console, "error").mockImplementation(() => {});
     vi.spyOn(console, "log").mockImplementation(() => {});
