@@ -51,6 +51,14 @@ export interface GroupInfo {
     readonly target: readonly TopicAssignment[];
   }[];
   readonly offsets: readonly GroupOffsetInfo[];
+  /** Partitions whose logs do not answer, and why; `offset` is what the group has committed there, else 0. */
+  readonly unreadable?: readonly {
+    readonly topic: string;
+    readonly partition: number;
+    readonly offset: number;
+    readonly code: string;
+    readonly detail: string;
+  }[];
 }
 
 /** An entry of a group's flight recorder. */

@@ -10,6 +10,7 @@ import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { clusterStub, type Env, groupStub, partitionStub } from "../env.ts";
 import { lookAtGroup } from "./groups.ts";
 import { topicMetadata } from "./metadata.ts";
+import { answerOf, isDeleted, type UnreadablePartition } from "./unreadable.ts";
 
 export type OffsetSpec =
   | "earliest"
@@ -69,14 +70,28 @@ export interface GroupOffset {
   readonly oldestUnreadMs: number | null;
 }
 
+/** The partitions of a group, and those whose logs do not answer, each with the position that the group has there. */
+export interface GroupOffsets {
+  readonly offsets: readonly GroupOffset[];
+  readonly unreadable: readonly UnreadablePartition[];
+}
+
 /** [OFF-6] [OFF-9] The group's offsets beside what is in the logs. A topic deleted meanwhile is left out. */
-export async function groupOffsets(env: Env, group: GroupDescription): Promise<GroupOffset[]> {
+export async function groupOffsets(env: Env, group: GroupDescription): Promise<GroupOffsets> {
   const isUnused = await unusedOf(env, group);
+  const unreadable: UnreadablePartition[] = [];
   const all = await mapConcurrently(group.offsets, FAN_OUT, async (entry) => {
     const { topic, topicId, partition, committedOffset } = entry;
     const stub = partitionStub(env, topicId, partition);
-    const bounds = isUnused(topicId, partition) ? EMPTY_LOG : await stub.offsets();
-    if (!bounds.ok) return null;
+    const bounds = isUnused(topicId, partition)
+      ? EMPTY_LOG
+      : await answerOf(async () => await stub.offsets());
+    if (!bounds.ok) {
+      const { error: code, detail } = bounds;
+      const offset = committedOffset ?? 0;
+      if (!isDeleted(bounds)) unreadable.push({ topic, partition, offset, code, detail });
+      return null;
+    }
     const { logStartOffset, highWatermark: logEndOffset } = bounds;
     const unreadFrom = Math.max(committedOffset ?? logStartOffset, logStartOffset);
     const oldest = await firstTimestamp(stub, unreadFrom, logEndOffset);
@@ -89,7 +104,7 @@ export async function groupOffsets(env: Env, group: GroupDescription): Promise<G
       oldestUnreadMs: oldest === null ? null : Math.max(0, Date.now() - oldest),
     };
   });
-  return all.filter((entry) => entry !== null);
+  return { offsets: all.filter((entry) => entry !== null), unreadable };
 }
 
 const EMPTY_LOG = { ok: true, logStartOffset: 0, highWatermark: 0 } as const;
@@ -120,7 +135,7 @@ async function firstTimestamp(
 ): Promise<number | null> {
   // Mostly once: only where compaction has taken what was left of a batch there is another to look at.
   for (let offset = from; offset < end; ) {
-    const read = await stub.read({ offset, maxBytes: 1 }); // One batch is read in any case.
+    const read = await answerOf(async () => await stub.read({ offset, maxBytes: 1 })); // One batch at least.
     if (!read.ok || read.batches.length === 0) return null;
     const records = decoded(read.batches);
     if (records === null) return null;

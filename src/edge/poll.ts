@@ -2,19 +2,20 @@
 // and reads on. The Worker remembers nothing between two polls: the group knows what is committed and what was
 // delivered, and a repeat of a poll whose answer was lost is answered from there again.
 import { leftOf } from "../core/elapsed.ts";
-import { BrokerError, type ErrorName, unwrap } from "../core/errors.ts";
+import { BrokerError, unwrap } from "../core/errors.ts";
 import type { Delivery } from "../core/group/coordinator.ts";
 import { unknownMember } from "../core/group/offsets.ts";
 import { partitionKey } from "../core/group/partition-key.ts";
 import { DEFAULT_FETCH_BYTES, DEFAULT_REBALANCE_TIMEOUT_MS, FAN_OUT } from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
-import type { AssignedPartition } from "../protocol/group-socket.ts";
+import type { AssignedPartition, InitialOffset } from "../protocol/group-socket.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
 import { waitForRecords } from "./fetch.ts";
 import { groupExists } from "./groups.ts";
 import { topicMetadata } from "./metadata.ts";
 import { Unfolder } from "./unfolder.ts";
+import { answerOf, isDeleted, type UnreadablePartition } from "./unreadable.ts";
 
 export interface PollOptions {
   readonly instanceId: string;
@@ -31,13 +32,6 @@ export interface PollOptions {
 
 export interface PolledRecord extends TopicPartition {
   readonly record: ConsumerRecord;
-}
-
-/** A partition that is read no further: its batch at `offset` cannot be read. */
-export interface UnreadablePartition extends TopicPartition {
-  readonly offset: number;
-  readonly code: ErrorName;
-  readonly detail: string;
 }
 
 export interface PollResult {
@@ -239,11 +233,13 @@ class PollingMember {
     const owner = { group: this.#groupId, incarnation, memberEpoch, memberNumber };
     const initial = assignment.initialOffset ?? this.#options.from;
     const stub = partitionStub(this.#env, place.topicId, place.partition);
-    let read = await stub.readAs(owner, { offset: place.committedOffset ?? initial, maxBytes });
+    const readFrom = (offset: number | InitialOffset) =>
+      answerOf(async () => await stub.readAs(owner, { offset, maxBytes }));
+    let read = await readFrom(place.committedOffset ?? initial);
     const isOutside = !read.ok && read.error === "OFFSET_OUT_OF_RANGE";
-    if (isOutside) read = await stub.readAs(owner, { offset: initial, maxBytes });
+    if (isOutside) read = await readFrom(initial);
     if (!read.ok) {
-      if (read.error !== "CORRUPT_MESSAGE") return null;
+      if (read.error === "FENCED_MEMBER_EPOCH" || isDeleted(read)) return null;
       const offset = read.offset ?? place.committedOffset ?? 0;
       const failure = { offset, code: read.error, detail: read.detail };
       const nothing = { batches: new Uint8Array(), nextOffset: offset, beginOffset: null };

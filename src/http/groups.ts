@@ -110,8 +110,9 @@ export const groups = new Hono<{ Bindings: Env }>()
         async (group) => await group.describe(),
       ),
     );
-    const items = await groupOffsets(context.env, group);
-    const { offsets: _, ...rest } = group;
+    const { offsets: items, unreadable } = await groupOffsets(context.env, group);
+    const { offsets: _, ...described } = group;
+    const rest = unreadable.length === 0 ? described : { ...described, unreadable };
     return listAnswer({ field: "offsets", items, toJson: (each) => each, rest });
   })
   .get("/:group/config", async (context) => {

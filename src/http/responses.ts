@@ -70,6 +70,14 @@ export const appended = z.strictObject({ baseOffset: offset, logAppendTimeMs: z.
 export const producer = z.strictObject({ producerId: z.int(), producerEpoch: z.int() });
 
 export const groups = z.strictObject({ groups: z.array(z.strictObject({ groupId: z.string() })) });
+/** An offset of a partition, and what is wrong with it. */
+const refusedPlace = z.strictObject({
+  topic: z.string(),
+  partition,
+  offset,
+  code: z.string(),
+  detail: z.string(),
+});
 export const group = z.strictObject({
   groupId: z.string(),
   state: z.enum(["EMPTY", "ASSIGNING", "RECONCILING", "STABLE", "DEAD"]),
@@ -97,6 +105,7 @@ export const group = z.strictObject({
       oldestUnreadMs: count.nullable(),
     }),
   ),
+  unreadable: z.array(refusedPlace).optional(),
 });
 export const history = z.strictObject({
   groupId: z.string(),
@@ -128,14 +137,6 @@ export const reset = z.strictObject({
       offset,
     }),
   ),
-});
-/** An offset of a partition, and what is wrong with it. */
-const refusedPlace = z.strictObject({
-  topic: z.string(),
-  partition,
-  offset,
-  code: z.string(),
-  detail: z.string(),
 });
 export const polled = z.strictObject({
   assignment: z.array(topicPartitions),

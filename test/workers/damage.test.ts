@@ -475,3 +475,50 @@ describe("what a partition has stored besides batches", () => {
     },
   );
 });
+
+describe("a partition that cannot answer", () => {
+  test.each([
+    {
+      how: "what it has stored is damaged",
+      spoil: "UPDATE partition SET topic = '{'",
+      code: "KAFKA_STORAGE_ERROR",
+    },
+    { how: "its object breaks", spoil: "DROP TABLE log", code: expect.any(String) },
+  ])(
+    "[POL-6] [OFF-6] takes nothing down that the others answer for, where $how",
+    async ({ spoil, code }) => {
+      vi.spyOn(console, "error").mockImplementation(() => {});
+      const topic = await createTopic(2);
+      const { name } = topic;
+      await produce(name, [
+        { value: "lost", partition: 0 },
+        { value: "a", partition: 1 },
+      ]);
+      const group = unique("group");
+      await readAs(group, topic, { 0: 1, 1: 0 });
+      const stub = stubOf(topic);
+      await runInDurableObject(stub, (_, { storage }) => {
+        storage.sql.exec(spoil);
+      });
+      await evict(stub);
+      const unreadable = [
+        { topic: name, partition: 0, offset: 1, code, detail: expect.any(String) },
+      ];
+      const path = `/v1/groups/${group}`;
+      expect(await expectStatus(200, "GET", path)).toMatchObject({
+        offsets: [{ topic: name, partition: 1, committedOffset: 0, logEndOffset: 1, lag: 1 }],
+        unreadable,
+      });
+      const poll = { instanceId: "i", topics: [name] };
+      expect(await expectStatus(200, "POST", `${path}/poll`, poll)).toMatchObject({
+        records: [{ value: "a" }],
+        unreadable,
+      });
+      const ack = [{ topic: name, partition: 1, offset: 0 }];
+      expect(await expectStatus(200, "POST", `${path}/poll`, { ...poll, ack })).toMatchObject({
+        records: [],
+        unreadable,
+      });
+    },
+  );
+});

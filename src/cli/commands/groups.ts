@@ -210,6 +210,9 @@ function describe(group: GroupInfo): string {
       : table(["CLIENT", "MEMBER", "ASSIGNMENT", "TARGET"], members),
     "",
     offsetsTable(offsets),
+    ...(group.unreadable ?? []).map(
+      ({ topic, partition, code, detail }) => `\n${topic}/${partition}: ${code}: ${detail}`,
+    ),
   ].join("\n");
 }
 
