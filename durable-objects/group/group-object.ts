@@ -46,8 +46,10 @@ import {
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
+import { emptyGroup } from "../../src/core/group/state.ts";
 import { checkTopicPattern, isSameSubscription } from "../../src/core/group/topic-pattern.ts";
 import { MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
+import { failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
 import { clusterStub, type Env, placeOf } from "../../src/env.ts";
 import {
   CLOSE_REPLACED,
@@ -73,7 +75,7 @@ import { SilentSockets } from "../shared/silent-sockets.ts";
 import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
-import { ClassicMembers } from "./classic-members.ts";
+import { ClassicMembers, type ClassicStore } from "./classic-members.ts";
 import { GroupClock } from "./group-clock.ts";
 import { GroupStore } from "./group-store.ts";
 import {
@@ -120,6 +122,8 @@ export class GroupObject extends DurableObject<Env> {
   #subscribing = 0;
   /** Whether the group was deleted in this life: then it is no wonder that it has nothing stored. */
   #wasDestroyed = false;
+  /** [FIL-6] What the group has stored cannot be read: it is as one that has lost it. */
+  #damage: Failure | null = null;
   /** Whether the cluster knows that the group has stored something. */
   #isNoted = false;
   /** The last join of each member that waits for the cluster. */
@@ -133,7 +137,7 @@ export class GroupObject extends DurableObject<Env> {
     const storage = storageOf(ctx.storage);
     this.#clock = new GroupClock(storage.sql, (nowMs) => this.#wasSetBack(nowMs));
     this.#store = new GroupStore(storage, this.#groupId); // [FIL-7] Or every call is answered with what is wrong.
-    this.#coordinator = new Coordinator(this.#store.load());
+    this.#coordinator = this.#load();
     this.#silent = new SilentSockets(ctx.getWebSockets());
     this.#watchers = new Watchers(ctx, this.#clock);
     this.#classic = this.#newClassic();
@@ -156,6 +160,20 @@ export class GroupObject extends DurableObject<Env> {
       this.#persist();
     } catch (error) {
       this.#couldNotNote(error); // Or whatever woke the object would be lost with it.
+    }
+  }
+
+  /** Of what cannot be read nothing is taken, and nothing is written over it. */
+  #load(): Coordinator {
+    try {
+      const state = this.#store.load();
+      this.#store.loadClassic();
+      return new Coordinator(state);
+    } catch (error) {
+      // Where it is the database that cannot be read, the platform's error has the better name.
+      if (!(error instanceof BrokerError) && platformFailureOf(error) !== "unexpected") throw error;
+      this.#damage = this.#unusable(`what it has stored is damaged: ${(error as Error).message}`);
+      return new Coordinator(emptyGroup(this.#groupId));
     }
   }
 
@@ -286,7 +304,7 @@ export class GroupObject extends DurableObject<Env> {
 
   /** [GRP-10] Deletes an empty group and everything it remembers. One that is only listed is so no longer. */
   async destroy(): Promise<Result<object>> {
-    if (!this.#coordinator.exists) {
+    if (!this.#coordinator.exists && !(await this.#isLost())) {
       await this.#unlist(true);
       return this.#unknownGroup();
     }
@@ -300,6 +318,7 @@ export class GroupObject extends DurableObject<Env> {
     this.#sockets.clear();
     this.#alarmAtMs = null;
     this.#wasDestroyed = true;
+    this.#damage = null;
     this.#isNoted = false;
     await this.ctx.storage.deleteAll();
     this.#store = new GroupStore(storageOf(this.ctx.storage), this.#groupId);
@@ -319,7 +338,7 @@ export class GroupObject extends DurableObject<Env> {
 
   /** From the cluster: whether the group exists or is about to. */
   isNeeded(): boolean {
-    return this.#coordinator.exists || this.#subscribing > 0;
+    return this.#coordinator.exists || this.#subscribing > 0 || this.#damage !== null;
   }
 
   /** [CLK-5] From a partition, whose clock has not come so far: whether this life of the group has it. */
@@ -449,7 +468,8 @@ export class GroupObject extends DurableObject<Env> {
   // What Kafka's clients ask: see kafka-members.ts.
 
   #newClassic(): ClassicMembers {
-    return new ClassicMembers(this.#store, this.#watchers, this.#clock, () => {
+    const store = this.#damage === null ? this.#store : NOTHING_STORED;
+    return new ClassicMembers(store, this.#watchers, this.#clock, () => {
       const isOccupied = this.#classic.group.members.size > 0;
       if (isOccupied || this.#coordinator.exists)
         this.#coordinator.setOccupied(isOccupied, this.#clock.now());
@@ -609,7 +629,10 @@ export class GroupObject extends DurableObject<Env> {
     // The cluster may answer out of turn, and what an earlier join says to own is void once a later one was sent.
     if (this.#joins.get(message.memberId) !== mine) return;
     this.#joins.delete(message.memberId);
-    if (!subscribed.ok) return this.#refuse(socket, subscribed);
+    if (!subscribed.ok) {
+      if (subscribed.error === "KAFKA_STORAGE_ERROR") console.error(subscribed.detail);
+      return this.#refuse(socket, subscribed);
+    }
     const joined = this.#memberOf(socket); // Perhaps by a join that was sent before this one was answered.
     if (joined !== null && joined !== message.memberId) {
       const detail = `memberId is ${message.memberId}, this socket has joined as ${joined}`;
@@ -643,6 +666,7 @@ export class GroupObject extends DurableObject<Env> {
     topicPattern: string | null,
     mustExist = false,
   ): Promise<Result<{ topics: readonly GroupTopic[] }>> {
+    if (this.#damage !== null) return this.#damage;
     this.#subscribing++;
     try {
       const stub = clusterStub(this.env);
@@ -664,16 +688,27 @@ export class GroupObject extends DurableObject<Env> {
 
   /** [FIL-6] Before anything is said of a group that has nothing stored. Throws where it had: nobody takes that for a new one. */
   async #assertKept(): Promise<void> {
+    if (this.#damage !== null) throw errorOf(this.#damage);
     if (this.#coordinator.exists || this.#wasDestroyed) return;
     const isMade = await clusterStub(this.env).isGroupMade(this.#groupId);
     if (isMade && !this.#coordinator.exists && !this.#wasDestroyed) throw errorOf(this.#isGone());
   }
 
+  /** [FIL-6] There is nothing left of it, or nothing that can be read. */
+  async #isLost(): Promise<boolean> {
+    if (this.#wasDestroyed) return false;
+    return this.#damage !== null || (await clusterStub(this.env).isGroupMade(this.#groupId));
+  }
+
   /** [FIL-6] It begins nowhere by itself: members would read again what they have done, or leave out what they have not. */
   #isGone(): Failure {
+    return this.#unusable("its storage is gone, and with it what was committed");
+  }
+
+  /** [ERR-3] Whoever asked has it told to the log: a stub does so by itself, and a socket's join below. */
+  #unusable(what: string): Failure {
     const { file } = placeOf(this.env, "group", "", String(this.ctx.id));
-    const detail = `group ${this.#groupId}: its storage is gone, and with it what was committed (${file}); restore the file, or delete the group to begin anew`;
-    console.error(detail);
+    const detail = `group ${this.#groupId}: ${what} (${file}); restore the file, or delete the group to begin anew`;
     return { ...fail("KAFKA_STORAGE_ERROR", detail), retriable: false };
   }
 
@@ -925,6 +960,9 @@ export class GroupObject extends DurableObject<Env> {
     sendJson(socket, message);
   }
 }
+
+/** Instead of what is damaged. */
+const NOTHING_STORED: ClassicStore = { loadClassic: () => null, setClassic: () => {} };
 
 function initialOffset(position: InitialPosition): { initialOffset?: InitialOffset } {
   if (position === "member") return {};

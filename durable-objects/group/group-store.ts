@@ -55,18 +55,20 @@ export class GroupStore {
   #isNamed = false;
   #lastOperation: number | null = null;
 
-  /** [FIL-7] Throws where what is stored is no group's. */
+  /** [FIL-7] Throws where what is stored is no group's, or another's. */
   constructor(storage: Transactional, groupId: string) {
     this.#storage = storage;
     this.#sql = storage.sql;
     this.#groupId = groupId;
     this.#isCreated = isStored(storage.sql, "group", `group ${groupId}`);
+    if (!this.#isCreated) return;
+    const stored = firstRow<{ group_id?: string | null }>(this.#sql, "SELECT * FROM group_state");
+    const owner = stored?.group_id ?? null;
+    if (owner !== null && owner !== groupId) throw anothers(`group ${groupId}`, `group ${owner}`);
+    this.#isNamed = owner !== null;
   }
 
-  /**
-   * The state as the events left it. A group that was never joined is empty and owns no tables. [FIL-7] Throws where what
-   * is stored is another group's.
-   */
+  /** The state as the events left it. A group that was never joined is empty and owns no tables. */
   load(): GroupState {
     const state = emptyGroup(this.#groupId);
     if (!this.#isCreated) return state;
@@ -77,13 +79,8 @@ export class GroupStore {
       next_member_number: number;
       overrides: string;
       empty_since_ms: number | null;
-      group_id?: string | null;
     }>(this.#sql, "SELECT * FROM group_state WHERE id = 1");
     if (group === undefined) return state;
-    const owner = group.group_id ?? null;
-    if (owner !== null && owner !== this.#groupId)
-      throw anothers(`group ${this.#groupId}`, `group ${owner}`);
-    this.#isNamed = owner !== null;
     replay(state, {
       type: "group",
       incarnation: group.incarnation,

@@ -2,7 +2,14 @@
 // from the Worker, which speaks Kafka's protocol (src/kafka/apis). Who is there without a socket of its own is known from
 // its calls and from whoever watches for it.
 import { checkTopicName } from "../../src/core/cluster/topics.ts";
-import { ERRORS, type Failure, fail, KAFKA_ERRORS, type Result } from "../../src/core/errors.ts";
+import {
+  ERRORS,
+  errorOf,
+  type Failure,
+  fail,
+  KAFKA_ERRORS,
+  type Result,
+} from "../../src/core/errors.ts";
 import {
   checkClassicJoin,
   checkForgetTopic,
@@ -140,8 +147,10 @@ export class KafkaMembers {
     const mayMakeGroup = !group.coordinator.exists && group.classic.group.mayAddMember(request);
     if (mayMakeGroup) {
       const listed = await group.subscribe([], null);
-      if (!listed.ok)
+      if (!listed.ok) {
+        throwIfLost(listed);
         return notJoinedClassic(ERRORS.COORDINATOR_NOT_AVAILABLE.code, request.memberId);
+      }
       const refusedNow = this.#checkClassic(request); // Others may have come meanwhile.
       if (refusedNow !== null) return refusedNow;
     }
@@ -266,8 +275,10 @@ export class KafkaMembers {
     const legal = offsets.filter((_, i) => illegal[i] === KAFKA_ERRORS.NONE);
     const unknown = this.#unknown(legal.map(({ topic }) => topic));
     const learned = unknown.length === 0 ? null : await group.learn(unknown);
-    if (learned?.ok === false)
+    if (learned?.ok === false) {
+      throwIfLost(learned);
       return { errorCode: ERRORS.COORDINATOR_NOT_AVAILABLE.code, errorCodes: [] };
+    }
     // Once more: it may have left, or lost its generation, meanwhile, and others may have come.
     const committer = committerOf(group.members(), token);
     if (committer.kind === "refused") {
@@ -407,6 +418,11 @@ export class KafkaMembers {
     const groupState = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
     return { protocolType: "consumer", groupState, groupType: "consumer" };
   }
+}
+
+/** [FIL-6] Trying again mends nothing then, so clients are not told that it may. */
+function throwIfLost(failure: Failure): void {
+  if (failure.error === "KAFKA_STORAGE_ERROR") throw errorOf(failure);
 }
 
 function checkOffset({ offset, metadata }: NamedOffset): number {

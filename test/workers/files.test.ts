@@ -1,23 +1,35 @@
 // What the cluster remembers of partitions that were used, and what a partition does that has lost what it stored.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { ERRORS } from "../../src/core/errors.ts";
 import { FAN_OUT } from "../../src/core/limits.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
+import * as messages from "../../src/kafka/messages.ts";
 import { forgetTroubles } from "../../src/storage-health.ts";
+import { Kafka } from "./kafka-socket.ts";
 import {
   call,
+  closeSockets,
   createTopic,
   env,
   evict,
   expectStatus,
   fetchRecords,
+  listedGroups,
   produce,
   readAs,
   recordBatch,
+  TestSocket,
   type TopicJson,
   TWINS,
   unique,
 } from "./support.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  forgetTroubles();
+  closeSockets();
+});
 
 const cluster = clusterStub(env);
 
@@ -139,20 +151,37 @@ describe("storage that is gone", () => {
     await cluster.noteLogEnd(crypto.randomUUID(), 0, 7); // Of a topic that is gone meanwhile.
   });
 
-  test.each(TWINS)(
-    "[FIL-6] a group that has stored something does not begin anew$when",
-    async ({ interrupt }) => {
+  const LOSSES: Record<string, string | null> = {
+    "has lost what it stored": null,
+    "has a damaged config": "UPDATE group_state SET overrides = '{'",
+    "has a damaged topic": "UPDATE topics SET json = '{'",
+    "has a damaged member": "INSERT INTO members VALUES ('x', '{')",
+    "has a member without fields": "INSERT INTO members VALUES ('x', '{}')",
+    "has a damaged target": "INSERT INTO targets VALUES ('x', '[')",
+    "has damaged classic members":
+      "CREATE TABLE classic (id INTEGER PRIMARY KEY, json TEXT); INSERT INTO classic VALUES (1, '{')",
+  };
+
+  test.each(TWINS.flatMap((twin) => Object.keys(LOSSES).map((how) => ({ ...twin, how }))))(
+    "[FIL-6] [ERR-2] a group that $how says so on every way in, and does not begin anew$when",
+    async ({ interrupt, how }) => {
+      const said = vi.spyOn(console, "error").mockImplementation(() => {});
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "a" }]);
       const group = unique("group");
       await readAs(group, topic, { 0: 1 });
-      await cluster.noteGroupMade(group);
       const stub = groupStub(env, group);
-      await runInDurableObject(stub, (_, { storage }) => storage.deleteAll());
+      const spoil = LOSSES[how] ?? null;
+      if (spoil === null) await cluster.noteGroupMade(group);
+      await runInDurableObject(stub, async (_, { storage }) => {
+        if (spoil === null) await storage.deleteAll();
+        else storage.sql.exec(spoil);
+      });
       await evict(stub);
       await interrupt(cluster);
       const poll = { instanceId: "i", topics: [topic.name] };
-      for (const [method, path, body] of [
+      const path = `/v1/groups/${group}`;
+      for (const [method, rest, body] of [
         ["POST", "/poll", poll],
         ["PATCH", "", { config: {} }],
         ["GET", ""],
@@ -161,13 +190,37 @@ describe("storage that is gone", () => {
         ["POST", "/offsets", { to: "earliest" }],
         ["DELETE", `/offsets?topics=${topic.name}`],
       ] as const)
-        expect(await call(method, `/v1/groups/${group}${path}`, body)).toMatchObject({
+        expect(await call(method, `${path}${rest}`, body), `${method} ${rest}`).toMatchObject({
           status: 503,
-          body: { code: "KAFKA_STORAGE_ERROR", retriable: false },
+          body: {
+            code: "KAFKA_STORAGE_ERROR",
+            retriable: false,
+            detail: expect.stringMatching(new RegExp(`^group ${group}: .*delete the group`)),
+          },
         });
-      await call("DELETE", `/v1/groups/${group}`);
+      expect(await call("GET", "/health")).toMatchObject({ status: 503 });
+      const lines = said.mock.calls.flat().filter((line) => String(line).includes(group));
+      expect(lines, "[ERR-3] told once").toHaveLength(1);
+      const kafka = await Kafka.open();
+      const code = ERRORS.KAFKA_STORAGE_ERROR.code;
+      expect(await commitByHand(kafka, group, topic.name)).toBe(code);
+      expect(await kafka.ask(messages.JOIN_GROUP, 3, { ...JOIN, groupId: group })).toMatchObject({
+        errorCode: code,
+      });
+      expect(
+        await kafka.ask(messages.OFFSET_FETCH, 7, { groupId: group, topics: null }),
+      ).toMatchObject({ errorCode: code });
+      const socket = await TestSocket.open(`${path}/socket`);
+      socket.send({ type: "join", memberId: "m", memberEpoch: 0, topics: [topic.name] });
+      await socket.until(() => socket.received.length > 0, "an answer");
+      expect(socket.received[0]).toMatchObject({ type: "error", code: "KAFKA_STORAGE_ERROR" });
+      await runDurableObjectAlarm(stub);
+      expect(await listedGroups()).toContain(group);
+      await interrupt(stub);
+      await expectStatus(204, "DELETE", path);
+      expect(await call("DELETE", path)).toMatchObject({ status: 404 });
       await interrupt(stub, cluster);
-      await expectStatus(200, "POST", `/v1/groups/${group}/poll`, poll);
+      await expectStatus(200, "POST", `${path}/poll`, poll);
     },
   );
 });
@@ -332,3 +385,26 @@ describe("storage that is another's", () => {
     },
   );
 });
+
+/** Of a member that names a protocol of its own. */
+const JOIN = {
+  memberId: "",
+  sessionTimeoutMs: 10_000,
+  rebalanceTimeoutMs: 1_000,
+  protocolType: "consumer",
+  protocols: [{ name: "range", metadata: new Uint8Array() }],
+};
+
+async function commitByHand(kafka: Kafka, groupId: string, name: string) {
+  const { topics } = await kafka.ask<{ topics: { partitions: { errorCode: number }[] }[] }>(
+    messages.OFFSET_COMMIT,
+    7,
+    {
+      groupId,
+      generationId: -1,
+      memberId: "",
+      topics: [{ name, partitions: [{ partition: 0, committedOffset: 1 }] }],
+    },
+  );
+  return topics[0]?.partitions[0]?.errorCode;
+}
