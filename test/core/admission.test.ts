@@ -164,6 +164,35 @@ test("[GRP-15] nobody commits by Kafka's protocol in the name of a member that j
       });
 });
 
+test.each(["a Kafka consumer", "a classic member"] as const)(
+  "[CLS-6] %s commits under no instance id but its own",
+  (kind) => {
+    const group = GROUPS[kind];
+    const { generation } = kind === "a classic member" ? group.classic : { generation: 1 };
+    const memberId = kind === "a classic member" ? "c" : "n";
+    const token = { memberId, instanceId: null, generation };
+    expect(committerOf(group, token)).not.toMatchObject({ errorCode: UNKNOWN });
+    expect(committerOf(group, { ...token, instanceId: "another's" })).toEqual({
+      kind: "refused",
+      errorCode: UNKNOWN,
+    });
+  },
+);
+
+test("[CLS-6] a static member commits under its instance id, in a group of either kind", () => {
+  const own = native((group) => group.join("n", { heartbeats: true, instanceId: "i" }));
+  const token = { memberId: "n", instanceId: "i", generation: 1 };
+  expect(committerOf(own, token)).toEqual({ kind: "native" });
+  const joined = classic({ instanceId: "i" });
+  const { generation } = joined.classic;
+  const answer = committerOf(joined, { memberId: "c", instanceId: "i", generation });
+  expect(answer).toEqual({ kind: "refused", errorCode: KAFKA_ERRORS.REBALANCE_IN_PROGRESS });
+  expect(committerOf(joined, { memberId: "x", instanceId: "i", generation })).toEqual({
+    kind: "refused",
+    errorCode: KAFKA_ERRORS.FENCED_INSTANCE_ID,
+  });
+});
+
 test("[GRP-14] a commit of a member counts as that member's, whatever its kind", () => {
   expect(
     committerOf(GROUPS["a Kafka consumer"], { ...MANUAL, memberId: "n", generation: 1 }),

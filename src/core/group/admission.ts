@@ -65,7 +65,12 @@ export function isByHand({ generation }: ClassicToken): boolean {
  */
 export function committerOf(group: GroupMembers, token: ClassicToken): Committer {
   // [GRP-15] In the name of one that joined in another way nobody commits by this.
-  if (group.state.members.get(token.memberId)?.heartbeats) return { kind: "native" };
+  const native = group.state.members.get(token.memberId);
+  if (native?.heartbeats) {
+    const isForeign = token.instanceId !== null && token.instanceId !== native.instanceId;
+    if (isForeign) return { kind: "refused", errorCode: ERRORS.UNKNOWN_MEMBER_ID.code };
+    return { kind: "native" };
+  }
   if (isByHand(token) && checkUnused(group) === null) return { kind: "manual" };
   const errorCode = group.classic.checkCommit(token);
   return errorCode === KAFKA_ERRORS.NONE ? { kind: "classic" } : { kind: "refused", errorCode };

@@ -490,13 +490,14 @@ export class ClassicGroup {
     return this.#phase === "COMPLETING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
   }
 
-  /** Whether it is a member, of this generation. */
+  /** Whether it is a member, of this generation. An instance id that it names must be its own, as in Kafka. */
   check({ memberId, instanceId, generation }: ClassicToken): number {
     const holder = this.#holderOf(instanceId);
     if (holder !== undefined && holder.memberId !== memberId)
       return KAFKA_ERRORS.FENCED_INSTANCE_ID;
     const member = this.#members.get(memberId);
-    if (member === undefined) return ERRORS.UNKNOWN_MEMBER_ID.code;
+    const isForeign = instanceId !== null && holder === undefined;
+    if (member === undefined || isForeign) return ERRORS.UNKNOWN_MEMBER_ID.code;
     return generation === this.#generation ? NONE : KAFKA_ERRORS.ILLEGAL_GENERATION;
   }
 
