@@ -116,7 +116,7 @@ export class Connection {
     if (isFlexible) TAGS.read(from, { version, isFlexible });
     // Of a version that is not known the rest cannot be read; the answer does not depend on it.
     const isKnown = version === apiVersion;
-    const request = isKnown ? api.request.read(from, { version, isFlexible }) : api.request.absent;
+    const request = isKnown ? read(api, from, { version, isFlexible }) : api.request.absent;
     // What is left is passed over, as in Kafka: librdkafka leaves bytes behind when it asks for the metadata of all topics.
     const work = new Work({
       name: api.name,
@@ -199,6 +199,16 @@ function versionServed(api: Api, version: number): number {
   throw new MalformedError(
     `${api.name} version ${version} is not served, versions ${minimum} to ${maximum} are`,
   );
+}
+
+/** What is wrong with a request is told with what request it is: that alone leads to the client that sent it. */
+function read(api: Api, from: Reader, format: { version: number; isFlexible: boolean }): unknown {
+  try {
+    return api.request.read(from, format);
+  } catch (error) {
+    if (!(error instanceof MalformedError)) throw error;
+    throw new MalformedError(`${api.name} version ${format.version}: ${error.message}`);
+  }
 }
 
 function encode(
