@@ -72,7 +72,14 @@ import type { PollAnswer, PollRequest, RejectedAck } from "../../src/protocol/po
 import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
 import { startAnew } from "../shared/clock.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
-import { close, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
+import {
+  assertRead,
+  close,
+  closeFatal,
+  errorFields,
+  finishClose,
+  sendJson,
+} from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { ClassicMembers, type ClassicStore } from "./classic-members.ts";
@@ -579,6 +586,7 @@ export class GroupObject extends DurableObject<Env> {
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
     try {
+      assertRead(socket);
       await this.#handle(socket, data);
     } catch (error) {
       closeFatal(socket, error);
@@ -841,15 +849,23 @@ export class GroupObject extends DurableObject<Env> {
       if (event.reason !== "left") this.#endSession(event.memberId, event.reason);
     }
     this.#kafka.tell(events);
+    const unread: WebSocket[] = [];
     for (const memberId of told) {
       const member = this.#coordinator.state.members.get(memberId);
       const socket = this.#sockets.get(memberId);
       if (member === undefined || socket === undefined) continue;
       const requestId = memberId === joined?.memberId ? joined.requestId : undefined;
       const answer = requestId === undefined ? {} : { requestId };
-      this.#tell(socket, { ...this.#assignmentOf(member), ...answer });
+      try {
+        assertRead(socket);
+        this.#tell(socket, { ...this.#assignmentOf(member), ...answer });
+      } catch (error) {
+        closeFatal(socket, error);
+        unread.push(socket);
+      }
     }
     await this.#scheduleAlarm();
+    for (const socket of unread) await this.#lostSocket(socket);
   }
 
   #persist(): readonly GroupEvent[] {

@@ -39,7 +39,7 @@ import { readerMessage } from "../../src/protocol/partition-socket.ts";
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
-import { closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
+import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
@@ -477,6 +477,7 @@ export class PartitionObject extends DurableObject<Env> {
       parts = loaded.parts;
     }
     try {
+      assertRead(socket);
       if (typeof data !== "string") {
         await this.#appendFrame(parts, socket, data);
         return;

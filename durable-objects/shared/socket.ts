@@ -1,7 +1,9 @@
 // Small pieces every object with sockets needs.
-import { ERRORS, type Failure } from "../../src/core/errors.ts";
+import { BrokerError, ERRORS, type Failure } from "../../src/core/errors.ts";
+import { MAX_SOCKET_UNREAD_BYTES } from "../../src/core/limits.ts";
 import { brokerError } from "../../src/core/platform-errors.ts";
 import { CLOSE_FATAL, closeReason } from "../../src/protocol/close-codes.ts";
+import { unsentBytes } from "../../src/protocol/unsent.ts";
 
 /** Sends unless the socket has gone meanwhile; its close event tells the rest. */
 export function send(socket: WebSocket, data: string | Uint8Array): void {
@@ -14,6 +16,16 @@ export function send(socket: WebSocket, data: string | Uint8Array): void {
 
 export function sendJson(socket: WebSocket, message: object): void {
   send(socket, JSON.stringify(message));
+}
+
+/** [BND-17] Before anything is done that is answered, or anything told unasked. THROTTLING_QUOTA_EXCEEDED. */
+export function assertRead(socket: WebSocket): void {
+  const bytes = unsentBytes(socket) ?? 0;
+  if (bytes <= MAX_SOCKET_UNREAD_BYTES) return;
+  throw new BrokerError(
+    "THROTTLING_QUOTA_EXCEEDED",
+    `${bytes} bytes that were sent are not read, the bound is ${MAX_SOCKET_UNREAD_BYTES}`,
+  );
 }
 
 export function close(socket: WebSocket, code: number, reason: string): void {

@@ -160,6 +160,13 @@ export const MAX_WRITERS_TOLD_OF_CLOCK = 2_000;
 /** How far a group's incarnation may lie ahead of the partition's clock before the group is asked whether it is its own. */
 export const MAX_INCARNATION_AHEAD_MS = 60_000;
 
+// Sockets to objects.
+/**
+ * What the client of a socket to an object may leave unread before it asks for more: the largest window, the batch that may go
+ * beyond it, and half as much again of answers. A client that is only slow never has more.
+ */
+export const MAX_SOCKET_UNREAD_BYTES = 8 * MIB;
+
 // Tail readers.
 /** Bytes in flight to one reader: what a reader that stops reading costs. */
 export const MAX_WINDOW_BYTES = 4 * MIB;
@@ -220,6 +227,12 @@ export const DEFAULT_PLAIN_WINDOW_RECORDS = 500;
 export const EVENT_STREAM_BUFFER_BYTES = 256 * 1024;
 /** What a plain WebSocket's client may leave unread in the Worker; one message may go beyond it. */
 export const MAX_PLAIN_UNSENT_BYTES = 1 * MIB;
+/**
+ * What a plain WebSocket's client may leave unread of everything but records: no client that reads is told so much meanwhile.
+ * Each message takes so much memory besides its text, measured.
+ */
+export const MAX_PLAIN_UNREAD_REPLY_BYTES = 1 * MIB;
+export const MESSAGE_OVERHEAD_BYTES = 256;
 /** Of a plain reader's filter: headers named, and characters of a name, a value or the key. */
 export const MAX_FILTER_HEADERS = 10;
 export const MAX_FILTER_LENGTH = 1_000;

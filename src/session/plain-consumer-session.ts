@@ -11,6 +11,7 @@ import {
   ANSWER_STALL_MS,
   DEFAULT_WINDOW_BYTES,
   DRAIN_TIMEOUT_MS,
+  MAX_PLAIN_UNREAD_REPLY_BYTES,
   MAX_PLAIN_UNSENT_BYTES,
   MAX_RECORDS_PER_MESSAGE,
 } from "../core/limits.ts";
@@ -33,6 +34,8 @@ import {
   plainClientMessage,
 } from "../protocol/plain-consumer.ts";
 import { type RecordFilter, recordFilter } from "../protocol/record-filter.ts";
+import { unsentBytes } from "../protocol/unsent.ts";
+import { UnreadReplies } from "./unread-replies.ts";
 
 /** How often a client that is behind is looked at. */
 const DRAIN_CHECK_MS = 20;
@@ -91,6 +94,9 @@ export class PlainConsumerSession {
   /** Timers that rang since the client's last message, and since it was first given something to acknowledge. */
   #quietRings = 0;
   #silenceTimer: ReturnType<typeof setTimeout> | null = null;
+  readonly #replies = new UnreadReplies();
+  /** It is on its way out, and nothing that it asks counts any more. */
+  #isFlooded = false;
   /** Set while the client is behind. */
   #stopDrainCheck: (() => void) | null = null;
   /** The client's socket has closed; the membership may still be ending. */
@@ -141,10 +147,10 @@ export class PlainConsumerSession {
   // From the client.
 
   #onMessage(data: unknown): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#isFlooded) return;
     this.#quietRings = 0;
     if (data === PING) {
-      this.#sendText(PONG);
+      this.#sendText(PONG, true);
       return;
     }
     try {
@@ -354,7 +360,7 @@ export class PlainConsumerSession {
 
   /** None where the runtime does not tell. */
   get #unsentBytes(): number {
-    return (this.#socket as { readonly bufferedAmount?: number }).bufferedAmount ?? 0;
+    return unsentBytes(this.#socket) ?? 0;
   }
 
   #awaitDrain(unsentBytes: number, sinceMs: number): void {
@@ -497,15 +503,21 @@ export class PlainConsumerSession {
   }
 
   #send(message: PlainServerMessage): void {
-    this.#sendText(JSON.stringify(message));
+    this.#sendText(JSON.stringify(message), message.type !== "records");
   }
 
-  #sendText(text: string): void {
+  /** Records wait where the client is behind; everything else is sent, until too much of it is unread [BND-17]. */
+  #sendText(text: string, isReply: boolean): void {
+    const beforeBytes = this.#unsentBytes;
     try {
       this.#socket.send(text);
     } catch {
-      // The close event follows.
+      return; // The close event follows.
     }
+    if (this.#replies.sent(isReply, beforeBytes, this.#unsentBytes) || this.#isFlooded) return;
+    this.#isFlooded = true;
+    const bound = `more than ${MAX_PLAIN_UNREAD_REPLY_BYTES} bytes of what is no record are not read`;
+    this.#endWith(new BrokerError("THROTTLING_QUOTA_EXCEEDED", bound));
   }
 }
 

@@ -388,7 +388,7 @@ describe("a partition that lost something", () => {
     const byHand = { groupId: "g", memberId: "", groupInstanceId: null, generationId: -1, topics };
     const commit = () =>
       kafka.ask(messages.OFFSET_COMMIT, 7, byHand).then((each) => JSON.stringify(each));
-    expect(await commit()).toMatch(/"errorCode":15/);
+    expect(await commit()).toMatch(/"errorCode":56/);
     kafka.close();
     await gone.signal("SIGTERM");
 
