@@ -118,11 +118,11 @@ describe("stored fences", () => {
     poll(store, "polls", longAgoMs + 1);
     poll(store, "polls too", longAgoMs + 2);
     const flood = (from: number, count: number) => {
-      const next = new PartitionStore(storage); // The object was evicted meanwhile.
+      const next = new PartitionStore(storage, PARTITION); // The object was evicted meanwhile.
       for (let i = from; i < from + count; i++) set(next, `f${i}`, token(1, 1, 0), nowMs);
     };
     flood(0, MAX_FENCES_PER_PARTITION + FENCES_FORGOTTEN_AT_ONCE);
-    const known = (group: string) => new PartitionStore(storage).fence(group) !== null;
+    const known = (group: string) => new PartitionStore(storage, PARTITION).fence(group) !== null;
     expect(known("polled once")).toBe(false);
     for (const group of ["polls", "polls too"]) expect(known(group), group).toBe(true);
   });

@@ -36,8 +36,8 @@ const group = (groupId: string): Kind => ({
 
 const cluster: Kind = {
   name: "cluster",
-  write: (storage) => new ClusterStore(storage, 1).setDefaults({ "retention.ms": 9 }),
-  load: (storage) => new ClusterStore(storage, 1).topics(),
+  write: (storage) => new ClusterStore(storage).setDefaults({ "retention.ms": 9 }),
+  load: (storage) => new ClusterStore(storage).topics(),
 };
 
 const KINDS = [

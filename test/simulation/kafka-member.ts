@@ -131,7 +131,7 @@ export class KafkaMember extends Member {
     memberEpoch: number,
     assignment: readonly TopicPartitions[] | null,
   ): Promise<void> {
-    const assigned = new Map(
+    const assigned = new Map<string, { readonly topicId: string; readonly partition: number }>(
       (assignment ?? []).flatMap(({ topicId, partitions }) =>
         partitions.map((partition) => [`${topicId}/${partition}`, { topicId, partition }] as const),
       ),

@@ -12,9 +12,11 @@ import { SERVICES } from "../../src/kafka/services.ts";
 import { decodeResponse, encodeRequest } from "../support/kafka-frames.ts";
 
 const TIMES = 3_000;
+// Other tests run in the same isolate, which remembers what there is.
+const [TOPIC, GROUP] = ["topic-named-twice", "group-named-twice"];
 const TOPIC_ID = "00000000-0000-0000-0000-00000000000a";
 const topic = {
-  name: "t",
+  name: TOPIC,
   topicId: TOPIC_ID,
   partitions: 100,
   config: resolveConfig({}, {}),
@@ -23,7 +25,7 @@ const topic = {
 const bytes = new Uint8Array(1_000);
 const member = { memberId: "m", groupInstanceId: null, clientId: "c", clientHost: "/" };
 const committed = Array.from({ length: 100 }, (_, partition) => ({
-  topic: "t",
+  topic: TOPIC,
   partition,
   offset: 1,
   metadata: "m".repeat(100),
@@ -55,8 +57,8 @@ const ANSWERS: Readonly<Record<string, unknown>> = {
         {
           memberId: "m",
           memberEpoch: 1,
-          assignment: [{ topic: "t", partitions: [1, 2, 3] }],
-          target: [{ topic: "t", partitions: [1, 2, 3] }],
+          assignment: [{ topic: TOPIC, partitions: [1, 2, 3] }],
+          target: [{ topic: TOPIC, partitions: [1, 2, 3] }],
         },
       ],
     },
@@ -103,10 +105,10 @@ const many = <T>(count: number, item: T): T[] => Array.from({ length: count }, (
 /** A topic, and of it a partition, so many times. */
 const partitions =
   <P>(partition: P) =>
-  (count: number) => ({ topics: [{ name: "t", partitions: many(count, partition) }] });
+  (count: number) => ({ topics: [{ name: TOPIC, partitions: many(count, partition) }] });
 const topics =
   <P>(partition: P) =>
-  (count: number) => ({ topics: many(count, { name: "t", partitions: [partition] }) });
+  (count: number) => ({ topics: many(count, { name: TOPIC, partitions: [partition] }) });
 
 const fetchOf = (name: string) => (count: number) => ({
   maxWaitMs: 0,
@@ -120,42 +122,42 @@ const fetchOf = (name: string) => (count: number) => ({
 });
 const time = { partition: 1, timestamp: -2 };
 const epoch = { partition: 1, leaderEpoch: 0 };
-const own = { name: "t", partitions: [1] };
-const resource = { resourceType: 2, resourceName: "t" };
+const own = { name: TOPIC, partitions: [1] };
+const resource = { resourceType: 2, resourceName: TOPIC };
 const config = { ...resource, configs: [{ name: "retention.ms", value: "1000", operation: 0 }] };
 
 const READS: readonly (readonly [what: string, Api, version: number, Named])[] = [
-  ["topics by name", messages.METADATA, 9, (n) => ({ topics: many(n, { name: "t" }) })],
+  ["topics by name", messages.METADATA, 9, (n) => ({ topics: many(n, { name: TOPIC }) })],
   [
     "topics by id",
     messages.METADATA,
     12,
     (n) => ({ topics: many(n, { name: null, topicId: TOPIC_ID }) }),
   ],
-  ["topics by name", messages.FETCH, 12, fetchOf("t")],
+  ["topics by name", messages.FETCH, 12, fetchOf(TOPIC)],
   ["topics by id", messages.FETCH, 13, fetchOf("")],
   [
     "partitions",
     messages.FETCH,
     12,
     (n) => {
-      const asked = fetchOf("t")(1);
+      const asked = fetchOf(TOPIC)(1);
       const partitions = asked.topics.flatMap((each) => each.partitions);
-      return { ...asked, topics: [{ name: "t", partitions: many(n, partitions[0]) }] };
+      return { ...asked, topics: [{ name: TOPIC, partitions: many(n, partitions[0]) }] };
     },
   ],
   [
     "partitions",
     messages.OFFSET_FETCH,
     7,
-    (n) => ({ groupId: "g", topics: [{ name: "t", partitions: many(n, 1) }] }),
+    (n) => ({ groupId: GROUP, topics: [{ name: TOPIC, partitions: many(n, 1) }] }),
   ],
-  ["topics", messages.OFFSET_FETCH, 7, (n) => ({ groupId: "g", topics: many(n, own) })],
+  ["topics", messages.OFFSET_FETCH, 7, (n) => ({ groupId: GROUP, topics: many(n, own) })],
   [
     "groups",
     messages.OFFSET_FETCH,
     8,
-    (n) => ({ groups: many(n, { groupId: "g", topics: null }) }),
+    (n) => ({ groups: many(n, { groupId: GROUP, topics: null }) }),
   ],
   [
     "groups, on behalf of nobody in many ways",
@@ -163,7 +165,7 @@ const READS: readonly (readonly [what: string, Api, version: number, Named])[] =
     9,
     (n) => ({
       groups: Array.from({ length: n }, (_, i) => ({
-        groupId: "g",
+        groupId: GROUP,
         memberId: i % 2 === 0 ? "" : null,
         memberEpoch: -1 - i,
         topics: null,
@@ -172,9 +174,9 @@ const READS: readonly (readonly [what: string, Api, version: number, Named])[] =
   ],
   ["partitions", messages.OFFSET_FOR_LEADER_EPOCH, 4, partitions(epoch)],
   ["topics", messages.OFFSET_FOR_LEADER_EPOCH, 4, topics(epoch)],
-  ["groups", messages.FIND_COORDINATOR, 4, (n) => ({ keyType: 0, keys: many(n, "g") })],
-  ["groups", messages.DESCRIBE_GROUPS, 5, (n) => ({ groups: many(n, "g") })],
-  ["groups", messages.CONSUMER_GROUP_DESCRIBE, 1, (n) => ({ groupIds: many(n, "g") })],
+  ["groups", messages.FIND_COORDINATOR, 4, (n) => ({ keyType: 0, keys: many(n, GROUP) })],
+  ["groups", messages.DESCRIBE_GROUPS, 5, (n) => ({ groups: many(n, GROUP) })],
+  ["groups", messages.CONSUMER_GROUP_DESCRIBE, 1, (n) => ({ groupIds: many(n, GROUP) })],
   [
     "resources",
     messages.DESCRIBE_CONFIGS,
@@ -185,7 +187,7 @@ const READS: readonly (readonly [what: string, Api, version: number, Named])[] =
     "topics",
     messages.DESCRIBE_TOPIC_PARTITIONS,
     0,
-    (n) => ({ topics: many(n, { name: "t" }), responsePartitionLimit: 2_000, cursor: null }),
+    (n) => ({ topics: many(n, { name: TOPIC }), responsePartitionLimit: 2_000, cursor: null }),
   ],
 ];
 
@@ -199,7 +201,7 @@ const REFUSED: readonly (readonly [what: string, Api, version: number, Named])[]
     5,
     (n) => ({
       topics: many(n, {
-        name: "t",
+        name: TOPIC,
         numPartitions: 1,
         replicationFactor: 1,
         assignments: [],
@@ -212,7 +214,7 @@ const REFUSED: readonly (readonly [what: string, Api, version: number, Named])[]
     "topics by name",
     messages.DELETE_TOPICS,
     5,
-    (n) => ({ topicNames: many(n, "t"), timeoutMs: 1 }),
+    (n) => ({ topicNames: many(n, TOPIC), timeoutMs: 1 }),
   ],
   [
     "topics by id",
@@ -224,7 +226,7 @@ const REFUSED: readonly (readonly [what: string, Api, version: number, Named])[]
     "topics",
     messages.CREATE_PARTITIONS,
     3,
-    (n) => ({ topics: many(n, { name: "t", count: 200, assignments: null }), timeoutMs: 1 }),
+    (n) => ({ topics: many(n, { name: TOPIC, count: 200, assignments: null }), timeoutMs: 1 }),
   ],
   ["resources", messages.ALTER_CONFIGS, 2, (n) => ({ resources: many(n, config) })],
   ["resources", messages.INCREMENTAL_ALTER_CONFIGS, 1, (n) => ({ resources: many(n, config) })],
@@ -232,7 +234,7 @@ const REFUSED: readonly (readonly [what: string, Api, version: number, Named])[]
 
 /** Done once, as in Kafka. */
 const DONE_ONCE: readonly (readonly [what: string, Api, version: number, Named])[] = [
-  ["groups", messages.DELETE_GROUPS, 2, (n) => ({ groups: many(n, "g") })],
+  ["groups", messages.DELETE_GROUPS, 2, (n) => ({ groups: many(n, GROUP) })],
   [
     "partitions",
     messages.DELETE_RECORDS,
@@ -285,14 +287,14 @@ test("[BND-16] every API that only reads stands in this table", () => {
 test("[BND-16] different questions about the same are each answered", async () => {
   const { answer } = await ask(messages.OFFSET_FETCH, 8, {
     groups: [
-      { groupId: "g", topics: [{ name: "t", partitions: [1] }] },
-      { groupId: "g", topics: [{ name: "t", partitions: [2] }] },
+      { groupId: GROUP, topics: [{ name: TOPIC, partitions: [1] }] },
+      { groupId: GROUP, topics: [{ name: TOPIC, partitions: [2] }] },
     ],
   });
   expect(answer).toMatchObject({
     groups: [
-      { groupId: "g", topics: [{ partitions: [{ partition: 1 }] }] },
-      { groupId: "g", topics: [{ partitions: [{ partition: 2 }] }] },
+      { groupId: GROUP, topics: [{ partitions: [{ partition: 1 }] }] },
+      { groupId: GROUP, topics: [{ partitions: [{ partition: 2 }] }] },
     ],
   });
   const epochs = [
@@ -300,9 +302,9 @@ test("[BND-16] different questions about the same are each answered", async () =
     { partition: 1, leaderEpoch: 3 },
   ];
   const found = await ask(messages.OFFSET_FOR_LEADER_EPOCH, 4, {
-    topics: epochs.map((each) => ({ name: "t", partitions: [each] })),
+    topics: epochs.map((each) => ({ name: TOPIC, partitions: [each] })),
   });
   expect(found.answer).toMatchObject({
-    topics: [{ name: "t", partitions: [{ endOffset: 5 }, { endOffset: -1 }] }],
+    topics: [{ name: TOPIC, partitions: [{ endOffset: 5 }, { endOffset: -1 }] }],
   });
 });
