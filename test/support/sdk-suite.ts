@@ -126,7 +126,7 @@ export function sdkSuite(connect: () => Rivulet): void {
 
   test("[SES-8] without it a handler that takes longer than the session keeps its partition, and its record comes once", async () => {
     await topicWith("slow", 2);
-    const options = { groupId: "slow", topics: ["slow"], sessionTimeoutMs: 1_000 };
+    const options = { groupId: "slow", topics: ["slow"], sessionTimeoutMs: 2_000 };
     const told: unknown[] = [];
     const handled: string[] = [];
     const slow: Consumer = rivulet.consumer({
@@ -141,7 +141,7 @@ export function sdkSuite(connect: () => Rivulet): void {
         handled.push(`slow ${offset}`);
         if (offset === 1) return slow.close();
         others = other.run({ eachRecord: (record) => void handled.push(`other ${record.offset}`) });
-        await new Promise((resolve) => setTimeout(resolve, 2_500));
+        await new Promise((resolve) => setTimeout(resolve, 4_000));
       },
     });
     // It has the partition only now, with nothing left in it.
