@@ -163,50 +163,56 @@ describe("many of them", () => {
     for (const { socket } of clients) socket.destroy();
   });
 
-  /** What is said again and again over a socket, by a client that reads none of the answers. */
-  const longest = "x".repeat(249);
-  const ASKED: [string, string, () => object][] = [
+  /** What is said first, and then again and again by a client that reads none of the answers: each is larger than it. */
+  const memberId = "6f1b5d0c-5b0a-4f9a-9a55-111111111111";
+  const others = Array.from({ length: 1_000 }, (_, partition) => ({
+    topicId: memberId,
+    partition,
+    offset: 1,
+  }));
+  const ASKED: [string, string, object[], object][] = [
     [
       "a group's socket",
       "socket",
-      () => ({
-        type: "join",
-        memberId: "6f1b5d0c-5b0a-4f9a-9a55-111111111111",
-        memberEpoch: 0,
-        topics: Array.from({ length: 100 }, (_, i) => longest.slice(3) + String(100 + i)),
-      }),
+      [{ type: "join", memberId, memberEpoch: 0, topics: [TOPIC] }],
+      { type: "commit", requestId: 1, memberEpoch: 1, offsets: others },
     ],
     [
       "a plain consumer",
       `consume?topics=${TOPIC}&from=latest`,
-      () => ({ type: "ack", topic: longest, partition: 7, offset: 1 }),
+      [],
+      { type: "ack", topic: "x".repeat(249), partition: 7, offset: 1 },
     ],
   ];
-  test.each(ASKED)("[BND-17] %s that asks and does not read is closed", async (_, way, message) => {
-    const group = `asks-${way.split("?")[0]}`;
-    const url = `${broker.url.replace("http", "ws")}/v1/groups/${group}/${way}`;
-    const socket = new WebSocket(url);
-    const closed = new Promise<string>((resolve) => {
-      socket.on("close", (code, reason) => resolve(`${code} ${reason}`));
-    });
-    await new Promise((resolve) => socket.once("open", resolve));
-    socket.pause();
-    const isConnected = async () => {
-      const response = await call("GET", `/v1/groups/${group}`);
-      const { members = [] } = (await response.json()) as { members?: { connected: boolean }[] };
-      return members.some(({ connected }) => connected);
-    };
-    const text = JSON.stringify(message());
-    const ask = async (count: number) => {
-      for (let i = 1; i < count; i++) socket.send(text);
-      await new Promise((resolve) => socket.send(text, resolve));
-    };
-    await ask(1);
-    while (!(await isConnected())) await new Promise((resolve) => setTimeout(resolve, 20));
-    while (await isConnected()) await ask(50);
-    socket.resume();
-    expect(await closed).toMatch(/^4000 THROTTLING_QUOTA_EXCEEDED: /);
-  });
+  test.each(ASKED)(
+    "[BND-17] %s that asks and does not read is closed",
+    async (_, way, first, again) => {
+      const group = `asks-${way.split("?")[0]}`;
+      const url = `${broker.url.replace("http", "ws")}/v1/groups/${group}/${way}`;
+      const socket = new WebSocket(url);
+      const closed = new Promise<string>((resolve) => {
+        socket.on("close", (code, reason) => resolve(`${code} ${reason}`));
+      });
+      await new Promise((resolve) => socket.once("open", resolve));
+      socket.pause();
+      const isConnected = async () => {
+        const response = await call("GET", `/v1/groups/${group}`);
+        const { members = [] } = (await response.json()) as { members?: { connected: boolean }[] };
+        return members.some(({ connected }) => connected);
+      };
+      const ask = async (messages: object[]) => {
+        const texts = messages.map((message) => JSON.stringify(message));
+        await Promise.all(
+          texts.map((text) => new Promise((resolve) => socket.send(text, resolve))),
+        );
+      };
+      await ask(first);
+      while (!(await isConnected())) await new Promise((resolve) => setTimeout(resolve, 20));
+      while (await isConnected()) await ask(new Array(50).fill(again));
+      socket.resume();
+      expect(await closed).toMatch(/^4000 THROTTLING_QUOTA_EXCEEDED: /);
+    },
+  );
 
   test("[BND-7] what a plain client does not read is not sent, and not taken for done", async () => {
     const count = 48;
