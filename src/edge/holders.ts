@@ -64,9 +64,14 @@ export class RequestLedger {
         return inner?.bytes ?? 0;
       },
       set(bytes) {
-        moves.touch(holding);
-        inner ??= ledger.hold(evict);
+        inner ??= ledger.hold((error) => {
+          moves.delete(holding);
+          evict(error);
+        });
+        // Whoever is let go is not remembered for its last move: it may hold megabytes, and come again and again.
+        moves.delete(holding);
         inner.set(bytes);
+        moves.touch(holding);
       },
       release() {
         moves.delete(holding);

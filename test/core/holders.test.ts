@@ -1,9 +1,13 @@
 // What the requests of a Worker hold.
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import {
+  ANSWER_SHARES,
   HOLDER_SILENT_MS,
   MAX_WORK_BYTES,
   MAX_WORK_BYTES_PER_REQUEST,
+  MIN_ANSWER_SHARE_BYTES,
 } from "../../src/core/limits.ts";
 import { RequestLedger, WorkRoom } from "../../src/edge/holders.ts";
 
@@ -83,5 +87,73 @@ describe("a ledger of requests", () => {
     expect(evicted).toHaveBeenCalledOnce();
     expect(() => large.set(1)).toThrow(/this one takes the most, 80/);
     expect(ledger.bytes).toBe(30);
+  });
+
+  test("[BND-6] a share is a part of what is free, and never nothing", () => {
+    const maxBytes = ANSWER_SHARES * 4 * MIN_ANSWER_SHARE_BYTES;
+    const ledger = new RequestLedger(maxBytes, "answers");
+    expect(ledger.share).toBe(4 * MIN_ANSWER_SHARE_BYTES);
+    const [one, other] = [ledger.hold(() => {}), ledger.hold(() => {})];
+    one.set(maxBytes / 2);
+    expect(ledger.share).toBe(2 * MIN_ANSWER_SHARE_BYTES);
+    other.set(maxBytes / 2);
+    expect(ledger.share).toBe(MIN_ANSWER_SHARE_BYTES);
+    one.release();
+    expect(ledger.share).toBe(2 * MIN_ANSWER_SHARE_BYTES);
+  });
+
+  test("[BND-6] shares taken one after another do not pass the bound before they are at the least", () => {
+    const maxBytes = 64 * MIN_ANSWER_SHARE_BYTES * ANSWER_SHARES;
+    const ledger = new RequestLedger(maxBytes, "answers");
+    while (ledger.share > MIN_ANSWER_SHARE_BYTES) ledger.hold(() => {}).set(ledger.share);
+    expect(ledger.bytes).toBeLessThanOrEqual(maxBytes);
+  });
+
+  /** Takes an answer that is let go in some way; what it held is only known to the ledger from then on. */
+  const LET_GO: [string, (ledger: RequestLedger, evict: () => void) => void][] = [
+    [
+      "refused when it comes",
+      (ledger, evict) => expect(() => ledger.hold(evict).set(1_000)).toThrow(/takes the most/),
+    ],
+    [
+      "refused when it grows",
+      (ledger, evict) => {
+        const holding = ledger.hold(evict);
+        holding.set(60);
+        expect(() => holding.set(1_000)).toThrow(/takes the most/);
+        expect(() => holding.set(1)).toThrow(/takes the most/);
+      },
+    ],
+    [
+      "let go for another",
+      (ledger, evict) => {
+        ledger.hold(evict).set(90);
+        ledger.hold(() => {}).set(20);
+      },
+    ],
+    [
+      "done",
+      (ledger, evict) => {
+        const holding = ledger.hold(evict);
+        holding.set(50);
+        holding.release();
+      },
+    ],
+  ];
+  test.each(LET_GO)("[BND-6] nothing stays of what was %s", async (_, letGo) => {
+    vi.useRealTimers();
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const ledger = new RequestLedger(100, "answers");
+    const held = () => {
+      const answer = { bytes: new Uint8Array(1_000) };
+      letGo(ledger, () => void answer.bytes);
+      return new WeakRef(answer);
+    };
+    const answer = held();
+    await new Promise((resolve) => setTimeout(resolve, 0)); // A WeakRef keeps its target for a turn.
+    collect();
+    expect(answer.deref()).toBeUndefined();
+    expect(ledger.bytes).toBeLessThanOrEqual(100);
   });
 });

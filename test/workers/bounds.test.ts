@@ -149,6 +149,33 @@ describe("reads", () => {
     expect(read.nextOffset).toBe(15);
   });
 
+  test.each(TWINS)(
+    "[BND-6] while much is unread reads are shorter, none is refused, and one after another reads all$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      const count = 20;
+      for (let i = 0; i < count; i++)
+        await produce(topic.name, [{ value: String(i).padEnd(50_000, ".") }]);
+      const unread = Array.from({ length: 63 }, () => isolate.answers.hold(() => {}));
+      for (const holding of unread) holding.set(MIB);
+      const values: number[] = [];
+      let longest = 0;
+      for (let offset = 0; offset < count; ) {
+        const query = `?offset=${offset}&maxBytes=8388608`;
+        const { records, nextOffset } = await fetchRecords(topic.name, 0, query);
+        expect(records.length).toBeGreaterThan(0);
+        for (const { value } of records) values.push(Number(value?.split(".")[0]));
+        longest = Math.max(longest, records.length);
+        offset = nextOffset;
+        await interrupt(partitionStub(env, topic.topicId, 0));
+      }
+      expect(values).toEqual(Array.from({ length: count }, (_, i) => i));
+      expect(longest).toBeLessThan(count / 2);
+      for (const holding of unread) holding.release();
+      expect((await fetchRecords(topic.name, 0, "?maxBytes=8388608")).records).toHaveLength(count);
+    },
+  );
+
   test("[BND-6] a large answer comes whole, piece by piece, and holds nothing when it is read", async () => {
     const { topic } = await newPartition();
     const values = Array.from({ length: 30 }, (_, i) => String(i % 10).repeat(50_000));
