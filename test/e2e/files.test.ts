@@ -272,9 +272,9 @@ test("[FIL-2] groups that come and go under one name lose nothing they acknowled
   isOver = true;
   await Promise.all(groups);
   expect(lost).toEqual([]);
-  await until("the files are gone", () => filesOf(dataDir, "group").length === 0, 60_000);
+  await until("the files are gone", () => filesOf(dataDir, "group").length === 0, 150_000);
   await broker.stop();
-}, 300_000);
+}, 400_000);
 
 describe("a partition that lost something", () => {
   const records = [{ value: 1 }];
