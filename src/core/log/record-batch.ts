@@ -378,9 +378,11 @@ export function visitBatch(
   visit: (record: ConsumerRecord) => boolean,
 ): void {
   const header = readBatchHeader(bytes, start);
-  const source = recordBytes(bytes, start, header, decompress);
-  const end = source.length;
-  const reader = new VarintReader(source, 0, end);
+  // Not a view of what is not folded: views of views cost a reader a fifth of its rate.
+  const isFolded = header.compression !== 0;
+  const source = isFolded ? unfolded(bytes, start, header, decompress) : bytes;
+  const end = isFolded ? source.length : start + header.sizeInBytes;
+  const reader = new VarintReader(source, isFolded ? 0 : start + BATCH_HEADER_BYTES, end);
   let lastDelta = -1;
   let headerCount = 0;
   let index = 0;
@@ -393,7 +395,7 @@ export function visitBatch(
       lastDelta = delta;
       headerCount += record.headers.length;
       if (headerCount > MAX_HEADERS_PER_BATCH)
-        throw corrupt(`the batch has more than ${MAX_HEADERS_PER_BATCH} headers`);
+        throw corrupt(`more than ${MAX_HEADERS_PER_BATCH} headers`);
       if (!visit(record)) return;
     }
   } catch (error) {
@@ -404,17 +406,15 @@ export function visitBatch(
     throw corrupt(`${end - reader.position} bytes follow the last record`);
 }
 
-/** The records of the batch at `start`, one behind another, as they were before they were folded. Throws as `Decompress` does. */
-export function recordBytes(
+/** The records of the folded batch at `start`, one behind another. Throws as `Decompress` does. */
+export function unfolded(
   bytes: Uint8Array,
   start: number,
   { compression, sizeInBytes }: BatchHeader,
   decompress: Decompress,
 ): Uint8Array {
-  const folded = bytes.subarray(start + BATCH_HEADER_BYTES, start + sizeInBytes);
-  if (compression === 0) return folded;
   try {
-    return decompress(compression, folded);
+    return decompress(compression, bytes.subarray(start + BATCH_HEADER_BYTES, start + sizeInBytes));
   } catch (error) {
     throw brokerErrorOf(error, "CORRUPT_MESSAGE");
   }
@@ -423,7 +423,7 @@ export function recordBytes(
 export function uncompressedOnly(compression: number): never {
   throw new BrokerError(
     "UNSUPPORTED_COMPRESSION_TYPE",
-    `batch has compression ${compression}, which is not decoded here`,
+    `compression ${compression} is not decoded here`,
   );
 }
 

@@ -5,7 +5,13 @@
 // Records are compared as bytes: what stands behind a record's time is written in one way only.
 import { BrokerError } from "../errors.ts";
 import { MAX_COMPARED_BYTES, MAX_DECOMPRESSED_BYTES } from "../limits.ts";
-import { type BatchHeader, type Decompress, readBatchHeader, recordBytes } from "./record-batch.ts";
+import {
+  BATCH_HEADER_BYTES,
+  type BatchHeader,
+  type Decompress,
+  readBatchHeader,
+  unfolded,
+} from "./record-batch.ts";
 import { VarintReader } from "./varint.ts";
 
 /** A batch, and where it begins in its bytes. */
@@ -45,7 +51,10 @@ export function isSameAppend(
   };
   const unfold = ({ bytes, start }: BatchBytes, header: BatchHeader) => {
     try {
-      const records = recordBytes(bytes, start, header, decompress);
+      const records =
+        header.compression === 0
+          ? bytes.subarray(start + BATCH_HEADER_BYTES, start + header.sizeInBytes)
+          : unfolded(bytes, start, header, decompress);
       spend(records.length);
       return records;
     } catch (error) {
