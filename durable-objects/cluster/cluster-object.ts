@@ -217,10 +217,8 @@ export class ClusterObject extends DurableObject<Env> {
     this.#writers.delete(place);
     this.#writers.set(place, { topicId, partition });
     if (this.#writers.size <= MAX_WRITERS_TOLD_OF_CLOCK) return;
-    for (const oldest of this.#writers.keys()) {
-      this.#writers.delete(oldest);
-      break;
-    }
+    const oldest = this.#writers.keys().next().value;
+    if (oldest !== undefined) this.#writers.delete(oldest);
   }
 
   /**

@@ -45,8 +45,12 @@ import {
   partitionKey,
   toSet,
 } from "../../src/core/group/partition-key.ts";
-import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
-import { emptyGroup } from "../../src/core/group/state.ts";
+import {
+  emptyGroup,
+  type GroupEvent,
+  type GroupTopic,
+  type Member,
+} from "../../src/core/group/state.ts";
 import { checkTopicPattern, isSameSubscription } from "../../src/core/group/topic-pattern.ts";
 import { MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
 import { failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
@@ -170,7 +174,7 @@ export class GroupObject extends DurableObject<Env> {
     }
   }
 
-  /** Of what cannot be read nothing is taken, and nothing is written over it. */
+  /** A group that cannot be read begins as an empty one, and nothing is written over what it has stored. */
   #load(): Coordinator {
     try {
       const state = this.#store.load();

@@ -51,7 +51,7 @@ export class GroupStore {
   readonly #sql: Sql;
   readonly #groupId: string;
   #isCreated: boolean;
-  /** Whether what is stored says which group's it is: releases before FIL-7 did not write that. */
+  /** Whether the group's id is stored. Releases before FIL-7 did not write it. */
   #isNamed = false;
   #lastOperation: number | null = null;
 

@@ -30,12 +30,12 @@ export class PartitionStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
   readonly #own: PartitionName;
-  /** Whether what is stored says which partition it is. */
+  /** Whether the partition's number is stored. Releases before FIL-7 did not write it. */
   #isNamed = false;
   #isAnothers = false;
   /** How many fences there are, and when the last was written; null until a group attaches for the first time in this life. */
   #fences: { count: number; lastMs: number } | null = null;
-  /** Whether there is the table of polls; null until that is asked. */
+  /** Whether the table of polls exists; null before the first look. */
   #hasPolls: boolean | null = null;
 
   constructor(storage: Transactional, own: PartitionName) {

@@ -21,7 +21,7 @@ export function storedKind(sql: Sql): ObjectKind | null {
   return found === undefined ? null : (KIND_OF_TABLE[found.name] ?? null);
 }
 
-/** Whether an object of this kind has stored something here. Throws where one of another kind has. */
+/** True where an object of this kind has stored something here. Throws where an object of another kind has. */
 export function isStored(sql: Sql, kind: ObjectKind, own: string): boolean {
   const found = storedKind(sql);
   if (found !== null && found !== kind) throw anothers(own, `a ${found}`);

@@ -1,7 +1,7 @@
 // JSON that an object has stored. It can be damaged, as anything that lies on a disk.
 import { damaged } from "../../src/core/platform-errors.ts";
 
-/** What was stored. Throws KAFKA_STORAGE_ERROR, not retriable, which names `where` it stands, for what is no JSON [CRC-2]. */
+/** Parses stored JSON [CRC-2]. Throws KAFKA_STORAGE_ERROR, not retriable, with `where` the text is stored, if it is not JSON. */
 export function parseStored<T>(
   text: string,
   where: string,

@@ -5,6 +5,7 @@ import { MAX_KAFKA_UNREAD_BYTES, MAX_KAFKA_WRITE_BYTES } from "../core/limits.ts
 import { after } from "../edge/timer.ts";
 import type { Env } from "../env.ts";
 import { CLOSE_FATAL, closeReason } from "../protocol/close-codes.ts";
+import { unsentBytes } from "../protocol/unsent.ts";
 import { closed } from "./closed.ts";
 import { Connection, type Patience } from "./connection.ts";
 import { Frames } from "./frames.ts";
@@ -68,16 +69,17 @@ export function serveWebSocket(
     connection.answered();
     if (connection.isSpent) finish(1000, "connect again");
   };
+  const unsent = () => unsentBytes(socket) ?? 0;
   const send = async (piece: Uint8Array) => {
     for (let at = 0; at < piece.length; at += MAX_KAFKA_WRITE_BYTES) {
-      if (socket.bufferedAmount > MAX_KAFKA_UNREAD_BYTES) await taken();
+      if (unsent() > MAX_KAFKA_UNREAD_BYTES) await taken();
       if (isClosed) return;
       socket.send(piece.subarray(at, at + MAX_KAFKA_WRITE_BYTES));
     }
   };
   /** Resolves when the client has taken enough of what was sent, or nothing can be sent any more. */
   const taken = async () => {
-    let left = socket.bufferedAmount;
+    let left = unsent();
     let checkMs = MIN_DRAIN_CHECK_MS;
     isBehind = true;
     connection.expectTaken();
@@ -85,10 +87,10 @@ export function serveWebSocket(
       const { promise, resolve } = Promise.withResolvers<void>();
       after(checkMs, resolve);
       await promise;
-      const unsent = socket.bufferedAmount;
-      connection.moved(Math.max(0, left - unsent));
-      checkMs = unsent < left ? MIN_DRAIN_CHECK_MS : Math.min(2 * checkMs, MAX_DRAIN_CHECK_MS);
-      left = unsent;
+      const now = unsent();
+      connection.moved(Math.max(0, left - now));
+      checkMs = now < left ? MIN_DRAIN_CHECK_MS : Math.min(2 * checkMs, MAX_DRAIN_CHECK_MS);
+      left = now;
     }
     isBehind = false;
   };

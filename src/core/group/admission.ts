@@ -54,7 +54,7 @@ export type Committer =
   | { readonly kind: "manual" }
   | { readonly kind: "refused"; readonly errorCode: number };
 
-/** Whether a commit of Kafka's protocol claims no generation: its member, if it names one, has left, or was never one. */
+/** True where a commit of Kafka's protocol names no generation. A member that it names has left, or never joined. */
 export function isByHand({ generation }: ClassicToken): boolean {
   return generation < 0;
 }
