@@ -1,5 +1,5 @@
-// Where clients are told that the nodes are. A connection over a WebSocket says it itself, for whatever carries it from
-// the client (a bridge) has the address; a listener's own is told by whoever started it.
+// Finds the addresses at which clients are told to reach the nodes. A connection over a WebSocket states them itself,
+// because the carrier (a bridge) knows the address. Whoever starts a TCP listener states the listener's addresses.
 import { BrokerError, preview } from "../core/errors.ts";
 import { MAX_KAFKA_NODES } from "../core/limits.ts";
 import type { Env } from "../env.ts";
@@ -19,7 +19,7 @@ export function listenerNodes(env: Env): Nodes {
   return new Nodes(parseAddresses("KAFKA_ADVERTISE", env.KAFKA_ADVERTISE ?? DEFAULT_ADDRESS), null);
 }
 
-/** `?advertise=host:port[,host:port…]&node=N`; without, one node at the URL's own address. */
+/** Reads `?advertise=host:port[,host:port…]&node=N`. Without it, there is one node, at the URL's own address. */
 export function nodesOf(url: URL): Nodes {
   const advertise = url.searchParams.get("advertise");
   const addresses =

@@ -1,9 +1,9 @@
-// What an answer takes, and answers that take little until they are written [BND-16].
+// Estimates the memory that an answer takes. Lazy arrays take little memory until they are written [BND-16].
 
-/** An array whose items are made one by one, each time they are written. */
+/** An array that makes its items one by one, each time it is written. */
 export class Lazily<T> implements Iterable<T> {
   readonly length: number;
-  /** What it is made from takes so much. */
+  /** The bytes that the source of the items takes. */
   readonly weight: number;
   readonly #at: (index: number) => T;
 
@@ -21,7 +21,7 @@ export class Lazily<T> implements Iterable<T> {
 const VALUE_BYTES = 8;
 const OBJECT_BYTES = 32;
 
-/** About how many bytes of memory a value takes, of which an answer is made. */
+/** Estimates the bytes of memory that a value takes. An answer is made of such values. */
 export function weightOf(value: unknown): number {
   if (typeof value === "string") return OBJECT_BYTES + value.length;
   if (typeof value !== "object" || value === null) return VALUE_BYTES;

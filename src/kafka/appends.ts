@@ -1,5 +1,6 @@
-// What a connection appends. A partition that is busy is appended to over a socket: that costs a twentieth of the calls it
-// stands for, and is one of those that an invocation may make. One that is appended to now and then is called.
+// Appends the records of one connection. A busy partition is appended to over a socket. A message costs a twentieth
+// of the call that it replaces, and the whole socket is one of the calls that an invocation may make. A partition
+// that is appended to only now and then gets plain calls.
 
 import { AppendSocket } from "../client/producer/append-socket.ts";
 import { isWithin } from "../core/elapsed.ts";
@@ -10,7 +11,10 @@ import { stubTransport } from "../edge/stub-transport.ts";
 import type { Env } from "../env.ts";
 import type { AppendErrorMessage } from "../protocol/append-frame.ts";
 
-/** Appends that follow one another closer than this go over a socket; one that carried nothing for longer is closed. */
+/**
+ * Appends that follow one another within this time go over a socket.
+ * A socket that carried nothing for longer is closed.
+ */
 const BUSY_MS = 2_000;
 const ANSWER_TIMEOUT_MS = 30_000;
 
@@ -29,7 +33,7 @@ export class Appends {
     this.#env = env;
   }
 
-  /** Never throws. An append whose answer got lost is repeated only where that cannot store it twice. */
+  /** Appends and never throws. An append whose answer got lost is repeated only if that cannot store it twice. */
   async append(
     topicId: string,
     partition: number,
@@ -38,7 +42,7 @@ export class Appends {
   ): Promise<AppendAnswer> {
     const options = { expectedOffset: null, isIdempotent };
     const socket = this.#socketOf(topicId, partition, Date.now());
-    // A view would take the whole request with it over a call.
+    // Copied, because a view would carry the whole request along in a call.
     if (socket === null) return appendTo(this.#env, topicId, partition, batches.slice(), options);
     try {
       const appended = await socket.append(batches, null, ANSWER_TIMEOUT_MS);
@@ -57,7 +61,7 @@ export class Appends {
     this.#places.clear();
   }
 
-  /** Null until there is one. */
+  /** Returns the open socket of the partition, or null if there is none yet. */
   #socketOf(topicId: string, partition: number, nowMs: number): AppendSocket | null {
     this.#sweep(nowMs);
     const name = `${topicId}/${partition}`;
@@ -69,7 +73,7 @@ export class Appends {
     }
     place.usedAtMs = nowMs;
     if (place.socket === null) place.socket = this.#open(topicId, partition);
-    else if (place.socket.isClosed) this.#places.delete(name); // Called for once, then opened again.
+    else if (place.socket.isClosed) this.#places.delete(name); // Called once, then reopened.
     return place.socket.isOpen ? place.socket : null;
   }
 

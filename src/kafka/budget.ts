@@ -1,5 +1,5 @@
-// What one connection may cost. It is one invocation of the Worker for its whole life, and an invocation may call objects only
-// so often (wrangler.toml, limits.subrequests).
+// Counts the calls of one connection. A connection is one invocation of the Worker for its whole life, and an
+// invocation may make only so many calls to objects (wrangler.toml, limits.subrequests).
 import { MAX_KAFKA_CALLS } from "../core/limits.ts";
 import type { Env } from "../env.ts";
 
@@ -7,7 +7,7 @@ type Namespace = { getByName(name: string): unknown };
 
 export class CallBudget {
   #calls = 0;
-  /** The bindings, each call over which counts. */
+  /** The bindings. Every call over them counts. */
   readonly env: Env;
 
   constructor(env: Env) {
@@ -26,7 +26,7 @@ export class CallBudget {
     };
   }
 
-  /** The client is to connect again; it is a new invocation then. */
+  /** True if the client has to connect again. It then gets a new invocation. */
   get isSpent(): boolean {
     return this.#calls >= MAX_KAFKA_CALLS;
   }

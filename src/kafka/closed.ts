@@ -1,7 +1,7 @@
 import { BrokerError } from "../core/errors.ts";
 import { MalformedError } from "./wire.ts";
 
-/** Notes why a connection was closed from here, unless the client just went, or is to connect again (null). */
+/** Logs why the server closed a connection. It logs nothing if the client simply went or is to connect again (null). */
 export function closed(error: unknown, clientHost: string): void {
   if (error === null) return;
   const from = `from ${clientHost.slice(1) || "somewhere"}`;
@@ -13,7 +13,7 @@ export function closed(error: unknown, clientHost: string): void {
     );
 }
 
-/** What the platform says of a peer that is there no more. */
+/** True if the platform's error says that the peer is gone. */
 function isGone(error: unknown): boolean {
   return /disconnected|connection lost|reset|broken pipe|canceled|closed/i.test(String(error));
 }

@@ -1,5 +1,5 @@
-// One connection of a Kafka client, over whatever carries its bytes: requests in, answers out, one after another and in
-// that order, as Kafka's own brokers have it.
+// One connection of a Kafka client, over any transport. Requests come in and answers go out, one after another
+// and in the same order, as with Kafka's own brokers.
 
 import { sizeOf } from "../core/bytes.ts";
 import {
@@ -24,11 +24,11 @@ import { Watches } from "./watches.ts";
 import { MalformedError, Reader, Writer } from "./wire.ts";
 import { checkAnswer, GoneError, Work } from "./work.ts";
 
-/** Only the client's name is in no flexible form, whatever the rest of the header is. */
+/** The format of the client's name. It is never flexible, whatever the rest of the header is. */
 const NOT_FLEXIBLE = { version: 0, isFlexible: false };
 const TAGS = struct({});
 
-/** How long a client is waited for. */
+/** How long the connection waits for its client. */
 export interface Patience {
   readonly silentMs: number;
   readonly idleMs: number;
@@ -47,9 +47,9 @@ export interface ConnectionOptions {
   readonly env: Env;
   readonly nodes: Nodes;
   readonly clientHost: string;
-  /** Called where the connection cannot go on: the client does not do its part, or others need the room. */
+  /** Called when the connection cannot go on: the client does not do its part, or others need the room. */
   readonly end: (error: Error) => void;
-  /** Called now and then while a long request is worked on: whether the client has gone, only who carries its bytes can tell. */
+  /** Called now and then during a long request. Only the transport can find out whether the client has gone. */
   readonly look?: () => void;
   readonly patience?: Patience;
 }
@@ -89,14 +89,15 @@ export class Connection {
     void this.inFlight.evicted.then(end);
   }
 
-  /** Whether it is to be closed after this answer: the client connects again, and loses nothing. */
+  /** True if the connection must close after this answer. The client connects again and loses nothing. */
   get isSpent(): boolean {
     return this.#budget.isSpent;
   }
 
   /**
-   * The answer to one request, in pieces; none where the client waits for none, or no longer. It is in flight until `answered` is called.
-   * @throws MalformedError for what is no request that is served: the connection cannot go on.
+   * Returns the answer to one request, in pieces. There are none if the client waits for no answer, or has gone. The
+   * answer is in flight until `answered` is called.
+   * @throws MalformedError if the frame is not a request that is served. The connection cannot go on.
    */
   async answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
     this.inFlight.begin();
@@ -114,10 +115,10 @@ export class Connection {
     const isFlexible = version >= api.flexibleFrom;
     const clientId = nullableString.read(from, NOT_FLEXIBLE);
     if (isFlexible) TAGS.read(from, { version, isFlexible });
-    // Of a version that is not known the rest cannot be read; the answer does not depend on it.
+    // The rest of a request of an unknown version cannot be read, and the answer does not depend on it.
     const isKnown = version === apiVersion;
     const request = isKnown ? read(api, from, { version, isFlexible }) : api.request.absent;
-    // What is left is passed over, as in Kafka: librdkafka leaves bytes behind when it asks for the metadata of all topics.
+    // Bytes left over are skipped, as in Kafka: librdkafka leaves some when it asks for the metadata of all topics.
     const work = new Work({
       name: api.name,
       inFlight: this.inFlight,
@@ -136,22 +137,22 @@ export class Connection {
     return pieces;
   }
 
-  /** The answer was taken. */
+  /** Notes that the client took the answer. */
   answered(): void {
     this.inFlight.setAnswer(0);
   }
 
-  /** So many bytes came, or of an answer were taken. */
+  /** Notes bytes that arrived, or bytes of an answer that the client took. */
   moved(bytes: number): void {
     this.#watchdog.moved(bytes);
   }
 
-  /** An answer is there, and the client is to take it. */
+  /** An answer is ready. From now on the client has to take it. */
   expectTaken(): void {
     this.#watchdog.expect(this.#expectations.stalled);
   }
 
-  /** All that came as a whole is answered; of the next request there are so many bytes. */
+  /** Notes that every complete request is answered. `bufferedBytes` is how much of the next one has come. */
   expectRequest(bufferedBytes: number): void {
     const { inFlight } = this;
     if (inFlight.quietSince === null) inFlight.end();
@@ -159,7 +160,7 @@ export class Connection {
     this.#watchdog.expect(bufferedBytes > 0 ? halfSent : inFlight.hasSpoken ? idle : silent);
   }
 
-  /** The client has gone: nothing is waited for on its behalf. */
+  /** The client has gone. Nothing is waited for on its behalf. */
   stopWaiting(): void {
     this.#hasGone = true;
     this.#context.feeds.close();
@@ -191,7 +192,10 @@ function expectationsOf({ silentMs, idleMs, halfSentMs, stalledMs }: Patience) {
   };
 }
 
-/** Only ApiVersions is answered whatever the version, as version 0: it is what clients learn the versions by. */
+/**
+ * Returns the version to answer with. Only ApiVersions accepts every version, and falls back to
+ * version 0, because clients learn the versions from it.
+ */
 function versionServed(api: Api, version: number): number {
   const [minimum, maximum] = api.versions;
   if (version >= minimum && version <= maximum) return version;
@@ -201,7 +205,7 @@ function versionServed(api: Api, version: number): number {
   );
 }
 
-/** What is wrong with a request is told with what request it is: that alone leads to the client that sent it. */
+/** Reads a request. An error names the API and its version, the only clue to which client sent it. */
 function read(api: Api, from: Reader, format: { version: number; isFlexible: boolean }): unknown {
   try {
     return api.request.read(from, format);
@@ -219,7 +223,7 @@ function encode(
 ): Uint8Array[] {
   const body = new Writer((bytes) => checkAnswer(api.name, bytes)); // [BND-16]
   body.int32(correlationId);
-  // The header of ApiVersions has no tags, for a client that does not know the version yet must read it (KIP-511).
+  // The header of ApiVersions has no tags, because a client that does not know the version yet must read it (KIP-511).
   if (format.isFlexible && api.key !== API_VERSIONS.key) body.unsignedVarint(0);
   api.response.write(body, response as never, format);
   const length = new Writer();

@@ -1,4 +1,4 @@
-// What a request is served with.
+// The context in which a request is served.
 import { FAN_OUT } from "../core/limits.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { Env } from "../env.ts";
@@ -13,26 +13,26 @@ import type { Work } from "./work.ts";
 export interface RequestContext {
   readonly env: Env;
   readonly nodes: Nodes;
-  /** What this connection reads, appends, and watches for its members. */
+  /** The reads of this connection, its appends, and the watches for its members. */
   readonly feeds: Feeds;
   readonly appends: Appends;
   readonly watches: Watches;
   readonly work: Work;
   readonly clientId: string | null;
-  /** As Kafka shows it: a slash and the address, or the slash alone where that is not known. */
+  /** The address as Kafka shows it: a slash and the address, or only the slash if the address is not known. */
   readonly clientHost: string;
   readonly version: number;
 }
 
 export interface Service {
   readonly api: Api;
-  /** Whether it changes nothing: then it is not gone on with for a client that has gone. */
+  /** True if the service changes nothing. Its work then stops when the client has gone. */
   readonly isReadOnly: boolean;
-  /** Null where the client waits for no answer. */
+  /** Resolves to null if the client waits for no answer. */
   readonly serve: (request: unknown, context: RequestContext) => Promise<unknown>;
 }
 
-/** Whoever calls it hands over what `api` has read. */
+/** Makes a service. The caller of `serve` must pass it a request that `api` has read. */
 export function service<Request, Response>(
   api: Api<Request, Response>,
   serve: (request: Request, context: RequestContext) => Promise<Response | null>,
@@ -40,7 +40,10 @@ export function service<Request, Response>(
   return { api, isReadOnly: false, serve: serve as Service["serve"] };
 }
 
-/** One that changes nothing. What it is asked twice it answers once (distinct.ts) [BND-16]. */
+/**
+ * Makes a service that changes nothing. It answers a question that
+ * is repeated in a request once (distinct.ts) [BND-16].
+ */
 export function readingService<Request, Response>(
   api: Api<Request, Response>,
   serve: (request: Request, context: RequestContext) => Promise<Response>,
@@ -48,10 +51,13 @@ export function readingService<Request, Response>(
   return { ...service(api, serve), isReadOnly: true };
 }
 
-/** Asked at once on behalf of one request. */
+/** How many questions of one request run at the same time. After so many, the request also pauses for others. */
 export const AT_ONCE = 64;
 
-/** In order. A request that names thousands lets others through, and ends with its client where it is a read [BND-16]. */
+/**
+ * Runs the action on each item and keeps their order. A request with thousands of items lets others through in between,
+ * and a read stops when its client has gone [BND-16].
+ */
 export function inTurn<T, R>(
   { work }: RequestContext,
   items: readonly T[],
@@ -66,7 +72,7 @@ export function inTurn<T, R>(
   });
 }
 
-/** The same, for what becomes part of the answer: it counts as it is made [BND-16]. */
+/** Does the same for items that become parts of the answer. Each part counts as soon as it is made [BND-16]. */
 export function answerEach<T, R>(
   context: RequestContext,
   items: readonly T[],
@@ -81,7 +87,7 @@ export function answerEach<T, R>(
   return inTurn(context, items, counted, atOnce);
 }
 
-/** Does something with each partition that is named, many at the same time, and answers topic by topic. */
+/** Runs the action on each named partition, many at the same time, and answers topic by topic. */
 export async function eachPartition<P, R>(
   context: RequestContext,
   topics: readonly { readonly name: string; readonly partitions: readonly P[] }[],
@@ -92,7 +98,7 @@ export async function eachPartition<P, R>(
   return byTopic(topics, results, (_, result) => result);
 }
 
-/** Answers that stand in the order of the partitions, topic by topic. */
+/** Groups answers by topic. They come in the order of the partitions. */
 export function byTopic<P, A, R>(
   topics: readonly { readonly name: string; readonly partitions: readonly P[] }[],
   answers: readonly A[],
@@ -105,12 +111,15 @@ export function byTopic<P, A, R>(
   }));
 }
 
-/** Partitions of a topic, from `first` on, made as they are written: a cluster may have a million. */
+/**
+ * Describes partitions of a topic, from `first` on. Each is made as
+ * it is written, because a cluster may have a million.
+ */
 export function describePartitions(nodes: Nodes, topicId: string, first: number, count: number) {
   return new Lazily(count, (i) => describePartition(nodes, topicId, first + i));
 }
 
-/** One partition as clients are told of it: its leader is its only replica. */
+/** Describes one partition to clients. Its leader is its only replica. */
 function describePartition(nodes: Nodes, topicId: string, partition: number) {
   const { nodeId } = nodes.leaderOf(topicId, partition);
   const replicas = [nodeId];
@@ -124,5 +133,5 @@ function describePartition(nodes: Nodes, topicId: string, partition: number) {
 }
 
 export const CLUSTER_ID = "rivulet";
-/** Nothing is ever taken over by another leader here. */
+/** The only leader epoch. No other leader ever takes over here. */
 export const LEADER_EPOCH = 0;

@@ -1,9 +1,9 @@
-// What one request names more than once is asked once, and answered once: otherwise a small request would make an answer
-// of any size [BND-16]. In Kafka too most of what is named stands in maps.
+// Removes repeats from a request. A name that a request repeats is looked up once and answered once. Otherwise a small
+// request could cause an answer of any size [BND-16]. Kafka too keeps most of these names in maps.
 import { ERRORS } from "../core/errors.ts";
 import type { Told } from "./errors.ts";
 
-/** Each once: where it was named first, as it was named last. */
+/** Returns each item once. It stands where it was first named, with the value that was named last. */
 export function distinct<T>(items: readonly T[], keyOf: (item: T) => unknown): readonly T[] {
   if (items.length < 2) return items;
   const byKey = new Map(items.map((item) => [keyOf(item), item]));
@@ -14,7 +14,7 @@ export function distinctNames(names: readonly string[]): readonly string[] {
   return distinct(names, (name) => name);
 }
 
-/** The keys of what is named more than once. */
+/** Returns the keys that occur more than once. */
 export function repeated<T>(
   items: readonly T[],
   keyOf: (item: T) => unknown,
@@ -29,7 +29,7 @@ export function repeated<T>(
   return twice;
 }
 
-/** What is told of one that is named more than once in a request that changes it: as in Kafka, nothing is changed. */
+/** Makes the error for something that a changing request names more than once. Nothing is changed then, as in Kafka. */
 export function namedTwice(what: string): Told {
   return {
     errorCode: ERRORS.INVALID_REQUEST.code,
@@ -41,7 +41,7 @@ interface Topic {
   readonly partitions: readonly unknown[];
 }
 
-/** Each topic once, with all of its partitions, each once. */
+/** Returns each topic once, with all of its partitions, and each of those once. */
 export function distinctPartitions<T extends Topic>(
   topics: readonly T[],
   topicOf: (topic: T) => unknown,
@@ -53,7 +53,7 @@ export function distinctPartitions<T extends Topic>(
   });
 }
 
-/** Each topic once, with all of its partitions. */
+/** Returns each topic once, with all of its partitions. */
 export function together<T extends Topic>(
   topics: readonly T[],
   topicOf: (topic: T) => unknown,

@@ -1,4 +1,4 @@
-// What goes wrong, as Kafka's protocol tells it: a number, and a text where there is room for one.
+// Translates errors into Kafka's protocol: a number, and a text where the message has a field for one.
 import { ERRORS, type ErrorName, KAFKA_ERRORS } from "../core/errors.ts";
 import { brokerError } from "../core/platform-errors.ts";
 
@@ -9,7 +9,7 @@ export interface Told {
 
 export const NO_ERROR: Told = { errorCode: KAFKA_ERRORS.NONE, errorMessage: null };
 
-/** One that is told by this number, whatever the others make of it. */
+/** An error that is reported by this number, whatever number `codeOf` would choose. */
 export class KafkaError extends Error {
   readonly errorCode: number;
 
@@ -28,7 +28,7 @@ export function told(error: unknown): Told {
   return { errorCode: ERRORS.UNKNOWN_SERVER_ERROR.code, errorMessage: "see the broker's log" };
 }
 
-/** Kafka's clients ask for the metadata anew and try again at these; others they take for the end. */
+/** Codes that make Kafka's clients refresh the metadata and try again. They would take the real codes for final. */
 const AS_CLIENTS_KNOW: Partial<Record<ErrorName, number>> = {
   UNKNOWN_TOPIC_ID: ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code,
   THROTTLING_QUOTA_EXCEEDED: ERRORS.KAFKA_STORAGE_ERROR.code,
@@ -39,7 +39,7 @@ export function codeOf(name: ErrorName): number {
   return AS_CLIENTS_KNOW[name] ?? ERRORS[name].code;
 }
 
-/** The outcome, or what is told of its failure. */
+/** Returns the outcome of the action, or the error to report. */
 export async function toldOf<T extends object>(
   action: () => Promise<T>,
 ): Promise<(T & Told) | Told> {

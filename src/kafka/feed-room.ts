@@ -1,11 +1,12 @@
-// Room for what is pushed and not fetched yet: of one connection, and of all connections of this isolate. All of it comes
-// again, so where there is no room the one that holds the most gives it back, and nobody else waits for it [BND-13].
+// Limits the bytes that are pushed and not fetched yet, for one connection and for all connections of this
+// isolate. They all can be pushed again. So if there is no room, the connection that holds the most gives its
+// bytes back, and no other has to wait for it [BND-13].
 import { MAX_ALL_FEEDS_BYTES, MAX_FEEDS_BYTES } from "../core/limits.ts";
 import { isolate, type KafkaFeeds } from "../edge/isolate.ts";
 
 /**
- * Whether the feeds of a connection may take so many bytes more, after others have made room where they hold more. One that
- * holds nothing always may take something, or it would never get on.
+ * True if a connection's feeds may take so many bytes more. Connections that hold more are told to make room first. A
+ * connection that holds nothing may always take something, or it would never make progress.
  */
 export function hasRoomForFeed(feeds: KafkaFeeds, bytes: number): boolean {
   const { heldBytes } = feeds;

@@ -1,6 +1,6 @@
-// What a connection reads. A fetch does not ask the partition: the partition pushes, as to any tail reader, into a feed of
-// this connection with a window, and the fetch is answered from there. So a partition without news sleeps however often
-// it is fetched from, and one that is behind has the next answer ready [KFK-4].
+// The partitions that a connection reads. A fetch does not ask the partition. The partition pushes, as to any tail
+// reader, into a feed of this connection, within a window, and the feed answers the fetch. So a partition without news
+// sleeps however often it is fetched from, and one with a backlog has the next answer ready [KFK-4].
 import type { Socket } from "../client/transport/transport.ts";
 import { isWithin } from "../core/elapsed.ts";
 import { BrokerError, ERRORS, type ErrorName } from "../core/errors.ts";
@@ -20,31 +20,31 @@ import { CLOSE_FATAL, errorOfClose } from "../protocol/close-codes.ts";
 import type { PartitionMessage, ReaderMessage } from "../protocol/partition-socket.ts";
 import { hasRoomForFeed } from "./feed-room.ts";
 
-/** A feed that nobody has fetched from for so long is closed: the client reads elsewhere. */
+/** A feed that nobody has fetched from for so long is closed. The client reads elsewhere. */
 const IDLE_MS = 60_000;
 
 export interface Taken {
   readonly error: ErrorName | null;
   readonly highWatermark: number;
   readonly logStartOffset: number;
-  /** Whole batches, one behind another; the first may begin before what was asked for. */
+  /** Whole batches, one after another. The first may begin before the requested offset. */
   readonly records: readonly Uint8Array[];
   readonly bytes: number;
 }
 
-/** What all feeds of a connection hold together. */
+/** The memory that all feeds of a connection share. */
 export interface FeedMemory {
   hasRoomFor(bytes: number): boolean;
-  /** Whether there are partitions in this fetch that wait for room. */
+  /** True if some partitions of the current fetch wait for room. */
   readonly isCrowded: boolean;
   hold(bytes: number): void;
 }
 
-/** The feeds of one connection, and what it waits for. */
+/** The feeds of one connection, and the news that it waits for. */
 export class Feeds implements FeedMemory, KafkaFeeds {
   readonly #env: Env;
   readonly #feeds = new Map<string, Feed>();
-  /** The ids of topics that are fetched by name: while a feed goes well, the cluster need not be asked what the name means. */
+  /** The ids of topics that are fetched by name. While a feed is healthy, the cluster need not be asked for the id. */
   readonly #ids = new Map<string, string>();
   #news = Promise.withResolvers<void>();
   #heldBytes = 0;
@@ -61,13 +61,19 @@ export class Feeds implements FeedMemory, KafkaFeeds {
     return this.#heldBytes;
   }
 
-  /** [BND-13] Others need the room. What waits for news is told, and asks again. */
+  /**
+   * [BND-13] Releases all bytes, because others need the room. A fetch
+   * that waits for news ends, and its client asks again.
+   */
   letGo(): void {
     for (const feed of this.#feeds.values()) if (feed.bytes > 0) feed.wait();
     this.#tell();
   }
 
-  /** The partition from `offset` on. @throws BrokerError where there are too many, or the client has gone */
+  /**
+   * Returns the partition's feed, from `offset` on. @throws
+   * BrokerError if there are too many feeds or the client has gone
+   */
   of(topicId: string, partition: number, offset: number, nowMs: number): Feed {
     if (this.#isClosed) throw new BrokerError("NETWORK_EXCEPTION", "the client has gone");
     const place = `${topicId}/${partition}`;
@@ -106,28 +112,28 @@ export class Feeds implements FeedMemory, KafkaFeeds {
     isolate.kafka.fedBytes += bytes;
   }
 
-  /** What was pushed for partitions that are not asked for now is let go: it comes again. */
+  /** Releases the bytes of partitions that the current fetch does not ask for. They can be pushed again. */
   #makeRoom(nowMs: number): void {
     for (const feed of this.#feeds.values()) if (feed.usedAtMs !== nowMs) feed.wait();
   }
 
-  /** Whether a feed of this partition goes well. */
+  /** True if there is a feed of this partition and it has no error. */
   has(topicId: string, partition: number): boolean {
     return this.#feeds.get(`${topicId}/${partition}`)?.error === null;
   }
 
-  /** The id of the topic of this name as it was last asked for; null where nobody knows. */
+  /** Returns the id that the topic of this name had when it was last looked up, or null if it is not known. */
   knownId(name: string, partition: number): string | null {
     return this.#ids.get(`${name}/${partition}`) ?? null;
   }
 
   setId(name: string, partition: number, topicId: string): void {
     const place = `${name}/${partition}`;
-    // Those of partitions that are not read are forgotten once a minute.
+    // The ids of partitions that nobody reads are forgotten once a minute.
     if (this.#ids.size < MAX_KAFKA_FEEDS || this.#ids.has(place)) this.#ids.set(place, topicId);
   }
 
-  /** Resolves with the next news of any feed, or when the time is over. */
+  /** Resolves when any feed has news, or when the time is over. */
   async news(waitMs: number): Promise<void> {
     const late = Promise.withResolvers<void>();
     const stop = after(waitMs, late.resolve);
@@ -166,13 +172,13 @@ export class Feeds implements FeedMemory, KafkaFeeds {
   }
 }
 
-/** A run of batches as it came, and where each ends. */
+/** A run of batches as it was pushed, and where each batch ends. */
 interface Frame {
   readonly bytes: Uint8Array;
   readonly ends: readonly { readonly position: number; readonly nextOffset: number }[];
 }
 
-/** One partition as it is pushed. */
+/** One partition's pushed batches. */
 export class Feed {
   readonly #env: Env;
   readonly #topicId: string;
@@ -183,19 +189,19 @@ export class Feed {
   #isOpen = false;
   #attachId = 0;
   #isAttached = false;
-  /** There was no room: what comes is not taken until the next fetch begins anew. */
+  /** True if there was no room. Batches are then ignored until the next fetch starts the feed anew. */
   isWaiting = false;
-  /** The next offset to be handed out; what was pushed follows it. */
+  /** The next offset to hand out. The pushed batches start there. */
   #offset = -1;
   #windowBytes = 0;
   #frames: Frame[] = [];
   #highWatermark = -1;
   #logStartOffset = -1;
   usedAtMs = 0;
-  /** Once set, nothing more comes; the next fetch opens another feed. */
+  /** Once this is set, nothing more is pushed. The next fetch opens another feed. */
   error: ErrorName | null = null;
   #isTold = false;
-  /** What can be handed out. */
+  /** The bytes that can be handed out. */
   bytes = 0;
 
   constructor(env: Env, topicId: string, partition: number, memory: FeedMemory, tell: () => void) {
@@ -218,15 +224,15 @@ export class Feed {
     );
   }
 
-  /** Whether there is something to hand out, or it is known that there is nothing. */
+  /** True if there is something to hand out, or it is certain that there is nothing. */
   get isSettled(): boolean {
     const isAtEnd = this.#isAttached && this.#offset >= this.#highWatermark;
     return this.error !== null || this.bytes > 0 || isAtEnd || this.isWaiting;
   }
 
   /**
-   * False where nothing more comes, and nothing from `offset` on is left of what has come. An error that asking again
-   * would not mend is told before it is asked again: a fetch may be answered before it is here.
+   * False if nothing more is pushed, and none of the pushed batches from `offset` on are left. A final error, which
+   * asking again would not mend, must be reported first: a fetch may have been answered before the error came.
    */
   canServe(offset: number): boolean {
     if (this.error === null) return true;
@@ -234,7 +240,7 @@ export class Feed {
     return offset === this.#offset && (this.bytes > 0 || isUntold);
   }
 
-  /** Goes on where the last fetch ended, or begins anew at another offset. */
+  /** Goes on where the last fetch ended, or starts anew at another offset. */
   readFrom(offset: number, windowBytes: number): void {
     if (offset === this.#offset && !this.isWaiting) return;
     this.wait();
@@ -245,7 +251,7 @@ export class Feed {
     if (this.#isOpen) this.#attach();
   }
 
-  /** Lets go of what was pushed, and takes nothing more. */
+  /** Releases the pushed batches and takes nothing more. */
   wait(): void {
     this.#memory.hold(-this.bytes);
     this.bytes = 0;
@@ -255,7 +261,9 @@ export class Feed {
     this.isWaiting = true;
   }
 
-  /** Up to `maxBytes` of whole batches, one in any case where `isFirst`. What is taken may be pushed again. */
+  /**
+   * Returns whole batches, up to `maxBytes`, but at least one if `isFirst`. The partition may push as many bytes anew.
+   */
   take(maxBytes: number, isFirst: boolean): Taken {
     const records: Uint8Array[] = [];
     let taken = 0;
@@ -276,10 +284,10 @@ export class Feed {
     }
     this.bytes -= taken;
     this.#memory.hold(-taken);
-    // Where others wait for room it gets in line with them.
+    // If others wait for room, this feed gets in line with them.
     if (taken > 0 && this.bytes === 0 && this.#memory.isCrowded) this.wait();
     else if (taken > 0) this.#giveBack(taken);
-    // [CRC-2] What came before an error is handed out first: with the error clients would not look at it.
+    // [CRC-2] Batches that came before an error are handed out first. Clients ignore batches that come with an error.
     const error = taken > 0 || this.bytes > 0 ? null : this.error;
     this.#isTold ||= error !== null;
     return {
@@ -311,10 +319,10 @@ export class Feed {
   }
 
   #told(message: PartitionMessage): void {
-    if (message.attachId !== this.#attachId) return; // Of an earlier attach.
+    if (message.attachId !== this.#attachId) return; // It belongs to an earlier attach.
     if (message.type === "attached") {
       this.#isAttached = true;
-      // What an earlier attach had in flight has come, and was let go.
+      // Bytes in flight for an earlier attach have come by now, and were dropped.
       const inFlight = this.#windowBytes - message.windowBytes;
       if (inFlight > 0) this.#giveBack(inFlight);
     } else this.error = message.code;
@@ -325,7 +333,7 @@ export class Feed {
   }
 
   #pushed(bytes: Uint8Array): void {
-    if (!this.#isAttached) return; // Of an earlier attach.
+    if (!this.#isAttached) return; // They belong to an earlier attach.
     if (!this.#memory.hasRoomFor(bytes.length)) {
       this.wait();
       this.#tell();
@@ -354,7 +362,7 @@ export class Feed {
     else void this.#ask();
   }
 
-  /** The socket was refused: why, a call tells. */
+  /** The socket was refused. A call finds out why. */
   async #ask(): Promise<void> {
     try {
       const bounds = await partitionStub(this.#env, this.#topicId, this.#partition).offsets();

@@ -1,4 +1,4 @@
-// Requests out of a stream of bytes, however it was cut: each has its length before it, four bytes.
+// Cuts requests out of a stream of bytes, however the stream was split. Each request follows its length, four bytes.
 import { concatBytes } from "../core/bytes.ts";
 import { MAX_KAFKA_REQUEST_BYTES } from "../core/limits.ts";
 import { MalformedError } from "./wire.ts";
@@ -11,12 +11,15 @@ export class Frames {
   #pieces: Uint8Array[] = [];
   #buffered = 0;
 
-  /** What is kept for a request that has not come as a whole. */
+  /** The bytes kept for a request that is not complete yet. */
   get buffered(): number {
     return this.#buffered;
   }
 
-  /** The requests that end in `bytes`. @throws MalformedError for a length beyond the bound; nothing more can be read then. */
+  /**
+   * Yields the requests that end in `bytes`. @throws MalformedError for a
+   * length beyond the bound. Nothing can be read after it.
+   */
   *push(bytes: Uint8Array): Generator<Uint8Array> {
     if (bytes.length > 0) this.#pieces.push(bytes);
     this.#buffered += bytes.length;
@@ -28,7 +31,7 @@ export class Frames {
         );
       const end = LENGTH_BYTES + length;
       if (this.#buffered < end) return;
-      // Once for each request: a large one comes in many pieces.
+      // Joins the pieces once for each request, because a large one comes in many pieces.
       const all = concatBytes(this.#pieces);
       this.#pieces = end < all.length ? [all.subarray(end)] : [];
       this.#buffered -= end;
@@ -49,7 +52,7 @@ export class Frames {
   }
 }
 
-/** What else may have been meant by what should be a length. */
+/** Guesses what else the sender meant by the bytes of the length. */
 function guess(length: number): string {
   if (length >>> 16 === TLS_HANDSHAKE)
     return "; is this TLS? The port speaks Kafka's protocol as it is";

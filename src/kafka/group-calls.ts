@@ -1,5 +1,5 @@
-// A group as Kafka's clients ask it. What only looks is answered here where there is no such group, as its object would
-// answer, but without one [FIL-1]. What may create the group goes to its object.
+// A group as Kafka's clients ask it. If there is no such group, requests that only read are answered here, as an empty
+// object would answer them, but without creating one [FIL-1]. Requests that may create the group go to its object.
 import { ERRORS, fail } from "../core/errors.ts";
 import { isByHand } from "../core/group/admission.ts";
 import {
@@ -31,13 +31,13 @@ export class GroupCalls {
     this.#group = groupStub(env, groupId);
   }
 
-  // What may create it.
+  // The requests that may create the group.
 
   async joinClassic(request: ClassicJoin) {
     return await this.#group.joinClassic(request);
   }
 
-  /** Epoch 0 joins; anything else is said by a member. */
+  /** Epoch 0 joins. Any other epoch comes from a member. */
   async heartbeat(request: Parameters0<"heartbeat">[0]) {
     const { memberEpoch, memberId } = request;
     if (memberEpoch === 0 || (await this.#exists())) return await this.#group.heartbeat(request);
@@ -46,14 +46,14 @@ export class GroupCalls {
       : fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join with epoch 0`);
   }
 
-  /** By hand, into a group without members: so it comes to be. */
+  /** Commits offsets. A commit by hand, without a member, creates the group. */
   async commitOffsets(token: ClassicToken, offsets: Parameters0<"commitOffsets">[1]) {
     if (isByHand(token) || (await this.#exists()))
       return await this.#group.commitOffsets(token, offsets);
     return { errorCode: UNKNOWN_MEMBER_ID, errorCodes: [] };
   }
 
-  // What looks.
+  // The requests that only look.
 
   async syncClassic(request: ClassicSync) {
     if (await this.#exists()) return await this.#group.syncClassic(request);

@@ -1,6 +1,6 @@
-// The connections of this isolate and the bytes of each: what came and is not answered yet, what was answered and not
-// taken yet. They share the isolate's memory. Where a bound is passed, somebody is let go whose turn it is, never
-// whoever comes next [BND-1] [BND-10].
+// The connections of this isolate and the bytes of each: requests that are not answered yet, and answers that
+// are not taken yet. They share the isolate's memory. If a bound is passed, the connection whose turn it is must
+// go, and never simply the newest one [BND-1] [BND-10].
 import { BrokerError } from "../core/errors.ts";
 import type { Holding } from "../core/ledger.ts";
 import { MAX_KAFKA_CONNECTIONS, MAX_KAFKA_QUEUED_BYTES } from "../core/limits.ts";
@@ -15,7 +15,7 @@ export class InFlight implements KafkaConnection {
   #hasSpoken = false;
   #quietSince: number | null = nextTurn();
 
-  /** @throws BrokerError where there are too many connections, and all of them are at work */
+  /** @throws BrokerError if there are too many connections and all of them are at work */
   constructor() {
     const { connections, inFlight } = isolate.kafka;
     if (connections.size >= MAX_KAFKA_CONNECTIONS) letQuietestGo();
@@ -24,8 +24,8 @@ export class InFlight implements KafkaConnection {
   }
 
   /**
-   * Resolves where this connection is let go for others. It must be closed then, by itself: the platform lets nobody touch
-   * what belongs to another invocation, but a promise may be resolved from there.
+   * Resolves if this connection has to go for others. It must then close itself: the platform lets no invocation touch
+   * what belongs to another, but a promise may be resolved from there.
    */
   get evicted(): Promise<BrokerError> {
     return this.#evicted.promise;
@@ -39,18 +39,18 @@ export class InFlight implements KafkaConnection {
     return this.#quietSince;
   }
 
-  /** A whole request has come. */
+  /** Notes that a whole request has come. */
   begin(): void {
     this.#hasSpoken = true;
     this.#quietSince = null;
   }
 
-  /** It is answered. */
+  /** Notes that the request is answered. */
   end(): void {
     this.#quietSince = nextTurn();
   }
 
-  /** What came and is not answered. @throws BrokerError beyond a bound: the connection cannot go on. */
+  /** Sets the bytes that came and are not answered. @throws BrokerError beyond a bound. The connection cannot go on. */
   setAsked(bytes: number): void {
     if (bytes > MAX_KAFKA_QUEUED_BYTES)
       throw new BrokerError(
@@ -61,14 +61,16 @@ export class InFlight implements KafkaConnection {
     this.#count();
   }
 
-  /** What of an answer is made and is not taken. @throws BrokerError beyond the bound of all connections */
+  /**
+   * Sets the bytes of the answer that are made and not taken. @throws BrokerError beyond the bound of all connections
+   */
   setAnswer(bytes: number): void {
     this.#answerBytes = bytes;
     this.#count();
   }
 
   #count(): void {
-    // Or an answer that comes late would count for ever.
+    // Without this check, an answer that comes late would count forever.
     if (this.#isClosed) throw new BrokerError("NETWORK_EXCEPTION", "the connection is closed");
     this.#holding.set(this.#askedBytes + this.#answerBytes);
   }
@@ -78,7 +80,7 @@ export class InFlight implements KafkaConnection {
     this.#evicted.resolve(error);
   }
 
-  /** Nothing of it counts any more. May be called more than once. */
+  /** Stops counting this connection. May be called more than once. */
   close(): void {
     this.#isClosed = true;
     this.#holding.release();
@@ -86,12 +88,12 @@ export class InFlight implements KafkaConnection {
   }
 }
 
-/** Counts turns; a clock could be set back. */
+/** Counts turns, because a clock could be set back. */
 function nextTurn(): number {
   return ++isolate.kafka.turns;
 }
 
-/** Those that have never asked anything go first, then whoever was answered longest ago. */
+/** Closes the quietest connection: first one that never asked anything, then the one that was answered longest ago. */
 function letQuietestGo(): void {
   let quietest: KafkaConnection | null = null;
   for (const each of isolate.kafka.connections)

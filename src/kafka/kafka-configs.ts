@@ -1,11 +1,11 @@
-// Configs as Kafka's tools say them. What holds here in any case, or has nothing here that it could be about, is taken and
-// not kept, so that what creates topics for Kafka creates them here.
+// Configs as Kafka's tools name them. Some always hold here, and some concern nothing that exists here. Those are
+// accepted and not stored, so that tools that create topics for Kafka work here too.
 
-/** Kafka's Long.MAX_VALUE, for no bound; ours is the largest number that is exact here. */
+/** Kafka's Long.MAX_VALUE, which means no bound. Ours is the largest integer that is exact in JavaScript. */
 const LONG_MAX = "9223372036854775807";
 const OUR_MAX = String(Number.MAX_SAFE_INTEGER);
 
-/** The values that are taken; null for all of them. */
+/** The values that are accepted and not stored. Null accepts every value. */
 const NOT_KEPT: Readonly<Record<string, readonly string[] | null>> = {
   // An acknowledged record is durable, and has one leader.
   "flush.messages": null,
@@ -14,7 +14,7 @@ const NOT_KEPT: Readonly<Record<string, readonly string[] | null>> = {
   "unclean.leader.election.enable": null,
   "leader.replication.throttled.replicas": null,
   "follower.replication.throttled.replicas": null,
-  // Batches are stored and answered as they came.
+  // Batches are stored and returned as they came.
   "compression.type": ["producer"],
   "compression.gzip.level": null,
   "compression.lz4.level": null,
@@ -35,7 +35,7 @@ export interface NamedConfig {
   readonly value: string | null;
 }
 
-/** Those that are for our own table, which refuses what it does not know. */
+/** Returns the configs that go to our own table, which refuses names that it does not know. */
 export function keptConfigs<C extends NamedConfig>(configs: readonly C[]): C[] {
   return configs
     .filter((config) => !isTaken(config))

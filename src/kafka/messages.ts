@@ -1,5 +1,5 @@
-// Kafka's messages, as far as they are served: fields in their order, with the versions that have them. The facts are
-// those of https://kafka.apache.org/protocol and of the messages' definitions in Kafka 4.
+// The messages of Kafka that are served: their fields in order, with the versions that have them. The facts come from
+// https://kafka.apache.org/protocol and from the message definitions in Kafka 4.
 import {
   array,
   between,
@@ -22,11 +22,11 @@ import {
   uuid,
 } from "./schema.ts";
 
-/** Without types: any of them. */
+/** An API. Without type arguments, it stands for any API. */
 export interface Api<Request = unknown, Response = never> {
   readonly key: number;
   readonly name: string;
-  /** As advertised. */
+  /** The versions that are advertised. */
   readonly versions: readonly [minimum: number, maximum: number];
   /** From this version on headers and fields are flexible (KIP-482). */
   readonly flexibleFrom: number;
@@ -45,18 +45,21 @@ function api<Q, R>(
   return { key, name, versions, flexibleFrom, request, response };
 }
 
-/** Something for each of the partitions that are named, topic by topic. */
+/** An array of topics, each with an array of the given partition type. */
 function byTopic<F extends Fields>(partition: F) {
   return array(struct({ name: string, partitions: array(struct(partition)) }));
 }
 
-/** What clients may do is not told. */
+/** The value that says that the client's allowed operations are not told. */
 const NO_OPERATIONS = -2_147_483_648;
 const NEVER = Number.POSITIVE_INFINITY;
 
 const recordError = struct({ batchIndex: int32, batchIndexErrorMessage: since(8, nullableString) });
 
-/** Advertised from 0 on, for librdkafka compresses nothing otherwise (KAFKA-18659); below 3 it is refused. */
+/**
+ * Produce is advertised from version 0 on, because librdkafka otherwise compresses
+ * nothing (KAFKA-18659). Versions below 3 are refused.
+ */
 export const PRODUCE = api(
   0,
   "Produce",
@@ -184,7 +187,7 @@ export const METADATA = api(
   [0, 12],
   9,
   struct({
-    /** Null, and in version 0 an empty list, are all topics. */
+    /** Null means all topics. So does an empty list in version 0. */
     topics: nullableArray(struct({ topicId: since(10, uuid), name: nullableString })),
     allowAutoTopicCreation: since(4, boolean, true),
     includeClusterAuthorizedOperations: between(8, 10, boolean),

@@ -1,10 +1,10 @@
-// The nodes as which this broker presents itself. There is one broker; clients open a connection to each node, so
-// several nodes are several connections at work at once. Which node leads a partition and which coordinates a group is a
-// matter of their names alone.
+// The nodes that this broker presents itself as. There is one broker. Clients open a connection to
+// each node, so several nodes mean several connections at work at once. The names of partitions and
+// groups alone decide which node leads or coordinates them.
 
 import { textHash } from "../core/text-hash.ts";
 
-/** Where clients are told to connect: what the connection said, or the listener's own address. */
+/** The address of a node, where clients connect: stated by the connection, or the listener's own. */
 export interface Node {
   readonly nodeId: number;
   readonly host: string;
@@ -13,7 +13,10 @@ export interface Node {
 
 export class Nodes {
   readonly all: readonly Node[];
-  /** Which of them this connection is to; null where it did not say, and is taken for any. */
+  /**
+   * The index of the node that this connection goes to. Null if the
+   * connection did not say: it then stands for every node.
+   */
   readonly #own: number | null;
 
   /** @param addresses of each node, at least one */

@@ -1,6 +1,6 @@
-// The types that messages are made of, each a pair of a reader and a writer that ask the version as they go. A schema
-// is interpreted: the runtime allows no code to be generated. Whether a message is flexible (KIP-482: compact lengths,
-// tagged fields) is decided once for all of it.
+// The types that messages are made of. Each is a reader and a writer that check the version as they go. A schema is
+// interpreted, because the runtime does not allow generated code. One decision for the whole message says whether it is
+// flexible (KIP-482: compact lengths, tagged fields).
 import { encodeText, MalformedError, type Reader, type Writer, ZERO_UUID } from "./wire.ts";
 
 export interface Format {
@@ -8,30 +8,32 @@ export interface Format {
   readonly isFlexible: boolean;
 }
 
-/** `Out` is what is read; `In`, what is written, may leave out what has a default. */
+/**
+ * A type of a message. `Out` is the value read. `In` is the value to write, and may omit fields that have a default.
+ */
 export interface Type<Out, In = Out> {
-  /** Of a field that this version does not have. */
+  /** The value of a field that this version does not have. */
   readonly absent: Out;
   read(from: Reader, format: Format): Out;
   write(to: Writer, value: In, format: Format): void;
 }
 
-/** A field that may be left out when written, and that some versions do not have. */
+/** A field that may be omitted when written, and that some versions do not have. */
 export interface Field<Out, In = Out> {
   readonly type: Type<Out, In>;
   readonly from: number;
   readonly to: number;
   readonly fallback: Out;
-  /** Null for a field in its place. */
+  /** The tag of a tagged field. Null for a field that has its place in the message. */
   readonly tag: number | null;
 }
 
-/** From a version on. */
+/** Makes a field that exists from a version on. */
 export function since<Out, In>(from: number, type: Type<Out, In>, fallback = type.absent) {
   return field(from, Number.POSITIVE_INFINITY, type, fallback);
 }
 
-/** From a version on, to another, both included. */
+/** Makes a field that exists from one version to another, both included. */
 export function between<Out, In>(
   from: number,
   to: number,
@@ -41,7 +43,7 @@ export function between<Out, In>(
   return field(from, to, type, fallback);
 }
 
-/** In a flexible version, where it is not what is left out. */
+/** Makes a tagged field. It exists only in flexible versions, and only if its value is not the default. */
 export function tagged<Out, In>(
   tag: number,
   from: number,
@@ -109,7 +111,7 @@ export const nullableBytes: Type<Uint8Array | null> = {
 };
 export const bytes: Type<Uint8Array> = required(new Uint8Array(), nullableBytes, "bytes");
 
-/** Record batches: read as they came, written in pieces as they are. */
+/** Record batches. They are read as they came, and written as the pieces that they consist of. */
 export const records: Type<Uint8Array | null, readonly Uint8Array[] | null> = {
   absent: null,
   read: nullableBytes.read,
@@ -121,7 +123,7 @@ export const records: Type<Uint8Array | null, readonly Uint8Array[] | null> = {
   },
 };
 
-/** What is written as an array. */
+/** A collection that is written as an array. */
 export interface Many<T> extends Iterable<T> {
   readonly length: number;
 }
@@ -167,7 +169,7 @@ function required<Out, In>(
   };
 }
 
-// biome-ignore lint/suspicious/noExplicitAny: what a field holds is told by its name.
+// biome-ignore lint/suspicious/noExplicitAny: the name of a field tells its type.
 export type Fields = Readonly<Record<string, Type<any, any> | Field<any, any>>>;
 type OutOf<F> = F extends Type<infer Out, infer _> | Field<infer Out, infer _> ? Out : never;
 type InOf<F> = F extends Type<infer _, infer In> | Field<infer _, infer In> ? In : never;
@@ -184,7 +186,7 @@ interface NamedField extends Field<unknown> {
   readonly isOmissible: boolean;
 }
 
-/** Fields one behind another, in the order in which they stand here. */
+/** Makes a type of the fields, one after another, in the given order. */
 export function struct<F extends Fields>(fields: F): Type<StructOut<F>, StructIn<F>> {
   const all = Object.entries(fields).map(
     ([name, each]): NamedField =>
@@ -211,7 +213,7 @@ export function struct<F extends Fields>(fields: F): Type<StructOut<F>, StructIn
         const own = given[name];
         type.write(to, isOmissible && own === undefined ? fallback : own, format);
       }
-      // None of what is written here has tagged fields that matter to a client.
+      // No message written here has a tagged field that matters to a client.
       if (format.isFlexible) to.unsignedVarint(0);
     },
   };
@@ -229,7 +231,7 @@ function perVersion<T>(make: (version: number) => T): (version: number) => T {
   };
 }
 
-/** Tags that are not known are skipped, as KIP-482 has it. */
+/** Reads the tagged fields. Unknown tags are skipped, as KIP-482 demands. */
 function readTagged(
   from: Reader,
   format: Format,

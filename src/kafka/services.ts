@@ -1,4 +1,4 @@
-// Every API that is served. ApiVersions tells clients of exactly these.
+// Every API that is served. ApiVersions lists exactly these to clients.
 import { apiVersions } from "./apis/api-versions.ts";
 import { heartbeat, joinGroup, leaveGroup, syncGroup } from "./apis/classic-groups.ts";
 import { describeCluster, describeTopicPartitions, offsetForLeaderEpoch } from "./apis/cluster.ts";
@@ -51,7 +51,7 @@ const served = [
 
 const versions = apiVersions(served.map(({ api }) => api));
 
-/** By API key. */
+/** The services by API key. */
 export const SERVICES: ReadonlyMap<number, Service> = new Map(
   [...served, versions].map((each) => [each.api.key, each]),
 );

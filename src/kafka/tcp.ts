@@ -1,4 +1,4 @@
-// Kafka's protocol over a TCP connection, where the runtime hands one over.
+// Kafka's protocol over a TCP connection, if the runtime provides one.
 import { MAX_KAFKA_WRITE_BYTES } from "../core/limits.ts";
 import type { Env } from "../env.ts";
 import { listenerNodes } from "./addresses.ts";
@@ -7,8 +7,8 @@ import { Connection, type Patience } from "./connection.ts";
 import { Frames } from "./frames.ts";
 
 /**
- * Serves it until the client goes, breaks a rule or does not do its part. The next bytes are read when what came is
- * answered, and that was taken: a client that sends more than is worked off waits, and costs no memory.
+ * Serves a connection until the client goes, breaks a rule or does not do its part. It reads the next bytes only after
+ * the client has taken the answers to the previous ones. So a client that sends too fast waits, and costs no memory.
  */
 export async function serveTcp(socket: Socket, env: Env, patience?: Patience): Promise<void> {
   const writer = (socket.writable as WritableStream<Uint8Array>).getWriter();
@@ -34,9 +34,9 @@ export async function serveTcp(socket: Socket, env: Env, patience?: Patience): P
     error = refused;
   }
   closed(error, clientHost);
-  // The socket would not close before an answer is taken that nobody takes.
+  // Otherwise the socket would wait to close until an answer is taken that nobody takes.
   if (error !== null) writer.abort(error).catch(() => {});
-  await socket.close().catch(() => {}); // It is closed, whoever was first.
+  await socket.close().catch(() => {}); // The client may have closed it first.
 }
 
 type ByteWriter = WritableStreamDefaultWriter<Uint8Array>;
@@ -64,7 +64,7 @@ async function serve(
   }
 }
 
-/** What a client sends, a piece at a time, when it is asked for. */
+/** The bytes that a client sends, read a piece at a time, on demand. */
 class Incoming {
   readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
   #ahead: Promise<ReadableStreamReadResult<Uint8Array>> | null = null;
@@ -73,7 +73,7 @@ class Incoming {
     this.#reader = (socket.readable as ReadableStream<Uint8Array>).getReader();
   }
 
-  /** Null at the end. */
+  /** Returns the next piece, or null at the end. */
   async next(): Promise<Uint8Array | null> {
     const read = this.#ahead ?? this.#reader.read();
     this.#ahead = null;
@@ -81,7 +81,7 @@ class Incoming {
     return done ? null : value;
   }
 
-  /** Reads the next piece ahead, no more, and calls `gone` where there is none [BND-16]. */
+  /** Reads one piece ahead, no more, and calls `gone` if the client has closed its side [BND-16]. */
   look(gone: () => void): void {
     if (this.#ahead !== null) return;
     this.#ahead = this.#reader.read();
@@ -89,7 +89,7 @@ class Incoming {
   }
 }
 
-/** In parts, for only what was taken as a whole can be seen to have gone. */
+/** Writes in parts, because only a part that was taken as a whole shows progress. */
 async function write(writer: ByteWriter, piece: Uint8Array, connection: Connection): Promise<void> {
   for (let at = 0; at < piece.length; at += MAX_KAFKA_WRITE_BYTES) {
     const part = piece.subarray(at, at + MAX_KAFKA_WRITE_BYTES);

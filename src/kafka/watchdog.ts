@@ -1,15 +1,17 @@
-// What a connection waits for, and for how long. It reads no clock, for a clock can be set back: each look finds that
-// something has moved since the one before, or it is over [BND-11].
+// Watches that the client does its part in time. It reads no clock, because a clock can be set back. Each look either
+// finds that something moved since the previous look, or gives up [BND-11].
 import { after } from "../edge/timer.ts";
 import { MalformedError } from "./wire.ts";
 
-/** What the client is to do next. */
+/** The next thing that the client has to do. */
 export interface Expectation {
-  /** What is said where it does not. */
+  /** The error message if the client does not do it. */
   readonly otherwise: string;
-  /** It has this long; twice as long at most, since looking is cheaper than starting a timer each time. */
+  /**
+   * The time that the client has. The wait may be twice as long, since a look is cheaper than a new timer each time.
+   */
   readonly withinMs: number;
-  /** Where it does a part of it: so many bytes in that time are enough to go on. */
+  /** Progress that is enough to go on: so many bytes within that time. 0 if only the whole counts. */
   readonly minBytes: number;
 }
 
@@ -18,16 +20,19 @@ export class Watchdog {
   #expected: Expectation | null = null;
   #stopTimer: (() => void) | null = null;
   #timerMs = 0;
-  /** It was begun to be waited for after the timer was started. */
+  /** True if the wait began after the timer was started. */
   #isFresh = false;
   #movedBytes = 0;
 
-  /** `late` is called once, where the client does not do what is expected. */
+  /** `late` is called once, if the client does not do what is expected. */
   constructor(late: (error: Error) => void) {
     this.#late = late;
   }
 
-  /** From now on this is waited for; null while the client waits for us. Costs a timer only where it is due before the one that runs. */
+  /**
+   * Sets what to wait for from now on. Null while the client waits for the server. A new timer is started only
+   * if the expectation is due before the running timer.
+   */
   expect(expected: Expectation | null): void {
     if (expected === this.#expected) return;
     this.#expected = expected;
@@ -37,7 +42,7 @@ export class Watchdog {
     if (!this.#isFresh) this.#start(expected.withinMs);
   }
 
-  /** So much of it came, or went. */
+  /** Notes bytes that came or went. */
   moved(bytes: number): void {
     this.#movedBytes += bytes;
   }

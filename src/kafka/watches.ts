@@ -1,6 +1,6 @@
-// Heartbeats that say nothing new are answered here. For each member that speaks over this connection its group is watched
-// over a socket (durable-objects/group/watchers.ts): while the group has not said that something changed, what it answered
-// last holds, and all it needs to know is that the member is there. That a PING says, which wakes no object [KFK-20].
+// Answers heartbeats that say nothing new. For each member that speaks over this connection, a socket watches its group
+// (durable-objects/group/watchers.ts). While the group reports no change, its last answer still holds. The group then
+// needs to know only that the member is alive. A PING tells it so, and wakes no object [KFK-20].
 
 import type { Socket } from "../client/transport/transport.ts";
 import { isWithin, wasSetBack } from "../core/elapsed.ts";
@@ -9,12 +9,12 @@ import { openWatch } from "../edge/stub-transport.ts";
 import type { Env } from "../env.ts";
 import { PING, PONG } from "../protocol/heartbeat.ts";
 
-/** A PING that is not answered for so long: the group may be gone, and have given the member's partitions away. */
+/** The wait for the answer to a PING. After that, the group may be gone and have given the member's partitions away. */
 const PONG_TIMEOUT_MS = 2_000;
 
 export interface Beat<T> {
   readonly answer: T;
-  /** Whether the same would be answered again as long as nothing changes. */
+  /** True if the same answer would be given again as long as nothing changes. */
   readonly isQuiet: boolean;
 }
 
@@ -27,7 +27,7 @@ export class Watches {
     this.#env = env;
   }
 
-  /** The answer to what the member has `said`: the last one, or what `ask` brings. */
+  /** Answers a member that `said` this: with the last answer, or with the one that `ask` returns. */
   async heartbeat<T>(
     groupId: string,
     memberId: string,
@@ -42,7 +42,7 @@ export class Watches {
     return answer;
   }
 
-  /** From the next heartbeat on. */
+  /** Watches the group from the next heartbeat on. */
   #watch(place: string, groupId: string, memberId: string): void {
     this.#watches.delete(place);
     this.#makeRoom();
@@ -66,11 +66,11 @@ class Watch {
   readonly #socket: Socket;
   #isOpen = false;
   isClosed = false;
-  /** Since when a PING is not answered. */
+  /** The time of the first PING that is not answered, or null. */
   #pingedMs: number | null = null;
-  /** When the last heartbeat came. */
+  /** The time of the last heartbeat. */
   #beatMs = 0;
-  /** Counts what the group has told. */
+  /** Counts the changes that the group has reported. */
   #changes = 0;
   #last: { readonly said: string; readonly answer: unknown } | null = null;
 
@@ -96,7 +96,7 @@ class Watch {
       this.#pingedMs ??= Date.now();
       return this.#last.answer as T;
     }
-    // What changes from here on is told, if the watch was open before the group was asked.
+    // Changes from here on are reported, if the watch was open before the group was asked.
     const changes = this.#changes;
     const isWatched = this.#isOpen;
     this.#last = null;
@@ -112,7 +112,10 @@ class Watch {
     this.#closed();
   }
 
-  /** [CLK-4] The group's alarm waits for a clock that was set back. It notices that by being asked something. */
+  /**
+   * [CLK-4] Makes sure that the group is asked if the clock was set back. Its
+   * alarm is late then, and being asked makes it notice.
+   */
   #checkClock(): void {
     const nowMs = Date.now();
     if (wasSetBack(this.#beatMs, nowMs)) this.#forget();

@@ -1,4 +1,4 @@
-// Kafka's protocol over a WebSocket: binary messages, one behind another, are the stream of bytes, however it is cut.
+// Kafka's protocol over a WebSocket. Binary messages, one after another, form the stream of bytes, however it is cut.
 
 import { BrokerError } from "../core/errors.ts";
 import { MAX_KAFKA_UNREAD_BYTES, MAX_KAFKA_WRITE_BYTES } from "../core/limits.ts";
@@ -12,20 +12,21 @@ import { Frames } from "./frames.ts";
 import type { Nodes } from "./nodes.ts";
 import { MalformedError } from "./wire.ts";
 
-/** How long what a client left behind is worked on: the platform gives no more. */
+/** How long the requests of a client that has gone are worked on. The platform gives no more time. */
 const GONE_MS = 30_000;
-/** How often a client that is behind is looked at: at once first, then less and less often. */
+/** How often a client that is behind is checked: at once first, then less and less often. */
 const MIN_DRAIN_CHECK_MS = 1;
 const MAX_DRAIN_CHECK_MS = 20;
-/** How long a client that was sent a close is waited for. */
+/** How long to wait for a client that was sent a close. */
 const CLOSING_MS = 5_000;
 
 /**
- * Serves it until the client goes, breaks a rule or does not do its part: then it is closed with CLOSE_FATAL and the reason.
- * Nobody can be told to wait, so what came is bounded. An answer is sent in parts, as the client takes them: what the socket was
- * given cannot be taken back, and stays until the client has gone, even where the connection is closed [BND-12].
- * @returns what resolves when the connection is closed, and all that came before is served
- * @throws BrokerError where there are too many connections
+ * Serves a connection until the client goes, breaks a rule or does not do its part. The connection then closes with
+ * CLOSE_FATAL and the reason. A WebSocket cannot make its sender wait, so the bytes that came are bounded. An answer is
+ * sent in parts, as the client takes them. Bytes given to the socket cannot be taken back and stay until the client has
+ * gone, even if the connection is closed [BND-12].
+ * @returns a promise that resolves when the connection is closed and all earlier requests are served
+ * @throws BrokerError if there are too many connections
  */
 export function serveWebSocket(
   socket: WebSocket,
@@ -35,13 +36,16 @@ export function serveWebSocket(
   patience?: Patience,
 ): Promise<void> {
   const frames = new Frames();
-  /** What came and was not looked at yet. */
+  /** The bytes that came and were not looked at yet. */
   let queuedBytes = 0;
-  /** The client is to take what was sent before it is sent more. What it sends meanwhile does not count for that. */
+  /**
+   * True if the client must take what was sent before more is sent.
+   * Bytes that it sends meanwhile do not count as progress.
+   */
   let isBehind = false;
-  /** Nothing can be sent any more. */
+  /** True if nothing can be sent any more. */
   let isClosed = false;
-  /** Nothing more is served. */
+  /** True if nothing more is served. */
   let isOver = false;
   let work = Promise.resolve();
   const finish = (code: number, reason: string) => {
@@ -49,7 +53,7 @@ export function serveWebSocket(
     if (!isClosed) socket.close(code, reason);
     isClosed = true;
     connection.close();
-    // A client that does not read never closes its side. With the end of the invocation the socket goes.
+    // A client that does not read never closes its side. The end of the invocation removes the socket.
     void served.promise.then(after(CLOSING_MS, served.resolve));
   };
   const end = (error: unknown) => {
@@ -77,7 +81,7 @@ export function serveWebSocket(
       socket.send(piece.subarray(at, at + MAX_KAFKA_WRITE_BYTES));
     }
   };
-  /** Resolves when the client has taken enough of what was sent, or nothing can be sent any more. */
+  /** Resolves when the client has taken enough of what was sent, or when nothing can be sent any more. */
   const taken = async () => {
     let left = unsent();
     let checkMs = MIN_DRAIN_CHECK_MS;
@@ -123,7 +127,7 @@ export function serveWebSocket(
     if (!isClosed) socket.close();
     isClosed = true;
     connection.stopWaiting();
-    // What came before is served still, as over TCP: with acks 0 a client goes when it has sent.
+    // Requests that came before are still served, as over TCP: with acks 0, a client goes as soon as it has sent them.
     const stop = after(GONE_MS, served.resolve);
     void work.then(served.resolve);
     void served.promise.then(() => {

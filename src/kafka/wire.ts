@@ -1,8 +1,11 @@
-// Kafka's primitive types, read from and written to bytes: https://kafka.apache.org/protocol#protocol_types.
-// int64 is a JavaScript number: every offset, timestamp and producer id is exact.
+// Kafka's primitive types, read from and written to bytes: https://kafka.apache.org/protocol#protocol_types. int64 is a
+// JavaScript number: every offset, timestamp and producer id is exact.
 import { MAX_KAFKA_ELEMENTS } from "../core/limits.ts";
 
-/** What a client sent is no request. Nothing behind it can be understood: its connection is closed with this. */
+/**
+ * Thrown if a client sent bytes that are not a request. Nothing after
+ * them can be understood, so the connection is closed.
+ */
 export class MalformedError extends Error {
   override readonly name = "MalformedError";
 }
@@ -12,7 +15,7 @@ export const ZERO_UUID = "00000000-0000-0000-0000-000000000000";
 const FROM_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 const UTF8 = new TextEncoder();
 
-/** Reads one request. Whatever it hands out as bytes is a view into it. */
+/** Reads one request. All bytes that it returns are views into the request. */
 export class Reader {
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
@@ -45,7 +48,7 @@ export class Reader {
     return this.#view.getInt32(at) * 2 ** 32 + this.#view.getUint32(at + 4);
   }
 
-  /** At most 32 bits. */
+  /** Reads a number of at most 32 bits. */
   unsignedVarint(): number {
     let value = 0;
     for (let scale = 1; scale <= 2 ** 28; scale *= 128) {
@@ -78,7 +81,7 @@ export class Reader {
     }
   }
 
-  /** Before so many elements are read. What a request may make of its bytes in memory is bounded by this. */
+  /** Must be called before so many elements are read. It bounds the memory that a request's bytes may turn into. */
   expectElements(count: number): void {
     this.#elements += count;
     if (count <= this.left && this.#elements <= MAX_KAFKA_ELEMENTS) return;
@@ -97,12 +100,12 @@ export class Reader {
 }
 
 const FIRST_BYTES = 512;
-/** Bytes from this size on are handed on as they are, not copied. */
+/** Bytes of this size or more are passed on as they are, not copied. */
 const OWN_PIECE_BYTES = 4_096;
-/** A piece that is so large does not grow: the next begins. */
+/** A piece of this size does not grow. The next piece begins. */
 const LARGE_PIECE_BYTES = 65_536;
 
-/** Writes one response, as the pieces to be sent one behind another. */
+/** Writes one response as pieces to be sent one after another. */
 export class Writer {
   readonly #pieces: Uint8Array[] = [];
   readonly #check: (bytes: number) => void;
@@ -111,7 +114,7 @@ export class Writer {
   #position = 0;
   #sealedBytes = 0;
 
-  /** `check` is told now and then how much there is, and throws where that is too much. */
+  /** `check` is called now and then with the number of bytes so far, and throws if that is too much. */
   constructor(check: (bytes: number) => void = () => {}) {
     this.#check = check;
   }
@@ -185,7 +188,7 @@ export class Writer {
     this.#position = 0;
   }
 
-  /** Where the next `length` bytes go. */
+  /** Returns the position for the next `length` bytes. */
   #room(length: number): number {
     if (this.#position + length > LARGE_PIECE_BYTES) this.#seal();
     const at = this.#position;

@@ -1,22 +1,22 @@
-// One request while it is worked on: whether anybody waits for its answer still, and what the answer takes so far [BND-16].
+// One request in progress: whether a client still waits for its answer, and how much the answer takes so far [BND-16].
 import { BrokerError } from "../core/errors.ts";
 import { MAX_KAFKA_ANSWER_BYTES } from "../core/limits.ts";
 import { weightOf } from "./answer-weight.ts";
 import type { InFlight } from "./in-flight.ts";
 
-/** A read has nobody to be answered to. */
+/** Thrown if a read has no client left to answer. */
 export class GoneError extends Error {
   override readonly name = "GoneError";
 }
 
 export interface WorkOptions {
-  /** The API, for the error. */
+  /** The name of the API, for errors. */
   readonly name: string;
   readonly inFlight: InFlight;
-  /** Whether the request is not worth going on with once its client has gone. */
+  /** True if the request is not worth finishing once its client has gone. */
   readonly isReadOnly: boolean;
   readonly hasGone: () => boolean;
-  /** Called now and then, for whoever finds out whether the client is there still. */
+  /** Called now and then, so that the transport can find out whether the client is still there. */
   readonly look: () => void;
 }
 
@@ -29,8 +29,8 @@ export class Work {
   }
 
   /**
-   * A part of the answer is there.
-   * @throws BrokerError where it is too large, or others need the room: the connection cannot go on
+   * Counts a finished part of the answer.
+   * @throws BrokerError if the answer is too large or others need the room. The connection cannot go on.
    */
   made(part: unknown): void {
     this.#answerBytes += weightOf(part);
@@ -38,7 +38,7 @@ export class Work {
     this.#options.inFlight.setAnswer(this.#answerBytes);
   }
 
-  /** Lets others through: on one machine all of them share a thread. @throws GoneError */
+  /** Lets other requests run. On one machine they all share a thread. @throws GoneError */
   async pause(): Promise<void> {
     this.#options.look();
     await new Promise((resolve) => setTimeout(resolve, 0));

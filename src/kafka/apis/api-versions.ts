@@ -4,8 +4,8 @@ import { NO_ERROR } from "../errors.ts";
 import { API_VERSIONS, type Api } from "../messages.ts";
 
 /**
- * A version that is not known is answered as version 0, with the error and the list all the same, so that the client can
- * choose one (KIP-511). What it says of itself is not looked at.
+ * Serves ApiVersions. An unknown version is answered as version 0, with the error and the list of APIs, so that the
+ * client can choose a version (KIP-511). The service ignores what the client says about itself.
  */
 export function apiVersions(served: readonly Api[]): Service {
   const apiKeys = [...served, API_VERSIONS]

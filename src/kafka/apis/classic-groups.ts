@@ -8,11 +8,14 @@ import { codeOf, told } from "../errors.ts";
 import { GroupCalls } from "../group-calls.ts";
 import { HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP } from "../messages.ts";
 
-/** From this version on a newcomer is told its id before it joins (KIP-394), and a leader what it need not assign (KIP-814). */
+/**
+ * From version 4 on, a newcomer is told its id before it joins (KIP-394).
+ * From 9 on, a leader may be told to skip it (KIP-814).
+ */
 const FIRST_WITH_ID = 4;
 const FIRST_TO_SKIP = 9;
 
-/** The error code of what cannot be asked here, or of the group's object not answering. */
+/** Asks the group. Returns an error code if the question cannot be asked here or the group's object does not answer. */
 export async function atGroup<T>(
   groupId: string,
   { env, nodes }: RequestContext,
@@ -24,7 +27,7 @@ export async function atGroup<T>(
   try {
     return await ask(new GroupCalls(env, groupId));
   } catch (error) {
-    // Clients ask for the coordinator again, and again; what is damaged they are to report.
+    // Clients look up the coordinator and retry, again and again. They must instead report damaged data to their user.
     const isPassing = !(error instanceof BrokerError) && failureOf(error) !== "damaged";
     return isPassing ? codeOf("COORDINATOR_NOT_AVAILABLE") : told(error).errorCode;
   }
@@ -46,7 +49,7 @@ export const joinGroup = service(JOIN_GROUP, async (request, context) => {
         sessionTimeoutMs,
         rebalanceTimeoutMs: rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs,
         protocolType: request.protocolType,
-        // Views would take the whole request with them over the call.
+        // Copies, because a view would carry the whole request along in the call.
         protocols: request.protocols.map(({ name, metadata }) => ({
           name,
           metadata: metadata.slice(),
@@ -66,7 +69,7 @@ export const joinGroup = service(JOIN_GROUP, async (request, context) => {
     errorCode,
     generationId: generation,
     protocolType,
-    // Before version 7 it must not be null.
+    // Before version 7 the name must not be null.
     protocolName: protocolName ?? (context.version < 7 ? "" : null),
     leader: leaderId,
     skipAssignment,

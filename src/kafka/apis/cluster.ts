@@ -28,10 +28,13 @@ export const describeCluster = readingService(DESCRIBE_CLUSTER, async (_request,
   brokers: nodes.all.map(({ nodeId, host, port }) => ({ brokerId: nodeId, host, port })),
 }));
 
-/** Partitions in one answer, at most: Kafka's own bound. */
+/** The most partitions in one answer. Kafka has the same bound. */
 const MAX_PARTITIONS = 2_000;
 
-/** The topics by name, from the cursor on, as many partitions as asked for; the rest comes with the next cursor. */
+/**
+ * Describes topics by name, from the cursor on, up to the requested
+ * number of partitions. The next cursor leads to the rest.
+ */
 export const describeTopicPartitions = readingService(
   DESCRIBE_TOPIC_PARTITIONS,
   async ({ topics, responsePartitionLimit, cursor }, context) => {
@@ -77,7 +80,7 @@ async function describeTopic(
   }
 }
 
-/** There has only been one epoch: it ends where the log does. */
+/** Answers for the only epoch that there has ever been. It ends where the log ends. */
 export const offsetForLeaderEpoch = readingService(
   OFFSET_FOR_LEADER_EPOCH,
   async ({ topics }, context) => ({
@@ -102,7 +105,7 @@ export const offsetForLeaderEpoch = readingService(
 
 type AskedTopics = RequestOf<typeof OFFSET_FOR_LEADER_EPOCH>["topics"];
 
-/** Of one partition several epochs may be asked for. */
+/** Removes repeated questions. A request may ask for several epochs of one partition. */
 function eachEpoch(topics: AskedTopics): AskedTopics {
   return distinctPartitions(
     topics,

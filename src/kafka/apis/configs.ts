@@ -1,5 +1,5 @@
-// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs: of topics, of groups, and of the broker what topics and groups
-// get that do not say otherwise.
+// DescribeConfigs, AlterConfigs, IncrementalAlterConfigs. They serve topics, groups and the broker. The broker's
+// configs are the defaults for topics and groups that set no value of their own.
 import { type ConfigOverrides, changeOverrides, configByKey } from "../../core/cluster/config.ts";
 import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
 import {
@@ -26,7 +26,7 @@ const TOPIC = 2;
 const BROKER = 4;
 const GROUP = 32;
 
-/** Where a value comes from (Kafka's ConfigSource). */
+/** The source of a value (Kafka's ConfigSource). */
 export const SOURCES = { topic: 1, broker: 3, default: 5, group: 8 } as const;
 
 /** The type of a value (Kafka's ConfigType). */
@@ -65,7 +65,7 @@ export const describeConfigs = readingService(
   }),
 );
 
-/** Of one resource different configs may be asked for. */
+/** Identifies a question. A request may ask for different configs of one resource. */
 function questionOf({ resourceType, resourceName, configurationKeys }: Question): string {
   return JSON.stringify([resourceType, resourceName, configurationKeys]);
 }
@@ -87,14 +87,14 @@ async function show(env: Env, { resourceType, resourceName }: Resource): Promise
   if (resourceType !== GROUP) throw unknownType(resourceType);
   const found = await lookAtGroup(env, resourceName, async (group) => await group.config());
   if (!found.ok && found.error !== "GROUP_ID_NOT_FOUND") throw errorOf(found);
-  // Of a group that does not exist yet, what it would have.
+  // A group that does not exist yet is shown with the config that it would have.
   const { config, overrides } = found.ok
     ? found
     : { config: resolveGroupConfig({}), overrides: {} };
   return { config: groupConfigByKey(config), overrides, source: SOURCES.group };
 }
 
-/** All of them, or those with these `keys`; made as they are written. */
+/** Lists all entries, or only those named in `keys`. Each entry is made when it is written. */
 export function entries(
   { config, overrides, source }: Shown,
   keys: readonly string[] | null = null,
@@ -122,7 +122,7 @@ export function entries(
   );
 }
 
-/** Kafka's first way: what is not named goes back to the default. */
+/** AlterConfigs, Kafka's older way: a config that the request does not name goes back to its default. */
 export const alterConfigs = service(
   ALTER_CONFIGS,
   async ({ resources, validateOnly }, context) => ({
@@ -138,7 +138,7 @@ export const alterConfigs = service(
 const SET = 0;
 const DELETE = 1;
 
-/** KIP-339. The one list there is, `cleanup.policy`, is set as a whole. */
+/** IncrementalAlterConfigs (KIP-339). The only list, `cleanup.policy`, is set as a whole. */
 export const incrementalAlterConfigs = service(
   INCREMENTAL_ALTER_CONFIGS,
   async ({ resources, validateOnly }, context) => ({
@@ -148,7 +148,7 @@ export const incrementalAlterConfigs = service(
   }),
 );
 
-/** Each for itself: what is wrong with one is told of that one. */
+/** Alters each resource independently. An error in one is reported for that one only. */
 function alterEach<R extends Resource>(
   context: RequestContext,
   resources: readonly R[],

@@ -10,7 +10,9 @@ const LEAVE_FOR_NOW = -2;
 
 type Request = RequestOf<typeof CONSUMER_GROUP_HEARTBEAT>;
 
-/** KIP-848: on the same coordinator as native members, so one group may hold both. */
+/**
+ * ConsumerGroupHeartbeat (KIP-848). It uses the same coordinator as native members, so one group may hold both kinds.
+ */
 export const consumerGroupHeartbeat = service(
   CONSUMER_GROUP_HEARTBEAT,
   async (request, context) => {
@@ -23,7 +25,7 @@ export const consumerGroupHeartbeat = service(
     const wrong = wrongIn(request, context.version);
     if (wrong !== null)
       return { errorCode: ERRORS.INVALID_REQUEST.code, errorMessage: wrong, assignment: null };
-    // Before version 1 the broker chooses.
+    // Before version 1 the broker chooses the id.
     const memberId = request.memberId || crypto.randomUUID();
     return context.watches.heartbeat(groupId, memberId, JSON.stringify(request), async () => {
       const answer = await ask({ ...request, memberId }, context);
@@ -32,7 +34,10 @@ export const consumerGroupHeartbeat = service(
   },
 );
 
-/** Joins are whole (KIP-848); who leaves for a while has a name to come back under. */
+/**
+ * Returns what is wrong with a request, or null. A join must be complete (KIP-848). A member that leaves
+ * for a while needs an instance id to come back under.
+ */
 function wrongIn(request: Request, version: number): string | null {
   const { memberId, memberEpoch, instanceId, rebalanceTimeoutMs } = request;
   const { subscribedTopicNames, subscribedTopicRegex } = request;
@@ -51,7 +56,7 @@ function wrongIn(request: Request, version: number): string | null {
 
 type Answer = Awaited<ReturnType<typeof ask>>;
 
-/** The same would be answered again: the member is where it says it is, and owns what it was told to own. */
+/** True if the same answer would be given again: the member's epoch is current, and it owns what it was told to own. */
 function isSettled({ memberEpoch, topicPartitions }: Request, answer: Answer): boolean {
   if (answer.errorCode !== KAFKA_ERRORS.NONE || answer.memberEpoch !== memberEpoch) return false;
   const { assignment } = answer;
@@ -83,7 +88,7 @@ async function ask(request: Request, context: RequestContext) {
   if (typeof answer === "number") return { errorCode: answer, assignment: null };
   if (!answer.ok) {
     const { error, detail } = answer;
-    // Somebody of another kind is in the group: to Kafka it is then none of this kind.
+    // The group holds members of another kind. Kafka then says that there is no such group of this kind.
     const errorCode = error === "NON_EMPTY_GROUP" ? ERRORS.GROUP_ID_NOT_FOUND.code : codeOf(error);
     return { errorCode, errorMessage: detail, memberId, assignment: null };
   }

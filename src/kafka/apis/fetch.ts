@@ -12,14 +12,16 @@ type Request = RequestOf<typeof FETCH>;
 type Topic = Request["topics"][number];
 type Partition = Topic["partitions"][number];
 
-/** From this version on topics are told by their ids. */
+/** From this version on, requests name topics by their ids. */
 const FIRST_BY_ID = 13;
-/** A partition that is being opened is waited for so long, however little the client would wait: it is not empty. */
+/**
+ * The wait for a partition that is being opened, even if the client would wait less: the partition may not be empty.
+ */
 const OPENING_MS = 1_000;
 
 /**
- * Waits for `minBytes`, at most `maxWaitMs`. There are no fetch sessions (KIP-227): each request names all it wants, which
- * clients do when they are answered session 0.
+ * Waits for `minBytes`, at most `maxWaitMs`. There are no fetch sessions (KIP-227). Each request names every partition
+ * it wants, as clients do when the answer has session 0.
  */
 export const fetch = readingService(FETCH, async (request, context) => {
   const { maxWaitMs, minBytes, maxBytes } = request;
@@ -52,7 +54,7 @@ export const fetch = readingService(FETCH, async (request, context) => {
 interface Refusal {
   readonly errorCode: number;
   readonly highWatermark: number;
-  /** Empty, not null: so Kafka has it, and librdkafka 2.0.2 cannot read null. */
+  /** Empty, never null. Kafka sends it empty too, and librdkafka 2.0.2 cannot read null. */
   readonly records: readonly Uint8Array[];
 }
 type Source = Feed | Refusal;
@@ -79,7 +81,10 @@ interface Place {
   readonly partition: Partition;
 }
 
-/** In the order of the partitions. What this connection reads already is there at once; the others are looked up a few at a time. */
+/**
+ * Finds the sources, in the order of the partitions. Feeds that are open are used
+ * at once. The others are looked up, a few at a time.
+ */
 async function sourcesOf(topics: Request["topics"], context: RequestContext): Promise<Source[]> {
   const sources: Source[] = [];
   const unknown: Place[] = [];
@@ -99,7 +104,7 @@ async function sourcesOf(topics: Request["topics"], context: RequestContext): Pr
   return sources;
 }
 
-/** The topic's id, where a feed of the partition goes well. */
+/** Returns the topic's id if this connection has a healthy feed of the partition, and null otherwise. */
 function knownId(
   { name, topicId }: Topic,
   { partition }: Partition,
@@ -146,7 +151,7 @@ function feedOf(
   }
 }
 
-/** Until there is enough, or something to tell, or nothing more to wait for. */
+/** Waits until there are enough bytes, there is an error to report, or nothing more can be waited for. */
 async function enough(
   sources: readonly Source[],
   minBytes: number,
@@ -160,7 +165,7 @@ async function enough(
     if (open.some(({ error }) => error !== null)) return;
     const bytes = open.reduce((sum, feed) => sum + feed.bytes, 0);
     if (bytes > 0 && bytes >= minBytes) return;
-    // [BND-13] What was there was let go for others: nothing comes before the next fetch.
+    // [BND-13] The bytes that were here were released for others. Nothing comes before the next fetch.
     if (bytes === 0 && open.some(({ isWaiting }) => isWaiting)) return;
     const isOpening = bytes === 0 && open.some((feed) => !feed.isSettled);
     const patienceMs = hasNoneToWaitFor ? 0 : waitMs;
@@ -171,7 +176,7 @@ async function enough(
   }
 }
 
-/** Who names a topic by its id knows that error by its own number. */
+/** Returns the error code. Clients that name topics by their ids know UNKNOWN_TOPIC_ID by its own code. */
 function codeFor(error: unknown, version: number): number {
   const isUnknownId = error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_ID";
   return isUnknownId && version >= FIRST_BY_ID

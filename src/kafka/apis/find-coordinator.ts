@@ -16,7 +16,7 @@ export const findCoordinator = readingService(
   },
 );
 
-/** Of a group; transactions and share groups have none. */
+/** Returns the coordinator of a group. Transactions and share groups have none. */
 function coordinatorOf(key: string, keyType: number, nodes: RequestContext["nodes"]) {
   if (keyType === GROUP) return { ...NO_ERROR, ...nodes.coordinatorOf(key) };
   const nobody = { nodeId: -1, host: "", port: -1 };

@@ -13,7 +13,7 @@ import {
 import { ZERO_UUID } from "../wire.ts";
 import { atGroup } from "./classic-groups.ts";
 
-/** A group as the classic protocol sees it; one of another kind has no members here, as in Kafka. */
+/** Describes groups as the classic protocol sees them. A group of another kind shows no members here, as in Kafka. */
 export const describeGroups = readingService(DESCRIBE_GROUPS, async ({ groups }, context) => ({
   groups: await answerEach(context, distinctNames(groups), async (groupId) => {
     const found = await atGroup(groupId, context, async (group) => await group.describeClassic());
@@ -45,7 +45,7 @@ export const listGroups = readingService(LIST_GROUPS, async (request, context) =
   };
 });
 
-/** A name that stands there twice counts once, as in Kafka. */
+/** Deletes groups. A name that appears twice counts once, as in Kafka. */
 export const deleteGroups = service(DELETE_GROUPS, async ({ groups }, context) => ({
   groups: await answerEach(context, distinctNames(groups), async (groupId) => {
     const deleted = await atGroup(groupId, context, async (group) => await group.destroy());
@@ -54,7 +54,7 @@ export const deleteGroups = service(DELETE_GROUPS, async ({ groups }, context) =
   }),
 }));
 
-/** KIP-848's view: of native members and of those that speak its protocol alike. */
+/** ConsumerGroupDescribe (KIP-848). It shows native members in the same way as members that speak its protocol. */
 export const consumerGroupDescribe = readingService(
   CONSUMER_GROUP_DESCRIBE,
   async ({ groupIds }, context) => ({
@@ -110,7 +110,7 @@ type TopicIds = ReadonlyMap<string, string>;
 async function idsOf(context: RequestContext, topics: readonly string[]): Promise<TopicIds> {
   const names = distinctNames(topics);
   const found = await inTurn(context, names, async (name) => {
-    const topic = await topicMetadata(context.env, name).catch(() => null); // It may be deleted just now.
+    const topic = await topicMetadata(context.env, name).catch(() => null); // The topic may have just been deleted.
     return [name, topic?.topicId ?? ZERO_UUID] as const;
   });
   return new Map(found);

@@ -10,12 +10,15 @@ const LATEST = -1;
 const EARLIEST = -2;
 /** KIP-734. */
 const MAX_TIMESTAMP = -3;
-/** KIP-405: what is here and nowhere else. All is here. */
+/** KIP-405: the earliest offset on local storage. Here all data is local. */
 const EARLIEST_LOCAL = -4;
-/** KIP-1005: what has been moved to other storage. Nothing has. */
+/** KIP-1005: the latest offset moved to tiered storage. Here nothing is moved. */
 const LATEST_TIERED = -5;
 
-/** A partition that is named twice, for two times perhaps, is refused, as in Kafka: the answer could not say which is which. */
+/**
+ * Refuses a partition that is named twice, perhaps for two times, as
+ * Kafka does. The answer could not tell the two apart.
+ */
 export const listOffsets = readingService(LIST_OFFSETS, async (request, context) => {
   const all = together(request.topics, ({ name }) => name);
   const twice = new Map(
@@ -53,7 +56,7 @@ async function listTold(
   }
 }
 
-/** Kafka answers -1 where no record is new enough. */
+/** Looks up an offset. If no record is new enough, the answer is -1, as in Kafka. */
 async function list(
   timestamp: number,
   ask: (at: OffsetSpec) => Promise<ListedOffset>,

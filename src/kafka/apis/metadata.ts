@@ -15,7 +15,7 @@ import { METADATA, type RequestOf } from "../messages.ts";
 import type { Nodes } from "../nodes.ts";
 import { ZERO_UUID } from "../wire.ts";
 
-/** Topics are never created by asking for them: a typo is an error. */
+/** Describes topics. A request never creates a topic: a misspelled name is an error. */
 export const metadata = readingService(METADATA, async (request, context) => {
   const { env, nodes } = context;
   const asked = askedTopics(request, context);
@@ -41,13 +41,13 @@ export const metadata = readingService(METADATA, async (request, context) => {
   }
 });
 
-/** Each once; null for all of them. */
+/** Returns each requested topic once. Null means all topics. */
 function askedTopics({ topics }: Request, { version }: RequestContext) {
   if (topics === null || (version === 0 && topics.length === 0)) return null;
   return distinct(topics, ({ name, topicId }) => name ?? `id ${topicId}`);
 }
 
-/** So many topics are looked up by one call that lists all of them. */
+/** More topics than this are looked up with one call that lists all topics. */
 const MANY = 100;
 
 async function findAmongAll(asked: readonly AskedTopic[], env: Env): Promise<(Topic | NotFound)[]> {
@@ -76,7 +76,7 @@ async function allTopics(env: Env): Promise<Topic[]> {
   return topics;
 }
 
-/** By name, or by id where there is none. */
+/** Finds a topic by its name, or by its id if no name is given. */
 async function topicAsked(env: Env, { name, topicId }: AskedTopic): Promise<Topic> {
   if (name !== null) return topicMetadata(env, name);
   return topicById(env, topicId);

@@ -16,7 +16,7 @@ import { distinct, distinctPartitions } from "../distinct.ts";
 import { OFFSET_COMMIT, OFFSET_DELETE, OFFSET_FETCH, type RequestOf } from "../messages.ts";
 import { atGroup } from "./classic-groups.ts";
 
-/** Nothing is committed there. */
+/** The answer for a position without a committed offset. */
 const NO_OFFSET = { committedOffset: -1, metadata: "" };
 
 export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
@@ -52,7 +52,10 @@ function outcomeOf({ partition }: { readonly partition: number }, errorCode: num
   return { partition, errorCode };
 }
 
-/** KafkaJS resets a group by committing what ListOffsets knows as the latest and the earliest: that is looked up here. */
+/**
+ * KafkaJS resets a group by committing ListOffsets' special values for the
+ * latest and the earliest offset. They are looked up here.
+ */
 const SPECIAL: Readonly<Record<number, "latest" | "earliest">> = {
   [-1]: "latest",
   [-2]: "earliest",
@@ -69,11 +72,11 @@ async function positionOf(env: Env, topic: string, partition: number, offset: nu
       async (topicId) => (await listOffset(env, topicId, partition, special)).offset,
     );
   } catch {
-    return 0; // Of what is not there: the group says so.
+    return 0; // The partition does not exist. The group reports that.
   }
 }
 
-/** An admin, or a client that does not know of members, names none. */
+/** Returns the member, or null. Admins, and clients that do not know about members, name none. */
 function memberOf(memberId: string | null, memberEpoch: number) {
   const isMember = memberId !== null && (memberId !== "" || memberEpoch >= 0);
   return isMember ? { memberId, memberEpoch } : null;
@@ -81,7 +84,10 @@ function memberOf(memberId: string | null, memberEpoch: number) {
 
 type Asked = RequestOf<typeof OFFSET_FETCH>["groups"][number];
 
-/** Before version 8 of one group, told otherwise. A group is asked once for each member that it is asked on behalf of. */
+/**
+ * OffsetFetch. Before version 8, a request names one group, in other fields. Each group is asked once
+ * for each member that the request asks on behalf of.
+ */
 export const offsetFetch = readingService(OFFSET_FETCH, async (request, context) => {
   const { groupId, topics, groups } = request;
   if (context.version >= 8) {
@@ -97,7 +103,7 @@ export const offsetFetch = readingService(OFFSET_FETCH, async (request, context)
   return shownOf(found, topics);
 });
 
-/** A group, and the member on whose behalf it is asked. */
+/** Identifies a group together with the member on whose behalf the request asks. */
 function askerOf({ groupId, memberId, memberEpoch }: Asked): string {
   return JSON.stringify([groupId, memberOf(memberId, memberEpoch)]);
 }
@@ -113,10 +119,10 @@ interface Committed {
   readonly metadata: string;
 }
 
-/** By topic and partition. */
+/** The committed offsets by topic and partition. */
 type AllCommitted = ReadonlyMap<string, ReadonlyMap<number, Committed>>;
 
-/** What is committed, or why that is not told. */
+/** Returns the committed offsets, or the error code if they cannot be told. */
 async function committedOf(
   { groupId, memberId, memberEpoch }: Omit<Asked, "topics">,
   context: RequestContext,
@@ -146,7 +152,7 @@ function shownOf(found: AllCommitted | number, topics: Asked["topics"]) {
     committedOffset: offset,
     metadata,
   });
-  // All of them, where none is named.
+  // All of them, because the request names none.
   if (topics === null)
     return {
       errorCode: KAFKA_ERRORS.NONE,

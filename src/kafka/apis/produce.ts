@@ -13,8 +13,8 @@ type Partition = Request["topics"][number]["partitions"][number];
 const FIRST_SERVED = 3;
 
 /**
- * The partitions of a request are appended to at the same time, each whole or not at all. The answer waits for all;
- * with acks 0 there is none.
+ * Appends to the partitions of a request at the same time. Each append is stored whole or not at all. The answer
+ * waits for all of them. With acks 0 there is no answer.
  */
 export const produce = service(PRODUCE, async ({ transactionalId, acks, topics }, context) => {
   const refusal = refusalOf(transactionalId, acks, context.version);
@@ -75,7 +75,7 @@ async function append(
     if (!isRefused(answer))
       return { ...NO_ERROR, ...answer, logAppendTimeMs: answer.logAppendTimeMs ?? -1 };
     const { code, detail } = answer;
-    if (code === "UNKNOWN_TOPIC_ID") throw new BrokerError(code, detail); // atPartition asks again.
+    if (code === "UNKNOWN_TOPIC_ID") throw new BrokerError(code, detail); // `atPartition` then asks again.
     return { errorCode: codeOf(code), errorMessage: detail, baseOffset: -1 };
   });
 }

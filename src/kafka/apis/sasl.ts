@@ -1,5 +1,5 @@
-// SaslHandshake, SaslAuthenticate: answered as Kafka does where a listener asks for no authentication. Who may connect is
-// decided before a connection gets here, by whatever stands in front of the broker.
+// SaslHandshake, SaslAuthenticate. They are answered as a Kafka listener without authentication answers them. The proxy
+// in front of the broker decides who may connect, before a connection gets here.
 import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { service } from "../context.ts";
 import { SASL_AUTHENTICATE, SASL_HANDSHAKE } from "../messages.ts";

@@ -28,7 +28,7 @@ export const createTopics = service(CREATE_TOPICS, async ({ topics, validateOnly
   })),
 }));
 
-/** Each for itself. One that is named twice is changed by neither, as in Kafka. */
+/** Changes each topic independently. A topic that is named twice is not changed at all, as in Kafka. */
 function changeEach<T extends { readonly name: string }, R>(
   context: RequestContext,
   topics: readonly T[],
@@ -42,7 +42,9 @@ function changeEach<T extends { readonly name: string }, R>(
   });
 }
 
-/** One replica is all there is, wherever the platform keeps its copies. */
+/**
+ * Returns what is wrong with a new topic, or null. There is always one replica, however the platform copies its data.
+ */
 function wrongIn({ numPartitions, replicationFactor, assignments }: NewTopic): Told | null {
   if (assignments.length > 0) {
     const isWhole = assignments.every(({ partition }, i) => partition === i);
@@ -77,7 +79,7 @@ async function create(env: Env, topic: NewTopic, validateOnly: boolean) {
   return { ...shown, topicId: made.topicId, configs: shownConfigs(made) };
 }
 
-/** What the cluster would refuse, it refuses here. */
+/** Checks a new topic as the cluster would, without creating it. */
 async function checkNew(env: Env, name: string, partitions: number, config: object) {
   const invalid = checkTopicName(name) ?? checkPartitionCount(partitions);
   if (invalid !== null) throw errorOf(invalid);
@@ -115,7 +117,7 @@ async function remove(env: Env, { name, topicId }: { name: string | null; topicI
 async function nameOf(env: Env, topicId: string): Promise<string> {
   const found = await clusterStub(env).topicById(topicId);
   if (found.ok) return found.topic.name;
-  // Clients that name it by its id know this error by its own number.
+  // Clients that name the topic by its id know this error by its own code.
   throw new KafkaError(ERRORS.UNKNOWN_TOPIC_ID.code, found.detail);
 }
 
@@ -142,10 +144,10 @@ async function grow(env: Env, name: string, count: number, validateOnly: boolean
   return {};
 }
 
-/** Everything up to the end of the log. */
+/** The special offset that deletes everything up to the end of the log. */
 const TO_THE_END = -1;
 
-/** Of what is named twice the last counts, as in Kafka. */
+/** DeleteRecords. If a partition is named twice, the last one counts, as in Kafka. */
 export const deleteRecords = service(DELETE_RECORDS, async (request, context) => {
   const topics = distinctPartitions(
     request.topics,
