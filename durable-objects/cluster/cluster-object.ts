@@ -1,9 +1,9 @@
-// The metadata of one deployment: topics and the list of groups. Control plane only: producing and
-// fetching go on from what the Worker and the partitions remember while this object is out of reach.
+// The metadata of one deployment: topics and the list of groups. It is the control plane only. If this object is out of
+// reach, producing and fetching continue with what the Worker and the partitions remember.
 //
-// A change is stored together with the tasks that follow from it (a deleted topic's partitions to free,
-// a config to spread, groups to tell). The tasks are worked off before the change is answered; what fails
-// then is left to an alarm, which comes back until all are done.
+// A change is stored together with the tasks that follow from it: freeing a deleted topic's partitions,
+// spreading a config, telling groups. The tasks are done before the change is answered. Those that fail are
+// left to an alarm, which comes back until all are done.
 import { DurableObject } from "cloudflare:workers";
 import {
   type ConfigOverrides,
@@ -35,7 +35,9 @@ import { Turns } from "../shared/turns.ts";
 import { wallClockMs } from "../shared/wall-clock.ts";
 import { ClusterStore, type Task } from "./cluster-store.ts";
 
-/** How long tasks that failed wait for their next try; twice as long after each, for what is damaged stays so. */
+/**
+ * How long failed tasks wait for their next try. The wait doubles after each failure, because damage does not go away.
+ */
 const TASK_RETRY_MS = 1_000;
 const MAX_TASK_RETRY_MS = 60_000;
 
@@ -47,12 +49,12 @@ export interface TopicChange {
 export class ClusterObject extends DurableObject<Env> {
   readonly #store: ClusterStore;
   #taskRetryMs = TASK_RETRY_MS;
-  /** Groups that are being asked whether they can be forgotten; the last to ask counts. */
+  /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
   readonly #forgetting = new Map<string, symbol>();
   #retiredIncarnation: number;
   readonly #sql: Sql;
   readonly #turns: Turns;
-  /** Partitions that said where their logs end, in this life of the cluster: the last one last. */
+  /** Partitions that reported the ends of their logs in this life of the cluster. The latest one comes last. */
   readonly #writers = new Map<string, { readonly topicId: string; readonly partition: number }>();
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -61,12 +63,12 @@ export class ClusterObject extends DurableObject<Env> {
     this.#store = new ClusterStore(storageOf(ctx.storage));
     this.#sql = storageOf(ctx.storage).sql;
     this.#turns = new Turns(new ObjectClock(this.#sql));
-    // [CLK-2] The alarm may have been set by a clock that was set back since.
+    // [CLK-2] The clock that set the alarm may have been set back since.
     if (this.#store.tasks().length > 0) ctx.blockConcurrencyWhile(() => this.#tryAgainSoon());
     this.#retiredIncarnation = this.#store.retiredIncarnation();
   }
 
-  /** [CLU-1] Creates a topic, or refuses with what is wrong and changes nothing. */
+  /** [CLU-1] Creates a topic, or returns what is wrong and changes nothing. */
   async createTopic(
     name: string,
     partitions: number,
@@ -115,8 +117,9 @@ export class ClusterObject extends DurableObject<Env> {
   }
 
   /**
-   * [FIL-3] [FIL-4] From a partition that begins to be used, or to live anew: its topic, and where its log ended when that was told
-   * last. Null where it never was: then it has not been used before.
+   * [FIL-3] [FIL-4] Notes that a partition begins to be used, or begins a new life. Called by the
+   * partition. Returns its topic, and the end of its log as it was last reported. Null means that it
+   * was never reported, so the partition was never used.
    */
   usePartition(
     topicId: string,
@@ -128,18 +131,20 @@ export class ClusterObject extends DurableObject<Env> {
     return { ...found, knownLogEnd: this.#store.usePartition(topicId, partition) };
   }
 
-  /** [FIL-4] The partition's log ends there, and its storage has it. */
+  /** [FIL-4] Notes that the partition's log ends there and that its storage holds it. */
   noteLogEnd(topicId: string, partition: number, logEnd: number): void {
     this.#noteWriter(topicId, partition);
     if (this.#store.topicById(topicId) !== null) this.#store.noteLogEnd(topicId, partition, logEnd);
   }
 
-  /** [FIL-1] Of each topic the partitions that have been used, or null where that is not remembered, or the topic is gone. */
+  /**
+   * [FIL-1] Lists each topic's partitions that have been used. Null if the use is not remembered or the topic is gone.
+   */
   usedPartitions(topicIds: readonly string[]): (readonly number[] | null)[] {
     return topicIds.map((topicId) => this.#store.usedPartitions(topicId));
   }
 
-  /** [CLU-3] Partitions only grow; config keys not named stay as they are. */
+  /** [CLU-3] Changes a topic. The number of partitions only grows. Config keys that are not named stay as they are. */
   async alterTopic(name: string, change: TopicChange): Promise<Result<{ topic: Topic }>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
@@ -167,13 +172,13 @@ export class ClusterObject extends DurableObject<Env> {
     return { ok: true, topic: altered };
   }
 
-  /** What topics get that do not say otherwise: as it was set, and as it holds. */
+  /** Returns the config of topics that set nothing themselves: the values set, and the full config that results. */
   defaults(): { overrides: ConfigOverrides; config: TopicConfig } {
     const overrides = this.#store.defaults();
     return { overrides, config: resolveConfig(overrides) };
   }
 
-  /** [CFG-3] Changes the defaults, for every topic that does not set the key itself. */
+  /** [CFG-3] Changes the defaults for every topic that does not set the key itself. */
   async alterDefaults(
     changes: Readonly<Record<string, unknown>>,
   ): Promise<Result<{ overrides: ConfigOverrides; config: TopicConfig }>> {
@@ -193,7 +198,7 @@ export class ClusterObject extends DurableObject<Env> {
     return { ok: true, ...this.defaults() };
   }
 
-  /** [CLU-4] Gone for everyone at once; its partitions' storage is freed, retried until done. */
+  /** [CLU-4] Deletes a topic, for everyone at once. Freeing its partitions' storage is retried until it is done. */
   async deleteTopic(name: string): Promise<Result<object>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
@@ -222,8 +227,9 @@ export class ClusterObject extends DurableObject<Env> {
   }
 
   /**
-   * [CLK-1] [CLK-4] From the Worker: the clock was set back. Answers who has to be told: every group, and the partitions that
-   * were written to last, for a commit of theirs may be waiting. A partition that is not awake needs no telling.
+   * [CLK-1] [CLK-4] Notes that the clock was set back. Called by the Worker. Returns the
+   * objects to tell: every group, and the partitions written to last, because a commit may wait
+   * in them. A partition that is not awake needs no notice.
    */
   noticeClock(): {
     groups: string[];
@@ -241,20 +247,20 @@ export class ClusterObject extends DurableObject<Env> {
     return this.#store.hasGroup(groupId);
   }
 
-  /** [FIL-6] From the group: it has stored something. */
+  /** [FIL-6] Notes that the group has stored something. Called by the group. */
   noteGroupMade(groupId: string): void {
     if (this.#store.hasGroup(groupId)) this.#store.noteGroupMade(groupId);
   }
 
-  /** [FIL-6] Whether the group has ever stored something that it may have lost. */
+  /** [FIL-6] True if the group has ever stored something, which it may have lost. */
   isGroupMade(groupId: string): boolean {
     return this.#store.isGroupMade(groupId);
   }
 
   /**
-   * Lists the group, tells it of changes to these topics, and those that match, from now on, and answers those that exist;
-   * and whether the group has ever stored something. With `mustExist` the other names are not remembered, and where there is
-   * no topic of any of them the group is not listed for their sake [GRP-13].
+   * Lists the group and reports changes to these topics, and to matching ones, to it from now on. Returns the topics
+   * that exist, and whether the group has ever stored something. With `mustExist`, names of topics that do not exist
+   * are not remembered. If none of them exists, the group is not listed for them [GRP-13].
    */
   subscribe(
     groupId: string,
@@ -298,7 +304,10 @@ export class ClusterObject extends DurableObject<Env> {
     return { ok: true, topics, retiredIncarnation, isMade };
   }
 
-  /** [CLK-5] From a group that is about to be deleted: whatever the clock shows, it comes again with a later incarnation. */
+  /**
+   * [CLK-5] Notes the incarnation of a group that is about to be deleted. Called by the group. Whatever the
+   * clock shows, the group's next incarnation is later.
+   */
   retireIncarnation(incarnation: number): void {
     if (incarnation <= this.#retiredIncarnation) return;
     this.#change(() => this.#store.setRetiredIncarnation(incarnation));
@@ -306,8 +315,8 @@ export class ClusterObject extends DurableObject<Env> {
   }
 
   /**
-   * [GRP-13] From a group that does not exist any more, or did not come to be. The word may be late: the group is asked,
-   * and where it has subscribed meanwhile it stays.
+   * [GRP-13] Forgets a group that no longer exists or never came to be. Called by the group. The call may come late, so
+   * the group is asked again. If it has subscribed meanwhile, it stays.
    */
   async forgetGroup(groupId: string): Promise<void> {
     const mine = Symbol(groupId);
@@ -324,8 +333,8 @@ export class ClusterObject extends DurableObject<Env> {
   }
 
   /**
-   * Works the tasks off. When it returns they are done, so that nobody who heard of a deletion can still
-   * write to the deleted topic; or the alarm is set that tries again.
+   * Does the tasks. When it returns, they are done, so nobody who heard of a deletion can still write to the deleted
+   * topic. Otherwise the alarm is set that tries again.
    */
   async #workOff(): Promise<void> {
     if (this.#store.tasks().length === 0) return;
@@ -343,7 +352,7 @@ export class ClusterObject extends DurableObject<Env> {
       }
     }
     if (hasFailed && isStanding(this.#sql)) this.ctx.waitUntil(startAnew(this.ctx));
-    // Another change may have left tasks, and set the alarm anew, while these were at work.
+    // Another change may have left tasks and set the alarm anew while these were in progress.
     const isDone = this.#store.tasks().length === 0;
     if (isDone) await this.ctx.storage.deleteAlarm();
     this.#taskRetryMs = isDone ? TASK_RETRY_MS : Math.min(2 * this.#taskRetryMs, MAX_TASK_RETRY_MS);
@@ -361,17 +370,17 @@ export class ClusterObject extends DurableObject<Env> {
     }
     if (task.type === "destroy-topic") {
       const used = task.used ?? partitionsOf(task.partitions);
-      const failures: unknown[] = []; // One that is damaged stays so, and keeps no other from being freed.
+      const failures: unknown[] = []; // A damaged partition stays damaged, and must not keep others from being freed.
       await mapConcurrently(used, FAN_OUT, async (partition) => {
         const destroyed = partitionStub(this.env, task.topicId, partition).destroy();
         await destroyed.catch((error: unknown) => failures.push(error));
-        await this.#turns.next(); // Or a topic with many partitions would hold everybody else up.
+        await this.#turns.next(); // Otherwise a topic with many partitions would hold up everybody else.
       });
       if (failures.length > 0) throw failures[0];
       return;
     }
     const topic = this.#store.topicById(task.topicId);
-    if (topic === null) return; // Deleted since.
+    if (topic === null) return; // It was deleted meanwhile.
     const used = this.#store.usedPartitions(task.topicId) ?? partitionsOf(topic.partitions);
     await mapConcurrently(used, FAN_OUT, async (partition) => {
       await partitionStub(this.env, task.topicId, partition).configure(topic);

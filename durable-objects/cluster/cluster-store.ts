@@ -1,42 +1,44 @@
 // The metadata of a deployment in SQLite.
 //
-// topics         name → topic as JSON (id, partitions, config). Indexed by topic_id.
+// topics         topic name → topic as JSON (id, partitions, config). It is indexed by topic_id.
 // groups         one row per group that exists.
-// subscriptions  topic name × group: whom to tell when a topic changes.
-// patterns       group × pattern: whom to tell when a topic is created whose name matches.
-// cluster        one row: the defaults of topic configs as JSON. next_producer_id is what older releases count producer ids
-//                with; nobody else looks at it.
-// tasks          what has still to be told to other objects; kept until it is done.
-// groups_made    groups that have stored something, on a machine's disk: one that is listed may only be about to.
-// partition_use  topic id × partition: partitions that have been used, and where their logs ended when that was told last
-//                (null until the partition has its tables). A row for partition -1 says that all that are used are here;
-//                topics of before have none.
+// subscriptions  topic name × group: the groups to tell when a topic changes.
+// patterns       group × pattern: the groups to tell when a topic is created whose name matches.
+// cluster        one row: the defaults of topic configs as JSON. Older releases count producer ids in
+//                next_producer_id. Nothing else uses it.
+// tasks          messages that other objects must still receive. They are kept until they are delivered.
+// groups_made    groups that have stored something on a machine's disk. A group in `groups` may only be about to.
+// partition_use  topic id × partition: the partitions that have been used, and the ends of their logs, as last
+//                reported (null until the partition has its tables). A row for partition -1 says that all used
+//                partitions are listed. Topics that are older than this table do not have that row.
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import { isStored } from "../shared/identity.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored } from "../shared/stored-json.ts";
 
-/** Work that reaches other objects. Every task may run more than once. */
+/** A task that involves other objects. Every task may run more than once. */
 export type Task =
   | {
       readonly type: "destroy-topic";
       readonly topicId: string;
       readonly partitions: number;
-      /** Those that were used, where that is remembered. */
+      /** The partitions that were used, if that is remembered. */
       readonly used?: readonly number[];
     }
   | { readonly type: "configure-topic"; readonly topicId: string }
   | { readonly type: "tell-group"; readonly groupId: string; readonly topic: string };
 
-/** Instead of a partition's number: the topic was created by a release that remembers. */
+/**
+ * This number stands in the place of a partition's number. It says that a release that remembers use created the topic.
+ */
 const USE_IS_REMEMBERED = -1;
 
 export class ClusterStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
 
-  /** [FIL-7] Throws where what is stored is no cluster's. */
+  /** [FIL-7] Throws if the stored data does not belong to a cluster. */
   constructor(storage: Transactional) {
     this.#storage = storage;
     this.#sql = storage.sql;
@@ -113,7 +115,7 @@ export class ClusterStore {
     );
   }
 
-  /** From a topic's creation on: what is used of it is remembered. */
+  /** Begins to remember which partitions are used. Called when the topic is created. */
   rememberUse(topicId: string): void {
     this.#sql.exec(
       "INSERT INTO partition_use (topic_id, partition) VALUES (?, ?)",
@@ -122,7 +124,7 @@ export class ClusterStore {
     );
   }
 
-  /** The partition is being used. Where its log ended, as far as that was ever told; null for one that is new. */
+  /** Notes that the partition is in use. Returns the last reported end of its log, or null if the partition is new. */
   usePartition(topicId: string, partition: number): number | null {
     const known = firstRow<{ log_end: number | null }>(
       this.#sql,
@@ -149,7 +151,7 @@ export class ClusterStore {
     );
   }
 
-  /** The partitions of the topic that have been used, or null where that is not remembered. */
+  /** Returns the topic's partitions that have been used, or null if that is not remembered. */
   usedPartitions(topicId: string): number[] | null {
     const rows = this.#sql.exec<{ partition: number }>(
       "SELECT partition FROM partition_use WHERE topic_id = ? ORDER BY partition",
@@ -177,7 +179,7 @@ export class ClusterStore {
     this.#sql.exec("UPDATE cluster SET defaults = ? WHERE id = 1", JSON.stringify(defaults));
   }
 
-  /** The newest incarnation of any group that was deleted; 0 where none was. */
+  /** Returns the newest incarnation of any group that was deleted, or 0 if there was none. */
   retiredIncarnation(): number {
     if (!hasTable(this.#sql, "incarnations")) return 0;
     const query = "SELECT newest FROM incarnations WHERE id = 1";
@@ -208,7 +210,7 @@ export class ClusterStore {
     this.#sql.exec("INSERT INTO groups (group_id) VALUES (?) ON CONFLICT DO NOTHING", groupId);
   }
 
-  /** The group has stored something. */
+  /** Notes that the group has stored something. */
   noteGroupMade(groupId: string): void {
     this.#sql.exec("INSERT INTO groups_made (group_id) VALUES (?) ON CONFLICT DO NOTHING", groupId);
   }

@@ -1,6 +1,6 @@
-// The members of a classic group (src/core/group/classic.ts): who waits for the others waits here, as a call that is not
-// answered yet. What is decided is stored in the turn in which it is decided, so the output gate holds every answer
-// until it is durable.
+// The members of a classic group (src/core/group/classic.ts). A member that waits for the others waits
+// here, as a call without an answer yet. A decision is stored in the turn in which it is made, so the
+// output gate holds every answer until it is durable.
 import { BrokerError } from "../../src/core/errors.ts";
 import {
   ClassicGroup,
@@ -26,10 +26,10 @@ export class ClassicMembers {
   readonly #store: ClassicStore;
   readonly #watchers: Watchers;
   readonly #clock: GroupClock;
-  /** Called when something may have changed: deadlines, and whether there is anybody. */
+  /** Called when something may have changed: the deadlines, or whether there are any members. */
   readonly #changed: () => void;
   #group: ClassicGroup;
-  /** Those that are not answered, and answers that are not given yet. */
+  /** Rejects the calls that are not answered yet. Next come the answers that are not given yet. */
   readonly #waiting = new Set<(refused: Error) => void>();
   #answers: (() => void)[] = [];
   readonly #history = new ClassicHistory();
@@ -47,7 +47,7 @@ export class ClassicMembers {
     return new ClassicGroup(this.#store.loadClassic(), this.#clock.now(), lastSeen);
   }
 
-  /** To be looked at. */
+  /** The state of the group, to be read only. */
   get group(): Pick<
     ClassicGroup,
     | "members"
@@ -79,7 +79,7 @@ export class ClassicMembers {
     return this.#do("left", (group) => group.leave(memberId, instanceId, nowMs));
   }
 
-  /** The topic was deleted, or is another under the same name now. */
+  /** Handles a topic that was deleted, or that is now another topic of the same name. */
   topicGone(topic: string, nowMs: number): void {
     if (this.#group.members.size > 0) this.#do("left", (group) => group.topicGone(topic, nowMs));
   }
@@ -89,23 +89,23 @@ export class ClassicMembers {
     this.#do(reason, (group) => group.expire(nowMs));
   }
 
-  /** [CLK-4] */
+  /** [CLK-4] Starts all sessions anew. */
   beginSessionsAnew(nowMs: number): void {
     this.#do("session timeout", (group) => group.beginSessionsAnew(nowMs));
   }
 
-  /** Whoever watched for the member has gone. */
+  /** Handles a member whose watching connection has gone. */
   unwatched(memberId: string, nowMs: number): void {
     this.#do("left", (group) => group.silent(memberId, nowMs));
   }
 
-  /** Answered at once, or when the group calls back; in any case not before what was decided is stored. */
+  /** Answers at once, or when the group calls back, but never before the decision is stored. */
   #wait<T extends object>(
     reason: string,
     action: (group: ClassicGroup, later: (answer: T) => void) => T | null,
   ): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
-    promise.catch(() => {}); // Whoever asked may look at it later only.
+    promise.catch(() => {}); // The caller may look at it only later.
     this.#waiting.add(reject);
     const later = (answer: T) => {
       this.#answers.push(() => {
@@ -128,8 +128,8 @@ export class ClassicMembers {
   }
 
   /**
-   * Does it, stores what came of it, and has all who heartbeat ask anew where that concerns them. `reason`: why somebody
-   * would be gone then.
+   * Runs the action and stores the result. If it concerns members that heartbeat, they are told to ask the group
+   * again. `reason` says why a member would be gone then.
    */
   #do<T>(reason: string, action: (group: ClassicGroup) => T): T {
     const before = snapshotOf(this.#group);
@@ -145,7 +145,7 @@ export class ClassicMembers {
     return result;
   }
 
-  /** Where the storage refuses, nothing was decided: whoever waits is told so, and joins again. */
+  /** Stores the state. If the storage refuses, nothing was decided: the waiting members get an error and join again. */
   #persist(state: ClassicState): void {
     try {
       this.#store.setClassic(state);
@@ -159,12 +159,12 @@ export class ClassicMembers {
     }
   }
 
-  /** What happened since the last call, for people. */
+  /** Returns the events since the last call, for people to read. */
   takeHistory(): readonly HistoryEntry[] {
     return this.#history.take();
   }
 
-  /** Stores who was found silent when the object woke up. */
+  /** Stores which members were found silent when the object woke up. */
   persist(): void {
     const state = this.#group.takeState();
     if (state !== null) this.#store.setClassic(state);

@@ -1,4 +1,4 @@
-// A group's clock. Everything that the group waits for ends by it, so that it notices when somebody sets the machine's.
+// A group's clock. Every wait of the group ends by it, so the group notices if somebody sets the machine's clock.
 import { CLOCK_SLACK_MS, wasSetBack } from "../../src/core/elapsed.ts";
 import { ObjectClock } from "../shared/clock.ts";
 import type { Sql } from "../shared/sql.ts";
@@ -8,7 +8,7 @@ export class GroupClock {
   readonly #wasSetBack: (nowMs: number) => void;
   #latestMs: number;
 
-  /** [CLK-4] `wasSetBack` is called from within `now`, before anybody hears the time. */
+  /** [CLK-4] `wasSetBack` is called from within `now`, before any caller learns the time. */
   constructor(sql: Sql, wasSetBack: (nowMs: number) => void) {
     this.#clock = new ObjectClock(sql);
     this.#wasSetBack = wasSetBack;
@@ -27,12 +27,15 @@ export class GroupClock {
     return nowMs;
   }
 
-  /** In an earlier life the clock had come as far as that. */
+  /** Notes a time that the clock had reached in an earlier life. */
   noted(atMs: number): void {
     this.#latestMs = Math.max(this.#latestMs, atMs);
   }
 
-  /** When somebody was heard from; 0 where that was before the clock was set back, and says nothing now. */
+  /**
+   * Returns the time of a sign of life. Returns 0 if it was before
+   * the clock was set back, because it means nothing now.
+   */
   heard(atMs: number): number {
     return atMs <= this.#latestMs + CLOCK_SLACK_MS ? atMs : 0;
   }

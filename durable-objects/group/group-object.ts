@@ -1,9 +1,9 @@
-// One consumer group: its members' sockets and alarms around the pure coordinator (src/core/group).
-// Every operation goes admit → persist → tell: the coordinator decides, its events are stored in one
-// transaction, and only then is anyone told; the output gate holds what is told until it is durable.
+// One consumer group: its members' sockets, and alarms, around the pure coordinator (src/core/group). Every operation
+// goes admit → persist → tell: the coordinator decides, its events are stored in one transaction, and only then is
+// anyone told. The output gate holds every message until the write is durable.
 //
-// An idle group sleeps. Heartbeats are answered by the runtime; the alarm reads when each was last
-// answered, so the only wake-ups of a group in which nothing happens are one alarm per session timeout.
+// An idle group sleeps. The runtime answers heartbeats, and the alarm reads when each was last answered. So a group in
+// which nothing happens wakes up only for one alarm per session timeout.
 import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
 import type { Topic } from "../../src/core/cluster/topics.ts";
@@ -99,17 +99,17 @@ import {
 } from "./kafka-members.ts";
 import { Watchers } from "./watchers.ts";
 
-/** How long an alarm that failed waits for its next try. */
+/** How long a failed alarm waits for its next try. */
 const ALARM_RETRY_MS = 1_000;
 
-/** Lives in the socket's attachment, so that it outlives hibernation. */
+/** The state of a socket. It lives in the socket's attachment, so it outlives hibernation. */
 interface Attachment {
   readonly memberId: string;
-  /** When the member joined over this socket: it was alive then. */
+  /** When the member joined over this socket. It was alive then. */
   readonly joinedAtMs: number;
 }
 
-/** Whose join is to be answered. */
+/** The member whose join is to be answered. */
 interface Joined {
   readonly memberId: string;
   readonly requestId: number | undefined;
@@ -119,23 +119,23 @@ export class GroupObject extends DurableObject<Env> {
   readonly #groupId: string;
   readonly #clock: GroupClock;
   readonly #sockets = new Map<string, WebSocket>();
-  /** Those that have not joined. */
+  /** The sockets that have not joined. */
   readonly #silent: SilentSockets;
   #store: GroupStore;
   #coordinator: Coordinator;
-  /** Members that speak Kafka's classic protocol. There are those or others, never both. */
+  /** The members that speak Kafka's classic protocol. A group has these or members of other kinds, never both. */
   #classic: ClassicMembers;
   readonly #watchers: Watchers;
   readonly #kafka: KafkaMembers;
-  /** When the alarm is known to ring; null where that is not known, as after waking up. */
+  /** When the alarm will ring. Null if that is not known, for example after waking up. */
   #alarmAtMs: number | null = null;
-  /** Joins that wait for the cluster: the group may come to be with them. */
+  /** The number of joins that wait for the cluster. They may bring the group into being. */
   #subscribing = 0;
-  /** Whether the group was deleted in this life: then it is no wonder that it has nothing stored. */
+  /** True if the group was deleted in this life. It then rightly has nothing stored. */
   #wasDestroyed = false;
-  /** [FIL-6] What the group has stored cannot be read: it is as one that has lost it. */
+  /** [FIL-6] Why the group's stored data cannot be read. The group then behaves as if it had lost its data. */
   #damage: Failure | null = null;
-  /** Whether the cluster knows that the group has stored something. */
+  /** True if the cluster knows that the group has stored something. */
   #isNoted = false;
   /** The last join of each member that waits for the cluster. */
   readonly #joins = new Map<string, symbol>();
@@ -147,7 +147,7 @@ export class GroupObject extends DurableObject<Env> {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
     const storage = storageOf(ctx.storage);
     this.#clock = new GroupClock(storage.sql, (nowMs) => this.#wasSetBack(nowMs));
-    this.#store = new GroupStore(storage, this.#groupId); // [FIL-7] Or every call is answered with what is wrong.
+    this.#store = new GroupStore(storage, this.#groupId); // [FIL-7] If it throws, every call gets the error.
     this.#coordinator = this.#load();
     this.#silent = new SilentSockets(ctx.getWebSockets());
     this.#watchers = new Watchers(ctx, this.#clock);
@@ -170,18 +170,18 @@ export class GroupObject extends DurableObject<Env> {
       this.#classic.persist();
       this.#persist();
     } catch (error) {
-      this.#couldNotNote(error); // Or whatever woke the object would be lost with it.
+      this.#couldNotNote(error); // If it threw, the message that woke the object would be lost as well.
     }
   }
 
-  /** A group that cannot be read begins as an empty one, and nothing is written over what it has stored. */
+  /** Loads the group. If its data cannot be read, it begins as an empty group, and nothing is written over the data. */
   #load(): Coordinator {
     try {
       const state = this.#store.load();
       this.#store.loadClassic();
       return new Coordinator(state);
     } catch (error) {
-      // Where it is the database that cannot be read, the platform's error has the better name.
+      // If the database itself cannot be read, the platform's error describes that better.
       if (!(error instanceof BrokerError) && platformFailureOf(error) !== "unexpected") throw error;
       this.#damage = this.#unusable(`what it has stored is damaged: ${(error as Error).message}`);
       return new Coordinator(emptyGroup(this.#groupId));
@@ -189,8 +189,8 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   /**
-   * [HIB-2] A restart of the machine takes all sockets with it: those members' timeouts start now. So does that
-   * of a member whose lost socket could not be noted, since the storage refused.
+   * [HIB-2] Starts the timeouts of members without a socket. A restart of the machine loses all sockets. A lost socket
+   * also may have gone unnoted because the storage refused.
    */
   #noteLostSockets(nowMs: number): void {
     for (const memberId of [...this.#coordinator.state.members.keys()]) {
@@ -200,20 +200,20 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   /**
-   * [CLK-4] Somebody set the clock: how long anybody has been silent is not known any more. Everybody has a session from now
-   * on, as after a restart, and that is noted, or it would begin again and again.
+   * [CLK-4] Starts all sessions anew, as after a restart. Somebody set the clock, so nobody knows how long a member has
+   * been silent. The new start is noted, or it would happen again and again.
    */
   #beginSessionsAnew(nowMs: number): void {
     for (const [memberId, socket] of this.#sockets) attach(socket, memberId, nowMs);
     this.#kafka.beginSessionsAnew(nowMs);
     this.#coordinator.beginSessionsAnew(nowMs);
     this.#classic.beginSessionsAnew(nowMs);
-    this.#alarmAtMs = null; // By a clock that shows something else now.
+    this.#alarmAtMs = null; // It was set by a clock that now shows a different time.
   }
 
   /**
-   * [CLK-4] Whatever was asked of the group, a commit or only a socket, that everybody has a session from now on is stored, and
-   * the alarm is set anew: it waits for a clock that shows more, and nothing else may wake the group.
+   * [CLK-4] Stores the new start of all sessions and sets the alarm anew, even if the group was asked for something
+   * else, such as a commit. The old alarm waits for a later time of the clock, and nothing else may wake the group.
    */
   #wasSetBack(nowMs: number): void {
     this.#beginSessionsAnew(nowMs);
@@ -221,7 +221,7 @@ export class GroupObject extends DurableObject<Env> {
     this.ctx.waitUntil(stored.catch((error) => this.#couldNotNote(error)));
   }
 
-  /** [CLK-4] By an alarm that rings so late: the clock was set forward. */
+  /** [CLK-4] True if the alarm rings so late that the clock must have been set forward. */
   #wasSetForward(dueMs: number, nowMs: number): boolean {
     const members = [
       ...this.#coordinator.state.members.values(),
@@ -230,12 +230,12 @@ export class GroupObject extends DurableObject<Env> {
     return members.some(({ sessionTimeoutMs }) => isTooLate(dueMs, sessionTimeoutMs, nowMs));
   }
 
-  /** The storage refuses. A member without a socket is noted again by the alarm. */
+  /** Logs that the storage refused. The alarm notes a member without a socket again. */
   #couldNotNote(error: unknown): void {
     console.error(`group ${this.#groupId}: a lost socket could not be noted: ${error}`);
   }
 
-  // What the Worker asks.
+  // Calls from the Worker.
 
   async describe(): Promise<Result<{ group: GroupDescription }>> {
     await this.#assertKept();
@@ -243,7 +243,7 @@ export class GroupObject extends DurableObject<Env> {
     return { ok: true, group: describeGroup(this.#coordinator, this.#classic.group) };
   }
 
-  /** [HIS-1] What happened in this group, oldest first, the newest `limit` entries. */
+  /** [HIS-1] Returns the newest `limit` events in this group, oldest first. */
   async history(
     limit: number,
   ): Promise<Result<{ history: (HistoryEntry & { readonly atMs: number })[] }>> {
@@ -252,7 +252,10 @@ export class GroupObject extends DurableObject<Env> {
     return { ok: true, history: this.#store.history(limit) };
   }
 
-  /** [OFF-4] Sets committed offsets, of topics too that the group has not read. The caller has resolved and clamped them. */
+  /**
+   * [OFF-4] Sets committed offsets, also in topics that the group has
+   * not read. The caller has resolved and clamped them.
+   */
   async resetOffsets(
     offsets: readonly { topic: string; topicId: string; partition: number; offset: number }[],
   ): Promise<Result<object>> {
@@ -289,7 +292,7 @@ export class GroupObject extends DurableObject<Env> {
     return result;
   }
 
-  /** [GCF-1] What is set for this group, and what holds. */
+  /** [GCF-1] Returns the config that is set for this group, and the config in effect. */
   async config(): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>> {
     await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
@@ -300,7 +303,7 @@ export class GroupObject extends DurableObject<Env> {
     };
   }
 
-  /** [GCF-1] A group that nobody has joined yet comes to be. */
+  /** [GCF-1] Changes the config. This also creates a group that nobody has joined yet. */
   async alterConfig(
     changes: Readonly<Record<string, unknown>>,
   ): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>> {
@@ -313,7 +316,7 @@ export class GroupObject extends DurableObject<Env> {
     return altered.ok ? this.config() : altered;
   }
 
-  /** [GRP-10] Deletes an empty group and everything it remembers. One that is only listed is so no longer. */
+  /** [GRP-10] Deletes an empty group and everything it remembers. A group that is only listed leaves the list. */
   async destroy(): Promise<Result<object>> {
     if (!this.#coordinator.exists && !(await this.#isLost())) {
       await this.#unlist(true);
@@ -322,7 +325,7 @@ export class GroupObject extends DurableObject<Env> {
     const used = checkUnused(this.#members);
     if (used !== null) return used;
     await clusterStub(this.env).retireIncarnation(this.#coordinator.state.incarnation);
-    const usedNow = checkUnused(this.#members); // Somebody may have come meanwhile.
+    const usedNow = checkUnused(this.#members); // Somebody may have joined meanwhile.
     if (usedNow !== null) return usedNow;
     for (const socket of this.ctx.getWebSockets())
       close(socket, CLOSE_SESSION_ENDED, "the group was deleted");
@@ -342,29 +345,29 @@ export class GroupObject extends DurableObject<Env> {
   /** [GRP-13] Takes the group off the cluster's list, unless it exists by the time the cluster asks. */
   async #unlist(isDeleted = false): Promise<void> {
     const stub = clusterStub(this.env);
-    // [FIL-6] One that has lost what it stored stays known for that until somebody deletes it.
+    // [FIL-6] A group that has lost its data stays listed until somebody deletes it.
     if (!isDeleted && !this.#wasDestroyed && (await stub.isGroupMade(this.#groupId))) return;
     await stub.forgetGroup(this.#groupId);
   }
 
-  /** From the cluster: whether the group exists or is about to. */
+  /** True if the group exists or is about to. Called by the cluster. */
   isNeeded(): boolean {
     return this.#coordinator.exists || this.#subscribing > 0 || this.#damage !== null;
   }
 
-  /** [CLK-5] From a partition, whose clock has not come so far: whether this life of the group has it. */
+  /** [CLK-5] True if this life of the group has the incarnation. Called by a partition whose clock is behind it. */
   hasIncarnation(incarnation: number): boolean {
     return this.#coordinator.exists && this.#coordinator.state.incarnation === incarnation;
   }
 
-  /** [CLK-4] From the Worker: the clock was set back. Does not answer where a new life has to begin for that. */
+  /** [CLK-4] Notes that the clock was set back. Called by the Worker. It does not answer if a new life has to begin. */
   async noticeClock(): Promise<void> {
     this.#clock.now();
     await this.#persistAndTell();
     if (this.#clock.isStanding) await startAnew(this.ctx);
   }
 
-  /** [GRP-9] From the cluster: the topic was created, grown or (null) deleted. */
+  /** [GRP-9] Notes that the topic was created, grown or (null) deleted. Called by the cluster. */
   async changeTopic(name: string, topic: Topic | null): Promise<void> {
     if (!this.#coordinator.exists) return;
     const known = this.#coordinator.state.topics.get(name);
@@ -375,7 +378,7 @@ export class GroupObject extends DurableObject<Env> {
     await this.#persistAndTell();
   }
 
-  /** The members of every kind, as those who decide about them see them. */
+  /** The members of every kind, for the code that makes decisions about them. */
   get #members(): GroupMembers {
     return { state: this.#coordinator.state, classic: this.#classic.group };
   }
@@ -385,8 +388,9 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   /**
-   * [POL-1] A member without a socket: commits what it acknowledges, which is the last it does with what it was
-   * given; then joins or keeps its place, and is answered what it owns. A repeat changes nothing more.
+   * [POL-1] Serves a member without a socket. First it commits what the member acknowledges, the last
+   * action on the records of the previous poll. Then the member joins or keeps its place, and is told
+   * what it owns. A repeated call changes nothing more.
    */
   async poll(request: PollRequest): Promise<Result<PollAnswer>> {
     const { memberId, topics, topicPattern } = request;
@@ -421,7 +425,7 @@ export class GroupObject extends DurableObject<Env> {
     };
   }
 
-  /** [POL-5] Acknowledgements that are none refuse all of them, and change nothing. */
+  /** [POL-5] Commits acknowledgements. An invalid one refuses all of them, and nothing changes. */
   #acknowledge(memberId: string, acks: PollRequest["acks"]): Result<{ rejected: RejectedAck[] }> {
     const commits = this.#commitsOf(acks);
     const result = this.#coordinator.offsets.acknowledge(memberId, commits, this.#clock.now());
@@ -435,7 +439,10 @@ export class GroupObject extends DurableObject<Env> {
     return { ok: true, rejected };
   }
 
-  /** Done up to and including an offset: the next one is committed. Names mean the topics of now. */
+  /**
+   * Converts acknowledgements to commits. The records up to and including an offset are done, so the next
+   * offset is committed. Topic names mean the current topics.
+   */
   #commitsOf(acks: PollRequest["acks"]): OffsetCommit[] {
     const { topics } = this.#coordinator.state;
     return acks.map(({ topic, partition, offset }) => ({
@@ -447,8 +454,8 @@ export class GroupObject extends DurableObject<Env> {
   }
 
   /**
-   * [POL-4] [POL-5] From the Worker, before it answers a poll: where the member begins, and what it will be sent. Answers
-   * the partitions that are the member's own still.
+   * [POL-4] [POL-5] Notes where the member begins and what it will be sent. Called by the Worker before it answers a
+   * poll. Returns the partitions that still belong to the member.
    */
   async deliver(
     memberId: string,
@@ -460,7 +467,7 @@ export class GroupObject extends DurableObject<Env> {
     return own;
   }
 
-  /** [GRP-5] A member that polls goes. */
+  /** [GRP-5] Removes a member that polls. */
   async leave(
     memberId: string,
     acks: PollRequest["acks"],
@@ -476,7 +483,7 @@ export class GroupObject extends DurableObject<Env> {
     return checkNativeJoin(this.#members) ?? this.#coordinator.checkJoin(request);
   }
 
-  // What Kafka's clients ask: see kafka-members.ts.
+  // Calls for Kafka's clients: see kafka-members.ts.
 
   #newClassic(): ClassicMembers {
     const store = this.#damage === null ? this.#store : NOTHING_STORED;
@@ -578,7 +585,9 @@ export class GroupObject extends DurableObject<Env> {
     return new Response(null, { status: 101, webSocket: client });
   }
 
-  /** [BND-15] Those that have not joined make room, then those that watch for a member that has gone. */
+  /**
+   * [BND-15] Makes room: first sockets that have not joined close, then those that watch for a member that has gone.
+   */
   #hasRoomForSocket(): boolean {
     if (this.#silent.hasRoom(this.ctx.getWebSockets(), MAX_SOCKETS_PER_GROUP)) return true;
     const { members } = this.#coordinator.state;
@@ -638,19 +647,19 @@ export class GroupObject extends DurableObject<Env> {
     const mine = Symbol();
     this.#joins.set(message.memberId, mine);
     const subscribed = await this.#subscribe(message.topics, topicPattern);
-    // The cluster may answer out of turn, and what an earlier join says to own is void once a later one was sent.
+    // The cluster may answer out of order. What an earlier join claims to own is void once a later one was sent.
     if (this.#joins.get(message.memberId) !== mine) return;
     this.#joins.delete(message.memberId);
     if (!subscribed.ok) {
       if (subscribed.error === "KAFKA_STORAGE_ERROR") console.error(subscribed.detail);
       return this.#refuse(socket, subscribed);
     }
-    const joined = this.#memberOf(socket); // Perhaps by a join that was sent before this one was answered.
+    const joined = this.#memberOf(socket); // Perhaps through a join that was sent before this one was answered.
     if (joined !== null && joined !== message.memberId) {
       const detail = `memberId is ${message.memberId}, this socket has joined as ${joined}`;
       throw new BrokerError("INVALID_REQUEST", detail);
     }
-    // It may have gone, or be refused, since the cluster was asked.
+    // The socket may have gone, or the join may now be refused, since the cluster was asked.
     const isGone = socket.readyState !== WebSocket.OPEN;
     const { topics } = subscribed;
     const refusedNow = checkNativeJoin(this.#members);
@@ -694,11 +703,14 @@ export class GroupObject extends DurableObject<Env> {
         `the cluster's metadata cannot be reached: ${error}`,
       );
     } finally {
-      this.#subscribing--; // Whoever waited goes on in this turn, and makes the group exist or has it unlisted.
+      this.#subscribing--; // The waiting join continues in this turn. It creates the group or has it unlisted.
     }
   }
 
-  /** [FIL-6] Before anything is said of a group that has nothing stored. Throws where it had: nobody takes that for a new one. */
+  /**
+   * [FIL-6] Must run before anything is said about a group without stored data. It throws if there was
+   * data, so that nobody takes the group for a new one.
+   */
   async #assertKept(): Promise<void> {
     if (this.#damage !== null) throw errorOf(this.#damage);
     if (this.#coordinator.exists || this.#wasDestroyed) return;
@@ -706,25 +718,30 @@ export class GroupObject extends DurableObject<Env> {
     if (isMade && !this.#coordinator.exists && !this.#wasDestroyed) throw errorOf(this.#isGone());
   }
 
-  /** [FIL-6] There is nothing left of it, or nothing that can be read. */
+  /** [FIL-6] True if the group's data is gone, or none of it can be read. */
   async #isLost(): Promise<boolean> {
     if (this.#wasDestroyed) return false;
     return this.#damage !== null || (await clusterStub(this.env).isGroupMade(this.#groupId));
   }
 
-  /** [FIL-6] It begins nowhere by itself: members would read again what they have done, or leave out what they have not. */
+  /**
+   * [FIL-6] Refuses to begin anew by itself. Members would read records again
+   * that they have done, or skip some that they have not.
+   */
   #isGone(): Failure {
     return this.#unusable("its storage is gone, and with it what was committed");
   }
 
-  /** [ERR-3] Whoever asked has it told to the log: a stub does so by itself, and a socket's join below. */
+  /** [ERR-3] The caller logs this failure. A stub does so by itself, and for a socket the join below does. */
   #unusable(what: string): Failure {
     const { file } = placeOf(this.env, "group", "", String(this.ctx.id));
     const detail = `group ${this.#groupId}: ${what} (${file}); restore the file, or delete the group to begin anew`;
     return { ...fail("KAFKA_STORAGE_ERROR", detail), retriable: false };
   }
 
-  /** [FIL-6] Tells the cluster once in a life that there is something to lose, where a disk may lose it. Nobody waits for it. */
+  /**
+   * [FIL-6] Tells the cluster, once in a life, that there is data to lose, if a disk may lose it. Nobody waits for it.
+   */
   #noteMade(): void {
     if (this.#isNoted || this.env.RIVULET_FILES === undefined || !this.#coordinator.exists) return;
     this.#isNoted = true;
@@ -783,7 +800,7 @@ export class GroupObject extends DurableObject<Env> {
     await this.#persistAndTell();
   }
 
-  /** [GRP-5] [GRP-6] A clean close by a member that is not static is a leave; any other starts the timeout. */
+  /** [GRP-5] [GRP-6] Takes a clean close by a non-static member for a leave. Any other close starts the timeout. */
   override async webSocketClose(socket: WebSocket, code: number): Promise<void> {
     const memberId = this.#memberOf(socket);
     const member = memberId === null ? undefined : this.#coordinator.state.members.get(memberId);
@@ -817,7 +834,7 @@ export class GroupObject extends DurableObject<Env> {
     }
   }
 
-  /** [GRP-7] The platform gives up on an alarm that keeps failing; this one comes back until it succeeds. */
+  /** [GRP-7] The platform gives up on an alarm that keeps failing. This alarm comes back until it succeeds. */
   override async alarm(info?: AlarmInvocationInfo): Promise<void> {
     trace(this.env, "group", this.#groupId, "alarm");
     this.#alarmAtMs = null;
@@ -831,7 +848,7 @@ export class GroupObject extends DurableObject<Env> {
       this.#coordinator.offsets.expire(nowMs);
       await this.#persistAndTell();
       if (this.#coordinator.offsets.isDead(nowMs)) await this.destroy();
-      else if (!this.#coordinator.exists) await this.#unlist(); // An earlier alarm could not.
+      else if (!this.#coordinator.exists) await this.#unlist(); // An earlier alarm could not do it.
     } catch (error) {
       console.error(`group ${this.#groupId}: the alarm failed, it will be tried again: ${error}`);
       await this.ctx.storage.setAlarm(this.#clock.now() + ALARM_RETRY_MS);
@@ -841,8 +858,8 @@ export class GroupObject extends DurableObject<Env> {
   // Persist, then tell.
 
   /**
-   * Stores what the coordinator decided; then sends each member whose assignment or epoch changed its
-   * new assignment (whoever `joined` in any case), ends the sockets of removed members and sets the alarm.
+   * Stores the decisions of the coordinator. Then it sends each member whose assignment or epoch changed its new
+   * assignment (and `joined` in any case), ends the sockets of removed members and sets the alarm.
    */
   async #persistAndTell(joined?: Joined): Promise<void> {
     const events = this.#persist();
@@ -878,7 +895,7 @@ export class GroupObject extends DurableObject<Env> {
       const history = [...this.#classic.takeHistory(), ...this.#coordinator.takeHistory()];
       this.#store.apply(events, history, this.#clock.now());
     } catch (error) {
-      // Memory is ahead of storage: what was decided did not happen.
+      // Memory is ahead of storage: the decisions did not happen.
       this.#coordinator = new Coordinator(this.#store.load());
       throw new BrokerError(
         "KAFKA_STORAGE_ERROR",
@@ -923,11 +940,15 @@ export class GroupObject extends DurableObject<Env> {
     };
   }
 
-  /** Rings at the earliest deadline, or earlier: an early alarm finds nothing to do and sets itself anew. */
+  /**
+   * Sets an alarm that rings at the earliest deadline, or earlier. An
+   * early alarm finds nothing to do and sets itself anew.
+   */
   async #scheduleAlarm(): Promise<void> {
     if (this.#deadlineMs === null) return;
-    // [CLK-4] One that was set in an earlier life rings in time where the clock was set forward since. Set anew for a time that
-    // has passed by that clock it would ring at once, before anybody who is there could say so.
+    // [CLK-4] An alarm from an earlier life rings on time, even if the clock was set forward
+    // since. If it were set anew, for a time that has already passed by that clock, it would ring
+    // at once, before members could show that they are there.
     if (this.#alarmAtMs === null) this.#alarmAtMs = await this.ctx.storage.getAlarm();
     const deadlineMs = this.#deadlineMs; // It may have changed meanwhile.
     if (deadlineMs === null || (this.#alarmAtMs !== null && this.#alarmAtMs <= deadlineMs)) return;
@@ -952,8 +973,8 @@ export class GroupObject extends DurableObject<Env> {
   };
 
   /**
-   * The member that joined over this socket and has not connected again since. A socket that closes while
-   * the object sleeps is not among the sockets it wakes up with, but still speaks for its member.
+   * Returns the member that joined over this socket and has not connected again since. A socket that closes while the
+   * object sleeps is not among the sockets that it wakes up with, but it still speaks for its member.
    */
   #memberOf(socket: WebSocket): string | null {
     const attachment = attachmentOf(socket);
@@ -981,7 +1002,7 @@ export class GroupObject extends DurableObject<Env> {
   }
 }
 
-/** Instead of what is damaged. */
+/** A store that takes the place of damaged data. */
 const NOTHING_STORED: ClassicStore = { loadClassic: () => null, setClassic: () => {} };
 
 function initialOffset(position: InitialPosition): { initialOffset?: InitialOffset } {
@@ -995,7 +1016,7 @@ function attach(socket: WebSocket, memberId: string, joinedAtMs: number): void {
   socket.serializeAttachment(attachment);
 }
 
-/** Null for a socket that has not joined, or watches for a member only. */
+/** Returns null for a socket that has not joined, or that only watches for a member. */
 function attachmentOf(socket: WebSocket): Attachment | null {
   const attachment = socket.deserializeAttachment() as Partial<Attachment> | null;
   return attachment?.memberId === undefined ? null : (attachment as Attachment);

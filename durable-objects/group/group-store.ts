@@ -1,13 +1,13 @@
-// A group's state in SQLite: each event of the coordinator is one upsert or one delete, so what an
-// operation costs in rows is the number of its events.
+// A group's state in SQLite. Each event of the coordinator is one upsert or one delete,
+// so an operation costs as many rows as it has events.
 //
-// group_state  one row: incarnation, epochs, the next member number, config, since when it is empty; whose it is [FIL-7].
+// group_state  one row: incarnation, epochs, next member number, config, when it became empty, the group's id [FIL-7].
 // members      member id → member as JSON, its partitions included.
 // targets      member id → target assignment as JSON.
 // topics       topic name → id and partition count.
 // offsets      partition → committed offset.
 // classic      one row: the members of a classic group as JSON, written when a rebalance begins and when it is done.
-// history      the flight recorder, a ring: a row for each operation that something is to be told of.
+// history      the flight recorder, a ring: one row for each operation that is worth telling about.
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
 import type { ClassicState } from "../../src/core/group/classic.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
@@ -31,7 +31,10 @@ import { anothers, isStored } from "../shared/identity.ts";
 import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored } from "../shared/stored-json.ts";
 
-/** The names are on disk: fields are only ever added, and those that an older release did not write may be missing. */
+/**
+ * A member as it is stored. The names are on disk, so fields may only be
+ * added. An older release may not have written them all.
+ */
 type StoredMember = Omit<
   Member,
   "assigned" | "revoking" | "assignmentEpochs" | "delivered" | "refusedAcks" | "heartbeats"
@@ -39,9 +42,9 @@ type StoredMember = Omit<
   readonly heartbeats?: boolean;
   readonly assigned: TopicPartitions[];
   readonly revoking: TopicPartitions[];
-  /** Epochs, each with the partitions that the member has from it on. */
+  /** Epochs, each with the partitions that the member has held since then. */
   readonly assignmentEpochs?: readonly (readonly [number, TopicPartitions[]])[];
-  /** Offsets by partition; left out where there are none. */
+  /** Offsets by partition. Left out if there are none. */
   readonly delivered?: Readonly<Record<PartitionKey, number>>;
   readonly refusedAcks?: Readonly<Record<PartitionKey, number>>;
 };
@@ -51,11 +54,11 @@ export class GroupStore {
   readonly #sql: Sql;
   readonly #groupId: string;
   #isCreated: boolean;
-  /** Whether the group's id is stored. Releases before FIL-7 did not write it. */
+  /** True if the group's id is stored. Releases before FIL-7 did not write it. */
   #isNamed = false;
   #lastOperation: number | null = null;
 
-  /** [FIL-7] Throws where what is stored is no group's, or another's. */
+  /** [FIL-7] Throws if the stored data is not a group's, or belongs to another group. */
   constructor(storage: Transactional, groupId: string) {
     this.#storage = storage;
     this.#sql = storage.sql;
@@ -68,7 +71,7 @@ export class GroupStore {
     this.#isNamed = owner !== null;
   }
 
-  /** The state as the events left it. A group that was never joined is empty and owns no tables. */
+  /** Returns the state that the events left. A group that nobody ever joined is empty and owns no tables. */
   load(): GroupState {
     const state = emptyGroup(this.#groupId);
     if (!this.#isCreated) return state;
@@ -128,8 +131,8 @@ export class GroupStore {
   }
 
   /**
-   * Persists the effect of the events, and what there is to tell of them, all or nothing. Of several events
-   * about one thing the last counts.
+   * Stores the effect of the events, and the history entries about them, all or nothing. If several
+   * events are about one thing, only the last one counts.
    */
   apply(events: readonly GroupEvent[], history: readonly HistoryEntry[] = [], nowMs = 0): void {
     if (events.length === 0 && history.length === 0) return;
@@ -143,7 +146,7 @@ export class GroupStore {
     this.#isNamed = true;
   }
 
-  /** [FIL-7] What an earlier release made says from now on whose it is. */
+  /** [FIL-7] Writes the group's id into data that an earlier release created. */
   #name(): void {
     const query = "SELECT 1 AS found FROM pragma_table_info('group_state') WHERE name = 'group_id'";
     if (firstRow(this.#sql, query) === undefined)
@@ -151,7 +154,7 @@ export class GroupStore {
     this.#sql.exec("UPDATE group_state SET group_id = ? WHERE id = 1", this.#groupId);
   }
 
-  /** In the place of the oldest operation, where the ring is full: one row. */
+  /** Stores a history row. If the ring is full, it replaces the oldest operation, so it always costs one row. */
   #tell(history: readonly HistoryEntry[], nowMs: number): void {
     const last = this.#lastOperation ?? this.#findLastOperation();
     const operation = last + 1;
@@ -170,10 +173,10 @@ export class GroupStore {
     return firstRow<{ last: number | null }>(this.#sql, query)?.last ?? 0;
   }
 
-  /** The newest entries, oldest first. */
+  /** Returns the newest entries, oldest first. */
   history(limit: number): (HistoryEntry & { readonly atMs: number })[] {
     if (!this.#isCreated) return [];
-    // A row holds one entry at least.
+    // Every row holds at least one entry.
     const rows = this.#sql.exec<{ at_ms: number; entries: string }>(
       "SELECT at_ms, entries FROM history ORDER BY operation DESC LIMIT ?",
       limit,
@@ -184,7 +187,7 @@ export class GroupStore {
     return entries.reverse().flat().slice(-limit);
   }
 
-  /** Null where the group has never had classic members. */
+  /** Returns null if the group has never had classic members. */
   loadClassic(): ClassicState | null {
     if (!hasTable(this.#sql, "classic")) return null;
     const row = firstRow<{ json: string }>(this.#sql, "SELECT json FROM classic WHERE id = 1");
@@ -279,12 +282,12 @@ export class GroupStore {
   }
 }
 
-/** Drops events that a later one about the same thing makes void: they would only cost rows. */
+/** Drops events that a later one about the same thing makes void. They would only cost rows. */
 function lastOfEach(events: readonly GroupEvent[]): GroupEvent[] {
   const last = new Map<string, GroupEvent>();
   for (const event of events) {
     const subject = subjectOf(event);
-    last.delete(subject); // So that it takes its place in the order of the later one.
+    last.delete(subject); // So that it takes the later one's place in the order.
     last.set(subject, event);
     if (event.type === "member-removed") last.delete(`target ${event.memberId}`);
   }

@@ -1,6 +1,6 @@
-// What Kafka's clients ask of a group: the classic protocol, KIP-848's heartbeat, offsets, descriptions. They come as calls
-// from the Worker, which speaks Kafka's protocol (src/kafka/apis). Who is there without a socket of its own is known from
-// its calls and from whoever watches for it.
+// The calls of Kafka's clients to a group: the classic protocol, KIP-848's heartbeat, offsets, descriptions. They come
+// from the Worker, which speaks Kafka's protocol (src/kafka/apis). A member without a socket shows that it is alive by
+// its calls, and through the connection that watches for it.
 import { checkTopicName } from "../../src/core/cluster/topics.ts";
 import {
   ERRORS,
@@ -46,7 +46,7 @@ import type { ClassicMembers } from "./classic-members.ts";
 import type { GroupClock } from "./group-clock.ts";
 import type { Watchers } from "./watchers.ts";
 
-/** What of the group's object is needed here. */
+/** The parts of the group's object that are needed here. */
 export interface GroupParts {
   readonly coordinator: Coordinator;
   readonly classic: ClassicMembers;
@@ -54,7 +54,7 @@ export interface GroupParts {
     topics: readonly string[],
     topicPattern: string | null,
   ): Promise<Result<{ topics: readonly GroupTopic[] }>>;
-  /** As `subscribe`, to those of the topics that exist: no trace is left of the other names. */
+  /** Does the same as `subscribe` for topics that exist. Other names leave no trace. */
   learn(topics: readonly string[]): Promise<Result<{ topics: readonly GroupTopic[] }>>;
   /** The members of every kind. */
   members(): GroupMembers;
@@ -63,7 +63,7 @@ export interface GroupParts {
   unlist(): Promise<void>;
 }
 
-/** As it crosses the call: sets would not. */
+/** A heartbeat as it crosses the call, which cannot carry sets. */
 export type HeartbeatCall = Omit<Heartbeat, "owned"> & {
   readonly owned: readonly TopicPartitions[] | null;
 };
@@ -71,7 +71,7 @@ export type HeartbeatCall = Omit<Heartbeat, "owned"> & {
 export interface HeartbeatAnswer {
   readonly memberEpoch: number;
   readonly heartbeatIntervalMs: number;
-  /** Null where it is no news to the member. */
+  /** Null if it is no news to the member. */
   readonly assignment: TopicPartitions[] | null;
 }
 
@@ -91,7 +91,7 @@ export class KafkaMembers {
   readonly #group: GroupParts;
   readonly #watchers: Watchers;
   readonly #clock: GroupClock;
-  /** When each that heartbeats (KIP-848) last did so by a call, and what it was told. */
+  /** When each member that heartbeats (KIP-848) last did so by a call. Next comes the assignment that it was told. */
   readonly #heardMs = new Map<string, number>();
   readonly #told = new Map<string, string>();
 
@@ -101,9 +101,9 @@ export class KafkaMembers {
     this.#clock = clock;
   }
 
-  // Who is there.
+  // Signs of life.
 
-  /** Whether the member is known to be there, though it has no socket. */
+  /** True if the member is known to be alive although it has no socket. */
   isHeard(memberId: string): boolean {
     return this.#heardMs.has(memberId) || this.#watchers.has(memberId);
   }
@@ -112,20 +112,20 @@ export class KafkaMembers {
     return Math.max(this.#heardMs.get(memberId) ?? 0, this.#watchers.seenMs(memberId));
   }
 
-  /** [CLK-4] */
+  /** [CLK-4] Starts all sessions anew. */
   beginSessionsAnew(nowMs: number): void {
     for (const memberId of this.#heardMs.keys()) this.#heardMs.set(memberId, nowMs);
     this.#watchers.beginSessionsAnew(nowMs);
   }
 
-  /** Whoever watched for it has gone: unless it is heard from, its session ends in time. */
+  /** Handles a member whose watching connection has gone. Its session ends in time, unless the member is heard from. */
   unwatched(memberId: string, nowMs: number): void {
     this.#heardMs.delete(memberId);
     this.#group.coordinator.disconnect(memberId, nowMs);
     this.#group.classic.unwatched(memberId, nowMs);
   }
 
-  /** Their next heartbeats are to come here, and who has gone is forgotten. */
+  /** Makes the next heartbeats of changed members come to the group, and forgets members that have gone. */
   tell(events: readonly GroupEvent[]): void {
     for (const event of events) {
       if (event.type === "member") this.#watchers.tell(event.member.memberId);
@@ -138,12 +138,12 @@ export class KafkaMembers {
 
   // The classic protocol.
 
-  /** [CLS-1] Answered when everyone has joined, or has been waited for long enough. */
+  /** [CLS-1] Answers when everyone has joined, or has been waited for long enough. */
   async joinClassic(request: ClassicJoin): Promise<ClassicJoined> {
     const group = this.#group;
     const refused = this.#checkClassic(request);
     if (refused !== null) return refused;
-    // [CLS-10] Only a member makes the group exist.
+    // [CLS-10] Only a member brings the group into being.
     const mayMakeGroup = !group.coordinator.exists && group.classic.group.mayAddMember(request);
     if (mayMakeGroup) {
       const listed = await group.subscribe([], null);
@@ -151,7 +151,7 @@ export class KafkaMembers {
         throwIfLost(listed);
         return notJoinedClassic(ERRORS.COORDINATOR_NOT_AVAILABLE.code, request.memberId);
       }
-      const refusedNow = this.#checkClassic(request); // Others may have come meanwhile.
+      const refusedNow = this.#checkClassic(request); // Others may have joined meanwhile.
       if (refusedNow !== null) return refusedNow;
     }
     const joined = group.classic.join(request, group.coordinator.config.maxSize, this.#clock.now());
@@ -178,12 +178,12 @@ export class KafkaMembers {
     return synced;
   }
 
-  /** [CLS-8] What is read is known, with all its partitions, before anything of it is committed. */
+  /** [CLS-8] Learns topics that are read, with all their partitions, before anything in them is committed. */
   async #learn(topics: readonly string[]): Promise<void> {
     const unknown = this.#unknown(topics).slice(0, MAX_TOPICS_PER_MEMBER);
     if (unknown.length === 0) return;
     const found = await this.#group.learn(unknown);
-    if (!found.ok) return; // With the next assignment, or commit.
+    if (!found.ok) return; // The next assignment or commit tries again.
     this.#group.coordinator.offsets.commitClassic([], found.topics, this.#clock.now());
     await this.#group.persistAndTell();
   }
@@ -202,7 +202,7 @@ export class KafkaMembers {
     return errorCodes;
   }
 
-  /** Those that the cluster has to be asked for. One whose name is none cannot be anywhere. */
+  /** Returns the topics that the cluster has to be asked for. A topic with an illegal name cannot exist anywhere. */
   #unknown(topics: readonly string[]): string[] {
     const names = new Set(topics.filter((name) => checkTopicName(name) === null));
     return [...names.difference(this.#group.coordinator.state.topics)];
@@ -210,7 +210,7 @@ export class KafkaMembers {
 
   // KIP-848.
 
-  /** [KCG-1] The assignment is told where it is news to the member. */
+  /** [KCG-1] Answers a heartbeat. The assignment is included if it is news to the member. */
   async heartbeat(request: HeartbeatCall): Promise<Result<HeartbeatAnswer>> {
     const group = this.#group;
     const heartbeat = { ...request, owned: request.owned === null ? null : toSet(request.owned) };
@@ -236,7 +236,8 @@ export class KafkaMembers {
     if (member === null) return { ok: true, memberEpoch, heartbeatIntervalMs: 0, assignment: null };
     const assignment = fromSet(member.assigned);
     const told = JSON.stringify(assignment);
-    // Also to one that may have missed an answer: it asks in full, or at an epoch before its own, or owns something else.
+    // It is also news to a member that may have missed an answer. Such a member asks in full,
+    // at an epoch before its own, or owns something else.
     const isNews =
       isFull(heartbeat) ||
       memberEpoch < member.memberEpoch ||
@@ -261,8 +262,8 @@ export class KafkaMembers {
   // Offsets.
 
   /**
-   * [CLS-6] `errorCode` refuses all of it; else each has its own. [GRP-13] Where nothing is committed nothing is made: no
-   * group, and no topic in it.
+   * [CLS-6] Commits offsets. `errorCode` refuses all of them. Otherwise each has its own code. [GRP-13] If nothing is
+   * committed, nothing is created: neither a group nor a topic in it.
    */
   async commitOffsets(
     token: ClassicToken,
@@ -279,7 +280,7 @@ export class KafkaMembers {
       throwIfLost(learned);
       return { errorCode: ERRORS.COORDINATOR_NOT_AVAILABLE.code, errorCodes: [] };
     }
-    // Once more: it may have left, or lost its generation, meanwhile, and others may have come.
+    // Checks again. The member may have left or lost its generation meanwhile, and others may have joined.
     const committer = committerOf(group.members(), token);
     if (committer.kind === "refused") {
       if (!group.coordinator.exists) await group.unlist();
@@ -325,7 +326,7 @@ export class KafkaMembers {
     };
   }
 
-  /** Forgets these positions. Refused for a topic that is subscribed to: GROUP_SUBSCRIBED_TO_TOPIC. */
+  /** Forgets these positions. A topic that is subscribed to is refused with GROUP_SUBSCRIBED_TO_TOPIC. */
   async deletePositions(
     positions: readonly { readonly topic: string; readonly partition: number }[],
   ): Promise<number | number[]> {
@@ -344,7 +345,10 @@ export class KafkaMembers {
     return errorCodes;
   }
 
-  /** What is committed, by topic and partition, or an error code: a `member` that asks must be one (KIP-848). */
+  /**
+   * Returns the committed offsets by topic and partition, or an error code.
+   * A `member` that asks must be in the group (KIP-848).
+   */
   committedOffsets(member: { memberId: string; memberEpoch: number } | null): {
     offsets: number | NamedOffset[];
   } {
@@ -363,7 +367,10 @@ export class KafkaMembers {
 
   // Descriptions.
 
-  /** As Kafka's DescribeGroups tells: one that is not there, or has members of the other kind, is Dead. */
+  /**
+   * Describes the group as Kafka's DescribeGroups does. A group that does
+   * not exist, or has members of the other kind, is Dead.
+   */
   describeClassic() {
     const { coordinator, classic } = this.#group;
     const { members, phase, protocolType, protocolName } = classic.group;
@@ -384,7 +391,10 @@ export class KafkaMembers {
     };
   }
 
-  /** As Kafka's ConsumerGroupDescribe tells: of members that are not classic, and what they subscribe to. */
+  /**
+   * Describes the group as Kafka's ConsumerGroupDescribe does: the
+   * members that are not classic, and their subscriptions.
+   */
   describeConsumers(): Result<{
     group: GroupDescription;
     subscriptions: Record<string, { topics: readonly string[]; topicPattern: string | null }>;
@@ -401,12 +411,12 @@ export class KafkaMembers {
     return { ok: true, group: describeGroup(coordinator, classic.group), subscriptions };
   }
 
-  /** As Kafka's ListGroups tells; null where there is none. */
+  /** Describes the group as Kafka's ListGroups does. Null if there is none. */
   summary(): { protocolType: string; groupState: string; groupType: string } | null {
     const { coordinator, classic } = this.#group;
     if (!coordinator.exists) return null;
     const { members, phase, protocolType, generation } = classic.group;
-    // The last members were classic, and nobody else has come since.
+    // The last members were classic, and no other member has joined since.
     const wasClassic = coordinator.state.groupEpoch === 0 && generation > 0;
     if (members.size > 0 || wasClassic)
       return {
@@ -420,7 +430,9 @@ export class KafkaMembers {
   }
 }
 
-/** [FIL-6] Trying again mends nothing then, so clients are not told that it may. */
+/**
+ * [FIL-6] Throws if the group's data is lost. Clients must not be told to try again, because that would mend nothing.
+ */
 function throwIfLost(failure: Failure): void {
   if (failure.error === "KAFKA_STORAGE_ERROR") throw errorOf(failure);
 }
@@ -432,13 +444,13 @@ function checkOffset({ offset, metadata }: NamedOffset): number {
     : KAFKA_ERRORS.NONE;
 }
 
-/** KIP-848: whoever says everything is told everything. */
+/** KIP-848: a member that states everything is told everything. */
 function isFull({ memberEpoch, rebalanceTimeoutMs, topics, topicPattern, owned }: Heartbeat) {
   const isSubscribing = topics !== null || topicPattern !== null;
   return memberEpoch === 0 || (rebalanceTimeoutMs > 0 && isSubscribing && owned !== null);
 }
 
-/** In Kafka's words. */
+/** The states in Kafka's words. */
 const CLASSIC_STATES = {
   EMPTY: "Empty",
   PREPARING: "PreparingRebalance",

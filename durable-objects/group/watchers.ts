@@ -1,6 +1,7 @@
-// Kafka's clients say again and again that they are there (Heartbeat, ConsumerGroupHeartbeat). The connection that serves a
-// member answers for the group while there is nothing new: it watches the group over a hibernating socket, says over it
-// that the member is there, which the runtime notes without waking the object, and is told here when something changes.
+// Kafka's clients say again and again that they are alive (Heartbeat, ConsumerGroupHeartbeat). While there is
+// nothing new, the connection that serves a member answers for the group. It watches the group over a hibernating
+// socket and says over it that the member is alive, which the runtime notes without waking the object. When
+// something changes, the group tells the connection from here.
 import type { WatchMessage } from "../../src/protocol/watch-socket.ts";
 import { close, sendJson } from "../shared/socket.ts";
 import type { GroupClock } from "./group-clock.ts";
@@ -26,7 +27,7 @@ export class Watchers {
     }
   }
 
-  /** From now on over this socket; an earlier one of this member is closed. */
+  /** Watches for the member over this socket from now on. An earlier socket of the member is closed. */
   accept(socket: WebSocket, memberId: string, nowMs: number): void {
     const older = this.#sockets.get(memberId);
     this.#ctx.acceptWebSocket(socket, [TAG]);
@@ -35,7 +36,7 @@ export class Watchers {
     if (older !== undefined) close(older, 1000, "watched by another connection");
   }
 
-  /** Closes the watch for the first such member; false where there is none. */
+  /** Closes the watch of the first member for which `isGone` is true. Returns false if there is none. */
   closeOneFor(isGone: (memberId: string) => boolean): boolean {
     for (const [memberId, socket] of this.#sockets) {
       if (!isGone(memberId)) continue;
@@ -54,7 +55,7 @@ export class Watchers {
     return this.#sockets.keys();
   }
 
-  /** When the member was last said to be there; 0 where nobody says so. */
+  /** Returns when the member was last reported alive, or 0 if nobody reports it. */
   seenMs(memberId: string): number {
     const socket = this.#sockets.get(memberId);
     if (socket === undefined) return 0;
@@ -62,25 +63,25 @@ export class Watchers {
     return Math.max(attachmentOf(socket)?.openedAtMs ?? 0, this.#clock.heard(answeredMs));
   }
 
-  /** When the newest of them was opened. */
+  /** When the newest socket was opened. */
   get latestMs(): number {
     const times = Array.from(this.#sockets.values(), (socket) => attachmentOf(socket)?.openedAtMs);
     return times.reduce<number>((latest, atMs) => Math.max(latest, atMs ?? 0), 0);
   }
 
-  /** [CLK-4] */
+  /** [CLK-4] Starts all sessions anew. */
   beginSessionsAnew(nowMs: number): void {
     for (const [memberId, socket] of this.#sockets) attach(socket, memberId, nowMs);
   }
 
-  /** Its next heartbeat is to come here. */
+  /** Makes the member's next heartbeat come to the group. */
   tell(memberId: string): void {
     const message: WatchMessage = { type: "changed" };
     const socket = this.#sockets.get(memberId);
     if (socket !== undefined) sendJson(socket, message);
   }
 
-  /** Whose socket has gone; null where it was none of these, or not the newest. */
+  /** Returns the member whose socket has gone. Null if it was not a watch, or not the member's newest. */
   lost(socket: WebSocket): string | null {
     const memberId = attachmentOf(socket)?.watches;
     if (memberId === undefined || this.#sockets.get(memberId) !== socket) return null;

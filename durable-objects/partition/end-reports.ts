@@ -1,8 +1,8 @@
-// [FIL-4] On a machine's disk the cluster is told where a partition's log ends, so that a log that has lost its end is known
-// by that after a restart. Nobody waits for it: one message is on its way at a time, with a pause behind it.
+// [FIL-4] Tells the cluster where a partition's log ends, if it lies on a machine's disk. After a restart, a log that
+// has lost its end shows by that. Nobody waits for it. One message is under way at a time, and a pause follows it.
 import { isWithin } from "../../src/core/elapsed.ts";
 
-/** The pause behind the first message; it doubles while there is more to tell, so that a busy partition tells little. */
+/** The pause after the first message. It doubles while there is more to report, so a busy partition reports little. */
 const FIRST_PAUSE_MS = 250;
 const MAX_PAUSE_MS = 2_000;
 
@@ -13,7 +13,7 @@ export class EndReports {
   #toldAtMs = 0;
   #pauseMs = FIRST_PAUSE_MS;
   #isBusy = false;
-  /** Set while the pause lasts. What comes after it does not depend on this: it is late where the clock was set back. */
+  /** Set during the pause. It only delays the reports: it is late if the clock was set back. */
   #timer: ReturnType<typeof setTimeout> | null = null;
 
   constructor(report: (logEndOffset: number) => Promise<unknown>) {
@@ -32,7 +32,7 @@ export class EndReports {
     try {
       await this.#report(end);
     } catch {
-      // The stub has noted it; what comes next is told anew.
+      // The stub has noted it. The next end is reported anew.
     }
     this.#isBusy = false;
     const isBehind = this.#told !== -1 && end > this.#told;

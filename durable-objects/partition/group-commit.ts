@@ -1,6 +1,5 @@
-// Group commit: appends that arrive while a commit is on its way to disk share the next one; an idle
-// partition commits at once. Busy partitions so write few large rows instead of many small ones, and
-// nobody waits for a timer.
+// Group commit. Appends that arrive while a commit is on its way to disk share the next commit. An idle partition
+// commits at once. So a busy partition writes few large rows instead of many small ones, and nobody waits for a timer.
 
 import { type Failure, fail } from "../../src/core/errors.ts";
 import { MAX_PENDING_APPEND_BYTES } from "../../src/core/limits.ts";
@@ -14,9 +13,9 @@ interface Waiting {
 }
 
 export interface CommitTarget {
-  /** Decides about each and stores all that are good, or throws and stores nothing; synchronously. */
+  /** Decides on each append and stores all good ones, or throws and stores nothing. It runs synchronously. */
   commit(appends: readonly Append[]): readonly AppendOutcome[];
-  /** Resolves when everything committed so far is durable, and what came meanwhile has been taken in. */
+  /** Resolves when everything committed so far is durable and the events that arrived meanwhile are handled. */
   sync(): Promise<void>;
   /** Called after each commit, in the same turn. */
   committed(): void;
@@ -33,8 +32,8 @@ export class GroupCommit {
   }
 
   /**
-   * [LOG-3] Each append gets its own answer. The result is only a value here: that nobody hears of it
-   * before the write is durable is the output gate's work, which holds back replies and socket frames.
+   * [LOG-3] Gives each append its own answer. The result is only a value here. The output gate makes sure that nobody
+   * hears of it before the write is durable, because it holds back replies and socket frames.
    */
   append(append: Append): Promise<AppendOutcome> {
     if (this.#waitingBytes + append.bytes.length > MAX_PENDING_APPEND_BYTES) {
@@ -52,7 +51,9 @@ export class GroupCommit {
     });
   }
 
-  /** Nothing is committed any more: the object is about to begin a new life. False where a commit is on its way to disk. */
+  /**
+   * Stops committing, because the object is about to begin a new life. Returns false if a commit is on its way to disk.
+   */
   stop(): boolean {
     if (this.#isSyncing) return false;
     this.#isSyncing = true;
@@ -78,12 +79,12 @@ export class GroupCommit {
       this.#isSyncing = false;
       if (this.#waiting.length > 0) this.#commit();
     };
-    // A failed sync breaks the output gate and resets the object; whoever waits hears of it from the runtime.
+    // A failed sync breaks the output gate and resets the object. The waiting callers hear of it from the runtime.
     this.#target.sync().then(next, next);
   }
 }
 
-/** [ERR-2] Where it is damage, trying again mends nothing. */
+/** [ERR-2] Makes the failure of a write. Trying again does not mend damage. */
 function storageFailure(error: unknown): Failure {
   const failure = fail(
     "KAFKA_STORAGE_ERROR",

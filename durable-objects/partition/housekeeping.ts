@@ -1,14 +1,14 @@
-// What a partition does without being asked: retention, compaction, dropping of expired keys. One alarm,
-// set for when something is due and not before: an idle partition with nothing to expire is never woken.
+// A partition's work that nobody asks for: retention, compaction, dropping expired keys. One alarm is set for the time
+// when something is due, and not before. So an idle partition with nothing to expire is never woken.
 import { HOUSEKEEPING_INTERVAL_MS } from "../../src/core/limits.ts";
 import type { Compactor } from "../../src/core/log/compaction.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { Turns } from "../shared/turns.ts";
 import type { RequestStore } from "./request-store.ts";
 
-/** After this long one alarm makes room for the next: an alarm may run for 15 minutes at most. */
+/** After this time one alarm makes way for the next. An alarm may run for 15 minutes at most. */
 const MAX_RUN_MS = 20_000;
-/** Alarms can be set up to 2189: what is due later is never due. */
+/** Alarms can be set up to the year 2189. Work that is due later is never due. */
 const NEVER_MS = Date.UTC(2189, 0, 1);
 
 type Alarm = Pick<DurableObjectStorage, "getAlarm" | "setAlarm">;
@@ -19,7 +19,7 @@ export class Housekeeping {
   readonly #compactor: Compactor;
   readonly #requests: RequestStore;
   readonly #turns: Pick<Turns, "next">;
-  /** The active segment when the alarm was last thought about; null where it has to be thought about. */
+  /** The active segment when the alarm was last considered. Null if it has to be considered again. */
   #scheduledAt: number | null = null;
   #isStopped = false;
 
@@ -37,13 +37,13 @@ export class Housekeeping {
     this.#requests = requests;
   }
 
-  /** After a commit. Costs nothing, except for the first of this life and after a roll. */
+  /** Called after a commit. It costs nothing, except for the first one in a life and after a roll. */
   committed(nowMs: number): void {
     if (this.#scheduledAt === this.#log.activeBaseOffset) return;
     void this.schedule(nowMs);
   }
 
-  /** Sets the alarm for what is due next, unless it is set for earlier. One row where it sets it. */
+  /** Sets the alarm for the next work that is due, unless it is set for earlier. Setting it costs one row. */
   async schedule(nowMs: number): Promise<void> {
     this.#scheduledAt = this.#log.activeBaseOffset;
     const dueMs = this.#nextDueMs(nowMs);
@@ -53,7 +53,10 @@ export class Housekeeping {
     await this.#alarm.setAlarm(dueMs);
   }
 
-  /** Retention waits for its interval, since it would find little each time; compaction is due when it is due. */
+  /**
+   * Returns when the next work is due. Retention waits for its interval, since it
+   * would find little each time. Compaction does not wait.
+   */
   #nextDueMs(nowMs: number): number | null {
     const retentionMs = this.#log.nextHousekeepingMs(nowMs);
     const times = [this.#compactor.nextDueMs(nowMs), this.#requests.nextDueMs()];
@@ -62,7 +65,7 @@ export class Housekeeping {
     return due.length === 0 ? null : Math.max(nowMs, Math.min(...due));
   }
 
-  /** The alarm. Between the slices of compaction the object serves others. */
+  /** Runs the alarm. Between the slices of compaction, the object serves others. */
   async run(now: () => number): Promise<void> {
     const startedMs = now();
     this.#log.enforceRetention(startedMs);
@@ -73,11 +76,11 @@ export class Housekeeping {
       await this.#turns.next();
     }
     if (!this.#isStopped) await this.schedule(now());
-    // The alarm is over, and if nothing is due now the next append has to set it again.
+    // The alarm is over. If nothing is due now, the next append has to set it again.
     this.#scheduledAt = null;
   }
 
-  /** The partition is being destroyed. */
+  /** Stops the work, because the partition is being destroyed. */
   stop(): void {
     this.#isStopped = true;
   }

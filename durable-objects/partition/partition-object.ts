@@ -1,7 +1,7 @@
-// One partition: its log, its tail readers, and who may read for which group. The core decides
-// (src/core/log), this object stores and tells, in that order: admit → persist → publish. A reply or a
-// frame sent after `sql.exec` leaves only when the write is durable (output gate), so nobody ever sees
-// a record that could still be lost [LOG-5].
+// One partition: its log, its tail readers, and the owners that may read for each group. The core
+// decides (src/core/log). This object stores and tells, in this order: admit → persist → publish. A
+// reply or a frame sent after `sql.exec` leaves only when the write is durable (output gate), so nobody
+// ever sees a record that could still be lost [LOG-5].
 import { DurableObject } from "cloudflare:workers";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
@@ -51,7 +51,7 @@ import { RequestStore } from "./request-store.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
 import { type Owner, TailReaders } from "./tail-readers.ts";
 
-/** The parts of a partition that is in use: there are none before its first use and after its end. */
+/** The parts of a partition that is in use. There are none before its first use and after its end. */
 interface Parts {
   topic: Topic;
   readonly log: PartitionLog;
@@ -62,10 +62,10 @@ interface Parts {
   readonly turns: Turns;
 }
 
-/** What an append is answered with. */
+/** The answer to an append. */
 export type AppendResult = Result<{
   readonly baseOffset: number;
-  /** The timestamp of its records where the topic has LogAppendTime, else null. */
+  /** The timestamp of its records if the topic has LogAppendTime, else null. */
   readonly logAppendTimeMs: number | null;
 }>;
 
@@ -79,10 +79,13 @@ export class PartitionObject extends DurableObject<Env> {
   readonly #silent: SilentSockets;
   #parts: Parts | null = null;
   #isDestroyed = false;
-  /** Whether the cluster was asked, in this life, what it remembers of this partition. Only a machine's disk forgets. */
+  /**
+   * True if the cluster was asked, in this life, what it remembers of
+   * this partition. Only a machine's disk can lose data.
+   */
   #isCompared: boolean;
   #loading: Promise<Result<{ parts: Parts }>> | null = null;
-  /** [FIL-3] [FIL-4] [CRC-4] Why nothing of this partition is served any more. */
+  /** [FIL-3] [FIL-4] [CRC-4] Why this partition no longer serves anything. */
   #damage: Failure | null = null;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -108,7 +111,7 @@ export class PartitionObject extends DurableObject<Env> {
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
   }
 
-  /** Nothing is written over what cannot be read: every call is answered with the failure. */
+  /** Answers every call with the failure. Nothing is written over data that cannot be read. */
   #fail(failure: Failure): void {
     const place = `${this.#topicId}/${this.#partition}`;
     console.error(`${place}: ${failure.detail}; the object is ${this.ctx.id}.sqlite`);
@@ -137,8 +140,8 @@ export class PartitionObject extends DurableObject<Env> {
       },
       sync: async () => {
         await storage.sync();
-        // Events that have arrived meanwhile are handled before this goes on: without it a commit would take
-        // one or two appends with it, where dozens are waiting to be read from their sockets.
+        // First handles the events that arrived meanwhile. Otherwise a commit would include one or two appends,
+        // where dozens are waiting to be read from their sockets.
         await turns.next();
         if (clock.isStanding) await startAnew(this.ctx);
       },
@@ -152,10 +155,10 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   /**
-   * Appends whole record batches; their records get consecutive offsets from `baseOffset` on. With
-   * `expectedOffset` only if that is the first of them. An append of a request with an idempotency key
-   * (`keyed`) is stored once for as long as the key lives [KEY-1]. `isOwn`: the producer is one of the Worker's, which
-   * says so of what it has encoded itself and of nothing else [IDM-9].
+   * Appends whole record batches. Their records get consecutive offsets from `baseOffset` on. With `expectedOffset`, it
+   * appends only if that is the first of them. An append of a request with an idempotency key (`keyed`) is stored once
+   * for as long as the key lives [KEY-1]. `isOwn` says that the producer is one of the Worker's. The Worker sets it for
+   * batches that it encoded itself, and for nothing else [IDM-9].
    */
   async append(
     bytes: Uint8Array,
@@ -197,7 +200,7 @@ export class PartitionObject extends DurableObject<Env> {
     return outcome.ok ? answer(outcome.baseOffset, outcome.appendedAtMs) : outcome;
   }
 
-  /** Whole batches from the one that holds `offset` on; at least one where there is one. */
+  /** Reads whole batches, beginning with the one that holds `offset`. If there are any, it returns at least one. */
   async read(request: {
     offset: number;
     maxBytes: number;
@@ -215,8 +218,8 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   /**
-   * [POL-2] As `read`, by an owner without a socket: the newest only, and whoever it takes over from is cut off
-   * first. `offset` is where it began.
+   * [POL-2] Does the same as `read` for an owner without a socket. Only the newest owner may read, and the owner before
+   * it is cut off first. `offset` in the answer is where the read began.
    */
   async readAs(
     owner: Owner,
@@ -239,22 +242,22 @@ export class PartitionObject extends DurableObject<Env> {
     return read.ok ? { ...read, offset } : read;
   }
 
-  /** [CLK-5] Whether a clock ahead of this one gave the group its incarnation, or none. */
+  /** [CLK-5] True if a clock ahead of this one gave the group its incarnation, or no clock did. */
   #isFromAhead({ group, incarnation }: Owner): boolean {
     if (incarnation <= Date.now() + MAX_INCARNATION_AHEAD_MS) return false;
     return this.#parts === null || this.#store.fence(group)?.incarnation !== incarnation;
   }
 
   /**
-   * [CLK-5] An incarnation is a time, by a clock that may have been set back since, so it may lie ahead by any amount; and one
-   * that no clock has shown would lock the group out for ever. The group knows its own. Asked only where it is from ahead, and
-   * not again where it has attached.
+   * [CLK-5] Checks the incarnation of an owner. An incarnation is a time by a clock that may have been set back since,
+   * so it may be ahead by any amount. But one that no clock has shown would lock the group out forever. The group knows
+   * its own. It is asked only if the incarnation is ahead, and not again once it has attached.
    */
   async #checkIncarnation(owner: Owner): Promise<Failure | null> {
     if (!this.#isFromAhead(owner)) return null;
     const { group, incarnation } = owner;
     try {
-      const isListed = await clusterStub(this.env).hasGroup(group); // Asking makes none.
+      const isListed = await clusterStub(this.env).hasGroup(group); // Asking the cluster creates no group.
       if (isListed && (await groupStub(this.env, group).hasIncarnation(incarnation))) return null;
     } catch (error) {
       return fail("COORDINATOR_NOT_AVAILABLE", `group ${group} cannot be asked: ${error}`);
@@ -264,13 +267,13 @@ export class PartitionObject extends DurableObject<Env> {
     return fail("INVALID_REQUEST", detail);
   }
 
-  /** The bounds of the log. */
+  /** Returns the bounds of the log. */
   async offsets(): Promise<Result<Bounds>> {
     const loaded = await this.#load();
     return loaded.ok ? { ok: true, ...boundsOf(loaded.parts.log) } : loaded;
   }
 
-  /** [LOG-6] The next batch that may hold a record with at least this timestamp, or null. */
+  /** [LOG-6] Returns the next batch that may hold a record with at least this timestamp, or null. */
   async findBatchByTimestamp(
     timestamp: number,
     from: number,
@@ -284,7 +287,7 @@ export class PartitionObject extends DurableObject<Env> {
     });
   }
 
-  /** [LOG-6] The largest timestamp of any record, or null for an empty log (KIP-734). */
+  /** [LOG-6] Returns the largest timestamp of any record, or null for an empty log (KIP-734). */
   async maxTimestamp(): Promise<Result<{ timestamp: number | null }>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
@@ -292,7 +295,7 @@ export class PartitionObject extends DurableObject<Env> {
     return attempt(() => ({ ok: true, timestamp: log.maxTimestamp(decodeAnyBatch) }));
   }
 
-  /** [LOG-8] Everything before `before` is gone for readers, and freed with its segment. */
+  /** [LOG-8] Hides everything before `before` from readers. It is freed with its segment. */
   async deleteRecords(before: number): Promise<Result<{ logStartOffset: number }>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
@@ -307,7 +310,10 @@ export class PartitionObject extends DurableObject<Env> {
     return { ok: true, logStartOffset: log.logStartOffset };
   }
 
-  /** [KEY-1] What is known of the request with this idempotency key; `plan` is kept from now on, where there is one. */
+  /**
+   * [KEY-1] Returns what is known of the request with this
+   * idempotency key. If there is a `plan`, it is kept from now on.
+   */
   async beginRequest(
     key: string,
     bodyHash: string,
@@ -321,7 +327,7 @@ export class PartitionObject extends DurableObject<Env> {
     return begun;
   }
 
-  /** A change of topic config. An unused partition learns it with its first use. */
+  /** Applies a change of the topic's config. An unused partition learns it with its first use. */
   async configure(topic: Topic): Promise<void> {
     const parts = this.#parts;
     if (parts === null) return;
@@ -332,8 +338,9 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   /**
-   * [CLK-1] [CLK-2] From the Worker: the clock was set back. Whoever waits for a commit waits no longer, and where time stands
-   * still a new life begins with the clock as it is. What is not stored by then is not stored in this life.
+   * [CLK-1] [CLK-2] Notes that the clock was set back. Called by the Worker. Appends that wait for
+   * a commit stop waiting. If time stands still, a new life begins with the clock as it is now.
+   * What is not stored by then is not stored in this life.
    */
   noticeClock(): void {
     const parts = this.#parts;
@@ -351,8 +358,8 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   /**
-   * [CLU-4] Frees everything. From here on this partition does not exist; repeating it is harmless. [FIL-7] Never what is
-   * another topic's.
+   * [CLU-4] Frees everything. From here on this partition does not exist. Repeating the call is
+   * harmless. [FIL-7] It never frees data of another topic.
    */
   async destroy(): Promise<void> {
     if (this.#damage !== null && this.#store.isAnothers) throw errorOf(this.#damage);
@@ -366,8 +373,8 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   /**
-   * What this partition is. On first use it asks the cluster, so creating a topic wakes no partition, and
-   * a request that comes after a topic's deletion finds nothing instead of creating an orphan.
+   * Loads the partition. On first use it asks the cluster. So creating a topic wakes no partition, and a request that
+   * comes after a topic's deletion finds nothing instead of creating an orphan.
    */
   async #load(): Promise<Result<{ parts: Parts }>> {
     if (this.#damage !== null) return this.#isDestroyed ? this.#unknownTopic() : this.#damage;
@@ -380,7 +387,7 @@ export class PartitionObject extends DurableObject<Env> {
     return this.#loading;
   }
 
-  /** [FIL-3] The first use. Where the cluster knows of an earlier one, what was stored then is gone. */
+  /** [FIL-3] Begins the first use. If the cluster knows of an earlier one, the data stored then is gone. */
   async #begin(): Promise<Result<{ parts: Parts }>> {
     const found = await clusterStub(this.env).usePartition(this.#topicId, this.#partition);
     if (this.#isDestroyed || !found.ok) return this.#unknownTopic(); // It may be deleted meanwhile.
@@ -400,7 +407,7 @@ export class PartitionObject extends DurableObject<Env> {
     return this.#loaded();
   }
 
-  /** [FIL-4] The first use in a life, on a disk that may have lost the end of the log. */
+  /** [FIL-4] Checks the log on the first use in a life, because the disk may have lost its end. */
   async #compare(parts: Parts): Promise<Result<{ parts: Parts }>> {
     const { logEndOffset } = parts.log;
     try {
@@ -412,15 +419,16 @@ export class PartitionObject extends DurableObject<Env> {
           `its log ends at ${logEndOffset}, but had ended at ${known}: the end of it is lost`,
         );
     } catch {
-      // The cluster is out of reach, and this partition does not depend on it. The stub has noted it.
+      // The cluster is out of reach. This partition does not depend on it, and the stub has noted it.
     }
     this.#isCompared = true;
     return this.#loaded();
   }
 
   /**
-   * [FIL-3] From here on it is known to have been used, before anything is appended. The tables are there first, or a crash
-   * between would look like a loss. Where the cluster is out of reach, what is appended goes on being told.
+   * [FIL-3] Tells the cluster that the partition is in use, before anything is appended. The
+   * tables are made first, because a crash in between would otherwise look like a loss. If the
+   * cluster is out of reach, later appends report it again.
    */
   async #noteFirstUse(): Promise<void> {
     await this.ctx.storage.sync();
@@ -431,7 +439,7 @@ export class PartitionObject extends DurableObject<Env> {
     return this.#parts === null ? this.#unknownTopic() : { ok: true, parts: this.#parts };
   }
 
-  /** Serves nothing more: whatever was stored next would get offsets that were given out before. */
+  /** Stops serving for good. Anything stored later would get offsets that were given out before. */
   #stop({ name }: Topic, what: string): Failure {
     const { file } = placeOf(this.env, "partition", "", String(this.ctx.id));
     const detail = `${name}/${this.#partition}: ${what} (${file}); restore the file, or delete the topic`;
@@ -452,7 +460,7 @@ export class PartitionObject extends DurableObject<Env> {
     );
   }
 
-  /** The upgrade to a partition socket. */
+  /** Upgrades a request to a partition socket. */
   override async fetch(): Promise<Response> {
     const loaded = await this.#load();
     if (!loaded.ok) return Response.json(loaded, { status: ERRORS[loaded.error].httpStatus });
@@ -497,7 +505,7 @@ export class PartitionObject extends DurableObject<Env> {
     }
   }
 
-  /** A binary frame appends. What is wrong with the batches is answered; the socket stays. */
+  /** Appends a binary frame. Errors in the batches are answered, and the socket stays open. */
   async #appendFrame(parts: Parts, socket: WebSocket, data: ArrayBuffer): Promise<void> {
     const { requestId, expectedOffset, batches } = readAppendFrame(data);
     const result = await this.#append(parts, batches, expectedOffset, null, false);

@@ -1,8 +1,8 @@
-// What a partition stores besides its log.
+// A partition's stored data besides its log.
 //
-// partition   one row: the topic this is a partition of, with its config, and which of its partitions [FIL-7].
+// partition   one row: the topic of this partition, with its config, and the partition's number [FIL-7].
 // fences      per group, the newest owner that attached (core/log/fences.ts).
-// fence_polls per group that reads by polls, when it last did, to the hour. Made by the first poll.
+// fence_polls per group that reads by polls, when it last did, to the hour. The first poll creates the table.
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import type { BrokerError } from "../../src/core/errors.ts";
 import {
@@ -17,25 +17,27 @@ import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.
 import { parseStored } from "../shared/stored-json.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
 
-/** Which partition of which topic. */
+/** The topic and number of a partition. */
 export interface PartitionName {
   readonly topicId: string;
   readonly partition: number;
 }
 
-/** As it is stored. Releases before FIL-7 did not write the number. */
+/** The topic as it is stored. Releases before FIL-7 did not write the number. */
 type StoredTopic = Topic & { readonly partition?: number };
 
 export class PartitionStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
   readonly #own: PartitionName;
-  /** Whether the partition's number is stored. Releases before FIL-7 did not write it. */
+  /** True if the partition's number is stored. Releases before FIL-7 did not write it. */
   #isNamed = false;
   #isAnothers = false;
-  /** How many fences there are, and when the last was written; null until a group attaches for the first time in this life. */
+  /**
+   * The number of fences, and when the last was written. Null until a group attaches for the first time in this life.
+   */
   #fences: { count: number; lastMs: number } | null = null;
-  /** Whether the table of polls exists; null before the first look. */
+  /** True if the table of polls exists. Null before the first look. */
   #hasPolls: boolean | null = null;
 
   constructor(storage: Transactional, own: PartitionName) {
@@ -44,7 +46,9 @@ export class PartitionStore {
     this.#own = own;
   }
 
-  /** The topic this partition belongs to, or null before its first use. [FIL-7] Throws where what is stored is another's. */
+  /**
+   * Returns the topic of this partition, or null before its first use. [FIL-7] Throws if the stored data is another's.
+   */
   topic(): Topic | null {
     const kind = storedKind(this.#sql);
     if (kind === null) return null;
@@ -65,7 +69,9 @@ export class PartitionStore {
     return anothers(this.#title, found);
   }
 
-  /** [FIL-7] Whether `topic` has found something that is not this topic's: then it does not go with the topic. */
+  /**
+   * [FIL-7] True if `topic` has found data that is not this topic's. Deleting the topic then leaves that data alone.
+   */
   get isAnothers(): boolean {
     return this.#isAnothers;
   }
@@ -74,12 +80,12 @@ export class PartitionStore {
     return `partition ${this.#own.topicId}/${this.#own.partition}`;
   }
 
-  /** [FIL-7] Before something is stored: what an earlier release made has not said yet whose it is. */
+  /** [FIL-7] Stores the partition's number in data of an earlier release. Must run before anything else is stored. */
   name(topic: Topic): void {
     if (!this.#isNamed) this.setTopic(topic);
   }
 
-  /** The first use makes the tables. */
+  /** Stores the topic. The first use creates the tables. */
   setTopic(topic: Topic): void {
     this.#storage.transactionSync(() => {
       if (!hasTable(this.#sql, "partition")) this.#create();
@@ -100,7 +106,7 @@ export class PartitionStore {
     SqlLogStore.create(this.#sql);
   }
 
-  /** The newest owner that attached for the group, or null. */
+  /** Returns the newest owner that attached for the group, or null. */
   fence(groupId: string): OwnerToken | null {
     const row = firstRow<{
       incarnation: number;
@@ -119,7 +125,7 @@ export class PartitionStore {
     };
   }
 
-  /** When a poll of the group was last noted; 0 for never. */
+  /** Returns when a poll of the group was last noted, or 0 if never. */
   polledAtMs(groupId: string): number {
     this.#hasPolls ??= hasTable(this.#sql, "fence_polls");
     if (!this.#hasPolls) return 0;
@@ -128,8 +134,8 @@ export class PartitionStore {
   }
 
   /**
-   * [ATT-4] The group has a member that reads by polls. Such a reader is attached at no moment, so it is remembered as long as a
-   * session may last: its fence is all that keeps an older owner out.
+   * [ATT-4] Notes that a member of the group reads by polls. Such a reader is never attached, so it is remembered for
+   * as long as a session may last: only its fence keeps an older owner out.
    */
   notePoll(groupId: string, nowMs: number): void {
     this.#sql.exec(
@@ -140,8 +146,9 @@ export class PartitionStore {
   }
 
   /**
-   * [ATT-4] Remembers the owner. Beyond MAX_FENCES_PER_PARTITION the groups that attached longest ago are forgotten, but
-   * none of `attachedGroups`, which have readers now, and those that poll only when no other is left. Times never fall from one to the next, whatever the clock says.
+   * [ATT-4] Remembers the owner. Beyond MAX_FENCES_PER_PARTITION, the groups that attached longest ago are forgotten.
+   * Groups in `attachedGroups` have readers now and are never forgotten. Groups that poll are forgotten only if no
+   * others are left. Times never decrease from one fence to the next, whatever the clock says.
    */
   setFence(
     groupId: string,
@@ -176,7 +183,7 @@ export class PartitionStore {
     }
   }
 
-  /** So many groups, those first whose fence is needed least. */
+  /** Returns up to `count` groups. Those whose fence is needed least come first. */
   #forgettable(nowMs: number, count: number): string[] {
     this.#hasPolls ??= hasTable(this.#sql, "fence_polls");
     const rows = this.#hasPolls

@@ -1,10 +1,11 @@
-// Idempotency keys in SQLite: tables of a day each, so that expired keys are dropped and not deleted row by
-// row. What is looked for lies in today's tables, in yesterday's, or, where the clock was set back, in those of
-// days to come [KEY-3].
+// Idempotency keys in SQLite. There are tables for each day, so expired keys are dropped with their
+// table and not deleted row by row. A row to look up is in today's tables, in yesterday's, or, if the
+// clock was set back, in those of days to come [KEY-3].
 //
-// requests_D   key → hash of the body, plan, time; D is days since the epoch. At the key's home partition.
-// appends_D    the plan's requestId (its producer, where older releases have stored it), index of the append in its request → where it was stored. At the partition
-//              appended to. Not by the key: after a day it may stand for another request.
+// requests_D   key → hash of the body, plan, time. D is days since the epoch. Stored at the key's home partition.
+// appends_D    the plan's requestId (or its producer, as older releases stored it), index of the append in its request
+//              → where it was stored. Stored at the partition appended to. The key is not used, because after a day
+//              it may stand for another request.
 import { fail, type Result } from "../../src/core/errors.ts";
 import { IDEMPOTENCY_KEY_TTL_MS, MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
@@ -15,7 +16,7 @@ type RequestRow = { body_hash: string; plan: string; at_ms: number };
 type AppendRow = { base_offset: number; appended_at_ms: number };
 type Kind = "requests" | "appends";
 
-/** Tables are as long as keys live, so two of them hold every key that counts. */
+/** A table covers the lifetime of a key, so two tables hold every key that counts. */
 const TABLE_MS = IDEMPOTENCY_KEY_TTL_MS;
 
 export class RequestStore {
@@ -26,8 +27,8 @@ export class RequestStore {
   }
 
   /**
-   * The request as it was first made, or made now. Null where it was not made and `plan` is null: then it is
-   * only looked up. [KEY-2] Another body under the key is DUPLICATE_RESOURCE.
+   * Returns the request as it was first made, or makes it now. Null if it was not made and `plan` is null: the request
+   * is then only looked up. [KEY-2] Another body under the same key is DUPLICATE_RESOURCE.
    */
   begin(
     key: string,
@@ -53,20 +54,20 @@ export class RequestStore {
     return { ok: true, request: { plan } };
   }
 
-  /** Where this append of a request was stored, or null. */
+  /** Returns where this append of a request was stored, or null. */
   appended(keyed: KeyedAppend, nowMs: number): AppendRow | null {
     const query = "SELECT base_offset, appended_at_ms FROM $ WHERE producer_id = ? AND idx = ?";
     const { producerId, requestId, index } = keyed;
     return this.#find<AppendRow>("appends", nowMs, query, requestId ?? producerId, index);
   }
 
-  /** Notes where it was stored; in the transaction that stores it. */
+  /** Notes where the append was stored. Must run in the transaction that stores it. */
   note(keyed: KeyedAppend, baseOffset: number, nowMs: number): void {
     const { producerId, requestId, index } = keyed;
     this.#insert("appends", nowMs, requestId ?? producerId, index, baseOffset, nowMs);
   }
 
-  /** [KEY-4] Whether another key may be remembered: there is no bound but the room that is left. KAFKA_STORAGE_ERROR. */
+  /** [KEY-4] Checks if another key may be remembered. The only bound is the room that is left. KAFKA_STORAGE_ERROR. */
   checkRoom(nowMs: number): Result<object> {
     this.dropExpired(nowMs);
     const { databaseSize } = this.#sql;
@@ -78,8 +79,8 @@ export class RequestStore {
   }
 
   /**
-   * [KEY-3] The row of the newest table that has it; `$` in the query stands for the table. Of yesterday's, of today's, and of
-   * days to come: the clock may have been set back since.
+   * [KEY-3] Returns the row from the newest table that has it. `$` in the query stands for the table. The tables of
+   * yesterday, of today and of days to come count, because the clock may have been set back since.
    */
   #find<Row extends Record<string, number | string>>(
     kind: Kind,
@@ -103,7 +104,7 @@ export class RequestStore {
     this.#sql.exec(`INSERT OR REPLACE INTO ${table} VALUES (${marks})`, ...values);
   }
 
-  /** Today's table, made where it is missing: also where the transaction that made it was rolled back. */
+  /** Returns today's table and creates it if it is missing, also if the transaction that created it was rolled back. */
   #table(kind: Kind, nowMs: number): string {
     const table = `${kind}_${dayOf(nowMs)}`;
     const columns =
@@ -121,7 +122,7 @@ export class RequestStore {
     return Array.from(this.#sql.exec<{ name: string }>(query), ({ name }) => name);
   }
 
-  /** Drops the tables nothing of which counts any more. */
+  /** Drops the tables in which no row counts any more. */
   dropExpired(nowMs: number): void {
     for (const table of this.#tables()) {
       if (dayOfTable(table) >= dayOf(nowMs) - 1) continue;
@@ -129,7 +130,7 @@ export class RequestStore {
     }
   }
 
-  /** When `dropExpired` has something to do next, or null. */
+  /** Returns when `dropExpired` has something to do next, or null. */
   nextDueMs(): number | null {
     const days = this.#tables().map(dayOfTable);
     return days.length === 0 ? null : (Math.min(...days) + 2) * TABLE_MS;

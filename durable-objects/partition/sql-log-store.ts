@@ -1,7 +1,7 @@
-// The log in SQLite. One table per segment, one row per chunk: dropping a segment bills no rows, a chunk
-// bills one row written, and a floor look-up by base offset one row read (INTEGER PRIMARY KEY is the rowid).
+// The log in SQLite: one table per segment, one row per chunk. Dropping a segment bills no rows, a chunk bills one row
+// written, and a floor look-up by base offset bills one row read (INTEGER PRIMARY KEY is the rowid).
 //
-// partition   one row: what this partition is, and the state of its log (core/log/log-store.ts) as JSON.
+// partition   one row: the identity of this partition, and the state of its log (core/log/log-store.ts) as JSON.
 // segments    one row per segment: its base offset, which also names its table, and when it was created.
 // segment_N   base_offset         offset of the chunk's first record
 //             next_offset         offset behind its last
@@ -42,8 +42,8 @@ type PlaceRow = TotalsRow & { base_offset: number; chunk_max_timestamp: number }
 type ChunkRow = { base_offset: number; next_offset: number; batches: ArrayBuffer };
 
 /**
- * An append as JSON: a list is a third of an object's size, and a snapshot holds thousands. The last are its fingerprint,
- * and 1 where its producer is the Worker's own; what older releases have stored lacks both.
+ * An append as JSON. A list takes a third of an object's size, and a snapshot holds thousands. The last elements are
+ * its fingerprint, and 1 if its producer is the Worker's own. Data stored by older releases lacks both.
  */
 type EntryTuple = [number, number, number, number, number, number, (number | null)?, 1?];
 
@@ -55,13 +55,13 @@ export class SqlLogStore implements LogStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
 
-  /** The tables must be there: PartitionStore makes them. */
+  /** The tables must exist. PartitionStore creates them. */
   constructor(storage: Transactional) {
     this.#storage = storage;
     this.#sql = storage.sql;
   }
 
-  /** For a partition that is used for the first time. */
+  /** Creates the tables for a partition that is used for the first time. */
   static create(sql: Sql): void {
     sql.exec(
       "CREATE TABLE segments (base_offset INTEGER PRIMARY KEY, created_at_ms INTEGER NOT NULL)",
@@ -165,8 +165,8 @@ export class SqlLogStore implements LogStore {
   }
 
   /**
-   * Page by page, each read to its end at once: a cursor that is left in the middle keeps its table locked,
-   * and the table could not be dropped. A page is one chunk, or as many small ones as PAGE_BYTES hold.
+   * Reads chunks page by page, each page at once. A cursor that is left in the middle keeps its table locked, and the
+   * table could not be dropped. A page is one chunk, or as many small ones as PAGE_BYTES hold.
    */
   *chunksFrom(segment: number, from: number): Generator<StoredChunk> {
     const query = `SELECT base_offset, next_offset, batches FROM ${tableOf(segment)} WHERE base_offset >= ?
@@ -181,7 +181,7 @@ export class SqlLogStore implements LogStore {
       }
       const last = rows.at(-1);
       if (last === undefined || rows.length < limit) return;
-      next = last.base_offset + 1; // Whatever the row says of its end: no other is passed over.
+      next = last.base_offset + 1; // Whatever the row says of its own end, no other row is skipped.
       const roomFor = Math.floor(PAGE_BYTES / Math.max(1, last.batches.byteLength));
       limit = Math.min(Math.max(1, roomFor), 2 * limit);
     }
@@ -276,7 +276,7 @@ function fromJson(text: string, where: string): AppendEntry[] {
   );
 }
 
-/** The offset is a number of ours, never text from outside. */
+/** Returns the segment's table. The offset is our own number, never text from outside. */
 function tableOf(segment: number): string {
   return segment === COMPACTING ? "compacting" : `segment_${segment}`;
 }

@@ -1,5 +1,5 @@
-// The sockets that read this partition: attached, fed, fenced. Position and window of each are in its
-// socket's attachment, so that it outlives hibernation [HIB-1].
+// The sockets that read this partition. They are attached, fed and fenced here. The position and window of each are in
+// its socket's attachment, so they outlive hibernation [HIB-1].
 import type * as z from "zod";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { attempt, type Failure, fail, type Result } from "../../src/core/errors.ts";
@@ -25,7 +25,7 @@ import type { PartitionStore } from "./partition-store.ts";
 interface Reader {
   readonly attachId: number;
   readonly tail: TailReader;
-  /** Its offset was refused: it is sent nothing, but what it has in flight still counts. */
+  /** True if its offset was refused. It is sent nothing, but its bytes in flight still count. */
   readonly isStopped?: true;
 }
 
@@ -38,12 +38,12 @@ export class TailReaders {
   readonly #store: PartitionStore;
   readonly #readers = new Map<WebSocket, Reader>();
 
-  /** `sockets`: those that outlived hibernation carry on where they were. */
+  /** `sockets` outlived hibernation. They continue from where they were. */
   constructor(log: PartitionLog, store: PartitionStore, sockets: readonly WebSocket[]) {
     this.#log = log;
     this.#store = store;
     for (const socket of sockets) {
-      // One that has not attached has another attachment, or none.
+      // A socket that has not attached has another attachment, or none.
       const reader = socket.deserializeAttachment() as Partial<Reader> | null;
       if (reader?.tail !== undefined) this.#readers.set(socket, reader as Reader);
     }
@@ -55,12 +55,12 @@ export class TailReaders {
 
   openWindow(socket: WebSocket, message: WindowMessage): void {
     const reader = this.#readers.get(socket);
-    if (reader === undefined || reader.attachId !== message.attachId) return; // Of before a seek or an error.
+    if (reader === undefined || reader.attachId !== message.attachId) return; // From before a seek or an error.
     this.#update(socket, { ...reader, tail: openWindow(reader.tail, message.bytes) });
     this.#pump(socket, new Frames(this.#log));
   }
 
-  /** Whether it reads from now on. */
+  /** Attaches a reader. Returns true if it reads from now on. */
   attach(socket: WebSocket, message: AttachMessage): boolean {
     const { attachId, owner } = message;
     const fenced = owner === undefined ? null : this.admit(socket, owner);
@@ -75,7 +75,7 @@ export class TailReaders {
       return false;
     }
     const { offset } = started;
-    // [TAIL-2] What this socket has in flight from an earlier attach is taken off until it is given back.
+    // [TAIL-2] Bytes that this socket has in flight from an earlier attach reduce the window until they are given back.
     const before = this.#readers.get(socket)?.tail;
     const inFlight = before === undefined ? 0 : before.maxWindowBytes - before.windowBytes;
     const maxWindowBytes = clampWindow(message.windowBytes);
@@ -88,18 +88,18 @@ export class TailReaders {
   }
 
   /**
-   * [ATT-1] [ATT-2] Admits the newest owner only, and closes the socket of the one before it in the same
-   * turn, before anything is sent to the newcomer: a partition never feeds two members of a group. Without a
-   * socket the newcomer is one that reads by calls. FENCED_MEMBER_EPOCH. Its incarnation has been checked [CLK-5].
+   * [ATT-1] [ATT-2] Admits only the newest owner. It closes the socket of the previous owner in the same turn, before
+   * anything is sent to the newcomer, so a partition never feeds two members of a group. A newcomer without a socket
+   * reads by calls. Others get FENCED_MEMBER_EPOCH. The incarnation has been checked [CLK-5].
    */
   admit(socket: WebSocket | null, owner: Owner): Failure | null {
     const fence = this.#store.fence(owner.group);
     const attached = this.#attachedOwners(owner.group);
-    // [ATT-4] Whoever is attached counts too, whatever became of the fence.
+    // [ATT-4] An attached owner counts too, whatever became of its fence.
     if (![fence, ...attached].every((newest) => mayAttach(newest, owner)))
       return fail("FENCED_MEMBER_EPOCH", `a newer owner attached for group ${owner.group}`);
     const nowMs = Date.now();
-    // A reader by calls comes again and again: nothing is new, and nothing written.
+    // A reader by calls comes again and again. Nothing is new then, and nothing is written.
     const isPoll = socket === null;
     const isKnown =
       isPoll &&
@@ -136,7 +136,7 @@ export class TailReaders {
     return inRange.ok ? { ok: true, offset } : inRange;
   }
 
-  /** Throws CORRUPT_MESSAGE where a look-up by time comes to what cannot be read. */
+  /** Throws CORRUPT_MESSAGE if a look-up by time meets data that cannot be read. */
   startOffset(offset: AttachMessage["offset"]): number {
     if (offset === "earliest") return this.#log.logStartOffset;
     if (offset === "latest") return this.#log.logEndOffset;
@@ -144,7 +144,7 @@ export class TailReaders {
     return this.#log.findOffsetByTimestamp(Date.now() - offset.durationMs, decodeAnyBatch);
   }
 
-  /** Sends every reader what is new. */
+  /** Sends the new records to every reader. */
   pumpAll(): void {
     const frames = new Frames(this.#log);
     for (const socket of this.#readers.keys()) this.#pump(socket, frames);
@@ -172,7 +172,7 @@ export class TailReaders {
     if (unreadable !== null) this.#refuseOffset(socket, reader.attachId, unreadable);
   }
 
-  /** [TAIL-3] [CRC-2] Nothing can be read there (any more); the reader may attach elsewhere. */
+  /** [TAIL-3] [CRC-2] Refuses an offset that cannot be read (any more). The reader may attach elsewhere. */
   #refuseOffset(socket: WebSocket, attachId: number, failure: Failure): void {
     const reader = this.#readers.get(socket);
     if (reader !== undefined) this.#update(socket, { ...reader, attachId, isStopped: true });

@@ -1,28 +1,32 @@
-// Time for an object. Its Date.now() never goes back within a life: where the wall clock was set back, it stands still until
-// that has caught up, and so do its timers and the alarms that it sets. SQLite shows the wall clock as it is.
+// Time for an object. Its Date.now() never goes back within a life. If the wall clock is set back,
+// Date.now() stands still until the wall clock has caught up, and so do the object's timers and the alarms
+// that it sets. SQLite always shows the real wall clock.
 import { message } from "./message.ts";
 import type { Sql } from "./sql.ts";
 import { wallClockMs } from "./wall-clock.ts";
 
-/** What two readings may differ by without anybody's having set a clock. */
+/** How far two readings may differ even if nobody has set a clock. */
 const SLACK_MS = 500;
-/** By how much Date.now() may be ahead of SQLite's clock though it goes: both are cut to milliseconds, at different times. */
+/**
+ * How far Date.now() may be ahead of SQLite's clock while it still
+ * goes. Both are cut to milliseconds, at different times.
+ */
 const STANDING_MS = 20;
 
-/** Whether this object's time stands still, and its timers with it, until the wall clock has caught up. */
+/** True if this object's time, and with it its timers, stands still until the wall clock has caught up. */
 export function isStanding(sql: Sql): boolean {
   return Date.now() > wallClockMs(sql) + STANDING_MS;
 }
 
-/** The narrow slice of a Durable Object's state that ends its life. */
+/** The small part of a Durable Object's state that ends its life. */
 interface Life {
   readonly storage: { sync(): Promise<void> };
   abort(reason: string): void;
 }
 
 /**
- * [CLK-2] Ends the life of an object whose time stands still, once what it has written is durable and its answers are on their
- * way. The next one begins with the clock as it is. Sockets break, and whoever is at their other ends comes back.
+ * [CLK-2] Ends the life of an object whose time stands still, once its writes are durable and its answers are under
+ * way. The next life begins with the clock as it is now. Sockets break, and the clients at their other ends come back.
  */
 export async function startAnew(ctx: Life): Promise<void> {
   await ctx.storage.sync();
@@ -30,7 +34,7 @@ export async function startAnew(ctx: Life): Promise<void> {
   ctx.abort("the clock was set back");
 }
 
-/** The time of an object: Date.now(), and where that stands still, the wall clock. */
+/** The time of an object: Date.now(), or the wall clock if Date.now() stands still. */
 export class ObjectClock {
   readonly #sql: Sql;
   #wallMs: number;
@@ -41,7 +45,7 @@ export class ObjectClock {
     this.#wallMs = wallClockMs(sql);
   }
 
-  /** Whether it stood still when it was last looked at. Then no alarm can be set that rings in time. */
+  /** True if the time stood still at the last look. No alarm can then be set that rings on time. */
   get isStanding(): boolean {
     return this.#isStanding;
   }
@@ -51,7 +55,7 @@ export class ObjectClock {
     return this.#isStanding ? wallMs : shownMs;
   }
 
-  /** Both clocks; and whether Date.now() is so far ahead that a timer that is set now is late. */
+  /** Returns both clocks, and whether Date.now() is so far ahead that a timer set now would be late. */
   look(): { readonly wallMs: number; readonly shownMs: number; readonly isAhead: boolean } {
     const wallMs = wallClockMs(this.#sql);
     const shownMs = Date.now();

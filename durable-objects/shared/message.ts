@@ -4,7 +4,7 @@ interface Port {
   close(): void;
 }
 
-/** Resolves in a turn of the event loop of its own, without a timer. */
+/** Resolves in its own turn of the event loop, without a timer. */
 export function message(): Promise<void> {
   return new Promise((resolve) => {
     const channel = new MessageChannel() as unknown as {

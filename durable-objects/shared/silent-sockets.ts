@@ -1,5 +1,5 @@
-// The sockets of an object that have not said yet what they are for. They cost nothing while there is room; where there is
-// none they go first [BND-15]. Since when each is silent is in its attachment, so that it outlives hibernation.
+// The sockets of an object that have not yet said what they are for. They cost nothing while there is room. When room
+// is short, they go first [BND-15]. The start of a socket's silence is in its attachment, so it outlives hibernation.
 import { BrokerError } from "../../src/core/errors.ts";
 import { closeFatal } from "./socket.ts";
 
@@ -8,10 +8,10 @@ interface Attachment {
 }
 
 export class SilentSockets {
-  /** The one silent for longest first. */
+  /** The sockets. The one that has been silent for longest comes first. */
   readonly #sockets: Set<WebSocket>;
 
-  /** `sockets`: those that outlived hibernation, whatever they are. */
+  /** `sockets` are all sockets that outlived hibernation, silent or not. */
   constructor(sockets: readonly WebSocket[]) {
     const since = new Map<WebSocket, number>();
     for (const socket of sockets) {
@@ -22,21 +22,21 @@ export class SilentSockets {
     this.#sockets = new Set(longestFirst.map(([socket]) => socket));
   }
 
-  /** One that was accepted just now. */
+  /** Adds a socket that was accepted just now. */
   add(socket: WebSocket, nowMs: number): void {
     const attachment: Attachment = { silentSinceMs: nowMs };
     socket.serializeAttachment(attachment);
     this.#sockets.add(socket);
   }
 
-  /** It has spoken, and got another attachment; or it has gone. False where it was known not to be silent. */
+  /** Removes a socket that has gone, or has spoken and got another attachment. Returns false if it was not silent. */
   delete(socket: WebSocket): boolean {
     return this.#sockets.delete(socket);
   }
 
   /**
-   * Whether there may be one more besides `all`, after the one silent for longest was closed where there are too many.
-   * Those that are being closed have made room, however long their clients take to answer that.
+   * True if there may be one more socket besides `all`. If there are too many, the one silent for longest is closed
+   * first. A socket that is being closed already makes room, however long its client takes to answer.
    */
   hasRoom(all: readonly WebSocket[], maxSockets: number): boolean {
     if (all.length < maxSockets || all.filter(isOpen).length < maxSockets) return true;
@@ -55,7 +55,10 @@ function isOpen({ readyState }: WebSocket): boolean {
   return readyState === WebSocket.OPEN;
 }
 
-/** Null for one that has spoken. One without an attachment was accepted before there were any: it is the first to go. */
+/**
+ * Returns null for a socket that has spoken. A socket without an
+ * attachment was accepted by an old release and goes first.
+ */
 function silentSinceMs(socket: WebSocket): number | null {
   const attachment = socket.deserializeAttachment() as Partial<Attachment> | null;
   return attachment === null ? 0 : (attachment.silentSinceMs ?? null);

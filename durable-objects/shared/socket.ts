@@ -1,11 +1,11 @@
-// Small pieces every object with sockets needs.
+// Small helpers for every object with sockets.
 import { BrokerError, ERRORS, type Failure } from "../../src/core/errors.ts";
 import { MAX_SOCKET_UNREAD_BYTES } from "../../src/core/limits.ts";
 import { brokerError } from "../../src/core/platform-errors.ts";
 import { CLOSE_FATAL, closeReason } from "../../src/protocol/close-codes.ts";
 import { unsentBytes } from "../../src/protocol/unsent.ts";
 
-/** Sends unless the socket has gone meanwhile; its close event tells the rest. */
+/** Sends, unless the socket has gone meanwhile. Its close event does the rest. */
 export function send(socket: WebSocket, data: string | Uint8Array): void {
   try {
     socket.send(data);
@@ -18,7 +18,10 @@ export function sendJson(socket: WebSocket, message: object): void {
   send(socket, JSON.stringify(message));
 }
 
-/** [BND-17] Before anything is done that is answered, or anything told unasked. THROTTLING_QUOTA_EXCEEDED. */
+/**
+ * [BND-17] Checks that the client reads. Must run before work that ends in an answer, and
+ * before unasked messages. THROTTLING_QUOTA_EXCEEDED.
+ */
 export function assertRead(socket: WebSocket): void {
   const bytes = unsentBytes(socket) ?? 0;
   if (bytes <= MAX_SOCKET_UNREAD_BYTES) return;
@@ -32,7 +35,7 @@ export function close(socket: WebSocket, code: number, reason: string): void {
   try {
     socket.close(code, closeReason(reason));
   } catch {
-    // Already closed.
+    // It is already closed.
   }
 }
 
@@ -44,14 +47,14 @@ export function finishClose(socket: WebSocket, code: number): void {
   close(socket, code === 1000 || code >= 3000 ? code : 1000, "");
 }
 
-/** Ends a socket that broke the protocol, or whose request the platform failed. Only this socket: others go on. */
+/** Ends a socket that broke the protocol, or whose request the platform failed. Other sockets go on. */
 export function closeFatal(socket: WebSocket, error: unknown): void {
   const known = brokerError(error);
   if (known.code === "UNKNOWN_SERVER_ERROR") console.error(error);
   close(socket, CLOSE_FATAL, `${known.code}: ${known.message}`);
 }
 
-/** The fields of an error as every socket sends them. */
+/** Returns the fields of an error as every socket sends them. */
 export function errorFields(failure: Failure): {
   code: Failure["error"];
   errorCode: number;

@@ -1,11 +1,11 @@
-// The narrow slice of Durable Object storage that stores use, so that they also run over any SQLite.
+// The small part of Durable Object storage that stores use. It lets them run over any SQLite.
 
 export interface Sql {
   exec<Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]): Iterable<Row>;
 }
 
 export interface SizedSql extends Sql {
-  /** Bytes that are in use. Reads no row. */
+  /** The bytes in use. Reading it reads no row. */
   readonly databaseSize: number;
 }
 
@@ -16,7 +16,7 @@ export interface Transactional {
   transactionSync<T>(body: () => T): T;
 }
 
-/** The first row of a query, or undefined. */
+/** Returns the first row of a query, or undefined. */
 export function firstRow<Row extends Record<string, SqlValue>>(
   sql: Sql,
   query: string,
@@ -26,14 +26,14 @@ export function firstRow<Row extends Record<string, SqlValue>>(
   return undefined;
 }
 
-/** The storage of an object, as stores see it. */
+/** Returns the storage of an object as stores see it. */
 export function storageOf(
   storage: DurableObjectStorage,
 ): Transactional & { readonly sql: SizedSql } {
   return storage as unknown as Transactional & { readonly sql: SizedSql };
 }
 
-/** True where this object has written anything: an object that was only asked about owns no table. */
+/** True if the table exists. An object that was only asked about owns no table. */
 export function hasTable(sql: Sql, name: string): boolean {
   return (
     firstRow(

@@ -1,7 +1,10 @@
-// JSON that an object has stored. It can be damaged, as anything that lies on a disk.
+// Parses JSON that an object has stored. Like anything on a disk, it can be damaged.
 import { damaged } from "../../src/core/platform-errors.ts";
 
-/** Parses stored JSON [CRC-2]. Throws KAFKA_STORAGE_ERROR, not retriable, with `where` the text is stored, if it is not JSON. */
+/**
+ * Parses stored JSON [CRC-2]. If it is not JSON, throws KAFKA_STORAGE_ERROR,
+ * not retriable. `where` names the place it is stored.
+ */
 export function parseStored<T>(
   text: string,
   where: string,

@@ -1,10 +1,10 @@
-// Turns of the event loop. Only a timer gives one that takes in what has come over the network meanwhile: after a message to
-// oneself no event has been read from any socket yet.
+// Turns of the event loop. Only a timer gives a turn that handles what has come over the network meanwhile. After a
+// message to oneself, no event has been read from any socket yet.
 import { isWithin } from "../../src/core/elapsed.ts";
 import type { ObjectClock } from "./clock.ts";
 import { message } from "./message.ts";
 
-/** A turn that is waited for longer, by the wall clock, is held up. */
+/** A turn that takes longer than this, by the wall clock, is held up. */
 const MAX_TURN_MS = 1_000;
 
 /** A turn that somebody waits for. */
@@ -23,9 +23,10 @@ export class Turns {
   }
 
   /**
-   * Resolves once events that have arrived meanwhile are handled: on one machine all objects share a thread. [CLK-1] Never
-   * waits for the wall clock. Where an object's time stands still its timers do too, and a message has to do. Whoever asks
-   * meanwhile shares the timer: the first of an object's timers rings in time whatever becomes of the clock, the others by it.
+   * Resolves once events that have arrived meanwhile are handled: on one machine all objects share a thread.
+   * [CLK-1] It never waits for the wall clock. If an object's time stands still, its timers do too, and a message
+   * has to do. Callers that come meanwhile share the timer. The first of an object's timers rings on time whatever
+   * the clock does, and the others depend on the clock.
    */
   next(): Promise<void> {
     const { isAhead, wallMs } = this.#clock.look();
@@ -46,8 +47,8 @@ export class Turns {
   }
 
   /**
-   * [CLK-1] Somebody set the clock. A timer that was set a moment before may be held up for as long as the clock was set back,
-   * also once the clock is right again: the turn comes now.
+   * [CLK-1] Ends the current turn now, because somebody set the clock. A timer set a moment before may be held up for
+   * as long as the clock was set back, even once the clock is right again.
    */
   hurry(): void {
     const turn = this.#next;

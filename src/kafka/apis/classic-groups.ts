@@ -10,7 +10,7 @@ import { HEARTBEAT, JOIN_GROUP, LEAVE_GROUP, SYNC_GROUP } from "../messages.ts";
 
 /**
  * From version 4 on, a newcomer is told its id before it joins (KIP-394).
- * From 9 on, a leader may be told to skip it (KIP-814).
+ * From 9 on, a leader may be told to skip the assignment (KIP-814).
  */
 const FIRST_WITH_ID = 4;
 const FIRST_TO_SKIP = 9;
