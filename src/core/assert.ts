@@ -1,4 +1,4 @@
-/** For programmer errors only: a failed assertion is a bug in Rivulet, never bad input. */
+/** Checks for programmer errors only. A failed assertion is a bug in Rivulet, never bad input. */
 export function assert(condition: boolean, message: string): asserts condition {
   if (!condition) throw new AssertionError(message);
 }

@@ -1,11 +1,11 @@
-/** The bytes of all pieces together. */
+/** Returns the size of all pieces together. */
 export function sizeOf(pieces: readonly Uint8Array[]): number {
   let size = 0;
   for (const piece of pieces) size += piece.length;
   return size;
 }
 
-/** The pieces one behind another; a single one as it is, not copied. */
+/** Joins the pieces, one after another. A single piece is returned as it is, not copied. */
 export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
   const only = pieces[0];
   if (pieces.length === 1 && only !== undefined) return only;
@@ -18,7 +18,7 @@ export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
-/** Not by the platform's own where there is none: Node before 25 and older browsers. */
+/** Encodes base64. Node before 25 and older browsers lack the platform's own encoder, so a fallback is here. */
 export function toBase64(bytes: Uint8Array): string {
   if ("toBase64" in bytes) return bytes.toBase64();
   let text = "";
@@ -26,7 +26,7 @@ export function toBase64(bytes: Uint8Array): string {
   return btoa(text);
 }
 
-/** @throws where it is no base64 */
+/** Decodes base64. @throws if the text is not base64 */
 export function fromBase64(text: string): Uint8Array {
   if ("fromBase64" in Uint8Array) return Uint8Array.fromBase64(text);
   return (Uint8Array as Uint8ArrayConstructor).from(atob(text), (each) => each.charCodeAt(0));

@@ -1,18 +1,19 @@
-// A table of configuration keys: type, bounds and default of each in one place. What is set is kept by key as
-// it is shown (`ConfigOverrides`); what holds is the defaults with layers of that laid over them.
+// A table of configuration keys: the type, bounds and default of each in one place. Values that are
+// set are kept by key, in the form in which they are shown (`ConfigOverrides`). The config in
+// effect is the defaults with layers of overrides on top.
 import { type Failure, fail, preview, type Result } from "./errors.ts";
 
-/** By Kafka's key, as they are set. */
+/** Values that are set, by Kafka's key. */
 export type ConfigOverrides = Readonly<Record<string, string | number>>;
 
 export interface ConfigKey<Config> {
   readonly field: keyof Config;
   readonly default: Config[keyof Config];
-  /** The value inside, or null where it is not a legal one. */
+  /** Returns the inner value, or null if the value is not legal. */
   parse(value: unknown): Config[keyof Config] | null;
-  /** What is legal, for people. */
+  /** The legal values, described for people. */
   readonly bound: string;
-  /** The value as it is shown. */
+  /** Returns the value as it is shown. */
   show(value: Config[keyof Config]): string | number;
 }
 
@@ -24,8 +25,8 @@ export class ConfigTable<Config extends object> {
   }
 
   /**
-   * `changes` laid over `base`; `null` takes a key away. INVALID_CONFIG names the key, the value and the bound of
-   * the first that is wrong.
+   * Applies `changes` to `base`. `null` removes a key. INVALID_CONFIG names the key, the
+   * value and the bound of the first one that is wrong.
    */
   change(
     base: ConfigOverrides,
@@ -58,7 +59,7 @@ export class ConfigTable<Config extends object> {
     );
   }
 
-  /** What holds with these layers of overrides, the later above the earlier. All have been checked. */
+  /** Returns the config in effect with these layers of overrides. Later layers win. All have been checked. */
   resolve(...layers: readonly ConfigOverrides[]): Config {
     const config: Partial<Config> = {};
     for (const [key, rule] of Object.entries(this.#keys)) {
@@ -71,7 +72,7 @@ export class ConfigTable<Config extends object> {
     return config as Config;
   }
 
-  /** The config by Kafka's keys. */
+  /** Returns the config by Kafka's keys. */
   byKey(config: Config): Record<string, string | number> {
     return Object.fromEntries(
       Object.entries(this.#keys).map(([key, rule]) => [key, rule.show(config[rule.field])]),
@@ -103,13 +104,13 @@ export function whole<Config>(
   };
 }
 
-/** NaN for what is no number. */
+/** Reads a number. NaN for anything else. */
 export function numberOf(value: unknown, pattern: RegExp): number {
   if (typeof value === "number") return value;
   return typeof value === "string" && pattern.test(value) ? Number(value) : Number.NaN;
 }
 
-/** The first is the default. */
+/** A key with a fixed list of values. The first is the default. */
 export function oneOf<Config>(
   field: keyof Config,
   values: readonly [string, ...string[]],

@@ -1,4 +1,4 @@
-// What each error means, for people. Apart from the table so that the SDK need not carry the sentences.
+// A description of each error, for people. It is apart from the table so that the SDK need not carry the sentences.
 import type { ErrorName } from "./errors.ts";
 
 export const ERROR_DESCRIPTIONS: Readonly<Record<ErrorName, string>> = {

@@ -1,13 +1,13 @@
-// The one table of errors. Names and numbers are Kafka's (clients/…/protocol/Errors.java); `retriable`
-// follows Kafka unless the comment says otherwise. Server, SDK and CLI all read this table; what each means in a
-// sentence is in error-descriptions.ts.
+// The only table of errors. Names and numbers are Kafka's (clients/…/protocol/Errors.java). `retriable`
+// follows Kafka unless the comment says otherwise. Server, SDK and CLI all read this table.
+// error-descriptions.ts describes each error in a sentence.
 
 export interface ErrorSpec {
   /** Kafka's number, as sent in `errorCode`. */
   readonly code: number;
   /** HTTP status of a problem+json answer that carries this error. */
   readonly httpStatus: number;
-  /** True where the same request may succeed later without being changed. */
+  /** True if the same request may succeed later without a change. */
   readonly retriable: boolean;
 }
 
@@ -54,7 +54,7 @@ function spec(code: number, httpStatus = 400, retriable = false): ErrorSpec {
 
 export type ErrorName = keyof typeof ERRORS;
 
-/** What only Kafka's own protocol tells, by the number alone. */
+/** Errors that only Kafka's own protocol reports, by the number alone. */
 export const KAFKA_ERRORS = {
   NONE: 0,
   NOT_LEADER_OR_FOLLOWER: 6,
@@ -74,7 +74,7 @@ export const KAFKA_ERRORS = {
   UNSUPPORTED_ASSIGNOR: 112,
 } as const;
 
-/** An expected failure, as a value: this is what crosses RPC and sockets, never a thrown class. */
+/** An expected failure, as a value. RPC and sockets carry this and never a thrown class. */
 export interface Failure {
   readonly ok: false;
   readonly error: ErrorName;
@@ -85,11 +85,11 @@ export interface Failure {
   readonly highWatermark?: number;
   /** Set on INVALID_UPDATE_VERSION: the offset that the next record will get. */
   readonly nextOffset?: number;
-  /** Set on CORRUPT_MESSAGE where it is what the broker has stored that cannot be read [CRC-2]: which batch. */
+  /** Set on CORRUPT_MESSAGE if the broker's own stored batch cannot be read [CRC-2]. They name the batch. */
   readonly topic?: string;
   readonly partition?: number;
   readonly offset?: number;
-  /** Set where trying again mends nothing, though the error's name says that it may. */
+  /** Set if trying again mends nothing, although the error's name says that it may. */
   readonly retriable?: false;
 }
 
@@ -99,7 +99,7 @@ export function fail(error: ErrorName, detail: string): Failure {
   return { ok: false, error, detail };
 }
 
-/** What a failure carries besides its detail. */
+/** The data of a failure besides its detail. */
 export type FailureData = Omit<Failure, "ok" | "error" | "detail" | "retriable">;
 
 /** The same failure as an exception, for code whose callers unwind (HTTP handlers, SDK, codecs). */
@@ -107,7 +107,7 @@ export class BrokerError extends Error {
   readonly code: ErrorName;
   readonly errorCode: number;
   readonly retriable: boolean;
-  /** The failure's numbers: offsets that tell the caller where things stand. */
+  /** The failure's data, such as offsets that tell the caller where things stand. */
   readonly data: FailureData;
 
   constructor(
@@ -133,7 +133,7 @@ export function failureOf({ code, message, data, retriable }: BrokerError): Fail
   return retriable || !ERRORS[code].retriable ? failure : { ...failure, retriable };
 }
 
-/** What the action returns, or the BrokerError that it throws as a failure. */
+/** Runs the action. If it throws a BrokerError, returns that as a failure. */
 export function attempt<T>(action: () => T): T | Failure {
   try {
     return action();
@@ -143,7 +143,10 @@ export function attempt<T>(action: () => T): T | Failure {
   }
 }
 
-/** [CRC-2] A batch that cannot be read is the request's fault where it was sent, and the broker's where it was stored. */
+/**
+ * [CRC-2] Returns the status. An unreadable batch is the request's
+ * fault if it was sent, and the broker's if it was stored.
+ */
 export function httpStatusOf({ code, data }: Pick<BrokerError, "code" | "data">): number {
   const isStored = code === "CORRUPT_MESSAGE" && data.offset !== undefined;
   return isStored ? ERRORS.UNKNOWN_SERVER_ERROR.httpStatus : ERRORS[code].httpStatus;
@@ -157,14 +160,14 @@ export function unwrap<R extends { readonly ok: true } | Failure>(
   return result as Exclude<R, { readonly ok: false }>;
 }
 
-/** A value as an error shows it: what it is, in bounded length. */
+/** Shows a value in an error, in bounded length. */
 export function preview(value: unknown): string {
   if (value === undefined) return "nothing";
   if (Array.isArray(value) && value.length > 10) return `a list of ${value.length}`;
   let text: string = typeof value;
   try {
     text = JSON.stringify(value) ?? String(value);
-  } catch {} // Its type, then.
+  } catch {} // Then its type is shown.
   return text.length > 80 ? `${text.slice(0, 80)}…` : text;
 }
 
@@ -172,7 +175,7 @@ export function isErrorName(value: unknown): value is ErrorName {
   return typeof value === "string" && Object.hasOwn(ERRORS, value);
 }
 
-/** As it is, or with the code that it has, or with `otherwise`. */
+/** Returns a BrokerError as it is. Other errors keep a known code of their own, or get `otherwise`. */
 export function brokerErrorOf(error: unknown, otherwise: ErrorName): BrokerError {
   if (error instanceof BrokerError) return error;
   const { code, message } = Object(error) as { code?: unknown; message?: unknown };

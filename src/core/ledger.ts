@@ -1,16 +1,16 @@
-// A bound on bytes that many hold at once: bodies that come in, answers that go out, requests that are not whole yet.
-// Only bytes that are there count, never bytes that were announced. Where the bound is passed, whoever holds the most is
-// let go, so a few that hold much never shut out the many that hold little [BND-1].
+// A bound on the bytes of many holders at once: request bodies, answers, incomplete requests. Only bytes that exist
+// count, never bytes that were announced. When the bound is passed, the holder with the most bytes is let go. So a few
+// large holders never shut out many small ones [BND-1].
 import { BrokerError } from "./errors.ts";
 
-/** Bytes that one holder has of a ledger. */
+/** The bytes that one holder has in a ledger. */
 export interface Holding {
-  /** The bytes it holds now. */
+  /** The bytes that it holds now. */
   readonly bytes: number;
   /**
-   * Says how many bytes it holds from now on. Where this passes the ledger's bound, whoever holds the most is let go: another
-   * holder is told by its `evict`, and this one by the exception.
-   * @throws BrokerError THROTTLING_QUOTA_EXCEEDED where this one holds the most, or was let go before
+   * Sets the number of bytes that it holds from now on. If this passes the ledger's bound, the holder with the most is
+   * let go. Another holder is told by its `evict`, and this one by the exception.
+   * @throws BrokerError THROTTLING_QUOTA_EXCEEDED if this one holds the most, or was let go before
    */
   set(bytes: number): void;
   /** Gives everything back. May be called more than once. */
@@ -23,7 +23,7 @@ export class Ledger {
   readonly #holders = new Set<Holder>();
   #bytes = 0;
 
-  /** `what` names what is held, in the plural, for the error. */
+  /** `what` is a plural that names the held things, for the error. */
   constructor(maxBytes: number, what: string) {
     this.#maxBytes = maxBytes;
     this.#what = what;
@@ -34,14 +34,17 @@ export class Ledger {
     return this.#bytes;
   }
 
-  /** A new holder, which holds nothing yet. `evict` is called at most once, when it is let go: it must free what it holds. */
+  /**
+   * Adds a holder, which holds nothing yet. `evict` is called at most
+   * once, when it is let go. It must then free its bytes.
+   */
   hold(evict: (error: BrokerError) => void): Holding {
     const holder = new Holder(this, evict);
     this.#holders.add(holder);
     return holder;
   }
 
-  /** For the holders: one holds so many bytes more, or fewer. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
+  /** Called by holders: one holds so many bytes more, or fewer. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
   change(holder: Holder, delta: number): void {
     this.#bytes += delta;
     if (delta <= 0) return;
@@ -57,12 +60,15 @@ export class Ledger {
     }
   }
 
-  /** For the holders: one is done. */
+  /** Called by holders: one is done. */
   forget(holder: Holder): void {
     this.#holders.delete(holder);
   }
 
-  /** The one that grows last among equals, so that two who hold the same do not let go of each other in turn. */
+  /**
+   * Returns the largest holder. Among equals it is the one that grows,
+   * so two equal holders do not evict each other in turn.
+   */
   #largest(growing: Holder): Holder {
     let largest = growing;
     for (const holder of this.#holders) if (holder.bytes > largest.bytes) largest = holder;
@@ -99,7 +105,7 @@ class Holder implements Holding {
     this.#ledger.forget(this);
   }
 
-  /** Its bytes do not count any more, and it can hold none. */
+  /** Stops counting its bytes. It can hold none from now on. */
   letGo(error: BrokerError): void {
     this.release();
     this.#gone = error;

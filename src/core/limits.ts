@@ -4,47 +4,59 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 
 // Requests.
-/** Body of an HTTP request, unpacked. The Worker holds the body, its parsed form and its batches in 128 MB. */
+/** The body of an HTTP request, unpacked. The Worker holds the body, its parsed form and its batches in 128 MB. */
 export const MAX_REQUEST_BYTES = 16 * MIB;
-/** Of a body over its bound this much is read and thrown away, so that the client sees the answer, and for so long. */
+/**
+ * How much of an oversized body is read and thrown away, so that the
+ * client sees the answer. Next comes the time for that.
+ */
 export const MAX_DISCARDED_BYTES = 256 * MIB;
 export const MAX_DISCARD_MS = 10_000;
-/** Each piece of a body so large, or its end, must come within so long: two kilobytes a second, as a bad line has. */
+/**
+ * A body piece of this size, or the body's end, must come within this time: two kilobytes a second, as on a bad line.
+ */
 export const BODY_PIECE_BYTES = 64 * KIB;
 export const BODY_PIECE_MS = 30_000;
-/** Bodies that come in at once in one Worker: what is there of them, unpacked. Two of the largest. */
+/** The bodies that come in at once in one Worker: the bytes that have arrived, unpacked. Two of the largest fit. */
 export const MAX_REQUEST_BYTES_IN_PROGRESS = 32 * MIB;
-/** Bodies being worked on at once in one Worker, with what is made of them. */
+/** The bodies being worked on at once in one Worker, with everything made from them. */
 export const MAX_WORK_BYTES = 128 * MIB;
-/** One of them counts as so much at most, so that the largest is not refused because a few small ones are there. */
+/** The most that one of them counts as, so that a few small ones do not cause the largest to be refused. */
 export const MAX_WORK_BYTES_PER_REQUEST = 48 * MIB;
-/** What a JSON value of a record takes as long as it is worked on, all that is made of it together: measured. */
+/** The memory for a JSON value of a record while it is worked on, all that is made of it together. It was measured. */
 export const JSON_VALUE_BYTES = 200;
-/** Who held something and has not moved for so long was cancelled: its code does not run to its end. */
+/** A holder that has not moved for so long was cancelled: its code does not run to its end. */
 export const HOLDER_SILENT_MS = 60_000;
-/** JSON from outside: levels of lists and objects in one another. Some of what reads it calls itself for each level. */
+/**
+ * JSON from outside: levels of lists and objects inside one another. Some readers of it call themselves for each level.
+ */
 export const MAX_JSON_DEPTH = 100;
-/** Values in one JSON text: each is an object in memory, many times its bytes. Where it holds records they are data. */
+/**
+ * Values in one JSON text. Each is an object in memory, many times its bytes. A text that holds records may have more.
+ */
 export const MAX_JSON_VALUES = 200_000;
 export const MAX_RECORD_JSON_VALUES = 2_000_000;
-/** An answer so large goes out at once. What is larger goes in pieces of this size, made as the client reads. */
+/** An answer up to this size goes out at once. A larger one goes in pieces of this size, made as the client reads. */
 export const ANSWER_PIECE_BYTES = 128 * KIB;
-/** What larger answers that are not read yet hold in one Worker. */
+/** The bytes that larger, unread answers hold in one Worker. */
 export const MAX_ANSWER_BYTES_IN_PROGRESS = 64 * MIB;
-/** One read asks for this part of what is free of them, and for so much at least: the many that come next find room. */
+/**
+ * One read asks for this fraction of the free part of them, and at
+ * least for the minimum, so many later reads find room.
+ */
 export const ANSWER_SHARES = 8;
 export const MIN_ANSWER_SHARE_BYTES = 64 * KIB;
 /** A client that takes nothing of its answer for so long has gone, or means harm. */
 export const ANSWER_STALL_MS = 30_000;
-/** What an item of a list, or a record besides its bytes, takes in memory while its answer goes out. */
+/** The memory for an item of a list, or for a record besides its bytes, while its answer goes out. */
 export const ANSWER_ITEM_BYTES = 256;
 /** Records in one produce request. */
 export const MAX_RECORDS_PER_REQUEST = 100_000;
 /** Headers of one record. */
 export const MAX_HEADERS_PER_RECORD = 100;
-/** The end of the year 9999: what Date and RecordBatch v2's deltas both hold. */
+/** The end of the year 9999, which both Date and RecordBatch v2's deltas can hold. */
 export const MAX_TIMESTAMP_MS = 253_402_300_799_999;
-/** `maxBytes` of a read: bounded by what one RPC may carry (32 MiB), far below it. */
+/** `maxBytes` of a read. It is far below what one RPC may carry (32 MiB). */
 export const MAX_FETCH_BYTES = 8 * MIB;
 export const DEFAULT_FETCH_BYTES = 1 * MIB;
 /** Records in one JSON read. */
@@ -53,125 +65,138 @@ export const DEFAULT_FETCH_RECORDS = 500;
 /** `waitMs` of a read: how long a request may wait for records. */
 export const MAX_WAIT_MS = 30_000;
 
-/** NDJSON of any length: a line of a request, and what is stored or read at a time. */
+/** NDJSON has any length. These bound a line of a request, and the part that is stored or read at a time. */
 export const MAX_LINE_BYTES = 4 * MIB;
 export const BULK_CHUNK_BYTES = 1 * MIB;
 export const BULK_CHUNK_RECORDS = 5_000;
-/** Refused records that the answer of a bulk request names. */
+/** The refused records that the answer of a bulk request names. */
 export const MAX_BULK_ERRORS = 100;
 
 // Topics.
 /** Kafka's own bound on names (Topic.java). */
 export const MAX_TOPIC_NAME_LENGTH = 249;
-/** One object each. Lag, resets and deletion visit every partition of a topic in one request. */
+/** Each partition is one object. Lag, resets and deletion visit every partition of a topic in one request. */
 export const MAX_PARTITIONS_PER_TOPIC = 1_000;
 export const DEFAULT_PARTITIONS = 1;
-/** Topics and groups live in one ClusterObject each row of which is listed whole. */
+/** Topics and groups live in one ClusterObject, which lists all of its rows at once. */
 export const MAX_TOPICS = 10_000;
 export const MAX_GROUPS = 100_000;
 
 // The log.
-/** Kafka's default of `max.message.bytes`, and our upper bound: a row holds at least one batch, rows ≤ 2 MB. */
+/**
+ * Kafka's default of `max.message.bytes`, and our upper bound. A row
+ * holds at least one batch, and rows have at most 2 MB.
+ */
 export const MAX_MESSAGE_BYTES = 1_048_588;
 /** A chunk row holds whole batches up to this size (one batch may be as large as MAX_MESSAGE_BYTES). */
 export const MAX_CHUNK_BYTES = MAX_MESSAGE_BYTES;
-/** One append: what a single atomic step may write. */
+/** One append: the most that a single atomic step may write. */
 export const MAX_APPEND_BYTES = 16 * MIB;
-/** Appends waiting for the next group commit; beyond it the producer is told to slow down. */
+/** Appends that wait for the next group commit. Beyond this bound, the producer is told to slow down. */
 export const MAX_PENDING_APPEND_BYTES = 32 * MIB;
-/** What one object may store is 10 GB; the rest is for everything that is not the log. */
+/** One object may store 10 GB. The rest is for everything that is not the log. */
 export const MAX_PARTITION_BYTES = 9_500_000_000;
-/** A segment is rolled at its config's bounds, or here; whole segments are dropped, so this is retention's grain. */
+/**
+ * A segment is rolled at its config's bounds, or here. Whole segments
+ * are dropped, so this is the granularity of retention.
+ */
 export const DEFAULT_SEGMENT_BYTES = 64 * MIB;
-/** Kafka's own floor (KIP-1030). */
+/** Kafka's own minimum (KIP-1030). */
 export const MIN_SEGMENT_BYTES = 1 * MIB;
 export const MAX_SEGMENT_CHUNKS = 100_000;
 /** Each segment is a table, and SQLite reads the list of tables when an object wakes up. */
 export const MAX_SEGMENTS = 1_000;
 /** Chunks of the tail that a PartitionObject keeps in memory for its readers. */
 export const TAIL_CACHE_BYTES = 4 * MIB;
-/** Chunks that a partition remembers to have checked since it woke up; one that it has forgotten is checked again. */
+/** Chunks that a partition remembers as checked since it woke up. A chunk that it has forgotten is checked again. */
 export const MAX_VERIFIED_CHUNKS = 10_000;
 /** How often, at most, retention looks again (Kafka's log.retention.check.interval.ms). */
 export const HOUSEKEEPING_INTERVAL_MS = 5 * 60_000;
 
 // Idempotence.
-/** Kafka's: the batches of a producer that a partition can recognise as repeats. */
+/** The batches of a producer that a partition can recognize as repeats. The number is Kafka's. */
 export const PRODUCER_WINDOW = 5;
-/** What a row of an object's SQLite may hold: the platform's bound of 2 MB. */
+/** The most that a row of an object's SQLite may hold: the platform's bound of 2 MB. */
 export const MAX_ROW_BYTES = 2_000_000;
 /** The longest JSON of one append of an idempotent producer, its comma included. */
 export const MAX_APPEND_ENTRY_BYTES = 92;
 /**
- * Producers a partition remembers; the one silent for longest is forgotten first. A snapshot row holds them all:
+ * Producers that a partition remembers. The one silent for longest is forgotten first. A snapshot row holds them all:
  * 4,000 × 5 × 92 bytes are 1.84 MB, of MAX_ROW_BYTES.
  */
 export const MAX_PRODUCERS_PER_PARTITION = 4_000;
-/** Appends that begin in one chunk: 8,000 × 92 bytes and MAX_CHUNK_BYTES are 1.78 MB, of MAX_ROW_BYTES. */
+/** Appends that begin in one chunk. 8,000 × 92 bytes and MAX_CHUNK_BYTES are 1.78 MB, of MAX_ROW_BYTES. */
 export const MAX_APPENDS_PER_CHUNK = 8_000;
-/** A snapshot of the producers is stored after this many chunks, so that waking up reads no more of them. */
+/** A snapshot of the producers is stored after this many chunks, so waking up reads no more chunks than this. */
 export const PRODUCER_SNAPSHOT_CHUNKS = 64;
-/** Producer ids a Worker keeps for its own requests, each with its sequence numbers. */
+/** Producer ids that a Worker keeps for its own requests, each with its sequence numbers. */
 export const MAX_POOLED_PRODUCERS = 1_000;
 /** Partitions whose sequence number one producer remembers. */
 export const MAX_PARTITIONS_PER_PRODUCER = 1_000;
-/** Tries of one append by the Worker, when the outcome of the one before is unknown. */
+/** Tries of one append by the Worker if the outcome of the previous try is unknown. */
 export const MAX_APPEND_TRIES = 4;
 /** `Idempotency-Key`: how long the first answer is kept, and how long a key may be, in characters. */
 export const IDEMPOTENCY_KEY_TTL_MS = 24 * 60 * 60_000;
 export const MAX_IDEMPOTENCY_KEY_LENGTH = 255;
-/** Bytes that a partition stores, beyond which it takes no more keys: what is left of 10 GB is for what keeps it running. */
+/** A partition that stores more bytes than this takes no more keys. The rest of its 10 GB keeps it running. */
 export const MAX_BYTES_WITH_IDEMPOTENCY_KEYS = 9_800_000_000;
 
 // Compaction.
-/** Keys whose newest offset one pass holds in memory, and their bytes; what is behind waits for the next pass. */
+/**
+ * Keys whose newest offset one pass holds in memory, and the bytes of those keys. Later keys wait for the next pass.
+ */
 export const MAX_COMPACTION_KEYS = 100_000;
 export const MAX_COMPACTION_KEY_BYTES = 16 * MIB;
-/** Bytes read in one slice of compaction; between slices the object serves others. */
+/** Bytes read in one slice of compaction. The object serves others between slices. */
 export const COMPACTION_SLICE_BYTES = 1 * MIB;
-/** What decoding a batch makes objects of: a compressed batch may hold far more of them than it has bytes. */
+/** Objects that decoding a batch may create. A compressed batch may hold far more of them than it has bytes. */
 export const MAX_RECORDS_PER_BATCH = 250_000;
 export const MAX_HEADERS_PER_BATCH = 500_000;
-/** What a compressed batch may unfold to, for whoever has to look inside. As JSON it may be six times that. */
+/** The most that a compressed batch may unfold to for code that looks inside. As JSON it may be six times that. */
 export const MAX_DECOMPRESSED_BYTES = 16 * MIB;
-/** What the batches of one append or request may unfold to together, where they are looked into. */
+/** The most that the batches of one append or request may unfold to together, if they are looked into. */
 export const MAX_DECODED_REQUEST_BYTES = 64 * MIB;
 /**
- * Records that one commit compares with stored ones, both sides unfolded, before the next repeat has to come again: its
- * turn is not left meanwhile. One append may take so much by itself.
+ * Records that one commit compares with stored ones, both sides unfolded. The commit keeps its turn meanwhile, so the
+ * next repeat beyond this bound has to come again. A single append may take as much as this.
  */
 export const MAX_COMPARED_BYTES = 64 * MIB;
-/** Unfolded records of one JSON read; at least one batch is read. */
+/** Unfolded records of one JSON read. At least one batch is read. */
 export const MAX_DECODED_FETCH_BYTES = 8 * MIB;
-/** Unfolded records that a consumer has delivered from one partition and not had back yet, before it goes on. */
+/** Unfolded records that a consumer has delivered from one partition and not gotten back yet, before it goes on. */
 export const MAX_DECODED_IN_HAND_BYTES = 4 * MIB;
 
 /**
- * Groups whose newest owner a partition remembers: twice as many as it may have readers, so that there are always some to
- * forget. Those that attached longest ago are forgotten first, so many at once, none that has a reader attached, and those
- * that poll last.
+ * Groups whose newest owner a partition remembers. The bound is twice the number of readers, so there are always some
+ * to forget. The groups that attached longest ago are forgotten first, several at once. No group with an attached
+ * reader is forgotten, and groups that poll are forgotten last.
  */
 export const MAX_FENCES_PER_PARTITION = 20_000;
 export const FENCES_FORGOTTEN_AT_ONCE = 100;
-/** A poll is noted again when the last note is so old; a group counts as polling for that long and a session more. */
+/** A poll is noted again when the last note is so old. A group counts as polling for that time and one more session. */
 export const FENCE_REFRESH_MS = 60 * 60_000;
-/** Partitions that the cluster tells of a clock that was set back: those that were written to last. Each is one call. */
+/** Partitions that the cluster tells about a clock that was set back: those written to last. Each one is a call. */
 export const MAX_WRITERS_TOLD_OF_CLOCK = 2_000;
-/** How far a group's incarnation may lie ahead of the partition's clock before the group is asked whether it is its own. */
+/**
+ * How far a group's incarnation may be ahead of the partition's clock. Beyond it, the group is asked if it is its own.
+ */
 export const MAX_INCARNATION_AHEAD_MS = 60_000;
 
 // Sockets to objects.
 /**
- * What the client of a socket to an object may leave unread before it asks for more: the largest window, the batch that may go
- * beyond it, and half as much again of answers. A client that is only slow never has more.
+ * The bytes that the client of a socket to an object may leave unread before it asks for more: the largest window, the
+ * one batch that may exceed it, and half as much again of answers. A client that is merely slow never has more.
  */
 export const MAX_SOCKET_UNREAD_BYTES = 8 * MIB;
 
 // Tail readers.
-/** Bytes in flight to one reader: what a reader that stops reading costs. */
+/** Bytes in flight to one reader. A reader that stops reading costs this much. */
 export const MAX_WINDOW_BYTES = 4 * MIB;
 export const DEFAULT_WINDOW_BYTES = 1 * MIB;
-/** Of Cloudflare's 32,768 hibernatable sockets per object; each costs one write per append. */
+/**
+ * Readers of one partition, out of Cloudflare's 32,768 hibernatable
+ * sockets per object. Each costs one write per append.
+ */
 export const MAX_READERS_PER_PARTITION = 10_000;
 /** A control frame on any native socket, in characters. */
 export const MAX_CONTROL_FRAME_CHARS = 1 * MIB;
@@ -181,27 +206,29 @@ export const MAX_GROUP_ID_LENGTH = 255;
 export const MAX_CLIENT_ID_LENGTH = 255;
 export const MAX_MEMBERS_PER_GROUP = 1_000;
 export const MAX_TOPICS_PER_MEMBER = 100;
-/** Of one call over a service binding. */
+/** Topics in one call over a service binding. */
 export const MAX_TOPICS_PER_BATCH = 100;
 /** Sockets of a group that have not joined yet, or whose member has gone. */
 export const MAX_SOCKETS_PER_GROUP = 2 * MAX_MEMBERS_PER_GROUP;
-/** Positions that one commit, acknowledgement, plan or OffsetDelete names; as many names are looked up at most. */
+/** Positions in one commit, acknowledgement, plan or OffsetDelete. At most as many names are looked up. */
 export const MAX_OFFSETS_PER_COMMIT = 10_000;
 export const MAX_OFFSET_METADATA_LENGTH = 4_096;
-/** Different patterns that one group's members have ever subscribed to: each new topic is matched against all. */
+/**
+ * Different patterns that one group's members have ever subscribed to. Each new topic is matched against all of them.
+ */
 export const MAX_PATTERNS_PER_GROUP = 100;
-/** Of a subscription by pattern, in characters. */
+/** The length of a subscription pattern, in characters. */
 export const MAX_TOPIC_PATTERN_LENGTH = 1_000;
-/** Instructions that a pattern compiles to: what a name costs to match grows with them. */
+/** Instructions that a pattern compiles to. The cost of matching a name grows with them. */
 export const MAX_TOPIC_PATTERN_INSTRUCTIONS = 1_000;
-/** Kafka's offsets.retention.minutes: seven days; at most ten years. */
+/** Kafka's offsets.retention.minutes: seven days by default, ten years at most. */
 export const DEFAULT_OFFSETS_RETENTION_MINUTES = 7 * 24 * 60;
 export const MAX_OFFSETS_RETENTION_MINUTES = 10 * 366 * 24 * 60;
 export const MIN_SESSION_TIMEOUT_MS = 1_000;
 /** KIP-848's default (group.consumer.session.timeout.ms). */
 export const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
 export const MAX_SESSION_TIMEOUT_MS = 30 * 60_000;
-/** KIP-848's default heartbeat (group.consumer.heartbeat.interval.ms); short sessions beat three times in one. */
+/** KIP-848's default heartbeat (group.consumer.heartbeat.interval.ms). Short sessions beat three times per session. */
 export const MAX_HEARTBEAT_INTERVAL_MS = 5_000;
 export const MIN_HEARTBEAT_INTERVAL_MS = 100;
 /** How long a member may take to give up partitions before it is fenced. */
@@ -210,8 +237,9 @@ export const DEFAULT_REBALANCE_TIMEOUT_MS = 5 * 60_000;
 export const MAX_REBALANCE_TIMEOUT_MS = 60 * 60_000;
 
 /**
- * The flight recorder: operations it remembers, a row each; entries of one; partitions named in an entry, and in all
- * entries of an operation. Each may be of a topic with a long name: the last keeps a row under 1 MB.
+ * The flight recorder: the operations that it remembers, one row each; the entries of one operation;
+ * the partitions named in one entry, and in all entries of an operation. Each may be of a topic with a
+ * long name, and the last bound keeps a row under 1 MB.
  */
 export const MAX_HISTORY_OPERATIONS = 500;
 export const MAX_HISTORY_ENTRIES_PER_OPERATION = 200;
@@ -223,89 +251,109 @@ export const MAX_HISTORY_ENTRIES = 10_000;
 // Plain WebSocket consumers.
 /** Unacknowledged records per partition. */
 export const DEFAULT_PLAIN_WINDOW_RECORDS = 500;
-/** What an event stream's client may leave unread in the Worker; one frame may go beyond it. */
+/** The bytes that an event stream's client may leave unread in the Worker. One frame may exceed it. */
 export const EVENT_STREAM_BUFFER_BYTES = 256 * 1024;
-/** What a plain WebSocket's client may leave unread in the Worker; one message may go beyond it. */
+/** The bytes that a plain WebSocket's client may leave unread in the Worker. One message may exceed it. */
 export const MAX_PLAIN_UNSENT_BYTES = 1 * MIB;
 /**
- * What a plain WebSocket's client may leave unread of everything but records: no client that reads is told so much meanwhile.
- * Each message takes so much memory besides its text, measured.
+ * The bytes that a plain WebSocket's client may leave unread of everything but records. A client that reads is never
+ * sent that much meanwhile. Each message takes the overhead in memory besides its text. It was measured.
  */
 export const MAX_PLAIN_UNREAD_REPLY_BYTES = 1 * MIB;
 export const MESSAGE_OVERHEAD_BYTES = 256;
-/** Of a plain reader's filter: headers named, and characters of a name, a value or the key. */
+/** The filter of a plain reader: the number of headers, and the characters of a name, a value or the key. */
 export const MAX_FILTER_HEADERS = 10;
 export const MAX_FILTER_LENGTH = 1_000;
 export const MAX_PLAIN_WINDOW_RECORDS = 10_000;
 /** Records of one `records` message. */
 export const MAX_RECORDS_PER_MESSAGE = 500;
-/** After `revoked`, how long a plain consumer may go on acknowledging what it was given. */
+/** After `revoked`, how long a plain consumer may still acknowledge the records that it was given. */
 export const DRAIN_TIMEOUT_MS = 3_000;
 
 // The Worker.
-/** Topic metadata is used this long before it is asked for again. */
+/** Topic metadata is used for this long before it is looked up again. */
 export const METADATA_MAX_AGE_MS = 10_000;
 export const METADATA_CACHE_TOPICS = 1_000;
-/** Groups of which a Worker remembers that they exist: a name and a time each. */
+/** Groups that a Worker remembers as existing: a name and a time each. */
 export const METADATA_CACHE_GROUPS = 10_000;
-/** Ids of no topic are remembered for so long, and so many: whoever keeps asking does not reach the cluster each time. */
+/**
+ * How long ids of no topic are remembered, and how many. A client
+ * that keeps asking does not reach the cluster each time.
+ */
 export const UNKNOWN_TOPIC_ID_AGE_MS = 1_000;
 export const UNKNOWN_TOPIC_IDS = 1_000;
-/** Objects asked at once by one request (lag, resets): a Worker may await six answers at a time. */
+/** Objects that one request asks at once (lag, resets). A Worker may await six answers at a time. */
 export const FAN_OUT = 6;
 
 // The Kafka protocol.
-/** One request, its length not counted: what one produce request may carry, and room for what stands around it. */
+/**
+ * One request, without its length field: the most that one produce
+ * request may carry, and room for the fields around it.
+ */
 export const MAX_KAFKA_REQUEST_BYTES = 17 * MIB;
 /** Requests that came over one connection and are not answered: the largest, and as much again of what follows it. */
 export const MAX_KAFKA_QUEUED_BYTES = 36 * MIB;
 /**
- * Requests that came and answers that are not taken, of all connections of an isolate: four of the largest requests at once,
- * and room for many small ones. The isolate has 128 MB for these, for what is pushed ahead of fetches and for HTTP's bodies.
+ * Requests that came, and answers that are not taken, of all connections of an isolate: four of the
+ * largest requests at once, and room for many small ones. The isolate has 128 MB for these, for
+ * records pushed ahead of fetches and for HTTP bodies.
  */
 export const MAX_KAFKA_IN_FLIGHT_BYTES = 72 * MIB;
 /**
- * One answer, as it is made and as it is written: half of what all may have in flight. The metadata of 1.4 million partitions,
- * or the configs of some 10,000 topics.
+ * One answer, as it is made and as it is written. It is half of what all connections may have in flight: the metadata
+ * of 1.4 million partitions, or the configs of some 10,000 topics.
  */
 export const MAX_KAFKA_ANSWER_BYTES = 36 * MIB;
-/** An answer goes out in pieces of this size, each of which has to be taken in MAX_KAFKA_STALLED_MS. */
+/** An answer goes out in pieces of this size. Each must be taken within MAX_KAFKA_STALLED_MS. */
 export const MAX_KAFKA_WRITE_BYTES = 256 * KIB;
 /**
- * What a WebSocket's client has not taken, before the next part of an answer is sent: it stays there until the client goes, even
- * where its connection is closed. So few that thousands of such clients do no harm, so many that one that reads never waits long.
+ * The bytes that a WebSocket's client may not have taken when the next part of an answer is sent. They stay in memory
+ * until the client goes, even if its connection is closed. They are so few that thousands of such clients do no harm,
+ * and so many that a client that reads never waits long.
  */
 export const MAX_KAFKA_UNREAD_BYTES = 256 * KIB;
 /** Connections that one isolate serves. */
 export const MAX_KAFKA_CONNECTIONS = 4_096;
-/** A connection on which nothing is asked for so long is closed, as Kafka does (`connections.max.idle.ms`). */
+/** A connection with no request for so long is closed, as Kafka does (`connections.max.idle.ms`). */
 export const MAX_KAFKA_IDLE_MS = 10 * 60_000;
-/** A connection on which nothing was ever asked: every client begins with ApiVersions, at once. */
+/** The same for a connection that never had a request. Every client begins with ApiVersions, at once. */
 export const MAX_KAFKA_SILENT_MS = 10_000;
-/** A request that has begun has to go on: so many bytes of it, or its end, in so long. A byte a second is not moving. */
+/**
+ * A request that has begun must go on: so many bytes of it, or its end, within this time. A byte a second is too slow.
+ */
 export const MAX_KAFKA_HALF_SENT_MS = 10_000;
 export const MIN_KAFKA_HALF_SENT_BYTES = 4 * KIB;
-/** Answers that are not taken for so long close their connection: a client's reader may wait for its handler for a while. */
+/**
+ * Answers that are not taken for so long close their connection. A
+ * client's reader may wait for its handler for a while.
+ */
 export const MAX_KAFKA_STALLED_MS = 30_000;
-/** Calls to objects after which a client has to connect again: less than an invocation may make (wrangler.toml). */
+/**
+ * Calls to objects after which a client has to connect again. It is less than an invocation may make (wrangler.toml).
+ */
 export const MAX_KAFKA_CALLS = 900_000;
-/** As how many nodes the broker may present itself. */
+/** The number of nodes that the broker may present itself as. */
 export const MAX_KAFKA_NODES = 16;
 /** Members of groups for which one connection answers heartbeats by itself. */
 export const MAX_KAFKA_WATCHES = 32;
-/** Partitions to which one connection appends over sockets. */
+/** Partitions that one connection appends to over sockets. */
 export const MAX_KAFKA_APPEND_SOCKETS = 256;
-/** Member ids that a classic group has given out and nobody has joined with: the oldest makes room for the next. */
+/** Member ids that a classic group gave out and that nobody has joined with. The oldest makes room for the next. */
 export const MAX_PENDING_CLASSIC_MEMBERS = 1_000;
-/** How long such an id is good for, and waited for, unless the session is shorter: a client joins with it at once. */
+/** How long such an id is good and waited for, unless the session is shorter. A client joins with it at once. */
 export const MAX_PENDING_CLASSIC_MS = 10_000;
-/** Elements of all arrays of one request: each is an object in memory, many times its bytes. */
+/** Elements of all arrays of one request. Each is an object in memory, many times its bytes. */
 export const MAX_KAFKA_ELEMENTS = 200_000;
 /** Partitions that one connection reads. */
 export const MAX_KAFKA_FEEDS = 2_048;
-/** What one partition may push ahead of a connection's fetches, at most and at least: a batch more, if need be. */
+/**
+ * The bytes that one partition may push ahead of a connection's
+ * fetches, at most and at least. One batch may exceed them.
+ */
 export const MAX_FEED_BYTES = 1 * MIB;
 export const MIN_FEED_BYTES = 64 * KIB;
-/** What was pushed and not fetched: of one connection, and of all of an isolate. What is beyond comes again. */
+/**
+ * Bytes pushed and not fetched, for one connection and for all of an isolate. Bytes beyond that are pushed again later.
+ */
 export const MAX_FEEDS_BYTES = 16 * MIB;
 export const MAX_ALL_FEEDS_BYTES = 32 * MIB;

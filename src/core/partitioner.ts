@@ -1,11 +1,11 @@
-// Key to partition, byte for byte as Kafka's Java client does it (Utils.murmur2, BuiltInPartitioner), so
-// that every client that hashes keys agrees where a key lives.
+// Maps keys to partitions, byte for byte as Kafka's Java client does (Utils.murmur2, BuiltInPartitioner). So
+// every client that hashes keys agrees on where a key is.
 
 const SEED = 0x9747b28c;
 const M = 0x5bd1e995;
 const R = 24;
 
-/** Kafka's murmur2, as a signed 32-bit number. */
+/** Computes Kafka's murmur2, as a signed 32-bit number. */
 export function murmur2(bytes: Uint8Array): number {
   const length = bytes.length;
   let hash = SEED ^ length;
@@ -33,7 +33,7 @@ function byteAt(bytes: Uint8Array, index: number): number {
   return bytes[index] as number;
 }
 
-/** The partition of a key, in [0, partitions). */
+/** Returns the partition of a key, in [0, partitions). */
 export function partitionForKey(key: Uint8Array, partitions: number): number {
   return (murmur2(key) & 0x7fffffff) % partitions;
 }

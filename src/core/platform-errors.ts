@@ -1,4 +1,4 @@
-// What the platform's own exceptions mean here: the one place that gives a failed call to an object its name [ERR-2].
+// Translates the platform's own exceptions. Only this module names the failure of a call to an object [ERR-2].
 import { BrokerError, isErrorName } from "./errors.ts";
 
 /** How an object failed. */
@@ -7,24 +7,24 @@ export type PlatformFailure =
   | "overloaded"
   /** No room is left; the write was rolled back. */
   | "full"
-  /** What it has stored cannot be read. No retry mends that. */
+  /** Its stored data cannot be read. No retry mends that. */
   | "damaged"
   /** Its storage could not be opened, read or written this time. */
   | "storage"
-  /** It was reset, or the way to it broke: nobody knows what became of the call. */
+  /** It was reset, or the connection to it broke. Nobody knows what became of the call. */
   | "unanswered"
   /** An error of the program. */
   | "unexpected";
 
-/** Where a failure happened, as an operator finds it. */
+/** The place of a failure, in terms that help an operator find it. */
 export interface ObjectPlace {
   /** "partition 1f0c…/0", "group orders", "cluster". */
   readonly name: string;
-  /** The file of its database, or its id where the storage is the platform's. */
+  /** The file of its database, or its id if the storage is the platform's. */
   readonly file: string;
 }
 
-/** A call to an object that threw, with the object it was made to. */
+/** A call to an object that threw, with the object that was called. */
 export class ObjectError extends Error {
   readonly failure: PlatformFailure;
   readonly place: ObjectPlace;
@@ -37,20 +37,20 @@ export class ObjectError extends Error {
   }
 }
 
-/** The storage of an object is the matter, not the way to it. */
+/** True if the object's storage failed, and not the connection to the object. */
 export function isStorageFailure(failure: PlatformFailure): boolean {
   return failure === "full" || failure === "damaged" || failure === "storage";
 }
 
 const FULL = /SQLITE_FULL|disk is full|ENOSPC|No space left/;
 const DAMAGED = /SQLITE_CORRUPT|SQLITE_NOTADB|malformed|file is not a database/;
-/** workerd hides an exception of its own behind a reference; where an object does not answer, that is its storage. */
+/** workerd hides its own exceptions behind a reference. If an object does not answer, its storage is the cause. */
 const STORAGE =
   /SQLITE_(IOERR|READONLY|CANTOPEN|BUSY|LOCKED|PERM|AUTH|PROTOCOL|NOMEM)|disk I\/O error|internal error; reference = /;
 const UNANSWERED =
   /Durable Object (storage|reset|was)|object (has been|was) (reset|evicted|destroyed)|Network connection lost|shutting down|[Dd]isconnected|superseded|broken\./;
 
-/** Reads the text first: a full disk resets the object too, and that is not what an operator has to hear. */
+/** Reads the text first. A full disk also resets the object, but an operator must hear about the disk. */
 export function failureOf(error: unknown): PlatformFailure {
   if (error instanceof ObjectError) return error.failure;
   const { overloaded, retryable, durableObjectReset } = (error ?? {}) as {
@@ -68,7 +68,7 @@ export function failureOf(error: unknown): PlatformFailure {
   return "unexpected";
 }
 
-/** An object's failure to answer, as clients are told of it. */
+/** Makes the error that clients get when an object fails to answer. */
 export function brokerError(error: unknown): BrokerError {
   if (error instanceof BrokerError) return error;
   const own = ownError(error);
@@ -101,18 +101,18 @@ export function brokerError(error: unknown): BrokerError {
   }
 }
 
-/** KAFKA_STORAGE_ERROR that trying again does not mend. */
+/** Makes a KAFKA_STORAGE_ERROR that trying again does not mend. */
 export function damaged(detail: string): BrokerError {
   return new BrokerError("KAFKA_STORAGE_ERROR", detail, { retriable: false });
 }
 
-/** A reference says nothing to a client; the log has what stands behind it. */
+/** Hides a reference, which says nothing to a client. The log has the details behind it. */
 function publicText(error: unknown): string {
   const message = messageOf(error);
   return message.includes("reference = ") ? "the broker's log says which and why" : message;
 }
 
-/** A broker's error that an object threw comes over the call as an Error with the same fields. */
+/** Recognizes a broker's error thrown by an object. It crosses the call as an Error with the same fields. */
 function ownError(error: unknown): BrokerError | null {
   const cause = error instanceof ObjectError ? error.cause : error;
   const { code, data, retriable } = (cause ?? {}) as Partial<BrokerError>;

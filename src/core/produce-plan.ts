@@ -1,5 +1,5 @@
-// From records to appends: which partition each record goes to, and how the records of a partition are cut
-// into batches and appends. The Worker and the SDK produce by the same plan.
+// Turns records into appends: it chooses the partition of each record, and cuts the records of a partition into batches
+// and appends. The Worker and the SDK use the same plan.
 
 import { concatBytes } from "./bytes.ts";
 import { BrokerError } from "./errors.ts";
@@ -14,32 +14,32 @@ import {
 import { partitionForKey } from "./partitioner.ts";
 import type { ProducerRecord } from "./record.ts";
 
-/** What has to be known of a topic to produce to it. */
+/** The facts about a topic that are needed to produce to it. */
 export interface ProduceTarget {
   readonly name: string;
   readonly partitions: number;
   readonly maxMessageBytes: number;
-  /** Every record needs a key. */
+  /** True if every record needs a key. */
   readonly isCompacted: boolean;
 }
 
 export interface PlacedRecord extends ProducerRecord {
-  /** Null leaves the choice to the plan. */
+  /** The partition. Null leaves the choice to the plan. */
   readonly partition: number | null;
 }
 
 /** Batches of one partition that are appended together. */
 export interface PlannedAppend {
   readonly partition: number;
-  /** For each batch the places of its records in the list. */
+  /** For each batch, the places of its records in the list. */
   readonly batches: readonly (readonly number[])[];
   readonly recordCount: number;
   readonly sizeInBytes: number;
 }
 
 /**
- * [PRD-3] An explicit partition, else the key's by Kafka's murmur2, else, for all keyless records together,
- * the one that `random` (from 0 to 1) points at: few large batches instead of many small ones.
+ * [PRD-3] Chooses an explicit partition, else the key's partition by Kafka's murmur2. All keyless records together go
+ * to the partition that `random` (from 0 to 1) points at: few large batches instead of many small ones.
  *
  * Appends of one partition come in the order of its records [PRD-2]. Throws, with the record's place,
  * UNKNOWN_TOPIC_OR_PARTITION, INVALID_RECORD for a missing key, MESSAGE_TOO_LARGE.
@@ -62,7 +62,7 @@ export function planAppends(
   );
 }
 
-/** All records, of one partition and found to be right before, as few appends. */
+/** Joins all records, which belong to one partition and have been checked before, into as few appends as possible. */
 export function joinAppends(
   target: Pick<ProduceTarget, "name" | "maxMessageBytes">,
   records: readonly ProducerRecord[],
@@ -95,8 +95,8 @@ function placeRecord(
 }
 
 /**
- * [CND-1] Records that are to be stored at one offset must make one append to one partition, and it must be
- * clear which. Throws INVALID_REQUEST or MESSAGE_TOO_LARGE.
+ * [CND-1] Checks records that must be stored at one offset. They must make one append to one partition, and that
+ * partition must be clear. Throws INVALID_REQUEST or MESSAGE_TOO_LARGE.
  */
 export function checkConditional(
   records: readonly PlacedRecord[],
@@ -162,7 +162,7 @@ function cutBatches(
   return batches;
 }
 
-/** Batches joined into as few appends as the bound on one append allows. */
+/** Joins batches into as few appends as the bound on one append allows. */
 function cutAppends(partition: number, batches: readonly SizedBatch[]): PlannedAppend[] {
   const appends: (PlannedAppend & { batches: number[][] })[] = [];
   let append = null as { batches: number[][]; recordCount: number; sizeInBytes: number } | null;
@@ -179,14 +179,14 @@ function cutAppends(partition: number, batches: readonly SizedBatch[]): PlannedA
   return appends;
 }
 
-/** [IDM-1] As whom an append is made; `sequence` is that of its first record. */
+/** [IDM-1] The identity under which an append is made. `sequence` is that of its first record. */
 export interface AppendIdentity {
   readonly producerId: number;
   readonly producerEpoch: number;
   readonly sequence: number;
 }
 
-/** The append's bytes: its batches, each where the sequence of the one before ended. */
+/** Returns the append's bytes: its batches, each continuing the sequence of the one before. */
 export function encodeAppend(
   append: PlannedAppend,
   records: readonly ProducerRecord[],

@@ -1,4 +1,4 @@
-// Records as the core sees them: bytes. How JSON becomes bytes is decided at the edge (protocol/json-record.ts).
+// Records as the core sees them: bytes. The edge decides how JSON becomes bytes (protocol/json-record.ts).
 
 export interface RecordHeader {
   readonly key: string;

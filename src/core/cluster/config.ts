@@ -1,6 +1,5 @@
-// Topic configuration: Kafka's keys (TopicConfig.java), in one table that says type, bounds and default of
-// each. A topic has overrides; what it does not set is the cluster's default; what that does not set is the
-// table's.
+// Topic configuration: Kafka's keys (TopicConfig.java), in one table with the type, bounds and default of each. A topic
+// has overrides. A key that it does not set has the cluster's default, or else the table's.
 import {
   type ConfigKey,
   type ConfigOverrides,
@@ -17,15 +16,15 @@ import {
   MIN_SEGMENT_BYTES,
 } from "../limits.ts";
 
-/** The resolved configuration. Times in milliseconds, sizes in bytes. */
+/** The resolved configuration. Times are in milliseconds, sizes in bytes. */
 export interface TopicConfig {
   /** The largest record batch accepted. */
   readonly maxMessageBytes: number;
-  /** What removes old records: whole segments by age and size, superseded records by key, or nothing. */
+  /** How old records are removed: whole segments by age and size, superseded records by key, or not at all. */
   readonly cleanupPolicy: readonly CleanupPolicy[];
-  /** A segment whose newest record is older is deleted. -1: none is. Needs the policy `delete`. */
+  /** A segment whose newest record is older is deleted. -1 deletes none. Needs the policy `delete`. */
   readonly retentionMs: number;
-  /** The oldest segments are deleted while what is left has at least this size. -1: none is. */
+  /** The oldest segments are deleted while the rest has at least this size. -1 deletes none. */
   readonly retentionBytes: number;
   /** A segment is closed at this size … */
   readonly segmentBytes: number;
@@ -35,11 +34,11 @@ export interface TopicConfig {
   readonly deleteRetentionMs: number;
   /** A record younger than this is not compacted. */
   readonly minCompactionLagMs: number;
-  /** A segment that has waited this long is compacted, however little there is to gain. */
+  /** A segment that has waited this long is compacted, however little that gains. */
   readonly maxCompactionLagMs: number;
-  /** Compaction waits until this share of the bytes has not been compacted yet. */
+  /** Compaction waits until this share of the bytes is not compacted yet. */
   readonly minCleanableDirtyRatio: number;
-  /** CreateTime keeps the producer's timestamps; LogAppendTime replaces them by the time of the append. */
+  /** CreateTime keeps the producer's timestamps. LogAppendTime replaces them with the time of the append. */
   readonly messageTimestampType: TimestampType;
   /** With CreateTime: how far a timestamp may lie in the past … */
   readonly messageTimestampBeforeMaxMs: number;
@@ -54,7 +53,7 @@ export type CleanupPolicy = "delete" | "compact";
 export type TimestampType = "CreateTime" | "LogAppendTime";
 
 const DAY_MS = 24 * 60 * 60_000;
-/** Kafka's Long.MAX_VALUE, as far as numbers are exact here: no bound at all. */
+/** Kafka's Long.MAX_VALUE, as far as numbers are exact here. It means no bound at all. */
 const FOREVER = Number.MAX_SAFE_INTEGER;
 
 const TABLE = new ConfigTable<TopicConfig>({
@@ -92,7 +91,7 @@ function ratio(field: keyof TopicConfig, byDefault: number): ConfigKey<TopicConf
   };
 }
 
-/** A list separated by commas; the empty list keeps everything for ever. */
+/** A list separated by commas. The empty list keeps everything forever. */
 function policies(
   field: keyof TopicConfig,
   byDefault: readonly CleanupPolicy[],
@@ -112,7 +111,7 @@ function policies(
   };
 }
 
-/** As ConfigTable.change. */
+/** Changes overrides as ConfigTable.change does. */
 export function changeOverrides(
   base: ConfigOverrides,
   changes: Readonly<Record<string, unknown>>,
@@ -126,7 +125,7 @@ export function resolveConfig(...layers: readonly ConfigOverrides[]): TopicConfi
 
 export const DEFAULT_TOPIC_CONFIG: TopicConfig = resolveConfig();
 
-/** The config by Kafka's keys. */
+/** Returns the config by Kafka's keys. */
 export function configByKey(config: TopicConfig): Record<string, string | number> {
   return TABLE.byKey(config);
 }

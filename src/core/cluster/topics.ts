@@ -1,22 +1,22 @@
-// What a topic is and what may be asked of one.
+// Topics, and the rules for their names and partition counts.
 import { type Failure, fail } from "../errors.ts";
 import { MAX_GROUP_ID_LENGTH, MAX_PARTITIONS_PER_TOPIC, MAX_TOPIC_NAME_LENGTH } from "../limits.ts";
 import type { ConfigOverrides, TopicConfig } from "./config.ts";
 
 export interface Topic {
   readonly name: string;
-  /** A UUID; a topic deleted and created again under its name gets another. */
+  /** A UUID. A topic that is deleted and created again under its name gets another. */
   readonly topicId: string;
   readonly partitions: number;
-  /** Partitions at creation. They never change, so what is spread by it stays where it is. */
+  /** The number of partitions at creation. It never changes, so anything that is spread by it stays where it is. */
   readonly initialPartitions: number;
-  /** What was set on this topic, by Kafka's keys. */
+  /** The config values set on this topic, by Kafka's keys. */
   readonly overrides: ConfigOverrides;
-  /** What holds: the cluster's defaults with the overrides laid over them. */
+  /** The config in effect: the cluster's defaults with the overrides on top. */
   readonly config: TopicConfig;
 }
 
-/** Kafka's rules for names (Topic.java): 1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`. */
+/** Checks a name by Kafka's rules (Topic.java): 1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`. */
 export function checkTopicName(name: string): Failure | null {
   if (name.length < 1 || name.length > MAX_TOPIC_NAME_LENGTH) {
     return fail(
@@ -35,7 +35,7 @@ export function checkTopicName(name: string): Failure | null {
   return null;
 }
 
-/** 1 to 255 whole characters, none of them a control character; not `.` or `..`, which no URL can hold. */
+/** Checks a group id: 1 to 255 whole characters, no control characters, and not `.` or `..`, which no URL can hold. */
 export function checkGroupId(groupId: string): Failure | null {
   const wrong = (why: string) => fail("INVALID_GROUP_ID", `group id ${why}`);
   if (groupId.length < 1 || groupId.length > MAX_GROUP_ID_LENGTH)

@@ -1,39 +1,41 @@
-// Who may do what in a group, whatever kind its members are: native (sockets, polls, KIP-848) or classic. Every join,
-// commit, reset and deletion asks here, so that no way in knows one kind of member only [GRP-14]. After Kafka's
-// Group.java (validateOffsetCommit, validateOffsetFetch, validateDeleteGroup). Pure: nothing is changed.
+// The rules of a group for members of every kind: native (sockets, polls, KIP-848) or classic. Every
+// join, commit, reset and deletion asks here, so no entry point considers only one kind of member
+// [GRP-14]. They follow Kafka's Group.java (validateOffsetCommit, validateOffsetFetch,
+// validateDeleteGroup). The functions are pure and change nothing.
 import { ERRORS, type Failure, fail, KAFKA_ERRORS } from "../errors.ts";
 import type { ClassicGroup, ClassicMember, ClassicToken } from "./classic.ts";
 import { readSubscription } from "./classic-assignment.ts";
 import { unknownMember } from "./offsets.ts";
 import { type GroupState, hasSubscriber } from "./state.ts";
 
-/** A group's members of both kinds. There are members of one kind at most. */
+/** A group's members of both kinds. At most one kind has members. */
 export interface GroupMembers {
   readonly state: GroupState;
   readonly classic: Pick<ClassicGroup, "members" | "protocolType" | "generation" | "checkCommit">;
 }
 
 /**
- * Why a native member may not join, or null. NON_EMPTY_GROUP: classic members are in the group. Who was only told an id is
- * none [CLS-10]: it joins with the members that it then finds, or is refused.
+ * Returns why a native member may not join, or null. NON_EMPTY_GROUP: classic members are in the group. A client that
+ * was only given an id is not a member [CLS-10]: it joins the members that it then finds, or is refused.
  */
 export function checkNativeJoin(group: GroupMembers): Failure | null {
   return group.classic.members.size > 0 ? nonEmpty(group) : null;
 }
 
-/** Why a classic member may not join, as Kafka's error code. */
+/** Returns why a classic member may not join, as Kafka's error code. */
 export function checkClassicJoin({ state }: GroupMembers): number {
   return state.members.size > 0 ? KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL : KAFKA_ERRORS.NONE;
 }
 
-/** Why the group may not be deleted, or all its positions be set, or null. NON_EMPTY_GROUP. */
+/** Returns why the group may not be deleted, or all its positions set, or null. NON_EMPTY_GROUP. */
 export function checkUnused(group: GroupMembers): Failure | null {
   return group.state.members.size > 0 || group.classic.members.size > 0 ? nonEmpty(group) : null;
 }
 
 /**
- * Why the group's positions in a topic may not be forgotten, or null. GROUP_SUBSCRIBED_TO_TOPIC: a member reads the topic.
- * NON_EMPTY_GROUP: there are members of a protocol other than the consumer's, so what they read is not known.
+ * Returns why the group's positions in a topic may not be forgotten, or null.
+ * GROUP_SUBSCRIBED_TO_TOPIC: a member reads the topic. NON_EMPTY_GROUP: there are members of a protocol
+ * other than the consumer's, so nobody knows what they read.
  */
 export function checkForgetTopic(group: GroupMembers, topic: string): Failure | null {
   const { members, protocolType } = group.classic;
@@ -46,25 +48,28 @@ export function checkForgetTopic(group: GroupMembers, topic: string): Failure | 
     : null;
 }
 
-/** As whom a commit of Kafka's protocol counts. */
+/** The role in which a commit of Kafka's protocol counts. */
 export type Committer =
   | { readonly kind: "native" }
   | { readonly kind: "classic" }
-  /** Nobody's: by an admin, or a consumer that chose its partitions itself. */
+  /** A commit by no member: by an admin, or by a consumer that chose its partitions itself. */
   | { readonly kind: "manual" }
   | { readonly kind: "refused"; readonly errorCode: number };
 
-/** True where a commit of Kafka's protocol names no generation. A member that it names has left, or never joined. */
+/**
+ * True if a commit of Kafka's protocol names no generation. If it names a member, that member has left or never joined.
+ */
 export function isByHand({ generation }: ClassicToken): boolean {
   return generation < 0;
 }
 
 /**
- * [CLS-6] As whom OffsetCommit counts. By hand only where the group has no members of any kind, whatever id is named, as in
- * Kafka: Java's consumer goes on naming the id that it had before it unsubscribed. Else only as the member named.
+ * [CLS-6] Returns the role in which an OffsetCommit counts. A commit by hand counts only if the group has no members of
+ * any kind, whatever id it names, as in Kafka: Java's consumer keeps naming the id that it had before it unsubscribed.
+ * Any other commit counts only as that of the member it names.
  */
 export function committerOf(group: GroupMembers, token: ClassicToken): Committer {
-  // [GRP-15] In the name of one that joined in another way nobody commits by this.
+  // [GRP-15] Nobody may use this call to commit in the name of a member that joined in another way.
   const native = group.state.members.get(token.memberId);
   if (native?.heartbeats) {
     const isForeign = token.instanceId !== null && token.instanceId !== native.instanceId;
@@ -77,8 +82,8 @@ export function committerOf(group: GroupMembers, token: ClassicToken): Committer
 }
 
 /**
- * Why a member may not fetch the group's positions, as Kafka's error code. A native one must be a member, at its epoch or one
- * that it was told before; of a classic one Kafka asks nothing.
+ * Returns why a member may not fetch the group's positions, as Kafka's error code. A native id must belong to a member,
+ * at its epoch or an earlier one that it was told. Kafka checks nothing for a classic one.
  */
 export function checkOffsetFetch(
   { state, classic }: GroupMembers,

@@ -1,15 +1,15 @@
-// What a classic consumer subscribes to, and what it was assigned: Kafka's ConsumerProtocolSubscription and
-// ConsumerProtocolAssignment. Members of other kinds (Kafka Connect's workers) say something else, which is passed over.
+// Reads the subscriptions and assignments of classic consumers: Kafka's ConsumerProtocolSubscription and
+// ConsumerProtocolAssignment. Members of other kinds (Kafka Connect's workers) send something else, which is ignored.
 import type { TopicAssignment } from "./describe.ts";
 
 const UTF8 = new TextDecoder();
 
-/** Nothing of what is no consumer's subscription. */
+/** Reads the topics of a subscription. Empty if the bytes are not a consumer's subscription. */
 export function readSubscription(bytes: Uint8Array): string[] {
   return readAll(bytes, (reader) => reader.text());
 }
 
-/** Nothing of what is no consumer's assignment. */
+/** Reads the partitions of an assignment. Empty if the bytes are not a consumer's assignment. */
 export function readAssignment(bytes: Uint8Array): TopicAssignment[] {
   return readAll(bytes, (reader) => {
     const topic = reader.text();
@@ -18,13 +18,13 @@ export function readAssignment(bytes: Uint8Array): TopicAssignment[] {
   });
 }
 
-/** Both begin with a version, of which all have what follows, and a list. */
+/** Reads the list at the start of both formats. It follows a version, and every version has it. */
 function readAll<T>(bytes: Uint8Array, read: (reader: Reader) => T): T[] {
   const reader = new Reader(bytes);
   try {
     return Array.from({ length: reader.count() }, () => read(reader));
   } catch {
-    return []; // It ends before it should.
+    return []; // The bytes end too early.
   }
 }
 
@@ -44,7 +44,7 @@ class Reader {
     return value;
   }
 
-  /** Of what takes two bytes at least. */
+  /** Reads a count of elements that take at least two bytes each. */
   count(): number {
     const count = this.int32();
     if (count < 0 || count * 2 > this.#bytes.length) throw new RangeError(`${count} elements`);

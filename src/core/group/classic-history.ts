@@ -1,5 +1,5 @@
-// The flight recorder of a classic group, in the words of history.ts: read off what the group was before an operation and
-// what it is after. Its epochs are Kafka's generations.
+// The flight recorder of a classic group, in the terms of history.ts. It compares the group before and
+// after an operation. Its epochs are Kafka's generations.
 import {
   MAX_HISTORY_ENTRIES_PER_OPERATION,
   MAX_HISTORY_PARTITIONS,
@@ -10,7 +10,7 @@ import { readAssignment } from "./classic-assignment.ts";
 import type { TopicAssignment } from "./describe.ts";
 import type { HistoryEntry } from "./history.ts";
 
-/** Reasons named for one rebalance. */
+/** The most reasons named for one rebalance. */
 const MAX_CAUSES = 10;
 
 interface Snapshot {
@@ -25,10 +25,10 @@ export function snapshotOf({ members, phase, generation }: ClassicGroup): Snapsh
 
 export class ClassicHistory {
   #entries: HistoryEntry[] = [];
-  /** Since the last rebalance was done. */
+  /** The reasons since the last rebalance was completed. */
   #causes: string[] = [];
 
-  /** `reason`: why whoever has gone has gone. */
+  /** Records the changes. `reason` says why any member that has gone has gone. */
   record(before: Snapshot, after: ClassicGroup, reason: string): void {
     const epoch = before.generation;
     const { members, phase, generation } = after;
@@ -60,7 +60,7 @@ export class ClassicHistory {
     }
   }
 
-  /** What was recorded since the last call. */
+  /** Returns the entries recorded since the last call. */
   take(): readonly HistoryEntry[] {
     return this.#entries.splice(0);
   }

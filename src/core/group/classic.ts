@@ -1,7 +1,8 @@
-// Kafka's classic group protocol, as a state machine: members join and wait for each other, one of them is made the leader
-// and told of all, it decides who gets what, and everyone fetches its part (sync). What they say to each other, their
-// subscriptions and assignments, are bytes that mean nothing here. After Kafka's own coordinator
-// (group-coordinator/…/classic/ClassicGroup.java); the clock is passed in, and who waits is answered by calling back.
+// Kafka's classic group protocol, as a state machine. Members join and wait for each other. One of
+// them becomes the leader and is told about all. It decides on the assignments, and everyone fetches
+// its part (sync). The members' subscriptions and assignments are bytes that mean nothing here. The
+// code follows Kafka's own coordinator (group-coordinator/…/classic/ClassicGroup.java). The clock is
+// passed in, and waiting members are answered by callbacks.
 import { ERRORS, KAFKA_ERRORS } from "../errors.ts";
 import { MAX_PENDING_CLASSIC_MEMBERS, MAX_PENDING_CLASSIC_MS } from "../limits.ts";
 import type { LastSeen } from "./coordinator.ts";
@@ -13,10 +14,13 @@ export interface ClassicMember {
   readonly clientHost: string;
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
-  /** The assignors it can follow, the one it likes best first, each with what it says to the leader. */
+  /** The assignors that it can follow, its favorite first, each with its message to the leader. */
   readonly protocols: readonly ClassicProtocol[];
   readonly assignment: Uint8Array;
-  /** Since when nobody says that it is there: since its connection went, or the object woke up. Kept, so that sleep does not prolong a session. */
+  /**
+   * When reports that it is alive ended: its connection went, or the object woke up. Null while there are
+   * reports. It is stored, so sleep does not prolong a session.
+   */
   readonly silentSinceMs: number | null;
 }
 
@@ -25,21 +29,21 @@ export interface ClassicProtocol {
   readonly metadata: Uint8Array;
 }
 
-/** What is kept; everything else begins anew when the object wakes up. */
+/** The stored state. Everything else begins anew when the object wakes up. */
 export interface ClassicState {
   readonly generation: number;
   readonly protocolType: string | null;
   readonly protocolName: string | null;
   readonly leaderId: string | null;
   readonly members: readonly ClassicMember[];
-  /** Whether a rebalance has begun that is not done: it begins anew then. */
+  /** True if a rebalance has begun and is not complete. It begins anew then. */
   readonly isRebalancing: boolean;
-  /** Topics that went while this generation read them; missing where there are none. */
+  /** Topics that were deleted while this generation read them. Missing if there are none. */
   readonly goneTopics?: readonly string[];
 }
 
 export interface ClassicJoin {
-  /** Empty for one that has none yet; `newMemberId` is what it then gets. */
+  /** Empty for a client that has no id yet. It then gets `newMemberId`. */
   readonly memberId: string;
   readonly newMemberId: string;
   readonly instanceId: string | null;
@@ -49,9 +53,9 @@ export interface ClassicJoin {
   readonly rebalanceTimeoutMs: number;
   readonly protocolType: string;
   readonly protocols: readonly ClassicProtocol[];
-  /** KIP-394: a newcomer is told its id first, and joins with it then. From version 4 on. */
+  /** KIP-394: a newcomer is first told its id and then joins with it. From version 4 on. */
   readonly mustKnowId: boolean;
-  /** KIP-814: a leader can be told that nothing is to be assigned. From version 9 on. */
+  /** KIP-814: a leader can be told that nothing has to be assigned. From version 9 on. */
   readonly canSkipAssignment: boolean;
 }
 
@@ -63,7 +67,7 @@ export interface ClassicJoined {
   readonly protocolName: string | null;
   readonly leaderId: string;
   readonly skipAssignment: boolean;
-  /** Only the leader is told of them. */
+  /** Only the leader is told about the members. */
   readonly members: readonly {
     memberId: string;
     instanceId: string | null;
@@ -87,7 +91,7 @@ export interface ClassicSynced {
   readonly assignment: Uint8Array;
 }
 
-/** Who a heartbeat, a sync or a commit comes from. */
+/** The sender of a heartbeat, a sync or a commit. */
 export interface ClassicToken {
   readonly memberId: string;
   readonly instanceId: string | null;
@@ -95,10 +99,10 @@ export interface ClassicToken {
 }
 
 /**
- * - EMPTY: no members.
- * - PREPARING: members are to join again.
- * - COMPLETING: all have joined, the leader is to say who gets what.
- * - STABLE: everyone has, or can fetch, its part.
+ * - EMPTY: there are no members.
+ * - PREPARING: members have to join again.
+ * - COMPLETING: all have joined, and the leader has to send the assignments.
+ * - STABLE: everyone has its part, or can fetch it.
  */
 export type ClassicPhase = "EMPTY" | "PREPARING" | "COMPLETING" | "STABLE";
 
@@ -112,27 +116,27 @@ export class ClassicGroup {
   #leaderId: string | null;
   readonly #members = new Map<string, ClassicMember>();
   #phase: ClassicPhase;
-  /** When each last asked something here; `#lastSeen` is when it was last said to be there otherwise. */
+  /** When each member last asked something here. `#lastSeen` tells when it was last reported alive in other ways. */
   readonly #seenMs = new Map<string, number>();
   readonly #lastSeen: LastSeen;
   readonly #joining = new Map<string, (answer: ClassicJoined) => void>();
   readonly #syncing = new Map<string, (answer: ClassicSynced) => void>();
   /**
-   * [CLS-10] Ids that were given out, the oldest first, and until when they are good. Whoever has one is no member: a
-   * rebalance waits for it, and nothing else does.
+   * [CLS-10] Ids that were given out, oldest first, each with the time until which it is good. A client with such an id
+   * is not a member. A rebalance waits for it, and nothing else does.
    */
   readonly #pending = new Map<string, number>();
   /**
-   * [CLS-9] Topics that were deleted in this generation. What it commits under such a name was read from the deleted
-   * topic, though there may be another of that name by now.
+   * [CLS-9] Topics that were deleted in this generation. A commit under such a name belongs to the deleted topic,
+   * although there may be another topic of that name by now.
    */
   readonly #goneTopics = new Set<string>();
-  /** When a rebalance goes on without those who are missing. */
+  /** When a rebalance goes on without the members that are missing. */
   #deadlineMs: number | null = null;
-  /** Set when something has changed that is to be kept. */
+  /** Set when state has changed that must be stored. */
   #isChanged = false;
 
-  /** @param lastSeen 0 where nobody watches for the member */
+  /** @param lastSeen returns 0 if nobody watches for the member */
   constructor(state: ClassicState | null, nowMs: number, lastSeen: LastSeen = () => 0) {
     this.#lastSeen = lastSeen;
     this.#generation = state?.generation ?? 0;
@@ -168,7 +172,7 @@ export class ClassicGroup {
     return this.#generation;
   }
 
-  /** What is to be kept, where that has changed since the last call. */
+  /** Returns the state to store if it has changed since the last call. */
   takeState(): ClassicState | null {
     if (!this.#isChanged) return null;
     this.#isChanged = false;
@@ -183,7 +187,7 @@ export class ClassicGroup {
     };
   }
 
-  /** When `expire` has to be called next; null where nothing can expire. */
+  /** When `expire` must be called next. Null if nothing can expire. */
   get nextDeadlineMs(): number | null {
     let earliest = this.#deadlineMs ?? Number.POSITIVE_INFINITY;
     if (this.#phase === "PREPARING")
@@ -193,7 +197,7 @@ export class ClassicGroup {
     return earliest === Number.POSITIVE_INFINITY ? null : earliest;
   }
 
-  /** [CLK-4] The clock was set: everybody has a session from now on, and a rebalance its time. */
+  /** [CLK-4] Starts every session anew, and gives a rebalance its full time, because the clock was set. */
   beginSessionsAnew(nowMs: number): void {
     for (const member of [...this.#members.values()]) {
       this.#seenMs.set(member.memberId, nowMs);
@@ -208,12 +212,12 @@ export class ClassicGroup {
 
   // Join.
 
-  /** [CLS-10] Whether the join may make a member: otherwise it is told an id, told what it missed, or refused. */
+  /** [CLS-10] True if the join may create a member. Otherwise it is told an id, told what it missed, or refused. */
   mayAddMember({ memberId, instanceId, mustKnowId }: ClassicJoin): boolean {
     return memberId === "" ? !mustKnowId || instanceId !== null : this.#pending.has(memberId);
   }
 
-  /** The answer, or null: then `later` gets it, perhaps at once. */
+  /** Returns the answer, or null. If null, `later` gets the answer, perhaps at once. */
   join(
     request: ClassicJoin,
     maxSize: number,
@@ -246,7 +250,7 @@ export class ClassicGroup {
       this.#phase === "COMPLETING"
         ? !isSame
         : this.#phase !== "STABLE" || memberId === this.#leaderId || !isSame;
-    if (!isNews) return this.#joined(memberId); // It has missed the answer, no more.
+    if (!isNews) return this.#joined(memberId); // It only missed the answer.
     this.#members.set(memberId, { ...member, ...termsOf(request), silentSinceMs: null });
     return this.#wait(memberId, nowMs, later);
   }
@@ -284,7 +288,10 @@ export class ClassicGroup {
     return this.#wait(memberId, nowMs, later);
   }
 
-  /** A static member comes back without its id: it goes on where it was, and who had the id is fenced. */
+  /**
+   * Handles a static member that comes back without its id. It continues
+   * where it was, and the holder of the old id is fenced.
+   */
   #replace(
     old: ClassicMember,
     request: ClassicJoin,
@@ -303,7 +310,7 @@ export class ClassicGroup {
     if (this.#phase !== "STABLE" || chosen(old.protocols) !== chosen(request.protocols))
       return this.#wait(memberId, nowMs, later);
     const joined = this.#joined(memberId);
-    // Whoever cannot be told to skip the assignment is not to take itself for the leader, and assign anew.
+    // A client that cannot be told to skip the assignment must not believe that it is the leader, and assign anew.
     if (request.canSkipAssignment) return { ...joined, skipAssignment: true };
     return { ...joined, leaderId: oldLeaderId, members: [] };
   }
@@ -315,9 +322,9 @@ export class ClassicGroup {
     return null;
   }
 
-  /** All are to join again. Goes on as soon as they have. */
+  /** Makes all members join again. The rebalance continues as soon as they have. */
   #prepare(nowMs: number): void {
-    if (this.#phase !== "PREPARING") this.#isChanged = true; // Or a restart would take it for done.
+    if (this.#phase !== "PREPARING") this.#isChanged = true; // Otherwise a restart would take it for complete.
     if (this.#phase === "PREPARING" || this.#phase === "EMPTY")
       this.#deadlineMs ??= this.#untilMs(nowMs);
     else this.#deadlineMs = this.#untilMs(nowMs);
@@ -342,7 +349,7 @@ export class ClassicGroup {
       this.#complete(nowMs);
   }
 
-  /** A new generation, of those who are here. */
+  /** Starts a new generation with the members that are here. */
   #complete(nowMs: number): void {
     this.#generation++;
     this.#goneTopics.clear();
@@ -365,7 +372,7 @@ export class ClassicGroup {
     this.#joining.clear();
   }
 
-  /** Of the protocols that all can follow, the one that most like best. */
+  /** Chooses among the protocols that all members can follow the one that most members prefer. */
   #elect(): string {
     const all = [...this.#members.values()];
     const isCommon = (name: string) =>
@@ -399,7 +406,7 @@ export class ClassicGroup {
     };
   }
 
-  /** Whether it and everyone in the group have a protocol in common. */
+  /** True if it has a protocol in common with everyone in the group. */
   #follows({ memberId, instanceId, protocolType, protocols }: ClassicJoin): boolean {
     const others = [...this.#members.values()].filter(
       (member) =>
@@ -416,7 +423,7 @@ export class ClassicGroup {
 
   // Sync, heartbeat, leave.
 
-  /** The answer, or null: then `later` gets it, perhaps at once. */
+  /** Returns the answer, or null. If null, `later` gets the answer, perhaps at once. */
   sync(
     request: ClassicSync,
     nowMs: number,
@@ -438,7 +445,7 @@ export class ClassicGroup {
     return null;
   }
 
-  /** The leader has said who gets what. */
+  /** Stores the assignments that the leader has sent. */
   #assign(assignments: ClassicSync["assignments"], nowMs: number): void {
     const byMember = new Map(assignments.map((each) => [each.memberId, each.assignment]));
     for (const member of [...this.#members.values()]) {
@@ -447,7 +454,7 @@ export class ClassicGroup {
     }
     this.#phase = "STABLE";
     this.#isChanged = true;
-    this.#deadlineMs = null; // Who has not asked for its part yet is waited for as long as its session lasts.
+    this.#deadlineMs = null; // A member that has not fetched its part yet has as long as its session lasts.
     for (const [waiting, tell] of [...this.#syncing]) {
       this.#seenMs.set(waiting, nowMs);
       tell(this.#synced(waiting));
@@ -471,7 +478,9 @@ export class ClassicGroup {
     return this.#phase === "PREPARING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
   }
 
-  /** [CLS-9] The topic was deleted: what this generation commits of it does not count, and all are to join again. */
+  /**
+   * [CLS-9] Notes that the topic was deleted. This generation's commits for it do not count, and all must join again.
+   */
   topicGone(topic: string, nowMs: number): void {
     if (this.#members.size === 0) return;
     this.#goneTopics.add(topic);
@@ -483,14 +492,17 @@ export class ClassicGroup {
     return this.#goneTopics.has(topic);
   }
 
-  /** Whether offsets may be committed: by a member of this generation. Returns an error code. */
+  /** Checks that offsets may be committed, by a member of this generation. Returns an error code. */
   checkCommit(token: ClassicToken): number {
     const errorCode = this.check(token);
     if (errorCode !== NONE) return errorCode;
     return this.#phase === "COMPLETING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
   }
 
-  /** Whether it is a member, of this generation. An instance id that it names must be its own, as in Kafka. */
+  /**
+   * Checks that the sender is a member of this generation. If it
+   * names an instance id, that must be its own, as in Kafka.
+   */
   check({ memberId, instanceId, generation }: ClassicToken): number {
     const holder = this.#holderOf(instanceId);
     if (holder !== undefined && holder.memberId !== memberId)
@@ -501,7 +513,7 @@ export class ClassicGroup {
     return generation === this.#generation ? NONE : KAFKA_ERRORS.ILLEGAL_GENERATION;
   }
 
-  /** By id, or a static one by its instance id alone. Returns an error code. */
+  /** Removes a member by its id, or a static member by its instance id alone. Returns an error code. */
   leave(memberId: string, instanceId: string | null, nowMs: number): number {
     if (this.#pending.delete(memberId)) {
       this.#completeWhenAllAreHere(nowMs);
@@ -516,7 +528,7 @@ export class ClassicGroup {
     return NONE;
   }
 
-  /** Removes who was silent for too long, and goes on with a rebalance that has waited long enough. */
+  /** Removes members that were silent for too long, and continues a rebalance that has waited long enough. */
   expire(nowMs: number): void {
     this.#forgetLateIds(nowMs);
     const silent = [...this.#members.values()].filter(
@@ -531,7 +543,7 @@ export class ClassicGroup {
     if (this.#deadlineMs === null || this.#deadlineMs > nowMs) return;
     if (this.#phase === "PREPARING") {
       this.#pending.clear();
-      // A static member may be restarting: its session decides.
+      // A static member may be restarting. Its session decides.
       for (const { memberId, instanceId } of [...this.#members.values()])
         if (!this.#joining.has(memberId) && instanceId === null) this.#forget(memberId);
       this.#complete(nowMs);
@@ -556,7 +568,7 @@ export class ClassicGroup {
     this.#syncing.delete(memberId);
   }
 
-  /** It waits for us, not we for it. */
+  /** True if the member waits for an answer. It then need not show that it is alive. */
   #isWaiting(memberId: string): boolean {
     return this.#joining.has(memberId) || this.#syncing.has(memberId);
   }
@@ -574,7 +586,7 @@ export class ClassicGroup {
     this.#isChanged = true;
   }
 
-  /** Nobody says any more that the member is there: its session begins to end, unless it asks something. */
+  /** Notes that nobody reports the member alive any more. Its session begins to end, unless it asks something. */
   silent(memberId: string, nowMs: number): void {
     const member = this.#members.get(memberId);
     if (member === undefined || member.silentSinceMs !== null) return;

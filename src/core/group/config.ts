@@ -1,4 +1,4 @@
-// What can be set for one group (Kafka's GroupConfig, and broker settings that Kafka has for all groups at once).
+// The settings of one group (Kafka's GroupConfig, and broker settings that Kafka has for all groups at once).
 import {
   type ConfigKey,
   type ConfigOverrides,
@@ -22,20 +22,20 @@ import type { AssignorName } from "./assignor/assignors.ts";
 export interface GroupConfig {
   /** How partitions are shared. A change rebalances at once. */
   readonly assignor: AssignorName;
-  /** More members are refused with GROUP_MAX_SIZE_REACHED. */
+  /** Further members are refused with GROUP_MAX_SIZE_REACHED. */
   readonly maxSize: number;
-  /** A member that asks for a session timeout outside these is refused with INVALID_SESSION_TIMEOUT. */
+  /** A member that asks for a session timeout outside these bounds is refused with INVALID_SESSION_TIMEOUT. */
   readonly minSessionTimeoutMs: number;
   readonly maxSessionTimeoutMs: number;
-  /** Members with long sessions beat this often; those with short ones three times in one. */
+  /** How often members with long sessions beat. Members with short sessions beat three times per session. */
   readonly heartbeatIntervalMs: number;
-  /** Where to begin where nothing is committed; "member": each member says by itself. */
+  /** The start position if nothing is committed. With "member", each member decides by itself. */
   readonly autoOffsetReset: InitialPosition;
-  /** An empty group forgets offsets that are older, and then itself. */
+  /** An empty group forgets older offsets, and in the end itself. */
   readonly offsetsRetentionMinutes: number;
 }
 
-/** By duration: at the first record that is at most so old (KIP-1106). */
+/** A duration begins at the first record that is at most so old (KIP-1106). */
 export type InitialPosition =
   | "member"
   | "earliest"
@@ -89,7 +89,7 @@ function initialPosition(): ConfigKey<GroupConfig> {
   };
 }
 
-/** As ConfigTable.change; the bounds of session timeouts must not cross. */
+/** Changes overrides as ConfigTable.change does. The bounds of session timeouts must not cross. */
 export function changeGroupConfig(
   base: ConfigOverrides,
   changes: Readonly<Record<string, unknown>>,
@@ -109,7 +109,7 @@ export function resolveGroupConfig(overrides: ConfigOverrides): GroupConfig {
   return TABLE.resolve(overrides);
 }
 
-/** The config by key. */
+/** Returns the config by key. */
 export function groupConfigByKey(config: GroupConfig): Record<string, string | number> {
   return TABLE.byKey(config);
 }

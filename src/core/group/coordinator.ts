@@ -1,7 +1,7 @@
-// The group coordinator: KIP-848's rules as a pure state machine. Each operation answers with a result
-// and leaves events behind (`takeEvents`); an event is replayed the moment it is emitted, and nothing
-// else changes state. The object persists the events in one transaction before it answers anyone. If
-// that fails it must drop this coordinator and load the state anew: memory is then ahead of storage.
+// The group coordinator: KIP-848's rules as a pure state machine. Each operation returns a result and leaves events
+// behind (`takeEvents`). An event is replayed the moment it is emitted, and nothing else changes state. The object
+// persists the events in one transaction before it answers anyone. If that fails, it must drop this coordinator and
+// load the state anew, because memory is then ahead of storage.
 import { type Failure, fail, type Result } from "../errors.ts";
 import { ASSIGNORS } from "./assignor/assignors.ts";
 import { changeGroupConfig, type GroupConfig, resolveGroupConfig } from "./config.ts";
@@ -23,29 +23,29 @@ import { isSameSubscription, subscribes } from "./topic-pattern.ts";
 
 export interface JoinRequest {
   readonly memberId: string;
-  /** 0 joins anew; above 0 resumes a membership over a new connection. */
+  /** 0 joins anew. Above 0 resumes a membership over a new connection. */
   readonly memberEpoch: number;
   readonly instanceId: string | null;
   readonly clientId: string | null;
   readonly topics: readonly string[];
-  /** Has been checked. */
+  /** The caller has checked it. */
   readonly topicPattern: string | null;
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
-  /** What the member consumes now. Empty where `memberEpoch` is 0. */
+  /** The partitions that the member consumes now. Empty if `memberEpoch` is 0. */
   readonly owned: PartitionSet;
-  /** A member without a connection: its session begins anew with each join [POL-1]. */
+  /** True for a member without a connection. Each join starts its session anew [POL-1]. */
   readonly polls: boolean;
-  /** By Kafka's ConsumerGroupHeartbeat. */
+  /** True if it uses Kafka's ConsumerGroupHeartbeat. */
   readonly heartbeats: boolean;
 }
 
-/** What a member that polls is about to be sent of a partition. */
+/** The records of a partition that a polling member is about to be sent. */
 export interface Delivery {
   readonly key: PartitionKey;
-  /** Where it begins, unless that is committed. */
+  /** The offset at which it begins, unless that is committed. */
   readonly beginOffset: number | null;
-  /** The offset behind the last record. Null where it is sent none. */
+  /** The offset after the last record. Null if nothing is sent. */
   readonly nextOffset: number | null;
 }
 
@@ -53,19 +53,19 @@ export interface Delivery {
  * KIP-848's states of a group.
  * - ASSIGNING: the group has changed since its target assignment was computed.
  * - RECONCILING: members are on their way to the target.
- * - DEAD: there is no such group. Whoever asks for it is told GROUP_ID_NOT_FOUND instead.
+ * - DEAD: there is no such group. A request about it gets GROUP_ID_NOT_FOUND instead.
  */
 export type GroupStateName = "EMPTY" | "ASSIGNING" | "RECONCILING" | "STABLE" | "DEAD";
 
 const NOTHING: ReadonlyMap<PartitionKey, number> = new Map();
 
-/** When a member was last heard from, for members that are connected. */
+/** Returns when a connected member was last heard from. */
 export type LastSeen = (memberId: string) => number;
 
 export class Coordinator {
   readonly state: GroupState;
   readonly offsets: GroupOffsets;
-  /** [CLK-5] The newest incarnation of a group that was deleted: the next one is later, whatever the clock shows. */
+  /** [CLK-5] The newest incarnation of a group that was deleted. The next one is later, whatever the clock shows. */
   retiredIncarnation = 0;
   #events: GroupEvent[] = [];
   readonly #history = new HistoryRecorder();
@@ -75,14 +75,14 @@ export class Coordinator {
     this.offsets = new GroupOffsets(state, this.#history, (event) => this.#emit(event));
   }
 
-  /** What has changed since the last call, to be persisted before anyone is told. */
+  /** Returns the changes since the last call. They must be persisted before anyone is told. */
   takeEvents(): readonly GroupEvent[] {
     const events = this.#events;
     this.#events = [];
     return events;
   }
 
-  /** What happened since the last call, for people. */
+  /** Returns the history since the last call, for people to read. */
   takeHistory(): readonly HistoryEntry[] {
     return this.#history.take();
   }
@@ -105,8 +105,8 @@ export class Coordinator {
   }
 
   /**
-   * [GRP-3] A member joins, rejoins (epoch 0) or resumes (epoch > 0). `topics` is the metadata of those
-   * subscribed topics that exist. Errors: UNKNOWN_MEMBER_ID and FENCED_MEMBER_EPOCH (rejoin with epoch 0),
+   * [GRP-3] Lets a member join, rejoin (epoch 0) or resume (epoch > 0). `topics` is the metadata of the subscribed
+   * topics that exist. Errors: UNKNOWN_MEMBER_ID and FENCED_MEMBER_EPOCH (rejoin with epoch 0),
    * INVALID_SESSION_TIMEOUT, UNRELEASED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED.
    */
   join(
@@ -125,7 +125,7 @@ export class Coordinator {
     const memberNumber = known?.memberNumber ?? this.state.nextMemberNumber;
     if (known === undefined)
       this.#emitGroup({ nextMemberNumber: memberNumber + 1, emptySinceMs: null });
-    // What it no longer consumes it has given up, whether it could say so or not.
+    // It has given up the partitions that it no longer consumes, even if it could not say so.
     const revoking = (before?.revoking ?? EMPTY_SET).intersection(request.owned);
     const assigned = before?.assigned ?? EMPTY_SET;
     const isNewLife = request.memberEpoch === 0 && !request.polls;
@@ -162,7 +162,7 @@ export class Coordinator {
     return { ok: true, member: this.#member(request.memberId) };
   }
 
-  /** Why a join would be refused now, or null. */
+  /** Returns why a join would be refused now, or null. */
   checkJoin(request: JoinRequest): Failure | null {
     const known = this.state.members.get(request.memberId);
     const { minSessionTimeoutMs, maxSessionTimeoutMs, maxSize } = this.config;
@@ -182,7 +182,7 @@ export class Coordinator {
     if (known !== undefined && isOtherKind(known, request)) return unknownMember(request.memberId);
     const holder = this.#staticHolder(request.instanceId);
     const isTaken = holder !== undefined && holder !== known;
-    // A silent holder is replaced by a newcomer, but not by a member that exists beside it.
+    // A newcomer replaces a silent holder, but a member that exists beside the holder does not.
     if (isTaken && (holder.silentSinceMs === null || known !== undefined)) {
       return fail(
         "UNRELEASED_INSTANCE_ID",
@@ -196,7 +196,7 @@ export class Coordinator {
           `memberEpoch ${request.memberEpoch} is ahead of ${known.memberEpoch}; join with epoch 0`,
         );
       }
-      // [GRP-4] What it consumed while away must still be its own, or it would be a second owner.
+      // [GRP-4] Partitions that it consumed while away must still be its own, or it would be a second owner.
       if (!request.owned.isSubsetOf(known.assigned.union(known.revoking))) {
         return fail(
           "FENCED_MEMBER_EPOCH",
@@ -219,7 +219,7 @@ export class Coordinator {
     return undefined;
   }
 
-  /** [GRP-8] A static member comes back under a new id: it takes over as it was, without a rebalance. */
+  /** [GRP-8] Lets a static member come back under a new id. It takes over as it was, without a rebalance. */
   #replaceMember(old: Member, member: Member): void {
     const target = this.state.targets.get(old.memberId) ?? EMPTY_SET;
     this.#emit({ type: "member-removed", memberId: old.memberId, reason: "replaced" });
@@ -228,8 +228,8 @@ export class Coordinator {
   }
 
   /**
-   * [GRP-2] The member has stopped consuming these partitions and committed what it wanted to commit.
-   * Only now may they go to somebody else. Partitions it was not told to give up are ignored.
+   * [GRP-2] Notes that the member has stopped consuming these partitions and committed what it wanted to commit. Only
+   * now may they go to another member. Partitions that it was not told to give up are ignored.
    */
   revoked(memberId: string, partitions: PartitionSet, nowMs: number): Result<object> {
     const member = this.state.members.get(memberId);
@@ -245,9 +245,9 @@ export class Coordinator {
   }
 
   /**
-   * [POL-5] A member that polls is about to be sent records, read for the assignment of `memberEpoch`: its
-   * acknowledgements count up to their ends. [POL-4] Where it begins is committed. Answers the partitions that are
-   * its own still; it must not be sent anything of the others.
+   * [POL-5] Notes that a polling member is about to be sent records, read for the assignment of `memberEpoch`. Its
+   * acknowledgements count up to the ends of these. [POL-4] The beginnings are committed. Returns the partitions that
+   * are still the member's own. It must not be sent records of the others.
    */
   deliver(
     memberId: string,
@@ -280,19 +280,19 @@ export class Coordinator {
     return new Set(own.map(({ key }) => key));
   }
 
-  /** [GRP-5] An explicit leave acts at once. A member that is gone already is no error. */
+  /** [GRP-5] Removes a member that leaves, at once. It is not an error if the member is already gone. */
   leave(memberId: string, nowMs: number): void {
     if (this.state.members.has(memberId)) this.#remove([{ memberId, reason: "left" }], nowMs);
   }
 
-  /** [GRP-6] A lost connection starts the session timeout; until it ends the member keeps everything. */
+  /** [GRP-6] Starts the session timeout after a lost connection. The member keeps everything until it ends. */
   disconnect(memberId: string, nowMs: number): void {
     const member = this.state.members.get(memberId);
     if (member === undefined || member.silentSinceMs !== null) return;
     this.#emit({ type: "member", member: { ...member, silentSinceMs: nowMs } });
   }
 
-  /** [GRP-7] Removes members whose session or whose time to give partitions up has ended. */
+  /** [GRP-7] Removes members whose session has ended, or whose time to give up partitions has. */
   expire(lastSeen: LastSeen, nowMs: number): void {
     const removed: { memberId: string; reason: RemovalReason }[] = [];
     for (const member of this.state.members.values()) {
@@ -303,11 +303,11 @@ export class Coordinator {
         removed.push({ memberId, reason: "rebalance timeout" });
       }
     }
-    // All at once: nobody is given what another removal takes away again.
+    // All are removed at once, so no member is given partitions that another removal takes away again.
     if (removed.length > 0) this.#remove(removed, nowMs);
   }
 
-  /** When `expire` has to be called next, or for an empty group `offsets.expire`; null where nothing can expire. */
+  /** When `expire` must be called next, or `offsets.expire` for an empty group. Null if nothing can expire. */
   nextDeadlineMs(lastSeen: LastSeen): number | null {
     let earliest = Number.POSITIVE_INFINITY;
     for (const member of this.state.members.values()) {
@@ -321,7 +321,10 @@ export class Coordinator {
     return earliest === Number.POSITIVE_INFINITY ? null : earliest;
   }
 
-  /** [GRP-9] Topics were created, grown or deleted. `deleted` holds names; their offsets go with them. */
+  /**
+   * [GRP-9] Notes that topics were created, grown or deleted.
+   * `deleted` holds names. Their offsets are deleted with them.
+   */
   changeTopics(topics: readonly GroupTopic[], deleted: readonly string[], nowMs: number): void {
     const isOurs = (name: string) => this.state.topics.has(name) || hasSubscriber(this.state, name);
     let hasChanged = this.#updateTopics(topics.filter((topic) => isOurs(topic.name)));
@@ -337,8 +340,8 @@ export class Coordinator {
   }
 
   /**
-   * [GCF-1] Changes the group's config; `null` takes a key away. A group that does not exist comes to be, so that
-   * it can be told how to work before anybody joins. INVALID_CONFIG changes nothing.
+   * [GCF-1] Changes the group's config. `null` removes a key. A group that does not exist is created, so it can be
+   * configured before anybody joins. INVALID_CONFIG changes nothing.
    */
   alterConfig(changes: Readonly<Record<string, unknown>>, nowMs: number): Result<object> {
     const changed = changeGroupConfig(this.state.overrides, changes);
@@ -354,7 +357,7 @@ export class Coordinator {
     return { ok: true };
   }
 
-  /** Members of another kind came, or went: a group that did not exist comes to be, and one that is empty begins to age. */
+  /** Notes that members of another kind came or went. This creates a missing group, and an empty one begins to age. */
   setOccupied(isOccupied: boolean, nowMs: number): void {
     const { incarnation, emptySinceMs, members } = this.state;
     if (incarnation !== 0 && (isOccupied ? emptySinceMs === null : emptySinceMs !== null)) return;
@@ -369,7 +372,10 @@ export class Coordinator {
     return Math.max(nowMs, this.retiredIncarnation + 1);
   }
 
-  /** [CLK-4] The clock was set: whoever is silent, or has something to give up, has all its time from now on. */
+  /**
+   * [CLK-4] Gives silent members, and those with partitions to give
+   * up, their full time anew, because the clock was set.
+   */
   beginSessionsAnew(nowMs: number): void {
     for (const member of [...this.state.members.values()]) {
       const { silentSinceMs, revokeDeadlineMs, rebalanceTimeoutMs } = member;
@@ -401,7 +407,7 @@ export class Coordinator {
     let hasChanged = false;
     for (const topic of topics) {
       const known = this.state.topics.get(topic.name);
-      // Partitions only grow: fewer is old news that was overtaken.
+      // Partitions only grow. Fewer partitions are old news that arrived late.
       if (known?.topicId === topic.topicId && known.partitions >= topic.partitions) continue;
       if (known !== undefined && known.topicId !== topic.topicId)
         this.offsets.forgetTopic(known, "topic removed");
@@ -411,7 +417,7 @@ export class Coordinator {
     return hasChanged;
   }
 
-  /** A new group epoch and, for it, a new target assignment. */
+  /** Starts a new group epoch and computes a target assignment for it. */
   #retarget(): void {
     const epoch = this.state.groupEpoch + 1;
     const members = [...this.state.members.values()].map((member) => ({
@@ -436,13 +442,13 @@ export class Coordinator {
       const topic = this.state.topics.get(name);
       if (topic !== undefined) ids.add(topic.topicId);
     }
-    if (member.topicPattern === null) return ids; // The common case, which looks at no other topic.
+    if (member.topicPattern === null) return ids; // The common case. It looks at no other topic.
     for (const { name, topicId } of this.state.topics.values())
       if (subscribes(member, name)) ids.add(topicId);
     return ids;
   }
 
-  /** Lets every member go as far as it can. Ends: each pass either frees or grants partitions. */
+  /** Lets every member advance as far as it can. It ends, because each pass either frees or grants partitions. */
   #reconcileAll(nowMs: number): void {
     for (let hasChanged = true; hasChanged; ) {
       hasChanged = false;
@@ -501,8 +507,9 @@ export class Coordinator {
 }
 
 /**
- * [GRP-15] Member ids are shown to everybody, so a member speaks the way it joined only. One that is silent may come back in
- * another way, unless one of them polls: its id is made of its instance id.
+ * [GRP-15] True if the join comes in another way than the member's own. Member ids are public, so a member may
+ * speak only in the way in which it joined. A silent member may come back in another way, unless one of the two
+ * polls: the id of a polling member is made of its instance id.
  */
 function isOtherKind(known: Member, request: JoinRequest): boolean {
   if (known.polls !== request.polls) return true;

@@ -1,4 +1,4 @@
-// A group as people see it.
+// A group as it is shown to people.
 import type { ClassicGroup } from "./classic.ts";
 import { readAssignment } from "./classic-assignment.ts";
 import type { Coordinator, GroupStateName } from "./coordinator.ts";
@@ -23,12 +23,12 @@ export interface GroupDescription {
     readonly state: string;
     /** False while its connection is lost and its session timeout runs. */
     readonly connected: boolean;
-    /** What it may consume now. */
+    /** The partitions that it may consume now. */
     readonly assignment: readonly TopicAssignment[];
-    /** What it shall consume once every member has let go of what is no longer its own. */
+    /** The partitions that it will consume once every member has given up what is no longer its own. */
     readonly target: readonly TopicAssignment[];
   }[];
-  /** Every partition of the group's topics; `committedOffset` is null where nothing was committed. */
+  /** Every partition of the group's topics. `committedOffset` is null if nothing was committed. */
   readonly offsets: readonly {
     readonly topic: string;
     readonly topicId: string;
@@ -37,7 +37,7 @@ export interface GroupDescription {
   }[];
 }
 
-/** `classic` are the members that speak Kafka's classic protocol, where there are any. */
+/** `classic` holds the members that speak Kafka's classic protocol, if there are any. */
 export function describeGroup(
   coordinator: Coordinator,
   classic: Pick<ClassicGroup, "members" | "phase" | "protocolName" | "generation">,
@@ -84,7 +84,7 @@ export function describeGroup(
   };
 }
 
-/** In the words of KIP-848. */
+/** The states in the words of KIP-848. */
 const CLASSIC_STATES = {
   EMPTY: "EMPTY",
   PREPARING: "RECONCILING",

@@ -1,5 +1,5 @@
-// KIP-848's ConsumerGroupHeartbeat on the coordinator: the one call by which a Kafka consumer joins, says what it owns, and
-// learns what it is to own. What it does is what a native member does in several messages.
+// KIP-848's ConsumerGroupHeartbeat on the coordinator. It is the one call with which a Kafka consumer joins, says what
+// it owns, and learns what it has to own. A native member does the same with several messages.
 import { type Failure, fail, type Result } from "../errors.ts";
 import { DEFAULT_REBALANCE_TIMEOUT_MS, DEFAULT_SESSION_TIMEOUT_MS } from "../limits.ts";
 import type { Coordinator, JoinRequest } from "./coordinator.ts";
@@ -10,23 +10,23 @@ import { isSameSubscription } from "./topic-pattern.ts";
 
 export interface Heartbeat {
   readonly memberId: string;
-  /** 0 joins, -1 leaves, -2 leaves for a while (a static member), above 0 is the epoch it was told. */
+  /** 0 joins, -1 leaves, -2 leaves for a while (a static member). Above 0 is the epoch that the member was told. */
   readonly memberEpoch: number;
   readonly instanceId: string | null;
   readonly clientId: string | null;
-  /** -1: as it was said before. */
+  /** -1 means the same as before. */
   readonly rebalanceTimeoutMs: number;
-  /** Null: as it was said before. */
+  /** Null means the same as before. */
   readonly topics: readonly string[] | null;
   readonly topicPattern: string | null;
-  /** What it consumes now; null: as it was said before. */
+  /** The partitions that it consumes now. Null means the same as before. */
   readonly owned: PartitionSet | null;
 }
 
 const LEAVE = -1;
 const LEAVE_FOR_NOW = -2;
 
-/** What the member would have to join with now; null where it is to go on as it is. */
+/** Returns the join that the heartbeat amounts to, or null if the member only continues as it is. */
 export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequest | null {
   const { memberId, memberEpoch, instanceId, clientId } = heartbeat;
   if (memberEpoch < 0) return null;
@@ -45,7 +45,7 @@ export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequ
   const holds = known === undefined ? EMPTY_SET : known.assigned.union(known.revoking);
   return {
     memberId,
-    // One that was told less than there is now goes on all the same; one that was told more is refused.
+    // A member at an older epoch than the current one may still continue. One at a newer epoch is refused.
     memberEpoch,
     instanceId,
     clientId,
@@ -65,7 +65,10 @@ export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequ
   };
 }
 
-/** `topics` are those of the subscription of `join` that exist. Null for one that has left. */
+/**
+ * Applies a heartbeat. `topics` are the existing topics of the
+ * subscription of `join`. The member is null if it has left.
+ */
 export function applyHeartbeat(
   coordinator: Coordinator,
   heartbeat: Heartbeat,

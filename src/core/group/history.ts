@@ -1,5 +1,5 @@
-// The group's flight recorder: what happened, to whom, at which epoch and why, so that "why did it rebalance"
-// has an answer. Entries are read off the coordinator's events as they are emitted.
+// The group's flight recorder. It says what happened to whom, at which epoch and why, so that "why did it rebalance"
+// has an answer. Entries are derived from the coordinator's events as they are emitted.
 import type { ConfigOverrides } from "../config-table.ts";
 import {
   MAX_HISTORY_ENTRIES_PER_OPERATION,
@@ -21,18 +21,18 @@ export type HistoryType =
   | "removed"
   | "topic changed"
   | "topic removed"
-  /** A new target assignment; `reason` says after what. */
+  /** A new target assignment was made. `reason` names the cause. */
   | "rebalanced"
-  /** The member was told to give these up. */
+  /** The member was told to give up these partitions. */
   | "revoking"
   /** It has given them up. */
   | "revoked"
-  /** The member may consume these from now on. */
+  /** The member may consume these partitions from now on. */
   | "assigned"
   | "offsets reset"
   | "offsets deleted"
   | "offsets expired"
-  /** `reason` holds what is set now. */
+  /** `reason` holds the config that is set now. */
   | "config changed";
 
 export interface HistoryEntry {
@@ -43,11 +43,14 @@ export interface HistoryEntry {
   readonly instanceId?: string;
   readonly clientId?: string;
   readonly memberEpoch?: number;
-  /** Of `rebalanced`: the group's epoch from then on. */
+  /** Set for `rebalanced`: the group's epoch from then on. */
   readonly newEpoch?: number;
   readonly reason?: string;
   readonly topic?: string;
-  /** The first of them: MAX_HISTORY_PARTITIONS, MAX_HISTORY_PARTITIONS_PER_OPERATION with those of the entries before. */
+  /**
+   * The first of the partitions: at most MAX_HISTORY_PARTITIONS, and
+   * MAX_HISTORY_PARTITIONS_PER_OPERATION together with those of earlier entries.
+   */
   readonly partitions?: readonly {
     readonly topic: string;
     readonly partitions: readonly number[];
@@ -55,17 +58,17 @@ export interface HistoryEntry {
   readonly partitionCount?: number;
 }
 
-/** Reasons named for one rebalance: a thousand members may go at once. */
+/** The most reasons named for one rebalance. A thousand members may go at once. */
 const MAX_CAUSES = 10;
 
-/** Entries of one operation of the coordinator. */
+/** Records the entries of one operation of the coordinator. */
 export class HistoryRecorder {
   #entries: HistoryEntry[] = [];
   #causes: string[] = [];
-  /** Partitions that the operation may still name. */
+  /** The number of partitions that the operation may still name. */
   #room = MAX_HISTORY_PARTITIONS_PER_OPERATION;
 
-  /** Before the event changes the state. */
+  /** Records an event. Must be called before the event changes the state. */
   record(state: GroupState, event: GroupEvent): void {
     switch (event.type) {
       case "member":
@@ -101,7 +104,7 @@ export class HistoryRecorder {
         this.#add(state, { type: event.reason, topic: event.name });
         if (event.reason === "topic removed") this.#causes.push(`topic ${event.name} was deleted`);
         return;
-      default: // Targets follow from these; commits are too many, and are in the offsets.
+      default: // Targets follow from these. Commits are too many, and can be seen in the offsets.
     }
   }
 
@@ -133,18 +136,18 @@ export class HistoryRecorder {
       this.#add(state, { type: "assigned", ...name, ...this.#listed(state, assigned) });
   }
 
-  /** Positions were set from outside. */
+  /** Records that positions were set from outside. */
   reset(state: GroupState, partitions: PartitionSet): void {
     this.#add(state, { type: "offsets reset", ...this.#listed(state, partitions) });
   }
 
-  /** Beyond MAX_HISTORY_ENTRIES_PER_OPERATION nothing more is told of an operation. */
+  /** Adds an entry. An operation gets no more than MAX_HISTORY_ENTRIES_PER_OPERATION of them. */
   #add(state: GroupState, entry: Omit<HistoryEntry, "epoch">): void {
     if (this.#entries.length >= MAX_HISTORY_ENTRIES_PER_OPERATION) return;
     this.#entries.push({ epoch: state.groupEpoch, ...entry });
   }
 
-  /** What this operation has left behind. */
+  /** Returns the entries of this operation. */
   take(): readonly HistoryEntry[] {
     const entries = this.#entries;
     this.#entries = [];

@@ -1,5 +1,5 @@
-// A group's positions: committed by members, set or forgotten from outside, expired once the group is
-// empty; and with the last of them the group itself.
+// A group's positions. Members commit them, others set or delete them from outside, and they expire once the group is
+// empty. The group itself expires with the last of them.
 import { type Failure, fail, type Result } from "../errors.ts";
 import { resolveGroupConfig } from "./config.ts";
 import type { HistoryRecorder } from "./history.ts";
@@ -17,7 +17,7 @@ export interface OffsetCommit {
   readonly key: PartitionKey;
   readonly offset: number;
   readonly metadata: string;
-  /** Set after a seek: the only way a commit may move an offset back [OFF-3]. */
+  /** Set after a seek. Only then may a commit move an offset back [OFF-3]. */
   readonly isRewind: boolean;
 }
 
@@ -39,7 +39,7 @@ export class GroupOffsets {
 
   /**
    * [OFF-1] Commits offsets of a member at its current epoch. Another epoch refuses the whole commit
-   * (STALE_MEMBER_EPOCH), a partition of somebody else only that partition (FENCED_MEMBER_EPOCH), as does an
+   * (STALE_MEMBER_EPOCH). A partition of another member is refused alone (FENCED_MEMBER_EPOCH), and so is an
    * offset that goes back without a seek (INVALID_REQUEST).
    */
   commit(
@@ -55,9 +55,9 @@ export class GroupOffsets {
   }
 
   /**
-   * [OFF-11] Commits offsets of a member that hears of a new epoch with its next heartbeat only, and may commit at an
-   * older one until then. Each partition counts from the epoch on at which it was assigned to the member (KIP-1251): a
-   * commit from before it was given away and back is STALE_MEMBER_EPOCH for that partition.
+   * [OFF-11] Commits offsets of a member that learns a new epoch only from its next heartbeat, and may commit at an
+   * older one until then. Each partition counts from the epoch on at which it was assigned to the member (KIP-1251). A
+   * commit from before the partition was given away and back is STALE_MEMBER_EPOCH for that partition.
    */
   commitSince(
     memberId: string,
@@ -98,10 +98,10 @@ export class GroupOffsets {
   }
 
   /**
-   * [POL-5] Acknowledgements of a member that polls. Each counts up to what the member was sent since it has the partition.
-   * One beyond that is INVALID_REQUEST, and refuses all of them and changes nothing. But where the member was sent nothing
-   * of the partition yet, it may be meant for an earlier partition of that name: that one alone is rejected, and so is
-   * its repeat (`noteRefused`).
+   * [POL-5] Commits the acknowledgements of a member that polls. For each partition they count up to the records that
+   * the member was sent since it got the partition. One beyond that is INVALID_REQUEST, refuses all of them and changes
+   * nothing. But if the member was sent nothing of the partition yet, the acknowledgement may be meant for an earlier
+   * partition of that name. Then it alone is rejected, and so is its repeat (`noteRefused`).
    */
   acknowledge(
     memberId: string,
@@ -110,7 +110,7 @@ export class GroupOffsets {
   ): Result<{ rejected: readonly RejectedOffset[] }> {
     const member = this.#state.members.get(memberId);
     const news = acks.filter(
-      ({ key, offset }) => offset > (this.#state.offsets.get(key)?.offset ?? 0), // The others were said before.
+      ({ key, offset }) => offset > (this.#state.offsets.get(key)?.offset ?? 0), // The others were sent before.
     );
     if (member === undefined)
       return { ok: true, rejected: news.map(({ key }) => ({ ...unknownMember(memberId), key })) };
@@ -130,7 +130,10 @@ export class GroupOffsets {
     return { ok: true, rejected: [...rejected, ...this.#commitEach(member, counting, nowMs)] };
   }
 
-  /** [POL-5] Remembers the acknowledgements that did not count, of partitions that are the member's now: they may be repeated. */
+  /**
+   * [POL-5] Remembers the acknowledgements that did not count, for
+   * partitions that are now the member's. They may be repeated.
+   */
   noteRefused(memberId: string, acks: readonly Pick<OffsetCommit, "key" | "offset">[]): void {
     const member = this.#state.members.get(memberId);
     if (member === undefined) return;
@@ -172,14 +175,17 @@ export class GroupOffsets {
     return null;
   }
 
-  /** A member may still own a partition whose topic is gone already. */
+  /** True if the partition's topic exists. A member may still own a partition whose topic is already gone. */
   #hasTopicOf(key: PartitionKey): boolean {
     const { topicId } = parsePartitionKey(key);
     for (const topic of this.#state.topics.values()) if (topic.topicId === topicId) return true;
     return false;
   }
 
-  /** [CLS-6] Of a member that the caller has found to be one; back, too, for its seeks are not known here. */
+  /**
+   * [CLS-6] Commits offsets of a member that the caller has checked.
+   * They may go back, because its seeks are not known here.
+   */
   commitClassic(
     commits: readonly OffsetCommit[],
     topics: readonly GroupTopic[],
@@ -197,8 +203,8 @@ export class GroupOffsets {
   }
 
   /**
-   * [OFF-4] Sets positions from outside, also in `topics`, which the group has not read yet. Only while nobody
-   * consumes: NON_EMPTY_GROUP. What was deleted since it was resolved is left out.
+   * [OFF-4] Sets positions from outside, also in `topics`, which the group has not read yet. Allowed only while nobody
+   * consumes: NON_EMPTY_GROUP. Topics deleted since the positions were resolved are left out.
    */
   reset(
     resets: readonly { readonly key: PartitionKey; readonly offset: number }[],
@@ -218,8 +224,9 @@ export class GroupOffsets {
   }
 
   /**
-   * [OFF-7] Forgets the group's positions in these topics, which no member may subscribe to now
-   * (GROUP_SUBSCRIBED_TO_TOPIC; Kafka's OffsetDelete). One that the group has not read is UNKNOWN_TOPIC_OR_PARTITION.
+   * [OFF-7] Forgets the group's positions in these topics. No member may subscribe to
+   * them now (GROUP_SUBSCRIBED_TO_TOPIC, as with Kafka's OffsetDelete). A topic that
+   * the group has not read is UNKNOWN_TOPIC_OR_PARTITION.
    */
   delete(topics: readonly string[]): Result<object> {
     for (const name of topics) {
@@ -241,7 +248,7 @@ export class GroupOffsets {
     return { ok: true };
   }
 
-  /** One position; the topic stays known. Where there is none, nothing happens. */
+  /** Deletes one position. The topic stays known. If there is no position, nothing happens. */
   deletePosition(topic: string, partition: number): Result<object> {
     if (hasSubscriber(this.#state, topic))
       return fail(
@@ -256,7 +263,7 @@ export class GroupOffsets {
     return { ok: true };
   }
 
-  /** The topic and the group's positions in it. */
+  /** Forgets the topic and the group's positions in it. */
   forgetTopic(topic: GroupTopic, reason: TopicRemovalReason): void {
     this.#emit({ type: "topic-removed", name: topic.name, reason });
     for (const key of this.#keysOf(topic)) this.#emit({ type: "offset-removed", key });
@@ -266,7 +273,10 @@ export class GroupOffsets {
     return [...this.#state.offsets.keys()].filter((key) => key.startsWith(`${topicId}:`));
   }
 
-  /** [OFF-10] An empty group forgets its positions `offsets.retention.minutes` after they were committed and it was left. */
+  /**
+   * [OFF-10] Forgets positions of an empty group, `offsets.retention.minutes`
+   * after they were committed and the group was left.
+   */
   expire(nowMs: number): void {
     for (const [key, { committedAtMs }] of [...this.#state.offsets])
       if (this.#retainedUntilMs(committedAtMs) <= nowMs)
@@ -276,7 +286,7 @@ export class GroupOffsets {
       if (this.#keysOf(topic).length === 0) this.forgetTopic(topic, "offsets expired");
   }
 
-  /** When `expire` has to be called next, or the group is dead. Infinity where that will never be. */
+  /** When `expire` must be called next, or the group is dead. Infinity if that will never be. */
   get nextExpiryMs(): number {
     const { offsets, overrides } = this.#state;
     if (offsets.size === 0) {
@@ -288,7 +298,7 @@ export class GroupOffsets {
     return this.#retainedUntilMs(oldestMs);
   }
 
-  /** [OFF-10] Nothing is left of the group: Kafka's DEAD. */
+  /** [OFF-10] True if nothing is left of the group: Kafka's DEAD. */
   isDead(nowMs: number): boolean {
     const { incarnation, members, offsets, overrides } = this.#state;
     const isBare = members.size === 0 && offsets.size === 0 && Object.keys(overrides).length === 0;

@@ -1,4 +1,4 @@
-// A partition inside the coordinator: topic id and number in one string, so that sets of partitions are
+// A partition inside the coordinator. The topic id and the number are one string, so sets of partitions are
 // plain sets. Topic ids hold no colon (they are UUIDs).
 
 export interface TopicPartitions {
@@ -26,7 +26,7 @@ export function toSet(topics: readonly TopicPartitions[]): Set<PartitionKey> {
   return set;
 }
 
-/** The set by topic, topics and partitions ascending. */
+/** Groups the set by topic. Topics and partitions are ascending. */
 export function fromSet(set: PartitionSet): TopicPartitions[] {
   const byTopic = new Map<string, number[]>();
   for (const key of set) {

@@ -1,5 +1,5 @@
-// The state of one consumer group, after KIP-848, and the events that change it. `replay` is the only
-// thing that changes state; what it is given is what the object has to persist.
+// The state of one consumer group, after KIP-848, and the events that change it. Only `replay` changes state, and the
+// object has to persist the events that `replay` gets.
 import type { ConfigOverrides } from "../config-table.ts";
 import type { PartitionKey, PartitionSet } from "./partition-key.ts";
 import { subscribes } from "./topic-pattern.ts";
@@ -11,55 +11,58 @@ export interface GroupTopic {
 }
 
 /**
- * Where a member stands on the way to its target assignment.
+ * A member's stage on the way to its target assignment.
  * - STABLE: it has its target, at its epoch.
- * - UNREVOKED_PARTITIONS: it was told to give partitions up and has not yet said that it did.
+ * - UNREVOKED_PARTITIONS: it was told to give up partitions and has not yet said that it did.
  * - UNRELEASED_PARTITIONS: it waits for partitions that other members have not given up yet.
  */
 export type MemberState = "STABLE" | "UNREVOKED_PARTITIONS" | "UNRELEASED_PARTITIONS";
 
 export interface Member {
   readonly memberId: string;
-  /** Grows with each join of the group: tells a static member from the one it replaced. */
+  /** Grows with each join of the group. It tells a static member from the one that it replaced. */
   readonly memberNumber: number;
   readonly instanceId: string | null;
   readonly clientId: string | null;
   /** Subscribed topic names, ascending. */
   readonly topics: readonly string[];
-  /** All topics whose names match are subscribed too (RE2). */
+  /** All topics whose names match are subscribed to as well (RE2). */
   readonly topicPattern: string | null;
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   readonly memberEpoch: number;
   readonly state: MemberState;
-  /** What the member may consume. */
+  /** The partitions that the member may consume. */
   readonly assigned: PartitionSet;
-  /** What it was told to give up. It owns these too until it says that it did. */
+  /** The partitions that it was told to give up. It still owns them until it says that it gave them up. */
   readonly revoking: PartitionSet;
   /**
-   * The epoch from which on it has each partition of `assigned` and `revoking` (KIP-1251). A commit of an older epoch
-   * was sent before the partition was given to it, or given back.
+   * The epoch at which it got each partition of `assigned` and `revoking` (KIP-1251). A commit of an older epoch was
+   * sent before the partition was given to it, or given back.
    */
   readonly assignmentEpochs: ReadonlyMap<PartitionKey, number>;
   /**
-   * How far it was sent the records of its partitions, for a member that polls: the offset behind the last one. Its
-   * acknowledgements count up to there. Without an entry: it was sent nothing since it has the partition.
+   * The offset after the last record that a polling member was sent, for each partition. Its acknowledgements count up
+   * to there. Without an entry, it was sent nothing since it got the partition.
    */
   readonly delivered: ReadonlyMap<PartitionKey, number>;
-  /** The offset it acknowledged of a partition without having been sent it, for a member that polls. */
+  /** The offset that a polling member acknowledged in a partition although it was sent nothing of it. */
   readonly refusedAcks: ReadonlyMap<PartitionKey, number>;
-  /** When the member is fenced unless it has given `revoking` up. Null unless UNREVOKED_PARTITIONS. */
+  /** When the member is fenced unless it has given up `revoking`. Null unless UNREVOKED_PARTITIONS. */
   readonly revokeDeadlineMs: number | null;
-  /** It holds no connection and asks instead: each poll begins its session anew. */
+  /** True if it holds no connection but polls. Each poll starts its session anew. */
   readonly polls: boolean;
-  /** It speaks by Kafka's ConsumerGroupHeartbeat (KIP-848), and so do those who commit in its name. */
+  /** True if it speaks by Kafka's ConsumerGroupHeartbeat (KIP-848). Commits in its name must then come the same way. */
   readonly heartbeats: boolean;
-  /** When its connection was lost, or its last poll came; its session ends `sessionTimeoutMs` later. Null while connected. */
+  /**
+   * When its connection was lost, or its last poll came. Its session
+   * ends `sessionTimeoutMs` later. Null while connected.
+   */
   readonly silentSinceMs: number | null;
 }
 
 export interface CommittedOffset {
-  /** The next offset the group will read. */
+  /** The next offset that the group will read. */
   readonly offset: number;
   readonly metadata: string;
   readonly committedAtMs: number;
@@ -74,17 +77,17 @@ export interface GroupState {
   /** The group epoch that the target assignment was computed for. */
   assignmentEpoch: number;
   nextMemberNumber: number;
-  /** What was set for this group, by key. */
+  /** The config values set for this group, by key. */
   overrides: ConfigOverrides;
-  /** When the last member went, or the group came to be without one. Null while there are members. */
+  /** When the last member went, or the group was created without one. Null while there are members. */
   emptySinceMs: number | null;
   readonly members: Map<string, Member>;
-  /** The target assignment: who shall own what. Without an entry: nothing. */
+  /** The target assignment: the partitions that each member will own. Without an entry, a member will own none. */
   readonly targets: Map<string, PartitionSet>;
-  /** The topics that are or were subscribed and exist, by name. */
+  /** The topics that are or were subscribed to and still exist, by name. */
   readonly topics: Map<string, GroupTopic>;
   readonly offsets: Map<PartitionKey, CommittedOffset>;
-  /** Derived: who owns a partition now, `revoking` included. No partition has two owners [GRP-1]. */
+  /** Derived: the current owner of each partition, `revoking` included. No partition has two owners [GRP-1]. */
   readonly owners: Map<PartitionKey, string>;
 }
 
@@ -131,13 +134,13 @@ export function emptyGroup(groupId: string): GroupState {
   };
 }
 
-/** Whether any member subscribes to the topic, by its name or by a pattern. */
+/** True if any member subscribes to the topic, by its name or by a pattern. */
 export function hasSubscriber(state: GroupState, topic: string): boolean {
   for (const member of state.members.values()) if (subscribes(member, topic)) return true;
   return false;
 }
 
-/** Applies one event. Deterministic; replaying the same events gives the same state. */
+/** Applies one event. It is deterministic: replaying the same events gives the same state. */
 export function replay(state: GroupState, event: GroupEvent): void {
   switch (event.type) {
     case "group":
@@ -177,7 +180,10 @@ export function replay(state: GroupState, event: GroupEvent): void {
   }
 }
 
-/** The member with these partitions. What is remembered of others is forgotten; those it did not have are its from `epoch` on. */
+/**
+ * Returns the member with these partitions. It forgets all that it knew about other
+ * partitions. New partitions are its own from `epoch` on.
+ */
 export function withPartitions(
   member: Member,
   { assigned, revoking }: Pick<Member, "assigned" | "revoking">,

@@ -1,10 +1,10 @@
-// Subscriptions by pattern (KIP-848's SubscribedTopicRegex): RE2 syntax, matched in linear time and bounded in
-// size, so that no pattern can hold an object up. A pattern matches a topic's whole name.
+// Subscriptions by pattern (KIP-848's SubscribedTopicRegex). The syntax is RE2, matched in linear time and bounded in
+// size, so no pattern can hold an object up. A pattern matches a topic's whole name.
 import { RE2JS } from "re2js";
 import { type Failure, fail } from "../errors.ts";
 import { MAX_TOPIC_PATTERN_INSTRUCTIONS, MAX_TOPIC_PATTERN_LENGTH } from "../limits.ts";
 
-/** What is wrong with the pattern, which the error calls `field`, or null. INVALID_REGULAR_EXPRESSION. */
+/** Returns what is wrong with the pattern, or null. The error calls it `field`. INVALID_REGULAR_EXPRESSION. */
 export function checkTopicPattern(pattern: string | null, field = "topicPattern"): Failure | null {
   if (pattern === null) return null;
   if (pattern.length === 0 || pattern.length > MAX_TOPIC_PATTERN_LENGTH) {
@@ -30,7 +30,7 @@ export function checkTopicPattern(pattern: string | null, field = "topicPattern"
   }
 }
 
-/** Topics by name, and those whose names match the pattern, which has been checked. */
+/** Topics by name, and those whose names match the pattern, which the caller has checked. */
 export interface Subscription {
   readonly topics: readonly string[];
   readonly topicPattern: string | null;

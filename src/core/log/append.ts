@@ -1,4 +1,4 @@
-// What an append must satisfy, and how accepted appends become chunks. Pure: the caller writes the chunks.
+// The rules for an append, and the packing of accepted appends into chunks. It is pure: the caller writes the chunks.
 
 import { concatBytes } from "../bytes.ts";
 import type { TopicConfig } from "../cluster/config.ts";
@@ -29,25 +29,25 @@ interface BatchPlace {
   readonly maxTimestamp: number;
 }
 
-/** A validated append: whole record batches, one behind another, which get consecutive offsets. */
+/** A validated append: whole record batches, one after another, which get consecutive offsets. */
 export interface Append {
   readonly bytes: Uint8Array;
   readonly batches: readonly BatchPlace[];
   readonly recordCount: number;
-  /** Null for a producer that is not idempotent. */
+  /** Null if the producer is not idempotent. */
   readonly origin: AppendOrigin | null;
-  /** [CND-1] Only appended if its first record gets this offset. Null appends anyhow. */
+  /** [CND-1] The append is stored only if its first record gets this offset. Null appends in any case. */
   readonly expectedOffset: number | null;
-  /** Called in the transaction that stores the append, for what has to be stored with it or not at all. */
+  /** Called in the transaction that stores the append, to store related data together with it or not at all. */
   readonly stored?: (baseOffset: number, atMs: number) => void;
 }
 
 /** One storage row: whole batches with consecutive offsets. */
 export interface Chunk {
   readonly baseOffset: number;
-  /** Offset behind the last record. */
+  /** The offset after the last record. */
   readonly nextOffset: number;
-  /** Largest timestamp in this chunk. */
+  /** The largest timestamp in this chunk. */
   readonly maxTimestamp: number;
   readonly bytes: Uint8Array;
   /** The appends of idempotent producers that begin in this chunk. */
@@ -64,16 +64,16 @@ export interface AppendRules {
     | "messageTimestampAfterMaxMs"
   >;
   readonly nowMs: number;
-  /** [IDM-9] The Worker appends as a producer of its own. */
+  /** [IDM-9] True if the Worker appends as a producer of its own. */
   readonly isOwn?: boolean;
-  /** Decodes a batch of any compression; asked only where records have to be looked at. */
+  /** Decodes a batch of any compression. Called only if records must be looked at. */
   decode(bytes: Uint8Array, start: number): readonly ConsumerRecord[];
 }
 
 /**
- * [LOG-2] [VAL-1] Checks every batch before anything is stored: one bad batch refuses the whole append and
- * nothing else. Bounds: MAX_APPEND_BYTES for the append, `max.message.bytes` for each batch. Records are not
- * decoded, except for a compacted topic, where each needs a key.
+ * [LOG-2] [VAL-1] Checks every batch before anything is stored. One bad batch refuses the whole append, and nothing
+ * else. The bounds are MAX_APPEND_BYTES for the append and `max.message.bytes` for each batch. Records are decoded
+ * only for a compacted topic, where each needs a key.
  */
 export function validateAppend(
   bytes: Uint8Array,
@@ -110,7 +110,7 @@ export function validateAppend(
   return { ok: true, bytes, batches: places, recordCount, origin, expectedOffset };
 }
 
-/** Kafka's LogValidator, as far as it looks at headers. Throws what is wrong. */
+/** Checks a batch as Kafka's LogValidator does, but only its header. Throws an error for what is wrong. */
 function checkBatch(
   bytes: Uint8Array,
   start: number,
@@ -174,7 +174,9 @@ function checkTimestamps(header: BatchHeader, { config, nowMs }: AppendRules): v
   }
 }
 
-/** The batches of an append come from one producer, each where the one before ended, or from none. */
+/**
+ * Joins origins. The batches of an append come from one producer, each continuing the one before, or from no producer.
+ */
 function joinOrigin(
   before: AppendOrigin | null,
   header: BatchHeader,
@@ -216,15 +218,15 @@ function timestampError(detail: string): BrokerError {
 
 export interface Plan {
   readonly chunks: readonly Omit<Chunk, "appends">[];
-  /** Base offset of each append, in the order given. */
+  /** The base offset of each append, in the order given. */
   readonly baseOffsets: readonly number[];
   readonly nextOffset: number;
 }
 
 /**
- * [LOG-1] Assigns dense, increasing offsets in the order given and packs the batches into chunks of at
- * most MAX_CHUNK_BYTES, in which at most MAX_APPENDS_PER_CHUNK appends begin. An append that fills a chunk by itself is patched in place and not copied.
- * `logAppendTimeMs`, where there is one, replaces all timestamps.
+ * [LOG-1] Assigns dense, increasing offsets in the order given and packs the batches into chunks. A chunk has at most
+ * MAX_CHUNK_BYTES, and at most MAX_APPENDS_PER_CHUNK appends begin in it. An append that fills a chunk by itself is
+ * patched in place and not copied. If there is a `logAppendTimeMs`, it replaces all timestamps.
  */
 export function planChunks(
   appends: readonly Append[],

@@ -1,15 +1,15 @@
-// Compaction (cleanup.policy=compact; Kafka's LogCleaner): of each key the newest record survives, at its
-// offset. Records without a key, superseded records, and tombstones that have been kept long enough go.
+// Compaction (cleanup.policy=compact; Kafka's LogCleaner). The newest record of each key survives, at its offset.
+// Records without a key, superseded records, and tombstones that have been kept long enough are removed.
 //
-// A pass has two parts. It reads the segments that have not been compacted yet and notes each key's newest
-// offset in memory (bounded: what does not fit waits for the next pass). Then it writes all closed segments
-// anew, without what is superseded, into one table that takes the place of its sources in one transaction
-// when it is full; readers see the log before or after, never in between. The active segment, and what is
-// younger than min.compaction.lag.ms, is left alone.
+// A pass has two parts. It first reads the segments that are not compacted yet and notes each key's newest
+// offset in memory (bounded: keys that do not fit wait for the next pass). Then it writes all closed segments
+// anew, without superseded records, into one table. When the table is full, it takes the place of its sources in
+// one transaction. Readers see the log before or after, never in between. The active segment, and records
+// younger than min.compaction.lag.ms, stay untouched.
 //
-// Everything happens in slices of about COMPACTION_SLICE_BYTES [CMP-4]. How far the writing is stands in the
-// store; the keys are read again after an eviction, which finds the same newest offsets, since rewriting
-// keeps exactly those. Costs a row per MiB that survives, a row to note it, and none for what goes.
+// Everything happens in slices of about COMPACTION_SLICE_BYTES [CMP-4]. The store holds the progress of the writing.
+// After an eviction the keys are read again, which finds the same newest offsets, since rewriting keeps exactly those.
+// It costs a row per MiB that survives, a row to note it, and none for removed data.
 
 import { concatBytes } from "../bytes.ts";
 import { isCompacted } from "../cluster/config.ts";
@@ -43,13 +43,13 @@ import { addToTotals, emptyTotals } from "./segment-totals.ts";
 import { storedChunksFrom } from "./stored-chunks.ts";
 import { MAX_VARINT } from "./varint.ts";
 
-/** How batches are looked into and written anew. */
+/** Decodes batches and writes them anew. */
 export interface BatchCodec {
   decode(bytes: Uint8Array, start: number): ConsumerRecord[];
   compressor(type: CompressionType): Compressor | undefined;
 }
 
-/** Newest offsets by key, for records from `from` up to `position`, on the way to `limit`. */
+/** The newest offsets by key, for records from `from` up to `position`, on the way to `limit`. */
 interface Keys {
   readonly newest: Map<string, number>;
   keyBytes: number;
@@ -61,13 +61,13 @@ interface Keys {
 interface Kept {
   readonly baseOffset: number;
   readonly bytes: Uint8Array;
-  /** When there are tombstones to be taken from it, or null. */
+  /** When tombstones must be removed from it, or null. */
   readonly horizonMs: number | null;
 }
 
 /** Survivors that are not written yet. */
 interface Pending {
-  /** The pass as it was when these were gathered: whoever changes it makes them void. */
+  /** The pass as it was when these were gathered. A change of the pass makes them void. */
   readonly pass: CompactionPass;
   position: number;
   nextHorizonMs: number | null;
@@ -91,12 +91,15 @@ export class Compactor {
     this.#codec = codec;
   }
 
-  /** Does one slice. False where there is nothing to do now. Throws what the store throws; then it may go on. */
+  /**
+   * Does one slice. Returns false if there is nothing to do now.
+   * Throws what the store throws, and may go on afterwards.
+   */
   step(nowMs: number): boolean {
     try {
       return this.#step(nowMs);
     } catch (error) {
-      // What was gathered stops in the middle of a chunk: it is gathered again from where the store stands.
+      // The gathered data stops in the middle of a chunk. It is gathered again from where the store stands.
       this.#pending = null;
       throw error;
     }
@@ -110,7 +113,7 @@ export class Compactor {
     }
     if (pass === null) return this.#prepare(nowMs);
     if (this.#keys === null || this.#keys.limit !== pass.mapEnd)
-      this.#keys = this.#startKeys(pass.mapEnd); // Back from an eviction.
+      this.#keys = this.#startKeys(pass.mapEnd); // After an eviction, the keys must be read again.
     if (!this.#readKeys(this.#keys)) this.#copySlice(pass, this.#keys, nowMs);
     return true;
   }
@@ -126,7 +129,7 @@ export class Compactor {
     return times.length === 0 ? null : Math.min(...times);
   }
 
-  /** When the oldest segment that waits has waited long enough, by one lag or the other, or null. */
+  /** When the oldest waiting segment has waited long enough, by one lag or the other, or null. */
   #nextLagMs(nowMs: number): number | null {
     const { activeBaseOffset, config, compaction } = this.#log;
     for (const segment of this.#segmentsFrom(compaction.cleanedOffset)) {
@@ -152,7 +155,7 @@ export class Compactor {
     });
   }
 
-  // Which records a pass is about.
+  // Selecting the records for a pass.
 
   /** Reads the keys of a pass that is due, then begins it. */
   #prepare(nowMs: number): boolean {
@@ -165,7 +168,7 @@ export class Compactor {
     const mapEnd = this.#keys.limit;
     const first = this.#store.segmentAfter(-1);
     if (first === null || first >= mapEnd) {
-      // Retention was faster: nothing is left to compact.
+      // Retention was faster. Nothing is left to compact.
       this.#keys = null;
       this.#log.compact((state) => {
         const compaction = { cleanedOffset: mapEnd, nextHorizonMs: null, pass: null };
@@ -181,7 +184,7 @@ export class Compactor {
     return true;
   }
 
-  /** [CMP-3] Closed segments whose newest record is old enough, up to the first that is not. */
+  /** [CMP-3] Returns the end of the closed segments whose newest record is old enough, up to the first that is not. */
   #cleanableEnd(nowMs: number): number {
     const { activeBaseOffset, config } = this.#log;
     for (const segment of this.#segmentsFrom(this.#log.compaction.cleanedOffset)) {
@@ -193,7 +196,7 @@ export class Compactor {
     return activeBaseOffset;
   }
 
-  /** Enough has come that was never compacted, or has waited too long, or tombstones may go. */
+  /** True if there is enough data that was never compacted, or data has waited too long, or tombstones may go. */
   #isDue(limit: number, nowMs: number): boolean {
     const { cleanedOffset, nextHorizonMs } = this.#log.compaction;
     const { minCleanableDirtyRatio, maxCompactionLagMs } = this.#log.config;
@@ -226,7 +229,7 @@ export class Compactor {
     return { newest: new Map(), keyBytes: 0, position: cleanedOffset, limit };
   }
 
-  /** Reads a slice of keys; false where they are all known. */
+  /** Reads a slice of keys. Returns false when they are all known. */
   #readKeys(keys: Keys): boolean {
     if (keys.position >= keys.limit) return false;
     let bytesRead = 0;
@@ -244,7 +247,7 @@ export class Compactor {
     return false;
   }
 
-  /** False where the bound on keys is reached: the pass ends before that record. */
+  /** Notes keys. Returns false if the bound on keys is reached: the pass then ends before that record. */
   #noteKeys(keys: Keys, records: readonly ConsumerRecord[]): boolean {
     for (const { key, offset } of records) {
       if (key === null || offset < keys.position || offset >= keys.limit) continue;
@@ -265,7 +268,7 @@ export class Compactor {
     return true;
   }
 
-  /** Null for a batch that cannot be read: it stays as it is. */
+  /** Returns null for a batch that cannot be read. It stays as it is. */
   #decode(bytes: Uint8Array, start: number): ConsumerRecord[] | null {
     try {
       return this.#codec.decode(bytes, start);
@@ -275,7 +278,7 @@ export class Compactor {
     }
   }
 
-  // Writing anew.
+  // Writing the survivors.
 
   #copySlice(pass: CompactionPass, keys: Keys, nowMs: number): void {
     let pending = this.#pending?.pass === pass ? this.#pending : startPending(pass);
@@ -289,7 +292,7 @@ export class Compactor {
       bytesRead += chunk.bytes.length;
       if (chunk.damage !== undefined) pending = this.#keepDamaged(pending, chunk, segment);
       for (const { start, header } of batchesOf(chunk)) {
-        if (header.baseOffset < pending.position) continue; // Written by the slice before.
+        if (header.baseOffset < pending.position) continue; // The previous slice wrote it.
         for (const kept of this.#keep(chunk.bytes, start, header, keys, nowMs)) {
           const isFull = pending.sizeInBytes + kept.bytes.length > MAX_CHUNK_BYTES;
           if (isFull && pending.sizeInBytes > 0) pending = this.#flush(pending, kept.baseOffset);
@@ -302,8 +305,8 @@ export class Compactor {
   }
 
   /**
-   * [CRC-3] What is damaged stays as it is, in a row of its own, which is as damaged: a batch that was decoded and encoded
-   * anew would have a CRC that fits.
+   * [CRC-3] Keeps damaged bytes as they are, in a row of their own, so they remain recognizable as damaged. If such a
+   * batch were decoded and encoded anew, its CRC would fit.
    */
   #keepDamaged(pending: Pending, run: Run, segment: number): Pending {
     const alone = pending.pieces.length > 0 ? this.#flush(pending, run.baseOffset) : pending;
@@ -316,7 +319,9 @@ export class Compactor {
     return this.#flush(alone, run.nextOffset);
   }
 
-  /** [CMP-1] [CMP-2] What is left of a batch: nothing, itself, or its records anew. */
+  /**
+   * [CMP-1] [CMP-2] Returns the survivors of a batch: nothing, the batch itself, or its remaining records encoded anew.
+   */
   #keep(bytes: Uint8Array, start: number, header: BatchHeader, keys: Keys, nowMs: number): Kept[] {
     const horizonMs = header.hasDeleteHorizon ? header.baseTimestamp : null;
     const { baseOffset } = header;
@@ -335,11 +340,11 @@ export class Compactor {
     const tombstones = kept.filter(({ value, offset }) => value === null && offset < keys.limit);
     const newHorizonMs = horizonMs ?? nowMs + this.#log.config.deleteRetentionMs;
     const keptHorizonMs = tombstones.length === 0 ? null : newHorizonMs;
-    // The last record is nothing to come back for: it goes when others have come behind it.
+    // The last record is no reason to come back. It goes when other records have come after it.
     const dueMs = tombstones.some(({ offset }) => offset !== last) ? keptHorizonMs : null;
     if (kept.length === records.length && (tombstones.length === 0 || horizonMs !== null))
       return [{ ...whole, horizonMs: dueMs }];
-    // Timestamps are written as differences, which a nonsensical time of a producer might not leave room for.
+    // Timestamps are written as differences. A nonsensical time from a producer may not leave room for them.
     const base = keptHorizonMs ?? header.baseTimestamp;
     if (kept.some(({ timestamp }) => Math.abs(timestamp - base) > MAX_VARINT))
       return [{ ...whole, horizonMs: null }];
@@ -349,7 +354,7 @@ export class Compactor {
     }));
   }
 
-  /** The records as one batch; as several where compressing anew has made them too large for one. */
+  /** Encodes the records as one batch, or as several if compressing anew has made them too large for one. */
   #rewrite(
     header: BatchHeader,
     records: readonly ConsumerRecord[],
@@ -369,7 +374,7 @@ export class Compactor {
     );
   }
 
-  /** A batch stays in its compression where it can be made here, else it becomes gzip, which all clients read. */
+  /** A batch keeps its compression if that can be made here. Otherwise it becomes gzip, which all clients read. */
   #compressor({ compression }: BatchHeader): Compressor | undefined {
     if (compression === COMPRESSIONS.none) return undefined;
     return (
@@ -404,9 +409,9 @@ export class Compactor {
     return { ...state, compaction: { ...state.compaction, pass } };
   }
 
-  /** A source is done: the next one joins it in the same new segment, or the new one is put in place. */
+  /** Ends a source. The next one joins it in the same new segment, or the new segment is put in place. */
   #endSegment(pending: Pending, segment: number): void {
-    const next = this.#store.segmentAfter(segment) as number; // The active one at the latest.
+    const next = this.#store.segmentAfter(segment) as number; // The active segment comes last.
     const { mapEnd } = pending.pass;
     const isLast = next >= mapEnd || next >= this.#log.activeBaseOffset;
     const written = this.#store.totals(COMPACTING)?.sizeInBytes ?? 0;
@@ -457,7 +462,7 @@ export class Compactor {
   }
 }
 
-/** The batches that can be looked into: none of what is damaged. */
+/** Returns the batches that can be looked into. Damaged bytes have none. */
 function batchesOf({ bytes, damage }: Run) {
   return damage === undefined ? batches(bytes) : [];
 }
@@ -486,7 +491,7 @@ function add(pending: Pending, { bytes, horizonMs }: Kept): void {
     pending.nextHorizonMs = Math.min(pending.nextHorizonMs ?? horizonMs, horizonMs);
 }
 
-/** A key as a map can hold it: one character per byte. */
+/** Returns a key in a form that a map can hold: one character per byte. */
 function keyText(key: Uint8Array): string {
   let text = "";
   for (let i = 0; i < key.length; i += 4096)
@@ -494,7 +499,7 @@ function keyText(key: Uint8Array): string {
   return text;
 }
 
-/** The pass ends before its time. The tombstones that it has marked already still have to go one day. */
+/** Ends the pass early. The tombstones that it has marked already must still be removed one day. */
 function withoutPass({ cleanedOffset, nextHorizonMs, pass }: CompactionState): CompactionState {
   const times = [nextHorizonMs, pass?.nextHorizonMs ?? null].filter((time) => time !== null);
   return {
@@ -505,8 +510,8 @@ function withoutPass({ cleanedOffset, nextHorizonMs, pass }: CompactionState): C
 }
 
 /**
- * Compaction's state after the segment `dropped` was deleted, up to `next`: what was being made of it is void.
- * In the caller's transaction.
+ * Returns compaction's state after the segment `dropped` was deleted, up to `next`. A new segment made
+ * of it is void. Must run in the caller's transaction.
  */
 export function withoutSegment(
   store: LogStore,

@@ -2,7 +2,7 @@
 // sixteen independent table look-ups per sixteen bytes, about three times as fast as slicing by eight
 // byte by byte. It is the largest cost of an append, so it is worth its tables (16 KiB).
 
-/** Castagnoli's, its coefficients in reverse. */
+/** The Castagnoli polynomial. Its coefficients are in reverse order. */
 export const POLYNOMIAL = 0x82f63b78;
 const SLICES = 16;
 
@@ -29,7 +29,7 @@ const TABLES = buildTables();
 const [T0, T1, T2, T3, T4, T5, T6, T7] = TABLES.slice(0, 8) as EightTables;
 const [T8, T9, T10, T11, T12, T13, T14, T15] = TABLES.slice(8) as EightTables;
 
-/** The words of a batch are little-endian here as on every platform JavaScript runs on today. */
+/** True if words are little-endian here, as on every platform that JavaScript runs on today. */
 const IS_LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /** The checksum of `bytes` from `start` (inclusive) to `end` (exclusive), as an unsigned 32-bit number. */
@@ -52,7 +52,7 @@ function step(crc: number, byte: number): number {
   return (crc >>> 8) ^ at(T0, (crc ^ byte) & 0xff);
 }
 
-/** Four words at a time; their number is a multiple of four. */
+/** Processes four words at a time. Their number is a multiple of four. */
 function crcOfWords(start: number, words: Int32Array): number {
   let crc = start;
   for (let i = 0; i < words.length; i += 4) {
@@ -81,7 +81,7 @@ function crcOfWords(start: number, words: Int32Array): number {
   return crc;
 }
 
-/** The indexes here are always in range; `as number` tells that to the compiler at no cost. */
+/** The indexes here are always in range. `as number` tells the compiler so at no cost. */
 function at(values: Uint8Array | Uint32Array | Int32Array, index: number): number {
   return values[index] as number;
 }

@@ -1,6 +1,6 @@
-// Damage to what is stored: a bit that changed on a disk. Whatever is read from storage is checked before anybody is
-// given it [CRC-1]: the CRC of each batch, and what lies outside the CRC by how the batches of a chunk follow one
-// another. What is damaged is never served, and never written anew; what is not damaged is, around it.
+// Damage to stored data: a bit that changed on a disk. Everything that is read from storage is checked before anybody
+// gets it [CRC-1]: the CRC of each batch, and the bytes outside the CRC by how the batches of a chunk follow one
+// another. Damaged data is never served and never written anew. The intact data around it is.
 import { BrokerError } from "../errors.ts";
 import { MAX_VERIFIED_CHUNKS } from "../limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../record.ts";
@@ -16,13 +16,13 @@ import {
 
 /** A part of a stored chunk: whole batches as they were stored, or bytes that are not. */
 export interface Run extends StoredChunk {
-  /** What is wrong with the first of its batches, where something is. */
+  /** Describes what is wrong with the first of its batches. Missing if nothing is. */
   readonly damage?: string;
 }
 
 export type Decode = (bytes: Uint8Array, start: number) => readonly ConsumerRecord[];
 
-/** CORRUPT_MESSAGE as the broker's fault: the batch at `offset` can be read by nobody. */
+/** Makes CORRUPT_MESSAGE as the broker's fault: nobody can read the batch at `offset`. */
 export function damageError(
   { topic, partition }: TopicPartition,
   offset: number,
@@ -35,16 +35,18 @@ export function damageError(
   );
 }
 
-/** The chunks that are read from storage, checked once in the life of a partition: the CRC of a batch is what costs. */
+/**
+ * Checks the chunks that are read from storage, once in the life of a partition, because the CRC of a batch is costly.
+ */
 export class ChunkVerifier {
   readonly #place: TopicPartition;
   readonly #report: (error: BrokerError) => void;
-  /** Base offsets of chunks that were found as they were stored, or were stored in this life. */
+  /** Base offsets of chunks that were found intact, or were stored in this life. */
   readonly #verified = new Set<number>();
-  /** Those of chunks whose damage was reported. */
+  /** Base offsets of chunks whose damage was reported. */
   readonly #reported = new Set<number>();
 
-  /** `report` hears of each damaged chunk once. */
+  /** `report` is called once for each damaged chunk. */
   constructor(
     place: TopicPartition = { topic: "", partition: 0 },
     report: (error: BrokerError) => void = () => {},
@@ -53,19 +55,19 @@ export class ChunkVerifier {
     this.#report = report;
   }
 
-  /** The chunks, in parts where they are damaged. Parts that end at or before `from` are left out. */
+  /** Yields the chunks, in parts if they are damaged. Parts that end at or before `from` are left out. */
   *runs(chunks: Iterable<StoredChunk>, from = 0): Generator<Run> {
     for (const chunk of chunks)
       for (const run of this.#runsOf(chunk)) if (run.nextOffset > from) yield run;
   }
 
-  /** Damage that a reader has come to. */
+  /** Makes the error for damage that a reader has come to. */
   error({ baseOffset, nextOffset, damage }: Run): BrokerError {
     const why = `${damage}; what follows begins at offset ${nextOffset}`;
     return damageError(this.#place, baseOffset, why);
   }
 
-  /** [CRC-4] The records of a batch that is as it was stored. It may never have been what it says it is. */
+  /** [CRC-4] Decodes the records of a batch that is as it was stored. It may have been wrong from the start. */
   decoded(decode: Decode, bytes: Uint8Array, start: number): readonly ConsumerRecord[] {
     try {
       return decode(bytes, start);
@@ -75,12 +77,12 @@ export class ChunkVerifier {
     }
   }
 
-  /** The chunk was stored just now, and its batches were checked when they came: that counts for this life. */
+  /** Notes that the chunk was stored just now. Its batches were checked when they came, which counts for this life. */
   stored(baseOffset: number): void {
     remember(this.#verified, baseOffset);
   }
 
-  /** Other chunks have taken the place of those that were read. */
+  /** Forgets the checks, because other chunks have taken the place of those that were read. */
   forget(): void {
     this.#verified.clear();
   }
@@ -100,14 +102,14 @@ export class ChunkVerifier {
 }
 
 function remember(offsets: Set<number>, offset: number): void {
-  // What is forgotten is checked once more.
+  // A forgotten chunk is checked once more.
   if (offsets.size === MAX_VERIFIED_CHUNKS) offsets.clear();
   offsets.add(offset);
 }
 
 /**
- * [CRC-1] The chunk as runs of what is good and what is damaged, which together hold its offsets and its bytes. Behind a
- * damaged batch it goes on where the batch says that it ends, if a good one begins there; else the rest is damaged.
+ * [CRC-1] Splits the chunk into intact and damaged runs, which together hold its offsets and its bytes. After a damaged
+ * batch it goes on where that batch says that it ends, if an intact batch begins there. Otherwise the rest is damaged.
  */
 export function runsOf(chunk: StoredChunk): readonly Run[] {
   const { bytes, baseOffset, nextOffset } = chunk;
@@ -141,7 +143,7 @@ export function runsOf(chunk: StoredChunk): readonly Run[] {
       offset = begin + lastOffsetDelta + 1;
     } else if (run.damage === null) {
       close(position, offset, wrong);
-      offset++; // A good batch behind it has a later offset, whichever.
+      offset++; // An intact batch after it has some later offset.
     }
     const size = typeof batch === "string" ? sizeAt(bytes, position) : batch.sizeInBytes;
     if (size === null) break;
@@ -154,7 +156,7 @@ export function runsOf(chunk: StoredChunk): readonly Run[] {
   return runs;
 }
 
-/** The header there, or what is wrong with it. */
+/** Returns the header there, or what is wrong with it. */
 function batchAt(bytes: Uint8Array, position: number): BatchHeader | string {
   try {
     return readBatchHeader(bytes, position);
@@ -164,7 +166,7 @@ function batchAt(bytes: Uint8Array, position: number): BatchHeader | string {
   }
 }
 
-/** What a batch whose header is wrong says of its size, where that is possible. */
+/** Returns the size that a batch with a bad header claims, if that is possible. */
 function sizeAt(bytes: Uint8Array, position: number): number | null {
   const available = bytes.length - position;
   if (available < BATCH_HEADER_BYTES) return null;
@@ -172,7 +174,7 @@ function sizeAt(bytes: Uint8Array, position: number): number | null {
   return sizeInBytes >= BATCH_HEADER_BYTES && sizeInBytes <= available ? sizeInBytes : null;
 }
 
-/** What is wrong with a batch that should begin at or behind `offset`, or null. */
+/** Returns what is wrong with a batch that should begin at or after `offset`, or null. */
 function wrongWith(
   chunk: StoredChunk,
   position: number,
@@ -196,7 +198,7 @@ function misplaced({ baseOffset }: BatchHeader): string {
   return `what lies there is not the batch of offset ${baseOffset} that it says it is`;
 }
 
-/** False where the batches fill the chunk's offsets, as they do unless compaction has taken some. */
+/** False if the batches fill the chunk's offsets, as they do unless compaction has removed some. */
 function mayHaveGaps({ bytes, baseOffset, nextOffset }: StoredChunk): boolean {
   let count = 0;
   for (let position = 0; position < bytes.length; ) {

@@ -1,10 +1,10 @@
-// Exclusive delivery: for each group a partition remembers the newest owner that attached, and admits
-// nobody older [ATT-2]. Kafka has no such fence: there a zombie consumer goes on fetching.
+// Exclusive delivery. For each group, a partition remembers the newest owner that attached, and admits no older one
+// [ATT-2]. Kafka has no such fence: a zombie consumer there continues to fetch.
 
 /**
- * Who owns a partition in a group. Ordered by incarnation (a group deleted and created again starts
- * anew), then member epoch, then member number (a static member that replaced another at the same
- * epoch has the higher one).
+ * The owner of a partition in a group. Owners are ordered by incarnation (a group that is deleted
+ * and created again starts anew), then member epoch, then member number (a static member that
+ * replaced another at the same epoch has the higher one).
  */
 export interface OwnerToken {
   readonly incarnation: number;
@@ -12,7 +12,7 @@ export interface OwnerToken {
   readonly memberNumber: number;
 }
 
-/** Negative where `a` is older than `b`, 0 where they are the same owner at the same epoch. */
+/** Negative if `a` is older than `b`, 0 if they are the same owner at the same epoch. */
 export function compareOwners(a: OwnerToken, b: OwnerToken): number {
   return (
     a.incarnation - b.incarnation ||
@@ -21,7 +21,7 @@ export function compareOwners(a: OwnerToken, b: OwnerToken): number {
   );
 }
 
-/** [ATT-1] The same or a newer owner may attach; an older one is refused. */
+/** [ATT-1] True if the candidate may attach: the same or a newer owner may, and an older one is refused. */
 export function mayAttach(newest: OwnerToken | null, candidate: OwnerToken): boolean {
   return newest === null || compareOwners(candidate, newest) >= 0;
 }

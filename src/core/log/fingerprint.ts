@@ -1,38 +1,39 @@
-// What tells an append from another at the same sequence number [IDM-8]: the CRCs of its batches as they were sent,
-// without the two times in their headers. A client that sends an append again may encode it anew with the time of
-// the new try (KafkaJS does); its records, and the differences of their times, stay the same. Where some of its records
-// have times of their own, and others that of the try, the differences change too: such a repeat has another fingerprint,
-// and is told by its records (core/log/same-append.ts), for as long as they are stored.
+// The fingerprint tells an append from another at the same sequence number [IDM-8]. It is made of the CRCs of
+// its batches as they were sent, without the two times in their headers. A client that sends an append again
+// may encode it with the time of the new try (KafkaJS does). Its records, and the differences of their times,
+// stay the same. If only some of its records have times of their own, and others the time of the try, the
+// differences change too. Such a repeat has another fingerprint and is recognized by its records
+// (core/log/same-append.ts), as long as they are stored.
 //
-// The bytes are read once, by the check of the CRC. A CRC is linear: the part that some bytes have in it can be taken
-// out without the bytes behind them, by moving that part over as many zeros (zlib's crc32_combine).
+// The check of the CRC reads the bytes once. A CRC is linear, so the contribution of some bytes can be removed without
+// reading the bytes after them, by shifting that contribution over as many zeros (zlib's crc32_combine).
 import { crc32c, POLYNOMIAL } from "./crc32c.ts";
 
 /** `baseTimestamp` and `maxTimestamp` in a batch's header. */
 const TIMES_START = 27;
 const TIMES_END = 43;
-/** Where a batch's CRC lies, and the first byte that it covers. */
+/** The position of a batch's CRC, and the first byte that it covers. */
 const CRC_AT = 17;
 const CRC_START = 21;
 
-/** The polynomials 1 and x. The coefficients are in reverse: the highest bit is that of x^0. */
+/** The polynomials 1 and x. The coefficients are in reverse order: the highest bit is that of x^0. */
 const ONE = 1 << 31;
 const X = 1 << 30;
 
-/** The CRC of the times where they are zero: what `crc32c` says of any others differs from it by their part. */
+/** The CRC of times that are zero. `crc32c` of any other times differs from it by their contribution. */
 const CRC_OF_NO_TIMES = crc32c(new Uint8Array(TIMES_END - TIMES_START));
 
-/** x^(2^k): what a CRC is multiplied with to move it over 2^k bits. */
+/** x^(2^k): multiplying a CRC by it shifts the CRC over 2^k bits. */
 const POWERS = powers();
 
 function powers(): number[] {
   const all = [X];
-  // Enough for batches of 2^28 bytes.
+  // They are enough for batches of 2^28 bytes.
   for (let k = 1; k < 31; k++) all.push(multiply(all[k - 1] as number, all[k - 1] as number));
   return all;
 }
 
-/** The product of two polynomials modulo that of the CRC. */
+/** Returns the product of two polynomials modulo that of the CRC. */
 function multiply(a: number, b: number): number {
   let product = 0;
   let power = b;
@@ -43,7 +44,7 @@ function multiply(a: number, b: number): number {
   return product;
 }
 
-/** The part of a CRC that some bytes have, when `count` more bytes follow them. */
+/** Returns the contribution of some bytes to a CRC when `count` more bytes follow them. */
 function behind(part: number, count: number): number {
   let moved = part;
   for (let k = 3, left = count; left > 0; k++, left >>>= 1)
@@ -51,14 +52,14 @@ function behind(part: number, count: number): number {
   return moved;
 }
 
-/** The CRC that the batch at `start`, whose CRC is right, would have if both times in its header were zero. */
+/** Returns the CRC that the batch at `start`, whose CRC is right, would have if both times in its header were zero. */
 export function crcWithoutTimes(bytes: Uint8Array, start: number, sizeInBytes: number): number {
   const crc = new DataView(bytes.buffer, bytes.byteOffset + start, CRC_START).getUint32(CRC_AT);
   const times = crc32c(bytes, start + TIMES_START, start + TIMES_END) ^ CRC_OF_NO_TIMES;
   return (crc ^ behind(times, sizeInBytes - TIMES_END)) >>> 0;
 }
 
-/** The fingerprint of an append of which `before` is that of the batches so far; 0 where there is none yet. */
+/** Adds a batch to a fingerprint. `before` is the fingerprint of the earlier batches, or 0 if there are none. */
 export function fingerprintWith(before: number, crc: number): number {
   return (Math.imul(before, 0x01000193) ^ crc) >>> 0;
 }

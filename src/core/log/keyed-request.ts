@@ -1,32 +1,32 @@
-// A produce request with an `Idempotency-Key`: what is remembered of it, so that a repeat within
-// IDEMPOTENCY_KEY_TTL_MS does what the first did and is answered as the first was [KEY-1].
+// A produce request with an `Idempotency-Key`, and what is remembered of it. A repeat within IDEMPOTENCY_KEY_TTL_MS
+// does what the first request did and gets the same answer [KEY-1].
 //
-// One partition of the topic remembers the key; the records may go to others. Before anything is appended
-// the plan is stored: whatever the first request decided (where keyless records go, which time they get, how
-// they are cut into appends) holds for every repeat. Each append is noted at its partition, in the
-// transaction that stores it: so a repeat finds it there, or it was not stored, whatever crashed in between.
+// One partition of the topic remembers the key. The records may go to others. The plan is stored before anything is
+// appended. Every decision of the first request (where keyless records go, which time they get, how they are cut into
+// appends) holds for every repeat. Each append is noted at its partition, in the transaction that stores it. So a
+// repeat finds the note, or the append was not stored, whatever crashed in between.
 
 import { type Failure, fail } from "../errors.ts";
 import { MAX_IDEMPOTENCY_KEY_LENGTH } from "../limits.ts";
 import { textHash } from "../text-hash.ts";
 
 export interface RequestPlan {
-  /** The producer of this request's appends: repeats that race are recognised by it. */
+  /** The producer of this request's appends. It makes repeats that race recognizable. */
   readonly producerId: number;
   /**
-   * No other request has it. A producer id alone is too short for that: millions of requests are remembered. Plans of
-   * older releases have none.
+   * An id that no other request has. A producer id alone is too short for that, because millions of
+   * requests are remembered. Plans of older releases have none.
    */
   readonly requestId?: string;
-  /** The timestamp of records without one. */
+  /** The timestamp for records without one. */
   readonly atMs: number;
-  /** How many partitions the topic had: keys are placed by it, also if it has grown since. */
+  /** The topic's number of partitions. Keys are placed by it, even if the topic has grown since. */
   readonly partitions: number;
-  /** The largest batch the topic took: records are cut into batches by it. */
+  /** The largest batch that the topic took. Records are cut into batches by it. */
   readonly maxMessageBytes: number;
-  /** Every record needed a key. */
+  /** True if every record needed a key. */
   readonly isCompacted: boolean;
-  /** From 0 to 1: places the keyless records. */
+  /** A number from 0 to 1 that places the keyless records. */
   readonly random: number;
 }
 
@@ -34,16 +34,19 @@ export interface KeyedRequest {
   readonly plan: RequestPlan;
 }
 
-/** One of a keyed request's appends. */
+/** One of the appends of a request with a key. */
 export interface KeyedAppend {
-  /** Of the request's plan. */
+  /** The producer id of the request's plan. */
   readonly producerId: number;
   readonly requestId?: string;
   /** Its place in the request's order of appends. */
   readonly index: number;
 }
 
-/** [KEY-1] 1 to MAX_IDEMPOTENCY_KEY_LENGTH visible ASCII characters; else why it is not one (INVALID_REQUEST). */
+/**
+ * [KEY-1] Checks for 1 to MAX_IDEMPOTENCY_KEY_LENGTH visible ASCII
+ * characters. Returns what is wrong (INVALID_REQUEST), or null.
+ */
 export function checkIdempotencyKey(key: string): Failure | null {
   if (key.length < 1 || key.length > MAX_IDEMPOTENCY_KEY_LENGTH) {
     return fail(
@@ -55,7 +58,9 @@ export function checkIdempotencyKey(key: string): Failure | null {
   return fail("INVALID_REQUEST", "Idempotency-Key holds characters that are not visible ASCII");
 }
 
-/** Which of the topic's first partitions remembers the key. Partitions that are added change nothing. */
+/**
+ * Returns the partition that remembers the key, one of the topic's first partitions. Added partitions change nothing.
+ */
 export function homePartition(key: string, initialPartitions: number): number {
   return textHash(key) % initialPartitions;
 }

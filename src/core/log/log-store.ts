@@ -1,13 +1,15 @@
-// What the log asks of its storage. Synchronous on purpose: between a decision and its write nothing may
-// interleave. The SQLite store is durable-objects/partition/sql-log-store.ts, the in-memory one
-// test/support/memory-log-store.ts; both pass the contract in test/core/log-store.test.ts.
+// The storage interface of the log. It is synchronous on purpose: nothing may interleave between a decision and its
+// write. The SQLite store is durable-objects/partition/sql-log-store.ts, the in-memory one is
+// test/support/memory-log-store.ts. Both pass the contract in test/core/log-store.test.ts.
 import type { Chunk } from "./append.ts";
 import type { AppendEntry } from "./producers.ts";
 
-/** Totals of a segment up to and including one chunk; the last row of a segment tells all about it. */
+/**
+ * Totals of a segment up to and including one chunk. The last row of a segment gives the totals of the whole segment.
+ */
 export interface SegmentTotals {
   readonly nextOffset: number;
-  /** Largest timestamp in the segment so far. Never falls from one chunk to the next. */
+  /** The largest timestamp in the segment so far. It never decreases from one chunk to the next. */
   readonly maxTimestamp: number;
   readonly sizeInBytes: number;
   readonly chunkCount: number;
@@ -19,28 +21,28 @@ export interface StoredChunk {
   readonly bytes: Uint8Array;
 }
 
-/** Where a chunk lies and its segment's totals up to it, without its bytes. */
+/** A chunk's place and its segment's totals up to it, without its bytes. */
 export interface ChunkPlace extends SegmentTotals {
   readonly baseOffset: number;
-  /** Largest timestamp in the chunk itself. */
+  /** The largest timestamp in the chunk itself. */
   readonly chunkMaxTimestamp: number;
 }
 
-/** What is known about the log as a whole, in one row that only rare events write. */
+/** The state of the log as a whole, in one row that only rare events write. */
 export interface LogState {
   /** [LOG-8] The oldest offset kept. */
   readonly logStartOffset: number;
-  /** Bytes of all segments but the last. */
+  /** The bytes of all segments but the last. */
   readonly sealedBytes: number;
   readonly segmentCount: number;
   readonly compaction: CompactionState;
 }
 
-/** How far compaction is (core/log/compaction.ts). */
+/** The progress of compaction (core/log/compaction.ts). */
 export interface CompactionState {
-  /** Below this offset no record is superseded by another below it. */
+  /** No record below this offset is superseded by another record below it. */
   readonly cleanedOffset: number;
-  /** When the first of the tombstones that compaction has kept may go, or null. */
+  /** When the first tombstone that compaction has kept may go, or null. */
   readonly nextHorizonMs: number | null;
   readonly pass: CompactionPass | null;
 }
@@ -48,9 +50,9 @@ export interface CompactionState {
 export interface CompactionPass {
   /** The newest offsets of keys are known for records below this offset. */
   readonly mapEnd: number;
-  /** The segments being written anew begin with the one of this base offset … */
+  /** The base offset of the first segment that is being written anew. */
   readonly groupBase: number;
-  /** … and everything before this offset is written. */
+  /** Everything before this offset is written. */
   readonly position: number;
   readonly nextHorizonMs: number | null;
 }
@@ -62,7 +64,7 @@ export const INITIAL_LOG_STATE: LogState = {
   compaction: { cleanedOffset: 0, nextHorizonMs: null, pass: null },
 };
 
-/** Stands for the segment that compaction writes, which takes the place of others when it is done. */
+/** Stands for the segment that compaction writes. It replaces others when it is complete. */
 export const COMPACTING = -1;
 
 export interface ProducerSnapshot {
@@ -72,33 +74,33 @@ export interface ProducerSnapshot {
 }
 
 export interface LogStore {
-  /** All or nothing: a throw inside leaves the store as it was. */
+  /** Runs all or nothing: if the body throws, the store stays as it was. */
   transaction<T>(body: () => T): T;
   state(): LogState;
   setState(state: LogState): void;
 
-  /** The last segment whose base offset is at most `offset`, or null. */
+  /** Returns the last segment whose base offset is at most `offset`, or null. */
   floorSegment(offset: number): number | null;
-  /** The first segment whose base offset is above `offset`, or null. */
+  /** Returns the first segment whose base offset is above `offset`, or null. */
   segmentAfter(offset: number): number | null;
-  /** When the segment was created. */
+  /** Returns when the segment was created. */
   createdAtMs(segment: number): number;
   /** `baseOffset` may be COMPACTING, here and in every method that takes a segment. */
   createSegment(baseOffset: number, createdAtMs: number): void;
   dropSegment(baseOffset: number): void;
-  /** The segment COMPACTING becomes one of base offset `baseOffset`; it has been dropped if there was one. */
+  /** Renames the segment COMPACTING to `baseOffset`. If a segment of that base offset existed, it has been dropped. */
   renameCompacting(baseOffset: number, createdAtMs: number): void;
 
-  /** The totals at the segment's last chunk, or null for an empty segment. */
+  /** Returns the totals at the segment's last chunk, or null for an empty segment. */
   totals(segment: number): SegmentTotals | null;
   insertChunk(segment: number, chunk: Chunk, totals: SegmentTotals): void;
-  /** The last chunk of the segment whose base offset is at most `offset`, or null. */
+  /** Returns the last chunk of the segment whose base offset is at most `offset`, or null. */
   floorChunk(segment: number, offset: number): ChunkPlace | null;
-  /** Chunks of the segment, ascending, from the one with base offset `from` on. Read lazily. */
+  /** Returns chunks of the segment, ascending, from the one with base offset `from` on. They are read lazily. */
   chunksFrom(segment: number, from: number): Iterable<StoredChunk>;
-  /** The same without their bytes. */
+  /** Returns the same chunks without their bytes. */
   placesFrom(segment: number, from: number): Iterable<ChunkPlace>;
-  /** Appends of idempotent producers that lie in these chunks, in order. */
+  /** Returns the appends of idempotent producers in these chunks, in order. */
   appendsFrom(segment: number, from: number): Iterable<AppendEntry>;
 
   producerSnapshot(): ProducerSnapshot | null;

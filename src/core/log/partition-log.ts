@@ -1,5 +1,5 @@
-// The log of one partition: segments of chunks of record batches, over a LogStore. Everything here is
-// synchronous and deterministic; the object around it decides when to commit and whom to tell.
+// The log of one partition: segments of chunks of record batches, over a LogStore. Everything here is synchronous and
+// deterministic. The object around it decides when to commit and whom to tell.
 //
 // Guarantees: offsets are dense and increase [LOG-1]; an append is stored whole or not at all [LOG-2];
 // reads and appends cost the same however long the log is [LOG-9].
@@ -39,17 +39,17 @@ interface ActiveSegment {
 }
 
 export interface ReadResult {
-  /** Whole batches, in order; the first may begin before the offset asked for. */
+  /** Whole batches, in order. The first may begin before the requested offset. */
   readonly pieces: readonly Uint8Array[];
   readonly sizeInBytes: number;
-  /** Offset behind the last batch returned. */
+  /** The offset after the last batch returned. */
   readonly nextOffset: number;
 }
 
-/** What became of an append. A repeat is answered as the first was [IDM-1]. */
+/** The outcome of an append. A repeat gets the same answer as the first [IDM-1]. */
 export type AppendOutcome = Result<{
   readonly baseOffset: number;
-  /** The time of the append; with LogAppendTime, the timestamp of its records. */
+  /** The time of the append. With LogAppendTime, it is the timestamp of its records. */
   readonly appendedAtMs: number;
 }>;
 
@@ -57,17 +57,17 @@ const TOO_MUCH_TO_COMPARE = `repeats that were encoded anew have ${MAX_COMPARED_
 
 export class PartitionLog {
   readonly #store: LogStore;
-  /** Everything that is read from the store goes through it [CRC-1]. */
+  /** Checks everything that is read from the store [CRC-1]. */
   readonly verifier: ChunkVerifier;
-  /** May change at any time; what is decided next follows it. */
+  /** May change at any time. Later decisions follow it. */
   config: TopicConfig;
   #state: LogState;
   #active: ActiveSegment | null;
   #nextOffset: number;
   readonly #tail = new TailCache();
-  /** The stored chunk of which the last read took a part: the next read goes on in it, mostly. */
+  /** The stored chunk that the last read returned only partly. The next read usually continues in it. */
   #partlyRead: Run | null = null;
-  /** Null until the first idempotent append: most wake-ups need none of it. */
+  /** Null until the first idempotent append. Most wake-ups do not need it. */
   #producers: Producers | null = null;
 
   constructor(store: LogStore, config: TopicConfig, verifier = new ChunkVerifier()) {
@@ -90,17 +90,20 @@ export class PartitionLog {
     return this.#state.logStartOffset;
   }
 
-  /** The offset of the next record to be appended. Also the high watermark: what is stored is readable. */
+  /**
+   * The offset of the next record to be appended. It is also the high
+   * watermark, because every stored record is readable.
+   */
   get logEndOffset(): number {
     return this.#nextOffset;
   }
 
-  /** Bytes of all batches kept. */
+  /** The bytes of all batches kept. */
   get sizeInBytes(): number {
     return this.#state.sealedBytes + (this.#active?.totals.sizeInBytes ?? 0);
   }
 
-  /** Where the segment that is appended to begins; nothing behind is compacted. */
+  /** The base offset of the active segment. Nothing from there on is compacted. */
   get activeBaseOffset(): number {
     return this.#active?.baseOffset ?? this.#nextOffset;
   }
@@ -114,9 +117,9 @@ export class PartitionLog {
   }
 
   /**
-   * Decides about each append in the order given, and stores those that are good in one transaction
-   * [LOG-2] [LOG-3]. Throws what the store throws; nothing is stored then and this log is unchanged. `decompress` is asked
-   * only where a repeat was encoded anew [IDM-8].
+   * Decides on each append in the order given, and stores the good ones in one transaction [LOG-2]
+   * [LOG-3]. Throws what the store throws. Nothing is stored then, and this log is unchanged. `decompress`
+   * is called only if a repeat was encoded anew [IDM-8].
    */
   commit(
     appends: readonly Append[],
@@ -151,7 +154,10 @@ export class PartitionLog {
     return outcomes;
   }
 
-  /** Why the append is not stored now: it was stored before, or must not be. Null where it shall be. */
+  /**
+   * Returns the outcome of an append that is not stored now, because it
+   * was stored before or must not be. Null if it will be.
+   */
   #decide(
     append: Append,
     nextOffset: number,
@@ -185,8 +191,8 @@ export class PartitionLog {
   }
 
   /**
-   * The batches from the one that begins at `offset` on, as long as they follow one another and are as they were stored;
-   * those of `accepted` are not written yet.
+   * Yields the batches from the one that begins at `offset` on, as long as they follow one another and
+   * are intact. Those of `accepted` are not written yet.
    */
   *#batchesFrom(
     offset: number,
@@ -198,7 +204,7 @@ export class PartitionLog {
       if (acceptedAt >= offset) yield* batchesOf(append);
       acceptedAt += append.recordCount;
     }
-    if (offset < this.logStartOffset) return; // Whether a copy of it is left somewhere or not.
+    if (offset < this.logStartOffset) return; // Returns nothing, even if a copy of it is still somewhere.
     let next = offset;
     const isInMemory = this.#tail.holds(offset);
     for (const { bytes, damage } of this.#runsFrom(offset)) {
@@ -234,7 +240,7 @@ export class PartitionLog {
       }
       for (const [i, append] of accepted.entries())
         append.stored?.(plan.baseOffsets[i] as number, nowMs);
-      // Before segments go: what is known of producers may still have to be read from the last one.
+      // Must run before segments are dropped: the state of producers may still have to be read from the last one.
       if (hasRolled || this.#isSnapshotDue(this.#active, active))
         this.#writeSnapshot(entries, plan.nextOffset, nowMs);
       if (hasRolled || state.segmentCount >= MAX_SEGMENTS)
@@ -262,7 +268,7 @@ export class PartitionLog {
     );
   }
 
-  /** [SEG-1] Closes the active segment, where there is one, and begins the next. */
+  /** [SEG-1] Closes the active segment, if there is one, and begins the next. */
   #roll(
     active: ActiveSegment | null,
     state: LogState,
@@ -287,7 +293,7 @@ export class PartitionLog {
     return producers.stage();
   }
 
-  /** [IDM-4] The last snapshot, and the appends in the chunks since. */
+  /** [IDM-4] Loads the last snapshot and the appends in the chunks since. */
   #loadProducers(): Producers {
     if (this.#producers !== null) return this.#producers;
     const snapshot = this.#store.producerSnapshot();
@@ -299,13 +305,13 @@ export class PartitionLog {
   *#storedAppends(snapshot: ProducerSnapshot | null): Generator<AppendEntry> {
     if (snapshot !== null) yield* snapshot.entries;
     const from = Math.max(snapshot?.nextOffset ?? 0, this.activeBaseOffset);
-    // Every roll stores a snapshot, so what it lacks lies in the active segment.
+    // Every roll stores a snapshot, so the appends after it are in the active segment.
     if (this.#active !== null) yield* this.#store.appendsFrom(this.#active.baseOffset, from);
   }
 
   /**
-   * Each time the chunks of the active segment fill another round. Told from what is stored, so that
-   * evictions do not let the rounds grow. Many producers make a large snapshot: their rounds are longer.
+   * True each time the chunks of the active segment fill another round. It is computed from stored data, so evictions
+   * do not make rounds grow. Many producers make a large snapshot, so their rounds are longer.
    */
   #isSnapshotDue(before: ActiveSegment | null, after: ActiveSegment | null): boolean {
     const round = Math.max(PRODUCER_SNAPSHOT_CHUNKS, (this.#producers?.size ?? 0) / 16);
@@ -321,7 +327,7 @@ export class PartitionLog {
     this.#store.setProducerSnapshot({ nextOffset, entries: all });
   }
 
-  /** OFFSET_OUT_OF_RANGE unless `logStartOffset ≤ offset ≤ logEndOffset`. */
+  /** Returns OFFSET_OUT_OF_RANGE unless `logStartOffset ≤ offset ≤ logEndOffset`. */
   checkOffset(offset: number): Result<object> {
     if (offset >= this.logStartOffset && offset <= this.#nextOffset) return { ok: true };
     return {
@@ -335,9 +341,9 @@ export class PartitionLog {
   }
 
   /**
-   * [LOG-4] Whole batches from the one that holds `offset` on, up to `maxBytes`, but always at least one
-   * where there is one. The offset must be in range. It ends before what is damaged [CRC-1]. Throws CORRUPT_MESSAGE where
-   * it begins there [CRC-2].
+   * [LOG-4] Reads whole batches from the one that holds `offset` on, up to `maxBytes`, but always at
+   * least one if there is one. The offset must be in range. The read ends before damaged data
+   * [CRC-1]. Throws CORRUPT_MESSAGE if it begins there [CRC-2].
    */
   read(offset: number, maxBytes: number): ReadResult {
     assert(this.checkOffset(offset).ok, "read: the offset was checked by the caller");
@@ -383,9 +389,8 @@ export class PartitionLog {
   }
 
   /**
-   * [LOG-8] Moves the log start up to `before`, never back and never past the end, and drops the segments
-   * that lie wholly before it. The active segment stays, since it says where the log ends, until another
-   * takes its place.
+   * [LOG-8] Moves the log start up to `before`, never back and never past the end, and drops the segments that are
+   * wholly before it. The active segment stays until another takes its place, since it says where the log ends.
    */
   deleteRecordsBefore(before: number): void {
     const start = Math.min(Math.max(before, this.logStartOffset), this.#nextOffset);
@@ -394,9 +399,9 @@ export class PartitionLog {
   }
 
   /**
-   * [RET-1] [RET-2] Drops the segments that retention no longer keeps. Runs at each roll by itself; the
-   * object calls it for partitions that nobody appends to. Where everything has expired, the active segment
-   * goes too and an empty one takes its place.
+   * [RET-1] [RET-2] Drops the segments that retention no longer keeps. It runs by itself at each roll, and
+   * the object calls it for partitions that nobody appends to. If everything has expired, the active
+   * segment is dropped too and an empty one takes its place.
    */
   enforceRetention(nowMs: number): void {
     const active = this.#active;
@@ -432,7 +437,7 @@ export class PartitionLog {
     this.#state = rolled.state;
   }
 
-  /** When this log has to be looked at next although nobody uses it, or null. */
+  /** When this log needs housekeeping next although nobody uses it, or null. */
   nextHousekeepingMs(nowMs: number): number | null {
     const times: number[] = [];
     const { retentionMs } = this.config;
@@ -455,8 +460,9 @@ export class PartitionLog {
   }
 
   /**
-   * The time of the segment's newest record. [CLK-1] Where that lies ahead and a later segment was begun before this one, the
-   * clock was set back in between: then its records are as old as the first that was begun after that.
+   * Returns the time of the segment's newest record. [CLK-1] If that is in the future and a later
+   * segment was begun before this one, the clock was set back in between. The records then count as
+   * old as the first segment that was begun after that.
    */
   #newestMs(segment: number, { maxTimestamp }: SegmentTotals, nowMs: number): number {
     if (!wasSetBack(maxTimestamp, nowMs)) return maxTimestamp;
@@ -469,13 +475,13 @@ export class PartitionLog {
     return maxTimestamp;
   }
 
-  /** True where `leftBytes` are enough, so that the segment before them may go. */
+  /** True if `leftBytes` are enough, so that the segment before them may go. */
   #isTooMuch(leftBytes: number): boolean {
     const { retentionBytes } = this.config;
     return isDeleted(this.config) && retentionBytes >= 0 && leftBytes >= retentionBytes;
   }
 
-  /** The state without the segments that are too old or too many; the active one stays. */
+  /** Returns the state without the segments that are too old or too many. The active one stays. */
   #dropExpired(state: LogState, active: ActiveSegment, nowMs: number): LogState {
     let left = state.sealedBytes + active.totals.sizeInBytes;
     let start = state.logStartOffset;
@@ -495,7 +501,7 @@ export class PartitionLog {
     return this.#dropBefore(moved, start);
   }
 
-  /** The state without the segments that lie wholly before `offset`. */
+  /** Returns the state without the segments that are wholly before `offset`. */
   #dropBefore(state: LogState, offset: number): LogState {
     let { sealedBytes, segmentCount, compaction } = state;
     for (let first = this.#store.segmentAfter(-1); first !== null; ) {
@@ -521,28 +527,28 @@ export class PartitionLog {
   }
 
   /**
-   * Compaction's way to write: `change` puts segments in the place of others, or only notes how far it
-   * is, and returns the state as it is then. All or nothing.
+   * Changes the log for compaction. `change` replaces segments, or only notes the
+   * progress, and returns the new state. All or nothing.
    */
   compact(change: (state: LogState) => LogState): void {
     const group = this.#state.compaction.pass?.groupBase;
     this.#changeState(change);
     if (this.#state.compaction.pass?.groupBase === group) return;
-    // [LOG-7] Segments were replaced: what the cache holds of them is not what is stored any more.
+    // [LOG-7] Segments were replaced, so the cache no longer matches the stored data.
     this.verifier.forget();
     this.#tail.dropBefore(this.activeBaseOffset);
   }
 
   /**
-   * [LOG-6] Where a look-up by timestamp has to look next (core/log/timestamp-lookup.ts), or null. Throws CORRUPT_MESSAGE
-   * at what is damaged [CRC-2], as the other look-ups do.
+   * [LOG-6] Returns where a look-up by timestamp must look next (core/log/timestamp-lookup.ts), or null. Like the other
+   * look-ups, it throws CORRUPT_MESSAGE at damaged data [CRC-2].
    */
   findBatchByTimestamp(timestamp: number, from: number): TimestampCandidate | null {
     const start = Math.max(from, this.logStartOffset);
     return findBatchByTimestamp(this.#store, this.verifier, timestamp, start);
   }
 
-  /** [LOG-6] The first offset whose record is at least so new, or the end of the log. */
+  /** [LOG-6] Returns the first offset whose record is at least so new, or the end of the log. */
   findOffsetByTimestamp(timestamp: number, decode: Decode): number {
     for (let from = this.logStartOffset; ; ) {
       const candidate = this.findBatchByTimestamp(timestamp, from);
@@ -555,7 +561,7 @@ export class PartitionLog {
     }
   }
 
-  /** [LOG-11] The largest timestamp of any record kept, or null. */
+  /** [LOG-11] Returns the largest timestamp of any record kept, or null. */
   maxTimestamp(decode: Decode): number | null {
     return maxTimestamp(this.#store, this.verifier, this.logStartOffset, decode);
   }
@@ -565,7 +571,7 @@ function* batchesOf({ bytes, batches }: Append): Generator<BatchBytes> {
   for (const { start } of batches) yield { bytes, start };
 }
 
-/** The entries whose append begins in the chunk. */
+/** Returns the entries whose append begins in the chunk. */
 function appendsWithin(
   entries: readonly AppendEntry[],
   chunk: Omit<Chunk, "appends">,

@@ -1,25 +1,26 @@
-// Idempotent producers (KIP-98, KIP-360; ProducerStateManager.java). A partition remembers of each producer
-// its epoch and its last appends, so that a repeat is answered with the original offset instead of being
-// stored again [IDM-1].
+// Idempotent producers (KIP-98, KIP-360; ProducerStateManager.java). For each producer, a partition remembers the epoch
+// and the last appends. A repeat then gets the original offset instead of being stored again [IDM-1].
 //
-// Nothing is written per append: an append's entry lies in the chunk row that holds its batches, and a
-// snapshot of all producers is stored now and then. Snapshot plus the entries since make the state again
-// after an eviction [IDM-4].
+// Nothing is written per append. An append's entry is in the chunk row that holds its batches, and a snapshot of all
+// producers is stored now and then. The snapshot plus the later entries restore the state after an eviction [IDM-4].
 import { type ErrorName, fail, type Result } from "../errors.ts";
 import { MAX_PRODUCERS_PER_PARTITION, PRODUCER_WINDOW } from "../limits.ts";
 
-/** Who appends, and which of its records: what the headers of an idempotent append say. */
+/** The producer and the sequence numbers, from the headers of an idempotent append. */
 export interface AppendOrigin {
   readonly producerId: number;
   readonly producerEpoch: number;
   readonly firstSequence: number;
   readonly lastSequence: number;
   /**
-   * [IDM-8] What tells it from another append at the same sequence (core/log/fingerprint.ts). Null for one that was
-   * stored before there were fingerprints: whatever comes at its sequence is taken for its repeat.
+   * [IDM-8] Tells the append from another at the same sequence (core/log/fingerprint.ts). Null for an append stored
+   * before there were fingerprints: any append at its sequence is then taken for its repeat.
    */
   readonly fingerprint: number | null;
-  /** [IDM-9] The producer is the Worker's own, and not one that a client has named, whose ids mean nothing to it. */
+  /**
+   * [IDM-9] True if the producer is the Worker's own. False if a client
+   * has named it: such ids mean nothing to the Worker's.
+   */
   readonly isOwn: boolean;
 }
 
@@ -29,23 +30,23 @@ export interface AppendEntry extends AppendOrigin {
   readonly atMs: number;
 }
 
-/** Every entry of one producer, all of one epoch, oldest first; at most PRODUCER_WINDOW, at least one. */
+/** Every entry of one producer, all of one epoch, oldest first. There are at most PRODUCER_WINDOW and at least one. */
 type Entries = readonly AppendEntry[];
 
-/** Whether the append in question has the records that are stored for this entry. */
+/** Tells if the append in question has the records that are stored for this entry. */
 export type Compare = (stored: AppendEntry) => Result<{ isSame: boolean }>;
 
-/** By `keyOf`. */
+/** The entries of each producer, by `keyOf`. */
 type ProducerEntries = ReadonlyMap<number, Entries>;
 
-/** The Worker's own producers are numbered downwards from -1: no client can name one of them. */
+/** Returns a key. The Worker's own producers are numbered downwards from -1, so no client can name one of them. */
 function keyOf({ producerId, isOwn }: Pick<AppendOrigin, "producerId" | "isOwn">): number {
   return isOwn ? -1 - producerId : producerId;
 }
 
 /**
- * What is known of the producer. Entries from before there were fingerprints do not say whose they are: a producer of
- * the Worker goes on from them.
+ * Returns the known entries of the producer. Entries from before there were fingerprints do not say whose they
+ * are, so a producer of the Worker continues from them.
  */
 function entriesOf(all: ProducerEntries, origin: AppendOrigin): Entries | undefined {
   const entries = all.get(keyOf(origin));
@@ -55,7 +56,7 @@ function entriesOf(all: ProducerEntries, origin: AppendOrigin): Entries | undefi
   return older.map((entry) => ({ ...entry, isOwn: true }));
 }
 
-/** Sequence numbers are int32 and start again at 0 behind the largest. */
+/** Sequence numbers are int32 and start again at 0 after the largest. */
 const MAX_SEQUENCE = 2 ** 31 - 1;
 
 export function addToSequence(sequence: number, count: number): number {
@@ -63,20 +64,20 @@ export function addToSequence(sequence: number, count: number): number {
 }
 
 /**
- * True for errors that are only given after the append was found to be no repeat: it is not stored, whatever
- * became of earlier tries.
+ * True for errors that are given only after the append was found not to be a repeat.
+ * It is not stored, whatever became of earlier tries.
  */
 export function isDecided(error: ErrorName): boolean {
   return error === "INVALID_UPDATE_VERSION" || isOutOfStep(error);
 }
 
-/** True where the partition knows another sequence for this producer id. As another producer it may go on. */
+/** True if the partition knows another sequence for this producer id. As another producer, the client may go on. */
 export function isOutOfStep(error: ErrorName): boolean {
   return error === "OUT_OF_ORDER_SEQUENCE_NUMBER" || error === "INVALID_PRODUCER_EPOCH";
 }
 
 export class Producers {
-  /** In the order of their last append: the one silent for longest comes first. */
+  /** The producers in the order of their last append. The one silent for longest comes first. */
   readonly #entries = new Map<number, Entries>();
 
   constructor(entries: Iterable<AppendEntry>) {
@@ -87,7 +88,7 @@ export class Producers {
     return this.#entries.size;
   }
 
-  /** Decides about appends that will be committed together. Nothing is remembered before `commit`. */
+  /** Decides on appends that will be committed together. Nothing is remembered before `commit`. */
   stage(): StagedProducers {
     return new StagedProducers(this.#entries, (entry) => this.#add(entry));
   }
@@ -111,7 +112,7 @@ export class Producers {
     }
   }
 
-  /** Everything that is known, in an order from which the constructor makes the same again. */
+  /** Returns all entries, in an order from which the constructor rebuilds the same state. */
   snapshot(): AppendEntry[] {
     return [...this.#entries.values()].flat();
   }
@@ -121,7 +122,7 @@ export class StagedProducers {
   readonly #stored: ProducerEntries;
   readonly #remember: (entry: AppendEntry) => void;
   readonly #staged = new Map<number, Entries>();
-  /** What `add` was given, in order. */
+  /** The entries given to `add`, in order. */
   readonly entries: AppendEntry[] = [];
 
   constructor(stored: ProducerEntries, remember: (entry: AppendEntry) => void) {
@@ -130,11 +131,11 @@ export class StagedProducers {
   }
 
   /**
-   * [IDM-1] [IDM-2] The entry of which this append is a repeat, or null where it is new and in sequence. It is a repeat
-   * only if it is the same append [IDM-8]: `compare` tells whether it is, encoded anew, where the fingerprints differ.
-   * A newer epoch starts at sequence 0; a producer that is not known (any more) may start anywhere, as in
-   * Kafka, or one that was forgotten could never go on. INVALID_PRODUCER_EPOCH, OUT_OF_ORDER_SEQUENCE_NUMBER, or what
-   * `compare` fails with.
+   * [IDM-1] [IDM-2] Returns the entry that this append repeats, or null if it is new and in sequence. It is a
+   * repeat only if it is the same append [IDM-8]. If the fingerprints differ, `compare` tells if it is the same
+   * one, encoded anew. A newer epoch starts at sequence 0. A producer that is not known (any more) may start
+   * anywhere, as in Kafka, or a forgotten one could never go on. INVALID_PRODUCER_EPOCH,
+   * OUT_OF_ORDER_SEQUENCE_NUMBER, or the failure of `compare`.
    */
   check(origin: AppendOrigin, compare: Compare): Result<{ repeated: AppendEntry | null }> {
     const entries = this.#known(origin);
@@ -176,7 +177,7 @@ export class StagedProducers {
     this.entries.push(entry);
   }
 
-  /** The appends are stored: they count from now on. */
+  /** Makes the appends count from now on, because they are stored. */
   commit(): void {
     for (const entry of this.entries) this.#remember(entry);
   }

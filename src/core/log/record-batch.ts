@@ -1,7 +1,7 @@
-// RecordBatch v2, Kafka's wire format (clients/…/record/DefaultRecordBatch.java), which is also what is
-// stored and what is fetched. This module needs nothing but bytes: it runs in the Worker, in the SDK and
-// in a PartitionObject. The partition itself reads headers only (`readBatchHeader`) and patches the base
-// offset (`patchBaseOffset`), which lies outside the CRC; it never decodes a record.
+// RecordBatch v2, Kafka's wire format (clients/…/record/DefaultRecordBatch.java). Batches are stored and fetched in
+// the same format. This module needs nothing but bytes, so it runs in the Worker, in the SDK and in a
+// PartitionObject. The partition itself reads only headers (`readBatchHeader`) and patches the base offset
+// (`patchBaseOffset`), which is outside the CRC. It never decodes a record.
 //
 //   0 baseOffset i64 | 8 batchLength i32 | 12 partitionLeaderEpoch i32 | 16 magic i8 | 17 crc u32
 //  21 attributes i16 | 23 lastOffsetDelta i32 | 27 baseTimestamp i64 | 35 maxTimestamp i64
@@ -15,7 +15,7 @@ import { crc32c } from "./crc32c.ts";
 import { VarintReader, varintSize, writeVarint } from "./varint.ts";
 
 export const BATCH_HEADER_BYTES = 61;
-/** `baseOffset` and `batchLength`, which `batchLength` does not count. */
+/** `baseOffset` and `batchLength`. The value of `batchLength` does not count them. */
 const LENGTH_PREFIX_BYTES = 12;
 /** The CRC covers everything from the attributes on. */
 const CRC_START = 21;
@@ -23,7 +23,7 @@ const CRC_START = 21;
 const MIN_RECORD_BYTES = 7;
 
 export const NO_PRODUCER_ID = -1;
-/** KIP-534: `baseTimestamp` says when the batch's tombstones may go; record timestamps still count from it. */
+/** KIP-534: `baseTimestamp` says when the batch's tombstones may go. Record timestamps still count from it. */
 const DELETE_HORIZON_BIT = 0x40;
 const CONTROL_BIT = 0x20;
 const TRANSACTIONAL_BIT = 0x10;
@@ -33,18 +33,18 @@ const KNOWN_BITS = 0x7f;
 
 export interface BatchHeader {
   readonly baseOffset: number;
-  /** Bytes of the whole batch, prefix included. */
+  /** The bytes of the whole batch, prefix included. */
   readonly sizeInBytes: number;
   readonly lastOffsetDelta: number;
   readonly recordCount: number;
   readonly baseTimestamp: number;
   readonly maxTimestamp: number;
-  /** One of COMPRESSIONS; whoever decodes checks that it is. */
+  /** One of COMPRESSIONS. The code that decodes checks that. */
   readonly compression: number;
-  /** All records have the time of the append, which is `maxTimestamp`. */
+  /** True if all records have the time of the append, which is `maxTimestamp`. */
   readonly isLogAppendTime: boolean;
   readonly hasDeleteHorizon: boolean;
-  /** Attribute bits that mean nothing yet. */
+  /** True if attribute bits are set that mean nothing yet. */
   readonly hasUnknownBits: boolean;
   readonly isTransactional: boolean;
   readonly isControl: boolean;
@@ -61,15 +61,15 @@ export interface EncodeOptions {
   readonly compression?: Compressor;
 }
 
-/** Folds the records of a batch; `type` goes into its header. */
+/** Compresses the records of a batch. `type` goes into its header. */
 export interface Compressor {
   readonly type: CompressionType;
   compress(bytes: Uint8Array): Uint8Array;
 }
 
 /**
- * Unfolds the records of a batch. Throws BrokerError: CORRUPT_MESSAGE for what does not unfold or unfolds to
- * more than MAX_DECOMPRESSED_BYTES, UNSUPPORTED_COMPRESSION_TYPE for a number that is no compression.
+ * Decompresses the records of a batch. Throws BrokerError: CORRUPT_MESSAGE if they do not decompress or exceed
+ * MAX_DECOMPRESSED_BYTES, UNSUPPORTED_COMPRESSION_TYPE if the number is not a compression.
  */
 export type Decompress = (compression: number, bytes: Uint8Array) => Uint8Array;
 
@@ -80,7 +80,7 @@ function corrupt(detail: string): BrokerError {
   return new BrokerError("CORRUPT_MESSAGE", detail);
 }
 
-/** Bytes of an encoded record, its own length prefix included. */
+/** Returns the bytes of an encoded record, its own length prefix included. */
 export function recordSize(
   record: ProducerRecord,
   offsetDelta: number,
@@ -140,9 +140,9 @@ export function encodeBatch(
 }
 
 /**
- * What compaction leaves of a batch: some of its records, at their old offsets. Base offset, last offset
- * delta and producer stay, as in Kafka, so that the batch covers the offsets it always covered.
- * `deleteHorizonMs`, where there is one, says when the tombstones among the records may go.
+ * Encodes the records of a batch that survive compaction, at their old offsets. Base offset, last offset delta
+ * and producer stay, as in Kafka, so the batch covers the same offsets as always. `deleteHorizonMs`, if there is
+ * one, says when the tombstones among the records may go.
  */
 export function encodeCompacted(
   header: BatchHeader,
@@ -191,7 +191,7 @@ function encode<R extends ProducerRecord>(
   let position = BATCH_HEADER_BYTES;
   for (const [index, record] of records.entries()) {
     position = writeVarint(bytes, position, bodySizes[index] as number);
-    position++; // Record attributes: unused, zero.
+    position++; // Record attributes are unused, zero.
     position = writeVarint(bytes, position, record.timestamp - baseTimestamp);
     position = writeVarint(bytes, position, offsetDelta(index, record));
     position = writeBytes(bytes, position, record.key);
@@ -207,7 +207,7 @@ function encode<R extends ProducerRecord>(
   return bytes;
 }
 
-/** The batch with its records folded; the header is still to be written. */
+/** Returns the batch with its records compressed. The caller still has to write the header. */
 function compressed(batch: Uint8Array, compressor: Compressor): Uint8Array {
   const folded = compressor.compress(batch.subarray(BATCH_HEADER_BYTES));
   const bytes = new Uint8Array(BATCH_HEADER_BYTES + folded.length);
@@ -246,8 +246,8 @@ function writeBytes(target: Uint8Array, position: number, value: Uint8Array | nu
 }
 
 /**
- * Reads the header of the batch at `start`. Throws CORRUPT_MESSAGE unless a whole batch of magic 2 lies
- * there. Does not check the CRC: `checkCrc` does.
+ * Reads the header of the batch at `start`. Throws CORRUPT_MESSAGE unless a whole batch of magic 2
+ * is there. It does not check the CRC: `checkCrc` does.
  */
 export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
   const available = bytes.length - start;
@@ -287,24 +287,24 @@ export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
   };
 }
 
-/** True where the stored CRC matches the bytes of the batch at `start`. */
+/** True if the stored CRC matches the bytes of the batch at `start`. */
 export function checkCrc(bytes: Uint8Array, start: number, sizeInBytes: number): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
   return view.getUint32(17) === crc32c(bytes, start + CRC_START, start + sizeInBytes);
 }
 
-/** The bytes that the batch at `start` says that it has, prefix included. A whole header must be there. */
+/** Returns the size that the batch at `start` claims, prefix included. A whole header must be there. */
 export function readBatchSize(bytes: Uint8Array, start: number): number {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
   return view.getInt32(8) + LENGTH_PREFIX_BYTES;
 }
 
-/** Outside the CRC, as the base offset is. What `patchBaseOffset` has written is 0. */
+/** Reads the leader epoch. It is outside the CRC, as the base offset is. `patchBaseOffset` sets it to 0. */
 export function readLeaderEpoch(bytes: Uint8Array, start: number): number {
   return new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES).getInt32(12);
 }
 
-/** Gives the batch at `start` its offset. Base offset and leader epoch lie outside the CRC. */
+/** Gives the batch at `start` its offset. Base offset and leader epoch are outside the CRC. */
 export function patchBaseOffset(bytes: Uint8Array, start: number, baseOffset: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
   writeInt64(view, 0, baseOffset);
@@ -312,8 +312,8 @@ export function patchBaseOffset(bytes: Uint8Array, start: number, baseOffset: nu
 }
 
 /**
- * `message.timestamp.type=LogAppendTime`: the batch's records now have the timestamp `nowMs`, whatever the
- * producer gave them. Nothing is decoded: readers take the header's word for all records.
+ * Applies `message.timestamp.type=LogAppendTime`: the batch's records get the timestamp `nowMs`, whatever the producer
+ * gave them. Nothing is decoded, because readers use the header's time for all records.
  */
 export function setLogAppendTime(bytes: Uint8Array, start: number, nowMs: number): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
@@ -323,7 +323,7 @@ export function setLogAppendTime(bytes: Uint8Array, start: number, nowMs: number
   view.setUint32(17, crc32c(bytes, start + CRC_START, end));
 }
 
-/** The headers of the batches that lie one behind another in `bytes`, with where each starts. */
+/** Yields the headers of consecutive batches in `bytes`, with the start of each. */
 export function* batches(bytes: Uint8Array): Generator<{ start: number; header: BatchHeader }> {
   let start = 0;
   while (start < bytes.length) {
@@ -333,7 +333,7 @@ export function* batches(bytes: Uint8Array): Generator<{ start: number; header: 
   }
 }
 
-/** The batches, which are not compressed, with the records of each folded by `compress`. */
+/** Returns the batches, which are not compressed, with the records of each compressed by `compress`. */
 export async function foldBatches(
   bytes: Uint8Array,
   type: CompressionType,
@@ -356,8 +356,8 @@ export async function foldBatches(
 }
 
 /**
- * Decodes the records of the batch at `start`. Keys, values and header values are views into `bytes`, or into
- * what a compressed batch unfolds to. Throws CORRUPT_MESSAGE on anything malformed, also on a record count or
+ * Decodes the records of the batch at `start`. Keys, values and header values are views into `bytes`, or into the
+ * decompressed bytes of a compressed batch. Throws CORRUPT_MESSAGE on anything malformed, also on a record count or
  * offsets that do not fit the header, and never allocates more than the input's own scale.
  */
 export function decodeBatch(
@@ -370,7 +370,7 @@ export function decodeBatch(
   return records;
 }
 
-/** The same, a record at a time: it stops where `visit` answers false, and what is behind is not looked at. */
+/** Does the same, a record at a time. It stops when `visit` returns false, and does not look at the rest. */
 export function visitBatch(
   bytes: Uint8Array,
   start: number,
@@ -378,7 +378,7 @@ export function visitBatch(
   visit: (record: ConsumerRecord) => boolean,
 ): void {
   const header = readBatchHeader(bytes, start);
-  // No view where nothing is folded: the records are views themselves, and readers take millions of them.
+  // Makes no view if nothing is compressed: the records are views themselves, and readers take millions of them.
   const isFolded = header.compression !== 0;
   const source = isFolded ? unfolded(bytes, start, header, decompress) : bytes;
   const end = isFolded ? source.length : start + header.sizeInBytes;
@@ -406,7 +406,7 @@ export function visitBatch(
     throw corrupt(`${end - reader.position} bytes follow the last record`);
 }
 
-/** The records of the folded batch at `start`, one behind another. Throws as `Decompress` does. */
+/** Returns the records of the compressed batch at `start`, one after another. Throws as `Decompress` does. */
 export function unfolded(
   bytes: Uint8Array,
   start: number,

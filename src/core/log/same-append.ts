@@ -1,8 +1,8 @@
-// Whether an append whose bytes are not those that are stored is the same append all the same, encoded anew [IDM-8]: its
-// records have the keys, values and headers of the stored ones, in their order, whatever their times and whatever folds
-// them. It is asked only where a known sequence comes again with another fingerprint, which is rare.
+// Finds out if an append whose bytes differ from the stored ones is the same append, encoded anew [IDM-8]. Its records
+// then have the keys, values and headers of the stored ones, in their order, with any times and any compression. This
+// is needed only if a known sequence comes again with another fingerprint, which is rare.
 //
-// Records are compared as bytes: what stands behind a record's time is written in one way only.
+// Records are compared as bytes, because there is only one way to write the part of a record after its time.
 import { BrokerError } from "../errors.ts";
 import { MAX_COMPARED_BYTES, MAX_DECOMPRESSED_BYTES } from "../limits.ts";
 import {
@@ -20,11 +20,11 @@ export interface BatchBytes {
   readonly start: number;
 }
 
-/** Bytes that may still be read, unfolded and compared for the appends of one commit. */
+/** The bytes that may still be read, decompressed and compared for the appends of one commit. */
 export class ComparisonBudget {
   #leftBytes = MAX_COMPARED_BYTES;
 
-  /** False where others have used it up: whoever comes now has to come again. */
+  /** False if others have used it up. An append that needs it now must come again. */
   get isLeft(): boolean {
     return this.#leftBytes > 0;
   }
@@ -35,8 +35,8 @@ export class ComparisonBudget {
 }
 
 /**
- * True where each batch of `sent` has the records of the next one of `stored`. What cannot be decoded is not the same, nor
- * is what takes more than a whole budget to compare.
+ * True if each batch of `sent` has the records of the next one of `stored`. Batches that cannot be decoded are not the
+ * same, and neither are those that take more than a whole budget to compare.
  */
 export function isSameAppend(
   sent: Iterable<BatchBytes>,
@@ -58,7 +58,7 @@ export function isSameAppend(
       spend(records.length);
       return records;
     } catch (error) {
-      spend(MAX_DECOMPRESSED_BYTES); // It may have unfolded to so much before that was seen.
+      spend(MAX_DECOMPRESSED_BYTES); // It may have decompressed to so much before the error showed.
       throw error;
     }
   };
@@ -80,7 +80,7 @@ export function isSameAppend(
   }
 }
 
-/** The same producer's, at the same sequence, with as many records: compaction has taken none. */
+/** True if the producer, the sequence and the number of records are the same, so compaction has removed none. */
 function isSameRange(one: BatchHeader, other: BatchHeader): boolean {
   return (
     one.producerId === other.producerId &&
@@ -104,7 +104,7 @@ function areSameRecords(one: Uint8Array, other: Uint8Array, count: number): bool
   return reader.position === one.length && otherReader.position === other.length;
 }
 
-/** Passes a record's length, attributes (which mean nothing) and time. Returns where the record ends. */
+/** Skips a record's length, attributes (which mean nothing) and time. Returns where the record ends. */
 function readTimes(batch: Uint8Array, reader: VarintReader): number {
   const length = reader.read();
   const end = reader.position + length;

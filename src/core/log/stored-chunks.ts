@@ -1,9 +1,8 @@
-// Chunks as they are stored, across segments. Compaction leaves gaps: between chunks, and where a whole
-// segment has gone.
+// Stored chunks, across segments. Compaction leaves gaps between chunks, and in place of removed segments.
 import type { LogStore, StoredChunk } from "./log-store.ts";
 import { batches } from "./record-batch.ts";
 
-/** Chunks with records at or behind `offset`, ascending, as they come from the store. Read lazily. */
+/** Yields chunks with records at or after `offset`, ascending, as they come from the store. They are read lazily. */
 export function* storedChunksFrom(store: LogStore, offset: number): Generator<StoredChunk> {
   let segment = store.floorSegment(offset) ?? store.segmentAfter(offset);
   while (segment !== null) {
@@ -16,8 +15,8 @@ export function* storedChunksFrom(store: LogStore, offset: number): Generator<St
 }
 
 /**
- * The batches of `chunk` from the one that holds `offset` on, as many as `room` bytes allow; at least one
- * where `atLeastOne`. Null where none fits. The common case, a whole chunk that fits, looks at no batch.
+ * Returns the batches of `chunk` from the one that holds `offset` on, as many as `room` bytes allow, but at least one
+ * if `atLeastOne`. Null if none fits. The common case, a whole chunk that fits, looks at no batch.
  */
 export function cutChunk(
   chunk: StoredChunk,

@@ -1,5 +1,5 @@
-// [LOG-7] The newest chunks of a log in memory: ascending, without a gap, at most TAIL_CACHE_BYTES. What it
-// serves is what is stored: whoever replaces stored chunks drops them here.
+// [LOG-7] The newest chunks of a log in memory: ascending, without a gap, at most TAIL_CACHE_BYTES. They always match
+// the stored data: code that replaces stored chunks also drops them here.
 import { TAIL_CACHE_BYTES } from "../limits.ts";
 import type { StoredChunk } from "./log-store.ts";
 
@@ -7,7 +7,7 @@ export class TailCache {
   #chunks: StoredChunk[] = [];
   #sizeInBytes = 0;
 
-  /** The chunk must follow the last one. */
+  /** Adds a chunk, which must follow the last one. */
   add({ baseOffset, nextOffset, bytes }: StoredChunk): void {
     this.#chunks.push({ baseOffset, nextOffset, bytes });
     this.#sizeInBytes += bytes.length;
@@ -19,13 +19,13 @@ export class TailCache {
     if (drop > 0) this.#chunks.splice(0, drop);
   }
 
-  /** True where everything from `offset` to the end of the log is here. */
+  /** True if everything from `offset` to the end of the log is here. */
   holds(offset: number): boolean {
     const oldest = this.#chunks[0];
     return oldest !== undefined && offset >= oldest.baseOffset;
   }
 
-  /** The chunk that holds `offset`, and those behind it. */
+  /** Yields the chunk that holds `offset`, and those after it. */
   *from(offset: number): Generator<StoredChunk> {
     let low = 0;
     let high = this.#chunks.length;

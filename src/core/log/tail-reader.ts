@@ -1,5 +1,5 @@
-// A tail reader's position and window. Records are pushed while the window has room; the reader gives
-// bytes back as it consumes, so one that stops reading costs its window and no more [TAIL-2].
+// A tail reader's position and window. Records are pushed while the window has room. The reader gives bytes back as it
+// consumes, so a reader that stops costs its window and no more [TAIL-2].
 
 import { concatBytes } from "../bytes.ts";
 import { attempt, type Failure } from "../errors.ts";
@@ -7,24 +7,24 @@ import { MAX_WINDOW_BYTES } from "../limits.ts";
 import type { OwnerToken } from "./fences.ts";
 import type { PartitionLog } from "./partition-log.ts";
 
-/** What must outlive hibernation; lives in the socket's attachment. */
+/** The state that must outlive hibernation. It is in the socket's attachment. */
 export interface TailReader {
-  /** The next offset to be sent. */
+  /** The next offset to send. */
   readonly nextOffset: number;
-  /** Bytes that may still be sent. Falls below 0 by at most one batch. */
+  /** The bytes that may still be sent. It falls below 0 by at most one batch. */
   readonly windowBytes: number;
-  /** The window at attach: what `windowBytes` never exceeds. */
+  /** The window at attach. `windowBytes` never exceeds it. */
   readonly maxWindowBytes: number;
   readonly owner: (OwnerToken & { readonly group: string }) | null;
 }
 
-/** Frames are joined up to this size, so that a log of tiny chunks does not become a frame each. */
+/** Frames are joined up to this size, so a log of tiny chunks does not need a frame for each. */
 const FRAME_BYTES = 256 * 1024;
 const MAX_SHARED_FRAMES = 8;
 
 /**
- * What readers are sent in one round. Readers that stand at the same place with room for the same share one
- * frame: a thousand tail readers of an append cost its bytes once [TAIL-4].
+ * The frames that readers are sent in one round. Readers at the same place with the same room share one frame: an
+ * append with a thousand tail readers costs its bytes once [TAIL-4].
  */
 export class Frames {
   readonly #log: PartitionLog;
@@ -40,7 +40,7 @@ export class Frames {
     if (frame === undefined) {
       const { pieces, nextOffset } = this.#log.read(offset, maxBytes);
       frame = { bytes: concatBytes(pieces), nextOffset };
-      // Readers that have fallen behind read many different places; their frames must not pile up.
+      // Readers that have fallen behind read many different places. Their frames must not pile up.
       if (this.#frames.size === MAX_SHARED_FRAMES) this.#frames.clear();
       this.#frames.set(place, frame);
     }
@@ -54,8 +54,8 @@ interface Frame {
 }
 
 /**
- * [TAIL-1] Sends what the reader has room for, in offset order, and returns the reader as it is then. `stop` is told why
- * nothing can be read where it stands, if that is so [CRC-2].
+ * [TAIL-1] Sends the records that the reader has room for, in offset order, and returns the reader's new state. If
+ * nothing can be read at its position, `stop` is told why [CRC-2].
  */
 export function pump(
   log: PartitionLog,
@@ -78,7 +78,7 @@ export function pump(
   return nextOffset === reader.nextOffset ? reader : { ...reader, nextOffset, windowBytes };
 }
 
-/** The reader with `bytes` given back. */
+/** Returns the reader with `bytes` given back. */
 export function openWindow(reader: TailReader, bytes: number): TailReader {
   return { ...reader, windowBytes: Math.min(reader.windowBytes + bytes, reader.maxWindowBytes) };
 }

@@ -1,18 +1,18 @@
-// Look-ups by timestamp. What is found is a batch: whether one of its records will do, only decoding tells.
+// Look-ups by timestamp. They find a batch. Only decoding it tells if one of its records is new enough.
 import type { ChunkVerifier, Decode } from "./damage.ts";
 import type { LogStore } from "./log-store.ts";
 import { batches } from "./record-batch.ts";
 
 export interface TimestampCandidate {
   readonly batch: Uint8Array;
-  /** Offset behind the batch. */
+  /** The offset after the batch. */
   readonly nextOffset: number;
 }
 
 /**
- * [LOG-6] The first batch at or behind `start` that may hold a record whose timestamp is at least
- * `timestamp`, with where to go on if it does not, or null. The caller decodes it. A segment's running
- * maximum never falls, so a binary search over offsets finds the chunk in O(log records) rows.
+ * [LOG-6] Finds the first batch at or after `start` that may hold a record whose timestamp is at least `timestamp`,
+ * with the place to continue if it does not, or null. The caller decodes it. A segment's running maximum never
+ * decreases, so a binary search over offsets finds the chunk in O(log records) rows.
  */
 export function findBatchByTimestamp(
   store: LogStore,
@@ -32,7 +32,10 @@ export function findBatchByTimestamp(
   return null;
 }
 
-/** [LOG-11] The largest timestamp of any record from `start` on, or null. `decode` is asked for one batch at most. */
+/**
+ * [LOG-11] Returns the largest timestamp of any record from `start`
+ * on, or null. `decode` is called for at most one batch.
+ */
 export function maxTimestamp(
   store: LogStore,
   verifier: ChunkVerifier,
@@ -43,7 +46,7 @@ export function maxTimestamp(
   const consider = (timestamp: number) => {
     if (largest === null || timestamp > largest) largest = timestamp;
   };
-  // Totals count deleted records too: the segment in which the log starts is looked at more closely.
+  // Totals count deleted records too, so the segment in which the log starts is examined more closely.
   let segment = store.floorSegment(start) ?? store.segmentAfter(start);
   for (; segment !== null; segment = store.segmentAfter(segment)) {
     if (segment >= start) {
@@ -61,7 +64,7 @@ export function maxTimestamp(
       for (const { start: at, header } of batches(chunk.bytes)) {
         if (header.baseOffset >= start) consider(header.maxTimestamp);
         else if (header.baseOffset + header.lastOffsetDelta >= start) {
-          // Deleted up to its middle: only its records tell.
+          // Its first part is deleted, so only its records tell.
           for (const { offset, timestamp } of verifier.decoded(decode, chunk.bytes, at))
             if (offset >= start) consider(timestamp);
         }
@@ -79,14 +82,14 @@ function findInSegment(
   timestamp: number,
   from: number,
 ): TimestampCandidate | null {
-  // Every chunk before `low` is too old; the chunk that holds `high` is new enough.
+  // Every chunk before `low` is too old. The chunk that holds `high` is new enough.
   let low = segment;
   let high = segmentEnd - 1;
   while (low < high) {
     const middle = Math.floor((low + high) / 2);
     const place = store.floorChunk(segment, middle);
     if (place === null) {
-      low = middle + 1; // Compaction took the segment's first records.
+      low = middle + 1; // Compaction removed the segment's first records.
     } else if (place.maxTimestamp >= timestamp) high = Math.max(low, place.baseOffset);
     else low = Math.max(place.nextOffset, middle + 1);
   }

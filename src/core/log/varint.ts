@@ -1,7 +1,7 @@
 // Zig-zag variable-length integers, as RecordBatch v2 writes lengths and deltas. Values are JavaScript
 // numbers: exact to 2^53, which bounds every offset and timestamp here.
 
-/** Bytes that `writeVarint` needs for `value`. */
+/** Returns the bytes that `writeVarint` needs for `value`. */
 export function varintSize(value: number): number {
   if (value >= -0x40000000 && value < 0x40000000) {
     const zigzag = ((value << 1) ^ (value >> 31)) >>> 0;
@@ -20,7 +20,7 @@ export function varintSize(value: number): number {
   return size;
 }
 
-/** Writes `value` at `position` and returns the position behind it. */
+/** Writes `value` at `position` and returns the position after it. */
 export function writeVarint(bytes: Uint8Array, position: number, value: number): number {
   let next = position;
   if (value >= -0x40000000 && value < 0x40000000) {
@@ -41,7 +41,7 @@ export function writeVarint(bytes: Uint8Array, position: number, value: number):
   return next;
 }
 
-/** Values whose zig-zag form is exact in a double. */
+/** The largest value whose zig-zag form is exact in a double. */
 export const MAX_VARINT = 2 ** 52 - 1;
 
 /** Reads one varint after another. Throws RangeError past `end`, and on values beyond MAX_VARINT. */

@@ -1,13 +1,13 @@
-// What an assignor is given and what it answers. Assignors are pure functions of this input; the same
-// input always gives the same answer, in whatever order members and topics are listed [ASN-4].
+// The input and output of an assignor. Assignors are pure functions of this input. The same input always gives the same
+// answer, in whatever order members and topics are listed [ASN-4].
 import type { PartitionKey, PartitionSet } from "../partition-key.ts";
 
 export interface AssignorMember {
   readonly memberId: string;
-  /** Of a static member: its place in an order that outlives restarts. */
+  /** Set for a static member: its place in an order that outlives restarts. */
   readonly instanceId?: string | null;
   readonly topicIds: ReadonlySet<string>;
-  /** Its previous target: what it keeps costs no move. */
+  /** Its previous target. A partition that it keeps costs no move. */
   readonly previous: PartitionSet;
 }
 

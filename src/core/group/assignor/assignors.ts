@@ -1,4 +1,4 @@
-// The assignors a group can have, by name.
+// The assignors that a group can have, by name.
 import type { Assignor } from "./assignor.ts";
 import { range } from "./range.ts";
 import { uniform } from "./uniform.ts";

@@ -1,7 +1,7 @@
-// The `range` assignor (KIP-848's RangeAssignor): each topic's partitions in order, in stretches of equal length
-// (the first ones one longer), to its subscribers in order. Members that subscribe to the same topics with as
-// many partitions so get the same numbers of each: what belongs together by key stays together [RNG-2]. Static
-// members come first, by instanceId, so that the order outlives restarts. Moves are not saved.
+// The `range` assignor (KIP-848's RangeAssignor). It gives each topic's partitions, in order, in stretches of equal
+// length (the first ones longer by one), to its subscribers in order. So members that subscribe to the same topics with
+// equally many partitions get the same numbers of each, and records with the same key stay together [RNG-2]. Static
+// members come first, by instanceId, so the order outlives restarts. Moves are not saved.
 import { type PartitionKey, partitionKey } from "../partition-key.ts";
 import type { Assignor, AssignorMember } from "./assignor.ts";
 import { compareText } from "./compare-text.ts";

@@ -1,16 +1,16 @@
-// The last step of `uniform`: among all balanced ways to hand out the extras, one with the fewest moves.
+// The last step of `uniform`. Among all balanced ways to hand out the extras, it finds one with the fewest moves.
 //
-// Think of a graph of members, topics and levels. member → topic: the member gives its extra of the topic
-// away; topic → member: the member takes one; member → level → member: a member with one fewer in total
-// stands in for one with one more, which leaves the totals as a whole as they are. An extra that lets its
-// member keep a partition is worth one move. A cycle whose takers keep more than its givers lose saves
-// moves; when there is none left, nothing can be saved (negative cycle cancelling, as for flows).
+// It works on a graph of members, topics and levels. The edge member → topic means that the member gives its extra of
+// the topic away. The edge topic → member means that the member takes one. The path member → level → member means that
+// a member with one fewer in total takes the place of a member with one more, which leaves the totals as a whole
+// unchanged. An extra that lets its member keep a partition is worth one move. A cycle whose takers keep more than its
+// givers lose saves moves. When no such cycle is left, nothing can be saved (negative cycle cancelling, as for flows).
 import { keepsMore, type TopicShare } from "./topic-share.ts";
 
 interface Edge {
   readonly from: number;
   readonly to: number;
-  /** Moves lost (1), saved (-1) or neither (0). */
+  /** The number of moves lost (1), saved (-1) or neither (0). */
   readonly cost: number;
   readonly shift: {
     readonly share: TopicShare;
@@ -70,7 +70,9 @@ function buildGraph(
   return { edges, size: nodes.size };
 }
 
-/** Bellman and Ford, from everywhere at once; a cycle in the predecessors is a negative one. */
+/**
+ * The algorithm of Bellman and Ford, started from everywhere at once. A cycle in the predecessors is a negative cycle.
+ */
 function findNegativeCycle(edges: readonly Edge[], size: number): Edge[] | null {
   const distance = new Int32Array(size);
   const reachedBy = new Array<Edge | null>(size).fill(null);

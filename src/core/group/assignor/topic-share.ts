@@ -1,18 +1,18 @@
-// How one topic is shared among its subscribers, while it is being worked out.
+// The shares of one topic's subscribers while they are being computed.
 
 export interface TopicShare {
   readonly topicId: string;
   readonly partitions: number;
-  /** Ascending by member id. */
+  /** Sorted by member id, ascending. */
   readonly subscribers: readonly string[];
   readonly floor: number;
-  /** Who gets one more than `floor`. */
+  /** The members that get one more than `floor`. */
   readonly extras: Set<string>;
-  /** Previous partitions of this topic by member, ascending. */
+  /** The previous partitions of this topic by member, ascending. */
   readonly previous: ReadonlyMap<string, readonly number[]>;
 }
 
-/** True where an extra saves this member a move. */
+/** True if an extra saves this member a move. */
 export function keepsMore(share: TopicShare, memberId: string): boolean {
   return (share.previous.get(memberId)?.length ?? 0) > share.floor;
 }

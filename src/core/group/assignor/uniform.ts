@@ -3,13 +3,13 @@
 // 2. each topic is spread: its subscribers' shares differ by at most one [ASN-2];
 // 3. the members' totals are balanced as far as 2 allows [ASN-3];
 // 4. the fewest partitions move away from their previous owner that 1 to 3 allow [ASN-5].
-// The answer depends on content only, and applying it again changes nothing [ASN-4].
+// The answer depends only on the content, and applying it again changes nothing [ASN-4].
 //
-// Spread fixes all of a topic's shares but for its remainder: `partitions mod subscribers` members get
-// one more. So the work is to hand out these extras: first to those who would otherwise lose a partition,
-// then shifted along chains of topics from heavier to lighter members until no chain helps, which is the
-// optimum for balance (shares are a matroid base, and balance is separable and convex), and last around
-// cycles that leave the totals as they are and save moves (save-moves.ts), which is the optimum for moves.
+// Rule 2 fixes all of a topic's shares except for its remainder: `partitions mod subscribers` members get one more. So
+// the work is to hand out these extras. They first go to members that would otherwise lose a partition. Then they shift
+// along chains of topics from heavier to lighter members until no chain helps, which is the optimum for balance (shares
+// are a matroid base, and balance is separable and convex). Last, they shift around cycles that leave the totals
+// unchanged and save moves (save-moves.ts), which is the optimum for moves.
 import { fromSet, type PartitionKey, type PartitionSet, partitionKey } from "../partition-key.ts";
 import type { Assignor, AssignorTopic } from "./assignor.ts";
 import { compareText } from "./compare-text.ts";
@@ -48,7 +48,10 @@ interface SortedMember {
   readonly previous: ReadonlyMap<string, readonly number[]>;
 }
 
-/** Once for each member, or each topic would be looked up among all partitions of all members. */
+/**
+ * Groups a member's partitions by topic, once. Otherwise each topic
+ * would be searched among all partitions of all members.
+ */
 function byTopic(partitions: PartitionSet): Map<string, readonly number[]> {
   return new Map(fromSet(partitions).map(({ topicId, partitions: own }) => [topicId, own]));
 }
@@ -101,7 +104,7 @@ function balanceExtras(shares: readonly TopicShare[], totals: Map<string, number
       else list.push(share);
     }
   }
-  // Each shift lowers the sum of squared totals, so this ends.
+  // Each shift lowers the sum of the squared totals, so this ends.
   for (;;) {
     const heavyFirst = [...bySubscriber.keys()].sort(
       (a, b) => total(totals, b) - total(totals, a) || compareText(a, b),
@@ -116,7 +119,7 @@ function balanceExtras(shares: readonly TopicShare[], totals: Map<string, number
   }
 }
 
-/** Breadth-first search for a chain from `heavy` to a member with at least two fewer; shifts along it. */
+/** Searches breadth-first for a chain from `heavy` to a member with at least two fewer, and shifts along it. */
 function shiftFrom(
   heavy: string,
   bySubscriber: Map<string, TopicShare[]>,
@@ -160,7 +163,7 @@ function applyChain(
   }
 }
 
-/** Members keep what they had up to their share; what is left goes to those below theirs. */
+/** Members keep their previous partitions up to their share. The rest goes to members below their share. */
 function handOut(share: TopicShare, assignment: Map<string, Set<PartitionKey>>): void {
   const free = new Set<number>();
   for (let partition = 0; partition < share.partitions; partition++) free.add(partition);
