@@ -1,4 +1,4 @@
-// Topics and groups.
+// Administers topics and groups.
 import type { GroupStateName } from "../core/group/coordinator.ts";
 import type { TopicAssignment } from "../core/group/describe.ts";
 import type { HistoryEntry } from "../core/group/history.ts";
@@ -17,14 +17,14 @@ export interface TopicInfo {
   readonly name: string;
   readonly topicId: string;
   readonly partitions: number;
-  /** By Kafka's keys, e.g. `max.message.bytes`. */
+  /** The config by Kafka's keys, e.g. `max.message.bytes`. */
   readonly config: Readonly<Record<string, string | number>>;
-  /** What was set on this topic; the rest of `config` are defaults. */
+  /** The values set on this topic. The rest of `config` are defaults. */
   readonly overrides: Readonly<Record<string, string | number>>;
 }
 
 export interface ConfigInfo {
-  /** What topics get that do not set a key themselves, by Kafka's keys. */
+  /** The config of topics that do not set a key themselves, by Kafka's keys. */
   readonly config: Readonly<Record<string, string | number>>;
   readonly overrides: Readonly<Record<string, string | number>>;
 }
@@ -45,13 +45,15 @@ export interface GroupInfo {
     readonly memberEpoch: number;
     /** False while its connection is lost and its session timeout runs. */
     readonly connected: boolean;
-    /** What it may consume now. */
+    /** The partitions that it may consume now. */
     readonly assignment: readonly TopicAssignment[];
-    /** What it shall consume once every member has let go of what is no longer its own. */
+    /** The partitions that it will consume once every member has given up what is no longer its own. */
     readonly target: readonly TopicAssignment[];
   }[];
   readonly offsets: readonly GroupOffsetInfo[];
-  /** Partitions whose logs do not answer, and why; `offset` is what the group has committed there, else 0. */
+  /**
+   * The partitions whose logs do not answer, with the reasons. `offset` is the group's committed offset there, or 0.
+   */
   readonly unreadable?: readonly {
     readonly topic: string;
     readonly partition: number;
@@ -70,33 +72,35 @@ export interface HistoryInfo extends HistoryEntry {
 export interface GroupOffsetInfo {
   readonly topic: string;
   readonly partition: number;
-  /** The next offset the group will read; null where it has committed nothing. */
+  /** The next offset that the group will read. Null if it has committed nothing. */
   readonly committedOffset: number | null;
   readonly logEndOffset: number;
-  /** Records not read yet; null where nothing was committed. */
+  /** The number of records not read yet. Null if nothing was committed. */
   readonly lag: number | null;
-  /** The age of the oldest record not read yet; null where there is none, or none that can be read. */
+  /** The age of the oldest record not read yet. Null if there is none, or none that can be read. */
   readonly oldestUnreadMs: number | null;
 }
 
-/** Where a group shall go on. Times are milliseconds since the epoch or ISO 8601. */
+/** The position at which a group continues. Times are milliseconds since the epoch or ISO 8601. */
 export type ResetTo =
   | "earliest"
   | "latest"
-  /** Where it is, clamped to the log. */
+  /** The current position, clamped to the log. */
   | "current"
-  /** So long ago: milliseconds, or ISO 8601 as in P1DT2H. */
+  /** A time so long ago: milliseconds, or ISO 8601 as in P1DT2H. */
   | { readonly duration: number | string }
   | { readonly offset: number }
   | { readonly timestamp: number | string }
   | { readonly shiftBy: number };
 
-/** An entry of a plan: where the group shall go on in a partition. */
+/** An entry of a plan: the offset at which the group continues in a partition. */
 export interface PlannedOffset extends TopicPartition {
   readonly offset: number;
 }
 
-/** One target for all of the group's topics or for `topics`, or a plan: an offset for each partition it names. */
+/**
+ * One target for all of the group's topics or for `topics`. Or a plan, with an offset for each partition that it names.
+ */
 export type GroupReset = { readonly dryRun?: boolean } & (
   | { readonly topics?: readonly string[]; readonly to: ResetTo }
   | { readonly offsets: readonly PlannedOffset[] }
@@ -108,7 +112,7 @@ export interface ResetResult {
   readonly offsets: readonly (PlannedOffset & { readonly committedOffset: number | null })[];
 }
 
-/** Every method throws BrokerError with Kafka's error name in `code`, or ConnectionError. */
+/** Manages topics and groups. Every method throws BrokerError with Kafka's error name in `code`, or ConnectionError. */
 export class Admin {
   readonly #http: Pick<HttpClient, "request">;
 
@@ -116,7 +120,7 @@ export class Admin {
     this.#http = http;
   }
 
-  /** An admin whose every call the signal ends, with its reason. What was asked for may be done all the same. */
+  /** Returns an admin whose calls end with the signal, with its reason. The broker may still do what was requested. */
   with({ signal }: { readonly signal: AbortSignal }): Admin {
     return new Admin({
       request: (method, path, body) => this.#http.request(method, path, body, { signal }),
@@ -141,7 +145,10 @@ export class Admin {
     return this.#http.request("GET", topicPath(name));
   }
 
-  /** Partitions only grow; a config of null takes the key away. @throws INVALID_PARTITIONS, INVALID_CONFIG */
+  /**
+   * Changes a topic. The number of partitions only grows. A config value of null removes
+   * the key. @throws INVALID_PARTITIONS, INVALID_CONFIG
+   */
   alterTopic(
     name: string,
     change: { partitions?: number; config?: Record<string, string | number | null> },
@@ -149,17 +156,17 @@ export class Admin {
     return this.#http.request("PATCH", topicPath(name), jsonBody(change));
   }
 
-  /** What topics get that do not set a key themselves. */
+  /** Returns the config of topics that do not set a key themselves. */
   describeConfigs(): Promise<ConfigInfo> {
     return this.#http.request("GET", CONFIGS_PATH);
   }
 
-  /** Changes the defaults of all topics; null takes a key away. @throws INVALID_CONFIG */
+  /** Changes the defaults of all topics. Null removes a key. @throws INVALID_CONFIG */
   alterConfigs(config: Record<string, string | number | null>): Promise<ConfigInfo> {
     return this.#http.request("PATCH", CONFIGS_PATH, jsonBody({ config }));
   }
 
-  /** The bounds of a partition: `at` is "earliest", "latest", "max-timestamp", milliseconds or an ISO time. */
+  /** Looks up an offset in a partition. `at` is "earliest", "latest", "max-timestamp", milliseconds or an ISO time. */
   listOffset(
     topic: string,
     partition: number,
@@ -172,7 +179,7 @@ export class Admin {
   }
 
   /**
-   * Deletes the records of a partition before an offset; the log begins there from then on.
+   * Deletes the records of a partition before an offset. The log then begins there.
    * @throws UNKNOWN_TOPIC_OR_PARTITION, OFFSET_OUT_OF_RANGE
    */
   deleteRecords(
@@ -200,13 +207,13 @@ export class Admin {
     return this.#http.request("GET", groupPath(groupId));
   }
 
-  /** What is set for the group, and what holds. @throws GROUP_ID_NOT_FOUND */
+  /** Returns the config that is set for the group, and the config in effect. @throws GROUP_ID_NOT_FOUND */
   groupConfig(groupId: string): Promise<GroupConfigInfo> {
     return this.#http.request("GET", `${groupPath(groupId)}/config`);
   }
 
   /**
-   * Changes the group's config; `null` takes a key away. A group that nobody has joined yet comes to be.
+   * Changes the group's config. `null` removes a key. This also creates a group that nobody has joined yet.
    * @throws INVALID_CONFIG
    */
   alterGroup(
@@ -216,7 +223,7 @@ export class Admin {
     return this.#http.request("PATCH", groupPath(groupId), jsonBody(change));
   }
 
-  /** What happened in the group, oldest first, the newest `limit` entries (200). @throws GROUP_ID_NOT_FOUND */
+  /** Returns the newest `limit` events in the group (200 by default), oldest first. @throws GROUP_ID_NOT_FOUND */
   async groupHistory(groupId: string, limit?: number): Promise<readonly HistoryInfo[]> {
     const query = limit === undefined ? "" : `?limit=${limit}`;
     const path = `${groupPath(groupId)}/history${query}`;
@@ -233,7 +240,7 @@ export class Admin {
   }
 
   /**
-   * Forgets the group's positions in these topics, which no member may subscribe to now.
+   * Forgets the group's positions in these topics. No member may subscribe to them now.
    * @throws GROUP_SUBSCRIBED_TO_TOPIC, UNKNOWN_TOPIC_OR_PARTITION, GROUP_ID_NOT_FOUND
    */
   deleteGroupOffsets(groupId: string, topics: readonly string[]): Promise<void> {
@@ -247,7 +254,7 @@ export class Admin {
   }
 }
 
-/** Without what else the entry of a dry run has: the broker refuses fields it does not know. */
+/** Removes the other fields that an entry of a dry run has, because the broker refuses fields that it does not know. */
 function planEntry({ topic, partition, offset }: PlannedOffset): PlannedOffset {
   return { topic, partition, offset };
 }

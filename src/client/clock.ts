@@ -1,17 +1,17 @@
-// Time for a consumer's session: it must not seem shorter than it was, or a member would go on with partitions
-// that the group has given to others. A wall clock can be set back, and a monotonic one stands still on some
-// machines while they sleep.
+// Time for a consumer's session. It must not seem shorter than it was, or a member would keep
+// partitions that the group has given to others. A wall clock can be set back, and a monotonic
+// clock stands still on some machines while they sleep.
 
 declare const performance: { now(): number };
 
-/** For what may take so long and no longer: nobody sets it. */
+/** A clock for bounded waits. Nobody can set it. */
 export function monotonicMs(): number {
   return performance.now();
 }
 
-/** Milliseconds since the epoch, about. Never goes back, and goes on by whichever clock has gone further. */
+/** Estimates milliseconds since the epoch. It never goes back, and advances by the clock that has advanced further. */
 export class Clock {
-  /** What it showed when the clocks were compared anew. */
+  /** The time that it showed when the clocks were last compared anew. */
   #sinceMs = Date.now();
   #wallMs = this.#sinceMs;
   #monotonicMs = performance.now();
@@ -21,7 +21,7 @@ export class Clock {
     const wallMs = Date.now();
     const monotonicMs = performance.now();
     if (wallMs < this.#lastWallMs) {
-      // It was set back. What it had shown before counts, and what has passed since by the other clock.
+      // The clock was set back. The time that it had shown counts, plus the time since then by the other clock.
       this.#sinceMs += Math.max(
         this.#lastWallMs - this.#wallMs,
         Math.floor(monotonicMs - this.#monotonicMs),

@@ -1,5 +1,5 @@
-// The SDK's consumer: handlers over the consumer core. Records of one partition are handled one after
-// another in offset order, partitions side by side. What a handler has returned from is committed.
+// The SDK's consumer: handlers over the consumer core. Records of one partition are handled one after another, in
+// offset order. Partitions are handled side by side. Records whose handler has returned are committed.
 import { BrokerError } from "../core/errors.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driver.ts";
@@ -11,47 +11,57 @@ import type { Transport } from "./transport/transport.ts";
 import { whole } from "./whole.ts";
 
 export interface ConsumerOptions {
-  /** Members of one group share its topics' partitions; each group gets everything. */
+  /** The members of a group share its topics' partitions. Each group gets all records. */
   readonly groupId: string;
-  /** Names; not needed where there is a pattern. */
+  /** Topic names. They are not needed if there is a pattern. */
   readonly topics?: readonly string[];
-  /** RE2 syntax: every topic whose whole name matches is subscribed too, those created later as well. */
+  /** RE2 syntax. Every topic whose whole name matches is subscribed to as well, including topics created later. */
   readonly topicPattern?: string;
   /**
-   * Where to begin where the group has committed nothing, and its config does not say. By duration (milliseconds,
-   * or ISO 8601 as in PT1H): at the first record that is at most so old (KIP-1106). @default "earliest"
+   * The start position if the group has committed nothing and its config sets none. A duration (milliseconds, or ISO
+   * 8601 as in PT1H) starts at the first record that is at most so old (KIP-1106). @default "earliest"
    */
   readonly from?: "earliest" | "latest" | { readonly duration: number | string };
-  /** A static member: its partitions wait for it for a session timeout while it is away (KIP-345). */
+  /** Makes a static member. Its partitions wait for it for a session timeout while it is away (KIP-345). */
   readonly instanceId?: string;
-  /** A name for people, shown by describe. */
+  /** A name for people. Describing the group shows it. */
   readonly clientId?: string;
   /** Silence after which the member counts as dead, in ms, 1,000 to 1,800,000. @default 45000 */
   readonly sessionTimeoutMs?: number;
   /**
-   * How long one call of a handler may take, in ms, 1 to 2,147,483,647 (Kafka's max.poll.interval.ms). One that has
-   * not returned by then is taken for stuck: the member gives all its partitions up as lost and leaves the group, a
-   * static one too. What was processed is committed, the record at work is not, and `run` rejects with
-   * REQUEST_TIMED_OUT. A handler that blocks the whole thread blocks this as well, and ends the session instead.
+   * How long one call of a handler may take, in ms, 1 to 2,147,483,647 (Kafka's max.poll.interval.ms). A call that has
+   * not returned by then is considered stuck. The member gives up all its partitions as lost and leaves the group, even
+   * as a static member. Processed records are committed, but the record in progress is not, and `run` rejects with
+   * REQUEST_TIMED_OUT. A handler that blocks the whole thread blocks this check as well, and then ends the session
+   * instead.
    * @default none: a handler keeps its partitions for as long as it takes, while the process lives
    */
   readonly maxProcessingMs?: number;
-  /** Time between commits in ms; 0 commits whenever something was processed. @default 500 */
+  /** The time between commits in ms. 0 commits whenever a record was processed. @default 500 */
   readonly commitIntervalMs?: number;
-  /** False commits by `commit` only, and what was processed when a partition goes and on close. @default true */
+  /** False commits only through `commit`, when a partition goes, and on close. @default true */
   readonly autoCommit?: boolean;
   /** Bytes in flight per partition, at most 4 MiB. @default 1 MiB */
   readonly windowBytes?: number;
-  /** New partitions. Nothing of them is handled before it has returned, or its promise resolved; seek here. */
+  /**
+   * Called with new partitions. None of their records is handled before
+   * it has returned, or its promise resolved. Seek here.
+   */
   readonly onAssigned?: (partitions: readonly PartitionPosition[]) => unknown;
   /**
-   * To be given up: the handler at work is waited for, and the promise this returns; what was done is committed,
-   * and only then somebody else gets them.
+   * Called with partitions that must be given up. The running handler, and the promise that this returns, are awaited.
+   * Processed records are committed, and only then another member gets the partitions.
    */
   readonly onRevoked?: (partitions: readonly TopicPartition[]) => unknown;
-  /** Gone already: another member may have them, and what was not committed comes again there. */
+  /**
+   * Called with partitions that are already gone. Another member may
+   * have them, and uncommitted records come again there.
+   */
   readonly onLost?: (partitions: readonly TopicPartition[]) => unknown;
-  /** What the consumer mends or waits for by itself: reconnects, refused commits, topics that do not exist. @default console.warn */
+  /**
+   * Called for problems that the consumer handles by itself: reconnects, refused
+   * commits, topics that do not exist. @default console.warn
+   */
   readonly onError?: (error: BrokerError) => void;
 }
 
@@ -66,9 +76,9 @@ export type Handlers<Record = ConsumerRecord> = RunOptions &
   );
 
 export interface RunOptions {
-  /** How many handlers are at work at once, each with another partition, at least 1. @default all partitions */
+  /** How many handlers may run at once, each for another partition, at least 1. @default all partitions */
   readonly partitionsConsumedConcurrently?: number;
-  /** Closes the consumer as `close` does; `run` then rejects with the signal's reason. */
+  /** Closes the consumer as `close` does. `run` then rejects with the signal's reason. */
   readonly signal?: AbortSignal;
 }
 
@@ -78,41 +88,44 @@ interface Work {
   readonly place: TopicPartition;
   queue: { readonly generation: number; readonly records: readonly ConsumerRecord[] }[];
   isRunning: boolean;
-  /** Callbacks, `onAssigned` or `onRevoked`, that have not finished. */
+  /** The number of callbacks, `onAssigned` or `onRevoked`, that have not finished. */
   callbacks: number;
   isPaused: boolean;
-  /** Revoked: let go after the record, or the batch, at work. */
+  /** True if the partition is revoked. It is given up after the record, or the batch, in progress. */
   isStopping: boolean;
   isLost: boolean;
-  /** Lets go of a record that a loop has not come to yet. */
+  /** Takes back a record that a loop has not come to yet. */
   abandon: (() => void) | null;
-  /** How often the application sought here: what was fetched before a seek is not handled after it. */
+  /** How often the application has sought here. Records fetched before a seek are not handled after it. */
   seeks: number;
 }
 
-/** `Record`: what its serdes make of a record; key and value are bytes without any. */
+/**
+ * Reads records as a group member or alone. `Record` is what its serdes make
+ * of a record. Without serdes, key and value are bytes.
+ */
 export class Consumer<Record = ConsumerRecord> {
   readonly memberId: string = crypto.randomUUID();
   readonly #driver: ConsumerDriver;
   readonly #options: Omit<ConsumerOptions, "groupId" | "topics"> & AnySerdes;
   readonly #work = new Map<string, Work>();
-  /** Handlers at work, also those of partitions that were lost meanwhile. */
+  /** The number of handlers that are running, including those of partitions lost meanwhile. */
   #running = 0;
   #handlers: Handlers<Record> | null = null;
-  /** With work to do, while as many handlers are at work as may be. */
+  /** Partitions with work to do, while as many handlers are running as allowed. */
   readonly #turns = new Set<Work>();
   #isClosing = false;
-  /** What `run` rejects with. */
+  /** The error that `run` rejects with. */
   #failure: { readonly error: unknown } | null = null;
   #hasStarted = false;
-  /** The application's code is on the stack. */
+  /** True while the application's code is on the stack. */
   #isCalling = false;
   #settle: () => void = () => {};
   readonly #ended = new Promise<void>((resolve) => {
     this.#settle = resolve;
   });
 
-  /** With a group: `topics` shared among its members. Without (`groupId` null): all of `partitions`. */
+  /** With a group, its members share `topics`. Without one (`groupId` null), the consumer reads all of `partitions`. */
   constructor(
     transport: Transport,
     options: Omit<ConsumerOptions, "groupId"> & {
@@ -131,9 +144,9 @@ export class Consumer<Record = ConsumerRecord> {
   }
 
   /**
-   * Joins and handles records until `close`. Resolves once the member has left; rejects with what a
-   * handler or callback threw, or with the BrokerError that ended the membership: REQUEST_TIMED_OUT where a handler
-   * took longer than `maxProcessingMs`.
+   * Joins and handles records until `close`. Resolves once the member has left. Rejects with the error
+   * that a handler or callback threw, or with the BrokerError that ended the membership:
+   * REQUEST_TIMED_OUT if a handler took longer than `maxProcessingMs`.
    */
   async run(handlers: Handlers<Record>): Promise<void> {
     if (this.#handlers !== null) throw new Error("run was called before");
@@ -161,9 +174,9 @@ export class Consumer<Record = ConsumerRecord> {
   }
 
   /**
-   * The records one after another, in offset order within each partition: `for await (const record of consumer)`.
-   * A record is done when the loop asks for the next. `break` closes; what the loop was at then, and what it threw
-   * at, comes again. Ends with `close`; throws where `run` would reject.
+   * Iterates over the records, in offset order within each partition: `for await (const record of consumer)`. A record
+   * is done when the loop asks for the next. `break` closes the consumer. The record in the loop at a `break` or a
+   * throw comes again. The loop ends with `close`, and throws if `run` would reject.
    */
   [Symbol.asyncIterator](): AsyncGenerator<Record & TopicPartition, void, void> {
     return recordLoop(
@@ -176,20 +189,20 @@ export class Consumer<Record = ConsumerRecord> {
     );
   }
 
-  /** Commits what was processed. Resolves once the group has it, or the partitions are gone. */
+  /** Commits the processed records. Resolves once the group has them, or the partitions are gone. */
   commit(): Promise<void> {
     return this.#driver.commit();
   }
 
-  /** The offset behind the last record that was processed: where the group would go on. Null where not assigned. */
+  /** Returns the offset after the last processed record, where the group would continue. Null if not assigned. */
   position(place: TopicPartition): number | null {
     return this.#driver.position(place);
   }
 
   /**
-   * Waits for the handlers at work, 30 seconds at most, commits what they did, and leaves the group at once. Resolves when
-   * that is done; never rejects. So in a handler, a callback or a loop call it without `await`, or it waits for itself;
-   * where a handler calls it first thing, the promise resolves at once.
+   * Waits for the running handlers, 30 seconds at most, commits what they did, and leaves the group at once. Resolves
+   * when that is done and never rejects. So call it without `await` in a handler, a callback or a loop, or it would
+   * wait for itself. If a handler calls it synchronously, the promise resolves at once.
    */
   close(): Promise<void> {
     if (!this.#isClosing) {
@@ -206,7 +219,7 @@ export class Consumer<Record = ConsumerRecord> {
     return this.#isCalling ? Promise.resolve() : this.#ended;
   }
 
-  /** Nothing more of the partition is handled after the record, or the batch, at work. */
+  /** Pauses a partition. No more of its records are handled after the record, or the batch, in progress. */
   pause(place: TopicPartition): void {
     const work = this.#work.get(keyOf(place));
     if (work !== undefined) work.isPaused = true;
@@ -222,9 +235,9 @@ export class Consumer<Record = ConsumerRecord> {
   }
 
   /**
-   * Goes on at `offset`; the next commit may move the group's position back. False where not assigned. Where the log
-   * does not hold the offset, `onError` is told OFFSET_OUT_OF_RANGE and the consumer goes on where it was.
-   * @throws BrokerError INVALID_REQUEST where it is no offset.
+   * Continues at `offset`. The next commit may move the group's position back. Returns false if not assigned. If the
+   * log does not hold the offset, `onError` gets OFFSET_OUT_OF_RANGE and the consumer continues where it was.
+   * @throws BrokerError INVALID_REQUEST if it is not an offset.
    */
   seek(place: TopicPartition, offset: number): boolean {
     whole("offset", offset, 0, Number.MAX_SAFE_INTEGER);
@@ -296,7 +309,7 @@ export class Consumer<Record = ConsumerRecord> {
     this.#call(works, () => this.#options.onRevoked?.(partitions));
   }
 
-  /** Nothing of `works` goes on before the callback is done. What it throws ends the consumer. */
+  /** Calls back. Nothing in `works` continues before the callback is done. If it throws, the consumer ends. */
   #call(works: readonly Work[], callback: () => unknown): void {
     const done = () => {
       for (const work of works) {
@@ -318,13 +331,13 @@ export class Consumer<Record = ConsumerRecord> {
     }
   }
 
-  /** What ended the consumer is told, not what is thrown later because of it. */
+  /** Keeps the first error that ended the consumer, not later ones that it caused. */
   #fail(error: unknown): void {
     this.#failure ??= { error };
     void this.close();
   }
 
-  /** Handles what there is, or lets go of what is revoked, unless somebody is at it. */
+  /** Handles the waiting records, or gives up a revoked partition, unless a handler is running. */
   #proceed(work: Work): void {
     if (work.isRunning || work.callbacks > 0) return;
     if (work.isStopping) this.#release(work);
@@ -348,7 +361,8 @@ export class Consumer<Record = ConsumerRecord> {
   async #process(work: Work): Promise<void> {
     work.isRunning = true;
     this.#running++;
-    // Not within the driver's round that brought the records: what a look at the clock finds is told behind that only.
+    // This must not run inside the driver's round that brought the records.
+    // A check of the clock reports only after that round.
     await null;
     try {
       while (!work.isPaused) {
@@ -377,10 +391,10 @@ export class Consumer<Record = ConsumerRecord> {
 
   async #handle(work: Work, records: readonly ConsumerRecord[], generation: number): Promise<void> {
     const handlers = this.#handlers as Handlers<Record>;
-    // A process that was stopped and goes on must not handle what others own by now [SES-4].
+    // A process that was suspended and resumes must not handle records that others own by now [SES-4].
     this.#driver.checkSession();
     if (work.isLost) return;
-    // [SRD-2] What a serde throws ends the consumer, as what a handler throws.
+    // [SRD-2] An error from a serde ends the consumer, like one from a handler.
     if ("eachBatch" in handlers) {
       const timer = this.#watch(work.place, records[0]?.offset ?? 0);
       try {
@@ -410,7 +424,7 @@ export class Consumer<Record = ConsumerRecord> {
           return;
         }
         const result = this.#called(() => handlers.eachRecord(own, work.place));
-        // A handler that waits for nothing is not waited for: a turn of the event loop costs more than most records.
+        // Only a promise is awaited. A turn of the event loop costs more than handling most records.
         const outcome = isThenable(result) ? await result : result;
         if (outcome === ABANDONED) return;
       } finally {
@@ -433,7 +447,7 @@ export class Consumer<Record = ConsumerRecord> {
     return typed as Record | Promise<Record>;
   }
 
-  /** Times a call of a handler, where it may not take as long as it likes. */
+  /** Times a call of a handler if its time is limited. */
   #watch(place: TopicPartition, offset: number): unknown {
     const { maxProcessingMs } = this.#options;
     if (maxProcessingMs === undefined) return undefined;
@@ -443,7 +457,7 @@ export class Consumer<Record = ConsumerRecord> {
     }, maxProcessingMs);
   }
 
-  /** [SES-8] Leaves without waiting for a handler: it may never return, and others shall go on. */
+  /** [SES-8] Leaves without waiting for a handler. It may never return, and others must continue. */
   #giveUp(error: BrokerError): void {
     this.#failure ??= { error };
     this.#leave();
@@ -452,12 +466,12 @@ export class Consumer<Record = ConsumerRecord> {
   #leave(): void {
     this.#isClosing = true;
     this.#driver.leave();
-    // Only now: if the session has ended meanwhile, they were told to be lost just now.
+    // Runs only now: if the session has ended meanwhile, they were just reported as lost.
     const partitions = Array.from(this.#work.values(), ({ place }) => place);
     if (partitions.length > 0) this.#onEffect({ type: "lost", partitions });
   }
 
-  /** Calls into the application. A close from in there would wait for itself. */
+  /** Calls into the application. A close during the call would wait for itself. */
   #called(call: () => unknown): unknown {
     const before = this.#isCalling;
     this.#isCalling = true;
@@ -483,14 +497,14 @@ export class Consumer<Record = ConsumerRecord> {
   }
 }
 
-/** Nothing more of it is handled after what is at work. */
+/** Stops a partition. No more of its records are handled after those in progress. */
 function stop(work: Work): void {
   work.isStopping = true;
   work.queue = [];
   work.abandon?.();
 }
 
-/** After so long a close says what it waits for, and after so long it waits no longer. */
+/** How long a close waits before it says what for, and before it stops waiting. */
 const SLOW_CLOSE_MS = 5_000;
 const MAX_CLOSE_MS = 30_000;
 

@@ -15,7 +15,7 @@ export type Fetch = (
   text(): Promise<string>;
 }>;
 
-/** The broker could not be reached, or the connection broke. Whether the request was carried out is unknown. */
+/** Thrown if the broker could not be reached, or the connection broke. Nobody knows if the request was carried out. */
 export class ConnectionError extends Error {
   override readonly name = "ConnectionError";
 }
@@ -43,7 +43,7 @@ export class HttpClient {
     this.#fetch = fetch;
   }
 
-  /** @throws BrokerError with the problem's code; ConnectionError where there was no answer; the signal's reason. */
+  /** @throws BrokerError with the problem's code; ConnectionError if there was no answer; the signal's reason. */
   async request<T>(
     method: string,
     path: string,
@@ -75,7 +75,7 @@ export class HttpClient {
       signal?.removeEventListener("abort", abort);
     }
     const parsed = parseJson(text);
-    const isJson = status < 300 && Object(parsed) === parsed; // An object, or a list.
+    const isJson = status < 300 && Object(parsed) === parsed; // It must be an object or a list.
     if (isJson || status === NO_CONTENT) return parsed as T;
     throw brokerError(parsed) ?? new ConnectionError(`HTTP ${status}: ${NO_BROKER}`);
   }
@@ -84,7 +84,9 @@ export class HttpClient {
 const NO_CONTENT = 204;
 const NO_BROKER = "not a Rivulet broker";
 
-/** What every answer of that kind has. @throws ConnectionError where it has not: something else has answered. */
+/**
+ * Checks a number that every answer of its kind has. @throws ConnectionError if it is missing: another server answered.
+ */
 export function answered(number: unknown): void {
   if (!Number.isSafeInteger(number)) throw new ConnectionError(NO_BROKER);
 }
@@ -93,7 +95,7 @@ export function jsonBody(value: unknown): Body {
   return { type: "application/json", data: JSON.stringify(value) };
 }
 
-/** Undefined where it is none. */
+/** Parses JSON. Returns undefined if the text is not JSON. */
 export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -101,9 +103,9 @@ export function parseJson(text: string): unknown {
   return undefined;
 }
 
-/** The broker's error in a problem or an error message, or null where there is none. */
+/** Returns the broker's error in a problem or an error message, or null if there is none. */
 export function brokerError(body: unknown): BrokerError | null {
-  // What is left says where things stand.
+  // The remaining fields say where things stand.
   const { code, detail, type, title, status, errorCode, requestId, retriable, ...data } = Object(
     body,
   ) as Record<string, unknown>;
@@ -112,7 +114,7 @@ export function brokerError(body: unknown): BrokerError | null {
     : null;
 }
 
-/** fetch says only "fetch failed"; the reason is in the cause. */
+/** Returns the reason of an error. `fetch` says only "fetch failed", and the reason is in the cause. */
 function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   return error.cause instanceof Error && error.cause.message !== ""

@@ -1,6 +1,6 @@
-// The SDK's producer. It chooses partitions and encodes batches itself, as an idempotent producer: whatever
-// it has to send again, because no answer came, is stored once [IDM-6]. Records of one partition are
-// appended in the order of the calls; calls that come while an append is under way share the next one.
+// The SDK's producer. It chooses partitions and encodes batches itself, as an idempotent producer. If no answer came
+// and it must send records again, they are stored once [IDM-6]. Records of one partition are appended in the order of
+// the calls. Calls that come while an append is under way share the next one.
 import { BrokerError } from "../core/errors.ts";
 import {
   checkConditional,
@@ -24,7 +24,7 @@ import { type AnySerdes, hasSerdes, through } from "./serde.ts";
 import type { Transport } from "./transport/transport.ts";
 import { whole } from "./whole.ts";
 
-/** What a producer with serdes is given: `Key` and `Value` as they take them. */
+/** The input of a producer with serdes: `Key` and `Value` are the types that they take. */
 export type TypedRecordInput<Key, Value> = Omit<
   JsonRecordInput,
   "key" | "keyBase64" | "value" | "valueBase64"
@@ -36,33 +36,42 @@ export type RecordInput = JsonRecordInput;
 export type { RecordOutcome };
 
 export interface SendOptions {
-  /** Stops waiting. What is on its way may be stored all the same. */
+  /** Stops waiting. Records on their way may still be stored. */
   readonly signal?: AbortSignal;
   /**
-   * Append only if the first record gets this offset, else INVALID_UPDATE_VERSION with `data.nextOffset`. All
-   * records must go to one partition, and fit one append (16 MiB).
+   * Appends only if the first record gets this offset. Otherwise the error is INVALID_UPDATE_VERSION, with
+   * `data.nextOffset`. All records must go to one partition, and fit one append (16 MiB).
    */
   readonly expectedOffset?: number;
-  /** A repeat with the same key within 24 hours, by whomever, gets the first answer and stores nothing. 1 to 255 characters. */
+  /**
+   * A repeat with the same key within 24 hours, by any client, gets the
+   * first answer and stores nothing. 1 to 255 characters.
+   */
   readonly idempotencyKey?: string;
   /** How the batches are compressed. zstd needs Node, Workers, Deno or Bun. @default "none" */
   readonly compression?: "none" | "gzip" | "zstd";
-  /** How long to try again what may succeed later, in milliseconds. 0 to 2,147,483,647. @default 30000 */
+  /** How long to retry requests that may succeed later, in milliseconds. 0 to 2,147,483,647. @default 30000 */
   readonly deliveryTimeoutMs?: number;
 }
 
-/** What a producer does with every `send` that does not say otherwise. */
+/** The defaults for every `send` that does not say otherwise. */
 export interface ProducerOptions extends Pick<SendOptions, "compression" | "deliveryTimeoutMs"> {
   /**
-   * How long the first record of an append waits for others, in milliseconds, 0 to 60,000. Whatever comes while an
-   * append is under way shares the next one in any case. @default 0
+   * How long the first record of an append waits for others, in milliseconds, 0 to 60,000. Records that come while an
+   * append is under way share the next one in any case. @default 0
    */
   readonly lingerMs?: number;
-  /** Records in one append per partition, at most, 1 to 10,000; so many do not wait. @default 10000 */
+  /** The most records in one append per partition, 1 to 10,000. An append of that size does not wait. @default 10000 */
   readonly batchSize?: number;
-  /** Records whose outcome is not known, in all: beyond it `send` waits before it takes its own. @default 100000 */
+  /**
+   * The most records whose outcome is not known, in all. Beyond it,
+   * `send` waits before it takes its own. @default 100000
+   */
   readonly maxBufferedRecords?: number;
-  /** The partition of a record that names none. @default murmur2 of the key, as Kafka's Java client; without a key one for each call */
+  /**
+   * Chooses the partition of a record that names none. @default murmur2 of the key, as
+   * Kafka's Java client; without a key one for each call
+   */
   readonly partitioner?: (
     record: RecordInput,
     place: { topic: string; partitions: number },
@@ -84,20 +93,26 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   readonly #http: HttpClient;
   readonly #transport: Transport | null;
   readonly #options: ProducerOptions & AnySerdes;
-  /** Records that were taken and whose outcome is not known; calls, those that wait for room too. */
+  /**
+   * The number of records that were taken and whose outcome is not known. Next comes the
+   * number of calls, including those that wait for room.
+   */
   #buffered = 0;
   #calls = 0;
-  /** When the last call has been taken: they are in the order in which they came. */
+  /** Resolves when the last call has been taken. Calls are taken in the order in which they came. */
   #admission: Promise<void> = Promise.resolve();
-  /** While anybody flushes nothing lingers. */
+  /** The number of flushes under way. While there is one, nothing lingers. */
   #flushes = 0;
-  /** Who waits for a call to end. */
+  /** Wakes those who wait for a call to end. */
   readonly #waiting: (() => void)[] = [];
   #isClosed = false;
   readonly #lanes = new Map<string, Lane>();
   readonly #topics = new Map<string, KnownTopic>();
 
-  /** Without a transport all goes over HTTP. @throws BrokerError INVALID_REQUEST for an option outside its bounds. */
+  /**
+   * Without a transport, all requests go over HTTP. @throws
+   * BrokerError INVALID_REQUEST for an option outside its bounds.
+   */
   constructor(
     http: HttpClient,
     transport: Transport | null,
@@ -115,10 +130,10 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   }
 
   /**
-   * Appends records and answers for each in the order given. An outcome with an `error` was not stored,
-   * unless the error is REQUEST_TIMED_OUT: then nobody knows. Tries again by itself whatever may succeed
-   * later, for `deliveryTimeoutMs`; that never stores anything twice. @throws BrokerError where nothing was
-   * stored; ConnectionError where there was no answer and nobody knows.
+   * Appends records and answers for each in the order given. A record whose outcome has an `error` was not stored.
+   * But if the error is REQUEST_TIMED_OUT, nobody knows. Requests that may succeed later are retried for
+   * `deliveryTimeoutMs`, which never stores anything twice. @throws BrokerError if nothing was stored;
+   * ConnectionError if there was no answer and nobody knows.
    */
   async send(
     topic: string,
@@ -129,13 +144,13 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     if (this.#isClosed) throw new BrokerError("INVALID_REQUEST", "the producer was closed");
     checkOptions(options);
     if (records.length === 0) return [];
-    // What is done to the list, or to a record, while it is under way changes nothing any more.
+    // Later changes to the list, or to a record, have no effect on the call.
     const prepared = this.#prepare(records);
     const sending = this.#sendWhenRoom(topic, prepared, records.length, options);
     return abortable(sending, options.signal);
   }
 
-  /** What is wrong with a record is thrown before anything is sent. */
+  /** Prepares the records. Errors in a record are thrown before anything is sent. */
   #prepare(records: readonly Input[]): Prepared | Promise<Prepared> {
     const nowMs = Date.now();
     const checked = (input: readonly RecordInput[]): Prepared => ({
@@ -154,8 +169,9 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   }
 
   /**
-   * Sends to several topics at once; the outcomes of each in the order given. Not atomic, but as one `send` each: what a
-   * topic's would throw, its records have for an outcome. @throws as `send`, where all did.
+   * Sends to several topics at once. Returns the outcomes of each in the order given. It is
+   * not atomic, but like one `send` each: an error that a topic's `send` would throw is the
+   * outcome of its records. @throws as `send`, if all did.
    */
   sendBatch(
     batch: readonly TopicRecords<Input>[],
@@ -165,7 +181,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     return outcomesOfTopics(batch, sent);
   }
 
-  /** Resolves once the outcome of everything sent so far is known; nothing lingers meanwhile. */
+  /** Resolves once the outcome of everything sent so far is known. Nothing lingers meanwhile. */
   async flush(): Promise<void> {
     this.#flushes++;
     while (this.#calls > 0) {
@@ -175,14 +191,14 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     this.#flushes--;
   }
 
-  /** Takes nothing more, and resolves once the outcome of what was sent is known. */
+  /** Takes nothing more, and resolves once the outcome of everything sent is known. */
   async close(): Promise<void> {
     this.#isClosed = true;
     await this.flush();
     for (const lane of this.#lanes.values()) lane.close();
   }
 
-  /** The next time that a call ends. */
+  /** Resolves the next time that a call ends. */
   #change(): Promise<void> {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
@@ -203,7 +219,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     let taken = 0;
     try {
       const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = { ...this.#options, ...options };
-      // A serializer that does not come back must not hold those behind it for ever.
+      // A serializer that never returns must not hold up later calls forever.
       const inTimeMs = monotonicMs() + deliveryTimeoutMs;
       const ready =
         prepared instanceof Promise
@@ -211,7 +227,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
           : prepared;
       await before; // A small call does not overtake a large one that waits for room.
       options.signal?.throwIfAborted();
-      // More than the bound goes when nothing else does.
+      // A call with more records than the bound goes when nothing else is under way.
       while (this.#buffered > 0 && this.#buffered + count > maxBufferedRecords) {
         await this.#change();
         options.signal?.throwIfAborted(); // Nothing of it was sent.
@@ -250,7 +266,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       batchSize,
     };
     const outcomes = new Array<RecordOutcome>(records.length);
-    // All are queued at once: a lane keeps the order in which it was given its appends.
+    // All are queued at once, because a lane keeps the order in which it was given its appends.
     const settled = await Promise.all(
       appends.map(async ({ partition, batches, sizeInBytes }) => {
         const places = batches.flat();
@@ -264,8 +280,8 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
         return outcome;
       }),
     );
-    // The topic may have been created anew. What follows these records is not to overtake them there, so they are
-    // refused, and what is sent from now on asks again what the topic is.
+    // The topic may have been created anew. Later records must not overtake these there. So these
+    // are refused, and later calls describe the topic again.
     if (settled.some((each) => !each.ok && isOfNoTopic(each.error))) this.#topics.delete(topic);
     const [first] = settled;
     if (first !== undefined && !first.ok && settled.every(({ ok }) => !ok)) throw first.error;
@@ -282,7 +298,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     return lane;
   }
 
-  /** What goes where, by the topic as it is known; described anew where by that the records are refused. */
+  /** Plans the appends, by the topic as it is known. If that refuses the records, the topic is described again. */
   async #plan(
     name: string,
     input: readonly RecordInput[],
@@ -307,7 +323,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     }
   }
 
-  /** As the application's partitioner says, where it has one. */
+  /** Applies the application's partitioner, if it has one. */
   #partition(
     input: readonly RecordInput[],
     records: readonly PlacedRecord[],
@@ -323,13 +339,16 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     });
   }
 
-  /** Asked anew. */
+  /** Describes the topic again. */
   #describe(name: string, deadlineMs: number): Promise<Target> {
     this.#topics.delete(name);
     return this.#known(name, deadlineMs);
   }
 
-  /** All calls wait for the same answer, each for as long as it may, so that they go on in the order in which they came. */
+  /**
+   * Returns the known topic. All calls wait for the same answer, each for as long as it
+   * may, so they continue in the order in which they came.
+   */
   #known(name: string, deadlineMs: number): Promise<Target> {
     let known = this.#topics.get(name);
     if (known === undefined) {
@@ -351,7 +370,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   }
 }
 
-/** What a call is to send: as it was given, and as it will be stored but for its place. */
+/** The records of a call: as they were given, and as they will be stored except for their place. */
 export interface Prepared {
   readonly input: readonly RecordInput[];
   readonly records: readonly PlacedRecord[];
@@ -360,7 +379,7 @@ export interface Prepared {
 interface KnownTopic {
   readonly topic: Promise<Target>;
   readonly atMs: number;
-  /** Of the calls that wait for it. */
+  /** The latest deadline of the calls that wait for it. */
   readonly latest: { deadlineMs: number };
 }
 
@@ -380,7 +399,7 @@ function targetOf(topic: TopicInfo): Target {
   };
 }
 
-/** The promise, or a rejection at the deadline. */
+/** Returns the promise, or a rejection at the deadline. */
 async function inTime<T>(promise: Promise<T>, deadlineMs: number): Promise<T> {
   let timer: unknown;
   const late = new Promise<never>((_, reject) => {
@@ -407,7 +426,7 @@ function outcomeOf(
   return failedRecord(partition, outcome.error);
 }
 
-/** The promise, or a rejection as soon as the signal says so. */
+/** Returns the promise, or a rejection as soon as the signal aborts. */
 function abortable<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
   if (signal === undefined) return promise;
   return new Promise((resolve, reject) => {

@@ -1,5 +1,5 @@
-// The SDK's entry: one address, three roles. Needs `fetch` and `WebSocket` and nothing else, so it runs in
-// browsers, Node, Deno, Bun and Workers.
+// The SDK's entry: one address, three roles. It needs only `fetch` and `WebSocket`,
+// so it runs in browsers, Node, Deno, Bun and Workers.
 import { BrokerError, preview } from "../core/errors.ts";
 import { Admin } from "./admin.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
@@ -46,7 +46,7 @@ export class Rivulet {
     this.producer = this.newProducer({});
   }
 
-  /** A producer with its own options, buffers and sequence; `producer` is one without options. */
+  /** Makes a producer with its own options, buffers and sequence. `producer` is one without options. */
   newProducer<Key = unknown, Value = unknown>(
     options: ProducerOptions & SomeSerdes<Key, Value>,
   ): Producer<TypedRecordInput<Key, Value>>;
@@ -73,14 +73,14 @@ export class Rivulet {
     return token === undefined ? networkTransport(url, WebSocketClass) : transportWith(token);
   }
 
-  /** A member of a group. It joins with `run`. Keys and values are bytes, or what its serdes make of them. */
+  /** Makes a member of a group. It joins with `run`. Keys and values are bytes, or what its serdes make of them. */
   consumer<Key = Uint8Array, Value = Uint8Array>(
     options: ConsumerOptions & Serdes<never, Key, never, Value>,
   ): Consumer<TypedRecord<Key, Value>> {
     return new Consumer(this.#transport(), options);
   }
 
-  /** A reader of a whole topic, without a group: nothing is shared, nothing committed. */
+  /** Makes a reader of a whole topic, without a group. Nothing is shared and nothing is committed. */
   async reader<Key = Uint8Array, Value = Uint8Array>(
     options: ReaderOptions & Serdes<never, Key, never, Value>,
   ): Promise<Consumer<TypedRecord<Key, Value>>> {

@@ -1,12 +1,14 @@
-// Keys and values as the application has them, and as bytes: Kafka's serializers and deserializers.
+// Kafka's serializers and deserializers. They convert keys and values between the application's form and bytes.
 import { BrokerError, preview } from "../core/errors.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 
-/** `In` is what a producer is given, `Out` what a consumer gets. Null is null on either side, and never comes here. */
+/**
+ * A producer is given `In`, and a consumer gets `Out`. Null stays null on either side and is never passed to a serde.
+ */
 export interface Serde<In, Out = In> {
-  /** @throws what is wrong with the value; it is then not sent. */
+  /** @throws an error for a wrong value, which is then not sent. */
   serialize(value: In): Uint8Array | string | Promise<Uint8Array | string>;
-  /** @throws what is wrong with the bytes. */
+  /** @throws an error for wrong bytes. */
   deserialize(bytes: Uint8Array): Out | Promise<Out>;
 }
 
@@ -16,14 +18,14 @@ export interface Serdes<KeyIn, KeyOut, ValueIn, ValueOut> {
   readonly valueSerde?: Serde<ValueIn, ValueOut>;
 }
 
-/** At least one, of a producer. */
+/** The serdes of a producer, at least one. */
 export type SomeSerdes<Key, Value> =
   | { readonly keySerde: Serde<Key, unknown>; readonly valueSerde?: Serde<Value, unknown> }
   | { readonly keySerde?: Serde<Key, unknown>; readonly valueSerde: Serde<Value, unknown> };
 
 export type AnySerdes = Serdes<never, unknown, never, unknown>;
 
-/** A consumer's record with what its serdes made of key and value. */
+/** A consumer's record, with key and value as its serdes made them. */
 export type TypedRecord<Key, Value> = Omit<ConsumerRecord, "key" | "value"> & {
   readonly key: Key | null;
   readonly value: Value | null;
@@ -36,7 +38,7 @@ export const bytesSerde: Serde<Uint8Array> = {
   deserialize: (bytes) => bytes,
 };
 
-/** UTF-8; bytes that are none are refused. */
+/** UTF-8. Bytes that are not UTF-8 are refused. */
 export const stringSerde: Serde<string> = {
   serialize: (text) => {
     if (typeof text !== "string") throw new TypeError(`must be a string, is a ${typeof text}`);
@@ -45,7 +47,7 @@ export const stringSerde: Serde<string> = {
   deserialize: (bytes) => FROM_UTF8.decode(bytes),
 };
 
-/** What zod, valibot, arktype and others are, as far as it is needed here: https://standardschema.dev. */
+/** The needed part of the interface of zod, valibot, arktype and others: https://standardschema.dev. */
 export interface StandardSchema<In, Out> {
   readonly "~standard": {
     readonly validate: (value: unknown) => Validated<Out> | Promise<Validated<Out>>;
@@ -62,9 +64,12 @@ interface Issue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** JSON, of a type that is believed. */
+/** JSON of the type `T`, which is not checked. */
 export function jsonSerde<T = unknown>(): Serde<T>;
-/** JSON that the schema accepts. What it makes of a value (defaults, dates) the consumer gets; what is sent is the value as given. */
+/**
+ * JSON that the schema accepts. The consumer gets the schema's output
+ * (defaults, dates). The producer sends the value as given.
+ */
 export function jsonSerde<In, Out>(schema: StandardSchema<In, Out>): Serde<In, Out>;
 export function jsonSerde(schema?: StandardSchema<unknown, unknown>): Serde<unknown> {
   if (schema === undefined)
@@ -96,7 +101,7 @@ export function hasSerdes({ keySerde, valueSerde }: AnySerdes): boolean {
   return keySerde !== undefined || valueSerde !== undefined;
 }
 
-/** The record with key and value as their serdes make them. @throws BrokerError INVALID_RECORD, with `place` */
+/** Returns the record with key and value as their serdes make them. @throws BrokerError INVALID_RECORD, with `place` */
 export async function through<R extends object>(
   direction: "serialize" | "deserialize",
   { keySerde, valueSerde }: AnySerdes,

@@ -1,4 +1,4 @@
-// The broker as a service binding: what `env.RIVULET` is in another Worker. Types only.
+// The broker as a service binding: the type of `env.RIVULET` in another Worker. Types only.
 //
 //   interface Env { readonly RIVULET: RivuletService }
 import type { RecordOutcome } from "../protocol/record-outcome.ts";
@@ -8,23 +8,23 @@ import type { RecordInput, TopicRecords } from "./producer.ts";
 export type { TopicRecords };
 
 export interface ProduceOptions {
-  /** As in the SDK's `send`. */
+  /** The same as in the SDK's `send`. */
   readonly expectedOffset?: number | undefined;
   readonly idempotencyKey?: string | undefined;
 }
 
-/** As the SDK's `Admin`. */
+/** The same as the SDK's `Admin`. */
 export type AdminService = Omit<Admin, "with">;
 
 /**
- * What a call throws is an Error whose message begins with the error's name. It has `code`, `errorCode`, `retriable`
- * and `data` where the platform carries the properties of errors over: both Workers with a compatibility date from
- * 2026-04-21 on, in one deployment or process.
+ * A call throws an Error whose message begins with the error's name. The Error has `code`, `errorCode`,
+ * `retriable` and `data` if the platform carries over the properties of errors: if both Workers have a
+ * compatibility date from 2026-04-21 on, in one deployment or process.
  */
 export interface RivuletService {
   /**
-   * Appends records and answers for each in the order given, as `POST …/records` does. Values and keys may be bytes
-   * (Uint8Array) too. @throws where nothing was stored.
+   * Appends records and answers for each in the order given, as `POST …/records` does. Values and keys may also
+   * be bytes (Uint8Array). @throws if nothing was stored.
    */
   produce(
     topic: string,
@@ -32,15 +32,15 @@ export interface RivuletService {
     options?: ProduceOptions,
   ): Promise<RecordOutcome[]>;
   /**
-   * Several topics in one call, at most 100. Not atomic, but as one `produce` each: the records of a topic that was refused
-   * have its error for an outcome. @throws where nothing at all was stored.
+   * Appends to several topics in one call, at most 100. It is not atomic, but like one `produce` each: the records of a
+   * refused topic have its error as their outcome. @throws if nothing at all was stored.
    */
   produceBatch(batch: readonly TopicRecords[]): Promise<RecordOutcome[][]>;
   /**
-   * Topics, configs, groups, offsets, records. Await it once, as a stub, where the broker runs in a `wrangler dev` of its
-   * own: wrangler's registry does not carry calls of a property's methods.
+   * Topics, configs, groups, offsets, records. Await it once, as a stub, if the broker runs in a separate `wrangler
+   * dev`: wrangler's registry does not carry calls of a property's methods.
    */
   readonly admin: AdminService & PromiseLike<AdminService>;
-  /** The HTTP API with its WebSockets, so also for the SDK: `new Rivulet({ url: "http://rivulet", fetch: … })`. */
+  /** The HTTP API with its WebSockets. It also serves the SDK: `new Rivulet({ url: "http://rivulet", fetch: … })`. */
   fetch(request: Request): Promise<Response>;
 }

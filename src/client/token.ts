@@ -1,10 +1,10 @@
-// The token that says who asks: a header over HTTP, a part of the URL of a socket, where a browser can set no header.
-// Around `fetch` and the sockets, so that a bundle without it does not carry it.
+// The token that says who asks: a header over HTTP, a part of the URL of a socket, because a browser can set no header
+// there. It wraps `fetch` and the sockets, so a bundle without it does not carry it.
 import type { Fetch } from "./http.ts";
 import type { WebSocketConstructor } from "./transport/network.ts";
 import type { Socket, SocketEvents, Transport } from "./transport/transport.ts";
 
-/** A function is asked again for each request and each socket. */
+/** A token. A function is called for each request and each socket. */
 export type Token = string | (() => string | Promise<string>);
 
 export function tokenFetch(fetch: Fetch, token: Token): Fetch {
@@ -35,7 +35,9 @@ export function tokenWebSocket(
   };
 }
 
-/** Each socket is opened once its token is there; where there is none, it is closed as one that could not be opened. */
+/**
+ * Opens each socket once its token is there. If there is no token, the socket closes like one that could not be opened.
+ */
 export function tokenTransport(
   token: () => string | Promise<string>,
   transportWith: (token: string) => Transport,
@@ -55,7 +57,7 @@ export function tokenTransport(
       send: (data) => socket?.send(data),
       close: (code, reason) => {
         if (socket !== null) return socket.close(code, reason);
-        if (!isClosed) void Promise.resolve().then(() => events.closed(code, reason)); // As a socket does: later.
+        if (!isClosed) void Promise.resolve().then(() => events.closed(code, reason)); // Later, as a socket does.
         isClosed = true;
       },
     };

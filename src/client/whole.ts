@@ -1,7 +1,7 @@
-// Options are checked where they are given: the error names option, value and bound.
+// Checks options where they are given. The error names option, value and bound.
 import { BrokerError, preview } from "../core/errors.ts";
 
-/** Refuses what is no whole number within the bounds. */
+/** Refuses a value that is not a whole number within the bounds. */
 export function whole(name: string, value: number, minimum: number, maximum: number): void {
   if (Number.isSafeInteger(value) && value >= minimum && value <= maximum) return;
   refuse(name, value, `a whole number from ${minimum} to ${maximum}`);

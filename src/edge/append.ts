@@ -1,5 +1,5 @@
-// One append to one partition, tried again where nobody knows whether it was stored. That is safe for an
-// idempotent producer only: the partition recognises the repeat [IDM-1].
+// Makes one append to one partition, and tries it again if nobody knows if it was stored. That is safe only for an
+// idempotent producer, because the partition recognizes the repeat [IDM-1].
 import {
   BrokerError,
   type ErrorName,
@@ -27,11 +27,11 @@ export interface AppendRefused {
   readonly code: ErrorName;
   readonly detail: string;
   readonly data: FailureData;
-  /** [ERR-2] Set where trying again mends nothing, though the error's name says that it may. */
+  /** [ERR-2] Set if trying again mends nothing, although the error's name says that it may. */
   readonly retriable?: false;
 }
 
-/** As an error. */
+/** Returns the refusal as an error. */
 export function refusalOf({ code, detail, data, retriable }: AppendRefused): BrokerError {
   return new BrokerError(code, detail, { data, retriable });
 }
@@ -44,10 +44,13 @@ function refusedBy(failure: Failure): AppendRefused {
 export type AppendAnswer = AppendStored | AppendRefused;
 
 const FIRST_BACKOFF_MS = 50;
-/** After these it is known that nothing was stored. */
+/** After these failures it is certain that nothing was stored. */
 const NOT_STORED: readonly PlatformFailure[] = ["overloaded", "full", "damaged"];
 
-/** Never throws: what cannot be found out is REQUEST_TIMED_OUT, or KAFKA_STORAGE_ERROR where the storage is why. */
+/**
+ * Appends and never throws. An unknown outcome is REQUEST_TIMED_OUT,
+ * or KAFKA_STORAGE_ERROR if the storage is the cause.
+ */
 export async function appendTo(
   env: Env,
   topicId: string,
@@ -56,15 +59,15 @@ export async function appendTo(
   options: {
     expectedOffset: number | null;
     isIdempotent: boolean;
-    /** [IDM-9] The batches are the Worker's own, and so is their producer. */
+    /** [IDM-9] True if the batches and their producer are the Worker's own. */
     isOwn?: boolean;
     keyed?: KeyedAppend;
-    /** Set where it was tried before, otherwise: what became of that. */
+    /** Set if it was tried before in another way: the outcome of that try. */
     unanswered?: string;
   },
 ): Promise<AppendAnswer> {
   const tries = options.isIdempotent ? MAX_APPEND_TRIES : 1;
-  /** Set once a try was not answered: it may have been stored, also where a later one is refused. */
+  /** Set once a try was not answered. The append may then have been stored, even if a later try is refused. */
   let unanswered = options.unanswered ?? null;
   for (let attempt = 1; ; attempt++) {
     try {

@@ -1,5 +1,5 @@
-// Appending batches that a client has encoded. The partition checks their headers and checksums; here, where
-// CPU is cheap, their records are looked at too, so that nothing is stored that no reader could read.
+// Appends batches that a client has encoded. The partition checks their headers and checksums. Their records are
+// checked here, where CPU is cheap, so that nothing is stored that no reader could read.
 import { decoderWithin } from "../compression/decode.ts";
 import { BrokerError, failureOf, type Result } from "../core/errors.ts";
 import { MAX_DECODED_REQUEST_BYTES } from "../core/limits.ts";
@@ -21,14 +21,14 @@ export function appendBatches(
     const answer = await appendTo(env, topicId, partition, bytes, options);
     if (!isRefused(answer)) return { ok: true, ...answer };
     const refusal = refusalOf(answer);
-    if (refusal.code === "UNKNOWN_TOPIC_ID") throw refusal; // atPartition asks again.
+    if (refusal.code === "UNKNOWN_TOPIC_ID") throw refusal; // `atPartition` then asks again.
     return failureOf(refusal);
   });
 }
 
 /**
- * [VAL-2] Decodes every record. Throws CORRUPT_MESSAGE or UNSUPPORTED_COMPRESSION_TYPE; INVALID_RECORD where
- * the header says something else than the records. True where all batches are an idempotent producer's.
+ * [VAL-2] Decodes every record. Throws CORRUPT_MESSAGE or UNSUPPORTED_COMPRESSION_TYPE, or INVALID_RECORD if a header
+ * contradicts the records. Returns true if all batches are from an idempotent producer.
  */
 function checkRecords(bytes: Uint8Array): boolean {
   const decode = decoderWithin(MAX_DECODED_REQUEST_BYTES);

@@ -1,4 +1,4 @@
-// Reading, as far as a Worker does it: batches in, records out.
+// The Worker's part of reading: it takes batches and returns records.
 import { visitAnyBatch } from "../compression/decode.ts";
 import { attempt, unwrap } from "../core/errors.ts";
 import { ANSWER_ITEM_BYTES, MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
@@ -22,20 +22,23 @@ export interface FetchRequest {
 
 export interface FetchResult {
   readonly records: readonly ConsumerRecord[];
-  /** Where the next fetch goes on. */
+  /** The offset at which the next fetch continues. */
   readonly nextOffset: number;
   readonly logStartOffset: number;
   readonly highWatermark: number;
 }
 
-/** [FCH-1] Records from `offset` on. Waits up to `waitMs` where there is none yet. */
+/** [FCH-1] Returns records from `offset` on. If there are none yet, it waits up to `waitMs`. */
 export function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResult> {
   return atPartition(env, request.topic, request.partition, (topicId) =>
     fetchFrom(env, topicId, request),
   );
 }
 
-/** [BND-6] What a read takes counts from when it is asked for; where little is free it asks for less, and is not refused. */
+/**
+ * [BND-6] Counts a read's memory from the moment it is requested. If
+ * little is free, the read is smaller but not refused.
+ */
 async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Promise<FetchResult> {
   const { partition, maxBytes, waitMs } = request;
   const stub = () => partitionStub(env, topicId, partition);
@@ -63,10 +66,10 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
 }
 
 /**
- * [BND-5] The first `maxRecords` records at or behind `offset`; the first batch may begin before it. Stops at the last
- * of them, or behind the record with which what they unfold to passes its bound: a compressed batch may hold a thousand
- * times its size. Stops before a batch that does not decode, too, and throws CORRUPT_MESSAGE where that is the first
- * [CRC-4]; `place` is for the error.
+ * [BND-5] Returns the first `maxRecords` records at or after `offset`. The first batch may begin before it. It stops
+ * at the last of them, or after the record that takes the unfolded bytes past their bound: a compressed batch may
+ * hold a thousand times its size. It also stops before a batch that does not decode, and throws CORRUPT_MESSAGE if
+ * that is the first [CRC-4]. `place` is for the error.
  */
 export function decodeFrom(
   bytes: Uint8Array,
@@ -77,7 +80,7 @@ export function decodeFrom(
   const records: ConsumerRecord[] = [];
   let decodedBytes = 0;
   for (const { start, header } of batches(bytes)) {
-    // What lies before the offset is not even unfolded.
+    // Batches before the offset are not even unfolded.
     if (header.baseOffset + header.lastOffsetDelta < offset) continue;
     const before = records.length;
     let nextOffset: number | null = null;
@@ -94,7 +97,7 @@ export function decodeFrom(
       return null;
     });
     if (read !== null) {
-      records.length = before; // What came out of it before it broke off is nothing either.
+      records.length = before; // Records that came out before decoding broke off do not count either.
       if (before > 0) return { records, nextOffset: header.baseOffset };
       throw damageError(place, header.baseOffset, read.detail);
     }
@@ -103,7 +106,7 @@ export function decodeFrom(
   return { records, nextOffset: null };
 }
 
-/** What a record takes in memory, about. */
+/** Estimates the memory that a record takes. */
 export function recordBytes({ key, value, headers }: ConsumerRecord): number {
   let bytes = ANSWER_ITEM_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
   for (const header of headers)
@@ -112,8 +115,8 @@ export function recordBytes({ key, value, headers }: ConsumerRecord): number {
 }
 
 /**
- * [FCH-2] Waits as a tail reader: the partition pushes when there is something, and meanwhile sleeps. A
- * call held open would keep it awake.
+ * [FCH-2] Waits as a tail reader. The partition pushes when there is a record, and sleeps
+ * meanwhile. A call that is held open would keep it awake.
  */
 export function waitForRecords(
   env: Env,

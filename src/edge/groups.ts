@@ -1,5 +1,6 @@
-// Looking at a group makes none [FIL-1]. An object that is called comes to be, and so does its file; so whoever looks asks
-// the cluster's list first, which has every group that exists [GRP-13]. What creates a group goes to its object straight.
+// Looking at a group does not create it [FIL-1]. A call to an object creates it and its file. So
+// code that only looks asks the cluster's list first, which has every group that exists [GRP-13].
+// Calls that may create a group go straight to its object.
 import { type Failure, fail } from "../core/errors.ts";
 import { METADATA_CACHE_GROUPS, METADATA_MAX_AGE_MS } from "../core/limits.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
@@ -7,7 +8,7 @@ import { isolate } from "./isolate.ts";
 
 export type Group = ReturnType<typeof groupStub>;
 
-/** What `look` finds out about the group; GROUP_ID_NOT_FOUND where there is none. */
+/** Returns the result of `look`, or GROUP_ID_NOT_FOUND if there is no such group. */
 export async function lookAtGroup<R extends { readonly ok: true } | Failure>(
   env: Env,
   groupId: string,
@@ -20,8 +21,9 @@ export async function lookAtGroup<R extends { readonly ok: true } | Failure>(
 }
 
 /**
- * Whether the group is listed. A yes holds for METADATA_MAX_AGE_MS, so that groups in use do not ask each time; a no is
- * asked again, for the group may come to be at any moment. Where the cluster is out of reach the group's object knows.
+ * True if the group is listed. A yes holds for METADATA_MAX_AGE_MS, so groups in use do not ask each
+ * time. A no is asked again, because the group may be created at any moment. If the cluster is out of
+ * reach, the answer is yes, since the group's object knows.
  */
 export async function groupExists(env: Env, groupId: string): Promise<boolean> {
   const { groups } = isolate;

@@ -1,5 +1,6 @@
-// Memory that the requests of a Worker hold at once, counted while they hold it. The code of a cancelled request does
-// not run to its end, so nothing gives back what it held: whoever has not moved for HOLDER_SILENT_MS counts no more.
+// Counts the memory that the requests of a Worker hold at once, while they hold it. The code of a
+// cancelled request does not run to its end, so nothing gives its memory back. A holder that has not
+// moved for HOLDER_SILENT_MS therefore no longer counts.
 import { BrokerError } from "../core/errors.ts";
 import { type Holding, Ledger } from "../core/ledger.ts";
 import {
@@ -10,7 +11,7 @@ import {
   MIN_ANSWER_SHARE_BYTES,
 } from "../core/limits.ts";
 
-/** When each holder moved last, the longest ago first. */
+/** When each holder last moved. The one that has not moved for longest comes first. */
 class LastMoves<T> {
   readonly #atMs = new Map<T, number>();
 
@@ -32,7 +33,7 @@ class LastMoves<T> {
   }
 }
 
-/** A ledger for what requests hold: bodies that come in, answers that go out. */
+/** A ledger for the bytes that requests hold: bodies that come in, answers that go out. */
 export class RequestLedger {
   readonly #maxBytes: number;
   readonly #ledger: Ledger;
@@ -47,13 +48,16 @@ export class RequestLedger {
     return this.#ledger.bytes;
   }
 
-  /** What one more may ask for, so that those who come next find room as well. */
+  /** The bytes that one more holder may ask for, so that later ones find room as well. */
   get share(): number {
     const free = this.#maxBytes - this.#ledger.bytes;
     return Math.max(MIN_ANSWER_SHARE_BYTES, Math.floor(free / ANSWER_SHARES));
   }
 
-  /** A new holder: see `Ledger.hold`. Each `set` is a move; one that comes after all counts again. */
+  /**
+   * Adds a holder: see `Ledger.hold`. Each `set` is a move. A holder
+   * that was dropped as silent counts again when it moves.
+   */
   hold(evict: (error: BrokerError) => void): Holding {
     for (const holding of this.#moves.silent()) holding.release();
     const ledger = this.#ledger;
@@ -68,7 +72,7 @@ export class RequestLedger {
           moves.delete(holding);
           evict(error);
         });
-        // Whoever is let go is not remembered for its last move: it may hold megabytes, and come again and again.
+        // A holder that was let go is not kept for its last move. It may hold megabytes, and many of them may come.
         moves.delete(holding);
         inner.set(bytes);
         moves.touch(holding);
@@ -84,8 +88,9 @@ export class RequestLedger {
 }
 
 /**
- * [BND-3] Requests that are worked on: what was begun is not let go, for nobody could say how far it came. So a request
- * begins only where as much again as it takes stays free: the many small ones always find room beside the large.
+ * [BND-3] Requests that are worked on. A request that has begun is never let go, because nobody could
+ * say how far it got. So a request begins only if as much again as it takes stays free. Many small
+ * requests then always find room beside the large ones.
  */
 export class WorkRoom {
   readonly #moves = new LastMoves<Work>();
@@ -102,7 +107,7 @@ export class WorkRoom {
     return work;
   }
 
-  /** For the works. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
+  /** Called by works. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
   change(from: number, to: number): void {
     const others = this.#bytes - from;
     if (to > from && others + 2 * to > MAX_WORK_BYTES)
@@ -113,7 +118,7 @@ export class WorkRoom {
     this.#bytes = others + to;
   }
 
-  /** For the works. */
+  /** Called by works. */
   forget(work: Work): void {
     this.#moves.delete(work);
   }
@@ -127,14 +132,14 @@ export class Work {
     this.#room = room;
   }
 
-  /** It takes so many bytes more. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
+  /** Adds so many bytes to the work. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
   add(bytes: number): void {
     const more = Math.min(this.#bytes + bytes, MAX_WORK_BYTES_PER_REQUEST);
     this.#room.change(this.#bytes, more);
     this.#bytes = more;
   }
 
-  /** May be called more than once. */
+  /** Ends the work. May be called more than once. */
   end(): void {
     this.#room.change(this.#bytes, 0);
     this.#bytes = 0;

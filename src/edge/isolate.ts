@@ -1,5 +1,5 @@
-// What this isolate remembers from one request to the next, all in one place: metadata and numbers, nothing that
-// belongs to a request. The platform may forget it at any time.
+// The state that this isolate keeps from one request to the next, all in one place. It is metadata and numbers, and
+// nothing that belongs to a request. The platform may discard it at any time.
 import type { Topic } from "../core/cluster/topics.ts";
 import type { BrokerError } from "../core/errors.ts";
 import { Ledger } from "../core/ledger.ts";
@@ -11,27 +11,27 @@ import {
 import { RequestLedger, WorkRoom } from "./holders.ts";
 import type { PooledProducer } from "./producer-pool.ts";
 
-/** One connection of a Kafka client, as others of its isolate see it. */
+/** One connection of a Kafka client, as other connections of its isolate see it. */
 export interface KafkaConnection {
-  /** Whether a whole request ever came. */
+  /** True if a whole request ever came. */
   readonly hasSpoken: boolean;
-  /** Since which turn nothing is asked; null while something is. */
+  /** The turn since which nothing is asked. Null while a request is in progress. */
   readonly quietSince: number | null;
-  /** It is to be closed. */
+  /** Makes the connection close. */
   letGo(error: BrokerError): void;
 }
 
-/** What a connection's feeds hold, as others of its isolate see it. */
+/** The feeds of a connection, as other connections of its isolate see them. */
 export interface KafkaFeeds {
   readonly heldBytes: number;
-  /** It gives all of it back: it comes again. */
+  /** Gives all bytes back. They can be pushed again. */
   letGo(): void;
 }
 
 interface Isolate {
-  /** What the clock showed with the last request. */
+  /** The time that the clock showed at the last request. */
   latestMs: number;
-  /** Topics by name, and when they were asked for. */
+  /** Topics by name, and when they were looked up. */
   readonly topics: Map<string, { readonly topic: Topic; readonly atMs: number }>;
   /** The names of those topics by their ids. */
   readonly topicNames: Map<string, string>;
@@ -41,14 +41,14 @@ interface Isolate {
   readonly groups: Map<string, number>;
   /** Producers that no request uses now. */
   idleProducers: PooledProducer[];
-  /** Bodies that come in, requests that are worked on, answers that go out. */
+  /** Bodies that come in, requests that are worked on, and answers that go out. */
   bodies: RequestLedger;
   work: WorkRoom;
   answers: RequestLedger;
-  /** Connections of Kafka's clients, the bytes that they have in flight, and those that wait to be fetched. */
+  /** Connections of Kafka's clients, their bytes in flight, and their bytes that wait to be fetched. */
   readonly kafka: {
     readonly connections: Set<KafkaConnection>;
-    /** Counts up each time one of them falls quiet. */
+    /** Counts up each time a connection becomes quiet. */
     turns: number;
     readonly inFlight: Ledger;
     readonly feeds: Set<KafkaFeeds>;
@@ -73,7 +73,7 @@ export const isolate: Isolate = {
   },
 };
 
-/** As in an isolate that has just started. */
+/** Resets the state to that of a new isolate. */
 export function forgetEverything(): void {
   isolate.latestMs = 0;
   isolate.topics.clear();

@@ -1,6 +1,6 @@
-// Topic metadata as this Worker remembers it: asked of the ClusterObject at most once per
-// METADATA_MAX_AGE_MS and topic, and again when a partition says the topic is gone. If the ClusterObject
-// cannot be reached, what is remembered goes on being used: producing and fetching do not depend on it.
+// This Worker's memory of topic metadata. It asks the ClusterObject at most once per METADATA_MAX_AGE_MS and topic, and
+// again when a partition says that the topic is gone. If the ClusterObject cannot be reached, the remembered metadata
+// stays in use: producing and fetching do not depend on it.
 
 import { checkTopicName, type Topic } from "../core/cluster/topics.ts";
 import { isWithin } from "../core/elapsed.ts";
@@ -14,7 +14,7 @@ import {
 import { clusterStub, type Env } from "../env.ts";
 import { isolate } from "./isolate.ts";
 
-/** The topic, or INVALID_TOPIC_EXCEPTION, or UNKNOWN_TOPIC_OR_PARTITION. */
+/** Returns the topic. Throws INVALID_TOPIC_EXCEPTION or UNKNOWN_TOPIC_OR_PARTITION. */
 export async function topicMetadata(env: Env, name: string): Promise<Topic> {
   const known = isolate.topics.get(name);
   if (known !== undefined && isWithin(known.atMs, METADATA_MAX_AGE_MS, Date.now()))
@@ -29,7 +29,7 @@ export async function topicMetadata(env: Env, name: string): Promise<Topic> {
   }
 }
 
-/** Asks again, whatever is remembered. */
+/** Asks the cluster again, whatever is remembered. */
 export async function refresh(env: Env, name: string): Promise<Topic> {
   const result = await clusterStub(env).topic(name);
   forget(name);
@@ -40,7 +40,7 @@ export async function refresh(env: Env, name: string): Promise<Topic> {
 
 export function remember(topic: Topic): void {
   const { topics, topicNames } = isolate;
-  forget(topic.name); // Under the name there may have been another.
+  forget(topic.name); // The name may have belonged to another topic.
   topics.set(topic.name, { topic, atMs: Date.now() });
   topicNames.set(topic.topicId, topic.name);
   if (topics.size <= METADATA_CACHE_TOPICS) return;
@@ -54,7 +54,9 @@ export function forget(name: string): void {
   if (known !== undefined) isolate.topicNames.delete(known.topic.topicId);
 }
 
-/** [FIL-1] The topic with this id, or UNKNOWN_TOPIC_ID: no partition of one that is not there is ever called. */
+/**
+ * [FIL-1] Returns the topic with this id. Throws UNKNOWN_TOPIC_ID, so a partition of a missing topic is never called.
+ */
 export async function topicById(env: Env, topicId: string): Promise<Topic> {
   const known = isolate.topics.get(isolate.topicNames.get(topicId) ?? "");
   if (known !== undefined && Date.now() - known.atMs < METADATA_MAX_AGE_MS) return known.topic;
@@ -86,7 +88,7 @@ async function refreshById(env: Env, topicId: string): Promise<Topic> {
   throw errorOf(found);
 }
 
-/** [FIL-1] Nothing, or UNKNOWN_TOPIC_ID, or UNKNOWN_TOPIC_OR_PARTITION where the topic has no such partition. */
+/** [FIL-1] Throws UNKNOWN_TOPIC_ID, or UNKNOWN_TOPIC_OR_PARTITION if the topic has no such partition. */
 export async function checkPartitionById(
   env: Env,
   topicId: string,
@@ -104,7 +106,7 @@ function unknownPartition({ name, partitions }: Topic, partition: number): Broke
   );
 }
 
-/** UNKNOWN_TOPIC_OR_PARTITION unless the topic has the partition, also after asking again. */
+/** Returns the topic. Throws UNKNOWN_TOPIC_OR_PARTITION if it lacks the partition even after asking again. */
 export async function topicWithPartition(
   env: Env,
   name: string,
@@ -117,8 +119,8 @@ export async function topicWithPartition(
 }
 
 /**
- * Does something with a partition. Where that says that the topic is gone, this Worker asks the cluster
- * again, once: the topic may have been deleted, or created anew under its name.
+ * Runs the action on a partition. If the action reports that the topic is gone, this Worker asks the cluster again,
+ * once: the topic may have been deleted, or created anew under its name.
  */
 export async function atPartition<T>(
   env: Env,

@@ -1,4 +1,4 @@
-// Positions in partitions, and positions of groups against them.
+// Positions in partitions, and the positions of groups compared to them.
 import { decodeAnyBatch } from "../compression/decode.ts";
 import { attempt, BrokerError, unwrap } from "../core/errors.ts";
 import type { GroupDescription } from "../core/group/describe.ts";
@@ -21,11 +21,14 @@ export type OffsetSpec =
 
 export interface ListedOffset {
   readonly offset: number;
-  /** Of the record found by timestamp. */
+  /** The timestamp of the record that was found by timestamp. */
   readonly timestamp?: number;
 }
 
-/** [LOG-6] By timestamp: the first record that is at least as new, or the end of the log where none is. */
+/**
+ * [LOG-6] Finds an offset. By timestamp, it is the first record that
+ * is at least as new, or the end of the log if none is.
+ */
 export async function listOffset(
   env: Env,
   topicId: string,
@@ -54,7 +57,7 @@ export async function listOffset(
       (record) => record.offset >= logStartOffset && record.timestamp >= at.timestamp,
     );
     if (found !== undefined) return { offset: found.offset, timestamp: found.timestamp };
-    // The record that made the batch new enough has been deleted: look behind it.
+    // The record that made the batch new enough has been deleted. The search continues after the batch.
     from = candidate.nextOffset;
   }
 }
@@ -64,19 +67,19 @@ export interface GroupOffset {
   readonly partition: number;
   readonly committedOffset: number | null;
   readonly logEndOffset: number;
-  /** Null where nothing was committed: what is unread depends on where a member will begin. */
+  /** Null if nothing was committed: the number of unread records depends on where a member will begin. */
   readonly lag: number | null;
-  /** The age of the oldest record the group has not read; null where there is none, or none that can be read. */
+  /** The age of the oldest record that the group has not read. Null if there is none, or none that can be read. */
   readonly oldestUnreadMs: number | null;
 }
 
-/** The partitions of a group, and those whose logs do not answer, each with the position that the group has there. */
+/** The partitions of a group, and those whose logs do not answer, each with the group's position there. */
 export interface GroupOffsets {
   readonly offsets: readonly GroupOffset[];
   readonly unreadable: readonly UnreadablePartition[];
 }
 
-/** [OFF-6] [OFF-9] The group's offsets beside what is in the logs. A topic deleted meanwhile is left out. */
+/** [OFF-6] [OFF-9] Returns the group's offsets beside those of the logs. A topic deleted meanwhile is left out. */
 export async function groupOffsets(env: Env, group: GroupDescription): Promise<GroupOffsets> {
   const isUnused = await unusedOf(env, group);
   const unreadable: UnreadablePartition[] = [];
@@ -109,7 +112,7 @@ export async function groupOffsets(env: Env, group: GroupDescription): Promise<G
 
 const EMPTY_LOG = { ok: true, logStartOffset: 0, highWatermark: 0 } as const;
 
-/** [FIL-1] Which of the group's partitions have never been used: describing it makes none. */
+/** [FIL-1] Finds the group's partitions that were never used, so describing the group does not create them. */
 async function unusedOf(
   env: Env,
   { offsets }: GroupDescription,
@@ -120,22 +123,22 @@ async function unusedOf(
     const byTopic = new Map(topicIds.map((topicId, i) => [topicId, used[i] ?? null]));
     return (topicId, partition) => byTopic.get(topicId)?.includes(partition) === false;
   } catch {
-    return () => false; // The cluster is out of reach: each partition is asked.
+    return () => false; // The cluster is out of reach, so each partition is asked.
   }
 }
 
 /**
- * The timestamp of the first record at or behind `from` and before `end`. Null where there is none, and where
- * the log has moved on meanwhile or its batch does not decode: a description does not fail because of it.
+ * Returns the timestamp of the first record at or after `from` and before `end`. Null if there is none, if the log has
+ * moved on meanwhile, or if its batch does not decode. A description does not fail because of that.
  */
 async function firstTimestamp(
   stub: ReturnType<typeof partitionStub>,
   from: number,
   end: number,
 ): Promise<number | null> {
-  // Mostly once: only where compaction has taken what was left of a batch there is another to look at.
+  // Usually this runs once. Another batch is examined only if compaction has removed the rest of the first one.
   for (let offset = from; offset < end; ) {
-    const read = await answerOf(async () => await stub.read({ offset, maxBytes: 1 })); // One batch at least.
+    const read = await answerOf(async () => await stub.read({ offset, maxBytes: 1 })); // At least one batch.
     if (!read.ok || read.batches.length === 0) return null;
     const records = decoded(read.batches);
     if (records === null) return null;
@@ -146,7 +149,9 @@ async function firstTimestamp(
   return null;
 }
 
-/** Null for what does not decode: a partition's socket stores batches that nobody has looked into. */
+/**
+ * Decodes a batch. Null if it does not decode, since a partition's socket stores batches that nobody has looked into.
+ */
 function decoded(batch: Uint8Array): ConsumerRecord[] | null {
   const records = attempt(() => decodeAnyBatch(batch));
   return "error" in records ? null : records;
@@ -155,13 +160,15 @@ function decoded(batch: Uint8Array): ConsumerRecord[] | null {
 export type ResetTarget =
   | "earliest"
   | "latest"
-  /** Where it is, clamped to the log. */
+  /** The group's own position, clamped to the log. */
   | "current"
   | { readonly offset: number }
   | { readonly timestamp: number }
   | { readonly shiftBy: number };
 
-/** One target for all of the group's topics or for `topics`, or a plan: an offset for each partition it names. */
+/**
+ * One target for all of the group's topics or for `topics`. Or a plan, with an offset for each partition that it names.
+ */
 export type ResetRequest = { readonly dryRun: boolean } & (
   | { readonly topics: readonly string[] | undefined; readonly to: ResetTarget }
   | { readonly offsets: readonly (TopicPartition & { readonly offset: number })[] }
@@ -175,8 +182,8 @@ export interface PlannedReset extends TopicPartition {
 type GroupEntry = GroupDescription["offsets"][number];
 
 /**
- * [OFF-4] [OFF-5] [OFF-8] Where the group would go, clamped to each log; unless `dryRun`, it goes there. Refused with
- * NON_EMPTY_GROUP while the group has members, also for a dry run: the plan would be void at once.
+ * [OFF-4] [OFF-5] [OFF-8] Computes the new positions, clamped to each log, and moves the group there unless `dryRun`.
+ * Refused with NON_EMPTY_GROUP while the group has members, even for a dry run, because the plan would be void at once.
  */
 export async function resetGroup(
   env: Env,
@@ -222,7 +229,7 @@ export async function resetGroup(
   }));
 }
 
-/** The partitions of topics that the request names and the group has not read: it may be told where to begin. */
+/** Finds the requested partitions of topics that the group has not read. A group may be told where to begin there. */
 async function unreadEntries(
   env: Env,
   group: GroupDescription,
@@ -241,7 +248,7 @@ async function unreadEntries(
   );
 }
 
-/** Which partitions the request is about, and where each shall go. */
+/** Returns the partitions that the request concerns, each with its target. */
 function targetsOf(
   entries: readonly GroupEntry[],
   request: ResetRequest,

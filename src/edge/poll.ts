@@ -1,6 +1,6 @@
-// A member without a socket: each request acknowledges the last answer, keeps the member's place in the group
-// and reads on. The Worker remembers nothing between two polls: the group knows what is committed and what was
-// delivered, and a repeat of a poll whose answer was lost is answered from there again.
+// Serves a member without a socket. Each request acknowledges the last answer, keeps the member's place in the group
+// and reads on. The Worker remembers nothing between two polls. The group knows what was committed and what was
+// delivered. If an answer is lost and its poll is repeated, the poll is answered from there again.
 import { leftOf } from "../core/elapsed.ts";
 import { BrokerError, unwrap } from "../core/errors.ts";
 import type { Delivery } from "../core/group/coordinator.ts";
@@ -26,7 +26,7 @@ export interface PollOptions {
   readonly from: "earliest" | "latest";
   readonly maxRecords: number;
   readonly waitMs: number;
-  /** Done up to and including these offsets. */
+  /** Acknowledges the records up to and including these offsets. */
   readonly ack: readonly (TopicPartition & { readonly offset: number })[];
 }
 
@@ -37,20 +37,20 @@ export interface PolledRecord extends TopicPartition {
 export interface PollResult {
   readonly assignment: readonly AssignedPartition[];
   readonly records: readonly PolledRecord[];
-  /** Acknowledgements that do not count, and why. */
+  /** Acknowledgements that do not count, with the reasons. */
   readonly rejected: readonly RejectedAck[];
-  /** Of the topics asked for, those that do not exist. */
+  /** The requested topics that do not exist. */
   readonly missing: readonly string[];
   readonly unreadable: readonly UnreadablePartition[];
 }
 
-/** Of each partition, however many there are; in any case a whole batch is read. */
+/** The least that is read of each partition, however many there are. A whole batch is read in any case. */
 const MIN_READ_BYTES = 64 * 1024;
 
-/** A poller that has nothing to read looks into the group this often, at most: something may be assigned to it. */
+/** A poller with nothing to read checks the group at most this often, because a partition may be assigned to it. */
 const LOOK_AGAIN_MS = 1_000;
 
-/** [POL-1] [POL-2] [POL-3] */
+/** Serves a poll. [POL-1] [POL-2] [POL-3] */
 export async function poll(env: Env, groupId: string, options: PollOptions): Promise<PollResult> {
   const startMs = Date.now();
   const member = new PollingMember(env, groupId, options);
@@ -64,7 +64,7 @@ export async function poll(env: Env, groupId: string, options: PollOptions): Pro
       const missing = await member.missingTopics(partitions);
       return { assignment: partitions, records, rejected: first.rejected, missing, unreadable };
     }
-    // Half the session at most, or the wait itself would end it.
+    // The wait is at most half the session, or the wait itself would end it.
     const patienceMs = partitions.length === 0 ? LOOK_AGAIN_MS : options.sessionTimeoutMs / 2;
     await member.wait(Math.min(leftMs, patienceMs));
   }
@@ -86,16 +86,16 @@ export async function leave(
   return { ...none, rejected: unwrap(left).rejected };
 }
 
-/** One member for each instance, however often and from wherever it polls. */
+/** Returns the member id of an instance. It is the same however often and from wherever the instance polls. */
 function memberIdOf(instanceId: string): string {
   return `poll:${instanceId}`;
 }
 
-/** What was read of one partition, and decoded. */
+/** The records that were read from one partition and decoded. */
 interface ReadPartition {
   readonly place: AssignedPartition;
   readonly records: readonly ConsumerRecord[];
-  /** Where it begins, unless that is committed. */
+  /** The offset at which it begins, unless that is committed. */
   readonly beginOffset: number | null;
   readonly unreadable: UnreadablePartition | null;
 }
@@ -104,9 +104,9 @@ class PollingMember {
   readonly #env: Env;
   readonly #groupId: string;
   readonly #options: PollOptions;
-  /** Where the last read found nothing more. */
+  /** The offsets at which the last read found nothing more. */
   #ends: { readonly place: AssignedPartition; readonly offset: number }[] = [];
-  /** Offsets by topic and partition from which on nothing is sent with this answer. */
+  /** The offsets, by topic and partition, from which on this answer sends nothing. */
   readonly #heldBack = new Map<string, number>();
 
   constructor(env: Env, groupId: string, options: PollOptions) {
@@ -132,9 +132,9 @@ class PollingMember {
   }
 
   /**
-   * [POL-5] An acknowledgement that does not count was meant for an earlier assignment, or an earlier topic of that name, and
-   * this poll may be repeated word by word. So the record it names is not sent with this answer, nor what is behind it: the
-   * repeat would be taken for an acknowledgement of them.
+   * [POL-5] Holds records back. An acknowledgement that does not count was meant for an earlier assignment, or for an
+   * earlier topic of that name, and this poll may be repeated word for word. So this answer does not send the record
+   * that it names, nor later ones. Otherwise the repeat would be taken for an acknowledgement of them.
    */
   holdBack(rejected: readonly RejectedAck[]): void {
     for (const { topic, partition, offset } of rejected) {
@@ -143,7 +143,7 @@ class PollingMember {
     }
   }
 
-  /** What has a partition here exists. */
+  /** Returns the requested topics that do not exist. A topic with a partition here exists. */
   async missingTopics(places: readonly AssignedPartition[]): Promise<string[]> {
     const missing: string[] = [];
     for (const topic of this.#options.topics) {
@@ -151,7 +151,7 @@ class PollingMember {
       try {
         await topicMetadata(this.#env, topic);
       } catch (error) {
-        // Another error says nothing about the topic, and what was read is to be answered.
+        // Another error says nothing about the topic, and the records that were read must be returned.
         if (error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_OR_PARTITION")
           missing.push(topic);
       }
@@ -159,7 +159,9 @@ class PollingMember {
     return missing;
   }
 
-  /** Up to `maxRecords`, an equal share of each partition first; the same again while nothing is acknowledged. */
+  /**
+   * Returns up to `maxRecords`, first an equal share of each partition. The same records come again until acknowledged.
+   */
   async read(answer: PollAnswer): Promise<Pick<PollResult, "records" | "unreadable">> {
     const { maxRecords } = this.#options;
     const places = rotated(answer.assignment.partitions);
@@ -185,8 +187,8 @@ class PollingMember {
   }
 
   /**
-   * [POL-7] Partition after partition, a few at the same time, until there is enough: records, or bytes that they unfold to.
-   * What is left out comes with the next polls, which begin elsewhere.
+   * [POL-7] Reads partition after partition, a few at the same time, until there are enough records or unfolded bytes.
+   * The next polls begin elsewhere and return the rest.
    */
   async #readSome(
     places: readonly AssignedPartition[],
@@ -227,7 +229,7 @@ class PollingMember {
     return read;
   }
 
-  /** Null where somebody else has it by now, or the topic is gone: the next poll knows. */
+  /** Reads a partition. Null if another member has it by now, or the topic is gone: the next poll finds out. */
   async #readPartition(place: AssignedPartition, { assignment }: PollAnswer, maxBytes: number) {
     const { incarnation, memberEpoch, memberNumber } = assignment;
     const owner = { group: this.#groupId, incarnation, memberEpoch, memberNumber };
@@ -247,12 +249,12 @@ class PollingMember {
     }
     const { offset, batches, nextOffset } = read;
     const isFound = place.committedOffset === null && initial !== "earliest";
-    // [SES-7] Whoever comes next shall begin here too.
+    // [SES-7] The next owner must begin here too.
     const beginOffset = isOutside || isFound ? offset : null;
     return { place, offset, batches, nextOffset, beginOffset, failure: null };
   }
 
-  /** Has the group note what is about to be sent, where it does not know it yet; leaves out what is another's by now. */
+  /** Makes the group note the records that are about to be sent. Leaves out partitions that now belong to others. */
   async #deliver(read: readonly ReadPartition[], answer: PollAnswer): Promise<ReadPartition[]> {
     const deliveries = read.map(({ place, records, beginOffset }): Delivery => {
       const last = records.at(-1);
@@ -272,7 +274,7 @@ class PollingMember {
     return read.filter(({ place }) => own.has(keyOf(place)));
   }
 
-  /** Until one of the partitions has something new, or the time is over. */
+  /** Waits until one of the partitions has new records, or the time is over. */
   async wait(ms: number): Promise<void> {
     if (this.#ends.length === 0) {
       await new Promise((resolve) => setTimeout(resolve, ms));
@@ -286,7 +288,7 @@ class PollingMember {
   }
 }
 
-/** How many records each partition may have before any has more. */
+/** Returns how many records each partition may have before any gets more. */
 function shareOf(maxRecords: number, places: readonly AssignedPartition[]): number {
   return Math.max(1, Math.floor(maxRecords / Math.max(1, places.length)));
 }
@@ -299,7 +301,10 @@ function nameOf({ topic, partition }: TopicPartition): string {
   return `${topic}/${partition}`;
 }
 
-/** Not always the same partition first, where there are more than records asked for: what is committed moves it. */
+/**
+ * Rotates the partitions. If there are more records than requested, the
+ * first partition changes with the committed offsets.
+ */
 function rotated(places: readonly AssignedPartition[]): readonly AssignedPartition[] {
   const sum = places.reduce((total, { committedOffset }) => total + (committedOffset ?? 0), 0);
   const start = places.length === 0 ? 0 : sum % places.length;

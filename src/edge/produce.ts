@@ -1,5 +1,5 @@
-// Producing, as far as a Worker does it: choose partitions, encode batches, append them, and say of every
-// record what became of it. CPU is spent here, where it multiplies, and not in the partition.
+// The Worker's part of producing: it chooses partitions, encodes batches, appends them, and reports the outcome of
+// every record. It spends CPU here, where there are many Workers, and not in the partition.
 import { isCompacted } from "../core/cluster/config.ts";
 import type { Topic } from "../core/cluster/topics.ts";
 import { BrokerError, errorOf, unwrap } from "../core/errors.ts";
@@ -40,26 +40,26 @@ export interface RecordRefused extends AppendRefused {
 
 export type RecordResult = RecordStored | RecordRefused;
 
-/** As clients are told. */
+/** Returns the outcome as clients are told it. */
 export function outcomeOf(result: RecordResult): RecordOutcome {
   if (!isRefused(result)) return result;
   return failedRecord(result.partition, refusalOf(result));
 }
 
 export interface ProduceOptions {
-  /** [CND-1] Append only if the first record gets this offset. All records must go to one partition. */
+  /** [CND-1] The records are appended only if the first gets this offset. All must go to one partition. */
   readonly expectedOffset?: number | undefined;
-  /** [KEY-1] A repeat with the same key gets the first answer. 1 to MAX_IDEMPOTENCY_KEY_LENGTH characters. */
+  /** [KEY-1] A repeat with the same key gets the first answer. A key has 1 to MAX_IDEMPOTENCY_KEY_LENGTH characters. */
   readonly idempotencyKey?: string | undefined;
-  /** Gives a number from 0 to 1. */
+  /** Returns a number from 0 to 1. */
   readonly random: () => number;
   readonly nowMs: number;
 }
 
 /**
- * [PRD-1] Appends the records and answers for each, in the order given. What is wrong with the request
- * itself (a partition that does not exist, a record above `max.message.bytes`) is thrown before anything
- * is appended; what fails at a partition is told for that partition's records only.
+ * [PRD-1] Appends the records and answers for each, in the order given. Errors of the request itself (a partition
+ * that does not exist, a record above `max.message.bytes`) are thrown before anything is appended. A failure at a
+ * partition is reported only for that partition's records.
  */
 export async function produce(
   env: Env,
@@ -116,7 +116,7 @@ async function produceTo(
   return resultsOf(request, answers);
 }
 
-/** Everything the request leaves to us, decided. */
+/** Makes all decisions that the request leaves to us. */
 function planOf(topic: Topic, { random, nowMs }: ProduceOptions): RequestPlan {
   return {
     producerId: -1,
@@ -151,13 +151,13 @@ function planned(
   return { records, appends };
 }
 
-/** Between which times a record's own must lie. */
+/** The bounds on a record's own time. */
 interface Times {
   readonly earliest: number;
   readonly latest: number;
 }
 
-/** Null where any may. */
+/** Returns the bounds, or null if any time is allowed. */
 function timesOf({ config }: Topic, { nowMs }: ProduceOptions): Times | null {
   if (config.messageTimestampType === "LogAppendTime") return null;
   const { messageTimestampBeforeMaxMs, messageTimestampAfterMaxMs } = config;
@@ -186,17 +186,17 @@ function checkTimes(
   }
 }
 
-/** As whom the appends to one partition are made, and who wants to know how far its sequence has come. */
+/** The identity under which the appends to one partition are made. It also receives the progress of the sequence. */
 interface AppendAs {
   readonly identity: AppendIdentity;
   stored(nextSequence: number): void;
-  /** Nobody knows how far it has come. */
+  /** Notes that nobody knows how far the sequence has come. */
   spoil(): void;
-  /** By what the appends of a request with an idempotency key are noted. */
+  /** The key under which the appends of a request with an idempotency key are noted. */
   readonly keyedBy?: Omit<KeyedAppend, "index">;
 }
 
-/** Appends everything; an answer per append, in their order. */
+/** Appends everything. Returns an answer per append, in their order. */
 async function appendAll(
   env: Env,
   topic: Topic,
@@ -216,13 +216,13 @@ async function appendAll(
         isOwn: true,
         ...(as.keyedBy === undefined ? {} : { keyed: { ...as.keyedBy, index } }),
       });
-    // Appends of one partition go one after another: records keep the order of the request [PRD-2].
+    // Appends to one partition go one after another, so records keep the order of the request [PRD-2].
     let failure: AppendRefused | null = null;
     for (const [index, append] of appends.entries()) {
       if (append.partition !== partition) continue;
       let answer: AppendAnswer = failure ?? (await send(index, append));
       if (isRefused(answer) && failure === null && isOutOfStep(answer.code)) {
-        // Somebody else has used this producer's id. Nothing was stored: it is appended as another one.
+        // Somebody else has used this producer's id. Nothing was stored. It is appended as another producer.
         as.spoil();
         identity = { producerId: newProducerId(), producerEpoch: 0, sequence: 0 };
         answer = await send(index, append);
@@ -259,8 +259,8 @@ function resultsOf({ records, appends }: PlannedRequest, answers: readonly Appen
 }
 
 /**
- * [KEY-1] The plan is stored before anything is appended, and a repeat goes by the stored plan. What was
- * appended each partition has noted with it, so a repeat gets the same answers and stores what is missing.
+ * [KEY-1] Stores the plan before anything is appended. A repeat follows the stored plan. Each partition has noted its
+ * appends together with them, so a repeat gets the same answers and stores what is missing.
  */
 async function produceKeyed(
   env: Env,
@@ -272,7 +272,7 @@ async function produceKeyed(
 ): Promise<RecordResult[]> {
   const hash = await hashOf(unplaced, options.expectedOffset);
   const home = homePartition(key, topic.initialPartitions);
-  // What is wrong with the request by today's topic does not matter if it is a repeat.
+  // Errors of the request under the topic's current config do not matter if it is a repeat.
   const times = timesOf(topic, options);
   const wrong = reasonAgainst(() => planned(topic.name, unplaced, proposal, options, times));
   const ids = { producerId: newProducerId(), requestId: crypto.randomUUID() };
@@ -295,7 +295,7 @@ async function produceKeyed(
   return resultsOf(replanned, answers);
 }
 
-/** What the action throws, or null. */
+/** Returns the error that the action throws, or null. */
 function reasonAgainst(action: () => unknown): unknown {
   try {
     action();

@@ -1,8 +1,8 @@
-// Producer ids, and the idempotent producers of this Worker [IDM-3]. Each request appends as a producer of its own, so that
-// requests do not wait for each other's sequence numbers; afterwards the next request takes that producer
-// over, with the sequence numbers it has reached. There are as many as requests at the same time.
+// Producer ids, and the idempotent producers of this Worker [IDM-3]. Each request appends as a producer of its own, so
+// requests do not wait for each other's sequence numbers. Afterwards the next request takes that producer over, with
+// the sequence numbers that it has reached. There are as many producers as simultaneous requests.
 //
-// Shared by all requests of the isolate. It holds numbers only: nothing that belongs to a request.
+// All requests of the isolate share the pool. It holds only numbers, and nothing that belongs to a request.
 import { MAX_PARTITIONS_PER_PRODUCER, MAX_POOLED_PRODUCERS } from "../core/limits.ts";
 import { isolate } from "./isolate.ts";
 
@@ -25,7 +25,7 @@ export class PooledProducer {
     this.#sequences.set(place, sequence);
   }
 
-  /** An append's outcome stays unknown: where the sequence stands is unknown too. */
+  /** Notes that the outcome of an append stays unknown. The position of the sequence is then unknown too. */
   spoil(): void {
     this.#isUsable = false;
   }
@@ -35,12 +35,12 @@ export class PooledProducer {
   }
 }
 
-/** Does something as a producer that nobody else uses meanwhile. */
+/** Runs the action with a producer that nobody else uses meanwhile. */
 export async function withProducer<T>(
   action: (producer: PooledProducer) => Promise<T>,
 ): Promise<T> {
   const producer = isolate.idleProducers.pop() ?? new PooledProducer(newProducerId());
-  // Not in a finally: after an exception nobody knows what this producer has sent.
+  // This is not in a `finally`: after an exception, nobody knows what this producer has sent.
   const result = await action(producer);
   const { idleProducers } = isolate;
   if (producer.isReusable && idleProducers.length < MAX_POOLED_PRODUCERS)
@@ -49,8 +49,8 @@ export async function withProducer<T>(
 }
 
 /**
- * [IDM-3] A producer id that nobody else has, from 1 to 2^53 - 1: at random, so that nobody can tell whose comes next, and
- * that no file which lost its end gives one out again.
+ * [IDM-3] Returns a producer id that nobody else has, from 1 to 2^53 - 1. It is random, so nobody can guess the next
+ * one, and a file that lost its end cannot cause an id to be given out again.
  */
 export function newProducerId(): number {
   const [high, low] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number];

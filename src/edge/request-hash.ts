@@ -1,14 +1,14 @@
-// What makes two requests under one idempotency key the same: the same records, wherever they are to go.
+// Decides if two requests under one idempotency key are the same: they have the same records, wherever these are to go.
 import { concatBytes } from "../core/bytes.ts";
 import { encodeBatch } from "../core/log/record-batch.ts";
 import type { UnplacedRecord } from "../protocol/json-record.ts";
 
-/** The SHA-256 of what the request asks for, in hexadecimal. */
+/** Returns the SHA-256 of the request's content, in hexadecimal. */
 export async function hashOf(
   records: readonly UnplacedRecord[],
   expectedOffset: number | undefined,
 ): Promise<string> {
-  // One batch of all of them has every byte that counts; how the request was written down does not.
+  // One batch of all records has every byte that counts. The way the request was written does not matter.
   const batch = encodeBatch(
     records.map((record) => ({ ...record, timestamp: record.timestamp ?? 0 })),
   );

@@ -1,5 +1,5 @@
-// Sockets to the objects from inside the Worker, for the sessions that run there. An object's side of
-// such a socket hibernates like any other; only this side keeps the session's invocation alive.
+// Sockets to the objects from inside the Worker, for the sessions that run there. An object's side of such a socket
+// hibernates like any other. Only this side keeps the session's invocation alive.
 import {
   listen,
   type Socket,
@@ -61,7 +61,7 @@ function connect(stub: Fetcher, events: SocketEvents, url = "https://object/sock
       try {
         socket?.close(code, reason);
       } catch {
-        // Closed already.
+        // It is already closed.
       }
     },
   };

@@ -1,6 +1,6 @@
-// The Worker's timers, in one place: whatever waits, or bounds a wait, starts its timer here.
+// The Worker's timers, in one place. All code that waits, or bounds a wait, starts its timer here.
 
-/** Does `action` in so many milliseconds, unless the returned function is called first. */
+/** Runs `action` after so many milliseconds, unless the returned function is called first. */
 export function after(ms: number, action: () => void): () => void {
   const timer = setTimeout(action, ms);
   return () => clearTimeout(timer);

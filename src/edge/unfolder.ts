@@ -1,12 +1,12 @@
-// Records out of batches for one answer, as many as it may hold. A batch may unfold to a thousand times its size, so what
-// is bounded is what comes out [POL-7].
+// Takes records out of batches for one answer, as many as it may hold. A batch may unfold to a
+// thousand times its size, so the output is bounded [POL-7].
 import { decompress } from "../compression/decompress.ts";
 import { attempt, type ErrorName } from "../core/errors.ts";
 import { MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
 import { batches, visitBatch } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 
-/** A batch that cannot be read, and where it is. */
+/** A batch that cannot be read, and its offset. */
 export interface UnreadableBatch {
   readonly offset: number;
   readonly code: ErrorName;
@@ -19,14 +19,14 @@ const RECORD_BYTES = 100;
 export class Unfolder {
   #leftBytes = MAX_DECODED_FETCH_BYTES;
 
-  /** True where nothing more fits into the answer. */
+  /** True if nothing more fits into the answer. */
   get isSpent(): boolean {
     return this.#leftBytes <= 0;
   }
 
   /**
-   * The records from `offset` on and before `limit`, `maxRecords` at most. Ends behind the batch that passes the bound of the
-   * answer, and before a batch that cannot be read: records in front of it are good.
+   * Returns the records from `offset` on and before `limit`, at most `maxRecords`. It ends after the batch that passes
+   * the bound of the answer, and before a batch that cannot be read. Records before such a batch are intact.
    */
   records(
     bytes: Uint8Array,
@@ -50,7 +50,7 @@ export class Unfolder {
         return null;
       });
       if (read === null) continue;
-      records.length = before; // What came out of it before it broke off is nothing either.
+      records.length = before; // Records that came out before decoding broke off do not count either.
       const unreadable = { offset: header.baseOffset, code: read.error, detail: read.detail };
       return { records, unreadable };
     }

@@ -1,5 +1,5 @@
-// One partition as its consumer sees it: the socket, the position, what was delivered and not yet
-// processed, and what was processed and not yet committed.
+// One partition as its consumer sees it: the socket, the position, records delivered but not yet
+// processed, and records processed but not yet committed.
 
 import { type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
 import { MAX_DECODED_IN_HAND_BYTES } from "../../core/limits.ts";
@@ -10,17 +10,20 @@ import type { AssignedPlace } from "./effects.ts";
 
 /**
  * - opening: the socket is being opened, or waits to be opened again.
- * - attaching: asked to read, not yet answered.
- * - settling: reads from "latest" and first commits where that is, so that a successor starts there too.
+ * - attaching: reading was requested and is not yet answered.
+ * - settling: it reads from "latest" and first commits that position, so that a successor starts there too.
  * - active: records flow.
- * - draining: to be given up; the application finishes what it has.
- * - releasing: the last commit is on its way; then the partition is given up.
+ * - draining: it must be given up, and the application finishes the records it has.
+ * - releasing: the last commit is under way, and then the partition is given up.
  */
 export type Phase = "opening" | "attaching" | "settling" | "active" | "draining" | "releasing";
 
-/** Batches that are delivered together; still encoded, since compressed ones may unfold to a thousand times their size. */
+/**
+ * Batches that are delivered together. They are still encoded, since
+ * compressed ones may unfold to a thousand times their size.
+ */
 export interface ReceivedFrame {
-  /** Where delivery has to go on if this frame is dropped. */
+  /** The offset at which delivery continues if this frame is dropped. */
   readonly startOffset: number;
   readonly bytes: Uint8Array;
 }
@@ -38,32 +41,32 @@ export class AssignedPartition {
   /** When the socket last showed a sign of life. */
   heardMs = 0;
   failures = 0;
-  /** Of the last attach, never used twice: tells frames and records of an earlier one from those of this. */
+  /** The id of the last attach, never used twice. It tells earlier frames and records from current ones. */
   attachId = 0;
   pingsSinceAttach = 0;
   /** True once the application was told `assigned`. */
   isAnnounced = false;
   isPaused = false;
-  /** The epoch a newer owner fenced; attaching again makes sense only with a later one. */
+  /** The epoch that a newer owner fenced. Attaching again makes sense only with a later one. */
   fencedEpoch: number | null = null;
 
-  /** The next offset expected from the socket; null until the start is known. */
+  /** The next offset expected from the socket. Null until the start is known. */
   position: number | null;
-  /** Everything before this offset was processed by the application. */
+  /** The application has processed everything before this offset. */
   processed: number | null;
   committed: number | null;
-  /** What the commit in flight says, if one is in flight. */
+  /** The offset in the commit in flight, if there is one. */
   committing: number | null = null;
-  /** The start was found by "latest" and is not committed yet. */
+  /** True if the start was found by "latest" and is not committed yet. */
   isUnsettled = false;
-  /** Set by a seek, until a commit has gone through. */
+  /** Set by a seek until a commit has gone through. */
   isRewind = false;
-  /** Where a seek that is not answered yet wants to go. */
+  /** The target of a seek that is not answered yet. */
   sought: number | null = null;
 
-  /** Received but not delivered: paused, or not announced yet. */
+  /** Frames received but not delivered, because the partition is paused or not announced yet. */
   held: ReceivedFrame[] = [];
-  /** Delivered and not wholly processed: where each frame ends and how large it was. */
+  /** Frames delivered and not wholly processed: the end and the size of each. */
   #unprocessed: {
     readonly doneAt: number;
     readonly sizeInBytes: number;
@@ -90,7 +93,7 @@ export class AssignedPartition {
     return this.phase === "draining" || this.phase === "releasing";
   }
 
-  /** True where the application got further than the group knows. */
+  /** True if the application got further than the group knows. */
   get hasUncommitted(): boolean {
     return this.processed !== null && this.processed !== this.committed;
   }
@@ -101,8 +104,8 @@ export class AssignedPartition {
   }
 
   /**
-   * Takes a frame of the socket in and moves the position behind it. Uncompressed batches stay together, a
-   * compressed one is delivered by itself. Throws CORRUPT_MESSAGE where there are no batches.
+   * Takes in a frame of the socket and moves the position past it. Uncompressed batches stay together. A compressed one
+   * is delivered by itself. Throws CORRUPT_MESSAGE if the bytes are not batches.
    */
   receive(bytes: Uint8Array): void {
     const frames: ReceivedFrame[] = [];
@@ -124,14 +127,14 @@ export class AssignedPartition {
     this.held.push(...frames);
   }
 
-  /** True while what the application has in hand leaves room for more. */
+  /** True while the application's records in hand leave room for more. */
   get hasRoom(): boolean {
     return this.#decodedBytes < MAX_DECODED_IN_HAND_BYTES;
   }
 
   /**
-   * The records of the first frame held that lie at or behind its start; they are in the application's hands now. A batch
-   * that cannot be decoded stays, with what is behind it; throws where it is the first [CRC-4].
+   * Returns the records of the first held frame that are at or after its start. They are now in the application's
+   * hands. A batch that cannot be decoded stays held, with everything after it. Throws if it is the first [CRC-4].
    */
   deliver({ startOffset, bytes }: ReceivedFrame): ConsumerRecord[] {
     const records: ConsumerRecord[] = [];
@@ -161,15 +164,15 @@ export class AssignedPartition {
   }
 
   /**
-   * Everything before `nextOffset` is done. Returns the bytes of window to give back now: small change is
-   * kept until half the window is due or nothing else is in hand.
+   * Notes that everything before `nextOffset` is processed. Returns the bytes of window to give back now. Small amounts
+   * are kept until half the window is due or nothing else is in hand.
    */
   markProcessed(nextOffset: number, windowBytes: number): number {
     this.processed = nextOffset;
     return this.settle(windowBytes);
   }
 
-  /** Bytes of wholly processed frames that are due to be given back. */
+  /** Returns the bytes of wholly processed frames that are due to be given back. */
   settle(windowBytes: number): number {
     const processed = this.processed ?? 0;
     let done = 0;
@@ -182,13 +185,14 @@ export class AssignedPartition {
     this.#unprocessed.splice(0, done);
     const isDue = this.#returnBytes * 2 >= windowBytes || this.#unprocessed.length === 0;
     if (!isDue || this.#returnBytes === 0) return 0;
-    // All of it, also what a batch went beyond the window: or the window would shrink, and close in the end.
+    // All of it is given back, even bytes of a batch beyond the window.
+    // Otherwise the window would shrink, and finally close.
     const bytes = this.#returnBytes;
     this.#returnBytes = 0;
     return bytes;
   }
 
-  /** The commit in flight has been answered. */
+  /** Notes that the commit in flight has been answered. */
   markCommitted(): void {
     if (this.committing === null) return;
     this.committed = this.committing;
@@ -198,7 +202,7 @@ export class AssignedPartition {
     if (this.phase === "settling") this.phase = "active";
   }
 
-  /** The attach was answered: reading begins at `offset`. */
+  /** Notes that the attach was answered. Reading begins at `offset`. */
   startReading(offset: number): void {
     this.position = offset;
     if (this.sought === null) this.processed ??= offset;
@@ -209,13 +213,13 @@ export class AssignedPartition {
     }
   }
 
-  /** To be given up: nothing more is delivered. */
+  /** Begins to give the partition up. Nothing more is delivered. */
   startDraining(): void {
     this.phase = "draining";
     this.held = [];
   }
 
-  /** A newer owner has it: nothing more is delivered, and a commit would be refused. */
+  /** Notes that a newer owner has the partition. Nothing more is delivered, and a commit would be refused. */
   fence(memberEpoch: number): void {
     this.phase = "opening";
     this.sought = null;
@@ -226,13 +230,13 @@ export class AssignedPartition {
     this.reopenAtMs = null;
   }
 
-  /** Forgets what was received and not delivered; it is received again later. */
+  /** Forgets frames that were received and not delivered. They are received again later. */
   dropHeld(): void {
     this.position = this.held[0]?.startOffset ?? this.position;
     this.held = [];
   }
 
-  /** A new attach begins with a full window and nothing in hand from the earlier one. */
+  /** Begins a new attach, with a full window and nothing in hand from the earlier one. */
   startAttach(attachId: number, offset: number | null): void {
     this.attachId = attachId;
     this.pingsSinceAttach = 0;

@@ -1,5 +1,5 @@
-// Commits, one in flight: what is processed meanwhile shares the next. Every answer settles all that the
-// commit carried; nothing is committed twice and nothing forgotten over a reconnect.
+// Sends commits, one in flight at a time. Records processed meanwhile share the next commit. Every answer settles all
+// that the commit carried. A reconnect neither repeats a commit nor loses one.
 import { type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
 import type { CommittedMessage } from "../../protocol/group-socket.ts";
 import type { AssignedPartition } from "./assigned-partition.ts";
@@ -16,7 +16,7 @@ export class Committer {
   readonly #partitions: ReadonlyMap<PartitionKey, AssignedPartition>;
   readonly #outbox: Outbox;
   readonly #intervalMs: number;
-  /** Carries a commit to the coordinator; false where that cannot be done now. */
+  /** Carries a commit to the coordinator. Returns false if that cannot be done now. */
   readonly #send: (commit: Commit) => boolean;
   #inFlight: number | null = null;
   #nextRequestId = 1;
@@ -52,7 +52,7 @@ export class Committer {
     return false;
   }
 
-  /** Something was processed: commit at once, or with whatever else comes within the interval. */
+  /** Notes that a record was processed. It is committed at once, or with others that come within the interval. */
   schedule(nowMs: number): void {
     if (this.#intervalMs === 0) this.commitNow();
     else if (
@@ -63,7 +63,7 @@ export class Committer {
       this.#dueAtMs = nowMs + this.#intervalMs;
   }
 
-  /** The coordinator could not take it just now. */
+  /** Notes that the coordinator could not take the commit just now. */
   retryLater(nowMs: number): void {
     this.#dueAtMs = nowMs + RETRY_MS;
   }
@@ -72,13 +72,13 @@ export class Committer {
     if (this.#dueAtMs !== null && this.#dueAtMs <= nowMs) this.commitNow();
   }
 
-  /** Commits what is uncommitted, unless a commit is in flight: its answer commits the rest. */
+  /** Commits what is uncommitted, unless a commit is in flight. In that case, its answer commits the rest. */
   commitNow(): void {
     this.#dueAtMs = null;
     if (this.#inFlight === null) this.flush();
   }
 
-  /** Commits what is uncommitted, whatever is in flight: for a member that goes without waiting. */
+  /** Commits what is uncommitted, whatever is in flight. For a member that goes without waiting. */
   flush(): void {
     const offsets: Commit["offsets"] = [];
     for (const {
@@ -101,26 +101,26 @@ export class Committer {
     }
   }
 
-  /** False where the answer is not to the commit in flight. */
+  /** Handles an answer. Returns false if it is not the answer to the commit in flight. */
   answered(message: CommittedMessage): boolean {
     if (!this.#settle(message.requestId)) return false;
     for (const { topicId, partition, code, detail } of message.rejected) {
       const topic = this.#partitions.get(partitionKey(topicId, partition))?.topic ?? topicId;
       this.#outbox.warn(code, `commit of ${topic}/${partition}: ${detail}`);
     }
-    // A refused offset is not tried again: the partition is somebody else's, or the offset is wrong.
+    // A refused offset is not tried again. The partition belongs to another member, or the offset is wrong.
     for (const partition of this.#partitions.values()) partition.markCommitted();
     return true;
   }
 
-  /** The whole commit was refused. False where the refusal is not of the commit in flight. */
+  /** Handles a refusal of the whole commit. Returns false if it does not concern the commit in flight. */
   refused(requestId: number): boolean {
     if (!this.#settle(requestId)) return false;
     this.#forgetInFlight();
     return true;
   }
 
-  /** The connection broke: whether the commit arrived is unknown, so it goes again. */
+  /** Handles a broken connection. Nobody knows if the commit arrived, so it is sent again. */
   disconnected(): void {
     this.#inFlight = null;
     this.#forgetInFlight();

@@ -1,14 +1,14 @@
-// The consumer: a member of a group, as a pure state machine. It holds no socket, clock or timer: what
-// happened comes in as a method call with the time, what shall be done goes out as effects
-// (`takeEffects`), and `nextTimerMs` says when `tick` is wanted. The SDK drives it over network sockets,
-// the Worker over Durable Object stubs for plain WebSocket clients.
+// The consumer: a member of a group, as a pure state machine. It holds no socket, clock or timer.
+// Events come in as method calls with the time, actions go out as effects (`takeEffects`), and
+// `nextTimerMs` says when `tick` must be called. The SDK drives it over network sockets. The Worker
+// drives it over Durable Object stubs for plain WebSocket clients.
 //
 //   idle ──start──▶ connecting ──opened──▶ joining ──assignment──▶ joined ──close──▶ closing ──▶ closed
 //                       ▲                     │  ▲                    │
 //                       └──back-off── waiting ◀──┴── socket lost ─────┘
 //
-// This file is the membership: join, assignment, giving up, losing, leaving. The group's socket is
-// group-connection.ts, the partitions' sockets partition-readers.ts, commits committer.ts.
+// This file handles the membership: join, assignment, giving up, losing, leaving. The group's socket is in
+// group-connection.ts, the partitions' sockets in partition-readers.ts, commits in committer.ts.
 import { BrokerError } from "../../core/errors.ts";
 import { fromSet, type PartitionKey, partitionKey } from "../../core/group/partition-key.ts";
 import { DEFAULT_REBALANCE_TIMEOUT_MS } from "../../core/limits.ts";
@@ -34,32 +34,32 @@ import { type AssignedPlace, type ConsumerEffect, earliest, Outbox } from "./eff
 import { GroupConnection } from "./group-connection.ts";
 import { PartitionReaders } from "./partition-readers.ts";
 
-/** A partition that is read without a group: from `offset` on, or where `from` says. */
+/** A partition that is read without a group: from `offset` on, or from the position that `from` names. */
 export interface ReaderPlace extends AssignedPlace {
   readonly offset?: number;
 }
 
 export interface ConsumerCoreConfig {
-  /** Null reads without a group: all of `partitions`, no commits. */
+  /** Null reads without a group: all of `partitions`, and no commits. */
   readonly groupId: string | null;
   readonly memberId: string;
   readonly topics: readonly string[];
-  /** RE2: all topics whose names match are subscribed too. */
+  /** RE2. All topics whose names match are subscribed to as well. */
   readonly topicPattern?: string;
-  /** What a reader without a group reads. */
+  /** The partitions that a reader without a group reads. */
   readonly partitions?: readonly ReaderPlace[];
   readonly instanceId: string | null;
   readonly clientId: string | null;
   readonly sessionTimeoutMs: number;
-  /** Where to begin in partitions for which the group has committed nothing. */
+  /** The start position in partitions for which the group has committed nothing. */
   readonly from: InitialOffset;
   /** Bytes in flight per partition. */
   readonly windowBytes: number;
-  /** Time between commits; 0 commits at once, one commit in flight at a time; Infinity only when asked to. */
+  /** The time between commits. 0 commits at once, one commit in flight at a time. Infinity commits only on request. */
   readonly commitIntervalMs: number;
 }
 
-/** Codes after which the membership is over and a new one can begin. */
+/** The codes after which the membership is over and a new one can begin. */
 const REJOIN: ReadonlySet<string> = new Set(["UNKNOWN_MEMBER_ID", "FENCED_MEMBER_EPOCH"]);
 
 type State = "idle" | "connecting" | "joining" | "joined" | "waiting" | "closing" | "closed";
@@ -72,22 +72,22 @@ export class ConsumerCore {
   readonly #readers: PartitionReaders;
   readonly #committer: Committer;
   #state: State = "idle";
-  /** The coordinator's last word, or null while not a member. */
+  /** The coordinator's last assignment, or null while not a member. */
   #assignment: AssignmentMessage | null = null;
   /**
-   * The session counts from here: when the last ping or join that was answered was sent. The coordinator
-   * counts from when it came in, so the consumer never holds on longer than the coordinator does.
+   * The start of the session: when the last answered ping or join was sent. The coordinator counts from when it came
+   * in, so the consumer never holds on for longer than the coordinator does.
    */
   #sessionSinceMs = 0;
   #joinSentMs = 0;
-  /** Of the last join sent: an answer to an earlier one knows nothing of what this one gave up. */
+  /** The id of the last join sent. An answer to an earlier join does not know what this one gave up. */
   #joinRequestId = 0;
   /** The epoch of the last commit sent. */
   #commitEpoch = 0;
   #hasAnnouncedEmpty = false;
-  /** Topics whose absence was told. */
+  /** The topics whose absence was reported. */
   readonly #missingTopics = new Set<string>();
-  /** Released after the join that claimed them was sent and before it was answered. */
+  /** The partitions released after the join that claimed them was sent and before it was answered. */
   #unsaid: AssignedPartition[] = [];
 
   constructor(config: ConsumerCoreConfig, random: () => number) {
@@ -142,7 +142,7 @@ export class ConsumerCore {
     );
   }
 
-  /** When the group gives the member's partitions to others, unless the coordinator is heard before. */
+  /** When the group gives the member's partitions to others, unless the coordinator is heard from before. */
   get sessionEndMs(): number | null {
     if (this.#assignment === null || this.#state === "closing") return null;
     return this.#sessionSinceMs + this.#config.sessionTimeoutMs;
@@ -155,7 +155,7 @@ export class ConsumerCore {
     this.#group.connect(nowMs);
   }
 
-  /** The socket numbered `connection` is open. */
+  /** Notes that the socket numbered `connection` is open. */
   opened(connection: number, nowMs: number): void {
     if (connection !== this.#group.connection) {
       this.#readers.opened(connection, nowMs);
@@ -166,7 +166,7 @@ export class ConsumerCore {
     this.#sendJoin(nowMs);
   }
 
-  /** Epoch 0 joins anew; the last epoch resumes the membership with what is still held [GRP-4]. */
+  /** Sends a join. Epoch 0 joins anew. The last epoch resumes the membership with the partitions still held [GRP-4]. */
   #sendJoin(nowMs: number): void {
     this.#unsaid = [];
     this.#joinSentMs = nowMs;
@@ -192,7 +192,7 @@ export class ConsumerCore {
     this.#sendJoin(nowMs);
   }
 
-  /** A heartbeat was answered. */
+  /** Notes that a heartbeat was answered. */
   pong(connection: number, nowMs: number): void {
     if (connection !== this.#group.connection) {
       this.#readers.pong(connection, nowMs);
@@ -202,7 +202,7 @@ export class ConsumerCore {
     if (sentMs !== null && this.#state === "joined") this.#sessionSinceMs = sentMs;
   }
 
-  /** A control message of the socket numbered `connection`. */
+  /** Handles a control message of the socket numbered `connection`. */
   message(connection: number, message: CoordinatorMessage | PartitionMessage, nowMs: number): void {
     if (connection === this.#group.connection) {
       this.#group.heard(nowMs);
@@ -223,7 +223,7 @@ export class ConsumerCore {
     if (requestId !== undefined) {
       if (!this.#committer.refused(requestId)) return;
       if (message.retriable) {
-        // The newer epoch was sent before this refusal, on the same socket: the commit goes again with it.
+        // The newer epoch was sent before this refusal, on the same socket. The commit is sent again with it.
         if (this.#assignment?.memberEpoch !== this.#commitEpoch) this.#committer.commitNow();
         else this.#committer.retryLater(nowMs);
         return;
@@ -283,7 +283,7 @@ export class ConsumerCore {
     this.#outbox.warn("UNKNOWN_TOPIC_OR_PARTITION", detail);
   }
 
-  /** What a partition socket is attached with: undefined without a group, null while not a member. */
+  /** Returns the owner to attach a partition socket with: undefined without a group, null while not a member. */
   #owner() {
     const { groupId } = this.#config;
     if (groupId === null) return undefined;
@@ -292,7 +292,7 @@ export class ConsumerCore {
     return { group: groupId, incarnation, memberEpoch, memberNumber };
   }
 
-  /** [SES-2] The application first finishes what it has in hand; then `released` goes on. */
+  /** [SES-2] Lets the application finish the records that it has in hand. Then `released` goes on. */
   #giveUp(partitions: readonly AssignedPartition[]): void {
     const announced: TopicPartition[] = [];
     const unused: AssignedPartition[] = [];
@@ -311,7 +311,10 @@ export class ConsumerCore {
     this.#sendRevoked(unused);
   }
 
-  /** The application has let go of a revoked partition: commit what it did, then tell the coordinator. */
+  /**
+   * Notes that the application has let go of a revoked partition. Its
+   * work is committed, and then the coordinator is told.
+   */
   released(place: TopicPartition): void {
     const partition = this.#find(place);
     if (partition?.phase !== "draining") return;
@@ -331,7 +334,7 @@ export class ConsumerCore {
   #sendRevoked(partitions: readonly AssignedPartition[]): void {
     if (partitions.length === 0) return;
     if (this.#state !== "joined") {
-      // A join under way has claimed these; one still to come will not.
+      // A join under way has claimed these. A join still to come will not.
       if (this.#state === "joining") this.#unsaid.push(...partitions);
       return;
     }
@@ -341,17 +344,17 @@ export class ConsumerCore {
 
   // Records.
 
-  /** A frame of record batches of the socket numbered `connection`. */
+  /** Handles a frame of record batches of the socket numbered `connection`. */
   data(connection: number, bytes: Uint8Array, nowMs: number): void {
     this.#readers.data(connection, bytes, nowMs);
   }
 
-  /** The application is done with everything before `nextOffset`. */
+  /** Notes that the application is done with everything before `nextOffset`. */
   processed(place: TopicPartition, nextOffset: number, generation: number, nowMs: number): void {
     const partition = this.#find(place);
     if (partition === undefined || partition.phase === "releasing") return;
     if (generation !== partition.attachId) {
-      // Delivered before a seek. It counts if that is refused.
+      // It was delivered before a seek. It counts if the seek is refused.
       if (partition.sought !== null) partition.processed = nextOffset;
       return;
     }
@@ -373,7 +376,10 @@ export class ConsumerCore {
     this.#committer.commitNow();
   }
 
-  /** What is processed now and not committed, as a question: is it by now, or another's? */
+  /**
+   * Returns a check for the records that are processed now and not committed. It tells
+   * if they are committed by then, or another member's.
+   */
   uncommitted(): () => boolean {
     const wanted = [...this.#partitions.values()]
       .filter(({ hasUncommitted }) => hasUncommitted)
@@ -387,19 +393,19 @@ export class ConsumerCore {
       });
   }
 
-  /** The offset behind what was processed, or null. */
+  /** Returns the offset after the processed records, or null. */
   position(place: TopicPartition): number | null {
     return this.#find(place)?.processed ?? null;
   }
 
-  /** False for records of before a seek, and of a partition that is not the consumer's any more. */
+  /** False for records from before a seek, and for a partition that is no longer the consumer's. */
   isCurrent(place: TopicPartition, generation: number): boolean {
     return this.#find(place)?.attachId === generation;
   }
 
   /**
-   * Goes on at `offset`. What was delivered before no longer counts; the next commit may go back. Where the log
-   * does not hold the offset, that is told as OFFSET_OUT_OF_RANGE and the consumer goes on where it was.
+   * Continues at `offset`. Earlier deliveries no longer count, and the next commit may go back. If the log does not
+   * hold the offset, OFFSET_OUT_OF_RANGE is reported and the consumer continues where it was.
    */
   seek(place: TopicPartition, offset: number): boolean {
     const partition = this.#find(place);
@@ -430,7 +436,7 @@ export class ConsumerCore {
 
   // Lost connections and time.
 
-  /** The socket numbered `connection` has closed, or could not be opened. */
+  /** Notes that the socket numbered `connection` has closed, or could not be opened. */
   closed(connection: number, code: number, reason: string, nowMs: number): void {
     if (connection === this.#group.connection) {
       this.#groupClosed(code, reason, nowMs);
@@ -456,7 +462,7 @@ export class ConsumerCore {
       this.#outbox.warn(error.code, error.message);
       this.#waitToReconnect(nowMs);
     } else if (code === CLOSE_REPLACED && this.#group.attempts === 1) {
-      // After a reconnect it may have been this consumer's own earlier join, arriving late.
+      // After a reconnect, it may have been this consumer's own earlier join that arrived late.
       this.#fatal(new BrokerError("UNKNOWN_MEMBER_ID", "another connection joined as this member"));
     } else {
       if (code === CLOSE_SESSION_ENDED) this.#loseAll();
@@ -467,7 +473,7 @@ export class ConsumerCore {
     }
   }
 
-  /** Told once, however long it takes. */
+  /** Reconnects. The problem is reported once, however long it takes. */
   #reconnect(reason: string, nowMs: number): void {
     if (this.#group.isFirstFailure)
       this.#outbox.warn("NETWORK_EXCEPTION", `${reason}; trying again`);
@@ -480,7 +486,7 @@ export class ConsumerCore {
     this.#group.reconnectLater(nowMs);
   }
 
-  /** Timers. Calling it early or often is harmless. */
+  /** Handles timers. Calling it early or often is harmless. */
   tick(nowMs: number): void {
     if (this.#state === "closed") return;
     if (this.sessionEndMs !== null && this.sessionEndMs <= nowMs) this.#endSession(nowMs);
@@ -500,22 +506,25 @@ export class ConsumerCore {
     this.#committer.tick(nowMs);
   }
 
-  /** What the coordinator has not answered yet, by a name that no other request has. */
+  /** A unique name for the request that the coordinator has not answered yet, or null. */
   get #unanswered(): string | null {
     if (this.#group.connection === null) return null;
     if (this.#state === "joining") return `join ${this.#joinRequestId}`;
     if (this.#committer.inFlight !== null) return `commit ${this.#committer.inFlight}`;
-    // It waits for partitions to be given up, and none is left: the word of it was lost.
+    // It waits for partitions to be given up, and none is left, so the message about that was lost.
     const isRevoking = this.#assignment?.state === "UNREVOKED_PARTITIONS";
     const isDone = ![...this.#partitions.values()].some(({ isGivingUp }) => isGivingUp);
     return isRevoking && isDone ? `revoked ${this.#assignment?.memberEpoch}` : null;
   }
 
-  /** [SES-4] Not in touch for a whole session timeout: the group has given the partitions to others. */
+  /**
+   * [SES-4] Ends the session after a whole session timeout without
+   * contact: the group has given the partitions to others.
+   */
   #endSession(nowMs: number): void {
     const wasJoined = this.#state === "joined";
     this.#loseAll();
-    if (this.#state === "joining") this.#sendJoin(nowMs); // What the join under way claims no longer holds.
+    if (this.#state === "joining") this.#sendJoin(nowMs); // The claims of the join under way no longer hold.
     if (!wasJoined) return;
     this.#group.drop(CLOSE_CLIENT_LOST, "the session has ended");
     this.#waitToReconnect(nowMs);
@@ -523,7 +532,7 @@ export class ConsumerCore {
 
   // The end.
 
-  /** [SES-6] Stops: commits what was processed, leaves the group at once, then `closed`. */
+  /** [SES-6] Stops: commits the processed records, leaves the group at once, then emits `closed`. */
   close(): void {
     if (this.#state === "closed" || this.#state === "closing") return;
     const isInTouch = this.#state === "joined" && this.#group.connection !== null;
@@ -534,14 +543,14 @@ export class ConsumerCore {
   }
 
   #finishClosing(): void {
-    // A static member goes without leaving: its partitions wait for it [GRP-8].
+    // A static member goes without leaving. Its partitions wait for it [GRP-8].
     if (this.#config.instanceId === null && this.#assignment !== null && this.#group.isOpen) {
       this.#outbox.send(this.#group.connection, { type: "leave" });
     }
     this.#end(1000, "closed");
   }
 
-  /** An explicit good-bye, also of a static member. */
+  /** Leaves explicitly, even as a static member. */
   leave(): void {
     if (this.#config.instanceId !== null && this.#state === "joined") {
       this.#committer.flush();
@@ -551,7 +560,7 @@ export class ConsumerCore {
     this.close();
   }
 
-  /** The client behind this member has vanished: no leave, its session timeout starts. */
+  /** Handles a vanished client of this member. The member does not leave, and its session timeout starts. */
   abandon(): void {
     if (this.#state === "closed") return;
     this.#committer.flush();
@@ -571,7 +580,7 @@ export class ConsumerCore {
     this.#outbox.emit({ type: "closed" });
   }
 
-  /** [SES-3] The membership is over: nothing is delivered or committed any more. */
+  /** [SES-3] Ends the membership. Nothing is delivered or committed any more. */
   #loseAll(): void {
     const announced = [...this.#partitions.values()].filter((partition) => partition.isAnnounced);
     for (const partition of [...this.#partitions.values()]) this.#readers.forget(partition);
@@ -582,7 +591,7 @@ export class ConsumerCore {
     this.#outbox.emit({ type: "lost", partitions: announced.map((partition) => partition.place) });
   }
 
-  /** The consumer's partition; one that was lost is not, though it is remembered. */
+  /** Returns the consumer's partition. A lost one does not count, though it is remembered. */
   #find(place: TopicPartition): AssignedPartition | undefined {
     for (const partition of this.#partitions.values()) {
       const isIt = partition.partition === place.partition && partition.topic === place.topic;

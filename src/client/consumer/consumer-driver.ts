@@ -1,4 +1,4 @@
-// Runs a ConsumerCore over a transport: carries effects out, feeds events in, keeps one timer.
+// Runs a ConsumerCore over a transport: it carries effects out, feeds events in, and keeps one timer.
 import { BrokerError } from "../../core/errors.ts";
 import type { TopicPartition } from "../../core/record.ts";
 import type { CoordinatorMessage } from "../../protocol/group-socket.ts";
@@ -10,7 +10,7 @@ import { ConsumerCore, type ConsumerCoreConfig } from "./consumer-core.ts";
 import { loadDecompress, needsDecompress } from "./decoder.ts";
 import type { ConsumerEffect } from "./effects.ts";
 
-/** The effects that are the application's business. */
+/** The effects that concern the application. */
 export type ApplicationEffect = Extract<
   ConsumerEffect,
   { type: "assigned" | "revoked" | "lost" | "records" | "error" | "closed" }
@@ -33,7 +33,7 @@ export class ConsumerDriver {
   #timerAtMs: number | null = null;
   #isPumping = false;
   #heldBack: (() => void)[] | null = null;
-  /** Who waits for what was processed to be committed. */
+  /** Calls that wait for processed records to be committed. */
   #committing: { readonly isDone: () => boolean; readonly resolve: () => void }[] = [];
 
   constructor(
@@ -59,7 +59,7 @@ export class ConsumerDriver {
     this.#run((nowMs) => this.#core.processed(place, nextOffset, generation, nowMs));
   }
 
-  /** Resolves once all that was processed is committed, or is the member's no more. */
+  /** Resolves once all processed records are committed, or no longer the member's. */
   commit(): Promise<void> {
     return new Promise((resolve) => {
       this.#run(() => this.#committing.push({ isDone: this.#core.uncommitted(), resolve }));
@@ -86,7 +86,7 @@ export class ConsumerDriver {
     return this.#run(() => this.#core.seek(place, offset));
   }
 
-  /** Whether the membership still stands, by the clock as it is now. */
+  /** Ends the session if the membership no longer stands at the current time. */
   checkSession(): void {
     const nowMs = this.#clock.now();
     if (this.#isSessionOver(nowMs)) this.#run(() => {});
@@ -111,19 +111,19 @@ export class ConsumerDriver {
 
   #run<T>(step: (nowMs: number) => T): T {
     const nowMs = this.#clock.now();
-    // [SES-4] Timers may be late, as in a process that was stopped and goes on: what came in meanwhile must not
-    // be taken in for a membership that has ended.
+    // [SES-4] Timers may be late, for example in a process that was suspended and resumes. Events that came meanwhile
+    // must not be taken in for a membership that has ended.
     if (this.#isSessionOver(nowMs)) this.#core.tick(nowMs);
     const result = step(nowMs);
     this.#pump();
     return result;
   }
 
-  /** Carries effects out until none is left. What they cause meanwhile joins the same round. */
+  /** Carries out effects until none is left. Effects that they cause join the same round. */
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
-    // Also after an earlier commit's answer, and once the member is back in touch.
+    // This also runs after an earlier commit's answer, and once the member is back in touch.
     if (this.#committing.length > 0) this.#core.commitNow();
     try {
       for (
@@ -170,7 +170,7 @@ export class ConsumerDriver {
         this.#sockets.delete(effect.connection);
         return;
       case "records":
-        // The application may have sought since, when it was told of what came before these.
+        // The application may have sought since, when it was told of earlier effects.
         if (this.#core.isCurrent(effect, effect.generation)) this.#listener(effect);
         return;
       default:
@@ -179,7 +179,7 @@ export class ConsumerDriver {
   }
 
   #events(connection: number): SocketEvents {
-    // The core has dropped the connection: whatever still comes from it is of no interest.
+    // The core has dropped the connection and ignores everything that still comes from it.
     const isGone = () => !this.#sockets.has(connection);
     return {
       opened: () =>
@@ -206,7 +206,7 @@ export class ConsumerDriver {
     };
   }
 
-  /** Now, or behind what is held back. */
+  /** Runs the event now, or after the events that are held back. */
   #inTurn(event: () => void): void {
     if (this.#heldBack === null) event();
     else this.#heldBack.push(event);
@@ -221,7 +221,7 @@ export class ConsumerDriver {
       this.#heldBack = null;
       for (const event of held) event();
     };
-    loadDecompress().then(go, go); // Decoding says what is wrong.
+    loadDecompress().then(go, go); // If loading failed, decoding says what is wrong.
   }
 
   #message(connection: number, data: string): void {

@@ -1,4 +1,4 @@
-// What the consumer core asks of the world around it, and what it tells the application.
+// The consumer core's requests to the world around it, and its messages to the application.
 import { BrokerError, type ErrorName, type FailureData } from "../../core/errors.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { MemberMessage } from "../../protocol/group-socket.ts";
@@ -13,7 +13,7 @@ export interface AssignedPlace extends TopicPartition {
   readonly topicId: string;
 }
 
-/** Sockets are numbered by the core; events about a number it no longer uses are ignored. */
+/** The core numbers its sockets. Events with a number that it no longer uses are ignored. */
 export type ConsumerEffect =
   | { readonly type: "open-group"; readonly connection: number }
   | (AssignedPlace & { readonly type: "open-partition"; readonly connection: number })
@@ -30,21 +30,21 @@ export type ConsumerEffect =
       readonly reason: string;
     }
   | { readonly type: "assigned"; readonly partitions: readonly PartitionPosition[] }
-  /** To be given up: finish what is in hand, then call `released` for each. */
+  /** The partitions must be given up. Finish the records in hand, then call `released` for each. */
   | { readonly type: "revoked"; readonly partitions: readonly TopicPartition[] }
-  /** Gone already: somebody else may own them, commits would be refused. */
+  /** The partitions are already gone. Another member may own them, and commits would be refused. */
   | { readonly type: "lost"; readonly partitions: readonly TopicPartition[] }
-  /** `generation` goes back with `processed`: what was delivered before a seek no longer counts. */
+  /** `generation` is passed back with `processed`, so records delivered before a seek no longer count. */
   | (TopicPartition & {
       readonly type: "records";
       readonly generation: number;
       readonly records: readonly ConsumerRecord[];
     })
-  /** A fatal error is followed by `closed`. Others are worth a log line; the core goes on by itself. */
+  /** A fatal error is followed by `closed`. Other errors are worth a log line, and the core continues by itself. */
   | { readonly type: "error"; readonly error: BrokerError; readonly isFatal: boolean }
   | { readonly type: "closed" };
 
-/** Where the parts of the core leave their effects, in the order in which they are to happen. */
+/** Collects the effects of the core's parts, in the order in which they must happen. */
 export class Outbox {
   #effects: ConsumerEffect[] = [];
   #nextConnection = 1;
@@ -59,12 +59,12 @@ export class Outbox {
     this.#effects.push(effect);
   }
 
-  /** A number for a new socket. */
+  /** Returns a number for a new socket. */
   newConnection(): number {
     return this.#nextConnection++;
   }
 
-  /** Sends, unless there is no socket now. */
+  /** Sends the message, unless there is no socket now. */
   send(connection: number | null, message: MemberMessage | ReaderMessage): void {
     if (connection !== null) this.emit({ type: "send", connection, message });
   }
@@ -74,7 +74,7 @@ export class Outbox {
   }
 }
 
-/** The earliest of some times, or null where none is set. */
+/** Returns the earliest of the times, or null if none is set. */
 export function earliest(...times: readonly (number | null)[]): number | null {
   let first: number | null = null;
   for (const time of times) if (time !== null && (first === null || time < first)) first = time;

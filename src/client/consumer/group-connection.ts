@@ -1,12 +1,12 @@
-// The socket to the group: opened, kept alive with heartbeats, opened again with back-off. It knows
-// nothing of membership.
+// The socket to the group. It is opened, kept alive with heartbeats, and opened
+// again with back-off. It knows nothing of membership.
 import { MAX_HEARTBEAT_INTERVAL_MS } from "../../core/limits.ts";
 import { backoffMs } from "./backoff.ts";
 import { earliest, type Outbox } from "./effects.ts";
 
 /** A short session beats fast, but a connection gets at least this long to answer. */
 const MIN_PATIENCE_MS = 3_000;
-/** How long the coordinator may take to answer a request while it answers pings, which the runtime does for it. */
+/** How long the coordinator may take to answer a request while pings are answered. The runtime answers pings for it. */
 const ANSWER_TIMEOUT_MS = 30_000;
 
 export class GroupConnection {
@@ -15,9 +15,9 @@ export class GroupConnection {
   /** The socket in use, or null while there is none. */
   connection: number | null = null;
   heartbeatMs: number;
-  /** How many sockets were opened; what was under way over an earlier one may still arrive. */
+  /** How many sockets were opened. Messages under way over an earlier one may still arrive. */
   attempts = 0;
-  /** When the pings that are not answered yet were sent, over this socket. */
+  /** When the unanswered pings were sent over this socket. */
   #pingsSentMs: number[] = [];
   /** True once the socket is open. */
   isOpen = false;
@@ -25,7 +25,7 @@ export class GroupConnection {
   #heardMs = 0;
   #heartbeatAtMs: number | null = null;
   #reconnectAtMs: number | null = null;
-  /** The request that was unanswered when last looked, and when it was first seen to be. */
+  /** The request that was unanswered at the last look, and when that was first seen. */
   #unanswered: string | null = null;
   #unansweredSinceMs = 0;
 
@@ -59,13 +59,13 @@ export class GroupConnection {
     this.#heardMs = nowMs;
   }
 
-  /** A ping was answered. Returns when it was sent: the coordinator saw it no earlier than that. */
+  /** Notes that a ping was answered. Returns when it was sent: the coordinator saw it no earlier than that. */
   pong(nowMs: number): number | null {
     this.#heardMs = nowMs;
     return this.#pingsSentMs.shift() ?? null;
   }
 
-  /** The coordinator took the member in: the next failure begins a new back-off. */
+  /** Notes that the coordinator took the member in. The next failure begins a new back-off. */
   succeeded(): void {
     this.#failures = 0;
   }
@@ -78,7 +78,7 @@ export class GroupConnection {
     this.lost();
   }
 
-  /** The socket has closed. */
+  /** Notes that the socket has closed. */
   lost(): void {
     this.connection = null;
     this.isOpen = false;
@@ -95,14 +95,14 @@ export class GroupConnection {
     this.#reconnectAtMs = nowMs + backoffMs(this.#failures++, this.#random);
   }
 
-  /** Three beats without an answer: the connection is dead even if nobody said so. */
+  /** True after three beats without an answer. The connection is then dead even if nobody said so. */
   isSilent(nowMs: number): boolean {
     if (this.#heartbeatAtMs === null || this.#heartbeatAtMs > nowMs) return false;
     const patienceMs = Math.min(3 * this.heartbeatMs, 3 * MAX_HEARTBEAT_INTERVAL_MS);
     return nowMs - this.#heardMs >= Math.max(patienceMs, MIN_PATIENCE_MS);
   }
 
-  /** `request` names what the coordinator owes an answer to, if anything: true where it has for too long. */
+  /** True if the coordinator has not answered for too long. `request` names the request that it must answer, if any. */
   isUnanswered(request: string | null, nowMs: number): boolean {
     if (request !== this.#unanswered) {
       this.#unanswered = request;

@@ -1,5 +1,5 @@
-// What a consumer is asked to be, checked before anything is sent: what the broker would refuse only over a
-// socket, where the reason can be lost, and what it would never see.
+// Checks a consumer's options before anything is sent. The broker would refuse some of them only over a socket, where
+// the reason can be lost, and would never see others.
 import { checkGroupId } from "../../core/cluster/topics.ts";
 import { durationMs } from "../../core/duration.ts";
 import { errorOf } from "../../core/errors.ts";

@@ -1,5 +1,5 @@
-// The partition sockets of a consumer: opened, attached at the right offset, opened again when they break.
-// Frames become records here; a frame is delivered once the partition is announced and not paused.
+// The partition sockets of a consumer. They are opened, attached at the right offset, and opened again when they break.
+// Frames become records here. A frame is delivered once the partition is announced and not paused.
 import type { BrokerError, ErrorName } from "../../core/errors.ts";
 import type { PartitionKey } from "../../core/group/partition-key.ts";
 import { CLOSE_FATAL, CLOSE_FENCED, errorOfClose } from "../../protocol/close-codes.ts";
@@ -15,7 +15,7 @@ import { earliest, type Outbox } from "./effects.ts";
 
 type Owner = Extract<ReaderMessage, { type: "attach" }>["owner"];
 
-/** After so many failures in a row a third is told, once. */
+/** After so many failures in a row, the next one is reported, once. */
 const FAILURES_TO_TELL = 2;
 
 export interface ReadersConfig {
@@ -23,9 +23,9 @@ export interface ReadersConfig {
   readonly windowBytes: number;
 }
 
-/** Partition sockets are pinged this seldom: a dead one delays its records only, nothing else. */
+/** Partition sockets are pinged this seldom, because a dead one delays only its own records. */
 const PING_MS = 15_000;
-/** If some of the partitions of an assignment are slow to attach, the others are announced without them. */
+/** If some partitions of an assignment are slow to attach, the others are announced without them. */
 const ANNOUNCE_TIMEOUT_MS = 1_000;
 
 export class PartitionReaders {
@@ -33,9 +33,9 @@ export class PartitionReaders {
   readonly #outbox: Outbox;
   readonly #config: ReadersConfig;
   readonly #random: () => number;
-  /** Proof of ownership; undefined for a reader without a group; null while not a member. */
+  /** The proof of ownership. Undefined for a reader without a group, null while not a member. */
   readonly #owner: () => Owner | null;
-  /** Where to begin where nothing is committed: the group's word, else the member's. */
+  /** Returns the start position if nothing is committed: the group's setting, else the member's. */
   readonly #initialOffset: () => InitialOffset;
   readonly #byConnection = new Map<number, AssignedPartition>();
   #announceAtMs: number | null = null;
@@ -63,7 +63,7 @@ export class PartitionReaders {
     return earliest(this.#announceAtMs, this.#pingAtMs, ...reopen);
   }
 
-  /** Takes newly assigned partitions in; they are announced together once all are attached. */
+  /** Takes in newly assigned partitions. They are announced together once all are attached. */
   add(partitions: readonly AssignedPartition[], nowMs: number): void {
     if (partitions.length === 0) return;
     this.#announceAtMs = nowMs + ANNOUNCE_TIMEOUT_MS;
@@ -94,7 +94,9 @@ export class PartitionReaders {
     this.#attachWhenDone(partition);
   }
 
-  /** [SES-5] What the application has in hand is finished first, or reconnects would pile up windows. */
+  /**
+   * [SES-5] Attaches once the application has finished its records in hand. Otherwise reconnects would pile up windows.
+   */
   #attachWhenDone(partition: AssignedPartition): void {
     if (partition.phase === "opening" && partition.isOpen && !partition.hasUnprocessed) {
       this.#attach(partition, partition.position);
@@ -122,7 +124,7 @@ export class PartitionReaders {
     partition.failures = 0;
   }
 
-  /** A control message. True where the partition now has to commit its start before it may go on. */
+  /** Handles a control message. Returns true if the partition must now commit its start before it may go on. */
   message(connection: number, message: PartitionMessage, nowMs: number): boolean {
     const partition = this.#byConnection.get(connection);
     if (partition === undefined) return false;
@@ -132,7 +134,7 @@ export class PartitionReaders {
       this.#attachFailed(partition, message, nowMs);
       return false;
     }
-    // All frames of the attach before have come in: what they used of the window is given back.
+    // All frames of the earlier attach have come in. The part of the window that they used is given back.
     const usedBytes = this.#config.windowBytes - message.windowBytes;
     const { attachId } = partition;
     if (usedBytes > 0) {
@@ -144,12 +146,12 @@ export class PartitionReaders {
       partition.isUnsettled = true;
     }
     if (partition.isUnsettled && partition.hasUncommitted) {
-      // [SES-7] Whoever comes next shall start where this one found the end.
+      // [SES-7] The next owner must start where this one found the end.
       partition.phase = "settling";
       return true;
     }
     partition.isUnsettled = false;
-    // Nothing to commit until something is processed.
+    // There is nothing to commit until a record is processed.
     if (isFirst && !partition.isRewind) partition.committed = partition.processed;
     partition.phase = "active";
     this.proceed(nowMs);
@@ -164,22 +166,22 @@ export class PartitionReaders {
       return;
     }
     if (partition.sought !== null) {
-      // A mistyped seek changes nothing.
+      // An invalid seek changes nothing.
       partition.sought = null;
       this.#attach(partition, partition.processed);
       return;
     }
-    // The log no longer holds the position (Kafka's auto.offset.reset): go on at the configured end.
+    // The log no longer holds the position (Kafka's auto.offset.reset), so reading continues at the configured end.
     partition.processed = null;
     partition.isRewind = true;
     this.#attach(partition, null);
   }
 
-  /** A frame of record batches. */
+  /** Handles a frame of record batches. */
   data(connection: number, bytes: Uint8Array, nowMs: number): void {
     const partition = this.#byConnection.get(connection);
     if (partition === undefined || partition.isGivingUp) return;
-    if (partition.phase === "attaching" || partition.position === null) return; // Of an earlier attach.
+    if (partition.phase === "attaching" || partition.position === null) return; // It belongs to an earlier attach.
     partition.heardMs = nowMs;
     try {
       partition.receive(bytes);
@@ -190,13 +192,16 @@ export class PartitionReaders {
     this.#deliverHeld(partition, nowMs);
   }
 
-  /** [CRC-4] What came is no batches, or cannot be decoded: it is asked for again, with back-off. Others go on. */
+  /**
+   * [CRC-4] Handles bytes that are not batches, or cannot be decoded. They are
+   * requested again, with back-off. Other partitions go on.
+   */
   #cannotRead(partition: AssignedPartition, error: unknown, nowMs: number): void {
     this.#warn(partition, "CORRUPT_MESSAGE", (error as Error).message);
     this.#reopenLater(partition, nowMs);
   }
 
-  /** Tells of the partition, and of where in it. */
+  /** Reports a problem, with the partition and the offset in it. */
   #warn(
     { topic, partition, held, position }: AssignedPartition,
     code: ErrorName,
@@ -217,7 +222,7 @@ export class PartitionReaders {
     this.#outbox.emit({ type: "records", ...place, generation, records });
   }
 
-  /** Everything before `nextOffset` is done: gives window back. */
+  /** Notes that everything before `nextOffset` is processed, and gives window back. */
   processed(partition: AssignedPartition, nextOffset: number, nowMs: number): void {
     this.#giveBack(partition, partition.markProcessed(nextOffset, this.#config.windowBytes));
     this.#attachWhenDone(partition);
@@ -230,7 +235,7 @@ export class PartitionReaders {
     this.#outbox.send(partition.connection, { type: "window", attachId, bytes });
   }
 
-  /** Something has become ready: announces what can be announced, delivers what can be delivered. */
+  /** Announces partitions and delivers records that have become ready. */
   proceed(nowMs: number): void {
     this.#announce(nowMs);
     for (const partition of this.#partitions.values()) this.#deliverHeld(partition, nowMs);
@@ -257,7 +262,7 @@ export class PartitionReaders {
     this.#deliverHeld(partition, nowMs);
   }
 
-  /** [SES-5] As long as what the application has in hand leaves room: the rest waits, encoded. */
+  /** [SES-5] Delivers held frames while the records in hand leave room. The rest waits, still encoded. */
   #deliverHeld(partition: AssignedPartition, nowMs: number): void {
     const { isPaused, isAnnounced, phase, held } = partition;
     if (isPaused || !isAnnounced || phase !== "active") return;
@@ -265,7 +270,7 @@ export class PartitionReaders {
       try {
         this.#deliver(partition, held[0] as ReceivedFrame);
       } catch (error) {
-        // What came before it has been delivered; it is the first thing to come again.
+        // Earlier records have been delivered. This batch is the first to come again.
         this.#cannotRead(partition, error, nowMs);
         return;
       }
@@ -276,14 +281,14 @@ export class PartitionReaders {
 
   seek(partition: AssignedPartition, offset: number): void {
     partition.sought = offset;
-    // Nothing from before counts from here on, also where the socket is being opened just now.
+    // Nothing from before counts from here on, even if the socket is just being opened.
     partition.startAttach(this.#nextAttachId++, offset);
     this.#attach(partition, offset);
   }
 
   /**
-   * The socket has closed, or could not be opened; `isAlone`: the group's has not. Returns an error that trying again
-   * would not mend.
+   * Notes that the socket has closed, or could not be opened. `isAlone` says that the group's socket has
+   * not. Returns an error that trying again would not mend.
    */
   closed(
     connection: number,
@@ -300,19 +305,21 @@ export class PartitionReaders {
     partition.isOpen = false;
     if (partition.isGivingUp) return null;
     const error = code === CLOSE_FATAL ? errorOfClose(reason) : null;
-    // A reader without a group reads this topic, and none that gets its name.
+    // A reader without a group reads this topic, and never another that gets its name.
     const isFinal = this.#config.groupId === null && error?.code === "UNKNOWN_TOPIC_ID";
     if (error?.retriable === false || isFinal) return error;
     if (error !== null) this.#warn(partition, error.code, error.message);
     else if (isAlone && partition.failures === FAILURES_TO_TELL)
       this.#warn(partition, "NETWORK_EXCEPTION", `no connection (${code}); trying again`);
-    // Replaced (4002) is no fence: it was this owner itself, with an earlier attach that arrived late.
+    // Being replaced (4002) is not a fence. It was this owner itself, with an earlier attach that arrived late.
     if (code === CLOSE_FENCED) this.#fenced(partition, memberEpoch);
     else this.#reopenLater(partition, nowMs);
     return null;
   }
 
-  /** [SES-3] A newer owner has the partition. The coordinator knows more; its next word decides. */
+  /**
+   * [SES-3] Handles a fence: a newer owner has the partition. The coordinator knows more, and its next message decides.
+   */
   #fenced(partition: AssignedPartition, memberEpoch: number): void {
     const wasAnnounced = partition.isAnnounced;
     partition.fence(memberEpoch);
@@ -323,7 +330,7 @@ export class PartitionReaders {
     this.#warn(partition, "FENCED_MEMBER_EPOCH", "a newer owner has attached");
   }
 
-  /** [SES-1] Delivery goes on behind the last record that the application was given. */
+  /** [SES-1] Reopens later. Delivery continues after the last record that the application was given. */
   #reopenLater(partition: AssignedPartition, nowMs: number): void {
     this.close(partition);
     partition.phase = "opening";
@@ -341,7 +348,7 @@ export class PartitionReaders {
     partition.isOpen = false;
   }
 
-  /** The partition is no longer the consumer's. */
+  /** Forgets a partition that is no longer the consumer's. */
   forget(partition: AssignedPartition): void {
     this.close(partition);
     this.#partitions.delete(partition.key);
@@ -361,7 +368,7 @@ export class PartitionReaders {
     for (const partition of this.#partitions.values()) {
       if (partition.connection === null) continue;
       const isSilent = nowMs - partition.heardMs > 2 * PING_MS;
-      // Pings are answered by the runtime, also for an object that does not answer.
+      // The runtime answers pings even for an object that does not answer.
       const isUnanswered = partition.phase === "attaching" && ++partition.pingsSinceAttach > 2;
       if (isSilent || isUnanswered) this.#reopenLater(partition, nowMs);
       else if (partition.isOpen)

@@ -1,10 +1,10 @@
-// A consumer as a loop: its handlers hand their records over one at a time and wait until the loop has had each.
+// A consumer as a loop. Its handlers hand their records over one at a time and wait until the loop has had each.
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 
-/** A record and where it is from. */
+/** A record and its place. */
 export type PlacedRecord = ConsumerRecord & TopicPartition;
 
-/** What a handler returns that has not looked at its record: it is not done. */
+/** The result of a handler that has not looked at its record. The record is then not done. */
 export const ABANDONED = Symbol("abandoned");
 
 type EachRecord<Record> = (record: Record, place: TopicPartition) => Promise<unknown>;
@@ -16,9 +16,9 @@ interface Item<Record> {
 }
 
 /**
- * The records that `run` hands to its handler. One is done when the loop asks for the next; what a `break` or a throw
- * leaves is not. `onWaiting` is told how to take a record back that the loop has not come to: its partition may have to
- * go, and must not wait for the loop.
+ * Yields the records that `run` hands to its handler. A record is done when the loop asks for the next. A record at a
+ * `break` or a throw is not done. `onWaiting` is given a way to take back a record that the loop has not come to. Its
+ * partition may have to go, and must not wait for the loop.
  */
 export async function* recordLoop<Record>(
   run: (eachRecord: EachRecord<Record>) => Promise<void>,
@@ -43,7 +43,7 @@ export async function* recordLoop<Record>(
     isOver = true;
     wake();
   });
-  running.catch(() => {}); // Thrown below, unless the loop is left before.
+  running.catch(() => {}); // It is thrown below, unless the loop is left before.
   let current: Item<Record> | undefined;
   try {
     while (!isOver || waiting.length > 0) {

@@ -1,6 +1,6 @@
-// Appends over a partition socket. They arrive in the order in which they were sent, so the next one need not
-// wait for the answer to the one before, and no Worker code runs for any of them.
-// Loaded by producers that are busy enough for it; what it shares with all of them it is given.
+// Appends over a partition socket. They arrive in the order in which they were sent, so an append need not
+// wait for the previous answer, and no Worker code runs for any of them. Busy producers load this file.
+// Code that it shares with every producer is passed in.
 import { type AppendAnswer, writeAppendFrame } from "../../protocol/append-frame.ts";
 import type { Socket, SocketEvents } from "../transport/transport.ts";
 
@@ -17,11 +17,11 @@ interface Pending {
 
 export interface AppendSocketParts {
   readonly open: (events: SocketEvents) => Socket;
-  /** Told whenever no answer is awaited. */
+  /** Called whenever no answer is awaited. */
   readonly onIdle: () => void;
-  /** Undefined where it is no JSON. */
+  /** Returns undefined if the text is not JSON. */
   readonly parse: (text: string) => unknown;
-  /** What an answer that is no acknowledgement says. */
+  /** Returns the error in an answer that is not an acknowledgement. */
   readonly refused: (answer: unknown) => Error;
   readonly lost: (reason: string) => Error;
 }
@@ -47,11 +47,11 @@ export class AppendSocket {
     });
   }
 
-  /** @throws BrokerError for what the partition refuses; ConnectionError where there was no answer. */
+  /** @throws BrokerError if the partition refuses the append; ConnectionError if there was no answer. */
   append(batches: Uint8Array, expectedOffset: number | null, timeoutMs: number): Promise<Appended> {
     return new Promise((resolve, reject) => {
       const requestId = this.#requestId++;
-      // Whoever does not answer one does not answer those behind it.
+      // A partition that does not answer one append does not answer the later ones.
       const timer = setTimeout(() => this.close(`no answer for ${timeoutMs} ms`), timeoutMs);
       this.#pending.set(requestId, { resolve, reject, timer });
       this.#socket.send(writeAppendFrame({ requestId, expectedOffset, batches }));

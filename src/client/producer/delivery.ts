@@ -1,5 +1,5 @@
-// One append on its way: the records of the calls that share it, and the bytes they became. The same bytes are
-// sent until it is known what became of them.
+// One append on its way: the records of the calls that share it, and their encoded bytes.
+// The same bytes are sent until their outcome is known.
 import { BrokerError, brokerErrorOf } from "../../core/errors.ts";
 import type { CompressionName } from "../../core/log/compression.ts";
 import { addToSequence, isDecided } from "../../core/log/producers.ts";
@@ -15,13 +15,13 @@ export type LaneOutcome =
 export interface LaneOptions {
   readonly expectedOffset: number | null;
   readonly compression: CompressionName;
-  /** By the monotonic clock. */
+  /** The deadline by the monotonic clock. */
   readonly deadlineMs: number;
   readonly lingerMs: number;
   readonly batchSize: number;
 }
 
-/** What one call wants appended to the partition. */
+/** The records that one call wants to append to the partition. */
 export interface Item {
   readonly records: readonly ProducerRecord[];
   readonly sizeInBytes: number;
@@ -30,12 +30,12 @@ export interface Item {
   readonly resolve: (outcome: LaneOutcome) => void;
 }
 
-/** A producer in one partition; `sequence` is that of the next record. */
+/** A producer in one partition. `sequence` is that of the next record. */
 export interface Identity {
   readonly producerId: number;
   readonly producerEpoch: number;
   sequence: number;
-  /** An append was stored: the partition knows it, and refuses what comes behind a gap. */
+  /** True if an append was stored. The partition then knows the producer, and refuses appends that follow a gap. */
   isKnown: boolean;
 }
 
@@ -45,12 +45,12 @@ export class Delivery {
   readonly plan: PlannedAppend;
   /** The items whose time is not up. */
   #waiting: readonly Item[];
-  /** Null until they are encoded as somebody's. */
+  /** Null until the records are encoded for a producer. */
   bytes: Uint8Array | null = null;
   identity: Identity | null = null;
   /** The first sequence number of the bytes. */
   sequence = 0;
-  /** It was sent, and may have been stored. */
+  /** True if it was sent, and may have been stored. */
   isUnknown = false;
 
   constructor(items: readonly Item[], records: readonly ProducerRecord[], plan: PlannedAppend) {
@@ -60,12 +60,15 @@ export class Delivery {
     this.#waiting = items;
   }
 
-  /** When the first of the items that wait has no time left. */
+  /** When the first of the waiting items runs out of time. */
   get deadlineMs(): number {
     return Math.min(...this.#waiting.map(({ options }) => options.deadlineMs));
   }
 
-  /** Answers the items that have no time left at `nowMs` with `error`, unless none has: then true. */
+  /**
+   * Answers the items that have no time left at `nowMs` with `error`. If no
+   * item has time left, it answers none and returns true.
+   */
   expire(nowMs: number, error: BrokerError | ConnectionError): boolean {
     const hasTime = ({ options }: Item) => options.deadlineMs > nowMs;
     const waiting = this.#waiting.filter(hasTime);
@@ -79,7 +82,7 @@ export class Delivery {
     return (this.items[0] as Item).options;
   }
 
-  /** As the next of this producer's. */
+  /** Encodes the records as the next append of this producer. */
   async encodeAs(identity: Identity): Promise<Uint8Array> {
     this.identity = identity;
     this.sequence = identity.sequence;
@@ -89,7 +92,7 @@ export class Delivery {
     return this.bytes;
   }
 
-  /** What an answer, or its absence, says about whether the bytes are stored. */
+  /** Notes what an answer, or its absence, says about the bytes being stored. */
   note(error: BrokerError | ConnectionError): void {
     if (error instanceof BrokerError && isDecided(error.code)) this.isUnknown = false;
     else if (!isRefusal(error) && !isPostponed(error)) this.isUnknown = true;
@@ -104,17 +107,17 @@ export class Delivery {
   }
 }
 
-/** True where the topic, or the partition, was not there: nothing was stored. */
+/** True if the topic, or the partition, did not exist. Nothing was stored. */
 export function isOfNoTopic(error: Error): boolean {
   return error instanceof BrokerError && error.code.startsWith("UNKNOWN_TOPIC");
 }
 
-/** True where trying again changes nothing, and nothing was stored. */
+/** True if trying again changes nothing, and nothing was stored. */
 export function isRefusal(error: Error): boolean {
   return error instanceof BrokerError && (!error.retriable || isOfNoTopic(error));
 }
 
-/** True where the broker says that it has not stored anything, for now. */
+/** True if the broker says that it has not stored anything, for now. */
 function isPostponed(error: Error): boolean {
   return (
     error instanceof BrokerError &&

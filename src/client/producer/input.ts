@@ -1,4 +1,4 @@
-// Records as an application gives them to the producer.
+// Checks records as an application gives them to the producer.
 import { BrokerError, preview } from "../../core/errors.ts";
 import {
   MAX_HEADERS_PER_RECORD,
@@ -9,7 +9,7 @@ import { BROKEN_TEXT, type JsonRecordInput } from "../../protocol/json-record.ts
 import type { SendOptions } from "../producer.ts";
 import { refuse, whole } from "../whole.ts";
 
-/** The `index`th of a call. @throws BrokerError INVALID_REQUEST that names field, value and bound. */
+/** Checks the record at `index` in a call. @throws BrokerError INVALID_REQUEST that names field, value and bound. */
 export function checkRecord(record: JsonRecordInput, index: number): void {
   const { key, keyBase64, value, valueBase64, headers, partition, timestamp } = record ?? {};
   const wrong = (field: keyof JsonRecordInput, rule: string) => {
@@ -37,7 +37,7 @@ function isBrokenText(value: unknown): boolean {
   return typeof value === "string" && !value.isWellFormed();
 }
 
-/** What `setTimeout` takes. */
+/** The longest time that `setTimeout` takes. */
 const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** @throws BrokerError INVALID_REQUEST */

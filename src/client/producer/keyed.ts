@@ -1,4 +1,4 @@
-// A send with an idempotency key. The broker keeps the key; it places and encodes, so that every repeat is placed alike.
+// Sends with an idempotency key. The broker keeps the key, and it places and encodes, so every repeat is placed alike.
 import { toBase64 } from "../../core/bytes.ts";
 import { errorOf } from "../../core/errors.ts";
 import { checkIdempotencyKey } from "../../core/log/keyed-request.ts";
@@ -39,7 +39,9 @@ export async function sendKeyed(
   return answer.results;
 }
 
-/** What is stored is the same as without a key: text goes as it is, all else as the bytes it became. */
+/**
+ * Writes a record so that the same bytes are stored as without a key: text goes as it is, everything else as its bytes.
+ */
 function asJson(record: RecordInput, { key, value }: PlacedRecord): string {
   const fields = {
     ...record,

@@ -1,7 +1,7 @@
-// The appends of one producer to one partition, in order. What cannot be sent at once waits together and shares
-// the next append. Over HTTP there is one on its way at a time; over a socket, which keeps their order, there are
-// a few: the partition refuses what comes behind one that it did not take, and what was refused or not answered
-// is sent again one by one, each until its outcome is known or its time is up.
+// The appends of one producer to one partition, in order. Records that cannot be sent at once wait together and share
+// the next append. Over HTTP, one append is on its way at a time. Over a socket, which keeps their order, there are a
+// few: the partition refuses appends that follow one that it did not take. Refused or unanswered appends are sent again
+// one by one, each until its outcome is known or its time is up.
 import { BrokerError } from "../../core/errors.ts";
 import { PRODUCER_WINDOW } from "../../core/limits.ts";
 import { addToSequence, isOutOfStep } from "../../core/log/producers.ts";
@@ -23,12 +23,12 @@ import {
 } from "./delivery.ts";
 import { PartitionLink } from "./partition-link.ts";
 
-/** Waiting appends are joined up to so many records, or about so many bytes: a few large appends are enough. */
+/** Waiting appends are joined up to so many records, or about so many bytes. A few large appends are enough. */
 export const MAX_JOINED_RECORDS = 10_000;
 const MAX_JOINED_BYTES = 256 * 1024;
 export const FIRST_BACKOFF_MS = 50;
 export const MAX_BACKOFF_MS = 1_000;
-/** So many appends in a row with no more than this between them, in milliseconds, and a socket is opened. */
+/** After so many appends in a row with no more than this time between them, in milliseconds, a socket is opened. */
 const BUSY_APPENDS = 5;
 const BUSY_GAP_MS = 100;
 
@@ -44,17 +44,17 @@ export class Lane {
   readonly #topic: string;
   readonly #partition: number;
   readonly #queue: Item[] = [];
-  /** Records in the queue. */
+  /** The number of records in the queue. */
   #queued = 0;
   #isWorking = false;
-  /** How many appends in a row came close behind one another, and when the last one ended. */
+  /** How many appends in a row came close after one another, and when the last one ended. */
   #busy = 0;
   #lastEndMs = Number.NEGATIVE_INFINITY;
   /** Ends the wait for more records, or for an answer. */
   #wake: (() => void) | null = null;
-  /** Null before the first append, and where nobody knows how far the sequence has come. */
+  /** Null before the first append, and if nobody knows how far the sequence has come. */
   #identity: Identity | null = null;
-  /** The topic as it was known last. */
+  /** The id of the topic when it was last described. */
   topicId = "";
 
   constructor(http: HttpClient, transport: Transport | null, topic: string, partition: number) {
@@ -64,7 +64,7 @@ export class Lane {
     this.#partition = partition;
   }
 
-  /** Resolves when it is known what became of the records, or their time is up. */
+  /** Resolves when the outcome of the records is known, or their time is up. */
   append(
     records: readonly ProducerRecord[],
     { sizeInBytes, maxMessageBytes }: Pick<Item, "sizeInBytes" | "maxMessageBytes">,
@@ -78,12 +78,12 @@ export class Lane {
     });
   }
 
-  /** What waits for more records waits no longer. */
+  /** Ends the wait for more records. */
   hurry(): void {
     this.#wake?.();
   }
 
-  /** Nothing more will be appended for now. */
+  /** Notes that nothing more will be appended for now. */
   close(): void {
     this.#link.close();
   }
@@ -119,8 +119,9 @@ export class Lane {
   }
 
   /**
-   * As whom the next append may be sent though `flights` are not answered, or null. Not as a producer that the
-   * partition does not know yet: of those it takes any sequence for the first, so nothing would keep their order.
+   * Returns the producer as which the next append may be sent although `flights` are not answered,
+   * or null. The partition must already know the producer. It takes any sequence of an unknown
+   * producer for the first, so nothing would keep their order.
    */
   #ahead(flights: number): Identity | null {
     const identity = this.#identity;
@@ -129,7 +130,7 @@ export class Lane {
     return mayFollow && this.#link.isOrdered && identity?.isKnown ? identity : null;
   }
 
-  /** Sends the next append and does not wait for its answer. What cannot be encoded is told when it lands. */
+  /** Sends the next append and does not wait for its answer. An encoding error is reported when it lands. */
   async #launch(identity: Identity): Promise<Flight> {
     const delivery = this.#next();
     const failed = (thrown: unknown): LaneOutcome => ({ ok: false, error: known(thrown) });
@@ -148,7 +149,7 @@ export class Lane {
     return { delivery, answer };
   }
 
-  /** The answer to the first of them, or more to send. */
+  /** Waits for the answer to the first flight, or for more to send. */
   async #land(flights: Flight[]): Promise<void> {
     const [first] = flights as [Flight];
     const woken = new Promise<null>((resolve) => {
@@ -164,7 +165,7 @@ export class Lane {
       first.delivery.settle(outcome);
       return;
     }
-    // Those behind it were refused because of it, or not answered either.
+    // Later flights were refused because of it, or not answered either.
     const landed = flights.splice(0);
     const outcomes = await Promise.all(landed.map(({ answer }) => answer));
     const again: Delivery[] = [];
@@ -176,7 +177,7 @@ export class Lane {
     await this.#deliverAll(again);
   }
 
-  /** The first that waits, and those behind it that may share its append. */
+  /** Returns the first waiting append, joined with those after it that may share it. */
   #next(): Delivery {
     const first = this.#queue[0] as Item;
     let end = 1;
@@ -197,7 +198,7 @@ export class Lane {
     return delivery;
   }
 
-  /** Each of them fits one append, and together they are far smaller. */
+  /** Makes a delivery of items. Each of them fits one append, and together they are far smaller. */
   #delivery(items: readonly Item[]): Delivery {
     const { maxMessageBytes } = items[0] as Item;
     const records = items.flatMap((item) => item.records);
@@ -206,9 +207,9 @@ export class Lane {
     return new Delivery(items, records, plan as PlannedAppend);
   }
 
-  /** One after another, each until it is known what became of it. */
+  /** Delivers one after another, each until its outcome is known. */
   async #deliverAll(deliveries: Delivery[]): Promise<void> {
-    /** Of one nobody knows: what was sent behind it and was not answered either may yet be stored with it. */
+    /** True if nobody knows the outcome of one. Unanswered appends sent after it may yet be stored with it. */
     let isSpoilt = false;
     for (;;) {
       const delivery = deliveries.shift();
@@ -217,7 +218,7 @@ export class Lane {
       if (this.#busy >= BUSY_APPENDS) this.#link.open(this.topicId);
       const outcome = await this.#deliver(delivery, !(isSpoilt && delivery.isUnknown));
       isSpoilt ||= delivery.isUnknown && !outcome.ok;
-      // Only the guilty one shall fail.
+      // Only the append at fault must fail.
       const isGuessing = !outcome.ok && isRefusal(outcome.error) && delivery.items.length > 1;
       if (isGuessing) deliveries.unshift(...delivery.items.map((item) => this.#delivery([item])));
       else delivery.settle(outcome);
@@ -225,7 +226,7 @@ export class Lane {
     }
   }
 
-  /** Sends the same bytes until it is known what became of them. `isRenewable`: they may be sent as somebody else's. */
+  /** Sends the same bytes until their outcome is known. If `isRenewable`, they may be sent as another producer's. */
   async #deliver(delivery: Delivery, isRenewable: boolean): Promise<LaneOutcome> {
     let mayRenew = isRenewable;
     for (let attempt = 0; ; attempt++) {
@@ -239,9 +240,9 @@ export class Lane {
       } catch (thrown) {
         const error = known(thrown);
         const isBehind = error instanceof BrokerError && isOutOfStep(error.code);
-        // An earlier copy may be on its way still, behind what it follows: that this one was refused decides nothing.
+        // An earlier copy may still be on its way, after the append that it follows. So this refusal decides nothing.
         const isOpen = isBehind && !isRenewable;
-        // Before the first bytes were sent nothing can have been stored.
+        // Before the first bytes were sent, nothing can have been stored.
         if (delivery.bytes !== null && !isOpen) delivery.note(error);
         if (isBehind && mayRenew) {
           // Somebody else has used this producer's id, or what was sent before it was refused. Nothing of this
@@ -272,7 +273,7 @@ export class Lane {
     return appended;
   }
 
-  /** Its sequence numbers are free for the next where nothing was stored and nothing was sent behind it. */
+  /** Frees the sequence numbers for the next append if nothing was stored and nothing was sent after it. */
   #giveUp({ identity, sequence, plan, bytes, isUnknown }: Delivery): void {
     if (bytes === null || identity === null || identity !== this.#identity) return;
     const isLast = identity.sequence === addToSequence(sequence, plan.recordCount);
@@ -293,7 +294,7 @@ export class Lane {
   }
 }
 
-/** What is conditional shares its append with nobody, and follows nothing that is not answered. */
+/** True for a conditional append. It shares its append with no other, and follows no unanswered one. */
 function isAlone({ options }: Item): boolean {
   return options.expectedOffset !== null;
 }

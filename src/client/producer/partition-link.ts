@@ -1,17 +1,19 @@
-// How a producer reaches a partition: over HTTP while it has something to say now and then, over a socket once
-// its appends come close behind one another.
+// The link of a producer to a partition: HTTP for appends now and then,
+// a socket once appends come close after one another.
 import { batchesPath } from "../../protocol/paths.ts";
 import { monotonicMs } from "../clock.ts";
 import { brokerError, ConnectionError, type HttpClient, parseJson } from "../http.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Appended, AppendSocket } from "./append-socket.ts";
 
-/** An answer is waited for this long, and longer by a second for each so many bytes: slow lines carry megabytes too. */
+/**
+ * The wait for an answer is this long, plus a second for each so many bytes, because slow lines carry megabytes too.
+ */
 const ANSWER_TIMEOUT_MS = 10_000;
 const BYTES_PER_SECOND = 100_000;
-/** A socket that carried nothing for so long is closed: it would keep a process from ending. */
+/** A socket that carried nothing for so long is closed. Otherwise it would keep a process from ending. */
 const IDLE_MS = 1_000;
-/** Where a socket could not be opened, or broke, HTTP does for so long. */
+/** If a socket could not be opened, or broke, HTTP is used for so long. */
 const RETRY_MS = 5_000;
 
 export class PartitionLink {
@@ -30,12 +32,12 @@ export class PartitionLink {
     this.#partition = partition;
   }
 
-  /** What is sent now arrives behind what was sent before, though that is not answered yet. */
+  /** True if an append sent now arrives after those sent before, although they are not answered yet. */
   get isOrdered(): boolean {
     return this.#socket?.isOpen ?? false;
   }
 
-  /** @throws BrokerError for what the partition refuses; ConnectionError where there was no answer. */
+  /** @throws BrokerError if the partition refuses the append; ConnectionError if there was no answer. */
   append(bytes: Uint8Array, expectedOffset: number | null, withinMs: number): Promise<Appended> {
     const patienceMs = ANSWER_TIMEOUT_MS + (bytes.length / BYTES_PER_SECOND) * 1_000;
     const timeoutMs = Math.max(1, Math.ceil(Math.min(withinMs, patienceMs)));
@@ -45,13 +47,13 @@ export class PartitionLink {
     return socket.append(bytes, expectedOffset, timeoutMs);
   }
 
-  /** From now on over a socket, as soon as there is one. */
+  /** Uses a socket from now on, as soon as there is one. */
   open(topicId: string): void {
     if (this.#socket?.isClosed) this.#socket = null;
     if (this.#transport === null || this.#socket !== null) return;
     if (monotonicMs() < this.#reopenAtMs) return;
     this.#reopenAtMs = monotonicMs() + RETRY_MS;
-    void this.#open(this.#transport, topicId).catch(() => {}); // HTTP does as well.
+    void this.#open(this.#transport, topicId).catch(() => {}); // HTTP works as well.
   }
 
   async #open(transport: Transport, topicId: string): Promise<void> {
@@ -64,7 +66,7 @@ export class PartitionLink {
       onIdle: () => {
         clearTimeout(this.#idleTimer as number);
         if (this.#socket === socket) this.#idleTimer = setTimeout(() => this.close(), IDLE_MS);
-        else socket.close("done"); // Closed before it was open.
+        else socket.close("done"); // It was closed before it was open.
       },
       parse: parseJson,
       refused: (answer) => brokerError(answer) ?? lost("no answer"),

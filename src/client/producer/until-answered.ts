@@ -1,4 +1,4 @@
-// What goes over HTTP and is tried again.
+// Retries requests that go over HTTP.
 import { BrokerError } from "../../core/errors.ts";
 import { monotonicMs } from "../clock.ts";
 import { ConnectionError } from "../http.ts";
@@ -7,7 +7,7 @@ import { FIRST_BACKOFF_MS, MAX_BACKOFF_MS } from "./lane.ts";
 
 export const DEFAULT_DELIVERY_TIMEOUT_MS = 30_000;
 
-/** Tries again what may succeed later. `ask` is given what is left of the time, in milliseconds. */
+/** Retries requests that may succeed later. `ask` is given the time that is left, in milliseconds. */
 export async function untilAnswered<T>(
   ask: (leftMs: number) => Promise<T>,
   deadlineMs: () => number,

@@ -1,4 +1,4 @@
-// Sockets over the network, for browsers, Node, Deno, Bun and Workers: the standard WebSocket, nothing else.
+// Sockets over the network, for browsers, Node, Deno, Bun and Workers. They use only the standard WebSocket.
 import { groupSocketPath, partitionSocketPath } from "../../protocol/paths.ts";
 import {
   listen,
@@ -29,7 +29,7 @@ export function networkTransport(baseUrl: string, WebSocketClass: WebSocketConst
   };
 }
 
-/** A socket that is going down throws; its close event tells the rest. */
+/** Sends. A socket that is going down throws, and its close event does the rest. */
 function sendQuietly(socket: StandardWebSocket, data: string | Uint8Array): void {
   try {
     socket.send(data);

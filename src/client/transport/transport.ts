@@ -1,4 +1,4 @@
-// The seam between consumers, producers and the world: something that opens sockets. Two exist: network sockets
+// The interface between consumers, producers and the world: it opens sockets. Two exist: network sockets
 // (client/transport/network.ts) and Durable Object stubs inside the Worker (edge/stub-transport.ts).
 
 export interface Socket {
@@ -6,7 +6,7 @@ export interface Socket {
   close(code: number, reason: string): void;
 }
 
-/** Each socket calls `closed` exactly once, also where it could not be opened; nothing comes after it. */
+/** Each socket calls `closed` exactly once, even if it could not be opened. Nothing comes after it. */
 export interface SocketEvents {
   opened(): void;
   text(data: string): void;
@@ -22,7 +22,7 @@ export interface Transport {
   ): Socket;
 }
 
-/** What a standard WebSocket offers, in browsers, Node, Deno, Bun and Workers alike. */
+/** The interface of a standard WebSocket, in browsers, Node, Deno, Bun and Workers alike. */
 export interface StandardWebSocket {
   binaryType: string;
   send(data: string | Uint8Array): void;
@@ -30,7 +30,7 @@ export interface StandardWebSocket {
   addEventListener(type: string, listener: (event: never) => void): void;
 }
 
-/** Turns a standard WebSocket's events into `events`. `isOpen`: it is open already, as inside a Worker. */
+/** Turns a standard WebSocket's events into `events`. `isOpen` says that it is already open, as inside a Worker. */
 export function listen(socket: StandardWebSocket, events: SocketEvents): void {
   let isClosed = false;
   const closed = (code: number, reason: string) => {
@@ -50,6 +50,6 @@ export function listen(socket: StandardWebSocket, events: SocketEvents): void {
   socket.addEventListener("close", (event: { code: number; reason: string }) =>
     closed(event.code, event.reason),
   );
-  // An error is always followed by a close, except where the runtime forgets it.
+  // A close always follows an error, unless the runtime forgets it.
   socket.addEventListener("error", () => closed(1006, "connection failed"));
 }
