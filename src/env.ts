@@ -1,4 +1,4 @@
-// The bindings and variables of wrangler.toml, and the only place that names them and makes stubs.
+// The bindings and variables of wrangler.toml. Only this file names them and makes stubs.
 import type { ClusterObject } from "../durable-objects/cluster/cluster-object.ts";
 import type { GroupObject } from "../durable-objects/group/group-object.ts";
 import type { PartitionObject } from "../durable-objects/partition/partition-object.ts";
@@ -10,18 +10,21 @@ export interface Env {
   readonly CLUSTER: DurableObjectNamespace<ClusterObject>;
   readonly PARTITION: DurableObjectNamespace<PartitionObject>;
   readonly GROUP: DurableObjectNamespace<GroupObject>;
-  /** "1" logs a line for every wake-up and alarm of an object, to see what keeps one awake. */
+  /** "1" logs a line for every wake-up and alarm of an object, to show what keeps one awake. */
   readonly RIVULET_TRACE?: string;
-  /** Where Kafka's clients reach this broker over TCP: `host:port`, or several with commas between, one for each node. */
+  /**
+   * The addresses at which Kafka's clients reach this broker over TCP:
+   * `host:port`, or several with commas between, one for each node.
+   */
   readonly KAFKA_ADVERTISE?: string;
   /**
-   * Set by `npm start`: where the databases of objects are on this machine's disk, with `{object}` and `{id}` for whose.
-   * A disk may lose what the platform's storage does not.
+   * Set by `npm start`: the path of the objects' databases on this machine's disk, with `{object}` and `{id}` as
+   * placeholders for the object. A disk may lose data that the platform's storage does not.
    */
   readonly RIVULET_FILES?: string;
 }
 
-/** The one object that holds the metadata of this deployment. */
+/** The only object that holds the metadata of this deployment. */
 export function clusterStub(env: Env): DurableObjectStub<ClusterObject> {
   return noting(env, env.CLUSTER, "cluster", "cluster");
 }
@@ -41,7 +44,7 @@ export function groupStub(env: Env, groupId: string): DurableObjectStub<GroupObj
 
 type ObjectKind = "cluster" | "partition" | "group";
 
-/** Where an object is found: on a machine's disk its file, elsewhere its id. */
+/** Returns the place of an object: its file on a machine's disk, or its id elsewhere. */
 export function placeOf(env: Env, kind: ObjectKind, name: string, id: string): ObjectPlace {
   const file = env.RIVULET_FILES?.replace("{object}", kind).replace("{id}", id) ?? `object ${id}`;
   return { name, file };
@@ -49,14 +52,14 @@ export function placeOf(env: Env, kind: ObjectKind, name: string, id: string): O
 
 type Call = (...args: unknown[]) => Promise<unknown>;
 
-/** A group's file may be looked at by whoever cleans up, at the moment it is opened: its calls may all be repeated. */
+/** The sweeper may look at a group's file at the moment it is opened, so a call may fail. All calls may be repeated. */
 const GROUP_TRIES = 3;
 const BACKOFF_MS = 20;
 
 /**
- * [ERR-2] A stub whose every call's error carries which object it was made to (ObjectError); what fails and what works is
- * noted [ERR-4]. It stays a stub of the platform's own, for the platform takes no other: only its calls, which the
- * platform looks for after everything inherited, come from what it inherits.
+ * [ERR-2] Returns a stub. An error of its calls carries the object that was called (ObjectError), and failures and
+ * successes are noted [ERR-4]. It remains the platform's own stub, because the platform accepts no other. Only its
+ * calls come from its prototype, because the platform looks for them after everything inherited.
  */
 function noting<T extends Rpc.DurableObjectBranded>(
   env: Env,
@@ -66,7 +69,7 @@ function noting<T extends Rpc.DurableObjectBranded>(
 ): DurableObjectStub<T> {
   const stub = namespace.getByName(name);
   const inherited = Object.getPrototypeOf(stub) as object;
-  if (typeof stub.id !== "object") return stub; // In a simulation, which has its own platform.
+  if (typeof stub.id !== "object") return stub; // A simulation has its own platform.
   const title = kind === "cluster" ? kind : `${kind} ${name}`;
   const id = String(stub.id);
   const calls = new Proxy(inherited, {
@@ -90,7 +93,7 @@ function noted(call: Call, place: ObjectPlace, method: string, tries: number): C
     for (let attempt = 1; ; attempt++) {
       try {
         const result = await call(...args);
-        if (result instanceof Response && result.status >= 400) return result; // It says why itself.
+        if (result instanceof Response && result.status >= 400) return result; // It states the reason itself.
         if (isStorageError(result)) noteFailure(new ObjectError(errorOf(result), place), method);
         else noteSuccess(place, method);
         return result;

@@ -1,5 +1,5 @@
-// Which objects this isolate has seen fail for want of their storage, and have not been seen to work since. The log tells
-// an operator in one line each which object it is, in which file and why; `/health` tells everybody how many [ERR-4].
+// The objects that this isolate has seen fail because of their storage, and not work since. The log has one line for
+// each, for an operator: which object, in which file and why. `/health` tells everybody how many there are [ERR-4].
 import {
   isStorageFailure,
   type ObjectError,
@@ -7,32 +7,35 @@ import {
   type PlatformFailure,
 } from "./core/platform-errors.ts";
 
-/** A failure that goes on is told of this often. */
+/** How often a failure that continues is logged. */
 const REPEAT_MS = 60_000;
-/** Objects that are remembered. Whoever has that many damaged ones need not be told of the next. */
+/** The most objects that are remembered. An operator with that many damaged ones need not hear of the next. */
 const MAX_OBJECTS = 10_000;
 
 interface Trouble {
-  /** What it failed to do. A full disk goes on being read, so only what failed says that it is over. */
+  /**
+   * The call that failed. A full disk can still be read, so only
+   * success of the same call shows that the failure is over.
+   */
   readonly method: string;
   readonly failure: PlatformFailure;
   toldAtMs: number;
-  /** How often it has failed since it was told of. */
+  /** How often it has failed since it was last logged. */
   untold: number;
-  /** It has done something else since. Where only a part of what it stores is damaged, that goes on and on. */
+  /** True if another call has worked since. If only a part of its data is damaged, both can alternate forever. */
   isOver: boolean;
-  /** That it works again was told since the failure was. */
+  /** True if the recovery was logged since the failure was. */
   isOverTold: boolean;
 }
 
 const troubles = new Map<string, Trouble>();
 
-/** Objects that have failed and not worked since. */
+/** Returns the number of objects that have failed and not worked since. */
 export function failingObjects(): number {
   return Array.from(troubles.values()).filter(({ isOver }) => !isOver).length;
 }
 
-/** Forgets and tells nothing: for tests, which share an isolate. */
+/** Forgets everything and logs nothing. For tests, which share an isolate. */
 export function forgetTroubles(): void {
   troubles.clear();
 }
@@ -73,7 +76,7 @@ export function noteSuccess({ name }: ObjectPlace, method: string): void {
     trouble.isOver = true;
     trouble.isOverTold = true;
   }
-  // The disk has room again, for the others too. What is damaged stays so.
+  // The disk has room again, for the other objects too. Damage stays.
   if (trouble.failure === "full")
     for (const [other, { failure }] of troubles) if (failure !== "damaged") troubles.delete(other);
 }

@@ -1,7 +1,7 @@
-// The command line as data, read from commander: what completion offers where.
+// The command line as data, read from commander. It tells what completion offers at each place.
 import type { Command, Option } from "commander";
 
-/** What a value is: what the broker knows, a path, one of some words; null: what only its user knows. */
+/** The kind of a value: names that the broker knows, a path, one of some words, or null if only its user knows it. */
 export type Values = "topics" | "groups" | "files" | readonly string[] | null;
 
 export interface OptionNode {
@@ -12,15 +12,17 @@ export interface OptionNode {
 }
 
 export interface CommandNode {
-  /** As it is typed: "" for rivulet itself, "groups reset" below. */
+  /** The command as it is typed: "" for rivulet itself, "groups reset" for one below it. */
   readonly path: string;
   readonly commands: readonly { readonly name: string; readonly description: string }[];
   readonly options: readonly OptionNode[];
-  /** What it takes besides options, each kind once; in which place is not told. */
+  /** The kinds of its operands, besides options, each kind once. Their order is not told. */
   readonly operands: readonly Values[];
 }
 
-/** The command and all below it. Each has the options of those above it too: they may stand anywhere. */
+/**
+ * Returns the command and all commands below it. Each also has the options of those above it, which may stand anywhere.
+ */
 export function commandTree(
   command: Command,
   path = "",
@@ -41,7 +43,7 @@ export function commandTree(
     ],
   };
   const below = children.flatMap((each) =>
-    // Commander's own `help` is no command with options and operands of its own.
+    // Commander's own `help` is not a command with options and operands of its own.
     command.commands.includes(each)
       ? commandTree(each, `${path} ${each.name()}`.trimStart(), [...own, ...inherited])
       : [],
@@ -49,7 +51,7 @@ export function commandTree(
   return [node, ...below];
 }
 
-/** "at word", for every word that leads from a command to one below it. */
+/** Returns "at word" for every word that leads from a command to one below it. */
 export function steps(tree: readonly CommandNode[]): string[] {
   return tree
     .filter(({ path }) => path !== "")
@@ -66,7 +68,7 @@ function optionNode(option: Option): OptionNode {
   };
 }
 
-/** By the name that the help gives it. */
+/** Finds the kind of value by the name that the help uses. */
 function valuesOf(name: string): Values {
   if (/^topics?$/.test(name)) return "topics";
   if (name === "group") return "groups";

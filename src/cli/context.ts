@@ -1,4 +1,4 @@
-// What every command has: the broker, the way to print, and how errors are told.
+// The parts that every command needs: the broker, printing, and the reporting of errors.
 import { BrokerError, ConnectionError, type ErrorName, Rivulet } from "../client/index.ts";
 import { exactNumbers, type Reviver } from "../protocol/exact-numbers.ts";
 
@@ -9,36 +9,36 @@ export interface GlobalOptions {
   readonly quiet?: true;
 }
 
-/** Wrong use of the command line, found after parsing. */
+/** Thrown for wrong use of the command line that is found after parsing. */
 export class UsageError extends Error {}
 
-/** What the options hold was checked when they were settled (settings.ts). */
+/** Connects. The values of the options were checked when they were settled (settings.ts). */
 export function connect({ url, token }: GlobalOptions): Rivulet {
   return new Rivulet({ url, ...(token === undefined ? {} : { token }) });
 }
 
-/** What people are told on standard error besides: not in a script's log, and not who wants to hear nothing. */
+/** True if people are told more on standard error. Not in a script's log, and not if the user wants to hear nothing. */
 export function wantsNotes({ json, quiet }: GlobalOptions): boolean {
   return process.stderr.isTTY && !json && !quiet;
 }
 
-/** The end of a command's help. */
+/** Returns the end of a command's help. */
 export function examples(...lines: readonly string[]): string {
   return ["", "Examples:", ...lines.map((line) => `  ${line}`)].join("\n");
 }
 
-/** `value` as JSON for programs, or what `text` makes of it for people. */
+/** Prints `value` as JSON for programs, or as the result of `text` for people. */
 export function print<T>(options: GlobalOptions, value: T, text: (value: T) => string): void {
   const output = options.json ? JSON.stringify(value) : text(value);
   if (output !== "") process.stdout.write(`${output}\n`);
 }
 
-/** `what` is how the error calls the text. */
+/** Parses JSON. `what` is the name of the text in errors. */
 export function parseJson(text: string, what: string): unknown {
   return parsed(text, what);
 }
 
-/** A number that JavaScript cannot hold keeps its text, and is written again as it was read. */
+/** Parses records. A number that JavaScript cannot hold keeps its text, and is written again as it was read. */
 export function parseRecords(text: string, what: string): unknown {
   return parsed(text, what, exactNumbers(text));
 }
@@ -62,7 +62,7 @@ const HINTS: Partial<Record<ErrorName, string>> = {
     "another live consumer uses this instance id; stop it or choose another id",
 };
 
-/** What went wrong, and what to do about it, as one or two lines. */
+/** Explains an error in one or two lines: what went wrong, and what to do about it. */
 export function explain(error: unknown, options: GlobalOptions): string {
   if (error instanceof UsageError) return error.message;
   if (error instanceof ConnectionError) {

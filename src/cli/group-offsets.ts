@@ -1,9 +1,9 @@
-// How far a group has read, for people: what `groups describe` and `groups lag` share.
+// Shows people how far a group has read. `groups describe` and `groups lag` share it.
 import type { GroupInfo, GroupOffsetInfo } from "../client/index.ts";
 import { table } from "./table.ts";
 
 export interface OwnedOffset extends GroupOffsetInfo {
-  /** The client, or the member where it has no name; null where nobody owns the partition now. */
+  /** The client, or the member if it has no name. Null if nobody owns the partition now. */
   readonly owner: string | null;
 }
 
@@ -21,7 +21,7 @@ export function offsetsOf(group: GroupInfo): OwnedOffset[] {
   }));
 }
 
-/** Null where nothing is committed anywhere. */
+/** Sums up the lag. Null if nothing is committed anywhere. */
 export function lagOf(offsets: readonly GroupOffsetInfo[]): number | null {
   const known = offsets.flatMap(({ lag }) => (lag === null ? [] : [lag]));
   return known.length === 0 ? null : known.reduce((sum, lag) => sum + lag, 0);
@@ -57,7 +57,7 @@ const AGE_UNITS = [
   { ms: 1_000, name: "s" },
 ];
 
-/** In the largest unit that it has one of, as 3s, 2m or 1h. */
+/** Writes an age in the largest unit that fits at least once, as 3s, 2m or 1h. */
 function age(ms: number): string {
   const unit = AGE_UNITS.find((each) => ms >= each.ms);
   return unit === undefined ? `${ms}ms` : `${Math.floor(ms / unit.ms)}${unit.name}`;

@@ -1,22 +1,22 @@
-// What is to be produced: the lines of a file or of standard input, or the elements of one JSON array.
+// The input of produce: the lines of a file or of standard input, or the elements of one JSON array.
 import { createReadStream, type ReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { parseRecords, UsageError } from "./context.ts";
 
 export interface Piece {
   readonly bytes: Buffer;
-  /** Where it stands in the input, from 1: its line, or its place in the array. */
+  /** The place in the input, from 1: the line, or the place in the array. */
   readonly line: number;
 }
 
 export interface Input {
-  /** What is to be a record each, as it comes; empty lines are none. */
+  /** The pieces that become a record each, as they come. Empty lines are skipped. */
   readonly pieces: AsyncIterable<Iterable<Piece>>;
-  /** How much of it is done, 0 to 1, once so many records are; null where its length is not known. */
+  /** Returns how much of the input is done, 0 to 1, once so many records are done. Null if its length is not known. */
   part(records: number): number | null;
 }
 
-/** Standard input where there is no path. */
+/** Opens the path, or standard input if there is none. */
 export async function openInput(path: string | undefined, isArray: boolean): Promise<Input> {
   if (isArray) return arrayInput(path);
   const size = await sizeOf(path);
@@ -27,9 +27,9 @@ export async function openInput(path: string | undefined, isArray: boolean): Pro
   };
 }
 
-/** Null for what is no file: a pipe, a terminal. */
+/** Returns the size of a file. Null if it is not a file but a pipe or a terminal. */
 async function sizeOf(path = "/dev/stdin"): Promise<number | null> {
-  // Why a file cannot be read is told where it is read.
+  // If a file cannot be read, the code that reads it reports why.
   const about = await stat(path).catch(() => null);
   return about?.isFile() && about.size > 0 ? about.size : null;
 }
@@ -53,7 +53,10 @@ async function* once<T>(value: T): AsyncGenerator<T> {
 const NEWLINE = 10;
 const RETURN = 13;
 
-/** Not by readline: it ends lines at U+2028 too, which a JSON text may hold. Bytes stay as they are, whatever they mean. */
+/**
+ * Splits lines. It does not use readline, which also ends lines at U+2028, a character that a JSON text
+ * may hold. Bytes stay as they are, whatever they mean.
+ */
 async function* lines(input: AsyncIterable<Buffer>): AsyncGenerator<Piece[]> {
   let rest: Buffer[] = [];
   let line = 0;

@@ -1,4 +1,4 @@
-// A TCP listener whose connections go on as WebSockets. It reads nothing of what it carries.
+// A TCP listener that passes its connections on as WebSockets. It interprets none of their bytes.
 import { createServer, type Server, type Socket } from "node:net";
 import { kafkaSocketUrl } from "../protocol/paths.ts";
 
@@ -6,23 +6,23 @@ export interface BridgeOptions {
   readonly url: string;
   readonly token?: string | undefined;
   readonly host: string;
-  /** The first node's; each other node has the next. */
+  /** The port of the first node. Each other node has the next port. */
   readonly port: number;
   readonly nodes: number;
-  /** How clients find the nodes, one address for each; where it listens, unless given. */
+  /** The addresses at which clients find the nodes, one for each. If null, the addresses it listens on. */
   readonly advertise: readonly string[] | null;
-  /** Told of each connection that could not be made, or broke. */
+  /** Called for each connection that could not be made, or broke. */
   readonly onBroken: (reason: string) => void;
 }
 
-/** Unsent bytes beyond which a client is not read from. */
+/** If more bytes than this are unsent, the bridge stops reading from the client. */
 const HIGH_WATER_BYTES = 4 * 1024 * 1024;
 const DRAIN_CHECK_MS = 10;
 
 export class KafkaBridge {
   readonly #servers: Server[];
   readonly #sockets = new Set<Socket>();
-  /** Of each node, as it listens. */
+  /** The address of each node, as it listens. */
   readonly addresses: readonly string[];
 
   private constructor(servers: Server[], addresses: readonly string[]) {
@@ -30,7 +30,7 @@ export class KafkaBridge {
     this.addresses = addresses;
   }
 
-  /** Listens on all ports, or on none. @throws where one is taken */
+  /** Listens on all ports, or on none. @throws if one is taken */
   static async start(options: BridgeOptions): Promise<KafkaBridge> {
     const servers = Array.from({ length: options.nodes }, () => createServer({ noDelay: true }));
     const ports: number[] = [];
@@ -63,7 +63,7 @@ export class KafkaBridge {
 
   #carry(socket: Socket, url: string, onBroken: (reason: string) => void): void {
     this.#sockets.add(socket);
-    socket.pause(); // Until there is something to send to.
+    socket.pause(); // Until there is a target to send to.
     const webSocket = new WebSocket(url);
     webSocket.binaryType = "arraybuffer";
     webSocket.addEventListener("open", () => socket.resume());
@@ -87,7 +87,9 @@ export class KafkaBridge {
     });
   }
 
-  /** Until what is under way has gone: a WebSocket says how much that is, but not when it changes. */
+  /**
+   * Pauses the client until the unsent bytes have gone. A WebSocket tells how many they are, but not when that changes.
+   */
   #holdBack(socket: Socket, webSocket: WebSocket): void {
     socket.pause();
     const timer = setInterval(() => {

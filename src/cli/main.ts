@@ -1,4 +1,4 @@
-// The `rivulet` command: parses, runs one command, tells errors. Exit codes: 0 done, 1 failed, 2 used wrongly.
+// The `rivulet` command: parses, runs one command, reports errors. Exit codes: 0 done, 1 failed, 2 used wrongly.
 import { explain, type GlobalOptions, UsageError } from "./context.ts";
 import { createProgram } from "./program.ts";
 
@@ -12,7 +12,7 @@ for (const output of [process.stdout, process.stderr]) {
   });
 }
 
-// `npx` and npm's scripts bring a Node of their own; a link to this file takes whichever there is.
+// `npx` and npm's scripts bring a Node of their own. A link to this file uses whichever is installed.
 if (Number.parseInt(process.versions.node, 10) < MIN_NODE) {
   process.stderr.write(
     `rivulet needs Node ${MIN_NODE} or newer, this is ${process.versions.node}; \`npx rivulet\` brings its own\n`,

@@ -1,4 +1,4 @@
-// The `rivulet` command and all below it, as commander has them.
+// The `rivulet` command and all commands below it, built with commander.
 import { Command } from "commander";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
@@ -11,7 +11,7 @@ import { addTopics } from "./commands/topics.ts";
 import { examples } from "./context.ts";
 import { addSettings, settle } from "./settings.ts";
 
-/** package.json's; the build puts it here. */
+/** The version in package.json. The build puts it here. */
 declare const RIVULET_VERSION: string;
 
 export function createProgram(): Command {

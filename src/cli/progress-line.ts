@@ -1,4 +1,4 @@
-// How far a long produce or consume has come, as a line. Pure: the numbers and the width in, the text out.
+// Writes the progress of a long produce or consume as a line. It is pure: numbers and width in, text out.
 
 export interface Numbers {
   readonly records: number;
@@ -9,7 +9,9 @@ export interface Numbers {
 const MAX_BAR = 30;
 const MIN_BAR = 5;
 
-/** `part`, from 0 to 1, is how much of all there is is done; null where nobody knows. At most `width` characters. */
+/**
+ * Writes a line of at most `width` characters. `part` is the fraction that is done, 0 to 1, or null if nobody knows.
+ */
 export function progressLine(numbers: Numbers, part: number | null, width: number): string {
   const figures = figuresOf(numbers).join("  ");
   if (part === null) return figures.slice(0, width);
@@ -45,7 +47,7 @@ function bytesText(bytes: number): string {
   if (bytes < 1_000) return `${bytes} B`;
   let value = bytes / 1_000;
   let unit = 0;
-  // What would be rounded to 1000.0 is one of the next unit.
+  // A value that would be rounded to 1000.0 is shown in the next unit.
   while (value >= 999.95 && unit < UNITS.length - 1) {
     value /= 1_000;
     unit++;

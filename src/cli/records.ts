@@ -1,4 +1,4 @@
-// Records on standard output, as they come.
+// Prints records on standard output, as they come.
 import { once } from "node:events";
 import type { Consumer, ConsumerRecord, TopicPartition } from "../client/index.ts";
 import type { GlobalOptions } from "./context.ts";
@@ -6,23 +6,23 @@ import type { Progress } from "./progress.ts";
 import { stopSignal } from "./stop.ts";
 
 export interface PrintOptions {
-  /** Stops after so many. */
+  /** Stops after so many records. */
   readonly max?: number;
-  /** Stops once all of it is read. */
+  /** Stops once all of this is read. */
   readonly unread?: Unread;
-  /** Where the log of a place begins by now: what is deleted meanwhile will not come. */
+  /** Returns where the log of a place begins by now. Records deleted meanwhile will not come. */
   readonly startOf?: (place: string) => Promise<number>;
   readonly progress: Progress;
 }
 
-/** What a partition holds that is to be read: from `next` on, up to `end`. */
+/** The offsets that are to be read from each partition: from `next` on, up to `end`. */
 export type Unread = Map<string, { next: number; readonly end: number }>;
 
 export function unreadOffsets(unread: Unread): number {
   return [...unread.values()].reduce((sum, { next, end }) => sum + end - next, 0);
 }
 
-/** Until there is nothing left to print, or nobody wants it any more. */
+/** Prints until there is nothing left, or nobody wants it any more. */
 export async function printRecords(
   consumer: Consumer,
   global: GlobalOptions,
@@ -33,7 +33,7 @@ export async function printRecords(
   let left = max;
   const looking = setInterval(async () => {
     for (const [key, range] of unread ?? []) {
-      const start = await startOf?.(key).catch(() => 0); // Asked again soon.
+      const start = await startOf?.(key).catch(() => 0); // It is asked again soon.
       if (start !== undefined && start > range.next) markRead(unread as Unread, key, start - 1);
     }
     if (unread?.size === 0) await consumer.close();
@@ -47,7 +47,7 @@ export async function printRecords(
         if (unread !== undefined) markRead(unread, keyOf(place), record.offset);
         if (left === 0 || unread?.size === 0) consumer.close();
         if (process.stdout.write(lineOf(record, place, global))) return undefined;
-        return once(process.stdout, "drain", { signal }).catch(() => {}); // It is told elsewhere why.
+        return once(process.stdout, "drain", { signal }).catch(() => {}); // Other code reports the reason.
       },
     });
   } finally {
@@ -65,13 +65,13 @@ export function keyOf({ topic, partition }: TopicPartition): string {
 function markRead(unread: Unread, key: string, offset: number): void {
   const range = unread.get(key);
   if (range === undefined) return;
-  range.next = offset + 1; // Beyond what compaction has left out.
+  range.next = offset + 1; // It skips records that compaction has removed.
   if (range.next >= range.end) unread.delete(key);
 }
 
 const NEWLINE = Buffer.from("\n");
 
-/** The value as it is, whatever its bytes mean, or the record as JSON. */
+/** Returns the value as it is, whatever its bytes mean, or the record as JSON. */
 function lineOf(
   record: ConsumerRecord,
   place: TopicPartition,
@@ -97,7 +97,7 @@ function jsonOf(record: ConsumerRecord, place: TopicPartition): string {
   });
 }
 
-/** As the HTTP API has it: bytes that are no UTF-8 are `keyBase64` and `valueBase64`. */
+/** Returns a field as the HTTP API has it: bytes that are not UTF-8 become `keyBase64` and `valueBase64`. */
 function field(name: "key" | "value", bytes: Uint8Array | null): object {
   const shown = text(bytes);
   return shown === null || typeof shown === "string"
@@ -105,7 +105,7 @@ function field(name: "key" | "value", bytes: Uint8Array | null): object {
     : { [`${name}Base64`]: shown.base64 };
 }
 
-/** Bytes that are no UTF-8 are shown as `{base64}`, as the HTTP API does in headers. */
+/** Shows bytes that are not UTF-8 as `{base64}`, as the HTTP API does in headers. */
 function text(bytes: Uint8Array | null): string | null | { base64: string } {
   if (bytes === null) return null;
   const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);

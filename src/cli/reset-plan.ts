@@ -1,11 +1,11 @@
-// The plan of `groups reset --from-file`: lines as kafka-consumer-groups --from-file takes them, or what
-// `groups reset --dry-run --json` has printed.
+// The plan of `groups reset --from-file`: lines as kafka-consumer-groups --from-file takes
+// them, or the output of `groups reset --dry-run --json`.
 import type { PlannedOffset } from "../client/index.ts";
 import { parseJson, UsageError } from "./context.ts";
 
-/** `file` is how errors call the text. Whether the partitions exist is the broker's to say. */
+/** Parses a plan. `file` is the name of the text in errors. The broker checks that the partitions exist. */
 export function parsePlan(text: string, file: string): PlannedOffset[] {
-  const trimmed = text.trim(); // A byte order mark goes with it.
+  const trimmed = text.trim(); // It removes a byte order mark as well.
   const plan = /^[[{]/.test(trimmed) ? fromAnswer(trimmed, file) : fromLines(text, file);
   if (plan.length === 0) throw new UsageError(`${file} names no partition`);
   return plan;

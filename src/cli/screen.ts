@@ -1,12 +1,15 @@
 const HOME_AND_CLEAR = "\x1b[H\x1b[J";
 
-/** The text in place of what the terminal shows. */
+/** Shows the text in the place of the terminal's contents. */
 export function redraw(text: string): void {
   const { rows } = process.stdout;
   process.stdout.write(`${HOME_AND_CLEAR}${screenful(text, rows || Number.POSITIVE_INFINITY)}\n`);
 }
 
-/** In so many rows, the cursor's included: what is too long loses lines above its last one, which says so. */
+/**
+ * Fits the text into so many rows, the cursor's included. If it is too long, lines
+ * above its last one are dropped, and that line says so.
+ */
 export function screenful(text: string, rows: number): string {
   const lines = text.split("\n");
   const tooMany = lines.length - (rows - 1);

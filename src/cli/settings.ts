@@ -1,4 +1,5 @@
-// Where the broker is and who asks: from an option, else the environment, else the config file, else the default.
+// The broker's address and the user's token. Each comes from an option, else the
+// environment, else the config file, else the default.
 import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
@@ -15,7 +16,7 @@ interface Setting {
   readonly bound: string;
 }
 
-/** By their names in the config file, which are those of the options. */
+/** The settings by their names in the config file, which are also the names of the options. */
 const SETTINGS: Readonly<Record<string, Setting>> = {
   url: {
     flags: "--url <url>",
@@ -30,7 +31,7 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
     variable: "RIVULET_TOKEN",
     description: "says who asks; given here, other users of the machine can see it",
     isSecret: true,
-    isValid: (value) => /^[\x21-\x7e]+$/.test(value), // What a header may hold.
+    isValid: (value) => /^[\x21-\x7e]+$/.test(value), // A header may hold these characters.
     bound: "ASCII text without spaces",
   },
 };
@@ -38,7 +39,7 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
 export interface HeldSetting {
   readonly name: string;
   readonly value: string | null;
-  /** An option, a variable, a file, or "default". */
+  /** The source: an option, a variable, a file, or "default". */
   readonly from: string;
 }
 
@@ -49,7 +50,7 @@ export function addSettings(program: Command): void {
   }
 }
 
-/** Fills in what the config file says, and checks all of it. @throws UsageError */
+/** Fills in the values of the config file, and checks all values. @throws UsageError */
 export function settle(program: Command): void {
   const { path, values } = readConfig();
   for (const [name, setting] of Object.entries(SETTINGS)) {
@@ -70,7 +71,7 @@ export function settle(program: Command): void {
   }
 }
 
-/** What holds and where it comes from, secrets masked. */
+/** Returns the values in effect and their sources, with secrets masked. */
 export function heldSettings(program: Command): {
   readonly file: string;
   readonly settings: readonly HeldSetting[];
@@ -97,7 +98,7 @@ function originOf(program: Command, name: string, setting: Setting, path: string
   }
 }
 
-/** So much that its owner knows it again; of a short one nothing. */
+/** Shows so much of a secret that its owner recognizes it. Nothing of a short one. */
 function masked(secret: string): string {
   return secret.length < 16 ? "****" : `****${secret.slice(-4)}`;
 }
@@ -125,7 +126,7 @@ function readConfig(): {
   throw new UsageError(`${path}: ${JSON.stringify(stray)} is no setting, there are ${known}`);
 }
 
-/** A file that was named must be there. */
+/** Returns the path of the config file. A file that was named must exist. */
 function configPath(): { path: string; isNamed: boolean } {
   const { RIVULET_CONFIG: named, XDG_CONFIG_HOME: folder } = process.env;
   if (named) return { path: named, isNamed: true };

@@ -1,9 +1,9 @@
-/** Aborts what would go on: at Ctrl-C, at SIGTERM, or when nobody reads standard output any more. */
+/** Returns a signal that aborts at Ctrl-C, at SIGTERM, or when nobody reads standard output any more. */
 export function stopSignal(): AbortSignal {
   const controller = new AbortController();
   const stop = () => controller.abort();
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);
-  process.stdout.once("error", stop); // main.ts says what it was.
+  process.stdout.once("error", stop); // main.ts reports the error.
   return controller.signal;
 }

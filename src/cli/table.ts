@@ -1,9 +1,9 @@
-/** What never loses a character: numbers, and times as they are written with numbers. */
+/** Cells that are never cut: numbers, and times written in digits. */
 const NUMERIC = /^[\d.:TZ+-]*$/;
 
 /**
- * Rows under their headings, columns as wide as they need to be; numbers stand right. Where that is wider than
- * `width`, the widest columns of text are cut, as far as their headings and numbers allow.
+ * Prints rows under their headings. Columns are as wide as they need to be, and numbers are aligned to the right. If
+ * that is wider than `width`, the widest columns of text are cut, as far as their headings and numbers allow.
  */
 export function table(
   headings: readonly string[],
@@ -38,7 +38,10 @@ export function table(
 
 const GAP = "  ";
 
-/** The widths in `room`, the widest first made less, none below its least; more than `room` where that is not enough. */
+/**
+ * Fits the widths into `room`. The widest is reduced first, and none below its
+ * least. The sum may exceed `room` if that is not enough.
+ */
 function fitted(widths: readonly number[], least: readonly number[], room: number): number[] {
   const fitting = [...widths];
   let excess = fitting.reduce((sum, each) => sum + each, -room);
@@ -52,7 +55,7 @@ function fitted(widths: readonly number[], least: readonly number[], room: numbe
   return fitting;
 }
 
-/** What is no terminal gets everything; so does one that does not say how wide it is. */
+/** Returns the width. It is unlimited if the output is not a terminal, or the terminal does not tell its width. */
 function terminalWidth(): number {
   return (process.stdout.isTTY && process.stdout.columns) || Number.POSITIVE_INFINITY;
 }

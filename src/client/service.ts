@@ -37,8 +37,8 @@ export interface RivuletService {
    */
   produceBatch(batch: readonly TopicRecords[]): Promise<RecordOutcome[][]>;
   /**
-   * Topics, configs, groups, offsets, records. Await it once, as a stub, if the broker runs in a separate `wrangler
-   * dev`: wrangler's registry does not carry calls of a property's methods.
+   * Topics, configs, groups, offsets, records. Await it once, as a stub, if the broker runs in a separate
+   * `wrangler dev`: wrangler's registry does not carry calls of a property's methods.
    */
   readonly admin: AdminService & PromiseLike<AdminService>;
   /** The HTTP API with its WebSockets. It also serves the SDK: `new Rivulet({ url: "http://rivulet", fetch: … })`. */

@@ -1,5 +1,5 @@
-// Compressing batches where the runtime can: with the zlib that is built in, else with the platform's
-// CompressionStream, which makes gzip.
+// Compresses batches if the runtime can: with the built-in zlib, else with
+// the platform's CompressionStream, which makes gzip.
 import {
   COMPRESSIONS,
   type CompressionName,
@@ -9,7 +9,7 @@ import type { Compressor } from "../core/log/record-batch.ts";
 import { FoldingError } from "./folding-error.ts";
 import { ZLIB } from "./zlib.ts";
 
-/** What this runtime can compress without waiting, or undefined. */
+/** Returns a compressor that works without waiting, or undefined if this runtime has none. */
 export function compressor(type: CompressionType): Compressor | undefined {
   const zlib = ZLIB;
   if (zlib === undefined) return undefined;
@@ -27,7 +27,7 @@ function nameOf(type: CompressionType): string {
   return Object.entries(COMPRESSIONS).find(([, number]) => number === type)?.[0] ?? String(type);
 }
 
-/** The same for a client that may wait: browsers make gzip too. @throws UNSUPPORTED_COMPRESSION_TYPE */
+/** Does the same for a client that may wait, because browsers make gzip too. @throws UNSUPPORTED_COMPRESSION_TYPE */
 export async function compressRecords(
   type: CompressionType,
   bytes: Uint8Array,

@@ -1,15 +1,16 @@
-// Decoding batches of any compression, where what unfolds them is at hand. The SDK loads it later (client/consumer/decoder.ts).
+// Decodes batches of any compression, if the decompressors are loaded.
+// The SDK loads them later (client/consumer/decoder.ts).
 import { BrokerError } from "../core/errors.ts";
 import { decodeBatch, visitBatch } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 import { decompress } from "./decompress.ts";
 
-/** The records of the batch at `start`, whatever its compression. @throws BrokerError */
+/** Returns the records of the batch at `start`, whatever its compression. @throws BrokerError */
 export function decodeAnyBatch(bytes: Uint8Array, start = 0): ConsumerRecord[] {
   return decodeBatch(bytes, start, decompress);
 }
 
-/** The same, a record at a time, until `visit` answers false. @throws BrokerError */
+/** Does the same, a record at a time, until `visit` returns false. @throws BrokerError */
 export function visitAnyBatch(
   bytes: Uint8Array,
   start: number,
@@ -19,8 +20,8 @@ export function visitAnyBatch(
 }
 
 /**
- * The same for many batches that together may unfold to `maxBytes`: what would unfold to more is
- * MESSAGE_TOO_LARGE, before much of it has been done.
+ * Does the same for many batches that together may unfold to `maxBytes`. Beyond that it throws
+ * MESSAGE_TOO_LARGE, before much of the work is done.
  */
 export function decoderWithin(maxBytes: number) {
   let left = maxBytes;

@@ -1,5 +1,5 @@
-// Decompressing batches of every type, anywhere: Node, Workers, Deno and Bun have zlib built in, with zstd;
-// elsewhere (browsers) fflate and fzstd do it. The SDK loads this file when the first compressed batch comes.
+// Decompresses batches of every type, anywhere. Node, Workers, Deno and Bun have zlib built in, with zstd. Elsewhere
+// (browsers), fflate and fzstd do it. The SDK loads this file when the first compressed batch comes.
 import { Gunzip } from "fflate";
 import { Decompress as Unzstd } from "fzstd";
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
@@ -13,7 +13,7 @@ import { zstdFrames } from "./zstd-frames.ts";
 
 const BOUND = { maxOutputLength: MAX_DECOMPRESSED_BYTES };
 
-/** What unfolds the records of a batch: see `Decompress` in core/log/record-batch.ts. */
+/** Unfolds the records of a batch: see `Decompress` in core/log/record-batch.ts. */
 export function decompress(compression: number, bytes: Uint8Array): Uint8Array {
   switch (compression) {
     case COMPRESSIONS.gzip:
@@ -33,7 +33,7 @@ export function decompress(compression: number, bytes: Uint8Array): Uint8Array {
   }
 }
 
-/** Libraries throw errors of their own for input that is no such stream, or unfolds beyond the bound. */
+/** Converts errors. Libraries throw their own for input that is not a valid stream, or unfolds beyond the bound. */
 function guarded(name: string, action: () => Uint8Array): Uint8Array {
   try {
     return action();
@@ -52,7 +52,7 @@ function gunzip(bytes: Uint8Array): Uint8Array {
     memberStart = output.length;
   };
   feed(gzip, bytes);
-  // The library does not look at the trailer: without this a stream that is cut off there would pass.
+  // The library ignores the trailer. Without this check, a stream that is cut off there would pass.
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const size = bytes.length < 4 ? -1 : view.getUint32(bytes.length - 4, true);
   if (size !== output.length - memberStart)
@@ -70,7 +70,7 @@ function unzstd(bytes: Uint8Array): Uint8Array {
   return output.bytes();
 }
 
-/** Piece by piece, so that the output meets its bound as it grows. */
+/** Feeds the decoder piece by piece, so the output meets its bound as it grows. */
 function feed(
   decoder: { push(piece: Uint8Array, isLast: boolean): void },
   bytes: Uint8Array,

@@ -1,8 +1,8 @@
 import type { ErrorName } from "../core/errors.ts";
 
 /**
- * What cannot be folded or unfolded. Whoever calls makes a BrokerError of it: these files are loaded when they are needed,
- * and one that shares the SDK's errors would cut them out of its bundle.
+ * Thrown if bytes cannot be folded or unfolded. The caller turns it into a BrokerError. These files are loaded on
+ * demand, and a file that shares the SDK's errors would cut them out of its bundle.
  */
 export class FoldingError extends Error {
   readonly code: ErrorName;

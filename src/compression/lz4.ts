@@ -1,5 +1,5 @@
-// LZ4 frames, decoding only (lz4_Frame_format.md and lz4_Block_format.md of github.com/lz4/lz4). Checksums
-// are not looked at: the batch has a CRC over all of it.
+// LZ4 frames, decoding only (lz4_Frame_format.md and lz4_Block_format.md of github.com/lz4/lz4). Checksums are
+// ignored, because the batch has a CRC over all of it.
 import { corrupt, Output } from "./output.ts";
 
 const MAGIC = 0x184d2204;
@@ -36,7 +36,7 @@ export function decompressLz4(bytes: Uint8Array): Uint8Array {
   }
 }
 
-/** Matches may reach back into earlier blocks: all of them write to one output. */
+/** Decodes a block. Matches may reach back into earlier blocks, so all blocks write to one output. */
 function decodeBlock(block: Uint8Array, output: Output): void {
   let position = 0;
   const next = (): number => {
@@ -44,7 +44,7 @@ function decodeBlock(block: Uint8Array, output: Output): void {
     if (byte === undefined) throw corrupt("lz4: a block is cut off");
     return byte;
   };
-  /** A length of 15 goes on in the bytes that follow, until one is below 255. */
+  /** Reads a length. A length of 15 continues in the bytes that follow, until one is below 255. */
   const length = (short: number): number => {
     let total = short;
     if (short !== 15) return total;
@@ -60,7 +60,7 @@ function decodeBlock(block: Uint8Array, output: Output): void {
     if (literals > block.length - position) throw corrupt("lz4: literals are cut off");
     output.write(block.subarray(position, position + literals));
     position += literals;
-    if (position === block.length) return; // The last sequence has literals only.
+    if (position === block.length) return; // The last sequence has only literals.
     const distance = next() + next() * 256;
     output.repeat(distance, MIN_MATCH + length(token & 15));
   }

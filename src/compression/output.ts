@@ -1,4 +1,4 @@
-// A buffer that grows with what is written to it, up to a bound: a decoder trusts no length it is told.
+// A buffer that grows as it is written to, up to a bound. A decoder trusts no length in its input.
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
 import { FoldingError } from "./folding-error.ts";
 
@@ -35,7 +35,7 @@ export class Output {
     this.#length += bytes.length;
   }
 
-  /** Repeats `count` bytes from `distance` bytes ago; they may overlap what they write. */
+  /** Repeats `count` bytes from `distance` bytes ago. The source may overlap the bytes being written. */
   repeat(distance: number, count: number): void {
     if (distance < 1 || distance > this.#length)
       throw corrupt(`a copy reaches back ${distance} of ${this.#length} bytes`);

@@ -1,5 +1,5 @@
-// Snappy, decoding only: the raw format (github.com/google/snappy, format_description.txt), and the frames
-// in which Java's clients wrap it (xerial snappy-java).
+// Snappy, decoding only: the raw format (github.com/google/snappy, format_description.txt), and the frames that
+// Java's clients wrap around it (xerial snappy-java).
 import { corrupt, Output } from "./output.ts";
 
 const XERIAL_MAGIC = [0x82, 0x53, 0x4e, 0x41, 0x50, 0x50, 0x59, 0x00];
@@ -29,7 +29,7 @@ export function decompressSnappy(bytes: Uint8Array): Uint8Array {
   return output.bytes();
 }
 
-/** One raw block. Copies reach back within the block only. */
+/** Decodes one raw block. Copies reach back only within the block. */
 function decodeBlock(bytes: Uint8Array, output: Output): void {
   const start = output.length;
   let position = 0;

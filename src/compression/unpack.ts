@@ -1,17 +1,17 @@
-// Bodies in gzip or deflate, unpacked as they come. The platform's DecompressionStream unfolds all it is given at once,
-// however little is read of it; this one waits.
+// Unpacks bodies in gzip or deflate, as they come. The platform's DecompressionStream unfolds all of its input at once,
+// however little of the output is read. This one waits.
 import { FoldingError } from "./folding-error.ts";
 import { type Unzip, ZLIB } from "./zlib.ts";
 
 export type Encoding = "gzip" | "deflate";
 
-/** What one step unfolds at most. */
+/** The most that one step unfolds. */
 const PIECE = { chunkSize: 64 * 1024 };
 
 /**
- * [BND-2] The pieces unpacked, at most a piece ahead of the reader: who stops reading stops the unpacking, whatever
- * the rest would unfold to.
- * @throws FoldingError where they are not what `encoding` says; what the pieces throw
+ * [BND-2] Yields the pieces unpacked, at most one piece ahead of the reader. If the reader stops, the unpacking stops,
+ * whatever the rest would unfold to.
+ * @throws FoldingError if the pieces are not what `encoding` says; errors of the pieces themselves
  */
 export async function* unpacked(
   pieces: AsyncIterable<Uint8Array>,
@@ -43,7 +43,7 @@ export async function* unpacked(
   await fed;
 }
 
-/** It takes more, or will never again. */
+/** Resolves when it takes more, or will never again. */
 function drained(unzip: Unzip): Promise<void> {
   return new Promise((resolve) => {
     unzip.once("drain", resolve);

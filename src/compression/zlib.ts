@@ -1,8 +1,8 @@
-// The zlib that Node, Workers, Deno and Bun have built in. Browsers have none.
+// The zlib that is built into Node, Workers, Deno and Bun. Browsers have none.
 
 export interface Unzip extends AsyncIterable<Uint8Array> {
   readonly destroyed: boolean;
-  /** False where it takes no more before `drain`. */
+  /** Returns false if it takes no more before `drain`. */
   write(bytes: Uint8Array): boolean;
   end(): void;
   destroy(error?: Error): void;

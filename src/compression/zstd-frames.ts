@@ -1,20 +1,20 @@
-// Zstandard frames (RFC 8878), looked at before they are decoded: where each ends, and what it may unfold to.
-// Decoders differ in what they do with several frames, with bytes behind the last one, and with a header that
-// claims more memory than there is content; here all of them get one frame that claims what it needs.
+// Examines Zstandard frames (RFC 8878) before they are decoded: where each ends, and how much it may unfold to.
+// Decoders differ on several frames, on bytes after the last one, and on a header that claims more memory than there is
+// content. Here, all decoders get one frame that claims what it needs.
 import { MAX_DECOMPRESSED_BYTES } from "../core/limits.ts";
 import { corrupt } from "./output.ts";
 
 const MAGIC = 0xfd2fb528;
-/** The first of sixteen magic numbers of frames that hold no content. */
+/** The first of sixteen magic numbers for frames without content. */
 const SKIPPABLE_MAGIC = 0x184d2a50;
 const MAX_BLOCK_BYTES = 128 * 1024;
-/** As decoders have it by default. */
+/** The bound that decoders have by default. */
 const MAX_WINDOW_LOG = 27;
 const MIN_WINDOW_LOG = 10;
-/** What decoders in JavaScript may move: they shift their window for every block. */
+/** The most that decoders in JavaScript may move. They shift their window for every block. */
 const MAX_SHIFTED_BYTES = 16 * 1024 ** 3;
 
-/** The frames with content, each in a header that claims no more than it needs. @throws CORRUPT_MESSAGE */
+/** Returns the frames with content, each in a header that claims no more than it needs. @throws CORRUPT_MESSAGE */
 export function zstdFrames(bytes: Uint8Array): Uint8Array[] {
   if (bytes.length === 0) throw corrupt("zstd: there is nothing to unfold");
   const frames: Uint8Array[] = [];
@@ -28,7 +28,7 @@ export function zstdFrames(bytes: Uint8Array): Uint8Array[] {
   return frames;
 }
 
-/** The frame whose magic number has been read. */
+/** Reads the frame whose magic number has been read. */
 function readFrame(reader: Reader): Uint8Array {
   const start = reader.position - 4;
   const descriptor = reader.number(1);
@@ -42,7 +42,7 @@ function readFrame(reader: Reader): Uint8Array {
     if (log > MAX_WINDOW_LOG) throw corrupt(`zstd: the window has 2^${log} bytes`);
     window = 2 ** log * (1 + (windowByte & 7) / 8);
   }
-  reader.skip([0, 1, 2, 4][descriptor & 3] as number); // The id of a dictionary: decoders refuse it.
+  reader.skip([0, 1, 2, 4][descriptor & 3] as number); // The id of a dictionary. Decoders refuse it.
   const sizeBytes = [isSingleSegment ? 1 : 0, 2, 4, 8][descriptor >>> 6] as number;
   const size = sizeBytes === 0 ? null : reader.number(sizeBytes) + (sizeBytes === 2 ? 256 : 0);
   const { most, blocks } = readBlocks(reader);
@@ -66,7 +66,7 @@ function readFrame(reader: Reader): Uint8Array {
   return frame;
 }
 
-/** How many blocks there are, and what they unfold to at most: exact but for compressed ones. */
+/** Counts the blocks and bounds what they unfold to. The sum is exact except for compressed blocks. */
 function readBlocks(reader: Reader): { most: number; blocks: number } {
   let most = 0;
   for (let blocks = 1; ; blocks++) {
@@ -89,7 +89,7 @@ class Reader {
     this.bytes = bytes;
   }
 
-  /** Little-endian. */
+  /** Reads a little-endian number. */
   number(size: number): number {
     let value = 0;
     const start = this.position;

@@ -1,4 +1,4 @@
-// Answers of any size. A small one goes as it is; of a large one a piece at a time is made, as the client reads.
+// Answers of any size. A small answer goes out at once. A large one is made a piece at a time, as the client reads.
 import { BrokerError } from "../core/errors.ts";
 import type { Holding } from "../core/ledger.ts";
 import { ANSWER_ITEM_BYTES, ANSWER_PIECE_BYTES, ANSWER_STALL_MS } from "../core/limits.ts";
@@ -8,16 +8,16 @@ import { after } from "../edge/timer.ts";
 const UTF8 = new TextEncoder();
 const JSON_TYPE = "application/json";
 
-/** Where the text of an answer comes from: a piece, or null at the end. */
+/** The source of an answer's text. `next` returns a piece, or null at the end. */
 export interface Pieces {
   next(): string | null | Promise<string | null>;
-  /** The client has gone, or takes nothing: nothing more is asked for. */
+  /** Called when the client has gone, or takes nothing. Nothing more is requested. */
   end(): void;
 }
 
 /**
- * [BND-6] A body that is made as the client reads. It counts what it holds, and is cut off where the client takes nothing
- * for ANSWER_STALL_MS, or where answers together hold too much and this one the most.
+ * [BND-6] A body that is made as the client reads. It counts the bytes that it holds. It is cut off if the client takes
+ * nothing for ANSWER_STALL_MS, or if all answers together hold too much and this one the most.
  */
 export class PacedBody {
   readonly stream: ReadableStream<Uint8Array>;
@@ -38,12 +38,12 @@ export class PacedBody {
         pull: (controller) => this.#pull(controller),
         cancel: () => this.#end(),
       },
-      // Nothing is made before it is asked for.
+      // Nothing is made before it is requested.
       { highWaterMark: 0 },
     );
   }
 
-  /** So much is in memory until the client has read it. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
+  /** Sets the bytes that are in memory until the client has read them. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
   hold(bytes: number): void {
     if (!this.#isOver) this.#holding.set(bytes);
   }
@@ -58,7 +58,7 @@ export class PacedBody {
         controller.close();
         return;
       }
-      this.#holding.set(this.#holding.bytes); // It moves.
+      this.#holding.set(this.#holding.bytes); // This counts as a move.
       controller.enqueue(UTF8.encode(piece));
     } catch (error) {
       this.#cut(error);
@@ -88,7 +88,7 @@ export class PacedBody {
   }
 }
 
-/** An answer of text that is made piece by piece, and holds `heldBytes` until it is read. @throws BrokerError */
+/** Answers with a text that is made piece by piece and holds `heldBytes` until it is read. @throws BrokerError */
 export function answerOf(
   texts: Generator<string>,
   heldBytes: number,
@@ -116,14 +116,14 @@ export function answerOf(
   return new Response(body.stream, init);
 }
 
-/** JSON of an object one field of which is a long list. */
+/** A JSON object with one field that is a long list. */
 export interface ListAnswer<T> {
   readonly field: string;
   readonly items: readonly T[];
   readonly toJson: (item: T) => unknown;
   /** The other fields. */
   readonly rest?: object;
-  /** What the items take in memory; ANSWER_ITEM_BYTES each, unless it is known better. */
+  /** The memory that the items take. If it is not given, ANSWER_ITEM_BYTES each. */
   readonly heldBytes?: number;
   readonly status?: number;
   readonly contentType?: string;
@@ -141,7 +141,7 @@ function* listTexts<T>({
   rest = {},
   heldBytes = ANSWER_ITEM_BYTES * items.length,
 }: ListAnswer<T>): Generator<string> {
-  // As many at a time as make about a piece: one by one costs more than all the rest.
+  // Makes about a piece of items at a time. Making them one by one costs more than all the rest.
   const itemsAtOnce = Math.max(
     1,
     Math.floor((ANSWER_PIECE_BYTES * items.length) / (heldBytes || 1)),
@@ -158,7 +158,7 @@ function* listTexts<T>({
   yield `${text}]${others === "}" ? "" : ","}${others}`;
 }
 
-/** A text that all answers share, and none holds. */
+/** Answers with a text that all answers share. No answer is charged for it. */
 export function textAnswer(text: string, contentType: string): Response {
   return answerOf(slices(text), 0, contentType);
 }

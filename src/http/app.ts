@@ -1,4 +1,4 @@
-// The HTTP API: one file per resource, every error a problem+json.
+// The HTTP API. There is one file per resource, and every error is a problem+json.
 import { Hono, type MiddlewareHandler } from "hono";
 import { BrokerError, preview } from "../core/errors.ts";
 import { noticeClock } from "../edge/clock.ts";
@@ -21,7 +21,7 @@ import { groupSockets, partitionSockets } from "./sockets.ts";
 import { streams } from "./streams.ts";
 import { topics } from "./topics.ts";
 
-/** One name has one spelling: what is no percent-encoding of UTF-8 is not taken for itself. */
+/** Gives each name one spelling: a path that is not percent-encoded UTF-8 is refused, not taken literally. */
 const wellFormedPath: MiddlewareHandler = async (context, next) => {
   const { pathname } = new URL(context.req.url);
   try {

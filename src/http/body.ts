@@ -1,4 +1,4 @@
-// Request bodies, bounded: in bytes and in time, as they come, and unpacked. Nothing that a request announces is trusted.
+// Request bodies, bounded in bytes and in time, as they come and unpacked. No announcement in a request is trusted.
 import { type Encoding, unpacked } from "../compression/unpack.ts";
 import { BrokerError, brokerErrorOf } from "../core/errors.ts";
 import type { Holding } from "../core/ledger.ts";
@@ -16,7 +16,7 @@ const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 const NOTHING = new Uint8Array();
 
-/** A body that does not move. Its answer is a 408: nothing was done, and the request may be sent again. */
+/** Thrown for a body that does not move. Its answer is a 408: nothing was done, and the request may be sent again. */
 export class SlowBodyError extends BrokerError {
   constructor(bytes: number) {
     super(
@@ -26,7 +26,7 @@ export class SlowBodyError extends BrokerError {
   }
 }
 
-/** [BND-2] A body that comes in. It ends where it does not move, or is let go for what it holds. */
+/** [BND-2] A body that comes in. It ends if it does not move, or if it is let go for the bytes that it holds. */
 export class IncomingBody {
   readonly #headers: Headers;
   readonly #reader: ReadableStreamBYOBReader | null;
@@ -34,7 +34,7 @@ export class IncomingBody {
   /** Why nothing more is read. */
   #stopped: BrokerError | null = null;
   #bytes = 0;
-  /** So many bytes must come, or the end, while it is waited for so long. */
+  /** So many bytes, or the end, must come while the body is waited for during this time. */
   #missing = BODY_PIECE_BYTES;
   #leftMs = BODY_PIECE_MS;
 
@@ -44,13 +44,13 @@ export class IncomingBody {
     this.#holding = isolate.bodies.hold((error) => this.#stop(error));
   }
 
-  /** So much of it is in memory now. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
+  /** Sets the bytes of the body that are in memory now. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
   hold(bytes: number): void {
     if (this.#stopped !== null) throw this.#stopped;
     this.#holding.set(bytes);
   }
 
-  /** The body, unpacked. A piece is the reader's to keep. @throws BrokerError */
+  /** Yields the body, unpacked. The reader may keep the pieces. @throws BrokerError */
   async *pieces(): AsyncGenerator<Uint8Array> {
     const encoding = encodingOf(this.#headers);
     if (encoding === null) {
@@ -77,18 +77,18 @@ export class IncomingBody {
     }
   }
 
-  /** The whole of it, unpacked. @throws BrokerError MESSAGE_TOO_LARGE above MAX_REQUEST_BYTES */
+  /** Returns the whole body, unpacked. @throws BrokerError MESSAGE_TOO_LARGE above MAX_REQUEST_BYTES */
   async bytes(): Promise<Uint8Array> {
     const announced = Number(this.#headers.get("content-length") ?? 0);
     if (announced > MAX_REQUEST_BYTES) throw tooLarge(`${announced} bytes`);
     const pieces = encodingOf(this.#headers) === null ? null : this.pieces();
-    // One buffer, which grows: what is announced only says how it begins.
+    // There is one buffer, and it grows. The announced size only determines its first size.
     let buffer = new Uint8Array(Math.min(Math.max(announced, 1_024) + 1, BODY_PIECE_BYTES));
     let size = 0;
     for (;;) {
       if (size === buffer.length) buffer = grown(buffer, announced);
       let piece: Uint8Array;
-      // Fewer than these come at the end only.
+      // Fewer bytes than these come only at the end.
       const least = Math.min(buffer.length - size, BODY_PIECE_BYTES);
       if (pieces === null) {
         piece = await this.#read(buffer.subarray(size), least);
@@ -109,8 +109,8 @@ export class IncomingBody {
   }
 
   /**
-   * What comes next, in the place of `target`, whose buffer is gone: at least so many bytes. Nothing at the end.
-   * @throws BrokerError INVALID_REQUEST where the body is broken; SlowBodyError; why it was let go
+   * Reads the next bytes, at least `least` of them, into `target`, whose buffer is then gone. Empty at the end.
+   * @throws BrokerError INVALID_REQUEST if the body is broken; SlowBodyError; the reason why it was let go
    */
   async #read(target: Uint8Array, least: number): Promise<Uint8Array> {
     if (this.#stopped !== null) throw this.#stopped;
@@ -130,7 +130,7 @@ export class IncomingBody {
       throw new BrokerError("INVALID_REQUEST", detail);
     } finally {
       stop();
-      // Only the time counts in which it could have come.
+      // Only the time during which it could have come counts.
       this.#leftMs -= Math.max(0, Date.now() - sinceMs);
       if (this.#missing <= 0) {
         this.#missing = BODY_PIECE_BYTES;
@@ -146,8 +146,8 @@ export class IncomingBody {
   }
 
   /**
-   * [BND-2] Reads on and throws away, within bounds of bytes and time, so that a client that is still sending gets to see
-   * the answer.
+   * [BND-2] Reads on and discards, within bounds of bytes and time, so that a
+   * client that is still sending gets to see the answer.
    */
   async discard(): Promise<void> {
     this.#holding.release();
@@ -162,20 +162,20 @@ export class IncomingBody {
         target = new Uint8Array(value.buffer);
       }
     } catch {
-      // It broke off: nobody waits for the answer.
+      // It broke off. Nobody waits for the answer.
     } finally {
       stop();
     }
   }
 
-  /** Nothing more is read; it holds nothing. */
+  /** Stops reading. The body then holds nothing. */
   close(): void {
     this.#holding.release();
     void this.#reader?.cancel().catch(() => {});
   }
 }
 
-/** Twice as much room; all that is left where it is known how much comes. */
+/** Returns a buffer with twice the room, or with room for the rest if its size is known. */
 function grown(buffer: Uint8Array, announced: number): Uint8Array<ArrayBuffer> {
   const twice = 2 * buffer.length;
   const isLast = announced + 1 > buffer.length && announced + 1 < twice;
@@ -189,7 +189,7 @@ function tooLarge(size: string): BrokerError {
   return new BrokerError("MESSAGE_TOO_LARGE", detail);
 }
 
-/** Null where it comes as it is. */
+/** Returns the encoding, or null if the body comes as it is. */
 function encodingOf(headers: Headers): Encoding | null {
   const encoding = (headers.get("content-encoding") ?? "identity").toLowerCase();
   if (encoding === "identity") return null;
@@ -200,7 +200,7 @@ function encodingOf(headers: Headers): Encoding | null {
   );
 }
 
-/** [BND-2] The whole body, unpacked. Above MAX_REQUEST_BYTES it is MESSAGE_TOO_LARGE. */
+/** [BND-2] Reads the whole body, unpacked. Above MAX_REQUEST_BYTES it is MESSAGE_TOO_LARGE. */
 export async function readBytes(request: Request): Promise<Uint8Array> {
   const body = new IncomingBody(request);
   try {
@@ -213,7 +213,7 @@ export async function readBytes(request: Request): Promise<Uint8Array> {
   }
 }
 
-/** The body as text, which must be UTF-8. */
+/** Reads the body as text, which must be UTF-8. */
 export async function readText(request: Request): Promise<string> {
   const bytes = await readBytes(request);
   try {

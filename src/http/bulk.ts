@@ -1,5 +1,5 @@
-// Produce and read without bounds on length, a line a record: POST …/records with NDJSON that is answered in
-// lines, GET …/partitions/:partition/records as NDJSON.
+// Produces and reads without bounds on length, one record per line: POST …/records with NDJSON that is answered in
+// lines, and GET …/partitions/:partition/records as NDJSON.
 import { BrokerError } from "../core/errors.ts";
 import {
   ANSWER_PIECE_BYTES,
@@ -24,23 +24,23 @@ import { textBytes, whileRoom } from "./in-progress.ts";
 import { type Line, linesOf } from "./lines.ts";
 import { problemOf } from "./problem.ts";
 
-/** What a line takes in memory besides its text. */
+/** The memory that a line takes besides its text. */
 const LINE_BYTES = 64;
 
-/** How far a bulk request has got: a line of its answer after each chunk that is stored. */
+/** The progress of a bulk request: a line of its answer after each chunk that is stored. */
 interface Progress {
-  /** Lines that are done, stored or refused. */
+  /** The lines that are done, stored or refused. */
   lines: number;
   stored: number;
   refused: number;
-  /** The first records that were refused, and why. */
+  /** The first records that were refused, with the reasons. */
   errors: { line: number; code: string; detail: string }[];
 }
 
 /**
- * [BLK-1] Stores the lines chunk by chunk, in their order, and tells after each how far it got. A line that is no
- * record ends it with an `error`; what came before is stored. The last line says `done: true`: an answer
- * without one broke off.
+ * [BLK-1] Stores the lines chunk by chunk, in their order, and reports the progress after each. A line
+ * that is not a record ends the request with an `error`. Earlier records are stored. The last line
+ * says `done: true`. An answer without that broke off.
  */
 export async function* produceLines(
   env: Env,
@@ -72,7 +72,7 @@ async function* chunksOf(body: IncomingBody): AsyncGenerator<Line[]> {
     try {
       next = await source.next();
     } catch (error) {
-      if (chunk.length > 0) yield chunk; // What came before is stored.
+      if (chunk.length > 0) yield chunk; // The earlier lines are stored.
       throw error;
     }
     if (next.done) break;
@@ -88,7 +88,7 @@ async function* chunksOf(body: IncomingBody): AsyncGenerator<Line[]> {
   if (chunk.length > 0) yield chunk;
 }
 
-/** What lines take in memory. */
+/** Returns the memory that lines take. */
 function textBytesOf(lines: readonly Line[], chars: number): number {
   return chars + LINE_BYTES * lines.length;
 }
@@ -105,7 +105,7 @@ async function storeChunk(
   if (failure !== null) throw failure;
 }
 
-/** Where one of them makes the request wrong, those before it are stored all the same. */
+/** Stores records. If one of them makes the request wrong, those before it are stored all the same. */
 async function store(
   env: Env,
   topic: string,
@@ -138,7 +138,7 @@ async function store(
   }
 }
 
-/** The records up to the first line that is none, and what is wrong with that. */
+/** Returns the records up to the first line that is not a record, and what is wrong with that line. */
 function recordsOf(
   chunk: readonly Line[],
   work: Work,
@@ -164,13 +164,13 @@ export interface LinesRequest {
   /** Null starts at the log start. */
   readonly offset: number | null;
   readonly maxRecords: number;
-  /** Is told what is in memory, and not read yet. */
+  /** Called with the bytes that are in memory and not read yet. */
   readonly hold: (bytes: number) => void;
 }
 
 /**
- * [BLK-2] Every record from `offset` to what is the end of the log now, `maxRecords` at most: read as the client
- * reads.
+ * [BLK-2] Yields every record from `offset` to the current end of the log,
+ * at most `maxRecords`. It reads as the client reads.
  */
 export async function* readLines(
   env: Env,
@@ -198,12 +198,12 @@ export async function* readLines(
       next = read.nextOffset;
     }
   } catch (error) {
-    // The status was sent long ago: a line that is no record tells.
+    // The status was sent long ago, so a line that is not a record reports the error.
     yield `${JSON.stringify({ error: problemOf(error) })}\n`;
   }
 }
 
-/** The records, a line each, in pieces of about ANSWER_PIECE_BYTES. */
+/** Yields the records, one per line, in pieces of about ANSWER_PIECE_BYTES. */
 function* textsOf(records: readonly ConsumerRecord[]): Generator<string> {
   let text = "";
   for (const record of records) {

@@ -1,4 +1,4 @@
-// /v1/configs: what topics get that do not set a key themselves.
+// /v1/configs: the config of topics that do not set a key themselves.
 import { Hono } from "hono";
 import * as z from "zod";
 import { type ConfigOverrides, configByKey, type TopicConfig } from "../core/cluster/config.ts";

@@ -1,8 +1,8 @@
-// What browsers and slow connections need of every answer: CORS, and compression of text.
+// Adds to every answer what browsers and slow connections need: CORS, and compression of text.
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 
-/** Pages of any origin may call: there are no cookies that they could misuse. */
+/** Pages of any origin may call, because there are no cookies that they could misuse. */
 const allowAll = cors({
   origin: "*",
   allowMethods: ["GET", "POST", "PATCH", "DELETE"],
@@ -17,7 +17,7 @@ const allowAll = cors({
   maxAge: 86_400,
 });
 
-/** Sockets have no such headers, and an upgrade's answer cannot be copied. */
+/** Skips upgrades. Sockets have no such headers, and an upgrade's answer cannot be copied. */
 function unlessUpgrade(handler: MiddlewareHandler): MiddlewareHandler {
   return (context, next) =>
     context.req.header("upgrade") === undefined ? handler(context, next) : next();
@@ -26,8 +26,9 @@ function unlessUpgrade(handler: MiddlewareHandler): MiddlewareHandler {
 export const crossOrigin = unlessUpgrade(allowAll);
 
 /**
- * JSON that was asked for, in gzip where the client takes it: the runtime packs what the header says is packed. On
- * Cloudflare, and under wrangler, what stands before the Worker does that, and asks for gzip whoever asks.
+ * Compresses JSON answers to GET in gzip if the client accepts it. The runtime packs a body
+ * whose header says that it is packed. On Cloudflare, and under wrangler, the proxy before the
+ * Worker does that, and it requests gzip for every client.
  */
 export const compressed = unlessUpgrade(async (context, next) => {
   await next();

@@ -31,7 +31,7 @@ const timestamp = z
     context.addIssue({ code: "custom", message: "must be milliseconds or an ISO time" });
     return z.NEVER;
   });
-/** How long ago: milliseconds, or ISO 8601 in days, hours, minutes and seconds (P1DT2H). */
+/** A length of time: milliseconds, or ISO 8601 in days, hours, minutes and seconds (P1DT2H). */
 const duration = z.union([anyOffset, z.string()], DURATION_RULE).transform((value, context) => {
   const ms = typeof value === "number" ? value : durationMs(value);
   if (ms !== null) return ms;
@@ -94,7 +94,7 @@ export const historyQuery = z.strictObject({
   limit: queryInteger(1, MAX_HISTORY_ENTRIES).default(DEFAULT_HISTORY_ENTRIES),
 });
 
-/** What an entry of the flight recorder takes in memory, the partitions it names with it. */
+/** The memory for an entry of the flight recorder, including the partitions that it names. */
 const HISTORY_ENTRY_BYTES = 4_096;
 
 export const groups = new Hono<{ Bindings: Env }>()

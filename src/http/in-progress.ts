@@ -1,4 +1,4 @@
-// What was made of a body counts as long as the request is worked on [BND-3].
+// Counts the data made from a body for as long as the request is worked on [BND-3].
 import type * as z from "zod";
 import { JSON_VALUE_BYTES } from "../core/limits.ts";
 import type { Work } from "../edge/holders.ts";
@@ -6,7 +6,7 @@ import { isolate } from "../edge/isolate.ts";
 import { checkJsonShape, parse, parseShaped } from "../protocol/parse.ts";
 import { readText } from "./body.ts";
 
-/** Does what the request asks for; `action` says what it takes before it takes it. */
+/** Runs a request. `action` states how much memory it will take before it takes it. */
 export async function whileRoom<T>(action: (work: Work) => Promise<T>): Promise<T> {
   const work = isolate.work.begin();
   try {
@@ -16,12 +16,12 @@ export async function whileRoom<T>(action: (work: Work) => Promise<T>): Promise<
   }
 }
 
-/** What the body takes as text, and as bytes beside it. */
+/** Returns the memory that a body takes as text, with its bytes besides. */
 export function textBytes(text: string): number {
   return 2 * text.length;
 }
 
-/** Does what a body of JSON asks for. */
+/** Runs a request with a JSON body. */
 export function withJson<Schema extends z.ZodType, T>(
   request: Request,
   schema: Schema,

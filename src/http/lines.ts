@@ -1,4 +1,4 @@
-// application/x-ndjson, streamed: requests and answers of any length in bounded memory.
+// application/x-ndjson, streamed. Requests and answers of any length take bounded memory.
 import { concatBytes } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_LINE_BYTES } from "../core/limits.ts";
@@ -6,18 +6,18 @@ import { PacedBody } from "./answer.ts";
 
 export const NDJSON = "application/x-ndjson";
 
-/** Whether the client asks for an answer in lines. */
+/** True if the client wants an answer in lines. */
 export function acceptsLines(request: Request): boolean {
   return request.headers.get("accept")?.toLowerCase().includes(NDJSON) ?? false;
 }
 
-/** The media type of the body, without its parameters. */
+/** Returns the media type of the body, without its parameters. */
 export function contentType(request: Request): string {
   return request.headers.get("content-type")?.split(";")[0]?.trim().toLowerCase() ?? "";
 }
 
 export interface Line {
-  /** From 1 on; empty lines count. */
+  /** The number of the line, from 1 on. Empty lines count. */
   readonly number: number;
   readonly text: string;
 }
@@ -25,7 +25,10 @@ export interface Line {
 const NEWLINE = 10;
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The lines that are not empty; `hold` is told what of them is in memory. INVALID_REQUEST for one above MAX_LINE_BYTES, or that is not UTF-8: those before it come first. */
+/**
+ * Yields the lines that are not empty. `hold` is called with the bytes in memory. INVALID_REQUEST for a line above
+ * MAX_LINE_BYTES or not in UTF-8: the lines before it come first.
+ */
 export async function* linesOf(
   body: AsyncIterable<Uint8Array>,
   hold: (bytes: number) => void = () => {},
@@ -49,7 +52,7 @@ export async function* linesOf(
     if (text.trim() !== "") yield { number: number + 1, text };
 }
 
-/** The beginning of a line: one buffer, for it may come a byte at a time. */
+/** The beginning of a line. It is one buffer, because a line may come a byte at a time. */
 class Rest {
   #buffer = new Uint8Array();
   size = 0;
@@ -77,12 +80,15 @@ class Rest {
   }
 }
 
-/** What stands between the newlines; `before` lines came before. Decoded at once, unless something in it is wrong. */
+/**
+ * Yields the texts between the newlines. `before` lines came before. They are
+ * decoded at once, unless something in them is wrong.
+ */
 function* textsOf(bytes: Uint8Array, before: number): Generator<string> {
   let texts: string[] | null = null;
   try {
     texts = UTF8.decode(bytes).split("\n");
-  } catch {} // One of them; which, is found below.
+  } catch {} // One line is wrong. The code below finds it.
   let number = before;
   for (const line of texts ?? split(bytes)) {
     number++;
@@ -114,7 +120,10 @@ function tooLong(number: number): BrokerError {
   return new BrokerError("MESSAGE_TOO_LARGE", detail);
 }
 
-/** An answer made as the client reads, which says what it holds. What `lines` throws must be a line already. */
+/**
+ * Makes an answer as the client reads, which states the bytes that it
+ * holds. Errors thrown by `lines` must already be lines.
+ */
 export function lineResponse(
   lines: (hold: (bytes: number) => void) => AsyncGenerator<string>,
 ): Response {

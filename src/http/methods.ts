@@ -1,10 +1,10 @@
-// A path that exists answers other methods with 405 and what it allows.
+// Answers other methods on an existing path with 405 and the allowed methods.
 import type { Hono } from "hono";
 import { BrokerError } from "../core/errors.ts";
 import type { Env } from "../env.ts";
 import { problemResponse } from "./problem.ts";
 
-/** The answer where no route fits: 405 where another method would, 404 otherwise. */
+/** Answers if no route fits: 405 if another method would fit, 404 otherwise. */
 export function noRoute(app: Hono<{ Bindings: Env }>, request: Request): Response {
   const { pathname } = new URL(request.url);
   const detail = `there is no ${request.method} ${pathname}`;
@@ -23,7 +23,7 @@ export function noRoute(app: Hono<{ Bindings: Env }>, request: Request): Respons
   return response;
 }
 
-/** `/v1/topics/:topic` fits `/v1/topics/orders`. */
+/** True if the path fits the route: `/v1/topics/:topic` fits `/v1/topics/orders`. */
 function fits(route: string, pathname: string): boolean {
   const parts = route.split("/");
   const given = pathname.split("/");

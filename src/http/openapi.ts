@@ -1,4 +1,4 @@
-// GET /openapi.json: the HTTP API described by the schemas that validate it, and a page that shows it.
+// GET /openapi.json: the HTTP API, described by the schemas that validate it, and a page that shows it.
 import { Hono } from "hono";
 import { html } from "hono/html";
 import * as z from "zod";
@@ -11,7 +11,7 @@ import * as responses from "./responses.ts";
 
 type JsonSchema = Record<string, unknown>;
 
-/** As a client writes it, before defaults and transformations. */
+/** Describes the input as a client writes it, before defaults and transformations. */
 function jsonSchema(schema: z.ZodType): JsonSchema {
   const { $schema: _, ...rest } = z.toJSONSchema(schema, { io: "input", unrepresentable: "any" });
   return rest;
@@ -36,7 +36,7 @@ function parameters({ path, query }: Operation) {
     required?: string[];
   };
   const inQuery = Object.entries(properties).map(([name, schema]) => ({
-    // A record's entries are parameters of their own: header.NAME.
+    // The entries of a record are separate parameters: header.NAME.
     ...(schema.type === "object" ? { style: "form", explode: true } : {}),
     name,
     in: "query",
@@ -103,7 +103,7 @@ export const openapi = new Hono<{ Bindings: Env }>()
     return textAnswer(pageText, "text/html; charset=UTF-8");
   });
 
-/** Made once: the schemas do not change. */
+/** Made once, because the schemas do not change. */
 let documentText: string | null = null;
 let pageText: string | null = null;
 

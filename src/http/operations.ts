@@ -1,4 +1,4 @@
-// Every operation of the HTTP API: what it takes, by the schemas that check it, and what it answers.
+// Every operation of the HTTP API: its input, by the schemas that check it, and its answer.
 import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
 import { consumeQuery, streamQuery } from "../protocol/plain-consumer.ts";
@@ -13,7 +13,7 @@ import { alterTopicSchema, createTopicSchema } from "./topics.ts";
 
 export interface Operation {
   readonly method: "get" | "post" | "patch" | "delete";
-  /** As OpenAPI writes it: /v1/topics/{topic}. */
+  /** The path as OpenAPI writes it: /v1/topics/{topic}. */
   readonly path: string;
   readonly summary: string;
   readonly query?: z.ZodObject;
@@ -21,7 +21,7 @@ export interface Operation {
   /** Media types of the body besides application/json. */
   readonly bodyTypes?: readonly string[];
   readonly status: number;
-  /** None where there is no body. */
+  /** Missing if there is no body. */
   readonly response?: z.ZodType;
   readonly responseTypes?: readonly string[];
   readonly errors: readonly ErrorName[];
@@ -34,7 +34,7 @@ const NO_TOPIC = ["UNKNOWN_TOPIC_OR_PARTITION"] as const;
 const NO_GROUP = ["GROUP_ID_NOT_FOUND"] as const;
 const NEW_TOPIC = ["INVALID_TOPIC_EXCEPTION", "INVALID_PARTITIONS", "INVALID_CONFIG"] as const;
 
-/** Every operation of the API. A test holds it against the routes. */
+/** Every operation of the API. A test compares it with the routes. */
 export const OPERATIONS: readonly Operation[] = [
   {
     method: "get",

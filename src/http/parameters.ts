@@ -5,14 +5,14 @@ import { BrokerError, errorOf } from "../core/errors.ts";
 import { parse, queryInteger } from "../protocol/parse.ts";
 import { HEADER_PREFIX } from "../protocol/record-filter.ts";
 
-/** A legal topic name, or INVALID_TOPIC_EXCEPTION. */
+/** Returns a legal topic name. Throws INVALID_TOPIC_EXCEPTION otherwise. */
 export function topicParameter(name: string): string {
   const invalid = checkTopicName(name);
   if (invalid !== null) throw errorOf(invalid);
   return name;
 }
 
-/** A legal group id, or INVALID_GROUP_ID. */
+/** Returns a legal group id. Throws INVALID_GROUP_ID otherwise. */
 export function groupParameter(groupId: string): string {
   const invalid = checkGroupId(groupId);
   if (invalid !== null) throw errorOf(invalid);
@@ -26,9 +26,8 @@ export function partitionParameter(text: string): number {
 }
 
 /**
- * The query as the schema has it; `header.NAME=value` becomes an entry of `header`, by the whole name:
- * a header may be called __proto__. Parameters the schema does not
- * name are refused: they are typos.
+ * Parses the query by the schema. `header.NAME=value` becomes an entry of `header`, by the whole name, because a header
+ * may be called __proto__. Parameters that the schema does not name are refused as typos.
  */
 export function query<Schema extends z.ZodType>(
   request: Request,
@@ -59,7 +58,7 @@ function setOnce(
 
 const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/;
 
-/** A point in time: milliseconds since the epoch, or ISO 8601. Null for anything else. */
+/** Parses a point in time: milliseconds since the epoch, or ISO 8601. Null for anything else. */
 export function timestampParameter(text: string): number | null {
   if (/^\d{1,15}$/.test(text)) return Number(text);
   const ms = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;

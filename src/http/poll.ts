@@ -1,4 +1,4 @@
-// POST /v1/groups/:group/poll: a member of a group for clients that can hold no connection.
+// POST /v1/groups/:group/poll: group membership for clients that cannot hold a connection.
 import { Hono } from "hono";
 import { errorOf } from "../core/errors.ts";
 import { checkTopicPattern } from "../core/group/topic-pattern.ts";

@@ -17,10 +17,10 @@ export interface Problem {
   readonly retriable: boolean;
 }
 
-/** What an error is for a client. One that nobody expected is logged. */
+/** Describes an error to a client. An unexpected error is logged. */
 export function problemOf(error: unknown): Problem {
   const known = brokerError(error);
-  if (known.code === "UNKNOWN_SERVER_ERROR") console.error(error); // The rest is told where it was noted.
+  if (known.code === "UNKNOWN_SERVER_ERROR") console.error(error); // The other errors are logged where they are noted.
   const spec = ERRORS[known.code];
   return {
     type: "about:blank",
@@ -34,7 +34,7 @@ export function problemOf(error: unknown): Problem {
   };
 }
 
-/** The answer for an error; `extra` joins the problem's fields, `status` overrides the table's. */
+/** Answers with an error. `extra` adds to the problem's fields, and `status` overrides the table's. */
 export function problemResponse(error: unknown, extra: object = {}, status?: number): Response {
   const problem = problemOf(error);
   const body = { ...problem, ...(status === undefined ? {} : { status }), ...extra };

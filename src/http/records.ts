@@ -1,5 +1,5 @@
-// /v1/topics/:topic/records and …/partitions/:partition/…: produce, read, look offsets up.
-// Batches as they are: batches.ts.
+// /v1/topics/:topic/records and …/partitions/:partition/…: produce,
+// read, look up offsets. Raw batches are in batches.ts.
 import { Hono } from "hono";
 import * as z from "zod";
 import { BrokerError, unwrap } from "../core/errors.ts";
@@ -57,7 +57,7 @@ export const records = new Hono<{ Bindings: Env }>()
     const request = context.req.raw;
     if (contentType(request) === NDJSON && acceptsLines(request)) {
       query(request, bulkProduceQuery);
-      // Many appends are no one request that could be repeated as a whole.
+      // Many appends are not one request that could be repeated as a whole.
       refuseIdempotencyKey(
         request,
         "cannot be kept for lines that are answered in lines; send smaller requests",
@@ -134,7 +134,7 @@ function place(parameters: { topic: string; partition: string }): {
   };
 }
 
-/** `{records: […], expectedOffset?}`, or one record a line as application/x-ndjson. */
+/** Reads `{records: […], expectedOffset?}`, or one record per line as application/x-ndjson. */
 async function readRecords(request: Request, work: Work): Promise<z.output<typeof produceSchema>> {
   const text = await readText(request);
   work.add(textBytes(text));
@@ -162,8 +162,8 @@ async function readRecords(request: Request, work: Work): Promise<z.output<typeo
 }
 
 /**
- * [PRD-4] 200 where all records are stored; 207 where some are, with an error in the place of each other;
- * where none is, the problem of the first, with all of them in `results`.
+ * [PRD-4] Answers 200 if all records are stored, and 207 if some are, with an error in the place of each other record.
+ * If none is stored, the answer is the problem of the first, with all of them in `results`.
  */
 function produceResponse(items: readonly RecordResult[]): Response {
   const refused = items.filter((result): result is RecordRefused => isRefused(result));

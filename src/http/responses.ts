@@ -1,5 +1,5 @@
-// What the HTTP API answers, for its description. The answers are made by typed code, not checked against these
-// at run time; a test holds each of them against what is really answered.
+// The answers of the HTTP API, for its description. Typed code makes the answers, and they are not checked against
+// these schemas at run time. A test compares each schema with a real answer.
 import * as z from "zod";
 
 const offset = z.int().min(0);
@@ -70,7 +70,7 @@ export const appended = z.strictObject({ baseOffset: offset, logAppendTimeMs: z.
 export const producer = z.strictObject({ producerId: z.int(), producerEpoch: z.int() });
 
 export const groups = z.strictObject({ groups: z.array(z.strictObject({ groupId: z.string() })) });
-/** An offset of a partition, and what is wrong with it. */
+/** An offset of a partition, with the error there. */
 const refusedPlace = z.strictObject({
   topic: z.string(),
   partition,

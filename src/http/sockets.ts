@@ -1,5 +1,5 @@
-// The WebSocket paths. The SDK's sockets go straight to their objects: the Worker only passes the upgrade
-// on and no Worker code runs per record. The plain consumer is a session in this Worker.
+// The WebSocket paths. The SDK's sockets go straight to their objects: the Worker only passes the upgrade on, and no
+// Worker code runs per record. The plain consumer is a session in this Worker.
 import { type Context, Hono } from "hono";
 import * as z from "zod";
 import { BrokerError, errorOf, type Failure, isErrorName } from "../core/errors.ts";
@@ -56,7 +56,10 @@ export function plainSession(
   return new Response(null, { status: 101, webSocket: client });
 }
 
-/** Whoever was assigned a partition goes by its topic's id: under the name there may be another one by now. */
+/**
+ * A client that was assigned a partition names the topic's id. Under
+ * the topic's name, there may be another topic by now.
+ */
 const partitionSocketQuery = z.strictObject({
   topicId: z
     .string()
@@ -93,7 +96,7 @@ export function requireUpgrade(context: EdgeContext): void {
   );
 }
 
-/** An object refuses an upgrade with its failure as JSON; that becomes a problem. */
+/** Passes an answer on. An object refuses an upgrade with its failure as JSON, which becomes a problem. */
 async function passOn(response: Response): Promise<Response> {
   if (response.status === 101) return response;
   const failure = (await response.json()) as Partial<Failure>;

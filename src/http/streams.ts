@@ -30,7 +30,7 @@ export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async
   });
 });
 
-/** Which partitions are read, and from where. The id of an event goes above `from`. */
+/** Returns the partitions to read, and their start positions. The id of an event overrides `from`. */
 function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: string | null) {
   if (lastEventId && !EVENT_ID.test(lastEventId))
     throw new BrokerError(
@@ -59,7 +59,7 @@ function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: 
   };
 }
 
-/** Of an event's id, as `0:42,1:7`; there may be none, or a word in its place. */
+/** Reads the positions in an event's id, as `0:42,1:7`. There may be none, or a word in its place. */
 function positionsOf(id: string | null): [number, number][] {
   if (id === null || !EVENT_ID.test(id)) return [];
   return id.split(",").map((pair) => pair.split(":").map(Number) as [number, number]);

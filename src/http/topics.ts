@@ -11,13 +11,13 @@ import { listAnswer } from "./answer.ts";
 import { withJson } from "./in-progress.ts";
 import { topicParameter } from "./parameters.ts";
 
-// Bounds on names, counts and config live in core/cluster, with Kafka's error for each.
+// Bounds on names, counts and config are in core/cluster, with Kafka's error for each.
 export const configSchema = z
   .custom(
     (config) =>
       typeof config !== "object" || config === null || !Object.hasOwn(config, "__proto__"),
     {
-      // The record below would leave it out in silence.
+      // The record below would silently drop it.
       error: "must not have a key __proto__",
     },
   )
@@ -37,7 +37,7 @@ export const alterTopicSchema = z.strictObject({
   config: configSchema.optional(),
 });
 
-/** What a topic takes in memory, its whole config with it. */
+/** The memory for a topic, including its whole config. */
 const TOPIC_BYTES = 2_048;
 
 export const topics = new Hono<{ Bindings: Env }>()

@@ -1,28 +1,28 @@
-// KafkaJS over a WebSocket: in place of its TCP connections, so that it needs no bridge, in a Worker too.
+// Lets KafkaJS use a WebSocket in the place of its TCP connections. It then needs no bridge, not even in a Worker.
 //
 //   import { kafkaSocketFactory } from "rivulet/kafkajs";
 //   const kafka = new Kafka({ brokers: ["rivulet:9092"], socketFactory: kafkaSocketFactory({ url }) });
 //
-// Needs node:stream, which KafkaJS itself needs (in Workers the flag nodejs_compat).
+// It needs node:stream, which KafkaJS itself needs (in Workers, the flag nodejs_compat).
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
 import { kafkaSocketUrl } from "../protocol/paths.ts";
 
 export interface KafkaSocketOptions {
-  /** The broker's http or https address. The names of brokers that KafkaJS is given are labels, no more. */
+  /** The broker's http or https address. The broker names that KafkaJS is given are only labels. */
   readonly url: string;
-  /** Who asks, for what stands before the broker. */
+  /** The token of the user, for the proxy before the broker. */
   readonly token?: string;
 }
 
-/** KafkaJS's `ISocketFactory`. @throws where there is no WebSocket, as in Node before 22 */
+/** Makes KafkaJS's `ISocketFactory`. @throws if there is no WebSocket, as in Node before 22 */
 export function kafkaSocketFactory(
   options: KafkaSocketOptions,
 ): (args: { onConnect: () => void }) => Socket {
   if (typeof WebSocket === "undefined")
     throw new Error("there is no global WebSocket here: use Node 22 or newer");
   const url = kafkaSocketUrl(options.url, { token: options.token });
-  // What KafkaJS calls of a socket is there; the rest of it is not.
+  // It has the members of a socket that KafkaJS uses, and no others.
   return ({ onConnect }) => new WebSocketDuplex(url, onConnect) as unknown as Socket;
 }
 
@@ -41,14 +41,14 @@ class WebSocketDuplex extends Duplex {
       if (code === 1000 || code === 1005) this.push(null);
       else this.destroy(new Error(`the WebSocket was closed: ${code} ${reason}`.trim()));
     });
-    // A close follows, with the code; where the runtime forgets it, this is what there is.
+    // A close with the code follows. If the runtime forgets it, only this event comes.
     this.#socket.addEventListener("error", () => {
       if (this.#socket.readyState === WebSocket.CONNECTING)
         this.destroy(new Error(`cannot connect to ${url}`));
     });
   }
 
-  override _read(): void {} // What comes is pushed.
+  override _read(): void {} // Data is pushed as it comes.
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     try {

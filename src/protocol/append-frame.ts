@@ -1,13 +1,13 @@
 // Appends over the partition socket: binary frames to the partition, answered as text.
 import type { ErrorName } from "../core/errors.ts";
 
-/** A frame is this header, then whole record batches, one behind another. */
+/** The length of a frame's header. Whole record batches, one after another, follow it. */
 export const APPEND_HEADER_BYTES = 12;
 
 export interface AppendFrame {
-  /** Echoed in the answer; 0 to 2^32 - 1. */
+  /** Echoed in the answer. 0 to 2^32 - 1. */
   readonly requestId: number;
-  /** [CND-1] Append only if this is the next offset. Null (on the wire: -1) appends anyhow. */
+  /** [CND-1] Appends only if this is the next offset. Null (on the wire: -1) appends in any case. */
   readonly expectedOffset: number | null;
   readonly batches: Uint8Array;
 }
@@ -26,9 +26,9 @@ export function writeAppendFrame({ requestId, expectedOffset, batches }: AppendF
 export interface AppendedMessage {
   readonly type: "appended";
   readonly requestId: number;
-  /** The offset of the first record; the others follow it. */
+  /** The offset of the first record. The others follow it. */
   readonly baseOffset: number;
-  /** The timestamp of the records, where the topic has LogAppendTime. */
+  /** The timestamp of the records, if the topic has LogAppendTime. */
   readonly logAppendTimeMs?: number;
 }
 
@@ -39,9 +39,9 @@ export interface AppendErrorMessage {
   readonly errorCode: number;
   readonly retriable: boolean;
   readonly detail: string;
-  /** With INVALID_UPDATE_VERSION: the offset the next record will get. */
+  /** Set with INVALID_UPDATE_VERSION: the offset that the next record will get. */
   readonly nextOffset?: number;
 }
 
-/** What a producer is sent. */
+/** The messages that a producer is sent. */
 export type AppendAnswer = AppendedMessage | AppendErrorMessage;

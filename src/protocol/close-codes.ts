@@ -1,25 +1,28 @@
-// WebSocket close codes of every Rivulet socket. 1000 and 1001 are a clean good-bye; any code that is not
-// listed here means: connect again.
+// The WebSocket close codes of every Rivulet socket. 1000 and 1001 are a clean good-bye.
+// Any code that is not listed here means: connect again.
 
 import { BrokerError, isErrorName } from "../core/errors.ts";
 
-/** The socket broke a rule or asked for something impossible; the reason begins with an error name. Final, unless that is retriable. */
+/**
+ * The socket broke a rule or asked for something impossible. The reason begins with
+ * an error name. Final, unless that error is retriable.
+ */
 export const CLOSE_FATAL = 4000;
 /** A newer owner of the partition attached, or the epoch was too old to attach. */
 export const CLOSE_FENCED = 4001;
-/** The same member, or the same reader, connected again; this socket is the older one. */
+/** The same member, or the same reader, connected again. This socket is the older one. */
 export const CLOSE_REPLACED = 4002;
-/** The membership has ended (session or rebalance timeout); join again with epoch 0. */
+/** The membership has ended (session or rebalance timeout). Join again with epoch 0. */
 export const CLOSE_SESSION_ENDED = 4003;
-/** Sent by a session on behalf of a client whose connection broke: not a leave, the timeout starts. */
+/** Sent by a session for a client whose connection broke. It is not a leave, and the timeout starts. */
 export const CLOSE_CLIENT_LOST = 4004;
 
-/** A good-bye: 1000, 1001, or none given (1005, what a browser's `close()` without arguments sends). */
+/** True for a good-bye: 1000, 1001, or none given (1005, which a browser's `close()` without arguments sends). */
 export function isCleanClose(code: number): boolean {
   return code === 1000 || code === 1001 || code === 1005;
 }
 
-/** What a socket that was closed with CLOSE_FATAL says. */
+/** Returns the error in the reason of a socket that was closed with CLOSE_FATAL. */
 export function errorOfClose(reason: string): BrokerError {
   const [name = "", ...detail] = reason.split(": ");
   return isErrorName(name)

@@ -1,11 +1,14 @@
-// JSON whose numbers keep their text where JavaScript cannot hold them exactly: a JSON value is stored as its text.
+// Keeps the text of JSON numbers that JavaScript cannot hold exactly, because a JSON value is stored as its text.
 
 export type Reviver = (key: string, value: unknown, context?: { source?: string }) => unknown;
 
 /** Numbers that JavaScript may not hold exactly: sixteen digits or more, or a large exponent. */
 const LONG_NUMBER = /\d{16}|\d[eE][+-]?\d{2}/;
 
-/** What JSON.parse needs for this text: nothing, where no such number may be in it, for it slows the parser down. */
+/**
+ * Returns a reviver for JSON.parse, or undefined if the text holds no
+ * such number, because a reviver slows the parser down.
+ */
 export function exactNumbers(text: string): Reviver | undefined {
   return LONG_NUMBER.test(text) ? keepText : undefined;
 }

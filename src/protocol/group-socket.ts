@@ -1,6 +1,6 @@
-// The group socket: `/v1/groups/:group/socket`, one JSON object a frame, besides the heartbeat, which is
-// the bare text "ping" answered by the runtime with "pong" without waking the object. PROTOCOL.md tells
-// the conversation; this file is its schema. Clients import the types only.
+// The group socket: `/v1/groups/:group/socket`. Each frame is one JSON object, except for the heartbeat: the bare text
+// "ping", which the runtime answers with "pong" without waking the object. PROTOCOL.md explains the conversation, and
+// this file is its schema. Clients import only the types.
 import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
 import type { MemberState } from "../core/group/state.ts";
@@ -28,23 +28,23 @@ const topicPartitions = z.strictObject({
   partitions: z.array(integer(0, MAX_PARTITIONS_PER_TOPIC - 1)).max(MAX_PARTITIONS_PER_TOPIC),
 });
 
-/** Of any number of topics: a pattern may match them all. */
+/** Partitions of any number of topics, because a pattern may match all topics. */
 const heldPartitions = z.array(topicPartitions).max(MAX_TOPICS);
 
 export const joinMessage = z.strictObject({
   type: z.literal("join"),
-  /** Chosen by the client, a UUID; kept over reconnects. */
+  /** A UUID that the client chooses and keeps over reconnects. */
   memberId: identifier,
-  /** 0 joins anew; the last epoch received resumes after a lost connection. */
+  /** 0 joins anew. The last epoch received resumes after a lost connection. */
   memberEpoch: integer(0, Number.MAX_SAFE_INTEGER),
   instanceId: identifier.nullish(),
   clientId: identifier.nullish(),
-  /** Names, a pattern, or both; at least one of them. */
+  /** Names, a pattern, or both. At least one of them is needed. */
   topics: z
     .array(z.string().min(1).max(MAX_TOPIC_NAME_LENGTH))
     .max(MAX_TOPICS_PER_MEMBER)
     .default([]),
-  /** RE2; all topics whose whole name matches, those of the future too. */
+  /** RE2. All topics whose whole name matches, including future ones. */
   topicPattern: z.string().min(1).max(MAX_TOPIC_PATTERN_LENGTH).nullish(),
   sessionTimeoutMs: integer(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).default(
     DEFAULT_SESSION_TIMEOUT_MS,
@@ -52,13 +52,13 @@ export const joinMessage = z.strictObject({
   rebalanceTimeoutMs: integer(MIN_REBALANCE_TIMEOUT_MS, MAX_REBALANCE_TIMEOUT_MS).default(
     DEFAULT_REBALANCE_TIMEOUT_MS,
   ),
-  /** Echoed in the assignment that answers: what was sent before it says nothing about this join. */
+  /** Echoed in the assignment that answers. Assignments sent before that say nothing about this join. */
   requestId: integer(0, Number.MAX_SAFE_INTEGER).optional(),
-  /** What the member consumes now; empty for epoch 0. */
+  /** The partitions that the member consumes now. Empty for epoch 0. */
   owned: heldPartitions.default([]),
 });
 
-/** The member has stopped consuming these partitions. */
+/** Says that the member has stopped consuming these partitions. */
 export const revokedMessage = z.strictObject({
   type: z.literal("revoked"),
   partitions: heldPartitions,
@@ -75,7 +75,7 @@ export const commitMessage = z.strictObject({
         partition: integer(0, MAX_PARTITIONS_PER_TOPIC - 1),
         offset: integer(0, Number.MAX_SAFE_INTEGER),
         metadata: z.string().max(MAX_OFFSET_METADATA_LENGTH).optional(),
-        /** Set after a seek: lets the committed offset go back. */
+        /** Set after a seek. It lets the committed offset go back. */
         isRewind: z.boolean().optional(),
       }),
     )
@@ -97,37 +97,37 @@ export interface AssignedPartition {
   readonly topic: string;
   readonly topicId: string;
   readonly partition: number;
-  /** Where the group stands, or null where it has committed nothing. */
+  /** The group's offset, or null if it has committed nothing. */
   readonly committedOffset: number | null;
 }
 
-/** The group's word on where to begin where nothing is committed, which goes above the member's own. */
+/** The group's start position if nothing is committed. It overrides the member's own. */
 export type InitialOffset = "earliest" | "latest" | { readonly durationMs: number };
 
-/** The member's whole assignment. Sent after a join and whenever the assignment or the epoch changes. */
+/** The member's whole assignment. It is sent after a join and whenever the assignment or the epoch changes. */
 export interface AssignmentMessage {
   readonly type: "assignment";
-  /** Set where it answers a join that had one. */
+  /** Set if it answers a join that had one. */
   readonly requestId?: number;
   readonly memberId: string;
   readonly memberEpoch: number;
-  /** With the epoch, the token that partitions are attached with. */
+  /** Together with the epoch, this is the token for attaching to partitions. */
   readonly incarnation: number;
   readonly memberNumber: number;
   readonly heartbeatIntervalMs: number;
   readonly sessionTimeoutMs: number;
   readonly state: MemberState;
   readonly partitions: readonly AssignedPartition[];
-  /** Subscribed topics that do not exist now; they are assigned once they are created. */
+  /** Subscribed topics that do not exist now. They are assigned once they are created. */
   readonly missingTopics: readonly string[];
-  /** Absent where each member begins where it wants. */
+  /** Absent if each member chooses its own start. */
   readonly initialOffset?: InitialOffset;
 }
 
 export interface CommittedMessage {
   readonly type: "committed";
   readonly requestId: number;
-  /** Partitions whose offset was refused; the others are committed. */
+  /** The partitions whose offset was refused. The others are committed. */
   readonly rejected: readonly {
     readonly topicId: string;
     readonly partition: number;
@@ -142,7 +142,7 @@ export interface ErrorMessage {
   readonly errorCode: number;
   readonly retriable: boolean;
   readonly detail: string;
-  /** Set where the error answers a commit. */
+  /** Set if the error answers a commit. */
   readonly requestId?: number;
 }
 

@@ -1,4 +1,4 @@
-// What a record in a request must be. The SDK does without these schemas: it imports no library.
+// The schemas of records in requests. The SDK does without them, because it imports no library.
 import * as z from "zod";
 import {
   MAX_HEADERS_PER_RECORD,
@@ -11,7 +11,7 @@ import { exactNumbers } from "./exact-numbers.ts";
 import { BROKEN_TEXT, type JsonHeaders } from "./json-record.ts";
 import { checkJsonShape, integer, parseShaped } from "./parse.ts";
 
-/** True where the text has a UTF-8 form. */
+/** True if the text has a UTF-8 form. */
 function isUnicode(text: string): boolean {
   return text.isWellFormed();
 }
@@ -22,7 +22,7 @@ const headerValue = z.union(
   "must be a string, null, {base64} or a list of these",
 );
 
-/** Checked and passed on as it is: a copy would lose a header that is called `__proto__`. */
+/** Headers, checked and passed on as they are. A copy would lose a header that is called `__proto__`. */
 const headers = z.custom<JsonHeaders>().superRefine((value, context) => {
   const complain = (message: string, ...path: PropertyKey[]) =>
     context.addIssue({ code: "custom", path, message });
@@ -35,7 +35,7 @@ const headers = z.custom<JsonHeaders>().superRefine((value, context) => {
     (sum, [, given]) => sum + (Array.isArray(given) ? given.length : 1),
     0,
   );
-  // First: each of them may be wrong.
+  // This check comes first, because each header may be wrong.
   if (count > MAX_HEADERS_PER_RECORD) {
     complain(`holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
     return;
@@ -59,7 +59,7 @@ const jsonRecord = z
     valueBase64: base64.optional(),
     headers: headers.optional(),
     partition: integer(0, MAX_PARTITIONS_PER_TOPIC - 1).optional(),
-    /** Milliseconds since the epoch; the time of arrival where absent. */
+    /** Milliseconds since the epoch. If absent, the time of arrival. */
     timestamp: integer(0, MAX_TIMESTAMP_MS).optional(),
   })
   .superRefine((record, context) => {
@@ -80,7 +80,7 @@ const jsonRecord = z
 
 const TOO_MANY = `must hold at most ${MAX_RECORDS_PER_REQUEST} records`;
 
-/** The records of one produce request. They are counted first: of too many none is looked at. */
+/** The records of one produce request. They are counted first. If there are too many, none is examined. */
 export const recordList = z.preprocess(
   (value, context) => {
     if (Array.isArray(value) && value.length > MAX_RECORDS_PER_REQUEST)
@@ -91,8 +91,8 @@ export const recordList = z.preprocess(
 );
 
 /**
- * JSON of records. `admit` is told the number of its values before they are made.
- * @throws BrokerError INVALID_REQUEST, and what `admit` throws
+ * Parses JSON of records. `admit` is called with the number of its values before they are created.
+ * @throws BrokerError INVALID_REQUEST, and errors of `admit`
  */
 export function parseRecordJson(
   text: string,

@@ -1,15 +1,15 @@
-// Records as JSON. A string is its UTF-8 bytes, another JSON value its JSON text, null is null; bytes that
-// are no UTF-8 travel as base64. What was written as a string reads back as the same string.
+// Records as JSON. A string is its UTF-8 bytes, another JSON value its JSON text, null is null. Bytes that are not
+// UTF-8 travel as base64. A value written as a string reads back as the same string.
 import { fromBase64, toBase64 } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../core/record.ts";
 
-/** By name; a list of values where a name repeats. */
+/** Headers by name. If a name repeats, it has a list of values. */
 export type JsonHeaders = Readonly<Record<string, JsonHeaderValue | readonly JsonHeaderValue[]>>;
-/** Bytes as they are: not in JSON. */
+/** The value of a header. Raw bytes are not possible in JSON. */
 export type JsonHeaderValue = string | null | { readonly base64: string } | Uint8Array;
 
-/** What `POST …/records` takes per record: a JSON value, or bytes as base64. */
+/** The input for one record in `POST …/records`: a JSON value, or bytes as base64. */
 export interface JsonRecordInput {
   /** A string is its UTF-8 bytes, bytes are themselves (not in JSON), another value is its JSON text. */
   readonly key?: unknown;
@@ -18,7 +18,7 @@ export interface JsonRecordInput {
   readonly valueBase64?: string | undefined;
   readonly headers?: JsonHeaders | undefined;
   readonly partition?: number | undefined;
-  /** Milliseconds since the epoch; the time of arrival where absent. */
+  /** Milliseconds since the epoch. If absent, the time of arrival. */
   readonly timestamp?: number | undefined;
 }
 
@@ -33,7 +33,7 @@ export interface JsonRecord {
   readonly headers: Readonly<Record<string, JsonHeaderValue | readonly JsonHeaderValue[]>>;
 }
 
-/** A record on its way to a partition; that and its time may still have to be chosen. */
+/** A record on its way to a partition. The partition and the time may still have to be chosen. */
 export interface UnplacedRecord extends Omit<ProducerRecord, "timestamp"> {
   readonly partition: number | null;
   readonly timestamp: number | null;
@@ -42,7 +42,9 @@ export interface UnplacedRecord extends Omit<ProducerRecord, "timestamp"> {
 const UTF8 = new TextEncoder();
 const FROM_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** The `index`th of its request. @throws BrokerError INVALID_REQUEST where key or value has no JSON text */
+/**
+ * Converts the record at `index` in its request. @throws BrokerError INVALID_REQUEST if key or value has no JSON text
+ */
 export function fromJsonRecord(record: JsonRecordInput, index: number): UnplacedRecord {
   return {
     key: toBytes(record, "key", index),
@@ -69,14 +71,14 @@ function bytesOf(value: unknown, index: number, field: string): Uint8Array | nul
   try {
     const text = JSON.stringify(value);
     if (text !== undefined) return UTF8.encode(text);
-  } catch {} // Told below: a BigInt, or an object that holds itself.
+  } catch {} // The value is a BigInt, or an object that contains itself. The error is made below.
   throw invalid(index, field, "has no JSON form");
 }
 
 function decoded(encoded: unknown, index: number, field: string): Uint8Array {
   try {
     if (typeof encoded === "string") return fromBase64(encoded);
-  } catch {} // Told below.
+  } catch {} // The error is made below.
   throw invalid(index, field, "is no base64");
 }
 
@@ -115,7 +117,7 @@ export function toJsonRecord(record: ConsumerRecord): JsonRecord {
       continue;
     }
     const all = before === undefined ? one : [before, one];
-    // Not an assignment: a header may be called __proto__.
+    // Not an assignment, because a header may be called __proto__.
     Object.defineProperty(headers, key, {
       value: all,
       enumerable: true,

@@ -1,9 +1,9 @@
-// Parsing of everything that comes from outside. A failure names the field, the value and the bound.
+// Parses all input from outside. A failure names the field, the value and the bound.
 import * as z from "zod";
 import { BrokerError, type ErrorName, preview } from "../core/errors.ts";
 import { MAX_CONTROL_FRAME_CHARS, MAX_JSON_DEPTH, MAX_JSON_VALUES } from "../core/limits.ts";
 
-/** `value` as the schema has it, or a BrokerError `code` that says what is wrong and where. */
+/** Parses `value` by the schema. Throws a BrokerError `code` that says what is wrong and where. */
 export function parse<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
@@ -14,7 +14,7 @@ export function parse<Schema extends z.ZodType>(
   throw new BrokerError(code, describe(result.error, value));
 }
 
-/** A control frame of any socket: text, of bounded length, JSON, and as the schema has it. */
+/** Parses a control frame of any socket: text of bounded length, in JSON, that fits the schema. */
 export function parseFrame<Schema extends z.ZodType>(
   schema: Schema,
   data: unknown,
@@ -29,16 +29,16 @@ export function parseFrame<Schema extends z.ZodType>(
   return parse(schema, parseJson(data, "the frame"));
 }
 
-/** What `JSON.parse` calls for each value; `source` is the text of a primitive. */
+/** A function that `JSON.parse` calls for each value. `source` is the text of a primitive. */
 type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
 
-/** [BND-4] JSON from outside, of bounded depth and number of values. @throws BrokerError INVALID_REQUEST */
+/** [BND-4] Parses JSON from outside, of bounded depth and number of values. @throws BrokerError INVALID_REQUEST */
 export function parseJson(text: string, what: string): unknown {
   checkJsonShape(text, what);
   return parseShaped(text, what);
 }
 
-/** For text that `checkJsonShape` has seen. @throws BrokerError INVALID_REQUEST */
+/** Parses a text that `checkJsonShape` has checked. @throws BrokerError INVALID_REQUEST */
 export function parseShaped(text: string, what: string, reviver?: Reviver): unknown {
   try {
     return JSON.parse(text, reviver);
@@ -53,8 +53,8 @@ const COMMA = 44;
 const BACKSLASH = 92;
 
 /**
- * [BND-4] Looks at the text once, before anything parses it: what is nested beyond MAX_JSON_DEPTH, or has more values, is
- * refused. Whether it is JSON the parser says.
+ * [BND-4] Scans the text once, before anything parses it. A text that is nested beyond MAX_JSON_DEPTH, or has too many
+ * values, is refused. The parser checks if it is JSON.
  * @returns the number of its values, about
  * @throws BrokerError INVALID_REQUEST
  */
@@ -92,7 +92,10 @@ export function checkJsonShape(text: string, what: string, maxValues = MAX_JSON_
   return values;
 }
 
-/** Where the quote stands that ends the string which begins at `start`; the end of the text where none does. */
+/**
+ * Returns the position of the quote that ends the string that begins
+ * at `start`, or the end of the text if there is none.
+ */
 function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let first = end;
@@ -102,11 +105,11 @@ function endOfString(text: string, start: number): number {
   return text.length;
 }
 
-/** Of fields that are not known an error names so many. */
+/** The most unknown fields that an error names. */
 const MAX_NAMED_KEYS = 10;
 
 function describe(error: z.ZodError, value: unknown): string {
-  // A field that does not exist is the likeliest reason for one that is missing.
+  // If a field is missing, an unknown field is the likeliest reason.
   const first = error.issues.find(({ code }) => code === "unrecognized_keys") ?? error.issues[0];
   if (first === undefined) return "the request is malformed";
   const issue = specificIssue(first, value);
@@ -121,7 +124,7 @@ function describe(error: z.ZodError, value: unknown): string {
   return `${place}: ${messageOf(issue)}; got ${preview(got)}`;
 }
 
-/** The library's words, where a schema has none of its own. */
+/** True if the message is the library's own, because the schema has none. */
 function isGeneric(issue: z.core.$ZodIssue): boolean {
   return issue.code === "invalid_type" && issue.message.startsWith("Invalid input");
 }
@@ -146,8 +149,8 @@ function itemsOf(origin: string, count: number): string {
 }
 
 /**
- * Of a value that may be one of several things, the one that was meant: the one whose fields fit and one
- * of whose values is wrong. Where none was, the message of the whole stands.
+ * Returns the most specific issue. If a value may be one of several things, it finds the one that was meant, whose
+ * fields fit and one of whose values is wrong. If there is none, the message of the whole stands.
  */
 function specificIssue(issue: z.core.$ZodIssue, value: unknown): z.core.$ZodIssue {
   if (issue.code !== "invalid_union") return issue;
@@ -177,7 +180,7 @@ function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
   return current;
 }
 
-/** A whole number in a query string. */
+/** Parses a whole number in a query string. */
 export function queryInteger(minimum: number, maximum: number) {
   const message = `must be a whole number from ${minimum} to ${maximum}`;
   return z

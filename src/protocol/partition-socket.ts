@@ -1,6 +1,6 @@
 // The partition socket: `/v1/topics/:topic/partitions/:partition/socket`. Text frames are JSON control
-// messages. Binary frames from the partition are whole record batches, one behind another; to it they are
-// appends (append-frame.ts). Clients import the types only.
+// messages. Binary frames from the partition are whole record batches, one after another. Binary frames to it
+// are appends (append-frame.ts). Clients import only the types.
 import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
 import {
@@ -16,10 +16,10 @@ const anyInteger = integer(0, Number.MAX_SAFE_INTEGER);
 /** Epochs are Kafka's int32. */
 const MAX_EPOCH = 2 ** 31 - 1;
 
-/** Starts to read, or starts again elsewhere (a seek): frames from before have a lower `attachId`. */
+/** Starts to read, or starts again elsewhere (a seek). Frames from before have a lower `attachId`. */
 export const attachMessage = z.strictObject({
   type: z.literal("attach"),
-  /** Echoed in `attached`; batches that arrive before that belong to an earlier attach. */
+  /** Echoed in `attached`. Batches that arrive before that belong to an earlier attach. */
   attachId: anyInteger.default(0),
   offset: z.union(
     [
@@ -47,7 +47,7 @@ export const attachMessage = z.strictObject({
 export const windowMessage = z.strictObject({
   type: z.literal("window"),
   attachId: anyInteger.default(0),
-  /** A full window may be gone beyond by one batch. */
+  /** One batch may go beyond a full window. */
   bytes: integer(1, MAX_WINDOW_BYTES + MAX_MESSAGE_BYTES),
 });
 
@@ -57,11 +57,14 @@ export type ReaderMessage = z.input<typeof readerMessage>;
 export interface AttachedMessage {
   readonly type: "attached";
   readonly attachId: number;
-  /** Where reading starts: what was asked for, or what "earliest" or "latest" means now. */
+  /** The offset at which reading starts: the one requested, or the current meaning of "earliest" or "latest". */
   readonly offset: number;
   readonly logStartOffset: number;
   readonly highWatermark: number;
-  /** What may be sent now: the window asked for, less what an earlier attach of this socket has in flight. */
+  /**
+   * The bytes that may be sent now: the requested window, less the
+   * bytes in flight from an earlier attach of this socket.
+   */
   readonly windowBytes: number;
 }
 
@@ -74,11 +77,11 @@ export interface ReaderErrorMessage {
   readonly detail: string;
   readonly logStartOffset?: number;
   readonly highWatermark?: number;
-  /** On CORRUPT_MESSAGE: the batch that cannot be read. */
+  /** Set on CORRUPT_MESSAGE: the batch that cannot be read. */
   readonly topic?: string;
   readonly partition?: number;
   readonly offset?: number;
 }
 
-/** What a reader is sent. */
+/** The messages that a reader is sent. */
 export type PartitionMessage = AttachedMessage | ReaderErrorMessage;

@@ -21,7 +21,7 @@ export function batchesPath(topic: string, partition: number): string {
   return `${partitionPath(topic, partition)}/batches`;
 }
 
-/** With the topic's id it leads to that topic only, and to none that was created anew under its name. */
+/** Returns a path with the topic's id. It leads only to that topic, and to none created anew under its name. */
 export function partitionSocketPath(topic: string, partition: number, topicId: string): string {
   return `${partitionPath(topic, partition)}/socket?topicId=${encodeURIComponent(topicId)}`;
 }
@@ -37,7 +37,9 @@ export function groupSocketPath(groupId: string): string {
 /** Kafka's protocol over a WebSocket. */
 export const KAFKA_PATH = "/kafka";
 
-/** Where `advertise` is how clients find the nodes, one address for each, and `node` the one this connection is to. */
+/**
+ * Returns the URL. `advertise` lists the nodes' addresses for clients, one each. `node` is the node of this connection.
+ */
 export function kafkaSocketUrl(
   baseUrl: string,
   options: { advertise?: readonly string[]; node?: number; token?: string | undefined } = {},

@@ -1,4 +1,4 @@
-// The plain consumer: `/v1/groups/:group/consume`, JSON objects over any WebSocket client, no SDK.
+// The plain consumer: `/v1/groups/:group/consume`, JSON objects over any WebSocket client, without the SDK.
 import * as z from "zod";
 import { checkTopicName } from "../core/cluster/topics.ts";
 import {
@@ -35,7 +35,7 @@ export const topicList = z
     }
   });
 
-/** What plain sockets have in common, with a group and without. */
+/** The parameters that plain sockets share, with and without a group. */
 const deliveryParameters = {
   /** Unacknowledged records per partition. */
   window: queryInteger(1, MAX_PLAIN_WINDOW_RECORDS).default(DEFAULT_PLAIN_WINDOW_RECORDS),
@@ -47,13 +47,13 @@ const deliveryParameters = {
 
 export const consumeQuery = z.strictObject({
   topics: topicList.optional(),
-  /** RE2: every topic whose whole name matches, those created later as well. One of the two is needed. */
+  /** RE2. Every topic whose whole name matches, including topics created later. One of the two is needed. */
   pattern: z.string().min(1).max(MAX_TOPIC_PATTERN_LENGTH).optional(),
   /** explicit: an `ack` commits. auto: a record counts as done once it is sent. */
   ack: z.enum(["explicit", "auto"]).default("explicit"),
-  /** Where to begin in partitions for which the group has committed nothing. */
+  /** The start position in partitions for which the group has committed nothing. */
   from: z.enum(["earliest", "latest"]).default("earliest"),
-  /** A static member: its partitions wait for it while it is away. */
+  /** Makes a static member. Its partitions wait for it while it is away. */
   instanceId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
   clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
   ...deliveryParameters,
@@ -71,18 +71,18 @@ export interface DeliveryOptions {
 /** The position in every partition that has one, as `0:42,1:7`. */
 export const EVENT_ID = /^\d{1,4}:\d{1,16}(,\d{1,4}:\d{1,16})*$/;
 
-/** Where a reader without a group begins: an end of the log, an offset, or where an earlier stream had got to. */
+/** The start of a reader without a group: an end of the log, an offset, or the position of an earlier stream. */
 const streamStart = z
   .string()
   .refine((from) => /^(earliest|latest|\d{1,16})$/.test(from) || EVENT_ID.test(from), {
     error: "must be earliest, latest, an offset, or the id of an event",
   });
 
-/** `/v1/topics/:topic/stream`, over SSE or a WebSocket. */
+/** The query of `/v1/topics/:topic/stream`, over SSE or a WebSocket. */
 export const streamQuery = z.strictObject({
   partition: queryInteger(0, MAX_PARTITIONS_PER_TOPIC - 1).optional(),
   from: streamStart.default("latest"),
-  /** Of a WebSocket: auto gives a record up once it is sent. */
+  /** For a WebSocket. auto: a record counts as done once it is sent. */
   ack: z.enum(["explicit", "auto"]).default("auto"),
   ...deliveryParameters,
 });
@@ -93,13 +93,13 @@ const partition = integer(0, Number.MAX_SAFE_INTEGER);
 const offset = integer(0, Number.MAX_SAFE_INTEGER);
 
 export const plainClientMessage = z.discriminatedUnion("type", [
-  /** Done up to and including this record: commits, and opens the window. */
+  /** Acknowledges up to and including this record. It commits, and opens the window. */
   z.strictObject({ type: z.literal("ack"), topic, partition, offset }),
   z.strictObject({ type: z.literal("seek"), topic, partition, offset }),
   z.strictObject({ type: z.literal("pause"), topic, partition }),
   z.strictObject({ type: z.literal("resume"), topic, partition }),
   z.strictObject({ type: z.literal("leave") }),
-  /** A sign of life while working on unacknowledged records. */
+  /** A sign of life while the client works on unacknowledged records. */
   z.strictObject({ type: z.literal("ping") }),
 ]);
 
@@ -108,7 +108,7 @@ export type PlainServerMessage =
       readonly type: "assigned";
       readonly partitions: readonly (TopicPartition & { readonly offset: number })[];
     }
-  /** `lost`: somebody else may own them already. Otherwise acks are taken until what was sent is acknowledged. */
+  /** If `lost`, others may already own them. Otherwise acks are accepted until all sent records are acknowledged. */
   | {
       readonly type: "revoked";
       readonly partitions: readonly TopicPartition[];

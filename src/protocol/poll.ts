@@ -1,4 +1,5 @@
-// A member without a socket: what it asks over HTTP, and what the Worker asks of the group for it.
+// The requests of a member without a socket: the ones it makes over HTTP, and
+// the ones that the Worker makes to the group for it.
 import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
 import type { JoinRequest } from "../core/group/coordinator.ts";
@@ -19,7 +20,7 @@ import type { TopicPartition } from "../core/record.ts";
 import type { AssignmentMessage } from "./group-socket.ts";
 import { integer } from "./parse.ts";
 
-/** The member's id is made of it, with a prefix. */
+/** The instance id. With a prefix, it becomes the member's id. */
 const instanceId = z
   .string()
   .min(1)
@@ -27,22 +28,22 @@ const instanceId = z
 
 export const pollSchema = z
   .strictObject({
-    /** Who polls: the same in each request, and nobody else's. */
+    /** The poller: the same in each request, and nobody else's. */
     instanceId,
     topics: z.array(z.string()).max(MAX_TOPICS_PER_MEMBER).default([]),
-    /** RE2; all topics whose whole name matches. */
+    /** RE2. All topics whose whole name matches. */
     pattern: z.string().min(1).max(MAX_TOPIC_PATTERN_LENGTH).optional(),
     clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
-    /** Where to begin in partitions for which the group has committed nothing. */
+    /** The start position in partitions for which the group has committed nothing. */
     from: z.enum(["earliest", "latest"]).default("earliest"),
     maxRecords: integer(1, MAX_FETCH_RECORDS).default(DEFAULT_FETCH_RECORDS),
-    /** How long to wait for records where there are none. */
+    /** How long to wait for records if there are none. */
     waitMs: integer(0, MAX_WAIT_MS).default(0),
     /** How long the member's place is kept after a poll. */
     sessionTimeoutMs: integer(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).default(
       DEFAULT_SESSION_TIMEOUT_MS,
     ),
-    /** Done up to and including these records of earlier answers. */
+    /** Acknowledges records of earlier answers, up to and including these offsets. */
     ack: z
       .array(
         z.strictObject({
@@ -53,7 +54,7 @@ export const pollSchema = z
       )
       .max(MAX_OFFSETS_PER_COMMIT)
       .default([]),
-    /** Acknowledges and goes: the partitions are the others' at once. */
+    /** Acknowledges and leaves. The partitions go to the others at once. */
     leave: z.boolean().default(false),
   })
   .superRefine(({ topics, pattern, leave: leaves }, context) => {
@@ -62,7 +63,7 @@ export const pollSchema = z
     context.addIssue({ code: "custom", path: ["topics"], message });
   });
 
-/** What a member without a socket asks. */
+/** The request of a member without a socket. */
 export interface PollRequest
   extends Pick<
     JoinRequest,
@@ -74,7 +75,7 @@ export interface PollRequest
     | "sessionTimeoutMs"
     | "rebalanceTimeoutMs"
   > {
-  /** Done up to and including these offsets. */
+  /** Acknowledges up to and including these offsets. */
   readonly acks: readonly (TopicPartition & { readonly offset: number })[];
 }
 
@@ -90,6 +91,6 @@ export interface RejectedAck {
 export interface PollAnswer {
   readonly assignment: AssignmentMessage;
   readonly rejected: readonly RejectedAck[];
-  /** How far the member was sent records of its partitions, since it has them. */
+  /** How far the member was sent records of its partitions, since it got them. */
   readonly delivered: ReadonlyMap<PartitionKey, number>;
 }

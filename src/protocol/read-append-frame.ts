@@ -1,4 +1,4 @@
-// The partition's side of append-frame.ts: apart from it, for the SDK loads that one when it is needed.
+// The partition's side of append-frame.ts. It is apart, because the SDK loads that file on demand.
 import { BrokerError } from "../core/errors.ts";
 import { APPEND_HEADER_BYTES, type AppendFrame } from "./append-frame.ts";
 

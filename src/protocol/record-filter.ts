@@ -1,19 +1,19 @@
-// Filters of plain readers, by equality of the key and of headers. What they leave out is read all the same:
-// positions move over it.
+// Filters of plain readers, by equality of the key and of headers. Records that are
+// filtered out are still read, so positions move past them.
 import * as z from "zod";
 import { MAX_FILTER_HEADERS, MAX_FILTER_LENGTH } from "../core/limits.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 
-/** Of the parameters that name a header. */
+/** The prefix of the parameters that name a header. */
 export const HEADER_PREFIX = "header.";
 
 const text = z.string().max(MAX_FILTER_LENGTH);
 
-/** `key=…` and `header.NAME=…` of a query. */
+/** The parameters `key=…` and `header.NAME=…` of a query. */
 export const filterParameters = {
   /** Only records with this key. */
   key: text.optional(),
-  /** Only records that have each of these headers, `header.NAME`, with this value; a name may repeat in a record. */
+  /** Only records that have each of these headers, `header.NAME`, with this value. A name may repeat in a record. */
   header: z
     .record(text, text)
     .refine((headers) => Object.keys(headers).length <= MAX_FILTER_HEADERS, {
@@ -26,7 +26,7 @@ export type RecordFilter = (record: ConsumerRecord) => boolean;
 
 const UTF8 = new TextEncoder();
 
-/** Null where everything passes. */
+/** Makes a filter. Null if every record passes. */
 export function recordFilter({
   key,
   header = {},

@@ -1,4 +1,4 @@
-// What became of one record of a produce request, as every way of producing tells it.
+// The outcome of one record of a produce request, in the form that every way of producing uses.
 import { BrokerError, type ErrorName, type FailureData } from "../core/errors.ts";
 
 export interface RecordError extends Omit<FailureData, "retriable"> {
@@ -8,12 +8,12 @@ export interface RecordError extends Omit<FailureData, "retriable"> {
   readonly detail: string;
 }
 
-/** `partition` is -1 where the record got none: its topic was refused. */
+/** `partition` is -1 if the record got none because its topic was refused. */
 export type RecordOutcome =
   | { readonly partition: number; readonly offset: number; readonly timestamp: number }
   | { readonly partition: number; readonly error: RecordError };
 
-/** What is no error of the broker leaves open whether the record was stored. */
+/** Makes the outcome of a failed record. Any error but the broker's leaves open if the record was stored. */
 export function failedRecord(partition: number, error: Error): RecordOutcome {
   const known =
     error instanceof BrokerError ? error : new BrokerError("REQUEST_TIMED_OUT", error.message);
@@ -22,8 +22,8 @@ export function failedRecord(partition: number, error: Error): RecordOutcome {
 }
 
 /**
- * The outcomes of each topic's records, where each was produced for itself: a topic that failed answers for each of
- * its records. @throws the first topic's error where all failed
+ * Returns the outcomes of each topic's records, if each topic was produced separately. A topic that failed answers for
+ * each of its records. @throws the first topic's error if all failed
  */
 export async function outcomesOfTopics(
   batch: readonly { readonly records: readonly unknown[] }[],

@@ -1,7 +1,7 @@
-// What a client does not read stays in the broker's memory, and closing its socket does not free it: it has to be bounded
-// before. workerd tells how much that is, of sockets in the Worker and of hibernating ones in objects [BND-17].
+// Data that a client does not read stays in the broker's memory, and closing its socket does not free it. So it must be
+// bounded before. workerd tells its size, for sockets in the Worker and for hibernating ones in objects [BND-17].
 
-/** Bytes that were sent over the socket and wait for its client to take them; null where the runtime does not tell. */
+/** Returns the bytes sent over the socket that wait for its client to take them. Null if the runtime does not tell. */
 export function unsentBytes(socket: WebSocket): number | null {
   return (socket as { readonly bufferedAmount?: number }).bufferedAmount ?? null;
 }

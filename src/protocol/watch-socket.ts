@@ -1,14 +1,15 @@
-// Between a Kafka client's connection, which runs in the Worker, and the group of a member that speaks over it. Never seen
-// from outside. The connection sends PING for the member; the group says when something has changed.
+// The socket between a Kafka client's connection, which runs in the Worker, and the group of a
+// member that speaks over it. It is never visible from outside. The connection sends PING for the
+// member. The group reports when something has changed.
 
-/** Where the group's object is asked for the socket. */
+/** Returns the URL at which the group's object is asked for the socket. */
 export function watchUrl(memberId: string): string {
   return `https://object${WATCH_PATH}?memberId=${encodeURIComponent(memberId)}`;
 }
 
 export const WATCH_PATH = "/watch";
 
-/** What was answered last may hold no longer. */
+/** The last answer may no longer hold. */
 export interface WatchMessage {
   readonly type: "changed";
 }

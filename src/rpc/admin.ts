@@ -1,11 +1,11 @@
-// `env.RIVULET.admin`: the SDK's admin, asked in this process.
+// `env.RIVULET.admin`: the SDK's admin, called in this process.
 import { RpcTarget } from "cloudflare:workers";
 import { Admin } from "../client/admin.ts";
 import { HttpClient } from "../client/http.ts";
 import type { AdminService } from "../client/service.ts";
 import { overRpc } from "./errors.ts";
 
-/** It goes nowhere: the requests are handed over. */
+/** An address that is never contacted. The requests are handed over in the process. */
 const ADDRESS = "http://rivulet";
 
 export class RpcAdmin extends RpcTarget implements AdminService {

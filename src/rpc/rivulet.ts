@@ -1,4 +1,4 @@
-// The entrypoint for service bindings: another Worker produces and administers without HTTP.
+// The entrypoint for service bindings. Another Worker produces and administers with it, without HTTP.
 //
 //   [[services]]
 //   binding = "RIVULET"
@@ -39,7 +39,7 @@ const batchSchema = z.strictObject({
     .max(MAX_TOPICS_PER_BATCH, BATCH_RULE),
 });
 
-/** `admin` is one more promise on the other side, as every property is. */
+/** On the other side, `admin` becomes one more promise, as every property does. */
 type Service = Omit<RivuletService, "admin"> & { readonly admin: AdminService };
 
 export class Rivulet extends WorkerEntrypoint<Env> implements Service {

@@ -7,7 +7,7 @@ import * as esbuild from "esbuild";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Builds everything. Throws with esbuild's report where something does not compile. */
+/** Builds everything. Throws with esbuild's report if something does not compile. */
 export async function build(): Promise<void> {
   const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
   const shared = {
@@ -31,8 +31,8 @@ export async function build(): Promise<void> {
       ...shared,
       entryPoints: { client: "src/client/index.ts" },
       outdir: "dist",
-      // What folds and unfolds batches is loaded when it is needed. Files of an earlier build stay: a process that
-      // was started with them may not have needed them yet.
+      // The code that folds and unfolds batches is loaded on demand. Files of an earlier build stay, because a process
+      // that was started with them may not have loaded them yet.
       splitting: true,
       chunkNames: "client-[name]-[hash]",
     }),
@@ -58,7 +58,7 @@ export async function build(): Promise<void> {
   await writeFile(STAMP, "");
 }
 
-/** When it was built last: a file whose contents stay keeps its time. */
+/** Its modification time is that of the last build. A file whose contents stay the same keeps its time. */
 const STAMP = join(ROOT, "dist/.built");
 const SOURCES = ["src", "durable-objects", "package.json"].map((name) => join(ROOT, name));
 
@@ -71,7 +71,7 @@ export async function buildIfStale(): Promise<void> {
   for (const path of SOURCES) if (await isNewer(path, builtMs)) return build();
 }
 
-/** A folder changes when something in it comes or goes. */
+/** True if the path is newer. A folder changes when something in it comes or goes. */
 async function isNewer(path: string, thanMs: number): Promise<boolean> {
   const about = await stat(path);
   if (about.mtimeMs >= thanMs) return true;
@@ -81,7 +81,9 @@ async function isNewer(path: string, thanMs: number): Promise<boolean> {
   return newer.includes(true);
 }
 
-/** Whole or not at all: a broker that starts must not pull the command line from under a running one. */
+/**
+ * Replaces a file wholly or not at all. A broker that starts must not pull the command line from under a running one.
+ */
 async function replaceFile(path: string, contents: Uint8Array): Promise<void> {
   const before = await readFile(path).catch(() => null);
   if (before?.equals(contents)) return;

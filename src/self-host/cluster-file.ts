@@ -1,5 +1,5 @@
-// [FIL-5] Before workerd starts: is the cluster's database there, and can it be read? Without it topics and groups would be
-// gone, with their files still on the disk, and made anew over them.
+// [FIL-5] Checks, before workerd starts, that the cluster's database exists and can be read. Without it, topics and
+// groups would be gone while their files are still on the disk, and would be made anew over them.
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -16,7 +16,7 @@ export function checkCluster(storagePath: string): void {
   const [file] = databasesIn(folder);
   const kept = `the files of ${partitions} partition(s) and ${groups} group(s) are there`;
   if (file === undefined) {
-    if (partitions + groups === 0) return; // A new folder.
+    if (partitions + groups === 0) return; // It is a new folder.
     throw new StartError(
       `the cluster's database is gone from ${folder}, though ${kept}: restore it, or take another folder: DATA_DIR=/path npm start`,
     );
@@ -30,7 +30,7 @@ export function checkCluster(storagePath: string): void {
     );
 }
 
-/** What is wrong with the database, or null. */
+/** Returns what is wrong with the database, or null. */
 function damageOf(path: string): string | null {
   let database: DatabaseSync | null = null;
   try {

@@ -1,5 +1,6 @@
-// `npm run dev`: `wrangler dev`, with Kafka's protocol on KAFKA_PORT (9092; a free port where that is taken). Wrangler takes the
-// port from its configuration only, and whatever else reads wrangler.toml would listen on it too: so it gets a copy.
+// `npm run dev`: `wrangler dev`, with Kafka's protocol on KAFKA_PORT (9092; a free port if that is
+// taken). Wrangler takes the port only from its configuration, and any other program that reads
+// wrangler.toml would listen on it too. So wrangler gets a copy.
 import { spawn } from "node:child_process";
 import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -20,10 +21,10 @@ async function main(): Promise<void> {
   const wrangler = spawn(
     process.execPath,
     [wranglerPath(), "dev", ...args],
-    // Offline it would wait for what it asks Cloudflare.
+    // Offline, it would otherwise wait for its requests to Cloudflare.
     { stdio: "inherit", env: { ...process.env, CLOUDFLARE_CF_FETCH_ENABLED: "false" } },
   );
-  // Ctrl-C reaches it as well, and it takes its time to stop.
+  // Ctrl-C reaches wrangler as well, and it takes its time to stop.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => wrangler.kill(signal));
   wrangler.on("exit", (code) => {
@@ -32,7 +33,7 @@ async function main(): Promise<void> {
   });
 }
 
-/** In the same folder: paths in it are relative to that. */
+/** Writes the copy into the same folder, because paths in it are relative to the folder. */
 function copyWith(ports: readonly number[], advertise: string): string {
   const copy = resolve(ROOT, `wrangler.dev-${ports[0]}.toml`);
   const text = readFileSync(CONFIG, "utf8");
@@ -44,7 +45,7 @@ function copyWith(ports: readonly number[], advertise: string): string {
   return copy;
 }
 
-/** Where wrangler is told of several configurations, ours is among them. */
+/** Replaces our configuration by the copy. If wrangler is given several configurations, ours must be among them. */
 function argumentsWith(copy: string, given: readonly string[]): string[] {
   const isOurs = (argument: string) => resolve(argument) === CONFIG;
   if (!given.some((argument) => /^(-c|--config)/.test(argument)))

@@ -1,18 +1,18 @@
-// What workerd writes to standard error, as an operator reads it [ERR-3]. It hides why a database failed from the Worker
-// behind a reference, and writes the reason and a stack of addresses beside it; here the reason takes the place of the
-// reference in the Worker's own line, which names the object and its file, and the addresses go.
+// Makes workerd's standard error readable for an operator [ERR-3]. workerd hides from the Worker why a database failed,
+// behind a reference. It writes the reason and a stack of addresses separately. The filter puts the reason in the place
+// of the reference in the Worker's own line, which names the object and its file, and removes the addresses.
 
 const REASON = /^workerd\/.*error: .*sqlite\.c\+\+:\d+: failed: (?:.* = )?(.*)$/;
 const STACK = /^stack: .*\bwdErrId = (\w+)/;
 const REFERENCE = /internal error; reference = (\w+)/;
-/** References that are remembered until the line that names them comes. */
+/** The references that are remembered until the line that names them comes. */
 const MAX_REASONS = 1_000;
 
 export class LogFilter {
   readonly #reasons = new Map<string, string>();
   #reason: string | null = null;
 
-  /** The line to be printed, or null where there is none. */
+  /** Returns the line to print, or null if there is none. */
   line(text: string): string | null {
     const reason = REASON.exec(text)?.[1];
     if (reason !== undefined) {

@@ -1,14 +1,14 @@
-// The ports that a broker on this machine listens on.
+// Finds the ports that a broker on this machine listens on.
 import { createServer } from "node:net";
 
 const DEFAULT_KAFKA_PORT = 9092;
-/** As src/core/limits.ts has it: nothing of the broker is imported here. */
+/** The same number as in src/core/limits.ts. Nothing of the broker is imported here. */
 const MAX_NODES = 16;
 
-/** Something the person who started the broker can mend. */
+/** Thrown for a problem that the person who started the broker can mend. */
 export class StartError extends Error {}
 
-/** Runs it; what a person can mend is told in a sentence, and ends the process with 1. */
+/** Runs it. A problem that a person can mend is told in a sentence, and ends the process with 1. */
 export async function runOrExplain(main: () => Promise<void>): Promise<void> {
   try {
     await main();
@@ -19,7 +19,7 @@ export async function runOrExplain(main: () => Promise<void>): Promise<void> {
   }
 }
 
-/** The number that the variable names, from 1 to `max`. */
+/** Returns the number that the variable names, from 1 to `max`. */
 export function numberOf(variable: string, byDefault: number, max: number): number {
   const text = process.env[variable] || String(byDefault);
   const number = Number(text);
@@ -27,7 +27,10 @@ export function numberOf(variable: string, byDefault: number, max: number): numb
   throw new StartError(`${variable} is "${text}", it must be a number from 1 to ${max}`);
 }
 
-/** The port that the variable names, or a free one for 0. Says so where it is none, or taken. */
+/**
+ * Returns the port that the variable names, or a free one for 0. Reports
+ * a value that is not a port, or a port that is taken.
+ */
 export async function portOf(variable: string, host: string, byDefault: number): Promise<number> {
   const text = process.env[variable] || String(byDefault);
   const port = Number(text);
@@ -42,8 +45,8 @@ export async function portOf(variable: string, host: string, byDefault: number):
 }
 
 /**
- * KAFKA_PORT and those after it, one for each of KAFKA_NODES. Where nobody asked for a port and the usual one is taken, free
- * ones: two brokers need not be told of each other.
+ * Returns KAFKA_PORT and the ports after it, one for each of KAFKA_NODES. If nobody asked for a port and the usual one
+ * is taken, it finds free ones: two brokers need not be told about each other.
  */
 export async function kafkaPortsOf(host: string): Promise<number[]> {
   const count = Number(process.env.KAFKA_NODES || 1);
@@ -73,7 +76,7 @@ async function anyPort(host: string): Promise<number> {
   return (await freePort(host, 0)) as number;
 }
 
-/** The port itself, or a free one for 0; null where it is taken. */
+/** Returns the port itself, or a free one for 0. Null if it is taken. */
 function freePort(host: string, port: number): Promise<number | null> {
   return new Promise((resolvePort, reject) => {
     const probe = createServer();

@@ -25,14 +25,14 @@ import { Sweeper, sweepAtRest } from "./sweeper.ts";
 import { workerdConfig } from "./workerd-config.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-/** Open WebSockets would keep workerd from stopping; after this long it is stopped without waiting. */
+/** Open WebSockets would keep workerd from stopping. After this long, it is stopped without waiting. */
 const STOP_GRACE_MS = 500;
 const READY_TIMEOUT_MS = 30_000;
 const DEFAULT_PORT = 8787;
 const DEFAULT_SWEEP_MS = 10_000;
 const MAX_SWEEP_MS = 86_400_000;
 const BARRIER_RETRY_MS = 100;
-/** How often the clock is looked at, and by how much it may differ without anybody's having set it. */
+/** How often the clock is checked, and how far it may differ even if nobody has set it. */
 const CLOCK_CHECK_MS = 100;
 const CLOCK_SLACK_MS = 1_000;
 
@@ -115,7 +115,10 @@ function prepareFolder(dataDir: string): string {
   return storagePath;
 }
 
-/** Two brokers on one folder would corrupt it. The lock is the operating system's: it goes with the process. */
+/**
+ * Locks the folder, because two brokers on one folder would corrupt it. The lock
+ * is the operating system's, and ends with the process.
+ */
 function lockFolder(dataDir: string): DatabaseSync {
   const lock = new DatabaseSync(resolve(dataDir, "lock.sqlite"));
   try {
@@ -128,7 +131,7 @@ function lockFolder(dataDir: string): DatabaseSync {
   return lock;
 }
 
-/** The Worker's bundle: built from the sources where they are, or as it was published. */
+/** Returns the Worker's bundle: built from the sources if they are there, or as it was published. */
 async function bundle(): Promise<string> {
   const bundlePath = resolve(ROOT, "dist/worker.js");
   if (existsSync(resolve(ROOT, "src/index.ts"))) {
@@ -152,7 +155,7 @@ function tellErrors({ stderr }: ChildProcess): void {
   });
 }
 
-/** If this process is killed without warning, workerd must not stay behind on the port. */
+/** Kills workerd if this process is killed without warning. Otherwise it would stay behind on the port. */
 function killWithParent(child: ChildProcess): ChildProcess {
   const script = 'read -r _; kill -KILL "$1" 2>/dev/null';
   const watchdog = spawn("/bin/sh", ["-c", script, "sh", String(child.pid)], {
@@ -163,7 +166,7 @@ function killWithParent(child: ChildProcess): ChildProcess {
   return watchdog;
 }
 
-/** [CLK-4] A request tells the broker when somebody has set the clock back: nobody else may have anything to ask it. */
+/** [CLK-4] Sends the broker a request when somebody has set the clock back, because no other request may come. */
 function watchClock(url: string): void {
   let aheadMs = Date.now() - performance.now();
   setInterval(() => {
@@ -187,7 +190,7 @@ async function barrier(url: string): Promise<void> {
   while (!(await answers(url))) await new Promise((wait) => setTimeout(wait, BARRIER_RETRY_MS));
 }
 
-/** Whatever it says: it is up. */
+/** True if it answers at all. It is then up. */
 async function answers(url: string): Promise<boolean> {
   try {
     await (await fetch(`${url}/health`)).arrayBuffer();

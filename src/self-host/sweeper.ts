@@ -1,7 +1,7 @@
-// Takes the databases of deleted partitions and groups off the disk [FIL-2]. workerd keeps an empty one of every object that
-// it was ever asked for.
+// Removes the databases of deleted partitions and groups from the disk [FIL-2]. workerd keeps
+// an empty one for every object that was ever called.
 //
-// Nothing that is stored may go, and workerd may open any file at any moment. What makes this safe:
+// Stored data must never go, and workerd may open any file at any moment. These steps make it safe:
 //
 //   1. Only an empty file may go: one without a table. An object without a table has nothing stored.
 //   2. It is looked at under SQLite's exclusive lock. workerd holds a shared lock on each database that it has open, so one
@@ -10,14 +10,14 @@
 //   3. workerd has no lock on a file that it has just made, or made anew for an object that deleted everything, until
 //      that object's code first reads, some turns of its event loop later. So a file must have been seen unchanged (same
 //      inode, same time of change) on several looks before, and workerd must have answered a request after each of them.
-//      A machine that slept between two looks so proves nothing. (A deleted partition never reads again: its file may go.)
-//   4. The path must still lead to the file that is locked. From then on it does: whoever wants to change that needs the lock.
+//      So a machine that slept between two looks proves nothing. (A deleted partition never reads again: its file may go.)
+//   4. The path must still lead to the file that is locked. It then stays so, because a change needs the lock.
 //   5. Its `-wal` and `-shm` go first, while it is locked; later they could be those of a new file under that name. The
 //      write-ahead log has been folded into the file before. Killed at any point between, an empty database is left.
 //   6. The file goes. Whoever opens the name from now on makes a new file, which has nothing to do with the lock.
 //   7. Whoever opened the old file before step 6 must never get the lock, for what it wrote would go with the file. So the
 //      lock is kept until workerd has answered a request that was sent after step 6. Its one thread opens a file and asks
-//      for the first lock in one go: once it answers, whoever had opened the file was refused and has closed it. While it
+//      for the first lock in one go: once it answers, an object that had opened the file was refused and has closed it. While it
 //      does not answer, the lock is kept.
 //   8. SQLite, closing a database that is no longer where it was, leaves the files of that name alone.
 //
@@ -27,28 +27,28 @@ import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { pathToFileURL } from "node:url";
 
-/** Of objects that come and go. There is one cluster. */
+/** The folders of objects that come and go. There is one cluster. */
 const FOLDERS = ["rivulet-partition-v1", "rivulet-group-v1"];
 const DATABASE = /^[0-9a-f]{64}\.sqlite$/;
-/** An empty database is one page. A larger one is not looked into. */
+/** The size of an empty database: one page. A larger one is not examined. */
 const EMPTY_BYTES = 4_096n;
-/** Looks on which a file is seen unchanged before it is locked. */
+/** The number of looks on which a file must be unchanged before it is locked. */
 const LOOKS = 2;
-/** Files that are locked at the same time: each is an open file of this process. */
+/** The most files that are locked at the same time. Each is an open file of this process. */
 const MAX_LOCKED = 64;
-/** A look at a folder may take this part of the time at most. */
+/** The largest share of the time that looking at a folder may take. */
 const MAX_SHARE = 1 / 20;
 
 /** Resolves once workerd has answered a request that was sent after the call. */
 export type Barrier = () => Promise<void>;
 
-/** What a file was on the last look, and on how many it has been that. */
+/** The version of a file on the last look, and the number of looks on which it has been the same. */
 interface Seen {
   readonly version: string;
   readonly looks: number;
 }
 
-/** Removes what is empty before workerd is started. */
+/** Removes empty databases before workerd is started. */
 export function sweepAtRest(storagePath: string): number {
   let removed = 0;
   for (const path of smallFiles(storagePath, new Set()).keys()) {
@@ -59,7 +59,7 @@ export function sweepAtRest(storagePath: string): number {
   return removed;
 }
 
-/** Removes what is empty while workerd runs. */
+/** Removes empty databases while workerd runs. */
 export class Sweeper {
   readonly #storagePath: string;
   readonly #barrier: Barrier;
@@ -71,7 +71,7 @@ export class Sweeper {
     this.#barrier = barrier;
   }
 
-  /** Looks once, and removes what has been seen often enough. Resolves to how many files that were. */
+  /** Looks once, and removes the databases that were seen often enough. Resolves to the number of removed files. */
   async look(): Promise<number> {
     const changes = changesOf(this.#storagePath);
     if (changes === this.#changes && this.#seen.size === 0) return 0; // Nothing came or went.
@@ -98,7 +98,7 @@ export class Sweeper {
   /** Looks again and again, until this process ends. */
   run(intervalMs: number): void {
     const next = async () => {
-      const startMs = performance.now(); // [CLK-3] Nobody sets that.
+      const startMs = performance.now(); // [CLK-3] Nobody can set that clock.
       await this.look();
       const pauseMs = Math.max(intervalMs, (performance.now() - startMs) / MAX_SHARE);
       setTimeout(next, pauseMs).unref();
@@ -107,7 +107,10 @@ export class Sweeper {
   }
 }
 
-/** Databases that may be empty, and what tells one from a later one of that name. None that is `open`, by its neighbours. */
+/**
+ * Returns databases that may be empty, each with a version that tells it from a later one of that name. Databases
+ * in `open`, or open by their neighbors, are left out.
+ */
 function smallFiles(storagePath: string, open: ReadonlySet<string>): Map<string, string> {
   const small = new Map<string, string>();
   for (const folder of FOLDERS.map((name) => join(storagePath, name))) {
@@ -123,13 +126,16 @@ function smallFiles(storagePath: string, open: ReadonlySet<string>): Map<string,
   return small;
 }
 
-/** Steps 2 and 4 to 6 of above. The lock, or null where the file stays: it is in use, or not empty, or cannot be removed. */
+/**
+ * Does steps 2 and 4 to 6 from above. Returns the lock, or null if the file
+ * stays: it is in use, or not empty, or cannot be removed.
+ */
 function remove(path: string): DatabaseSync | null {
   let database: DatabaseSync | null = null;
   try {
     const before = statsOf(path)?.ino;
     const url = pathToFileURL(path);
-    url.searchParams.set("mode", "rw"); // Never makes a file.
+    url.searchParams.set("mode", "rw"); // It never makes a file.
     database = new DatabaseSync(url, { timeout: 0 });
     database.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN EXCLUSIVE");
     const tables = database.prepare("SELECT 1 FROM sqlite_master LIMIT 1").all();
@@ -146,7 +152,7 @@ function remove(path: string): DatabaseSync | null {
   return null;
 }
 
-/** Changes whenever a file comes or goes. */
+/** Returns a text that changes whenever a file comes or goes. */
 function changesOf(storagePath: string): string {
   return FOLDERS.map((name) => statsOf(join(storagePath, name))?.mtimeNs ?? 0).join(" ");
 }
@@ -155,7 +161,7 @@ function namesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
   } catch {
-    return []; // Nobody has needed it yet.
+    return []; // Nobody has needed the folder yet.
   }
 }
 
@@ -163,6 +169,6 @@ function statsOf(path: string): BigIntStats | null {
   try {
     return statSync(path, { bigint: true });
   } catch {
-    return null; // Gone meanwhile.
+    return null; // The file is gone meanwhile.
   }
 }

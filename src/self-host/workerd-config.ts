@@ -1,11 +1,11 @@
 // The workerd configuration of a self-hosted broker: the same Worker and the same three classes as
 // wrangler.toml, with their storage in one folder.
 
-/** Kept in step with wrangler.toml by test/core/self-host.test.ts. */
+/** A test keeps it in step with wrangler.toml: test/core/self-host.test.ts. */
 export const COMPATIBILITY_DATE = "2026-11-01";
 export const COMPATIBILITY_FLAGS = ["no_web_socket_compression"];
 
-/** Persisted: workerd derives every object's id from these. Never change one. */
+/** The keys are persistent: workerd derives every object's id from these. Never change one. */
 const UNIQUE_KEYS = {
   ClusterObject: "rivulet-cluster-v1",
   PartitionObject: "rivulet-partition-v1",
@@ -13,14 +13,14 @@ const UNIQUE_KEYS = {
 } as const;
 
 export interface WorkerdOptions {
-  /** Relative to the configuration file, as Cap'n Proto wants it. */
+  /** Relative to the configuration file, as Cap'n Proto demands. */
   readonly bundlePath: string;
   readonly storagePath: string;
   readonly host: string;
   readonly port: number;
-  /** One for each node. */
+  /** One port for each node. */
   readonly kafkaPorts: readonly number[];
-  /** As clients are told; see KAFKA_ADVERTISE in start.ts. */
+  /** The addresses that clients are told. See KAFKA_ADVERTISE in start.ts. */
   readonly kafkaAdvertise: string;
   readonly trace: string | undefined;
 }

@@ -1,5 +1,5 @@
-// A topic as server-sent events: a reader without a group, whose position travels as the events' id. The
-// browser sends the last one back when it reconnects (`Last-Event-ID`), and the stream goes on behind it.
+// A topic as server-sent events: a reader without a group, whose position travels as the events' id. The browser sends
+// the last id back when it reconnects (`Last-Event-ID`), and the stream continues after it.
 
 import type { ReaderPlace } from "../client/consumer/consumer-core.ts";
 import { type ApplicationEffect, ConsumerDriver } from "../client/consumer/consumer-driver.ts";
@@ -18,9 +18,9 @@ import type { Env } from "../env.ts";
 import { toJsonRecord } from "../protocol/json-record.ts";
 import { type RecordFilter, recordFilter } from "../protocol/record-filter.ts";
 
-/** A comment this often keeps proxies from closing a quiet stream, and finds out who has gone. */
+/** A comment this often keeps proxies from closing a quiet stream, and shows which clients have gone. */
 const KEEP_ALIVE_MS = 15_000;
-/** What the browser waits before it connects again. */
+/** How long the browser waits before it connects again. */
 const RETRY_MS = 1_000;
 const UTF8 = new TextEncoder();
 
@@ -34,22 +34,22 @@ export interface EventStreamOptions {
 type Frame = TopicPartition & {
   readonly generation: number;
   readonly records: readonly ConsumerRecord[];
-  /** How many of them were written. */
+  /** How many of the records were written. */
   written: number;
 };
 
 export class EventStream {
   readonly body: ReadableStream<Uint8Array>;
-  /** Resolves when the client has gone or the topic has. */
+  /** Resolves when the client or the topic has gone. */
   readonly closed: Promise<void>;
   readonly #driver: ConsumerDriver;
   readonly #filter: RecordFilter | null;
-  /** Received, and waiting until the client has read what it was sent. */
+  /** Frames that were received and wait until the client has read what it was sent. */
   readonly #waiting: Frame[] = [];
-  /** Where the stream goes on, by partition: what an event's id says. */
+  /** The position at which the stream continues, by partition. An event's id states it. */
   readonly #positions = new Map<number, number>();
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
-  /** What counts among the answers that are not read. */
+  /** The bytes that count among unread answers. */
   readonly #holding: Holding;
   /** When the client last took something. */
   #tookMs = Date.now();
@@ -118,7 +118,7 @@ export class EventStream {
     }
   }
 
-  /** [BND-6] A client that takes nothing of what waits for it is let go. */
+  /** [BND-6] Drops a client that takes nothing of the waiting data. */
   #onKeepAlive(): void {
     const isBehind = (this.#controller?.desiredSize ?? 0) <= 0;
     if (!isBehind) this.#write(": \n\n");
@@ -126,10 +126,10 @@ export class EventStream {
       this.#cut(
         new BrokerError("REQUEST_TIMED_OUT", `the client took nothing for ${ANSWER_STALL_MS} ms`),
       );
-    else this.#hold(); // It is still there.
+    else this.#hold(); // The client is still there.
   }
 
-  /** Sends as much as the client keeps up with; only then more is asked for. */
+  /** Sends as much as the client keeps up with. Only then, more is requested. */
   #flush(): void {
     for (let frame = this.#waiting[0]; frame !== undefined; frame = this.#waiting[0]) {
       if (!this.#writeSome(frame)) break;
@@ -141,7 +141,7 @@ export class EventStream {
     this.#hold();
   }
 
-  /** Writes on where it stopped. False where the client does not keep up. */
+  /** Continues to write where it stopped. Returns false if the client does not keep up. */
   #writeSome(frame: Frame): boolean {
     const { partition, records } = frame;
     let text = "";
@@ -155,13 +155,14 @@ export class EventStream {
       const data = JSON.stringify({ partition, ...toJsonRecord(record) });
       text += `${this.#id()}\ndata: ${data}\n\n`;
     }
-    // An event without data is none, but its id counts: what was left out need not be read again.
+    // An event without data is not delivered, but its id counts. So
+    // records that were filtered out need not be read again.
     if (isLeftOut) text += `${this.#id()}\n\n`;
     if (text !== "") this.#write(text);
     return frame.written === records.length;
   }
 
-  /** [BND-6] Says what the client has not taken. */
+  /** [BND-6] States the bytes that the client has not taken. */
   #hold(): void {
     let bytes = EVENT_STREAM_BUFFER_BYTES - (this.#controller?.desiredSize ?? 0);
     for (const { records } of this.#waiting)
@@ -173,12 +174,12 @@ export class EventStream {
     }
   }
 
-  /** The client finds out by the end of the connection, and may connect again. */
+  /** Cuts the connection. The client notices its end, and may connect again. */
   #cut(error: unknown): void {
     try {
       this.#controller?.error(error);
     } catch {
-      // Ended already.
+      // It has already ended.
     }
     this.#driver.close();
   }
@@ -211,7 +212,7 @@ export class EventStream {
     try {
       this.#controller?.close();
     } catch {
-      // Cancelled already.
+      // It is already cancelled.
     }
     this.#resolveClosed();
   }

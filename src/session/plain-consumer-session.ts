@@ -1,6 +1,6 @@
-// A plain WebSocket client's membership: the same consumer core as the SDK's, over sockets to the objects,
-// speaking JSON to the client. The client sends no heartbeats: it counts as dead when its socket breaks, or
-// when it sits on unacknowledged records and has sent nothing for a session timeout [PLN-4].
+// A plain WebSocket client's membership. It is the same consumer core as the SDK's, over sockets to the objects, and it
+// speaks JSON to the client. The client sends no heartbeats. It counts as dead when its socket breaks, or when it holds
+// unacknowledged records and has sent nothing for a session timeout [PLN-4].
 import type * as z from "zod";
 import type { ConsumerCoreConfig } from "../client/consumer/consumer-core.ts";
 import type { ApplicationEffect } from "../client/consumer/consumer-driver.ts";
@@ -37,20 +37,20 @@ import { type RecordFilter, recordFilter } from "../protocol/record-filter.ts";
 import { unsentBytes } from "../protocol/unsent.ts";
 import { UnreadReplies } from "./unread-replies.ts";
 
-/** How often a client that is behind is looked at. */
+/** How often a client that is behind is checked. */
 const DRAIN_CHECK_MS = 20;
 
 type ClientMessage = z.output<typeof plainClientMessage>;
 
-/** Who reads, and what: a member of a group, or a reader without one. */
+/** The reader and its subscription: a member of a group, or a reader without one. */
 export type Membership = Omit<
   ConsumerCoreConfig,
   "memberId" | "sessionTimeoutMs" | "windowBytes" | "commitIntervalMs"
 >;
 
 /**
- * Records of a topic that has gone, which the client was sent and may still acknowledge. An ack names a topic, and there may
- * be another one of that name by then.
+ * Records of a topic that has gone. The client was sent them and may still acknowledge them. An ack names a topic,
+ * and there may be another topic of that name by then.
  */
 interface Leftover {
   readonly topicId: string;
@@ -59,26 +59,26 @@ interface Leftover {
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
-/** What a client was sent of a partition and has not acknowledged, and what waits behind it. */
+/** The records of a partition that a client was sent and has not acknowledged, and the ones that wait after them. */
 interface Delivery {
   readonly place: TopicPartition;
   readonly topicId: string;
   generation: number;
   waiting: ConsumerRecord[];
-  /** Behind the last record that was sent, or left out by the filter. */
+  /** The offset after the last record that was sent, or left out by the filter. */
   doneBefore: number;
-  /** Offsets sent and not acknowledged, ascending; at most the window. */
+  /** The offsets sent and not acknowledged, ascending, at most as many as the window. */
   unacknowledged: number[];
   isPaused: boolean;
   /** Set while the partition is being given up. */
   drainTimer: ReturnType<typeof setTimeout> | null;
 }
 
-/** How often in a session a silent client is looked at. */
+/** How many times per session a silent client is checked. */
 const RINGS_PER_SESSION = 8;
 
 export class PlainConsumerSession {
-  /** Resolves when the membership has ended and everything was said. */
+  /** Resolves when the membership has ended and all messages were sent. */
   readonly closed: Promise<void>;
   readonly #socket: WebSocket;
   readonly #options: DeliveryOptions;
@@ -87,19 +87,21 @@ export class PlainConsumerSession {
   readonly #driver: ConsumerDriver;
   readonly #deliveries = new Map<string, Delivery>();
   readonly #leftovers = new Map<string, Leftover>();
-  /** Which topic each partition is of that is being read. */
+  /** The topic id of each partition that is being read. */
   readonly #topicIds = new Map<string, string>();
   #resolveClosed: () => void = () => {};
   #fatal: BrokerError | null = null;
-  /** Timers that rang since the client's last message, and since it was first given something to acknowledge. */
+  /**
+   * The number of timer rings since the client's last message, or since it was first given something to acknowledge.
+   */
   #quietRings = 0;
   #silenceTimer: ReturnType<typeof setTimeout> | null = null;
   readonly #replies = new UnreadReplies();
-  /** It is on its way out, and nothing that it asks counts any more. */
+  /** True if the client is being closed for too many unread replies. Its requests no longer count. */
   #isFlooded = false;
   /** Set while the client is behind. */
   #stopDrainCheck: (() => void) | null = null;
-  /** The client's socket has closed; the membership may still be ending. */
+  /** True if the client's socket has closed. The membership may still be ending. */
   #hasClosed = false;
   #isOver = false;
 
@@ -124,7 +126,7 @@ export class PlainConsumerSession {
     );
   }
 
-  /** The application is told names only, so ids are learned from what is read. */
+  /** Learns topic ids from the partitions that are read, because the application is told only names. */
   #transport(env: Env): Transport {
     const transport = stubTransport(env);
     return {
@@ -183,7 +185,9 @@ export class PlainConsumerSession {
     }
   }
 
-  /** The client's partition, or null and an error for the client: it may have been revoked just now. */
+  /**
+   * Returns the client's partition. If it is null, for example because it was just revoked, the client gets an error.
+   */
   #delivery(place: TopicPartition): Delivery | null {
     const delivery = this.#deliveries.get(keyOf(place));
     if (delivery !== undefined) return delivery;
@@ -211,14 +215,14 @@ export class PlainConsumerSession {
       );
       return;
     }
-    if (last === undefined || ack.offset < (delivery.unacknowledged[0] ?? 0)) return; // Said before.
+    if (last === undefined || ack.offset < (delivery.unacknowledged[0] ?? 0)) return; // It was said before.
     delivery.unacknowledged = delivery.unacknowledged.filter((offset) => offset > ack.offset);
     this.#settle(delivery);
     if (delivery.drainTimer === null) this.#flush(delivery);
     else if (delivery.unacknowledged.length === 0) this.#release(delivery);
   }
 
-  /** [PLN-8] True where the ack answers records of an earlier topic of that name. */
+  /** [PLN-8] True if the ack answers records of an earlier topic of that name. */
   #isForLeftover(ack: TopicPartition & { offset: number }): boolean {
     const key = keyOf(ack);
     const leftover = this.#leftovers.get(key);
@@ -229,7 +233,7 @@ export class PlainConsumerSession {
     return true;
   }
 
-  /** Nothing of the earlier topic will be acknowledged any more: the one of now can be sent. */
+  /** Ends the acknowledgements for the earlier topic. Records of the current one can now be sent. */
   #dropLeftover(key: string): void {
     const leftover = this.#leftovers.get(key);
     if (leftover === undefined) return;
@@ -239,7 +243,7 @@ export class PlainConsumerSession {
     if (delivery?.drainTimer === null) this.#flush(delivery);
   }
 
-  /** Done is everything before the first record that the client has in hand. */
+  /** Marks everything before the first record that the client has in hand as processed. */
   #settle({ place, unacknowledged, doneBefore, generation }: Delivery): void {
     this.#driver.processed(place, unacknowledged[0] ?? doneBefore, generation);
   }
@@ -264,7 +268,7 @@ export class PlainConsumerSession {
     this.#driver.seek(delivery.place, seek.offset);
   }
 
-  /** How a socket ends is told by its first event: an error may follow a clean close. */
+  /** Handles a close. The first event tells how a socket ends, because an error may follow a clean close. */
   #onClose(code: number): void {
     if (this.#isOver || this.#hasClosed) return;
     this.#hasClosed = true;
@@ -295,7 +299,7 @@ export class PlainConsumerSession {
         return;
       case "error":
         if (effect.isFatal) this.#fatal = effect.error;
-        // Without a group nobody takes the partition away: a topic of that name may come again, but not this one.
+        // Without a group, nobody takes the partition away. A topic of that name may come again, but not this one.
         if (!this.#hasGroup && effect.error.code === "UNKNOWN_TOPIC_ID")
           this.#endWith(effect.error);
         else this.#sendError(effect.error);
@@ -307,7 +311,7 @@ export class PlainConsumerSession {
 
   #startDelivery(place: TopicPartition): void {
     const topicId = this.#topicIds.get(keyOf(place)) ?? "";
-    // The same topic again: what was sent of it before is the same records.
+    // It is the same topic again, so the records sent before are the same records.
     if (this.#leftovers.get(keyOf(place))?.topicId === topicId) this.#dropLeftover(keyOf(place));
     this.#deliveries.set(keyOf(place), {
       place,
@@ -329,7 +333,7 @@ export class PlainConsumerSession {
     this.#flush(delivery);
   }
 
-  /** [PLN-2] Sends what the window has room for. */
+  /** [PLN-2] Sends the records that the window has room for. */
   #flush(delivery: Delivery): void {
     if (this.#leftovers.has(keyOf(delivery.place))) return;
     while (delivery.waiting.length > 0 && !delivery.isPaused) {
@@ -344,13 +348,16 @@ export class PlainConsumerSession {
       }
       if (this.#options.ack === "explicit")
         for (const record of records) delivery.unacknowledged.push(record.offset);
-      // Nothing new is done where the client has all of it in hand.
+      // Nothing new is done if the client has all of it in hand.
       if (records.length < taken.length || this.#options.ack === "auto") this.#settle(delivery);
     }
     if (delivery.unacknowledged.length > 0) this.#watchSilence();
   }
 
-  /** [BND-7] The client does not read as fast as records come: nothing more is sent, or counts as done, until it has. */
+  /**
+   * [BND-7] True if the client does not read as fast as records come. Nothing
+   * more is sent, or counts as done, until it has read.
+   */
   #isBehind(): boolean {
     const unsentBytes = this.#unsentBytes;
     if (unsentBytes <= MAX_PLAIN_UNSENT_BYTES) return false;
@@ -358,7 +365,7 @@ export class PlainConsumerSession {
     return true;
   }
 
-  /** None where the runtime does not tell. */
+  /** 0 if the runtime does not tell. */
   get #unsentBytes(): number {
     return unsentBytes(this.#socket) ?? 0;
   }
@@ -384,7 +391,9 @@ export class PlainConsumerSession {
     });
   }
 
-  /** [PLN-3] Nothing new is sent; what was sent may be acknowledged for a while, then the partition goes. */
+  /**
+   * [PLN-3] Stops new records. The records that were sent may be acknowledged for a while, and then the partition goes.
+   */
   #drain(place: TopicPartition): void {
     const delivery = this.#deliveries.get(keyOf(place));
     if (delivery === undefined || delivery.unacknowledged.length === 0) {
@@ -410,14 +419,15 @@ export class PlainConsumerSession {
     const last = delivery.unacknowledged.at(-1);
     if (last === undefined || this.#isOver) return;
     clearTimeout(this.#leftovers.get(key)?.timer ?? null);
-    // As long as a client may sit on records and say nothing [PLN-4].
+    // It is as long as a client may hold records and say nothing [PLN-4].
     const timer = setTimeout(() => this.#dropLeftover(key), this.#options.sessionTimeoutMs);
     this.#leftovers.set(key, { topicId: delivery.topicId, last, timer });
   }
 
   /**
-   * [PLN-4] A client that holds records and says nothing for a session timeout is taken for dead. [CLK-3] That is counted in
-   * rings of a timer, and not by a clock that somebody may set; one more, since the first comes somewhere in between.
+   * [PLN-4] Takes a client for dead that holds records and says nothing for a session timeout. [CLK-3] The
+   * time is counted in rings of a timer, and not by a clock that somebody may set. One extra ring is
+   * needed, since the first comes somewhere in between.
    */
   #watchSilence(): void {
     if (this.#silenceTimer !== null || this.#isOver) return;
@@ -439,8 +449,8 @@ export class PlainConsumerSession {
   }
 
   /**
-   * [CLK-3] Where the clock was set back a connection breaks, and a timer that was set before may be late by the step. One that
-   * is set after is in time.
+   * [CLK-3] Restarts the timer. If the clock was set back, a connection breaks, and a timer set before may be
+   * late by the step. A timer set afterwards is on time.
    */
   #restartSilence(): void {
     if (this.#silenceTimer === null) return;
@@ -458,7 +468,9 @@ export class PlainConsumerSession {
 
   // The end.
 
-  /** The client broke the protocol: it leaves, its socket closes with the reason. */
+  /**
+   * Ends the session because the client broke the protocol. The client leaves, and its socket closes with the reason.
+   */
   #endWith(error: BrokerError): void {
     this.#fatal = error;
     this.#sendError(error);
@@ -484,7 +496,7 @@ export class PlainConsumerSession {
         this.#fatal === null ? "left" : closeReason(`${this.#fatal.code}: ${this.#fatal.message}`),
       );
     } catch {
-      // Closed already.
+      // It is already closed.
     }
     this.#resolveClosed();
   }
@@ -506,7 +518,10 @@ export class PlainConsumerSession {
     this.#sendText(JSON.stringify(message), message.type !== "records");
   }
 
-  /** Records wait where the client is behind; everything else is sent, until too much of it is unread [BND-17]. */
+  /**
+   * Sends a text. Records wait if the client is behind. Everything
+   * else is sent, until too much of it is unread [BND-17].
+   */
   #sendText(text: string, isReply: boolean): void {
     const beforeBytes = this.#unsentBytes;
     try {

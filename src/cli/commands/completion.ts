@@ -1,4 +1,4 @@
-// rivulet completion: a script for the shell. rivulet complete: what that script asks for when Tab is pressed.
+// rivulet completion: prints a script for the shell. rivulet complete: answers that script when Tab is pressed.
 import { Argument, type Command } from "commander";
 import { type CommandNode, commandTree } from "../command-tree.ts";
 import { bashCompletion } from "../completion/bash.ts";
@@ -12,7 +12,7 @@ const SCRIPTS = { bash: bashCompletion, zsh: zshCompletion, fish: fishCompletion
 >;
 type Shell = keyof typeof SCRIPTS;
 
-/** Who presses Tab does not wait for longer. */
+/** A user who presses Tab does not wait for longer. */
 const NAMES_TIMEOUT_MS = 1_000;
 
 export function addCompletion(program: Command): void {
@@ -39,8 +39,8 @@ ${examples("rivulet completion bash > ~/.rivulet-completion.bash", "rivulet comp
     .addArgument(new Argument("<what>").choices(["topics", "groups"]))
     .action(async (what: "topics" | "groups", _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const names = await namesOf(what, global).catch(() => []); // Silence is all that fits on the line.
-      // What would be two lines, or would move the cursor, is not offered.
+      const names = await namesOf(what, global).catch(() => []); // The line has room for silence only.
+      // A name that would be two lines, or would move the cursor, is not offered.
       const plain = names.filter((name) => !/\p{Cc}/u.test(name));
       print(global, plain, () => plain.join("\n"));
     });

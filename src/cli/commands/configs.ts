@@ -1,4 +1,4 @@
-// rivulet configs describe | alter: what topics get that do not set a key themselves
+// rivulet configs describe | alter: the config of topics that do not set a key themselves
 import type { Command } from "commander";
 import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
 import {

@@ -1,4 +1,4 @@
-// rivulet consume: as a member of a group, or alone. rivulet tail: what comes from now on.
+// rivulet consume: as a member of a group, or alone. rivulet tail: new records from now on.
 import { fstatSync } from "node:fs";
 import { type Command, Option } from "commander";
 import type { Consumer, Rivulet, TopicPartition } from "../../client/index.ts";
@@ -154,7 +154,7 @@ function member(
   });
 }
 
-/** What happens besides the records: errors for everyone, the rest for people. */
+/** Reports events besides the records: errors to everyone, the rest to people. */
 function told(global: GlobalOptions, progress: Progress) {
   const note = (what: string) => (partitions: readonly TopicPartition[]) => {
     if (wantsNotes(global))
@@ -169,8 +169,8 @@ function told(global: GlobalOptions, progress: Progress) {
 }
 
 /**
- * On a terminal the records themselves show how far it is, and behind a pipe there may be whatever writes to the same
- * terminal, so only where they go to a file, or nowhere.
+ * True if progress is shown. On a terminal, the records themselves show the progress. Behind a pipe, another program
+ * may write to the same terminal. So progress is shown only if the records go to a file, or nowhere.
  */
 function wantsProgress(global: GlobalOptions): boolean {
   if (!wantsNotes(global) || process.stdout.isTTY) return false;
@@ -178,7 +178,7 @@ function wantsProgress(global: GlobalOptions): boolean {
   return output.isFile() || output.isCharacterDevice();
 }
 
-/** What each partition that has something to read holds now. */
+/** Returns the range of offsets that each partition holds now, for partitions with something to read. */
 async function unreadOf(admin: Rivulet["admin"], topic: string, from: From): Promise<Unread> {
   const unread: Unread = new Map();
   if (from === "latest") return unread;

@@ -241,7 +241,7 @@ async function resetOf(options: ResetOptions): Promise<GroupReset> {
   return { to, dryRun, ...(topics === undefined ? {} : { topics }) };
 }
 
-/** A file, or standard input where it is called "-". */
+/** Reads a file, or standard input if it is called "-". */
 async function readPlan(file: string): Promise<string> {
   try {
     return await readFile(file === "-" ? "/dev/stdin" : file, "utf8");

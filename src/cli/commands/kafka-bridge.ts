@@ -1,4 +1,4 @@
-// rivulet kafka-bridge: Kafka's clients over TCP on this machine, the broker wherever it is.
+// rivulet kafka-bridge: serves Kafka's clients over TCP on this machine, wherever the broker is.
 import { once } from "node:events";
 import type { Command } from "commander";
 import { connect, examples, type GlobalOptions, UsageError } from "../context.ts";
@@ -52,7 +52,7 @@ export function addKafkaBridge(program: Command): void {
         throw new UsageError(
           `--advertise: names ${advertise.length} nodes, --nodes ${options.nodes}`,
         );
-      await connect({ url }).admin.listTopics(); // Not there is an error now, not with the first client.
+      await connect({ url }).admin.listTopics(); // If it is not there, that is an error now.
       const bridge = await KafkaBridge.start({
         ...options,
         url,

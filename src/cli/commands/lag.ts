@@ -62,7 +62,7 @@ async function watch(
     });
     if (signal.aborted) return;
     if (group !== null) show(global, lagInfo(group));
-    await wait(seconds * 1_000, undefined, { signal }).catch(() => {}); // Aborted: it ends.
+    await wait(seconds * 1_000, undefined, { signal }).catch(() => {}); // If it is aborted, it ends.
   }
 }
 

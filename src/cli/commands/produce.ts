@@ -1,4 +1,4 @@
-// rivulet produce: one record a line, or one element of a JSON array.
+// rivulet produce: one record per line, or one per element of a JSON array.
 import { setTimeout as wait } from "node:timers/promises";
 import type { Command } from "commander";
 import { BrokerError, type RecordInput } from "../../client/index.ts";
@@ -15,13 +15,13 @@ import { type Input, openInput } from "../input.ts";
 import { Progress } from "../progress.ts";
 import { count, wholeNumber } from "./topics.ts";
 
-/** Records of one request: large enough to be cheap, small enough to be prompt. */
+/** The records of one request: large enough to be cheap, small enough to be prompt. */
 const REQUEST_RECORDS = 2_000;
 const REQUEST_BYTES = 1_000_000;
-/** When nothing comes for so long, what has come is sent. */
+/** When nothing comes for so long, the collected records are sent. */
 const PAUSE_MS = 50;
 
-/** Of a record, besides its place. */
+/** The fields of a record, besides its place. */
 const FIELDS = new Set(["key", "keyBase64", "value", "valueBase64", "headers", "timestamp"]);
 
 interface ProduceOptions {
@@ -63,11 +63,11 @@ export function addProduce(program: Command): void {
       if (options.records && (options.key ?? options.keyField) !== undefined)
         throw new UsageError("--records: the key stands in the record");
       const { admin, producer } = connect(global);
-      await admin.describeTopic(topic); // A typo is an error also where there is nothing to send.
+      await admin.describeTopic(topic); // A typo is an error even if nothing is to be sent.
       const input = await openInput(options.file, options.array ?? false);
       const partitions = new Map<number, number>();
       let total = 0;
-      const isTyped = options.file === undefined && process.stdin.isTTY; // It would be drawn over.
+      const isTyped = options.file === undefined && process.stdin.isTTY; // Typing would be drawn over.
       const progress = new Progress(wantsNotes(global) && !isTyped, () => input.part(total));
       process.once("SIGINT", () => {
         progress.end();
@@ -108,7 +108,7 @@ export function addProduce(program: Command): void {
     });
 }
 
-/** What names a record by its place in the request names its line. */
+/** Renames an error. If it names a record by its place in the request, it then names the record's line. */
 function atLine(error: unknown, lines: readonly number[]): unknown {
   if (!(error instanceof BrokerError)) return error;
   const message = error.message.replace(
@@ -120,7 +120,7 @@ function atLine(error: unknown, lines: readonly number[]): unknown {
 
 interface Request {
   readonly records: RecordInput[];
-  /** Where each stands in the input. */
+  /** The line of each record in the input. */
   readonly lines: number[];
   readonly bytes: number;
 }
@@ -139,7 +139,7 @@ async function* requests({ pieces }: Input, options: ProduceOptions): AsyncGener
   };
   for (;;) {
     const next = source.next();
-    next.catch(() => {}); // It may fail while what came before is sent; it is told when it is awaited.
+    next.catch(() => {}); // It may fail while earlier records are sent. The error is reported when it is awaited.
     const isPaused = records.length > 0 && (await isSlow(next));
     if (isPaused) yield take();
     const piece = await next;
@@ -157,13 +157,13 @@ async function* requests({ pieces }: Input, options: ProduceOptions): AsyncGener
   if (records.length > 0) yield take();
 }
 
-/** So that `tail -f … | rivulet produce` sends what there is. */
+/** True if the next record is slow to come. `tail -f … | rivulet produce` then sends what there is. */
 function isSlow(next: Promise<unknown>): Promise<boolean> {
   const pause = wait(PAUSE_MS, true, { ref: false });
   return Promise.race([pause, next.then(() => false)]);
 }
 
-/** As `rivulet --json consume` prints it; where it stood is left out. */
+/** Reads a record as `rivulet --json consume` prints it. Its old place is left out. */
 function wholeRecord(bytes: Buffer, line: number): RecordInput {
   const record = parseRecords(bytes.toString(), `line ${line}`);
   if (typeof record !== "object" || record === null || Array.isArray(record))

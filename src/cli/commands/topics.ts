@@ -189,7 +189,7 @@ export interface ConfigChange {
   readonly unset?: Record<string, null>;
 }
 
-/** The change as the broker takes it, or null where nothing is to change. */
+/** Returns the change as the broker takes it, or null if nothing is to change. */
 export function changeOf({ config, unset }: ConfigChange): Record<string, string | null> | null {
   const both = Object.keys(config ?? {}).find((key) => Object.hasOwn(unset ?? {}, key));
   if (both !== undefined)
@@ -202,13 +202,13 @@ export function collectKey(key: string, previous: Record<string, null> = {}): Re
   return { ...previous, [key]: null };
 }
 
-/** What is set, for people. */
+/** Describes the values that are set, for people. */
 export function configText(overrides: Readonly<Record<string, string | number>>): string {
   const set = listOf(overrides);
   return set === "" ? "Nothing is set: the defaults hold." : `Set: ${set}`;
 }
 
-/** Every key with what holds, and whether it was set. */
+/** Shows every key with the value in effect, and whether it was set. */
 export function configTable({ config, overrides }: ConfigInfo, heading: string): string {
   const rows = Object.entries(config).map(([key, value]) => [
     key,

@@ -1,5 +1,5 @@
-// Names come from the broker, where others choose them: no shell may take one for a command, so none goes through
-// `compgen -W`, which expands its words.
+// Names come from the broker, where others choose them. No shell may take one for a command, so none
+// goes through `compgen -W`, which expands its words.
 import { type CommandNode, steps, type Values } from "../command-tree.ts";
 
 /** Bash 3.2, which macOS has, is enough. */

@@ -1,6 +1,6 @@
 import { type CommandNode, steps, type Values } from "../command-tree.ts";
 
-/** Sourced, or as the file `_rivulet` in a folder of $fpath. */
+/** Returns a script to be sourced, or to be saved as the file `_rivulet` in a folder of $fpath. */
 export function zshCompletion(tree: readonly CommandNode[]): string {
   return `#compdef rivulet
 # Completes rivulet in zsh. \`rivulet completion --help\` says how it is installed.
