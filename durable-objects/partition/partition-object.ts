@@ -340,7 +340,7 @@ export class PartitionObject extends DurableObject<Env> {
   /**
    * [CLK-1] [CLK-2] Notes that the clock was set back. Called by the Worker. Appends that wait for
    * a commit stop waiting. If time stands still, a new life begins with the clock as it is now.
-   * What is not stored by then is not stored in this life.
+   * Appends not stored by then are not stored in this life.
    */
   noticeClock(): void {
     const parts = this.#parts;

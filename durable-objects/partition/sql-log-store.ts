@@ -4,13 +4,13 @@
 // partition   one row: the identity of this partition, and the state of its log (core/log/log-store.ts) as JSON.
 // segments    one row per segment: its base offset, which also names its table, and when it was created.
 // segment_N   base_offset         offset of the chunk's first record
-//             next_offset         offset behind its last
+//             next_offset         offset after its last record
 //             chunk_max_timestamp largest timestamp in the chunk
 //             max_timestamp       largest timestamp in the segment up to here; never falls
 //             segment_bytes       bytes in the segment up to here
 //             segment_chunks      chunks in the segment up to here
 //             appends             appends of idempotent producers that begin here, as JSON, or null
-//             batches             whole record batches, one behind another
+//             batches             whole record batches, one after another
 //             The running totals make the last row tell all about its segment, so that waking up reads
 //             one row however long the log is, and no append updates a second row. The batches come last:
 //             SQLite does not touch their pages for a query of the other columns.

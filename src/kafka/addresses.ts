@@ -1,5 +1,5 @@
 // Finds the addresses at which clients are told to reach the nodes. A connection over a WebSocket states them itself,
-// because the carrier (a bridge) knows the address. Whoever starts a TCP listener states the listener's addresses.
+// because the carrier (a bridge) knows the address. The operator of a TCP listener states the listener's addresses.
 import { BrokerError, preview } from "../core/errors.ts";
 import { MAX_KAFKA_NODES } from "../core/limits.ts";
 import type { Env } from "../env.ts";

@@ -1,16 +1,17 @@
 // `npm start`: the bundle on workerd, on this machine, with its data in a folder.
 //
 //   PORT      8787       HTTP and WebSockets; 0 takes a free port
-//   KAFKA_PORT 9092      Kafka's protocol; 0 takes a free port, as does leaving it out where 9092 is taken
-//   KAFKA_NODES 1        as how many nodes the broker presents itself, each on the port after: clients open a connection to each
-//   KAFKA_ADVERTISE      where its clients find it from where they are, if not by these: host:port, one for each node, with
+//   KAFKA_PORT 9092      Kafka's protocol; 0 takes a free port, as does leaving it out if 9092 is taken
+//   KAFKA_NODES 1        the number of nodes that the broker presents itself as, each on the next port. Clients open a
+//                        connection to each
+//   KAFKA_ADVERTISE      the addresses at which its clients find it, if not these: host:port, one for each node, with
 //                        commas between
 //   HOST      127.0.0.1  the address to listen on
-//   DATA_DIR  .rivulet   where everything is kept; one broker at a time
-//   SWEEP_MS  10000      between two looks for files of what was deleted
+//   DATA_DIR  .rivulet   the folder of all data; one broker at a time
+//   SWEEP_MS  10000      between two searches for files of deleted objects
 //
-// Prints one line with the URL when it answers. Ctrl-C and SIGTERM stop it; so does kill -9, and nothing
-// acknowledged is lost by that: every write is in the database before it is acknowledged.
+// Prints one line with the URL when it answers. Ctrl-C and SIGTERM stop it. So does kill -9, and
+// that loses nothing acknowledged: every write is in the database before it is acknowledged.
 import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";

@@ -4,24 +4,25 @@
 // Stored data must never go, and workerd may open any file at any moment. These steps make it safe:
 //
 //   1. Only an empty file may go: one without a table. An object without a table has nothing stored.
-//   2. It is looked at under SQLite's exclusive lock. workerd holds a shared lock on each database that it has open, so one
-//      that is locked here is not open there; whoever opens it now is refused at once (SQLITE_BUSY), before it has read
-//      or written anything, and opens it again with its next try (src/env.ts).
+//   2. It is looked at under SQLite's exclusive lock. workerd holds a shared lock on each database that it has open, so
+//      a file that is locked here is not open there. An object that opens it now is refused at once (SQLITE_BUSY), before
+//      it has read or written anything, and opens it again with its next try (src/env.ts).
 //   3. workerd has no lock on a file that it has just made, or made anew for an object that deleted everything, until
-//      that object's code first reads, some turns of its event loop later. So a file must have been seen unchanged (same
-//      inode, same time of change) on several looks before, and workerd must have answered a request after each of them.
-//      So a machine that slept between two looks proves nothing. (A deleted partition never reads again: its file may go.)
+//      that object's code first reads, some turns of its event loop later. So a file must have been seen unchanged
+//      (same inode, same time of change) on several looks before, and workerd must have answered a request after each
+//      of them. A machine that slept between two looks therefore proves nothing. (A deleted partition never reads
+//      again, so its file may go.)
 //   4. The path must still lead to the file that is locked. It then stays so, because a change needs the lock.
-//   5. Its `-wal` and `-shm` go first, while it is locked; later they could be those of a new file under that name. The
-//      write-ahead log has been folded into the file before. Killed at any point between, an empty database is left.
-//   6. The file goes. Whoever opens the name from now on makes a new file, which has nothing to do with the lock.
-//   7. Whoever opened the old file before step 6 must never get the lock, for what it wrote would go with the file. So the
-//      lock is kept until workerd has answered a request that was sent after step 6. Its one thread opens a file and asks
-//      for the first lock in one go: once it answers, an object that had opened the file was refused and has closed it. While it
-//      does not answer, the lock is kept.
+//   5. Its `-wal` and `-shm` go first, while it is locked. Later they could be those of a new file under that name. The
+//      write-ahead log was folded into the file before. If the process is killed in between, an empty database is left.
+//   6. The file goes. A process that opens the name from now on makes a new file, which the lock does not concern.
+//   7. A process that opened the old file before step 6 must never get the lock, because its writes would go with the
+//      file. So the lock is kept until workerd has answered a request that was sent after step 6. Its one thread opens
+//      a file and asks for the first lock in one go. Once it answers, any object that had opened the file was refused
+//      and has closed it. While it does not answer, the lock is kept.
 //   8. SQLite, closing a database that is no longer where it was, leaves the files of that name alone.
 //
-// Before workerd is started nobody has a file open; steps 1, 2, 4, 5 and 6 do then.
+// Before workerd is started, nobody has a file open. Steps 1, 2, 4, 5 and 6 are enough then.
 import { type BigIntStats, readdirSync, rmSync, statSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";

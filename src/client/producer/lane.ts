@@ -245,15 +245,15 @@ export class Lane {
         // Before the first bytes were sent, nothing can have been stored.
         if (delivery.bytes !== null && !isOpen) delivery.note(error);
         if (isBehind && mayRenew) {
-          // Somebody else has used this producer's id, or what was sent before it was refused. Nothing of this
-          // was stored: it is sent as another one's.
+          // Somebody else has used this producer's id, or an append sent before it was refused. Nothing of this
+          // append was stored. It is sent as another producer's.
           mayRenew = false;
           if (this.#identity === delivery.identity) this.#identity = null;
           delivery.bytes = null;
           continue;
         }
         const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** attempt, MAX_BACKOFF_MS);
-        // What has no time left hears that nobody knows, while what shares its bytes is tried on.
+        // Items without time left get an unknown outcome, while those that share the bytes are retried.
         const isOver = delivery.expire(monotonicMs() + backoffMs, unknownOutcome(error));
         if (isOver || (isRefusal(error) && !isOpen)) {
           this.#giveUp(delivery);
