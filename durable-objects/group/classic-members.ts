@@ -29,7 +29,7 @@ export class ClassicMembers {
   /** Called when something may have changed: the deadlines, or whether there are any members. */
   readonly #changed: () => void;
   #group: ClassicGroup;
-  /** Rejects the calls that are not answered yet. Next come the answers that are not given yet. */
+  /** The rejections of the calls that are not answered yet, and the answers that are not given yet. */
   readonly #waiting = new Set<(refused: Error) => void>();
   #answers: (() => void)[] = [];
   readonly #history = new ClassicHistory();

@@ -91,7 +91,7 @@ export class KafkaMembers {
   readonly #group: GroupParts;
   readonly #watchers: Watchers;
   readonly #clock: GroupClock;
-  /** When each member that heartbeats (KIP-848) last did so by a call. Next comes the assignment that it was told. */
+  /** When each member that heartbeats (KIP-848) last did so by a call, and the assignment that it was told. */
   readonly #heardMs = new Map<string, number>();
   readonly #told = new Map<string, string>();
 

@@ -94,8 +94,8 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   readonly #transport: Transport | null;
   readonly #options: ProducerOptions & AnySerdes;
   /**
-   * The number of records that were taken and whose outcome is not known. Next comes the
-   * number of calls, including those that wait for room.
+   * The number of records that were taken and whose outcome is not known, and
+   * the number of calls, including those that wait for room.
    */
   #buffered = 0;
   #calls = 0;

@@ -6,10 +6,7 @@ const MIB = 1024 * KIB;
 // Requests.
 /** The body of an HTTP request, unpacked. The Worker holds the body, its parsed form and its batches in 128 MB. */
 export const MAX_REQUEST_BYTES = 16 * MIB;
-/**
- * How much of an oversized body is read and thrown away, so that the
- * client sees the answer. Next comes the time for that.
- */
+/** How much of an oversized body is read and thrown away, and for how long, so that the client sees the answer. */
 export const MAX_DISCARDED_BYTES = 256 * MIB;
 export const MAX_DISCARD_MS = 10_000;
 /**

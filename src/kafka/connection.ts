@@ -63,7 +63,7 @@ export class Connection {
   #hasGone = false;
   readonly inFlight = new InFlight();
 
-  /** @throws BrokerError where there are too many connections */
+  /** @throws BrokerError if there are too many connections */
   constructor({
     env,
     nodes,
