@@ -221,7 +221,7 @@ export class GroupObject extends DurableObject<Env> {
     this.ctx.waitUntil(stored.catch((error) => this.#couldNotNote(error)));
   }
 
-  /** [CLK-4] True if the alarm rings so late that the clock must have been set forward. */
+  /** [CLK-4] True if the alarm rings too late, as it does after the clock was set forward. */
   #wasSetForward(dueMs: number, nowMs: number): boolean {
     const members = [
       ...this.#coordinator.state.members.values(),
