@@ -277,6 +277,7 @@ describe("a reader that comes to damage", () => {
       new Frames(log),
       ({ length }) => {
         sent += length;
+        return true;
       },
       (failure) => failures.push(failure),
     );

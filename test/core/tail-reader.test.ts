@@ -56,6 +56,7 @@ class Bench {
     this.reader = pump(this.log, this.reader, new Frames(this.log), (frame) => {
       this.frames.push(frame);
       this.sentBytes += frame.length;
+      return true;
     });
   }
 
@@ -270,7 +271,7 @@ describe("tail reader", () => {
     const frames = new Frames(bench.log);
     const sentTo = (nextOffset: number): Uint8Array => {
       const sent: Uint8Array[] = [];
-      pump(bench.log, { ...bench.reader, nextOffset }, frames, (frame) => sent.push(frame));
+      pump(bench.log, { ...bench.reader, nextOffset }, frames, (frame) => sent.push(frame) > 0);
       expect(sent).toHaveLength(1);
       return sent[0] as Uint8Array;
     };

@@ -214,6 +214,35 @@ describe("many of them", () => {
     },
   );
 
+  test("[BND-18] readers of a partition that do not read cost no more than the bound", async () => {
+    const path = `${broker.url.replace("http", "ws")}/v1/topics/${TOPIC}/partitions/0/socket`;
+    const attach = JSON.stringify({ type: "attach", offset: 0, windowBytes: 4 * MIB });
+    const before = await memoryOf(broker.pid);
+    const readers = await Promise.all(
+      Array.from({ length: 150 }, async () => {
+        const socket = new WebSocket(path);
+        await new Promise((resolve) => socket.once("open", resolve));
+        socket.pause();
+        await new Promise((resolve) => socket.send(attach, resolve));
+        return socket;
+      }),
+    );
+    expect((await produce("beside")).status).toBe(200);
+    expect(await memoryOf(broker.pid)).toBeLessThan(before + 300 * MIB);
+    // One that reads after all gets what its window has room for.
+    const reader = readers[0] as WebSocket;
+    let bytes = 0;
+    const full = new Promise<void>((resolve) => {
+      reader.on("message", (data: Buffer, isBinary) => {
+        if (isBinary) bytes += data.length;
+        if (bytes >= 4 * MIB) resolve();
+      });
+    });
+    reader.resume();
+    await full;
+    for (const socket of readers) socket.terminate();
+  });
+
   test("[BND-7] what a plain client does not read is not sent, and not taken for done", async () => {
     const count = 48;
     const topic = "unread";

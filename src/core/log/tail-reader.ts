@@ -54,24 +54,26 @@ interface Frame {
 }
 
 /**
- * [TAIL-1] Sends the records that the reader has room for, in offset order, and returns the reader's new state. If
- * nothing can be read at its position, `stop` is told why [CRC-2].
+ * [TAIL-1] Sends the records that the reader has room for, in offset order, and returns the reader's new state. `send`
+ * returns false if the client has to take what it was sent before it is sent more [BND-18]. If nothing can be read at the
+ * reader's position, `stop` is told why [CRC-2].
  */
 export function pump(
   log: PartitionLog,
   reader: TailReader,
   frames: Frames,
-  send: (frame: Uint8Array) => void,
+  send: (frame: Uint8Array) => boolean,
   stop: (failure: Failure) => void = () => {},
 ): TailReader {
   let { nextOffset, windowBytes } = reader;
-  while (windowBytes > 0 && nextOffset < log.logEndOffset) {
+  let goesOn = true;
+  while (goesOn && windowBytes > 0 && nextOffset < log.logEndOffset) {
     const frame = attempt(() => frames.at(nextOffset, Math.min(windowBytes, FRAME_BYTES)));
     if ("error" in frame) {
       stop(frame);
       break;
     }
-    if (frame.bytes.length > 0) send(frame.bytes);
+    if (frame.bytes.length > 0) goesOn = send(frame.bytes);
     nextOffset = frame.nextOffset;
     windowBytes -= frame.bytes.length;
   }

@@ -1,0 +1,79 @@
+// Readers whose clients have not taken what they were sent [BND-18]. The runtime does not say when a socket has drained, so
+// it is asked: at once, and then ever more seldom. What a client leaves unread stays in memory until the client goes, even
+// after its socket is closed, so nothing more is sent to it meanwhile. The object does not hibernate while it waits.
+import { ANSWER_STALL_MS, MAX_READER_UNREAD_BYTES } from "../../src/core/limits.ts";
+import { unsentBytes } from "../../src/protocol/unsent.ts";
+
+const MIN_CHECK_MS = 1;
+const MAX_CHECK_MS = 1_000;
+
+interface Wait {
+  unreadBytes: number;
+  /** The next check comes after this time. */
+  checkMs: number;
+  /** Time since the client took something. It is the sum of the waits between checks: a clock may be set back. */
+  waitedMs: number;
+}
+
+export interface SlowReadersOptions {
+  /** Called when the client of a socket has room for more. */
+  readonly drained: (socket: WebSocket) => void;
+  /** Called when a client has taken nothing for ANSWER_STALL_MS. */
+  readonly stalled: (socket: WebSocket, unreadBytes: number) => void;
+}
+
+export class SlowReaders {
+  readonly #options: SlowReadersOptions;
+  readonly #waits = new Map<WebSocket, Wait>();
+
+  constructor(options: SlowReadersOptions) {
+    this.#options = options;
+  }
+
+  /** True if the client has to take what it was sent before it is sent more. */
+  static isFull(socket: WebSocket): boolean {
+    return unreadBytesOf(socket) > MAX_READER_UNREAD_BYTES;
+  }
+
+  /** Waits until the client has taken enough. */
+  add(socket: WebSocket): void {
+    if (this.#waits.has(socket)) return;
+    const wait = { unreadBytes: unreadBytesOf(socket), checkMs: 0, waitedMs: 0 };
+    this.#waits.set(socket, wait);
+    this.#checkLater(socket, wait);
+  }
+
+  delete(socket: WebSocket): void {
+    this.#waits.delete(socket);
+  }
+
+  #checkLater(socket: WebSocket, wait: Wait): void {
+    setTimeout(() => {
+      if (this.#waits.get(socket) === wait) this.#check(socket, wait);
+    }, wait.checkMs);
+  }
+
+  #check(socket: WebSocket, wait: Wait): void {
+    const unreadBytes = unreadBytesOf(socket);
+    if (unreadBytes <= MAX_READER_UNREAD_BYTES) {
+      this.#waits.delete(socket);
+      this.#options.drained(socket);
+      return;
+    }
+    const hasTaken = unreadBytes < wait.unreadBytes;
+    wait.unreadBytes = unreadBytes;
+    wait.waitedMs = hasTaken ? 0 : wait.waitedMs + wait.checkMs;
+    wait.checkMs = hasTaken ? MIN_CHECK_MS : Math.min(Math.max(1, 2 * wait.checkMs), MAX_CHECK_MS);
+    if (wait.waitedMs < ANSWER_STALL_MS) {
+      this.#checkLater(socket, wait);
+      return;
+    }
+    this.#waits.delete(socket);
+    this.#options.stalled(socket, unreadBytes);
+  }
+}
+
+/** Zero where the runtime does not tell. */
+function unreadBytesOf(socket: WebSocket): number {
+  return unsentBytes(socket) ?? 0;
+}
