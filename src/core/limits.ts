@@ -181,10 +181,10 @@ export const MAX_INCARNATION_AHEAD_MS = 60_000;
 
 // Sockets to objects.
 /**
- * The bytes that the client of a socket to an object may leave unread before it asks for more: the largest window, the
- * one batch that may exceed it, and half as much again of answers. A client that is merely slow never has more.
+ * The bytes that the client of a socket to an object may leave unread before it asks for more: the records that a reader
+ * may leave unread, and twice as much of answers. A client that is merely slow never has more.
  */
-export const MAX_SOCKET_UNREAD_BYTES = 8 * MIB;
+export const MAX_SOCKET_UNREAD_BYTES = 4 * MIB;
 
 // Tail readers.
 /**
