@@ -191,7 +191,7 @@ export const MAX_SOCKET_UNREAD_BYTES = 4 * MIB;
  * Bytes that a reader's client may leave unread before it is sent more, whatever its window. Closing its socket would
  * free none of them. One frame may go beyond it.
  */
-export const MAX_READER_UNREAD_BYTES = 256 * KIB;
+export const MAX_READER_UNREAD_BYTES = 512 * KIB;
 /** Bytes that a reader has not given back. */
 export const MAX_WINDOW_BYTES = 4 * MIB;
 export const DEFAULT_WINDOW_BYTES = 1 * MIB;
