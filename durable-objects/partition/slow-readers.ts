@@ -1,6 +1,9 @@
 // Readers whose clients have not taken what they were sent [BND-18]. The runtime does not say when a socket has drained, so
 // it is asked: at once, and then ever more seldom. What a client leaves unread stays in memory until the client goes, even
 // after its socket is closed, so nothing more is sent to it meanwhile. The object does not hibernate while it waits.
+//
+// [CLK-1] Nobody depends on these timers, which are late if the clock is set back: a client that has consumed what it was
+// sent gives its window back, and is sent more then.
 import { ANSWER_STALL_MS, MAX_READER_UNREAD_BYTES } from "../../src/core/limits.ts";
 import { unsentBytes } from "../../src/protocol/unsent.ts";
 
