@@ -13,16 +13,19 @@ process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
 
 /** What takes longest begins first, or it would be alone in the end. */
 const LONGEST = [
-  "e2e/files",
-  "core/simulation",
-  "core/planted-faults",
+  "e2e/bounds",
   "e2e/idle",
-  "e2e/cli",
+  "e2e/files",
+  "e2e/kafka-silence",
+  "core/simulation",
   "e2e/trouble",
+  "e2e/cli",
+  "core/planted-faults",
   "e2e/kafka-mixed-group",
   "core/compaction",
   "e2e/kafka",
   "e2e/demo",
+  "e2e/examples",
 ];
 
 class LongestFirst extends BaseSequencer {
