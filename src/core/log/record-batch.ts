@@ -365,9 +365,7 @@ export function decodeBatch(
   start = 0,
   decompress: Decompress = uncompressedOnly,
 ): ConsumerRecord[] {
-  const records: ConsumerRecord[] = [];
-  visitBatch(bytes, start, decompress, (record) => records.push(record) > 0);
-  return records;
+  return readRecords(bytes, start, decompress, null);
 }
 
 /** Does the same, a record at a time. It stops when `visit` returns false, and does not look at the rest. */
@@ -377,7 +375,18 @@ export function visitBatch(
   decompress: Decompress,
   visit: (record: ConsumerRecord) => boolean,
 ): void {
+  readRecords(bytes, start, decompress, visit);
+}
+
+/** Returns the records that nobody visits. A callback for each record would cost a consumer a tenth of its speed. */
+function readRecords(
+  bytes: Uint8Array,
+  start: number,
+  decompress: Decompress,
+  visit: ((record: ConsumerRecord) => boolean) | null,
+): ConsumerRecord[] {
   const header = readBatchHeader(bytes, start);
+  const records: ConsumerRecord[] = [];
   // Makes no view if nothing is compressed: the records are views themselves, and readers take millions of them.
   const isFolded = header.compression !== 0;
   const source = isFolded ? unfolded(bytes, start, header, decompress) : bytes;
@@ -396,14 +405,15 @@ export function visitBatch(
       headerCount += record.headers.length;
       if (headerCount > MAX_HEADERS_PER_BATCH)
         throw corrupt(`more than ${MAX_HEADERS_PER_BATCH} headers`);
-      if (!visit(record)) return;
+      if (visit === null) records.push(record);
+      else if (!visit(record)) return records;
     }
   } catch (error) {
     if (error instanceof RangeError) throw corrupt(`record ${index}: ${error.message}`);
     throw error;
   }
-  if (reader.position !== end)
-    throw corrupt(`${end - reader.position} bytes follow the last record`);
+  if (reader.position !== end) throw corrupt(`${end - reader.position} bytes follow`);
+  return records;
 }
 
 /** Returns the records of the compressed batch at `start`, one after another. Throws as `Decompress` does. */
@@ -454,7 +464,7 @@ function decodeRecord(
     if (headerKey === null) throw corrupt("a header key is null");
     headers.push({ key: FROM_UTF8.decode(headerKey), value: readBytes(bytes, reader, recordEnd) });
   }
-  if (reader.position !== recordEnd) throw corrupt("a record's length does not match its fields");
+  if (reader.position !== recordEnd) throw corrupt("a record has a wrong length");
   return { offset, timestamp, key, value, headers };
 }
 
