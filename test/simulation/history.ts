@@ -32,6 +32,10 @@ interface Reading {
   readonly handled: Set<number>;
 }
 
+function nameOf({ topic, partition }: Place): string {
+  return `${topic}/${partition}`;
+}
+
 export class History {
   readonly findings: string[] = [];
   readonly acknowledged: Acknowledged[] = [];
@@ -39,8 +43,8 @@ export class History {
   readonly counts = { sent: 0, acknowledged: 0, handled: 0, again: 0, assigned: 0, lost: 0 };
   /** A clock that the consumers cannot see has jumped: a group may have given partitions away early. */
   isClockTrusted = true;
-  /** Partitions in which a producer's sends may lie in another order. */
-  readonly #disturbed = new Set<string>();
+  /** Partitions in which somebody else appended under a producer's id. */
+  readonly #forged = new Set<string>();
   /** Group and topic whose positions may jump: reset from outside, or the records were deleted. */
   readonly #volatile = new Set<string>();
   readonly #readings = new Map<string, Reading>();
@@ -77,11 +81,12 @@ export class History {
   }
 
   /**
-   * Somebody else appends here under a producer's id, where that one would go on. Whose sequence is taken has its append
-   * refused and those behind it accepted: all are stored once, in another order.
+   * Somebody else appends here under a producer's id, where that one would go on. The producer's own append at that
+   * sequence is refused and those behind it are accepted, so its sends may lie in another order. Five such appends push
+   * its last ones out of what the partition recognizes, so one whose answer was lost may be stored twice.
    */
-  disturbOrder({ topic, partition }: Place): void {
-    this.#disturbed.add(`${topic}/${partition}`);
+  forge(place: Place): void {
+    this.#forged.add(nameOf(place));
   }
 
   reading(group: string, { topic, partition }: Place): Reading {
@@ -108,7 +113,7 @@ export class History {
     this.counts.acknowledged++;
     this.acknowledged.push(acknowledged);
     const { topic, partition, offset } = acknowledged;
-    const isOrdered = !this.isVolatile(topic) && !this.#disturbed.has(`${topic}/${partition}`);
+    const isOrdered = !this.isVolatile(topic) && !this.#forged.has(`${topic}/${partition}`);
     if (order !== null && isOrdered) {
       const line = `${order.producer} in ${topic}/${partition}`;
       const acknowledgedBefore = this.#order.get(line) ?? [];
@@ -142,7 +147,10 @@ export class History {
     if (this.#isReplaced(handler)) return;
     if (handler.isSdk && !this.isVolatile(place.topic)) {
       const committed = this.#committedOf(handler.group, place);
-      if (committed !== null && committed !== offset)
+      // A position behind the log's end, set while the group was empty, is no place to begin.
+      const isInLog =
+        committed === 0 || this.#values.has(`${nameOf(place)}/${Number(committed) - 1}`);
+      if (committed !== null && committed !== offset && isInLog)
         this.find(`${at}, but the group has committed ${committed}`);
       if (reading.frontier !== null && offset > reading.frontier)
         this.find(`${at}, but nobody has handled more than up to ${reading.frontier}`);
@@ -215,7 +223,8 @@ export class History {
     for (const [at, values] of logs) {
       for (const [offset, value] of values.entries()) {
         const before = seen.get(value);
-        if (before !== undefined) this.find(`${value} is stored twice: ${before}, ${at}/${offset}`);
+        if (before !== undefined && !this.#forged.has(at))
+          this.find(`${value} is stored twice: ${before}, ${at}/${offset}`);
         seen.set(value, `${at}/${offset}`);
         if (!this.sent.has(value)) this.find(`${at}/${offset} is ${value}, which nobody sent`);
         const known = this.isVolatile(at.slice(0, at.lastIndexOf("/")))

@@ -133,7 +133,7 @@ export class Liar extends Process {
       },
     );
     const to = random.chance(0.5) ? from : random.pick(this.#topics());
-    if (sequence === next && to === from) this.history.disturbOrder({ topic: to, partition: 0 });
+    if (sequence === next && to === from) this.history.forge({ topic: to, partition: 0 });
     await request(`${url}/v1/topics/${to}/partitions/0/batches`, { method: "POST", body: bytes });
   }
 }
