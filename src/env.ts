@@ -17,6 +17,10 @@ export interface Env {
    * `host:port`, or several with commas between, one for each node.
    */
   readonly KAFKA_ADVERTISE?: string;
+  /** "true" lets Kafka's clients create a topic by asking for it. See kafka/broker-config.ts. */
+  readonly AUTO_CREATE_TOPICS_ENABLE?: string;
+  /** The number of partitions of a topic that a Kafka client creates without naming one. 1 by default. */
+  readonly NUM_PARTITIONS?: string;
   /**
    * Set by `npm start`: the path of the objects' databases on this machine's disk, with `{object}` and `{id}` as
    * placeholders for the object. A disk may lose data that the platform's storage does not.

@@ -3,7 +3,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { StartError } from "./ports.ts";
+import { StartError } from "./settings.ts";
 
 const DATABASE = /^[0-9a-f]{64}\.sqlite$/;
 

@@ -6,7 +6,8 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { kafkaPortsOf, runOrExplain } from "./ports.ts";
+import { kafkaPortsOf } from "./ports.ts";
+import { flagOf, MAX_PARTITIONS, numberOf, runOrExplain } from "./settings.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CONFIG = resolve(ROOT, "wrangler.toml");
@@ -15,7 +16,11 @@ const HOST = "127.0.0.1";
 async function main(): Promise<void> {
   const ports = await kafkaPortsOf(HOST);
   const addresses = ports.map((port) => `${HOST}:${port}`).join(",");
-  const copy = copyWith(ports, process.env.KAFKA_ADVERTISE || addresses);
+  const copy = copyWith(ports, {
+    KAFKA_ADVERTISE: process.env.KAFKA_ADVERTISE || addresses,
+    AUTO_CREATE_TOPICS_ENABLE: String(flagOf("AUTO_CREATE_TOPICS_ENABLE", true)),
+    NUM_PARTITIONS: String(numberOf("NUM_PARTITIONS", 1, MAX_PARTITIONS)),
+  });
   const args = argumentsWith(copy, process.argv.slice(2));
   console.log(`Kafka on ${addresses}`);
   const wrangler = spawn(
@@ -34,14 +39,16 @@ async function main(): Promise<void> {
 }
 
 /** Writes the copy into the same folder, because paths in it are relative to the folder. */
-function copyWith(ports: readonly number[], advertise: string): string {
+function copyWith(ports: readonly number[], variables: Readonly<Record<string, string>>): string {
   const copy = resolve(ROOT, `wrangler.dev-${ports[0]}.toml`);
   const text = readFileSync(CONFIG, "utf8");
   const listeners = ports.map(
     (port) => `[[connect]]\nprotocol = "tcp"\naddress = "${HOST}"\nport = ${port}\n`,
   );
-  const variables = `[vars]\nKAFKA_ADVERTISE = ${JSON.stringify(advertise)}\n`;
-  writeFileSync(copy, [text, variables, ...listeners].join("\n"));
+  const lines = Object.entries(variables).map(
+    ([name, value]) => `${name} = ${JSON.stringify(value)}\n`,
+  );
+  writeFileSync(copy, [text, `[vars]\n${lines.join("")}`, ...listeners].join("\n"));
   return copy;
 }
 

@@ -1,31 +1,10 @@
 // Finds the ports that a broker on this machine listens on.
 import { createServer } from "node:net";
+import { StartError } from "./settings.ts";
 
 const DEFAULT_KAFKA_PORT = 9092;
 /** The same number as in src/core/limits.ts. Nothing of the broker is imported here. */
 const MAX_NODES = 16;
-
-/** Thrown for a problem that the person who started the broker can mend. */
-export class StartError extends Error {}
-
-/** Runs it. A problem that a person can mend is told in a sentence, and ends the process with 1. */
-export async function runOrExplain(main: () => Promise<void>): Promise<void> {
-  try {
-    await main();
-  } catch (error) {
-    if (!(error instanceof StartError)) throw error;
-    console.error(`rivulet: ${error.message}`);
-    process.exit(1);
-  }
-}
-
-/** Returns the number that the variable names, from 1 to `max`. */
-export function numberOf(variable: string, byDefault: number, max: number): number {
-  const text = process.env[variable] || String(byDefault);
-  const number = Number(text);
-  if (Number.isInteger(number) && number >= 1 && number <= max) return number;
-  throw new StartError(`${variable} is "${text}", it must be a number from 1 to ${max}`);
-}
 
 /**
  * Returns the port that the variable names, or a free one for 0. Reports

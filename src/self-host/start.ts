@@ -6,6 +6,9 @@
 //                        connection to each
 //   KAFKA_ADVERTISE      the addresses at which its clients find it, if not these: host:port, one for each node, with
 //                        commas between
+//   AUTO_CREATE_TOPICS_ENABLE
+//                        true or false: whether Kafka's clients create a topic by asking for it. True on a loopback HOST
+//   NUM_PARTITIONS 1     the number of partitions of such a topic
 //   HOST      127.0.0.1  the address to listen on
 //   DATA_DIR  .rivulet   the folder of all data; one broker at a time
 //   SWEEP_MS  10000      between two searches for files of deleted objects
@@ -21,7 +24,15 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { checkCluster } from "./cluster-file.ts";
 import { LogFilter } from "./log-filter.ts";
-import { kafkaPortsOf, numberOf, portOf, runOrExplain, StartError } from "./ports.ts";
+import { kafkaPortsOf, portOf } from "./ports.ts";
+import {
+  flagOf,
+  isLoopback,
+  MAX_PARTITIONS,
+  numberOf,
+  runOrExplain,
+  StartError,
+} from "./settings.ts";
 import { Sweeper, sweepAtRest } from "./sweeper.ts";
 import { workerdConfig } from "./workerd-config.ts";
 
@@ -61,6 +72,8 @@ async function main(): Promise<void> {
       port,
       kafkaPorts,
       kafkaAdvertise: process.env.KAFKA_ADVERTISE || kafkaAddresses,
+      autoCreateTopics: flagOf("AUTO_CREATE_TOPICS_ENABLE", isLoopback(host)),
+      numPartitions: numberOf("NUM_PARTITIONS", 1, MAX_PARTITIONS),
       trace: process.env.RIVULET_TRACE,
     }),
   );

@@ -22,6 +22,9 @@ export interface WorkerdOptions {
   readonly kafkaPorts: readonly number[];
   /** The addresses that clients are told. See KAFKA_ADVERTISE in start.ts. */
   readonly kafkaAdvertise: string;
+  /** What AUTO_CREATE_TOPICS_ENABLE and NUM_PARTITIONS say. See src/kafka/broker-config.ts. */
+  readonly autoCreateTopics: boolean;
+  readonly numPartitions: number;
   readonly trace: string | undefined;
 }
 
@@ -38,6 +41,8 @@ export function workerdConfig(options: WorkerdOptions): string {
   const files = `${options.storagePath}/rivulet-{object}-v1/{id}.sqlite`;
   bindings.push(`(name = "RIVULET_FILES", text = ${text(files)})`);
   bindings.push(`(name = "KAFKA_ADVERTISE", text = ${text(options.kafkaAdvertise)})`);
+  bindings.push(`(name = "AUTO_CREATE_TOPICS_ENABLE", text = "${options.autoCreateTopics}")`);
+  bindings.push(`(name = "NUM_PARTITIONS", text = "${options.numPartitions}")`);
   if (options.trace !== undefined)
     bindings.push(`(name = "RIVULET_TRACE", text = ${text(options.trace)})`);
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;

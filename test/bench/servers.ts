@@ -33,6 +33,8 @@ export async function startServers(): Promise<Servers> {
     port,
     kafkaPorts: [await freePort()],
     kafkaAdvertise: "127.0.0.1:9092",
+    autoCreateTopics: false,
+    numPartitions: 1,
     trace: "1",
   });
   const barePath = relative(folder, join(ROOT, "test/bench/bare-object.js"));

@@ -20,6 +20,8 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
     port: 1,
     kafkaPorts: [2],
     kafkaAdvertise: "broker.test:9092",
+    autoCreateTopics: true,
+    numPartitions: 3,
     trace: undefined,
   });
   for (const [, name, className] of bindings) {
@@ -33,9 +35,12 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
 test("[SYS-1] a folder or a path with quotes does not break the configuration", () => {
   const paths = { bundlePath: 'a"b\\c', storagePath: "/ä ö" };
   const ports = { host: "::1", port: 1, kafkaPorts: [2], kafkaAdvertise: "b:1,c:2" };
-  const config = workerdConfig({ ...paths, ...ports, trace: "1" });
+  const topics = { autoCreateTopics: true, numPartitions: 3 };
+  const config = workerdConfig({ ...paths, ...ports, ...topics, trace: "1" });
   expect(config).toContain('address = "[::1]:2", tcp = ()');
   expect(config).toContain('(name = "KAFKA_ADVERTISE", text = "b:1,c:2")');
   expect(config).toContain('embed "a\\"b\\\\c"');
   expect(config).toContain('(name = "RIVULET_TRACE", text = "1")');
+  expect(config).toContain('(name = "AUTO_CREATE_TOPICS_ENABLE", text = "true")');
+  expect(config).toContain('(name = "NUM_PARTITIONS", text = "3")');
 });

@@ -1,5 +1,8 @@
 import { concatBytes } from "../../src/core/bytes.ts";
+import type { Env } from "../../src/env.ts";
 import type { Api } from "../../src/kafka/messages.ts";
+import { Nodes } from "../../src/kafka/nodes.ts";
+import { serveWebSocket } from "../../src/kafka/websocket.ts";
 import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";
 import { isBytes, TestSocket } from "./support.ts";
 
@@ -14,6 +17,16 @@ export class Kafka {
 
   static async open(): Promise<Kafka> {
     return new Kafka(await TestSocket.open("/kafka"));
+  }
+
+  /** A connection to a broker with these bindings and variables. */
+  static openWith(env: Env): Kafka {
+    const { 0: client, 1: server } = new WebSocketPair();
+    const nodes = new Nodes([{ host: "broker.test", port: 9092 }], null);
+    void serveWebSocket(server, env, nodes, "/");
+    const socket = new TestSocket<never>(client, () => {});
+    client.accept();
+    return new Kafka(socket);
   }
 
   async ask<T>(api: Api, version: number, request: unknown): Promise<T> {

@@ -2,6 +2,7 @@ import { checkTopicName, type Topic } from "../../core/cluster/topics.ts";
 import { remember, topicById, topicMetadata } from "../../edge/metadata.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { Lazily } from "../answer-weight.ts";
+import { autoCreatesTopics, numPartitions } from "../broker-config.ts";
 import {
   answerEach,
   CLUSTER_ID,
@@ -15,7 +16,7 @@ import { METADATA, type RequestOf } from "../messages.ts";
 import type { Nodes } from "../nodes.ts";
 import { ZERO_UUID } from "../wire.ts";
 
-/** Describes topics. A request never creates a topic: a misspelled name is an error. */
+/** Describes topics. Creates those that are missing, if the client lets it and the broker does so [KFK-23]. */
 export const metadata = readingService(METADATA, async (request, context) => {
   const { env, nodes } = context;
   const asked = askedTopics(request, context);
@@ -25,11 +26,17 @@ export const metadata = readingService(METADATA, async (request, context) => {
       : asked.length > MANY
         ? await findAmongAll(asked, env)
         : await answerEach(context, asked, find);
+  const isMissing = (one: Topic | NotFound) =>
+    "errorCode" in one && one.errorCode === UNKNOWN && one.name !== null;
+  const created =
+    request.allowAutoTopicCreation && autoCreatesTopics(env) && topics.some(isMissing)
+      ? await answerEach(context, topics, async (one) => (isMissing(one) ? create(one) : one))
+      : topics;
   return {
     brokers: nodes.all,
     clusterId: CLUSTER_ID,
     controllerId: nodes.controller.nodeId,
-    topics: new Lazily(topics.length, (i) => describe(topics[i] as Topic | NotFound, nodes)),
+    topics: new Lazily(created.length, (i) => describe(created[i] as Topic | NotFound, nodes)),
   };
 
   async function find(one: AskedTopic): Promise<Topic | NotFound> {
@@ -39,7 +46,17 @@ export const metadata = readingService(METADATA, async (request, context) => {
       return { ...one, errorCode: told(error).errorCode };
     }
   }
+
+  async function create(missing: Topic | NotFound): Promise<Topic | NotFound> {
+    const name = missing.name as string;
+    const made = await clusterStub(env).createTopic(name, numPartitions(env), {});
+    if (!made.ok) return find({ name, topicId: ZERO_UUID }); // Somebody else created it, or nobody may.
+    remember(made.topic);
+    return made.topic;
+  }
 });
+
+const UNKNOWN = codeOf("UNKNOWN_TOPIC_OR_PARTITION");
 
 /** Returns each requested topic once. Null means all topics. */
 function askedTopics({ topics }: Request, { version }: RequestContext) {

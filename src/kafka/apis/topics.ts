@@ -2,9 +2,9 @@
 import { changeOverrides, configByKey, resolveConfig } from "../../core/cluster/config.ts";
 import { checkPartitionCount, checkTopicName, type Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, ERRORS, errorOf, KAFKA_ERRORS, unwrap } from "../../core/errors.ts";
-import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
 import { atPartition, forget, remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, partitionStub } from "../../env.ts";
+import { numPartitions } from "../broker-config.ts";
 import { answerEach, eachPartition, type RequestContext, service } from "../context.ts";
 import { distinct, distinctPartitions, namedTwice, repeated } from "../distinct.ts";
 import { KafkaError, NO_ERROR, type Told, told, toldOf } from "../errors.ts";
@@ -63,9 +63,9 @@ function wrongIn({ numPartitions, replicationFactor, assignments }: NewTopic): T
 }
 
 async function create(env: Env, topic: NewTopic, validateOnly: boolean) {
-  const { name, numPartitions, assignments, configs } = topic;
-  const asked = assignments.length > 0 ? assignments.length : numPartitions;
-  const partitions = asked === -1 ? DEFAULT_PARTITIONS : asked;
+  const { name, assignments, configs } = topic;
+  const asked = assignments.length > 0 ? assignments.length : topic.numPartitions;
+  const partitions = asked === -1 ? numPartitions(env) : asked;
   const config = Object.fromEntries(keptConfigs(configs).map((each) => [each.name, each.value]));
   const shown = { numPartitions: partitions, replicationFactor: 1 };
   if (validateOnly) {

@@ -1,0 +1,45 @@
+// The settings that a broker on this machine is started with: environment variables, and what is wrong with them.
+import { BlockList, isIP } from "node:net";
+
+/** The same number as MAX_PARTITIONS_PER_TOPIC in src/core/limits.ts. Nothing of the broker is imported here. */
+export const MAX_PARTITIONS = 1_000;
+
+/** Thrown for a problem that the person who started the broker can mend. */
+export class StartError extends Error {}
+
+/** Runs it. A problem that a person can mend is told in a sentence, and ends the process with 1. */
+export async function runOrExplain(main: () => Promise<void>): Promise<void> {
+  try {
+    await main();
+  } catch (error) {
+    if (!(error instanceof StartError)) throw error;
+    console.error(`rivulet: ${error.message}`);
+    process.exit(1);
+  }
+}
+
+/** Returns the number that the variable names, from 1 to `max`. */
+export function numberOf(variable: string, byDefault: number, max: number): number {
+  const text = process.env[variable] || String(byDefault);
+  const number = Number(text);
+  if (Number.isInteger(number) && number >= 1 && number <= max) return number;
+  throw new StartError(`${variable} is "${text}", it must be a number from 1 to ${max}`);
+}
+
+/** Returns the flag that the variable names: true or false. */
+export function flagOf(variable: string, byDefault: boolean): boolean {
+  const text = process.env[variable] || String(byDefault);
+  if (text === "true" || text === "false") return text === "true";
+  throw new StartError(`${variable} is "${text}", it must be true or false`);
+}
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet("127.0.0.0", 8);
+LOOPBACK.addAddress("::1", "ipv6");
+
+/** True if only this machine reaches what listens on the host. */
+export function isLoopback(host: string): boolean {
+  if (host === "localhost") return true;
+  const family = isIP(host);
+  return family !== 0 && LOOPBACK.check(host, family === 4 ? "ipv4" : "ipv6");
+}
