@@ -94,6 +94,12 @@ export class BrokerProcess {
   }
 }
 
+/** Brokers must not outlive the process that started them. */
+const children = new Set<ChildProcess>();
+process.on("exit", () => {
+  for (const child of children) child.kill("SIGTERM");
+});
+
 /** Starts it without waiting for anything: for starts that must fail. */
 export function launch(env: Record<string, string>): {
   child: ChildProcess;
@@ -104,6 +110,8 @@ export function launch(env: Record<string, string>): {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });
+  children.add(child);
+  child.once("exit", () => children.delete(child));
   const lines: string[] = [];
   let rest = "";
   const collect = (data: Buffer) => {

@@ -1,9 +1,9 @@
 // The consumers, each a process with a place that is filled again whenever its process ends.
 import { type ChildProcess, spawn } from "node:child_process";
-import { openSync } from "node:fs";
+import { existsSync, openSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { HistoryWriter } from "./history.ts";
+import { type HistoryWriter, historyPath } from "./history.ts";
 import type { ConsumerArguments } from "./processes/consumer.ts";
 import type { KafkaConsumerArguments } from "./processes/kafka-consumer.ts";
 import type { PlainArguments } from "./processes/plain.ts";
@@ -32,15 +32,27 @@ process.on("exit", () => {
   for (const child of children) child.kill("SIGKILL");
 });
 
-/** Runs a file of `processes` with arguments as JSON; what it prints goes to a file. */
+/**
+ * Runs a file of `processes` with arguments as JSON. Its output goes to a file. If it fails by itself, that is said at
+ * once. If it failed before it had written anything down, the run would prove nothing, and ends.
+ */
 export function run(file: string, folder: string, who: string, own: object): ChildProcess {
   const path = fileURLToPath(new URL(`processes/${file}`, import.meta.url));
-  const printed = openSync(join(folder, "printed.txt"), "a");
+  const printedPath = join(folder, `${who}.txt`);
+  const printed = openSync(printedPath, "a");
   const child = spawn(process.execPath, [path, JSON.stringify({ folder, who, ...own })], {
     stdio: ["ignore", printed, printed],
   });
   children.add(child);
-  child.once("exit", () => children.delete(child));
+  child.once("exit", (code) => {
+    children.delete(child);
+    if (code === 0 || code === null) return;
+    const said = readFileSync(printedPath, "utf8").trimEnd();
+    console.error(`${who} (${file}) ended by itself with exit code ${code}\n${said}`.trimEnd());
+    if (existsSync(historyPath(folder, who))) return;
+    console.error("It never began, so this run proves nothing.");
+    process.exit(1);
+  });
   return child;
 }
 

@@ -62,11 +62,15 @@ export type Event = Happening & {
   readonly who: string;
 };
 
+export function historyPath(folder: string, who: string): string {
+  return join(folder, `${who}.ndjson`);
+}
+
 export class HistoryWriter {
   readonly #file: number;
 
   constructor(folder: string, who: string) {
-    this.#file = openSync(join(folder, `${who}.ndjson`), "a");
+    this.#file = openSync(historyPath(folder, who), "a");
   }
 
   write(happening: Happening): void {

@@ -1,4 +1,4 @@
-// A child process that reports lines of JSON.
+// A child process that reports lines of JSON. One that fails by itself ends the run, with what it printed.
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -15,6 +15,10 @@ export class Reporter<Line> {
       stdio: ["ignore", "pipe", "inherit"],
     });
     this.exited = new Promise((resolve) => this.#child.once("close", (code) => resolve(code)));
+    this.#child.once("exit", (code) => {
+      if (code !== 0 && code !== null)
+        throw new Error(`${file} ${args.join(" ")} ended by itself with exit code ${code}`);
+    });
     if (this.#child.stdout === null) return;
     createInterface(this.#child.stdout).on("line", (text) => {
       const line = JSON.parse(text) as Line;
