@@ -347,7 +347,7 @@ export class KafkaMembers {
 
   /**
    * Returns the committed offsets by topic and partition, or an error code.
-   * A `member` that asks must be in the group (KIP-848).
+   * In a native group, a `member` that asks must be in the group (KIP-848).
    */
   committedOffsets(member: { memberId: string; memberEpoch: number } | null): {
     offsets: number | NamedOffset[];

@@ -72,7 +72,7 @@ export class GroupCalls {
 
   async committedOffsets(member: Parameters0<"committedOffsets">[0]) {
     if (await this.#exists()) return await this.#group.committedOffsets(member);
-    return { offsets: member === null ? [] : UNKNOWN_MEMBER_ID };
+    return { offsets: [] }; // [CLS-11]
   }
 
   async deletePositions(positions: Parameters0<"deletePositions">[0]) {

@@ -217,3 +217,34 @@ test("[GRP-14] positions are fetched by a native member at an epoch it was told,
   for (const memberEpoch of [-1, 0, 9])
     expect(fetch("a classic member", "c", memberEpoch)).toBe(NONE);
 });
+
+/** The groups that no native member has made. A member's id and epoch then mean nothing to a fetch of positions. */
+const OF_CLASSIC_KIND: Record<string, GroupMembers> = {
+  "that does not exist": GROUPS.nobody,
+  "with a classic member": GROUPS["a classic member"],
+  "with a classic id that was given out": GROUPS["a classic id that was given out"],
+  "with a member of another protocol": GROUPS["a member of another protocol"],
+  "that commits by hand have made": native((group) => {
+    group.coordinator.setOccupied(false, 0);
+    group.coordinator.offsets.commitClassic([], [{ name: "t", topicId: "id", partitions: 1 }], 0);
+  }),
+  "whose topics have grown since": native((group) => {
+    group.coordinator.setOccupied(false, 0);
+    group.coordinator.offsets.commitClassic([], [{ name: "t", topicId: "id", partitions: 1 }], 0);
+    group.coordinator.changeTopics([{ name: "t", topicId: "id", partitions: 2 }], [], 0);
+  }),
+  "whose topics have gone since": native((group) => {
+    group.coordinator.setOccupied(false, 0);
+    group.coordinator.offsets.commitClassic([], [{ name: "t", topicId: "id", partitions: 1 }], 0);
+    group.coordinator.changeTopics([], ["t"], 0);
+  }),
+};
+
+test.each(Object.entries(OF_CLASSIC_KIND))(
+  "[CLS-11] a group %s tells its positions whatever member is named",
+  (_, group) => {
+    for (const memberId of ["", "c", "stranger"])
+      for (const memberEpoch of [-1, 0, 1, 9])
+        expect(checkOffsetFetch(group, { memberId, memberEpoch })).toBe(NONE);
+  },
+);

@@ -82,19 +82,25 @@ export function committerOf(group: GroupMembers, token: ClassicToken): Committer
 }
 
 /**
- * Returns why a member may not fetch the group's positions, as Kafka's error code. A native id must belong to a member,
- * at its epoch or an earlier one that it was told. Kafka checks nothing for a classic one.
+ * [CLS-11] Returns why a member may not fetch the group's positions, as Kafka's error code. A member and its epoch mean
+ * something only in a group that native members have made. There the id must belong to a member, at its epoch or an
+ * earlier one that it was told. Any other group ignores them, as Kafka's ClassicGroup does: a classic group, one that
+ * only commits by hand have made, and one that does not exist. Clients of the classic protocol send them too.
  */
 export function checkOffsetFetch(
   { state, classic }: GroupMembers,
   member: { readonly memberId: string; readonly memberEpoch: number },
 ): number {
-  const isClassic = classic.members.size > 0 || (state.groupEpoch === 0 && classic.generation > 0);
-  if (isClassic) return KAFKA_ERRORS.NONE;
+  if (isOfClassicKind({ state, classic })) return KAFKA_ERRORS.NONE;
   const known = state.members.get(member.memberId);
   if (known === undefined) return ERRORS[unknownMember(member.memberId).error].code;
   const isCurrent = member.memberEpoch > 0 && member.memberEpoch <= known.memberEpoch;
   return isCurrent ? KAFKA_ERRORS.NONE : ERRORS.STALE_MEMBER_EPOCH.code;
+}
+
+/** True if the group has classic members, or never had a native one. The group epoch grows with the first of those. */
+function isOfClassicKind({ state, classic }: GroupMembers): boolean {
+  return classic.members.size > 0 || state.groupEpoch === 0;
 }
 
 function nonEmpty({ state, classic }: GroupMembers): Failure {

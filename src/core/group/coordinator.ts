@@ -334,7 +334,8 @@ export class Coordinator {
       this.offsets.forgetTopic(topic, "topic removed");
       hasChanged = true;
     }
-    if (!hasChanged) return;
+    // Nothing is assigned in a group without members. Its epoch stays at 0 as long as no native member ever joined.
+    if (!hasChanged || this.state.members.size === 0) return;
     this.#retarget();
     this.#reconcileAll(nowMs);
   }
