@@ -1,5 +1,5 @@
 // Translates errors into Kafka's protocol: a number, and a text where the message has a field for one.
-import { ERRORS, type ErrorName, KAFKA_ERRORS } from "../core/errors.ts";
+import { BrokerError, ERRORS, type ErrorName, KAFKA_ERRORS } from "../core/errors.ts";
 import { brokerError } from "../core/platform-errors.ts";
 
 export interface Told {
@@ -37,6 +37,12 @@ const AS_CLIENTS_KNOW: Partial<Record<ErrorName, number>> = {
 
 export function codeOf(name: ErrorName): number {
   return AS_CLIENTS_KNOW[name] ?? ERRORS[name].code;
+}
+
+/** Returns the error code of a look-up by id. Clients that name topics by their ids know UNKNOWN_TOPIC_ID by its own code. */
+export function codeOfLookUpById(error: unknown): number {
+  const isUnknownId = error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_ID";
+  return isUnknownId ? ERRORS.UNKNOWN_TOPIC_ID.code : told(error).errorCode;
 }
 
 /** Returns the outcome of the action, or the error to report. */

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { groupStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
+import { ZERO_UUID } from "../../src/kafka/wire.ts";
 import { Kafka } from "./kafka-socket.ts";
 import { closeSockets, createTopic, env, listedGroups, TWINS, unique } from "./support.ts";
 
@@ -119,4 +120,129 @@ describe("a fetch of positions that names a member and its epoch", () => {
     expect(await fetched("n")).toBe(-1);
     expect(await fetched("x")).toBe(`error ${ERRORS.UNKNOWN_MEMBER_ID.code}`);
   });
+});
+
+/** Lists where an answer has null. Elements of lists are not told apart. */
+function nulls(value: unknown, path = ""): string[] {
+  if (value === null) return [path];
+  if (typeof value !== "object" || value instanceof Uint8Array) return [];
+  const isList = Array.isArray(value);
+  const found = Object.entries(value).flatMap(([key, each]) =>
+    nulls(each, isList ? path : `${path}.${key}`),
+  );
+  return [...new Set(found)];
+}
+
+describe("null in an answer", () => {
+  const FETCHED = ".topics.partitions.abortedTransactions";
+  const asked = { topicId: "", name: "" };
+  const fetchOf = (isolationLevel: number, partition: number) => () => ({
+    maxWaitMs: 0,
+    minBytes: 1,
+    maxBytes: 1_000,
+    isolationLevel,
+    topics: [{ ...asked, partitions: [{ partition, fetchOffset: 0, partitionMaxBytes: 1_000 }] }],
+  });
+  const newTopic = (name: string) => ({
+    name,
+    numPartitions: 1,
+    replicationFactor: 1,
+    assignments: [],
+    configs: [],
+  });
+  const resources = () => [{ resourceType: 2, resourceName: asked.name, configs: [] }];
+
+  /** Questions, and the places where Kafka's broker answers null because there is nothing to say. */
+  const ANSWERS: readonly [
+    what: string,
+    api: messages.Api,
+    request: () => object,
+    allowed: readonly string[],
+  ][] = [
+    ["", messages.FETCH, fetchOf(0, 0), [FETCHED]],
+    [" of committed records", messages.FETCH, fetchOf(1, 0), []],
+    [" of a partition that does not exist", messages.FETCH, fetchOf(0, 99), []],
+    ["", messages.METADATA, () => ({ topics: [asked] }), [".brokers.rack"]],
+    [
+      " of a topic that does not exist",
+      messages.METADATA,
+      () => ({ topics: [{ topicId: ZERO_UUID, name: "missing" }] }),
+      [".brokers.rack"],
+    ],
+    ["", messages.OFFSET_FETCH, () => ({ groups: [{ groupId: "g", topics: [] }] }), []],
+    [
+      "",
+      messages.FIND_COORDINATOR,
+      () => ({ keyType: 0, keys: ["g"] }),
+      [".coordinators.errorMessage", ".errorMessage"], // The second is not in this version.
+    ],
+    [
+      " that is refused",
+      messages.JOIN_GROUP,
+      () => ({ groupId: "", sessionTimeoutMs: 1, memberId: "", protocolType: "", protocols: [] }),
+      [".protocolType", ".protocolName"],
+    ],
+    ["", messages.DESCRIBE_GROUPS, () => ({ groups: ["missing"] }), []],
+    ["", messages.LIST_GROUPS, () => ({ statesFilter: [], typesFilter: [] }), []],
+    ["", messages.API_VERSIONS, () => ({}), []],
+    [
+      "",
+      messages.CREATE_TOPICS,
+      () => ({ topics: [newTopic(unique("topic"))], timeoutMs: 1_000 }),
+      [".topics.errorMessage"],
+    ],
+    [
+      " that is refused",
+      messages.CREATE_TOPICS,
+      () => ({ topics: [newTopic("a name!")], timeoutMs: 1_000 }),
+      [],
+    ],
+    [
+      "",
+      messages.CREATE_PARTITIONS,
+      () => ({ topics: [{ name: asked.name, count: 9, assignments: null }] }),
+      [".topics.errorMessage"],
+    ],
+    [
+      "",
+      messages.DESCRIBE_CONFIGS,
+      () => ({ resources: resources().map((each) => ({ ...each, configurationKeys: null })) }),
+      [".results.errorMessage", ".results.configs.documentation"],
+    ],
+    [
+      "",
+      messages.INCREMENTAL_ALTER_CONFIGS,
+      () => ({ resources: resources() }),
+      [".resources.errorMessage"],
+    ],
+    ["", messages.ALTER_CONFIGS, () => ({ resources: resources() }), [".resources.errorMessage"]],
+    ["", messages.DESCRIBE_CLUSTER, () => ({}), [".errorMessage", ".brokers.rack"]],
+    ["", messages.CONSUMER_GROUP_DESCRIBE, () => ({ groupIds: ["missing"] }), []],
+    [
+      "",
+      messages.DESCRIBE_TOPIC_PARTITIONS,
+      () => ({ topics: [asked], responsePartitionLimit: 9, cursor: null }),
+      [".nextCursor"],
+    ],
+    [
+      " of a topic that does not exist",
+      messages.DESCRIBE_TOPIC_PARTITIONS,
+      () => ({ topics: [{ name: "missing" }], responsePartitionLimit: 9, cursor: null }),
+      [".nextCursor"],
+    ],
+  ];
+
+  test.each(ANSWERS.map(([what, api, ...rest]) => ({ title: `${api.name}${what}`, api, rest })))(
+    "[KFK-24] is where Kafka's broker sends it: $title",
+    async ({ api, rest: [request, allowed] }) => {
+      const { name, topicId } = await createTopic(2);
+      Object.assign(asked, { name, topicId });
+      const kafka = await Kafka.open();
+      const answer = await kafka.ask<object>(api, api.versions[1], {
+        ...(api.request.absent as object),
+        ...request(),
+      });
+      expect(nulls(answer).filter((path) => !allowed.includes(path))).toEqual([]);
+    },
+  );
 });

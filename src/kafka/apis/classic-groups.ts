@@ -58,7 +58,9 @@ export const joinGroup = service(JOIN_GROUP, async (request, context) => {
         canSkipAssignment: context.version >= FIRST_TO_SKIP,
       }),
   );
-  if (typeof joined === "number") return { errorCode: joined, memberId };
+  // Before version 7 the name must not be null.
+  const noName = context.version < 7 ? "" : null;
+  if (typeof joined === "number") return { errorCode: joined, memberId, protocolName: noName };
   const { errorCode, generation, protocolType, protocolName, leaderId, skipAssignment } = joined;
   const members = joined.members.map((member) => ({
     memberId: member.memberId,
@@ -69,8 +71,7 @@ export const joinGroup = service(JOIN_GROUP, async (request, context) => {
     errorCode,
     generationId: generation,
     protocolType,
-    // Before version 7 the name must not be null.
-    protocolName: protocolName ?? (context.version < 7 ? "" : null),
+    protocolName: protocolName ?? noName,
     leader: leaderId,
     skipAssignment,
     memberId: joined.memberId,
