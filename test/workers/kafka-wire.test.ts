@@ -246,3 +246,77 @@ describe("null in an answer", () => {
     },
   );
 });
+
+describe("a topic that is named by its id", () => {
+  /** The ways in which clients leave the name out. Java's sends it empty. Before version 12 it cannot be null. */
+  const NAMELESS = [
+    [10, ""],
+    [11, ""],
+    [12, ""],
+    [12, null],
+    [12, "another"],
+  ] as const;
+
+  test.each(NAMELESS)(
+    "[KFK-25] is described by Metadata %i, where the name is %j",
+    async (version, noName) => {
+      const { name, topicId } = await createTopic(2);
+      const kafka = await Kafka.open();
+      const missing = crypto.randomUUID();
+      const unknown = {
+        errorCode: ERRORS.UNKNOWN_TOPIC_ID.code,
+        name: version < 12 ? "" : null,
+        topicId: missing,
+        partitions: [],
+      };
+      const known = { errorCode: NONE, name, topicId };
+      const ask = (ids: readonly string[]) =>
+        kafka.ask<{ topics: { partitions: unknown[] }[] }>(messages.METADATA, version, {
+          topics: ids.map((id) => ({ topicId: id, name: noName })),
+          allowAutoTopicCreation: false,
+        });
+      const { topics } = await ask([topicId, missing]);
+      expect(topics).toMatchObject([known, unknown]);
+      expect(topics[0]?.partitions).toHaveLength(2);
+      // More of them are looked up in another way.
+      const many = await ask([
+        topicId,
+        missing,
+        ...Array.from({ length: 100 }, () => crypto.randomUUID()),
+      ]);
+      expect(many.topics.slice(0, 2)).toMatchObject([known, unknown]);
+    },
+  );
+
+  test.each([null, ""])("[KFK-25] is deleted, where the name is %j", async (noName) => {
+    const { name, topicId } = await createTopic(1);
+    const kafka = await Kafka.open();
+    const remove = (topic: object) =>
+      kafka.ask(messages.DELETE_TOPICS, 6, { topics: [topic], timeoutMs: 1_000 });
+    expect(await remove({ name, topicId })).toMatchObject({
+      topics: [{ errorCode: ERRORS.INVALID_REQUEST.code }],
+    });
+    expect(await remove({ name: noName, topicId })).toMatchObject({
+      topics: [{ errorCode: NONE, name, topicId }],
+    });
+    expect(await remove({ name: noName, topicId })).toMatchObject({
+      topics: [{ errorCode: ERRORS.UNKNOWN_TOPIC_ID.code, name: null, topicId }],
+    });
+  });
+
+  test("[KFK-25] is fetched from, and one that nobody has is told by its own code", async () => {
+    const { topicId } = await createTopic(1);
+    const kafka = await Kafka.open();
+    const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1_000 }];
+    const missing = crypto.randomUUID();
+    const answer = await kafka.ask(messages.FETCH, 16, {
+      ...messages.FETCH.request.absent,
+      maxBytes: 1_000,
+      topics: [topicId, missing, ZERO_UUID].map((id) => ({ topicId: id, partitions })),
+    });
+    const unknown = { partitions: [{ errorCode: ERRORS.UNKNOWN_TOPIC_ID.code }] };
+    expect(answer).toMatchObject({
+      topics: [{ partitions: [{ errorCode: NONE }] }, unknown, unknown],
+    });
+  });
+});

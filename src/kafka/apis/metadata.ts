@@ -1,4 +1,5 @@
 import { checkTopicName, type Topic } from "../../core/cluster/topics.ts";
+import { ERRORS } from "../../core/errors.ts";
 import { remember, topicById, topicMetadata } from "../../edge/metadata.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { Lazily } from "../answer-weight.ts";
@@ -11,9 +12,8 @@ import {
   readingService,
 } from "../context.ts";
 import { distinct } from "../distinct.ts";
-import { codeOf, NO_ERROR, told } from "../errors.ts";
+import { codeOf, codeOfLookUpById, NO_ERROR, told } from "../errors.ts";
 import { METADATA, type RequestOf } from "../messages.ts";
-import type { Nodes } from "../nodes.ts";
 import { ZERO_UUID } from "../wire.ts";
 
 /** Describes topics. Creates those that are missing, if the client lets it and the broker does so [KFK-23]. */
@@ -36,14 +36,15 @@ export const metadata = readingService(METADATA, async (request, context) => {
     brokers: nodes.all,
     clusterId: CLUSTER_ID,
     controllerId: nodes.controller.nodeId,
-    topics: new Lazily(created.length, (i) => describe(created[i] as Topic | NotFound, nodes)),
+    topics: new Lazily(created.length, (i) => describe(created[i] as Topic | NotFound, context)),
   };
 
   async function find(one: AskedTopic): Promise<Topic | NotFound> {
     try {
       return await topicAsked(env, one);
     } catch (error) {
-      return { ...one, errorCode: told(error).errorCode };
+      const errorCode = one.name === null ? codeOfLookUpById(error) : told(error).errorCode;
+      return { ...one, errorCode };
     }
   }
 
@@ -58,10 +59,11 @@ export const metadata = readingService(METADATA, async (request, context) => {
 
 const UNKNOWN = codeOf("UNKNOWN_TOPIC_OR_PARTITION");
 
-/** Returns each requested topic once. Null means all topics. */
+/** Returns each requested topic once. Null means all topics. [KFK-25] An id counts, whatever name comes with it. */
 function askedTopics({ topics }: Request, { version }: RequestContext) {
   if (topics === null || (version === 0 && topics.length === 0)) return null;
-  return distinct(topics, ({ name, topicId }) => name ?? `id ${topicId}`);
+  const asked = topics.map((one) => (one.topicId === ZERO_UUID ? one : { ...one, name: null }));
+  return distinct(asked, ({ name, topicId }) => name ?? `id ${topicId}`);
 }
 
 /** More topics than this are looked up with one call that lists all topics. */
@@ -72,11 +74,9 @@ async function findAmongAll(asked: readonly AskedTopic[], env: Env): Promise<(To
   const byName = new Map(all.map((topic) => [topic.name, topic]));
   const byId = new Map(all.map((topic) => [topic.topicId, topic]));
   const missing = ({ name }: AskedTopic) =>
-    codeOf(
-      name === null
-        ? "UNKNOWN_TOPIC_ID"
-        : (checkTopicName(name)?.error ?? "UNKNOWN_TOPIC_OR_PARTITION"),
-    );
+    name === null
+      ? ERRORS.UNKNOWN_TOPIC_ID.code
+      : codeOf(checkTopicName(name)?.error ?? "UNKNOWN_TOPIC_OR_PARTITION");
   return asked.map((one) => {
     const found = one.name === null ? byId.get(one.topicId) : byName.get(one.name);
     return found ?? { ...one, errorCode: missing(one) };
@@ -99,10 +99,15 @@ async function topicAsked(env: Env, { name, topicId }: AskedTopic): Promise<Topi
   return topicById(env, topicId);
 }
 
-function describe(found: Topic | NotFound, nodes: Nodes) {
+/** The first version in which a name may be null. */
+const FIRST_WITHOUT_NAME = 12;
+
+function describe(found: Topic | NotFound, { nodes, version }: RequestContext) {
   if ("errorCode" in found) {
     const { errorCode, name, topicId } = found;
-    return { errorCode, name, topicId: name === null ? topicId : ZERO_UUID, partitions: [] };
+    const shownName = version < FIRST_WITHOUT_NAME ? (name ?? "") : name;
+    const shownId = name === null ? topicId : ZERO_UUID;
+    return { errorCode, name: shownName, topicId: shownId, partitions: [] };
   }
   const { name, topicId, partitions } = found;
   return {

@@ -94,7 +94,11 @@ function shownConfigs({ config, overrides }: Pick<Topic, "config" | "overrides">
 
 export const deleteTopics = service(DELETE_TOPICS, async ({ topics, topicNames }, context) => {
   const named = topicNames.map((name) => ({ name: name as string | null, topicId: ZERO_UUID }));
-  const all = context.version < 6 ? named : topics;
+  // [KFK-25] An id may come with an empty name.
+  const byId = topics.map((one) =>
+    one.topicId === ZERO_UUID ? one : { ...one, name: one.name || null },
+  );
+  const all = context.version < 6 ? named : byId;
   const keyOf = ({ name, topicId }: (typeof all)[number]) => name ?? `id ${topicId}`;
   const twice = repeated(all, keyOf);
   return {
@@ -108,6 +112,11 @@ export const deleteTopics = service(DELETE_TOPICS, async ({ topics, topicNames }
 });
 
 async function remove(env: Env, { name, topicId }: { name: string | null; topicId: string }) {
+  if (name !== null && topicId !== ZERO_UUID)
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `name is ${name} and topicId is ${topicId}, a topic must be named by one of them`,
+    );
   const found = name ?? (await nameOf(env, topicId));
   forget(found);
   unwrap(await clusterStub(env).deleteTopic(found));
