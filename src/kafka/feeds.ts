@@ -191,6 +191,8 @@ export class Feed {
   #isAttached = false;
   /** True if there was no room. Batches are then ignored until the next fetch starts the feed anew. */
   isWaiting = false;
+  /** True if a fetch has waited for this feed in vain. The next ones do not, until the feed has news [KFK-26]. */
+  isLate = false;
   /** The next offset to hand out. The pushed batches start there. */
   #offset = -1;
   #windowBytes = 0;
@@ -320,6 +322,7 @@ export class Feed {
 
   #told(message: PartitionMessage): void {
     if (message.attachId !== this.#attachId) return; // It belongs to an earlier attach.
+    this.isLate = false;
     if (message.type === "attached") {
       this.#isAttached = true;
       // Bytes in flight for an earlier attach have come by now, and were dropped.
@@ -334,6 +337,7 @@ export class Feed {
 
   #pushed(bytes: Uint8Array): void {
     if (!this.#isAttached) return; // They belong to an earlier attach.
+    this.isLate = false;
     if (!this.#memory.hasRoomFor(bytes.length)) {
       this.wait();
       this.#tell();

@@ -1,13 +1,19 @@
 // What Kafka's clients send and take word for word, where other clients' requests would hide a difference.
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
+import { batches } from "../../src/core/log/record-batch.ts";
 import { groupStub } from "../../src/env.ts";
+import { fetch } from "../../src/kafka/apis/fetch.ts";
+import type { RequestContext } from "../../src/kafka/context.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { ZERO_UUID } from "../../src/kafka/wire.ts";
 import { Kafka } from "./kafka-socket.ts";
-import { closeSockets, createTopic, env, listedGroups, TWINS, unique } from "./support.ts";
+import { closeSockets, createTopic, env, listedGroups, produce, TWINS, unique } from "./support.ts";
 
-afterEach(closeSockets);
+afterEach(() => {
+  vi.useRealTimers();
+  closeSockets();
+});
 
 const { NONE } = KAFKA_ERRORS;
 
@@ -318,5 +324,142 @@ describe("a topic that is named by its id", () => {
     expect(answer).toMatchObject({
       topics: [{ partitions: [{ errorCode: NONE }] }, unknown, unknown],
     });
+  });
+});
+
+describe("a fetch of many partitions that all have records", () => {
+  const PARTITIONS = 6;
+  const EACH = 4;
+
+  interface Fetched {
+    readonly topics: {
+      readonly partitions: { readonly partition: number; readonly records: Uint8Array }[];
+    }[];
+  }
+
+  /** Produces to each partition, in batches of one record each. Returns the size of a batch. */
+  async function fill(kafka: Kafka, name: string): Promise<number> {
+    for (let i = 0; i < EACH; i++)
+      await produce(
+        name,
+        Array.from({ length: PARTITIONS }, (_, partition) => ({
+          value: "v".repeat(500),
+          partition,
+        })),
+      );
+    const { topics } = await fetchFrom(kafka, name, [0], { maxBytes: 1 });
+    return topics[0]?.partitions[0]?.records.length ?? 0;
+  }
+
+  function fetchFrom(kafka: Kafka, name: string, offsets: readonly number[], more: object = {}) {
+    return kafka.ask<Fetched>(messages.FETCH, 11, {
+      maxWaitMs: 5_000,
+      minBytes: 1,
+      maxBytes: 10_000_000,
+      topics: [
+        {
+          name,
+          partitions: offsets.map((fetchOffset, partition) => ({
+            partition,
+            fetchOffset,
+            partitionMaxBytes: 1_000_000,
+          })),
+        },
+      ],
+      ...more,
+    });
+  }
+
+  const countsOf = ({ topics }: Fetched) =>
+    topics.flatMap(({ partitions }) =>
+      partitions.map(({ records }) => [...batches(records)].length),
+    );
+  const BEGINNINGS: readonly number[] = Array.from({ length: PARTITIONS }, () => 0);
+
+  test("[KFK-26] brings them all in one answer", async () => {
+    const { name } = await createTopic(PARTITIONS);
+    await fill(await Kafka.open(), name);
+    const kafka = await Kafka.open();
+    const answer = await fetchFrom(kafka, name, BEGINNINGS);
+    expect(countsOf(answer)).toEqual(BEGINNINGS.map(() => EACH));
+  });
+
+  test("[KFK-26] brings as much as fits, in the order that is asked, and at least one batch", async () => {
+    const { name } = await createTopic(PARTITIONS);
+    const size = await fill(await Kafka.open(), name);
+    const fetched = async (maxBytes: number) =>
+      countsOf(await fetchFrom(await Kafka.open(), name, BEGINNINGS, { maxBytes }));
+    expect(await fetched(1)).toEqual([1, 0, 0, 0, 0, 0]);
+    expect(await fetched(size * EACH)).toEqual([EACH, 0, 0, 0, 0, 0]);
+    expect(await fetched(size * (EACH + 1))).toEqual([EACH, 1, 0, 0, 0, 0]);
+  });
+
+  test("[KFK-26] goes on with all of them where one answer could not hold everything", async () => {
+    const { name } = await createTopic(PARTITIONS);
+    await fill(await Kafka.open(), name);
+    const kafka = await Kafka.open();
+    const offsets = [...BEGINNINGS];
+    for (let round = 0; round < EACH; round++) {
+      const { topics } = await kafka.ask<Fetched>(messages.FETCH, 11, {
+        maxWaitMs: 5_000,
+        minBytes: 1,
+        maxBytes: 10_000_000,
+        topics: [
+          {
+            name,
+            partitions: offsets.map((fetchOffset, partition) => ({
+              partition,
+              fetchOffset,
+              partitionMaxBytes: 600,
+            })),
+          },
+        ],
+      });
+      for (const { partition, records } of topics[0]?.partitions ?? [])
+        offsets[partition] = (offsets[partition] ?? 0) + [...batches(records)].length;
+      expect(offsets).toEqual(BEGINNINGS.map(() => round + 1));
+    }
+  });
+
+  test("[KFK-26] waits for a partition that does not come once, and not again until it has news", async () => {
+    vi.useFakeTimers({ toFake: ["Date"] });
+    const taken = { error: null, highWatermark: 9, logStartOffset: 0, records: [], bytes: 0 };
+    const feed = (bytes: number) => ({
+      error: null,
+      bytes,
+      isSettled: bytes > 0,
+      isWaiting: false,
+      isLate: false,
+      take: () => taken,
+    });
+    const feeds = [feed(10), feed(0)];
+    let waits = 0;
+    const context = {
+      version: 11,
+      nodes: { isOwn: () => true, leaderOf: () => ({}) },
+      feeds: {
+        knownId: () => "id",
+        has: () => true,
+        of: (_: string, partition: number) => feeds[partition],
+        news: async (waitMs: number) => {
+          waits++;
+          vi.setSystemTime(Date.now() + waitMs);
+        },
+      },
+    } as unknown as RequestContext;
+    const request = {
+      ...messages.FETCH.request.absent,
+      maxWaitMs: 5_000,
+      minBytes: 1,
+      maxBytes: 1_000,
+      topics: [
+        { name: "t", partitions: [0, 1].map((partition) => ({ partition, fetchOffset: 0 })) },
+      ],
+    };
+    for (let i = 0; i < 3; i++) await fetch.serve(request, context);
+    expect(waits).toBe(1);
+    Object.assign(feeds[1] as object, { isLate: false });
+    await fetch.serve(request, context);
+    expect(waits).toBe(2);
   });
 });

@@ -19,6 +19,11 @@ const FIRST_BY_ID = 13;
  * The wait for a partition that is being opened, even if the client would wait less: the partition may not be empty.
  */
 const OPENING_MS = 1_000;
+/**
+ * The wait for the other partitions once there are `minBytes`, in milliseconds: Kafka's default for `fetch.max.wait.ms`,
+ * which a consumer is prepared to wait. A partition that is later is not waited for again until it has news.
+ */
+const GATHER_MS = 500;
 
 /**
  * Waits for `minBytes`, at most `maxWaitMs`. There are no fetch sessions (KIP-227). Each request names every partition
@@ -30,8 +35,9 @@ export const fetch = readingService(FETCH, async (request, context) => {
   const abortedTransactions = isolationLevel === READ_UNCOMMITTED ? null : [];
   const topics = eachOnce(request.topics);
   const all = await sourcesOf(topics, context);
-  await enough(all, minBytes, Math.min(Math.max(0, maxWaitMs), MAX_WAIT_MS), context);
   let left = Math.min(maxBytes, MAX_FETCH_BYTES);
+  const waitMs = Math.min(Math.max(0, maxWaitMs), MAX_WAIT_MS);
+  await enough(all, { minBytes, maxBytes: left, waitMs }, context);
   let isFirst = true;
   const take = (source: Source, partition: Partition) => {
     if (isRefusal(source)) return source;
@@ -154,11 +160,19 @@ function feedOf(
   }
 }
 
-/** Waits until there are enough bytes, there is an error to report, or nothing more can be waited for. */
+interface Wanted {
+  readonly minBytes: number;
+  readonly maxBytes: number;
+  readonly waitMs: number;
+}
+
+/**
+ * Waits until there are enough bytes, there is an error to report, or nothing more can be waited for. [KFK-26] Enough
+ * includes the partitions that are about to push something, as Kafka reads all partitions for one answer.
+ */
 async function enough(
   sources: readonly Source[],
-  minBytes: number,
-  waitMs: number,
+  { minBytes, maxBytes, waitMs }: Wanted,
   { feeds }: RequestContext,
 ): Promise<void> {
   const startMs = Date.now();
@@ -167,7 +181,14 @@ async function enough(
   for (;;) {
     if (open.some(({ error }) => error !== null)) return;
     const bytes = open.reduce((sum, feed) => sum + feed.bytes, 0);
-    if (bytes > 0 && bytes >= minBytes) return;
+    if (bytes > 0 && bytes >= minBytes) {
+      const coming = bytes >= maxBytes ? [] : open.filter(isComing);
+      if (coming.length === 0) return;
+      const leftMs = leftOf(startMs, GATHER_MS, Date.now());
+      if (leftMs > 0) await feeds.news(leftMs);
+      else for (const feed of coming) feed.isLate = true;
+      continue;
+    }
     // [BND-13] The bytes that were here were released for others. Nothing comes before the next fetch.
     if (bytes === 0 && open.some(({ isWaiting }) => isWaiting)) return;
     const isOpening = bytes === 0 && open.some((feed) => !feed.isSettled);
@@ -177,6 +198,10 @@ async function enough(
     if (leftMs <= 0) return;
     await feeds.news(leftMs);
   }
+}
+
+function isComing({ isSettled, isLate }: Feed): boolean {
+  return !isSettled && !isLate;
 }
 
 /** Returns the error code. Clients that name topics by their ids know UNKNOWN_TOPIC_ID by its own code. */
