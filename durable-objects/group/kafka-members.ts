@@ -195,11 +195,29 @@ export class KafkaMembers {
   }
 
   async leaveClassic(members: readonly ClassicLeave[]): Promise<number[]> {
+    const nowMs = this.#clock.now();
     const errorCodes = members.map(({ memberId, instanceId }) =>
-      this.#group.classic.leave(memberId, instanceId, this.#clock.now()),
+      memberId === "" && this.#leaveNative(instanceId, nowMs)
+        ? KAFKA_ERRORS.NONE
+        : this.#group.classic.leave(memberId, instanceId, nowMs),
     );
     await this.#group.persistAndTell();
     return errorCodes;
+  }
+
+  /**
+   * [CLS-12] Removes a native static member that is named by its instance id alone, as Kafka's admins do. By a member id
+   * nobody may speak for a member that joined in another way [GRP-15].
+   */
+  #leaveNative(instanceId: string | null, nowMs: number): boolean {
+    if (instanceId === null) return false;
+    const { coordinator } = this.#group;
+    for (const member of coordinator.state.members.values()) {
+      if (member.instanceId !== instanceId) continue;
+      coordinator.leave(member.memberId, nowMs);
+      return true;
+    }
+    return false;
   }
 
   /** Returns the topics that the cluster has to be asked for. A topic with an illegal name cannot exist anywhere. */

@@ -67,6 +67,8 @@ export type AppendResult = Result<{
   readonly baseOffset: number;
   /** The timestamp of its records if the topic has LogAppendTime, else null. */
   readonly logAppendTimeMs: number | null;
+  /** Where the log begins. Left out where it still begins at 0. */
+  readonly logStartOffset?: number;
 }>;
 
 type Bounds = { logStartOffset: number; highWatermark: number };
@@ -171,7 +173,7 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   async #append(
-    { topic, commits, requests }: Parts,
+    { topic, log, commits, requests }: Parts,
     bytes: Uint8Array,
     expectedOffset: number | null,
     keyed: KeyedAppend | null,
@@ -181,7 +183,9 @@ export class PartitionObject extends DurableObject<Env> {
     const nowMs = Date.now();
     const isLogAppendTime = config.messageTimestampType === "LogAppendTime";
     const answer = (baseOffset: number, atMs: number): AppendResult => {
-      return { ok: true, baseOffset, logAppendTimeMs: isLogAppendTime ? atMs : null };
+      const { logStartOffset } = log;
+      const start = logStartOffset === 0 ? {} : { logStartOffset };
+      return { ok: true, baseOffset, logAppendTimeMs: isLogAppendTime ? atMs : null, ...start };
     };
     if (keyed !== null) {
       const noted = requests.appended(keyed, nowMs);
@@ -511,9 +515,16 @@ export class PartitionObject extends DurableObject<Env> {
     const result = await this.#append(parts, batches, expectedOffset, null, false);
     if (result.ok) {
       if (this.#silent.delete(socket)) socket.serializeAttachment({ hasAppended: true });
-      const { baseOffset, logAppendTimeMs } = result;
+      const { baseOffset, logAppendTimeMs, logStartOffset } = result;
       const time = logAppendTimeMs === null ? {} : { logAppendTimeMs };
-      const answer: AppendedMessage = { type: "appended", requestId, baseOffset, ...time };
+      const start = logStartOffset === undefined ? {} : { logStartOffset };
+      const answer: AppendedMessage = {
+        type: "appended",
+        requestId,
+        baseOffset,
+        ...time,
+        ...start,
+      };
       sendJson(socket, answer);
       return;
     }

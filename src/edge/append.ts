@@ -21,6 +21,8 @@ import { type Env, partitionStub } from "../env.ts";
 export interface AppendStored {
   readonly baseOffset: number;
   readonly logAppendTimeMs: number | null;
+  /** Where the log begins. Left out where it still begins at 0. */
+  readonly logStartOffset?: number;
 }
 
 export interface AppendRefused {

@@ -39,6 +39,16 @@ export function codeOf(name: ErrorName): number {
   return AS_CLIENTS_KNOW[name] ?? ERRORS[name].code;
 }
 
+/**
+ * [KFK-27] Refuses a transaction in words that say so. Java's producer takes this error for final, and shows the message
+ * of FindCoordinator, its first question, in what `initTransactions` throws. An authorization error would send people to
+ * their ACLs.
+ */
+export const NO_TRANSACTIONS: Told = {
+  errorCode: KAFKA_ERRORS.UNSUPPORTED_VERSION,
+  errorMessage: "this broker does not serve transactions; produce without a transactional.id",
+};
+
 /** Returns the error code of a look-up by id. Clients that name topics by their ids know UNKNOWN_TOPIC_ID by its own code. */
 export function codeOfLookUpById(error: unknown): number {
   const isUnknownId = error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_ID";

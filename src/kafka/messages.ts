@@ -236,7 +236,7 @@ const committedPartition = {
 export const OFFSET_COMMIT = api(
   8,
   "OffsetCommit",
-  [2, 9],
+  [1, 9],
   8,
   struct({
     groupId: string,
@@ -248,6 +248,7 @@ export const OFFSET_COMMIT = api(
       partition: int32,
       committedOffset: int64,
       committedLeaderEpoch: since(6, int32, -1),
+      commitTimestampMs: between(1, 1, int64, -1),
       committedMetadata: nullableString,
     }),
   }),
@@ -511,7 +512,7 @@ const shownConfigs = struct({
 export const CREATE_TOPICS = api(
   19,
   "CreateTopics",
-  [2, 7],
+  [0, 7],
   5,
   struct({
     topics: array(
@@ -545,7 +546,7 @@ export const CREATE_TOPICS = api(
 export const DELETE_TOPICS = api(
   20,
   "DeleteTopics",
-  [1, 6],
+  [0, 6],
   4,
   struct({
     topics: since(6, array(struct({ name: nullableString, topicId: uuid }))),
@@ -626,7 +627,7 @@ export const OFFSET_FOR_LEADER_EPOCH = api(
 export const DESCRIBE_CONFIGS = api(
   32,
   "DescribeConfigs",
-  [1, 4],
+  [0, 4],
   4,
   struct({
     resources: array(
@@ -652,6 +653,7 @@ export const DESCRIBE_CONFIGS = api(
             name: string,
             value: nullableString,
             readOnly: boolean,
+            isDefault: between(0, 0, boolean),
             configSource: since(1, int8),
             isSensitive: boolean,
             synonyms: since(

@@ -30,6 +30,8 @@ export interface AppendedMessage {
   readonly baseOffset: number;
   /** The timestamp of the records, if the topic has LogAppendTime. */
   readonly logAppendTimeMs?: number;
+  /** Where the log begins. Left out where it still begins at 0. */
+  readonly logStartOffset?: number;
 }
 
 export interface AppendErrorMessage {

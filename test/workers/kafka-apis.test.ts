@@ -370,18 +370,29 @@ test("[KFK-13] a hundred topics and more are looked up at once, each for itself"
   expect(topics[152]?.partitions).toHaveLength(2);
 });
 
-test("[KFK-13] transactions are refused with an error that ends them", async () => {
+test("[KFK-27] transactions are refused with an error that ends them, and in words that say so", async () => {
   const { name } = await createTopic(1);
   const kafka = await Kafka.open();
-  const errorCode = KAFKA_ERRORS.TRANSACTIONAL_ID_AUTHORIZATION_FAILED;
-  const asked = { key: "t", keyType: 1 };
-  expect(await kafka.ask(messages.FIND_COORDINATOR, 2, asked)).toMatchObject({ errorCode });
+  const errorCode = KAFKA_ERRORS.UNSUPPORTED_VERSION;
+  const refused = { errorCode, errorMessage: expect.stringContaining("transactions") };
+  const asked = { key: "t", keyType: 1, keys: ["t"] };
+  // librdkafka asks in these versions, and takes no other error for final.
+  for (const version of [1, 2])
+    expect(await kafka.ask(messages.FIND_COORDINATOR, version, asked)).toMatchObject({
+      ...refused,
+      errorCode: KAFKA_ERRORS.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+    });
+  expect(await kafka.ask(messages.FIND_COORDINATOR, 3, asked)).toMatchObject(refused);
+  for (const version of [4, 5, 6])
+    expect(await kafka.ask(messages.FIND_COORDINATOR, version, asked)).toMatchObject({
+      coordinators: [{ key: "t", ...refused }],
+    });
   const init = { transactionalId: "t", transactionTimeoutMs: 1_000 };
   expect(await kafka.ask(messages.INIT_PRODUCER_ID, 1, init)).toMatchObject({ errorCode });
   const topics = [{ name, partitions: [{ partition: 0, records: [new Uint8Array(61)] }] }];
   expect(
     await kafka.ask(messages.PRODUCE, 9, { transactionalId: "t", acks: -1, topics }),
-  ).toMatchObject({ topics: [{ partitions: [{ errorCode }] }] });
+  ).toMatchObject({ topics: [{ partitions: [refused] }] });
 });
 
 const SENT_IDS = [

@@ -8,7 +8,18 @@ import type { RequestContext } from "../../src/kafka/context.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { ZERO_UUID } from "../../src/kafka/wire.ts";
 import { Kafka } from "./kafka-socket.ts";
-import { closeSockets, createTopic, env, listedGroups, produce, TWINS, unique } from "./support.ts";
+import {
+  closeSockets,
+  createTopic,
+  describeGroup,
+  env,
+  expectStatus,
+  listedGroups,
+  produce,
+  recordBatch,
+  TWINS,
+  unique,
+} from "./support.ts";
 
 afterEach(() => {
   vi.useRealTimers();
@@ -462,4 +473,193 @@ describe("a fetch of many partitions that all have records", () => {
     await fetch.serve(request, context);
     expect(waits).toBe(2);
   });
+});
+
+interface Outcome {
+  readonly errorCode: number;
+  readonly errorMessage: string | null;
+}
+
+describe("clients that send fixed versions, as sarama does", () => {
+  test("[KFK-28] find topics, their configs and the coordinator", async () => {
+    const kafka = await Kafka.open();
+    const name = unique("topic");
+    const topic = { name, numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] };
+    for (const [version, errorCode] of [
+      [0, NONE],
+      [1, ERRORS.TOPIC_ALREADY_EXISTS.code],
+    ] as const)
+      expect(
+        await kafka.ask(messages.CREATE_TOPICS, version, { topics: [topic], timeoutMs: 1_000 }),
+      ).toMatchObject({ topics: [{ name, errorCode }] });
+    for (const version of [0, 1])
+      expect(await kafka.ask(messages.METADATA, version, { topics: [{ name }] })).toMatchObject({
+        topics: [{ errorCode: NONE, name, partitions: [{ partition: 0 }] }],
+      });
+    expect(await kafka.ask(messages.FIND_COORDINATOR, 0, { key: "g" })).toMatchObject({
+      errorCode: NONE,
+    });
+    const resources = [{ resourceType: 2, resourceName: name, configurationKeys: null }];
+    const described = await kafka.ask<{
+      results: { configs: { name: string; isDefault: boolean }[] }[];
+    }>(messages.DESCRIBE_CONFIGS, 0, { resources });
+    expect(described.results[0]?.configs).toContainEqual(
+      expect.objectContaining({ name: "retention.ms", value: "604800000", isDefault: true }),
+    );
+    expect(
+      await kafka.ask(messages.DELETE_TOPICS, 0, { topicNames: [name], timeoutMs: 1_000 }),
+    ).toMatchObject({ topics: [{ name, errorCode: NONE }] });
+  });
+
+  test("[KFK-28] commit offsets and fetch them, and are told each partition's error", async () => {
+    const { name } = await createTopic(1);
+    const kafka = await Kafka.open();
+    const groupId = unique("group");
+    const partition = { partition: 0, committedOffset: 5, commitTimestampMs: -1 };
+    expect(
+      await kafka.ask(messages.OFFSET_COMMIT, 1, {
+        groupId,
+        generationId: -1,
+        memberId: "",
+        topics: [{ name, partitions: [{ ...partition, committedMetadata: "m" }] }],
+      }),
+    ).toMatchObject({ topics: [{ name, partitions: [{ partition: 0, errorCode: NONE }] }] });
+    const topics = [{ name, partitions: [0] }];
+    for (const version of [1, 2])
+      expect(await kafka.ask(messages.OFFSET_FETCH, version, { groupId, topics })).toMatchObject({
+        topics: [{ partitions: [{ committedOffset: 5, metadata: "m", errorCode: NONE }] }],
+      });
+    const errorCode = ERRORS.INVALID_GROUP_ID.code;
+    const nobody = { groupId: "", topics };
+    expect(await kafka.ask(messages.OFFSET_FETCH, 1, nobody)).toMatchObject({
+      topics: [{ name, partitions: [{ partition: 0, committedOffset: -1, errorCode }] }],
+    });
+    expect(await kafka.ask(messages.OFFSET_FETCH, 2, nobody)).toMatchObject({ errorCode });
+  });
+});
+
+test("[KFK-29] an append is told where the log begins, by call and over a socket", async () => {
+  const { name } = await createTopic(1);
+  const kafka = await Kafka.open();
+  const append = async () => {
+    const { topics } = await kafka.ask<{
+      topics: { partitions: { errorCode: number; baseOffset: number; logStartOffset: number }[] }[];
+    }>(messages.PRODUCE, 9, {
+      transactionalId: null,
+      acks: -1,
+      timeoutMs: 1_000,
+      topics: [{ name, partitions: [{ partition: 0, records: [recordBatch(["v"])] }] }],
+    });
+    return topics[0]?.partitions[0];
+  };
+  expect(await append()).toMatchObject({ errorCode: NONE, baseOffset: 0, logStartOffset: 0 });
+  expect(await append()).toMatchObject({ baseOffset: 1, logStartOffset: 0 });
+  await expectStatus(200, "DELETE", `/v1/topics/${name}/partitions/0/records?before=2`);
+  for (let i = 2; i < 6; i++)
+    expect(await append()).toMatchObject({ baseOffset: i, logStartOffset: 2 });
+});
+
+test("[CLS-12] [GRP-15] LeaveGroup removes a native static member by its instance id, and by nothing else", async () => {
+  const { name } = await createTopic(1);
+  const kafka = await Kafka.open();
+  const groupId = unique("group");
+  await expectStatus(200, "POST", `/v1/groups/${groupId}/poll`, {
+    instanceId: "i",
+    topics: [name],
+  });
+  const { members } = await describeGroup(groupId);
+  const memberId = members[0]?.memberId ?? "";
+  const leave = async (member: object) => {
+    const answer = await kafka.ask<{ members: Outcome[] }>(messages.LEAVE_GROUP, 5, {
+      groupId,
+      members: [{ memberId: "", groupInstanceId: null, reason: null, ...member }],
+    });
+    return answer.members[0]?.errorCode;
+  };
+  const unknown = ERRORS.UNKNOWN_MEMBER_ID.code;
+  expect(await leave({ memberId })).toBe(unknown);
+  expect(await leave({ memberId, groupInstanceId: "i" })).toBe(unknown);
+  expect(await leave({ groupInstanceId: "another" })).toBe(unknown);
+  expect(await leave({})).toBe(unknown);
+  expect((await describeGroup(groupId)).members).toHaveLength(1);
+  expect(await leave({ groupInstanceId: "i" })).toBe(NONE);
+  expect((await describeGroup(groupId)).members).toEqual([]);
+  expect(await leave({ groupInstanceId: "i" })).toBe(unknown);
+});
+
+describe("assignments by hand", () => {
+  const create = async (kafka: Kafka, partitions: readonly number[]) => {
+    const name = unique("topic");
+    const { topics } = await kafka.ask<{ topics: (Outcome & { numPartitions: number })[] }>(
+      messages.CREATE_TOPICS,
+      7,
+      {
+        timeoutMs: 1_000,
+        topics: [
+          {
+            name,
+            numPartitions: -1,
+            replicationFactor: -1,
+            assignments: partitions.map((partition) => ({ partition, brokerIds: [0] })),
+            configs: [],
+          },
+        ],
+      },
+    );
+    return { name, ...topics[0] };
+  };
+
+  test("[KFK-13] may name a new topic's partitions in any order, each once", async () => {
+    const kafka = await Kafka.open();
+    for (const partitions of [[0], [2, 0, 1], [3, 2, 1, 0]])
+      expect(await create(kafka, partitions)).toMatchObject({
+        errorCode: NONE,
+        numPartitions: partitions.length,
+      });
+    for (const partitions of [[1], [0, 0], [0, 2], [-1, 0], [1, 2, 0, 1]])
+      expect(await create(kafka, partitions)).toMatchObject({
+        errorCode: KAFKA_ERRORS.INVALID_REPLICA_ASSIGNMENT,
+      });
+  });
+
+  test("[KFK-13] must be as many as the partitions that a topic gets", async () => {
+    const kafka = await Kafka.open();
+    const { name } = await createTopic(1);
+    const grow = async (count: number, assignments: number) => {
+      const { topics } = await kafka.ask<{ topics: Outcome[] }>(messages.CREATE_PARTITIONS, 3, {
+        timeoutMs: 1_000,
+        topics: [
+          {
+            name,
+            count,
+            assignments: Array.from({ length: assignments }, () => ({ brokerIds: [0] })),
+          },
+        ],
+      });
+      return topics[0]?.errorCode;
+    };
+    expect(await grow(3, 1)).toBe(KAFKA_ERRORS.INVALID_REPLICA_ASSIGNMENT);
+    expect(await grow(3, 2)).toBe(NONE);
+  });
+});
+
+test("[BND-16] a topic that is named twice is refused for itself, and the others are changed", async () => {
+  const kafka = await Kafka.open();
+  const [twice, once] = [unique("topic"), unique("topic")];
+  const named = (names: readonly string[], more: object) =>
+    names.map((name) => ({ name, assignments: [], ...more }));
+  const names = [twice, once, twice];
+  const refused = expect.objectContaining({ name: twice, errorCode: ERRORS.INVALID_REQUEST.code });
+  const done = expect.objectContaining({ name: once, errorCode: NONE });
+  const isNew = { numPartitions: 1, replicationFactor: 1, configs: [] };
+  const made = await kafka.ask<{ topics: Outcome[] }>(messages.CREATE_TOPICS, 7, {
+    timeoutMs: 1_000,
+    topics: named(names, isNew),
+  });
+  expect(made.topics).toEqual([refused, done]);
+  const grown = await kafka.ask<{ topics: Outcome[] }>(messages.CREATE_PARTITIONS, 3, {
+    timeoutMs: 1_000,
+    topics: named(names, { count: 2, assignments: null }),
+  });
+  expect(grown.topics).toEqual([refused, done]);
 });

@@ -7,6 +7,7 @@ import type { Socket, SocketEvents } from "../transport/transport.ts";
 export interface Appended {
   readonly baseOffset: number;
   readonly logAppendTimeMs?: number;
+  readonly logStartOffset?: number;
 }
 
 interface Pending {

@@ -109,6 +109,7 @@ export function entries(
       name,
       value,
       readOnly: false,
+      isDefault: configSource === SOURCES.default,
       configSource,
       isSensitive: false,
       synonyms: includeSynonyms ? [{ name, value, source: configSource }] : [],

@@ -1,6 +1,7 @@
 import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { newProducerId } from "../../edge/producer-pool.ts";
 import { service } from "../context.ts";
+import { NO_TRANSACTIONS } from "../errors.ts";
 import { INIT_PRODUCER_ID } from "../messages.ts";
 
 /**
@@ -9,8 +10,6 @@ import { INIT_PRODUCER_ID } from "../messages.ts";
  * there is no transactional id. Transactions are not served.
  */
 export const initProducerId = service(INIT_PRODUCER_ID, async ({ transactionalId }) => {
-  // Every client takes only this error for final. There are no transactions to wait for.
-  if (transactionalId !== null)
-    return { errorCode: KAFKA_ERRORS.TRANSACTIONAL_ID_AUTHORIZATION_FAILED };
+  if (transactionalId !== null) return { errorCode: NO_TRANSACTIONS.errorCode };
   return { errorCode: KAFKA_ERRORS.NONE, producerId: newProducerId(), producerEpoch: 0 };
 });

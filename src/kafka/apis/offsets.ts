@@ -100,8 +100,20 @@ export const offsetFetch = readingService(OFFSET_FETCH, async (request, context)
     return { groups: answers.flat() };
   }
   const found = await committedOf({ groupId, memberId: null, memberEpoch: -1 }, context);
-  return shownOf(found, topics);
+  const shown = shownOf(found, topics);
+  if (context.version >= FIRST_WITH_ERROR_CODE || typeof found !== "number") return shown;
+  // Before, each partition has to tell the error.
+  const refused = { committedOffset: -1, metadata: "", errorCode: found };
+  return {
+    topics: eachOnce(topics ?? []).map(({ name, partitions }) => ({
+      name,
+      partitions: partitions.map((partition) => ({ partition, ...refused })),
+    })),
+  };
 });
+
+/** The first version of OffsetFetch in which the answer as a whole has an error code. */
+const FIRST_WITH_ERROR_CODE = 2;
 
 /** Identifies a group together with the member on whose behalf the request asks. */
 function askerOf({ groupId, memberId, memberEpoch }: Asked): string {

@@ -3,7 +3,7 @@ import { NO_PRODUCER_ID, readBatchHeader } from "../../core/log/record-batch.ts"
 import { isRefused } from "../../edge/append.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { eachPartition, type RequestContext, service } from "../context.ts";
-import { codeOf, NO_ERROR, told } from "../errors.ts";
+import { codeOf, NO_ERROR, NO_TRANSACTIONS, told } from "../errors.ts";
 import { PRODUCE, type RequestOf } from "../messages.ts";
 
 type Request = RequestOf<typeof PRODUCE>;
@@ -29,11 +29,7 @@ export const produce = service(PRODUCE, async ({ transactionalId, acks, topics }
 });
 
 function refusalOf(transactionalId: string | null, acks: number, version: number) {
-  if (transactionalId !== null)
-    return {
-      errorCode: KAFKA_ERRORS.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
-      errorMessage: "transactions are not served",
-    };
+  if (transactionalId !== null) return NO_TRANSACTIONS;
   if (version < FIRST_SERVED)
     return {
       errorCode: KAFKA_ERRORS.UNSUPPORTED_VERSION,
@@ -73,7 +69,12 @@ async function append(
       return { errorCode: KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER, baseOffset: -1 };
     const answer = await appends.append(topicId, partition, records, isIdempotent);
     if (!isRefused(answer))
-      return { ...NO_ERROR, ...answer, logAppendTimeMs: answer.logAppendTimeMs ?? -1 };
+      return {
+        ...NO_ERROR,
+        ...answer,
+        logAppendTimeMs: answer.logAppendTimeMs ?? -1,
+        logStartOffset: answer.logStartOffset ?? 0,
+      };
     const { code, detail } = answer;
     if (code === "UNKNOWN_TOPIC_ID") throw new BrokerError(code, detail); // `atPartition` then asks again.
     return { errorCode: codeOf(code), errorMessage: detail, baseOffset: -1 };

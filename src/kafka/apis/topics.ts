@@ -47,12 +47,13 @@ function changeEach<T extends { readonly name: string }, R>(
  */
 function wrongIn({ numPartitions, replicationFactor, assignments }: NewTopic): Told | null {
   if (assignments.length > 0) {
-    const isWhole = assignments.every(({ partition }, i) => partition === i);
+    const named = new Set(assignments.map(({ partition }) => partition));
+    const isWhole = named.size === assignments.length && assignments.every((_, i) => named.has(i));
     if (numPartitions === -1 && replicationFactor === -1 && isWhole) return null;
     return {
       errorCode: KAFKA_ERRORS.INVALID_REPLICA_ASSIGNMENT,
       errorMessage:
-        "assignments must name the partitions from 0 on, and go with numPartitions and replicationFactor -1",
+        "assignments must name each of the partitions from 0 on once, in any order, and go with numPartitions and replicationFactor -1",
     };
   }
   if (replicationFactor === -1 || replicationFactor > 0) return null;
@@ -133,19 +134,27 @@ async function nameOf(env: Env, topicId: string): Promise<string> {
 export const createPartitions = service(
   CREATE_PARTITIONS,
   async ({ topics, validateOnly }, context) => ({
-    topics: await changeEach(context, topics, async ({ name, count }) => ({
+    topics: await changeEach(context, topics, async ({ name, count, assignments }) => ({
       name,
-      ...(await toldOf(() => grow(context.env, name, count, validateOnly))),
+      ...(await toldOf(() => grow(context.env, { name, count, assignments }, validateOnly))),
     })),
   }),
 );
 
-async function grow(env: Env, name: string, count: number, validateOnly: boolean) {
+type Growth = RequestOf<typeof CREATE_PARTITIONS>["topics"][number];
+
+async function grow(env: Env, { name, count, assignments }: Growth, validateOnly: boolean) {
   const { topic } = unwrap(await clusterStub(env).topic(name));
   if (count <= topic.partitions)
     throw new BrokerError(
       "INVALID_PARTITIONS",
       `count is ${count}, topic ${name} has ${topic.partitions} partitions already; they only grow`,
+    );
+  const added = count - topic.partitions;
+  if (assignments !== null && assignments.length !== added)
+    throw new KafkaError(
+      KAFKA_ERRORS.INVALID_REPLICA_ASSIGNMENT,
+      `there are ${assignments.length} assignments, count ${count} adds ${added} partitions to topic ${name}`,
     );
   if (validateOnly) return {};
   const altered = await clusterStub(env).alterTopic(name, { partitions: count });
