@@ -270,11 +270,15 @@ export class KafkaMembers {
     };
   }
 
-  heartbeatIntervalMs({ sessionTimeoutMs }: Pick<Member, "sessionTimeoutMs">): number {
-    return Math.min(
-      heartbeatIntervalMs(sessionTimeoutMs),
-      this.#group.coordinator.config.heartbeatIntervalMs,
-    );
+  /** [GCF-5] Three heartbeats fit into any session. A native member waits no longer than its protocol says. */
+  heartbeatIntervalMs({
+    sessionTimeoutMs,
+    heartbeats,
+  }: Pick<Member, "sessionTimeoutMs" | "heartbeats">): number {
+    const atMostMs = heartbeats
+      ? Math.floor(sessionTimeoutMs / 3)
+      : heartbeatIntervalMs(sessionTimeoutMs);
+    return Math.min(atMostMs, this.#group.coordinator.config.heartbeatIntervalMs);
   }
 
   // Offsets.

@@ -233,6 +233,8 @@ export const MAX_SESSION_TIMEOUT_MS = 30 * 60_000;
 /** KIP-848's default heartbeat (group.consumer.heartbeat.interval.ms). Short sessions beat three times per session. */
 export const MAX_HEARTBEAT_INTERVAL_MS = 5_000;
 export const MIN_HEARTBEAT_INTERVAL_MS = 100;
+/** Kafka's group.consumer.max.heartbeat.interval.ms, for its own consumers. */
+export const MAX_KAFKA_HEARTBEAT_INTERVAL_MS = 15_000;
 /** How long a member may take to give up partitions before it is fenced. */
 export const MIN_REBALANCE_TIMEOUT_MS = 1_000;
 export const DEFAULT_REBALANCE_TIMEOUT_MS = 5 * 60_000;

@@ -110,7 +110,17 @@ describe("the group's config", () => {
     [{ "group.max.size": 1001 }, "1 to 1000"],
     [{ "offsets.retention.minutes": "soon" }, "whole number"],
     [{ "consumer.auto.offset.reset": "by_duration:1h" }, "ISO 8601"],
-    [{ "consumer.heartbeat.interval.ms": 99 }, "100 to 5000"],
+    [{ "consumer.heartbeat.interval.ms": 99 }, "100 to 15000"],
+    [{ "consumer.heartbeat.interval.ms": 15_001 }, "100 to 15000"],
+    [{ "consumer.session.timeout.ms": 999 }, "1000 to 1800000"],
+    [
+      { "consumer.session.timeout.ms": 9_000, "consumer.min.session.timeout.ms": 9_001 },
+      "9001 to 1800000",
+    ],
+    [
+      { "consumer.session.timeout.ms": 9_000, "consumer.max.session.timeout.ms": 8_999 },
+      "1000 to 8999",
+    ],
     [{ unknown: 1 }, "known:"],
     [
       { "consumer.min.session.timeout.ms": 9000, "consumer.max.session.timeout.ms": 8000 },

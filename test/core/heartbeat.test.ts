@@ -93,3 +93,48 @@ test("[KCG-3] a subscription that changes counts from that heartbeat on; one tha
   rig.beat("a", rig.epoch("a"), { topics: [], topicPattern: "t.*", owned: new Set() });
   expect(rig.assigned("a")).toHaveLength(4);
 });
+
+test("[GCF-5] a consumer has the session timeout of its group, and gets the new one when that changes", () => {
+  const rig = new Rig();
+  const { coordinator } = rig;
+  const sessionOf = (memberId: string) => coordinator.state.members.get(memberId)?.sessionTimeoutMs;
+  const alter = (config: Record<string, unknown>) => coordinator.alterConfig(config, 1_000);
+  rig.beat("a", 0);
+  expect(sessionOf("a")).toBe(45_000);
+  alter({ "consumer.session.timeout.ms": 9_000 });
+  rig.beat("b", 0);
+  expect([sessionOf("a"), sessionOf("b")]).toEqual([9_000, 9_000]);
+  coordinator.expire(() => 0, 8_999);
+  expect(coordinator.state.members.size).toBe(2);
+  // The default gives way to the bounds. One that was set does not: the bounds then give way, or are refused.
+  expect(alter({ "consumer.max.session.timeout.ms": 8_000 })).toMatchObject({
+    error: "INVALID_CONFIG",
+  });
+  alter({ "consumer.session.timeout.ms": null, "consumer.max.session.timeout.ms": 8_000 });
+  expect([sessionOf("a"), sessionOf("b")]).toEqual([8_000, 8_000]);
+  coordinator.expire(() => 0, 8_000);
+  expect(coordinator.state.members.size).toBe(0);
+});
+
+test("[GCF-5] a native member keeps the session timeout that it named", () => {
+  const { coordinator } = new Rig();
+  coordinator.join(
+    {
+      memberId: "n",
+      memberEpoch: 0,
+      instanceId: null,
+      clientId: null,
+      topics: ["t"],
+      topicPattern: null,
+      sessionTimeoutMs: 20_000,
+      rebalanceTimeoutMs: 1_000,
+      owned: new Set(),
+      polls: false,
+      heartbeats: false,
+    },
+    [TOPIC],
+    0,
+  );
+  coordinator.alterConfig({ "consumer.session.timeout.ms": 9_000 }, 0);
+  expect(coordinator.state.members.get("n")?.sessionTimeoutMs).toBe(20_000);
+});

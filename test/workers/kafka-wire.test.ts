@@ -13,6 +13,7 @@ import {
   createTopic,
   describeGroup,
   env,
+  eventually,
   expectStatus,
   listedGroups,
   produce,
@@ -662,4 +663,82 @@ test("[BND-16] a topic that is named twice is refused for itself, and the others
     topics: named(names, { count: 2, assignments: null }),
   });
   expect(grown.topics).toEqual([refused, done]);
+});
+
+describe("the times of Kafka's consumers in a group", () => {
+  const GROUP = 32;
+  const [SESSION, INTERVAL] = ["consumer.session.timeout.ms", "consumer.heartbeat.interval.ms"];
+
+  test.each(TWINS)(
+    "[GCF-5] are set, shown and told with the next heartbeat$when",
+    async ({ interrupt }) => {
+      const { name, topicId } = await createTopic(1);
+      const kafka = await Kafka.open();
+      const groupId = unique("group");
+      const resource = { resourceType: GROUP, resourceName: groupId };
+      const alter = async (config: Readonly<Record<string, string | null>>) => {
+        const configs = Object.entries(config).map(([key, value]) => ({
+          name: key,
+          operation: value === null ? 1 : 0,
+          value,
+        }));
+        const { resources } = await kafka.ask<{ resources: Outcome[] }>(
+          messages.INCREMENTAL_ALTER_CONFIGS,
+          1,
+          { resources: [{ ...resource, configs }], validateOnly: false },
+        );
+        return resources[0]?.errorCode;
+      };
+      const shown = async () => {
+        const { results } = await kafka.ask<{
+          results: { configs: { name: string; value: string }[] }[];
+        }>(messages.DESCRIBE_CONFIGS, 4, {
+          resources: [{ ...resource, configurationKeys: [SESSION, INTERVAL] }],
+          includeSynonyms: false,
+          includeDocumentation: false,
+        });
+        const byName = new Map(results[0]?.configs.map((each) => [each.name, each.value]));
+        return [byName.get(SESSION), byName.get(INTERVAL)];
+      };
+      const beat = async (memberEpoch: number) => {
+        const isNew = memberEpoch === 0;
+        const owned = [{ topicId, partitions: [0] }];
+        return await kafka.ask<{ memberEpoch: number; heartbeatIntervalMs: number }>(
+          messages.CONSUMER_GROUP_HEARTBEAT,
+          1,
+          {
+            groupId,
+            memberId: "m",
+            memberEpoch,
+            instanceId: null,
+            rackId: null,
+            rebalanceTimeoutMs: isNew ? 10_000 : -1,
+            subscribedTopicNames: isNew ? [name] : null,
+            subscribedTopicRegex: null,
+            serverAssignor: null,
+            topicPartitions: isNew ? [] : owned,
+          },
+        );
+      };
+      expect(await shown()).toEqual(["45000", "5000"]);
+      const { memberEpoch, heartbeatIntervalMs } = await beat(0);
+      expect(heartbeatIntervalMs).toBe(5_000);
+      for (let i = 0; i < 3; i++) await beat(memberEpoch); // Answered beside the group from then on.
+      expect(await alter({ [SESSION]: "60000", [INTERVAL]: "15000" })).toBe(NONE);
+      await interrupt(groupStub(env, groupId));
+      expect(await shown()).toEqual(["60000", "15000"]);
+      await eventually(
+        async () => (await beat(memberEpoch)).heartbeatIntervalMs === 15_000,
+        "the new interval",
+      );
+      expect(await alter({ [SESSION]: "6000" })).toBe(NONE);
+      await eventually(
+        async () => (await beat(memberEpoch)).heartbeatIntervalMs === 2_000,
+        "a third of the session",
+      );
+      expect(await alter({ [SESSION]: "999" })).toBe(ERRORS.INVALID_CONFIG.code);
+      expect(await alter({ [SESSION]: null, [INTERVAL]: null })).toBe(NONE);
+      expect(await shown()).toEqual(["45000", "5000"]);
+    },
+  );
 });

@@ -7,10 +7,12 @@ import {
   whole,
 } from "../config-table.ts";
 import { durationMs } from "../duration.ts";
-import type { Result } from "../errors.ts";
+import { fail, type Result } from "../errors.ts";
 import {
   DEFAULT_OFFSETS_RETENTION_MINUTES,
+  DEFAULT_SESSION_TIMEOUT_MS,
   MAX_HEARTBEAT_INTERVAL_MS,
+  MAX_KAFKA_HEARTBEAT_INTERVAL_MS,
   MAX_MEMBERS_PER_GROUP,
   MAX_OFFSETS_RETENTION_MINUTES,
   MAX_SESSION_TIMEOUT_MS,
@@ -27,6 +29,8 @@ export interface GroupConfig {
   /** A member that asks for a session timeout outside these bounds is refused with INVALID_SESSION_TIMEOUT. */
   readonly minSessionTimeoutMs: number;
   readonly maxSessionTimeoutMs: number;
+  /** The session timeout of Kafka's consumers (KIP-848), which name none. The bounds count before it. */
+  readonly sessionTimeoutMs: number;
   /** How often members with long sessions beat. Members with short sessions beat three times per session. */
   readonly heartbeatIntervalMs: number;
   /** The start position if nothing is committed. With "member", each member decides by itself. */
@@ -49,10 +53,11 @@ const TABLE = new ConfigTable<GroupConfig>({
     "heartbeatIntervalMs",
     MAX_HEARTBEAT_INTERVAL_MS,
     MIN_HEARTBEAT_INTERVAL_MS,
-    MAX_HEARTBEAT_INTERVAL_MS,
+    MAX_KAFKA_HEARTBEAT_INTERVAL_MS,
   ),
   "consumer.max.session.timeout.ms": sessionTimeout("maxSessionTimeoutMs", MAX_SESSION_TIMEOUT_MS),
   "consumer.min.session.timeout.ms": sessionTimeout("minSessionTimeoutMs", MIN_SESSION_TIMEOUT_MS),
+  "consumer.session.timeout.ms": sessionTimeout("sessionTimeoutMs", DEFAULT_SESSION_TIMEOUT_MS),
   "group.max.size": whole("maxSize", MAX_MEMBERS_PER_GROUP, 1, MAX_MEMBERS_PER_GROUP),
   "offsets.retention.minutes": whole(
     "offsetsRetentionMinutes",
@@ -63,7 +68,7 @@ const TABLE = new ConfigTable<GroupConfig>({
 });
 
 function sessionTimeout(
-  field: "minSessionTimeoutMs" | "maxSessionTimeoutMs",
+  field: "minSessionTimeoutMs" | "maxSessionTimeoutMs" | "sessionTimeoutMs",
   byDefault: number,
 ): ConfigKey<GroupConfig> {
   return whole(field, byDefault, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
@@ -89,20 +94,39 @@ function initialPosition(): ConfigKey<GroupConfig> {
   };
 }
 
-/** Changes overrides as ConfigTable.change does. The bounds of session timeouts must not cross. */
+const SESSION_TIMEOUT = "consumer.session.timeout.ms";
+
+/**
+ * Changes overrides as ConfigTable.change does. The bounds of session
+ * timeouts must not cross, and one that is set must lie within them.
+ */
 export function changeGroupConfig(
   base: ConfigOverrides,
   changes: Readonly<Record<string, unknown>>,
 ): Result<{ overrides: ConfigOverrides }> {
   const changed = TABLE.change(base, changes);
   if (!changed.ok) return changed;
-  const { minSessionTimeoutMs, maxSessionTimeoutMs } = TABLE.resolve(changed.overrides);
-  if (minSessionTimeoutMs <= maxSessionTimeoutMs) return changed;
-  return {
-    ok: false,
-    error: "INVALID_CONFIG",
-    detail: `config consumer.min.session.timeout.ms is ${minSessionTimeoutMs}, it must be at most consumer.max.session.timeout.ms, which is ${maxSessionTimeoutMs}`,
-  };
+  const { minSessionTimeoutMs, maxSessionTimeoutMs, sessionTimeoutMs } = TABLE.resolve(
+    changed.overrides,
+  );
+  if (minSessionTimeoutMs > maxSessionTimeoutMs)
+    return fail(
+      "INVALID_CONFIG",
+      `config consumer.min.session.timeout.ms is ${minSessionTimeoutMs}, it must be at most consumer.max.session.timeout.ms, which is ${maxSessionTimeoutMs}`,
+    );
+  const isWithin =
+    sessionTimeoutMs >= minSessionTimeoutMs && sessionTimeoutMs <= maxSessionTimeoutMs;
+  if (isWithin || !Object.hasOwn(changed.overrides, SESSION_TIMEOUT)) return changed;
+  return fail(
+    "INVALID_CONFIG",
+    `config ${SESSION_TIMEOUT} is ${sessionTimeoutMs}, in this group it must be ${minSessionTimeoutMs} to ${maxSessionTimeoutMs}`,
+  );
+}
+
+/** [GCF-5] Returns the session timeout of a member that names none. The default gives way to the group's bounds. */
+export function sessionTimeoutOf(config: GroupConfig): number {
+  const { minSessionTimeoutMs, maxSessionTimeoutMs, sessionTimeoutMs } = config;
+  return Math.min(Math.max(sessionTimeoutMs, minSessionTimeoutMs), maxSessionTimeoutMs);
 }
 
 export function resolveGroupConfig(overrides: ConfigOverrides): GroupConfig {

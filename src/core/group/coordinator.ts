@@ -4,7 +4,12 @@
 // load the state anew, because memory is then ahead of storage.
 import { type Failure, fail, type Result } from "../errors.ts";
 import { ASSIGNORS } from "./assignor/assignors.ts";
-import { changeGroupConfig, type GroupConfig, resolveGroupConfig } from "./config.ts";
+import {
+  changeGroupConfig,
+  type GroupConfig,
+  resolveGroupConfig,
+  sessionTimeoutOf,
+} from "./config.ts";
 import { type HistoryEntry, HistoryRecorder } from "./history.ts";
 import { GroupOffsets, unknownMember } from "./offsets.ts";
 import { EMPTY_SET, equalSets, type PartitionKey, type PartitionSet } from "./partition-key.ts";
@@ -347,15 +352,31 @@ export class Coordinator {
   alterConfig(changes: Readonly<Record<string, unknown>>, nowMs: number): Result<object> {
     const changed = changeGroupConfig(this.state.overrides, changes);
     if (!changed.ok) return changed;
-    const { assignor } = this.config;
+    const before = this.config;
     if (!this.exists)
       this.#emitGroup({ incarnation: this.#newIncarnation(nowMs), emptySinceMs: nowMs });
     this.#emitGroup({ overrides: changed.overrides });
-    if (this.config.assignor !== assignor && this.state.members.size > 0) {
+    this.#retime(before);
+    if (this.config.assignor !== before.assignor && this.state.members.size > 0) {
       this.#retarget();
       this.#reconcileAll(nowMs);
     }
     return { ok: true };
+  }
+
+  /**
+   * [GCF-5] Gives Kafka's consumers, which name no session timeout, that of the group. The event
+   * also makes the next heartbeat of each come to the group, which tells it how often to beat.
+   */
+  #retime(before: GroupConfig): void {
+    const sessionTimeoutMs = sessionTimeoutOf(this.config);
+    const isSame =
+      sessionTimeoutMs === sessionTimeoutOf(before) &&
+      this.config.heartbeatIntervalMs === before.heartbeatIntervalMs;
+    if (isSame) return;
+    for (const member of [...this.state.members.values()])
+      if (member.heartbeats)
+        this.#emit({ type: "member", member: { ...member, sessionTimeoutMs } });
   }
 
   /** Notes that members of another kind came or went. This creates a missing group, and an empty one begins to age. */

@@ -1,7 +1,8 @@
 // KIP-848's ConsumerGroupHeartbeat on the coordinator. It is the one call with which a Kafka consumer joins, says what
 // it owns, and learns what it has to own. A native member does the same with several messages.
 import { type Failure, fail, type Result } from "../errors.ts";
-import { DEFAULT_REBALANCE_TIMEOUT_MS, DEFAULT_SESSION_TIMEOUT_MS } from "../limits.ts";
+import { DEFAULT_REBALANCE_TIMEOUT_MS } from "../limits.ts";
+import { sessionTimeoutOf } from "./config.ts";
 import type { Coordinator, JoinRequest } from "./coordinator.ts";
 import { unknownMember } from "./offsets.ts";
 import { EMPTY_SET, type PartitionSet } from "./partition-key.ts";
@@ -40,7 +41,6 @@ export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequ
     known.silentSinceMs === null &&
     isSameSubscription(known, { topics, topicPattern });
   if (isAsBefore) return null;
-  const { minSessionTimeoutMs, maxSessionTimeoutMs } = coordinator.config;
   const { rebalanceTimeoutMs } = heartbeat;
   const holds = known === undefined ? EMPTY_SET : known.assigned.union(known.revoking);
   return {
@@ -51,10 +51,7 @@ export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequ
     clientId,
     topics,
     topicPattern,
-    sessionTimeoutMs: Math.min(
-      Math.max(DEFAULT_SESSION_TIMEOUT_MS, minSessionTimeoutMs),
-      maxSessionTimeoutMs,
-    ),
+    sessionTimeoutMs: sessionTimeoutOf(coordinator.config),
     rebalanceTimeoutMs:
       rebalanceTimeoutMs > 0
         ? rebalanceTimeoutMs
