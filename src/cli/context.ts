@@ -1,6 +1,5 @@
 // The parts that every command needs: the broker, printing, and the reporting of errors.
 import { BrokerError, ConnectionError, type ErrorName, Rivulet } from "../client/index.ts";
-import { exactNumbers, type Reviver } from "../protocol/exact-numbers.ts";
 
 export interface GlobalOptions {
   readonly url: string;
@@ -35,17 +34,8 @@ export function print<T>(options: GlobalOptions, value: T, text: (value: T) => s
 
 /** Parses JSON. `what` is the name of the text in errors. */
 export function parseJson(text: string, what: string): unknown {
-  return parsed(text, what);
-}
-
-/** Parses records. A number that JavaScript cannot hold keeps its text, and is written again as it was read. */
-export function parseRecords(text: string, what: string): unknown {
-  return parsed(text, what, exactNumbers(text));
-}
-
-function parsed(text: string, what: string, reviver?: Reviver): unknown {
   try {
-    return JSON.parse(text, reviver);
+    return JSON.parse(text);
   } catch (error) {
     throw new UsageError(`${what} is not JSON: ${error instanceof Error ? error.message : error}`);
   }

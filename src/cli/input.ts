@@ -1,7 +1,8 @@
 // The input of produce: the lines of a file or of standard input, or the elements of one JSON array.
 import { createReadStream, type ReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
-import { parseRecords, UsageError } from "./context.ts";
+import { JsonCursor } from "../protocol/json-text.ts";
+import { parseJson, UsageError } from "./context.ts";
 
 export interface Piece {
   readonly bytes: Buffer;
@@ -36,14 +37,14 @@ async function sizeOf(path = "/dev/stdin"): Promise<number | null> {
 
 async function arrayInput(path: string | undefined): Promise<Input> {
   const text = path === undefined ? await readAll(process.stdin) : await readFile(path, "utf8");
-  const parsed = parseRecords(text, "the input");
-  if (!Array.isArray(parsed)) throw new UsageError("--array: the input is JSON, but not an array");
-  return {
-    pieces: once(
-      parsed.map((element, i) => ({ bytes: Buffer.from(JSON.stringify(element)), line: i + 1 })),
-    ),
-    part: (records) => records / parsed.length,
-  };
+  if (!Array.isArray(parseJson(text, "the input")))
+    throw new UsageError("--array: the input is JSON, but not an array");
+  const elements: Piece[] = [];
+  const cursor = new JsonCursor(text);
+  cursor.items(() =>
+    elements.push({ bytes: Buffer.from(cursor.skip()), line: elements.length + 1 }),
+  );
+  return { pieces: once(elements), part: (records) => records / elements.length };
 }
 
 async function* once<T>(value: T): AsyncGenerator<T> {

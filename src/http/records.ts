@@ -20,7 +20,7 @@ import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
 import { outcomeOf, produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
-import { parseRecordJson, recordList } from "../protocol/json-record-schema.ts";
+import { parseRecordJson, parseRecordsJson, recordList } from "../protocol/json-record-schema.ts";
 import { integer, parse, queryInteger } from "../protocol/parse.ts";
 import { listAnswer } from "./answer.ts";
 import { IncomingBody, readText } from "./body.ts";
@@ -140,7 +140,7 @@ async function readRecords(request: Request, work: Work): Promise<z.output<typeo
   work.add(textBytes(text));
   const admit = (values: number) => work.add(values * JSON_VALUE_BYTES);
   if (contentType(request) !== NDJSON) {
-    return parse(produceSchema, parseRecordJson(text, "the body", admit));
+    return parse(produceSchema, parseRecordsJson(text, "the body", admit));
   }
   const parsed: unknown[] = [];
   let line = 0;

@@ -7,8 +7,8 @@ import {
   MAX_RECORDS_PER_REQUEST,
   MAX_TIMESTAMP_MS,
 } from "../core/limits.ts";
-import { exactNumbers } from "./exact-numbers.ts";
 import { BROKEN_TEXT, type JsonHeaders } from "./json-record.ts";
+import { keepRecordText, keepRecordTexts } from "./json-text.ts";
 import { checkJsonShape, integer, parseShaped } from "./parse.ts";
 
 /** True if the text has a UTF-8 form. */
@@ -90,15 +90,27 @@ export const recordList = z.preprocess(
   z.array(jsonRecord).min(1, "must hold at least 1 record").max(MAX_RECORDS_PER_REQUEST, TOO_MANY),
 );
 
+/** Called with the number of the values of a text before they are created. */
+type Admit = (values: number) => void;
+
 /**
- * Parses JSON of records. `admit` is called with the number of its values before they are created.
+ * Parses `{"records": […]}`. Keys and values that are no strings become their bytes, as they were sent [PRD-6].
  * @throws BrokerError INVALID_REQUEST, and errors of `admit`
  */
-export function parseRecordJson(
-  text: string,
-  what: string,
-  admit: (values: number) => void = () => {},
-): unknown {
+export function parseRecordsJson(text: string, what: string, admit?: Admit): unknown {
+  const body = parseBounded(text, what, admit);
+  keepRecordTexts(text, body);
+  return body;
+}
+
+/** Parses one record, in the same way. */
+export function parseRecordJson(text: string, what: string, admit?: Admit): unknown {
+  const record = parseBounded(text, what, admit);
+  keepRecordText(text, record);
+  return record;
+}
+
+function parseBounded(text: string, what: string, admit: Admit = () => {}): unknown {
   admit(checkJsonShape(text, what, MAX_RECORD_JSON_VALUES));
-  return parseShaped(text, what, exactNumbers(text));
+  return parseShaped(text, what);
 }

@@ -29,9 +29,6 @@ export function parseFrame<Schema extends z.ZodType>(
   return parse(schema, parseJson(data, "the frame"));
 }
 
-/** A function that `JSON.parse` calls for each value. `source` is the text of a primitive. */
-type Reviver = (key: string, value: unknown, context?: { readonly source?: string }) => unknown;
-
 /** [BND-4] Parses JSON from outside, of bounded depth and number of values. @throws BrokerError INVALID_REQUEST */
 export function parseJson(text: string, what: string): unknown {
   checkJsonShape(text, what);
@@ -39,9 +36,9 @@ export function parseJson(text: string, what: string): unknown {
 }
 
 /** Parses a text that `checkJsonShape` has checked. @throws BrokerError INVALID_REQUEST */
-export function parseShaped(text: string, what: string, reviver?: Reviver): unknown {
+export function parseShaped(text: string, what: string): unknown {
   try {
-    return JSON.parse(text, reviver);
+    return JSON.parse(text);
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new BrokerError("INVALID_REQUEST", `${what} is not JSON: ${reason}`);
@@ -96,7 +93,7 @@ export function checkJsonShape(text: string, what: string, maxValues = MAX_JSON_
  * Returns the position of the quote that ends the string that begins
  * at `start`, or the end of the text if there is none.
  */
-function endOfString(text: string, start: number): number {
+export function endOfString(text: string, start: number): number {
   for (let end = text.indexOf('"', start + 1); end !== -1; end = text.indexOf('"', end + 1)) {
     let first = end;
     while (text.charCodeAt(first - 1) === BACKSLASH) first--;

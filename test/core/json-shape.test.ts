@@ -10,7 +10,11 @@ import {
   MAX_RECORDS_PER_REQUEST,
 } from "../../src/core/limits.ts";
 import { toJsonRecord } from "../../src/protocol/json-record.ts";
-import { parseRecordJson, recordList } from "../../src/protocol/json-record-schema.ts";
+import {
+  parseRecordJson,
+  parseRecordsJson,
+  recordList,
+} from "../../src/protocol/json-record-schema.ts";
 import { parse, parseFrame, parseJson } from "../../src/protocol/parse.ts";
 
 const MIB = 1024 * 1024;
@@ -20,7 +24,8 @@ const nestedObjects = (depth: number) => `${'{"a":'.repeat(depth)}1${"}".repeat(
 /** Every parser of text from outside. */
 const PARSERS: [string, (text: string) => unknown][] = [
   ["a body", (text) => parseJson(text, "the body")],
-  ["records", (text) => parseRecordJson(text, "the body")],
+  ["records", (text) => parseRecordsJson(text, "the body")],
+  ["a record", (text) => parseRecordJson(text, "the line")],
   ["a frame", (text) => parseFrame(z.unknown(), text)],
 ];
 

@@ -203,21 +203,24 @@ describe("records", () => {
     );
   });
 
-  test("[SYS-3] numbers of any length stay as they are written", async () => {
+  test("[SYS-3] [PRD-6] keys and values stay as they are written", async () => {
     await setUp("cli-numbers");
-    const numbers = '[{"id":12345678901234567890},{"id":9007199254740993},{"id":1e400}]';
+    const numbers = '[{"id":12345678901234567890},{"id":9007199254740993}, {"id":7.0, "id":1e400}]';
     await rivulet(["produce", "cli-numbers", "--array"], { input: numbers });
-    const lines = '{"id":12345678901234567890}\n';
+    const records = '{"value":{ "b":1.0,"b":2}}\n';
+    await rivulet(["produce", "cli-numbers", "--records"], { input: records });
+    const lines = '{"id":7.0}\n';
     await rivulet(["produce", "cli-numbers", "--key-field", "id"], { input: lines });
     const consumed = await rivulet(["--json", "consume", "cli-numbers", "-e"]);
-    const records = consumed.out.trim().split("\n");
-    expect(records.map((line) => JSON.parse(line).value)).toEqual([
+    const read = consumed.out.trim().split("\n");
+    expect(read.map((line) => JSON.parse(line).value)).toEqual([
       '{"id":12345678901234567890}',
       '{"id":9007199254740993}',
-      '{"id":1e400}',
-      '{"id":12345678901234567890}',
+      '{"id":7.0, "id":1e400}',
+      '{ "b":1.0,"b":2}',
+      '{"id":7.0}',
     ]);
-    expect(JSON.parse(records[3] ?? "{}").key).toBe("12345678901234567890");
+    expect(JSON.parse(read[4] ?? "{}").key).toBe("7.0");
   });
 
   test("[SYS-3] a line that is refused is named, and how many were stored before", async () => {

@@ -1,11 +1,14 @@
 // The HTTP contract, good and bad. Of every bad request this looks at the whole problem that it is answered
 // with, and that it has changed nothing: topics, groups, offsets and log ends are the same before and after.
+
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { exports } from "cloudflare:workers";
 import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
 import { configByKey, DEFAULT_TOPIC_CONFIG, resolveConfig } from "../../src/core/cluster/config.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import type { Compressor } from "../../src/core/log/record-batch.ts";
+import { partitionForKey } from "../../src/core/partitioner.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import {
   type Answer,
@@ -20,6 +23,7 @@ import {
   type Fetched,
   fetchRecords,
   guarded,
+  ORIGIN,
   produce,
   readAs,
   recordBatch,
@@ -979,6 +983,40 @@ describe("producing", () => {
       expect(JSON.stringify(actual), field).toBe(JSON.stringify(value));
     }
     expect(records).toHaveLength(1);
+  });
+
+  test.each([
+    { what: "JSON", type: "application/json", body: (record: string) => `{"records":[${record}]}` },
+    { what: "lines", type: "application/x-ndjson", body: (record: string) => record },
+    {
+      what: "lines answered in lines",
+      type: "application/x-ndjson",
+      accept: "application/x-ndjson",
+      body: (record: string) => record,
+    },
+  ])("[PRD-6] a key's bytes, and so its partition, are its text: $what", async (way) => {
+    const { name } = await createTopic(100);
+    const keys = ["7.0", "1.50", "-0", '{"b":1.0, "a":1,"b":2}', "1e3"];
+    for (const key of keys) {
+      for (const value of ["1", '"v"', '[1234567890123456,1.0, {"a":-0}]']) {
+        const body = way.body(`{"key":${key},"value":${value},"timestamp":1795906156850.0}`);
+        const headers = { "content-type": way.type, ...(way.accept && { accept: way.accept }) };
+        const path = `/v1/topics/${name}/records`;
+        const sent = { method: "POST", headers, body };
+        const answer = await exports.default.fetch(`${ORIGIN}${path}`, sent);
+        expect(new TextDecoder().decode(await answer.arrayBuffer())).toContain(
+          way.accept ? '"done":true' : '"offset"',
+        );
+        const partition = partitionForKey(new TextEncoder().encode(key), 100);
+        const at = `/v1/topics/${name}/partitions/${partition}/records`;
+        const { records } = await expectStatus<{ records: object[] }>(200, "GET", at);
+        expect(records.at(-1)).toMatchObject({
+          key,
+          value: value.replaceAll('"v"', "v"),
+          timestamp: 1_795_906_156_850,
+        });
+      }
+    }
   });
 
   test.each([

@@ -2,11 +2,12 @@
 import { setTimeout as wait } from "node:timers/promises";
 import type { Command } from "commander";
 import { BrokerError, type RecordInput } from "../../client/index.ts";
+import { JsonCursor, keepRecordText } from "../../protocol/json-text.ts";
 import {
   connect,
   examples,
   type GlobalOptions,
-  parseRecords,
+  parseJson,
   print,
   UsageError,
   wantsNotes,
@@ -165,7 +166,9 @@ function isSlow(next: Promise<unknown>): Promise<boolean> {
 
 /** Reads a record as `rivulet --json consume` prints it. Its old place is left out. */
 function wholeRecord(bytes: Buffer, line: number): RecordInput {
-  const record = parseRecords(bytes.toString(), `line ${line}`);
+  const text = bytes.toString();
+  const record = parseJson(text, `line ${line}`);
+  keepRecordText(text, record);
   if (typeof record !== "object" || record === null || Array.isArray(record))
     throw new UsageError(`line ${line} is no record: a JSON object with a value, key, headers …`);
   const {
@@ -182,12 +185,18 @@ function wholeRecord(bytes: Buffer, line: number): RecordInput {
 function keyOf(value: Buffer, line: number, options: ProduceOptions): { key?: unknown } {
   if (options.key !== undefined) return { key: options.key };
   if (options.keyField === undefined) return {};
-  const parsed = parseRecords(value.toString(), `line ${line}`);
-  const key =
-    typeof parsed === "object" && parsed !== null && Object.hasOwn(parsed, options.keyField)
-      ? (parsed as Record<string, unknown>)[options.keyField]
-      : undefined;
-  if (key === undefined)
+  const text = value.toString();
+  const parsed = parseJson(text, `line ${line}`);
+  let key: unknown;
+  const cursor = new JsonCursor(text);
+  cursor.items((name) => {
+    const given = cursor.skip();
+    if (name !== options.keyField) return;
+    // The bytes of a number, or of an object, are those in the line.
+    const decoded: unknown = JSON.parse(given);
+    key = decoded === null || typeof decoded === "string" ? decoded : Buffer.from(given);
+  });
+  if (key === undefined || Array.isArray(parsed))
     throw new UsageError(`line ${line} has no field "${options.keyField}" to take the key from`);
   return { key };
 }
