@@ -103,7 +103,8 @@ export async function groupOffsets(env: Env, group: GroupDescription): Promise<G
       partition,
       committedOffset,
       logEndOffset,
-      lag: committedOffset === null ? null : Math.max(0, logEndOffset - committedOffset),
+      // Records that retention or a deletion has taken are not counted: nobody will read them.
+      lag: committedOffset === null ? null : Math.max(0, logEndOffset - unreadFrom),
       oldestUnreadMs: oldest === null ? null : Math.max(0, Date.now() - oldest),
     };
   });

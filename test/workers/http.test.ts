@@ -1532,6 +1532,29 @@ describe("groups", () => {
     },
   );
 
+  test("[OFF-12] lag does not count records that are gone", async () => {
+    const created = await createTopic(3);
+    const reader = unique("reader");
+    for (const partition of [0, 1, 2])
+      await produce(
+        created.name,
+        Array.from({ length: 5 }, () => ({ value: "v", partition })),
+      );
+    await readAs(reader, created, { 0: 1, 1: 4 });
+    for (const partition of [0, 1, 2]) {
+      const path = `/v1/topics/${created.name}/partitions/${partition}/records?before=3`;
+      await expectStatus(200, "DELETE", path);
+    }
+    const { offsets } = await describeGroup(reader);
+    expect(offsets.map(({ committedOffset, lag }) => [committedOffset, lag])).toEqual([
+      [1, 2],
+      [4, 1],
+      [null, null],
+    ]);
+    await expectStatus(200, "DELETE", `/v1/topics/${created.name}/partitions/0/records?before=5`);
+    expect((await describeGroup(reader)).offsets[0]?.lag).toBe(0);
+  });
+
   test("[OFF-6] lag is never negative", async () => {
     const created = await createTopic(1);
     const reader = unique("reader");
