@@ -442,6 +442,7 @@ export class Consumer<Record = ConsumerRecord> {
           this.#options,
           record,
           `${place.topic}/${place.partition} at offset ${record.offset}`,
+          { ...place, offset: record.offset },
         )
       : record;
     return typed as Record | Promise<Record>;

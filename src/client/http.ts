@@ -116,8 +116,6 @@ export function brokerError(body: unknown): BrokerError | null {
 
 /** Returns the reason of an error. `fetch` says only "fetch failed", and the reason is in the cause. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof Error)) return String(error);
-  return error.cause instanceof Error && error.cause.message !== ""
-    ? error.cause.message
-    : error.message;
+  const { cause, message } = Object(error) as { cause?: Error; message?: string };
+  return cause?.message || message || String(error);
 }

@@ -1,28 +1,28 @@
 // The SDK's producer. It chooses partitions and encodes batches itself, as an idempotent producer. If no answer came
 // and it must send records again, they are stored once [IDM-6]. Records of one partition are appended in the order of
 // the calls. Calls that come while an append is under way share the next one.
-import { BrokerError } from "../core/errors.ts";
+import { toBase64 } from "../core/bytes.ts";
+import type { checkConditional } from "../core/conditional-append.ts";
+import { BrokerError, errorOf } from "../core/errors.ts";
 import {
-  checkConditional,
   type PlacedRecord,
   type PlannedAppend,
   type ProduceTarget,
   planAppends,
 } from "../core/produce-plan.ts";
 import { fromJsonRecord, type JsonRecordInput } from "../protocol/json-record.ts";
-import { topicPath } from "../protocol/paths.ts";
+import { recordsPath, topicPath } from "../protocol/paths.ts";
 import { failedRecord, outcomesOfTopics, type RecordOutcome } from "../protocol/record-outcome.ts";
 import type { TopicInfo } from "./admin.ts";
 import { monotonicMs } from "./clock.ts";
 import { answered, ConnectionError, type HttpClient } from "./http.ts";
 import { isOfNoTopic, type LaneOutcome } from "./producer/delivery.ts";
 import { checkOptions, checkRecord } from "./producer/input.ts";
-import { sendKeyed } from "./producer/keyed.ts";
 import { Lane, MAX_JOINED_RECORDS } from "./producer/lane.ts";
 import { DEFAULT_DELIVERY_TIMEOUT_MS, untilAnswered } from "./producer/until-answered.ts";
 import { type AnySerdes, hasSerdes, through } from "./serde.ts";
 import type { Transport } from "./transport/transport.ts";
-import { whole } from "./whole.ts";
+import { refuse, whole } from "./whole.ts";
 
 /** The input of a producer with serdes: `Key` and `Value` are the types that they take. */
 export type TypedRecordInput<Key, Value> = Omit<
@@ -88,6 +88,9 @@ const TOPIC_MAX_AGE_MS = 60_000;
 const DESCRIBE_TIMEOUT_MS = 10_000;
 const MAX_LINGER_MS = 60_000;
 const DEFAULT_BUFFERED_RECORDS = 100_000;
+
+/** As the broker checks it (core/log/keyed-request.ts), in less code. */
+const IDEMPOTENCY_KEY = /^[ -~]{1,255}$/;
 
 export class Producer<Input extends TypedRecordInput<never, never> | RecordInput = RecordInput> {
   readonly #http: HttpClient;
@@ -225,6 +228,11 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
         prepared instanceof Promise
           ? await abortable(inTime(prepared, inTimeMs), options.signal)
           : prepared;
+      // Loaded before its turn comes, because nothing may overtake it after that.
+      const check =
+        options.expectedOffset === undefined
+          ? undefined
+          : (await import("../core/conditional-append.ts")).checkConditional;
       await before; // A small call does not overtake a large one that waits for room.
       options.signal?.throwIfAborted();
       // A call with more records than the bound goes when nothing else is under way.
@@ -237,8 +245,8 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       admit();
       const all = { ...this.#options, ...options };
       return await (options.idempotencyKey === undefined
-        ? this.#send(topic, ready, all)
-        : sendKeyed(this.#http, topic, ready, all));
+        ? this.#send(topic, ready, all, check)
+        : this.#sendKeyed(topic, ready, all, options.idempotencyKey));
     } finally {
       admit();
       this.#buffered -= taken;
@@ -251,12 +259,14 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     topic: string,
     { input, records }: Prepared,
     options: SendOptions,
+    check: typeof checkConditional | undefined,
   ): Promise<RecordOutcome[]> {
     const deadlineMs = monotonicMs() + (options.deliveryTimeoutMs ?? DEFAULT_DELIVERY_TIMEOUT_MS);
     const { expectedOffset = null, compression = "none" } = options;
     const { target, appends } = await this.#plan(topic, input, records, deadlineMs);
     options.signal?.throwIfAborted(); // Nothing of it was sent.
-    if (expectedOffset !== null) checkConditional(records, appends, target.partitions);
+    const invalid = check?.(records, appends, target.partitions);
+    if (invalid) throw errorOf(invalid);
     const { lingerMs = 0, batchSize = MAX_JOINED_RECORDS } = this.#options;
     const laneOptions = {
       expectedOffset,
@@ -286,6 +296,31 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     const [first] = settled;
     if (first !== undefined && !first.ok && settled.every(({ ok }) => !ok)) throw first.error;
     return outcomes;
+  }
+
+  /** Sends to the broker, which keeps the key. */
+  async #sendKeyed(
+    topic: string,
+    prepared: Prepared,
+    { expectedOffset, signal, deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS }: SendOptions,
+    key: string,
+  ): Promise<readonly RecordOutcome[]> {
+    const deadlineMs = monotonicMs() + deliveryTimeoutMs;
+    if (!IDEMPOTENCY_KEY.test(key))
+      refuse("idempotencyKey", key, "1 to 255 visible ASCII characters");
+    const { keyedBody } = await import("./producer/keyed.ts");
+    const body = {
+      type: "application/x-ndjson",
+      data: keyedBody(prepared, toBase64),
+      headers: { "idempotency-key": key },
+    };
+    const query = expectedOffset === undefined ? "" : `?expectedOffset=${expectedOffset}`;
+    const path = `${recordsPath(topic)}${query}`;
+    const ask = (timeoutMs: number) =>
+      this.#http.request<{ results: RecordOutcome[] }>("POST", path, body, { signal, timeoutMs });
+    const answer = await untilAnswered(ask, () => deadlineMs);
+    answered(answer?.results?.length);
+    return answer.results;
   }
 
   #lane(topic: string, partition: number): Lane {

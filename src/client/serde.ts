@@ -1,6 +1,7 @@
 // Kafka's serializers and deserializers. They convert keys and values between the application's form and bytes.
-import { BrokerError, preview } from "../core/errors.ts";
+import { BrokerError, type FailureData, preview } from "../core/errors.ts";
 import type { ConsumerRecord } from "../core/record.ts";
+import { jsonText } from "../protocol/json-value.ts";
 
 /**
  * A producer is given `In`, and a consumer gets `Out`. Null stays null on either side and is never passed to a serde.
@@ -74,13 +75,13 @@ export function jsonSerde<In, Out>(schema: StandardSchema<In, Out>): Serde<In, O
 export function jsonSerde(schema?: StandardSchema<unknown, unknown>): Serde<unknown> {
   if (schema === undefined)
     return {
-      serialize: (value) => JSON.stringify(value),
+      serialize: jsonText,
       deserialize: (bytes) => JSON.parse(FROM_UTF8.decode(bytes)),
     };
   return {
     serialize: async (value) => {
       await validate(schema, value);
-      return JSON.stringify(value);
+      return jsonText(value);
     },
     deserialize: (bytes) => validate(schema, JSON.parse(FROM_UTF8.decode(bytes))),
   };
@@ -101,21 +102,30 @@ export function hasSerdes({ keySerde, valueSerde }: AnySerdes): boolean {
   return keySerde !== undefined || valueSerde !== undefined;
 }
 
-/** Returns the record with key and value as their serdes make them. @throws BrokerError INVALID_RECORD, with `place` */
+/**
+ * Returns the record with key and value as their serdes make them. @throws BrokerError INVALID_RECORD, with `place` and
+ * `data`
+ */
 export async function through<R extends object>(
   direction: "serialize" | "deserialize",
   { keySerde, valueSerde }: AnySerdes,
   record: R,
   place: string,
+  data?: FailureData,
 ): Promise<R> {
   const fields = { ...record } as Record<string, unknown>;
   for (const [field, serde] of Object.entries({ key: keySerde, value: valueSerde })) {
     if (serde === undefined || (fields[field] ?? null) === null) continue;
     try {
-      fields[field] = await serde[direction](fields[field] as never);
+      const made: unknown = await serde[direction](fields[field] as never);
+      // It would be stored as a tombstone.
+      if (direction === "serialize" && (made ?? null) === null)
+        throw new TypeError(`the serde returned ${made}`);
+      fields[field] = made;
     } catch (error) {
       const reason = error instanceof Error ? error.message : preview(error);
-      throw new BrokerError("INVALID_RECORD", `${place}: ${field}: ${reason}`, { cause: error });
+      const detail = `${place}: ${field}: ${reason}`;
+      throw new BrokerError("INVALID_RECORD", detail, { cause: error, data });
     }
   }
   return fields as R;

@@ -94,37 +94,6 @@ function placeRecord(
   );
 }
 
-/**
- * [CND-1] Checks records that must be stored at one offset. They must make one append to one partition, and that
- * partition must be clear. Throws INVALID_REQUEST or MESSAGE_TOO_LARGE.
- */
-export function checkConditional(
-  records: readonly PlacedRecord[],
-  appends: readonly PlannedAppend[],
-  partitions: number,
-): void {
-  const free = records.findIndex(({ partition, key }) => partition === null && key === null);
-  if (free !== -1 && partitions > 1) {
-    throw new BrokerError(
-      "INVALID_REQUEST",
-      `expectedOffset: records[${free}] needs a partition or a key`,
-    );
-  }
-  const places = new Set(appends.map((append) => append.partition));
-  if (places.size > 1) {
-    throw new BrokerError(
-      "INVALID_REQUEST",
-      `expectedOffset: the records go to the partitions ${[...places].join(", ")}, not to one`,
-    );
-  }
-  if (appends.length > 1) {
-    throw new BrokerError(
-      "MESSAGE_TOO_LARGE",
-      "expectedOffset: the records are too many for one append",
-    );
-  }
-}
-
 interface SizedBatch {
   readonly indexes: number[];
   readonly sizeInBytes: number;

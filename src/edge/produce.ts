@@ -2,6 +2,7 @@
 // every record. It spends CPU here, where there are many Workers, and not in the partition.
 import { isCompacted } from "../core/cluster/config.ts";
 import type { Topic } from "../core/cluster/topics.ts";
+import { checkConditional } from "../core/conditional-append.ts";
 import { BrokerError, errorOf, unwrap } from "../core/errors.ts";
 import { FAN_OUT } from "../core/limits.ts";
 import {
@@ -14,7 +15,6 @@ import { addToSequence, isOutOfStep } from "../core/log/producers.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import {
   type AppendIdentity,
-  checkConditional,
   encodeAppend,
   type PlacedRecord,
   type PlannedAppend,
@@ -147,7 +147,9 @@ function planned(
   }));
   if (times !== null) checkTimes(name, records, times);
   const appends = planAppends({ name, ...plan }, records, plan.random);
-  if (expectedOffset !== undefined) checkConditional(records, appends, plan.partitions);
+  const invalid =
+    expectedOffset === undefined ? null : checkConditional(records, appends, plan.partitions);
+  if (invalid !== null) throw errorOf(invalid);
   return { records, appends };
 }
 

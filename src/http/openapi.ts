@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import { html } from "hono/html";
 import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
-import { ERRORS } from "../core/errors.ts";
+import { statusOf } from "../core/errors.ts";
 import type { Env } from "../env.ts";
 import { textAnswer } from "./answer.ts";
 import { OPERATIONS, type Operation } from "./operations.ts";
@@ -49,10 +49,7 @@ function parameters({ path, query }: Operation) {
 function operationJson(operation: Operation) {
   const { summary, body, bodyTypes, status, response, responseTypes, errors } = operation;
   const hasBody = body !== undefined || bodyTypes !== undefined;
-  const byStatus = Map.groupBy<number, ErrorName>(
-    ["INVALID_REQUEST", ...errors],
-    (name) => ERRORS[name].httpStatus,
-  );
+  const byStatus = Map.groupBy<number, ErrorName>(["INVALID_REQUEST", ...errors], statusOf);
   const problems = Array.from(byStatus, ([code, names]) => [
     code,
     {

@@ -3,6 +3,7 @@
 import { fromBase64, toBase64 } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import type { ConsumerRecord, ProducerRecord, RecordHeader } from "../core/record.ts";
+import { jsonText } from "./json-value.ts";
 
 /** Headers by name. If a name repeats, it has a list of values. */
 export type JsonHeaders = Readonly<Record<string, JsonHeaderValue | readonly JsonHeaderValue[]>>;
@@ -64,15 +65,18 @@ function toBytes(record: JsonRecordInput, field: "key" | "value", index: number)
 
 function bytesOf(value: unknown, index: number, field: string): Uint8Array | null {
   if (value === null || value === undefined) return null;
-  if (typeof value === "string") return UTF8.encode(value);
+  if (typeof value === "string") {
+    if (!value.isWellFormed()) throw invalid(index, field, BROKEN_TEXT);
+    return UTF8.encode(value);
+  }
   if (ArrayBuffer.isView(value))
     return new Uint8Array(value.buffer as ArrayBuffer, value.byteOffset, value.byteLength);
   if (value instanceof ArrayBuffer) return new Uint8Array(value);
   try {
-    const text = JSON.stringify(value);
-    if (text !== undefined) return UTF8.encode(text);
-  } catch {} // The value is a BigInt, or an object that contains itself. The error is made below.
-  throw invalid(index, field, "has no JSON form");
+    return UTF8.encode(jsonText(value));
+  } catch (error) {
+    throw invalid(index, field, (error as Error).message);
+  }
 }
 
 function decoded(encoded: unknown, index: number, field: string): Uint8Array {
@@ -88,14 +92,13 @@ function invalid(index: number, field: string, rule: string): BrokerError {
 
 function toHeaders(headers: JsonHeaders, index: number): RecordHeader[] {
   const list: RecordHeader[] = [];
-  if (Symbol.iterator in headers) throw invalid(index, "headers", "must be values by name");
+  if (Object.prototype.toString.call(headers) !== "[object Object]")
+    throw invalid(index, "headers", "must be values by name");
   for (const [key, given] of Object.entries(headers)) {
     const values = (Array.isArray(given) ? given : [given]) as readonly JsonHeaderValue[];
     for (const value of values) {
       const isPlain = value === null || typeof value === "string" || value instanceof Uint8Array;
       const field = `headers.${key}`;
-      if (typeof value === "string" && !value.isWellFormed())
-        throw invalid(index, field, BROKEN_TEXT);
       list.push({
         key,
         value: isPlain ? bytesOf(value, index, field) : decoded(value?.base64, index, field),

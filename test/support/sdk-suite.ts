@@ -240,7 +240,7 @@ export function sdkSuite(connect: () => Rivulet): void {
     }
   });
 
-  test("[SRD-2] what a serde refuses is not sent, and ends a consumer where it is read", async () => {
+  test("[SRD-2] [SRD-3] what a serde refuses is not sent, and ends a consumer where it is read", async () => {
     await rivulet.admin.createTopic({ name: "poison" });
     const valueSerde = jsonSerde(z.object({ total: z.number() }));
     const wrong = { total: "12" as unknown as number };
@@ -260,6 +260,7 @@ export function sdkSuite(connect: () => Rivulet): void {
     ).rejects.toMatchObject({
       code: "INVALID_RECORD",
       message: expect.stringMatching(/^poison\/0 at offset 1: value: total: .*number/),
+      data: { topic: "poison", partition: 0, offset: 1 },
     });
     expect(seen).toEqual([1]);
     const [offset] = (await rivulet.admin.describeGroup("poison")).offsets;

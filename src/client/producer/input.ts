@@ -5,13 +5,13 @@ import {
   MAX_PARTITIONS_PER_TOPIC,
   MAX_TIMESTAMP_MS,
 } from "../../core/limits.ts";
-import { BROKEN_TEXT, type JsonRecordInput } from "../../protocol/json-record.ts";
+import type { JsonRecordInput } from "../../protocol/json-record.ts";
 import type { SendOptions } from "../producer.ts";
 import { refuse, whole } from "../whole.ts";
 
 /** Checks the record at `index` in a call. @throws BrokerError INVALID_REQUEST that names field, value and bound. */
 export function checkRecord(record: JsonRecordInput, index: number): void {
-  const { key, keyBase64, value, valueBase64, headers, partition, timestamp } = record ?? {};
+  const { value, valueBase64, headers, partition, timestamp } = record ?? {};
   const wrong = (field: keyof JsonRecordInput, rule: string) => {
     const detail = `records[${index}].${field}: ${rule}; got ${preview(record?.[field])}`;
     return new BrokerError("INVALID_REQUEST", detail);
@@ -31,10 +31,6 @@ export function checkRecord(record: JsonRecordInput, index: number): void {
   const count = Object.values(headers).flat().length;
   if (count > MAX_HEADERS_PER_RECORD)
     throw wrong("headers", `holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
-}
-
-function isBrokenText(value: unknown): boolean {
-  return typeof value === "string" && !value.isWellFormed();
 }
 
 /** The longest time that `setTimeout` takes. */

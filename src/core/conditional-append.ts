@@ -1,0 +1,30 @@
+// What an append with an expected offset must satisfy. It imports nothing, so that the SDK can load it when it is needed.
+import type { Failure } from "./errors.ts";
+import type { PlacedRecord, PlannedAppend } from "./produce-plan.ts";
+
+/**
+ * [CND-1] Checks records that must be stored at one offset. They must make one append to one partition, and that
+ * partition must be clear. Returns INVALID_REQUEST, MESSAGE_TOO_LARGE or null.
+ */
+export function checkConditional(
+  records: readonly PlacedRecord[],
+  appends: readonly PlannedAppend[],
+  partitions: number,
+): Failure | null {
+  const wrong = (error: Failure["error"], why: string): Failure => ({
+    ok: false,
+    error,
+    detail: `expectedOffset: ${why}`,
+  });
+  const free = records.findIndex(({ partition, key }) => partition === null && key === null);
+  if (free !== -1 && partitions > 1)
+    return wrong("INVALID_REQUEST", `records[${free}] needs a partition or a key`);
+  const places = new Set(appends.map((append) => append.partition));
+  if (places.size > 1) {
+    const named = [...places].join(", ");
+    return wrong("INVALID_REQUEST", `the records go to the partitions ${named}, not to one`);
+  }
+  if (appends.length > 1)
+    return wrong("MESSAGE_TOO_LARGE", "the records are too many for one append");
+  return null;
+}

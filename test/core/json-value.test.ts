@@ -1,0 +1,107 @@
+// What an application gives as JSON and JSON cannot say.
+import { describe, expect, test } from "vitest";
+import { jsonSerde, through } from "../../src/client/serde.ts";
+import { fromJsonRecord } from "../../src/protocol/json-record.ts";
+import { jsonText } from "../../src/protocol/json-value.ts";
+
+const own: Record<string, unknown> = {};
+own.list = [{ own }];
+
+/** What it is, and how the error calls it. */
+const UNSAYABLE: [unknown, string][] = [
+  [Number.NaN, "NaN"],
+  [Number.NEGATIVE_INFINITY, "-Infinity"],
+  [new Date(Number.NaN), "NaN"],
+  [Promise.resolve(1), "[object Promise]"],
+  [() => 1, "function"],
+  [Symbol("s"), "symbol"],
+  [12n, "bigint"],
+  [new Map([["a", 1]]), "[object Map]"],
+  [new Set([1]), "[object Set]"],
+  [Uint8Array.of(1), "[object Uint8Array]"],
+  [new ArrayBuffer(1), "[object ArrayBuffer]"],
+  [new Error("e"), "[object Error]"],
+  [/e/, "[object RegExp]"],
+  [{ toJSON: () => [Number.NaN] }, "NaN"],
+];
+
+describe.each(UNSAYABLE)("%#: %s", (value, name) => {
+  test("[PRD-7] what JSON cannot say is refused with its place, at any depth", () => {
+    expect(() => jsonText([1, { a: { b: ["c", value] } }])).toThrow(`has no JSON form: $.1.a.b.1`);
+    expect(() => jsonText({ a: value })).toThrow(name);
+    expect(() => jsonSerde().serialize(value)).toThrow(name);
+    if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return; // Bytes are values themselves.
+    for (const field of ["key", "value"]) {
+      expect(() => fromJsonRecord({ value: 1, [field]: value }, 7)).toThrow(
+        `records[7].${field}: has no JSON form: `,
+      );
+    }
+  });
+});
+
+test("[PRD-7] an object that holds itself, a hole and undefined in a list are refused", () => {
+  expect(() => jsonText(own)).toThrow("has no JSON form: $.list.0.own contains itself");
+  expect(() => jsonText([1, undefined])).toThrow("has no JSON form: $.1 is undefined");
+  expect(() => jsonText({ a: new Array(2) })).toThrow("has no JSON form: $.a.0 is undefined");
+  expect(() => jsonText(undefined)).toThrow("has no JSON form: $ is undefined");
+});
+
+test("[PRD-7] what JSON can say is its text", () => {
+  class Order {
+    readonly total = 12;
+    readonly note = undefined;
+    cost() {
+      return this.total;
+    }
+  }
+  const shared = { a: 1 };
+  const values = [
+    null,
+    "ä",
+    -0.5,
+    true,
+    [],
+    {},
+    [shared, shared],
+    { a: undefined, b: [null, { c: "d" }] },
+    new Order(),
+    new Date(0),
+    new URL("http://rivulet/"),
+    Object.create(null, { a: { value: 1, enumerable: true } }),
+    JSON.parse('{"__proto__":{"a":1},"toString":"t","constructor":null}'),
+  ];
+  for (const value of values) expect(jsonText(value)).toBe(JSON.stringify(value));
+});
+
+test.each([
+  ["a promise", Promise.resolve({ a: "1" })],
+  ["a map", new Map([["a", "1"]])],
+  ["a list", [["a", "1"]]],
+  ["null", null],
+  ["text", "a"],
+])("[PRD-7] headers that are %s are refused", (_, headers) => {
+  expect(() => fromJsonRecord({ value: 1, headers: headers as never }, 0)).toThrow(
+    "records[0].headers: must be values by name",
+  );
+});
+
+test.each([undefined, null, Promise.resolve(undefined)])(
+  "[SRD-2] a serde that returns %s makes no tombstone",
+  async (made) => {
+    const valueSerde = { serialize: () => made as never, deserialize: () => 1 };
+    await expect(
+      through("serialize", { valueSerde }, { value: {} }, "records[0]"),
+    ).rejects.toMatchObject({
+      code: "INVALID_RECORD",
+      message: expect.stringContaining("value: the serde returned"),
+    });
+  },
+);
+
+test("[SRD-3] what a consumer's serde refuses has its place in the error's data", async () => {
+  const place = { topic: "t", partition: 3, offset: 7 };
+  const record = { key: null, value: Uint8Array.of(0x7b) };
+  await expect(
+    through("deserialize", { valueSerde: jsonSerde() }, record, "t/3 at offset 7", place),
+  ).rejects.toMatchObject({ code: "INVALID_RECORD", data: place });
+});
