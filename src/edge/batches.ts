@@ -2,7 +2,7 @@
 // checked here, where CPU is cheap, so that nothing is stored that no reader could read.
 import { decoderWithin } from "../compression/decode.ts";
 import { BrokerError, failureOf, type Result } from "../core/errors.ts";
-import { MAX_DECODED_REQUEST_BYTES } from "../core/limits.ts";
+import { MAX_DECODED_REQUEST_BYTES, MAX_TIMESTAMP_MS } from "../core/limits.ts";
 import { batches, checkCrc, NO_PRODUCER_ID } from "../core/log/record-batch.ts";
 import type { Env } from "../env.ts";
 import { type AppendStored, appendTo, isRefused, refusalOf } from "./append.ts";
@@ -38,7 +38,15 @@ function checkRecords(bytes: Uint8Array): boolean {
       throw new BrokerError("CORRUPT_MESSAGE", "the CRC of the batch does not match its bytes");
     isIdempotent &&= header.producerId !== NO_PRODUCER_ID;
     let newest = Number.NEGATIVE_INFINITY;
-    for (const { timestamp } of decode(bytes, start)) if (timestamp > newest) newest = timestamp;
+    for (const { timestamp } of decode(bytes, start)) {
+      if (timestamp > newest) newest = timestamp;
+      // The header tells of the newest only. What is handed out must be accepted when it comes back [PRD-8].
+      if (timestamp < -MAX_TIMESTAMP_MS)
+        throw new BrokerError(
+          "INVALID_TIMESTAMP",
+          `timestamp ${timestamp} is before the bound, ${-MAX_TIMESTAMP_MS}`,
+        );
+    }
     if (newest !== header.maxTimestamp && header.recordCount > 0) {
       throw new BrokerError(
         "INVALID_RECORD",

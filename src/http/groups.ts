@@ -24,7 +24,7 @@ const DURATION_RULE = "must be milliseconds or an ISO 8601 duration like P1DT12H
 const anyInteger = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
 const anyOffset = integer(0, Number.MAX_SAFE_INTEGER);
 const timestamp = z
-  .union([anyOffset, z.string()], "must be milliseconds or an ISO time")
+  .union([anyInteger, z.string()], "must be milliseconds or an ISO time")
   .transform((value, context) => {
     const ms = typeof value === "number" ? value : timestampParameter(value);
     if (ms !== null) return ms;

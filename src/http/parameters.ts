@@ -60,7 +60,7 @@ const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\
 
 /** Parses a point in time: milliseconds since the epoch, or ISO 8601. Null for anything else. */
 export function timestampParameter(text: string): number | null {
-  if (/^\d{1,15}$/.test(text)) return Number(text);
+  if (/^-?\d{1,15}$/.test(text)) return Number(text);
   const ms = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
   return Number.isSafeInteger(ms) ? ms : null;
 }

@@ -59,8 +59,8 @@ const jsonRecord = z
     valueBase64: base64.optional(),
     headers: headers.optional(),
     partition: integer(0, MAX_PARTITIONS_PER_TOPIC - 1).optional(),
-    /** Milliseconds since the epoch. If absent, the time of arrival. */
-    timestamp: integer(0, MAX_TIMESTAMP_MS).optional(),
+    /** Milliseconds since the epoch. If absent, the time of arrival. Kafka's clients send -1 for none, and earlier ones. */
+    timestamp: integer(-MAX_TIMESTAMP_MS, MAX_TIMESTAMP_MS).optional(),
   })
   .superRefine((record, context) => {
     const complain = (field: string, message: string) =>

@@ -112,6 +112,7 @@ test.each(WAYS)("[PRD-6] a number goes by its value, wherever it stands: %s", (_
   for (const beside of ['"v"', "1", "12345678901234567890", "1e400"]) {
     expect(fieldOf("timestamp", "1795906156850.0", beside)).toBe(1_795_906_156_850);
     expect(fieldOf("timestamp", "1.79590615685e12", beside)).toBe(1_795_906_156_850);
+    expect(fieldOf("timestamp", "-1.0", beside)).toBe(-1);
     expect(fieldOf("partition", "1e2", beside)).toBe(100);
     expect(() => fieldOf("timestamp", "1.5", beside)).toThrow("must be a whole number");
     expect(() => fieldOf("partition", "1e16", beside)).toThrow("must be a whole number");

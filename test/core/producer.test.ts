@@ -93,6 +93,15 @@ test.each([
   }
 });
 
+test.each([0, -1, -253_402_300_799_999])("[PRD-8] the SDK sends the time %i", async (timestamp) => {
+  const { producer } = producerOf();
+  const [outcome] = await producer.send("t", [{ value: 1, partition: 0, timestamp }]);
+  expect(outcome).toMatchObject({ timestamp });
+  await expect(
+    producer.send("t", [{ value: 1, timestamp: -253_402_300_800_000 }]),
+  ).rejects.toMatchObject({ code: "INVALID_REQUEST" });
+});
+
 describe("what is no broker's answer", () => {
   const nothing = [204, ""] as const;
   test.each([

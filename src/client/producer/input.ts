@@ -18,15 +18,15 @@ export function checkRecord(record: JsonRecordInput, index: number): void {
   };
   if (value === undefined && valueBase64 === undefined)
     throw wrong("value", "is required (null for a tombstone), or valueBase64");
-  if (value !== undefined && valueBase64 !== undefined)
-    throw wrong("valueBase64", "may not stand beside value");
-  if (key !== undefined && keyBase64 !== undefined)
-    throw wrong("keyBase64", "may not stand beside key");
-  if (isBrokenText(key)) throw wrong("key", BROKEN_TEXT);
-  if (isBrokenText(value)) throw wrong("value", BROKEN_TEXT);
+  for (const field of ["key", "value"] as const) {
+    const encoded = `${field}Base64` as const;
+    if (record[field] !== undefined && record[encoded] !== undefined)
+      throw wrong(encoded, `may not stand beside ${field}`);
+  }
   if (partition !== undefined)
     whole(`records[${index}].partition`, partition, 0, MAX_PARTITIONS_PER_TOPIC - 1);
-  if (timestamp !== undefined) whole(`records[${index}].timestamp`, timestamp, 0, MAX_TIMESTAMP_MS);
+  if (timestamp !== undefined)
+    whole(`records[${index}].timestamp`, timestamp, -MAX_TIMESTAMP_MS, MAX_TIMESTAMP_MS);
   if (headers === undefined) return;
   const count = Object.values(headers).flat().length;
   if (count > MAX_HEADERS_PER_RECORD)
@@ -38,13 +38,10 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** @throws BrokerError INVALID_REQUEST */
 export function checkOptions(options: SendOptions): void {
-  const { expectedOffset, deliveryTimeoutMs, compression } = options;
-  wholeIfAny("expectedOffset", expectedOffset, Number.MAX_SAFE_INTEGER);
-  wholeIfAny("deliveryTimeoutMs", deliveryTimeoutMs, MAX_TIMER_MS);
-  if (compression !== undefined && !["none", "gzip", "zstd"].includes(compression))
+  // What is not given is right: any legal value stands in for it.
+  const { expectedOffset = 0, deliveryTimeoutMs = 0, compression = "none" } = options;
+  whole("expectedOffset", expectedOffset, 0, Number.MAX_SAFE_INTEGER);
+  whole("deliveryTimeoutMs", deliveryTimeoutMs, 0, MAX_TIMER_MS);
+  if (!["none", "gzip", "zstd"].includes(compression))
     refuse("compression", compression, "none, gzip or zstd");
-}
-
-function wholeIfAny(name: string, value: number | undefined, maximum: number): void {
-  if (value !== undefined) whole(name, value, 0, maximum);
 }
