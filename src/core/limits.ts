@@ -162,6 +162,11 @@ export const MAX_COMPARED_BYTES = 64 * MIB;
 export const MAX_DECODED_FETCH_BYTES = 8 * MIB;
 /** Unfolded records that a consumer has delivered from one partition and not gotten back yet, before it goes on. */
 export const MAX_DECODED_IN_HAND_BYTES = 4 * MIB;
+/**
+ * Unfolded records that a session in the Worker holds for its client, of all partitions that the client has not paused. A
+ * topic has up to 1,000 partitions, and the isolate 128 MB.
+ */
+export const MAX_SESSION_IN_HAND_BYTES = 16 * MIB;
 
 /**
  * Groups whose newest owner a partition remembers. The bound is twice the number of readers, so there are always some

@@ -17,6 +17,7 @@ import { stubTransport } from "../edge/stub-transport.ts";
 import type { Env } from "../env.ts";
 import { toJsonRecord } from "../protocol/json-record.ts";
 import { type RecordFilter, recordFilter } from "../protocol/record-filter.ts";
+import { SessionRoom } from "./session-room.ts";
 
 /** A comment this often keeps proxies from closing a quiet stream, and shows which clients have gone. */
 const KEEP_ALIVE_MS = 15_000;
@@ -43,6 +44,7 @@ export class EventStream {
   /** Resolves when the client or the topic has gone. */
   readonly closed: Promise<void>;
   readonly #driver: ConsumerDriver;
+  readonly #room = new SessionRoom();
   readonly #filter: RecordFilter | null;
   /** Frames that were received and wait until the client has read what it was sent. */
   readonly #waiting: Frame[] = [];
@@ -74,6 +76,7 @@ export class EventStream {
         sessionTimeoutMs: 0,
         from: options.from,
         windowBytes: DEFAULT_WINDOW_BYTES,
+        isFull: this.#room.isFull,
         commitIntervalMs: 0,
       },
       stubTransport(env),
@@ -138,7 +141,15 @@ export class EventStream {
       const next = (records.at(-1)?.offset ?? -1) + 1;
       this.#driver.processed({ topic, partition }, next, generation);
     }
+    this.#serveRoom();
     this.#hold();
+  }
+
+  #serveRoom(): void {
+    this.#room.serve((place) => {
+      this.#driver.pause(place);
+      this.#driver.resume(place);
+    });
   }
 
   /** Continues to write where it stopped. Returns false if the client does not keep up. */

@@ -35,6 +35,7 @@ import {
 } from "../protocol/plain-consumer.ts";
 import { type RecordFilter, recordFilter } from "../protocol/record-filter.ts";
 import { unsentBytes } from "../protocol/unsent.ts";
+import { SessionRoom } from "./session-room.ts";
 import { UnreadReplies } from "./unread-replies.ts";
 
 /** How often a client that is behind is checked. */
@@ -45,7 +46,7 @@ type ClientMessage = z.output<typeof plainClientMessage>;
 /** The reader and its subscription: a member of a group, or a reader without one. */
 export type Membership = Omit<
   ConsumerCoreConfig,
-  "memberId" | "sessionTimeoutMs" | "windowBytes" | "commitIntervalMs"
+  "memberId" | "sessionTimeoutMs" | "windowBytes" | "isFull" | "commitIntervalMs"
 >;
 
 /**
@@ -97,6 +98,7 @@ export class PlainConsumerSession {
   #quietRings = 0;
   #silenceTimer: ReturnType<typeof setTimeout> | null = null;
   readonly #replies = new UnreadReplies();
+  readonly #room = new SessionRoom();
   /** True if the client is being closed for too many unread replies. Its requests no longer count. */
   #isFlooded = false;
   /** Set while the client is behind. */
@@ -119,6 +121,7 @@ export class PlainConsumerSession {
         memberId: crypto.randomUUID(),
         sessionTimeoutMs: options.sessionTimeoutMs,
         windowBytes: DEFAULT_WINDOW_BYTES,
+        isFull: this.#room.isFull,
         commitIntervalMs: 0,
       },
       this.#transport(env),
@@ -157,6 +160,7 @@ export class PlainConsumerSession {
     }
     try {
       this.#handle(parseFrame(plainClientMessage, data));
+      this.#serveRoom();
     } catch (error) {
       this.#endWith(
         error instanceof BrokerError
@@ -288,6 +292,7 @@ export class PlainConsumerSession {
         return;
       case "records":
         this.#receive(effect);
+        this.#serveRoom();
         return;
       case "revoked":
         this.#send({ type: "revoked", partitions: effect.partitions });
@@ -295,6 +300,7 @@ export class PlainConsumerSession {
         return;
       case "lost":
         for (const place of effect.partitions) this.#stopDelivery(place);
+        this.#serveRoom();
         this.#send({ type: "revoked", partitions: effect.partitions, lost: true });
         return;
       case "error":
@@ -331,6 +337,14 @@ export class PlainConsumerSession {
     delivery.generation = effect.generation;
     delivery.waiting.push(...effect.records);
     this.#flush(delivery);
+  }
+
+  /** [SES-11] Delivers to the partitions that wait for room. */
+  #serveRoom(): void {
+    this.#room.serve((place) => {
+      this.#driver.pause(place);
+      this.#driver.resume(place);
+    });
   }
 
   /** [PLN-2] Sends the records that the window has room for. */
@@ -375,11 +389,12 @@ export class PlainConsumerSession {
       this.#stopDrainCheck = null;
       if (this.#isOver || this.#hasClosed) return;
       const left = this.#unsentBytes;
-      if (left <= MAX_PLAIN_UNSENT_BYTES)
+      if (left <= MAX_PLAIN_UNSENT_BYTES) {
         for (const delivery of this.#deliveries.values()) {
           if (delivery.drainTimer === null) this.#flush(delivery);
         }
-      else if (left < unsentBytes) this.#awaitDrain(left, Date.now());
+        this.#serveRoom();
+      } else if (left < unsentBytes) this.#awaitDrain(left, Date.now());
       else if (Date.now() - sinceMs <= ANSWER_STALL_MS) this.#awaitDrain(left, sinceMs);
       else
         this.#endWith(
@@ -408,6 +423,7 @@ export class PlainConsumerSession {
   #release(delivery: Delivery): void {
     this.#stopDelivery(delivery.place);
     this.#driver.released(delivery.place);
+    this.#serveRoom();
   }
 
   #stopDelivery(place: TopicPartition): void {

@@ -72,7 +72,8 @@ export class AssignedPartition {
     readonly sizeInBytes: number;
     readonly decodedBytes: number;
   }[] = [];
-  #decodedBytes = 0;
+  /** Bytes of the records in the application's hands. */
+  inHandBytes = 0;
   #returnBytes = 0;
 
   constructor(place: AssignedPlace, committed: number | null) {
@@ -129,7 +130,7 @@ export class AssignedPartition {
 
   /** True while the application's records in hand leave room for more. */
   get hasRoom(): boolean {
-    return this.#decodedBytes < MAX_DECODED_IN_HAND_BYTES;
+    return this.inHandBytes < MAX_DECODED_IN_HAND_BYTES;
   }
 
   /**
@@ -158,7 +159,7 @@ export class AssignedPartition {
     }
     const last = records.at(-1);
     const doneAt = last === undefined ? startOffset : last.offset + 1;
-    this.#decodedBytes += decodedBytes;
+    this.inHandBytes += decodedBytes;
     this.#unprocessed.push({ doneAt, sizeInBytes, decodedBytes });
     return records;
   }
@@ -179,7 +180,7 @@ export class AssignedPartition {
     for (const frame of this.#unprocessed) {
       if (frame.doneAt > processed) break;
       this.#returnBytes += frame.sizeInBytes;
-      this.#decodedBytes -= frame.decodedBytes;
+      this.inHandBytes -= frame.decodedBytes;
       done++;
     }
     this.#unprocessed.splice(0, done);
@@ -243,7 +244,7 @@ export class AssignedPartition {
     this.position = offset;
     this.held = [];
     this.#unprocessed = [];
-    this.#decodedBytes = 0;
+    this.inHandBytes = 0;
     this.#returnBytes = 0;
   }
 }

@@ -32,7 +32,7 @@ import { AssignedPartition } from "./assigned-partition.ts";
 import { type Commit, Committer } from "./committer.ts";
 import { type AssignedPlace, type ConsumerEffect, earliest, Outbox } from "./effects.ts";
 import { GroupConnection } from "./group-connection.ts";
-import { PartitionReaders } from "./partition-readers.ts";
+import { type IsFull, PartitionReaders } from "./partition-readers.ts";
 
 /** A partition that is read without a group: from `offset` on, or from the position that `from` names. */
 export interface ReaderPlace extends AssignedPlace {
@@ -55,6 +55,8 @@ export interface ConsumerCoreConfig {
   readonly from: InitialOffset;
   /** Bytes in flight per partition. */
   readonly windowBytes: number;
+  /** Bounds what the application has in hand of all partitions. Without it there is a bound for each partition only. */
+  readonly isFull?: IsFull;
   /** The time between commits. 0 commits at once, one commit in flight at a time. Infinity commits only on request. */
   readonly commitIntervalMs: number;
 }

@@ -65,5 +65,5 @@ function initialOffset(from: NonNullable<ConsumerOptions["from"]>): InitialOffse
   const { duration } = from;
   const ms = typeof duration === "number" ? duration : durationMs(String(duration));
   if (ms !== null && Number.isSafeInteger(ms) && ms >= 0) return { durationMs: ms };
-  return refuse("from.duration", duration, "milliseconds or an ISO 8601 duration like P1DT12H");
+  return refuse("from.duration", duration, "milliseconds or a duration like P1DT12H");
 }

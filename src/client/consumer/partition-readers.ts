@@ -21,7 +21,14 @@ const FAILURES_TO_TELL = 2;
 export interface ReadersConfig {
   readonly groupId: string | null;
   readonly windowBytes: number;
+  readonly isFull?: IsFull;
 }
+
+/** [SES-11] Returns true if the records in hand, of all partitions, leave no room for the next frame of one of them. */
+export type IsFull = (
+  partitions: ReadonlyMap<PartitionKey, AssignedPartition>,
+  partition: AssignedPartition,
+) => boolean;
 
 /** Partition sockets are pinged this seldom, because a dead one delays only its own records. */
 const PING_MS = 15_000;
@@ -266,7 +273,8 @@ export class PartitionReaders {
   #deliverHeld(partition: AssignedPartition, nowMs: number): void {
     const { isPaused, isAnnounced, phase, held } = partition;
     if (isPaused || !isAnnounced || phase !== "active") return;
-    while (held.length > 0 && partition.hasRoom) {
+    const { isFull } = this.#config;
+    while (held.length > 0 && partition.hasRoom && !isFull?.(this.#partitions, partition)) {
       try {
         this.#deliver(partition, held[0] as ReceivedFrame);
       } catch (error) {

@@ -121,8 +121,7 @@ export function encodeBatch(
   options: EncodeOptions = {},
 ): Uint8Array {
   const first = records[0];
-  if (first === undefined)
-    throw new BrokerError("INVALID_RECORD", "a batch needs at least one record");
+  if (first === undefined) throw new BrokerError("INVALID_RECORD", "a batch needs a record");
   return encode(
     records,
     (index) => index,
@@ -267,7 +266,7 @@ export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
   const fitting = Math.floor((sizeInBytes - BATCH_HEADER_BYTES) / MIN_RECORD_BYTES);
   const most = compression === 0 ? fitting : MAX_RECORDS_PER_BATCH;
   if (recordCount < 0 || recordCount > most)
-    throw corrupt(`recordCount is ${recordCount}, at most ${most} fit into the batch`);
+    throw corrupt(`recordCount is ${recordCount}, at most ${most} fit`);
   return {
     baseOffset: readInt64(view, 0),
     sizeInBytes,

@@ -77,7 +77,7 @@ export class VarintReader {
   }
 
   #next(): number {
-    if (this.position >= this.#end) throw new RangeError("varint runs past the end");
+    if (this.position >= this.#end) throw new RangeError("varint past the end");
     return this.#bytes[this.position++] as number;
   }
 }
