@@ -2,8 +2,8 @@
 // its socket's attachment, so they outlive hibernation [HIB-1].
 import type * as z from "zod";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
-import { attempt, BrokerError, type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { ANSWER_STALL_MS, FENCE_REFRESH_MS } from "../../src/core/limits.ts";
+import { attempt, type Failure, fail, type Result } from "../../src/core/errors.ts";
+import { FENCE_REFRESH_MS } from "../../src/core/limits.ts";
 import { compareOwners, mayAttach } from "../../src/core/log/fences.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import {
@@ -19,7 +19,7 @@ import type {
   PartitionMessage,
   windowMessage,
 } from "../../src/protocol/partition-socket.ts";
-import { close, closeFatal, errorFields, send, sendJson } from "../shared/socket.ts";
+import { close, errorFields, send, sendJson } from "../shared/socket.ts";
 import type { PartitionStore } from "./partition-store.ts";
 import { SlowReaders } from "./slow-readers.ts";
 
@@ -38,10 +38,7 @@ export class TailReaders {
   readonly #log: PartitionLog;
   readonly #store: PartitionStore;
   readonly #readers = new Map<WebSocket, Reader>();
-  readonly #slow = new SlowReaders({
-    drained: (socket) => this.#pump(socket, new Frames(this.#log)),
-    stalled: (socket, unreadBytes) => this.#end(socket, unreadBytes),
-  });
+  readonly #slow = new SlowReaders((socket) => this.#pump(socket, new Frames(this.#log)));
 
   /** `sockets` outlived hibernation. They continue from where they were. */
   constructor(log: PartitionLog, store: PartitionStore, sockets: readonly WebSocket[]) {
@@ -189,13 +186,6 @@ export class TailReaders {
   /** True if there are records that the reader has room for in its window. It is sent them once it has taken others. */
   #isWaiting({ tail, isStopped }: Reader): boolean {
     return !isStopped && tail.windowBytes > 0 && tail.nextOffset < this.#log.logEndOffset;
-  }
-
-  /** [BND-18] Lets go of a client that takes nothing. It may come back once it reads. */
-  #end(socket: WebSocket, unreadBytes: number): void {
-    this.remove(socket);
-    const detail = `the client took nothing for ${ANSWER_STALL_MS} ms, and ${unreadBytes} bytes wait for it`;
-    closeFatal(socket, new BrokerError("REQUEST_TIMED_OUT", detail));
   }
 
   /** [TAIL-3] [CRC-2] Refuses an offset that cannot be read (any more). The reader may attach elsewhere. */
