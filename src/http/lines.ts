@@ -26,30 +26,33 @@ const NEWLINE = 10;
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /**
- * Yields the lines that are not empty. `hold` is called with the bytes in memory. INVALID_REQUEST for a line above
- * MAX_LINE_BYTES or not in UTF-8: the lines before it come first.
+ * Yields the lines that are not blank. `hold` is called with the bytes in memory. INVALID_REQUEST for a line above
+ * MAX_LINE_BYTES or not in UTF-8: the lines before it come first. A body of blank lines takes little, however long it is,
+ * and lets others have their turn [BND-19].
  */
 export async function* linesOf(
   body: AsyncIterable<Uint8Array>,
   hold: (bytes: number) => void = () => {},
 ): AsyncGenerator<Line> {
-  let number = 0;
+  let before = 0;
   const rest = new Rest();
   for await (const chunk of body) {
     const end = chunk.lastIndexOf(NEWLINE) + 1;
     if (end > 0) {
-      const whole = concatBytes([rest.take(), chunk.subarray(0, end - 1)]);
-      for (const text of textsOf(whole, number)) {
-        number++;
-        if (text.trim() !== "") yield { number, text };
+      const lines = new Lines(concatBytes([rest.take(), chunk.subarray(0, end - 1)]), before);
+      let isBlank = true;
+      for (const line of lines) {
+        isBlank = false;
+        yield line;
       }
+      before = lines.number;
+      if (isBlank) await new Promise((resolve) => setTimeout(resolve, 0));
     }
     rest.add(chunk.subarray(end));
     hold(rest.capacity);
-    if (rest.size > MAX_LINE_BYTES) throw tooLong(number + 1);
+    if (rest.size > MAX_LINE_BYTES) throw tooLong(before + 1);
   }
-  for (const text of textsOf(rest.take(), number))
-    if (text.trim() !== "") yield { number: number + 1, text };
+  yield* new Lines(rest.take(), before);
 }
 
 /** The beginning of a line. It is one buffer, because a line may come a byte at a time. */
@@ -80,22 +83,75 @@ class Rest {
   }
 }
 
-/**
- * Yields the texts between the newlines. `before` lines came before. They are
- * decoded at once, unless something in them is wrong.
- */
-function* textsOf(bytes: Uint8Array, before: number): Generator<string> {
-  let texts: string[] | null = null;
-  try {
-    texts = UTF8.decode(bytes).split("\n");
-  } catch {} // One line is wrong. The code below finds it.
-  let number = before;
-  for (const line of texts ?? split(bytes)) {
-    number++;
-    if (line.length > MAX_LINE_BYTES) throw tooLong(number);
-    const text = typeof line === "string" ? line : decoded(line, number);
-    yield number === 1 ? text.replace(/^\ufeff/, "") : text;
+/** The lines of a piece of the body. They are decoded at once, unless something in them is wrong. */
+class Lines implements Iterable<Line> {
+  readonly #bytes: Uint8Array;
+  /** The number of the line that was read last. */
+  number: number;
+
+  /** `before` lines came before. */
+  constructor(bytes: Uint8Array, before: number) {
+    this.#bytes = bytes;
+    this.number = before;
   }
+
+  *[Symbol.iterator](): Generator<Line> {
+    let text: string | null = null;
+    try {
+      text = UTF8.decode(this.#bytes);
+    } catch {} // One line is wrong. The code below finds it.
+    if (text === null) yield* this.#oneByOne();
+    else yield* this.#linesOf(text);
+  }
+
+  *#linesOf(text: string): Generator<Line> {
+    const { length } = text;
+    for (let start = 0; start <= length; ) {
+      this.number++;
+      // Blank lines make no strings: a small body may unfold to millions of them.
+      const at = endOfBlanks(text, start);
+      const last = text.lastIndexOf("\n", at - 1);
+      if (last >= start) {
+        this.number += newlinesIn(text, start, at);
+        start = last + 1;
+      }
+      const newline = text.indexOf("\n", at);
+      const end = newline === -1 ? length : newline;
+      if (end - start > MAX_LINE_BYTES) throw tooLong(this.number);
+      if (end > at) yield* this.#line(text.slice(start, end));
+      start = end + 1;
+    }
+  }
+
+  *#oneByOne(): Generator<Line> {
+    for (const line of split(this.#bytes)) {
+      this.number++;
+      if (line.length > MAX_LINE_BYTES) throw tooLong(this.number);
+      yield* this.#line(decoded(line, this.number));
+    }
+  }
+
+  *#line(line: string): Generator<Line> {
+    const { number } = this;
+    const text = number === 1 ? line.replace(/^\ufeff/, "") : line;
+    if (text.trim() !== "") yield { number, text };
+  }
+}
+
+function isBlank(code: number): boolean {
+  return code === NEWLINE || code === 0x20 || code === 0x0d || code === 0x09;
+}
+
+function endOfBlanks(text: string, start: number): number {
+  let at = start;
+  while (isBlank(text.charCodeAt(at))) at++;
+  return at;
+}
+
+function newlinesIn(text: string, start: number, end: number): number {
+  let count = 0;
+  for (let at = start; at < end; at++) if (text.charCodeAt(at) === NEWLINE) count++;
+  return count;
 }
 
 function* split(bytes: Uint8Array): Generator<Uint8Array> {
