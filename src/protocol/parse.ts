@@ -9,9 +9,35 @@ export function parse<Schema extends z.ZodType>(
   value: unknown,
   code: ErrorName = "INVALID_REQUEST",
 ): z.output<Schema> {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  throw new BrokerError(code, describe(result.error, value));
+  const result = resultOf(schema, value);
+  if (result?.success) return result.data;
+  const detail = result === null ? "the request has too many faults to name one" : null;
+  throw new BrokerError(
+    code,
+    detail ?? describe((result as z.ZodSafeParseError<unknown>).error, value),
+  );
+}
+
+/** Faults are looked for among so many items of each list, if there are too many for the library to list. */
+const MAX_LISTED_ITEMS = 1_000;
+
+/** Returns null if there are too many faults, and none among the first items of each list. */
+function resultOf<Schema extends z.ZodType>(
+  schema: Schema,
+  value: unknown,
+): z.ZodSafeParseResult<z.output<Schema>> | null {
+  try {
+    return schema.safeParse(value);
+  } catch (error) {
+    // The library passes its list of faults as arguments of a call, and a hundred thousand are more than a call takes.
+    if (!(error instanceof RangeError)) throw error;
+  }
+  const fields = Object.entries(Object(value)).map(([name, field]) => [
+    name,
+    Array.isArray(field) ? field.slice(0, MAX_LISTED_ITEMS) : field,
+  ]);
+  const result = schema.safeParse(Object.fromEntries(fields));
+  return result.success ? null : result;
 }
 
 /** Parses a control frame of any socket: text of bounded length, in JSON, that fits the schema. */

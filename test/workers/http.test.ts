@@ -1691,3 +1691,26 @@ describe("groups", () => {
     }
   });
 });
+
+describe("a request with more faults than can be listed", () => {
+  const wrong = Array.from({ length: 100_000 }, () => ({ valu: 1 }));
+  const send = async (records: object[]) => {
+    const { name } = await createTopic(1);
+    return call<{ code: string; detail: string }>("POST", `/v1/topics/${name}/records`, {
+      records,
+    });
+  };
+
+  test("[PRD-4] [ERR-1] is told the first of them", async () => {
+    const { status, body } = await send(wrong);
+    expect({ status, ...body }).toMatchObject({ status: 400, code: "INVALID_REQUEST" });
+    expect(body.detail).toMatch(/^records\[0\]: unknown field "?valu/);
+  });
+
+  test("[PRD-4] [ERR-1] is told that there are many if the first come late", async () => {
+    const good = Array.from({ length: 1_000 }, () => ({ value: "a" }));
+    const { status, body } = await send([...good, ...wrong.slice(1_000)]);
+    expect({ status, ...body }).toMatchObject({ status: 400, code: "INVALID_REQUEST" });
+    expect(body.detail).toMatch(/^records\[1000\]|too many faults/);
+  });
+});
