@@ -7,7 +7,7 @@ import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { kafkaPortsOf } from "./ports.ts";
-import { flagOf, MAX_PARTITIONS, numberOf, runOrExplain } from "./settings.ts";
+import { flagOf, MAX_PARTITIONS, numberOf, runOrExplain, stopWithNpm } from "./settings.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CONFIG = resolve(ROOT, "wrangler.toml");
@@ -32,6 +32,7 @@ async function main(): Promise<void> {
   // Ctrl-C reaches wrangler as well, and it takes its time to stop.
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const)
     process.on(signal, () => wrangler.kill(signal));
+  stopWithNpm(() => wrangler.kill("SIGTERM"));
   wrangler.on("exit", (code) => {
     rmSync(copy, { force: true });
     process.exit(code ?? 1);

@@ -43,3 +43,19 @@ export function isLoopback(host: string): boolean {
   const family = isIP(host);
   return family !== 0 && LOOPBACK.check(host, family === 4 ? "ipv4" : "ipv6");
 }
+
+const PARENT_CHECK_MS = 250;
+
+/**
+ * Calls `stop` when npm has gone. npm passes a SIGTERM to the shell that runs a script, and not every shell passes it on:
+ * the broker would live on and hold its ports and its folder.
+ */
+export function stopWithNpm(stop: () => void): void {
+  if (process.env.npm_lifecycle_event === undefined) return;
+  const parent = process.ppid;
+  const timer = setInterval(() => {
+    if (process.ppid === parent) return;
+    clearInterval(timer);
+    stop();
+  }, PARENT_CHECK_MS);
+}

@@ -32,6 +32,7 @@ import {
   numberOf,
   runOrExplain,
   StartError,
+  stopWithNpm,
 } from "./settings.ts";
 import { Sweeper, sweepAtRest } from "./sweeper.ts";
 import { workerdConfig } from "./workerd-config.ts";
@@ -93,6 +94,7 @@ async function main(): Promise<void> {
   process.on("SIGINT", stop);
   process.on("SIGTERM", stop);
   process.on("SIGHUP", stop);
+  stopWithNpm(stop);
   workerd.on("exit", (code, signal) => {
     watchdog.kill("SIGKILL");
     lock.close();
