@@ -7,6 +7,7 @@ import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { Rivulet } from "../../src/client/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
+import { installNativeClient } from "../e2e/kafka/native-client.ts";
 import { check } from "./check.ts";
 import { Faults } from "./faults.ts";
 import { ended, Fleet, type Post, run } from "./fleet.ts";
@@ -34,13 +35,15 @@ const QUIET_LOOK_MS = 3_000;
 
 const { values } = parseArgs({
   options: { minutes: { type: "string" }, seed: { type: "string" }, keep: { type: "string" } },
-});
+  strict: false,
+}) as { values: { minutes?: string; seed?: string; keep?: string } };
 const minutes = Number(values.minutes);
 const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
 if (!(minutes > 0) || !Number.isSafeInteger(seed)) {
   console.error("Usage: npm run torture -- --minutes M [--seed S] [--keep DIR]");
   process.exit(2);
 }
+await installNativeClient();
 for (const signal of ["SIGINT", "SIGTERM"] as const) process.on(signal, () => process.exit(130));
 
 const folder = values.keep ? resolve(values.keep) : mkdtempSync(join(tmpdir(), "torture-"));
