@@ -742,3 +742,157 @@ describe("the times of Kafka's consumers in a group", () => {
     },
   );
 });
+
+describe("configs", () => {
+  interface Entry {
+    readonly name: string;
+    readonly value: string;
+    readonly readOnly: boolean;
+    readonly configType: number;
+    readonly documentation: string | null;
+  }
+  const [TOPIC, BROKER, GROUP] = [2, 4, 32];
+  const [SET, APPEND, SUBTRACT] = [0, 2, 3];
+
+  async function described(
+    kafka: Kafka,
+    resourceType: number,
+    resourceName: string,
+    includeDocumentation = true,
+  ): Promise<Map<string, Entry>> {
+    const { results } = await kafka.ask<{ results: { configs: Entry[] }[] }>(
+      messages.DESCRIBE_CONFIGS,
+      4,
+      {
+        resources: [{ resourceType, resourceName, configurationKeys: null }],
+        includeSynonyms: false,
+        includeDocumentation,
+      },
+    );
+    return new Map(results[0]?.configs.map((each) => [each.name, each]));
+  }
+
+  async function alter(
+    kafka: Kafka,
+    resourceType: number,
+    resourceName: string,
+    configs: readonly (readonly [name: string, operation: number, value: string])[],
+  ) {
+    const { resources } = await kafka.ask<{ resources: Outcome[] }>(
+      messages.INCREMENTAL_ALTER_CONFIGS,
+      1,
+      {
+        resources: [
+          {
+            resourceType,
+            resourceName,
+            configs: configs.map(([name, operation, value]) => ({ name, operation, value })),
+          },
+        ],
+        validateOnly: false,
+      },
+    );
+    return resources[0];
+  }
+
+  /** Kafka's types (ConfigDef of LogConfig and GroupConfig), by ConfigType. */
+  const TYPES: Readonly<Record<number, readonly string[]>> = {
+    1: ["message.downconversion.enable", "preallocate", "unclean.leader.election.enable"],
+    2: ["compression.type", "message.timestamp.type", "consumer.auto.offset.reset"],
+    3: [
+      "max.message.bytes",
+      "min.insync.replicas",
+      "segment.bytes",
+      "consumer.heartbeat.interval.ms",
+      "consumer.session.timeout.ms",
+    ],
+    5: ["retention.ms", "retention.bytes", "delete.retention.ms", "segment.ms", "flush.ms"],
+    6: ["min.cleanable.dirty.ratio"],
+    7: ["cleanup.policy", "leader.replication.throttled.replicas"],
+  };
+
+  test("[KFK-30] have Kafka's types, and what they mean where that is asked for", async () => {
+    const { name } = await createTopic(1);
+    const kafka = await Kafka.open();
+    const of = (type: number, resource: string) => described(kafka, type, resource);
+    const all = [await of(TOPIC, name), await of(BROKER, "0"), await of(GROUP, unique("group"))];
+    const byName = new Map(all.flatMap((each) => [...each]));
+    for (const [type, names] of Object.entries(TYPES))
+      for (const each of names)
+        expect(byName.get(each), each).toMatchObject({ name: each, configType: Number(type) });
+    for (const entry of byName.values())
+      expect(entry.documentation, entry.name).toEqual(expect.stringMatching(/\w.*\.$/));
+    const plain = await described(kafka, TOPIC, name, false);
+    for (const { documentation } of plain.values()) expect(documentation).toBeNull();
+  });
+
+  test("[KFK-30] that are accepted are described, and their own value is accepted", async () => {
+    const { name } = await createTopic(1);
+    const kafka = await Kafka.open();
+    const groupId = unique("group");
+    for (const [type, resource] of [
+      [TOPIC, name],
+      [GROUP, groupId],
+    ] as const) {
+      const before = await described(kafka, type, resource);
+      const all = [...before.values()].map(({ name: key, value }) => [key, SET, value] as const);
+      expect(all.length).toBeGreaterThan(5);
+      expect(await alter(kafka, type, resource, all)).toMatchObject({ errorCode: NONE });
+      const after = await described(kafka, type, resource);
+      for (const [key, { value }] of before) expect(after.get(key)?.value, key).toBe(value);
+    }
+    // What holds for topics is no config of a group.
+    expect(await alter(kafka, GROUP, groupId, [["min.insync.replicas", SET, "2"]])).toMatchObject({
+      errorCode: ERRORS.INVALID_CONFIG.code,
+    });
+    const wrong = { errorCode: ERRORS.INVALID_CONFIG.code };
+    expect(await alter(kafka, TOPIC, name, [["min.insync.replicas", SET, "2"]])).toMatchObject({
+      errorCode: NONE,
+    });
+    for (const [key, value] of [
+      ["min.insync.replicas", "all"],
+      ["preallocate", "perhaps"],
+      ["compression.type", "lz4"],
+    ] as const)
+      expect(await alter(kafka, TOPIC, name, [[key, SET, value]])).toMatchObject({
+        ...wrong,
+        errorMessage: expect.stringContaining(`config ${key} is "${value}"`),
+      });
+    expect((await described(kafka, TOPIC, name)).get("min.insync.replicas")).toMatchObject({
+      value: "1",
+      readOnly: true,
+    });
+  });
+
+  test("[KFK-30] that are lists are added to and taken from as they stand", async () => {
+    const { name } = await createTopic(1);
+    const kafka = await Kafka.open();
+    const change = (operation: number, value: string, key = "cleanup.policy") =>
+      alter(kafka, TOPIC, name, [[key, operation, value]]);
+    const policy = async () => (await described(kafka, TOPIC, name)).get("cleanup.policy")?.value;
+    expect(await change(APPEND, "compact")).toMatchObject({ errorCode: NONE });
+    expect(await policy()).toBe("compact,delete");
+    await change(APPEND, "compact");
+    expect(await policy()).toBe("compact,delete");
+    await change(SUBTRACT, "delete");
+    expect(await policy()).toBe("compact");
+    await change(SUBTRACT, "delete");
+    expect(await policy()).toBe("compact");
+    const wrong = { errorCode: ERRORS.INVALID_CONFIG.code };
+    expect(await change(APPEND, "shred")).toMatchObject(wrong);
+    expect(await change(APPEND, "1", "retention.ms")).toMatchObject({
+      ...wrong,
+      errorMessage: expect.stringContaining("long"),
+    });
+    expect(await change(4, "1", "cleanup.policy")).toMatchObject({
+      errorCode: ERRORS.INVALID_REQUEST.code,
+    });
+    expect(
+      await alter(kafka, TOPIC, name, [
+        ["cleanup.policy", APPEND, "delete"],
+        ["cleanup.policy", SUBTRACT, "delete"],
+      ]),
+    ).toMatchObject({ errorCode: ERRORS.INVALID_REQUEST.code });
+    expect(await policy()).toBe("compact");
+  });
+});

@@ -14,7 +14,15 @@ import { Lazily, weightOf } from "../answer-weight.ts";
 import { answerEach, type RequestContext, readingService, service } from "../context.ts";
 import { distinct, namedTwice, repeated } from "../distinct.ts";
 import { NO_ERROR, told, toldOf } from "../errors.ts";
-import { keptConfigs, shownConfig } from "../kafka-configs.ts";
+import {
+  aboutConfig,
+  FIXED_VALUES,
+  keptConfigs,
+  type NamedConfig,
+  shownConfig,
+  TYPES,
+  withoutBound,
+} from "../kafka-configs.ts";
 import {
   ALTER_CONFIGS,
   DESCRIBE_CONFIGS,
@@ -28,9 +36,6 @@ const GROUP = 32;
 
 /** The source of a value (Kafka's ConfigSource). */
 export const SOURCES = { topic: 1, broker: 3, default: 5, group: 8 } as const;
-
-/** The type of a value (Kafka's ConfigType). */
-const TYPES = { boolean: 1, string: 2, int: 3, long: 5, double: 6, list: 7 } as const;
 
 interface Resource {
   readonly resourceType: number;
@@ -47,7 +52,7 @@ interface Shown {
 
 export const describeConfigs = readingService(
   DESCRIBE_CONFIGS,
-  async ({ resources, includeSynonyms }, context) => ({
+  async ({ resources, includeSynonyms, includeDocumentation }, context) => ({
     results: await answerEach(
       context,
       distinct(resources, questionOf),
@@ -55,7 +60,8 @@ export const describeConfigs = readingService(
         const resource = { resourceType, resourceName };
         try {
           const shown = await show(context.env, resource);
-          const configs = entries(shown, keys?.length === 0 ? null : keys, includeSynonyms);
+          const asked = keys?.length === 0 ? null : keys;
+          const configs = entries(shown, asked, { includeSynonyms, includeDocumentation });
           return { ...resource, ...NO_ERROR, configs };
         } catch (error) {
           return { ...resource, ...told(error), configs: [] };
@@ -94,26 +100,32 @@ async function show(env: Env, { resourceType, resourceName }: Resource): Promise
   return { config: groupConfigByKey(config), overrides, source: SOURCES.group };
 }
 
-/** Lists all entries, or only those named in `keys`. Each entry is made when it is written. */
+/**
+ * Lists all entries, or only those named in `keys`. Each entry is made when it
+ * is written. [KFK-30] Every config that is accepted is among them.
+ */
 export function entries(
   { config, overrides, source }: Shown,
   keys: readonly string[] | null = null,
-  includeSynonyms = false,
+  { includeSynonyms = false, includeDocumentation = false } = {},
 ) {
   const wanted = keys === null ? null : new Set(keys);
-  const shown = Object.entries(config).filter(([name]) => wanted === null || wanted.has(name));
+  const all = source === SOURCES.group ? config : { ...config, ...FIXED_VALUES };
+  const shown = Object.entries(all).filter(([name]) => wanted === null || wanted.has(name));
   const entry = ([name, kept]: (typeof shown)[number]) => {
     const value = shownConfig(kept);
     const configSource = name in overrides ? source : SOURCES.default;
+    const about = aboutConfig(name);
     return {
       name,
       value,
-      readOnly: false,
+      readOnly: !(name in config),
       isDefault: configSource === SOURCES.default,
       configSource,
       isSensitive: false,
       synonyms: includeSynonyms ? [{ name, value, source: configSource }] : [],
-      configType: typeof kept === "number" ? TYPES.long : TYPES.string,
+      configType: TYPES[about?.type ?? "string"],
+      documentation: includeDocumentation ? (about?.documentation ?? null) : null,
     };
   };
   return new Lazily(
@@ -130,27 +142,38 @@ export const alterConfigs = service(
     resources: await alterEach(context, resources, validateOnly, async (resource) => {
       const { overrides } = await show(context.env, resource);
       const unset = Object.keys(overrides).map((name): Change => [name, null]);
-      const set = keptConfigs(resource.configs);
+      const set = keptOf(resource, resource.configs);
       return [...unset, ...set.map(({ name, value }): Change => [name, value])];
     }),
   }),
 );
 
+/** Returns the configs that are stored for this resource. Those that hold anyway concern topics only. */
+function keptOf<C extends NamedConfig>({ resourceType }: Resource, configs: readonly C[]): C[] {
+  return resourceType === GROUP ? withoutBound(configs) : keptConfigs(configs);
+}
+
 const SET = 0;
 const DELETE = 1;
+const APPEND = 2;
+const SUBTRACT = 3;
 
-/** IncrementalAlterConfigs (KIP-339). The only list, `cleanup.policy`, is set as a whole. */
+/** IncrementalAlterConfigs (KIP-339). A list can also be added to and taken from, as it stands. */
 export const incrementalAlterConfigs = service(
   INCREMENTAL_ALTER_CONFIGS,
   async ({ resources, validateOnly }, context) => ({
-    resources: await alterEach(context, resources, validateOnly, async ({ configs }) =>
-      keptConfigs(configs).map(changeOf),
-    ),
+    resources: await alterEach(context, resources, validateOnly, async (resource) => {
+      const { configs } = resource;
+      const isRelative = configs.some(({ operation }) => operation > DELETE);
+      const { config } = isRelative ? await show(context.env, resource) : { config: {} };
+      const changed = configs.map((each) => ({ name: each.name, value: valueAfter(each, config) }));
+      return keptOf(resource, changed).map(({ name, value }): Change => [name, value]);
+    }),
   }),
 );
 
 /** Alters each resource independently. An error in one is reported for that one only. */
-function alterEach<R extends Resource>(
+function alterEach<R extends Resource & { readonly configs: readonly NamedConfig[] }>(
   context: RequestContext,
   resources: readonly R[],
   validateOnly: boolean,
@@ -161,9 +184,12 @@ function alterEach<R extends Resource>(
     const { resourceType, resourceName } = resource;
     const outcome = twice.has(nameOf(resource))
       ? namedTwice(`resource ${resourceName}`)
-      : await toldOf(async () =>
-          alter(context.env, resource, await changesOf(resource), validateOnly),
-        );
+      : await toldOf(async () => {
+          const [again] = repeated(resource.configs, ({ name }) => name);
+          if (again !== undefined)
+            throw new BrokerError("INVALID_REQUEST", `config ${again} is named more than once`);
+          return alter(context.env, resource, await changesOf(resource), validateOnly);
+        });
     return { resourceType, resourceName, ...outcome };
   });
 }
@@ -173,13 +199,33 @@ type Operation = RequestOf<
 >["resources"][number]["configs"][number];
 type Change = readonly [name: string, value: string | null];
 
-function changeOf({ name, operation, value }: Operation): Change {
-  if (operation === SET) return [name, value];
-  if (operation === DELETE) return [name, null];
-  throw new BrokerError(
-    "INVALID_REQUEST",
-    `the operation on ${name} is ${operation}, it must be ${SET} (set) or ${DELETE} (delete)`,
-  );
+/** Returns the value that the config gets. Null removes the one that is set. */
+function valueAfter(
+  { name, operation, value }: Operation,
+  current: Shown["config"],
+): string | null {
+  if (operation === SET) return value;
+  if (operation === DELETE) return null;
+  if (operation !== APPEND && operation !== SUBTRACT)
+    throw new BrokerError(
+      "INVALID_REQUEST",
+      `the operation on ${name} is ${operation}, it must be ${SET} (set), ${DELETE} (delete), ${APPEND} (append) or ${SUBTRACT} (subtract)`,
+    );
+  const { type } = aboutConfig(name) ?? { type: "unknown" };
+  if (type !== "list")
+    throw new BrokerError(
+      "INVALID_CONFIG",
+      `config ${name} cannot be added to or taken from: its type is ${type}, it must be list`,
+    );
+  const [before, named] = [itemsOf(current[name]), itemsOf(value)];
+  const after = operation === APPEND ? before.union(named) : before.difference(named);
+  return [...after].join(",");
+}
+
+/** Returns the items of a list as it is shown: separated by commas. */
+function itemsOf(list: string | number | null | undefined): Set<string> {
+  const items = String(list ?? "").split(",");
+  return new Set(items.map((item) => item.trim()).filter((item) => item !== ""));
 }
 
 async function alter(
