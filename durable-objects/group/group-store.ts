@@ -5,7 +5,7 @@
 // members      member id → member as JSON, its partitions included.
 // targets      member id → target assignment as JSON.
 // topics       topic name → id and partition count.
-// offsets      partition → committed offset.
+// offsets      partition → committed offset. Releases before OFF-13 did not write `leader_epoch`.
 // classic      one row: the members of a classic group as JSON, written when a rebalance begins and when it is done.
 // history      the flight recorder, a ring: one row for each operation that is worth telling about.
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
@@ -18,6 +18,7 @@ import {
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import {
+  type CommittedOffset,
   emptyGroup,
   type GroupEvent,
   type GroupState,
@@ -56,6 +57,8 @@ export class GroupStore {
   #isCreated: boolean;
   /** True if the group's id is stored. Releases before FIL-7 did not write it. */
   #isNamed = false;
+  /** True if the committed offsets are known to have a column for the leader epoch [OFF-13]. */
+  #hasLeaderEpochs = false;
   #lastOperation: number | null = null;
 
   /** [FIL-7] Throws if the stored data is not a group's, or belongs to another group. */
@@ -115,7 +118,8 @@ export class GroupStore {
       committed_offset: number;
       metadata: string;
       committed_at_ms: number;
-    }>("SELECT partition, committed_offset, metadata, committed_at_ms FROM offsets");
+      leader_epoch?: number | null;
+    }>("SELECT * FROM offsets");
     for (const row of offsets) {
       replay(state, {
         type: "offset",
@@ -123,6 +127,7 @@ export class GroupStore {
         committed: {
           offset: row.committed_offset,
           metadata: row.metadata,
+          ...(typeof row.leader_epoch === "number" ? { leaderEpoch: row.leader_epoch } : {}),
           committedAtMs: row.committed_at_ms,
         },
       });
@@ -136,22 +141,33 @@ export class GroupStore {
    */
   apply(events: readonly GroupEvent[], history: readonly HistoryEntry[] = [], nowMs = 0): void {
     if (events.length === 0 && history.length === 0) return;
+    const haveLeaderEpochs = events.some(
+      (event) => event.type === "offset" && event.committed.leaderEpoch !== undefined,
+    );
     this.#storage.transactionSync(() => {
       if (!this.#isCreated) this.#create();
       else if (!this.#isNamed) this.#name();
+      if (haveLeaderEpochs && !this.#hasLeaderEpochs)
+        this.#addColumn("offsets", "leader_epoch", "INTEGER");
       for (const event of lastOfEach(events)) this.#write(event);
       if (history.length > 0) this.#tell(history, nowMs);
     });
     this.#isCreated = true;
     this.#isNamed = true;
+    this.#hasLeaderEpochs ||= haveLeaderEpochs;
   }
 
   /** [FIL-7] Writes the group's id into data that an earlier release created. */
   #name(): void {
-    const query = "SELECT 1 AS found FROM pragma_table_info('group_state') WHERE name = 'group_id'";
-    if (firstRow(this.#sql, query) === undefined)
-      this.#sql.exec("ALTER TABLE group_state ADD COLUMN group_id TEXT");
+    this.#addColumn("group_state", "group_id", "TEXT");
     this.#sql.exec("UPDATE group_state SET group_id = ? WHERE id = 1", this.#groupId);
+  }
+
+  /** Adds a column that an earlier release did not make. */
+  #addColumn(table: string, column: string, type: string): void {
+    const query = `SELECT 1 AS found FROM pragma_table_info('${table}') WHERE name = '${column}'`;
+    if (firstRow(this.#sql, query) === undefined)
+      this.#sql.exec(`ALTER TABLE ${table} ADD COLUMN ${column} ${type}`);
   }
 
   /** Stores a history row. If the ring is full, it replaces the oldest operation, so it always costs one row. */
@@ -263,18 +279,25 @@ export class GroupStore {
         this.#sql.exec("DELETE FROM topics WHERE name = ?", event.name);
         return;
       case "offset":
-        this.#sql.exec(
-          "INSERT OR REPLACE INTO offsets (partition, committed_offset, metadata, committed_at_ms) VALUES (?, ?, ?, ?)",
-          event.key,
-          event.committed.offset,
-          event.committed.metadata,
-          event.committed.committedAtMs,
-        );
+        this.#writeOffset(event.key, event.committed);
         return;
       case "offset-removed":
         this.#sql.exec("DELETE FROM offsets WHERE partition = ?", event.key);
         return;
     }
+  }
+
+  #writeOffset(key: PartitionKey, committed: CommittedOffset): void {
+    const { offset, metadata, committedAtMs, leaderEpoch } = committed;
+    const [column, place] = leaderEpoch === undefined ? ["", ""] : [", leader_epoch", ", ?"];
+    this.#sql.exec(
+      `INSERT OR REPLACE INTO offsets (partition, committed_offset, metadata, committed_at_ms${column}) VALUES (?, ?, ?, ?${place})`,
+      key,
+      offset,
+      metadata,
+      committedAtMs,
+      ...(leaderEpoch === undefined ? [] : [leaderEpoch]),
+    );
   }
 
   #put(table: "members" | "targets" | "topics", key: string, id: string, json: string): void {

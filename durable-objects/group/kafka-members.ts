@@ -85,6 +85,8 @@ export interface NamedOffset {
   readonly partition: number;
   readonly offset: number;
   readonly metadata: string;
+  /** [OFF-13] The leader epoch of the last record read. Left out if it is not known. */
+  readonly leaderEpoch?: number;
 }
 
 export class KafkaMembers {
@@ -319,12 +321,13 @@ export class KafkaMembers {
     );
     const fitting = offsets.filter((_, i) => wrong[i] === KAFKA_ERRORS.NONE);
     const committed = new Set<string>();
-    const commits = fitting.map(({ topic, partition, offset, metadata }) => {
+    const commits = fitting.map(({ topic, partition, offset, metadata, leaderEpoch }) => {
       const known = ids.get(topic);
       const isThere = known !== undefined && partition >= 0 && partition < known.partitions;
       if (isThere) committed.add(topic);
       const key = partitionKey(isThere ? known.topicId : "", partition);
-      return { key, offset, metadata, isRewind: true };
+      const epoch = leaderEpoch === undefined ? {} : { leaderEpoch };
+      return { key, offset, metadata, ...epoch, isRewind: true };
     });
     const nowMs = this.#clock.now();
     if (committer.kind === "manual" && committed.size > 0)
@@ -380,9 +383,10 @@ export class KafkaMembers {
     if (refused !== KAFKA_ERRORS.NONE) return { offsets: refused };
     const names = new Map([...topics.values()].map(({ topicId, name }) => [topicId, name]));
     return {
-      offsets: [...offsets].map(([key, { offset, metadata }]) => {
+      offsets: [...offsets].map(([key, { offset, metadata, leaderEpoch }]) => {
         const { topicId, partition } = parsePartitionKey(key);
-        return { topic: names.get(topicId) ?? "", partition, offset, metadata };
+        const epoch = leaderEpoch === undefined ? {} : { leaderEpoch };
+        return { topic: names.get(topicId) ?? "", partition, offset, metadata, ...epoch };
       }),
     };
   }

@@ -4,7 +4,11 @@ import { describe, expect, test } from "vitest";
 import { GroupStore } from "../../durable-objects/group/group-store.ts";
 import type { SqlValue, Transactional } from "../../durable-objects/shared/sql.ts";
 import { Coordinator } from "../../src/core/group/coordinator.ts";
-import { type PartitionKey, parsePartitionKey } from "../../src/core/group/partition-key.ts";
+import {
+  type PartitionKey,
+  parsePartitionKey,
+  partitionKey,
+} from "../../src/core/group/partition-key.ts";
 import { emptyGroup, type GroupEvent, replay } from "../../src/core/group/state.ts";
 import { GroupScenario } from "../support/group-scenario.ts";
 
@@ -124,6 +128,45 @@ describe("GroupStore", () => {
       }),
       { numRuns: 100 },
     );
+  });
+
+  test("[OFF-13] data of a release without leader epochs is read, and takes them from then on", () => {
+    const storage = new Storage();
+    const at = (partition: number) => partitionKey("t", partition);
+    const commit = (partition: number, leaderEpoch: object): GroupEvent => ({
+      type: "offset",
+      key: at(partition),
+      committed: { offset: partition, metadata: "", ...leaderEpoch, committedAtMs: 1 },
+    });
+    const apply = (...events: GroupEvent[]) => new GroupStore(storage, "group").apply(events);
+    const epochs = () =>
+      [0, 1].map((partition) => {
+        const { offsets } = new GroupStore(storage, "group").load();
+        return offsets.get(at(partition))?.leaderEpoch;
+      });
+    const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
+    apply(...operations.flat(), commit(0, {})); // As such a release does.
+    expect(epochs()).toEqual([undefined, undefined]);
+    apply(commit(1, { leaderEpoch: 7 }));
+    expect(epochs()).toEqual([undefined, 7]);
+    apply(commit(0, { leaderEpoch: 0 }), commit(1, {}));
+    expect(epochs()).toEqual([0, undefined]);
+  });
+
+  test("[OFF-13] a first leader epoch that could not be stored is stored the next time", () => {
+    const storage = new Storage();
+    const store = new GroupStore(storage, "group");
+    const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
+    store.apply(operations.flat());
+    const key = partitionKey("t", 0);
+    const committed = { offset: 1, metadata: "", leaderEpoch: 3, committedAtMs: 1 };
+    for (let fails = 0; fails < 2; fails++) {
+      storage.failAt = storage.writes + fails;
+      expect(() => store.apply([{ type: "offset", key, committed }])).toThrow("disk full");
+    }
+    storage.failAt = Number.POSITIVE_INFINITY;
+    store.apply([{ type: "offset", key, committed }]);
+    expect(new GroupStore(storage, "group").load().offsets.get(key)).toEqual(committed);
   });
 
   test("[GRP-2] a coordinator that is loaded goes on as the one that was evicted would have", () => {

@@ -896,3 +896,44 @@ describe("configs", () => {
     expect(await policy()).toBe("compact");
   });
 });
+
+test.each(TWINS)(
+  "[OFF-13] the leader epoch of a commit is given back$when",
+  async ({ interrupt }) => {
+    const { name } = await createTopic(4);
+    const kafka = await Kafka.open();
+    const groupId = unique("group");
+    const commit = (version: number, epochs: readonly number[]) =>
+      kafka.ask(messages.OFFSET_COMMIT, version, {
+        groupId,
+        generationId: -1,
+        memberId: "",
+        groupInstanceId: null,
+        topics: [
+          {
+            name,
+            partitions: epochs.map((committedLeaderEpoch, partition) => ({
+              partition,
+              committedOffset: 1,
+              committedLeaderEpoch,
+              committedMetadata: null,
+            })),
+          },
+        ],
+      });
+    const fetched = async () => {
+      const { topics } = await kafka.ask<{
+        topics: { partitions: { committedOffset: number; committedLeaderEpoch: number }[] }[];
+      }>(messages.OFFSET_FETCH, 7, { groupId, topics: [{ name, partitions: [0, 1, 2, 3] }] });
+      const partitions = topics[0]?.partitions ?? [];
+      return partitions.map((each) => [each.committedOffset, each.committedLeaderEpoch]);
+    };
+    const uncommitted = [-1, -1];
+    await commit(8, [0, 5, -1]);
+    await interrupt(groupStub(env, groupId));
+    expect(await fetched()).toEqual([[1, 0], [1, 5], [1, -1], uncommitted]);
+    await commit(5, [9, 9]); // This version has none, and the commit replaces the earlier one.
+    await interrupt(groupStub(env, groupId));
+    expect(await fetched()).toEqual([[1, -1], [1, -1], [1, -1], uncommitted]);
+  },
+);

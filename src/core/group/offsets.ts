@@ -5,6 +5,7 @@ import { resolveGroupConfig } from "./config.ts";
 import type { HistoryRecorder } from "./history.ts";
 import { type PartitionKey, parsePartitionKey, partitionKey } from "./partition-key.ts";
 import {
+  type CommittedOffset,
   type GroupEvent,
   type GroupState,
   type GroupTopic,
@@ -17,6 +18,8 @@ export interface OffsetCommit {
   readonly key: PartitionKey;
   readonly offset: number;
   readonly metadata: string;
+  /** [OFF-13] Only Kafka's clients name one. */
+  readonly leaderEpoch?: number;
   /** Set after a seek. Only then may a commit move an offset back [OFF-3]. */
   readonly isRewind: boolean;
 }
@@ -88,11 +91,10 @@ export class GroupOffsets {
   ): readonly RejectedOffset[] {
     const rejected: RejectedOffset[] = [];
     for (const commit of commits) {
-      const { key, offset, metadata } = commit;
+      const { key } = commit;
       const failure = this.#checkCommit(member, commit);
       if (failure !== null) rejected.push({ ...failure, key });
-      else
-        this.#emit({ type: "offset", key, committed: { offset, metadata, committedAtMs: nowMs } });
+      else this.#emit({ type: "offset", key, committed: committedOf(commit, nowMs) });
     }
     return rejected;
   }
@@ -194,8 +196,9 @@ export class GroupOffsets {
     for (const topic of topics)
       if (!this.#state.topics.has(topic.name)) this.#emit({ type: "topic", topic });
     const rejected: RejectedOffset[] = [];
-    for (const { key, offset, metadata } of commits) {
-      const committed = { offset, metadata, committedAtMs: nowMs };
+    for (const commit of commits) {
+      const { key } = commit;
+      const committed = committedOf(commit, nowMs);
       if (this.#hasTopicOf(key)) this.#emit({ type: "offset", key, committed });
       else rejected.push({ ...fail("UNKNOWN_TOPIC_OR_PARTITION", "there is no such topic"), key });
     }
@@ -311,6 +314,14 @@ export class GroupOffsets {
     const { offsetsRetentionMinutes } = resolveGroupConfig(overrides);
     return Math.max(emptySinceMs, committedAtMs) + offsetsRetentionMinutes * 60_000;
   }
+}
+
+function committedOf(
+  { offset, metadata, leaderEpoch }: OffsetCommit,
+  committedAtMs: number,
+): CommittedOffset {
+  const epoch = leaderEpoch === undefined ? {} : { leaderEpoch };
+  return { offset, metadata, ...epoch, committedAtMs };
 }
 
 function staleEpoch(member: Member, memberEpoch: number): Failure {

@@ -65,6 +65,8 @@ export interface CommittedOffset {
   /** The next offset that the group will read. */
   readonly offset: number;
   readonly metadata: string;
+  /** [OFF-13] The leader epoch of the last record read, as a Kafka client told it. */
+  readonly leaderEpoch?: number;
   readonly committedAtMs: number;
 }
 

@@ -18,6 +18,7 @@ import { atGroup } from "./classic-groups.ts";
 
 /** The answer for a position without a committed offset. */
 const NO_OFFSET = { committedOffset: -1, metadata: "" };
+const NO_EPOCH = -1;
 
 export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
   const { groupId, memberId, groupInstanceId, generationId, topics } = request;
@@ -34,6 +35,7 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
     partition: each.partition,
     offset: await positionOf(context.env, each.name, each.partition, each.committedOffset),
     metadata: each.committedMetadata ?? "",
+    ...(each.committedLeaderEpoch < 0 ? {} : { leaderEpoch: each.committedLeaderEpoch }),
   }));
   const committed = await atGroup(
     groupId,
@@ -129,6 +131,7 @@ interface Committed {
   readonly partition: number;
   readonly offset: number;
   readonly metadata: string;
+  readonly leaderEpoch?: number;
 }
 
 /** The committed offsets by topic and partition. */
@@ -159,9 +162,10 @@ async function committedOf(
 
 function shownOf(found: AllCommitted | number, topics: Asked["topics"]) {
   if (typeof found === "number") return { errorCode: found, topics: [] };
-  const shown = ({ partition, offset, metadata }: Committed) => ({
+  const shown = ({ partition, offset, metadata, leaderEpoch = NO_EPOCH }: Committed) => ({
     partition,
     committedOffset: offset,
+    committedLeaderEpoch: leaderEpoch,
     metadata,
   });
   // All of them, because the request names none.
