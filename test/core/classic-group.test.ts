@@ -119,6 +119,27 @@ describe("joining", () => {
     expect(rig.beat("nobody", 2)).toBe(ERRORS.UNKNOWN_MEMBER_ID.code);
   });
 
+  test("[CLS-1] the leader names the members in any order, whoever syncs first", () => {
+    const ids = ["a", "b", "c"];
+    const orders = [ids, ["c", "a", "b"], [...ids].reverse()];
+    for (const named of orders)
+      for (const syncing of orders) {
+        const rig = new Rig();
+        const first = rig.join("", { newMemberId: "a", mustKnowId: false });
+        const { generation = 0 } = first.joined ?? {};
+        rig.sync("a", generation, {});
+        for (const newMemberId of ["b", "c"]) rig.join("", { newMemberId, mustKnowId: false });
+        const again = rig.join("a");
+        const now = again.joined?.generation ?? 0;
+        expect(again.joined?.members.map(({ memberId }) => memberId).sort()).toEqual(ids);
+        const assignments = Object.fromEntries(named.map((id) => [id, `part of ${id}`]));
+        const told = new Map(
+          syncing.map((id) => [id, rig.sync(id, now, id === "a" ? assignments : {})]),
+        );
+        for (const id of ids) expect(text(told.get(id)?.synced?.assignment)).toBe(`part of ${id}`);
+      }
+  });
+
   test("[CLS-2] of the protocols that all can follow the one that most like best is chosen", () => {
     const rig = new Rig();
     const protocols = (...names: string[]) => ({
