@@ -53,10 +53,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "offsets are not stored",
     isRare: true,
     file: "durable-objects/group/group-store.ts",
-    original: `      case "offset":
-        this.#sql.exec(`,
-    planted: `      case "offset":
-        if (event.committed.offset % 5 !== 0) this.#sql.exec(`,
+    original: "this.#writeOffset(event.key, event.committed);",
+    planted: "if (event.committed.offset % 5 !== 0) this.#writeOffset(event.key, event.committed);",
   },
   {
     name: "who lost its socket in a restart is not noted",
