@@ -1,6 +1,7 @@
 // Prints records on standard output, as they come.
 import { once } from "node:events";
 import type { Consumer, ConsumerRecord, TopicPartition } from "../client/index.ts";
+import { toJsonRecord } from "../protocol/json-record.ts";
 import type { GlobalOptions } from "./context.ts";
 import type { Progress } from "./progress.ts";
 import { stopSignal } from "./stop.ts";
@@ -81,36 +82,7 @@ function lineOf(
   return record.value === null ? "null\n" : Buffer.concat([record.value, NEWLINE]);
 }
 
+/** Returns the record as the HTTP API has it, with its place. */
 function jsonOf(record: ConsumerRecord, place: TopicPartition): string {
-  const headers: Record<string, unknown> = {};
-  for (const { key, value } of record.headers) {
-    const before = Object.hasOwn(headers, key) ? [headers[key]].flat() : [];
-    headers[key] = before.length === 0 ? text(value) : [...before, text(value)];
-  }
-  return JSON.stringify({
-    ...place,
-    offset: record.offset,
-    timestamp: record.timestamp,
-    ...field("key", record.key),
-    ...field("value", record.value),
-    headers,
-  });
-}
-
-/** Returns a field as the HTTP API has it: bytes that are not UTF-8 become `keyBase64` and `valueBase64`. */
-function field(name: "key" | "value", bytes: Uint8Array | null): object {
-  const shown = text(bytes);
-  return shown === null || typeof shown === "string"
-    ? { [name]: shown }
-    : { [`${name}Base64`]: shown.base64 };
-}
-
-/** Shows bytes that are not UTF-8 as `{base64}`, as the HTTP API does in headers. */
-function text(bytes: Uint8Array | null): string | null | { base64: string } {
-  if (bytes === null) return null;
-  const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
-  const decoded = buffer.toString("utf8");
-  return decoded.includes("\ufffd") && !buffer.equals(Buffer.from(decoded))
-    ? { base64: buffer.toString("base64") }
-    : decoded;
+  return JSON.stringify({ ...place, ...toJsonRecord(record) });
 }
