@@ -2,7 +2,7 @@
 import { createReadStream, type ReadStream } from "node:fs";
 import { readFile, stat } from "node:fs/promises";
 import { JsonCursor } from "../protocol/json-text.ts";
-import { parseJson, UsageError } from "./context.ts";
+import { parseJson, UsageError, withoutMark } from "./context.ts";
 
 export interface Piece {
   readonly bytes: Buffer;
@@ -36,7 +36,9 @@ async function sizeOf(path = "/dev/stdin"): Promise<number | null> {
 }
 
 async function arrayInput(path: string | undefined): Promise<Input> {
-  const text = path === undefined ? await readAll(process.stdin) : await readFile(path, "utf8");
+  const text = withoutMark(
+    path === undefined ? await readAll(process.stdin) : await readFile(path, "utf8"),
+  );
   if (!Array.isArray(parseJson(text, "the input")))
     throw new UsageError("--array: the input is JSON, but not an array");
   const elements: Piece[] = [];
@@ -53,6 +55,8 @@ async function* once<T>(value: T): AsyncGenerator<T> {
 
 const NEWLINE = 10;
 const RETURN = 13;
+/** The byte-order mark in UTF-8. It is no part of the first line. */
+const MARK = Buffer.from("\ufeff");
 
 /**
  * Splits lines. It does not use readline, which also ends lines at U+2028, a character that a JSON text
@@ -81,10 +85,11 @@ async function* lines(input: AsyncIterable<Buffer>): AsyncGenerator<Piece[]> {
 
 function filled(all: readonly Piece[]): Piece[] {
   return all
-    .map(({ bytes, line }) => ({
-      bytes: bytes.at(-1) === RETURN ? bytes.subarray(0, -1) : bytes,
-      line,
-    }))
+    .map(({ bytes, line }) => {
+      const start = line === 1 && bytes.subarray(0, MARK.length).equals(MARK) ? MARK.length : 0;
+      const end = bytes.at(-1) === RETURN ? bytes.length - 1 : bytes.length;
+      return { bytes: bytes.subarray(start, end), line };
+    })
     .filter(({ bytes }) => bytes.length > 0);
 }
 

@@ -5,7 +5,7 @@ import { parseJson, UsageError } from "./context.ts";
 
 /** Parses a plan. `file` is the name of the text in errors. The broker checks that the partitions exist. */
 export function parsePlan(text: string, file: string): PlannedOffset[] {
-  const trimmed = text.trim(); // It removes a byte order mark as well.
+  const trimmed = text.trim();
   const plan = /^[[{]/.test(trimmed) ? fromAnswer(trimmed, file) : fromLines(text, file);
   if (plan.length === 0) throw new UsageError(`${file} names no partition`);
   return plan;

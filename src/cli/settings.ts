@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { parseJson, UsageError } from "./context.ts";
+import { parseJson, UsageError, withoutMark } from "./context.ts";
 
 interface Setting {
   readonly flags: string;
@@ -110,7 +110,7 @@ function readConfig(): {
   const { path, isNamed } = configPath();
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    text = withoutMark(readFileSync(path, "utf8"));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     const isAbsent = code === "ENOENT" || code === "ENOTDIR";

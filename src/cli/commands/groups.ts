@@ -2,7 +2,14 @@
 import { readFile } from "node:fs/promises";
 import { type Command, Option } from "commander";
 import type { GroupInfo, GroupReset, HistoryInfo, ResetTo } from "../../client/index.ts";
-import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
+import {
+  connect,
+  examples,
+  type GlobalOptions,
+  print,
+  UsageError,
+  withoutMark,
+} from "../context.ts";
 import { lagText, offsetsOf, offsetsTable } from "../group-offsets.ts";
 import { parsePlan } from "../reset-plan.ts";
 import { table } from "../table.ts";
@@ -244,7 +251,7 @@ async function resetOf(options: ResetOptions): Promise<GroupReset> {
 /** Reads a file, or standard input if it is called "-". */
 async function readPlan(file: string): Promise<string> {
   try {
-    return await readFile(file === "-" ? "/dev/stdin" : file, "utf8");
+    return withoutMark(await readFile(file === "-" ? "/dev/stdin" : file, "utf8"));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw new UsageError(`--from-file ${file} cannot be read: ${reason}`);
