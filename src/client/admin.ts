@@ -1,4 +1,5 @@
 // Administers topics and groups.
+import { BrokerError, type ErrorName } from "../core/errors.ts";
 import type { GroupStateName } from "../core/group/coordinator.ts";
 import type { TopicAssignment } from "../core/group/describe.ts";
 import type { HistoryEntry } from "../core/group/history.ts";
@@ -141,19 +142,19 @@ export class Admin {
   }
 
   /** @throws UNKNOWN_TOPIC_OR_PARTITION */
-  describeTopic(name: string): Promise<TopicInfo> {
-    return this.#http.request("GET", topicPath(name));
+  async describeTopic(name: string): Promise<TopicInfo> {
+    return this.#http.request("GET", topicPath(named(name)));
   }
 
   /**
    * Changes a topic. The number of partitions only grows. A config value of null removes
    * the key. @throws INVALID_PARTITIONS, INVALID_CONFIG
    */
-  alterTopic(
+  async alterTopic(
     name: string,
     change: { partitions?: number; config?: Record<string, string | number | null> },
   ): Promise<TopicInfo> {
-    return this.#http.request("PATCH", topicPath(name), jsonBody(change));
+    return this.#http.request("PATCH", topicPath(named(name)), jsonBody(change));
   }
 
   /** Returns the config of topics that do not set a key themselves. */
@@ -167,14 +168,14 @@ export class Admin {
   }
 
   /** Looks up an offset in a partition. `at` is "earliest", "latest", "max-timestamp", milliseconds or an ISO time. */
-  listOffset(
+  async listOffset(
     topic: string,
     partition: number,
     at: string | number,
   ): Promise<{ offset: number; timestamp?: number }> {
     return this.#http.request(
       "GET",
-      `${partitionPath(topic, partition)}/offsets?at=${encodeURIComponent(at)}`,
+      `${partitionPath(named(topic), partition)}/offsets?at=${encodeURIComponent(at)}`,
     );
   }
 
@@ -182,20 +183,20 @@ export class Admin {
    * Deletes the records of a partition before an offset. The log then begins there.
    * @throws UNKNOWN_TOPIC_OR_PARTITION, OFFSET_OUT_OF_RANGE
    */
-  deleteRecords(
+  async deleteRecords(
     topic: string,
     partition: number,
     before: number,
   ): Promise<{ logStartOffset: number }> {
     return this.#http.request(
       "DELETE",
-      `${partitionPath(topic, partition)}/records?before=${before}`,
+      `${partitionPath(named(topic), partition)}/records?before=${before}`,
     );
   }
 
   /** @throws UNKNOWN_TOPIC_OR_PARTITION */
-  deleteTopic(name: string): Promise<void> {
-    return this.#http.request("DELETE", topicPath(name));
+  async deleteTopic(name: string): Promise<void> {
+    return this.#http.request("DELETE", topicPath(named(name)));
   }
 
   async listGroups(): Promise<readonly { readonly groupId: string }[]> {
@@ -203,30 +204,34 @@ export class Admin {
   }
 
   /** @throws GROUP_ID_NOT_FOUND */
-  describeGroup(groupId: string): Promise<GroupInfo> {
-    return this.#http.request("GET", groupPath(groupId));
+  async describeGroup(groupId: string): Promise<GroupInfo> {
+    return this.#http.request("GET", groupPath(named(groupId, "INVALID_GROUP_ID")));
   }
 
   /** Returns the config that is set for the group, and the config in effect. @throws GROUP_ID_NOT_FOUND */
-  groupConfig(groupId: string): Promise<GroupConfigInfo> {
-    return this.#http.request("GET", `${groupPath(groupId)}/config`);
+  async groupConfig(groupId: string): Promise<GroupConfigInfo> {
+    return this.#http.request("GET", `${groupPath(named(groupId, "INVALID_GROUP_ID"))}/config`);
   }
 
   /**
    * Changes the group's config. `null` removes a key. This also creates a group that nobody has joined yet.
    * @throws INVALID_CONFIG
    */
-  alterGroup(
+  async alterGroup(
     groupId: string,
     change: { config: Readonly<Record<string, string | number | null>> },
   ): Promise<GroupConfigInfo> {
-    return this.#http.request("PATCH", groupPath(groupId), jsonBody(change));
+    return this.#http.request(
+      "PATCH",
+      groupPath(named(groupId, "INVALID_GROUP_ID")),
+      jsonBody(change),
+    );
   }
 
   /** Returns the newest `limit` events in the group (200 by default), oldest first. @throws GROUP_ID_NOT_FOUND */
   async groupHistory(groupId: string, limit?: number): Promise<readonly HistoryInfo[]> {
     const query = limit === undefined ? "" : `?limit=${limit}`;
-    const path = `${groupPath(groupId)}/history${query}`;
+    const path = `${groupPath(named(groupId, "INVALID_GROUP_ID"))}/history${query}`;
     return (await this.#http.request<{ history: HistoryInfo[] }>("GET", path)).history;
   }
 
@@ -234,24 +239,40 @@ export class Admin {
    * Sets the group's position. The `offsets` of a dry run are a plan.
    * @throws NON_EMPTY_GROUP, UNKNOWN_TOPIC_OR_PARTITION, GROUP_ID_NOT_FOUND
    */
-  resetGroup(groupId: string, reset: GroupReset): Promise<ResetResult> {
+  async resetGroup(groupId: string, reset: GroupReset): Promise<ResetResult> {
     const body = "offsets" in reset ? { ...reset, offsets: reset.offsets.map(planEntry) } : reset;
-    return this.#http.request("POST", `${groupPath(groupId)}/offsets`, jsonBody(body));
+    return this.#http.request(
+      "POST",
+      `${groupPath(named(groupId, "INVALID_GROUP_ID"))}/offsets`,
+      jsonBody(body),
+    );
   }
 
   /**
    * Forgets the group's positions in these topics. No member may subscribe to them now.
    * @throws GROUP_SUBSCRIBED_TO_TOPIC, UNKNOWN_TOPIC_OR_PARTITION, GROUP_ID_NOT_FOUND
    */
-  deleteGroupOffsets(groupId: string, topics: readonly string[]): Promise<void> {
+  async deleteGroupOffsets(groupId: string, topics: readonly string[]): Promise<void> {
     const query = `?topics=${topics.map(encodeURIComponent).join(",")}`;
-    return this.#http.request("DELETE", `${groupPath(groupId)}/offsets${query}`);
+    return this.#http.request(
+      "DELETE",
+      `${groupPath(named(groupId, "INVALID_GROUP_ID"))}/offsets${query}`,
+    );
   }
 
   /** @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
-  deleteGroup(groupId: string): Promise<void> {
-    return this.#http.request("DELETE", groupPath(groupId));
+  async deleteGroup(groupId: string): Promise<void> {
+    return this.#http.request("DELETE", groupPath(named(groupId, "INVALID_GROUP_ID")));
   }
+}
+
+/**
+ * Returns the name. URL parsers take . and .. out of a path, encoded or not, so that the request would go to another.
+ * Neither may name a topic or a group. @throws BrokerError
+ */
+function named(name: string, code: ErrorName = "INVALID_TOPIC_EXCEPTION"): string {
+  if (name === "." || name === "..") throw new BrokerError(code, `a name may not be "${name}"`);
+  return name;
 }
 
 /** Removes the other fields that an entry of a dry run has, because the broker refuses fields that it does not know. */
