@@ -32,6 +32,11 @@ export function print<T>(options: GlobalOptions, value: T, text: (value: T) => s
   if (output !== "") process.stdout.write(`${output}\n`);
 }
 
+/** Returns the text without a byte-order mark, which editors on Windows put at the start. */
+export function withoutMark(text: string): string {
+  return text.replace(/^\ufeff/, "");
+}
+
 /** Parses JSON. `what` is the name of the text in errors. */
 export function parseJson(text: string, what: string): unknown {
   try {
@@ -56,6 +61,9 @@ const HINTS: Partial<Record<ErrorName, string>> = {
 export function explain(error: unknown, options: GlobalOptions): string {
   if (error instanceof UsageError) return error.message;
   if (error instanceof ConnectionError) {
+    const [, status] = /^HTTP (401|403)\b/.exec(error.message) ?? [];
+    if (status !== undefined)
+      return `${options.url} refuses access: HTTP ${status}${status === "401" ? " Unauthorized" : " Forbidden"}\nIt wants ${options.token === undefined ? "a token" : "another token"}: name one with RIVULET_TOKEN, --token or the config file.`;
     return `${error.message}\nIs the broker running? Start it with \`npm start\`, or name another with --url or RIVULET_URL (now ${options.url}).`;
   }
   if (error instanceof BrokerError) {

@@ -150,14 +150,8 @@ export class Consumer<Record = ConsumerRecord> {
    */
   async run(handlers: Handlers<Record>): Promise<void> {
     if (this.#handlers !== null) throw new Error("run was called before");
-    const { signal, partitionsConsumedConcurrently } = handlers;
-    if (partitionsConsumedConcurrently !== undefined)
-      whole(
-        "partitionsConsumedConcurrently",
-        partitionsConsumedConcurrently,
-        1,
-        Number.MAX_SAFE_INTEGER,
-      );
+    const { signal, partitionsConsumedConcurrently: most = 1 } = handlers;
+    whole("partitionsConsumedConcurrently", most, 1, Number.MAX_SAFE_INTEGER);
     if (!("eachRecord" in handlers) && !("eachBatch" in handlers))
       throw new BrokerError("INVALID_REQUEST", "run needs eachRecord or eachBatch");
     this.#handlers = handlers;

@@ -60,8 +60,8 @@ export class HttpClient {
     try {
       const response = await this.#fetch(new URL(path, this.#baseUrl).href, {
         method,
-        headers: body === undefined ? {} : { "content-type": body.type, ...body.headers },
-        ...(body === undefined ? {} : { body: body.data }),
+        headers: body ? { "content-type": body.type, ...body.headers } : {},
+        ...(body && { body: body.data }),
         signal: controller.signal,
       });
       status = response.status;
@@ -77,7 +77,13 @@ export class HttpClient {
     const parsed = parseJson(text);
     const isJson = status < 300 && Object(parsed) === parsed; // It must be an object or a list.
     if (isJson || status === NO_CONTENT) return parsed as T;
-    throw brokerError(parsed) ?? new ConnectionError(`HTTP ${status}: ${NO_BROKER}`);
+    throw (
+      brokerError(parsed) ??
+      new ConnectionError(
+        // What stands in front of a broker answers these.
+        `HTTP ${status}: ${status === 401 || status === 403 ? "access refused" : NO_BROKER}`,
+      )
+    );
   }
 }
 

@@ -36,6 +36,8 @@ export function query<Schema extends z.ZodType>(
   const values: Record<string, unknown> = {};
   const headers: Record<string, unknown> = {};
   for (const [name, value] of new URL(request.url).searchParams) {
+    // A token comes with every socket and stream of the SDK, of browsers that set no header, and of what stands in front.
+    if (name === "access_token") continue;
     if (!name.startsWith(HEADER_PREFIX)) setOnce(values, name, name, value);
     else {
       setOnce(headers, name, name, value);

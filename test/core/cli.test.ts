@@ -9,11 +9,15 @@ import { commandTree } from "../../src/cli/command-tree.ts";
 import { bashCompletion } from "../../src/cli/completion/bash.ts";
 import { fishCompletion } from "../../src/cli/completion/fish.ts";
 import { zshCompletion } from "../../src/cli/completion/zsh.ts";
+import { explain } from "../../src/cli/context.ts";
+import { openInput } from "../../src/cli/input.ts";
 import { createProgram } from "../../src/cli/program.ts";
 import { progressLine, totalsLine } from "../../src/cli/progress-line.ts";
+import { parsePlan } from "../../src/cli/reset-plan.ts";
 import { screenful } from "../../src/cli/screen.ts";
 import { addSettings, heldSettings, settle } from "../../src/cli/settings.ts";
 import { table } from "../../src/cli/table.ts";
+import { ConnectionError } from "../../src/client/index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "rivulet-config-"));
 const config = join(folder, "config.json");
@@ -228,6 +232,35 @@ describe("completion", () => {
   });
 });
 
+test.each([
+  [{}, "HTTP 401: access refused", /^http:\/\/b refuses access: HTTP 401 .*\nIt wants a token: /],
+  [{ token: "t" }, "HTTP 403: access refused", /HTTP 403 .*\nIt wants another token: /],
+  [{}, "HTTP 404: not a Rivulet broker", /^HTTP 404: not a .*\nIs the broker running\?/],
+])("[CLI-11] with %o, %s is told as what it is", (token, message, told) => {
+  expect(explain(new ConnectionError(message), { url: "http://b", ...token })).toMatch(told);
+});
+
+describe("input", () => {
+  async function read(text: string | Buffer, isArray: boolean): Promise<string[]> {
+    const file = join(folder, "input");
+    writeFileSync(file, text);
+    const lines: string[] = [];
+    for await (const pieces of (await openInput(file, isArray)).pieces)
+      for (const { bytes } of pieces) lines.push(bytes.toString());
+    return lines;
+  }
+
+  test("[CLI-10] one byte-order mark at the start is skipped, and none elsewhere", async () => {
+    expect(await read("\ufeffa\r\n\ufeffb\n", false)).toEqual(["a", "\ufeffb"]);
+    expect(await read("\ufeff\ufeffa", false)).toEqual(["\ufeffa"]);
+    expect(await read("\ufeff\n", false)).toEqual([]);
+    expect(await read(Buffer.of(0xef, 0xbb), false)).toHaveLength(1);
+    expect(await read('\ufeff[1.0, {"a":"\ufeff"}]', true)).toEqual(["1.0", '{"a":"\ufeff"}']);
+    for (const plan of ["t,0,7\n", '{"offsets":[{"topic":"t","partition":0,"offset":7}]}'])
+      expect(parsePlan(`\ufeff${plan}`, "plan")).toEqual([{ topic: "t", partition: 0, offset: 7 }]);
+  });
+});
+
 describe("settings", () => {
   function settled(...args: string[]) {
     const program = new Command().exitOverride();
@@ -280,6 +313,13 @@ describe("settings", () => {
       expect(() => settled()).toThrow(`${config}${error.startsWith(":") ? "" : " "}${error}`);
     },
   );
+
+  test("[CLI-10] a byte-order mark before the config is no part of it", () => {
+    write('\ufeff{"url":"http://file"}');
+    expect(settled().url).toEqual({ value: "http://file", from: config });
+    write('\ufeff\ufeff{"url":"http://file"}');
+    expect(() => settled()).toThrow("is not JSON");
+  });
 
   test("[CLI-7] what does not hold is not checked; a file that was named must be there", () => {
     write('{"url":"http://file"}');

@@ -52,6 +52,43 @@ test.each([
   },
 );
 
+test.each([
+  [401, "HTTP 401: access refused"],
+  [403, "HTTP 403: access refused"],
+  [404, "HTTP 404: not a Rivulet broker"],
+])(
+  "[CLI-11] a %i of what stands in front of the broker is told as such",
+  async (status, message) => {
+    const fetch = async () => ({ status, ok: false, text: async () => "<h1>Sorry</h1>" });
+    const rivulet = new Rivulet({ url: "http://broker", fetch });
+    await expect(rivulet.admin.listTopics()).rejects.toMatchObject({
+      name: "ConnectionError",
+      message,
+    });
+  },
+);
+
+test.each([".", ".."])("[ADM-3] the name %s, which no URL can hold, is refused", async (name) => {
+  const { rivulet, headers } = watched(undefined);
+  const { admin } = rivulet;
+  const asked: (readonly [string, Promise<unknown>])[] = [
+    ["INVALID_TOPIC_EXCEPTION", admin.describeTopic(name)],
+    ["INVALID_TOPIC_EXCEPTION", admin.alterTopic(name, {})],
+    ["INVALID_TOPIC_EXCEPTION", admin.deleteTopic(name)],
+    ["INVALID_TOPIC_EXCEPTION", admin.listOffset(name, 0, "latest")],
+    ["INVALID_TOPIC_EXCEPTION", admin.deleteRecords(name, 0, 0)],
+    ["INVALID_GROUP_ID", admin.describeGroup(name)],
+    ["INVALID_GROUP_ID", admin.groupConfig(name)],
+    ["INVALID_GROUP_ID", admin.alterGroup(name, { config: {} })],
+    ["INVALID_GROUP_ID", admin.groupHistory(name)],
+    ["INVALID_GROUP_ID", admin.resetGroup(name, { to: "latest" })],
+    ["INVALID_GROUP_ID", admin.deleteGroupOffsets(name, ["t"])],
+    ["INVALID_GROUP_ID", admin.deleteGroup(name)],
+  ];
+  for (const [code, call] of asked) await expect(call).rejects.toMatchObject({ code });
+  expect(headers, "nothing was asked").toEqual([]);
+});
+
 test("[CLI-8] a function is asked anew for each request and each socket", async () => {
   let asked = 0;
   const { rivulet, headers, urls } = watched(async () => `t${++asked}`);

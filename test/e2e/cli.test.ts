@@ -237,12 +237,16 @@ describe("records", () => {
     });
   });
 
-  test("[SYS-3] whole records are copied with keys, headers and times", async () => {
+  test("[SYS-3] [CLI-13] whole records are copied with keys, headers and times", async () => {
     const { admin, producer } = new Rivulet({ url: broker.url });
     await admin.createTopic({ name: "cli-from" });
     await setUp("cli-to", [], 3);
     await producer.send("cli-from", [
       { key: "k", value: "line\nline", headers: { a: ["1", null], b: { base64: "/w==" } } },
+      {
+        value: 1,
+        headers: JSON.parse('{"__proto__":"p","constructor":["c","d"],"toString":null}'),
+      },
       { keyBase64: "/w==", valueBase64: "//4=", timestamp: 1_700_000_000_000 },
       { value: null, key: "gone" },
     ]);
@@ -518,6 +522,11 @@ describe("settings", () => {
     writeFileSync(file, JSON.stringify({ url, token: "a-secret-of-some-length" }));
     expect((await rivulet(["topics", "list"], { url: "" })).code).toBe(0);
     expect(asked).toEqual(["Bearer a-secret-of-some-length"]);
+    const bridge = start(process.execPath, [CLI, "kafka-bridge", "-p", "0"], environment(""));
+    await new Promise((resolve) => bridge.child.stdout?.once("data", resolve));
+    expect(asked.splice(0)).toEqual(Array(2).fill("Bearer a-secret-of-some-length"));
+    bridge.child.kill("SIGINT");
+    await bridge.ended;
     server.close();
 
     const shown = await rivulet(["config", "show"]);
@@ -554,6 +563,11 @@ describe("errors", () => {
       code: 1,
       err: /^INVALID_TOPIC_EXCEPTION: topic name "a b"/,
     },
+    { args: ["groups", "describe", "."], code: 1, err: /^INVALID_GROUP_ID: a name may not be/ },
+    { args: ["topics", "describe", ".."], code: 1, err: /^INVALID_TOPIC_EXCEPTION: a name/ },
+    { args: ["produce", "."], code: 1, err: /^INVALID_TOPIC_EXCEPTION: a name/ },
+    { args: ["consume", ".."], code: 1, err: /^INVALID_TOPIC_EXCEPTION: a name/ },
+    { args: ["consume", "cli-p", "--group", "."], code: 1, err: /^INVALID_GROUP_ID/ },
     { args: ["consume"], code: 2, err: /^name a topic, or give a --pattern/ },
     {
       args: ["consume", "cli-p", "--instance-id", "i"],

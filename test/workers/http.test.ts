@@ -1040,6 +1040,31 @@ describe("producing", () => {
     expect(JSON.stringify(record?.value)).toBe(JSON.stringify(written));
   });
 
+  test("[CLI-12] every socket and stream takes a token in its URL", async () => {
+    const { name, topicId } = await createTopic(1);
+    const group = unique("g");
+    const partition = `/v1/topics/${name}/partitions/0`;
+    for (const path of [
+      `/v1/groups/${group}/socket?`,
+      `${partition}/socket?`,
+      `${partition}/socket?topicId=${topicId}&`,
+      `/v1/groups/${group}/consume?topics=${name}&`,
+      `/v1/topics/${name}/stream?`,
+      "/kafka?advertise=b:9092&",
+    ]) {
+      const response = await exports.default.fetch(`${ORIGIN}${path}access_token=a.b-c`, {
+        headers: { upgrade: "websocket" },
+      });
+      expect(response.status, path).toBe(101);
+      response.webSocket?.accept();
+      response.webSocket?.close(1000);
+    }
+    const sse = await exports.default.fetch(`${ORIGIN}/v1/topics/${name}/stream?access_token=t`);
+    expect(sse.status).toBe(200);
+    await sse.body?.cancel();
+    await expectStatus(200, "GET", `${partition}/records?access_token=t`);
+  });
+
   test("[PRD-8] whatever time a client of Kafka gave, the record can be sent back and looked up", async () => {
     const { name } = await createTopic(1);
     const batch = recordBatch(["a", "b"], { timestamps: [-1, -86_400_000] });

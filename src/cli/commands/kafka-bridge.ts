@@ -46,13 +46,14 @@ export function addKafkaBridge(program: Command): void {
       ),
     )
     .action(async (options: Options, command: Command) => {
-      const { url, token, quiet } = command.optsWithGlobals<GlobalOptions>();
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const { url, token, quiet } = global;
       const advertise = options.advertise?.split(",") ?? null;
       if (advertise !== null && advertise.length !== options.nodes)
         throw new UsageError(
           `--advertise: names ${advertise.length} nodes, --nodes ${options.nodes}`,
         );
-      await connect({ url }).admin.listTopics(); // If it is not there, that is an error now.
+      await connect(global).admin.listTopics(); // If it is not there, that is an error now.
       const bridge = await KafkaBridge.start({
         ...options,
         url,

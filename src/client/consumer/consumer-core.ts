@@ -45,9 +45,9 @@ export interface ConsumerCoreConfig {
   readonly memberId: string;
   readonly topics: readonly string[];
   /** RE2. All topics whose names match are subscribed to as well. */
-  readonly topicPattern?: string;
+  readonly topicPattern?: string | undefined;
   /** The partitions that a reader without a group reads. */
-  readonly partitions?: readonly ReaderPlace[];
+  readonly partitions?: readonly ReaderPlace[] | undefined;
   readonly instanceId: string | null;
   readonly clientId: string | null;
   readonly sessionTimeoutMs: number;

@@ -27,14 +27,14 @@ export function coreConfig(
   },
   memberId: string,
 ): ConsumerCoreConfig {
-  const { groupId, topics = [], topicPattern, partitions, maxProcessingMs } = options;
+  const { groupId, topics = [], topicPattern, partitions, maxProcessingMs = 1 } = options;
   const invalid = groupId === null ? null : checkGroupId(groupId ?? "");
   if (invalid !== null) throw errorOf(invalid);
   if (!Array.isArray(topics) || topics.some((topic) => typeof topic !== "string"))
     refuse("topics", topics, "a list of names");
   if (topics.length === 0 && topicPattern === undefined)
     refuse("topics", topics, "at least one name, unless there is a topicPattern");
-  if (maxProcessingMs !== undefined) whole("maxProcessingMs", maxProcessingMs, 1, MAX_TIMER_MS);
+  whole("maxProcessingMs", maxProcessingMs, 1, MAX_TIMER_MS);
   const {
     sessionTimeoutMs = DEFAULT_SESSION_TIMEOUT_MS,
     windowBytes = DEFAULT_WINDOW_BYTES,
@@ -48,8 +48,8 @@ export function coreConfig(
     groupId,
     memberId,
     topics,
-    ...(topicPattern === undefined ? {} : { topicPattern }),
-    ...(partitions === undefined ? {} : { partitions }),
+    topicPattern,
+    partitions,
     instanceId: options.instanceId ?? null,
     clientId: options.clientId ?? null,
     sessionTimeoutMs,
