@@ -5,6 +5,7 @@ import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
 import { statusOf } from "../core/errors.ts";
 import type { Env } from "../env.ts";
+import { GROUPS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
 import { textAnswer } from "./answer.ts";
 import { OPERATIONS, type Operation } from "./operations.ts";
 import * as responses from "./responses.ts";
@@ -91,6 +92,14 @@ function document() {
 }
 
 export const openapi = new Hono<{ Bindings: Env }>()
+  .get("/", async (context) => {
+    const { accept = "" } = context.req.header();
+    if (!accept.includes("text/html")) return context.json(LINKS, 200, { vary: "accept" });
+    startText ??= String(await startPage());
+    const answer = textAnswer(startText, "text/html; charset=UTF-8");
+    answer.headers.append("vary", "accept");
+    return answer;
+  })
   .get("/openapi.json", () => {
     documentText ??= JSON.stringify(document());
     return textAnswer(documentText, "application/json");
@@ -103,6 +112,40 @@ export const openapi = new Hono<{ Bindings: Env }>()
 /** Made once, because the schemas do not change. */
 let documentText: string | null = null;
 let pageText: string | null = null;
+let startText: string | null = null;
+
+/** Where somebody who knows only the address goes on. */
+const LINKS = {
+  name: "rivulet",
+  docs: "/docs",
+  openapi: "/openapi.json",
+  health: "/health",
+  topics: TOPICS_PATH,
+  groups: GROUPS_PATH,
+};
+
+function startPage() {
+  return html`<!doctype html>
+    <html lang="en">
+      <head>
+        <meta charset="utf-8" />
+        <meta name="viewport" content="width=device-width" />
+        <title>Rivulet</title>
+        <style>
+          body { font: 16px/1.5 system-ui, sans-serif; max-width: 40rem; margin: 2rem auto; padding: 0 1rem; }
+        </style>
+      </head>
+      <body>
+        <h1>Rivulet</h1>
+        <p>This is a broker of logs that Kafka's clients can use. README.md, in the project's folder, says how.</p>
+        <ul>
+          <li><a href="/docs">The HTTP API</a>, for programs <a href="/openapi.json">as OpenAPI</a></li>
+          <li><a href="/health">Its health</a></li>
+          <li><a href="${TOPICS_PATH}">Topics</a> and <a href="${GROUPS_PATH}">groups</a></li>
+        </ul>
+      </body>
+    </html>`;
+}
 
 function page() {
   return html`<!doctype html>

@@ -46,6 +46,14 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     method: "get",
+    path: "/",
+    summary: "Where to go on, as JSON, or as a page for browsers",
+    status: 200,
+    response: z.record(z.string(), z.string()),
+    errors: [],
+  },
+  {
+    method: "get",
     path: "/openapi.json",
     summary: "This description",
     status: 200,

@@ -67,6 +67,31 @@ test("[DOC-2] the page shows every operation and needs nothing from elsewhere", 
   expect(text).not.toMatch(/(src|href)="(https?:)?\/\//);
 });
 
+test("[WEB-4] the address alone shows a browser a page, and others where to go on", async () => {
+  const browser = { headers: { accept: "text/html,application/xhtml+xml,*/*;q=0.8" } };
+  const response = await exports.default.fetch("https://rivulet/", browser);
+  expect(response.status).toBe(200);
+  expect(response.headers.get("content-type")).toMatch(/^text\/html/);
+  const text = await response.text();
+  for (const accept of ["*/*", "application/json"]) {
+    const { status, contentType, body } = await call<Record<string, string>>(
+      "GET",
+      "/",
+      undefined,
+      { accept },
+    );
+    expect([status, contentType]).toEqual([200, "application/json"]);
+    const { name, ...links } = body;
+    expect(name).toBe("rivulet");
+    for (const path of Object.values(links)) {
+      expect(text).toContain(`href="${path}"`);
+      const answer = await exports.default.fetch(`https://rivulet${path}`);
+      expect(answer.status, path).toBe(200);
+      await answer.body?.cancel();
+    }
+  }
+});
+
 describe("answers are as described", async () => {
   beforeEach(forgetTroubles); // Other tests make storage fail, in the same isolate.
   const topic = await createTopic(1);
