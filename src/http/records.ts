@@ -153,7 +153,7 @@ async function readRecords(request: Request, work: Work): Promise<z.output<typeo
     if (parsed.length === MAX_RECORDS_PER_REQUEST) {
       throw new BrokerError(
         "INVALID_REQUEST",
-        `the body has more than ${MAX_RECORDS_PER_REQUEST} records, the bound`,
+        `the body has more than ${MAX_RECORDS_PER_REQUEST} records, the bound; with accept: ${NDJSON} it may have any number, and is answered in lines`,
       );
     }
     parsed.push(parseRecordJson(content, `line ${line}`, admit));
