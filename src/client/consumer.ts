@@ -2,6 +2,7 @@
 // offset order. Partitions are handled side by side. Records whose handler has returned are committed.
 import { BrokerError } from "../core/errors.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
+import type { ReaderPlace } from "./consumer/consumer-core.ts";
 import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driver.ts";
 import type { AssignedPlace, PartitionPosition } from "./consumer/effects.ts";
 import { coreConfig } from "./consumer/options.ts";
@@ -181,6 +182,11 @@ export class Consumer<Record = ConsumerRecord> {
         if (work !== undefined) work.abandon = abandon;
       },
     );
+  }
+
+  /** @internal [STR-7] Reads these partitions as well. Returns false once it is closed. */
+  add(places: readonly ReaderPlace[]): boolean {
+    return this.#driver.add(places);
   }
 
   /** Commits the processed records. Resolves once the group has them, or the partitions are gone. */

@@ -81,7 +81,7 @@ export class HttpClient {
       brokerError(parsed) ??
       new ConnectionError(
         // What stands in front of a broker answers these.
-        `HTTP ${status}: ${status === 401 || status === 403 ? "access refused" : NO_BROKER}`,
+        `HTTP ${status}: ${status === 401 || status === 403 ? "no access" : NO_BROKER}`,
       )
     );
   }

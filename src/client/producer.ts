@@ -306,8 +306,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     key: string,
   ): Promise<readonly RecordOutcome[]> {
     const deadlineMs = monotonicMs() + deliveryTimeoutMs;
-    if (!IDEMPOTENCY_KEY.test(key))
-      refuse("idempotencyKey", key, "1 to 255 visible ASCII characters");
+    if (!IDEMPOTENCY_KEY.test(key)) refuse("idempotencyKey", key, "1 to 255 of ASCII");
     const { keyedBody } = await import("./producer/keyed.ts");
     const body = {
       type: "application/x-ndjson",

@@ -85,16 +85,44 @@ export class Rivulet {
     options: ReaderOptions & Serdes<never, Key, never, Value>,
   ): Promise<Consumer<TypedRecord<Key, Value>>> {
     const { name, topicId, partitions } = await this.admin.describeTopic(options.topic);
-    const places = Array.from({ length: partitions }, (_, partition) => ({
-      topic: name,
-      topicId,
-      partition,
-    }));
-    return new Consumer(this.#transport(), {
+    const places = (from: number, to: number, offset?: number) =>
+      Array.from({ length: to - from }, (_, i) => ({
+        topic: name,
+        topicId,
+        partition: from + i,
+        ...(offset === undefined ? {} : { offset }),
+      }));
+    let known = partitions;
+    let timer: Timer | null = null;
+    /** [STR-7] Partitions that were added while it reads are read from their beginning. */
+    const look = async () => {
+      const now = await this.admin.describeTopic(name).catch(() => null); // It is asked again soon.
+      const grown = now?.topicId === topicId ? Math.max(known, now.partitions) : known;
+      if (!consumer.add(places(known, grown, 0))) clearInterval(timer);
+      known = grown;
+    };
+    const consumer: Consumer<TypedRecord<Key, Value>> = new Consumer(this.#transport(), {
       ...options,
+      onAssigned: (assigned) => {
+        if (timer === null) {
+          timer = setInterval(look, LOOK_AGAIN_MS);
+          timer.unref?.(); // Only sockets keep a process alive.
+        }
+        return options.onAssigned?.(assigned);
+      },
       groupId: null,
       topics: [name],
-      partitions: places,
+      partitions: places(0, partitions),
     });
+    return consumer;
   }
 }
+
+/** How often a reader without a group asks whether its topic has grown. */
+const LOOK_AGAIN_MS = 15_000;
+
+interface Timer {
+  unref?(): void;
+}
+declare const setInterval: (callback: () => unknown, ms: number) => Timer;
+declare const clearInterval: (timer: unknown) => void;

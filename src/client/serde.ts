@@ -119,8 +119,7 @@ export async function through<R extends object>(
     try {
       const made: unknown = await serde[direction](fields[field] as never);
       // It would be stored as a tombstone.
-      if (direction === "serialize" && (made ?? null) === null)
-        throw new TypeError(`the serde returned ${made}`);
+      if (direction === "serialize" && (made ?? null) === null) throw new Error("is nothing");
       fields[field] = made;
     } catch (error) {
       const reason = error instanceof Error ? error.message : preview(error);

@@ -2,6 +2,7 @@
 // Worker code runs per record. The plain consumer is a session in this Worker.
 import { type Context, Hono } from "hono";
 import * as z from "zod";
+import type { Topic } from "../core/cluster/topics.ts";
 import { BrokerError, errorOf, type Failure, isErrorName } from "../core/errors.ts";
 import { checkTopicPattern } from "../core/group/topic-pattern.ts";
 import { atPartition, checkPartitionById, topicMetadata } from "../edge/metadata.ts";
@@ -42,14 +43,19 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
     return plainSession(context, member, options);
   });
 
-/** Answers with a socket on which records are delivered as JSON. */
+/**
+ * Answers with a socket on which records are delivered as JSON. `growing` is the topic of a reader without a group, if
+ * it reads all partitions, also those to come.
+ */
 export function plainSession(
   context: EdgeContext,
   member: Membership,
   options: DeliveryOptions,
+  growing?: Topic,
 ): Response {
   const { 0: client, 1: server } = new WebSocketPair();
   const session = new PlainConsumerSession(context.env, member, options, server);
+  if (growing !== undefined) session.follow(context.env, growing);
   // The last commit and the leave happen after the client's socket has closed.
   context.executionCtx.waitUntil(session.closed);
   session.start();

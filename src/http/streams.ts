@@ -19,11 +19,12 @@ export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async
       ? await topicMetadata(context.env, name)
       : await topicWithPartition(context.env, name, partition);
   const start = startOf(topic, options, context.req.header("last-event-id") ?? null);
+  const growing = partition === undefined ? topic : undefined;
   if (isUpgrade(context)) {
     const reader = { groupId: null, topics: [name], instanceId: null, clientId: null };
-    return plainSession(context, { ...reader, ...start }, options);
+    return plainSession(context, { ...reader, ...start }, options, growing);
   }
-  const stream = new EventStream(context.env, name, { ...options, ...start });
+  const stream = new EventStream(context.env, name, { ...options, ...start, growing });
   context.executionCtx.waitUntil(stream.closed);
   return new Response(stream.body, {
     headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
@@ -49,10 +50,13 @@ function startOf(topic: Topic, { partition, from }: StreamOptions, lastEventId: 
       ? [[partition ?? 0, Number(from)]]
       : [...positionsOf(from), ...positionsOf(lastEventId)],
   );
+  const resumes = !isNumber && positions.size > 0;
   return {
-    from: from === "latest" ? ("latest" as const) : ("earliest" as const),
+    // [STR-6] Who goes on behind a position that retention has passed begins at what is left, and not at the end.
+    from: from === "latest" && !resumes ? ("latest" as const) : ("earliest" as const),
     partitions: numbers.map((number) => {
-      const offset = positions.get(number);
+      // [STR-6] A partition that the id does not name was added while nobody read.
+      const offset = positions.get(number) ?? (resumes ? 0 : undefined);
       const place = { topic: topic.name, topicId: topic.topicId, partition: number };
       return offset === undefined ? place : { ...place, offset };
     }),

@@ -1,10 +1,10 @@
 // What an application gives as a JSON value. What JSON cannot say is refused, because `JSON.stringify` leaves it out, or
 // writes `null` or `{}` instead, and the record would be stored as something else.
 
-/** Returns the JSON text of a value. @throws TypeError that names the place of what JSON cannot say */
+/** Returns the JSON text of a value. @throws Error that names the place of what JSON cannot say */
 export function jsonText(value: unknown): string {
   const fault = faultOf(value, []);
-  if (fault) throw new TypeError(`has no JSON form: $${fault}`);
+  if (fault) throw new Error(`has no JSON form: $${fault}`);
   return JSON.stringify(value);
 }
 
@@ -18,8 +18,8 @@ function faultOf(value: unknown, parents: unknown[]): string | undefined {
   if (typeof given.toJSON === "function") return faultOf(given.toJSON() ?? Number.NaN, parents);
   const isList = Array.isArray(given);
   // "[object Map]" and so on. An instance of the application's own class is an Object.
-  const kind = `${Object.prototype.toString.call(given)}`;
-  if (parents.includes(given)) return " contains itself";
+  const kind: string = Object.prototype.toString.call(given);
+  if (parents.includes(given)) return " is a cycle";
   if (!isList && kind !== "[object Object]") return ` is ${kind}`;
   parents.push(given);
   for (const [key, each] of isList ? given.entries() : Object.entries(given)) {

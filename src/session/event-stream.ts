@@ -3,6 +3,7 @@
 
 import type { ReaderPlace } from "../client/consumer/consumer-core.ts";
 import { type ApplicationEffect, ConsumerDriver } from "../client/consumer/consumer-driver.ts";
+import type { Topic } from "../core/cluster/topics.ts";
 import { BrokerError, ERRORS } from "../core/errors.ts";
 import type { Holding } from "../core/ledger.ts";
 import {
@@ -17,6 +18,7 @@ import { stubTransport } from "../edge/stub-transport.ts";
 import type { Env } from "../env.ts";
 import { toJsonRecord } from "../protocol/json-record.ts";
 import { type RecordFilter, recordFilter } from "../protocol/record-filter.ts";
+import { watchGrowth } from "./growth.ts";
 import { SessionRoom } from "./session-room.ts";
 
 /** A comment this often keeps proxies from closing a quiet stream, and shows which clients have gone. */
@@ -27,6 +29,8 @@ const UTF8 = new TextEncoder();
 
 export interface EventStreamOptions {
   readonly partitions: readonly ReaderPlace[];
+  /** The topic, if all of its partitions are read, also those to come. */
+  readonly growing?: Topic | undefined;
   readonly from: "earliest" | "latest";
   readonly key?: string | undefined;
   readonly header?: Readonly<Record<string, string>> | undefined;
@@ -56,6 +60,7 @@ export class EventStream {
   /** When the client last took something. */
   #tookMs = Date.now();
   #keepAlive: ReturnType<typeof setInterval> | null = null;
+  #stopWatching: () => void = () => {};
   #isOver = false;
   #resolveClosed: () => void = () => {};
 
@@ -89,6 +94,9 @@ export class EventStream {
           this.#write(`retry: ${RETRY_MS}\n\n`);
           this.#keepAlive = setInterval(() => this.#onKeepAlive(), KEEP_ALIVE_MS);
           this.#driver.start();
+          const { growing } = options;
+          if (growing !== undefined)
+            this.#stopWatching = watchGrowth(env, growing, (places) => this.#driver.add(places));
         },
         pull: () => {
           this.#tookMs = Date.now();
@@ -220,6 +228,7 @@ export class EventStream {
     this.#waiting.length = 0;
     this.#holding.release();
     clearInterval(this.#keepAlive);
+    this.#stopWatching();
     try {
       this.#controller?.close();
     } catch {

@@ -6,6 +6,7 @@ import type { ConsumerCoreConfig } from "../client/consumer/consumer-core.ts";
 import type { ApplicationEffect } from "../client/consumer/consumer-driver.ts";
 import { ConsumerDriver } from "../client/consumer/consumer-driver.ts";
 import type { Transport } from "../client/transport/transport.ts";
+import type { Topic } from "../core/cluster/topics.ts";
 import { BrokerError, ERRORS } from "../core/errors.ts";
 import {
   ANSWER_STALL_MS,
@@ -35,6 +36,7 @@ import {
 } from "../protocol/plain-consumer.ts";
 import { type RecordFilter, recordFilter } from "../protocol/record-filter.ts";
 import { unsentBytes } from "../protocol/unsent.ts";
+import { watchGrowth } from "./growth.ts";
 import { SessionRoom } from "./session-room.ts";
 import { UnreadReplies } from "./unread-replies.ts";
 
@@ -139,6 +141,12 @@ export class PlainConsumerSession {
         return transport.openPartition(place, events);
       },
     };
+  }
+
+  /** [STR-7] Reads the partitions that are added to the topic as well. */
+  follow(env: Env, topic: Topic): void {
+    const stop = watchGrowth(env, topic, (places) => this.#driver.add(places));
+    void this.closed.then(stop);
   }
 
   start(): void {

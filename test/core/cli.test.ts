@@ -233,8 +233,8 @@ describe("completion", () => {
 });
 
 test.each([
-  [{}, "HTTP 401: access refused", /^http:\/\/b refuses access: HTTP 401 .*\nIt wants a token: /],
-  [{ token: "t" }, "HTTP 403: access refused", /HTTP 403 .*\nIt wants another token: /],
+  [{}, "HTTP 401: no access", /^http:\/\/b refuses access: HTTP 401 .*\nIt wants a token: /],
+  [{ token: "t" }, "HTTP 403: no access", /HTTP 403 .*\nIt wants another token: /],
   [{}, "HTTP 404: not a Rivulet broker", /^HTTP 404: not a .*\nIs the broker running\?/],
 ])("[CLI-11] with %o, %s is told as what it is", (token, message, told) => {
   expect(explain(new ConnectionError(message), { url: "http://b", ...token })).toMatch(told);

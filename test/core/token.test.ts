@@ -53,8 +53,8 @@ test.each([
 );
 
 test.each([
-  [401, "HTTP 401: access refused"],
-  [403, "HTTP 403: access refused"],
+  [401, "HTTP 401: no access"],
+  [403, "HTTP 403: no access"],
   [404, "HTTP 404: not a Rivulet broker"],
 ])(
   "[CLI-11] a %i of what stands in front of the broker is told as such",
@@ -100,6 +100,71 @@ test("[CLI-8] a function is asked anew for each request and each socket", async 
   expect(urls[0]).toMatch(/[?&]access_token=t3$/);
   await reader.close();
   await done;
+});
+
+test("[STR-7] a reader reads partitions that are added, and asks no more once it is closed", async () => {
+  vi.useFakeTimers();
+  try {
+    let partitions = 1;
+    let asked = 0;
+    const urls: string[] = [];
+    const attached: unknown[] = [];
+    class WebSocket extends EventTarget {
+      binaryType = "blob";
+      constructor(url: string) {
+        super();
+        urls.push(new URL(url).pathname);
+        void Promise.resolve().then(() => this.dispatchEvent(new Event("open")));
+      }
+      send(text: string) {
+        if (text === "ping") return;
+        const { type, attachId, offset } = JSON.parse(text);
+        if (type !== "attach") return;
+        attached.push(offset);
+        const bounds = { logStartOffset: 0, highWatermark: 0, windowBytes: 1 };
+        const data = JSON.stringify({ type: "attached", attachId, offset: 0, ...bounds });
+        void Promise.resolve().then(() =>
+          this.dispatchEvent(Object.assign(new Event("message"), { data })),
+        );
+      }
+      close() {
+        this.dispatchEvent(Object.assign(new Event("close"), { code: 1000, reason: "" }));
+      }
+    }
+    const rivulet = new Rivulet({
+      url: "http://broker",
+      fetch: async () => {
+        asked++;
+        return {
+          status: 200,
+          ok: true,
+          text: async () => JSON.stringify({ ...TOPIC, partitions }),
+        };
+      },
+      WebSocket: WebSocket as never,
+    });
+    const assigned: number[] = [];
+    const reader = await rivulet.reader({
+      topic: "t",
+      from: "latest",
+      onAssigned: (places) => void assigned.push(...places.map(({ partition }) => partition)),
+    });
+    const done = reader.run({ eachRecord: () => {} });
+    await vi.advanceTimersByTimeAsync(20_000);
+    partitions = 3;
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(urls).toEqual([0, 1, 2].map((n) => `/v1/topics/t/partitions/${n}/socket`));
+    expect(attached).toEqual(["latest", 0, 0]);
+    expect(assigned).toEqual([0, 1, 2]);
+    await reader.close();
+    await done;
+    await vi.advanceTimersByTimeAsync(15_000);
+    const before = asked;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(asked).toBe(before);
+  } finally {
+    vi.useRealTimers();
+  }
 });
 
 test("[CLI-8] a function that fails, or does not answer, is a broker that cannot be reached", async () => {

@@ -1,6 +1,6 @@
 // GET /v1/topics/:topic/stream: server-sent events and the same over a WebSocket, without a group.
 import { exports } from "cloudflare:workers";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { partitionStub } from "../../src/env.ts";
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
 import {
@@ -24,6 +24,10 @@ interface SseEvent {
   readonly event?: string;
   readonly data?: JsonRecord & { partition: number; code?: string };
 }
+
+const isOf = (message: unknown, type: string) => (message as { type?: string }).type === type;
+const isRecords = (message: unknown): message is PlainServerMessage & { type: "records" } =>
+  isOf(message, "records");
 
 const open: EventReader[] = [];
 
@@ -167,6 +171,63 @@ describe("server-sent events", () => {
       expect(await third.take(1)).toEqual(["last"]);
     },
   );
+
+  test("[STR-6] a position that retention has passed goes on at the log's start, with a notice", async () => {
+    const topic = await createTopic(1);
+    await produce(topic.name, values(5, 0));
+    const path = `/v1/topics/${topic.name}/partitions/0/records?before=3`;
+    await expectStatus(200, "DELETE", path);
+    for (const lastEventId of ["0:1", "0:99"]) {
+      const reader = await EventReader.open(topic.name, "", lastEventId);
+      expect(await reader.next()).toMatchObject({
+        event: "problem",
+        data: { code: "OFFSET_OUT_OF_RANGE" },
+      });
+      expect(await reader.take(2)).toEqual(["0/3", "0/4"]);
+    }
+  });
+
+  test("[STR-6] a partition that an id does not name was added meanwhile, and is read from its beginning", async () => {
+    const topic = await createTopic(1);
+    const first = await EventReader.open(topic.name);
+    await first.position();
+    await first.close();
+    await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, { partitions: 2 });
+    await produce(topic.name, values(2, 1));
+    const again = await EventReader.open(topic.name, "", first.lastEventId);
+    expect(await again.take(2)).toEqual(["1/0", "1/1"]);
+    const socket = await TestSocket.open<PlainServerMessage>(
+      `/v1/topics/${topic.name}/stream?from=${first.lastEventId}`,
+    );
+    const { records } = await socket.next(isRecords);
+    expect(records[0]?.value).toBe("1/0");
+  });
+
+  test("[STR-7] partitions that are added are read from their beginning while the stream goes on", async () => {
+    // They ask every 15 s, which is shortened here.
+    const { setInterval: real } = globalThis;
+    const soon = vi
+      .spyOn(globalThis, "setInterval")
+      .mockImplementation(((callback: () => void) => real(callback, 20)) as never);
+    try {
+      const topic = await createTopic(1);
+      const stream = await EventReader.open(topic.name);
+      await stream.position();
+      const socket = await TestSocket.open<PlainServerMessage>(`/v1/topics/${topic.name}/stream`);
+      await socket.next((message): message is PlainServerMessage => isOf(message, "assigned"));
+      await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, { partitions: 3 });
+      await produce(topic.name, [...values(2, 1), ...values(1, 2)]);
+      expect((await stream.take(3)).sort()).toEqual(["1/0", "1/1", "2/0"]);
+      const seen: string[] = [];
+      while (seen.length < 3) {
+        const { records } = await socket.next(isRecords);
+        seen.push(...records.map(({ value }) => String(value)));
+      }
+      expect(seen.sort()).toEqual(["1/0", "1/1", "2/0"]);
+    } finally {
+      soon.mockRestore();
+    }
+  });
 
   test("[STR-2] from latest a stream that was given nothing goes on where it began", async () => {
     const topic = await createTopic(1);

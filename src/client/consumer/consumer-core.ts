@@ -137,11 +137,15 @@ export class ConsumerCore {
       return;
     }
     this.#state = "joined";
-    const places = this.#config.partitions ?? [];
-    this.#readers.add(
-      places.map((place) => new AssignedPartition(place, place.offset ?? null)),
-      nowMs,
-    );
+    this.add(this.#config.partitions ?? [], nowMs);
+  }
+
+  /** [STR-7] Reads these as well, in a reader without a group. Returns false if it is not reading. */
+  add(places: readonly ReaderPlace[], nowMs: number): boolean {
+    const isReading = this.#state === "joined";
+    const added = places.map((place) => new AssignedPartition(place, place.offset ?? null));
+    if (isReading) this.#readers.add(added, nowMs);
+    return isReading;
   }
 
   /** When the group gives the member's partitions to others, unless the coordinator is heard from before. */

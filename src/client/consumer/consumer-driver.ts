@@ -6,7 +6,7 @@ import { PING, PONG } from "../../protocol/heartbeat.ts";
 import type { PartitionMessage } from "../../protocol/partition-socket.ts";
 import { Clock } from "../clock.ts";
 import type { Socket, SocketEvents, Transport } from "../transport/transport.ts";
-import { ConsumerCore, type ConsumerCoreConfig } from "./consumer-core.ts";
+import { ConsumerCore, type ConsumerCoreConfig, type ReaderPlace } from "./consumer-core.ts";
 import { loadDecompress, needsDecompress } from "./decoder.ts";
 import type { ConsumerEffect } from "./effects.ts";
 
@@ -53,6 +53,10 @@ export class ConsumerDriver {
 
   start(): void {
     this.#run((nowMs) => this.#core.start(nowMs));
+  }
+
+  add(places: readonly ReaderPlace[]): boolean {
+    return this.#run((nowMs) => this.#core.add(places, nowMs));
   }
 
   processed(place: TopicPartition, nextOffset: number, generation: number): void {
