@@ -14,17 +14,24 @@ type Binding = Uint8Array | string | number | null;
 
 /** A database in memory, or the one given. What one store wrote on it the next one finds. */
 export function nodeSql(database = new DatabaseSync(":memory:")): Transactional {
-  /** What gives no rows is prepared once; of the others two may be read at the same time. */
+  /** What gives no rows is prepared once. */
   const writes = new Map<string, StatementSync>();
+  /** Two may read the rows of one query at the same time, so each takes a statement that nobody else reads. */
+  const idle = new Map<string, StatementSync[]>();
   return {
     sql: {
       exec<Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) {
-        const statement = writes.get(query) ?? database.prepare(query);
+        const write = writes.get(query);
+        const statement = write ?? idle.get(query)?.pop() ?? database.prepare(query);
         const values = bindings.map((value) =>
           value instanceof ArrayBuffer ? new Uint8Array(value) : value,
         );
-        if (!writes.has(query) && statement.columns().length > 0)
-          return readRows<Row>(statement, values);
+        if (write === undefined && statement.columns().length > 0)
+          return readRows<Row>(statement, values, () => {
+            const others = idle.get(query);
+            if (others === undefined) idle.set(query, [statement]);
+            else others.push(statement);
+          });
         writes.set(query, statement);
         statement.run(...values);
         return [];
@@ -49,13 +56,22 @@ export function nodeSql(database = new DatabaseSync(":memory:")): Transactional 
 function* readRows<Row extends Record<string, SqlValue>>(
   statement: StatementSync,
   values: readonly Binding[],
+  release: () => void,
 ): Generator<Row> {
   // Read as bigint: node:sqlite refuses integers beyond 2^53 where Durable Objects round them.
   statement.setReadBigInts(true);
-  for (const row of statement.iterate(...values)) {
-    const cells = row as Record<string, SQLOutputValue | SqlValue>;
-    for (const column in cells) cells[column] = toSqlValue(cells[column] as SQLOutputValue);
-    yield cells as Row;
+  let isUsable = true;
+  try {
+    for (const row of statement.iterate(...values)) {
+      const cells = row as Record<string, SQLOutputValue | SqlValue>;
+      for (const column in cells) cells[column] = toSqlValue(cells[column] as SQLOutputValue);
+      yield cells as Row;
+    }
+  } catch (error) {
+    isUsable = false; // Its table is gone, say. Node does not reset it.
+    throw error;
+  } finally {
+    if (isUsable) release();
   }
 }
 
