@@ -19,13 +19,14 @@ function run(...args: readonly string[]): Promise<{ code: number; output: string
   });
 }
 
-const SEEDS = runs(100).numRuns;
+const SEEDS = runs(60).numRuns;
 
 test(`[SIM-1] ${SEEDS} seeds: nothing that must hold is ever broken, and everything comes to rest`, async () => {
   const { code, output } = await run("--seeds", `${SEEDS}`);
-  expect(output).toMatch(/^(\d+) seeds, \d{6,} steps, 0 with findings/m);
-  expect(Number.parseInt(output, 10)).toBe(SEEDS);
-  expect(Number(/handled: (\d+)/.exec(output)?.[1])).toBeGreaterThan(5_000);
+  const [, seeds, steps] = /^(\d+) seeds, (\d+) steps, 0 with findings/m.exec(output) ?? [];
+  expect(Number(seeds), output).toBe(SEEDS);
+  expect(Number(steps)).toBeGreaterThan(1_000 * SEEDS);
+  expect(Number(/handled: (\d+)/.exec(output)?.[1])).toBeGreaterThan(50 * SEEDS);
   expect(code).toBe(0);
 }, 600_000);
 

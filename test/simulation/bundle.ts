@@ -64,6 +64,8 @@ export interface PlantedFault {
   /** Found exactly once in the file, or it is an error: the table cannot go stale. */
   readonly original: string;
   readonly planted: string;
+  /** A seed that finds it, to be tried first. It may go stale: then the others are tried. */
+  readonly seed?: number;
 }
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));

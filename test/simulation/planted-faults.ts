@@ -5,6 +5,7 @@ import type { PlantedFault } from "./bundle.ts";
 export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "a partition is assigned before its owner has let go",
+    seed: 2,
     file: "src/core/group/reconcile.ts",
     original:
       "if (owner === undefined || (owner === member.memberId && !keeps.has(key))) assigned.add(key);",
@@ -12,18 +13,21 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a commit's epoch is not checked",
+    seed: 2,
     file: "src/core/group/offsets.ts",
     original: "if (memberEpoch !== member.memberEpoch) return staleEpoch(member, memberEpoch);",
     planted: "if (memberEpoch > member.memberEpoch) return staleEpoch(member, memberEpoch);",
   },
   {
     name: "a commit without a member counts while others read",
+    seed: 5,
     file: "src/core/group/admission.ts",
     original: "if (isByHand(token) && checkUnused(group) === null) return",
     planted: "if (isByHand(token)) return",
   },
   {
     name: "a commit of any older epoch counts",
+    seed: 5,
     file: "src/core/group/offsets.ts",
     original: "memberEpoch < (member.assignmentEpochs.get(key) ?? Number.NEGATIVE_INFINITY);",
     planted: "memberEpoch < Number.NEGATIVE_INFINITY && member.assignmentEpochs.has(key);",
@@ -146,6 +150,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a partition is given up before its last commit",
+    seed: 11,
     file: "src/client/consumer/consumer-core.ts",
     original: `partition.phase === "releasing" && !partition.hasUncommitted,`,
     planted: `partition.phase === "releasing",`,
