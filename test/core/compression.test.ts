@@ -38,6 +38,7 @@ async function codecsOf(hasZlib: boolean) {
     return { ...codecs, FoldingError, BrokerError };
   } finally {
     vi.unstubAllGlobals();
+    vi.resetModules(); // Other files' tests run in this process, too.
   }
 }
 
