@@ -17,6 +17,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
+import { type Outcome, runHere } from "./cli-here.ts";
 
 const CLI = fileURLToPath(new URL("../../dist/rivulet.js", import.meta.url));
 let broker: BrokerProcess;
@@ -24,12 +25,6 @@ beforeAll(async () => {
   broker = await BrokerProcess.start();
 });
 afterAll(() => broker.stop());
-
-interface Outcome {
-  readonly code: number | null;
-  readonly out: string;
-  readonly err: string;
-}
 
 /** What a test needs that is not what it tests: a topic that holds `values`. */
 async function setUp(name: string, values: readonly string[] = [], partitions = 1): Promise<void> {
@@ -52,8 +47,12 @@ async function startGroup(groupId: string, topic: string): Promise<void> {
 
 /** Nothing of whoever runs the tests. */
 const folder = mkdtempSync(join(tmpdir(), "rivulet-cli-"));
-function environment(url = broker.url): NodeJS.ProcessEnv {
-  return { ...process.env, XDG_CONFIG_HOME: folder, RIVULET_URL: url, RIVULET_TOKEN: "" };
+function settings(url = broker.url) {
+  return { XDG_CONFIG_HOME: folder, RIVULET_URL: url, RIVULET_TOKEN: "" };
+}
+
+function environment(): NodeJS.ProcessEnv {
+  return { ...process.env, ...settings() };
 }
 
 interface Running {
@@ -78,12 +77,18 @@ function start(command: string, args: readonly string[], env = environment()): R
   return { child, printed, ended };
 }
 
+/** In this process, as most of what a command does shows there. */
 function rivulet(
   args: readonly string[],
   options: { input?: string; url?: string } = {},
 ): Promise<Outcome> {
-  const { child, ended } = start(process.execPath, [CLI, ...args], environment(options.url));
-  child.stdin?.end(options.input ?? "");
+  return runHere(args, options.input ?? "", settings(options.url));
+}
+
+/** As a person runs it: the bundle, in a process that ends by itself. */
+function rivuletProcess(args: readonly string[], input = ""): Promise<Outcome> {
+  const { child, ended } = start(process.execPath, [CLI, ...args]);
+  child.stdin?.end(input);
   return ended;
 }
 
@@ -98,20 +103,24 @@ function post(topic: string, values: readonly unknown[]): Promise<Response> {
 
 describe("topics", () => {
   test("[SYS-3] topics are created, listed, described and deleted", async () => {
-    expect(await rivulet(["topics", "create", "cli-a", "--partitions", "3"])).toEqual({
+    expect(await rivuletProcess(["topics", "create", "cli-a", "--partitions", "3"])).toEqual({
       code: 0,
       out: "Created topic cli-a with 3 partitions.\n",
       err: "",
     });
-    expect((await rivulet(["topics", "list"])).out).toBe("TOPIC  PARTITIONS\ncli-a           3\n");
-    const described = await rivulet(["topics", "describe", "cli-a"]);
+    expect((await rivuletProcess(["topics", "list"])).out).toBe(
+      "TOPIC  PARTITIONS\ncli-a           3\n",
+    );
+    const described = await rivuletProcess(["topics", "describe", "cli-a"]);
     expect(described.out).toContain(
       "PARTITION  LOG START  LOG END  OFFSETS\n        0          0        0        0\n",
     );
-    const json = JSON.parse((await rivulet(["--json", "topics", "describe", "cli-a"])).out);
+    const json = JSON.parse((await rivuletProcess(["--json", "topics", "describe", "cli-a"])).out);
     expect(json).toMatchObject({ name: "cli-a", partitions: 3, offsets: [{}, {}, {}] });
-    expect((await rivulet(["topics", "delete", "cli-a"])).out).toBe("Deleted topic cli-a.\n");
-    expect((await rivulet(["topics", "list"])).out).toContain("There are no topics.");
+    expect((await rivuletProcess(["topics", "delete", "cli-a"])).out).toBe(
+      "Deleted topic cli-a.\n",
+    );
+    expect((await rivuletProcess(["topics", "list"])).out).toContain("There are no topics.");
   });
 
   test("[SYS-3] a configuration value is set, a wrong one is explained", async () => {
@@ -168,11 +177,12 @@ describe("records", () => {
   test("[SYS-3] what is piped in comes out again, keyed by a field", async () => {
     await setUp("cli-r", [], 4);
     const lines = Array.from({ length: 50 }, (_, i) => JSON.stringify({ id: `o-${i % 7}`, n: i }));
-    const produced = await rivulet(["produce", "cli-r", "--key-field", "id"], {
-      input: `${lines.join("\n")}\n`,
-    });
+    const produced = await rivuletProcess(
+      ["produce", "cli-r", "--key-field", "id"],
+      `${lines.join("\n")}\n`,
+    );
     expect(produced.out).toMatch(/^Produced 50 records to \d partitions of cli-r\.\n$/);
-    const consumed = await rivulet(["consume", "cli-r", "--exit"]);
+    const consumed = await rivuletProcess(["consume", "cli-r", "--exit"]);
     expect(consumed.out.trimEnd().split("\n").sort()).toEqual([...lines].sort());
 
     const json = (await rivulet(["--json", "consume", "cli-r", "--exit"])).out
@@ -308,7 +318,7 @@ describe("records", () => {
 
   test("[SYS-3] a group consumes, is described, and is reset", async () => {
     await setUp("cli-g", ["one", "two", "three"]);
-    expect((await rivulet(["consume", "cli-g", "--group", "cli", "--max", "2"])).out).toBe(
+    expect((await rivuletProcess(["consume", "cli-g", "--group", "cli", "--max", "2"])).out).toBe(
       "one\ntwo\n",
     );
     const described = await rivulet(["groups", "describe", "cli"]);
@@ -616,6 +626,24 @@ describe("errors", () => {
     expect(outcome.err).toMatch(err);
     expect(outcome.code).toBe(code);
     expect(outcome.out).toBe("");
+  });
+
+  test("[SYS-3] the exit code of a process is 1 where it failed, 2 where it was used wrongly", async () => {
+    for (const [code, args, err] of [
+      [
+        1,
+        ["topics", "describe", "nosuch"],
+        /^UNKNOWN_TOPIC_OR_PARTITION: .*nosuch.*\n.*rivulet topics/,
+      ],
+      [2, ["consume"], /^name a topic, or give a --pattern/],
+      [2, ["frobnicate"], /unknown command/],
+      [1, ["topics", "list", "--url", "http://127.0.0.1:9"], /Is the broker running\?/],
+    ] as const)
+      expect(await rivuletProcess(args)).toEqual({
+        code,
+        out: "",
+        err: expect.stringMatching(err),
+      });
   });
 
   test("[SYS-3] a broker that does not answer is explained", async () => {
