@@ -1,6 +1,7 @@
 // The files of a broker on a machine: who makes them, when they go, and what is said when one is gone or damaged.
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -19,7 +20,7 @@ import type { Problem } from "../../src/http/problem.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import { until } from "../support/until.ts";
-import { BrokerProcess, launch } from "./broker.ts";
+import { BrokerProcess, launch, temporaryFolder } from "./broker.ts";
 
 const DATABASE = /^[0-9a-f]{64}\.sqlite$/;
 type Kind = "cluster" | "group" | "partition";
@@ -280,18 +281,26 @@ describe("a partition that lost something", () => {
   const records = [{ value: 1 }];
   const produce = "/v1/topics/t/records";
 
-  /** A broker that has been stopped after it stored `count` records, with a group at offset 1. */
-  async function stopped(count: number): Promise<{ dataDir: string; port: number }> {
+  /** What a broker left that stored three records, with a group at offset 1. */
+  let left: string;
+  beforeAll(async () => {
     const broker = await BrokerProcess.start();
-    const { dataDir, port } = broker;
+    left = broker.dataDir;
     await ask(broker, "POST", "/v1/topics", { name: "t" });
-    for (let i = 0; i < count; i++) await ask(broker, "POST", produce, { records });
+    for (let i = 0; i < 3; i++) await ask(broker, "POST", produce, { records });
     const poll = { instanceId: "i", topics: ["t"] };
     await ask(broker, "POST", "/v1/groups/g/poll", poll);
     const ack = [{ topic: "t", partition: 0, offset: 0 }];
     await ask(broker, "POST", "/v1/groups/g/poll", { ...poll, ack, leave: true });
     await broker.signal("SIGTERM");
-    return { dataDir, port };
+  });
+  afterAll(() => rmSync(left, { recursive: true, force: true }));
+
+  /** A folder of its own with what the broker left. */
+  function stopped(): string {
+    const dataDir = temporaryFolder();
+    cpSync(left, dataDir, { recursive: true });
+    return dataDir;
   }
 
   /** Every way in answers with the name of the damage, and deleting the topic ends it. */
@@ -331,18 +340,18 @@ describe("a partition that lost something", () => {
   }
 
   test("[FIL-3] its file is gone: it serves nothing, and gives no offset out again", async () => {
-    const { dataDir, port } = await stopped(3);
+    const dataDir = stopped();
     rmSync(onlyFile(dataDir, "partition"));
-    const broker = await BrokerProcess.start({ dataDir, port });
+    const broker = await BrokerProcess.start({ dataDir });
     await expectStopped(broker, /its storage is gone, though its log had ended at \d+/);
     await broker.stop();
   });
 
   test("[FIL-4] its file is an older one: it serves nothing, and says where the log ended", async () => {
-    const { dataDir, port } = await stopped(3);
+    const dataDir = stopped();
     const file = onlyFile(dataDir, "partition");
     copyFileSync(file, `${file}.older`);
-    const between = await BrokerProcess.start({ dataDir, port });
+    const between = await BrokerProcess.start({ dataDir });
     for (let i = 0; i < 4; i++) await ask(between, "POST", produce, { records });
     const cluster = new DatabaseSync(onlyFile(dataDir, "cluster"), { readOnly: true });
     const known = () =>
@@ -353,17 +362,17 @@ describe("a partition that lost something", () => {
     rmSync(`${file}-wal`, { force: true });
     rmSync(`${file}-shm`, { force: true });
     renameSync(`${file}.older`, file);
-    const broker = await BrokerProcess.start({ dataDir, port });
+    const broker = await BrokerProcess.start({ dataDir });
     await expectStopped(broker, /its log ends at 3, but had ended at 7/);
     await broker.stop();
   });
 
   test("[FIL-4] a whole one goes on after kill -9", async () => {
-    const { dataDir, port } = await stopped(3);
-    const first = await BrokerProcess.start({ dataDir, port });
+    const dataDir = stopped();
+    const first = await BrokerProcess.start({ dataDir });
     for (let i = 0; i < 4; i++) await ask(first, "POST", produce, { records });
     await first.kill();
-    const broker = await BrokerProcess.start({ dataDir, port });
+    const broker = await BrokerProcess.start({ dataDir });
     const answer = await ask(broker, "POST", produce, { records });
     expect(answer.body.results).toMatchObject([{ partition: 0, offset: 7 }]);
     expect(await ask(broker, "GET", "/health")).toMatchObject({ status: 200 });
@@ -371,11 +380,11 @@ describe("a partition that lost something", () => {
   });
 
   test("[FIL-6] a group's file is gone: nobody joins or commits until it is deleted or restored", async () => {
-    const { dataDir, port } = await stopped(3);
+    const dataDir = stopped();
     const file = onlyFile(dataDir, "group");
     renameSync(file, `${file}.saved`);
     const poll = { instanceId: "i", topics: ["t"] };
-    const gone = await BrokerProcess.start({ dataDir, port });
+    const gone = await BrokerProcess.start({ dataDir });
     const refused = await ask(gone, "POST", "/v1/groups/g/poll", poll);
     expect(refused).toMatchObject({
       status: 503,
@@ -393,14 +402,14 @@ describe("a partition that lost something", () => {
     await gone.signal("SIGTERM");
 
     renameSync(`${file}.saved`, file);
-    const restored = await BrokerProcess.start({ dataDir, port });
+    const restored = await BrokerProcess.start({ dataDir });
     const again = await ask(restored, "POST", "/v1/groups/g/poll", poll);
     expect(again.body.records).toMatchObject([{ offset: 1 }, { offset: 2 }]);
     await ask(restored, "POST", "/v1/groups/g/poll", { ...poll, leave: true });
     await restored.signal("SIGTERM");
 
     rmSync(file);
-    const anew = await BrokerProcess.start({ dataDir, port });
+    const anew = await BrokerProcess.start({ dataDir });
     expect(await ask(anew, "POST", "/v1/groups/g/poll", poll)).toMatchObject({ status: 503 });
     await ask(anew, "DELETE", "/v1/groups/g");
     const first = await ask(anew, "POST", "/v1/groups/g/poll", poll);
@@ -419,8 +428,8 @@ describe("a partition that lost something", () => {
   }
 
   test("[FIL-7] files are swapped: nobody is served another's, and put back all is as it was", async () => {
-    const { dataDir, port } = await stopped(3);
-    const first = await BrokerProcess.start({ dataDir, port });
+    const dataDir = stopped();
+    const first = await BrokerProcess.start({ dataDir });
     const [t, g] = [onlyFile(dataDir, "partition"), onlyFile(dataDir, "group")];
     const others = (kind: Kind, own: string) =>
       filesOf(dataDir, kind).find((file) => file !== own) as string;
@@ -433,7 +442,7 @@ describe("a partition that lost something", () => {
 
     swap(t, u);
     swap(g, h);
-    const swapped = await BrokerProcess.start({ dataDir, port });
+    const swapped = await BrokerProcess.start({ dataDir });
     const refused = { status: 503, body: { code: "KAFKA_STORAGE_ERROR", retriable: false } };
     for (const [method, path, body] of [
       ["POST", produce, { records }],
@@ -469,7 +478,7 @@ describe("a partition that lost something", () => {
 
     swap(t, u);
     swap(g, h);
-    const whole = await BrokerProcess.start({ dataDir, port });
+    const whole = await BrokerProcess.start({ dataDir });
     const appended = await ask(whole, "POST", produce, { records });
     expect(appended.body.results).toMatchObject([{ partition: 0, offset: 3 }]);
     const { body } = await ask(whole, "GET", "/v1/groups/g");
@@ -493,9 +502,9 @@ describe("a partition that lost something", () => {
   test.each(damages)(
     "[ERR-2] [ERR-3] [ERR-4] %s: its own name on every way in",
     async (_, damage) => {
-      const { dataDir, port } = await stopped(3);
+      const dataDir = stopped();
       for (const kind of ["partition", "group"] as const) damage(onlyFile(dataDir, kind));
-      const broker = await BrokerProcess.start({ dataDir, port });
+      const broker = await BrokerProcess.start({ dataDir });
       const told = { code: "KAFKA_STORAGE_ERROR", errorCode: 56 };
       for (const [method, path, body] of [
         ["POST", produce, { records }],
@@ -543,7 +552,7 @@ describe("a partition that lost something", () => {
   ])(
     "[FIL-5] [FIL-7] the cluster's database is %s: the start says so in a sentence",
     async (_, damage, said) => {
-      const { dataDir } = await stopped(1);
+      const dataDir = stopped();
       damage(onlyFile(dataDir, "cluster"));
       const { lines, exited } = launch({ PORT: "0", KAFKA_PORT: "0", DATA_DIR: dataDir });
       expect((await exited).code).toBe(1);
