@@ -1,4 +1,4 @@
-// `npm run test:kafka-clients`: the Kafka clients that Debian has, kcat and kafka-python.
+// `npm run test:kafka-clients`: the Kafka clients of others, kcat, kafka-python, Java's with Kafka's tools and Streams, franz-go.
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({

@@ -1,4 +1,5 @@
 // What the clients have in common: what they write, what they read, and how they share a group's work.
+import type { Rivulet } from "../../src/client/index.ts";
 import type { CompressionName } from "../../src/core/log/compression.ts";
 
 export type Codec = CompressionName;
@@ -46,3 +47,8 @@ export interface Member {
 
 export const SESSION_MS = 10_000;
 export const HEARTBEAT_MS = 500;
+
+/** Has a group's members of KIP-848 beat as often: it is the group's config that tells them, not their own. */
+export async function beatOften({ admin }: Rivulet, groupId: string): Promise<void> {
+  await admin.alterGroup(groupId, { config: { "consumer.heartbeat.interval.ms": HEARTBEAT_MS } });
+}

@@ -1,8 +1,10 @@
-// Debian's kcat and kafka-python and the SDK, crossed: what one writes the others read.
+// The clients of others and the SDK, crossed: what one writes the others read, and the members of a group are of any of them.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
 import { until } from "../support/until.ts";
-import type { Client, Member, Read } from "./client.ts";
+import { beatOften, type Client, type Member, type Read } from "./client.ts";
+import { Driver, franzKinds, javaKinds } from "./drivers.ts";
+import { overHttp } from "./http.ts";
 import { kafkaPython } from "./kafka-python.ts";
 import { kcat } from "./kcat.ts";
 import { contents, everyKind, numbered, places } from "./records.ts";
@@ -16,12 +18,20 @@ const PARTITIONS = 6;
 let ways: Ways;
 let rivulet: Rivulet;
 let sdk: Client;
+let http: Client;
+let java: Driver;
+let older: Driver;
+let franz: Driver;
 beforeAll(async () => {
+  java = Driver.java("newest");
+  older = Driver.java("older");
+  franz = Driver.franz();
   ways = await Ways.start();
+  http = overHttp(ways.url);
   rivulet = new Rivulet({ url: ways.url });
   sdk = sdkOf(ways.url);
 });
-afterAll(() => ways.stop());
+afterAll(() => Promise.all([ways.stop(), java.end(), older.end(), franz.end()]));
 
 let names = 0;
 async function newTopic(partitions: number): Promise<string> {
@@ -34,41 +44,52 @@ describe.each(WAYS)("over %s", (way) => {
   test.each([
     ["kcat", () => kcat],
     ["kafka-python", () => kafkaPython],
+    ["the Java client", () => java],
+    ["an older Java client", () => older],
+    ["franz-go", () => franz],
     ["the SDK", () => sdk],
+    ["HTTP", () => http],
   ] as const)(
-    "[KFK-10] what %s writes, in every codec that it knows, kcat, kafka-python and the SDK read byte for byte",
+    "[KFK-10] what %s writes, in every codec that it knows, all clients, the SDK and HTTP read byte for byte",
     async (_, clientOf) => {
       const writer = clientOf();
       const brokers = ways.brokers(way);
       const partitions = 3;
       const records = everyKind(partitions, writer);
-      expect(writer.writes).toContain("gzip");
-      for (const codec of writer.writes) {
-        const topic = await newTopic(partitions);
-        await writer.send(brokers, topic, records, codec);
-        const batches = (await storedBatches(ways.brokers("TCP"), topic, partitions)).flat();
-        const codecs = batches.map(({ compression }) => compression);
-        expect(codecs).toContain(codec);
-        // What does not get smaller is left as it is.
-        expect(codecs.filter((each) => each !== codec && each !== "none")).toEqual([]);
-        const stored = batches.reduce((sum, { recordCount }) => sum + recordCount, 0);
-        expect(stored).toBe(records.length);
-        const read = await sdk.readAll(brokers, topic, records.length);
-        expect(contents(read, writer.sendsTime)).toEqual(contents(records, writer.sendsTime));
-        // The times of those that were given none are the same to everybody too.
-        for (const reader of [kcat, kafkaPython].filter(({ reads }) => reads.includes(codec)))
-          expect(places(await reader.readAll(brokers, topic, records.length))).toEqual(
-            places(read),
-          );
-      }
+      const topic = await newTopic(partitions);
+      for (const codec of writer.writes) await writer.send(brokers, topic, records, codec);
+      const batches = (await storedBatches(ways.brokers("TCP"), topic, partitions)).flat();
+      const codecs = new Set(batches.map(({ compression }) => compression));
+      // What does not get smaller is left as it is.
+      expect([...codecs].sort()).toEqual([...new Set([...writer.writes, "none"])].sort());
+      const all = writer.writes.flatMap(() => records);
+      expect(batches.reduce((sum, { recordCount }) => sum + recordCount, 0)).toBe(all.length);
+      const read = await sdk.readAll(brokers, topic, all.length);
+      expect(contents(read, writer.sendsTime)).toEqual(contents(all, writer.sendsTime));
+      // The times of those that were given none are the same to everybody too.
+      const readers: readonly Client[] = [kcat, kafkaPython, java, older, franz, http];
+      for (const reader of readers.filter(({ reads }) =>
+        writer.writes.every((each) => reads.includes(each)),
+      ))
+        expect(places(await reader.readAll(brokers, topic, all.length))).toEqual(places(read));
     },
   );
+});
 
-  test.each([kcat, kafkaPython])(
+// Members wait for heartbeats most of the time, so the groups do so beside each other.
+describe.each(WAYS)("groups over %s", { concurrent: true }, (way) => {
+  test.each([
+    kcat,
+    kafkaPython,
+    ...javaKinds(() => java, "the Java client"),
+    ...javaKinds(() => older, "an older Java client"),
+    ...franzKinds(() => franz),
+  ])(
     "[KFK-10] $name: two members share a group's partitions, one goes on where the other left, a third where both stopped",
     async (client) => {
       const topic = await newTopic(PARTITIONS);
       const groupId = `${topic}-group`;
+      await beatOften(rivulet, groupId);
       const brokers = ways.brokers(way);
       const join = () => client.join(brokers, groupId, topic);
       const send = (from: number, to: number) =>

@@ -1,61 +1,28 @@
 // Debian's kafka-python, in a process that driver.py drives.
-import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
+import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { Codec, GroupClient, Header, Read, Sent } from "./client.ts";
+import type { Codec, GroupClient, Read } from "./client.ts";
 import { HEARTBEAT_MS, SESSION_MS } from "./client.ts";
+import { Driven, fromWire, toWire, type WireRecord } from "./driven.ts";
 
 /** Debian's own, whatever other there is on the PATH. */
 export const PYTHON = "/usr/bin/python3";
 const DRIVER = fileURLToPath(new URL("./driver.py", import.meta.url));
 
-interface Answer {
-  readonly id?: number;
-  readonly result?: unknown;
-  readonly error?: string;
-  readonly records?: readonly WireRecord[];
-}
-
-interface WireRecord {
-  readonly partition: number;
-  readonly offset: number;
-  readonly timestamp: number;
-  readonly key: string | null;
-  readonly value: string | null;
-  readonly headers: readonly (readonly [string, string | null])[];
-}
-
 export class KafkaPython {
   /** What it has read as a group's member. */
   readonly read: Read[] = [];
-  readonly #child: ChildProcess;
-  readonly #ended: Promise<number | null>;
-  readonly #asked = new Map<number, (answer: Answer) => void>();
-  #lastId = 0;
+  readonly #process: Driven<{ readonly records: readonly WireRecord[] }>;
 
   constructor(brokers: string) {
-    this.#child = spawn(PYTHON, [DRIVER, brokers], { stdio: ["pipe", "pipe", "inherit"] });
-    this.#ended = new Promise((resolve) => this.#child.once("close", resolve));
-    void this.#ended.then((code) => {
-      for (const answer of this.#asked.values()) answer({ error: `it ended with ${code}` });
-    });
-    createInterface({ input: this.#child.stdout as NodeJS.ReadableStream }).on("line", (line) => {
-      const answer = JSON.parse(line) as Answer;
-      if (answer.records !== undefined) this.read.push(...answer.records.map(fromWire));
-      else this.#asked.get(answer.id ?? 0)?.(answer);
-    });
+    this.#process = new Driven(PYTHON, [DRIVER, brokers], ({ records }) =>
+      this.read.push(...records.map(fromWire)),
+    );
   }
 
-  /** Of driver.py's operations. @throws with the name of the exception there */
-  async ask<T>(op: string, args: object = {}): Promise<T> {
-    const id = ++this.#lastId;
-    const { result, error } = await new Promise<Answer>((resolve) => {
-      this.#asked.set(id, resolve);
-      this.#child.stdin?.write(`${JSON.stringify({ id, op, args })}\n`);
-    });
-    this.#asked.delete(id);
-    if (error !== undefined) throw new Error(error);
-    return result as T;
+  /** Runs one of driver.py's operations. @throws with the name of the exception there */
+  ask<T>(op: string, args: object = {}): Promise<T> {
+    return this.#process.ask<T>(op, args);
   }
 
   async readRecords(count: number): Promise<Read[]> {
@@ -65,30 +32,9 @@ export class KafkaPython {
   /** As a program that ends: commits, leaves. */
   async close(): Promise<void> {
     await this.ask("close");
-    await this.#ended;
+    await this.#process.end();
   }
 }
-
-function fromWire({ key, value, headers, ...rest }: WireRecord): Read {
-  return {
-    ...rest,
-    key: bytes(key),
-    value: bytes(value),
-    headers: headers.map(([name, text]): Header => [name, bytes(text)]),
-  };
-}
-
-function toWire({ key, value, headers, ...rest }: Sent) {
-  return {
-    ...rest,
-    key: text(key),
-    value: text(value),
-    headers: headers.map(([name, value]) => [name, text(value)]),
-  };
-}
-
-const bytes = (base64: string | null) => (base64 === null ? null : Buffer.from(base64, "base64"));
-const text = (data: Buffer | null) => data?.toString("base64") ?? null;
 
 let codecs: readonly Codec[] | null = null;
 

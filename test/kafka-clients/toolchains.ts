@@ -1,0 +1,87 @@
+// What the drivers in Java and Go are built with, and where what was built is kept between runs.
+import { execFileSync, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const JAVA = "java";
+const JAVAC = "javac";
+const MAVEN = "mvn";
+const GO = "go";
+
+/** The profiles of java/pom.xml. */
+export const JAVA_CLIENTS = ["newest", "older"] as const;
+export type JavaClient = (typeof JAVA_CLIENTS)[number];
+
+const sources = (folder: string) => fileURLToPath(new URL(`./${folder}`, import.meta.url));
+const CACHE = fileURLToPath(new URL("../../node_modules/.cache/kafka-clients", import.meta.url));
+export const FRANZ_DRIVER = join(CACHE, "franz-driver");
+
+/** How each tool is asked whether it is there, and where it comes from. */
+const TOOLS = [
+  { command: JAVAC, arg: "-version", from: "`apt-get install openjdk-17-jdk-headless`" },
+  { command: MAVEN, arg: "-v", from: "`apt-get install maven`" },
+  { command: GO, arg: "version", from: "Go 1.26 or newer" },
+] as const;
+
+/** Says what is missing. */
+export function missingTools(): string[] {
+  const missing = TOOLS.filter(
+    ({ command, arg }) => spawnSync(command, [arg], { stdio: "ignore" }).status !== 0,
+  );
+  return missing.map(({ command, from }) => `${command} is not on the PATH: ${from}`);
+}
+
+export function buildDrivers(): void {
+  const java = javaFolder();
+  const isBuilt = JAVA_CLIENTS.every((version) => hasJars(join(java, `${version}.classpath`)));
+  if (!isBuilt) buildJava(java);
+  // Go keeps what it has compiled itself.
+  execFileSync(GO, ["build", "-o", FRANZ_DRIVER, "."], { cwd: sources("go"), stdio: "inherit" });
+}
+
+/** One folder for each state of the sources: what is in it is whole, or is built again. */
+function javaFolder(): string {
+  const hash = createHash("sha256");
+  for (const file of readdirSync(sources("java")).sort())
+    hash.update(file).update(readFileSync(join(sources("java"), file)));
+  return join(CACHE, `java-${hash.digest("hex").slice(0, 16)}`);
+}
+
+function hasJars(classpathFile: string): boolean {
+  if (!existsSync(classpathFile)) return false;
+  return readFileSync(classpathFile, "utf8")
+    .split(delimiter)
+    .every((jar) => existsSync(jar));
+}
+
+function buildJava(folder: string): void {
+  mkdirSync(folder, { recursive: true });
+  const pom = join(sources("java"), "pom.xml");
+  const classpaths = JAVA_CLIENTS.map((version) => {
+    const file = join(folder, `${version}.resolved`);
+    const goal = ["dependency:build-classpath", `-Dmdep.outputFile=${file}`];
+    execFileSync(MAVEN, ["-q", "-B", "-f", pom, "-P", version, ...goal], { stdio: "inherit" });
+    return { version, jars: readFileSync(file, "utf8") };
+  });
+  const files = readdirSync(sources("java")).filter((file) => file.endsWith(".java"));
+  const args = ["-nowarn", "-Xlint:none", "-d", folder, "-cp", classpaths[0]?.jars ?? ""];
+  execFileSync(JAVAC, [...args, ...files], { cwd: sources("java"), stdio: "inherit" });
+  for (const { version, jars } of classpaths)
+    writeFileSync(join(folder, `${version}.classpath`), jars);
+}
+
+/** How `java` is started with that version of the client, before the name of the class. */
+export function javaArgs(version: JavaClient): string[] {
+  const folder = javaFolder();
+  const jars = readFileSync(join(folder, `${version}.classpath`), "utf8");
+  return [
+    // A process lives for seconds: it is to start fast.
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+UseSerialGC",
+    "-Dorg.slf4j.simpleLogger.defaultLogLevel=off",
+    "-cp",
+    [folder, jars].join(delimiter),
+  ];
+}
