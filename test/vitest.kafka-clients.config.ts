@@ -7,7 +7,8 @@ export default defineConfig({
     include: ["test/kafka-clients/**/*.test.ts"],
     environment: "node",
     globalSetup: ["test/kafka-clients/installed.ts", "test/e2e/build.ts"],
-    fileParallelism: false,
+    // Each file has a broker of its own, and waits for heartbeats much of the time.
+    maxWorkers: 2,
     testTimeout: 120_000,
     hookTimeout: 60_000,
   },

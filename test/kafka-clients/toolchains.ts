@@ -62,11 +62,13 @@ function buildJava(folder: string): void {
   const classpaths = JAVA_CLIENTS.map((version) => {
     const file = join(folder, `${version}.resolved`);
     const goal = ["dependency:build-classpath", `-Dmdep.outputFile=${file}`];
-    execFileSync(MAVEN, ["-q", "-B", "-f", pom, "-P", version, ...goal], { stdio: "inherit" });
+    execFileSync(MAVEN, ["-q", "-B", "-Dstyle.color=never", "-f", pom, "-P", version, ...goal], {
+      stdio: "inherit",
+    });
     return { version, jars: readFileSync(file, "utf8") };
   });
   const files = readdirSync(sources("java")).filter((file) => file.endsWith(".java"));
-  const args = ["-nowarn", "-Xlint:none", "-d", folder, "-cp", classpaths[0]?.jars ?? ""];
+  const args = ["-d", folder, "-cp", classpaths[0]?.jars ?? ""];
   execFileSync(JAVAC, [...args, ...files], { cwd: sources("java"), stdio: "inherit" });
   for (const { version, jars } of classpaths)
     writeFileSync(join(folder, `${version}.classpath`), jars);

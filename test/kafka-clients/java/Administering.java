@@ -26,6 +26,8 @@ import org.apache.kafka.common.TopicPartitionInfo;
 import org.apache.kafka.common.Uuid;
 import org.apache.kafka.common.config.ConfigResource;
 
+/** The newest client advises against some of it; the older one has nothing else. */
+@SuppressWarnings({"deprecation", "removal"})
 final class Administering {
   private static final Map<String, Admin> admins = new ConcurrentHashMap<>();
 
