@@ -10,6 +10,9 @@ const NODES = { TCP: 1, "a bridge": 1, "a bridge with three nodes": 3 } as const
 export type Way = keyof typeof NODES;
 export const WAYS = Object.keys(NODES) as Way[];
 
+/** It has what each of the other ways has, so that not every client need show it. */
+export const BETWEEN: Way = "a bridge";
+
 export class Ways {
   readonly #broker: BrokerProcess;
   readonly #bridges: ReadonlyMap<Way, Bridge>;
