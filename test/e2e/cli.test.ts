@@ -532,7 +532,10 @@ describe("settings", () => {
     writeFileSync(file, JSON.stringify({ url, token: "a-secret-of-some-length" }));
     expect((await rivulet(["topics", "list"], { url: "" })).code).toBe(0);
     expect(asked).toEqual(["Bearer a-secret-of-some-length"]);
-    const bridge = start(process.execPath, [CLI, "kafka-bridge", "-p", "0"], environment(""));
+    const bridge = start(process.execPath, [CLI, "kafka-bridge", "-p", "0"], {
+      ...environment(),
+      RIVULET_URL: "",
+    });
     await new Promise((resolve) => bridge.child.stdout?.once("data", resolve));
     expect(asked.splice(0)).toEqual(Array(2).fill("Bearer a-secret-of-some-length"));
     bridge.child.kill("SIGINT");
