@@ -179,7 +179,7 @@ describe("looking makes no file", () => {
     [
       "Metadata by id",
       code(messages.METADATA, 12, { topics: [{ topicId: nobody, name: null }] }),
-      /"errorCode":3,/,
+      /"errorCode":100,/,
     ],
     [
       "Fetch by id",

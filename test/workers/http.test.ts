@@ -291,7 +291,6 @@ describe("bad topics", () => {
   test.each(UNKNOWN)("[ERR-1] $what is refused", expectRefused);
 
   test.each([
-    ["GET", "/"],
     ["GET", "/v1"],
     ["GET", "/v1/topic"],
     ["GET", "/v1/topics/../topics/T/nothing"],

@@ -403,7 +403,7 @@ function readRecords(
       lastDelta = delta;
       headerCount += record.headers.length;
       if (headerCount > MAX_HEADERS_PER_BATCH)
-        throw corrupt(`more than ${MAX_HEADERS_PER_BATCH} headers`);
+        throw corrupt(`over ${MAX_HEADERS_PER_BATCH} headers`);
       if (visit === null) records.push(record);
       else if (!visit(record)) return records;
     }
@@ -463,7 +463,7 @@ function decodeRecord(
     if (headerKey === null) throw corrupt("a header key is null");
     headers.push({ key: FROM_UTF8.decode(headerKey), value: readBytes(bytes, reader, recordEnd) });
   }
-  if (reader.position !== recordEnd) throw corrupt("a record has a wrong length");
+  if (reader.position !== recordEnd) throw corrupt("wrong record length");
   return { offset, timestamp, key, value, headers };
 }
 
