@@ -47,8 +47,12 @@ describe.each(WAYS)("over %s", (way) => {
     expect(listed.map(({ partition }) => partition)).toEqual([0, 1, 2, 3, 4, 5]);
     expect(new Set(listed.map(({ leader }) => leader))).toEqual(new Set(nodes.map(({ id }) => id)));
     expect((await list("-t", topic)).topics.map((each) => each.topic)).toEqual([topic]);
+    // [KFK-23] Asking for a topic creates it, if it may have that name.
     expect((await list("-t", "kcat-missing")).topics).toMatchObject([
-      { topic: "kcat-missing", error: "Broker: Unknown topic or partition", partitions: [] },
+      { topic: "kcat-missing", partitions: [{ partition: 0 }] },
+    ]);
+    expect((await list("-t", "kcat missing")).topics).toMatchObject([
+      { topic: "kcat missing", error: "Broker: Invalid topic", partitions: [] },
     ]);
     const text = (await runKcat(["-L", "-b", brokers, "-t", topic])).toString();
     for (const { id, name } of nodes) expect(text).toContain(`broker ${id} at ${name}`);
