@@ -560,7 +560,8 @@ export class GroupObject extends DurableObject<Env> {
     return this.#kafka.describeConsumers();
   }
 
-  summary() {
+  async summary() {
+    await this.#assertKept();
     return this.#kafka.summary();
   }
 

@@ -210,6 +210,12 @@ describe("storage that is gone", () => {
       expect(
         await kafka.ask(messages.OFFSET_FETCH, 7, { groupId: group, topics: null }),
       ).toMatchObject({ errorCode: code });
+      const { groups } = await kafka.ask<{ groups: { groupId: string }[] }>(
+        messages.LIST_GROUPS,
+        4,
+        { statesFilter: [] },
+      );
+      expect(groups.map(({ groupId }) => groupId)).toContain(group);
       const socket = await TestSocket.open(`${path}/socket`);
       socket.send({ type: "join", memberId: "m", memberEpoch: 0, topics: [topic.name] });
       await socket.until(() => socket.received.length > 0, "an answer");

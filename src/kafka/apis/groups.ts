@@ -22,11 +22,16 @@ export const describeGroups = readingService(DESCRIBE_GROUPS, async ({ groups },
   }),
 }));
 
+/** [FIL-6] A group that cannot be read is listed all the same, and the others are. Kafka's clients know the state. */
+const UNREADABLE = { protocolType: "consumer", groupState: "Unknown", groupType: "" };
+
 export const listGroups = readingService(LIST_GROUPS, async (request, context) => {
   const { env } = context;
   const ids = await clusterStub(env).groups();
   const listed = await answerEach(context, ids, async (groupId) => {
-    const found = await groupStub(env, groupId).summary();
+    const found = await groupStub(env, groupId)
+      .summary()
+      .catch(() => UNREADABLE); // The stub has noted why.
     return found === null ? null : { groupId, ...found };
   });
   const filterOf = (names: readonly string[]) => {
