@@ -11,18 +11,17 @@ import { refuse, whole } from "../whole.ts";
 
 /** Checks the record at `index` in a call. @throws BrokerError INVALID_REQUEST that names field, value and bound. */
 export function checkRecord(record: JsonRecordInput, index: number): void {
-  const { value, valueBase64, headers, partition, timestamp } = record ?? {};
+  const { key, keyBase64, value, valueBase64, headers, partition, timestamp } = record ?? {};
   const wrong = (field: keyof JsonRecordInput, rule: string) => {
     const detail = `records[${index}].${field}: ${rule}; got ${preview(record?.[field])}`;
     return new BrokerError("INVALID_REQUEST", detail);
   };
   if (value === undefined && valueBase64 === undefined)
     throw wrong("value", "is required (null for a tombstone), or valueBase64");
-  for (const field of ["key", "value"] as const) {
-    const encoded = `${field}Base64` as const;
-    if (record[field] !== undefined && record[encoded] !== undefined)
-      throw wrong(encoded, `may not stand beside ${field}`);
-  }
+  if (value !== undefined && valueBase64 !== undefined)
+    throw wrong("valueBase64", "may not stand beside value");
+  if (key !== undefined && keyBase64 !== undefined)
+    throw wrong("keyBase64", "may not stand beside key");
   if (partition !== undefined)
     whole(`records[${index}].partition`, partition, 0, MAX_PARTITIONS_PER_TOPIC - 1);
   if (timestamp !== undefined)
