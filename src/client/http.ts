@@ -80,7 +80,7 @@ export class HttpClient {
     throw (
       brokerError(parsed) ??
       new ConnectionError(
-        // What stands in front of a broker answers these.
+        // A proxy in front of a broker answers these.
         `HTTP ${status}: ${status === 401 || status === 403 ? "no access" : NO_BROKER}`,
       )
     );

@@ -1,4 +1,4 @@
-// What an append with an expected offset must satisfy. It imports nothing, so that the SDK can load it when it is needed.
+// Checks an append with an expected offset. The file imports nothing, so the SDK loads it only when it is needed.
 import type { Failure } from "./errors.ts";
 import type { PlacedRecord, PlannedAppend } from "./produce-plan.ts";
 

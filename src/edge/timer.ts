@@ -5,3 +5,8 @@ export function after(ms: number, action: () => void): () => void {
   const timer = setTimeout(action, ms);
   return () => clearTimeout(timer);
 }
+
+/** Resolves in a later turn of the event loop. What takes long lets others have theirs: on one machine all share a thread. */
+export function turn(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

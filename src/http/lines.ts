@@ -2,6 +2,7 @@
 import { concatBytes } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_LINE_BYTES } from "../core/limits.ts";
+import { turn } from "../edge/timer.ts";
 import { PacedBody } from "./answer.ts";
 
 export const NDJSON = "application/x-ndjson";
@@ -46,7 +47,7 @@ export async function* linesOf(
         yield line;
       }
       before = lines.number;
-      if (isBlank) await new Promise((resolve) => setTimeout(resolve, 0));
+      if (isBlank) await turn();
     }
     rest.add(chunk.subarray(end));
     hold(rest.capacity);

@@ -1,6 +1,7 @@
 // One request in progress: whether a client still waits for its answer, and how much the answer takes so far [BND-16].
 import { BrokerError } from "../core/errors.ts";
 import { MAX_KAFKA_ANSWER_BYTES } from "../core/limits.ts";
+import { turn } from "../edge/timer.ts";
 import { weightOf } from "./answer-weight.ts";
 import type { InFlight } from "./in-flight.ts";
 
@@ -41,7 +42,7 @@ export class Work {
   /** Lets other requests run. On one machine they all share a thread. @throws GoneError */
   async pause(): Promise<void> {
     this.#options.look();
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await turn();
     if (this.#options.isReadOnly && this.#options.hasGone())
       throw new GoneError("the client has gone");
   }

@@ -102,7 +102,7 @@ export function keepRecordTexts(text: string, body: unknown): void {
   if (!records.some((each) => isRewritten(each, "key") || isRewritten(each, "value"))) return;
   const cursor = new JsonCursor(text);
   cursor.items((name) => {
-    // Of members with one name the parser takes the last. Here the last one overwrites what those before left.
+    // If members share a name, the parser takes the last. Here too, the last one overwrites the earlier ones.
     let index = 0;
     if (name === "records") cursor.items(() => keepFields(cursor, records[index++]));
     else cursor.skip();

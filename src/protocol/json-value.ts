@@ -1,5 +1,5 @@
-// What an application gives as a JSON value. What JSON cannot say is refused, because `JSON.stringify` leaves it out, or
-// writes `null` or `{}` instead, and the record would be stored as something else.
+// Writes an application's value as JSON. It refuses what JSON cannot express: `JSON.stringify` would leave that out, or
+// write `null` or `{}` instead, and the record would be stored as something else.
 
 /** Returns the JSON text of a value. @throws Error that names the place of what JSON cannot say */
 export function jsonText(value: unknown): string {

@@ -10,12 +10,9 @@ export function parse<Schema extends z.ZodType>(
   code: ErrorName = "INVALID_REQUEST",
 ): z.output<Schema> {
   const result = resultOf(schema, value);
-  if (result?.success) return result.data;
-  const detail = result === null ? "the request has too many faults to name one" : null;
-  throw new BrokerError(
-    code,
-    detail ?? describe((result as z.ZodSafeParseError<unknown>).error, value),
-  );
+  if (result === null) throw new BrokerError(code, "the request has too many faults to name one");
+  if (result.success) return result.data;
+  throw new BrokerError(code, describe(result.error, value));
 }
 
 /** Faults are looked for among so many items of each list, if there are too many for the library to list. */

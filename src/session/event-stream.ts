@@ -149,15 +149,8 @@ export class EventStream {
       const next = (records.at(-1)?.offset ?? -1) + 1;
       this.#driver.processed({ topic, partition }, next, generation);
     }
-    this.#serveRoom();
+    this.#room.serve(this.#driver);
     this.#hold();
-  }
-
-  #serveRoom(): void {
-    this.#room.serve((place) => {
-      this.#driver.pause(place);
-      this.#driver.resume(place);
-    });
   }
 
   /** Continues to write where it stopped. Returns false if the client does not keep up. */

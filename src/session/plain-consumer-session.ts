@@ -168,7 +168,7 @@ export class PlainConsumerSession {
     }
     try {
       this.#handle(parseFrame(plainClientMessage, data));
-      this.#serveRoom();
+      this.#room.serve(this.#driver);
     } catch (error) {
       this.#endWith(
         error instanceof BrokerError
@@ -300,7 +300,7 @@ export class PlainConsumerSession {
         return;
       case "records":
         this.#receive(effect);
-        this.#serveRoom();
+        this.#room.serve(this.#driver);
         return;
       case "revoked":
         this.#send({ type: "revoked", partitions: effect.partitions });
@@ -308,7 +308,7 @@ export class PlainConsumerSession {
         return;
       case "lost":
         for (const place of effect.partitions) this.#stopDelivery(place);
-        this.#serveRoom();
+        this.#room.serve(this.#driver);
         this.#send({ type: "revoked", partitions: effect.partitions, lost: true });
         return;
       case "error":
@@ -345,14 +345,6 @@ export class PlainConsumerSession {
     delivery.generation = effect.generation;
     delivery.waiting.push(...effect.records);
     this.#flush(delivery);
-  }
-
-  /** [SES-11] Delivers to the partitions that wait for room. */
-  #serveRoom(): void {
-    this.#room.serve((place) => {
-      this.#driver.pause(place);
-      this.#driver.resume(place);
-    });
   }
 
   /** [PLN-2] Sends the records that the window has room for. */
@@ -401,7 +393,7 @@ export class PlainConsumerSession {
         for (const delivery of this.#deliveries.values()) {
           if (delivery.drainTimer === null) this.#flush(delivery);
         }
-        this.#serveRoom();
+        this.#room.serve(this.#driver);
       } else if (left < unsentBytes) this.#awaitDrain(left, Date.now());
       else if (Date.now() - sinceMs <= ANSWER_STALL_MS) this.#awaitDrain(left, sinceMs);
       else
@@ -431,7 +423,7 @@ export class PlainConsumerSession {
   #release(delivery: Delivery): void {
     this.#stopDelivery(delivery.place);
     this.#driver.released(delivery.place);
-    this.#serveRoom();
+    this.#room.serve(this.#driver);
   }
 
   #stopDelivery(place: TopicPartition): void {

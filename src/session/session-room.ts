@@ -1,9 +1,11 @@
 // [SES-11] Bounds what a session in the Worker holds for its client, of all partitions together. A topic has up to 1,000
 // of them, and each may have a batch of a few kilobytes that unfolds to megabytes.
 import type { AssignedPartition } from "../client/consumer/assigned-partition.ts";
+import type { ConsumerDriver } from "../client/consumer/consumer-driver.ts";
 import type { IsFull } from "../client/consumer/partition-readers.ts";
 import { MAX_SESSION_IN_HAND_BYTES } from "../core/limits.ts";
-import type { TopicPartition } from "../core/record.ts";
+
+type Deliverer = Pick<ConsumerDriver, "pause" | "resume">;
 
 export class SessionRoom {
   readonly #maxBytes: number;
@@ -28,14 +30,19 @@ export class SessionRoom {
     return true;
   };
 
-  /** Calls `deliver` for each partition that waits. To be called whenever there may be more room. */
-  serve(deliver: (place: TopicPartition) => void): void {
+  /** Has what waits delivered, as far as there is room. To be called whenever there may be more of it. */
+  serve(driver: Deliverer): void {
     if (this.#served !== null || this.#waiting.size === 0) return;
     const waiting = [...this.#waiting.values()];
     this.#waiting.clear();
     const served = new Set<string>();
     this.#served = served;
-    for (const partition of waiting) if (!partition.isPaused) deliver(partition.place);
+    for (const { isPaused, place } of waiting) {
+      if (isPaused) continue;
+      // A partition that is resumed is asked for what it holds.
+      driver.pause(place);
+      driver.resume(place);
+    }
     this.#served = null;
     const still = [...this.#waiting];
     this.#waiting = new Map([

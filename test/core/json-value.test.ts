@@ -1,4 +1,4 @@
-// What an application gives as JSON and JSON cannot say.
+// Values that an application gives as JSON and that JSON cannot express.
 import { describe, expect, test } from "vitest";
 import { jsonSerde, through } from "../../src/client/serde.ts";
 import { fromJsonRecord } from "../../src/protocol/json-record.ts";
@@ -7,7 +7,7 @@ import { jsonText } from "../../src/protocol/json-value.ts";
 const own: Record<string, unknown> = {};
 own.list = [{ own }];
 
-/** What it is, and how the error calls it. */
+/** Each value, and its name in the error. */
 const UNSAYABLE: [unknown, string][] = [
   [Number.NaN, "NaN"],
   [Number.NEGATIVE_INFINITY, "-Infinity"],

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MAX_SESSION_IN_HAND_BYTES } from "../../src/core/limits.ts";
+import type { TopicPartition } from "../../src/core/record.ts";
 import { SessionRoom } from "../../src/session/session-room.ts";
 import { ConsumerHarness } from "../support/consumer-harness.ts";
 
@@ -24,10 +25,10 @@ class Bench {
   }
 
   serve(): void {
-    this.room.serve(({ topic, partition }) => {
-      const name = `${topic}:${partition}` as Name;
-      this.consumer.pause(name);
-      this.consumer.resume(name);
+    const nameOf = ({ topic, partition }: TopicPartition) => `${topic}:${partition}` as Name;
+    this.room.serve({
+      pause: (place) => this.consumer.pause(nameOf(place)),
+      resume: (place) => this.consumer.resume(nameOf(place)),
     });
   }
 

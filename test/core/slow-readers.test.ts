@@ -85,7 +85,7 @@ test("[BND-18] a client that has gone is not waited for", () => {
   socket.bufferedAmount = 0;
   vi.advanceTimersByTime(HOUR_MS);
   expect(bench.drained).toEqual([]);
-  // What is waited for anew is not told of by the check that was on its way.
+  // A check that was under way does not count for a later wait.
   bench.readers.add(socket);
   vi.advanceTimersByTime(10_000);
   expect(bench.drained).toEqual([socket]);

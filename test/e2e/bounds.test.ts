@@ -163,7 +163,7 @@ describe("many of them", () => {
     for (const { socket } of clients) socket.destroy();
   });
 
-  /** What is said first, and then again and again by a client that reads none of the answers: each is larger than it. */
+  /** The first messages of a client that reads no answer, and the one that it repeats. Each answer is larger than it. */
   const memberId = "6f1b5d0c-5b0a-4f9a-9a55-111111111111";
   const others = Array.from({ length: 1_000 }, (_, partition) => ({
     topicId: memberId,

@@ -281,7 +281,7 @@ describe("a partition that lost something", () => {
   const records = [{ value: 1 }];
   const produce = "/v1/topics/t/records";
 
-  /** What a broker left that stored three records, with a group at offset 1. */
+  /** The folder of a broker that stored three records, with a group at offset 1. */
   let left: string;
   beforeAll(async () => {
     const broker = await BrokerProcess.start();

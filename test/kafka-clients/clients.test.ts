@@ -61,7 +61,7 @@ describe.each(WAYS)("over %s", (way) => {
       for (const codec of writer.writes) await writer.send(brokers, topic, records, codec);
       const batches = (await storedBatches(ways.brokers("TCP"), topic, partitions)).flat();
       const codecs = new Set(batches.map(({ compression }) => compression));
-      // What does not get smaller is left as it is.
+      // A client leaves a batch as it is if it would not get smaller.
       expect([...codecs].sort()).toEqual([...new Set([...writer.writes, "none"])].sort());
       const all = writer.writes.flatMap(() => records);
       expect(batches.reduce((sum, { recordCount }) => sum + recordCount, 0)).toBe(all.length);

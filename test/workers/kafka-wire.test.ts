@@ -363,7 +363,15 @@ describe("a fetch of many partitions that all have records", () => {
     return topics[0]?.partitions[0]?.records.length ?? 0;
   }
 
-  function fetchFrom(kafka: Kafka, name: string, offsets: readonly number[], more: object = {}) {
+  function fetchFrom(
+    kafka: Kafka,
+    name: string,
+    offsets: readonly number[],
+    {
+      partitionMaxBytes = 1_000_000,
+      ...more
+    }: { partitionMaxBytes?: number; maxBytes?: number } = {},
+  ) {
     return kafka.ask<Fetched>(messages.FETCH, 11, {
       maxWaitMs: 5_000,
       minBytes: 1,
@@ -374,7 +382,7 @@ describe("a fetch of many partitions that all have records", () => {
           partitions: offsets.map((fetchOffset, partition) => ({
             partition,
             fetchOffset,
-            partitionMaxBytes: 1_000_000,
+            partitionMaxBytes,
           })),
         },
       ],
@@ -412,21 +420,7 @@ describe("a fetch of many partitions that all have records", () => {
     const kafka = await Kafka.open();
     const offsets = [...BEGINNINGS];
     for (let round = 0; round < EACH; round++) {
-      const { topics } = await kafka.ask<Fetched>(messages.FETCH, 11, {
-        maxWaitMs: 5_000,
-        minBytes: 1,
-        maxBytes: 10_000_000,
-        topics: [
-          {
-            name,
-            partitions: offsets.map((fetchOffset, partition) => ({
-              partition,
-              fetchOffset,
-              partitionMaxBytes: 600,
-            })),
-          },
-        ],
-      });
+      const { topics } = await fetchFrom(kafka, name, offsets, { partitionMaxBytes: 600 });
       for (const { partition, records } of topics[0]?.partitions ?? [])
         offsets[partition] = (offsets[partition] ?? 0) + [...batches(records)].length;
       expect(offsets).toEqual(BEGINNINGS.map(() => round + 1));

@@ -37,7 +37,7 @@ const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** @throws BrokerError INVALID_REQUEST */
 export function checkOptions(options: SendOptions): void {
-  // What is not given is right: any legal value stands in for it.
+  // A legal value stands in for an option that is not given.
   const { expectedOffset = 0, deliveryTimeoutMs = 0, compression = "none" } = options;
   whole("expectedOffset", expectedOffset, 0, Number.MAX_SAFE_INTEGER);
   whole("deliveryTimeoutMs", deliveryTimeoutMs, 0, MAX_TIMER_MS);
