@@ -12,6 +12,8 @@ const SLACK_MS = 500;
  * goes. Both are cut to milliseconds, at different times.
  */
 const STANDING_MS = 20;
+/** A busy object looks at its clock this often. */
+const BUSY_MS = 20;
 
 /** True if this object's time, and with it its timers, stands still until the wall clock has caught up. */
 export function isStanding(sql: Sql): boolean {
@@ -34,15 +36,26 @@ export async function startAnew(ctx: Life): Promise<void> {
   ctx.abort("the clock was set back");
 }
 
+/** Both clocks of an object, and whether its own is ahead. */
+interface Look {
+  readonly wallMs: number;
+  readonly shownMs: number;
+  readonly isAhead: boolean;
+}
+
 /** The time of an object: Date.now(), or the wall clock if Date.now() stands still. */
 export class ObjectClock {
   readonly #sql: Sql;
   #wallMs: number;
+  #shownMs: number;
+  #isAhead: boolean;
   #isStanding = false;
 
   constructor(sql: Sql) {
     this.#sql = sql;
+    this.#shownMs = Date.now();
     this.#wallMs = wallClockMs(sql);
+    this.#isAhead = this.#shownMs > this.#wallMs + STANDING_MS;
   }
 
   /** True if the time stood still at the last look. No alarm can then be set that rings on time. */
@@ -56,12 +69,29 @@ export class ObjectClock {
   }
 
   /** Returns both clocks, and whether Date.now() is so far ahead that a timer set now would be late. */
-  look(): { readonly wallMs: number; readonly shownMs: number; readonly isAhead: boolean } {
-    const wallMs = wallClockMs(this.#sql);
+  look(): Look {
+    return this.#note(Date.now(), wallClockMs(this.#sql));
+  }
+
+  /**
+   * Looks as `look` does, but asks SQLite only if the object's time is ahead, stands still, or has moved by more than
+   * `BUSY_MS` since the last look. A time that moves on is the wall clock's, because a time that is ahead stands still.
+   * A clock that was set back in these few milliseconds is noticed by the next look. Asking would cost a busy partition
+   * 5 to 40 µs a commit.
+   */
+  glance(): Look {
     const shownMs = Date.now();
+    const movedMs = shownMs - this.#shownMs;
+    const isMoving = !this.#isAhead && movedMs > 0 && movedMs <= BUSY_MS;
+    return this.#note(shownMs, isMoving ? shownMs : wallClockMs(this.#sql));
+  }
+
+  #note(shownMs: number, wallMs: number): Look {
     if (wallMs < this.#wallMs - SLACK_MS) this.#isStanding = true;
     if (shownMs <= wallMs + SLACK_MS) this.#isStanding = false;
     this.#wallMs = wallMs;
-    return { wallMs, shownMs, isAhead: shownMs > wallMs + STANDING_MS };
+    this.#shownMs = shownMs;
+    this.#isAhead = shownMs > wallMs + STANDING_MS;
+    return { wallMs, shownMs, isAhead: this.#isAhead };
   }
 }

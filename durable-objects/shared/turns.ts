@@ -12,6 +12,7 @@ interface Turn {
   readonly came: Promise<void>;
   readonly come: () => void;
   readonly armedMs: number;
+  readonly timer: ReturnType<typeof setTimeout>;
 }
 
 export class Turns {
@@ -29,7 +30,7 @@ export class Turns {
    * the clock does, and the others depend on the clock.
    */
   next(): Promise<void> {
-    const { isAhead, wallMs } = this.#clock.look();
+    const { isAhead, wallMs } = this.#clock.glance();
     if (isAhead) return message();
     this.#next ??= this.#arm(wallMs);
     return this.#next.came;
@@ -38,12 +39,10 @@ export class Turns {
   #arm(armedMs: number): Turn {
     const { promise: came, resolve } = Promise.withResolvers<void>();
     const come = () => {
-      clearTimeout(timer);
       this.#next = null;
       resolve();
     };
-    const timer = setTimeout(come, 0);
-    return { came, come, armedMs };
+    return { came, come, armedMs, timer: setTimeout(come, 0) };
   }
 
   /**
@@ -53,6 +52,7 @@ export class Turns {
   hurry(): void {
     const turn = this.#next;
     if (turn === null || isWithin(turn.armedMs, MAX_TURN_MS, this.#clock.look().wallMs)) return;
+    clearTimeout(turn.timer);
     turn.come();
   }
 }
