@@ -1,0 +1,208 @@
+// The areas of the code, the tests that stand for each, and the share of mutants that they have to find.
+
+export interface Stage {
+  readonly project: "core" | "workers" | "e2e";
+  /** File names without `.test.ts`. */
+  readonly tests: readonly string[];
+}
+
+export interface Area {
+  readonly name: string;
+  /** Beginnings of the paths of its files. */
+  readonly files: readonly string[];
+  /** They run one after another until one finds the mutant, so the cheapest comes first. */
+  readonly stages: readonly Stage[];
+  /** The share of mutants that the tests have to find, from 0 to 1. */
+  readonly aim: number;
+}
+
+const CORE_AIM = 0.9;
+const AIM = 0.8;
+
+const core = (...tests: string[]): Stage => ({ project: "core", tests });
+const workers = (...tests: string[]): Stage => ({ project: "workers", tests });
+const e2e = (...tests: string[]): Stage => ({ project: "e2e", tests });
+
+export const AREAS: readonly Area[] = [
+  {
+    name: "classic groups",
+    files: ["src/core/group/classic"],
+    stages: [
+      core("classic-group", "admission", "describe-group", "group-history"),
+      workers("kafka-groups", "group-admission"),
+    ],
+    aim: CORE_AIM,
+  },
+  {
+    name: "coordinator",
+    files: [
+      "src/core/group/admission.ts",
+      "src/core/group/assignor",
+      "src/core/group/config.ts",
+      "src/core/group/coordinator.ts",
+      "src/core/group/describe.ts",
+      "src/core/group/fences.ts",
+      "src/core/group/heartbeat.ts",
+      "src/core/group/history.ts",
+      "src/core/group/offsets.ts",
+      "src/core/group/reconcile.ts",
+      "src/core/group/state.ts",
+    ],
+    stages: [
+      core(
+        "coordinator",
+        "heartbeat",
+        "admission",
+        "fences",
+        "group-history",
+        "group-config",
+        "describe-group",
+        "uniform",
+        "range",
+      ),
+      workers("kafka-groups", "group-object", "group-admission", "group-config"),
+    ],
+    aim: CORE_AIM,
+  },
+  {
+    name: "log",
+    files: ["src/core/log", "src/core/conditional-append.ts", "src/core/record.ts"],
+    stages: [
+      core(
+        "chunks",
+        "damage",
+        "log-costs",
+        "log-model",
+        "log-store",
+        "partition-log",
+        "producers",
+        "record-batch",
+        "repeats",
+        "retention",
+        "tail-reader",
+        "timestamps",
+        "validate-append",
+        "compaction",
+        "interop",
+      ),
+      workers("partition-object", "repeats", "compaction", "damage"),
+    ],
+    aim: CORE_AIM,
+  },
+  {
+    name: "the rest of the core",
+    files: [
+      "src/core/bytes.ts",
+      "src/core/cluster",
+      "src/core/config-table.ts",
+      "src/core/duration.ts",
+      "src/core/elapsed.ts",
+      "src/core/errors.ts",
+      "src/core/ledger.ts",
+      "src/core/limits.ts",
+      "src/core/map-concurrently.ts",
+      "src/core/partitioner.ts",
+      "src/core/platform-errors.ts",
+      "src/core/produce-plan.ts",
+      "src/core/text-hash.ts",
+    ],
+    stages: [
+      core("config", "elapsed", "ledger", "partitioner", "platform-errors", "identity", "types"),
+      workers("cluster-object", "http", "bounds", "bulk", "kafka-apis"),
+      e2e("bounds"),
+    ],
+    aim: CORE_AIM,
+  },
+  {
+    name: "group object",
+    files: ["durable-objects/group"],
+    stages: [
+      core("group-store"),
+      workers(
+        "group-object",
+        "kafka-groups",
+        "group-admission",
+        "clock",
+        "files",
+        "plain-consumer",
+      ),
+    ],
+    aim: AIM,
+  },
+  {
+    name: "partition object",
+    files: ["durable-objects/partition", "durable-objects/shared"],
+    stages: [
+      core("group-commit", "slow-readers"),
+      workers(
+        "partition-object",
+        "housekeeping",
+        "batches",
+        "idempotency-keys",
+        "repeats",
+        "unread-sockets",
+        "silent-sockets",
+        "storage-failure",
+        "damage",
+        "clock",
+      ),
+    ],
+    aim: AIM,
+  },
+  {
+    name: "cluster object",
+    files: ["durable-objects/cluster"],
+    stages: [workers("cluster-object", "http", "files", "kafka-apis", "clock")],
+    aim: AIM,
+  },
+  {
+    name: "edge",
+    files: ["src/edge", "src/http", "src/session", "src/rpc"],
+    stages: [
+      core("holders", "lines", "session-room", "unfolder", "unread-replies", "json-shape"),
+      workers("http", "bulk", "poll", "plain-consumer", "stream", "batches", "rpc", "bounds"),
+      e2e("bounds", "plain-group"),
+    ],
+    aim: AIM,
+  },
+  {
+    name: "protocol",
+    files: ["src/protocol", "src/compression"],
+    stages: [
+      core("json-text", "json-value", "json-shape", "decoder", "compression", "types", "lines"),
+      workers("http", "plain-consumer", "poll"),
+    ],
+    aim: AIM,
+  },
+  {
+    name: "Kafka",
+    files: ["src/kafka/"],
+    stages: [
+      core("kafka-codec"),
+      workers("kafka", "kafka-apis", "kafka-connection", "kafka-groups", "kafka-wire"),
+      workers("kafka-bounds", "kafka-duplicates", "kafka-auto-create"),
+      e2e("kafka-protocol"),
+    ],
+    aim: AIM,
+  },
+  {
+    name: "client",
+    files: ["src/client"],
+    stages: [
+      core(
+        "consumer",
+        "consumer-core",
+        "consumer-callbacks",
+        "consumer-loop",
+        "assigned-partition",
+        "producer",
+        "producer-socket",
+        "token",
+        "unread-replies",
+      ),
+      workers("sdk"),
+      e2e("sdk", "producer"),
+    ],
+    aim: AIM,
+  },
+];
