@@ -49,6 +49,7 @@ import {
   emptyGroup,
   type GroupEvent,
   type GroupTopic,
+  isAddedPartition,
   type Member,
 } from "../../src/core/group/state.ts";
 import { checkTopicPattern, isSameSubscription } from "../../src/core/group/topic-pattern.ts";
@@ -916,15 +917,18 @@ export class GroupObject extends DurableObject<Env> {
 
   #assignmentOf(member: Member): AssignmentMessage {
     const { state, config } = this.#coordinator;
-    const names = new Map([...state.topics.values()].map((topic) => [topic.topicId, topic.name]));
+    const topics = new Map([...state.topics.values()].map((topic) => [topic.topicId, topic]));
     const partitions: AssignedPartition[] = fromSet(member.assigned).flatMap(
-      ({ topicId, partitions: numbers }) =>
-        numbers.map((partition) => ({
-          topic: names.get(topicId) ?? "",
+      ({ topicId, partitions: numbers }) => {
+        const topic = topics.get(topicId);
+        return numbers.map((partition) => ({
+          topic: topic?.name ?? "",
           topicId,
           partition,
           committedOffset: state.offsets.get(partitionKey(topicId, partition))?.offset ?? null,
-        })),
+          ...(topic && isAddedPartition(topic, partition) ? { isAdded: true } : {}),
+        }));
+      },
     );
     return {
       type: "assignment",

@@ -233,7 +233,8 @@ class PollingMember {
   async #readPartition(place: AssignedPartition, { assignment }: PollAnswer, maxBytes: number) {
     const { incarnation, memberEpoch, memberNumber } = assignment;
     const owner = { group: this.#groupId, incarnation, memberEpoch, memberNumber };
-    const initial = assignment.initialOffset ?? this.#options.from;
+    const isAdded = place.committedOffset === null && place.isAdded; // [OFF-14]
+    const initial = isAdded ? "earliest" : (assignment.initialOffset ?? this.#options.from);
     const stub = partitionStub(this.#env, place.topicId, place.partition);
     const readFrom = (offset: number | InitialOffset) =>
       answerOf(async () => await stub.readAs(owner, { offset, maxBytes }));

@@ -99,6 +99,11 @@ export interface AssignedPartition {
   readonly partition: number;
   /** The group's offset, or null if it has committed nothing. */
   readonly committedOffset: number | null;
+  /**
+   * [OFF-14] True if the partition was added after the group first subscribed to its topic. If nothing is committed,
+   * reading begins at its start, whatever the group or the member chose.
+   */
+  readonly isAdded?: boolean;
 }
 
 /** The group's start position if nothing is committed. It overrides the member's own. */

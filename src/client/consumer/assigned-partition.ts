@@ -76,7 +76,10 @@ export class AssignedPartition {
   inHandBytes = 0;
   #returnBytes = 0;
 
-  constructor(place: AssignedPlace, committed: number | null) {
+  /** [OFF-14] True if all of it came while the group was there to read it, so it is read from its start. */
+  readonly isAdded: boolean | undefined;
+
+  constructor(place: AssignedPlace, committed: number | null, isAdded?: boolean) {
     this.key = partitionKey(place.topicId, place.partition);
     this.topic = place.topic;
     this.topicId = place.topicId;
@@ -84,6 +87,7 @@ export class AssignedPartition {
     this.position = committed;
     this.processed = committed;
     this.committed = committed;
+    this.isAdded = isAdded;
   }
 
   get place(): { topic: string; partition: number } {

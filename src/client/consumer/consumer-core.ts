@@ -102,7 +102,7 @@ export class ConsumerCore {
       config,
       random,
       () => this.#owner(),
-      () => this.#assignment?.initialOffset ?? config.from,
+      ({ isAdded }) => (isAdded ? "earliest" : (this.#assignment?.initialOffset ?? config.from)),
     );
     this.#committer = new Committer(
       this.#partitions,
@@ -271,7 +271,7 @@ export class ConsumerCore {
       const held = this.#partitions.get(key);
       const isRegained = (held?.fencedEpoch ?? message.memberEpoch) < message.memberEpoch;
       if (held === undefined || isRegained)
-        added.push(new AssignedPartition(place, place.committedOffset));
+        added.push(new AssignedPartition(place, place.committedOffset, place.isAdded));
     }
     this.#giveUp([...this.#partitions.values()].filter((partition) => !wanted.has(partition.key)));
     this.#readers.add(added, nowMs);
@@ -472,10 +472,7 @@ export class ConsumerCore {
       this.#fatal(new BrokerError("UNKNOWN_MEMBER_ID", "another connection joined as this member"));
     } else {
       if (code === CLOSE_SESSION_ENDED) this.#loseAll();
-      this.#reconnect(
-        `the group's connection was lost, or could not be made (${code} ${reason})`,
-        nowMs,
-      );
+      this.#reconnect(`the group has no connection (${code} ${reason})`, nowMs);
     }
   }
 

@@ -43,7 +43,7 @@ export class PartitionReaders {
   /** The proof of ownership. Undefined for a reader without a group, null while not a member. */
   readonly #owner: () => Owner | null;
   /** Returns the start position if nothing is committed: the group's setting, else the member's. */
-  readonly #initialOffset: () => InitialOffset;
+  readonly #initialOffset: (partition: AssignedPartition) => InitialOffset;
   readonly #byConnection = new Map<number, AssignedPartition>();
   #announceAtMs: number | null = null;
   #pingAtMs: number | null = null;
@@ -55,7 +55,7 @@ export class PartitionReaders {
     config: ReadersConfig,
     random: () => number,
     owner: () => Owner | null,
-    initialOffset: () => InitialOffset,
+    initialOffset: (partition: AssignedPartition) => InitialOffset,
   ) {
     this.#partitions = partitions;
     this.#outbox = outbox;
@@ -118,7 +118,7 @@ export class PartitionReaders {
     this.#outbox.send(partition.connection, {
       type: "attach",
       attachId: partition.attachId,
-      offset: offset ?? this.#initialOffset(),
+      offset: offset ?? this.#initialOffset(partition),
       windowBytes: this.#config.windowBytes,
       ...(owner === undefined ? {} : { owner }),
     });
@@ -149,7 +149,7 @@ export class PartitionReaders {
     }
     const isFirst = partition.position === null;
     partition.startReading(message.offset);
-    if (isFirst && this.#initialOffset() !== "earliest" && this.#config.groupId !== null) {
+    if (isFirst && this.#initialOffset(partition) !== "earliest" && this.#config.groupId !== null) {
       partition.isUnsettled = true;
     }
     if (partition.isUnsettled && partition.hasUncommitted) {
@@ -168,7 +168,7 @@ export class PartitionReaders {
   #attachFailed(partition: AssignedPartition, message: ReaderErrorMessage, nowMs: number): void {
     const { code, detail, offset } = message;
     this.#warn(partition, code, detail, offset);
-    if (message.code !== "OFFSET_OUT_OF_RANGE") {
+    if (code !== "OFFSET_OUT_OF_RANGE") {
       this.#reopenLater(partition, nowMs);
       return;
     }

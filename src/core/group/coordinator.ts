@@ -156,10 +156,13 @@ export class Coordinator {
       silentSinceMs: request.polls ? nowMs : null,
     };
     const member: Member = withPartitions(held, { assigned, revoking }, held.memberEpoch);
+    const awaited = new Set(
+      topics.map(({ name }) => name).filter((name) => hasSubscriber(this.state, name)),
+    );
     if (replaced !== undefined) this.#replaceMember(replaced, member);
     else this.#emit({ type: "member", member });
 
-    const hasNewTopics = this.#updateTopics(topics);
+    const hasNewTopics = this.#updateTopics(topics, ({ name }) => awaited.has(name));
     const hasNewSubscription = before === undefined || !isSameSubscription(before, request);
     if (hasNewTopics || hasNewSubscription) this.#retarget();
     this.#reconcileOne(request.memberId, request.owned, nowMs);
@@ -332,7 +335,8 @@ export class Coordinator {
    */
   changeTopics(topics: readonly GroupTopic[], deleted: readonly string[], nowMs: number): void {
     const isOurs = (name: string) => this.state.topics.has(name) || hasSubscriber(this.state, name);
-    let hasChanged = this.#updateTopics(topics.filter((topic) => isOurs(topic.name)));
+    const ours = topics.filter((topic) => isOurs(topic.name));
+    let hasChanged = this.#updateTopics(ours, () => true);
     for (const name of deleted) {
       const topic = this.state.topics.get(name);
       if (topic === undefined) continue;
@@ -425,7 +429,11 @@ export class Coordinator {
     this.#reconcileAll(nowMs);
   }
 
-  #updateTopics(topics: readonly GroupTopic[]): boolean {
+  /**
+   * Returns true if a topic is new or has grown. [OFF-14] All partitions of a topic are added ones if the group awaited
+   * it, which means that it subscribed to it before the topic existed, or if it has replaced another of its name.
+   */
+  #updateTopics(topics: readonly GroupTopic[], isAwaited: (topic: GroupTopic) => boolean): boolean {
     let hasChanged = false;
     for (const topic of topics) {
       const known = this.state.topics.get(topic.name);
@@ -433,7 +441,10 @@ export class Coordinator {
       if (known?.topicId === topic.topicId && known.partitions >= topic.partitions) continue;
       if (known !== undefined && known.topicId !== topic.topicId)
         this.offsets.forgetTopic(known, "topic removed");
-      this.#emit({ type: "topic", topic });
+      const isCreated = known?.topicId !== topic.topicId;
+      const initialPartitions = isCreated ? 0 : (known.initialPartitions ?? known.partitions);
+      const isFirstSeen = known === undefined && !isAwaited(topic);
+      this.#emit({ type: "topic", topic: isFirstSeen ? topic : { ...topic, initialPartitions } });
       hasChanged = true;
     }
     return hasChanged;

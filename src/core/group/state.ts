@@ -8,6 +8,11 @@ export interface GroupTopic {
   readonly topicId: string;
   readonly name: string;
   readonly partitions: number;
+  /**
+   * [OFF-14] The partition count when the group first subscribed to the topic, 0 if the topic was created after that.
+   * Absent while no partition has been added since.
+   */
+  readonly initialPartitions?: number;
 }
 
 /**
@@ -140,6 +145,14 @@ export function emptyGroup(groupId: string): GroupState {
 export function hasSubscriber(state: GroupState, topic: string): boolean {
   for (const member of state.members.values()) if (subscribes(member, topic)) return true;
   return false;
+}
+
+/**
+ * [OFF-14] True if the partition was added after the group first subscribed to its topic. Until the group commits a
+ * position in it, the partition is read from its start: all of it came while the group was there to read it.
+ */
+export function isAddedPartition({ partitions, initialPartitions }: GroupTopic, partition: number) {
+  return partition >= (initialPartitions ?? partitions);
 }
 
 /** Applies one event. It is deterministic: replaying the same events gives the same state. */

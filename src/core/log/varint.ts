@@ -42,7 +42,7 @@ export function writeVarint(bytes: Uint8Array, position: number, value: number):
 }
 
 /** The largest value whose zig-zag form is exact in a double. */
-export const MAX_VARINT = 2 ** 52 - 1;
+export const MAX_VARINT = 0xf_ffff_ffff_ffff;
 
 /** Reads one varint after another. Throws RangeError past `end`, and on values beyond MAX_VARINT. */
 export class VarintReader {
