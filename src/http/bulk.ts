@@ -19,13 +19,10 @@ import type { Env } from "../env.ts";
 import { fromJsonRecord, type JsonRecordInput, toJsonRecord } from "../protocol/json-record.ts";
 import { parseRecordJson, recordList } from "../protocol/json-record-schema.ts";
 import { parse } from "../protocol/parse.ts";
-import type { IncomingBody } from "./body.ts";
+import type { BodyLines } from "./body-lines.ts";
 import { textBytes, whileRoom } from "./in-progress.ts";
-import { type Line, linesOf } from "./lines.ts";
+import type { Line } from "./lines.ts";
 import { problemOf } from "./problem.ts";
-
-/** The memory that a line takes besides its text. */
-const LINE_BYTES = 64;
 
 /** The progress of a bulk request: a line of its answer after each chunk that is stored. */
 interface Progress {
@@ -45,12 +42,12 @@ interface Progress {
 export async function* produceLines(
   env: Env,
   topic: string,
-  body: IncomingBody,
+  lines: BodyLines,
 ): AsyncGenerator<string> {
   const progress: Progress = { lines: 0, stored: 0, refused: 0, errors: [] };
   const tell = (more: object = {}) => `${JSON.stringify({ ...progress, ...more })}\n`;
   try {
-    for await (const chunk of chunksOf(body)) {
+    for await (const chunk of chunksOf(lines)) {
       await whileRoom((work) => storeChunk(env, topic, chunk, progress, work));
       yield tell();
     }
@@ -58,14 +55,13 @@ export async function* produceLines(
   } catch (error) {
     yield tell({ done: false, error: problemOf(error) });
   } finally {
-    body.close();
+    lines.body.close();
   }
 }
 
-async function* chunksOf(body: IncomingBody): AsyncGenerator<Line[]> {
+async function* chunksOf(lines: BodyLines): AsyncGenerator<Line[]> {
   let chunk: Line[] = [];
   let size = 0;
-  const lines = linesOf(body.pieces(), (rest) => body.hold(rest + textBytesOf(chunk, size)));
   const source = lines[Symbol.asyncIterator]();
   for (;;) {
     let next: IteratorResult<Line>;
@@ -84,13 +80,9 @@ async function* chunksOf(body: IncomingBody): AsyncGenerator<Line[]> {
     }
     chunk.push(line);
     size += line.text.length;
+    lines.hold(chunk.length, size);
   }
   if (chunk.length > 0) yield chunk;
-}
-
-/** Returns the memory that lines take. */
-function textBytesOf(lines: readonly Line[], chars: number): number {
-  return chars + LINE_BYTES * lines.length;
 }
 
 async function storeChunk(

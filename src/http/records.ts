@@ -10,6 +10,7 @@ import {
   MAX_FETCH_BYTES,
   MAX_FETCH_RECORDS,
   MAX_RECORDS_PER_REQUEST,
+  MAX_REQUEST_BYTES,
   MAX_WAIT_MS,
 } from "../core/limits.ts";
 import { isRefused, refusalOf } from "../edge/append.ts";
@@ -24,10 +25,11 @@ import { parseRecordJson, parseRecordsJson, recordList } from "../protocol/json-
 import { integer, parse, queryInteger } from "../protocol/parse.ts";
 import { listAnswer } from "./answer.ts";
 import { IncomingBody, readText } from "./body.ts";
+import { type Ahead, BodyLines } from "./body-lines.ts";
 import { produceLines, readLines } from "./bulk.ts";
 import { idempotencyKeyOf, refuseIdempotencyKey } from "./idempotency-key.ts";
 import { textBytes, whileRoom } from "./in-progress.ts";
-import { acceptsLines, contentType, lineResponse, NDJSON } from "./lines.ts";
+import { acceptsLines, contentType, type Line, lineResponse, NDJSON } from "./lines.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
 import { PROBLEM_TYPE, problemOf } from "./problem.ts";
 
@@ -55,29 +57,37 @@ export const records = new Hono<{ Bindings: Env }>()
   .post("/:topic/records", async (context) => {
     const topic = topicParameter(context.req.param("topic"));
     const request = context.req.raw;
-    if (contentType(request) === NDJSON && acceptsLines(request)) {
+    const isLines = contentType(request) === NDJSON;
+    if (isLines && acceptsLines(request)) {
       query(request, bulkProduceQuery);
       // Many appends are not one request that could be repeated as a whole.
       refuseIdempotencyKey(
         request,
         "cannot be kept for lines that are answered in lines; send smaller requests",
       );
-      await topicMetadata(context.env, topic);
-      const body = new IncomingBody(request);
-      return lineResponse(() => produceLines(context.env, topic, body));
+      return produceInLines(context.env, topic, new BodyLines(new IncomingBody(request)));
     }
-    const inQuery = query(request, produceQuery);
+    const { expectedOffset } = query(request, produceQuery);
+    const idempotencyKey = idempotencyKeyOf(request);
+    const source = isLines ? new BodyLines(new IncomingBody(request)) : null;
+    const ahead = source === null ? null : await readAhead(source);
+    if (source !== null && ahead?.isAll === false) {
+      if (expectedOffset === undefined && idempotencyKey === undefined)
+        return produceInLines(context.env, topic, source);
+      await source.body.discard();
+      throw tooLongForOneAppend(ahead.lines.length);
+    }
     return whileRoom(async (work) => {
-      const body = await readRecords(request, work);
-      if (body.expectedOffset !== undefined && inQuery.expectedOffset !== undefined) {
+      const body = ahead === null ? await readRecords(request, work) : recordsOf(ahead.lines, work);
+      if (body.expectedOffset !== undefined && expectedOffset !== undefined) {
         throw new BrokerError(
           "INVALID_REQUEST",
           "expectedOffset stands in the body and in the query; give it once",
         );
       }
       const results = await produce(context.env, topic, body.records.map(fromJsonRecord), {
-        expectedOffset: body.expectedOffset ?? inQuery.expectedOffset,
-        idempotencyKey: idempotencyKeyOf(request),
+        expectedOffset: body.expectedOffset ?? expectedOffset,
+        idempotencyKey,
         random: Math.random,
         nowMs: Date.now(),
       });
@@ -134,31 +144,59 @@ function place(parameters: { topic: string; partition: string }): {
   };
 }
 
-/** Reads `{records: […], expectedOffset?}`, or one record per line as application/x-ndjson. */
-async function readRecords(request: Request, work: Work): Promise<z.output<typeof produceSchema>> {
+type ProduceBody = z.output<typeof produceSchema>;
+
+/** Reads `{records: […], expectedOffset?}`. */
+async function readRecords(request: Request, work: Work): Promise<ProduceBody> {
   const text = await readText(request);
   work.add(textBytes(text));
   const admit = (values: number) => work.add(values * JSON_VALUE_BYTES);
-  if (contentType(request) !== NDJSON) {
-    return parse(produceSchema, parseRecordsJson(text, "the body", admit));
-  }
+  return parse(produceSchema, parseRecordsJson(text, "the body", admit));
+}
+
+/** Makes records of lines. All are good, or none counts. */
+function recordsOf(lines: readonly Line[], work: Work): ProduceBody {
   const parsed: unknown[] = [];
-  let line = 0;
-  for (let start = 0; start <= text.length; ) {
-    const newline = text.indexOf("\n", start);
-    const content = text.slice(start, newline === -1 ? text.length : newline);
-    start += content.length + 1;
-    line++;
-    if (content.trim() === "") continue;
-    if (parsed.length === MAX_RECORDS_PER_REQUEST) {
-      throw new BrokerError(
-        "INVALID_REQUEST",
-        `the body has more than ${MAX_RECORDS_PER_REQUEST} records, the bound; with accept: ${NDJSON} it may have any number, and is answered in lines`,
-      );
-    }
-    parsed.push(parseRecordJson(content, `line ${line}`, admit));
+  for (const { number, text } of lines) {
+    work.add(textBytes(text));
+    const admit = (values: number) => work.add(values * JSON_VALUE_BYTES);
+    parsed.push(parseRecordJson(text, `line ${number}`, admit));
   }
   return parse(produceSchema, { records: parsed });
+}
+
+/** Reads the lines of a body, as many as one request may have. */
+async function readAhead(source: BodyLines): Promise<Ahead> {
+  try {
+    const ahead = await source.readAhead(MAX_RECORDS_PER_REQUEST, MAX_REQUEST_BYTES);
+    if (ahead.isAll) source.body.close();
+    return ahead;
+  } catch (error) {
+    await source.body.discard();
+    throw error;
+  }
+}
+
+/** [BLK-1] [BLK-3] Stores lines of any number, and answers in lines. */
+async function produceInLines(env: Env, topic: string, source: BodyLines): Promise<Response> {
+  try {
+    await topicMetadata(env, topic);
+  } catch (error) {
+    await source.body.discard();
+    throw error;
+  }
+  return lineResponse(() => produceLines(env, topic, source));
+}
+
+/** [BLK-3] Lines above the bound are many appends. They cannot be conditional, or kept under one key. */
+function tooLongForOneAppend(lines: number): BrokerError {
+  const bounds = "with an Idempotency-Key or expectedOffset";
+  if (lines > MAX_RECORDS_PER_REQUEST) {
+    const detail = `the body has more than ${MAX_RECORDS_PER_REQUEST} records, the bound ${bounds}`;
+    return new BrokerError("INVALID_REQUEST", detail);
+  }
+  const detail = `the body has more than ${MAX_REQUEST_BYTES} bytes, the bound ${bounds}`;
+  return new BrokerError("MESSAGE_TOO_LARGE", detail);
 }
 
 /**

@@ -127,6 +127,80 @@ describe("produce", () => {
     expect(last?.errors[99]).toEqual({ line: 100, code: "INVALID_RECORD", detail: "for the test" });
   });
 
+  /** Sends lines without asking for lines. */
+  const post = (topic: { name: string }, body: BodyInit, headers = {}, query = "") =>
+    fetchPath(`/v1/topics/${topic.name}/records${query}`, {
+      method: "POST",
+      headers: { "content-type": NDJSON, ...headers },
+      body,
+    });
+  const big = `${JSON.stringify({ value: "x".repeat(1_000_000) })}\n`;
+
+  test("[BLK-3] more records are stored without asking for lines, and answered in lines", async () => {
+    const topic = await createTopic(1);
+    const count = 100_001;
+    const progress = await linesOf<ProgressJson>(await post(topic, lines(count)));
+    expect(progress.at(-1)).toMatchObject({ stored: count, refused: 0, done: true });
+    const { highWatermark } = await fetchRecords(topic.name, 0, `?offset=${count - 1}`);
+    expect(highWatermark).toBe(count);
+  });
+
+  test("[BLK-3] what one request may have is answered as JSON, and stored as a whole or not at all", async () => {
+    const topic = await createTopic(1);
+    const answer = await post(topic, `${big.repeat(15)}\n\n`, { accept: "*/*" });
+    expect(answer.status).toBe(200);
+    const { results } = (await answer.json()) as { results: { offset: number }[] };
+    expect(results.map(({ offset }) => offset)).toEqual(Array.from({ length: 15 }, (_, i) => i));
+    const refused = await post(topic, `${lines(6_000)}{\n`);
+    expect(refused.status).toBe(400);
+    expect(await refused.json()).toMatchObject({
+      detail: expect.stringMatching(/^line 6001 is not JSON/),
+    });
+    expect((await fetchRecords(topic.name, 0, "?offset=14")).highWatermark).toBe(15);
+  });
+
+  test("[BLK-3] more bytes are, too, and a wrong line beyond the bound leaves what came before", async () => {
+    const topic = await createTopic(1);
+    const response = await post(topic, `${big.repeat(17)}{}`, { accept: "application/json" });
+    const progress = await linesOf<ProgressJson>(response);
+    expect(progress.at(-1)).toMatchObject({
+      stored: 17,
+      done: false,
+      error: { detail: expect.stringMatching(/^line 18: value: is required/) },
+    });
+  });
+
+  test.each([
+    {
+      what: "an Idempotency-Key",
+      headers: { "idempotency-key": "k" },
+      query: "",
+      body: lines(100_001),
+      status: 400,
+      detail: /more than 100000 records, the bound with an/,
+    },
+    {
+      what: "expectedOffset",
+      headers: {},
+      query: "?expectedOffset=0",
+      body: big.repeat(17),
+      status: 413,
+      detail: /more than 16777216 bytes, the bound with an/,
+    },
+  ])("[BLK-3] beyond the bound $what is refused, and nothing is stored", async (each) => {
+    const topic = await createTopic(1);
+    const response = await post(topic, each.body, each.headers, each.query);
+    expect(response.status).toBe(each.status);
+    expect(await response.json()).toMatchObject({ detail: expect.stringMatching(each.detail) });
+    expect((await fetchRecords(topic.name, 0)).highWatermark).toBe(0);
+  });
+
+  test("[BLK-3] beyond the bound an unknown topic is a 404", async () => {
+    const response = await post({ name: "nobody" }, big.repeat(17));
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({ code: "UNKNOWN_TOPIC_OR_PARTITION" });
+  });
+
   test("[ERR-1] an unknown topic and an idempotency key are refused before anything is read", async () => {
     const headers = { "content-type": NDJSON, accept: NDJSON };
     const init = { method: "POST", headers, body: lines(1) };
