@@ -18,3 +18,19 @@ export function autoCreatesTopics(env: Env): boolean {
 export function numPartitions(env: Env): number {
   return Number(env.NUM_PARTITIONS ?? DEFAULT_PARTITIONS);
 }
+
+/** The configs above as they hold, and whether whoever started the broker has set them. */
+export function startConfigs(
+  env: Env,
+): Readonly<Record<string, { readonly value: string; readonly isSet: boolean }>> {
+  return {
+    "auto.create.topics.enable": {
+      value: String(autoCreatesTopics(env)),
+      isSet: env.AUTO_CREATE_TOPICS_ENABLE !== undefined,
+    },
+    "num.partitions": {
+      value: String(numPartitions(env)),
+      isSet: env.NUM_PARTITIONS !== undefined,
+    },
+  };
+}

@@ -97,14 +97,23 @@ const KEPT: Readonly<Record<string, About>> = {
   "offsets.retention.minutes": about("int", "How long an empty group keeps its offsets."),
 };
 
+/** The configs that are set where the broker is started. */
+const STARTED: Readonly<Record<string, About>> = {
+  "auto.create.topics.enable": about(
+    "boolean",
+    "Whether a client that asks for a missing topic creates it.",
+  ),
+  "num.partitions": about("int", "The partitions of a topic whose creator names no number."),
+};
+
 function about(type: About["type"], documentation: string): About {
   return { type, documentation };
 }
 
 /** Returns the type and the meaning of a config, or undefined if it is not known. */
 export function aboutConfig(name: string): About | undefined {
-  if (Object.hasOwn(KEPT, name)) return KEPT[name];
-  return Object.hasOwn(FIXED, name) ? FIXED[name] : undefined;
+  for (const table of [KEPT, FIXED, STARTED]) if (Object.hasOwn(table, name)) return table[name];
+  return undefined;
 }
 
 /** The values that always hold, for topics and for the broker. */

@@ -1,7 +1,7 @@
 // Topics that are created because a Kafka client asks for them.
 import { afterEach, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
-import { MAX_PARTITIONS_PER_TOPIC } from "../../src/core/limits.ts";
+import { DEFAULT_PARTITIONS, MAX_PARTITIONS_PER_TOPIC } from "../../src/core/limits.ts";
 import { clusterStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { Kafka } from "./kafka-socket.ts";
@@ -116,4 +116,30 @@ test("[KFK-23] CreateTopics without a number of partitions takes NUM_PARTITIONS"
   expect(await kafka.ask(messages.CREATE_TOPICS, 7, request)).toMatchObject({
     topics: [{ name, errorCode: NONE, numPartitions: 3 }],
   });
+});
+
+test.each([
+  { set: "both", variables: ON, values: ["true", "3"], source: 4 },
+  { set: "nothing", variables: {}, values: ["false", String(DEFAULT_PARTITIONS)], source: 5 },
+])("[KFK-30] the broker's configs tell it, read-only, with $set set", async (each) => {
+  const kafka = Kafka.openWith({ ...env, ...each.variables });
+  const names = ["auto.create.topics.enable", "num.partitions"];
+  const { results } = await kafka.ask<{ readonly results: readonly { configs: object[] }[] }>(
+    messages.DESCRIBE_CONFIGS,
+    4,
+    {
+      resources: [{ resourceType: 4, resourceName: "1", configurationKeys: names }],
+      includeSynonyms: false,
+      includeDocumentation: true,
+    },
+  );
+  expect(results[0]?.configs).toMatchObject(
+    names.map((name, i) => ({
+      name,
+      value: each.values[i],
+      readOnly: true,
+      configSource: each.source,
+      documentation: expect.stringMatching(/\w/),
+    })),
+  );
 });

@@ -11,6 +11,7 @@ import { lookAtGroup } from "../../edge/groups.ts";
 import { remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, groupStub } from "../../env.ts";
 import { Lazily, weightOf } from "../answer-weight.ts";
+import { startConfigs } from "../broker-config.ts";
 import { answerEach, type RequestContext, readingService, service } from "../context.ts";
 import { distinct, namedTwice, repeated } from "../distinct.ts";
 import { NO_ERROR, told, toldOf } from "../errors.ts";
@@ -35,7 +36,7 @@ const BROKER = 4;
 const GROUP = 32;
 
 /** The source of a value (Kafka's ConfigSource). */
-export const SOURCES = { topic: 1, broker: 3, default: 5, group: 8 } as const;
+export const SOURCES = { topic: 1, broker: 3, start: 4, default: 5, group: 8 } as const;
 
 interface Resource {
   readonly resourceType: number;
@@ -48,6 +49,8 @@ interface Shown {
   readonly config: Readonly<Record<string, string | number>>;
   readonly overrides: ConfigOverrides;
   readonly source: number;
+  /** The configs that were set where the broker was started. They can only be read. */
+  readonly started?: ReturnType<typeof startConfigs>;
 }
 
 export const describeConfigs = readingService(
@@ -88,7 +91,8 @@ async function show(env: Env, { resourceType, resourceName }: Resource): Promise
   }
   if (resourceType === BROKER) {
     const { config, overrides } = await clusterStub(env).defaults();
-    return { config: configByKey(config), overrides, source: SOURCES.broker };
+    const started = startConfigs(env);
+    return { config: configByKey(config), overrides, source: SOURCES.broker, started };
   }
   if (resourceType !== GROUP) throw unknownType(resourceType);
   const found = await lookAtGroup(env, resourceName, async (group) => await group.config());
@@ -105,16 +109,22 @@ async function show(env: Env, { resourceType, resourceName }: Resource): Promise
  * is written. [KFK-30] Every config that is accepted is among them.
  */
 export function entries(
-  { config, overrides, source }: Shown,
+  { config, overrides, source, started = {} }: Shown,
   keys: readonly string[] | null = null,
   { includeSynonyms = false, includeDocumentation = false } = {},
 ) {
   const wanted = keys === null ? null : new Set(keys);
-  const all = source === SOURCES.group ? config : { ...config, ...FIXED_VALUES };
+  const startValues = Object.entries(started).map(([name, { value }]) => [name, value] as const);
+  const all = {
+    ...config,
+    ...(source === SOURCES.group ? {} : FIXED_VALUES),
+    ...Object.fromEntries(startValues),
+  };
   const shown = Object.entries(all).filter(([name]) => wanted === null || wanted.has(name));
   const entry = ([name, kept]: (typeof shown)[number]) => {
     const value = shownConfig(kept);
-    const configSource = name in overrides ? source : SOURCES.default;
+    const ofStart = started[name]?.isSet ? SOURCES.start : SOURCES.default;
+    const configSource = name in overrides ? source : ofStart;
     const about = aboutConfig(name);
     return {
       name,
