@@ -5,6 +5,9 @@ import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
+import { quietOutput } from "./quiet-output.ts";
+
+quietOutput();
 
 /** Node keeps the code it has compiled there. The tests start more than a hundred processes from the sources. */
 process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
@@ -55,6 +58,8 @@ export default defineConfig({
     maxWorkers: 5,
     // What a test makes the program say is shown where the test fails.
     silent: "passed-only",
+    // A file is a line, whatever its tests take.
+    slowTestThreshold: 60_000,
     sequence: { sequencer: LongestFirst },
     projects: [
       {
@@ -86,6 +91,7 @@ export default defineConfig({
         define: { RIVULET_VERSION: '"0.0.0"' },
         test: {
           name: "e2e",
+          execArgv: ["--disable-warning=TimeoutNegativeWarning"], // KafkaJS sets such timers.
           include: ["test/e2e/**/*.test.ts"],
           environment: "node",
           globalSetup: ["test/e2e/build.ts"],

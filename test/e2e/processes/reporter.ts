@@ -12,12 +12,18 @@ export class Reporter<Line> {
   constructor(file: string, args: readonly string[]) {
     const path = fileURLToPath(new URL(file, import.meta.url));
     this.#child = spawn(process.execPath, [path, ...args], {
-      stdio: ["ignore", "pipe", "inherit"],
+      stdio: ["ignore", "pipe", "pipe"],
     });
     this.exited = new Promise((resolve) => this.#child.once("close", (code) => resolve(code)));
-    this.#child.once("exit", (code) => {
+    let said = "";
+    this.#child.stderr?.on("data", (text) => {
+      said += text;
+    });
+    this.#child.once("close", (code) => {
       if (code !== 0 && code !== null)
-        throw new Error(`${file} ${args.join(" ")} ended by itself with exit code ${code}`);
+        throw new Error(
+          `${file} ${args.join(" ")} ended by itself with exit code ${code}: ${said}`,
+        );
     });
     if (this.#child.stdout === null) return;
     createInterface(this.#child.stdout).on("line", (text) => {

@@ -1,0 +1,36 @@
+// Keeps out of a run's output what other programs say beside the tests. It goes to a file, to look at where a test fails.
+import { appendFileSync, mkdirSync, rmSync } from "node:fs";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const KEPT = fileURLToPath(new URL("../node_modules/.cache/beside-the-tests.log", import.meta.url));
+
+const BESIDE = [
+  // workerd tells of every exception that answers a call between objects. The caller gets it, too, and the tests judge it.
+  /^uncaught exception; /,
+  // It thinks that NDJSON is no text.
+  /^console warning; message = Called \.text\(\)/,
+  // librdkafka tells of brokers that the tests kill, whatever its log level is.
+  /^\{"timestamp":.*"librdkafka/,
+];
+
+function isBeside(text: string): boolean {
+  return BESIDE.some((pattern) => pattern.test(text));
+}
+
+/** The main process of a run writes what its workers and their runtimes say. */
+export function quietOutput(): void {
+  mkdirSync(dirname(KEPT), { recursive: true });
+  rmSync(KEPT, { force: true });
+  for (const stream of [process.stdout, process.stderr]) {
+    const write = stream.write.bind(stream) as (...parameters: unknown[]) => boolean;
+    stream.write = ((chunk: string | Uint8Array, ...rest: unknown[]) => {
+      const text = typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk);
+      if (!isBeside(text)) return write(chunk, ...rest);
+      appendFileSync(KEPT, text);
+      const done = rest.at(-1);
+      if (typeof done === "function") done();
+      return true;
+    }) as typeof stream.write;
+  }
+}
