@@ -1,99 +1,10 @@
 // Kafka's classic group protocol.
 import { describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
-import {
-  ClassicGroup,
-  type ClassicJoin,
-  type ClassicJoined,
-  type ClassicSynced,
-} from "../../src/core/group/classic.ts";
+import { ClassicGroup, type ClassicJoin } from "../../src/core/group/classic.ts";
 import { readAssignment } from "../../src/core/group/classic-assignment.ts";
 import { MAX_PENDING_CLASSIC_MEMBERS, MAX_PENDING_CLASSIC_MS } from "../../src/core/limits.ts";
-
-const utf8 = (text: string) => new TextEncoder().encode(text);
-const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
-
-class Rig {
-  group = new ClassicGroup(null, 0);
-  nowMs = 0;
-  maxSize = 100;
-  #ids = 0;
-
-  /** Undefined until it is answered. */
-  join(memberId: string, more: Partial<ClassicJoin> = {}) {
-    const told: { joined?: ClassicJoined } = {};
-    const request: ClassicJoin = {
-      memberId,
-      newMemberId: `m${++this.#ids}`,
-      instanceId: null,
-      clientId: "c",
-      clientHost: "/",
-      sessionTimeoutMs: 10_000,
-      rebalanceTimeoutMs: 30_000,
-      protocolType: "consumer",
-      protocols: [{ name: "range", metadata: utf8("meta") }],
-      mustKnowId: true,
-      canSkipAssignment: true,
-      ...more,
-    };
-    const joined = this.group.join(request, this.maxSize, this.nowMs, (later) => {
-      told.joined = later;
-    });
-    if (joined !== null) told.joined = joined;
-    return told;
-  }
-
-  /** With the id that it is told first. */
-  newcomer(more: Partial<ClassicJoin> = {}) {
-    const { joined } = this.join("", more);
-    expect(joined?.errorCode).toBe(KAFKA_ERRORS.MEMBER_ID_REQUIRED);
-    const id = joined?.memberId ?? "";
-    return { id, told: this.join(id, more) };
-  }
-
-  sync(memberId: string, generation: number, assignments: Record<string, string> = {}) {
-    const told: { synced?: ClassicSynced } = {};
-    const request = {
-      memberId,
-      instanceId: null,
-      generation,
-      protocolType: "consumer",
-      protocolName: "range",
-      assignments: Object.entries(assignments).map(([id, value]) => ({
-        memberId: id,
-        assignment: utf8(value),
-      })),
-    };
-    const synced = this.group.sync(request, this.nowMs, (later) => {
-      told.synced = later;
-    });
-    if (synced !== null) told.synced = synced;
-    return told;
-  }
-
-  beat(memberId: string, generation: number, instanceId: string | null = null): number {
-    return this.group.heartbeat({ memberId, instanceId, generation }, this.nowMs);
-  }
-
-  pass(ms: number): void {
-    this.nowMs += ms;
-    this.group.expire(this.nowMs);
-  }
-
-  /** Two members, stable. */
-  two() {
-    const a = this.newcomer();
-    this.sync(a.id, 1, { [a.id]: "all" });
-    const b = this.newcomer();
-    expect(this.beat(a.id, 1)).toBe(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
-    const again = this.join(a.id);
-    this.sync(b.id, 2);
-    this.sync(a.id, 2, { [a.id]: "half", [b.id]: "rest" });
-    expect(again.joined?.leaderId).toBe(a.id);
-    expect(this.group.phase).toBe("STABLE");
-    return { a: a.id, b: b.id };
-  }
-}
+import { ClassicRig as Rig, text, utf8 } from "../support/classic-rig.ts";
 
 describe("joining", () => {
   test("[CLS-1] a newcomer is told its id, joins with it, leads, and says who gets what", () => {

@@ -149,7 +149,7 @@ export class ClassicGroup {
       if (lastSeen(member.memberId) === 0) this.silent(member.memberId, nowMs);
     }
     this.#phase = this.#members.size === 0 ? "EMPTY" : "STABLE";
-    if (state?.isRebalancing && this.#phase === "STABLE") this.#prepare(nowMs);
+    if (state?.isRebalancing) this.#prepare(nowMs);
   }
 
   get phase(): ClassicPhase {
@@ -284,7 +284,6 @@ export class ClassicGroup {
       assignment: NOTHING,
       silentSinceMs: null,
     });
-    this.#seenMs.set(memberId, nowMs);
     return this.#wait(memberId, nowMs, later);
   }
 
@@ -324,17 +323,16 @@ export class ClassicGroup {
 
   /** Makes all members join again. The rebalance continues as soon as they have. */
   #prepare(nowMs: number): void {
-    if (this.#phase !== "PREPARING") this.#isChanged = true; // Otherwise a restart would take it for complete.
-    if (this.#phase === "PREPARING" || this.#phase === "EMPTY")
-      this.#deadlineMs ??= this.#untilMs(nowMs);
-    else this.#deadlineMs = this.#untilMs(nowMs);
-    if (this.#phase === "COMPLETING") {
-      for (const tell of this.#syncing.values())
-        tell(notSynced(KAFKA_ERRORS.REBALANCE_IN_PROGRESS));
-      this.#syncing.clear();
+    if (this.#phase !== "PREPARING") {
+      this.#isChanged = true; // Otherwise a restart would take it for complete.
+      this.#deadlineMs = this.#untilMs(nowMs);
     }
+    for (const [memberId, tell] of this.#syncing) {
+      this.#seenMs.set(memberId, nowMs); // It may have waited for longer than its session.
+      tell(notSynced(KAFKA_ERRORS.REBALANCE_IN_PROGRESS));
+    }
+    this.#syncing.clear();
     this.#phase = "PREPARING";
-    this.#forgetLateIds(nowMs);
     this.#completeWhenAllAreHere(nowMs);
   }
 
@@ -345,8 +343,8 @@ export class ClassicGroup {
 
   #completeWhenAllAreHere(nowMs: number): void {
     if (this.#phase !== "PREPARING") return;
-    if (this.#pending.size === 0 && this.#joining.size === this.#members.size)
-      this.#complete(nowMs);
+    const isAnybodyMissing = this.#pending.size > 0 || this.#joining.size < this.#members.size;
+    if (this.#members.size === 0 || !isAnybodyMissing) this.#complete(nowMs);
   }
 
   /** Starts a new generation with the members that are here. */
@@ -542,12 +540,11 @@ export class ClassicGroup {
     else this.#completeWhenAllAreHere(nowMs); // An id that was waited for may have gone.
     if (this.#deadlineMs === null || this.#deadlineMs > nowMs) return;
     if (this.#phase === "PREPARING") {
-      this.#pending.clear();
       // A static member may be restarting. Its session decides.
       for (const { memberId, instanceId } of [...this.#members.values()])
         if (!this.#joining.has(memberId) && instanceId === null) this.#forget(memberId);
       this.#complete(nowMs);
-    } else if (this.#phase === "COMPLETING") {
+    } else {
       const late = [...this.#members.keys()].filter((memberId) => !this.#syncing.has(memberId));
       this.#remove(late, nowMs);
     }
