@@ -28,7 +28,15 @@ export const AREAS: readonly Area[] = [
     name: "classic groups",
     files: ["src/core/group/classic"],
     stages: [
-      core("classic-group", "admission", "describe-group", "group-history"),
+      core(
+        "classic-group",
+        "classic-phases",
+        "classic-static",
+        "classic-model",
+        "admission",
+        "describe-group",
+        "group-history",
+      ),
       workers("kafka-groups", "group-admission"),
     ],
     aim: CORE_AIM,
