@@ -19,7 +19,7 @@ import type {
   PartitionMessage,
   windowMessage,
 } from "../../src/protocol/partition-socket.ts";
-import { close, errorFields, send, sendJson } from "../shared/socket.ts";
+import { close, errorFields, type ObjectSocket, send, sendJson } from "../shared/socket.ts";
 import type { PartitionStore } from "./partition-store.ts";
 import { SlowReaders } from "./slow-readers.ts";
 
@@ -37,11 +37,13 @@ type WindowMessage = z.output<typeof windowMessage>;
 export class TailReaders {
   readonly #log: PartitionLog;
   readonly #store: PartitionStore;
-  readonly #readers = new Map<WebSocket, Reader>();
-  readonly #slow = new SlowReaders((socket) => this.#pump(socket, new Frames(this.#log)));
+  readonly #readers = new Map<ObjectSocket, Reader>();
+  readonly #slow = new SlowReaders((socket) =>
+    this.#pump(socket as ObjectSocket, new Frames(this.#log)),
+  );
 
   /** `sockets` outlived hibernation. They continue from where they were. */
-  constructor(log: PartitionLog, store: PartitionStore, sockets: readonly WebSocket[]) {
+  constructor(log: PartitionLog, store: PartitionStore, sockets: readonly ObjectSocket[]) {
     this.#log = log;
     this.#store = store;
     for (const socket of sockets) {
@@ -51,12 +53,12 @@ export class TailReaders {
     }
   }
 
-  remove(socket: WebSocket): void {
+  remove(socket: ObjectSocket): void {
     this.#readers.delete(socket);
     this.#slow.delete(socket);
   }
 
-  openWindow(socket: WebSocket, message: WindowMessage): void {
+  openWindow(socket: ObjectSocket, message: WindowMessage): void {
     const reader = this.#readers.get(socket);
     if (reader === undefined || reader.attachId !== message.attachId) return; // From before a seek or an error.
     this.#update(socket, { ...reader, tail: openWindow(reader.tail, message.bytes) });
@@ -64,7 +66,7 @@ export class TailReaders {
   }
 
   /** Attaches a reader. Returns true if it reads from now on. */
-  attach(socket: WebSocket, message: AttachMessage): boolean {
+  attach(socket: ObjectSocket, message: AttachMessage): boolean {
     const { attachId, owner } = message;
     const fenced = owner === undefined ? null : this.admit(socket, owner);
     if (fenced !== null) {
@@ -95,7 +97,7 @@ export class TailReaders {
    * anything is sent to the newcomer, so a partition never feeds two members of a group. A newcomer without a socket
    * reads by calls. Others get FENCED_MEMBER_EPOCH. The incarnation has been checked [CLK-5].
    */
-  admit(socket: WebSocket | null, owner: Owner): Failure | null {
+  admit(socket: ObjectSocket | null, owner: Owner): Failure | null {
     const fence = this.#store.fence(owner.group);
     const attached = this.#attachedOwners(owner.group);
     // [ATT-4] An attached owner counts too, whatever became of its fence.
@@ -153,7 +155,7 @@ export class TailReaders {
     for (const socket of this.#readers.keys()) this.#pump(socket, frames);
   }
 
-  #pump(socket: WebSocket, frames: Frames): void {
+  #pump(socket: ObjectSocket, frames: Frames): void {
     const reader = this.#readers.get(socket);
     if (reader === undefined || reader.isStopped) return;
     if (SlowReaders.isFull(socket)) {
@@ -189,7 +191,7 @@ export class TailReaders {
   }
 
   /** [TAIL-3] [CRC-2] Refuses an offset that cannot be read (any more). The reader may attach elsewhere. */
-  #refuseOffset(socket: WebSocket, attachId: number, failure: Failure): void {
+  #refuseOffset(socket: ObjectSocket, attachId: number, failure: Failure): void {
     const reader = this.#readers.get(socket);
     if (reader !== undefined) this.#update(socket, { ...reader, attachId, isStopped: true });
     const { ok: _ok, error: _error, detail: _detail, ...data } = failure;
@@ -201,12 +203,12 @@ export class TailReaders {
     return { logStartOffset: this.#log.logStartOffset, highWatermark: this.#log.logEndOffset };
   }
 
-  #update(socket: WebSocket, reader: Reader): void {
+  #update(socket: ObjectSocket, reader: Reader): void {
     this.#readers.set(socket, reader);
     socket.serializeAttachment(reader);
   }
 
-  #tell(socket: WebSocket, message: PartitionMessage): void {
+  #tell(socket: ObjectSocket, message: PartitionMessage): void {
     sendJson(socket, message);
   }
 }

@@ -1,7 +1,7 @@
 // The sockets of an object that have not yet said what they are for. They cost nothing while there is room. When room
 // is short, they go first [BND-15]. The start of a socket's silence is in its attachment, so it outlives hibernation.
 import { BrokerError } from "../../src/core/errors.ts";
-import { closeFatal } from "./socket.ts";
+import { closeFatal, type ObjectSocket } from "./socket.ts";
 
 interface Attachment {
   readonly silentSinceMs: number;
@@ -9,11 +9,11 @@ interface Attachment {
 
 export class SilentSockets {
   /** The sockets. The one that has been silent for longest comes first. */
-  readonly #sockets: Set<WebSocket>;
+  readonly #sockets: Set<ObjectSocket>;
 
   /** `sockets` are all sockets that outlived hibernation, silent or not. */
-  constructor(sockets: readonly WebSocket[]) {
-    const since = new Map<WebSocket, number>();
+  constructor(sockets: readonly ObjectSocket[]) {
+    const since = new Map<ObjectSocket, number>();
     for (const socket of sockets) {
       const sinceMs = silentSinceMs(socket);
       if (sinceMs !== null) since.set(socket, sinceMs);
@@ -23,14 +23,14 @@ export class SilentSockets {
   }
 
   /** Adds a socket that was accepted just now. */
-  add(socket: WebSocket, nowMs: number): void {
+  add(socket: ObjectSocket, nowMs: number): void {
     const attachment: Attachment = { silentSinceMs: nowMs };
     socket.serializeAttachment(attachment);
     this.#sockets.add(socket);
   }
 
   /** Removes a socket that has gone, or has spoken and got another attachment. Returns false if it was not silent. */
-  delete(socket: WebSocket): boolean {
+  delete(socket: ObjectSocket): boolean {
     return this.#sockets.delete(socket);
   }
 
@@ -59,7 +59,7 @@ function isOpen({ readyState }: WebSocket): boolean {
  * Returns null for a socket that has spoken. A socket without an
  * attachment was accepted by an old release and goes first.
  */
-function silentSinceMs(socket: WebSocket): number | null {
+function silentSinceMs(socket: ObjectSocket): number | null {
   const attachment = socket.deserializeAttachment() as Partial<Attachment> | null;
   return attachment === null ? 0 : (attachment.silentSinceMs ?? null);
 }

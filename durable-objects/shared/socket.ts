@@ -5,6 +5,12 @@ import { brokerError } from "../../src/core/platform-errors.ts";
 import { CLOSE_FATAL, closeReason } from "../../src/protocol/close-codes.ts";
 import { unsentBytes } from "../../src/protocol/unsent.ts";
 
+/** A socket of an object. Its attachment outlives hibernation. */
+export type ObjectSocket = WebSocket & {
+  serializeAttachment(attachment: unknown): void;
+  deserializeAttachment(): unknown;
+};
+
 /** Sends, unless the socket has gone meanwhile. Its close event does the rest. */
 export function send(socket: WebSocket, data: string | Uint8Array): void {
   try {

@@ -6,8 +6,11 @@ import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqli
 import type { SqlValue, Transactional } from "../../durable-objects/shared/sql.ts";
 
 declare global {
-  // durable-objects/shared/sql.ts names this type of the Workers runtime; Node's types lack it.
-  interface DurableObjectStorage {}
+  // The objects' parts name this type of the Workers runtime; Node's types lack it.
+  interface DurableObjectStorage {
+    getAlarm(): Promise<number | null>;
+    setAlarm(atMs: number): Promise<void>;
+  }
 }
 
 type Binding = Uint8Array | string | number | null;
