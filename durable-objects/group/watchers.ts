@@ -3,7 +3,7 @@
 // socket and says over it that the member is alive, which the runtime notes without waking the object. When
 // something changes, the group tells the connection from here.
 import type { WatchMessage } from "../../src/protocol/watch-socket.ts";
-import { close, sendJson } from "../shared/socket.ts";
+import { close, type ObjectSocket, type ObjectSockets, sendJson } from "../shared/socket.ts";
 import type { GroupClock } from "./group-clock.ts";
 
 const TAG = "watch";
@@ -14,11 +14,11 @@ interface Attachment {
 }
 
 export class Watchers {
-  readonly #ctx: DurableObjectState;
+  readonly #ctx: ObjectSockets;
   readonly #clock: GroupClock;
-  readonly #sockets = new Map<string, WebSocket>();
+  readonly #sockets = new Map<string, ObjectSocket>();
 
-  constructor(ctx: DurableObjectState, clock: GroupClock) {
+  constructor(ctx: ObjectSockets, clock: GroupClock) {
     this.#ctx = ctx;
     this.#clock = clock;
     for (const socket of ctx.getWebSockets(TAG)) {
@@ -28,7 +28,7 @@ export class Watchers {
   }
 
   /** Watches for the member over this socket from now on. An earlier socket of the member is closed. */
-  accept(socket: WebSocket, memberId: string, nowMs: number): void {
+  accept(socket: ObjectSocket, memberId: string, nowMs: number): void {
     const older = this.#sockets.get(memberId);
     this.#ctx.acceptWebSocket(socket, [TAG]);
     attach(socket, memberId, nowMs);
@@ -82,7 +82,7 @@ export class Watchers {
   }
 
   /** Returns the member whose socket has gone. Null if it was not a watch, or not the member's newest. */
-  lost(socket: WebSocket): string | null {
+  lost(socket: ObjectSocket): string | null {
     const memberId = attachmentOf(socket)?.watches;
     if (memberId === undefined || this.#sockets.get(memberId) !== socket) return null;
     this.#sockets.delete(memberId);
@@ -90,12 +90,12 @@ export class Watchers {
   }
 }
 
-function attach(socket: WebSocket, watches: string, openedAtMs: number): void {
+function attach(socket: ObjectSocket, watches: string, openedAtMs: number): void {
   const attachment: Attachment = { watches, openedAtMs };
   socket.serializeAttachment(attachment);
 }
 
-function attachmentOf(socket: WebSocket): Attachment | null {
+function attachmentOf(socket: ObjectSocket): Attachment | null {
   const attachment = socket.deserializeAttachment() as Partial<Attachment> | null;
   return attachment?.watches === undefined ? null : (attachment as Attachment);
 }

@@ -11,6 +11,13 @@ export type ObjectSocket = WebSocket & {
   deserializeAttachment(): unknown;
 };
 
+/** The small part of a Durable Object's state that has its sockets. */
+export interface ObjectSockets {
+  acceptWebSocket(socket: ObjectSocket, tags: string[]): void;
+  getWebSockets(tag: string): ObjectSocket[];
+  getWebSocketAutoResponseTimestamp(socket: ObjectSocket): Date | null;
+}
+
 /** Sends, unless the socket has gone meanwhile. Its close event does the rest. */
 export function send(socket: WebSocket, data: string | Uint8Array): void {
   try {

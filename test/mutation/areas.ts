@@ -125,15 +125,10 @@ export const AREAS: readonly Area[] = [
     name: "group object",
     files: ["durable-objects/group"],
     stages: [
-      core("group-store"),
-      workers(
-        "group-object",
-        "kafka-groups",
-        "group-admission",
-        "clock",
-        "files",
-        "plain-consumer",
-      ),
+      core("group-store", "kafka-members", "kafka-positions", "classic-members", "watchers"),
+      core("object-clock", "identity"),
+      workers("group-object", "kafka-groups", "group-admission", "group-config", "silent-sockets"),
+      workers("clock", "files", "poll", "plain-consumer", "kafka-wire"),
     ],
     aim: AIM,
   },
@@ -141,7 +136,19 @@ export const AREAS: readonly Area[] = [
     name: "partition object",
     files: ["durable-objects/partition", "durable-objects/shared"],
     stages: [
-      core("group-commit", "slow-readers"),
+      core(
+        "group-commit",
+        "slow-readers",
+        "tail-readers",
+        "sockets",
+        "object-clock",
+        "housekeeping",
+        "end-reports",
+        "request-store",
+        "fences",
+        "identity",
+        "log-store",
+      ),
       workers(
         "partition-object",
         "housekeeping",
@@ -160,7 +167,10 @@ export const AREAS: readonly Area[] = [
   {
     name: "cluster object",
     files: ["durable-objects/cluster"],
-    stages: [workers("cluster-object", "http", "files", "kafka-apis", "clock")],
+    stages: [
+      core("cluster-store", "identity"),
+      workers("cluster-object", "http", "files", "kafka-apis", "clock"),
+    ],
     aim: AIM,
   },
   {
