@@ -1,18 +1,31 @@
 // A group's object as Kafka's clients come to it, where more than one thing happens at a time.
-import { runInDurableObject } from "cloudflare:test";
-import { describe, expect, test } from "vitest";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { describe, expect, test, vi } from "vitest";
+import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import type { GroupObject } from "../../durable-objects/group/group-object.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
-import { groupStub } from "../../src/env.ts";
+import { type PartitionKey, partitionKey } from "../../src/core/group/partition-key.ts";
+import { clusterStub, groupStub } from "../../src/env.ts";
+import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
+import type { PollRequest } from "../../src/protocol/poll.ts";
+import { watchUrl } from "../../src/protocol/watch-socket.ts";
 import {
+  alarmOf,
   call,
   committedOffsets,
   createTopic,
+  describeGroup,
   env,
+  eventually,
+  evict,
   expectStatus,
   listedGroups,
+  readAs,
+  TestSocket,
+  type TopicJson,
   TWINS,
   unique,
+  whileAsked,
 } from "./support.ts";
 
 const JOIN = {
@@ -137,6 +150,316 @@ describe.each(Object.entries(WITH_A_PENDING_ID))("where an id was given out, %s"
     expect(asked.errorCode).toBe(KAFKA_ERRORS.MEMBER_ID_REQUIRED);
     await interrupt(stub);
     await act(group, name);
+  });
+});
+
+const isMessage = (message: unknown): message is CoordinatorMessage =>
+  typeof message === "object" && message !== null && "type" in message;
+
+function pollOf(topic: TopicJson, more: Partial<PollRequest> = {}): PollRequest {
+  return {
+    memberId: "poll:i",
+    instanceId: "i",
+    clientId: null,
+    topics: [topic.name],
+    topicPattern: null,
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 10_000,
+    acks: [],
+    ...more,
+  };
+}
+
+/** A classic member that is alone in the group and has its assignment. */
+async function settle(group: string) {
+  const stub = groupStub(env, group);
+  const { memberId, generation } = await stub.joinClassic(JOIN);
+  const assignments = [{ memberId, assignment: new Uint8Array() }];
+  const token = { memberId, instanceId: null, generation };
+  await stub.syncClassic({ ...token, protocolType: null, protocolName: null, assignments });
+  return token;
+}
+
+/** Joins over a socket, and waits for the answer. */
+async function joinOver(group: string, topic: TopicJson, more: object = {}) {
+  const socket = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`);
+  const join = { type: "join", memberId: "m", memberEpoch: 0, topics: [topic.name], ...more };
+  socket.send(join);
+  return { socket, answer: await socket.next(isMessage) };
+}
+
+/** Each joins as a native member. Returns the error that it is refused with. */
+const JOINS: Record<string, (group: string, topic: TopicJson) => Promise<string | null>> = {
+  "by a poll": async (group, topic) => {
+    const polled = await groupStub(env, group).poll(pollOf(topic));
+    return polled.ok ? null : polled.error;
+  },
+  "by a heartbeat": async (group, { name }) => {
+    const joined = await groupStub(env, group).heartbeat({
+      ...{ memberId: "native", memberEpoch: 0, instanceId: null, clientId: null },
+      ...{ rebalanceTimeoutMs: 1_000, topics: [name], topicPattern: null, owned: [] },
+    });
+    return joined.ok ? null : joined.error;
+  },
+  "over a socket": async (group, topic) => {
+    const { answer } = await joinOver(group, topic);
+    return answer.type === "error" ? answer.code : null;
+  },
+};
+
+describe.each(Object.entries(JOINS))("who joins %s", (_, join) => {
+  test("[GRP-14] is refused where a classic member joins while the cluster is asked", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    whileAsked("subscribe", () => groupStub(env, group).joinClassic(JOIN));
+    expect(await join(group, topic)).toBe("NON_EMPTY_GROUP");
+    expect(await listedGroups()).toContain(group);
+    expect(await groupStub(env, group).summary()).toMatchObject({ groupType: "classic" });
+    expect((await describeGroup(group)).members).toMatchObject([{ memberId: "classic" }]);
+  });
+
+  test("[GRP-10] while the group is being deleted keeps it, with what was committed", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    await readAs(group, topic, { 0: 7 });
+    whileAsked("retireIncarnation", () =>
+      groupStub(env, group).heartbeat({
+        ...{ memberId: "native", memberEpoch: 0, instanceId: null, clientId: null },
+        ...{ rebalanceTimeoutMs: 1_000, topics: [topic.name], topicPattern: null, owned: [] },
+      }),
+    );
+    expect(await groupStub(env, group).destroy()).toMatchObject({ error: "NON_EMPTY_GROUP" });
+    expect(await committedOffsets(group, topic.name)).toEqual([7]);
+    expect(await join(group, topic)).toBe(null);
+  });
+});
+
+test("[GRP-13] a socket that closes while the cluster is asked leaves no group behind", async () => {
+  const topic = await createTopic(1);
+  const group = unique("group");
+  const socket = await TestSocket.open(`/v1/groups/${group}/socket`);
+  let isClosed = false;
+  whileAsked("subscribe", async () => {
+    while (!isClosed) await new Promise((resolve) => setTimeout(resolve, 1));
+  });
+  socket.send({ type: "join", memberId: "m", memberEpoch: 0, topics: [topic.name] });
+  socket.close(1000);
+  await socket.closed;
+  isClosed = true;
+  await eventually(async () => !(await listedGroups()).includes(group), "it to be unlisted");
+  expect(await tablesOf(groupStub(env, group))).toEqual([]);
+});
+
+describe("a poll", () => {
+  /** A member that was sent the records before `offset` of partition 0. */
+  async function delivered(group: string, topic: TopicJson, offset: number) {
+    const stub = groupStub(env, group);
+    const polled = await stub.poll(pollOf(topic));
+    if (!polled.ok) throw new Error(polled.detail);
+    const delivery = { key: partitionKey(topic.topicId, 0), beginOffset: null, nextOffset: offset };
+    const { memberEpoch } = polled.assignment;
+    return { stub, own: await stub.deliver("poll:i", memberEpoch, [delivery]) };
+  }
+  const ack = (topic: TopicJson, offset: number) => ({ topic: topic.name, partition: 0, offset });
+
+  test.each([
+    {
+      what: "with an illegal session",
+      more: { sessionTimeoutMs: 1 },
+      error: "INVALID_SESSION_TIMEOUT",
+    },
+    {
+      what: "with a pattern that is none",
+      more: { topicPattern: "(" },
+      error: "INVALID_REGULAR_EXPRESSION",
+    },
+    {
+      what: "for a topic with an illegal name",
+      more: { topics: ["no topic"] },
+      error: "INVALID_TOPIC_EXCEPTION",
+    },
+    { what: "for a member over a socket", more: { memberId: "m" }, error: "UNKNOWN_MEMBER_ID" },
+  ])("[POL-5] $what is refused, and acknowledges nothing", async ({ more, error }) => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    const { stub, own } = await delivered(group, topic, 5);
+    expect(own).toEqual(new Set<PartitionKey>([partitionKey(topic.topicId, 0)]));
+    if ("memberId" in more) await joinOver(group, topic);
+    const acks = [ack(topic, 3)];
+    expect(await stub.poll(pollOf(topic, { acks, ...more }))).toMatchObject({ error });
+    expect(await committedOffsets(group, topic.name)).toEqual([null]);
+    expect(await stub.poll(pollOf(topic, { acks }))).toMatchObject({ ok: true, rejected: [] });
+    expect(await committedOffsets(group, topic.name)).toEqual([4]);
+  });
+
+  test.each(TWINS)(
+    "[POL-1] for what the member subscribes to already asks the cluster nothing$when",
+    async ({ interrupt }) => {
+      const [topic, other] = [await createTopic(1), await createTopic(1)];
+      const stub = groupStub(env, unique("group"));
+      const asked = vi.spyOn(ClusterObject.prototype, "subscribe");
+      const poll = async (more: Partial<PollRequest> = {}) => {
+        await interrupt(stub);
+        const before = asked.mock.calls.length;
+        expect(await stub.poll(pollOf(topic, more))).toMatchObject({ ok: true });
+        return asked.mock.calls.length - before;
+      };
+      expect([await poll(), await poll()]).toEqual([1, 0]);
+      expect(await poll({ topics: [topic.name, other.name] })).toBe(1);
+      asked.mockRestore();
+    },
+  );
+
+  test("[POL-5] a leave that acknowledges what was not sent is refused, and the member stays", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    const { stub } = await delivered(group, topic, 5);
+    expect(await stub.leave("poll:i", [ack(topic, 5)])).toMatchObject({ error: "INVALID_REQUEST" });
+    expect((await describeGroup(group)).members).toHaveLength(1);
+    expect(await stub.leave("poll:i", [ack(topic, 4)])).toEqual({ ok: true, rejected: [] });
+    expect(await committedOffsets(group, topic.name)).toEqual([5]);
+    expect((await describeGroup(group)).members).toEqual([]);
+  });
+});
+
+describe("a member's socket", () => {
+  test("[OFF-1] that has not joined commits and releases nothing, and is told so", async () => {
+    const { topicId } = await createTopic(1);
+    const socket = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${unique("g")}/socket`);
+    const offsets = [{ topicId, partition: 0, offset: 0 }];
+    socket.send({ type: "commit", requestId: 5, memberEpoch: 1, offsets });
+    const refused = { type: "error", code: "UNKNOWN_MEMBER_ID", retriable: false };
+    expect(await socket.next(isMessage)).toMatchObject({ ...refused, requestId: 5 });
+    socket.send({ type: "revoked", partitions: [] });
+    const answer = await socket.next(isMessage);
+    expect(answer).toMatchObject(refused);
+    expect(answer).not.toHaveProperty("requestId");
+    socket.send({ type: "leave" });
+    expect(await socket.closed).toEqual({ code: 1000, reason: "left" });
+  });
+
+  test.each(TWINS)(
+    "[GRP-10] ends when the group is deleted, and so does a watch$when",
+    async ({ interrupt }) => {
+      const group = unique("group");
+      const stub = groupStub(env, group);
+      await stub.alterConfig({ "group.max.size": 1 });
+      const socket = await TestSocket.open(`/v1/groups/${group}/socket`);
+      const { webSocket } = await stub.fetch(watchUrl("gone"), {
+        headers: { upgrade: "websocket" },
+      });
+      const watch = new TestSocket(webSocket as WebSocket, () => {});
+      webSocket?.accept();
+      await interrupt(stub);
+      expect(await stub.destroy()).toEqual({ ok: true });
+      const deleted = { code: 4003, reason: "the group was deleted" };
+      expect([await socket.closed, await watch.closed]).toEqual([deleted, deleted]);
+    },
+  );
+});
+
+test("[GRP-7] a group that was deleted sets an alarm again when it begins anew", async () => {
+  const topic = await createTopic(1);
+  const group = unique("group");
+  await readAs(group, topic, { 0: 1 });
+  const stub = groupStub(env, group);
+  expect(await alarmOf(stub)).not.toBe(null);
+  await stub.destroy();
+  expect(await alarmOf(stub)).toBe(null);
+  await stub.poll(pollOf(topic));
+  expect(await alarmOf(stub)).not.toBe(null);
+});
+
+test.each(TWINS)(
+  "[CLK-5] a group knows the incarnation of its life, and no other$when",
+  async ({ interrupt }) => {
+    const topic = await createTopic(1);
+    const stub = groupStub(env, unique("group"));
+    expect(await stub.hasIncarnation(0)).toBe(false);
+    const polled = await stub.poll(pollOf(topic));
+    const incarnation = polled.ok ? polled.assignment.incarnation : 0;
+    await interrupt(stub);
+    expect(await stub.hasIncarnation(incarnation)).toBe(true);
+    expect(await stub.hasIncarnation(incarnation + 1)).toBe(false);
+    await stub.leave("poll:i", []);
+    await stub.destroy();
+    expect(await stub.hasIncarnation(incarnation)).toBe(false);
+  },
+);
+
+test("[GRP-13] a group that is only listed is unlisted by its alarm", async () => {
+  const group = unique("group");
+  await clusterStub(env).subscribe(group, [], null);
+  const stub = groupStub(env, group);
+  await runInDurableObject(stub, (_, { storage }) => storage.setAlarm(Date.now() + 3_600_000));
+  await runDurableObjectAlarm(stub);
+  expect(await listedGroups()).not.toContain(group);
+});
+
+test("[GRP-7] an alarm that cannot do its work is set again, for soon", async () => {
+  const group = unique("group");
+  await clusterStub(env).subscribe(group, [], null);
+  const stub = groupStub(env, group);
+  await runInDurableObject(stub, (_, { storage }) => storage.setAlarm(Date.now() + 3_600_000));
+  const log = vi.spyOn(console, "error").mockReturnValue();
+  whileAsked("isGroupMade", () => Promise.reject(new Error("out of reach, for the test")));
+  const beforeMs = Date.now();
+  await runDurableObjectAlarm(stub);
+  const dueMs = (await alarmOf(stub)) ?? 0;
+  expect(dueMs - 1_000).toBeGreaterThanOrEqual(beforeMs);
+  expect(dueMs - 1_000).toBeLessThanOrEqual(Date.now());
+  expect(log.mock.calls.flat().join()).toContain("the alarm failed, it will be tried again");
+  log.mockRestore();
+  await runDurableObjectAlarm(stub);
+  expect(await listedGroups()).not.toContain(group);
+});
+
+describe("classic members", () => {
+  test("[CLS-9] of a topic that has grown go on in their generation", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    const stub = groupStub(env, group);
+    const token = await settle(group);
+    const commit = () =>
+      stub.commitOffsets(token, [{ topic: topic.name, partition: 0, offset: 1, metadata: "" }]);
+    expect(await commit()).toEqual({ errorCode: 0, errorCodes: [0] });
+    await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, { partitions: 2 });
+    expect(await stub.heartbeatClassic(token)).toBe(0);
+    expect(await commit()).toEqual({ errorCode: 0, errorCodes: [0] });
+    expect(await committedOffsets(group, topic.name)).toEqual([1, null]);
+    await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+    expect(await stub.heartbeatClassic(token)).toBe(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
+    expect(await commit()).toEqual({
+      errorCode: 0,
+      errorCodes: [KAFKA_ERRORS.ILLEGAL_GENERATION],
+    });
+  });
+
+  test("[CLS-7] that nobody watches have a session from when the group wakes up, over further evictions", async () => {
+    const group = unique("group");
+    const stub = groupStub(env, group);
+    await settle(group);
+    const silentSince = () =>
+      runInDurableObject(stub, (_, { storage }) => {
+        const { json } = storage.sql.exec("SELECT json FROM classic").one();
+        return JSON.parse(String(json)).members[0].silentSinceMs;
+      });
+    expect(await silentSince()).toBe(null);
+    await evict(stub);
+    const first = await silentSince();
+    expect(first).toBeGreaterThan(0);
+    await evict(stub);
+    expect(await silentSince()).toBe(first);
+  });
+
+  test("[GRP-9] a change of a topic makes no group of one that does not exist", async () => {
+    const topic = await createTopic(1);
+    const stub = groupStub(env, unique("group"));
+    const known = await clusterStub(env).topic(topic.name);
+    if (!known.ok) throw new Error(known.detail);
+    await stub.changeTopic(topic.name, known.topic);
+    await stub.changeTopic(topic.name, null);
+    expect(await tablesOf(stub)).toEqual([]);
   });
 });
 

@@ -2,7 +2,8 @@
 // waiting for conditions. Nothing here sleeps: every wait is for something to happen, with a guard on top.
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as bindings, exports } from "cloudflare:workers";
-import { expect } from "vitest";
+import { expect, type MockInstance, vi } from "vitest";
+import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import {
@@ -68,6 +69,25 @@ export function refuse(
       Reflect.deleteProperty(sql, "exec");
       return refused;
     };
+  });
+}
+
+// Races.
+
+type Asked = "forgetGroup" | "isGroupMade" | "retireIncarnation" | "subscribe" | "usePartition";
+
+/**
+ * The cluster's next call of this method begins only when the action is done. So that happens while somebody waits for
+ * the cluster. The action runs in the cluster's object and needs stubs of its own.
+ */
+export function whileAsked(method: Asked, action: () => Promise<unknown>): void {
+  type Call = (...parameters: unknown[]) => unknown;
+  const original = ClusterObject.prototype[method] as Call;
+  const spy = vi.spyOn(ClusterObject.prototype, method) as unknown as MockInstance<Call>;
+  spy.mockImplementationOnce(async function (this: unknown, ...parameters) {
+    spy.mockRestore();
+    await action();
+    return original.apply(this, parameters);
   });
 }
 
@@ -493,6 +513,6 @@ export function segmentsOf(stub: DurableObjectStub<PartitionObject>): Promise<nu
 }
 
 /** When the partition's alarm is set for, or null. */
-export function alarmOf(stub: DurableObjectStub<PartitionObject>): Promise<number | null> {
+export function alarmOf(stub: DurableObjectStub): Promise<number | null> {
   return runInDurableObject(stub, (_, { storage }) => storage.getAlarm());
 }
