@@ -868,8 +868,7 @@ export class GroupObject extends DurableObject<Env> {
     const told = new Set<string>(joined === undefined ? [] : [joined.memberId]);
     for (const event of events) {
       if (event.type === "member") told.add(event.member.memberId);
-      if (event.type !== "member-removed") continue;
-      if (event.reason !== "left") this.#endSession(event.memberId, event.reason);
+      if (event.type === "member-removed") this.#endSession(event.memberId, event.reason);
     }
     this.#kafka.tell(events);
     const unread: WebSocket[] = [];

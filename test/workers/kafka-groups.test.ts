@@ -323,6 +323,23 @@ describe("a poll", () => {
 });
 
 describe("a member's socket", () => {
+  test.each(TWINS)(
+    "[CLS-12] ends when an admin removes its static member, with the reason$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      const group = unique("group");
+      const { socket } = await joinOver(group, topic, { instanceId: "kiosk" });
+      const other = await joinOver(group, topic, { memberId: "other" });
+      await interrupt(groupStub(env, group));
+      const left = await groupStub(env, group).leaveClassic([
+        { memberId: "", instanceId: "kiosk" },
+      ]);
+      expect(left).toEqual([0]);
+      expect(await socket.closed).toEqual({ code: 4003, reason: "UNKNOWN_MEMBER_ID: left" });
+      expect(await other.socket.next(isMessage)).toMatchObject({ partitions: [{ partition: 0 }] });
+    },
+  );
+
   test("[OFF-1] that has not joined commits and releases nothing, and is told so", async () => {
     const { topicId } = await createTopic(1);
     const socket = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${unique("g")}/socket`);
