@@ -36,7 +36,7 @@ import {
 } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
-import type { OffsetCommit } from "../../src/core/group/offsets.ts";
+import { type OffsetCommit, unknownMember } from "../../src/core/group/offsets.ts";
 import {
   fromSet,
   type PartitionKey,
@@ -473,6 +473,9 @@ export class GroupObject extends DurableObject<Env> {
     memberId: string,
     acks: PollRequest["acks"],
   ): Promise<Result<{ rejected: readonly RejectedAck[] }>> {
+    // [GRP-15] Another kind of member may have chosen an id that a poller would have.
+    if (this.#coordinator.state.members.get(memberId)?.polls === false)
+      return unknownMember(memberId);
     const acknowledged = this.#acknowledge(memberId, acks);
     if (!acknowledged.ok) return acknowledged;
     this.#coordinator.leave(memberId, this.#clock.now());

@@ -320,6 +320,18 @@ describe("a poll", () => {
     expect(await committedOffsets(group, topic.name)).toEqual([5]);
     expect((await describeGroup(group)).members).toEqual([]);
   });
+
+  test("[GRP-15] that leaves under the id of a member over a socket does not remove it", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    const { socket } = await joinOver(group, topic, { memberId: "poll:i" });
+    const body = { instanceId: "i", leave: true };
+    expect(await call("POST", `/v1/groups/${group}/poll`, body)).toMatchObject({
+      body: { code: "UNKNOWN_MEMBER_ID" },
+    });
+    expect(await socket.untilPong()).toEqual([]);
+    expect((await describeGroup(group)).members).toHaveLength(1);
+  });
 });
 
 describe("a member's socket", () => {
