@@ -169,7 +169,8 @@ export const AREAS: readonly Area[] = [
     files: ["durable-objects/cluster"],
     stages: [
       core("cluster-store", "identity"),
-      workers("cluster-object", "http", "files", "kafka-apis", "clock"),
+      workers("cluster-object", "cluster-tasks"),
+      workers("http", "files", "kafka-apis", "clock"),
     ],
     aim: AIM,
   },

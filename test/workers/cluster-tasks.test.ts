@@ -1,0 +1,366 @@
+// The cluster's bounds, what follows from its changes, and what it remembers of groups and partitions: whom it tells,
+// what it tries again and when, and what it forgets.
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, type MockInstance, test, vi } from "vitest";
+import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
+import { ClusterStore } from "../../durable-objects/cluster/cluster-store.ts";
+import { GroupObject } from "../../durable-objects/group/group-object.ts";
+import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
+import {
+  MAX_GROUPS,
+  MAX_PATTERNS_PER_GROUP,
+  MAX_TOPICS,
+  MAX_WRITERS_TOLD_OF_CLOCK,
+} from "../../src/core/limits.ts";
+import { clusterStub, partitionStub } from "../../src/env.ts";
+import { alarmOf, createTopic, env, eventually, evict, produce, TWINS, unique } from "./support.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+const cluster = clusterStub(env);
+
+/** What is stored of a partition's use, or of a group's subscriptions. */
+function rows(query: string, ...bindings: string[]): Promise<Record<string, SqlStorageValue>[]> {
+  return runInDurableObject(cluster, (_, { storage }) =>
+    Array.from(storage.sql.exec(query, ...bindings)),
+  );
+}
+
+const tasksOf = async (what: string) =>
+  (await rows("SELECT task FROM tasks"))
+    .map(({ task }) => String(task))
+    .filter((task) => task.includes(what));
+
+describe("bounds", () => {
+  /** As many as there may be, or one less. */
+  const many = (bound: number, name: string) => Array.from({ length: bound }, () => name);
+
+  test("[CLU-1] topics up to the bound are created, and no more", async () => {
+    const topic = await createTopic(1);
+    const spy = vi.spyOn(ClusterStore.prototype, "topics");
+    const known = await cluster.topic(topic.name);
+    if (!known.ok) throw new Error(known.detail);
+    spy.mockReturnValueOnce(new Array(MAX_TOPICS).fill(known.topic));
+    expect(await cluster.createTopic(unique("t"), 1, {})).toMatchObject({
+      error: "THROTTLING_QUOTA_EXCEEDED",
+      detail: `there are ${MAX_TOPICS} topics, the bound`,
+    });
+    spy.mockReturnValueOnce(new Array(MAX_TOPICS - 1).fill(known.topic));
+    expect(await cluster.createTopic(unique("t"), 1, {})).toMatchObject({ ok: true });
+  });
+
+  test("[CLU-1] groups up to the bound are listed, and one that is listed may always ask", async () => {
+    const [listed, next] = [unique("g"), unique("g")];
+    await cluster.subscribe(listed, [], null);
+    vi.spyOn(ClusterStore.prototype, "groups").mockReturnValue(many(MAX_GROUPS, "g"));
+    expect(await cluster.subscribe(next, [], null)).toMatchObject({
+      error: "THROTTLING_QUOTA_EXCEEDED",
+      detail: `there are ${MAX_GROUPS} groups, the bound`,
+    });
+    expect(await cluster.subscribe(listed, [], null)).toMatchObject({ ok: true });
+    vi.spyOn(ClusterStore.prototype, "groups").mockReturnValue(many(MAX_GROUPS - 1, "g"));
+    expect(await cluster.subscribe(next, [], null)).toMatchObject({ ok: true });
+  });
+
+  test("[PAT-1] a group subscribes to patterns up to the bound, and to known ones always", async () => {
+    const group = unique("g");
+    await cluster.subscribe(group, [], "known.*");
+    const patterns = vi.spyOn(ClusterStore.prototype, "patternsOf");
+    patterns.mockReturnValue([...many(MAX_PATTERNS_PER_GROUP - 1, "p"), "known.*"]);
+    expect(await cluster.subscribe(group, [], "new.*")).toMatchObject({
+      error: "THROTTLING_QUOTA_EXCEEDED",
+      detail: expect.stringContaining(`${MAX_PATTERNS_PER_GROUP} patterns, the bound`),
+    });
+    expect(await cluster.subscribe(group, [], "known.*")).toMatchObject({ ok: true });
+    expect(await cluster.subscribe(group, [], null)).toMatchObject({ ok: true });
+    patterns.mockReturnValue(many(MAX_PATTERNS_PER_GROUP - 1, "p"));
+    expect(await cluster.subscribe(group, [], "new.*")).toMatchObject({ ok: true });
+  });
+
+  test("[CLK-1] the partitions written to last are told of the clock, each once, the oldest forgotten", async () => {
+    // In a cluster's life of its own, so that nobody else's partitions are among them.
+    const told = await runInDurableObject(cluster, (_, state) => {
+      const other = new ClusterObject(state, env);
+      for (let i = 0; i <= MAX_WRITERS_TOLD_OF_CLOCK; i++) {
+        other.noteLogEnd("nobody's", i, 1);
+        if (i > 2) other.noteLogEnd("nobody's", 1, 1); // It writes all the time.
+      }
+      return other.noticeClock().partitions;
+    });
+    expect(told).toHaveLength(MAX_WRITERS_TOLD_OF_CLOCK);
+    const numbers = told.map(({ partition }) => partition);
+    expect(numbers.slice(0, 3)).toEqual([2, 3, 4]);
+    expect(numbers.slice(-2)).toEqual([MAX_WRITERS_TOLD_OF_CLOCK, 1]);
+    expect(told[0]).toEqual({ topicId: "nobody's", partition: 2 });
+  });
+});
+
+describe("subscriptions", () => {
+  test.each(TWINS)(
+    "[GRP-9] a change of a topic is told once to each group that reads it, and to no other$when",
+    async ({ interrupt }) => {
+      const name = unique("topic");
+      const [byName, byPattern, byBoth, other] = ["a", "b", "c", "d"].map((prefix) =>
+        unique(prefix),
+      ) as [string, string, string, string];
+      await cluster.subscribe(byName, [name], null);
+      await cluster.subscribe(byPattern, [], `${name}.*`);
+      await cluster.subscribe(byBoth, [name], `${name}.*`);
+      await cluster.subscribe(other, [unique("topic")], `x${name}`);
+      const told: string[] = [];
+      vi.spyOn(GroupObject.prototype, "changeTopic").mockImplementation(async function (
+        this: GroupObject,
+        changed,
+        topic,
+      ) {
+        const { id } = (this as unknown as { ctx: DurableObjectState }).ctx;
+        if (changed === name) told.push(`${id.name} ${topic?.partitions ?? "gone"}`);
+      });
+      const take = () => told.splice(0).sort();
+      const all = (what: number | string) =>
+        [byName, byPattern, byBoth].map((group) => `${group} ${what}`).sort();
+      await interrupt(cluster);
+      await cluster.createTopic(name, 1, {});
+      expect(take()).toEqual(all(1));
+      await cluster.alterTopic(name, { partitions: 1 });
+      await cluster.alterTopic(name, { config: { "retention.ms": 5 } });
+      expect(take(), "nothing that concerns a group").toEqual([]);
+      await interrupt(cluster);
+      await cluster.alterTopic(name, { partitions: 3 });
+      expect(take()).toEqual(all(3));
+      await cluster.deleteTopic(name);
+      expect(take()).toEqual(all("gone"));
+    },
+  );
+
+  test("[GRP-13] a look-up of topics that must exist lists no group for names that do not", async () => {
+    const [group, missing] = [unique("g"), unique("missing")];
+    const topic = await createTopic(1);
+    expect(await cluster.subscribe(group, [missing], null, true)).toMatchObject({ topics: [] });
+    expect(await cluster.hasGroup(group)).toBe(false);
+    expect(await cluster.subscribe(group, [missing, topic.name], null, true)).toMatchObject({
+      topics: [{ name: topic.name }],
+    });
+    const subscribed = "SELECT topic FROM subscriptions WHERE group_id = ?";
+    expect(await rows(subscribed, group)).toEqual([{ topic: topic.name }]);
+    await cluster.subscribe(group, [missing], null);
+    expect(await rows(subscribed, group)).toHaveLength(2);
+  });
+
+  test.each([
+    { what: "group id", group: "", names: [], pattern: null, error: "INVALID_GROUP_ID" },
+    { what: "topic", names: ["t", "no topic"], pattern: null, error: "INVALID_TOPIC_EXCEPTION" },
+    { what: "pattern", names: [], pattern: "(", error: "INVALID_REGULAR_EXPRESSION" },
+  ])("[GRP-13] an illegal $what is refused, and lists nothing", async (row) => {
+    const group = row.group ?? unique("g");
+    expect(await cluster.subscribe(group, row.names, row.pattern)).toMatchObject({
+      error: row.error,
+    });
+    expect(await cluster.hasGroup(group)).toBe(false);
+    expect(await rows("SELECT * FROM subscriptions WHERE group_id = ?", group)).toEqual([]);
+  });
+
+  test("[PAT-1] a subscription finds the topics that it names or matches, each once", async () => {
+    const name = unique("topic");
+    const [a, b] = [await createTopic(1, {}, `${name}-a`), await createTopic(1, {}, `${name}-b`)];
+    const named = (topics: readonly string[], pattern: string | null) =>
+      cluster
+        .subscribe(unique("g"), topics, pattern)
+        .then((found) => (found.ok ? found.topics.map((each) => each.name) : found.error));
+    expect(await named([b.name], null)).toEqual([b.name]);
+    expect(await named([b.name], `${name}-.*`)).toEqual([a.name, b.name]);
+    expect(await named([], `${name}-a`)).toEqual([a.name]);
+  });
+});
+
+describe("groups that end", () => {
+  test.each(TWINS)(
+    "[CLK-5] the newest incarnation of any deleted group is told to the next, and never an older one$when",
+    async ({ interrupt }) => {
+      const told = async () => {
+        await interrupt(cluster);
+        const answer = await cluster.subscribe(unique("g"), [], null);
+        return answer.ok ? answer.retiredIncarnation : -1;
+      };
+      const newest = Math.max(await told(), Date.now()) + 10;
+      await cluster.retireIncarnation(newest);
+      expect(await told()).toBe(newest);
+      await cluster.retireIncarnation(newest - 1);
+      expect(await told()).toBe(newest);
+      await cluster.retireIncarnation(newest + 1);
+      expect(await told()).toBe(newest + 1);
+    },
+  );
+
+  test("[FIL-6] only a group that is listed is noted to have stored something", async () => {
+    const [listed, stranger] = [unique("g"), unique("g")];
+    await cluster.subscribe(listed, [], null);
+    for (const group of [listed, stranger]) await cluster.noteGroupMade(group);
+    expect(await cluster.isGroupMade(listed)).toBe(true);
+    expect(await cluster.isGroupMade(stranger)).toBe(false);
+    expect(await cluster.subscribe(listed, [], null)).toMatchObject({ isMade: true });
+    expect(await cluster.subscribe(stranger, [], null)).toMatchObject({ isMade: false });
+  });
+
+  test("[GRP-13] a group that subscribes while it is asked whether it is needed stays", async () => {
+    const group = unique("g");
+    await cluster.subscribe(group, [], null);
+    const isNeeded = vi.spyOn(GroupObject.prototype, "isNeeded");
+    isNeeded.mockImplementationOnce((async () => {
+      await clusterStub(env).subscribe(group, [], null);
+      return false;
+    }) as unknown as () => boolean);
+    await cluster.forgetGroup(group);
+    expect(await cluster.hasGroup(group)).toBe(true);
+    isNeeded.mockReturnValueOnce(true);
+    await cluster.forgetGroup(group);
+    expect(await cluster.hasGroup(group)).toBe(true);
+    isNeeded.mockReturnValueOnce(false);
+    await cluster.forgetGroup(group);
+    expect(await cluster.hasGroup(group)).toBe(false);
+  });
+
+  test("[GRP-13] of two questions whether a group is needed the later one counts", async () => {
+    const group = unique("g");
+    await cluster.subscribe(group, [], null);
+    const isNeeded = vi.spyOn(GroupObject.prototype, "isNeeded");
+    isNeeded.mockImplementationOnce((async () => {
+      isNeeded.mockReturnValueOnce(true);
+      await clusterStub(env).forgetGroup(group);
+      return false; // An answer from before.
+    }) as unknown as () => boolean);
+    await cluster.forgetGroup(group);
+    expect(await cluster.hasGroup(group)).toBe(true);
+  });
+});
+
+describe("partitions", () => {
+  test("[FIL-4] nothing is remembered of partitions that there are not", async () => {
+    const topic = await createTopic(2);
+    const gone = crypto.randomUUID();
+    const used = () =>
+      rows("SELECT partition FROM partition_use WHERE topic_id IN (?, ?)", topic.topicId, gone);
+    expect(await used()).toEqual([{ partition: -1 }]);
+    await cluster.noteLogEnd(gone, 0, 7);
+    expect(await cluster.usePartition(gone, 0)).toMatchObject({ error: "UNKNOWN_TOPIC_ID" });
+    expect(await cluster.usePartition(topic.topicId, 2)).toMatchObject({ knownLogEnd: null });
+    expect(await used()).toEqual([{ partition: -1 }]);
+    expect(await cluster.usePartition(topic.topicId, 1)).toMatchObject({ knownLogEnd: null });
+    expect(await cluster.usedPartitions([topic.topicId, gone])).toEqual([[1], null]);
+  });
+
+  test("[FIL-1] a change goes to used partitions only, and a topic without one needs no task", async () => {
+    const topic = await createTopic(3);
+    await produce(topic.name, [{ value: "a", partition: 1 }]);
+    const places: string[] = [];
+    const note = (what: string) =>
+      async function (this: PartitionObject) {
+        const { id } = (this as unknown as { ctx: DurableObjectState }).ctx;
+        if (id.name?.startsWith(topic.topicId)) places.push(`${what} ${id.name.split("/")[1]}`);
+      };
+    vi.spyOn(PartitionObject.prototype, "configure").mockImplementation(note("configure"));
+    vi.spyOn(PartitionObject.prototype, "destroy").mockImplementation(note("destroy"));
+    await cluster.alterTopic(topic.name, { partitions: 4 });
+    expect(places).toEqual([]);
+    await cluster.alterTopic(topic.name, { config: { "retention.ms": 7 } });
+    expect(places.splice(0)).toEqual(["configure 1"]);
+    await cluster.deleteTopic(topic.name);
+    expect(places).toEqual(["destroy 1"]);
+  });
+
+  test("[CLU-4] a partition that cannot be freed keeps no other from it, and only its topic is tried again", async () => {
+    const [topic, other] = [await createTopic(2), await createTopic(1)];
+    for (const partition of [0, 1]) await produce(topic.name, [{ value: "a", partition }]);
+    await produce(other.name, [{ value: "a" }]);
+    vi.spyOn(console, "error").mockReturnValue();
+    const { destroy } = PartitionObject.prototype;
+    const stuck = vi.spyOn(PartitionObject.prototype, "destroy").mockImplementation(async function (
+      this: PartitionObject,
+    ) {
+      const { id } = (this as unknown as { ctx: DurableObjectState }).ctx;
+      if (id.name === `${topic.topicId}/0`) throw new Error("damaged, for the test");
+      return destroy.call(this);
+    });
+    await cluster.deleteTopic(topic.name);
+    await cluster.deleteTopic(other.name);
+    const refused = { ok: false, error: "UNKNOWN_TOPIC_ID" };
+    expect(await partitionStub(env, topic.topicId, 1).offsets()).toMatchObject(refused);
+    expect(await tasksOf(topic.topicId)).toHaveLength(1);
+    expect(await tasksOf(other.topicId)).toEqual([]);
+    stuck.mockRestore();
+    await runDurableObjectAlarm(cluster);
+    expect(await tasksOf(topic.topicId)).toEqual([]);
+  });
+});
+
+describe("tasks that fail", () => {
+  test("[CLU-4] they are tried again after a second, then ever later, up to a minute, and soon once all are done", async () => {
+    const topic = await createTopic(1);
+    await produce(topic.name, [{ value: "a" }]);
+    vi.spyOn(console, "error").mockReturnValue();
+    const stuck = vi
+      .spyOn(PartitionObject.prototype, "destroy")
+      .mockRejectedValue(new Error("out of reach, for the test"));
+    await evict(cluster); // The waits begin with its life.
+    /** The alarm may ring by itself meanwhile. So the wait is told by how often it has been tried. */
+    const expectWait = async (spy: MockInstance, work: () => Promise<unknown>) => {
+      const beforeMs = Date.now();
+      await work();
+      await eventually(async () => {
+        const tried = spy.mock.calls.length;
+        const waitMs = Math.min(60_000, 1_000 * 2 ** (tried - 1));
+        const dueMs = await alarmOf(cluster);
+        if (tried !== spy.mock.calls.length) return false;
+        if (dueMs === null) return tried > 1; // It has rung, and all is done.
+        // Both clocks are cut to milliseconds.
+        expect(dueMs, `after ${tried}`).toBeGreaterThanOrEqual(beforeMs + waitMs - 1);
+        expect(dueMs, `after ${tried}`).toBeLessThanOrEqual(Date.now() + waitMs + 1);
+        return true;
+      }, "an alarm");
+    };
+    await expectWait(stuck, () => cluster.deleteTopic(topic.name));
+    for (let i = 0; i < 7; i++) await expectWait(stuck, () => runDurableObjectAlarm(cluster));
+    stuck.mockRestore();
+    await runDurableObjectAlarm(cluster);
+    expect([await tasksOf(""), await alarmOf(cluster)]).toEqual([[], null]);
+    const next = await createTopic(1);
+    await produce(next.name, [{ value: "a" }]);
+    const once = vi.spyOn(PartitionObject.prototype, "destroy");
+    once.mockRejectedValueOnce(new Error("once"));
+    await expectWait(once, () => cluster.deleteTopic(next.name));
+    await runDurableObjectAlarm(cluster);
+    expect(await alarmOf(cluster)).toBe(null);
+  });
+
+  test("[CLU-4] a cluster that wakes up with tasks sets an alarm, and without sets none", async () => {
+    await evict(cluster);
+    await cluster.topics();
+    expect(await alarmOf(cluster)).toBe(null);
+    const topic = await createTopic(1);
+    await produce(topic.name, [{ value: "a" }]);
+    vi.spyOn(console, "error").mockReturnValue();
+    vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("once"));
+    await cluster.deleteTopic(topic.name);
+    await runInDurableObject(cluster, (_, { storage }) => storage.deleteAlarm());
+    await evict(cluster);
+    await cluster.topics();
+    expect(await alarmOf(cluster)).not.toBe(null);
+    await runDurableObjectAlarm(cluster);
+    expect(await tasksOf(topic.topicId)).toEqual([]);
+  });
+
+  test("[CFG-3] a config that cannot be told to a topic that is deleted meanwhile holds up nothing", async () => {
+    const topic = await createTopic(1);
+    await produce(topic.name, [{ value: "a" }]);
+    vi.spyOn(console, "error").mockReturnValue();
+    const stuck = vi.spyOn(PartitionObject.prototype, "configure");
+    stuck.mockRejectedValueOnce(new Error("once"));
+    await cluster.alterTopic(topic.name, { config: { "retention.ms": 7 } });
+    expect(await tasksOf(topic.topicId)).toHaveLength(1);
+    await cluster.deleteTopic(topic.name);
+    expect(await tasksOf(topic.topicId)).toEqual([]);
+    expect(stuck).toHaveBeenCalledTimes(1);
+  });
+});
