@@ -4,19 +4,15 @@ import { describe, expect, test } from "vitest";
 import { GroupStore } from "../../durable-objects/group/group-store.ts";
 import type { SqlValue, Transactional } from "../../durable-objects/shared/sql.ts";
 import { Coordinator } from "../../src/core/group/coordinator.ts";
+import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
   type PartitionKey,
   parsePartitionKey,
   partitionKey,
 } from "../../src/core/group/partition-key.ts";
 import { emptyGroup, type GroupEvent, replay } from "../../src/core/group/state.ts";
+import { MAX_HISTORY_OPERATIONS } from "../../src/core/limits.ts";
 import { GroupScenario } from "../support/group-scenario.ts";
-
-declare global {
-  // durable-objects/shared/sql.ts names this type of the Workers runtime, which Node's types do not
-  // know.
-  interface DurableObjectStorage {}
-}
 
 /** A database that outlives the stores on it, as an object's storage outlives the object. */
 class Storage implements Transactional {
@@ -267,6 +263,124 @@ describe("GroupStore", () => {
     group.join("a", { topics: ["u"] });
     store.apply(group.events.slice(events));
     expect(store.load()).toEqual(group.state);
+  });
+
+  test("[GRP-9] several topics that go or come within one write are all stored", () => {
+    const store = new GroupStore(new Storage(), "group");
+    const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
+    store.apply(operations.flat());
+    const known = (...names: string[]) =>
+      expect([...store.load().topics.keys()].sort()).toEqual(names);
+    known("t", "u");
+    const topic = (name: string): GroupEvent => ({
+      type: "topic",
+      topic: { name, topicId: name, partitions: 1 },
+    });
+    const removed = (name: string): GroupEvent => ({
+      type: "topic-removed",
+      name,
+      reason: "topic removed",
+    });
+    store.apply([topic("v"), removed("t"), removed("u")]);
+    known("v");
+    store.apply([removed("v"), topic("v"), topic("w"), removed("w")]);
+    known("v");
+  });
+
+  test("[OFF-7] several positions that go or come within one write are all stored", () => {
+    const store = new GroupStore(new Storage(), "group");
+    const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
+    const key = (partition: number) => partitionKey("t", partition);
+    const offset = (partition: number): GroupEvent => ({
+      type: "offset",
+      key: key(partition),
+      committed: { offset: partition, metadata: "", committedAtMs: 1 },
+    });
+    const removed = (partition: number): GroupEvent => ({
+      type: "offset-removed",
+      key: key(partition),
+    });
+    store.apply([...operations.flat(), offset(0), offset(1), offset(2)]);
+    store.apply([removed(0), removed(1), offset(1), offset(3), removed(3)]);
+    expect([...store.load().offsets.keys()].sort()).toEqual([key(1), key(2)]);
+  });
+
+  test("[GRP-3] a member of an older release is taken for one without what that did not write", () => {
+    const storage = new Storage();
+    const store = new GroupStore(storage, "group");
+    const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
+    store.apply(operations.flat());
+    storage.sql.exec(
+      "UPDATE members SET json = json_remove(json, '$.heartbeats', '$.assignmentEpochs')",
+    );
+    const [member] = store.load().members.values();
+    expect(member).toMatchObject({
+      heartbeats: false,
+      delivered: new Map(),
+      refusedAcks: new Map(),
+    });
+    // What it holds it has held since the epoch that it is at.
+    const epochs = new Set(member?.assignmentEpochs.values());
+    expect(epochs).toEqual(new Set([member?.memberEpoch]));
+    expect(member?.assignmentEpochs.size).toBe(member?.assigned.size);
+  });
+
+  test("[POL-5] what a member was sent, and which acknowledgements did not count, is loaded as it was", () => {
+    const store = new GroupStore(new Storage(), "group");
+    const group = new GroupScenario({ t: 2 });
+    group.join("a", { polls: true });
+    store.apply(group.events);
+    const [member] = group.state.members.values();
+    if (member === undefined) throw new Error("nobody joined");
+    const key = partitionKey("t", 1);
+    const changed = { ...member, delivered: new Map([[key, 4]]), refusedAcks: new Map([[key, 9]]) };
+    store.apply([{ type: "member", member: changed }]);
+    expect(store.load().members.get("a")).toEqual(changed);
+  });
+
+  test("[HIS-2] the newest entries come oldest first, over evictions, and the ring keeps its bound", () => {
+    const storage = new Storage();
+    const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
+    let store = new GroupStore(storage, "group");
+    expect(store.history(5)).toEqual([]);
+    const entry = (number: number) =>
+      ({ type: "left", memberId: `m${number}` }) as unknown as HistoryEntry;
+    store.apply(operations.flat(), [entry(1), entry(2)], 100);
+    store.apply([], [entry(3)], 200);
+    store = new GroupStore(storage, "group");
+    store.apply([], [entry(4), entry(5)], 300);
+    const told = (limit: number) =>
+      store
+        .history(limit)
+        .map(({ atMs, ...each }) => [
+          atMs,
+          Number((each as unknown as { memberId: string }).memberId.slice(1)),
+        ]);
+    expect(told(9)).toEqual([
+      ...[
+        [100, 1],
+        [100, 2],
+        [200, 3],
+        [300, 4],
+        [300, 5],
+      ],
+    ]);
+    expect([told(1), told(2), told(3)]).toEqual([
+      [[300, 5]],
+      [
+        [300, 4],
+        [300, 5],
+      ],
+      [
+        [200, 3],
+        [300, 4],
+        [300, 5],
+      ],
+    ]);
+    for (let i = 0; i < MAX_HISTORY_OPERATIONS; i++) store.apply([], [entry(10 + i)], 400 + i);
+    const rows = storage.sql.exec<{ count: number }>("SELECT count(*) AS count FROM history");
+    expect(rows[0]?.count).toBe(MAX_HISTORY_OPERATIONS);
+    expect(told(MAX_HISTORY_OPERATIONS + 9)[0]).toEqual([400, 10]);
   });
 
   test("[OFF-2] committed offsets of any size are loaded as they were committed", () => {

@@ -151,6 +151,7 @@ export const AREAS: readonly Area[] = [
       ),
       workers(
         "partition-object",
+        "partition-ends",
         "housekeeping",
         "batches",
         "idempotency-keys",

@@ -1,0 +1,265 @@
+// A partition that ends while it works, and others that act while it asks the cluster or a group.
+import { runInDurableObject } from "cloudflare:test";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
+import { GroupObject } from "../../durable-objects/group/group-object.ts";
+import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
+import { Turns } from "../../durable-objects/shared/turns.ts";
+import { MAX_FETCH_BYTES } from "../../src/core/limits.ts";
+import { Compactor } from "../../src/core/log/compaction.ts";
+import { PartitionLog } from "../../src/core/log/partition-log.ts";
+import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
+import { type AppendAnswer, writeAppendFrame } from "../../src/protocol/append-frame.ts";
+import type { PartitionMessage as ReaderMessage } from "../../src/protocol/partition-socket.ts";
+import {
+  alarmOf,
+  createTopic,
+  decodeAll,
+  env,
+  isBytes,
+  produce,
+  recordBatch,
+  TestSocket,
+  type TopicJson,
+  TWINS,
+  unique,
+  whileAsked,
+} from "./support.ts";
+
+afterEach(() => {
+  vi.restoreAllMocks();
+});
+
+type PartitionMessage = ReaderMessage | AppendAnswer;
+type Stub = DurableObjectStub<PartitionObject>;
+
+const GONE = { ok: false, error: "UNKNOWN_TOPIC_ID" };
+
+/** A partition with one record, unless told otherwise. */
+async function newPartition(values: readonly string[] = ["a"]) {
+  const topic = await createTopic(1);
+  const stub = partitionStub(env, topic.topicId, 0);
+  for (const value of values)
+    expect(await stub.append(recordBatch([value]))).toMatchObject({ ok: true });
+  return { topic, stub };
+}
+
+function tablesOf(stub: Stub): Promise<string[]> {
+  return runInDurableObject(stub, (_, { storage }) =>
+    Array.from(
+      storage.sql.exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'"),
+      ({ name }) => name,
+    ).filter((name) => !name.startsWith("_cf_")),
+  );
+}
+
+function open(topic: TopicJson): Promise<TestSocket<PartitionMessage>> {
+  return TestSocket.open(`/v1/topics/${topic.name}/partitions/0/socket`);
+}
+
+const isMessage = (message: unknown): message is PartitionMessage =>
+  typeof message === "object" && message !== null && "type" in message;
+
+describe("a partition that is destroyed", () => {
+  test("[CLU-4] while it compacts does no more, and sets no alarm", async () => {
+    const { stub } = await newPartition();
+    const step = vi.spyOn(Compactor.prototype, "step").mockReturnValue(true);
+    const next = vi.spyOn(Turns.prototype, "next");
+    await runInDurableObject(stub, async (partition) => {
+      next.mockImplementationOnce(() => partition.destroy());
+      await partition.alarm();
+    });
+    expect(step).toHaveBeenCalledTimes(1);
+    expect(await tablesOf(stub)).toEqual([]);
+    expect(await alarmOf(stub)).toBe(null);
+    await runInDurableObject(stub, (partition) => partition.alarm());
+    expect(step).toHaveBeenCalledTimes(1);
+  });
+
+  test.each(TWINS)(
+    "[CLU-4] frees everything, however often it is asked to, and has nothing to do any more$when",
+    async ({ interrupt }) => {
+      const { topic, stub } = await newPartition();
+      const socket = await open(topic);
+      await interrupt(stub);
+      await stub.destroy();
+      const reason = "UNKNOWN_TOPIC_ID: the topic was deleted";
+      expect(await socket.closed).toEqual({ code: 4000, reason });
+      await stub.destroy();
+      const known = await clusterStub(env).topic(topic.name);
+      if (known.ok) await stub.configure(known.topic);
+      await stub.noticeClock();
+      await runInDurableObject(stub, (partition) => partition.alarm());
+      expect(await stub.append(recordBatch(["late"]))).toMatchObject(GONE);
+      expect(await stub.beginRequest("key", "hash", null)).toMatchObject(GONE);
+      expect(await stub.maxTimestamp()).toMatchObject(GONE);
+      expect(await tablesOf(stub)).toEqual([]);
+    },
+  );
+
+  test("[CLU-4] during its first use is not used, and stores nothing", async () => {
+    const topic = await createTopic(1);
+    const stub = partitionStub(env, topic.topicId, 0);
+    whileAsked("usePartition", () => partitionStub(env, topic.topicId, 0).destroy());
+    const answers = await Promise.all([stub.append(recordBatch(["a"])), stub.offsets()]);
+    expect(answers).toMatchObject([GONE, GONE]);
+    expect(await tablesOf(stub)).toEqual([]);
+  });
+});
+
+describe("a partition's first use", () => {
+  test("[FIL-3] asks the cluster once, whoever comes meanwhile", async () => {
+    const topic = await createTopic(1);
+    const stub = partitionStub(env, topic.topicId, 0);
+    const asked = vi.spyOn(ClusterObject.prototype, "usePartition");
+    const results = await Promise.all(
+      ["a", "b", "c"].map((value) => stub.append(recordBatch([value]))),
+    );
+    expect(results.map((result) => result.ok && result.baseOffset)).toEqual([0, 1, 2]);
+    expect(asked.mock.calls.filter(([topicId]) => topicId === topic.topicId)).toHaveLength(1);
+  });
+
+  test("[CLU-1] of a number that the topic does not have is refused, and stores nothing", async () => {
+    const topic = await createTopic(2);
+    const stub = partitionStub(env, topic.topicId, 2);
+    expect(await stub.append(recordBatch(["a"]))).toMatchObject({
+      error: "UNKNOWN_TOPIC_OR_PARTITION",
+      detail: `topic ${topic.name} has no partition 2`,
+    });
+    expect(await tablesOf(stub)).toEqual([]);
+    expect(await partitionStub(env, topic.topicId, 1).offsets()).toMatchObject({ ok: true });
+  });
+});
+
+describe("an owner from ahead of the clock", () => {
+  const owner = (group: string) => ({
+    group,
+    incarnation: Date.now() + 3_600_000,
+    memberEpoch: 1,
+    memberNumber: 1,
+  });
+  const read = (stub: Stub, group: string) =>
+    stub.readAs(owner(group), { offset: 0, maxBytes: 1_000 });
+
+  test("[CLK-5] whose group nobody knows is refused, and its group is not asked", async () => {
+    const { stub } = await newPartition();
+    const asked = vi.spyOn(GroupObject.prototype, "hasIncarnation");
+    expect(await read(stub, unique("nobody"))).toMatchObject({ error: "INVALID_REQUEST" });
+    expect(asked).not.toHaveBeenCalled();
+  });
+
+  test.each(TWINS)(
+    "[CLK-5] is admitted by the word of its group, which is asked once$when",
+    async ({ interrupt }) => {
+      const { stub } = await newPartition();
+      const group = unique("group");
+      await groupStub(env, group).alterConfig({ "group.max.size": 1 });
+      const asked = vi.spyOn(GroupObject.prototype, "hasIncarnation");
+      const ahead = owner(group);
+      const request = { offset: 0, maxBytes: 1_000 };
+      asked.mockReturnValueOnce(false);
+      expect(await stub.readAs(ahead, request)).toMatchObject({ error: "INVALID_REQUEST" });
+      asked.mockRejectedValueOnce(new Error("out of reach, for the test") as never);
+      expect(await stub.readAs(ahead, request)).toMatchObject({
+        error: "COORDINATOR_NOT_AVAILABLE",
+      });
+      asked.mockReturnValueOnce(true);
+      expect(await stub.readAs(ahead, request)).toMatchObject({ ok: true, nextOffset: 1 });
+      const { length } = asked.mock.calls;
+      await interrupt(stub);
+      await stub.offsets(); // It wakes up, and then knows the fence.
+      expect(await stub.readAs(ahead, request)).toMatchObject({ ok: true });
+      expect(asked.mock.calls).toHaveLength(length);
+      // Another incarnation of the group is another question.
+      asked.mockReturnValueOnce(false);
+      const later = { ...ahead, incarnation: ahead.incarnation + 1 };
+      expect(await stub.readAs(later, request)).toMatchObject({ error: "INVALID_REQUEST" });
+    },
+  );
+});
+
+describe("a socket", () => {
+  test.each(TWINS)(
+    "[HIB-1] that reads and appends keeps its place as a reader$when",
+    async ({ interrupt }) => {
+      const { topic, stub } = await newPartition();
+      const socket = await open(topic);
+      socket.send({ type: "attach", attachId: 1, offset: 0, windowBytes: 100_000 });
+      const next = async () => decodeAll(await socket.next(isBytes)).map(({ offset }) => offset);
+      expect(await next()).toEqual([0]);
+      const append = (requestId: number, expectedOffset: number | null) =>
+        socket.send(writeAppendFrame({ requestId, expectedOffset, batches: recordBatch(["own"]) }));
+      append(1, null);
+      expect(await next()).toEqual([1]);
+      await interrupt(stub);
+      await stub.append(recordBatch(["b"]));
+      expect(await next()).toEqual([2]);
+      append(2, 2);
+      expect(
+        await socket.next(
+          (message): message is PartitionMessage => isMessage(message) && message.type === "error",
+        ),
+      ).toMatchObject({
+        requestId: 2,
+        code: "INVALID_UPDATE_VERSION",
+        nextOffset: 3,
+      });
+      append(3, 3);
+      expect(await next()).toEqual([3]);
+    },
+  );
+
+  test.each(TWINS)(
+    "[CND-1] appends that wait together are stored each at the offset that it expects, or not$when",
+    async ({ interrupt }) => {
+      const { topic, stub } = await newPartition();
+      const socket = await open(topic);
+      await interrupt(stub);
+      for (const [requestId, expectedOffset] of [
+        [1, 1],
+        [2, 1],
+        [3, 2],
+        [4, null],
+        [5, 3],
+        [6, 4],
+      ] as const)
+        socket.send(
+          writeAppendFrame({ requestId, expectedOffset, batches: recordBatch([`${requestId}`]) }),
+        );
+      const outcomes = new Map<number, unknown>();
+      while (outcomes.size < 6) {
+        const message = await socket.next(isMessage);
+        if (message.type === "appended") outcomes.set(message.requestId, message.baseOffset);
+        else if ("requestId" in message) outcomes.set(message.requestId, message.code);
+      }
+      expect([...outcomes.values()]).toEqual([
+        ...[1, "INVALID_UPDATE_VERSION", 2, 3, "INVALID_UPDATE_VERSION", 4],
+      ]);
+    },
+  );
+});
+
+describe("a read", () => {
+  test("[FCH-1] is never larger than the bound, whatever it asks for", async () => {
+    const { stub } = await newPartition(["a", "b"]);
+    const read = vi.spyOn(PartitionLog.prototype, "read");
+    for (const [asked, taken] of [
+      [MAX_FETCH_BYTES + 1, MAX_FETCH_BYTES],
+      [1, 1],
+    ] as const) {
+      expect(await stub.read({ offset: 1, maxBytes: asked })).toMatchObject({ nextOffset: 2 });
+      expect(read).toHaveBeenLastCalledWith(1, taken);
+    }
+  });
+
+  test("[LOG-8] records are deleted up to the end of the log, and not beyond it", async () => {
+    const { topic, stub } = await newPartition(["a", "b"]);
+    expect(await stub.deleteRecords(3)).toMatchObject({ error: "OFFSET_OUT_OF_RANGE" });
+    expect(await stub.deleteRecords(2)).toEqual({ ok: true, logStartOffset: 2 });
+    expect(await stub.append(recordBatch(["c"]))).toMatchObject({
+      baseOffset: 2,
+      logStartOffset: 2,
+    });
+    expect(await produce(topic.name, [{ value: "d" }])).toMatchObject([{ offset: 3 }]);
+  });
+});
