@@ -216,6 +216,7 @@ export const AREAS: readonly Area[] = [
         "consumer-loop",
         "assigned-partition",
         "producer",
+        "producer-lane",
         "producer-socket",
         "token",
         "unread-replies",

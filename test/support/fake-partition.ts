@@ -1,0 +1,271 @@
+// One partition for the SDK's producer, without a broker: it checks sequences and conditions as the real one does, says
+// what came and how, and fails as a test wants it to. It runs by fake timers.
+import { expect, vi } from "vitest";
+import { HttpClient } from "../../src/client/http.ts";
+import { Producer, type ProducerOptions, type SendOptions } from "../../src/client/producer.ts";
+import type { SocketEvents, Transport } from "../../src/client/transport/transport.ts";
+import { decodeAnyBatch } from "../../src/compression/decode.ts";
+import type { ErrorName } from "../../src/core/errors.ts";
+import { crcWithoutTimes, fingerprintWith } from "../../src/core/log/fingerprint.ts";
+import { Producers } from "../../src/core/log/producers.ts";
+import { batches, readBatchHeader } from "../../src/core/log/record-batch.ts";
+import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
+
+const UTF8 = new TextDecoder();
+/** How long an append over HTTP takes, so that others come meanwhile. */
+const HTTP_MS = 5;
+
+type Answer =
+  | { readonly type: "appended"; readonly baseOffset: number }
+  | {
+      readonly type: "error";
+      readonly code: ErrorName;
+      readonly detail: string;
+      readonly nextOffset?: number;
+    };
+
+/** One append as it came to the partition. */
+export interface CameIn {
+  readonly way: "http" | "socket";
+  readonly values: string;
+  /** Who sent it, counted from 1. */
+  readonly producer: number;
+  readonly sequence: number;
+  readonly expectedOffset: number | null;
+}
+
+/**
+ * Becomes of a request over HTTP, in place of an answer: "unsent" does not come to the partition, "swallowed" is
+ * carried out and not answered, "stuck" does not come and is never answered, and an error's name is the answer.
+ */
+export type Trouble = "unsent" | "swallowed" | "stuck" | ErrorName;
+
+/** One partition that checks sequences as the real one does. What comes over the socket waits until it is let in. */
+export class FakePartition {
+  readonly log: string[] = [];
+  /** How each append came. */
+  readonly ways: string[] = [];
+  /** The appends that came in, repeats and refused ones too. */
+  readonly came: CameIn[] = [];
+  readonly #producers = new Producers([]);
+  #producerIds = 0;
+  /** Appends with this value are refused. */
+  refused: string | null = null;
+  isHttpDown = false;
+  /** What becomes of the next appends over HTTP. */
+  readonly troubles: Trouble[] = [];
+  /** Called with each append over HTTP, also where HTTP is down. */
+  onHttp = () => {};
+  /** How often the topic was described. */
+  descriptions = 0;
+  topic = {
+    name: "t",
+    topicId: "id",
+    partitions: 1,
+    config: { "max.message.bytes": 1_000_000, "cleanup.policy": "delete" },
+  };
+  readonly sockets: FakeSocket[] = [];
+  /** The ids of the topics that sockets were opened for. */
+  readonly openedFor: string[] = [];
+  /** The time that requests were given until they were aborted, in milliseconds. */
+  readonly gaveUpAfterMs: number[] = [];
+
+  readonly fetch = async (
+    url: string,
+    init: { body?: string | Uint8Array; signal?: AbortSignal },
+  ) => {
+    if (url.endsWith("/v1/producers"))
+      return answered({ producerId: ++this.#producerIds, producerEpoch: 0 });
+    const { pathname, searchParams } = new URL(url);
+    if (!pathname.endsWith("/batches")) {
+      this.descriptions++;
+      return answered(this.topic);
+    }
+    this.onHttp();
+    if (this.isHttpDown) throw new TypeError("fetch failed");
+    this.ways.push("http");
+    const trouble = this.troubles.shift();
+    if (trouble === "stuck") return await this.#never(init.signal as AbortSignal);
+    await new Promise((resolve) => setTimeout(resolve, HTTP_MS));
+    if (trouble === "unsent") throw new TypeError("fetch failed");
+    const condition = searchParams.get("expectedOffset");
+    const bytes = init.body as Uint8Array;
+    const expectedOffset = condition === null ? null : Number(condition);
+    const refusal = trouble === "swallowed" ? undefined : trouble;
+    const { type: _, ...rest } = this.append(bytes, refusal, { way: "http", expectedOffset });
+    if (trouble === "swallowed") throw new TypeError("fetch failed");
+    return answered(rest, "code" in rest ? 400 : 200);
+  };
+
+  #never(signal: AbortSignal): Promise<never> {
+    const startMs = performance.now();
+    return new Promise((_, reject) => {
+      signal.addEventListener("abort", () => {
+        this.gaveUpAfterMs.push(performance.now() - startMs);
+        reject(new Error("aborted"));
+      });
+    });
+  }
+
+  readonly transport: Transport = {
+    openGroup: () => {
+      throw new Error("there is no group");
+    },
+    openPartition: ({ topicId }, events) => {
+      const socket = new FakeSocket(this, events);
+      this.sockets.push(socket);
+      this.openedFor.push(topicId);
+      return socket;
+    },
+  };
+
+  append(
+    bytes: Uint8Array,
+    refusal?: ErrorName,
+    { way, expectedOffset }: Pick<CameIn, "way" | "expectedOffset"> = {
+      way: "socket",
+      expectedOffset: null,
+    },
+  ): Answer {
+    const { producerId, producerEpoch, baseSequence } = readBatchHeader(bytes);
+    const records = [...batches(bytes)].flatMap(({ start }) => decodeAnyBatch(bytes, start));
+    const values = records.map(({ value }) => UTF8.decode(value ?? undefined));
+    this.came.push({
+      way,
+      values: values.join(" "),
+      producer: producerId,
+      sequence: baseSequence,
+      expectedOffset,
+    });
+    if (refusal !== undefined) return { type: "error", code: refusal, detail: "for the test" };
+    if (values.includes(this.refused ?? ""))
+      return { type: "error", code: "INVALID_RECORD", detail: "for the test" };
+    const lastSequence = baseSequence + records.length - 1;
+    const fingerprint = Array.from(batches(bytes)).reduce(
+      (whole, { start, header }) =>
+        fingerprintWith(whole, crcWithoutTimes(bytes, start, header.sizeInBytes)),
+      0,
+    );
+    const sequences = { firstSequence: baseSequence, lastSequence };
+    const origin = { producerId, producerEpoch, ...sequences, fingerprint, isOwn: false };
+    const staged = this.#producers.stage();
+    const checked = staged.check(origin, () => ({ ok: true, isSame: false }));
+    if (!checked.ok) return { type: "error", code: checked.error, detail: checked.detail };
+    if (checked.repeated !== null)
+      return { type: "appended", baseOffset: checked.repeated.baseOffset };
+    const baseOffset = this.log.length;
+    if (expectedOffset !== null && expectedOffset !== baseOffset)
+      return {
+        type: "error",
+        code: "INVALID_UPDATE_VERSION",
+        detail: "for the test",
+        nextOffset: baseOffset,
+      };
+    staged.add({ ...origin, baseOffset, atMs: 0 });
+    staged.commit();
+    this.log.push(...values);
+    return { type: "appended", baseOffset };
+  }
+}
+
+export class FakeSocket {
+  readonly #partition: FakePartition;
+  readonly #events: SocketEvents;
+  readonly waiting: {
+    readonly requestId: number;
+    readonly batches: Uint8Array;
+    readonly expectedOffset: number | null;
+  }[] = [];
+  isClosed = false;
+
+  constructor(partition: FakePartition, events: SocketEvents) {
+    this.#partition = partition;
+    this.#events = events;
+  }
+
+  open(): void {
+    this.#events.opened();
+  }
+
+  send(data: string | Uint8Array): void {
+    this.#partition.ways.push("socket");
+    const { buffer, byteOffset, byteLength } = data as Uint8Array<ArrayBuffer>;
+    this.waiting.push(readAppendFrame(buffer.slice(byteOffset, byteOffset + byteLength)));
+  }
+
+  close(): void {
+    this.isClosed = true;
+  }
+
+  /** The partition takes the first of what came; `refusal`: and says so. */
+  async letIn(refusal?: ErrorName): Promise<void> {
+    const { requestId, batches: bytes, expectedOffset } = this.#shift();
+    const answer = this.#partition.append(bytes, refusal, { way: "socket", expectedOffset });
+    this.say({ ...answer, requestId });
+    await settle();
+  }
+
+  /** The partition takes it, and its answer is lost. */
+  swallow(): void {
+    this.#partition.append(this.#shift().batches);
+  }
+
+  #shift() {
+    return this.waiting.shift() as (typeof this.waiting)[number];
+  }
+
+  /** Says what no partition would, too. */
+  say(message: object | string): void {
+    this.#events.text(typeof message === "string" ? message : JSON.stringify(message));
+  }
+
+  break(): void {
+    this.#events.closed(1006, "");
+  }
+}
+
+function answered(body: object, status = 200) {
+  return { status, ok: status < 400, text: async () => JSON.stringify(body) };
+}
+
+export const settle = () => vi.advanceTimersByTimeAsync(0);
+
+/** A producer of the partition over HTTP, and over a socket unless it is told otherwise. */
+export function producerOf(options: ProducerOptions = {}, isOverSockets = true) {
+  const partition = new FakePartition();
+  const http = new HttpClient("http://b", partition.fetch as never);
+  const producer = new Producer(http, isOverSockets ? partition.transport : null, options);
+  /** Resolves to the offset, the error's name in place of it. */
+  const send = (value: string, sendOptions: SendOptions = {}) =>
+    producer.send("t", [{ value }], sendOptions).then(
+      ([result]) => (result !== undefined && "offset" in result ? result.offset : result),
+      (error) => error.code ?? error.name,
+    );
+  return { partition, producer, send };
+}
+
+/** A producer that is busy enough for a socket, and nothing on its way. */
+export async function busyProducer(batchSize = 1) {
+  const { partition, producer, send: sendOne } = producerOf({ batchSize });
+  const sent: Promise<unknown>[] = [];
+  let isSettled = false;
+  const send = (value: string, options: SendOptions = {}) => {
+    const outcome = sendOne(value, options);
+    sent.push(outcome);
+    return outcome;
+  };
+  const warming = 6 * batchSize;
+  const first = Array.from({ length: warming }, (_, i) => send(`w${i}`));
+  while (partition.sockets.length === 0) await vi.advanceTimersByTimeAsync(1);
+  void Promise.all(first).then(() => {
+    isSettled = true;
+  });
+  while (!isSettled) await vi.advanceTimersByTimeAsync(1);
+  expect(new Set(partition.ways)).toEqual(new Set(["http"]));
+  const socket = partition.sockets[0] as FakeSocket;
+  socket.open();
+  partition.log.splice(0);
+  partition.ways.splice(0);
+  partition.came.splice(0);
+  return { partition, producer, socket, send, outcomes: () => Promise.all(sent.slice(warming)) };
+}
