@@ -370,6 +370,7 @@ describe("the way that appends go", () => {
     expect(partition.sockets).toHaveLength(1);
     socket?.break();
     await sendEach(send, 40, 100);
+    await vi.dynamicImportSettled();
     expect(partition.sockets).toHaveLength(1);
     expect(new Set(partition.ways)).toEqual(new Set(["http"]));
     await sendEach(send, 10, 100);
@@ -470,3 +471,34 @@ describe("the topic that a producer knows", () => {
     expect(partition.descriptions).toBe(4);
   });
 });
+
+test.each([
+  ["first", [0, 1]],
+  ["last", [1, 0]],
+])(
+  "[PRD-1] a send throws if all of it fails, else each record has its outcome: what fails is %s",
+  async (_, order) => {
+    const { partition, producer } = producerOf();
+    partition.topic = { ...partition.topic, partitions: 2 };
+    partition.refused = "wrong";
+    const records = [
+      { value: "wrong", partition: 0 },
+      { value: "sound", partition: 1 },
+    ];
+    const outcomes = producer.send(
+      "t",
+      order.map((i) => records[i] as (typeof records)[number]),
+    );
+    await untilDone(100);
+    const told = await outcomes;
+    expect(told[order[0] as number]).toMatchObject({
+      partition: 0,
+      error: { code: "INVALID_RECORD" },
+    });
+    expect(told[order[1] as number]).toMatchObject({ partition: 1, offset: 0 });
+    const refused = producer.send("t", [records[0], records[0]] as typeof records);
+    const thrown = expect(refused).rejects.toMatchObject({ code: "INVALID_RECORD" });
+    await untilDone(100);
+    await thrown;
+  },
+);

@@ -198,7 +198,7 @@ export const AREAS: readonly Area[] = [
     name: "Kafka",
     files: ["src/kafka/"],
     stages: [
-      core("kafka-codec"),
+      core("kafka-codec", "worker/kafka-feeds", "worker/kafka-fetch"),
       workers("kafka", "kafka-apis", "kafka-connection", "kafka-groups", "kafka-wire"),
       workers("kafka-bounds", "kafka-duplicates", "kafka-auto-create"),
       e2e("kafka-protocol"),
