@@ -198,7 +198,13 @@ export const AREAS: readonly Area[] = [
     name: "Kafka",
     files: ["src/kafka/"],
     stages: [
-      core("kafka-codec", "worker/kafka-feeds", "worker/kafka-fetch"),
+      core(
+        "kafka-codec",
+        "worker/kafka-feeds",
+        "worker/kafka-fetch",
+        "worker/kafka-connection",
+        "worker/kafka-sockets",
+      ),
       workers("kafka", "kafka-apis", "kafka-connection", "kafka-groups", "kafka-wire"),
       workers("kafka-bounds", "kafka-duplicates", "kafka-auto-create"),
       e2e("kafka-protocol"),
