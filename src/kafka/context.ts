@@ -1,9 +1,12 @@
 // The context in which a request is served.
+import { KAFKA_ERRORS } from "../core/errors.ts";
 import { FAN_OUT } from "../core/limits.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
+import { atPartition } from "../edge/metadata.ts";
 import type { Env } from "../env.ts";
 import { Lazily } from "./answer-weight.ts";
 import type { Appends } from "./appends.ts";
+import { KafkaError } from "./errors.ts";
 import type { Feeds } from "./feeds.ts";
 import type { Api } from "./messages.ts";
 import type { Nodes } from "./nodes.ts";
@@ -96,6 +99,26 @@ export async function eachPartition<P, R>(
   const all = topics.flatMap(({ name, partitions }) => partitions.map((each) => ({ name, each })));
   const results = await answerEach(context, all, ({ name, each }) => action(name, each), AT_ONCE);
   return byTopic(topics, results, (_, result) => result);
+}
+
+/**
+ * Acts on a partition where its leader is asked. Throws NOT_LEADER_OR_FOLLOWER if the connection goes to another node
+ * [KFK-6], so the client looks up the leader.
+ */
+export function atLeader<T>(
+  { env, nodes }: RequestContext,
+  topic: string,
+  partition: number,
+  action: (topicId: string) => Promise<T>,
+): Promise<T> {
+  return atPartition(env, topic, partition, (topicId) => {
+    const leader = nodes.leaderOf(topicId, partition);
+    if (nodes.isOwn(leader)) return action(topicId);
+    throw new KafkaError(
+      KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER,
+      `node ${leader.nodeId} leads ${topic}/${partition}`,
+    );
+  });
 }
 
 /** Groups answers by topic. They come in the order of the partitions. */

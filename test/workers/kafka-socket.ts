@@ -15,8 +15,9 @@ export class Kafka {
     this.#socket = socket;
   }
 
-  static async open(): Promise<Kafka> {
-    return new Kafka(await TestSocket.open("/kafka"));
+  /** @param query says which node the connection goes to, and of which nodes its client is told */
+  static async open(query = ""): Promise<Kafka> {
+    return new Kafka(await TestSocket.open(`/kafka${query}`));
   }
 
   /** A connection to a broker with these bindings and variables. */

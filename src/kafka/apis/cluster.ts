@@ -1,9 +1,10 @@
 // DescribeCluster, DescribeTopicPartitions, OffsetForLeaderEpoch.
 import { unwrap } from "../../core/errors.ts";
-import { atPartition, topicMetadata } from "../../edge/metadata.ts";
+import { topicMetadata } from "../../edge/metadata.ts";
 import { partitionStub } from "../../env.ts";
 import {
   AT_ONCE,
+  atLeader,
   CLUSTER_ID,
   describePartitions,
   eachPartition,
@@ -86,10 +87,9 @@ export const offsetForLeaderEpoch = readingService(
   async ({ topics }, context) => ({
     topics: await eachPartition(context, eachEpoch(topics), async (name, asked) => {
       const { partition, leaderEpoch } = asked;
-      const { env } = context;
       try {
-        const endOffset = await atPartition(env, name, partition, async (topicId) => {
-          const bounds = await partitionStub(env, topicId, partition).offsets();
+        const endOffset = await atLeader(context, name, partition, async (topicId) => {
+          const bounds = await partitionStub(context.env, topicId, partition).offsets();
           return unwrap(bounds).highWatermark;
         });
         const { errorCode } = NO_ERROR;

@@ -25,9 +25,11 @@ export const describeGroups = readingService(DESCRIBE_GROUPS, async ({ groups },
 /** [FIL-6] A group that cannot be read is listed all the same, and the others are. Kafka's clients know the state. */
 const UNREADABLE = { protocolType: "consumer", groupState: "Unknown", groupType: "" };
 
+/** Lists the groups that this node coordinates [KFK-6]. Clients ask every node, and some show what each of them lists. */
 export const listGroups = readingService(LIST_GROUPS, async (request, context) => {
-  const { env } = context;
-  const ids = await clusterStub(env).groups();
+  const { env, nodes } = context;
+  const all = await clusterStub(env).groups();
+  const ids = all.filter((groupId) => nodes.isOwn(nodes.coordinatorOf(groupId)));
   const listed = await answerEach(context, ids, async (groupId) => {
     const found = await groupStub(env, groupId)
       .summary()

@@ -1,7 +1,12 @@
 import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
-import { atPartition } from "../../edge/metadata.ts";
 import { type ListedOffset, listOffset, type OffsetSpec } from "../../edge/offsets.ts";
-import { eachPartition, LEADER_EPOCH, type RequestContext, readingService } from "../context.ts";
+import {
+  atLeader,
+  eachPartition,
+  LEADER_EPOCH,
+  type RequestContext,
+  readingService,
+} from "../context.ts";
 import { distinctPartitions, repeated, together } from "../distinct.ts";
 import { KafkaError, NO_ERROR, told } from "../errors.ts";
 import { LIST_OFFSETS } from "../messages.ts";
@@ -42,13 +47,11 @@ async function listTold(
   topic: string,
   partition: number,
   timestamp: number,
-  { env, nodes }: RequestContext,
+  context: RequestContext,
 ) {
   try {
-    return await atPartition(env, topic, partition, async (topicId) => {
-      if (!nodes.isOwn(nodes.leaderOf(topicId, partition)))
-        return { errorCode: KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER };
-      const listed = await list(timestamp, (at) => listOffset(env, topicId, partition, at));
+    return await atLeader(context, topic, partition, async (topicId) => {
+      const listed = await list(timestamp, (at) => listOffset(context.env, topicId, partition, at));
       return { errorCode: NO_ERROR.errorCode, leaderEpoch: LEADER_EPOCH, ...listed };
     });
   } catch (error) {

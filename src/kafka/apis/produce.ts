@@ -1,8 +1,7 @@
 import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
 import { NO_PRODUCER_ID, readBatchHeader } from "../../core/log/record-batch.ts";
 import { isRefused } from "../../edge/append.ts";
-import { atPartition } from "../../edge/metadata.ts";
-import { eachPartition, type RequestContext, service } from "../context.ts";
+import { atLeader, eachPartition, type RequestContext, service } from "../context.ts";
 import { codeOf, NO_ERROR, NO_TRANSACTIONS, told } from "../errors.ts";
 import { PRODUCE, type RequestOf } from "../messages.ts";
 
@@ -59,15 +58,13 @@ async function append(
   topic: string,
   partition: number,
   records: Uint8Array | null,
-  { env, nodes, appends }: RequestContext,
+  context: RequestContext,
 ) {
   if (records === null || records.length === 0)
     throw new BrokerError("INVALID_RECORD", `${topic}/${partition}: there are no records`);
   const isIdempotent = readBatchHeader(records).producerId !== NO_PRODUCER_ID;
-  return atPartition(env, topic, partition, async (topicId) => {
-    if (!nodes.isOwn(nodes.leaderOf(topicId, partition)))
-      return { errorCode: KAFKA_ERRORS.NOT_LEADER_OR_FOLLOWER, baseOffset: -1 };
-    const answer = await appends.append(topicId, partition, records, isIdempotent);
+  return atLeader(context, topic, partition, async (topicId) => {
+    const answer = await context.appends.append(topicId, partition, records, isIdempotent);
     if (!isRefused(answer))
       return {
         ...NO_ERROR,

@@ -2,10 +2,10 @@
 import { changeOverrides, configByKey, resolveConfig } from "../../core/cluster/config.ts";
 import { checkPartitionCount, checkTopicName, type Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, ERRORS, errorOf, KAFKA_ERRORS, unwrap } from "../../core/errors.ts";
-import { atPartition, forget, remember } from "../../edge/metadata.ts";
+import { forget, remember } from "../../edge/metadata.ts";
 import { clusterStub, type Env, partitionStub } from "../../env.ts";
 import { numPartitions } from "../broker-config.ts";
-import { answerEach, eachPartition, type RequestContext, service } from "../context.ts";
+import { answerEach, atLeader, eachPartition, type RequestContext, service } from "../context.ts";
 import { distinct, distinctPartitions, namedTwice, repeated } from "../distinct.ts";
 import { KafkaError, NO_ERROR, type Told, told, toldOf } from "../errors.ts";
 import { keptConfigs } from "../kafka-configs.ts";
@@ -174,15 +174,20 @@ export const deleteRecords = service(DELETE_RECORDS, async (request, context) =>
   );
   return {
     topics: await eachPartition(context, topics, (name, { partition, offset }) =>
-      deleteBefore(context.env, name, partition, offset),
+      deleteBefore(context, name, partition, offset),
     ),
   };
 });
 
-async function deleteBefore(env: Env, topic: string, partition: number, offset: number) {
+async function deleteBefore(
+  context: RequestContext,
+  topic: string,
+  partition: number,
+  offset: number,
+) {
   try {
-    return await atPartition(env, topic, partition, async (topicId) => {
-      const stub = partitionStub(env, topicId, partition);
+    return await atLeader(context, topic, partition, async (topicId) => {
+      const stub = partitionStub(context.env, topicId, partition);
       const before = offset === TO_THE_END ? unwrap(await stub.offsets()).highWatermark : offset;
       if (before < 0)
         throw new BrokerError("OFFSET_OUT_OF_RANGE", `offset is ${offset}, it must be -1 or more`);
