@@ -19,7 +19,10 @@ export function numPartitions(env: Env): number {
   return Number(env.NUM_PARTITIONS ?? DEFAULT_PARTITIONS);
 }
 
-/** The configs above as they hold, and whether whoever started the broker has set them. */
+/** A partition has one replica. The platform below it keeps more. */
+const REPLICATION_FACTOR = 1;
+
+/** The configs of the broker as they hold, and whether whoever started the broker has set them. */
 export function startConfigs(
   env: Env,
 ): Readonly<Record<string, { readonly value: string; readonly isSet: boolean }>> {
@@ -28,6 +31,7 @@ export function startConfigs(
       value: String(autoCreatesTopics(env)),
       isSet: env.AUTO_CREATE_TOPICS_ENABLE !== undefined,
     },
+    "default.replication.factor": { value: String(REPLICATION_FACTOR), isSet: false },
     "num.partitions": {
       value: String(numPartitions(env)),
       isSet: env.NUM_PARTITIONS !== undefined,

@@ -103,6 +103,7 @@ const STARTED: Readonly<Record<string, About>> = {
     "boolean",
     "Whether a client that asks for a missing topic creates it.",
   ),
+  "default.replication.factor": about("int", "The replicas of a partition."),
   "num.partitions": about("int", "The partitions of a topic whose creator names no number."),
 };
 

@@ -119,11 +119,16 @@ test("[KFK-23] CreateTopics without a number of partitions takes NUM_PARTITIONS"
 });
 
 test.each([
-  { set: "both", variables: ON, values: ["true", "3"], source: 4 },
-  { set: "nothing", variables: {}, values: ["false", String(DEFAULT_PARTITIONS)], source: 5 },
+  { set: "both", variables: ON, values: ["true", "1", "3"], sources: [4, 5, 4] },
+  {
+    set: "nothing",
+    variables: {},
+    values: ["false", "1", String(DEFAULT_PARTITIONS)],
+    sources: [5, 5, 5],
+  },
 ])("[KFK-30] the broker's configs tell it, read-only, with $set set", async (each) => {
   const kafka = Kafka.openWith({ ...env, ...each.variables });
-  const names = ["auto.create.topics.enable", "num.partitions"];
+  const names = ["auto.create.topics.enable", "default.replication.factor", "num.partitions"];
   const { results } = await kafka.ask<{ readonly results: readonly { configs: object[] }[] }>(
     messages.DESCRIBE_CONFIGS,
     4,
@@ -138,7 +143,7 @@ test.each([
       name,
       value: each.values[i],
       readOnly: true,
-      configSource: each.source,
+      configSource: each.sources[i],
       documentation: expect.stringMatching(/\w/),
     })),
   );
