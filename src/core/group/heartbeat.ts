@@ -17,8 +17,9 @@ export interface Heartbeat {
   readonly clientId: string | null;
   /** -1 means the same as before. */
   readonly rebalanceTimeoutMs: number;
-  /** Null means the same as before. */
+  /** Null means the same as before. Each of the two is told by itself, but a join that names topics names all. */
   readonly topics: readonly string[] | null;
+  /** Empty means that there is none any more. */
   readonly topicPattern: string | null;
   /** The partitions that it consumes now. Null means the same as before. */
   readonly owned: PartitionSet | null;
@@ -33,8 +34,11 @@ export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequ
   if (memberEpoch < 0) return null;
   const known = coordinator.state.members.get(memberId);
   const topics = heartbeat.topics ?? known?.topics ?? [];
-  const isSilent = heartbeat.topics === null && heartbeat.topicPattern === null;
-  const topicPattern = isSilent ? (known?.topicPattern ?? null) : heartbeat.topicPattern || null;
+  const isNewPattern =
+    heartbeat.topicPattern !== null || (memberEpoch === 0 && heartbeat.topics !== null);
+  const topicPattern = isNewPattern
+    ? heartbeat.topicPattern || null
+    : (known?.topicPattern ?? null);
   const isAsBefore =
     known !== undefined &&
     memberEpoch > 0 &&
@@ -84,17 +88,11 @@ export function applyHeartbeat(
     else coordinator.disconnect(memberId, nowMs);
     return { ok: true, member: null };
   }
-  if (join !== null) {
-    const joined = coordinator.join(join, topics, nowMs);
-    if (!joined.ok) return joined;
-  } else {
-    const refused = known === undefined ? unknownMember(memberId) : ahead(known, heartbeat);
-    if (refused !== null) return refused;
-  }
-  const member = coordinator.state.members.get(memberId);
-  if (member === undefined) return unknownMember(memberId);
-  if (owned !== null && member.revoking.size > 0)
-    coordinator.revoked(memberId, member.revoking.difference(owned), nowMs);
+  if (join !== null) return coordinator.join(join, topics, nowMs);
+  if (known === undefined) return unknownMember(memberId);
+  const refused = ahead(known, heartbeat);
+  if (refused !== null) return refused;
+  if (owned !== null) coordinator.revoked(memberId, known.revoking.difference(owned), nowMs);
   return { ok: true, member: coordinator.state.members.get(memberId) ?? null };
 }
 
