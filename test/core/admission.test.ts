@@ -248,3 +248,45 @@ test.each(Object.entries(OF_CLASSIC_KIND))(
         expect(checkOffsetFetch(group, { memberId, memberEpoch })).toBe(NONE);
   },
 );
+
+test.each([
+  ["a native member", 1, ""],
+  ["a classic member", 1, " that speak Kafka's classic protocol"],
+  ["a Kafka consumer", 1, ""],
+] as const)(
+  "[GRP-14] a refusal tells how many members %s is among, and of which kind",
+  (kind, count, speaks) => {
+    const group = GROUPS[kind];
+    expect(checkUnused(group)?.detail).toBe(
+      `group ${group.state.groupId} has ${count} member(s)${speaks}; stop them, or wait for their session timeout`,
+    );
+  },
+);
+
+test("[CLS-6] a classic member commits once its generation has its assignments; a Kafka consumer under no instance id or its own", () => {
+  const group = classic({});
+  const { generation } = group.classic;
+  const token = { memberId: "c", instanceId: null, generation };
+  const refused = { kind: "refused", errorCode: KAFKA_ERRORS.REBALANCE_IN_PROGRESS };
+  expect(committerOf(group, token)).toEqual(refused);
+  (group.classic as ClassicGroup).sync(
+    { ...token, protocolType: null, protocolName: null, assignments: [] },
+    0,
+    () => {},
+  );
+  expect(committerOf(group, token)).toEqual({ kind: "classic" });
+  const named = native((scenario) => scenario.join("n", { heartbeats: true, instanceId: "i" }));
+  for (const instanceId of [null, "i"])
+    expect(committerOf(named, { memberId: "n", instanceId, generation: 1 })).toEqual({
+      kind: "native",
+    });
+});
+
+test("[CLS-11] a classic group tells its positions to anybody, also where native members made it once", () => {
+  const mixed = native((group) => {
+    group.join("n");
+    group.leave("n");
+  });
+  const group = { state: mixed.state, classic: classicGroup({}) };
+  expect(checkOffsetFetch(group, { memberId: "x", memberEpoch: -1 })).toBe(NONE);
+});

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { ClassicGroup, type ClassicJoin } from "../../src/core/group/classic.ts";
-import { readAssignment } from "../../src/core/group/classic-assignment.ts";
+import { readAssignment, readSubscription } from "../../src/core/group/classic-assignment.ts";
 import { MAX_PENDING_CLASSIC_MEMBERS, MAX_PENDING_CLASSIC_MS } from "../../src/core/limits.ts";
 import { ClassicRig as Rig, text, utf8 } from "../support/classic-rig.ts";
 
@@ -271,5 +271,27 @@ describe("state", () => {
     expect(readAssignment(bytes)).toEqual([{ topic: "t", partitions: [0, 3] }]);
     expect(readAssignment(bytes.subarray(0, 9))).toEqual([]);
     expect(readAssignment(new Uint8Array())).toEqual([]);
+  });
+
+  test.each([
+    { title: "one topic", bytes: [0, 0, 0, 1, 0, 1, 0x74], topics: ["t"] },
+    { title: "a topic without a name", bytes: [0, 0, 0, 1, 0, 0], topics: [""] },
+    { title: "no topic", bytes: [0, 0, 0, 0], topics: [] },
+    { title: "a count below 0", bytes: [255, 255, 255, 255, 0, 1, 0x74], topics: [] },
+    { title: "more topics than bytes", bytes: [0, 0, 0, 9, 0, 1, 0x74], topics: [] },
+    { title: "a name that is longer than the rest", bytes: [0, 0, 0, 1, 0, 2, 0x74], topics: [] },
+    { title: "a name that is null", bytes: [0, 0, 0, 1, 255, 255, 0x74, 0x75], topics: [] },
+  ])("[CLS-8] a subscription with $title is read as $topics", ({ bytes, topics }) => {
+    expect(readSubscription(Uint8Array.from([0, 0, ...bytes]))).toEqual(topics);
+  });
+
+  test("[CLS-8] an assignment with a count of partitions that cannot be is none", () => {
+    for (const count of [
+      [255, 255, 255, 255],
+      [0, 0, 0, 2],
+    ])
+      expect(
+        readAssignment(Uint8Array.from([0, 0, 0, 0, 0, 1, 0, 1, 0x74, ...count, 0, 0, 0, 0])),
+      ).toEqual([]);
   });
 });
