@@ -257,7 +257,7 @@ export class KafkaMembers {
     const assignment = fromSet(member.assigned);
     const told = JSON.stringify(assignment);
     // It is also news to a member that may have missed an answer. Such a member asks in full,
-    // at an epoch before its own, or owns something else.
+    // at an epoch before its own (0 if it joins), or owns something else.
     const isNews =
       isFull(heartbeat) ||
       memberEpoch < member.memberEpoch ||
@@ -471,9 +471,9 @@ function checkOffset({ offset, metadata }: NamedOffset): number {
 }
 
 /** KIP-848: a member that states everything is told everything. */
-function isFull({ memberEpoch, rebalanceTimeoutMs, topics, topicPattern, owned }: Heartbeat) {
+function isFull({ rebalanceTimeoutMs, topics, topicPattern, owned }: Heartbeat): boolean {
   const isSubscribing = topics !== null || topicPattern !== null;
-  return memberEpoch === 0 || (rebalanceTimeoutMs > 0 && isSubscribing && owned !== null);
+  return rebalanceTimeoutMs > 0 && isSubscribing && owned !== null;
 }
 
 /** The states in Kafka's words. */

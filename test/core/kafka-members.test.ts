@@ -41,6 +41,12 @@ describe("heartbeats (KIP-848)", () => {
     for (const partial of [{ rebalanceTimeoutMs: 0 }, { rebalanceTimeoutMs: -1 }, { owned: null }])
       expect(await answers({ ...full, ...partial })).toMatchObject({ assignment: null });
     expect(await answers({ ...full, topics: null })).toMatchObject({ assignment: null });
+    const byPattern = { ...full, topics: null, topicPattern: "t" };
+    for (let i = 0; i < 2; i++)
+      expect(await answers(byPattern)).toMatchObject({ assignment: ALL_OF_T });
+    expect(await answers(beat("m", { owned: null })), "joins").toMatchObject({
+      assignment: ALL_OF_T,
+    });
   });
 
   test("[KCG-1] one that is told of a new epoch is told its assignment too, though it is the same", async () => {
@@ -163,9 +169,17 @@ describe("signs of life", () => {
     expect(calledMs).toBeGreaterThan(0);
     rig.alive.set(rig.watch("m"), new Date(calledMs + 800));
     expect(rig.kafka.seenMs("m")).toBe(calledMs + 800);
-    rig.kafka.beginSessionsAnew(calledMs + 900);
-    expect(rig.kafka.seenMs("m")).toBe(calledMs + 900);
     expect(rig.kafka.seenMs("nobody")).toBe(0);
+  });
+
+  test("[CLK-4] where the clock was set, members by call and by watch have a session from then on", async () => {
+    const rig = new KafkaMembersRig();
+    await rig.kafka.heartbeat(beat("called"));
+    rig.watch("watched");
+    const nowMs = rig.clock.now() + 900;
+    rig.kafka.beginSessionsAnew(nowMs);
+    expect([rig.kafka.seenMs("called"), rig.kafka.seenMs("watched")]).toEqual([nowMs, nowMs]);
+    expect(rig.kafka.isHeard("nobody")).toBe(false);
   });
 
   test("[KFK-20] one whose watch is lost is heard no more, and its session has begun to end", async () => {
@@ -297,6 +311,19 @@ describe("what classic members read", () => {
   });
 });
 
+test("[CLS-3] a heartbeat is answered with what the member is to do, and stored", async () => {
+  const rig = new KafkaMembersRig();
+  const token = await rig.settledClassic();
+  rig.steps.length = 0;
+  expect(await rig.kafka.heartbeatClassic(token)).toBe(NONE);
+  expect(await rig.kafka.heartbeatClassic({ ...token, generation: 0 })).toBe(
+    KAFKA_ERRORS.ILLEGAL_GENERATION,
+  );
+  void rig.kafka.joinClassic(rig.classicJoin());
+  expect(await rig.kafka.heartbeatClassic(token)).toBe(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
+  expect(rig.steps).toContain("stored");
+});
+
 describe("leaves", () => {
   test("[CLS-12] a native static member goes by its instance id alone, and by no member id", async () => {
     const rig = new KafkaMembersRig();
@@ -367,6 +394,10 @@ describe("descriptions", () => {
       ...{ classic: "Dead", type: "consumer", isConsumers: true },
       summary: { ...consumers, groupState: "Stable" },
     });
+    rig.coordinator.leave("m", rig.clock.now());
+    expect(rig.kafka.summary()).toEqual(consumers);
+    await rig.settledClassic({ protocolType: "connect" });
+    expect(rig.kafka.summary()).toEqual(classic);
   });
 
   test("[KFK-14] classic members are described with what they follow and were given", async () => {

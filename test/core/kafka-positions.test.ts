@@ -6,6 +6,7 @@ import { MAX_OFFSET_METADATA_LENGTH } from "../../src/core/limits.ts";
 import {
   BY_HAND,
   beat,
+  consumerSubscription,
   KafkaMembersRig,
   LOST,
   OUT_OF_REACH,
@@ -142,6 +143,9 @@ describe("commits", () => {
     await rig.kafka.commitOffsets(token, [offset("t", 0, { offset: 3 })]);
     expect(committed(rig)).toEqual({ "t:0": 3 });
     const older = { ...token, generation: token.generation - 1 };
+    rig.asked.length = 0;
+    await rig.kafka.commitOffsets(older, [offset("u")]);
+    expect(rig.asked, "it is refused before").toEqual([]);
     expect(await rig.kafka.commitOffsets(older, [offset("t")])).toEqual({
       errorCode: KAFKA_ERRORS.ILLEGAL_GENERATION,
       errorCodes: [],
@@ -205,6 +209,20 @@ describe("positions", () => {
       NONE,
     ]);
     expect(committed(rig)).toEqual({ "t:0": 5, "u:0": 5 });
+  });
+
+  test("[KFK-14] positions in what a classic consumer subscribes to are kept, others are not", async () => {
+    const rig = new KafkaMembersRig();
+    await rig.kafka.commitOffsets(BY_HAND, [offset("t"), offset("u")]);
+    const protocols = [{ name: "range", metadata: consumerSubscription("t") }];
+    await rig.settledClassic({ protocols });
+    const positions = ["t", "u"].map((topic) => ({ topic, partition: 0 }));
+    expect(await rig.kafka.deletePositions(positions)).toEqual([
+      codeOf("GROUP_SUBSCRIBED_TO_TOPIC"),
+      NONE,
+    ]);
+    expect(committed(rig)).toEqual({ "t:0": 5 });
+    expect(await rig.kafka.deletePositions([])).toEqual([]);
   });
 
   test("[KFK-14] where members of another protocol are there none is deleted", async () => {

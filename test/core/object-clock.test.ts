@@ -174,6 +174,15 @@ describe("a group's clock", () => {
     expect(clock.heard(0)).toBe(0);
   });
 
+  test("[CLK-4] the latest time that was known stays, however often the clock is looked at", () => {
+    const { clock, told } = groupClock();
+    clock.noted(START_MS + 900);
+    clock.now();
+    clock.now();
+    expect(told).toEqual([]);
+    expect(clock.heard(START_MS + 1_900)).toBe(START_MS + 1_900);
+  });
+
   test("[CLK-2] it says that its time stands still", () => {
     const { clock } = groupClock();
     expect(clock.isStanding).toBe(false);

@@ -1,5 +1,6 @@
 // The connections that watch a group for Kafka's clients: whom each speaks for, and what it is told.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
+import { fakeSocket } from "../support/fake-socket.ts";
 import { KafkaMembersRig } from "../support/kafka-members-rig.ts";
 
 const START_MS = 1_700_000_000_000;
@@ -52,8 +53,9 @@ test("[KFK-20] after an eviction the same connections watch, since the same time
   const socket = rig.watch("a");
   vi.setSystemTime(START_MS + 50);
   rig.watch("b");
-  rig.sockets.push(rig.watch("c"));
-  rig.sockets[2]?.serializeAttachment({ memberId: "m" }); // It is a member's own.
+  const own = fakeSocket(); // It is a member's own, and no watch.
+  rig.sockets.push(own);
+  own.serializeAttachment({ watches: "c", openedAtMs: START_MS });
   const woken = rig.newWatchers();
   expect([...woken.memberIds]).toEqual(["a", "b"]);
   expect([woken.seenMs("a"), woken.seenMs("b")]).toEqual([START_MS, START_MS + 50]);
@@ -64,6 +66,7 @@ test("[KFK-20] after an eviction the same connections watch, since the same time
     START_MS + 90,
   ]);
   expect(woken.lost(socket)).toBe("a");
+  expect(woken.lost(fakeSocket()), "it never said what it is for").toBe(null);
 });
 
 test("[BND-15] the watch of one member that has gone makes room, the first, and no other", () => {

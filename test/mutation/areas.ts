@@ -174,7 +174,7 @@ export const AREAS: readonly Area[] = [
     stages: [
       core("cluster-store", "identity"),
       workers("cluster-object", "cluster-tasks"),
-      workers("http", "files", "kafka-apis", "clock"),
+      workers("http", "files", "kafka-apis", "clock", "housekeeping"),
     ],
     aim: AIM,
   },

@@ -43,6 +43,7 @@ export class KafkaMembersRig {
   meanwhile: () => void = () => {};
   readonly clock = new GroupClock(sql, () => {});
   readonly sockets: TestedSocket[] = [];
+  readonly tags = new Map<WebSocket, readonly string[]>();
   readonly alive = new Map<WebSocket, Date>();
   watchers = this.newWatchers();
   classicState: ClassicState | null = null;
@@ -55,8 +56,11 @@ export class KafkaMembersRig {
 
   newWatchers(): Watchers {
     const sockets: ObjectSockets = {
-      acceptWebSocket: (socket) => void this.sockets.push(socket as TestedSocket),
-      getWebSockets: () => this.sockets,
+      acceptWebSocket: (socket, tags) => {
+        this.sockets.push(socket as TestedSocket);
+        this.tags.set(socket, tags);
+      },
+      getWebSockets: (tag) => this.sockets.filter((each) => this.tags.get(each)?.includes(tag)),
       getWebSocketAutoResponseTimestamp: (socket) => this.alive.get(socket) ?? null,
     };
     return new Watchers(sockets, this.clock);
@@ -183,11 +187,18 @@ export const LOST = {
   retriable: false as const,
 };
 
+const int16 = (value: number) => [value >> 8, value & 255];
+const int32 = (value: number) => [...int16(value >>> 16), ...int16(value & 65_535)];
+
+/** Kafka's ConsumerProtocolSubscription. */
+export function consumerSubscription(topic: string): Uint8Array {
+  const name = new TextEncoder().encode(topic);
+  return new Uint8Array([...int16(0), ...int32(1), ...int16(name.length), ...name, ...int32(-1)]);
+}
+
 /** Kafka's ConsumerProtocolAssignment. */
 export function consumerAssignment(read: Readonly<Record<string, readonly number[]>>): Uint8Array {
   const topics = Object.entries(read);
-  const int16 = (value: number) => [value >> 8, value & 255];
-  const int32 = (value: number) => [...int16(value >>> 16), ...int16(value & 65_535)];
   return new Uint8Array([
     ...int16(0),
     ...int32(topics.length),

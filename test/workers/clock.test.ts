@@ -151,6 +151,30 @@ describe("appends and tasks", () => {
     },
   );
 
+  test("[CLK-2] a cluster whose time stands still begins a new life only where it has something to try again", async () => {
+    const [done, left] = [await createTopic(1), await createTopic(1)];
+    for (const { name } of [done, left]) await produce(name, [{ value: "used" }]);
+    const first = await runInDurableObject(clusterStub(env), (instance, { storage }) => {
+      shiftWall(storage.sql, -HOUR_MS);
+      return instance;
+    });
+    const isFirst = () =>
+      runInDurableObject(clusterStub(env), (instance) => instance === first).catch(() => null);
+    await clusterStub(env).deleteTopic(done.name);
+    expect(await isFirst()).toBe(true);
+    vi.spyOn(console, "error").mockReturnValue();
+    vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("a test"));
+    await clusterStub(env).deleteTopic(left.name);
+    await eventually(async () => (await isFirst()) === false, "another life");
+    await eventually(async () => {
+      await runDurableObjectAlarm(clusterStub(env));
+      return (await alarmOf(clusterStub(env))) === null;
+    }, "the task to be done");
+    expect(await partitionStub(env, left.topicId, 0).offsets()).toMatchObject({
+      error: "UNKNOWN_TOPIC_ID",
+    });
+  });
+
   test("[CLK-2] a group whose time stands still begins a new life, and its alarm rings in time", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
