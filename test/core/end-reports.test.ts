@@ -40,6 +40,18 @@ test("[FIL-4] the first end is told at once, also that of an empty log, the next
   expect(cluster.told).toEqual([0, 2]);
 });
 
+test.each([0, 1, 5])(
+  "[FIL-4] after a first end of %d the next is told after the short pause",
+  async (end) => {
+    const cluster = new Cluster();
+    cluster.reports.note(end);
+    await cluster.pass(0);
+    cluster.reports.note(end + 1);
+    await cluster.pass(FIRST_PAUSE_MS);
+    expect(cluster.told).toEqual([end, end + 1]);
+  },
+);
+
 test("[FIL-4] a partition that is quiet tells nothing more, and its next end at once", async () => {
   const cluster = new Cluster();
   cluster.reports.note(1);

@@ -270,6 +270,19 @@ describe("group commit", () => {
     expect(exact.result).toBeNull();
   });
 
+  test("[CLK-2] one that is idle stops, and commits nothing any more; one at work does not stop", async () => {
+    const target = new Target();
+    const commits = new GroupCommit(target);
+    void commits.append(appendOf("a"));
+    expect(commits.stop()).toBe(false);
+    await target.synced();
+    expect(commits.stop()).toBe(true);
+    expect(commits.stop()).toBe(false);
+    const late = watch(commits.append(appendOf("b")));
+    await turn();
+    expect([late.result, target.commits]).toEqual([null, [1]]);
+  });
+
   test("[LOG-3] bytes of a commit that threw no longer count as waiting", async () => {
     const target = new Target();
     const commits = new GroupCommit(target);

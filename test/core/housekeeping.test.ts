@@ -113,6 +113,7 @@ test.each<{ due: Due; at: number | null }>([
   const rig = rigWith(due);
   await rig.housekeeping.schedule(NOW_MS);
   expect(rig.alarmMs).toBe(at);
+  expect([rig.reads, rig.sets]).toEqual(at === null ? [0, 0] : [1, 1]);
 });
 
 test.each([

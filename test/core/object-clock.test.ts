@@ -114,6 +114,15 @@ describe("an object's clock", () => {
     expect(askedBy(glance), "time was ahead at the last look").toBe(1);
   });
 
+  test("[CLK-1] a life that began ahead of the wall clock asks SQLite from the first glance on", () => {
+    setBack(HOUR_MS);
+    const clock = new ObjectClock(sql);
+    const before = asked;
+    vi.setSystemTime(Date.now() + 1);
+    expect(clock.glance()).toMatchObject({ isAhead: true, wallMs });
+    expect(asked - before).toBe(1);
+  });
+
   test("[CLK-2] a life ends only when its writes are durable and its answers under way", async () => {
     const steps: string[] = [];
     const sync = Promise.withResolvers<void>();

@@ -71,10 +71,23 @@ test("[BND-18] a client that has taken a little is looked at soon again", () => 
   bench.readers.add(socket);
   vi.advanceTimersByTime(HOUR_MS);
   socket.bufferedAmount = FULL + 1;
-  vi.advanceTimersByTime(10_000);
+  vi.advanceTimersToNextTimer();
   socket.bufferedAmount = 0;
-  vi.advanceTimersByTime(10_000);
+  vi.advanceTimersByTime(1);
   expect(bench.drained).toEqual([socket]);
+});
+
+test("[BND-18] a client that has taken enough, and then takes nothing again, is waited for again", () => {
+  const bench = new Bench();
+  const socket = socketWith(FULL);
+  for (let waits = 1; waits <= 2; waits++) {
+    socket.bufferedAmount = FULL;
+    bench.readers.add(socket);
+    vi.advanceTimersByTime(HOUR_MS);
+    socket.bufferedAmount = 0;
+    vi.advanceTimersByTime(10_000);
+    expect(bench.drained).toHaveLength(waits);
+  }
 });
 
 test("[BND-18] a client that has gone is not waited for", () => {

@@ -126,6 +126,7 @@ describe("attaching", () => {
     partition.log.deleteRecordsBefore(1);
     const socket = partition.open();
     expect(partition.attach(socket, { offset })).toBe(false);
+    partition.readers.openWindow(socket, { type: "window", attachId: 1, bytes: 1_000 });
     expect(received(socket)).toEqual([
       expect.objectContaining({
         type: "error",
@@ -305,7 +306,6 @@ describe("a client that does not take what it was sent", () => {
     socket.bufferedAmount = MAX_READER_UNREAD_BYTES + 1;
     partition.append();
     partition.readers.remove(socket);
-    socket.bufferedAmount = 0;
     socket.take();
     vi.advanceTimersByTime(60_000);
     expect([socket.sent, vi.getTimerCount()]).toEqual([[], 0]);
@@ -321,8 +321,9 @@ describe("owners", () => {
   ])("[ATT-2] a newer one $what closes the socket before it with $code", ({ newcomer, code }) => {
     const partition = new Partition();
     const [older, newer, other] = [partition.open(), partition.open(), partition.open()];
+    partition.attach(partition.open());
     partition.attach(older, { owner: owner("g", 5) });
-    partition.attach(other, { owner: owner("h", 5) });
+    partition.attach(other, { owner: owner("h", 50) });
     let wasClosed = false;
     newer.onSend = () => {
       wasClosed ||= older.closed !== null;
@@ -366,6 +367,34 @@ describe("owners", () => {
     older.take();
     partition.append();
     expect(older.sent).toEqual([]);
+  });
+
+  test("[ATT-2] a socket that attaches again as the same owner, or a newer one, stays open", () => {
+    const partition = new Partition(1);
+    const socket = partition.open();
+    for (const [attachId, memberEpoch] of [
+      [1, 5],
+      [2, 5],
+      [3, 6],
+    ] as const)
+      expect(partition.attach(socket, { attachId, owner: owner("g", memberEpoch) })).toBe(true);
+    expect(socket.closed).toBe(null);
+    expect(offsets(socket)).toEqual([0, 0, 0]);
+  });
+
+  test("[ATT-4] a group counts as new once, and those that have readers are told apart", () => {
+    const partition = new Partition();
+    const setFence = vi.spyOn(partition.store, "setFence");
+    partition.attach(partition.open());
+    for (const [group, epoch] of [
+      ["g", 1],
+      ["h", 1],
+      ["g", 2],
+    ] as const)
+      partition.attach(partition.open(), { owner: owner(group, epoch) });
+    partition.readers.admit(null, owner("polls", 1));
+    expect(setFence.mock.calls.map(([, , , isNew]) => isNew)).toEqual([true, true, false, true]);
+    expect(setFence.mock.calls.at(-1)?.[4]()).toEqual(new Set(["g", "h"]));
   });
 
   test("[ATT-4] an attached owner counts though its fence was forgotten", () => {

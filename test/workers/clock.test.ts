@@ -3,7 +3,6 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
-import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
 import { MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
 import { noticeClock } from "../../src/edge/clock.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
@@ -20,6 +19,7 @@ import {
   guarded,
   produce,
   readValues,
+  shiftWall,
   TestSocket,
   type TopicJson,
   TWINS,
@@ -40,13 +40,6 @@ const startMs = () => Date.now() + 10 * HOUR_MS;
 function turnTo(ms: number): void {
   vi.useFakeTimers({ toFake: ["Date"] });
   vi.setSystemTime(ms);
-}
-
-/** From now on it shows the wall clock so much off. */
-function shiftWall(sql: SqlStorage, ms: number): void {
-  const exec = sql.exec.bind(sql);
-  sql.exec = ((query: string, ...bindings: unknown[]) =>
-    query === WALL_CLOCK ? [{ ms: Date.now() + ms }] : exec(query, ...bindings)) as never;
 }
 
 describe("appends and tasks", () => {

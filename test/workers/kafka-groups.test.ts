@@ -2,7 +2,8 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
-import type { GroupObject } from "../../durable-objects/group/group-object.ts";
+import { GroupObject } from "../../durable-objects/group/group-object.ts";
+import { message } from "../../durable-objects/shared/message.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { type PartitionKey, partitionKey } from "../../src/core/group/partition-key.ts";
 import { clusterStub, groupStub } from "../../src/env.ts";
@@ -332,6 +333,42 @@ describe("a poll", () => {
     expect(await socket.untilPong()).toEqual([]);
     expect((await describeGroup(group)).members).toHaveLength(1);
   });
+});
+
+test("[OFF-6] whoever joins is described with what it says of itself", async () => {
+  const topic = await createTopic(1);
+  const group = unique("group");
+  await joinOver(group, topic, { clientId: "c", instanceId: "i" });
+  await groupStub(env, group).poll(pollOf(topic, { clientId: "d", instanceId: "j" }));
+  expect((await describeGroup(group)).members).toMatchObject([
+    { memberId: "m", clientId: "c", instanceId: "i", connected: true },
+    { memberId: "poll:i", clientId: "d", instanceId: "j" },
+  ]);
+});
+
+test("[FIL-6] on a machine's disk the cluster is told once that a group has data, and again where that failed", async () => {
+  const topic = await createTopic(1);
+  const group = unique("group");
+  const stub = groupStub(env, group);
+  const noted = vi.spyOn(ClusterObject.prototype, "noteGroupMade");
+  const isMade = () => clusterStub(env).isGroupMade(group);
+  await stub.poll(pollOf(topic));
+  expect(await isMade()).toBe(false); // Here no disk can lose it.
+  noted.mockRejectedValueOnce(new Error("out of reach, for the test") as never);
+  await runInDurableObject(stub, async (_, state) => {
+    const inFile = new GroupObject(state, { ...env, RIVULET_FILES: "1" });
+    const change = (size: number) => inFile.alterConfig({ "group.max.size": size });
+    await change(2);
+    await eventually(async () => noted.mock.calls.length === 1, "the cluster to be told");
+    await message();
+    await eventually(async () => {
+      await change(2 + noted.mock.calls.length);
+      return (await isMade()) && noted.mock.calls.length === 2;
+    }, "the cluster to be told again");
+    await change(9);
+  });
+  expect(noted).toHaveBeenCalledTimes(2);
+  noted.mockRestore();
 });
 
 describe("a member's socket", () => {

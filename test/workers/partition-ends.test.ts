@@ -3,7 +3,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import { GroupObject } from "../../durable-objects/group/group-object.ts";
-import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
+import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { Turns } from "../../durable-objects/shared/turns.ts";
 import { MAX_FETCH_BYTES } from "../../src/core/limits.ts";
 import { Compactor } from "../../src/core/log/compaction.ts";
@@ -16,9 +16,11 @@ import {
   createTopic,
   decodeAll,
   env,
+  eventually,
   isBytes,
   produce,
   recordBatch,
+  shiftWall,
   TestSocket,
   type TopicJson,
   TWINS,
@@ -261,5 +263,105 @@ describe("a read", () => {
       logStartOffset: 2,
     });
     expect(await produce(topic.name, [{ value: "d" }])).toMatchObject([{ offset: 3 }]);
+  });
+});
+
+describe("a clock that was set back", () => {
+  test("[CLK-2] ends the life of a partition that is told of it, where its time stands still and only then", async () => {
+    const { topic, stub } = await newPartition();
+    const first = await runInDurableObject(stub, (partition) => partition);
+    const isFirst = () =>
+      runInDurableObject(partitionStub(env, topic.topicId, 0), (one) => one === first).catch(
+        () => null,
+      );
+    await stub.noticeClock();
+    expect(await isFirst()).toBe(true);
+    await runInDurableObject(stub, (_, { storage }) => shiftWall(storage.sql, -3_600_000));
+    await stub.noticeClock().catch(() => {});
+    await eventually(async () => (await isFirst()) === false, "another life");
+    expect(await partitionStub(env, topic.topicId, 0).append(recordBatch(["b"]))).toMatchObject({
+      baseOffset: 1,
+    });
+  });
+});
+
+describe("on a machine's disk", () => {
+  /** Does something in a life of the partition that keeps its data in a file. */
+  function inFile<T>(stub: Stub, act: (partition: PartitionObject) => Promise<T>): Promise<T> {
+    return runInDurableObject(stub, (_, state) =>
+      act(new PartitionObject(state, { ...env, RIVULET_FILES: "1" })),
+    );
+  }
+
+  const known = async ({ topicId }: TopicJson) => {
+    const use = await clusterStub(env).usePartition(topicId, 0);
+    return use.ok ? use.knownLogEnd : use.error;
+  };
+
+  test.each(TWINS)(
+    "[FIL-4] the cluster is told where a log ends: with its first use, and from then on$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      const stub = partitionStub(env, topic.topicId, 0);
+      expect(await inFile(stub, (partition) => partition.offsets())).toMatchObject({ ok: true });
+      expect(await known(topic)).toBe(0);
+      await interrupt(stub, clusterStub(env));
+      const append = (value: string) =>
+        inFile(stub, (partition) => partition.append(recordBatch([value])));
+      expect(await append("a")).toMatchObject({ baseOffset: 0 });
+      await eventually(async () => (await known(topic)) === 1, "the end to be told");
+    },
+  );
+
+  test.each([
+    { told: 1, serves: true },
+    { told: 2, serves: true },
+    { told: 3, serves: false },
+  ])("[FIL-4] a log that ends at 2 where $told was told serves: $serves", async (row) => {
+    const { topic, stub } = await newPartition(["a", "b"]);
+    await clusterStub(env).noteLogEnd(topic.topicId, 0, row.told);
+    const results = await inFile(stub, async (partition) => [
+      await partition.offsets(),
+      await partition.append(recordBatch(["c"])),
+      await partition.read({ offset: 0, maxBytes: 1_000 }),
+      (await partition.fetch()).status,
+    ]);
+    if (row.serves) {
+      expect(results.slice(0, 3)).toMatchObject([{ ok: true }, { baseOffset: 2 }, { ok: true }]);
+      expect(results[3]).toBe(101);
+      return;
+    }
+    const detail = expect.stringMatching(/^.*\/0: its log ends at 2, but had ended at 3/);
+    const lost = { ok: false, error: "KAFKA_STORAGE_ERROR", retriable: false, detail };
+    expect(results).toEqual([lost, lost, lost, 503]);
+  });
+
+  test("[FIL-4] whose cluster is out of reach a partition goes on, also in its first use", async () => {
+    const { topic, stub } = await newPartition();
+    await clusterStub(env).noteLogEnd(topic.topicId, 0, 9);
+    whileAsked("usePartition", () => Promise.reject(new Error("out of reach, for the test")));
+    expect(await inFile(stub, (partition) => partition.append(recordBatch(["b"])))).toMatchObject({
+      baseOffset: 1,
+    });
+    const next = await createTopic(1);
+    whileAsked("noteLogEnd", () => Promise.reject(new Error("out of reach, for the test")));
+    const appended = inFile(partitionStub(env, next.topicId, 0), (partition) =>
+      partition.append(recordBatch(["a"])),
+    );
+    expect(await appended).toMatchObject({ baseOffset: 0 });
+  });
+
+  test("[FIL-3] of a partition that is stopped nothing is kept up, and its topic can be deleted", async () => {
+    const { topic, stub } = await newPartition();
+    await clusterStub(env).noteLogEnd(topic.topicId, 0, 9);
+    const step = vi.spyOn(Compactor.prototype, "step").mockReturnValue(false);
+    await inFile(stub, async (partition) => {
+      await partition.offsets();
+      await partition.alarm();
+      expect(step).not.toHaveBeenCalled();
+      await partition.destroy();
+      expect(await partition.offsets()).toMatchObject(GONE);
+    });
+    expect(await tablesOf(stub)).toEqual([]);
   });
 });

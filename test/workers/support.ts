@@ -5,6 +5,7 @@ import { env as bindings, exports } from "cloudflare:workers";
 import { expect, type MockInstance, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
+import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import {
   batches,
@@ -74,7 +75,15 @@ export function refuse(
 
 // Races.
 
-type Asked = "forgetGroup" | "isGroupMade" | "retireIncarnation" | "subscribe" | "usePartition";
+type Asked = keyof ClusterObject &
+  (
+    | "isGroupMade"
+    | "noteGroupMade"
+    | "noteLogEnd"
+    | "retireIncarnation"
+    | "subscribe"
+    | "usePartition"
+  );
 
 /**
  * The cluster's next call of this method begins only when the action is done. So that happens while somebody waits for
@@ -89,6 +98,13 @@ export function whileAsked(method: Asked, action: () => Promise<unknown>): void 
     await action();
     return original.apply(this, parameters);
   });
+}
+
+/** From now on an object with this storage sees the wall clock so much off. */
+export function shiftWall(sql: SqlStorage, ms: number): void {
+  const exec = sql.exec.bind(sql);
+  sql.exec = ((query: string, ...bindings: unknown[]) =>
+    query === WALL_CLOCK ? [{ ms: Date.now() + ms }] : exec(query, ...bindings)) as never;
 }
 
 // Waiting.
