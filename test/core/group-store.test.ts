@@ -383,6 +383,63 @@ describe("GroupStore", () => {
     expect(told(MAX_HISTORY_OPERATIONS + 9)[0]).toEqual([400, 10]);
   });
 
+  test("[FIL-7] a group of an older release is named with its next write, whatever that is", () => {
+    const storage = new Storage();
+    const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
+    new GroupStore(storage, "group").apply(operations.flat());
+    storage.sql.exec("ALTER TABLE group_state DROP COLUMN group_id");
+    const committed = { offset: 1, metadata: "", committedAtMs: 1 };
+    new GroupStore(storage, "group").apply([
+      { type: "offset", key: partitionKey("t", 0), committed },
+    ]);
+    expect(() => new GroupStore(storage, "another")).toThrow("its storage is that of group group");
+    expect(new GroupStore(storage, "group").load().members.size).toBe(1);
+  });
+
+  test("[OFF-13] leader epochs are stored whatever else is written with them", () => {
+    const store = new GroupStore(new Storage(), "group");
+    const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
+    const offset = (partition: number, leaderEpoch: object): GroupEvent => ({
+      type: "offset",
+      key: partitionKey("t", partition),
+      committed: { offset: 1, metadata: "", ...leaderEpoch, committedAtMs: 1 },
+    });
+    store.apply([...operations.flat(), offset(0, {}), offset(1, { leaderEpoch: 4 })]);
+    const epochs = [...store.load().offsets.values()].map(({ leaderEpoch }) => leaderEpoch);
+    expect(epochs).toEqual([undefined, 4]);
+  });
+
+  test("[GRP-5] of a member that comes and goes within one write nothing is left, at the cost of its removal", () => {
+    const storage = new Storage();
+    const store = new GroupStore(storage, "group");
+    const group = new GroupScenario({ t: 2 });
+    group.join("a");
+    store.apply(group.events);
+    const before = group.events.length;
+    group.join("b");
+    group.leave("b");
+    const news = group.events
+      .slice(before)
+      .filter((event) => "memberId" in event || event.type === "member");
+    const own = news.filter((event) =>
+      event.type === "member"
+        ? event.member.memberId === "b"
+        : "memberId" in event && event.memberId === "b",
+    );
+    expect(own.map(({ type }) => type)).toEqual(
+      expect.arrayContaining(["member", "target", "member-removed"]),
+    );
+    const writes = storage.writes;
+    store.apply(own);
+    expect(storage.writes - writes).toBe(2);
+    const tables = ["members", "targets"].map((table) =>
+      storage.sql.exec<{ member_id: string }>(`SELECT member_id FROM ${table}`),
+    );
+    expect(tables).toEqual([[{ member_id: "a" }], [{ member_id: "a" }]]);
+    store.apply([{ type: "member-removed", memberId: "a", reason: "left" }]);
+    expect(store.load().members.size + store.load().targets.size).toBe(0);
+  });
+
   test("[OFF-2] committed offsets of any size are loaded as they were committed", () => {
     const offset = fc.nat(Number.MAX_SAFE_INTEGER);
     const commit = fc.record({ key: fc.constantFrom<PartitionKey>("t:0", "t:1", "t:2"), offset });

@@ -501,6 +501,26 @@ describe("classic members", () => {
     });
   });
 
+  test("[CLS-7] are after an eviction what they were, bytes and all", async () => {
+    const stub = groupStub(env, unique("group"));
+    const protocols = [{ name: "range", metadata: new Uint8Array([0, 255]) }];
+    const { memberId, generation } = await stub.joinClassic({
+      ...JOIN,
+      protocols,
+      clientId: "base64",
+    });
+    const assignments = [{ memberId, assignment: new Uint8Array([7, 0]) }];
+    const token = { memberId, instanceId: null, generation };
+    await stub.syncClassic({ ...token, protocolType: null, protocolName: null, assignments });
+    const before = await stub.describeClassic();
+    expect(before.members).toMatchObject([
+      { memberMetadata: new Uint8Array([0, 255]), memberAssignment: new Uint8Array([7, 0]) },
+    ]);
+    await evict(stub);
+    expect(await stub.describeClassic()).toEqual(before);
+    expect(await stub.heartbeatClassic(token)).toBe(0);
+  });
+
   test("[CLS-7] that nobody watches have a session from when the group wakes up, over further evictions", async () => {
     const group = unique("group");
     const stub = groupStub(env, group);
