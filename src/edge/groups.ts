@@ -1,6 +1,7 @@
 // Looking at a group does not create it [FIL-1]. A call to an object creates it and its file. So
 // code that only looks asks the cluster's list first, which has every group that exists [GRP-13].
 // Calls that may create a group go straight to its object.
+import { isWithin } from "../core/elapsed.ts";
 import { type Failure, fail } from "../core/errors.ts";
 import { METADATA_CACHE_GROUPS, METADATA_MAX_AGE_MS } from "../core/limits.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
@@ -28,7 +29,7 @@ export async function lookAtGroup<R extends { readonly ok: true } | Failure>(
 export async function groupExists(env: Env, groupId: string): Promise<boolean> {
   const { groups } = isolate;
   const knownMs = groups.get(groupId);
-  if (knownMs !== undefined && Date.now() - knownMs < METADATA_MAX_AGE_MS) return true;
+  if (knownMs !== undefined && isWithin(knownMs, METADATA_MAX_AGE_MS, Date.now())) return true;
   groups.delete(groupId);
   try {
     if (!(await clusterStub(env).hasGroup(groupId))) return false;

@@ -59,9 +59,10 @@ export function forget(name: string): void {
  */
 export async function topicById(env: Env, topicId: string): Promise<Topic> {
   const known = isolate.topics.get(isolate.topicNames.get(topicId) ?? "");
-  if (known !== undefined && Date.now() - known.atMs < METADATA_MAX_AGE_MS) return known.topic;
+  if (known !== undefined && isWithin(known.atMs, METADATA_MAX_AGE_MS, Date.now()))
+    return known.topic;
   const unknownMs = isolate.unknownTopicIds.get(topicId);
-  if (unknownMs !== undefined && Date.now() - unknownMs < UNKNOWN_TOPIC_ID_AGE_MS)
+  if (unknownMs !== undefined && isWithin(unknownMs, UNKNOWN_TOPIC_ID_AGE_MS, Date.now()))
     throw new BrokerError("UNKNOWN_TOPIC_ID", `topic id ${topicId} does not exist`);
   try {
     return await refreshById(env, topicId);
