@@ -282,7 +282,6 @@ export class Feed {
       this.#offset = last.nextOffset;
       if (fitting.length === frame.ends.length) this.#frames.shift();
       else this.#frames[0] = rest(frame, fitting.length, last.position);
-      if (fitting.length < frame.ends.length) break;
     }
     this.bytes -= taken;
     this.#memory.hold(-taken);

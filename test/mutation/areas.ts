@@ -182,7 +182,16 @@ export const AREAS: readonly Area[] = [
     name: "edge",
     files: ["src/edge", "src/http", "src/session", "src/rpc"],
     stages: [
-      core("holders", "lines", "session-room", "unfolder", "unread-replies", "json-shape"),
+      core(
+        "worker/edge-produce",
+        "worker/edge-lookups",
+        "holders",
+        "lines",
+        "session-room",
+        "unfolder",
+        "unread-replies",
+        "json-shape",
+      ),
       workers("http", "bulk", "poll", "plain-consumer", "stream", "batches", "rpc", "bounds"),
       e2e("bounds", "plain-group"),
     ],

@@ -176,6 +176,11 @@ describe("where a feed reads", () => {
     expect(bytesOf(feed).bytes).toEqual(own);
   });
 
+  test.each([0, 1, 2])("[KFK-4] wherever it begins: at %i", async (offset) => {
+    const { socket } = await attached(offset);
+    expect(socket.attach.offset).toBe(offset);
+  });
+
   test("[KFK-4] nothing is given back where nothing was on its way", async () => {
     const { socket } = await attached();
     expect(socket.sent.map(({ type }) => type)).toEqual(["attach"]);
@@ -264,7 +269,8 @@ describe("a feed that ends", () => {
       const feed = at(0);
       await settle();
       expect(bench.asked).toEqual(["id/0"]);
-      expect(feed.take(ALL, true).error).toBe(error);
+      const nowhere = { highWatermark: -1, logStartOffset: -1, records: [] };
+      expect(feed.take(ALL, true)).toMatchObject({ error, ...nowhere });
     },
   );
 
