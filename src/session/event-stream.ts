@@ -132,8 +132,10 @@ export class EventStream {
   /** [BND-6] Drops a client that takes nothing of the waiting data. */
   #onKeepAlive(): void {
     const isBehind = (this.#controller?.desiredSize ?? 0) <= 0;
+    const nowMs = Date.now();
+    this.#tookMs = Math.min(this.#tookMs, nowMs); // [CLK-3] The clock may have been set back.
     if (!isBehind) this.#write(": \n\n");
-    else if (Date.now() - this.#tookMs > ANSWER_STALL_MS)
+    else if (nowMs - this.#tookMs > ANSWER_STALL_MS)
       this.#cut(
         new BrokerError("REQUEST_TIMED_OUT", `the client took nothing for ${ANSWER_STALL_MS} ms`),
       );

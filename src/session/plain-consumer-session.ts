@@ -389,13 +389,15 @@ export class PlainConsumerSession {
       this.#stopDrainCheck = null;
       if (this.#isOver || this.#hasClosed) return;
       const left = this.#unsentBytes;
+      const nowMs = Date.now();
       if (left <= MAX_PLAIN_UNSENT_BYTES) {
         for (const delivery of this.#deliveries.values()) {
           if (delivery.drainTimer === null) this.#flush(delivery);
         }
         this.#room.serve(this.#driver);
-      } else if (left < unsentBytes) this.#awaitDrain(left, Date.now());
-      else if (Date.now() - sinceMs <= ANSWER_STALL_MS) this.#awaitDrain(left, sinceMs);
+      } else if (left < unsentBytes) this.#awaitDrain(left, nowMs);
+      // [CLK-3] The clock may have been set back.
+      else if (nowMs - sinceMs <= ANSWER_STALL_MS) this.#awaitDrain(left, Math.min(sinceMs, nowMs));
       else
         this.#endWith(
           new BrokerError(

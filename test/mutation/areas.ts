@@ -185,6 +185,8 @@ export const AREAS: readonly Area[] = [
       core(
         "worker/edge-produce",
         "worker/edge-lookups",
+        "worker/edge-poll",
+        "worker/sessions",
         "holders",
         "lines",
         "session-room",

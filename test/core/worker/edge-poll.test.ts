@@ -39,6 +39,7 @@ class Bench {
   readonly deliveries: (readonly Delivery[])[] = [];
   readonly sockets: FakeFeedSocket[] = [];
   readonly left: unknown[] = [];
+  readonly lookedUp: string[] = [];
   /** The partitions that belong to another by the time the records are to be sent. */
   readonly lost = new Set<number>();
   rejected: PollResult["rejected"] = [];
@@ -56,10 +57,12 @@ class Bench {
   }
 
   readonly #cluster = {
-    topic: async (name: string) =>
-      name === "gone"
+    topic: async (name: string) => {
+      this.lookedUp.push(name);
+      return name === "gone"
         ? fail("UNKNOWN_TOPIC_OR_PARTITION", "none")
-        : { ok: true, topic: { name, topicId: "other" } },
+        : { ok: true, topic: { name, topicId: "other" } };
+    },
     hasGroup: async () => this.groupExists,
   };
 
@@ -319,6 +322,7 @@ describe("what the group is told", () => {
     const bench = new Bench({ end: 1 });
     const { missing } = await bench.poll({ topics: ["t", "gone", "empty"] });
     expect(missing).toEqual(["gone"]);
+    expect(bench.lookedUp).toEqual(["gone", "empty"]);
   });
 });
 

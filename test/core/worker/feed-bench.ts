@@ -5,6 +5,7 @@ import type { ErrorName } from "../../../src/core/errors.ts";
 import { encodeBatch } from "../../../src/core/log/record-batch.ts";
 import type { Env } from "../../../src/env.ts";
 import { Feeds } from "../../../src/kafka/feeds.ts";
+import { PING, PONG } from "../../../src/protocol/heartbeat.ts";
 
 export const settle = () => vi.advanceTimersByTimeAsync(0);
 
@@ -46,7 +47,8 @@ export class FakeFeedSocket {
   }
 
   send(data: string): void {
-    this.sent.push(JSON.parse(data) as Sent);
+    if (data === PING) this.#listeners.get("message")?.({ data: PONG });
+    else this.sent.push(JSON.parse(data) as Sent);
   }
 
   close(): void {
