@@ -282,6 +282,15 @@ describe("options", () => {
     [{ from: "none" }, /^from is "none", it must be earliest, latest or \{duration\}/],
     [{ from: 3 }, /^from is 3/],
     [{ from: { duration: "1h" } }, /^from.duration is "1h"/],
+    [{ from: { duration: -1 } }, /^from.duration is -1/],
+    [{ from: { duration: 1.5 } }, /^from.duration is 1.5/],
+    [{ from: { duration: Number.POSITIVE_INFINITY } }, /^from.duration is Infinity/],
+    [{ from: {} }, /^from.duration is nothing/],
+    [{ topics: ["t", 7] }, /^topics is \["t",7\]/],
+    [{ windowBytes: 4_194_305 }, /^windowBytes is 4194305/],
+    [{ sessionTimeoutMs: 1_800_001 }, /^sessionTimeoutMs is 1800001/],
+    [{ sessionTimeoutMs: 1_500.5 }, /^sessionTimeoutMs is 1500.5/],
+    [{ commitIntervalMs: 2 ** 31 }, /^commitIntervalMs is 2147483648/],
     [{ windowBytes: 0 }, /^windowBytes is 0, it must be a whole number from 1 to 4194304/],
     [{ sessionTimeoutMs: 999 }, /^sessionTimeoutMs is 999, .* from 1000 to 1800000/],
     [{ commitIntervalMs: -1 }, /^commitIntervalMs is -1, .* from 0/],
@@ -289,6 +298,21 @@ describe("options", () => {
   ])("[CBK-7] refused: %o", (option, message) => {
     const options = { groupId: "g", topics: ["t"], ...(option as object) } as ConsumerOptions;
     expect(() => new Consumer(new OneMemberBroker(), options)).toThrow(message);
+  });
+
+  test.each([
+    { from: { duration: 0 } },
+    { from: { duration: "PT0S" } },
+    { from: { duration: "P1DT12H" } },
+    { windowBytes: 1 },
+    { windowBytes: 4_194_304 },
+    { sessionTimeoutMs: 1_000 },
+    { sessionTimeoutMs: 1_800_000 },
+    { commitIntervalMs: 0 },
+    { maxProcessingMs: 1 },
+  ])("[CBK-7] taken, at the bound: %o", (option) => {
+    const options = { groupId: "g", topics: ["t"], ...option } as ConsumerOptions;
+    expect(() => new Consumer(new OneMemberBroker(), options)).not.toThrow();
   });
 
   test("[CBK-7] a pattern alone is enough", () => {

@@ -185,6 +185,44 @@ describe("commit and position", () => {
     expect(isDone).toBe(true);
   });
 
+  test.each([0, null])(
+    "[LOP-2] a commit of the first record waits for its answer, where %s is committed",
+    async (committedOffset) => {
+      const { broker, consumer } = consumerOf({ autoCommit: false });
+      broker.committedOffset = committedOffset;
+      broker.batches = [[0, 1]];
+      void consumer.run({ eachRecord: () => {} });
+      await settle();
+      broker.holdsCommits = true;
+      let isDone = false;
+      void consumer.commit().then(() => {
+        isDone = true;
+      });
+      await settle();
+      expect(broker.log).toEqual(["commit t:0=1 t:1=1"]);
+      expect(isDone).toBe(false);
+      broker.answerCommit();
+      await settle();
+      expect(isDone).toBe(true);
+      await consumer.close();
+    },
+  );
+
+  test("[LOP-2] once a commit is answered nothing is committed until it is asked for again", async () => {
+    const gate = Promise.withResolvers<void>();
+    const { broker, consumer } = started({ autoCommit: false }, (_place, offset) =>
+      offset === 1 ? gate.promise : undefined,
+    );
+    await settle();
+    await consumer.commit();
+    gate.resolve();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(consumer.position({ topic: "t", partition: 0 })).toBe(3);
+    expect(broker.log).toEqual(["commit t:0=1 t:1=1"]);
+    await consumer.commit();
+    expect(broker.log).toEqual(["commit t:0=1 t:1=1", "commit t:0=3 t:1=3"]);
+  });
+
   test("[LOP-2] a commit whose session ends resolves: there is nothing left to commit", async () => {
     const { broker, consumer } = started({ autoCommit: false }, () => {});
     await settle();

@@ -1,7 +1,7 @@
 // The SDK's producer over a broker in memory: what shares an append, what waits for what, and where records go.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { HttpClient } from "../../src/client/http.ts";
-import { Producer, type ProducerOptions } from "../../src/client/producer.ts";
+import { Producer, type ProducerOptions, type SendOptions } from "../../src/client/producer.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { batches } from "../../src/core/log/record-batch.ts";
 
@@ -372,4 +372,107 @@ test.each([
   [{ deliveryTimeoutMs: 2 ** 31 }, /^deliveryTimeoutMs is 2147483648/],
 ])("[CBK-7] refused: %o", (options, message) => {
   expect(() => producerOf(options)).toThrow(message);
+});
+
+test.each([
+  [{ compression: "brotli" }, /^compression is "brotli"/],
+  [{ expectedOffset: -1 }, /^expectedOffset is -1, it must be a whole number from 0/],
+  [{ expectedOffset: 1.5 }, /^expectedOffset is 1.5/],
+  [{ deliveryTimeoutMs: Number.NaN }, /^deliveryTimeoutMs is NaN/],
+  [{ idempotencyKey: "" }, /^idempotencyKey is ""/],
+  [{ idempotencyKey: "x".repeat(256) }, /^idempotencyKey is "x/],
+  [{ idempotencyKey: "\u00e4" }, /1 to 255 of ASCII/],
+  [{ idempotencyKey: "a\nb" }, /1 to 255 of ASCII/],
+  [{ idempotencyKey: "a\n" }, /1 to 255 of ASCII/],
+])("[CBK-7] [KEY-1] refused by a send, before anything is asked: %o", async (options, message) => {
+  const fetch = vi.fn();
+  const producer = new Producer(new HttpClient("http://b", fetch), null);
+  await expect(producer.send("t", [{ value: 1 }], options as SendOptions)).rejects.toThrow(message);
+  expect(fetch).not.toHaveBeenCalled();
+});
+
+test.each([
+  [{}, "value"],
+  [{ value: 1, valueBase64: "YQ==" }, "valueBase64"],
+  [{ value: 1, key: "k", keyBase64: "aw==" }, "keyBase64"],
+  [{ value: 1, partition: -1 }, "partition"],
+  [{ value: 1, partition: 1_000 }, "partition"],
+  [{ value: 1, partition: 0.5 }, "partition"],
+  [{ value: 1, timestamp: 1.5 }, "timestamp"],
+  [{ value: 1, timestamp: 253_402_300_800_000 }, "timestamp"],
+  [{ value: 1, headers: { a: Array(101).fill("x") } }, "headers"],
+  [
+    {
+      value: 1,
+      headers: Object.fromEntries(Array.from({ length: 101 }, (_, i) => [`h${i}`, "x"])),
+    },
+    "headers",
+  ],
+  [null, "value"],
+  [undefined, "value"],
+])(
+  "[PRD-4] a record that is wrong is refused with its place and field: %j",
+  async (wrong, field) => {
+    const { broker, producer } = producerOf();
+    const records = [{ value: "sound", partition: 0 }, wrong] as never;
+    await expect(producer.send("t", records)).rejects.toMatchObject({
+      code: "INVALID_REQUEST",
+      message: expect.stringContaining(`records[1].${field}`),
+    });
+    expect(broker.appends).toEqual([]);
+  },
+);
+
+test.each([
+  { value: null, key: "k" },
+  { valueBase64: "YQ==", keyBase64: "aw==" },
+  { value: 1, timestamp: 253_402_300_799_999 },
+  { value: 1, headers: { a: Array(100).fill("x") } },
+  { value: 1, headers: {} },
+])("[PRD-4] a record at the bounds is sent: %j", async (record) => {
+  const { producer } = producerOf();
+  expect(await producer.send("t", [{ ...record, partition: 0 }])).toMatchObject([{ offset: 0 }]);
+});
+
+test("[PRD-1] nothing is asked for no records", async () => {
+  const fetch = vi.fn();
+  const producer = new Producer(new HttpClient("http://b", fetch), null);
+  expect(await producer.send("t", [])).toEqual([]);
+  expect(fetch).not.toHaveBeenCalled();
+});
+
+test.each([
+  [{ value: "a", partition: 1 }, "the records go to the partitions 0, 1, not to one"],
+  [{ value: "a" }, "records[1] needs a partition or a key"],
+])(
+  "[CND-1] what no one partition could keep is refused, and not sent: %j",
+  async (other, message) => {
+    const { broker, producer } = producerOf();
+    const records = [{ value: "a", partition: 0 }, other];
+    const sent = producer.send("t", records, { expectedOffset: 0 });
+    const refused = expect(sent).rejects.toThrow(message);
+    await vi.dynamicImportSettled();
+    await refused;
+    expect(broker.appends).toEqual([]);
+  },
+);
+
+describe("a signal", () => {
+  test("[TRB-4] that is aborted before sends nothing, and one that is aborted later ends the wait with its reason", async () => {
+    const { broker, producer } = producerOf();
+    await expect(
+      producer.send("t", to(0, "a"), { signal: AbortSignal.abort(new Error("before")) }),
+    ).rejects.toThrow("before");
+    expect(broker.appends).toEqual([]);
+    broker.isHeld = true;
+    const controller = new AbortController();
+    const sent = producer.send("t", to(0, "b"), { signal: controller.signal });
+    await settle();
+    controller.abort(new Error("enough"));
+    await expect(sent).rejects.toThrow("enough");
+    broker.release();
+    // It may be stored all the same, and the next is behind it.
+    expect(await producer.send("t", to(0, "c"))).toMatchObject([{ offset: 1 }]);
+    expect(broker.appends).toEqual(["t/0: b", "t/0: c"]);
+  });
 });

@@ -21,6 +21,8 @@ export class OneMemberBroker implements Transport {
   heldFrames: Place[] = [];
   /** What a partition sends, a frame each: the first offset, the number of records, and what folds them. */
   batches: [number, number, Compressor?][] = [[0, 3]];
+  /** What the group has committed of each partition. */
+  committedOffset: number | null = 0;
   readonly #frames: (() => void)[] = [];
   #group: SocketEvents | null = null;
 
@@ -78,7 +80,7 @@ export class OneMemberBroker implements Transport {
   #member(events: SocketEvents, message: MemberMessage): void {
     switch (message.type) {
       case "join":
-        events.text(JSON.stringify(assignment(message)));
+        events.text(JSON.stringify(assignment(message, PLACES, 1, this.committedOffset)));
         return;
       case "commit": {
         const offsets = message.offsets.map(
@@ -113,6 +115,7 @@ function assignment(
   { memberId, requestId }: { memberId: string; requestId?: number | undefined },
   places = PLACES,
   memberEpoch = 1,
+  committedOffset: number | null = 0,
 ) {
   return {
     type: "assignment",
@@ -126,7 +129,7 @@ function assignment(
     state: "STABLE",
     partitions: places.map((place) => ({
       ...parsePlace(place),
-      committedOffset: 0,
+      committedOffset,
     })),
     missingTopics: [],
   };
