@@ -1,8 +1,9 @@
 // How the Worker appends: what it does with answers that are lost, and which producer goes on where.
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { resolveConfig } from "../../../src/core/cluster/config.ts";
 import type { Topic } from "../../../src/core/cluster/topics.ts";
-import { BrokerError, type ErrorName } from "../../../src/core/errors.ts";
+import { BrokerError, type ErrorName, fail } from "../../../src/core/errors.ts";
+import type { RequestPlan } from "../../../src/core/log/keyed-request.ts";
 import { batches, decodeBatch } from "../../../src/core/log/record-batch.ts";
 import { appendTo } from "../../../src/edge/append.ts";
 import { forgetEverything, isolate } from "../../../src/edge/isolate.ts";
@@ -49,6 +50,11 @@ class Bench {
   readonly replies = new Map<string, Reply[]>();
   readonly #ends = new Map<string, number>();
   topics: Topic[] = [];
+  /** Requests with a key: what each partition was asked, and the plans that it keeps. */
+  readonly begun: { place: string; key: string; hash: string; plan: RequestPlan | null }[] = [];
+  kept: RequestPlan | null = null;
+  /** Partitions whose topic is gone. */
+  readonly gone = new Set<string>();
   lookUps = 0;
   logAppendTimeMs: number | null = null;
   readonly env: Env;
@@ -60,6 +66,12 @@ class Bench {
         getByName: (place: string) => ({
           append: async (...args: [Uint8Array, number | null, unknown, boolean]) =>
             this.#append(place, ...args),
+          beginRequest: async (key: string, hash: string, plan: RequestPlan | null) => {
+            this.begun.push({ place, key, hash, plan });
+            if (this.gone.has(place)) return fail("UNKNOWN_TOPIC_ID", "gone");
+            this.kept ??= plan;
+            return { ok: true, request: this.kept === null ? null : { plan: this.kept } };
+          },
         }),
       },
     } as unknown as Env;
@@ -67,9 +79,7 @@ class Bench {
 
   topic(topicId = "id", partitions = 2, overrides: Topic["overrides"] = {}): void {
     const config = resolveConfig(overrides);
-    this.topics = [
-      { name: "t", topicId, partitions, initialPartitions: partitions, overrides, config },
-    ];
+    this.topics = [{ name: "t", topicId, partitions, initialPartitions: 2, overrides, config }];
   }
 
   #topic(name: string) {
@@ -388,4 +398,96 @@ describe("a topic that changes under the Worker", () => {
     bench.replies.set("new/0", [refusedWith("UNKNOWN_TOPIC_ID")]);
     await expect(produced([record("f")])).rejects.toThrow(BrokerError);
   });
+});
+
+describe("a request with a key", () => {
+  // The Workers runtime has it, Node does not yet.
+  beforeAll(() => {
+    if ("toHex" in Uint8Array.prototype) return;
+    Object.assign(Uint8Array.prototype, {
+      toHex(this: Uint8Array) {
+        return Array.from(this, (byte) => byte.toString(16).padStart(2, "0")).join("");
+      },
+    });
+  });
+
+  const keyed = (records: readonly UnplacedRecord[], options: Partial<ProduceOptions> = {}) =>
+    produced(records, { idempotencyKey: "k", ...options });
+
+  test("[KEY-1] is noted with its plan before anything is appended, and its appends under its own producer and id", async () => {
+    await keyed([record("a"), record("b", 1)], { random: () => 0.7 });
+    const [{ place, key, plan }] = bench.begun as [(typeof bench.begun)[number]];
+    expect(place).toMatch(/^id\/[01]$/);
+    expect(key).toBe("k");
+    const { producerId, requestId } = plan as RequestPlan;
+    expect(plan).toMatchObject({ partitions: 2, atMs: 1_000_000, random: 0.7, isCompacted: false });
+    expect(bench.fields("place", "producer", "sequence", "keyed").sort()).toEqual([
+      ["id/0", producerId, 0, { producerId, requestId, index: 0 }],
+      ["id/1", producerId, 0, { producerId, requestId, index: 1 }],
+    ]);
+    // The producers of other requests have nothing to do with it.
+    expect(isolate.idleProducers).toHaveLength(0);
+  });
+
+  test("[KEY-1] that is repeated follows the first plan: producer, places, times, and the topic as it was", async () => {
+    const keyless = [{ ...record("a", null), timestamp: null }];
+    expect(await keyed(keyless, { random: () => 0.9 })).toMatchObject([
+      { partition: 1, timestamp: 1_000_000 },
+    ]);
+    bench.topic("id", 4);
+    isolate.topics.clear();
+    const again = await keyed(keyless, { random: () => 0, nowMs: 2_000_000 });
+    expect(again).toMatchObject([{ partition: 1, timestamp: 1_000_000 }]);
+    const [first, second] = bench.came as [CameIn, CameIn];
+    expect(second).toMatchObject({ place: "id/1", producer: first.producer, keyed: first.keyed });
+    expect(bench.begun.map(({ hash }) => hash)).toEqual(Array(2).fill(bench.begun[0]?.hash));
+    expect(bench.begun.map(({ place }) => place)).toEqual(Array(2).fill(bench.begun[0]?.place));
+  });
+
+  test.each([
+    ["value", [record("b")], {}],
+    ["partition", [record("a", 1)], {}],
+    ["time", [{ ...record("a"), timestamp: 6 }], {}],
+    ["time, which it leaves to the broker", [{ ...record("a"), timestamp: null }], {}],
+    ["condition", [record("a")], { expectedOffset: 0 }],
+    ["condition at another offset", [record("a")], { expectedOffset: 1 }],
+    ["number", [record("a"), record("a")], {}],
+  ] as [string, UnplacedRecord[], Partial<ProduceOptions>][])(
+    "[KEY-2] is another one with another %s",
+    async (_, records, options) => {
+      await keyed([record("a")]);
+      await keyed(records, options);
+      const [first, second] = bench.begun.map(({ hash }) => hash);
+      expect(second).not.toBe(first);
+    },
+  );
+
+  test("[KEY-1] that is wrong is noted without a plan, and refused unless it is a repeat", async () => {
+    bench.topic("id", 2, { "message.timestamp.after.max.ms": 1_000 });
+    const late = [{ ...record("a"), timestamp: 9_000_000 }];
+    await expect(keyed(late)).rejects.toMatchObject({ code: "INVALID_TIMESTAMP" });
+    expect(bench.begun).toMatchObject([{ plan: null }]);
+    expect(bench.came).toEqual([]);
+    await keyed(late, { nowMs: 9_000_000 });
+    expect(await keyed(late)).toMatchObject([{ partition: 0, timestamp: 9_000_000 }]);
+  });
+
+  test("[KEY-1] [CLU-4] goes to the topic that was made anew under the name", async () => {
+    await produced([record("before")]);
+    bench.topic("new");
+    for (const partition of [0, 1]) bench.gone.add(`id/${partition}`);
+    expect(await keyed([record("a")])).toMatchObject([{ partition: 0, offset: 0 }]);
+    expect(bench.came.at(-1)).toMatchObject({ place: "new/0", values: "a" });
+    expect(bench.begun.map(({ place }) => place.split("/")[0])).toEqual(["id", "new"]);
+  });
+
+  test.each(["", "x".repeat(256), "\u00e4", "a\n"])(
+    "[KEY-1] is refused where the key is none: %j",
+    async (idempotencyKey) => {
+      await expect(keyed([record("a")], { idempotencyKey })).rejects.toMatchObject({
+        code: "INVALID_REQUEST",
+      });
+      expect(bench.lookUps).toBe(0);
+    },
+  );
 });
