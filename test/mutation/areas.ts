@@ -80,6 +80,7 @@ export const AREAS: readonly Area[] = [
     files: ["src/core/log", "src/core/conditional-append.ts", "src/core/record.ts"],
     stages: [
       core(
+        "produce-plan",
         "chunks",
         "damage",
         "log-costs",
@@ -108,6 +109,7 @@ export const AREAS: readonly Area[] = [
       "src/core/config-table.ts",
       "src/core/duration.ts",
       "src/core/elapsed.ts",
+      "src/core/error-descriptions.ts",
       "src/core/errors.ts",
       "src/core/ledger.ts",
       "src/core/limits.ts",
@@ -118,7 +120,18 @@ export const AREAS: readonly Area[] = [
       "src/core/text-hash.ts",
     ],
     stages: [
-      core("config", "elapsed", "ledger", "partitioner", "platform-errors", "identity", "types"),
+      core(
+        "names",
+        "errors",
+        "produce-plan",
+        "config",
+        "elapsed",
+        "ledger",
+        "partitioner",
+        "platform-errors",
+        "identity",
+        "types",
+      ),
       workers("cluster-object", "http", "bounds", "bulk", "kafka-apis"),
       e2e("bounds"),
     ],
