@@ -1,6 +1,6 @@
 // Elapsed time by clocks that somebody sets.
 import { expect, test } from "vitest";
-import { isTooLate, isWithin, leftOf, wasSetBack } from "../../src/core/elapsed.ts";
+import { dueMs, isTooLate, isWithin, leftOf, wasSetBack } from "../../src/core/elapsed.ts";
 
 const SINCE_MS = 1_000_000;
 const HOUR_MS = 3_600_000;
@@ -26,6 +26,19 @@ test.each([
 ])("[CLK-4] a clock that shows $ms ms more than it did", ({ ms, setBack }) => {
   expect(wasSetBack(SINCE_MS, SINCE_MS + ms)).toBe(setBack);
 });
+
+test.each([
+  { ms: HOUR_MS, due: SINCE_MS + 500 },
+  { ms: 0, due: SINCE_MS + 500 },
+  { ms: -1_000, due: SINCE_MS + 500 },
+  { ms: -1_001, due: SINCE_MS - 1_001 },
+  { ms: -HOUR_MS, due: SINCE_MS - HOUR_MS },
+])(
+  "[CLK-1] 500 ms are over at $due, by a clock that shows $ms ms more than it did",
+  ({ ms, due }) => {
+    expect(dueMs(SINCE_MS, 500, SINCE_MS + ms)).toBe(due);
+  },
+);
 
 test.each([
   { lateMs: -HOUR_MS, tooLate: false },

@@ -61,9 +61,9 @@ describe("errors", () => {
     expect(attempt(thrown)).toEqual(fail("INVALID_REQUEST", "why"));
     expect(() =>
       attempt(() => {
-        throw new TypeError("a bug");
+        throw new RangeError("a bug");
       }),
-    ).toThrow(TypeError);
+    ).toThrow(RangeError);
     expect(unwrap({ ok: true as const, value: 1 })).toEqual({ ok: true, value: 1 });
     expect(() => unwrap(fail("INVALID_REQUEST", "why"))).toThrow("why");
   });
@@ -81,8 +81,9 @@ describe("errors", () => {
     expect(told(other)).toEqual(["UNKNOWN_SERVER_ERROR", "m"]);
     expect(told("text")).toEqual(["UNKNOWN_SERVER_ERROR", '"text"']);
     expect(told(null)).toEqual(["UNKNOWN_SERVER_ERROR", "null"]);
-    expect(["INVALID_REQUEST", "toString", 5, null].map(isErrorName)).toEqual([
+    expect(["INVALID_REQUEST", "toString", 5, null, ["INVALID_REQUEST"]].map(isErrorName)).toEqual([
       true,
+      false,
       false,
       false,
       false,
@@ -127,6 +128,19 @@ describe("the platform's errors", () => {
     { error: Object.assign(new Error("x"), { durableObjectReset: true }), is: "unanswered" },
     { error: new Error("Network connection lost."), is: "unanswered" },
     { error: new Error("Durable Object reset because its code was updated."), is: "unanswered" },
+    ...[
+      "Durable Object storage operation exceeded timeout",
+      "Durable Object was reset",
+      "The object has been reset",
+      "The object was evicted",
+      "The object has been destroyed",
+      "The runtime is shutting down",
+      "disconnected: peer",
+      "Disconnected",
+      "This one was superseded",
+      "The pipe is broken.",
+    ].map((message) => ({ error: new Error(message), is: "unanswered" as const })),
+    { error: new Error("the object has begun; nothing is broken"), is: "unexpected" },
     { error: new Error("x is not a function"), is: "unexpected" },
     { error: "text", is: "unexpected" },
     { error: null, is: "unexpected" },

@@ -74,6 +74,7 @@ test("[OFF-10] a group is empty from when the last member of any kind went, unti
   expect(occupied(false, 5_000)).toEqual([5_000, 1]);
   group.join(JOIN, [], 6_000);
   group.takeEvents();
+  expect(group.state.incarnation).toBe(1_000);
   // Native members are there: they count, not those of another kind.
   expect(occupied(false, 7_000)).toEqual([null, 0]);
   group.join({ ...JOIN, memberId: "n" }, [], 7_000);
@@ -146,4 +147,24 @@ test("[GCF-2] a change of the assignor rebalances a group that has members, at o
   expect(group.state.groupEpoch).toBe(groupEpoch + 1);
   group.alterConfig({ "consumer.assignor": "uniform", "group.max.size": 9 });
   expect(group.state.groupEpoch).toBe(groupEpoch + 1);
+});
+
+test("[GRP-2] letting go of nothing, or of what one need not give up, is no error and changes nothing", () => {
+  const group = new GroupScenario({ t: 4 });
+  group.join("a");
+  group.join("b");
+  const [kept] = group.assigned("a");
+  if (kept === undefined) throw new Error("a keeps some");
+  const before = group.events.length;
+  for (const keys of [[], [kept]]) expect(group.revoked("a", keys)).toEqual({ ok: true });
+  expect(group.events.length).toBe(before);
+});
+
+test("[GRP-3] only members whose target changes get a new one", () => {
+  const group = new GroupScenario({ t: 2, u: 2 });
+  group.join("a", { topics: ["t"] });
+  const before = group.events.length;
+  group.join("b", { topics: ["u"] });
+  const targets = group.events.slice(before).filter(({ type }) => type === "target");
+  expect(targets).toMatchObject([{ memberId: "b" }]);
 });

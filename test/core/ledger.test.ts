@@ -43,6 +43,15 @@ describe("a ledger of bytes", () => {
     expect(ledger.bytes).toBe(30);
   });
 
+  it("[BND-1] among equals refuses the one that grows, so two do not let each other go in turn", () => {
+    const ledger = new Ledger(100, "bodies");
+    const held = ledger.hold(never);
+    held.set(60);
+    const next = ledger.hold(never);
+    expect(() => next.set(60)).toThrow(BrokerError);
+    expect([held.bytes, next.bytes, ledger.bytes]).toEqual([60, 0, 60]);
+  });
+
   it("[BND-1] is never above its bound, and lets nobody go who holds less than another that stays", () => {
     const steps = fc.array(fc.record({ who: fc.nat(5), bytes: fc.nat(60) }), { maxLength: 60 });
     fc.assert(

@@ -14,6 +14,11 @@ describe("partitioner", () => {
     ["lkjh234lh9fiuh90y23oiuhsafujhadof229phr9h19h89h8", -58897971],
     ["abc", 479470107],
     ["", 275646681],
+    // One for each rest of a length by four, from kafkajs.
+    ["a", -1563381124],
+    ["ab", 316155434],
+    ["abcd", -1323649548],
+    ["abcde", 461995741],
   ])("[PAR-1] murmur2 of %j is Kafka's", (key, expected) => {
     expect(murmur2(utf8.encode(key))).toBe(expected);
   });

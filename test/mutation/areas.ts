@@ -94,6 +94,7 @@ export const AREAS: readonly Area[] = [
         "tail-reader",
         "timestamps",
         "validate-append",
+        "compaction-state",
         "compaction",
         "interop",
       ),
