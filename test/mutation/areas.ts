@@ -91,6 +91,7 @@ export const AREAS: readonly Area[] = [
         "record-batch",
         "repeats",
         "retention",
+        "tail-cache",
         "tail-reader",
         "timestamps",
         "validate-append",
