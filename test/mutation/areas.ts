@@ -146,7 +146,7 @@ export const AREAS: readonly Area[] = [
       core("group-store", "kafka-members", "kafka-positions", "classic-members", "watchers"),
       core("object-clock", "identity"),
       workers("group-object", "kafka-groups", "group-admission", "group-config", "silent-sockets"),
-      workers("clock", "files", "poll", "plain-consumer", "kafka-wire"),
+      workers("kafka-watches", "clock", "files", "poll", "plain-consumer", "kafka-wire"),
     ],
     aim: AIM,
   },
