@@ -122,6 +122,17 @@ test("[FIL-4] a report that fails holds up none of the next", async () => {
   expect(cluster.told).toEqual([1, 2]);
 });
 
+test("[FIL-4] an end that is told again, as after appends that were refused, makes no pause longer", async () => {
+  const cluster = new Cluster();
+  cluster.reports.note(1);
+  await cluster.pass(60_000);
+  cluster.reports.note(1);
+  await cluster.pass(0);
+  cluster.reports.note(2);
+  await cluster.pass(FIRST_PAUSE_MS);
+  expect(cluster.told).toEqual([1, 1, 2]);
+});
+
 test("[FIL-4] where the clock was set back the next end is told at once", async () => {
   const cluster = new Cluster();
   cluster.reports.note(1);

@@ -883,6 +883,8 @@ describe("time", () => {
     vi.setSystemTime(restartMs);
     await evictDurableObject(group.stub, { webSockets: "close" });
     await a.socket.closed;
+    // Whoever wakes the group up, it notes the loss then, and not only with its next alarm.
+    expect(await group.isSilent(a.memberId)).toBe(true);
     // Counted from when they were last seen they would be gone by now.
     await group.alarmAt(restartMs);
     await group.alarmAt(restartMs + SESSION_MS - 1);

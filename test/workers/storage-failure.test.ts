@@ -1,22 +1,26 @@
-// What a partition does when its storage refuses a write, wherever in an append that is: nothing is stored,
+// What a partition or a group does when its storage refuses a write, wherever in an append that is: nothing is stored,
 // nothing is lost, reads go on, and so does the next append.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { MAX_PARTITION_BYTES } from "../../src/core/limits.ts";
-import { partitionStub } from "../../src/env.ts";
+import { groupStub, partitionStub } from "../../src/env.ts";
 import {
   call,
   createTopic,
+  describeGroup,
   env,
   evict,
   expectStatus,
   fetchRecords,
   produce,
+  readAs,
   readValues,
   recordBatch,
   refuse,
   segmentsOf,
+  type TopicJson,
   TWINS,
+  unique,
 } from "./support.ts";
 
 afterEach(() => {
@@ -160,4 +164,51 @@ describe("a full partition", () => {
       expect(await readValues(topic)).toHaveLength(2);
     },
   );
+});
+
+describe("a write that a group's storage refuses", () => {
+  /** Each is refused, and does the same again when there is room. */
+  const WAYS: Record<string, (group: string, topic: TopicJson) => Promise<boolean>> = {
+    "of a config": async (group) => {
+      const config = { "group.max.size": 7 };
+      return (await call("PATCH", `/v1/groups/${group}`, { config })).status === 200;
+    },
+    "of a member that joins": async (group, { name }) => {
+      const body = { instanceId: "i", topics: [name] };
+      return (await call("POST", `/v1/groups/${group}/poll`, body)).status === 200;
+    },
+    "of a commit by hand": async (group, { name }) => {
+      const token = { memberId: "", instanceId: null, generation: -1 };
+      const offset = { topic: name, partition: 0, offset: 9, metadata: "" };
+      const committed = groupStub(env, group).commitOffsets(token, [offset]);
+      return (await committed.catch(() => null))?.errorCode === 0;
+    },
+    "of positions that are reset": async (group, { name }) => {
+      const body = { topics: [name], to: "earliest" };
+      return (await call("POST", `/v1/groups/${group}/offsets`, body)).status === 200;
+    },
+  };
+
+  test.each(
+    TWINS.flatMap((twin) => Object.entries(WAYS).map(([what, act]) => ({ ...twin, what, act }))),
+  )("[GRP-3] [OFF-2] $what changes nothing, in memory or on disk$when", async (row) => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    await readAs(group, topic, { 0: 5 });
+    const stub = groupStub(env, group);
+    const shown = async () => [
+      await describeGroup(group),
+      (await expectStatus<object>(200, "GET", `/v1/groups/${group}/config`)) as unknown,
+    ];
+    const before = await shown();
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    const restore = await refuse(stub, /^INSERT OR REPLACE INTO (group_state|members|offsets)/);
+    expect(await row.act(group, topic)).toBe(false);
+    expect(restore()).toBeGreaterThan(0);
+    log.mockRestore();
+    await row.interrupt(stub);
+    expect(await shown()).toEqual(before);
+    expect(await row.act(group, topic)).toBe(true);
+    expect(await shown()).not.toEqual(before);
+  });
 });
