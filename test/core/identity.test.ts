@@ -5,7 +5,7 @@ import { GroupStore } from "../../durable-objects/group/group-store.ts";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
 import type { Transactional } from "../../durable-objects/shared/sql.ts";
 import { Coordinator } from "../../src/core/group/coordinator.ts";
-import { TOPIC } from "../support/log-fixtures.ts";
+import { countSql, PARTITION, TOPIC } from "../support/log-fixtures.ts";
 import { nodeSql } from "../support/node-sql.ts";
 
 interface Kind {
@@ -110,4 +110,45 @@ describe("the storage of another object", () => {
         expect(() => other.load(storage), other.name).toThrow("its storage is that of");
     },
   );
+});
+
+test("[FIL-7] a partition is named once: with its first write, or with the next of one that has no name", () => {
+  const name = { topicId: TOPIC.topicId, partition: 3 };
+  const counted = countSql(nodeSql());
+  const open = () => new PartitionStore(counted.storage, name);
+  const writesOf = (store: PartitionStore) => {
+    counted.take();
+    store.name(TOPIC);
+    return counted.take().statements > 0;
+  };
+  const first = open();
+  expect(first.topic()).toBe(null);
+  first.setTopic(TOPIC);
+  expect(writesOf(first)).toBe(false);
+  const next = open();
+  expect(next.topic()).toEqual(TOPIC);
+  expect(writesOf(next)).toBe(false);
+  counted.storage.sql.exec("UPDATE partition SET topic = json_remove(topic, '$.partition')");
+  const older = open();
+  expect(older.topic()).toEqual(TOPIC);
+  expect([writesOf(older), writesOf(older)]).toEqual([true, false]);
+  expect(() => new PartitionStore(counted.storage, PARTITION).topic()).toThrow(
+    "its storage is that",
+  );
+});
+
+test.each([
+  { what: "another topic's", own: { topicId: "t-9", partition: 0 }, isAnothers: true },
+  {
+    what: "another partition's of the same topic",
+    own: { ...PARTITION, partition: 1 },
+    isAnothers: false,
+  },
+])("[FIL-7] data that is $what goes with a deleted topic: only the topic's own does", (row) => {
+  const storage = nodeSql();
+  new PartitionStore(storage, PARTITION).setTopic(TOPIC);
+  const store = new PartitionStore(storage, row.own);
+  expect(store.isAnothers).toBe(false);
+  expect(() => store.topic()).toThrow("its storage is that of partition t-1/0, of topic t");
+  expect(store.isAnothers).toBe(row.isAnothers);
 });
