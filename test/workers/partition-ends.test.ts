@@ -5,7 +5,7 @@ import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import { GroupObject } from "../../durable-objects/group/group-object.ts";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { Turns } from "../../durable-objects/shared/turns.ts";
-import { MAX_FETCH_BYTES } from "../../src/core/limits.ts";
+import { IDEMPOTENCY_KEY_TTL_MS, MAX_FETCH_BYTES } from "../../src/core/limits.ts";
 import { Compactor } from "../../src/core/log/compaction.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
@@ -240,6 +240,23 @@ describe("a socket", () => {
       ]);
     },
   );
+});
+
+test("[KEY-1] a partition that only remembers a key has an alarm for when it has expired", async () => {
+  const { stub } = await newPartition([]);
+  await stub.offsets();
+  expect(await alarmOf(stub)).toBe(null);
+  const plan = {
+    ...{ producerId: 1, requestId: "r", atMs: 1, partitions: 1 },
+    ...{ maxMessageBytes: 1_000, isCompacted: false, random: 0 },
+  };
+  expect(await stub.beginRequest("key", "hash", null)).toEqual({ ok: true, request: null });
+  expect(await alarmOf(stub)).toBe(null);
+  const nowMs = Date.now();
+  expect(await stub.beginRequest("key", "hash", plan)).toEqual({ ok: true, request: { plan } });
+  const afterMs = ((await alarmOf(stub)) ?? 0) - nowMs;
+  expect(afterMs).toBeGreaterThanOrEqual(IDEMPOTENCY_KEY_TTL_MS);
+  expect(afterMs).toBeLessThanOrEqual(2 * IDEMPOTENCY_KEY_TTL_MS);
 });
 
 describe("a read", () => {
