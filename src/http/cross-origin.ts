@@ -25,6 +25,9 @@ function unlessUpgrade(handler: MiddlewareHandler): MiddlewareHandler {
 
 export const crossOrigin = unlessUpgrade(allowAll);
 
+/** Accept-Encoding names gzip, with a weight above 0 or none. */
+const GZIP = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i;
+
 /**
  * Compresses JSON answers to GET in gzip if the client accepts it. The runtime packs a body
  * whose header says that it is packed. On Cloudflare, and under wrangler, the proxy before the
@@ -36,8 +39,7 @@ export const compressed = unlessUpgrade(async (context, next) => {
   if (cf !== undefined && "colo" in cf) return;
   const accepted = context.req.header("accept-encoding") ?? "";
   const isJson = context.res.headers.get("content-type")?.startsWith("application/json");
-  if (context.req.method !== "GET" || !isJson || !/\bgzip\b(?!;\s*q=0(\.0*)?\b)/i.test(accepted))
-    return;
+  if (context.req.method !== "GET" || !isJson || !GZIP.test(accepted)) return;
   context.res.headers.set("content-encoding", "gzip");
   context.res.headers.append("vary", "accept-encoding");
 });
