@@ -450,6 +450,22 @@ describe("the topic that a producer knows", () => {
     expect(partition.descriptions).toBe(2);
   });
 
+  test("[PRO-6] [TRB-3] is asked for again after twice as long each time, a second at most, until the time is up", async () => {
+    const { partition, send } = producerOf();
+    partition.isTopicDown = true;
+    const startMs = performance.now();
+    const tries: number[] = [];
+    partition.onDescribe = () => tries.push(performance.now() - startMs);
+    const outcome = send("a", { deliveryTimeoutMs: 5_000 });
+    await untilDone();
+    expect(await outcome).toBe("ConnectionError");
+    expect(tries).toEqual([0, 50, 150, 350, 750, 1_550, 2_550, 3_550, 4_550]);
+    partition.isTopicDown = false;
+    const next = send("b");
+    await untilDone(20);
+    expect(await next).toBe(0);
+  });
+
   test("[PRO-6] is asked for anew where it may have changed: more partitions, or none of that name", async () => {
     const { partition, producer, send } = producerOf();
     await Promise.all([send("a"), untilDone(20)]);

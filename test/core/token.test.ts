@@ -215,3 +215,40 @@ test("[CLI-8] a socket that waits for its token is closed once, and never opened
   failing.openGroup("g", events);
   await vi.waitFor(() => expect(closed.at(-1)).toEqual([1006, "Error: no key"]));
 });
+
+test("[CLI-8] a socket that has its token is the transport's own: what is sent goes over it, and its close is its own", async () => {
+  const said: unknown[] = [];
+  const closed: unknown[] = [];
+  const socket = () => ({
+    send: (data: unknown) => void said.push(data),
+    close: (code: number, reason: string) => void said.push([code, reason]),
+  });
+  const transport = tokenTransport(
+    async () => "t",
+    () => ({ openGroup: socket, openPartition: socket }),
+  );
+  const events = {
+    opened: () => {},
+    text: () => {},
+    bytes: () => {},
+    closed: (code: number) => void closed.push(code),
+  };
+  const place = { topic: "t", topicId: "id", partition: 0 };
+  for (const open of [
+    () => transport.openGroup("g", events),
+    () => transport.openPartition(place, events),
+  ]) {
+    const opened = open();
+    opened.send("too early");
+    await vi.waitFor(() => {
+      opened.send("here");
+      expect(said).toContain("here");
+    });
+    opened.close(4000, "done");
+    expect(said.at(-1)).toEqual([4000, "done"]);
+    expect(said).not.toContain("too early");
+    said.length = 0;
+  }
+  await Promise.resolve();
+  expect(closed).toEqual([]);
+});

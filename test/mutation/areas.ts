@@ -258,6 +258,7 @@ export const AREAS: readonly Area[] = [
         "producer-lane",
         "producer-socket",
         "token",
+        "clock",
         "unread-replies",
       ),
       workers("sdk"),

@@ -56,6 +56,9 @@ export class FakePartition {
   readonly troubles: Trouble[] = [];
   /** Called with each append over HTTP, also where HTTP is down. */
   onHttp = () => {};
+  /** Called whenever the topic is asked for, also where nobody answers. */
+  onDescribe = () => {};
+  isTopicDown = false;
   /** How often the topic was described. */
   descriptions = 0;
   topic = {
@@ -79,6 +82,8 @@ export class FakePartition {
     const { pathname, searchParams } = new URL(url);
     if (!pathname.endsWith("/batches")) {
       this.descriptions++;
+      this.onDescribe();
+      if (this.isTopicDown) throw new TypeError("fetch failed");
       return answered(this.topic);
     }
     this.onHttp();

@@ -383,6 +383,23 @@ describe("a plain client without a group", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  test.each([
+    { type: "pause" },
+    { type: "resume" },
+    { type: "seek", offset: 1 },
+    { type: "ack", offset: 1 },
+  ])("[PLN-6] is told that a partition is not its own, and goes on: $type", async (message) => {
+    const { socket, push } = await session();
+    socket.say({ topic: "t", partition: 7, ...message });
+    await settle();
+    expect(socket.sent.at(-1)).toMatchObject({ type: "error", code: "FENCED_MEMBER_EPOCH" });
+    expect(socket.closed).toBeNull();
+    await push(0, "a");
+    expect(socket.offsets).toEqual([0]);
+    socket.goes(1000);
+    await settle();
+  });
+
   test("[STR-5] [STR-1] is told that its topic is gone, and ended", async () => {
     const { socket } = await session();
     bench.socket("id/0").error("UNKNOWN_TOPIC_ID", { detail: "it was deleted", retriable: true });
