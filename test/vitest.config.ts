@@ -81,7 +81,7 @@ export default defineConfig({
         test: {
           name: "workers",
           include: ["test/workers/**/*.test.ts"],
-          setupFiles: ["test/workers/close-sockets.ts"],
+          setupFiles: ["test/workers/clean-up.ts"],
           // One runtime for many files, for its start costs more than most of them: no two may share a name.
           isolate: false,
           testTimeout: 20_000,

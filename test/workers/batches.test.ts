@@ -18,7 +18,6 @@ import {
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import {
   call,
-  closeSockets,
   createTopic,
   env,
   fetchRecords,
@@ -32,10 +31,7 @@ import {
   TWINS,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.restoreAllMocks();
-  closeSockets();
-});
+afterEach(() => void vi.restoreAllMocks());
 
 const UTF8 = new TextEncoder();
 

@@ -11,7 +11,6 @@ import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import { bodyPaths } from "../support/body-paths.ts";
 import {
   call,
-  closeSockets,
   createTopic,
   env,
   eventually,
@@ -27,10 +26,7 @@ import {
   TWINS,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.useRealTimers();
-  closeSockets();
-});
+afterEach(() => void vi.useRealTimers());
 
 const MIB = 1024 * 1024;
 

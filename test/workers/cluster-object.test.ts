@@ -11,7 +11,6 @@ import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import type { AssignmentMessage, CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 import {
   call,
-  closeSockets,
   env,
   eventually,
   evict,
@@ -24,10 +23,7 @@ import {
   unique,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.restoreAllMocks();
-  closeSockets();
-});
+afterEach(() => void vi.restoreAllMocks());
 
 const cluster = clusterStub(env);
 const MAX_MESSAGE_BYTES = 1_048_588;

@@ -15,9 +15,7 @@ import {
 import { clusterStub, partitionStub } from "../../src/env.ts";
 import { alarmOf, createTopic, env, eventually, evict, produce, TWINS, unique } from "./support.ts";
 
-afterEach(() => {
-  vi.restoreAllMocks();
-});
+afterEach(() => void vi.restoreAllMocks());
 
 const cluster = clusterStub(env);
 

@@ -11,7 +11,6 @@ import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import {
   alarmOf,
   call,
-  closeSockets,
   createTopic,
   env,
   fetchRecords,
@@ -29,7 +28,6 @@ import {
 afterEach(() => {
   vi.restoreAllMocks();
   vi.useRealTimers();
-  closeSockets();
 });
 
 const MINUTE_MS = 60_000;

@@ -22,9 +22,7 @@ import {
   unique,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.useRealTimers();
-});
+afterEach(() => void vi.useRealTimers());
 
 interface Rows {
   readonly written: number;

@@ -15,7 +15,6 @@ import { Kafka } from "./kafka-socket.ts";
 import { sdkClient } from "./sdk-client.ts";
 import {
   call,
-  closeSockets,
   createTopic,
   decodeAll,
   env,
@@ -36,10 +35,7 @@ import {
   unique,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.restoreAllMocks();
-  closeSockets();
-});
+afterEach(() => void vi.restoreAllMocks());
 
 const BASE_MS = Date.now();
 const CORRUPT = ERRORS.CORRUPT_MESSAGE.code;

@@ -5,11 +5,9 @@ import { ERRORS } from "../../src/core/errors.ts";
 import { FAN_OUT } from "../../src/core/limits.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
-import { forgetTroubles } from "../../src/storage-health.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,
-  closeSockets,
   createTopic,
   env,
   evict,
@@ -25,11 +23,7 @@ import {
   unique,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.restoreAllMocks();
-  forgetTroubles();
-  closeSockets();
-});
+afterEach(() => void vi.restoreAllMocks());
 
 const cluster = clusterStub(env);
 
@@ -232,11 +226,6 @@ describe("storage that is gone", () => {
 });
 
 describe("storage that is another's", () => {
-  afterEach(() => {
-    vi.restoreAllMocks();
-    forgetTroubles();
-  });
-
   const refused = { status: 503, body: { code: "KAFKA_STORAGE_ERROR", retriable: false } };
 
   /** The lines that tell the operator of it. */

@@ -1,7 +1,7 @@
 // Whoever reads with a group, over whatever way in: nobody else moves its positions. Each live member has a twin whose group
 // is evicted before the others try.
 import { runInDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
@@ -10,7 +10,6 @@ import * as messages from "../../src/kafka/messages.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,
-  closeSockets,
   committedOffsets,
   createTopic,
   describeGroup,
@@ -24,8 +23,6 @@ import {
   TWINS,
   unique,
 } from "./support.ts";
-
-afterEach(closeSockets);
 
 const { NONE } = KAFKA_ERRORS;
 const UNKNOWN = ERRORS.UNKNOWN_MEMBER_ID.code;

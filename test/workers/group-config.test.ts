@@ -11,7 +11,6 @@ import type {
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
 import {
   call,
-  closeSockets,
   committedOffsets,
   createTopic,
   describeGroup,
@@ -25,10 +24,7 @@ import {
   unique,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.useRealTimers();
-  closeSockets();
-});
+afterEach(() => void vi.useRealTimers());
 
 interface ConfigJson {
   readonly groupId: string;

@@ -11,7 +11,6 @@ import type {
 } from "../../src/protocol/group-socket.ts";
 import {
   call,
-  closeSockets,
   committedOffsets,
   createTopic,
   describeGroup,
@@ -31,10 +30,7 @@ const SESSION_MS = 45_000;
 /** For members that are not the ones whose time runs out. */
 const LONG_SESSION_MS = 30 * 60_000;
 
-afterEach(() => {
-  vi.useRealTimers();
-  closeSockets();
-});
+afterEach(() => void vi.useRealTimers());
 
 type Place = string;
 

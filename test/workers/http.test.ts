@@ -13,7 +13,6 @@ import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import {
   type Answer,
   call,
-  closeSockets,
   committedOffsets,
   createTopic,
   describeGroup,
@@ -33,10 +32,7 @@ import {
   unique,
 } from "./support.ts";
 
-afterEach(() => {
-  closeSockets();
-  vi.useRealTimers();
-});
+afterEach(() => void vi.useRealTimers());
 
 /** Kafka's numbers (clients/…/protocol/Errors.java), and which of them ask to be tried again. */
 const KAFKA = {

@@ -1,23 +1,12 @@
 // Kafka's APIs where its clients seldom go.
 import { runInDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../src/core/limits.ts";
 import { clusterStub, groupStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { Kafka } from "./kafka-socket.ts";
-import {
-  call,
-  closeSockets,
-  createTopic,
-  describeGroup,
-  env,
-  listedGroups,
-  produce,
-  unique,
-} from "./support.ts";
-
-afterEach(closeSockets);
+import { call, createTopic, describeGroup, env, listedGroups, produce, unique } from "./support.ts";
 
 const { NONE } = KAFKA_ERRORS;
 

@@ -1,13 +1,11 @@
 // Topics that are created because a Kafka client asks for them.
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { DEFAULT_PARTITIONS, MAX_PARTITIONS_PER_TOPIC } from "../../src/core/limits.ts";
 import { clusterStub } from "../../src/env.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { Kafka } from "./kafka-socket.ts";
-import { call, closeSockets, createTopic, env, TWINS, unique } from "./support.ts";
-
-afterEach(closeSockets);
+import { call, createTopic, env, TWINS, unique } from "./support.ts";
 
 const { NONE } = KAFKA_ERRORS;
 const UNKNOWN = ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code;

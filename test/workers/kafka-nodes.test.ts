@@ -1,12 +1,10 @@
 // A broker that presents itself as several nodes: which of them answers what.
-import { afterEach, expect, test } from "vitest";
+import { expect, test } from "vitest";
 import { KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import * as messages from "../../src/kafka/messages.ts";
 import { Kafka } from "./kafka-socket.ts";
-import { closeSockets, createTopic, produce, unique } from "./support.ts";
-
-afterEach(closeSockets);
+import { createTopic, produce, unique } from "./support.ts";
 
 const NODES = [0, 1, 2];
 const { NONE, NOT_COORDINATOR, NOT_LEADER_OR_FOLLOWER } = KAFKA_ERRORS;

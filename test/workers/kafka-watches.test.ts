@@ -19,9 +19,7 @@ import {
 
 const SESSION_MS = 10_000;
 
-afterEach(() => {
-  vi.useRealTimers();
-});
+afterEach(() => void vi.useRealTimers());
 
 type Stub = DurableObjectStub<GroupObject>;
 

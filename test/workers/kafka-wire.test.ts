@@ -9,7 +9,6 @@ import * as messages from "../../src/kafka/messages.ts";
 import { ZERO_UUID } from "../../src/kafka/wire.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
-  closeSockets,
   createTopic,
   describeGroup,
   env,
@@ -22,10 +21,7 @@ import {
   unique,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.useRealTimers();
-  closeSockets();
-});
+afterEach(() => void vi.useRealTimers());
 
 const { NONE } = KAFKA_ERRORS;
 

@@ -11,7 +11,6 @@ import * as messages from "../../src/kafka/messages.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,
-  closeSockets,
   createTopic,
   decodeAll,
   env,
@@ -31,7 +30,6 @@ const utf8 = (text: string) => new TextEncoder().encode(text);
 afterEach(() => {
   vi.restoreAllMocks();
   vi.useRealTimers();
-  closeSockets();
 });
 
 /** A member of a classic group on a connection of its own. */

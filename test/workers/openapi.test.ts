@@ -1,10 +1,9 @@
 // The description of the HTTP API, held against what the API is and answers.
 import { exports } from "cloudflare:workers";
-import { beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { app } from "../../src/http/app.ts";
 import { OPERATIONS, type Operation } from "../../src/http/operations.ts";
 import { problem } from "../../src/http/responses.ts";
-import { forgetTroubles } from "../../src/storage-health.ts";
 import { call, createTopic, produce, readAs, unique } from "./support.ts";
 
 interface Document {
@@ -93,7 +92,6 @@ test("[WEB-4] the address alone shows a browser a page, and others where to go o
 });
 
 describe("answers are as described", async () => {
-  beforeEach(forgetTroubles); // Other tests make storage fail, in the same isolate.
   const topic = await createTopic(1);
   const group = unique("described");
   await produce(topic.name, [{ key: "k", value: "v", headers: { h: ["1", null] } }]);

@@ -29,9 +29,7 @@ import {
   whileAsked,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.restoreAllMocks();
-});
+afterEach(() => void vi.restoreAllMocks());
 
 type PartitionMessage = ReaderMessage | AppendAnswer;
 type Stub = DurableObjectStub<PartitionObject>;

@@ -14,7 +14,6 @@ import type {
 } from "../../src/protocol/partition-socket.ts";
 import {
   type Closed,
-  closeSockets,
   createTopic,
   decodeAll,
   env,
@@ -27,10 +26,7 @@ import {
   unique,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.restoreAllMocks();
-  closeSockets();
-});
+afterEach(() => void vi.restoreAllMocks());
 
 const UTF8 = new TextEncoder();
 const FROM_UTF8 = new TextDecoder();

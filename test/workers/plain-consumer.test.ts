@@ -1,11 +1,10 @@
 // Plain WebSocket clients on /v1/groups/:group/consume. Each is a session in the Worker, which is a member
 // of the group; evictions happen below it, in the group and the partitions.
 import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
 import {
-  closeSockets,
   committedOffsets,
   createTopic,
   describeGroup,
@@ -19,8 +18,6 @@ import {
   TWINS,
   unique,
 } from "./support.ts";
-
-afterEach(closeSockets);
 
 type Received = readonly [partition: number, offset: number, value: string | null | undefined];
 type ErrorMessage = Extract<PlainServerMessage, { type: "error" }>;

@@ -7,7 +7,6 @@ import { groupStub, partitionStub } from "../../src/env.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 import {
   call,
-  closeSockets,
   committedOffsets,
   createTopic,
   describeGroup,
@@ -22,10 +21,7 @@ import {
   unique,
 } from "./support.ts";
 
-afterEach(() => {
-  vi.useRealTimers();
-  closeSockets();
-});
+afterEach(() => void vi.useRealTimers());
 
 interface PollJson {
   readonly assignment: readonly { readonly topic: string; readonly partitions: number[] }[];

@@ -6,9 +6,7 @@ import { Rivulet, type RivuletService } from "../../src/client/index.ts";
 import { partitionStub } from "../../src/env.ts";
 import { createTopic, env, expectStatus, fetchRecords, readValues, TWINS } from "./support.ts";
 
-afterEach(() => {
-  vi.restoreAllMocks();
-});
+afterEach(() => void vi.restoreAllMocks());
 
 async function newPartition() {
   const topic = await createTopic(1);

@@ -5,7 +5,6 @@ import { partitionStub } from "../../src/env.ts";
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
 import {
   call,
-  closeSockets,
   committedOffsets,
   createTopic,
   env,
@@ -32,7 +31,6 @@ const isRecords = (message: unknown): message is PlainServerMessage & { type: "r
 const open: EventReader[] = [];
 
 afterEach(async () => {
-  closeSockets();
   for (const reader of open.splice(0)) await reader.close();
 });
 

@@ -1,12 +1,11 @@
 // A client that asks over a socket to an object and does not read what it is answered.
 import { runInDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { MAX_READER_UNREAD_BYTES, MAX_SOCKET_UNREAD_BYTES } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 import {
-  closeSockets,
   createTopic,
   decodeAll,
   describeGroup,
@@ -20,8 +19,6 @@ import {
   TWINS,
   unique,
 } from "./support.ts";
-
-afterEach(closeSockets);
 
 const THROTTLED = {
   code: 4000,
