@@ -18,9 +18,10 @@ export async function installNativeClient(): Promise<void> {
   // npm takes the first `node` on the PATH.
   const PATH = `${dirname(process.execPath)}:${process.env.PATH}`;
   const spec = `kafka-crab-js@${version}`;
-  execFileSync("npm", ["install", "--no-save", "--no-audit", "--no-fund", "--force", spec], {
+  const quiet = ["--no-audit", "--no-fund", "--loglevel=error"];
+  execFileSync("npm", ["install", "--no-save", "--force", ...quiet, spec], {
     cwd: ROOT,
     env: { ...process.env, PATH },
-    stdio: "inherit",
+    stdio: ["ignore", "ignore", "inherit"],
   });
 }
