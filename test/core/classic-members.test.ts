@@ -1,14 +1,9 @@
 // The calls of classic members that wait for each other: what they are answered, when, and what is stored by then.
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { ERRORS } from "../../src/core/errors.ts";
-import { KafkaMembersRig } from "../support/kafka-members-rig.ts";
+import { KafkaMembersRig, standingDate } from "../support/kafka-members-rig.ts";
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: 1_700_000_000_000, toFake: ["Date"] });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
+standingDate();
 
 const CHANGED = { type: "changed" };
 const MAX_SIZE = 100;

@@ -1,6 +1,6 @@
 // The calls of Kafka's clients to a group, but for its positions, over a cluster whose answers the test makes: what is decided before it is
 // asked, and what again after it has answered.
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { HeartbeatCall } from "../../durable-objects/group/kafka-members.ts";
 import { ERRORS, type ErrorName, fail, KAFKA_ERRORS, unwrap } from "../../src/core/errors.ts";
 import { MAX_TOPICS_PER_MEMBER } from "../../src/core/limits.ts";
@@ -11,14 +11,10 @@ import {
   LOST,
   OUT_OF_REACH,
   offset,
+  standingDate,
 } from "../support/kafka-members-rig.ts";
 
-beforeEach(() => {
-  vi.useFakeTimers({ now: 1_700_000_000_000, toFake: ["Date"] });
-});
-afterEach(() => {
-  vi.useRealTimers();
-});
+standingDate();
 
 const { NONE } = KAFKA_ERRORS;
 const codeOf = (name: ErrorName) => ERRORS[name].code;

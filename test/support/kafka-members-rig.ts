@@ -1,5 +1,6 @@
 // The members of a group that speak Kafka's protocol, over a real coordinator and a real classic group, but without an
 // object around them: the test says what the cluster answers, and sees what the group stores and lists.
+import { afterEach, beforeEach, vi } from "vitest";
 import { ClassicMembers, type ClassicStore } from "../../durable-objects/group/classic-members.ts";
 import { GroupClock } from "../../durable-objects/group/group-clock.ts";
 import {
@@ -18,6 +19,12 @@ import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { emptyGroup, type GroupTopic } from "../../src/core/group/state.ts";
 import { subscribes } from "../../src/core/group/topic-pattern.ts";
 import { fakeSocket, type TestedSocket } from "./fake-socket.ts";
+
+/** For every test of a file: Date stands until the test sets it. */
+export function standingDate(): void {
+  beforeEach(() => void vi.useFakeTimers({ now: 1_700_000_000_000, toFake: ["Date"] }));
+  afterEach(() => void vi.useRealTimers());
+}
 
 /** The wall clock is Date.now(), which the test may set. */
 const sql: Sql = {

@@ -1,7 +1,6 @@
 // Kafka's requests, each by itself: what is asked of which object, and what the client is told of the answer.
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../../src/core/errors.ts";
-import { forgetEverything } from "../../../src/edge/isolate.ts";
 import type { Env } from "../../../src/env.ts";
 import { describeTopicPartitions, offsetForLeaderEpoch } from "../../../src/kafka/apis/cluster.ts";
 import { describeConfigs } from "../../../src/kafka/apis/configs.ts";
@@ -12,16 +11,17 @@ import { createPartitions, deleteRecords } from "../../../src/kafka/apis/topics.
 import { Nodes } from "../../../src/kafka/nodes.ts";
 import { ZERO_UUID } from "../../../src/kafka/wire.ts";
 import { batchAt } from "./feed-bench.ts";
-import { ask, asked, brokerOf, type PerPartition, partitionsOf, UNKNOWN } from "./kafka-bench.ts";
+import {
+  ask,
+  asked,
+  brokerOf,
+  freshQuietIsolate,
+  type PerPartition,
+  partitionsOf,
+  UNKNOWN,
+} from "./kafka-bench.ts";
 
-beforeEach(() => {
-  forgetEverything();
-  vi.spyOn(console, "error").mockImplementation(() => {});
-});
-afterEach(() => {
-  forgetEverything();
-  vi.restoreAllMocks();
-});
+freshQuietIsolate();
 
 describe("ListOffsets", () => {
   const log = {

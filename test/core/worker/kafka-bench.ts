@@ -1,13 +1,27 @@
 // A broker whose objects answer as a test wants, for the services of Kafka's requests.
+import { afterEach, beforeEach, vi } from "vitest";
 import { resolveConfig } from "../../../src/core/cluster/config.ts";
 import type { Topic } from "../../../src/core/cluster/topics.ts";
 import { ERRORS, fail } from "../../../src/core/errors.ts";
+import { forgetEverything } from "../../../src/edge/isolate.ts";
 import type { Env } from "../../../src/env.ts";
 import type { Service } from "../../../src/kafka/context.ts";
 import { Nodes } from "../../../src/kafka/nodes.ts";
 
 const ONE = new Nodes([{ host: "h", port: 1 }], null);
 export const UNKNOWN = ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code;
+
+/** For every test of a file: the isolate remembers nothing of others, and what the broker logs is not printed. */
+export function freshQuietIsolate(): void {
+  beforeEach(() => {
+    forgetEverything();
+    vi.spyOn(console, "error").mockImplementation(() => {});
+  });
+  afterEach(() => {
+    forgetEverything();
+    vi.restoreAllMocks();
+  });
+}
 
 type Stub = Record<string, (...args: never[]) => unknown>;
 

@@ -1,22 +1,14 @@
 // Kafka's requests to groups, each by itself, and the addresses of the nodes that coordinate them.
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../../src/core/errors.ts";
-import { forgetEverything } from "../../../src/edge/isolate.ts";
 import type { Env } from "../../../src/env.ts";
 import { nodesOf } from "../../../src/kafka/addresses.ts";
 import { joinGroup, leaveGroup } from "../../../src/kafka/apis/classic-groups.ts";
 import { listGroups } from "../../../src/kafka/apis/groups.ts";
 import { Nodes } from "../../../src/kafka/nodes.ts";
-import { ask, brokerOf } from "./kafka-bench.ts";
+import { ask, brokerOf, freshQuietIsolate } from "./kafka-bench.ts";
 
-beforeEach(() => {
-  forgetEverything();
-  vi.spyOn(console, "error").mockImplementation(() => {});
-});
-afterEach(() => {
-  forgetEverything();
-  vi.restoreAllMocks();
-});
+freshQuietIsolate();
 
 describe("groups", () => {
   test.each([
