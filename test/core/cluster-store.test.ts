@@ -1,4 +1,4 @@
-// What the cluster remembers, in SQLite: each test asks a store that was opened anew, as after an eviction.
+// The cluster's store in SQLite. Each test asks a store that was opened anew, as after an eviction.
 import { beforeEach, describe, expect, test } from "vitest";
 import { ClusterStore, type Task } from "../../durable-objects/cluster/cluster-store.ts";
 import type { Transactional } from "../../durable-objects/shared/sql.ts";

@@ -1,4 +1,4 @@
-// What becomes of a compaction when retention drops segments under it.
+// Retention drops segments while a compaction of them is under way.
 import { expect, test } from "vitest";
 import { withoutSegment } from "../../src/core/log/compaction.ts";
 import { COMPACTING, type CompactionState, type LogStore } from "../../src/core/log/log-store.ts";

@@ -104,7 +104,7 @@ describe("setting", () => {
       metadata: "",
       committedAtMs: group.nowMs,
     });
-    // What was known of t is kept: the reset's news may be older.
+    // The group keeps its own knowledge of t, because the reset's may be older.
     expect(group.state.topics.get("t")?.partitions).toBe(2);
     const entry = group.coordinator.takeHistory().at(-1);
     expect(entry).toMatchObject({ type: "offsets reset", partitionCount: 2 });

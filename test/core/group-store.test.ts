@@ -319,7 +319,7 @@ describe("GroupStore", () => {
       delivered: new Map(),
       refusedAcks: new Map(),
     });
-    // What it holds it has held since the epoch that it is at.
+    // It has held its partitions since its own epoch.
     const epochs = new Set(member?.assignmentEpochs.values());
     expect(epochs).toEqual(new Set([member?.memberEpoch]));
     expect(member?.assignmentEpochs.size).toBe(member?.assigned.size);

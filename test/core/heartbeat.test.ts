@@ -185,7 +185,7 @@ test("[KCG-4] a heartbeat that says nothing new changes nothing", () => {
   }
 });
 
-/** What a heartbeat of a member of topic t and pattern x.* says, and what it subscribes to from then on. */
+/** Each row has a heartbeat of a member of topic t and pattern x.*, and its subscription from then on. */
 const PARTIAL: [
   title: string,
   said: Partial<Heartbeat>,

@@ -1,4 +1,4 @@
-// What a polling member is sent and acknowledges, as the coordinator keeps it.
+// The coordinator keeps the records that a polling member was sent, and those that it acknowledged.
 import { expect, test } from "vitest";
 import type { Delivery } from "../../src/core/group/coordinator.ts";
 import type { PartitionKey } from "../../src/core/group/partition-key.ts";
@@ -118,7 +118,7 @@ test("[POL-5] an ack counts up to what was sent; one beyond refuses all and chan
   });
   expect(group.ack({ "t:0": 9, "t:1": 4 })).toEqual({ rejected: [], changes: 2 });
   expect([group.committed("t:0"), group.committed("t:1")]).toEqual([9, 4]);
-  // What is committed already is nothing new, be it sent or not.
+  // A position that is committed already is nothing new, even if the records were not sent.
   expect(group.ack({ "t:0": 9, "t:1": 3 })).toEqual({ rejected: [], changes: 0 });
 });
 

@@ -1,4 +1,4 @@
-// What a partition remembers of idempotency keys, over days of a clock that goes on, or is set back.
+// A partition's memory of idempotency keys, over days of a clock that goes on or is set back.
 import { describe, expect, test } from "vitest";
 import { RequestStore } from "../../durable-objects/partition/request-store.ts";
 import type { SizedSql } from "../../durable-objects/shared/sql.ts";

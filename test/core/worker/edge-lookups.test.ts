@@ -1,4 +1,4 @@
-// What the Worker remembers of topics and groups: how long, how much, and what it does while the cluster is out of reach.
+// The Worker's memory of topics and groups: its age, its size, and its use while the cluster is out of reach.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Topic } from "../../../src/core/cluster/topics.ts";
 import { BrokerError, type ErrorName, fail } from "../../../src/core/errors.ts";
@@ -20,7 +20,7 @@ import type { Env } from "../../../src/env.ts";
 let topics: Topic[];
 let groups: Set<string>;
 let isDown: boolean;
-/** What the cluster was asked. */
+/** The questions that the cluster was asked. */
 let asked: string[];
 const env = {
   CLUSTER: {
@@ -108,7 +108,7 @@ describe("while the cluster is out of reach", () => {
     isDown = false;
     topics = [];
     await expect(topicMetadata(env, "t")).rejects.toThrow("there is none");
-    // What is gone is known no more.
+    // A topic that has gone is forgotten.
     isDown = true;
     await expect(topicMetadata(env, "t")).rejects.toThrow("Network connection lost");
     await expect(topicById(env, "id")).rejects.toThrow("Network connection lost");

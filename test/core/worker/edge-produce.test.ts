@@ -46,7 +46,7 @@ interface CameIn {
 
 class Bench {
   readonly came: CameIn[] = [];
-  /** What becomes of the next appends to a partition. */
+  /** The outcomes of the next appends to a partition. */
   readonly replies = new Map<string, Reply[]>();
   readonly #ends = new Map<string, number>();
   topics: Topic[] = [];
