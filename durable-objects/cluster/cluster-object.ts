@@ -15,6 +15,7 @@ import {
   checkGroupId,
   checkPartitionCount,
   checkTopicName,
+  resolveTopic,
   type Topic,
 } from "../../src/core/cluster/topics.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
@@ -83,14 +84,14 @@ export class ClusterObject extends DurableObject<Env> {
     if (this.#store.topics().length >= MAX_TOPICS) {
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_TOPICS} topics, the bound`);
     }
-    const topic: Topic = {
+    const topic = resolveTopic({
       name,
       topicId: crypto.randomUUID(),
       partitions,
       initialPartitions: partitions,
       overrides: changed.overrides,
-      config: resolveConfig(this.#store.defaults(), changed.overrides),
-    };
+      defaults: this.#store.defaults(),
+    });
     this.#change(() => {
       this.#store.putTopic(topic);
       this.#store.rememberUse(topic.topicId);
@@ -160,8 +161,7 @@ export class ClusterObject extends DurableObject<Env> {
     const changed = changeOverrides(topic.overrides, change.config ?? {});
     if (!changed.ok) return changed;
     const { overrides } = changed;
-    const config = resolveConfig(this.#store.defaults(), overrides);
-    const altered: Topic = { ...topic, partitions, overrides, config };
+    const altered = resolveTopic({ ...topic, partitions, overrides });
     this.#change(() => {
       this.#store.putTopic(altered);
       if (change.config !== undefined)
@@ -185,12 +185,13 @@ export class ClusterObject extends DurableObject<Env> {
     const changed = changeOverrides(this.#store.defaults(), changes);
     if (!changed.ok) return changed;
     const { overrides } = changed;
+    const topics = this.#store.topics();
     this.#change(() => {
       this.#store.setDefaults(overrides);
-      for (const topic of this.#store.topics()) {
-        const config = resolveConfig(overrides, topic.overrides);
-        if (JSON.stringify(config) === JSON.stringify(topic.config)) continue;
-        this.#store.putTopic({ ...topic, config });
+      for (const topic of topics) {
+        const altered = resolveTopic({ ...topic, defaults: overrides });
+        if (setOn(altered) === setOn(topic)) continue;
+        this.#store.putTopic(altered);
         this.#store.addTask({ type: "configure-topic", topicId: topic.topicId });
       }
     });
@@ -398,6 +399,11 @@ export class ClusterObject extends DurableObject<Env> {
       if (subscribes({ topics: [], topicPattern: pattern }, topic)) groupIds.add(groupId);
     for (const groupId of groupIds) this.#store.addTask({ type: "tell-group", groupId, topic });
   }
+}
+
+/** Returns the config values that are set on the topic or for all topics, as text to compare. */
+function setOn({ defaults, overrides }: Topic): string {
+  return JSON.stringify({ ...defaults, ...overrides });
 }
 
 function partitionsOf(count: number): number[] {

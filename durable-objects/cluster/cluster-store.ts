@@ -4,78 +4,105 @@
 // groups         one row per group that exists.
 // subscriptions  topic name × group: the groups to tell when a topic changes.
 // patterns       group × pattern: the groups to tell when a topic is created whose name matches.
-// cluster        one row: the defaults of topic configs as JSON. Older releases count producer ids in
+// cluster        one row: the config values set for all topics as JSON. Older releases count producer ids in
 //                next_producer_id. Nothing else uses it.
 // tasks          messages that other objects must still receive. They are kept until they are delivered.
 // groups_made    groups that have stored something on a machine's disk. A group in `groups` may only be about to.
 // partition_use  topic id × partition: the partitions that have been used, and the ends of their logs, as last
 //                reported (null until the partition has its tables). A row for partition -1 says that all used
 //                partitions are listed. Topics that are older than this table do not have that row.
+// incarnations   one row: the newest incarnation of any group that was deleted.
+import * as z from "zod";
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
-import type { Topic } from "../../src/core/cluster/topics.ts";
-import { isStored } from "../shared/identity.ts";
-import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
-import { parseStored } from "../shared/stored-json.ts";
+import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
+import { createTables, execAll, migrate, type Schema, storedVersion } from "../shared/schema.ts";
+import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
+import { parseStored, storedOverrides } from "../shared/stored-json.ts";
+import { storedTopic } from "../shared/stored-topic.ts";
 
-/** A task that involves other objects. Every task may run more than once. */
-export type Task =
-  | {
-      readonly type: "destroy-topic";
-      readonly topicId: string;
-      readonly partitions: number;
-      /** The partitions that were used, if that is remembered. */
-      readonly used?: readonly number[];
-    }
-  | { readonly type: "configure-topic"; readonly topicId: string }
-  | { readonly type: "tell-group"; readonly groupId: string; readonly topic: string };
+/** A task that involves other objects. Every task may run more than once. The names are on disk. */
+const storedTask = z.discriminatedUnion("type", [
+  z.object({
+    type: z.literal("destroy-topic"),
+    topicId: z.string(),
+    partitions: z.number(),
+    /** The partitions that were used, if that is remembered. */
+    used: z.array(z.number()).optional(),
+  }),
+  z.object({ type: z.literal("configure-topic"), topicId: z.string() }),
+  z.object({ type: z.literal("tell-group"), groupId: z.string(), topic: z.string() }),
+]);
+export type Task = z.output<typeof storedTask>;
+
+const TASK_TYPES: ReadonlySet<string> = new Set(
+  storedTask.options.map(({ shape }) => shape.type.value),
+);
+
+/** [VER-3] A task of a type that only a newer release knows is null. It is left to that release. */
+const anyTask = z.union([
+  storedTask,
+  z.object({ type: z.string().refine((type) => !TASK_TYPES.has(type)) }).transform(() => null),
+]);
 
 /**
  * This number stands in the place of a partition's number. It says that a release that remembers use created the topic.
  */
 const USE_IS_REMEMBERED = -1;
 
+const CREATE_GROUPS_MADE =
+  "CREATE TABLE IF NOT EXISTS groups_made (group_id TEXT PRIMARY KEY) WITHOUT ROWID";
+const CREATE_PARTITION_USE = `CREATE TABLE IF NOT EXISTS partition_use
+  (topic_id TEXT NOT NULL, partition INTEGER NOT NULL, log_end INTEGER, PRIMARY KEY (topic_id, partition)) WITHOUT ROWID`;
+const CREATE_INCARNATIONS =
+  "CREATE TABLE IF NOT EXISTS incarnations (id INTEGER PRIMARY KEY, newest INTEGER NOT NULL)";
+
+const TABLES = [
+  "CREATE TABLE topics (name TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID",
+  "CREATE TABLE topic_ids (topic_id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
+  "CREATE TABLE groups (group_id TEXT PRIMARY KEY) WITHOUT ROWID",
+  "CREATE TABLE subscriptions (topic TEXT NOT NULL, group_id TEXT NOT NULL, PRIMARY KEY (topic, group_id)) WITHOUT ROWID",
+  "CREATE TABLE patterns (group_id TEXT NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (group_id, pattern)) WITHOUT ROWID",
+  "CREATE TABLE cluster (id INTEGER PRIMARY KEY, defaults TEXT NOT NULL, next_producer_id INTEGER NOT NULL)",
+  "INSERT INTO cluster (id, defaults, next_producer_id) VALUES (1, '{}', 0)",
+  "CREATE TABLE tasks (id INTEGER PRIMARY KEY, task TEXT NOT NULL)",
+  CREATE_GROUPS_MADE,
+  CREATE_PARTITION_USE,
+  CREATE_INCARNATIONS,
+];
+
+/** Release 0.1 made these tables when it first needed them. */
+const STEP_2 = [CREATE_GROUPS_MADE, CREATE_PARTITION_USE, CREATE_INCARNATIONS];
+
+const SCHEMA: Schema = {
+  kind: "cluster",
+  own: "cluster",
+  oldestReader: 1,
+  create: (sql) => execAll(sql, TABLES),
+  steps: [(sql) => execAll(sql, STEP_2)],
+};
+
 export class ClusterStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
+  /** The config values set for all topics. Null before they are first read. */
+  #defaults: ConfigOverrides | null = null;
 
-  /** [FIL-7] Throws if the stored data does not belong to a cluster. */
+  /** [FIL-7] [VER-2] Throws if the stored data does not belong to a cluster, or only a newer release can use it. */
   constructor(storage: Transactional) {
     this.#storage = storage;
     this.#sql = storage.sql;
-    if (!isStored(this.#sql, "cluster", "cluster")) this.#create();
-    if (!hasTable(this.#sql, "groups_made"))
-      this.#sql.exec("CREATE TABLE groups_made (group_id TEXT PRIMARY KEY) WITHOUT ROWID");
-    if (!hasTable(this.#sql, "partition_use"))
-      this.#sql.exec(
-        "CREATE TABLE partition_use (topic_id TEXT NOT NULL, partition INTEGER NOT NULL, log_end INTEGER, PRIMARY KEY (topic_id, partition)) WITHOUT ROWID",
-      );
-  }
-
-  #create(): void {
-    this.transaction(() => {
-      this.#sql.exec(
-        "CREATE TABLE topics (name TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID",
-      );
-      this.#sql.exec(
-        "CREATE TABLE topic_ids (topic_id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
-      );
-      this.#sql.exec("CREATE TABLE groups (group_id TEXT PRIMARY KEY) WITHOUT ROWID");
-      this.#sql.exec(
-        "CREATE TABLE subscriptions (topic TEXT NOT NULL, group_id TEXT NOT NULL, PRIMARY KEY (topic, group_id)) WITHOUT ROWID",
-      );
-      this.#sql.exec(
-        "CREATE TABLE patterns (group_id TEXT NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (group_id, pattern)) WITHOUT ROWID",
-      );
-      this.#sql.exec(
-        "CREATE TABLE cluster (id INTEGER PRIMARY KEY, defaults TEXT NOT NULL, next_producer_id INTEGER NOT NULL)",
-      );
-      this.#sql.exec("INSERT INTO cluster (id, defaults, next_producer_id) VALUES (1, '{}', 0)");
-      this.#sql.exec("CREATE TABLE tasks (id INTEGER PRIMARY KEY, task TEXT NOT NULL)");
-    });
+    const version = storedVersion(this.#sql, SCHEMA);
+    if (version === null) this.transaction(() => createTables(this.#sql, SCHEMA));
+    else migrate(storage, SCHEMA, version);
   }
 
   transaction<T>(body: () => T): T {
-    return this.#storage.transactionSync(body);
+    try {
+      return this.#storage.transactionSync(body);
+    } catch (error) {
+      this.#defaults = null; // They may have been changed in the transaction, which was rolled back.
+      throw error;
+    }
   }
 
   topic(name: string): Topic | null {
@@ -84,7 +111,7 @@ export class ClusterStore {
       "SELECT topic FROM topics WHERE name = ?",
       name,
     );
-    return row === undefined ? null : parseStored<Topic>(row.topic, "topics.topic");
+    return row === undefined ? null : this.#parseTopic(row.topic);
   }
 
   topicById(topicId: string): Topic | null {
@@ -98,7 +125,12 @@ export class ClusterStore {
 
   topics(): Topic[] {
     const rows = this.#sql.exec<{ topic: string }>("SELECT topic FROM topics ORDER BY name");
-    return Array.from(rows, (row) => parseStored<Topic>(row.topic, "topics.topic"));
+    return Array.from(rows, (row) => this.#parseTopic(row.topic));
+  }
+
+  #parseTopic(json: string): Topic {
+    const topic = parseStored(storedTopic, json, "topics.topic");
+    return resolveTopic({ ...topic, defaults: this.defaults() });
   }
 
   putTopic(topic: Topic): void {
@@ -168,28 +200,26 @@ export class ClusterStore {
   }
 
   defaults(): ConfigOverrides {
-    const row = firstRow<{ defaults: string }>(
-      this.#sql,
-      "SELECT defaults FROM cluster WHERE id = 1",
-    );
-    return parseStored<ConfigOverrides>(row?.defaults ?? "{}", "cluster.defaults");
+    if (this.#defaults === null) {
+      const query = "SELECT defaults FROM cluster WHERE id = 1";
+      const row = firstRow<{ defaults: string }>(this.#sql, query);
+      this.#defaults = parseStored(storedOverrides, row?.defaults ?? "{}", "cluster.defaults");
+    }
+    return this.#defaults;
   }
 
   setDefaults(defaults: ConfigOverrides): void {
     this.#sql.exec("UPDATE cluster SET defaults = ? WHERE id = 1", JSON.stringify(defaults));
+    this.#defaults = defaults;
   }
 
   /** Returns the newest incarnation of any group that was deleted, or 0 if there was none. */
   retiredIncarnation(): number {
-    if (!hasTable(this.#sql, "incarnations")) return 0;
     const query = "SELECT newest FROM incarnations WHERE id = 1";
     return firstRow<{ newest: number }>(this.#sql, query)?.newest ?? 0;
   }
 
   setRetiredIncarnation(incarnation: number): void {
-    this.#sql.exec(
-      "CREATE TABLE IF NOT EXISTS incarnations (id INTEGER PRIMARY KEY, newest INTEGER NOT NULL)",
-    );
     this.#sql.exec("INSERT OR REPLACE INTO incarnations VALUES (1, ?)", incarnation);
   }
 
@@ -272,14 +302,15 @@ export class ClusterStore {
     this.#sql.exec("INSERT INTO tasks (task) VALUES (?)", JSON.stringify(task));
   }
 
+  /** Returns the oldest tasks, up to 1,000 of them. */
   tasks(): { id: number; task: Task }[] {
     const rows = this.#sql.exec<{ id: number; task: string }>(
       "SELECT id, task FROM tasks ORDER BY id LIMIT 1000",
     );
-    return Array.from(rows, (row) => ({
-      id: row.id,
-      task: parseStored<Task>(row.task, "tasks.task"),
-    }));
+    return Array.from(rows).flatMap(({ id, task: json }) => {
+      const task = parseStored(anyTask, json, "tasks.task");
+      return task === null ? [] : [{ id, task }];
+    });
   }
 
   deleteTask(id: number): void {

@@ -105,7 +105,7 @@ export class PartitionObject extends DurableObject<Env> {
     this.#ends = new EndReports((end) => this.#noteLogEnd(end));
     this.#isCompared = env.RIVULET_FILES === undefined;
     const woken = attempt(() => {
-      const topic = this.#store.topic();
+      const topic = this.#store.open();
       return { ok: true as const, parts: topic === null ? null : this.#assemble(topic) };
     });
     if (woken.ok) this.#parts = woken.parts;
@@ -136,10 +136,7 @@ export class PartitionObject extends DurableObject<Env> {
     const turns = new Turns(clock);
     const housekeeping = new Housekeeping(storage, log, compactor, requests, turns);
     const commits = new GroupCommit({
-      commit: (appends) => {
-        this.#store.name(topic);
-        return log.commit(appends, Date.now(), decompress);
-      },
+      commit: (appends) => log.commit(appends, Date.now(), decompress),
       sync: async () => {
         await storage.sync();
         // First handles the events that arrived meanwhile. Otherwise a commit would include one or two appends,

@@ -1,10 +1,9 @@
 // A partition's stored data besides its log.
 //
-// partition   one row: the topic of this partition, with its config, and the partition's number [FIL-7].
+// partition   one row: the topic of this partition, with what is set of its config, and the partition's number [FIL-7].
 // fences      per group, the newest owner that attached (core/log/fences.ts).
-// fence_polls per group that reads by polls, when it last did, to the hour. The first poll creates the table.
+// fence_polls per group that reads by polls, when it last did, to the hour.
 import type { Topic } from "../../src/core/cluster/topics.ts";
-import type { BrokerError } from "../../src/core/errors.ts";
 import {
   FENCE_REFRESH_MS,
   FENCES_FORGOTTEN_AT_ONCE,
@@ -12,10 +11,12 @@ import {
   MAX_SESSION_TIMEOUT_MS,
 } from "../../src/core/limits.ts";
 import type { OwnerToken } from "../../src/core/log/fences.ts";
-import { anothers, storedKind } from "../shared/identity.ts";
-import { firstRow, hasTable, type Sql, type Transactional } from "../shared/sql.ts";
+import { anothers } from "../shared/identity.ts";
+import { createTables, execAll, migrate, type Schema, storedVersion } from "../shared/schema.ts";
+import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored } from "../shared/stored-json.ts";
-import { SqlLogStore } from "./sql-log-store.ts";
+import { storedPartition } from "../shared/stored-topic.ts";
+import { LOG_TABLES } from "./sql-log-store.ts";
 
 /** The topic and number of a partition. */
 export interface PartitionName {
@@ -23,87 +24,96 @@ export interface PartitionName {
   readonly partition: number;
 }
 
-/** The topic as it is stored. Releases before FIL-7 did not write the number. */
-type StoredTopic = Topic & { readonly partition?: number };
+const CREATE_FENCE_POLLS =
+  "CREATE TABLE IF NOT EXISTS fence_polls (group_id TEXT PRIMARY KEY, polled_at_ms INTEGER NOT NULL) WITHOUT ROWID";
+
+const TABLES = [
+  "CREATE TABLE partition (id INTEGER PRIMARY KEY, topic TEXT NOT NULL)",
+  `CREATE TABLE fences (group_id TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, member_epoch INTEGER NOT NULL,
+     member_number INTEGER NOT NULL, attached_at_ms INTEGER NOT NULL) WITHOUT ROWID`,
+  CREATE_FENCE_POLLS,
+  ...LOG_TABLES,
+];
 
 export class PartitionStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
   readonly #own: PartitionName;
-  /** True if the partition's number is stored. Releases before FIL-7 did not write it. */
-  #isNamed = false;
+  readonly #title: string;
+  readonly #schema: Schema;
   #isAnothers = false;
   /**
    * The number of fences, and when the last was written. Null until a group attaches for the first time in this life.
    */
   #fences: { count: number; lastMs: number } | null = null;
-  /** True if the table of polls exists. Null before the first look. */
-  #hasPolls: boolean | null = null;
 
   constructor(storage: Transactional, own: PartitionName) {
     this.#storage = storage;
     this.#sql = storage.sql;
     this.#own = own;
+    this.#title = `partition ${own.topicId}/${own.partition}`;
+    this.#schema = {
+      kind: "partition",
+      own: this.#title,
+      oldestReader: 1,
+      create: (sql) => execAll(sql, TABLES),
+      steps: [
+        (sql) => {
+          sql.exec(CREATE_FENCE_POLLS); // Release 0.1 made it with the first poll.
+          const topic = this.#readTopic();
+          if (topic !== null) this.#writeTopic(topic);
+        },
+      ],
+    };
   }
 
   /**
-   * Returns the topic of this partition, or null before its first use. [FIL-7] Throws if the stored data is another's.
+   * Returns the topic of this partition, or null before its first use. Storage of an earlier release is brought to the
+   * newest version [VER-1]. Throws if the stored data is another's [FIL-7], or only a newer release can use it [VER-2].
    */
-  topic(): Topic | null {
-    const kind = storedKind(this.#sql);
-    if (kind === null) return null;
-    if (kind !== "partition") throw this.#anothers(`a ${kind}`);
-    const row = firstRow<{ topic: string }>(this.#sql, "SELECT topic FROM partition WHERE id = 1");
-    if (row === undefined) return null;
-    const stored = parseStored<StoredTopic>(row.topic, "partition.topic");
-    const { partition = this.#own.partition, ...topic } = stored;
-    const found = `partition ${topic.topicId}/${partition}, of topic ${topic.name}`;
-    if (topic.topicId !== this.#own.topicId) throw this.#anothers(found);
-    if (partition !== this.#own.partition) throw anothers(this.#title, found);
-    this.#isNamed = stored.partition !== undefined;
+  open(): Topic | null {
+    const version = storedVersion(this.#sql, this.#schema);
+    if (version === null) return null;
+    const topic = this.#readTopic();
+    migrate(this.#storage, this.#schema, version);
     return topic;
   }
 
-  #anothers(found: string): BrokerError {
-    this.#isAnothers = true;
-    return anothers(this.#title, found);
+  #readTopic(): Topic | null {
+    const row = firstRow<{ topic: string }>(this.#sql, "SELECT topic FROM partition WHERE id = 1");
+    if (row === undefined) return null;
+    const stored = parseStored(storedPartition, row.topic, "partition.topic");
+    const { partition = this.#own.partition, topic } = stored;
+    const isAnothersTopic = topic.topicId !== this.#own.topicId;
+    this.#isAnothers ||= isAnothersTopic;
+    if (isAnothersTopic || partition !== this.#own.partition)
+      throw anothers(
+        this.#title,
+        `partition ${topic.topicId}/${partition}, of topic ${topic.name}`,
+      );
+    return topic;
+  }
+
+  #writeTopic(topic: Topic): void {
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO partition (id, topic) VALUES (1, ?)",
+      JSON.stringify({ ...topic, partition: this.#own.partition }),
+    );
   }
 
   /**
-   * [FIL-7] True if `topic` has found data that is not this topic's. Deleting the topic then leaves that data alone.
+   * [FIL-7] True if `open` has found data that is not this topic's. Deleting the topic then leaves that data alone.
    */
   get isAnothers(): boolean {
     return this.#isAnothers;
   }
 
-  get #title(): string {
-    return `partition ${this.#own.topicId}/${this.#own.partition}`;
-  }
-
-  /** [FIL-7] Stores the partition's number in data of an earlier release. Must run before anything else is stored. */
-  name(topic: Topic): void {
-    if (!this.#isNamed) this.setTopic(topic);
-  }
-
   /** Stores the topic. The first use creates the tables. */
   setTopic(topic: Topic): void {
     this.#storage.transactionSync(() => {
-      if (!hasTable(this.#sql, "partition")) this.#create();
-      this.#sql.exec(
-        "INSERT OR REPLACE INTO partition (id, topic) VALUES (1, ?)",
-        JSON.stringify({ ...topic, partition: this.#own.partition } satisfies StoredTopic),
-      );
+      if (storedVersion(this.#sql, this.#schema) === null) createTables(this.#sql, this.#schema);
+      this.#writeTopic(topic);
     });
-    this.#isNamed = true;
-  }
-
-  #create(): void {
-    this.#sql.exec("CREATE TABLE partition (id INTEGER PRIMARY KEY, topic TEXT NOT NULL)");
-    this.#sql.exec(
-      `CREATE TABLE fences (group_id TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, member_epoch INTEGER NOT NULL,
-         member_number INTEGER NOT NULL, attached_at_ms INTEGER NOT NULL) WITHOUT ROWID`,
-    );
-    SqlLogStore.create(this.#sql);
   }
 
   /** Returns the newest owner that attached for the group, or null. */
@@ -127,8 +137,6 @@ export class PartitionStore {
 
   /** Returns when a poll of the group was last noted, or 0 if never. */
   polledAtMs(groupId: string): number {
-    this.#hasPolls ??= hasTable(this.#sql, "fence_polls");
-    if (!this.#hasPolls) return 0;
     const query = "SELECT polled_at_ms FROM fence_polls WHERE group_id = ?";
     return firstRow<{ polled_at_ms: number }>(this.#sql, query, groupId)?.polled_at_ms ?? 0;
   }
@@ -138,10 +146,6 @@ export class PartitionStore {
    * as long as a session may last: only its fence keeps an older owner out.
    */
   notePoll(groupId: string, nowMs: number): void {
-    this.#sql.exec(
-      "CREATE TABLE IF NOT EXISTS fence_polls (group_id TEXT PRIMARY KEY, polled_at_ms INTEGER NOT NULL) WITHOUT ROWID",
-    );
-    this.#hasPolls = true;
     this.#sql.exec("INSERT OR REPLACE INTO fence_polls VALUES (?, ?)", groupId, nowMs);
   }
 
@@ -178,25 +182,19 @@ export class PartitionStore {
     );
     for (const id of unused.slice(0, FENCES_FORGOTTEN_AT_ONCE)) {
       this.#sql.exec("DELETE FROM fences WHERE group_id = ?", id);
-      if (this.#hasPolls) this.#sql.exec("DELETE FROM fence_polls WHERE group_id = ?", id);
+      this.#sql.exec("DELETE FROM fence_polls WHERE group_id = ?", id);
       fences.count--;
     }
   }
 
   /** Returns up to `count` groups. Those whose fence is needed least come first. */
   #forgettable(nowMs: number, count: number): string[] {
-    this.#hasPolls ??= hasTable(this.#sql, "fence_polls");
-    const rows = this.#hasPolls
-      ? this.#sql.exec<{ group_id: string }>(
-          `SELECT group_id FROM fences LEFT JOIN fence_polls USING (group_id)
-             ORDER BY CASE WHEN polled_at_ms > ? THEN polled_at_ms ELSE 0 END, attached_at_ms LIMIT ?`,
-          nowMs - FENCE_REFRESH_MS - MAX_SESSION_TIMEOUT_MS,
-          count,
-        )
-      : this.#sql.exec<{ group_id: string }>(
-          "SELECT group_id FROM fences ORDER BY attached_at_ms LIMIT ?",
-          count,
-        );
+    const rows = this.#sql.exec<{ group_id: string }>(
+      `SELECT group_id FROM fences LEFT JOIN fence_polls USING (group_id)
+         ORDER BY CASE WHEN polled_at_ms > ? THEN polled_at_ms ELSE 0 END, attached_at_ms LIMIT ?`,
+      nowMs - FENCE_REFRESH_MS - MAX_SESSION_TIMEOUT_MS,
+      count,
+    );
     return Array.from(rows, ({ group_id }) => group_id);
   }
 

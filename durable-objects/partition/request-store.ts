@@ -6,11 +6,23 @@
 // appends_D    the plan's requestId (or its producer, as older releases stored it), index of the append in its request
 //              → where it was stored. Stored at the partition appended to. The key is not used, because after a day
 //              it may stand for another request.
+import * as z from "zod";
 import { fail, type Result } from "../../src/core/errors.ts";
 import { IDEMPOTENCY_KEY_TTL_MS, MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { firstRow, type SizedSql } from "../shared/sql.ts";
 import { parseStored } from "../shared/stored-json.ts";
+
+/** RequestPlan as JSON. The names are on disk: fields are added with a default, and none is ever renamed. */
+const storedPlan = z.object({
+  producerId: z.number(),
+  requestId: z.string().exactOptional(),
+  atMs: z.number(),
+  partitions: z.number(),
+  maxMessageBytes: z.number(),
+  isCompacted: z.boolean(),
+  random: z.number(),
+});
 
 type RequestRow = { body_hash: string; plan: string; at_ms: number };
 type AppendRow = { base_offset: number; appended_at_ms: number };
@@ -45,7 +57,7 @@ export class RequestStore {
           `Idempotency-Key ${JSON.stringify(key)} was used for another request ${Math.max(0, Math.round((nowMs - found.at_ms) / 1000))} s ago`,
         );
       }
-      return { ok: true, request: { plan: parseStored<RequestPlan>(found.plan, "requests.plan") } };
+      return { ok: true, request: { plan: parseStored(storedPlan, found.plan, "requests.plan") } };
     }
     if (plan === null) return { ok: true, request: null };
     const full = this.checkRoom(nowMs);

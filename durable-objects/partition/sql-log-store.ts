@@ -17,6 +17,7 @@
 // compacting  a segment table in the making (core/log/compaction.ts)
 // producers   one row: the last snapshot of the idempotent producers, as JSON
 
+import * as z from "zod";
 import type { Chunk } from "../../src/core/log/append.ts";
 import {
   type ChunkPlace,
@@ -29,8 +30,9 @@ import {
   type StoredChunk,
 } from "../../src/core/log/log-store.ts";
 import type { AppendEntry } from "../../src/core/log/producers.ts";
+import { damaged } from "../../src/core/platform-errors.ts";
 import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
-import { parseStored } from "../shared/stored-json.ts";
+import { parseJson, parseStored } from "../shared/stored-json.ts";
 
 type TotalsRow = {
   next_offset: number;
@@ -42,10 +44,39 @@ type PlaceRow = TotalsRow & { base_offset: number; chunk_max_timestamp: number }
 type ChunkRow = { base_offset: number; next_offset: number; batches: ArrayBuffer };
 
 /**
- * An append as JSON. A list takes a third of an object's size, and a snapshot holds thousands. The last elements are
- * its fingerprint, and 1 if its producer is the Worker's own. Data stored by older releases lacks both.
+ * An append as JSON. A list takes a third of an object's size, and a snapshot holds thousands. The order of the elements
+ * is on disk: elements are added at the end, and may be missing. The last are the fingerprint, and 1 if the producer is
+ * the Worker's own.
  */
 type EntryTuple = [number, number, number, number, number, number, (number | null)?, 1?];
+
+/** The tables of a partition that is used for the first time. */
+export const LOG_TABLES = [
+  "CREATE TABLE segments (base_offset INTEGER PRIMARY KEY, created_at_ms INTEGER NOT NULL)",
+  "CREATE TABLE producers (id INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, entries TEXT NOT NULL)",
+  "CREATE TABLE log (id INTEGER PRIMARY KEY, state TEXT NOT NULL)",
+];
+
+/** LogState as JSON. The names are on disk: fields are added with a default, and none is ever renamed. */
+const storedState = z.object({
+  logStartOffset: z.number(),
+  sealedBytes: z.number(),
+  segmentCount: z.number(),
+  compaction: z
+    .object({
+      cleanedOffset: z.number(),
+      nextHorizonMs: z.number().nullable(),
+      pass: z
+        .object({
+          mapEnd: z.number(),
+          groupBase: z.number(),
+          position: z.number(),
+          nextHorizonMs: z.number().nullable(),
+        })
+        .nullable(),
+    })
+    .default(INITIAL_LOG_STATE.compaction),
+});
 
 const PAGE_BYTES = 256 * 1024;
 const PLACE_COLUMNS =
@@ -61,24 +92,13 @@ export class SqlLogStore implements LogStore {
     this.#sql = storage.sql;
   }
 
-  /** Creates the tables for a partition that is used for the first time. */
-  static create(sql: Sql): void {
-    sql.exec(
-      "CREATE TABLE segments (base_offset INTEGER PRIMARY KEY, created_at_ms INTEGER NOT NULL)",
-    );
-    sql.exec(
-      "CREATE TABLE producers (id INTEGER PRIMARY KEY, next_offset INTEGER NOT NULL, entries TEXT NOT NULL)",
-    );
-    sql.exec("CREATE TABLE log (id INTEGER PRIMARY KEY, state TEXT NOT NULL)");
-  }
-
   transaction<T>(body: () => T): T {
     return this.#storage.transactionSync(body);
   }
 
   state(): LogState {
     const row = firstRow<{ state: string }>(this.#sql, "SELECT state FROM log WHERE id = 1");
-    return row === undefined ? INITIAL_LOG_STATE : parseStored<LogState>(row.state, "log.state");
+    return row === undefined ? INITIAL_LOG_STATE : parseStored(storedState, row.state, "log.state");
   }
 
   setState(state: LogState): void {
@@ -251,8 +271,11 @@ function toJson(entries: readonly AppendEntry[]): string {
   return JSON.stringify(tuples);
 }
 
+/** Checks by hand what a schema would check: there may be thousands, and they are read at each waking. */
 function fromJson(text: string, where: string): AppendEntry[] {
-  const tuples = parseStored<EntryTuple[]>(text, where);
+  const tuples = parseJson(text, where);
+  if (!Array.isArray(tuples) || !tuples.every(isEntry))
+    throw damaged(`what is stored in ${where} is damaged: it is no list of appends`);
   return tuples.map(
     ([
       producerId,
@@ -274,6 +297,14 @@ function fromJson(text: string, where: string): AppendEntry[] {
       isOwn: own === 1,
     }),
   );
+}
+
+const REQUIRED_ELEMENTS = 6;
+
+function isEntry(tuple: unknown): tuple is EntryTuple {
+  if (!Array.isArray(tuple) || tuple.length < REQUIRED_ELEMENTS) return false;
+  for (let i = 0; i < REQUIRED_ELEMENTS; i++) if (typeof tuple[i] !== "number") return false;
+  return true;
 }
 
 /** Returns the segment's table. The offset is our own number, never text from outside. */

@@ -33,13 +33,14 @@ export function storageOf(
   return storage as unknown as Transactional & { readonly sql: SizedSql };
 }
 
-/** True if the table exists. An object that was only asked about owns no table. */
-export function hasTable(sql: Sql, name: string): boolean {
-  return (
-    firstRow(
-      sql,
-      "SELECT 1 AS found FROM sqlite_master WHERE type = 'table' AND name = ?",
-      name,
-    ) !== undefined
-  );
+/** Returns the tables among these that exist. An object that was only asked about owns none. */
+export function whichExist(sql: Sql, tables: readonly string[]): string[] {
+  const query = `SELECT name FROM sqlite_master WHERE type = 'table' AND name IN (${tables.map(() => "?").join(", ")})`;
+  return Array.from(sql.exec<{ name: string }>(query, ...tables), ({ name }) => name);
+}
+
+/** True if the table has the column. */
+export function hasColumn(sql: Sql, table: string, column: string): boolean {
+  const query = "SELECT 1 AS found FROM pragma_table_info(?) WHERE name = ?";
+  return firstRow(sql, query, table, column) !== undefined;
 }

@@ -1,18 +1,33 @@
-// Parses JSON that an object has stored. Like anything on a disk, it can be damaged.
+// Parses JSON that an object has stored. A newer release may have written fields that this one does not know, and an
+// older one may have left some out. Like anything on a disk, it can be damaged.
+import * as z from "zod";
 import { damaged } from "../../src/core/platform-errors.ts";
 
 /**
- * Parses stored JSON [CRC-2]. If it is not JSON, throws KAFKA_STORAGE_ERROR,
- * not retriable. `where` names the place it is stored.
+ * Parses stored JSON by a tolerant schema [VER-3]: unknown fields are ignored, and missing ones get their defaults.
+ * [CRC-2] Throws KAFKA_STORAGE_ERROR, not retriable, for anything else. `where` names the place it is stored.
  */
-export function parseStored<T>(
+export function parseStored<Schema extends z.ZodType>(
+  schema: Schema,
   text: string,
   where: string,
-  revive?: (key: string, value: unknown) => unknown,
-): T {
+): z.output<Schema> {
+  const result = schema.safeParse(parseJson(text, where));
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  throw damaged(
+    `what is stored in ${where} is damaged: ${[...(issue?.path ?? []), issue?.message].join(": ")}`,
+  );
+}
+
+/** Parses stored JSON. The caller checks its shape. */
+export function parseJson(text: string, where: string): unknown {
   try {
-    return JSON.parse(text, revive) as T;
+    return JSON.parse(text);
   } catch (error) {
     throw damaged(`what is stored in ${where} is damaged: ${(error as Error).message}`);
   }
 }
+
+/** Values that are set, by key. Keys that this release does not know are kept: the next one may know them. */
+export const storedOverrides = z.record(z.string(), z.union([z.string(), z.number()]));

@@ -6,22 +6,32 @@ import { type Failure, fail, preview, type Result } from "./errors.ts";
 /** Values that are set, by Kafka's key. */
 export type ConfigOverrides = Readonly<Record<string, string | number>>;
 
-export interface ConfigKey<Config> {
-  readonly field: keyof Config;
-  readonly default: Config[keyof Config];
+/** The rule for one field of a config. */
+export interface ConfigRule<Value> {
+  /** Kafka's key. It is on disk and on the wire. */
+  readonly key: string;
+  readonly default: Value;
   /** Returns the inner value, or null if the value is not legal. */
-  parse(value: unknown): Config[keyof Config] | null;
+  readonly parse: (value: unknown) => Value | null;
   /** The legal values, described for people. */
   readonly bound: string;
   /** Returns the value as it is shown. */
-  show(value: Config[keyof Config]): string | number;
+  readonly show: (value: Value) => string | number;
 }
 
-export class ConfigTable<Config extends object> {
-  readonly #keys: Readonly<Record<string, ConfigKey<Config>>>;
+/** A rule for each field. A field without a rule does not compile. */
+export type ConfigRules<Config> = { readonly [Field in keyof Config]-?: ConfigRule<Config[Field]> };
 
-  constructor(keys: Readonly<Record<string, ConfigKey<Config>>>) {
-    this.#keys = keys;
+/** A rule whose type of value does not matter. */
+type AnyRule = ConfigRule<unknown>;
+
+export class ConfigTable<Config extends object> {
+  readonly #byField: readonly (readonly [field: string, rule: AnyRule])[];
+  readonly #byKey: ReadonlyMap<string, AnyRule>;
+
+  constructor(rules: ConfigRules<Config>) {
+    this.#byField = Object.entries(rules) as [string, AnyRule][];
+    this.#byKey = new Map(this.#byField.map(([, rule]) => [rule.key, rule]));
   }
 
   /**
@@ -34,7 +44,7 @@ export class ConfigTable<Config extends object> {
   ): Result<{ overrides: ConfigOverrides }> {
     const overrides: Record<string, string | number> = { ...base };
     for (const [key, value] of Object.entries(changes)) {
-      const rule = Object.hasOwn(this.#keys, key) ? this.#keys[key] : undefined;
+      const rule = this.#byKey.get(key);
       if (rule === undefined) return this.#unknown(key);
       if (value === null) {
         delete overrides[key];
@@ -55,18 +65,21 @@ export class ConfigTable<Config extends object> {
   #unknown(key: string): Failure {
     return fail(
       "INVALID_CONFIG",
-      `config ${preview(key)} is not known; known: ${Object.keys(this.#keys).join(", ")}`,
+      `config ${preview(key)} is not known; known: ${[...this.#byKey.keys()].join(", ")}`,
     );
   }
 
-  /** Returns the config in effect with these layers of overrides. Later layers win. All have been checked. */
+  /**
+   * Returns the config in effect with these layers of overrides. Later layers win. A layer may hold keys that are not
+   * known, and values that are not legal any more: another release may have stored them. They count as not set.
+   */
   resolve(...layers: readonly ConfigOverrides[]): Config {
-    const config: Partial<Config> = {};
-    for (const [key, rule] of Object.entries(this.#keys)) {
-      config[rule.field] = rule.default;
+    const config: Record<string, unknown> = {};
+    for (const [field, rule] of this.#byField) {
+      config[field] = rule.default;
       for (const layer of layers) {
-        const value = Object.hasOwn(layer, key) ? rule.parse(layer[key]) : null;
-        if (value !== null) config[rule.field] = value;
+        const value = Object.hasOwn(layer, rule.key) ? rule.parse(layer[rule.key]) : null;
+        if (value !== null) config[field] = value;
       }
     }
     return config as Config;
@@ -74,33 +87,41 @@ export class ConfigTable<Config extends object> {
 
   /** Returns the config by Kafka's keys. */
   byKey(config: Config): Record<string, string | number> {
+    return Object.fromEntries(this.#entries(config));
+  }
+
+  /** Returns the values of the config that are not the defaults, by Kafka's keys. Missing fields count as default. */
+  differing(config: Partial<Config>): ConfigOverrides {
+    const defaults = this.byKey(this.resolve());
     return Object.fromEntries(
-      Object.entries(this.#keys).map(([key, rule]) => [key, rule.show(config[rule.field])]),
+      this.#entries(config).filter(([key, shown]) => shown !== defaults[key]),
+    );
+  }
+
+  #entries(config: Partial<Config>): [string, string | number][] {
+    const values = config as Readonly<Record<string, unknown>>;
+    return this.#byField.flatMap(([field, rule]) =>
+      values[field] === undefined ? [] : [[rule.key, rule.show(values[field])]],
     );
   }
 }
 
-/** The fields of a config that hold values of this type. */
-type FieldOf<Config, Value> = {
-  [Field in keyof Config]: Value extends Config[Field] ? Field : never;
-}[keyof Config];
-
-export function whole<Config>(
-  field: FieldOf<Config, number>,
+export function whole(
+  key: string,
   byDefault: number,
   minimum: number,
   maximum: number,
-): ConfigKey<Config> {
+): ConfigRule<number> {
   return {
-    field,
-    default: byDefault as Config[keyof Config],
+    key,
+    default: byDefault,
     parse: (value) => {
       const number = numberOf(value, /^-?\d+$/);
       const isLegal = Number.isSafeInteger(number) && number >= minimum && number <= maximum;
-      return isLegal ? (number as Config[keyof Config]) : null;
+      return isLegal ? number : null;
     },
     bound: `a whole number from ${minimum} to ${maximum}`,
-    show: (value) => value as number,
+    show: (value) => value,
   };
 }
 
@@ -111,15 +132,15 @@ export function numberOf(value: unknown, pattern: RegExp): number {
 }
 
 /** A key with a fixed list of values. The first is the default. */
-export function oneOf<Config>(
-  field: keyof Config,
-  values: readonly [string, ...string[]],
-): ConfigKey<Config> {
+export function oneOf<const Value extends string>(
+  key: string,
+  values: readonly [Value, ...Value[]],
+): ConfigRule<Value> {
   return {
-    field,
-    default: values[0] as Config[keyof Config],
-    parse: (value) => (values.find((each) => each === value) as Config[keyof Config]) ?? null,
+    key,
+    default: values[0],
+    parse: (value) => values.find((each) => each === value) ?? null,
     bound: values.join(" or "),
-    show: (value) => value as string,
+    show: (value) => value,
   };
 }

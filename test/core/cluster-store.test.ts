@@ -173,6 +173,7 @@ test("[CLU-2] the storage of an older release is read, and takes what is new", (
   store().putTopic(topic("a"));
   storage.sql.exec("DROP TABLE groups_made");
   storage.sql.exec("DROP TABLE partition_use");
+  storage.sql.exec("DROP TABLE schema_version");
   expect([store().topics(), store().isGroupMade("g"), store().usedPartitions("id-of-a")]).toEqual([
     [topic("a")],
     false,

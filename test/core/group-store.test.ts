@@ -141,28 +141,14 @@ describe("GroupStore", () => {
         return offsets.get(at(partition))?.leaderEpoch;
       });
     const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
-    apply(...operations.flat(), commit(0, {})); // As such a release does.
+    apply(...operations.flat(), commit(0, {}));
+    storage.sql.exec("ALTER TABLE offsets DROP COLUMN leader_epoch");
+    storage.sql.exec("DROP TABLE schema_version");
     expect(epochs()).toEqual([undefined, undefined]);
     apply(commit(1, { leaderEpoch: 7 }));
     expect(epochs()).toEqual([undefined, 7]);
     apply(commit(0, { leaderEpoch: 0 }), commit(1, {}));
     expect(epochs()).toEqual([0, undefined]);
-  });
-
-  test("[OFF-13] a first leader epoch that could not be stored is stored the next time", () => {
-    const storage = new Storage();
-    const store = new GroupStore(storage, "group");
-    const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
-    store.apply(operations.flat());
-    const key = partitionKey("t", 0);
-    const committed = { offset: 1, metadata: "", leaderEpoch: 3, committedAtMs: 1 };
-    for (let fails = 0; fails < 2; fails++) {
-      storage.failAt = storage.writes + fails;
-      expect(() => store.apply([{ type: "offset", key, committed }])).toThrow("disk full");
-    }
-    storage.failAt = Number.POSITIVE_INFINITY;
-    store.apply([{ type: "offset", key, committed }]);
-    expect(new GroupStore(storage, "group").load().offsets.get(key)).toEqual(committed);
   });
 
   test("[GRP-2] a coordinator that is loaded goes on as the one that was evicted would have", () => {
@@ -344,7 +330,7 @@ describe("GroupStore", () => {
     let store = new GroupStore(storage, "group");
     expect(store.history(5)).toEqual([]);
     const entry = (number: number) =>
-      ({ type: "left", memberId: `m${number}` }) as unknown as HistoryEntry;
+      ({ type: "left", epoch: 1, memberId: `m${number}` }) as unknown as HistoryEntry;
     store.apply(operations.flat(), [entry(1), entry(2)], 100);
     store.apply([], [entry(3)], 200);
     store = new GroupStore(storage, "group");
@@ -381,19 +367,6 @@ describe("GroupStore", () => {
     const rows = storage.sql.exec<{ count: number }>("SELECT count(*) AS count FROM history");
     expect(rows[0]?.count).toBe(MAX_HISTORY_OPERATIONS);
     expect(told(MAX_HISTORY_OPERATIONS + 9)[0]).toEqual([400, 10]);
-  });
-
-  test("[FIL-7] a group of an older release is named with its next write, whatever that is", () => {
-    const storage = new Storage();
-    const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
-    new GroupStore(storage, "group").apply(operations.flat());
-    storage.sql.exec("ALTER TABLE group_state DROP COLUMN group_id");
-    const committed = { offset: 1, metadata: "", committedAtMs: 1 };
-    new GroupStore(storage, "group").apply([
-      { type: "offset", key: partitionKey("t", 0), committed },
-    ]);
-    expect(() => new GroupStore(storage, "another")).toThrow("its storage is that of group group");
-    expect(new GroupStore(storage, "group").load().members.size).toBe(1);
   });
 
   test("[OFF-13] leader epochs are stored whatever else is written with them", () => {

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
 import { SqlLogStore } from "../../durable-objects/partition/sql-log-store.ts";
-import { hasTable } from "../../durable-objects/shared/sql.ts";
+import { whichExist } from "../../durable-objects/shared/sql.ts";
+import { resolveTopic } from "../../src/core/cluster/topics.ts";
 import type { Chunk } from "../../src/core/log/append.ts";
 import {
   COMPACTING,
@@ -400,9 +401,9 @@ function storeContract(name: string, newPlace: () => Place): void {
 describe("SqlLogStore before and after its first use", () => {
   test("[LOG-5] a partition that was only asked about owns no table", () => {
     const storage = nodeSql();
-    expect(new PartitionStore(storage, PARTITION).topic()).toBeNull();
+    expect(new PartitionStore(storage, PARTITION).open()).toBeNull();
     for (const table of ["partition", "log", "segments", "producers", "fences"])
-      expect(hasTable(storage.sql, table), table).toBe(false);
+      expect(whichExist(storage.sql, [table])).toEqual([]);
   });
 
   test("[LOG-5] a change of the topic's config keeps the log", () => {
@@ -414,9 +415,10 @@ describe("SqlLogStore before and after its first use", () => {
     store.setState(startingAt(1));
     store.setProducerSnapshot({ nextOffset: 2, entries: [entry(1, 0)] });
     const before = dump(store);
-    const changed = { ...TOPIC, config: { ...TOPIC.config, maxMessageBytes: 500 } };
+    const changed = resolveTopic({ ...TOPIC, overrides: { "max.message.bytes": 500 } });
+    expect(changed.config.maxMessageBytes).toBe(500);
     new PartitionStore(storage, PARTITION).setTopic(changed);
-    expect(new PartitionStore(storage, PARTITION).topic()).toEqual(changed);
+    expect(new PartitionStore(storage, PARTITION).open()).toEqual(changed);
     expect(dump(new SqlLogStore(storage))).toEqual(before);
     expect(before.segments).toHaveLength(1);
   });

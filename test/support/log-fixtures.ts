@@ -33,6 +33,7 @@ export const TOPIC: Topic = {
   partitions: 1,
   initialPartitions: 1,
   overrides: {},
+  defaults: {},
   config: resolveConfig(),
 };
 

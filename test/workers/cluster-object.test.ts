@@ -77,6 +77,7 @@ describe("creating", () => {
       partitions: 3,
       initialPartitions: 3,
       overrides: { "max.message.bytes": 5_000 },
+      defaults: {},
       config: { ...DEFAULT_TOPIC_CONFIG, maxMessageBytes: 5_000 },
     });
     await interrupt(cluster);

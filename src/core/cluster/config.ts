@@ -1,8 +1,8 @@
 // Topic configuration: Kafka's keys (TopicConfig.java), in one table with the type, bounds and default of each. A topic
 // has overrides. A key that it does not set has the cluster's default, or else the table's.
 import {
-  type ConfigKey,
   type ConfigOverrides,
+  type ConfigRule,
   ConfigTable,
   numberOf,
   oneOf,
@@ -57,47 +57,47 @@ const DAY_MS = 24 * 60 * 60_000;
 const FOREVER = Number.MAX_SAFE_INTEGER;
 
 const TABLE = new ConfigTable<TopicConfig>({
-  "cleanup.policy": policies("cleanupPolicy", ["delete"]),
-  "delete.retention.ms": whole("deleteRetentionMs", DAY_MS, 0, FOREVER),
-  "max.compaction.lag.ms": whole("maxCompactionLagMs", FOREVER, 1, FOREVER),
-  "max.message.bytes": whole("maxMessageBytes", MAX_MESSAGE_BYTES, 1, MAX_MESSAGE_BYTES),
-  "message.timestamp.after.max.ms": whole("messageTimestampAfterMaxMs", FOREVER, 0, FOREVER),
-  "message.timestamp.before.max.ms": whole("messageTimestampBeforeMaxMs", FOREVER, 0, FOREVER),
-  "message.timestamp.type": oneOf("messageTimestampType", ["CreateTime", "LogAppendTime"]),
-  "min.cleanable.dirty.ratio": ratio("minCleanableDirtyRatio", 0.5),
-  "min.compaction.lag.ms": whole("minCompactionLagMs", 0, 0, FOREVER),
-  "producer.id.expiration.ms": whole("producerIdExpirationMs", DAY_MS, 1, FOREVER),
-  "retention.bytes": whole("retentionBytes", -1, -1, FOREVER),
-  "retention.ms": whole("retentionMs", 7 * DAY_MS, -1, FOREVER),
-  "segment.bytes": whole(
-    "segmentBytes",
+  cleanupPolicy: policies("cleanup.policy", ["delete"]),
+  deleteRetentionMs: whole("delete.retention.ms", DAY_MS, 0, FOREVER),
+  maxCompactionLagMs: whole("max.compaction.lag.ms", FOREVER, 1, FOREVER),
+  maxMessageBytes: whole("max.message.bytes", MAX_MESSAGE_BYTES, 1, MAX_MESSAGE_BYTES),
+  messageTimestampAfterMaxMs: whole("message.timestamp.after.max.ms", FOREVER, 0, FOREVER),
+  messageTimestampBeforeMaxMs: whole("message.timestamp.before.max.ms", FOREVER, 0, FOREVER),
+  messageTimestampType: oneOf("message.timestamp.type", ["CreateTime", "LogAppendTime"]),
+  minCleanableDirtyRatio: ratio("min.cleanable.dirty.ratio", 0.5),
+  minCompactionLagMs: whole("min.compaction.lag.ms", 0, 0, FOREVER),
+  producerIdExpirationMs: whole("producer.id.expiration.ms", DAY_MS, 1, FOREVER),
+  retentionBytes: whole("retention.bytes", -1, -1, FOREVER),
+  retentionMs: whole("retention.ms", 7 * DAY_MS, -1, FOREVER),
+  segmentBytes: whole(
+    "segment.bytes",
     DEFAULT_SEGMENT_BYTES,
     MIN_SEGMENT_BYTES,
     MAX_PARTITION_BYTES,
   ),
-  "segment.ms": whole("segmentMs", 7 * DAY_MS, 1, FOREVER),
+  segmentMs: whole("segment.ms", 7 * DAY_MS, 1, FOREVER),
 });
 
-function ratio(field: keyof TopicConfig, byDefault: number): ConfigKey<TopicConfig> {
+function ratio(key: string, byDefault: number): ConfigRule<number> {
   return {
-    field,
+    key,
     default: byDefault,
     parse: (value) => {
       const number = numberOf(value, /^\d*\.?\d+$/);
       return number >= 0 && number <= 1 ? number : null;
     },
     bound: "a number from 0 to 1",
-    show: (value) => value as number,
+    show: (value) => value,
   };
 }
 
 /** A list separated by commas. The empty list keeps everything forever. */
 function policies(
-  field: keyof TopicConfig,
+  key: string,
   byDefault: readonly CleanupPolicy[],
-): ConfigKey<TopicConfig> {
+): ConfigRule<readonly CleanupPolicy[]> {
   return {
-    field,
+    key,
     default: byDefault,
     parse: (value) => {
       if (typeof value !== "string") return null;
@@ -107,7 +107,7 @@ function policies(
       return isLegal ? ([...new Set(names)].sort() as CleanupPolicy[]) : null;
     },
     bound: '"delete", "compact", "compact,delete" or "" (keep everything)',
-    show: (value) => (value as readonly CleanupPolicy[]).join(","),
+    show: (value) => value.join(","),
   };
 }
 
@@ -121,6 +121,11 @@ export function changeOverrides(
 
 export function resolveConfig(...layers: readonly ConfigOverrides[]): TopicConfig {
   return TABLE.resolve(...layers);
+}
+
+/** Returns the values of a resolved config that are not the table's defaults, by key. */
+export function differingConfig(config: Partial<TopicConfig>): ConfigOverrides {
+  return TABLE.differing(config);
 }
 
 export const DEFAULT_TOPIC_CONFIG: TopicConfig = resolveConfig();

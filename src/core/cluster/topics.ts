@@ -1,9 +1,18 @@
 // Topics, and the rules for their names and partition counts.
 import { type Failure, fail } from "../errors.ts";
 import { MAX_GROUP_ID_LENGTH, MAX_PARTITIONS_PER_TOPIC, MAX_TOPIC_NAME_LENGTH } from "../limits.ts";
-import type { ConfigOverrides, TopicConfig } from "./config.ts";
+import {
+  type ConfigOverrides,
+  differingConfig,
+  resolveConfig,
+  type TopicConfig,
+} from "./config.ts";
 
-export interface Topic {
+/**
+ * A topic as objects store it and send it to each other. The names are on disk and on the wire: fields may be added,
+ * with a default, and are never renamed.
+ */
+export interface TopicDescription {
   readonly name: string;
   /** A UUID. A topic that is deleted and created again under its name gets another. */
   readonly topicId: string;
@@ -12,8 +21,33 @@ export interface Topic {
   readonly initialPartitions: number;
   /** The config values set on this topic, by Kafka's keys. */
   readonly overrides: ConfigOverrides;
-  /** The config in effect: the cluster's defaults with the overrides on top. */
+  /** The config values set for all topics, by Kafka's keys. Release 0.1 leaves them out. */
+  readonly defaults?: ConfigOverrides | undefined;
+  /**
+   * The config in effect where the description was made. Release 0.1 reads nothing else, so it goes on being
+   * written for a rollback. It is only read if `defaults` is missing: the next release may know more keys.
+   */
+  readonly config?: Partial<TopicConfig> | undefined;
+}
+
+export interface Topic extends TopicDescription {
+  readonly defaults: ConfigOverrides;
+  /** The config in effect: the values set for all topics, with the topic's own on top. */
   readonly config: TopicConfig;
+}
+
+/** [VER-4] Returns the topic with the config that this release makes of what was set. */
+export function resolveTopic(described: TopicDescription): Topic {
+  const { name, topicId, partitions, initialPartitions, overrides } = described;
+  const defaults = described.defaults ?? defaultsIn(described);
+  const config = resolveConfig(defaults, overrides);
+  return { name, topicId, partitions, initialPartitions, overrides, defaults, config };
+}
+
+/** Infers the values that were set for all topics from the description of a release that did not tell them. */
+function defaultsIn({ config = {}, overrides }: TopicDescription): ConfigOverrides {
+  const isInherited = ([key]: [string, unknown]) => !Object.hasOwn(overrides, key);
+  return Object.fromEntries(Object.entries(differingConfig(config)).filter(isInherited));
 }
 
 /** Checks a name by Kafka's rules (Topic.java): 1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`. */

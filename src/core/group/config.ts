@@ -1,7 +1,7 @@
 // The settings of one group (Kafka's GroupConfig, and broker settings that Kafka has for all groups at once).
 import {
-  type ConfigKey,
   type ConfigOverrides,
+  type ConfigRule,
   ConfigTable,
   oneOf,
   whole,
@@ -46,38 +46,37 @@ export type InitialPosition =
   | "latest"
   | { readonly durationMs: number; readonly text: string };
 
+const SESSION_TIMEOUT = "consumer.session.timeout.ms";
+
 const TABLE = new ConfigTable<GroupConfig>({
-  "consumer.assignor": oneOf("assignor", ["uniform", "range"]),
-  "consumer.auto.offset.reset": initialPosition(),
-  "consumer.heartbeat.interval.ms": whole(
-    "heartbeatIntervalMs",
+  assignor: oneOf("consumer.assignor", ["uniform", "range"]),
+  autoOffsetReset: initialPosition("consumer.auto.offset.reset"),
+  heartbeatIntervalMs: whole(
+    "consumer.heartbeat.interval.ms",
     MAX_HEARTBEAT_INTERVAL_MS,
     MIN_HEARTBEAT_INTERVAL_MS,
     MAX_KAFKA_HEARTBEAT_INTERVAL_MS,
   ),
-  "consumer.max.session.timeout.ms": sessionTimeout("maxSessionTimeoutMs", MAX_SESSION_TIMEOUT_MS),
-  "consumer.min.session.timeout.ms": sessionTimeout("minSessionTimeoutMs", MIN_SESSION_TIMEOUT_MS),
-  "consumer.session.timeout.ms": sessionTimeout("sessionTimeoutMs", DEFAULT_SESSION_TIMEOUT_MS),
-  "group.max.size": whole("maxSize", MAX_MEMBERS_PER_GROUP, 1, MAX_MEMBERS_PER_GROUP),
-  "offsets.retention.minutes": whole(
-    "offsetsRetentionMinutes",
+  maxSessionTimeoutMs: sessionTimeout("consumer.max.session.timeout.ms", MAX_SESSION_TIMEOUT_MS),
+  minSessionTimeoutMs: sessionTimeout("consumer.min.session.timeout.ms", MIN_SESSION_TIMEOUT_MS),
+  sessionTimeoutMs: sessionTimeout(SESSION_TIMEOUT, DEFAULT_SESSION_TIMEOUT_MS),
+  maxSize: whole("group.max.size", MAX_MEMBERS_PER_GROUP, 1, MAX_MEMBERS_PER_GROUP),
+  offsetsRetentionMinutes: whole(
+    "offsets.retention.minutes",
     DEFAULT_OFFSETS_RETENTION_MINUTES,
     1,
     MAX_OFFSETS_RETENTION_MINUTES,
   ),
 });
 
-function sessionTimeout(
-  field: "minSessionTimeoutMs" | "maxSessionTimeoutMs" | "sessionTimeoutMs",
-  byDefault: number,
-): ConfigKey<GroupConfig> {
-  return whole(field, byDefault, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
+function sessionTimeout(key: string, byDefault: number): ConfigRule<number> {
+  return whole(key, byDefault, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
 }
 
-function initialPosition(): ConfigKey<GroupConfig> {
+function initialPosition(key: string): ConfigRule<InitialPosition> {
   const prefix = "by_duration:";
   return {
-    field: "autoOffsetReset",
+    key,
     default: "member",
     parse: (value) => {
       if (value === "member" || value === "earliest" || value === "latest") return value;
@@ -87,14 +86,9 @@ function initialPosition(): ConfigKey<GroupConfig> {
       return ms === null ? null : { durationMs: ms, text };
     },
     bound: `member, earliest, latest or ${prefix} and an ISO 8601 duration of days, hours, minutes, seconds`,
-    show: (value) => {
-      const position = value as InitialPosition;
-      return typeof position === "string" ? position : `${prefix}${position.text}`;
-    },
+    show: (position) => (typeof position === "string" ? position : `${prefix}${position.text}`),
   };
 }
-
-const SESSION_TIMEOUT = "consumer.session.timeout.ms";
 
 /**
  * Changes overrides as ConfigTable.change does. The bounds of session

@@ -79,7 +79,8 @@ class Bench {
 
   topic(topicId = "id", partitions = 2, overrides: Topic["overrides"] = {}): void {
     const config = resolveConfig(overrides);
-    this.topics = [{ name: "t", topicId, partitions, initialPartitions: 2, overrides, config }];
+    const described = { name: "t", topicId, partitions, initialPartitions: 2, overrides };
+    this.topics = [{ ...described, defaults: {}, config }];
   }
 
   #topic(name: string) {

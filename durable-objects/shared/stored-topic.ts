@@ -1,0 +1,31 @@
+// A topic as the cluster and each of its partitions store it. The names are on disk: fields are added with a default,
+// and none is ever renamed.
+import * as z from "zod";
+import { resolveTopic, type Topic, type TopicDescription } from "../../src/core/cluster/topics.ts";
+import { storedOverrides } from "./stored-json.ts";
+
+const description = z.object({
+  name: z.string(),
+  topicId: z.string(),
+  partitions: z.number(),
+  initialPartitions: z.number().optional(),
+  overrides: storedOverrides.default({}),
+  defaults: storedOverrides.optional(),
+  config: z.record(z.string(), z.unknown()).optional(),
+});
+
+/** [VER-4] The config is made of what was set. The resolved one is for release 0.1, which reads nothing else. */
+export const storedTopic = description.transform(resolve);
+
+/** A partition's topic and number. They say whose storage this is [FIL-7]. The first releases wrote no number. */
+export const storedPartition = description
+  .extend({ partition: z.number().optional() })
+  .transform(({ partition, ...topic }) => ({ partition, topic: resolve(topic) }));
+
+function resolve(stored: z.output<typeof description>): Topic {
+  return resolveTopic({
+    ...stored,
+    initialPartitions: stored.initialPartitions ?? stored.partitions,
+    config: stored.config as TopicDescription["config"],
+  });
+}
