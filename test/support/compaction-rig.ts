@@ -42,7 +42,12 @@ export const PLACES: readonly { name: string; newPlace: () => Place }[] = [
       const storage = nodeSql();
       const topic = { name: "t", topicId: "t-1", partitions: 1, initialPartitions: 1 };
       const own = { topicId: "t-1", partition: 0 };
-      new PartitionStore(storage, own).setTopic({ ...topic, overrides: {}, config: EAGER });
+      new PartitionStore(storage, own).setTopic({
+        ...topic,
+        overrides: {},
+        defaults: {},
+        config: EAGER,
+      });
       return { open: () => new SqlLogStore(storage) };
     },
   },
