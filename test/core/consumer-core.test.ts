@@ -15,6 +15,8 @@ import {
 } from "../support/consumer-harness.ts";
 
 const HEARTBEAT_MS = 5_000;
+/** At once, now and then, and only when asked to. */
+const INTERVALS = [0, 60_000, Number.POSITIVE_INFINITY];
 
 /** What matters of a log: without the heartbeats of sockets. */
 function withoutPings(log: readonly string[]): string[] {
@@ -578,18 +580,56 @@ describe("giving up", () => {
     expect(consumer.take()).toEqual(["open group", "join epoch 2 owns [t:0]"]);
   });
 
-  test("[SES-2] a commit that the connection cut off is made up for before the partition is given up", () => {
-    const consumer = reading();
-    consumer.assign({}, { epoch: 2 });
-    consumer.processed("t:0", 3);
-    consumer.released("t:0");
-    reconnectGroup(consumer);
-    expect(consumer.take().at(-1), "it is held until then").toBe("join epoch 2 owns [t:0]");
-    consumer.assign({}, { epoch: 2, state: "UNREVOKED_PARTITIONS" });
-    expect(consumer.take()).toEqual(["commit epoch 2 t:0=3"]);
+  test.each(INTERVALS)(
+    "[SES-2] what is processed during a commit is committed before the partition is given up, though other commits wait %s ms",
+    (commitIntervalMs) => {
+      const consumer = reading(3, { commitIntervalMs });
+      consumer.processed("t:0", 1);
+      consumer.commitNow();
+      consumer.processed("t:0", 3);
+      consumer.assign({}, { epoch: 2 });
+      consumer.released("t:0");
+      consumer.take();
+      consumer.committed();
+      expect(consumer.take()).toEqual(["commit epoch 2 t:0=3"]);
+      consumer.committed();
+      expect(consumer.take()).toEqual(["say revoked t:0"]);
+    },
+  );
+
+  test("[LOP-2] a commit that was asked for while the group was out of reach is made on return, and only that", () => {
+    const consumer = reading(9, { commitIntervalMs: Number.POSITIVE_INFINITY });
+    consumer.processed("t:0", 1);
+    consumer.breakGroup();
+    consumer.commitNow();
+    consumer.processed("t:0", 2);
+    consumer.advance(BACKOFF_MS);
+    consumer.openGroup();
+    consumer.take();
+    consumer.assign({ "t:0": 0 });
+    expect(consumer.take()).toEqual(["commit epoch 1 t:0=2"]);
     consumer.committed();
-    expect(consumer.take()).toEqual(["say revoked t:0"]);
+    consumer.processed("t:0", 3);
+    reconnectGroup(consumer);
+    consumer.assign({ "t:0": 2 });
+    expect(consumer.commits).toHaveLength(1);
   });
+
+  test.each(INTERVALS)(
+    "[SES-2] a commit that the connection cut off is made up for before the partition is given up, though other commits wait %s ms",
+    (commitIntervalMs) => {
+      const consumer = reading(3, { commitIntervalMs });
+      consumer.assign({}, { epoch: 2 });
+      consumer.processed("t:0", 3);
+      consumer.released("t:0");
+      reconnectGroup(consumer);
+      expect(consumer.take().at(-1), "it is held until then").toBe("join epoch 2 owns [t:0]");
+      consumer.assign({}, { epoch: 2, state: "UNREVOKED_PARTITIONS" });
+      expect(consumer.take()).toEqual(["commit epoch 2 t:0=3"]);
+      consumer.committed();
+      expect(consumer.take()).toEqual(["say revoked t:0"]);
+    },
+  );
 
   test("[SES-2] a release between a join and its answer is told after the answer", () => {
     const consumer = ConsumerHarness.joined({ "t:0": 0, "t:1": 0 });
@@ -1079,8 +1119,8 @@ describe("no answer", () => {
 
 describe("from latest", () => {
   /** Assigned `t:0`, where the group has committed nothing; latest is 50. */
-  function settling(): ConsumerHarness {
-    const consumer = new ConsumerHarness({ from: "latest", commitIntervalMs: 500 });
+  function settling(config: Partial<ConsumerHarness["config"]> = {}): ConsumerHarness {
+    const consumer = new ConsumerHarness({ from: "latest", commitIntervalMs: 500, ...config });
     consumer.start();
     consumer.openGroup();
     consumer.assign({ "t:0": null });
@@ -1118,32 +1158,38 @@ describe("from latest", () => {
     expect(consumer.isClosed).toBe(true);
   });
 
-  test("[SES-7] several partitions are told of together once all their positions are committed", () => {
-    const consumer = new ConsumerHarness({ from: "latest" });
-    consumer.start();
-    consumer.openGroup();
-    consumer.assign({ "t:0": null, "t:1": null });
-    consumer.connect("t:0", 50);
-    consumer.connect("t:1", 60);
-    consumer.take();
-    consumer.committed();
-    expect(consumer.take()).toEqual(["commit epoch 1 t:1=60"]);
-    consumer.committed();
-    expect(consumer.take()).toEqual(["assigned t:0@50 t:1@60"]);
-  });
+  test.each(INTERVALS)(
+    "[SES-7] several partitions are told of together once all their positions are committed, though other commits wait %s ms",
+    (commitIntervalMs) => {
+      const consumer = new ConsumerHarness({ from: "latest", commitIntervalMs });
+      consumer.start();
+      consumer.openGroup();
+      consumer.assign({ "t:0": null, "t:1": null });
+      consumer.connect("t:0", 50);
+      consumer.connect("t:1", 60);
+      consumer.take();
+      consumer.committed();
+      expect(consumer.take()).toEqual(["commit epoch 1 t:1=60"]);
+      consumer.committed();
+      expect(consumer.take()).toEqual(["assigned t:0@50 t:1@60"]);
+    },
+  );
 
-  test("[SES-7] a position whose commit was cut off is committed after the resume", () => {
-    const consumer = settling();
-    consumer.attached("t:0", 50);
-    consumer.data("t:0", 50, 1);
-    reconnectGroup(consumer);
-    consumer.take();
-    consumer.assign({ "t:0": null });
-    consumer.advance(500);
-    expect(consumer.take()).toEqual(["commit epoch 1 t:0=50"]);
-    consumer.committed();
-    expect(consumer.take()).toEqual(["assigned t:0@50", "records t:0 50-50"]);
-  });
+  test.each(INTERVALS)(
+    "[SES-7] a position whose commit was cut off is committed after the resume, though other commits wait %s ms",
+    (commitIntervalMs) => {
+      const consumer = settling({ commitIntervalMs });
+      consumer.attached("t:0", 50);
+      consumer.data("t:0", 50, 1);
+      reconnectGroup(consumer);
+      consumer.take();
+      consumer.assign({ "t:0": null });
+      consumer.advance(500);
+      expect(consumer.take()).toEqual(["commit epoch 1 t:0=50"]);
+      consumer.committed();
+      expect(consumer.take()).toEqual(["assigned t:0@50", "records t:0 50-50"]);
+    },
+  );
 
   test("[SES-7] a partition socket that breaks before the commit is answered changes nothing about that", () => {
     const consumer = settling();

@@ -362,6 +362,10 @@ export class ConsumerHarness {
     return this.run(() => this.core.seek(parsePlace(place), offset));
   }
 
+  commitNow(): void {
+    this.run(() => this.core.commitNow());
+  }
+
   close(): void {
     this.run(() => this.core.close());
   }

@@ -21,6 +21,8 @@ export class Committer {
   #inFlight: number | null = null;
   #nextRequestId = 1;
   #dueAtMs: number | null = null;
+  /** True if a commit that was asked for is not sent yet, or was cut off before its answer. */
+  #isAsked = false;
 
   constructor(
     partitions: ReadonlyMap<PartitionKey, AssignedPartition>,
@@ -48,13 +50,19 @@ export class Committer {
   }
 
   get hasUncommitted(): boolean {
-    for (const partition of this.#partitions.values()) if (partition.hasUncommitted) return true;
-    return false;
+    return this.#uncommitted.length > 0;
   }
 
-  /** Notes that a record was processed. It is committed at once, or with others that come within the interval. */
+  get #uncommitted(): AssignedPartition[] {
+    return [...this.#partitions.values()].filter(({ hasUncommitted }) => hasUncommitted);
+  }
+
+  /**
+   * Notes that a record was processed, or that the coordinator has answered. What is uncommitted is
+   * committed at once if that was asked for, or else with what comes within the interval.
+   */
   schedule(nowMs: number): void {
-    if (this.#intervalMs === 0) this.commitNow();
+    if (this.#intervalMs === 0 || this.#isAsked) this.commitNow();
     else if (
       this.#dueAtMs === null &&
       this.#intervalMs < Number.POSITIVE_INFINITY &&
@@ -65,6 +73,7 @@ export class Committer {
 
   /** Notes that the coordinator could not take the commit just now. */
   retryLater(nowMs: number): void {
+    this.#isAsked = false;
     this.#dueAtMs = nowMs + RETRY_MS;
   }
 
@@ -72,38 +81,37 @@ export class Committer {
     if (this.#dueAtMs !== null && this.#dueAtMs <= nowMs) this.commitNow();
   }
 
-  /** Commits what is uncommitted, unless a commit is in flight. In that case, its answer commits the rest. */
+  /** Commits what is uncommitted, now or as soon as the commit in flight is answered. */
   commitNow(): void {
     this.#dueAtMs = null;
-    if (this.#inFlight === null) this.flush();
+    this.#isAsked = this.#inFlight !== null || !this.flush();
   }
 
-  /** Commits what is uncommitted, whatever is in flight. For a member that goes without waiting. */
-  flush(): void {
-    const offsets: Commit["offsets"] = [];
-    for (const {
+  /**
+   * Commits what is uncommitted, whatever is in flight. For a member that goes without
+   * waiting. Returns false if it cannot be sent now.
+   */
+  flush(): boolean {
+    const uncommitted = this.#uncommitted;
+    const offsets = uncommitted.map(({ topicId, partition, processed, isRewind }) => ({
       topicId,
       partition,
-      processed,
-      hasUncommitted,
-      isRewind,
-    } of this.#partitions.values()) {
-      if (!hasUncommitted || processed === null) continue;
-      offsets.push({ topicId, partition, offset: processed, ...(isRewind ? { isRewind } : {}) });
-    }
+      offset: processed as number,
+      ...(isRewind ? { isRewind } : {}),
+    }));
+    if (offsets.length === 0) return true;
     const requestId = this.#nextRequestId;
-    if (offsets.length === 0 || !this.#send({ requestId, offsets })) return;
+    if (!this.#send({ requestId, offsets })) return false;
     this.#nextRequestId++;
     this.#inFlight = requestId;
-    for (const { topicId, partition, offset } of offsets) {
-      const sent = this.#partitions.get(partitionKey(topicId, partition));
-      if (sent !== undefined) sent.committing = offset;
-    }
+    for (const partition of uncommitted) partition.committing = partition.processed;
+    return true;
   }
 
   /** Handles an answer. Returns false if it is not the answer to the commit in flight. */
   answered(message: CommittedMessage): boolean {
-    if (!this.#settle(message.requestId)) return false;
+    if (message.requestId !== this.#inFlight) return false;
+    this.#inFlight = null;
     for (const { topicId, partition, code, detail } of message.rejected) {
       const topic = this.#partitions.get(partitionKey(topicId, partition))?.topic ?? topicId;
       this.#outbox.warn(code, `commit of ${topic}/${partition}: ${detail}`);
@@ -115,24 +123,15 @@ export class Committer {
 
   /** Handles a refusal of the whole commit. Returns false if it does not concern the commit in flight. */
   refused(requestId: number): boolean {
-    if (!this.#settle(requestId)) return false;
-    this.#forgetInFlight();
+    if (requestId !== this.#inFlight) return false;
+    this.disconnected();
     return true;
   }
 
   /** Handles a broken connection. Nobody knows if the commit arrived, so it is sent again. */
   disconnected(): void {
+    this.#isAsked ||= this.#inFlight !== null;
     this.#inFlight = null;
-    this.#forgetInFlight();
-  }
-
-  #settle(requestId: number): boolean {
-    if (requestId !== this.#inFlight) return false;
-    this.#inFlight = null;
-    return true;
-  }
-
-  #forgetInFlight(): void {
     for (const partition of this.#partitions.values()) partition.committing = null;
   }
 }
