@@ -1325,6 +1325,47 @@ describe("pause, resume and seek", () => {
     for (const offset of after) expect(offset).toMatchObject({ isRewind: true });
   });
 
+  test.each([
+    { what: "that nothing was in flight at", isInFlight: false },
+    { what: "that found a commit in flight", isInFlight: true },
+  ])(
+    "[LOP-2] a commit after a seek back, $what, is done once the group is back",
+    ({ isInFlight }) => {
+      const consumer = reading();
+      consumer.processed("t:0", 3);
+      if (!isInFlight) consumer.committed();
+      consumer.seek("t:0", 1);
+      consumer.attached("t:0");
+      const isDone = consumer.core.uncommitted();
+      consumer.commitNow();
+      expect(isDone()).toBe(false);
+      if (isInFlight) {
+        consumer.committed();
+        expect(isDone()).toBe(false);
+      }
+      expect(consumer.lastCommit.offsets).toMatchObject([{ offset: 1, isRewind: true }]);
+      consumer.committed();
+      expect(isDone()).toBe(true);
+    },
+  );
+
+  test("[LOP-2] a commit is done though more is processed before each answer", () => {
+    const consumer = reading(9);
+    consumer.processed("t:0", 3);
+    consumer.processed("t:0", 4);
+    const isDone = consumer.core.uncommitted();
+    consumer.processed("t:0", 5);
+    consumer.committed();
+    expect(isDone()).toBe(false);
+    consumer.processed("t:0", 6);
+    consumer.committed();
+    expect(isDone()).toBe(true);
+    const isNextDone = consumer.core.uncommitted();
+    consumer.processed("t:0", 7);
+    consumer.committed();
+    expect(isNextDone(), "it carried the 6").toBe(true);
+  });
+
   test("[SES-1] a seek drops what a pause holds back", () => {
     const consumer = reading();
     consumer.pause("t:0");

@@ -54,6 +54,7 @@ export class AssignedPartition {
   position: number | null;
   /** The application has processed everything before this offset. */
   processed: number | null;
+  /** Null while the group has committed nothing, or what it has no longer counts. */
   committed: number | null;
   /** The offset in the commit in flight, if there is one. */
   committing: number | null = null;
@@ -202,7 +203,7 @@ export class AssignedPartition {
     if (this.committing === null) return;
     this.committed = this.committing;
     this.committing = null;
-    if (!this.hasUncommitted) this.isRewind = false;
+    this.isRewind = false;
     this.isUnsettled = false;
     if (this.phase === "settling") this.phase = "active";
   }
@@ -213,9 +214,16 @@ export class AssignedPartition {
     if (this.sought === null) this.processed ??= offset;
     else {
       this.processed = offset;
-      this.isRewind = true;
+      this.rewind();
       this.sought = null;
     }
+  }
+
+  /** Lets the next commit go back. One that is in flight says nothing of what comes now [LOP-2]. */
+  rewind(): void {
+    this.isRewind = true;
+    this.committed = null;
+    this.committing = null;
   }
 
   /** Begins to give the partition up. Nothing more is delivered. */

@@ -180,7 +180,7 @@ export class PartitionReaders {
     }
     // The log no longer holds the position (Kafka's auto.offset.reset), so reading continues at the configured end.
     partition.processed = null;
-    partition.isRewind = true;
+    partition.rewind();
     this.#attach(partition, null);
   }
 
