@@ -2,11 +2,13 @@
 import { describe, expect, test } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
-import { MAX_COMPACTION_KEYS } from "../../src/core/limits.ts";
+import { MAX_COMPACTION_KEY_BYTES, MAX_COMPACTION_KEYS } from "../../src/core/limits.ts";
+import { Compactor } from "../../src/core/log/compaction.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
 import {
+  CODEC,
   expectAscending,
   fillLarge,
   fillSmall,
@@ -21,6 +23,7 @@ import {
   show,
 } from "../support/compaction-rig.ts";
 import { isDeep } from "../support/effort.ts";
+import { MemoryLogStore } from "../support/memory-log-store.ts";
 
 /** As a client finds the first record that is at least as new as `timestamp`. */
 function lookUp(log: PartitionLog, timestamp: number): number | null {
@@ -663,4 +666,33 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     expect(shown[0]).toBe("2 2=");
     expect(shown.slice(-3)).toEqual(["100000 one more=-", "100001 0=again", "100002 1=again"]);
   });
+});
+
+test("[CMP-4] a pass ends at the bound on bytes of keys, and goes on within the same chunk", () => {
+  const store = new MemoryLogStore();
+  const rig = new Rig({ open: () => store });
+  const keys = Array.from({ length: 18 }, (_, i) => record(String.fromCharCode(i), ""));
+  rig.segment(...keys);
+  // Each key says that it is as long as a sixteenth of the bound. Real ones would take seconds.
+  const length = { value: MAX_COMPACTION_KEY_BYTES / 16 };
+  const decode: typeof CODEC.decode = (bytes, start) =>
+    decodeAnyBatch(bytes, start).map((each) => ({
+      ...each,
+      key: Object.defineProperty(each.key as Uint8Array, "length", length),
+    }));
+  const compactor = new Compactor(rig.log, store, { ...CODEC, decode });
+  const cleaned = new Set<number>();
+  for (let steps = 0; compactor.step(rig.nowMs); steps++) {
+    expect(steps).toBeLessThan(50);
+    cleaned.add(rig.log.compaction.cleanedOffset);
+  }
+  expect([...cleaned]).toEqual([0, 16, 18]);
+});
+
+test("[CMP-3] an empty log is never due", () => {
+  for (const { newPlace } of PLACES) {
+    const rig = new Rig(newPlace());
+    expect(rig.compactor.nextDueMs(rig.nowMs)).toBeNull();
+    expect(rig.step()).toBe(false);
+  }
 });

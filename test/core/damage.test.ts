@@ -206,6 +206,19 @@ describe("a flipped bit", () => {
     expect(runsOf(garbage)).toMatchObject([{ baseOffset: 0, nextOffset: 8 }]);
   });
 
+  test("[CRC-2] a batch that says a later offset, and whose CRC is wrong as well, is told of by its CRC", () => {
+    const bytes = stored().chunk();
+    const at = STARTS[1] as number;
+    bytes[at + 7] = 5;
+    bytes[(STARTS[2] as number) - 1] = 0xff;
+    const runs = runsOf({ baseOffset: 0, nextOffset: 8, bytes });
+    expect(runs.map(({ damage }) => damage)).toEqual([
+      undefined,
+      "the CRC of the batch does not match its bytes",
+      undefined,
+    ]);
+  });
+
   test("[CRC-1] the tail that was appended in this life is what was appended", () => {
     const disk = new Disk();
     const log = disk.open();

@@ -30,6 +30,7 @@ import {
   type CompactionState,
   type LogState,
   type LogStore,
+  type SegmentTotals,
 } from "./log-store.ts";
 import type { PartitionLog } from "./partition-log.ts";
 import {
@@ -132,18 +133,14 @@ export class Compactor {
   /** When the oldest waiting segment has waited long enough, by one lag or the other, or null. */
   #nextLagMs(nowMs: number): number | null {
     const { activeBaseOffset, config, compaction } = this.#log;
-    for (const segment of this.#segmentsFrom(compaction.cleanedOffset)) {
-      if (segment >= activeBaseOffset) break;
-      const totals = this.#store.totals(segment);
-      if (totals === null || totals.nextOffset <= compaction.cleanedOffset) continue;
-      const { minCompactionLagMs } = config;
-      const oldEnoughMs = totals.maxTimestamp + minCompactionLagMs;
-      if (minCompactionLagMs > 0 && oldEnoughMs > nowMs) return oldEnoughMs;
-      const createdAtMs = this.#store.createdAtMs(segment);
-      const overdueMs = dueMs(createdAtMs, config.maxCompactionLagMs, nowMs);
-      return overdueMs > nowMs ? overdueMs : null;
-    }
-    return null;
+    // A pass cleans up to the beginning of a segment, or to a record within one.
+    const [segment = activeBaseOffset] = this.#segmentsFrom(compaction.cleanedOffset);
+    if (segment >= activeBaseOffset) return null;
+    const { minCompactionLagMs, maxCompactionLagMs } = config;
+    const oldEnoughMs = this.#sealedTotals(segment).maxTimestamp + minCompactionLagMs;
+    if (minCompactionLagMs > 0 && oldEnoughMs > nowMs) return oldEnoughMs;
+    const overdueMs = dueMs(this.#store.createdAtMs(segment), maxCompactionLagMs, nowMs);
+    return overdueMs > nowMs ? overdueMs : null;
   }
 
   #abandon(): void {
@@ -189,7 +186,7 @@ export class Compactor {
     const { activeBaseOffset, config } = this.#log;
     for (const segment of this.#segmentsFrom(this.#log.compaction.cleanedOffset)) {
       if (segment >= activeBaseOffset) break;
-      const maxTimestamp = this.#store.totals(segment)?.maxTimestamp ?? 0;
+      const { maxTimestamp } = this.#sealedTotals(segment);
       const { minCompactionLagMs } = config;
       if (minCompactionLagMs > 0 && nowMs - maxTimestamp < minCompactionLagMs) return segment;
     }
@@ -206,8 +203,7 @@ export class Compactor {
     let isOverdue = false;
     for (const segment of this.#segmentsFrom(0)) {
       if (segment >= limit) break;
-      const totals = this.#store.totals(segment);
-      if (totals === null) continue;
+      const totals = this.#sealedTotals(segment);
       if (totals.nextOffset <= cleanedOffset) {
         cleanBytes += totals.sizeInBytes;
         continue;
@@ -222,6 +218,11 @@ export class Compactor {
   *#segmentsFrom(offset: number): Generator<number> {
     let segment = this.#store.floorSegment(offset) ?? this.#store.segmentAfter(offset);
     for (; segment !== null; segment = this.#store.segmentAfter(segment)) yield segment;
+  }
+
+  /** A segment is closed only when it holds records. */
+  #sealedTotals(segment: number): SegmentTotals {
+    return this.#store.totals(segment) as SegmentTotals;
   }
 
   #startKeys(limit: number): Keys {
@@ -444,7 +445,7 @@ export class Compactor {
     let { sealedBytes, segmentCount } = state;
     for (let source: number | null = groupBase; source !== null && source < end; ) {
       const following = this.#store.segmentAfter(source);
-      sealedBytes -= this.#store.totals(source)?.sizeInBytes ?? 0;
+      sealedBytes -= this.#sealedTotals(source).sizeInBytes;
       segmentCount--;
       this.#store.dropSegment(source);
       source = following;
