@@ -2,12 +2,13 @@
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
 import { resolveConfig } from "../../../src/core/cluster/config.ts";
 import type { Topic } from "../../../src/core/cluster/topics.ts";
-import { BrokerError, type ErrorName, fail } from "../../../src/core/errors.ts";
+import { BrokerError, ERRORS, type ErrorName, fail } from "../../../src/core/errors.ts";
 import type { RequestPlan } from "../../../src/core/log/keyed-request.ts";
 import { batches, decodeBatch } from "../../../src/core/log/record-batch.ts";
-import { appendTo } from "../../../src/edge/append.ts";
+import { type AppendRefused, appendTo, refusalOf } from "../../../src/edge/append.ts";
 import { forgetEverything, isolate } from "../../../src/edge/isolate.ts";
 import { type ProduceOptions, produce } from "../../../src/edge/produce.ts";
+import { newProducerId } from "../../../src/edge/producer-pool.ts";
 import type { Env } from "../../../src/env.ts";
 import type { UnplacedRecord } from "../../../src/protocol/json-record.ts";
 import { batchAt } from "./feed-bench.ts";
@@ -24,7 +25,9 @@ afterEach(() => {
 });
 
 /** Thrown by a partition that does not answer, or its answer in place of the usual one. */
-type Reply = Error | { readonly error: ErrorName };
+type Reply =
+  | Error
+  | { readonly error: ErrorName; readonly retriable?: false; readonly nextOffset?: number };
 
 const overloaded = Object.assign(new Error("too many requests"), { overloaded: true });
 const reset = new Error("Network connection lost");
@@ -210,6 +213,38 @@ describe("one append", () => {
     },
   );
 
+  test.each([
+    ["is refused", { error: "INVALID_RECORD" }, {}, undefined],
+    [
+      "is refused with data",
+      { error: "INVALID_RECORD", nextOffset: 7 },
+      { nextOffset: 7 },
+      undefined,
+    ],
+    ["is refused for good", { error: STORAGE, retriable: false }, {}, false],
+    ["finds no room", full, {}, undefined],
+    ["finds damage", damaged, {}, false],
+  ] as [string, Reply, object, false | undefined][])(
+    "[ERR-2] that %s tells all that is known of why",
+    async (_, reply, data, retriable) => {
+      bench.replies.set("id/0", [reply]);
+      const options = { expectedOffset: null, isIdempotent: true };
+      const answer = await outcome(appendTo(bench.env, "id", 0, batchAt(0, "a"), options));
+      expect(answer).toStrictEqual({
+        code: expect.any(String),
+        detail: expect.any(String),
+        data,
+        ...(retriable === undefined ? {} : { retriable }),
+      });
+      const { code } = answer as AppendRefused;
+      expect(refusalOf(answer as AppendRefused)).toMatchObject({
+        code,
+        data,
+        retriable: retriable ?? ERRORS[code].retriable,
+      });
+    },
+  );
+
   test("[IDM-6] that was tried before in another way has the outcome of that way", async () => {
     bench.replies.set("id/0", [refusedWith("INVALID_RECORD")]);
     const options = { expectedOffset: null, isIdempotent: true, unanswered: "the socket broke" };
@@ -218,6 +253,21 @@ describe("one append", () => {
       detail: "the socket broke, then INVALID_RECORD: for the test",
     });
   });
+});
+
+test.each([
+  [[0, 0], 1],
+  [[0, 1], 1],
+  [[3, 5], 3 * 2 ** 32 + 5],
+  [[2 ** 21, 7], 7],
+  [[2 ** 21 + 1, 0], 2 ** 32],
+  [[2 ** 32 - 1, 2 ** 32 - 1], Number.MAX_SAFE_INTEGER],
+])("[IDM-3] a producer id takes 53 bits of what is drawn, %j, and is never 0", (drawn, id) => {
+  vi.spyOn(crypto, "getRandomValues").mockImplementation((array) => {
+    (array as Uint32Array).set(drawn);
+    return array;
+  });
+  expect(newProducerId()).toBe(id);
 });
 
 describe("a request", () => {
