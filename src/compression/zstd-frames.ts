@@ -47,8 +47,8 @@ function readFrame(reader: Reader): Uint8Array {
   const size = sizeBytes === 0 ? null : reader.number(sizeBytes) + (sizeBytes === 2 ? 256 : 0);
   const { most, blocks } = readBlocks(reader);
   if (hasChecksum) reader.skip(4);
-  const bound = Math.min(size ?? most, most);
-  if (size !== null && size > most) throw corrupt(`zstd: the frame claims ${size} bytes`);
+  const bound = size ?? most;
+  if (bound > most) throw corrupt(`zstd: the frame claims ${bound} bytes`);
   if (bound > MAX_DECOMPRESSED_BYTES && size !== null)
     throw corrupt(`zstd: unfolds to ${size} bytes, the bound is ${MAX_DECOMPRESSED_BYTES}`);
 

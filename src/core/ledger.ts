@@ -47,17 +47,16 @@ export class Ledger {
   /** Called by holders: one holds so many bytes more, or fewer. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
   change(holder: Holder, delta: number): void {
     this.#bytes += delta;
-    if (delta <= 0) return;
-    while (this.#bytes > this.#maxBytes) {
-      const largest = this.#largest(holder);
-      const error = new BrokerError(
-        "THROTTLING_QUOTA_EXCEEDED",
-        `${this.#what} take ${this.#bytes} bytes, the bound is ${this.#maxBytes}, and this one takes the most, ${largest.bytes}`,
-      );
-      largest.letGo(error);
-      if (largest === holder) throw error;
-      largest.evict(error);
-    }
+    if (this.#bytes <= this.#maxBytes) return;
+    // Whoever holds the most holds at least as much as the holder grew by, so letting go of one is enough.
+    const largest = this.#largest(holder);
+    const error = new BrokerError(
+      "THROTTLING_QUOTA_EXCEEDED",
+      `${this.#what} take ${this.#bytes} bytes, the bound is ${this.#maxBytes}, and this one takes the most, ${largest.bytes}`,
+    );
+    largest.letGo(error);
+    if (largest === holder) throw error;
+    largest.evict(error);
   }
 
   /** Called by holders: one is done. */

@@ -129,6 +129,7 @@ export const AREAS: readonly Area[] = [
         "config",
         "elapsed",
         "ledger",
+        "limits",
         "partitioner",
         "platform-errors",
         "identity",
