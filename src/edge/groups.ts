@@ -5,7 +5,7 @@ import { isWithin } from "../core/elapsed.ts";
 import { type Failure, fail } from "../core/errors.ts";
 import { METADATA_CACHE_GROUPS, METADATA_MAX_AGE_MS } from "../core/limits.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
-import { isolate } from "./isolate.ts";
+import { forgetOldest, isolate } from "./isolate.ts";
 
 export type Group = ReturnType<typeof groupStub>;
 
@@ -37,10 +37,7 @@ export async function groupExists(env: Env, groupId: string): Promise<boolean> {
     return true;
   }
   groups.set(groupId, Date.now());
-  if (groups.size > METADATA_CACHE_GROUPS) {
-    const oldest = groups.keys().next().value;
-    if (oldest !== undefined) groups.delete(oldest);
-  }
+  forgetOldest(groups, METADATA_CACHE_GROUPS);
   return true;
 }
 

@@ -73,6 +73,18 @@ export const isolate: Isolate = {
   },
 };
 
+/** [BND-1] Forgets the entries that were added first, so that at most `max` are left. */
+export function forgetOldest(
+  entries: Map<string, unknown>,
+  max: number,
+  forget: (key: string) => void = (key) => entries.delete(key),
+): void {
+  for (const oldest of entries.keys()) {
+    if (entries.size <= max) return;
+    forget(oldest);
+  }
+}
+
 /** Resets the state to that of a new isolate. */
 export function forgetEverything(): void {
   isolate.latestMs = 0;

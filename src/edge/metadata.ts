@@ -12,7 +12,7 @@ import {
   UNKNOWN_TOPIC_IDS,
 } from "../core/limits.ts";
 import { clusterStub, type Env } from "../env.ts";
-import { isolate } from "./isolate.ts";
+import { forgetOldest, isolate } from "./isolate.ts";
 
 /** Returns the topic. Throws INVALID_TOPIC_EXCEPTION or UNKNOWN_TOPIC_OR_PARTITION. */
 export async function topicMetadata(env: Env, name: string): Promise<Topic> {
@@ -43,9 +43,7 @@ export function remember(topic: Topic): void {
   forget(topic.name); // The name may have belonged to another topic.
   topics.set(topic.name, { topic, atMs: Date.now() });
   topicNames.set(topic.topicId, topic.name);
-  if (topics.size <= METADATA_CACHE_TOPICS) return;
-  const oldest = topics.keys().next().value;
-  if (oldest !== undefined) forget(oldest);
+  forgetOldest(topics, METADATA_CACHE_TOPICS, forget);
 }
 
 export function forget(name: string): void {
@@ -82,10 +80,7 @@ async function refreshById(env: Env, topicId: string): Promise<Topic> {
   forget(topicNames.get(topicId) ?? "");
   unknownTopicIds.delete(topicId);
   unknownTopicIds.set(topicId, Date.now());
-  if (unknownTopicIds.size > UNKNOWN_TOPIC_IDS) {
-    const oldest = unknownTopicIds.keys().next().value;
-    if (oldest !== undefined) unknownTopicIds.delete(oldest);
-  }
+  forgetOldest(unknownTopicIds, UNKNOWN_TOPIC_IDS);
   throw errorOf(found);
 }
 

@@ -203,9 +203,22 @@ describe("topics", () => {
     expect(isolate.topicNames.size).toBe(METADATA_CACHE_TOPICS);
     expect(isolate.topics.has("t0")).toBe(false);
     expect(isolate.topicNames.has("id1")).toBe(true);
+    // One that was asked for anew is new again.
+    pass(10_000);
+    await topicMetadata(env, "t1");
+    await topicMetadata(env, "t0");
+    expect(["t0", "t1", "t2"].map((name) => isolate.topics.has(name))).toEqual([true, true, false]);
     for (let i = 0; i <= UNKNOWN_TOPIC_IDS; i++) await topicById(env, `no${i}`).catch(() => {});
     expect(isolate.unknownTopicIds.size).toBe(UNKNOWN_TOPIC_IDS);
     expect(isolate.unknownTopicIds.has("no0")).toBe(false);
+    pass(1_000);
+    await topicById(env, "no1").catch(() => {});
+    await topicById(env, "no").catch(() => {});
+    expect(["no", "no1", "no2"].map((id) => isolate.unknownTopicIds.has(id))).toEqual([
+      true,
+      true,
+      false,
+    ]);
   });
 });
 
@@ -241,5 +254,19 @@ describe("groups", () => {
     for (const each of groups) if (each !== "g") await lookAtGroup(env, each, look);
     expect(isolate.groups.size).toBe(METADATA_CACHE_GROUPS);
     expect(isolate.groups.has("g0")).toBe(false);
+    // One that was asked for anew is new again.
+    pass(10_000);
+    await lookAtGroup(env, "g1", look);
+    await lookAtGroup(env, "g", look);
+    expect(isolate.groups.size).toBe(METADATA_CACHE_GROUPS);
+    expect(["g1", "g2", "g"].map((each) => isolate.groups.has(each))).toEqual([true, false, true]);
+  });
+
+  test("[BND-1] one that has gone is not remembered", async () => {
+    await lookAtGroup(env, "g", look);
+    groups.clear();
+    pass(10_000);
+    expect(await lookAtGroup(env, "g", look)).toMatchObject({ error: "GROUP_ID_NOT_FOUND" });
+    expect(isolate.groups.size).toBe(0);
   });
 });
