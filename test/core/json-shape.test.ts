@@ -104,6 +104,15 @@ describe("values", () => {
     );
   });
 
+  test("[BND-4] an error of the broker's own is not taken for too many faults", () => {
+    const broken = z.custom((item) => {
+      if (item === "last") throw new TypeError("a slip");
+      return true;
+    });
+    const items = [...Array(1_000).fill("first"), "last"];
+    expect(() => parse(z.object({ items: z.array(broken) }), { items })).toThrow(TypeError);
+  });
+
   test("[BND-4] an error names ten of the fields it does not know", () => {
     const fields = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`f${i}`, i]));
     expect(() => parse(z.strictObject({}), fields)).toThrow(/"f9" and 990 more$/);

@@ -1,7 +1,7 @@
 // Values that an application gives as JSON and that JSON cannot express.
 import { describe, expect, test } from "vitest";
 import { jsonSerde, through } from "../../src/client/serde.ts";
-import { fromJsonRecord } from "../../src/protocol/json-record.ts";
+import { fromJsonRecord, toJsonRecord } from "../../src/protocol/json-record.ts";
 import { jsonText } from "../../src/protocol/json-value.ts";
 
 const own: Record<string, unknown> = {};
@@ -71,6 +71,35 @@ test("[PRD-7] what JSON can say is its text", () => {
     JSON.parse('{"__proto__":{"a":1},"toString":"t","constructor":null}'),
   ];
   for (const value of values) expect(jsonText(value)).toBe(JSON.stringify(value));
+});
+
+const BYTES = new TextEncoder();
+
+test.each([
+  ["text", BYTES.encode("ä€😀"), "ä€😀"],
+  ["text that begins with a byte-order mark", BYTES.encode("\uFEFFa"), "\uFEFFa"],
+  ["empty text", new Uint8Array(), ""],
+  ["null", null, null],
+  ["bytes that are no text", Uint8Array.of(0xff, 0xfe), { base64: "//4=" }],
+  ["half a character", Uint8Array.of(0x61, 0xc3), { base64: "YcM=" }],
+  ["half a surrogate pair", Uint8Array.of(0xed, 0xa0, 0x80), { base64: "7aCA" }],
+])("[PRD-5] a key, a value and a header of %s read as they are", (_, bytes, shown) => {
+  const headers = [{ key: "h", value: bytes }];
+  const record = { offset: 3, timestamp: 4, key: bytes, value: bytes, headers };
+  const named = (field: string) =>
+    shown !== null && typeof shown === "object"
+      ? { [`${field}Base64`]: shown.base64 }
+      : { [field]: shown };
+  const json = toJsonRecord(record);
+  expect(json).toEqual({
+    offset: 3,
+    timestamp: 4,
+    ...named("key"),
+    ...named("value"),
+    headers: { h: shown },
+  });
+  const { key, value, headers: back } = fromJsonRecord(json, 0);
+  expect({ key, value, headers: back }).toEqual({ key: bytes, value: bytes, headers });
 });
 
 test.each([
