@@ -97,6 +97,107 @@ describe("messages", () => {
     expect(readBack(element, Buffer.concat([one, tags]), 0, true)).toEqual({ a: 9, note: "hi" });
   });
 
+  const inPartition = (partition: object) => ({ topics: [{ name: "t", partitions: [partition] }] });
+  const noTime = { logAppendTimeMs: -1, logStartOffset: -1 };
+  const fetched = { partition: 0, fetchOffset: 0, partitionMaxBytes: 9 };
+  const fetching = { maxWaitMs: 0, minBytes: 0, ...inPartition(fetched) };
+  const committing = { partition: 0, committedOffset: 3, committedMetadata: null };
+  const noCommit = { committedLeaderEpoch: -1, commitTimestampMs: -1 };
+  const joining = { groupId: "g", sessionTimeoutMs: 9, memberId: "", protocolType: "" };
+  const ended = { partition: 0, errorCode: 0, timestamp: -1, offset: -1, leaderEpoch: -1 };
+
+  test.each([
+    [messages.FETCH, 4, fetching, { replicaId: -1, sessionEpoch: -1 }],
+    [
+      messages.FETCH,
+      4,
+      fetching,
+      inPartition({ currentLeaderEpoch: -1, lastFetchedEpoch: -1, logStartOffset: -1 }),
+    ],
+    [
+      messages.LIST_OFFSETS,
+      1,
+      { replicaId: -1, ...inPartition({ partition: 0, timestamp: -1 }) },
+      inPartition({ currentLeaderEpoch: -1 }),
+    ],
+    [
+      messages.OFFSET_COMMIT,
+      1,
+      { groupId: "g", ...inPartition(committing) },
+      { generationId: -1, retentionTimeMs: -1, ...inPartition(noCommit) },
+    ],
+    [
+      messages.OFFSET_FETCH,
+      8,
+      { groups: [{ groupId: "g", topics: null }], requireStable: false },
+      { groups: [{ memberId: null, memberEpoch: -1 }] },
+    ],
+    [messages.JOIN_GROUP, 0, { ...joining, protocols: [] }, { rebalanceTimeoutMs: -1 }],
+    [
+      messages.INIT_PRODUCER_ID,
+      2,
+      { transactionalId: null, transactionTimeoutMs: 0 },
+      { producerId: -1, producerEpoch: -1 },
+    ],
+    [
+      messages.OFFSET_FOR_LEADER_EPOCH,
+      2,
+      inPartition({ partition: 0, leaderEpoch: 0 }),
+      { replicaId: -2, ...inPartition({ currentLeaderEpoch: -1 }) },
+    ],
+    [messages.METADATA, 3, { topics: [] }, { allowAutoTopicCreation: true }],
+  ] as [Api, number, object, object][])(
+    "[KFK-1] what a request of an old version cannot say is as in Kafka: %#",
+    ({ request, flexibleFrom }, version, said, expected) => {
+      const isFlexible = version >= flexibleFrom;
+      const type = request as unknown as Type<object, object>;
+      const bytes = written(type, said, version, isFlexible);
+      expect(readBack(type, bytes, version, isFlexible)).toMatchObject(expected);
+    },
+  );
+
+  test.each([
+    [messages.PRODUCE, 11, inPartition({ partition: 0, errorCode: 0, baseOffset: 0 }), noTime],
+    [
+      messages.FETCH,
+      12,
+      inPartition({ partition: 0, errorCode: 0, highWatermark: 3, records: null }),
+      { lastStableOffset: -1, logStartOffset: -1, preferredReadReplica: -1 },
+    ],
+    [messages.LIST_OFFSETS, 9, inPartition({ partition: 0, errorCode: 0 }), ended],
+    [
+      messages.OFFSET_FETCH,
+      7,
+      inPartition({ partition: 0, committedOffset: 3, metadata: "" }),
+      { committedLeaderEpoch: -1, errorCode: 0 },
+    ],
+    [
+      messages.OFFSET_FOR_LEADER_EPOCH,
+      4,
+      inPartition({ errorCode: 0, partition: 0 }),
+      { leaderEpoch: -1, endOffset: -1 },
+    ],
+    [messages.FIND_COORDINATOR, 3, { errorCode: 0, host: "" }, { nodeId: -1, port: -1 }],
+    [messages.JOIN_GROUP, 9, { errorCode: 0, memberId: "", members: [] }, { generationId: -1 }],
+    [messages.INIT_PRODUCER_ID, 5, { errorCode: 0 }, { producerId: -1, producerEpoch: -1 }],
+    [
+      messages.CREATE_TOPICS,
+      6,
+      { topics: [{ name: "t", errorCode: 0 }] },
+      { numPartitions: -1, replicationFactor: -1 },
+    ],
+  ] as [Api, number, object, object][])(
+    "[KFK-1] what an answer leaves out is told as in Kafka: %#",
+    ({ response, flexibleFrom }, version, said, expected) => {
+      const isFlexible = version >= flexibleFrom;
+      const type = response as unknown as Type<object, object>;
+      const told = readBack(type, written(type, said, version, isFlexible), version, isFlexible);
+      const topic = (told as { topics?: object[] }).topics?.[0] ?? told;
+      const partition = (topic as { partitions?: object[] }).partitions?.[0];
+      expect(partition ?? topic).toMatchObject(expected);
+    },
+  );
+
   test("[KFK-1] numbers of 64 bits are exact as far as JavaScript's are", () => {
     for (const value of [0, -1, -2, 1, 2 ** 31, 2 ** 32, -(2 ** 32) - 1, Number.MAX_SAFE_INTEGER]) {
       const to = new Writer();

@@ -1,5 +1,6 @@
 // Kafka's requests, each by itself: what is asked of which object, and what the client is told of the answer.
 import { describe, expect, test, vi } from "vitest";
+import { resolveConfig } from "../../../src/core/cluster/config.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../../src/core/errors.ts";
 import type { Env } from "../../../src/env.ts";
 import { describeTopicPartitions, offsetForLeaderEpoch } from "../../../src/kafka/apis/cluster.ts";
@@ -7,7 +8,7 @@ import { describeConfigs } from "../../../src/kafka/apis/configs.ts";
 import { listOffsets } from "../../../src/kafka/apis/list-offsets.ts";
 import { metadata } from "../../../src/kafka/apis/metadata.ts";
 import { produce } from "../../../src/kafka/apis/produce.ts";
-import { createPartitions, deleteRecords } from "../../../src/kafka/apis/topics.ts";
+import { createPartitions, createTopics, deleteRecords } from "../../../src/kafka/apis/topics.ts";
 import { Nodes } from "../../../src/kafka/nodes.ts";
 import { ZERO_UUID } from "../../../src/kafka/wire.ts";
 import { batchAt } from "./feed-bench.ts";
@@ -336,6 +337,52 @@ test("[KFK-13] [LOG-8] DeleteRecords deletes before an offset, or all, and tells
     { partition: 3, errorCode: 0, lowWatermark: 0 },
   ]);
   expect(before.sort()).toEqual([0, 4, 9]);
+});
+
+describe("CreateTopics", () => {
+  const { INVALID_REPLICATION_FACTOR, INVALID_REPLICA_ASSIGNMENT } = KAFKA_ERRORS;
+  const at = (...partitions: number[]) =>
+    partitions.map((partition) => ({ partition, brokerIds: [0] }));
+
+  test.each([
+    ["as many replicas as the broker wants", { replicationFactor: -1 }, 0],
+    ["one replica", { replicationFactor: 1 }, 0],
+    ["three replicas", { replicationFactor: 3 }, 0],
+    ["no replicas", { replicationFactor: 0 }, INVALID_REPLICATION_FACTOR],
+    ["fewer than no replicas", { replicationFactor: -2 }, INVALID_REPLICATION_FACTOR],
+    ["each partition once", { assignments: at(0, 1) }, 0],
+    ["each partition, in any order", { assignments: at(1, 0) }, 0],
+    ["a partition twice", { assignments: at(0, 0, 1) }, INVALID_REPLICA_ASSIGNMENT],
+    ["a partition left out", { assignments: at(0, 2) }, INVALID_REPLICA_ASSIGNMENT],
+    ["a partition below 0", { assignments: at(-1, 0) }, INVALID_REPLICA_ASSIGNMENT],
+    [
+      "assignments and a number of partitions",
+      { assignments: at(0, 1), numPartitions: 2 },
+      INVALID_REPLICA_ASSIGNMENT,
+    ],
+    [
+      "assignments and a number of replicas",
+      { assignments: at(0, 1), replicationFactor: 1 },
+      INVALID_REPLICA_ASSIGNMENT,
+    ],
+  ])("[KFK-13] %s", async (_, own, errorCode) => {
+    for (const validateOnly of [true, false]) {
+      const createTopic = vi.fn(async (name: string, partitions: number) => ({
+        ok: true,
+        topic: { name, topicId: "id", partitions, overrides: {}, config: resolveConfig({}) },
+      }));
+      const defaults = async () => ({ overrides: {} });
+      const env = brokerOf({}, { cluster: { createTopic, defaults } });
+      const numPartitions = "assignments" in own ? -1 : 2;
+      const topic = { name: "new", numPartitions, replicationFactor: -1, assignments: [] };
+      const request = { topics: [{ ...topic, configs: [], ...own }], validateOnly };
+      const { topics } = await ask<{ topics: object[] }>(createTopics, env, request);
+      const shown = errorCode === 0 ? { numPartitions: 2, replicationFactor: 1 } : {};
+      expect(topics).toMatchObject([{ name: "new", errorCode, ...shown }]);
+      const isDone = errorCode === 0 && !validateOnly;
+      expect(createTopic.mock.calls).toEqual(isDone ? [["new", 2, {}]] : []);
+    }
+  });
 });
 
 test.each([

@@ -1,7 +1,7 @@
 // Fetches of a Kafka connection: which partitions one waits for and how long, and what its answer has of each.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { concatBytes } from "../../../src/core/bytes.ts";
-import { ERRORS, KAFKA_ERRORS } from "../../../src/core/errors.ts";
+import { ERRORS, type ErrorName, KAFKA_ERRORS } from "../../../src/core/errors.ts";
 import { MAX_KAFKA_FEEDS } from "../../../src/core/limits.ts";
 import { forgetEverything } from "../../../src/edge/isolate.ts";
 import { fetch } from "../../../src/kafka/apis/fetch.ts";
@@ -414,6 +414,25 @@ describe("a topic under a Kafka client", () => {
     await settle();
     expect(next.bytesOf(0)).toEqual(own);
   });
+
+  test.each([
+    ["KAFKA_STORAGE_ERROR", ERRORS.KAFKA_STORAGE_ERROR.code],
+    ["CORRUPT_MESSAGE", ERRORS.CORRUPT_MESSAGE.code],
+    ["UNKNOWN_TOPIC_OR_PARTITION", ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code],
+    ["THROTTLING_QUOTA_EXCEEDED", ERRORS.KAFKA_STORAGE_ERROR.code],
+  ] as [ErrorName, number][])(
+    "[KFK-4] [KFK-25] %s of a partition is told by the same code to whoever names it by its id",
+    async (error, errorCode) => {
+      for (const [partition, version] of [11, 13].entries()) {
+        const told = ask([{ partition }], { version });
+        await settle();
+        bench.socket(`id/${partition}`).attached(0);
+        bench.socket(`id/${partition}`).error(error);
+        await settle();
+        expect(told.answer).toMatchObject([{ partition, errorCode, records: [] }]);
+      }
+    },
+  );
 
   test("[KFK-25] that is gone is told by its own code to whoever names it by its id", async () => {
     await opened([3], { version: 13 });
