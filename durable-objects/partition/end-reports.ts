@@ -8,7 +8,7 @@ const MAX_PAUSE_MS = 2_000;
 
 export class EndReports {
   readonly #report: (logEndOffset: number) => Promise<unknown>;
-  #end = -1;
+  #end = 0;
   #told = -1;
   #toldAtMs = 0;
   #pauseMs = FIRST_PAUSE_MS;

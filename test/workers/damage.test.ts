@@ -429,6 +429,11 @@ describe("what a partition has stored besides batches", () => {
       await produce(topic.name, [{ value: "b" }]);
       // A state is written by what is rare.
       await stub.deleteRecords(1);
+      const place = `/v1/topics/${topic.name}`;
+      const path = `${place}/partitions/0`;
+      const before = await Promise.all(
+        [1, 2].map(() => TestSocket.open<AppendAnswer>(`${path}/socket`)),
+      );
       await runInDurableObject(stub, (_, { storage }) => {
         storage.sql.exec(spoil);
       });
@@ -444,26 +449,32 @@ describe("what a partition has stored besides batches", () => {
         expect(await stub.append(batch)).toMatchObject(failure);
         await evict(stub);
       }
+      if (needs === "anything") {
+        before[0]?.send({ type: "attach", attachId: 1, offset: 0, windowBytes: 1_000 });
+        before[1]?.send(writeAppendFrame({ requestId: 1, expectedOffset: null, batches: batch }));
+        const reason = expect.stringMatching(/^KAFKA_STORAGE_ERROR: /);
+        for (const socket of before) expect(await socket.closed).toEqual({ code: 4000, reason });
+      }
       const read = await stub.read({ offset: 1, maxBytes: 1_000 });
       if (needs === "producers") expect(read).toMatchObject({ ok: true, nextOffset: 2 });
       else expect(read).toMatchObject(failure);
-      const path = `/v1/topics/${topic.name}/partitions/0/records?offset=1`;
-      expect((await call("GET", path)).status).toBe(needs === "producers" ? 200 : 503);
+      expect((await call("GET", `${path}/records?offset=1`)).status).toBe(
+        needs === "producers" ? 200 : 503,
+      );
       const { ok: _ok, error: code, ...told } = failure;
       const problem = { status: 503, body: { code, ...told } };
       const records = [{ value: "c" }];
-      const place = `/v1/topics/${topic.name}`;
       for (const key of [undefined, "a key"]) {
         const headers: Record<string, string> = key === undefined ? {} : { "idempotency-key": key };
         const answer = await call("POST", `${place}/records`, { records }, headers);
         expect(answer, `key: ${key}`).toMatchObject(problem);
       }
-      expect(await call("POST", `${place}/partitions/0/batches`, batch)).toMatchObject(problem);
+      expect(await call("POST", `${path}/batches`, batch)).toMatchObject(problem);
       const { Rivulet } = exports as unknown as { Rivulet: RivuletService };
       const thrown = await Rivulet.produce(topic.name, records).catch((error: unknown) => error);
       expect(thrown).toMatchObject({ code, retriable: false });
       if (needs === "anything") return;
-      const socket = await TestSocket.open<AppendAnswer>(`${place}/partitions/0/socket`);
+      const socket = await TestSocket.open<AppendAnswer>(`${path}/socket`);
       socket.send(writeAppendFrame({ requestId: 1, expectedOffset: null, batches: batch }));
       const isAnswer = (message: unknown): message is AppendAnswer =>
         typeof message === "object" && message !== null && "requestId" in message;
