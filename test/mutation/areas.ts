@@ -203,6 +203,7 @@ export const AREAS: readonly Area[] = [
         "worker/edge-produce",
         "worker/edge-lookups",
         "worker/edge-poll",
+        "worker/edge-reads",
         "worker/sessions",
         "holders",
         "lines",
