@@ -41,9 +41,7 @@ export class GroupCalls {
   async heartbeat(request: Parameters0<"heartbeat">[0]) {
     const { memberEpoch, memberId } = request;
     if (memberEpoch === 0 || (await this.#exists())) return await this.#group.heartbeat(request);
-    return memberEpoch < 0
-      ? unknownMember(memberId)
-      : fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join with epoch 0`);
+    return unknownMember(memberId);
   }
 
   /** Commits offsets. A commit by hand, without a member, creates the group. */

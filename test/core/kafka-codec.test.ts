@@ -1,6 +1,7 @@
 // Kafka's messages: written and read in every version, and what is none.
 import { describe, expect, test } from "vitest";
 import { MAX_KAFKA_REQUEST_BYTES } from "../../src/core/limits.ts";
+import { Lazily, weightOf } from "../../src/kafka/answer-weight.ts";
 import { Frames } from "../../src/kafka/frames.ts";
 import type { Api } from "../../src/kafka/messages.ts";
 import * as messages from "../../src/kafka/messages.ts";
@@ -238,6 +239,39 @@ describe("messages", () => {
     expect(read(array(struct({})) as Type<unknown>)).toThrow(MalformedError);
     const text = () => new Reader(Buffer.from([0xff])).text(1);
     expect(text).toThrow(MalformedError);
+  });
+});
+
+describe("an answer in memory", () => {
+  test.each([
+    ["a number", 7, 8],
+    ["nothing", null, 8],
+    ["nothing at all", undefined, 8],
+    ["true", true, 8],
+    ["text", "abcd", 36],
+    ["bytes", new Uint8Array(100), 132],
+    ["an empty list", [], 32],
+    ["a list", [1, "ab"], 32 + 8 + 8 + 8 + 34],
+    ["an object", { a: 1, b: null }, 32 + 8 + 8 + 8 + 8],
+    ["an object in a list", [{ a: "" }], 32 + 8 + 32 + 8 + 32],
+    ["a list that is made as it is written", new Lazily(1_000_000, () => "x"), 32],
+    ["one whose items have a source", new Lazily(3, () => "x", 500), 532],
+  ])("[BND-16] weighs what it takes: %s", (_, value, weight) => {
+    expect(weightOf(value)).toBe(weight);
+  });
+
+  test("[BND-12] has large bytes as they are, and gathers small ones", () => {
+    const [small, large] = [new Uint8Array(4_095), new Uint8Array(4_096)];
+    const to = new Writer();
+    for (const bytes of [small, small, large, small]) to.bytes(bytes);
+    expect(to.length).toBe(3 * small.length + large.length);
+    const pieces = to.finish();
+    expect(pieces.map(({ length }) => length)).toEqual([
+      2 * small.length,
+      large.length,
+      small.length,
+    ]);
+    expect(pieces[1]).toBe(large);
   });
 });
 

@@ -239,6 +239,7 @@ export const AREAS: readonly Area[] = [
         "worker/kafka-sockets",
         "worker/kafka-apis",
         "worker/kafka-group-apis",
+        "worker/kafka-offset-apis",
       ),
       workers("kafka", "kafka-apis", "kafka-connection", "kafka-groups", "kafka-wire"),
       workers("kafka-bounds", "kafka-duplicates", "kafka-auto-create"),
