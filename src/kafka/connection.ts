@@ -10,12 +10,13 @@ import {
   MIN_KAFKA_HALF_SENT_BYTES,
 } from "../core/limits.ts";
 import type { Env } from "../env.ts";
+import type { Api } from "./api.ts";
+import { API_VERSIONS } from "./apis/api-versions.ts";
 import { Appends } from "./appends.ts";
 import { CallBudget } from "./budget.ts";
 import type { RequestContext } from "./context.ts";
 import { Feeds } from "./feeds.ts";
 import { InFlight } from "./in-flight.ts";
-import { API_VERSIONS, type Api } from "./messages.ts";
 import type { Nodes } from "./nodes.ts";
 import { nullableString, struct } from "./schema.ts";
 import { SERVICES } from "./services.ts";

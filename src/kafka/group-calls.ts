@@ -1,6 +1,7 @@
 // A group as Kafka's clients ask it. If there is no such group, requests that only read are answered here, as an empty
 // object would answer them, but without creating one [FIL-1]. Requests that may create the group go to its object.
-import { ERRORS, fail } from "../core/errors.ts";
+import { checkGroupId } from "../core/cluster/topics.ts";
+import { BrokerError, ERRORS, fail, KAFKA_ERRORS } from "../core/errors.ts";
 import { isByHand } from "../core/group/admission.ts";
 import {
   type ClassicJoin,
@@ -9,8 +10,11 @@ import {
   notSynced,
 } from "../core/group/classic.ts";
 import { unknownMember } from "../core/group/offsets.ts";
+import { failureOf } from "../core/platform-errors.ts";
 import { forgetGroup, type Group, groupExists, unknownGroup } from "../edge/groups.ts";
 import { type Env, groupStub } from "../env.ts";
+import type { RequestContext } from "./context.ts";
+import { codeOf, told } from "./errors.ts";
 
 type Parameters0<Method extends keyof Group> = Group[Method] extends (
   ...args: infer Args
@@ -96,5 +100,23 @@ export class GroupCalls {
 
   #exists(): Promise<boolean> {
     return groupExists(this.#env, this.#groupId);
+  }
+}
+
+/** Asks the group. Returns an error code if the question cannot be asked here or the group's object does not answer. */
+export async function atGroup<T>(
+  groupId: string,
+  { env, nodes }: RequestContext,
+  ask: (group: GroupCalls) => Promise<T>,
+): Promise<T | number> {
+  const invalid = checkGroupId(groupId);
+  if (invalid !== null) return codeOf(invalid.error);
+  if (!nodes.isOwn(nodes.coordinatorOf(groupId))) return KAFKA_ERRORS.NOT_COORDINATOR;
+  try {
+    return await ask(new GroupCalls(env, groupId));
+  } catch (error) {
+    // Clients look up the coordinator and retry, again and again. They must instead report damaged data to their user.
+    const isPassing = !(error instanceof BrokerError) && failureOf(error) !== "damaged";
+    return isPassing ? codeOf("COORDINATOR_NOT_AVAILABLE") : told(error).errorCode;
   }
 }

@@ -17,9 +17,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
 import { Rivulet } from "../../src/client/index.ts";
 import type { Problem } from "../../src/http/problem.ts";
-import * as messages from "../../src/kafka/messages.ts";
+import type { Api } from "../../src/kafka/api.ts";
 import { runs } from "../support/effort.ts";
 import { RawKafka } from "../support/kafka-client.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess, launch, temporaryFolder } from "./broker.ts";
 
@@ -83,7 +84,7 @@ describe("looking makes no file", () => {
   const http = (method: string, path: string, body?: unknown) => () =>
     ask(broker, method, path, body).then(({ status }) => status);
   const ws = (path: string) => () => upgrade(broker, path);
-  const code = (api: messages.Api, version: number, request: unknown) => async () =>
+  const code = (api: Api, version: number, request: unknown) => async () =>
     JSON.stringify(await kafka.ask(api, version, request));
   const nobody = crypto.randomUUID();
   const member = { groupId: "nobody", memberId: "m", groupInstanceId: null, generationId: 1 };

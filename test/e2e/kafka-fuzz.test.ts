@@ -4,12 +4,12 @@ import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import * as messages from "../../src/kafka/messages.ts";
 import { CLOSE_FATAL } from "../../src/protocol/close-codes.ts";
 import { isDeep, runs } from "../support/effort.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import { encodeRequest, framed } from "../support/kafka-frames.ts";
 import { KafkaFuzz, type Shot } from "../support/kafka-fuzz.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { BrokerProcess } from "./broker.ts";
 
 const { numRuns: FRAMES } = runs(2_000);

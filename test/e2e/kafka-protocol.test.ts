@@ -2,9 +2,10 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { Rivulet } from "../../src/client/index.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import * as messages from "../../src/kafka/messages.ts";
+import type { Api } from "../../src/kafka/api.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 
@@ -197,7 +198,7 @@ test("[KFK-6] nodes over TCP: each has a port of its own, and answers there", as
 test("[KFK-6] several nodes are told of, and a request to the wrong one is refused", async () => {
   const { topicId } = await rivulet.admin.createTopic({ name: "nodes", partitions: 6 });
   const url = `${broker.url.replace("http", "ws")}/kafka?advertise=a:1,b:2,[::1]:3`;
-  const ask = async <T>(node: string, api: messages.Api, version: number, request: unknown) => {
+  const ask = async <T>(node: string, api: Api, version: number, request: unknown) => {
     const socket = new WebSocket(`${url}${node}`);
     socket.binaryType = "arraybuffer";
     await new Promise((resolve) => socket.addEventListener("open", resolve));

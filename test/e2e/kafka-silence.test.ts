@@ -4,9 +4,9 @@ import { randomBytes } from "node:crypto";
 import { connect, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { MAX_KAFKA_REQUEST_BYTES } from "../../src/core/limits.ts";
-import { METADATA } from "../../src/kafka/messages.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import { encodeRequest, framed } from "../support/kafka-frames.ts";
+import { METADATA } from "../support/kafka-schemas.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 

@@ -1,7 +1,7 @@
 // Kafka's clients against the broker: what they send, read, commit and share.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { FETCH } from "../../src/kafka/messages.ts";
 import { RawKafka } from "../support/kafka-client.ts";
+import { FETCH } from "../support/kafka-schemas.ts";
 import { until } from "../support/until.ts";
 import type { Client, Compression, Member, Read, Sent } from "./kafka/client.ts";
 import { CLIENTS } from "./kafka/clients.ts";

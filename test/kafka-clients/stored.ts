@@ -1,8 +1,8 @@
 // What the broker has stored: the batches' headers, as a fetch brings them.
 import { COMPRESSIONS, type CompressionName } from "../../src/core/log/compression.ts";
 import { batches } from "../../src/core/log/record-batch.ts";
-import { FETCH } from "../../src/kafka/messages.ts";
 import { RawKafka } from "../support/kafka-client.ts";
+import { FETCH } from "../support/kafka-schemas.ts";
 
 export interface StoredBatch {
   readonly compression: CompressionName | undefined;

@@ -1,7 +1,7 @@
 // A consumer as Kafka's protocol has it, and no more: one member, which heartbeats and fetches without an end.
 import { batches } from "../../src/core/log/record-batch.ts";
-import * as messages from "../../src/kafka/messages.ts";
 import { RawKafka } from "./kafka-client.ts";
+import * as messages from "./kafka-schemas.ts";
 
 const HEARTBEAT_MS = 2_000;
 const MAX_WAIT_MS = 500;

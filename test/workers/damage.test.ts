@@ -7,10 +7,10 @@ import type { RivuletService } from "../../src/client/index.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import { partitionStub } from "../../src/env.ts";
-import * as messages from "../../src/kafka/messages.ts";
 import { type AppendAnswer, writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import { sdkClient } from "./sdk-client.ts";
 import {

@@ -6,7 +6,7 @@ import type { PartitionObject } from "../../durable-objects/partition/partition-
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
-import * as messages from "../../src/kafka/messages.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,

@@ -6,7 +6,7 @@ import { PartitionObject } from "../../durable-objects/partition/partition-objec
 import { MAX_APPEND_TRIES, MAX_PRODUCERS_PER_PARTITION } from "../../src/core/limits.ts";
 import { forgetEverything } from "../../src/edge/isolate.ts";
 import { partitionStub } from "../../src/env.ts";
-import * as messages from "../../src/kafka/messages.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,

@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../src/core/limits.ts";
 import { clusterStub, groupStub } from "../../src/env.ts";
-import * as messages from "../../src/kafka/messages.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import { call, createTopic, describeGroup, env, listedGroups, produce, unique } from "./support.ts";
 

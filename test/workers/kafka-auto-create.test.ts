@@ -3,7 +3,7 @@ import { expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { DEFAULT_PARTITIONS, MAX_PARTITIONS_PER_TOPIC } from "../../src/core/limits.ts";
 import { clusterStub } from "../../src/env.ts";
-import * as messages from "../../src/kafka/messages.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import { call, createTopic, env, TWINS, unique } from "./support.ts";
 

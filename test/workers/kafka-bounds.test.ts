@@ -18,18 +18,18 @@ import type { Env } from "../../src/env.ts";
 import type { Patience } from "../../src/kafka/connection.ts";
 import { hasRoomForFeed } from "../../src/kafka/feed-room.ts";
 import { InFlight } from "../../src/kafka/in-flight.ts";
+import { Nodes } from "../../src/kafka/nodes.ts";
+import { serveTcp } from "../../src/kafka/tcp.ts";
+import { serveWebSocket } from "../../src/kafka/websocket.ts";
+import { Work } from "../../src/kafka/work.ts";
+import { encodeRequest, framed } from "../support/kafka-frames.ts";
 import {
   API_VERSIONS,
   CREATE_TOPICS,
   DESCRIBE_GROUPS,
   FETCH,
   METADATA,
-} from "../../src/kafka/messages.ts";
-import { Nodes } from "../../src/kafka/nodes.ts";
-import { serveTcp } from "../../src/kafka/tcp.ts";
-import { serveWebSocket } from "../../src/kafka/websocket.ts";
-import { Work } from "../../src/kafka/work.ts";
-import { encodeRequest, framed } from "../support/kafka-frames.ts";
+} from "../support/kafka-schemas.ts";
 import { envOf, held, NOTHING } from "./kafka-isolate.ts";
 import { eventually } from "./support.ts";
 

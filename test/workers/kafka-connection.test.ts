@@ -5,11 +5,11 @@ import { isolate } from "../../src/edge/isolate.ts";
 import type { Env } from "../../src/env.ts";
 import { CallBudget } from "../../src/kafka/budget.ts";
 import { Connection } from "../../src/kafka/connection.ts";
-import { API_VERSIONS, FIND_COORDINATOR, METADATA } from "../../src/kafka/messages.ts";
 import { Nodes } from "../../src/kafka/nodes.ts";
 import { Watches } from "../../src/kafka/watches.ts";
 import { PONG } from "../../src/protocol/heartbeat.ts";
 import { encodeRequest } from "../support/kafka-frames.ts";
+import { API_VERSIONS, FIND_COORDINATOR, METADATA } from "../support/kafka-schemas.ts";
 import { envOf, held, NOTHING } from "./kafka-isolate.ts";
 import { eventually } from "./support.ts";
 

@@ -4,12 +4,12 @@ import { concatBytes, sizeOf } from "../../src/core/bytes.ts";
 import { resolveConfig } from "../../src/core/cluster/config.ts";
 import { ERRORS } from "../../src/core/errors.ts";
 import type { Env } from "../../src/env.ts";
+import type { Api } from "../../src/kafka/api.ts";
 import { Connection } from "../../src/kafka/connection.ts";
-import type { Api } from "../../src/kafka/messages.ts";
-import * as messages from "../../src/kafka/messages.ts";
 import { Nodes } from "../../src/kafka/nodes.ts";
 import { SERVICES } from "../../src/kafka/services.ts";
 import { decodeResponse, encodeRequest } from "../support/kafka-frames.ts";
+import * as messages from "../support/kafka-schemas.ts";
 
 const TIMES = 3_000;
 // Other tests run in the same isolate, which remembers what there is.

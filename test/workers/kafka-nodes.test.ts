@@ -2,7 +2,8 @@
 import { expect, test } from "vitest";
 import { KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import * as messages from "../../src/kafka/messages.ts";
+import type { Api } from "../../src/kafka/api.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import { createTopic, produce, unique } from "./support.ts";
 
@@ -16,7 +17,7 @@ const batch = () =>
   encodeBatch([{ key: null, value: new Uint8Array(1), headers: [], timestamp: 1 }]);
 
 /** A question about partition 0 in each request that only its leader answers, by version. */
-const OF_THE_LEADER: [string, messages.Api, number, (topic: string) => object][] = [
+const OF_THE_LEADER: [string, Api, number, (topic: string) => object][] = [
   [
     "Produce",
     messages.PRODUCE,

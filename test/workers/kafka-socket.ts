@@ -1,6 +1,6 @@
 import { concatBytes } from "../../src/core/bytes.ts";
 import type { Env } from "../../src/env.ts";
-import type { Api } from "../../src/kafka/messages.ts";
+import type { Api } from "../../src/kafka/api.ts";
 import { Nodes } from "../../src/kafka/nodes.ts";
 import { serveWebSocket } from "../../src/kafka/websocket.ts";
 import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";

@@ -3,10 +3,11 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { batches } from "../../src/core/log/record-batch.ts";
 import { groupStub } from "../../src/env.ts";
-import { fetch } from "../../src/kafka/apis/fetch.ts";
+import type { Api } from "../../src/kafka/api.ts";
+import { FETCH, fetch } from "../../src/kafka/apis/fetch.ts";
 import type { RequestContext } from "../../src/kafka/context.ts";
-import * as messages from "../../src/kafka/messages.ts";
 import { ZERO_UUID } from "../../src/kafka/wire.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   createTopic,
@@ -169,7 +170,7 @@ describe("null in an answer", () => {
   /** Questions, and the places where Kafka's broker answers null because there is nothing to say. */
   const ANSWERS: readonly [
     what: string,
-    api: messages.Api,
+    api: Api,
     request: () => object,
     allowed: readonly string[],
   ][] = [
@@ -324,7 +325,7 @@ describe("a topic that is named by its id", () => {
     const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1_000 }];
     const missing = crypto.randomUUID();
     const answer = await kafka.ask(messages.FETCH, 16, {
-      ...messages.FETCH.request.absent,
+      ...FETCH.request.absent,
       maxBytes: 1_000,
       topics: [topicId, missing, ZERO_UUID].map((id) => ({ topicId: id, partitions })),
     });
@@ -450,7 +451,7 @@ describe("a fetch of many partitions that all have records", () => {
       },
     } as unknown as RequestContext;
     const request = {
-      ...messages.FETCH.request.absent,
+      ...FETCH.request.absent,
       maxWaitMs: 5_000,
       minBytes: 1,
       maxBytes: 1_000,

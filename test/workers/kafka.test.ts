@@ -7,7 +7,7 @@ import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_FEEDS_BYTES } from "../../src/core/limits.ts";
 import { isolate } from "../../src/edge/isolate.ts";
 import { groupStub } from "../../src/env.ts";
-import * as messages from "../../src/kafka/messages.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,

@@ -8,8 +8,8 @@ import { ERRORS } from "../../src/core/errors.ts";
 import { COMPRESSIONS, type CompressionType } from "../../src/core/log/compression.ts";
 import { batches, readBatchHeader } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
-import * as messages from "../../src/kafka/messages.ts";
 import { type AppendAnswer, writeAppendFrame } from "../../src/protocol/append-frame.ts";
+import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,

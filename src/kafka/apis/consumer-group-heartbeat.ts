@@ -1,18 +1,66 @@
+// ConsumerGroupHeartbeat (API key 68), versions 0 to 1: joins a group of KIP-848, keeps its member alive, and
+// leaves. Its fields are flexible from the start.
+// v1 adds `subscribedTopicRegex` (KIP-848), and lets the client make its id (KIP-1082).
+//
+// Unlike Kafka:
+// - One group may hold these members and native ones, because both use the same coordinator.
+// - `rackId` is ignored.
+// - While nothing changes, the connection repeats the group's last answer, so that the group can sleep [KFK-20].
+
 import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { ASSIGNORS } from "../../core/group/assignor/assignors.ts";
 import { equalSets, toSet } from "../../core/group/partition-key.ts";
+import { api, type RequestOf } from "../api.ts";
 import { type RequestContext, service } from "../context.ts";
 import { codeOf } from "../errors.ts";
-import { CONSUMER_GROUP_HEARTBEAT, type RequestOf } from "../messages.ts";
-import { atGroup } from "./classic-groups.ts";
+import { atGroup } from "../group-calls.ts";
+import {
+  array,
+  int16,
+  int32,
+  nullableArray,
+  nullableString,
+  nullableStruct,
+  since,
+  string,
+  struct,
+  uuid,
+} from "../schema.ts";
+
+const assignedPartitions = struct({ topicId: uuid, partitions: array(int32) });
+
+export const CONSUMER_GROUP_HEARTBEAT = api({
+  key: 68,
+  name: "ConsumerGroupHeartbeat",
+  versions: [0, 1],
+  flexibleFrom: 0,
+  request: struct({
+    groupId: string,
+    memberId: string,
+    memberEpoch: int32,
+    instanceId: nullableString,
+    rackId: nullableString,
+    rebalanceTimeoutMs: int32,
+    subscribedTopicNames: nullableArray(string),
+    subscribedTopicRegex: since(1, nullableString),
+    serverAssignor: nullableString,
+    topicPartitions: nullableArray(assignedPartitions),
+  }),
+  response: struct({
+    throttleTimeMs: since(0, int32),
+    errorCode: int16,
+    errorMessage: since(0, nullableString),
+    memberId: since(0, nullableString),
+    memberEpoch: since(0, int32),
+    heartbeatIntervalMs: since(0, int32),
+    assignment: since(0, nullableStruct(struct({ topicPartitions: array(assignedPartitions) }))),
+  }),
+});
 
 const LEAVE_FOR_NOW = -2;
 
 type Request = RequestOf<typeof CONSUMER_GROUP_HEARTBEAT>;
 
-/**
- * ConsumerGroupHeartbeat (KIP-848). It uses the same coordinator as native members, so one group may hold both kinds.
- */
 export const consumerGroupHeartbeat = service(
   CONSUMER_GROUP_HEARTBEAT,
   async (request, context) => {

@@ -1,12 +1,120 @@
+// Fetch (API key 1), versions 4 to 16: reads records, and waits for them if there are none.
+// v5 adds `logStartOffset` to the request and to the answer.
+// v6 may answer KAFKA_STORAGE_ERROR (KIP-112).
+// v7 adds fetch sessions, and an error of the whole answer (KIP-227).
+// v8 answers a client before it is throttled (KIP-219).
+// v9 adds `currentLeaderEpoch` (KIP-320).
+// v10 lets batches be compressed with zstd (KIP-110).
+// v11 adds `rackId`, and `preferredReadReplica` to the answer (KIP-392).
+// v12 makes fields flexible (KIP-482), and adds `clusterId` and `lastFetchedEpoch` (KIP-595).
+// v13 puts `topicId` in place of the name (KIP-516).
+// v14 may answer OFFSET_MOVED_TO_TIERED_STORAGE (KIP-405).
+// v15 puts a tagged `replicaState` in place of `replicaId` (KIP-903).
+// v16 adds the addresses of current leaders to the answer, as a tagged field (KIP-951).
+//
+// Unlike Kafka:
+// - There are no fetch sessions. The answer has session 0, so each request names every partition that it wants.
+// - Replicas, racks and leader epochs are ignored, because a partition has one leader and no followers.
+// - There are no transactions. `isolationLevel` only decides how their absence is told [KFK-24].
+// - Batches go out as they are stored: zstd in versions below 10 too.
+// - A wait may be longer than `maxWaitMs`, by a bounded time, while a partition is being opened.
+
 import { leftOf } from "../../core/elapsed.ts";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { MAX_FETCH_BYTES, MAX_WAIT_MS } from "../../core/limits.ts";
 import { checkPartitionById, forget, topicWithPartition } from "../../edge/metadata.ts";
+import { api, type RequestOf } from "../api.ts";
 import { AT_ONCE, inTurn, type RequestContext, readingService } from "../context.ts";
 import { distinctPartitions } from "../distinct.ts";
 import { codeOf, codeOfLookUpById, NO_ERROR, told } from "../errors.ts";
 import type { Feed, Taken } from "../feeds.ts";
-import { FETCH, type RequestOf } from "../messages.ts";
+import {
+  array,
+  between,
+  int8,
+  int16,
+  int32,
+  int64,
+  nullableArray,
+  nullableString,
+  records,
+  since,
+  string,
+  struct,
+  tagged,
+  uuid,
+} from "../schema.ts";
+
+export const FETCH = api({
+  key: 1,
+  name: "Fetch",
+  versions: [4, 16],
+  flexibleFrom: 12,
+  request: struct({
+    clusterId: tagged(0, 12, nullableString),
+    replicaId: between(0, 14, int32, -1),
+    maxWaitMs: int32,
+    minBytes: int32,
+    maxBytes: since(3, int32, 0x7fffffff),
+    isolationLevel: since(4, int8),
+    sessionId: since(7, int32),
+    sessionEpoch: since(7, int32, -1),
+    topics: array(
+      struct({
+        name: between(0, 12, string),
+        topicId: since(13, uuid),
+        partitions: array(
+          struct({
+            partition: int32,
+            currentLeaderEpoch: since(9, int32, -1),
+            fetchOffset: int64,
+            lastFetchedEpoch: since(12, int32, -1),
+            logStartOffset: since(5, int64, -1),
+            partitionMaxBytes: int32,
+          }),
+        ),
+      }),
+    ),
+    forgottenTopics: since(
+      7,
+      array(
+        struct({
+          name: between(7, 12, string),
+          topicId: since(13, uuid),
+          partitions: array(int32),
+        }),
+      ),
+    ),
+    rackId: since(11, string),
+  }),
+  response: struct({
+    throttleTimeMs: since(1, int32),
+    errorCode: since(7, int16),
+    sessionId: since(7, int32),
+    topics: array(
+      struct({
+        name: between(0, 12, string),
+        topicId: since(13, uuid),
+        partitions: array(
+          struct({
+            partition: int32,
+            errorCode: int16,
+            highWatermark: int64,
+            lastStableOffset: since(4, int64, -1),
+            logStartOffset: since(5, int64, -1),
+            abortedTransactions: since(
+              4,
+              nullableArray(struct({ producerId: int64, firstOffset: int64 })),
+              [],
+            ),
+            preferredReadReplica: since(11, int32, -1),
+            records,
+          }),
+        ),
+      }),
+    ),
+  }),
+});
 
 type Request = RequestOf<typeof FETCH>;
 type Topic = Request["topics"][number];
@@ -25,10 +133,7 @@ const OPENING_MS = 1_000;
  */
 const GATHER_MS = 500;
 
-/**
- * Waits for `minBytes`, at most `maxWaitMs`. There are no fetch sessions (KIP-227). Each request names every partition
- * it wants, as clients do when the answer has session 0.
- */
+/** Waits for `minBytes`, at most `maxWaitMs`. */
 export const fetch = readingService(FETCH, async (request, context) => {
   const { maxWaitMs, minBytes, maxBytes, isolationLevel } = request;
   // [KFK-24] As Kafka: a reader that does not ask for committed records only is told nothing of transactions.

@@ -1,5 +1,21 @@
+// ListOffsets (API key 2), versions 1 to 9: looks up offsets by time.
+// v2 adds `isolationLevel` (KIP-98), and `throttleTimeMs` to the answer.
+// v3 answers a client before it is throttled (KIP-219).
+// v4 adds `currentLeaderEpoch`, and `leaderEpoch` to the answer (KIP-320).
+// v5 may answer OFFSET_NOT_AVAILABLE (KIP-207).
+// v6 makes fields flexible (KIP-482).
+// v7 takes timestamp -3, which asks for the offset of the largest timestamp (KIP-734).
+// v8 takes timestamp -4, which asks for the earliest offset on local storage (KIP-405).
+// v9 takes timestamp -5, which asks for the latest offset on tiered storage (KIP-1005).
+//
+// Unlike Kafka:
+// - Every special timestamp is answered in every version. All storage is local, so -4 is the earliest offset and -5
+//   is never found.
+// - `isolationLevel` and `currentLeaderEpoch` are ignored: there are no transactions, and only one leader epoch.
+
 import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { type ListedOffset, listOffset, type OffsetSpec } from "../../edge/offsets.ts";
+import { api } from "../api.ts";
 import {
   atLeader,
   eachPartition,
@@ -9,7 +25,34 @@ import {
 } from "../context.ts";
 import { distinctPartitions, repeated, together } from "../distinct.ts";
 import { KafkaError, NO_ERROR, told } from "../errors.ts";
-import { LIST_OFFSETS } from "../messages.ts";
+import { int8, int16, int32, int64, since, struct } from "../schema.ts";
+import { topicsWith } from "../structs.ts";
+
+export const LIST_OFFSETS = api({
+  key: 2,
+  name: "ListOffsets",
+  versions: [1, 9],
+  flexibleFrom: 6,
+  request: struct({
+    replicaId: int32,
+    isolationLevel: since(2, int8),
+    topics: topicsWith({
+      partition: int32,
+      currentLeaderEpoch: since(4, int32, -1),
+      timestamp: int64,
+    }),
+  }),
+  response: struct({
+    throttleTimeMs: since(2, int32),
+    topics: topicsWith({
+      partition: int32,
+      errorCode: int16,
+      timestamp: since(1, int64, -1),
+      offset: since(1, int64, -1),
+      leaderEpoch: since(4, int32, -1),
+    }),
+  }),
+});
 
 const LATEST = -1;
 const EARLIEST = -2;

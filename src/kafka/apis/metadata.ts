@@ -1,8 +1,31 @@
+// Metadata (API key 3), versions 0 to 12: describes the brokers, and topics with their partitions.
+// v1 asks for all topics with a null list, and for none with an empty one. It adds `rack`, `controllerId` and
+//   `isInternal` to the answer.
+// v2 adds `clusterId` to the answer (KIP-78).
+// v3 adds `throttleTimeMs` to the answer.
+// v4 adds `allowAutoTopicCreation`.
+// v5 adds `offlineReplicas` to the answer (KIP-112).
+// v6 answers a client before it is throttled (KIP-219).
+// v7 adds `leaderEpoch` to the answer (KIP-320).
+// v8 adds authorized operations, if the request asks for them (KIP-430).
+// v9 makes fields flexible (KIP-482).
+// v10 adds `topicId` (KIP-516).
+// v11 leaves out the authorized operations of the cluster, which DescribeCluster tells (KIP-700).
+// v12 lets a topic be asked for by its id, without a name.
+//
+// Unlike Kafka:
+// - A leader is its partition's only replica, however the platform copies the data.
+// - A topic that is created because a client asks for it [KFK-23] is described at once. Kafka first answers with a
+//   retriable error.
+// - A topic is found by its id from version 10 on, and the id counts whatever name comes with it [KFK-25].
+// - Authorized operations are never told, because the broker has no ACLs.
+
 import { checkTopicName, type Topic } from "../../core/cluster/topics.ts";
 import { ERRORS } from "../../core/errors.ts";
 import { remember, topicById, topicMetadata } from "../../edge/metadata.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { Lazily } from "../answer-weight.ts";
+import { api, type RequestOf } from "../api.ts";
 import { autoCreatesTopics, numPartitions } from "../broker-config.ts";
 import {
   answerEach,
@@ -13,8 +36,64 @@ import {
 } from "../context.ts";
 import { distinct } from "../distinct.ts";
 import { codeOf, codeOfLookUpById, NO_ERROR, told } from "../errors.ts";
-import { METADATA, type RequestOf } from "../messages.ts";
+import {
+  array,
+  between,
+  boolean,
+  int16,
+  int32,
+  nullableArray,
+  nullableString,
+  since,
+  string,
+  struct,
+  uuid,
+} from "../schema.ts";
+import { NO_OPERATIONS } from "../structs.ts";
 import { ZERO_UUID } from "../wire.ts";
+
+export const METADATA = api({
+  key: 3,
+  name: "Metadata",
+  versions: [0, 12],
+  flexibleFrom: 9,
+  request: struct({
+    /** Null means all topics. So does an empty list in version 0. */
+    topics: nullableArray(struct({ topicId: since(10, uuid), name: nullableString })),
+    allowAutoTopicCreation: since(4, boolean, true),
+    includeClusterAuthorizedOperations: between(8, 10, boolean),
+    includeTopicAuthorizedOperations: since(8, boolean),
+  }),
+  response: struct({
+    throttleTimeMs: since(3, int32),
+    brokers: array(
+      struct({ nodeId: int32, host: string, port: int32, rack: since(1, nullableString) }),
+    ),
+    clusterId: since(2, nullableString),
+    controllerId: since(1, int32),
+    topics: array(
+      struct({
+        errorCode: int16,
+        name: nullableString,
+        topicId: since(10, uuid),
+        isInternal: since(1, boolean),
+        partitions: array(
+          struct({
+            errorCode: since(0, int16),
+            partition: int32,
+            leaderId: int32,
+            leaderEpoch: since(7, int32),
+            replicaNodes: array(int32),
+            isrNodes: array(int32),
+            offlineReplicas: since(5, array(int32)),
+          }),
+        ),
+        authorizedOperations: since(8, int32, NO_OPERATIONS),
+      }),
+    ),
+    clusterAuthorizedOperations: between(8, 10, int32, NO_OPERATIONS),
+  }),
+});
 
 /** Describes topics. Creates those that are missing, if the client lets it and the broker does so [KFK-23]. */
 export const metadata = readingService(METADATA, async (request, context) => {

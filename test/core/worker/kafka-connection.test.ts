@@ -5,10 +5,10 @@ import { isolate } from "../../../src/edge/isolate.ts";
 import type { Env } from "../../../src/env.ts";
 import { Connection } from "../../../src/kafka/connection.ts";
 import { Frames } from "../../../src/kafka/frames.ts";
-import { API_VERSIONS, METADATA } from "../../../src/kafka/messages.ts";
 import { Nodes } from "../../../src/kafka/nodes.ts";
 import { Watchdog } from "../../../src/kafka/watchdog.ts";
 import { encodeRequest } from "../../support/kafka-frames.ts";
+import { API_VERSIONS, METADATA } from "../../support/kafka-schemas.ts";
 import { settle } from "./feed-bench.ts";
 
 beforeEach(() => void vi.useFakeTimers({ now: 1_000_000 }));

@@ -3,14 +3,13 @@ import { describe, expect, test, vi } from "vitest";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../../src/core/errors.ts";
 import type { Env } from "../../../src/env.ts";
 import { nodesOf } from "../../../src/kafka/addresses.ts";
-import {
-  heartbeat,
-  joinGroup,
-  leaveGroup,
-  syncGroup,
-} from "../../../src/kafka/apis/classic-groups.ts";
+import { consumerGroupDescribe } from "../../../src/kafka/apis/consumer-group-describe.ts";
 import { consumerGroupHeartbeat } from "../../../src/kafka/apis/consumer-group-heartbeat.ts";
-import { consumerGroupDescribe, listGroups } from "../../../src/kafka/apis/groups.ts";
+import { heartbeat } from "../../../src/kafka/apis/heartbeat.ts";
+import { joinGroup } from "../../../src/kafka/apis/join-group.ts";
+import { leaveGroup } from "../../../src/kafka/apis/leave-group.ts";
+import { listGroups } from "../../../src/kafka/apis/list-groups.ts";
+import { syncGroup } from "../../../src/kafka/apis/sync-group.ts";
 import { GroupCalls } from "../../../src/kafka/group-calls.ts";
 import { Nodes } from "../../../src/kafka/nodes.ts";
 import { ask, brokerOf, freshQuietIsolate } from "./kafka-bench.ts";

@@ -2,7 +2,9 @@
 import { describe, expect, test, vi } from "vitest";
 import { ERRORS } from "../../../src/core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../../src/core/limits.ts";
-import { offsetCommit, offsetDelete, offsetFetch } from "../../../src/kafka/apis/offsets.ts";
+import { offsetCommit } from "../../../src/kafka/apis/offset-commit.ts";
+import { offsetDelete } from "../../../src/kafka/apis/offset-delete.ts";
+import { offsetFetch } from "../../../src/kafka/apis/offset-fetch.ts";
 import {
   ask,
   asked,

@@ -1,93 +1,86 @@
-// OffsetCommit, OffsetFetch, OffsetDelete.
-import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
-import { MAX_OFFSETS_PER_COMMIT } from "../../core/limits.ts";
-import { atPartition } from "../../edge/metadata.ts";
-import { listOffset } from "../../edge/offsets.ts";
-import type { Env } from "../../env.ts";
-import {
-  answerEach,
-  byTopic,
-  inTurn,
-  type RequestContext,
-  readingService,
-  service,
-} from "../context.ts";
+// OffsetFetch (API key 9), versions 1 to 9: reads the committed offsets of groups.
+// v2 asks for all topics with a null list, and adds an error of the whole answer.
+// v3 adds `throttleTimeMs` to the answer.
+// v4 answers a client before it is throttled (KIP-219).
+// v5 adds `committedLeaderEpoch` to the answer (KIP-320).
+// v6 makes fields flexible (KIP-482).
+// v7 adds `requireStable` (KIP-447).
+// v8 asks for several groups at once (KIP-709).
+// v9 adds `memberId` and `memberEpoch`, on whose behalf the request asks (KIP-848).
+//
+// Unlike Kafka:
+// - `requireStable` is ignored. Without transactions, every committed offset is stable.
+
+import { KAFKA_ERRORS } from "../../core/errors.ts";
+import { api, type RequestOf } from "../api.ts";
+import { answerEach, type RequestContext, readingService } from "../context.ts";
 import { distinct, distinctPartitions } from "../distinct.ts";
-import { OFFSET_COMMIT, OFFSET_DELETE, OFFSET_FETCH, type RequestOf } from "../messages.ts";
-import { atGroup } from "./classic-groups.ts";
+import { atGroup } from "../group-calls.ts";
+import {
+  array,
+  between,
+  boolean,
+  int16,
+  int32,
+  int64,
+  nullableArray,
+  nullableString,
+  since,
+  string,
+  struct,
+} from "../schema.ts";
+
+const committedPartition = {
+  partition: int32,
+  committedOffset: int64,
+  committedLeaderEpoch: since(5, int32, -1),
+  metadata: nullableString,
+  errorCode: since(0, int16),
+};
+
+const topicPartitions = struct({ name: string, partitions: array(int32) });
+const committedTopic = struct({ name: string, partitions: array(struct(committedPartition)) });
+
+export const OFFSET_FETCH = api({
+  key: 9,
+  name: "OffsetFetch",
+  versions: [1, 9],
+  flexibleFrom: 6,
+  request: struct({
+    groupId: between(0, 7, string),
+    topics: between(0, 7, nullableArray(topicPartitions)),
+    groups: since(
+      8,
+      array(
+        struct({
+          groupId: string,
+          memberId: since(9, nullableString),
+          memberEpoch: since(9, int32, -1),
+          topics: nullableArray(topicPartitions),
+        }),
+      ),
+    ),
+    requireStable: since(7, boolean),
+  }),
+  response: struct({
+    throttleTimeMs: since(3, int32),
+    topics: between(0, 7, array(committedTopic)),
+    errorCode: between(2, 7, int16),
+    groups: since(
+      8,
+      array(struct({ groupId: string, topics: array(committedTopic), errorCode: int16 })),
+    ),
+  }),
+});
+
+type Asked = RequestOf<typeof OFFSET_FETCH>["groups"][number];
 
 /** The answer for a position without a committed offset. */
 const NO_OFFSET = { committedOffset: -1, metadata: "" };
 const NO_EPOCH = -1;
 
-export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
-  const { groupId, memberId, groupInstanceId, generationId, topics } = request;
-  const token = { memberId, instanceId: groupInstanceId, generation: generationId };
-  const named = topics.flatMap(({ name, partitions }) =>
-    partitions.map((partition) => ({ name, ...partition })),
-  );
-  if (named.length > MAX_OFFSETS_PER_COMMIT) {
-    const refused = named.map(() => ERRORS.INVALID_REQUEST.code);
-    return { topics: byTopic(topics, refused, outcomeOf) };
-  }
-  const offsets = await inTurn(context, named, async (each) => ({
-    topic: each.name,
-    partition: each.partition,
-    offset: await positionOf(context.env, each.name, each.partition, each.committedOffset),
-    metadata: each.committedMetadata ?? "",
-    ...(each.committedLeaderEpoch < 0 ? {} : { leaderEpoch: each.committedLeaderEpoch }),
-  }));
-  const committed = await atGroup(
-    groupId,
-    context,
-    async (group) => await group.commitOffsets(token, offsets),
-  );
-  const all = typeof committed === "number" ? committed : committed.errorCode;
-  const errorCodes =
-    typeof committed === "number" || all !== KAFKA_ERRORS.NONE
-      ? offsets.map(() => all)
-      : committed.errorCodes;
-  return { topics: byTopic(topics, errorCodes, outcomeOf) };
-});
-
-function outcomeOf({ partition }: { readonly partition: number }, errorCode: number) {
-  return { partition, errorCode };
-}
-
 /**
- * KafkaJS resets a group by committing ListOffsets' special values for the
- * latest and the earliest offset. They are looked up here.
- */
-const SPECIAL: Readonly<Record<number, "latest" | "earliest">> = {
-  [-1]: "latest",
-  [-2]: "earliest",
-};
-
-async function positionOf(env: Env, topic: string, partition: number, offset: number) {
-  const special = SPECIAL[offset];
-  if (special === undefined) return offset;
-  try {
-    return await atPartition(
-      env,
-      topic,
-      partition,
-      async (topicId) => (await listOffset(env, topicId, partition, special)).offset,
-    );
-  } catch {
-    return 0; // The partition does not exist. The group reports that.
-  }
-}
-
-/** Returns the member, or null. Admins, and clients that do not know about members, name none. */
-function memberOf(memberId: string | null, memberEpoch: number) {
-  const isMember = memberId !== null && (memberId !== "" || memberEpoch >= 0);
-  return isMember ? { memberId, memberEpoch } : null;
-}
-
-type Asked = RequestOf<typeof OFFSET_FETCH>["groups"][number];
-
-/**
- * OffsetFetch. Before version 8, a request names one group, in other fields. Each group is asked once
+ * Before version 8, a request names one group, in other fields. Each group is asked once
  * for each member that the request asks on behalf of.
  */
 export const offsetFetch = readingService(OFFSET_FETCH, async (request, context) => {
@@ -116,6 +109,12 @@ export const offsetFetch = readingService(OFFSET_FETCH, async (request, context)
 
 /** The first version of OffsetFetch in which the answer as a whole has an error code. */
 const FIRST_WITH_ERROR_CODE = 2;
+
+/** Returns the member, or null. Admins, and clients that do not know about members, name none. */
+function memberOf(memberId: string | null, memberEpoch: number) {
+  const isMember = memberId !== null && (memberId !== "" || memberEpoch >= 0);
+  return isMember ? { memberId, memberEpoch } : null;
+}
 
 /** Identifies a group together with the member on whose behalf the request asks. */
 function askerOf({ groupId, memberId, memberEpoch }: Asked): string {
@@ -196,18 +195,3 @@ function eachOnce(topics: NonNullable<Asked["topics"]>) {
     (partition) => partition,
   );
 }
-
-export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, context) => {
-  const positions = topics.flatMap(({ name, partitions }) =>
-    partitions.map(({ partition }) => ({ topic: name, partition })),
-  );
-  if (positions.length > MAX_OFFSETS_PER_COMMIT)
-    return { errorCode: ERRORS.INVALID_REQUEST.code, topics: [] };
-  const deleted = await atGroup(
-    groupId,
-    context,
-    async (group) => await group.deletePositions(positions),
-  );
-  if (typeof deleted === "number") return { errorCode: deleted, topics: [] };
-  return { errorCode: KAFKA_ERRORS.NONE, topics: byTopic(topics, deleted, outcomeOf) };
-});

@@ -1,33 +1,71 @@
-// DescribeCluster, DescribeTopicPartitions, OffsetForLeaderEpoch.
-import { unwrap } from "../../core/errors.ts";
+// DescribeTopicPartitions (API key 75), version 0: describes topics, some partitions at a time (KIP-966). Its fields
+// are flexible from the start.
+//
+// Unlike Kafka:
+// - A leader is its partition's only replica, and there are no eligible leader replicas besides.
+// - Authorized operations are never told, because the broker has no ACLs.
+
 import { topicMetadata } from "../../edge/metadata.ts";
-import { partitionStub } from "../../env.ts";
-import {
-  AT_ONCE,
-  atLeader,
-  CLUSTER_ID,
-  describePartitions,
-  eachPartition,
-  LEADER_EPOCH,
-  type RequestContext,
-  readingService,
-} from "../context.ts";
-import { distinctNames, distinctPartitions } from "../distinct.ts";
+import { api } from "../api.ts";
+import { AT_ONCE, describePartitions, type RequestContext, readingService } from "../context.ts";
+import { distinctNames } from "../distinct.ts";
 import { NO_ERROR, told } from "../errors.ts";
 import {
-  DESCRIBE_CLUSTER,
-  DESCRIBE_TOPIC_PARTITIONS,
-  OFFSET_FOR_LEADER_EPOCH,
-  type RequestOf,
-} from "../messages.ts";
+  array,
+  boolean,
+  int16,
+  int32,
+  nullableArray,
+  nullableString,
+  nullableStruct,
+  since,
+  string,
+  struct,
+  uuid,
+} from "../schema.ts";
+import { NO_OPERATIONS } from "../structs.ts";
 import { ZERO_UUID } from "../wire.ts";
 
-export const describeCluster = readingService(DESCRIBE_CLUSTER, async (_request, { nodes }) => ({
-  ...NO_ERROR,
-  clusterId: CLUSTER_ID,
-  controllerId: nodes.controller.nodeId,
-  brokers: nodes.all.map(({ nodeId, host, port }) => ({ brokerId: nodeId, host, port })),
-}));
+const cursor = struct({ topicName: string, partition: int32 });
+
+export const DESCRIBE_TOPIC_PARTITIONS = api({
+  key: 75,
+  name: "DescribeTopicPartitions",
+  versions: [0, 0],
+  flexibleFrom: 0,
+  request: struct({
+    topics: array(struct({ name: string })),
+    responsePartitionLimit: int32,
+    cursor: nullableStruct(cursor),
+  }),
+  response: struct({
+    throttleTimeMs: since(0, int32),
+    topics: array(
+      struct({
+        errorCode: int16,
+        name: nullableString,
+        topicId: uuid,
+        isInternal: since(0, boolean),
+        partitions: array(
+          struct({
+            errorCode: since(0, int16),
+            partition: int32,
+            leaderId: int32,
+            leaderEpoch: since(0, int32),
+            replicaNodes: array(int32),
+            isrNodes: array(int32),
+            // [KFK-24] They may be null, but Kafka's broker never sends null, and Java's admin cannot take it.
+            eligibleLeaderReplicas: since(0, nullableArray(int32), []),
+            lastKnownElr: since(0, nullableArray(int32), []),
+            offlineReplicas: since(0, array(int32)),
+          }),
+        ),
+        authorizedOperations: since(0, int32, NO_OPERATIONS),
+      }),
+    ),
+    nextCursor: since(0, nullableStruct(cursor)),
+  }),
+});
 
 /** The most partitions in one answer. Kafka has the same bound. */
 const MAX_PARTITIONS = 2_000;
@@ -79,37 +117,4 @@ async function describeTopic(
       count: 0,
     };
   }
-}
-
-/** Answers for the only epoch that there has ever been. It ends where the log ends. */
-export const offsetForLeaderEpoch = readingService(
-  OFFSET_FOR_LEADER_EPOCH,
-  async ({ topics }, context) => ({
-    topics: await eachPartition(context, eachEpoch(topics), async (name, asked) => {
-      const { partition, leaderEpoch } = asked;
-      try {
-        const endOffset = await atLeader(context, name, partition, async (topicId) => {
-          const bounds = await partitionStub(context.env, topicId, partition).offsets();
-          return unwrap(bounds).highWatermark;
-        });
-        const { errorCode } = NO_ERROR;
-        return leaderEpoch !== LEADER_EPOCH
-          ? { partition, errorCode }
-          : { partition, errorCode, leaderEpoch: LEADER_EPOCH, endOffset };
-      } catch (error) {
-        return { partition, errorCode: told(error).errorCode };
-      }
-    }),
-  }),
-);
-
-type AskedTopics = RequestOf<typeof OFFSET_FOR_LEADER_EPOCH>["topics"];
-
-/** Removes repeated questions. A request may ask for several epochs of one partition. */
-function eachEpoch(topics: AskedTopics): AskedTopics {
-  return distinctPartitions(
-    topics,
-    ({ name }) => name,
-    ({ partition, leaderEpoch }) => `${partition} ${leaderEpoch}`,
-  );
 }

@@ -1,0 +1,32 @@
+// An API of Kafka's protocol: its key, its versions, and the fields of its request and its answer. Each stands in a file
+// of its own in apis/.
+import type { Type } from "./schema.ts";
+
+/** An API. Without type arguments, it stands for any API. */
+export interface Api<Request = unknown, Response = never> {
+  readonly key: number;
+  readonly name: string;
+  /** The versions that are advertised. */
+  readonly versions: readonly [minimum: number, maximum: number];
+  /** From this version on headers and fields are flexible (KIP-482). */
+  readonly flexibleFrom: number;
+  readonly request: Pick<Type<Request>, "absent" | "read">;
+  readonly response: Pick<Type<unknown, Response>, "write">;
+}
+
+/** What an API is made of. */
+interface Definition<Request, Response> extends Omit<Api, "request" | "response"> {
+  readonly request: Type<Request, unknown>;
+  readonly response: Type<unknown, Response>;
+}
+
+export function api<Request, Response>(
+  definition: Definition<Request, Response>,
+): Api<Request, Response> {
+  return definition;
+}
+
+export type RequestOf<A> = A extends Api<infer Request, infer _> ? Request : never;
+
+/** The `flexibleFrom` of an API that has no flexible version. */
+export const NEVER_FLEXIBLE = Number.POSITIVE_INFINITY;

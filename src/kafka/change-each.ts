@@ -1,0 +1,33 @@
+// What the requests that change topics or configs have in common: each item is changed by itself.
+
+import { answerEach, type RequestContext } from "./context.ts";
+import { distinct, namedTwice, repeated } from "./distinct.ts";
+import { toldOf } from "./errors.ts";
+
+interface Named<Fields> {
+  /** Tells the item from others. */
+  readonly key: string;
+  /** Names the item in an error. */
+  readonly shown: string;
+  /** The fields that name the item in the answer. */
+  readonly fields: Fields;
+}
+
+/**
+ * Changes each item independently. An error in one is reported for that one
+ * only. An item that is named twice is not changed at all, as in Kafka.
+ */
+export function changeEach<T, Fields extends object, R extends object>(
+  context: RequestContext,
+  items: readonly T[],
+  nameOf: (item: T) => Named<Fields>,
+  change: (item: T) => Promise<R>,
+) {
+  const keyOf = (item: T) => nameOf(item).key;
+  const twice = repeated(items, keyOf);
+  return answerEach(context, distinct(items, keyOf), async (item) => {
+    const { key, shown, fields } = nameOf(item);
+    const outcome = twice.has(key) ? namedTwice(shown) : await toldOf(() => change(item));
+    return { ...fields, ...outcome };
+  });
+}
