@@ -1,15 +1,16 @@
 // The bindings and variables of wrangler.toml. Only this file names them and makes stubs.
-import type { ClusterObject } from "../durable-objects/cluster/cluster-object.ts";
-import type { GroupObject } from "../durable-objects/group/group-object.ts";
-import type { PartitionObject } from "../durable-objects/partition/partition-object.ts";
+import { type CallRequest, type ObjectKind, toArguments } from "./calls/calls.ts";
+import type { ClusterCalls } from "./calls/cluster-calls.ts";
+import type { GroupCalls } from "./calls/group-calls.ts";
+import type { PartitionCalls } from "./calls/partition-calls.ts";
 import { errorOf, type Failure } from "./core/errors.ts";
 import { failureOf, ObjectError, type ObjectPlace } from "./core/platform-errors.ts";
 import { noteFailure, noteSuccess } from "./storage-health.ts";
 
 export interface Env {
-  readonly CLUSTER: DurableObjectNamespace<ClusterObject>;
-  readonly PARTITION: DurableObjectNamespace<PartitionObject>;
-  readonly GROUP: DurableObjectNamespace<GroupObject>;
+  readonly CLUSTER: DurableObjectNamespace;
+  readonly PARTITION: DurableObjectNamespace;
+  readonly GROUP: DurableObjectNamespace;
   /** "1" logs a line for every wake-up and alarm of an object, to show what keeps one awake. */
   readonly RIVULET_TRACE?: string;
   /**
@@ -28,25 +29,25 @@ export interface Env {
   readonly RIVULET_FILES?: string;
 }
 
+/** An object, as others call it. */
+export type Stub<Calls> = DurableObjectStub & Calls;
+export type ClusterStub = Stub<ClusterCalls>;
+export type PartitionStub = Stub<PartitionCalls>;
+export type GroupStub = Stub<GroupCalls>;
+
 /** The only object that holds the metadata of this deployment. */
-export function clusterStub(env: Env): DurableObjectStub<ClusterObject> {
+export function clusterStub(env: Env): ClusterStub {
   return noting(env, env.CLUSTER, "cluster", "cluster");
 }
 
 /** Partitions are named by topic id, so a topic created again never meets the data of its namesake. */
-export function partitionStub(
-  env: Env,
-  topicId: string,
-  partition: number,
-): DurableObjectStub<PartitionObject> {
+export function partitionStub(env: Env, topicId: string, partition: number): PartitionStub {
   return noting(env, env.PARTITION, "partition", `${topicId}/${partition}`);
 }
 
-export function groupStub(env: Env, groupId: string): DurableObjectStub<GroupObject> {
+export function groupStub(env: Env, groupId: string): GroupStub {
   return noting(env, env.GROUP, "group", groupId);
 }
-
-type ObjectKind = "cluster" | "partition" | "group";
 
 /** Returns the place of an object: its file on a machine's disk, or its id elsewhere. */
 export function placeOf(env: Env, kind: ObjectKind, name: string, id: string): ObjectPlace {
@@ -60,20 +61,24 @@ type Call = (...args: unknown[]) => Promise<unknown>;
 const GROUP_TRIES = 3;
 const BACKOFF_MS = 20;
 
+/** The methods of every stub, which are the platform's. */
+const OF_THE_PLATFORM: ReadonlySet<string | symbol> = new Set(["fetch", "connect"]);
+
 /**
- * [ERR-2] Returns a stub. An error of its calls carries the object that was called (ObjectError), and failures and
- * successes are noted [ERR-4]. It remains the platform's own stub, because the platform accepts no other. Only its
- * calls come from its prototype, because the platform looks for them after everything inherited.
+ * [ERR-2] Returns a stub. Its calls take an object of named fields (calls/calls.ts). An error of a call carries the object
+ * that was called (ObjectError), and failures and successes are noted [ERR-4]. It remains the platform's own stub, because
+ * the platform accepts no other. Only its calls come from its prototype, because the platform looks for them after
+ * everything inherited.
  */
-function noting<T extends Rpc.DurableObjectBranded>(
+function noting<Calls>(
   env: Env,
-  namespace: DurableObjectNamespace<T>,
+  namespace: DurableObjectNamespace,
   kind: ObjectKind,
   name: string,
-): DurableObjectStub<T> {
+): Stub<Calls> {
   const stub = namespace.getByName(name);
+  if (typeof stub.id !== "object") return stub as Stub<Calls>; // A simulation has its own platform.
   const inherited = Object.getPrototypeOf(stub) as object;
-  if (typeof stub.id !== "object") return stub; // A simulation has its own platform.
   const title = kind === "cluster" ? kind : `${kind} ${name}`;
   const id = String(stub.id);
   const calls = new Proxy(inherited, {
@@ -81,7 +86,14 @@ function noting<T extends Rpc.DurableObjectBranded>(
       const value: unknown = Reflect.get(stub, method);
       if (typeof value !== "function" || typeof method !== "string" || method === "constructor")
         return value;
-      const call: Call = (...args) => Reflect.apply(value, stub, args);
+      const call: Call = OF_THE_PLATFORM.has(method)
+        ? (...args) => Reflect.apply(value, stub, args)
+        : (request) =>
+            Reflect.apply(
+              value,
+              stub,
+              toArguments(kind, method, request as CallRequest | undefined),
+            );
       return noted(call, placeOf(env, kind, title, id), method, triesOf(env, kind));
     },
   });

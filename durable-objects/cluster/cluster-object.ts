@@ -5,6 +5,7 @@
 // spreading a config, telling groups. The tasks are done before the change is answered. Those that fail are
 // left to an alarm, which comes back until all are done.
 import { DurableObject } from "cloudflare:workers";
+import { CLUSTER_CALLS, type ClusterCalls } from "../../src/calls/cluster-calls.ts";
 import {
   type ConfigOverrides,
   changeOverrides,
@@ -30,6 +31,7 @@ import {
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
+import { serveCalls } from "../shared/serve-calls.ts";
 import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
@@ -42,12 +44,9 @@ import { ClusterStore, type Task } from "./cluster-store.ts";
 const TASK_RETRY_MS = 1_000;
 const MAX_TASK_RETRY_MS = 60_000;
 
-export interface TopicChange {
-  readonly partitions?: number | undefined;
-  readonly config?: Readonly<Record<string, unknown>> | undefined;
-}
+type RequestOf<Method extends keyof ClusterCalls> = Parameters<ClusterCalls[Method]>[0];
 
-export class ClusterObject extends DurableObject<Env> {
+export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #store: ClusterStore;
   #taskRetryMs = TASK_RETRY_MS;
   /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
@@ -69,12 +68,11 @@ export class ClusterObject extends DurableObject<Env> {
     this.#retiredIncarnation = this.#store.retiredIncarnation();
   }
 
-  /** [CLU-1] Creates a topic, or returns what is wrong and changes nothing. */
-  async createTopic(
-    name: string,
-    partitions: number,
-    overrides: Readonly<Record<string, unknown>>,
-  ): Promise<Result<{ topic: Topic }>> {
+  async createTopic({
+    name,
+    partitions,
+    overrides,
+  }: RequestOf<"createTopic">): Promise<Result<{ topic: Topic }>> {
     const invalid = checkTopicName(name) ?? checkPartitionCount(partitions);
     if (invalid !== null) return invalid;
     const changed = changeOverrides({}, overrides);
@@ -101,52 +99,51 @@ export class ClusterObject extends DurableObject<Env> {
     return { ok: true, topic };
   }
 
-  topic(name: string): Result<{ topic: Topic }> {
+  async topic({ name }: RequestOf<"topic">): Promise<Result<{ topic: Topic }>> {
     const topic = this.#store.topic(name);
     return topic === null ? unknownTopic(name) : { ok: true, topic };
   }
 
-  topicById(topicId: string): Result<{ topic: Topic }> {
+  async topicById({ topicId }: RequestOf<"topicById">): Promise<Result<{ topic: Topic }>> {
+    return this.#topicById(topicId);
+  }
+
+  #topicById(topicId: string): Result<{ topic: Topic }> {
     const topic = this.#store.topicById(topicId);
     return topic === null
       ? fail("UNKNOWN_TOPIC_ID", `topic id ${topicId} does not exist`)
       : { ok: true, topic };
   }
 
-  topics(): Topic[] {
+  async topics(): Promise<Topic[]> {
     return this.#store.topics();
   }
 
-  /**
-   * [FIL-3] [FIL-4] Notes that a partition begins to be used, or begins a new life. Called by the
-   * partition. Returns its topic, and the end of its log as it was last reported. Null means that it
-   * was never reported, so the partition was never used.
-   */
-  usePartition(
-    topicId: string,
-    partition: number,
-  ): Result<{ topic: Topic; knownLogEnd: number | null }> {
-    const found = this.topicById(topicId);
+  async usePartition({
+    topicId,
+    partition,
+  }: RequestOf<"usePartition">): Promise<Result<{ topic: Topic; knownLogEnd: number | null }>> {
+    const found = this.#topicById(topicId);
     if (!found.ok || partition >= found.topic.partitions)
       return found.ok ? { ...found, knownLogEnd: null } : found;
     return { ...found, knownLogEnd: this.#store.usePartition(topicId, partition) };
   }
 
-  /** [FIL-4] Notes that the partition's log ends there and that its storage holds it. */
-  noteLogEnd(topicId: string, partition: number, logEnd: number): void {
+  async noteLogEnd({ topicId, partition, logEnd }: RequestOf<"noteLogEnd">): Promise<void> {
     this.#noteWriter(topicId, partition);
     if (this.#store.topicById(topicId) !== null) this.#store.noteLogEnd(topicId, partition, logEnd);
   }
 
-  /**
-   * [FIL-1] Lists each topic's partitions that have been used. Null if the use is not remembered or the topic is gone.
-   */
-  usedPartitions(topicIds: readonly string[]): (readonly number[] | null)[] {
+  async usedPartitions({
+    topicIds,
+  }: RequestOf<"usedPartitions">): Promise<(readonly number[] | null)[]> {
     return topicIds.map((topicId) => this.#store.usedPartitions(topicId));
   }
 
-  /** [CLU-3] Changes a topic. The number of partitions only grows. Config keys that are not named stay as they are. */
-  async alterTopic(name: string, change: TopicChange): Promise<Result<{ topic: Topic }>> {
+  async alterTopic({
+    name,
+    ...change
+  }: RequestOf<"alterTopic">): Promise<Result<{ topic: Topic }>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
     const partitions = change.partitions ?? topic.partitions;
@@ -172,16 +169,16 @@ export class ClusterObject extends DurableObject<Env> {
     return { ok: true, topic: altered };
   }
 
-  /** Returns the config of topics that set nothing themselves: the values set, and the full config that results. */
-  defaults(): { overrides: ConfigOverrides; config: TopicConfig } {
+  async defaults(): Promise<{ overrides: ConfigOverrides; config: TopicConfig }> {
     const overrides = this.#store.defaults();
     return { overrides, config: resolveConfig(overrides) };
   }
 
-  /** [CFG-3] Changes the defaults for every topic that does not set the key itself. */
-  async alterDefaults(
-    changes: Readonly<Record<string, unknown>>,
-  ): Promise<Result<{ overrides: ConfigOverrides; config: TopicConfig }>> {
+  async alterDefaults({
+    changes,
+  }: RequestOf<"alterDefaults">): Promise<
+    Result<{ overrides: ConfigOverrides; config: TopicConfig }>
+  > {
     const changed = changeOverrides(this.#store.defaults(), changes);
     if (!changed.ok) return changed;
     const { overrides } = changed;
@@ -196,11 +193,10 @@ export class ClusterObject extends DurableObject<Env> {
       }
     });
     await this.#workOff();
-    return { ok: true, ...this.defaults() };
+    return { ok: true, ...(await this.defaults()) };
   }
 
-  /** [CLU-4] Deletes a topic, for everyone at once. Freeing its partitions' storage is retried until it is done. */
-  async deleteTopic(name: string): Promise<Result<object>> {
+  async deleteTopic({ name }: RequestOf<"deleteTopic">): Promise<Result<object>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
     this.#change(() => {
@@ -227,48 +223,36 @@ export class ClusterObject extends DurableObject<Env> {
     if (oldest !== undefined) this.#writers.delete(oldest);
   }
 
-  /**
-   * [CLK-1] [CLK-4] Notes that the clock was set back. Called by the Worker. Returns the
-   * objects to tell: every group, and the partitions written to last, because a commit may wait
-   * in them. A partition that is not awake needs no notice.
-   */
-  noticeClock(): {
-    groups: string[];
-    partitions: { topicId: string; partition: number }[];
-  } {
+  /** A partition that is not awake needs no notice. */
+  async noticeClock() {
     this.#turns.hurry();
-    return { groups: this.groups(), partitions: [...this.#writers.values()] };
+    return { groups: this.#store.groups(), partitions: [...this.#writers.values()] };
   }
 
-  groups(): string[] {
+  async groups(): Promise<string[]> {
     return this.#store.groups();
   }
 
-  hasGroup(groupId: string): boolean {
+  async hasGroup({ groupId }: RequestOf<"hasGroup">): Promise<boolean> {
     return this.#store.hasGroup(groupId);
   }
 
-  /** [FIL-6] Notes that the group has stored something. Called by the group. */
-  noteGroupMade(groupId: string): void {
+  async noteGroupMade({ groupId }: RequestOf<"noteGroupMade">): Promise<void> {
     if (this.#store.hasGroup(groupId)) this.#store.noteGroupMade(groupId);
   }
 
-  /** [FIL-6] True if the group has ever stored something, which it may have lost. */
-  isGroupMade(groupId: string): boolean {
+  async isGroupMade({ groupId }: RequestOf<"isGroupMade">): Promise<boolean> {
     return this.#store.isGroupMade(groupId);
   }
 
-  /**
-   * Lists the group and reports changes to these topics, and to matching ones, to it from now on. Returns the topics
-   * that exist, and whether the group has ever stored something. With `mustExist`, names of topics that do not exist
-   * are not remembered. If none of them exists, the group is not listed for them [GRP-13].
-   */
-  subscribe(
-    groupId: string,
-    names: readonly string[],
-    pattern: string | null,
+  async subscribe({
+    groupId,
+    names,
+    pattern,
     mustExist = false,
-  ): Result<{ topics: Topic[]; retiredIncarnation: number; isMade: boolean }> {
+  }: RequestOf<"subscribe">): Promise<
+    Result<{ topics: Topic[]; retiredIncarnation: number; isMade: boolean }>
+  > {
     const invalid = checkGroupId(groupId) ?? checkTopicPattern(pattern);
     if (invalid !== null) return invalid;
     if (!this.#store.hasGroup(groupId) && this.#store.groups().length >= MAX_GROUPS) {
@@ -305,21 +289,13 @@ export class ClusterObject extends DurableObject<Env> {
     return { ok: true, topics, retiredIncarnation, isMade };
   }
 
-  /**
-   * [CLK-5] Notes the incarnation of a group that is about to be deleted. Called by the group. Whatever the
-   * clock shows, the group's next incarnation is later.
-   */
-  retireIncarnation(incarnation: number): void {
+  async retireIncarnation({ incarnation }: RequestOf<"retireIncarnation">): Promise<void> {
     if (incarnation <= this.#retiredIncarnation) return;
     this.#change(() => this.#store.setRetiredIncarnation(incarnation));
     this.#retiredIncarnation = incarnation;
   }
 
-  /**
-   * [GRP-13] Forgets a group that no longer exists or never came to be. Called by the group. The call may come late, so
-   * the group is asked again. If it has subscribed meanwhile, it stays.
-   */
-  async forgetGroup(groupId: string): Promise<void> {
+  async forgetGroup({ groupId }: RequestOf<"forgetGroup">): Promise<void> {
     const mine = Symbol(groupId);
     this.#forgetting.set(groupId, mine);
     const isNeeded = await groupStub(this.env, groupId).isNeeded();
@@ -366,7 +342,7 @@ export class ClusterObject extends DurableObject<Env> {
   async #run(task: Task): Promise<void> {
     if (task.type === "tell-group") {
       const topic = this.#store.topic(task.topic);
-      await groupStub(this.env, task.groupId).changeTopic(task.topic, topic);
+      await groupStub(this.env, task.groupId).changeTopic({ name: task.topic, topic });
       return;
     }
     if (task.type === "destroy-topic") {
@@ -384,7 +360,7 @@ export class ClusterObject extends DurableObject<Env> {
     if (topic === null) return; // It was deleted meanwhile.
     const used = this.#store.usedPartitions(task.topicId) ?? partitionsOf(topic.partitions);
     await mapConcurrently(used, FAN_OUT, async (partition) => {
-      await partitionStub(this.env, task.topicId, partition).configure(topic);
+      await partitionStub(this.env, task.topicId, partition).configure({ topic });
       await this.#turns.next();
     });
   }
@@ -405,6 +381,8 @@ export class ClusterObject extends DurableObject<Env> {
 function setOn({ defaults, overrides }: Topic): string {
   return JSON.stringify({ ...defaults, ...overrides });
 }
+
+serveCalls(ClusterObject, "cluster", CLUSTER_CALLS);
 
 function partitionsOf(count: number): number[] {
   return Array.from({ length: count }, (_, partition) => partition);

@@ -6,7 +6,13 @@
 // which nothing happens wakes up only for one alarm per session timeout.
 import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
-import type { Topic } from "../../src/core/cluster/topics.ts";
+import {
+  GROUP_CALLS,
+  type GroupCalls,
+  type HeartbeatAnswer,
+  type HeartbeatRequest,
+} from "../../src/calls/group-calls.ts";
+import type { TopicDescription } from "../../src/core/cluster/topics.ts";
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
 import { isTooLate } from "../../src/core/elapsed.ts";
 import { BrokerError, errorOf, type Failure, fail, type Result } from "../../src/core/errors.ts";
@@ -28,12 +34,7 @@ import {
   type GroupConfig,
   type InitialPosition,
 } from "../../src/core/group/config.ts";
-import {
-  Coordinator,
-  type Delivery,
-  type JoinRequest,
-  type LastSeen,
-} from "../../src/core/group/coordinator.ts";
+import { Coordinator, type JoinRequest, type LastSeen } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
 import { type OffsetCommit, unknownMember } from "../../src/core/group/offsets.ts";
@@ -76,6 +77,7 @@ import { parseFrame } from "../../src/protocol/parse.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../../src/protocol/poll.ts";
 import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
 import { startAnew } from "../shared/clock.ts";
+import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import {
   assertRead,
@@ -90,14 +92,7 @@ import { trace } from "../shared/trace.ts";
 import { ClassicMembers, type ClassicStore } from "./classic-members.ts";
 import { GroupClock } from "./group-clock.ts";
 import { GroupStore } from "./group-store.ts";
-import {
-  type ClassicLeave,
-  type GroupParts,
-  type HeartbeatAnswer,
-  type HeartbeatCall,
-  KafkaMembers,
-  type NamedOffset,
-} from "./kafka-members.ts";
+import { type GroupParts, KafkaMembers } from "./kafka-members.ts";
 import { Watchers } from "./watchers.ts";
 
 /** How long a failed alarm waits for its next try. */
@@ -116,7 +111,9 @@ interface Joined {
   readonly requestId: number | undefined;
 }
 
-export class GroupObject extends DurableObject<Env> {
+type RequestOf<Method extends keyof GroupCalls> = Parameters<GroupCalls[Method]>[0];
+
+export class GroupObject extends DurableObject<Env> implements GroupCalls {
   readonly #groupId: string;
   readonly #clock: GroupClock;
   readonly #sockets = new Map<string, WebSocket>();
@@ -244,22 +241,17 @@ export class GroupObject extends DurableObject<Env> {
     return { ok: true, group: describeGroup(this.#coordinator, this.#classic.group) };
   }
 
-  /** [HIS-1] Returns the newest `limit` events in this group, oldest first. */
-  async history(
-    limit: number,
-  ): Promise<Result<{ history: (HistoryEntry & { readonly atMs: number })[] }>> {
+  async history({
+    limit,
+  }: RequestOf<"history">): Promise<
+    Result<{ history: (HistoryEntry & { readonly atMs: number })[] }>
+  > {
     await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     return { ok: true, history: this.#store.history(limit) };
   }
 
-  /**
-   * [OFF-4] Sets committed offsets, also in topics that the group has
-   * not read. The caller has resolved and clamped them.
-   */
-  async resetOffsets(
-    offsets: readonly { topic: string; topicId: string; partition: number; offset: number }[],
-  ): Promise<Result<object>> {
+  async resetOffsets({ offsets }: RequestOf<"resetOffsets">): Promise<Result<object>> {
     await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     const used = checkUnused(this.#members);
@@ -280,8 +272,7 @@ export class GroupObject extends DurableObject<Env> {
     return result;
   }
 
-  /** [OFF-7] Forgets the positions in these topics. */
-  async deleteOffsets(topics: readonly string[]): Promise<Result<object>> {
+  async deleteOffsets({ topics }: RequestOf<"deleteOffsets">): Promise<Result<object>> {
     await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     for (const topic of topics) {
@@ -293,7 +284,6 @@ export class GroupObject extends DurableObject<Env> {
     return result;
   }
 
-  /** [GCF-1] Returns the config that is set for this group, and the config in effect. */
   async config(): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>> {
     await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
@@ -304,10 +294,11 @@ export class GroupObject extends DurableObject<Env> {
     };
   }
 
-  /** [GCF-1] Changes the config. This also creates a group that nobody has joined yet. */
-  async alterConfig(
-    changes: Readonly<Record<string, unknown>>,
-  ): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>> {
+  async alterConfig({
+    changes,
+  }: RequestOf<"alterConfig">): Promise<
+    Result<{ overrides: ConfigOverrides; config: GroupConfig }>
+  > {
     const checked = changeGroupConfig(this.#coordinator.state.overrides, changes);
     if (!checked.ok) return checked;
     const listed = await this.#subscribe([], null);
@@ -317,7 +308,6 @@ export class GroupObject extends DurableObject<Env> {
     return altered.ok ? this.config() : altered;
   }
 
-  /** [GRP-10] Deletes an empty group and everything it remembers. A group that is only listed leaves the list. */
   async destroy(): Promise<Result<object>> {
     if (!this.#coordinator.exists && !(await this.#isLost())) {
       await this.#unlist(true);
@@ -325,7 +315,8 @@ export class GroupObject extends DurableObject<Env> {
     }
     const used = checkUnused(this.#members);
     if (used !== null) return used;
-    await clusterStub(this.env).retireIncarnation(this.#coordinator.state.incarnation);
+    const { incarnation } = this.#coordinator.state;
+    await clusterStub(this.env).retireIncarnation({ incarnation });
     const usedNow = checkUnused(this.#members); // Somebody may have joined meanwhile.
     if (usedNow !== null) return usedNow;
     for (const socket of this.ctx.getWebSockets())
@@ -347,29 +338,25 @@ export class GroupObject extends DurableObject<Env> {
   async #unlist(isDeleted = false): Promise<void> {
     const stub = clusterStub(this.env);
     // [FIL-6] A group that has lost its data stays listed until somebody deletes it.
-    if (!isDeleted && !this.#wasDestroyed && (await stub.isGroupMade(this.#groupId))) return;
-    await stub.forgetGroup(this.#groupId);
+    if (!isDeleted && !this.#wasDestroyed && (await stub.isGroupMade(this.#own))) return;
+    await stub.forgetGroup(this.#own);
   }
 
-  /** True if the group exists or is about to. Called by the cluster. */
-  isNeeded(): boolean {
+  async isNeeded(): Promise<boolean> {
     return this.#coordinator.exists || this.#subscribing > 0 || this.#damage !== null;
   }
 
-  /** [CLK-5] True if this life of the group has the incarnation. Called by a partition whose clock is behind it. */
-  hasIncarnation(incarnation: number): boolean {
+  async hasIncarnation({ incarnation }: RequestOf<"hasIncarnation">): Promise<boolean> {
     return this.#coordinator.exists && this.#coordinator.state.incarnation === incarnation;
   }
 
-  /** [CLK-4] Notes that the clock was set back. Called by the Worker. It does not answer if a new life has to begin. */
   async noticeClock(): Promise<void> {
     this.#clock.now();
     await this.#persistAndTell();
     if (this.#clock.isStanding) await startAnew(this.ctx);
   }
 
-  /** [GRP-9] Notes that the topic was created, grown or (null) deleted. Called by the cluster. */
-  async changeTopic(name: string, topic: Topic | null): Promise<void> {
+  async changeTopic({ name, topic }: RequestOf<"changeTopic">): Promise<void> {
     if (!this.#coordinator.exists) return;
     const known = this.#coordinator.state.topics.get(name);
     if (known !== undefined && known.topicId !== topic?.topicId)
@@ -377,6 +364,11 @@ export class GroupObject extends DurableObject<Env> {
     if (topic === null) this.#coordinator.changeTopics([], [name], this.#clock.now());
     else this.#coordinator.changeTopics([groupTopic(topic)], [], this.#clock.now());
     await this.#persistAndTell();
+  }
+
+  /** The group, as the cluster is told. */
+  get #own(): { groupId: string } {
+    return { groupId: this.#groupId };
   }
 
   /** The members of every kind, for the code that makes decisions about them. */
@@ -388,11 +380,6 @@ export class GroupObject extends DurableObject<Env> {
     return fail("GROUP_ID_NOT_FOUND", `group ${this.#groupId} does not exist`);
   }
 
-  /**
-   * [POL-1] Serves a member without a socket. First it commits what the member acknowledges, the last
-   * action on the records of the previous poll. Then the member joins or keeps its place, and is told
-   * what it owns. A repeated call changes nothing more.
-   */
   async poll(request: PollRequest): Promise<Result<PollAnswer>> {
     const { memberId, topics, topicPattern } = request;
     const before = this.#coordinator.state.members.get(memberId);
@@ -454,25 +441,20 @@ export class GroupObject extends DurableObject<Env> {
     }));
   }
 
-  /**
-   * [POL-4] [POL-5] Notes where the member begins and what it will be sent. Called by the Worker before it answers a
-   * poll. Returns the partitions that still belong to the member.
-   */
-  async deliver(
-    memberId: string,
-    memberEpoch: number,
-    deliveries: readonly Delivery[],
-  ): Promise<PartitionSet> {
+  async deliver({
+    memberId,
+    memberEpoch,
+    deliveries,
+  }: RequestOf<"deliver">): Promise<PartitionSet> {
     const own = this.#coordinator.deliver(memberId, memberEpoch, deliveries, this.#clock.now());
     await this.#persistAndTell();
     return own;
   }
 
-  /** [GRP-5] Removes a member that polls. */
-  async leave(
-    memberId: string,
-    acks: PollRequest["acks"],
-  ): Promise<Result<{ rejected: readonly RejectedAck[] }>> {
+  async leave({
+    memberId,
+    acks,
+  }: RequestOf<"leave">): Promise<Result<{ rejected: readonly RejectedAck[] }>> {
     // [GRP-15] Another kind of member may have chosen an id that a poller would have.
     if (this.#coordinator.state.members.get(memberId)?.polls === false)
       return unknownMember(memberId);
@@ -529,27 +511,27 @@ export class GroupObject extends DurableObject<Env> {
     return this.#kafka.heartbeatClassic(token);
   }
 
-  leaveClassic(members: readonly ClassicLeave[]): Promise<number[]> {
+  leaveClassic({ members }: RequestOf<"leaveClassic">): Promise<number[]> {
     return this.#kafka.leaveClassic(members);
   }
 
-  heartbeat(request: HeartbeatCall): Promise<Result<HeartbeatAnswer>> {
+  heartbeat(request: HeartbeatRequest): Promise<Result<HeartbeatAnswer>> {
     return this.#kafka.heartbeat(request);
   }
 
-  commitOffsets(
-    token: ClassicToken,
-    offsets: readonly NamedOffset[],
-  ): Promise<{ errorCode: number; errorCodes: number[] }> {
+  commitOffsets({
+    token,
+    offsets,
+  }: RequestOf<"commitOffsets">): Promise<{ errorCode: number; errorCodes: number[] }> {
     return this.#kafka.commitOffsets(token, offsets);
   }
 
-  async deletePositions(positions: readonly { topic: string; partition: number }[]) {
+  async deletePositions({ positions }: RequestOf<"deletePositions">) {
     await this.#assertKept();
     return this.#kafka.deletePositions(positions);
   }
 
-  async committedOffsets(member: { memberId: string; memberEpoch: number } | null) {
+  async committedOffsets({ member }: RequestOf<"committedOffsets">) {
     await this.#assertKept();
     return this.#kafka.committedOffsets(member);
   }
@@ -696,7 +678,12 @@ export class GroupObject extends DurableObject<Env> {
     this.#subscribing++;
     try {
       const stub = clusterStub(this.env);
-      const subscribed = await stub.subscribe(this.#groupId, topics, topicPattern, mustExist);
+      const subscribed = await stub.subscribe({
+        ...this.#own,
+        names: topics,
+        pattern: topicPattern,
+        mustExist,
+      });
       if (!subscribed.ok) return subscribed;
       this.#coordinator.retiredIncarnation = subscribed.retiredIncarnation;
       if (subscribed.isMade && !this.#coordinator.exists && !this.#wasDestroyed)
@@ -719,14 +706,14 @@ export class GroupObject extends DurableObject<Env> {
   async #assertKept(): Promise<void> {
     if (this.#damage !== null) throw errorOf(this.#damage);
     if (this.#coordinator.exists || this.#wasDestroyed) return;
-    const isMade = await clusterStub(this.env).isGroupMade(this.#groupId);
+    const isMade = await clusterStub(this.env).isGroupMade(this.#own);
     if (isMade && !this.#coordinator.exists && !this.#wasDestroyed) throw errorOf(this.#isGone());
   }
 
   /** [FIL-6] True if the group's data is gone, or none of it can be read. */
   async #isLost(): Promise<boolean> {
     if (this.#wasDestroyed) return false;
-    return this.#damage !== null || (await clusterStub(this.env).isGroupMade(this.#groupId));
+    return this.#damage !== null || (await clusterStub(this.env).isGroupMade(this.#own));
   }
 
   /**
@@ -750,7 +737,7 @@ export class GroupObject extends DurableObject<Env> {
   #noteMade(): void {
     if (this.#isNoted || this.env.RIVULET_FILES === undefined || !this.#coordinator.exists) return;
     this.#isNoted = true;
-    const noted = clusterStub(this.env).noteGroupMade(this.#groupId);
+    const noted = clusterStub(this.env).noteGroupMade(this.#own);
     this.ctx.waitUntil(
       noted.catch(() => {
         this.#isNoted = false;
@@ -1009,6 +996,8 @@ export class GroupObject extends DurableObject<Env> {
   }
 }
 
+serveCalls(GroupObject, "group", GROUP_CALLS);
+
 /** A store that takes the place of damaged data. */
 const NOTHING_STORED: ClassicStore = { loadClassic: () => null, setClassic: () => {} };
 
@@ -1037,6 +1026,6 @@ function notJoined(): Failure {
   return fail("UNKNOWN_MEMBER_ID", "this socket has not joined the group");
 }
 
-function groupTopic(topic: Topic): GroupTopic {
+function groupTopic(topic: TopicDescription): GroupTopic {
   return { topicId: topic.topicId, name: topic.name, partitions: topic.partitions };
 }

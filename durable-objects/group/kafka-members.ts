@@ -1,6 +1,12 @@
 // The calls of Kafka's clients to a group: the classic protocol, KIP-848's heartbeat, offsets, descriptions. They come
 // from the Worker, which speaks Kafka's protocol (src/kafka/apis). A member without a socket shows that it is alive by
 // its calls, and through the connection that watches for it.
+import type {
+  ClassicLeave,
+  HeartbeatAnswer,
+  HeartbeatRequest,
+  NamedOffset,
+} from "../../src/calls/group-calls.ts";
 import { checkTopicName } from "../../src/core/cluster/topics.ts";
 import {
   ERRORS,
@@ -35,7 +41,6 @@ import {
   fromSet,
   parsePartitionKey,
   partitionKey,
-  type TopicPartitions,
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
@@ -61,32 +66,6 @@ export interface GroupParts {
   checkJoin(request: JoinRequest): Failure | null;
   persistAndTell(): Promise<void>;
   unlist(): Promise<void>;
-}
-
-/** A heartbeat as it crosses the call, which cannot carry sets. */
-export type HeartbeatCall = Omit<Heartbeat, "owned"> & {
-  readonly owned: readonly TopicPartitions[] | null;
-};
-
-export interface HeartbeatAnswer {
-  readonly memberEpoch: number;
-  readonly heartbeatIntervalMs: number;
-  /** Null if it is no news to the member. */
-  readonly assignment: TopicPartitions[] | null;
-}
-
-export interface ClassicLeave {
-  readonly memberId: string;
-  readonly instanceId: string | null;
-}
-
-export interface NamedOffset {
-  readonly topic: string;
-  readonly partition: number;
-  readonly offset: number;
-  readonly metadata: string;
-  /** [OFF-13] The leader epoch of the last record read. Left out if it is not known. */
-  readonly leaderEpoch?: number;
 }
 
 export class KafkaMembers {
@@ -231,7 +210,7 @@ export class KafkaMembers {
   // KIP-848.
 
   /** [KCG-1] Answers a heartbeat. The assignment is included if it is news to the member. */
-  async heartbeat(request: HeartbeatCall): Promise<Result<HeartbeatAnswer>> {
+  async heartbeat(request: HeartbeatRequest): Promise<Result<HeartbeatAnswer>> {
     const group = this.#group;
     const heartbeat = { ...request, owned: request.owned === null ? null : toSet(request.owned) };
     const { memberId, memberEpoch } = heartbeat;

@@ -3,12 +3,19 @@
 // reply or a frame sent after `sql.exec` leaves only when the write is durable (output gate), so nobody
 // ever sees a record that could still be lost [LOG-5].
 import { DurableObject } from "cloudflare:workers";
+import {
+  type AppendRequest,
+  type AppendResult,
+  type Bounds,
+  PARTITION_CALLS,
+  type PartitionCalls,
+} from "../../src/calls/partition-calls.ts";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
 import { decompress } from "../../src/compression/decompress.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
-import type { Topic } from "../../src/core/cluster/topics.ts";
+import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
 import {
   attempt,
   BrokerError,
@@ -27,17 +34,17 @@ import {
 import { validateAppend } from "../../src/core/log/append.ts";
 import { Compactor } from "../../src/core/log/compaction.ts";
 import { ChunkVerifier } from "../../src/core/log/damage.ts";
-import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
+import type { KeyedRequest } from "../../src/core/log/keyed-request.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
 import { clusterStub, type Env, groupStub, placeOf } from "../../src/env.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
-import type { InitialOffset } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { parseFrame } from "../../src/protocol/parse.ts";
-import { readerMessage } from "../../src/protocol/partition-socket.ts";
+import { type Owner, readerMessage } from "../../src/protocol/partition-socket.ts";
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
+import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
@@ -49,7 +56,7 @@ import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";
 import { RequestStore } from "./request-store.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
-import { type Owner, TailReaders } from "./tail-readers.ts";
+import { TailReaders } from "./tail-readers.ts";
 
 /** The parts of a partition that is in use. There are none before its first use and after its end. */
 interface Parts {
@@ -62,18 +69,9 @@ interface Parts {
   readonly turns: Turns;
 }
 
-/** The answer to an append. */
-export type AppendResult = Result<{
-  readonly baseOffset: number;
-  /** The timestamp of its records if the topic has LogAppendTime, else null. */
-  readonly logAppendTimeMs: number | null;
-  /** Where the log begins. Left out where it still begins at 0. */
-  readonly logStartOffset?: number;
-}>;
+type RequestOf<Method extends keyof PartitionCalls> = Parameters<PartitionCalls[Method]>[0];
 
-type Bounds = { logStartOffset: number; highWatermark: number };
-
-export class PartitionObject extends DurableObject<Env> {
+export class PartitionObject extends DurableObject<Env> implements PartitionCalls {
   readonly #store: PartitionStore;
   readonly #topicId: string;
   readonly #partition: number;
@@ -153,28 +151,14 @@ export class PartitionObject extends DurableObject<Env> {
     return { topic, log, commits, readers, requests, housekeeping, turns };
   }
 
-  /**
-   * Appends whole record batches. Their records get consecutive offsets from `baseOffset` on. With `expectedOffset`, it
-   * appends only if that is the first of them. An append of a request with an idempotency key (`keyed`) is stored once
-   * for as long as the key lives [KEY-1]. `isOwn` says that the producer is one of the Worker's. The Worker sets it for
-   * batches that it encoded itself, and for nothing else [IDM-9].
-   */
-  async append(
-    bytes: Uint8Array,
-    expectedOffset: number | null = null,
-    keyed: KeyedAppend | null = null,
-    isOwn = false,
-  ): Promise<AppendResult> {
+  async append(request: AppendRequest): Promise<AppendResult> {
     const loaded = await this.#load();
-    return loaded.ok ? this.#append(loaded.parts, bytes, expectedOffset, keyed, isOwn) : loaded;
+    return loaded.ok ? this.#append(loaded.parts, request) : loaded;
   }
 
   async #append(
     { topic, log, commits, requests }: Parts,
-    bytes: Uint8Array,
-    expectedOffset: number | null,
-    keyed: KeyedAppend | null,
-    isOwn: boolean,
+    { batches, expectedOffset = null, keyed = null, isOwn = false }: AppendRequest,
   ): Promise<AppendResult> {
     const { config } = topic;
     const nowMs = Date.now();
@@ -191,7 +175,7 @@ export class PartitionObject extends DurableObject<Env> {
       if (!room.ok) return room;
     }
     const rules = { config, nowMs, isOwn, decode: decoderWithin(MAX_DECODED_REQUEST_BYTES) };
-    const append = validateAppend(bytes, rules, expectedOffset);
+    const append = validateAppend(batches, rules, expectedOffset);
     if (!append.ok) return append;
     const outcome = await commits.append(
       keyed === null
@@ -201,11 +185,9 @@ export class PartitionObject extends DurableObject<Env> {
     return outcome.ok ? answer(outcome.baseOffset, outcome.appendedAtMs) : outcome;
   }
 
-  /** Reads whole batches, beginning with the one that holds `offset`. If there are any, it returns at least one. */
-  async read(request: {
-    offset: number;
-    maxBytes: number;
-  }): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>> {
+  async read(
+    request: RequestOf<"read">,
+  ): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
     const { log } = loaded.parts;
@@ -218,14 +200,12 @@ export class PartitionObject extends DurableObject<Env> {
     });
   }
 
-  /**
-   * [POL-2] Does the same as `read` for an owner without a socket. Only the newest owner may read, and the owner before
-   * it is cut off first. `offset` in the answer is where the read began.
-   */
-  async readAs(
-    owner: Owner,
-    request: { offset: number | InitialOffset; maxBytes: number },
-  ): Promise<Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>> {
+  async readAs({
+    owner,
+    ...request
+  }: RequestOf<"readAs">): Promise<
+    Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>
+  > {
     const invalid = await this.#checkIncarnation(owner);
     if (invalid !== null) return invalid;
     const loaded = await this.#load();
@@ -258,8 +238,9 @@ export class PartitionObject extends DurableObject<Env> {
     if (!this.#isFromAhead(owner)) return null;
     const { group, incarnation } = owner;
     try {
-      const isListed = await clusterStub(this.env).hasGroup(group); // Asking the cluster creates no group.
-      if (isListed && (await groupStub(this.env, group).hasIncarnation(incarnation))) return null;
+      const isListed = await clusterStub(this.env).hasGroup({ groupId: group }); // Asking the cluster creates no group.
+      if (isListed && (await groupStub(this.env, group).hasIncarnation({ incarnation })))
+        return null;
     } catch (error) {
       return fail("COORDINATOR_NOT_AVAILABLE", `group ${group} cannot be asked: ${error}`);
     }
@@ -268,17 +249,17 @@ export class PartitionObject extends DurableObject<Env> {
     return fail("INVALID_REQUEST", detail);
   }
 
-  /** Returns the bounds of the log. */
   async offsets(): Promise<Result<Bounds>> {
     const loaded = await this.#load();
     return loaded.ok ? { ok: true, ...boundsOf(loaded.parts.log) } : loaded;
   }
 
-  /** [LOG-6] Returns the next batch that may hold a record with at least this timestamp, or null. */
-  async findBatchByTimestamp(
-    timestamp: number,
-    from: number,
-  ): Promise<Result<{ candidate: TimestampCandidate | null; topic: string } & Bounds>> {
+  async findBatchByTimestamp({
+    timestamp,
+    from,
+  }: RequestOf<"findBatchByTimestamp">): Promise<
+    Result<{ candidate: TimestampCandidate | null; topic: string } & Bounds>
+  > {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
     const { log, topic } = loaded.parts;
@@ -288,7 +269,6 @@ export class PartitionObject extends DurableObject<Env> {
     });
   }
 
-  /** [LOG-6] Returns the largest timestamp of any record, or null for an empty log (KIP-734). */
   async maxTimestamp(): Promise<Result<{ timestamp: number | null }>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
@@ -296,8 +276,9 @@ export class PartitionObject extends DurableObject<Env> {
     return attempt(() => ({ ok: true, timestamp: log.maxTimestamp(decodeAnyBatch) }));
   }
 
-  /** [LOG-8] Hides everything before `before` from readers. It is freed with its segment. */
-  async deleteRecords(before: number): Promise<Result<{ logStartOffset: number }>> {
+  async deleteRecords({
+    before,
+  }: RequestOf<"deleteRecords">): Promise<Result<{ logStartOffset: number }>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
     const { log } = loaded.parts;
@@ -311,15 +292,11 @@ export class PartitionObject extends DurableObject<Env> {
     return { ok: true, logStartOffset: log.logStartOffset };
   }
 
-  /**
-   * [KEY-1] Returns what is known of the request with this
-   * idempotency key. If there is a `plan`, it is kept from now on.
-   */
-  async beginRequest(
-    key: string,
-    bodyHash: string,
-    plan: RequestPlan | null,
-  ): Promise<Result<{ request: KeyedRequest | null }>> {
+  async beginRequest({
+    key,
+    bodyHash,
+    plan,
+  }: RequestOf<"beginRequest">): Promise<Result<{ request: KeyedRequest | null }>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
     const { requests, housekeeping } = loaded.parts;
@@ -328,10 +305,10 @@ export class PartitionObject extends DurableObject<Env> {
     return begun;
   }
 
-  /** Applies a change of the topic's config. An unused partition learns it with its first use. */
-  async configure(topic: Topic): Promise<void> {
+  async configure({ topic: described }: RequestOf<"configure">): Promise<void> {
     const parts = this.#parts;
     if (parts === null) return;
+    const topic = resolveTopic(described);
     this.#store.setTopic(topic);
     parts.topic = topic;
     parts.log.config = topic.config;
@@ -339,11 +316,10 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   /**
-   * [CLK-1] [CLK-2] Notes that the clock was set back. Called by the Worker. Appends that wait for
-   * a commit stop waiting. If time stands still, a new life begins with the clock as it is now.
-   * Appends not stored by then are not stored in this life.
+   * [CLK-1] [CLK-2] Appends that wait for a commit stop waiting. If time stands still, a new life begins with the clock as
+   * it is now. Appends not stored by then are not stored in this life.
    */
-  noticeClock(): void {
+  async noticeClock(): Promise<void> {
     const parts = this.#parts;
     if (parts === null) return;
     parts.turns.hurry();
@@ -390,9 +366,10 @@ export class PartitionObject extends DurableObject<Env> {
 
   /** [FIL-3] Begins the first use. If the cluster knows of an earlier one, the data stored then is gone. */
   async #begin(): Promise<Result<{ parts: Parts }>> {
-    const found = await clusterStub(this.env).usePartition(this.#topicId, this.#partition);
+    const found = await this.#use();
     if (this.#isDestroyed || !found.ok) return this.#unknownTopic(); // It may be deleted meanwhile.
-    const { topic, knownLogEnd } = found;
+    const { knownLogEnd } = found;
+    const topic = resolveTopic(found.topic);
     if (this.#partition >= topic.partitions) {
       return fail(
         "UNKNOWN_TOPIC_OR_PARTITION",
@@ -412,7 +389,7 @@ export class PartitionObject extends DurableObject<Env> {
   async #compare(parts: Parts): Promise<Result<{ parts: Parts }>> {
     const { logEndOffset } = parts.log;
     try {
-      const found = await clusterStub(this.env).usePartition(this.#topicId, this.#partition);
+      const found = await this.#use();
       const known = found.ok ? (found.knownLogEnd ?? 0) : 0; // A deleted topic's partition goes in a moment.
       if (logEndOffset < known)
         return this.#stop(
@@ -424,6 +401,11 @@ export class PartitionObject extends DurableObject<Env> {
     }
     this.#isCompared = true;
     return this.#loaded();
+  }
+
+  #use() {
+    const place = { topicId: this.#topicId, partition: this.#partition };
+    return clusterStub(this.env).usePartition(place);
   }
 
   /**
@@ -451,7 +433,8 @@ export class PartitionObject extends DurableObject<Env> {
   }
 
   async #noteLogEnd(logEnd: number): Promise<void> {
-    await clusterStub(this.env).noteLogEnd(this.#topicId, this.#partition, logEnd);
+    const place = { topicId: this.#topicId, partition: this.#partition };
+    await clusterStub(this.env).noteLogEnd({ ...place, logEnd });
   }
 
   #unknownTopic(): Failure {
@@ -509,7 +492,7 @@ export class PartitionObject extends DurableObject<Env> {
   /** Appends a binary frame. Errors in the batches are answered, and the socket stays open. */
   async #appendFrame(parts: Parts, socket: WebSocket, data: ArrayBuffer): Promise<void> {
     const { requestId, expectedOffset, batches } = readAppendFrame(data);
-    const result = await this.#append(parts, batches, expectedOffset, null, false);
+    const result = await this.#append(parts, { batches, expectedOffset });
     if (result.ok) {
       if (this.#silent.delete(socket)) socket.serializeAttachment({ hasAppended: true });
       const { baseOffset, logAppendTimeMs, logStartOffset } = result;
@@ -547,6 +530,8 @@ export class PartitionObject extends DurableObject<Env> {
     this.#parts?.readers.remove(socket);
   }
 }
+
+serveCalls(PartitionObject, "partition", PARTITION_CALLS);
 
 function boundsOf(log: PartitionLog): Bounds {
   return { logStartOffset: log.logStartOffset, highWatermark: log.logEndOffset };

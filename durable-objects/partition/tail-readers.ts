@@ -16,6 +16,7 @@ import {
 import { CLOSE_FENCED, CLOSE_REPLACED } from "../../src/protocol/close-codes.ts";
 import type {
   attachMessage,
+  Owner,
   PartitionMessage,
   windowMessage,
 } from "../../src/protocol/partition-socket.ts";
@@ -31,7 +32,6 @@ interface Reader {
 }
 
 type AttachMessage = z.output<typeof attachMessage>;
-export type Owner = NonNullable<AttachMessage["owner"]>;
 type WindowMessage = z.output<typeof windowMessage>;
 
 export class TailReaders {

@@ -1,9 +1,8 @@
 // [FIL-7] Tells who owns the storage that an object has found. On a machine's disk a database is a file, and files can
 // be swapped or restored under another's name. So the stored data itself names its owner.
+import type { ObjectKind } from "../../src/calls/calls.ts";
 import type { BrokerError } from "../../src/core/errors.ts";
 import { damaged } from "../../src/core/platform-errors.ts";
-
-export type ObjectKind = "cluster" | "group" | "partition";
 
 /** The table that every object of a kind has from its first write on. No object of another kind has it. */
 const KIND_OF_TABLE: Readonly<Record<string, ObjectKind>> = {

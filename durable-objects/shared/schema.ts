@@ -8,8 +8,9 @@
 //   expand    adds the new form and goes on writing the old one beside it. `oldestReader` stays.
 //   migrate   reads the new form only. Both are still written.
 //   contract  no longer writes the old form. `oldestReader` becomes the version of the release that migrated.
+import type { ObjectKind } from "../../src/calls/calls.ts";
 import { damaged } from "../../src/core/platform-errors.ts";
-import { anothers, KIND_TABLES, kindOf, type ObjectKind } from "./identity.ts";
+import { anothers, KIND_TABLES, kindOf } from "./identity.ts";
 import { firstRow, hasColumn, type Sql, type Transactional, whichExist } from "./sql.ts";
 
 export interface Schema {

@@ -11,6 +11,8 @@ export type PlatformFailure =
   | "damaged"
   /** Its storage could not be opened, read or written this time. */
   | "storage"
+  /** An older release than the caller's still runs there. It does not know the call, so it did nothing. */
+  | "older"
   /** It was reset, or the connection to it broke. Nobody knows what became of the call. */
   | "unanswered"
   /** An error of the program. */
@@ -50,6 +52,8 @@ const STORAGE =
 const UNANSWERED =
   /Durable Object (storage|reset|was)|object (has been|was) (reset|evicted|destroyed)|Network connection lost|shutting down|[Dd]isconnected|superseded|broken\./;
 
+const OLDER = /does not implement the method/;
+
 /** Reads the text first. A full disk also resets the object, but an operator must hear about the disk. */
 export function failureOf(error: unknown): PlatformFailure {
   if (error instanceof ObjectError) return error.failure;
@@ -64,6 +68,7 @@ export function failureOf(error: unknown): PlatformFailure {
   if (FULL.test(message)) return "full";
   if (DAMAGED.test(message)) return "damaged";
   if (STORAGE.test(message)) return "storage";
+  if (OLDER.test(message)) return "older";
   if (retryable || durableObjectReset || UNANSWERED.test(message)) return "unanswered";
   return "unexpected";
 }
@@ -90,6 +95,11 @@ export function brokerError(error: unknown): BrokerError {
       return new BrokerError(
         "KAFKA_STORAGE_ERROR",
         `${where}: its storage could not be opened, read or written (${publicText(error)})`,
+      );
+    case "older":
+      return new BrokerError(
+        "COORDINATOR_NOT_AVAILABLE",
+        `${where} still runs an older release and is about to be replaced; try again`,
       );
     case "unanswered":
       return new BrokerError("REQUEST_TIMED_OUT", `${where} did not answer; try again`);

@@ -47,7 +47,7 @@ export type AppendAnswer = AppendStored | AppendRefused;
 
 const FIRST_BACKOFF_MS = 50;
 /** After these failures it is certain that nothing was stored. */
-const NOT_STORED: readonly PlatformFailure[] = ["overloaded", "full", "damaged"];
+const NOT_STORED: readonly PlatformFailure[] = ["overloaded", "full", "damaged", "older"];
 
 /**
  * Appends and never throws. An unknown outcome is REQUEST_TIMED_OUT,
@@ -75,7 +75,7 @@ export async function appendTo(
     try {
       const stub = partitionStub(env, topicId, partition);
       const { expectedOffset, keyed = null, isOwn = false } = options;
-      const result = await stub.append(bytes, expectedOffset, keyed, isOwn);
+      const result = await stub.append({ batches: bytes, expectedOffset, keyed, isOwn });
       if (result.ok) return result;
       const { error: code, detail } = result;
       if (unanswered === null || isDecided(code)) return refusedBy(result);

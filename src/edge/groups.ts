@@ -4,10 +4,10 @@
 import { isWithin } from "../core/elapsed.ts";
 import { type Failure, fail } from "../core/errors.ts";
 import { METADATA_CACHE_GROUPS, METADATA_MAX_AGE_MS } from "../core/limits.ts";
-import { clusterStub, type Env, groupStub } from "../env.ts";
+import { clusterStub, type Env, type GroupStub, groupStub } from "../env.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
 
-export type Group = ReturnType<typeof groupStub>;
+export type Group = GroupStub;
 
 /** Returns the result of `look`, or GROUP_ID_NOT_FOUND if there is no such group. */
 export async function lookAtGroup<R extends { readonly ok: true } | Failure>(
@@ -32,7 +32,7 @@ export async function groupExists(env: Env, groupId: string): Promise<boolean> {
   if (knownMs !== undefined && isWithin(knownMs, METADATA_MAX_AGE_MS, Date.now())) return true;
   groups.delete(groupId);
   try {
-    if (!(await clusterStub(env).hasGroup(groupId))) return false;
+    if (!(await clusterStub(env).hasGroup({ groupId }))) return false;
   } catch {
     return true;
   }

@@ -2,7 +2,12 @@
 // again when a partition says that the topic is gone. If the ClusterObject cannot be reached, the remembered metadata
 // stays in use: producing and fetching do not depend on it.
 
-import { checkTopicName, type Topic } from "../core/cluster/topics.ts";
+import {
+  checkTopicName,
+  resolveTopic,
+  type Topic,
+  type TopicDescription,
+} from "../core/cluster/topics.ts";
 import { isWithin } from "../core/elapsed.ts";
 import { BrokerError, errorOf, unwrap } from "../core/errors.ts";
 import {
@@ -31,9 +36,14 @@ export async function topicMetadata(env: Env, name: string): Promise<Topic> {
 
 /** Asks the cluster again, whatever is remembered. */
 export async function refresh(env: Env, name: string): Promise<Topic> {
-  const result = await clusterStub(env).topic(name);
+  const result = await clusterStub(env).topic({ name });
   forget(name);
-  const { topic } = unwrap(result);
+  return learn(unwrap(result).topic);
+}
+
+/** [VER-4] Remembers the topic as this release understands what the cluster has described. */
+export function learn(described: TopicDescription): Topic {
+  const topic = resolveTopic(described);
   remember(topic);
   return topic;
 }
@@ -71,10 +81,9 @@ export async function topicById(env: Env, topicId: string): Promise<Topic> {
 }
 
 async function refreshById(env: Env, topicId: string): Promise<Topic> {
-  const found = await clusterStub(env).topicById(topicId);
+  const found = await clusterStub(env).topicById({ topicId });
   if (found.ok) {
-    remember(found.topic);
-    return found.topic;
+    return learn(found.topic);
   }
   const { topicNames, unknownTopicIds } = isolate;
   forget(topicNames.get(topicId) ?? "");

@@ -7,7 +7,7 @@ import { damageError } from "../core/log/damage.ts";
 import { readBatchHeader } from "../core/log/record-batch.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
-import { clusterStub, type Env, groupStub, partitionStub } from "../env.ts";
+import { clusterStub, type Env, groupStub, type PartitionStub, partitionStub } from "../env.ts";
 import { lookAtGroup } from "./groups.ts";
 import { topicMetadata } from "./metadata.ts";
 import { answerOf, isDeleted, type UnreadablePartition } from "./unreadable.ts";
@@ -45,7 +45,7 @@ export async function listOffset(
   let from = 0;
   for (;;) {
     const { candidate, topic, logStartOffset, highWatermark } = unwrap(
-      await stub.findBatchByTimestamp(at.timestamp, from),
+      await stub.findBatchByTimestamp({ timestamp: at.timestamp, from }),
     );
     if (candidate === null) return { offset: highWatermark };
     const records = attempt(() => decodeAnyBatch(candidate.batch));
@@ -120,7 +120,7 @@ async function unusedOf(
 ): Promise<(topicId: string, partition: number) => boolean> {
   const topicIds = [...new Set(offsets.map(({ topicId }) => topicId))];
   try {
-    const used = await clusterStub(env).usedPartitions(topicIds);
+    const used = await clusterStub(env).usedPartitions({ topicIds });
     const byTopic = new Map(topicIds.map((topicId, i) => [topicId, used[i] ?? null]));
     return (topicId, partition) => byTopic.get(topicId)?.includes(partition) === false;
   } catch {
@@ -133,7 +133,7 @@ async function unusedOf(
  * moved on meanwhile, or if its batch does not decode. A description does not fail because of that.
  */
 async function firstTimestamp(
-  stub: ReturnType<typeof partitionStub>,
+  stub: PartitionStub,
   from: number,
   end: number,
 ): Promise<number | null> {
@@ -212,14 +212,14 @@ export async function resetGroup(
   );
   if (!request.dryRun) {
     unwrap(
-      await stub.resetOffsets(
-        plan.map(({ topic, topicId, partition, offset }) => ({
+      await stub.resetOffsets({
+        offsets: plan.map(({ topic, topicId, partition, offset }) => ({
           topic,
           topicId,
           partition,
           offset,
         })),
-      ),
+      }),
     );
   }
   return plan.map(({ topic, partition, committedOffset, offset }) => ({

@@ -82,7 +82,7 @@ export async function leave(
     const { error: code, detail } = unknownMember(memberId);
     return { ...none, rejected: ack.map((each) => ({ ...each, code, detail })) };
   }
-  const left = await groupStub(env, groupId).leave(memberId, ack);
+  const left = await groupStub(env, groupId).leave({ memberId, acks: ack });
   return { ...none, rejected: unwrap(left).rejected };
 }
 
@@ -237,7 +237,7 @@ class PollingMember {
     const initial = isAdded ? "earliest" : (assignment.initialOffset ?? this.#options.from);
     const stub = partitionStub(this.#env, place.topicId, place.partition);
     const readFrom = (offset: number | InitialOffset) =>
-      answerOf(async () => await stub.readAs(owner, { offset, maxBytes }));
+      answerOf(async () => await stub.readAs({ owner, offset, maxBytes }));
     let read = await readFrom(place.committedOffset ?? initial);
     const isOutside = !read.ok && read.error === "OFFSET_OUT_OF_RANGE";
     if (isOutside) read = await readFrom(initial);
@@ -271,7 +271,7 @@ class PollingMember {
     const { memberEpoch } = answer.assignment;
     const memberId = memberIdOf(this.#options.instanceId);
     const stub = groupStub(this.#env, this.#groupId);
-    const own = await stub.deliver(memberId, memberEpoch, deliveries);
+    const own = await stub.deliver({ memberId, memberEpoch, deliveries });
     return read.filter(({ place }) => own.has(keyOf(place)));
   }
 

@@ -279,7 +279,11 @@ async function produceKeyed(
   const wrong = reasonAgainst(() => planned(topic.name, unplaced, proposal, options, times));
   const ids = { producerId: newProducerId(), requestId: crypto.randomUUID() };
   const plan = wrong === null ? { ...proposal, ...ids } : null;
-  const begun = await partitionStub(env, topic.topicId, home).beginRequest(key, hash, plan);
+  const begun = await partitionStub(env, topic.topicId, home).beginRequest({
+    key,
+    bodyHash: hash,
+    plan,
+  });
   if (!begun.ok && begun.error === "UNKNOWN_TOPIC_ID") {
     const { error: code, detail } = begun;
     return unplaced.map(() => ({ partition: home, code, detail, data: {} }));

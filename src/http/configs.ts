@@ -13,7 +13,9 @@ export const configs = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => context.json(configJson(await clusterStub(context.env).defaults())))
   .patch("/", (context) =>
     withJson(context.req.raw, alterConfigsSchema, async (body) =>
-      context.json(configJson(unwrap(await clusterStub(context.env).alterDefaults(body.config)))),
+      context.json(
+        configJson(unwrap(await clusterStub(context.env).alterDefaults({ changes: body.config }))),
+      ),
     ),
   );
 

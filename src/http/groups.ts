@@ -125,7 +125,9 @@ export const groups = new Hono<{ Bindings: Env }>()
   .patch("/:group", (context) => {
     const groupId = groupParameter(context.req.param("group"));
     return withJson(context.req.raw, alterGroupSchema, async (body) => {
-      const altered = unwrap(await groupStub(context.env, groupId).alterConfig(body.config));
+      const altered = unwrap(
+        await groupStub(context.env, groupId).alterConfig({ changes: body.config }),
+      );
       const { config, overrides } = altered;
       return context.json({ groupId, config: groupConfigByKey(config), overrides });
     });
@@ -134,7 +136,7 @@ export const groups = new Hono<{ Bindings: Env }>()
     const groupId = groupParameter(context.req.param("group"));
     const { limit } = query(context.req.raw, historyQuery);
     const { history } = unwrap(
-      await lookAtGroup(context.env, groupId, async (group) => await group.history(limit)),
+      await lookAtGroup(context.env, groupId, async (group) => await group.history({ limit })),
     );
     const heldBytes = HISTORY_ENTRY_BYTES * history.length;
     const rest = { groupId };
@@ -158,7 +160,11 @@ export const groups = new Hono<{ Bindings: Env }>()
     const groupId = groupParameter(context.req.param("group"));
     const { topics } = query(context.req.raw, deleteOffsetsQuery);
     unwrap(
-      await lookAtGroup(context.env, groupId, async (group) => await group.deleteOffsets(topics)),
+      await lookAtGroup(
+        context.env,
+        groupId,
+        async (group) => await group.deleteOffsets({ topics }),
+      ),
     );
     return context.body(null, 204);
   })

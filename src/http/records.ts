@@ -129,7 +129,7 @@ export const records = new Hono<{ Bindings: Env }>()
     const { topic, partition } = place(context.req.param());
     const { before } = query(context.req.raw, deleteQuery);
     const { logStartOffset } = await atPartition(context.env, topic, partition, async (topicId) =>
-      unwrap(await partitionStub(context.env, topicId, partition).deleteRecords(before)),
+      unwrap(await partitionStub(context.env, topicId, partition).deleteRecords({ before })),
     );
     return context.json({ logStartOffset });
   });

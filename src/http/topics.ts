@@ -5,8 +5,9 @@ import { configByKey } from "../core/cluster/config.ts";
 import type { Topic } from "../core/cluster/topics.ts";
 import { unwrap } from "../core/errors.ts";
 import { DEFAULT_PARTITIONS } from "../core/limits.ts";
-import { forget, remember } from "../edge/metadata.ts";
-import { clusterStub, type Env } from "../env.ts";
+import { refresh } from "../edge/metadata.ts";
+import { alterTopic, createTopic, deleteTopic, listTopics } from "../edge/topics.ts";
+import type { Env } from "../env.ts";
 import { listAnswer } from "./answer.ts";
 import { withJson } from "./in-progress.ts";
 import { topicParameter } from "./parameters.ts";
@@ -43,40 +44,29 @@ const TOPIC_BYTES = 2_048;
 export const topics = new Hono<{ Bindings: Env }>()
   .post("/", (context) =>
     withJson(context.req.raw, createTopicSchema, async (body) => {
-      const result = await clusterStub(context.env).createTopic(
-        body.name,
-        body.partitions ?? DEFAULT_PARTITIONS,
-        body.config ?? {},
-      );
-      const { topic } = unwrap(result);
-      remember(topic);
+      const { name, partitions = DEFAULT_PARTITIONS, config: overrides = {} } = body;
+      const { topic } = unwrap(await createTopic(context.env, { name, partitions, overrides }));
       return context.json(topicJson(topic), 201);
     }),
   )
   .get("/", async (context) => {
-    const items = await clusterStub(context.env).topics();
+    const items = await listTopics(context.env);
     const heldBytes = TOPIC_BYTES * items.length;
     return listAnswer({ field: "topics", items, toJson: topicJson, heldBytes });
   })
   .get("/:topic", async (context) => {
-    const { topic } = unwrap(
-      await clusterStub(context.env).topic(topicParameter(context.req.param("topic"))),
-    );
-    remember(topic);
+    const topic = await refresh(context.env, topicParameter(context.req.param("topic")));
     return context.json(topicJson(topic));
   })
   .patch("/:topic", (context) => {
     const name = topicParameter(context.req.param("topic"));
     return withJson(context.req.raw, alterTopicSchema, async (body) => {
-      const { topic } = unwrap(await clusterStub(context.env).alterTopic(name, body));
-      remember(topic);
+      const topic = await alterTopic(context.env, { name, ...body });
       return context.json(topicJson(topic));
     });
   })
   .delete("/:topic", async (context) => {
-    const name = topicParameter(context.req.param("topic"));
-    forget(name);
-    unwrap(await clusterStub(context.env).deleteTopic(name));
+    await deleteTopic(context.env, topicParameter(context.req.param("topic")));
     return context.body(null, 204);
   });
 

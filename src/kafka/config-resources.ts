@@ -5,7 +5,8 @@ import { changeOverrides, configByKey } from "../core/cluster/config.ts";
 import { BrokerError, errorOf, unwrap } from "../core/errors.ts";
 import { changeGroupConfig, groupConfigByKey, resolveGroupConfig } from "../core/group/config.ts";
 import { lookAtGroup } from "../edge/groups.ts";
-import { remember } from "../edge/metadata.ts";
+import { refresh } from "../edge/metadata.ts";
+import { alterTopic } from "../edge/topics.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
 import { startConfigs } from "./broker-config.ts";
 import { changeEach } from "./change-each.ts";
@@ -30,8 +31,7 @@ export async function resourceConfigs(
   { resourceType, resourceName }: Resource,
 ): Promise<ShownConfigs> {
   if (resourceType === TOPIC) {
-    const { topic } = unwrap(await clusterStub(env).topic(resourceName));
-    const { config, overrides } = topic;
+    const { config, overrides } = await refresh(env, resourceName);
     return { config: configByKey(config), overrides, source: SOURCES.topic };
   }
   if (resourceType === BROKER) {
@@ -112,9 +112,9 @@ async function alter(
   unwrap(check(overrides, config));
   if (validateOnly) return {};
   if (resourceType === TOPIC) {
-    const altered = await clusterStub(env).alterTopic(resourceName, { config });
-    remember(unwrap(altered).topic);
-  } else if (resourceType === BROKER) unwrap(await clusterStub(env).alterDefaults(config));
-  else unwrap(await groupStub(env, resourceName).alterConfig(config));
+    await alterTopic(env, { name: resourceName, config });
+  } else if (resourceType === BROKER)
+    unwrap(await clusterStub(env).alterDefaults({ changes: config }));
+  else unwrap(await groupStub(env, resourceName).alterConfig({ changes: config }));
   return {};
 }

@@ -43,6 +43,9 @@ export const attachMessage = z.strictObject({
     .optional(),
 });
 
+/** The member that owns a partition in its group, with its owner token. */
+export type Owner = NonNullable<z.output<typeof attachMessage>["owner"]>;
+
 /** Gives bytes of consumed frames back. */
 export const windowMessage = z.strictObject({
   type: z.literal("window"),

@@ -1,7 +1,7 @@
 // The calls of Kafka's clients to a group, but for its positions, over a cluster whose answers the test makes: what is decided before it is
 // asked, and what again after it has answered.
 import { describe, expect, test } from "vitest";
-import type { HeartbeatCall } from "../../durable-objects/group/kafka-members.ts";
+import type { HeartbeatRequest } from "../../src/calls/group-calls.ts";
 import { ERRORS, type ErrorName, fail, KAFKA_ERRORS, unwrap } from "../../src/core/errors.ts";
 import { MAX_TOPICS_PER_MEMBER } from "../../src/core/limits.ts";
 import {
@@ -20,7 +20,7 @@ const { NONE } = KAFKA_ERRORS;
 const codeOf = (name: ErrorName) => ERRORS[name].code;
 
 /** A heartbeat that says nothing new. */
-const quietBeat = (memberId: string, memberEpoch: number, more: Partial<HeartbeatCall> = {}) =>
+const quietBeat = (memberId: string, memberEpoch: number, more: Partial<HeartbeatRequest> = {}) =>
   beat(memberId, { memberEpoch, rebalanceTimeoutMs: -1, topics: null, owned: null, ...more });
 
 const ALL_OF_T = [{ topicId: "t", partitions: [0, 1, 2] }];
@@ -28,7 +28,7 @@ const ALL_OF_T = [{ topicId: "t", partitions: [0, 1, 2] }];
 describe("heartbeats (KIP-848)", () => {
   test("[KCG-1] the assignment is told with the join, then only where it is news", async () => {
     const rig = new KafkaMembersRig();
-    const answers = async (heartbeat: HeartbeatCall) =>
+    const answers = async (heartbeat: HeartbeatRequest) =>
       unwrap(await rig.kafka.heartbeat(heartbeat));
     expect(await answers(beat("m"))).toMatchObject({ memberEpoch: 1, assignment: ALL_OF_T });
     expect(await answers(quietBeat("m", 1))).toMatchObject({ memberEpoch: 1, assignment: null });

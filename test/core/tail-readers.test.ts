@@ -1,7 +1,7 @@
 // The readers of a partition, over its real log and fences: who may attach, what each is sent, and when it is not.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
-import { type Owner, TailReaders } from "../../durable-objects/partition/tail-readers.ts";
+import { TailReaders } from "../../durable-objects/partition/tail-readers.ts";
 import {
   FENCE_REFRESH_MS,
   MAX_READER_UNREAD_BYTES,
@@ -10,6 +10,7 @@ import {
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { batches } from "../../src/core/log/record-batch.ts";
 import { CLOSE_FENCED, CLOSE_REPLACED } from "../../src/protocol/close-codes.ts";
+import type { Owner } from "../../src/protocol/partition-socket.ts";
 import { fakeSocket, type TestedSocket } from "../support/fake-socket.ts";
 import { appendOf, batchOf, configOf, PARTITION, shape, TOPIC } from "../support/log-fixtures.ts";
 import { MemoryLogStore } from "../support/memory-log-store.ts";

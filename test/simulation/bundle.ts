@@ -82,7 +82,7 @@ export async function bundle(
     format: "cjs",
     target: "esnext",
     platform: "neutral",
-    external: ["cloudflare:workers"],
+    external: ["cloudflare:workers", "cloudflare:durable-objects"],
     mainFields: ["module", "main"],
     conditions: ["workerd", "worker", "browser"],
     logLevel: "error",
@@ -125,6 +125,7 @@ class DurableObject {
   }
 }
 
+/** The runtime's modules. In the simulation the platform repeats no call. */
 function requireWorkers(): object {
-  return { DurableObject };
+  return { DurableObject, retryable() {} };
 }

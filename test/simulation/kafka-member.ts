@@ -28,13 +28,13 @@ interface Group {
     readonly memberEpoch: number;
     readonly assignment: readonly TopicPartitions[] | null;
   }>;
-  committedOffsets(member: { memberId: string; memberEpoch: number }): Promise<{
+  committedOffsets(request: { member: { memberId: string; memberEpoch: number } }): Promise<{
     readonly offsets: number | readonly (Place & { offset: number })[];
   }>;
-  commitOffsets(
-    token: { memberId: string; instanceId: null; generation: number },
-    offsets: readonly (Place & { offset: number; metadata: string })[],
-  ): Promise<unknown>;
+  commitOffsets(request: {
+    token: { memberId: string; instanceId: null; generation: number };
+    offsets: readonly (Place & { offset: number; metadata: string })[];
+  }): Promise<unknown>;
 }
 
 interface Partition {
@@ -146,7 +146,8 @@ export class KafkaMember extends Member {
     this.#memberEpoch = memberEpoch;
     const added = [...assigned].filter(([key]) => !this.#held.has(key));
     if (added.length === 0) return;
-    const { offsets } = await this.#group.committedOffsets({ memberId: this.name, memberEpoch });
+    const member = { memberId: this.name, memberEpoch };
+    const { offsets } = await this.#group.committedOffsets({ member });
     if (typeof offsets === "number") return;
     const names = await this.#topicNames();
     for (const [key, { topicId, partition }] of added) {
@@ -211,6 +212,6 @@ export class KafkaMember extends Member {
       offset: nextOffset,
       metadata: "",
     }));
-    return () => this.#group.commitOffsets(token, offsets);
+    return () => this.#group.commitOffsets({ token, offsets });
   }
 }

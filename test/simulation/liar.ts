@@ -8,11 +8,11 @@ import type { World } from "./world.ts";
 
 interface Group {
   describe(): Promise<{ ok: boolean; group?: { members: readonly { memberId: string }[] } }>;
-  commitOffsets(
-    token: { memberId: string; instanceId: null; generation: number },
-    offsets: readonly { topic: string; partition: number; offset: number; metadata: string }[],
-  ): Promise<unknown>;
-  deleteOffsets(topics: readonly string[]): Promise<unknown>;
+  commitOffsets(request: {
+    token: { memberId: string; instanceId: null; generation: number };
+    offsets: readonly { topic: string; partition: number; offset: number; metadata: string }[];
+  }): Promise<unknown>;
+  deleteOffsets(request: { topics: readonly string[] }): Promise<unknown>;
 }
 
 interface Partition {
@@ -81,9 +81,10 @@ export class Liar extends Process {
     const generation = memberId === "" ? -1 : random.pick(FALSE_GENERATIONS);
     const topic = random.pick(this.#topics());
     const offset = random.pick([0, 1, 1_000_000]);
-    await group.commitOffsets({ memberId, instanceId: null, generation }, [
-      { topic, partition: 0, offset, metadata: "" },
-    ]);
+    await group.commitOffsets({
+      token: { memberId, instanceId: null, generation },
+      offsets: [{ topic, partition: 0, offset, metadata: "" }],
+    });
   }
 
   async #forget(): Promise<void> {
@@ -91,7 +92,7 @@ export class Liar extends Process {
     const group = this.#objects.GROUP.getByName(random.pick(this.#groups));
     const { group: described } = await group.describe();
     if ((described?.members.length ?? 0) > 0)
-      await group.deleteOffsets([random.pick(this.#topics())]);
+      await group.deleteOffsets({ topics: [random.pick(this.#topics())] });
   }
 
   /** A record under the id of whoever appended last, where that one would go on, to its partition or to another topic. */

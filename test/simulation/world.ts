@@ -1,5 +1,6 @@
 // The simulated world: one deployment (Worker and objects) and the processes that talk to it, all running the
 // program on one scheduler.
+import { type CallRequest, type ObjectKind, toArguments } from "../../src/calls/calls.ts";
 import type { Exports } from "./bundle.ts";
 import { simulate } from "./globals.ts";
 import { SimulatedRequest, type SimulatedResponse } from "./http.ts";
@@ -7,8 +8,6 @@ import { type ObjectObserver, type ObjectWorld, SimulatedObject } from "./object
 import { Random } from "./random.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
 import { Endpoint, Network } from "./sockets.ts";
-
-export type ObjectKind = "cluster" | "group" | "partition";
 
 const URL_OF_BROKER = "http://broker";
 
@@ -64,14 +63,19 @@ export class World implements ObjectWorld {
   // Objects.
 
   #namespace(kind: ObjectKind) {
-    return { getByName: (name: string) => this.#stub(this.object(kind, name)) };
+    return { getByName: (name: string) => this.#stub(kind, this.object(kind, name)) };
   }
 
-  #stub(object: SimulatedObject): unknown {
+  /** A call takes one object of named fields, which crosses the wire as the platform's stubs send it. */
+  #stub(kind: ObjectKind, object: SimulatedObject): unknown {
     return new Proxy(object, {
       get:
         (_, method: string) =>
-        (...args: readonly unknown[]) => {
+        (...requests: readonly unknown[]) => {
+          const args =
+            method === "fetch"
+              ? requests
+              : toArguments(kind, method, requests[0] as CallRequest | undefined);
           const caller = this.scheduler.current;
           const from = this.#byActor.get(caller);
           if (from === undefined) return object.call(caller, method, args);

@@ -3,15 +3,11 @@
 import { afterEach, beforeEach, vi } from "vitest";
 import { ClassicMembers, type ClassicStore } from "../../durable-objects/group/classic-members.ts";
 import { GroupClock } from "../../durable-objects/group/group-clock.ts";
-import {
-  type GroupParts,
-  type HeartbeatCall,
-  KafkaMembers,
-  type NamedOffset,
-} from "../../durable-objects/group/kafka-members.ts";
+import { type GroupParts, KafkaMembers } from "../../durable-objects/group/kafka-members.ts";
 import { Watchers } from "../../durable-objects/group/watchers.ts";
 import type { ObjectSockets } from "../../durable-objects/shared/socket.ts";
 import type { Sql, SqlValue } from "../../durable-objects/shared/sql.ts";
+import type { HeartbeatRequest, NamedOffset } from "../../src/calls/group-calls.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { checkNativeJoin, type GroupMembers } from "../../src/core/group/admission.ts";
 import type { ClassicJoin, ClassicState } from "../../src/core/group/classic.ts";
@@ -235,7 +231,7 @@ export const offset = (
 });
 
 /** A heartbeat that joins. */
-export const beat = (memberId: string, more: Partial<HeartbeatCall> = {}): HeartbeatCall => ({
+export const beat = (memberId: string, more: Partial<HeartbeatRequest> = {}): HeartbeatRequest => ({
   memberId,
   memberEpoch: 0,
   instanceId: null,

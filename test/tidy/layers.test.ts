@@ -16,10 +16,18 @@ const LAYERS: Record<
   "src/kafkajs": { layers: ["src/protocol"], packages: [/^node:/] },
   "src/cli": { layers: ["src/client", "src/protocol"], packages: [/^commander$/, /^node:/] },
   "src/self-host": { layers: [], packages: [/^esbuild$/, /^node:/] },
-  "src/env.ts": { layers: ["src/core", "src/storage-health.ts", "durable-objects"], packages: [] },
+  "src/calls": { layers: ["src/core", "src/protocol"], packages: [] },
+  "src/env.ts": { layers: ["src/core", "src/calls", "src/storage-health.ts"], packages: [] },
   "src/storage-health.ts": { layers: ["src/core"], packages: [] },
   "src/edge": {
-    layers: ["src/core", "src/compression", "src/protocol", "src/client", "src/env.ts"],
+    layers: [
+      "src/core",
+      "src/compression",
+      "src/protocol",
+      "src/calls",
+      "src/client",
+      "src/env.ts",
+    ],
     packages: [],
   },
   "src/rpc": {
@@ -31,7 +39,7 @@ const LAYERS: Record<
     packages: [/^zod$/],
   },
   "src/kafka": {
-    layers: ["src/core", "src/protocol", "src/client", "src/edge", "src/env.ts"],
+    layers: ["src/core", "src/protocol", "src/calls", "src/client", "src/edge", "src/env.ts"],
     packages: [],
   },
   "src/http": {
@@ -52,8 +60,15 @@ const LAYERS: Record<
     packages: [],
   },
   "durable-objects": {
-    layers: ["src/core", "src/compression", "src/protocol", "src/env.ts", "src/storage-health.ts"],
-    packages: [/^cloudflare:workers$/, /^zod$/],
+    layers: [
+      "src/core",
+      "src/compression",
+      "src/protocol",
+      "src/calls",
+      "src/env.ts",
+      "src/storage-health.ts",
+    ],
+    packages: [/^cloudflare:(workers|durable-objects)$/, /^zod$/],
   },
 };
 

@@ -228,7 +228,10 @@ describe("what is checked of a batch", () => {
       expect(await appender.append(1, good())).toMatchObject({ type: "appended", baseOffset: 0 });
       await interrupt(stub);
       const expected = { code, detail: expect.stringMatching(detail) };
-      expect(await stub.append(bytes)).toMatchObject({ error: code, detail: expected.detail });
+      expect(await stub.append({ batches: bytes })).toMatchObject({
+        error: code,
+        detail: expected.detail,
+      });
       expect(await appender.append(2, bytes)).toMatchObject({
         type: "error",
         requestId: 2,
@@ -238,7 +241,7 @@ describe("what is checked of a batch", () => {
       expect(answer.status).toBeGreaterThanOrEqual(400);
       expect(answer.body.code).toBe(code);
       if (bytes.length > 0) {
-        const behind = await stub.append(joined(good(), bytes));
+        const behind = await stub.append({ batches: joined(good(), bytes) });
         expect(behind.ok).toBe(false);
       }
       await interrupt(stub);
@@ -518,7 +521,7 @@ describe("the partition socket", () => {
       const batches = Array.from({ length: 8 }, (_, index) =>
         recordBatch([`${index}`.repeat(90_000)]),
       );
-      expect(await stub.append(joined(...batches))).toMatchObject({ ok: true });
+      expect(await stub.append({ batches: joined(...batches) })).toMatchObject({ ok: true });
       for (const reader of readers) {
         let size = 0;
         while (size < joined(...batches).length) size += (await reader.next(isBytes)).length;

@@ -47,7 +47,7 @@ describe("compressed batches", () => {
     const { topic, stub } = await newPartition();
     const count = 20;
     const batches = Array.from({ length: count }, () => foldedBatch(MIB));
-    expect(await stub.append(joined(...batches))).toMatchObject({ ok: true });
+    expect(await stub.append({ batches: joined(...batches) })).toMatchObject({ ok: true });
     const most = MAX_DECODED_FETCH_BYTES / MIB;
     let read = 0;
     while (read < count) {
@@ -139,7 +139,7 @@ describe.each(bodyPaths("bounds-topic", "bounds-group"))("$what", ({ method, pat
 describe("reads", () => {
   test("[BND-5] of a batch no more is decoded than is asked for", async () => {
     const { topic, stub } = await newPartition();
-    await stub.append(recordBatch(Array.from({ length: 1_000 }, (_, i) => `v${i}`)));
+    await stub.append({ batches: recordBatch(Array.from({ length: 1_000 }, (_, i) => `v${i}`)) });
     const read = await fetchRecords(topic.name, 0, "?offset=10&maxRecords=5");
     expect(read.records.map(({ value }) => value)).toEqual(["v10", "v11", "v12", "v13", "v14"]);
     expect(read.nextOffset).toBe(15);
@@ -194,7 +194,7 @@ describe("readers", () => {
     "[TAIL-2] [TAIL-3] an attach that was refused does not give the window back$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
-      for (let i = 0; i < 10; i++) await stub.append(recordBatch(["x".repeat(1_000)]));
+      for (let i = 0; i < 10; i++) await stub.append({ batches: recordBatch(["x".repeat(1_000)]) });
       const path = `/v1/topics/${topic.name}/partitions/0/socket`;
       const reader = await TestSocket.open<PartitionMessage>(path);
       const attach = async (attachId: number, offset: number) => {

@@ -94,7 +94,7 @@ describe("appends and tasks", () => {
         await shiftWallClock(topic, ms);
         // The Worker notices, and tells those that were written to.
         const onMachine = { ...env, RIVULET_FILES: "/data" };
-        await clusterStub(env).noteLogEnd(topic.topicId, 0, 1);
+        await clusterStub(env).noteLogEnd({ topicId: topic.topicId, partition: 0, logEnd: 1 });
         turnTo(Date.now() + HOUR_MS);
         await noticeClock(onMachine);
         vi.useRealTimers();
@@ -130,7 +130,7 @@ describe("appends and tasks", () => {
       await produce(topic.name, [{ value: "used" }]); // Of one that was never used nothing is destroyed.
       const cluster = clusterStub(env);
       vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("a test"));
-      await cluster.deleteTopic(topic.name);
+      await cluster.deleteTopic({ name: topic.name });
       const nowMs = Date.now();
       await runInDurableObject(cluster, (_, { storage }) => storage.setAlarm(nowMs + HOUR_MS));
       await evict(cluster);
@@ -153,11 +153,11 @@ describe("appends and tasks", () => {
     });
     const isFirst = () =>
       runInDurableObject(clusterStub(env), (instance) => instance === first).catch(() => null);
-    await clusterStub(env).deleteTopic(done.name);
+    await clusterStub(env).deleteTopic({ name: done.name });
     expect(await isFirst()).toBe(true);
     vi.spyOn(console, "error").mockReturnValue();
     vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("a test"));
-    await clusterStub(env).deleteTopic(left.name);
+    await clusterStub(env).deleteTopic({ name: left.name });
     await eventually(async () => (await isFirst()) === false, "another life");
     await eventually(async () => {
       await runDurableObjectAlarm(clusterStub(env));
@@ -310,7 +310,7 @@ describe("sessions", () => {
   const rings = async (group: string, scheduledTime: number, ms: number) => {
     turnTo(ms);
     const info = { scheduledTime, retryCount: 0, isRetry: false };
-    await runInDurableObject(groupStub(env, group), (instance) => instance.alarm(info));
+    await runInDurableObject(groupStub(env, group), (instance) => instance.alarm?.(info));
   };
   const dueMs = (group: string) => alarmOf(groupStub(env, group) as never);
   const pollAs = (group: string, topic: TopicJson, instanceId: string) =>
@@ -484,7 +484,7 @@ describe("sessions", () => {
           const nowMs = Date.now();
           turnTo(nowMs + aheadMs);
           await pollAs(group, topic, "first");
-          await groupStub(env, group).leave("poll:first", []);
+          await groupStub(env, group).leave({ memberId: "poll:first", acks: [] });
           await expectStatus(204, "DELETE", `/v1/groups/${group}`);
           turnTo(nowMs);
           await interrupt(
@@ -493,7 +493,7 @@ describe("sessions", () => {
             clusterStub(env),
           );
           expect(await pollAs(group, topic, "second")).toMatchObject({ records: [{ value: "a" }] });
-          await groupStub(env, group).leave("poll:second", []);
+          await groupStub(env, group).leave({ memberId: "poll:second", acks: [] });
           // The next group of any name is as far ahead, and no partition has heard of it.
           const other = unique("group");
           const member = await Member.join(other, topic);
@@ -522,7 +522,8 @@ describe("sessions", () => {
               code: 4000,
               reason: expect.stringContaining(`owner.incarnation is ${incarnation}`),
             });
-            const read = await partitionStub(env, topic.topicId, 0).readAs(owner, {
+            const read = await partitionStub(env, topic.topicId, 0).readAs({
+              owner,
               offset: 0,
               maxBytes: 1,
             });
@@ -544,7 +545,7 @@ describe("sessions", () => {
       const fromMs = startMs();
       turnTo(fromMs);
       await pollAs(group, topic, "first");
-      await groupStub(env, group).leave("poll:first", []);
+      await groupStub(env, group).leave({ memberId: "poll:first", acks: [] });
       await expectStatus(204, "DELETE", `/v1/groups/${group}`);
       turnTo(fromMs - HOUR_MS);
       await interrupt(

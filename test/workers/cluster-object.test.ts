@@ -4,7 +4,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { DEFAULT_TOPIC_CONFIG } from "../../src/core/cluster/config.ts";
-import type { Topic } from "../../src/core/cluster/topics.ts";
+import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
 import type { ErrorName } from "../../src/core/errors.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
@@ -38,9 +38,9 @@ async function create(
   partitions = 1,
   config: Readonly<Record<string, unknown>> = {},
 ): Promise<Topic> {
-  const created = await cluster.createTopic(name, partitions, config);
+  const created = await cluster.createTopic({ name, partitions, overrides: config });
   if (!created.ok) throw new Error(created.detail);
-  return created.topic;
+  return resolveTopic(created.topic);
 }
 
 /** The tables of a partition, those of the runtime left out. */
@@ -81,12 +81,12 @@ describe("creating", () => {
       config: { ...DEFAULT_TOPIC_CONFIG, maxMessageBytes: 5_000 },
     });
     await interrupt(cluster);
-    expect(await cluster.createTopic(name, 7, {})).toMatchObject({
+    expect(await cluster.createTopic({ name, partitions: 7, overrides: {} })).toMatchObject({
       ok: false,
       error: "TOPIC_ALREADY_EXISTS",
       detail: expect.stringContaining(name),
     });
-    expect(await cluster.topic(name)).toMatchObject({ ok: true, topic });
+    expect(await cluster.topic({ name })).toMatchObject({ ok: true, topic });
   });
 
   test.each(TWINS)(
@@ -96,11 +96,13 @@ describe("creating", () => {
       await cluster.topics();
       await interrupt(cluster);
       const answers = await Promise.all(
-        Array.from({ length: 10 }, (_, index) => cluster.createTopic(name, index + 1, {})),
+        Array.from({ length: 10 }, (_, index) =>
+          cluster.createTopic({ name, partitions: index + 1, overrides: {} }),
+        ),
       );
       expect(answers.filter(({ ok }) => ok)).toHaveLength(1);
       const [winner] = answers.filter((answer) => answer.ok);
-      expect(await cluster.topic(name)).toMatchObject({
+      expect(await cluster.topic({ name })).toMatchObject({
         topic: { topicId: winner?.topic.topicId },
       });
     },
@@ -166,14 +168,20 @@ describe("creating", () => {
     async ({ name, partitions, config, code, detail }) => {
       const before = await cluster.topics();
       const free = unique("topic");
-      const answer = await cluster.createTopic(name ?? free, partitions ?? 1, config ?? {});
+      const answer = await cluster.createTopic({
+        name: name ?? free,
+        partitions: partitions ?? 1,
+        overrides: config ?? {},
+      });
       expect(answer).toMatchObject({
         ok: false,
         error: code,
         detail: expect.stringMatching(detail),
       });
       expect(await cluster.topics()).toEqual(before);
-      expect(await cluster.topic(free)).toMatchObject({ error: "UNKNOWN_TOPIC_OR_PARTITION" });
+      expect(await cluster.topic({ name: free })).toMatchObject({
+        error: "UNKNOWN_TOPIC_OR_PARTITION",
+      });
     },
   );
 
@@ -185,8 +193,8 @@ describe("creating", () => {
     { what: "that JavaScript knows", name: "__proto__" },
   ])("[CLU-1] a name $what is a legal one", async ({ name }) => {
     const topic = await create(name);
-    expect(await cluster.topic(name)).toMatchObject({ ok: true, topic });
-    expect(await cluster.deleteTopic(name)).toMatchObject({ ok: true });
+    expect(await cluster.topic({ name })).toMatchObject({ ok: true, topic });
+    expect(await cluster.deleteTopic({ name })).toMatchObject({ ok: true });
     await workedOff();
   });
 });
@@ -198,17 +206,17 @@ describe("keeping", () => {
       await create(unique("b"), 5, { "max.message.bytes": "77" }),
     ];
     const group = unique("group");
-    await cluster.subscribe(group, [a.name], null);
+    await cluster.subscribe({ groupId: group, names: [a.name], pattern: null });
     const before = { topics: await cluster.topics(), groups: await cluster.groups() };
     await evict(cluster);
     expect(await cluster.topics()).toEqual(before.topics);
     expect(await cluster.groups()).toEqual(before.groups);
     expect(before.topics).toEqual(expect.arrayContaining([a, b]));
     expect(before.groups).toContain(group);
-    expect(await cluster.topicById(b.topicId)).toMatchObject({ ok: true, topic: b });
+    expect(await cluster.topicById({ topicId: b.topicId })).toMatchObject({ ok: true, topic: b });
     expect(b.overrides).toEqual({ "max.message.bytes": 77 });
     expect(b.config).toEqual({ ...DEFAULT_TOPIC_CONFIG, maxMessageBytes: 77 });
-    expect(await cluster.topicById(crypto.randomUUID())).toMatchObject({
+    expect(await cluster.topicById({ topicId: crypto.randomUUID() })).toMatchObject({
       error: "UNKNOWN_TOPIC_ID",
     });
   });
@@ -220,7 +228,7 @@ describe("changing", () => {
     const topic = await create(name, 2);
     await produce(name, [{ value: "kept", partition: 1 }]);
     await interrupt(cluster);
-    expect(await cluster.alterTopic(name, { partitions: 4 })).toMatchObject({
+    expect(await cluster.alterTopic({ name, partitions: 4 })).toMatchObject({
       ok: true,
       topic: { ...topic, partitions: 4 },
     });
@@ -230,15 +238,15 @@ describe("changing", () => {
       [0, /is 0.*1 to 1000/],
       [1001, /is 1001.*1 to 1000/],
     ] as const) {
-      expect(await cluster.alterTopic(name, { partitions })).toMatchObject({
+      expect(await cluster.alterTopic({ name, partitions })).toMatchObject({
         ok: false,
         error: "INVALID_PARTITIONS",
         detail: expect.stringMatching(detail),
       });
     }
-    expect(await cluster.topic(name)).toMatchObject({ topic: { ...topic, partitions: 4 } });
+    expect(await cluster.topic({ name })).toMatchObject({ topic: { ...topic, partitions: 4 } });
     // The same number is no change and no error; a new partition works, an old one has kept its records.
-    expect(await cluster.alterTopic(name, { partitions: 4 })).toMatchObject({ ok: true });
+    expect(await cluster.alterTopic({ name, partitions: 4 })).toMatchObject({ ok: true });
     expect(await produce(name, [{ value: "new", partition: 3 }])).toMatchObject([{ offset: 0 }]);
     expect((await fetchRecords(name, 1)).records).toMatchObject([{ value: "kept" }]);
   });
@@ -249,22 +257,23 @@ describe("changing", () => {
       const name = unique("topic");
       await create(name, 1, { "max.message.bytes": 500 });
       await interrupt(cluster);
-      await cluster.alterTopic(name, { partitions: 2 });
-      expect(await cluster.topic(name)).toMatchObject({
+      await cluster.alterTopic({ name, partitions: 2 });
+      expect(await cluster.topic({ name })).toMatchObject({
         topic: { config: { maxMessageBytes: 500 } },
       });
-      const refused = await cluster.alterTopic(name, {
+      const refused = await cluster.alterTopic({
+        name,
         partitions: 3,
         config: { "max.message.bytes": -1 },
       });
       expect(refused).toMatchObject({ error: "INVALID_CONFIG" });
-      expect(await cluster.topic(name)).toMatchObject({ topic: { partitions: 2 } });
-      await cluster.alterTopic(name, { config: { "max.message.bytes": null } });
+      expect(await cluster.topic({ name })).toMatchObject({ topic: { partitions: 2 } });
+      await cluster.alterTopic({ name, config: { "max.message.bytes": null } });
       await interrupt(cluster);
-      expect(await cluster.topic(name)).toMatchObject({
+      expect(await cluster.topic({ name })).toMatchObject({
         topic: { config: { maxMessageBytes: MAX_MESSAGE_BYTES } },
       });
-      const nobody = await cluster.alterTopic(unique("topic"), { partitions: 2 });
+      const nobody = await cluster.alterTopic({ name: unique("topic"), partitions: 2 });
       expect(nobody).toMatchObject({ error: "UNKNOWN_TOPIC_OR_PARTITION" });
     },
   );
@@ -275,15 +284,15 @@ describe("changing", () => {
       const name = unique("topic");
       const topic = await create(name, 2);
       const [used, unused] = [0, 1].map((index) => partitionStub(env, topic.topicId, index));
-      const append = async (stub = used) => (await stub?.append(batchOf(1_000)))?.ok;
+      const append = async (stub = used) => (await stub?.append({ batches: batchOf(1_000) }))?.ok;
       expect(await append()).toBe(true);
-      await cluster.alterTopic(name, { config: { "max.message.bytes": 500 } });
+      await cluster.alterTopic({ name, config: { "max.message.bytes": 500 } });
       await interrupt(cluster);
       await eventually(async () => (await append()) === false, "the smaller bound to be enforced");
       expect(await append(unused)).toBe(false);
       if (used !== undefined) await interrupt(used);
       expect(await append()).toBe(false);
-      await cluster.alterTopic(name, { config: { "max.message.bytes": 5_000 } });
+      await cluster.alterTopic({ name, config: { "max.message.bytes": 5_000 } });
       await interrupt(cluster);
       await eventually(append, "the larger bound to be enforced");
     },
@@ -298,8 +307,10 @@ describe("deleting", () => {
     await interrupt(cluster);
     await expectStatus(204, "DELETE", `/v1/topics/${name}`);
     await interrupt(cluster);
-    expect(await cluster.topic(name)).toMatchObject({ error: "UNKNOWN_TOPIC_OR_PARTITION" });
-    expect(await cluster.topicById(topic.topicId)).toMatchObject({ error: "UNKNOWN_TOPIC_ID" });
+    expect(await cluster.topic({ name })).toMatchObject({ error: "UNKNOWN_TOPIC_OR_PARTITION" });
+    expect(await cluster.topicById({ topicId: topic.topicId })).toMatchObject({
+      error: "UNKNOWN_TOPIC_ID",
+    });
     expect((await cluster.topics()).map((each) => each.name)).not.toContain(name);
     for (const [method, path, body] of [
       ["GET", `/v1/topics/${name}`],
@@ -322,19 +333,19 @@ describe("deleting", () => {
       const stubs = [0, 1, 2].map((index) => partitionStub(env, topic.topicId, index));
       // The last one is never used before the topic goes.
       for (const stub of stubs.slice(0, 2))
-        expect(await stub.append(batchOf(10))).toMatchObject({ ok: true });
+        expect(await stub.append({ batches: batchOf(10) })).toMatchObject({ ok: true });
       expect(await tablesOf(topic, 0)).toEqual(expect.arrayContaining(["partition", "segment_0"]));
-      await cluster.deleteTopic(topic.name);
+      await cluster.deleteTopic({ name: topic.name });
       await interrupt(cluster);
       await workedOff();
       for (const [partition, stub] of stubs.entries()) {
         await interrupt(stub);
         const gone = { ok: false, error: "UNKNOWN_TOPIC_ID" };
-        expect(await stub.append(batchOf(10))).toMatchObject(gone);
+        expect(await stub.append({ batches: batchOf(10) })).toMatchObject(gone);
         expect(await stub.read({ offset: 0, maxBytes: 1 })).toMatchObject(gone);
         expect(await stub.offsets()).toMatchObject(gone);
-        expect(await stub.deleteRecords(0)).toMatchObject(gone);
-        expect(await stub.findBatchByTimestamp(0, 0)).toMatchObject(gone);
+        expect(await stub.deleteRecords({ before: 0 })).toMatchObject(gone);
+        expect(await stub.findBatchByTimestamp({ timestamp: 0, from: 0 })).toMatchObject(gone);
         const upgrade = await stub.fetch("https://object/socket", {
           headers: { upgrade: "websocket" },
         });
@@ -352,13 +363,13 @@ describe("deleting", () => {
       const topic = await create(unique("topic"), 3);
       for (const partition of [0, 1, 2]) {
         const stub = partitionStub(env, topic.topicId, partition);
-        expect(await stub.append(batchOf(10))).toMatchObject({ ok: true });
+        expect(await stub.append({ batches: batchOf(10) })).toMatchObject({ ok: true });
       }
       vi.spyOn(console, "error").mockReturnValue(); // The cluster says what failed.
       const outOfReach = vi
         .spyOn(PartitionObject.prototype, "destroy")
         .mockRejectedValue(new Error("out of reach, for the test"));
-      expect(await cluster.deleteTopic(topic.name)).toMatchObject({ ok: true });
+      expect(await cluster.deleteTopic({ name: topic.name })).toMatchObject({ ok: true });
       expect(await tablesOf(topic, 1)).not.toEqual([]);
       expect(await isWorkedOff()).toBe(false);
       outOfReach.mockRestore();
@@ -378,7 +389,7 @@ describe("deleting", () => {
         name,
         [0, 1, 2].map((partition) => ({ value: "past", partition })),
       );
-      await cluster.deleteTopic(name);
+      await cluster.deleteTopic({ name });
       await interrupt(cluster);
       const second = await create(name, 2);
       await workedOff();
@@ -408,7 +419,7 @@ describe("deleting", () => {
       const name = unique("topic");
       await create(name, 1);
       await produce(name, [{ value: "past" }]);
-      await cluster.deleteTopic(name);
+      await cluster.deleteTopic({ name });
       await interrupt(cluster);
       await create(name, 1);
       await produce(name, [{ value: "present" }]);
@@ -442,7 +453,7 @@ describe("deleting", () => {
       const offsets = [{ topicId: topic.topicId, partition: 0, offset: 5 }];
       member.send({ type: "commit", requestId: 1, memberEpoch, offsets });
       await interrupt(cluster);
-      await cluster.deleteTopic(name);
+      await cluster.deleteTopic({ name });
       await assignment(0);
       member.send({
         type: "revoked",

@@ -1,5 +1,6 @@
 // The cluster's bounds, what follows from its changes, and what it remembers of groups and partitions: whom it tells,
 // what it tries again and when, and what it forgets.
+
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, type MockInstance, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
@@ -13,6 +14,7 @@ import {
   MAX_WRITERS_TOLD_OF_CLOCK,
 } from "../../src/core/limits.ts";
 import { clusterStub, partitionStub } from "../../src/env.ts";
+import { callInside, requestIn } from "./calls.ts";
 import { alarmOf, createTopic, env, eventually, evict, produce, TWINS, unique } from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());
@@ -38,54 +40,70 @@ describe("bounds", () => {
   test("[CLU-1] topics up to the bound are created, and no more", async () => {
     const topic = await createTopic(1);
     const spy = vi.spyOn(ClusterStore.prototype, "topics");
-    const known = await cluster.topic(topic.name);
+    const known = await cluster.topic({ name: topic.name });
     if (!known.ok) throw new Error(known.detail);
     spy.mockReturnValueOnce(new Array(MAX_TOPICS).fill(known.topic));
-    expect(await cluster.createTopic(unique("t"), 1, {})).toMatchObject({
+    expect(
+      await cluster.createTopic({ name: unique("t"), partitions: 1, overrides: {} }),
+    ).toMatchObject({
       error: "THROTTLING_QUOTA_EXCEEDED",
       detail: `there are ${MAX_TOPICS} topics, the bound`,
     });
     spy.mockReturnValueOnce(new Array(MAX_TOPICS - 1).fill(known.topic));
-    expect(await cluster.createTopic(unique("t"), 1, {})).toMatchObject({ ok: true });
+    expect(
+      await cluster.createTopic({ name: unique("t"), partitions: 1, overrides: {} }),
+    ).toMatchObject({ ok: true });
   });
 
   test("[CLU-1] groups up to the bound are listed, and one that is listed may always ask", async () => {
     const [listed, next] = [unique("g"), unique("g")];
-    await cluster.subscribe(listed, [], null);
+    await cluster.subscribe({ groupId: listed, names: [], pattern: null });
     vi.spyOn(ClusterStore.prototype, "groups").mockReturnValue(many(MAX_GROUPS, "g"));
-    expect(await cluster.subscribe(next, [], null)).toMatchObject({
+    expect(await cluster.subscribe({ groupId: next, names: [], pattern: null })).toMatchObject({
       error: "THROTTLING_QUOTA_EXCEEDED",
       detail: `there are ${MAX_GROUPS} groups, the bound`,
     });
-    expect(await cluster.subscribe(listed, [], null)).toMatchObject({ ok: true });
+    expect(await cluster.subscribe({ groupId: listed, names: [], pattern: null })).toMatchObject({
+      ok: true,
+    });
     vi.spyOn(ClusterStore.prototype, "groups").mockReturnValue(many(MAX_GROUPS - 1, "g"));
-    expect(await cluster.subscribe(next, [], null)).toMatchObject({ ok: true });
+    expect(await cluster.subscribe({ groupId: next, names: [], pattern: null })).toMatchObject({
+      ok: true,
+    });
   });
 
   test("[PAT-1] a group subscribes to patterns up to the bound, and to known ones always", async () => {
     const group = unique("g");
-    await cluster.subscribe(group, [], "known.*");
+    await cluster.subscribe({ groupId: group, names: [], pattern: "known.*" });
     const patterns = vi.spyOn(ClusterStore.prototype, "patternsOf");
     patterns.mockReturnValue([...many(MAX_PATTERNS_PER_GROUP - 1, "p"), "known.*"]);
-    expect(await cluster.subscribe(group, [], "new.*")).toMatchObject({
+    expect(await cluster.subscribe({ groupId: group, names: [], pattern: "new.*" })).toMatchObject({
       error: "THROTTLING_QUOTA_EXCEEDED",
       detail: expect.stringContaining(`${MAX_PATTERNS_PER_GROUP} patterns, the bound`),
     });
-    expect(await cluster.subscribe(group, [], "known.*")).toMatchObject({ ok: true });
-    expect(await cluster.subscribe(group, [], null)).toMatchObject({ ok: true });
+    expect(
+      await cluster.subscribe({ groupId: group, names: [], pattern: "known.*" }),
+    ).toMatchObject({ ok: true });
+    expect(await cluster.subscribe({ groupId: group, names: [], pattern: null })).toMatchObject({
+      ok: true,
+    });
     patterns.mockReturnValue(many(MAX_PATTERNS_PER_GROUP - 1, "p"));
-    expect(await cluster.subscribe(group, [], "new.*")).toMatchObject({ ok: true });
+    expect(await cluster.subscribe({ groupId: group, names: [], pattern: "new.*" })).toMatchObject({
+      ok: true,
+    });
   });
 
   test("[CLK-1] the partitions written to last are told of the clock, each once, the oldest forgotten", async () => {
     // In a cluster's life of its own, so that nobody else's partitions are among them.
-    const told = await runInDurableObject(cluster, (_, state) => {
+    const told = await runInDurableObject(cluster, async (_, state) => {
       const other = new ClusterObject(state, env);
+      const written = (partition: number) =>
+        callInside(other, "cluster", "noteLogEnd", { topicId: "nobody's", partition, logEnd: 1 });
       for (let i = 0; i <= MAX_WRITERS_TOLD_OF_CLOCK; i++) {
-        other.noteLogEnd("nobody's", i, 1);
-        if (i > 2) other.noteLogEnd("nobody's", 1, 1); // It writes all the time.
+        await written(i);
+        if (i > 2) await written(1); // It writes all the time.
       }
-      return other.noticeClock().partitions;
+      return (await other.noticeClock()).partitions;
     });
     expect(told).toHaveLength(MAX_WRITERS_TOLD_OF_CLOCK);
     const numbers = told.map(({ partition }) => partition);
@@ -103,16 +121,16 @@ describe("subscriptions", () => {
       const [byName, byPattern, byBoth, other] = ["a", "b", "c", "d"].map((prefix) =>
         unique(prefix),
       ) as [string, string, string, string];
-      await cluster.subscribe(byName, [name], null);
-      await cluster.subscribe(byPattern, [], `${name}.*`);
-      await cluster.subscribe(byBoth, [name], `${name}.*`);
-      await cluster.subscribe(other, [unique("topic")], `x${name}`);
+      await cluster.subscribe({ groupId: byName, names: [name], pattern: null });
+      await cluster.subscribe({ groupId: byPattern, names: [], pattern: `${name}.*` });
+      await cluster.subscribe({ groupId: byBoth, names: [name], pattern: `${name}.*` });
+      await cluster.subscribe({ groupId: other, names: [unique("topic")], pattern: `x${name}` });
       const told: string[] = [];
       vi.spyOn(GroupObject.prototype, "changeTopic").mockImplementation(async function (
         this: GroupObject,
-        changed,
-        topic,
+        ...args
       ) {
+        const { name: changed, topic } = requestIn("group", "changeTopic", args);
         const { id } = (this as unknown as { ctx: DurableObjectState }).ctx;
         if (changed === name) told.push(`${id.name} ${topic?.partitions ?? "gone"}`);
       });
@@ -120,15 +138,15 @@ describe("subscriptions", () => {
       const all = (what: number | string) =>
         [byName, byPattern, byBoth].map((group) => `${group} ${what}`).sort();
       await interrupt(cluster);
-      await cluster.createTopic(name, 1, {});
+      await cluster.createTopic({ name, partitions: 1, overrides: {} });
       expect(take()).toEqual(all(1));
-      await cluster.alterTopic(name, { partitions: 1 });
-      await cluster.alterTopic(name, { config: { "retention.ms": 5 } });
+      await cluster.alterTopic({ name, partitions: 1 });
+      await cluster.alterTopic({ name, config: { "retention.ms": 5 } });
       expect(take(), "nothing that concerns a group").toEqual([]);
       await interrupt(cluster);
-      await cluster.alterTopic(name, { partitions: 3 });
+      await cluster.alterTopic({ name, partitions: 3 });
       expect(take()).toEqual(all(3));
-      await cluster.deleteTopic(name);
+      await cluster.deleteTopic({ name });
       expect(take()).toEqual(all("gone"));
     },
   );
@@ -136,14 +154,23 @@ describe("subscriptions", () => {
   test("[GRP-13] a look-up of topics that must exist lists no group for names that do not", async () => {
     const [group, missing] = [unique("g"), unique("missing")];
     const topic = await createTopic(1);
-    expect(await cluster.subscribe(group, [missing], null, true)).toMatchObject({ topics: [] });
-    expect(await cluster.hasGroup(group)).toBe(false);
-    expect(await cluster.subscribe(group, [missing, topic.name], null, true)).toMatchObject({
+    expect(
+      await cluster.subscribe({ groupId: group, names: [missing], pattern: null, mustExist: true }),
+    ).toMatchObject({ topics: [] });
+    expect(await cluster.hasGroup({ groupId: group })).toBe(false);
+    expect(
+      await cluster.subscribe({
+        groupId: group,
+        names: [missing, topic.name],
+        pattern: null,
+        mustExist: true,
+      }),
+    ).toMatchObject({
       topics: [{ name: topic.name }],
     });
     const subscribed = "SELECT topic FROM subscriptions WHERE group_id = ?";
     expect(await rows(subscribed, group)).toEqual([{ topic: topic.name }]);
-    await cluster.subscribe(group, [missing], null);
+    await cluster.subscribe({ groupId: group, names: [missing], pattern: null });
     expect(await rows(subscribed, group)).toHaveLength(2);
   });
 
@@ -153,10 +180,12 @@ describe("subscriptions", () => {
     { what: "pattern", names: [], pattern: "(", error: "INVALID_REGULAR_EXPRESSION" },
   ])("[GRP-13] an illegal $what is refused, and lists nothing", async (row) => {
     const group = row.group ?? unique("g");
-    expect(await cluster.subscribe(group, row.names, row.pattern)).toMatchObject({
+    expect(
+      await cluster.subscribe({ groupId: group, names: row.names, pattern: row.pattern }),
+    ).toMatchObject({
       error: row.error,
     });
-    expect(await cluster.hasGroup(group)).toBe(false);
+    expect(await cluster.hasGroup({ groupId: group })).toBe(false);
     expect(await rows("SELECT * FROM subscriptions WHERE group_id = ?", group)).toEqual([]);
   });
 
@@ -165,7 +194,7 @@ describe("subscriptions", () => {
     const [a, b] = [await createTopic(1, {}, `${name}-a`), await createTopic(1, {}, `${name}-b`)];
     const named = (topics: readonly string[], pattern: string | null) =>
       cluster
-        .subscribe(unique("g"), topics, pattern)
+        .subscribe({ groupId: unique("g"), names: topics, pattern })
         .then((found) => (found.ok ? found.topics.map((each) => each.name) : found.error));
     expect(await named([b.name], null)).toEqual([b.name]);
     expect(await named([b.name], `${name}-.*`)).toEqual([a.name, b.name]);
@@ -179,58 +208,62 @@ describe("groups that end", () => {
     async ({ interrupt }) => {
       const told = async () => {
         await interrupt(cluster);
-        const answer = await cluster.subscribe(unique("g"), [], null);
+        const answer = await cluster.subscribe({ groupId: unique("g"), names: [], pattern: null });
         return answer.ok ? answer.retiredIncarnation : -1;
       };
       const newest = Math.max(await told(), Date.now()) + 10;
-      await cluster.retireIncarnation(newest);
+      await cluster.retireIncarnation({ incarnation: newest });
       expect(await told()).toBe(newest);
-      await cluster.retireIncarnation(newest - 1);
+      await cluster.retireIncarnation({ incarnation: newest - 1 });
       expect(await told()).toBe(newest);
-      await cluster.retireIncarnation(newest + 1);
+      await cluster.retireIncarnation({ incarnation: newest + 1 });
       expect(await told()).toBe(newest + 1);
     },
   );
 
   test("[FIL-6] only a group that is listed is noted to have stored something", async () => {
     const [listed, stranger] = [unique("g"), unique("g")];
-    await cluster.subscribe(listed, [], null);
-    for (const group of [listed, stranger]) await cluster.noteGroupMade(group);
-    expect(await cluster.isGroupMade(listed)).toBe(true);
-    expect(await cluster.isGroupMade(stranger)).toBe(false);
-    expect(await cluster.subscribe(listed, [], null)).toMatchObject({ isMade: true });
-    expect(await cluster.subscribe(stranger, [], null)).toMatchObject({ isMade: false });
+    await cluster.subscribe({ groupId: listed, names: [], pattern: null });
+    for (const group of [listed, stranger]) await cluster.noteGroupMade({ groupId: group });
+    expect(await cluster.isGroupMade({ groupId: listed })).toBe(true);
+    expect(await cluster.isGroupMade({ groupId: stranger })).toBe(false);
+    expect(await cluster.subscribe({ groupId: listed, names: [], pattern: null })).toMatchObject({
+      isMade: true,
+    });
+    expect(await cluster.subscribe({ groupId: stranger, names: [], pattern: null })).toMatchObject({
+      isMade: false,
+    });
   });
 
   test("[GRP-13] a group that subscribes while it is asked whether it is needed stays", async () => {
     const group = unique("g");
-    await cluster.subscribe(group, [], null);
+    await cluster.subscribe({ groupId: group, names: [], pattern: null });
     const isNeeded = vi.spyOn(GroupObject.prototype, "isNeeded");
     isNeeded.mockImplementationOnce((async () => {
-      await clusterStub(env).subscribe(group, [], null);
+      await clusterStub(env).subscribe({ groupId: group, names: [], pattern: null });
       return false;
-    }) as unknown as () => boolean);
-    await cluster.forgetGroup(group);
-    expect(await cluster.hasGroup(group)).toBe(true);
-    isNeeded.mockReturnValueOnce(true);
-    await cluster.forgetGroup(group);
-    expect(await cluster.hasGroup(group)).toBe(true);
-    isNeeded.mockReturnValueOnce(false);
-    await cluster.forgetGroup(group);
-    expect(await cluster.hasGroup(group)).toBe(false);
+    }) as () => Promise<boolean>);
+    await cluster.forgetGroup({ groupId: group });
+    expect(await cluster.hasGroup({ groupId: group })).toBe(true);
+    isNeeded.mockResolvedValueOnce(true);
+    await cluster.forgetGroup({ groupId: group });
+    expect(await cluster.hasGroup({ groupId: group })).toBe(true);
+    isNeeded.mockResolvedValueOnce(false);
+    await cluster.forgetGroup({ groupId: group });
+    expect(await cluster.hasGroup({ groupId: group })).toBe(false);
   });
 
   test("[GRP-13] of two questions whether a group is needed the later one counts", async () => {
     const group = unique("g");
-    await cluster.subscribe(group, [], null);
+    await cluster.subscribe({ groupId: group, names: [], pattern: null });
     const isNeeded = vi.spyOn(GroupObject.prototype, "isNeeded");
     isNeeded.mockImplementationOnce((async () => {
-      isNeeded.mockReturnValueOnce(true);
-      await clusterStub(env).forgetGroup(group);
+      isNeeded.mockResolvedValueOnce(true);
+      await clusterStub(env).forgetGroup({ groupId: group });
       return false; // An answer from before.
-    }) as unknown as () => boolean);
-    await cluster.forgetGroup(group);
-    expect(await cluster.hasGroup(group)).toBe(true);
+    }) as () => Promise<boolean>);
+    await cluster.forgetGroup({ groupId: group });
+    expect(await cluster.hasGroup({ groupId: group })).toBe(true);
   });
 });
 
@@ -241,12 +274,18 @@ describe("partitions", () => {
     const used = () =>
       rows("SELECT partition FROM partition_use WHERE topic_id IN (?, ?)", topic.topicId, gone);
     expect(await used()).toEqual([{ partition: -1 }]);
-    await cluster.noteLogEnd(gone, 0, 7);
-    expect(await cluster.usePartition(gone, 0)).toMatchObject({ error: "UNKNOWN_TOPIC_ID" });
-    expect(await cluster.usePartition(topic.topicId, 2)).toMatchObject({ knownLogEnd: null });
+    await cluster.noteLogEnd({ topicId: gone, partition: 0, logEnd: 7 });
+    expect(await cluster.usePartition({ topicId: gone, partition: 0 })).toMatchObject({
+      error: "UNKNOWN_TOPIC_ID",
+    });
+    expect(await cluster.usePartition({ topicId: topic.topicId, partition: 2 })).toMatchObject({
+      knownLogEnd: null,
+    });
     expect(await used()).toEqual([{ partition: -1 }]);
-    expect(await cluster.usePartition(topic.topicId, 1)).toMatchObject({ knownLogEnd: null });
-    expect(await cluster.usedPartitions([topic.topicId, gone])).toEqual([[1], null]);
+    expect(await cluster.usePartition({ topicId: topic.topicId, partition: 1 })).toMatchObject({
+      knownLogEnd: null,
+    });
+    expect(await cluster.usedPartitions({ topicIds: [topic.topicId, gone] })).toEqual([[1], null]);
   });
 
   test("[FIL-1] a change goes to used partitions only, and a topic without one needs no task", async () => {
@@ -260,11 +299,11 @@ describe("partitions", () => {
       };
     vi.spyOn(PartitionObject.prototype, "configure").mockImplementation(note("configure"));
     vi.spyOn(PartitionObject.prototype, "destroy").mockImplementation(note("destroy"));
-    await cluster.alterTopic(topic.name, { partitions: 4 });
+    await cluster.alterTopic({ name: topic.name, partitions: 4 });
     expect(places).toEqual([]);
-    await cluster.alterTopic(topic.name, { config: { "retention.ms": 7 } });
+    await cluster.alterTopic({ name: topic.name, config: { "retention.ms": 7 } });
     expect(places.splice(0)).toEqual(["configure 1"]);
-    await cluster.deleteTopic(topic.name);
+    await cluster.deleteTopic({ name: topic.name });
     expect(places).toEqual(["destroy 1"]);
   });
 
@@ -281,8 +320,8 @@ describe("partitions", () => {
       if (id.name === `${topic.topicId}/0`) throw new Error("damaged, for the test");
       return destroy.call(this);
     });
-    await cluster.deleteTopic(topic.name);
-    await cluster.deleteTopic(other.name);
+    await cluster.deleteTopic({ name: topic.name });
+    await cluster.deleteTopic({ name: other.name });
     const refused = { ok: false, error: "UNKNOWN_TOPIC_ID" };
     expect(await partitionStub(env, topic.topicId, 1).offsets()).toMatchObject(refused);
     expect(await tasksOf(topic.topicId)).toHaveLength(1);
@@ -318,7 +357,7 @@ describe("tasks that fail", () => {
         return true;
       }, "an alarm");
     };
-    await expectWait(stuck, () => cluster.deleteTopic(topic.name));
+    await expectWait(stuck, () => cluster.deleteTopic({ name: topic.name }));
     for (let i = 0; i < 7; i++) await expectWait(stuck, () => runDurableObjectAlarm(cluster));
     stuck.mockRestore();
     await runDurableObjectAlarm(cluster);
@@ -327,7 +366,7 @@ describe("tasks that fail", () => {
     await produce(next.name, [{ value: "a" }]);
     const once = vi.spyOn(PartitionObject.prototype, "destroy");
     once.mockRejectedValueOnce(new Error("once"));
-    await expectWait(once, () => cluster.deleteTopic(next.name));
+    await expectWait(once, () => cluster.deleteTopic({ name: next.name }));
     await runDurableObjectAlarm(cluster);
     expect(await alarmOf(cluster)).toBe(null);
   });
@@ -340,7 +379,7 @@ describe("tasks that fail", () => {
     await produce(topic.name, [{ value: "a" }]);
     vi.spyOn(console, "error").mockReturnValue();
     vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("once"));
-    await cluster.deleteTopic(topic.name);
+    await cluster.deleteTopic({ name: topic.name });
     await runInDurableObject(cluster, (_, { storage }) => storage.deleteAlarm());
     await evict(cluster);
     await cluster.topics();
@@ -355,9 +394,9 @@ describe("tasks that fail", () => {
     vi.spyOn(console, "error").mockReturnValue();
     const stuck = vi.spyOn(PartitionObject.prototype, "configure");
     stuck.mockRejectedValueOnce(new Error("once"));
-    await cluster.alterTopic(topic.name, { config: { "retention.ms": 7 } });
+    await cluster.alterTopic({ name: topic.name, config: { "retention.ms": 7 } });
     expect(await tasksOf(topic.topicId)).toHaveLength(1);
-    await cluster.deleteTopic(topic.name);
+    await cluster.deleteTopic({ name: topic.name });
     expect(await tasksOf(topic.topicId)).toEqual([]);
     expect(stuck).toHaveBeenCalledTimes(1);
   });

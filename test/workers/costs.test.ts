@@ -85,7 +85,7 @@ async function newPartition(config: Record<string, unknown> = {}) {
 }
 
 async function append(stub: Stub, bytes: Uint8Array): Promise<void> {
-  const result = await stub.append(bytes);
+  const result = await stub.append({ batches: bytes });
   expect(result).toMatchObject({ ok: true });
 }
 

@@ -2,11 +2,10 @@
 import { runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import type { RivuletService } from "../../src/client/index.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
-import { partitionStub } from "../../src/env.ts";
+import { type PartitionStub, partitionStub } from "../../src/env.ts";
 import { type AppendAnswer, writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
@@ -55,7 +54,7 @@ function batchesWith(bad: Uint8Array): Uint8Array[] {
 /** A topic of two partitions: of the first offset 3 cannot be read, the second is well. */
 interface Damaged {
   readonly topic: TopicJson;
-  readonly stub: DurableObjectStub<PartitionObject>;
+  readonly stub: PartitionStub;
 }
 
 function stubOf(topic: TopicJson, partition = 0) {
@@ -65,7 +64,7 @@ function stubOf(topic: TopicJson, partition = 0) {
 async function topicOf(batches: readonly Uint8Array[]): Promise<Damaged> {
   const topic = await createTopic(2);
   const stub = stubOf(topic);
-  expect(await stub.append(joined(...batches))).toMatchObject({ ok: true });
+  expect(await stub.append({ batches: joined(...batches) })).toMatchObject({ ok: true });
   await produce(
     topic.name,
     [0, 1].map((i) => ({ value: `p1 ${i}`, partition: 1 })),
@@ -75,7 +74,7 @@ async function topicOf(batches: readonly Uint8Array[]): Promise<Damaged> {
 
 /** Changes what lies on the disk, and forgets what lies in memory. */
 async function overwrite(
-  stub: DurableObjectStub<PartitionObject>,
+  stub: DurableObjectStub,
   change: (bytes: Uint8Array) => void,
 ): Promise<void> {
   await runInDurableObject(stub, (_, { storage }) => {
@@ -428,7 +427,7 @@ describe("what a partition has stored besides batches", () => {
       await produce(topic.name, [{ value: "a" }]);
       await produce(topic.name, [{ value: "b" }]);
       // A state is written by what is rare.
-      await stub.deleteRecords(1);
+      await stub.deleteRecords({ before: 1 });
       const place = `/v1/topics/${topic.name}`;
       const path = `${place}/partitions/0`;
       const before = await Promise.all(
@@ -446,7 +445,7 @@ describe("what a partition has stored besides batches", () => {
       };
       const batch = recordBatch(["c"], { producer: [5, 0, 0] });
       for (let i = 0; i < 2; i++) {
-        expect(await stub.append(batch)).toMatchObject(failure);
+        expect(await stub.append({ batches: batch })).toMatchObject(failure);
         await evict(stub);
       }
       if (needs === "anything") {

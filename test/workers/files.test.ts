@@ -42,11 +42,11 @@ describe("first use", () => {
       const topic = await createTopic(4);
       await produce(topic.name, [{ value: "a", partition: 2 }]);
       await interrupt(cluster, partitionStub(env, topic.topicId, 2));
-      expect(await cluster.usedPartitions([topic.topicId])).toEqual([[2]]);
+      expect(await cluster.usedPartitions({ topicIds: [topic.topicId] })).toEqual([[2]]);
       await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, {
         config: { "retention.ms": 100_000 },
       });
-      expect(await cluster.usedPartitions([topic.topicId])).toEqual([[2]]);
+      expect(await cluster.usedPartitions({ topicIds: [topic.topicId] })).toEqual([[2]]);
       const group = unique("group");
       await expectStatus(200, "PATCH", `/v1/groups/${group}`, { config: {} });
       await expectStatus(200, "POST", `/v1/groups/${group}/offsets`, {
@@ -63,9 +63,9 @@ describe("first use", () => {
         [2, 1],
         [3, null],
       ]);
-      expect(await cluster.usedPartitions([topic.topicId])).toEqual([[2]]);
+      expect(await cluster.usedPartitions({ topicIds: [topic.topicId] })).toEqual([[2]]);
       await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
-      expect(await cluster.usedPartitions([topic.topicId])).toEqual([null]);
+      expect(await cluster.usedPartitions({ topicIds: [topic.topicId] })).toEqual([null]);
       expect(await tablesOf(topic, 2)).toBe(0);
     },
   );
@@ -79,7 +79,7 @@ describe("first use", () => {
       storage.sql.exec("DROP TABLE schema_version");
     });
     await evict(cluster);
-    expect(await cluster.usedPartitions([topic.topicId])).toEqual([null]);
+    expect(await cluster.usedPartitions({ topicIds: [topic.topicId] })).toEqual([null]);
     await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
     expect(await tablesOf(topic, 1)).toBe(0);
   });
@@ -99,7 +99,7 @@ describe("storage that is gone", () => {
       const topic = await createTopic(1);
       const stub = partitionStub(env, topic.topicId, 0);
       await produce(topic.name, [{ value: "a" }, { value: "b" }]);
-      await cluster.noteLogEnd(topic.topicId, 0, 2);
+      await cluster.noteLogEnd({ topicId: topic.topicId, partition: 0, logEnd: 2 });
       await lose(topic);
       const gone = {
         ok: false,
@@ -109,14 +109,14 @@ describe("storage that is gone", () => {
       };
       const owner = { group: "g", incarnation: 1, memberEpoch: 1, memberNumber: 1 };
       const asked = [
-        () => stub.append(recordBatch(["c"])),
+        () => stub.append({ batches: recordBatch(["c"]) }),
         () => stub.read({ offset: 0, maxBytes: 1 }),
-        () => stub.readAs(owner, { offset: "earliest", maxBytes: 1 }),
+        () => stub.readAs({ owner, offset: "earliest", maxBytes: 1 }),
         () => stub.offsets(),
-        () => stub.findBatchByTimestamp(0, 0),
+        () => stub.findBatchByTimestamp({ timestamp: 0, from: 0 }),
         () => stub.maxTimestamp(),
-        () => stub.deleteRecords(1),
-        () => stub.beginRequest("key", "hash", null),
+        () => stub.deleteRecords({ before: 1 }),
+        () => stub.beginRequest({ key: "key", bodyHash: "hash", plan: null }),
       ];
       for (const ask of asked) expect(await ask()).toMatchObject(gone);
       await interrupt(stub, cluster);
@@ -135,15 +135,20 @@ describe("storage that is gone", () => {
 
   test("[FIL-3] what was begun and never stored anything is no loss", async () => {
     const topic = await createTopic(1);
-    expect(await cluster.usePartition(topic.topicId, 0)).toMatchObject({ knownLogEnd: null });
+    expect(await cluster.usePartition({ topicId: topic.topicId, partition: 0 })).toMatchObject({
+      knownLogEnd: null,
+    });
     expect(await produce(topic.name, [{ value: "a" }])).toMatchObject([{ offset: 0 }]);
   });
 
   test("[FIL-4] what the cluster is told never goes back", async () => {
     const topic = await createTopic(1);
-    for (const end of [0, 7, 3]) await cluster.noteLogEnd(topic.topicId, 0, end);
-    expect(await cluster.usePartition(topic.topicId, 0)).toMatchObject({ knownLogEnd: 7 });
-    await cluster.noteLogEnd(crypto.randomUUID(), 0, 7); // Of a topic that is gone meanwhile.
+    for (const end of [0, 7, 3])
+      await cluster.noteLogEnd({ topicId: topic.topicId, partition: 0, logEnd: end });
+    expect(await cluster.usePartition({ topicId: topic.topicId, partition: 0 })).toMatchObject({
+      knownLogEnd: 7,
+    });
+    await cluster.noteLogEnd({ topicId: crypto.randomUUID(), partition: 0, logEnd: 7 }); // Of a topic that is gone meanwhile.
   });
 
   const LOSSES: Record<string, string | null> = {
@@ -166,7 +171,7 @@ describe("storage that is gone", () => {
       await readAs(group, topic, { 0: 1 });
       const stub = groupStub(env, group);
       const spoil = LOSSES[how] ?? null;
-      if (spoil === null) await cluster.noteGroupMade(group);
+      if (spoil === null) await cluster.noteGroupMade({ groupId: group });
       await runInDurableObject(stub, async (_, { storage }) => {
         if (spoil === null) await storage.deleteAll();
         else storage.sql.exec(spoil);
@@ -267,14 +272,14 @@ describe("storage that is another's", () => {
       };
       const owner = { group: "g", incarnation: 1, memberEpoch: 1, memberNumber: 1 };
       const asked = [
-        () => stub.append(recordBatch(["c"])),
+        () => stub.append({ batches: recordBatch(["c"]) }),
         () => stub.read({ offset: 0, maxBytes: 1 }),
-        () => stub.readAs(owner, { offset: "earliest", maxBytes: 1 }),
+        () => stub.readAs({ owner, offset: "earliest", maxBytes: 1 }),
         () => stub.offsets(),
-        () => stub.findBatchByTimestamp(0, 0),
+        () => stub.findBatchByTimestamp({ timestamp: 0, from: 0 }),
         () => stub.maxTimestamp(),
-        () => stub.deleteRecords(1),
-        () => stub.beginRequest("key", "hash", null),
+        () => stub.deleteRecords({ before: 1 }),
+        () => stub.beginRequest({ key: "key", bodyHash: "hash", plan: null }),
       ];
       for (const ask of asked) expect(await ask()).toMatchObject(strange);
       await interrupt(stub);

@@ -2,7 +2,6 @@
 // is evicted before the others try.
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
-import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
@@ -109,15 +108,15 @@ const MEMBERS: Record<string, (group: string, topic: TopicJson) => Promise<void>
     const joined = await heartbeat(group, "k", name);
     const generation = joined.ok ? joined.memberEpoch : 0;
     const offsets = [{ topic: name, partition: 0, offset: 2, metadata: "" }];
-    await groupStub(env, group).commitOffsets(
-      { memberId: "k", instanceId: null, generation },
+    await groupStub(env, group).commitOffsets({
+      token: { memberId: "k", instanceId: null, generation },
       offsets,
-    );
+    });
   },
   "a classic Kafka consumer": async (group, { name }) => {
     const token = await joinClassic(group, name);
     const offsets = [{ topic: name, partition: 0, offset: 2, metadata: "" }];
-    await groupStub(env, group).commitOffsets(token, offsets);
+    await groupStub(env, group).commitOffsets({ token, offsets });
   },
 };
 
@@ -163,9 +162,9 @@ describe.each(Object.keys(MEMBERS))("a group read by %s", (kind) => {
         },
         "a reset in the object": async () =>
           expect(
-            await groupStub(env, group).resetOffsets([
-              { topic: name, topicId: topic.topicId, partition: 0, offset: 0 },
-            ]),
+            await groupStub(env, group).resetOffsets({
+              offsets: [{ topic: name, topicId: topic.topicId, partition: 0, offset: 0 }],
+            }),
           ).toMatchObject({ ok: false, error: "NON_EMPTY_GROUP" }),
         "positions forgotten": async () =>
           expect(await call("DELETE", `/v1/groups/${group}/offsets?topics=${name}`)).toMatchObject({
@@ -230,9 +229,12 @@ test("[GRP-14] a member that joins while a reset looks its topics up is not move
   const [read, unread] = [await createTopic(1), await createTopic(1)];
   const group = unique("group");
   const stub = groupStub(env, group);
-  await stub.alterConfig({ "group.max.size": 5 });
+  await stub.alterConfig({ changes: { "group.max.size": 5 } });
   const target = { topic: unread.name, topicId: unread.topicId, partition: 0, offset: 0 };
-  const [reset] = await Promise.all([stub.resetOffsets([target]), joinClassic(group, read.name)]);
+  const [reset] = await Promise.all([
+    stub.resetOffsets({ offsets: [target] }),
+    joinClassic(group, read.name),
+  ]);
   expect([reset.ok, reset.ok || reset.error]).toEqual([false, "NON_EMPTY_GROUP"]);
 });
 
@@ -252,9 +254,10 @@ test.each(TWINS)(
     const commit = async (generation: number, partition: number, offset: number) => {
       await interrupt(stub);
       const token = { memberId: "a", instanceId: null, generation };
-      const { errorCode, errorCodes } = await stub.commitOffsets(token, [
-        { topic: name, partition, offset, metadata: "" },
-      ]);
+      const { errorCode, errorCodes } = await stub.commitOffsets({
+        token,
+        offsets: [{ topic: name, partition, offset, metadata: "" }],
+      });
       return errorCode || errorCodes[0];
     };
     await heartbeat(group, "a", name);
@@ -318,9 +321,10 @@ test.each(TWINS)(
     const stub = groupStub(env, group);
     const commit = async (generation: number) => {
       await interrupt(stub);
-      const { errorCode, errorCodes } = await stub.commitOffsets({ ...token, generation }, [
-        { topic: name, partition: 0, offset: 50, metadata: "" },
-      ]);
+      const { errorCode, errorCodes } = await stub.commitOffsets({
+        token: { ...token, generation },
+        offsets: [{ topic: name, partition: 0, offset: 50, metadata: "" }],
+      });
       return errorCode || errorCodes[0];
     };
     expect(await commit(token.generation)).toBe(NONE);
@@ -371,7 +375,7 @@ test.each(TWINS)(
     await socket.until(() => socket.received.length > 0, "attached");
     await interrupt(stub);
     const zombie = { group, incarnation: 1, memberEpoch: 1, memberNumber: 0 };
-    expect(await stub.readAs(zombie, { offset: 0, maxBytes: 1 })).toMatchObject({
+    expect(await stub.readAs({ owner: zombie, offset: 0, maxBytes: 1 })).toMatchObject({
       ok: false,
       error: "FENCED_MEMBER_EPOCH",
     });
@@ -379,7 +383,7 @@ test.each(TWINS)(
 );
 
 /** Fences, with when each group last polled. */
-function fencesOf(stub: DurableObjectStub<PartitionObject>) {
+function fencesOf(stub: DurableObjectStub) {
   return runInDurableObject(stub, (_, { storage }) => [
     ...storage.sql.exec("SELECT * FROM fences LEFT JOIN fence_polls USING (group_id)"),
   ]);
@@ -418,7 +422,7 @@ test.each(TWINS)(
     const older = await attach(4);
     expect(await older.closed).toMatchObject({ code: 4001 });
     await interrupt(stub);
-    expect(await stub.readAs(owner(3), { offset: 0, maxBytes: 1 })).toMatchObject({
+    expect(await stub.readAs({ owner: owner(3), offset: 0, maxBytes: 1 })).toMatchObject({
       ok: false,
       error: "FENCED_MEMBER_EPOCH",
     });

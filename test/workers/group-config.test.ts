@@ -111,7 +111,7 @@ describe("the list of groups", () => {
 
   test("[GRP-13] a delete takes one off the list that is only listed", async () => {
     const group = unique("listed");
-    await clusterStub(env).subscribe(group, [], null);
+    await clusterStub(env).subscribe({ groupId: group, names: [], pattern: null });
     expect(await listedGroups()).toContain(group);
     expect(await call("DELETE", `/v1/groups/${group}`)).toMatchObject({ status: 404 });
     expect(await listedGroups()).not.toContain(group);

@@ -90,7 +90,7 @@ describe("retention", () => {
     const { stub } = await newPartition({ "retention.ms": HOUR_MS, "segment.ms": 10 * MINUTE_MS });
     for (let minute = 0; minute < 50; minute += 5) {
       vi.setSystemTime(startMs + minute * MINUTE_MS);
-      await stub.append(recordBatch([`minute ${minute}`]));
+      await stub.append({ batches: recordBatch([`minute ${minute}`]) });
       expect(await alarmOf(stub)).toBe(startMs + HOUR_MS);
       await interrupt(stub);
     }
@@ -115,7 +115,7 @@ describe("retention", () => {
         const { topic, stub } = await newPartition({ ...config, "segment.ms": 1 });
         for (let index = 0; index < 3; index++) {
           vi.setSystemTime(startMs + index * 1_000_000 * HOUR_MS);
-          await stub.append(recordBatch([`${index}`]));
+          await stub.append({ batches: recordBatch([`${index}`]) });
           await interrupt(stub);
         }
         expect(await alarmOf(stub)).toBe(null);
@@ -131,9 +131,9 @@ describe("retention", () => {
       const { topic, stub } = await newPartition();
       await produce(topic.name, [{ value: "of the year 9999", timestamp: 253_402_300_799_999 }]);
       await interrupt(stub);
-      const found = await clusterStub(env).topic(topic.name);
+      const found = await clusterStub(env).topic({ name: topic.name });
       if (!found.ok) throw new Error(found.detail);
-      const configure = async () => await stub.configure(found.topic);
+      const configure = async () => await stub.configure({ topic: found.topic });
       await expect(configure()).resolves.toBeUndefined();
       expect(await alarmOf(stub)).toBe(null);
     },
@@ -169,7 +169,9 @@ describe("retention", () => {
       });
       const starts: number[] = [];
       for (let index = 0; index < 6; index++) {
-        expect(await stub.append(largeBatch(`${index}`))).toMatchObject({ baseOffset: index });
+        expect(await stub.append({ batches: largeBatch(`${index}`) })).toMatchObject({
+          baseOffset: index,
+        });
         starts.push((await bounds(stub))[0]);
         await interrupt(stub);
       }
@@ -181,7 +183,8 @@ describe("retention", () => {
         "retention.bytes": 2 * 900_000 + 1_000,
         "retention.ms": -1,
       });
-      for (let index = 0; index < 6; index++) await other.append(largeBatch(`${index}`));
+      for (let index = 0; index < 6; index++)
+        await other.append({ batches: largeBatch(`${index}`) });
       expect((await readValues(kept)).map(([offset]) => offset)).toEqual([3, 4, 5]);
     },
   );
@@ -191,7 +194,8 @@ describe("retention", () => {
     async ({ interrupt }) => {
       const startMs = stopClock();
       const { topic, stub } = await newPartition({ "segment.bytes": MIB, "retention.ms": -1 });
-      for (let index = 0; index < 4; index++) await stub.append(largeBatch(`${index}`));
+      for (let index = 0; index < 4; index++)
+        await stub.append({ batches: largeBatch(`${index}`) });
       await interrupt(stub);
       await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, {
         config: { "retention.bytes": 900_000 },
@@ -211,12 +215,16 @@ describe("retention", () => {
   test("[RET-2] [LOG-8] segments are dropped though a read has stopped inside them", async () => {
     const { stub } = await newPartition(SMALL);
     // Two chunks, and a read of the first only, from the storage.
-    await stub.append(largeBatch("0"));
-    await stub.append(recordBatch(["1"]));
+    await stub.append({ batches: largeBatch("0") });
+    await stub.append({ batches: recordBatch(["1"]) });
     await evict(stub);
     expect(await stub.read({ offset: 0, maxBytes: 1 })).toMatchObject({ ok: true, nextOffset: 1 });
     const next = recordBatch(["2".padEnd(900_000, ".")], { producer: [1, 0, 0] });
-    expect(await stub.append(next)).toMatchObject({ ok: true, baseOffset: 2, logStartOffset: 2 });
+    expect(await stub.append({ batches: next })).toMatchObject({
+      ok: true,
+      baseOffset: 2,
+      logStartOffset: 2,
+    });
     expect(await bounds(stub)).toEqual([2, 3]);
     expect(await segmentsOf(stub)).toEqual([2]);
   });
@@ -224,7 +232,7 @@ describe("retention", () => {
   test("[RET-2] [LOG-8] an append that begins a segment drops the one before", async () => {
     const { stub } = await newPartition(SMALL);
     for (let index = 0; index < 3; index++) {
-      expect(await stub.append(largeBatch(`${index}`))).toEqual({
+      expect(await stub.append({ batches: largeBatch(`${index}`) })).toEqual({
         ok: true,
         baseOffset: index,
         logAppendTimeMs: null,
@@ -242,7 +250,7 @@ describe("retention", () => {
     const { stub } = await newPartition({ "segment.ms": MINUTE_MS, "retention.ms": -1 });
     for (const afterMs of [0, 1, MINUTE_MS - 1, MINUTE_MS, MINUTE_MS + 1, 2 * MINUTE_MS]) {
       vi.setSystemTime(startMs + afterMs);
-      await stub.append(recordBatch(["x"]));
+      await stub.append({ batches: recordBatch(["x"]) });
       await interrupt(stub);
     }
     expect(await segmentsOf(stub)).toEqual([0, 3, 5]);
@@ -253,7 +261,7 @@ describe("retention", () => {
     const small = recordBatch(["x".repeat(200_000)]);
     const inOne = Math.floor(MIB / small.length);
     for (let index = 0; index < 2 * inOne + 1; index++) {
-      await stub.append(small);
+      await stub.append({ batches: small });
       if (index % 3 === 0) await interrupt(stub);
     }
     expect(await segmentsOf(stub)).toEqual([0, inOne, 2 * inOne]);
@@ -398,18 +406,21 @@ describe("configs", () => {
       const stubs = [0, 1, 2].map((partition) => partitionStub(env, topic.topicId, partition));
       const [inUse, idle, unused] = stubs as [Stub, Stub, Stub];
       const ownStub = partitionStub(env, own.topicId, 0);
-      for (const stub of [inUse, idle, ownStub]) await stub.append(recordBatch(["x"]));
+      for (const stub of [inUse, idle, ownStub]) await stub.append({ batches: recordBatch(["x"]) });
       await evict(idle);
       await defaults({ "max.message.bytes": 500 });
       await interrupt(inUse, idle, clusterStub(env));
       const large = recordBatch(["x".repeat(1_000)]);
       for (const stub of [inUse, idle, unused])
-        expect(await stub.append(large)).toMatchObject({ error: "MESSAGE_TOO_LARGE" });
-      expect(await ownStub.append(large)).toMatchObject({ ok: true, baseOffset: 1 });
+        expect(await stub.append({ batches: large })).toMatchObject({ error: "MESSAGE_TOO_LARGE" });
+      expect(await ownStub.append({ batches: large })).toMatchObject({ ok: true, baseOffset: 1 });
       await defaults({ "max.message.bytes": null });
       await interrupt(inUse, idle, unused);
       for (const [index, stub] of [inUse, idle, unused].entries())
-        expect(await stub.append(large)).toMatchObject({ ok: true, baseOffset: index < 2 ? 1 : 0 });
+        expect(await stub.append({ batches: large })).toMatchObject({
+          ok: true,
+          baseOffset: index < 2 ? 1 : 0,
+        });
     },
   );
 

@@ -1,5 +1,7 @@
 // The HTTP API over objects that answer as a test wants: what a request asks of them, and how it is answered.
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { AppendRequest } from "../../src/calls/partition-calls.ts";
 import { fail } from "../../src/core/errors.ts";
 import { forgetEverything } from "../../src/edge/isolate.ts";
 import type { Env } from "../../src/env.ts";
@@ -39,10 +41,10 @@ const NDJSON = { "content-type": "application/x-ndjson" };
 describe("producing", () => {
   /** Partitions that take records, and one that refuses them. */
   function broker() {
-    const appends: unknown[][] = [];
+    const appends: AppendRequest[] = [];
     const partition = {
-      append: async (...args: unknown[]) => {
-        appends.push(args.slice(1));
+      append: async (request: AppendRequest) => {
+        appends.push(request);
         return { ok: true, baseOffset: 7, logAppendTimeMs: null };
       },
     };
@@ -97,7 +99,7 @@ describe("producing", () => {
     const { env, appends } = broker();
     const told = await answered(env, `/v1/topics/t/records${query}`, post(JSON.stringify(body)));
     expect(told.status).toBe(status);
-    expect(appends.map(([condition]) => condition)).toEqual(
+    expect(appends.map(({ expectedOffset }) => expectedOffset)).toEqual(
       expected === undefined ? [] : [expected],
     );
   });

@@ -1130,10 +1130,12 @@ describe("producing", () => {
       const stub = partitionStub(env, small.topicId, 0);
       await produce(small.name, [{ value: "a", partition: 0 }]);
       // A partition that knows of a smaller bound before the Worker does.
-      const found = await clusterStub(env).topic(small.name);
+      const found = await clusterStub(env).topic({ name: small.name });
       if (!found.ok) throw new Error(found.detail);
       const overrides = { "max.message.bytes": 80 };
-      await stub.configure({ ...found.topic, overrides, config: resolveConfig(overrides) });
+      await stub.configure({
+        topic: { ...found.topic, overrides, config: resolveConfig(overrides) },
+      });
       await interrupt(stub);
       const value = "x".repeat(200);
       const records = [1, 0, 1].map((partition) => ({ value, partition }));
@@ -1664,7 +1666,7 @@ describe("groups", () => {
     const append = async (keys: readonly string[], ageMs: number) => {
       const timestamps = keys.map(() => nowMs - ageMs);
       const batch = recordBatch(keys, { keys, timestamps });
-      expect(await stub.append(batch)).toMatchObject({ ok: true });
+      expect(await stub.append({ batches: batch })).toMatchObject({ ok: true });
     };
     // Of the first batch "a" is left, nothing of the second, all of the third.
     await append(["a", "b", "c"], 3_000);
@@ -1688,7 +1690,7 @@ describe("groups", () => {
     const compress = () => new Uint8Array([1, 2, 3]);
     const batch = recordBatch(["x"], { compression: { type: COMPRESSIONS.gzip, compress } });
     const stub = partitionStub(env, created.topicId, 0);
-    expect(await stub.append(batch)).toMatchObject({ ok: true });
+    expect(await stub.append({ batches: batch })).toMatchObject({ ok: true });
     const reader = unique("reader");
     await readAs(reader, created, { 0: 0 });
     expect((await describeGroup(reader)).offsets).toMatchObject([{ lag: 1, oldestUnreadMs: null }]);

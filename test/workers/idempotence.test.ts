@@ -1,5 +1,6 @@
 // Idempotent producers and conditional appends through the real objects: by RPC, and over HTTP as the Worker
 // makes them, with answers that get lost on the way. Idempotency keys: idempotency-keys.test.ts.
+
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
@@ -7,6 +8,7 @@ import { MAX_APPEND_TRIES, MAX_PRODUCERS_PER_PARTITION } from "../../src/core/li
 import { forgetEverything } from "../../src/edge/isolate.ts";
 import { partitionStub } from "../../src/env.ts";
 import * as messages from "../support/kafka-schemas.ts";
+import { callInside } from "./calls.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,
@@ -44,7 +46,7 @@ const WAYS: readonly {
 }[] = [
   {
     way: "by RPC",
-    append: (topic, bytes) => partitionStub(env, topic.topicId, 0).append(bytes),
+    append: (topic, bytes) => partitionStub(env, topic.topicId, 0).append({ batches: bytes }),
   },
   {
     way: "over HTTP",
@@ -102,12 +104,14 @@ describe("producers", () => {
     "[IDM-1] repeats that come at once with the original are stored once$when",
     async ({ interrupt }) => {
       const { topic, stub } = await newPartition();
-      await stub.append(recordBatch(["before"]));
+      await stub.append({ batches: recordBatch(["before"]) });
       await interrupt(stub);
-      const answers = await Promise.all(Array.from({ length: 20 }, () => stub.append(batch(0))));
+      const answers = await Promise.all(
+        Array.from({ length: 20 }, () => stub.append({ batches: batch(0) })),
+      );
       for (const answer of answers) expect(answer).toMatchObject({ ok: true, baseOffset: 1 });
       await interrupt(stub);
-      expect(await stub.append(batch(0))).toMatchObject({ ok: true, baseOffset: 1 });
+      expect(await stub.append({ batches: batch(0) })).toMatchObject({ ok: true, baseOffset: 1 });
       expect(await readValues(topic)).toHaveLength(3);
     },
   );
@@ -144,13 +148,17 @@ describe("producers", () => {
       const { topic, stub } = await newPartition();
       // A snapshot is stored every 64 chunks; each of these appends is one.
       for (let index = 0; index < 132; index++) {
-        expect(await stub.append(batch(index))).toMatchObject({ baseOffset: 2 * index });
+        expect(await stub.append({ batches: batch(index) })).toMatchObject({
+          baseOffset: 2 * index,
+        });
         if (index % 64 < 3 || index % 64 > 61) {
           await interrupt(stub);
           for (let back = 4; back >= 0; back--) {
             const old = index - back;
             if (old < 0) continue;
-            expect(await stub.append(batch(old)), `${old}`).toMatchObject({ baseOffset: 2 * old });
+            expect(await stub.append({ batches: batch(old) }), `${old}`).toMatchObject({
+              baseOffset: 2 * old,
+            });
           }
         }
       }
@@ -165,10 +173,15 @@ describe("producers", () => {
       const startMs = Date.now();
       for (let index = 0; index < 4; index++) {
         vi.setSystemTime(startMs + 2_000 * index);
-        expect(await stub.append(batch(index))).toMatchObject({ baseOffset: 2 * index });
+        expect(await stub.append({ batches: batch(index) })).toMatchObject({
+          baseOffset: 2 * index,
+        });
         await interrupt(stub);
         for (let old = 0; old <= index; old++)
-          expect(await stub.append(batch(old))).toMatchObject({ ok: true, baseOffset: 2 * old });
+          expect(await stub.append({ batches: batch(old) })).toMatchObject({
+            ok: true,
+            baseOffset: 2 * old,
+          });
       }
       expect(await segmentsOf(stub)).toEqual([0, 2, 4, 6]);
       expect(await readValues(topic)).toHaveLength(8);
@@ -177,7 +190,7 @@ describe("producers", () => {
 
   test("[IDM-4] an append of a producer writes one row", async () => {
     const { stub } = await newPartition();
-    await stub.append(batch(0));
+    await stub.append({ batches: batch(0) });
     const writes = await runInDurableObject(stub, (_, { storage }) => {
       const statements: string[] = [];
       const exec = storage.sql.exec.bind(storage.sql);
@@ -187,7 +200,7 @@ describe("producers", () => {
       }) as typeof storage.sql.exec;
       return statements;
     });
-    for (let index = 1; index < 60; index++) await stub.append(batch(index));
+    for (let index = 1; index < 60; index++) await stub.append({ batches: batch(index) });
     expect(writes).toEqual(Array(59).fill("INSERT INTO segment_0"));
   });
 
@@ -198,18 +211,21 @@ describe("producers", () => {
       const { stub } = await newPartition(config);
       const startMs = Date.now();
       vi.setSystemTime(startMs);
-      await stub.append(batch(0, 1));
+      await stub.append({ batches: batch(0, 1) });
       vi.setSystemTime(startMs + 30_000);
-      await stub.append(batch(0, 2));
+      await stub.append({ batches: batch(0, 2) });
       await interrupt(stub);
       vi.setSystemTime(startMs + 60_000);
-      await stub.append(recordBatch(["rolls the segment"]));
+      await stub.append({ batches: recordBatch(["rolls the segment"]) });
       await interrupt(stub);
       // Whoever is forgotten may start anywhere.
-      expect(await stub.append(batch(50, 2))).toMatchObject({
+      expect(await stub.append({ batches: batch(50, 2) })).toMatchObject({
         error: "OUT_OF_ORDER_SEQUENCE_NUMBER",
       });
-      expect(await stub.append(batch(50, 1))).toMatchObject({ ok: true, baseOffset: 5 });
+      expect(await stub.append({ batches: batch(50, 1) })).toMatchObject({
+        ok: true,
+        baseOffset: 5,
+      });
     },
   );
 
@@ -222,21 +238,25 @@ describe("producers", () => {
         const ids = Array.from({ length: count }, (_, index) => from + index);
         // Inside the object: thousands of calls from outside would take most of this test's time.
         await runInDurableObject(stub, (partition) =>
-          Promise.all(ids.map((id) => partition.append(batch(0, id)))),
+          Promise.all(
+            ids.map((id) =>
+              callInside(partition, "partition", "append", { batches: batch(0, id) }),
+            ),
+          ),
         );
       };
-      await stub.append(batch(0, 1));
-      await stub.append(batch(0, 2));
+      await stub.append({ batches: batch(0, 1) });
+      await stub.append({ batches: batch(0, 2) });
       for (let count = 0; count < MAX_PRODUCERS_PER_PARTITION - 2; count += 1_999)
         await appendAs(first + count, 1_999);
       await interrupt(stub);
       // As many as may be; then producer 1 is heard of again, and one more comes.
-      expect(await stub.append(batch(1, 1))).toMatchObject({ ok: true });
-      expect(await stub.append(batch(0, 3))).toMatchObject({ ok: true });
+      expect(await stub.append({ batches: batch(1, 1) })).toMatchObject({ ok: true });
+      expect(await stub.append({ batches: batch(0, 3) })).toMatchObject({ ok: true });
       await interrupt(stub);
-      expect(await stub.append(batch(9, 1))).toMatchObject({ ok: false });
-      expect(await stub.append(batch(9, first))).toMatchObject({ ok: false });
-      expect(await stub.append(batch(9, 2))).toMatchObject({ ok: true });
+      expect(await stub.append({ batches: batch(9, 1) })).toMatchObject({ ok: false });
+      expect(await stub.append({ batches: batch(9, first) })).toMatchObject({ ok: false });
+      expect(await stub.append({ batches: batch(9, 2) })).toMatchObject({ ok: true });
     },
   );
 });
@@ -508,15 +528,19 @@ describe("conditional appends", () => {
 
   test.each(TWINS)("[CND-1] an expected offset counts for calls$when", async ({ interrupt }) => {
     const { topic, stub } = await newPartition();
-    expect(await stub.append(recordBatch(["a", "b"]), 0)).toMatchObject({ baseOffset: 0 });
+    expect(
+      await stub.append({ batches: recordBatch(["a", "b"]), expectedOffset: 0 }),
+    ).toMatchObject({ baseOffset: 0 });
     await interrupt(stub);
-    expect(await stub.append(recordBatch(["wrong"]), 1)).toEqual({
+    expect(await stub.append({ batches: recordBatch(["wrong"]), expectedOffset: 1 })).toEqual({
       ok: false,
       error: "INVALID_UPDATE_VERSION",
       detail: expect.stringMatching(/1.*2/),
       nextOffset: 2,
     });
-    expect(await stub.append(recordBatch(["c"]), 2)).toMatchObject({ baseOffset: 2 });
+    expect(await stub.append({ batches: recordBatch(["c"]), expectedOffset: 2 })).toMatchObject({
+      baseOffset: 2,
+    });
     expect(await readValues(topic)).toHaveLength(3);
   });
 

@@ -1,5 +1,6 @@
 // Requests with an Idempotency-Key, over HTTP: repeated, at once, changed, after crashes in between, after
 // their topic has changed, and after a day.
+
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
@@ -7,6 +8,7 @@ import { MAX_PRODUCERS_PER_PARTITION } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
 import { OPERATIONS } from "../../src/http/operations.ts";
+import { callInside } from "./calls.ts";
 import {
   type Answer,
   alarmOf,
@@ -231,7 +233,9 @@ describe("crashes", () => {
       );
       // Inside the object: thousands of calls from outside would take most of this test's time.
       await runInDurableObject(stub, (partition) =>
-        Promise.all(others.map((batch) => partition.append(batch))),
+        Promise.all(
+          others.map((batches) => callInside(partition, "partition", "append", { batches })),
+        ),
       );
       await interrupt(...allOf(topic));
       const again = await produceAs("once", topic, records);

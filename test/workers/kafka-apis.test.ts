@@ -88,7 +88,7 @@ describe.each(Object.entries(NOTHING_TO_COMMIT))("a commit by hand of %s", (_, w
       const { name } = await createTopic(1);
       const kafka = await Kafka.open();
       const groupId = unique("group");
-      if (exists) await groupStub(env, groupId).alterConfig({ "group.max.size": 9 });
+      if (exists) await groupStub(env, groupId).alterConfig({ changes: { "group.max.size": 9 } });
       const { topic = name, partition = 0, offset = 1, metadata = "", code } = wrong;
       const answer = await kafka.ask<Committed>(messages.OFFSET_COMMIT, 7, {
         groupId,

@@ -176,6 +176,7 @@ function largeAnswers(count = 100): Env {
     name: `topic-${i}`,
     topicId: "00000000-0000-0000-0000-000000000000",
     partitions: 1_000,
+    overrides: {},
   }));
   return envOf(async () => topics);
 }

@@ -1,4 +1,5 @@
 // A group's object as Kafka's clients come to it, where more than one thing happens at a time.
+
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
@@ -10,6 +11,7 @@ import { clusterStub, groupStub } from "../../src/env.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 import type { PollRequest } from "../../src/protocol/poll.ts";
 import { watchUrl } from "../../src/protocol/watch-socket.ts";
+import { callInside } from "./calls.ts";
 import {
   alarmOf,
   call,
@@ -71,8 +73,11 @@ test("[CLS-6] who leaves while the topic of its commit is looked up commits noth
   const token = { memberId, instanceId: null, generation };
   await stub.syncClassic({ ...token, protocolType: null, protocolName: null, assignments });
   const [committed] = await Promise.all([
-    stub.commitOffsets(token, [{ topic: name, partition: 0, offset: 1, metadata: "" }]),
-    stub.leaveClassic([{ memberId, instanceId: null }]),
+    stub.commitOffsets({
+      token,
+      offsets: [{ topic: name, partition: 0, offset: 1, metadata: "" }],
+    }),
+    stub.leaveClassic({ members: [{ memberId, instanceId: null }] }),
   ]);
   expect(committed.errorCode).toBe(ERRORS.UNKNOWN_MEMBER_ID.code);
   const described = await stub.describe();
@@ -126,7 +131,7 @@ const WITH_A_PENDING_ID: Record<string, (group: string, topic: string) => Promis
   "a commit is made by hand": async (group, topic) => {
     const token = { memberId: "", instanceId: null, generation: -1 };
     const offset = { topic, partition: 0, offset: 0, metadata: "" };
-    const committed = await groupStub(env, group).commitOffsets(token, [offset]);
+    const committed = await groupStub(env, group).commitOffsets({ token, offsets: [offset] });
     expect(committed).toEqual({ errorCode: 0, errorCodes: [0] });
   },
   "positions are reset": async (group, topic) => {
@@ -146,7 +151,7 @@ describe.each(Object.entries(WITH_A_PENDING_ID))("where an id was given out, %s"
     const { name } = await createTopic(1);
     const group = unique("group");
     const stub = groupStub(env, group);
-    await stub.alterConfig({ "group.max.size": 1 });
+    await stub.alterConfig({ changes: { "group.max.size": 1 } });
     const asked = await stub.joinClassic(ASKS_FOR_ID);
     expect(asked.errorCode).toBe(KAFKA_ERRORS.MEMBER_ID_REQUIRED);
     await interrupt(stub);
@@ -259,7 +264,10 @@ describe("a poll", () => {
     if (!polled.ok) throw new Error(polled.detail);
     const delivery = { key: partitionKey(topic.topicId, 0), beginOffset: null, nextOffset: offset };
     const { memberEpoch } = polled.assignment;
-    return { stub, own: await stub.deliver("poll:i", memberEpoch, [delivery]) };
+    return {
+      stub,
+      own: await stub.deliver({ memberId: "poll:i", memberEpoch, deliveries: [delivery] }),
+    };
   }
   const ack = (topic: TopicJson, offset: number) => ({ topic: topic.name, partition: 0, offset });
 
@@ -315,9 +323,14 @@ describe("a poll", () => {
     const topic = await createTopic(1);
     const group = unique("group");
     const { stub } = await delivered(group, topic, 5);
-    expect(await stub.leave("poll:i", [ack(topic, 5)])).toMatchObject({ error: "INVALID_REQUEST" });
+    expect(await stub.leave({ memberId: "poll:i", acks: [ack(topic, 5)] })).toMatchObject({
+      error: "INVALID_REQUEST",
+    });
     expect((await describeGroup(group)).members).toHaveLength(1);
-    expect(await stub.leave("poll:i", [ack(topic, 4)])).toEqual({ ok: true, rejected: [] });
+    expect(await stub.leave({ memberId: "poll:i", acks: [ack(topic, 4)] })).toEqual({
+      ok: true,
+      rejected: [],
+    });
     expect(await committedOffsets(group, topic.name)).toEqual([5]);
     expect((await describeGroup(group)).members).toEqual([]);
   });
@@ -351,13 +364,14 @@ test("[FIL-6] on a machine's disk the cluster is told once that a group has data
   const group = unique("group");
   const stub = groupStub(env, group);
   const noted = vi.spyOn(ClusterObject.prototype, "noteGroupMade");
-  const isMade = () => clusterStub(env).isGroupMade(group);
+  const isMade = () => clusterStub(env).isGroupMade({ groupId: group });
   await stub.poll(pollOf(topic));
   expect(await isMade()).toBe(false); // Here no disk can lose it.
   noted.mockRejectedValueOnce(new Error("out of reach, for the test") as never);
   await runInDurableObject(stub, async (_, state) => {
     const inFile = new GroupObject(state, { ...env, RIVULET_FILES: "1" });
-    const change = (size: number) => inFile.alterConfig({ "group.max.size": size });
+    const change = (size: number) =>
+      callInside(inFile, "group", "alterConfig", { changes: { "group.max.size": size } });
     await change(2);
     await eventually(async () => noted.mock.calls.length === 1, "the cluster to be told");
     await message();
@@ -380,9 +394,9 @@ describe("a member's socket", () => {
       const { socket } = await joinOver(group, topic, { instanceId: "kiosk" });
       const other = await joinOver(group, topic, { memberId: "other" });
       await interrupt(groupStub(env, group));
-      const left = await groupStub(env, group).leaveClassic([
-        { memberId: "", instanceId: "kiosk" },
-      ]);
+      const left = await groupStub(env, group).leaveClassic({
+        members: [{ memberId: "", instanceId: "kiosk" }],
+      });
       expect(left).toEqual([0]);
       expect(await socket.closed).toEqual({ code: 4003, reason: "UNKNOWN_MEMBER_ID: left" });
       expect(await other.socket.next(isMessage)).toMatchObject({ partitions: [{ partition: 0 }] });
@@ -409,7 +423,7 @@ describe("a member's socket", () => {
     async ({ interrupt }) => {
       const group = unique("group");
       const stub = groupStub(env, group);
-      await stub.alterConfig({ "group.max.size": 1 });
+      await stub.alterConfig({ changes: { "group.max.size": 1 } });
       const socket = await TestSocket.open(`/v1/groups/${group}/socket`);
       const { webSocket } = await stub.fetch(watchUrl("gone"), {
         headers: { upgrade: "websocket" },
@@ -441,21 +455,21 @@ test.each(TWINS)(
   async ({ interrupt }) => {
     const topic = await createTopic(1);
     const stub = groupStub(env, unique("group"));
-    expect(await stub.hasIncarnation(0)).toBe(false);
+    expect(await stub.hasIncarnation({ incarnation: 0 })).toBe(false);
     const polled = await stub.poll(pollOf(topic));
     const incarnation = polled.ok ? polled.assignment.incarnation : 0;
     await interrupt(stub);
-    expect(await stub.hasIncarnation(incarnation)).toBe(true);
-    expect(await stub.hasIncarnation(incarnation + 1)).toBe(false);
-    await stub.leave("poll:i", []);
+    expect(await stub.hasIncarnation({ incarnation })).toBe(true);
+    expect(await stub.hasIncarnation({ incarnation: incarnation + 1 })).toBe(false);
+    await stub.leave({ memberId: "poll:i", acks: [] });
     await stub.destroy();
-    expect(await stub.hasIncarnation(incarnation)).toBe(false);
+    expect(await stub.hasIncarnation({ incarnation })).toBe(false);
   },
 );
 
 test("[GRP-13] a group that is only listed is unlisted by its alarm", async () => {
   const group = unique("group");
-  await clusterStub(env).subscribe(group, [], null);
+  await clusterStub(env).subscribe({ groupId: group, names: [], pattern: null });
   const stub = groupStub(env, group);
   await runInDurableObject(stub, (_, { storage }) => storage.setAlarm(Date.now() + 3_600_000));
   await runDurableObjectAlarm(stub);
@@ -467,7 +481,7 @@ test("[GRP-7] an alarm that cannot do its work is set again, for soon", async ()
   onTestFinished(() => void vi.useRealTimers());
   vi.setSystemTime(Date.now() + 36_000_000); // So that no alarm rings by itself.
   const group = unique("group");
-  await clusterStub(env).subscribe(group, [], null);
+  await clusterStub(env).subscribe({ groupId: group, names: [], pattern: null });
   const stub = groupStub(env, group);
   await runInDurableObject(stub, (_, { storage }) => storage.setAlarm(Date.now() + 3_600_000));
   const log = vi.spyOn(console, "error").mockReturnValue();
@@ -487,7 +501,10 @@ describe("classic members", () => {
     const stub = groupStub(env, group);
     const token = await settle(group);
     const commit = () =>
-      stub.commitOffsets(token, [{ topic: topic.name, partition: 0, offset: 1, metadata: "" }]);
+      stub.commitOffsets({
+        token,
+        offsets: [{ topic: topic.name, partition: 0, offset: 1, metadata: "" }],
+      });
     expect(await commit()).toEqual({ errorCode: 0, errorCodes: [0] });
     await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, { partitions: 2 });
     expect(await stub.heartbeatClassic(token)).toBe(0);
@@ -541,16 +558,16 @@ describe("classic members", () => {
   test("[GRP-9] a change of a topic makes no group of one that does not exist", async () => {
     const topic = await createTopic(1);
     const stub = groupStub(env, unique("group"));
-    const known = await clusterStub(env).topic(topic.name);
+    const known = await clusterStub(env).topic({ name: topic.name });
     if (!known.ok) throw new Error(known.detail);
-    await stub.changeTopic(topic.name, known.topic);
-    await stub.changeTopic(topic.name, null);
+    await stub.changeTopic({ name: topic.name, topic: known.topic });
+    await stub.changeTopic({ name: topic.name, topic: null });
     expect(await tablesOf(stub)).toEqual([]);
   });
 });
 
 /** The tables that the object has made for itself. */
-function tablesOf(stub: DurableObjectStub<GroupObject>): Promise<string[]> {
+function tablesOf(stub: DurableObjectStub): Promise<string[]> {
   return runInDurableObject(stub, (_, { storage }) =>
     [
       ...storage.sql.exec<{ name: string }>(

@@ -2,8 +2,7 @@
 // them goes.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { GroupObject } from "../../durable-objects/group/group-object.ts";
-import { groupStub } from "../../src/env.ts";
+import { type GroupStub, groupStub } from "../../src/env.ts";
 import { watchUrl } from "../../src/protocol/watch-socket.ts";
 import {
   alarmOf,
@@ -21,7 +20,7 @@ const SESSION_MS = 10_000;
 
 afterEach(() => void vi.useRealTimers());
 
-type Stub = DurableObjectStub<GroupObject>;
+type Stub = GroupStub;
 
 interface Kind {
   readonly kind: string;
@@ -60,8 +59,10 @@ const KINDS: readonly Kind[] = [
     join: async (stub) => {
       const { name } = await createTopic(1);
       await stub.alterConfig({
-        "consumer.min.session.timeout.ms": SESSION_MS,
-        "consumer.session.timeout.ms": SESSION_MS,
+        changes: {
+          "consumer.min.session.timeout.ms": SESSION_MS,
+          "consumer.session.timeout.ms": SESSION_MS,
+        },
       });
       const joined = await stub.heartbeat({
         ...{ memberId: "native", memberEpoch: 0, instanceId: null, clientId: null },

@@ -76,10 +76,10 @@ describe("a fetch of positions that names a member and its epoch", () => {
       : `error ${group?.errorCode}`;
   };
   const commit = (groupId: string, topic: string, token: object) =>
-    groupStub(env, groupId).commitOffsets(
-      { memberId: "", instanceId: null, generation: -1, ...token },
-      [{ topic, partition: 0, offset: 7, metadata: "" }],
-    );
+    groupStub(env, groupId).commitOffsets({
+      token: { memberId: "", instanceId: null, generation: -1, ...token },
+      offsets: [{ topic, partition: 0, offset: 7, metadata: "" }],
+    });
 
   test.each(TWINS)("[CLS-11] is answered to a classic member$when", async ({ interrupt }) => {
     const { name } = await createTopic(1);

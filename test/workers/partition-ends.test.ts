@@ -1,4 +1,5 @@
 // A partition that ends while it works, and others that act while it asks the cluster or a group.
+
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
@@ -8,9 +9,10 @@ import { Turns } from "../../durable-objects/shared/turns.ts";
 import { IDEMPOTENCY_KEY_TTL_MS, MAX_FETCH_BYTES } from "../../src/core/limits.ts";
 import { Compactor } from "../../src/core/log/compaction.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
-import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
+import { clusterStub, groupStub, type PartitionStub, partitionStub } from "../../src/env.ts";
 import { type AppendAnswer, writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type { PartitionMessage as ReaderMessage } from "../../src/protocol/partition-socket.ts";
+import { callInside, requestIn } from "./calls.ts";
 import {
   alarmOf,
   createTopic,
@@ -32,7 +34,7 @@ import {
 afterEach(() => void vi.restoreAllMocks());
 
 type PartitionMessage = ReaderMessage | AppendAnswer;
-type Stub = DurableObjectStub<PartitionObject>;
+type Stub = PartitionStub;
 
 const GONE = { ok: false, error: "UNKNOWN_TOPIC_ID" };
 
@@ -41,7 +43,7 @@ async function newPartition(values: readonly string[] = ["a"]) {
   const topic = await createTopic(1);
   const stub = partitionStub(env, topic.topicId, 0);
   for (const value of values)
-    expect(await stub.append(recordBatch([value]))).toMatchObject({ ok: true });
+    expect(await stub.append({ batches: recordBatch([value]) })).toMatchObject({ ok: true });
   return { topic, stub };
 }
 
@@ -67,13 +69,15 @@ describe("a partition that is destroyed", () => {
     const step = vi.spyOn(Compactor.prototype, "step").mockReturnValue(true);
     const next = vi.spyOn(Turns.prototype, "next");
     await runInDurableObject(stub, async (partition) => {
-      next.mockImplementationOnce(() => partition.destroy());
-      await partition.alarm();
+      next.mockImplementationOnce(async () => {
+        await callInside(partition, "partition", "destroy", {});
+      });
+      await partition.alarm?.();
     });
     expect(step).toHaveBeenCalledTimes(1);
     expect(await tablesOf(stub)).toEqual([]);
     expect(await alarmOf(stub)).toBe(null);
-    await runInDurableObject(stub, (partition) => partition.alarm());
+    await runInDurableObject(stub, (partition) => partition.alarm?.());
     expect(step).toHaveBeenCalledTimes(1);
   });
 
@@ -87,12 +91,14 @@ describe("a partition that is destroyed", () => {
       const reason = "UNKNOWN_TOPIC_ID: the topic was deleted";
       expect(await socket.closed).toEqual({ code: 4000, reason });
       await stub.destroy();
-      const known = await clusterStub(env).topic(topic.name);
-      if (known.ok) await stub.configure(known.topic);
+      const known = await clusterStub(env).topic({ name: topic.name });
+      if (known.ok) await stub.configure({ topic: known.topic });
       await stub.noticeClock();
-      await runInDurableObject(stub, (partition) => partition.alarm());
-      expect(await stub.append(recordBatch(["late"]))).toMatchObject(GONE);
-      expect(await stub.beginRequest("key", "hash", null)).toMatchObject(GONE);
+      await runInDurableObject(stub, (partition) => partition.alarm?.());
+      expect(await stub.append({ batches: recordBatch(["late"]) })).toMatchObject(GONE);
+      expect(await stub.beginRequest({ key: "key", bodyHash: "hash", plan: null })).toMatchObject(
+        GONE,
+      );
       expect(await stub.maxTimestamp()).toMatchObject(GONE);
       expect(await tablesOf(stub)).toEqual([]);
     },
@@ -102,7 +108,10 @@ describe("a partition that is destroyed", () => {
     const topic = await createTopic(1);
     const stub = partitionStub(env, topic.topicId, 0);
     whileAsked("usePartition", () => partitionStub(env, topic.topicId, 0).destroy());
-    const answers = await Promise.all([stub.append(recordBatch(["a"])), stub.offsets()]);
+    const answers = await Promise.all([
+      stub.append({ batches: recordBatch(["a"]) }),
+      stub.offsets(),
+    ]);
     expect(answers).toMatchObject([GONE, GONE]);
     expect(await tablesOf(stub)).toEqual([]);
   });
@@ -114,16 +123,20 @@ describe("a partition's first use", () => {
     const stub = partitionStub(env, topic.topicId, 0);
     const asked = vi.spyOn(ClusterObject.prototype, "usePartition");
     const results = await Promise.all(
-      ["a", "b", "c"].map((value) => stub.append(recordBatch([value]))),
+      ["a", "b", "c"].map((value) => stub.append({ batches: recordBatch([value]) })),
     );
     expect(results.map((result) => result.ok && result.baseOffset)).toEqual([0, 1, 2]);
-    expect(asked.mock.calls.filter(([topicId]) => topicId === topic.topicId)).toHaveLength(1);
+    expect(
+      asked.mock.calls.filter(
+        (args) => requestIn("cluster", "usePartition", args).topicId === topic.topicId,
+      ),
+    ).toHaveLength(1);
   });
 
   test("[CLU-1] of a number that the topic does not have is refused, and stores nothing", async () => {
     const topic = await createTopic(2);
     const stub = partitionStub(env, topic.topicId, 2);
-    expect(await stub.append(recordBatch(["a"]))).toMatchObject({
+    expect(await stub.append({ batches: recordBatch(["a"]) })).toMatchObject({
       error: "UNKNOWN_TOPIC_OR_PARTITION",
       detail: `topic ${topic.name} has no partition 2`,
     });
@@ -140,7 +153,7 @@ describe("an owner from ahead of the clock", () => {
     memberNumber: 1,
   });
   const read = (stub: Stub, group: string) =>
-    stub.readAs(owner(group), { offset: 0, maxBytes: 1_000 });
+    stub.readAs({ owner: owner(group), offset: 0, maxBytes: 1_000 });
 
   test("[CLK-5] whose group nobody knows is refused, and its group is not asked", async () => {
     const { stub } = await newPartition();
@@ -154,27 +167,34 @@ describe("an owner from ahead of the clock", () => {
     async ({ interrupt }) => {
       const { stub } = await newPartition();
       const group = unique("group");
-      await groupStub(env, group).alterConfig({ "group.max.size": 1 });
+      await groupStub(env, group).alterConfig({ changes: { "group.max.size": 1 } });
       const asked = vi.spyOn(GroupObject.prototype, "hasIncarnation");
       const ahead = owner(group);
       const request = { offset: 0, maxBytes: 1_000 };
-      asked.mockReturnValueOnce(false);
-      expect(await stub.readAs(ahead, request)).toMatchObject({ error: "INVALID_REQUEST" });
+      asked.mockResolvedValueOnce(false);
+      expect(await stub.readAs({ owner: ahead, ...request })).toMatchObject({
+        error: "INVALID_REQUEST",
+      });
       asked.mockRejectedValueOnce(new Error("out of reach, for the test") as never);
-      expect(await stub.readAs(ahead, request)).toMatchObject({
+      expect(await stub.readAs({ owner: ahead, ...request })).toMatchObject({
         error: "COORDINATOR_NOT_AVAILABLE",
       });
-      asked.mockReturnValueOnce(true);
-      expect(await stub.readAs(ahead, request)).toMatchObject({ ok: true, nextOffset: 1 });
+      asked.mockResolvedValueOnce(true);
+      expect(await stub.readAs({ owner: ahead, ...request })).toMatchObject({
+        ok: true,
+        nextOffset: 1,
+      });
       const { length } = asked.mock.calls;
       await interrupt(stub);
       await stub.offsets(); // It wakes up, and then knows the fence.
-      expect(await stub.readAs(ahead, request)).toMatchObject({ ok: true });
+      expect(await stub.readAs({ owner: ahead, ...request })).toMatchObject({ ok: true });
       expect(asked.mock.calls).toHaveLength(length);
       // Another incarnation of the group is another question.
-      asked.mockReturnValueOnce(false);
+      asked.mockResolvedValueOnce(false);
       const later = { ...ahead, incarnation: ahead.incarnation + 1 };
-      expect(await stub.readAs(later, request)).toMatchObject({ error: "INVALID_REQUEST" });
+      expect(await stub.readAs({ owner: later, ...request })).toMatchObject({
+        error: "INVALID_REQUEST",
+      });
     },
   );
 });
@@ -193,7 +213,7 @@ describe("a socket", () => {
       append(1, null);
       expect(await next()).toEqual([1]);
       await interrupt(stub);
-      await stub.append(recordBatch(["b"]));
+      await stub.append({ batches: recordBatch(["b"]) });
       expect(await next()).toEqual([2]);
       append(2, 2);
       expect(
@@ -248,10 +268,16 @@ test("[KEY-1] a partition that only remembers a key has an alarm for when it has
     ...{ producerId: 1, requestId: "r", atMs: 1, partitions: 1 },
     ...{ maxMessageBytes: 1_000, isCompacted: false, random: 0 },
   };
-  expect(await stub.beginRequest("key", "hash", null)).toEqual({ ok: true, request: null });
+  expect(await stub.beginRequest({ key: "key", bodyHash: "hash", plan: null })).toEqual({
+    ok: true,
+    request: null,
+  });
   expect(await alarmOf(stub)).toBe(null);
   const nowMs = Date.now();
-  expect(await stub.beginRequest("key", "hash", plan)).toEqual({ ok: true, request: { plan } });
+  expect(await stub.beginRequest({ key: "key", bodyHash: "hash", plan })).toEqual({
+    ok: true,
+    request: { plan },
+  });
   const afterMs = ((await alarmOf(stub)) ?? 0) - nowMs;
   expect(afterMs).toBeGreaterThanOrEqual(IDEMPOTENCY_KEY_TTL_MS);
   expect(afterMs).toBeLessThanOrEqual(2 * IDEMPOTENCY_KEY_TTL_MS);
@@ -272,9 +298,9 @@ describe("a read", () => {
 
   test("[LOG-8] records are deleted up to the end of the log, and not beyond it", async () => {
     const { topic, stub } = await newPartition(["a", "b"]);
-    expect(await stub.deleteRecords(3)).toMatchObject({ error: "OFFSET_OUT_OF_RANGE" });
-    expect(await stub.deleteRecords(2)).toEqual({ ok: true, logStartOffset: 2 });
-    expect(await stub.append(recordBatch(["c"]))).toMatchObject({
+    expect(await stub.deleteRecords({ before: 3 })).toMatchObject({ error: "OFFSET_OUT_OF_RANGE" });
+    expect(await stub.deleteRecords({ before: 2 })).toEqual({ ok: true, logStartOffset: 2 });
+    expect(await stub.append({ batches: recordBatch(["c"]) })).toMatchObject({
       baseOffset: 2,
       logStartOffset: 2,
     });
@@ -296,7 +322,9 @@ describe("a clock that was set back", () => {
     await runInDurableObject(stub, (_, { storage }) => shiftWall(storage.sql, -3_600_000));
     await stub.noticeClock().catch(() => {});
     await eventually(async () => (await isFirst()) === false, "another life");
-    expect(await partitionStub(env, topic.topicId, 0).append(recordBatch(["b"]))).toMatchObject({
+    expect(
+      await partitionStub(env, topic.topicId, 0).append({ batches: recordBatch(["b"]) }),
+    ).toMatchObject({
       baseOffset: 1,
     });
   });
@@ -310,8 +338,11 @@ describe("on a machine's disk", () => {
     );
   }
 
+  const append = (partition: PartitionObject, values: readonly string[]) =>
+    callInside(partition, "partition", "append", { batches: recordBatch(values) });
+
   const known = async ({ topicId }: TopicJson) => {
-    const use = await clusterStub(env).usePartition(topicId, 0);
+    const use = await clusterStub(env).usePartition({ topicId, partition: 0 });
     return use.ok ? use.knownLogEnd : use.error;
   };
 
@@ -323,9 +354,8 @@ describe("on a machine's disk", () => {
       expect(await inFile(stub, (partition) => partition.offsets())).toMatchObject({ ok: true });
       expect(await known(topic)).toBe(0);
       await interrupt(stub, clusterStub(env));
-      const append = (value: string) =>
-        inFile(stub, (partition) => partition.append(recordBatch([value])));
-      expect(await append("a")).toMatchObject({ baseOffset: 0 });
+      const appended = inFile(stub, (partition) => append(partition, ["a"]));
+      expect(await appended).toMatchObject({ baseOffset: 0 });
       await eventually(async () => (await known(topic)) === 1, "the end to be told");
     },
   );
@@ -336,10 +366,10 @@ describe("on a machine's disk", () => {
     { told: 3, serves: false },
   ])("[FIL-4] a log that ends at 2 where $told was told serves: $serves", async (row) => {
     const { topic, stub } = await newPartition(["a", "b"]);
-    await clusterStub(env).noteLogEnd(topic.topicId, 0, row.told);
+    await clusterStub(env).noteLogEnd({ topicId: topic.topicId, partition: 0, logEnd: row.told });
     const results = await inFile(stub, async (partition) => [
       await partition.offsets(),
-      await partition.append(recordBatch(["c"])),
+      await append(partition, ["c"]),
       await partition.read({ offset: 0, maxBytes: 1_000 }),
       (await partition.fetch()).status,
     ]);
@@ -355,22 +385,22 @@ describe("on a machine's disk", () => {
 
   test("[FIL-4] whose cluster is out of reach a partition goes on, also in its first use", async () => {
     const { topic, stub } = await newPartition();
-    await clusterStub(env).noteLogEnd(topic.topicId, 0, 9);
+    await clusterStub(env).noteLogEnd({ topicId: topic.topicId, partition: 0, logEnd: 9 });
     whileAsked("usePartition", () => Promise.reject(new Error("out of reach, for the test")));
-    expect(await inFile(stub, (partition) => partition.append(recordBatch(["b"])))).toMatchObject({
+    expect(await inFile(stub, (partition) => append(partition, ["b"]))).toMatchObject({
       baseOffset: 1,
     });
     const next = await createTopic(1);
     whileAsked("noteLogEnd", () => Promise.reject(new Error("out of reach, for the test")));
     const appended = inFile(partitionStub(env, next.topicId, 0), (partition) =>
-      partition.append(recordBatch(["a"])),
+      append(partition, ["a"]),
     );
     expect(await appended).toMatchObject({ baseOffset: 0 });
   });
 
   test("[FIL-3] of a partition that is stopped nothing is kept up, and its topic can be deleted", async () => {
     const { topic, stub } = await newPartition();
-    await clusterStub(env).noteLogEnd(topic.topicId, 0, 9);
+    await clusterStub(env).noteLogEnd({ topicId: topic.topicId, partition: 0, logEnd: 9 });
     const step = vi.spyOn(Compactor.prototype, "step").mockReturnValue(false);
     await inFile(stub, async (partition) => {
       await partition.offsets();

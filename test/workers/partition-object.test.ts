@@ -79,7 +79,7 @@ async function newPartition(config: Readonly<Record<string, unknown>> = {}) {
     topic,
     stub,
     async append(...batches: readonly Uint8Array[]): Promise<number> {
-      return unwrap(await stub.append(joined(...batches))).baseOffset;
+      return unwrap(await stub.append({ batches: joined(...batches) })).baseOffset;
     },
     /** Everything from `offset` on, as [offset, value]. */
     async readAll(offset = 0): Promise<[number, string][]> {
@@ -268,11 +268,14 @@ describe("the log", () => {
       const { stub, append, readAll, bounds } = await newPartition();
       await append(batchOf(["r00"]));
       await interrupt(stub);
-      expect(await stub.append(bytes)).toMatchObject({ ok: false, error: code });
+      expect(await stub.append({ batches: bytes })).toMatchObject({ ok: false, error: code });
       // A good batch before the bad one is not stored either.
       const good = batchOf(["good"]);
       if (bytes.length > 0)
-        expect(await stub.append(joined(good, bytes))).toMatchObject({ ok: false, error: code });
+        expect(await stub.append({ batches: joined(good, bytes) })).toMatchObject({
+          ok: false,
+          error: code,
+        });
       await interrupt(stub);
       expect(await bounds()).toEqual({ logStartOffset: 0, highWatermark: 1 });
       expect(await append(batchOf(["r01"]))).toBe(1);
@@ -287,7 +290,7 @@ describe("the log", () => {
       const [fitting, large] = [batchOfBytes(1_000), batchOfBytes(1_001)];
       expect([fitting.length, large.length]).toEqual([1_000, 1_001]);
       await interrupt(stub);
-      const refused = await stub.append(joined(batchOf(["small"]), large));
+      const refused = await stub.append({ batches: joined(batchOf(["small"]), large) });
       expect(refused).toMatchObject({ ok: false, error: "MESSAGE_TOO_LARGE" });
       expect((refused as Failure).detail).toMatch(/1001.*1000/);
       expect(await append(fitting)).toBe(0);
@@ -303,11 +306,11 @@ describe("the log", () => {
       await stub.offsets();
       await interrupt(stub);
       const answers = await Promise.all([
-        stub.append(batchOf(["r00"])),
-        stub.append(corrupt),
-        stub.append(batchOf(["r01"])),
-        stub.append(new Uint8Array(10)),
-        stub.append(batchOf(["r02"])),
+        stub.append({ batches: batchOf(["r00"]) }),
+        stub.append({ batches: corrupt }),
+        stub.append({ batches: batchOf(["r01"]) }),
+        stub.append({ batches: new Uint8Array(10) }),
+        stub.append({ batches: batchOf(["r02"]) }),
       ]);
       expect(answers).toMatchObject([
         { ok: true, baseOffset: 0 },
@@ -354,7 +357,7 @@ describe("the log", () => {
     async ({ interrupt }) => {
       const { stub, append } = await newPartition();
       await append(...batchesOf(5));
-      await stub.deleteRecords(2);
+      await stub.deleteRecords({ before: 2 });
       await interrupt(stub);
       for (const offset of [1, 6]) {
         expect(await stub.read({ offset, maxBytes: 1 })).toMatchObject({
@@ -424,7 +427,7 @@ describe("the log", () => {
       // Offset 0 is the newest of its batch and is deleted, offset 1 is kept and old.
       await append(batchOf(["a", "b"], [900, 100]));
       await append(batchOf(["c"], [500]));
-      unwrap(await stub.deleteRecords(1));
+      unwrap(await stub.deleteRecords({ before: 1 }));
       await interrupt(stub);
       expect(await findOffset(topic, 100)).toBe(1);
       expect(await findOffset(topic, 500)).toBe(2);
@@ -437,11 +440,17 @@ describe("the log", () => {
     async ({ interrupt }) => {
       const { stub, append, readAll, bounds } = await newPartition();
       await append(batchOf(["r00", "r01", "r02"]), ...batchesOf(3, 3));
-      expect(await stub.deleteRecords(2)).toMatchObject({ ok: true, logStartOffset: 2 });
+      expect(await stub.deleteRecords({ before: 2 })).toMatchObject({
+        ok: true,
+        logStartOffset: 2,
+      });
       await interrupt(stub);
       expect(await bounds()).toEqual({ logStartOffset: 2, highWatermark: 6 });
-      expect(await stub.deleteRecords(1)).toMatchObject({ ok: true, logStartOffset: 2 });
-      expect(await stub.deleteRecords(7)).toMatchObject({
+      expect(await stub.deleteRecords({ before: 1 })).toMatchObject({
+        ok: true,
+        logStartOffset: 2,
+      });
+      expect(await stub.deleteRecords({ before: 7 })).toMatchObject({
         ok: false,
         error: "OFFSET_OUT_OF_RANGE",
       });
@@ -449,7 +458,10 @@ describe("the log", () => {
       expect(await bounds()).toEqual({ logStartOffset: 2, highWatermark: 6 });
       expect(await readAll(2)).toEqual(numbered(4, 2));
       // Everything: the log is empty and still goes on where it was.
-      expect(await stub.deleteRecords(6)).toMatchObject({ ok: true, logStartOffset: 6 });
+      expect(await stub.deleteRecords({ before: 6 })).toMatchObject({
+        ok: true,
+        logStartOffset: 6,
+      });
       await interrupt(stub);
       expect(await bounds()).toEqual({ logStartOffset: 6, highWatermark: 6 });
       expect(await append(batchOf(["r06"]))).toBe(6);
@@ -480,10 +492,10 @@ describe("the log", () => {
       expect(first).toBe("segment_0");
       const base = Number(second?.slice("segment_".length));
       // The segment holds the record before `base`, so it goes only when that one goes.
-      unwrap(await stub.deleteRecords(base - 1));
+      unwrap(await stub.deleteRecords({ before: base - 1 }));
       expect(await segments()).toEqual([first, second]);
       const before = await runInDurableObject(stub, (_, { storage }) => storage.sql.databaseSize);
-      unwrap(await stub.deleteRecords(base));
+      unwrap(await stub.deleteRecords({ before: base }));
       expect(await segments()).toEqual([second]);
       await interrupt(stub);
       const after = await runInDurableObject(stub, (_, { storage }) => storage.sql.databaseSize);
@@ -793,7 +805,7 @@ describe("tail readers", () => {
     async ({ interrupt, offset }) => {
       const { stub, append, open } = await newPartition();
       await append(...batchesOf(5));
-      unwrap(await stub.deleteRecords(2));
+      unwrap(await stub.deleteRecords({ before: 2 }));
       await interrupt(stub);
       const reader = await open();
       reader.sendAttach(offset);
@@ -824,7 +836,7 @@ describe("tail readers", () => {
       const reader = await open();
       await reader.attach(0, { windowBytes: size });
       await reader.records(1);
-      unwrap(await stub.deleteRecords(4));
+      unwrap(await stub.deleteRecords({ before: 4 }));
       await interrupt(stub);
       reader.giveBack(size);
       expect(await reader.error()).toMatchObject({

@@ -342,14 +342,14 @@ describe("several members", () => {
     // Incarnation 1 is older than any real one.
     expect(await old.closed).toMatchObject({ code: 4001 });
     const stub = partitionStub(env, topic.topicId, 0);
-    const refused = await stub.readAs(newer, { offset: 0, maxBytes: 1 });
+    const refused = await stub.readAs({ owner: newer, offset: 0, maxBytes: 1 });
     expect(refused).toMatchObject({ ok: false, error: "FENCED_MEMBER_EPOCH" });
     const incarnation = await runInDurableObject(groupStub(env, group), (_, { storage }) => {
       const [row] = storage.sql.exec("SELECT incarnation FROM group_state").toArray();
       return Number(row?.incarnation);
     });
     const next = { ...newer, incarnation, memberEpoch: 1_000 };
-    expect(await stub.readAs(next, { offset: 0, maxBytes: 1 })).toMatchObject({
+    expect(await stub.readAs({ owner: next, offset: 0, maxBytes: 1 })).toMatchObject({
       ok: true,
       offset: 0,
     });
@@ -483,7 +483,7 @@ describe("acknowledgements", () => {
     const garbage = recordBatch(["x"]);
     garbage.fill(0xff, 61);
     withCrc(garbage);
-    const stored = await partitionStub(env, topic.topicId, 0).append(garbage);
+    const stored = await partitionStub(env, topic.topicId, 0).append({ batches: garbage });
     expect(stored).toMatchObject({ ok: true, baseOffset: 1 });
     await produce(topic.name, [
       { value: "behind", partition: 0 },

@@ -56,7 +56,7 @@ describe("a refused write", () => {
         status: 503,
         body: { code: "KAFKA_STORAGE_ERROR", errorCode: 56, retriable: true },
       });
-      expect(await stub.append(recordBatch(["no"]))).toMatchObject({
+      expect(await stub.append({ batches: recordBatch(["no"]) })).toMatchObject({
         ok: false,
         error: "KAFKA_STORAGE_ERROR",
         detail: expect.stringContaining("SQLITE_FULL"),
@@ -84,16 +84,18 @@ describe("a refused write", () => {
       const stub = partitionStub(env, topic.topicId, 0);
       const batch = (sequence: number) =>
         recordBatch([`${sequence}`], { producer: [5, 0, sequence] });
-      await stub.append(batch(0));
+      await stub.append({ batches: batch(0) });
       await interrupt(stub);
       const restore = await refuse(stub, /^INSERT INTO segment_/);
-      expect(await stub.append(batch(1))).toMatchObject({ error: "KAFKA_STORAGE_ERROR" });
+      expect(await stub.append({ batches: batch(1) })).toMatchObject({
+        error: "KAFKA_STORAGE_ERROR",
+      });
       // A repeat writes nothing, so it is answered as ever.
-      expect(await stub.append(batch(0))).toMatchObject({ ok: true, baseOffset: 0 });
+      expect(await stub.append({ batches: batch(0) })).toMatchObject({ ok: true, baseOffset: 0 });
       restore();
       await interrupt(stub);
-      expect(await stub.append(batch(1))).toMatchObject({ ok: true, baseOffset: 1 });
-      expect(await stub.append(batch(1))).toMatchObject({ ok: true, baseOffset: 1 });
+      expect(await stub.append({ batches: batch(1) })).toMatchObject({ ok: true, baseOffset: 1 });
+      expect(await stub.append({ batches: batch(1) })).toMatchObject({ ok: true, baseOffset: 1 });
       expect(await readValues(topic)).toHaveLength(2);
     },
   );
@@ -101,16 +103,16 @@ describe("a refused write", () => {
   test.each(TWINS)("[LOG-12] [LOG-3] refuses all that shared it$when", async ({ interrupt }) => {
     const topic = await createTopic(1);
     const stub = partitionStub(env, topic.topicId, 0);
-    await stub.append(recordBatch(["first"]));
+    await stub.append({ batches: recordBatch(["first"]) });
     await interrupt(stub);
     const restore = await refuse(stub, /^INSERT INTO segment_/);
     const answers = await Promise.all(
-      Array.from({ length: 20 }, (_, index) => stub.append(recordBatch([`${index}`]))),
+      Array.from({ length: 20 }, (_, index) => stub.append({ batches: recordBatch([`${index}`]) })),
     );
     for (const answer of answers) expect(answer).toMatchObject({ error: "KAFKA_STORAGE_ERROR" });
     restore();
     const again = await Promise.all(
-      Array.from({ length: 20 }, (_, index) => stub.append(recordBatch([`${index}`]))),
+      Array.from({ length: 20 }, (_, index) => stub.append({ batches: recordBatch([`${index}`]) })),
     );
     for (const answer of again) expect(answer).toMatchObject({ ok: true });
     await interrupt(stub);
@@ -122,10 +124,15 @@ describe("a refused write", () => {
     const stub = partitionStub(env, topic.topicId, 0);
     await stub.offsets();
     const restore = await refuse(stub, /^INSERT INTO segment_/);
-    expect(await stub.append(recordBatch(["no"]))).toMatchObject({ error: "KAFKA_STORAGE_ERROR" });
+    expect(await stub.append({ batches: recordBatch(["no"]) })).toMatchObject({
+      error: "KAFKA_STORAGE_ERROR",
+    });
     restore();
     expect(await readValues(topic)).toEqual([]);
-    expect(await stub.append(recordBatch(["yes"]))).toMatchObject({ ok: true, baseOffset: 0 });
+    expect(await stub.append({ batches: recordBatch(["yes"]) })).toMatchObject({
+      ok: true,
+      baseOffset: 0,
+    });
     expect(await readValues(topic)).toEqual([[0, "yes"]]);
   });
 });
@@ -180,7 +187,7 @@ describe("a write that a group's storage refuses", () => {
     "of a commit by hand": async (group, { name }) => {
       const token = { memberId: "", instanceId: null, generation: -1 };
       const offset = { topic: name, partition: 0, offset: 9, metadata: "" };
-      const committed = groupStub(env, group).commitOffsets(token, [offset]);
+      const committed = groupStub(env, group).commitOffsets({ token, offsets: [offset] });
       return (await committed.catch(() => null))?.errorCode === 0;
     },
     "of positions that are reset": async (group, { name }) => {

@@ -4,7 +4,6 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as bindings, exports } from "cloudflare:workers";
 import { expect, type MockInstance, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
-import type { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import {
@@ -517,7 +516,7 @@ export async function readValues(topic: TopicJson, partition = 0): Promise<[numb
 }
 
 /** The base offsets of the segments. */
-export function segmentsOf(stub: DurableObjectStub<PartitionObject>): Promise<number[]> {
+export function segmentsOf(stub: DurableObjectStub): Promise<number[]> {
   return runInDurableObject(stub, (_, { storage }) =>
     Array.from(
       storage.sql.exec<{ base_offset: number }>(

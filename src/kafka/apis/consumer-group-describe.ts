@@ -13,7 +13,7 @@ import { api } from "../api.ts";
 import { answerEach, inTurn, type RequestContext, readingService } from "../context.ts";
 import { distinctNames } from "../distinct.ts";
 import { codeOf, NO_ERROR } from "../errors.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import {
   array,
   boolean,

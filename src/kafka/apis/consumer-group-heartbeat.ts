@@ -13,7 +13,7 @@ import { equalSets, toSet } from "../../core/group/partition-key.ts";
 import { api, type RequestOf } from "../api.ts";
 import { type RequestContext, service } from "../context.ts";
 import { codeOf } from "../errors.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import {
   array,
   int16,

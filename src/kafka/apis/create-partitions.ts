@@ -8,9 +8,10 @@
 //   put it.
 // - `timeoutMs` is ignored: a change is made when its answer comes.
 
-import { BrokerError, KAFKA_ERRORS, unwrap } from "../../core/errors.ts";
-import { remember } from "../../edge/metadata.ts";
-import { clusterStub, type Env } from "../../env.ts";
+import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
+import { refresh } from "../../edge/metadata.ts";
+import { alterTopic } from "../../edge/topics.ts";
+import type { Env } from "../../env.ts";
 import { api, type RequestOf } from "../api.ts";
 import { changeEach } from "../change-each.ts";
 import { service } from "../context.ts";
@@ -64,7 +65,7 @@ export const createPartitions = service(
 type Growth = RequestOf<typeof CREATE_PARTITIONS>["topics"][number];
 
 async function grow(env: Env, { name, count, assignments }: Growth, validateOnly: boolean) {
-  const { topic } = unwrap(await clusterStub(env).topic(name));
+  const topic = await refresh(env, name);
   if (count <= topic.partitions)
     throw new BrokerError(
       "INVALID_PARTITIONS",
@@ -77,7 +78,6 @@ async function grow(env: Env, { name, count, assignments }: Growth, validateOnly
       `there are ${assignments.length} assignments, count ${count} adds ${added} partitions to topic ${name}`,
     );
   if (validateOnly) return {};
-  const altered = await clusterStub(env).alterTopic(name, { partitions: count });
-  remember(unwrap(altered).topic);
+  await alterTopic(env, { name, partitions: count });
   return {};
 }

@@ -15,7 +15,7 @@
 import { changeOverrides, configByKey, resolveConfig } from "../../core/cluster/config.ts";
 import { checkPartitionCount, checkTopicName, type Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf, KAFKA_ERRORS, unwrap } from "../../core/errors.ts";
-import { remember } from "../../edge/metadata.ts";
+import { createTopic } from "../../edge/topics.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { api, type RequestOf } from "../api.ts";
 import { numPartitions } from "../broker-config.ts";
@@ -124,8 +124,8 @@ async function create(env: Env, topic: NewTopic, validateOnly: boolean) {
     const resolved = { config: resolveConfig(defaults, overrides), overrides };
     return { ...shown, configs: shownConfigs(resolved) };
   }
-  const made = unwrap(await clusterStub(env).createTopic(name, partitions, config)).topic;
-  remember(made);
+  const request = { name, partitions, overrides: config };
+  const { topic: made } = unwrap(await createTopic(env, request));
   return { ...shown, topicId: made.topicId, configs: shownConfigs(made) };
 }
 
@@ -133,7 +133,7 @@ async function create(env: Env, topic: NewTopic, validateOnly: boolean) {
 async function checkNew(env: Env, name: string, partitions: number, config: object) {
   const invalid = checkTopicName(name) ?? checkPartitionCount(partitions);
   if (invalid !== null) throw errorOf(invalid);
-  if ((await clusterStub(env).topic(name)).ok)
+  if ((await clusterStub(env).topic({ name })).ok)
     throw new BrokerError("TOPIC_ALREADY_EXISTS", `topic ${name} exists`);
   return unwrap(changeOverrides({}, { ...config }));
 }

@@ -6,7 +6,7 @@ import { api } from "../api.ts";
 import { answerEach, service } from "../context.ts";
 import { distinctNames } from "../distinct.ts";
 import { codeOf, NO_ERROR } from "../errors.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import { array, int16, int32, since, string, struct } from "../schema.ts";
 
 export const DELETE_GROUPS = api({

@@ -58,7 +58,7 @@ async function deleteBefore(
       const before = offset === TO_THE_END ? unwrap(await stub.offsets()).highWatermark : offset;
       if (before < 0)
         throw new BrokerError("OFFSET_OUT_OF_RANGE", `offset is ${offset}, it must be -1 or more`);
-      const { logStartOffset } = unwrap(await stub.deleteRecords(before));
+      const { logStartOffset } = unwrap(await stub.deleteRecords({ before }));
       return { partition, lowWatermark: logStartOffset, errorCode: NO_ERROR.errorCode };
     });
   } catch (error) {

@@ -10,8 +10,8 @@
 // - An id may come with an empty name [KFK-25].
 // - `timeoutMs` is ignored: a change is made when its answer comes.
 
-import { BrokerError, ERRORS, unwrap } from "../../core/errors.ts";
-import { forget } from "../../edge/metadata.ts";
+import { BrokerError, ERRORS } from "../../core/errors.ts";
+import { deleteTopic } from "../../edge/topics.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { api } from "../api.ts";
 import { changeEach } from "../change-each.ts";
@@ -82,13 +82,12 @@ async function remove(env: Env, { name, topicId }: { name: string | null; topicI
       `name is ${name} and topicId is ${topicId}, a topic must be named by one of them`,
     );
   const found = name ?? (await nameOf(env, topicId));
-  forget(found);
-  unwrap(await clusterStub(env).deleteTopic(found));
+  await deleteTopic(env, found);
   return { name: found };
 }
 
 async function nameOf(env: Env, topicId: string): Promise<string> {
-  const found = await clusterStub(env).topicById(topicId);
+  const found = await clusterStub(env).topicById({ topicId });
   if (found.ok) return found.topic.name;
   // Clients that name the topic by its id know this error by its own code.
   throw new KafkaError(ERRORS.UNKNOWN_TOPIC_ID.code, found.detail);

@@ -12,7 +12,7 @@ import { api } from "../api.ts";
 import { answerEach, readingService } from "../context.ts";
 import { distinctNames } from "../distinct.ts";
 import { NO_ERROR } from "../errors.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import {
   array,
   boolean,

@@ -10,7 +10,7 @@
 import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { api } from "../api.ts";
 import { service } from "../context.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import { int16, int32, nullableString, since, string, struct } from "../schema.ts";
 
 export const HEARTBEAT = api({

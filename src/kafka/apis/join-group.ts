@@ -16,7 +16,7 @@
 
 import { api } from "../api.ts";
 import { service } from "../context.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import {
   array,
   boolean,

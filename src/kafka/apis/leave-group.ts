@@ -10,7 +10,7 @@
 
 import { api } from "../api.ts";
 import { service } from "../context.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import { array, between, int16, int32, nullableString, since, string, struct } from "../schema.ts";
 
 export const LEAVE_GROUP = api({
@@ -49,9 +49,12 @@ export const leaveGroup = service(LEAVE_GROUP, async (request, context) => {
     request.groupId,
     context,
     async (group) =>
-      await group.leaveClassic(
-        leaving.map(({ memberId, groupInstanceId }) => ({ memberId, instanceId: groupInstanceId })),
-      ),
+      await group.leaveClassic({
+        members: leaving.map(({ memberId, groupInstanceId }) => ({
+          memberId,
+          instanceId: groupInstanceId,
+        })),
+      }),
   );
   if (typeof left === "number") return { errorCode: left };
   const members = leaving.map((each, i) => ({ ...each, errorCode: left[i] ?? 0 }));

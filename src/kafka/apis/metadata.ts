@@ -23,7 +23,8 @@
 import { checkTopicName, type Topic } from "../../core/cluster/topics.ts";
 import { ERRORS } from "../../core/errors.ts";
 import { remember, topicById, topicMetadata } from "../../edge/metadata.ts";
-import { clusterStub, type Env } from "../../env.ts";
+import { createTopic, listTopics } from "../../edge/topics.ts";
+import type { Env } from "../../env.ts";
 import { Lazily } from "../answer-weight.ts";
 import { api, type RequestOf } from "../api.ts";
 import { autoCreatesTopics, numPartitions } from "../broker-config.ts";
@@ -129,10 +130,8 @@ export const metadata = readingService(METADATA, async (request, context) => {
 
   async function create(missing: Topic | NotFound): Promise<Topic | NotFound> {
     const name = missing.name as string;
-    const made = await clusterStub(env).createTopic(name, numPartitions(env), {});
-    if (!made.ok) return find({ name, topicId: ZERO_UUID }); // Somebody else created it, or nobody may.
-    remember(made.topic);
-    return made.topic;
+    const made = await createTopic(env, { name, partitions: numPartitions(env), overrides: {} });
+    return made.ok ? made.topic : find({ name, topicId: ZERO_UUID }); // Somebody else created it, or nobody may.
   }
 });
 
@@ -167,7 +166,7 @@ type AskedTopic = NonNullable<Request["topics"]>[number];
 type NotFound = AskedTopic & { readonly errorCode: number };
 
 async function allTopics(env: Env): Promise<Topic[]> {
-  const topics = await clusterStub(env).topics();
+  const topics = await listTopics(env);
   for (const topic of topics) remember(topic);
   return topics;
 }

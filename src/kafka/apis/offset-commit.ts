@@ -21,7 +21,7 @@ import { listOffset } from "../../edge/offsets.ts";
 import type { Env } from "../../env.ts";
 import { api } from "../api.ts";
 import { byTopic, inTurn, service } from "../context.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import { between, int16, int32, int64, nullableString, since, string, struct } from "../schema.ts";
 import { topicsWith } from "../structs.ts";
 
@@ -70,7 +70,7 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
   const committed = await atGroup(
     groupId,
     context,
-    async (group) => await group.commitOffsets(token, offsets),
+    async (group) => await group.commitOffsets({ token, offsets }),
   );
   const all = typeof committed === "number" ? committed : committed.errorCode;
   const errorCodes =

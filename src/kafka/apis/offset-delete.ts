@@ -7,7 +7,7 @@ import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../core/limits.ts";
 import { api, NEVER_FLEXIBLE } from "../api.ts";
 import { byTopic, service } from "../context.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import { int16, int32, since, string, struct } from "../schema.ts";
 import { topicsWith } from "../structs.ts";
 
@@ -36,7 +36,7 @@ export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, c
   const deleted = await atGroup(
     groupId,
     context,
-    async (group) => await group.deletePositions(positions),
+    async (group) => await group.deletePositions({ positions }),
   );
   if (typeof deleted === "number") return { errorCode: deleted, topics: [] };
   return {

@@ -15,7 +15,7 @@ import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { api, type RequestOf } from "../api.ts";
 import { answerEach, type RequestContext, readingService } from "../context.ts";
 import { distinct, distinctPartitions } from "../distinct.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import {
   array,
   between,
@@ -144,7 +144,7 @@ async function committedOf(
   const found = await atGroup(
     groupId,
     context,
-    async (group) => await group.committedOffsets(memberOf(memberId, memberEpoch)),
+    async (group) => await group.committedOffsets({ member: memberOf(memberId, memberEpoch) }),
   );
   if (typeof found === "number") return found;
   const { offsets } = found;

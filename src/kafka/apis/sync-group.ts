@@ -7,7 +7,7 @@
 
 import { api } from "../api.ts";
 import { service } from "../context.ts";
-import { atGroup } from "../group-calls.ts";
+import { atGroup } from "../kafka-group.ts";
 import { array, bytes, int16, int32, nullableString, since, string, struct } from "../schema.ts";
 
 export const SYNC_GROUP = api({

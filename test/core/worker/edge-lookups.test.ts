@@ -25,9 +25,11 @@ let asked: string[];
 const env = {
   CLUSTER: {
     getByName: () => ({
-      topic: async (name: string) => answer(name, "UNKNOWN_TOPIC_OR_PARTITION", ({ name }) => name),
-      topicById: async (id: string) => answer(id, "UNKNOWN_TOPIC_ID", ({ topicId }) => topicId),
-      hasGroup: async (id: string) => {
+      topic: async ({ name }: { name: string }) =>
+        answer(name, "UNKNOWN_TOPIC_OR_PARTITION", ({ name }) => name),
+      topicById: async ({ topicId: id }: { topicId: string }) =>
+        answer(id, "UNKNOWN_TOPIC_ID", ({ topicId }) => topicId),
+      hasGroup: async ({ groupId: id }: { groupId: string }) => {
         note(id);
         return groups.has(id);
       },
@@ -48,7 +50,7 @@ function answer(question: string, error: ErrorName, of: (topic: Topic) => string
 }
 
 const topic = (name: string, topicId: string, partitions = 1) =>
-  ({ name, topicId, partitions }) as Topic;
+  ({ name, topicId, partitions, overrides: {} }) as unknown as Topic;
 
 beforeEach(() => {
   vi.useFakeTimers({ now: 1_000_000_000 });

@@ -57,11 +57,11 @@ class Bench {
   }
 
   readonly #cluster = {
-    topic: async (name: string) => {
+    topic: async ({ name }: { name: string }) => {
       this.lookedUp.push(name);
       return name === "gone"
         ? fail("UNKNOWN_TOPIC_OR_PARTITION", "none")
-        : { ok: true, topic: { name, topicId: "other" } };
+        : { ok: true, topic: { name, topicId: "other", overrides: {} } };
     },
     hasGroup: async () => this.groupExists,
   };
@@ -84,14 +84,22 @@ class Bench {
       };
       return { ok: true, assignment, rejected: this.rejected, delivered: this.delivered };
     },
-    deliver: async (memberId: string, epoch: number, deliveries: readonly Delivery[]) => {
+    deliver: async ({
+      memberId,
+      memberEpoch: epoch,
+      deliveries,
+    }: {
+      memberId: string;
+      memberEpoch: number;
+      deliveries: readonly Delivery[];
+    }) => {
       expect([memberId, epoch]).toEqual(["poll:i", 2]);
       this.deliveries.push(deliveries);
       const own = deliveries.filter(({ key }) => !this.lost.has(Number(key.split(":")[1])));
       return new Set(own.map(({ key }) => key));
     },
-    leave: async (...args: unknown[]) => {
-      this.left.push(args);
+    leave: async (request: object) => {
+      this.left.push(request);
       return { ok: true, rejected: this.rejected };
     },
   };
@@ -99,10 +107,15 @@ class Bench {
   #partition(partition: number) {
     const log = this.logs[partition] as Log;
     return {
-      readAs: async (
-        owner: object,
-        { offset: asked, maxBytes }: { offset: unknown; maxBytes: number },
-      ) => {
+      readAs: async ({
+        owner,
+        offset: asked,
+        maxBytes,
+      }: {
+        owner: object;
+        offset: unknown;
+        maxBytes: number;
+      }) => {
         this.reads.push({ partition, offset: asked, maxBytes, owner });
         if (log.error !== undefined) return { ...fail(log.error, "for the test"), offset: 7 };
         const offset =
@@ -407,7 +420,7 @@ describe("a poll that leaves", () => {
       unreadable: [],
       rejected: [],
     });
-    expect(bench.left).toEqual([["poll:i", ack]]);
+    expect(bench.left).toEqual([{ memberId: "poll:i", acks: ack }]);
     expect(bench.reads).toEqual([]);
   });
 

@@ -1,5 +1,6 @@
 // How the Worker appends: what it does with answers that are lost, and which producer goes on where.
 import { afterEach, beforeAll, beforeEach, describe, expect, test, vi } from "vitest";
+import type { AppendRequest } from "../../../src/calls/partition-calls.ts";
 import { resolveConfig } from "../../../src/core/cluster/config.ts";
 import type { Topic } from "../../../src/core/cluster/topics.ts";
 import { BrokerError, ERRORS, type ErrorName, fail } from "../../../src/core/errors.ts";
@@ -64,12 +65,21 @@ class Bench {
 
   constructor() {
     this.env = {
-      CLUSTER: { getByName: () => ({ topic: async (name: string) => this.#topic(name) }) },
+      CLUSTER: {
+        getByName: () => ({ topic: async ({ name }: { name: string }) => this.#topic(name) }),
+      },
       PARTITION: {
         getByName: (place: string) => ({
-          append: async (...args: [Uint8Array, number | null, unknown, boolean]) =>
-            this.#append(place, ...args),
-          beginRequest: async (key: string, hash: string, plan: RequestPlan | null) => {
+          append: async (request: AppendRequest) => this.#append(place, request),
+          beginRequest: async ({
+            key,
+            bodyHash: hash,
+            plan,
+          }: {
+            key: string;
+            bodyHash: string;
+            plan: RequestPlan | null;
+          }) => {
             this.begun.push({ place, key, hash, plan });
             if (this.gone.has(place)) return fail("UNKNOWN_TOPIC_ID", "gone");
             this.kept ??= plan;
@@ -96,10 +106,7 @@ class Bench {
 
   #append(
     place: string,
-    bytes: Uint8Array,
-    expectedOffset: number | null,
-    keyed: unknown,
-    isOwn: boolean,
+    { batches: bytes, expectedOffset = null, keyed, isOwn = false }: AppendRequest,
   ) {
     const all = [...batches(bytes)];
     const records = all.flatMap(({ start }) => decodeBatch(bytes, start));

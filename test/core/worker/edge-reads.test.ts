@@ -251,7 +251,7 @@ describe("a look-up", () => {
       { batch: batchAt(2, "c"), nextOffset: 3 },
     ];
     const partition = {
-      findBatchByTimestamp: async (_: number, from: number) => {
+      findBatchByTimestamp: async ({ timestamp: _, from }: { timestamp: number; from: number }) => {
         asked.push(from);
         const candidate = found[asked.length - 1] ?? null;
         return { ok: true, candidate, topic: "t", logStartOffset: 2, highWatermark: 9 };
@@ -282,7 +282,9 @@ describe("a reset", () => {
 
   /** A group that has committed in both partitions of `t`, in the second nothing. */
   function groupOf(members: readonly object[] = []) {
-    const resetOffsets = vi.fn(async (_: readonly { offset: number }[]) => ({ ok: true }));
+    const resetOffsets = vi.fn(async (_: { offsets: readonly { offset: number }[] }) => ({
+      ok: true,
+    }));
     const entry = { topic: "t", topicId: "id-t" };
     const offsets = [
       { ...entry, partition: 0, committedOffset: 5 },
@@ -330,7 +332,7 @@ describe("a reset", () => {
             offset,
           })),
         );
-        const sent = resetOffsets.mock.calls.map(([offsets]) => offsetsOf(offsets));
+        const sent = resetOffsets.mock.calls.map(([{ offsets }]) => offsetsOf(offsets));
         expect(sent).toEqual(dryRun ? [] : [expected]);
       }
     },

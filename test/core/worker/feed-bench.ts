@@ -119,8 +119,9 @@ export class FeedBench {
         : { ok: true, topic };
     };
     const cluster = {
-      topic: async (name: string) => found(this.topics.get(name), "UNKNOWN_TOPIC_OR_PARTITION"),
-      topicById: async (id: string) =>
+      topic: async ({ name }: { name: string }) =>
+        found(this.topics.get(name), "UNKNOWN_TOPIC_OR_PARTITION"),
+      topicById: async ({ topicId: id }: { topicId: string }) =>
         found(
           [...this.topics.values()].find(({ topicId }) => topicId === id),
           "UNKNOWN_TOPIC_ID",
@@ -133,7 +134,7 @@ export class FeedBench {
   }
 
   topic(name: string, topicId: string, partitions = 1): void {
-    this.topics.set(name, { name, topicId, partitions } as Topic);
+    this.topics.set(name, { name, topicId, partitions, overrides: {} } as unknown as Topic);
   }
 
   #partition(place: string) {

@@ -230,7 +230,7 @@ describe("Produce", () => {
   test("[CLU-4] a topic that was made anew under its client takes what it sends", async () => {
     const ids: string[] = [];
     const appends = {
-      append: async (topicId: string) => {
+      append: async ({ batches: topicId }: { batches: string }) => {
         ids.push(topicId);
         return ids.length === 1 ? { code: "UNKNOWN_TOPIC_ID", detail: "gone", data: {} } : stored;
       },
@@ -321,7 +321,7 @@ test("[KFK-13] [LOG-8] DeleteRecords deletes before an offset, or all, and tells
   const before: number[] = [];
   const partition = {
     offsets: async () => ({ ok: true, logStartOffset: 0, highWatermark: 9 }),
-    deleteRecords: async (offset: number) => {
+    deleteRecords: async ({ before: offset }: { before: number }) => {
       before.push(offset);
       return { ok: true, logStartOffset: offset };
     },
@@ -370,10 +370,12 @@ describe("CreateTopics", () => {
     ],
   ])("[KFK-13] %s", async (_, own, errorCode) => {
     for (const validateOnly of [true, false]) {
-      const createTopic = vi.fn(async (name: string, partitions: number) => ({
-        ok: true,
-        topic: { name, topicId: "id", partitions, overrides: {}, config: resolveConfig({}) },
-      }));
+      const createTopic = vi.fn(
+        async ({ name, partitions }: { name: string; partitions: number }) => ({
+          ok: true,
+          topic: { name, topicId: "id", partitions, overrides: {}, config: resolveConfig({}) },
+        }),
+      );
       const defaults = async () => ({ overrides: {} });
       const env = brokerOf({}, { cluster: { createTopic, defaults } });
       const numPartitions = "assignments" in own ? -1 : 2;
@@ -383,7 +385,9 @@ describe("CreateTopics", () => {
       const shown = errorCode === 0 ? { numPartitions: 2, replicationFactor: 1 } : {};
       expect(topics).toMatchObject([{ name: "new", errorCode, ...shown }]);
       const isDone = errorCode === 0 && !validateOnly;
-      expect(createTopic.mock.calls).toEqual(isDone ? [["new", 2, {}]] : []);
+      expect(createTopic.mock.calls).toEqual(
+        isDone ? [[{ name: "new", partitions: 2, overrides: {} }]] : [],
+      );
     }
   });
 });
@@ -398,14 +402,14 @@ test.each([
   for (const validateOnly of [true, false]) {
     const alterTopic = vi.fn(async () => ({
       ok: true,
-      topic: { name: "t", topicId: "id-t", partitions: count },
+      topic: { name: "t", topicId: "id-t", partitions: count, overrides: {} },
     }));
     const env = brokerOf({ t: 2 }, { cluster: { alterTopic } });
     const request = { topics: [{ name: "t", count, assignments }], validateOnly };
     const { topics } = await ask<{ topics: object[] }>(createPartitions, env, request);
     expect(topics).toMatchObject([{ name: "t", errorCode }]);
     const isDone = errorCode === 0 && !validateOnly;
-    expect(alterTopic.mock.calls).toEqual(isDone ? [["t", { partitions: count }]] : []);
+    expect(alterTopic.mock.calls).toEqual(isDone ? [[{ name: "t", partitions: count }]] : []);
   }
 });
 

@@ -50,12 +50,12 @@ export function brokerOf(
     error: "UNKNOWN_TOPIC_OR_PARTITION" | "UNKNOWN_TOPIC_ID",
   ) => (topic === undefined ? fail(error, "there is none") : { ok: true, topic });
   const known = {
-    topic: async (name: string) =>
+    topic: async ({ name }: { name: string }) =>
       found(
         all.find((each) => each.name === name),
         "UNKNOWN_TOPIC_OR_PARTITION",
       ),
-    topicById: async (id: string) =>
+    topicById: async ({ topicId: id }: { topicId: string }) =>
       found(
         all.find((each) => each.topicId === id),
         "UNKNOWN_TOPIC_ID",

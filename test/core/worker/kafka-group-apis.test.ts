@@ -10,7 +10,7 @@ import { joinGroup } from "../../../src/kafka/apis/join-group.ts";
 import { leaveGroup } from "../../../src/kafka/apis/leave-group.ts";
 import { listGroups } from "../../../src/kafka/apis/list-groups.ts";
 import { syncGroup } from "../../../src/kafka/apis/sync-group.ts";
-import { GroupCalls } from "../../../src/kafka/group-calls.ts";
+import { KafkaGroup } from "../../../src/kafka/kafka-group.ts";
 import { Nodes } from "../../../src/kafka/nodes.ts";
 import { ask, brokerOf, freshQuietIsolate } from "./kafka-bench.ts";
 
@@ -133,7 +133,7 @@ describe("groups", () => {
   );
 
   test("[CLS-4] [CLS-12] LeaveGroup tells of each member, in old versions of the one", async () => {
-    const leaveClassic = vi.fn(async (members: readonly object[]) =>
+    const leaveClassic = vi.fn(async ({ members }: { members: readonly object[] }) =>
       members.map((_, i) => (i === 0 ? 0 : 25)),
     );
     const env = brokerOf({}, { group: { leaveClassic } });
@@ -158,7 +158,9 @@ describe("groups", () => {
       { version: 2 },
     );
     expect(old).toMatchObject({ errorCode: 25 });
-    expect(leaveClassic.mock.calls[1]).toEqual([[{ memberId: "x", instanceId: null }]]);
+    expect(leaveClassic.mock.calls[1]).toEqual([
+      { members: [{ memberId: "x", instanceId: null }] },
+    ]);
   });
 });
 
@@ -174,26 +176,26 @@ describe("a group that does not exist", () => {
   test.each([
     ["heartbeat", [{ ...beating, memberEpoch: 1 }], gone],
     ["heartbeat", [{ ...beating, memberEpoch: -1 }], gone],
-    ["commitOffsets", [token, []], { errorCode: UNKNOWN_MEMBER, errorCodes: [] }],
+    ["commitOffsets", [{ token, offsets: [] }], { errorCode: UNKNOWN_MEMBER, errorCodes: [] }],
     ["syncClassic", [sync], { errorCode: UNKNOWN_MEMBER }],
     ["heartbeatClassic", [token], UNKNOWN_MEMBER],
-    ["leaveClassic", [leaving], [UNKNOWN_MEMBER, UNKNOWN_MEMBER]],
-    ["committedOffsets", [null], { offsets: [] }],
-    ["deletePositions", [[]], ERRORS.GROUP_ID_NOT_FOUND.code],
+    ["leaveClassic", [{ members: leaving }], [UNKNOWN_MEMBER, UNKNOWN_MEMBER]],
+    ["committedOffsets", [{ member: null }], { offsets: [] }],
+    ["deletePositions", [{ positions: [] }], ERRORS.GROUP_ID_NOT_FOUND.code],
     ["describeClassic", [], { groupState: "Dead", members: [] }],
     ["describeConsumers", [], { ok: false, error: "GROUP_ID_NOT_FOUND" }],
     ["destroy", [], { ok: false, error: "GROUP_ID_NOT_FOUND" }],
-  ] as [keyof GroupCalls, unknown[], object | number][])(
+  ] as [keyof KafkaGroup, unknown[], object | number][])(
     "[FIL-1] is not asked, and its answer is that of an empty one: %s %#",
     async (method, args, expected) => {
       const called = vi.fn(async () => "asked");
       for (const exists of [false, true]) {
         const cluster = { hasGroup: async () => exists };
         const env = brokerOf({}, { cluster, group: { [method]: called } });
-        const call = new GroupCalls(env, exists ? "g" : "none")[method] as (
+        const call = new KafkaGroup(env, exists ? "g" : "none")[method] as (
           ...args: unknown[]
         ) => Promise<unknown>;
-        const answer = await call.apply(new GroupCalls(env, exists ? "g" : "none"), args);
+        const answer = await call.apply(new KafkaGroup(env, exists ? "g" : "none"), args);
         if (exists) expect(answer).toBe("asked");
         else if (typeof expected === "number") expect(answer).toBe(expected);
         else expect(answer).toMatchObject(expected);
@@ -205,14 +207,14 @@ describe("a group that does not exist", () => {
   test.each([
     ["a join", "joinClassic", [{}]],
     ["a heartbeat of epoch 0", "heartbeat", [{ ...beating, memberEpoch: 0 }]],
-    ["a commit by hand", "commitOffsets", [{ ...token, generation: -1 }, []]],
+    ["a commit by hand", "commitOffsets", [{ token: { ...token, generation: -1 }, offsets: [] }]],
   ] as [string, "joinClassic", [never]][])(
     "[FIL-1] is made by %s, which the cluster is not asked about",
     async (_, method, args) => {
       const called = vi.fn(async () => "made");
       const hasGroup = vi.fn(async () => false);
       const env = brokerOf({}, { cluster: { hasGroup }, group: { [method]: called } });
-      expect(await new GroupCalls(env, "none")[method](...args)).toBe("made");
+      expect(await new KafkaGroup(env, "none")[method](...args)).toBe("made");
       expect(hasGroup).not.toHaveBeenCalled();
     },
   );
@@ -220,7 +222,7 @@ describe("a group that does not exist", () => {
   test("[FIL-1] is looked for again once it was deleted", async () => {
     const exists = vi.fn(async () => true);
     const group = { destroy: async () => ({ ok: true }), heartbeatClassic: async () => 0 };
-    const calls = new GroupCalls(brokerOf({}, { cluster: { hasGroup: exists }, group }), "g");
+    const calls = new KafkaGroup(brokerOf({}, { cluster: { hasGroup: exists }, group }), "g");
     expect(await calls.destroy()).toEqual({ ok: true });
     exists.mockResolvedValue(false);
     expect(await calls.heartbeatClassic(token)).toBe(UNKNOWN_MEMBER);

@@ -57,8 +57,15 @@ describe("positions", () => {
     });
     expect(commitOffsets.mock.calls).toEqual([
       [
-        { memberId: "", instanceId: null, generation: -1 },
-        [{ ...sent(0, 5), metadata: "m", leaderEpoch: 0 }, sent(1, 9), sent(2, 2), sent(3, 0)],
+        {
+          token: { memberId: "", instanceId: null, generation: -1 },
+          offsets: [
+            { ...sent(0, 5), metadata: "m", leaderEpoch: 0 },
+            sent(1, 9),
+            sent(2, 2),
+            sent(3, 0),
+          ],
+        },
       ],
     ]);
   });
@@ -96,7 +103,9 @@ describe("positions", () => {
       errorCode: ERRORS.INVALID_REQUEST.code,
       topics: [],
     });
-    const deletePositions = vi.fn(async (all: readonly object[]) => all.map(() => 0));
+    const deletePositions = vi.fn(async ({ positions }: { positions: readonly object[] }) =>
+      positions.map(() => 0),
+    );
     const env = brokerOf({}, { group: { deletePositions } });
     const whole = { groupId: "g", ...asked(...many.slice(1)) };
     const { errorCode, topics } = await ask<PerPartition & { errorCode: number }>(
@@ -134,10 +143,10 @@ describe("positions", () => {
     for (const one of each.groups) expect(partitionsOf(one)).toMatchObject(expected);
     // A member counts by its id or its epoch, and the same question is asked once.
     expect(committedOffsets.mock.calls).toEqual([
-      [null],
-      [null],
-      [{ memberId: "m", memberEpoch: 3 }],
-      [{ memberId: "", memberEpoch: 0 }],
+      [{ member: null }],
+      [{ member: null }],
+      [{ member: { memberId: "m", memberEpoch: 3 } }],
+      [{ member: { memberId: "", memberEpoch: 0 } }],
     ]);
     expect(each.groups).toHaveLength(3);
   });

@@ -52,7 +52,7 @@ describe("the appends of a connection", () => {
         sockets.push(webSocket);
         return { status: 101, webSocket };
       },
-      append: async (bytes: Uint8Array) => {
+      append: async ({ batches: bytes }: { batches: Uint8Array }) => {
         calls.push({ place, bytes });
         if (isDown) throw new Error("reset");
         return { ok: true, baseOffset: calls.length, logAppendTimeMs: null };

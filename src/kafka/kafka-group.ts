@@ -1,5 +1,6 @@
 // A group as Kafka's clients ask it. If there is no such group, requests that only read are answered here, as an empty
 // object would answer them, but without creating one [FIL-1]. Requests that may create the group go to its object.
+import type { GroupCalls, HeartbeatRequest } from "../calls/group-calls.ts";
 import { checkGroupId } from "../core/cluster/topics.ts";
 import { BrokerError, ERRORS, fail, KAFKA_ERRORS } from "../core/errors.ts";
 import { isByHand } from "../core/group/admission.ts";
@@ -16,15 +17,11 @@ import { type Env, groupStub } from "../env.ts";
 import type { RequestContext } from "./context.ts";
 import { codeOf, told } from "./errors.ts";
 
-type Parameters0<Method extends keyof Group> = Group[Method] extends (
-  ...args: infer Args
-) => unknown
-  ? Args
-  : never;
+type RequestOf<Method extends keyof GroupCalls> = Parameters<GroupCalls[Method]>[0];
 
 const UNKNOWN_MEMBER_ID = ERRORS.UNKNOWN_MEMBER_ID.code;
 
-export class GroupCalls {
+export class KafkaGroup {
   readonly #env: Env;
   readonly #groupId: string;
   readonly #group: Group;
@@ -42,16 +39,16 @@ export class GroupCalls {
   }
 
   /** Epoch 0 joins. Any other epoch comes from a member. */
-  async heartbeat(request: Parameters0<"heartbeat">[0]) {
+  async heartbeat(request: HeartbeatRequest) {
     const { memberEpoch, memberId } = request;
     if (memberEpoch === 0 || (await this.#exists())) return await this.#group.heartbeat(request);
     return unknownMember(memberId);
   }
 
   /** Commits offsets. A commit by hand, without a member, creates the group. */
-  async commitOffsets(token: ClassicToken, offsets: Parameters0<"commitOffsets">[1]) {
-    if (isByHand(token) || (await this.#exists()))
-      return await this.#group.commitOffsets(token, offsets);
+  async commitOffsets(request: RequestOf<"commitOffsets">) {
+    if (isByHand(request.token) || (await this.#exists()))
+      return await this.#group.commitOffsets(request);
     return { errorCode: UNKNOWN_MEMBER_ID, errorCodes: [] };
   }
 
@@ -67,18 +64,18 @@ export class GroupCalls {
     return UNKNOWN_MEMBER_ID;
   }
 
-  async leaveClassic(members: Parameters0<"leaveClassic">[0]) {
-    if (await this.#exists()) return await this.#group.leaveClassic(members);
-    return members.map(() => UNKNOWN_MEMBER_ID);
+  async leaveClassic(request: RequestOf<"leaveClassic">) {
+    if (await this.#exists()) return await this.#group.leaveClassic(request);
+    return request.members.map(() => UNKNOWN_MEMBER_ID);
   }
 
-  async committedOffsets(member: Parameters0<"committedOffsets">[0]) {
-    if (await this.#exists()) return await this.#group.committedOffsets(member);
+  async committedOffsets(request: RequestOf<"committedOffsets">) {
+    if (await this.#exists()) return await this.#group.committedOffsets(request);
     return { offsets: [] }; // [CLS-11]
   }
 
-  async deletePositions(positions: Parameters0<"deletePositions">[0]) {
-    if (await this.#exists()) return await this.#group.deletePositions(positions);
+  async deletePositions(request: RequestOf<"deletePositions">) {
+    if (await this.#exists()) return await this.#group.deletePositions(request);
     return ERRORS.GROUP_ID_NOT_FOUND.code;
   }
 
@@ -107,13 +104,13 @@ export class GroupCalls {
 export async function atGroup<T>(
   groupId: string,
   { env, nodes }: RequestContext,
-  ask: (group: GroupCalls) => Promise<T>,
+  ask: (group: KafkaGroup) => Promise<T>,
 ): Promise<T | number> {
   const invalid = checkGroupId(groupId);
   if (invalid !== null) return codeOf(invalid.error);
   if (!nodes.isOwn(nodes.coordinatorOf(groupId))) return KAFKA_ERRORS.NOT_COORDINATOR;
   try {
-    return await ask(new GroupCalls(env, groupId));
+    return await ask(new KafkaGroup(env, groupId));
   } catch (error) {
     // Clients look up the coordinator and retry, again and again. They must instead report damaged data to their user.
     const isPassing = !(error instanceof BrokerError) && failureOf(error) !== "damaged";

@@ -1,0 +1,25 @@
+// Makes the methods of an object's class take calls of every release (src/calls/calls.ts).
+import { retryable } from "cloudflare:durable-objects";
+import { type ObjectKind, toRequest } from "../../src/calls/calls.ts";
+
+type Serve = (request: object) => unknown;
+
+/**
+ * Each method in `calls` is called with one object of named fields from here on, whichever release calls. [VER-10] Those
+ * that are true may be repeated by the platform.
+ */
+export function serveCalls(
+  objectClass: { readonly prototype: object },
+  kind: ObjectKind,
+  calls: Readonly<Record<string, boolean>>,
+): void {
+  const prototype = objectClass.prototype as Record<string, Serve>;
+  for (const [method, isRepeatable] of Object.entries(calls)) {
+    const serve = prototype[method] as Serve;
+    const served = function (this: unknown, ...args: unknown[]) {
+      return serve.call(this, toRequest(kind, method, args));
+    };
+    prototype[method] = served;
+    if (isRepeatable) retryable(served);
+  }
+}

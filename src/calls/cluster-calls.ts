@@ -1,0 +1,117 @@
+// The calls that the ClusterObject answers. The names are on the wire: see calls.ts.
+import type { ConfigOverrides, TopicConfig } from "../core/cluster/config.ts";
+import type { TopicDescription } from "../core/cluster/topics.ts";
+import type { Result } from "../core/errors.ts";
+import type { Calls } from "./calls.ts";
+
+export interface ClusterCalls extends Calls {
+  /** [CLU-1] Creates a topic, or returns what is wrong and changes nothing. */
+  createTopic(request: {
+    name: string;
+    partitions: number;
+    overrides: Readonly<Record<string, unknown>>;
+  }): Promise<Result<{ topic: TopicDescription }>>;
+
+  topic(request: { name: string }): Promise<Result<{ topic: TopicDescription }>>;
+  topicById(request: { topicId: string }): Promise<Result<{ topic: TopicDescription }>>;
+  topics(): Promise<TopicDescription[]>;
+
+  /** [CLU-3] Changes a topic. The number of partitions only grows. Config keys that are not named stay as they are. */
+  alterTopic(request: {
+    name: string;
+    partitions?: number | undefined;
+    config?: Readonly<Record<string, unknown>> | undefined;
+  }): Promise<Result<{ topic: TopicDescription }>>;
+
+  /** [CLU-4] Deletes a topic, for everyone at once. Freeing its partitions' storage is retried until it is done. */
+  deleteTopic(request: { name: string }): Promise<Result<object>>;
+
+  /** Returns the config of topics that set nothing themselves: the values set, and the full config that results. */
+  defaults(): Promise<{ overrides: ConfigOverrides; config: TopicConfig }>;
+
+  /** [CFG-3] Changes the defaults for every topic that does not set the key itself. */
+  alterDefaults(request: {
+    changes: Readonly<Record<string, unknown>>;
+  }): Promise<Result<{ overrides: ConfigOverrides; config: TopicConfig }>>;
+
+  /**
+   * [FIL-3] [FIL-4] Notes that a partition begins to be used, or begins a new life. Called by the partition. Returns its
+   * topic, and the end of its log as it was last reported. Null means that it was never reported, so the partition
+   * was never used.
+   */
+  usePartition(request: {
+    topicId: string;
+    partition: number;
+  }): Promise<Result<{ topic: TopicDescription; knownLogEnd: number | null }>>;
+
+  /** [FIL-4] Notes that the partition's log ends there and that its storage holds it. */
+  noteLogEnd(request: { topicId: string; partition: number; logEnd: number }): Promise<void>;
+
+  /**
+   * [FIL-1] Lists each topic's partitions that have been used. Null if the use is not remembered or the topic is gone.
+   */
+  usedPartitions(request: { topicIds: readonly string[] }): Promise<(readonly number[] | null)[]>;
+
+  /**
+   * [CLK-1] [CLK-4] Notes that the clock was set back. Called by the Worker. Returns the objects to tell: every group, and
+   * the partitions written to last, because a commit may wait in them.
+   */
+  noticeClock(): Promise<{
+    groups: string[];
+    partitions: { topicId: string; partition: number }[];
+  }>;
+
+  groups(): Promise<string[]>;
+  hasGroup(request: { groupId: string }): Promise<boolean>;
+  /** [FIL-6] Notes that the group has stored something. Called by the group. */
+  noteGroupMade(request: { groupId: string }): Promise<void>;
+  /** [FIL-6] True if the group has ever stored something, which it may have lost. */
+  isGroupMade(request: { groupId: string }): Promise<boolean>;
+
+  /**
+   * Lists the group and reports changes to these topics, and to matching ones, to it from now on. Returns the topics
+   * that exist, and whether the group has ever stored something. With `mustExist`, names of topics that do not exist
+   * are not remembered. If none of them exists, the group is not listed for them [GRP-13].
+   */
+  subscribe(request: {
+    groupId: string;
+    names: readonly string[];
+    pattern: string | null;
+    mustExist?: boolean;
+  }): Promise<Result<{ topics: TopicDescription[]; retiredIncarnation: number; isMade: boolean }>>;
+
+  /**
+   * [CLK-5] Notes the incarnation of a group that is about to be deleted. Called by the group. Whatever the clock shows,
+   * the group's next incarnation is later.
+   */
+  retireIncarnation(request: { incarnation: number }): Promise<void>;
+
+  /**
+   * [GRP-13] Forgets a group that no longer exists or never came to be. Called by the group. The call may come late, so
+   * the group is asked again. If it has subscribed meanwhile, it stays.
+   */
+  forgetGroup(request: { groupId: string }): Promise<void>;
+}
+
+/** [VER-10] The calls that do no harm if they run twice. The platform may repeat those whose answer was lost. */
+export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {
+  createTopic: false,
+  topic: true,
+  topicById: true,
+  topics: true,
+  alterTopic: true,
+  deleteTopic: false,
+  defaults: true,
+  alterDefaults: true,
+  usePartition: true,
+  noteLogEnd: true,
+  usedPartitions: true,
+  noticeClock: true,
+  groups: true,
+  hasGroup: true,
+  noteGroupMade: true,
+  isGroupMade: true,
+  subscribe: true,
+  retireIncarnation: true,
+  forgetGroup: true,
+};

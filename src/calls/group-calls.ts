@@ -1,0 +1,200 @@
+// The calls that a GroupObject answers. The names are on the wire: see calls.ts.
+import type { TopicDescription } from "../core/cluster/topics.ts";
+import type { ConfigOverrides } from "../core/config-table.ts";
+import type { Result } from "../core/errors.ts";
+import type {
+  ClassicJoin,
+  ClassicJoined,
+  ClassicSync,
+  ClassicSynced,
+  ClassicToken,
+} from "../core/group/classic.ts";
+import type { GroupConfig } from "../core/group/config.ts";
+import type { Delivery } from "../core/group/coordinator.ts";
+import type { GroupDescription } from "../core/group/describe.ts";
+import type { Heartbeat } from "../core/group/heartbeat.ts";
+import type { HistoryEntry } from "../core/group/history.ts";
+import type { PartitionSet, TopicPartitions } from "../core/group/partition-key.ts";
+import type { TopicPartition } from "../core/record.ts";
+import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
+import type { Calls } from "./calls.ts";
+
+/** A heartbeat as it crosses the call, which cannot carry sets. */
+export type HeartbeatRequest = Omit<Heartbeat, "owned"> & {
+  readonly owned: readonly TopicPartitions[] | null;
+};
+
+export interface HeartbeatAnswer {
+  readonly memberEpoch: number;
+  readonly heartbeatIntervalMs: number;
+  /** Null if it is no news to the member. */
+  readonly assignment: TopicPartitions[] | null;
+}
+
+export interface ClassicLeave {
+  readonly memberId: string;
+  readonly instanceId: string | null;
+}
+
+export interface NamedOffset extends TopicPartition {
+  readonly offset: number;
+  readonly metadata: string;
+  /** [OFF-13] The leader epoch of the last record read. Left out if it is not known. */
+  readonly leaderEpoch?: number;
+}
+
+/** Kafka's description of a classic group. */
+export interface ClassicDescription {
+  readonly groupState: string;
+  readonly protocolType: string;
+  readonly protocolData: string;
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly groupInstanceId: string | null;
+    readonly clientId: string;
+    readonly clientHost: string;
+    readonly memberMetadata: Uint8Array;
+    readonly memberAssignment: Uint8Array;
+  }[];
+}
+
+export interface GroupCalls extends Calls {
+  describe(): Promise<Result<{ group: GroupDescription }>>;
+
+  /** [HIS-1] Returns the newest `limit` events in this group, oldest first. */
+  history(request: {
+    limit: number;
+  }): Promise<Result<{ history: (HistoryEntry & { readonly atMs: number })[] }>>;
+
+  /**
+   * [OFF-4] Sets committed offsets, also in topics that the group has not read. The caller has resolved and clamped them.
+   */
+  resetOffsets(request: {
+    offsets: readonly { topic: string; topicId: string; partition: number; offset: number }[];
+  }): Promise<Result<object>>;
+
+  /** [OFF-7] Forgets the positions in these topics. */
+  deleteOffsets(request: { topics: readonly string[] }): Promise<Result<object>>;
+
+  /** [GCF-1] Returns the config that is set for this group, and the config in effect. */
+  config(): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>>;
+
+  /** [GCF-1] Changes the config. This also creates a group that nobody has joined yet. */
+  alterConfig(request: {
+    changes: Readonly<Record<string, unknown>>;
+  }): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>>;
+
+  /** [GRP-10] Deletes an empty group and everything it remembers. A group that is only listed leaves the list. */
+  destroy(): Promise<Result<object>>;
+
+  /** True if the group exists or is about to. Called by the cluster. */
+  isNeeded(): Promise<boolean>;
+
+  /** [CLK-5] True if this life of the group has the incarnation. Called by a partition whose clock is behind it. */
+  hasIncarnation(request: { incarnation: number }): Promise<boolean>;
+
+  /** [CLK-4] Notes that the clock was set back. Called by the Worker. It does not answer if a new life has to begin. */
+  noticeClock(): Promise<void>;
+
+  /** [GRP-9] Notes that the topic was created, grown or (null) deleted. Called by the cluster. */
+  changeTopic(request: { name: string; topic: TopicDescription | null }): Promise<void>;
+
+  /**
+   * [POL-1] Serves a member without a socket. First it commits what the member acknowledges, the last action on the
+   * records of the previous poll. Then the member joins or keeps its place, and is told what it owns. A repeated call
+   * changes nothing more.
+   */
+  poll(request: PollRequest): Promise<Result<PollAnswer>>;
+
+  /**
+   * [POL-4] [POL-5] Notes where the member begins and what it will be sent. Called by the Worker before it answers a
+   * poll. Returns the partitions that still belong to the member.
+   */
+  deliver(request: {
+    memberId: string;
+    memberEpoch: number;
+    deliveries: readonly Delivery[];
+  }): Promise<PartitionSet>;
+
+  /** [GRP-5] Removes a member that polls. */
+  leave(request: {
+    memberId: string;
+    acks: PollRequest["acks"];
+  }): Promise<Result<{ rejected: readonly RejectedAck[] }>>;
+
+  // For Kafka's clients.
+
+  /** [CLS-1] Answers when everyone has joined, or has been waited for long enough. */
+  joinClassic(request: ClassicJoin): Promise<ClassicJoined>;
+  syncClassic(request: ClassicSync): Promise<ClassicSynced>;
+  /** Returns an error code, 0 if the member may go on. */
+  heartbeatClassic(request: ClassicToken): Promise<number>;
+  /** Returns an error code for each member. */
+  leaveClassic(request: { members: readonly ClassicLeave[] }): Promise<number[]>;
+
+  /** [KCG-1] Answers a heartbeat (KIP-848). The assignment is included if it is news to the member. */
+  heartbeat(request: HeartbeatRequest): Promise<Result<HeartbeatAnswer>>;
+
+  /**
+   * [CLS-6] Commits offsets. `errorCode` refuses all of them. Otherwise each has its own code. [GRP-13] If nothing is
+   * committed, nothing is created: neither a group nor a topic in it.
+   */
+  commitOffsets(request: {
+    token: ClassicToken;
+    offsets: readonly NamedOffset[];
+  }): Promise<{ errorCode: number; errorCodes: number[] }>;
+
+  /** Forgets these positions. Returns an error code for each, or one for all. */
+  deletePositions(request: { positions: readonly TopicPartition[] }): Promise<number | number[]>;
+
+  /**
+   * Returns the committed offsets by topic and partition, or an error code. In a native group, a `member` that asks must
+   * be in the group (KIP-848).
+   */
+  committedOffsets(request: {
+    member: { memberId: string; memberEpoch: number } | null;
+  }): Promise<{ offsets: number | NamedOffset[] }>;
+
+  /** Describes the group as DescribeGroups does. A group that does not exist, or has other members, is Dead. */
+  describeClassic(): Promise<ClassicDescription>;
+
+  /** Describes the group as ConsumerGroupDescribe does: the members that are not classic, and their subscriptions. */
+  describeConsumers(): Promise<
+    Result<{
+      group: GroupDescription;
+      subscriptions: Record<string, { topics: readonly string[]; topicPattern: string | null }>;
+    }>
+  >;
+
+  /** Describes the group as ListGroups does. Null if there is none. */
+  summary(): Promise<{ protocolType: string; groupState: string; groupType: string } | null>;
+}
+
+/** [VER-10] The calls that do no harm if they run twice. The platform may repeat those whose answer was lost. */
+export const GROUP_CALLS: Readonly<Record<keyof GroupCalls, boolean>> = {
+  describe: true,
+  history: true,
+  resetOffsets: true,
+  deleteOffsets: true,
+  config: true,
+  alterConfig: true,
+  destroy: false,
+  isNeeded: true,
+  hasIncarnation: true,
+  noticeClock: true,
+  changeTopic: true,
+  poll: true,
+  deliver: true,
+  leave: false,
+  joinClassic: false,
+  syncClassic: true,
+  heartbeatClassic: true,
+  leaveClassic: false,
+  heartbeat: true,
+  commitOffsets: true,
+  deletePositions: true,
+  committedOffsets: true,
+  describeClassic: true,
+  describeConsumers: true,
+  summary: true,
+};

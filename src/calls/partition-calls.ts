@@ -1,0 +1,101 @@
+// The calls that a PartitionObject answers. The names are on the wire: see calls.ts.
+import type { TopicDescription } from "../core/cluster/topics.ts";
+import type { Result } from "../core/errors.ts";
+import type { KeyedAppend, KeyedRequest, RequestPlan } from "../core/log/keyed-request.ts";
+import type { TimestampCandidate } from "../core/log/timestamp-lookup.ts";
+import type { InitialOffset } from "../protocol/group-socket.ts";
+import type { Owner } from "../protocol/partition-socket.ts";
+import type { Calls } from "./calls.ts";
+
+export interface Bounds {
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+}
+
+export interface AppendRequest {
+  /** Whole record batches, one after another. */
+  readonly batches: Uint8Array;
+  /** [CND-1] Appends only if this is the offset of the first record. */
+  readonly expectedOffset?: number | null;
+  /** [KEY-1] Set for an append of a request with an idempotency key. It is stored once for as long as the key lives. */
+  readonly keyed?: KeyedAppend | null;
+  /** [IDM-9] True if the producer is the Worker's own. The Worker sets it only for batches that it encoded itself. */
+  readonly isOwn?: boolean;
+}
+
+export type AppendResult = Result<{
+  readonly baseOffset: number;
+  /** The timestamp of its records if the topic has LogAppendTime, else null. */
+  readonly logAppendTimeMs: number | null;
+  /** Where the log begins. Left out where it still begins at 0. */
+  readonly logStartOffset?: number;
+}>;
+
+export interface PartitionCalls extends Calls {
+  /** Appends whole record batches. Their records get consecutive offsets from `baseOffset` on. */
+  append(request: AppendRequest): Promise<AppendResult>;
+
+  /** Reads whole batches, beginning with the one that holds `offset`. If there are any, it returns at least one. */
+  read(request: {
+    offset: number;
+    maxBytes: number;
+  }): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>>;
+
+  /**
+   * [POL-2] Does the same as `read` for an owner without a socket. Only the newest owner may read, and the owner before
+   * it is cut off first. `offset` in the answer is where the read began.
+   */
+  readAs(request: {
+    owner: Owner;
+    offset: number | InitialOffset;
+    maxBytes: number;
+  }): Promise<Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>>;
+
+  /** Returns the bounds of the log. */
+  offsets(): Promise<Result<Bounds>>;
+
+  /** [LOG-6] Returns the next batch that may hold a record with at least this timestamp, or null. */
+  findBatchByTimestamp(request: {
+    timestamp: number;
+    from: number;
+  }): Promise<Result<{ candidate: TimestampCandidate | null; topic: string } & Bounds>>;
+
+  /** [LOG-6] Returns the largest timestamp of any record, or null for an empty log (KIP-734). */
+  maxTimestamp(): Promise<Result<{ timestamp: number | null }>>;
+
+  /** [LOG-8] Hides everything before `before` from readers. It is freed with its segment. */
+  deleteRecords(request: { before: number }): Promise<Result<{ logStartOffset: number }>>;
+
+  /**
+   * [KEY-1] Returns what is known of the request with this idempotency key. If there is a `plan`, it is kept from now on.
+   */
+  beginRequest(request: {
+    key: string;
+    bodyHash: string;
+    plan: RequestPlan | null;
+  }): Promise<Result<{ request: KeyedRequest | null }>>;
+
+  /** Applies a change of the topic's config. An unused partition learns it with its first use. */
+  configure(request: { topic: TopicDescription }): Promise<void>;
+
+  /** [CLK-1] [CLK-2] Notes that the clock was set back. Called by the Worker. */
+  noticeClock(): Promise<void>;
+
+  /** [CLU-4] Frees everything. From here on this partition does not exist. Repeating the call is harmless. */
+  destroy(): Promise<void>;
+}
+
+/** [VER-10] The calls that do no harm if they run twice. The platform may repeat those whose answer was lost. */
+export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = {
+  append: false,
+  read: true,
+  readAs: true,
+  offsets: true,
+  findBatchByTimestamp: true,
+  maxTimestamp: true,
+  deleteRecords: true,
+  beginRequest: true,
+  configure: true,
+  noticeClock: true,
+  destroy: true,
+};
