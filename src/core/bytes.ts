@@ -7,8 +7,7 @@ export function sizeOf(pieces: readonly Uint8Array[]): number {
 
 /** Joins the pieces, one after another. A single piece is returned as it is, not copied. */
 export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
-  const only = pieces[0];
-  if (pieces.length === 1 && only !== undefined) return only;
+  if (pieces.length === 1) return pieces[0] as Uint8Array;
   const bytes = new Uint8Array(sizeOf(pieces));
   let position = 0;
   for (const piece of pieces) {

@@ -20,17 +20,19 @@ export function murmur2(bytes: Uint8Array): number {
     k ^= k >>> R;
     hash = Math.imul(hash, M) ^ Math.imul(k, M);
   }
-  const rest = length - whole;
-  if (rest === 3) hash ^= byteAt(bytes, whole + 2) << 16;
-  if (rest >= 2) hash ^= byteAt(bytes, whole + 1) << 8;
-  if (rest >= 1) hash = Math.imul(hash ^ byteAt(bytes, whole), M);
+  if (whole < length) {
+    hash ^=
+      byteAt(bytes, whole) | (byteAt(bytes, whole + 1) << 8) | (byteAt(bytes, whole + 2) << 16);
+    hash = Math.imul(hash, M);
+  }
   hash ^= hash >>> 13;
   hash = Math.imul(hash, M);
   return hash ^ (hash >>> 15);
 }
 
+/** Behind the end are zeros. */
 function byteAt(bytes: Uint8Array, index: number): number {
-  return bytes[index] as number;
+  return bytes[index] ?? 0;
 }
 
 /** Returns the partition of a key, in [0, partitions). */

@@ -166,13 +166,8 @@ export function encodeAppend(
   let baseSequence = identity.sequence;
   const encoded: Uint8Array[] = [];
   for (const indexes of append.batches) {
-    const options = { producerId, producerEpoch, baseSequence };
-    encoded.push(
-      encodeBatch(
-        indexes.map((index) => records[index] as ProducerRecord),
-        compression === undefined ? options : { ...options, compression },
-      ),
-    );
+    const batch = indexes.map((index) => records[index] as ProducerRecord);
+    encoded.push(encodeBatch(batch, { producerId, producerEpoch, baseSequence, compression }));
     baseSequence = addToSequence(baseSequence, indexes.length);
   }
   return concatBytes(encoded);

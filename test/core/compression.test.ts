@@ -498,6 +498,19 @@ describe("the bound on what is unfolded", () => {
   );
 
   test.each(RUNTIMES)(
+    "[ZIP-2] a zstd frame that claims more than its blocks can hold is refused for that, %s",
+    (_, codecs) => {
+      // One block of three bytes as they are, in a frame that claims `size` bytes.
+      const frame = (size: number) =>
+        hex(`28b52ffd20${size.toString(16).padStart(2, "0")}190000616263`);
+      const unfold = (size: number) => codecs.decompress(COMPRESSIONS.zstd, frame(size));
+      expect(Buffer.from(unfold(3)).toString()).toBe("abc");
+      expect(() => unfold(4)).toThrow("zstd: the frame claims 4 bytes");
+      expect(() => unfold(255)).toThrow("zstd: the frame claims 255 bytes");
+    },
+  );
+
+  test.each(RUNTIMES)(
     "[ZIP-2] many small blocks of zstd in a large window do not take for ever, %s",
     (_, codecs) => {
       // 128 MiB, the window of zstd's highest level: moved for each block it would take minutes.

@@ -119,3 +119,16 @@ test.each(WAYS)("[PRD-6] a number goes by its value, wherever it stands: %s", (_
     expect(() => fieldOf("partition", "-1.0", beside)).toThrow("must be a whole number");
   }
 });
+
+test.each(["5", '"x"', "null", "[]", "[[1.0]]"])(
+  "[PRD-6] a record that is %s, and no object, changes nothing of the others",
+  (other) => {
+    const records = [other, '{"value":1.0}', other, '{"key":2.50}', other];
+    const text = `{"records":[${records.join(" , ")}],"more":{"value":3.0}}`;
+    const body = parseRecordsJson(text, "the body") as {
+      records: { key?: Uint8Array; value?: Uint8Array }[];
+    };
+    expect(new TextDecoder().decode(body.records[1]?.value)).toBe("1.0");
+    expect(new TextDecoder().decode(body.records[3]?.key)).toBe("2.50");
+  },
+);

@@ -222,7 +222,16 @@ export const AREAS: readonly Area[] = [
     name: "protocol",
     files: ["src/protocol", "src/compression"],
     stages: [
-      core("json-text", "json-value", "json-shape", "decoder", "compression", "types", "lines"),
+      core(
+        "json-text",
+        "json-value",
+        "json-shape",
+        "append-frame",
+        "decoder",
+        "compression",
+        "types",
+        "lines",
+      ),
       workers("http", "plain-consumer", "poll"),
     ],
     aim: AIM,

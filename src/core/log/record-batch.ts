@@ -58,7 +58,7 @@ export interface EncodeOptions {
   readonly producerId?: number;
   readonly producerEpoch?: number;
   readonly baseSequence?: number;
-  readonly compression?: Compressor;
+  readonly compression?: Compressor | undefined;
 }
 
 /** Compresses the records of a batch. `type` goes into its header. */
