@@ -391,9 +391,6 @@ export class Consumer<Record = ConsumerRecord> {
 
   async #handle(work: Work, records: readonly ConsumerRecord[], generation: number): Promise<void> {
     const handlers = this.#handlers as Handlers<Record>;
-    // A process that was suspended and resumes must not handle records that others own by now [SES-4].
-    this.#driver.checkSession();
-    if (work.isLost) return;
     // [SRD-2] An error from a serde ends the consumer, like one from a handler.
     if ("eachBatch" in handlers) {
       const timer = this.#watch(work.place, records[0]?.offset ?? 0);
@@ -401,7 +398,7 @@ export class Consumer<Record = ConsumerRecord> {
         const all = hasSerdes(this.#options)
           ? await Promise.all(records.map((record) => this.#typed(work, record)))
           : (records as readonly Record[]);
-        if (work.isStopping || work.isLost) return;
+        if (this.#mustStop(work)) return;
         await this.#called(() => handlers.eachBatch({ ...work.place, records: all }));
       } finally {
         clearTimeout(timer);
@@ -418,7 +415,7 @@ export class Consumer<Record = ConsumerRecord> {
       try {
         const typed = this.#typed(work, record);
         const own = isThenable(typed) ? await typed : typed;
-        if (work.isStopping || work.isLost || work.seeks !== seeks) return;
+        if (this.#mustStop(work) || work.seeks !== seeks) return;
         if (work.isPaused) {
           work.queue.unshift({ generation, records: records.slice(index) });
           return;
@@ -431,8 +428,13 @@ export class Consumer<Record = ConsumerRecord> {
         clearTimeout(timer);
       }
       if (!work.isLost) this.#driver.processed(work.place, record.offset + 1, generation);
-      this.#driver.checkSession();
     }
+  }
+
+  /** A process that was suspended and resumes must not handle records that others own by now [SES-4]. */
+  #mustStop(work: Work): boolean {
+    this.#driver.checkSession();
+    return work.isStopping || work.isLost;
   }
 
   #typed({ place }: Work, record: ConsumerRecord): Record | Promise<Record> {

@@ -23,6 +23,52 @@ function startedHolding(sessionTimeoutMs: number) {
 
 const wait = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms));
 
+describe("a session that is over", () => {
+  test.each([
+    { how: "each record", isBatch: false },
+    { how: "each batch", isBatch: true },
+  ])(
+    "[SES-4] hands on nothing that was deserialized while the process was suspended, $how",
+    async ({ isBatch }) => {
+      const gate = Promise.withResolvers<void>();
+      const valueSerde = {
+        serialize: () => "",
+        deserialize: async () => {
+          await gate.promise;
+          return "";
+        },
+      };
+      const handled: string[] = [];
+      const { consumer, lost } = started(
+        { valueSerde } as never,
+        (place) => void handled.push(place),
+        isBatch,
+      );
+      await vi.advanceTimersByTimeAsync(100);
+      expect(consumer.assignment).toHaveLength(2);
+      // The clock goes on, and no timer has rung yet.
+      vi.setSystemTime(Date.now() + 60_000);
+      gate.resolve();
+      for (let turn = 0; turn < 50; turn++) await Promise.resolve();
+      expect(handled).toEqual([]);
+      expect(lost).toEqual([["t:0", "t:1"]]);
+    },
+  );
+
+  test("[SES-3] also loses a partition that was let go and whose last commit is not answered", async () => {
+    const { broker, lost, ended } = started({ autoCommit: false }, () => {});
+    await vi.advanceTimersByTimeAsync(100);
+    broker.holdsCommits = true;
+    broker.revoke("t:0");
+    await vi.advanceTimersByTimeAsync(100);
+    expect(broker.log).toEqual(["commit t:0=3 t:1=3"]);
+    broker.endSession();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(lost).toEqual([["t:0", "t:1"]]);
+    expect(ended.isOver).toBe(false);
+  });
+});
+
 describe("maxProcessingMs", () => {
   test.each([{}, { instanceId: "i" }])(
     "[SES-8] a stuck handler ends the consumer: it commits what was handled, leaves, and tells what is lost (%o)",

@@ -270,6 +270,7 @@ export const AREAS: readonly Area[] = [
         "producer-lane",
         "producer-socket",
         "token",
+        "transport",
         "clock",
         "unread-replies",
       ),
