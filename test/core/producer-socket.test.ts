@@ -47,6 +47,9 @@ describe("over a partition socket", () => {
     await vi.advanceTimersByTimeAsync(1_000);
     expect(partition.log.join("")).toBe("acd");
     expect(await outcomes()).toEqual([0, "INVALID_RECORD", 1, 2]);
+    // One other producer is enough for all that was behind it.
+    const lastOf = (value: string) => partition.came.findLast(({ values }) => values === value);
+    expect(["a", "c", "d"].map((value) => lastOf(value)?.producer)).toEqual([1, 2, 2]);
   });
 
   test("[PRO-6] what is refused for now is tried again before what was behind it", async () => {
