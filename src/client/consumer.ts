@@ -118,7 +118,6 @@ export class Consumer<Record = ConsumerRecord> {
   #isClosing = false;
   /** The error that `run` rejects with. */
   #failure: { readonly error: unknown } | null = null;
-  #hasStarted = false;
   /** True while the application's code is on the stack. */
   #isCalling = false;
   #settle: () => void = () => {};
@@ -160,7 +159,6 @@ export class Consumer<Record = ConsumerRecord> {
     if (this.#isClosing) return;
     const abort = () => void this.close();
     signal?.addEventListener("abort", abort);
-    this.#hasStarted = true;
     this.#driver.start();
     await this.#ended;
     signal?.removeEventListener("abort", abort);
@@ -208,8 +206,7 @@ export class Consumer<Record = ConsumerRecord> {
     if (!this.#isClosing) {
       this.#isClosing = true;
       for (const work of this.#work.values()) stop(work);
-      if (this.#hasStarted) this.#closeWhenIdle();
-      else this.#settle();
+      this.#closeWhenIdle();
       const timers = [
         setTimeout(() => this.#warnOfSlowClose(), SLOW_CLOSE_MS),
         setTimeout(() => this.#leave(), MAX_CLOSE_MS),
