@@ -306,3 +306,17 @@ describe("tail reader", () => {
     expect(clampWindow(asked)).toBe(granted);
   });
 });
+
+test("[TAIL-1] where compaction has left nothing up to the end, no frame is sent and the reader is at the end", () => {
+  const reader: TailReader = { nextOffset: 2, windowBytes: 10, maxWindowBytes: 10, owner: null };
+  const frames = { at: () => ({ bytes: new Uint8Array(), nextOffset: 5 }) };
+  const sent: Uint8Array[] = [];
+  const after = pump(
+    { logEndOffset: 5 } as PartitionLog,
+    reader,
+    frames as unknown as Frames,
+    (frame) => sent.push(frame) > 0,
+  );
+  expect(sent).toEqual([]);
+  expect(after).toEqual({ ...reader, nextOffset: 5 });
+});
