@@ -597,6 +597,28 @@ describe("giving up", () => {
     },
   );
 
+  test.each(INTERVALS.slice(1))(
+    "[LOP-2] a commit that is put off is sent again half a second later, though other commits wait %s ms",
+    (commitIntervalMs) => {
+      const consumer = reading(3, { commitIntervalMs });
+      consumer.processed("t:0", 1);
+      consumer.commitNow();
+      consumer.commitNow();
+      consumer.coordinatorError("THROTTLING_QUOTA_EXCEEDED", { answersCommit: true });
+      consumer.take();
+      consumer.processed("t:0", 2);
+      consumer.advance(499);
+      expect(consumer.take()).toEqual([]);
+      consumer.advance(1);
+      expect(consumer.take()).toEqual(["commit epoch 1 t:0=2"]);
+      consumer.processed("t:0", 3);
+      consumer.committed();
+      consumer.advance(HEARTBEAT_MS + 1);
+      // What came meanwhile was not asked for, and no other timer makes it.
+      expect(consumer.commits.map(({ requestId }) => requestId)).toEqual([1, 2]);
+    },
+  );
+
   test("[LOP-2] a commit that was asked for while the group was out of reach is made on return, and only that", () => {
     const consumer = reading(9, { commitIntervalMs: Number.POSITIVE_INFINITY });
     consumer.processed("t:0", 1);

@@ -45,10 +45,6 @@ export class Committer {
     return this.#inFlight;
   }
 
-  get isIdle(): boolean {
-    return this.#inFlight === null && !this.hasUncommitted;
-  }
-
   get hasUncommitted(): boolean {
     return this.#uncommitted.length > 0;
   }
@@ -63,12 +59,7 @@ export class Committer {
    */
   schedule(nowMs: number): void {
     if (this.#intervalMs === 0 || this.#isAsked) this.commitNow();
-    else if (
-      this.#dueAtMs === null &&
-      this.#intervalMs < Number.POSITIVE_INFINITY &&
-      this.hasUncommitted
-    )
-      this.#dueAtMs = nowMs + this.#intervalMs;
+    else if (this.hasUncommitted) this.#dueAtMs ??= nowMs + this.#intervalMs;
   }
 
   /** Notes that the coordinator could not take the commit just now. */

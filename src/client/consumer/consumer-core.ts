@@ -433,7 +433,7 @@ export class ConsumerCore {
     this.#finishReleases();
     if (this.#state === "closing") {
       this.#committer.commitNow();
-      if (this.#committer.isIdle) this.#finishClosing();
+      if (!this.#committer.hasUncommitted) this.#finishClosing();
       return;
     }
     this.#readers.proceed(nowMs);
@@ -542,7 +542,7 @@ export class ConsumerCore {
     this.#state = "closing";
     for (const partition of this.#partitions.values()) this.#readers.close(partition);
     if (isInTouch) this.#committer.commitNow();
-    if (!isInTouch || this.#committer.isIdle) this.#finishClosing();
+    if (!isInTouch || !this.#committer.hasUncommitted) this.#finishClosing();
   }
 
   #finishClosing(): void {
