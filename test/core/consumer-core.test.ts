@@ -992,6 +992,30 @@ describe("committing", () => {
     ]);
   });
 
+  test("[OFF-1] a refused position is told of by its topic's name, or its id where the partition is gone", () => {
+    const consumer = reading();
+    consumer.processed("t:0", 1);
+    consumer.committed({ "t:0": "FENCED_MEMBER_EPOCH", "u:9": "UNKNOWN_TOPIC_ID" });
+    const told = consumer.effects.flatMap((each) => (each.type === "error" ? [each.error] : []));
+    expect(told.map(({ message }) => message)).toEqual([
+      "commit of t/0: because",
+      "commit of id-u/9: because",
+    ]);
+  });
+
+  test("[OFF-1] a refusal of another commit than the one in flight changes nothing", () => {
+    const consumer = reading();
+    consumer.processed("t:0", 1);
+    consumer.take();
+    const code = "THROTTLING_QUOTA_EXCEEDED";
+    const refusal = { type: "error" as const, code, errorCode: 89, retriable: true, detail: "no" };
+    consumer.fromCoordinator({ ...refusal, requestId: 99 } as never);
+    consumer.advance(500);
+    expect(consumer.take()).toEqual([]);
+    consumer.committed();
+    expect(consumer.commits).toHaveLength(1);
+  });
+
   test("[SES-3] a commit by a member that the group does not know loses all and joins anew", () => {
     const consumer = reading();
     consumer.processed("t:0", 1);

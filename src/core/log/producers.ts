@@ -138,9 +138,9 @@ export class StagedProducers {
    * OUT_OF_ORDER_SEQUENCE_NUMBER, or the failure of `compare`.
    */
   check(origin: AppendOrigin, compare: Compare): Result<{ repeated: AppendEntry | null }> {
-    const entries = this.#known(origin);
-    const last = entries?.at(-1);
-    if (entries === undefined || last === undefined) return { ok: true, repeated: null };
+    const entries = this.#known(origin) ?? [];
+    const last = entries.at(-1);
+    if (last === undefined) return { ok: true, repeated: null };
     const { producerId, producerEpoch, firstSequence, lastSequence } = origin;
     if (producerEpoch < last.producerEpoch) {
       return fail(
