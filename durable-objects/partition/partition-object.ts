@@ -19,11 +19,11 @@ import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
 import {
   attempt,
   BrokerError,
+  ERRORS,
   errorOf,
   type Failure,
   fail,
   type Result,
-  statusOf,
 } from "../../src/core/errors.ts";
 import {
   MAX_DECODED_REQUEST_BYTES,
@@ -447,7 +447,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   /** Upgrades a request to a partition socket. */
   override async fetch(): Promise<Response> {
     const loaded = await this.#load();
-    if (!loaded.ok) return Response.json(loaded, { status: statusOf(loaded.error) });
+    if (!loaded.ok) return Response.json(loaded, { status: ERRORS[loaded.error].httpStatus });
     if (!this.#silent.hasRoom(this.ctx.getWebSockets(), MAX_READERS_PER_PARTITION)) {
       const failure = fail(
         "THROTTLING_QUOTA_EXCEEDED",

@@ -4,6 +4,9 @@
 
 declare const performance: { now(): number };
 
+/** The longest time that a timer takes. A longer one rings at once. */
+export const MAX_TIMER_MS = 0x7fff_ffff;
+
 /** A clock for bounded waits. Nobody can set it. */
 export function monotonicMs(): number {
   return performance.now();
@@ -22,15 +25,15 @@ export class Clock {
     const monotonicMs = performance.now();
     if (wallMs < this.#lastWallMs) {
       // The clock was set back. The time that it had shown counts, plus the time since then by the other clock.
-      this.#sinceMs += Math.max(
-        this.#lastWallMs - this.#wallMs,
-        Math.floor(monotonicMs - this.#monotonicMs),
-      );
+      this.#sinceMs += this.#elapsedMs(this.#lastWallMs, monotonicMs);
       this.#wallMs = wallMs;
       this.#monotonicMs = monotonicMs;
     }
     this.#lastWallMs = wallMs;
-    const elapsedMs = Math.max(wallMs - this.#wallMs, Math.floor(monotonicMs - this.#monotonicMs));
-    return this.#sinceMs + elapsedMs;
+    return this.#sinceMs + this.#elapsedMs(wallMs, monotonicMs);
+  }
+
+  #elapsedMs(wallMs: number, monotonicMs: number): number {
+    return Math.max(wallMs - this.#wallMs, Math.floor(monotonicMs - this.#monotonicMs));
   }
 }

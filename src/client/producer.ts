@@ -18,8 +18,16 @@ import { monotonicMs } from "./clock.ts";
 import { answered, ConnectionError, type HttpClient } from "./http.ts";
 import { isOfNoTopic, type LaneOutcome } from "./producer/delivery.ts";
 import { checkOptions, checkRecord } from "./producer/input.ts";
-import { Lane, MAX_JOINED_RECORDS } from "./producer/lane.ts";
-import { DEFAULT_DELIVERY_TIMEOUT_MS, untilAnswered } from "./producer/until-answered.ts";
+import { Lane } from "./producer/lane.ts";
+import {
+  DEFAULT_BUFFERED_RECORDS,
+  DEFAULT_DELIVERY_TIMEOUT_MS,
+  DESCRIBE_TIMEOUT_MS,
+  MAX_JOINED_RECORDS,
+  MAX_LINGER_MS,
+  TOPIC_MAX_AGE_MS,
+} from "./producer/limits.ts";
+import { untilAnswered } from "./producer/until-answered.ts";
 import { type AnySerdes, hasSerdes, through } from "./serde.ts";
 import type { Transport } from "./transport/transport.ts";
 import { refuse, whole } from "./whole.ts";
@@ -82,12 +90,6 @@ export interface TopicRecords<Input = RecordInput> {
   readonly topic: string;
   readonly records: readonly Input[];
 }
-
-/** Topics are described again after this long, so that added partitions are used. */
-const TOPIC_MAX_AGE_MS = 60_000;
-const DESCRIBE_TIMEOUT_MS = 10_000;
-const MAX_LINGER_MS = 60_000;
-const DEFAULT_BUFFERED_RECORDS = 100_000;
 
 /** As the broker checks it (core/log/keyed-request.ts), in less code. */
 const IDEMPOTENCY_KEY = /^[ -~]{1,255}$/;

@@ -1,88 +1,74 @@
-// The only table of errors. Names and numbers are Kafka's (clients/…/protocol/Errors.java). `retriable`
-// follows Kafka unless the comment says otherwise. Server, SDK and CLI all read this table.
+// The only table of errors. Server, SDK and CLI all read it. Names are Kafka's, and so are numbers and `retriable`
+// (clients/…/protocol/Errors.java), but for the rows whose comment says otherwise. The rows are ordered by number.
 // error-descriptions.ts describes each error in a sentence.
 
 export interface ErrorSpec {
   /** Kafka's number, as sent in `errorCode`. */
   readonly code: number;
+  /** The HTTP status of a problem+json answer that carries this error. */
+  readonly httpStatus: number;
   /** True if the same request may succeed later without a change. */
   readonly retriable: boolean;
+  /**
+   * True if the error says for certain that the request had no effect, whatever became of earlier tries that got no
+   * answer. Other refusals speak of their own try only, because they may come before anything is looked up.
+   */
+  readonly outcomeKnown: boolean;
 }
 
+/** In each row: number, HTTP status, retriable, outcomeKnown. */
 export const ERRORS = {
-  UNKNOWN_SERVER_ERROR: spec(-1),
-  OFFSET_OUT_OF_RANGE: spec(1),
-  CORRUPT_MESSAGE: spec(2),
-  UNKNOWN_TOPIC_OR_PARTITION: spec(3, true),
-  REQUEST_TIMED_OUT: spec(7, true),
-  MESSAGE_TOO_LARGE: spec(10),
-  NETWORK_EXCEPTION: spec(13, true),
-  COORDINATOR_NOT_AVAILABLE: spec(15, true),
-  INVALID_TOPIC_EXCEPTION: spec(17),
-  INVALID_GROUP_ID: spec(24),
-  UNKNOWN_MEMBER_ID: spec(25),
-  INVALID_SESSION_TIMEOUT: spec(26),
-  INVALID_TIMESTAMP: spec(32),
-  TOPIC_ALREADY_EXISTS: spec(36),
-  INVALID_PARTITIONS: spec(37),
-  INVALID_CONFIG: spec(40),
-  INVALID_REQUEST: spec(42),
-  OUT_OF_ORDER_SEQUENCE_NUMBER: spec(45),
-  INVALID_PRODUCER_EPOCH: spec(47),
-  KAFKA_STORAGE_ERROR: spec(56, true),
-  NON_EMPTY_GROUP: spec(68),
-  GROUP_ID_NOT_FOUND: spec(69),
-  UNSUPPORTED_COMPRESSION_TYPE: spec(76),
-  GROUP_MAX_SIZE_REACHED: spec(81),
-  DUPLICATE_RESOURCE: spec(85),
-  GROUP_SUBSCRIBED_TO_TOPIC: spec(86),
-  INVALID_RECORD: spec(87),
-  THROTTLING_QUOTA_EXCEEDED: spec(89, true),
-  INVALID_UPDATE_VERSION: spec(95),
-  UNKNOWN_TOPIC_ID: spec(100, true),
-  FENCED_MEMBER_EPOCH: spec(110),
-  UNRELEASED_INSTANCE_ID: spec(111),
-  INVALID_REGULAR_EXPRESSION: spec(128),
-  STALE_MEMBER_EPOCH: spec(113, true),
+  UNKNOWN_SERVER_ERROR: spec(-1, 500, false, false),
+  OFFSET_OUT_OF_RANGE: spec(1, 416, false, false),
+  // Kafka has it retriable, because a network may have broken the bytes. Here they came as they were sent: what was
+  // encoded wrong is sent wrong again, and what is damaged where it is stored has to be restored [CRC-2].
+  CORRUPT_MESSAGE: spec(2, 400, false, false),
+  UNKNOWN_TOPIC_OR_PARTITION: spec(3, 404, true, false),
+  REQUEST_TIMED_OUT: spec(7, 504, true, false),
+  MESSAGE_TOO_LARGE: spec(10, 413, false, false),
+  NETWORK_EXCEPTION: spec(13, 503, true, false),
+  COORDINATOR_NOT_AVAILABLE: spec(15, 503, true, false),
+  INVALID_TOPIC_EXCEPTION: spec(17, 400, false, false),
+  INVALID_GROUP_ID: spec(24, 400, false, false),
+  UNKNOWN_MEMBER_ID: spec(25, 409, false, false),
+  INVALID_SESSION_TIMEOUT: spec(26, 400, false, false),
+  INVALID_TIMESTAMP: spec(32, 400, false, false),
+  TOPIC_ALREADY_EXISTS: spec(36, 409, false, false),
+  INVALID_PARTITIONS: spec(37, 400, false, false),
+  INVALID_CONFIG: spec(40, 400, false, false),
+  INVALID_REQUEST: spec(42, 400, false, false),
+  OUT_OF_ORDER_SEQUENCE_NUMBER: spec(45, 409, false, true),
+  INVALID_PRODUCER_EPOCH: spec(47, 409, false, true),
+  KAFKA_STORAGE_ERROR: spec(56, 503, true, false),
+  NON_EMPTY_GROUP: spec(68, 409, false, false),
+  GROUP_ID_NOT_FOUND: spec(69, 404, false, false),
+  UNSUPPORTED_COMPRESSION_TYPE: spec(76, 400, false, false),
+  GROUP_MAX_SIZE_REACHED: spec(81, 409, false, false),
+  // Kafka has number 92. Kafka's clients never see this error, and those of HTTP have always been told 85.
+  DUPLICATE_RESOURCE: spec(85, 422, false, false),
+  GROUP_SUBSCRIBED_TO_TOPIC: spec(86, 409, false, false),
+  INVALID_RECORD: spec(87, 400, false, false),
+  THROTTLING_QUOTA_EXCEEDED: spec(89, 429, true, false),
+  INVALID_UPDATE_VERSION: spec(95, 409, false, true),
+  UNKNOWN_TOPIC_ID: spec(100, 404, true, false),
+  FENCED_MEMBER_EPOCH: spec(110, 409, false, false),
+  UNRELEASED_INSTANCE_ID: spec(111, 409, false, false),
+  // Kafka has it final, and its consumer decides by itself to commit again. Here it tells a member to commit the same
+  // positions again, at the newest epoch that it has received.
+  STALE_MEMBER_EPOCH: spec(113, 409, true, false),
+  INVALID_REGULAR_EXPRESSION: spec(128, 400, false, false),
 } as const satisfies Record<string, ErrorSpec>;
 
-function spec(code: number, retriable = false): ErrorSpec {
-  return { code, retriable };
+function spec(
+  code: number,
+  httpStatus: number,
+  retriable: boolean,
+  outcomeKnown: boolean,
+): ErrorSpec {
+  return { code, httpStatus, retriable, outcomeKnown };
 }
 
 export type ErrorName = keyof typeof ERRORS;
-
-/** HTTP statuses other than 400. They are a table of their own because the SDK, which must be small, needs none. */
-const HTTP_STATUSES: Partial<Record<ErrorName, number>> = {
-  UNKNOWN_SERVER_ERROR: 500,
-  OFFSET_OUT_OF_RANGE: 416,
-  UNKNOWN_TOPIC_OR_PARTITION: 404,
-  REQUEST_TIMED_OUT: 504,
-  MESSAGE_TOO_LARGE: 413,
-  NETWORK_EXCEPTION: 503,
-  COORDINATOR_NOT_AVAILABLE: 503,
-  UNKNOWN_MEMBER_ID: 409,
-  TOPIC_ALREADY_EXISTS: 409,
-  OUT_OF_ORDER_SEQUENCE_NUMBER: 409,
-  INVALID_PRODUCER_EPOCH: 409,
-  KAFKA_STORAGE_ERROR: 503,
-  NON_EMPTY_GROUP: 409,
-  GROUP_ID_NOT_FOUND: 404,
-  GROUP_MAX_SIZE_REACHED: 409,
-  DUPLICATE_RESOURCE: 422,
-  GROUP_SUBSCRIBED_TO_TOPIC: 409,
-  THROTTLING_QUOTA_EXCEEDED: 429,
-  INVALID_UPDATE_VERSION: 409,
-  UNKNOWN_TOPIC_ID: 404,
-  FENCED_MEMBER_EPOCH: 409,
-  UNRELEASED_INSTANCE_ID: 409,
-  STALE_MEMBER_EPOCH: 409,
-};
-
-/** Returns the HTTP status of a problem+json answer that carries this error. */
-export function statusOf(name: ErrorName): number {
-  return HTTP_STATUSES[name] ?? 400;
-}
 
 /** Errors that only Kafka's own protocol reports, by the number alone. */
 export const KAFKA_ERRORS = {
@@ -179,7 +165,7 @@ export function attempt<T>(action: () => T): T | Failure {
  */
 export function httpStatusOf({ code, data }: Pick<BrokerError, "code" | "data">): number {
   const isStored = code === "CORRUPT_MESSAGE" && data.offset !== undefined;
-  return statusOf(isStored ? "UNKNOWN_SERVER_ERROR" : code);
+  return ERRORS[isStored ? "UNKNOWN_SERVER_ERROR" : code].httpStatus;
 }
 
 /** Unwraps a result, throwing its failure. */

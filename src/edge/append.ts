@@ -2,6 +2,7 @@
 // idempotent producer, because the partition recognizes the repeat [IDM-1].
 import {
   BrokerError,
+  ERRORS,
   type ErrorName,
   type Failure,
   type FailureData,
@@ -9,7 +10,6 @@ import {
 } from "../core/errors.ts";
 import { MAX_APPEND_TRIES } from "../core/limits.ts";
 import type { KeyedAppend } from "../core/log/keyed-request.ts";
-import { isDecided } from "../core/log/producers.ts";
 import {
   brokerError,
   failureOf,
@@ -78,7 +78,7 @@ export async function appendTo(
       const result = await stub.append({ batches: bytes, expectedOffset, keyed, isOwn });
       if (result.ok) return result;
       const { error: code, detail } = result;
-      if (unanswered === null || isDecided(code)) return refusedBy(result);
+      if (unanswered === null || ERRORS[code].outcomeKnown) return refusedBy(result);
       return refused("REQUEST_TIMED_OUT", `${unanswered}, then ${code}: ${detail}`);
     } catch (error) {
       const failure = failureOf(error);

@@ -2,8 +2,7 @@
 import { Hono } from "hono";
 import { html } from "hono/html";
 import * as z from "zod";
-import type { ErrorName } from "../core/errors.ts";
-import { statusOf } from "../core/errors.ts";
+import { ERRORS, type ErrorName } from "../core/errors.ts";
 import type { Env } from "../env.ts";
 import { GROUPS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
 import { textAnswer } from "./answer.ts";
@@ -50,7 +49,10 @@ function parameters({ path, query }: Operation) {
 function operationJson(operation: Operation) {
   const { summary, body, bodyTypes, status, response, responseTypes, errors } = operation;
   const hasBody = body !== undefined || bodyTypes !== undefined;
-  const byStatus = Map.groupBy<number, ErrorName>(["INVALID_REQUEST", ...errors], statusOf);
+  const byStatus = Map.groupBy<number, ErrorName>(
+    ["INVALID_REQUEST", ...errors],
+    (name) => ERRORS[name].httpStatus,
+  );
   const problems = Array.from(byStatus, ([code, names]) => [
     code,
     {

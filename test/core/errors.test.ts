@@ -1,4 +1,5 @@
 // Errors as they are made, thrown, carried and shown; and the small tools that everything uses.
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { concatBytes, fromBase64, sizeOf, toBase64 } from "../../src/core/bytes.ts";
 import {
@@ -13,7 +14,6 @@ import {
   httpStatusOf,
   isErrorName,
   preview,
-  statusOf,
   unwrap,
 } from "../../src/core/errors.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
@@ -25,11 +25,97 @@ import {
   ObjectError,
 } from "../../src/core/platform-errors.ts";
 
+/** Number and `retriable` of each error in Kafka (protocol/Errors.java). */
+const IN_KAFKA: Readonly<Record<ErrorName, readonly [code: number, retriable: boolean]>> = {
+  UNKNOWN_SERVER_ERROR: [-1, false],
+  OFFSET_OUT_OF_RANGE: [1, false],
+  CORRUPT_MESSAGE: [2, true],
+  UNKNOWN_TOPIC_OR_PARTITION: [3, true],
+  REQUEST_TIMED_OUT: [7, true],
+  MESSAGE_TOO_LARGE: [10, false],
+  NETWORK_EXCEPTION: [13, true],
+  COORDINATOR_NOT_AVAILABLE: [15, true],
+  INVALID_TOPIC_EXCEPTION: [17, false],
+  INVALID_GROUP_ID: [24, false],
+  UNKNOWN_MEMBER_ID: [25, false],
+  INVALID_SESSION_TIMEOUT: [26, false],
+  INVALID_TIMESTAMP: [32, false],
+  TOPIC_ALREADY_EXISTS: [36, false],
+  INVALID_PARTITIONS: [37, false],
+  INVALID_CONFIG: [40, false],
+  INVALID_REQUEST: [42, false],
+  OUT_OF_ORDER_SEQUENCE_NUMBER: [45, false],
+  INVALID_PRODUCER_EPOCH: [47, false],
+  KAFKA_STORAGE_ERROR: [56, true],
+  NON_EMPTY_GROUP: [68, false],
+  GROUP_ID_NOT_FOUND: [69, false],
+  UNSUPPORTED_COMPRESSION_TYPE: [76, false],
+  GROUP_MAX_SIZE_REACHED: [81, false],
+  DUPLICATE_RESOURCE: [92, false],
+  GROUP_SUBSCRIBED_TO_TOPIC: [86, false],
+  INVALID_RECORD: [87, false],
+  THROTTLING_QUOTA_EXCEEDED: [89, true],
+  INVALID_UPDATE_VERSION: [95, false],
+  UNKNOWN_TOPIC_ID: [100, true],
+  FENCED_MEMBER_EPOCH: [110, false],
+  UNRELEASED_INSTANCE_ID: [111, false],
+  STALE_MEMBER_EPOCH: [113, false],
+  INVALID_REGULAR_EXPRESSION: [128, false],
+};
+
+/** Where the table differs from Kafka. Each row has a comment that says why. */
+const UNLIKE_KAFKA: readonly ErrorName[] = [
+  "CORRUPT_MESSAGE",
+  "DUPLICATE_RESOURCE",
+  "STALE_MEMBER_EPOCH",
+];
+
 const PLACE = { name: "partition x/0", file: "x.sqlite" };
 
+const NAMES = Object.keys(ERRORS) as ErrorName[];
+
 describe("errors", () => {
+  test("[ERR-1] the table is ordered by number, and each number is there once", () => {
+    const codes = Object.values(ERRORS).map(({ code }) => code);
+    expect(codes).toEqual([...new Set(codes)].sort((a, b) => a - b));
+  });
+
+  test("[ERR-1] numbers and retriable are Kafka's, but where a comment says why they are not", () => {
+    const differing = NAMES.filter((name) => {
+      const { code, retriable } = ERRORS[name];
+      const [kafkaCode, kafkaRetriable] = IN_KAFKA[name];
+      return code !== kafkaCode || retriable !== kafkaRetriable;
+    });
+    expect(differing).toEqual(UNLIKE_KAFKA);
+    const source = readFileSync("src/core/errors.ts", "utf8");
+    const explained = [
+      ...source.matchAll(/^ {2}\/\/ Kafka has .*\n(?: {2}\/\/ .*\n)* {2}([A-Z_]+):/gm),
+    ];
+    expect(explained.map(([, name]) => name)).toEqual(UNLIKE_KAFKA);
+  });
+
+  test("[ERR-1] each has an HTTP status of the request's fault, or of the broker's", () => {
+    const byBroker = NAMES.filter((name) => ERRORS[name].httpStatus >= 500);
+    expect(byBroker).toEqual([
+      "UNKNOWN_SERVER_ERROR",
+      "REQUEST_TIMED_OUT",
+      "NETWORK_EXCEPTION",
+      "COORDINATOR_NOT_AVAILABLE",
+      "KAFKA_STORAGE_ERROR",
+    ]);
+    for (const name of NAMES) expect(ERRORS[name].httpStatus, name).toBeGreaterThanOrEqual(400);
+  });
+
+  test("[IDM-1] only what is found after the search for a repeat says that no earlier try was stored", () => {
+    expect(NAMES.filter((name) => ERRORS[name].outcomeKnown)).toEqual([
+      "OUT_OF_ORDER_SEQUENCE_NUMBER",
+      "INVALID_PRODUCER_EPOCH",
+      "INVALID_UPDATE_VERSION",
+    ]);
+  });
+
   test("[ERR-1] each has Kafka's number, and says whether it is worth trying again, unless told otherwise", () => {
-    for (const code of Object.keys(ERRORS) as ErrorName[]) {
+    for (const code of NAMES) {
       const { code: errorCode, retriable } = ERRORS[code];
       expect(new BrokerError(code, "why")).toMatchObject({ code, errorCode, retriable, data: {} });
       for (const told of [true, false])
@@ -49,8 +135,8 @@ describe("errors", () => {
     expect(status("CORRUPT_MESSAGE")).toBe(400);
     expect(status("CORRUPT_MESSAGE", 0)).toBe(500);
     expect(status("OFFSET_OUT_OF_RANGE", 0)).toBe(416);
-    expect(statusOf("GROUP_ID_NOT_FOUND")).toBe(404);
-    expect(statusOf("INVALID_REQUEST")).toBe(400);
+    expect(status("GROUP_ID_NOT_FOUND")).toBe(404);
+    expect(status("INVALID_REQUEST")).toBe(400);
   });
 
   test("[ERR-1] what throws a broker's error fails with it, and anything else goes on", () => {

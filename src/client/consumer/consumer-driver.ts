@@ -4,7 +4,7 @@ import type { TopicPartition } from "../../core/record.ts";
 import type { CoordinatorMessage } from "../../protocol/group-socket.ts";
 import { PING, PONG } from "../../protocol/heartbeat.ts";
 import type { PartitionMessage } from "../../protocol/partition-socket.ts";
-import { Clock } from "../clock.ts";
+import { Clock, MAX_TIMER_MS } from "../clock.ts";
 import type { Socket, SocketEvents, Transport } from "../transport/transport.ts";
 import { ConsumerCore, type ConsumerCoreConfig, type ReaderPlace } from "./consumer-core.ts";
 import { loadDecompress, needsDecompress } from "./decoder.ts";
@@ -18,9 +18,6 @@ export type ApplicationEffect = Extract<
 
 declare const setTimeout: (callback: () => void, ms: number) => unknown;
 declare const clearTimeout: (timer: unknown) => void;
-
-/** Longer timers ring at once. An early ring finds nothing to do and sets itself anew. */
-export const MAX_TIMER_MS = 2 ** 31 - 1;
 
 export class ConsumerDriver {
   readonly #core: ConsumerCore;

@@ -11,10 +11,10 @@ import {
   MIN_SESSION_TIMEOUT_MS,
 } from "../../core/limits.ts";
 import type { InitialOffset } from "../../protocol/group-socket.ts";
+import { MAX_TIMER_MS } from "../clock.ts";
 import type { ConsumerOptions } from "../consumer.ts";
 import { refuse, whole } from "../whole.ts";
 import type { ConsumerCoreConfig } from "./consumer-core.ts";
-import { MAX_TIMER_MS } from "./consumer-driver.ts";
 import type { AssignedPlace } from "./effects.ts";
 
 const DEFAULT_COMMIT_INTERVAL_MS = 500;

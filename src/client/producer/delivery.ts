@@ -1,8 +1,8 @@
 // One append on its way: the records of the calls that share it, and their encoded bytes.
 // The same bytes are sent until their outcome is known.
-import { BrokerError, brokerErrorOf } from "../../core/errors.ts";
+import { BrokerError, brokerErrorOf, ERRORS } from "../../core/errors.ts";
 import type { CompressionName } from "../../core/log/compression.ts";
-import { addToSequence, isDecided } from "../../core/log/producers.ts";
+import { addToSequence } from "../../core/log/producers.ts";
 import { foldBatches } from "../../core/log/record-batch.ts";
 import { encodeAppend, type PlannedAppend } from "../../core/produce-plan.ts";
 import type { ProducerRecord } from "../../core/record.ts";
@@ -94,7 +94,7 @@ export class Delivery {
 
   /** Notes what an answer, or its absence, says about the bytes being stored. */
   note(error: BrokerError | ConnectionError): void {
-    if (error instanceof BrokerError && isDecided(error.code)) this.isUnknown = false;
+    if (error instanceof BrokerError && ERRORS[error.code].outcomeKnown) this.isUnknown = false;
     else if (!isRefusal(error) && !isPostponed(error)) this.isUnknown = true;
   }
 

@@ -1,4 +1,5 @@
 // Checks records as an application gives them to the producer.
+
 import { BrokerError, preview } from "../../core/errors.ts";
 import {
   MAX_HEADERS_PER_RECORD,
@@ -6,6 +7,7 @@ import {
   MAX_TIMESTAMP_MS,
 } from "../../core/limits.ts";
 import type { JsonRecordInput } from "../../protocol/json-record.ts";
+import { MAX_TIMER_MS } from "../clock.ts";
 import type { SendOptions } from "../producer.ts";
 import { refuse, whole } from "../whole.ts";
 
@@ -31,9 +33,6 @@ export function checkRecord(record: JsonRecordInput, index: number): void {
   if (count > MAX_HEADERS_PER_RECORD)
     throw wrong("headers", `holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
 }
-
-/** The longest time that `setTimeout` takes. */
-const MAX_TIMER_MS = 2 ** 31 - 1;
 
 /** @throws BrokerError INVALID_REQUEST */
 export function checkOptions(options: SendOptions): void {

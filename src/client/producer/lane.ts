@@ -21,16 +21,14 @@ import {
   type LaneOptions,
   type LaneOutcome,
 } from "./delivery.ts";
+import {
+  BUSY_APPENDS,
+  BUSY_GAP_MS,
+  FIRST_BACKOFF_MS,
+  MAX_BACKOFF_MS,
+  MAX_JOINED_BYTES,
+} from "./limits.ts";
 import { PartitionLink } from "./partition-link.ts";
-
-/** Waiting appends are joined up to so many records, or about so many bytes. A few large appends are enough. */
-export const MAX_JOINED_RECORDS = 10_000;
-const MAX_JOINED_BYTES = 256 * 1024;
-export const FIRST_BACKOFF_MS = 50;
-export const MAX_BACKOFF_MS = 1_000;
-/** After so many appends in a row with no more than this time between them, in milliseconds, a socket is opened. */
-const BUSY_APPENDS = 5;
-const BUSY_GAP_MS = 100;
 
 /** An append that was sent while others were not answered. It does not throw. */
 interface Flight {

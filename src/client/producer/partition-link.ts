@@ -5,16 +5,7 @@ import { monotonicMs } from "../clock.ts";
 import { brokerError, ConnectionError, type HttpClient, parseJson } from "../http.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Appended, AppendSocket } from "./append-socket.ts";
-
-/**
- * The wait for an answer is this long, plus a second for each so many bytes, because slow lines carry megabytes too.
- */
-const ANSWER_TIMEOUT_MS = 10_000;
-const BYTES_PER_SECOND = 100_000;
-/** A socket that carried nothing for so long is closed. Otherwise it would keep a process from ending. */
-const IDLE_MS = 1_000;
-/** If a socket could not be opened, or broke, HTTP is used for so long. */
-const RETRY_MS = 5_000;
+import { ANSWER_TIMEOUT_MS, BYTES_PER_SECOND, IDLE_MS, REOPEN_MS } from "./limits.ts";
 
 export class PartitionLink {
   readonly #http: HttpClient;
@@ -22,7 +13,7 @@ export class PartitionLink {
   readonly #topic: string;
   readonly #partition: number;
   #socket: AppendSocket | null = null;
-  #reopenAtMs = Number.NEGATIVE_INFINITY;
+  #reopenAtMs = 0;
   #idleTimer: unknown;
 
   constructor(http: HttpClient, transport: Transport | null, topic: string, partition: number) {
@@ -52,7 +43,7 @@ export class PartitionLink {
     if (this.#socket?.isClosed) this.#socket = null;
     if (this.#transport === null || this.#socket !== null) return;
     if (monotonicMs() < this.#reopenAtMs) return;
-    this.#reopenAtMs = monotonicMs() + RETRY_MS;
+    this.#reopenAtMs = monotonicMs() + REOPEN_MS;
     void this.#open(this.#transport, topicId).catch(() => {}); // HTTP works as well.
   }
 
@@ -79,7 +70,7 @@ export class PartitionLink {
     clearTimeout(this.#idleTimer as number);
     this.#socket?.close("done");
     this.#socket = null;
-    this.#reopenAtMs = Number.NEGATIVE_INFINITY;
+    this.#reopenAtMs = 0;
   }
 
   #post(bytes: Uint8Array, expectedOffset: number | null, timeoutMs: number): Promise<Appended> {

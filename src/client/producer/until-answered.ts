@@ -3,9 +3,7 @@ import { BrokerError } from "../../core/errors.ts";
 import { monotonicMs } from "../clock.ts";
 import { ConnectionError } from "../http.ts";
 import { isRefusal } from "./delivery.ts";
-import { FIRST_BACKOFF_MS, MAX_BACKOFF_MS } from "./lane.ts";
-
-export const DEFAULT_DELIVERY_TIMEOUT_MS = 30_000;
+import { FIRST_BACKOFF_MS, MAX_BACKOFF_MS } from "./limits.ts";
 
 /** Retries requests that may succeed later. `ask` is given the time that is left, in milliseconds. */
 export async function untilAnswered<T>(

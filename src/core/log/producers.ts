@@ -63,14 +63,6 @@ export function addToSequence(sequence: number, count: number): number {
   return (sequence + count) % (MAX_SEQUENCE + 1);
 }
 
-/**
- * True for errors that are given only after the append was found not to be a repeat.
- * It is not stored, whatever became of earlier tries.
- */
-export function isDecided(error: ErrorName): boolean {
-  return error === "INVALID_UPDATE_VERSION" || isOutOfStep(error);
-}
-
 /** True if the partition knows another sequence for this producer id. As another producer, the client may go on. */
 export function isOutOfStep(error: ErrorName): boolean {
   return error === "OUT_OF_ORDER_SEQUENCE_NUMBER" || error === "INVALID_PRODUCER_EPOCH";
