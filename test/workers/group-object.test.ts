@@ -10,6 +10,7 @@ import type {
   ErrorMessage,
 } from "../../src/protocol/group-socket.ts";
 import {
+  alarmOf,
   call,
   committedOffsets,
   createTopic,
@@ -769,6 +770,20 @@ describe("time", () => {
         reason: expect.stringContaining("session timeout"),
       });
       expect(partitionsOf(await b.assignment())).toEqual([0, 1, 2, 3, 4, 5]);
+    },
+  );
+
+  test.each(TWINS)(
+    "[CLK-4] an alarm that rings earlier than it has to is left as it is$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      const group = new Group();
+      await group.join([topic], { sessionTimeoutMs: LONG_SESSION_MS });
+      const dueMs = Number(await alarmOf(group.stub)) - 60_000;
+      await runInDurableObject(group.stub, (_, { storage }) => storage.setAlarm(dueMs));
+      await interrupt(group.stub);
+      await group.join([topic], { sessionTimeoutMs: LONG_SESSION_MS });
+      expect(await alarmOf(group.stub)).toBe(dueMs);
     },
   );
 

@@ -1,6 +1,7 @@
 // Sockets that never say anything keep nobody out, of a group or of a partition.
 import { evictDurableObject, runInDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { SilentSockets } from "../../durable-objects/shared/silent-sockets.ts";
 import { MAX_READERS_PER_PARTITION, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
@@ -152,7 +153,23 @@ describe.each(KINDS)("of $of", ({ bound, find, ways, wrong }) => {
         socket.close(1000, "done");
         return false;
       }, "one to be refused");
-      expect(speakers.map(({ closed }) => closed)).toEqual(speakers.map(() => null));
+      const spoke = [...speakers, ...next.slice(0, ways.length)];
+      expect(spoke.map(({ closed }) => closed)).toEqual(spoke.map(() => null));
+    },
+  );
+
+  test.each(["webSocketClose", "webSocketError"] as const)(
+    "[BND-15] one that goes without a word is forgotten: %s",
+    async (event) => {
+      const { stub } = find(await createTopic(1));
+      await open(stub);
+      const forgets = vi.spyOn(SilentSockets.prototype, "delete");
+      await runInDurableObject(stub, async (object, state) => {
+        const [socket] = state.getWebSockets();
+        await (object as DurableObject)[event]?.(socket as WebSocket, 1_006, "", false);
+      });
+      expect(forgets.mock.results).toMatchObject([{ value: true }]);
+      forgets.mockRestore();
     },
   );
 });
