@@ -369,6 +369,41 @@ describe("sessions", () => {
     },
   );
 
+  test.each(TWINS)(
+    "[CLK-4] where the clock is set forward a classic member has a session from then on$when",
+    async ({ interrupt }) => {
+      const group = unique("group");
+      const stub = groupStub(env, group);
+      const fromMs = startMs();
+      turnTo(fromMs);
+      const { memberId, generation } = await stub.joinClassic({
+        memberId: "",
+        newMemberId: "m",
+        instanceId: null,
+        clientId: "c",
+        clientHost: "/h",
+        sessionTimeoutMs: SESSION_MS,
+        rebalanceTimeoutMs: SESSION_MS,
+        protocolType: "consumer",
+        protocols: [{ name: "range", metadata: new Uint8Array() }],
+        mustKnowId: false,
+        canSkipAssignment: false,
+      });
+      const token = { memberId, instanceId: null, generation };
+      const sync = { ...token, protocolType: null, protocolName: null, assignments: [] };
+      expect(await stub.syncClassic(sync)).toMatchObject({ errorCode: 0 });
+      await interrupt(stub);
+      const laterMs = fromMs + HOUR_MS;
+      await rings(group, fromMs + SESSION_MS, laterMs);
+      expect((await stub.describeClassic()).members).toMatchObject([{ memberId }]);
+      await interrupt(stub);
+      await rings(group, laterMs + SESSION_MS - 1, laterMs + SESSION_MS - 1);
+      expect((await stub.describeClassic()).members).toMatchObject([{ memberId }]);
+      await rings(group, laterMs + SESSION_MS, laterMs + SESSION_MS);
+      expect((await stub.describeClassic()).members).toEqual([]);
+    },
+  );
+
   /** Each asks something else of a group that has slept. */
   const WAYS: {
     way: string;

@@ -216,9 +216,13 @@ describe("storage that is gone", () => {
       );
       expect(groups.map(({ groupId }) => groupId)).toContain(group);
       const socket = await TestSocket.open(`${path}/socket`);
+      said.mockClear();
       socket.send({ type: "join", memberId: "m", memberEpoch: 0, topics: [topic.name] });
       await socket.until(() => socket.received.length > 0, "an answer");
       expect(socket.received[0]).toMatchObject({ type: "error", code: "KAFKA_STORAGE_ERROR" });
+      expect(said.mock.calls, "[ERR-3] told for a socket").toEqual([
+        [expect.stringMatching(new RegExp(`^group ${group}: .*delete the group`))],
+      ]);
       await runDurableObjectAlarm(stub);
       expect(await listedGroups()).toContain(group);
       await interrupt(stub);

@@ -773,6 +773,29 @@ describe("time", () => {
     },
   );
 
+  test.each([
+    { event: "webSocketClose", code: 1_000 },
+    { event: "webSocketClose", code: 1_006 },
+    { event: "webSocketError", code: 0 },
+  ] as const)(
+    "[GRP-6] $event $code of a socket that its member has replaced says nothing of the member",
+    async ({ event, code }) => {
+      const topic = await createTopic(1);
+      const group = new Group();
+      const a = await group.join([topic]);
+      // The socket broke while the group slept: the group was told of the member's next one first.
+      const attachment = { memberId: a.memberId, joinedAtMs: 1 };
+      const older = {
+        deserializeAttachment: () => attachment,
+        serializeAttachment: () => {},
+        close: () => {},
+      } as unknown as WebSocket;
+      await runInDurableObject(group.stub, (object) => object[event](older, code));
+      expect(await a.commit(topic, { 0: 0 })).toMatchObject({ type: "committed", rejected: [] });
+      expect(await group.isSilent(a.memberId)).toBe(false);
+    },
+  );
+
   test.each(TWINS)(
     "[CLK-4] an alarm that rings earlier than it has to is left as it is$when",
     async ({ interrupt }) => {
