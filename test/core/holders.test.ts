@@ -47,6 +47,22 @@ describe("work", () => {
     expect(room.bytes).toBe(MAX_WORK_BYTES_PER_REQUEST + 100);
   });
 
+  test("[BND-3] one that has all that a request may take goes on, however little is free by then", () => {
+    const room = new WorkRoom();
+    const large = room.begin();
+    large.add(MAX_WORK_BYTES_PER_REQUEST);
+    const others = room.begin();
+    const free = MAX_WORK_BYTES - MAX_WORK_BYTES_PER_REQUEST;
+    others.add(Math.floor(free / 2));
+    large.add(1);
+    others.add(0);
+    expect(room.bytes).toBe(MAX_WORK_BYTES_PER_REQUEST + Math.floor(free / 2));
+    expect(() => others.add(free)).toThrow(/bound/);
+    large.end();
+    others.end();
+    expect(room.bytes).toBe(0);
+  });
+
   test("[BND-3] work of a request that was cancelled is forgotten", () => {
     const room = new WorkRoom();
     room.begin().add(MAX_WORK_BYTES_PER_REQUEST);
