@@ -97,24 +97,26 @@ export const nullableString: Type<string | null> = {
 };
 export const string: Type<string> = required("", nullableString, "a string");
 
-export const nullableBytes: Type<Uint8Array | null> = {
-  absent: null,
-  read: (from, { isFlexible }) => {
-    const length = isFlexible ? from.unsignedVarint() - 1 : from.int32();
-    return length < 0 ? null : from.bytes(length);
-  },
+/** Reads bytes, which may be null. No answer has null in the place of bytes. */
+function readBytes(from: Reader, { isFlexible }: Format): Uint8Array | null {
+  const length = isFlexible ? from.unsignedVarint() - 1 : from.int32();
+  return length < 0 ? null : from.bytes(length);
+}
+
+export const bytes: Type<Uint8Array> = {
+  absent: new Uint8Array(),
+  read: (from, format) => notNull(readBytes(from, format), "bytes"),
   write: (to, value, { isFlexible }) => {
-    if (isFlexible) to.unsignedVarint(value === null ? 0 : value.length + 1);
-    else to.int32(value === null ? -1 : value.length);
-    if (value !== null) to.bytes(value);
+    if (isFlexible) to.unsignedVarint(value.length + 1);
+    else to.int32(value.length);
+    to.bytes(value);
   },
 };
-export const bytes: Type<Uint8Array> = required(new Uint8Array(), nullableBytes, "bytes");
 
 /** Record batches. They are read as they came, and written as the pieces that they consist of. */
 export const records: Type<Uint8Array | null, readonly Uint8Array[] | null> = {
   absent: null,
-  read: nullableBytes.read,
+  read: readBytes,
   write: (to, value, { isFlexible }) => {
     const length = value?.reduce((sum, piece) => sum + piece.length, 0) ?? -1;
     if (isFlexible) to.unsignedVarint(length + 1);
@@ -160,13 +162,14 @@ function required<Out, In>(
 ): Type<Out, In> {
   return {
     absent,
-    read: (from, format) => {
-      const value = type.read(from, format);
-      if (value === null) throw new MalformedError(`${what} that must not be null is null`);
-      return value;
-    },
+    read: (from, format) => notNull(type.read(from, format), what),
     write: type.write,
   };
+}
+
+function notNull<T>(value: T | null, what: string): T {
+  if (value === null) throw new MalformedError(`${what} that must not be null is null`);
+  return value;
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: the name of a field tells its type.

@@ -165,7 +165,12 @@ describe("messages", () => {
       messages.FETCH,
       12,
       inPartition({ partition: 0, errorCode: 0, highWatermark: 3, records: null }),
-      { lastStableOffset: -1, logStartOffset: -1, preferredReadReplica: -1 },
+      {
+        lastStableOffset: -1,
+        logStartOffset: -1,
+        abortedTransactions: [],
+        preferredReadReplica: -1,
+      },
     ],
     [messages.LIST_OFFSETS, 9, inPartition({ partition: 0, errorCode: 0 }), ended],
     [

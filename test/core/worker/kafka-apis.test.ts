@@ -447,3 +447,26 @@ test("[KFK-30] DescribeConfigs tells of each config where its value comes from, 
   });
   expect(configs.get("cleanup.policy")).toMatchObject({ value: "delete", configType: 7 });
 });
+
+test("[KFK-30] DescribeConfigs tells of the broker's defaults, and of what it was started with", async () => {
+  const overrides = { "retention.ms": 5 };
+  const defaults = async () => ({ config: resolveConfig(overrides), overrides });
+  const env = brokerOf({}, { cluster: { defaults } });
+  const resources = [{ resourceType: 4, resourceName: "0", configurationKeys: null }];
+  const request = { resources, includeSynonyms: false, includeDocumentation: false };
+  const { results } = await ask<{
+    results: { errorCode: number; configs: Iterable<{ name: string }> }[];
+  }>(describeConfigs, env, request);
+  expect(results).toMatchObject([{ errorCode: 0, resourceType: 4, resourceName: "0" }]);
+  const configs = new Map([...(results[0]?.configs ?? [])].map((each) => [each.name, each]));
+  expect(configs.get("retention.ms")).toMatchObject({ value: "5", isDefault: false });
+  expect(configs.get("num.partitions")).toMatchObject({ readOnly: true });
+});
+
+test.each([1, 3, 8])("[KFK-30] configs of type %i are not known", async (resourceType) => {
+  const resources = [{ resourceType, resourceName: "x", configurationKeys: null }];
+  const request = { resources, includeSynonyms: false, includeDocumentation: false };
+  expect(await ask(describeConfigs, brokerOf({}), request)).toMatchObject({
+    results: [{ errorCode: ERRORS.INVALID_REQUEST.code, configs: [] }],
+  });
+});
