@@ -247,6 +247,7 @@ export const AREAS: readonly Area[] = [
         "worker/kafka-fetch",
         "worker/kafka-connection",
         "worker/kafka-sockets",
+        "worker/kafka-websocket",
         "worker/kafka-apis",
         "worker/kafka-group-apis",
         "worker/kafka-offset-apis",
