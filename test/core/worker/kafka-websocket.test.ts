@@ -151,6 +151,27 @@ test.each([
   expect(state.isOver).toBe(true);
 });
 
+test.each([
+  ["asks nothing", 0, 0, "no request ever came"],
+  ["asks no more", 1, 0, "no request came for"],
+  ["begins a request and does not go on", 0, 9, "a request does not arrive"],
+  ["begins another and does not go on", 1, 9, "a request does not arrive"],
+])(
+  "[BND-11] a client that %s is closed in time, with the reason",
+  async (_, whole, more, reason) => {
+    const { socket, request } = served();
+    const bytes = request(METADATA, 12, ALL, 1);
+    for (let i = 0; i < whole; i++) await socket.say(bytes);
+    if (more > 0) await socket.say(bytes.subarray(0, more));
+    await vi.advanceTimersByTimeAsync(11 * 60_000);
+    expect(socket.closed).toEqual({
+      code: CLOSE_FATAL,
+      reason: expect.stringContaining(reason),
+    });
+    await socket.goes();
+  },
+);
+
 test("[BND-12] a client that takes nothing is sent a bounded part, and the rest as it takes that", async () => {
   const { socket, request } = served({ t: 30_000 });
   socket.isReading = false;
