@@ -15,7 +15,14 @@ import {
 import type { TopicDescription } from "../../src/core/cluster/topics.ts";
 import type { ConfigOverrides } from "../../src/core/config-table.ts";
 import { isTooLate } from "../../src/core/elapsed.ts";
-import { BrokerError, errorOf, type Failure, fail, type Result } from "../../src/core/errors.ts";
+import {
+  BrokerError,
+  errorOf,
+  type Failure,
+  fail,
+  failureOf,
+  type Result,
+} from "../../src/core/errors.ts";
 import {
   checkForgetTopic,
   checkNativeJoin,
@@ -73,7 +80,7 @@ import {
   type revokedMessage,
 } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
-import { parseFrame } from "../../src/protocol/parse.ts";
+import { isUnknownType, parseFrame } from "../../src/protocol/parse.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../../src/protocol/poll.ts";
 import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
 import { startAnew } from "../shared/clock.ts";
@@ -589,6 +596,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
       assertRead(socket);
       await this.#handle(socket, data);
     } catch (error) {
+      if (isUnknownType(error)) return this.#refuse(socket, failureOf(error));
       closeFatal(socket, error);
       // The socket broke the protocol, or the storage failed. Either way its member is not connected now.
       await this.#lostSocket(socket);

@@ -23,6 +23,7 @@ import {
   errorOf,
   type Failure,
   fail,
+  failureOf,
   type Result,
 } from "../../src/core/errors.ts";
 import {
@@ -40,7 +41,7 @@ import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts"
 import { clusterStub, type Env, groupStub, placeOf } from "../../src/env.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
-import { parseFrame } from "../../src/protocol/parse.ts";
+import { isUnknownType, parseFrame } from "../../src/protocol/parse.ts";
 import { type Owner, readerMessage } from "../../src/protocol/partition-socket.ts";
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
@@ -484,6 +485,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         if (parts.readers.attach(socket, message)) this.#silent.delete(socket);
       } else parts.readers.openWindow(socket, message);
     } catch (error) {
+      if (isUnknownType(error))
+        return sendJson(socket, { type: "error", ...errorFields(failureOf(error)) });
       parts.readers.remove(socket);
       closeFatal(socket, error);
     }

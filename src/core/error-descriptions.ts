@@ -15,6 +15,7 @@ export const ERROR_DESCRIPTIONS: Readonly<Record<ErrorName, string>> = {
   UNKNOWN_MEMBER_ID: "The group does not know this member.",
   INVALID_SESSION_TIMEOUT: "The session timeout is outside its bounds.",
   INVALID_TIMESTAMP: "A timestamp is outside what the topic accepts.",
+  UNSUPPORTED_VERSION: "The other side speaks a version, or a message, that is not known here.",
   TOPIC_ALREADY_EXISTS: "A topic of this name exists.",
   INVALID_PARTITIONS: "The number of partitions is outside its bounds.",
   INVALID_CONFIG: "A configuration key or value is not a legal one.",

@@ -52,7 +52,7 @@ const STORAGE =
 const UNANSWERED =
   /Durable Object (storage|reset|was)|object (has been|was) (reset|evicted|destroyed)|Network connection lost|shutting down|[Dd]isconnected|superseded|broken\./;
 
-const OLDER = /does not implement the method/;
+const OLDER = /RPC receiver does not implement/;
 
 /** Reads the text first. A full disk also resets the object, but an operator must hear about the disk. */
 export function failureOf(error: unknown): PlatformFailure {

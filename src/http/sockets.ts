@@ -7,7 +7,8 @@ import { BrokerError, errorOf, type Failure, isErrorName } from "../core/errors.
 import { checkTopicPattern } from "../core/group/topic-pattern.ts";
 import { atPartition, checkPartitionById, topicMetadata } from "../edge/metadata.ts";
 import { type Env, groupStub, partitionStub } from "../env.ts";
-import { consumeQuery, type DeliveryOptions } from "../protocol/plain-consumer.ts";
+import { consumeQuery, type DeliveryOptions, socketVersion } from "../protocol/plain-consumer.ts";
+import { selectVersion } from "../protocol/version.ts";
 import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
 import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
 
@@ -17,7 +18,8 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
   .get("/:group/socket", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
     requireUpgrade(context);
-    return passOn(await groupStub(context.env, groupId).fetch(context.req.raw));
+    const { v } = query(context.req.raw, groupSocketQuery);
+    return passOn(context, v, () => groupStub(context.env, groupId).fetch(context.req.raw));
   })
   .get("/:group/consume", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
@@ -50,17 +52,20 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
 export function plainSession(
   context: EdgeContext,
   member: Membership,
-  options: DeliveryOptions,
+  options: DeliveryOptions & { readonly v?: number | undefined },
   growing?: Topic,
 ): Response {
+  const headers = versionHeaders(context, options.v);
   const { 0: client, 1: server } = new WebSocketPair();
   const session = new PlainConsumerSession(context.env, member, options, server);
   if (growing !== undefined) session.follow(context.env, growing);
   // The last commit and the leave happen after the client's socket has closed.
   context.executionCtx.waitUntil(session.closed);
   session.start();
-  return new Response(null, { status: 101, webSocket: client });
+  return new Response(null, { status: 101, webSocket: client, headers });
 }
+
+const groupSocketQuery = z.strictObject({ v: socketVersion });
 
 /**
  * A client that was assigned a partition names the topic's id. Under
@@ -71,6 +76,7 @@ const partitionSocketQuery = z.strictObject({
     .string()
     .regex(/^[\w-]{1,64}$/, "must be the id of a topic")
     .optional(),
+  v: socketVersion,
 });
 
 export const partitionSockets = new Hono<{ Bindings: Env }>().get(
@@ -78,15 +84,13 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
   async (context) => {
     const topic = topicParameter(context.req.param("topic"));
     const partition = partitionParameter(context.req.param("partition"));
-    const { topicId } = query(context.req.raw, partitionSocketQuery);
+    const { topicId, v } = query(context.req.raw, partitionSocketQuery);
     requireUpgrade(context);
-    if (topicId !== undefined) {
-      await checkPartitionById(context.env, topicId, partition);
-      return passOn(await partitionStub(context.env, topicId, partition).fetch(context.req.raw));
-    }
-    return atPartition(context.env, topic, partition, async (topicId) =>
-      passOn(await partitionStub(context.env, topicId, partition).fetch(context.req.raw)),
-    );
+    const open = (id: string) =>
+      passOn(context, v, () => partitionStub(context.env, id, partition).fetch(context.req.raw));
+    if (topicId === undefined) return atPartition(context.env, topic, partition, open);
+    await checkPartitionById(context.env, topicId, partition);
+    return open(topicId);
   },
 );
 
@@ -102,9 +106,24 @@ export function requireUpgrade(context: EdgeContext): void {
   );
 }
 
-/** Passes an answer on. An object refuses an upgrade with its failure as JSON, which becomes a problem. */
-async function passOn(response: Response): Promise<Response> {
-  if (response.status === 101) return response;
+/** Returns the headers of the answer to an upgrade [VER-7]. */
+function versionHeaders(context: EdgeContext, v: number | undefined): Record<string, string> {
+  const selected = selectVersion(v, context.req.header(SUBPROTOCOLS));
+  return selected === null ? {} : { [SUBPROTOCOLS]: selected };
+}
+
+const SUBPROTOCOLS = "sec-websocket-protocol";
+
+/** Passes an upgrade on. An object refuses it with its failure as JSON, which becomes a problem. */
+async function passOn(
+  context: EdgeContext,
+  v: number | undefined,
+  open: () => Promise<Response>,
+): Promise<Response> {
+  const headers = versionHeaders(context, v);
+  const response = await open();
+  const { webSocket } = response;
+  if (response.status === 101) return new Response(null, { status: 101, webSocket, headers });
   const failure = (await response.json()) as Partial<Failure>;
   throw new BrokerError(
     isErrorName(failure.error) ? failure.error : "UNKNOWN_SERVER_ERROR",

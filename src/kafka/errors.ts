@@ -45,7 +45,7 @@ export function codeOf(name: ErrorName): number {
  * their ACLs.
  */
 export const NO_TRANSACTIONS: Told = {
-  errorCode: KAFKA_ERRORS.UNSUPPORTED_VERSION,
+  errorCode: ERRORS.UNSUPPORTED_VERSION.code,
   errorMessage: "this broker does not serve transactions; produce without a transactional.id",
 };
 

@@ -327,7 +327,7 @@ export class Feed {
       // Bytes in flight for an earlier attach have come by now, and were dropped.
       const inFlight = this.#windowBytes - message.windowBytes;
       if (inFlight > 0) this.#giveBack(inFlight);
-    } else this.error = message.code;
+    } else if (message.type === "error") this.error = message.code;
     this.#highWatermark = message.highWatermark ?? this.#highWatermark;
     this.#logStartOffset = message.logStartOffset ?? this.#logStartOffset;
     if (this.error !== null) this.#socket.close(1000, "done");

@@ -23,7 +23,7 @@ import {
 import { integer } from "./parse.ts";
 
 const identifier = z.string().min(1).max(MAX_CLIENT_ID_LENGTH);
-const topicPartitions = z.strictObject({
+const topicPartitions = z.object({
   topicId: z.string().min(1).max(64),
   partitions: z.array(integer(0, MAX_PARTITIONS_PER_TOPIC - 1)).max(MAX_PARTITIONS_PER_TOPIC),
 });
@@ -31,7 +31,7 @@ const topicPartitions = z.strictObject({
 /** Partitions of any number of topics, because a pattern may match all topics. */
 const heldPartitions = z.array(topicPartitions).max(MAX_TOPICS);
 
-export const joinMessage = z.strictObject({
+export const joinMessage = z.object({
   type: z.literal("join"),
   /** A UUID that the client chooses and keeps over reconnects. */
   memberId: identifier,
@@ -59,18 +59,18 @@ export const joinMessage = z.strictObject({
 });
 
 /** Says that the member has stopped consuming these partitions. */
-export const revokedMessage = z.strictObject({
+export const revokedMessage = z.object({
   type: z.literal("revoked"),
   partitions: heldPartitions,
 });
 
-export const commitMessage = z.strictObject({
+export const commitMessage = z.object({
   type: z.literal("commit"),
   requestId: integer(0, Number.MAX_SAFE_INTEGER),
   memberEpoch: integer(0, Number.MAX_SAFE_INTEGER),
   offsets: z
     .array(
-      z.strictObject({
+      z.object({
         topicId: z.string().min(1).max(64),
         partition: integer(0, MAX_PARTITIONS_PER_TOPIC - 1),
         offset: integer(0, Number.MAX_SAFE_INTEGER),
@@ -83,7 +83,7 @@ export const commitMessage = z.strictObject({
     .max(MAX_OFFSETS_PER_COMMIT),
 });
 
-export const leaveMessage = z.strictObject({ type: z.literal("leave") });
+export const leaveMessage = z.object({ type: z.literal("leave") });
 
 export const memberMessage = z.discriminatedUnion("type", [
   joinMessage,

@@ -7,8 +7,10 @@ import { jsonText } from "./json-value.ts";
 
 /** Headers by name. If a name repeats, it has a list of values. */
 export type JsonHeaders = Readonly<Record<string, JsonHeaderValue | readonly JsonHeaderValue[]>>;
-/** The value of a header. Raw bytes are not possible in JSON. */
-export type JsonHeaderValue = string | null | { readonly base64: string } | Uint8Array;
+/** The value of a header in JSON. */
+export type JsonHeader = string | null | { readonly base64: string };
+/** The value of a header as it may be given. Raw bytes are not possible in JSON. */
+export type JsonHeaderValue = JsonHeader | Uint8Array;
 
 /** The input for one record in `POST …/records`: a JSON value, or bytes as base64. */
 export interface JsonRecordInput {
@@ -31,7 +33,7 @@ export interface JsonRecord {
   readonly keyBase64?: string;
   readonly value?: string | null;
   readonly valueBase64?: string;
-  readonly headers: Readonly<Record<string, JsonHeaderValue | readonly JsonHeaderValue[]>>;
+  readonly headers: Readonly<Record<string, JsonHeader | readonly JsonHeader[]>>;
 }
 
 /** A record on its way to a partition. The partition and the time may still have to be chosen. */
@@ -112,7 +114,7 @@ function toHeaders(headers: JsonHeaders, index: number): RecordHeader[] {
 export const BROKEN_TEXT = "holds half a surrogate pair";
 
 export function toJsonRecord(record: ConsumerRecord): JsonRecord {
-  const headers: Record<string, JsonHeaderValue | JsonHeaderValue[]> = {};
+  const headers: Record<string, JsonHeader | JsonHeader[]> = {};
   for (const { key, value } of record.headers) {
     const one = value === null ? null : (text(value) ?? { base64: toBase64(value) });
     const before = Object.hasOwn(headers, key) ? headers[key] : undefined;

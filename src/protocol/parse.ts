@@ -37,8 +37,26 @@ function resultOf<Schema extends z.ZodType>(
   return result.success ? null : result;
 }
 
-/** Parses a control frame of any socket: text of bounded length, in JSON, that fits the schema. */
-export function parseFrame<Schema extends z.ZodType>(
+type Messages = z.ZodDiscriminatedUnion<
+  readonly z.ZodObject<{ readonly type: z.ZodLiteral<string> }>[]
+>;
+
+/** The types of messages that a schema knows. */
+const known = new WeakMap<Messages, ReadonlySet<string>>();
+
+function typesOf(schema: Messages): ReadonlySet<string> {
+  const types = known.get(schema) ?? new Set(schema.options.map(({ shape }) => shape.type.value));
+  known.set(schema, types);
+  return types;
+}
+
+/**
+ * Parses a control frame of any socket: text of bounded length, in JSON, that fits the schema. Fields that the schema
+ * does not know are ignored [VER-8].
+ * @throws BrokerError UNSUPPORTED_VERSION for a message of an unknown type. Answer it, and keep the socket open.
+ * @throws BrokerError INVALID_REQUEST for anything else that is no message
+ */
+export function parseFrame<Schema extends Messages>(
   schema: Schema,
   data: unknown,
 ): z.output<Schema> {
@@ -49,7 +67,20 @@ export function parseFrame<Schema extends z.ZodType>(
       `frame has ${data.length} characters, the bound is ${MAX_CONTROL_FRAME_CHARS}`,
     );
   }
-  return parse(schema, parseJson(data, "the frame"));
+  const message = parseJson(data, "the frame");
+  const { type } = (message ?? {}) as { type?: unknown };
+  const types = typesOf(schema);
+  if (typeof type === "string" && !types.has(type))
+    throw new BrokerError(
+      "UNSUPPORTED_VERSION",
+      `type: is no type of message that is known here (${[...types].join(", ")}); got ${preview(type)}`,
+    );
+  return parse(schema, message);
+}
+
+/** True if the error says that a message has an unknown type. It did nothing, and the socket may go on. */
+export function isUnknownType(error: unknown): error is BrokerError {
+  return error instanceof BrokerError && error.code === "UNSUPPORTED_VERSION";
 }
 
 /** [BND-4] Parses JSON from outside, of bounded depth and number of values. @throws BrokerError INVALID_REQUEST */

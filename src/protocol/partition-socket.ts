@@ -17,7 +17,7 @@ const anyInteger = integer(0, Number.MAX_SAFE_INTEGER);
 const MAX_EPOCH = 2 ** 31 - 1;
 
 /** Starts to read, or starts again elsewhere (a seek). Frames from before have a lower `attachId`. */
-export const attachMessage = z.strictObject({
+export const attachMessage = z.object({
   type: z.literal("attach"),
   /** Echoed in `attached`. Batches that arrive before that belong to an earlier attach. */
   attachId: anyInteger.default(0),
@@ -27,14 +27,14 @@ export const attachMessage = z.strictObject({
       z.literal("latest"),
       anyInteger,
       /** The first record that is at most so old, or the end. */
-      z.strictObject({ durationMs: anyInteger }),
+      z.object({ durationMs: anyInteger }),
     ],
     `must be "earliest", "latest", {durationMs} or a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
   ),
   windowBytes: integer(1, MAX_WINDOW_BYTES).default(DEFAULT_WINDOW_BYTES),
   /** The member that owns the partition in its group. Absent for a reader without a group. */
   owner: z
-    .strictObject({
+    .object({
       group: z.string().min(1).max(MAX_GROUP_ID_LENGTH),
       incarnation: anyInteger,
       memberEpoch: integer(0, MAX_EPOCH),
@@ -47,7 +47,7 @@ export const attachMessage = z.strictObject({
 export type Owner = NonNullable<z.output<typeof attachMessage>["owner"]>;
 
 /** Gives bytes of consumed frames back. */
-export const windowMessage = z.strictObject({
+export const windowMessage = z.object({
   type: z.literal("window"),
   attachId: anyInteger.default(0),
   /** One batch may go beyond a full window. */

@@ -1,4 +1,5 @@
 // Every path of the HTTP API that clients build, in one place.
+import { SOCKET_VERSION } from "./version.ts";
 
 export const TOPICS_PATH = "/v1/topics";
 export const GROUPS_PATH = "/v1/groups";
@@ -23,7 +24,7 @@ export function batchesPath(topic: string, partition: number): string {
 
 /** Returns a path with the topic's id. It leads only to that topic, and to none created anew under its name. */
 export function partitionSocketPath(topic: string, partition: number, topicId: string): string {
-  return `${partitionPath(topic, partition)}/socket?topicId=${encodeURIComponent(topicId)}`;
+  return `${partitionPath(topic, partition)}/socket?v=${SOCKET_VERSION}&topicId=${encodeURIComponent(topicId)}`;
 }
 
 export function groupPath(groupId: string): string {
@@ -31,7 +32,7 @@ export function groupPath(groupId: string): string {
 }
 
 export function groupSocketPath(groupId: string): string {
-  return `${groupPath(groupId)}/socket`;
+  return `${groupPath(groupId)}/socket?v=${SOCKET_VERSION}`;
 }
 
 /** Kafka's protocol over a WebSocket. */

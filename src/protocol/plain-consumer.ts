@@ -35,6 +35,9 @@ export const topicList = z
     }
   });
 
+/** The version of the conversation (version.ts). */
+export const socketVersion = queryInteger(0, Number.MAX_SAFE_INTEGER).optional();
+
 /** The parameters that plain sockets share, with and without a group. */
 const deliveryParameters = {
   /** Unacknowledged records per partition. */
@@ -43,6 +46,7 @@ const deliveryParameters = {
     DEFAULT_SESSION_TIMEOUT_MS,
   ),
   ...filterParameters,
+  v: socketVersion,
 };
 
 export const consumeQuery = z.strictObject({
@@ -94,13 +98,13 @@ const offset = integer(0, Number.MAX_SAFE_INTEGER);
 
 export const plainClientMessage = z.discriminatedUnion("type", [
   /** Acknowledges up to and including this record. It commits, and opens the window. */
-  z.strictObject({ type: z.literal("ack"), topic, partition, offset }),
-  z.strictObject({ type: z.literal("seek"), topic, partition, offset }),
-  z.strictObject({ type: z.literal("pause"), topic, partition }),
-  z.strictObject({ type: z.literal("resume"), topic, partition }),
-  z.strictObject({ type: z.literal("leave") }),
+  z.object({ type: z.literal("ack"), topic, partition, offset }),
+  z.object({ type: z.literal("seek"), topic, partition, offset }),
+  z.object({ type: z.literal("pause"), topic, partition }),
+  z.object({ type: z.literal("resume"), topic, partition }),
+  z.object({ type: z.literal("leave") }),
   /** A sign of life while the client works on unacknowledged records. */
-  z.strictObject({ type: z.literal("ping") }),
+  z.object({ type: z.literal("ping") }),
 ]);
 
 export type PlainServerMessage =

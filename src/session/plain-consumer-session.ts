@@ -28,7 +28,7 @@ import {
 } from "../protocol/close-codes.ts";
 import { PING, PONG } from "../protocol/heartbeat.ts";
 import { toJsonRecord } from "../protocol/json-record.ts";
-import { parseFrame } from "../protocol/parse.ts";
+import { isUnknownType, parseFrame } from "../protocol/parse.ts";
 import {
   type DeliveryOptions,
   type PlainServerMessage,
@@ -170,11 +170,13 @@ export class PlainConsumerSession {
       this.#handle(parseFrame(plainClientMessage, data));
       this.#room.serve(this.#driver);
     } catch (error) {
-      this.#endWith(
-        error instanceof BrokerError
-          ? error
-          : new BrokerError("UNKNOWN_SERVER_ERROR", String(error)),
-      );
+      if (isUnknownType(error)) this.#sendError(error);
+      else
+        this.#endWith(
+          error instanceof BrokerError
+            ? error
+            : new BrokerError("UNKNOWN_SERVER_ERROR", String(error)),
+        );
     }
   }
 

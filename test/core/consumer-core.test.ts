@@ -41,6 +41,23 @@ function reconnectGroup(consumer: ConsumerHarness): void {
   consumer.openGroup();
 }
 
+describe("a newer release", () => {
+  test("[VER-8] that sends messages of unknown types is heard as one that does not", () => {
+    const consumer = reading(3);
+    const unknown = { type: "of-a-newer-release", requestId: 0, attachId: 1, offset: 9 } as never;
+    consumer.fromCoordinator(unknown);
+    consumer.fromPartition("t:0", unknown);
+    expect(consumer.take()).toEqual([]);
+    const other = reading(3);
+    for (const each of [consumer, other]) each.processed("t:0", 3);
+    consumer.fromCoordinator(unknown);
+    const told = other.take();
+    expect(consumer.take()).toEqual(told);
+    for (const each of [consumer, other]) each.committed();
+    expect(consumer.take()).toEqual(other.take());
+  });
+});
+
 describe("joining", () => {
   test("[SES-1] a member joins, attaches where the group has committed, and is told once when all is ready", () => {
     const consumer = new ConsumerHarness({ topics: ["t", "u"], clientId: "c", instanceId: "i" });

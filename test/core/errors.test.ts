@@ -40,6 +40,7 @@ const IN_KAFKA: Readonly<Record<ErrorName, readonly [code: number, retriable: bo
   UNKNOWN_MEMBER_ID: [25, false],
   INVALID_SESSION_TIMEOUT: [26, false],
   INVALID_TIMESTAMP: [32, false],
+  UNSUPPORTED_VERSION: [35, false],
   TOPIC_ALREADY_EXISTS: [36, false],
   INVALID_PARTITIONS: [37, false],
   INVALID_CONFIG: [40, false],

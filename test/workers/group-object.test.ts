@@ -1,7 +1,9 @@
 // GroupObject over its members' sockets. Every test has a twin that evicts the group in the middle. Time is
 // moved by setting the clock (the object runs in this isolate) and ringing the alarm by hand.
+
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import type { GroupObject } from "../../durable-objects/group/group-object.ts";
 import { groupStub } from "../../src/env.ts";
 import type {
   AssignmentMessage,
@@ -790,7 +792,7 @@ describe("time", () => {
         serializeAttachment: () => {},
         close: () => {},
       } as unknown as WebSocket;
-      await runInDurableObject(group.stub, (object) => object[event](older, code));
+      await runInDurableObject(group.stub, (object) => (object as GroupObject)[event](older, code));
       expect(await a.commit(topic, { 0: 0 })).toMatchObject({ type: "committed", rejected: [] });
       expect(await group.isSilent(a.memberId)).toBe(false);
     },

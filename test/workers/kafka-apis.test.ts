@@ -362,7 +362,7 @@ test("[KFK-13] a hundred topics and more are looked up at once, each for itself"
 test("[KFK-27] transactions are refused with an error that ends them, and in words that say so", async () => {
   const { name } = await createTopic(1);
   const kafka = await Kafka.open();
-  const errorCode = KAFKA_ERRORS.UNSUPPORTED_VERSION;
+  const errorCode = ERRORS.UNSUPPORTED_VERSION.code;
   const refused = { errorCode, errorMessage: expect.stringContaining("transactions") };
   const asked = { key: "t", keyType: 1, keys: ["t"] };
   // librdkafka asks in these versions, and takes no other error for final.

@@ -221,7 +221,8 @@ export class ConsumerCore {
   #coordinatorMessage(message: CoordinatorMessage, nowMs: number): void {
     if (message.type === "assignment") this.#assigned(message, nowMs);
     else if (message.type === "error") this.#refused(message, nowMs);
-    else if (this.#committer.answered(message)) this.#afterCommit(nowMs);
+    else if (message.type === "committed" && this.#committer.answered(message))
+      this.#afterCommit(nowMs);
   }
 
   #refused(message: ErrorMessage, nowMs: number): void {

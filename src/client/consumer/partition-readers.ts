@@ -141,6 +141,7 @@ export class PartitionReaders {
       this.#attachFailed(partition, message, nowMs);
       return false;
     }
+    if (message.type !== "attached") return false; // A newer release says something else.
     // All frames of the earlier attach have come in. The part of the window that they used is given back.
     const usedBytes = this.#config.windowBytes - message.windowBytes;
     const { attachId } = partition;

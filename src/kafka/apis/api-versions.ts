@@ -9,7 +9,7 @@
 // - The answer tells of no features, because there are none to turn on.
 // - The service ignores what the client says about itself.
 
-import { KAFKA_ERRORS } from "../../core/errors.ts";
+import { ERRORS } from "../../core/errors.ts";
 import { api } from "../api.ts";
 import { type Service, service } from "../context.ts";
 import { NO_ERROR } from "../errors.ts";
@@ -38,7 +38,7 @@ export const API_VERSIONS = api({
 export function apiVersions(served: () => readonly Service[]): Service {
   const [, latest] = API_VERSIONS.versions;
   return service(API_VERSIONS, async (_request, { version }) => ({
-    errorCode: version > latest ? KAFKA_ERRORS.UNSUPPORTED_VERSION : NO_ERROR.errorCode,
+    errorCode: version > latest ? ERRORS.UNSUPPORTED_VERSION.code : NO_ERROR.errorCode,
     apiKeys: served().map(({ api }) => {
       const [minVersion, maxVersion] = api.versions;
       return { apiKey: api.key, minVersion, maxVersion };

@@ -13,7 +13,7 @@
 //   is never found.
 // - `isolationLevel` and `currentLeaderEpoch` are ignored: there are no transactions, and only one leader epoch.
 
-import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
+import { ERRORS } from "../../core/errors.ts";
 import { type ListedOffset, listOffset, type OffsetSpec } from "../../edge/offsets.ts";
 import { api } from "../api.ts";
 import {
@@ -109,7 +109,7 @@ async function list(
 ): Promise<{ offset: number; timestamp: number }> {
   if (timestamp < LATEST_TIERED)
     throw new KafkaError(
-      KAFKA_ERRORS.UNSUPPORTED_VERSION,
+      ERRORS.UNSUPPORTED_VERSION.code,
       `timestamp is ${timestamp}, of the special ones -1 to ${LATEST_TIERED} are known`,
     );
   if (timestamp === LATEST_TIERED) return { offset: -1, timestamp: -1 };

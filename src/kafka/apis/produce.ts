@@ -20,7 +20,7 @@
 // - `recordErrors` stays empty. An append is refused whole, and `errorMessage` says why.
 // - The answer names no current leader. A client looks it up.
 
-import { BrokerError, KAFKA_ERRORS } from "../../core/errors.ts";
+import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { NO_PRODUCER_ID, readBatchHeader } from "../../core/log/record-batch.ts";
 import { isRefused } from "../../edge/append.ts";
 import { api, type RequestOf } from "../api.ts";
@@ -82,7 +82,7 @@ function refusalOf(transactionalId: string | null, acks: number, version: number
   if (transactionalId !== null) return NO_TRANSACTIONS;
   if (version < FIRST_SERVED)
     return {
-      errorCode: KAFKA_ERRORS.UNSUPPORTED_VERSION,
+      errorCode: ERRORS.UNSUPPORTED_VERSION.code,
       errorMessage: `Produce version ${version}: versions from ${FIRST_SERVED} on are served`,
     };
   if (acks < -1 || acks > 1)

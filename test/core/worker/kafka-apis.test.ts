@@ -43,7 +43,7 @@ describe("ListOffsets", () => {
       -5,
       { errorCode: 0, offset: -1, timestamp: -1 },
     ],
-    ["what nobody knows", -6, { errorCode: KAFKA_ERRORS.UNSUPPORTED_VERSION }],
+    ["what nobody knows", -6, { errorCode: ERRORS.UNSUPPORTED_VERSION.code }],
   ])("[KFK-13] tells %s", async (_, timestamp, expected) => {
     const env = brokerOf({ t: 1 }, { partition: log });
     const answer = await ask<PerPartition>(listOffsets, env, asked({ partition: 0, timestamp }));
@@ -176,8 +176,8 @@ describe("Produce", () => {
     ["acks -1", { acks: -1 }, 0, 1],
     ["acks -2", { acks: -2 }, KAFKA_ERRORS.INVALID_REQUIRED_ACKS, 0],
     ["acks 2", { acks: 2 }, KAFKA_ERRORS.INVALID_REQUIRED_ACKS, 0],
-    ["a transaction", { transactionalId: "x" }, KAFKA_ERRORS.UNSUPPORTED_VERSION, 0],
-    ["an old version", { version: 2 }, KAFKA_ERRORS.UNSUPPORTED_VERSION, 0],
+    ["a transaction", { transactionalId: "x" }, ERRORS.UNSUPPORTED_VERSION.code, 0],
+    ["an old version", { version: 2 }, ERRORS.UNSUPPORTED_VERSION.code, 0],
     ["the first version", { version: 3 }, 0, 1],
   ] as [
     string,
