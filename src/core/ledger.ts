@@ -35,11 +35,11 @@ export class Ledger {
   }
 
   /**
-   * Adds a holder, which holds nothing yet. `evict` is called at most
-   * once, when it is let go. It must then free its bytes.
+   * Adds a holder, which holds nothing yet. `evict` is called at most once, when it is let go. It must then free its
+   * bytes. While `mayGo` returns false, it is not let go for another.
    */
-  hold(evict: (error: BrokerError) => void): Holding {
-    const holder = new Holder(this, evict);
+  hold(evict: (error: BrokerError) => void, mayGo: () => boolean = () => true): Holding {
+    const holder = new Holder(this, evict, mayGo);
     this.#holders.add(holder);
     return holder;
   }
@@ -48,7 +48,7 @@ export class Ledger {
   change(holder: Holder, delta: number): void {
     this.#bytes += delta;
     if (this.#bytes <= this.#maxBytes) return;
-    // Whoever holds the most holds at least as much as the holder grew by, so letting go of one is enough.
+    // Whoever is let go holds at least as much as the holder grew by, so letting go of one is enough.
     const largest = this.#largest(holder);
     const error = new BrokerError(
       "THROTTLING_QUOTA_EXCEEDED",
@@ -65,12 +65,13 @@ export class Ledger {
   }
 
   /**
-   * Returns the largest holder. Among equals it is the one that grows,
-   * so two equal holders do not evict each other in turn.
+   * Returns the largest holder that may be let go. Among equals it is
+   * the one that grows, so two equal holders do not evict each other in turn.
    */
   #largest(growing: Holder): Holder {
     let largest = growing;
-    for (const holder of this.#holders) if (holder.bytes > largest.bytes) largest = holder;
+    for (const holder of this.#holders)
+      if (holder.bytes > largest.bytes && holder.mayGo()) largest = holder;
     return largest;
   }
 }
@@ -78,12 +79,14 @@ export class Ledger {
 class Holder implements Holding {
   readonly #ledger: Ledger;
   readonly evict: (error: BrokerError) => void;
+  readonly mayGo: () => boolean;
   #bytes = 0;
   #gone: BrokerError | null = null;
 
-  constructor(ledger: Ledger, evict: (error: BrokerError) => void) {
+  constructor(ledger: Ledger, evict: (error: BrokerError) => void, mayGo: () => boolean) {
     this.#ledger = ledger;
     this.evict = evict;
+    this.mayGo = mayGo;
   }
 
   get bytes(): number {

@@ -47,6 +47,8 @@ export const MIN_ANSWER_SHARE_BYTES = 64 * KIB;
 export const ANSWER_STALL_MS = 30_000;
 /** The memory for an item of a list, or for a record besides its bytes, while its answer goes out. */
 export const ANSWER_ITEM_BYTES = 256;
+/** The memory for the result of a record that was produced. It was measured. */
+export const ANSWER_RESULT_BYTES = 96;
 /** Records in one produce request. */
 export const MAX_RECORDS_PER_REQUEST = 100_000;
 /** Headers of one record. */

@@ -58,7 +58,7 @@ export class RequestLedger {
    * Adds a holder: see `Ledger.hold`. Each `set` is a move. A holder
    * that was dropped as silent counts again when it moves.
    */
-  hold(evict: (error: BrokerError) => void): Holding {
+  hold(evict: (error: BrokerError) => void, mayGo?: () => boolean): Holding {
     for (const holding of this.#moves.silent()) holding.release();
     const ledger = this.#ledger;
     const moves = this.#moves;
@@ -71,7 +71,7 @@ export class RequestLedger {
         inner ??= ledger.hold((error) => {
           moves.delete(holding);
           evict(error);
-        });
+        }, mayGo);
         // A holder that was let go is not kept for its last move. It may hold megabytes, and many of them may come.
         moves.delete(holding);
         inner.set(bytes);

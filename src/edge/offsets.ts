@@ -185,11 +185,13 @@ type GroupEntry = GroupDescription["offsets"][number];
 /**
  * [OFF-4] [OFF-5] [OFF-8] Computes the new positions, clamped to each log, and moves the group there unless `dryRun`.
  * Refused with NON_EMPTY_GROUP while the group has members, even for a dry run, because the plan would be void at once.
+ * `admit` is called with the number of partitions before anything is changed. Nothing is if it throws.
  */
 export async function resetGroup(
   env: Env,
   groupId: string,
   request: ResetRequest,
+  admit: (partitions: number) => void = () => {},
 ): Promise<PlannedReset[]> {
   const stub = groupStub(env, groupId);
   const { group } = unwrap(
@@ -202,14 +204,12 @@ export async function resetGroup(
     );
   }
   const entries = [...group.offsets, ...(await unreadEntries(env, group, request))];
-  const plan = await mapConcurrently(
-    targetsOf(entries, request),
-    FAN_OUT,
-    async ({ entry, to }) => ({
-      ...entry,
-      offset: await resetOffset(env, entry, to),
-    }),
-  );
+  const targets = targetsOf(entries, request);
+  admit(targets.length);
+  const plan = await mapConcurrently(targets, FAN_OUT, async ({ entry, to }) => ({
+    ...entry,
+    offset: await resetOffset(env, entry, to),
+  }));
   if (!request.dryRun) {
     unwrap(
       await stub.resetOffsets({

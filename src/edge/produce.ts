@@ -78,14 +78,17 @@ export async function produce(
     result !== undefined && isRefused(result) && result.code === "UNKNOWN_TOPIC_ID";
   if (!first.some(isGone)) return first;
   // The topic was deleted since this Worker last asked. If it was created again, those records go there.
-  const renewed = await refresh(env, topicName);
   const indexes = [...records.keys()].filter((index) => isGone(first[index]));
-  const again = await produceTo(
-    env,
-    renewed,
-    indexes.map((index) => records[index] as UnplacedRecord),
-    options,
-  );
+  let again: readonly RecordResult[];
+  try {
+    const renewed = await refresh(env, topicName);
+    const left = indexes.map((index) => records[index] as UnplacedRecord);
+    again = await produceTo(env, renewed, left, options);
+  } catch (error) {
+    // A problem of the whole request would say that nothing is stored.
+    if (indexes.length === records.length) throw error;
+    return first;
+  }
   const results = [...first];
   for (const [i, index] of indexes.entries()) results[index] = again[i] as RecordResult;
   return results;

@@ -15,6 +15,62 @@ export interface Pieces {
   end(): void;
 }
 
+/** The bytes that an answer takes in memory, counted together with those of all other answers. */
+export class AnswerRoom {
+  readonly #holding: Holding;
+  #cut: ((error: unknown) => void) | null = null;
+
+  constructor() {
+    // [BND-6] Until the answer has begun, the change that it tells of may be under way.
+    this.#holding = isolate.answers.hold(
+      (error) => this.#cut?.(error),
+      () => this.#cut !== null,
+    );
+  }
+
+  /** Notes that the answer is under way. From now on it is cut off if the others need its room. */
+  begin(cut: (error: unknown) => void): void {
+    this.#cut = cut;
+  }
+
+  /**
+   * [BND-6] Takes the room for a list of so many items, which take so many bytes each. Called before the change that the
+   * list tells of, because a refusal says that nothing was changed. @throws BrokerError THROTTLING_QUOTA_EXCEEDED
+   */
+  reserve(items: number, itemBytes: number): void {
+    // A small answer goes out at once and takes no room. A large one has a piece of its text in memory, too.
+    const isLarge = items * ANSWER_ITEM_BYTES > ANSWER_PIECE_BYTES;
+    if (isLarge) this.set(items * itemBytes + ANSWER_PIECE_BYTES);
+  }
+
+  /** Sets the bytes that the answer takes. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
+  set(bytes: number): void {
+    this.#holding.set(bytes);
+  }
+
+  /** Notes that the answer moves. One that does not move for long counts no more. */
+  move(): void {
+    this.#holding.set(this.#holding.bytes);
+  }
+
+  release(): void {
+    this.#holding.release();
+  }
+}
+
+/** Makes a change whose answer may be large. `change` reserves the room for the answer before it changes anything. */
+export async function withAnswerRoom(
+  change: (room: AnswerRoom) => Promise<Response>,
+): Promise<Response> {
+  const room = new AnswerRoom();
+  try {
+    return await change(room);
+  } catch (error) {
+    room.release();
+    throw error;
+  }
+}
+
 /**
  * [BND-6] A body that is made as the client reads. It counts the bytes that it holds. It is cut off if the client takes
  * nothing for ANSWER_STALL_MS, or if all answers together hold too much and this one the most.
@@ -22,14 +78,15 @@ export interface Pieces {
 export class PacedBody {
   readonly stream: ReadableStream<Uint8Array>;
   #pieces: Pieces | null;
-  readonly #holding: Holding;
+  readonly #room: AnswerRoom;
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
   #rest: () => void = () => {};
   #isOver = false;
 
-  constructor(pieces: Pieces) {
+  constructor(pieces: Pieces, room: AnswerRoom = new AnswerRoom()) {
     this.#pieces = pieces;
-    this.#holding = isolate.answers.hold((error) => this.#cut(error));
+    this.#room = room;
+    room.begin((error) => this.#cut(error));
     this.stream = new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
@@ -45,7 +102,7 @@ export class PacedBody {
 
   /** Sets the bytes that are in memory until the client has read them. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
   hold(bytes: number): void {
-    if (!this.#isOver) this.#holding.set(bytes);
+    if (!this.#isOver) this.#room.set(bytes);
   }
 
   async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
@@ -58,7 +115,7 @@ export class PacedBody {
         controller.close();
         return;
       }
-      this.#holding.set(this.#holding.bytes); // This counts as a move.
+      this.#room.move();
       controller.enqueue(UTF8.encode(piece));
     } catch (error) {
       this.#cut(error);
@@ -82,20 +139,24 @@ export class PacedBody {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#rest();
-    this.#holding.release();
+    this.#room.release();
     this.#pieces?.end();
     this.#pieces = null;
   }
 }
 
-/** Answers with a text that is made piece by piece and holds `heldBytes` until it is read. @throws BrokerError */
+/**
+ * Answers with a text that is made piece by piece and is held until it is read. `held` is the number of bytes that it
+ * takes, or the room that was taken for it. @throws BrokerError if no room was taken and there is none
+ */
 export function answerOf(
   texts: Generator<string>,
-  heldBytes: number,
+  held: number | AnswerRoom,
   contentType: string,
   status = 200,
 ): Response {
   const init = { status, headers: { "content-type": contentType } };
+  const room = typeof held === "number" ? new AnswerRoom() : held;
   let next: string | null = "";
   let isDone = false;
   while (!isDone && next.length <= ANSWER_PIECE_BYTES) {
@@ -103,16 +164,20 @@ export function answerOf(
     isDone = done ?? false;
     if (!done) next += value;
   }
-  if (isDone) return new Response(next, init);
-  const body = new PacedBody({
+  if (isDone) {
+    room.release();
+    return new Response(next, init);
+  }
+  const pieces = {
     next: () => {
       const piece = next ?? texts.next().value ?? null;
       next = null;
       return piece;
     },
     end: () => void texts.return(undefined),
-  });
-  body.hold(heldBytes + next.length);
+  };
+  const body = new PacedBody(pieces, room);
+  if (typeof held === "number") body.hold(held + next.length);
   return new Response(body.stream, init);
 }
 
@@ -125,13 +190,15 @@ export interface ListAnswer<T> {
   readonly rest?: object;
   /** The memory that the items take. If it is not given, ANSWER_ITEM_BYTES each. */
   readonly heldBytes?: number;
+  /** The room that was taken for the answer before. */
+  readonly room?: AnswerRoom;
   readonly status?: number;
   readonly contentType?: string;
 }
 
 export function listAnswer<T>(list: ListAnswer<T>): Response {
-  const { items, heldBytes = ANSWER_ITEM_BYTES * items.length } = list;
-  return answerOf(listTexts(list), heldBytes, list.contentType ?? JSON_TYPE, list.status);
+  const { items, room, heldBytes = ANSWER_ITEM_BYTES * items.length } = list;
+  return answerOf(listTexts(list), room ?? heldBytes, list.contentType ?? JSON_TYPE, list.status);
 }
 
 function* listTexts<T>({

@@ -5,6 +5,7 @@ import { durationMs } from "../core/duration.ts";
 import { unwrap } from "../core/errors.ts";
 import { groupConfigByKey } from "../core/group/config.ts";
 import {
+  ANSWER_ITEM_BYTES,
   DEFAULT_HISTORY_ENTRIES,
   MAX_HISTORY_ENTRIES,
   MAX_OFFSETS_PER_COMMIT,
@@ -15,7 +16,7 @@ import { groupOffsets, type ResetRequest, resetGroup } from "../edge/offsets.ts"
 import { clusterStub, type Env, groupStub } from "../env.ts";
 import { integer, queryInteger } from "../protocol/parse.ts";
 import { topicList } from "../protocol/plain-consumer.ts";
-import { listAnswer } from "./answer.ts";
+import { listAnswer, withAnswerRoom } from "./answer.ts";
 import { withJson } from "./in-progress.ts";
 import { groupParameter, query, timestampParameter } from "./parameters.ts";
 import { configSchema } from "./topics.ts";
@@ -150,11 +151,15 @@ export const groups = new Hono<{ Bindings: Env }>()
   })
   .post("/:group/offsets", (context) => {
     const groupId = groupParameter(context.req.param("group"));
-    return withJson(context.req.raw, resetSchema, async (request) => {
-      const items = await resetGroup(context.env, groupId, request);
-      const rest = { groupId, dryRun: request.dryRun };
-      return listAnswer({ field: "offsets", items, toJson: (each) => each, rest });
-    });
+    return withJson(context.req.raw, resetSchema, (request) =>
+      withAnswerRoom(async (room) => {
+        const items = await resetGroup(context.env, groupId, request, (partitions) =>
+          room.reserve(partitions, ANSWER_ITEM_BYTES),
+        );
+        const rest = { groupId, dryRun: request.dryRun };
+        return listAnswer({ field: "offsets", items, toJson: (each) => each, rest, room });
+      }),
+    );
   })
   .delete("/:group/offsets", async (context) => {
     const groupId = groupParameter(context.req.param("group"));

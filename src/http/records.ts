@@ -4,6 +4,7 @@ import { Hono } from "hono";
 import * as z from "zod";
 import { BrokerError, unwrap } from "../core/errors.ts";
 import {
+  ANSWER_RESULT_BYTES,
   DEFAULT_FETCH_BYTES,
   DEFAULT_FETCH_RECORDS,
   JSON_VALUE_BYTES,
@@ -23,7 +24,7 @@ import { type Env, partitionStub } from "../env.ts";
 import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
 import { parseRecordJson, parseRecordsJson, recordList } from "../protocol/json-record-schema.ts";
 import { integer, parse, queryInteger } from "../protocol/parse.ts";
-import { listAnswer } from "./answer.ts";
+import { type AnswerRoom, listAnswer, withAnswerRoom } from "./answer.ts";
 import { IncomingBody, readText } from "./body.ts";
 import { type Ahead, BodyLines } from "./body-lines.ts";
 import { produceLines, readLines } from "./bulk.ts";
@@ -85,13 +86,17 @@ export const records = new Hono<{ Bindings: Env }>()
           "expectedOffset stands in the body and in the query; give it once",
         );
       }
-      const results = await produce(context.env, topic, body.records.map(fromJsonRecord), {
-        expectedOffset: body.expectedOffset ?? expectedOffset,
-        idempotencyKey,
-        random: Math.random,
-        nowMs: Date.now(),
+      const records = body.records.map(fromJsonRecord);
+      return withAnswerRoom(async (room) => {
+        room.reserve(records.length, ANSWER_RESULT_BYTES);
+        const results = await produce(context.env, topic, records, {
+          expectedOffset: body.expectedOffset ?? expectedOffset,
+          idempotencyKey,
+          random: Math.random,
+          nowMs: Date.now(),
+        });
+        return produceResponse(results, room);
       });
-      return produceResponse(results);
     });
   })
   .get("/:topic/partitions/:partition/records", async (context) => {
@@ -203,9 +208,9 @@ function tooLongForOneAppend(lines: number): BrokerError {
  * [PRD-4] Answers 200 if all records are stored, and 207 if some are, with an error in the place of each other record.
  * If none is stored, the answer is the problem of the first, with all of them in `results`.
  */
-function produceResponse(items: readonly RecordResult[]): Response {
+function produceResponse(items: readonly RecordResult[], room: AnswerRoom): Response {
   const refused = items.filter((result): result is RecordRefused => isRefused(result));
-  const list = { field: "results", items, toJson: outcomeOf };
+  const list = { field: "results", items, toJson: outcomeOf, room };
   const first = refused[0];
   if (first !== undefined && refused.length === items.length) {
     const problem = problemOf(refusalOf(first));

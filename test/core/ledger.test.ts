@@ -43,6 +43,23 @@ describe("a ledger of bytes", () => {
     expect(ledger.bytes).toBe(30);
   });
 
+  it("[BND-6] leaves one that may not go, however much it holds, until it may", () => {
+    const ledger = new Ledger(100, "answers");
+    let mayGo = false;
+    const evicted: BrokerError[] = [];
+    ledger
+      .hold(
+        (error) => evicted.push(error),
+        () => mayGo,
+      )
+      .set(80);
+    expect(() => ledger.hold(never).set(30)).toThrow("this one takes the most, 30");
+    expect([ledger.bytes, evicted.length]).toEqual([80, 0]);
+    mayGo = true;
+    ledger.hold(never).set(30);
+    expect([ledger.bytes, evicted.length]).toEqual([30, 1]);
+  });
+
   it("[BND-1] among equals refuses the one that grows, so two do not let each other go in turn", () => {
     const ledger = new Ledger(100, "bodies");
     const held = ledger.hold(never);

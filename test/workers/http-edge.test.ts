@@ -3,7 +3,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { AppendRequest } from "../../src/calls/partition-calls.ts";
 import { fail } from "../../src/core/errors.ts";
-import { forgetEverything } from "../../src/edge/isolate.ts";
+import { MAX_ANSWER_BYTES_IN_PROGRESS } from "../../src/core/limits.ts";
+import { forgetEverything, isolate } from "../../src/edge/isolate.ts";
 import type { Env } from "../../src/env.ts";
 import { app } from "../../src/http/app.ts";
 import { timestampParameter } from "../../src/http/parameters.ts";
@@ -133,6 +134,90 @@ describe("producing", () => {
       expect([path, told.status]).toEqual([path, status]);
       if (status === 400) expect(told.body.detail).toContain("Idempotency-Key");
     }
+  });
+});
+
+describe("a change with a large answer", () => {
+  /** More than go out in an answer that takes no room. */
+  const COUNT = 5_000;
+  const json = JSON.stringify({ records: Array(COUNT).fill({ value: 1, partition: 0 }) });
+  const lines = '{"value":1,"partition":0}\n'.repeat(COUNT);
+  const reset = JSON.stringify({ to: "latest" });
+
+  test.each([
+    ["records", "/v1/topics/t/records", json, {}, 1],
+    ["records under a condition", "/v1/topics/t/records?expectedOffset=0", json, {}, 1],
+    ["records with a key", "/v1/topics/t/records", json, { "idempotency-key": "k" }, 2],
+    ["lines", "/v1/topics/t/records", lines, NDJSON, 1],
+    ["a reset", "/v1/groups/g/offsets", reset, {}, 1],
+  ] as [string, string, string, Record<string, string>, number][])(
+    "[BND-6] %s: is refused before anything is changed, or answered whole",
+    async (_, path, body, headers, calls) => {
+      const changes: string[] = [];
+      let meanwhile = () => {};
+      const changed = (name: string, answer: object) => async () => {
+        meanwhile();
+        changes.push(name);
+        return { ok: true, ...answer };
+      };
+      const plan = { producerId: 1, atMs: 0, partitions: 1, random: 0, maxMessageBytes: 1e6 };
+      const offsets = Array.from({ length: COUNT }, (_, partition) => ({
+        topic: "t",
+        topicId: "id-t",
+        partition,
+        committedOffset: 1,
+      }));
+      const env = brokerOf(
+        { t: 1 },
+        {
+          partition: {
+            append: changed("append", { baseOffset: 0, logAppendTimeMs: null }),
+            beginRequest: changed("begin", { request: { plan } }),
+            offsets: async () => ({ ok: true, logStartOffset: 0, highWatermark: 8 }),
+          },
+          group: {
+            describe: async () => ({ ok: true, group: { members: [], offsets } }),
+            resetOffsets: changed("reset", {}),
+          },
+        },
+      );
+      const unread = Array.from({ length: 1_024 }, () => isolate.answers.hold(() => {}));
+      /** Small answers that nobody reads take all the room that is left. */
+      const fill = () => {
+        try {
+          for (const holding of unread) holding.set(MAX_ANSWER_BYTES_IN_PROGRESS / unread.length);
+        } catch {} // There is no room for that one.
+      };
+      fill();
+      const refused = await answered(env, path, post(body, headers));
+      expect(refused).toMatchObject({
+        status: 429,
+        body: { code: "THROTTLING_QUOTA_EXCEEDED", retriable: true },
+      });
+      expect(changes).toEqual([]);
+
+      for (const holding of unread) holding.release();
+      meanwhile = fill;
+      const done = await answered(env, path, post(body, headers));
+      expect(done.status).toBe(200);
+      expect(done.body[path.endsWith("/offsets") ? "offsets" : "results"]).toHaveLength(COUNT);
+      expect(changes).toHaveLength(calls);
+      for (const holding of unread) holding.release();
+      expect(isolate.answers.bytes).toBe(0);
+    },
+  );
+
+  test("[BND-6] a change that fails gives the room of its answer back", async () => {
+    const append = async () => {
+      expect(isolate.answers.bytes).toBeGreaterThan(0);
+      return fail("INVALID_RECORD", "for the test");
+    };
+    const none = await answered(brokerOf({}), "/v1/topics/t/records", post(json));
+    expect(none.status).toBe(404);
+    expect(isolate.answers.bytes).toBe(0);
+    const env = brokerOf({ t: 1 }, { partition: { append } });
+    expect((await answered(env, "/v1/topics/t/records", post(json))).status).toBe(400);
+    expect(isolate.answers.bytes).toBe(0);
   });
 });
 

@@ -456,6 +456,16 @@ describe("a topic that changes under the Worker", () => {
     bench.replies.set("new/0", [refusedWith("UNKNOWN_TOPIC_ID")]);
     await expect(produced([record("f")])).rejects.toThrow(BrokerError);
   });
+
+  test("[PRD-4] where the search for a new one fails, what is stored elsewhere is still told", async () => {
+    await produced([record("a")]);
+    bench.topics = [];
+    bench.replies.set("id/0", [refusedWith("UNKNOWN_TOPIC_ID")]);
+    expect(await produced([record("b", 1), record("c", 0)])).toMatchObject([
+      { partition: 1, offset: 0 },
+      { partition: 0, code: "UNKNOWN_TOPIC_ID" },
+    ]);
+  });
 });
 
 describe("a request with a key", () => {
