@@ -26,6 +26,7 @@ export class GroupCommit {
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #isSyncing = false;
+  #ended: Failure | null = null;
 
   constructor(target: CommitTarget) {
     this.#target = target;
@@ -36,6 +37,7 @@ export class GroupCommit {
    * hears of it before the write is durable, because it holds back replies and socket frames.
    */
   append(append: Append): Promise<AppendOutcome> {
+    if (this.#ended !== null) return Promise.resolve(this.#ended);
     if (this.#waitingBytes + append.bytes.length > MAX_PENDING_APPEND_BYTES) {
       return Promise.resolve(
         fail(
@@ -60,10 +62,21 @@ export class GroupCommit {
     return true;
   }
 
-  #commit(): void {
+  /** Ends for good, because there is nothing to commit to. Everybody who waits, or comes later, gets the failure. */
+  end(failure: Failure): void {
+    this.#ended = failure;
+    for (const { resolve } of this.#takeWaiting()) resolve(failure);
+  }
+
+  #takeWaiting(): Waiting[] {
     const batch = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
+    return batch;
+  }
+
+  #commit(): void {
+    const batch = this.#takeWaiting();
     let outcomes: readonly AppendOutcome[];
     try {
       outcomes = this.#target.commit(batch.map((waiting) => waiting.append));

@@ -46,6 +46,7 @@ import { type Owner, readerMessage } from "../../src/protocol/partition-socket.t
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
+import { message } from "../shared/message.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { storageOf } from "../shared/sql.ts";
@@ -336,15 +337,19 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   /**
-   * [CLU-4] Frees everything. From here on this partition does not exist. Repeating the call is
-   * harmless. [FIL-7] It never frees data of another topic.
+   * [CLU-4] Frees everything. From here on this partition does not exist, and appends that wait are
+   * told so before their sockets are closed. Repeating the call is harmless. [FIL-7] It never frees data of another topic.
    */
   async destroy(): Promise<void> {
     if (this.#damage !== null && this.#store.isAnothers) throw errorOf(this.#damage);
     this.#isDestroyed = true;
-    this.#parts?.housekeeping.stop();
+    const parts = this.#parts;
     this.#parts = null;
+    parts?.housekeeping.stop();
+    parts?.commits.end(this.#unknownTopic());
+    await message();
     for (const socket of this.ctx.getWebSockets()) {
+      parts?.readers.remove(socket);
       closeFatal(socket, new BrokerError("UNKNOWN_TOPIC_ID", "the topic was deleted"));
     }
     await this.ctx.storage.deleteAll();

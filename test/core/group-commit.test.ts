@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { type CommitTarget, GroupCommit } from "../../durable-objects/partition/group-commit.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
-import { unwrap } from "../../src/core/errors.ts";
+import { fail, unwrap } from "../../src/core/errors.ts";
 import { MAX_APPEND_BYTES, MAX_PENDING_APPEND_BYTES } from "../../src/core/limits.ts";
 import { type Append, validateAppend } from "../../src/core/log/append.ts";
 import { type AppendOutcome, PartitionLog } from "../../src/core/log/partition-log.ts";
@@ -162,6 +162,21 @@ describe("group commit", () => {
     const waiting = watch(commits.append(appendOf("b")));
     await target.synced(new Error("the disk is gone"));
     expect(waiting.result).toEqual(stored(1));
+  });
+
+  test("[CLU-4] after its end nothing is committed: what waits and what comes gets the reason", async () => {
+    const target = new Target();
+    const commits = new GroupCommit(target);
+    const stored1 = watch(commits.append(appendOf("a")));
+    const waiting = [watch(commits.append(appendOf("b"))), watch(commits.append(appendOf("c")))];
+    const gone = fail("UNKNOWN_TOPIC_ID", "the topic was deleted");
+    commits.end(gone);
+    const late = watch(commits.append(appendOf("d")));
+    await turn();
+    expect([...waiting, late].map(({ result }) => result)).toEqual([gone, gone, gone]);
+    await target.synced();
+    expect(stored1.result).toEqual(stored(0));
+    expect(target.commits).toEqual([1]);
   });
 
   test("[LOG-2] a commit that throws answers its append, and the next one works", async () => {

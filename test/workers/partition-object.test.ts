@@ -2,18 +2,23 @@
 // the middle: [LOG-5] and [HIB-1] are every twin's second half.
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { Failure } from "../../src/core/errors.ts";
+import { GroupCommit } from "../../durable-objects/partition/group-commit.ts";
+import { ERRORS, type Failure } from "../../src/core/errors.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import { BATCH_HEADER_BYTES, encodeBatch } from "../../src/core/log/record-batch.ts";
 import { listOffset } from "../../src/edge/offsets.ts";
 import { partitionStub } from "../../src/env.ts";
+import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type {
   AttachedMessage,
   PartitionMessage,
   ReaderErrorMessage,
 } from "../../src/protocol/partition-socket.ts";
+import * as messages from "../support/kafka-schemas.ts";
+import { Kafka } from "./kafka-socket.ts";
 import {
   type Closed,
+  call,
   createTopic,
   decodeAll,
   env,
@@ -903,6 +908,74 @@ describe("tail readers", () => {
       await interrupt(stub);
       await append(batchOf(["r00"]));
       expect(await good.records(1)).toEqual(numbered(1));
+    },
+  );
+
+  test.each(TWINS)(
+    "[CLU-4] an append that waits while its topic is deleted finds no such topic, on every way in$when",
+    async ({ interrupt }) => {
+      const { topic, stub, append } = await newPartition();
+      const { topic: other } = await newPartition();
+      await append(batchOf(["r00"]));
+      await interrupt(stub);
+      const { socket } = await Reader.open(topic.name);
+      const kafka = await Kafka.open();
+      const came = vi.spyOn(GroupCommit.prototype, "append");
+      const goOn = await runInDurableObject(stub, (_, { storage }) => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        storage.sync = () => promise;
+        return resolve;
+      });
+      expect(await stub.append(batchOf(["stored"]))).toMatchObject({ ok: true, baseOffset: 1 });
+      const records = `/v1/topics/${topic.name}/records`;
+      const value = { value: "v" };
+      const lines = { "content-type": "application/x-ndjson" };
+      const waiting = [
+        stub.append(batchOf(["called"])),
+        call("POST", `/v1/topics/${topic.name}/partitions/0/batches`, batchOf(["batch"])),
+        call("POST", records, { records: [value] }),
+        call("POST", records, { records: [value] }, { "idempotency-key": "k" }),
+        call("POST", records, JSON.stringify(value), lines),
+        call("POST", records, JSON.stringify(value), { ...lines, accept: lines["content-type"] }),
+        kafka.ask(messages.PRODUCE, 9, {
+          transactionalId: null,
+          acks: -1,
+          timeoutMs: 10_000,
+          topics: [topic, other].map(({ name }) => ({
+            name,
+            partitions: [{ partition: 0, records: [batchOf(["kafka"])] }],
+          })),
+        }),
+      ];
+      socket.send(
+        writeAppendFrame({ requestId: 7, expectedOffset: null, batches: batchOf(["s"]) }),
+      );
+      // With the one that is stored, and the other topic's.
+      await vi.waitFor(() => expect(came).toHaveBeenCalledTimes(waiting.length + 3));
+      await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+      const gone = { status: 404, body: { code: "UNKNOWN_TOPIC_OR_PARTITION" } };
+      expect(await Promise.all(waiting)).toMatchObject([
+        { ok: false, error: "UNKNOWN_TOPIC_ID" },
+        gone,
+        gone,
+        gone,
+        gone,
+        { status: 200, body: { stored: 0, done: false, error: gone.body } },
+        {
+          topics: [
+            { partitions: [{ errorCode: ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code }] },
+            { partitions: [{ errorCode: 0 }] },
+          ],
+        },
+      ]);
+      expect(await socket.next((each) => typeof each === "object")).toMatchObject({
+        type: "error",
+        requestId: 7,
+        code: "UNKNOWN_TOPIC_ID",
+      });
+      expect(await socket.closed).toMatchObject({ code: 4000 });
+      kafka.close();
+      await runInDurableObject(stub, () => goOn());
     },
   );
 
