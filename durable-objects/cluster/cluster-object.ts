@@ -79,7 +79,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (!changed.ok) return changed;
     if (this.#store.topic(name) !== null)
       return fail("TOPIC_ALREADY_EXISTS", `topic ${name} exists`);
-    if (this.#store.topics().length >= MAX_TOPICS) {
+    if (this.#store.topicCount >= MAX_TOPICS) {
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_TOPICS} topics, the bound`);
     }
     const topic = resolveTopic({
@@ -255,7 +255,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   > {
     const invalid = checkGroupId(groupId) ?? checkTopicPattern(pattern);
     if (invalid !== null) return invalid;
-    if (!this.#store.hasGroup(groupId) && this.#store.groups().length >= MAX_GROUPS) {
+    if (!this.#store.hasGroup(groupId) && this.#store.groupCount >= MAX_GROUPS) {
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_GROUPS} groups, the bound`);
     }
     if (pattern !== null) {

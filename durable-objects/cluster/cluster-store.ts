@@ -81,7 +81,35 @@ const SCHEMA: Schema = {
   steps: [(sql) => execAll(sql, STEP_2)],
 };
 
+/** The number of a table's rows. Counting them reads every row, so that is done once in a life. */
+class RowCount {
+  readonly #sql: Sql;
+  readonly #table: "topics" | "groups";
+  #rows: number | null = null;
+
+  constructor(sql: Sql, table: "topics" | "groups") {
+    this.#sql = sql;
+    this.#table = table;
+  }
+
+  get(): number {
+    const query = `SELECT count(*) AS rows FROM ${this.#table}`;
+    this.#rows ??= firstRow<{ rows: number }>(this.#sql, query)?.rows ?? 0;
+    return this.#rows;
+  }
+
+  change(rows: number): void {
+    if (this.#rows !== null) this.#rows += rows;
+  }
+
+  forget(): void {
+    this.#rows = null;
+  }
+}
+
 export class ClusterStore {
+  readonly #topicCount: RowCount;
+  readonly #groupCount: RowCount;
   readonly #storage: Transactional;
   readonly #sql: Sql;
   /** The config values set for all topics. Null before they are first read. */
@@ -91,6 +119,8 @@ export class ClusterStore {
   constructor(storage: Transactional) {
     this.#storage = storage;
     this.#sql = storage.sql;
+    this.#topicCount = new RowCount(this.#sql, "topics");
+    this.#groupCount = new RowCount(this.#sql, "groups");
     const version = storedVersion(this.#sql, SCHEMA);
     if (version === null) this.transaction(() => createTables(this.#sql, SCHEMA));
     else migrate(storage, SCHEMA, version);
@@ -100,7 +130,10 @@ export class ClusterStore {
     try {
       return this.#storage.transactionSync(body);
     } catch (error) {
-      this.#defaults = null; // They may have been changed in the transaction, which was rolled back.
+      // They may have been changed in the transaction, which was rolled back.
+      this.#defaults = null;
+      this.#topicCount.forget();
+      this.#groupCount.forget();
       throw error;
     }
   }
@@ -123,6 +156,15 @@ export class ClusterStore {
     return row === undefined ? null : this.topic(row.name);
   }
 
+  /** The number of topics. Unlike `topics`, it costs the same however many there are. */
+  get topicCount(): number {
+    return this.#topicCount.get();
+  }
+
+  #hasTopic(name: string): boolean {
+    return firstRow(this.#sql, "SELECT 1 AS found FROM topics WHERE name = ?", name) !== undefined;
+  }
+
   topics(): Topic[] {
     const rows = this.#sql.exec<{ topic: string }>("SELECT topic FROM topics ORDER BY name");
     return Array.from(rows, (row) => this.#parseTopic(row.topic));
@@ -134,6 +176,7 @@ export class ClusterStore {
   }
 
   putTopic(topic: Topic): void {
+    if (!this.#hasTopic(topic.name)) this.#topicCount.change(1);
     const json = JSON.stringify(topic);
     this.#sql.exec(
       "INSERT INTO topics (name, topic) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET topic = excluded.topic",
@@ -194,6 +237,7 @@ export class ClusterStore {
   }
 
   deleteTopic(topic: Topic): void {
+    if (this.#hasTopic(topic.name)) this.#topicCount.change(-1);
     this.#sql.exec("DELETE FROM partition_use WHERE topic_id = ?", topic.topicId);
     this.#sql.exec("DELETE FROM topics WHERE name = ?", topic.name);
     this.#sql.exec("DELETE FROM topic_ids WHERE topic_id = ?", topic.topicId);
@@ -223,6 +267,11 @@ export class ClusterStore {
     this.#sql.exec("INSERT OR REPLACE INTO incarnations VALUES (1, ?)", incarnation);
   }
 
+  /** The number of groups. Unlike `groups`, it costs the same however many there are. */
+  get groupCount(): number {
+    return this.#groupCount.get();
+  }
+
   groups(): string[] {
     return Array.from(
       this.#sql.exec<{ group_id: string }>("SELECT group_id FROM groups ORDER BY group_id"),
@@ -237,6 +286,7 @@ export class ClusterStore {
   }
 
   putGroup(groupId: string): void {
+    if (!this.hasGroup(groupId)) this.#groupCount.change(1);
     this.#sql.exec("INSERT INTO groups (group_id) VALUES (?) ON CONFLICT DO NOTHING", groupId);
   }
 
@@ -253,6 +303,7 @@ export class ClusterStore {
   }
 
   deleteGroup(groupId: string): void {
+    if (this.hasGroup(groupId)) this.#groupCount.change(-1);
     this.#sql.exec("DELETE FROM groups_made WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM groups WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM subscriptions WHERE group_id = ?", groupId);

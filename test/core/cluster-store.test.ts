@@ -57,6 +57,39 @@ describe("topics", () => {
   });
 });
 
+describe("counts", () => {
+  test("[CLU-1] tell how many topics and groups there are, whatever was counted before", () => {
+    const one = store();
+    const told = () => [one.topicCount, one.groupCount];
+    const listed = () => [one.topics().length, one.groups().length];
+    const steps: (() => void)[] = [
+      () => one.putTopic(topic("a")),
+      () => one.putTopic({ ...topic("a"), partitions: 9 }),
+      () => one.putTopic(topic("b")),
+      () => one.deleteTopic(topic("a")),
+      () => one.deleteTopic(topic("a")),
+      () => one.putGroup("g"),
+      () => one.putGroup("g"),
+      () => one.putGroup("h"),
+      () => one.deleteGroup("g"),
+      () => one.deleteGroup("g"),
+    ];
+    for (const step of steps) {
+      step();
+      expect(told()).toEqual(listed());
+      const undone = () =>
+        one.transaction(() => {
+          one.putTopic(topic("c"));
+          one.deleteGroup("h");
+          throw new Error("disk full");
+        });
+      expect(undone).toThrow("disk full");
+      expect(told()).toEqual(listed());
+    }
+    expect([store().topicCount, store().groupCount]).toEqual([1, 1]);
+  });
+});
+
 describe("the use of partitions", () => {
   test("[FIL-3] a partition is new until it has reported an end, also that of an empty log", () => {
     expect(store().usePartition("t", 3)).toBe(null);

@@ -5,7 +5,7 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import architecture from "../../ARCHITECTURE.md?raw";
 import { MAX_FETCH_BYTES } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import { groupStub, partitionStub } from "../../src/env.ts";
+import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import type { AppendAnswer } from "../../src/protocol/append-frame.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import {
@@ -33,7 +33,7 @@ type Stub = ReturnType<typeof partitionStub>;
 
 /** Rows metered while `action` runs. Writes are the ones that cost; reads are a thousand times cheaper. */
 async function metered(
-  stub: Stub | ReturnType<typeof groupStub>,
+  stub: Stub | ReturnType<typeof groupStub> | ReturnType<typeof clusterStub>,
   action: () => Promise<unknown>,
 ): Promise<Rows> {
   const cursors: { rowsWritten: number; rowsRead: number }[] = [];
@@ -341,3 +341,25 @@ function appendFrame(requestId: number, batches: Uint8Array): Uint8Array {
   bytes.set(batches, 12);
   return bytes;
 }
+
+test("[COST-1] [CLU-1] a topic and a group cost the same to create and to delete, however many there are", async () => {
+  const cluster = clusterStub(env);
+  /** Makes one of each and deletes the topic. */
+  const round = async () => {
+    const name = unique("t");
+    expect(await cluster.createTopic({ name, partitions: 1, overrides: {} })).toMatchObject({
+      ok: true,
+    });
+    expect(
+      await cluster.subscribe({ groupId: unique("g"), names: [], pattern: null }),
+    ).toMatchObject({ ok: true });
+    expect(await cluster.deleteTopic({ name })).toMatchObject({ ok: true });
+  };
+  await round(); // The first of a life counts.
+  const first = await metered(cluster, round);
+  for (let i = 0; i < 30; i++) {
+    await cluster.createTopic({ name: unique("t"), partitions: 1, overrides: {} });
+    await cluster.subscribe({ groupId: unique("g"), names: [], pattern: null });
+  }
+  expect(await metered(cluster, round)).toEqual(first);
+});

@@ -926,12 +926,15 @@ describe("tail readers", () => {
         storage.sync = () => promise;
         return resolve;
       });
-      expect(await stub.append(batchOf(["stored"]))).toMatchObject({ ok: true, baseOffset: 1 });
+      expect(await stub.append({ batches: batchOf(["stored"]) })).toMatchObject({
+        ok: true,
+        baseOffset: 1,
+      });
       const records = `/v1/topics/${topic.name}/records`;
       const value = { value: "v" };
       const lines = { "content-type": "application/x-ndjson" };
       const waiting = [
-        stub.append(batchOf(["called"])),
+        stub.append({ batches: batchOf(["called"]) }),
         call("POST", `/v1/topics/${topic.name}/partitions/0/batches`, batchOf(["batch"])),
         call("POST", records, { records: [value] }),
         call("POST", records, { records: [value] }, { "idempotency-key": "k" }),
