@@ -15,7 +15,8 @@ interface Named<Fields> {
 
 /**
  * Changes each item independently. An error in one is reported for that one
- * only. An item that is named twice is not changed at all, as in Kafka.
+ * only. An item that is named twice is not changed at all, as in Kafka. A change keeps objects busy, so others have their
+ * turn after each one.
  */
 export function changeEach<T, Fields extends object, R extends object>(
   context: RequestContext,
@@ -28,6 +29,7 @@ export function changeEach<T, Fields extends object, R extends object>(
   return answerEach(context, distinct(items, keyOf), async (item) => {
     const { key, shown, fields } = nameOf(item);
     const outcome = twice.has(key) ? namedTwice(shown) : await toldOf(() => change(item));
+    await context.work.pause();
     return { ...fields, ...outcome };
   });
 }

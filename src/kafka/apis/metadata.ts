@@ -131,6 +131,7 @@ export const metadata = readingService(METADATA, async (request, context) => {
   async function create(missing: Topic | NotFound): Promise<Topic | NotFound> {
     const name = missing.name as string;
     const made = await createTopic(env, { name, partitions: numPartitions(env), overrides: {} });
+    await context.work.pause(); // As after every change, however many there are.
     return made.ok ? made.topic : find({ name, topicId: ZERO_UUID }); // Somebody else created it, or nobody may.
   }
 });

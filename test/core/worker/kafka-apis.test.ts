@@ -6,12 +6,14 @@ import type { Env } from "../../../src/env.ts";
 import { createPartitions } from "../../../src/kafka/apis/create-partitions.ts";
 import { createTopics } from "../../../src/kafka/apis/create-topics.ts";
 import { deleteRecords } from "../../../src/kafka/apis/delete-records.ts";
+import { deleteTopics } from "../../../src/kafka/apis/delete-topics.ts";
 import { describeConfigs } from "../../../src/kafka/apis/describe-configs.ts";
 import { describeTopicPartitions } from "../../../src/kafka/apis/describe-topic-partitions.ts";
 import { listOffsets } from "../../../src/kafka/apis/list-offsets.ts";
 import { metadata } from "../../../src/kafka/apis/metadata.ts";
 import { offsetForLeaderEpoch } from "../../../src/kafka/apis/offset-for-leader-epoch.ts";
 import { produce } from "../../../src/kafka/apis/produce.ts";
+import type { Service } from "../../../src/kafka/context.ts";
 import { Nodes } from "../../../src/kafka/nodes.ts";
 import { ZERO_UUID } from "../../../src/kafka/wire.ts";
 import { batchAt } from "./feed-bench.ts";
@@ -470,3 +472,33 @@ test.each([1, 3, 8])("[KFK-30] configs of type %i are not known", async (resourc
     results: [{ errorCode: ERRORS.INVALID_REQUEST.code, configs: [] }],
   });
 });
+test.each([
+  ["CreateTopics", createTopics, false, { numPartitions: 1, replicationFactor: 1 }],
+  ["CreatePartitions", createPartitions, true, { count: 2, assignments: null }],
+  ["DeleteTopics", deleteTopics, true, { topicId: ZERO_UUID }],
+  ["Metadata", metadata, false, { topicId: ZERO_UUID }],
+] as [string, Service, boolean, object][])(
+  "[BND-16] others have their turn after each topic that %s changes",
+  async (_, service, exist, more) => {
+    const names = Array.from({ length: 20 }, (_, i) => `t${i}`);
+    const changed: string[] = [];
+    const change = async ({ name }: { name: string }) => {
+      changed.push(name);
+      return { ok: true, topic: { name, topicId: "id", partitions: 1, overrides: {} } };
+    };
+    const cluster = { createTopic: change, alterTopic: change, deleteTopic: change };
+    const topics = exist ? Object.fromEntries(names.map((name) => [name, 1])) : {};
+    const env = { ...brokerOf(topics, { cluster }), AUTO_CREATE_TOPICS_ENABLE: "true" } as Env;
+    const request = {
+      topics: names.map((name) => ({ name, assignments: [], configs: [], ...more })),
+      topicNames: [],
+      validateOnly: false,
+      allowAutoTopicCreation: true,
+    };
+    let turns = 0;
+    const pause = async () => void turns++;
+    await ask(service, env, request, { work: { made: () => {}, pause } });
+    expect(changed.toSorted()).toEqual(names.toSorted());
+    expect(turns).toBe(names.length);
+  },
+);

@@ -80,7 +80,13 @@ export async function ask<T = Record<string, never>>(
     version = api.versions[1],
     nodes = ONE,
     ...more
-  }: { version?: number; nodes?: Nodes; appends?: object; watches?: object } = {},
+  }: {
+    version?: number;
+    nodes?: Nodes;
+    appends?: object;
+    watches?: object;
+    work?: object;
+  } = {},
 ): Promise<T> {
   const work = { made: () => {}, pause: async () => {} };
   const context = { env, nodes, work, version, clientId: "c", clientHost: "/h", ...more };
