@@ -45,11 +45,10 @@ export const ERRORS = {
   GROUP_ID_NOT_FOUND: spec(69, 404, false, false),
   UNSUPPORTED_COMPRESSION_TYPE: spec(76, 400, false, false),
   GROUP_MAX_SIZE_REACHED: spec(81, 409, false, false),
-  // Kafka has number 92. Kafka's clients never see this error, and those of HTTP have always been told 85.
-  DUPLICATE_RESOURCE: spec(85, 422, false, false),
   GROUP_SUBSCRIBED_TO_TOPIC: spec(86, 409, false, false),
   INVALID_RECORD: spec(87, 400, false, false),
   THROTTLING_QUOTA_EXCEEDED: spec(89, 429, true, false),
+  DUPLICATE_RESOURCE: spec(92, 422, false, false),
   INVALID_UPDATE_VERSION: spec(95, 409, false, true),
   UNKNOWN_TOPIC_ID: spec(100, 404, true, false),
   FENCED_MEMBER_EPOCH: spec(110, 409, false, false),

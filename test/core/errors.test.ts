@@ -65,11 +65,7 @@ const IN_KAFKA: Readonly<Record<ErrorName, readonly [code: number, retriable: bo
 };
 
 /** Where the table differs from Kafka. Each row has a comment that says why. */
-const UNLIKE_KAFKA: readonly ErrorName[] = [
-  "CORRUPT_MESSAGE",
-  "DUPLICATE_RESOURCE",
-  "STALE_MEMBER_EPOCH",
-];
+const UNLIKE_KAFKA: readonly ErrorName[] = ["CORRUPT_MESSAGE", "STALE_MEMBER_EPOCH"];
 
 const PLACE = { name: "partition x/0", file: "x.sqlite" };
 

@@ -331,7 +331,7 @@ describe("another request", () => {
         contentType: "application/problem+json",
         body: {
           code: "DUPLICATE_RESOURCE",
-          errorCode: 85,
+          errorCode: 92,
           retriable: false,
           detail: expect.stringContaining('"once"'),
         },

@@ -60,7 +60,7 @@ describe("a service binding", () => {
       expect(await expectStatus(200, "POST", path, body, headers)).toEqual({ results: first });
       await expect(rivulet.produce(topic.name, [{ value: "b" }], options)).rejects.toMatchObject({
         code: "DUPLICATE_RESOURCE",
-        errorCode: 85,
+        errorCode: 92,
         retriable: false,
       });
       await expect(
