@@ -1,8 +1,6 @@
 // Administers topics and groups.
 import { BrokerError, type ErrorName } from "../core/errors.ts";
-import type { GroupStateName } from "../core/group/coordinator.ts";
-import type { TopicAssignment } from "../core/group/describe.ts";
-import type { HistoryEntry } from "../core/group/history.ts";
+import type { GroupStateName, HistoryEntry, TopicAssignment } from "../core/group-info.ts";
 import type { TopicPartition } from "../core/record.ts";
 import {
   CONFIGS_PATH,

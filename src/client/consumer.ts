@@ -2,10 +2,9 @@
 // offset order. Partitions are handled side by side. Records whose handler has returned are committed.
 import { BrokerError } from "../core/errors.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
-import type { ReaderPlace } from "./consumer/consumer-core.ts";
 import { type ApplicationEffect, ConsumerDriver } from "./consumer/consumer-driver.ts";
-import type { AssignedPlace, PartitionPosition } from "./consumer/effects.ts";
 import { coreConfig } from "./consumer/options.ts";
+import type { AssignedPlace, PartitionPosition, ReaderPlace } from "./consumer/places.ts";
 import { ABANDONED, type PlacedRecord, recordLoop } from "./consumer/record-loop.ts";
 import { type AnySerdes, hasSerdes, through } from "./serde.ts";
 import type { Transport } from "./transport/transport.ts";

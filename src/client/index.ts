@@ -14,7 +14,7 @@ export {
   type ResetTo,
   type TopicInfo,
 } from "./admin.ts";
-export type { PartitionPosition } from "./consumer/effects.ts";
+export type { PartitionPosition } from "./consumer/places.ts";
 export {
   type Batch,
   Consumer,

@@ -17,7 +17,7 @@ import type { TopicInfo } from "./admin.ts";
 import { monotonicMs } from "./clock.ts";
 import { answered, ConnectionError, type HttpClient } from "./http.ts";
 import { isOfNoTopic, type LaneOutcome } from "./producer/delivery.ts";
-import { checkOptions, checkRecord } from "./producer/input.ts";
+import { checkOptions, checkRecord, type Prepared } from "./producer/input.ts";
 import { Lane } from "./producer/lane.ts";
 import {
   DEFAULT_BUFFERED_RECORDS,
@@ -404,12 +404,6 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     known.latest.deadlineMs = Math.max(known.latest.deadlineMs, deadlineMs);
     return inTime(known.topic, deadlineMs);
   }
-}
-
-/** The records of a call: as they were given, and as they will be stored except for their place. */
-export interface Prepared {
-  readonly input: readonly RecordInput[];
-  readonly records: readonly PlacedRecord[];
 }
 
 interface KnownTopic {

@@ -3,7 +3,7 @@
 // this file is its schema. Clients import only the types.
 import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
-import type { MemberState } from "../core/group/state.ts";
+import type { MemberState } from "../core/group-info.ts";
 import {
   DEFAULT_REBALANCE_TIMEOUT_MS,
   DEFAULT_SESSION_TIMEOUT_MS,

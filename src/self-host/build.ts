@@ -84,7 +84,7 @@ async function isNewer(path: string, thanMs: number): Promise<boolean> {
 /**
  * Replaces a file wholly or not at all. A broker that starts must not pull the command line from under a running one.
  */
-async function replaceFile(path: string, contents: Uint8Array): Promise<void> {
+export async function replaceFile(path: string, contents: Uint8Array): Promise<void> {
   const before = await readFile(path).catch(() => null);
   if (before?.equals(contents)) return;
   await mkdir(dirname(path), { recursive: true });

@@ -1,8 +1,8 @@
 // A topic as server-sent events: a reader without a group, whose position travels as the events' id. The browser sends
 // the last id back when it reconnects (`Last-Event-ID`), and the stream continues after it.
 
-import type { ReaderPlace } from "../client/consumer/consumer-core.ts";
 import { type ApplicationEffect, ConsumerDriver } from "../client/consumer/consumer-driver.ts";
+import type { ReaderPlace } from "../client/consumer/places.ts";
 import type { Topic } from "../core/cluster/topics.ts";
 import { BrokerError, ERRORS } from "../core/errors.ts";
 import type { Holding } from "../core/ledger.ts";

@@ -1,5 +1,5 @@
 // A reader without a group is told by nobody that its topic has grown, so it asks.
-import type { ReaderPlace } from "../client/consumer/consumer-core.ts";
+import type { ReaderPlace } from "../client/consumer/places.ts";
 import { topicMetadata } from "../edge/metadata.ts";
 import type { Env } from "../env.ts";
 

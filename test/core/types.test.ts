@@ -1,11 +1,12 @@
 // The SDK's types as another project sees them: none of this repository's compiler options apply there.
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { writeDeclarations } from "../../src/self-host/declarations.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const TSC = join(ROOT, "node_modules/.bin/tsc");
@@ -40,6 +41,30 @@ export async function work(env: { RIVULET: RivuletService }) {
 }
 `;
 
+/** The declaration files that the package holds. Whoever adds one makes it public. */
+const PUBLISHED = [
+  "client/admin.d.ts",
+  "client/consumer.d.ts",
+  "client/consumer/places.d.ts",
+  "client/consumer/record-loop.d.ts",
+  "client/http.d.ts",
+  "client/index.d.ts",
+  "client/producer.d.ts",
+  "client/rivulet.d.ts",
+  "client/serde.d.ts",
+  "client/service.d.ts",
+  "client/token.d.ts",
+  "client/transport/network.d.ts",
+  "client/transport/transport.d.ts",
+  "core/errors.d.ts",
+  "core/group-info.d.ts",
+  "core/record.d.ts",
+  "kafkajs/socket-factory.d.ts",
+  "protocol/json-record.d.ts",
+  "protocol/record-outcome.d.ts",
+];
+
+let published: readonly string[];
 let folder: string;
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "rivulet-types-"));
@@ -49,9 +74,23 @@ beforeAll(async () => {
   symlinkSync(join(ROOT, types), join(folder, types));
   writeFileSync(join(folder, "package.json"), '{"type":"module"}');
   writeFileSync(join(folder, "program.ts"), PROGRAM);
-  expect(await tsc(ROOT, "-p", "src/client")).not.toContain("error");
+  for (const project of ["src/client", "src/kafkajs"])
+    expect(await tsc(ROOT, "-p", project)).not.toContain("error");
+  published = await writeDeclarations();
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test("[PKG-5] the published types are the SDK's own", () => {
+  expect(published).toEqual(PUBLISHED);
+});
+
+test("[PKG-5] they import no package but Node's, which KafkaJS needs too", () => {
+  const imported = published.flatMap((path) => {
+    const text = readFileSync(join(ROOT, "dist/types", path), "utf8");
+    return [...text.matchAll(/\b(?:from|import) ?\(?"([@\w][\w@/:.-]*)"/g)].map(([, name]) => name);
+  });
+  expect(imported).toEqual(["node:net"]);
+});
 
 test.each([
   ["a browser's", ["--module", "esnext", "--moduleResolution", "bundler", "--lib", "es2022,dom"]],

@@ -6,7 +6,7 @@ import { MAX_DECODED_IN_HAND_BYTES } from "../../core/limits.ts";
 import { batches } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
 import { decode } from "./decoder.ts";
-import type { AssignedPlace } from "./effects.ts";
+import type { AssignedPlace } from "./places.ts";
 
 /**
  * - opening: the socket is being opened, or waits to be opened again.

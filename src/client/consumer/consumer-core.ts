@@ -30,14 +30,10 @@ import { heartbeatIntervalMs } from "../../protocol/heartbeat.ts";
 import type { PartitionMessage } from "../../protocol/partition-socket.ts";
 import { AssignedPartition } from "./assigned-partition.ts";
 import { type Commit, Committer } from "./committer.ts";
-import { type AssignedPlace, type ConsumerEffect, earliest, Outbox } from "./effects.ts";
+import { type ConsumerEffect, earliest, Outbox } from "./effects.ts";
 import { GroupConnection } from "./group-connection.ts";
 import { type IsFull, PartitionReaders } from "./partition-readers.ts";
-
-/** A partition that is read without a group: from `offset` on, or from the position that `from` names. */
-export interface ReaderPlace extends AssignedPlace {
-  readonly offset?: number;
-}
+import type { ReaderPlace } from "./places.ts";
 
 export interface ConsumerCoreConfig {
   /** Null reads without a group: all of `partitions`, and no commits. */

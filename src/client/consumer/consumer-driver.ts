@@ -6,9 +6,10 @@ import { PING, PONG } from "../../protocol/heartbeat.ts";
 import type { PartitionMessage } from "../../protocol/partition-socket.ts";
 import { Clock, MAX_TIMER_MS } from "../clock.ts";
 import type { Socket, SocketEvents, Transport } from "../transport/transport.ts";
-import { ConsumerCore, type ConsumerCoreConfig, type ReaderPlace } from "./consumer-core.ts";
+import { ConsumerCore, type ConsumerCoreConfig } from "./consumer-core.ts";
 import { loadDecompress, needsDecompress } from "./decoder.ts";
 import type { ConsumerEffect } from "./effects.ts";
+import type { ReaderPlace } from "./places.ts";
 
 /** The effects that concern the application. */
 export type ApplicationEffect = Extract<

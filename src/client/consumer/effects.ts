@@ -3,15 +3,7 @@ import { BrokerError, type ErrorName, type FailureData } from "../../core/errors
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { MemberMessage } from "../../protocol/group-socket.ts";
 import type { ReaderMessage } from "../../protocol/partition-socket.ts";
-
-export interface PartitionPosition extends TopicPartition {
-  /** The next offset that will be delivered. */
-  readonly offset: number;
-}
-
-export interface AssignedPlace extends TopicPartition {
-  readonly topicId: string;
-}
+import type { AssignedPlace, PartitionPosition } from "./places.ts";
 
 /** The core numbers its sockets. Events with a number that it no longer uses are ignored. */
 export type ConsumerEffect =

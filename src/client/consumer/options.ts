@@ -15,7 +15,7 @@ import { MAX_TIMER_MS } from "../clock.ts";
 import type { ConsumerOptions } from "../consumer.ts";
 import { refuse, whole } from "../whole.ts";
 import type { ConsumerCoreConfig } from "./consumer-core.ts";
-import type { AssignedPlace } from "./effects.ts";
+import type { AssignedPlace } from "./places.ts";
 
 const DEFAULT_COMMIT_INTERVAL_MS = 500;
 

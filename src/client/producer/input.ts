@@ -1,4 +1,4 @@
-// Checks records as an application gives them to the producer.
+// Records as an application gives them to the producer, and their checks.
 
 import { BrokerError, preview } from "../../core/errors.ts";
 import {
@@ -6,10 +6,17 @@ import {
   MAX_PARTITIONS_PER_TOPIC,
   MAX_TIMESTAMP_MS,
 } from "../../core/limits.ts";
+import type { PlacedRecord } from "../../core/produce-plan.ts";
 import type { JsonRecordInput } from "../../protocol/json-record.ts";
 import { MAX_TIMER_MS } from "../clock.ts";
 import type { SendOptions } from "../producer.ts";
 import { refuse, whole } from "../whole.ts";
+
+/** The records of a call: as they were given, and as they will be stored except for their place. */
+export interface Prepared {
+  readonly input: readonly JsonRecordInput[];
+  readonly records: readonly PlacedRecord[];
+}
 
 /** Checks the record at `index` in a call. @throws BrokerError INVALID_REQUEST that names field, value and bound. */
 export function checkRecord(record: JsonRecordInput, index: number): void {

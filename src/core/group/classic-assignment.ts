@@ -1,6 +1,6 @@
 // Reads the subscriptions and assignments of classic consumers: Kafka's ConsumerProtocolSubscription and
 // ConsumerProtocolAssignment. Members of other kinds (Kafka Connect's workers) send something else, which is ignored.
-import type { TopicAssignment } from "./describe.ts";
+import type { TopicAssignment } from "../group-info.ts";
 
 const UTF8 = new TextDecoder();
 

@@ -1,5 +1,6 @@
 // The flight recorder of a classic group, in the terms of history.ts. It compares the group before and
 // after an operation. Its epochs are Kafka's generations.
+import type { HistoryEntry, TopicAssignment } from "../group-info.ts";
 import {
   MAX_HISTORY_ENTRIES_PER_OPERATION,
   MAX_HISTORY_PARTITIONS,
@@ -7,8 +8,6 @@ import {
 } from "../limits.ts";
 import type { ClassicGroup, ClassicMember, ClassicPhase } from "./classic.ts";
 import { readAssignment } from "./classic-assignment.ts";
-import type { TopicAssignment } from "./describe.ts";
-import type { HistoryEntry } from "./history.ts";
 
 /** The most reasons named for one rebalance. */
 const MAX_CAUSES = 10;

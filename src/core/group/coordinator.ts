@@ -3,6 +3,7 @@
 // persists the events in one transaction before it answers anyone. If that fails, it must drop this coordinator and
 // load the state anew, because memory is then ahead of storage.
 import { type Failure, fail, type Result } from "../errors.ts";
+import type { GroupStateName } from "../group-info.ts";
 import { ASSIGNORS } from "./assignor/assignors.ts";
 import {
   changeGroupConfig,
@@ -53,14 +54,6 @@ export interface Delivery {
   /** The offset after the last record. Null if nothing is sent. */
   readonly nextOffset: number | null;
 }
-
-/**
- * KIP-848's states of a group.
- * - ASSIGNING: the group has changed since its target assignment was computed.
- * - RECONCILING: members are on their way to the target.
- * - DEAD: there is no such group. A request about it gets GROUP_ID_NOT_FOUND instead.
- */
-export type GroupStateName = "EMPTY" | "ASSIGNING" | "RECONCILING" | "STABLE" | "DEAD";
 
 const NOTHING: ReadonlyMap<PartitionKey, number> = new Map();
 

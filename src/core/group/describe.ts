@@ -1,14 +1,10 @@
 // A group as it is shown to people.
+import type { GroupStateName, TopicAssignment } from "../group-info.ts";
 import type { ClassicGroup } from "./classic.ts";
 import { readAssignment } from "./classic-assignment.ts";
-import type { Coordinator, GroupStateName } from "./coordinator.ts";
+import type { Coordinator } from "./coordinator.ts";
 import { EMPTY_SET, fromSet, type PartitionSet } from "./partition-key.ts";
 import type { GroupTopic } from "./state.ts";
-
-export interface TopicAssignment {
-  readonly topic: string;
-  readonly partitions: readonly number[];
-}
 
 export interface GroupDescription {
   readonly groupId: string;

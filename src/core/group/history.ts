@@ -1,6 +1,7 @@
 // The group's flight recorder. It says what happened to whom, at which epoch and why, so that "why did it rebalance"
 // has an answer. Entries are derived from the coordinator's events as they are emitted.
 import type { ConfigOverrides } from "../config-table.ts";
+import type { HistoryEntry } from "../group-info.ts";
 import {
   MAX_HISTORY_ENTRIES_PER_OPERATION,
   MAX_HISTORY_PARTITIONS,
@@ -9,54 +10,7 @@ import {
 import { fromSet, type PartitionSet } from "./partition-key.ts";
 import type { GroupEvent, GroupState, Member } from "./state.ts";
 
-export type HistoryType =
-  /** A member that was not in the group. */
-  | "joined"
-  /** A connection was lost; the session timeout runs. */
-  | "disconnected"
-  /** It came back in time. */
-  | "resumed"
-  | "subscribed"
-  /** `reason`: left, session timeout, rebalance timeout, or replaced by another holder of its instanceId. */
-  | "removed"
-  | "topic changed"
-  | "topic removed"
-  /** A new target assignment was made. `reason` names the cause. */
-  | "rebalanced"
-  /** The member was told to give up these partitions. */
-  | "revoking"
-  /** It has given them up. */
-  | "revoked"
-  /** The member may consume these partitions from now on. */
-  | "assigned"
-  | "offsets reset"
-  | "offsets deleted"
-  | "offsets expired"
-  /** `reason` holds the config that is set now. */
-  | "config changed";
-
-export interface HistoryEntry {
-  readonly type: HistoryType;
-  /** The group's epoch before. */
-  readonly epoch: number;
-  readonly memberId?: string;
-  readonly instanceId?: string;
-  readonly clientId?: string;
-  readonly memberEpoch?: number;
-  /** Set for `rebalanced`: the group's epoch from then on. */
-  readonly newEpoch?: number;
-  readonly reason?: string;
-  readonly topic?: string;
-  /**
-   * The first of the partitions: at most MAX_HISTORY_PARTITIONS, and
-   * MAX_HISTORY_PARTITIONS_PER_OPERATION together with those of earlier entries.
-   */
-  readonly partitions?: readonly {
-    readonly topic: string;
-    readonly partitions: readonly number[];
-  }[];
-  readonly partitionCount?: number;
-}
+export type { HistoryEntry };
 
 /** The most reasons named for one rebalance. A thousand members may go at once. */
 const MAX_CAUSES = 10;

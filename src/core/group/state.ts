@@ -1,6 +1,7 @@
 // The state of one consumer group, after KIP-848, and the events that change it. Only `replay` changes state, and the
 // object has to persist the events that `replay` gets.
 import type { ConfigOverrides } from "../config-table.ts";
+import type { MemberState } from "../group-info.ts";
 import type { PartitionKey, PartitionSet } from "./partition-key.ts";
 import { subscribes } from "./topic-pattern.ts";
 
@@ -14,14 +15,6 @@ export interface GroupTopic {
    */
   readonly initialPartitions?: number;
 }
-
-/**
- * A member's stage on the way to its target assignment.
- * - STABLE: it has its target, at its epoch.
- * - UNREVOKED_PARTITIONS: it was told to give up partitions and has not yet said that it did.
- * - UNRELEASED_PARTITIONS: it waits for partitions that other members have not given up yet.
- */
-export type MemberState = "STABLE" | "UNREVOKED_PARTITIONS" | "UNRELEASED_PARTITIONS";
 
 export interface Member {
   readonly memberId: string;

@@ -7,7 +7,7 @@
 // - `rackId` and `clientHost` are not kept, so they are null and a bare slash.
 // - Authorized operations are never told, because the broker has no ACLs.
 
-import type { TopicAssignment } from "../../core/group/describe.ts";
+import type { TopicAssignment } from "../../core/group-info.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
 import { api } from "../api.ts";
 import { answerEach, inTurn, type RequestContext, readingService } from "../context.ts";
