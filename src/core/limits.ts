@@ -285,6 +285,8 @@ export const DRAIN_TIMEOUT_MS = 3_000;
 /** Topic metadata is used for this long before it is looked up again. */
 export const METADATA_MAX_AGE_MS = 10_000;
 export const METADATA_CACHE_TOPICS = 1_000;
+/** Partitions that a Worker remembers as used: a topic id and a number each. */
+export const USED_PARTITIONS = 10_000;
 /** Groups that a Worker remembers as existing: a name and a time each. */
 export const METADATA_CACHE_GROUPS = 10_000;
 /**

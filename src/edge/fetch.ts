@@ -3,11 +3,13 @@ import { visitAnyBatch } from "../compression/decode.ts";
 import { attempt, unwrap } from "../core/errors.ts";
 import { ANSWER_ITEM_BYTES, MAX_DECODED_FETCH_BYTES } from "../core/limits.ts";
 import { damageError } from "../core/log/damage.ts";
+import { checkInRange } from "../core/log/in-range.ts";
 import { batches } from "../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
 import { type Env, partitionStub } from "../env.ts";
 import { isolate } from "./isolate.ts";
 import { atPartition } from "./metadata.ts";
+import { EMPTY_LOG, PartitionUse } from "./partition-use.ts";
 import { stubTransport } from "./stub-transport.ts";
 
 export interface FetchRequest {
@@ -28,7 +30,10 @@ export interface FetchResult {
   readonly highWatermark: number;
 }
 
-/** [FCH-1] Returns records from `offset` on. If there are none yet, it waits up to `waitMs`. */
+/**
+ * [FCH-1] Returns records from `offset` on. If there are none yet, it waits up to `waitMs`. [PLC-3] Only a read that
+ * waits starts a partition that was never used, because the partition is what tells it of the first record.
+ */
 export function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResult> {
   return atPartition(env, request.topic, request.partition, (topicId) =>
     fetchFrom(env, topicId, request),
@@ -41,6 +46,9 @@ export function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResu
  */
 async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Promise<FetchResult> {
   const { partition, maxBytes, waitMs } = request;
+  const mayWait = waitMs > 0 && (request.offset ?? 0) === 0;
+  if (!mayWait && (await new PartitionUse(env).isUnused(topicId, partition)))
+    return readNothing(request.offset ?? 0);
   const stub = () => partitionStub(env, topicId, partition);
   const offset = request.offset ?? unwrap(await stub().offsets()).logStartOffset;
   const read = async () => {
@@ -63,6 +71,13 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
   const { records, nextOffset } = decodeFrom(result.batches, offset, maxRecords, place);
   const { logStartOffset, highWatermark } = result;
   return { records, nextOffset: nextOffset ?? result.nextOffset, logStartOffset, highWatermark };
+}
+
+/** Returns what a read of an empty log finds. */
+function readNothing(offset: number): FetchResult {
+  unwrap(checkInRange(offset, EMPTY_LOG));
+  const { logStartOffset, highWatermark } = EMPTY_LOG;
+  return { records: [], nextOffset: offset, logStartOffset, highWatermark };
 }
 
 /**

@@ -37,6 +37,8 @@ interface Isolate {
   readonly topicNames: Map<string, string>;
   /** Ids of no topic, and when that was found out. */
   readonly unknownTopicIds: Map<string, number>;
+  /** Partitions that have been used, by topic id and number. */
+  readonly usedPartitions: Map<string, true>;
   /** Groups that exist, and when the cluster said so. */
   readonly groups: Map<string, number>;
   /** Producers that no request uses now. */
@@ -61,6 +63,7 @@ export const isolate: Isolate = {
   topics: new Map(),
   topicNames: new Map(),
   unknownTopicIds: new Map(),
+  usedPartitions: new Map(),
   groups: new Map(),
   idleProducers: [],
   ...emptyHanded(),
@@ -91,6 +94,7 @@ export function forgetEverything(): void {
   isolate.topics.clear();
   isolate.topicNames.clear();
   isolate.unknownTopicIds.clear();
+  isolate.usedPartitions.clear();
   isolate.groups.clear();
   isolate.idleProducers = [];
   Object.assign(isolate, emptyHanded());

@@ -7,9 +7,10 @@ import { damageError } from "../core/log/damage.ts";
 import { readBatchHeader } from "../core/log/record-batch.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
-import { clusterStub, type Env, groupStub, type PartitionStub, partitionStub } from "../env.ts";
+import { type Env, groupStub, type PartitionStub, partitionStub } from "../env.ts";
 import { lookAtGroup } from "./groups.ts";
 import { topicMetadata } from "./metadata.ts";
+import { PartitionUse } from "./partition-use.ts";
 import { answerOf, isDeleted, type UnreadablePartition } from "./unreadable.ts";
 
 export type OffsetSpec =
@@ -34,13 +35,16 @@ export async function listOffset(
   topicId: string,
   partition: number,
   at: OffsetSpec,
+  use = new PartitionUse(env),
 ): Promise<ListedOffset> {
+  if (await use.isUnused(topicId, partition)) return { offset: 0 };
   const stub = partitionStub(env, topicId, partition);
   if (at === "earliest") return { offset: unwrap(await stub.offsets()).logStartOffset };
   if (at === "latest") return { offset: unwrap(await stub.offsets()).highWatermark };
   if (at === "max-timestamp") {
     const { timestamp } = unwrap(await stub.maxTimestamp());
-    return listOffset(env, topicId, partition, timestamp === null ? "latest" : { timestamp });
+    const found = timestamp === null ? "latest" : { timestamp };
+    return listOffset(env, topicId, partition, found, use);
   }
   let from = 0;
   for (;;) {
@@ -81,14 +85,13 @@ export interface GroupOffsets {
 
 /** [OFF-6] [OFF-9] Returns the group's offsets beside those of the logs. A topic deleted meanwhile is left out. */
 export async function groupOffsets(env: Env, group: GroupDescription): Promise<GroupOffsets> {
-  const isUnused = await unusedOf(env, group);
+  const use = new PartitionUse(env);
+  use.ask([...new Set(group.offsets.map(({ topicId }) => topicId))]);
   const unreadable: UnreadablePartition[] = [];
   const all = await mapConcurrently(group.offsets, FAN_OUT, async (entry) => {
     const { topic, topicId, partition, committedOffset } = entry;
     const stub = partitionStub(env, topicId, partition);
-    const bounds = isUnused(topicId, partition)
-      ? EMPTY_LOG
-      : await answerOf(async () => await stub.offsets());
+    const bounds = await answerOf(() => use.boundsOf(topicId, partition));
     if (!bounds.ok) {
       const { error: code, detail } = bounds;
       const offset = committedOffset ?? 0;
@@ -109,23 +112,6 @@ export async function groupOffsets(env: Env, group: GroupDescription): Promise<G
     };
   });
   return { offsets: all.filter((entry) => entry !== null), unreadable };
-}
-
-const EMPTY_LOG = { ok: true, logStartOffset: 0, highWatermark: 0 } as const;
-
-/** [FIL-1] Finds the group's partitions that were never used, so describing the group does not create them. */
-async function unusedOf(
-  env: Env,
-  { offsets }: GroupDescription,
-): Promise<(topicId: string, partition: number) => boolean> {
-  const topicIds = [...new Set(offsets.map(({ topicId }) => topicId))];
-  try {
-    const used = await clusterStub(env).usedPartitions({ topicIds });
-    const byTopic = new Map(topicIds.map((topicId, i) => [topicId, used[i] ?? null]));
-    return (topicId, partition) => byTopic.get(topicId)?.includes(partition) === false;
-  } catch {
-    return () => false; // The cluster is out of reach, so each partition is asked.
-  }
 }
 
 /**
@@ -206,9 +192,10 @@ export async function resetGroup(
   const entries = [...group.offsets, ...(await unreadEntries(env, group, request))];
   const targets = targetsOf(entries, request);
   admit(targets.length);
+  const use = new PartitionUse(env);
   const plan = await mapConcurrently(targets, FAN_OUT, async ({ entry, to }) => ({
     ...entry,
-    offset: await resetOffset(env, entry, to),
+    offset: await resetOffset(env, entry, to, use),
   }));
   if (!request.dryRun) {
     unwrap(
@@ -274,15 +261,16 @@ function targetsOf(
   });
 }
 
-async function resetOffset(env: Env, entry: GroupEntry, to: ResetTarget): Promise<number> {
-  if (to === "earliest" || to === "latest")
-    return (await listOffset(env, entry.topicId, entry.partition, to)).offset;
-  if (to !== "current" && "timestamp" in to)
-    return (await listOffset(env, entry.topicId, entry.partition, to)).offset;
-  const { logStartOffset, highWatermark } = unwrap(
-    await partitionStub(env, entry.topicId, entry.partition).offsets(),
-  );
-  const current = entry.committedOffset ?? logStartOffset;
+async function resetOffset(
+  env: Env,
+  { topicId, partition, committedOffset }: GroupEntry,
+  to: ResetTarget,
+  use: PartitionUse,
+): Promise<number> {
+  if (to === "earliest" || to === "latest" || (to !== "current" && "timestamp" in to))
+    return (await listOffset(env, topicId, partition, to, use)).offset;
+  const { logStartOffset, highWatermark } = unwrap(await use.boundsOf(topicId, partition));
+  const current = committedOffset ?? logStartOffset;
   const wanted = to === "current" ? current : "offset" in to ? to.offset : current + to.shiftBy;
   return Math.min(Math.max(wanted, logStartOffset), highWatermark);
 }

@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import * as z from "zod";
 import { durationMs } from "../core/duration.ts";
 import { unwrap } from "../core/errors.ts";
-import { groupConfigByKey } from "../core/group/config.ts";
+import { changeGroupConfig, groupConfigByKey } from "../core/group/config.ts";
 import {
   ANSWER_ITEM_BYTES,
   DEFAULT_HISTORY_ENTRIES,
@@ -11,7 +11,7 @@ import {
   MAX_OFFSETS_PER_COMMIT,
   MAX_TOPICS_PER_MEMBER,
 } from "../core/limits.ts";
-import { forgetGroup, lookAtGroup } from "../edge/groups.ts";
+import { forgetGroup, groupExists, lookAtGroup } from "../edge/groups.ts";
 import { groupOffsets, type ResetRequest, resetGroup } from "../edge/offsets.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
 import { integer, queryInteger } from "../protocol/parse.ts";
@@ -126,6 +126,8 @@ export const groups = new Hono<{ Bindings: Env }>()
   .patch("/:group", (context) => {
     const groupId = groupParameter(context.req.param("group"));
     return withJson(context.req.raw, alterGroupSchema, async (body) => {
+      // [PLC-3] What no group can be set to makes none.
+      if (!(await groupExists(context.env, groupId))) unwrap(changeGroupConfig({}, body.config));
       const altered = unwrap(
         await groupStub(context.env, groupId).alterConfig({ changes: body.config }),
       );

@@ -19,8 +19,9 @@ import { fetchRecords, recordBytes } from "../edge/fetch.ts";
 import type { Work } from "../edge/holders.ts";
 import { atPartition, topicMetadata, topicWithPartition } from "../edge/metadata.ts";
 import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
+import { deleteRecords } from "../edge/partition-use.ts";
 import { outcomeOf, produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
-import { type Env, partitionStub } from "../env.ts";
+import type { Env } from "../env.ts";
 import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
 import { parseRecordJson, parseRecordsJson, recordList } from "../protocol/json-record-schema.ts";
 import { integer, parse, queryInteger } from "../protocol/parse.ts";
@@ -134,7 +135,7 @@ export const records = new Hono<{ Bindings: Env }>()
     const { topic, partition } = place(context.req.param());
     const { before } = query(context.req.raw, deleteQuery);
     const { logStartOffset } = await atPartition(context.env, topic, partition, async (topicId) =>
-      unwrap(await partitionStub(context.env, topicId, partition).deleteRecords({ before })),
+      unwrap(await deleteRecords(context.env, topicId, partition, before)),
     );
     return context.json({ logStartOffset });
   });

@@ -94,8 +94,9 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
   },
 );
 
-export function isUpgrade(context: EdgeContext): boolean {
-  return context.req.header("upgrade")?.toLowerCase() === "websocket";
+export function isUpgrade({ req }: EdgeContext): boolean {
+  const isGet = req.raw.method === "GET"; // The routes of GET serve HEAD too.
+  return isGet && req.header("upgrade")?.toLowerCase() === "websocket";
 }
 
 export function requireUpgrade(context: EdgeContext): void {

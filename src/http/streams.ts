@@ -24,11 +24,11 @@ export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async
     const reader = { groupId: null, topics: [name], instanceId: null, clientId: null };
     return plainSession(context, { ...reader, ...start }, options, growing);
   }
+  const headers = { "content-type": "text/event-stream", "cache-control": "no-store" };
+  if (context.req.raw.method === "HEAD") return new Response(null, { headers }); // [PLC-3] Nobody reads.
   const stream = new EventStream(context.env, name, { ...options, ...start, growing });
   context.executionCtx.waitUntil(stream.closed);
-  return new Response(stream.body, {
-    headers: { "content-type": "text/event-stream", "cache-control": "no-store" },
-  });
+  return new Response(stream.body, { headers });
 });
 
 /** Returns the partitions to read, and their start positions. The id of an event overrides `from`. */

@@ -17,6 +17,7 @@ import {
 import { type Append, type Chunk, planChunks } from "./append.ts";
 import { withoutSegment } from "./compaction.ts";
 import { ChunkVerifier, type Decode, type Run } from "./damage.ts";
+import { checkInRange } from "./in-range.ts";
 import type {
   CompactionState,
   LogState,
@@ -329,15 +330,8 @@ export class PartitionLog {
 
   /** Returns OFFSET_OUT_OF_RANGE unless `logStartOffset ≤ offset ≤ logEndOffset`. */
   checkOffset(offset: number): Result<object> {
-    if (offset >= this.logStartOffset && offset <= this.#nextOffset) return { ok: true };
-    return {
-      ...fail(
-        "OFFSET_OUT_OF_RANGE",
-        `offset ${offset} is outside the log, which holds ${this.logStartOffset} to ${this.#nextOffset}`,
-      ),
-      logStartOffset: this.logStartOffset,
-      highWatermark: this.#nextOffset,
-    };
+    const { logStartOffset } = this;
+    return checkInRange(offset, { logStartOffset, highWatermark: this.#nextOffset });
   }
 
   /**

@@ -6,7 +6,7 @@
 // - `timeoutMs` is ignored: a change is made when its answer comes.
 
 import { BrokerError, unwrap } from "../../core/errors.ts";
-import { partitionStub } from "../../env.ts";
+import { deleteRecords as deleteBefore, PartitionUse } from "../../edge/partition-use.ts";
 import { api } from "../api.ts";
 import { atLeader, eachPartition, type RequestContext, service } from "../context.ts";
 import { distinctPartitions } from "../distinct.ts";
@@ -39,26 +39,28 @@ export const deleteRecords = service(DELETE_RECORDS, async (request, context) =>
     ({ name }) => name,
     ({ partition }) => partition,
   );
+  const use = new PartitionUse(context.env);
   return {
     topics: await eachPartition(context, topics, (name, { partition, offset }) =>
-      deleteBefore(context, name, partition, offset),
+      deleteAt(context, name, partition, offset, use),
     ),
   };
 });
 
-async function deleteBefore(
+async function deleteAt(
   context: RequestContext,
   topic: string,
   partition: number,
   offset: number,
+  use: PartitionUse,
 ) {
   try {
     return await atLeader(context, topic, partition, async (topicId) => {
-      const stub = partitionStub(context.env, topicId, partition);
-      const before = offset === TO_THE_END ? unwrap(await stub.offsets()).highWatermark : offset;
-      if (before < 0)
+      const before = offset === TO_THE_END ? "latest" : offset;
+      if (before !== "latest" && before < 0)
         throw new BrokerError("OFFSET_OUT_OF_RANGE", `offset is ${offset}, it must be -1 or more`);
-      const { logStartOffset } = unwrap(await stub.deleteRecords({ before }));
+      const deleted = await deleteBefore(context.env, topicId, partition, before, use);
+      const { logStartOffset } = unwrap(deleted);
       return { partition, lowWatermark: logStartOffset, errorCode: NO_ERROR.errorCode };
     });
   } catch (error) {

@@ -15,6 +15,7 @@
 
 import { ERRORS } from "../../core/errors.ts";
 import { type ListedOffset, listOffset, type OffsetSpec } from "../../edge/offsets.ts";
+import { PartitionUse } from "../../edge/partition-use.ts";
 import { api } from "../api.ts";
 import {
   atLeader,
@@ -73,11 +74,12 @@ export const listOffsets = readingService(LIST_OFFSETS, async (request, context)
     all.map(({ name, partitions }) => [name, repeated(partitions, numberOf)] as const),
   );
   const topics = distinctPartitions(all, ({ name }) => name, numberOf);
+  const use = new PartitionUse(context.env);
   return {
     topics: await eachPartition(context, topics, async (name, { partition, timestamp }) =>
       twice.get(name)?.has(partition) === true
         ? { partition, errorCode: ERRORS.INVALID_REQUEST.code }
-        : { partition, ...(await listTold(name, partition, timestamp, context)) },
+        : { partition, ...(await listTold(name, partition, timestamp, context, use)) },
     ),
   };
 });
@@ -91,10 +93,13 @@ async function listTold(
   partition: number,
   timestamp: number,
   context: RequestContext,
+  use: PartitionUse,
 ) {
   try {
     return await atLeader(context, topic, partition, async (topicId) => {
-      const listed = await list(timestamp, (at) => listOffset(context.env, topicId, partition, at));
+      const listed = await list(timestamp, (at) =>
+        listOffset(context.env, topicId, partition, at, use),
+      );
       return { errorCode: NO_ERROR.errorCode, leaderEpoch: LEADER_EPOCH, ...listed };
     });
   } catch (error) {

@@ -18,6 +18,7 @@ import { ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../core/limits.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { listOffset } from "../../edge/offsets.ts";
+import { PartitionUse } from "../../edge/partition-use.ts";
 import type { Env } from "../../env.ts";
 import { api } from "../api.ts";
 import { byTopic, inTurn, service } from "../context.ts";
@@ -60,10 +61,11 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
     const refused = named.map(() => ERRORS.INVALID_REQUEST.code);
     return { topics: byTopic(topics, refused, outcome) };
   }
+  const use = new PartitionUse(context.env);
   const offsets = await inTurn(context, named, async (each) => ({
     topic: each.name,
     partition: each.partition,
-    offset: await positionOf(context.env, each.name, each.partition, each.committedOffset),
+    offset: await positionOf(context.env, each.name, each.partition, each.committedOffset, use),
     metadata: each.committedMetadata ?? "",
     ...(each.committedLeaderEpoch < 0 ? {} : { leaderEpoch: each.committedLeaderEpoch }),
   }));
@@ -93,7 +95,13 @@ const SPECIAL: Readonly<Record<number, "latest" | "earliest">> = {
   [-2]: "earliest",
 };
 
-async function positionOf(env: Env, topic: string, partition: number, offset: number) {
+async function positionOf(
+  env: Env,
+  topic: string,
+  partition: number,
+  offset: number,
+  use: PartitionUse,
+) {
   const special = SPECIAL[offset];
   if (special === undefined) return offset;
   try {
@@ -101,7 +109,7 @@ async function positionOf(env: Env, topic: string, partition: number, offset: nu
       env,
       topic,
       partition,
-      async (topicId) => (await listOffset(env, topicId, partition, special)).offset,
+      async (topicId) => (await listOffset(env, topicId, partition, special, use)).offset,
     );
   } catch {
     return 0; // The partition does not exist. The group reports that.

@@ -7,7 +7,7 @@
 // - `currentLeaderEpoch` and `replicaId` are ignored.
 
 import { unwrap } from "../../core/errors.ts";
-import { partitionStub } from "../../env.ts";
+import { PartitionUse } from "../../edge/partition-use.ts";
 import { api, type RequestOf } from "../api.ts";
 import { atLeader, eachPartition, LEADER_EPOCH, readingService } from "../context.ts";
 import { distinctPartitions } from "../distinct.ts";
@@ -42,12 +42,13 @@ export const OFFSET_FOR_LEADER_EPOCH = api({
 /** Answers for the only epoch that there has ever been. It ends where the log ends. */
 export const offsetForLeaderEpoch = readingService(
   OFFSET_FOR_LEADER_EPOCH,
-  async ({ topics }, context) => ({
-    topics: await eachPartition(context, eachEpoch(topics), async (name, asked) => {
+  async ({ topics }, context) => {
+    const use = new PartitionUse(context.env);
+    const answered = await eachPartition(context, eachEpoch(topics), async (name, asked) => {
       const { partition, leaderEpoch } = asked;
       try {
         const endOffset = await atLeader(context, name, partition, async (topicId) => {
-          const bounds = await partitionStub(context.env, topicId, partition).offsets();
+          const bounds = await use.boundsOf(topicId, partition);
           return unwrap(bounds).highWatermark;
         });
         const { errorCode } = NO_ERROR;
@@ -57,8 +58,9 @@ export const offsetForLeaderEpoch = readingService(
       } catch (error) {
         return { partition, errorCode: told(error).errorCode };
       }
-    }),
-  }),
+    });
+    return { topics: answered };
+  },
 );
 
 type AskedTopics = RequestOf<typeof OFFSET_FOR_LEADER_EPOCH>["topics"];

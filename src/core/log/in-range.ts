@@ -1,0 +1,19 @@
+// Which offsets a reader may ask a log for.
+import { fail, type Result } from "../errors.ts";
+
+/** Returns OFFSET_OUT_OF_RANGE unless `logStartOffset ≤ offset ≤ highWatermark`. */
+export function checkInRange(
+  offset: number,
+  bounds: { readonly logStartOffset: number; readonly highWatermark: number },
+): Result<object> {
+  const { logStartOffset, highWatermark } = bounds;
+  if (offset >= logStartOffset && offset <= highWatermark) return { ok: true };
+  return {
+    ...fail(
+      "OFFSET_OUT_OF_RANGE",
+      `offset ${offset} is outside the log, which holds ${logStartOffset} to ${highWatermark}`,
+    ),
+    logStartOffset,
+    highWatermark,
+  };
+}
