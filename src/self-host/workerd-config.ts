@@ -15,6 +15,8 @@ const UNIQUE_KEYS = {
 export interface WorkerdOptions {
   /** Relative to the configuration file, as Cap'n Proto demands. */
   readonly bundlePath: string;
+  /** The bundle of the objects, if it is not the Worker's: that of another release, as during an upgrade. */
+  readonly objectsBundlePath?: string;
   readonly storagePath: string;
   readonly host: string;
   readonly port: number;
@@ -34,10 +36,7 @@ export function workerdConfig(options: WorkerdOptions): string {
     ([className, uniqueKey]) =>
       `(className = ${text(className)}, uniqueKey = ${text(uniqueKey)}, enableSql = true)`,
   );
-  const bindings = Object.keys(UNIQUE_KEYS).map((className) => {
-    const name = className.replace("Object", "").toUpperCase();
-    return `(name = ${text(name)}, durableObjectNamespace = ${text(className)})`;
-  });
+  const bindings: string[] = [];
   const files = `${options.storagePath}/rivulet-{object}-v1/{id}.sqlite`;
   bindings.push(`(name = "RIVULET_FILES", text = ${text(files)})`);
   bindings.push(`(name = "KAFKA_ADVERTISE", text = ${text(options.kafkaAdvertise)})`);
@@ -51,18 +50,32 @@ export function workerdConfig(options: WorkerdOptions): string {
     (port, node) =>
       `    (name = "kafka${node}", address = ${text(`${host}:${port}`)}, tcp = (), service = "rivulet"),`,
   );
+  const objects = `
+      durableObjectNamespaces = [${namespaces.join(", ")}],
+      durableObjectStorage = (localDisk = "storage"),`;
+  const service = (name: string, bundlePath: string, own: string, namespaceOf: NamespaceOf) =>
+    `    (name = ${text(name)}, worker = (
+      modules = [(name = "worker.js", esModule = embed ${text(bundlePath)})],
+      compatibilityDate = ${text(COMPATIBILITY_DATE)},
+      compatibilityFlags = [${COMPATIBILITY_FLAGS.map((flag) => text(flag)).join(", ")}],${own}
+      bindings = [${[...namespaceBindings(namespaceOf), ...bindings].join(", ")}],
+    )),`;
+  const own: NamespaceOf = (className) => text(className);
+  const ofObjects: NamespaceOf = (className) =>
+    `(className = ${text(className)}, serviceName = "objects")`;
+  const { bundlePath, objectsBundlePath } = options;
+  const services =
+    objectsBundlePath === undefined
+      ? [service("rivulet", bundlePath, objects, own)]
+      : [
+          service("rivulet", bundlePath, "", ofObjects),
+          service("objects", objectsBundlePath, objects, own),
+        ];
   return `using Workerd = import "/workerd/workerd.capnp";
 
 const config :Workerd.Config = (
   services = [
-    (name = "rivulet", worker = (
-      modules = [(name = "worker.js", esModule = embed ${text(options.bundlePath)})],
-      compatibilityDate = ${text(COMPATIBILITY_DATE)},
-      compatibilityFlags = [${COMPATIBILITY_FLAGS.map((flag) => text(flag)).join(", ")}],
-      durableObjectNamespaces = [${namespaces.join(", ")}],
-      durableObjectStorage = (localDisk = "storage"),
-      bindings = [${bindings.join(", ")}],
-    )),
+${services.join("\n")}
     (name = "storage", disk = (path = ${text(options.storagePath)}, writable = true)),
   ],
   sockets = [
@@ -71,4 +84,14 @@ ${kafkaSockets.join("\n")}
   ],
 );
 `;
+}
+
+/** Returns the namespace of a class, as a binding names it. */
+type NamespaceOf = (className: string) => string;
+
+function namespaceBindings(namespaceOf: NamespaceOf): string[] {
+  return Object.keys(UNIQUE_KEYS).map((className) => {
+    const name = className.replace("Object", "").toUpperCase();
+    return `(name = ${JSON.stringify(name)}, durableObjectNamespace = ${namespaceOf(className)})`;
+  });
 }
