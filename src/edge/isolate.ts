@@ -9,7 +9,7 @@ import {
   MAX_REQUEST_BYTES_IN_PROGRESS,
 } from "../core/limits.ts";
 import { RequestLedger, WorkRoom } from "./holders.ts";
-import type { PooledProducer } from "./producer-pool.ts";
+import type { PooledProducer } from "./pooled-producer.ts";
 
 /** One connection of a Kafka client, as other connections of its isolate see it. */
 export interface KafkaConnection {

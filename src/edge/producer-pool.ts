@@ -3,37 +3,9 @@
 // the sequence numbers that it has reached. There are as many producers as simultaneous requests.
 //
 // All requests of the isolate share the pool. It holds only numbers, and nothing that belongs to a request.
-import { MAX_PARTITIONS_PER_PRODUCER, MAX_POOLED_PRODUCERS } from "../core/limits.ts";
+import { MAX_POOLED_PRODUCERS } from "../core/limits.ts";
 import { isolate } from "./isolate.ts";
-
-export class PooledProducer {
-  readonly producerId: number;
-  readonly producerEpoch = 0;
-  /** The next sequence number, by topic id and partition. */
-  readonly #sequences = new Map<string, number>();
-  #isUsable = true;
-
-  constructor(producerId: number) {
-    this.producerId = producerId;
-  }
-
-  sequence(place: string): number {
-    return this.#sequences.get(place) ?? 0;
-  }
-
-  setSequence(place: string, sequence: number): void {
-    this.#sequences.set(place, sequence);
-  }
-
-  /** Notes that the outcome of an append stays unknown. The position of the sequence is then unknown too. */
-  spoil(): void {
-    this.#isUsable = false;
-  }
-
-  get isReusable(): boolean {
-    return this.#isUsable && this.#sequences.size <= MAX_PARTITIONS_PER_PRODUCER;
-  }
-}
+import { PooledProducer } from "./pooled-producer.ts";
 
 /** Runs the action with a producer that nobody else uses meanwhile. */
 export async function withProducer<T>(

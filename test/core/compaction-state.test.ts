@@ -1,7 +1,11 @@
 // Retention drops segments while a compaction of them is under way.
 import { expect, test } from "vitest";
-import { withoutSegment } from "../../src/core/log/compaction.ts";
-import { COMPACTING, type CompactionState, type LogStore } from "../../src/core/log/log-store.ts";
+import {
+  COMPACTING,
+  type CompactionState,
+  type LogStore,
+  withoutSegment,
+} from "../../src/core/log/log-store.ts";
 
 /** Notes what happens to the segment that a pass is writing. */
 function noting(): { store: LogStore; done: string[] } {

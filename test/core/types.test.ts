@@ -45,11 +45,13 @@ export async function work(env: { RIVULET: RivuletService }) {
 const PUBLISHED = [
   "client/admin.d.ts",
   "client/consumer.d.ts",
+  "client/consumer/consumer-options.d.ts",
   "client/consumer/places.d.ts",
   "client/consumer/record-loop.d.ts",
   "client/http.d.ts",
   "client/index.d.ts",
   "client/producer.d.ts",
+  "client/producer/options.d.ts",
   "client/rivulet.d.ts",
   "client/serde.d.ts",
   "client/service.d.ts",

@@ -111,6 +111,46 @@ test("[SYS-5] a breach would be seen", () => {
   expect(isAllowed("src/client/consumer.ts", "node:fs")).toBe(false);
 });
 
+/** The files that a file imports, types included. */
+const imports = new Map(
+  files.map((file) => [
+    file,
+    importsOf(readFileSync(file, "utf8"))
+      .filter((imported) => imported.startsWith("."))
+      .map((imported) => normalize(`${dirname(file)}/${imported}`)),
+  ]),
+);
+
+/** Returns a circle of imports as the files on it, or null. */
+function circleIn(graph: ReadonlyMap<string, readonly string[]>): string[] | null {
+  const done = new Set<string>();
+  const path: string[] = [];
+  const visit = (file: string): string[] | null => {
+    if (done.has(file)) return null;
+    const start = path.indexOf(file);
+    if (start !== -1) return path.slice(start);
+    path.push(file);
+    for (const imported of graph.get(file) ?? []) {
+      const circle = visit(imported);
+      if (circle !== null) return circle;
+    }
+    path.pop();
+    done.add(file);
+    return null;
+  };
+  for (const file of graph.keys()) {
+    const circle = visit(file);
+    if (circle !== null) return circle;
+  }
+  return null;
+}
+
+test("[SYS-5] no files import each other in a circle, not even for types", () => {
+  expect(circleIn(imports)).toBe(null);
+  const planted = new Map([...imports, ["src/core/errors.ts", ["src/index.ts"]]]);
+  expect(circleIn(planted)).toContain("src/core/errors.ts");
+});
+
 test("[SYS-5] the core and the consumer core ask nobody for time, chance or I/O", () => {
   const pure = files.filter(
     (file) =>

@@ -12,9 +12,9 @@ import {
 } from "../../core/limits.ts";
 import type { InitialOffset } from "../../protocol/group-socket.ts";
 import { MAX_TIMER_MS } from "../clock.ts";
-import type { ConsumerOptions } from "../consumer.ts";
 import { refuse, whole } from "../whole.ts";
 import type { ConsumerCoreConfig } from "./consumer-core.ts";
+import type { ConsumerOptions } from "./consumer-options.ts";
 import type { AssignedPlace } from "./places.ts";
 
 const DEFAULT_COMMIT_INTERVAL_MS = 500;

@@ -9,8 +9,8 @@ import {
 import type { PlacedRecord } from "../../core/produce-plan.ts";
 import type { JsonRecordInput } from "../../protocol/json-record.ts";
 import { MAX_TIMER_MS } from "../clock.ts";
-import type { SendOptions } from "../producer.ts";
 import { refuse, whole } from "../whole.ts";
+import type { SendOptions } from "./options.ts";
 
 /** The records of a call: as they were given, and as they will be stored except for their place. */
 export interface Prepared {

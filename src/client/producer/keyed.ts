@@ -2,8 +2,8 @@
 // placed alike. Few producers load this file. Code that it shares with every producer is passed in.
 import type { PlacedRecord } from "../../core/produce-plan.ts";
 import type { JsonRecordInput } from "../../protocol/json-record.ts";
-import type { RecordInput } from "../producer.ts";
 import type { Prepared } from "./input.ts";
+import type { RecordInput } from "./options.ts";
 
 type ToBase64 = (bytes: Uint8Array) => string;
 

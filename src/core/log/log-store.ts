@@ -106,3 +106,36 @@ export interface LogStore {
   producerSnapshot(): ProducerSnapshot | null;
   setProducerSnapshot(snapshot: ProducerSnapshot): void;
 }
+
+/** Ends the pass early. The tombstones that it has marked already must still be removed one day. */
+export function withoutPass({
+  cleanedOffset,
+  nextHorizonMs,
+  pass,
+}: CompactionState): CompactionState {
+  const times = [nextHorizonMs, pass?.nextHorizonMs ?? null].filter((time) => time !== null);
+  return {
+    cleanedOffset,
+    nextHorizonMs: times.length === 0 ? null : Math.min(...times),
+    pass: null,
+  };
+}
+
+/**
+ * Returns compaction's state after the segment `dropped` was deleted, up to `next`. A new segment made
+ * of it is void. Must run in the caller's transaction.
+ */
+export function withoutSegment(
+  store: LogStore,
+  compaction: CompactionState,
+  dropped: number,
+  next: number,
+): CompactionState {
+  const cleanedOffset = Math.max(compaction.cleanedOffset, next);
+  const { pass } = compaction;
+  if (pass === null || dropped < pass.groupBase) return { ...compaction, cleanedOffset };
+  store.dropSegment(COMPACTING);
+  if (next >= pass.mapEnd) return { ...withoutPass(compaction), cleanedOffset };
+  store.createSegment(COMPACTING, 0);
+  return { ...compaction, cleanedOffset, pass: { ...pass, groupBase: next, position: next } };
+}

@@ -15,15 +15,15 @@ import {
   PRODUCER_SNAPSHOT_CHUNKS,
 } from "../limits.ts";
 import { type Append, type Chunk, planChunks } from "./append.ts";
-import { withoutSegment } from "./compaction.ts";
 import { ChunkVerifier, type Decode, type Run } from "./damage.ts";
 import { checkInRange } from "./in-range.ts";
-import type {
-  CompactionState,
-  LogState,
-  LogStore,
-  ProducerSnapshot,
-  SegmentTotals,
+import {
+  type CompactionState,
+  type LogState,
+  type LogStore,
+  type ProducerSnapshot,
+  type SegmentTotals,
+  withoutSegment,
 } from "./log-store.ts";
 import { type AppendEntry, type Compare, Producers, type StagedProducers } from "./producers.ts";
 import { batches, type Decompress, uncompressedOnly } from "./record-batch.ts";
