@@ -1,5 +1,4 @@
 // Every path of the HTTP API that clients build, in one place.
-import { SOCKET_VERSION } from "./version.ts";
 
 export const TOPICS_PATH = "/v1/topics";
 export const GROUPS_PATH = "/v1/groups";
@@ -24,7 +23,7 @@ export function batchesPath(topic: string, partition: number): string {
 
 /** Returns a path with the topic's id. It leads only to that topic, and to none created anew under its name. */
 export function partitionSocketPath(topic: string, partition: number, topicId: string): string {
-  return `${partitionPath(topic, partition)}/socket?v=${SOCKET_VERSION}&topicId=${encodeURIComponent(topicId)}`;
+  return `${partitionPath(topic, partition)}/socket?topicId=${encodeURIComponent(topicId)}`;
 }
 
 export function groupPath(groupId: string): string {
@@ -32,7 +31,7 @@ export function groupPath(groupId: string): string {
 }
 
 export function groupSocketPath(groupId: string): string {
-  return `${groupPath(groupId)}/socket?v=${SOCKET_VERSION}`;
+  return `${groupPath(groupId)}/socket`;
 }
 
 /** Kafka's protocol over a WebSocket. */
