@@ -265,7 +265,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     if (!IDEMPOTENCY_KEY.test(key)) refuse("idempotencyKey", key, "1 to 255 of ASCII");
     const { keyedBody } = await import("./producer/keyed.ts");
     const body = {
-      type: "application/x-ndjson",
+      type: "application/json",
       data: keyedBody(prepared, toBase64),
       headers: { "idempotency-key": key },
     };

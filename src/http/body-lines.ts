@@ -29,18 +29,18 @@ export class BodyLines implements AsyncIterable<Line> {
   }
 
   /**
-   * Reads ahead until the body ends, or there are more than `maxLines` lines, or `maxChars` characters in them. What is
-   * read ahead is iterated all the same. @throws BrokerError as linesOf
+   * Reads ahead until the body ends, or there are more than `maxLines` lines, or `maxBytes` bytes in them. What is read
+   * ahead is iterated all the same. @throws BrokerError as linesOf
    */
-  async readAhead(maxLines: number, maxChars: number): Promise<Ahead> {
-    let chars = 0;
+  async readAhead(maxLines: number, maxBytes: number): Promise<Ahead> {
+    let bytes = 0;
     for (;;) {
       const { done, value: line } = await this.#source.next();
       if (done === true) return { lines: this.#ahead, isAll: true };
       this.#ahead.push(line);
-      chars += line.text.length;
-      this.#aheadBytes = textBytesOf(this.#ahead.length, chars);
-      if (this.#ahead.length > maxLines || chars > maxChars)
+      bytes += line.sizeInBytes;
+      this.#aheadBytes = memoryOf(this.#ahead.length, bytes);
+      if (this.#ahead.length > maxLines || bytes > maxBytes)
         return { lines: this.#ahead, isAll: false };
     }
   }
@@ -53,9 +53,9 @@ export class BodyLines implements AsyncIterable<Line> {
       yield next.value;
   }
 
-  /** States how many lines, with so many characters, the reader still has. */
-  hold(lines: number, chars: number): void {
-    this.#heldBytes = textBytesOf(lines, chars);
+  /** States how many lines, with so many bytes, the reader still has. */
+  hold(lines: number, bytes: number): void {
+    this.#heldBytes = memoryOf(lines, bytes);
   }
 
   #hold(): void {
@@ -64,6 +64,6 @@ export class BodyLines implements AsyncIterable<Line> {
 }
 
 /** Returns the memory that lines take. */
-function textBytesOf(lines: number, chars: number): number {
-  return chars + LINE_BYTES * lines;
+function memoryOf(lines: number, bytes: number): number {
+  return bytes + LINE_BYTES * lines;
 }

@@ -18,10 +18,11 @@ import { produce, type RecordResult } from "../edge/produce.ts";
 import type { Env } from "../env.ts";
 import { fromJsonRecord, type JsonRecordInput, toJsonRecord } from "../protocol/json-record.ts";
 import { parseRecordJson, recordList } from "../protocol/json-record-schema.ts";
+import { atLine, placeIn } from "../protocol/line-errors.ts";
 import { parse } from "../protocol/parse.ts";
 import type { BodyLines } from "./body-lines.ts";
 import { textBytes, whileRoom } from "./in-progress.ts";
-import type { Line } from "./lines.ts";
+import { type Line, numbersOf } from "./lines.ts";
 import { problemOf } from "./problem.ts";
 
 /** The progress of a bulk request: a line of its answer after each chunk that is stored. */
@@ -73,13 +74,13 @@ async function* chunksOf(lines: BodyLines): AsyncGenerator<Line[]> {
     }
     if (next.done) break;
     const line = next.value;
-    if (size + line.text.length > BULK_CHUNK_BYTES || chunk.length === BULK_CHUNK_RECORDS) {
+    if (size + line.sizeInBytes > BULK_CHUNK_BYTES || chunk.length === BULK_CHUNK_RECORDS) {
       if (chunk.length > 0) yield chunk;
       chunk = [];
       size = 0;
     }
     chunk.push(line);
-    size += line.text.length;
+    size += line.sizeInBytes;
     lines.hold(chunk.length, size);
   }
   if (chunk.length > 0) yield chunk;
@@ -110,12 +111,9 @@ async function store(
   try {
     results = await produce(env, topic, records.map(fromJsonRecord), options);
   } catch (error) {
-    const [place, index = ""] = /^records\[(\d+)\]/.exec((error as Error).message) ?? [];
-    if (!(error instanceof BrokerError) || place === undefined) throw error;
-    const before = records.slice(0, Number(index));
+    const before = records.slice(0, placeIn(error) ?? 0);
     if (before.length > 0) await store(env, topic, chunk, before, progress);
-    const line = `line ${chunk[Number(index)]?.number}`;
-    throw new BrokerError(error.code, error.message.replace(place, line), { data: error.data });
+    throw atLine(error, numbersOf(chunk));
   }
   for (const [i, result] of results.entries()) {
     progress.lines = chunk[i]?.number ?? progress.lines;

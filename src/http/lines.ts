@@ -21,6 +21,12 @@ export interface Line {
   /** The number of the line, from 1 on. Empty lines count. */
   readonly number: number;
   readonly text: string;
+  /** The size of the line as it came, in UTF-8. */
+  readonly sizeInBytes: number;
+}
+
+export function numbersOf(lines: readonly Line[]): number[] {
+  return lines.map(({ number }) => number);
 }
 
 const NEWLINE = 10;
@@ -107,6 +113,7 @@ class Lines implements Iterable<Line> {
 
   *#linesOf(text: string): Generator<Line> {
     const { length } = text;
+    const isAscii = length === this.#bytes.length;
     for (let start = 0; start <= length; ) {
       this.number++;
       // Blank lines make no strings: a small body may unfold to millions of them.
@@ -119,7 +126,12 @@ class Lines implements Iterable<Line> {
       const newline = text.indexOf("\n", at);
       const end = newline === -1 ? length : newline;
       if (end - start > MAX_LINE_BYTES) throw tooLong(this.number);
-      if (end > at) yield* this.#line(text.slice(start, end));
+      if (end > at) {
+        const line = text.slice(start, end);
+        const sizeInBytes = isAscii ? line.length : utf8Bytes(line);
+        if (sizeInBytes > MAX_LINE_BYTES) throw tooLong(this.number);
+        yield* this.#line(line, sizeInBytes);
+      }
       start = end + 1;
     }
   }
@@ -128,15 +140,27 @@ class Lines implements Iterable<Line> {
     for (const line of split(this.#bytes)) {
       this.number++;
       if (line.length > MAX_LINE_BYTES) throw tooLong(this.number);
-      yield* this.#line(decoded(line, this.number));
+      yield* this.#line(decoded(line, this.number), line.length);
     }
   }
 
-  *#line(line: string): Generator<Line> {
+  *#line(line: string, sizeInBytes: number): Generator<Line> {
     const { number } = this;
     const text = number === 1 ? line.replace(/^\ufeff/, "") : line;
-    if (text.trim() !== "") yield { number, text };
+    if (text.trim() !== "") yield { number, text, sizeInBytes };
   }
+}
+
+/** Returns the size of a well-formed text in UTF-8, without making its bytes. */
+function utf8Bytes(text: string): number {
+  let bytes = text.length;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code >= 0x80) bytes++;
+    // Each half of a surrogate pair stands for two of its four bytes.
+    if (code >= 0x800 && (code < 0xd800 || code > 0xdfff)) bytes++;
+  }
+  return bytes;
 }
 
 function isBlank(code: number): boolean {

@@ -24,6 +24,7 @@ import { outcomeOf, produce, type RecordRefused, type RecordResult } from "../ed
 import type { Env } from "../env.ts";
 import { fromJsonRecord, toJsonRecord } from "../protocol/json-record.ts";
 import { parseRecordJson, parseRecordsJson, recordList } from "../protocol/json-record-schema.ts";
+import { atLine } from "../protocol/line-errors.ts";
 import { integer, parse, queryInteger } from "../protocol/parse.ts";
 import { type AnswerRoom, listAnswer, withAnswerRoom } from "./answer.ts";
 import { IncomingBody, readText } from "./body.ts";
@@ -31,7 +32,7 @@ import { type Ahead, BodyLines } from "./body-lines.ts";
 import { produceLines, readLines } from "./bulk.ts";
 import { idempotencyKeyOf, refuseIdempotencyKey } from "./idempotency-key.ts";
 import { textBytes, whileRoom } from "./in-progress.ts";
-import { acceptsLines, contentType, type Line, lineResponse, NDJSON } from "./lines.ts";
+import { acceptsLines, contentType, type Line, lineResponse, NDJSON, numbersOf } from "./lines.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
 import { PROBLEM_TYPE, problemOf } from "./problem.ts";
 
@@ -79,7 +80,7 @@ export const records = new Hono<{ Bindings: Env }>()
       await source.body.discard();
       throw tooLongForOneAppend(ahead.lines.length);
     }
-    return whileRoom(async (work) => {
+    const stored = whileRoom(async (work) => {
       const body = ahead === null ? await readRecords(request, work) : recordsOf(ahead.lines, work);
       if (body.expectedOffset !== undefined && expectedOffset !== undefined) {
         throw new BrokerError(
@@ -98,6 +99,10 @@ export const records = new Hono<{ Bindings: Env }>()
         });
         return produceResponse(results, room);
       });
+    });
+    if (ahead === null) return stored;
+    return stored.catch((error: unknown) => {
+      throw atLine(error, numbersOf(ahead.lines));
     });
   })
   .get("/:topic/partitions/:partition/records", async (context) => {

@@ -16,14 +16,20 @@ async function read(body: AsyncIterable<Uint8Array>) {
 
 describe("lines of a body", () => {
   test("[BND-19] are those that are not blank, with their numbers, however the body comes", async () => {
-    const parts = fc.array(fc.constantFrom("\n", "\n\n\n", " ", "\t", "\r\n", "a", "{}", "é"));
+    const parts = fc.array(
+      fc.constantFrom("\n", "\n\n\n", " ", "\t", "\r\n", "a", "{}", "é", "…", "𝄞"),
+    );
     const size = fc.integer({ min: 1, max: 6 });
     await fc.assert(
       fc.asyncProperty(parts, size, async (texts, pieceSize) => {
         const text = texts.join("");
         const expected = text
           .split("\n")
-          .map((line, index) => ({ number: index + 1, text: line }))
+          .map((line, index) => ({
+            number: index + 1,
+            text: line,
+            sizeInBytes: Buffer.byteLength(line),
+          }))
           .filter((line) => line.text.trim() !== "");
         expect(await read(inPieces(text, pieceSize))).toEqual(expected);
       }),
@@ -43,7 +49,7 @@ describe("lines of a body", () => {
         yield new TextEncoder().encode("last");
       }
       const number = 10_000 * pieces + 1;
-      expect(await read(body())).toEqual([{ number, text: "last" }]);
+      expect(await read(body())).toEqual([{ number, text: "last", sizeInBytes: 4 }]);
       clearInterval(timer);
       expect(turns).toBeGreaterThan(pieces / 2);
     },

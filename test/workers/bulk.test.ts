@@ -91,7 +91,7 @@ describe("produce", () => {
     ["{}", /^line 3: value: is required/],
     ["{", /^line 3 is not JSON/],
     ['{"value":1,"partition":-1}', /^line 3: partition: must be a whole number/],
-    ['{"value":1,"partition":7}', /^line 3\.partition is 7/],
+    ['{"value":1,"partition":7}', /^line 3: partition is 7/],
     [Uint8Array.of(0x22, 0xff, 0x22), /^line 3 is not valid UTF-8/],
     [`{"value":"${"x".repeat(5 * 1024 * 1024)}"}`, /^line 3 has more than 4194304 bytes/],
   ])(
@@ -168,6 +168,16 @@ describe("produce", () => {
       done: false,
       error: { detail: expect.stringMatching(/^line 18: value: is required/) },
     });
+  });
+
+  test("[BLK-3] [BLK-1] the bounds are bytes, whatever characters they make", async () => {
+    const topic = await createTopic(1);
+    /** 500,000 characters, 1,000,000 bytes. */
+    const wide = `${JSON.stringify({ value: "é".repeat(499_994) })}\n`;
+    const progress = await linesOf<ProgressJson>(await post(topic, wide.repeat(17)));
+    expect(progress.at(-1)).toMatchObject({ stored: 17, refused: 0, done: true });
+    // A megabyte at a time is stored.
+    expect(progress.map(({ stored }) => stored).slice(0, 3)).toEqual([1, 2, 3]);
   });
 
   test.each([

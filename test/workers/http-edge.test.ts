@@ -48,6 +48,7 @@ describe("producing", () => {
         appends.push(request);
         return { ok: true, baseOffset: 7, logAppendTimeMs: null };
       },
+      beginRequest: async () => ({ ok: true, request: null }),
     };
     const env = brokerOf({ t: 2 }, { partition });
     const refusing = { append: async () => fail("INVALID_RECORD", "no key") };
@@ -108,7 +109,20 @@ describe("producing", () => {
   test.each([
     ["a record a line", '{"value":1,"partition":0}\n\n \r\n{"value":2,"partition":0}', 200, ""],
     ["a line that is no JSON, by its number", '{"value":1}\n\n{', 400, "line 3"],
-    ["a line that is no record, by its place", '{"value":1}\n{"valu":1}', 400, "records[1]"],
+    [
+      "a line that is no record, by its number",
+      '{"value":1}\n\n{"valu":1}',
+      400,
+      "line 3: unknown",
+    ],
+    ["a wrong field", '\n{"value":1,"partition":-1}', 400, "line 2: partition: must be"],
+    [
+      "a wrong partition",
+      '\n{"value":1}\n{"value":1,"partition":2}',
+      404,
+      "line 3: partition is 2",
+    ],
+    ["a record that is too large", `\n\n{"value":"${"x".repeat(2e6)}"}`, 413, "line 3 has"],
     ["no line at all", "\n\n", 400, "records"],
   ])("[PRD-4] lines: %s", async (_, body, status, detail) => {
     const { env } = broker();
@@ -116,6 +130,14 @@ describe("producing", () => {
     expect(told.status).toBe(status);
     if (status === 200) expect(told.body.results).toHaveLength(2);
     else expect(told.body.detail).toContain(detail);
+    // With a key, and where lines are asked for, it is told in the same words.
+    const keyed = post(body, { ...NDJSON, "idempotency-key": "k" });
+    if (status !== 200)
+      expect((await answered(env, "/v1/topics/t/records", keyed)).body).toEqual(told.body);
+    if (!detail.startsWith("line")) return;
+    const inLines = post(body, { ...NDJSON, accept: "application/x-ndjson" });
+    const last = (await (await asked(env, "/v1/topics/t/records", inLines)).text()).trim();
+    expect(JSON.parse(last.split("\n").at(-1) as string).error).toEqual(told.body);
   });
 
   test("[KEY-1] a key is refused where it is not kept, and elsewhere than for records it is no reader's business", async () => {

@@ -3,6 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Command } from "commander";
 import { BrokerError, type RecordInput } from "../../client/index.ts";
 import { JsonCursor, keepRecordText } from "../../protocol/json-text.ts";
+import { atLine } from "../../protocol/line-errors.ts";
 import {
   connect,
   examples,
@@ -107,16 +108,6 @@ export function addProduce(program: Command): void {
           `Produced ${count(total, "record")} to ${count(partitions.size, "partition")} of ${topic}.`,
       );
     });
-}
-
-/** Renames an error. If it names a record by its place in the request, it then names the record's line. */
-function atLine(error: unknown, lines: readonly number[]): unknown {
-  if (!(error instanceof BrokerError)) return error;
-  const message = error.message.replace(
-    /records\[(\d+)\]/,
-    (_place, index) => `line ${lines[Number(index)]}`,
-  );
-  return new BrokerError(error.code, message, { cause: error });
 }
 
 interface Request {

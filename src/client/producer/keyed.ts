@@ -8,7 +8,8 @@ import type { RecordInput } from "./options.ts";
 type ToBase64 = (bytes: Uint8Array) => string;
 
 export function keyedBody({ input, records }: Prepared, toBase64: ToBase64): string {
-  return input.map((each, i) => asJson(each, records[i] as PlacedRecord, toBase64)).join("\n");
+  const list = input.map((each, i) => asJson(each, records[i] as PlacedRecord, toBase64));
+  return `{"records":[${list}]}`;
 }
 
 /**
