@@ -1,6 +1,7 @@
 // Configs as Kafka's tools name them: their types and what they mean. Some always hold here, and some concern nothing
 // that exists here. Those are accepted and not stored, so that tools that create topics for Kafka work here too. They are
 // described with the value that holds.
+import type { START_CONFIGS } from "../core/cluster/config.ts";
 import { BrokerError, preview } from "../core/errors.ts";
 
 /** Kafka's Long.MAX_VALUE, which means no bound. Ours is the largest integer that is exact in JavaScript. */
@@ -98,7 +99,7 @@ const KEPT: Readonly<Record<string, About>> = {
 };
 
 /** The configs that are set where the broker is started. */
-const STARTED: Readonly<Record<string, About>> = {
+const STARTED: Readonly<Record<(typeof START_CONFIGS)[number], About>> = {
   "auto.create.topics.enable": about(
     "boolean",
     "Whether a client that asks for a missing topic creates it.",
@@ -113,7 +114,8 @@ function about(type: About["type"], documentation: string): About {
 
 /** Returns the type and the meaning of a config, or undefined if it is not known. */
 export function aboutConfig(name: string): About | undefined {
-  for (const table of [KEPT, FIXED, STARTED]) if (Object.hasOwn(table, name)) return table[name];
+  const tables: Readonly<Record<string, About>>[] = [KEPT, FIXED, STARTED];
+  for (const table of tables) if (Object.hasOwn(table, name)) return table[name];
   return undefined;
 }
 

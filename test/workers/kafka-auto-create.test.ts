@@ -1,5 +1,6 @@
 // Topics that are created because a Kafka client asks for them.
 import { expect, test } from "vitest";
+import { START_CONFIGS } from "../../src/core/cluster/config.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { DEFAULT_PARTITIONS, MAX_PARTITIONS_PER_TOPIC } from "../../src/core/limits.ts";
 import { clusterStub } from "../../src/env.ts";
@@ -126,7 +127,7 @@ test.each([
   },
 ])("[KFK-30] the broker's configs tell it, read-only, with $set set", async (each) => {
   const kafka = Kafka.openWith({ ...env, ...each.variables });
-  const names = ["auto.create.topics.enable", "default.replication.factor", "num.partitions"];
+  const names = START_CONFIGS;
   const { results } = await kafka.ask<{ readonly results: readonly { configs: object[] }[] }>(
     messages.DESCRIBE_CONFIGS,
     4,
@@ -146,3 +147,34 @@ test.each([
     })),
   );
 });
+
+test.each(START_CONFIGS)(
+  "[KFK-30] %s cannot be changed on any way, and is told why",
+  async (name) => {
+    const topic = await createTopic(1);
+    const kafka = Kafka.openWith({ ...env, ...ON });
+    const detail = `config ${name} is read-only: it is set when the broker starts`;
+    const code = "INVALID_CONFIG";
+    for (const [resourceType, resourceName] of [
+      [4, "1"],
+      [2, topic.name],
+    ] as const) {
+      const refused = { resources: [{ errorCode: ERRORS[code].code, errorMessage: detail }] };
+      const of = (config: object) => ({
+        resources: [{ resourceType, resourceName, configs: [{ name, ...config }] }],
+        validateOnly: false,
+      });
+      const set = of({ value: "2" });
+      expect(await kafka.ask(messages.ALTER_CONFIGS, 1, set)).toMatchObject(refused);
+      for (const change of [of({ operation: 0, value: "2" }), of({ operation: 1, value: null })])
+        expect(await kafka.ask(messages.INCREMENTAL_ALTER_CONFIGS, 1, change)).toMatchObject(
+          refused,
+        );
+    }
+    for (const path of ["/v1/configs", `/v1/topics/${topic.name}`])
+      expect(await call("PATCH", path, { config: { [name]: 2 } })).toMatchObject({
+        status: 400,
+        body: { code, detail },
+      });
+  },
+);

@@ -8,7 +8,7 @@ import {
   oneOf,
   whole,
 } from "../config-table.ts";
-import type { Result } from "../errors.ts";
+import { fail, type Result } from "../errors.ts";
 import {
   DEFAULT_SEGMENT_BYTES,
   MAX_MESSAGE_BYTES,
@@ -111,11 +111,24 @@ function policies(
   };
 }
 
+/** [KFK-30] Kafka's configs of the broker that are set where it is started. */
+export const START_CONFIGS = [
+  "auto.create.topics.enable",
+  "default.replication.factor",
+  "num.partitions",
+] as const;
+
 /** Changes overrides as ConfigTable.change does. */
 export function changeOverrides(
   base: ConfigOverrides,
   changes: Readonly<Record<string, unknown>>,
 ): Result<{ overrides: ConfigOverrides }> {
+  const readOnly = START_CONFIGS.find((key) => Object.hasOwn(changes, key));
+  if (readOnly !== undefined)
+    return fail(
+      "INVALID_CONFIG",
+      `config ${readOnly} is read-only: it is set when the broker starts`,
+    );
   return TABLE.change(base, changes);
 }
 
