@@ -3,13 +3,14 @@ import { concatBytes } from "../core/bytes.ts";
 import { BrokerError } from "../core/errors.ts";
 import { MAX_LINE_BYTES } from "../core/limits.ts";
 import { turn } from "../edge/timer.ts";
+import { accepts } from "./accept.ts";
 import { PacedBody } from "./answer.ts";
 
 export const NDJSON = "application/x-ndjson";
 
 /** True if the client wants an answer in lines. */
 export function acceptsLines(request: Request): boolean {
-  return request.headers.get("accept")?.toLowerCase().includes(NDJSON) ?? false;
+  return accepts(request, NDJSON);
 }
 
 /** Returns the media type of the body, without its parameters. */

@@ -5,6 +5,7 @@ import * as z from "zod";
 import { ERRORS, type ErrorName } from "../core/errors.ts";
 import type { Env } from "../env.ts";
 import { GROUPS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
+import { accepts } from "./accept.ts";
 import { textAnswer } from "./answer.ts";
 import { OPERATIONS, type Operation } from "./operations.ts";
 import * as responses from "./responses.ts";
@@ -95,8 +96,7 @@ function document() {
 
 export const openapi = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => {
-    const { accept = "" } = context.req.header();
-    if (!accept.includes("text/html")) return context.json(LINKS, 200, { vary: "accept" });
+    if (!accepts(context.req.raw, "text/html")) return context.json(LINKS, 200, { vary: "accept" });
     startText ??= String(await startPage());
     const answer = textAnswer(startText, "text/html; charset=UTF-8");
     answer.headers.append("vary", "accept");

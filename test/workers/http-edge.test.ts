@@ -318,6 +318,41 @@ describe("an answer", () => {
     );
   });
 
+  test.each([
+    ["application/x-ndjson", true],
+    ["*/*, Application/X-NDJSON ;q=0.1", true],
+    ["application/x-ndjson;charset=utf-8;q=1.0", true],
+    ["application/x-ndjson;q=0", false],
+    ["application/json, application/x-ndjson ; q=0.000", false],
+    ["application/x-ndjson-2, */*", false],
+    ["*/*", false],
+    ["", false],
+  ])("[WEB-1] is in lines where the client takes them: %j", async (accept, isTaken) => {
+    const partition = {
+      append: async () => ({ ok: true, baseOffset: 0, logAppendTimeMs: null }),
+      offsets: async () => ({ ok: true, logStartOffset: 0, highWatermark: 0 }),
+      read: async () => ({ ok: true, batches: new Uint8Array(), nextOffset: 0 }),
+    };
+    const env = brokerOf({ t: 1 }, { partition });
+    const produced = post('{"value":1}', { ...NDJSON, accept });
+    for (const [path, init] of [
+      ["/v1/topics/t/records", produced],
+      ["/v1/topics/t/partitions/0/records", { headers: { accept } }],
+    ] as const) {
+      const type = (await asked(env, path, init)).headers.get("content-type") ?? "";
+      expect([path, type.includes("ndjson")]).toEqual([path, isTaken]);
+    }
+  });
+
+  test.each([
+    ["text/html, */*;q=0.8", true],
+    ["text/html;q=0, */*", false],
+    ["application/json", false],
+  ])("[WEB-4] is a page where the client takes one: %j", async (accept, isTaken) => {
+    const { headers } = await asked(brokerOf({}), "/", { headers: { accept } });
+    expect(headers.get("content-type")?.includes("html")).toBe(isTaken);
+  });
+
   test("[WEB-2] is for pages of any origin", async () => {
     const origin = { origin: "https://page.test" };
     const told = await asked(brokerOf({ t: 1 }), "/v1/topics/t", { headers: origin });
