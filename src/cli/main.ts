@@ -12,10 +12,10 @@ for (const output of [process.stdout, process.stderr]) {
   });
 }
 
-// `npx` and npm's scripts bring a Node of their own. A link to this file uses whichever is installed.
+// In a clone, `npx` and npm's scripts bring a Node of their own. Otherwise this file runs on whichever is installed.
 if (Number.parseInt(process.versions.node, 10) < MIN_NODE) {
   process.stderr.write(
-    `rivulet needs Node ${MIN_NODE} or newer, this is ${process.versions.node}; \`npx rivulet\` brings its own\n`,
+    `rivulet needs Node ${MIN_NODE} or newer, this is ${process.versions.node}; in a clone \`npx rivulet\` brings its own\n`,
   );
   process.exit(1);
 }

@@ -1,29 +1,32 @@
 // Bundles the Worker (which `npm start` runs on workerd, `npm run dev` serves and `npm run deploy` uploads),
-// the SDK and the CLI into dist/.
-import { chmod, mkdir, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
+// the SDK and the CLI into dist/. The package is made of the latter two, and they need no other package [PKG-4].
+import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Builds everything. Throws with esbuild's report if something does not compile. */
-export async function build(): Promise<void> {
+/**
+ * Builds everything, and returns the paths of what was made. Throws with esbuild's report if something does not compile.
+ */
+export async function build(): Promise<readonly string[]> {
   const { version } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8"));
   const shared = {
     absWorkingDir: ROOT,
     bundle: true,
     format: "esm",
     target: "es2024",
-    sourcemap: true,
     logLevel: "warning",
+    metafile: true,
     write: false,
   } as const;
-  const results = await Promise.all([
+  const [worker, ...published] = await Promise.all([
     esbuild.build({
       ...shared,
       entryPoints: ["src/index.ts"],
       outfile: "dist/worker.js",
+      sourcemap: true,
       conditions: ["workerd", "worker", "browser"],
       external: ["cloudflare:*", "node:*"],
     }),
@@ -47,15 +50,42 @@ export async function build(): Promise<void> {
       entryPoints: ["src/cli/main.ts"],
       outfile: "dist/rivulet.js",
       platform: "node",
-      packages: "external",
       define: { RIVULET_VERSION: JSON.stringify(version) },
       banner: { js: "#!/usr/bin/env node" },
     }),
   ]);
-  for (const { path, contents } of results.flatMap((result) => result.outputFiles)) {
-    await replaceFile(path, contents);
-  }
+  const licenses = await licensesOf(published.map((result) => result.metafile));
+  const files = [
+    ...[worker, ...published].flatMap((result) => result.outputFiles),
+    { path: join(ROOT, "dist/licenses.txt"), contents: Buffer.from(licenses) },
+  ];
+  for (const { path, contents } of files) await replaceFile(path, contents);
   await writeFile(STAMP, "");
+  return files.map(({ path }) => path);
+}
+
+/** Returns the licenses of the packages that are bundled. They ask to be handed on with every copy. */
+async function licensesOf(bundles: readonly esbuild.Metafile[]): Promise<string> {
+  const inputs = bundles
+    .flatMap(({ outputs }) => Object.values(outputs))
+    .flatMap((output) => Object.entries(output.inputs))
+    .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
+    .map(([path]) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1])
+    .filter((name) => name !== undefined);
+  const texts = [...new Set(inputs)].sort().map(async (name) => {
+    const text = await readFile(join(ROOT, "node_modules", name, "LICENSE"), "utf8");
+    return `${name}\n\n${text.trim()}\n`;
+  });
+  return (await Promise.all(texts)).join("\n---\n\n");
+}
+
+/** Removes the SDK's files of earlier builds, so that the package does not hold them. */
+async function removeStale(built: readonly string[]): Promise<void> {
+  const stale = (await readdir(join(ROOT, "dist")))
+    .filter((name) => name.startsWith("client-"))
+    .map((name) => join(ROOT, "dist", name))
+    .filter((path) => !built.includes(path));
+  await Promise.all(stale.map((path) => rm(path)));
 }
 
 /** Its modification time is that of the last build. A file whose contents stay the same keeps its time. */
@@ -68,7 +98,11 @@ export async function buildIfStale(): Promise<void> {
     ({ mtimeMs }) => mtimeMs,
     () => 0,
   );
-  for (const path of SOURCES) if (await isNewer(path, builtMs)) return build();
+  for (const path of SOURCES) {
+    if (!(await isNewer(path, builtMs))) continue;
+    await build();
+    return;
+  }
 }
 
 /** True if the path is newer. A folder changes when something in it comes or goes. */
@@ -94,4 +128,7 @@ export async function replaceFile(path: string, contents: Uint8Array): Promise<v
   await rename(temporary, path);
 }
 
-if (import.meta.main) await build();
+if (import.meta.main) {
+  const built = await build();
+  if (process.argv.includes("--remove-stale")) await removeStale(built);
+}
