@@ -1,7 +1,8 @@
 // Administers topics and groups.
 import { BrokerError, type ErrorName } from "../core/errors.ts";
-import type { GroupStateName, HistoryEntry, TopicAssignment } from "../core/group-info.ts";
+import type { GroupInfo, GroupOffsetInfo, HistoryInfo, ResetResult } from "../core/group-info.ts";
 import type { TopicPartition } from "../core/record.ts";
+import type { ConfigInfo, GroupConfigInfo, TopicInfo } from "../core/topic-info.ts";
 import {
   CONFIGS_PATH,
   GROUPS_PATH,
@@ -12,73 +13,15 @@ import {
 } from "../protocol/paths.ts";
 import { type HttpClient, jsonBody } from "./http.ts";
 
-export interface TopicInfo {
-  readonly name: string;
-  readonly topicId: string;
-  readonly partitions: number;
-  /** The config by Kafka's keys, e.g. `max.message.bytes`. */
-  readonly config: Readonly<Record<string, string | number>>;
-  /** The values set on this topic. The rest of `config` are defaults. */
-  readonly overrides: Readonly<Record<string, string | number>>;
-}
-
-export interface ConfigInfo {
-  /** The config of topics that do not set a key themselves, by Kafka's keys. */
-  readonly config: Readonly<Record<string, string | number>>;
-  readonly overrides: Readonly<Record<string, string | number>>;
-}
-
-export interface GroupConfigInfo extends ConfigInfo {
-  readonly groupId: string;
-}
-
-export interface GroupInfo {
-  readonly groupId: string;
-  readonly state: GroupStateName;
-  readonly epoch: number;
-  readonly assignor: string;
-  readonly members: readonly {
-    readonly memberId: string;
-    readonly instanceId?: string;
-    readonly clientId?: string;
-    readonly memberEpoch: number;
-    /** False while its connection is lost and its session timeout runs. */
-    readonly connected: boolean;
-    /** The partitions that it may consume now. */
-    readonly assignment: readonly TopicAssignment[];
-    /** The partitions that it will consume once every member has given up what is no longer its own. */
-    readonly target: readonly TopicAssignment[];
-  }[];
-  readonly offsets: readonly GroupOffsetInfo[];
-  /**
-   * The partitions whose logs do not answer, with the reasons. `offset` is the group's committed offset there, or 0.
-   */
-  readonly unreadable?: readonly {
-    readonly topic: string;
-    readonly partition: number;
-    readonly offset: number;
-    readonly code: string;
-    readonly detail: string;
-  }[];
-}
-
-/** An entry of a group's flight recorder. */
-export interface HistoryInfo extends HistoryEntry {
-  /** Milliseconds since the epoch. */
-  readonly atMs: number;
-}
-
-export interface GroupOffsetInfo {
-  readonly topic: string;
-  readonly partition: number;
-  /** The next offset that the group will read. Null if it has committed nothing. */
-  readonly committedOffset: number | null;
-  readonly logEndOffset: number;
-  /** The number of records not read yet. Null if nothing was committed. */
-  readonly lag: number | null;
-  /** The age of the oldest record not read yet. Null if there is none, or none that can be read. */
-  readonly oldestUnreadMs: number | null;
-}
+export type {
+  ConfigInfo,
+  GroupConfigInfo,
+  GroupInfo,
+  GroupOffsetInfo,
+  HistoryInfo,
+  ResetResult,
+  TopicInfo,
+};
 
 /** The position at which a group continues. Times are milliseconds since the epoch or ISO 8601. */
 export type ResetTo =
@@ -104,12 +47,6 @@ export type GroupReset = { readonly dryRun?: boolean } & (
   | { readonly topics?: readonly string[]; readonly to: ResetTo }
   | { readonly offsets: readonly PlannedOffset[] }
 );
-
-export interface ResetResult {
-  readonly groupId: string;
-  readonly dryRun: boolean;
-  readonly offsets: readonly (PlannedOffset & { readonly committedOffset: number | null })[];
-}
 
 /** Manages topics and groups. Every method throws BrokerError with Kafka's error name in `code`, or ConnectionError. */
 export class Admin {

@@ -17,9 +17,74 @@ export type GroupStateName = "EMPTY" | "ASSIGNING" | "RECONCILING" | "STABLE" | 
  */
 export type MemberState = "STABLE" | "UNREVOKED_PARTITIONS" | "UNRELEASED_PARTITIONS";
 
+/** The states of a member that speaks Kafka's classic protocol are its group's. */
+export type ClassicMemberState = "STABLE" | "ASSIGNING" | "RECONCILING";
+
 export interface TopicAssignment {
   readonly topic: string;
   readonly partitions: readonly number[];
+}
+
+export interface MemberInfo {
+  readonly memberId: string;
+  readonly instanceId?: string;
+  readonly clientId?: string;
+  readonly memberEpoch: number;
+  readonly state: MemberState | ClassicMemberState;
+  /** False while its connection is lost and its session timeout runs. */
+  readonly connected: boolean;
+  /** The partitions that it may consume now. */
+  readonly assignment: readonly TopicAssignment[];
+  /** The partitions that it will consume once every member has given up what is no longer its own. */
+  readonly target: readonly TopicAssignment[];
+}
+
+export interface GroupInfo {
+  readonly groupId: string;
+  readonly state: GroupStateName;
+  readonly epoch: number;
+  readonly assignor: string;
+  readonly members: readonly MemberInfo[];
+  readonly offsets: readonly GroupOffsetInfo[];
+  /**
+   * The partitions whose logs do not answer, with the reasons. `offset` is the group's committed offset there, or 0.
+   */
+  readonly unreadable?: readonly RefusedPlace[];
+}
+
+export interface GroupOffsetInfo {
+  readonly topic: string;
+  readonly partition: number;
+  /** The next offset that the group will read. Null if it has committed nothing. */
+  readonly committedOffset: number | null;
+  readonly logEndOffset: number;
+  /** The number of records not read yet. Null if nothing was committed. */
+  readonly lag: number | null;
+  /** The age of the oldest record not read yet. Null if there is none, or none that can be read. */
+  readonly oldestUnreadMs: number | null;
+}
+
+/** An offset of a partition, with the error there. */
+export interface RefusedPlace {
+  readonly topic: string;
+  readonly partition: number;
+  readonly offset: number;
+  /** Kafka's name of the error. */
+  readonly code: string;
+  readonly detail: string;
+}
+
+/** The positions to which a group was reset, or would be. */
+export interface ResetResult {
+  readonly groupId: string;
+  readonly dryRun: boolean;
+  readonly offsets: readonly {
+    readonly topic: string;
+    readonly partition: number;
+    /** The group's position before. */
+    readonly committedOffset: number | null;
+    readonly offset: number;
+  }[];
 }
 
 export type HistoryType =
@@ -64,9 +129,12 @@ export interface HistoryEntry {
    * The first of the partitions: at most MAX_HISTORY_PARTITIONS, and
    * MAX_HISTORY_PARTITIONS_PER_OPERATION together with those of earlier entries.
    */
-  readonly partitions?: readonly {
-    readonly topic: string;
-    readonly partitions: readonly number[];
-  }[];
+  readonly partitions?: readonly TopicAssignment[];
   readonly partitionCount?: number;
+}
+
+/** An entry of a group's flight recorder. */
+export interface HistoryInfo extends HistoryEntry {
+  /** Milliseconds since the epoch. */
+  readonly atMs: number;
 }

@@ -1,4 +1,5 @@
 // Every path of the HTTP API that clients build, in one place.
+import { SOCKET_VERSION } from "./version.ts";
 
 export const TOPICS_PATH = "/v1/topics";
 export const GROUPS_PATH = "/v1/groups";
@@ -30,8 +31,9 @@ export function groupPath(groupId: string): string {
   return `${GROUPS_PATH}/${encodeURIComponent(groupId)}`;
 }
 
+/** The socket names its version. A partition's does not yet: see version.ts. */
 export function groupSocketPath(groupId: string): string {
-  return `${groupPath(groupId)}/socket`;
+  return `${groupPath(groupId)}/socket?v=${SOCKET_VERSION}`;
 }
 
 /** Kafka's protocol over a WebSocket. */

@@ -5,8 +5,8 @@
 //   1  Release 0.2. Whoever receives a message ignores fields that it does not know. A message of an unknown type is
 //      answered with an error and does nothing else.
 //
-// The SDK does not name it yet: it means the same without, and a Worker of release 0.1 refuses a query that it does not
-// know, so an SDK that named it would be shut out by a rollback [VER-6]. It may name it from release 0.3 on.
+// The SDK names it at the group socket. At a partition's socket it does not yet: release 0.1 refuses a query there that it
+// does not know, so an SDK that named it would be shut out by a rollback [VER-6]. It may from release 0.3 on.
 //
 // A message may get fields without a new version, if it means the same to those who ignore them. The version grows
 // when a message gets another meaning. test/core/messages.test.ts holds the messages of each version.

@@ -4,6 +4,7 @@ import { ClassicGroup } from "../../src/core/group/classic.ts";
 import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { describeGroup } from "../../src/core/group/describe.ts";
 import { partitionKey } from "../../src/core/group/partition-key.ts";
+import * as responses from "../../src/http/responses.ts";
 import { ClassicRig } from "../support/classic-rig.ts";
 import { GroupScenario } from "../support/group-scenario.ts";
 
@@ -111,11 +112,17 @@ describe("describe", () => {
     expect(b).not.toHaveProperty("instanceId");
   });
 
-  test("[CLS-8] a classic group is told by its members, in each phase", () => {
+  test("[CLS-8] [DOC-1] a classic group is told by its members, in each phase", () => {
     const none = new GroupScenario({}).coordinator;
     const rig = new ClassicRig();
     const one = rig.join("", { instanceId: "i" }).joined?.memberId ?? "";
-    const told = () => describeGroup(none, rig.group);
+    const told = () => {
+      const group = describeGroup(none, rig.group);
+      // [DOC-1] It is what the API's description says, whatever the phase.
+      expect(group.members).toEqual(responses.group.shape.members.parse(group.members));
+      expect(group.state).toBe(responses.group.shape.state.parse(group.state));
+      return group;
+    };
     expect(told()).toMatchObject({ state: "ASSIGNING", epoch: 1, assignor: "range" });
     // Version 0, one topic "t" with the partitions 0 and 3.
     const bytes = [0, 1, 0, 0, 0, 1, 0, 1, 0x74, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3];

@@ -61,6 +61,7 @@ const PUBLISHED = [
   "core/errors.d.ts",
   "core/group-info.d.ts",
   "core/record.d.ts",
+  "core/topic-info.d.ts",
   "kafkajs/socket-factory.d.ts",
   "protocol/json-record.d.ts",
   "protocol/record-outcome.d.ts",

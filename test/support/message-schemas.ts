@@ -1,6 +1,7 @@
 // The messages that the broker sends over its own sockets, as schemas. The types in src/protocol have no schema, because
 // the SDK carries those files. The compiler checks that both say the same.
 import * as z from "zod";
+import { exactly } from "../../src/http/exactly.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import type {
   AssignmentMessage,
@@ -15,23 +16,6 @@ import {
 } from "../../src/protocol/partition-socket.ts";
 import { type PlainServerMessage, plainClientMessage } from "../../src/protocol/plain-consumer.ts";
 import type { WatchMessage } from "../../src/protocol/watch-socket.ts";
-
-type DeepWritable<T> = T extends readonly (infer Item)[]
-  ? DeepWritable<Item>[]
-  : T extends object
-    ? { -readonly [Key in keyof T]: DeepWritable<T[Key]> }
-    : T;
-
-/** A schema of exactly this type. */
-function exactly<Message>() {
-  return <Schema extends z.ZodType>(
-    schema: DeepWritable<z.output<Schema>> extends DeepWritable<Message>
-      ? DeepWritable<Message> extends DeepWritable<z.output<Schema>>
-        ? Schema
-        : never
-      : never,
-  ): Schema => schema;
-}
 
 const topicPartition = { topic: z.string(), partition: z.number() };
 const errorFields = {

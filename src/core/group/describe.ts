@@ -1,29 +1,19 @@
 // A group as it is shown to people.
-import type { GroupStateName, TopicAssignment } from "../group-info.ts";
+import type {
+  ClassicMemberState,
+  GroupInfo,
+  GroupStateName,
+  TopicAssignment,
+} from "../group-info.ts";
 import type { ClassicGroup } from "./classic.ts";
 import { readAssignment } from "./classic-assignment.ts";
 import type { Coordinator } from "./coordinator.ts";
 import { EMPTY_SET, fromSet, type PartitionSet } from "./partition-key.ts";
 import type { GroupTopic } from "./state.ts";
 
-export interface GroupDescription {
-  readonly groupId: string;
-  readonly state: GroupStateName;
-  readonly epoch: number;
-  readonly assignor: string;
-  readonly members: readonly {
-    readonly memberId: string;
-    readonly instanceId?: string;
-    readonly clientId?: string;
-    readonly memberEpoch: number;
-    readonly state: string;
-    /** False while its connection is lost and its session timeout runs. */
-    readonly connected: boolean;
-    /** The partitions that it may consume now. */
-    readonly assignment: readonly TopicAssignment[];
-    /** The partitions that it will consume once every member has given up what is no longer its own. */
-    readonly target: readonly TopicAssignment[];
-  }[];
+/** A group as it describes itself. The Worker adds the ends of the logs. */
+export interface GroupDescription
+  extends Pick<GroupInfo, "groupId" | "state" | "epoch" | "assignor" | "members"> {
   /** Every partition of the group's topics. `committedOffset` is null if nothing was committed. */
   readonly offsets: readonly {
     readonly topic: string;
@@ -51,8 +41,8 @@ export function describeGroup(
         ...(member.instanceId === null ? {} : { instanceId: member.instanceId }),
         clientId: member.clientId,
         memberEpoch: classic.generation,
-        state: CLASSIC_STATES[classic.phase],
-        connected: true,
+        state: CLASSIC_MEMBER_STATES[classic.phase],
+        connected: member.silentSinceMs === null,
         assignment: readAssignment(member.assignment),
         target: readAssignment(member.assignment),
       })),
@@ -87,6 +77,12 @@ const CLASSIC_STATES = {
   COMPLETING: "ASSIGNING",
   STABLE: "STABLE",
 } as const satisfies Record<ClassicGroup["phase"], GroupStateName>;
+
+/** The states of its members. A group that is EMPTY has none. */
+const CLASSIC_MEMBER_STATES: Readonly<Record<ClassicGroup["phase"], ClassicMemberState>> = {
+  ...CLASSIC_STATES,
+  EMPTY: "STABLE",
+};
 
 function describeOffsets(
   coordinator: Coordinator,

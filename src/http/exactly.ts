@@ -1,0 +1,20 @@
+// Holds a schema to a type. A type that an answer, a client or a message has is defined once. Its schema describes the
+// same thing to others, and the compiler refuses one that says anything else.
+import type * as z from "zod";
+
+type Mutable<T> = T extends readonly (infer Item)[]
+  ? Mutable<Item>[]
+  : T extends object
+    ? { -readonly [Key in keyof T]: Mutable<T[Key]> }
+    : T;
+
+/** Returns the schema. It does not compile unless its output is exactly a `Shape`, apart from `readonly`. */
+export function exactly<Shape>() {
+  return <Schema extends z.ZodType>(
+    schema: Mutable<z.output<Schema>> extends Mutable<Shape>
+      ? Mutable<Shape> extends Mutable<z.output<Schema>>
+        ? Schema
+        : never
+      : never,
+  ): Schema => schema;
+}
