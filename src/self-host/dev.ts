@@ -6,7 +6,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
-import { kafkaPortsOf } from "./ports.ts";
+import { advertisedOf, kafkaPortsOf } from "./ports.ts";
 import { flagOf, MAX_PARTITIONS, numberOf, runOrExplain, stopWithNpm } from "./settings.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -14,10 +14,10 @@ const CONFIG = resolve(ROOT, "wrangler.toml");
 const HOST = "127.0.0.1";
 
 async function main(): Promise<void> {
-  const ports = await kafkaPortsOf(HOST);
-  const addresses = ports.map((port) => `${HOST}:${port}`).join(",");
+  const ports = await kafkaPortsOf(HOST, null);
+  const addresses = ports.map((port) => `${HOST}:${port}`);
   const copy = copyWith(ports, {
-    KAFKA_ADVERTISE: process.env.KAFKA_ADVERTISE || addresses,
+    KAFKA_ADVERTISE: advertisedOf(addresses),
     AUTO_CREATE_TOPICS_ENABLE: String(flagOf("AUTO_CREATE_TOPICS_ENABLE", true)),
     NUM_PARTITIONS: String(numberOf("NUM_PARTITIONS", 1, MAX_PARTITIONS)),
   });

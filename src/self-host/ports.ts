@@ -3,6 +3,7 @@ import { createServer } from "node:net";
 import { StartError } from "./settings.ts";
 
 const DEFAULT_KAFKA_PORT = 9092;
+const MAX_PORT = 65_535;
 /** The same number as in src/core/limits.ts. Nothing of the broker is imported here. */
 const MAX_NODES = 16;
 
@@ -13,8 +14,8 @@ const MAX_NODES = 16;
 export async function portOf(variable: string, host: string, byDefault: number): Promise<number> {
   const text = process.env[variable] || String(byDefault);
   const port = Number(text);
-  if (!/^\d+$/.test(text) || port > 65_535)
-    throw new StartError(`${variable} is "${text}", it must be a number from 0 to 65535`);
+  if (!/^\d+$/.test(text) || port > MAX_PORT)
+    throw new StartError(`${variable} is "${text}", it must be a number from 0 to ${MAX_PORT}`);
   const free = await freePort(host, port);
   if (free !== null) return free;
   const other = port === byDefault ? byDefault + 1 : byDefault;
@@ -25,9 +26,9 @@ export async function portOf(variable: string, host: string, byDefault: number):
 
 /**
  * Returns KAFKA_PORT and the ports after it, one for each of KAFKA_NODES. If nobody asked for a port and the usual one
- * is taken, it finds free ones: two brokers need not be told about each other.
+ * is taken, it finds free ones: two brokers need not be told about each other. `httpPort` is not one of them.
  */
-export async function kafkaPortsOf(host: string): Promise<number[]> {
+export async function kafkaPortsOf(host: string, httpPort: number | null): Promise<number[]> {
   const count = Number(process.env.KAFKA_NODES || 1);
   if (!Number.isInteger(count) || count < 1 || count > MAX_NODES)
     throw new StartError(
@@ -35,24 +36,68 @@ export async function kafkaPortsOf(host: string): Promise<number[]> {
     );
   const first = process.env.KAFKA_PORT
     ? await portOf("KAFKA_PORT", host, DEFAULT_KAFKA_PORT)
-    : await freePort(host, DEFAULT_KAFKA_PORT);
-  const isAnyPort = first === null || process.env.KAFKA_PORT === "0";
-  const ports = [first ?? (await anyPort(host))];
-  while (ports.length < count) {
-    const next = isAnyPort
-      ? await anyPort(host)
-      : await freePort(host, (ports.at(-1) as number) + 1);
-    if (next === null)
+    : httpPort === DEFAULT_KAFKA_PORT
+      ? null
+      : await freePort(host, DEFAULT_KAFKA_PORT);
+  if (first === null || process.env.KAFKA_PORT === "0") return anyPorts(host, count, httpPort);
+  const last = first + count - 1;
+  if (last > MAX_PORT)
+    throw new StartError(
+      `KAFKA_NODES is ${count} and the first port ${first}, so the last would be ${last}, and the highest is ${MAX_PORT}; choose another KAFKA_PORT`,
+    );
+  if (httpPort !== null && httpPort >= first && httpPort <= last)
+    throw new StartError(
+      `PORT is ${httpPort}, and Kafka's clients are served on ${portsText(first, last)}; choose another PORT or KAFKA_PORT`,
+    );
+  for (let port = first + 1; port <= last; port++)
+    if ((await freePort(host, port)) === null)
       throw new StartError(
-        `KAFKA_NODES is ${count}, but port ${(ports.at(-1) as number) + 1} on ${host} is taken; choose another KAFKA_PORT`,
+        `KAFKA_NODES is ${count}, but port ${port} on ${host} is taken; choose another KAFKA_PORT`,
       );
-    ports.push(next);
-  }
-  return ports;
+  return Array.from({ length: count }, (_, node) => first + node);
 }
 
-async function anyPort(host: string): Promise<number> {
-  return (await freePort(host, 0)) as number;
+function portsText(first: number, last: number): string {
+  return first === last ? `port ${first}` : `the ports ${first} to ${last}`;
+}
+
+/** Returns free ports, each once. A port that was found free is not taken yet, and may be found again. */
+async function anyPorts(host: string, count: number, httpPort: number | null): Promise<number[]> {
+  const ports = new Set<number>();
+  while (ports.size < count) {
+    const port = (await freePort(host, 0)) as number;
+    if (port !== httpPort) ports.add(port);
+  }
+  return [...ports];
+}
+
+const ADDRESS = /^(\[[0-9a-fA-F:.]+\]|[\w.-]+):(\d{1,5})$/;
+
+/**
+ * Returns KAFKA_ADVERTISE: `host:port` of each node, with commas between. `listening` are the addresses on which they
+ * listen, and at which clients find them if it is not set.
+ */
+export function advertisedOf(listening: readonly string[]): string {
+  const text = process.env.KAFKA_ADVERTISE;
+  if (!text) return listening.join(",");
+  const wrong = (why: string) => new StartError(`KAFKA_ADVERTISE is "${text}", ${why}`);
+  const addresses = text.split(",").map((address) => {
+    const [, host, port] = ADDRESS.exec(address.trim()) ?? [];
+    if (host === undefined || Number(port) < 1 || Number(port) > MAX_PORT)
+      throw wrong(
+        `it must be host:port, or several with commas between, with ports from 1 to ${MAX_PORT}`,
+      );
+    return `${host}:${Number(port)}`;
+  });
+  const twice = addresses.find((address, i) => addresses.indexOf(address) < i);
+  if (twice !== undefined) throw wrong(`it must name ${twice} once: clients tell nodes by address`);
+  if (addresses.length > MAX_NODES)
+    throw wrong(`it must have at most ${MAX_NODES} addresses, and has ${addresses.length}`);
+  if (addresses.length < listening.length)
+    throw wrong(
+      `it must have an address for each of KAFKA_NODES, which is ${listening.length}, and has ${addresses.length}`,
+    );
+  return addresses.join(",");
 }
 
 /** Returns the port itself, or a free one for 0. Null if it is taken. */

@@ -24,7 +24,7 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { checkCluster } from "./cluster-file.ts";
 import { LogFilter } from "./log-filter.ts";
-import { kafkaPortsOf, portOf } from "./ports.ts";
+import { advertisedOf, kafkaPortsOf, portOf } from "./ports.ts";
 import {
   flagOf,
   isLoopback,
@@ -52,9 +52,10 @@ const CLOCK_SLACK_MS = 1_000;
 async function main(): Promise<void> {
   const host = process.env.HOST || "127.0.0.1";
   const port = await portOf("PORT", host, DEFAULT_PORT);
-  const kafkaPorts = await kafkaPortsOf(host);
+  const kafkaPorts = await kafkaPortsOf(host, port);
   const hostInUrl = host.includes(":") ? `[${host}]` : host;
-  const kafkaAddresses = kafkaPorts.map((each) => `${hostInUrl}:${each}`).join(",");
+  const kafkaAddresses = kafkaPorts.map((each) => `${hostInUrl}:${each}`);
+  const kafkaAdvertise = advertisedOf(kafkaAddresses);
   const dataDir = resolve(process.env.DATA_DIR || ".rivulet");
   const storagePath = prepareFolder(dataDir);
   const lock = lockFolder(dataDir);
@@ -72,7 +73,7 @@ async function main(): Promise<void> {
       host,
       port,
       kafkaPorts,
-      kafkaAdvertise: process.env.KAFKA_ADVERTISE || kafkaAddresses,
+      kafkaAdvertise,
       autoCreateTopics: flagOf("AUTO_CREATE_TOPICS_ENABLE", isLoopback(host)),
       numPartitions: numberOf("NUM_PARTITIONS", 1, MAX_PARTITIONS),
       trace: process.env.RIVULET_TRACE,

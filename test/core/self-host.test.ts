@@ -1,5 +1,7 @@
 import { readFileSync } from "node:fs";
-import { expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { advertisedOf, kafkaPortsOf } from "../../src/self-host/ports.ts";
+import { StartError } from "../../src/self-host/settings.ts";
 import {
   COMPATIBILITY_DATE,
   COMPATIBILITY_FLAGS,
@@ -43,4 +45,86 @@ test("[SYS-1] a folder or a path with quotes does not break the configuration", 
   expect(config).toContain('(name = "RIVULET_TRACE", text = "1")');
   expect(config).toContain('(name = "AUTO_CREATE_TOPICS_ENABLE", text = "true")');
   expect(config).toContain('(name = "NUM_PARTITIONS", text = "3")');
+});
+
+describe("the addresses of Kafka's nodes", () => {
+  afterEach(() => void vi.unstubAllEnvs());
+
+  const LISTENING = ["127.0.0.1:9092", "127.0.0.1:9093", "127.0.0.1:9094"];
+
+  test.each([
+    ["", LISTENING.join(",")],
+    ["a:1,b:2,c:3", "a:1,b:2,c:3"],
+    [" a:1 , b.test:65535,[::1]:3", "a:1,b.test:65535,[::1]:3"],
+    ["a:1,b:1,c:1,d:1", "a:1,b:1,c:1,d:1"], // More, behind a proxy.
+  ])("[SYS-1] are those that are advertised: %j", (advertise, expected) => {
+    vi.stubEnv("KAFKA_ADVERTISE", advertise);
+    expect(advertisedOf(LISTENING)).toBe(expected);
+  });
+
+  test.each([
+    ["x", /it must be host:port/],
+    ["a:1,b:2,127.0.0.1:99999", /ports from 1 to 65535/],
+    ["a:0,b:2,c:3", /ports from 1 to 65535/],
+    ["a:1,,c:3", /it must be host:port/],
+    ["http://a:1,b:2,c:3", /it must be host:port/],
+    ["a:1,b:2, a:1", /it must name a:1 once/],
+    ["a:1,b:2,a:01", /it must name a:1 once/],
+    ["a:1,b:2", /an address for each of KAFKA_NODES, which is 3, and has 2/],
+    [Array.from({ length: 17 }, (_, i) => `a:${i + 1}`).join(), /at most 16 addresses, and has 17/],
+  ])("[SYS-1] are refused in a sentence: %j", (advertise, sentence) => {
+    vi.stubEnv("KAFKA_ADVERTISE", advertise);
+    const refused = () => advertisedOf(LISTENING);
+    expect(refused).toThrow(StartError);
+    expect(refused).toThrow(sentence);
+    expect(refused).toThrow(`KAFKA_ADVERTISE is "${advertise}"`);
+  });
+
+  test.each([
+    [
+      "65534",
+      "3",
+      null,
+      /the last would be 65536, and the highest is 65535; choose another KAFKA_/,
+    ],
+    ["65535", "2", null, /the last would be 65536/],
+    ["65536", "1", null, /KAFKA_PORT is "65536", it must be a number from 0 to 65535/],
+    ["-1", "1", null, /KAFKA_PORT is "-1"/],
+    ["0", "17", null, /KAFKA_NODES is "17", it must be a number from 1 to 16/],
+    [
+      "free",
+      "1",
+      0,
+      /PORT is \d+, and Kafka's clients are served on port \d+; choose another PORT/,
+    ],
+    ["free", "3", 2, /PORT is \d+, and Kafka's clients are served on the ports \d+ to \d+/],
+  ])(
+    "[SYS-1] ports are refused in a sentence: %s, %s nodes",
+    async (port, nodes, http, sentence) => {
+      const first = port === "free" ? await freeKafkaPort() : port;
+      vi.stubEnv("KAFKA_PORT", String(first));
+      vi.stubEnv("KAFKA_NODES", nodes);
+      const refused = kafkaPortsOf("127.0.0.1", http === null ? null : Number(first) + http);
+      await expect(refused).rejects.toThrow(StartError);
+      await expect(refused).rejects.toThrow(sentence);
+    },
+  );
+
+  test("[SYS-1] where any ports do, each is another one, and none is the one of HTTP", async () => {
+    vi.stubEnv("KAFKA_PORT", "0");
+    vi.stubEnv("KAFKA_NODES", "16");
+    const ports = await kafkaPortsOf("127.0.0.1", 9092);
+    expect(new Set([...ports, 9092]).size).toBe(17);
+    vi.stubEnv("KAFKA_PORT", "");
+    vi.stubEnv("KAFKA_NODES", "1");
+    expect(await kafkaPortsOf("127.0.0.1", 9092)).not.toContain(9092);
+  });
+
+  /** A port that was free a moment ago, with some behind it. */
+  async function freeKafkaPort(): Promise<number> {
+    vi.stubEnv("KAFKA_PORT", "0");
+    vi.stubEnv("KAFKA_NODES", "1");
+    const [port = 0] = await kafkaPortsOf("127.0.0.1", null);
+    return Math.min(port, 65_000);
+  }
 });

@@ -624,6 +624,16 @@ describe("errors", () => {
       code: 2,
       err: /must be an http or https address/,
     },
+    ...[
+      { options: ["--nodes", "17"], err: /^--nodes: must be a number from 1 to 16; got 17/ },
+      { options: ["--nodes", "0"], err: /at least 1/ },
+      { options: ["--port", "65536"], err: /^--port: must be a number from 0 to 65535; got 65536/ },
+      { options: ["--port", "65534", "--nodes", "3"], err: /the last port would be 65536/ },
+      { options: ["--advertise", "x"], err: /^--advertise: must be host:port.*got "x"/ },
+      { options: ["--advertise", "x:65536"], err: /^--advertise: must be host:port/ },
+      { options: ["--nodes", "2", "--advertise", "a:1"], err: /names 1 nodes, --nodes 2/ },
+      { options: ["--nodes", "2", "--advertise", "a:1, a:1"], err: /"a:1" stands there twice/ },
+    ].map(({ options, err }) => ({ args: ["kafka-bridge", ...options], code: 2, err })),
   ])("[SYS-3] $args fails with what to do", async ({ args, code, err }) => {
     const outcome = await rivulet(args);
     expect(outcome.err).toMatch(err);

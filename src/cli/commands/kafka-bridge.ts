@@ -1,6 +1,7 @@
 // rivulet kafka-bridge: serves Kafka's clients over TCP on this machine, wherever the broker is.
 import { once } from "node:events";
 import type { Command } from "commander";
+import { MAX_KAFKA_NODES, MAX_PORT, parseAddresses } from "../../protocol/node-addresses.ts";
 import { connect, examples, type GlobalOptions, UsageError } from "../context.ts";
 import { KafkaBridge } from "../kafka-bridge.ts";
 import { stopSignal } from "../stop.ts";
@@ -48,11 +49,7 @@ export function addKafkaBridge(program: Command): void {
     .action(async (options: Options, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       const { url, token, quiet } = global;
-      const advertise = options.advertise?.split(",") ?? null;
-      if (advertise !== null && advertise.length !== options.nodes)
-        throw new UsageError(
-          `--advertise: names ${advertise.length} nodes, --nodes ${options.nodes}`,
-        );
+      const advertise = advertisedIn(options);
       await connect(global).admin.listTopics(); // If it is not there, that is an error now.
       const bridge = await KafkaBridge.start({
         ...options,
@@ -68,4 +65,27 @@ export function addKafkaBridge(program: Command): void {
       if (!signal.aborted) await once(signal, "abort");
       await bridge.stop();
     });
+}
+
+/** Returns the addresses to advertise, or null for those on which the bridge listens. @throws UsageError */
+function advertisedIn({ port, nodes, advertise }: Options): string[] | null {
+  if (nodes > MAX_KAFKA_NODES)
+    throw new UsageError(`--nodes: must be a number from 1 to ${MAX_KAFKA_NODES}; got ${nodes}`);
+  if (port > MAX_PORT)
+    throw new UsageError(`--port: must be a number from 0 to ${MAX_PORT}; got ${port}`);
+  const last = port + nodes - 1;
+  if (port !== 0 && last > MAX_PORT)
+    throw new UsageError(
+      `--nodes ${nodes} from --port ${port} on: the last port would be ${last}, the highest is ${MAX_PORT}`,
+    );
+  if (advertise === undefined) return null;
+  const addresses = advertise.split(",").map((each) => each.trim());
+  if (addresses.length !== nodes)
+    throw new UsageError(`--advertise: names ${addresses.length} nodes, --nodes ${nodes}`);
+  try {
+    parseAddresses("--advertise", advertise);
+  } catch (error) {
+    throw new UsageError((error as Error).message);
+  }
+  return addresses;
 }
