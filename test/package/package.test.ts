@@ -133,10 +133,11 @@ test("[PKG-6] a Worker, as wrangler bundles it, produces and consumes", async ()
     });
   const exited = new Promise((resolve) => wrangler.once("close", resolve));
   try {
-    const url = await until("it is ready", () => {
+    const isReady = () => {
       if (wrangler.exitCode !== null) throw new Error(`wrangler ended: ${output}`);
       return /Ready on (http:\/\/\S+)/.exec(output)?.[1];
-    });
+    };
+    const url = await until("it is ready", isReady, 90_000);
     const response = await fetch(url);
     expect(await response.text()).toBe(JSON.stringify(exchanged("worker")));
   } finally {
