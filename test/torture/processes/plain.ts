@@ -8,6 +8,7 @@ export interface PlainArguments {
   readonly topic: string;
   readonly group: string;
   readonly sessionTimeoutMs: number;
+  readonly instanceId?: string;
 }
 
 type Message =
@@ -30,7 +31,7 @@ type Message =
 const RECONNECT_AFTER_MS = 200;
 const PING_EVERY_MS = 1_000;
 
-const { folder, who, url, topic, group, sessionTimeoutMs } = JSON.parse(
+const { folder, who, url, topic, group, sessionTimeoutMs, instanceId } = JSON.parse(
   process.argv[2] ?? "",
 ) as PlainArguments;
 const history = new HistoryWriter(folder, who);
@@ -39,6 +40,7 @@ const query = new URLSearchParams({
   ack: "explicit",
   clientId: who,
   sessionTimeoutMs: String(sessionTimeoutMs),
+  ...(instanceId === undefined ? {} : { instanceId }),
 });
 const address = `${url.replace("http", "ws")}/v1/groups/${group}/consume?${query}`;
 history.write({ e: "member", group, topic, kind: "plain" });
