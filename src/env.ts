@@ -4,6 +4,7 @@ import type { ClusterCalls } from "./calls/cluster-calls.ts";
 import type { GroupCalls } from "./calls/group-calls.ts";
 import type { PartitionCalls } from "./calls/partition-calls.ts";
 import { errorOf, type Failure } from "./core/errors.ts";
+import { isRegion, type Origin, type Region, regionOf } from "./core/placement.ts";
 import { failureOf, ObjectError, type ObjectPlace } from "./core/platform-errors.ts";
 import { noteFailure, noteSuccess } from "./storage-health.ts";
 
@@ -27,6 +28,14 @@ export interface Env {
    * placeholders for the object. A disk may lose data that the platform's storage does not.
    */
   readonly RIVULET_FILES?: string;
+  /** [PLC-2] Where the request came from that is being served. The Worker adds it for each request, if it is known. */
+  readonly region?: Region;
+}
+
+/** Returns the bindings and variables, with where this request came from. */
+export function withRegion(env: Env, request: Request): Env {
+  const region = regionOf((request.cf ?? {}) as Origin);
+  return region === null ? env : { ...env, region };
 }
 
 /** An object, as others call it. */
@@ -40,13 +49,22 @@ export function clusterStub(env: Env): ClusterStub {
   return noting(env, env.CLUSTER, "cluster", "cluster");
 }
 
-/** Partitions are named by topic id, so a topic created again never meets the data of its namesake. */
-export function partitionStub(env: Env, topicId: string, partition: number): PartitionStub {
-  return noting(env, env.PARTITION, "partition", `${topicId}/${partition}`);
+/**
+ * Partitions are named by topic id, so a topic created again never meets the data of its namesake. [PLC-2] The region is
+ * the topic's: if this is the first call, the partition begins there.
+ */
+export function partitionStub(
+  env: Env,
+  topicId: string,
+  partition: number,
+  region?: string,
+): PartitionStub {
+  return noting(env, env.PARTITION, "partition", `${topicId}/${partition}`, region);
 }
 
-export function groupStub(env: Env, groupId: string): GroupStub {
-  return noting(env, env.GROUP, "group", groupId);
+/** [PLC-2] A group begins where its first member is, unless its creator names another region. */
+export function groupStub(env: Env, groupId: string, region?: string): GroupStub {
+  return noting(env, env.GROUP, "group", groupId, region ?? env.region);
 }
 
 /** Returns the place of an object: its file on a machine's disk, or its id elsewhere. */
@@ -75,8 +93,11 @@ function noting<Calls>(
   namespace: DurableObjectNamespace,
   kind: ObjectKind,
   name: string,
+  region?: string,
 ): Stub<Calls> {
-  const stub = namespace.getByName(name);
+  // A newer release may know more regions. Only the first call of an object's life needs one.
+  const options = isRegion(region) ? { locationHint: region } : undefined;
+  const stub = namespace.getByName(name, options);
   if (typeof stub.id !== "object") return stub as Stub<Calls>; // A simulation has its own platform.
   const inherited = Object.getPrototypeOf(stub) as object;
   const title = kind === "cluster" ? kind : `${kind} ${name}`;
@@ -97,7 +118,7 @@ function noting<Calls>(
       return noted(call, placeOf(env, kind, title, id), method, triesOf(env, kind));
     },
   });
-  return Object.setPrototypeOf(namespace.getByName(name), calls);
+  return Object.setPrototypeOf(namespace.getByName(name, options), calls);
 }
 
 function triesOf(env: Env, kind: ObjectKind): number {

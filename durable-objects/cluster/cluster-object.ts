@@ -8,11 +8,13 @@ import { DurableObject } from "cloudflare:workers";
 import { CLUSTER_CALLS, type ClusterCalls } from "../../src/calls/cluster-calls.ts";
 import {
   type ConfigOverrides,
+  changeDefaults,
   changeOverrides,
   resolveConfig,
   type TopicConfig,
 } from "../../src/core/cluster/config.ts";
 import {
+  changeTopicConfig,
   checkGroupId,
   checkPartitionCount,
   checkTopicName,
@@ -29,6 +31,7 @@ import {
   MAX_WRITERS_TOLD_OF_CLOCK,
 } from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
+import { regionSet } from "../../src/core/placement.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
@@ -72,6 +75,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     name,
     partitions,
     overrides,
+    region,
   }: RequestOf<"createTopic">): Promise<Result<{ topic: Topic }>> {
     const invalid = checkTopicName(name) ?? checkPartitionCount(partitions);
     if (invalid !== null) return invalid;
@@ -87,6 +91,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       topicId: crypto.randomUUID(),
       partitions,
       initialPartitions: partitions,
+      region: regionSet(changed.overrides) ?? region ?? undefined,
       overrides: changed.overrides,
       defaults: this.#store.defaults(),
     });
@@ -155,7 +160,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
         `partitions is ${partitions}, topic ${name} has ${topic.partitions} and may only grow`,
       );
     }
-    const changed = changeOverrides(topic.overrides, change.config ?? {});
+    const changed = changeTopicConfig(topic, change.config ?? {});
     if (!changed.ok) return changed;
     const { overrides } = changed;
     const altered = resolveTopic({ ...topic, partitions, overrides });
@@ -179,7 +184,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   }: RequestOf<"alterDefaults">): Promise<
     Result<{ overrides: ConfigOverrides; config: TopicConfig }>
   > {
-    const changed = changeOverrides(this.#store.defaults(), changes);
+    const changed = changeDefaults(this.#store.defaults(), changes);
     if (!changed.ok) return changed;
     const { overrides } = changed;
     const topics = this.#store.topics();

@@ -36,11 +36,7 @@ import type {
   ClassicSynced,
   ClassicToken,
 } from "../../src/core/group/classic.ts";
-import {
-  changeGroupConfig,
-  type GroupConfig,
-  type InitialPosition,
-} from "../../src/core/group/config.ts";
+import type { GroupConfig, InitialPosition } from "../../src/core/group/config.ts";
 import { Coordinator, type JoinRequest, type LastSeen } from "../../src/core/group/coordinator.ts";
 import { describeGroup, type GroupDescription } from "../../src/core/group/describe.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
@@ -306,7 +302,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   }: RequestOf<"alterConfig">): Promise<
     Result<{ overrides: ConfigOverrides; config: GroupConfig }>
   > {
-    const checked = changeGroupConfig(this.#coordinator.state.overrides, changes);
+    const checked = this.#coordinator.checkConfig(changes);
     if (!checked.ok) return checked;
     const listed = await this.#subscribe([], null);
     if (!listed.ok) return listed;

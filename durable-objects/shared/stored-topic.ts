@@ -9,6 +9,7 @@ const description = z.object({
   topicId: z.string(),
   partitions: z.number(),
   initialPartitions: z.number().optional(),
+  region: z.string().optional(),
   overrides: storedOverrides.default({}),
   defaults: storedOverrides.optional(),
   config: z.record(z.string(), z.unknown()).optional(),

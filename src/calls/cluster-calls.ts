@@ -2,6 +2,7 @@
 import type { ConfigOverrides, TopicConfig } from "../core/cluster/config.ts";
 import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { Result } from "../core/errors.ts";
+import type { Region } from "../core/placement.ts";
 import type { Calls } from "./calls.ts";
 
 export interface ClusterCalls extends Calls {
@@ -10,6 +11,8 @@ export interface ClusterCalls extends Calls {
     name: string;
     partitions: number;
     overrides: Readonly<Record<string, unknown>>;
+    /** [PLC-2] Where it is created from, if that is known. It counts if the overrides name no region. */
+    region?: Region | null;
   }): Promise<Result<{ topic: TopicDescription }>>;
 
   topic(request: { name: string }): Promise<Result<{ topic: TopicDescription }>>;

@@ -16,7 +16,8 @@ import {
   isStorageFailure,
   type PlatformFailure,
 } from "../core/platform-errors.ts";
-import { type Env, partitionStub } from "../env.ts";
+import type { Env } from "../env.ts";
+import { partitionAt } from "./metadata.ts";
 
 export interface AppendStored {
   readonly baseOffset: number;
@@ -73,7 +74,7 @@ export async function appendTo(
   let unanswered = options.unanswered ?? null;
   for (let attempt = 1; ; attempt++) {
     try {
-      const stub = partitionStub(env, topicId, partition);
+      const stub = partitionAt(env, topicId, partition);
       const { expectedOffset, keyed = null, isOwn = false } = options;
       const result = await stub.append({ batches: bytes, expectedOffset, keyed, isOwn });
       if (result.ok) return result;

@@ -4,8 +4,9 @@
 import { wasSetBack } from "../core/elapsed.ts";
 import { FAN_OUT } from "../core/limits.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
-import { clusterStub, type Env, groupStub, partitionStub } from "../env.ts";
+import { clusterStub, type Env, groupStub } from "../env.ts";
 import { isolate } from "./isolate.ts";
+import { partitionAt } from "./metadata.ts";
 
 /**
  * [CLK-4] Runs with each request. It does nothing unless the clock was set back since the
@@ -22,7 +23,7 @@ export async function noticeClock(env: Env): Promise<void> {
     const { groups, partitions } = await clusterStub(env).noticeClock();
     // Partitions come first, because producers may be waiting.
     await mapConcurrently(partitions, FAN_OUT, ({ topicId, partition }) =>
-      partitionStub(env, topicId, partition).noticeClock().catch(untold),
+      partitionAt(env, topicId, partition).noticeClock().catch(untold),
     );
     await mapConcurrently(groups, FAN_OUT, (groupId) =>
       // A group that begins a new life because of this does not answer. The

@@ -6,9 +6,9 @@ import { damageError } from "../core/log/damage.ts";
 import { checkInRange } from "../core/log/in-range.ts";
 import { batches } from "../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
-import { type Env, partitionStub } from "../env.ts";
+import type { Env } from "../env.ts";
 import { isolate } from "./isolate.ts";
-import { atPartition } from "./metadata.ts";
+import { atPartition, partitionAt } from "./metadata.ts";
 import { EMPTY_LOG, PartitionUse } from "./partition-use.ts";
 import { stubTransport } from "./stub-transport.ts";
 
@@ -49,7 +49,7 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
   const mayWait = waitMs > 0 && (request.offset ?? 0) === 0;
   if (!mayWait && (await new PartitionUse(env).isUnused(topicId, partition)))
     return readNothing(request.offset ?? 0);
-  const stub = () => partitionStub(env, topicId, partition);
+  const stub = () => partitionAt(env, topicId, partition);
   const offset = request.offset ?? unwrap(await stub().offsets()).logStartOffset;
   const read = async () => {
     const room = Math.min(maxBytes, isolate.answers.share);

@@ -16,7 +16,7 @@ import {
   UNKNOWN_TOPIC_ID_AGE_MS,
   UNKNOWN_TOPIC_IDS,
 } from "../core/limits.ts";
-import { clusterStub, type Env } from "../env.ts";
+import { clusterStub, type Env, type PartitionStub, partitionStub } from "../env.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
 
 /** Returns the topic. Throws INVALID_TOPIC_EXCEPTION or UNKNOWN_TOPIC_OR_PARTITION. */
@@ -141,4 +141,23 @@ export async function atPartition<T>(
     await refresh(env, name);
     return action((await topicWithPartition(env, name, partition)).topicId);
   }
+}
+
+/**
+ * [PLC-2] Returns the partition. If it was never called before, it begins in its topic's region, provided that this
+ * isolate knows the topic.
+ */
+export function partitionAt(env: Env, topicId: string, partition: number): PartitionStub {
+  const { topics, topicNames } = isolate;
+  const region = topics.get(topicNames.get(topicId) ?? "")?.topic.region;
+  return partitionStub(env, topicId, partition, region);
+}
+
+/**
+ * [PLC-2] Looks a topic up unless this isolate knows it, so that `partitionAt` knows its region. A group may have assigned
+ * partitions of topics that nobody here has named. Never throws: the partition itself says what is wrong.
+ */
+export async function knowTopic(env: Env, topicId: string): Promise<void> {
+  if (isolate.topicNames.has(topicId)) return;
+  await topicById(env, topicId).catch(() => {});
 }

@@ -7,9 +7,9 @@ import { damageError } from "../core/log/damage.ts";
 import { readBatchHeader } from "../core/log/record-batch.ts";
 import { mapConcurrently } from "../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
-import { type Env, groupStub, type PartitionStub, partitionStub } from "../env.ts";
+import { type Env, groupStub, type PartitionStub } from "../env.ts";
 import { lookAtGroup } from "./groups.ts";
-import { topicMetadata } from "./metadata.ts";
+import { partitionAt, topicMetadata } from "./metadata.ts";
 import { PartitionUse } from "./partition-use.ts";
 import { answerOf, isDeleted, type UnreadablePartition } from "./unreadable.ts";
 
@@ -38,7 +38,7 @@ export async function listOffset(
   use = new PartitionUse(env),
 ): Promise<ListedOffset> {
   if (await use.isUnused(topicId, partition)) return { offset: 0 };
-  const stub = partitionStub(env, topicId, partition);
+  const stub = partitionAt(env, topicId, partition);
   if (at === "earliest") return { offset: unwrap(await stub.offsets()).logStartOffset };
   if (at === "latest") return { offset: unwrap(await stub.offsets()).highWatermark };
   if (at === "max-timestamp") {
@@ -90,7 +90,7 @@ export async function groupOffsets(env: Env, group: GroupDescription): Promise<G
   const unreadable: UnreadablePartition[] = [];
   const all = await mapConcurrently(group.offsets, FAN_OUT, async (entry) => {
     const { topic, topicId, partition, committedOffset } = entry;
-    const stub = partitionStub(env, topicId, partition);
+    const stub = partitionAt(env, topicId, partition);
     const bounds = await answerOf(() => use.boundsOf(topicId, partition));
     if (!bounds.ok) {
       const { error: code, detail } = bounds;

@@ -5,8 +5,9 @@
 import type { Bounds } from "../calls/partition-calls.ts";
 import { fail, type Result, unwrap } from "../core/errors.ts";
 import { USED_PARTITIONS } from "../core/limits.ts";
-import { clusterStub, type Env, partitionStub } from "../env.ts";
+import { clusterStub, type Env } from "../env.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
+import { partitionAt } from "./metadata.ts";
 
 export const EMPTY_LOG = { ok: true, logStartOffset: 0, highWatermark: 0 } as const;
 
@@ -54,7 +55,7 @@ export class PartitionUse {
   /** Returns the bounds of a log. */
   async boundsOf(topicId: string, partition: number): Promise<Result<Bounds>> {
     if (await this.isUnused(topicId, partition)) return EMPTY_LOG;
-    return await partitionStub(this.#env, topicId, partition).offsets();
+    return await partitionAt(this.#env, topicId, partition).offsets();
   }
 
   async #usedOf(topicIds: readonly string[]): Promise<Used[] | undefined> {
@@ -79,7 +80,7 @@ export async function deleteRecords(
     if (before === "latest" || before === 0) return EMPTY_LOG;
     return fail("OFFSET_OUT_OF_RANGE", `before is ${before}, the log ends at 0`);
   }
-  const stub = partitionStub(env, topicId, partition);
+  const stub = partitionAt(env, topicId, partition);
   const offset = before === "latest" ? unwrap(await stub.offsets()).highWatermark : before;
   return await stub.deleteRecords({ before: offset });
 }

@@ -8,12 +8,12 @@ import { unknownMember } from "../core/group/offsets.ts";
 import { partitionKey } from "../core/group/partition-key.ts";
 import { DEFAULT_FETCH_BYTES, DEFAULT_REBALANCE_TIMEOUT_MS, FAN_OUT } from "../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
-import { type Env, groupStub, partitionStub } from "../env.ts";
+import { type Env, groupStub } from "../env.ts";
 import type { AssignedPartition, InitialOffset } from "../protocol/group-socket.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
 import { waitForRecords } from "./fetch.ts";
 import { groupExists } from "./groups.ts";
-import { topicMetadata } from "./metadata.ts";
+import { knowTopic, partitionAt, topicMetadata } from "./metadata.ts";
 import { Unfolder } from "./unfolder.ts";
 import { answerOf, isDeleted, type UnreadablePartition } from "./unreadable.ts";
 
@@ -235,7 +235,8 @@ class PollingMember {
     const owner = { group: this.#groupId, incarnation, memberEpoch, memberNumber };
     const isAdded = place.committedOffset === null && place.isAdded; // [OFF-14]
     const initial = isAdded ? "earliest" : (assignment.initialOffset ?? this.#options.from);
-    const stub = partitionStub(this.#env, place.topicId, place.partition);
+    await knowTopic(this.#env, place.topicId);
+    const stub = partitionAt(this.#env, place.topicId, place.partition);
     const readFrom = (offset: number | InitialOffset) =>
       answerOf(async () => await stub.readAs({ owner, offset, maxBytes }));
     let read = await readFrom(place.committedOffset ?? initial);

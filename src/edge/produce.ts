@@ -20,11 +20,11 @@ import {
   type PlannedAppend,
   planAppends,
 } from "../core/produce-plan.ts";
-import { type Env, partitionStub } from "../env.ts";
+import type { Env } from "../env.ts";
 import type { UnplacedRecord } from "../protocol/json-record.ts";
 import { failedRecord, type RecordOutcome } from "../protocol/record-outcome.ts";
 import { type AppendAnswer, type AppendRefused, appendTo, isRefused, refusalOf } from "./append.ts";
-import { refresh, topicMetadata } from "./metadata.ts";
+import { partitionAt, refresh, topicMetadata } from "./metadata.ts";
 import { newProducerId, withProducer } from "./producer-pool.ts";
 import { hashOf } from "./request-hash.ts";
 
@@ -282,7 +282,7 @@ async function produceKeyed(
   const wrong = reasonAgainst(() => planned(topic.name, unplaced, proposal, options, times));
   const ids = { producerId: newProducerId(), requestId: crypto.randomUUID() };
   const plan = wrong === null ? { ...proposal, ...ids } : null;
-  const begun = await partitionStub(env, topic.topicId, home).beginRequest({
+  const begun = await partitionAt(env, topic.topicId, home).beginRequest({
     key,
     bodyHash: hash,
     plan,

@@ -6,8 +6,9 @@ import {
   type SocketEvents,
   type Transport,
 } from "../client/transport/transport.ts";
-import { type Env, groupStub, partitionStub } from "../env.ts";
+import { type Env, groupStub } from "../env.ts";
 import { watchUrl } from "../protocol/watch-socket.ts";
+import { knowTopic, partitionAt } from "./metadata.ts";
 
 /** Watches a group for a member that speaks Kafka's protocol: see watch-socket.ts. */
 export function openWatch(
@@ -16,24 +17,31 @@ export function openWatch(
   memberId: string,
   events: SocketEvents,
 ): Socket {
-  return connect(groupStub(env, groupId), events, watchUrl(memberId));
+  return connect(() => groupStub(env, groupId), events, { url: watchUrl(memberId) });
 }
 
 type Fetcher = { fetch(input: string, init: RequestInit): Promise<Response> };
 
 export function stubTransport(env: Env): Transport {
   return {
-    openGroup: (groupId, events) => connect(groupStub(env, groupId), events),
-    openPartition: ({ topicId, partition }, events) =>
-      connect(partitionStub(env, topicId, partition), events),
+    openGroup: (groupId, events) => connect(() => groupStub(env, groupId), events),
+    openPartition: ({ topicId, partition }, events) => {
+      const known = knowTopic(env, topicId);
+      return connect(() => partitionAt(env, topicId, partition), events, { after: known });
+    },
   };
 }
 
-function connect(stub: Fetcher, events: SocketEvents, url = "https://object/socket"): Socket {
+function connect(
+  find: () => Fetcher,
+  events: SocketEvents,
+  { url = "https://object/socket", after }: { url?: string; after?: Promise<void> } = {},
+): Socket {
   let socket: WebSocket | null = null;
   let isClosed = false;
   const open = async () => {
-    const response = await stub.fetch(url, { headers: { upgrade: "websocket" } });
+    await after;
+    const response = await find().fetch(url, { headers: { upgrade: "websocket" } });
     const accepted = response.webSocket;
     if (accepted === null) throw new Error(`the object answered ${response.status}`);
     accepted.accept();

@@ -7,12 +7,17 @@ import { forget, learn } from "./metadata.ts";
 
 type RequestOf<Method extends keyof ClusterCalls> = Parameters<ClusterCalls[Method]>[0];
 
+/** [PLC-2] Adds where a topic is created from, if that is known. */
+function withRegion(env: Env, request: RequestOf<"createTopic">): RequestOf<"createTopic"> {
+  return env.region === undefined ? request : { ...request, region: env.region };
+}
+
 /** [CLU-1] */
 export async function createTopic(
   env: Env,
   request: RequestOf<"createTopic">,
 ): Promise<Result<{ topic: Topic }>> {
-  const created = await clusterStub(env).createTopic(request);
+  const created = await clusterStub(env).createTopic(withRegion(env, request));
   return created.ok ? { ok: true, topic: learn(created.topic) } : created;
 }
 

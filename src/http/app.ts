@@ -2,7 +2,7 @@
 import { Hono, type MiddlewareHandler } from "hono";
 import { BrokerError, preview } from "../core/errors.ts";
 import { noticeClock } from "../edge/clock.ts";
-import type { Env } from "../env.ts";
+import { type Env, withRegion } from "../env.ts";
 import { CONFIGS_PATH, GROUPS_PATH, PRODUCERS_PATH, TOPICS_PATH } from "../protocol/paths.ts";
 import { failingObjects } from "../storage-health.ts";
 import { batches, producers } from "./batches.ts";
@@ -38,8 +38,15 @@ const withClock: MiddlewareHandler<{ Bindings: Env }> = async ({ env, executionC
   await next();
 };
 
+/** [PLC-2] Topics and groups are created from where their requests come from. */
+const withOrigin: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {
+  context.env = withRegion(context.env, context.req.raw);
+  await next();
+};
+
 export const app = new Hono<{ Bindings: Env }>()
   .use(withClock)
+  .use(withOrigin)
   .use(crossOrigin)
   .use(compressed)
   .use(wellFormedPath)

@@ -11,6 +11,7 @@ import {
   MAX_OFFSETS_PER_COMMIT,
   MAX_TOPICS_PER_MEMBER,
 } from "../core/limits.ts";
+import { regionSet } from "../core/placement.ts";
 import { forgetGroup, groupExists, lookAtGroup } from "../edge/groups.ts";
 import { groupOffsets, type ResetRequest, resetGroup } from "../edge/offsets.ts";
 import { clusterStub, type Env, groupStub } from "../env.ts";
@@ -128,9 +129,8 @@ export const groups = new Hono<{ Bindings: Env }>()
     return withJson(context.req.raw, alterGroupSchema, async (body) => {
       // [PLC-3] What no group can be set to makes none.
       if (!(await groupExists(context.env, groupId))) unwrap(changeGroupConfig({}, body.config));
-      const altered = unwrap(
-        await groupStub(context.env, groupId).alterConfig({ changes: body.config }),
-      );
+      const group = groupStub(context.env, groupId, regionSet(body.config) ?? undefined);
+      const altered = unwrap(await group.alterConfig({ changes: body.config }));
       const { config, overrides } = altered;
       return context.json({ groupId, config: groupConfigByKey(config), overrides });
     });

@@ -5,8 +5,8 @@ import * as z from "zod";
 import type { Topic } from "../core/cluster/topics.ts";
 import { BrokerError, errorOf, type Failure, isErrorName } from "../core/errors.ts";
 import { checkTopicPattern } from "../core/group/topic-pattern.ts";
-import { atPartition, checkPartitionById, topicMetadata } from "../edge/metadata.ts";
-import { type Env, groupStub, partitionStub } from "../env.ts";
+import { atPartition, checkPartitionById, partitionAt, topicMetadata } from "../edge/metadata.ts";
+import { type Env, groupStub } from "../env.ts";
 import { consumeQuery, type DeliveryOptions, socketVersion } from "../protocol/plain-consumer.ts";
 import { selectVersion } from "../protocol/version.ts";
 import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
@@ -87,7 +87,7 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
     const { topicId, v } = query(context.req.raw, partitionSocketQuery);
     requireUpgrade(context);
     const open = (id: string) =>
-      passOn(context, v, () => partitionStub(context.env, id, partition).fetch(context.req.raw));
+      passOn(context, v, () => partitionAt(context.env, id, partition).fetch(context.req.raw));
     if (topicId === undefined) return atPartition(context.env, topic, partition, open);
     await checkPartitionById(context.env, topicId, partition);
     return open(topicId);

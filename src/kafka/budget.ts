@@ -3,7 +3,7 @@
 import { MAX_KAFKA_CALLS } from "../core/limits.ts";
 import type { Env } from "../env.ts";
 
-type Namespace = { getByName(name: string): unknown };
+type Namespace = { getByName(name: string, options?: object): unknown };
 
 export class CallBudget {
   #calls = 0;
@@ -12,9 +12,9 @@ export class CallBudget {
 
   constructor(env: Env) {
     const counted = <N extends Namespace>(namespace: N): N => {
-      const getByName = (name: string) => {
+      const getByName = (name: string, options?: object) => {
         this.#calls++;
-        return namespace.getByName(name);
+        return namespace.getByName(name, options);
       };
       return { getByName } as N;
     };

@@ -1,9 +1,16 @@
 // The resources that have configs: topics, groups, and the broker. The broker's configs are the defaults for topics and
 // groups that set no value of their own.
 
-import { changeOverrides, configByKey } from "../core/cluster/config.ts";
+import { changeDefaults, configByKey } from "../core/cluster/config.ts";
+import { changeTopicConfig } from "../core/cluster/topics.ts";
 import { BrokerError, errorOf, unwrap } from "../core/errors.ts";
-import { changeGroupConfig, groupConfigByKey, resolveGroupConfig } from "../core/group/config.ts";
+import {
+  changeConfigOf,
+  changeGroupConfig,
+  groupConfigByKey,
+  resolveGroupConfig,
+} from "../core/group/config.ts";
+import { regionSet } from "../core/placement.ts";
 import { lookAtGroup } from "../edge/groups.ts";
 import { refresh } from "../edge/metadata.ts";
 import { alterTopic } from "../edge/topics.ts";
@@ -40,13 +47,20 @@ export async function resourceConfigs(
     return { config: configByKey(config), overrides, source: SOURCES.broker, started };
   }
   if (resourceType !== GROUP) throw unknownType(resourceType);
-  const found = await lookAtGroup(env, resourceName, async (group) => await group.config());
-  if (!found.ok && found.error !== "GROUP_ID_NOT_FOUND") throw errorOf(found);
   // A group that does not exist yet is shown with the config that it would have.
-  const { config, overrides } = found.ok
-    ? found
-    : { config: resolveGroupConfig({}), overrides: {} };
+  const { config, overrides } = (await groupConfig(env, resourceName)) ?? {
+    config: resolveGroupConfig({}),
+    overrides: {},
+  };
   return { config: groupConfigByKey(config), overrides, source: SOURCES.group };
+}
+
+/** Returns the config of a group, or null if there is no such group. */
+async function groupConfig(env: Env, groupId: string) {
+  const found = await lookAtGroup(env, groupId, async (group) => await group.config());
+  if (found.ok) return found;
+  if (found.error === "GROUP_ID_NOT_FOUND") return null;
+  throw errorOf(found);
 }
 
 function unknownType(resourceType: number): BrokerError {
@@ -107,14 +121,37 @@ async function alter(
 ): Promise<object> {
   const { resourceType, resourceName } = resource;
   const config = Object.fromEntries(changes);
-  const { overrides } = await resourceConfigs(env, resource);
-  const check = resourceType === GROUP ? changeGroupConfig : changeOverrides;
-  unwrap(check(overrides, config));
+  await check(env, resource, config);
   if (validateOnly) return {};
   if (resourceType === TOPIC) {
     await alterTopic(env, { name: resourceName, config });
   } else if (resourceType === BROKER)
     unwrap(await clusterStub(env).alterDefaults({ changes: config }));
-  else unwrap(await groupStub(env, resourceName).alterConfig({ changes: config }));
+  else {
+    const group = groupStub(env, resourceName, regionSet(config) ?? undefined);
+    unwrap(await group.alterConfig({ changes: config }));
+  }
   return {};
+}
+
+/** Throws what the resource could not be set to. */
+async function check(
+  env: Env,
+  resource: Resource,
+  config: Readonly<Record<string, string | null>>,
+): Promise<void> {
+  const { resourceType, resourceName } = resource;
+  if (resourceType === TOPIC) {
+    unwrap(changeTopicConfig(await refresh(env, resourceName), config));
+    return;
+  }
+  if (resourceType === BROKER) {
+    const { overrides } = await clusterStub(env).defaults();
+    unwrap(changeDefaults(overrides, config));
+    return;
+  }
+  if (resourceType !== GROUP) throw unknownType(resourceType);
+  const found = await groupConfig(env, resourceName);
+  if (found === null) unwrap(changeGroupConfig({}, config));
+  else unwrap(changeConfigOf(resourceName, found.overrides, config));
 }

@@ -13,9 +13,10 @@ import {
 import { batches } from "../core/log/record-batch.ts";
 import { brokerError } from "../core/platform-errors.ts";
 import { isolate, type KafkaFeeds } from "../edge/isolate.ts";
+import { partitionAt } from "../edge/metadata.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { after } from "../edge/timer.ts";
-import { type Env, partitionStub } from "../env.ts";
+import type { Env } from "../env.ts";
 import { CLOSE_FATAL, errorOfClose } from "../protocol/close-codes.ts";
 import type { PartitionMessage, ReaderMessage } from "../protocol/partition-socket.ts";
 import { hasRoomForFeed } from "./feed-room.ts";
@@ -368,7 +369,7 @@ export class Feed {
   /** The socket was refused. A call finds out why. */
   async #ask(): Promise<void> {
     try {
-      const bounds = await partitionStub(this.#env, this.#topicId, this.#partition).offsets();
+      const bounds = await partitionAt(this.#env, this.#topicId, this.#partition).offsets();
       this.#fail(bounds.ok ? "NETWORK_EXCEPTION" : bounds.error);
     } catch {
       this.#fail("NETWORK_EXCEPTION");

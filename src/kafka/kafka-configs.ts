@@ -80,6 +80,7 @@ const KEPT: Readonly<Record<string, About>> = {
     "The size beyond which the oldest segments are deleted. -1: none.",
   ),
   "retention.ms": about("long", "The age at which segments are deleted. -1: none."),
+  "rivulet.region": about("string", "Where it begins. It is set at creation only."),
   "segment.bytes": about("int", "The size at which a segment is closed."),
   "segment.ms": about("long", "The age at which a segment is closed."),
   "consumer.assignor": about("string", "How partitions are shared among the members."),

@@ -134,6 +134,19 @@ const TABLE: readonly Row[] = [
     MIN_SEGMENT_BYTES,
     MAX_PARTITION_BYTES,
   ]),
+  {
+    key: "rivulet.region",
+    field: "region",
+    byDefault: "",
+    legal: [
+      ["", ""],
+      ["weur", "weur"],
+      ["apac-ne", "apac-ne"],
+    ],
+    illegal: ["EU", "europe", " weur", 0, true, ["weur"], {}],
+    bound:
+      'wnam, enam, sam, weur, eeur, apac, apac-ne, apac-se, oc, afr, me or "" (where it is created from)',
+  },
   whole("segment.ms", "segmentMs", 7 * DAY_MS, [1, FOREVER]),
 ];
 

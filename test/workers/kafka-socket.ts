@@ -16,8 +16,8 @@ export class Kafka {
   }
 
   /** @param query says which node the connection goes to, and of which nodes its client is told */
-  static async open(query = ""): Promise<Kafka> {
-    return new Kafka(await TestSocket.open(`/kafka${query}`));
+  static async open(query = "", from: object = {}): Promise<Kafka> {
+    return new Kafka(await TestSocket.open(`/kafka${query}`, () => {}, from));
   }
 
   /** A connection to a broker with these bindings and variables. */

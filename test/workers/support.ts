@@ -358,14 +358,17 @@ export class TestSocket<Text> {
     open.add(this);
   }
 
-  /** `onEvent` sees messages and the close as they come, to compare the order between sockets. */
+  /**
+   * `onEvent` sees messages and the close as they come, to compare the order between sockets. `from` is what the platform
+   * tells of where the request comes from.
+   */
   static async open<Text>(
     path: string,
     onEvent: (event: Text | Uint8Array | Closed | "pong") => void = () => {},
+    from: object = {},
   ): Promise<TestSocket<Text>> {
-    const response = await exports.default.fetch(`${ORIGIN}${path}`, {
-      headers: { upgrade: "websocket" },
-    });
+    const init = { headers: { upgrade: "websocket" }, cf: from };
+    const response = await exports.default.fetch(`${ORIGIN}${path}`, init as RequestInit);
     const { webSocket } = response;
     if (webSocket === null)
       throw new Error(`${path} answered ${response.status}: ${await response.text()}`);

@@ -8,13 +8,14 @@ import {
   oneOf,
   whole,
 } from "../config-table.ts";
-import { fail, type Result } from "../errors.ts";
+import { fail, preview, type Result } from "../errors.ts";
 import {
   DEFAULT_SEGMENT_BYTES,
   MAX_MESSAGE_BYTES,
   MAX_PARTITION_BYTES,
   MIN_SEGMENT_BYTES,
 } from "../limits.ts";
+import { REGION_KEY, regionRule } from "../placement.ts";
 
 /** The resolved configuration. Times are in milliseconds, sizes in bytes. */
 export interface TopicConfig {
@@ -46,6 +47,8 @@ export interface TopicConfig {
   readonly messageTimestampAfterMaxMs: number;
   /** An idempotent producer that has been silent for this long is forgotten. */
   readonly producerIdExpirationMs: number;
+  /** [PLC-2] Where the topic's partitions begin. Empty if that is not known. */
+  readonly region: string;
 }
 
 export type { ConfigOverrides };
@@ -67,6 +70,7 @@ const TABLE = new ConfigTable<TopicConfig>({
   minCleanableDirtyRatio: ratio("min.cleanable.dirty.ratio", 0.5),
   minCompactionLagMs: whole("min.compaction.lag.ms", 0, 0, FOREVER),
   producerIdExpirationMs: whole("producer.id.expiration.ms", DAY_MS, 1, FOREVER),
+  region: regionRule,
   retentionBytes: whole("retention.bytes", -1, -1, FOREVER),
   retentionMs: whole("retention.ms", 7 * DAY_MS, -1, FOREVER),
   segmentBytes: whole(
@@ -130,6 +134,17 @@ export function changeOverrides(
       `config ${readOnly} is read-only: it is set when the broker starts`,
     );
   return TABLE.change(base, changes);
+}
+
+/** Changes the values set for all topics. A region is chosen for each topic, when it is created [PLC-2]. */
+export function changeDefaults(
+  base: ConfigOverrides,
+  changes: Readonly<Record<string, unknown>>,
+): Result<{ overrides: ConfigOverrides }> {
+  const region = changes[REGION_KEY] ?? "";
+  if (region === "") return changeOverrides(base, { ...changes, [REGION_KEY]: null });
+  const detail = `config ${REGION_KEY} is ${preview(region)}, but it cannot be set for all topics, only for one that is created`;
+  return fail("INVALID_CONFIG", detail);
 }
 
 export function resolveConfig(...layers: readonly ConfigOverrides[]): TopicConfig {

@@ -1,8 +1,10 @@
 // Topics, and the rules for their names and partition counts.
-import { type Failure, fail } from "../errors.ts";
+import { type Failure, fail, type Result } from "../errors.ts";
 import { MAX_GROUP_ID_LENGTH, MAX_PARTITIONS_PER_TOPIC, MAX_TOPIC_NAME_LENGTH } from "../limits.ts";
+import { checkRegionStays, regionSet } from "../placement.ts";
 import {
   type ConfigOverrides,
+  changeOverrides,
   differingConfig,
   resolveConfig,
   type TopicConfig,
@@ -19,6 +21,11 @@ export interface TopicDescription {
   readonly partitions: number;
   /** The number of partitions at creation. It never changes, so anything that is spread by it stays where it is. */
   readonly initialPartitions: number;
+  /**
+   * [PLC-2] Where its partitions begin. It never changes. Left out if nobody knows where the topic was created from, and
+   * by release 0.1.
+   */
+  readonly region?: string | undefined;
   /** The config values set on this topic, by Kafka's keys. */
   readonly overrides: ConfigOverrides;
   /** The config values set for all topics, by Kafka's keys. Release 0.1 leaves them out. */
@@ -39,9 +46,20 @@ export interface Topic extends TopicDescription {
 /** [VER-4] Returns the topic with the config that this release makes of what was set. */
 export function resolveTopic(described: TopicDescription): Topic {
   const { name, topicId, partitions, initialPartitions, overrides } = described;
+  const region = described.region ?? regionSet(overrides) ?? undefined;
   const defaults = described.defaults ?? defaultsIn(described);
-  const config = resolveConfig(defaults, overrides);
-  return { name, topicId, partitions, initialPartitions, overrides, defaults, config };
+  const config = { ...resolveConfig(defaults, overrides), region: region ?? "" };
+  return { name, topicId, partitions, initialPartitions, region, overrides, defaults, config };
+}
+
+/** Changes what is set on a topic, as ConfigTable.change does. [PLC-2] Its region stays. */
+export function changeTopicConfig(
+  { name, region, overrides }: Topic,
+  changes: Readonly<Record<string, unknown>>,
+): Result<{ overrides: ConfigOverrides }> {
+  const moved = checkRegionStays(`topic ${name}`, region ?? null, overrides, changes);
+  const changed = changeOverrides(overrides, changes);
+  return changed.ok && moved !== null ? moved : changed;
 }
 
 /** Infers the values that were set for all topics from the description of a release that did not tell them. */

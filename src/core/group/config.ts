@@ -19,6 +19,7 @@ import {
   MIN_HEARTBEAT_INTERVAL_MS,
   MIN_SESSION_TIMEOUT_MS,
 } from "../limits.ts";
+import { checkRegionStays, regionRule, regionSet } from "../placement.ts";
 import type { AssignorName } from "./assignor/assignors.ts";
 
 export interface GroupConfig {
@@ -37,6 +38,8 @@ export interface GroupConfig {
   readonly autoOffsetReset: InitialPosition;
   /** An empty group forgets older offsets, and in the end itself. */
   readonly offsetsRetentionMinutes: number;
+  /** [PLC-2] Where the group begins. Empty for the region of whoever creates it. */
+  readonly region: string;
 }
 
 /** A duration begins at the first record that is at most so old (KIP-1106). */
@@ -67,6 +70,7 @@ const TABLE = new ConfigTable<GroupConfig>({
     1,
     MAX_OFFSETS_RETENTION_MINUTES,
   ),
+  region: regionRule,
 });
 
 function sessionTimeout(key: string, byDefault: number): ConfigRule<number> {
@@ -115,6 +119,17 @@ export function changeGroupConfig(
     "INVALID_CONFIG",
     `config ${SESSION_TIMEOUT} is ${sessionTimeoutMs}, in this group it must be ${minSessionTimeoutMs} to ${maxSessionTimeoutMs}`,
   );
+}
+
+/** Does the same for a group that exists. [PLC-2] Its region stays. */
+export function changeConfigOf(
+  groupId: string,
+  base: ConfigOverrides,
+  changes: Readonly<Record<string, unknown>>,
+): Result<{ overrides: ConfigOverrides }> {
+  const moved = checkRegionStays(`group ${groupId}`, regionSet(base), base, changes);
+  const changed = changeGroupConfig(base, changes);
+  return changed.ok && moved !== null ? moved : changed;
 }
 
 /** [GCF-5] Returns the session timeout of a member that names none. The default gives way to the group's bounds. */

@@ -2,10 +2,13 @@
 // behind (`takeEvents`). An event is replayed the moment it is emitted, and nothing else changes state. The object
 // persists the events in one transaction before it answers anyone. If that fails, it must drop this coordinator and
 // load the state anew, because memory is then ahead of storage.
+
+import type { ConfigOverrides } from "../config-table.ts";
 import { type Failure, fail, type Result } from "../errors.ts";
 import type { GroupStateName } from "../group-info.ts";
 import { ASSIGNORS } from "./assignor/assignors.ts";
 import {
+  changeConfigOf,
   changeGroupConfig,
   type GroupConfig,
   resolveGroupConfig,
@@ -346,8 +349,15 @@ export class Coordinator {
    * [GCF-1] Changes the group's config. `null` removes a key. A group that does not exist is created, so it can be
    * configured before anybody joins. INVALID_CONFIG changes nothing.
    */
+  /** [GCF-1] Returns the values that would be set, or what is wrong with the changes. */
+  checkConfig(changes: Readonly<Record<string, unknown>>): Result<{ overrides: ConfigOverrides }> {
+    const { groupId, overrides } = this.state;
+    if (!this.exists) return changeGroupConfig(overrides, changes);
+    return changeConfigOf(groupId, overrides, changes);
+  }
+
   alterConfig(changes: Readonly<Record<string, unknown>>, nowMs: number): Result<object> {
-    const changed = changeGroupConfig(this.state.overrides, changes);
+    const changed = this.checkConfig(changes);
     if (!changed.ok) return changed;
     const before = this.config;
     if (!this.exists)

@@ -6,6 +6,7 @@
 // Unlike Kafka:
 // - Configs that hold anyway are taken and not stored (kafka-configs.ts).
 
+import { REGION_KEY } from "../../core/placement.ts";
 import { api } from "../api.ts";
 import {
   alterEach,
@@ -40,7 +41,9 @@ export const alterConfigs = service(
   async ({ resources, validateOnly }, context) => ({
     resources: await alterEach(context, resources, validateOnly, async (resource) => {
       const { overrides } = await resourceConfigs(context.env, resource);
-      const unset = Object.keys(overrides).map((name): Change => [name, null]);
+      // [PLC-2] The region stays, so leaving it out says nothing about it.
+      const before = Object.keys(overrides).filter((name) => name !== REGION_KEY);
+      const unset = before.map((name): Change => [name, null]);
       const set = keptOf(resource, resource.configs);
       return [...unset, ...set.map(({ name, value }): Change => [name, value])];
     }),

@@ -12,9 +12,15 @@
 // - Configs that hold anyway are taken and not stored (kafka-configs.ts).
 // - `timeoutMs` is ignored: a change is made when its answer comes.
 
-import { changeOverrides, configByKey, resolveConfig } from "../../core/cluster/config.ts";
-import { checkPartitionCount, checkTopicName, type Topic } from "../../core/cluster/topics.ts";
+import { changeOverrides, configByKey } from "../../core/cluster/config.ts";
+import {
+  checkPartitionCount,
+  checkTopicName,
+  resolveTopic,
+  type Topic,
+} from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf, KAFKA_ERRORS, unwrap } from "../../core/errors.ts";
+import { regionSet } from "../../core/placement.ts";
 import { createTopic } from "../../edge/topics.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { api, type RequestOf } from "../api.ts";
@@ -121,7 +127,9 @@ async function create(env: Env, topic: NewTopic, validateOnly: boolean) {
   if (validateOnly) {
     const { overrides } = await checkNew(env, name, partitions, config);
     const { overrides: defaults } = await clusterStub(env).defaults();
-    const resolved = { config: resolveConfig(defaults, overrides), overrides };
+    const made = { name, topicId: "", partitions, initialPartitions: partitions };
+    const region = regionSet(overrides) ?? env.region;
+    const resolved = resolveTopic({ ...made, region, overrides, defaults });
     return { ...shown, configs: shownConfigs(resolved) };
   }
   const request = { name, partitions, overrides: config };

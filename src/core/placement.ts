@@ -1,0 +1,103 @@
+// Where objects begin. The platform creates an object near whoever calls it first, or in the region that this call asks
+// for, and never moves it. So topics and groups have a region from the start.
+import type { ConfigOverrides, ConfigRule } from "./config-table.ts";
+import { type Failure, fail, preview } from "./errors.ts";
+
+/** The regions of the platform (its location hints). */
+export const REGIONS = [
+  "wnam",
+  "enam",
+  "sam",
+  "weur",
+  "eeur",
+  "apac",
+  "apac-ne",
+  "apac-se",
+  "oc",
+  "afr",
+  "me",
+] as const;
+export type Region = (typeof REGIONS)[number];
+
+export function isRegion(value: unknown): value is Region {
+  return REGIONS.some((region) => region === value);
+}
+
+/** Where a request came from, as far as the platform tells. */
+export interface Origin {
+  readonly continent?: string | undefined;
+  readonly country?: string | undefined;
+  /** In degrees, as text. */
+  readonly longitude?: string | undefined;
+}
+
+const MIDDLE_EAST: ReadonlySet<string> = new Set(
+  "AE BH IL IQ IR JO KW LB OM PS QA SA SY TR YE".split(" "),
+);
+/** The middle of Germany and Poland. */
+const EAST_OF_EUROPE = 15;
+/** The middle of the United States. */
+const WEST_OF_AMERICA = -100;
+
+/** [PLC-2] Returns the region of a request, or null if it is not known. */
+export function regionOf({ continent, country = "", longitude = "" }: Origin): Region | null {
+  const degrees = Number.parseFloat(longitude); // NaN is neither east nor west.
+  if (MIDDLE_EAST.has(country)) return "me";
+  switch (continent) {
+    case "AF":
+      return "afr";
+    case "AS":
+      return "apac";
+    case "EU":
+      return degrees > EAST_OF_EUROPE ? "eeur" : "weur";
+    case "NA":
+      return degrees < WEST_OF_AMERICA ? "wnam" : "enam";
+    case "OC":
+      return "oc";
+    case "SA":
+      return "sam";
+    default:
+      return null;
+  }
+}
+
+// The region as a config of topics and of groups.
+
+/** The key is on disk and on the wire. */
+export const REGION_KEY = "rivulet.region";
+
+/** The empty region is the one of whoever creates the topic or group. */
+export const regionRule: ConfigRule<string> = {
+  key: REGION_KEY,
+  default: "",
+  parse: (value) => (value === "" || isRegion(value) ? value : null),
+  bound: `${REGIONS.join(", ")} or "" (where it is created from)`,
+  show: (value) => value,
+};
+
+/** Returns the region that is set, or null. */
+export function regionSet(overrides: Readonly<Record<string, unknown>>): Region | null {
+  const region = overrides[REGION_KEY];
+  return isRegion(region) ? region : null;
+}
+
+/**
+ * [PLC-2] Returns INVALID_CONFIG if the changes would move what exists. Naming the region that it has is no change.
+ * @param region where it began, or null if that is not known
+ */
+export function checkRegionStays(
+  what: string,
+  region: string | null,
+  overrides: ConfigOverrides,
+  changes: Readonly<Record<string, unknown>>,
+): Failure | null {
+  if (!Object.hasOwn(changes, REGION_KEY)) return null;
+  const wanted = changes[REGION_KEY] ?? "";
+  const isSet = regionSet(overrides) !== null;
+  if (wanted === "" ? !isSet : wanted === region) return null;
+  const place = region === null ? "where it was created from" : `in ${region}`;
+  return fail(
+    "INVALID_CONFIG",
+    `config ${REGION_KEY} is ${preview(wanted)}, but ${what} is ${place} and stays there; it can only be set when it is created`,
+  );
+}

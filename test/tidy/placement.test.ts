@@ -1,0 +1,18 @@
+// Who may call a partition: every place that names its topic's region.
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { filesBelow } from "./files.ts";
+
+test("[PLC-2] the Worker takes partitions from one place, which knows their regions", () => {
+  const calling = filesBelow("src").filter((file) =>
+    /\bpartitionStub\(/.test(readFileSync(file, "utf8")),
+  );
+  expect(calling).toEqual(["src/edge/metadata.ts", "src/env.ts"]);
+});
+
+test("[PLC-2] no other place asks the platform for an object", () => {
+  const asking = [...filesBelow("src"), ...filesBelow("durable-objects")].filter((file) =>
+    /\.(getByName|idFromName|idFromString)\(/.test(readFileSync(file, "utf8")),
+  );
+  expect(asking).toEqual(["src/env.ts", "src/kafka/budget.ts"]);
+});
