@@ -19,7 +19,7 @@ export interface Env {
    * `host:port`, or several with commas between, one for each node.
    */
   readonly KAFKA_ADVERTISE?: string;
-  /** "true" lets Kafka's clients create a topic by asking for it. See kafka/broker-config.ts. */
+  /** "true" lets Kafka's clients create a topic by asking for it. See worker/kafka/broker-config.ts. */
   readonly AUTO_CREATE_TOPICS_ENABLE?: string;
   /** The number of partitions of a topic that a Kafka client creates without naming one. 1 by default. */
   readonly NUM_PARTITIONS?: string;

@@ -1,5 +1,5 @@
 // The calls of Kafka's clients to a group: the classic protocol, KIP-848's heartbeat, offsets, descriptions. They come
-// from the Worker, which speaks Kafka's protocol (src/kafka/apis). A member without a socket shows that it is alive by
+// from the Worker, which speaks Kafka's protocol (src/worker/kafka/apis). A member without a socket shows that it is alive by
 // its calls, and through the connection that watches for it.
 import type {
   ClassicLeave,

@@ -1,6 +1,6 @@
 // One member of a group: reports what it is assigned and what it has handled. Stops cleanly on SIGTERM.
 //   node consumer.ts GROUP NAME
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { type ConsumerReport, type Flight, TOPIC } from "./flight.ts";
 
 const [groupId = "delays", clientId = "worker"] = process.argv.slice(2);

@@ -7,7 +7,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { type Broker, startBroker } from "./broker.ts";
 import { type ConsumerReport, PARTITIONS, readFlights, TOPIC } from "./flight.ts";
 import { Tally } from "./tally.ts";

@@ -1,6 +1,6 @@
 // Sends the flights, keyed by origin airport, a few hundred at a time as a live feed would.
 import { setTimeout as pause } from "node:timers/promises";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { readFlights, TOPIC } from "./flight.ts";
 
 const BATCH = 250;

@@ -1,5 +1,5 @@
 // The parts that every command needs: the broker, printing, and the reporting of errors.
-import { BrokerError, ConnectionError, type ErrorName, Rivulet } from "../client/index.ts";
+import { BrokerError, ConnectionError, type ErrorName, Rivulet } from "../sdk/index.ts";
 
 export interface GlobalOptions {
   readonly url: string;

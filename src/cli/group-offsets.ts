@@ -1,5 +1,5 @@
 // Shows people how far a group has read. `groups describe` and `groups lag` share it.
-import type { GroupInfo, GroupOffsetInfo } from "../client/index.ts";
+import type { GroupInfo, GroupOffsetInfo } from "../sdk/index.ts";
 import { table } from "./table.ts";
 
 export interface OwnedOffset extends GroupOffsetInfo {

@@ -1,7 +1,7 @@
 // Prints records on standard output, as they come.
 import { once } from "node:events";
-import type { Consumer, ConsumerRecord, TopicPartition } from "../client/index.ts";
 import { toJsonRecord } from "../protocol/json-record.ts";
+import type { Consumer, ConsumerRecord, TopicPartition } from "../sdk/index.ts";
 import type { GlobalOptions } from "./context.ts";
 import type { Progress } from "./progress.ts";
 import { stopSignal } from "./stop.ts";

@@ -1,6 +1,6 @@
 // The plan of `groups reset --from-file`: lines as kafka-consumer-groups --from-file takes
 // them, or the output of `groups reset --dry-run --json`.
-import type { PlannedOffset } from "../client/index.ts";
+import type { PlannedOffset } from "../sdk/index.ts";
 import { parseJson, UsageError } from "./context.ts";
 
 /** Parses a plan. `file` is the name of the text in errors. The broker checks that the partitions exist. */

@@ -1,5 +1,5 @@
 // Decodes batches of any compression, if the decompressors are loaded.
-// The SDK loads them later (client/consumer/decoder.ts).
+// The SDK loads them later (member/decoder.ts).
 import { BrokerError } from "../core/errors.ts";
 import { decodeBatch, visitBatch } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";

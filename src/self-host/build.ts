@@ -32,7 +32,7 @@ export async function build(): Promise<readonly string[]> {
     }),
     esbuild.build({
       ...shared,
-      entryPoints: { client: "src/client/index.ts" },
+      entryPoints: { client: "src/sdk/index.ts" },
       outdir: "dist",
       // The code that folds and unfolds batches is loaded on demand. Files of an earlier build stay, because a process
       // that was started with them may not have loaded them yet.

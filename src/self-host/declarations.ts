@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { replaceFile } from "./build.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
-/** The compiler writes here: see the tsconfig.json of src/client and src/kafkajs. */
+/** The compiler writes here: see the tsconfig.json of src/sdk and src/kafkajs. */
 const COMPILED = join(ROOT, "dist/.types");
 const PUBLISHED = join(ROOT, "dist/types");
 

@@ -24,7 +24,7 @@ export interface WorkerdOptions {
   readonly kafkaPorts: readonly number[];
   /** The addresses that clients are told. See KAFKA_ADVERTISE in start.ts. */
   readonly kafkaAdvertise: string;
-  /** The values of AUTO_CREATE_TOPICS_ENABLE and NUM_PARTITIONS. See src/kafka/broker-config.ts. */
+  /** The values of AUTO_CREATE_TOPICS_ENABLE and NUM_PARTITIONS. See src/worker/kafka/broker-config.ts. */
   readonly autoCreateTopics: boolean;
   readonly numPartitions: number;
   readonly trace: string | undefined;

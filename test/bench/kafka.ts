@@ -1,6 +1,6 @@
 // Kafka's clients and the SDK, each with the same million records through the same broker process, and what
 // memory the broker takes meanwhile.
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { startKcat } from "./kafka/kcat.ts";
 import { librdkafkaSide } from "./kafka/librdkafka.ts";

@@ -1,7 +1,7 @@
 // One group whose members are of every kind: the SDK in a browser, the SDK in Node, a plain WebSocket, a poller.
 // Each kind is killed in turn, without a good-bye, while records flow.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { PlainClient } from "../e2e/plain-client.ts";
 import { Reporter } from "../e2e/processes/reporter.ts";

@@ -1,7 +1,7 @@
 // The pages of examples/browser in a real browser, against a running broker.
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { until } from "../support/until.ts";
 import { launchChromium } from "./chromium.ts";

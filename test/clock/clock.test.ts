@@ -2,8 +2,8 @@
 // to pass: what is to happen is waited for, within GUARD_MS, which is far less than the clock is set back by.
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { WebSocket } from "ws";
-import { Rivulet } from "../../src/client/index.ts";
 import { PING } from "../../src/protocol/heartbeat.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { kafkaJs, kafkaOf } from "../e2e/kafka/kafkajs.ts";
 import { MovedClock } from "./moved-clock.ts";

@@ -1,11 +1,11 @@
 // One partition of a consumer: what it takes in from the socket, and what it hands to the application.
 import { beforeAll, expect, test } from "vitest";
-import { AssignedPartition } from "../../src/client/consumer/assigned-partition.ts";
-import { loadDecompress } from "../../src/client/consumer/decoder.ts";
 import { compressor } from "../../src/compression/compress.ts";
 import { MAX_DECODED_IN_HAND_BYTES } from "../../src/core/limits.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
+import { AssignedPartition } from "../../src/member/assigned-partition.ts";
+import { loadDecompress } from "../../src/member/decoder.ts";
 
 const MIB = 1024 * 1024;
 

@@ -6,19 +6,19 @@ import { expect, test } from "vitest";
 
 const KILOBYTE = 1024;
 
-const EVERYTHING = `export * from "./src/client/index.ts"`;
+const EVERYTHING = `export * from "./src/sdk/index.ts"`;
 /** With what they reach a broker by. */
 const PRODUCER_AND_CONSUMER = `
-  export { Producer } from "./src/client/producer.ts";
-  export { Consumer } from "./src/client/consumer.ts";
-  export { HttpClient } from "./src/client/http.ts";
-  export { networkTransport } from "./src/client/transport/network.ts";`;
+  export { Producer } from "./src/sdk/producer.ts";
+  export { Consumer } from "./src/sdk/consumer.ts";
+  export { HttpClient } from "./src/admin/http.ts";
+  export { networkTransport } from "./src/sdk/transport/network.ts";`;
 
 async function bundle(contents: string) {
   const root = fileURLToPath(new URL("../..", import.meta.url));
   const { outputFiles, metafile } = await build({
     absWorkingDir: root,
-    stdin: { contents, resolveDir: root, sourcefile: "src/client.ts", loader: "ts" },
+    stdin: { contents, resolveDir: root, sourcefile: "src/sdk.ts", loader: "ts" },
     entryNames: "client",
     outdir: "out",
     bundle: true,

@@ -17,7 +17,7 @@ import { parsePlan } from "../../src/cli/reset-plan.ts";
 import { screenful } from "../../src/cli/screen.ts";
 import { addSettings, heldSettings, settle } from "../../src/cli/settings.ts";
 import { table } from "../../src/cli/table.ts";
-import { ConnectionError } from "../../src/client/index.ts";
+import { ConnectionError } from "../../src/sdk/index.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "rivulet-config-"));
 const config = join(folder, "config.json");

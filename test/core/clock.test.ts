@@ -1,6 +1,6 @@
 // The clock that a consumer's session runs by, over a wall clock and a monotonic one that the test turns.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { Clock } from "../../src/client/clock.ts";
+import { Clock } from "../../src/member/clock.ts";
 
 const START_MS = 1_700_000_000_000;
 const HOUR_MS = 3_600_000;

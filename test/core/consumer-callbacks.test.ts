@@ -1,8 +1,8 @@
 // What an application may do in the callbacks of a consumer, and what it may ask of it.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Consumer, type ConsumerOptions } from "../../src/client/consumer.ts";
-import { Rivulet } from "../../src/client/rivulet.ts";
 import type { TopicPartition } from "../../src/core/record.ts";
+import { Consumer, type ConsumerOptions } from "../../src/sdk/consumer.ts";
+import { Rivulet } from "../../src/sdk/rivulet.ts";
 import type { Place } from "../support/consumer-harness.ts";
 import { OneMemberBroker, started } from "../support/one-member-broker.ts";
 

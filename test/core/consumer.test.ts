@@ -1,7 +1,7 @@
 // The SDK's consumer over a broker that answers at once, on a clock that the test turns.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { Consumer } from "../../src/client/consumer.ts";
 import type { TopicPartition } from "../../src/core/record.ts";
+import { Consumer } from "../../src/sdk/consumer.ts";
 import { placeOf } from "../support/consumer-harness.ts";
 import { OneMemberBroker, started } from "../support/one-member-broker.ts";
 

@@ -1,9 +1,9 @@
 // The first compressed batch: what unfolds it is loaded then, and nothing overtakes it meanwhile.
 import { expect, test, vi } from "vitest";
-import { Consumer } from "../../src/client/consumer.ts";
 import { compressor } from "../../src/compression/compress.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import type { Compressor } from "../../src/core/log/record-batch.ts";
+import { Consumer } from "../../src/sdk/consumer.ts";
 import { OneMemberBroker } from "../support/one-member-broker.ts";
 
 test("[PKG-1] [SES-1] records of all frames are handled in order, compressed or not", async () => {

@@ -4,7 +4,7 @@ import { ClassicGroup } from "../../src/core/group/classic.ts";
 import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { describeGroup } from "../../src/core/group/describe.ts";
 import { partitionKey } from "../../src/core/group/partition-key.ts";
-import * as responses from "../../src/http/responses.ts";
+import * as responses from "../../src/worker/http/responses.ts";
 import { ClassicRig } from "../support/classic-rig.ts";
 import { GroupScenario } from "../support/group-scenario.ts";
 

@@ -9,7 +9,7 @@ import {
   MAX_WORK_BYTES_PER_REQUEST,
   MIN_ANSWER_SHARE_BYTES,
 } from "../../src/core/limits.ts";
-import { RequestLedger, WorkRoom } from "../../src/edge/holders.ts";
+import { RequestLedger, WorkRoom } from "../../src/worker/edge/holders.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

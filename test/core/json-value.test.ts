@@ -1,8 +1,8 @@
 // Values that an application gives as JSON and that JSON cannot express.
 import { describe, expect, test } from "vitest";
-import { jsonSerde, through } from "../../src/client/serde.ts";
 import { fromJsonRecord, toJsonRecord } from "../../src/protocol/json-record.ts";
 import { jsonText } from "../../src/protocol/json-value.ts";
+import { jsonSerde, through } from "../../src/sdk/serde.ts";
 
 const own: Record<string, unknown> = {};
 own.list = [{ own }];

@@ -1,9 +1,9 @@
 // Kafka's messages: written and read in every version, and what is none.
 import { describe, expect, test } from "vitest";
 import { MAX_KAFKA_REQUEST_BYTES } from "../../src/core/limits.ts";
-import { Lazily, weightOf } from "../../src/kafka/answer-weight.ts";
-import type { Api } from "../../src/kafka/api.ts";
-import { Frames } from "../../src/kafka/frames.ts";
+import { Lazily, weightOf } from "../../src/worker/kafka/answer-weight.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
+import { Frames } from "../../src/worker/kafka/frames.ts";
 import {
   array,
   int32,
@@ -13,8 +13,8 @@ import {
   struct,
   type Type,
   tagged,
-} from "../../src/kafka/schema.ts";
-import { MalformedError, Reader, Writer } from "../../src/kafka/wire.ts";
+} from "../../src/worker/kafka/schema.ts";
+import { MalformedError, Reader, Writer } from "../../src/worker/kafka/wire.ts";
 import { framed } from "../support/kafka-frames.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { SERVED } from "../support/kafka-served.ts";

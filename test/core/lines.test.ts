@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { linesOf } from "../../src/http/lines.ts";
+import { linesOf } from "../../src/worker/http/lines.ts";
 import { runs } from "../support/effort.ts";
 
 async function* inPieces(text: string, size: number): AsyncGenerator<Uint8Array> {

@@ -1,7 +1,7 @@
 // The appends of the SDK's producer to one partition: what shares one, what a failed one leaves to the next, and by what way
 // they go.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { SendOptions } from "../../src/client/producer.ts";
+import type { SendOptions } from "../../src/sdk/producer.ts";
 import {
   busyProducer,
   type FakePartition,

@@ -1,9 +1,9 @@
 // The SDK's producer over a broker in memory: what shares an append, what waits for what, and where records go.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { HttpClient } from "../../src/client/http.ts";
-import { Producer, type ProducerOptions, type SendOptions } from "../../src/client/producer.ts";
+import { HttpClient } from "../../src/admin/http.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { batches } from "../../src/core/log/record-batch.ts";
+import { Producer, type ProducerOptions, type SendOptions } from "../../src/sdk/producer.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

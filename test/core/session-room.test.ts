@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { MAX_SESSION_IN_HAND_BYTES } from "../../src/core/limits.ts";
 import type { TopicPartition } from "../../src/core/record.ts";
-import { SessionRoom } from "../../src/session/session-room.ts";
+import { SessionRoom } from "../../src/worker/session/session-room.ts";
 import { ConsumerHarness } from "../support/consumer-harness.ts";
 
 const PLACES = ["t:0", "t:1", "t:2"] as const;

@@ -1,8 +1,8 @@
 // Who asks, as the SDK tells it: over HTTP and on sockets.
 import { expect, test, vi } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
-import type { Token } from "../../src/client/token.ts";
-import { tokenTransport } from "../../src/client/token.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
+import type { Token } from "../../src/sdk/token.ts";
+import { tokenTransport } from "../../src/sdk/token.ts";
 
 const TOPIC = { name: "t", topicId: "id", partitions: 1, config: {}, overrides: {} };
 

@@ -1,6 +1,6 @@
 // A standard WebSocket's events, as the SDK takes them.
 import { expect, test } from "vitest";
-import { listen, type StandardWebSocket } from "../../src/client/transport/transport.ts";
+import { listen, type StandardWebSocket } from "../../src/member/transport.ts";
 
 function listening() {
   const target = new EventTarget();

@@ -43,28 +43,28 @@ export async function work(env: { RIVULET: RivuletService }) {
 
 /** The declaration files that the package holds. Whoever adds one makes it public. */
 const PUBLISHED = [
-  "client/admin.d.ts",
-  "client/consumer.d.ts",
-  "client/consumer/consumer-options.d.ts",
-  "client/consumer/places.d.ts",
-  "client/consumer/record-loop.d.ts",
-  "client/http.d.ts",
-  "client/index.d.ts",
-  "client/producer.d.ts",
-  "client/producer/options.d.ts",
-  "client/rivulet.d.ts",
-  "client/serde.d.ts",
-  "client/service.d.ts",
-  "client/token.d.ts",
-  "client/transport/network.d.ts",
-  "client/transport/transport.d.ts",
+  "admin/admin.d.ts",
+  "admin/http.d.ts",
+  "admin/service.d.ts",
   "core/errors.d.ts",
   "core/group-info.d.ts",
   "core/record.d.ts",
   "core/topic-info.d.ts",
   "kafkajs/socket-factory.d.ts",
+  "member/places.d.ts",
+  "member/transport.d.ts",
   "protocol/json-record.d.ts",
   "protocol/record-outcome.d.ts",
+  "sdk/consumer.d.ts",
+  "sdk/consumer/consumer-options.d.ts",
+  "sdk/consumer/record-loop.d.ts",
+  "sdk/index.d.ts",
+  "sdk/producer.d.ts",
+  "sdk/producer/options.d.ts",
+  "sdk/rivulet.d.ts",
+  "sdk/serde.d.ts",
+  "sdk/token.d.ts",
+  "sdk/transport/network.d.ts",
 ];
 
 let published: readonly string[];
@@ -77,7 +77,7 @@ beforeAll(async () => {
   symlinkSync(join(ROOT, types), join(folder, types));
   writeFileSync(join(folder, "package.json"), '{"type":"module"}');
   writeFileSync(join(folder, "program.ts"), PROGRAM);
-  for (const project of ["src/client", "src/kafkajs"])
+  for (const project of ["src/sdk", "src/kafkajs"])
     expect(await tsc(ROOT, "-p", project)).not.toContain("error");
   published = await writeDeclarations();
 });

@@ -4,7 +4,7 @@ import { concatBytes } from "../../src/core/bytes.ts";
 import { MAX_DECODED_FETCH_BYTES } from "../../src/core/limits.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import { Unfolder } from "../../src/edge/unfolder.ts";
+import { Unfolder } from "../../src/worker/edge/unfolder.ts";
 
 const GZIP = { type: COMPRESSIONS.gzip, compress: (bytes: Uint8Array) => gzipSync(bytes) };
 

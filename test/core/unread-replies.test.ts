@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { MAX_PLAIN_UNREAD_REPLY_BYTES, MESSAGE_OVERHEAD_BYTES } from "../../src/core/limits.ts";
-import { UnreadReplies } from "../../src/session/unread-replies.ts";
+import { UnreadReplies } from "../../src/worker/session/unread-replies.ts";
 
 /** A client that takes what it wants of what it is sent. */
 class Client {

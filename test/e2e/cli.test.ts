@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 import { type Outcome, runHere } from "./cli-here.ts";

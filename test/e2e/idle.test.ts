@@ -1,6 +1,6 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { afterAll, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { KafkaConsumer } from "../support/kafka-consumer.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";

@@ -2,9 +2,9 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { CLOSE_FATAL } from "../../src/protocol/close-codes.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { isDeep, runs } from "../support/effort.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import { encodeRequest, framed } from "../support/kafka-frames.ts";

@@ -1,6 +1,6 @@
 // One group of every kind of native member, each a process of its own, each killed; one more sees all of them go.
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 import { Reporter } from "./processes/reporter.ts";

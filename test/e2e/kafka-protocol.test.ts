@@ -1,8 +1,8 @@
 // What Kafka's protocol promises, request by request, over TCP and over a WebSocket.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import type { Api } from "../../src/kafka/api.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";
 import * as messages from "../support/kafka-schemas.ts";

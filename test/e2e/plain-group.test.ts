@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 import { PlainClient } from "./plain-client.ts";

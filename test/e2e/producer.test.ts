@@ -1,6 +1,6 @@
 // The SDK's producer over real sockets: repeats, conditions, compression.
 import { afterAll, afterEach, beforeAll, expect, test } from "vitest";
-import { BrokerError, type RecordOutcome, Rivulet } from "../../src/client/index.ts";
+import { BrokerError, type RecordOutcome, Rivulet } from "../../src/sdk/index.ts";
 import { type Fate, TroubleProxy } from "../support/trouble-proxy.ts";
 import { BrokerProcess } from "./broker.ts";
 

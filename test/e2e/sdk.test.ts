@@ -1,6 +1,6 @@
 // The SDK in Node, over the network.
 import { afterAll, beforeAll } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { sdkSuite } from "../support/sdk-suite.ts";
 import { BrokerProcess } from "./broker.ts";
 

@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess, launch, temporaryFolder } from "./broker.ts";
 import { PlainClient } from "./plain-client.ts";

@@ -17,7 +17,7 @@ import {
   type SendOptions,
   type TopicPartition,
   type TypedRecord,
-} from "../../src/client/index.ts";
+} from "../../src/sdk/index.ts";
 import {
   type Answer,
   BLACK_HOLE,

@@ -1,6 +1,7 @@
 // What the clients have in common: what they write, what they read, and how they share a group's work.
-import type { Rivulet } from "../../src/client/index.ts";
+
 import type { CompressionName } from "../../src/core/log/compression.ts";
+import type { Rivulet } from "../../src/sdk/index.ts";
 
 export type Codec = CompressionName;
 

@@ -1,6 +1,6 @@
 // The clients of others and the SDK, crossed: what one writes the others read.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import type { Client } from "./client.ts";
 import { Driver } from "./drivers.ts";
 import { overHttp } from "./http.ts";

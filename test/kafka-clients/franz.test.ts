@@ -1,6 +1,6 @@
 // What franz-go and its admin can do beside writing and reading.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { beatOften } from "./client.ts";
 import { Driver } from "./drivers.ts";

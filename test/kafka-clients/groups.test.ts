@@ -1,6 +1,6 @@
 // The members of a group, whatever client they are of and however it takes part.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { beatOften, type Client, type Member, type Read } from "./client.ts";
 import { Driver, franzKinds, javaKinds, type MemberKind } from "./drivers.ts";

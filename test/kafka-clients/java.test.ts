@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { beatOften } from "./client.ts";
 import type { WireRecord } from "./driven.ts";

@@ -1,6 +1,6 @@
 // What kafka-python can do beside writing and reading: its admin, offsets and seeks, commits of its own.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { KafkaPython, kafkaPython } from "./kafka-python.ts";
 import { numbered } from "./records.ts";

@@ -1,6 +1,6 @@
 // What kcat can do alone: list, query, produce in its several ways.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import type { Sent } from "./client.ts";
 import { consume, produce, runKcat, tryKcat } from "./kcat.ts";

@@ -1,5 +1,5 @@
 // The SDK as one more client, to cross the others with.
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import type { Client, Header, Read } from "./client.ts";
 
 export function sdkOf(url: string): Client {

@@ -197,7 +197,7 @@ export const AREAS: readonly Area[] = [
   },
   {
     name: "edge",
-    files: ["src/edge", "src/http", "src/session", "src/rpc"],
+    files: ["src/worker/edge", "src/worker/http", "src/worker/session", "src/worker/rpc"],
     stages: [
       core(
         "worker/edge-produce",
@@ -239,7 +239,7 @@ export const AREAS: readonly Area[] = [
   },
   {
     name: "Kafka",
-    files: ["src/kafka/"],
+    files: ["src/worker/kafka/"],
     stages: [
       core(
         "kafka-codec",
@@ -260,7 +260,7 @@ export const AREAS: readonly Area[] = [
   },
   {
     name: "client",
-    files: ["src/client"],
+    files: ["src/sdk"],
     stages: [
       core(
         "consumer",

@@ -168,7 +168,7 @@ test("[PKG-6] the program that is compiled uses everything that is exported", ()
       .map((name) => name.trim().replace(/^type /, ""))
       .filter((name) => name !== "")
       .sort();
-  const exported = names(readFileSync(installedFile("dist/types/client/index.d.ts"), "utf8"));
+  const exported = names(readFileSync(installedFile("dist/types/sdk/index.d.ts"), "utf8"));
   expect(exported.length).toBeGreaterThan(40);
   expect(names(readFileSync(join(project.folder, "program.ts"), "utf8"))).toEqual(exported);
 });

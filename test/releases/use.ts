@@ -1,9 +1,9 @@
 // Finds in a broker what a release has written, and goes on with it: every kind of data, by every way in.
 
 import { expect } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
 import { fromBase64, toBase64 } from "../../src/core/bytes.ts";
 import { encodeBatch, readBatchHeader } from "../../src/core/log/record-batch.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { PlainClient } from "../e2e/plain-client.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import * as messages from "../support/kafka-schemas.ts";

@@ -4,7 +4,7 @@ import { readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
 import { build } from "esbuild";
-import type { Rivulet } from "../../src/client/index.ts";
+import type { Rivulet } from "../../src/sdk/index.ts";
 import type { InstanceClass } from "./object.ts";
 
 /** program.ts, as seen from here: its types are the Workers runtime's, which Node's do not go with. */

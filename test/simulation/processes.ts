@@ -1,6 +1,6 @@
 // The processes of the simulation: members of groups with the SDK, members that speak the plain JSON
 // protocol, producers. Each runs the program as shipped and tells the history what it saw.
-import type { Consumer } from "../../src/client/index.ts";
+import type { Consumer } from "../../src/sdk/index.ts";
 import type { HandlerOf, History, Place } from "./history.ts";
 import { Actor } from "./scheduler.ts";
 import type { Endpoint } from "./sockets.ts";

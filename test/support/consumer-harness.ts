@@ -2,8 +2,6 @@
 // core does is kept as a log of short lines (`take`), and whatever it does is checked against what
 // a consumer may never do, so a test only says what is special.
 import assert from "node:assert/strict";
-import { ConsumerCore, type ConsumerCoreConfig } from "../../src/client/consumer/consumer-core.ts";
-import type { ConsumerEffect } from "../../src/client/consumer/effects.ts";
 import { ERRORS, type ErrorName } from "../../src/core/errors.ts";
 import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { parsePartitionKey, partitionKey, toSet } from "../../src/core/group/partition-key.ts";
@@ -12,6 +10,8 @@ import type { MemberState } from "../../src/core/group-info.ts";
 import { mayAttach, type OwnerToken } from "../../src/core/log/fences.ts";
 import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../../src/core/record.ts";
+import { ConsumerCore, type ConsumerCoreConfig } from "../../src/member/consumer-core.ts";
+import type { ConsumerEffect } from "../../src/member/effects.ts";
 import {
   CLOSE_FENCED,
   CLOSE_REPLACED,

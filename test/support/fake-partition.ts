@@ -1,15 +1,15 @@
 // One partition for the SDK's producer, without a broker: it checks sequences and conditions as the real one does, says
 // what came and how, and fails as a test wants it to. It runs by fake timers.
 import { expect, vi } from "vitest";
-import { HttpClient } from "../../src/client/http.ts";
-import { Producer, type ProducerOptions, type SendOptions } from "../../src/client/producer.ts";
-import type { SocketEvents, Transport } from "../../src/client/transport/transport.ts";
+import { HttpClient } from "../../src/admin/http.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import type { ErrorName } from "../../src/core/errors.ts";
 import { crcWithoutTimes, fingerprintWith } from "../../src/core/log/fingerprint.ts";
 import { Producers } from "../../src/core/log/producers.ts";
 import { batches, readBatchHeader } from "../../src/core/log/record-batch.ts";
+import type { SocketEvents, Transport } from "../../src/member/transport.ts";
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
+import { Producer, type ProducerOptions, type SendOptions } from "../../src/sdk/producer.ts";
 
 const UTF8 = new TextDecoder();
 /** How long an append over HTTP takes, so that others come meanwhile. */

@@ -1,6 +1,6 @@
 // A Kafka client over TCP that says exactly what it is told to.
 import { connect, type Socket } from "node:net";
-import type { Api } from "../../src/kafka/api.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
 import { decodeResponse, encodeRequest, framed } from "./kafka-frames.ts";
 
 export class RawKafka {

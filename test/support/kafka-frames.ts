@@ -1,8 +1,8 @@
 // The broker's own messages the other way round: requests are written and answers read.
 import { concatBytes } from "../../src/core/bytes.ts";
-import type { Api } from "../../src/kafka/api.ts";
-import { nullableString, type Type } from "../../src/kafka/schema.ts";
-import { Reader, Writer } from "../../src/kafka/wire.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
+import { nullableString, type Type } from "../../src/worker/kafka/schema.ts";
+import { Reader, Writer } from "../../src/worker/kafka/wire.ts";
 
 export function encodeRequest(
   api: Api,

@@ -2,7 +2,7 @@
 // the same cut off, flipped and swollen, and noise.
 import { MAX_KAFKA_REQUEST_BYTES } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import type { Api } from "../../src/kafka/api.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
 import { encodeRequest, framed as framedBytes } from "./kafka-frames.ts";
 import * as messages from "./kafka-schemas.ts";
 

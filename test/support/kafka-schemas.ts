@@ -1,5 +1,5 @@
 // The APIs of Kafka's protocol that are served, each by its name.
-import type { Api } from "../../src/kafka/api.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
 import { SERVED } from "./kafka-served.ts";
 
 function named(name: string): Api {

@@ -1,8 +1,8 @@
 // The APIs of Kafka's protocol that are served. They stand in the same files as their handlers, whose types need the
 // globals of a Worker. Most tests are checked with those of Node, so TypeScript must not follow the import.
-import type { Api } from "../../src/kafka/api.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
 
-const SERVICES_FILE: string = "../../src/kafka/services.ts";
+const SERVICES_FILE: string = "../../src/worker/kafka/services.ts";
 const { SERVICES } = (await import(/* @vite-ignore */ SERVICES_FILE)) as {
   readonly SERVICES: ReadonlyMap<number, { readonly api: Api }>;
 };

@@ -1,7 +1,6 @@
 // The messages that the broker sends over its own sockets, as schemas. The types in src/protocol have no schema, because
 // the SDK carries those files. The compiler checks that both say the same.
 import * as z from "zod";
-import { exactly } from "../../src/http/exactly.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import type {
   AssignmentMessage,
@@ -16,6 +15,7 @@ import {
 } from "../../src/protocol/partition-socket.ts";
 import { type PlainServerMessage, plainClientMessage } from "../../src/protocol/plain-consumer.ts";
 import type { WatchMessage } from "../../src/protocol/watch-socket.ts";
+import { exactly } from "../../src/worker/http/exactly.ts";
 
 const topicPartition = { topic: z.string(), partition: z.number() };
 const errorFields = {

@@ -1,13 +1,13 @@
 // A broker in memory that answers at once, for a consumer's tests: they turn the clock.
 
-import { Consumer, type ConsumerOptions } from "../../src/client/consumer.ts";
-import type { Socket, SocketEvents, Transport } from "../../src/client/transport/transport.ts";
 import type { Compressor } from "../../src/core/log/record-batch.ts";
 import type { TopicPartition } from "../../src/core/record.ts";
+import type { Socket, SocketEvents, Transport } from "../../src/member/transport.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
 import type { MemberMessage } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import type { ReaderMessage } from "../../src/protocol/partition-socket.ts";
+import { Consumer, type ConsumerOptions } from "../../src/sdk/consumer.ts";
 import { batchOf, type Place, parsePlace, placeOf } from "./consumer-harness.ts";
 
 /** Gives its one member `t:0` and `t:1` with three records each. */

@@ -8,7 +8,7 @@ import {
   jsonSerde,
   Rivulet,
   stringSerde,
-} from "../../src/client/index.ts";
+} from "../../src/sdk/index.ts";
 import { until } from "./until.ts";
 
 /** `connect` is called when the broker is there. */

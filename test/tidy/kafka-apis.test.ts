@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { SERVED } from "../support/kafka-served.ts";
 import { filesBelow } from "./files.ts";
 
-const FOLDER = "src/kafka/apis";
+const FOLDER = "src/worker/kafka/apis";
 
 function fileOf(name: string): string {
   return `${FOLDER}/${name.replace(/(?<!^)[A-Z]/g, "-$&").toLowerCase()}.ts`;

@@ -4,61 +4,84 @@ import { dirname, normalize } from "node:path";
 import { expect, test } from "vitest";
 import { filesBelow } from "./files.ts";
 
-/** What each layer may import, besides itself. Packages by name; type imports count like any other. */
+/**
+ * What each layer may import, besides itself. Packages by name; type imports count like any other. The Worker and the
+ * objects never import the SDK: what they have in common with it lies in `member` and `admin`.
+ */
 const LAYERS: Record<
   string,
   { readonly layers: readonly string[]; readonly packages: readonly RegExp[] }
 > = {
+  // Shared by everything.
   "src/core": { layers: [], packages: [/^re2js$/] },
   "src/compression": { layers: ["src/core"], packages: [/^fflate$/, /^fzstd$/] },
   "src/protocol": { layers: ["src/core"], packages: [/^zod$/] },
-  "src/client": { layers: ["src/core", "src/compression", "src/protocol"], packages: [] },
+  // Shared by the SDK and the Worker.
+  "src/member": { layers: ["src/core", "src/compression", "src/protocol"], packages: [] },
+  "src/admin": { layers: ["src/core", "src/protocol"], packages: [] },
+  // The SDK, and what is built on it.
+  "src/sdk": {
+    layers: ["src/core", "src/compression", "src/protocol", "src/member", "src/admin"],
+    packages: [],
+  },
   "src/kafkajs": { layers: ["src/protocol"], packages: [/^node:/] },
-  "src/cli": { layers: ["src/client", "src/protocol"], packages: [/^commander$/, /^node:/] },
-  "src/self-host": { layers: [], packages: [/^esbuild$/, /^node:/] },
+  "src/cli": { layers: ["src/sdk", "src/protocol"], packages: [/^commander$/, /^node:/] },
+  // Shared by the Worker and the objects.
   "src/calls": { layers: ["src/core", "src/protocol"], packages: [] },
   "src/env.ts": { layers: ["src/core", "src/calls", "src/storage-health.ts"], packages: [] },
   "src/storage-health.ts": { layers: ["src/core"], packages: [] },
-  "src/edge": {
+  // The Worker.
+  "src/worker/edge": {
     layers: [
       "src/core",
       "src/compression",
       "src/protocol",
       "src/calls",
-      "src/client",
+      "src/member",
       "src/env.ts",
     ],
     packages: [],
   },
-  "src/rpc": {
-    layers: ["src/core", "src/protocol", "src/client", "src/edge", "src/http", "src/env.ts"],
-    packages: [/^cloudflare:workers$/, /^zod$/],
-  },
-  "src/session": {
-    layers: ["src/core", "src/protocol", "src/client", "src/edge", "src/env.ts"],
+  "src/worker/session": {
+    layers: ["src/core", "src/protocol", "src/member", "src/worker/edge", "src/env.ts"],
     packages: [/^zod$/],
   },
-  "src/kafka": {
-    layers: ["src/core", "src/protocol", "src/calls", "src/client", "src/edge", "src/env.ts"],
+  "src/worker/kafka": {
+    layers: [
+      "src/core",
+      "src/protocol",
+      "src/calls",
+      "src/member",
+      "src/worker/edge",
+      "src/env.ts",
+    ],
     packages: [],
   },
-  "src/http": {
+  "src/worker/http": {
     layers: [
       "src/core",
       "src/compression",
       "src/protocol",
-      "src/edge",
-      "src/session",
-      "src/kafka",
+      "src/worker/edge",
+      "src/worker/session",
+      "src/worker/kafka",
       "src/env.ts",
       "src/storage-health.ts",
     ],
     packages: [/^hono(\/|$)/, /^zod$/],
   },
-  "src/index.ts": {
-    layers: ["src/http", "src/rpc", "src/kafka", "src/env.ts", "durable-objects"],
-    packages: [],
+  "src/worker/rpc": {
+    layers: [
+      "src/core",
+      "src/protocol",
+      "src/admin",
+      "src/worker/edge",
+      "src/worker/http",
+      "src/env.ts",
+    ],
+    packages: [/^cloudflare:workers$/, /^zod$/],
   },
+  // The objects.
   "durable-objects": {
     layers: [
       "src/core",
@@ -70,6 +93,18 @@ const LAYERS: Record<
     ],
     packages: [/^cloudflare:(workers|durable-objects)$/, /^zod$/],
   },
+  // The bundle of Worker and objects, and the machine that runs it.
+  "src/index.ts": {
+    layers: [
+      "src/worker/http",
+      "src/worker/rpc",
+      "src/worker/kafka",
+      "src/env.ts",
+      "durable-objects",
+    ],
+    packages: [],
+  },
+  "src/self-host": { layers: ["src/protocol"], packages: [/^esbuild$/, /^node:/] },
 };
 
 function layerOf(path: string): string | undefined {
@@ -108,7 +143,7 @@ test("[SYS-5] imports go in one direction through the layers", () => {
 test("[SYS-5] a breach would be seen", () => {
   expect(isAllowed("src/core/errors.ts", "hono")).toBe(false);
   expect(isAllowed("src/core/log/append.ts", "../../protocol/parse.ts")).toBe(false);
-  expect(isAllowed("src/client/consumer.ts", "node:fs")).toBe(false);
+  expect(isAllowed("src/sdk/consumer.ts", "node:fs")).toBe(false);
 });
 
 /** The files that a file imports, types included. */
@@ -190,7 +225,7 @@ test("[SYS-5] the SDK's bundle needs no library but the two that decompress", ()
       else reached.add(imported);
     }
   };
-  visit("src/client/index.ts");
+  visit("src/sdk/index.ts");
   const packages = [...reached].filter((name) => !name.startsWith("src/"));
   expect(packages.sort()).toEqual(["fflate", "fzstd"]);
 });

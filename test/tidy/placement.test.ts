@@ -7,12 +7,12 @@ test("[PLC-2] the Worker takes partitions from one place, which knows their regi
   const calling = filesBelow("src").filter((file) =>
     /\bpartitionStub\(/.test(readFileSync(file, "utf8")),
   );
-  expect(calling).toEqual(["src/edge/metadata.ts", "src/env.ts"]);
+  expect(calling).toEqual(["src/env.ts", "src/worker/edge/metadata.ts"]);
 });
 
 test("[PLC-2] no other place asks the platform for an object", () => {
   const asking = [...filesBelow("src"), ...filesBelow("durable-objects")].filter((file) =>
     /\.(getByName|idFromName|idFromString)\(/.test(readFileSync(file, "utf8")),
   );
-  expect(asking).toEqual(["src/env.ts", "src/kafka/budget.ts"]);
+  expect(asking).toEqual(["src/env.ts", "src/worker/kafka/budget.ts"]);
 });

@@ -1,6 +1,6 @@
 // Carries a schedule out.
 import type { ChildProcess } from "node:child_process";
-import type { Admin } from "../../src/client/index.ts";
+import type { Admin } from "../../src/sdk/index.ts";
 import type { BrokerProcess } from "../e2e/broker.ts";
 import type { Fleet, Post } from "./fleet.ts";
 import type { HistoryWriter } from "./history.ts";

@@ -1,10 +1,5 @@
 // Looks at the broker from outside, past the proxies: commits while the run lasts, the logs at its end.
-import {
-  type Admin,
-  BrokerError,
-  ConnectionError,
-  type GroupInfo,
-} from "../../src/client/index.ts";
+import { type Admin, BrokerError, ConnectionError, type GroupInfo } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import type { Logs, PartitionLog } from "./check-log.ts";
 import type { HistoryWriter } from "./history.ts";

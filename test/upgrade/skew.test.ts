@@ -4,8 +4,8 @@
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { Rivulet } from "../../src/client/index.ts";
 import { ERRORS, isErrorName } from "../../src/core/errors.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { ReleaseBroker } from "../releases/release-broker.ts";
 import { bundleOf, inFolder, previousVersion } from "../releases/releases.ts";
 import { until } from "../support/until.ts";

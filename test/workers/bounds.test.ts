@@ -5,9 +5,9 @@ import { compressor } from "../../src/compression/compress.ts";
 import { MAX_DECODED_FETCH_BYTES, MAX_DECODED_REQUEST_BYTES } from "../../src/core/limits.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
-import { isolate } from "../../src/edge/isolate.ts";
 import { partitionStub } from "../../src/env.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
+import { isolate } from "../../src/worker/edge/isolate.ts";
 import { bodyPaths } from "../support/body-paths.ts";
 import {
   call,

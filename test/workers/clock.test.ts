@@ -4,9 +4,9 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
-import { noticeClock } from "../../src/edge/clock.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import type { AssignmentMessage, CoordinatorMessage } from "../../src/protocol/group-socket.ts";
+import { noticeClock } from "../../src/worker/edge/clock.ts";
 import {
   alarmOf,
   call,

@@ -2,13 +2,13 @@
 import { runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import type { RivuletService } from "../../src/client/index.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import { type PartitionStub, partitionStub } from "../../src/env.ts";
 import { type AppendAnswer, writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
+import type { RivuletService } from "../../src/sdk/index.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import { sdkClient } from "./sdk-client.ts";

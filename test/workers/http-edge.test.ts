@@ -4,10 +4,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { AppendRequest } from "../../src/calls/partition-calls.ts";
 import { fail } from "../../src/core/errors.ts";
 import { MAX_ANSWER_BYTES_IN_PROGRESS } from "../../src/core/limits.ts";
-import { forgetEverything, isolate } from "../../src/edge/isolate.ts";
 import type { Env } from "../../src/env.ts";
-import { app } from "../../src/http/app.ts";
-import { timestampParameter } from "../../src/http/parameters.ts";
+import { forgetEverything, isolate } from "../../src/worker/edge/isolate.ts";
+import { app } from "../../src/worker/http/app.ts";
+import { timestampParameter } from "../../src/worker/http/parameters.ts";
 import { FeedBench } from "../core/worker/feed-bench.ts";
 import { brokerOf } from "../core/worker/kafka-bench.ts";
 

@@ -7,7 +7,7 @@ import { PartitionObject } from "../../durable-objects/partition/partition-objec
 import { MAX_PRODUCERS_PER_PARTITION } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
-import { OPERATIONS } from "../../src/http/operations.ts";
+import { OPERATIONS } from "../../src/worker/http/operations.ts";
 import { callInside } from "./calls.ts";
 import {
   type Answer,

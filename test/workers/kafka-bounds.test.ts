@@ -13,15 +13,15 @@ import {
   MAX_KAFKA_UNREAD_BYTES,
   MAX_KAFKA_WRITE_BYTES,
 } from "../../src/core/limits.ts";
-import { isolate, type KafkaFeeds } from "../../src/edge/isolate.ts";
 import type { Env } from "../../src/env.ts";
-import type { Patience } from "../../src/kafka/connection.ts";
-import { hasRoomForFeed } from "../../src/kafka/feed-room.ts";
-import { InFlight } from "../../src/kafka/in-flight.ts";
-import { Nodes } from "../../src/kafka/nodes.ts";
-import { serveTcp } from "../../src/kafka/tcp.ts";
-import { serveWebSocket } from "../../src/kafka/websocket.ts";
-import { Work } from "../../src/kafka/work.ts";
+import { isolate, type KafkaFeeds } from "../../src/worker/edge/isolate.ts";
+import type { Patience } from "../../src/worker/kafka/connection.ts";
+import { hasRoomForFeed } from "../../src/worker/kafka/feed-room.ts";
+import { InFlight } from "../../src/worker/kafka/in-flight.ts";
+import { Nodes } from "../../src/worker/kafka/nodes.ts";
+import { serveTcp } from "../../src/worker/kafka/tcp.ts";
+import { serveWebSocket } from "../../src/worker/kafka/websocket.ts";
+import { Work } from "../../src/worker/kafka/work.ts";
 import { encodeRequest, framed } from "../support/kafka-frames.ts";
 import {
   API_VERSIONS,

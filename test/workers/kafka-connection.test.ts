@@ -1,13 +1,13 @@
 // What a connection of a Kafka client is bounded by.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { MAX_KAFKA_CALLS } from "../../src/core/limits.ts";
-import { isolate } from "../../src/edge/isolate.ts";
 import type { Env } from "../../src/env.ts";
-import { CallBudget } from "../../src/kafka/budget.ts";
-import { Connection } from "../../src/kafka/connection.ts";
-import { Nodes } from "../../src/kafka/nodes.ts";
-import { Watches } from "../../src/kafka/watches.ts";
 import { PONG } from "../../src/protocol/heartbeat.ts";
+import { isolate } from "../../src/worker/edge/isolate.ts";
+import { CallBudget } from "../../src/worker/kafka/budget.ts";
+import { Connection } from "../../src/worker/kafka/connection.ts";
+import { Nodes } from "../../src/worker/kafka/nodes.ts";
+import { Watches } from "../../src/worker/kafka/watches.ts";
 import { encodeRequest } from "../support/kafka-frames.ts";
 import { API_VERSIONS, FIND_COORDINATOR, METADATA } from "../support/kafka-schemas.ts";
 import { envOf, held, NOTHING } from "./kafka-isolate.ts";

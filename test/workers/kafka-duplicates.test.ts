@@ -4,10 +4,10 @@ import { concatBytes, sizeOf } from "../../src/core/bytes.ts";
 import { resolveConfig } from "../../src/core/cluster/config.ts";
 import { ERRORS } from "../../src/core/errors.ts";
 import type { Env } from "../../src/env.ts";
-import type { Api } from "../../src/kafka/api.ts";
-import { Connection } from "../../src/kafka/connection.ts";
-import { Nodes } from "../../src/kafka/nodes.ts";
-import { SERVICES } from "../../src/kafka/services.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
+import { Connection } from "../../src/worker/kafka/connection.ts";
+import { Nodes } from "../../src/worker/kafka/nodes.ts";
+import { SERVICES } from "../../src/worker/kafka/services.ts";
 import { decodeResponse, encodeRequest } from "../support/kafka-frames.ts";
 import * as messages from "../support/kafka-schemas.ts";
 

@@ -1,6 +1,7 @@
 // What the connections of Kafka's clients hold of the isolate, and a broker that answers what a test wants.
-import { isolate } from "../../src/edge/isolate.ts";
+
 import type { Env } from "../../src/env.ts";
+import { isolate } from "../../src/worker/edge/isolate.ts";
 
 export function held() {
   const { connections, inFlight, feeds, fedBytes } = isolate.kafka;

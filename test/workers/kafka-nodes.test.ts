@@ -2,7 +2,7 @@
 import { expect, test } from "vitest";
 import { KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
-import type { Api } from "../../src/kafka/api.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import { createTopic, produce, unique } from "./support.ts";

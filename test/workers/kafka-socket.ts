@@ -1,8 +1,8 @@
 import { concatBytes } from "../../src/core/bytes.ts";
 import type { Env } from "../../src/env.ts";
-import type { Api } from "../../src/kafka/api.ts";
-import { Nodes } from "../../src/kafka/nodes.ts";
-import { serveWebSocket } from "../../src/kafka/websocket.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
+import { Nodes } from "../../src/worker/kafka/nodes.ts";
+import { serveWebSocket } from "../../src/worker/kafka/websocket.ts";
 import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";
 import { isBytes, TestSocket } from "./support.ts";
 

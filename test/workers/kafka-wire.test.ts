@@ -3,10 +3,10 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { batches } from "../../src/core/log/record-batch.ts";
 import { groupStub } from "../../src/env.ts";
-import type { Api } from "../../src/kafka/api.ts";
-import { FETCH, fetch } from "../../src/kafka/apis/fetch.ts";
-import type { RequestContext } from "../../src/kafka/context.ts";
-import { ZERO_UUID } from "../../src/kafka/wire.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
+import { FETCH, fetch } from "../../src/worker/kafka/apis/fetch.ts";
+import type { RequestContext } from "../../src/worker/kafka/context.ts";
+import { ZERO_UUID } from "../../src/worker/kafka/wire.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {

@@ -5,8 +5,8 @@ import { GroupObject } from "../../durable-objects/group/group-object.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_FEEDS_BYTES } from "../../src/core/limits.ts";
-import { isolate } from "../../src/edge/isolate.ts";
 import { groupStub } from "../../src/env.ts";
+import { isolate } from "../../src/worker/edge/isolate.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {

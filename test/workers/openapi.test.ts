@@ -1,9 +1,9 @@
 // The description of the HTTP API, held against what the API is and answers.
 import { exports } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
-import { app } from "../../src/http/app.ts";
-import { OPERATIONS, type Operation } from "../../src/http/operations.ts";
-import { problem } from "../../src/http/responses.ts";
+import { app } from "../../src/worker/http/app.ts";
+import { OPERATIONS, type Operation } from "../../src/worker/http/operations.ts";
+import { problem } from "../../src/worker/http/responses.ts";
 import { call, createTopic, produce, readAs, unique } from "./support.ts";
 
 interface Document {

@@ -6,7 +6,6 @@ import { GroupCommit } from "../../durable-objects/partition/group-commit.ts";
 import { ERRORS, type Failure } from "../../src/core/errors.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import { BATCH_HEADER_BYTES, encodeBatch } from "../../src/core/log/record-batch.ts";
-import { listOffset } from "../../src/edge/offsets.ts";
 import { partitionStub } from "../../src/env.ts";
 import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type {
@@ -14,6 +13,7 @@ import type {
   PartitionMessage,
   ReaderErrorMessage,
 } from "../../src/protocol/partition-socket.ts";
+import { listOffset } from "../../src/worker/edge/offsets.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {

@@ -2,10 +2,10 @@
 import { listDurableObjectIds } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { expect, test } from "vitest";
-import { forgetEverything } from "../../src/edge/isolate.ts";
 import { clusterStub } from "../../src/env.ts";
-import { OPERATIONS } from "../../src/http/operations.ts";
-import type { Api } from "../../src/kafka/api.ts";
+import { forgetEverything } from "../../src/worker/edge/isolate.ts";
+import { OPERATIONS } from "../../src/worker/http/operations.ts";
+import type { Api } from "../../src/worker/kafka/api.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { SERVED } from "../support/kafka-served.ts";
 import { Kafka } from "./kafka-socket.ts";

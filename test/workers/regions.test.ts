@@ -1,8 +1,8 @@
 // Where topics and groups begin: which region their objects are asked for in, whoever calls first.
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { forgetEverything } from "../../src/edge/isolate.ts";
 import { clusterStub } from "../../src/env.ts";
+import { forgetEverything } from "../../src/worker/edge/isolate.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {

@@ -2,13 +2,13 @@
 // itself.
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test } from "vitest";
-import type { RivuletService } from "../../src/client/index.ts";
 import { compressor } from "../../src/compression/compress.ts";
 import { ERRORS } from "../../src/core/errors.ts";
 import { COMPRESSIONS, type CompressionType } from "../../src/core/log/compression.ts";
 import { batches, readBatchHeader } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
 import { type AppendAnswer, writeAppendFrame } from "../../src/protocol/append-frame.ts";
+import type { RivuletService } from "../../src/sdk/index.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {

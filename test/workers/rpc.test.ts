@@ -2,8 +2,8 @@
 import { exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
-import { Rivulet, type RivuletService } from "../../src/client/index.ts";
 import { partitionStub } from "../../src/env.ts";
+import { Rivulet, type RivuletService } from "../../src/sdk/index.ts";
 import { createTopic, env, expectStatus, fetchRecords, readValues, TWINS } from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());

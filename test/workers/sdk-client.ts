@@ -1,6 +1,6 @@
 // The SDK inside the Workers runtime: its requests and sockets go to the Worker under test.
 import { exports } from "cloudflare:workers";
-import { Rivulet } from "../../src/client/index.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { ORIGIN } from "./support.ts";
 
 /** As the global WebSocket, but to the Worker under test. */

@@ -1,7 +1,7 @@
 // rivulet consume: as a member of a group, or alone. rivulet tail: new records from now on.
 import { fstatSync } from "node:fs";
 import { type Command, Option } from "commander";
-import type { Consumer, Rivulet, TopicPartition } from "../../client/index.ts";
+import type { Consumer, Rivulet, TopicPartition } from "../../sdk/index.ts";
 import { connect, examples, type GlobalOptions, UsageError, wantsNotes } from "../context.ts";
 import { Progress } from "../progress.ts";
 import { keyOf, printRecords, type Unread, unreadOffsets } from "../records.ts";

@@ -1,7 +1,7 @@
 // rivulet groups list | describe | lag | config | alter | history | reset | delete-offsets | delete
 import { readFile } from "node:fs/promises";
 import { type Command, Option } from "commander";
-import type { GroupInfo, GroupReset, HistoryInfo, ResetTo } from "../../client/index.ts";
+import type { GroupInfo, GroupReset, HistoryInfo, ResetTo } from "../../sdk/index.ts";
 import {
   connect,
   examples,

@@ -1,7 +1,7 @@
 // rivulet groups lag
 import { setTimeout as wait } from "node:timers/promises";
 import type { Command } from "commander";
-import { ConnectionError, type GroupInfo } from "../../client/index.ts";
+import { ConnectionError, type GroupInfo } from "../../sdk/index.ts";
 import { connect, examples, type GlobalOptions, print } from "../context.ts";
 import { lagOf, lagText, offsetsOf, offsetsTable } from "../group-offsets.ts";
 import { redraw } from "../screen.ts";

@@ -1,9 +1,9 @@
 // rivulet produce: one record per line, or one per element of a JSON array.
 import { setTimeout as wait } from "node:timers/promises";
 import type { Command } from "commander";
-import { BrokerError, type RecordInput } from "../../client/index.ts";
 import { JsonCursor, keepRecordText } from "../../protocol/json-text.ts";
 import { atLine } from "../../protocol/line-errors.ts";
+import { BrokerError, type RecordInput } from "../../sdk/index.ts";
 import {
   connect,
   examples,

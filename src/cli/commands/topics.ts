@@ -1,6 +1,6 @@
 // rivulet topics create | list | describe | alter | delete
 import { type Command, InvalidArgumentError } from "commander";
-import type { ConfigInfo, TopicInfo } from "../../client/index.ts";
+import type { ConfigInfo, TopicInfo } from "../../sdk/index.ts";
 import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
 import { table } from "../table.ts";
 

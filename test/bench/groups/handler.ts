@@ -1,7 +1,7 @@
 // How long is too long: a handler may take minutes, a process that is gone may not keep its partition for
 // more than its session timeout. One partition, one owner, one member that waits for it.
 import { setTimeout as wait } from "node:timers/promises";
-import { Rivulet } from "../../../src/client/index.ts";
+import { Rivulet } from "../../../src/sdk/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
 import { Reporter } from "../../e2e/processes/reporter.ts";
 import { until } from "../../support/until.ts";

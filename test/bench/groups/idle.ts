@@ -1,7 +1,7 @@
 // What members that have nothing to do wake and write. SDK consumers with all their sockets: one to the
 // group and one per partition each, all with their heartbeats.
 import { setTimeout as wait } from "node:timers/promises";
-import { type Consumer, Rivulet } from "../../../src/client/index.ts";
+import { type Consumer, Rivulet } from "../../../src/sdk/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
 import { until } from "../../support/until.ts";
 import { printTable, round } from "../report.ts";

@@ -2,7 +2,7 @@
 
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { setTimeout as wait } from "node:timers/promises";
-import { type Consumer, Rivulet } from "../../../src/client/index.ts";
+import { type Consumer, Rivulet } from "../../../src/sdk/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
 import { Reporter } from "../../e2e/processes/reporter.ts";
 import { until } from "../../support/until.ts";

@@ -1,5 +1,5 @@
 // The SDK, over HTTP and WebSockets.
-import { Rivulet } from "../../../src/client/index.ts";
+import { Rivulet } from "../../../src/sdk/index.ts";
 import { Check, RECORDS_PER_CALL, type Side, VALUE_BYTES } from "./side.ts";
 
 const CALLS_AT_ONCE = 16;

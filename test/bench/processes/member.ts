@@ -2,7 +2,7 @@
 // time, until SIGTERM. Its handler takes HANDLER_MS.
 //   node member.ts URL TOPIC GROUP SESSION_TIMEOUT_MS HANDLER_MS
 import { setTimeout as wait } from "node:timers/promises";
-import { Rivulet } from "../../../src/client/index.ts";
+import { Rivulet } from "../../../src/sdk/index.ts";
 
 export interface MemberLine {
   readonly event: "assigned" | "revoked" | "lost" | "handling" | "handled" | "error" | "closed";

@@ -1,5 +1,5 @@
 // Rivulet: the broker as `npm start` runs it, and the SDK as it comes.
-import { Rivulet } from "../../../src/client/index.ts";
+import { Rivulet } from "../../../src/sdk/index.ts";
 import { BrokerProcess } from "../../e2e/broker.ts";
 import { newName, type Side } from "./side.ts";
 

@@ -1,5 +1,5 @@
 // A member of a group by the SDK in Node, that tells what it handles, and when.
-import { type ConsumerOptions, Rivulet } from "../../../src/client/index.ts";
+import { type ConsumerOptions, Rivulet } from "../../../src/sdk/index.ts";
 
 const [url = "", options = ""] = process.argv.slice(2);
 const consumer = new Rivulet({ url }).consumer(JSON.parse(options) as ConsumerOptions);

@@ -7,15 +7,15 @@ import {
   METADATA_CACHE_TOPICS,
   UNKNOWN_TOPIC_IDS,
 } from "../../../src/core/limits.ts";
-import { lookAtGroup } from "../../../src/edge/groups.ts";
-import { forgetEverything, isolate } from "../../../src/edge/isolate.ts";
+import type { Env } from "../../../src/env.ts";
+import { lookAtGroup } from "../../../src/worker/edge/groups.ts";
+import { forgetEverything, isolate } from "../../../src/worker/edge/isolate.ts";
 import {
   atPartition,
   checkPartitionById,
   topicById,
   topicMetadata,
-} from "../../../src/edge/metadata.ts";
-import type { Env } from "../../../src/env.ts";
+} from "../../../src/worker/edge/metadata.ts";
 
 let topics: Topic[];
 let groups: Set<string>;

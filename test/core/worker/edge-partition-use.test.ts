@@ -1,7 +1,7 @@
 // Partitions that were never used are looked at without a call to their objects.
 import { describe, expect, test, vi } from "vitest";
 import { fail } from "../../../src/core/errors.ts";
-import { deleteRecords, PartitionUse } from "../../../src/edge/partition-use.ts";
+import { deleteRecords, PartitionUse } from "../../../src/worker/edge/partition-use.ts";
 import { brokerOf, freshQuietIsolate } from "./kafka-bench.ts";
 
 freshQuietIsolate();

@@ -4,9 +4,9 @@ import { concatBytes } from "../../../src/core/bytes.ts";
 import { type ErrorName, fail } from "../../../src/core/errors.ts";
 import type { Delivery } from "../../../src/core/group/coordinator.ts";
 import { DEFAULT_FETCH_BYTES } from "../../../src/core/limits.ts";
-import { forgetEverything } from "../../../src/edge/isolate.ts";
-import { leave, type PollOptions, type PollResult, poll } from "../../../src/edge/poll.ts";
 import type { Env } from "../../../src/env.ts";
+import { forgetEverything } from "../../../src/worker/edge/isolate.ts";
+import { leave, type PollOptions, type PollResult, poll } from "../../../src/worker/edge/poll.ts";
 import { batchAt, FakeFeedSocket, settle } from "./feed-bench.ts";
 
 beforeEach(() => {

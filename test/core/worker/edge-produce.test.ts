@@ -6,12 +6,12 @@ import type { Topic } from "../../../src/core/cluster/topics.ts";
 import { BrokerError, ERRORS, type ErrorName, fail } from "../../../src/core/errors.ts";
 import type { RequestPlan } from "../../../src/core/log/keyed-request.ts";
 import { batches, decodeBatch } from "../../../src/core/log/record-batch.ts";
-import { type AppendRefused, appendTo, refusalOf } from "../../../src/edge/append.ts";
-import { forgetEverything, isolate } from "../../../src/edge/isolate.ts";
-import { type ProduceOptions, produce } from "../../../src/edge/produce.ts";
-import { newProducerId } from "../../../src/edge/producer-pool.ts";
 import type { Env } from "../../../src/env.ts";
 import type { UnplacedRecord } from "../../../src/protocol/json-record.ts";
+import { type AppendRefused, appendTo, refusalOf } from "../../../src/worker/edge/append.ts";
+import { forgetEverything, isolate } from "../../../src/worker/edge/isolate.ts";
+import { type ProduceOptions, produce } from "../../../src/worker/edge/produce.ts";
+import { newProducerId } from "../../../src/worker/edge/producer-pool.ts";
 import { batchAt } from "./feed-bench.ts";
 
 beforeEach(() => {

@@ -4,15 +4,15 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { concatBytes } from "../../../src/core/bytes.ts";
 import { type ErrorName, fail } from "../../../src/core/errors.ts";
 import type { GroupDescription } from "../../../src/core/group/describe.ts";
-import { decodeFrom, waitForRecords } from "../../../src/edge/fetch.ts";
+import type { Env } from "../../../src/env.ts";
+import { decodeFrom, waitForRecords } from "../../../src/worker/edge/fetch.ts";
 import {
   groupOffsets,
   listOffset,
   type ResetTarget,
   resetGroup,
-} from "../../../src/edge/offsets.ts";
-import type { Env } from "../../../src/env.ts";
-import { readLines } from "../../../src/http/bulk.ts";
+} from "../../../src/worker/edge/offsets.ts";
+import { readLines } from "../../../src/worker/http/bulk.ts";
 import { batchAt, FeedBench, settle } from "./feed-bench.ts";
 import { brokerOf, freshQuietIsolate } from "./kafka-bench.ts";
 

@@ -4,8 +4,8 @@ import type { Topic } from "../../../src/core/cluster/topics.ts";
 import type { ErrorName } from "../../../src/core/errors.ts";
 import { encodeBatch } from "../../../src/core/log/record-batch.ts";
 import type { Env } from "../../../src/env.ts";
-import { Feeds } from "../../../src/kafka/feeds.ts";
 import { PING, PONG } from "../../../src/protocol/heartbeat.ts";
+import { Feeds } from "../../../src/worker/kafka/feeds.ts";
 
 export const settle = () => vi.advanceTimersByTimeAsync(0);
 

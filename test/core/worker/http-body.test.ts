@@ -6,11 +6,11 @@ import {
   MAX_DISCARDED_BYTES,
   MAX_REQUEST_BYTES,
 } from "../../../src/core/limits.ts";
-import { forgetEverything, isolate } from "../../../src/edge/isolate.ts";
-import { IncomingBody, readBytes, readText } from "../../../src/http/body.ts";
-import type { BodyLines } from "../../../src/http/body-lines.ts";
-import { produceLines } from "../../../src/http/bulk.ts";
-import { acceptsLines, contentType } from "../../../src/http/lines.ts";
+import { forgetEverything, isolate } from "../../../src/worker/edge/isolate.ts";
+import { IncomingBody, readBytes, readText } from "../../../src/worker/http/body.ts";
+import type { BodyLines } from "../../../src/worker/http/body-lines.ts";
+import { produceLines } from "../../../src/worker/http/bulk.ts";
+import { acceptsLines, contentType } from "../../../src/worker/http/lines.ts";
 import { brokerOf } from "./kafka-bench.ts";
 
 beforeEach(() => {

@@ -3,10 +3,10 @@ import { afterEach, beforeEach, vi } from "vitest";
 import { resolveConfig } from "../../../src/core/cluster/config.ts";
 import type { Topic } from "../../../src/core/cluster/topics.ts";
 import { ERRORS, fail } from "../../../src/core/errors.ts";
-import { forgetEverything } from "../../../src/edge/isolate.ts";
 import type { Env } from "../../../src/env.ts";
-import type { Service } from "../../../src/kafka/context.ts";
-import { Nodes } from "../../../src/kafka/nodes.ts";
+import { forgetEverything } from "../../../src/worker/edge/isolate.ts";
+import type { Service } from "../../../src/worker/kafka/context.ts";
+import { Nodes } from "../../../src/worker/kafka/nodes.ts";
 
 const ONE = new Nodes([{ host: "h", port: 1 }], null);
 export const UNKNOWN = ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code;

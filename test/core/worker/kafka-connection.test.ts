@@ -1,12 +1,12 @@
 // One connection of a Kafka client: how long it waits for its client, and where requests begin and end.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { MAX_KAFKA_IN_FLIGHT_BYTES, MAX_KAFKA_REQUEST_BYTES } from "../../../src/core/limits.ts";
-import { isolate } from "../../../src/edge/isolate.ts";
 import type { Env } from "../../../src/env.ts";
-import { Connection } from "../../../src/kafka/connection.ts";
-import { Frames } from "../../../src/kafka/frames.ts";
-import { Nodes } from "../../../src/kafka/nodes.ts";
-import { Watchdog } from "../../../src/kafka/watchdog.ts";
+import { isolate } from "../../../src/worker/edge/isolate.ts";
+import { Connection } from "../../../src/worker/kafka/connection.ts";
+import { Frames } from "../../../src/worker/kafka/frames.ts";
+import { Nodes } from "../../../src/worker/kafka/nodes.ts";
+import { Watchdog } from "../../../src/worker/kafka/watchdog.ts";
 import { encodeRequest } from "../../support/kafka-frames.ts";
 import { API_VERSIONS, METADATA } from "../../support/kafka-schemas.ts";
 import { settle } from "./feed-bench.ts";

@@ -8,9 +8,9 @@ import {
   MAX_KAFKA_FEEDS,
   MIN_FEED_BYTES,
 } from "../../../src/core/limits.ts";
-import { isolate } from "../../../src/edge/isolate.ts";
-import type { Feed, Feeds } from "../../../src/kafka/feeds.ts";
 import { CLOSE_FATAL } from "../../../src/protocol/close-codes.ts";
+import { isolate } from "../../../src/worker/edge/isolate.ts";
+import type { Feed, Feeds } from "../../../src/worker/kafka/feeds.ts";
 import { batchAt, FeedBench, settle } from "./feed-bench.ts";
 
 let bench: FeedBench;

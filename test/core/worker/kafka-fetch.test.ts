@@ -3,11 +3,11 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { concatBytes } from "../../../src/core/bytes.ts";
 import { ERRORS, type ErrorName, KAFKA_ERRORS } from "../../../src/core/errors.ts";
 import { MAX_KAFKA_FEEDS } from "../../../src/core/limits.ts";
-import { forgetEverything } from "../../../src/edge/isolate.ts";
-import { fetch } from "../../../src/kafka/apis/fetch.ts";
-import type { RequestContext } from "../../../src/kafka/context.ts";
-import type { Feeds } from "../../../src/kafka/feeds.ts";
-import { Nodes } from "../../../src/kafka/nodes.ts";
+import { forgetEverything } from "../../../src/worker/edge/isolate.ts";
+import { fetch } from "../../../src/worker/kafka/apis/fetch.ts";
+import type { RequestContext } from "../../../src/worker/kafka/context.ts";
+import type { Feeds } from "../../../src/worker/kafka/feeds.ts";
+import { Nodes } from "../../../src/worker/kafka/nodes.ts";
 import { batchAt, FeedBench, settle } from "./feed-bench.ts";
 
 let bench: FeedBench;

@@ -2,16 +2,16 @@
 import { describe, expect, test, vi } from "vitest";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../../src/core/errors.ts";
 import type { Env } from "../../../src/env.ts";
-import { nodesOf } from "../../../src/kafka/addresses.ts";
-import { consumerGroupDescribe } from "../../../src/kafka/apis/consumer-group-describe.ts";
-import { consumerGroupHeartbeat } from "../../../src/kafka/apis/consumer-group-heartbeat.ts";
-import { heartbeat } from "../../../src/kafka/apis/heartbeat.ts";
-import { joinGroup } from "../../../src/kafka/apis/join-group.ts";
-import { leaveGroup } from "../../../src/kafka/apis/leave-group.ts";
-import { listGroups } from "../../../src/kafka/apis/list-groups.ts";
-import { syncGroup } from "../../../src/kafka/apis/sync-group.ts";
-import { KafkaGroup } from "../../../src/kafka/kafka-group.ts";
-import { Nodes } from "../../../src/kafka/nodes.ts";
+import { nodesOf } from "../../../src/worker/kafka/addresses.ts";
+import { consumerGroupDescribe } from "../../../src/worker/kafka/apis/consumer-group-describe.ts";
+import { consumerGroupHeartbeat } from "../../../src/worker/kafka/apis/consumer-group-heartbeat.ts";
+import { heartbeat } from "../../../src/worker/kafka/apis/heartbeat.ts";
+import { joinGroup } from "../../../src/worker/kafka/apis/join-group.ts";
+import { leaveGroup } from "../../../src/worker/kafka/apis/leave-group.ts";
+import { listGroups } from "../../../src/worker/kafka/apis/list-groups.ts";
+import { syncGroup } from "../../../src/worker/kafka/apis/sync-group.ts";
+import { KafkaGroup } from "../../../src/worker/kafka/kafka-group.ts";
+import { Nodes } from "../../../src/worker/kafka/nodes.ts";
 import { ask, brokerOf, freshQuietIsolate } from "./kafka-bench.ts";
 
 freshQuietIsolate();

@@ -2,9 +2,9 @@
 import { describe, expect, test, vi } from "vitest";
 import { ERRORS } from "../../../src/core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../../src/core/limits.ts";
-import { offsetCommit } from "../../../src/kafka/apis/offset-commit.ts";
-import { offsetDelete } from "../../../src/kafka/apis/offset-delete.ts";
-import { offsetFetch } from "../../../src/kafka/apis/offset-fetch.ts";
+import { offsetCommit } from "../../../src/worker/kafka/apis/offset-commit.ts";
+import { offsetDelete } from "../../../src/worker/kafka/apis/offset-delete.ts";
+import { offsetFetch } from "../../../src/worker/kafka/apis/offset-fetch.ts";
 import {
   ask,
   asked,

@@ -3,10 +3,10 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { ErrorName } from "../../../src/core/errors.ts";
 import { MAX_KAFKA_APPEND_SOCKETS, MAX_KAFKA_WATCHES } from "../../../src/core/limits.ts";
 import type { Env } from "../../../src/env.ts";
-import { Appends } from "../../../src/kafka/appends.ts";
-import { Watches } from "../../../src/kafka/watches.ts";
 import { PING, PONG } from "../../../src/protocol/heartbeat.ts";
 import { readAppendFrame } from "../../../src/protocol/read-append-frame.ts";
+import { Appends } from "../../../src/worker/kafka/appends.ts";
+import { Watches } from "../../../src/worker/kafka/watches.ts";
 import { batchAt, settle } from "./feed-bench.ts";
 
 beforeEach(() => void vi.useFakeTimers({ now: 1_000_000 }));

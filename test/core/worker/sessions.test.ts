@@ -1,11 +1,11 @@
 // The sessions that read for a client in the Worker: server-sent events, and plain WebSockets without a group.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { EVENT_STREAM_BUFFER_BYTES, MAX_PLAIN_UNSENT_BYTES } from "../../../src/core/limits.ts";
-import { forgetEverything, isolate } from "../../../src/edge/isolate.ts";
 import type { DeliveryOptions } from "../../../src/protocol/plain-consumer.ts";
-import { EventStream, type EventStreamOptions } from "../../../src/session/event-stream.ts";
-import { watchGrowth } from "../../../src/session/growth.ts";
-import { PlainConsumerSession } from "../../../src/session/plain-consumer-session.ts";
+import { forgetEverything, isolate } from "../../../src/worker/edge/isolate.ts";
+import { EventStream, type EventStreamOptions } from "../../../src/worker/session/event-stream.ts";
+import { watchGrowth } from "../../../src/worker/session/growth.ts";
+import { PlainConsumerSession } from "../../../src/worker/session/plain-consumer-session.ts";
 import { batchAt, FeedBench, settle } from "./feed-bench.ts";
 
 let bench: FeedBench;

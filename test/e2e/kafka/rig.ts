@@ -1,7 +1,7 @@
 // A broker for Kafka's clients, and what carries the bytes to it: TCP, or a WebSocket, which is all that differs.
 import { KafkaBridge } from "../../../src/cli/kafka-bridge.ts";
-import { Rivulet } from "../../../src/client/index.ts";
 import { kafkaSocketFactory } from "../../../src/kafkajs/socket-factory.ts";
+import { Rivulet } from "../../../src/sdk/index.ts";
 import { BrokerProcess } from "../broker.ts";
 import type { Address } from "./client.ts";
 

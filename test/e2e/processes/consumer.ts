@@ -1,6 +1,6 @@
 // A member of a group that reports every record it handles as a line of JSON, until SIGTERM.
 //   node consumer.ts URL TOPIC GROUP
-import { Rivulet } from "../../../src/client/index.ts";
+import { Rivulet } from "../../../src/sdk/index.ts";
 
 const [url = "", topic = "", groupId = ""] = process.argv.slice(2);
 const consumer = new Rivulet({ url }).consumer({

@@ -1,7 +1,7 @@
 // Produces numbered records until SIGTERM and reports each acknowledgement as a line of JSON. After a
 // failure it goes on with new numbers: what was not acknowledged may or may not be stored.
 //   node producer.ts URL TOPIC NAME
-import { Rivulet } from "../../../src/client/index.ts";
+import { Rivulet } from "../../../src/sdk/index.ts";
 
 const [url = "", topic = "", name = ""] = process.argv.slice(2);
 const { producer } = new Rivulet({ url });

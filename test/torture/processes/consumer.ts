@@ -1,6 +1,6 @@
 // A member of a group by the SDK that writes down everything it is told, until SIGTERM.
 import { setImmediate, setTimeout } from "node:timers/promises";
-import { BrokerError, type ConsumerRecord, Rivulet } from "../../../src/client/index.ts";
+import { BrokerError, type ConsumerRecord, Rivulet } from "../../../src/sdk/index.ts";
 import { HistoryWriter } from "../history.ts";
 
 export interface ConsumerArguments {

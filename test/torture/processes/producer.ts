@@ -1,6 +1,6 @@
 // Produces numbered records at a steady rate, several sends at a time, until SIGTERM; what a fault has held
 // up is made good. SIGUSR2 asks for a small burst.
-import { BrokerError, Rivulet } from "../../../src/client/index.ts";
+import { BrokerError, Rivulet } from "../../../src/sdk/index.ts";
 import { HistoryWriter } from "../history.ts";
 
 export interface ProducerArguments {

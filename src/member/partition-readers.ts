@@ -1,0 +1,387 @@
+// The partition sockets of a consumer. They are opened, attached at the right offset, and opened again when they break.
+// Frames become records here. A frame is delivered once the partition is announced and not paused.
+import type { BrokerError, ErrorName } from "../core/errors.ts";
+import type { PartitionKey } from "../core/group/partition-key.ts";
+import { CLOSE_FATAL, CLOSE_FENCED, errorOfClose } from "../protocol/close-codes.ts";
+import type { InitialOffset } from "../protocol/group-socket.ts";
+import type {
+  PartitionMessage,
+  ReaderErrorMessage,
+  ReaderMessage,
+} from "../protocol/partition-socket.ts";
+import type { AssignedPartition, ReceivedFrame } from "./assigned-partition.ts";
+import { backoffMs } from "./backoff.ts";
+import { earliest, type Outbox } from "./effects.ts";
+
+type Owner = Extract<ReaderMessage, { type: "attach" }>["owner"];
+
+/** After so many failures in a row, the next one is reported, once. */
+const FAILURES_TO_TELL = 2;
+
+export interface ReadersConfig {
+  readonly groupId: string | null;
+  readonly windowBytes: number;
+  readonly isFull?: IsFull;
+}
+
+/** [SES-11] Returns true if the records in hand, of all partitions, leave no room for the next frame of one of them. */
+export type IsFull = (
+  partitions: ReadonlyMap<PartitionKey, AssignedPartition>,
+  partition: AssignedPartition,
+) => boolean;
+
+/** Partition sockets are pinged this seldom, because a dead one delays only its own records. */
+const PING_MS = 15_000;
+/** If some partitions of an assignment are slow to attach, the others are announced without them. */
+const ANNOUNCE_TIMEOUT_MS = 1_000;
+
+export class PartitionReaders {
+  readonly #partitions: Map<PartitionKey, AssignedPartition>;
+  readonly #outbox: Outbox;
+  readonly #config: ReadersConfig;
+  readonly #random: () => number;
+  /** The proof of ownership. Undefined for a reader without a group, null while not a member. */
+  readonly #owner: () => Owner | null;
+  /** Returns the start position if nothing is committed: the group's setting, else the member's. */
+  readonly #initialOffset: (partition: AssignedPartition) => InitialOffset;
+  readonly #byConnection = new Map<number, AssignedPartition>();
+  #announceAtMs: number | null = null;
+  #pingAtMs: number | null = null;
+  #nextAttachId = 1;
+
+  constructor(
+    partitions: Map<PartitionKey, AssignedPartition>,
+    outbox: Outbox,
+    config: ReadersConfig,
+    random: () => number,
+    owner: () => Owner | null,
+    initialOffset: (partition: AssignedPartition) => InitialOffset,
+  ) {
+    this.#partitions = partitions;
+    this.#outbox = outbox;
+    this.#config = config;
+    this.#random = random;
+    this.#owner = owner;
+    this.#initialOffset = initialOffset;
+  }
+
+  get nextTimerMs(): number | null {
+    const reopen = [...this.#partitions.values()].map((partition) => partition.reopenAtMs);
+    return earliest(this.#announceAtMs, this.#pingAtMs, ...reopen);
+  }
+
+  /** Takes in newly assigned partitions. They are announced together once all are attached. */
+  add(partitions: readonly AssignedPartition[], nowMs: number): void {
+    if (partitions.length === 0) return;
+    this.#announceAtMs = nowMs + ANNOUNCE_TIMEOUT_MS;
+    this.#pingAtMs ??= nowMs + PING_MS;
+    for (const partition of partitions) {
+      this.#partitions.set(partition.key, partition);
+      this.#open(partition, nowMs);
+    }
+  }
+
+  #open(partition: AssignedPartition, nowMs: number): void {
+    const connection = this.#outbox.newConnection();
+    partition.phase = "opening";
+    partition.connection = connection;
+    partition.isOpen = false;
+    partition.reopenAtMs = null;
+    partition.heardMs = nowMs;
+    this.#byConnection.set(connection, partition);
+    const { topic, topicId, partition: number } = partition;
+    this.#outbox.emit({ type: "open-partition", connection, topic, topicId, partition: number });
+  }
+
+  opened(connection: number, nowMs: number): void {
+    const partition = this.#byConnection.get(connection);
+    if (partition === undefined) return;
+    partition.isOpen = true;
+    partition.heardMs = nowMs;
+    this.#attachWhenDone(partition);
+  }
+
+  /**
+   * [SES-5] Attaches once the application has finished its records in hand. Otherwise reconnects would pile up windows.
+   */
+  #attachWhenDone(partition: AssignedPartition): void {
+    if (partition.phase === "opening" && partition.isOpen && !partition.hasUnprocessed) {
+      this.#attach(partition, partition.position);
+    }
+  }
+
+  #attach(partition: AssignedPartition, offset: number | null): void {
+    const owner = this.#owner();
+    if (owner === null || !partition.isOpen) return;
+    partition.startAttach(this.#nextAttachId++, offset);
+    partition.phase = "attaching";
+    this.#outbox.send(partition.connection, {
+      type: "attach",
+      attachId: partition.attachId,
+      offset: offset ?? this.#initialOffset(partition),
+      windowBytes: this.#config.windowBytes,
+      ...(owner === undefined ? {} : { owner }),
+    });
+  }
+
+  pong(connection: number, nowMs: number): void {
+    const partition = this.#byConnection.get(connection);
+    if (partition === undefined) return;
+    partition.heardMs = nowMs;
+    partition.failures = 0;
+  }
+
+  /** Handles a control message. Returns true if the partition must now commit its start before it may go on. */
+  message(connection: number, message: PartitionMessage, nowMs: number): boolean {
+    const partition = this.#byConnection.get(connection);
+    if (partition === undefined) return false;
+    partition.heardMs = nowMs;
+    if (message.attachId !== partition.attachId || partition.isGivingUp) return false;
+    if (message.type === "error") {
+      this.#attachFailed(partition, message, nowMs);
+      return false;
+    }
+    if (message.type !== "attached") return false; // A newer release says something else.
+    // All frames of the earlier attach have come in. The part of the window that they used is given back.
+    const usedBytes = this.#config.windowBytes - message.windowBytes;
+    const { attachId } = partition;
+    if (usedBytes > 0) {
+      this.#outbox.send(connection, { type: "window", attachId, bytes: usedBytes });
+    }
+    const isFirst = partition.position === null;
+    partition.startReading(message.offset);
+    if (isFirst && this.#initialOffset(partition) !== "earliest" && this.#config.groupId !== null) {
+      partition.isUnsettled = true;
+    }
+    if (partition.isUnsettled && partition.hasUncommitted) {
+      // [SES-7] The next owner must start where this one found the end.
+      partition.phase = "settling";
+      return true;
+    }
+    partition.isUnsettled = false;
+    // There is nothing to commit until a record is processed.
+    if (isFirst && !partition.isRewind) partition.committed = partition.processed;
+    partition.phase = "active";
+    this.proceed(nowMs);
+    return false;
+  }
+
+  #attachFailed(partition: AssignedPartition, message: ReaderErrorMessage, nowMs: number): void {
+    const { code, detail, offset } = message;
+    this.#warn(partition, code, detail, offset);
+    if (code !== "OFFSET_OUT_OF_RANGE") {
+      this.#reopenLater(partition, nowMs);
+      return;
+    }
+    if (partition.sought !== null) {
+      // An invalid seek changes nothing.
+      partition.sought = null;
+      this.#attach(partition, partition.processed);
+      return;
+    }
+    // The log no longer holds the position (Kafka's auto.offset.reset), so reading continues at the configured end.
+    partition.processed = null;
+    partition.rewind();
+    this.#attach(partition, null);
+  }
+
+  /** Handles a frame of record batches. */
+  data(connection: number, bytes: Uint8Array, nowMs: number): void {
+    const partition = this.#byConnection.get(connection);
+    if (partition === undefined || partition.isGivingUp) return;
+    if (partition.phase === "attaching" || partition.position === null) return; // It belongs to an earlier attach.
+    partition.heardMs = nowMs;
+    try {
+      partition.receive(bytes);
+    } catch (error) {
+      this.#cannotRead(partition, error, nowMs);
+      return;
+    }
+    this.#deliverHeld(partition, nowMs);
+  }
+
+  /**
+   * [CRC-4] Handles bytes that are not batches, or cannot be decoded. They are
+   * requested again, with back-off. Other partitions go on.
+   */
+  #cannotRead(partition: AssignedPartition, error: unknown, nowMs: number): void {
+    this.#warn(partition, "CORRUPT_MESSAGE", (error as Error).message);
+    this.#reopenLater(partition, nowMs);
+  }
+
+  /** Reports a problem, with the partition and the offset in it. */
+  #warn(
+    { topic, partition, held, position }: AssignedPartition,
+    code: ErrorName,
+    detail: string,
+    offset = held[0]?.startOffset ?? position ?? 0,
+  ): void {
+    const data = { topic, partition, offset };
+    this.#outbox.warn(code, `${topic}/${partition}: ${detail}`, data);
+  }
+
+  #deliver(partition: AssignedPartition, frame: ReceivedFrame): void {
+    const records = partition.deliver(frame);
+    if (records.length === 0) {
+      this.#giveBack(partition, partition.settle(this.#config.windowBytes));
+      return;
+    }
+    const { place, attachId: generation } = partition;
+    this.#outbox.emit({ type: "records", ...place, generation, records });
+  }
+
+  /** Notes that everything before `nextOffset` is processed, and gives window back. */
+  processed(partition: AssignedPartition, nextOffset: number, nowMs: number): void {
+    this.#giveBack(partition, partition.markProcessed(nextOffset, this.#config.windowBytes));
+    this.#attachWhenDone(partition);
+    this.#deliverHeld(partition, nowMs);
+  }
+
+  #giveBack(partition: AssignedPartition, bytes: number): void {
+    if (bytes === 0 || partition.phase !== "active") return;
+    const { attachId } = partition;
+    this.#outbox.send(partition.connection, { type: "window", attachId, bytes });
+  }
+
+  /** Announces partitions and delivers records that have become ready. */
+  proceed(nowMs: number): void {
+    this.#announce(nowMs);
+    for (const partition of this.#partitions.values()) this.#deliverHeld(partition, nowMs);
+  }
+
+  /** Announces the ready partitions once all are ready, or once waiting for the others has taken too long. */
+  #announce(nowMs: number): void {
+    const unannounced = [...this.#partitions.values()].filter(
+      (partition) =>
+        !partition.isAnnounced && !partition.isGivingUp && partition.fencedEpoch === null,
+    );
+    const ready = unannounced.filter((partition) => partition.phase === "active");
+    const isLate = this.#announceAtMs !== null && this.#announceAtMs <= nowMs;
+    if (ready.length < unannounced.length && !isLate) return;
+    this.#announceAtMs = ready.length < unannounced.length ? nowMs + ANNOUNCE_TIMEOUT_MS : null;
+    if (ready.length === 0) return;
+    for (const partition of ready) partition.isAnnounced = true;
+    const positions = ready.map(({ place, processed }) => ({ ...place, offset: processed ?? 0 }));
+    this.#outbox.emit({ type: "assigned", partitions: positions });
+  }
+
+  resume(partition: AssignedPartition, nowMs: number): void {
+    partition.isPaused = false;
+    this.#deliverHeld(partition, nowMs);
+  }
+
+  /** [SES-5] Delivers held frames while the records in hand leave room. The rest waits, still encoded. */
+  #deliverHeld(partition: AssignedPartition, nowMs: number): void {
+    const { isPaused, isAnnounced, phase, held } = partition;
+    if (isPaused || !isAnnounced || phase !== "active") return;
+    const { isFull } = this.#config;
+    while (held.length > 0 && partition.hasRoom && !isFull?.(this.#partitions, partition)) {
+      try {
+        this.#deliver(partition, held[0] as ReceivedFrame);
+      } catch (error) {
+        // Earlier records have been delivered. This batch is the first to come again.
+        this.#cannotRead(partition, error, nowMs);
+        return;
+      }
+      held.shift();
+      partition.failures = 0;
+    }
+  }
+
+  seek(partition: AssignedPartition, offset: number): void {
+    partition.sought = offset;
+    // Nothing from before counts from here on, even if the socket is just being opened.
+    partition.startAttach(this.#nextAttachId++, offset);
+    this.#attach(partition, offset);
+  }
+
+  /**
+   * Notes that the socket has closed, or could not be opened. `isAlone` says that the group's socket has
+   * not. Returns an error that trying again would not mend.
+   */
+  closed(
+    connection: number,
+    code: number,
+    reason: string,
+    memberEpoch: number,
+    isAlone: boolean,
+    nowMs: number,
+  ): BrokerError | null {
+    const partition = this.#byConnection.get(connection);
+    if (partition === undefined) return null;
+    this.#byConnection.delete(connection);
+    partition.connection = null;
+    partition.isOpen = false;
+    if (partition.isGivingUp) return null;
+    const error = code === CLOSE_FATAL ? errorOfClose(reason) : null;
+    // A reader without a group reads this topic, and never another that gets its name.
+    const isFinal = this.#config.groupId === null && error?.code === "UNKNOWN_TOPIC_ID";
+    if (error?.retriable === false || isFinal) return error;
+    if (error !== null) this.#warn(partition, error.code, error.message);
+    else if (isAlone && partition.failures === FAILURES_TO_TELL)
+      this.#warn(partition, "NETWORK_EXCEPTION", `no connection (${code}); trying again`);
+    // Being replaced (4002) is not a fence. It was this owner itself, with an earlier attach that arrived late.
+    if (code === CLOSE_FENCED) this.#fenced(partition, memberEpoch);
+    else this.#reopenLater(partition, nowMs);
+    return null;
+  }
+
+  /**
+   * [SES-3] Handles a fence: a newer owner has the partition. The coordinator knows more, and its next message decides.
+   */
+  #fenced(partition: AssignedPartition, memberEpoch: number): void {
+    const wasAnnounced = partition.isAnnounced;
+    partition.fence(memberEpoch);
+    if (wasAnnounced) {
+      this.#outbox.emit({ type: "lost", partitions: [partition.place] });
+      return;
+    }
+    this.#warn(partition, "FENCED_MEMBER_EPOCH", "a newer owner has attached");
+  }
+
+  /** [SES-1] Reopens later. Delivery continues after the last record that the application was given. */
+  #reopenLater(partition: AssignedPartition, nowMs: number): void {
+    this.close(partition);
+    partition.phase = "opening";
+    partition.dropHeld();
+    partition.reopenAtMs = nowMs + backoffMs(partition.failures++, this.#random);
+  }
+
+  close(partition: AssignedPartition): void {
+    partition.reopenAtMs = null;
+    const { connection } = partition;
+    if (connection === null) return;
+    this.#outbox.emit({ type: "close", connection, code: 1000, reason: "done" });
+    this.#byConnection.delete(connection);
+    partition.connection = null;
+    partition.isOpen = false;
+  }
+
+  /** Forgets a partition that is no longer the consumer's. */
+  forget(partition: AssignedPartition): void {
+    this.close(partition);
+    this.#partitions.delete(partition.key);
+  }
+
+  tick(nowMs: number): void {
+    if (this.#announceAtMs !== null && this.#announceAtMs <= nowMs) this.proceed(nowMs);
+    for (const partition of this.#partitions.values()) {
+      if (partition.reopenAtMs !== null && partition.reopenAtMs <= nowMs)
+        this.#open(partition, nowMs);
+    }
+    if (this.#pingAtMs !== null && this.#pingAtMs <= nowMs) this.#ping(nowMs);
+  }
+
+  #ping(nowMs: number): void {
+    this.#pingAtMs = this.#partitions.size === 0 ? null : nowMs + PING_MS;
+    for (const partition of this.#partitions.values()) {
+      if (partition.connection === null) continue;
+      const isSilent = nowMs - partition.heardMs > 2 * PING_MS;
+      // The runtime answers pings even for an object that does not answer.
+      const isUnanswered = partition.phase === "attaching" && ++partition.pingsSinceAttach > 2;
+      if (isSilent || isUnanswered) this.#reopenLater(partition, nowMs);
+      else if (partition.isOpen)
+        this.#outbox.emit({ type: "ping", connection: partition.connection });
+    }
+  }
+}

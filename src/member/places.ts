@@ -1,0 +1,16 @@
+// Partitions as the consumer's options and callbacks name them.
+import type { TopicPartition } from "../core/record.ts";
+
+export interface PartitionPosition extends TopicPartition {
+  /** The next offset that will be delivered. */
+  readonly offset: number;
+}
+
+export interface AssignedPlace extends TopicPartition {
+  readonly topicId: string;
+}
+
+/** A partition that is read without a group: from `offset` on, or from the position that `from` names. */
+export interface ReaderPlace extends AssignedPlace {
+  readonly offset?: number;
+}

@@ -1,0 +1,55 @@
+// The interface between consumers, producers and the world: it opens sockets. Two exist: network sockets
+// (sdk/transport/network.ts) and Durable Object stubs inside the Worker (worker/edge/stub-transport.ts).
+
+export interface Socket {
+  send(data: string | Uint8Array): void;
+  close(code: number, reason: string): void;
+}
+
+/** Each socket calls `closed` exactly once, even if it could not be opened. Nothing comes after it. */
+export interface SocketEvents {
+  opened(): void;
+  text(data: string): void;
+  bytes(data: Uint8Array): void;
+  closed(code: number, reason: string): void;
+}
+
+export interface Transport {
+  openGroup(groupId: string, events: SocketEvents): Socket;
+  openPartition(
+    place: { topic: string; topicId: string; partition: number },
+    events: SocketEvents,
+  ): Socket;
+}
+
+/** The interface of a standard WebSocket, in browsers, Node, Deno, Bun and Workers alike. */
+export interface StandardWebSocket {
+  binaryType: string;
+  send(data: string | Uint8Array): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(type: string, listener: (event: never) => void): void;
+}
+
+/** Turns a standard WebSocket's events into `events`. `isOpen` says that it is already open, as inside a Worker. */
+export function listen(socket: StandardWebSocket, events: SocketEvents): void {
+  let isClosed = false;
+  const closed = (code: number, reason: string) => {
+    if (isClosed) return;
+    isClosed = true;
+    events.closed(code, reason);
+  };
+  socket.binaryType = "arraybuffer";
+  socket.addEventListener("open", () => {
+    if (!isClosed) events.opened();
+  });
+  socket.addEventListener("message", (event: { data: string | ArrayBuffer }) => {
+    if (isClosed) return;
+    if (typeof event.data === "string") events.text(event.data);
+    else events.bytes(new Uint8Array(event.data));
+  });
+  socket.addEventListener("close", (event: { code: number; reason: string }) =>
+    closed(event.code, event.reason),
+  );
+  // A close always follows an error, unless the runtime forgets it.
+  socket.addEventListener("error", () => closed(1006, "connection failed"));
+}

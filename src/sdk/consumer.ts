@@ -1,0 +1,472 @@
+// The SDK's consumer: handlers over the consumer core. Records of one partition are handled one after another, in
+// offset order. Partitions are handled side by side. Records whose handler has returned are committed.
+import { BrokerError } from "../core/errors.ts";
+import type { ConsumerRecord, TopicPartition } from "../core/record.ts";
+import { type ApplicationEffect, ConsumerDriver } from "../member/consumer-driver.ts";
+import type { AssignedPlace, ReaderPlace } from "../member/places.ts";
+import type { Transport } from "../member/transport.ts";
+import type { ConsumerOptions } from "./consumer/consumer-options.ts";
+import { coreConfig } from "./consumer/options.ts";
+import { ABANDONED, type PlacedRecord, recordLoop } from "./consumer/record-loop.ts";
+import { type AnySerdes, hasSerdes, through } from "./serde.ts";
+import { whole } from "./whole.ts";
+
+export type { ConsumerOptions };
+
+export interface Batch<Record = ConsumerRecord> extends TopicPartition {
+  readonly records: readonly Record[];
+}
+
+export type Handlers<Record = ConsumerRecord> = RunOptions &
+  (
+    | { readonly eachRecord: (record: Record, place: TopicPartition) => unknown }
+    | { readonly eachBatch: (batch: Batch<Record>) => unknown }
+  );
+
+export interface RunOptions {
+  /** How many handlers may run at once, each for another partition, at least 1. @default all partitions */
+  readonly partitionsConsumedConcurrently?: number;
+  /** Closes the consumer as `close` does. `run` then rejects with the signal's reason. */
+  readonly signal?: AbortSignal;
+}
+
+export type { PlacedRecord };
+
+interface Work {
+  readonly place: TopicPartition;
+  queue: { readonly generation: number; readonly records: readonly ConsumerRecord[] }[];
+  isRunning: boolean;
+  /** The number of callbacks, `onAssigned` or `onRevoked`, that have not finished. */
+  callbacks: number;
+  isPaused: boolean;
+  /** True if the partition is revoked. It is given up after the record, or the batch, in progress. */
+  isStopping: boolean;
+  isLost: boolean;
+  /** Takes back a record that a loop has not come to yet. */
+  abandon: (() => void) | null;
+  /** How often the application has sought here. Records fetched before a seek are not handled after it. */
+  seeks: number;
+}
+
+/**
+ * Reads records as a group member or alone. `Record` is what its serdes make
+ * of a record. Without serdes, key and value are bytes.
+ */
+export class Consumer<Record = ConsumerRecord> {
+  readonly memberId: string = crypto.randomUUID();
+  readonly #driver: ConsumerDriver;
+  readonly #options: Omit<ConsumerOptions, "groupId" | "topics"> & AnySerdes;
+  readonly #work = new Map<string, Work>();
+  /** The number of handlers that are running, including those of partitions lost meanwhile. */
+  #running = 0;
+  #handlers: Handlers<Record> | null = null;
+  /** Partitions with work to do, while as many handlers are running as allowed. */
+  readonly #turns = new Set<Work>();
+  #isClosing = false;
+  /** The error that `run` rejects with. */
+  #failure: { readonly error: unknown } | null = null;
+  /** True while the application's code is on the stack. */
+  #isCalling = false;
+  #settle: () => void = () => {};
+  readonly #ended = new Promise<void>((resolve) => {
+    this.#settle = resolve;
+  });
+
+  /** With a group, its members share `topics`. Without one (`groupId` null), the consumer reads all of `partitions`. */
+  constructor(
+    transport: Transport,
+    options: Omit<ConsumerOptions, "groupId"> & {
+      groupId: string | null;
+      partitions?: readonly AssignedPlace[];
+    } & AnySerdes,
+  ) {
+    const config = coreConfig(options, this.memberId);
+    this.#options = options;
+    this.#driver = new ConsumerDriver(config, transport, (effect) => this.#onEffect(effect));
+  }
+
+  /** The partitions held now. */
+  get assignment(): TopicPartition[] {
+    return this.#driver.assignment;
+  }
+
+  /**
+   * Joins and handles records until `close`. Resolves once the member has left. Rejects with the error
+   * that a handler or callback threw, or with the BrokerError that ended the membership:
+   * REQUEST_TIMED_OUT if a handler took longer than `maxProcessingMs`.
+   */
+  async run(handlers: Handlers<Record>): Promise<void> {
+    if (this.#handlers !== null) throw new Error("run was called before");
+    const { signal, partitionsConsumedConcurrently: most = 1 } = handlers;
+    whole("partitionsConsumedConcurrently", most, 1, Number.MAX_SAFE_INTEGER);
+    if (!("eachRecord" in handlers) && !("eachBatch" in handlers))
+      throw new BrokerError("INVALID_REQUEST", "run needs eachRecord or eachBatch");
+    this.#handlers = handlers;
+    signal?.throwIfAborted();
+    if (this.#isClosing) return;
+    const abort = () => void this.close();
+    signal?.addEventListener("abort", abort);
+    this.#driver.start();
+    await this.#ended;
+    signal?.removeEventListener("abort", abort);
+    if (this.#failure !== null) throw this.#failure.error;
+    signal?.throwIfAborted();
+  }
+
+  /**
+   * Iterates over the records, in offset order within each partition: `for await (const record of consumer)`. A record
+   * is done when the loop asks for the next. `break` closes the consumer. The record in the loop at a `break` or a
+   * throw comes again. The loop ends with `close`, and throws if `run` would reject.
+   */
+  [Symbol.asyncIterator](): AsyncGenerator<Record & TopicPartition, void, void> {
+    return recordLoop(
+      (eachRecord) => this.run({ eachRecord }),
+      () => this.close(),
+      (place, abandon) => {
+        const work = this.#work.get(keyOf(place));
+        if (work !== undefined) work.abandon = abandon;
+      },
+    );
+  }
+
+  /** @internal [STR-7] Reads these partitions as well. Returns false once it is closed. */
+  add(places: readonly ReaderPlace[]): boolean {
+    return this.#driver.add(places);
+  }
+
+  /** Commits the processed records. Resolves once the group has them, or the partitions are gone. */
+  commit(): Promise<void> {
+    return this.#driver.commit();
+  }
+
+  /** Returns the offset after the last processed record, where the group would continue. Null if not assigned. */
+  position(place: TopicPartition): number | null {
+    return this.#driver.position(place);
+  }
+
+  /**
+   * Waits for the running handlers, 30 seconds at most, commits what they did, and leaves the group at once. Resolves
+   * when that is done and never rejects. So call it without `await` in a handler, a callback or a loop, or it would
+   * wait for itself. If a handler calls it synchronously, the promise resolves at once.
+   */
+  close(): Promise<void> {
+    if (!this.#isClosing) {
+      this.#isClosing = true;
+      for (const work of this.#work.values()) stop(work);
+      this.#closeWhenIdle();
+      const timers = [
+        setTimeout(() => this.#warnOfSlowClose(), SLOW_CLOSE_MS),
+        setTimeout(() => this.#leave(), MAX_CLOSE_MS),
+      ];
+      void this.#ended.then(() => timers.forEach(clearTimeout));
+    }
+    return this.#isCalling ? Promise.resolve() : this.#ended;
+  }
+
+  /** Pauses a partition. No more of its records are handled after the record, or the batch, in progress. */
+  pause(place: TopicPartition): void {
+    const work = this.#work.get(keyOf(place));
+    if (work !== undefined) work.isPaused = true;
+    this.#driver.pause(place);
+  }
+
+  resume(place: TopicPartition): void {
+    this.#driver.resume(place);
+    const work = this.#work.get(keyOf(place));
+    if (work === undefined) return;
+    work.isPaused = false;
+    this.#proceed(work);
+  }
+
+  /**
+   * Continues at `offset`. The next commit may move the group's position back. Returns false if not assigned. If the
+   * log does not hold the offset, `onError` gets OFFSET_OUT_OF_RANGE and the consumer continues where it was.
+   * @throws BrokerError INVALID_REQUEST if it is not an offset.
+   */
+  seek(place: TopicPartition, offset: number): boolean {
+    whole("offset", offset, 0, Number.MAX_SAFE_INTEGER);
+    const work = this.#work.get(keyOf(place));
+    if (work !== undefined) {
+      work.queue = [];
+      work.seeks++;
+    }
+    return this.#driver.seek(place, offset);
+  }
+
+  #onEffect(effect: ApplicationEffect): void {
+    switch (effect.type) {
+      case "assigned":
+        this.#call(
+          effect.partitions.map((place) => this.#newWork(place)),
+          () => this.#options.onAssigned?.(effect.partitions),
+        );
+        return;
+      case "records": {
+        const work = this.#work.get(keyOf(effect));
+        if (work === undefined || work.isStopping) return;
+        work.queue.push({ generation: effect.generation, records: effect.records });
+        this.#proceed(work);
+        return;
+      }
+      case "revoked":
+        this.#revoked(effect.partitions);
+        return;
+      case "lost":
+        for (const place of effect.partitions) {
+          const work = this.#work.get(keyOf(place));
+          if (work !== undefined) {
+            work.isLost = true;
+            stop(work);
+          }
+          this.#work.delete(keyOf(place));
+        }
+        this.#call([], () => this.#options.onLost?.(effect.partitions));
+        return;
+      case "error":
+        if (effect.isFatal) this.#failure = { error: effect.error };
+        else this.#call([], () => (this.#options.onError ?? warn)(effect.error));
+        return;
+      case "closed":
+        this.#settle();
+    }
+  }
+
+  #newWork({ topic, partition }: TopicPartition): Work {
+    const work: Work = {
+      place: { topic, partition },
+      queue: [],
+      isRunning: false,
+      callbacks: 0,
+      isPaused: false,
+      isStopping: this.#isClosing,
+      isLost: false,
+      abandon: null,
+      seeks: 0,
+    };
+    this.#work.set(keyOf(work.place), work);
+    return work;
+  }
+
+  #revoked(partitions: readonly TopicPartition[]): void {
+    const works = partitions.map((place) => this.#work.get(keyOf(place)) ?? this.#newWork(place));
+    for (const work of works) stop(work);
+    this.#call(works, () => this.#options.onRevoked?.(partitions));
+  }
+
+  /** Calls back. Nothing in `works` continues before the callback is done. If it throws, the consumer ends. */
+  #call(works: readonly Work[], callback: () => unknown): void {
+    const done = () => {
+      for (const work of works) {
+        work.callbacks--;
+        this.#proceed(work);
+      }
+    };
+    for (const work of works) work.callbacks++;
+    try {
+      const result = this.#called(callback);
+      if (isThenable(result))
+        Promise.resolve(result)
+          .catch((error) => this.#fail(error))
+          .finally(done);
+      else done();
+    } catch (error) {
+      this.#fail(error);
+      done();
+    }
+  }
+
+  /** Keeps the first error that ended the consumer, not later ones that it caused. */
+  #fail(error: unknown): void {
+    this.#failure ??= { error };
+    void this.close();
+  }
+
+  /** Handles the waiting records, or gives up a revoked partition, unless a handler is running. */
+  #proceed(work: Work): void {
+    if (work.isRunning || work.callbacks > 0) return;
+    if (work.isStopping) this.#release(work);
+    else if (work.isPaused || work.queue.length === 0) return;
+    else if (this.#running < this.#maxRunning) void this.#process(work);
+    else this.#turns.add(work);
+  }
+
+  get #maxRunning(): number {
+    return this.#handlers?.partitionsConsumedConcurrently ?? Number.POSITIVE_INFINITY;
+  }
+
+  #release(work: Work): void {
+    if (this.#isClosing) this.#closeWhenIdle();
+    else if (!work.isLost) {
+      this.#work.delete(keyOf(work.place));
+      this.#driver.released(work.place);
+    }
+  }
+
+  async #process(work: Work): Promise<void> {
+    work.isRunning = true;
+    this.#running++;
+    // This must not run inside the driver's round that brought the records.
+    // A check of the clock reports only after that round.
+    await null;
+    try {
+      while (!work.isPaused) {
+        const next = work.queue.shift();
+        if (next === undefined) break;
+        await this.#handle(work, next.records, next.generation);
+        if (this.#turns.size > 0) break; // Others have waited for longer.
+      }
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      work.isRunning = false;
+      this.#running--;
+    }
+    if (this.#isClosing) {
+      this.#closeWhenIdle();
+      return;
+    }
+    const [next] = this.#turns;
+    if (next !== undefined) {
+      this.#turns.delete(next);
+      this.#proceed(next);
+    }
+    this.#proceed(work);
+  }
+
+  async #handle(work: Work, records: readonly ConsumerRecord[], generation: number): Promise<void> {
+    const handlers = this.#handlers as Handlers<Record>;
+    // [SRD-2] An error from a serde ends the consumer, like one from a handler.
+    if ("eachBatch" in handlers) {
+      const timer = this.#watch(work.place, records[0]?.offset ?? 0);
+      try {
+        const all = hasSerdes(this.#options)
+          ? await Promise.all(records.map((record) => this.#typed(work, record)))
+          : (records as readonly Record[]);
+        if (this.#mustStop(work)) return;
+        await this.#called(() => handlers.eachBatch({ ...work.place, records: all }));
+      } finally {
+        clearTimeout(timer);
+      }
+      const last = records.at(-1);
+      if (!work.isLost && last !== undefined) {
+        this.#driver.processed(work.place, last.offset + 1, generation);
+      }
+      return;
+    }
+    const { seeks } = work;
+    for (const [index, record] of records.entries()) {
+      const timer = this.#watch(work.place, record.offset);
+      try {
+        const typed = this.#typed(work, record);
+        const own = isThenable(typed) ? await typed : typed;
+        if (this.#mustStop(work) || work.seeks !== seeks) return;
+        if (work.isPaused) {
+          work.queue.unshift({ generation, records: records.slice(index) });
+          return;
+        }
+        const result = this.#called(() => handlers.eachRecord(own, work.place));
+        // Only a promise is awaited. A turn of the event loop costs more than handling most records.
+        const outcome = isThenable(result) ? await result : result;
+        if (outcome === ABANDONED) return;
+      } finally {
+        clearTimeout(timer);
+      }
+      if (!work.isLost) this.#driver.processed(work.place, record.offset + 1, generation);
+    }
+  }
+
+  /** A process that was suspended and resumes must not handle records that others own by now [SES-4]. */
+  #mustStop(work: Work): boolean {
+    this.#driver.checkSession();
+    return work.isStopping || work.isLost;
+  }
+
+  #typed({ place }: Work, record: ConsumerRecord): Record | Promise<Record> {
+    const typed = hasSerdes(this.#options)
+      ? through(
+          "deserialize",
+          this.#options,
+          record,
+          `${place.topic}/${place.partition} at offset ${record.offset}`,
+          { ...place, offset: record.offset },
+        )
+      : record;
+    return typed as Record | Promise<Record>;
+  }
+
+  /** Times a call of a handler if its time is limited. */
+  #watch(place: TopicPartition, offset: number): unknown {
+    const { maxProcessingMs } = this.#options;
+    if (maxProcessingMs === undefined) return undefined;
+    return setTimeout(() => {
+      const detail = `the handler has not returned from offset ${offset} of ${place.topic}/${place.partition} within maxProcessingMs, ${maxProcessingMs} ms`;
+      this.#giveUp(new BrokerError("REQUEST_TIMED_OUT", detail));
+    }, maxProcessingMs);
+  }
+
+  /** [SES-8] Leaves without waiting for a handler. It may never return, and others must continue. */
+  #giveUp(error: BrokerError): void {
+    this.#failure ??= { error };
+    this.#leave();
+  }
+
+  #leave(): void {
+    this.#isClosing = true;
+    this.#driver.leave();
+    // Runs only now: if the session has ended meanwhile, they were just reported as lost.
+    const partitions = Array.from(this.#work.values(), ({ place }) => place);
+    if (partitions.length > 0) this.#onEffect({ type: "lost", partitions });
+  }
+
+  /** Calls into the application. A close during the call would wait for itself. */
+  #called(call: () => unknown): unknown {
+    const before = this.#isCalling;
+    this.#isCalling = true;
+    try {
+      return call();
+    } finally {
+      this.#isCalling = before;
+    }
+  }
+
+  #closeWhenIdle(): void {
+    const isCalling = [...this.#work.values()].some(({ callbacks }) => callbacks > 0);
+    if (this.#running === 0 && !isCalling) this.#driver.close();
+  }
+
+  #warnOfSlowClose(): void {
+    const detail = `close waits for a handler, a callback or a commit, ${MAX_CLOSE_MS} ms at most`;
+    this.#onEffect({
+      type: "error",
+      error: new BrokerError("REQUEST_TIMED_OUT", detail),
+      isFatal: false,
+    });
+  }
+}
+
+/** Stops a partition. No more of its records are handled after those in progress. */
+function stop(work: Work): void {
+  work.isStopping = true;
+  work.queue = [];
+  work.abandon?.();
+}
+
+/** How long a close waits before it says what for, and before it stops waiting. */
+const SLOW_CLOSE_MS = 5_000;
+const MAX_CLOSE_MS = 30_000;
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === "function";
+}
+
+declare const console: { warn(text: string): void };
+declare const setTimeout: (callback: () => void, ms: number) => unknown;
+declare const clearTimeout: (timer: unknown) => void;
+
+function warn(error: BrokerError): void {
+  console.warn(`rivulet: ${error.code}: ${error.message}`);
+}
+
+function keyOf(place: TopicPartition): string {
+  return `${place.partition} ${place.topic}`;
+}

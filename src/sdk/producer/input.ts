@@ -1,0 +1,52 @@
+// Records as an application gives them to the producer, and their checks.
+
+import { BrokerError, preview } from "../../core/errors.ts";
+import {
+  MAX_HEADERS_PER_RECORD,
+  MAX_PARTITIONS_PER_TOPIC,
+  MAX_TIMESTAMP_MS,
+} from "../../core/limits.ts";
+import type { PlacedRecord } from "../../core/produce-plan.ts";
+import { MAX_TIMER_MS } from "../../member/clock.ts";
+import type { JsonRecordInput } from "../../protocol/json-record.ts";
+import { refuse, whole } from "../whole.ts";
+import type { SendOptions } from "./options.ts";
+
+/** The records of a call: as they were given, and as they will be stored except for their place. */
+export interface Prepared {
+  readonly input: readonly JsonRecordInput[];
+  readonly records: readonly PlacedRecord[];
+}
+
+/** Checks the record at `index` in a call. @throws BrokerError INVALID_REQUEST that names field, value and bound. */
+export function checkRecord(record: JsonRecordInput, index: number): void {
+  const { key, keyBase64, value, valueBase64, headers, partition, timestamp } = record ?? {};
+  const wrong = (field: keyof JsonRecordInput, rule: string) => {
+    const detail = `records[${index}].${field}: ${rule}; got ${preview(record?.[field])}`;
+    return new BrokerError("INVALID_REQUEST", detail);
+  };
+  if (value === undefined && valueBase64 === undefined)
+    throw wrong("value", "is required (null for a tombstone), or valueBase64");
+  if (value !== undefined && valueBase64 !== undefined)
+    throw wrong("valueBase64", "may not stand beside value");
+  if (key !== undefined && keyBase64 !== undefined)
+    throw wrong("keyBase64", "may not stand beside key");
+  if (partition !== undefined)
+    whole(`records[${index}].partition`, partition, 0, MAX_PARTITIONS_PER_TOPIC - 1);
+  if (timestamp !== undefined)
+    whole(`records[${index}].timestamp`, timestamp, -MAX_TIMESTAMP_MS, MAX_TIMESTAMP_MS);
+  if (headers === undefined) return;
+  const count = Object.values(headers).flat().length;
+  if (count > MAX_HEADERS_PER_RECORD)
+    throw wrong("headers", `holds ${count} headers, the bound is ${MAX_HEADERS_PER_RECORD}`);
+}
+
+/** @throws BrokerError INVALID_REQUEST */
+export function checkOptions(options: SendOptions): void {
+  // A legal value stands in for an option that is not given.
+  const { expectedOffset = 0, deliveryTimeoutMs = 0, compression = "none" } = options;
+  whole("expectedOffset", expectedOffset, 0, Number.MAX_SAFE_INTEGER);
+  whole("deliveryTimeoutMs", deliveryTimeoutMs, 0, MAX_TIMER_MS);
+  if (!["none", "gzip", "zstd"].includes(compression))
+    refuse("compression", compression, "none, gzip or zstd");
+}

@@ -1,0 +1,23 @@
+// Retries requests that go over HTTP.
+
+import { ConnectionError } from "../../admin/http.ts";
+import { BrokerError } from "../../core/errors.ts";
+import { monotonicMs } from "../../member/clock.ts";
+import { isRefusal } from "./delivery.ts";
+import { FIRST_BACKOFF_MS, MAX_BACKOFF_MS } from "./limits.ts";
+
+/** Retries requests that may succeed later. `ask` is given the time that is left, in milliseconds. */
+export async function untilAnswered<T>(
+  ask: (leftMs: number) => Promise<T>,
+  deadlineMs: () => number,
+): Promise<T> {
+  for (let backoffMs = FIRST_BACKOFF_MS; ; backoffMs = Math.min(2 * backoffMs, MAX_BACKOFF_MS)) {
+    try {
+      return await ask(Math.max(1, deadlineMs() - monotonicMs()));
+    } catch (error) {
+      const isOurs = error instanceof BrokerError || error instanceof ConnectionError;
+      if (!isOurs || isRefusal(error) || monotonicMs() + backoffMs >= deadlineMs()) throw error;
+    }
+    await new Promise((resolve) => setTimeout(resolve, backoffMs));
+  }
+}

@@ -1,0 +1,129 @@
+// The SDK's entry: one address, three roles. It needs only `fetch` and `WebSocket`,
+// so it runs in browsers, Node, Deno, Bun and Workers.
+
+import { Admin } from "../admin/admin.ts";
+import { type Fetch, HttpClient } from "../admin/http.ts";
+import { BrokerError, preview } from "../core/errors.ts";
+import type { Transport } from "../member/transport.ts";
+import { Consumer, type ConsumerOptions } from "./consumer.ts";
+import { Producer, type ProducerOptions, type TypedRecordInput } from "./producer.ts";
+import type { AnySerdes, Serdes, SomeSerdes, TypedRecord } from "./serde.ts";
+import { type Token, tokenFetch, tokenTransport, tokenWebSocket } from "./token.ts";
+import { networkTransport, type WebSocketConstructor } from "./transport/network.ts";
+
+export interface RivuletOptions {
+  /** The broker's http or https address. */
+  readonly url: string;
+  /** Sent with every request as `Authorization: Bearer`, with every socket as `access_token` in its URL. */
+  readonly token?: Token;
+  /** @default the global fetch */
+  readonly fetch?: Fetch;
+  /** @default the global WebSocket */
+  readonly WebSocket?: WebSocketConstructor;
+}
+
+export interface ReaderOptions extends Pick<ConsumerOptions, "from" | "onAssigned" | "onError"> {
+  readonly topic: string;
+}
+
+export class Rivulet {
+  readonly admin: Admin;
+  readonly producer: Producer;
+  readonly #options: RivuletOptions;
+  readonly #http: HttpClient;
+
+  constructor(options: RivuletOptions) {
+    if (!/^https?:\/\//i.test(options.url) || !URL.canParse(options.url))
+      throw new BrokerError(
+        "INVALID_REQUEST",
+        `url is ${preview(options.url)}, it must begin with http:// or https://`,
+      );
+    const { url, token } = options;
+    const plain = options.fetch ?? ((url, init) => fetch(url, init as RequestInit));
+    const http = new HttpClient(url, token === undefined ? plain : tokenFetch(plain, token));
+    this.admin = new Admin(http);
+    this.#http = http;
+    this.#options = options;
+    this.producer = this.newProducer({});
+  }
+
+  /** Makes a producer with its own options, buffers and sequence. `producer` is one without options. */
+  newProducer<Key = unknown, Value = unknown>(
+    options: ProducerOptions & SomeSerdes<Key, Value>,
+  ): Producer<TypedRecordInput<Key, Value>>;
+  newProducer(options?: ProducerOptions): Producer;
+  newProducer(options: ProducerOptions & AnySerdes = {}): Producer {
+    return new Producer(this.#http, this.#WebSocket ? this.#transport() : null, options);
+  }
+
+  get #WebSocket(): WebSocketConstructor | undefined {
+    const { WebSocket: given } = this.#options;
+    return given ?? (globalThis as { WebSocket?: WebSocketConstructor }).WebSocket;
+  }
+
+  #transport(): Transport {
+    const WebSocketClass = this.#WebSocket;
+    if (WebSocketClass === undefined)
+      throw new Error(
+        "there is no global WebSocket here: use Node 22 or newer, or pass one as `WebSocket`",
+      );
+    const { url, token } = this.#options;
+    const transportWith = (value: string) =>
+      networkTransport(url, tokenWebSocket(WebSocketClass, value));
+    if (typeof token === "function") return tokenTransport(token, transportWith);
+    return token === undefined ? networkTransport(url, WebSocketClass) : transportWith(token);
+  }
+
+  /** Makes a member of a group. It joins with `run`. Keys and values are bytes, or what its serdes make of them. */
+  consumer<Key = Uint8Array, Value = Uint8Array>(
+    options: ConsumerOptions & Serdes<never, Key, never, Value>,
+  ): Consumer<TypedRecord<Key, Value>> {
+    return new Consumer(this.#transport(), options);
+  }
+
+  /** Makes a reader of a whole topic, without a group. Nothing is shared and nothing is committed. */
+  async reader<Key = Uint8Array, Value = Uint8Array>(
+    options: ReaderOptions & Serdes<never, Key, never, Value>,
+  ): Promise<Consumer<TypedRecord<Key, Value>>> {
+    const { name, topicId, partitions } = await this.admin.describeTopic(options.topic);
+    const places = (from: number, to: number, offset?: number) =>
+      Array.from({ length: to - from }, (_, i) => ({
+        topic: name,
+        topicId,
+        partition: from + i,
+        ...(offset === undefined ? {} : { offset }),
+      }));
+    let known = partitions;
+    let timer: Timer | null = null;
+    /** [STR-7] Partitions that were added while it reads are read from their beginning. */
+    const look = async () => {
+      const now = await this.admin.describeTopic(name).catch(() => null); // It is asked again soon.
+      const grown = now?.topicId === topicId ? Math.max(known, now.partitions) : known;
+      if (!consumer.add(places(known, grown, 0))) clearInterval(timer);
+      known = grown;
+    };
+    const consumer: Consumer<TypedRecord<Key, Value>> = new Consumer(this.#transport(), {
+      ...options,
+      onAssigned: (assigned) => {
+        if (timer === null) {
+          timer = setInterval(look, LOOK_AGAIN_MS);
+          timer.unref?.(); // Only sockets keep a process alive.
+        }
+        return options.onAssigned?.(assigned);
+      },
+      groupId: null,
+      topics: [name],
+      partitions: places(0, partitions),
+    });
+    return consumer;
+  }
+}
+
+/** How often a reader without a group asks whether its topic has grown. */
+const LOOK_AGAIN_MS = 15_000;
+
+interface Timer {
+  unref?(): void;
+}
+declare const setInterval: (callback: () => unknown, ms: number) => Timer;
+declare const clearInterval: (timer: unknown) => void;

@@ -1,0 +1,40 @@
+// Sockets over the network, for browsers, Node, Deno, Bun and Workers. They use only the standard WebSocket.
+
+import {
+  listen,
+  type Socket,
+  type SocketEvents,
+  type StandardWebSocket,
+  type Transport,
+} from "../../member/transport.ts";
+import { groupSocketPath, partitionSocketPath } from "../../protocol/paths.ts";
+
+export type WebSocketConstructor = new (url: string) => StandardWebSocket;
+
+/** `baseUrl` is the broker's http or https address. */
+export function networkTransport(baseUrl: string, WebSocketClass: WebSocketConstructor): Transport {
+  const open = (path: string, events: SocketEvents): Socket => {
+    const url = new URL(path, baseUrl);
+    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    const socket = new WebSocketClass(url.href);
+    listen(socket, events);
+    return {
+      send: (data) => sendQuietly(socket, data),
+      close: (code, reason) => socket.close(code === 1000 || code >= 3000 ? code : 1000, reason),
+    };
+  };
+  return {
+    openGroup: (groupId, events) => open(groupSocketPath(groupId), events),
+    openPartition: ({ topic, topicId, partition }, events) =>
+      open(partitionSocketPath(topic, partition, topicId), events),
+  };
+}
+
+/** Sends. A socket that is going down throws, and its close event does the rest. */
+function sendQuietly(socket: StandardWebSocket, data: string | Uint8Array): void {
+  try {
+    socket.send(data);
+  } catch {
+    // The close event follows.
+  }
+}

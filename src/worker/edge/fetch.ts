@@ -1,0 +1,161 @@
+// The Worker's part of reading: it takes batches and returns records.
+import { visitAnyBatch } from "../../compression/decode.ts";
+import { attempt, unwrap } from "../../core/errors.ts";
+import { ANSWER_ITEM_BYTES, MAX_DECODED_FETCH_BYTES } from "../../core/limits.ts";
+import { damageError } from "../../core/log/damage.ts";
+import { checkInRange } from "../../core/log/in-range.ts";
+import { batches } from "../../core/log/record-batch.ts";
+import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
+import type { Env } from "../../env.ts";
+import { isolate } from "./isolate.ts";
+import { atPartition, partitionAt } from "./metadata.ts";
+import { EMPTY_LOG, PartitionUse } from "./partition-use.ts";
+import { stubTransport } from "./stub-transport.ts";
+
+export interface FetchRequest {
+  readonly topic: string;
+  readonly partition: number;
+  /** Null starts at the log start. */
+  readonly offset: number | null;
+  readonly maxRecords: number;
+  readonly maxBytes: number;
+  readonly waitMs: number;
+}
+
+export interface FetchResult {
+  readonly records: readonly ConsumerRecord[];
+  /** The offset at which the next fetch continues. */
+  readonly nextOffset: number;
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+}
+
+/**
+ * [FCH-1] Returns records from `offset` on. If there are none yet, it waits up to `waitMs`. [PLC-3] Only a read that
+ * waits starts a partition that was never used, because the partition is what tells it of the first record.
+ */
+export function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResult> {
+  return atPartition(env, request.topic, request.partition, (topicId) =>
+    fetchFrom(env, topicId, request),
+  );
+}
+
+/**
+ * [BND-6] Counts a read's memory from the moment it is requested. If
+ * little is free, the read is smaller but not refused.
+ */
+async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Promise<FetchResult> {
+  const { partition, maxBytes, waitMs } = request;
+  const mayWait = waitMs > 0 && (request.offset ?? 0) === 0;
+  if (!mayWait && (await new PartitionUse(env).isUnused(topicId, partition)))
+    return readNothing(request.offset ?? 0);
+  const stub = () => partitionAt(env, topicId, partition);
+  const offset = request.offset ?? unwrap(await stub().offsets()).logStartOffset;
+  const read = async () => {
+    const room = Math.min(maxBytes, isolate.answers.share);
+    const holding = isolate.answers.hold(() => {});
+    try {
+      holding.set(room);
+      return unwrap(await stub().read({ offset, maxBytes: room }));
+    } finally {
+      holding.release();
+    }
+  };
+  let result = await read();
+  if (result.batches.length === 0 && waitMs > 0) {
+    await waitForRecords(env, topicId, partition, offset, waitMs).ended;
+    result = await read();
+  }
+  const { topic, maxRecords } = request;
+  const place = { topic, partition };
+  const { records, nextOffset } = decodeFrom(result.batches, offset, maxRecords, place);
+  const { logStartOffset, highWatermark } = result;
+  return { records, nextOffset: nextOffset ?? result.nextOffset, logStartOffset, highWatermark };
+}
+
+/** Returns what a read of an empty log finds. */
+function readNothing(offset: number): FetchResult {
+  unwrap(checkInRange(offset, EMPTY_LOG));
+  const { logStartOffset, highWatermark } = EMPTY_LOG;
+  return { records: [], nextOffset: offset, logStartOffset, highWatermark };
+}
+
+/**
+ * [BND-5] Returns the first `maxRecords` records at or after `offset`. The first batch may begin before it. It stops
+ * at the last of them, or after the record that takes the unfolded bytes past their bound: a compressed batch may
+ * hold a thousand times its size. It also stops before a batch that does not decode, and throws CORRUPT_MESSAGE if
+ * that is the first [CRC-4]. `place` is for the error.
+ */
+export function decodeFrom(
+  bytes: Uint8Array,
+  offset: number,
+  maxRecords: number,
+  place: TopicPartition = { topic: "", partition: 0 },
+): { records: ConsumerRecord[]; nextOffset: number | null } {
+  const records: ConsumerRecord[] = [];
+  let decodedBytes = 0;
+  for (const { start, header } of batches(bytes)) {
+    // Batches before the offset are not even unfolded.
+    if (header.baseOffset + header.lastOffsetDelta < offset) continue;
+    const before = records.length;
+    let nextOffset: number | null = null;
+    const visit = (record: ConsumerRecord): boolean => {
+      if (record.offset < offset) return true;
+      records.push(record);
+      decodedBytes += recordBytes(record);
+      const isEnough = records.length === maxRecords || decodedBytes >= MAX_DECODED_FETCH_BYTES;
+      if (isEnough) nextOffset = record.offset + 1;
+      return !isEnough;
+    };
+    const read = attempt(() => {
+      visitAnyBatch(bytes, start, visit);
+      return null;
+    });
+    if (read !== null) {
+      records.length = before; // Records that came out before decoding broke off do not count either.
+      if (before > 0) return { records, nextOffset: header.baseOffset };
+      throw damageError(place, header.baseOffset, read.detail);
+    }
+    if (nextOffset !== null) return { records, nextOffset };
+  }
+  return { records, nextOffset: null };
+}
+
+/** Estimates the memory that a record takes. */
+export function recordBytes({ key, value, headers }: ConsumerRecord): number {
+  let bytes = ANSWER_ITEM_BYTES + (key?.length ?? 0) + (value?.length ?? 0);
+  for (const header of headers)
+    bytes += ANSWER_ITEM_BYTES + header.key.length + (header.value?.length ?? 0);
+  return bytes;
+}
+
+/**
+ * [FCH-2] Waits as a tail reader. The partition pushes when there is a record, and sleeps
+ * meanwhile. A call that is held open would keep it awake.
+ */
+export function waitForRecords(
+  env: Env,
+  topicId: string,
+  partition: number,
+  offset: number,
+  waitMs: number,
+): { readonly ended: Promise<void>; stop(): void } {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const stop = () => {
+    clearTimeout(timer);
+    socket.close(1000, "done");
+    resolve();
+  };
+  const timer = setTimeout(stop, waitMs);
+  const socket = stubTransport(env).openPartition(
+    { topic: "", topicId, partition },
+    {
+      opened: () =>
+        socket.send(JSON.stringify({ type: "attach", attachId: 1, offset, windowBytes: 1 })),
+      text: () => {},
+      bytes: stop,
+      closed: stop,
+    },
+  );
+  return { ended: promise, stop };
+}

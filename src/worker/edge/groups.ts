@@ -1,0 +1,50 @@
+// Looking at a group does not create it [FIL-1]. A call to an object creates it and its file. So
+// code that only looks asks the cluster's list first, which has every group that exists [GRP-13].
+// Calls that may create a group go straight to its object.
+import { isWithin } from "../../core/elapsed.ts";
+import { type Failure, fail } from "../../core/errors.ts";
+import { METADATA_CACHE_GROUPS, METADATA_MAX_AGE_MS } from "../../core/limits.ts";
+import { clusterStub, type Env, type GroupStub, groupStub } from "../../env.ts";
+import { forgetOldest, isolate } from "./isolate.ts";
+
+export type Group = GroupStub;
+
+/** Returns the result of `look`, or GROUP_ID_NOT_FOUND if there is no such group. */
+export async function lookAtGroup<R extends { readonly ok: true } | Failure>(
+  env: Env,
+  groupId: string,
+  look: (group: Group) => Promise<R>,
+): Promise<R | Failure> {
+  if (!(await groupExists(env, groupId))) return unknownGroup(groupId);
+  const found = await look(groupStub(env, groupId));
+  if (!found.ok && found.error === "GROUP_ID_NOT_FOUND") forgetGroup(groupId);
+  return found;
+}
+
+/**
+ * True if the group is listed. A yes holds for METADATA_MAX_AGE_MS, so groups in use do not ask each
+ * time. A no is asked again, because the group may be created at any moment. If the cluster is out of
+ * reach, the answer is yes, since the group's object knows.
+ */
+export async function groupExists(env: Env, groupId: string): Promise<boolean> {
+  const { groups } = isolate;
+  const knownMs = groups.get(groupId);
+  if (knownMs !== undefined && isWithin(knownMs, METADATA_MAX_AGE_MS, Date.now())) return true;
+  groups.delete(groupId);
+  try {
+    if (!(await clusterStub(env).hasGroup({ groupId }))) return false;
+  } catch {
+    return true;
+  }
+  groups.set(groupId, Date.now());
+  forgetOldest(groups, METADATA_CACHE_GROUPS);
+  return true;
+}
+
+export function forgetGroup(groupId: string): void {
+  isolate.groups.delete(groupId);
+}
+
+export function unknownGroup(groupId: string): Failure {
+  return fail("GROUP_ID_NOT_FOUND", `group ${groupId} does not exist`);
+}

@@ -1,0 +1,109 @@
+// The state that this isolate keeps from one request to the next, all in one place. It is metadata and numbers, and
+// nothing that belongs to a request. The platform may discard it at any time.
+import type { Topic } from "../../core/cluster/topics.ts";
+import type { BrokerError } from "../../core/errors.ts";
+import { Ledger } from "../../core/ledger.ts";
+import {
+  MAX_ANSWER_BYTES_IN_PROGRESS,
+  MAX_KAFKA_IN_FLIGHT_BYTES,
+  MAX_REQUEST_BYTES_IN_PROGRESS,
+} from "../../core/limits.ts";
+import { RequestLedger, WorkRoom } from "./holders.ts";
+import type { PooledProducer } from "./pooled-producer.ts";
+
+/** One connection of a Kafka client, as other connections of its isolate see it. */
+export interface KafkaConnection {
+  /** True if a whole request ever came. */
+  readonly hasSpoken: boolean;
+  /** The turn since which nothing is asked. Null while a request is in progress. */
+  readonly quietSince: number | null;
+  /** Makes the connection close. */
+  letGo(error: BrokerError): void;
+}
+
+/** The feeds of a connection, as other connections of its isolate see them. */
+export interface KafkaFeeds {
+  readonly heldBytes: number;
+  /** Gives all bytes back. They can be pushed again. */
+  letGo(): void;
+}
+
+interface Isolate {
+  /** The time that the clock showed at the last request. */
+  latestMs: number;
+  /** Topics by name, and when they were looked up. */
+  readonly topics: Map<string, { readonly topic: Topic; readonly atMs: number }>;
+  /** The names of those topics by their ids. */
+  readonly topicNames: Map<string, string>;
+  /** Ids of no topic, and when that was found out. */
+  readonly unknownTopicIds: Map<string, number>;
+  /** Partitions that have been used, by topic id and number. */
+  readonly usedPartitions: Map<string, true>;
+  /** Groups that exist, and when the cluster said so. */
+  readonly groups: Map<string, number>;
+  /** Producers that no request uses now. */
+  idleProducers: PooledProducer[];
+  /** Bodies that come in, requests that are worked on, and answers that go out. */
+  bodies: RequestLedger;
+  work: WorkRoom;
+  answers: RequestLedger;
+  /** Connections of Kafka's clients, their bytes in flight, and their bytes that wait to be fetched. */
+  readonly kafka: {
+    readonly connections: Set<KafkaConnection>;
+    /** Counts up each time a connection becomes quiet. */
+    turns: number;
+    readonly inFlight: Ledger;
+    readonly feeds: Set<KafkaFeeds>;
+    fedBytes: number;
+  };
+}
+
+export const isolate: Isolate = {
+  latestMs: 0,
+  topics: new Map(),
+  topicNames: new Map(),
+  unknownTopicIds: new Map(),
+  usedPartitions: new Map(),
+  groups: new Map(),
+  idleProducers: [],
+  ...emptyHanded(),
+  kafka: {
+    connections: new Set(),
+    turns: 0,
+    inFlight: new Ledger(MAX_KAFKA_IN_FLIGHT_BYTES, "Kafka requests and answers in flight"),
+    feeds: new Set(),
+    fedBytes: 0,
+  },
+};
+
+/** [BND-1] Forgets the entries that were added first, so that at most `max` are left. */
+export function forgetOldest(
+  entries: Map<string, unknown>,
+  max: number,
+  forget: (key: string) => void = (key) => entries.delete(key),
+): void {
+  for (const oldest of entries.keys()) {
+    if (entries.size <= max) return;
+    forget(oldest);
+  }
+}
+
+/** Resets the state to that of a new isolate. */
+export function forgetEverything(): void {
+  isolate.latestMs = 0;
+  isolate.topics.clear();
+  isolate.topicNames.clear();
+  isolate.unknownTopicIds.clear();
+  isolate.usedPartitions.clear();
+  isolate.groups.clear();
+  isolate.idleProducers = [];
+  Object.assign(isolate, emptyHanded());
+}
+
+function emptyHanded() {
+  return {
+    bodies: new RequestLedger(MAX_REQUEST_BYTES_IN_PROGRESS, "bodies that come in"),
+    work: new WorkRoom(),
+    answers: new RequestLedger(MAX_ANSWER_BYTES_IN_PROGRESS, "answers that are not read"),
+  };
+}

@@ -1,0 +1,314 @@
+// Serves a member without a socket. Each request acknowledges the last answer, keeps the member's place in the group
+// and reads on. The Worker remembers nothing between two polls. The group knows what was committed and what was
+// delivered. If an answer is lost and its poll is repeated, the poll is answered from there again.
+import { leftOf } from "../../core/elapsed.ts";
+import { BrokerError, unwrap } from "../../core/errors.ts";
+import type { Delivery } from "../../core/group/coordinator.ts";
+import { unknownMember } from "../../core/group/offsets.ts";
+import { partitionKey } from "../../core/group/partition-key.ts";
+import { DEFAULT_FETCH_BYTES, DEFAULT_REBALANCE_TIMEOUT_MS, FAN_OUT } from "../../core/limits.ts";
+import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
+import { type Env, groupStub } from "../../env.ts";
+import type { AssignedPartition, InitialOffset } from "../../protocol/group-socket.ts";
+import type { PollAnswer, PollRequest, RejectedAck } from "../../protocol/poll.ts";
+import { waitForRecords } from "./fetch.ts";
+import { groupExists } from "./groups.ts";
+import { knowTopic, partitionAt, topicMetadata } from "./metadata.ts";
+import { Unfolder } from "./unfolder.ts";
+import { answerOf, isDeleted, type UnreadablePartition } from "./unreadable.ts";
+
+export interface PollOptions {
+  readonly instanceId: string;
+  readonly clientId: string | null;
+  readonly topics: readonly string[];
+  readonly topicPattern: string | null;
+  readonly sessionTimeoutMs: number;
+  readonly from: "earliest" | "latest";
+  readonly maxRecords: number;
+  readonly waitMs: number;
+  /** Acknowledges the records up to and including these offsets. */
+  readonly ack: readonly (TopicPartition & { readonly offset: number })[];
+}
+
+export interface PolledRecord extends TopicPartition {
+  readonly record: ConsumerRecord;
+}
+
+export interface PollResult {
+  readonly assignment: readonly AssignedPartition[];
+  readonly records: readonly PolledRecord[];
+  /** Acknowledgements that do not count, with the reasons. */
+  readonly rejected: readonly RejectedAck[];
+  /** The requested topics that do not exist. */
+  readonly missing: readonly string[];
+  readonly unreadable: readonly UnreadablePartition[];
+}
+
+/** The least that is read of each partition, however many there are. A whole batch is read in any case. */
+const MIN_READ_BYTES = 64 * 1024;
+
+/** A poller with nothing to read checks the group at most this often, because a partition may be assigned to it. */
+const LOOK_AGAIN_MS = 1_000;
+
+/** Serves a poll. [POL-1] [POL-2] [POL-3] */
+export async function poll(env: Env, groupId: string, options: PollOptions): Promise<PollResult> {
+  const startMs = Date.now();
+  const member = new PollingMember(env, groupId, options);
+  const first = await member.keepPlace(options.ack);
+  member.holdBack(first.rejected);
+  for (let answer = first; ; answer = await member.keepPlace([])) {
+    const { partitions } = answer.assignment;
+    const { records, unreadable } = await member.read(answer);
+    const leftMs = leftOf(startMs, options.waitMs, Date.now());
+    if (records.length > 0 || leftMs <= 0) {
+      const missing = await member.missingTopics(partitions);
+      return { assignment: partitions, records, rejected: first.rejected, missing, unreadable };
+    }
+    // The wait is at most half the session, or the wait itself would end it.
+    const patienceMs = partitions.length === 0 ? LOOK_AGAIN_MS : options.sessionTimeoutMs / 2;
+    await member.wait(Math.min(leftMs, patienceMs));
+  }
+}
+
+/** Acknowledges, and gives the member's partitions to the others at once. */
+export async function leave(
+  env: Env,
+  groupId: string,
+  { instanceId, ack }: Pick<PollOptions, "instanceId" | "ack">,
+): Promise<PollResult> {
+  const memberId = memberIdOf(instanceId);
+  const none = { assignment: [], records: [], missing: [], unreadable: [] };
+  if (!(await groupExists(env, groupId))) {
+    const { error: code, detail } = unknownMember(memberId);
+    return { ...none, rejected: ack.map((each) => ({ ...each, code, detail })) };
+  }
+  const left = await groupStub(env, groupId).leave({ memberId, acks: ack });
+  return { ...none, rejected: unwrap(left).rejected };
+}
+
+/** Returns the member id of an instance. It is the same however often and from wherever the instance polls. */
+function memberIdOf(instanceId: string): string {
+  return `poll:${instanceId}`;
+}
+
+/** The records that were read from one partition and decoded. */
+interface ReadPartition {
+  readonly place: AssignedPartition;
+  readonly records: readonly ConsumerRecord[];
+  /** The offset at which it begins, unless that is committed. */
+  readonly beginOffset: number | null;
+  readonly unreadable: UnreadablePartition | null;
+}
+
+class PollingMember {
+  readonly #env: Env;
+  readonly #groupId: string;
+  readonly #options: PollOptions;
+  /** The offsets at which the last read found nothing more. */
+  #ends: { readonly place: AssignedPartition; readonly offset: number }[] = [];
+  /** The offsets, by topic and partition, from which on this answer sends nothing. */
+  readonly #heldBack = new Map<string, number>();
+
+  constructor(env: Env, groupId: string, options: PollOptions) {
+    this.#env = env;
+    this.#groupId = groupId;
+    this.#options = options;
+  }
+
+  async keepPlace(acks: PollRequest["acks"]): Promise<PollAnswer> {
+    const { instanceId, clientId, topics, topicPattern, sessionTimeoutMs } = this.#options;
+    return unwrap(
+      await groupStub(this.#env, this.#groupId).poll({
+        memberId: memberIdOf(instanceId),
+        instanceId,
+        clientId,
+        topics,
+        topicPattern,
+        sessionTimeoutMs,
+        rebalanceTimeoutMs: DEFAULT_REBALANCE_TIMEOUT_MS,
+        acks,
+      }),
+    );
+  }
+
+  /**
+   * [POL-5] Holds records back. An acknowledgement that does not count was meant for an earlier assignment, or for an
+   * earlier topic of that name, and this poll may be repeated word for word. So this answer does not send the record
+   * that it names, nor later ones. Otherwise the repeat would be taken for an acknowledgement of them.
+   */
+  holdBack(rejected: readonly RejectedAck[]): void {
+    for (const { topic, partition, offset } of rejected) {
+      const place = nameOf({ topic, partition });
+      this.#heldBack.set(place, Math.min(offset, this.#heldBack.get(place) ?? offset));
+    }
+  }
+
+  /** Returns the requested topics that do not exist. A topic with a partition here exists. */
+  async missingTopics(places: readonly AssignedPartition[]): Promise<string[]> {
+    const missing: string[] = [];
+    for (const topic of this.#options.topics) {
+      if (places.some((place) => place.topic === topic)) continue;
+      try {
+        await topicMetadata(this.#env, topic);
+      } catch (error) {
+        // Another error says nothing about the topic, and the records that were read must be returned.
+        if (error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_OR_PARTITION")
+          missing.push(topic);
+      }
+    }
+    return missing;
+  }
+
+  /**
+   * Returns up to `maxRecords`, first an equal share of each partition. The same records come again until acknowledged.
+   */
+  async read(answer: PollAnswer): Promise<Pick<PollResult, "records" | "unreadable">> {
+    const { maxRecords } = this.#options;
+    const places = rotated(answer.assignment.partitions);
+    const read = await this.#readSome(places, answer);
+    const share = shareOf(maxRecords, places);
+    const taken = read.map(({ records }) => Math.min(records.length, share));
+    let room = maxRecords - taken.reduce((sum, count) => sum + count, 0);
+    const chosen = read.map((each, i) => {
+      const count = taken[i] ?? 0;
+      const more = Math.min(Math.max(room, -count), each.records.length - count);
+      room -= more;
+      return { ...each, records: each.records.slice(0, count + more) };
+    });
+    const own = await this.#deliver(chosen, answer);
+    return {
+      records: own.flatMap(({ place: { topic, partition }, records }) =>
+        records.map((record) => ({ topic, partition, record })),
+      ),
+      unreadable: own.flatMap(({ unreadable, records }) =>
+        unreadable === null || records.length > 0 ? [] : [unreadable],
+      ),
+    };
+  }
+
+  /**
+   * [POL-7] Reads partition after partition, a few at the same time, until there are enough records or unfolded bytes.
+   * The next polls begin elsewhere and return the rest.
+   */
+  async #readSome(
+    places: readonly AssignedPartition[],
+    answer: PollAnswer,
+  ): Promise<ReadPartition[]> {
+    const { maxRecords } = this.#options;
+    const maxBytes = Math.max(MIN_READ_BYTES, Math.floor(DEFAULT_FETCH_BYTES / places.length));
+    const unfolder = new Unfolder();
+    const read: ReadPartition[] = [];
+    const share = shareOf(maxRecords, places);
+    let count = 0;
+    this.#ends = [];
+    for (let from = 0; from < places.length; from += FAN_OUT) {
+      if (count >= maxRecords || unfolder.isSpent) break;
+      const some = places.slice(from, from + FAN_OUT);
+      for (const each of await Promise.all(
+        some.map((place) => this.#readPartition(place, answer, maxBytes)),
+      )) {
+        if (each === null) continue;
+        if (count >= maxRecords || unfolder.isSpent) break;
+        const { place, offset, batches, nextOffset, beginOffset, failure } = each;
+        const limit = this.#heldBack.get(nameOf(place)) ?? Number.POSITIVE_INFINITY;
+        const unfolded = unfolder.records(batches, offset, Math.min(limit, nextOffset), maxRecords);
+        const { records } = unfolded;
+        const unreadable = unfolded.unreadable ?? failure;
+        if (unreadable === null && records.length === 0)
+          this.#ends.push({ place, offset: nextOffset });
+        const { topic, partition } = place;
+        read.push({
+          place,
+          records,
+          beginOffset,
+          unreadable: unreadable === null ? null : { topic, partition, ...unreadable },
+        });
+        count += Math.min(records.length, share);
+      }
+    }
+    return read;
+  }
+
+  /** Reads a partition. Null if another member has it by now, or the topic is gone: the next poll finds out. */
+  async #readPartition(place: AssignedPartition, { assignment }: PollAnswer, maxBytes: number) {
+    const { incarnation, memberEpoch, memberNumber } = assignment;
+    const owner = { group: this.#groupId, incarnation, memberEpoch, memberNumber };
+    const isAdded = place.committedOffset === null && place.isAdded; // [OFF-14]
+    const initial = isAdded ? "earliest" : (assignment.initialOffset ?? this.#options.from);
+    await knowTopic(this.#env, place.topicId);
+    const stub = partitionAt(this.#env, place.topicId, place.partition);
+    const readFrom = (offset: number | InitialOffset) =>
+      answerOf(async () => await stub.readAs({ owner, offset, maxBytes }));
+    let read = await readFrom(place.committedOffset ?? initial);
+    const isOutside = !read.ok && read.error === "OFFSET_OUT_OF_RANGE";
+    if (isOutside) read = await readFrom(initial);
+    if (!read.ok) {
+      if (read.error === "FENCED_MEMBER_EPOCH" || isDeleted(read)) return null;
+      const offset = read.offset ?? place.committedOffset ?? 0;
+      const failure = { offset, code: read.error, detail: read.detail };
+      const nothing = { batches: new Uint8Array(), nextOffset: offset, beginOffset: null };
+      return { place, offset, ...nothing, failure };
+    }
+    const { offset, batches, nextOffset } = read;
+    const isFound = place.committedOffset === null && initial !== "earliest";
+    // [SES-7] The next owner must begin here too.
+    const beginOffset = isOutside || isFound ? offset : null;
+    return { place, offset, batches, nextOffset, beginOffset, failure: null };
+  }
+
+  /** Makes the group note the records that are about to be sent. Leaves out partitions that now belong to others. */
+  async #deliver(read: readonly ReadPartition[], answer: PollAnswer): Promise<ReadPartition[]> {
+    const deliveries = read.map(({ place, records, beginOffset }): Delivery => {
+      const last = records.at(-1);
+      return {
+        key: keyOf(place),
+        beginOffset,
+        nextOffset: last === undefined ? null : last.offset + 1,
+      };
+    });
+    const isNews = ({ key, beginOffset, nextOffset }: Delivery) =>
+      beginOffset !== null || (nextOffset ?? 0) > (answer.delivered.get(key) ?? 0);
+    if (!deliveries.some(isNews)) return [...read];
+    const { memberEpoch } = answer.assignment;
+    const memberId = memberIdOf(this.#options.instanceId);
+    const stub = groupStub(this.#env, this.#groupId);
+    const own = await stub.deliver({ memberId, memberEpoch, deliveries });
+    return read.filter(({ place }) => own.has(keyOf(place)));
+  }
+
+  /** Waits until one of the partitions has new records, or the time is over. */
+  async wait(ms: number): Promise<void> {
+    if (this.#ends.length === 0) {
+      await new Promise((resolve) => setTimeout(resolve, ms));
+      return;
+    }
+    const waits = this.#ends.map(({ place, offset }) =>
+      waitForRecords(this.#env, place.topicId, place.partition, offset, ms),
+    );
+    await Promise.race(waits.map(({ ended }) => ended));
+    for (const each of waits) each.stop();
+  }
+}
+
+/** Returns how many records each partition may have before any gets more. */
+function shareOf(maxRecords: number, places: readonly AssignedPartition[]): number {
+  return Math.max(1, Math.floor(maxRecords / Math.max(1, places.length)));
+}
+
+function keyOf({ topicId, partition }: AssignedPartition) {
+  return partitionKey(topicId, partition);
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`;
+}
+
+/**
+ * Rotates the partitions. If there are more records than requested, the
+ * first partition changes with the committed offsets.
+ */
+function rotated(places: readonly AssignedPartition[]): readonly AssignedPartition[] {
+  const sum = places.reduce((total, { committedOffset }) => total + (committedOffset ?? 0), 0);
+  const start = places.length === 0 ? 0 : sum % places.length;
+  return [...places.slice(start), ...places.slice(0, start)];
+}

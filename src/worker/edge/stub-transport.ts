@@ -1,0 +1,72 @@
+// Sockets to the objects from inside the Worker, for the sessions that run there. An object's side of such a socket
+// hibernates like any other. Only this side keeps the session's invocation alive.
+
+import { type Env, groupStub } from "../../env.ts";
+import { listen, type Socket, type SocketEvents, type Transport } from "../../member/transport.ts";
+import { watchUrl } from "../../protocol/watch-socket.ts";
+import { knowTopic, partitionAt } from "./metadata.ts";
+
+/** Watches a group for a member that speaks Kafka's protocol: see watch-socket.ts. */
+export function openWatch(
+  env: Env,
+  groupId: string,
+  memberId: string,
+  events: SocketEvents,
+): Socket {
+  return connect(() => groupStub(env, groupId), events, { url: watchUrl(memberId) });
+}
+
+type Fetcher = { fetch(input: string, init: RequestInit): Promise<Response> };
+
+export function stubTransport(env: Env): Transport {
+  return {
+    openGroup: (groupId, events) => connect(() => groupStub(env, groupId), events),
+    openPartition: ({ topicId, partition }, events) => {
+      const known = knowTopic(env, topicId);
+      return connect(() => partitionAt(env, topicId, partition), events, { after: known });
+    },
+  };
+}
+
+function connect(
+  find: () => Fetcher,
+  events: SocketEvents,
+  { url = "https://object/socket", after }: { url?: string; after?: Promise<void> } = {},
+): Socket {
+  let socket: WebSocket | null = null;
+  let isClosed = false;
+  const open = async () => {
+    await after;
+    const response = await find().fetch(url, { headers: { upgrade: "websocket" } });
+    const accepted = response.webSocket;
+    if (accepted === null) throw new Error(`the object answered ${response.status}`);
+    accepted.accept();
+    if (isClosed) {
+      accepted.close(1000, "no longer wanted");
+      return;
+    }
+    socket = accepted;
+    listen(accepted as never, events);
+    events.opened();
+  };
+  open().catch((error: unknown) => {
+    if (!isClosed) events.closed(1006, error instanceof Error ? error.message : String(error));
+  });
+  return {
+    send: (data) => {
+      try {
+        socket?.send(data);
+      } catch {
+        // The close event follows.
+      }
+    },
+    close: (code, reason) => {
+      isClosed = true;
+      try {
+        socket?.close(code, reason);
+      } catch {
+        // It is already closed.
+      }
+    },
+  };
+}

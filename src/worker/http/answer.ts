@@ -1,0 +1,236 @@
+// Answers of any size. A small answer goes out at once. A large one is made a piece at a time, as the client reads.
+import { BrokerError } from "../../core/errors.ts";
+import type { Holding } from "../../core/ledger.ts";
+import { ANSWER_ITEM_BYTES, ANSWER_PIECE_BYTES, ANSWER_STALL_MS } from "../../core/limits.ts";
+import { isolate } from "../edge/isolate.ts";
+import { after } from "../edge/timer.ts";
+
+const UTF8 = new TextEncoder();
+const JSON_TYPE = "application/json";
+
+/** The source of an answer's text. `next` returns a piece, or null at the end. */
+export interface Pieces {
+  next(): string | null | Promise<string | null>;
+  /** Called when the client has gone, or takes nothing. Nothing more is requested. */
+  end(): void;
+}
+
+/** The bytes that an answer takes in memory, counted together with those of all other answers. */
+export class AnswerRoom {
+  readonly #holding: Holding;
+  #cut: ((error: unknown) => void) | null = null;
+
+  constructor() {
+    // [BND-6] Until the answer has begun, the change that it tells of may be under way.
+    this.#holding = isolate.answers.hold(
+      (error) => this.#cut?.(error),
+      () => this.#cut !== null,
+    );
+  }
+
+  /** Notes that the answer is under way. From now on it is cut off if the others need its room. */
+  begin(cut: (error: unknown) => void): void {
+    this.#cut = cut;
+  }
+
+  /**
+   * [BND-6] Takes the room for a list of so many items, which take so many bytes each. Called before the change that the
+   * list tells of, because a refusal says that nothing was changed. @throws BrokerError THROTTLING_QUOTA_EXCEEDED
+   */
+  reserve(items: number, itemBytes: number): void {
+    // A small answer goes out at once and takes no room. A large one has a piece of its text in memory, too.
+    const isLarge = items * ANSWER_ITEM_BYTES > ANSWER_PIECE_BYTES;
+    if (isLarge) this.set(items * itemBytes + ANSWER_PIECE_BYTES);
+  }
+
+  /** Sets the bytes that the answer takes. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
+  set(bytes: number): void {
+    this.#holding.set(bytes);
+  }
+
+  /** Notes that the answer moves. One that does not move for long counts no more. */
+  move(): void {
+    this.#holding.set(this.#holding.bytes);
+  }
+
+  release(): void {
+    this.#holding.release();
+  }
+}
+
+/** Makes a change whose answer may be large. `change` reserves the room for the answer before it changes anything. */
+export async function withAnswerRoom(
+  change: (room: AnswerRoom) => Promise<Response>,
+): Promise<Response> {
+  const room = new AnswerRoom();
+  try {
+    return await change(room);
+  } catch (error) {
+    room.release();
+    throw error;
+  }
+}
+
+/**
+ * [BND-6] A body that is made as the client reads. It counts the bytes that it holds. It is cut off if the client takes
+ * nothing for ANSWER_STALL_MS, or if all answers together hold too much and this one the most.
+ */
+export class PacedBody {
+  readonly stream: ReadableStream<Uint8Array>;
+  #pieces: Pieces | null;
+  readonly #room: AnswerRoom;
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #rest: () => void = () => {};
+  #isOver = false;
+
+  constructor(pieces: Pieces, room: AnswerRoom = new AnswerRoom()) {
+    this.#pieces = pieces;
+    this.#room = room;
+    room.begin((error) => this.#cut(error));
+    this.stream = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+        },
+        pull: (controller) => this.#pull(controller),
+        cancel: () => this.#end(),
+      },
+      // Nothing is made before it is requested.
+      { highWaterMark: 0 },
+    );
+  }
+
+  /** Sets the bytes that are in memory until the client has read them. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
+  hold(bytes: number): void {
+    if (!this.#isOver) this.#room.set(bytes);
+  }
+
+  async #pull(controller: ReadableStreamDefaultController<Uint8Array>): Promise<void> {
+    this.#rest();
+    try {
+      const piece = await (this.#pieces as Pieces).next();
+      if (this.#isOver) return;
+      if (piece === null) {
+        this.#end();
+        controller.close();
+        return;
+      }
+      this.#room.move();
+      controller.enqueue(UTF8.encode(piece));
+    } catch (error) {
+      this.#cut(error);
+      return;
+    }
+    this.#rest = after(ANSWER_STALL_MS, () =>
+      this.#cut(
+        new BrokerError("REQUEST_TIMED_OUT", `the client took nothing for ${ANSWER_STALL_MS} ms`),
+      ),
+    );
+  }
+
+  #cut(error: unknown): void {
+    if (this.#isOver) return;
+    this.#end();
+    this.#controller?.error(error);
+    this.#controller = null;
+  }
+
+  #end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#rest();
+    this.#room.release();
+    this.#pieces?.end();
+    this.#pieces = null;
+  }
+}
+
+/**
+ * Answers with a text that is made piece by piece and is held until it is read. `held` is the number of bytes that it
+ * takes, or the room that was taken for it. @throws BrokerError if no room was taken and there is none
+ */
+export function answerOf(
+  texts: Generator<string>,
+  held: number | AnswerRoom,
+  contentType: string,
+  status = 200,
+): Response {
+  const init = { status, headers: { "content-type": contentType } };
+  const room = typeof held === "number" ? new AnswerRoom() : held;
+  let next: string | null = "";
+  let isDone = false;
+  while (!isDone && next.length <= ANSWER_PIECE_BYTES) {
+    const { done, value } = texts.next();
+    isDone = done ?? false;
+    if (!done) next += value;
+  }
+  if (isDone) {
+    room.release();
+    return new Response(next, init);
+  }
+  const pieces = {
+    next: () => {
+      const piece = next ?? texts.next().value ?? null;
+      next = null;
+      return piece;
+    },
+    end: () => void texts.return(undefined),
+  };
+  const body = new PacedBody(pieces, room);
+  if (typeof held === "number") body.hold(held + next.length);
+  return new Response(body.stream, init);
+}
+
+/** A JSON object with one field that is a long list. */
+export interface ListAnswer<T> {
+  readonly field: string;
+  readonly items: readonly T[];
+  readonly toJson: (item: T) => unknown;
+  /** The other fields. */
+  readonly rest?: object;
+  /** The memory that the items take. If it is not given, ANSWER_ITEM_BYTES each. */
+  readonly heldBytes?: number;
+  /** The room that was taken for the answer before. */
+  readonly room?: AnswerRoom;
+  readonly status?: number;
+  readonly contentType?: string;
+}
+
+export function listAnswer<T>(list: ListAnswer<T>): Response {
+  const { items, room, heldBytes = ANSWER_ITEM_BYTES * items.length } = list;
+  return answerOf(listTexts(list), room ?? heldBytes, list.contentType ?? JSON_TYPE, list.status);
+}
+
+function* listTexts<T>({
+  field,
+  items,
+  toJson,
+  rest = {},
+  heldBytes = ANSWER_ITEM_BYTES * items.length,
+}: ListAnswer<T>): Generator<string> {
+  // Makes about a piece of items at a time. Making them one by one costs more than all the rest.
+  const itemsAtOnce = Math.max(
+    1,
+    Math.floor((ANSWER_PIECE_BYTES * items.length) / (heldBytes || 1)),
+  );
+  let text = `{${JSON.stringify(field)}:[`;
+  for (let from = 0; from < items.length; from += itemsAtOnce) {
+    const some = items.slice(from, from + itemsAtOnce).map(toJson);
+    text += (from === 0 ? "" : ",") + JSON.stringify(some).slice(1, -1);
+    if (text.length < ANSWER_PIECE_BYTES) continue;
+    yield text;
+    text = "";
+  }
+  const others = JSON.stringify(rest).slice(1);
+  yield `${text}]${others === "}" ? "" : ","}${others}`;
+}
+
+/** Answers with a text that all answers share. No answer is charged for it. */
+export function textAnswer(text: string, contentType: string): Response {
+  return answerOf(slices(text), 0, contentType);
+}
+
+function* slices(text: string): Generator<string> {
+  for (let start = 0; start < text.length; start += ANSWER_PIECE_BYTES)
+    yield text.slice(start, start + ANSWER_PIECE_BYTES);
+}

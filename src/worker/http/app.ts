@@ -1,0 +1,76 @@
+// The HTTP API. There is one file per resource, and every error is a problem+json.
+import { Hono, type MiddlewareHandler } from "hono";
+import { BrokerError, preview } from "../../core/errors.ts";
+import { type Env, withRegion } from "../../env.ts";
+import { CONFIGS_PATH, GROUPS_PATH, PRODUCERS_PATH, TOPICS_PATH } from "../../protocol/paths.ts";
+import { failingObjects } from "../../storage-health.ts";
+import { noticeClock } from "../edge/clock.ts";
+import { batches, producers } from "./batches.ts";
+import { SlowBodyError } from "./body.ts";
+import { configs } from "./configs.ts";
+import { compressed, crossOrigin } from "./cross-origin.ts";
+import { groups } from "./groups.ts";
+import { keysOnlyForRecords } from "./idempotency-key.ts";
+import { kafka } from "./kafka.ts";
+import { noRoute } from "./methods.ts";
+import { openapi } from "./openapi.ts";
+import { polls } from "./poll.ts";
+import { problemResponse } from "./problem.ts";
+import { records } from "./records.ts";
+import { groupSockets, partitionSockets } from "./sockets.ts";
+import { streams } from "./streams.ts";
+import { topics } from "./topics.ts";
+
+/** Gives each name one spelling: a path that is not percent-encoded UTF-8 is refused, not taken literally. */
+const wellFormedPath: MiddlewareHandler = async (context, next) => {
+  const { pathname } = new URL(context.req.url);
+  try {
+    decodeURIComponent(pathname);
+  } catch {
+    const detail = `the path ${preview(pathname)} is not percent-encoded UTF-8`;
+    throw new BrokerError("INVALID_REQUEST", detail);
+  }
+  await next();
+};
+
+const withClock: MiddlewareHandler<{ Bindings: Env }> = async ({ env, executionCtx }, next) => {
+  executionCtx.waitUntil(noticeClock(env));
+  await next();
+};
+
+/** [PLC-2] Topics and groups are created from where their requests come from. */
+const withOrigin: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {
+  context.env = withRegion(context.env, context.req.raw);
+  await next();
+};
+
+export const app = new Hono<{ Bindings: Env }>()
+  .use(withClock)
+  .use(withOrigin)
+  .use(crossOrigin)
+  .use(compressed)
+  .use(wellFormedPath)
+  .use(keysOnlyForRecords)
+  .get("/health", (context) => {
+    const failing = failingObjects();
+    return failing === 0
+      ? context.json({ status: "ok" })
+      : context.json({ status: "storage failures", failing }, 503);
+  })
+  .route("/", openapi)
+  .route(TOPICS_PATH, topics)
+  .route(TOPICS_PATH, records)
+  .route(TOPICS_PATH, batches)
+  .route(PRODUCERS_PATH, producers)
+  .route(CONFIGS_PATH, configs)
+  .route(TOPICS_PATH, partitionSockets)
+  .route(TOPICS_PATH, streams)
+  .route(GROUPS_PATH, groups)
+  .route(GROUPS_PATH, polls)
+  .route(GROUPS_PATH, groupSockets)
+  .route("/kafka", kafka);
+
+app.notFound((context) => noRoute(app, context.req.raw));
+app.onError((error) =>
+  problemResponse(error, {}, error instanceof SlowBodyError ? 408 : undefined),
+);

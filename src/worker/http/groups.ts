@@ -1,0 +1,183 @@
+// /v1/groups: list, describe with lag, reset, delete.
+import { Hono } from "hono";
+import * as z from "zod";
+import { durationMs } from "../../core/duration.ts";
+import { unwrap } from "../../core/errors.ts";
+import { changeGroupConfig, groupConfigByKey } from "../../core/group/config.ts";
+import {
+  ANSWER_ITEM_BYTES,
+  DEFAULT_HISTORY_ENTRIES,
+  MAX_HISTORY_ENTRIES,
+  MAX_OFFSETS_PER_COMMIT,
+  MAX_TOPICS_PER_MEMBER,
+} from "../../core/limits.ts";
+import { regionSet } from "../../core/placement.ts";
+import { clusterStub, type Env, groupStub } from "../../env.ts";
+import { integer, queryInteger } from "../../protocol/parse.ts";
+import { topicList } from "../../protocol/plain-consumer.ts";
+import { forgetGroup, groupExists, lookAtGroup } from "../edge/groups.ts";
+import { groupOffsets, type ResetRequest, resetGroup } from "../edge/offsets.ts";
+import { listAnswer, withAnswerRoom } from "./answer.ts";
+import { withJson } from "./in-progress.ts";
+import { groupParameter, query, timestampParameter } from "./parameters.ts";
+import { configSchema } from "./topics.ts";
+
+const DURATION_RULE = "must be milliseconds or an ISO 8601 duration like P1DT12H";
+const anyInteger = integer(-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER);
+const anyOffset = integer(0, Number.MAX_SAFE_INTEGER);
+const timestamp = z
+  .union([anyInteger, z.string()], "must be milliseconds or an ISO time")
+  .transform((value, context) => {
+    const ms = typeof value === "number" ? value : timestampParameter(value);
+    if (ms !== null) return ms;
+    context.addIssue({ code: "custom", message: "must be milliseconds or an ISO time" });
+    return z.NEVER;
+  });
+/** A length of time: milliseconds, or ISO 8601 in days, hours, minutes and seconds (P1DT2H). */
+const duration = z.union([anyOffset, z.string()], DURATION_RULE).transform((value, context) => {
+  const ms = typeof value === "number" ? value : durationMs(value);
+  if (ms !== null) return ms;
+  context.addIssue({ code: "custom", message: DURATION_RULE });
+  return z.NEVER;
+});
+const TO_RULE =
+  'must be "earliest", "latest", "current", {offset}, {timestamp}, {duration} or {shiftBy}';
+const PLAN_RULE = `must name 1 to ${MAX_OFFSETS_PER_COMMIT} partitions`;
+const plan = z
+  .array(
+    z.strictObject({ topic: z.string(), partition: integer(0, 2 ** 31 - 1), offset: anyOffset }),
+  )
+  .min(1, PLAN_RULE)
+  .max(MAX_OFFSETS_PER_COMMIT, PLAN_RULE)
+  .superRefine((entries, context) => {
+    const seen = new Set<string>();
+    for (const [index, { topic, partition }] of entries.entries()) {
+      const name = `${topic}/${partition}`;
+      if (seen.has(name)) {
+        const message = `partition ${partition} of topic ${topic} stands in the plan already`;
+        context.addIssue({ code: "custom", path: [index], message });
+      }
+      seen.add(name);
+    }
+  });
+export const resetSchema = z
+  .strictObject({
+    topics: z.array(z.string()).min(1).max(MAX_TOPICS_PER_MEMBER).optional(),
+    to: z
+      .union(
+        [
+          z.enum(["earliest", "latest", "current"]),
+          z.strictObject({ duration }).transform((to) => ({ timestamp: Date.now() - to.duration })),
+          z.strictObject({ offset: anyOffset }),
+          z.strictObject({ timestamp }),
+          z.strictObject({ shiftBy: anyInteger }),
+        ],
+        TO_RULE,
+      )
+      .optional(),
+    offsets: plan.optional(),
+    dryRun: z.boolean().default(false),
+  })
+  .transform(({ topics, to, offsets, dryRun }, context): ResetRequest => {
+    if (offsets === undefined && to !== undefined) return { topics, to, dryRun };
+    if (offsets !== undefined && to === undefined && topics === undefined)
+      return { offsets, dryRun };
+    context.addIssue(
+      offsets === undefined
+        ? { code: "custom", path: ["to"], message: `${TO_RULE}, unless offsets is given` }
+        : { code: "custom", path: ["offsets"], message: "must stand alone, without to and topics" },
+    );
+    return z.NEVER;
+  });
+
+export const alterGroupSchema = z.strictObject({ config: configSchema });
+export const deleteOffsetsQuery = z.strictObject({ topics: topicList });
+export const historyQuery = z.strictObject({
+  limit: queryInteger(1, MAX_HISTORY_ENTRIES).default(DEFAULT_HISTORY_ENTRIES),
+});
+
+/** The memory for an entry of the flight recorder, including the partitions that it names. */
+const HISTORY_ENTRY_BYTES = 4_096;
+
+export const groups = new Hono<{ Bindings: Env }>()
+  .get("/", async (context) => {
+    const items = await clusterStub(context.env).groups();
+    return listAnswer({ field: "groups", items, toJson: (groupId) => ({ groupId }) });
+  })
+  .get("/:group", async (context) => {
+    const { group } = unwrap(
+      await lookAtGroup(
+        context.env,
+        groupParameter(context.req.param("group")),
+        async (group) => await group.describe(),
+      ),
+    );
+    const { offsets: items, unreadable } = await groupOffsets(context.env, group);
+    const { offsets: _, ...described } = group;
+    const rest = unreadable.length === 0 ? described : { ...described, unreadable };
+    return listAnswer({ field: "offsets", items, toJson: (each) => each, rest });
+  })
+  .get("/:group/config", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    const { config, overrides } = unwrap(
+      await lookAtGroup(context.env, groupId, async (group) => await group.config()),
+    );
+    return context.json({ groupId, config: groupConfigByKey(config), overrides });
+  })
+  .patch("/:group", (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    return withJson(context.req.raw, alterGroupSchema, async (body) => {
+      // [PLC-3] What no group can be set to makes none.
+      if (!(await groupExists(context.env, groupId))) unwrap(changeGroupConfig({}, body.config));
+      const group = groupStub(context.env, groupId, regionSet(body.config) ?? undefined);
+      const altered = unwrap(await group.alterConfig({ changes: body.config }));
+      const { config, overrides } = altered;
+      return context.json({ groupId, config: groupConfigByKey(config), overrides });
+    });
+  })
+  .get("/:group/history", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    const { limit } = query(context.req.raw, historyQuery);
+    const { history } = unwrap(
+      await lookAtGroup(context.env, groupId, async (group) => await group.history({ limit })),
+    );
+    const heldBytes = HISTORY_ENTRY_BYTES * history.length;
+    const rest = { groupId };
+    return listAnswer({
+      field: "history",
+      items: history,
+      toJson: (each) => each,
+      rest,
+      heldBytes,
+    });
+  })
+  .post("/:group/offsets", (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    return withJson(context.req.raw, resetSchema, (request) =>
+      withAnswerRoom(async (room) => {
+        const items = await resetGroup(context.env, groupId, request, (partitions) =>
+          room.reserve(partitions, ANSWER_ITEM_BYTES),
+        );
+        const rest = { groupId, dryRun: request.dryRun };
+        return listAnswer({ field: "offsets", items, toJson: (each) => each, rest, room });
+      }),
+    );
+  })
+  .delete("/:group/offsets", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    const { topics } = query(context.req.raw, deleteOffsetsQuery);
+    unwrap(
+      await lookAtGroup(
+        context.env,
+        groupId,
+        async (group) => await group.deleteOffsets({ topics }),
+      ),
+    );
+    return context.body(null, 204);
+  })
+  .delete("/:group", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    unwrap(await lookAtGroup(context.env, groupId, async (group) => await group.destroy()));
+    forgetGroup(groupId);
+    return context.body(null, 204);
+  });

@@ -1,0 +1,313 @@
+// Every operation of the HTTP API: its input, by the schemas that check it, and its answer.
+import * as z from "zod";
+import type { ErrorName } from "../../core/errors.ts";
+import { consumeQuery, streamQuery } from "../../protocol/plain-consumer.ts";
+import { pollSchema } from "../../protocol/poll.ts";
+import { batchesQuery } from "./batches.ts";
+import { alterConfigsSchema } from "./configs.ts";
+import { alterGroupSchema, deleteOffsetsQuery, historyQuery, resetSchema } from "./groups.ts";
+import { NDJSON } from "./lines.ts";
+import { deleteQuery, fetchQuery, offsetsQuery, produceQuery, produceSchema } from "./records.ts";
+import * as responses from "./responses.ts";
+import { alterTopicSchema, createTopicSchema } from "./topics.ts";
+
+export interface Operation {
+  readonly method: "get" | "post" | "patch" | "delete";
+  /** The path as OpenAPI writes it: /v1/topics/{topic}. */
+  readonly path: string;
+  readonly summary: string;
+  readonly query?: z.ZodObject;
+  readonly body?: z.ZodType;
+  /** Media types of the body besides application/json. */
+  readonly bodyTypes?: readonly string[];
+  readonly status: number;
+  /** Missing if there is no body. */
+  readonly response?: z.ZodType;
+  readonly responseTypes?: readonly string[];
+  readonly errors: readonly ErrorName[];
+}
+
+const TOPIC = "/v1/topics/{topic}";
+const PARTITION = `${TOPIC}/partitions/{partition}`;
+const GROUP = "/v1/groups/{group}";
+const NO_TOPIC = ["UNKNOWN_TOPIC_OR_PARTITION"] as const;
+const NO_GROUP = ["GROUP_ID_NOT_FOUND"] as const;
+const NEW_TOPIC = ["INVALID_TOPIC_EXCEPTION", "INVALID_PARTITIONS", "INVALID_CONFIG"] as const;
+
+/** Every operation of the API. A test compares it with the routes. */
+export const OPERATIONS: readonly Operation[] = [
+  {
+    method: "get",
+    path: "/health",
+    summary: "Whether the broker is up; 503 while the storage of objects fails, with their number",
+    status: 200,
+    response: responses.health,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/",
+    summary: "Where to go on, as JSON, or as a page for browsers",
+    status: 200,
+    response: z.record(z.string(), z.string()),
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/openapi.json",
+    summary: "This description",
+    status: 200,
+    response: z.record(z.string(), z.unknown()),
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/docs",
+    summary: "This description as a page",
+    status: 200,
+    responseTypes: ["text/html"],
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/v1/topics",
+    summary: "List topics",
+    status: 200,
+    response: responses.topics,
+    errors: [],
+  },
+  {
+    method: "post",
+    path: "/v1/topics",
+    summary: "Create a topic",
+    body: createTopicSchema,
+    status: 201,
+    response: responses.topic,
+    errors: [...NEW_TOPIC, "TOPIC_ALREADY_EXISTS"],
+  },
+  {
+    method: "get",
+    path: TOPIC,
+    summary: "Describe a topic",
+    status: 200,
+    response: responses.topic,
+    errors: NO_TOPIC,
+  },
+  {
+    method: "patch",
+    path: TOPIC,
+    summary: "Add partitions to a topic, change its config",
+    body: alterTopicSchema,
+    status: 200,
+    response: responses.topic,
+    errors: [...NO_TOPIC, ...NEW_TOPIC],
+  },
+  {
+    method: "delete",
+    path: TOPIC,
+    summary: "Delete a topic and its records",
+    status: 204,
+    errors: NO_TOPIC,
+  },
+  {
+    method: "get",
+    path: "/v1/configs",
+    summary: "What topics get that do not set a key themselves",
+    status: 200,
+    response: responses.configs,
+    errors: [],
+  },
+  {
+    method: "patch",
+    path: "/v1/configs",
+    summary: "Change these defaults",
+    body: alterConfigsSchema,
+    status: 200,
+    response: responses.configs,
+    errors: ["INVALID_CONFIG"],
+  },
+  {
+    method: "post",
+    path: `${TOPIC}/records`,
+    summary: "Produce records; of any number with NDJSON in and out",
+    query: produceQuery,
+    body: produceSchema,
+    bodyTypes: [NDJSON],
+    status: 200,
+    response: responses.produced,
+    responseTypes: [NDJSON],
+    errors: [
+      ...NO_TOPIC,
+      "MESSAGE_TOO_LARGE",
+      "INVALID_RECORD",
+      "INVALID_TIMESTAMP",
+      "INVALID_UPDATE_VERSION",
+      "DUPLICATE_RESOURCE",
+    ],
+  },
+  {
+    method: "get",
+    path: `${TOPIC}/stream`,
+    summary: "A topic as server-sent events, or over a WebSocket",
+    query: streamQuery,
+    status: 200,
+    responseTypes: ["text/event-stream"],
+    errors: NO_TOPIC,
+  },
+  {
+    method: "get",
+    path: `${PARTITION}/records`,
+    summary: "Read records; all of them as NDJSON",
+    query: fetchQuery,
+    status: 200,
+    response: responses.fetched,
+    responseTypes: [NDJSON],
+    errors: [...NO_TOPIC, "OFFSET_OUT_OF_RANGE"],
+  },
+  {
+    method: "delete",
+    path: `${PARTITION}/records`,
+    summary: "Delete the records before an offset",
+    query: deleteQuery,
+    status: 200,
+    response: responses.deleted,
+    errors: [...NO_TOPIC, "OFFSET_OUT_OF_RANGE"],
+  },
+  {
+    method: "get",
+    path: `${PARTITION}/offsets`,
+    summary: "Look an offset up",
+    query: offsetsQuery,
+    status: 200,
+    response: responses.listedOffset,
+    errors: NO_TOPIC,
+  },
+  {
+    method: "post",
+    path: `${PARTITION}/batches`,
+    summary: "Append record batches as they are",
+    query: batchesQuery,
+    bodyTypes: ["application/octet-stream"],
+    status: 200,
+    response: responses.appended,
+    errors: [
+      ...NO_TOPIC,
+      "CORRUPT_MESSAGE",
+      "UNSUPPORTED_COMPRESSION_TYPE",
+      "OUT_OF_ORDER_SEQUENCE_NUMBER",
+      "INVALID_PRODUCER_EPOCH",
+    ],
+  },
+  {
+    method: "get",
+    path: `${PARTITION}/socket`,
+    summary: "WebSocket of an SDK's reader (PROTOCOL.md)",
+    status: 101,
+    errors: NO_TOPIC,
+  },
+  {
+    method: "get",
+    path: "/kafka",
+    summary: "WebSocket of a Kafka client: its protocol, in binary messages (PROTOCOL.md)",
+    status: 101,
+    errors: [],
+  },
+  {
+    method: "post",
+    path: "/v1/producers",
+    summary: "A producer id that nobody else has",
+    status: 201,
+    response: responses.producer,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/v1/groups",
+    summary: "List groups",
+    status: 200,
+    response: responses.groups,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: GROUP,
+    summary: "Describe a group: members, assignment, positions, lag",
+    status: 200,
+    response: responses.group,
+    errors: NO_GROUP,
+  },
+  {
+    method: "patch",
+    path: GROUP,
+    summary: "Change a group's config",
+    body: alterGroupSchema,
+    status: 200,
+    response: responses.groupConfig,
+    errors: ["INVALID_CONFIG"],
+  },
+  {
+    method: "delete",
+    path: GROUP,
+    summary: "Delete a group without members",
+    status: 204,
+    errors: [...NO_GROUP, "NON_EMPTY_GROUP"],
+  },
+  {
+    method: "get",
+    path: `${GROUP}/config`,
+    summary: "A group's config",
+    status: 200,
+    response: responses.groupConfig,
+    errors: NO_GROUP,
+  },
+  {
+    method: "get",
+    path: `${GROUP}/history`,
+    summary: "What happened in a group",
+    query: historyQuery,
+    status: 200,
+    response: responses.history,
+    errors: NO_GROUP,
+  },
+  {
+    method: "post",
+    path: `${GROUP}/offsets`,
+    summary: "Set a group's positions",
+    body: resetSchema,
+    status: 200,
+    response: responses.reset,
+    errors: [...NO_GROUP, ...NO_TOPIC, "NON_EMPTY_GROUP"],
+  },
+  {
+    method: "delete",
+    path: `${GROUP}/offsets`,
+    summary: "Forget a group's positions in topics",
+    query: deleteOffsetsQuery,
+    status: 204,
+    errors: [...NO_GROUP, ...NO_TOPIC, "GROUP_SUBSCRIBED_TO_TOPIC"],
+  },
+  {
+    method: "post",
+    path: `${GROUP}/poll`,
+    summary: "Consume as a member without a connection",
+    body: pollSchema,
+    status: 200,
+    response: responses.polled,
+    errors: ["UNRELEASED_INSTANCE_ID", "GROUP_MAX_SIZE_REACHED", "INVALID_REGULAR_EXPRESSION"],
+  },
+  {
+    method: "get",
+    path: `${GROUP}/consume`,
+    summary: "WebSocket of a plain consumer (PROTOCOL.md)",
+    query: consumeQuery,
+    status: 101,
+    errors: [...NO_TOPIC, "INVALID_REGULAR_EXPRESSION"],
+  },
+  {
+    method: "get",
+    path: `${GROUP}/socket`,
+    summary: "WebSocket of an SDK's member (PROTOCOL.md)",
+    status: 101,
+    errors: ["GROUP_MAX_SIZE_REACHED"],
+  },
+];

@@ -1,0 +1,68 @@
+// Path and query parameters.
+import * as z from "zod";
+import { checkGroupId, checkTopicName } from "../../core/cluster/topics.ts";
+import { BrokerError, errorOf } from "../../core/errors.ts";
+import { parse, queryInteger } from "../../protocol/parse.ts";
+import { HEADER_PREFIX } from "../../protocol/record-filter.ts";
+
+/** Returns a legal topic name. Throws INVALID_TOPIC_EXCEPTION otherwise. */
+export function topicParameter(name: string): string {
+  const invalid = checkTopicName(name);
+  if (invalid !== null) throw errorOf(invalid);
+  return name;
+}
+
+/** Returns a legal group id. Throws INVALID_GROUP_ID otherwise. */
+export function groupParameter(groupId: string): string {
+  const invalid = checkGroupId(groupId);
+  if (invalid !== null) throw errorOf(invalid);
+  return groupId;
+}
+
+const partitionPath = z.object({ partition: queryInteger(0, 2 ** 31 - 1) });
+
+export function partitionParameter(text: string): number {
+  return parse(partitionPath, { partition: text }).partition;
+}
+
+/**
+ * Parses the query by the schema. `header.NAME=value` becomes an entry of `header`, by the whole name, because a header
+ * may be called __proto__. Parameters that the schema does not name are refused as typos.
+ */
+export function query<Schema extends z.ZodType>(
+  request: Request,
+  schema: Schema,
+): z.output<Schema> {
+  const values: Record<string, unknown> = {};
+  const headers: Record<string, unknown> = {};
+  for (const [name, value] of new URL(request.url).searchParams) {
+    // A token comes with every socket and stream of the SDK, of browsers that set no header, and of what stands in front.
+    if (name === "access_token") continue;
+    if (!name.startsWith(HEADER_PREFIX)) setOnce(values, name, name, value);
+    else {
+      setOnce(headers, name, name, value);
+      values.header = headers;
+    }
+  }
+  return parse(schema, values);
+}
+
+function setOnce(
+  values: Record<string, unknown>,
+  key: string,
+  parameter: string,
+  value: unknown,
+): void {
+  if (Object.hasOwn(values, key))
+    throw new BrokerError("INVALID_REQUEST", `${parameter}: stands more than once in the query`);
+  Object.defineProperty(values, key, { value, enumerable: true, configurable: true });
+}
+
+const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/;
+
+/** Parses a point in time: milliseconds since the epoch, or ISO 8601. Null for anything else. */
+export function timestampParameter(text: string): number | null {
+  if (/^-?\d{1,15}$/.test(text)) return Number(text);
+  const ms = ISO_TIME.test(text) ? Date.parse(text) : Number.NaN;
+  return Number.isSafeInteger(ms) ? ms : null;
+}

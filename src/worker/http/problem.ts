@@ -1,0 +1,45 @@
+// Errors as application/problem+json (RFC 9457), with Kafka's name and number.
+import { ERROR_DESCRIPTIONS } from "../../core/error-descriptions.ts";
+import { ERRORS, httpStatusOf } from "../../core/errors.ts";
+import { brokerError } from "../../core/platform-errors.ts";
+
+export const PROBLEM_TYPE = "application/problem+json";
+
+export interface Problem {
+  readonly type: "about:blank";
+  readonly title: string;
+  readonly status: number;
+  readonly detail: string;
+  /** Kafka's error name. */
+  readonly code: string;
+  /** Kafka's error number. */
+  readonly errorCode: number;
+  readonly retriable: boolean;
+}
+
+/** Describes an error to a client. An unexpected error is logged. */
+export function problemOf(error: unknown): Problem {
+  const known = brokerError(error);
+  if (known.code === "UNKNOWN_SERVER_ERROR") console.error(error); // The other errors are logged where they are noted.
+  const spec = ERRORS[known.code];
+  return {
+    type: "about:blank",
+    title: ERROR_DESCRIPTIONS[known.code],
+    status: httpStatusOf(known),
+    detail: known.message,
+    code: known.code,
+    errorCode: spec.code,
+    retriable: known.retriable,
+    ...known.data,
+  };
+}
+
+/** Answers with an error. `extra` adds to the problem's fields, and `status` overrides the table's. */
+export function problemResponse(error: unknown, extra: object = {}, status?: number): Response {
+  const problem = problemOf(error);
+  const body = { ...problem, ...(status === undefined ? {} : { status }), ...extra };
+  return new Response(JSON.stringify(body), {
+    status: body.status,
+    headers: { "content-type": PROBLEM_TYPE },
+  });
+}

@@ -1,0 +1,241 @@
+// /v1/topics/:topic/records and …/partitions/:partition/…: produce,
+// read, look up offsets. Raw batches are in batches.ts.
+import { Hono } from "hono";
+import * as z from "zod";
+import { BrokerError, unwrap } from "../../core/errors.ts";
+import {
+  ANSWER_RESULT_BYTES,
+  DEFAULT_FETCH_BYTES,
+  DEFAULT_FETCH_RECORDS,
+  JSON_VALUE_BYTES,
+  MAX_FETCH_BYTES,
+  MAX_FETCH_RECORDS,
+  MAX_RECORDS_PER_REQUEST,
+  MAX_REQUEST_BYTES,
+  MAX_WAIT_MS,
+} from "../../core/limits.ts";
+import type { Env } from "../../env.ts";
+import { fromJsonRecord, toJsonRecord } from "../../protocol/json-record.ts";
+import {
+  parseRecordJson,
+  parseRecordsJson,
+  recordList,
+} from "../../protocol/json-record-schema.ts";
+import { atLine } from "../../protocol/line-errors.ts";
+import { integer, parse, queryInteger } from "../../protocol/parse.ts";
+import { isRefused, refusalOf } from "../edge/append.ts";
+import { fetchRecords, recordBytes } from "../edge/fetch.ts";
+import type { Work } from "../edge/holders.ts";
+import { atPartition, topicMetadata, topicWithPartition } from "../edge/metadata.ts";
+import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
+import { deleteRecords } from "../edge/partition-use.ts";
+import { outcomeOf, produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
+import { type AnswerRoom, listAnswer, withAnswerRoom } from "./answer.ts";
+import { IncomingBody, readText } from "./body.ts";
+import { type Ahead, BodyLines } from "./body-lines.ts";
+import { produceLines, readLines } from "./bulk.ts";
+import { idempotencyKeyOf, refuseIdempotencyKey } from "./idempotency-key.ts";
+import { textBytes, whileRoom } from "./in-progress.ts";
+import { acceptsLines, contentType, type Line, lineResponse, NDJSON, numbersOf } from "./lines.ts";
+import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
+import { PROBLEM_TYPE, problemOf } from "./problem.ts";
+
+export const produceSchema = z.strictObject({
+  records: recordList,
+  expectedOffset: integer(0, Number.MAX_SAFE_INTEGER).optional(),
+});
+const offsetSchema = queryInteger(0, Number.MAX_SAFE_INTEGER);
+export const produceQuery = z.strictObject({ expectedOffset: offsetSchema.optional() });
+export const fetchQuery = z.strictObject({
+  offset: offsetSchema.optional(),
+  maxRecords: queryInteger(1, MAX_FETCH_RECORDS).default(DEFAULT_FETCH_RECORDS),
+  maxBytes: queryInteger(1, MAX_FETCH_BYTES).default(DEFAULT_FETCH_BYTES),
+  waitMs: queryInteger(0, MAX_WAIT_MS).default(0),
+});
+const bulkProduceQuery = z.strictObject({});
+const bulkQuery = z.strictObject({
+  offset: offsetSchema.optional(),
+  maxRecords: queryInteger(1, Number.MAX_SAFE_INTEGER).default(Number.MAX_SAFE_INTEGER),
+});
+export const offsetsQuery = z.strictObject({ at: z.string().default("latest") });
+export const deleteQuery = z.strictObject({ before: offsetSchema });
+
+export const records = new Hono<{ Bindings: Env }>()
+  .post("/:topic/records", async (context) => {
+    const topic = topicParameter(context.req.param("topic"));
+    const request = context.req.raw;
+    const isLines = contentType(request) === NDJSON;
+    if (isLines && acceptsLines(request)) {
+      query(request, bulkProduceQuery);
+      // Many appends are not one request that could be repeated as a whole.
+      refuseIdempotencyKey(
+        request,
+        "cannot be kept for lines that are answered in lines; send smaller requests",
+      );
+      return produceInLines(context.env, topic, new BodyLines(new IncomingBody(request)));
+    }
+    const { expectedOffset } = query(request, produceQuery);
+    const idempotencyKey = idempotencyKeyOf(request);
+    const source = isLines ? new BodyLines(new IncomingBody(request)) : null;
+    const ahead = source === null ? null : await readAhead(source);
+    if (source !== null && ahead?.isAll === false) {
+      if (expectedOffset === undefined && idempotencyKey === undefined)
+        return produceInLines(context.env, topic, source);
+      await source.body.discard();
+      throw tooLongForOneAppend(ahead.lines.length);
+    }
+    const stored = whileRoom(async (work) => {
+      const body = ahead === null ? await readRecords(request, work) : recordsOf(ahead.lines, work);
+      if (body.expectedOffset !== undefined && expectedOffset !== undefined) {
+        throw new BrokerError(
+          "INVALID_REQUEST",
+          "expectedOffset stands in the body and in the query; give it once",
+        );
+      }
+      const records = body.records.map(fromJsonRecord);
+      return withAnswerRoom(async (room) => {
+        room.reserve(records.length, ANSWER_RESULT_BYTES);
+        const results = await produce(context.env, topic, records, {
+          expectedOffset: body.expectedOffset ?? expectedOffset,
+          idempotencyKey,
+          random: Math.random,
+          nowMs: Date.now(),
+        });
+        return produceResponse(results, room);
+      });
+    });
+    if (ahead === null) return stored;
+    return stored.catch((error: unknown) => {
+      throw atLine(error, numbersOf(ahead.lines));
+    });
+  })
+  .get("/:topic/partitions/:partition/records", async (context) => {
+    const { topic, partition } = place(context.req.param());
+    if (acceptsLines(context.req.raw)) {
+      const { offset = null, maxRecords } = query(context.req.raw, bulkQuery);
+      await topicWithPartition(context.env, topic, partition);
+      return lineResponse((hold) =>
+        readLines(context.env, topic, partition, { offset, maxRecords, hold }),
+      );
+    }
+    const { offset, maxRecords, maxBytes, waitMs } = query(context.req.raw, fetchQuery);
+    const result = await fetchRecords(context.env, {
+      topic,
+      partition,
+      offset: offset ?? null,
+      maxRecords,
+      maxBytes,
+      waitMs,
+    });
+    const { records: items, ...rest } = result;
+    const heldBytes = items.reduce((sum, record) => sum + recordBytes(record), 0);
+    return listAnswer({ field: "records", items, toJson: toJsonRecord, rest, heldBytes });
+  })
+  .get("/:topic/partitions/:partition/offsets", async (context) => {
+    const { topic, partition } = place(context.req.param());
+    const { at } = query(context.req.raw, offsetsQuery);
+    const spec = offsetSpec(at);
+    const listed = await atPartition(context.env, topic, partition, (topicId) =>
+      listOffset(context.env, topicId, partition, spec),
+    );
+    return context.json(listed);
+  })
+  .delete("/:topic/partitions/:partition/records", async (context) => {
+    const { topic, partition } = place(context.req.param());
+    const { before } = query(context.req.raw, deleteQuery);
+    const { logStartOffset } = await atPartition(context.env, topic, partition, async (topicId) =>
+      unwrap(await deleteRecords(context.env, topicId, partition, before)),
+    );
+    return context.json({ logStartOffset });
+  });
+
+function place(parameters: { topic: string; partition: string }): {
+  topic: string;
+  partition: number;
+} {
+  return {
+    topic: topicParameter(parameters.topic),
+    partition: partitionParameter(parameters.partition),
+  };
+}
+
+type ProduceBody = z.output<typeof produceSchema>;
+
+/** Reads `{records: […], expectedOffset?}`. */
+async function readRecords(request: Request, work: Work): Promise<ProduceBody> {
+  const text = await readText(request);
+  work.add(textBytes(text));
+  const admit = (values: number) => work.add(values * JSON_VALUE_BYTES);
+  return parse(produceSchema, parseRecordsJson(text, "the body", admit));
+}
+
+/** Makes records of lines. All are good, or none counts. */
+function recordsOf(lines: readonly Line[], work: Work): ProduceBody {
+  const parsed: unknown[] = [];
+  for (const { number, text } of lines) {
+    work.add(textBytes(text));
+    const admit = (values: number) => work.add(values * JSON_VALUE_BYTES);
+    parsed.push(parseRecordJson(text, `line ${number}`, admit));
+  }
+  return parse(produceSchema, { records: parsed });
+}
+
+/** Reads the lines of a body, as many as one request may have. */
+async function readAhead(source: BodyLines): Promise<Ahead> {
+  try {
+    const ahead = await source.readAhead(MAX_RECORDS_PER_REQUEST, MAX_REQUEST_BYTES);
+    if (ahead.isAll) source.body.close();
+    return ahead;
+  } catch (error) {
+    await source.body.discard();
+    throw error;
+  }
+}
+
+/** [BLK-1] [BLK-3] Stores lines of any number, and answers in lines. */
+async function produceInLines(env: Env, topic: string, source: BodyLines): Promise<Response> {
+  try {
+    await topicMetadata(env, topic);
+  } catch (error) {
+    await source.body.discard();
+    throw error;
+  }
+  return lineResponse(() => produceLines(env, topic, source));
+}
+
+/** [BLK-3] Lines above the bound are many appends. They cannot be conditional, or kept under one key. */
+function tooLongForOneAppend(lines: number): BrokerError {
+  const bounds = "with an Idempotency-Key or expectedOffset";
+  if (lines > MAX_RECORDS_PER_REQUEST) {
+    const detail = `the body has more than ${MAX_RECORDS_PER_REQUEST} records, the bound ${bounds}`;
+    return new BrokerError("INVALID_REQUEST", detail);
+  }
+  const detail = `the body has more than ${MAX_REQUEST_BYTES} bytes, the bound ${bounds}`;
+  return new BrokerError("MESSAGE_TOO_LARGE", detail);
+}
+
+/**
+ * [PRD-4] Answers 200 if all records are stored, and 207 if some are, with an error in the place of each other record.
+ * If none is stored, the answer is the problem of the first, with all of them in `results`.
+ */
+function produceResponse(items: readonly RecordResult[], room: AnswerRoom): Response {
+  const refused = items.filter((result): result is RecordRefused => isRefused(result));
+  const list = { field: "results", items, toJson: outcomeOf, room };
+  const first = refused[0];
+  if (first !== undefined && refused.length === items.length) {
+    const problem = problemOf(refusalOf(first));
+    const { status } = problem;
+    return listAnswer({ ...list, rest: problem, status, contentType: PROBLEM_TYPE });
+  }
+  return listAnswer({ ...list, status: first === undefined ? 200 : 207 });
+}
+
+function offsetSpec(at: string): OffsetSpec {
+  if (at === "earliest" || at === "latest" || at === "max-timestamp") return at;
+  const timestamp = timestampParameter(at);
+  if (timestamp !== null) return { timestamp };
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    `at: must be earliest, latest, max-timestamp, milliseconds or an ISO time; got ${JSON.stringify(at)}`,
+  );
+}

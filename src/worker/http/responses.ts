@@ -1,0 +1,191 @@
+// The answers of the HTTP API, for its description. Typed code makes the answers, and they are not checked against
+// these schemas at run time. The compiler holds schemas to the types that the SDK has of the answers (exactly.ts), and a
+// test compares each schema with a real answer.
+import * as z from "zod";
+import type { GroupInfo, HistoryInfo, ResetResult } from "../../core/group-info.ts";
+import type { ConfigInfo, GroupConfigInfo, TopicInfo } from "../../core/topic-info.ts";
+import type { JsonRecord } from "../../protocol/json-record.ts";
+import { exactly } from "./exactly.ts";
+
+const offset = z.int().min(0);
+const count = z.int().min(0);
+const partition = z.int().min(0);
+const config = z.record(z.string(), z.union([z.string(), z.number()]));
+const topicPartitions = z.strictObject({ topic: z.string(), partitions: z.array(partition) });
+
+export const problem = z.object({
+  type: z.literal("about:blank"),
+  title: z.string(),
+  status: z.int(),
+  detail: z.string(),
+  code: z.string().meta({ description: "Kafka's name of the error" }),
+  errorCode: z.int().meta({ description: "Kafka's number of the error" }),
+  retriable: z.boolean(),
+});
+
+export const health = z.strictObject({
+  status: z.enum(["ok", "storage failures"]),
+  failing: z.number().exactOptional(),
+});
+
+export const topic = exactly<TopicInfo>()(
+  z.strictObject({
+    name: z.string(),
+    topicId: z.string(),
+    partitions: z.int().min(1),
+    config,
+    overrides: config,
+  }),
+);
+export const topics = z.strictObject({ topics: z.array(topic) });
+export const configs = exactly<ConfigInfo>()(z.strictObject({ config, overrides: config }));
+export const groupConfig = exactly<GroupConfigInfo>()(
+  z.strictObject({ groupId: z.string(), config, overrides: config }),
+);
+
+const headerValue = z.union([z.string(), z.null(), z.strictObject({ base64: z.string() })]);
+const recordFields = {
+  offset,
+  timestamp: z.int(),
+  key: z.string().nullable().exactOptional(),
+  keyBase64: z.string().exactOptional(),
+  value: z.string().nullable().exactOptional(),
+  valueBase64: z.string().exactOptional(),
+  headers: z.record(z.string(), z.union([headerValue, z.array(headerValue)])),
+};
+export const record = exactly<JsonRecord>()(z.strictObject(recordFields));
+
+const stored = z.strictObject({ partition, offset, timestamp: z.int() });
+const refused = z.object({ partition, code: z.string(), detail: z.string() });
+export const produced = z.strictObject({ results: z.array(z.union([stored, refused])) });
+export const progress = z.strictObject({
+  lines: count,
+  stored: count,
+  refused: count,
+  errors: z.array(z.strictObject({ line: count, code: z.string(), detail: z.string() })),
+  done: z.boolean().exactOptional(),
+  error: problem.exactOptional(),
+});
+
+export const fetched = z.strictObject({
+  records: z.array(record),
+  nextOffset: offset,
+  logStartOffset: offset,
+  highWatermark: offset,
+});
+export const listedOffset = z.strictObject({ offset, timestamp: z.int().exactOptional() });
+export const deleted = z.strictObject({ logStartOffset: offset });
+export const appended = z.strictObject({
+  baseOffset: offset,
+  logAppendTimeMs: z.int().exactOptional(),
+});
+export const producer = z.strictObject({ producerId: z.int(), producerEpoch: z.int() });
+
+export const groups = z.strictObject({ groups: z.array(z.strictObject({ groupId: z.string() })) });
+const HISTORY_TYPES = [
+  "joined",
+  "disconnected",
+  "resumed",
+  "subscribed",
+  "removed",
+  "topic changed",
+  "topic removed",
+  "rebalanced",
+  "revoking",
+  "revoked",
+  "assigned",
+  "offsets reset",
+  "offsets deleted",
+  "offsets expired",
+  "config changed",
+] as const satisfies readonly HistoryInfo["type"][];
+
+/** An offset of a partition, with the error there. */
+const refusedPlace = z.strictObject({
+  topic: z.string(),
+  partition,
+  offset,
+  code: z.string(),
+  detail: z.string(),
+});
+export const group = exactly<GroupInfo>()(
+  z.strictObject({
+    groupId: z.string(),
+    state: z.enum(["EMPTY", "ASSIGNING", "RECONCILING", "STABLE", "DEAD"]),
+    epoch: z.int(),
+    assignor: z.string(),
+    members: z.array(
+      z.strictObject({
+        memberId: z.string(),
+        instanceId: z.string().exactOptional(),
+        clientId: z.string().exactOptional(),
+        memberEpoch: z.int(),
+        state: z
+          .enum([
+            "STABLE",
+            "UNREVOKED_PARTITIONS",
+            "UNRELEASED_PARTITIONS",
+            "ASSIGNING",
+            "RECONCILING",
+          ])
+          .meta({ description: "ASSIGNING and RECONCILING are of members of a classic group" }),
+        connected: z.boolean(),
+        assignment: z.array(topicPartitions),
+        target: z.array(topicPartitions),
+      }),
+    ),
+    offsets: z.array(
+      z.strictObject({
+        topic: z.string(),
+        partition,
+        committedOffset: offset.nullable(),
+        logEndOffset: offset,
+        lag: count.nullable(),
+        oldestUnreadMs: count.nullable(),
+      }),
+    ),
+    unreadable: z.array(refusedPlace).exactOptional(),
+  }),
+);
+export const history = exactly<{ groupId: string; history: readonly HistoryInfo[] }>()(
+  z.strictObject({
+    groupId: z.string(),
+    history: z.array(
+      z.strictObject({
+        atMs: z.int(),
+        type: z.enum(HISTORY_TYPES),
+        epoch: z.int(),
+        memberId: z.string().exactOptional(),
+        instanceId: z.string().exactOptional(),
+        clientId: z.string().exactOptional(),
+        memberEpoch: z.int().exactOptional(),
+        newEpoch: z.int().exactOptional(),
+        reason: z.string().exactOptional(),
+        topic: z.string().exactOptional(),
+        partitions: z.array(topicPartitions).exactOptional(),
+        partitionCount: count.exactOptional(),
+      }),
+    ),
+  }),
+);
+export const reset = exactly<ResetResult>()(
+  z.strictObject({
+    groupId: z.string(),
+    dryRun: z.boolean(),
+    offsets: z.array(
+      z.strictObject({
+        topic: z.string(),
+        partition,
+        committedOffset: offset.nullable(),
+        offset,
+      }),
+    ),
+  }),
+);
+export const polled = z.strictObject({
+  assignment: z.array(topicPartitions),
+  records: z.array(z.strictObject({ topic: z.string(), partition, ...recordFields })),
+  rejected: z.array(refusedPlace).exactOptional(),
+  missing: z.array(z.string()).exactOptional(),
+  unreadable: z.array(refusedPlace).exactOptional(),
+});

@@ -1,0 +1,138 @@
+// The WebSocket paths. The SDK's sockets go straight to their objects: the Worker only passes the upgrade on, and no
+// Worker code runs per record. The plain consumer is a session in this Worker.
+import { type Context, Hono } from "hono";
+import * as z from "zod";
+import type { Topic } from "../../core/cluster/topics.ts";
+import { BrokerError, errorOf, type Failure, isErrorName } from "../../core/errors.ts";
+import { checkTopicPattern } from "../../core/group/topic-pattern.ts";
+import { type Env, groupStub } from "../../env.ts";
+import {
+  consumeQuery,
+  type DeliveryOptions,
+  socketVersion,
+} from "../../protocol/plain-consumer.ts";
+import { selectVersion } from "../../protocol/version.ts";
+import { atPartition, checkPartitionById, partitionAt, topicMetadata } from "../edge/metadata.ts";
+import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
+import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
+
+export type EdgeContext = Context<{ Bindings: Env }>;
+
+export const groupSockets = new Hono<{ Bindings: Env }>()
+  .get("/:group/socket", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    requireUpgrade(context);
+    const { v } = query(context.req.raw, groupSocketQuery);
+    return passOn(context, v, () => groupStub(context.env, groupId).fetch(context.req.raw));
+  })
+  .get("/:group/consume", async (context) => {
+    const groupId = groupParameter(context.req.param("group"));
+    const options = query(context.req.raw, consumeQuery);
+    const { topics = [], pattern } = options;
+    if (topics.length === 0 && pattern === undefined)
+      throw new BrokerError(
+        "INVALID_REQUEST",
+        "topics: must name at least one topic, or there must be a pattern; got nothing",
+      );
+    for (const topic of topics) await topicMetadata(context.env, topic);
+    const invalid = checkTopicPattern(pattern ?? null, "pattern");
+    if (invalid !== null) throw errorOf(invalid);
+    requireUpgrade(context);
+    const member = {
+      groupId,
+      topics,
+      ...(pattern === undefined ? {} : { topicPattern: pattern }),
+      instanceId: options.instanceId ?? null,
+      clientId: options.clientId ?? null,
+      from: options.from,
+    };
+    return plainSession(context, member, options);
+  });
+
+/**
+ * Answers with a socket on which records are delivered as JSON. `growing` is the topic of a reader without a group, if
+ * it reads all partitions, also those to come.
+ */
+export function plainSession(
+  context: EdgeContext,
+  member: Membership,
+  options: DeliveryOptions & { readonly v?: number | undefined },
+  growing?: Topic,
+): Response {
+  const headers = versionHeaders(context, options.v);
+  const { 0: client, 1: server } = new WebSocketPair();
+  const session = new PlainConsumerSession(context.env, member, options, server);
+  if (growing !== undefined) session.follow(context.env, growing);
+  // The last commit and the leave happen after the client's socket has closed.
+  context.executionCtx.waitUntil(session.closed);
+  session.start();
+  return new Response(null, { status: 101, webSocket: client, headers });
+}
+
+const groupSocketQuery = z.strictObject({ v: socketVersion });
+
+/**
+ * A client that was assigned a partition names the topic's id. Under
+ * the topic's name, there may be another topic by now.
+ */
+const partitionSocketQuery = z.strictObject({
+  topicId: z
+    .string()
+    .regex(/^[\w-]{1,64}$/, "must be the id of a topic")
+    .optional(),
+  v: socketVersion,
+});
+
+export const partitionSockets = new Hono<{ Bindings: Env }>().get(
+  "/:topic/partitions/:partition/socket",
+  async (context) => {
+    const topic = topicParameter(context.req.param("topic"));
+    const partition = partitionParameter(context.req.param("partition"));
+    const { topicId, v } = query(context.req.raw, partitionSocketQuery);
+    requireUpgrade(context);
+    const open = (id: string) =>
+      passOn(context, v, () => partitionAt(context.env, id, partition).fetch(context.req.raw));
+    if (topicId === undefined) return atPartition(context.env, topic, partition, open);
+    await checkPartitionById(context.env, topicId, partition);
+    return open(topicId);
+  },
+);
+
+export function isUpgrade({ req }: EdgeContext): boolean {
+  const isGet = req.raw.method === "GET"; // The routes of GET serve HEAD too.
+  return isGet && req.header("upgrade")?.toLowerCase() === "websocket";
+}
+
+export function requireUpgrade(context: EdgeContext): void {
+  if (isUpgrade(context)) return;
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    "this path is a WebSocket: connect with ws:// or wss://",
+  );
+}
+
+/** Returns the headers of the answer to an upgrade [VER-7]. */
+function versionHeaders(context: EdgeContext, v: number | undefined): Record<string, string> {
+  const selected = selectVersion(v, context.req.header(SUBPROTOCOLS));
+  return selected === null ? {} : { [SUBPROTOCOLS]: selected };
+}
+
+const SUBPROTOCOLS = "sec-websocket-protocol";
+
+/** Passes an upgrade on. An object refuses it with its failure as JSON, which becomes a problem. */
+async function passOn(
+  context: EdgeContext,
+  v: number | undefined,
+  open: () => Promise<Response>,
+): Promise<Response> {
+  const headers = versionHeaders(context, v);
+  const response = await open();
+  const { webSocket } = response;
+  if (response.status === 101) return new Response(null, { status: 101, webSocket, headers });
+  const failure = (await response.json()) as Partial<Failure>;
+  throw new BrokerError(
+    isErrorName(failure.error) ? failure.error : "UNKNOWN_SERVER_ERROR",
+    String(failure.detail ?? "the upgrade was refused"),
+    failure.retriable === false ? { retriable: false } : {},
+  );
+}

@@ -1,0 +1,81 @@
+// /v1/topics: create, list, describe, alter, delete.
+import { Hono } from "hono";
+import * as z from "zod";
+import { configByKey } from "../../core/cluster/config.ts";
+import type { Topic } from "../../core/cluster/topics.ts";
+import { unwrap } from "../../core/errors.ts";
+import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
+import type { Env } from "../../env.ts";
+import { refresh } from "../edge/metadata.ts";
+import { alterTopic, createTopic, deleteTopic, listTopics } from "../edge/topics.ts";
+import { listAnswer } from "./answer.ts";
+import { withJson } from "./in-progress.ts";
+import { topicParameter } from "./parameters.ts";
+
+// Bounds on names, counts and config are in core/cluster, with Kafka's error for each.
+export const configSchema = z
+  .custom(
+    (config) =>
+      typeof config !== "object" || config === null || !Object.hasOwn(config, "__proto__"),
+    {
+      // The record below would silently drop it.
+      error: "must not have a key __proto__",
+    },
+  )
+  .pipe(
+    z.record(
+      z.string(),
+      z.union([z.string(), z.number(), z.null()], "must be a number, a string or null"),
+    ),
+  );
+export const createTopicSchema = z.strictObject({
+  name: z.string(),
+  partitions: z.number().optional(),
+  config: configSchema.optional(),
+});
+export const alterTopicSchema = z.strictObject({
+  partitions: z.number().optional(),
+  config: configSchema.optional(),
+});
+
+/** The memory for a topic, including its whole config. */
+const TOPIC_BYTES = 2_048;
+
+export const topics = new Hono<{ Bindings: Env }>()
+  .post("/", (context) =>
+    withJson(context.req.raw, createTopicSchema, async (body) => {
+      const { name, partitions = DEFAULT_PARTITIONS, config: overrides = {} } = body;
+      const { topic } = unwrap(await createTopic(context.env, { name, partitions, overrides }));
+      return context.json(topicJson(topic), 201);
+    }),
+  )
+  .get("/", async (context) => {
+    const items = await listTopics(context.env);
+    const heldBytes = TOPIC_BYTES * items.length;
+    return listAnswer({ field: "topics", items, toJson: topicJson, heldBytes });
+  })
+  .get("/:topic", async (context) => {
+    const topic = await refresh(context.env, topicParameter(context.req.param("topic")));
+    return context.json(topicJson(topic));
+  })
+  .patch("/:topic", (context) => {
+    const name = topicParameter(context.req.param("topic"));
+    return withJson(context.req.raw, alterTopicSchema, async (body) => {
+      const topic = await alterTopic(context.env, { name, ...body });
+      return context.json(topicJson(topic));
+    });
+  })
+  .delete("/:topic", async (context) => {
+    await deleteTopic(context.env, topicParameter(context.req.param("topic")));
+    return context.body(null, 204);
+  });
+
+function topicJson(topic: Topic) {
+  return {
+    name: topic.name,
+    topicId: topic.topicId,
+    partitions: topic.partitions,
+    config: configByKey(topic.config),
+    overrides: topic.overrides,
+  };
+}

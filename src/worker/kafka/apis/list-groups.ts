@@ -1,0 +1,65 @@
+// ListGroups (API key 16), versions 0 to 5: lists the groups that this node coordinates.
+// v1 adds `throttleTimeMs` to the answer.
+// v2 answers a client before it is throttled (KIP-219).
+// v3 makes fields flexible (KIP-482).
+// v4 adds `statesFilter`, and `groupState` to the answer (KIP-518).
+// v5 adds `typesFilter`, and `groupType` to the answer (KIP-848).
+//
+// Unlike Kafka:
+// - A group that cannot be read is listed with the state Unknown [FIL-6].
+
+import { clusterStub, groupStub } from "../../../env.ts";
+import { api } from "../api.ts";
+import { answerEach, readingService } from "../context.ts";
+import { NO_ERROR } from "../errors.ts";
+import { array, int16, int32, since, string, struct } from "../schema.ts";
+
+export const LIST_GROUPS = api({
+  key: 16,
+  name: "ListGroups",
+  versions: [0, 5],
+  flexibleFrom: 3,
+  request: struct({ statesFilter: since(4, array(string)), typesFilter: since(5, array(string)) }),
+  response: struct({
+    throttleTimeMs: since(1, int32),
+    errorCode: int16,
+    groups: array(
+      struct({
+        groupId: string,
+        protocolType: string,
+        groupState: since(4, string),
+        groupType: since(5, string),
+      }),
+    ),
+  }),
+});
+
+/** [FIL-6] A group that cannot be read is listed all the same, and the others are. Kafka's clients know the state. */
+const UNREADABLE = { protocolType: "consumer", groupState: "Unknown", groupType: "" };
+
+/** Lists the groups that this node coordinates [KFK-6]. Clients ask every node, and some show what each of them lists. */
+export const listGroups = readingService(LIST_GROUPS, async (request, context) => {
+  const { env, nodes } = context;
+  const all = await clusterStub(env).groups();
+  const ids = all.filter((groupId) => nodes.isOwn(nodes.coordinatorOf(groupId)));
+  const listed = await answerEach(context, ids, async (groupId) => {
+    const found = await groupStub(env, groupId)
+      .summary()
+      .catch(() => UNREADABLE); // The stub has noted why.
+    return found === null ? null : { groupId, ...found };
+  });
+  const filterOf = (names: readonly string[]) => {
+    const wanted = new Set(names.map((each) => each.toLowerCase()));
+    return (value: string) => wanted.size === 0 || wanted.has(value.toLowerCase());
+  };
+  const [isStateAsked, isTypeAsked] = [
+    filterOf(request.statesFilter),
+    filterOf(request.typesFilter),
+  ];
+  return {
+    errorCode: NO_ERROR.errorCode,
+    groups: listed.filter(
+      (each) => each !== null && isStateAsked(each.groupState) && isTypeAsked(each.groupType),
+    ) as NonNullable<(typeof listed)[number]>[],
+  };
+});

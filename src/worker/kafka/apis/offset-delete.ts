@@ -1,0 +1,46 @@
+// OffsetDelete (API key 47), version 0: deletes committed offsets of a group (KIP-496). It is never flexible.
+//
+// Unlike Kafka:
+// - A request names a bounded number of positions (MAX_OFFSETS_PER_COMMIT). More are INVALID_REQUEST.
+
+import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
+import { MAX_OFFSETS_PER_COMMIT } from "../../../core/limits.ts";
+import { api, NEVER_FLEXIBLE } from "../api.ts";
+import { byTopic, service } from "../context.ts";
+import { atGroup } from "../kafka-group.ts";
+import { int16, int32, since, string, struct } from "../schema.ts";
+import { topicsWith } from "../structs.ts";
+
+export const OFFSET_DELETE = api({
+  key: 47,
+  name: "OffsetDelete",
+  versions: [0, 0],
+  flexibleFrom: NEVER_FLEXIBLE,
+  request: struct({
+    groupId: string,
+    topics: topicsWith({ partition: int32 }),
+  }),
+  response: struct({
+    errorCode: int16,
+    throttleTimeMs: since(0, int32),
+    topics: topicsWith({ partition: int32, errorCode: int16 }),
+  }),
+});
+
+export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, context) => {
+  const positions = topics.flatMap(({ name, partitions }) =>
+    partitions.map(({ partition }) => ({ topic: name, partition })),
+  );
+  if (positions.length > MAX_OFFSETS_PER_COMMIT)
+    return { errorCode: ERRORS.INVALID_REQUEST.code, topics: [] };
+  const deleted = await atGroup(
+    groupId,
+    context,
+    async (group) => await group.deletePositions({ positions }),
+  );
+  if (typeof deleted === "number") return { errorCode: deleted, topics: [] };
+  return {
+    errorCode: KAFKA_ERRORS.NONE,
+    topics: byTopic(topics, deleted, ({ partition }, code) => ({ partition, errorCode: code })),
+  };
+});

@@ -1,0 +1,130 @@
+// Produce (API key 0), versions 0 to 11: appends batches of records.
+// v1 adds `throttleTimeMs` to the answer.
+// v2 adds `logAppendTimeMs` to the answer.
+// v3 adds `transactionalId`, and takes record batches of magic 2 (KIP-98).
+// v4 may answer KAFKA_STORAGE_ERROR (KIP-112).
+// v5 adds `logStartOffset` to the answer.
+// v6 answers a client before it is throttled (KIP-219).
+// v7 lets batches be compressed with zstd (KIP-110).
+// v8 adds `recordErrors` and `errorMessage` to the answer (KIP-467).
+// v9 makes fields flexible (KIP-482).
+// v10 adds the current leader and its address to the answer, as tagged fields (KIP-951).
+// v11 may answer TRANSACTION_ABORTABLE (KIP-890).
+//
+// Unlike Kafka:
+// - Versions below 3 are listed and refused. librdkafka compresses nothing unless version 0 is listed (KAFKA-18659),
+//   and the broker stores no older format than magic 2.
+// - Transactions are refused [KFK-27].
+// - `acks` 1 and -1 are the same, because an append is answered only when it is durable. So `timeoutMs` is ignored.
+// - zstd is taken in every version, because batches are stored as they come.
+// - `recordErrors` stays empty. An append is refused whole, and `errorMessage` says why.
+// - The answer names no current leader. A client looks it up.
+
+import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
+import { NO_PRODUCER_ID, readBatchHeader } from "../../../core/log/record-batch.ts";
+import { isRefused } from "../../edge/append.ts";
+import { api, type RequestOf } from "../api.ts";
+import { atLeader, eachPartition, type RequestContext, service } from "../context.ts";
+import { codeOf, NO_ERROR, NO_TRANSACTIONS, told } from "../errors.ts";
+import { array, int16, int32, int64, nullableString, records, since, struct } from "../schema.ts";
+import { topicsWith } from "../structs.ts";
+
+const recordError = struct({ batchIndex: int32, batchIndexErrorMessage: since(8, nullableString) });
+
+export const PRODUCE = api({
+  key: 0,
+  name: "Produce",
+  versions: [0, 11],
+  flexibleFrom: 9,
+  request: struct({
+    transactionalId: since(3, nullableString),
+    acks: int16,
+    timeoutMs: int32,
+    topics: topicsWith({ partition: int32, records }),
+  }),
+  response: struct({
+    topics: topicsWith({
+      partition: int32,
+      errorCode: int16,
+      baseOffset: int64,
+      logAppendTimeMs: since(2, int64, -1),
+      logStartOffset: since(5, int64, -1),
+      recordErrors: since(8, array(recordError)),
+      errorMessage: since(8, nullableString),
+    }),
+    throttleTimeMs: since(1, int32),
+  }),
+});
+
+type Request = RequestOf<typeof PRODUCE>;
+type Partition = Request["topics"][number]["partitions"][number];
+
+/** The first version whose records are batches (magic 2). */
+const FIRST_SERVED = 3;
+
+/**
+ * Appends to the partitions of a request at the same time. Each append is stored whole or not at all. The answer
+ * waits for all of them. With acks 0 there is no answer.
+ */
+export const produce = service(PRODUCE, async ({ transactionalId, acks, topics }, context) => {
+  const refusal = refusalOf(transactionalId, acks, context.version);
+  const answer = {
+    topics: await eachPartition(context, topics, async (name, each) =>
+      refusal === null
+        ? appendTold(name, each, context)
+        : { partition: each.partition, ...refusal, baseOffset: -1 },
+    ),
+  };
+  return acks === 0 ? null : answer;
+});
+
+function refusalOf(transactionalId: string | null, acks: number, version: number) {
+  if (transactionalId !== null) return NO_TRANSACTIONS;
+  if (version < FIRST_SERVED)
+    return {
+      errorCode: ERRORS.UNSUPPORTED_VERSION.code,
+      errorMessage: `Produce version ${version}: versions from ${FIRST_SERVED} on are served`,
+    };
+  if (acks < -1 || acks > 1)
+    return {
+      errorCode: KAFKA_ERRORS.INVALID_REQUIRED_ACKS,
+      errorMessage: `acks is ${acks}, it must be -1, 0 or 1`,
+    };
+  return null;
+}
+
+async function appendTold(
+  topic: string,
+  { partition, records }: Partition,
+  context: RequestContext,
+) {
+  try {
+    return { partition, ...(await append(topic, partition, records, context)) };
+  } catch (error) {
+    return { partition, ...told(error), baseOffset: -1 };
+  }
+}
+
+async function append(
+  topic: string,
+  partition: number,
+  records: Uint8Array | null,
+  context: RequestContext,
+) {
+  if (records === null || records.length === 0)
+    throw new BrokerError("INVALID_RECORD", `${topic}/${partition}: there are no records`);
+  const isIdempotent = readBatchHeader(records).producerId !== NO_PRODUCER_ID;
+  return atLeader(context, topic, partition, async (topicId) => {
+    const answer = await context.appends.append(topicId, partition, records, isIdempotent);
+    if (!isRefused(answer))
+      return {
+        ...NO_ERROR,
+        ...answer,
+        logAppendTimeMs: answer.logAppendTimeMs ?? -1,
+        logStartOffset: answer.logStartOffset ?? 0,
+      };
+    const { code, detail } = answer;
+    if (code === "UNKNOWN_TOPIC_ID") throw new BrokerError(code, detail); // `atPartition` then asks again.
+    return { errorCode: codeOf(code), errorMessage: detail, baseOffset: -1 };
+  });
+}

@@ -1,0 +1,104 @@
+// Appends the records of one connection. A busy partition is appended to over a socket. A message costs a twentieth
+// of the call that it replaces, and the whole socket is one of the calls that an invocation may make. A partition
+// that is appended to only now and then gets plain calls.
+
+import { isWithin } from "../../core/elapsed.ts";
+import { BrokerError, isErrorName } from "../../core/errors.ts";
+import { MAX_KAFKA_APPEND_SOCKETS } from "../../core/limits.ts";
+import type { Env } from "../../env.ts";
+import { AppendSocket } from "../../member/append-socket.ts";
+import type { AppendErrorMessage } from "../../protocol/append-frame.ts";
+import { type AppendAnswer, appendTo } from "../edge/append.ts";
+import { stubTransport } from "../edge/stub-transport.ts";
+
+/**
+ * Appends that follow one another within this time go over a socket.
+ * A socket that carried nothing for longer is closed.
+ */
+const BUSY_MS = 2_000;
+const ANSWER_TIMEOUT_MS = 30_000;
+
+interface Place {
+  usedAtMs: number;
+  socket: AppendSocket | null;
+}
+
+/** The appends of one connection. */
+export class Appends {
+  readonly #env: Env;
+  readonly #places = new Map<string, Place>();
+  #sweptMs = 0;
+
+  constructor(env: Env) {
+    this.#env = env;
+  }
+
+  /** Appends and never throws. An append whose answer got lost is repeated only if that cannot store it twice. */
+  async append(
+    topicId: string,
+    partition: number,
+    batches: Uint8Array,
+    isIdempotent: boolean,
+  ): Promise<AppendAnswer> {
+    const options = { expectedOffset: null, isIdempotent };
+    const socket = this.#socketOf(topicId, partition, Date.now());
+    // Copied, because a view would carry the whole request along in a call.
+    if (socket === null) return appendTo(this.#env, topicId, partition, batches.slice(), options);
+    try {
+      const appended = await socket.append(batches, null, ANSWER_TIMEOUT_MS);
+      return { ...appended, logAppendTimeMs: appended.logAppendTimeMs ?? null };
+    } catch (error) {
+      if (error instanceof BrokerError)
+        return { code: error.code, detail: error.message, data: error.data };
+      const unanswered = `the outcome is unknown: ${(error as Error).message}`;
+      if (!isIdempotent) return { code: "REQUEST_TIMED_OUT", detail: unanswered, data: {} };
+      return appendTo(this.#env, topicId, partition, batches.slice(), { ...options, unanswered });
+    }
+  }
+
+  close(): void {
+    for (const { socket } of this.#places.values()) socket?.close("done");
+    this.#places.clear();
+  }
+
+  /** Returns the open socket of the partition, or null if there is none yet. */
+  #socketOf(topicId: string, partition: number, nowMs: number): AppendSocket | null {
+    this.#sweep(nowMs);
+    const name = `${topicId}/${partition}`;
+    const place = this.#places.get(name);
+    if (place === undefined) {
+      if (this.#places.size < MAX_KAFKA_APPEND_SOCKETS)
+        this.#places.set(name, { usedAtMs: nowMs, socket: null });
+      return null;
+    }
+    place.usedAtMs = nowMs;
+    if (place.socket === null) place.socket = this.#open(topicId, partition);
+    else if (place.socket.isClosed) this.#places.delete(name); // Called once, then reopened.
+    return place.socket.isOpen ? place.socket : null;
+  }
+
+  #open(topicId: string, partition: number): AppendSocket {
+    return new AppendSocket({
+      open: (events) =>
+        stubTransport(this.#env).openPartition({ topic: "", topicId, partition }, events),
+      onIdle: () => {},
+      parse: (text) => JSON.parse(text),
+      refused: (answer) => refusedBy(answer as AppendErrorMessage),
+      lost: (reason) => new Error(reason),
+    });
+  }
+
+  #sweep(nowMs: number): void {
+    if (isWithin(this.#sweptMs, BUSY_MS, nowMs)) return;
+    this.#sweptMs = nowMs;
+    for (const [name, { usedAtMs, socket }] of this.#places) {
+      if (isWithin(usedAtMs, BUSY_MS, nowMs)) continue;
+      socket?.close("done");
+      this.#places.delete(name);
+    }
+  }
+}
+
+function refusedBy({ code, detail }: AppendErrorMessage): Error {
+  return isErrorName(code) ? new BrokerError(code, detail) : new Error(detail);
+}

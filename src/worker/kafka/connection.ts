@@ -1,0 +1,233 @@
+// One connection of a Kafka client, over any transport. Requests come in and answers go out, one after another
+// and in the same order, as with Kafka's own brokers.
+
+import { sizeOf } from "../../core/bytes.ts";
+import {
+  MAX_KAFKA_HALF_SENT_MS,
+  MAX_KAFKA_IDLE_MS,
+  MAX_KAFKA_SILENT_MS,
+  MAX_KAFKA_STALLED_MS,
+  MIN_KAFKA_HALF_SENT_BYTES,
+} from "../../core/limits.ts";
+import type { Env } from "../../env.ts";
+import type { Api } from "./api.ts";
+import { API_VERSIONS } from "./apis/api-versions.ts";
+import { Appends } from "./appends.ts";
+import { CallBudget } from "./budget.ts";
+import type { RequestContext } from "./context.ts";
+import { Feeds } from "./feeds.ts";
+import { InFlight } from "./in-flight.ts";
+import type { Nodes } from "./nodes.ts";
+import { nullableString, struct } from "./schema.ts";
+import { SERVICES } from "./services.ts";
+import { type Expectation, Watchdog } from "./watchdog.ts";
+import { Watches } from "./watches.ts";
+import { MalformedError, Reader, Writer } from "./wire.ts";
+import { checkAnswer, GoneError, Work } from "./work.ts";
+
+/** The format of the client's name. It is never flexible, whatever the rest of the header is. */
+const NOT_FLEXIBLE = { version: 0, isFlexible: false };
+const TAGS = struct({});
+
+/** How long the connection waits for its client. */
+export interface Patience {
+  readonly silentMs: number;
+  readonly idleMs: number;
+  readonly halfSentMs: number;
+  readonly stalledMs: number;
+}
+
+const PATIENCE: Patience = {
+  silentMs: MAX_KAFKA_SILENT_MS,
+  idleMs: MAX_KAFKA_IDLE_MS,
+  halfSentMs: MAX_KAFKA_HALF_SENT_MS,
+  stalledMs: MAX_KAFKA_STALLED_MS,
+};
+
+export interface ConnectionOptions {
+  readonly env: Env;
+  readonly nodes: Nodes;
+  readonly clientHost: string;
+  /** Called when the connection cannot go on: the client does not do its part, or others need the room. */
+  readonly end: (error: Error) => void;
+  /** Called now and then during a long request. Only the transport can find out whether the client has gone. */
+  readonly look?: () => void;
+  readonly patience?: Patience;
+}
+
+export class Connection {
+  readonly #context: Omit<RequestContext, "clientId" | "version" | "work">;
+  readonly #budget: CallBudget;
+  readonly #watchdog: Watchdog;
+  readonly #expectations: Readonly<Record<"silent" | "idle" | "halfSent" | "stalled", Expectation>>;
+  readonly #look: () => void;
+  #hasGone = false;
+  readonly inFlight = new InFlight();
+
+  /** @throws BrokerError if there are too many connections */
+  constructor({
+    env,
+    nodes,
+    clientHost,
+    end,
+    look = () => {},
+    patience = PATIENCE,
+  }: ConnectionOptions) {
+    this.#look = look;
+    this.#budget = new CallBudget(env);
+    const { env: counted } = this.#budget;
+    this.#context = {
+      env: counted,
+      nodes,
+      clientHost,
+      feeds: new Feeds(counted),
+      appends: new Appends(counted),
+      watches: new Watches(counted),
+    };
+    this.#expectations = expectationsOf(patience);
+    this.#watchdog = new Watchdog(end);
+    this.#watchdog.expect(this.#expectations.silent);
+    void this.inFlight.evicted.then(end);
+  }
+
+  /** True if the connection must close after this answer. The client connects again and loses nothing. */
+  get isSpent(): boolean {
+    return this.#budget.isSpent;
+  }
+
+  /**
+   * Returns the answer to one request, in pieces. There are none if the client waits for no answer, or has gone. The
+   * answer is in flight until `answered` is called.
+   * @throws MalformedError if the frame is not a request that is served. The connection cannot go on.
+   */
+  async answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
+    this.inFlight.begin();
+    this.#watchdog.expect(null);
+    return await this.#answer(frame);
+  }
+
+  async #answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
+    const from = new Reader(frame);
+    const [apiKey, apiVersion, correlationId] = [from.int16(), from.int16(), from.int32()];
+    const found = SERVICES.get(apiKey);
+    if (found === undefined) throw new MalformedError(`API key ${apiKey} is not served`);
+    const { api } = found;
+    const version = versionServed(api, apiVersion);
+    const isFlexible = version >= api.flexibleFrom;
+    const clientId = nullableString.read(from, NOT_FLEXIBLE);
+    if (isFlexible) TAGS.read(from, { version, isFlexible });
+    // The rest of a request of an unknown version cannot be read, and the answer does not depend on it.
+    const isKnown = version === apiVersion;
+    const request = isKnown ? read(api, from, { version, isFlexible }) : api.request.absent;
+    // Bytes left over are skipped, as in Kafka: librdkafka leaves some when it asks for the metadata of all topics.
+    const work = new Work({
+      name: api.name,
+      inFlight: this.inFlight,
+      isReadOnly: found.isReadOnly,
+      hasGone: () => this.#hasGone,
+      look: this.#look,
+    });
+    const context = { ...this.#context, work, clientId, version: apiVersion };
+    const response = await found.serve(request, context).catch((error: unknown) => {
+      if (error instanceof GoneError) return null;
+      throw error;
+    });
+    const pieces =
+      response === null ? [] : encode(api, correlationId, response, { version, isFlexible });
+    this.inFlight.setAnswer(sizeOf(pieces));
+    return pieces;
+  }
+
+  /** Notes that the client took the answer. */
+  answered(): void {
+    this.inFlight.setAnswer(0);
+  }
+
+  /** Notes bytes that arrived, or bytes of an answer that the client took. */
+  moved(bytes: number): void {
+    this.#watchdog.moved(bytes);
+  }
+
+  /** An answer is ready. From now on the client has to take it. */
+  expectTaken(): void {
+    this.#watchdog.expect(this.#expectations.stalled);
+  }
+
+  /** Notes that every complete request is answered. `bufferedBytes` is how much of the next one has come. */
+  expectRequest(bufferedBytes: number): void {
+    const { inFlight } = this;
+    if (inFlight.quietSince === null) inFlight.end();
+    const { halfSent, idle, silent } = this.#expectations;
+    this.#watchdog.expect(bufferedBytes > 0 ? halfSent : inFlight.hasSpoken ? idle : silent);
+  }
+
+  /** The client has gone. Nothing is waited for on its behalf. */
+  stopWaiting(): void {
+    this.#hasGone = true;
+    this.#context.feeds.close();
+  }
+
+  close(): void {
+    this.#hasGone = true;
+    this.#watchdog.close();
+    this.inFlight.close();
+    this.#context.feeds.close();
+    this.#context.appends.close();
+    this.#context.watches.close();
+  }
+}
+
+function expectationsOf({ silentMs, idleMs, halfSentMs, stalledMs }: Patience) {
+  const expectation = (withinMs: number, otherwise: string, minBytes = 0): Expectation => {
+    return { withinMs, otherwise, minBytes };
+  };
+  return {
+    silent: expectation(silentMs, `no request ever came, the bound is ${silentMs} ms`),
+    idle: expectation(idleMs, `no request came for ${idleMs} ms`),
+    halfSent: expectation(
+      halfSentMs,
+      `a request does not arrive: in ${halfSentMs} ms came neither its end nor ${MIN_KAFKA_HALF_SENT_BYTES} bytes of it`,
+      MIN_KAFKA_HALF_SENT_BYTES,
+    ),
+    stalled: expectation(stalledMs, `the answers were not taken for ${stalledMs} ms`, 1),
+  };
+}
+
+/**
+ * Returns the version to answer with. Only ApiVersions accepts every version, and falls back to
+ * version 0, because clients learn the versions from it.
+ */
+function versionServed(api: Api, version: number): number {
+  const [minimum, maximum] = api.versions;
+  if (version >= minimum && version <= maximum) return version;
+  if (api.key === API_VERSIONS.key) return 0;
+  throw new MalformedError(
+    `${api.name} version ${version} is not served, versions ${minimum} to ${maximum} are`,
+  );
+}
+
+/** Reads a request. An error names the API and its version, the only clue to which client sent it. */
+function read(api: Api, from: Reader, format: { version: number; isFlexible: boolean }): unknown {
+  try {
+    return api.request.read(from, format);
+  } catch (error) {
+    if (!(error instanceof MalformedError)) throw error;
+    throw new MalformedError(`${api.name} version ${format.version}: ${error.message}`);
+  }
+}
+
+function encode(
+  api: Api,
+  correlationId: number,
+  response: unknown,
+  format: { version: number; isFlexible: boolean },
+): Uint8Array[] {
+  const body = new Writer((bytes) => checkAnswer(api.name, bytes)); // [BND-16]
+  body.int32(correlationId);
+  // The header of ApiVersions has no tags, because a client that does not know the version yet must read it (KIP-511).
+  if (format.isFlexible && api.key !== API_VERSIONS.key) body.unsignedVarint(0);
+  api.response.write(body, response as never, format);
+  const length = new Writer();
+  length.int32(body.length);
+  return [...length.finish(), ...body.finish()];
+}

@@ -1,0 +1,67 @@
+// Translates errors into Kafka's protocol: a number, and a text where the message has a field for one.
+import { BrokerError, ERRORS, type ErrorName, KAFKA_ERRORS } from "../../core/errors.ts";
+import { brokerError } from "../../core/platform-errors.ts";
+
+export interface Told {
+  readonly errorCode: number;
+  readonly errorMessage: string | null;
+}
+
+export const NO_ERROR: Told = { errorCode: KAFKA_ERRORS.NONE, errorMessage: null };
+
+/** An error that is reported by this number, whatever number `codeOf` would choose. */
+export class KafkaError extends Error {
+  readonly errorCode: number;
+
+  constructor(errorCode: number, message: string) {
+    super(message);
+    this.errorCode = errorCode;
+  }
+}
+
+export function told(error: unknown): Told {
+  if (error instanceof KafkaError)
+    return { errorCode: error.errorCode, errorMessage: error.message };
+  const { code, message } = brokerError(error);
+  if (code !== "UNKNOWN_SERVER_ERROR") return { errorCode: codeOf(code), errorMessage: message };
+  console.error(`kafka: ${error instanceof Error ? error.stack : error}`);
+  return { errorCode: ERRORS.UNKNOWN_SERVER_ERROR.code, errorMessage: "see the broker's log" };
+}
+
+/** Codes that make Kafka's clients refresh the metadata and try again. They would take the real codes for final. */
+const AS_CLIENTS_KNOW: Partial<Record<ErrorName, number>> = {
+  UNKNOWN_TOPIC_ID: ERRORS.UNKNOWN_TOPIC_OR_PARTITION.code,
+  THROTTLING_QUOTA_EXCEEDED: ERRORS.KAFKA_STORAGE_ERROR.code,
+  NETWORK_EXCEPTION: ERRORS.KAFKA_STORAGE_ERROR.code,
+};
+
+export function codeOf(name: ErrorName): number {
+  return AS_CLIENTS_KNOW[name] ?? ERRORS[name].code;
+}
+
+/**
+ * [KFK-27] Refuses a transaction in words that say so. Java's producer takes this error for final, and shows the message
+ * of FindCoordinator, its first question, in what `initTransactions` throws. An authorization error would send people to
+ * their ACLs.
+ */
+export const NO_TRANSACTIONS: Told = {
+  errorCode: ERRORS.UNSUPPORTED_VERSION.code,
+  errorMessage: "this broker does not serve transactions; produce without a transactional.id",
+};
+
+/** Returns the error code of a look-up by id. Clients that name topics by their ids know UNKNOWN_TOPIC_ID by its own code. */
+export function codeOfLookUpById(error: unknown): number {
+  const isUnknownId = error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_ID";
+  return isUnknownId ? ERRORS.UNKNOWN_TOPIC_ID.code : told(error).errorCode;
+}
+
+/** Returns the outcome of the action, or the error to report. */
+export async function toldOf<T extends object>(
+  action: () => Promise<T>,
+): Promise<(T & Told) | Told> {
+  try {
+    return { ...(await action()), ...NO_ERROR };
+  } catch (error) {
+    return told(error);
+  }
+}

@@ -1,0 +1,61 @@
+// Cuts requests out of a stream of bytes, however the stream was split. Each request follows its length, four bytes.
+import { concatBytes } from "../../core/bytes.ts";
+import { MAX_KAFKA_REQUEST_BYTES } from "../../core/limits.ts";
+import { MalformedError } from "./wire.ts";
+
+const LENGTH_BYTES = 4;
+/** The first two bytes of a TLS connection. */
+const TLS_HANDSHAKE = 0x16_03;
+
+export class Frames {
+  #pieces: Uint8Array[] = [];
+  #buffered = 0;
+
+  /** The bytes kept for a request that is not complete yet. */
+  get buffered(): number {
+    return this.#buffered;
+  }
+
+  /**
+   * Yields the requests that end in `bytes`. @throws MalformedError for a
+   * length beyond the bound. Nothing can be read after it.
+   */
+  *push(bytes: Uint8Array): Generator<Uint8Array> {
+    if (bytes.length > 0) this.#pieces.push(bytes);
+    this.#buffered += bytes.length;
+    while (this.#buffered >= LENGTH_BYTES) {
+      const length = this.#length();
+      if (length < 0 || length > MAX_KAFKA_REQUEST_BYTES)
+        throw new MalformedError(
+          `a request of ${length} bytes is announced, the bound is ${MAX_KAFKA_REQUEST_BYTES}${guess(length)}`,
+        );
+      const end = LENGTH_BYTES + length;
+      if (this.#buffered < end) return;
+      // Joins the pieces once for each request, because a large one comes in many pieces.
+      const all = concatBytes(this.#pieces);
+      this.#pieces = end < all.length ? [all.subarray(end)] : [];
+      this.#buffered -= end;
+      yield all.subarray(LENGTH_BYTES, end);
+    }
+  }
+
+  #length(): number {
+    const [first] = this.#pieces;
+    const head = first !== undefined && first.length >= LENGTH_BYTES ? first : this.#joined();
+    return new DataView(head.buffer, head.byteOffset).getInt32(0);
+  }
+
+  #joined(): Uint8Array {
+    const all = concatBytes(this.#pieces);
+    this.#pieces = [all];
+    return all;
+  }
+}
+
+/** Guesses what else the sender meant by the bytes of the length. */
+function guess(length: number): string {
+  if (length >>> 16 === TLS_HANDSHAKE)
+    return "; is this TLS? The port speaks Kafka's protocol as it is";
+  const text = String.fromCharCode(...[24, 16, 8, 0].map((shift) => (length >>> shift) & 0xff));
+  return /^[A-Z]{3,4} ?$/.test(text) ? "; is this HTTP?" : "";
+}

@@ -1,0 +1,112 @@
+// The connections of this isolate and the bytes of each: requests that are not answered yet, and answers that
+// are not taken yet. They share the isolate's memory. If a bound is passed, the connection whose turn it is must
+// go, and never simply the newest one [BND-1] [BND-10].
+import { BrokerError } from "../../core/errors.ts";
+import type { Holding } from "../../core/ledger.ts";
+import { MAX_KAFKA_CONNECTIONS, MAX_KAFKA_QUEUED_BYTES } from "../../core/limits.ts";
+import { isolate, type KafkaConnection } from "../edge/isolate.ts";
+
+export class InFlight implements KafkaConnection {
+  readonly #holding: Holding;
+  readonly #evicted = Promise.withResolvers<BrokerError>();
+  #isClosed = false;
+  #askedBytes = 0;
+  #answerBytes = 0;
+  #hasSpoken = false;
+  #quietSince: number | null = nextTurn();
+
+  /** @throws BrokerError if there are too many connections and all of them are at work */
+  constructor() {
+    const { connections, inFlight } = isolate.kafka;
+    if (connections.size >= MAX_KAFKA_CONNECTIONS) letQuietestGo();
+    connections.add(this);
+    this.#holding = inFlight.hold((error) => this.#evicted.resolve(error));
+  }
+
+  /**
+   * Resolves if this connection has to go for others. It must then close itself: the platform lets no invocation touch
+   * what belongs to another, but a promise may be resolved from there.
+   */
+  get evicted(): Promise<BrokerError> {
+    return this.#evicted.promise;
+  }
+
+  get hasSpoken(): boolean {
+    return this.#hasSpoken;
+  }
+
+  get quietSince(): number | null {
+    return this.#quietSince;
+  }
+
+  /** Notes that a whole request has come. */
+  begin(): void {
+    this.#hasSpoken = true;
+    this.#quietSince = null;
+  }
+
+  /** Notes that the request is answered. */
+  end(): void {
+    this.#quietSince = nextTurn();
+  }
+
+  /** Sets the bytes that came and are not answered. @throws BrokerError beyond a bound. The connection cannot go on. */
+  setAsked(bytes: number): void {
+    if (bytes > MAX_KAFKA_QUEUED_BYTES)
+      throw new BrokerError(
+        "THROTTLING_QUOTA_EXCEEDED",
+        `${bytes} bytes of this connection wait for an answer, the bound is ${MAX_KAFKA_QUEUED_BYTES}`,
+      );
+    this.#askedBytes = bytes;
+    this.#count();
+  }
+
+  /**
+   * Sets the bytes of the answer that are made and not taken. @throws BrokerError beyond the bound of all connections
+   */
+  setAnswer(bytes: number): void {
+    this.#answerBytes = bytes;
+    this.#count();
+  }
+
+  #count(): void {
+    // Without this check, an answer that comes late would count forever.
+    if (this.#isClosed) throw new BrokerError("NETWORK_EXCEPTION", "the connection is closed");
+    this.#holding.set(this.#askedBytes + this.#answerBytes);
+  }
+
+  letGo(error: BrokerError): void {
+    this.close();
+    this.#evicted.resolve(error);
+  }
+
+  /** Stops counting this connection. May be called more than once. */
+  close(): void {
+    this.#isClosed = true;
+    this.#holding.release();
+    isolate.kafka.connections.delete(this);
+  }
+}
+
+/** Counts turns, because a clock could be set back. */
+function nextTurn(): number {
+  return ++isolate.kafka.turns;
+}
+
+/** Closes the quietest connection: first one that never asked anything, then the one that was answered longest ago. */
+function letQuietestGo(): void {
+  let quietest: KafkaConnection | null = null;
+  for (const each of isolate.kafka.connections)
+    if (each.quietSince !== null && (quietest === null || isQuieter(each, quietest)))
+      quietest = each;
+  const bound = `there are ${MAX_KAFKA_CONNECTIONS} Kafka connections, the bound`;
+  if (quietest === null)
+    throw new BrokerError("THROTTLING_QUOTA_EXCEEDED", `${bound}, and all of them are at work`);
+  const what = quietest.hasSpoken ? "asked nothing for longest" : "never sent a whole request";
+  quietest.letGo(new BrokerError("THROTTLING_QUOTA_EXCEEDED", `${bound}, and this one ${what}`));
+}
+
+function isQuieter(a: KafkaConnection, b: KafkaConnection): boolean {
+  if (a.hasSpoken !== b.hasSpoken) return b.hasSpoken;
+  return (a.quietSince ?? 0) < (b.quietSince ?? 0);
+}

@@ -1,0 +1,119 @@
+// A group as Kafka's clients ask it. If there is no such group, requests that only read are answered here, as an empty
+// object would answer them, but without creating one [FIL-1]. Requests that may create the group go to its object.
+import type { GroupCalls, HeartbeatRequest } from "../../calls/group-calls.ts";
+import { checkGroupId } from "../../core/cluster/topics.ts";
+import { BrokerError, ERRORS, fail, KAFKA_ERRORS } from "../../core/errors.ts";
+import { isByHand } from "../../core/group/admission.ts";
+import {
+  type ClassicJoin,
+  type ClassicSync,
+  type ClassicToken,
+  notSynced,
+} from "../../core/group/classic.ts";
+import { unknownMember } from "../../core/group/offsets.ts";
+import { failureOf } from "../../core/platform-errors.ts";
+import { type Env, groupStub } from "../../env.ts";
+import { forgetGroup, type Group, groupExists, unknownGroup } from "../edge/groups.ts";
+import type { RequestContext } from "./context.ts";
+import { codeOf, told } from "./errors.ts";
+
+type RequestOf<Method extends keyof GroupCalls> = Parameters<GroupCalls[Method]>[0];
+
+const UNKNOWN_MEMBER_ID = ERRORS.UNKNOWN_MEMBER_ID.code;
+
+export class KafkaGroup {
+  readonly #env: Env;
+  readonly #groupId: string;
+  readonly #group: Group;
+
+  constructor(env: Env, groupId: string) {
+    this.#env = env;
+    this.#groupId = groupId;
+    this.#group = groupStub(env, groupId);
+  }
+
+  // The requests that may create the group.
+
+  async joinClassic(request: ClassicJoin) {
+    return await this.#group.joinClassic(request);
+  }
+
+  /** Epoch 0 joins. Any other epoch comes from a member. */
+  async heartbeat(request: HeartbeatRequest) {
+    const { memberEpoch, memberId } = request;
+    if (memberEpoch === 0 || (await this.#exists())) return await this.#group.heartbeat(request);
+    return unknownMember(memberId);
+  }
+
+  /** Commits offsets. A commit by hand, without a member, creates the group. */
+  async commitOffsets(request: RequestOf<"commitOffsets">) {
+    if (isByHand(request.token) || (await this.#exists()))
+      return await this.#group.commitOffsets(request);
+    return { errorCode: UNKNOWN_MEMBER_ID, errorCodes: [] };
+  }
+
+  // The requests that only look.
+
+  async syncClassic(request: ClassicSync) {
+    if (await this.#exists()) return await this.#group.syncClassic(request);
+    return notSynced(UNKNOWN_MEMBER_ID);
+  }
+
+  async heartbeatClassic(token: ClassicToken) {
+    if (await this.#exists()) return await this.#group.heartbeatClassic(token);
+    return UNKNOWN_MEMBER_ID;
+  }
+
+  async leaveClassic(request: RequestOf<"leaveClassic">) {
+    if (await this.#exists()) return await this.#group.leaveClassic(request);
+    return request.members.map(() => UNKNOWN_MEMBER_ID);
+  }
+
+  async committedOffsets(request: RequestOf<"committedOffsets">) {
+    if (await this.#exists()) return await this.#group.committedOffsets(request);
+    return { offsets: [] }; // [CLS-11]
+  }
+
+  async deletePositions(request: RequestOf<"deletePositions">) {
+    if (await this.#exists()) return await this.#group.deletePositions(request);
+    return ERRORS.GROUP_ID_NOT_FOUND.code;
+  }
+
+  async describeClassic() {
+    if (await this.#exists()) return await this.#group.describeClassic();
+    return { groupState: "Dead", protocolType: "", protocolData: "", members: [] };
+  }
+
+  async describeConsumers() {
+    if (await this.#exists()) return await this.#group.describeConsumers();
+    return fail("GROUP_ID_NOT_FOUND", "there is no group of this kind and name");
+  }
+
+  async destroy() {
+    if (!(await this.#exists())) return unknownGroup(this.#groupId);
+    forgetGroup(this.#groupId);
+    return await this.#group.destroy();
+  }
+
+  #exists(): Promise<boolean> {
+    return groupExists(this.#env, this.#groupId);
+  }
+}
+
+/** Asks the group. Returns an error code if the question cannot be asked here or the group's object does not answer. */
+export async function atGroup<T>(
+  groupId: string,
+  { env, nodes }: RequestContext,
+  ask: (group: KafkaGroup) => Promise<T>,
+): Promise<T | number> {
+  const invalid = checkGroupId(groupId);
+  if (invalid !== null) return codeOf(invalid.error);
+  if (!nodes.isOwn(nodes.coordinatorOf(groupId))) return KAFKA_ERRORS.NOT_COORDINATOR;
+  try {
+    return await ask(new KafkaGroup(env, groupId));
+  } catch (error) {
+    // Clients look up the coordinator and retry, again and again. They must instead report damaged data to their user.
+    const isPassing = !(error instanceof BrokerError) && failureOf(error) !== "damaged";
+    return isPassing ? codeOf("COORDINATOR_NOT_AVAILABLE") : told(error).errorCode;
+  }
+}

@@ -1,0 +1,17 @@
+// Prepares errors for their way to another Worker.
+import { BrokerError } from "../../core/errors.ts";
+import { brokerError } from "../../core/platform-errors.ts";
+
+/** Runs the action. The platform may carry only an error's message, so the message also has the error's name. */
+export async function overRpc<T>(action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (error) {
+    const known = brokerError(error);
+    if (known.code === "UNKNOWN_SERVER_ERROR" && known !== error) throw error;
+    const { code, message, data, retriable } = known;
+    const told = new BrokerError(code, `${code}: ${message}`, { data, retriable });
+    told.name = "Error"; // Between two processes of wrangler, any other name would be put before the message.
+    throw told;
+  }
+}

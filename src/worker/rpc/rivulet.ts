@@ -1,0 +1,89 @@
+// The entrypoint for service bindings. Another Worker produces and administers with it, without HTTP.
+//
+//   [[services]]
+//   binding = "RIVULET"
+//   service = "rivulet"
+//   entrypoint = "Rivulet"
+//
+//   await env.RIVULET.produce("orders", [{ key: "customer-7", value: { total: 12 } }]);
+import { WorkerEntrypoint } from "cloudflare:workers";
+import * as z from "zod";
+import type {
+  AdminService,
+  ProduceOptions,
+  RivuletService,
+  TopicRecords,
+} from "../../admin/service.ts";
+import { MAX_TOPICS_PER_BATCH } from "../../core/limits.ts";
+import type { Env } from "../../env.ts";
+import { fromJsonRecord, type JsonRecordInput } from "../../protocol/json-record.ts";
+import { recordList } from "../../protocol/json-record-schema.ts";
+import { integer, parse } from "../../protocol/parse.ts";
+import { outcomesOfTopics, type RecordOutcome } from "../../protocol/record-outcome.ts";
+import { isRefused, refusalOf } from "../edge/append.ts";
+import { outcomeOf, produce } from "../edge/produce.ts";
+import { app } from "../http/app.ts";
+import { RpcAdmin } from "./admin.ts";
+import { overRpc } from "./errors.ts";
+
+const inputSchema = z.strictObject({
+  records: recordList,
+  expectedOffset: integer(0, Number.MAX_SAFE_INTEGER).optional(),
+  idempotencyKey: z.string().optional(),
+});
+const BATCH_RULE = `must name 1 to ${MAX_TOPICS_PER_BATCH} topics`;
+const batchSchema = z.strictObject({
+  batch: z
+    .array(z.strictObject({ topic: z.string(), records: recordList }))
+    .min(1, BATCH_RULE)
+    .max(MAX_TOPICS_PER_BATCH, BATCH_RULE),
+});
+
+/** On the other side, `admin` becomes one more promise, as every property does. */
+type Service = Omit<RivuletService, "admin"> & { readonly admin: AdminService };
+
+export class Rivulet extends WorkerEntrypoint<Env> implements Service {
+  produce(
+    topic: string,
+    records: readonly JsonRecordInput[],
+    options: ProduceOptions = {},
+  ): Promise<RecordOutcome[]> {
+    return overRpc(() => {
+      const input = parse(inputSchema, { ...options, records });
+      return this.#produce(topic, input.records, input);
+    });
+  }
+
+  produceBatch(batch: readonly TopicRecords[]): Promise<RecordOutcome[][]> {
+    return overRpc(() => {
+      const input = parse(batchSchema, { batch });
+      const produced = input.batch.map(({ topic, records }) => this.#produce(topic, records, {}));
+      return outcomesOfTopics(input.batch, produced);
+    });
+  }
+
+  get admin(): RpcAdmin {
+    return new RpcAdmin((request) => this.fetch(request));
+  }
+
+  override async fetch(request: Request): Promise<Response> {
+    return app.fetch(request, this.env, this.ctx);
+  }
+
+  async #produce(
+    topic: string,
+    records: readonly JsonRecordInput[],
+    { expectedOffset, idempotencyKey }: ProduceOptions,
+  ): Promise<RecordOutcome[]> {
+    const results = await produce(this.env, topic, records.map(fromJsonRecord), {
+      expectedOffset,
+      idempotencyKey,
+      random: Math.random,
+      nowMs: Date.now(),
+    });
+    const first = results[0];
+    if (first !== undefined && isRefused(first) && results.every((result) => isRefused(result)))
+      throw refusalOf(first);
+    return results.map(outcomeOf);
+  }
+}

@@ -1,0 +1,234 @@
+// A topic as server-sent events: a reader without a group, whose position travels as the events' id. The browser sends
+// the last id back when it reconnects (`Last-Event-ID`), and the stream continues after it.
+
+import type { Topic } from "../../core/cluster/topics.ts";
+import { BrokerError, ERRORS } from "../../core/errors.ts";
+import type { Holding } from "../../core/ledger.ts";
+import {
+  ANSWER_STALL_MS,
+  DEFAULT_WINDOW_BYTES,
+  EVENT_STREAM_BUFFER_BYTES,
+} from "../../core/limits.ts";
+import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
+import type { Env } from "../../env.ts";
+import { type ApplicationEffect, ConsumerDriver } from "../../member/consumer-driver.ts";
+import type { ReaderPlace } from "../../member/places.ts";
+import { toJsonRecord } from "../../protocol/json-record.ts";
+import { type RecordFilter, recordFilter } from "../../protocol/record-filter.ts";
+import { recordBytes } from "../edge/fetch.ts";
+import { isolate } from "../edge/isolate.ts";
+import { stubTransport } from "../edge/stub-transport.ts";
+import { watchGrowth } from "./growth.ts";
+import { SessionRoom } from "./session-room.ts";
+
+/** A comment this often keeps proxies from closing a quiet stream, and shows which clients have gone. */
+const KEEP_ALIVE_MS = 15_000;
+/** How long the browser waits before it connects again. */
+const RETRY_MS = 1_000;
+const UTF8 = new TextEncoder();
+
+export interface EventStreamOptions {
+  readonly partitions: readonly ReaderPlace[];
+  /** The topic, if all of its partitions are read, also those to come. */
+  readonly growing?: Topic | undefined;
+  readonly from: "earliest" | "latest";
+  readonly key?: string | undefined;
+  readonly header?: Readonly<Record<string, string>> | undefined;
+}
+
+type Frame = TopicPartition & {
+  readonly generation: number;
+  readonly records: readonly ConsumerRecord[];
+  /** How many of the records were written. */
+  written: number;
+};
+
+export class EventStream {
+  readonly body: ReadableStream<Uint8Array>;
+  /** Resolves when the client or the topic has gone. */
+  readonly closed: Promise<void>;
+  readonly #driver: ConsumerDriver;
+  readonly #room = new SessionRoom();
+  readonly #filter: RecordFilter | null;
+  /** Frames that were received and wait until the client has read what it was sent. */
+  readonly #waiting: Frame[] = [];
+  /** The position at which the stream continues, by partition. An event's id states it. */
+  readonly #positions = new Map<number, number>();
+  #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  /** The bytes that count among unread answers. */
+  readonly #holding: Holding;
+  /** When the client last took something. */
+  #tookMs = Date.now();
+  #keepAlive: ReturnType<typeof setInterval> | null = null;
+  #stopWatching: () => void = () => {};
+  #isOver = false;
+  #resolveClosed: () => void = () => {};
+
+  constructor(env: Env, topic: string, options: EventStreamOptions) {
+    this.#filter = recordFilter(options);
+    this.#holding = isolate.answers.hold((error) => this.#cut(error));
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#driver = new ConsumerDriver(
+      {
+        groupId: null,
+        memberId: crypto.randomUUID(),
+        topics: [topic],
+        partitions: options.partitions,
+        instanceId: null,
+        clientId: null,
+        sessionTimeoutMs: 0,
+        from: options.from,
+        windowBytes: DEFAULT_WINDOW_BYTES,
+        isFull: this.#room.isFull,
+        commitIntervalMs: 0,
+      },
+      stubTransport(env),
+      (effect) => this.#onEffect(effect),
+    );
+    this.body = new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          this.#controller = controller;
+          this.#write(`retry: ${RETRY_MS}\n\n`);
+          this.#keepAlive = setInterval(() => this.#onKeepAlive(), KEEP_ALIVE_MS);
+          this.#driver.start();
+          const { growing } = options;
+          if (growing !== undefined)
+            this.#stopWatching = watchGrowth(env, growing, (places) => this.#driver.add(places));
+        },
+        pull: () => {
+          this.#tookMs = Date.now();
+          this.#flush();
+        },
+        cancel: () => this.#driver.close(),
+      },
+      new ByteLengthQueuingStrategy({ highWaterMark: EVENT_STREAM_BUFFER_BYTES }),
+    );
+  }
+
+  #onEffect(effect: ApplicationEffect): void {
+    switch (effect.type) {
+      case "assigned":
+        for (const { partition, offset } of effect.partitions)
+          this.#positions.set(partition, offset);
+        this.#write(`${this.#id()}\n\n`);
+        return;
+      case "records":
+        this.#waiting.push({ ...effect, written: 0 });
+        this.#flush();
+        return;
+      case "error":
+        this.#problem(effect.error);
+        // A topic of that name may come again, but not with these records.
+        if (effect.error.code === "UNKNOWN_TOPIC_ID") this.#driver.close();
+        return;
+      case "closed":
+        this.#end();
+    }
+  }
+
+  /** [BND-6] Drops a client that takes nothing of the waiting data. */
+  #onKeepAlive(): void {
+    const isBehind = (this.#controller?.desiredSize ?? 0) <= 0;
+    const nowMs = Date.now();
+    this.#tookMs = Math.min(this.#tookMs, nowMs); // [CLK-3] The clock may have been set back.
+    if (!isBehind) this.#write(": \n\n");
+    else if (nowMs - this.#tookMs > ANSWER_STALL_MS)
+      this.#cut(
+        new BrokerError("REQUEST_TIMED_OUT", `the client took nothing for ${ANSWER_STALL_MS} ms`),
+      );
+    else this.#hold(); // The client is still there.
+  }
+
+  /** Sends as much as the client keeps up with. Only then, more is requested. */
+  #flush(): void {
+    for (let frame = this.#waiting[0]; frame !== undefined; frame = this.#waiting[0]) {
+      if (!this.#writeSome(frame)) break;
+      this.#waiting.shift();
+      const { topic, partition, generation, records } = frame;
+      const next = (records.at(-1)?.offset ?? -1) + 1;
+      this.#driver.processed({ topic, partition }, next, generation);
+    }
+    this.#room.serve(this.#driver);
+    this.#hold();
+  }
+
+  /** Continues to write where it stopped. Returns false if the client does not keep up. */
+  #writeSome(frame: Frame): boolean {
+    const { partition, records } = frame;
+    let text = "";
+    let isLeftOut = false;
+    while (frame.written < records.length) {
+      if ((this.#controller?.desiredSize ?? 0) <= text.length) break;
+      const record = records[frame.written++] as ConsumerRecord;
+      this.#positions.set(partition, record.offset + 1);
+      isLeftOut = this.#filter !== null && !this.#filter(record);
+      if (isLeftOut) continue;
+      const data = JSON.stringify({ partition, ...toJsonRecord(record) });
+      text += `${this.#id()}\ndata: ${data}\n\n`;
+    }
+    // An event without data is not delivered, but its id counts. So
+    // records that were filtered out need not be read again.
+    if (isLeftOut) text += `${this.#id()}\n\n`;
+    if (text !== "") this.#write(text);
+    return frame.written === records.length;
+  }
+
+  /** [BND-6] States the bytes that the client has not taken. */
+  #hold(): void {
+    let bytes = EVENT_STREAM_BUFFER_BYTES - (this.#controller?.desiredSize ?? 0);
+    for (const { records } of this.#waiting)
+      for (const record of records) bytes += recordBytes(record);
+    try {
+      if (!this.#isOver) this.#holding.set(Math.max(0, bytes));
+    } catch (error) {
+      this.#cut(error);
+    }
+  }
+
+  /** Cuts the connection. The client notices its end, and may connect again. */
+  #cut(error: unknown): void {
+    try {
+      this.#controller?.error(error);
+    } catch {
+      // It has already ended.
+    }
+    this.#driver.close();
+  }
+
+  #id(): string {
+    const positions = [...this.#positions].sort(([a], [b]) => a - b);
+    return `id: ${positions.map(([partition, offset]) => `${partition}:${offset}`).join(",")}`;
+  }
+
+  #problem(error: BrokerError): void {
+    const { code } = ERRORS[error.code];
+    const { data, message: detail, retriable } = error;
+    const problem = { code: error.code, errorCode: code, detail, ...data, retriable };
+    this.#write(`event: problem\ndata: ${JSON.stringify(problem)}\n\n`);
+  }
+
+  #write(text: string): void {
+    try {
+      this.#controller?.enqueue(UTF8.encode(text));
+    } catch {
+      this.#driver.close(); // The client has gone.
+    }
+  }
+
+  #end(): void {
+    this.#isOver = true;
+    this.#waiting.length = 0;
+    this.#holding.release();
+    clearInterval(this.#keepAlive);
+    this.#stopWatching();
+    try {
+      this.#controller?.close();
+    } catch {
+      // It is already cancelled.
+    }
+    this.#resolveClosed();
+  }
+}

@@ -1,0 +1,561 @@
+// A plain WebSocket client's membership. It is the same consumer core as the SDK's, over sockets to the objects, and it
+// speaks JSON to the client. The client sends no heartbeats. It counts as dead when its socket breaks, or when it holds
+// unacknowledged records and has sent nothing for a session timeout [PLN-4].
+import type * as z from "zod";
+import type { Topic } from "../../core/cluster/topics.ts";
+import { BrokerError, ERRORS } from "../../core/errors.ts";
+import {
+  ANSWER_STALL_MS,
+  DEFAULT_WINDOW_BYTES,
+  DRAIN_TIMEOUT_MS,
+  MAX_PLAIN_UNREAD_REPLY_BYTES,
+  MAX_PLAIN_UNSENT_BYTES,
+  MAX_RECORDS_PER_MESSAGE,
+} from "../../core/limits.ts";
+import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
+import type { Env } from "../../env.ts";
+import type { ConsumerCoreConfig } from "../../member/consumer-core.ts";
+import type { ApplicationEffect } from "../../member/consumer-driver.ts";
+import { ConsumerDriver } from "../../member/consumer-driver.ts";
+import type { Transport } from "../../member/transport.ts";
+import {
+  CLOSE_FATAL,
+  CLOSE_SESSION_ENDED,
+  closeReason,
+  isCleanClose,
+} from "../../protocol/close-codes.ts";
+import { PING, PONG } from "../../protocol/heartbeat.ts";
+import { toJsonRecord } from "../../protocol/json-record.ts";
+import { isUnknownType, parseFrame } from "../../protocol/parse.ts";
+import {
+  type DeliveryOptions,
+  type PlainServerMessage,
+  plainClientMessage,
+} from "../../protocol/plain-consumer.ts";
+import { type RecordFilter, recordFilter } from "../../protocol/record-filter.ts";
+import { unsentBytes } from "../../protocol/unsent.ts";
+import { stubTransport } from "../edge/stub-transport.ts";
+import { after } from "../edge/timer.ts";
+import { watchGrowth } from "./growth.ts";
+import { SessionRoom } from "./session-room.ts";
+import { UnreadReplies } from "./unread-replies.ts";
+
+/** How often a client that is behind is checked. */
+const DRAIN_CHECK_MS = 20;
+
+type ClientMessage = z.output<typeof plainClientMessage>;
+
+/** The reader and its subscription: a member of a group, or a reader without one. */
+export type Membership = Omit<
+  ConsumerCoreConfig,
+  "memberId" | "sessionTimeoutMs" | "windowBytes" | "isFull" | "commitIntervalMs"
+>;
+
+/**
+ * Records of a topic that has gone. The client was sent them and may still acknowledge them. An ack names a topic,
+ * and there may be another topic of that name by then.
+ */
+interface Leftover {
+  readonly topicId: string;
+  /** The last offset that may be acknowledged. */
+  readonly last: number;
+  readonly timer: ReturnType<typeof setTimeout>;
+}
+
+/** The records of a partition that a client was sent and has not acknowledged, and the ones that wait after them. */
+interface Delivery {
+  readonly place: TopicPartition;
+  readonly topicId: string;
+  generation: number;
+  waiting: ConsumerRecord[];
+  /** The offset after the last record that was sent, or left out by the filter. */
+  doneBefore: number;
+  /** The offsets sent and not acknowledged, ascending, at most as many as the window. */
+  unacknowledged: number[];
+  isPaused: boolean;
+  /** Set while the partition is being given up. */
+  drainTimer: ReturnType<typeof setTimeout> | null;
+}
+
+/** How many times per session a silent client is checked. */
+const RINGS_PER_SESSION = 8;
+
+export class PlainConsumerSession {
+  /** Resolves when the membership has ended and all messages were sent. */
+  readonly closed: Promise<void>;
+  readonly #socket: WebSocket;
+  readonly #options: DeliveryOptions;
+  readonly #filter: RecordFilter | null;
+  readonly #hasGroup: boolean;
+  readonly #driver: ConsumerDriver;
+  readonly #deliveries = new Map<string, Delivery>();
+  readonly #leftovers = new Map<string, Leftover>();
+  /** The topic id of each partition that is being read. */
+  readonly #topicIds = new Map<string, string>();
+  #resolveClosed: () => void = () => {};
+  #fatal: BrokerError | null = null;
+  /**
+   * The number of timer rings since the client's last message, or since it was first given something to acknowledge.
+   */
+  #quietRings = 0;
+  #silenceTimer: ReturnType<typeof setTimeout> | null = null;
+  readonly #replies = new UnreadReplies();
+  readonly #room = new SessionRoom();
+  /** True if the client is being closed for too many unread replies. Its requests no longer count. */
+  #isFlooded = false;
+  /** Set while the client is behind. */
+  #stopDrainCheck: (() => void) | null = null;
+  /** True if the client's socket has closed. The membership may still be ending. */
+  #hasClosed = false;
+  #isOver = false;
+
+  constructor(env: Env, member: Membership, options: DeliveryOptions, socket: WebSocket) {
+    this.#socket = socket;
+    this.#options = options;
+    this.#filter = recordFilter(options);
+    this.#hasGroup = member.groupId !== null;
+    this.closed = new Promise((resolve) => {
+      this.#resolveClosed = resolve;
+    });
+    this.#driver = new ConsumerDriver(
+      {
+        ...member,
+        memberId: crypto.randomUUID(),
+        sessionTimeoutMs: options.sessionTimeoutMs,
+        windowBytes: DEFAULT_WINDOW_BYTES,
+        isFull: this.#room.isFull,
+        commitIntervalMs: 0,
+      },
+      this.#transport(env),
+      (effect) => this.#onEffect(effect),
+    );
+  }
+
+  /** Learns topic ids from the partitions that are read, because the application is told only names. */
+  #transport(env: Env): Transport {
+    const transport = stubTransport(env);
+    return {
+      ...transport,
+      openPartition: (place, events) => {
+        this.#topicIds.set(keyOf(place), place.topicId);
+        return transport.openPartition(place, events);
+      },
+    };
+  }
+
+  /** [STR-7] Reads the partitions that are added to the topic as well. */
+  follow(env: Env, topic: Topic): void {
+    const stop = watchGrowth(env, topic, (places) => this.#driver.add(places));
+    void this.closed.then(stop);
+  }
+
+  start(): void {
+    this.#socket.accept();
+    this.#socket.addEventListener("message", (event) => this.#onMessage(event.data));
+    this.#socket.addEventListener("close", (event) => this.#onClose(event.code));
+    this.#socket.addEventListener("error", () => this.#onClose(1006));
+    this.#driver.start();
+  }
+
+  // From the client.
+
+  #onMessage(data: unknown): void {
+    if (this.#isOver || this.#isFlooded) return;
+    this.#quietRings = 0;
+    if (data === PING) {
+      this.#sendText(PONG, true);
+      return;
+    }
+    try {
+      this.#handle(parseFrame(plainClientMessage, data));
+      this.#room.serve(this.#driver);
+    } catch (error) {
+      if (isUnknownType(error)) this.#sendError(error);
+      else
+        this.#endWith(
+          error instanceof BrokerError
+            ? error
+            : new BrokerError("UNKNOWN_SERVER_ERROR", String(error)),
+        );
+    }
+  }
+
+  #handle(message: ClientMessage): void {
+    switch (message.type) {
+      case "ping":
+        return;
+      case "leave":
+        this.#driver.leave();
+        return;
+      case "pause":
+      case "resume":
+        this.#setPaused(message, message.type === "pause");
+        return;
+      case "seek":
+        this.#seek(message);
+        return;
+      case "ack":
+        this.#acknowledge(message);
+    }
+  }
+
+  /**
+   * Returns the client's partition. If it is null, for example because it was just revoked, the client gets an error.
+   */
+  #delivery(place: TopicPartition): Delivery | null {
+    const delivery = this.#deliveries.get(keyOf(place));
+    if (delivery !== undefined) return delivery;
+    this.#sendError(
+      new BrokerError(
+        "FENCED_MEMBER_EPOCH",
+        `${place.topic}/${place.partition} is not assigned to this consumer`,
+      ),
+    );
+    return null;
+  }
+
+  #acknowledge(ack: TopicPartition & { offset: number }): void {
+    if (this.#isForLeftover(ack)) return;
+    const delivery = this.#delivery(ack);
+    if (delivery === null) return;
+    const last = delivery.unacknowledged.at(-1);
+    if (ack.offset > (last ?? delivery.doneBefore - 1)) {
+      const known = last === undefined ? "nothing is waiting" : `the last was ${last}`;
+      this.#sendError(
+        new BrokerError(
+          "INVALID_REQUEST",
+          `ack: offset ${ack.offset} of ${ack.topic}/${ack.partition} was not delivered; ${known}`,
+        ),
+      );
+      return;
+    }
+    if (last === undefined || ack.offset < (delivery.unacknowledged[0] ?? 0)) return; // It was said before.
+    delivery.unacknowledged = delivery.unacknowledged.filter((offset) => offset > ack.offset);
+    this.#settle(delivery);
+    if (delivery.drainTimer === null) this.#flush(delivery);
+    else if (delivery.unacknowledged.length === 0) this.#release(delivery);
+  }
+
+  /** [PLN-8] True if the ack answers records of an earlier topic of that name. */
+  #isForLeftover(ack: TopicPartition & { offset: number }): boolean {
+    const key = keyOf(ack);
+    const leftover = this.#leftovers.get(key);
+    const delivery = this.#deliveries.get(key);
+    if (leftover === undefined || delivery === undefined) return false;
+    if (ack.offset > leftover.last) return false;
+    if (ack.offset === leftover.last) this.#dropLeftover(key);
+    return true;
+  }
+
+  /** Ends the acknowledgements for the earlier topic. Records of the current one can now be sent. */
+  #dropLeftover(key: string): void {
+    const leftover = this.#leftovers.get(key);
+    if (leftover === undefined) return;
+    clearTimeout(leftover.timer);
+    this.#leftovers.delete(key);
+    const delivery = this.#deliveries.get(key);
+    if (delivery?.drainTimer === null) this.#flush(delivery);
+  }
+
+  /** Marks everything before the first record that the client has in hand as processed. */
+  #settle({ place, unacknowledged, doneBefore, generation }: Delivery): void {
+    this.#driver.processed(place, unacknowledged[0] ?? doneBefore, generation);
+  }
+
+  #setPaused(place: TopicPartition, isPaused: boolean): void {
+    const delivery = this.#delivery(place);
+    if (delivery === null || delivery.drainTimer !== null) return;
+    delivery.isPaused = isPaused;
+    if (isPaused) {
+      this.#driver.pause(place);
+      return;
+    }
+    this.#flush(delivery);
+    this.#driver.resume(place);
+  }
+
+  #seek(seek: TopicPartition & { offset: number }): void {
+    const delivery = this.#delivery(seek);
+    if (delivery === null || delivery.drainTimer !== null) return;
+    delivery.waiting = [];
+    delivery.unacknowledged = [];
+    this.#driver.seek(delivery.place, seek.offset);
+  }
+
+  /** Handles a close. The first event tells how a socket ends, because an error may follow a clean close. */
+  #onClose(code: number): void {
+    if (this.#isOver || this.#hasClosed) return;
+    this.#hasClosed = true;
+    if (isCleanClose(code)) this.#driver.close();
+    else this.#driver.abandon();
+  }
+
+  // From the consumer core.
+
+  #onEffect(effect: ApplicationEffect): void {
+    if (effect.type === "error") this.#restartSilence();
+    switch (effect.type) {
+      case "assigned":
+        for (const { topic, partition } of effect.partitions)
+          this.#startDelivery({ topic, partition });
+        this.#send({ type: "assigned", partitions: effect.partitions });
+        return;
+      case "records":
+        this.#receive(effect);
+        this.#room.serve(this.#driver);
+        return;
+      case "revoked":
+        this.#send({ type: "revoked", partitions: effect.partitions });
+        for (const place of effect.partitions) this.#drain(place);
+        return;
+      case "lost":
+        for (const place of effect.partitions) this.#stopDelivery(place);
+        this.#room.serve(this.#driver);
+        this.#send({ type: "revoked", partitions: effect.partitions, lost: true });
+        return;
+      case "error":
+        if (effect.isFatal) this.#fatal = effect.error;
+        // Without a group, nobody takes the partition away. A topic of that name may come again, but not this one.
+        if (!this.#hasGroup && effect.error.code === "UNKNOWN_TOPIC_ID")
+          this.#endWith(effect.error);
+        else this.#sendError(effect.error);
+        return;
+      case "closed":
+        this.#finish();
+    }
+  }
+
+  #startDelivery(place: TopicPartition): void {
+    const topicId = this.#topicIds.get(keyOf(place)) ?? "";
+    // It is the same topic again, so the records sent before are the same records.
+    if (this.#leftovers.get(keyOf(place))?.topicId === topicId) this.#dropLeftover(keyOf(place));
+    this.#deliveries.set(keyOf(place), {
+      place,
+      topicId,
+      generation: 0,
+      waiting: [],
+      doneBefore: 0,
+      unacknowledged: [],
+      isPaused: false,
+      drainTimer: null,
+    });
+  }
+
+  #receive(effect: Extract<ApplicationEffect, { type: "records" }>): void {
+    const delivery = this.#deliveries.get(keyOf(effect));
+    if (delivery === undefined || delivery.drainTimer !== null) return;
+    delivery.generation = effect.generation;
+    delivery.waiting.push(...effect.records);
+    this.#flush(delivery);
+  }
+
+  /** [PLN-2] Sends the records that the window has room for. */
+  #flush(delivery: Delivery): void {
+    if (this.#leftovers.has(keyOf(delivery.place))) return;
+    while (delivery.waiting.length > 0 && !delivery.isPaused) {
+      const room = this.#options.window - delivery.unacknowledged.length;
+      if (room <= 0 || this.#isBehind()) break;
+      const taken = delivery.waiting.splice(0, Math.min(room, MAX_RECORDS_PER_MESSAGE));
+      delivery.doneBefore = (taken.at(-1)?.offset ?? 0) + 1;
+      const records = this.#filter === null ? taken : taken.filter(this.#filter);
+      if (records.length > 0) {
+        this.#send({ type: "records", ...delivery.place, records: records.map(toJsonRecord) });
+        if (!this.#holdsRecords) this.#quietRings = 0;
+      }
+      if (this.#options.ack === "explicit")
+        for (const record of records) delivery.unacknowledged.push(record.offset);
+      // Nothing new is done if the client has all of it in hand.
+      if (records.length < taken.length || this.#options.ack === "auto") this.#settle(delivery);
+    }
+    if (delivery.unacknowledged.length > 0) this.#watchSilence();
+  }
+
+  /**
+   * [BND-7] True if the client does not read as fast as records come. Nothing
+   * more is sent, or counts as done, until it has read.
+   */
+  #isBehind(): boolean {
+    const unsentBytes = this.#unsentBytes;
+    if (unsentBytes <= MAX_PLAIN_UNSENT_BYTES) return false;
+    if (this.#stopDrainCheck === null) this.#awaitDrain(unsentBytes, Date.now());
+    return true;
+  }
+
+  /** 0 if the runtime does not tell. */
+  get #unsentBytes(): number {
+    return unsentBytes(this.#socket) ?? 0;
+  }
+
+  #awaitDrain(unsentBytes: number, sinceMs: number): void {
+    this.#stopDrainCheck = after(DRAIN_CHECK_MS, () => {
+      this.#stopDrainCheck = null;
+      if (this.#isOver || this.#hasClosed) return;
+      const left = this.#unsentBytes;
+      const nowMs = Date.now();
+      if (left <= MAX_PLAIN_UNSENT_BYTES) {
+        for (const delivery of this.#deliveries.values()) {
+          if (delivery.drainTimer === null) this.#flush(delivery);
+        }
+        this.#room.serve(this.#driver);
+      } else if (left < unsentBytes) this.#awaitDrain(left, nowMs);
+      // [CLK-3] The clock may have been set back.
+      else if (nowMs - sinceMs <= ANSWER_STALL_MS) this.#awaitDrain(left, Math.min(sinceMs, nowMs));
+      else
+        this.#endWith(
+          new BrokerError(
+            "REQUEST_TIMED_OUT",
+            `the client took nothing for ${ANSWER_STALL_MS} ms, and ${left} bytes wait for it`,
+          ),
+        );
+    });
+  }
+
+  /**
+   * [PLN-3] Stops new records. The records that were sent may be acknowledged for a while, and then the partition goes.
+   */
+  #drain(place: TopicPartition): void {
+    const delivery = this.#deliveries.get(keyOf(place));
+    if (delivery === undefined || delivery.unacknowledged.length === 0) {
+      this.#stopDelivery(place);
+      this.#driver.released(place);
+      return;
+    }
+    delivery.waiting = [];
+    delivery.drainTimer = setTimeout(() => this.#release(delivery), DRAIN_TIMEOUT_MS);
+  }
+
+  #release(delivery: Delivery): void {
+    this.#stopDelivery(delivery.place);
+    this.#driver.released(delivery.place);
+    this.#room.serve(this.#driver);
+  }
+
+  #stopDelivery(place: TopicPartition): void {
+    const key = keyOf(place);
+    const delivery = this.#deliveries.get(key);
+    if (delivery === undefined) return;
+    if (delivery.drainTimer !== null) clearTimeout(delivery.drainTimer);
+    this.#deliveries.delete(key);
+    const last = delivery.unacknowledged.at(-1);
+    if (last === undefined || this.#isOver) return;
+    clearTimeout(this.#leftovers.get(key)?.timer ?? null);
+    // It is as long as a client may hold records and say nothing [PLN-4].
+    const timer = setTimeout(() => this.#dropLeftover(key), this.#options.sessionTimeoutMs);
+    this.#leftovers.set(key, { topicId: delivery.topicId, last, timer });
+  }
+
+  /**
+   * [PLN-4] Takes a client for dead that holds records and says nothing for a session timeout. [CLK-3] The
+   * time is counted in rings of a timer, and not by a clock that somebody may set. One extra ring is
+   * needed, since the first comes somewhere in between.
+   */
+  #watchSilence(): void {
+    if (this.#silenceTimer !== null || this.#isOver) return;
+    if (!this.#holdsRecords) return;
+    if (this.#quietRings > RINGS_PER_SESSION) {
+      this.#fatal = new BrokerError(
+        "UNKNOWN_MEMBER_ID",
+        `nothing was heard for ${this.#options.sessionTimeoutMs} ms while records were unacknowledged`,
+      );
+      this.#sendError(this.#fatal);
+      this.#driver.leave();
+      return;
+    }
+    this.#silenceTimer = setTimeout(() => {
+      this.#silenceTimer = null;
+      this.#quietRings++;
+      this.#watchSilence();
+    }, this.#options.sessionTimeoutMs / RINGS_PER_SESSION);
+  }
+
+  /**
+   * [CLK-3] Restarts the timer. If the clock was set back, a connection breaks, and a timer set before may be
+   * late by the step. A timer set afterwards is on time.
+   */
+  #restartSilence(): void {
+    if (this.#silenceTimer === null) return;
+    clearTimeout(this.#silenceTimer);
+    this.#silenceTimer = null;
+    this.#watchSilence();
+  }
+
+  get #holdsRecords(): boolean {
+    for (const { unacknowledged } of this.#deliveries.values()) {
+      if (unacknowledged.length > 0) return true;
+    }
+    return false;
+  }
+
+  // The end.
+
+  /**
+   * Ends the session because the client broke the protocol. The client leaves, and its socket closes with the reason.
+   */
+  #endWith(error: BrokerError): void {
+    this.#fatal = error;
+    this.#sendError(error);
+    this.#driver.leave();
+  }
+
+  #finish(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    if (this.#silenceTimer !== null) clearTimeout(this.#silenceTimer);
+    this.#stopDrainCheck?.();
+    for (const { place } of [...this.#deliveries.values()]) this.#stopDelivery(place);
+    for (const { timer } of this.#leftovers.values()) clearTimeout(timer);
+    const code =
+      this.#fatal === null
+        ? 1000
+        : this.#fatal.code === "UNKNOWN_MEMBER_ID"
+          ? CLOSE_SESSION_ENDED
+          : CLOSE_FATAL;
+    try {
+      this.#socket.close(
+        code,
+        this.#fatal === null ? "left" : closeReason(`${this.#fatal.code}: ${this.#fatal.message}`),
+      );
+    } catch {
+      // It is already closed.
+    }
+    this.#resolveClosed();
+  }
+
+  #sendError(error: BrokerError): void {
+    const { code } = ERRORS[error.code];
+    const { retriable } = error;
+    this.#send({
+      type: "error",
+      code: error.code,
+      errorCode: code,
+      retriable,
+      detail: error.message,
+      ...error.data,
+    });
+  }
+
+  #send(message: PlainServerMessage): void {
+    this.#sendText(JSON.stringify(message), message.type !== "records");
+  }
+
+  /**
+   * Sends a text. Records wait if the client is behind. Everything
+   * else is sent, until too much of it is unread [BND-17].
+   */
+  #sendText(text: string, isReply: boolean): void {
+    const beforeBytes = this.#unsentBytes;
+    try {
+      this.#socket.send(text);
+    } catch {
+      return; // The close event follows.
+    }
+    if (this.#replies.sent(isReply, beforeBytes, this.#unsentBytes) || this.#isFlooded) return;
+    this.#isFlooded = true;
+    const bound = `more than ${MAX_PLAIN_UNREAD_REPLY_BYTES} bytes of what is no record are not read`;
+    this.#endWith(new BrokerError("THROTTLING_QUOTA_EXCEEDED", bound));
+  }
+}
+
+function keyOf(place: TopicPartition): string {
+  return `${place.partition} ${place.topic}`;
+}
