@@ -81,6 +81,17 @@ const STORIES: readonly {
     added: [0, 1],
   },
   {
+    story: "deleted and made anew while nobody was there",
+    tell: (group) => {
+      group.join("a");
+      group.leave("a");
+      group.deleteTopic("t");
+      group.createTopic("t", 2);
+      group.join("b");
+    },
+    added: [],
+  },
+  {
     story: "made anew, which is told with the next join",
     tell: (group) => {
       group.join("a");
@@ -107,6 +118,15 @@ describe("a group", () => {
     group.join("a", each.subscription);
     group.createTopic("later", 2);
     expect(added(group, "later")).toEqual([0, 1]);
+  });
+
+  test("[OFF-14] a topic created while no member is there that subscribed to it was all there before", () => {
+    const group = new GroupScenario({ t: 2 });
+    group.join("a", { topics: ["later"] });
+    group.leave("a");
+    group.createTopic("later", 2);
+    group.join("b", { topics: ["later"] });
+    expect(added(group, "later")).toEqual([]);
   });
 
   test("[OFF-14] a join tells of a topic that others wait for", () => {

@@ -2,6 +2,8 @@
 import { describe, expect, test } from "vitest";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
+import * as messages from "../support/kafka-schemas.ts";
+import { Kafka } from "./kafka-socket.ts";
 import { sdkClient } from "./sdk-client.ts";
 import {
   createTopic,
@@ -123,6 +125,26 @@ describe.each(WAYS)("by $by", ({ visit }) => {
         expect(seen.sort()).toEqual(["of 0", "of 1", "of 2"]);
       },
     );
+  });
+
+  test("[OFF-14] one whose position was deleted is read from its start again, and no other", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    await visit(group, topic, "latest", 0);
+    await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, { partitions: 2 });
+    const values = [0, 1].map((partition) => ({ value: `of ${partition}`, partition }));
+    await produce(topic.name, values);
+    const grown = { ...topic, partitions: 2 };
+    expect((await visit(group, grown, "latest", 2)).sort()).toEqual(["of 0", "of 1"]);
+    const kafka = await Kafka.open();
+    const topics = [{ name: topic.name, partitions: [{ partition: 0 }, { partition: 1 }] }];
+    const deleted = { groupId: group, topics };
+    expect(await kafka.ask(messages.OFFSET_DELETE, 0, deleted)).toMatchObject({ errorCode: 0 });
+    kafka.close();
+    expect(await visit(group, grown, "latest", 1)).toEqual(["of 1"]);
+    // A group that is to forget the topic has never read it [OFF-7].
+    await expectStatus(204, "DELETE", `/v1/groups/${group}/offsets?topics=${topic.name}`);
+    expect(await visit(group, grown, "latest", 0)).toEqual([]);
   });
 
   test("[OFF-14] a group that begins at latest in a topic that had grown before begins at its ends", async () => {

@@ -10,7 +10,8 @@ export interface GroupTopic {
   readonly name: string;
   readonly partitions: number;
   /**
-   * [OFF-14] The partition count when the group first subscribed to the topic, 0 if the topic was created after that.
+   * [OFF-14] The partition count when the group first subscribed to the topic, 0 if the topic was created while a
+   * member was there that had subscribed to it.
    * Absent while no partition has been added since.
    */
   readonly initialPartitions?: number;
@@ -141,8 +142,8 @@ export function hasSubscriber(state: GroupState, topic: string): boolean {
 }
 
 /**
- * [OFF-14] True if the partition was added after the group first subscribed to its topic. Until the group commits a
- * position in it, the partition is read from its start: all of it came while the group was there to read it.
+ * [OFF-14] True if the partition was added after the group first subscribed to its topic. While nothing is committed in
+ * it, the partition is read from its start: all of it came while the group was there to read it.
  */
 export function isAddedPartition({ partitions, initialPartitions }: GroupTopic, partition: number) {
   return partition >= (initialPartitions ?? partitions);
