@@ -4,7 +4,7 @@ import type { ClusterCalls } from "./calls/cluster-calls.ts";
 import type { GroupCalls } from "./calls/group-calls.ts";
 import type { PartitionCalls } from "./calls/partition-calls.ts";
 import { errorOf, type Failure } from "./core/errors.ts";
-import { isRegion, type Origin, type Region, regionOf } from "./core/placement.ts";
+import { isRegion, jurisdictionOf, type Origin, type Region, regionOf } from "./core/placement.ts";
 import { failureOf, ObjectError, type ObjectPlace } from "./core/platform-errors.ts";
 import { noteFailure, noteSuccess } from "./storage-health.ts";
 
@@ -28,6 +28,11 @@ export interface Env {
    * placeholders for the object. A disk may lose data that the platform's storage does not.
    */
   readonly RIVULET_FILES?: string;
+  /**
+   * [PLC-1] The jurisdiction in which the platform keeps all data: eu, us, fedramp or fedramp-high, or empty for none. It
+   * cannot be changed once anything is stored. workerd has none.
+   */
+  readonly RIVULET_JURISDICTION?: string;
   /** [PLC-2] Where the request came from that is being served. The Worker adds it for each request, if it is known. */
   readonly region?: Region;
 }
@@ -46,7 +51,21 @@ export type GroupStub = Stub<GroupCalls>;
 
 /** The only object that holds the metadata of this deployment. */
 export function clusterStub(env: Env): ClusterStub {
+  return noting(env, within(env, env.CLUSTER), "cluster", "cluster");
+}
+
+/**
+ * [PLC-1] The cluster's object outside of any jurisdiction. In a deployment with a jurisdiction it holds nothing but which
+ * one that is.
+ */
+export function outerClusterStub(env: Env): ClusterStub {
   return noting(env, env.CLUSTER, "cluster", "cluster");
+}
+
+/** Returns the objects of the deployment's jurisdiction. Their ids differ from those of the same names elsewhere. */
+function within(env: Env, namespace: DurableObjectNamespace): DurableObjectNamespace {
+  const jurisdiction = jurisdictionOf(env.RIVULET_JURISDICTION);
+  return jurisdiction === null ? namespace : namespace.jurisdiction(jurisdiction);
 }
 
 /**
@@ -59,12 +78,12 @@ export function partitionStub(
   partition: number,
   region?: string,
 ): PartitionStub {
-  return noting(env, env.PARTITION, "partition", `${topicId}/${partition}`, region);
+  return noting(env, within(env, env.PARTITION), "partition", `${topicId}/${partition}`, region);
 }
 
 /** [PLC-2] A group begins where its first member is, unless its creator names another region. */
 export function groupStub(env: Env, groupId: string, region?: string): GroupStub {
-  return noting(env, env.GROUP, "group", groupId, region ?? env.region);
+  return noting(env, within(env, env.GROUP), "group", groupId, region ?? env.region);
 }
 
 /** Returns the place of an object: its file on a machine's disk, or its id elsewhere. */

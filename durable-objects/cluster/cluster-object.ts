@@ -31,8 +31,8 @@ import {
   MAX_WRITERS_TOLD_OF_CLOCK,
 } from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
-import { regionSet } from "../../src/core/placement.ts";
-import { type Env, groupStub, partitionStub } from "../../src/env.ts";
+import { assertJurisdiction, jurisdictionOf, regionSet } from "../../src/core/placement.ts";
+import { type Env, groupStub, outerClusterStub, partitionStub } from "../../src/env.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { type Sql, storageOf } from "../shared/sql.ts";
@@ -52,6 +52,8 @@ type RequestOf<Method extends keyof ClusterCalls> = Parameters<ClusterCalls[Meth
 export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #store: ClusterStore;
   #taskRetryMs = TASK_RETRY_MS;
+  /** True once it is certain that this object is in the deployment's jurisdiction. */
+  #isPlaced = false;
   /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
   readonly #forgetting = new Map<string, symbol>();
   #retiredIncarnation: number;
@@ -234,6 +236,38 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     return { groups: this.#store.groups(), partitions: [...this.#writers.values()] };
   }
 
+  /** [PLC-1] */
+  async claimJurisdiction({
+    jurisdiction,
+  }: RequestOf<"claimJurisdiction">): Promise<{ jurisdiction: string }> {
+    const noted = this.#store.jurisdiction();
+    if (noted !== null) return { jurisdiction: noted };
+    if (!this.#store.isEmpty()) return { jurisdiction: "" };
+    this.#store.setJurisdiction(jurisdiction);
+    return { jurisdiction };
+  }
+
+  /**
+   * [PLC-1] Refuses to work in another jurisdiction than the deployment's. With another one this is another object, which
+   * sees nothing of what the first has noted. So both ask the object outside of any, once; from then on they note it too.
+   */
+  async #assertPlace(): Promise<void> {
+    const jurisdiction = jurisdictionOf(this.env.RIVULET_JURISDICTION) ?? "";
+    const noted = this.#store.jurisdiction();
+    if (jurisdiction === "") assertJurisdiction(jurisdiction, noted ?? "");
+    else if (noted !== jurisdiction) {
+      const claimed = await outerClusterStub(this.env).claimJurisdiction({ jurisdiction });
+      assertJurisdiction(jurisdiction, claimed.jurisdiction);
+      this.#store.setJurisdiction(jurisdiction);
+    }
+    this.#isPlaced = true;
+  }
+
+  /** Returns null where that is settled. */
+  ready(method: string): Promise<void> | null {
+    return this.#isPlaced || method === "claimJurisdiction" ? null : this.#assertPlace();
+  }
+
   async groups(): Promise<string[]> {
     return this.#store.groups();
   }
@@ -345,6 +379,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   }
 
   async #run(task: Task): Promise<void> {
+    await this.ready("alarm"); // Elsewhere a task would meet objects of the same names that are not the same.
     if (task.type === "tell-group") {
       const topic = this.#store.topic(task.topic);
       await groupStub(this.env, task.groupId).changeTopic({ name: task.topic, topic });
@@ -387,7 +422,9 @@ function setOn({ defaults, overrides }: Topic): string {
   return JSON.stringify({ ...defaults, ...overrides });
 }
 
-serveCalls(ClusterObject, "cluster", CLUSTER_CALLS);
+serveCalls(ClusterObject, "cluster", CLUSTER_CALLS, (object: ClusterObject, method) =>
+  object.ready(method),
+);
 
 function partitionsOf(count: number): number[] {
   return Array.from({ length: count }, (_, partition) => partition);

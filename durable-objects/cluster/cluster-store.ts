@@ -11,6 +11,8 @@
 // partition_use  topic id × partition: the partitions that have been used, and the ends of their logs, as last
 //                reported (null until the partition has its tables). A row for partition -1 says that all used
 //                partitions are listed. Topics that are older than this table do not have that row.
+// jurisdiction   one row, in a deployment with a jurisdiction: which one. So it is in the cluster's object there, and in
+//                the one outside of any, which holds nothing else.
 // incarnations   one row: the newest incarnation of any group that was deleted.
 import * as z from "zod";
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
@@ -56,6 +58,9 @@ const CREATE_PARTITION_USE = `CREATE TABLE IF NOT EXISTS partition_use
 const CREATE_INCARNATIONS =
   "CREATE TABLE IF NOT EXISTS incarnations (id INTEGER PRIMARY KEY, newest INTEGER NOT NULL)";
 
+const CREATE_JURISDICTION =
+  "CREATE TABLE IF NOT EXISTS jurisdiction (id INTEGER PRIMARY KEY, name TEXT NOT NULL)";
+
 const TABLES = [
   "CREATE TABLE topics (name TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID",
   "CREATE TABLE topic_ids (topic_id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
@@ -68,10 +73,11 @@ const TABLES = [
   CREATE_GROUPS_MADE,
   CREATE_PARTITION_USE,
   CREATE_INCARNATIONS,
+  CREATE_JURISDICTION,
 ];
 
-/** Release 0.1 made these tables when it first needed them. */
-const STEP_2 = [CREATE_GROUPS_MADE, CREATE_PARTITION_USE, CREATE_INCARNATIONS];
+/** Release 0.1 made these tables when it first needed them, all but the last. */
+const STEP_2 = [CREATE_GROUPS_MADE, CREATE_PARTITION_USE, CREATE_INCARNATIONS, CREATE_JURISDICTION];
 
 const SCHEMA: Schema = {
   kind: "cluster",
@@ -270,6 +276,26 @@ export class ClusterStore {
   /** The number of groups. Unlike `groups`, it costs the same however many there are. */
   get groupCount(): number {
     return this.#groupCount.get();
+  }
+
+  /** [PLC-1] Returns the jurisdiction that is noted, or null. */
+  jurisdiction(): string | null {
+    const query = "SELECT name FROM jurisdiction WHERE id = 1";
+    return firstRow<{ name: string }>(this.#sql, query)?.name ?? null;
+  }
+
+  setJurisdiction(name: string): void {
+    this.#sql.exec("INSERT OR REPLACE INTO jurisdiction (id, name) VALUES (1, ?)", name);
+  }
+
+  /** True if nothing was ever set or created, or nothing is left of it. */
+  isEmpty(): boolean {
+    const found = firstRow<{ count: number }>(
+      this.#sql,
+      `SELECT (SELECT count(*) FROM topics) + (SELECT count(*) FROM groups) + (SELECT count(*) FROM tasks)
+         + (SELECT count(*) FROM cluster WHERE defaults != '{}') AS count`,
+    );
+    return found?.count === 0;
   }
 
   groups(): string[] {

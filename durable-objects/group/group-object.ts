@@ -58,7 +58,7 @@ import {
 } from "../../src/core/group/state.ts";
 import { checkTopicPattern, isSameSubscription } from "../../src/core/group/topic-pattern.ts";
 import { MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
-import { failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
+import { brokerError, failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
 import { clusterStub, type Env, placeOf } from "../../src/env.ts";
 import {
   CLOSE_REPLACED,
@@ -694,6 +694,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
         return this.#isGone();
       return { ok: true, topics: subscribed.topics.map(groupTopic) };
     } catch (error) {
+      if (platformFailureOf(error) === "damaged") return failureOf(brokerError(error));
       return fail(
         "COORDINATOR_NOT_AVAILABLE",
         `the cluster's metadata cannot be reached: ${error}`,

@@ -64,6 +64,12 @@ export interface ClusterCalls extends Calls {
     partitions: { topicId: string; partition: number }[];
   }>;
 
+  /**
+   * [PLC-1] Asks the cluster's object outside of any jurisdiction where this deployment has its data. If it has none yet,
+   * it is to be there, which is noted. Called by the cluster's object there. Returns the jurisdiction, empty for none.
+   */
+  claimJurisdiction(request: { jurisdiction: string }): Promise<{ jurisdiction: string }>;
+
   groups(): Promise<string[]>;
   hasGroup(request: { groupId: string }): Promise<boolean>;
   /** [FIL-6] Notes that the group has stored something. Called by the group. */
@@ -114,6 +120,7 @@ export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {
   hasGroup: true,
   noteGroupMade: true,
   isGroupMade: true,
+  claimJurisdiction: true,
   subscribe: true,
   retireIncarnation: true,
   forgetGroup: true,

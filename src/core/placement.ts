@@ -2,6 +2,7 @@
 // for, and never moves it. So topics and groups have a region from the start.
 import type { ConfigOverrides, ConfigRule } from "./config-table.ts";
 import { type Failure, fail, preview } from "./errors.ts";
+import { damaged } from "./platform-errors.ts";
 
 /** The regions of the platform (its location hints). */
 export const REGIONS = [
@@ -59,6 +60,34 @@ export function regionOf({ continent, country = "", longitude = "" }: Origin): R
     default:
       return null;
   }
+}
+
+// The jurisdiction of a deployment. It is part of the ids of all its objects, so it cannot be changed: with another one
+// every object is another one, and empty.
+
+/** The jurisdictions of the platform, which keeps an object's data within them. */
+export const JURISDICTIONS = ["eu", "fedramp", "fedramp-high", "us"] as const;
+export type Jurisdiction = (typeof JURISDICTIONS)[number];
+
+const VARIABLE = "RIVULET_JURISDICTION";
+
+/** [PLC-1] Returns the jurisdiction that the variable names, or null for none. Throws if it is not one. */
+export function jurisdictionOf(variable = ""): Jurisdiction | null {
+  if (variable === "") return null;
+  const found = JURISDICTIONS.find((jurisdiction) => jurisdiction === variable);
+  if (found !== undefined) return found;
+  const known = JURISDICTIONS.join(", ");
+  throw damaged(`${VARIABLE} is ${preview(variable)}, it must be ${known} or empty`);
+}
+
+/** [PLC-1] Throws if the data of this deployment is in another jurisdiction. Empty is none. */
+export function assertJurisdiction(variable: string, recorded: string): void {
+  if (variable === recorded) return;
+  const place = recorded === "" ? "in no jurisdiction" : `in the jurisdiction ${recorded}`;
+  const mend = recorded === "" ? "leave it out" : `set it to ${recorded}`;
+  throw damaged(
+    `${VARIABLE} is ${preview(variable)}, but this deployment has its data ${place}, and it stays there; ${mend}, or deploy under another name`,
+  );
 }
 
 // The region as a config of topics and of groups.

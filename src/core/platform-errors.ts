@@ -63,7 +63,7 @@ export function failureOf(error: unknown): PlatformFailure {
     durableObjectReset?: boolean;
   };
   if (overloaded) return "overloaded";
-  if (isBeyondRetry(error)) return "damaged";
+  if (causesOf(error).some(isBeyondRetry)) return "damaged";
   const message = messageOf(error);
   if (FULL.test(message)) return "full";
   if (DAMAGED.test(message)) return "damaged";
@@ -122,11 +122,29 @@ function publicText(error: unknown): string {
   return message.includes("reference = ") ? "the broker's log says which and why" : message;
 }
 
-/** Recognizes a broker's error thrown by an object. It crosses the call as an Error with the same fields. */
+/**
+ * Recognizes a broker's error thrown by an object, or by one that this object called in turn. It crosses a call as an
+ * Error with the same fields.
+ */
 function ownError(error: unknown): BrokerError | null {
-  const cause = error instanceof ObjectError ? error.cause : error;
-  const { code, data, retriable } = (cause ?? {}) as Partial<BrokerError>;
-  return isErrorName(code) ? new BrokerError(code, messageOf(cause), { data, retriable }) : null;
+  for (const cause of causesOf(error)) {
+    const { code, data, retriable } = (cause ?? {}) as Partial<BrokerError>;
+    if (isErrorName(code)) return new BrokerError(code, messageOf(cause), { data, retriable });
+  }
+  return null;
+}
+
+/** The most objects that call one another in a row: the Worker calls a group, which calls the cluster, which calls its like. */
+const MAX_CALLS_IN_A_ROW = 4;
+
+/** Returns the error and its causes, the latest first. */
+function causesOf(error: unknown): unknown[] {
+  const causes = [error];
+  for (let each = error; each instanceof Error && causes.length < 2 * MAX_CALLS_IN_A_ROW; ) {
+    each = each.cause;
+    causes.push(each);
+  }
+  return causes;
 }
 
 function isBeyondRetry(error: unknown): boolean {

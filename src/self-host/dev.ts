@@ -7,13 +7,21 @@ import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { advertisedOf, kafkaPortsOf } from "./ports.ts";
-import { flagOf, MAX_PARTITIONS, numberOf, runOrExplain, stopWithNpm } from "./settings.ts";
+import {
+  flagOf,
+  MAX_PARTITIONS,
+  numberOf,
+  refuseJurisdiction,
+  runOrExplain,
+  stopWithNpm,
+} from "./settings.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CONFIG = resolve(ROOT, "wrangler.toml");
 const HOST = "127.0.0.1";
 
 async function main(): Promise<void> {
+  refuseJurisdiction();
   const ports = await kafkaPortsOf(HOST, null);
   const addresses = ports.map((port) => `${HOST}:${port}`);
   const copy = copyWith(ports, {

@@ -33,6 +33,15 @@ export function flagOf(variable: string, byDefault: boolean): boolean {
   throw new StartError(`${variable} is "${text}", it must be true or false`);
 }
 
+/** [PLC-1] workerd has no jurisdictions: whoever asks for one must not take this machine for it. */
+export function refuseJurisdiction(): void {
+  const jurisdiction = process.env.RIVULET_JURISDICTION;
+  if (!jurisdiction) return;
+  throw new StartError(
+    `RIVULET_JURISDICTION is "${jurisdiction}", but only Cloudflare has jurisdictions, and a broker here keeps its data on this machine; leave it out`,
+  );
+}
+
 const LOOPBACK = new BlockList();
 LOOPBACK.addSubnet("127.0.0.0", 8);
 LOOPBACK.addAddress("::1", "ipv6");

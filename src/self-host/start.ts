@@ -11,6 +11,7 @@
 //   NUM_PARTITIONS 1     the number of partitions of such a topic
 //   HOST      127.0.0.1  the address to listen on
 //   DATA_DIR  .rivulet   the folder of all data; one broker at a time
+//   RIVULET_JURISDICTION refused: workerd has no jurisdictions
 //   SWEEP_MS  10000      between two searches for files of deleted objects
 //
 // Prints one line with the URL when it answers. Ctrl-C and SIGTERM stop it. So does kill -9, and
@@ -30,6 +31,7 @@ import {
   isLoopback,
   MAX_PARTITIONS,
   numberOf,
+  refuseJurisdiction,
   runOrExplain,
   StartError,
   stopWithNpm,
@@ -50,6 +52,7 @@ const CLOCK_CHECK_MS = 100;
 const CLOCK_SLACK_MS = 1_000;
 
 async function main(): Promise<void> {
+  refuseJurisdiction();
   const host = process.env.HOST || "127.0.0.1";
   const port = await portOf("PORT", host, DEFAULT_PORT);
   const kafkaPorts = await kafkaPortsOf(host, port);

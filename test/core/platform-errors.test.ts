@@ -54,6 +54,15 @@ describe("what the platform throws", () => {
     if (failure !== "unexpected") expect(detail).toMatch(/^group g/);
   });
 
+  test("[ERR-2] an error of the broker's own comes over two calls as it was", () => {
+    const own = { code: "KAFKA_STORAGE_ERROR", data: {}, retriable: false };
+    const cluster = Object.assign(new Error("cluster: it is elsewhere"), own);
+    const passedOn = new Error(cluster.message, { cause: cluster }); // An ObjectError, after a call.
+    const error = new ObjectError(passedOn, PLACE);
+    expect(error.failure).toBe("damaged");
+    expect(brokerError(error)).toMatchObject({ ...own, message: cluster.message });
+  });
+
   test("[ERR-2] an error of the broker's own comes over a call as it was", () => {
     const how = { data: { offset: 7 }, retriable: false };
     const own = new BrokerError("KAFKA_STORAGE_ERROR", "t/0: its storage is gone", how);

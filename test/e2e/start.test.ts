@@ -130,3 +130,12 @@ test("[SYS-1] a port that is none is explained in one sentence", async () => {
   expect((await exited).code).toBe(1);
   expect(lines).toEqual(['rivulet: PORT is "http", it must be a number from 0 to 65535']);
 });
+
+test("[PLC-1] a jurisdiction is refused in one sentence, because workerd has none", async () => {
+  const variables = { PORT: "0", DATA_DIR: temporaryFolder(), RIVULET_JURISDICTION: "eu" };
+  const { lines, exited } = launch(variables);
+  expect((await exited).code).toBe(1);
+  expect(lines).toEqual([
+    'rivulet: RIVULET_JURISDICTION is "eu", but only Cloudflare has jurisdictions, and a broker here keeps its data on this machine; leave it out',
+  ]);
+});

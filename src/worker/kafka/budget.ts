@@ -1,9 +1,13 @@
 // Counts the calls of one connection. A connection is one invocation of the Worker for its whole life, and an
 // invocation may make only so many calls to objects (wrangler.toml, limits.subrequests).
 import { MAX_KAFKA_CALLS } from "../../core/limits.ts";
+import type { Jurisdiction } from "../../core/placement.ts";
 import type { Env } from "../../env.ts";
 
-type Namespace = { getByName(name: string, options?: object): unknown };
+interface Namespace {
+  getByName(name: string, options?: object): unknown;
+  jurisdiction(jurisdiction: Jurisdiction): Namespace;
+}
 
 export class CallBudget {
   #calls = 0;
@@ -16,7 +20,8 @@ export class CallBudget {
         this.#calls++;
         return namespace.getByName(name, options);
       };
-      return { getByName } as N;
+      const jurisdiction = (name: Jurisdiction) => counted(namespace.jurisdiction(name));
+      return { getByName, jurisdiction } as N;
     };
     this.env = {
       ...env,

@@ -1,7 +1,14 @@
-// Where the objects are that are called: in which region.
+// Where the objects are that are called: in which region, and in which jurisdiction.
 import { describe, expect, test, vi } from "vitest";
-import { REGIONS } from "../../../src/core/placement.ts";
-import { type Env, groupStub, partitionStub } from "../../../src/env.ts";
+import { JURISDICTIONS, REGIONS } from "../../../src/core/placement.ts";
+import {
+  clusterStub,
+  type Env,
+  groupStub,
+  outerClusterStub,
+  partitionStub,
+} from "../../../src/env.ts";
+import { CallBudget } from "../../../src/worker/kafka/budget.ts";
 
 describe("an object", () => {
   function asked() {
@@ -29,6 +36,54 @@ describe("an object", () => {
       const { env, getByName } = asked();
       partitionStub(env, "id", 3, region);
       expect(getByName.mock.calls).toEqual([["id/3", undefined]]);
+    },
+  );
+});
+
+describe("a deployment", () => {
+  /** Stubs say where they are. */
+  function envIn(jurisdiction?: string): Env {
+    const namespace = (place: string) => ({
+      getByName: (name: string) => ({ place: `${place}${name}` }),
+      jurisdiction: (name: string) => namespace(`${name}: `),
+    });
+    const namespaces = { CLUSTER: namespace(""), PARTITION: namespace(""), GROUP: namespace("") };
+    const variable = jurisdiction === undefined ? {} : { RIVULET_JURISDICTION: jurisdiction };
+    return { ...namespaces, ...variable } as unknown as Env;
+  }
+
+  const placesOf = (env: Env) =>
+    [clusterStub(env), partitionStub(env, "id", 3), groupStub(env, "g")].map(
+      (stub) => (stub as unknown as { place: string }).place,
+    );
+
+  test.each(JURISDICTIONS)("[PLC-1] with the jurisdiction %s has all its objects there", (name) => {
+    const places = [`${name}: cluster`, `${name}: id/3`, `${name}: g`];
+    expect(placesOf(envIn(name))).toEqual(places);
+    expect(placesOf(new CallBudget(envIn(name)).env)).toEqual(places);
+    expect(outerClusterStub(envIn(name))).toMatchObject({ place: "cluster" });
+  });
+
+  test.each([undefined, ""])("[PLC-1] without one (%j) has them in none", (name) => {
+    expect(placesOf(envIn(name))).toEqual(["cluster", "id/3", "g"]);
+  });
+
+  test.each(["EU", "mars", " "])(
+    "[PLC-1] with what is no jurisdiction (%j) calls nothing",
+    (name) => {
+      const calls = [
+        (env: Env) => clusterStub(env),
+        (env: Env) => partitionStub(env, "id", 3),
+        (env: Env) => groupStub(env, "g"),
+      ];
+      for (const call of calls)
+        expect(() => call(envIn(name))).toThrow(
+          expect.objectContaining({
+            code: "KAFKA_STORAGE_ERROR",
+            retriable: false,
+            message: `RIVULET_JURISDICTION is "${name}", it must be eu, fedramp, fedramp-high, us or empty`,
+          }),
+        );
     },
   );
 });

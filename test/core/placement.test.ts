@@ -1,13 +1,12 @@
 // Where a request comes from, and what is stored of a topic's region.
-import { describe, expect, test, vi } from "vitest";
-import { storedTopic } from "../../../durable-objects/shared/stored-topic.ts";
+import { describe, expect, test } from "vitest";
+import { storedTopic } from "../../durable-objects/shared/stored-topic.ts";
 import {
   changeTopicConfig,
   resolveTopic,
   type TopicDescription,
-} from "../../../src/core/cluster/topics.ts";
-import { REGIONS, regionOf } from "../../../src/core/placement.ts";
-import { type Env, groupStub, partitionStub } from "../../../src/env.ts";
+} from "../../src/core/cluster/topics.ts";
+import { REGIONS, regionOf } from "../../src/core/placement.ts";
 
 test.each([
   ["Lagos", { continent: "AF", country: "NG", longitude: "3.4" }, "afr"],
@@ -64,34 +63,4 @@ describe("a topic", () => {
         detail: `config rivulet.region is "${value}", but topic t is where it was created from and stays there; it can only be set when it is created`,
       });
   });
-});
-
-describe("an object", () => {
-  function asked() {
-    const getByName = vi.fn((_name: string, _options?: object) => ({}));
-    const env = { PARTITION: { getByName }, GROUP: { getByName } } as unknown as Env;
-    return { env, getByName };
-  }
-
-  test.each(REGIONS)("[PLC-2] is asked for in %s", (region) => {
-    const { env, getByName } = asked();
-    partitionStub(env, "id", 3, region);
-    groupStub({ ...env, region }, "g");
-    groupStub({ ...env, region: "oc" }, "h", region);
-    const options = { locationHint: region };
-    expect(getByName.mock.calls).toEqual([
-      ["id/3", options],
-      ["g", options],
-      ["h", options],
-    ]);
-  });
-
-  test.each([undefined, "", "moon"])(
-    "[PLC-2] is asked for anywhere, where the region is %j",
-    (region) => {
-      const { env, getByName } = asked();
-      partitionStub(env, "id", 3, region);
-      expect(getByName.mock.calls).toEqual([["id/3", undefined]]);
-    },
-  );
 });
