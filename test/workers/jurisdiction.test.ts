@@ -2,6 +2,7 @@
 // are objects of several names here.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import { CLUSTER_CALLS } from "../../src/calls/cluster-calls.ts";
 import { type ClusterStub, clusterStub, type Env } from "../../src/env.ts";
 import { forgetEverything } from "../../src/worker/edge/isolate.ts";
@@ -19,7 +20,18 @@ import {
   unique,
 } from "./support.ts";
 
-beforeEach(forgetEverything);
+/** What the objects of deployments, by their names, are given in each of their lives. */
+const ENVIRONMENTS = new Map<string, Env>();
+
+beforeEach(() => {
+  forgetEverything();
+  const ready = ClusterObject.prototype.ready;
+  vi.spyOn(ClusterObject.prototype, "ready").mockImplementation(function (this: ClusterObject, of) {
+    const object = this as unknown as { ctx: DurableObjectState; env: Env };
+    object.env = ENVIRONMENTS.get(object.ctx.id.name ?? "") ?? object.env;
+    return ready.call(this, of);
+  });
+});
 afterEach(() => void vi.restoreAllMocks());
 
 const getCluster = env.CLUSTER.getByName.bind(env.CLUSTER);
@@ -42,34 +54,31 @@ class Deployment {
     return clusterStub(bindings as unknown as Env);
   }
 
-  /** Deploys it with this value of the variable. The cluster's object begins a new life. */
+  /** Deploys it with this value of the variable. The cluster's objects begin a new life. */
   async deploy(variable: string): Promise<ClusterStub> {
     this.#variable = variable;
     for (const place of new Set(["", variable])) {
+      ENVIRONMENTS.set(`${this.#name} ${place}`, this.#env);
       const stub = this.#stub(place);
       await runInDurableObject(stub, () => {});
       await evict(stub);
-      await this.#configure(stub);
     }
     return this.#stub(variable);
   }
 
-  async #configure(stub: ClusterStub): Promise<void> {
+  get #env(): Env {
     const outer = () => {
       this.beforeOuter();
       return getCluster(`${this.#name} `);
     };
     const inside = (name: string) => ({ getByName: () => getCluster(`${this.#name} ${name}`) });
-    const bindings = {
+    return {
       ...env,
       CLUSTER: { getByName: outer, jurisdiction: inside },
       PARTITION: inNone(env.PARTITION),
       GROUP: inNone(env.GROUP),
       RIVULET_JURISDICTION: this.#variable,
-    };
-    await runInDurableObject(stub, (object) => {
-      (object as unknown as { env: unknown }).env = bindings;
-    });
+    } as unknown as Env;
   }
 
   /** Evicts the cluster's object, which finds the same variable again. */
@@ -191,11 +200,9 @@ describe("a deployment", () => {
 describe("where the cluster refuses to work in a jurisdiction", () => {
   /** From now on everybody meets a cluster whose data is elsewhere. */
   async function misplace(): Promise<void> {
-    const deployment = new Deployment();
-    const first = await deployment.deploy("eu");
-    await first.createTopic({ name: "t", partitions: 1, overrides: {} });
-    const moved = await deployment.deploy("us");
-    const name = String(moved.id.name);
+    const name = unique("cluster");
+    const bindings = { CLUSTER: { getByName: () => getCluster(name) } };
+    await clusterStub(bindings as unknown as Env).claimJurisdiction({ jurisdiction: "eu" });
     forgetEverything();
     vi.spyOn(env.CLUSTER, "getByName").mockImplementation(() => getCluster(name));
     vi.spyOn(console, "error").mockImplementation(() => {});
@@ -242,7 +249,7 @@ describe("where the cluster refuses to work in a jurisdiction", () => {
       body: {
         code: "KAFKA_STORAGE_ERROR",
         retriable: false,
-        detail: expect.stringContaining('RIVULET_JURISDICTION is "us", but'),
+        detail: expect.stringContaining('RIVULET_JURISDICTION is "", but'),
       },
     });
   });
