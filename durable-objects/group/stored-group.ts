@@ -1,6 +1,7 @@
 // The group's JSON in its storage. The names are on disk: fields are added with a default, and none is ever renamed. A
 // release may meet what the next one has written, so each schema ignores fields that it does not know [VER-3].
 import * as z from "zod";
+import { fromBase64, toBase64 } from "../../src/core/bytes.ts";
 import type { ClassicState } from "../../src/core/group/classic.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
@@ -98,9 +99,7 @@ export function parseHistory(json: string): HistoryEntry[] {
   return parseStored(storedHistory, json, "history.entries") as unknown as HistoryEntry[];
 }
 
-const bytes = z
-  .object({ base64: z.base64() })
-  .transform(({ base64 }) => Uint8Array.fromBase64(base64));
+const bytes = z.object({ base64: z.base64() }).transform(({ base64 }) => fromBase64(base64));
 
 const storedClassic = z.object({
   generation: z.number(),
@@ -126,7 +125,7 @@ const storedClassic = z.object({
 
 export function formatClassic(state: ClassicState): string {
   return JSON.stringify(state, (_key, value) =>
-    value instanceof Uint8Array ? { base64: value.toBase64() } : value,
+    value instanceof Uint8Array ? { base64: toBase64(value) } : value,
   );
 }
 

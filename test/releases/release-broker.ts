@@ -27,9 +27,12 @@ export interface Ports {
 
 /** Brokers must not outlive the process that started them. */
 const running = new Set<ChildProcess>();
-process.on("exit", () => {
+process.on("exit", killBrokers);
+
+/** Ends those that a test which failed has left behind. */
+export function killBrokers(): void {
   for (const workerd of running) workerd.kill("SIGKILL");
-});
+}
 
 export class ReleaseBroker {
   readonly ports: Ports;

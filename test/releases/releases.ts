@@ -1,5 +1,6 @@
 // The releases that are kept in the folders beside this file, each with
 //   worker.js.br       its Worker's bundle
+//   sdk.js.br          its SDK's bundle
 //   manifest.json.br   what was written and what must be found (Manifest)
 //   objects/…          the databases that it has written, in the folders of their kinds
 // All of it is compressed with Brotli.
@@ -26,6 +27,8 @@ const DAY_MS = 24 * 60 * 60_000;
 export interface Manifest extends Written {
   readonly version: string;
   readonly frozenAtMs: number;
+  /** The id of a deleted topic whose partition the cluster has still to free. */
+  readonly deleting: string;
   readonly found: Found;
 }
 
@@ -63,6 +66,13 @@ export function manifestOf(version: string): Manifest {
 export function bundleOf(version: string, into: string): string {
   const path = join(into, `worker-${version}.js`);
   writeFileSync(path, unpacked(join(FOLDER, version, "worker.js.br")));
+  return path;
+}
+
+/** Writes the release's SDK into a folder, and returns its path. */
+export function sdkOf(version: string, into: string): string {
+  const path = join(into, `sdk-${version}.mjs`);
+  writeFileSync(path, unpacked(join(FOLDER, version, "sdk.js.br")));
   return path;
 }
 
@@ -105,18 +115,69 @@ export function redate(database: DatabaseSync, byMs: number): void {
   }
 }
 
+/** The database of the first partition of a topic. */
+export function partitionFileOf(dataDir: string, topic: string): { path: string; topicId: string } {
+  for (const path of databasesIn(dataDir)) {
+    const database = new DatabaseSync(path);
+    try {
+      for (const { stored } of rowsOf<{ stored: string }>(
+        database,
+        "partition",
+        "topic AS stored",
+      )) {
+        const { name, topicId } = JSON.parse(stored) as { name: string; topicId: string };
+        if (name === topic) return { path, topicId };
+      }
+    } finally {
+      database.close();
+    }
+  }
+  throw new Error(`no partition of ${topic} is stored`);
+}
+
+/** What the cluster has still to tell other objects, and the ids of the topics of which partitions are stored. */
+export function leftIn(dataDir: string): { tasks: string[]; topicIds: Set<string> } {
+  const tasks: string[] = [];
+  const topicIds = new Set<string>();
+  for (const path of databasesIn(dataDir)) {
+    const database = new DatabaseSync(path);
+    for (const { task } of rowsOf<{ task: string }>(database, "tasks", "task")) tasks.push(task);
+    for (const { stored } of rowsOf<{ stored: string }>(database, "partition", "topic AS stored"))
+      topicIds.add((JSON.parse(stored) as { topicId: string }).topicId);
+    database.close();
+  }
+  return { tasks, topicIds };
+}
+
+/** The rows of a table, if the database has it. */
+function rowsOf<Row>(database: DatabaseSync, table: string, columns: string): Row[] {
+  const isThere = database.prepare("SELECT 1 FROM sqlite_master WHERE name = ?").get(table);
+  if (isThere === undefined) return [];
+  return database.prepare(`SELECT ${columns} FROM ${table}`).all() as Row[];
+}
+
+/** The code of a release: its Worker, and its SDK in one piece. */
+export interface Code {
+  readonly worker: string;
+  readonly sdk: string;
+}
+
 /** Keeps a release for ever. */
-export function keep(manifest: Manifest, bundlePath: string, dataDir: string): void {
+export function keep(manifest: Manifest, { worker, sdk }: Code, dataDir: string): void {
   const folder = join(FOLDER, manifest.version);
-  const bundle = readFileSync(bundlePath, "utf8").replace(/\n\/\/# sourceMappingURL=.*\s*$/, "\n");
-  writePacked(join(folder, "worker.js.br"), bundle);
+  writePacked(join(folder, "worker.js.br"), withoutMap(worker));
+  writePacked(join(folder, "sdk.js.br"), withoutMap(sdk));
   writePacked(join(folder, "manifest.json.br"), JSON.stringify(manifest));
   for (const path of databasesIn(dataDir)) {
     const database = new DatabaseSync(path);
     database.exec("PRAGMA wal_checkpoint(TRUNCATE); VACUUM; PRAGMA wal_checkpoint(TRUNCATE)");
     database.close();
-    writePacked(join(folder, path.slice(dataDir.length + 1)), readFileSync(path));
+    writePacked(join(folder, `${path.slice(dataDir.length + 1)}.br`), readFileSync(path));
   }
+}
+
+function withoutMap(code: string): string {
+  return code.replace(/\n\/\/# sourceMappingURL=.*\s*$/, "\n");
 }
 
 function databasesIn(dataDir: string): string[] {
@@ -129,7 +190,7 @@ function writePacked(path: string, data: string | Uint8Array): void {
   mkdirSync(dirname(path), { recursive: true });
   const params = { [constants.BROTLI_PARAM_LGWIN]: constants.BROTLI_MAX_WINDOW_BITS };
   const packed = brotliCompressSync(data, { params });
-  writeFileSync(path.endsWith(".br") ? path : `${path}.br`, packed);
+  writeFileSync(path, packed);
 }
 
 function unpacked(path: string): Uint8Array {

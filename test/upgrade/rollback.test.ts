@@ -1,13 +1,14 @@
 // One step back and forth again: the previous release's bundle over what this tree's bundle has stored.
-import { expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { find } from "../releases/found.ts";
-import { ReleaseBroker } from "../releases/release-broker.ts";
+import { killBrokers, ReleaseBroker } from "../releases/release-broker.ts";
 import { bundleOf, inFolder, manifestOf, previousVersion, thaw } from "../releases/releases.ts";
 import { type Content, expectContent, use } from "../releases/use.ts";
 import { write } from "../releases/write.ts";
 import { BUNDLE } from "./bundle.ts";
 
 process.env.KAFKAJS_NO_PARTITIONER_WARNING = "1";
+afterEach(killBrokers);
 
 /** Runs a broker on the folder until the body is done. */
 async function during<T>(
