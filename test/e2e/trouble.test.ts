@@ -197,6 +197,14 @@ class Sending {
     return this.#told.at(-1) as Promise<number | Error>;
   }
 
+  /** Sends until an outcome is one that the other side gave. On a busy machine the time may be over before. */
+  async answered(): Promise<number | Error> {
+    return until("it is answered", async () => {
+      const outcome = await this.send();
+      return outcome instanceof Error && outcome.message.startsWith("no answer") ? null : outcome;
+    });
+  }
+
   /** Sends until the producer appends over a socket. */
   async onSocket(proxy: TroubleProxy): Promise<Link> {
     return until("it appends over a socket", async () => {
@@ -1090,7 +1098,7 @@ const TOLD: readonly Case[] = [
       expect(await errorOf(sdk.admin.listTopics())).toMatchObject({
         message: expect.stringContaining("401"),
       });
-      expect(await sending.send()).toMatchObject({ message: expect.stringContaining("401") });
+      expect(await sending.answered()).toMatchObject({ message: expect.stringContaining("401") });
       const before = proxy.lines.length;
       await until("the consumer has tried", () => proxy.lines.length > before + 4);
       expect(member.errors).toMatchObject([{ code: "NETWORK_EXCEPTION" }]);
@@ -1113,7 +1121,7 @@ const TOLD: readonly Case[] = [
       expect(await errorOf(sdk.admin.deleteTopic("forbidden"))).toMatchObject({
         message: expect.stringContaining("403"),
       });
-      expect(await sending.send()).toMatchObject({ message: expect.stringContaining("403") });
+      expect(await sending.answered()).toMatchObject({ message: expect.stringContaining("403") });
       proxy.fateOf = () => "pass";
       expect(await sending.check()).toHaveLength(1);
     },
