@@ -28,9 +28,11 @@ const RESTART_BACKOFF_MS = 500;
 
 /** Processes that must not outlive this one. */
 const children = new Set<ChildProcess>();
-process.on("exit", () => {
+process.on("exit", killAll);
+
+function killAll(): void {
   for (const child of children) child.kill("SIGKILL");
-});
+}
 
 /**
  * Runs a file of `processes` with arguments as JSON. Its output goes to a file. If it fails by itself, that is said at
@@ -103,6 +105,12 @@ export class Fleet {
   /** Everybody runs again; nobody is hit any more. */
   wakeAll(): void {
     for (const worker of this.#workers.values()) this.#wake(worker);
+  }
+
+  /** Ends everybody at once, whatever they are at, and those too that `run` has started. */
+  kill(): void {
+    this.#isEnding = true;
+    killAll();
   }
 
   async end(): Promise<void> {

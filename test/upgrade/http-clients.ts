@@ -18,6 +18,7 @@ abstract class Repeater {
   /** What was answered so far. */
   answers = 0;
   #isStopping = false;
+  #isAbandoned = false;
   readonly #ended: Promise<void>;
   readonly #url: string;
 
@@ -42,13 +43,19 @@ abstract class Repeater {
     await this.#ended;
   }
 
+  /** Waits for no answer any more. */
+  abandon(): void {
+    this.#isStopping = true;
+    this.#isAbandoned = true;
+  }
+
   /** Sends the request until it is answered. Null if it was refused for good, which is a finding. */
   protected async insist<T>(
     path: string,
     body: object,
     headers: Record<string, string> = {},
   ): Promise<T | null> {
-    for (;;) {
+    while (!this.#isAbandoned) {
       try {
         const response = await fetch(`${this.#url}${path}`, {
           method: "POST",
@@ -71,6 +78,7 @@ abstract class Repeater {
       }
       await setTimeout(RETRY_MS);
     }
+    return null;
   }
 }
 

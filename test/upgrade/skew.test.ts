@@ -3,11 +3,11 @@
 // did is written down, and judged by the checker of `npm run torture`.
 import { mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { expect, test } from "vitest";
+import { afterEach, expect, test } from "vitest";
 import { ERRORS, isErrorName } from "../../src/core/errors.ts";
 import { Rivulet } from "../../src/sdk/index.ts";
-import { ReleaseBroker } from "../releases/release-broker.ts";
-import { bundleOf, inFolder, previousVersion } from "../releases/releases.ts";
+import { killBrokers, ReleaseBroker } from "../releases/release-broker.ts";
+import { bundleOf, inFolder, previousVersion, sdkOf } from "../releases/releases.ts";
 import { until } from "../support/until.ts";
 import { check } from "../torture/check.ts";
 import { ended, Fleet, type Post, run } from "../torture/fleet.ts";
@@ -44,18 +44,19 @@ const ROLLOUT: readonly (readonly [worker: Side, objects: Side])[] = [
   ["this", "this"],
 ];
 
-function posts(url: string, brokers: string): Post[] {
-  const sdk = { url, topic: TOPIC, group: "sdk", sessionTimeoutMs: SESSION_MS };
-  const mixed = { ...sdk, group: "mixed" };
+/** `sdk` is the previous release's. SDKs are upgraded when their users do so, so both are at work. */
+function posts(url: string, brokers: string, sdk: string): Post[] {
+  const native = { url, topic: TOPIC, group: "sdk", sessionTimeoutMs: SESSION_MS };
+  const mixed = { ...native, group: "mixed" };
   const kafka = { brokers, topic: TOPIC, sessionTimeoutMs: SESSION_MS };
   const kip848 = { ...kafka, group: "mixed", protocol: "consumer" } as const;
   const classic = { ...kafka, group: "classic", protocol: "classic" } as const;
   const file = "consumer.ts";
   const kafkaFile = "kafka-consumer.ts";
   return [
-    { name: "sdk-a", file, arguments: { ...sdk, handler: "eachRecord" } },
-    { name: "sdk-b", file, arguments: { ...sdk, handler: "eachBatch", instanceId: "b" } },
-    { name: "mixed-sdk", file, arguments: { ...mixed, handler: "slow eachRecord" } },
+    { name: "sdk-a", file, arguments: { ...native, handler: "eachRecord", sdk } },
+    { name: "sdk-b", file, arguments: { ...native, handler: "eachBatch", instanceId: "b" } },
+    { name: "mixed-sdk", file, arguments: { ...mixed, handler: "slow eachRecord", sdk } },
     // Without an id of its own it would be a new member after each restart.
     { name: "mixed-plain", file: "plain.ts", arguments: { ...mixed, instanceId: "plain" } },
     { name: "mixed-kip848", file: kafkaFile, arguments: { ...kip848, client: "librdkafka" } },
@@ -103,6 +104,12 @@ function refusals(events: Iterable<Event>): string[] {
   return found;
 }
 
+/** What ends whoever is still at work when the test has failed. */
+const cleanups: (() => void)[] = [killBrokers];
+afterEach(() => {
+  for (const cleanUp of cleanups) cleanUp();
+});
+
 test(
   "[VER-11] [VER-6] over a rollout and a rollback nothing acknowledged is lost, repeated or refused",
   () =>
@@ -110,6 +117,7 @@ test(
       const historyFolder = join(folder, "history");
       mkdirSync(historyFolder);
       const bundles = { previous: bundleOf(previousVersion(), folder), this: BUNDLE };
+      const sdk = sdkOf(previousVersion(), folder);
       const dataDir = join(folder, "data");
       const start = (worker: Side, objects: Side) =>
         ReleaseBroker.start({
@@ -125,10 +133,10 @@ test(
       await admin.alterGroup("mixed", { config: { "consumer.session.timeout.ms": SESSION_MS } });
 
       const history = new HistoryWriter(historyFolder, "run");
-      const fleet = new Fleet(historyFolder, history, posts(url, broker.kafka));
+      const fleet = new Fleet(historyFolder, history, posts(url, broker.kafka, sdk));
       const own = { topic: TOPIC, recordsPerSecond: RECORDS_PER_SECOND };
       const sending = [
-        run("producer.ts", historyFolder, "p0", { ...own, url, deliveryTimeoutMs: 60_000 }),
+        run("producer.ts", historyFolder, "p0", { ...own, url, deliveryTimeoutMs: 60_000, sdk }),
         run("producer.ts", historyFolder, "p1", { ...own, url, deliveryTimeoutMs: 60_000 }),
         run("kafka-producer.ts", historyFolder, "pk", {
           ...own,
@@ -142,8 +150,14 @@ test(
         topics: [TOPIC],
         sessionTimeoutMs: SESSION_MS,
       });
+      cleanups.push(
+        () => fleet.kill(),
+        () => keyed.abandon(),
+        () => poller.abandon(),
+      );
       const groups = [...Object.keys(GROUPS), "polled"];
       const watcher = new Watcher(admin, history, groups, () => true);
+      cleanups.push(() => void watcher.end());
 
       for (const [i, [worker, objects]] of ROLLOUT.entries()) {
         if (i > 0) {

@@ -1,12 +1,15 @@
 // A member of a group by the SDK that writes down everything it is told, until SIGTERM.
 import { setImmediate, setTimeout } from "node:timers/promises";
-import { BrokerError, type ConsumerRecord, Rivulet } from "../../../src/sdk/index.ts";
+import type { ConsumerRecord } from "../../../src/sdk/index.ts";
 import { HistoryWriter } from "../history.ts";
+import { sdkAt } from "../sdk.ts";
 
 export interface ConsumerArguments {
   readonly folder: string;
   readonly who: string;
   readonly url: string;
+  /** The path of another SDK than this tree's. */
+  readonly sdk?: string;
   readonly topic: string;
   readonly group: string;
   readonly handler: "eachRecord" | "slow eachRecord" | "eachBatch";
@@ -14,9 +17,9 @@ export interface ConsumerArguments {
   readonly instanceId?: string;
 }
 
-const { folder, who, url, topic, group, handler, sessionTimeoutMs, instanceId } = JSON.parse(
-  process.argv[2] ?? "",
-) as ConsumerArguments;
+const own = JSON.parse(process.argv[2] ?? "") as ConsumerArguments;
+const { folder, who, url, topic, group, handler, sessionTimeoutMs, instanceId } = own;
+const { BrokerError, Rivulet } = await sdkAt(own.sdk);
 // The SDK looks at its session's clock right before each record. That a process is stopped between the look
 // and the handler's first line cannot be prevented: a start is judged by the time of the look.
 let lookedNs = 0;

@@ -6,6 +6,7 @@ import { KafkaClient } from "kafka-crab-js";
 import { AssignerProtocol, Kafka, logLevel, type PartitionAssigner } from "kafkajs";
 import { until } from "../../support/until.ts";
 import { HistoryWriter } from "../history.ts";
+import { mendConnections } from "../kafkajs-connections.ts";
 
 export interface KafkaConsumerArguments {
   readonly folder: string;
@@ -141,6 +142,7 @@ function commitRegularly(
 }
 
 async function kafkaJs(): Promise<() => Promise<void>> {
+  mendConnections();
   const kafka = new Kafka({
     brokers: [brokers],
     clientId: who,

@@ -4,6 +4,7 @@ import { setTimeout } from "node:timers/promises";
 import { Kafka, logLevel, type Message, Partitioners } from "kafkajs";
 import { until } from "../../support/until.ts";
 import { HistoryWriter, type Place } from "../history.ts";
+import { mendConnections } from "../kafkajs-connections.ts";
 
 export interface KafkaProducerArguments {
   readonly folder: string;
@@ -24,6 +25,7 @@ const { folder, who, brokers, topic, partitions, recordsPerSecond } = JSON.parse
 ) as KafkaProducerArguments;
 const history = new HistoryWriter(folder, who);
 const retry = { retries: 1_000, initialRetryTime: 100, maxRetryTime: 1_000 };
+mendConnections();
 const kafka = new Kafka({
   brokers: [brokers],
   clientId: who,

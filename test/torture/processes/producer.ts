@@ -1,12 +1,14 @@
 // Produces numbered records at a steady rate, several sends at a time, until SIGTERM; what a fault has held
 // up is made good. SIGUSR2 asks for a small burst.
-import { BrokerError, Rivulet } from "../../../src/sdk/index.ts";
 import { HistoryWriter } from "../history.ts";
+import { sdkAt } from "../sdk.ts";
 
 export interface ProducerArguments {
   readonly folder: string;
   readonly who: string;
   readonly url: string;
+  /** The path of another SDK than this tree's. */
+  readonly sdk?: string;
   readonly topic: string;
   readonly recordsPerSecond: number;
   /** Short, and some sends fail with an outcome that nobody knows. */
@@ -19,9 +21,9 @@ const RECORDS_PER_BURST = 20;
 const KEYS = 1_000;
 const PADDING = "x".repeat(88);
 
-const { folder, who, url, topic, recordsPerSecond, deliveryTimeoutMs } = JSON.parse(
-  process.argv[2] ?? "",
-) as ProducerArguments;
+const own = JSON.parse(process.argv[2] ?? "") as ProducerArguments;
+const { folder, who, url, topic, recordsPerSecond, deliveryTimeoutMs } = own;
+const { BrokerError, Rivulet } = await sdkAt(own.sdk);
 const history = new HistoryWriter(folder, who);
 const { producer } = new Rivulet({ url });
 const startedMs = performance.now();
