@@ -240,7 +240,13 @@ async function readAll(broker: ReleaseBroker, round: string): Promise<void> {
 async function administer(broker: ReleaseBroker, round: string): Promise<void> {
   const { url } = broker;
   const config = { "retention.ms": -1, "retention.bytes": 1_000_000 + round.length };
-  await ask(url, "PATCH", "/v1/topics/unused", { config });
+  const { groups, topics } = await find(broker);
+  for (const { name } of topics)
+    if (name === "unused" || name === "placed")
+      await ask(url, "PATCH", `/v1/topics/${name}`, { config });
+  for (const { groupId } of groups)
+    if (groupId === "committed" || groupId === "placed")
+      await ask(url, "PATCH", `/v1/groups/${groupId}`, { config: { "group.max.size": 90 } });
   await ask(url, "POST", "/v1/topics", { name: `short-${round}`, partitions: 2 });
   await ask(url, "POST", `/v1/topics/short-${round}/records`, { records: [{ value: 1 }] });
   await ask(url, "DELETE", `/v1/topics/short-${round}`);

@@ -78,6 +78,7 @@ export async function write(broker: ReleaseBroker): Promise<Written> {
   await writePositions(broker, kafka);
   kafka.close();
   await deleteSome(broker);
+  await writeRegions(broker);
   const config = { "offsets.retention.minutes": TEN_YEARS_MINUTES };
   for (const { groupId } of await groupsOf(broker))
     await ask(broker.url, "PATCH", `/v1/groups/${groupId}`, { config });
@@ -408,6 +409,16 @@ async function writePositions(broker: ReleaseBroker, kafka: RawKafka): Promise<v
     { topic: "segments", partition: 0, offset: 12, leaderEpoch: 0, metadata: "" },
   ]);
   await ask(broker.url, "POST", "/v1/groups/reset/offsets", { to: "earliest" });
+}
+
+/** A topic and a group with a region. Release 0.1 has none. */
+async function writeRegions(broker: ReleaseBroker): Promise<void> {
+  const { config } = await ask<{ config: Json }>(broker.url, "GET", "/v1/topics/orders");
+  if (!("rivulet.region" in config)) return;
+  const region = { "rivulet.region": "weur" };
+  await create(broker, "placed", 2, region);
+  await send(broker, "placed", [{ key: "a", value: "in Western Europe" }]);
+  await ask(broker.url, "PATCH", "/v1/groups/placed", { config: region });
 }
 
 /** A deleted topic, one of the same name, and a deleted group. */
