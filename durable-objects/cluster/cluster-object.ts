@@ -5,7 +5,11 @@
 // spreading a config, telling groups. The tasks are done before the change is answered. Those that fail are
 // left to an alarm, which comes back until all are done.
 import { DurableObject } from "cloudflare:workers";
-import { CLUSTER_CALLS, type ClusterCalls } from "../../src/calls/cluster-calls.ts";
+import {
+  CLUSTER_CALLS,
+  type ClusterCalls,
+  type ClusterRequest,
+} from "../../src/calls/cluster-calls.ts";
 import {
   type ConfigOverrides,
   changeDefaults,
@@ -47,8 +51,6 @@ import { ClusterStore, type Task } from "./cluster-store.ts";
 const TASK_RETRY_MS = 1_000;
 const MAX_TASK_RETRY_MS = 60_000;
 
-type RequestOf<Method extends keyof ClusterCalls> = Parameters<ClusterCalls[Method]>[0];
-
 export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #store: ClusterStore;
   #taskRetryMs = TASK_RETRY_MS;
@@ -78,7 +80,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     partitions,
     overrides,
     region,
-  }: RequestOf<"createTopic">): Promise<Result<{ topic: Topic }>> {
+  }: ClusterRequest<"createTopic">): Promise<Result<{ topic: Topic }>> {
     const invalid = checkTopicName(name) ?? checkPartitionCount(partitions);
     if (invalid !== null) return invalid;
     const changed = changeOverrides({}, overrides);
@@ -106,12 +108,12 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     return { ok: true, topic };
   }
 
-  async topic({ name }: RequestOf<"topic">): Promise<Result<{ topic: Topic }>> {
+  async topic({ name }: ClusterRequest<"topic">): Promise<Result<{ topic: Topic }>> {
     const topic = this.#store.topic(name);
     return topic === null ? unknownTopic(name) : { ok: true, topic };
   }
 
-  async topicById({ topicId }: RequestOf<"topicById">): Promise<Result<{ topic: Topic }>> {
+  async topicById({ topicId }: ClusterRequest<"topicById">): Promise<Result<{ topic: Topic }>> {
     return this.#topicById(topicId);
   }
 
@@ -129,28 +131,30 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   async usePartition({
     topicId,
     partition,
-  }: RequestOf<"usePartition">): Promise<Result<{ topic: Topic; knownLogEnd: number | null }>> {
+  }: ClusterRequest<"usePartition">): Promise<
+    Result<{ topic: Topic; knownLogEnd: number | null }>
+  > {
     const found = this.#topicById(topicId);
     if (!found.ok || partition >= found.topic.partitions)
       return found.ok ? { ...found, knownLogEnd: null } : found;
     return { ...found, knownLogEnd: this.#store.usePartition(topicId, partition) };
   }
 
-  async noteLogEnd({ topicId, partition, logEnd }: RequestOf<"noteLogEnd">): Promise<void> {
+  async noteLogEnd({ topicId, partition, logEnd }: ClusterRequest<"noteLogEnd">): Promise<void> {
     this.#noteWriter(topicId, partition);
     if (this.#store.topicById(topicId) !== null) this.#store.noteLogEnd(topicId, partition, logEnd);
   }
 
   async usedPartitions({
     topicIds,
-  }: RequestOf<"usedPartitions">): Promise<(readonly number[] | null)[]> {
+  }: ClusterRequest<"usedPartitions">): Promise<(readonly number[] | null)[]> {
     return topicIds.map((topicId) => this.#store.usedPartitions(topicId));
   }
 
   async alterTopic({
     name,
     ...change
-  }: RequestOf<"alterTopic">): Promise<Result<{ topic: Topic }>> {
+  }: ClusterRequest<"alterTopic">): Promise<Result<{ topic: Topic }>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
     const partitions = change.partitions ?? topic.partitions;
@@ -183,7 +187,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
 
   async alterDefaults({
     changes,
-  }: RequestOf<"alterDefaults">): Promise<
+  }: ClusterRequest<"alterDefaults">): Promise<
     Result<{ overrides: ConfigOverrides; config: TopicConfig }>
   > {
     const changed = changeDefaults(this.#store.defaults(), changes);
@@ -203,7 +207,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     return { ok: true, ...(await this.defaults()) };
   }
 
-  async deleteTopic({ name }: RequestOf<"deleteTopic">): Promise<Result<object>> {
+  async deleteTopic({ name }: ClusterRequest<"deleteTopic">): Promise<Result<object>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
     this.#change(() => {
@@ -239,7 +243,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   /** [PLC-1] */
   async claimJurisdiction({
     jurisdiction,
-  }: RequestOf<"claimJurisdiction">): Promise<{ jurisdiction: string }> {
+  }: ClusterRequest<"claimJurisdiction">): Promise<{ jurisdiction: string }> {
     const noted = this.#store.jurisdiction();
     if (noted !== null) return { jurisdiction: noted };
     if (!this.#store.isEmpty()) return { jurisdiction: "" };
@@ -272,15 +276,15 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     return this.#store.groups();
   }
 
-  async hasGroup({ groupId }: RequestOf<"hasGroup">): Promise<boolean> {
+  async hasGroup({ groupId }: ClusterRequest<"hasGroup">): Promise<boolean> {
     return this.#store.hasGroup(groupId);
   }
 
-  async noteGroupMade({ groupId }: RequestOf<"noteGroupMade">): Promise<void> {
+  async noteGroupMade({ groupId }: ClusterRequest<"noteGroupMade">): Promise<void> {
     if (this.#store.hasGroup(groupId)) this.#store.noteGroupMade(groupId);
   }
 
-  async isGroupMade({ groupId }: RequestOf<"isGroupMade">): Promise<boolean> {
+  async isGroupMade({ groupId }: ClusterRequest<"isGroupMade">): Promise<boolean> {
     return this.#store.isGroupMade(groupId);
   }
 
@@ -289,7 +293,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     names,
     pattern,
     mustExist = false,
-  }: RequestOf<"subscribe">): Promise<
+  }: ClusterRequest<"subscribe">): Promise<
     Result<{ topics: Topic[]; retiredIncarnation: number; isMade: boolean }>
   > {
     const invalid = checkGroupId(groupId) ?? checkTopicPattern(pattern);
@@ -328,13 +332,13 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     return { ok: true, topics, retiredIncarnation, isMade };
   }
 
-  async retireIncarnation({ incarnation }: RequestOf<"retireIncarnation">): Promise<void> {
+  async retireIncarnation({ incarnation }: ClusterRequest<"retireIncarnation">): Promise<void> {
     if (incarnation <= this.#retiredIncarnation) return;
     this.#change(() => this.#store.setRetiredIncarnation(incarnation));
     this.#retiredIncarnation = incarnation;
   }
 
-  async forgetGroup({ groupId }: RequestOf<"forgetGroup">): Promise<void> {
+  async forgetGroup({ groupId }: ClusterRequest<"forgetGroup">): Promise<void> {
     const mine = Symbol(groupId);
     this.#forgetting.set(groupId, mine);
     const isNeeded = await groupStub(this.env, groupId).isNeeded();

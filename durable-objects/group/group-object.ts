@@ -9,6 +9,7 @@ import type * as z from "zod";
 import {
   GROUP_CALLS,
   type GroupCalls,
+  type GroupRequest,
   type HeartbeatAnswer,
   type HeartbeatRequest,
 } from "../../src/calls/group-calls.ts";
@@ -113,8 +114,6 @@ interface Joined {
   readonly memberId: string;
   readonly requestId: number | undefined;
 }
-
-type RequestOf<Method extends keyof GroupCalls> = Parameters<GroupCalls[Method]>[0];
 
 export class GroupObject extends DurableObject<Env> implements GroupCalls {
   readonly #groupId: string;
@@ -246,7 +245,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
 
   async history({
     limit,
-  }: RequestOf<"history">): Promise<
+  }: GroupRequest<"history">): Promise<
     Result<{ history: (HistoryEntry & { readonly atMs: number })[] }>
   > {
     await this.#assertKept();
@@ -254,7 +253,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     return { ok: true, history: this.#store.history(limit) };
   }
 
-  async resetOffsets({ offsets }: RequestOf<"resetOffsets">): Promise<Result<object>> {
+  async resetOffsets({ offsets }: GroupRequest<"resetOffsets">): Promise<Result<object>> {
     await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     const used = checkUnused(this.#members);
@@ -275,7 +274,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     return result;
   }
 
-  async deleteOffsets({ topics }: RequestOf<"deleteOffsets">): Promise<Result<object>> {
+  async deleteOffsets({ topics }: GroupRequest<"deleteOffsets">): Promise<Result<object>> {
     await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     for (const topic of topics) {
@@ -299,7 +298,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
 
   async alterConfig({
     changes,
-  }: RequestOf<"alterConfig">): Promise<
+  }: GroupRequest<"alterConfig">): Promise<
     Result<{ overrides: ConfigOverrides; config: GroupConfig }>
   > {
     const checked = this.#coordinator.checkConfig(changes);
@@ -349,7 +348,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     return this.#coordinator.exists || this.#subscribing > 0 || this.#damage !== null;
   }
 
-  async hasIncarnation({ incarnation }: RequestOf<"hasIncarnation">): Promise<boolean> {
+  async hasIncarnation({ incarnation }: GroupRequest<"hasIncarnation">): Promise<boolean> {
     return this.#coordinator.exists && this.#coordinator.state.incarnation === incarnation;
   }
 
@@ -359,7 +358,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     if (this.#clock.isStanding) await startAnew(this.ctx);
   }
 
-  async changeTopic({ name, topic }: RequestOf<"changeTopic">): Promise<void> {
+  async changeTopic({ name, topic }: GroupRequest<"changeTopic">): Promise<void> {
     if (!this.#coordinator.exists) return;
     const known = this.#coordinator.state.topics.get(name);
     if (known !== undefined && known.topicId !== topic?.topicId)
@@ -448,7 +447,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     memberId,
     memberEpoch,
     deliveries,
-  }: RequestOf<"deliver">): Promise<PartitionSet> {
+  }: GroupRequest<"deliver">): Promise<PartitionSet> {
     const own = this.#coordinator.deliver(memberId, memberEpoch, deliveries, this.#clock.now());
     await this.#persistAndTell();
     return own;
@@ -457,7 +456,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   async leave({
     memberId,
     acks,
-  }: RequestOf<"leave">): Promise<Result<{ rejected: readonly RejectedAck[] }>> {
+  }: GroupRequest<"leave">): Promise<Result<{ rejected: readonly RejectedAck[] }>> {
     // [GRP-15] Another kind of member may have chosen an id that a poller would have.
     if (this.#coordinator.state.members.get(memberId)?.polls === false)
       return unknownMember(memberId);
@@ -514,7 +513,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     return this.#kafka.heartbeatClassic(token);
   }
 
-  leaveClassic({ members }: RequestOf<"leaveClassic">): Promise<number[]> {
+  leaveClassic({ members }: GroupRequest<"leaveClassic">): Promise<number[]> {
     return this.#kafka.leaveClassic(members);
   }
 
@@ -525,16 +524,16 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   commitOffsets({
     token,
     offsets,
-  }: RequestOf<"commitOffsets">): Promise<{ errorCode: number; errorCodes: number[] }> {
+  }: GroupRequest<"commitOffsets">): Promise<{ errorCode: number; errorCodes: number[] }> {
     return this.#kafka.commitOffsets(token, offsets);
   }
 
-  async deletePositions({ positions }: RequestOf<"deletePositions">) {
+  async deletePositions({ positions }: GroupRequest<"deletePositions">) {
     await this.#assertKept();
     return this.#kafka.deletePositions(positions);
   }
 
-  async committedOffsets({ member }: RequestOf<"committedOffsets">) {
+  async committedOffsets({ member }: GroupRequest<"committedOffsets">) {
     await this.#assertKept();
     return this.#kafka.committedOffsets(member);
   }

@@ -9,6 +9,7 @@ import {
   type Bounds,
   PARTITION_CALLS,
   type PartitionCalls,
+  type PartitionRequest,
 } from "../../src/calls/partition-calls.ts";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
@@ -70,8 +71,6 @@ interface Parts {
   readonly housekeeping: Housekeeping;
   readonly turns: Turns;
 }
-
-type RequestOf<Method extends keyof PartitionCalls> = Parameters<PartitionCalls[Method]>[0];
 
 export class PartitionObject extends DurableObject<Env> implements PartitionCalls {
   readonly #store: PartitionStore;
@@ -188,7 +187,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   async read(
-    request: RequestOf<"read">,
+    request: PartitionRequest<"read">,
   ): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
@@ -205,7 +204,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   async readAs({
     owner,
     ...request
-  }: RequestOf<"readAs">): Promise<
+  }: PartitionRequest<"readAs">): Promise<
     Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>
   > {
     const invalid = await this.#checkIncarnation(owner);
@@ -259,7 +258,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   async findBatchByTimestamp({
     timestamp,
     from,
-  }: RequestOf<"findBatchByTimestamp">): Promise<
+  }: PartitionRequest<"findBatchByTimestamp">): Promise<
     Result<{ candidate: TimestampCandidate | null; topic: string } & Bounds>
   > {
     const loaded = await this.#load();
@@ -280,7 +279,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 
   async deleteRecords({
     before,
-  }: RequestOf<"deleteRecords">): Promise<Result<{ logStartOffset: number }>> {
+  }: PartitionRequest<"deleteRecords">): Promise<Result<{ logStartOffset: number }>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
     const { log } = loaded.parts;
@@ -298,7 +297,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     key,
     bodyHash,
     plan,
-  }: RequestOf<"beginRequest">): Promise<Result<{ request: KeyedRequest | null }>> {
+  }: PartitionRequest<"beginRequest">): Promise<Result<{ request: KeyedRequest | null }>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
     const { requests, housekeeping } = loaded.parts;
@@ -307,7 +306,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     return begun;
   }
 
-  async configure({ topic: described }: RequestOf<"configure">): Promise<void> {
+  async configure({ topic: described }: PartitionRequest<"configure">): Promise<void> {
     const parts = this.#parts;
     if (parts === null) return;
     const topic = resolveTopic(described);

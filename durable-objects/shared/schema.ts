@@ -3,7 +3,7 @@
 // schema_version  one row: the version of the tables and of what is stored in them, and the oldest version of the
 //                 program that can use them. Release 0.1 did not write this table. Its storage is version 1.
 //
-// What is stored is for ever: a name on disk is never given another meaning. A change takes three releases, so that
+// Stored data is for ever: a name on disk is never given another meaning. A change takes three releases, so that
 // the release before can always use what a newer one has written [VER-6]:
 //   expand    adds the new form and goes on writing the old one beside it. `oldestReader` stays.
 //   migrate   reads the new form only. Both are still written.

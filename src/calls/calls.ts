@@ -14,10 +14,6 @@ export type ObjectKind = "cluster" | "partition" | "group";
 /** The version of the calls. It stands in each call, and grows with every change of their meaning. */
 export const CALLS_VERSION = 2;
 
-/** The methods of an object that others call. */
-// biome-ignore lint/complexity/noBannedTypes: an interface of calls has no method in common with others.
-export type Calls = {};
-
 export type CallRequest = Readonly<Record<string, unknown>>;
 
 /** The field with the version. Nothing that a caller sends has this name by chance. */

@@ -3,9 +3,8 @@ import type { ConfigOverrides, TopicConfig } from "../core/cluster/config.ts";
 import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { Result } from "../core/errors.ts";
 import type { Region } from "../core/placement.ts";
-import type { Calls } from "./calls.ts";
 
-export interface ClusterCalls extends Calls {
+export interface ClusterCalls {
   /** [CLU-1] Creates a topic, or returns what is wrong and changes nothing. */
   createTopic(request: {
     name: string;
@@ -101,6 +100,9 @@ export interface ClusterCalls extends Calls {
    */
   forgetGroup(request: { groupId: string }): Promise<void>;
 }
+
+/** The fields of a call. */
+export type ClusterRequest<Method extends keyof ClusterCalls> = Parameters<ClusterCalls[Method]>[0];
 
 /** [VER-10] The calls that do no harm if they run twice. The platform may repeat those whose answer was lost. */
 export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {

@@ -17,7 +17,6 @@ import type { HistoryEntry } from "../core/group/history.ts";
 import type { PartitionSet, TopicPartitions } from "../core/group/partition-key.ts";
 import type { TopicPartition } from "../core/record.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
-import type { Calls } from "./calls.ts";
 
 /** A heartbeat as it crosses the call, which cannot carry sets. */
 export type HeartbeatRequest = Omit<Heartbeat, "owned"> & {
@@ -58,7 +57,7 @@ export interface ClassicDescription {
   }[];
 }
 
-export interface GroupCalls extends Calls {
+export interface GroupCalls {
   describe(): Promise<Result<{ group: GroupDescription }>>;
 
   /** [HIS-1] Returns the newest `limit` events in this group, oldest first. */
@@ -169,6 +168,9 @@ export interface GroupCalls extends Calls {
   /** Describes the group as ListGroups does. Null if there is none. */
   summary(): Promise<{ protocolType: string; groupState: string; groupType: string } | null>;
 }
+
+/** The fields of a call. */
+export type GroupRequest<Method extends keyof GroupCalls> = Parameters<GroupCalls[Method]>[0];
 
 /** [VER-10] The calls that do no harm if they run twice. The platform may repeat those whose answer was lost. */
 export const GROUP_CALLS: Readonly<Record<keyof GroupCalls, boolean>> = {

@@ -5,7 +5,6 @@ import type { KeyedAppend, KeyedRequest, RequestPlan } from "../core/log/keyed-r
 import type { TimestampCandidate } from "../core/log/timestamp-lookup.ts";
 import type { InitialOffset } from "../protocol/group-socket.ts";
 import type { Owner } from "../protocol/partition-socket.ts";
-import type { Calls } from "./calls.ts";
 
 export interface Bounds {
   readonly logStartOffset: number;
@@ -31,7 +30,7 @@ export type AppendResult = Result<{
   readonly logStartOffset?: number;
 }>;
 
-export interface PartitionCalls extends Calls {
+export interface PartitionCalls {
   /** Appends whole record batches. Their records get consecutive offsets from `baseOffset` on. */
   append(request: AppendRequest): Promise<AppendResult>;
 
@@ -84,6 +83,11 @@ export interface PartitionCalls extends Calls {
   /** [CLU-4] Frees everything. From here on this partition does not exist. Repeating the call is harmless. */
   destroy(): Promise<void>;
 }
+
+/** The fields of a call. */
+export type PartitionRequest<Method extends keyof PartitionCalls> = Parameters<
+  PartitionCalls[Method]
+>[0];
 
 /** [VER-10] The calls that do no harm if they run twice. The platform may repeat those whose answer was lost. */
 export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = {

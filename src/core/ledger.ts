@@ -48,7 +48,7 @@ export class Ledger {
   change(holder: Holder, delta: number): void {
     this.#bytes += delta;
     if (this.#bytes <= this.#maxBytes) return;
-    // Whoever is let go holds at least as much as the holder grew by, so letting go of one is enough.
+    // The one that is let go holds at least as much as the holder grew by, so letting go of one is enough.
     const largest = this.#largest(holder);
     const error = new BrokerError(
       "THROTTLING_QUOTA_EXCEEDED",

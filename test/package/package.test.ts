@@ -27,7 +27,7 @@ afterAll(async () => {
 const installedFile = (...path: readonly string[]) =>
   join(project.folder, "node_modules/rivulet", ...path);
 
-/** What `exchange.ts` returns for a topic. */
+/** The result of `exchange.ts` for a topic. */
 const exchanged = (topic: string) => [`hello from ${topic}`, "compressed"];
 
 test("[PKG-4] the install brings one package, which takes less than 1 MB, and runs nothing", () => {

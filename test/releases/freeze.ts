@@ -46,7 +46,7 @@ await inFolder(async (dataDir) => {
   const { path, topicId } = partitionFileOf(dataDir, "doomed");
   const file = readFileSync(path);
   writeFileSync(path, Buffer.alloc(file.length, 0xff));
-  // What is found is what a restart finds: members whose sockets are gone, and nothing in memory.
+  // A restart finds the same: members whose sockets are gone, and nothing in memory.
   const second = await ReleaseBroker.start({ dataDir, bundle });
   await ask(second.url, "DELETE", "/v1/topics/doomed");
   const found = await find(second);

@@ -1,28 +1,29 @@
 // Changes of topics, and the list of them all. They go to the cluster. What it answers is remembered (metadata.ts).
-import type { ClusterCalls } from "../../calls/cluster-calls.ts";
+import type { ClusterRequest } from "../../calls/cluster-calls.ts";
 import { resolveTopic, type Topic } from "../../core/cluster/topics.ts";
 import { type Result, unwrap } from "../../core/errors.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { forget, learn } from "./metadata.ts";
 
-type RequestOf<Method extends keyof ClusterCalls> = Parameters<ClusterCalls[Method]>[0];
-
 /** [PLC-2] Adds where a topic is created from, if that is known. */
-function withRegion(env: Env, request: RequestOf<"createTopic">): RequestOf<"createTopic"> {
+function withRegion(
+  env: Env,
+  request: ClusterRequest<"createTopic">,
+): ClusterRequest<"createTopic"> {
   return env.region === undefined ? request : { ...request, region: env.region };
 }
 
 /** [CLU-1] */
 export async function createTopic(
   env: Env,
-  request: RequestOf<"createTopic">,
+  request: ClusterRequest<"createTopic">,
 ): Promise<Result<{ topic: Topic }>> {
   const created = await clusterStub(env).createTopic(withRegion(env, request));
   return created.ok ? { ok: true, topic: learn(created.topic) } : created;
 }
 
 /** [CLU-3] Throws what is wrong. */
-export async function alterTopic(env: Env, request: RequestOf<"alterTopic">): Promise<Topic> {
+export async function alterTopic(env: Env, request: ClusterRequest<"alterTopic">): Promise<Topic> {
   return learn(unwrap(await clusterStub(env).alterTopic(request)).topic);
 }
 

@@ -1,4 +1,4 @@
-// What a client takes, by its Accept header.
+// The forms that a client takes, by its Accept header.
 
 /** True if the header names the media type itself, and not with a weight of 0. A range of types does not count. */
 export function accepts(request: Request, mediaType: string): boolean {

@@ -14,7 +14,7 @@ export interface Api<Request = unknown, Response = never> {
   readonly response: Pick<Type<unknown, Response>, "write">;
 }
 
-/** What an API is made of. */
+/** The parts of an API. */
 interface Definition<Request, Response> extends Omit<Api, "request" | "response"> {
   readonly request: Type<Request, unknown>;
   readonly response: Type<unknown, Response>;

@@ -1,4 +1,4 @@
-// What the requests that change topics or configs have in common: each item is changed by itself.
+// Requests that change topics or configs change each item by itself.
 
 import { answerEach, type RequestContext } from "./context.ts";
 import { distinct, namedTwice, repeated } from "./distinct.ts";

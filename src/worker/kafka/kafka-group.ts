@@ -1,6 +1,6 @@
 // A group as Kafka's clients ask it. If there is no such group, requests that only read are answered here, as an empty
 // object would answer them, but without creating one [FIL-1]. Requests that may create the group go to its object.
-import type { GroupCalls, HeartbeatRequest } from "../../calls/group-calls.ts";
+import type { GroupRequest, HeartbeatRequest } from "../../calls/group-calls.ts";
 import { checkGroupId } from "../../core/cluster/topics.ts";
 import { BrokerError, ERRORS, fail, KAFKA_ERRORS } from "../../core/errors.ts";
 import { isByHand } from "../../core/group/admission.ts";
@@ -16,8 +16,6 @@ import { type Env, groupStub } from "../../env.ts";
 import { forgetGroup, type Group, groupExists, unknownGroup } from "../edge/groups.ts";
 import type { RequestContext } from "./context.ts";
 import { codeOf, told } from "./errors.ts";
-
-type RequestOf<Method extends keyof GroupCalls> = Parameters<GroupCalls[Method]>[0];
 
 const UNKNOWN_MEMBER_ID = ERRORS.UNKNOWN_MEMBER_ID.code;
 
@@ -46,7 +44,7 @@ export class KafkaGroup {
   }
 
   /** Commits offsets. A commit by hand, without a member, creates the group. */
-  async commitOffsets(request: RequestOf<"commitOffsets">) {
+  async commitOffsets(request: GroupRequest<"commitOffsets">) {
     if (isByHand(request.token) || (await this.#exists()))
       return await this.#group.commitOffsets(request);
     return { errorCode: UNKNOWN_MEMBER_ID, errorCodes: [] };
@@ -64,17 +62,17 @@ export class KafkaGroup {
     return UNKNOWN_MEMBER_ID;
   }
 
-  async leaveClassic(request: RequestOf<"leaveClassic">) {
+  async leaveClassic(request: GroupRequest<"leaveClassic">) {
     if (await this.#exists()) return await this.#group.leaveClassic(request);
     return request.members.map(() => UNKNOWN_MEMBER_ID);
   }
 
-  async committedOffsets(request: RequestOf<"committedOffsets">) {
+  async committedOffsets(request: GroupRequest<"committedOffsets">) {
     if (await this.#exists()) return await this.#group.committedOffsets(request);
     return { offsets: [] }; // [CLS-11]
   }
 
-  async deletePositions(request: RequestOf<"deletePositions">) {
+  async deletePositions(request: GroupRequest<"deletePositions">) {
     if (await this.#exists()) return await this.#group.deletePositions(request);
     return ERRORS.GROUP_ID_NOT_FOUND.code;
   }

@@ -1,4 +1,4 @@
-// What the messages of several APIs have in common.
+// Structures that the messages of several APIs share.
 import { array, type Fields, string, struct } from "./schema.ts";
 
 /** An array of topics, each with an array of the given partition type. */
