@@ -15,7 +15,13 @@ process.env.NODE_COMPILE_CACHE ??= fileURLToPath(
 );
 
 /** They wait longest, and begin first. */
-const LONGEST = ["e2e/bounds", "e2e/files", "e2e/idle", "e2e/kafka-silence"];
+const LONGEST = [
+  "e2e/bounds",
+  "e2e/files",
+  "e2e/idle",
+  "e2e/kafka-silence",
+  "workers/plain-consumer",
+];
 /** Then those that take long, of what waits and of what computes. */
 const LONG = [
   "e2e/trouble",
@@ -55,7 +61,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     // More than the two cores they are made for: the end-to-end tests wait far more than they compute.
-    maxWorkers: 5,
+    maxWorkers: 7,
     // What a test makes the program say is shown where the test fails.
     silent: "passed-only",
     // A file is a line, whatever its tests take.

@@ -264,8 +264,8 @@ test("[FIL-2] groups that come and go under one name lose nothing they acknowled
     }
   };
   // Some come again at once, and the others about when workerd closes their files.
-  const { numRuns: quick } = runs(5);
-  const { numRuns: slow } = runs(25);
+  const { numRuns: quick } = runs(3);
+  const { numRuns: slow } = runs(12);
   const groups = Array.from({ length: quick + slow }, (_, i) =>
     churn(`g${i}`, i < quick ? 0 : 9_600 + (1_200 * (i - quick)) / slow),
   );
