@@ -353,10 +353,10 @@ export class ConsumerCore {
   }
 
   /** Notes that the application is done with everything before `nextOffset`. */
-  processed(place: TopicPartition, nextOffset: number, generation: number, nowMs: number): void {
+  processed(place: TopicPartition, nextOffset: number, attachId: number, nowMs: number): void {
     const partition = this.#find(place);
     if (partition === undefined || partition.phase === "releasing") return;
-    if (generation !== partition.attachId) {
+    if (attachId !== partition.attachId) {
       // It was delivered before a seek. It counts if the seek is refused.
       if (partition.sought !== null) partition.processed = nextOffset;
       return;
@@ -402,8 +402,8 @@ export class ConsumerCore {
   }
 
   /** False for records from before a seek, and for a partition that is no longer the consumer's. */
-  isCurrent(place: TopicPartition, generation: number): boolean {
-    return this.#find(place)?.attachId === generation;
+  isCurrent(place: TopicPartition, attachId: number): boolean {
+    return this.#find(place)?.attachId === attachId;
   }
 
   /**

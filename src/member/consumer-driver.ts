@@ -57,8 +57,8 @@ export class ConsumerDriver {
     return this.#run((nowMs) => this.#core.add(places, nowMs));
   }
 
-  processed(place: TopicPartition, nextOffset: number, generation: number): void {
-    this.#run((nowMs) => this.#core.processed(place, nextOffset, generation, nowMs));
+  processed(place: TopicPartition, nextOffset: number, attachId: number): void {
+    this.#run((nowMs) => this.#core.processed(place, nextOffset, attachId, nowMs));
   }
 
   /** Resolves once all processed records are committed, or no longer the member's. */
@@ -173,7 +173,7 @@ export class ConsumerDriver {
         return;
       case "records":
         // The application may have sought since, when it was told of earlier effects.
-        if (this.#core.isCurrent(effect, effect.generation)) this.#listener(effect);
+        if (this.#core.isCurrent(effect, effect.attachId)) this.#listener(effect);
         return;
       default:
         this.#listener(effect);

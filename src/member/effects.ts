@@ -26,10 +26,10 @@ export type ConsumerEffect =
   | { readonly type: "revoked"; readonly partitions: readonly TopicPartition[] }
   /** The partitions are already gone. Another member may own them, and commits would be refused. */
   | { readonly type: "lost"; readonly partitions: readonly TopicPartition[] }
-  /** `generation` is passed back with `processed`, so records delivered before a seek no longer count. */
+  /** `attachId` is passed back with `processed`, so records delivered before a seek no longer count. */
   | (TopicPartition & {
       readonly type: "records";
-      readonly generation: number;
+      readonly attachId: number;
       readonly records: readonly ConsumerRecord[];
     })
   /** A fatal error is followed by `closed`. Other errors are worth a log line, and the core continues by itself. */

@@ -226,8 +226,8 @@ export class PartitionReaders {
       this.#giveBack(partition, partition.settle(this.#config.windowBytes));
       return;
     }
-    const { place, attachId: generation } = partition;
-    this.#outbox.emit({ type: "records", ...place, generation, records });
+    const { place, attachId } = partition;
+    this.#outbox.emit({ type: "records", ...place, attachId, records });
   }
 
   /** Notes that everything before `nextOffset` is processed, and gives window back. */

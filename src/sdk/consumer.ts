@@ -6,6 +6,7 @@ import { type ApplicationEffect, ConsumerDriver } from "../member/consumer-drive
 import type { AssignedPlace, ReaderPlace } from "../member/places.ts";
 import type { Transport } from "../member/transport.ts";
 import type { ConsumerOptions } from "./consumer/consumer-options.ts";
+import { type Delivery, HandlerQueue } from "./consumer/handler-queue.ts";
 import { coreConfig } from "./consumer/options.ts";
 import { ABANDONED, type PlacedRecord, recordLoop } from "./consumer/record-loop.ts";
 import { type AnySerdes, hasSerdes, through } from "./serde.ts";
@@ -32,22 +33,6 @@ export interface RunOptions {
 
 export type { PlacedRecord };
 
-interface Work {
-  readonly place: TopicPartition;
-  queue: { readonly generation: number; readonly records: readonly ConsumerRecord[] }[];
-  isRunning: boolean;
-  /** The number of callbacks, `onAssigned` or `onRevoked`, that have not finished. */
-  callbacks: number;
-  isPaused: boolean;
-  /** True if the partition is revoked. It is given up after the record, or the batch, in progress. */
-  isStopping: boolean;
-  isLost: boolean;
-  /** Takes back a record that a loop has not come to yet. */
-  abandon: (() => void) | null;
-  /** How often the application has sought here. Records fetched before a seek are not handled after it. */
-  seeks: number;
-}
-
 /**
  * Reads records as a group member or alone. `Record` is what its serdes make
  * of a record. Without serdes, key and value are bytes.
@@ -56,12 +41,12 @@ export class Consumer<Record = ConsumerRecord> {
   readonly memberId: string = crypto.randomUUID();
   readonly #driver: ConsumerDriver;
   readonly #options: Omit<ConsumerOptions, "groupId" | "topics"> & AnySerdes;
-  readonly #work = new Map<string, Work>();
+  readonly #queues = new Map<string, HandlerQueue>();
   /** The number of handlers that are running, including those of partitions lost meanwhile. */
   #running = 0;
   #handlers: Handlers<Record> | null = null;
   /** Partitions with work to do, while as many handlers are running as allowed. */
-  readonly #turns = new Set<Work>();
+  readonly #turns = new Set<HandlerQueue>();
   #isClosing = false;
   /** The error that `run` rejects with. */
   #failure: { readonly error: unknown } | null = null;
@@ -123,8 +108,8 @@ export class Consumer<Record = ConsumerRecord> {
       (eachRecord) => this.run({ eachRecord }),
       () => this.close(),
       (place, abandon) => {
-        const work = this.#work.get(keyOf(place));
-        if (work !== undefined) work.abandon = abandon;
+        const queue = this.#queues.get(keyOf(place));
+        if (queue !== undefined) queue.abandon = abandon;
       },
     );
   }
@@ -152,7 +137,7 @@ export class Consumer<Record = ConsumerRecord> {
   close(): Promise<void> {
     if (!this.#isClosing) {
       this.#isClosing = true;
-      for (const work of this.#work.values()) stop(work);
+      for (const queue of this.#queues.values()) queue.stop();
       this.#closeWhenIdle();
       const timers = [
         setTimeout(() => this.#warnOfSlowClose(), SLOW_CLOSE_MS),
@@ -165,17 +150,15 @@ export class Consumer<Record = ConsumerRecord> {
 
   /** Pauses a partition. No more of its records are handled after the record, or the batch, in progress. */
   pause(place: TopicPartition): void {
-    const work = this.#work.get(keyOf(place));
-    if (work !== undefined) work.isPaused = true;
+    this.#queues.get(keyOf(place))?.pause();
     this.#driver.pause(place);
   }
 
   resume(place: TopicPartition): void {
     this.#driver.resume(place);
-    const work = this.#work.get(keyOf(place));
-    if (work === undefined) return;
-    work.isPaused = false;
-    this.#proceed(work);
+    const queue = this.#queues.get(keyOf(place));
+    queue?.resume();
+    this.#proceed(queue);
   }
 
   /**
@@ -185,11 +168,7 @@ export class Consumer<Record = ConsumerRecord> {
    */
   seek(place: TopicPartition, offset: number): boolean {
     whole("offset", offset, 0, Number.MAX_SAFE_INTEGER);
-    const work = this.#work.get(keyOf(place));
-    if (work !== undefined) {
-      work.queue = [];
-      work.seeks++;
-    }
+    this.#queues.get(keyOf(place))?.seek();
     return this.#driver.seek(place, offset);
   }
 
@@ -197,15 +176,14 @@ export class Consumer<Record = ConsumerRecord> {
     switch (effect.type) {
       case "assigned":
         this.#call(
-          effect.partitions.map((place) => this.#newWork(place)),
+          effect.partitions.map((place) => this.#newQueue(place)),
           () => this.#options.onAssigned?.(effect.partitions),
         );
         return;
       case "records": {
-        const work = this.#work.get(keyOf(effect));
-        if (work === undefined || work.isStopping) return;
-        work.queue.push({ generation: effect.generation, records: effect.records });
-        this.#proceed(work);
+        const queue = this.#queues.get(keyOf(effect));
+        queue?.add(effect);
+        this.#proceed(queue);
         return;
       }
       case "revoked":
@@ -213,12 +191,8 @@ export class Consumer<Record = ConsumerRecord> {
         return;
       case "lost":
         for (const place of effect.partitions) {
-          const work = this.#work.get(keyOf(place));
-          if (work !== undefined) {
-            work.isLost = true;
-            stop(work);
-          }
-          this.#work.delete(keyOf(place));
+          this.#queues.get(keyOf(place))?.end();
+          this.#queues.delete(keyOf(place));
         }
         this.#call([], () => this.#options.onLost?.(effect.partitions));
         return;
@@ -231,48 +205,42 @@ export class Consumer<Record = ConsumerRecord> {
     }
   }
 
-  #newWork({ topic, partition }: TopicPartition): Work {
-    const work: Work = {
-      place: { topic, partition },
-      queue: [],
-      isRunning: false,
-      callbacks: 0,
-      isPaused: false,
-      isStopping: this.#isClosing,
-      isLost: false,
-      abandon: null,
-      seeks: 0,
-    };
-    this.#work.set(keyOf(work.place), work);
-    return work;
+  #newQueue(place: TopicPartition): HandlerQueue {
+    const queue = new HandlerQueue(place);
+    if (this.#isClosing) queue.stop();
+    this.#queues.set(keyOf(place), queue);
+    return queue;
   }
 
   #revoked(partitions: readonly TopicPartition[]): void {
-    const works = partitions.map((place) => this.#work.get(keyOf(place)) ?? this.#newWork(place));
-    for (const work of works) stop(work);
-    this.#call(works, () => this.#options.onRevoked?.(partitions));
+    const queues = partitions.map(
+      (place) => this.#queues.get(keyOf(place)) ?? this.#newQueue(place),
+    );
+    for (const queue of queues) queue.stop();
+    this.#call(queues, () => this.#options.onRevoked?.(partitions));
   }
 
-  /** Calls back. Nothing in `works` continues before the callback is done. If it throws, the consumer ends. */
-  #call(works: readonly Work[], callback: () => unknown): void {
+  /** Calls back. Nothing in `queues` continues before the callback is done. If it throws, the consumer ends. */
+  #call(queues: readonly HandlerQueue[], callback: () => unknown): void {
     const done = () => {
-      for (const work of works) {
-        work.callbacks--;
-        this.#proceed(work);
+      for (const queue of queues) {
+        queue.leave();
+        this.#proceed(queue);
       }
     };
-    for (const work of works) work.callbacks++;
+    for (const queue of queues) queue.enter();
     try {
       const result = this.#called(callback);
-      if (isThenable(result))
-        Promise.resolve(result)
+      if (isThenable(result)) {
+        void Promise.resolve(result)
           .catch((error) => this.#fail(error))
           .finally(done);
-      else done();
+        return;
+      }
     } catch (error) {
       this.#fail(error);
-      done();
     }
+    done();
   }
 
   /** Keeps the first error that ended the consumer, not later ones that it caused. */
@@ -281,113 +249,97 @@ export class Consumer<Record = ConsumerRecord> {
     void this.close();
   }
 
-  /** Handles the waiting records, or gives up a revoked partition, unless a handler is running. */
-  #proceed(work: Work): void {
-    if (work.isRunning || work.callbacks > 0) return;
-    if (work.isStopping) this.#release(work);
-    else if (work.isPaused || work.queue.length === 0) return;
-    else if (this.#running < this.#maxRunning) void this.#process(work);
-    else this.#turns.add(work);
-  }
-
-  get #maxRunning(): number {
-    return this.#handlers?.partitionsConsumedConcurrently ?? Number.POSITIVE_INFINITY;
-  }
-
-  #release(work: Work): void {
+  /** Takes the partition's next step, if there is one. */
+  #proceed(queue: HandlerQueue | undefined): void {
     if (this.#isClosing) this.#closeWhenIdle();
-    else if (!work.isLost) {
-      this.#work.delete(keyOf(work.place));
-      this.#driver.released(work.place);
+    else if (queue?.next === "release") {
+      queue.end();
+      this.#queues.delete(keyOf(queue.place));
+      this.#driver.released(queue.place);
+    } else if (queue?.next === "handle") {
+      const most = this.#handlers?.partitionsConsumedConcurrently ?? Number.POSITIVE_INFINITY;
+      if (this.#running < most) void this.#process(queue);
+      else this.#turns.add(queue);
     }
   }
 
-  async #process(work: Work): Promise<void> {
-    work.isRunning = true;
+  async #process(queue: HandlerQueue): Promise<void> {
+    queue.enter();
     this.#running++;
     // This must not run inside the driver's round that brought the records.
     // A check of the clock reports only after that round.
     await null;
     try {
-      while (!work.isPaused) {
-        const next = work.queue.shift();
-        if (next === undefined) break;
-        await this.#handle(work, next.records, next.generation);
+      for (let next = queue.take(); next !== undefined; next = queue.take()) {
+        await this.#handle(queue, next);
         if (this.#turns.size > 0) break; // Others have waited for longer.
       }
     } catch (error) {
       this.#fail(error);
     } finally {
-      work.isRunning = false;
+      queue.leave();
       this.#running--;
     }
-    if (this.#isClosing) {
-      this.#closeWhenIdle();
-      return;
+    const [first] = this.#turns;
+    if (first !== undefined) {
+      this.#turns.delete(first);
+      this.#proceed(first);
     }
-    const [next] = this.#turns;
-    if (next !== undefined) {
-      this.#turns.delete(next);
-      this.#proceed(next);
-    }
-    this.#proceed(work);
+    this.#proceed(queue);
   }
 
-  async #handle(work: Work, records: readonly ConsumerRecord[], generation: number): Promise<void> {
+  async #handle(queue: HandlerQueue, { records, attachId }: Delivery): Promise<void> {
     const handlers = this.#handlers as Handlers<Record>;
+    const { place } = queue;
+    const processed = ({ offset }: ConsumerRecord) => {
+      if (queue.state !== "gone") this.#driver.processed(place, offset + 1, attachId);
+    };
     // [SRD-2] An error from a serde ends the consumer, like one from a handler.
     if ("eachBatch" in handlers) {
-      const timer = this.#watch(work.place, records[0]?.offset ?? 0);
+      const timer = this.#watch(place, records[0]?.offset ?? 0);
       try {
         const all = hasSerdes(this.#options)
-          ? await Promise.all(records.map((record) => this.#typed(work, record)))
+          ? await Promise.all(records.map((record) => this.#typed(place, record)))
           : (records as readonly Record[]);
-        if (this.#mustStop(work)) return;
-        await this.#called(() => handlers.eachBatch({ ...work.place, records: all }));
+        if (!this.#mayHandle(queue, 0)) return;
+        await this.#called(() => handlers.eachBatch({ ...place, records: all }));
       } finally {
         clearTimeout(timer);
       }
       const last = records.at(-1);
-      if (!work.isLost && last !== undefined) {
-        this.#driver.processed(work.place, last.offset + 1, generation);
-      }
+      if (last !== undefined) processed(last);
       return;
     }
-    const { seeks } = work;
     for (const [index, record] of records.entries()) {
-      const timer = this.#watch(work.place, record.offset);
+      const timer = this.#watch(place, record.offset);
       try {
-        const typed = this.#typed(work, record);
+        const typed = this.#typed(place, record);
         const own = isThenable(typed) ? await typed : typed;
-        if (this.#mustStop(work) || work.seeks !== seeks) return;
-        if (work.isPaused) {
-          work.queue.unshift({ generation, records: records.slice(index) });
-          return;
-        }
-        const result = this.#called(() => handlers.eachRecord(own, work.place));
+        if (!this.#mayHandle(queue, index)) return;
+        const result = this.#called(() => handlers.eachRecord(own, place));
         // Only a promise is awaited. A turn of the event loop costs more than handling most records.
         const outcome = isThenable(result) ? await result : result;
         if (outcome === ABANDONED) return;
       } finally {
         clearTimeout(timer);
       }
-      if (!work.isLost) this.#driver.processed(work.place, record.offset + 1, generation);
+      processed(record);
     }
   }
 
   /** A process that was suspended and resumes must not handle records that others own by now [SES-4]. */
-  #mustStop(work: Work): boolean {
+  #mayHandle(queue: HandlerQueue, index: number): boolean {
     this.#driver.checkSession();
-    return work.isStopping || work.isLost;
+    return queue.mayHandle(index);
   }
 
-  #typed({ place }: Work, record: ConsumerRecord): Record | Promise<Record> {
+  #typed(place: TopicPartition, record: ConsumerRecord): Record | Promise<Record> {
     const typed = hasSerdes(this.#options)
       ? through(
           "deserialize",
           this.#options,
           record,
-          `${place.topic}/${place.partition} at offset ${record.offset}`,
+          `${keyOf(place)} at offset ${record.offset}`,
           { ...place, offset: record.offset },
         )
       : record;
@@ -398,23 +350,19 @@ export class Consumer<Record = ConsumerRecord> {
   #watch(place: TopicPartition, offset: number): unknown {
     const { maxProcessingMs } = this.#options;
     if (maxProcessingMs === undefined) return undefined;
+    // [SES-8] Leaves without waiting for the handler. It may never return, and others must continue.
     return setTimeout(() => {
-      const detail = `the handler has not returned from offset ${offset} of ${place.topic}/${place.partition} within maxProcessingMs, ${maxProcessingMs} ms`;
-      this.#giveUp(new BrokerError("REQUEST_TIMED_OUT", detail));
+      const detail = `the handler has not returned from ${keyOf(place)} at offset ${offset} within maxProcessingMs, ${maxProcessingMs} ms`;
+      this.#failure ??= { error: new BrokerError("REQUEST_TIMED_OUT", detail) };
+      this.#leave();
     }, maxProcessingMs);
-  }
-
-  /** [SES-8] Leaves without waiting for a handler. It may never return, and others must continue. */
-  #giveUp(error: BrokerError): void {
-    this.#failure ??= { error };
-    this.#leave();
   }
 
   #leave(): void {
     this.#isClosing = true;
     this.#driver.leave();
     // Runs only now: if the session has ended meanwhile, they were just reported as lost.
-    const partitions = Array.from(this.#work.values(), ({ place }) => place);
+    const partitions = [...this.#queues.values()].map(({ place }) => place);
     if (partitions.length > 0) this.#onEffect({ type: "lost", partitions });
   }
 
@@ -430,8 +378,8 @@ export class Consumer<Record = ConsumerRecord> {
   }
 
   #closeWhenIdle(): void {
-    const isCalling = [...this.#work.values()].some(({ callbacks }) => callbacks > 0);
-    if (this.#running === 0 && !isCalling) this.#driver.close();
+    const isBusy = [...this.#queues.values()].some(({ isBusy }) => isBusy);
+    if (this.#running === 0 && !isBusy) this.#driver.close();
   }
 
   #warnOfSlowClose(): void {
@@ -442,13 +390,6 @@ export class Consumer<Record = ConsumerRecord> {
       isFatal: false,
     });
   }
-}
-
-/** Stops a partition. No more of its records are handled after those in progress. */
-function stop(work: Work): void {
-  work.isStopping = true;
-  work.queue = [];
-  work.abandon?.();
 }
 
 /** How long a close waits before it says what for, and before it stops waiting. */
@@ -468,5 +409,5 @@ function warn(error: BrokerError): void {
 }
 
 function keyOf(place: TopicPartition): string {
-  return `${place.partition} ${place.topic}`;
+  return `${place.topic}/${place.partition}`;
 }

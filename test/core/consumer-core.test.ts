@@ -772,7 +772,7 @@ describe("losing", () => {
 
   test("[SES-3] what was delivered before a partition was lost does not count when it is back", () => {
     const consumer = reading();
-    const before = consumer.generation("t:0");
+    const before = consumer.attachId("t:0");
     consumer.breakGroup(CLOSE_SESSION_ENDED);
     consumer.advance(BACKOFF_MS);
     consumer.openGroup();
@@ -1061,7 +1061,7 @@ describe("committing", () => {
     consumer.take();
     consumer.fromCoordinator({ type: "committed", requestId: early, rejected: [] });
     expect(consumer.take()).toEqual([]);
-    consumer.processed("t:0", 2, consumer.generation("t:0"));
+    consumer.processed("t:0", 2, consumer.attachId("t:0"));
     expect(consumer.take(), "the later one is in flight").toEqual([]);
   });
 });
@@ -1347,7 +1347,7 @@ describe("pause, resume and seek", () => {
 
   test("[SES-1] what was delivered before a seek no longer counts as processed", () => {
     const consumer = reading();
-    const before = consumer.generation("t:0");
+    const before = consumer.attachId("t:0");
     consumer.seek("t:0", 0);
     consumer.attached("t:0");
     consumer.take();
@@ -1355,7 +1355,7 @@ describe("pause, resume and seek", () => {
     expect(consumer.take()).toEqual([]);
     consumer.data("t:0", 0, 1);
     expect(consumer.take()).toEqual(["records t:0 0-0"]);
-    expect(consumer.generation("t:0")).toBeGreaterThan(before);
+    expect(consumer.attachId("t:0")).toBeGreaterThan(before);
   });
 
   test("[OFF-3] the commit after a seek may go back, the ones after that may not", () => {
@@ -1444,7 +1444,7 @@ describe("pause, resume and seek", () => {
   test("[SES-1] a seek while the socket is away is where it attaches, whatever was in hand", () => {
     const consumer = reading();
     consumer.breakSocket("t:0");
-    const before = consumer.generation("t:0");
+    const before = consumer.attachId("t:0");
     consumer.seek("t:0", 1);
     consumer.take();
     // The application has dropped what it had, so nobody will ever say that it is processed.

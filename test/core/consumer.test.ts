@@ -69,6 +69,34 @@ describe("a session that is over", () => {
   });
 });
 
+describe("records whose serde takes its time", () => {
+  test.each([
+    { how: "each record", isBatch: false, what: "a pause", handled: ["t:0/0"] },
+    { how: "each batch", isBatch: true, what: "a pause", handled: ["t:0/0"] },
+    { how: "each record", isBatch: false, what: "a seek", handled: ["t:0/2"] },
+    { how: "each batch", isBatch: true, what: "a seek", handled: ["t:0/2"] },
+  ])("[SES-1] are not handled after $what, $how", async ({ isBatch, what, handled }) => {
+    const gate = Promise.withResolvers<void>();
+    const valueSerde = { serialize: () => "", deserialize: () => gate.promise };
+    const seen: string[] = [];
+    const { consumer } = started(
+      { valueSerde } as never,
+      (place, offset) => void (place === "t:0" && seen.push(`${place}/${offset}`)),
+      isBatch,
+    );
+    const t0 = { topic: "t", partition: 0 };
+    await vi.advanceTimersByTimeAsync(100);
+    if (what === "a pause") consumer.pause(t0);
+    else consumer.seek(t0, 2);
+    gate.resolve();
+    await vi.advanceTimersByTimeAsync(100);
+    expect(seen.slice(0, 1)).toEqual(what === "a pause" ? [] : handled);
+    consumer.resume(t0);
+    await vi.advanceTimersByTimeAsync(100);
+    expect(seen.slice(0, 1)).toEqual(handled);
+  });
+});
+
 describe("maxProcessingMs", () => {
   test.each([{}, { instanceId: "i" }])(
     "[SES-8] a stuck handler ends the consumer: it commits what was handled, leaves, and tells what is lost (%o)",
@@ -91,7 +119,7 @@ describe("maxProcessingMs", () => {
       expect(ended.error).toMatchObject({
         name: "BrokerError",
         code: "REQUEST_TIMED_OUT",
-        message: "the handler has not returned from offset 1 of t/0 within maxProcessingMs, 300 ms",
+        message: "the handler has not returned from t/0 at offset 1 within maxProcessingMs, 300 ms",
       });
       expect(vi.getTimerCount()).toBe(0);
       stuck.resolve();

@@ -158,16 +158,16 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "a partition is given up while a handler is at work",
     isRare: true,
-    file: "src/sdk/consumer.ts",
-    original: "if (work.isRunning || work.callbacks > 0) return;",
-    planted: "if ((work.isRunning && !work.isStopping) || work.callbacks > 0) return;",
+    file: "src/sdk/consumer/handler-queue.ts",
+    original: 'if (this.#busy > 0) return "wait";',
+    planted: 'if (this.#busy > 0 && this.#state !== "stopping") return "wait";',
   },
   {
     name: "a close waits for a handler that was lost",
     isRare: true,
     file: "src/sdk/consumer.ts",
     original: "      this.#running--;",
-    planted: "      if (!work.isLost) this.#running--;",
+    planted: '      if (queue.state !== "gone") this.#running--;',
   },
   {
     name: "groups are not told that a topic has grown",

@@ -78,7 +78,7 @@ interface Held {
    * The offset of the next record, or null where any may come: the log no longer had the position.
    */
   next: number | null;
-  generation: number;
+  attachId: number;
 }
 
 export class ConsumerHarness {
@@ -326,18 +326,18 @@ export class ConsumerHarness {
 
   // The application.
 
-  /** `generation` is by default that of the last records delivered. */
-  processed(place: Place, nextOffset: number, generation?: number): void {
-    const of = generation ?? this.generation(place);
+  /** `attachId` is by default that of the last records delivered. */
+  processed(place: Place, nextOffset: number, attachId?: number): void {
+    const of = attachId ?? this.attachId(place);
     this.run(() => this.core.processed(parsePlace(place), nextOffset, of, this.nowMs));
   }
 
-  generation(place: Place): number {
+  attachId(place: Place): number {
     const records = this.effects.findLast(
       (effect) => effect.type === "records" && placeOf(effect) === place,
     );
     assert(records?.type === "records", `${place} delivered something`);
-    return records.generation;
+    return records.attachId;
   }
 
   released(place: Place): void {
@@ -459,7 +459,7 @@ export class ConsumerHarness {
         this.#log.push(`lost ${effect.partitions.map(placeOf).join(" ")}`);
         return;
       case "records":
-        this.#records(placeOf(effect), effect.generation, effect.records);
+        this.#records(placeOf(effect), effect.attachId, effect.records);
         return;
       case "error":
         // The position is not in the log any more: delivery goes on elsewhere, rightly.
@@ -491,18 +491,18 @@ export class ConsumerHarness {
   #assigned(places: readonly (readonly [Place, number])[]): void {
     for (const [place, offset] of places) {
       assert(!this.held.has(place), `${place} is assigned while it is held`);
-      this.held.set(place, { next: offset, generation: -1 });
+      this.held.set(place, { next: offset, attachId: -1 });
       this.#letGo.delete(place);
     }
     this.#log.push(`assigned ${places.map(([place, offset]) => `${place}@${offset}`).join(" ")}`);
   }
 
   /** [SES-1] and [SES-3]: nothing that is not held, no gap, nothing twice. */
-  #records(place: Place, generation: number, records: readonly ConsumerRecord[]): void {
+  #records(place: Place, attachId: number, records: readonly ConsumerRecord[]): void {
     const held = this.held.get(place);
     assert(held !== undefined && !this.draining.has(place), `${place} is held`);
-    assert(generation >= held.generation, "generations grow");
-    held.generation = generation;
+    assert(attachId >= held.attachId, "attachIds grow");
+    held.attachId = attachId;
     for (const record of records) {
       if (held.next !== null) assert.equal(record.offset, held.next, `${place}: the next offset`);
       held.next = record.offset + 1;
@@ -625,7 +625,7 @@ interface Link {
 class Client {
   readonly harness: ConsumerHarness;
   /** Delivered and not processed. */
-  readonly queues = new Map<Place, { offset: number; generation: number }[]>();
+  readonly queues = new Map<Place, { offset: number; attachId: number }[]>();
   readonly paused = new Set<Place>();
   /** Until then it cannot reach the broker. */
   awayUntilMs = 0;
@@ -868,7 +868,7 @@ export class FakeBroker {
     const [next] = queue.splice(0, 1);
     assert(next !== undefined);
     this.processed.set(place, Math.max(this.processed.get(place) ?? 0, next.offset + 1));
-    client.harness.processed(place, next.offset + 1, next.generation);
+    client.harness.processed(place, next.offset + 1, next.attachId);
     this.#follow(client);
     // A revoked partition is let go of after any record, what is left comes again at its next
     // owner.
@@ -931,8 +931,7 @@ export class FakeBroker {
       const place = placeOf(effect);
       const queue = client.queues.get(place);
       assert(queue !== undefined, `${place} is the application's`);
-      for (const { offset } of effect.records)
-        queue.push({ offset, generation: effect.generation });
+      for (const { offset } of effect.records) queue.push({ offset, attachId: effect.attachId });
       this.#checkWindow(client, place, queue);
     } else if (effect.type === "error") {
       const isWarning =

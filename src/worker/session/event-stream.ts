@@ -37,7 +37,7 @@ export interface EventStreamOptions {
 }
 
 type Frame = TopicPartition & {
-  readonly generation: number;
+  readonly attachId: number;
   readonly records: readonly ConsumerRecord[];
   /** How many of the records were written. */
   written: number;
@@ -147,9 +147,9 @@ export class EventStream {
     for (let frame = this.#waiting[0]; frame !== undefined; frame = this.#waiting[0]) {
       if (!this.#writeSome(frame)) break;
       this.#waiting.shift();
-      const { topic, partition, generation, records } = frame;
+      const { topic, partition, attachId, records } = frame;
       const next = (records.at(-1)?.offset ?? -1) + 1;
-      this.#driver.processed({ topic, partition }, next, generation);
+      this.#driver.processed({ topic, partition }, next, attachId);
     }
     this.#room.serve(this.#driver);
     this.#hold();

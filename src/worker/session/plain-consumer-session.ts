@@ -66,7 +66,7 @@ interface Leftover {
 interface Delivery {
   readonly place: TopicPartition;
   readonly topicId: string;
-  generation: number;
+  attachId: number;
   waiting: ConsumerRecord[];
   /** The offset after the last record that was sent, or left out by the filter. */
   doneBefore: number;
@@ -258,8 +258,8 @@ export class PlainConsumerSession {
   }
 
   /** Marks everything before the first record that the client has in hand as processed. */
-  #settle({ place, unacknowledged, doneBefore, generation }: Delivery): void {
-    this.#driver.processed(place, unacknowledged[0] ?? doneBefore, generation);
+  #settle({ place, unacknowledged, doneBefore, attachId }: Delivery): void {
+    this.#driver.processed(place, unacknowledged[0] ?? doneBefore, attachId);
   }
 
   #setPaused(place: TopicPartition, isPaused: boolean): void {
@@ -332,7 +332,7 @@ export class PlainConsumerSession {
     this.#deliveries.set(keyOf(place), {
       place,
       topicId,
-      generation: 0,
+      attachId: 0,
       waiting: [],
       doneBefore: 0,
       unacknowledged: [],
@@ -344,7 +344,7 @@ export class PlainConsumerSession {
   #receive(effect: Extract<ApplicationEffect, { type: "records" }>): void {
     const delivery = this.#deliveries.get(keyOf(effect));
     if (delivery === undefined || delivery.drainTimer !== null) return;
-    delivery.generation = effect.generation;
+    delivery.attachId = effect.attachId;
     delivery.waiting.push(...effect.records);
     this.#flush(delivery);
   }

@@ -79,6 +79,7 @@ export function kafkaOf({ brokers, socketFactory }: Address): Kafka {
     brokers: socketFactory === undefined ? brokers.split(",") : ["rivulet:9092"],
     clientId: "kafkajs",
     logLevel: logLevel.NOTHING,
+    connectionTimeout: 60_000, // A second, by default: too little on a busy machine.
     ...(socketFactory === undefined ? {} : { socketFactory }),
   });
 }

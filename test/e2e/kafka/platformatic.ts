@@ -86,5 +86,5 @@ export function platformatic(groupProtocol: "classic" | "consumer"): Client {
 }
 
 export function platformaticAt({ brokers }: Address) {
-  return { clientId: "platformatic", bootstrapBrokers: brokers.split(",") };
+  return { clientId: "platformatic", bootstrapBrokers: brokers.split(","), connectTimeout: 60_000 };
 }
