@@ -19,14 +19,14 @@ import {
 } from "../../src/core/cluster/config.ts";
 import {
   changeTopicConfig,
-  checkGroupId,
-  checkPartitionCount,
-  checkTopicName,
   resolveTopic,
   type Topic,
+  whyNotGroupId,
+  whyNotPartitionCount,
+  whyNotTopicName,
 } from "../../src/core/cluster/topics.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { checkTopicPattern, subscribes } from "../../src/core/group/topic-pattern.ts";
+import { subscribes, whyNotTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import {
   FAN_OUT,
   MAX_GROUPS,
@@ -81,7 +81,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     overrides,
     region,
   }: ClusterRequest<"createTopic">): Promise<Result<{ topic: Topic }>> {
-    const invalid = checkTopicName(name) ?? checkPartitionCount(partitions);
+    const invalid = whyNotTopicName(name) ?? whyNotPartitionCount(partitions);
     if (invalid !== null) return invalid;
     const changed = changeOverrides({}, overrides);
     if (!changed.ok) return changed;
@@ -158,7 +158,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
     const partitions = change.partitions ?? topic.partitions;
-    const invalid = checkPartitionCount(partitions);
+    const invalid = whyNotPartitionCount(partitions);
     if (invalid !== null) return invalid;
     if (partitions < topic.partitions) {
       return fail(
@@ -296,7 +296,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   }: ClusterRequest<"subscribe">): Promise<
     Result<{ topics: Topic[]; retiredIncarnation: number; isMade: boolean }>
   > {
-    const invalid = checkGroupId(groupId) ?? checkTopicPattern(pattern);
+    const invalid = whyNotGroupId(groupId) ?? whyNotTopicPattern(pattern);
     if (invalid !== null) return invalid;
     if (!this.#store.hasGroup(groupId) && this.#store.groupCount >= MAX_GROUPS) {
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_GROUPS} groups, the bound`);
@@ -311,7 +311,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       }
     }
     for (const name of names) {
-      const illegal = checkTopicName(name);
+      const illegal = whyNotTopicName(name);
       if (illegal !== null) return illegal;
     }
     const found = names.flatMap((name) => this.#store.topic(name) ?? []);

@@ -56,7 +56,7 @@ export class ClassicMembers {
     | "protocolName"
     | "generation"
     | "nextDeadlineMs"
-    | "checkCommit"
+    | "commitErrorCode"
     | "isTopicGone"
     | "mayAddMember"
   > {
@@ -140,7 +140,7 @@ export class ClassicMembers {
     this.#history.record(before, this.#group, reason);
     this.#answerAll();
     if (state !== null || this.#group.phase !== phase)
-      for (const memberId of this.#watchers.memberIds) this.#watchers.tell(memberId);
+      for (const memberId of this.#watchers.memberIds) this.#watchers.notify(memberId);
     this.#changed();
     return result;
   }

@@ -25,10 +25,10 @@ import {
   type Result,
 } from "../../src/core/errors.ts";
 import {
-  checkForgetTopic,
-  checkNativeJoin,
-  checkUnused,
   type GroupMembers,
+  whyNotForgetTopic,
+  whyNotNativeJoin,
+  whyNotUnused,
 } from "../../src/core/group/admission.ts";
 import type {
   ClassicJoin,
@@ -57,7 +57,7 @@ import {
   isAddedPartition,
   type Member,
 } from "../../src/core/group/state.ts";
-import { checkTopicPattern, isSameSubscription } from "../../src/core/group/topic-pattern.ts";
+import { isSameSubscription, whyNotTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import { MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
 import { brokerError, failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
 import { clusterStub, type Env, placeOf } from "../../src/env.ts";
@@ -256,13 +256,13 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   async resetOffsets({ offsets }: GroupRequest<"resetOffsets">): Promise<Result<object>> {
     await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
-    const used = checkUnused(this.#members);
+    const used = whyNotUnused(this.#members);
     if (used !== null) return used;
     const known = this.#coordinator.state.topics;
     const unread = new Set(offsets.map(({ topic }) => topic)).difference(known);
     const subscribed = unread.size === 0 ? null : await this.#subscribe([...unread], null, true);
     if (subscribed?.ok === false) return subscribed;
-    const usedNow = checkUnused(this.#members); // Somebody may have joined while the cluster was asked.
+    const usedNow = whyNotUnused(this.#members); // Somebody may have joined while the cluster was asked.
     if (usedNow !== null) return usedNow;
     const topics = subscribed?.topics ?? [];
     const resets = offsets.map(({ topicId, partition, offset }) => ({
@@ -278,7 +278,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     await this.#assertKept();
     if (!this.#coordinator.exists) return this.#unknownGroup();
     for (const topic of topics) {
-      const read = checkForgetTopic(this.#members, topic);
+      const read = whyNotForgetTopic(this.#members, topic);
       if (read !== null) return read;
     }
     const result = this.#coordinator.offsets.delete(topics);
@@ -301,7 +301,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   }: GroupRequest<"alterConfig">): Promise<
     Result<{ overrides: ConfigOverrides; config: GroupConfig }>
   > {
-    const checked = this.#coordinator.checkConfig(changes);
+    const checked = this.#coordinator.validateConfig(changes);
     if (!checked.ok) return checked;
     const listed = await this.#subscribe([], null);
     if (!listed.ok) return listed;
@@ -315,11 +315,11 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
       await this.#unlist(true);
       return this.#unknownGroup();
     }
-    const used = checkUnused(this.#members);
+    const used = whyNotUnused(this.#members);
     if (used !== null) return used;
     const { incarnation } = this.#coordinator.state;
     await clusterStub(this.env).retireIncarnation({ incarnation });
-    const usedNow = checkUnused(this.#members); // Somebody may have joined meanwhile.
+    const usedNow = whyNotUnused(this.#members); // Somebody may have joined meanwhile.
     if (usedNow !== null) return usedNow;
     for (const socket of this.ctx.getWebSockets())
       close(socket, CLOSE_SESSION_ENDED, "the group was deleted");
@@ -392,7 +392,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
       polls: true,
       heartbeats: false,
     };
-    const refused = this.#checkJoin(join) ?? checkTopicPattern(topicPattern);
+    const refused = this.#whyNotJoin(join) ?? whyNotTopicPattern(topicPattern);
     if (refused !== null) return refused;
     const isSubscribed = before !== undefined && isSameSubscription(before, request);
     const subscribed = isSubscribed ? null : await this.#subscribe(topics, topicPattern);
@@ -400,7 +400,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     const acknowledged = this.#acknowledge(memberId, request.acks);
     if (!acknowledged.ok) return acknowledged;
     const known = subscribed?.topics ?? [];
-    const refusedNow = checkNativeJoin(this.#members);
+    const refusedNow = whyNotNativeJoin(this.#members);
     const result = refusedNow ?? this.#coordinator.join(join, known, this.#clock.now());
     this.#coordinator.offsets.noteRefused(memberId, this.#commitsOf(acknowledged.rejected));
     await this.#persistAndTell();
@@ -467,8 +467,8 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     return acknowledged;
   }
 
-  #checkJoin(request: JoinRequest): Failure | null {
-    return checkNativeJoin(this.#members) ?? this.#coordinator.checkJoin(request);
+  #whyNotJoin(request: JoinRequest): Failure | null {
+    return whyNotNativeJoin(this.#members) ?? this.#coordinator.whyNotJoin(request);
   }
 
   // Calls for Kafka's clients: see kafka-members.ts.
@@ -495,7 +495,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
       members: () => this.#members,
       subscribe: (topics, topicPattern) => this.#subscribe(topics, topicPattern),
       learn: (topics) => this.#subscribe(topics, null, true),
-      checkJoin: (request) => this.#checkJoin(request),
+      whyNotJoin: (request) => this.#whyNotJoin(request),
       persistAndTell: () => this.#persistAndTell(),
       unlist: () => this.#unlist(),
     };
@@ -632,7 +632,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
       polls: false,
       heartbeats: false,
     };
-    const refused = this.#checkJoin(request) ?? checkTopicPattern(topicPattern);
+    const refused = this.#whyNotJoin(request) ?? whyNotTopicPattern(topicPattern);
     if (refused !== null) return this.#refuse(socket, refused);
     const mine = Symbol();
     this.#joins.set(message.memberId, mine);
@@ -652,7 +652,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     // The socket may have gone, or the join may now be refused, since the cluster was asked.
     const isGone = socket.readyState !== WebSocket.OPEN;
     const { topics } = subscribed;
-    const refusedNow = checkNativeJoin(this.#members);
+    const refusedNow = whyNotNativeJoin(this.#members);
     const result = isGone
       ? null
       : (refusedNow ?? this.#coordinator.join(request, topics, this.#clock.now()));
@@ -690,7 +690,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
       if (!subscribed.ok) return subscribed;
       this.#coordinator.retiredIncarnation = subscribed.retiredIncarnation;
       if (subscribed.isMade && !this.#coordinator.exists && !this.#wasDestroyed)
-        return this.#isGone();
+        return this.#goneFailure();
       return { ok: true, topics: subscribed.topics.map(groupTopic) };
     } catch (error) {
       if (platformFailureOf(error) === "damaged") return failureOf(brokerError(error));
@@ -711,7 +711,8 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     if (this.#damage !== null) throw errorOf(this.#damage);
     if (this.#coordinator.exists || this.#wasDestroyed) return;
     const isMade = await clusterStub(this.env).isGroupMade(this.#own);
-    if (isMade && !this.#coordinator.exists && !this.#wasDestroyed) throw errorOf(this.#isGone());
+    if (isMade && !this.#coordinator.exists && !this.#wasDestroyed)
+      throw errorOf(this.#goneFailure());
   }
 
   /** [FIL-6] True if the group's data is gone, or none of it can be read. */
@@ -724,7 +725,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
    * [FIL-6] Refuses to begin anew by itself. Members would read records again
    * that they have done, or skip some that they have not.
    */
-  #isGone(): Failure {
+  #goneFailure(): Failure {
     return this.#unusable("its storage is gone, and with it what was committed");
   }
 
@@ -784,7 +785,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
       code: error,
       detail,
     }));
-    this.#tell(socket, { type: "committed", requestId, rejected });
+    this.#send(socket, { type: "committed", requestId, rejected });
   }
 
   async #leave(socket: WebSocket): Promise<void> {
@@ -864,7 +865,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
       if (event.type === "member") told.add(event.member.memberId);
       if (event.type === "member-removed") this.#endSession(event.memberId, event.reason);
     }
-    this.#kafka.tell(events);
+    this.#kafka.notify(events);
     const unread: WebSocket[] = [];
     for (const memberId of told) {
       const member = this.#coordinator.state.members.get(memberId);
@@ -874,7 +875,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
       const answer = requestId === undefined ? {} : { requestId };
       try {
         assertRead(socket);
-        this.#tell(socket, { ...this.#assignmentOf(member), ...answer });
+        this.#send(socket, { ...this.#assignmentOf(member), ...answer });
       } catch (error) {
         closeFatal(socket, error);
         unread.push(socket);
@@ -988,14 +989,14 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   }
 
   #refuse(socket: WebSocket, failure: Failure, requestId?: number): void {
-    this.#tell(socket, {
+    this.#send(socket, {
       type: "error",
       ...errorFields(failure),
       ...(requestId === undefined ? {} : { requestId }),
     });
   }
 
-  #tell(socket: WebSocket, message: CoordinatorMessage): void {
+  #send(socket: WebSocket, message: CoordinatorMessage): void {
     sendJson(socket, message);
   }
 }

@@ -170,13 +170,13 @@ export class GroupStore {
     this.#storage.transactionSync(() => {
       if (!this.#isCreated) createTables(this.#sql, this.#schema);
       for (const event of lastOfEach(events)) this.#write(event);
-      if (history.length > 0) this.#tell(history, nowMs);
+      if (history.length > 0) this.#logHistory(history, nowMs);
     });
     this.#isCreated = true;
   }
 
   /** Stores a history row. If the ring is full, it replaces the oldest operation, so it always costs one row. */
-  #tell(history: readonly HistoryEntry[], nowMs: number): void {
+  #logHistory(history: readonly HistoryEntry[], nowMs: number): void {
     const last = this.#lastOperation ?? this.#findLastOperation();
     const operation = last + 1;
     this.#sql.exec(

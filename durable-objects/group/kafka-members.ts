@@ -7,7 +7,7 @@ import type {
   HeartbeatRequest,
   NamedOffset,
 } from "../../src/calls/group-calls.ts";
-import { checkTopicName } from "../../src/core/cluster/topics.ts";
+import { whyNotTopicName } from "../../src/core/cluster/topics.ts";
 import {
   ERRORS,
   errorOf,
@@ -17,12 +17,12 @@ import {
   type Result,
 } from "../../src/core/errors.ts";
 import {
-  checkClassicJoin,
-  checkForgetTopic,
-  checkNativeJoin,
-  checkOffsetFetch,
+  classicJoinErrorCode,
   committerOf,
   type GroupMembers,
+  offsetFetchErrorCode,
+  whyNotForgetTopic,
+  whyNotNativeJoin,
 } from "../../src/core/group/admission.ts";
 import {
   type ClassicJoin,
@@ -44,7 +44,7 @@ import {
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import type { GroupEvent, GroupTopic, Member } from "../../src/core/group/state.ts";
-import { checkTopicPattern } from "../../src/core/group/topic-pattern.ts";
+import { whyNotTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import { MAX_OFFSET_METADATA_LENGTH, MAX_TOPICS_PER_MEMBER } from "../../src/core/limits.ts";
 import { heartbeatIntervalMs } from "../../src/protocol/heartbeat.ts";
 import type { ClassicMembers } from "./classic-members.ts";
@@ -63,7 +63,7 @@ export interface GroupParts {
   learn(topics: readonly string[]): Promise<Result<{ topics: readonly GroupTopic[] }>>;
   /** The members of every kind. */
   members(): GroupMembers;
-  checkJoin(request: JoinRequest): Failure | null;
+  whyNotJoin(request: JoinRequest): Failure | null;
   persistAndTell(): Promise<void>;
   unlist(): Promise<void>;
 }
@@ -74,7 +74,7 @@ export class KafkaMembers {
   readonly #clock: GroupClock;
   /** When each member that heartbeats (KIP-848) last did so by a call, and the assignment that it was told. */
   readonly #heardMs = new Map<string, number>();
-  readonly #told = new Map<string, string>();
+  readonly #lastSent = new Map<string, string>();
 
   constructor(group: GroupParts, watchers: Watchers, clock: GroupClock) {
     this.#group = group;
@@ -107,13 +107,13 @@ export class KafkaMembers {
   }
 
   /** Makes the next heartbeats of changed members come to the group, and forgets members that have gone. */
-  tell(events: readonly GroupEvent[]): void {
+  notify(events: readonly GroupEvent[]): void {
     for (const event of events) {
-      if (event.type === "member") this.#watchers.tell(event.member.memberId);
+      if (event.type === "member") this.#watchers.notify(event.member.memberId);
       if (event.type !== "member-removed") continue;
-      this.#watchers.tell(event.memberId);
+      this.#watchers.notify(event.memberId);
       this.#heardMs.delete(event.memberId);
-      this.#told.delete(event.memberId);
+      this.#lastSent.delete(event.memberId);
     }
   }
 
@@ -122,7 +122,7 @@ export class KafkaMembers {
   /** [CLS-1] Answers when everyone has joined, or has been waited for long enough. */
   async joinClassic(request: ClassicJoin): Promise<ClassicJoined> {
     const group = this.#group;
-    const refused = this.#checkClassic(request);
+    const refused = this.#refuseClassic(request);
     if (refused !== null) return refused;
     // [CLS-10] Only a member brings the group into being.
     const mayMakeGroup = !group.coordinator.exists && group.classic.group.mayAddMember(request);
@@ -132,7 +132,7 @@ export class KafkaMembers {
         throwIfLost(listed);
         return notJoinedClassic(ERRORS.COORDINATOR_NOT_AVAILABLE.code, request.memberId);
       }
-      const refusedNow = this.#checkClassic(request); // Others may have joined meanwhile.
+      const refusedNow = this.#refuseClassic(request); // Others may have joined meanwhile.
       if (refusedNow !== null) return refusedNow;
     }
     const joined = group.classic.join(request, group.coordinator.config.maxSize, this.#clock.now());
@@ -141,13 +141,13 @@ export class KafkaMembers {
     return joined;
   }
 
-  #checkClassic({ sessionTimeoutMs, memberId }: ClassicJoin): ClassicJoined | null {
+  #refuseClassic({ sessionTimeoutMs, memberId }: ClassicJoin): ClassicJoined | null {
     const { config } = this.#group.coordinator;
     const isLegal =
       sessionTimeoutMs >= config.minSessionTimeoutMs &&
       sessionTimeoutMs <= config.maxSessionTimeoutMs;
     if (!isLegal) return notJoinedClassic(ERRORS.INVALID_SESSION_TIMEOUT.code, memberId);
-    const refused = checkClassicJoin(this.#group.members());
+    const refused = classicJoinErrorCode(this.#group.members());
     return refused === KAFKA_ERRORS.NONE ? null : notJoinedClassic(refused, memberId);
   }
 
@@ -203,7 +203,7 @@ export class KafkaMembers {
 
   /** Returns the topics that the cluster has to be asked for. A topic with an illegal name cannot exist anywhere. */
   #unknown(topics: readonly string[]): string[] {
-    const names = new Set(topics.filter((name) => checkTopicName(name) === null));
+    const names = new Set(topics.filter((name) => whyNotTopicName(name) === null));
     return [...names.difference(this.#group.coordinator.state.topics)];
   }
 
@@ -217,12 +217,12 @@ export class KafkaMembers {
     const join = joinOf(group.coordinator, heartbeat);
     let topics: readonly GroupTopic[] = [];
     if (join !== null) {
-      const refused = group.checkJoin(join) ?? checkTopicPattern(join.topicPattern);
+      const refused = group.whyNotJoin(join) ?? whyNotTopicPattern(join.topicPattern);
       if (refused !== null) return refused;
       const subscribed = await group.subscribe(join.topics, join.topicPattern);
       if (!subscribed.ok) return subscribed;
       topics = subscribed.topics;
-      const refusedNow = checkNativeJoin(group.members());
+      const refusedNow = whyNotNativeJoin(group.members());
       if (refusedNow !== null) return refusedNow;
     }
     const result = applyHeartbeat(group.coordinator, heartbeat, join, topics, this.#clock.now());
@@ -240,9 +240,9 @@ export class KafkaMembers {
     const isNews =
       isFull(heartbeat) ||
       memberEpoch < member.memberEpoch ||
-      this.#told.get(memberId) !== told ||
+      this.#lastSent.get(memberId) !== told ||
       (heartbeat.owned !== null && !equalSets(heartbeat.owned, member.assigned));
-    this.#told.set(memberId, told);
+    this.#lastSent.set(memberId, told);
     return {
       ok: true,
       memberEpoch: member.memberEpoch,
@@ -275,7 +275,7 @@ export class KafkaMembers {
     const group = this.#group;
     const before = committerOf(group.members(), token);
     if (before.kind === "refused") return { errorCode: before.errorCode, errorCodes: [] };
-    const illegal = offsets.map(checkOffset);
+    const illegal = offsets.map(offsetErrorCode);
     const legal = offsets.filter((_, i) => illegal[i] === KAFKA_ERRORS.NONE);
     const unknown = this.#unknown(legal.map(({ topic }) => topic));
     const learned = unknown.length === 0 ? null : await group.learn(unknown);
@@ -338,7 +338,7 @@ export class KafkaMembers {
     if (!coordinator.exists) return ERRORS.GROUP_ID_NOT_FOUND.code;
     const group = this.#group.members();
     const topics = new Set(positions.map(({ topic }) => topic));
-    const refusals = new Map([...topics].map((topic) => [topic, checkForgetTopic(group, topic)]));
+    const refusals = new Map([...topics].map((topic) => [topic, whyNotForgetTopic(group, topic)]));
     if ([...refusals.values()].some((refused) => refused?.error === "NON_EMPTY_GROUP"))
       return ERRORS.NON_EMPTY_GROUP.code;
     const errorCodes = positions.map(({ topic, partition }) => {
@@ -358,7 +358,7 @@ export class KafkaMembers {
   } {
     const { offsets, topics } = this.#group.coordinator.state;
     const refused =
-      member === null ? KAFKA_ERRORS.NONE : checkOffsetFetch(this.#group.members(), member);
+      member === null ? KAFKA_ERRORS.NONE : offsetFetchErrorCode(this.#group.members(), member);
     if (refused !== KAFKA_ERRORS.NONE) return { offsets: refused };
     const names = new Map([...topics.values()].map(({ topicId, name }) => [topicId, name]));
     return {
@@ -442,7 +442,7 @@ function throwIfLost(failure: Failure): void {
   if (failure.error === "KAFKA_STORAGE_ERROR") throw errorOf(failure);
 }
 
-function checkOffset({ offset, metadata }: NamedOffset): number {
+function offsetErrorCode({ offset, metadata }: NamedOffset): number {
   if (!Number.isSafeInteger(offset) || offset < 0) return ERRORS.INVALID_REQUEST.code;
   return metadata.length > MAX_OFFSET_METADATA_LENGTH
     ? KAFKA_ERRORS.OFFSET_METADATA_TOO_LARGE

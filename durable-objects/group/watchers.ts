@@ -75,7 +75,7 @@ export class Watchers {
   }
 
   /** Makes the member's next heartbeat come to the group. */
-  tell(memberId: string): void {
+  notify(memberId: string): void {
     const message: WatchMessage = { type: "changed" };
     const socket = this.#sockets.get(memberId);
     if (socket !== undefined) sendJson(socket, message);

@@ -9,8 +9,8 @@ const MAX_PAUSE_MS = 2_000;
 export class EndReports {
   readonly #report: (logEndOffset: number) => Promise<unknown>;
   #end = 0;
-  #told = -1;
-  #toldAtMs = 0;
+  #reported = -1;
+  #reportedAtMs = 0;
   #pauseMs = FIRST_PAUSE_MS;
   #isBusy = false;
   /** Set during the pause. It only delays the reports: it is late if the clock was set back. */
@@ -22,10 +22,11 @@ export class EndReports {
 
   note(logEndOffset: number): void {
     this.#end = logEndOffset;
-    if (!this.#isBusy && !isWithin(this.#toldAtMs, this.#pauseMs, Date.now())) void this.#tell();
+    if (!this.#isBusy && !isWithin(this.#reportedAtMs, this.#pauseMs, Date.now()))
+      void this.#reportNow();
   }
 
-  async #tell(): Promise<void> {
+  async #reportNow(): Promise<void> {
     if (this.#timer !== null) clearTimeout(this.#timer);
     this.#isBusy = true;
     const end = this.#end;
@@ -35,16 +36,16 @@ export class EndReports {
       // The stub has noted it. The next end is reported anew.
     }
     this.#isBusy = false;
-    const isBehind = this.#told !== -1 && end > this.#told;
+    const isBehind = this.#reported !== -1 && end > this.#reported;
     this.#pauseMs = isBehind ? Math.min(2 * this.#pauseMs, MAX_PAUSE_MS) : FIRST_PAUSE_MS;
-    this.#told = end;
-    this.#toldAtMs = Date.now();
+    this.#reported = end;
+    this.#reportedAtMs = Date.now();
     this.#timer = setTimeout(() => this.#paused(), this.#pauseMs);
   }
 
   #paused(): void {
     this.#timer = null;
-    if (!this.#isBusy && this.#end > this.#told) void this.#tell();
+    if (!this.#isBusy && this.#end > this.#reported) void this.#reportNow();
     else this.#pauseMs = FIRST_PAUSE_MS;
   }
 }

@@ -172,7 +172,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     if (keyed !== null) {
       const noted = requests.appended(keyed, nowMs);
       if (noted !== null) return answer(noted.base_offset, noted.appended_at_ms);
-      const room = requests.checkRoom(nowMs);
+      const room = requests.validateRoom(nowMs);
       if (!room.ok) return room;
     }
     const rules = { config, nowMs, isOwn, decode: decoderWithin(MAX_DECODED_REQUEST_BYTES) };
@@ -192,7 +192,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
     const { log } = loaded.parts;
-    const inRange = log.checkOffset(request.offset);
+    const inRange = log.validateOffset(request.offset);
     if (!inRange.ok) return inRange;
     return attempt(() => {
       const maxBytes = Math.min(request.maxBytes, MAX_FETCH_BYTES);
@@ -207,7 +207,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }: PartitionRequest<"readAs">): Promise<
     Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>
   > {
-    const invalid = await this.#checkIncarnation(owner);
+    const invalid = await this.#whyNotIncarnation(owner);
     if (invalid !== null) return invalid;
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
@@ -235,7 +235,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
    * so it may be ahead by any amount. But one that no clock has shown would lock the group out forever. The group knows
    * its own. It is asked only if the incarnation is ahead, and not again once it has attached.
    */
-  async #checkIncarnation(owner: Owner): Promise<Failure | null> {
+  async #whyNotIncarnation(owner: Owner): Promise<Failure | null> {
     if (!this.#isFromAhead(owner)) return null;
     const { group, incarnation } = owner;
     try {
@@ -482,7 +482,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       const message = parseFrame(readerMessage, data);
       if (message.type === "attach") {
         if (message.owner !== undefined && this.#isFromAhead(message.owner)) {
-          const invalid = await this.#checkIncarnation(message.owner);
+          const invalid = await this.#whyNotIncarnation(message.owner);
           if (invalid !== null) throw errorOf(invalid);
           if (this.#parts !== parts) return closeFatal(socket, errorOf(this.#unknownTopic()));
         }

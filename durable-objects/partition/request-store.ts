@@ -60,7 +60,7 @@ export class RequestStore {
       return { ok: true, request: { plan: parseStored(storedPlan, found.plan, "requests.plan") } };
     }
     if (plan === null) return { ok: true, request: null };
-    const full = this.checkRoom(nowMs);
+    const full = this.validateRoom(nowMs);
     if (!full.ok) return full;
     this.#insert("requests", nowMs, key, bodyHash, JSON.stringify(plan), nowMs);
     return { ok: true, request: { plan } };
@@ -80,7 +80,7 @@ export class RequestStore {
   }
 
   /** [KEY-4] Checks if another key may be remembered. The only bound is the room that is left. KAFKA_STORAGE_ERROR. */
-  checkRoom(nowMs: number): Result<object> {
+  validateRoom(nowMs: number): Result<object> {
     this.dropExpired(nowMs);
     const { databaseSize } = this.#sql;
     if (databaseSize < MAX_BYTES_WITH_IDEMPOTENCY_KEYS) return { ok: true };

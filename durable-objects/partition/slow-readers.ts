@@ -38,20 +38,20 @@ export class SlowReaders {
     if (this.#waits.has(socket)) return;
     const wait = { unreadBytes: unreadBytesOf(socket), checkMs: 0 };
     this.#waits.set(socket, wait);
-    this.#checkLater(socket, wait);
+    this.#lookLater(socket, wait);
   }
 
   delete(socket: WebSocket): void {
     this.#waits.delete(socket);
   }
 
-  #checkLater(socket: WebSocket, wait: Wait): void {
+  #lookLater(socket: WebSocket, wait: Wait): void {
     setTimeout(() => {
-      if (this.#waits.get(socket) === wait) this.#check(socket, wait);
+      if (this.#waits.get(socket) === wait) this.#look(socket, wait);
     }, wait.checkMs);
   }
 
-  #check(socket: WebSocket, wait: Wait): void {
+  #look(socket: WebSocket, wait: Wait): void {
     const unreadBytes = unreadBytesOf(socket);
     if (unreadBytes <= MAX_READER_UNREAD_BYTES) {
       this.#waits.delete(socket);
@@ -61,7 +61,7 @@ export class SlowReaders {
     const hasTaken = unreadBytes < wait.unreadBytes;
     wait.unreadBytes = unreadBytes;
     wait.checkMs = Math.min(hasTaken ? 0 : 2 * wait.checkMs, MAX_CHECK_MS) || MIN_CHECK_MS;
-    this.#checkLater(socket, wait);
+    this.#lookLater(socket, wait);
   }
 }
 

@@ -74,7 +74,7 @@ export class TailReaders {
       close(socket, CLOSE_FENCED, `${fenced.error}: ${fenced.detail}`);
       return false;
     }
-    const started = attempt(() => this.#checkedOffset(message.offset));
+    const started = attempt(() => this.#validateOffset(message.offset));
     if (!started.ok) {
       this.#refuseOffset(socket, attachId, started);
       return false;
@@ -87,7 +87,7 @@ export class TailReaders {
     const windowBytes = Math.max(0, maxWindowBytes - inFlight);
     const tail = { nextOffset: offset, windowBytes, maxWindowBytes, owner: owner ?? null };
     this.#update(socket, { attachId, tail });
-    this.#tell(socket, { type: "attached", attachId, offset, ...this.#bounds(), windowBytes });
+    this.#send(socket, { type: "attached", attachId, offset, ...this.#bounds(), windowBytes });
     this.#pump(socket, new Frames(this.#log));
     return true;
   }
@@ -135,9 +135,9 @@ export class TailReaders {
     );
   }
 
-  #checkedOffset(at: AttachMessage["offset"]): Result<{ offset: number }> {
+  #validateOffset(at: AttachMessage["offset"]): Result<{ offset: number }> {
     const offset = this.startOffset(at);
-    const inRange = this.#log.checkOffset(offset);
+    const inRange = this.#log.validateOffset(offset);
     return inRange.ok ? { ok: true, offset } : inRange;
   }
 
@@ -162,7 +162,7 @@ export class TailReaders {
       if (this.#isWaiting(reader)) this.#slow.add(socket);
       return;
     }
-    const inRange = this.#log.checkOffset(reader.tail.nextOffset);
+    const inRange = this.#log.validateOffset(reader.tail.nextOffset);
     if (!inRange.ok) {
       this.#refuseOffset(socket, reader.attachId, inRange);
       return;
@@ -195,8 +195,8 @@ export class TailReaders {
     const reader = this.#readers.get(socket);
     if (reader !== undefined) this.#update(socket, { ...reader, attachId, isStopped: true });
     const { ok: _ok, error: _error, detail: _detail, ...data } = failure;
-    const told = { ...errorFields(failure), ...data, ...this.#bounds() };
-    this.#tell(socket, { type: "error", attachId, ...told });
+    const fields = { ...errorFields(failure), ...data, ...this.#bounds() };
+    this.#send(socket, { type: "error", attachId, ...fields });
   }
 
   #bounds(): { logStartOffset: number; highWatermark: number } {
@@ -208,7 +208,7 @@ export class TailReaders {
     socket.serializeAttachment(reader);
   }
 
-  #tell(socket: ObjectSocket, message: PartitionMessage): void {
+  #send(socket: ObjectSocket, message: PartitionMessage): void {
     sendJson(socket, message);
   }
 }

@@ -39,8 +39,8 @@ function fromLines(text: string, file: string): PlannedOffset[] {
       throw new UsageError(`${place} is "${line}", it must be topic,partition,offset`);
     const entry = {
       topic,
-      partition: wholeNumber(partition, `${place}: the partition`),
-      offset: wholeNumber(offset, `${place}: the offset`),
+      partition: parseWholeNumber(partition, `${place}: the partition`),
+      offset: parseWholeNumber(offset, `${place}: the offset`),
     };
     const name = `${topic}/${entry.partition}`;
     const earlier = lineOf.get(name);
@@ -55,7 +55,7 @@ function fromLines(text: string, file: string): PlannedOffset[] {
   return plan;
 }
 
-function wholeNumber(text: string | undefined, what: string): number {
+function parseWholeNumber(text: string | undefined, what: string): number {
   if (text !== undefined && /^\d{1,15}$/.test(text)) return Number(text);
   throw new UsageError(`${what} is "${text}", it must be a whole number`);
 }

@@ -6,7 +6,7 @@ import type { PlacedRecord, PlannedAppend } from "./produce-plan.ts";
  * [CND-1] Checks records that must be stored at one offset. They must make one append to one partition, and that
  * partition must be clear. Returns INVALID_REQUEST, MESSAGE_TOO_LARGE or null.
  */
-export function checkConditional(
+export function whyNotConditional(
   records: readonly PlacedRecord[],
   appends: readonly PlannedAppend[],
   partitions: number,

@@ -106,7 +106,7 @@ export class ConfigTable<Config extends object> {
   }
 }
 
-export function whole(
+export function wholeNumber(
   key: string,
   byDefault: number,
   minimum: number,

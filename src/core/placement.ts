@@ -114,7 +114,7 @@ export function regionSet(overrides: Readonly<Record<string, unknown>>): Region 
  * [PLC-2] Returns INVALID_CONFIG if the changes would move what exists. Naming the region that it has is no change.
  * @param region where it began, or null if that is not known
  */
-export function checkRegionStays(
+export function whyNotRegion(
   what: string,
   region: string | null,
   overrides: ConfigOverrides,

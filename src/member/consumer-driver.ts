@@ -89,7 +89,7 @@ export class ConsumerDriver {
   }
 
   /** Ends the session if the membership no longer stands at the current time. */
-  checkSession(): void {
+  endLateSession(): void {
     const nowMs = this.#clock.now();
     if (this.#isSessionOver(nowMs)) this.#run(() => {});
   }

@@ -9,7 +9,7 @@ import {
 } from "../core/limits.ts";
 import { BROKEN_TEXT, type JsonHeaders } from "./json-record.ts";
 import { keepRecordText, keepRecordTexts } from "./json-text.ts";
-import { checkJsonShape, integer, parseShaped } from "./parse.ts";
+import { countJsonValues, integer, parseShaped } from "./parse.ts";
 
 /** True if the text has a UTF-8 form. */
 function isUnicode(text: string): boolean {
@@ -111,6 +111,6 @@ export function parseRecordJson(text: string, what: string, admit?: Admit): unkn
 }
 
 function parseBounded(text: string, what: string, admit: Admit = () => {}): unknown {
-  admit(checkJsonShape(text, what, MAX_RECORD_JSON_VALUES));
+  admit(countJsonValues(text, what, MAX_RECORD_JSON_VALUES));
   return parseShaped(text, what);
 }

@@ -85,11 +85,11 @@ export function isUnknownType(error: unknown): error is BrokerError {
 
 /** [BND-4] Parses JSON from outside, of bounded depth and number of values. @throws BrokerError INVALID_REQUEST */
 export function parseJson(text: string, what: string): unknown {
-  checkJsonShape(text, what);
+  countJsonValues(text, what);
   return parseShaped(text, what);
 }
 
-/** Parses a text that `checkJsonShape` has checked. @throws BrokerError INVALID_REQUEST */
+/** Parses a text that `countJsonValues` has checked. @throws BrokerError INVALID_REQUEST */
 export function parseShaped(text: string, what: string): unknown {
   try {
     return JSON.parse(text);
@@ -109,7 +109,7 @@ const BACKSLASH = 92;
  * @returns the number of its values, about
  * @throws BrokerError INVALID_REQUEST
  */
-export function checkJsonShape(text: string, what: string, maxValues = MAX_JSON_VALUES): number {
+export function countJsonValues(text: string, what: string, maxValues = MAX_JSON_VALUES): number {
   let depth = 0;
   let values = 1;
   for (let i = 0; i < text.length; i++) {

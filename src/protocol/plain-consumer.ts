@@ -1,6 +1,6 @@
 // The plain consumer: `/v1/groups/:group/consume`, JSON objects over any WebSocket client, without the SDK.
 import * as z from "zod";
-import { checkTopicName } from "../core/cluster/topics.ts";
+import { whyNotTopicName } from "../core/cluster/topics.ts";
 import {
   DEFAULT_PLAIN_WINDOW_RECORDS,
   DEFAULT_SESSION_TIMEOUT_MS,
@@ -30,7 +30,7 @@ export const topicList = z
       });
     }
     for (const name of names) {
-      const invalid = checkTopicName(name);
+      const invalid = whyNotTopicName(name);
       if (invalid !== null) context.addIssue({ code: "custom", message: invalid.detail });
     }
   });

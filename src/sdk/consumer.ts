@@ -9,8 +9,8 @@ import type { ConsumerOptions } from "./consumer/consumer-options.ts";
 import { type Delivery, HandlerQueue } from "./consumer/handler-queue.ts";
 import { coreConfig } from "./consumer/options.ts";
 import { ABANDONED, type PlacedRecord, recordLoop } from "./consumer/record-loop.ts";
-import { type AnySerdes, hasSerdes, through } from "./serde.ts";
-import { whole } from "./whole.ts";
+import { type AnySerdes, convert, hasSerdes } from "./serde.ts";
+import { assertWhole } from "./whole.ts";
 
 export type { ConsumerOptions };
 
@@ -83,7 +83,7 @@ export class Consumer<Record = ConsumerRecord> {
   async run(handlers: Handlers<Record>): Promise<void> {
     if (this.#handlers !== null) throw new Error("run was called before");
     const { signal, partitionsConsumedConcurrently: most = 1 } = handlers;
-    whole("partitionsConsumedConcurrently", most, 1, Number.MAX_SAFE_INTEGER);
+    assertWhole("partitionsConsumedConcurrently", most, 1);
     if (!("eachRecord" in handlers) && !("eachBatch" in handlers))
       throw new BrokerError("INVALID_REQUEST", "run needs eachRecord or eachBatch");
     this.#handlers = handlers;
@@ -167,7 +167,7 @@ export class Consumer<Record = ConsumerRecord> {
    * @throws BrokerError INVALID_REQUEST if it is not an offset.
    */
   seek(place: TopicPartition, offset: number): boolean {
-    whole("offset", offset, 0, Number.MAX_SAFE_INTEGER);
+    assertWhole("offset", offset, 0);
     this.#queues.get(keyOf(place))?.seek();
     return this.#driver.seek(place, offset);
   }
@@ -329,13 +329,13 @@ export class Consumer<Record = ConsumerRecord> {
 
   /** A process that was suspended and resumes must not handle records that others own by now [SES-4]. */
   #mayHandle(queue: HandlerQueue, index: number): boolean {
-    this.#driver.checkSession();
+    this.#driver.endLateSession();
     return queue.mayHandle(index);
   }
 
   #typed(place: TopicPartition, record: ConsumerRecord): Record | Promise<Record> {
     const typed = hasSerdes(this.#options)
-      ? through(
+      ? convert(
           "deserialize",
           this.#options,
           record,

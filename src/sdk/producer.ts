@@ -6,7 +6,7 @@ import type { TopicInfo } from "../admin/admin.ts";
 import { answered, ConnectionError, type HttpClient } from "../admin/http.ts";
 import type { TopicRecords } from "../admin/service.ts";
 import { toBase64 } from "../core/bytes.ts";
-import type { checkConditional } from "../core/conditional-append.ts";
+import type { whyNotConditional } from "../core/conditional-append.ts";
 import { BrokerError, errorOf } from "../core/errors.ts";
 import {
   type PlacedRecord,
@@ -20,7 +20,7 @@ import { fromJsonRecord } from "../protocol/json-record.ts";
 import { recordsPath, topicPath } from "../protocol/paths.ts";
 import { failedRecord, outcomesOfTopics, type RecordOutcome } from "../protocol/record-outcome.ts";
 import { isOfNoTopic, type LaneOutcome } from "./producer/delivery.ts";
-import { checkOptions, checkRecord, type Prepared } from "./producer/input.ts";
+import { assertOptions, assertRecord, type Prepared } from "./producer/input.ts";
 import { Lane } from "./producer/lane.ts";
 import {
   DEFAULT_BUFFERED_RECORDS,
@@ -37,8 +37,8 @@ import type {
   TypedRecordInput,
 } from "./producer/options.ts";
 import { untilAnswered } from "./producer/until-answered.ts";
-import { type AnySerdes, hasSerdes, through } from "./serde.ts";
-import { refuse, whole } from "./whole.ts";
+import { type AnySerdes, convert, hasSerdes } from "./serde.ts";
+import { assertWhole, refuse } from "./whole.ts";
 
 export type {
   ProducerOptions,
@@ -83,10 +83,10 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   ) {
     const { lingerMs = 0, batchSize = MAX_JOINED_RECORDS } = options;
     const { maxBufferedRecords = DEFAULT_BUFFERED_RECORDS } = options;
-    checkOptions(options);
-    whole("lingerMs", lingerMs, 0, MAX_LINGER_MS);
-    whole("batchSize", batchSize, 1, MAX_JOINED_RECORDS);
-    whole("maxBufferedRecords", maxBufferedRecords, 1, Number.MAX_SAFE_INTEGER);
+    assertOptions(options);
+    assertWhole("lingerMs", lingerMs, 0, MAX_LINGER_MS);
+    assertWhole("batchSize", batchSize, 1, MAX_JOINED_RECORDS);
+    assertWhole("maxBufferedRecords", maxBufferedRecords, 1);
     this.#http = http;
     this.#transport = transport;
     this.#options = options;
@@ -105,7 +105,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   ): Promise<readonly RecordOutcome[]> {
     options.signal?.throwIfAborted();
     if (this.#isClosed) throw new BrokerError("INVALID_REQUEST", "the producer was closed");
-    checkOptions(options);
+    assertOptions(options);
     if (records.length === 0) return [];
     // Later changes to the list, or to a record, have no effect on the call.
     const prepared = this.#prepare(records);
@@ -119,14 +119,14 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     const checked = (input: readonly RecordInput[]): Prepared => ({
       input,
       records: input.map((record, index) => {
-        checkRecord(record, index);
+        assertRecord(record, index);
         const { key, value, headers, partition, timestamp } = fromJsonRecord(record, index);
         return { key, value, headers, partition, timestamp: timestamp ?? nowMs };
       }),
     });
     if (!hasSerdes(this.#options)) return checked([...records]);
     const serialized = records.map((record: RecordInput, index) =>
-      through("serialize", this.#options, record, `records[${index}]`),
+      convert("serialize", this.#options, record, `records[${index}]`),
     );
     return Promise.all(serialized).then(checked);
   }
@@ -192,7 +192,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       const check =
         options.expectedOffset === undefined
           ? undefined
-          : (await import("../core/conditional-append.ts")).checkConditional;
+          : (await import("../core/conditional-append.ts")).whyNotConditional;
       await before; // A small call does not overtake a large one that waits for room.
       options.signal?.throwIfAborted();
       // A call with more records than the bound goes when nothing else is under way.
@@ -219,7 +219,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     topic: string,
     { input, records }: Prepared,
     options: SendOptions,
-    check: typeof checkConditional | undefined,
+    check: typeof whyNotConditional | undefined,
   ): Promise<RecordOutcome[]> {
     const deadlineMs = monotonicMs() + (options.deliveryTimeoutMs ?? DEFAULT_DELIVERY_TIMEOUT_MS);
     const { expectedOffset = null, compression = "none" } = options;
@@ -328,7 +328,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     return records.map((record, i) => {
       if (record.partition !== null) return record;
       const partition = partitioner(input[i] as RecordInput, { topic, partitions });
-      whole(`the partitioner's answer for records[${i}]`, partition, 0, partitions - 1);
+      assertWhole(`the partitioner's answer for records[${i}]`, partition, 0, partitions - 1);
       return { ...record, partition };
     });
   }

@@ -80,14 +80,14 @@ export function jsonSerde(schema?: StandardSchema<unknown, unknown>): Serde<unkn
     };
   return {
     serialize: async (value) => {
-      await validate(schema, value);
+      await parsed(schema, value);
       return jsonText(value);
     },
-    deserialize: (bytes) => validate(schema, JSON.parse(FROM_UTF8.decode(bytes))),
+    deserialize: (bytes) => parsed(schema, JSON.parse(FROM_UTF8.decode(bytes))),
   };
 }
 
-async function validate<Out>(schema: StandardSchema<unknown, Out>, value: unknown): Promise<Out> {
+async function parsed<Out>(schema: StandardSchema<unknown, Out>, value: unknown): Promise<Out> {
   const result = await schema["~standard"].validate(value);
   if (result.issues === undefined) return result.value;
   throw new Error(result.issues.map(described).join("; "));
@@ -106,7 +106,7 @@ export function hasSerdes({ keySerde, valueSerde }: AnySerdes): boolean {
  * Returns the record with key and value as their serdes make them. @throws BrokerError INVALID_RECORD, with `place` and
  * `data`
  */
-export async function through<R extends object>(
+export async function convert<R extends object>(
   direction: "serialize" | "deserialize",
   { keySerde, valueSerde }: AnySerdes,
   record: R,

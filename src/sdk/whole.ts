@@ -2,7 +2,12 @@
 import { BrokerError, preview } from "../core/errors.ts";
 
 /** Refuses a value that is not a whole number within the bounds. */
-export function whole(name: string, value: number, minimum: number, maximum: number): void {
+export function assertWhole(
+  name: string,
+  value: number,
+  minimum: number,
+  maximum: number = Number.MAX_SAFE_INTEGER,
+): void {
   if (Number.isSafeInteger(value) && value >= minimum && value <= maximum) return;
   refuse(name, value, `a whole number from ${minimum} to ${maximum}`);
 }

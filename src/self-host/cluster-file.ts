@@ -8,7 +8,7 @@ import { StartError } from "./settings.ts";
 const DATABASE = /^[0-9a-f]{64}\.sqlite$/;
 
 /** @throws StartError that says what is damaged, in which file */
-export function checkCluster(storagePath: string): void {
+export function assertCluster(storagePath: string): void {
   const folder = join(storagePath, "rivulet-cluster-v1");
   const count = (name: string) => databasesIn(join(storagePath, name)).length;
   const partitions = count("rivulet-partition-v1");

@@ -8,10 +8,10 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { advertisedOf, kafkaPortsOf } from "./ports.ts";
 import {
+  assertNoJurisdiction,
   flagOf,
   MAX_PARTITIONS,
   numberOf,
-  refuseJurisdiction,
   runOrExplain,
   stopWithNpm,
 } from "./settings.ts";
@@ -21,7 +21,7 @@ const CONFIG = resolve(ROOT, "wrangler.toml");
 const HOST = "127.0.0.1";
 
 async function main(): Promise<void> {
-  refuseJurisdiction();
+  assertNoJurisdiction();
   const ports = await kafkaPortsOf(HOST, null);
   const addresses = ports.map((port) => `${HOST}:${port}`);
   const copy = copyWith(ports, {

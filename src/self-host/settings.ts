@@ -34,7 +34,7 @@ export function flagOf(variable: string, byDefault: boolean): boolean {
 }
 
 /** [PLC-1] workerd has no jurisdictions: whoever asks for one must not take this machine for it. */
-export function refuseJurisdiction(): void {
+export function assertNoJurisdiction(): void {
   const jurisdiction = process.env.RIVULET_JURISDICTION;
   if (!jurisdiction) return;
   throw new StartError(

@@ -23,15 +23,15 @@ import { dirname, relative, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { checkCluster } from "./cluster-file.ts";
+import { assertCluster } from "./cluster-file.ts";
 import { LogFilter } from "./log-filter.ts";
 import { advertisedOf, kafkaPortsOf, portOf } from "./ports.ts";
 import {
+  assertNoJurisdiction,
   flagOf,
   isLoopback,
   MAX_PARTITIONS,
   numberOf,
-  refuseJurisdiction,
   runOrExplain,
   StartError,
   stopWithNpm,
@@ -52,7 +52,7 @@ const CLOCK_CHECK_MS = 100;
 const CLOCK_SLACK_MS = 1_000;
 
 async function main(): Promise<void> {
-  refuseJurisdiction();
+  assertNoJurisdiction();
   const host = process.env.HOST || "127.0.0.1";
   const port = await portOf("PORT", host, DEFAULT_PORT);
   const kafkaPorts = await kafkaPortsOf(host, port);
@@ -64,7 +64,7 @@ async function main(): Promise<void> {
   const lock = lockFolder(dataDir);
   const sweepMs = numberOf("SWEEP_MS", DEFAULT_SWEEP_MS, MAX_SWEEP_MS);
   sweepAtRest(storagePath);
-  checkCluster(storagePath);
+  assertCluster(storagePath);
   const bundlePath = await bundle();
 
   const configPath = resolve(dataDir, "workerd.capnp");
@@ -85,7 +85,7 @@ async function main(): Promise<void> {
   const workerd = spawn(workerdPath(), ["serve", configPath], {
     stdio: ["ignore", "inherit", "pipe"],
   });
-  tellErrors(workerd);
+  printErrors(workerd);
   const watchdog = killWithParent(workerd);
 
   let isStopping = false;
@@ -166,7 +166,7 @@ function workerdPath(): string {
   return resolve(dirname(require.resolve("workerd/package.json")), "bin/workerd");
 }
 
-function tellErrors({ stderr }: ChildProcess): void {
+function printErrors({ stderr }: ChildProcess): void {
   if (stderr === null) return;
   const filter = new LogFilter();
   createInterface({ input: stderr }).on("line", (text) => {

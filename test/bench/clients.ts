@@ -170,7 +170,7 @@ function pipeline(
     let answered = 0;
     const onMessage = (data: Buffer, isBinary: boolean) => {
       if (isBinary) return;
-      checkAnswer(data);
+      assertAnswerSize(data);
       answered++;
       if (sent < frames.length) socket.send(frames[sent++] as Uint8Array);
       if (answered < frames.length) return;
@@ -198,7 +198,7 @@ function oneByOne(socket: WebSocket, frames: readonly Uint8Array[]): Promise<num
     };
     const onMessage = (data: Buffer) => {
       times.push(performance.now() - sentMs);
-      checkAnswer(data);
+      assertAnswerSize(data);
       next();
     };
     socket.on("message", onMessage);
@@ -206,7 +206,7 @@ function oneByOne(socket: WebSocket, frames: readonly Uint8Array[]): Promise<num
   });
 }
 
-function checkAnswer(data: Buffer): void {
+function assertAnswerSize(data: Buffer): void {
   if (!data.includes('"appended"')) throw new Error(`not appended: ${data.toString()}`);
 }
 

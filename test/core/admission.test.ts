@@ -2,13 +2,13 @@
 import { describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import {
-  checkClassicJoin,
-  checkForgetTopic,
-  checkNativeJoin,
-  checkOffsetFetch,
-  checkUnused,
+  classicJoinErrorCode,
   committerOf,
   type GroupMembers,
+  offsetFetchErrorCode,
+  whyNotForgetTopic,
+  whyNotNativeJoin,
+  whyNotUnused,
 } from "../../src/core/group/admission.ts";
 import { ClassicGroup, type ClassicJoin } from "../../src/core/group/classic.ts";
 import { GroupScenario } from "../support/group-scenario.ts";
@@ -119,16 +119,16 @@ describe.each(Object.entries(TABLE))(
     const group = GROUPS[kind as Kind];
 
     test("[GRP-14] [CLS-10] tells native and classic newcomers alike whether they may join", () => {
-      expect(checkNativeJoin(group)?.error ?? "ok").toBe(join);
-      const refused = checkClassicJoin(group);
+      expect(whyNotNativeJoin(group)?.error ?? "ok").toBe(join);
+      const refused = classicJoinErrorCode(group);
       expect(refused).toBe(joinClassic === "ok" ? NONE : KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
     });
 
     test("[GRP-14] is reset and deleted only where nobody is in it, and forgets no topic that is read", () => {
-      expect(checkUnused(group)?.error ?? "ok").toBe(unused);
-      expect(checkForgetTopic(group, "t")?.error ?? "ok").toBe(forget);
+      expect(whyNotUnused(group)?.error ?? "ok").toBe(unused);
+      expect(whyNotForgetTopic(group, "t")?.error ?? "ok").toBe(forget);
       const other = forget === "NON_EMPTY_GROUP" ? forget : "ok";
-      expect(checkForgetTopic(group, "another")?.error ?? "ok").toBe(other);
+      expect(whyNotForgetTopic(group, "another")?.error ?? "ok").toBe(other);
     });
 
     test.each(STRANGERS)(
@@ -208,7 +208,7 @@ test("[GRP-14] a commit of a member counts as that member's, whatever its kind",
 
 test("[GRP-14] positions are fetched by a native member at an epoch it was told, and by any classic one", () => {
   const fetch = (kind: Kind, memberId: string, memberEpoch: number) =>
-    checkOffsetFetch(GROUPS[kind], { memberId, memberEpoch });
+    offsetFetchErrorCode(GROUPS[kind], { memberId, memberEpoch });
   expect(fetch("a native member", "n", 1)).toBe(NONE);
   for (const epoch of [-99_999, -1, 0, 2])
     expect(fetch("a native member", "n", epoch)).toBe(ERRORS.STALE_MEMBER_EPOCH.code);
@@ -245,7 +245,7 @@ test.each(Object.entries(OF_CLASSIC_KIND))(
   (_, group) => {
     for (const memberId of ["", "c", "stranger"])
       for (const memberEpoch of [-1, 0, 1, 9])
-        expect(checkOffsetFetch(group, { memberId, memberEpoch })).toBe(NONE);
+        expect(offsetFetchErrorCode(group, { memberId, memberEpoch })).toBe(NONE);
   },
 );
 
@@ -257,7 +257,7 @@ test.each([
   "[GRP-14] a refusal tells how many members %s is among, and of which kind",
   (kind, count, speaks) => {
     const group = GROUPS[kind];
-    expect(checkUnused(group)?.detail).toBe(
+    expect(whyNotUnused(group)?.detail).toBe(
       `group ${group.state.groupId} has ${count} member(s)${speaks}; stop them, or wait for their session timeout`,
     );
   },
@@ -288,5 +288,5 @@ test("[CLS-11] a classic group tells its positions to anybody, also where native
     group.leave("n");
   });
   const group = { state: mixed.state, classic: classicGroup({}) };
-  expect(checkOffsetFetch(group, { memberId: "x", memberEpoch: -1 })).toBe(NONE);
+  expect(offsetFetchErrorCode(group, { memberId: "x", memberEpoch: -1 })).toBe(NONE);
 });

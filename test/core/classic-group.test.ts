@@ -259,7 +259,7 @@ describe("state", () => {
   test("[CLS-6] only a member of this generation commits", () => {
     const rig = new Rig();
     const commit = (memberId: string, generation: number) =>
-      rig.group.checkCommit({ memberId, instanceId: null, generation });
+      rig.group.commitErrorCode({ memberId, instanceId: null, generation });
     const { a } = rig.two();
     expect(commit(a, 2)).toBe(0);
     expect(commit(a, 1)).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);

@@ -113,7 +113,7 @@ describe("static members", () => {
       rig.join(memberId, { instanceId }).joined?.errorCode,
       rig.sync(memberId, 2, {}, { instanceId }).synced?.errorCode,
       rig.beat(memberId, 2, instanceId),
-      rig.group.checkCommit({ memberId, instanceId, generation: 2 }),
+      rig.group.commitErrorCode({ memberId, instanceId, generation: 2 }),
     ];
     const FENCED = FENCED_INSTANCE_ID;
     for (const memberId of [leader, id, "stranger"]) {

@@ -380,7 +380,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     const { logEndOffset } = rig.log;
     expect(records.length).toBeLessThan(logEndOffset - 100);
     for (let offset = 0; offset < logEndOffset; offset++) {
-      expect(rig.log.checkOffset(offset).ok).toBe(true);
+      expect(rig.log.validateOffset(offset).ok).toBe(true);
       const { pieces, nextOffset } = rig.log.read(offset, 1);
       const found = pieces.flatMap((piece) => decodeAnyBatch(piece));
       const expected = records.find((each) => each.offset >= offset);

@@ -2,10 +2,10 @@ import { describe, expect, test } from "vitest";
 import {
   type ConfigOverrides,
   changeOverrides,
+  compacts,
   configByKey,
   DEFAULT_TOPIC_CONFIG,
-  isCompacted,
-  isDeleted,
+  deletesByRetention,
   resolveConfig,
   type TopicConfig,
 } from "../../src/core/cluster/config.ts";
@@ -302,6 +302,6 @@ describe("layers of configs", () => {
     { policy: "compact,delete", deleted: true, compacted: true },
   ])("[CFG-1] the policy '$policy' deletes: $deleted, compacts: $compacted", (row) => {
     const config = resolveConfig({ "cleanup.policy": row.policy });
-    expect([isDeleted(config), isCompacted(config)]).toEqual([row.deleted, row.compacted]);
+    expect([deletesByRetention(config), compacts(config)]).toEqual([row.deleted, row.compacted]);
   });
 });

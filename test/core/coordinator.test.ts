@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Result } from "../../src/core/errors.ts";
-import { checkUnused } from "../../src/core/group/admission.ts";
+import { whyNotUnused } from "../../src/core/group/admission.ts";
 import { ClassicGroup } from "../../src/core/group/classic.ts";
 import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { type PartitionKey, parsePartitionKey } from "../../src/core/group/partition-key.ts";
@@ -18,7 +18,7 @@ function outcome(result: Result<object>): string {
 /** Why the group cannot be deleted, or "ok". */
 function deletable({ state }: GroupScenario): string {
   const classic = new ClassicGroup(null, 0);
-  return checkUnused({ state, classic })?.error ?? "ok";
+  return whyNotUnused({ state, classic })?.error ?? "ok";
 }
 
 /** `a` has everything, then `b` joins: `a` owes it three partitions. */

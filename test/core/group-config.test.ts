@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { checkTopicPattern, subscribes } from "../../src/core/group/topic-pattern.ts";
+import { subscribes, whyNotTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import { MAX_TOPIC_PATTERN_LENGTH } from "../../src/core/limits.ts";
 import { GroupScenario } from "../support/group-scenario.ts";
 
@@ -58,7 +58,7 @@ describe("subscriptions by pattern", () => {
     "",
     "x".repeat(MAX_TOPIC_PATTERN_LENGTH + 1),
   ])("[PAT-2] refused: %.20s", (pattern) => {
-    expect(checkTopicPattern(pattern)?.error).toBe("INVALID_REGULAR_EXPRESSION");
+    expect(whyNotTopicPattern(pattern)?.error).toBe("INVALID_REGULAR_EXPRESSION");
   });
 
   test("[PAT-1] a pattern that would hang a backtracking matcher is answered", () => {

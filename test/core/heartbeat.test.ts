@@ -30,7 +30,7 @@ class Rig {
   beat(memberId: string, memberEpoch: number, more: Partial<Heartbeat> = {}) {
     const heartbeat = this.heartbeat(memberId, memberEpoch, more);
     const join = joinOf(this.coordinator, heartbeat);
-    const refused = join === null ? null : this.coordinator.checkJoin(join);
+    const refused = join === null ? null : this.coordinator.whyNotJoin(join);
     return refused ?? applyHeartbeat(this.coordinator, heartbeat, join, [TOPIC], this.nowMs);
   }
 

@@ -2,7 +2,7 @@
 import { describe, expect, test } from "vitest";
 import { fromJsonRecord, toJsonRecord } from "../../src/protocol/json-record.ts";
 import { jsonText } from "../../src/protocol/json-value.ts";
-import { jsonSerde, through } from "../../src/sdk/serde.ts";
+import { convert, jsonSerde } from "../../src/sdk/serde.ts";
 
 const own: Record<string, unknown> = {};
 own.list = [{ own }];
@@ -119,7 +119,7 @@ test.each([undefined, null, Promise.resolve(undefined)])(
   async (made) => {
     const valueSerde = { serialize: () => made as never, deserialize: () => 1 };
     await expect(
-      through("serialize", { valueSerde }, { value: {} }, "records[0]"),
+      convert("serialize", { valueSerde }, { value: {} }, "records[0]"),
     ).rejects.toMatchObject({
       code: "INVALID_RECORD",
       message: expect.stringContaining("value: is nothing"),
@@ -131,6 +131,6 @@ test("[SRD-3] what a consumer's serde refuses has its place in the error's data"
   const place = { topic: "t", partition: 3, offset: 7 };
   const record = { key: null, value: Uint8Array.of(0x7b) };
   await expect(
-    through("deserialize", { valueSerde: jsonSerde() }, record, "t/3 at offset 7", place),
+    convert("deserialize", { valueSerde: jsonSerde() }, record, "t/3 at offset 7", place),
   ).rejects.toMatchObject({ code: "INVALID_RECORD", data: place });
 });

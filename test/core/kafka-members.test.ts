@@ -76,7 +76,7 @@ describe("heartbeats (KIP-848)", () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m"));
     rig.coordinator.leave("m", rig.clock.now());
-    rig.kafka.tell(rig.coordinator.takeEvents());
+    rig.kafka.notify(rig.coordinator.takeEvents());
     expect(rig.kafka.isHeard("m")).toBe(false);
     expect(unwrap(await rig.kafka.heartbeat(beat("m"))).assignment).toEqual(ALL_OF_T);
   });
@@ -212,7 +212,7 @@ describe("signs of life", () => {
     rig.joinNative("b");
     for (const socket of sockets) socket.take();
     rig.coordinator.leave("b", rig.clock.now());
-    rig.kafka.tell(rig.coordinator.takeEvents());
+    rig.kafka.notify(rig.coordinator.takeEvents());
     expect(sockets.map(({ sent }) => sent.length > 0)).toEqual([true, true, false]);
   });
 });

@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
-import { isCompacted, isDeleted, type TopicConfig } from "../../src/core/cluster/config.ts";
+import { compacts, deletesByRetention, type TopicConfig } from "../../src/core/cluster/config.ts";
 import type { ErrorName } from "../../src/core/errors.ts";
 import { type Append, validateAppend } from "../../src/core/log/append.ts";
 import type { CompressionType } from "../../src/core/log/compression.ts";
@@ -161,7 +161,7 @@ class Model {
 
   /** A slice of compaction may do this much. */
   compact(activeBaseOffset: number, config: TopicConfig, nowMs: number): void {
-    if (!isCompacted(config)) return;
+    if (!compacts(config)) return;
     const { minCompactionLagMs, deleteRetentionMs } = config;
     const seen = new Set<string>();
     for (const record of this.records.toReversed()) {
@@ -277,7 +277,7 @@ class Walk {
 
   anyRecord(): ProducerRecord {
     const bytes = (...values: number[]) => Uint8Array.from(values);
-    const isKeyless = !isCompacted(this.rig.config) && this.chance(0.2);
+    const isKeyless = !compacts(this.rig.config) && this.chance(0.2);
     const id = this.unique++;
     const value = bytes(id >>> 16, id >>> 8, id, ...new Uint8Array(this.upTo(60)));
     return {
@@ -373,7 +373,7 @@ class Walk {
     spoil.push(["CORRUPT_MESSAGE", corrupted], ["CORRUPT_MESSAGE", bad.subarray(0, -1)]);
     const large = { ...this.anyRecord(), value: new Uint8Array(MAX_BATCH_BYTES) };
     spoil.push(["MESSAGE_TOO_LARGE", encodeBatch([large])]);
-    if (isCompacted(this.rig.config))
+    if (compacts(this.rig.config))
       spoil.push(["INVALID_RECORD", encodeBatch([{ ...this.anyRecord(), key: null }])]);
     const [error, bytes] = this.pick(spoil);
     const first = this.chance(0.5) ? good.slice(0, 1) : [];
@@ -398,7 +398,7 @@ class Walk {
       const result = this.validate(bytes, draft.expectedOffset, isOwn);
       // What was sent before the policy came may lack a key.
       if (!result.ok && draft.batches.flat().some(({ key }) => key === null)) {
-        expect(isCompacted(rig.config)).toBe(true);
+        expect(compacts(rig.config)).toBe(true);
         continue;
       }
       expect(result).toMatchObject({ ok: true });
@@ -459,7 +459,7 @@ class Walk {
     const { logStartOffset } = log;
     if (logStartOffset === model.start) return;
     expect(logStartOffset).toBeGreaterThan(model.start);
-    expect(isDeleted(config), "something was dropped").toBe(true);
+    expect(deletesByRetention(config), "something was dropped").toBe(true);
     const isOld = ({ timestamp }: ModelRecord) =>
       config.retentionMs >= 0 && nowMs - timestamp >= config.retentionMs;
     const dropped = model.records.filter(({ offset }) => offset < logStartOffset);
@@ -483,7 +483,7 @@ class Walk {
     if (this.chance(0.5)) return;
     log.enforceRetention(nowMs);
     this.followRetention();
-    if (!isDeleted(config)) return;
+    if (!deletesByRetention(config)) return;
     const [oldest, ...others] = segmentsOf(rig.store);
     const totals = oldest === undefined ? null : rig.store.totals(oldest);
     if (totals === null) return;
@@ -550,8 +550,7 @@ class Walk {
     model.compact(rig.log.activeBaseOffset, rig.config, rig.nowMs);
     this.checkAll();
     const { config, nowMs } = rig;
-    if (!isCompacted(config) || config.minCleanableDirtyRatio + config.minCompactionLagMs > 0)
-      return;
+    if (!compacts(config) || config.minCleanableDirtyRatio + config.minCompactionLagMs > 0) return;
     const keys = new Set<string>();
     const { activeBaseOffset } = rig.log;
     const byOffset = new Map(model.records.map((each) => [each.offset, each]));

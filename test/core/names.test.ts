@@ -1,9 +1,9 @@
 // The names of topics and groups, counts of partitions, and lengths of time, as people give them.
 import { expect, test } from "vitest";
 import {
-  checkGroupId,
-  checkPartitionCount,
-  checkTopicName,
+  whyNotGroupId,
+  whyNotPartitionCount,
+  whyNotTopicName,
 } from "../../src/core/cluster/topics.ts";
 import { durationMs } from "../../src/core/duration.ts";
 import {
@@ -33,7 +33,7 @@ test.each([
   ["\u00e4", false],
   ["a\n", false],
 ])("[CLU-1] %j may be a topic's name: %s", (name, isLegal) => {
-  expect(checkTopicName(name)?.error).toBe(isLegal ? undefined : "INVALID_TOPIC_EXCEPTION");
+  expect(whyNotTopicName(name)?.error).toBe(isLegal ? undefined : "INVALID_TOPIC_EXCEPTION");
 });
 
 test.each([
@@ -50,7 +50,7 @@ test.each([
   ["\u007f", false],
   ["a\ud83d", false],
 ])("[GRP-13] %j may be a group's id: %s", (groupId, isLegal) => {
-  expect(checkGroupId(groupId)?.error).toBe(isLegal ? undefined : "INVALID_GROUP_ID");
+  expect(whyNotGroupId(groupId)?.error).toBe(isLegal ? undefined : "INVALID_GROUP_ID");
 });
 
 test.each([
@@ -63,19 +63,19 @@ test.each([
   [Number.NaN, false],
   [Number.POSITIVE_INFINITY, false],
 ])("[CLU-1] a topic may have %d partitions: %s", (partitions, isLegal) => {
-  expect(checkPartitionCount(partitions)?.error).toBe(isLegal ? undefined : "INVALID_PARTITIONS");
+  expect(whyNotPartitionCount(partitions)?.error).toBe(isLegal ? undefined : "INVALID_PARTITIONS");
 });
 
 test("[CLU-1] a name or a count that is refused is told with what is wrong and its bound", () => {
-  expect(checkTopicName("")?.detail).toContain(
+  expect(whyNotTopicName("")?.detail).toContain(
     `has 0 characters, it needs 1 to ${MAX_TOPIC_NAME_LENGTH}`,
   );
-  expect(checkTopicName("..")?.detail).toContain('may not be ".."');
-  expect(checkTopicName("a b")?.detail).toContain('"a b"');
-  expect(checkGroupId("")?.detail).toContain(`group id has 0 characters`);
-  expect(checkGroupId(".")?.detail).toContain('may not be "."');
-  expect(checkGroupId("\n")?.detail).toContain("control character");
-  expect(checkPartitionCount(0)?.detail).toContain(
+  expect(whyNotTopicName("..")?.detail).toContain('may not be ".."');
+  expect(whyNotTopicName("a b")?.detail).toContain('"a b"');
+  expect(whyNotGroupId("")?.detail).toContain(`group id has 0 characters`);
+  expect(whyNotGroupId(".")?.detail).toContain('may not be "."');
+  expect(whyNotGroupId("\n")?.detail).toContain("control character");
+  expect(whyNotPartitionCount(0)?.detail).toContain(
     `is 0, it must be 1 to ${MAX_PARTITIONS_PER_TOPIC}`,
   );
 });

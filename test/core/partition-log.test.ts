@@ -296,9 +296,9 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
   test("[LOG-8] an offset outside the log is out of range, and told the bounds", () => {
     const { log } = filled(newPlace(), [2, 3]);
     log.deleteRecordsBefore(3);
-    for (const offset of [3, 4, 5]) expect(log.checkOffset(offset)).toEqual({ ok: true });
+    for (const offset of [3, 4, 5]) expect(log.validateOffset(offset)).toEqual({ ok: true });
     for (const offset of [0, 2, 6]) {
-      expect(log.checkOffset(offset)).toMatchObject({
+      expect(log.validateOffset(offset)).toMatchObject({
         ok: false,
         error: "OFFSET_OUT_OF_RANGE",
         logStartOffset: 3,

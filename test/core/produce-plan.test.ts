@@ -1,6 +1,6 @@
 // How records become appends: which partition each goes to, and where batches and appends are cut.
 import { describe, expect, test } from "vitest";
-import { checkConditional } from "../../src/core/conditional-append.ts";
+import { whyNotConditional } from "../../src/core/conditional-append.ts";
 import { MAX_APPEND_BYTES } from "../../src/core/limits.ts";
 import { readBatchHeader, readBatchSize } from "../../src/core/log/record-batch.ts";
 import { partitionForKey } from "../../src/core/partitioner.ts";
@@ -156,7 +156,7 @@ describe("where it is cut", () => {
 
 describe("an append at an offset", () => {
   const check = (records: readonly PlacedRecord[], partitions = 4, target = TARGET) =>
-    checkConditional(records, planAppends({ ...target, partitions }, records, 0), partitions);
+    whyNotConditional(records, planAppends({ ...target, partitions }, records, 0), partitions);
   const key = utf8("k");
 
   test("[CND-1] goes to one partition that is clear: named, a key's, or the only one", () => {

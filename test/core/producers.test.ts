@@ -104,7 +104,7 @@ describe("what a producer may append next", () => {
       gap: "OUT_OF_ORDER_SEQUENCE_NUMBER",
       stale: "INVALID_PRODUCER_EPOCH",
     };
-    const checked = new Producers(entries).stage().check(of, NOT_COMPARED);
+    const checked = new Producers(entries).stage().validateSequence(of, NOT_COMPARED);
     if (typeof becomes === "number") {
       expect(checked).toEqual({ ok: true, repeated: entries[becomes - 1_000] });
     } else if (becomes === "stored") {
@@ -116,10 +116,10 @@ describe("what a producer may append next", () => {
 
   test("[IDM-2] a refusal names the producer, what it sent, and what is next", () => {
     const staged = new Producers([entry(1, 4, 3)]).stage();
-    expect(staged.check(origin(8, 9, 3), NOT_COMPARED)).toMatchObject({
+    expect(staged.validateSequence(origin(8, 9, 3), NOT_COMPARED)).toMatchObject({
       detail: "producer 1 sent sequence 8 to 9, the next one is 5",
     });
-    expect(staged.check(origin(8, 9, 2), NOT_COMPARED)).toMatchObject({
+    expect(staged.validateSequence(origin(8, 9, 2), NOT_COMPARED)).toMatchObject({
       detail: "producer 1 has epoch 2, epoch 3 has been seen",
     });
   });

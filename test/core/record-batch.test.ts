@@ -11,10 +11,10 @@ import { crc32c } from "../../src/core/log/crc32c.ts";
 import {
   BATCH_HEADER_BYTES,
   batches,
-  checkCrc,
   decodeBatch,
   encodeBatch,
   encodeCompacted,
+  hasValidCrc,
   patchBaseOffset,
   readBatchHeader,
   recordSize,
@@ -43,7 +43,7 @@ describe("record batch", () => {
         (records, low) => {
           const baseOffset = 2 ** 40 + low;
           const batch = encodeBatch(records, { baseOffset });
-          expect(checkCrc(batch, 0, batch.length)).toBe(true);
+          expect(hasValidCrc(batch, 0, batch.length)).toBe(true);
           const decoded = decodeBatch(batch);
           expect(decoded.map(({ offset }) => offset)).toEqual(
             records.map((_, i) => baseOffset + i),
@@ -72,7 +72,7 @@ describe("record batch", () => {
     for (let bit = 21 * 8; bit < batch.length * 8; bit++) {
       const broken = batch.slice();
       broken[bit >> 3] = (broken[bit >> 3] ?? 0) ^ (1 << (bit & 7));
-      expect(checkCrc(broken, 0, broken.length), `bit ${bit}`).toBe(false);
+      expect(hasValidCrc(broken, 0, broken.length), `bit ${bit}`).toBe(false);
     }
   });
 
@@ -114,7 +114,7 @@ describe("record batch", () => {
   test("[BAT-4] the base offset is patched outside the CRC", () => {
     const batch = encodeBatch([{ key: null, value: utf8.encode("v"), headers: [], timestamp: 5 }]);
     patchBaseOffset(batch, 0, 2 ** 45 + 3);
-    expect(checkCrc(batch, 0, batch.length)).toBe(true);
+    expect(hasValidCrc(batch, 0, batch.length)).toBe(true);
     expect(decodeBatch(batch)[0]?.offset).toBe(2 ** 45 + 3);
   });
 
@@ -258,7 +258,7 @@ describe("what a batch may hold", () => {
       const start = joined.length - batch.length;
       setLogAppendTime(joined, start, 1_900_000_000_123);
       const header = readBatchHeader(joined, start);
-      expect(checkCrc(joined, start, header.sizeInBytes)).toBe(true);
+      expect(hasValidCrc(joined, start, header.sizeInBytes)).toBe(true);
       expect(header).toMatchObject({
         isLogAppendTime: true,
         maxTimestamp: 1_900_000_000_123,
@@ -298,7 +298,7 @@ describe("what a batch may hold", () => {
           decoded.filter((_, i) => i % 2 === 1),
         ]) {
           const left = encodeCompacted(header, kept, horizon, zip);
-          expect(checkCrc(left, 0, left.length)).toBe(true);
+          expect(hasValidCrc(left, 0, left.length)).toBe(true);
           expect(readBatchHeader(left)).toMatchObject({
             ...producer,
             baseOffset: 1_000,
@@ -331,7 +331,7 @@ describe("what a batch may not be", () => {
     view.setInt32(8, batch.length - 12);
     view.setInt32(23, lastOffsetDelta);
     view.setInt32(57, deltas.length);
-    expect(checkCrc(fixCrc(batch), 0, batch.length)).toBe(true);
+    expect(hasValidCrc(fixCrc(batch), 0, batch.length)).toBe(true);
     expect(() => decodeBatch(batch)).toThrow(expect.objectContaining({ code: "CORRUPT_MESSAGE" }));
   });
 
@@ -482,7 +482,7 @@ describe("what a batch may not be", () => {
     expect(places.map(({ start }) => start * 3)).toEqual([0, joined.length, 2 * joined.length]);
     for (const [i, { start, header }] of places.entries()) {
       patchBaseOffset(joined, start, 2 ** 52 + i * KINDS.length);
-      expect(checkCrc(joined, start, header.sizeInBytes)).toBe(true);
+      expect(hasValidCrc(joined, start, header.sizeInBytes)).toBe(true);
     }
     const offsets = places
       .flatMap(({ start }) => decodeBatch(joined, start))

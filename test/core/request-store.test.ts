@@ -146,7 +146,7 @@ describe("requests", () => {
   test("[KEY-4] keys that have expired make room before one is refused", () => {
     const partition = new Partition();
     partition.begin("k", NOON_MS, 1);
-    expect(partition.store.checkRoom(NOON_MS + 2 * DAY_MS)).toEqual({ ok: true });
+    expect(partition.store.validateRoom(NOON_MS + 2 * DAY_MS)).toEqual({ ok: true });
     expect(partition.tables).toEqual([]);
   });
 });

@@ -204,7 +204,10 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
     log.commit([singleAppend([1, 2, 3])], 3);
     log.enforceRetention(10_000);
     expect([log.logStartOffset, log.logEndOffset, log.sizeInBytes]).toEqual([3, 3, 0]);
-    expect(log.checkOffset(2)).toMatchObject({ error: "OFFSET_OUT_OF_RANGE", logStartOffset: 3 });
+    expect(log.validateOffset(2)).toMatchObject({
+      error: "OFFSET_OUT_OF_RANGE",
+      logStartOffset: 3,
+    });
     expect(log.read(3, 1_000)).toMatchObject({ pieces: [], nextOffset: 3 });
     const next = new PartitionLog(place.open(), config);
     expect([next.logStartOffset, next.logEndOffset]).toEqual([3, 3]);

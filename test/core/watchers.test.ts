@@ -23,8 +23,8 @@ test("[KFK-20] the newest connection of a member watches for it, and the one bef
   const newer = rig.watch("a");
   expect(older.closed).toEqual({ code: 1000, reason: "watched by another connection" });
   expect([newer.closed, other.closed]).toEqual([null, null]);
-  watchers.tell("a");
-  watchers.tell("nobody");
+  watchers.notify("a");
+  watchers.notify("nobody");
   expect([older.sent, newer.sent, other.sent]).toEqual([[], [CHANGED], []]);
   expect(watchers.lost(older)).toBe(null);
   expect([...watchers.memberIds]).toEqual(["a", "b"]);

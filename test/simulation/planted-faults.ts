@@ -22,7 +22,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     name: "a commit without a member counts while others read",
     seed: 5,
     file: "src/core/group/admission.ts",
-    original: "if (isByHand(token) && checkUnused(group) === null) return",
+    original: "if (isByHand(token) && whyNotUnused(group) === null) return",
     planted: "if (isByHand(token)) return",
   },
   {

@@ -361,7 +361,7 @@ export class ClassicWorld {
       instanceId: client.instanceId,
       generation: client.joined?.generation ?? -1,
     };
-    const mayCommit = this.group.checkCommit(token);
+    const mayCommit = this.group.commitErrorCode(token);
     const errorCode = this.#step(() => this.group.heartbeat(token, this.nowMs));
     // It may commit what it has read as long as its generation is not over, be it to be told so.
     if (errorCode === NONE && this.group.phase === "STABLE") assert.equal(mayCommit, NONE);

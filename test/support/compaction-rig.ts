@@ -13,9 +13,9 @@ import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import {
   type BatchHeader,
   batches,
-  checkCrc,
   type EncodeOptions,
   encodeBatch,
+  hasValidCrc,
   readBatchHeader,
 } from "../../src/core/log/record-batch.ts";
 import { addToTotals, emptyTotals } from "../../src/core/log/segment-totals.ts";
@@ -194,7 +194,7 @@ export class Rig {
     for (const segment of segmentsOf(this.store))
       for (const { bytes } of this.store.chunksFrom(segment, 0))
         for (const { start, header } of batches(bytes)) {
-          expect(checkCrc(bytes, start, header.sizeInBytes)).toBe(true);
+          expect(hasValidCrc(bytes, start, header.sizeInBytes)).toBe(true);
           headers.push(header);
         }
     return headers;

@@ -154,7 +154,7 @@ export class FakePartition {
     const sequences = { firstSequence: baseSequence, lastSequence };
     const origin = { producerId, producerEpoch, ...sequences, fingerprint, isOwn: false };
     const staged = this.#producers.stage();
-    const checked = staged.check(origin, () => ({ ok: true, isSame: false }));
+    const checked = staged.validateSequence(origin, () => ({ ok: true, isSame: false }));
     if (!checked.ok) return { type: "error", code: checked.error, detail: checked.detail };
     if (checked.repeated !== null)
       return { type: "appended", baseOffset: checked.repeated.baseOffset };

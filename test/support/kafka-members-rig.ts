@@ -9,7 +9,7 @@ import type { ObjectSockets } from "../../durable-objects/shared/socket.ts";
 import type { Sql, SqlValue } from "../../durable-objects/shared/sql.ts";
 import type { HeartbeatRequest, NamedOffset } from "../../src/calls/group-calls.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { checkNativeJoin, type GroupMembers } from "../../src/core/group/admission.ts";
+import { type GroupMembers, whyNotNativeJoin } from "../../src/core/group/admission.ts";
 import type { ClassicJoin, ClassicState } from "../../src/core/group/classic.ts";
 import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { emptyGroup, type GroupTopic } from "../../src/core/group/state.ts";
@@ -97,10 +97,11 @@ export class KafkaMembersRig {
       members: () => this.members,
       subscribe: (names, pattern) => this.#find(names, pattern),
       learn: (names) => this.#find(names, null),
-      checkJoin: (request) => checkNativeJoin(this.members) ?? this.coordinator.checkJoin(request),
+      whyNotJoin: (request) =>
+        whyNotNativeJoin(this.members) ?? this.coordinator.whyNotJoin(request),
       persistAndTell: async () => {
         this.steps.push("stored");
-        this.kafka.tell(this.coordinator.takeEvents());
+        this.kafka.notify(this.coordinator.takeEvents());
       },
       unlist: async () => void this.steps.push("unlisted"),
     };
@@ -134,7 +135,7 @@ export class KafkaMembersRig {
     const found = this.topics.filter(({ name }) => topics.includes(name));
     const joined = this.coordinator.join(request, found, this.clock.now());
     if (!joined.ok) throw new Error(joined.detail);
-    this.kafka.tell(this.coordinator.takeEvents());
+    this.kafka.notify(this.coordinator.takeEvents());
   }
 
   classicJoin(options: Partial<ClassicJoin> = {}): ClassicJoin {

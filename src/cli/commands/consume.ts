@@ -5,7 +5,7 @@ import type { Consumer, Rivulet, TopicPartition } from "../../sdk/index.ts";
 import { connect, examples, type GlobalOptions, UsageError, wantsNotes } from "../context.ts";
 import { Progress } from "../progress.ts";
 import { keyOf, printRecords, type Unread, unreadOffsets } from "../records.ts";
-import { positiveNumber, wholeNumber } from "./topics.ts";
+import { parseWholeNumber, positiveNumber } from "./topics.ts";
 
 type From = "earliest" | "latest";
 
@@ -46,7 +46,7 @@ export function addConsume(program: Command): void {
     .option(
       "--session-timeout <ms>",
       "silence after which the group takes this member for dead",
-      wholeNumber,
+      parseWholeNumber,
       45_000,
     )
     .addHelpText(
@@ -76,7 +76,11 @@ export function addTail(program: Command): void {
       const global = command.optsWithGlobals<GlobalOptions>();
       const progress = new Progress(wantsProgress(global), () => null);
       const { from, ...rest } = options;
-      const consumer = await connect(global).reader({ topic, from, ...told(global, progress) });
+      const consumer = await connect(global).reader({
+        topic,
+        from,
+        ...callbacksOf(global, progress),
+      });
       await printRecords(consumer, global, { ...rest, progress });
     });
 }
@@ -111,7 +115,7 @@ async function consume(
         "--exit goes without --group; a group's member stops with --max or Ctrl-C",
       );
     const progress = new Progress(wantsProgress(global), () => null);
-    const consumer = member(rivulet, options.group, topics, options, told(global, progress));
+    const consumer = member(rivulet, options.group, topics, options, callbacksOf(global, progress));
     return printRecords(consumer, global, { ...limit, progress });
   }
   const [topic] = topics;
@@ -123,7 +127,7 @@ async function consume(
   const progress = new Progress(wantsProgress(global), () =>
     unread === undefined ? null : 1 - unreadOffsets(unread) / all,
   );
-  const consumer = await rivulet.reader({ topic, from, ...told(global, progress) });
+  const consumer = await rivulet.reader({ topic, from, ...callbacksOf(global, progress) });
   await printRecords(consumer, global, {
     ...limit,
     ...(unread === undefined ? {} : { unread }),
@@ -140,7 +144,7 @@ function member(
   groupId: string,
   topics: string[],
   { pattern, instanceId, from, sessionTimeout }: ConsumeOptions,
-  callbacks: ReturnType<typeof told>,
+  callbacks: ReturnType<typeof callbacksOf>,
 ): Consumer {
   return rivulet.consumer({
     groupId,
@@ -155,7 +159,7 @@ function member(
 }
 
 /** Reports events besides the records: errors to everyone, the rest to people. */
-function told(global: GlobalOptions, progress: Progress) {
+function callbacksOf(global: GlobalOptions, progress: Progress) {
   const note = (what: string) => (partitions: readonly TopicPartition[]) => {
     if (wantsNotes(global))
       progress.note(`# ${what} ${partitions.map(keyOf).join(" ") || "nothing"}`);

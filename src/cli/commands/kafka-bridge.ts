@@ -5,7 +5,7 @@ import { MAX_KAFKA_NODES, MAX_PORT, parseAddresses } from "../../protocol/node-a
 import { connect, examples, type GlobalOptions, UsageError } from "../context.ts";
 import { KafkaBridge } from "../kafka-bridge.ts";
 import { stopSignal } from "../stop.ts";
-import { positiveNumber, wholeNumber } from "./topics.ts";
+import { parseWholeNumber, positiveNumber } from "./topics.ts";
 
 const DEFAULT_PORT = 9092;
 
@@ -26,7 +26,7 @@ export function addKafkaBridge(program: Command): void {
     .option(
       "-p, --port <number>",
       "listen on this port, 0 for a free one",
-      wholeNumber,
+      parseWholeNumber,
       DEFAULT_PORT,
     )
     .option(

@@ -15,7 +15,7 @@ import {
 } from "../context.ts";
 import { type Input, openInput } from "../input.ts";
 import { Progress } from "../progress.ts";
-import { count, wholeNumber } from "./topics.ts";
+import { count, parseWholeNumber } from "./topics.ts";
 
 /** The records of one request: large enough to be cheap, small enough to be prompt. */
 const REQUEST_RECORDS = 2_000;
@@ -49,7 +49,7 @@ export function addProduce(program: Command): void {
     )
     .option("-k, --key-field <name>", "take the key from this field of each JSON value")
     .option("--key <key>", "give every record this key")
-    .option("--partition <number>", "append to this partition", wholeNumber)
+    .option("--partition <number>", "append to this partition", parseWholeNumber)
     .addHelpText(
       "after",
       examples(

@@ -26,7 +26,7 @@ export function addTopics(program: Command): void {
     .option(
       "-p, --partitions <count>",
       "how many partitions: the most members of a group that can share it",
-      wholeNumber,
+      parseWholeNumber,
       1,
     )
     .option(
@@ -97,7 +97,7 @@ export function addTopics(program: Command): void {
         "rivulet topics alter orders --config retention.ms=3600000 --unset retention.bytes",
       ),
     )
-    .option("-p, --partitions <count>", "how many partitions; they only grow", wholeNumber)
+    .option("-p, --partitions <count>", "how many partitions; they only grow", parseWholeNumber)
     .option("-c, --config <key=value>", "a configuration value; may be repeated", collectConfig)
     .option("--unset <key>", "set a key back to its default; may be repeated", collectKey)
     .action(
@@ -126,8 +126,8 @@ export function addTopics(program: Command): void {
       "after",
       examples("rivulet topics delete-records orders --partition 0 --before 1000"),
     )
-    .requiredOption("--partition <number>", "which partition", wholeNumber)
-    .requiredOption("--before <offset>", "the first offset that stays", wholeNumber)
+    .requiredOption("--partition <number>", "which partition", parseWholeNumber)
+    .requiredOption("--before <offset>", "the first offset that stays", parseWholeNumber)
     .action(
       async (name: string, options: { partition: number; before: number }, command: Command) => {
         const global = command.optsWithGlobals<GlobalOptions>();
@@ -169,13 +169,13 @@ function describe(
   ].join("\n");
 }
 
-export function wholeNumber(text: string): number {
+export function parseWholeNumber(text: string): number {
   if (!/^\d{1,15}$/.test(text)) throw new InvalidArgumentError("It must be a whole number.");
   return Number(text);
 }
 
 export function positiveNumber(text: string): number {
-  const number = wholeNumber(text);
+  const number = parseWholeNumber(text);
   if (number < 1) throw new InvalidArgumentError("It must be at least 1.");
   return number;
 }

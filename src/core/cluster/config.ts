@@ -6,7 +6,7 @@ import {
   ConfigTable,
   numberOf,
   oneOf,
-  whole,
+  wholeNumber,
 } from "../config-table.ts";
 import { fail, preview, type Result } from "../errors.ts";
 import {
@@ -61,25 +61,25 @@ const FOREVER = Number.MAX_SAFE_INTEGER;
 
 const TABLE = new ConfigTable<TopicConfig>({
   cleanupPolicy: policies("cleanup.policy", ["delete"]),
-  deleteRetentionMs: whole("delete.retention.ms", DAY_MS, 0, FOREVER),
-  maxCompactionLagMs: whole("max.compaction.lag.ms", FOREVER, 1, FOREVER),
-  maxMessageBytes: whole("max.message.bytes", MAX_MESSAGE_BYTES, 1, MAX_MESSAGE_BYTES),
-  messageTimestampAfterMaxMs: whole("message.timestamp.after.max.ms", FOREVER, 0, FOREVER),
-  messageTimestampBeforeMaxMs: whole("message.timestamp.before.max.ms", FOREVER, 0, FOREVER),
+  deleteRetentionMs: wholeNumber("delete.retention.ms", DAY_MS, 0, FOREVER),
+  maxCompactionLagMs: wholeNumber("max.compaction.lag.ms", FOREVER, 1, FOREVER),
+  maxMessageBytes: wholeNumber("max.message.bytes", MAX_MESSAGE_BYTES, 1, MAX_MESSAGE_BYTES),
+  messageTimestampAfterMaxMs: wholeNumber("message.timestamp.after.max.ms", FOREVER, 0, FOREVER),
+  messageTimestampBeforeMaxMs: wholeNumber("message.timestamp.before.max.ms", FOREVER, 0, FOREVER),
   messageTimestampType: oneOf("message.timestamp.type", ["CreateTime", "LogAppendTime"]),
   minCleanableDirtyRatio: ratio("min.cleanable.dirty.ratio", 0.5),
-  minCompactionLagMs: whole("min.compaction.lag.ms", 0, 0, FOREVER),
-  producerIdExpirationMs: whole("producer.id.expiration.ms", DAY_MS, 1, FOREVER),
+  minCompactionLagMs: wholeNumber("min.compaction.lag.ms", 0, 0, FOREVER),
+  producerIdExpirationMs: wholeNumber("producer.id.expiration.ms", DAY_MS, 1, FOREVER),
   region: regionRule,
-  retentionBytes: whole("retention.bytes", -1, -1, FOREVER),
-  retentionMs: whole("retention.ms", 7 * DAY_MS, -1, FOREVER),
-  segmentBytes: whole(
+  retentionBytes: wholeNumber("retention.bytes", -1, -1, FOREVER),
+  retentionMs: wholeNumber("retention.ms", 7 * DAY_MS, -1, FOREVER),
+  segmentBytes: wholeNumber(
     "segment.bytes",
     DEFAULT_SEGMENT_BYTES,
     MIN_SEGMENT_BYTES,
     MAX_PARTITION_BYTES,
   ),
-  segmentMs: whole("segment.ms", 7 * DAY_MS, 1, FOREVER),
+  segmentMs: wholeNumber("segment.ms", 7 * DAY_MS, 1, FOREVER),
 });
 
 function ratio(key: string, byDefault: number): ConfigRule<number> {
@@ -163,10 +163,10 @@ export function configByKey(config: TopicConfig): Record<string, string | number
   return TABLE.byKey(config);
 }
 
-export function isCompacted(config: TopicConfig): boolean {
+export function compacts(config: TopicConfig): boolean {
   return config.cleanupPolicy.includes("compact");
 }
 
-export function isDeleted(config: TopicConfig): boolean {
+export function deletesByRetention(config: TopicConfig): boolean {
   return config.cleanupPolicy.includes("delete");
 }

@@ -1,7 +1,7 @@
 // Topics, and the rules for their names and partition counts.
 import { type Failure, fail, type Result } from "../errors.ts";
 import { MAX_GROUP_ID_LENGTH, MAX_PARTITIONS_PER_TOPIC, MAX_TOPIC_NAME_LENGTH } from "../limits.ts";
-import { checkRegionStays, regionSet } from "../placement.ts";
+import { regionSet, whyNotRegion } from "../placement.ts";
 import {
   type ConfigOverrides,
   changeOverrides,
@@ -57,7 +57,7 @@ export function changeTopicConfig(
   { name, region, overrides }: Topic,
   changes: Readonly<Record<string, unknown>>,
 ): Result<{ overrides: ConfigOverrides }> {
-  const moved = checkRegionStays(`topic ${name}`, region ?? null, overrides, changes);
+  const moved = whyNotRegion(`topic ${name}`, region ?? null, overrides, changes);
   const changed = changeOverrides(overrides, changes);
   return changed.ok && moved !== null ? moved : changed;
 }
@@ -69,7 +69,7 @@ function defaultsIn({ config = {}, overrides }: TopicDescription): ConfigOverrid
 }
 
 /** Checks a name by Kafka's rules (Topic.java): 1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`. */
-export function checkTopicName(name: string): Failure | null {
+export function whyNotTopicName(name: string): Failure | null {
   if (name.length < 1 || name.length > MAX_TOPIC_NAME_LENGTH) {
     return fail(
       "INVALID_TOPIC_EXCEPTION",
@@ -88,7 +88,7 @@ export function checkTopicName(name: string): Failure | null {
 }
 
 /** Checks a group id: 1 to 255 whole characters, no control characters, and not `.` or `..`, which no URL can hold. */
-export function checkGroupId(groupId: string): Failure | null {
+export function whyNotGroupId(groupId: string): Failure | null {
   const wrong = (why: string) => fail("INVALID_GROUP_ID", `group id ${why}`);
   if (groupId.length < 1 || groupId.length > MAX_GROUP_ID_LENGTH)
     return wrong(`has ${groupId.length} characters, it needs 1 to ${MAX_GROUP_ID_LENGTH}`);
@@ -98,7 +98,7 @@ export function checkGroupId(groupId: string): Failure | null {
   return null;
 }
 
-export function checkPartitionCount(partitions: number): Failure | null {
+export function whyNotPartitionCount(partitions: number): Failure | null {
   if (Number.isInteger(partitions) && partitions >= 1 && partitions <= MAX_PARTITIONS_PER_TOPIC)
     return null;
   return fail(

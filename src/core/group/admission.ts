@@ -11,24 +11,27 @@ import { type GroupState, hasSubscriber } from "./state.ts";
 /** A group's members of both kinds. At most one kind has members. */
 export interface GroupMembers {
   readonly state: GroupState;
-  readonly classic: Pick<ClassicGroup, "members" | "protocolType" | "generation" | "checkCommit">;
+  readonly classic: Pick<
+    ClassicGroup,
+    "members" | "protocolType" | "generation" | "commitErrorCode"
+  >;
 }
 
 /**
  * Returns why a native member may not join, or null. NON_EMPTY_GROUP: classic members are in the group. A client that
  * was only given an id is not a member [CLS-10]: it joins the members that it then finds, or is refused.
  */
-export function checkNativeJoin(group: GroupMembers): Failure | null {
+export function whyNotNativeJoin(group: GroupMembers): Failure | null {
   return group.classic.members.size > 0 ? nonEmpty(group) : null;
 }
 
 /** Returns why a classic member may not join, as Kafka's error code. */
-export function checkClassicJoin({ state }: GroupMembers): number {
+export function classicJoinErrorCode({ state }: GroupMembers): number {
   return state.members.size > 0 ? KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL : KAFKA_ERRORS.NONE;
 }
 
 /** Returns why the group may not be deleted, or all its positions set, or null. NON_EMPTY_GROUP. */
-export function checkUnused(group: GroupMembers): Failure | null {
+export function whyNotUnused(group: GroupMembers): Failure | null {
   return group.state.members.size > 0 || group.classic.members.size > 0 ? nonEmpty(group) : null;
 }
 
@@ -37,7 +40,7 @@ export function checkUnused(group: GroupMembers): Failure | null {
  * GROUP_SUBSCRIBED_TO_TOPIC: a member reads the topic. NON_EMPTY_GROUP: there are members of a protocol
  * other than the consumer's, so nobody knows what they read.
  */
-export function checkForgetTopic(group: GroupMembers, topic: string): Failure | null {
+export function whyNotForgetTopic(group: GroupMembers, topic: string): Failure | null {
   const { members, protocolType } = group.classic;
   if (members.size > 0 && protocolType !== "consumer") return nonEmpty(group);
   const isRead =
@@ -76,8 +79,8 @@ export function committerOf(group: GroupMembers, token: ClassicToken): Committer
     if (isForeign) return { kind: "refused", errorCode: ERRORS.UNKNOWN_MEMBER_ID.code };
     return { kind: "native" };
   }
-  if (isByHand(token) && checkUnused(group) === null) return { kind: "manual" };
-  const errorCode = group.classic.checkCommit(token);
+  if (isByHand(token) && whyNotUnused(group) === null) return { kind: "manual" };
+  const errorCode = group.classic.commitErrorCode(token);
   return errorCode === KAFKA_ERRORS.NONE ? { kind: "classic" } : { kind: "refused", errorCode };
 }
 
@@ -87,7 +90,7 @@ export function committerOf(group: GroupMembers, token: ClassicToken): Committer
  * earlier one that it was told. Any other group ignores them, as Kafka's ClassicGroup does: a classic group, one that
  * only commits by hand have made, and one that does not exist. Clients of the classic protocol send them too.
  */
-export function checkOffsetFetch(
+export function offsetFetchErrorCode(
   { state, classic }: GroupMembers,
   member: { readonly memberId: string; readonly memberEpoch: number },
 ): number {

@@ -427,7 +427,7 @@ export class ClassicGroup {
     nowMs: number,
     later: (synced: ClassicSynced) => void,
   ): ClassicSynced | null {
-    const errorCode = this.check(request);
+    const errorCode = this.errorCodeFor(request);
     if (errorCode !== NONE) return notSynced(errorCode);
     const { memberId, protocolType, protocolName } = request;
     const isOurs =
@@ -470,7 +470,7 @@ export class ClassicGroup {
   }
 
   heartbeat(token: ClassicToken, nowMs: number): number {
-    const errorCode = this.check(token);
+    const errorCode = this.errorCodeFor(token);
     if (errorCode !== NONE) return errorCode;
     this.#seen(token.memberId, nowMs);
     return this.#phase === "PREPARING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
@@ -490,18 +490,18 @@ export class ClassicGroup {
     return this.#goneTopics.has(topic);
   }
 
-  /** Checks that offsets may be committed, by a member of this generation. Returns an error code. */
-  checkCommit(token: ClassicToken): number {
-    const errorCode = this.check(token);
+  /** Returns the error code of a commit: NONE if a member of this generation may commit now. */
+  commitErrorCode(token: ClassicToken): number {
+    const errorCode = this.errorCodeFor(token);
     if (errorCode !== NONE) return errorCode;
     return this.#phase === "COMPLETING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
   }
 
   /**
-   * Checks that the sender is a member of this generation. If it
+   * Returns the error code of a request: NONE if its sender is a member of this generation. If it
    * names an instance id, that must be its own, as in Kafka.
    */
-  check({ memberId, instanceId, generation }: ClassicToken): number {
+  errorCodeFor({ memberId, instanceId, generation }: ClassicToken): number {
     const holder = this.#holderOf(instanceId);
     if (holder !== undefined && holder.memberId !== memberId)
       return KAFKA_ERRORS.FENCED_INSTANCE_ID;

@@ -4,7 +4,7 @@ import {
   type ConfigRule,
   ConfigTable,
   oneOf,
-  whole,
+  wholeNumber,
 } from "../config-table.ts";
 import { durationMs } from "../duration.ts";
 import { fail, type Result } from "../errors.ts";
@@ -19,7 +19,7 @@ import {
   MIN_HEARTBEAT_INTERVAL_MS,
   MIN_SESSION_TIMEOUT_MS,
 } from "../limits.ts";
-import { checkRegionStays, regionRule, regionSet } from "../placement.ts";
+import { regionRule, regionSet, whyNotRegion } from "../placement.ts";
 import type { AssignorName } from "./assignor/assignors.ts";
 
 export interface GroupConfig {
@@ -54,7 +54,7 @@ const SESSION_TIMEOUT = "consumer.session.timeout.ms";
 const TABLE = new ConfigTable<GroupConfig>({
   assignor: oneOf("consumer.assignor", ["uniform", "range"]),
   autoOffsetReset: initialPosition("consumer.auto.offset.reset"),
-  heartbeatIntervalMs: whole(
+  heartbeatIntervalMs: wholeNumber(
     "consumer.heartbeat.interval.ms",
     MAX_HEARTBEAT_INTERVAL_MS,
     MIN_HEARTBEAT_INTERVAL_MS,
@@ -63,8 +63,8 @@ const TABLE = new ConfigTable<GroupConfig>({
   maxSessionTimeoutMs: sessionTimeout("consumer.max.session.timeout.ms", MAX_SESSION_TIMEOUT_MS),
   minSessionTimeoutMs: sessionTimeout("consumer.min.session.timeout.ms", MIN_SESSION_TIMEOUT_MS),
   sessionTimeoutMs: sessionTimeout(SESSION_TIMEOUT, DEFAULT_SESSION_TIMEOUT_MS),
-  maxSize: whole("group.max.size", MAX_MEMBERS_PER_GROUP, 1, MAX_MEMBERS_PER_GROUP),
-  offsetsRetentionMinutes: whole(
+  maxSize: wholeNumber("group.max.size", MAX_MEMBERS_PER_GROUP, 1, MAX_MEMBERS_PER_GROUP),
+  offsetsRetentionMinutes: wholeNumber(
     "offsets.retention.minutes",
     DEFAULT_OFFSETS_RETENTION_MINUTES,
     1,
@@ -74,7 +74,7 @@ const TABLE = new ConfigTable<GroupConfig>({
 });
 
 function sessionTimeout(key: string, byDefault: number): ConfigRule<number> {
-  return whole(key, byDefault, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
+  return wholeNumber(key, byDefault, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
 }
 
 function initialPosition(key: string): ConfigRule<InitialPosition> {
@@ -127,7 +127,7 @@ export function changeConfigOf(
   base: ConfigOverrides,
   changes: Readonly<Record<string, unknown>>,
 ): Result<{ overrides: ConfigOverrides }> {
-  const moved = checkRegionStays(`group ${groupId}`, regionSet(base), base, changes);
+  const moved = whyNotRegion(`group ${groupId}`, regionSet(base), base, changes);
   const changed = changeGroupConfig(base, changes);
   return changed.ok && moved !== null ? moved : changed;
 }

@@ -116,7 +116,7 @@ export class Coordinator {
     nowMs: number,
   ): Result<{ member: Member }> {
     const known = this.state.members.get(request.memberId);
-    const refused = this.checkJoin(request);
+    const refused = this.whyNotJoin(request);
     if (refused !== null) return refused;
 
     const replaced = known === undefined ? this.#staticHolder(request.instanceId) : undefined;
@@ -167,7 +167,7 @@ export class Coordinator {
   }
 
   /** Returns why a join would be refused now, or null. */
-  checkJoin(request: JoinRequest): Failure | null {
+  whyNotJoin(request: JoinRequest): Failure | null {
     const known = this.state.members.get(request.memberId);
     const { minSessionTimeoutMs, maxSessionTimeoutMs, maxSize } = this.config;
     const { sessionTimeoutMs } = request;
@@ -350,14 +350,16 @@ export class Coordinator {
    * configured before anybody joins. INVALID_CONFIG changes nothing.
    */
   /** [GCF-1] Returns the values that would be set, or what is wrong with the changes. */
-  checkConfig(changes: Readonly<Record<string, unknown>>): Result<{ overrides: ConfigOverrides }> {
+  validateConfig(
+    changes: Readonly<Record<string, unknown>>,
+  ): Result<{ overrides: ConfigOverrides }> {
     const { groupId, overrides } = this.state;
     if (!this.exists) return changeGroupConfig(overrides, changes);
     return changeConfigOf(groupId, overrides, changes);
   }
 
   alterConfig(changes: Readonly<Record<string, unknown>>, nowMs: number): Result<object> {
-    const changed = this.checkConfig(changes);
+    const changed = this.validateConfig(changes);
     if (!changed.ok) return changed;
     const before = this.config;
     if (!this.exists)

@@ -90,13 +90,13 @@ export function applyHeartbeat(
   }
   if (join !== null) return coordinator.join(join, topics, nowMs);
   if (known === undefined) return unknownMember(memberId);
-  const refused = ahead(known, heartbeat);
+  const refused = whyNotBeat(known, heartbeat);
   if (refused !== null) return refused;
   if (owned !== null) coordinator.revoked(memberId, known.revoking.difference(owned), nowMs);
   return { ok: true, member: coordinator.state.members.get(memberId) ?? null };
 }
 
-function ahead(known: Member, { memberEpoch, owned }: Heartbeat): Failure | null {
+function whyNotBeat(known: Member, { memberEpoch, owned }: Heartbeat): Failure | null {
   if (memberEpoch > known.memberEpoch)
     return fail(
       "FENCED_MEMBER_EPOCH",

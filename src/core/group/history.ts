@@ -37,7 +37,7 @@ export class HistoryRecorder {
       }
       case "group":
         if (event.overrides !== state.overrides)
-          this.#add(state, { type: "config changed", reason: told(event.overrides) });
+          this.#add(state, { type: "config changed", reason: overridesText(event.overrides) });
         if (event.overrides !== state.overrides) this.#causes.push("the config was changed");
         if (event.groupEpoch === state.groupEpoch) return;
         this.#add(state, {
@@ -130,7 +130,7 @@ function subscription({ topics, topicPattern }: Member): string {
   return [...topics, ...(topicPattern === null ? [] : [`/${topicPattern}/`])].join(", ");
 }
 
-function told(overrides: ConfigOverrides): string {
+function overridesText(overrides: ConfigOverrides): string {
   const set = Object.entries(overrides).map(([key, value]) => `${key}=${value}`);
   return set.length === 0 ? "nothing set" : set.join(", ");
 }

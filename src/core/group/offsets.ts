@@ -92,7 +92,7 @@ export class GroupOffsets {
     const rejected: RejectedOffset[] = [];
     for (const commit of commits) {
       const { key } = commit;
-      const failure = this.#checkCommit(member, commit);
+      const failure = this.#whyNotCommit(member, commit);
       if (failure !== null) rejected.push({ ...failure, key });
       else this.#emit({ type: "offset", key, committed: committedOf(commit, nowMs) });
     }
@@ -160,7 +160,7 @@ export class GroupOffsets {
     );
   }
 
-  #checkCommit(member: Member, commit: OffsetCommit): Failure | null {
+  #whyNotCommit(member: Member, commit: OffsetCommit): Failure | null {
     if (this.#state.owners.get(commit.key) !== member.memberId) {
       return fail("FENCED_MEMBER_EPOCH", "the partition is not assigned to the member");
     }

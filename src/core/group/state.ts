@@ -145,7 +145,10 @@ export function hasSubscriber(state: GroupState, topic: string): boolean {
  * [OFF-14] True if the partition was added after the group first subscribed to its topic. While nothing is committed in
  * it, the partition is read from its start: all of it came while the group was there to read it.
  */
-export function isAddedPartition({ partitions, initialPartitions }: GroupTopic, partition: number) {
+export function isAddedPartition(
+  { partitions, initialPartitions }: GroupTopic,
+  partition: number,
+): boolean {
   return partition >= (initialPartitions ?? partitions);
 }
 

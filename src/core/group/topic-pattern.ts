@@ -5,7 +5,7 @@ import { type Failure, fail } from "../errors.ts";
 import { MAX_TOPIC_PATTERN_INSTRUCTIONS, MAX_TOPIC_PATTERN_LENGTH } from "../limits.ts";
 
 /** Returns what is wrong with the pattern, or null. The error calls it `field`. INVALID_REGULAR_EXPRESSION. */
-export function checkTopicPattern(pattern: string | null, field = "topicPattern"): Failure | null {
+export function whyNotTopicPattern(pattern: string | null, field = "topicPattern"): Failure | null {
   if (pattern === null) return null;
   if (pattern.length === 0 || pattern.length > MAX_TOPIC_PATTERN_LENGTH) {
     return fail(

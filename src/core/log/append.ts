@@ -16,7 +16,7 @@ import { type AppendEntry, type AppendOrigin, addToSequence } from "./producers.
 import {
   type BatchHeader,
   batches,
-  checkCrc,
+  hasValidCrc,
   NO_PRODUCER_ID,
   patchBaseOffset,
   setLogAppendTime,
@@ -91,7 +91,7 @@ export function validateAppend(
   let origin: AppendOrigin | null = null;
   try {
     for (const { start, header } of batches(bytes)) {
-      checkBatch(bytes, start, header, rules);
+      assertBatch(bytes, start, header, rules);
       origin = joinOrigin(origin, header, places.length === 0, rules.isOwn ?? false);
       if (origin !== null) {
         const crc = crcWithoutTimes(bytes, start, header.sizeInBytes);
@@ -111,7 +111,7 @@ export function validateAppend(
 }
 
 /** Checks a batch as Kafka's LogValidator does, but only its header. Throws an error for what is wrong. */
-function checkBatch(
+function assertBatch(
   bytes: Uint8Array,
   start: number,
   header: BatchHeader,
@@ -125,7 +125,7 @@ function checkBatch(
       `batch has ${sizeInBytes} bytes, max.message.bytes is ${config.maxMessageBytes}`,
     );
   }
-  if (!checkCrc(bytes, start, sizeInBytes))
+  if (!hasValidCrc(bytes, start, sizeInBytes))
     throw new BrokerError("CORRUPT_MESSAGE", "the CRC of the batch does not match its bytes");
   if (recordCount < 1) throw invalid("recordCount is 0, a batch needs at least 1 record");
   if (lastOffsetDelta !== recordCount - 1) {
@@ -143,7 +143,7 @@ function checkBatch(
       `batch has compression ${compression}, known are 0 to ${COMPRESSIONS.zstd}`,
     );
   }
-  checkTimestamps(header, rules);
+  assertTimestamps(header, rules);
   if (config.cleanupPolicy.includes("compact")) {
     for (const { key, offset } of rules.decode(bytes, start)) {
       if (key !== null) continue;
@@ -153,7 +153,7 @@ function checkBatch(
   }
 }
 
-function checkTimestamps(header: BatchHeader, { config, nowMs }: AppendRules): void {
+function assertTimestamps(header: BatchHeader, { config, nowMs }: AppendRules): void {
   if (header.isLogAppendTime)
     throw timestampError("a producer may not set the timestamp type to LogAppendTime");
   for (const timestamp of [header.baseTimestamp, header.maxTimestamp]) {

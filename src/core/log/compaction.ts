@@ -12,7 +12,7 @@
 // It costs a row per MiB that survives, a row to note it, and none for removed data.
 
 import { concatBytes } from "../bytes.ts";
-import { isCompacted } from "../cluster/config.ts";
+import { compacts } from "../cluster/config.ts";
 import { dueMs } from "../elapsed.ts";
 import { BrokerError } from "../errors.ts";
 import {
@@ -108,7 +108,7 @@ export class Compactor {
 
   #step(nowMs: number): boolean {
     const { pass } = this.#log.compaction;
-    if (!isCompacted(this.#log.config)) {
+    if (!compacts(this.#log.config)) {
       if (pass !== null) this.#abandon();
       return false;
     }
@@ -122,7 +122,7 @@ export class Compactor {
   /** When there is something to do next if nothing is appended, or null. */
   nextDueMs(nowMs: number): number | null {
     const { pass, nextHorizonMs } = this.#log.compaction;
-    if (!isCompacted(this.#log.config)) return null;
+    if (!compacts(this.#log.config)) return null;
     if (pass !== null || this.#keys !== null || this.#isDue(this.#cleanableEnd(nowMs), nowMs))
       return nowMs;
     const lagMs = this.#nextLagMs(nowMs);

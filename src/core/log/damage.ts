@@ -8,7 +8,7 @@ import type { StoredChunk } from "./log-store.ts";
 import {
   BATCH_HEADER_BYTES,
   type BatchHeader,
-  checkCrc,
+  hasValidCrc,
   readBatchHeader,
   readBatchSize,
   readLeaderEpoch,
@@ -183,7 +183,7 @@ function wrongWith(
 ): string | null {
   const { bytes, nextOffset } = chunk;
   const { baseOffset, lastOffsetDelta, sizeInBytes } = batch;
-  if (!checkCrc(bytes, position, sizeInBytes))
+  if (!hasValidCrc(bytes, position, sizeInBytes))
     return "the CRC of the batch does not match its bytes";
   const end = baseOffset + lastOffsetDelta + 1;
   const isLast = position + sizeInBytes === bytes.length;

@@ -2,7 +2,7 @@
 import { fail, type Result } from "../errors.ts";
 
 /** Returns OFFSET_OUT_OF_RANGE unless `logStartOffset ≤ offset ≤ highWatermark`. */
-export function checkInRange(
+export function validateInRange(
   offset: number,
   bounds: { readonly logStartOffset: number; readonly highWatermark: number },
 ): Result<object> {

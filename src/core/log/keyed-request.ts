@@ -47,7 +47,7 @@ export interface KeyedAppend {
  * [KEY-1] Checks for 1 to MAX_IDEMPOTENCY_KEY_LENGTH visible ASCII
  * characters. Returns what is wrong (INVALID_REQUEST), or null.
  */
-export function checkIdempotencyKey(key: string): Failure | null {
+export function whyNotIdempotencyKey(key: string): Failure | null {
   if (key.length < 1 || key.length > MAX_IDEMPOTENCY_KEY_LENGTH) {
     return fail(
       "INVALID_REQUEST",

@@ -4,7 +4,7 @@
 // Guarantees: offsets are dense and increase [LOG-1]; an append is stored whole or not at all [LOG-2];
 // reads and appends cost the same however long the log is [LOG-9].
 import { assert } from "../assert.ts";
-import { isCompacted, isDeleted, type TopicConfig } from "../cluster/config.ts";
+import { compacts, deletesByRetention, type TopicConfig } from "../cluster/config.ts";
 import { dueMs, wasSetBack } from "../elapsed.ts";
 import { fail, type Result } from "../errors.ts";
 import {
@@ -16,7 +16,7 @@ import {
 } from "../limits.ts";
 import { type Append, type Chunk, planChunks } from "./append.ts";
 import { ChunkVerifier, type Decode, type Run } from "./damage.ts";
-import { checkInRange } from "./in-range.ts";
+import { validateInRange } from "./in-range.ts";
 import {
   type CompactionState,
   type LogState,
@@ -167,7 +167,7 @@ export class PartitionLog {
     compare: Compare,
   ): AppendOutcome | null {
     if (append.origin !== null && staged !== null) {
-      const checked = staged.check(append.origin, compare);
+      const checked = staged.validateSequence(append.origin, compare);
       if (!checked.ok) return checked;
       const { repeated } = checked;
       if (repeated !== null)
@@ -329,9 +329,9 @@ export class PartitionLog {
   }
 
   /** Returns OFFSET_OUT_OF_RANGE unless `logStartOffset ≤ offset ≤ logEndOffset`. */
-  checkOffset(offset: number): Result<object> {
+  validateOffset(offset: number): Result<object> {
     const { logStartOffset } = this;
-    return checkInRange(offset, { logStartOffset, highWatermark: this.#nextOffset });
+    return validateInRange(offset, { logStartOffset, highWatermark: this.#nextOffset });
   }
 
   /**
@@ -340,7 +340,7 @@ export class PartitionLog {
    * [CRC-1]. Throws CORRUPT_MESSAGE if it begins there [CRC-2].
    */
   read(offset: number, maxBytes: number): ReadResult {
-    assert(this.checkOffset(offset).ok, "read: the offset was checked by the caller");
+    assert(this.validateOffset(offset).ok, "read: the offset was checked by the caller");
     const pieces: Uint8Array[] = [];
     let sizeInBytes = 0;
     let nextOffset = offset;
@@ -414,7 +414,7 @@ export class PartitionLog {
 
   #compactionRollMs(nowMs: number): number | null {
     const active = this.#active;
-    if (active === null || active.totals.chunkCount === 0 || !isCompacted(this.config)) return null;
+    if (active === null || active.totals.chunkCount === 0 || !compacts(this.config)) return null;
     if (this.#state.segmentCount >= MAX_SEGMENTS) return null;
     const { segmentMs, maxCompactionLagMs } = this.config;
     return dueMs(active.createdAtMs, Math.min(segmentMs, maxCompactionLagMs), nowMs);
@@ -437,7 +437,7 @@ export class PartitionLog {
     const { retentionMs } = this.config;
     const oldest = this.#store.segmentAfter(-1);
     const totals = oldest === null ? null : this.#store.totals(oldest);
-    if (isDeleted(this.config) && oldest !== null && totals !== null) {
+    if (deletesByRetention(this.config) && oldest !== null && totals !== null) {
       if (retentionMs >= 0) times.push(this.#newestMs(oldest, totals, nowMs) + retentionMs);
       const isSealed = oldest !== this.#active?.baseOffset;
       if (isSealed && this.#isTooMuch(this.sizeInBytes - totals.sizeInBytes)) times.push(0);
@@ -449,7 +449,7 @@ export class PartitionLog {
 
   #hasExpired(segment: number, totals: SegmentTotals, nowMs: number): boolean {
     const { retentionMs } = this.config;
-    if (!isDeleted(this.config) || retentionMs < 0) return false;
+    if (!deletesByRetention(this.config) || retentionMs < 0) return false;
     return nowMs - this.#newestMs(segment, totals, nowMs) >= retentionMs;
   }
 
@@ -472,7 +472,7 @@ export class PartitionLog {
   /** True if `leftBytes` are enough, so that the segment before them may go. */
   #isTooMuch(leftBytes: number): boolean {
     const { retentionBytes } = this.config;
-    return isDeleted(this.config) && retentionBytes >= 0 && leftBytes >= retentionBytes;
+    return deletesByRetention(this.config) && retentionBytes >= 0 && leftBytes >= retentionBytes;
   }
 
   /** Returns the state without the segments that are too old or too many. The active one stays. */

@@ -129,7 +129,10 @@ export class StagedProducers {
    * anywhere, as in Kafka, or a forgotten one could never go on. INVALID_PRODUCER_EPOCH,
    * OUT_OF_ORDER_SEQUENCE_NUMBER, or the failure of `compare`.
    */
-  check(origin: AppendOrigin, compare: Compare): Result<{ repeated: AppendEntry | null }> {
+  validateSequence(
+    origin: AppendOrigin,
+    compare: Compare,
+  ): Result<{ repeated: AppendEntry | null }> {
     const entries = this.#known(origin) ?? [];
     const last = entries.at(-1);
     if (last === undefined) return { ok: true, repeated: null };

@@ -246,7 +246,7 @@ function writeBytes(target: Uint8Array, position: number, value: Uint8Array | nu
 
 /**
  * Reads the header of the batch at `start`. Throws CORRUPT_MESSAGE unless a whole batch of magic 2
- * is there. It does not check the CRC: `checkCrc` does.
+ * is there. It does not check the CRC: `hasValidCrc` does.
  */
 export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
   const available = bytes.length - start;
@@ -287,7 +287,7 @@ export function readBatchHeader(bytes: Uint8Array, start = 0): BatchHeader {
 }
 
 /** True if the stored CRC matches the bytes of the batch at `start`. */
-export function checkCrc(bytes: Uint8Array, start: number, sizeInBytes: number): boolean {
+export function hasValidCrc(bytes: Uint8Array, start: number, sizeInBytes: number): boolean {
   const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
   return view.getUint32(17) === crc32c(bytes, start + CRC_START, start + sizeInBytes);
 }

@@ -1,6 +1,6 @@
 // Checks a consumer's options before anything is sent. The broker would refuse some of them only over a socket, where
 // the reason can be lost, and would never see others.
-import { checkGroupId } from "../../core/cluster/topics.ts";
+import { whyNotGroupId } from "../../core/cluster/topics.ts";
 import { durationMs } from "../../core/duration.ts";
 import { errorOf } from "../../core/errors.ts";
 import {
@@ -14,7 +14,7 @@ import { MAX_TIMER_MS } from "../../member/clock.ts";
 import type { ConsumerCoreConfig } from "../../member/consumer-core.ts";
 import type { AssignedPlace } from "../../member/places.ts";
 import type { InitialOffset } from "../../protocol/group-socket.ts";
-import { refuse, whole } from "../whole.ts";
+import { assertWhole, refuse } from "../whole.ts";
 import type { ConsumerOptions } from "./consumer-options.ts";
 
 const DEFAULT_COMMIT_INTERVAL_MS = 500;
@@ -27,31 +27,37 @@ export function coreConfig(
   },
   memberId: string,
 ): ConsumerCoreConfig {
-  const { groupId, topics = [], topicPattern, partitions, maxProcessingMs = 1 } = options;
-  const invalid = groupId === null ? null : checkGroupId(groupId ?? "");
+  const {
+    groupId,
+    topics = [],
+    topicPattern,
+    partitions,
+    maxProcessingMs = 1,
+    sessionTimeoutMs = DEFAULT_SESSION_TIMEOUT_MS,
+    windowBytes = DEFAULT_WINDOW_BYTES,
+    commitIntervalMs = DEFAULT_COMMIT_INTERVAL_MS,
+    autoCommit = true,
+    instanceId = null,
+    clientId = null,
+  } = options;
+  const invalid = groupId === null ? null : whyNotGroupId(groupId ?? "");
   if (invalid !== null) throw errorOf(invalid);
   if (!Array.isArray(topics) || topics.some((topic) => typeof topic !== "string"))
     refuse("topics", topics, "a list of names");
   if (topics.length === 0 && topicPattern === undefined)
     refuse("topics", topics, "at least one name, unless there is a topicPattern");
-  whole("maxProcessingMs", maxProcessingMs, 1, MAX_TIMER_MS);
-  const {
-    sessionTimeoutMs = DEFAULT_SESSION_TIMEOUT_MS,
-    windowBytes = DEFAULT_WINDOW_BYTES,
-    commitIntervalMs = DEFAULT_COMMIT_INTERVAL_MS,
-  } = options;
-  whole("sessionTimeoutMs", sessionTimeoutMs, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
-  whole("windowBytes", windowBytes, 1, MAX_WINDOW_BYTES);
-  whole("commitIntervalMs", commitIntervalMs, 0, MAX_TIMER_MS);
-  const { autoCommit = true } = options;
+  assertWhole("maxProcessingMs", maxProcessingMs, 1, MAX_TIMER_MS);
+  assertWhole("sessionTimeoutMs", sessionTimeoutMs, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
+  assertWhole("windowBytes", windowBytes, 1, MAX_WINDOW_BYTES);
+  assertWhole("commitIntervalMs", commitIntervalMs, 0, MAX_TIMER_MS);
   return {
     groupId,
     memberId,
     topics,
     topicPattern,
     partitions,
-    instanceId: options.instanceId ?? null,
-    clientId: options.clientId ?? null,
+    instanceId,
+    clientId,
     sessionTimeoutMs,
     from: initialOffset(options.from ?? "earliest"),
     windowBytes,

@@ -9,7 +9,7 @@ import {
 import type { PlacedRecord } from "../../core/produce-plan.ts";
 import { MAX_TIMER_MS } from "../../member/clock.ts";
 import type { JsonRecordInput } from "../../protocol/json-record.ts";
-import { refuse, whole } from "../whole.ts";
+import { assertWhole, refuse } from "../whole.ts";
 import type { SendOptions } from "./options.ts";
 
 /** The records of a call: as they were given, and as they will be stored except for their place. */
@@ -19,7 +19,7 @@ export interface Prepared {
 }
 
 /** Checks the record at `index` in a call. @throws BrokerError INVALID_REQUEST that names field, value and bound. */
-export function checkRecord(record: JsonRecordInput, index: number): void {
+export function assertRecord(record: JsonRecordInput, index: number): void {
   const { key, keyBase64, value, valueBase64, headers, partition, timestamp } = record ?? {};
   const wrong = (field: keyof JsonRecordInput, rule: string) => {
     const detail = `records[${index}].${field}: ${rule}; got ${preview(record?.[field])}`;
@@ -32,9 +32,9 @@ export function checkRecord(record: JsonRecordInput, index: number): void {
   if (key !== undefined && keyBase64 !== undefined)
     throw wrong("keyBase64", "may not stand beside key");
   if (partition !== undefined)
-    whole(`records[${index}].partition`, partition, 0, MAX_PARTITIONS_PER_TOPIC - 1);
+    assertWhole(`records[${index}].partition`, partition, 0, MAX_PARTITIONS_PER_TOPIC - 1);
   if (timestamp !== undefined)
-    whole(`records[${index}].timestamp`, timestamp, -MAX_TIMESTAMP_MS, MAX_TIMESTAMP_MS);
+    assertWhole(`records[${index}].timestamp`, timestamp, -MAX_TIMESTAMP_MS, MAX_TIMESTAMP_MS);
   if (headers === undefined) return;
   const count = Object.values(headers).flat().length;
   if (count > MAX_HEADERS_PER_RECORD)
@@ -42,11 +42,11 @@ export function checkRecord(record: JsonRecordInput, index: number): void {
 }
 
 /** @throws BrokerError INVALID_REQUEST */
-export function checkOptions(options: SendOptions): void {
+export function assertOptions(options: SendOptions): void {
   // A legal value stands in for an option that is not given.
   const { expectedOffset = 0, deliveryTimeoutMs = 0, compression = "none" } = options;
-  whole("expectedOffset", expectedOffset, 0, Number.MAX_SAFE_INTEGER);
-  whole("deliveryTimeoutMs", deliveryTimeoutMs, 0, MAX_TIMER_MS);
+  assertWhole("expectedOffset", expectedOffset, 0);
+  assertWhole("deliveryTimeoutMs", deliveryTimeoutMs, 0, MAX_TIMER_MS);
   if (!["none", "gzip", "zstd"].includes(compression))
     refuse("compression", compression, "none, gzip or zstd");
 }

@@ -98,7 +98,7 @@ export class Lane {
       await this.#linger(lingerMs);
     const flights: Flight[] = [];
     while (this.#queue.length > 0 || flights.length > 0) {
-      const identity = this.#ahead(flights.length);
+      const identity = this.#identityToSendAhead(flights.length);
       if (identity !== null) flights.push(await this.#launch(identity));
       else if (flights.length === 0) await this.#deliverAll([this.#next()]);
       else await this.#land(flights);
@@ -122,7 +122,7 @@ export class Lane {
    * or null. The partition must already know the producer. It takes any sequence of an unknown
    * producer for the first, so nothing would keep their order.
    */
-  #ahead(flights: number): Identity | null {
+  #identityToSendAhead(flights: number): Identity | null {
     const identity = this.#identity;
     const [next] = this.#queue;
     const mayFollow = next !== undefined && !isAlone(next) && flights < PRODUCER_WINDOW;

@@ -3,7 +3,7 @@
 import { decoderWithin } from "../../compression/decode.ts";
 import { BrokerError, failureOf, type Result } from "../../core/errors.ts";
 import { MAX_DECODED_REQUEST_BYTES, MAX_TIMESTAMP_MS } from "../../core/limits.ts";
-import { batches, checkCrc, NO_PRODUCER_ID } from "../../core/log/record-batch.ts";
+import { batches, hasValidCrc, NO_PRODUCER_ID } from "../../core/log/record-batch.ts";
 import type { Env } from "../../env.ts";
 import { type AppendStored, appendTo, isRefused, refusalOf } from "./append.ts";
 import { atPartition } from "./metadata.ts";
@@ -15,7 +15,7 @@ export function appendBatches(
   bytes: Uint8Array,
   expectedOffset: number | null,
 ): Promise<Result<AppendStored>> {
-  const isIdempotent = checkRecords(bytes);
+  const isIdempotent = readRecords(bytes);
   return atPartition(env, topic, partition, async (topicId) => {
     const options = { expectedOffset, isIdempotent };
     const answer = await appendTo(env, topicId, partition, bytes, options);
@@ -30,11 +30,11 @@ export function appendBatches(
  * [VAL-2] Decodes every record. Throws CORRUPT_MESSAGE or UNSUPPORTED_COMPRESSION_TYPE, or INVALID_RECORD if a header
  * contradicts the records. Returns true if all batches are from an idempotent producer.
  */
-function checkRecords(bytes: Uint8Array): boolean {
+function readRecords(bytes: Uint8Array): boolean {
   const decode = decoderWithin(MAX_DECODED_REQUEST_BYTES);
   let isIdempotent = true;
   for (const { start, header } of batches(bytes)) {
-    if (!checkCrc(bytes, start, header.sizeInBytes))
+    if (!hasValidCrc(bytes, start, header.sizeInBytes))
       throw new BrokerError("CORRUPT_MESSAGE", "the CRC of the batch does not match its bytes");
     isIdempotent &&= header.producerId !== NO_PRODUCER_ID;
     let newest = Number.NEGATIVE_INFINITY;

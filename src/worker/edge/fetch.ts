@@ -3,7 +3,7 @@ import { visitAnyBatch } from "../../compression/decode.ts";
 import { attempt, unwrap } from "../../core/errors.ts";
 import { ANSWER_ITEM_BYTES, MAX_DECODED_FETCH_BYTES } from "../../core/limits.ts";
 import { damageError } from "../../core/log/damage.ts";
-import { checkInRange } from "../../core/log/in-range.ts";
+import { validateInRange } from "../../core/log/in-range.ts";
 import { batches } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { Env } from "../../env.ts";
@@ -75,7 +75,7 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
 
 /** Returns what a read of an empty log finds. */
 function readNothing(offset: number): FetchResult {
-  unwrap(checkInRange(offset, EMPTY_LOG));
+  unwrap(validateInRange(offset, EMPTY_LOG));
   const { logStartOffset, highWatermark } = EMPTY_LOG;
   return { records: [], nextOffset: offset, logStartOffset, highWatermark };
 }

@@ -3,10 +3,10 @@
 // stays in use: producing and fetching do not depend on it.
 
 import {
-  checkTopicName,
   resolveTopic,
   type Topic,
   type TopicDescription,
+  whyNotTopicName,
 } from "../../core/cluster/topics.ts";
 import { isWithin } from "../../core/elapsed.ts";
 import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
@@ -24,7 +24,7 @@ export async function topicMetadata(env: Env, name: string): Promise<Topic> {
   const known = isolate.topics.get(name);
   if (known !== undefined && isWithin(known.atMs, METADATA_MAX_AGE_MS, Date.now()))
     return known.topic;
-  const invalid = checkTopicName(name);
+  const invalid = whyNotTopicName(name);
   if (invalid !== null) throw errorOf(invalid);
   try {
     return await refresh(env, name);
@@ -94,7 +94,7 @@ async function refreshById(env: Env, topicId: string): Promise<Topic> {
 }
 
 /** [FIL-1] Throws UNKNOWN_TOPIC_ID, or UNKNOWN_TOPIC_OR_PARTITION if the topic has no such partition. */
-export async function checkPartitionById(
+export async function assertPartitionById(
   env: Env,
   topicId: string,
   partition: number,

@@ -11,7 +11,7 @@ import { type Env, groupStub, type PartitionStub } from "../../env.ts";
 import { lookAtGroup } from "./groups.ts";
 import { partitionAt, topicMetadata } from "./metadata.ts";
 import { PartitionUse } from "./partition-use.ts";
-import { answerOf, isDeleted, type UnreadablePartition } from "./unreadable.ts";
+import { answerOf, saysDeleted, type UnreadablePartition } from "./unreadable.ts";
 
 export type OffsetSpec =
   | "earliest"
@@ -95,7 +95,7 @@ export async function groupOffsets(env: Env, group: GroupDescription): Promise<G
     if (!bounds.ok) {
       const { error: code, detail } = bounds;
       const offset = committedOffset ?? 0;
-      if (!isDeleted(bounds)) unreadable.push({ topic, partition, offset, code, detail });
+      if (!saysDeleted(bounds)) unreadable.push({ topic, partition, offset, code, detail });
       return null;
     }
     const { logStartOffset, highWatermark: logEndOffset } = bounds;

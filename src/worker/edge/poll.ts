@@ -15,7 +15,7 @@ import { waitForRecords } from "./fetch.ts";
 import { groupExists } from "./groups.ts";
 import { knowTopic, partitionAt, topicMetadata } from "./metadata.ts";
 import { Unfolder } from "./unfolder.ts";
-import { answerOf, isDeleted, type UnreadablePartition } from "./unreadable.ts";
+import { answerOf, saysDeleted, type UnreadablePartition } from "./unreadable.ts";
 
 export interface PollOptions {
   readonly instanceId: string;
@@ -243,7 +243,7 @@ class PollingMember {
     const isOutside = !read.ok && read.error === "OFFSET_OUT_OF_RANGE";
     if (isOutside) read = await readFrom(initial);
     if (!read.ok) {
-      if (read.error === "FENCED_MEMBER_EPOCH" || isDeleted(read)) return null;
+      if (read.error === "FENCED_MEMBER_EPOCH" || saysDeleted(read)) return null;
       const offset = read.offset ?? place.committedOffset ?? 0;
       const failure = { offset, code: read.error, detail: read.detail };
       const nothing = { batches: new Uint8Array(), nextOffset: offset, beginOffset: null };

@@ -1,15 +1,15 @@
 // The Worker's part of producing: it chooses partitions, encodes batches, appends them, and reports the outcome of
 // every record. It spends CPU here, where there are many Workers, and not in the partition.
-import { isCompacted } from "../../core/cluster/config.ts";
+import { compacts } from "../../core/cluster/config.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
-import { checkConditional } from "../../core/conditional-append.ts";
+import { whyNotConditional } from "../../core/conditional-append.ts";
 import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
 import { FAN_OUT } from "../../core/limits.ts";
 import {
-  checkIdempotencyKey,
   homePartition,
   type KeyedAppend,
   type RequestPlan,
+  whyNotIdempotencyKey,
 } from "../../core/log/keyed-request.ts";
 import { addToSequence, isOutOfStep } from "../../core/log/producers.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
@@ -68,7 +68,7 @@ export async function produce(
   options: ProduceOptions,
 ): Promise<RecordResult[]> {
   const { idempotencyKey } = options;
-  const invalid = idempotencyKey === undefined ? null : checkIdempotencyKey(idempotencyKey);
+  const invalid = idempotencyKey === undefined ? null : whyNotIdempotencyKey(idempotencyKey);
   if (invalid !== null) throw errorOf(invalid);
   let topic = await topicMetadata(env, topicName);
   if (records.some((record) => (record.partition ?? 0) >= topic.partitions))
@@ -126,7 +126,7 @@ function planOf(topic: Topic, { random, nowMs }: ProduceOptions): RequestPlan {
     atMs: nowMs,
     partitions: topic.partitions,
     maxMessageBytes: topic.config.maxMessageBytes,
-    isCompacted: isCompacted(topic.config),
+    isCompacted: compacts(topic.config),
     random: random(),
   };
 }
@@ -148,10 +148,10 @@ function planned(
     ...record,
     timestamp: record.timestamp ?? plan.atMs,
   }));
-  if (times !== null) checkTimes(name, records, times);
+  if (times !== null) assertTimes(name, records, times);
   const appends = planAppends({ name, ...plan }, records, plan.random);
   const invalid =
-    expectedOffset === undefined ? null : checkConditional(records, appends, plan.partitions);
+    expectedOffset === undefined ? null : whyNotConditional(records, appends, plan.partitions);
   if (invalid !== null) throw errorOf(invalid);
   return { records, appends };
 }
@@ -173,7 +173,7 @@ function timesOf({ config }: Topic, { nowMs }: ProduceOptions): Times | null {
 }
 
 /** @throws BrokerError INVALID_TIMESTAMP */
-function checkTimes(
+function assertTimes(
   name: string,
   records: readonly PlacedRecord[],
   { earliest, latest }: Times,

@@ -24,6 +24,6 @@ export async function answerOf<R extends { readonly ok: true } | Failure>(
 }
 
 /** True if the topic was deleted, and the partition with it. */
-export function isDeleted({ error }: Failure): boolean {
+export function saysDeleted({ error }: Failure): boolean {
   return error === "UNKNOWN_TOPIC_ID" || error === "UNKNOWN_TOPIC_OR_PARTITION";
 }

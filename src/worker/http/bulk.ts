@@ -46,15 +46,15 @@ export async function* produceLines(
   lines: BodyLines,
 ): AsyncGenerator<string> {
   const progress: Progress = { lines: 0, stored: 0, refused: 0, errors: [] };
-  const tell = (more: object = {}) => `${JSON.stringify({ ...progress, ...more })}\n`;
+  const lineOf = (more: object = {}) => `${JSON.stringify({ ...progress, ...more })}\n`;
   try {
     for await (const chunk of chunksOf(lines)) {
       await whileRoom((work) => storeChunk(env, topic, chunk, progress, work));
-      yield tell();
+      yield lineOf();
     }
-    yield tell({ done: true });
+    yield lineOf({ done: true });
   } catch (error) {
-    yield tell({ done: false, error: problemOf(error) });
+    yield lineOf({ done: false, error: problemOf(error) });
   } finally {
     lines.body.close();
   }

@@ -15,7 +15,7 @@ export function idempotencyKeyOf(request: Request): string | undefined {
 }
 
 /** [KEY-1] @throws BrokerError INVALID_REQUEST if the request has a key */
-export function refuseIdempotencyKey(request: Request, reason: string): void {
+export function assertNoIdempotencyKey(request: Request, reason: string): void {
   const key = idempotencyKeyOf(request);
   if (key === undefined) return;
   throw new BrokerError("INVALID_REQUEST", `Idempotency-Key: ${preview(key)} ${reason}`);
@@ -27,7 +27,7 @@ export const keysOnlyForRecords: MiddlewareHandler = async ({ req: { raw: reques
   const { pathname } = new URL(request.url);
   if (!READS.includes(method) && !(method === "POST" && PRODUCE.test(pathname))) {
     const reason = `is not kept for ${method} ${preview(pathname)}, but for POST ${TOPICS_PATH}/:topic/records only; leave it out`;
-    refuseIdempotencyKey(request, reason);
+    assertNoIdempotencyKey(request, reason);
   }
   await next();
 };

@@ -1,7 +1,7 @@
 // Counts the data made from a body for as long as the request is worked on [BND-3].
 import type * as z from "zod";
 import { JSON_VALUE_BYTES } from "../../core/limits.ts";
-import { checkJsonShape, parse, parseShaped } from "../../protocol/parse.ts";
+import { countJsonValues, parse, parseShaped } from "../../protocol/parse.ts";
 import type { Work } from "../edge/holders.ts";
 import { isolate } from "../edge/isolate.ts";
 import { readText } from "./body.ts";
@@ -29,7 +29,7 @@ export function withJson<Schema extends z.ZodType, T>(
 ): Promise<T> {
   return whileRoom(async (work) => {
     const text = await readText(request);
-    work.add(textBytes(text) + JSON_VALUE_BYTES * checkJsonShape(text, "the body"));
+    work.add(textBytes(text) + JSON_VALUE_BYTES * countJsonValues(text, "the body"));
     return action(parse(schema, parseShaped(text, "the body")));
   });
 }

@@ -1,20 +1,20 @@
 // Path and query parameters.
 import * as z from "zod";
-import { checkGroupId, checkTopicName } from "../../core/cluster/topics.ts";
+import { whyNotGroupId, whyNotTopicName } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf } from "../../core/errors.ts";
 import { parse, queryInteger } from "../../protocol/parse.ts";
 import { HEADER_PREFIX } from "../../protocol/record-filter.ts";
 
 /** Returns a legal topic name. Throws INVALID_TOPIC_EXCEPTION otherwise. */
 export function topicParameter(name: string): string {
-  const invalid = checkTopicName(name);
+  const invalid = whyNotTopicName(name);
   if (invalid !== null) throw errorOf(invalid);
   return name;
 }
 
 /** Returns a legal group id. Throws INVALID_GROUP_ID otherwise. */
 export function groupParameter(groupId: string): string {
-  const invalid = checkGroupId(groupId);
+  const invalid = whyNotGroupId(groupId);
   if (invalid !== null) throw errorOf(invalid);
   return groupId;
 }

@@ -1,7 +1,7 @@
 // POST /v1/groups/:group/poll: group membership for clients that cannot hold a connection.
 import { Hono } from "hono";
 import { errorOf } from "../../core/errors.ts";
-import { checkTopicPattern } from "../../core/group/topic-pattern.ts";
+import { whyNotTopicPattern } from "../../core/group/topic-pattern.ts";
 import type { Env } from "../../env.ts";
 import { toJsonRecord } from "../../protocol/json-record.ts";
 import { parse, parseJson } from "../../protocol/parse.ts";
@@ -16,7 +16,7 @@ export const polls = new Hono<{ Bindings: Env }>().post("/:group/poll", async (c
   for (const topic of [...body.topics, ...body.ack.map((each) => each.topic)])
     topicParameter(topic);
   const { pattern = null } = body;
-  const invalid = checkTopicPattern(pattern, "pattern");
+  const invalid = whyNotTopicPattern(pattern, "pattern");
   if (invalid !== null) throw errorOf(invalid);
   const result = body.leave
     ? await leave(context.env, groupId, body)

@@ -34,7 +34,7 @@ import { type AnswerRoom, listAnswer, withAnswerRoom } from "./answer.ts";
 import { IncomingBody, readText } from "./body.ts";
 import { type Ahead, BodyLines } from "./body-lines.ts";
 import { produceLines, readLines } from "./bulk.ts";
-import { idempotencyKeyOf, refuseIdempotencyKey } from "./idempotency-key.ts";
+import { assertNoIdempotencyKey, idempotencyKeyOf } from "./idempotency-key.ts";
 import { textBytes, whileRoom } from "./in-progress.ts";
 import { acceptsLines, contentType, type Line, lineResponse, NDJSON, numbersOf } from "./lines.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
@@ -68,7 +68,7 @@ export const records = new Hono<{ Bindings: Env }>()
     if (isLines && acceptsLines(request)) {
       query(request, bulkProduceQuery);
       // Many appends are not one request that could be repeated as a whole.
-      refuseIdempotencyKey(
+      assertNoIdempotencyKey(
         request,
         "cannot be kept for lines that are answered in lines; send smaller requests",
       );

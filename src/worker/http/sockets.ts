@@ -4,7 +4,7 @@ import { type Context, Hono } from "hono";
 import * as z from "zod";
 import type { Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf, type Failure, isErrorName } from "../../core/errors.ts";
-import { checkTopicPattern } from "../../core/group/topic-pattern.ts";
+import { whyNotTopicPattern } from "../../core/group/topic-pattern.ts";
 import { type Env, groupStub } from "../../env.ts";
 import {
   consumeQuery,
@@ -12,7 +12,7 @@ import {
   socketVersion,
 } from "../../protocol/plain-consumer.ts";
 import { selectVersion } from "../../protocol/version.ts";
-import { atPartition, checkPartitionById, partitionAt, topicMetadata } from "../edge/metadata.ts";
+import { assertPartitionById, atPartition, partitionAt, topicMetadata } from "../edge/metadata.ts";
 import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
 import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
 
@@ -35,7 +35,7 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
         "topics: must name at least one topic, or there must be a pattern; got nothing",
       );
     for (const topic of topics) await topicMetadata(context.env, topic);
-    const invalid = checkTopicPattern(pattern ?? null, "pattern");
+    const invalid = whyNotTopicPattern(pattern ?? null, "pattern");
     if (invalid !== null) throw errorOf(invalid);
     requireUpgrade(context);
     const member = {
@@ -93,7 +93,7 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
     const open = (id: string) =>
       passOn(context, v, () => partitionAt(context.env, id, partition).fetch(context.req.raw));
     if (topicId === undefined) return atPartition(context.env, topic, partition, open);
-    await checkPartitionById(context.env, topicId, partition);
+    await assertPartitionById(context.env, topicId, partition);
     return open(topicId);
   },
 );

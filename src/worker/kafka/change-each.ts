@@ -2,7 +2,7 @@
 
 import { answerEach, type RequestContext } from "./context.ts";
 import { distinct, namedTwice, repeated } from "./distinct.ts";
-import { toldOf } from "./errors.ts";
+import { outcomeOf } from "./errors.ts";
 
 interface Named<Fields> {
   /** Tells the item from others. */
@@ -28,7 +28,7 @@ export function changeEach<T, Fields extends object, R extends object>(
   const twice = repeated(items, keyOf);
   return answerEach(context, distinct(items, keyOf), async (item) => {
     const { key, shown, fields } = nameOf(item);
-    const outcome = twice.has(key) ? namedTwice(shown) : await toldOf(() => change(item));
+    const outcome = twice.has(key) ? namedTwice(shown) : await outcomeOf(() => change(item));
     await context.work.pause();
     return { ...fields, ...outcome };
   });

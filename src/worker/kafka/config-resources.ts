@@ -121,7 +121,7 @@ async function alter(
 ): Promise<object> {
   const { resourceType, resourceName } = resource;
   const config = Object.fromEntries(changes);
-  await check(env, resource, config);
+  await assertConfig(env, resource, config);
   if (validateOnly) return {};
   if (resourceType === TOPIC) {
     await alterTopic(env, { name: resourceName, config });
@@ -135,7 +135,7 @@ async function alter(
 }
 
 /** Throws what the resource could not be set to. */
-async function check(
+async function assertConfig(
   env: Env,
   resource: Resource,
   config: Readonly<Record<string, string | null>>,

@@ -23,7 +23,7 @@ import { SERVICES } from "./services.ts";
 import { type Expectation, Watchdog } from "./watchdog.ts";
 import { Watches } from "./watches.ts";
 import { MalformedError, Reader, Writer } from "./wire.ts";
-import { checkAnswer, GoneError, Work } from "./work.ts";
+import { assertAnswerSize, GoneError, Work } from "./work.ts";
 
 /** The format of the client's name. It is never flexible, whatever the rest of the header is. */
 const NOT_FLEXIBLE = { version: 0, isFlexible: false };
@@ -222,7 +222,7 @@ function encode(
   response: unknown,
   format: { version: number; isFlexible: boolean },
 ): Uint8Array[] {
-  const body = new Writer((bytes) => checkAnswer(api.name, bytes)); // [BND-16]
+  const body = new Writer((bytes) => assertAnswerSize(api.name, bytes)); // [BND-16]
   body.int32(correlationId);
   // The header of ApiVersions has no tags, because a client that does not know the version yet must read it (KIP-511).
   if (format.isFlexible && api.key !== API_VERSIONS.key) body.unsignedVarint(0);

@@ -1,7 +1,7 @@
 // Removes repeats from a request. A name that a request repeats is looked up once and answered once. Otherwise a small
 // request could cause an answer of any size [BND-16]. Kafka too keeps most of these names in maps.
 import { ERRORS } from "../../core/errors.ts";
-import type { Told } from "./errors.ts";
+import type { Outcome } from "./errors.ts";
 
 /** Returns each item once. It stands where it was first named, with the value that was named last. */
 export function distinct<T>(items: readonly T[], keyOf: (item: T) => unknown): readonly T[] {
@@ -30,7 +30,7 @@ export function repeated<T>(
 }
 
 /** Makes the error for something that a changing request names more than once. Nothing is changed then, as in Kafka. */
-export function namedTwice(what: string): Told {
+export function namedTwice(what: string): Outcome {
   return {
     errorCode: ERRORS.INVALID_REQUEST.code,
     errorMessage: `${what} is named more than once, a request may name it once`,

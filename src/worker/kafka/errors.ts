@@ -2,12 +2,12 @@
 import { BrokerError, ERRORS, type ErrorName, KAFKA_ERRORS } from "../../core/errors.ts";
 import { brokerError } from "../../core/platform-errors.ts";
 
-export interface Told {
+export interface Outcome {
   readonly errorCode: number;
   readonly errorMessage: string | null;
 }
 
-export const NO_ERROR: Told = { errorCode: KAFKA_ERRORS.NONE, errorMessage: null };
+export const NO_ERROR: Outcome = { errorCode: KAFKA_ERRORS.NONE, errorMessage: null };
 
 /** An error that is reported by this number, whatever number `codeOf` would choose. */
 export class KafkaError extends Error {
@@ -19,7 +19,7 @@ export class KafkaError extends Error {
   }
 }
 
-export function told(error: unknown): Told {
+export function outcomeOfError(error: unknown): Outcome {
   if (error instanceof KafkaError)
     return { errorCode: error.errorCode, errorMessage: error.message };
   const { code, message } = brokerError(error);
@@ -44,7 +44,7 @@ export function codeOf(name: ErrorName): number {
  * of FindCoordinator, its first question, in what `initTransactions` throws. An authorization error would send people to
  * their ACLs.
  */
-export const NO_TRANSACTIONS: Told = {
+export const NO_TRANSACTIONS: Outcome = {
   errorCode: ERRORS.UNSUPPORTED_VERSION.code,
   errorMessage: "this broker does not serve transactions; produce without a transactional.id",
 };
@@ -52,16 +52,16 @@ export const NO_TRANSACTIONS: Told = {
 /** Returns the error code of a look-up by id. Clients that name topics by their ids know UNKNOWN_TOPIC_ID by its own code. */
 export function codeOfLookUpById(error: unknown): number {
   const isUnknownId = error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_ID";
-  return isUnknownId ? ERRORS.UNKNOWN_TOPIC_ID.code : told(error).errorCode;
+  return isUnknownId ? ERRORS.UNKNOWN_TOPIC_ID.code : outcomeOfError(error).errorCode;
 }
 
 /** Returns the outcome of the action, or the error to report. */
-export async function toldOf<T extends object>(
+export async function outcomeOf<T extends object>(
   action: () => Promise<T>,
-): Promise<(T & Told) | Told> {
+): Promise<(T & Outcome) | Outcome> {
   try {
     return { ...(await action()), ...NO_ERROR };
   } catch (error) {
-    return told(error);
+    return outcomeOfError(error);
   }
 }

@@ -68,8 +68,8 @@ export class Feeds implements FeedMemory, KafkaFeeds {
    * that waits for news ends, and its client asks again.
    */
   letGo(): void {
-    for (const feed of this.#feeds.values()) if (feed.bytes > 0) feed.wait();
-    this.#tell();
+    for (const feed of this.#feeds.values()) if (feed.bytes > 0) feed.discard();
+    this.#wake();
   }
 
   /**
@@ -87,7 +87,7 @@ export class Feeds implements FeedMemory, KafkaFeeds {
           `this connection reads ${MAX_KAFKA_FEEDS} partitions already, the bound`,
         );
       feed?.close();
-      feed = new Feed(this.#env, topicId, partition, this, () => this.#tell());
+      feed = new Feed(this.#env, topicId, partition, this, () => this.#wake());
       this.#feeds.set(place, feed);
       this.#stopSweep ??= after(IDLE_MS, () => this.#sweep());
     }
@@ -116,7 +116,7 @@ export class Feeds implements FeedMemory, KafkaFeeds {
 
   /** Releases the bytes of partitions that the current fetch does not ask for. They can be pushed again. */
   #makeRoom(nowMs: number): void {
-    for (const feed of this.#feeds.values()) if (feed.usedAtMs !== nowMs) feed.wait();
+    for (const feed of this.#feeds.values()) if (feed.usedAtMs !== nowMs) feed.discard();
   }
 
   /** True if there is a feed of this partition and it has no error. */
@@ -150,10 +150,10 @@ export class Feeds implements FeedMemory, KafkaFeeds {
     for (const feed of this.#feeds.values()) feed.close();
     this.#feeds.clear();
     this.#ids.clear();
-    this.#tell();
+    this.#wake();
   }
 
-  #tell(): void {
+  #wake(): void {
     this.#news.resolve();
     this.#news = Promise.withResolvers();
   }
@@ -186,7 +186,7 @@ export class Feed {
   readonly #topicId: string;
   readonly #partition: number;
   readonly #memory: FeedMemory;
-  readonly #tell: () => void;
+  readonly #wake: () => void;
   readonly #socket: Socket;
   #isOpen = false;
   #attachId = 0;
@@ -208,12 +208,12 @@ export class Feed {
   /** The bytes that can be handed out. */
   bytes = 0;
 
-  constructor(env: Env, topicId: string, partition: number, memory: FeedMemory, tell: () => void) {
+  constructor(env: Env, topicId: string, partition: number, memory: FeedMemory, wake: () => void) {
     this.#env = env;
     this.#topicId = topicId;
     this.#partition = partition;
     this.#memory = memory;
-    this.#tell = tell;
+    this.#wake = wake;
     this.#socket = stubTransport(env).openPartition(
       { topic: "", topicId, partition },
       {
@@ -221,7 +221,7 @@ export class Feed {
           this.#isOpen = true;
           if (!this.isWaiting) this.#attach();
         },
-        text: (text) => this.#told(JSON.parse(text) as PartitionMessage),
+        text: (text) => this.#outcomeOfError(JSON.parse(text) as PartitionMessage),
         bytes: (bytes) => this.#pushed(bytes),
         closed: (code, reason) => this.#closed(code, reason),
       },
@@ -247,7 +247,7 @@ export class Feed {
   /** Goes on where the last fetch ended, or starts anew at another offset. */
   readFrom(offset: number, windowBytes: number): void {
     if (offset === this.#offset && !this.isWaiting) return;
-    this.wait();
+    this.discard();
     this.#offset = offset;
     if (!this.#memory.hasRoomFor(1)) return;
     this.isWaiting = false;
@@ -256,7 +256,7 @@ export class Feed {
   }
 
   /** Releases the pushed batches and takes nothing more. */
-  wait(): void {
+  discard(): void {
     this.#memory.hold(-this.bytes);
     this.bytes = 0;
     this.#frames = [];
@@ -288,7 +288,7 @@ export class Feed {
     this.bytes -= taken;
     this.#memory.hold(-taken);
     // If others wait for room, this feed gets in line with them.
-    if (taken > 0 && this.bytes === 0 && this.#memory.isCrowded) this.wait();
+    if (taken > 0 && this.bytes === 0 && this.#memory.isCrowded) this.discard();
     else if (taken > 0) this.#giveBack(taken);
     // [CRC-2] Batches that came before an error are handed out first. Clients ignore batches that come with an error.
     const error = taken > 0 || this.bytes > 0 ? null : this.error;
@@ -303,7 +303,7 @@ export class Feed {
   }
 
   close(): void {
-    this.wait();
+    this.discard();
     this.error ??= "NETWORK_EXCEPTION";
     this.#socket.close(1000, "done");
   }
@@ -321,7 +321,7 @@ export class Feed {
     this.#socket.send(JSON.stringify(message));
   }
 
-  #told(message: PartitionMessage): void {
+  #outcomeOfError(message: PartitionMessage): void {
     if (message.attachId !== this.#attachId) return; // It belongs to an earlier attach.
     this.isLate = false;
     if (message.type === "attached") {
@@ -333,15 +333,15 @@ export class Feed {
     this.#highWatermark = message.highWatermark ?? this.#highWatermark;
     this.#logStartOffset = message.logStartOffset ?? this.#logStartOffset;
     if (this.error !== null) this.#socket.close(1000, "done");
-    this.#tell();
+    this.#wake();
   }
 
   #pushed(bytes: Uint8Array): void {
     if (!this.#isAttached) return; // They belong to an earlier attach.
     this.isLate = false;
     if (!this.#memory.hasRoomFor(bytes.length)) {
-      this.wait();
-      this.#tell();
+      this.discard();
+      this.#wake();
       return;
     }
     try {
@@ -357,7 +357,7 @@ export class Feed {
       this.error = brokerError(error).code;
       this.#socket.close(1000, "done");
     }
-    this.#tell();
+    this.#wake();
   }
 
   #closed(code: number, reason: string): void {
@@ -379,7 +379,7 @@ export class Feed {
 
   #fail(error: ErrorName): void {
     this.error = error;
-    this.#tell();
+    this.#wake();
   }
 }
 

@@ -1,7 +1,7 @@
 // A group as Kafka's clients ask it. If there is no such group, requests that only read are answered here, as an empty
 // object would answer them, but without creating one [FIL-1]. Requests that may create the group go to its object.
 import type { GroupRequest, HeartbeatRequest } from "../../calls/group-calls.ts";
-import { checkGroupId } from "../../core/cluster/topics.ts";
+import { whyNotGroupId } from "../../core/cluster/topics.ts";
 import { BrokerError, ERRORS, fail, KAFKA_ERRORS } from "../../core/errors.ts";
 import { isByHand } from "../../core/group/admission.ts";
 import {
@@ -15,7 +15,7 @@ import { failureOf } from "../../core/platform-errors.ts";
 import { type Env, groupStub } from "../../env.ts";
 import { forgetGroup, type Group, groupExists, unknownGroup } from "../edge/groups.ts";
 import type { RequestContext } from "./context.ts";
-import { codeOf, told } from "./errors.ts";
+import { codeOf, outcomeOfError } from "./errors.ts";
 
 const UNKNOWN_MEMBER_ID = ERRORS.UNKNOWN_MEMBER_ID.code;
 
@@ -104,7 +104,7 @@ export async function atGroup<T>(
   { env, nodes }: RequestContext,
   ask: (group: KafkaGroup) => Promise<T>,
 ): Promise<T | number> {
-  const invalid = checkGroupId(groupId);
+  const invalid = whyNotGroupId(groupId);
   if (invalid !== null) return codeOf(invalid.error);
   if (!nodes.isOwn(nodes.coordinatorOf(groupId))) return KAFKA_ERRORS.NOT_COORDINATOR;
   try {
@@ -112,6 +112,6 @@ export async function atGroup<T>(
   } catch (error) {
     // Clients look up the coordinator and retry, again and again. They must instead report damaged data to their user.
     const isPassing = !(error instanceof BrokerError) && failureOf(error) !== "damaged";
-    return isPassing ? codeOf("COORDINATOR_NOT_AVAILABLE") : told(error).errorCode;
+    return isPassing ? codeOf("COORDINATOR_NOT_AVAILABLE") : outcomeOfError(error).errorCode;
   }
 }

@@ -89,8 +89,8 @@ class Watch {
   }
 
   async heartbeat<T>(said: string, ask: () => Promise<Beat<T>>): Promise<T> {
-    this.#checkPong();
-    this.#checkClock();
+    this.#closeIfUnanswered();
+    this.#noteClock();
     if (this.#last?.said === said) {
       this.#socket.send(PING);
       this.#pingedMs ??= Date.now();
@@ -105,7 +105,7 @@ class Watch {
     return answer;
   }
 
-  #checkPong(): void {
+  #closeIfUnanswered(): void {
     if (this.#pingedMs === null) return;
     if (isWithin(this.#pingedMs, PONG_TIMEOUT_MS, Date.now())) return;
     this.close();
@@ -116,7 +116,7 @@ class Watch {
    * [CLK-4] Makes sure that the group is asked if the clock was set back. Its
    * alarm is late then, and being asked makes it notice.
    */
-  #checkClock(): void {
+  #noteClock(): void {
     const nowMs = Date.now();
     if (wasSetBack(this.#beatMs, nowMs)) this.#forget();
     this.#beatMs = nowMs;

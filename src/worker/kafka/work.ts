@@ -35,7 +35,7 @@ export class Work {
    */
   made(part: unknown): void {
     this.#answerBytes += weightOf(part);
-    checkAnswer(this.#options.name, this.#answerBytes);
+    assertAnswerSize(this.#options.name, this.#answerBytes);
     this.#options.inFlight.setAnswer(this.#answerBytes);
   }
 
@@ -49,7 +49,7 @@ export class Work {
 }
 
 /** @throws BrokerError */
-export function checkAnswer(name: string, bytes: number): void {
+export function assertAnswerSize(name: string, bytes: number): void {
   if (bytes > MAX_KAFKA_ANSWER_BYTES)
     throw new BrokerError(
       "INVALID_REQUEST",

@@ -11,8 +11,8 @@ import type { Env } from "../../../src/env.ts";
 import { lookAtGroup } from "../../../src/worker/edge/groups.ts";
 import { forgetEverything, isolate } from "../../../src/worker/edge/isolate.ts";
 import {
+  assertPartitionById,
   atPartition,
-  checkPartitionById,
   topicById,
   topicMetadata,
 } from "../../../src/worker/edge/metadata.ts";
@@ -156,17 +156,17 @@ describe("topics", () => {
   );
 
   test("[CLU-3] a partition beyond those that are known has the cluster asked, once", async () => {
-    await checkPartitionById(env, "id", 0);
+    await assertPartitionById(env, "id", 0);
     expect(asked).toEqual(["id"]);
     const refused = {
       code: "UNKNOWN_TOPIC_OR_PARTITION",
       message: expect.stringContaining("0 to 0"),
     };
-    await expect(checkPartitionById(env, "id", 1)).rejects.toMatchObject(refused);
+    await expect(assertPartitionById(env, "id", 1)).rejects.toMatchObject(refused);
     expect(asked).toHaveLength(2);
     topics = [topic("t", "id", 2)];
-    await checkPartitionById(env, "id", 1);
-    await checkPartitionById(env, "id", 1);
+    await assertPartitionById(env, "id", 1);
+    await assertPartitionById(env, "id", 1);
     expect(asked).toHaveLength(3);
     await atPartition(env, "t", 1, async () => null);
     expect(asked).toHaveLength(3);

@@ -14,10 +14,10 @@
 
 import { changeOverrides, configByKey } from "../../../core/cluster/config.ts";
 import {
-  checkPartitionCount,
-  checkTopicName,
   resolveTopic,
   type Topic,
+  whyNotPartitionCount,
+  whyNotTopicName,
 } from "../../../core/cluster/topics.ts";
 import { BrokerError, errorOf, KAFKA_ERRORS, unwrap } from "../../../core/errors.ts";
 import { regionSet } from "../../../core/placement.ts";
@@ -125,7 +125,7 @@ async function create(env: Env, topic: NewTopic, validateOnly: boolean) {
   const config = Object.fromEntries(keptConfigs(configs).map((each) => [each.name, each.value]));
   const shown = { numPartitions: partitions, replicationFactor: 1 };
   if (validateOnly) {
-    const { overrides } = await checkNew(env, name, partitions, config);
+    const { overrides } = await overridesOfNewTopic(env, name, partitions, config);
     const { overrides: defaults } = await clusterStub(env).defaults();
     const made = { name, topicId: "", partitions, initialPartitions: partitions };
     const region = regionSet(overrides) ?? env.region;
@@ -138,8 +138,8 @@ async function create(env: Env, topic: NewTopic, validateOnly: boolean) {
 }
 
 /** Checks a new topic as the cluster would, without creating it. */
-async function checkNew(env: Env, name: string, partitions: number, config: object) {
-  const invalid = checkTopicName(name) ?? checkPartitionCount(partitions);
+async function overridesOfNewTopic(env: Env, name: string, partitions: number, config: object) {
+  const invalid = whyNotTopicName(name) ?? whyNotPartitionCount(partitions);
   if (invalid !== null) throw errorOf(invalid);
   if ((await clusterStub(env).topic({ name })).ok)
     throw new BrokerError("TOPIC_ALREADY_EXISTS", `topic ${name} exists`);

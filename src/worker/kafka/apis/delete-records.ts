@@ -10,7 +10,7 @@ import { deleteRecords as deleteBefore, PartitionUse } from "../../edge/partitio
 import { api } from "../api.ts";
 import { atLeader, eachPartition, type RequestContext, service } from "../context.ts";
 import { distinctPartitions } from "../distinct.ts";
-import { NO_ERROR, told } from "../errors.ts";
+import { NO_ERROR, outcomeOfError } from "../errors.ts";
 import { int16, int32, int64, since, struct } from "../schema.ts";
 import { topicsWith } from "../structs.ts";
 
@@ -64,6 +64,6 @@ async function deleteAt(
       return { partition, lowWatermark: logStartOffset, errorCode: NO_ERROR.errorCode };
     });
   } catch (error) {
-    return { partition, lowWatermark: -1, errorCode: told(error).errorCode };
+    return { partition, lowWatermark: -1, errorCode: outcomeOfError(error).errorCode };
   }
 }

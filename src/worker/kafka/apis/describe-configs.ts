@@ -15,7 +15,7 @@ import { configEntries } from "../config-entries.ts";
 import { resourceConfigs } from "../config-resources.ts";
 import { answerEach, readingService } from "../context.ts";
 import { distinct } from "../distinct.ts";
-import { NO_ERROR, told } from "../errors.ts";
+import { NO_ERROR, outcomeOfError } from "../errors.ts";
 import {
   array,
   between,
@@ -91,7 +91,7 @@ export const describeConfigs = readingService(
           const configs = configEntries(shown, asked, { includeSynonyms, includeDocumentation });
           return { ...resource, ...NO_ERROR, configs };
         } catch (error) {
-          return { ...resource, ...told(error), configs: [] };
+          return { ...resource, ...outcomeOfError(error), configs: [] };
         }
       },
     ),

@@ -9,7 +9,7 @@ import { topicMetadata } from "../../edge/metadata.ts";
 import { api } from "../api.ts";
 import { AT_ONCE, describePartitions, type RequestContext, readingService } from "../context.ts";
 import { distinctNames } from "../distinct.ts";
-import { NO_ERROR, told } from "../errors.ts";
+import { NO_ERROR, outcomeOfError } from "../errors.ts";
 import {
   array,
   boolean,
@@ -110,7 +110,7 @@ async function describeTopic(
     return { ...NO_ERROR, name, topicId, partitions, count };
   } catch (error) {
     return {
-      ...told(error),
+      ...outcomeOfError(error),
       name,
       topicId: ZERO_UUID,
       partitions: describePartitions(nodes, ZERO_UUID, 0, 0),

@@ -22,11 +22,11 @@
 import { leftOf } from "../../../core/elapsed.ts";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { MAX_FETCH_BYTES, MAX_WAIT_MS } from "../../../core/limits.ts";
-import { checkPartitionById, forget, topicWithPartition } from "../../edge/metadata.ts";
+import { assertPartitionById, forget, topicWithPartition } from "../../edge/metadata.ts";
 import { api, type RequestOf } from "../api.ts";
 import { AT_ONCE, inTurn, type RequestContext, readingService } from "../context.ts";
 import { distinctPartitions } from "../distinct.ts";
-import { codeOf, codeOfLookUpById, NO_ERROR, told } from "../errors.ts";
+import { codeOf, codeOfLookUpById, NO_ERROR, outcomeOfError } from "../errors.ts";
 import type { Feed, Taken } from "../feeds.ts";
 import {
   array,
@@ -142,7 +142,7 @@ export const fetch = readingService(FETCH, async (request, context) => {
   const all = await sourcesOf(topics, context);
   let left = Math.min(maxBytes, MAX_FETCH_BYTES);
   const waitMs = Math.min(Math.max(0, maxWaitMs), MAX_WAIT_MS);
-  await enough(all, { minBytes, maxBytes: left, waitMs }, context);
+  await waitForMinBytes(all, { minBytes, maxBytes: left, waitMs }, context);
   let isFirst = true;
   const take = (source: Source, partition: Partition) => {
     if (isRefusal(source)) return source;
@@ -239,7 +239,7 @@ async function sourceOf(
     if (partition < 0)
       throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `partition is ${partition}`);
     if (version >= FIRST_BY_ID) {
-      await checkPartitionById(env, topicId, partition);
+      await assertPartitionById(env, topicId, partition);
       return feedOf(topicId, asked, context);
     }
     const found = await topicWithPartition(env, name, partition);
@@ -275,7 +275,7 @@ interface Wanted {
  * Waits until there are enough bytes, there is an error to report, or nothing more can be waited for. [KFK-26] Enough
  * includes the partitions that are about to push something, as Kafka reads all partitions for one answer.
  */
-async function enough(
+async function waitForMinBytes(
   sources: readonly Source[],
   { minBytes, maxBytes, waitMs }: Wanted,
   { feeds }: RequestContext,
@@ -311,7 +311,7 @@ function isComing({ isSettled, isLate }: Feed): boolean {
 
 /** Returns the error code. Clients that name topics by their ids know UNKNOWN_TOPIC_ID by its own code. */
 function codeFor(error: unknown, version: number): number {
-  return version >= FIRST_BY_ID ? codeOfLookUpById(error) : told(error).errorCode;
+  return version >= FIRST_BY_ID ? codeOfLookUpById(error) : outcomeOfError(error).errorCode;
 }
 
 function answerOf(

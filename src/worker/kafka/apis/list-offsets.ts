@@ -25,7 +25,7 @@ import {
   readingService,
 } from "../context.ts";
 import { distinctPartitions, repeated, together } from "../distinct.ts";
-import { KafkaError, NO_ERROR, told } from "../errors.ts";
+import { KafkaError, NO_ERROR, outcomeOfError } from "../errors.ts";
 import { int8, int16, int32, int64, since, struct } from "../schema.ts";
 import { topicsWith } from "../structs.ts";
 
@@ -103,7 +103,7 @@ async function listTold(
       return { errorCode: NO_ERROR.errorCode, leaderEpoch: LEADER_EPOCH, ...listed };
     });
   } catch (error) {
-    return { errorCode: told(error).errorCode };
+    return { errorCode: outcomeOfError(error).errorCode };
   }
 }
 

@@ -20,7 +20,7 @@
 // - A topic is found by its id from version 10 on, and the id counts whatever name comes with it [KFK-25].
 // - Authorized operations are never told, because the broker has no ACLs.
 
-import { checkTopicName, type Topic } from "../../../core/cluster/topics.ts";
+import { type Topic, whyNotTopicName } from "../../../core/cluster/topics.ts";
 import { ERRORS } from "../../../core/errors.ts";
 import type { Env } from "../../../env.ts";
 import { remember, topicById, topicMetadata } from "../../edge/metadata.ts";
@@ -36,7 +36,7 @@ import {
   readingService,
 } from "../context.ts";
 import { distinct } from "../distinct.ts";
-import { codeOf, codeOfLookUpById, NO_ERROR, told } from "../errors.ts";
+import { codeOf, codeOfLookUpById, NO_ERROR, outcomeOfError } from "../errors.ts";
 import {
   array,
   between,
@@ -123,7 +123,8 @@ export const metadata = readingService(METADATA, async (request, context) => {
     try {
       return await topicAsked(env, one);
     } catch (error) {
-      const errorCode = one.name === null ? codeOfLookUpById(error) : told(error).errorCode;
+      const errorCode =
+        one.name === null ? codeOfLookUpById(error) : outcomeOfError(error).errorCode;
       return { ...one, errorCode };
     }
   }
@@ -155,7 +156,7 @@ async function findAmongAll(asked: readonly AskedTopic[], env: Env): Promise<(To
   const missing = ({ name }: AskedTopic) =>
     name === null
       ? ERRORS.UNKNOWN_TOPIC_ID.code
-      : codeOf(checkTopicName(name)?.error ?? "UNKNOWN_TOPIC_OR_PARTITION");
+      : codeOf(whyNotTopicName(name)?.error ?? "UNKNOWN_TOPIC_OR_PARTITION");
   return asked.map((one) => {
     const found = one.name === null ? byId.get(one.topicId) : byName.get(one.name);
     return found ?? { ...one, errorCode: missing(one) };

@@ -11,7 +11,7 @@ import { PartitionUse } from "../../edge/partition-use.ts";
 import { api, type RequestOf } from "../api.ts";
 import { atLeader, eachPartition, LEADER_EPOCH, readingService } from "../context.ts";
 import { distinctPartitions } from "../distinct.ts";
-import { NO_ERROR, told } from "../errors.ts";
+import { NO_ERROR, outcomeOfError } from "../errors.ts";
 import { int16, int32, int64, since, struct } from "../schema.ts";
 import { topicsWith } from "../structs.ts";
 
@@ -56,7 +56,7 @@ export const offsetForLeaderEpoch = readingService(
           ? { partition, errorCode }
           : { partition, errorCode, leaderEpoch: LEADER_EPOCH, endOffset };
       } catch (error) {
-        return { partition, errorCode: told(error).errorCode };
+        return { partition, errorCode: outcomeOfError(error).errorCode };
       }
     });
     return { topics: answered };

@@ -25,7 +25,7 @@ import { NO_PRODUCER_ID, readBatchHeader } from "../../../core/log/record-batch.
 import { isRefused } from "../../edge/append.ts";
 import { api, type RequestOf } from "../api.ts";
 import { atLeader, eachPartition, type RequestContext, service } from "../context.ts";
-import { codeOf, NO_ERROR, NO_TRANSACTIONS, told } from "../errors.ts";
+import { codeOf, NO_ERROR, NO_TRANSACTIONS, outcomeOfError } from "../errors.ts";
 import { array, int16, int32, int64, nullableString, records, since, struct } from "../schema.ts";
 import { topicsWith } from "../structs.ts";
 
@@ -101,7 +101,7 @@ async function appendTold(
   try {
     return { partition, ...(await append(topic, partition, records, context)) };
   } catch (error) {
-    return { partition, ...told(error), baseOffset: -1 };
+    return { partition, ...outcomeOfError(error), baseOffset: -1 };
   }
 }
 
