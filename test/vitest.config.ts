@@ -30,9 +30,9 @@ const LONG = [
   "e2e/demo",
   "e2e/cli",
   "e2e/examples",
-  "core/simulation",
-  "core/planted-faults",
-  "core/compaction",
+  "simulation/simulation",
+  "simulation/planted-faults",
+  "core/log/compaction",
 ];
 
 /**
@@ -71,8 +71,8 @@ export default defineConfig({
       {
         define: { RIVULET_VERSION: '"0.0.0"' }, // As the build does.
         test: {
-          name: "core",
-          include: ["test/core/**/*.test.ts", "test/tidy/**/*.test.ts"],
+          name: "unit",
+          include: ["test/{unit,simulation,torture,releases,tidy}/**/*.test.ts"],
           environment: "node",
           // A process for many files, for its start and its imports cost more than most of them.
           isolate: false,

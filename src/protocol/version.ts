@@ -9,7 +9,7 @@
 // does not know, so an SDK that named it would be shut out by a rollback [VER-6]. It may from release 0.3 on.
 //
 // A message may get fields without a new version, if it means the same to those who ignore them. The version grows
-// when a message gets another meaning. test/core/messages.test.ts holds the messages of each version.
+// when a message gets another meaning. test/unit/protocol/messages.test.ts holds the messages of each version.
 import { BrokerError } from "../core/errors.ts";
 
 export const SOCKET_VERSION = 1;

@@ -1,7 +1,7 @@
 // The workerd configuration of a self-hosted broker: the same Worker and the same three classes as
 // wrangler.toml, with their storage in one folder.
 
-/** A test keeps it in step with wrangler.toml: test/core/self-host.test.ts. */
+/** A test keeps it in step with wrangler.toml: test/unit/self-host/self-host.test.ts. */
 export const COMPATIBILITY_DATE = "2026-11-01";
 export const COMPATIBILITY_FLAGS = ["no_web_socket_compression"];
 

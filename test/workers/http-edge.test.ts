@@ -8,8 +8,8 @@ import type { Env } from "../../src/env.ts";
 import { forgetEverything, isolate } from "../../src/worker/edge/isolate.ts";
 import { app } from "../../src/worker/http/app.ts";
 import { timestampParameter } from "../../src/worker/http/parameters.ts";
-import { FeedBench } from "../core/worker/feed-bench.ts";
-import { brokerOf } from "../core/worker/kafka-bench.ts";
+import { FeedBench } from "../unit/worker/kafka/feed-bench.ts";
+import { brokerOf } from "../unit/worker/kafka/kafka-bench.ts";
 
 beforeEach(() => {
   forgetEverything();

@@ -1,6 +1,6 @@
 // The storage interface of the log. It is synchronous on purpose: nothing may interleave between a decision and its
 // write. The SQLite store is durable-objects/partition/sql-log-store.ts, the in-memory one is
-// test/support/memory-log-store.ts. Both pass the contract in test/core/log-store.test.ts.
+// test/support/memory-log-store.ts. Both pass the contract in test/unit/core/log/log-store.test.ts.
 import type { Chunk } from "./append.ts";
 import type { AppendEntry } from "./producers.ts";
 

@@ -1,0 +1,334 @@
+// The command line's pure parts; test/e2e/cli.test.ts runs it.
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Command } from "commander";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { commandTree } from "../../../src/cli/command-tree.ts";
+import { bashCompletion } from "../../../src/cli/completion/bash.ts";
+import { fishCompletion } from "../../../src/cli/completion/fish.ts";
+import { zshCompletion } from "../../../src/cli/completion/zsh.ts";
+import { explain } from "../../../src/cli/context.ts";
+import { openInput } from "../../../src/cli/input.ts";
+import { createProgram } from "../../../src/cli/program.ts";
+import { progressLine, totalsLine } from "../../../src/cli/progress-line.ts";
+import { parsePlan } from "../../../src/cli/reset-plan.ts";
+import { screenful } from "../../../src/cli/screen.ts";
+import { addSettings, heldSettings, settle } from "../../../src/cli/settings.ts";
+import { table } from "../../../src/cli/table.ts";
+import { ConnectionError } from "../../../src/sdk/index.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "rivulet-config-"));
+const config = join(folder, "config.json");
+beforeEach(() => {
+  for (const name of ["RIVULET_URL", "RIVULET_TOKEN", "RIVULET_CONFIG"]) vi.stubEnv(name, "");
+  vi.stubEnv("XDG_CONFIG_HOME", join(folder, "none"));
+});
+afterEach(() => void vi.unstubAllEnvs());
+
+describe("progress", () => {
+  const numbers = { records: 45_000, bytes: 4_512_000, elapsedMs: 3_000 };
+
+  test.each([
+    [numbers, null, 80, "45,000 records  15,000/s  4.5 MB"],
+    [numbers, 0.5, 60, "45,000 records  15,000/s  4.5 MB  [##########----------] 50%"],
+    [numbers, 0.999, 50, "45,000 records  15,000/s  4.5 MB  [#########-] 99%"],
+    [numbers, 1.01, 50, "45,000 records  15,000/s  4.5 MB  [##########]100%"],
+    [numbers, 0.07, 40, "  7%  45,000 records  15,000/s  4.5 MB"],
+    [numbers, 0.07, 20, "  7%  45,000 records"],
+    [{ records: 1, bytes: 999, elapsedMs: 0 }, null, 80, "1 record  0/s  999 B"],
+    [{ records: 0, bytes: 999_960, elapsedMs: 1 }, null, 80, "0 records  0/s  1.0 MB"],
+  ] as const)("[CLI-2] %o, part %s, is a line of %s columns", (each, part, width, line) => {
+    expect(progressLine(each, part, width)).toBe(line);
+  });
+
+  test("[CLI-2] no line is wider than the terminal", () => {
+    for (let width = 1; width < 100; width++) {
+      for (const part of [null, 0, 0.3, 1])
+        expect(progressLine(numbers, part, width).length).toBeLessThanOrEqual(width);
+    }
+  });
+
+  test("[CLI-2] the last line has the totals", () => {
+    expect(totalsLine(numbers)).toBe("45,000 records, 4.5 MB in 3.0 s, 15,000/s");
+  });
+});
+
+describe("tables", () => {
+  const rows = [
+    ["orders-of-a-long-name", 0, 123_456_789, "client-with-a-longer-name-1"],
+    ["b", 12, null, ""],
+  ];
+  const headings = ["TOPIC", "PARTITION", "END", "OWNER"];
+
+  test("[CLI-4] a table that fits is whole", () => {
+    const whole = [
+      "TOPIC                  PARTITION        END  OWNER",
+      "orders-of-a-long-name          0  123456789  client-with-a-longer-name-1",
+      "b                             12          -",
+    ].join("\n");
+    expect(table(headings, rows, 72)).toBe(whole);
+    expect(table(headings, rows, Number.POSITIVE_INFINITY)).toBe(whole);
+    expect(table(headings, rows), "the tests' standard output is no terminal").toBe(whole);
+  });
+
+  test("[CLI-4] the widest columns of text are cut, numbers and headings never", () => {
+    expect(table(headings, rows, 50).split("\n")).toEqual([
+      "TOPIC          PARTITION        END  OWNER",
+      "orders-of-a-…          0  123456789  client-with-…",
+      "b                     12          -",
+    ]);
+    expect(table(headings, rows, 10).split("\n")[1]).toBe("orde…          0  123456789  clie…");
+    const times = [["2026-11-01T00:00:00.000Z", "x".repeat(30)]];
+    expect(table(["TIME", "DETAIL"], times, 36)).toContain("2026-11-01T00:00:00.000Z  xxxxxxxxx…");
+    expect(
+      table(
+        ["KEY", "VALUE"],
+        [
+          ["k", 123_456],
+          ["m", "compact"],
+        ],
+        8,
+      ),
+    ).toContain("k    123456");
+  });
+
+  test("[CLI-3] what is higher than the terminal loses lines, not its last", () => {
+    expect(screenful("a\nb\nc\ntotal", 5)).toBe("a\nb\nc\ntotal");
+    expect(screenful("a\nb\nc\nd\ntotal", 5)).toBe("a\nb\n… 2 more lines\ntotal");
+  });
+});
+
+interface Page {
+  readonly path: string;
+  readonly help: string;
+}
+
+function pagesOf(command: Command, path = command.name()): Page[] {
+  let help = "";
+  command.configureOutput({
+    writeOut: (text) => {
+      help += text;
+    },
+  });
+  command.outputHelp();
+  const below = command.createHelp().visibleCommands(command);
+  const own = below.filter((each) => command.commands.includes(each));
+  return [{ path, help }, ...own.flatMap((each) => pagesOf(each, `${path} ${each.name()}`))];
+}
+
+/** With actions that do nothing, and errors that are thrown. */
+function parser(command = createProgram()): Command {
+  command.exitOverride().configureOutput({ writeErr: () => {} });
+  if (command.commands.length === 0) command.action(() => {});
+  command.commands.forEach(parser);
+  return command;
+}
+
+describe("help", () => {
+  const pages = pagesOf(createProgram());
+
+  test.each(pages)(
+    "[CLI-5] $path shows one to three examples that parse",
+    async ({ help, path }) => {
+      const examples =
+        help
+          .match(/\n\nExamples:\n((?: {2}.+\n)+)$/)?.[1]
+          ?.trim()
+          .split(/\n +/) ?? [];
+      expect(examples.length).toBeGreaterThan(0);
+      expect(examples.length).toBeLessThanOrEqual(3);
+      for (const example of examples) {
+        const [line = ""] = example.split(" > ");
+        const own = line.split(" | ").filter((part) => part.startsWith("rivulet "));
+        expect(own, example).toHaveLength(1);
+        const words = Array.from(
+          own[0]?.matchAll(/'([^']*)'|(\S+)/g) ?? [],
+          ([, quoted, plain]) => quoted ?? plain ?? "",
+        );
+        const run = parser().parseAsync(words.slice(1), { from: "user" });
+        await expect(run, example).resolves.toBeDefined();
+      }
+      const ofItself =
+        path === "rivulet" || examples.some((each) => each.includes(path.split(" ").at(-1) ?? ""));
+      expect(ofItself, "an example of the command itself").toBe(true);
+    },
+  );
+
+  test("[CLI-5] an example with an option that does not exist would be seen", async () => {
+    const run = parser().parseAsync(["topics", "list", "--nosuch"], { from: "user" });
+    await expect(run).rejects.toThrow("unknown option");
+  });
+});
+
+describe("completion", () => {
+  const tree = commandTree(createProgram());
+
+  /** What Tab offers, where the broker has what `complete` prints here. */
+  function offered(...lines: readonly string[][]): string[][] {
+    const script = `
+      rivulet() { case "$2" in topics) printf 'orders\\nprices\\n';; groups) printf '%s\\n' 'a $(exit 9) b';; esac; }
+      ${bashCompletion(tree)}
+      offer() { COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _rivulet; printf '%s\\t' "\${COMPREPLY[@]}"; echo; }
+      ${lines.map((words) => `offer rivulet ${words.map((word) => `'${word}'`).join(" ")}`).join("\n")}`;
+    const out = execFileSync("bash", ["--norc"], { input: script, encoding: "utf8" });
+    return out
+      .trimEnd()
+      .split("\n")
+      .map((line) => line.split("\t").filter((word) => word !== ""));
+  }
+
+  test("[CLI-6] bash completes commands, options, their values, topics and groups", () => {
+    const answers = offered(
+      ["top"],
+      ["--json", "topics", "d"],
+      ["topics", "describe", ""],
+      ["tail", "or"],
+      ["consume", "--from", ""],
+      ["consume", "--group", ""],
+      ["groups", "lag", "--w"],
+      ["groups", "reset", "--q"],
+      ["topics", "create", "o"],
+      ["help", "prod"],
+    );
+    expect(answers).toEqual([
+      ["topics"],
+      ["describe", "delete-records", "delete"],
+      ["orders", "prices"],
+      ["orders"],
+      ["earliest", "latest"],
+      ["a\\ \\$\\(exit\\ 9\\)\\ b"],
+      ["--watch"],
+      ["--quiet"],
+      [],
+      ["produce"],
+    ]);
+  });
+
+  test("[CLI-6] the scripts for zsh and fish have every command and every option", () => {
+    const scripts = { zsh: zshCompletion(tree), fish: fishCompletion(tree) };
+    expect(tree.length).toBeGreaterThan(20);
+    for (const { path, commands, options } of tree) {
+      for (const { name } of commands) {
+        expect(scripts.zsh).toContain(`'${name}:`);
+        expect(scripts.fish).toContain(`'__rivulet_at "${path}"' -a '${name}' -d '`);
+      }
+      for (const flag of options.flatMap(({ flags }) => flags)) {
+        expect(scripts.zsh).toContain(`'${flag}:`);
+        expect(scripts.fish).toMatch(
+          flag.startsWith("--") ? `-l ${flag.slice(2)} ` : `-s ${flag.slice(1)} `,
+        );
+      }
+    }
+    expect(scripts.zsh).toContain(
+      "('consume -g'|'consume --group') _rivulet_names groups; return ;;",
+    );
+    expect(scripts.fish).toContain("-s g -l group -x -a '(rivulet complete groups 2>/dev/null)'");
+    expect(
+      tree.map(({ path }) => path),
+      "what only the scripts call is not offered",
+    ).not.toContain("complete");
+  });
+});
+
+test.each([
+  [{}, "HTTP 401: no access", /^http:\/\/b refuses access: HTTP 401 .*\nIt wants a token: /],
+  [{ token: "t" }, "HTTP 403: no access", /HTTP 403 .*\nIt wants another token: /],
+  [{}, "HTTP 404: not a Rivulet broker", /^HTTP 404: not a .*\nIs the broker running\?/],
+])("[CLI-11] with %o, %s is told as what it is", (token, message, told) => {
+  expect(explain(new ConnectionError(message), { url: "http://b", ...token })).toMatch(told);
+});
+
+describe("input", () => {
+  async function read(text: string | Buffer, isArray: boolean): Promise<string[]> {
+    const file = join(folder, "input");
+    writeFileSync(file, text);
+    const lines: string[] = [];
+    for await (const pieces of (await openInput(file, isArray)).pieces)
+      for (const { bytes } of pieces) lines.push(bytes.toString());
+    return lines;
+  }
+
+  test("[CLI-10] one byte-order mark at the start is skipped, and none elsewhere", async () => {
+    expect(await read("\ufeffa\r\n\ufeffb\n", false)).toEqual(["a", "\ufeffb"]);
+    expect(await read("\ufeff\ufeffa", false)).toEqual(["\ufeffa"]);
+    expect(await read("\ufeff\n", false)).toEqual([]);
+    expect(await read(Buffer.of(0xef, 0xbb), false)).toHaveLength(1);
+    expect(await read('\ufeff[1.0, {"a":"\ufeff"}]', true)).toEqual(["1.0", '{"a":"\ufeff"}']);
+    for (const plan of ["t,0,7\n", '{"offsets":[{"topic":"t","partition":0,"offset":7}]}'])
+      expect(parsePlan(`\ufeff${plan}`, "plan")).toEqual([{ topic: "t", partition: 0, offset: 7 }]);
+  });
+});
+
+describe("settings", () => {
+  function settled(...args: string[]) {
+    const program = new Command().exitOverride();
+    addSettings(program);
+    program.action(() => settle(program));
+    program.parse(args, { from: "user" });
+    return Object.fromEntries(
+      heldSettings(program).settings.map(({ name, value, from }) => [name, { value, from }]),
+    );
+  }
+
+  function write(text: string): void {
+    writeFileSync(config, text);
+    vi.stubEnv("RIVULET_CONFIG", config);
+  }
+
+  test("[CLI-7] an option holds, else the environment, else the file, else the default", () => {
+    expect(settled()).toEqual({
+      url: { value: "http://127.0.0.1:8787", from: "default" },
+      token: { value: null, from: "default" },
+    });
+    write('{"url":"http://file","token":"of-the-file-and-long"}');
+    expect(settled()).toEqual({
+      url: { value: "http://file", from: config },
+      token: { value: "****long", from: config },
+    });
+    vi.stubEnv("RIVULET_URL", "http://environment");
+    vi.stubEnv("RIVULET_TOKEN", "short");
+    expect(settled()).toEqual({
+      url: { value: "http://environment", from: "RIVULET_URL" },
+      token: { value: "****", from: "RIVULET_TOKEN" },
+    });
+    expect(settled("--url", "http://option", "--token", "t")).toEqual({
+      url: { value: "http://option", from: "--url" },
+      token: { value: "****", from: "--token" },
+    });
+  });
+
+  test.each([
+    ["{", "is not JSON: "],
+    ["[]", "is JSON, but not an object"],
+    ['{"tokn":"x"}', ': "tokn" is no setting, there are url and token'],
+    ['{"url":5}', ": url is 5, it must be an http or https address, e.g. http://127.0.0.1:8787"],
+    ['{"token":"a secret"}', ": token must be ASCII text without spaces"],
+    ['{"token":null}', ": token is null, it must be ASCII text without spaces"],
+  ])(
+    "[CLI-7] a file that holds %s is refused with the file, the key and the bound",
+    (text, error) => {
+      write(text);
+      expect(() => settled()).toThrow(`${config}${error.startsWith(":") ? "" : " "}${error}`);
+    },
+  );
+
+  test("[CLI-10] a byte-order mark before the config is no part of it", () => {
+    write('\ufeff{"url":"http://file"}');
+    expect(settled().url).toEqual({ value: "http://file", from: config });
+    write('\ufeff\ufeff{"url":"http://file"}');
+    expect(() => settled()).toThrow("is not JSON");
+  });
+
+  test("[CLI-7] what does not hold is not checked; a file that was named must be there", () => {
+    write('{"url":"http://file"}');
+    vi.stubEnv("RIVULET_URL", "nonsense");
+    expect(() => settled()).toThrow(
+      'RIVULET_URL is "nonsense", it must be an http or https address',
+    );
+    expect(settled("--url", "http://option").url?.from).toBe("--url");
+    vi.stubEnv("RIVULET_CONFIG", join(folder, "nosuch"));
+    expect(() => settled()).toThrow(/nosuch cannot be read: ENOENT/);
+  });
+});

@@ -1,0 +1,170 @@
+// The life of a group: it comes to be, is occupied by members of another kind, is empty, and is made again; and its times
+// when the clock is set.
+import { describe, expect, test } from "vitest";
+import { Coordinator, type JoinRequest } from "../../../../src/core/group/coordinator.ts";
+import { emptyGroup } from "../../../../src/core/group/state.ts";
+import { GroupScenario, REBALANCE_MS, SESSION_MS } from "../../../support/group-scenario.ts";
+
+const JOIN: JoinRequest = {
+  memberId: "m",
+  memberEpoch: 0,
+  instanceId: null,
+  clientId: null,
+  topics: [],
+  topicPattern: null,
+  sessionTimeoutMs: SESSION_MS,
+  rebalanceTimeoutMs: REBALANCE_MS,
+  owned: new Set(),
+  polls: false,
+  heartbeats: false,
+};
+
+/** Each brings a group about. */
+const BEGINNINGS: Record<
+  string,
+  { begin: (group: Coordinator, nowMs: number) => void; isEmpty: boolean }
+> = {
+  "a native member": {
+    begin: (group, nowMs) => void group.join(JOIN, [], nowMs),
+    isEmpty: false,
+  },
+  "a config": {
+    begin: (group, nowMs) => void group.alterConfig({ "group.max.size": 9 }, nowMs),
+    isEmpty: true,
+  },
+  "classic members": { begin: (group, nowMs) => group.setOccupied(true, nowMs), isEmpty: false },
+  "a commit by nobody": { begin: (group, nowMs) => group.setOccupied(false, nowMs), isEmpty: true },
+};
+
+describe.each(Object.entries(BEGINNINGS))("a group that %s makes", (_, { begin, isEmpty }) => {
+  test("[GRP-13] exists from then on, once, and ages if it is empty", () => {
+    const group = new Coordinator(emptyGroup("g"));
+    expect(group.exists).toBe(false);
+    expect(group.takeEvents()).toEqual([]);
+    begin(group, 1_000);
+    expect(group.exists).toBe(true);
+    expect(group.state).toMatchObject({ incarnation: 1_000, emptySinceMs: isEmpty ? 1_000 : null });
+    for (const again of Object.values(BEGINNINGS)) again.begin(group, 2_000);
+    expect(group.state.incarnation).toBe(1_000);
+  });
+
+  test.each([
+    { retired: 0, nowMs: 1_000, is: 1_000 },
+    { retired: 999, nowMs: 1_000, is: 1_000 },
+    { retired: 1_000, nowMs: 1_000, is: 1_001 },
+    { retired: 5_000, nowMs: 1_000, is: 5_001 },
+  ])("[CLK-5] after $retired, at $nowMs, has the incarnation $is", ({ retired, nowMs, is }) => {
+    const group = new Coordinator(emptyGroup("g"));
+    group.retiredIncarnation = retired;
+    begin(group, nowMs);
+    expect(group.state.incarnation).toBe(is);
+  });
+});
+
+test("[OFF-10] a group is empty from when the last member of any kind went, until one comes", () => {
+  const group = new Coordinator(emptyGroup("g"));
+  const occupied = (isOccupied: boolean, nowMs: number) => {
+    group.setOccupied(isOccupied, nowMs);
+    return [group.state.emptySinceMs, group.takeEvents().length];
+  };
+  expect(occupied(false, 1_000)).toEqual([1_000, 1]);
+  expect(occupied(false, 2_000)).toEqual([1_000, 0]);
+  expect(occupied(true, 3_000)).toEqual([null, 1]);
+  expect(occupied(true, 4_000)).toEqual([null, 0]);
+  expect(occupied(false, 5_000)).toEqual([5_000, 1]);
+  group.join(JOIN, [], 6_000);
+  group.takeEvents();
+  expect(group.state.incarnation).toBe(1_000);
+  // Native members are there: they count, not those of another kind.
+  expect(occupied(false, 7_000)).toEqual([null, 0]);
+  group.join({ ...JOIN, memberId: "n" }, [], 7_000);
+  group.leave("m", 8_000);
+  expect(group.state.emptySinceMs).toBeNull();
+  group.leave("n", 9_000);
+  expect(group.state.emptySinceMs).toBe(9_000);
+});
+
+test("[GRP-7] an alarm is set while somebody can be removed, and where nobody is, for the positions", () => {
+  const group = new GroupScenario({ t: 1 });
+  expect(group.nextDeadlineMs).toBeNull();
+  group.join("a");
+  expect(group.nextDeadlineMs).toBe(group.nowMs + SESSION_MS);
+  group.commit("a", { "t:0": 1 });
+  const leftMs = group.nowMs;
+  group.leave("a");
+  const retentionMs = group.coordinator.config.offsetsRetentionMinutes * 60_000;
+  expect(group.nextDeadlineMs).toBe(leftMs + retentionMs);
+});
+
+test("[CLK-4] when the clock is set who is silent or gives up has all its time, and nothing else changes", () => {
+  const group = new GroupScenario({ t: 4 });
+  group.join("a");
+  group.join("b", { rebalanceTimeoutMs: 7_000 });
+  group.join("silent", { topics: [] });
+  group.disconnect("silent");
+  const { coordinator } = group;
+  expect(group.revoking("a")).toHaveLength(2);
+  const before = group.member("b");
+  const nowMs = group.nowMs - 500_000;
+  coordinator.beginSessionsAnew(nowMs);
+  expect(coordinator.takeEvents()).toHaveLength(2);
+  expect(group.member("a")).toMatchObject({
+    silentSinceMs: null,
+    revokeDeadlineMs: nowMs + REBALANCE_MS,
+  });
+  expect(group.member("silent")).toMatchObject({ silentSinceMs: nowMs, revokeDeadlineMs: null });
+  expect(group.member("b")).toBe(before);
+});
+
+test("[GCF-5] a change of either time is told to Kafka's consumers, one of another key to nobody", () => {
+  const group = new GroupScenario({ t: 2 });
+  group.join("k", { heartbeats: true });
+  group.join("n");
+  group.revokeAll();
+  const told = (changes: Record<string, unknown>) => {
+    const before = group.events.length;
+    expect(group.alterConfig(changes).ok).toBe(true);
+    return group.events
+      .slice(before)
+      .flatMap((event) => (event.type === "member" ? [event.member.memberId] : []));
+  };
+  expect(told({ "group.max.size": 9 })).toEqual([]);
+  expect(told({ "consumer.heartbeat.interval.ms": 4_000 })).toEqual(["k"]);
+  expect(told({ "consumer.session.timeout.ms": 50_000 })).toEqual(["k"]);
+  expect(told({ "consumer.session.timeout.ms": 50_000 })).toEqual([]);
+  expect(group.member("n").sessionTimeoutMs).toBe(SESSION_MS);
+});
+
+test("[GCF-2] a change of the assignor rebalances a group that has members, at once, and no other", () => {
+  const group = new GroupScenario({ t: 3, u: 3 });
+  group.alterConfig({ "consumer.assignor": "range" });
+  expect(group.state.groupEpoch).toBe(0);
+  group.join("a");
+  group.join("b");
+  group.revokeAll();
+  const { groupEpoch } = group.state;
+  group.alterConfig({ "consumer.assignor": "uniform" });
+  expect(group.state.groupEpoch).toBe(groupEpoch + 1);
+  group.alterConfig({ "consumer.assignor": "uniform", "group.max.size": 9 });
+  expect(group.state.groupEpoch).toBe(groupEpoch + 1);
+});
+
+test("[GRP-2] letting go of nothing, or of what one need not give up, is no error and changes nothing", () => {
+  const group = new GroupScenario({ t: 4 });
+  group.join("a");
+  group.join("b");
+  const [kept] = group.assigned("a");
+  if (kept === undefined) throw new Error("a keeps some");
+  const before = group.events.length;
+  for (const keys of [[], [kept]]) expect(group.revoked("a", keys)).toEqual({ ok: true });
+  expect(group.events.length).toBe(before);
+});
+
+test("[GRP-3] only members whose target changes get a new one", () => {
+  const group = new GroupScenario({ t: 2, u: 2 });
+  group.join("a", { topics: ["t"] });
+  const before = group.events.length;
+  group.join("b", { topics: ["u"] });
+  const targets = group.events.slice(before).filter(({ type }) => type === "target");
+  expect(targets).toMatchObject([{ memberId: "b" }]);
+});

@@ -1,0 +1,243 @@
+// A group's positions from outside and in the end: they are set, deleted and committed by nobody, and they expire.
+import { describe, expect, test } from "vitest";
+import type { Result } from "../../../../src/core/errors.ts";
+import type { OffsetCommit } from "../../../../src/core/group/offsets.ts";
+import type { PartitionKey } from "../../../../src/core/group/partition-key.ts";
+import { GroupScenario } from "../../../support/group-scenario.ts";
+
+const DAY_MS = 24 * 60 * 60_000;
+
+function commitOf(key: PartitionKey, offset: number, more: Partial<OffsetCommit> = {}) {
+  return { key, offset, metadata: "", isRewind: false, ...more };
+}
+
+const outcome = (result: Result<object>) => (result.ok ? "ok" : result.error);
+
+/** A group that has read t and u, has nobody now, and has committed in both. */
+function left(): GroupScenario {
+  const group = new GroupScenario({ t: 2, u: 1 });
+  group.join("a");
+  group.commit("a", { "t:0": 4, "t:1": 5, "u:0": 6 });
+  group.leave("a");
+  return group;
+}
+
+/** Does it and takes what changed, as the object does. Returns how many changes that made. */
+function changes(group: GroupScenario, act: () => unknown): number {
+  act();
+  return group.coordinator.takeEvents().length;
+}
+
+describe("deleting", () => {
+  test("[OFF-7] the positions of the topics that are named go, with the topics, and no others", () => {
+    const group = left();
+    const { offsets } = group.coordinator;
+    expect(outcome(offsets.delete(["t"]))).toBe("ok");
+    expect([group.committed("t:0"), group.committed("t:1"), group.committed("u:0")]).toEqual([
+      null,
+      null,
+      6,
+    ]);
+    expect([...group.state.topics.keys()]).toEqual(["u"]);
+    expect(outcome(offsets.delete(["t"]))).toBe("UNKNOWN_TOPIC_OR_PARTITION");
+  });
+
+  test("[OFF-7] where one topic is unknown, or is read, none is forgotten", () => {
+    const unknown = left();
+    const names = ["t", "nope"];
+    expect(
+      changes(unknown, () =>
+        expect(outcome(unknown.coordinator.offsets.delete(names))).toBe(
+          "UNKNOWN_TOPIC_OR_PARTITION",
+        ),
+      ),
+    ).toBe(0);
+    const read = left();
+    read.join("b", { topics: ["u"] });
+    expect(
+      changes(read, () =>
+        expect(outcome(read.coordinator.offsets.delete(["t", "u"]))).toBe(
+          "GROUP_SUBSCRIBED_TO_TOPIC",
+        ),
+      ),
+    ).toBe(0);
+    expect(outcome(read.coordinator.offsets.delete(["t"]))).toBe("ok");
+  });
+
+  test("[KFK-14] one position goes alone, its topic stays known, and what is read or unknown is refused", () => {
+    const group = left();
+    const { offsets } = group.coordinator;
+    expect(changes(group, () => expect(outcome(offsets.deletePosition("t", 1))).toBe("ok"))).toBe(
+      1,
+    );
+    expect([group.committed("t:0"), group.committed("t:1")]).toEqual([4, null]);
+    expect(changes(group, () => expect(outcome(offsets.deletePosition("t", 1))).toBe("ok"))).toBe(
+      0,
+    );
+    expect(group.state.topics.has("t")).toBe(true);
+    expect(outcome(offsets.deletePosition("nope", 0))).toBe("UNKNOWN_TOPIC_OR_PARTITION");
+    const read = left();
+    read.join("b", { topics: ["u"] });
+    expect(outcome(read.coordinator.offsets.deletePosition("u", 0))).toBe(
+      "GROUP_SUBSCRIBED_TO_TOPIC",
+    );
+    expect(read.committed("u:0")).toBe(6);
+  });
+});
+
+describe("setting", () => {
+  const topic = (name: string) => ({ name, topicId: name, partitions: 1 });
+
+  test("[OFF-4] positions are set in topics that the group has not read, and in none that is gone", () => {
+    const group = left();
+    const { offsets } = group.coordinator;
+    const resets = [
+      { key: "t:0" as const, offset: 1 },
+      { key: "new:0" as const, offset: 2 },
+      { key: "gone:0" as const, offset: 3 },
+    ];
+    expect(outcome(offsets.reset(resets, [topic("new"), topic("t")], group.nowMs))).toBe("ok");
+    const told = ["t:0", "new:0", "gone:0"] as const;
+    expect(told.map((key) => group.committed(key))).toEqual([1, 2, null]);
+    expect(group.state.offsets.get("new:0")).toEqual({
+      offset: 2,
+      metadata: "",
+      committedAtMs: group.nowMs,
+    });
+    // The group keeps its own knowledge of t, because the reset's may be older.
+    expect(group.state.topics.get("t")?.partitions).toBe(2);
+    const entry = group.coordinator.takeHistory().at(-1);
+    expect(entry).toMatchObject({ type: "offsets reset", partitionCount: 2 });
+  });
+
+  test("[OFF-4] nothing is set while there are members, and the refusal tells how many", () => {
+    const group = left();
+    group.join("a");
+    const result = group.coordinator.offsets.reset([{ key: "t:0", offset: 1 }], [], group.nowMs);
+    expect(result).toMatchObject({
+      error: "NON_EMPTY_GROUP",
+      detail: expect.stringContaining("group group has 1 member(s)"),
+    });
+    expect(group.committed("t:0")).toBe(4);
+  });
+
+  test("[CLS-6] a commit of a classic member goes back too, makes its topics known, and is told of those that are gone", () => {
+    const group = left();
+    const rejected = group.coordinator.offsets.commitClassic(
+      [commitOf("t:0", 1), commitOf("new:0", 2), commitOf("gone:0", 3)],
+      [topic("new"), topic("t")],
+      group.nowMs,
+    );
+    expect(rejected.map(({ key, error }) => [key, error])).toEqual([
+      ["gone:0", "UNKNOWN_TOPIC_OR_PARTITION"],
+    ]);
+    const told = ["t:0", "new:0", "gone:0"] as const;
+    expect(told.map((key) => group.committed(key))).toEqual([1, 2, null]);
+    expect(group.state.topics.get("t")?.partitions).toBe(2);
+  });
+
+  test("[OFF-13] a leader epoch is kept where one was named, 0 too", () => {
+    const group = left();
+    const commits = [
+      commitOf("t:0", 1, { leaderEpoch: 0, metadata: "m" }),
+      commitOf("t:1", 1, { leaderEpoch: 7 }),
+      commitOf("u:0", 1),
+    ];
+    group.coordinator.offsets.commitClassic(commits, [], group.nowMs);
+    expect(group.state.offsets.get("t:0")).toMatchObject({ leaderEpoch: 0, metadata: "m" });
+    expect(group.state.offsets.get("t:1")).toMatchObject({ leaderEpoch: 7 });
+    expect(group.state.offsets.get("u:0")).not.toHaveProperty("leaderEpoch");
+  });
+});
+
+describe("committing", () => {
+  test("[OFF-11] commits at an epoch that the member was told count for what it had by then, those ahead for nothing", () => {
+    const group = new GroupScenario({ t: 2 });
+    group.join("a");
+    group.join("b");
+    group.revokeAll();
+    group.leave("b");
+    const { memberEpoch, assignmentEpochs } = group.member("a");
+    const epochs = [...assignmentEpochs].sort(([, x], [, y]) => x - y);
+    const [old, late] = epochs.map(([key]) => key);
+    if (old === undefined || late === undefined) throw new Error("a has both");
+    const commit = (epoch: number, offset: number) => {
+      const commits = [commitOf(old, offset), commitOf(late, offset)];
+      const { offsets } = group.coordinator;
+      const result = offsets.commitSince("a", epoch, commits, group.nowMs);
+      group.coordinator.takeEvents();
+      return result.ok ? result.rejected.map(({ key, error }) => [key, error]) : result.error;
+    };
+    expect(commit(memberEpoch + 1, 1)).toBe("STALE_MEMBER_EPOCH");
+    expect(commit(memberEpoch, 1)).toEqual([]);
+    expect(commit(memberEpoch - 1, 2)).toEqual([[late, "STALE_MEMBER_EPOCH"]]);
+    expect([group.committed(old), group.committed(late)]).toEqual([2, 1]);
+    expect(
+      outcome(group.coordinator.offsets.commitSince("x", 1, [commitOf(old, 9)], group.nowMs)),
+    ).toBe("UNKNOWN_MEMBER_ID");
+  });
+
+  test("[OFF-3] the same offset again is committed, one less is not, unless the member sought", () => {
+    const group = new GroupScenario({ t: 1 });
+    group.join("a");
+    const commit = (offset: number, isRewind = false) => {
+      const result = group.commit("a", { "t:0": offset }, { isRewind, metadata: `${offset}` });
+      return result.ok ? result.rejected.map(({ error }) => error) : result.error;
+    };
+    expect(commit(5)).toEqual([]);
+    group.nowMs += 1;
+    expect(commit(5)).toEqual([]);
+    expect(group.state.offsets.get("t:0")?.committedAtMs).toBe(group.nowMs);
+    expect(commit(4)).toEqual(["INVALID_REQUEST"]);
+    expect(commit(4, true)).toEqual([]);
+    expect(group.committed("t:0")).toBe(4);
+  });
+});
+
+describe("expiring", () => {
+  test("[OFF-10] each position goes a retention after it was committed and the group left, and the topics with the last", () => {
+    const group = new GroupScenario({ t: 2, u: 1 });
+    group.alterConfig({ "offsets.retention.minutes": 24 * 60 });
+    group.join("a");
+    group.commit("a", { "t:0": 4 });
+    group.nowMs += 5 * DAY_MS;
+    group.leave("a");
+    const leftMs = group.nowMs;
+    group.nowMs += DAY_MS / 2;
+    group.reset({ "t:1": 1, "u:0": 2 });
+    const { offsets } = group.coordinator;
+    expect(offsets.nextExpiryMs).toBe(leftMs + DAY_MS);
+    expect(changes(group, () => offsets.expire(leftMs + DAY_MS - 1))).toBe(0);
+    expect(changes(group, () => offsets.expire(leftMs + DAY_MS))).toBe(1);
+    expect([...group.state.offsets.keys()]).toEqual(["t:1", "u:0"]);
+    expect([...group.state.topics.keys()]).toEqual(["t", "u"]);
+    expect(offsets.nextExpiryMs).toBe(leftMs + DAY_MS + DAY_MS / 2);
+    offsets.expire(leftMs + DAY_MS + DAY_MS / 2);
+    expect(group.state.offsets.size).toBe(0);
+    expect(group.state.topics.size).toBe(0);
+    // Its config keeps it, for ever.
+    expect(offsets.nextExpiryMs).toBe(Number.POSITIVE_INFINITY);
+    expect(offsets.isDead(leftMs + 99 * DAY_MS)).toBe(false);
+    group.coordinator.alterConfig({ "offsets.retention.minutes": null }, group.nowMs);
+    const retentionMs = group.coordinator.config.offsetsRetentionMinutes * 60_000;
+    expect(offsets.nextExpiryMs).toBe(leftMs + retentionMs);
+    expect(offsets.isDead(leftMs + retentionMs - 1)).toBe(false);
+    expect(offsets.isDead(leftMs + retentionMs)).toBe(true);
+  });
+
+  test("[OFF-10] a group that is not there, has a member, or has a position is not dead, whatever the time", () => {
+    const never = new GroupScenario({ t: 1 });
+    expect(never.coordinator.offsets.isDead(1e15)).toBe(false);
+    const read = new GroupScenario({ t: 1 });
+    read.join("a");
+    read.coordinator.offsets.expire(1e15);
+    expect(read.coordinator.offsets.isDead(1e15)).toBe(false);
+    expect(read.coordinator.offsets.nextExpiryMs).toBe(Number.POSITIVE_INFINITY);
+    expect(read.state.topics.size).toBe(1);
+    const kept = left();
+    expect(kept.coordinator.offsets.isDead(1e15)).toBe(false);
+    const { offsets } = kept.coordinator;
+    offsets.expire(1e15);
+    expect(offsets.isDead(1e15)).toBe(true);
+  });
+});

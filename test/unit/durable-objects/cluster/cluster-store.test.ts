@@ -1,0 +1,218 @@
+// The cluster's store in SQLite. Each test asks a store that was opened anew, as after an eviction.
+import { beforeEach, describe, expect, test } from "vitest";
+import { ClusterStore, type Task } from "../../../../durable-objects/cluster/cluster-store.ts";
+import type { Transactional } from "../../../../durable-objects/shared/sql.ts";
+import { TOPIC } from "../../../support/log-fixtures.ts";
+import { nodeSql } from "../../../support/node-sql.ts";
+
+let storage: Transactional;
+const store = () => new ClusterStore(storage);
+
+beforeEach(() => {
+  storage = nodeSql();
+});
+
+const topic = (name: string, topicId = `id-of-${name}`) => ({ ...TOPIC, name, topicId });
+
+describe("topics", () => {
+  test("[CLU-2] they are found by name and by id, and listed by name", () => {
+    const [b, a] = [topic("b"), topic("a")];
+    store().putTopic(b);
+    store().putTopic(a);
+    expect([store().topic("a"), store().topicById("id-of-b")]).toEqual([a, b]);
+    expect([store().topic("c"), store().topicById("a")]).toEqual([null, null]);
+    expect(store().topics()).toEqual([a, b]);
+  });
+
+  test("[CLU-3] one that is changed is what it was changed to, and keeps its id", () => {
+    store().putTopic(topic("a"));
+    const grown = { ...topic("a"), partitions: 9 };
+    store().putTopic(grown);
+    expect([store().topics(), store().topicById("id-of-a")]).toEqual([[grown], grown]);
+  });
+
+  test("[CLU-4] one that is deleted is gone under name and id, with its use, and no other", () => {
+    for (const name of ["a", "b"]) {
+      store().putTopic(topic(name));
+      store().rememberUse(`id-of-${name}`);
+      store().noteLogEnd(`id-of-${name}`, 0, 7);
+    }
+    store().deleteTopic(topic("a"));
+    expect([store().topic("a"), store().topicById("id-of-a")]).toEqual([null, null]);
+    expect(store().usedPartitions("id-of-a")).toBe(null);
+    expect(store().usePartition("id-of-a", 0)).toBe(null);
+    expect([store().topicById("id-of-b"), store().usedPartitions("id-of-b")]).toEqual([
+      topic("b"),
+      [0],
+    ]);
+    const again = topic("a", "another id");
+    store().putTopic(again);
+    expect([store().topic("a"), store().topicById("id-of-a")]).toEqual([again, null]);
+  });
+
+  test("[CFG-2] the defaults are none until some are set, and then those", () => {
+    expect(store().defaults()).toEqual({});
+    store().setDefaults({ "retention.ms": 5 });
+    expect(store().defaults()).toEqual({ "retention.ms": 5 });
+  });
+});
+
+describe("counts", () => {
+  test("[CLU-1] tell how many topics and groups there are, whatever was counted before", () => {
+    const one = store();
+    const told = () => [one.topicCount, one.groupCount];
+    const listed = () => [one.topics().length, one.groups().length];
+    const steps: (() => void)[] = [
+      () => one.putTopic(topic("a")),
+      () => one.putTopic({ ...topic("a"), partitions: 9 }),
+      () => one.putTopic(topic("b")),
+      () => one.deleteTopic(topic("a")),
+      () => one.deleteTopic(topic("a")),
+      () => one.putGroup("g"),
+      () => one.putGroup("g"),
+      () => one.putGroup("h"),
+      () => one.deleteGroup("g"),
+      () => one.deleteGroup("g"),
+    ];
+    for (const step of steps) {
+      step();
+      expect(told()).toEqual(listed());
+      const undone = () =>
+        one.transaction(() => {
+          one.putTopic(topic("c"));
+          one.deleteGroup("h");
+          throw new Error("disk full");
+        });
+      expect(undone).toThrow("disk full");
+      expect(told()).toEqual(listed());
+    }
+    expect([store().topicCount, store().groupCount]).toEqual([1, 1]);
+  });
+});
+
+describe("the use of partitions", () => {
+  test("[FIL-3] a partition is new until it has reported an end, also that of an empty log", () => {
+    expect(store().usePartition("t", 3)).toBe(null);
+    expect(store().usePartition("t", 3)).toBe(null);
+    store().noteLogEnd("t", 3, 0);
+    expect(store().usePartition("t", 3)).toBe(0);
+    expect([store().usePartition("t", 4), store().usePartition("u", 3)]).toEqual([null, null]);
+  });
+
+  test("[FIL-4] the end that was reported never goes back", () => {
+    const ends = [4, 9, 2, 0, 10].map((end) => {
+      store().noteLogEnd("t", 0, end);
+      return store().usePartition("t", 0);
+    });
+    expect(ends).toEqual([4, 9, 9, 9, 10]);
+    store().usePartition("t", 1);
+    store().noteLogEnd("t", 1, 0);
+    expect(store().usePartition("t", 1)).toBe(0);
+  });
+
+  test("[FIL-1] used partitions are told in order, where all of them are remembered", () => {
+    for (const partition of [5, 0, 2]) store().usePartition("t", partition);
+    expect(store().usedPartitions("t")).toBe(null); // The topic is older than what is remembered.
+    expect(store().usedPartitions("u")).toBe(null);
+    store().rememberUse("t");
+    expect(store().usedPartitions("t")).toEqual([0, 2, 5]);
+    store().rememberUse("u");
+    expect(store().usedPartitions("u")).toEqual([]);
+  });
+});
+
+describe("groups", () => {
+  test("[GRP-13] they are listed by name, each once", () => {
+    for (const group of ["h", "g", "h"]) store().putGroup(group);
+    expect(store().groups()).toEqual(["g", "h"]);
+    expect([store().hasGroup("g"), store().hasGroup("i")]).toEqual([true, false]);
+  });
+
+  test("[GRP-9] whoever subscribes to a topic or a pattern is remembered once for each", () => {
+    for (let i = 0; i < 2; i++) {
+      store().subscribe("g", "a");
+      store().subscribeToPattern("g", "a.*");
+    }
+    store().subscribe("h", "a");
+    store().subscribe("h", "b");
+    store().subscribeToPattern("h", "a.*");
+    store().subscribeToPattern("h", "b");
+    expect(store().subscribers("a").sort()).toEqual(["g", "h"]);
+    expect([store().subscribers("b"), store().subscribers("c")]).toEqual([["h"], []]);
+    expect([store().patternsOf("g"), store().patternsOf("i")]).toEqual([["a.*"], []]);
+    expect(store().patterns()).toEqual([
+      { groupId: "g", pattern: "a.*" },
+      { groupId: "h", pattern: "a.*" },
+      { groupId: "h", pattern: "b" },
+    ]);
+  });
+
+  test("[GRP-10] nothing is left of a group that is deleted, and all of the others", () => {
+    for (const group of ["g", "h"]) {
+      store().putGroup(group);
+      store().noteGroupMade(group);
+      store().noteGroupMade(group);
+      store().subscribe(group, "a");
+      store().subscribeToPattern(group, "a.*");
+    }
+    store().deleteGroup("g");
+    expect([store().groups(), store().isGroupMade("g"), store().isGroupMade("h")]).toEqual([
+      ["h"],
+      false,
+      true,
+    ]);
+    expect([store().subscribers("a"), store().patternsOf("g"), store().patternsOf("h")]).toEqual([
+      ["h"],
+      [],
+      ["a.*"],
+    ]);
+  });
+
+  test("[CLK-5] the newest incarnation of a deleted group is kept", () => {
+    expect(store().retiredIncarnation()).toBe(0);
+    store().setRetiredIncarnation(7);
+    store().setRetiredIncarnation(9);
+    expect(store().retiredIncarnation()).toBe(9);
+  });
+});
+
+describe("tasks", () => {
+  const task = (topicId: string): Task => ({ type: "configure-topic", topicId });
+
+  test("[CLU-4] they are kept in order until each is done", () => {
+    for (const topicId of ["a", "b", "c"]) store().addTask(task(topicId));
+    const [, second] = store().tasks();
+    store().deleteTask(second?.id ?? -1);
+    expect(
+      store()
+        .tasks()
+        .map((each) => each.task),
+    ).toEqual([task("a"), task("c")]);
+  });
+
+  test("[CLU-4] a change that fails leaves neither its topic nor its tasks", () => {
+    const failing = () =>
+      store().transaction(() => {
+        store().putTopic(topic("a"));
+        store().addTask(task("a"));
+        throw new Error("disk full");
+      });
+    expect(failing).toThrow("disk full");
+    expect([store().topics(), store().tasks()]).toEqual([[], []]);
+  });
+});
+
+test("[CLU-2] the storage of an older release is read, and takes what is new", () => {
+  store().putTopic(topic("a"));
+  storage.sql.exec("DROP TABLE groups_made");
+  storage.sql.exec("DROP TABLE partition_use");
+  storage.sql.exec("DROP TABLE schema_version");
+  expect([store().topics(), store().isGroupMade("g"), store().usedPartitions("id-of-a")]).toEqual([
+    [topic("a")],
+    false,
+    null,
+  ]);
+  store().noteGroupMade("g");
+  store().noteLogEnd("id-of-a", 0, 4);
+  expect([store().isGroupMade("g"), store().usePartition("id-of-a", 0)]).toEqual([true, 4]);
+});

@@ -1,0 +1,195 @@
+// A partition's housekeeping over parts that say what is due: when its alarm is set, what it does, and when it ends.
+import { expect, test } from "vitest";
+import { Housekeeping } from "../../../../durable-objects/partition/housekeeping.ts";
+import type { RequestStore } from "../../../../durable-objects/partition/request-store.ts";
+import { HOUSEKEEPING_INTERVAL_MS } from "../../../../src/core/limits.ts";
+import type { Compactor } from "../../../../src/core/log/compaction.ts";
+import type { PartitionLog } from "../../../../src/core/log/partition-log.ts";
+
+const NOW_MS = 1_700_000_000_000;
+const HOUR_MS = 3_600_000;
+const NEVER_MS = Date.UTC(2189, 0, 1);
+
+type Due = Partial<Pick<Rig, "retentionMs" | "compactionMs" | "requestsMs">>;
+
+class Rig {
+  alarmMs: number | null = null;
+  /** How often the alarm was read and set. */
+  reads = 0;
+  sets = 0;
+  nowMs = NOW_MS;
+  activeBaseOffset = 0;
+  retentionMs: number | null = null;
+  compactionMs: number | null = null;
+  requestsMs: number | null = null;
+  /** The slices of compaction that are left, and the time that each takes. */
+  slices = 0;
+  sliceMs = 1;
+  readonly steps: string[] = [];
+  onTurn: () => void = () => {};
+  onRead: () => Promise<void> | void = () => {};
+  readonly housekeeping: Housekeeping;
+
+  constructor() {
+    const rig = this;
+    const alarm = {
+      async getAlarm() {
+        rig.reads++;
+        await rig.onRead();
+        return rig.alarmMs;
+      },
+      async setAlarm(atMs: number) {
+        rig.sets++;
+        rig.alarmMs = atMs;
+      },
+    } as Pick<DurableObjectStorage, "getAlarm" | "setAlarm">;
+    const log = {
+      get activeBaseOffset() {
+        return rig.activeBaseOffset;
+      },
+      nextHousekeepingMs: () => rig.retentionMs,
+      enforceRetention: (atMs: number) => rig.note("retention", atMs),
+      rollForCompaction: (atMs: number) => rig.note("roll", atMs),
+    } as unknown as PartitionLog;
+    const compactor = {
+      nextDueMs: () => rig.compactionMs,
+      step: (atMs: number) => {
+        rig.note("slice", atMs);
+        rig.nowMs += rig.sliceMs;
+        return --rig.slices > 0;
+      },
+    } as unknown as Compactor;
+    const requests = {
+      nextDueMs: () => rig.requestsMs,
+      dropExpired: (atMs: number) => rig.note("keys", atMs),
+    } as unknown as RequestStore;
+    const turns = {
+      async next() {
+        rig.steps.push("turn");
+        rig.onTurn();
+      },
+    };
+    this.housekeeping = new Housekeeping(alarm, log, compactor, requests, turns);
+  }
+
+  note(what: string, atMs: number): void {
+    this.steps.push(`${what}+${atMs - NOW_MS}`);
+  }
+
+  async committed(): Promise<void> {
+    this.housekeeping.committed(this.nowMs);
+    await settled();
+  }
+
+  run(): Promise<void> {
+    return this.housekeeping.run(() => this.nowMs);
+  }
+}
+
+function rigWith(parts: Partial<Rig>): Rig {
+  return Object.assign(new Rig(), parts);
+}
+
+function settled(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+test.each<{ due: Due; at: number | null }>([
+  { due: {}, at: null },
+  { due: { compactionMs: NOW_MS + 7 }, at: NOW_MS + 7 },
+  { due: { requestsMs: NOW_MS + 9 }, at: NOW_MS + 9 },
+  { due: { retentionMs: NOW_MS + HOUR_MS }, at: NOW_MS + HOUR_MS },
+  // It would find little each time.
+  { due: { retentionMs: NOW_MS + 1 }, at: NOW_MS + HOUSEKEEPING_INTERVAL_MS },
+  { due: { retentionMs: NOW_MS + HOUR_MS, compactionMs: NOW_MS + 7 }, at: NOW_MS + 7 },
+  { due: { compactionMs: NOW_MS + 7, requestsMs: NOW_MS + 5 }, at: NOW_MS + 5 },
+  // Overdue work is due now, for an alarm in the past says nothing about when.
+  { due: { compactionMs: NOW_MS - HOUR_MS }, at: NOW_MS },
+  { due: { requestsMs: 0 }, at: NOW_MS },
+  { due: { compactionMs: NEVER_MS - 1 }, at: NEVER_MS - 1 },
+  { due: { compactionMs: NEVER_MS }, at: null },
+  { due: { compactionMs: Number.MAX_SAFE_INTEGER, requestsMs: NOW_MS + 3 }, at: NOW_MS + 3 },
+])("[RET-1] where $due is due, the alarm is set for $at", async ({ due, at }) => {
+  const rig = rigWith(due);
+  await rig.housekeeping.schedule(NOW_MS);
+  expect(rig.alarmMs).toBe(at);
+  expect([rig.reads, rig.sets]).toEqual(at === null ? [0, 0] : [1, 1]);
+});
+
+test.each([
+  { set: NOW_MS + 6, left: true },
+  { set: NOW_MS + 7, left: true },
+  { set: NOW_MS + 8, left: false },
+])("[RET-1] an alarm that is set for $set is left as it is: $left", async ({ set, left }) => {
+  const rig = rigWith({ compactionMs: NOW_MS + 7, alarmMs: set });
+  await rig.housekeeping.schedule(NOW_MS);
+  expect(rig.sets).toBe(left ? 0 : 1);
+  expect(rig.alarmMs).toBe(left ? set : NOW_MS + 7);
+});
+
+test("[RET-1] commits look at the alarm once in a life, and once after each roll", async () => {
+  const rig = rigWith({ requestsMs: NOW_MS + HOUR_MS });
+  for (const base of [0, 0, 0, 5, 5, 9]) {
+    rig.activeBaseOffset = base;
+    await rig.committed();
+  }
+  expect(rig.reads).toBe(3);
+  expect(rig.sets).toBe(1);
+});
+
+test("[RET-1] after its alarm a partition considers the next one with the next commit", async () => {
+  const rig = rigWith({ requestsMs: NOW_MS + HOUR_MS });
+  await rig.committed();
+  rig.alarmMs = null;
+  rig.requestsMs = null;
+  await rig.run();
+  expect(rig.alarmMs).toBe(null);
+  rig.requestsMs = NOW_MS + HOUR_MS;
+  await rig.committed();
+  expect(rig.alarmMs).toBe(NOW_MS + HOUR_MS);
+});
+
+test("[CMP-4] an alarm does everything that is due, others have a turn after each slice, and it sets the next", async () => {
+  const rig = rigWith({ slices: 3, compactionMs: NOW_MS + HOUR_MS });
+  await rig.run();
+  expect(rig.steps).toEqual([
+    ...["retention+0", "roll+0", "keys+0"],
+    ...["slice+0", "turn", "slice+1", "turn", "slice+2"],
+  ]);
+  expect(rig.alarmMs).toBe(NOW_MS + HOUR_MS);
+});
+
+test.each([
+  { sliceMs: 20_000, slices: 2 },
+  { sliceMs: 20_001, slices: 1 },
+])("[CMP-4] slices of $sliceMs ms make way for the next alarm after $slices", async (row) => {
+  const { sliceMs, slices } = row;
+  const rig = rigWith({ slices: 9, sliceMs, compactionMs: NOW_MS });
+  await rig.run();
+  expect(rig.steps.filter((step) => step.startsWith("slice"))).toHaveLength(slices);
+  expect(rig.alarmMs, "the rest is due at once").toBe(rig.nowMs);
+});
+
+test("[CLU-4] a partition that ends while its alarm runs does no more and sets none", async () => {
+  const rig = rigWith({ slices: 9, compactionMs: NOW_MS, requestsMs: NOW_MS });
+  rig.onTurn = () => rig.housekeeping.stop();
+  await rig.run();
+  expect(rig.steps.filter((step) => step.startsWith("slice"))).toHaveLength(1);
+  expect([rig.reads, rig.alarmMs]).toEqual([0, null]);
+});
+
+test("[CLU-4] a partition that has ended is not compacted, and no alarm is set for it", async () => {
+  const rig = rigWith({ slices: 9, compactionMs: NOW_MS });
+  rig.housekeeping.stop();
+  await rig.run();
+  await rig.committed();
+  expect(rig.steps.filter((step) => step.startsWith("slice"))).toEqual([]);
+  expect(rig.alarmMs).toBe(null);
+});
+
+test("[CLU-4] a partition that ends while the alarm is looked up sets none", async () => {
+  const rig = rigWith({ compactionMs: NOW_MS + 7 });
+  rig.onRead = () => rig.housekeeping.stop();
+  await rig.housekeeping.schedule(NOW_MS);
+  expect(rig.alarmMs).toBe(null);
+});

@@ -1,0 +1,128 @@
+// Whose storage an object has found: every kind of object in the place of every other.
+import { describe, expect, test } from "vitest";
+import { ClusterStore } from "../../../../durable-objects/cluster/cluster-store.ts";
+import { GroupStore } from "../../../../durable-objects/group/group-store.ts";
+import { PartitionStore } from "../../../../durable-objects/partition/partition-store.ts";
+import type { Transactional } from "../../../../durable-objects/shared/sql.ts";
+import { Coordinator } from "../../../../src/core/group/coordinator.ts";
+import { PARTITION, TOPIC } from "../../../support/log-fixtures.ts";
+import { nodeSql } from "../../../support/node-sql.ts";
+
+interface Kind {
+  readonly name: string;
+  /** Opens the storage as this object, and stores something. */
+  readonly write: (storage: Transactional) => void;
+  /** Opens it as this object does when it wakes up. */
+  readonly load: (storage: Transactional) => unknown;
+}
+
+const partition = (topicId: string, number: number): Kind => ({
+  name: `partition ${topicId}/${number}`,
+  write: (storage) =>
+    new PartitionStore(storage, { topicId, partition: number }).setTopic({ ...TOPIC, topicId }),
+  load: (storage) => new PartitionStore(storage, { topicId, partition: number }).open(),
+});
+
+const group = (groupId: string): Kind => ({
+  name: `group ${groupId}`,
+  write: (storage) => {
+    const store = new GroupStore(storage, groupId);
+    const coordinator = new Coordinator(store.load());
+    coordinator.alterConfig({ "group.max.size": 9 }, 1);
+    store.apply(coordinator.takeEvents());
+  },
+  load: (storage) => new GroupStore(storage, groupId).load(),
+});
+
+const cluster: Kind = {
+  name: "cluster",
+  write: (storage) => new ClusterStore(storage).setDefaults({ "retention.ms": 9 }),
+  load: (storage) => new ClusterStore(storage).topics(),
+};
+
+const KINDS = [
+  cluster,
+  group("g"),
+  group("h"),
+  partition("t-1", 0),
+  partition("t-1", 1),
+  partition("t-2", 0),
+];
+
+function dump(storage: Transactional): string {
+  const tables = storage.sql.exec<{ name: string }>("SELECT name FROM sqlite_master ORDER BY name");
+  const rows = Array.from(tables, ({ name }) => [
+    name,
+    ...storage.sql.exec(`SELECT * FROM ${name}`),
+  ]);
+  return JSON.stringify(rows);
+}
+
+describe("the storage of another object", () => {
+  test.each(
+    KINDS.flatMap((own) =>
+      KINDS.filter((other) => other !== own).map((other) => [own.name, other.name, own, other]),
+    ) as [string, string, Kind, Kind][],
+  )("[FIL-7] %s does not take that of %s, and leaves it as it is", (_, __, own, other) => {
+    const storage = nodeSql();
+    other.write(storage);
+    const before = dump(storage);
+    expect(() => own.load(storage)).toThrow(
+      expect.objectContaining({
+        code: "KAFKA_STORAGE_ERROR",
+        retriable: false,
+        message: expect.stringMatching(new RegExp(`^${own.name}: its storage is that of `)),
+      }),
+    );
+    if (own.name.split(" ")[0] === other.name.split(" ")[0])
+      expect(() => own.load(storage)).toThrow(`that of ${other.name}`);
+    expect(dump(storage)).toBe(before);
+    other.load(storage);
+  });
+
+  /** Takes from the storage what a release before FIL-7 did not write. */
+  const OLDER: readonly { kind: Kind; age: string; ageFrom: readonly Kind[] }[] = [
+    {
+      kind: partition("t-1", 0),
+      age: "UPDATE partition SET topic = json_remove(topic, '$.partition')",
+      ageFrom: [partition("t-2", 0), group("g"), cluster],
+    },
+    {
+      kind: group("g"),
+      age: "ALTER TABLE group_state DROP COLUMN group_id",
+      ageFrom: [partition("t-1", 0), cluster],
+    },
+  ];
+
+  test.each(OLDER)(
+    "[FIL-7] of $kind.name from an older release: it is taken, and says whose it is from then on",
+    ({ kind, age, ageFrom }) => {
+      const storage = nodeSql();
+      kind.write(storage);
+      const whole = dump(storage);
+      storage.sql.exec(age);
+      storage.sql.exec("DROP TABLE schema_version");
+      for (const other of ageFrom) expect(() => other.load(storage)).toThrow("its storage is that");
+      kind.load(storage);
+      expect(dump(storage)).toBe(whole);
+      for (const other of KINDS.filter(({ name }) => name !== kind.name))
+        expect(() => other.load(storage), other.name).toThrow("its storage is that of");
+    },
+  );
+});
+
+test.each([
+  { what: "another topic's", own: { topicId: "t-9", partition: 0 }, isAnothers: true },
+  {
+    what: "another partition's of the same topic",
+    own: { ...PARTITION, partition: 1 },
+    isAnothers: false,
+  },
+])("[FIL-7] data that is $what goes with a deleted topic: only the topic's own does", (row) => {
+  const storage = nodeSql();
+  new PartitionStore(storage, PARTITION).setTopic(TOPIC);
+  const store = new PartitionStore(storage, row.own);
+  expect(store.isAnothers).toBe(false);
+  expect(() => store.open()).toThrow("its storage is that of partition t-1/0, of topic t");
+  expect(store.isAnothers).toBe(row.isAnothers);
+});

@@ -1,0 +1,340 @@
+// The version of an object's storage: opened by an older release, a newer one, and one whose write fails.
+import { describe, expect, test } from "vitest";
+import { ClusterStore } from "../../../../durable-objects/cluster/cluster-store.ts";
+import { GroupStore } from "../../../../durable-objects/group/group-store.ts";
+import { PartitionStore } from "../../../../durable-objects/partition/partition-store.ts";
+import { SqlLogStore } from "../../../../durable-objects/partition/sql-log-store.ts";
+import {
+  addColumn,
+  createTables,
+  migrate,
+  type Schema,
+  storedVersion,
+} from "../../../../durable-objects/shared/schema.ts";
+import type { Sql, SqlValue, Transactional } from "../../../../durable-objects/shared/sql.ts";
+import { configByKey, DEFAULT_TOPIC_CONFIG } from "../../../../src/core/cluster/config.ts";
+import { resolveTopic } from "../../../../src/core/cluster/topics.ts";
+import type { ClassicState } from "../../../../src/core/group/classic.ts";
+import { Coordinator, type JoinRequest } from "../../../../src/core/group/coordinator.ts";
+import { partitionKey } from "../../../../src/core/group/partition-key.ts";
+import { INITIAL_LOG_STATE } from "../../../../src/core/log/log-store.ts";
+import { PARTITION, TOPIC } from "../../../support/log-fixtures.ts";
+import { nodeSql } from "../../../support/node-sql.ts";
+
+interface Kind {
+  readonly name: string;
+  /** Opens new storage and stores something. */
+  readonly make: (storage: Transactional) => void;
+  /** Opens the storage as the object does when it wakes up, and returns what it finds. */
+  readonly open: (storage: Transactional) => unknown;
+  /** Takes away what release 0.1 made only when it first needed it, or never. */
+  readonly age: readonly string[];
+}
+
+const JOIN: JoinRequest = {
+  memberId: "m",
+  memberEpoch: 0,
+  instanceId: null,
+  clientId: "c",
+  topics: ["t"],
+  topicPattern: null,
+  sessionTimeoutMs: 10_000,
+  rebalanceTimeoutMs: 5_000,
+  owned: new Set(),
+  polls: true,
+  heartbeats: false,
+};
+
+const CLASSIC: ClassicState = {
+  generation: 2,
+  protocolType: "consumer",
+  protocolName: "range",
+  leaderId: "m",
+  members: [],
+  isRebalancing: true,
+};
+
+const KINDS: readonly Kind[] = [
+  {
+    name: "cluster",
+    make: (storage) => {
+      const store = new ClusterStore(storage);
+      store.setDefaults({ "retention.ms": 9 });
+      store.putTopic(resolveTopic({ ...TOPIC, defaults: { "retention.ms": 9 } }));
+      store.putGroup("g");
+    },
+    open: (storage) => {
+      const store = new ClusterStore(storage);
+      return [store.topics(), store.groups(), store.defaults(), store.usedPartitions("t-1")];
+    },
+    age: ["groups_made", "partition_use", "incarnations"].map((table) => `DROP TABLE ${table}`),
+  },
+  {
+    name: "group g",
+    make: (storage) => {
+      const store = new GroupStore(storage, "g");
+      const coordinator = new Coordinator(store.load());
+      coordinator.alterConfig({ "group.max.size": 9 }, 1);
+      const topics = [{ topicId: "t-1", name: "t", partitions: 2 }];
+      coordinator.join(JOIN, topics, 1);
+      coordinator.offsets.reset([{ key: partitionKey("t-1", 0), offset: 3 }], [], 1);
+      store.setClassic(CLASSIC);
+      store.apply(coordinator.takeEvents(), coordinator.takeHistory(), 1);
+    },
+    open: (storage) => {
+      const store = new GroupStore(storage, "g");
+      return [store.load(), store.loadClassic(), store.history(9)];
+    },
+    age: [
+      "ALTER TABLE group_state DROP COLUMN group_id",
+      "ALTER TABLE offsets DROP COLUMN leader_epoch",
+    ],
+  },
+  {
+    name: "partition t-1/0",
+    make: (storage) => {
+      new PartitionStore(storage, PARTITION).setTopic(TOPIC);
+      new SqlLogStore(storage).setState({ ...INITIAL_LOG_STATE, logStartOffset: 3 });
+    },
+    open: (storage) => [
+      new PartitionStore(storage, PARTITION).open(),
+      new SqlLogStore(storage).state(),
+    ],
+    age: [
+      "DROP TABLE fence_polls",
+      "UPDATE partition SET topic = json_remove(topic, '$.partition', '$.defaults')",
+    ],
+  },
+];
+
+const rowsOf = (sql: Sql, query: string): Record<string, SqlValue>[] => [...sql.exec(query)];
+const tablesOf = (sql: Sql) =>
+  rowsOf(sql, "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").map(({ name }) =>
+    String(name),
+  );
+/** The columns of each table. */
+const shapeOf = ({ sql }: Transactional) =>
+  tablesOf(sql).map((table) => [table, rowsOf(sql, `SELECT * FROM pragma_table_info('${table}')`)]);
+/** All that is stored. */
+const dump = ({ sql }: Transactional) =>
+  JSON.stringify(tablesOf(sql).map((table) => [table, rowsOf(sql, `SELECT * FROM ${table}`)]));
+
+/** Storage as release 0.1 left it, or an earlier one. */
+function aged({ make, age }: Kind): Transactional {
+  const storage = nodeSql();
+  make(storage);
+  for (const query of [...age, "DROP TABLE schema_version"]) storage.sql.exec(query);
+  return storage;
+}
+
+/** Storage whose n-th write fails. */
+function failing(storage: Transactional, failAt: number): Transactional {
+  let writes = 0;
+  const sql: Sql = {
+    exec(query, ...bindings) {
+      if (!query.startsWith("SELECT") && writes++ === failAt) throw new Error("disk full");
+      return storage.sql.exec(query, ...bindings);
+    },
+  };
+  return { sql, transactionSync: (body) => storage.transactionSync(body) };
+}
+
+describe.each(KINDS)("the storage of $name", (kind) => {
+  test("[VER-1] of release 0.1 is brought to the same tables as new storage, and says the same", () => {
+    const fresh = nodeSql();
+    kind.make(fresh);
+    const older = aged(kind);
+    expect(shapeOf(older)).not.toEqual(shapeOf(fresh));
+    expect(kind.open(older)).toEqual(kind.open(fresh));
+    expect(shapeOf(older)).toEqual(shapeOf(fresh));
+    const migrated = dump(older);
+    kind.open(older);
+    expect(dump(older)).toBe(migrated); // It happens once.
+  });
+
+  test("[VER-1] is brought up wholly or not at all, wherever it fails, and by the next try", () => {
+    const older = aged(kind);
+    const before = dump(older);
+    let fails = 0;
+    for (; ; fails++) {
+      try {
+        kind.open(failing(older, fails));
+        break;
+      } catch (error) {
+        expect(String(error)).toContain("disk full");
+        expect(dump(older)).toBe(before);
+      }
+    }
+    expect(fails).toBeGreaterThanOrEqual(3);
+    const fresh = nodeSql();
+    kind.make(fresh);
+    expect(shapeOf(older)).toEqual(shapeOf(fresh));
+  });
+
+  test("[VER-2] that only a newer release can use is refused and left as it is", () => {
+    const storage = nodeSql();
+    kind.make(storage);
+    storage.sql.exec("UPDATE schema_version SET version = 9, oldest_reader = 8");
+    storage.sql.exec("CREATE TABLE of_a_newer_release (id INTEGER PRIMARY KEY)");
+    const before = dump(storage);
+    expect(() => kind.open(storage)).toThrow(
+      expect.objectContaining({
+        code: "KAFKA_STORAGE_ERROR",
+        retriable: false,
+        message: `${kind.name}: its storage has version 9 and needs a release that knows version 8; this release knows versions up to 2. Run a newer release`,
+      }),
+    );
+    expect(dump(storage)).toBe(before);
+  });
+
+  test("[VER-2] [VER-6] that a newer release wrote and that this one can use is used as it is", () => {
+    const storage = nodeSql();
+    kind.make(storage);
+    const found = kind.open(storage);
+    storage.sql.exec("UPDATE schema_version SET version = 9, oldest_reader = 2");
+    const before = dump(storage);
+    expect(kind.open(storage)).toEqual(found);
+    expect(dump(storage)).toBe(before);
+  });
+
+  test("[VER-3] has JSON with fields of a newer release", () => {
+    const storage = nodeSql();
+    kind.make(storage);
+    const found = kind.open(storage);
+    for (const table of tablesOf(storage.sql)) {
+      const columns = rowsOf(storage.sql, `SELECT * FROM pragma_table_info('${table}')`);
+      for (const { name } of columns)
+        storage.sql.exec(
+          `UPDATE ${table} SET ${String(name)} = json_set(${String(name)}, '$.ofANewerRelease', json('{"a":1}'))
+             WHERE typeof(${String(name)}) = 'text' AND json_valid(${String(name)}) AND ${String(name)} GLOB '{?*}'
+               AND '${String(name)}' NOT IN ('overrides', 'defaults')`,
+        );
+    }
+    expect(dump(storage)).toContain("ofANewerRelease");
+    expect(kind.open(storage)).toEqual(found);
+  });
+});
+
+describe("the ladder", () => {
+  const steps = ["one", "two", "three"].map((column) => (sql: Sql) => {
+    addColumn(sql, "cluster", column, "TEXT");
+    sql.exec(`UPDATE cluster SET ${column} = (SELECT count(*) FROM pragma_table_info('cluster'))`);
+  });
+  const schema = (length: number): Schema => ({
+    kind: "cluster",
+    own: "cluster",
+    oldestReader: 1,
+    create: (sql) => {
+      sql.exec("CREATE TABLE cluster (id INTEGER PRIMARY KEY)");
+      sql.exec("INSERT INTO cluster (id) VALUES (1)");
+    },
+    steps: steps.slice(0, length),
+  });
+
+  test.each([0, 1, 2, 3])(
+    "[VER-1] runs each step once and in order, from version %i + 1 on",
+    (from) => {
+      const storage = nodeSql();
+      createTables(storage.sql, schema(0));
+      for (const length of [from, 3, 3]) {
+        const version = storedVersion(storage.sql, schema(length)) as number;
+        migrate(storage, schema(length), version);
+      }
+      expect(rowsOf(storage.sql, "SELECT * FROM cluster")).toEqual([
+        { id: 1, one: "2", two: "3", three: "4" },
+      ]);
+      expect(storedVersion(storage.sql, schema(3))).toBe(4);
+    },
+  );
+});
+
+describe("a topic from before a config key existed", () => {
+  /** Takes a key from the resolved config that release 0.1 stored, as if that release had not known it. */
+  const forget = (storage: Transactional, table: string, field: string) =>
+    storage.sql.exec(`UPDATE ${table} SET topic = json_remove(topic, '$.config.${field}')`);
+
+  test.each(Object.keys(DEFAULT_TOPIC_CONFIG))("[VER-4] has the default of %s", (field) => {
+    const topic = resolveTopic({
+      ...TOPIC,
+      overrides: { "cleanup.policy": "compact" },
+      defaults: { "max.message.bytes": 1234 },
+    });
+    const expected =
+      field === "cleanupPolicy" || field === "maxMessageBytes"
+        ? topic.config
+        : DEFAULT_TOPIC_CONFIG;
+
+    const ofPartition = nodeSql();
+    new PartitionStore(ofPartition, PARTITION).setTopic(topic);
+    ofPartition.sql.exec("UPDATE partition SET topic = json_remove(topic, '$.defaults')");
+    if (field !== "maxMessageBytes") forget(ofPartition, "partition", field);
+    const opened = new PartitionStore(ofPartition, PARTITION).open();
+    expect(opened?.config).toEqual(topic.config);
+    expect(opened?.defaults).toEqual({ "max.message.bytes": 1234 });
+
+    const ofCluster = nodeSql();
+    const cluster = new ClusterStore(ofCluster);
+    cluster.setDefaults(topic.defaults);
+    cluster.putTopic(topic);
+    forget(ofCluster, "topics", field);
+    const found = new ClusterStore(ofCluster).topic("t");
+    expect(found?.config).toEqual(topic.config);
+    expect(found?.config[field as keyof typeof expected]).toEqual(
+      expected[field as keyof typeof expected],
+    );
+  });
+
+  test("[VER-4] keeps what is set by a key that only the next release knows", () => {
+    const storage = nodeSql();
+    const cluster = new ClusterStore(storage);
+    cluster.putTopic({ ...TOPIC, overrides: { "of.a.newer.release": 5, "retention.ms": 7 } });
+    const topic = new ClusterStore(storage).topic("t");
+    expect(topic?.config).toEqual({ ...DEFAULT_TOPIC_CONFIG, retentionMs: 7 });
+    expect(topic?.overrides).toEqual({ "of.a.newer.release": 5, "retention.ms": 7 });
+    expect(Object.keys(configByKey(topic?.config ?? DEFAULT_TOPIC_CONFIG))).not.toContain(
+      "of.a.newer.release",
+    );
+  });
+
+  test("[VER-4] has the default where a value is no longer legal", () => {
+    const described = { ...TOPIC, overrides: { "segment.ms": 0, "cleanup.policy": "burn" } };
+    expect(resolveTopic(described).config).toEqual(DEFAULT_TOPIC_CONFIG);
+  });
+});
+
+describe("the cluster's tasks", () => {
+  test("[VER-3] of a type that only the next release knows stay stored, and others run", () => {
+    const storage = nodeSql();
+    const cluster = new ClusterStore(storage);
+    storage.sql.exec(`INSERT INTO tasks (task) VALUES ('{"type":"of-a-newer-release","x":1}')`);
+    cluster.addTask({ type: "configure-topic", topicId: "t-1" });
+    expect(cluster.tasks().map(({ task }) => task.type)).toEqual(["configure-topic"]);
+    for (const { id } of cluster.tasks()) cluster.deleteTask(id);
+    expect(rowsOf(storage.sql, "SELECT task FROM tasks")).toHaveLength(1);
+  });
+
+  test.each(['{"type":"tell-group"}', '{"type":"destroy-topic","topicId":1}', "{}", "3", "{"])(
+    "[CRC-2] a damaged one is told: %s",
+    (task) => {
+      const storage = nodeSql();
+      const cluster = new ClusterStore(storage);
+      storage.sql.exec("INSERT INTO tasks (task) VALUES (?)", task);
+      expect(() => cluster.tasks()).toThrow("what is stored in tasks.task is damaged");
+    },
+  );
+});
+
+describe("the cluster's defaults", () => {
+  test("[CFG-3] are as before when the change of them is rolled back", () => {
+    const cluster = new ClusterStore(nodeSql());
+    cluster.setDefaults({ "retention.ms": 1 });
+    expect(() =>
+      cluster.transaction(() => {
+        cluster.setDefaults({ "retention.ms": 2 });
+        cluster.topics();
+        throw new Error("disk full");
+      }),
+    ).toThrow("disk full");
+    expect(cluster.defaults()).toEqual({ "retention.ms": 1 });
+  });
+});

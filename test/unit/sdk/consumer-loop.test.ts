@@ -1,0 +1,309 @@
+// A consumer as a loop, its own commits, and how many handlers are at work at once.
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Consumer, type ConsumerOptions, type PlacedRecord } from "../../../src/sdk/consumer.ts";
+import { type Place, placeOf } from "../../support/consumer-harness.ts";
+import { OneMemberBroker, started } from "../../support/one-member-broker.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => void vi.useRealTimers());
+
+const settle = () => vi.advanceTimersByTimeAsync(100);
+
+function consumerOf(options: Partial<ConsumerOptions> = {}) {
+  const broker = new OneMemberBroker();
+  const consumer = new Consumer(broker, {
+    groupId: "g",
+    topics: ["t"],
+    commitIntervalMs: 600_000,
+    ...options,
+  });
+  return { broker, consumer };
+}
+
+/** Runs a loop; what it saw, and how it ended. */
+function loop(consumer: Consumer, body: (record: PlacedRecord, index: number) => unknown) {
+  const seen: string[] = [];
+  const ended = { error: null as unknown, isOver: false };
+  const run = async () => {
+    for await (const record of consumer) {
+      seen.push(`${placeOf(record)}/${record.offset}`);
+      if ((await body(record, seen.length)) === "break") break;
+    }
+  };
+  run()
+    .catch((error: unknown) => {
+      ended.error = error;
+    })
+    .finally(() => {
+      ended.isOver = true;
+    });
+  return { seen, ended };
+}
+
+describe("for await", () => {
+  test("[LOP-1] gives all records, of each partition in order, one at a time, until close", async () => {
+    const { broker, consumer } = consumerOf();
+    let atWork = 0;
+    const { seen, ended } = loop(consumer, async () => {
+      expect(++atWork).toBe(1);
+      await null;
+      atWork--;
+    });
+    await settle();
+    expect(seen.filter((line) => line.startsWith("t:0"))).toEqual(["t:0/0", "t:0/1", "t:0/2"]);
+    expect(seen.filter((line) => line.startsWith("t:1"))).toEqual(["t:1/0", "t:1/1", "t:1/2"]);
+    await consumer.close();
+    await settle();
+    expect(ended).toEqual({ error: null, isOver: true });
+    expect(broker.log).toEqual(["commit t:0=3 t:1=3", "leave"]);
+  });
+
+  test("[LOP-1] [TRB-4] break leaves at once with a serde that takes its time too", async () => {
+    const valueSerde = { serialize: () => "", deserialize: async () => "value" };
+    const { consumer } = consumerOf({ valueSerde } as never);
+    const { seen, ended } = loop(consumer, () => "break");
+    await settle();
+    expect(seen).toHaveLength(1);
+    expect(ended).toEqual({ error: null, isOver: true });
+  });
+
+  test("[LOP-1] break leaves at once; the record it was at is not done", async () => {
+    const { broker, consumer } = consumerOf();
+    const { seen, ended } = loop(consumer, (_record, count) => (count === 3 ? "break" : null));
+    await settle();
+    expect(ended).toEqual({ error: null, isOver: true });
+    expect(seen).toHaveLength(3);
+    const done = seen.slice(0, 2).map((line) => line.split("/")[0]);
+    const committed = [...new Set(done)].map(
+      (place) => `${place}=${done.filter((each) => each === place).length}`,
+    );
+    expect(broker.log).toEqual([`commit ${committed.sort().join(" ")}`, "leave"]);
+  });
+
+  test("[LOP-1] what the body throws is thrown, and what it threw at is not done", async () => {
+    const { broker, consumer } = consumerOf();
+    const { ended } = loop(consumer, () => {
+      throw new Error("boom");
+    });
+    await settle();
+    expect(ended).toEqual({ error: new Error("boom"), isOver: true });
+    expect(broker.log).toEqual(["leave"]);
+  });
+
+  test("[LOP-1] what is revoked while it waits for the loop goes at once, what the loop is at after it", async () => {
+    const { broker, consumer } = consumerOf();
+    const atWork = Promise.withResolvers<void>();
+    const { seen } = loop(consumer, (_record, count) => (count === 1 ? atWork.promise : null));
+    await settle();
+    expect(seen).toEqual(["t:0/0"]);
+    broker.revoke("t:1");
+    await settle();
+    expect(broker.log).toEqual(["revoked"]);
+    atWork.resolve();
+    await settle();
+    expect(seen).toEqual(["t:0/0", "t:0/1", "t:0/2"]);
+    await consumer.close();
+  });
+
+  test("[LOP-1] a session that ends gives what comes again; nothing of before is done", async () => {
+    const { broker, consumer } = consumerOf();
+    const atWork = Promise.withResolvers<void>();
+    const { seen } = loop(consumer, (_record, count) => (count === 1 ? atWork.promise : null));
+    await settle();
+    broker.endSession();
+    await vi.advanceTimersByTimeAsync(1_000);
+    atWork.resolve();
+    await settle();
+    expect(seen.filter((line) => line.startsWith("t:0"))).toEqual([
+      "t:0/0",
+      "t:0/0",
+      "t:0/1",
+      "t:0/2",
+    ]);
+    expect(seen.filter((line) => line.startsWith("t:1"))).toEqual(["t:1/0", "t:1/1", "t:1/2"]);
+    await consumer.close();
+  });
+
+  test("[LOP-1] a fatal error is thrown into the loop", async () => {
+    const { consumer } = consumerOf({
+      onAssigned: () => {
+        throw new Error("no");
+      },
+    });
+    const { ended } = loop(consumer, () => null);
+    await settle();
+    expect(ended).toEqual({ error: new Error("no"), isOver: true });
+  });
+});
+
+describe("commit and position", () => {
+  test("[LOP-2] commit sends what was processed and resolves once the group has it", async () => {
+    const { broker, consumer } = started({ autoCommit: false }, () => {});
+    await settle();
+    expect(broker.log).toEqual([]);
+    expect(consumer.position({ topic: "t", partition: 0 })).toBe(3);
+    expect(consumer.position({ topic: "t", partition: 7 })).toBeNull();
+    broker.holdsCommits = true;
+    let isDone = false;
+    void consumer.commit().then(() => {
+      isDone = true;
+    });
+    await settle();
+    expect(broker.log).toEqual(["commit t:0=3 t:1=3"]);
+    expect(isDone).toBe(false);
+    broker.answerCommit();
+    await settle();
+    expect(isDone).toBe(true);
+    await consumer.commit();
+    expect(broker.log).toHaveLength(1);
+  });
+
+  test("[LOP-2] a commit while one is in flight waits for its own", async () => {
+    const gates: PromiseWithResolvers<void>[] = [];
+    const { broker, consumer } = started({ autoCommit: false }, (_place, offset) => {
+      if (offset !== 1) return;
+      const gate = Promise.withResolvers<void>();
+      gates.push(gate);
+      return gate.promise;
+    });
+    await settle();
+    broker.holdsCommits = true;
+    void consumer.commit();
+    await settle();
+    for (const gate of gates) gate.resolve();
+    await settle();
+    let isDone = false;
+    void consumer.commit().then(() => {
+      isDone = true;
+    });
+    broker.answerCommit();
+    await settle();
+    expect(broker.log).toEqual(["commit t:0=1 t:1=1", "commit t:0=3 t:1=3"]);
+    expect(isDone).toBe(false);
+    broker.answerCommit();
+    await settle();
+    expect(isDone).toBe(true);
+  });
+
+  test.each([0, null])(
+    "[LOP-2] a commit of the first record waits for its answer, where %s is committed",
+    async (committedOffset) => {
+      const { broker, consumer } = consumerOf({ autoCommit: false });
+      broker.committedOffset = committedOffset;
+      broker.batches = [[0, 1]];
+      void consumer.run({ eachRecord: () => {} });
+      await settle();
+      broker.holdsCommits = true;
+      let isDone = false;
+      void consumer.commit().then(() => {
+        isDone = true;
+      });
+      await settle();
+      expect(broker.log).toEqual(["commit t:0=1 t:1=1"]);
+      expect(isDone).toBe(false);
+      broker.answerCommit();
+      await settle();
+      expect(isDone).toBe(true);
+      await consumer.close();
+    },
+  );
+
+  test("[LOP-2] once a commit is answered nothing is committed until it is asked for again", async () => {
+    const gate = Promise.withResolvers<void>();
+    const { broker, consumer } = started({ autoCommit: false }, (_place, offset) =>
+      offset === 1 ? gate.promise : undefined,
+    );
+    await settle();
+    await consumer.commit();
+    gate.resolve();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(consumer.position({ topic: "t", partition: 0 })).toBe(3);
+    expect(broker.log).toEqual(["commit t:0=1 t:1=1"]);
+    await consumer.commit();
+    expect(broker.log).toEqual(["commit t:0=1 t:1=1", "commit t:0=3 t:1=3"]);
+  });
+
+  test("[LOP-2] a commit whose session ends resolves: there is nothing left to commit", async () => {
+    const { broker, consumer } = started({ autoCommit: false }, () => {});
+    await settle();
+    broker.holdsCommits = true;
+    const committed = consumer.commit();
+    await settle();
+    broker.endSession();
+    await committed;
+  });
+
+  test("[LOP-2] without autoCommit what was processed is committed when a partition goes and on close", async () => {
+    const { broker, consumer } = started({ autoCommit: false }, () => {});
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(broker.log).toEqual([]);
+    broker.revoke("t:0");
+    await settle();
+    expect(broker.log).toEqual(["commit t:0=3 t:1=3", "revoked"]);
+    void consumer.close();
+    await settle();
+    expect(broker.log.at(-1)).toBe("leave");
+  });
+});
+
+describe("run", () => {
+  test.each([1, 2])(
+    "[LOP-3] no more than %i partitions are at work at once, and all get their turn",
+    async (limit) => {
+      const { broker, consumer } = consumerOf();
+      broker.batches = [
+        [0, 1],
+        [1, 1],
+        [2, 1],
+      ];
+      let atWork = 0;
+      let most = 0;
+      const handled: Place[] = [];
+      void consumer.run({
+        partitionsConsumedConcurrently: limit,
+        eachRecord: async (_record, place) => {
+          most = Math.max(most, ++atWork);
+          handled.push(placeOf(place));
+          await new Promise((resolve) => setTimeout(resolve, 10));
+          atWork--;
+        },
+      });
+      await settle();
+      expect(most).toBe(limit);
+      expect(handled.toSorted()).toEqual(["t:0", "t:0", "t:0", "t:1", "t:1", "t:1"]);
+      if (limit === 1) expect(handled.slice(0, 2).sort(), "in turns").toEqual(["t:0", "t:1"]);
+      await consumer.close();
+    },
+  );
+
+  test("[LOP-4] a signal closes; run rejects with its reason", async () => {
+    const { broker, consumer } = consumerOf();
+    const controller = new AbortController();
+    const running = consumer.run({ eachRecord: () => {}, signal: controller.signal });
+    const outcome = expect(running).rejects.toThrow("enough");
+    await settle();
+    controller.abort(new Error("enough"));
+    await outcome;
+    await settle();
+    expect(broker.log).toEqual(["commit t:0=3 t:1=3", "leave"]);
+  });
+
+  test("[LOP-4] a signal that has fired already joins nothing", async () => {
+    const { broker, consumer } = consumerOf();
+    await expect(
+      consumer.run({ eachRecord: () => {}, signal: AbortSignal.abort(new Error("before")) }),
+    ).rejects.toThrow("before");
+    expect(broker.log).toEqual([]);
+  });
+
+  test.each([
+    [{}, /run needs eachRecord or eachBatch/],
+    [
+      { eachRecord: () => {}, partitionsConsumedConcurrently: 0 },
+      /^partitionsConsumedConcurrently is 0/,
+    ],
+  ])("[CBK-7] refused: %o", async (handlers, message) => {
+    const { consumer } = consumerOf();
+    await expect(consumer.run(handlers as never)).rejects.toThrow(message);
+  });
+});

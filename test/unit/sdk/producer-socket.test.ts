@@ -1,0 +1,161 @@
+// The SDK's producer when it has more to say than one append at a time can carry: over a partition socket, in
+// order, a few appends ahead of their answers.
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ZLIB } from "../../../src/compression/zlib.ts";
+import { busyProducer, settle } from "../../support/fake-partition.ts";
+
+beforeEach(() => void vi.useFakeTimers());
+afterEach(() => {
+  vi.useRealTimers();
+  vi.restoreAllMocks();
+});
+
+describe("over a partition socket", () => {
+  test("[PRO-6] at most five appends are ahead of their answers, in order", async () => {
+    const { partition, socket, send, outcomes } = await busyProducer();
+    for (const value of "abcdefg") void send(value);
+    await settle();
+    expect(socket.waiting).toHaveLength(5);
+    while (socket.waiting.length > 0) await socket.letIn();
+    expect(partition.log.join("")).toBe("abcdefg");
+    expect(partition.ways).toEqual(Array(7).fill("socket"));
+    expect(await outcomes()).toEqual([0, 1, 2, 3, 4, 5, 6]);
+  });
+
+  test("[PRO-6] what was stored before the connection broke is not stored again", async () => {
+    const { partition, socket, send, outcomes } = await busyProducer();
+    for (const value of "abcd") void send(value);
+    await settle();
+    await socket.letIn();
+    socket.swallow();
+    socket.swallow();
+    socket.break();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(partition.log.join("")).toBe("abcd");
+    expect(await outcomes()).toEqual([0, 1, 2, 3]);
+  });
+
+  test("[PRO-6] what is refused fails alone, and what was behind it keeps its order", async () => {
+    const { partition, socket, send, outcomes } = await busyProducer();
+    for (const value of "abcd") void send(value);
+    await settle();
+    partition.refused = "b";
+    while (socket.waiting.length > 0) {
+      await socket.letIn();
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(partition.log.join("")).toBe("acd");
+    expect(await outcomes()).toEqual([0, "INVALID_RECORD", 1, 2]);
+    // One other producer is enough for all that was behind it.
+    const lastOf = (value: string) => partition.came.findLast(({ values }) => values === value);
+    expect(["a", "c", "d"].map((value) => lastOf(value)?.producer)).toEqual([1, 2, 2]);
+  });
+
+  test("[PRO-6] what is refused for now is tried again before what was behind it", async () => {
+    const { partition, socket, send, outcomes } = await busyProducer();
+    for (const value of "abc") void send(value);
+    await settle();
+    await socket.letIn("THROTTLING_QUOTA_EXCEEDED");
+    while (socket.waiting.length > 0) {
+      await socket.letIn();
+      await vi.advanceTimersByTimeAsync(100);
+    }
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(partition.log.join("")).toBe("abc");
+    expect(await outcomes()).toEqual([0, 1, 2]);
+  });
+
+  test("[PRO-6] behind one whose outcome stays unknown nothing is sent as another's", async () => {
+    const { partition, socket, send, outcomes } = await busyProducer();
+    for (const value of "abc") void send(value);
+    await settle();
+    const late = socket.waiting.splice(0);
+    partition.isHttpDown = true;
+    socket.break();
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(await outcomes()).toEqual(Array(3).fill("ConnectionError"));
+    // They were under way all the same: each is stored once, in order, before what is sent next.
+    for (const { batches: bytes } of late) partition.append(bytes);
+    partition.isHttpDown = false;
+    void send("d");
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(partition.log.join("")).toBe("abcd");
+  });
+
+  test.each([
+    ["alone", 1],
+    ["sharing an append", 2],
+  ])(
+    "[PRO-6] [TRB-1] behind one that may yet be stored nobody is told of a refusal, nor sent as another's: %s",
+    async (_how, count) => {
+      const { partition, socket, send, outcomes } = await busyProducer(count);
+      void send("a", { deliveryTimeoutMs: 3_000 });
+      await settle();
+      const values = "bc".slice(0, count);
+      for (const value of values) void send(value, { deliveryTimeoutMs: 20_000 });
+      await settle();
+      const late = socket.waiting.splice(0);
+      partition.isHttpDown = true;
+      socket.break();
+      await vi.advanceTimersByTimeAsync(4_000);
+      partition.isHttpDown = false;
+      await vi.advanceTimersByTimeAsync(2_000);
+      // The partition lacks what came before it; what was held up on the way may bring it, and the first copy.
+      expect(partition.log.join("")).toBe("");
+      for (const { batches: bytes } of late) partition.append(bytes);
+      await vi.advanceTimersByTimeAsync(2_000);
+      void send("d");
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(partition.log.join("")).toBe(`a${values}d`);
+      const stored = Array.from({ length: count + 1 }, (_, i) => i + 1);
+      expect(await outcomes()).toEqual(["ConnectionError", ...stored]);
+    },
+  );
+
+  test("[PRO-6] [TRB-3] what this runtime cannot fold is refused, and those around it are stored", async () => {
+    const { partition, socket, send, outcomes, producer } = await busyProducer();
+    vi.spyOn(
+      ZLIB as object as { zstdCompressSync: unknown },
+      "zstdCompressSync",
+      "get" as never,
+    ).mockReturnValue(undefined as never);
+    void send("a");
+    void send("b", { compression: "zstd" });
+    void send("c");
+    for (let i = 0; i < 20; i++) {
+      await vi.dynamicImportSettled();
+      await vi.advanceTimersByTimeAsync(100);
+      while (socket.waiting.length > 0) await socket.letIn();
+    }
+    expect(partition.log.join("")).toBe("ac");
+    expect(await outcomes()).toEqual([0, "UNSUPPORTED_COMPRESSION_TYPE", 1]);
+    await producer.close();
+  });
+
+  test("[PRO-6] a partition that does not answer is given up with its socket", async () => {
+    const { partition, socket, send, outcomes } = await busyProducer();
+    void send("a");
+    await settle();
+    expect(socket.waiting).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(11_000);
+    expect(socket.isClosed).toBe(true);
+    expect(partition.log.join("")).toBe("a");
+    expect(await outcomes()).toEqual([0]);
+  });
+
+  test("[PRO-6] an idle socket is closed after a second, and one of a closed producer at once", async () => {
+    const { producer, socket, send } = await busyProducer();
+    void send("a");
+    await settle();
+    await socket.letIn();
+    await vi.advanceTimersByTimeAsync(999);
+    expect(socket.isClosed).toBe(false);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(socket.isClosed).toBe(true);
+    const other = await busyProducer();
+    await other.producer.close();
+    expect(other.socket.isClosed).toBe(true);
+    await producer.close();
+  });
+});

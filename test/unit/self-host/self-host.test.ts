@@ -1,0 +1,130 @@
+import { readFileSync } from "node:fs";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { advertisedOf, kafkaPortsOf } from "../../../src/self-host/ports.ts";
+import { StartError } from "../../../src/self-host/settings.ts";
+import {
+  COMPATIBILITY_DATE,
+  COMPATIBILITY_FLAGS,
+  workerdConfig,
+} from "../../../src/self-host/workerd-config.ts";
+
+const wrangler = readFileSync("wrangler.toml", "utf8");
+
+test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wrangler.toml", () => {
+  expect(wrangler).toContain(`compatibility_date = "${COMPATIBILITY_DATE}"`);
+  expect(wrangler).toContain(`compatibility_flags = ${JSON.stringify(COMPATIBILITY_FLAGS)}`);
+  const bindings = [...wrangler.matchAll(/name = "([A-Z]+)", class_name = "(\w+)"/g)];
+  expect(bindings).toHaveLength(3);
+  const config = workerdConfig({
+    bundlePath: "../worker.js",
+    storagePath: "/data",
+    host: "127.0.0.1",
+    port: 1,
+    kafkaPorts: [2],
+    kafkaAdvertise: "broker.test:9092",
+    autoCreateTopics: true,
+    numPartitions: 3,
+    trace: undefined,
+  });
+  for (const [, name, className] of bindings) {
+    expect(config).toContain(`(name = "${name}", durableObjectNamespace = "${className}")`);
+    expect(config).toMatch(new RegExp(`className = "${className}", .* enableSql = true`));
+  }
+  const classes = wrangler.match(/new_sqlite_classes = \[(.*)\]/)?.[1]?.split(", ");
+  expect(classes?.sort()).toEqual(bindings.map(([, , className]) => `"${className}"`).sort());
+});
+
+test("[SYS-1] a folder or a path with quotes does not break the configuration", () => {
+  const paths = { bundlePath: 'a"b\\c', storagePath: "/ä ö" };
+  const ports = { host: "::1", port: 1, kafkaPorts: [2], kafkaAdvertise: "b:1,c:2" };
+  const topics = { autoCreateTopics: true, numPartitions: 3 };
+  const config = workerdConfig({ ...paths, ...ports, ...topics, trace: "1" });
+  expect(config).toContain('address = "[::1]:2", tcp = ()');
+  expect(config).toContain('(name = "KAFKA_ADVERTISE", text = "b:1,c:2")');
+  expect(config).toContain('embed "a\\"b\\\\c"');
+  expect(config).toContain('(name = "RIVULET_TRACE", text = "1")');
+  expect(config).toContain('(name = "AUTO_CREATE_TOPICS_ENABLE", text = "true")');
+  expect(config).toContain('(name = "NUM_PARTITIONS", text = "3")');
+});
+
+describe("the addresses of Kafka's nodes", () => {
+  afterEach(() => void vi.unstubAllEnvs());
+
+  const LISTENING = ["127.0.0.1:9092", "127.0.0.1:9093", "127.0.0.1:9094"];
+
+  test.each([
+    ["", LISTENING.join(",")],
+    ["a:1,b:2,c:3", "a:1,b:2,c:3"],
+    [" a:1 , b.test:65535,[::1]:3", "a:1,b.test:65535,[::1]:3"],
+    ["a:1,b:1,c:1,d:1", "a:1,b:1,c:1,d:1"], // More, behind a proxy.
+  ])("[SYS-1] are those that are advertised: %j", (advertise, expected) => {
+    vi.stubEnv("KAFKA_ADVERTISE", advertise);
+    expect(advertisedOf(LISTENING)).toBe(expected);
+  });
+
+  test.each([
+    ["x", /it must be host:port/],
+    ["a:1,b:2,127.0.0.1:99999", /ports from 1 to 65535/],
+    ["a:0,b:2,c:3", /ports from 1 to 65535/],
+    ["a:1,,c:3", /it must be host:port/],
+    ["http://a:1,b:2,c:3", /it must be host:port/],
+    ["a:1,b:2, a:1", /it must name a:1 once/],
+    ["a:1,b:2,a:01", /it must name a:1 once/],
+    ["a:1,b:2", /an address for each of KAFKA_NODES, which is 3, and has 2/],
+    [Array.from({ length: 17 }, (_, i) => `a:${i + 1}`).join(), /at most 16 addresses, and has 17/],
+  ])("[SYS-1] are refused in a sentence: %j", (advertise, sentence) => {
+    vi.stubEnv("KAFKA_ADVERTISE", advertise);
+    const refused = () => advertisedOf(LISTENING);
+    expect(refused).toThrow(StartError);
+    expect(refused).toThrow(sentence);
+    expect(refused).toThrow(`KAFKA_ADVERTISE is "${advertise}"`);
+  });
+
+  test.each([
+    [
+      "65534",
+      "3",
+      null,
+      /the last would be 65536, and the highest is 65535; choose another KAFKA_/,
+    ],
+    ["65535", "2", null, /the last would be 65536/],
+    ["65536", "1", null, /KAFKA_PORT is "65536", it must be a number from 0 to 65535/],
+    ["-1", "1", null, /KAFKA_PORT is "-1"/],
+    ["0", "17", null, /KAFKA_NODES is "17", it must be a number from 1 to 16/],
+    [
+      "free",
+      "1",
+      0,
+      /PORT is \d+, and Kafka's clients are served on port \d+; choose another PORT/,
+    ],
+    ["free", "3", 2, /PORT is \d+, and Kafka's clients are served on the ports \d+ to \d+/],
+  ])(
+    "[SYS-1] ports are refused in a sentence: %s, %s nodes",
+    async (port, nodes, http, sentence) => {
+      const first = port === "free" ? await freeKafkaPort() : port;
+      vi.stubEnv("KAFKA_PORT", String(first));
+      vi.stubEnv("KAFKA_NODES", nodes);
+      const refused = kafkaPortsOf("127.0.0.1", http === null ? null : Number(first) + http);
+      await expect(refused).rejects.toThrow(StartError);
+      await expect(refused).rejects.toThrow(sentence);
+    },
+  );
+
+  test("[SYS-1] where any ports do, each is another one, and none is the one of HTTP", async () => {
+    vi.stubEnv("KAFKA_PORT", "0");
+    vi.stubEnv("KAFKA_NODES", "16");
+    const ports = await kafkaPortsOf("127.0.0.1", 9092);
+    expect(new Set([...ports, 9092]).size).toBe(17);
+    vi.stubEnv("KAFKA_PORT", "");
+    vi.stubEnv("KAFKA_NODES", "1");
+    expect(await kafkaPortsOf("127.0.0.1", 9092)).not.toContain(9092);
+  });
+
+  /** A port that was free a moment ago, with some behind it. */
+  async function freeKafkaPort(): Promise<number> {
+    vi.stubEnv("KAFKA_PORT", "0");
+    vi.stubEnv("KAFKA_NODES", "1");
+    const [port = 0] = await kafkaPortsOf("127.0.0.1", null);
+    return Math.min(port, 65_000);
+  }
+});

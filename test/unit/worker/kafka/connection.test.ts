@@ -1,0 +1,319 @@
+// One connection of a Kafka client: how long it waits for its client, and where requests begin and end.
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { MAX_KAFKA_IN_FLIGHT_BYTES, MAX_KAFKA_REQUEST_BYTES } from "../../../../src/core/limits.ts";
+import type { Env } from "../../../../src/env.ts";
+import { isolate } from "../../../../src/worker/edge/isolate.ts";
+import { Connection } from "../../../../src/worker/kafka/connection.ts";
+import { Frames } from "../../../../src/worker/kafka/frames.ts";
+import { Nodes } from "../../../../src/worker/kafka/nodes.ts";
+import { Watchdog } from "../../../../src/worker/kafka/watchdog.ts";
+import { encodeRequest } from "../../../support/kafka-frames.ts";
+import { API_VERSIONS, METADATA } from "../../../support/kafka-schemas.ts";
+import { settle } from "./feed-bench.ts";
+
+beforeEach(() => void vi.useFakeTimers({ now: 1_000_000 }));
+afterEach(() => {
+  expect(vi.getTimerCount()).toBe(0);
+  vi.useRealTimers();
+});
+
+describe("what a client has to do in time", () => {
+  const enough = { otherwise: "too slow", withinMs: 1_000, minBytes: 100 };
+  const whole = { otherwise: "not done", withinMs: 1_000, minBytes: 0 };
+
+  function watched() {
+    const late: string[] = [];
+    return { late, dog: new Watchdog(({ message }) => late.push(message)) };
+  }
+
+  test("[BND-11] is done, or it is late when the time is over, once", () => {
+    const { late, dog } = watched();
+    dog.expect(whole);
+    vi.advanceTimersByTime(999);
+    expect(late).toEqual([]);
+    vi.advanceTimersByTime(1);
+    expect(late).toEqual(["not done"]);
+    vi.advanceTimersByTime(10_000);
+    expect(late).toHaveLength(1);
+  });
+
+  test.each([
+    ["as many as are enough", enough, 100, 0],
+    ["too few", enough, 99, 1],
+    ["many, where only the whole counts", whole, 1_000_000, 1],
+  ])("[BND-11] bytes that come meanwhile: %s", (_, expected, bytes, count) => {
+    const { late, dog } = watched();
+    dog.expect(expected);
+    for (let i = 0; i < 3 && late.length === 0; i++) {
+      dog.moved(bytes - 1);
+      dog.moved(1);
+      vi.advanceTimersByTime(1_000);
+    }
+    expect(late).toHaveLength(count);
+    // What came in one span does not count in the next.
+    vi.advanceTimersByTime(1_000);
+    expect(late).toHaveLength(1);
+    dog.close();
+  });
+
+  test("[BND-11] is the newest of what was expected, which has its own time", () => {
+    const { late, dog } = watched();
+    dog.expect({ ...enough, otherwise: "first" });
+    vi.advanceTimersByTime(900);
+    dog.moved(1_000);
+    dog.expect({ ...enough, otherwise: "second" });
+    vi.advanceTimersByTime(900);
+    expect(late).toEqual([]);
+    // Twice the time at most, and what came for the first does not count.
+    vi.advanceTimersByTime(200);
+    expect(late).toEqual(["second"]);
+  });
+
+  test("[BND-11] is looked at earlier where less time is given, and later where more is", () => {
+    const { late, dog } = watched();
+    dog.expect({ ...whole, otherwise: "long", withinMs: 60_000 });
+    dog.expect({ ...whole, otherwise: "short", withinMs: 1_000 });
+    vi.advanceTimersByTime(1_000);
+    expect(late).toEqual(["short"]);
+    dog.expect({ ...whole, otherwise: "short" });
+    dog.expect({ ...whole, otherwise: "longer", withinMs: 60_000 });
+    vi.advanceTimersByTime(60_000);
+    expect(late).toHaveLength(1);
+    vi.advanceTimersByTime(1_000);
+    expect(late).toEqual(["short", "longer"]);
+  });
+
+  test("[BND-11] is not begun anew by being said again, and is over when the server is to do its part", () => {
+    const { late, dog } = watched();
+    dog.expect(whole);
+    vi.advanceTimersByTime(999);
+    dog.expect(whole);
+    vi.advanceTimersByTime(1);
+    expect(late).toHaveLength(1);
+    dog.expect({ ...whole });
+    dog.expect(null);
+    vi.advanceTimersByTime(10_000);
+    expect(late).toHaveLength(1);
+    dog.expect(whole);
+    dog.close();
+    vi.advanceTimersByTime(10_000);
+    expect(late).toHaveLength(1);
+  });
+});
+
+describe("a connection", () => {
+  const PATIENCE = { silentMs: 1_000, halfSentMs: 2_000, stalledMs: 4_000, idleMs: 8_000 };
+  const nodes = new Nodes([{ host: "h", port: 1 }], null);
+  const versions = encodeRequest(API_VERSIONS, 0, {});
+
+  function opened(env: Partial<Record<keyof Env, unknown>> = {}) {
+    const ended: string[] = [];
+    const namespace = { getByName: () => ({}) };
+    const bindings = { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace, ...env };
+    const connection = new Connection({
+      env: bindings as unknown as Env,
+      nodes,
+      clientHost: "/",
+      end: ({ message }) => ended.push(message),
+      patience: PATIENCE,
+    });
+    return { connection, ended };
+  }
+  type Opened = ReturnType<typeof opened>["connection"];
+
+  const asks = async (connection: Opened) => {
+    await connection.answer(versions);
+    connection.answered();
+    connection.expectRequest(0);
+  };
+
+  test.each([
+    ["says nothing", async () => {}, 1_000, 0, "no request ever came"],
+    [
+      "begins, and says no more",
+      async (c: Opened) => c.expectRequest(3),
+      2_000,
+      1_000,
+      "a request does not arrive",
+    ],
+    [
+      "has not begun by its first bytes",
+      async (c: Opened) => c.expectRequest(0),
+      1_000,
+      0,
+      "no request ever came",
+    ],
+    ["asks no more", asks, 8_000, 1_000, "no request came for"],
+    [
+      "asks, and begins again",
+      async (c: Opened) => {
+        await asks(c);
+        c.expectRequest(1);
+      },
+      2_000,
+      1_000,
+      "a request does not arrive",
+    ],
+    [
+      "does not take its answer",
+      async (c: Opened) => {
+        await c.answer(versions);
+        c.expectTaken();
+      },
+      4_000,
+      1_000,
+      "the answers were not taken",
+    ],
+  ] as [string, (c: Opened) => Promise<void>, number, number, string][])(
+    "[BND-11] [BND-12] that %s is ended in time, with the reason",
+    async (_, does, withinMs, moreMs, reason) => {
+      const { connection, ended } = opened();
+      await does(connection);
+      vi.advanceTimersByTime(withinMs - 1);
+      expect(ended).toEqual([]);
+      vi.advanceTimersByTime(1 + moreMs);
+      expect(ended).toEqual([expect.stringContaining(reason)]);
+      connection.close();
+    },
+  );
+
+  test("[BND-11] is not ended while its client waits for an answer, nor where bytes keep going", async () => {
+    const never = { getByName: () => ({ topics: () => new Promise(() => {}) }) };
+    const { connection, ended } = opened({ CLUSTER: never });
+    void connection.answer(encodeRequest(METADATA, 1, { topics: null }));
+    await vi.advanceTimersByTimeAsync(100_000);
+    expect(ended).toEqual([]);
+    connection.close();
+    const slow = opened();
+    await slow.connection.answer(versions);
+    slow.connection.expectTaken();
+    for (let i = 0; i < 10; i++) {
+      vi.advanceTimersByTime(3_900);
+      slow.connection.moved(1);
+    }
+    expect(slow.ended).toEqual([]);
+    slow.connection.close();
+  });
+
+  test("[BND-10] holds an answer until it is taken, and nothing once it has ended", async () => {
+    const { inFlight } = isolate.kafka;
+    const { connection } = opened();
+    const pieces = await connection.answer(versions);
+    const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
+    expect(inFlight.bytes).toBe(bytes);
+    connection.inFlight.setAsked(1_000);
+    expect(inFlight.bytes).toBe(bytes + 1_000);
+    connection.answered();
+    expect(inFlight.bytes).toBe(1_000);
+    connection.close();
+    expect(inFlight.bytes).toBe(0);
+    expect(isolate.kafka.connections.size).toBe(0);
+    expect(isolate.kafka.feeds.size).toBe(0);
+    await expect(connection.answer(versions)).rejects.toThrow("the connection is closed");
+  });
+
+  test("[BND-10] [BND-14] is quiet only when all it asked is answered, and is ended where others need the room", async () => {
+    const { connection, ended } = opened();
+    const first = connection.inFlight.quietSince;
+    expect(first).not.toBeNull();
+    expect(connection.inFlight.hasSpoken).toBe(false);
+    const answered = connection.answer(versions);
+    expect(connection.inFlight.quietSince).toBeNull();
+    expect(connection.inFlight.hasSpoken).toBe(true);
+    await answered;
+    connection.answered();
+    expect(connection.inFlight.quietSince).toBeNull();
+    connection.expectRequest(0);
+    const quietSince = connection.inFlight.quietSince as number;
+    expect(quietSince).toBeGreaterThan(first as number);
+    // More bytes that make no request change nothing.
+    connection.expectRequest(10);
+    expect(connection.inFlight.quietSince).toBe(quietSince);
+    connection.inFlight.setAsked(30_000_000);
+    const others = [opened(), opened()];
+    for (const other of others) other.connection.inFlight.setAsked(MAX_KAFKA_IN_FLIGHT_BYTES / 3);
+    await settle();
+    expect(ended).toEqual([expect.stringContaining("this one takes the most")]);
+    for (const each of [connection, ...others.map((other) => other.connection)]) each.close();
+  });
+
+  test.each([
+    [
+      "an API that is not served",
+      new Uint8Array([0, 99, 0, 0, 0, 0, 0, 1]),
+      "API key 99 is not served",
+    ],
+    [
+      "a version above those served",
+      encodeRequest(METADATA, 99, { topics: null }),
+      "Metadata version 99 is not served",
+    ],
+    [
+      "a version below those served",
+      new Uint8Array([0, 1, 0, 0, 0, 0, 0, 1]),
+      "Fetch version 0 is not served",
+    ],
+    [
+      "a request that ends too early",
+      encodeRequest(METADATA, 1, { topics: null }).subarray(0, 15),
+      "Metadata version 1: ",
+    ],
+  ])("[KFK-2] refuses %s, and says which", async (_, frame, reason) => {
+    const { connection } = opened();
+    await expect(connection.answer(frame)).rejects.toThrow(reason);
+    connection.close();
+  });
+
+  test("[KFK-3] answers ApiVersions of a version to come in version 0, with the error", async () => {
+    const { connection } = opened();
+    const [length, body] = (await connection.answer(encodeRequest(API_VERSIONS, 3, {}, 7))) as [
+      Uint8Array,
+      Uint8Array,
+    ];
+    expect(new DataView(length.buffer, length.byteOffset).getInt32(0)).toBe(body.length);
+    const unknown = new Uint8Array(encodeRequest(API_VERSIONS, 0, {}, 7));
+    new DataView(unknown.buffer).setInt16(2, 99);
+    const [, answer] = (await connection.answer(unknown)) as [Uint8Array, Uint8Array];
+    const view = new DataView(answer.buffer, answer.byteOffset);
+    expect([view.getInt32(0), view.getInt16(4)]).toEqual([7, 35]);
+    connection.close();
+  });
+});
+
+describe("where requests begin and end", () => {
+  const length = (value: number) => {
+    const bytes = new Uint8Array(4);
+    new DataView(bytes.buffer).setInt32(0, value);
+    return bytes;
+  };
+
+  test.each([
+    ["the largest", MAX_KAFKA_REQUEST_BYTES, null],
+    [
+      "one byte more",
+      MAX_KAFKA_REQUEST_BYTES + 1,
+      `a request of ${MAX_KAFKA_REQUEST_BYTES + 1} bytes is announced`,
+    ],
+    ["fewer than none", -1, "a request of -1 bytes"],
+    ["TLS", 0x16_03_01_02, "is this TLS?"],
+    ["HTTP", 0x47_45_54_20, "is this HTTP?"],
+    ["POST", 0x50_4f_53_54, "is this HTTP?"],
+  ])("[KFK-2] a length: %s", (_, value, reason) => {
+    const frames = new Frames();
+    const push = () => [...frames.push(length(value))];
+    if (reason === null) expect(push()).toEqual([]);
+    else expect(push).toThrow(reason);
+  });
+
+  test("[KFK-2] an empty request is one, and what is left is counted", () => {
+    const frames = new Frames();
+    expect([...frames.push(length(0))]).toEqual([new Uint8Array()]);
+    expect(frames.buffered).toBe(0);
+    expect([...frames.push(new Uint8Array([0, 0, 0]))]).toEqual([]);
+    expect(frames.buffered).toBe(3);
+    expect([...frames.push(new Uint8Array([2, 7, 8, 0]))]).toEqual([new Uint8Array([7, 8])]);
+    expect(frames.buffered).toBe(1);
+    expect([...frames.push(new Uint8Array())]).toEqual([]);
+    expect(frames.buffered).toBe(1);
+  });
+});
