@@ -2,7 +2,7 @@
 // one at a time, and runs the tests that stand for it. A fault that no test finds is printed. N mutants of each area are
 // tried, chosen by the seed. Ends with 1 if the tests of an area find less than its aim.
 import { parseArgs } from "node:util";
-import { Random } from "../simulation/random.ts";
+import { Random } from "../support/random.ts";
 import { AREAS, type Area, type Stage } from "./areas.ts";
 import { type Mutant, mutantsOf, shown } from "./mutants.ts";
 import { projectFiles, readProjectFile, Tree } from "./tree.ts";

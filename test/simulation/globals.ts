@@ -1,9 +1,10 @@
 // What the program finds in the place of its runtime's globals: the clock, chance, timers and sockets of the
 // world that is simulated now.
+
+import type { Random } from "../support/random.ts";
 import type { Globals } from "./bundle.ts";
 import { SimulatedRequest, SimulatedResponse } from "./http.ts";
 import { ObjectTimers } from "./object-timers.ts";
-import type { Random } from "./random.ts";
 import type { Actor, Scheduler } from "./scheduler.ts";
 import { Endpoint, type Network } from "./sockets.ts";
 

@@ -1,7 +1,7 @@
 // Simulated time. Everything that happens is an event of an actor (a process, a Worker, an object) at a
 // time; one event runs at a time, to the end of all it can do without another one. Equal times go in the
 // order in which they were scheduled, so a run depends on its seed and on nothing else.
-import type { Random } from "./random.ts";
+import type { Random } from "../support/random.ts";
 
 /** Somebody with a clock of its own, who can be paused and can die. */
 export class Actor {

@@ -1,11 +1,11 @@
 // The simulated world: one deployment (Worker and objects) and the processes that talk to it, all running the
 // program on one scheduler.
 import { type CallRequest, type ObjectKind, toArguments } from "../../src/calls/calls.ts";
+import { Random } from "../support/random.ts";
 import type { Exports } from "./bundle.ts";
 import { simulate } from "./globals.ts";
 import { SimulatedRequest, type SimulatedResponse } from "./http.ts";
 import { type ObjectObserver, type ObjectWorld, SimulatedObject } from "./object.ts";
-import { Random } from "./random.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
 import { Endpoint, Network } from "./sockets.ts";
 

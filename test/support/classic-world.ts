@@ -10,7 +10,7 @@ import {
   type ClassicSynced,
 } from "../../src/core/group/classic.ts";
 import { MAX_PENDING_CLASSIC_MS } from "../../src/core/limits.ts";
-import type { Random } from "../simulation/random.ts";
+import type { Random } from "./random.ts";
 
 export const PARTITIONS = 7;
 /** Either may be the longer one. */

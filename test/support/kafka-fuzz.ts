@@ -1,10 +1,12 @@
 // What a broken or hostile client of Kafka's protocol may send, from a seed: sound requests of every API in every version,
 // the same cut off, flipped and swollen, and noise.
+
 import { MAX_KAFKA_REQUEST_BYTES } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import type { Api } from "../../src/worker/kafka/api.ts";
 import { encodeRequest, framed as framedBytes } from "./kafka-frames.ts";
 import * as messages from "./kafka-schemas.ts";
+import { Random } from "./random.ts";
 
 /** What is sent in one piece over one connection. */
 export interface Shot {
@@ -35,11 +37,11 @@ const HUGE_COUNTS = [
 export class KafkaFuzz {
   readonly #topic: string;
   readonly #topicId: string;
-  #state: number;
+  readonly #random: Random;
 
   /** Nothing it makes names another topic than this one and its own, whose names begin with `fuzz-`. */
   constructor(seed: number, topic: string, topicId: string) {
-    this.#state = seed >>> 0;
+    this.#random = new Random(seed);
     this.#topic = topic;
     this.#topicId = topicId;
   }
@@ -121,13 +123,7 @@ export class KafkaFuzz {
     return Buffer.from(Array.from({ length }, () => this.#roll(256)));
   }
 
-  /** mulberry32. */
-  readonly #roll: Roll = (bound) => {
-    this.#state = (this.#state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(this.#state ^ (this.#state >>> 15), this.#state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) % bound;
-  };
+  readonly #roll: Roll = (bound) => this.#random.integer(0, bound - 1);
 }
 
 function shotOf(frames: readonly Buffer[]): Shot {

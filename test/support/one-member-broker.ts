@@ -8,7 +8,7 @@ import type { MemberMessage } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import type { ReaderMessage } from "../../src/protocol/partition-socket.ts";
 import { Consumer, type ConsumerOptions } from "../../src/sdk/consumer.ts";
-import { batchOf, type Place, parsePlace, placeOf } from "./consumer-harness.ts";
+import { batchOf, type Place, parsePlace, placeOf } from "./places.ts";
 
 /** Gives its one member `t:0` and `t:1` with three records each. */
 export class OneMemberBroker implements Transport {

@@ -1,5 +1,6 @@
 // What goes wrong and when, from a seed: the same seed gives the same schedule. What a fault hits depends on
 // what is there at the time, so a run repeats only nearly.
+import { Random } from "../support/random.ts";
 
 export interface Fault {
   readonly atMs: number;
@@ -29,7 +30,8 @@ const DURATION_MS: Readonly<Record<string, readonly [least: number, most: number
 const GROWTH_EVERY_MS = 150_000;
 
 export function planFaults(seed: number, lengthMs: number): Fault[] {
-  const random = seeded(seed);
+  const source = new Random(seed);
+  const random = () => source.next();
   const faults: Fault[] = [];
   const add = (kind: Fault["kind"], atMs: number) => {
     const [least, most] = DURATION_MS[kind] ?? [0, 0];
@@ -45,15 +47,4 @@ export function planFaults(seed: number, lengthMs: number): Fault[] {
   const growths = Math.max(1, Math.round(lengthMs / GROWTH_EVERY_MS));
   for (let i = 0; i < growths; i++) add("growth", ((i + random()) / growths) * lengthMs);
   return faults.sort((a, b) => a.atMs - b.atMs);
-}
-
-/** Numbers from 0 to 1 (mulberry32). */
-function seeded(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1);
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61);
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32;
-  };
 }

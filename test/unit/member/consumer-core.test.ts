@@ -5,14 +5,9 @@ import {
   CLOSE_REPLACED,
   CLOSE_SESSION_ENDED,
 } from "../../../src/protocol/close-codes.ts";
-import {
-  BACKOFF_MS,
-  batchOf,
-  ConsumerHarness,
-  FakeBroker,
-  type Place,
-  SESSION_MS,
-} from "../../support/consumer-harness.ts";
+import { BACKOFF_MS, ConsumerHarness, SESSION_MS } from "../../support/consumer-harness.ts";
+import { FakeBroker } from "../../support/fake-broker.ts";
+import { batchOf, type Place } from "../../support/places.ts";
 
 const HEARTBEAT_MS = 5_000;
 /** At once, now and then, and only when asked to. */

@@ -3,8 +3,8 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { TopicPartition } from "../../../src/core/record.ts";
 import { Consumer, type ConsumerOptions } from "../../../src/sdk/consumer.ts";
 import { Rivulet } from "../../../src/sdk/rivulet.ts";
-import type { Place } from "../../support/consumer-harness.ts";
 import { OneMemberBroker, started } from "../../support/one-member-broker.ts";
+import type { Place } from "../../support/places.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

@@ -1,8 +1,8 @@
 // A consumer as a loop, its own commits, and how many handlers are at work at once.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { Consumer, type ConsumerOptions, type PlacedRecord } from "../../../src/sdk/consumer.ts";
-import { type Place, placeOf } from "../../support/consumer-harness.ts";
 import { OneMemberBroker, started } from "../../support/one-member-broker.ts";
+import { type Place, placeOf } from "../../support/places.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

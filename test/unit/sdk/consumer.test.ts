@@ -2,8 +2,8 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { TopicPartition } from "../../../src/core/record.ts";
 import { Consumer } from "../../../src/sdk/consumer.ts";
-import { placeOf } from "../../support/consumer-harness.ts";
 import { OneMemberBroker, started } from "../../support/one-member-broker.ts";
+import { placeOf } from "../../support/places.ts";
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());

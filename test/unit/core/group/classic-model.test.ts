@@ -1,8 +1,8 @@
 // Classic groups under chance: clients come, go, die in the middle of a phase and come back, and the object is evicted.
 import { test } from "vitest";
-import { Random } from "../../../simulation/random.ts";
 import { ClassicWorld } from "../../../support/classic-world.ts";
 import { runs } from "../../../support/effort.ts";
+import { Random } from "../../../support/random.ts";
 
 const STEPS = 40;
 

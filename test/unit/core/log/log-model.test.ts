@@ -1,5 +1,6 @@
 // The whole log against a plain model: thousands of random steps, each answer foretold or checked.
 // RIVULET_EFFORT=n runs n seeds.
+
 import { expect, test } from "vitest";
 import { compressor } from "../../../../src/compression/compress.ts";
 import { decodeAnyBatch } from "../../../../src/compression/decode.ts";
@@ -26,23 +27,13 @@ import {
 } from "../../../support/compaction-rig.ts";
 import { runs } from "../../../support/effort.ts";
 import { segmentsOf } from "../../../support/memory-log-store.ts";
+import { Random } from "../../../support/random.ts";
 
 const SEEDS = runs(1).numRuns;
 const STEPS = 1_000;
 const EXPIRATION_MS = 24 * HOUR;
 const MAX_BATCH_BYTES = 2_000;
 const EMPTY = new Uint8Array();
-
-/** mulberry32. */
-function randomFrom(seed: number): () => number {
-  let state = seed;
-  return () => {
-    state = (state + 0x6d2b79f5) | 0;
-    let mixed = Math.imul(state ^ (state >>> 15), 1 | state);
-    mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), 61 | mixed)) ^ mixed;
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 4_294_967_296;
-  };
-}
 
 // The model.
 
@@ -207,7 +198,7 @@ function contentOf({ offset, key, value, timestamp, headers }: ConsumerRecord): 
 // The log under the model.
 
 class Walk {
-  readonly random: () => number;
+  readonly random: Random;
   readonly model = new Model();
   readonly fuse = { left: 0 };
   readonly rig: Rig;
@@ -216,7 +207,7 @@ class Walk {
   unique = 0;
 
   constructor(seed: number) {
-    this.random = randomFrom(seed);
+    this.random = new Random(seed);
     const { newPlace } = PLACES[seed % PLACES.length] as (typeof PLACES)[number];
     this.rig = new Rig(refusing(newPlace(), this.fuse), {
       ...this.anyConfig(),
@@ -226,11 +217,11 @@ class Walk {
   }
 
   upTo(count: number): number {
-    return Math.floor(this.random() * (count + 1));
+    return this.random.integer(0, count);
   }
 
   chance(share: number): boolean {
-    return this.random() < share;
+    return this.random.chance(share);
   }
 
   pick<T>(choices: readonly T[]): T {

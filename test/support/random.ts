@@ -1,5 +1,4 @@
-// A seeded source of chance: everything random in a simulation comes from one of these, so that a seed is
-// the whole story.
+// A seeded source of chance. Everything random in a test comes from one of these, so a seed is the whole story.
 
 export class Random {
   #state: number;
