@@ -9,6 +9,6 @@ export { PartitionObject } from "../durable-objects/partition/partition-object.t
 export { Rivulet } from "./worker/rpc/rivulet.ts";
 
 export default {
-  fetch: app.fetch,
+  fetch: (request, env, context) => app.fetch(request, env, context),
   connect: (socket, env) => serveTcp(socket, env),
 } satisfies ExportedHandler<Env>;

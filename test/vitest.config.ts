@@ -87,7 +87,7 @@ export default defineConfig({
         test: {
           name: "workers",
           include: ["test/workers/**/*.test.ts"],
-          setupFiles: ["test/workers/clean-up.ts"],
+          setupFiles: ["test/workers/clean-up.ts", "test/workers/answers-described.ts"],
           // One runtime for many files, for its start costs more than most of them: no two may share a name.
           isolate: false,
           testTimeout: 20_000,

@@ -352,7 +352,7 @@ export class Consumer<Record = ConsumerRecord> {
     if (maxProcessingMs === undefined) return undefined;
     // [SES-8] Leaves without waiting for the handler. It may never return, and others must continue.
     return setTimeout(() => {
-      const detail = `the handler has not returned from ${keyOf(place)} at offset ${offset} within maxProcessingMs, ${maxProcessingMs} ms`;
+      const detail = `the handler has not returned from offset ${offset} of ${keyOf(place)} within maxProcessingMs, ${maxProcessingMs} ms`;
       this.#failure ??= { error: new BrokerError("REQUEST_TIMED_OUT", detail) };
       this.#leave();
     }, maxProcessingMs);

@@ -52,6 +52,10 @@ test("[DOC-1] parameters and bodies are those that are checked", async () => {
     "400",
     "404",
     "409",
+    "429",
+    "500",
+    "503",
+    "504",
   ]);
 });
 

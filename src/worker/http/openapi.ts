@@ -2,12 +2,11 @@
 import { Hono } from "hono";
 import { html } from "hono/html";
 import * as z from "zod";
-import { ERRORS, type ErrorName } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
 import { GROUPS_PATH, TOPICS_PATH } from "../../protocol/paths.ts";
 import { accepts } from "./accept.ts";
 import { textAnswer } from "./answer.ts";
-import { OPERATIONS, type Operation } from "./operations.ts";
+import { answersOf, OPERATIONS, type Operation } from "./operations.ts";
 import * as responses from "./responses.ts";
 
 type JsonSchema = Record<string, unknown>;
@@ -48,18 +47,22 @@ function parameters({ path, query }: Operation) {
 }
 
 function operationJson(operation: Operation) {
-  const { summary, body, bodyTypes, status, response, responseTypes, errors } = operation;
+  const { summary, body, bodyTypes, status, otherStatuses, response, responseTypes } = operation;
   const hasBody = body !== undefined || bodyTypes !== undefined;
-  const byStatus = Map.groupBy<number, ErrorName>(
-    ["INVALID_REQUEST", ...errors],
-    (name) => ERRORS[name].httpStatus,
-  );
-  const problems = Array.from(byStatus, ([code, names]) => [
+  const problems = answersOf(operation)
+    .filter(({ errors }) => errors.length > 0)
+    .map(({ status: code, errors }) => [
+      code,
+      {
+        description: errors.join(", "),
+        content: {
+          "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } },
+        },
+      },
+    ]);
+  const others = Object.entries(otherStatuses ?? {}).map(([code, description]) => [
     code,
-    {
-      description: names.join(", "),
-      content: { "application/problem+json": { schema: { $ref: "#/components/schemas/Problem" } } },
-    },
+    { description, ...(code === "101" ? {} : { content: content(response, responseTypes) }) },
   ]);
   return {
     summary,
@@ -67,7 +70,7 @@ function operationJson(operation: Operation) {
     ...(hasBody ? { requestBody: { required: true, content: content(body, bodyTypes) } } : {}),
     responses: {
       [status]: { description: summary, content: content(response, responseTypes) },
-      ...Object.fromEntries(problems),
+      ...Object.fromEntries([...others, ...problems]),
     },
   };
 }
@@ -178,7 +181,8 @@ function page() {
 }
 
 function operationHtml(operation: Operation) {
-  const { method, path, summary, body, status, response, errors } = operation;
+  const { method, path, summary, body, status, response } = operation;
+  const errors = new Set(answersOf(operation).flatMap((each) => each.errors));
   const inQuery = parameters(operation).filter((each) => each.in === "query");
   const block = (title: string, schema: z.ZodType | undefined) =>
     schema === undefined
@@ -194,6 +198,6 @@ function operationHtml(operation: Operation) {
             <pre>${inQuery.map(({ name, schema }) => `${name}: ${JSON.stringify(schema)}`).join("\n")}</pre>`
     }
     ${block("Body", body)} ${block(`Answer (${status})`, response)}
-    <p>Errors: ${["INVALID_REQUEST", ...errors].join(", ")}</p>
+    <p>Errors: ${[...errors].join(", ")}</p>
   </details>`;
 }

@@ -1,6 +1,6 @@
 // Every operation of the HTTP API: its input, by the schemas that check it, and its answer.
 import * as z from "zod";
-import type { ErrorName } from "../../core/errors.ts";
+import { ERRORS, type ErrorName } from "../../core/errors.ts";
 import { consumeQuery, streamQuery } from "../../protocol/plain-consumer.ts";
 import { pollSchema } from "../../protocol/poll.ts";
 import { batchesQuery } from "./batches.ts";
@@ -20,11 +20,58 @@ export interface Operation {
   readonly body?: z.ZodType;
   /** Media types of the body besides application/json. */
   readonly bodyTypes?: readonly string[];
+  /** The status of success. */
   readonly status: number;
+  /** Other statuses that are no error, with their meaning. */
+  readonly otherStatuses?: Readonly<Record<number, string>>;
   /** Missing if there is no body. */
   readonly response?: z.ZodType;
   readonly responseTypes?: readonly string[];
+  /** True if a stored batch that cannot be read is answered with CORRUPT_MESSAGE as 500 [CRC-2]. */
+  readonly readsRecords?: true;
+  /**
+   * Its own errors. On top come those of all operations, those of a topic's or a group's name in the path, and
+   * MESSAGE_TOO_LARGE for a body.
+   */
   readonly errors: readonly ErrorName[];
+}
+
+/** Errors of all operations: bad input, and trouble of the objects that they ask. */
+export const COMMON_ERRORS = [
+  "INVALID_REQUEST",
+  "REQUEST_TIMED_OUT",
+  "KAFKA_STORAGE_ERROR",
+  "THROTTLING_QUOTA_EXCEEDED",
+  "UNKNOWN_SERVER_ERROR",
+] as const satisfies readonly ErrorName[];
+
+export interface DescribedAnswer {
+  readonly status: number;
+  /** None if the answer is no error. */
+  readonly errors: readonly ErrorName[];
+}
+
+/** Every status that an operation may answer with, and the errors that it stands for. */
+export function answersOf(operation: Operation): DescribedAnswer[] {
+  const { path, status, otherStatuses = {}, errors, readsRecords = false } = operation;
+  const hasBody = operation.body !== undefined || operation.bodyTypes !== undefined;
+  const all = new Set<ErrorName>([
+    ...COMMON_ERRORS,
+    ...(path.includes("{topic}") ? (["INVALID_TOPIC_EXCEPTION"] as const) : []),
+    ...(path.includes("{group}") ? (["INVALID_GROUP_ID"] as const) : []),
+    ...(hasBody ? (["MESSAGE_TOO_LARGE"] as const) : []),
+    ...errors,
+  ]);
+  const answers = Map.groupBy<number, ErrorName>(all, (name) => ERRORS[name].httpStatus);
+  if (hasBody) answers.set(408, ["REQUEST_TIMED_OUT"]); // The body does not come.
+  if (readsRecords) answers.get(500)?.push("CORRUPT_MESSAGE");
+  return [
+    ...[status, ...Object.keys(otherStatuses).map(Number)].map((each) => ({
+      status: each,
+      errors: [],
+    })),
+    ...Array.from(answers, ([each, names]) => ({ status: each, errors: names })),
+  ];
 }
 
 const TOPIC = "/v1/topics/{topic}";
@@ -32,7 +79,7 @@ const PARTITION = `${TOPIC}/partitions/{partition}`;
 const GROUP = "/v1/groups/{group}";
 const NO_TOPIC = ["UNKNOWN_TOPIC_OR_PARTITION"] as const;
 const NO_GROUP = ["GROUP_ID_NOT_FOUND"] as const;
-const NEW_TOPIC = ["INVALID_TOPIC_EXCEPTION", "INVALID_PARTITIONS", "INVALID_CONFIG"] as const;
+const TOPIC_SETTINGS = ["INVALID_PARTITIONS", "INVALID_CONFIG"] as const;
 
 /** Every operation of the API. A test compares it with the routes. */
 export const OPERATIONS: readonly Operation[] = [
@@ -41,6 +88,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/health",
     summary: "Whether the broker is up; 503 while the storage of objects fails, with their number",
     status: 200,
+    otherStatuses: { 503: "The storage of objects fails" },
     response: responses.health,
     errors: [],
   },
@@ -83,7 +131,7 @@ export const OPERATIONS: readonly Operation[] = [
     body: createTopicSchema,
     status: 201,
     response: responses.topic,
-    errors: [...NEW_TOPIC, "TOPIC_ALREADY_EXISTS"],
+    errors: ["INVALID_TOPIC_EXCEPTION", ...TOPIC_SETTINGS, "TOPIC_ALREADY_EXISTS"],
   },
   {
     method: "get",
@@ -100,7 +148,7 @@ export const OPERATIONS: readonly Operation[] = [
     body: alterTopicSchema,
     status: 200,
     response: responses.topic,
-    errors: [...NO_TOPIC, ...NEW_TOPIC],
+    errors: [...NO_TOPIC, ...TOPIC_SETTINGS],
   },
   {
     method: "delete",
@@ -134,11 +182,11 @@ export const OPERATIONS: readonly Operation[] = [
     body: produceSchema,
     bodyTypes: [NDJSON],
     status: 200,
+    otherStatuses: { 207: "Some of the records were refused" },
     response: responses.produced,
     responseTypes: [NDJSON],
     errors: [
       ...NO_TOPIC,
-      "MESSAGE_TOO_LARGE",
       "INVALID_RECORD",
       "INVALID_TIMESTAMP",
       "INVALID_UPDATE_VERSION",
@@ -151,6 +199,7 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "A topic as server-sent events, or over a WebSocket",
     query: streamQuery,
     status: 200,
+    otherStatuses: { 101: "The stream over a WebSocket" },
     responseTypes: ["text/event-stream"],
     errors: NO_TOPIC,
   },
@@ -162,6 +211,7 @@ export const OPERATIONS: readonly Operation[] = [
     status: 200,
     response: responses.fetched,
     responseTypes: [NDJSON],
+    readsRecords: true,
     errors: [...NO_TOPIC, "OFFSET_OUT_OF_RANGE"],
   },
   {
@@ -180,6 +230,7 @@ export const OPERATIONS: readonly Operation[] = [
     query: offsetsQuery,
     status: 200,
     response: responses.listedOffset,
+    readsRecords: true,
     errors: NO_TOPIC,
   },
   {
@@ -192,6 +243,9 @@ export const OPERATIONS: readonly Operation[] = [
     response: responses.appended,
     errors: [
       ...NO_TOPIC,
+      "INVALID_RECORD",
+      "INVALID_TIMESTAMP",
+      "INVALID_UPDATE_VERSION",
       "CORRUPT_MESSAGE",
       "UNSUPPORTED_COMPRESSION_TYPE",
       "OUT_OF_ORDER_SEQUENCE_NUMBER",
@@ -203,7 +257,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: `${PARTITION}/socket`,
     summary: "WebSocket of an SDK's reader (PROTOCOL.md)",
     status: 101,
-    errors: NO_TOPIC,
+    errors: [...NO_TOPIC, "UNSUPPORTED_VERSION"],
   },
   {
     method: "get",
@@ -293,7 +347,14 @@ export const OPERATIONS: readonly Operation[] = [
     body: pollSchema,
     status: 200,
     response: responses.polled,
-    errors: ["UNRELEASED_INSTANCE_ID", "GROUP_MAX_SIZE_REACHED", "INVALID_REGULAR_EXPRESSION"],
+    errors: [
+      "INVALID_TOPIC_EXCEPTION",
+      "INVALID_REGULAR_EXPRESSION",
+      "UNRELEASED_INSTANCE_ID",
+      "UNKNOWN_MEMBER_ID",
+      "NON_EMPTY_GROUP",
+      "GROUP_MAX_SIZE_REACHED",
+    ],
   },
   {
     method: "get",
@@ -301,13 +362,13 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "WebSocket of a plain consumer (PROTOCOL.md)",
     query: consumeQuery,
     status: 101,
-    errors: [...NO_TOPIC, "INVALID_REGULAR_EXPRESSION"],
+    errors: [...NO_TOPIC, "INVALID_REGULAR_EXPRESSION", "UNSUPPORTED_VERSION"],
   },
   {
     method: "get",
     path: `${GROUP}/socket`,
     summary: "WebSocket of an SDK's member (PROTOCOL.md)",
     status: 101,
-    errors: ["GROUP_MAX_SIZE_REACHED"],
+    errors: ["GROUP_MAX_SIZE_REACHED", "UNSUPPORTED_VERSION"],
   },
 ];

@@ -1,0 +1,45 @@
+// [DOC-1] Whatever any test asks of the HTTP API, its answer is one that the operation names: its status and, of an
+// error, its code.
+import { afterEach, expect } from "vitest";
+import { app } from "../../src/worker/http/app.ts";
+import { answersOf, OPERATIONS } from "../../src/worker/http/operations.ts";
+import { PROBLEM_TYPE } from "../../src/worker/http/problem.ts";
+
+const undescribed = new Set<string>();
+
+const ROUTES = OPERATIONS.map((operation) => ({
+  method: operation.method.toUpperCase(),
+  pattern: new RegExp(`^${operation.path.replace(/\{\w+\}/g, "[^/]+")}$`),
+  operation,
+  answers: answersOf(operation),
+}));
+
+const { fetch } = app;
+app.fetch = async (request, ...rest) => {
+  const response = await fetch(request, ...rest);
+  await note(request, response);
+  return response;
+};
+
+async function note({ method, url }: Request, response: Response): Promise<void> {
+  const { pathname } = new URL(url);
+  const route = ROUTES.find((each) => each.method === method && each.pattern.test(pathname));
+  if (route === undefined) return; // There is no such operation: see `noRoute`.
+  const isProblem = response.headers.get("content-type") === PROBLEM_TYPE;
+  const code = isProblem ? ((await response.clone().json()) as { code: string }).code : null;
+  const { status } = response;
+  const isDescribed = route.answers.some(
+    (each) =>
+      each.status === status &&
+      (code === null ? each.errors.length === 0 : each.errors.some((name) => name === code)),
+  );
+  if (isDescribed) return;
+  const { operation } = route;
+  undescribed.add(`${operation.method} ${operation.path} answers ${status} ${code ?? ""}`.trim());
+}
+
+afterEach(() => {
+  const found = [...undescribed];
+  undescribed.clear();
+  expect(found, "answers that operations.ts does not name").toEqual([]);
+});
