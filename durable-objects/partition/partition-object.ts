@@ -359,6 +359,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
    * comes after a topic's deletion finds nothing instead of creating an orphan.
    */
   async #load(): Promise<Result<{ parts: Parts }>> {
+    this.#parts?.turns.hurryIfStanding();
     if (this.#damage !== null) return this.#isDestroyed ? this.#unknownTopic() : this.#damage;
     if (this.#parts !== null && this.#isCompared) return { ok: true, parts: this.#parts };
     this.#loading ??= (this.#parts === null ? this.#begin() : this.#compare(this.#parts)).finally(
@@ -468,6 +469,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
     let parts = this.#parts;
+    parts?.turns.hurryIfStanding();
     if (parts === null || !this.#isCompared) {
       const loaded = await this.#load();
       if (!loaded.ok) return closeFatal(socket, errorOf(loaded));

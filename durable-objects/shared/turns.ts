@@ -11,7 +11,9 @@ const MAX_TURN_MS = 1_000;
 interface Turn {
   readonly came: Promise<void>;
   readonly come: () => void;
+  /** The wall clock, and Date.now(), when the timer was set. */
   readonly armedMs: number;
+  readonly shownMs: number;
   readonly timer: ReturnType<typeof setTimeout>;
 }
 
@@ -42,7 +44,7 @@ export class Turns {
       this.#next = null;
       resolve();
     };
-    return { came, come, armedMs, timer: setTimeout(come, 0) };
+    return { came, come, armedMs, shownMs: Date.now(), timer: setTimeout(come, 0) };
   }
 
   /**
@@ -54,5 +56,13 @@ export class Turns {
     if (turn === null || isWithin(turn.armedMs, MAX_TURN_MS, this.#clock.look().wallMs)) return;
     clearTimeout(turn.timer);
     turn.come();
+  }
+
+  /**
+   * [CLK-1] Hurries at any event of the object, so an object that nobody told of the clock goes on too. It asks for the
+   * wall clock only if the object's time stands still, which costs a busy object nothing.
+   */
+  hurryIfStanding(): void {
+    if (this.#next !== null && Date.now() <= this.#next.shownMs) this.hurry();
   }
 }

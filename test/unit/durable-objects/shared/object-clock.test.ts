@@ -236,6 +236,24 @@ describe("turns of the event loop", () => {
   });
 
   test.each([
+    { what: "was set back", move: () => setBack(HOUR_MS), isHurried: true },
+    { what: "goes on", move: () => pass(2_000), isHurried: false },
+    { what: "shows the same", move: () => {}, isHurried: false },
+  ])(
+    "[CLK-1] any event hurries a turn where the clock $what: $isHurried",
+    async ({ move, isHurried }) => {
+      const turns = new Turns(new ObjectClock(sql));
+      turns.hurryIfStanding(); // Nobody waits.
+      const turn = turns.next();
+      move();
+      turns.hurryIfStanding();
+      expect(await hasCome(turn)).toBe(isHurried);
+      vi.runAllTimers();
+      await turn;
+    },
+  );
+
+  test.each([
     { what: "was set back", move: () => setBack(1), isHeldUp: true },
     { what: "shows a second more", move: () => pass(1_000), isHeldUp: true },
     { what: "shows less than a second more", move: () => pass(999), isHeldUp: false },
