@@ -1,6 +1,7 @@
 // What every group object stores: no partition has two owners, epochs and committed offsets do not go back,
 // and only the owner at its epoch commits (DESIGN invariants 4, 5 and 7). Told from its tables and from the
 // message that it was handling, after each step in which it wrote.
+import { readAssignment } from "../../src/core/group/classic-assignment.ts";
 import type { History, Place } from "./history.ts";
 import type { SimulatedObject } from "./object.ts";
 import type { Endpoint, Frame } from "./sockets.ts";
@@ -16,7 +17,18 @@ interface StoredMember {
   readonly revoking: readonly { topicId: string; partitions: readonly number[] }[];
 }
 
+/** The stored state of a classic group's members. */
+interface StoredClassic {
+  readonly generation: number;
+  readonly isRebalancing: boolean;
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly assignment: { readonly base64: string };
+  }[];
+}
+
 interface Snapshot {
+  readonly classic: StoredClassic | null;
   readonly incarnation: number;
   readonly groupEpoch: number;
   readonly members: ReadonlyMap<string, StoredMember>;
@@ -38,6 +50,7 @@ interface CommitMessage {
 }
 
 const NOTHING: Snapshot = {
+  classic: null,
   incarnation: 0,
   groupEpoch: 0,
   members: new Map(),
@@ -98,6 +111,13 @@ export class GroupChecker {
         );
       return;
     }
+    if ((after.classic?.generation ?? 0) < (before.classic?.generation ?? 0))
+      this.#find(
+        object,
+        `its generation went from ${before.classic?.generation} to ${after.classic?.generation}`,
+      );
+    if (after.members.size > 0 && (after.classic?.members.length ?? 0) > 0)
+      this.#find(object, "it has members of both kinds");
     if (after.groupEpoch < before.groupEpoch)
       this.#find(object, `its epoch went from ${before.groupEpoch} to ${after.groupEpoch}`);
     for (const [memberId, member] of after.members) {
@@ -165,6 +185,15 @@ export class GroupChecker {
     before: Snapshot,
     tenure: Tenure | undefined,
   ): void {
+    const { classic } = before;
+    if (classic !== null && classic.members.length > 0) {
+      // Who joins during a rebalance is stored when it is done.
+      if (!classic.isRebalancing && classic.members.every((each) => each.memberId !== memberId))
+        this.#find(object, `${at} by ${memberId}, who is no classic member`);
+      else if (generation !== classic.generation)
+        this.#find(object, `${at} in generation ${generation}, which is ${classic.generation}`);
+      return;
+    }
     if (before.members.size === 0) {
       this.#history.moved(object.name);
       return;
@@ -182,8 +211,9 @@ export class GroupChecker {
   }
 
   #read(object: SimulatedObject): Snapshot {
-    const { incarnation, groupEpoch, members, offsets } = readTables(object);
+    const { incarnation, groupEpoch, members, offsets, classic } = readTables(object);
     const owners = new Map<string, string>();
+    if (classic?.isRebalancing === false) this.#checkParts(object, classic);
     for (const { memberId, assigned, revoking } of members.values()) {
       for (const { topicId, partitions } of [...assigned, ...revoking]) {
         for (const partition of partitions) {
@@ -194,7 +224,28 @@ export class GroupChecker {
         }
       }
     }
-    return { incarnation, groupEpoch, members, owners, offsets };
+    return { classic, incarnation, groupEpoch, members, owners, offsets };
+  }
+
+  /** In one generation of a classic group no partition is two members'. */
+  #checkParts(object: SimulatedObject, { generation, members }: StoredClassic): void {
+    const readers = new Map<string, string>();
+    for (const { memberId, assignment } of members) {
+      for (const { topic, partitions } of readAssignment(
+        Buffer.from(assignment.base64, "base64"),
+      )) {
+        for (const partition of partitions) {
+          const key = `${topic}/${partition}`;
+          const other = readers.get(key);
+          if (other !== undefined)
+            this.#find(
+              object,
+              `${key} is ${other}'s and ${memberId}'s in generation ${generation}`,
+            );
+          readers.set(key, memberId);
+        }
+      }
+    }
   }
 
   #find(object: SimulatedObject, finding: string): void {
@@ -226,7 +277,10 @@ function readTables({ storage: { sql } }: SimulatedObject) {
   const offsets = new Map<string, number>();
   const topics = new Map<string, string>();
   const tables = sql.exec("SELECT name FROM sqlite_master WHERE name = 'group_state'");
-  if ([...tables].length === 0) return { incarnation: 0, groupEpoch: 0, members, offsets, topics };
+  if ([...tables].length === 0)
+    return { incarnation: 0, groupEpoch: 0, members, offsets, topics, classic: null };
+  const [row] = sql.exec<{ json: string }>("SELECT json FROM classic");
+  const classic = row === undefined ? null : (JSON.parse(row.json) as StoredClassic);
   const [group] = sql.exec<{ incarnation: number; group_epoch: number }>(
     "SELECT incarnation, group_epoch FROM group_state",
   );
@@ -248,5 +302,6 @@ function readTables({ storage: { sql } }: SimulatedObject) {
     members,
     offsets,
     topics,
+    classic,
   };
 }

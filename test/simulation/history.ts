@@ -47,6 +47,8 @@ export class History {
   readonly #forged = new Set<string>();
   /** Group and topic whose positions may jump: reset from outside, or the records were deleted. */
   readonly #volatile = new Set<string>();
+  /** Groups whose positions somebody set by hand. */
+  readonly #moved = new Set<string>();
   readonly #readings = new Map<string, Reading>();
   readonly #values = new Map<string, string>();
   readonly #order = new Map<string, { readonly number: number; readonly offset: number }[]>();
@@ -205,8 +207,9 @@ export class History {
     return this.#replaced.has(`${group} ${name}`);
   }
 
-  /** The group's positions were set from outside while nobody read with it. */
+  /** The group's positions were set from outside while nobody read with it: it may have skipped records. */
   moved(group: string): void {
+    this.#moved.add(group);
     for (const [key, reading] of this.#readings)
       if (key.startsWith(`${group} `)) reading.handedOver = null;
   }
@@ -246,7 +249,7 @@ export class History {
   }
 
   #checkRead(group: string, at: string, end: number): void {
-    if (this.isVolatile(at.slice(0, at.lastIndexOf("/")))) return;
+    if (this.#moved.has(group) || this.isVolatile(at.slice(0, at.lastIndexOf("/")))) return;
     const reading = this.#readings.get(`${group} ${at}`);
     for (let offset = 0; offset < end; offset++) {
       if (reading?.handled.has(offset)) continue;

@@ -1,6 +1,9 @@
 // What befalls the deployment and the processes: members come, go, die, are paused; connections stall and
 // break; objects are evicted and crash; clocks jump; topics grow. Which of it, and how often, is the seed's
 // choice, so that some runs see one kind of trouble very often and others a little of everything.
+
+import { Random } from "../support/random.ts";
+import { ClassicMember } from "./classic-member.ts";
 import type { History } from "./history.ts";
 import { KafkaMember } from "./kafka-member.ts";
 import { type Member, type MemberOptions, PlainMember, SdkMember } from "./processes.ts";
@@ -15,9 +18,13 @@ interface Trouble {
 }
 
 const MAX_MEMBERS_PER_GROUP = 5;
+/** In what share of the groups the members are classic. */
+const CLASSIC_SHARE = 0.35;
 
 export class Nemesis {
   readonly groups: readonly string[];
+  /** Groups with classic members. They have no others. */
+  readonly #classicGroups: ReadonlySet<string>;
   readonly topics: string[] = [];
   readonly counts: Record<string, number> = {};
   /** How far the groups were from rest when they were looked at last. */
@@ -39,12 +46,14 @@ export class Nemesis {
   #nextMember = 1;
   #nextTopic = 1;
 
-  constructor(world: World, history: History, note: (line: string) => void) {
+  constructor(world: World, history: History, note: (line: string) => void, seed: number) {
     this.#world = world;
     this.#history = history;
     this.#note = note;
     const { random } = world;
     this.groups = Array.from({ length: random.integer(1, 2) }, (_, i) => `g${i}`);
+    const classic = new Random(~seed);
+    this.#classicGroups = new Set(this.groups.filter(() => classic.chance(CLASSIC_SHARE)));
     this.#style = {
       sessionTimeoutMs: random.pick([1_000, 2_000, 3_000]),
       commitIntervalMs: random.pick([0, 50, 500]),
@@ -179,8 +188,9 @@ export class Nemesis {
     for (const group of this.groups) {
       const options = { ...this.#style, group, topics: ALL_TOPICS };
       const rest = { isPlain: false, isBatched: false, instanceId: null };
+      const kind = this.#classicGroups.has(group) ? ClassicMember : SdkMember;
       this.#start(
-        new SdkMember(this.#world, this.#history, `last of ${group}`, { ...options, ...rest }),
+        new kind(this.#world, this.#history, `last of ${group}`, { ...options, ...rest }),
       );
     }
   }
@@ -218,6 +228,8 @@ export class Nemesis {
 
   #newMember(name: string, options: MemberOptions): Member {
     const world = this.#world;
+    if (this.#classicGroups.has(options.group))
+      return new ClassicMember(world, this.#history, name, options);
     if (world.random.chance(this.#kafkaShare))
       return new KafkaMember(world, this.#history, name, options);
     if (!options.isPlain) return new SdkMember(world, this.#history, name, options);

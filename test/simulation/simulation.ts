@@ -75,7 +75,7 @@ export async function simulate(
   });
   const random = world.random;
   const { scheduler } = world;
-  const nemesis = new Nemesis(world, history, note);
+  const nemesis = new Nemesis(world, history, note, seed);
   const operator = world.environment(new Actor("operator"));
 
   await runUntil(

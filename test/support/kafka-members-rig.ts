@@ -1,5 +1,6 @@
 // The members of a group that speak Kafka's protocol, over a real coordinator and a real classic group, but without an
 // object around them: the test says what the cluster answers, and sees what the group stores and lists.
+
 import { afterEach, beforeEach, vi } from "vitest";
 import { ClassicMembers, type ClassicStore } from "../../durable-objects/group/classic-members.ts";
 import { GroupClock } from "../../durable-objects/group/group-clock.ts";
@@ -14,6 +15,7 @@ import type { ClassicJoin, ClassicState } from "../../src/core/group/classic.ts"
 import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { emptyGroup, type GroupTopic } from "../../src/core/group/state.ts";
 import { subscribes } from "../../src/core/group/topic-pattern.ts";
+import { consumerAssignment } from "./classic-bytes.ts";
 import { fakeSocket, type TestedSocket } from "./fake-socket.ts";
 
 /** For every test of a file: Date stands until the test sets it. */
@@ -190,31 +192,6 @@ export const LOST = {
   ...fail("KAFKA_STORAGE_ERROR", "its storage is gone"),
   retriable: false as const,
 };
-
-const int16 = (value: number) => [value >> 8, value & 255];
-const int32 = (value: number) => [...int16(value >>> 16), ...int16(value & 65_535)];
-
-/** Kafka's ConsumerProtocolSubscription. */
-export function consumerSubscription(topic: string): Uint8Array {
-  const name = new TextEncoder().encode(topic);
-  return new Uint8Array([...int16(0), ...int32(1), ...int16(name.length), ...name, ...int32(-1)]);
-}
-
-/** Kafka's ConsumerProtocolAssignment. */
-export function consumerAssignment(read: Readonly<Record<string, readonly number[]>>): Uint8Array {
-  const topics = Object.entries(read);
-  return new Uint8Array([
-    ...int16(0),
-    ...int32(topics.length),
-    ...topics.flatMap(([topic, partitions]) => [
-      ...int16(topic.length),
-      ...new TextEncoder().encode(topic),
-      ...int32(partitions.length),
-      ...partitions.flatMap(int32),
-    ]),
-    ...int32(-1),
-  ]);
-}
 
 /** A commit by no member. */
 export const BY_HAND = { memberId: "", instanceId: null, generation: -1 };

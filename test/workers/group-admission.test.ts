@@ -1,10 +1,12 @@
 // Whoever reads with a group, over whatever way in: nobody else moves its positions. Each live member has a twin whose group
 // is evicted before the others try.
+
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
+import { consumerSubscription } from "../support/classic-bytes.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
@@ -26,12 +28,6 @@ import {
 const { NONE } = KAFKA_ERRORS;
 const UNKNOWN = ERRORS.UNKNOWN_MEMBER_ID.code;
 
-/** A subscription of version 0: one topic, no user data. */
-function subscription(topic: string): Uint8Array {
-  const utf8 = new TextEncoder().encode(topic);
-  return new Uint8Array([0, 0, 0, 0, 0, 1, 0, utf8.length, ...utf8, 255, 255, 255, 255]);
-}
-
 async function joinClassic(group: string, topic: string, memberId = "classic") {
   const stub = groupStub(env, group);
   const joined = await stub.joinClassic({
@@ -43,12 +39,12 @@ async function joinClassic(group: string, topic: string, memberId = "classic") {
     sessionTimeoutMs: 30_000,
     rebalanceTimeoutMs: 5_000,
     protocolType: "consumer",
-    protocols: [{ name: "range", metadata: subscription(topic) }],
+    protocols: [{ name: "range", metadata: consumerSubscription(topic) }],
     mustKnowId: false,
     canSkipAssignment: false,
   });
   const token = { memberId: joined.memberId, instanceId: null, generation: joined.generation };
-  const assignments = [{ memberId: joined.memberId, assignment: subscription(topic) }];
+  const assignments = [{ memberId: joined.memberId, assignment: consumerSubscription(topic) }];
   await stub.syncClassic({ ...token, protocolType: null, protocolName: null, assignments });
   return token;
 }

@@ -508,7 +508,9 @@ export class ClassicGroup {
     const member = this.#members.get(memberId);
     const isForeign = instanceId !== null && holder === undefined;
     if (member === undefined || isForeign) return ERRORS.UNKNOWN_MEMBER_ID.code;
-    return generation === this.#generation ? NONE : KAFKA_ERRORS.ILLEGAL_GENERATION;
+    // Nobody was told of generation 0: the members of the first wait for each other. Kafka would let them commit in it.
+    const isCurrent = generation === this.#generation && generation > 0;
+    return isCurrent ? NONE : KAFKA_ERRORS.ILLEGAL_GENERATION;
   }
 
   /** Removes a member by its id, or a static member by its instance id alone. Returns an error code. */

@@ -269,6 +269,18 @@ describe("state", () => {
     expect(commit("", -1)).toBe(ERRORS.UNKNOWN_MEMBER_ID.code);
   });
 
+  test("[CLS-6] nobody commits, heartbeats or syncs before the first generation", () => {
+    const rig = new Rig();
+    const a = rig.join("").joined?.memberId ?? "";
+    rig.join(""); // Another has an id, and is waited for.
+    rig.join(a);
+    expect(rig.group.phase).toBe("PREPARING");
+    const token = { memberId: a, instanceId: null, generation: 0 };
+    expect(rig.group.commitErrorCode(token)).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
+    expect(rig.beat(a, 0)).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
+    expect(rig.sync(a, 0).synced?.errorCode).toBe(KAFKA_ERRORS.ILLEGAL_GENERATION);
+  });
+
   test("[CLS-8] a consumer's assignment is read for people, and nothing of what is none", () => {
     const bytes = Buffer.from([0, 1, 0, 0, 0, 1, 0, 1, 0x74, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0, 3]);
     expect(readAssignment(bytes)).toEqual([{ topic: "t", partitions: [0, 3] }]);

@@ -3,10 +3,10 @@
 import { describe, expect, test } from "vitest";
 import { ERRORS, type ErrorName, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
 import { MAX_OFFSET_METADATA_LENGTH } from "../../../../src/core/limits.ts";
+import { consumerSubscription } from "../../../support/classic-bytes.ts";
 import {
   BY_HAND,
   beat,
-  consumerSubscription,
   KafkaMembersRig,
   LOST,
   OUT_OF_REACH,
