@@ -2,10 +2,12 @@
 // taken). Wrangler takes the port only from its configuration, and any other program that reads
 // wrangler.toml would listen on it too. So wrangler gets a copy.
 import { spawn } from "node:child_process";
-import { readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseEnv } from "node:util";
+import { devConfig } from "./dev-config.ts";
 import { advertisedOf, kafkaPortsOf } from "./ports.ts";
 import {
   assertNoJurisdiction,
@@ -18,17 +20,35 @@ import {
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CONFIG = resolve(ROOT, "wrangler.toml");
+const DEV_VARS = resolve(ROOT, ".dev.vars");
+const JURISDICTION = "RIVULET_JURISDICTION";
 const HOST = "127.0.0.1";
 
 async function main(): Promise<void> {
   assertNoJurisdiction();
+  assertNoJurisdiction(jurisdictionIn(process.argv));
+  if (existsSync(DEV_VARS))
+    assertNoJurisdiction(parseEnv(readFileSync(DEV_VARS, "utf8"))[JURISDICTION]);
   const ports = await kafkaPortsOf(HOST, null);
   const addresses = ports.map((port) => `${HOST}:${port}`);
-  const copy = copyWith(ports, {
-    KAFKA_ADVERTISE: advertisedOf(addresses),
+  const settings = {
     AUTO_CREATE_TOPICS_ENABLE: String(flagOf("AUTO_CREATE_TOPICS_ENABLE", true)),
     NUM_PARTITIONS: String(numberOf("NUM_PARTITIONS", 1, MAX_PARTITIONS)),
+  };
+  const isAsked = ([name]: readonly [string, string]) => Boolean(process.env[name]);
+  const text = devConfig(readFileSync(CONFIG, "utf8"), {
+    host: HOST,
+    ports,
+    variables: {
+      KAFKA_ADVERTISE: advertisedOf(addresses),
+      [JURISDICTION]: "", // That of wrangler.toml is for deployments.
+      ...Object.fromEntries(Object.entries(settings).filter(isAsked)),
+    },
+    defaults: settings,
   });
+  // It lies in the same folder, because paths in it are relative to the folder.
+  const copy = resolve(ROOT, `wrangler.dev-${ports[0]}.toml`);
+  writeFileSync(copy, text);
   const args = argumentsWith(copy, process.argv.slice(2));
   console.log(`Kafka on ${addresses}`);
   const wrangler = spawn(
@@ -47,18 +67,9 @@ async function main(): Promise<void> {
   });
 }
 
-/** Writes the copy into the same folder, because paths in it are relative to the folder. */
-function copyWith(ports: readonly number[], variables: Readonly<Record<string, string>>): string {
-  const copy = resolve(ROOT, `wrangler.dev-${ports[0]}.toml`);
-  const text = readFileSync(CONFIG, "utf8");
-  const listeners = ports.map(
-    (port) => `[[connect]]\nprotocol = "tcp"\naddress = "${HOST}"\nport = ${port}\n`,
-  );
-  const lines = Object.entries(variables).map(
-    ([name, value]) => `${name} = ${JSON.stringify(value)}\n`,
-  );
-  writeFileSync(copy, [text, `[vars]\n${lines.join("")}`, ...listeners].join("\n"));
-  return copy;
+/** Returns the jurisdiction that wrangler's `--var` names: `--var RIVULET_JURISDICTION:eu`. */
+function jurisdictionIn(args: readonly string[]): string | undefined {
+  return args.map((each) => /^(?:--var=)?RIVULET_JURISDICTION:(.*)$/.exec(each)?.[1]).find(Boolean);
 }
 
 /** Replaces our configuration by the copy. If wrangler is given several configurations, ours must be among them. */

@@ -34,8 +34,9 @@ export function flagOf(variable: string, byDefault: boolean): boolean {
 }
 
 /** [PLC-1] workerd has no jurisdictions: whoever asks for one must not take this machine for it. */
-export function assertNoJurisdiction(): void {
-  const jurisdiction = process.env.RIVULET_JURISDICTION;
+export function assertNoJurisdiction(
+  jurisdiction: string | undefined = process.env.RIVULET_JURISDICTION,
+): void {
   if (!jurisdiction) return;
   throw new StartError(
     `RIVULET_JURISDICTION is "${jurisdiction}", but only Cloudflare has jurisdictions, and a broker here keeps its data on this machine; leave it out`,

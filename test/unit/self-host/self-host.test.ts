@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { devConfig } from "../../../src/self-host/dev-config.ts";
 import { advertisedOf, kafkaPortsOf } from "../../../src/self-host/ports.ts";
 import { StartError } from "../../../src/self-host/settings.ts";
 import {
@@ -127,4 +128,46 @@ describe("the addresses of Kafka's nodes", () => {
     const [port = 0] = await kafkaPortsOf("127.0.0.1", null);
     return Math.min(port, 65_000);
   }
+});
+
+describe("the configuration of npm run dev", () => {
+  const config = {
+    host: "127.0.0.1",
+    ports: [9092, 9093],
+    variables: { KAFKA_ADVERTISE: "here", RIVULET_JURISDICTION: "" },
+    defaults: { NUM_PARTITIONS: "1", AUTO_CREATE_TOPICS_ENABLE: "true" },
+  };
+
+  test.each([
+    { what: "has no variables", text: wrangler, partitions: "1" },
+    {
+      what: "has variables of its own",
+      text: `${wrangler}\n[vars]\nOTHER = "o"\nRIVULET_JURISDICTION = "eu"\nNUM_PARTITIONS = "7"\n\n[other]\nx = 1\n`,
+      partitions: "7",
+    },
+    {
+      what: "ends with them",
+      text: `${wrangler}\n[vars] # of a person\nNUM_PARTITIONS = "7"`,
+      partitions: "7",
+    },
+  ])(
+    "[SYS-1] [PLC-1] has one table of variables where wrangler.toml $what",
+    ({ text, partitions }) => {
+      const made = devConfig(text, config);
+      expect(made.match(/^\[vars\]$/gm)).toHaveLength(1);
+      const table = made.split("[vars]\n")[1]?.split("\n[")[0] ?? "";
+      const variables = Object.fromEntries(
+        [...table.matchAll(/^(\w+) = "(.*)"$/gm)].map(([, name, value]) => [name, value]),
+      );
+      expect(variables).toEqual({
+        KAFKA_ADVERTISE: "here",
+        RIVULET_JURISDICTION: "",
+        NUM_PARTITIONS: partitions,
+        AUTO_CREATE_TOPICS_ENABLE: "true",
+        ...(text.includes("OTHER") ? { OTHER: "o" } : {}),
+      });
+      for (const port of config.ports) expect(made).toContain(`port = ${port}\n`);
+      expect(made).toContain(wrangler.trim().split("\n").at(-1) ?? "");
+    },
+  );
 });
