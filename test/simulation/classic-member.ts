@@ -1,24 +1,14 @@
 // A member that speaks Kafka's classic protocol: it joins, syncs, heartbeats, reads and commits, by calls. The leader
 // assigns. As in KafkaMember, the connection is left out.
 import { readAssignment, readSubscription } from "../../src/core/group/classic-assignment.ts";
-import { batches, decodeBatch } from "../../src/core/log/record-batch.ts";
 import { consumerAssignment, consumerSubscription } from "../support/classic-bytes.ts";
-import type { Place } from "./history.ts";
-import { Member } from "./processes.ts";
+import { CallingMember, type Held, type OffsetCalls, type Token } from "./calling-member.ts";
 
-const utf8 = new TextDecoder();
 const NONE = 0;
 const UNKNOWN_MEMBER_ID = 25;
 const REBALANCE_IN_PROGRESS = 27;
 const MEMBER_ID_REQUIRED = 79;
 const FENCED_INSTANCE_ID = 82;
-const MAX_READ_BYTES = 300;
-
-interface Token {
-  readonly memberId: string;
-  readonly instanceId: string | null;
-  readonly generation: number;
-}
 
 interface Joined {
   readonly errorCode: number;
@@ -30,37 +20,13 @@ interface Joined {
   readonly members: readonly { readonly memberId: string; readonly metadata: Uint8Array }[];
 }
 
-interface Group {
+interface Group extends OffsetCalls {
   joinClassic(request: object): Promise<Joined>;
   syncClassic(request: object): Promise<{ errorCode: number; assignment: Uint8Array }>;
   heartbeatClassic(token: Token): Promise<number>;
   leaveClassic(request: {
     members: readonly { memberId: string; instanceId: string | null }[];
   }): Promise<number[]>;
-  committedOffsets(request: { member: null }): Promise<{
-    readonly offsets: number | readonly (Place & { offset: number })[];
-  }>;
-  commitOffsets(request: {
-    token: Token;
-    offsets: readonly (Place & { offset: number; metadata: string })[];
-  }): Promise<{ errorCode: number }>;
-}
-
-interface Partition {
-  read(request: { offset: number; maxBytes: number }): Promise<{
-    readonly ok: boolean;
-    readonly batches?: Uint8Array;
-  }>;
-}
-
-interface Objects {
-  readonly GROUP: { getByName(name: string): Group };
-  readonly PARTITION: { getByName(name: string): Partition };
-}
-
-interface Held extends Place {
-  readonly topicId: string;
-  nextOffset: number;
 }
 
 /** A topic as the leader assigns it. */
@@ -69,38 +35,16 @@ interface Topic {
   readonly partitions: number;
 }
 
-export class ClassicMember extends Member {
-  readonly isSdk = false;
-  #isClosing = false;
+export class ClassicMember extends CallingMember<Group> {
   #memberId = "";
   #generation = -1;
   #ids = 0;
-  #held: Held[] = [];
+  protected held: Held[] = [];
   /** As the topics were when it joined. When one has grown, the leader has all join again, as Kafka's clients do. */
   #seenTopics = "";
   #isLeader = false;
 
-  start(): void {
-    this.act(() => void this.#run());
-  }
-
-  close(): void {
-    this.#isClosing = true;
-  }
-
-  async #run(): Promise<void> {
-    while (this.isRunning) {
-      // A call that failed may have been carried out. The next turn asks again.
-      await this.#turn().catch(() => {});
-      await this.wait(this.world.random.integer(50, 300));
-    }
-  }
-
-  get #group(): Group {
-    return (this.world.env as Objects).GROUP.getByName(this.group);
-  }
-
-  get #token(): Token {
+  protected get token(): Token {
     return {
       memberId: this.#memberId,
       instanceId: this.options.instanceId,
@@ -108,23 +52,22 @@ export class ClassicMember extends Member {
     };
   }
 
-  async #turn(): Promise<void> {
-    if (this.#isClosing) {
-      await this.#commitOf()();
+  protected async turn(): Promise<void> {
+    if (this.isClosing) {
+      await this.commit();
       const { instanceId } = this.options;
       if (this.#memberId !== "" && instanceId === null)
-        await this.#group.leaveClassic({ members: [{ memberId: this.#memberId, instanceId }] });
-      this.history.died(this);
-      this.isRunning = false;
+        await this.calls.leaveClassic({ members: [{ memberId: this.#memberId, instanceId }] });
+      this.ended();
       return;
     }
     if (this.#generation < 0) {
       await this.#join();
       return;
     }
-    const errorCode = await this.#group.heartbeatClassic(this.#token);
+    const errorCode = await this.calls.heartbeatClassic(this.token);
     if (errorCode === REBALANCE_IN_PROGRESS) {
-      await this.#commitOf()();
+      await this.commit();
       this.#loseAll();
       return;
     }
@@ -132,17 +75,17 @@ export class ClassicMember extends Member {
       this.#fenced(errorCode);
       return;
     }
-    for (const held of [...this.#held]) await this.#read(held);
-    await this.#commitSomeTime();
+    await this.readAll();
+    await this.commitSomeTime();
     if (this.#isLeader && JSON.stringify(await this.#topics()) !== this.#seenTopics) {
-      await this.#commitOf()();
+      await this.commit();
       this.#loseAll();
     }
   }
 
   #loseAll(): void {
-    for (const held of this.#held) this.history.lost(this, held);
-    this.#held = [];
+    for (const held of this.held) this.history.lost(this, held);
+    this.held = [];
     this.#generation = -1;
   }
 
@@ -151,15 +94,14 @@ export class ClassicMember extends Member {
     if (errorCode === UNKNOWN_MEMBER_ID) this.#memberId = "";
     // Somebody else has its name: it gives up, as Kafka's clients do.
     if (errorCode === FENCED_INSTANCE_ID) {
-      this.history.died(this);
-      this.isRunning = false;
+      this.ended();
     }
   }
 
   async #join(): Promise<void> {
     const { topics, sessionTimeoutMs, instanceId } = this.options;
     const seenTopics = await this.#topics();
-    const joined = await this.#group.joinClassic({
+    const joined = await this.calls.joinClassic({
       memberId: this.#memberId,
       newMemberId: `${this.name}-${this.#ids++}`,
       instanceId,
@@ -179,8 +121,8 @@ export class ClassicMember extends Member {
     this.#isLeader = joined.leaderId === joined.memberId;
     this.#seenTopics = JSON.stringify(seenTopics);
     const isAssigning = this.#isLeader && !joined.skipAssignment;
-    const token = { ...this.#token, generation: joined.generation };
-    const synced = await this.#group.syncClassic({
+    const token = { ...this.token, generation: joined.generation };
+    const synced = await this.calls.syncClassic({
       ...token,
       protocolType: "consumer",
       protocolName: joined.protocolName,
@@ -190,7 +132,7 @@ export class ClassicMember extends Member {
       if (synced.errorCode !== REBALANCE_IN_PROGRESS) this.#fenced(synced.errorCode);
       return;
     }
-    const { offsets } = await this.#group.committedOffsets({ member: null });
+    const { offsets } = await this.calls.committedOffsets({ member: null });
     if (typeof offsets === "number") return;
     const found = await this.#topics(); // One may be another of its name by now.
     this.#generation = joined.generation;
@@ -202,7 +144,7 @@ export class ClassicMember extends Member {
           (each) => each.topic === topic && each.partition === partition,
         );
         const nextOffset = committed?.offset ?? 0;
-        this.#held.push({ topic, topicId, partition, nextOffset });
+        this.held.push({ topic, topicId, partition, nextOffset });
         this.history.assigned(this, { topic, partition }, nextOffset);
       }
     }
@@ -218,44 +160,6 @@ export class ClassicMember extends Member {
       found[name] = { topicId, partitions };
     }
     return found;
-  }
-
-  async #read(held: Held): Promise<void> {
-    const { topic, topicId, partition } = held;
-    const stub = (this.world.env as Objects).PARTITION.getByName(`${topicId}/${partition}`);
-    const read = await stub.read({ offset: held.nextOffset, maxBytes: MAX_READ_BYTES });
-    if (!read.ok || read.batches === undefined) return;
-    for (const { start } of batches(read.batches)) {
-      for (const { offset, value } of decodeBatch(read.batches, start)) {
-        if (offset < held.nextOffset) continue;
-        const text = utf8.decode(value ?? new Uint8Array());
-        this.history.handling(this, { topic, partition }, offset, text);
-        held.nextOffset = offset + 1;
-      }
-    }
-    await this.wait(this.handlerMs());
-  }
-
-  /** Now, or once the network lets it through: meanwhile the partition may have been another's, and come back. */
-  async #commitSomeTime(): Promise<void> {
-    const { random, isCalm } = this.world;
-    const commit = this.#commitOf();
-    const delayMs = random.pick([300, 1_000, 3_000]);
-    if (!isCalm && random.chance(0.3)) this.act(() => void commit().catch(() => {}), delayMs);
-    await commit();
-  }
-
-  /** The commit of what has been handled by now, in the generation of now. */
-  #commitOf(): () => Promise<unknown> {
-    if (this.#held.length === 0 || this.#generation < 0) return () => Promise.resolve();
-    const token = this.#token;
-    const offsets = this.#held.map(({ topic, partition, nextOffset }) => ({
-      topic,
-      partition,
-      offset: nextOffset,
-      metadata: "",
-    }));
-    return () => this.#group.commitOffsets({ token, offsets });
   }
 }
 

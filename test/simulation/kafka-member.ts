@@ -1,10 +1,5 @@
-// A member that speaks Kafka's consumer protocol (KIP-848): it heartbeats, reads, and commits, by calls. Its connection is left
-// out: what the Worker would ask of the objects on its behalf is asked here.
-import { batches, decodeBatch } from "../../src/core/log/record-batch.ts";
-import type { Place } from "./history.ts";
-import { Member } from "./processes.ts";
-
-const utf8 = new TextDecoder();
+// A member that speaks Kafka's consumer protocol (KIP-848): it heartbeats, reads, and commits, by calls.
+import { CallingMember, type Held, type OffsetCalls, type Token } from "./calling-member.ts";
 
 interface TopicPartitions {
   readonly topicId: string;
@@ -22,73 +17,36 @@ interface Heartbeat {
   readonly owned: readonly TopicPartitions[];
 }
 
-interface Group {
+interface Group extends OffsetCalls {
   heartbeat(heartbeat: Heartbeat): Promise<{
     readonly ok: boolean;
     readonly memberEpoch: number;
     readonly assignment: readonly TopicPartitions[] | null;
   }>;
-  committedOffsets(request: { member: { memberId: string; memberEpoch: number } }): Promise<{
-    readonly offsets: number | readonly (Place & { offset: number })[];
-  }>;
-  commitOffsets(request: {
-    token: { memberId: string; instanceId: null; generation: number };
-    offsets: readonly (Place & { offset: number; metadata: string })[];
-  }): Promise<unknown>;
 }
 
-interface Partition {
-  read(request: { offset: number; maxBytes: number }): Promise<{
-    readonly ok: boolean;
-    readonly batches?: Uint8Array;
-  }>;
-}
-
-interface Objects {
-  readonly GROUP: { getByName(name: string): Group };
-  readonly PARTITION: { getByName(name: string): Partition };
-}
-
-/** Small, so that a partition is held over several turns. */
-const MAX_READ_BYTES = 300;
 const JOIN = 0;
 const LEAVE = -1;
 
-interface Held extends Place {
-  readonly topicId: string;
-  nextOffset: number;
-}
-
-export class KafkaMember extends Member {
-  readonly isSdk = false;
+export class KafkaMember extends CallingMember<Group> {
   #memberEpoch = JOIN;
-  #isClosing = false;
   /** By topic id and partition. */
   readonly #held = new Map<string, Held>();
   readonly #topicIds = new Map<string, string>();
 
-  start(): void {
-    this.act(() => void this.#run());
+  protected get token(): Token {
+    return { memberId: this.name, instanceId: null, generation: this.#memberEpoch };
   }
 
-  close(): void {
-    this.#isClosing = true;
+  protected get held(): readonly Held[] {
+    return [...this.#held.values()];
   }
 
-  async #run(): Promise<void> {
-    while (this.isRunning) {
-      // A call that failed may have been carried out. The next turn says everything again.
-      await this.#turn().catch(() => {});
-      await this.wait(this.world.random.integer(50, 300));
-    }
-  }
-
-  async #turn(): Promise<void> {
-    if (this.#isClosing) {
-      await this.#commit();
+  protected async turn(): Promise<void> {
+    if (this.isClosing) {
+      await this.commit();
       await this.#heartbeat(LEAVE);
-      this.history.died(this);
-      this.isRunning = false;
+      this.ended();
       return;
     }
     const { ok, memberEpoch, assignment } = await this.#heartbeat(this.#memberEpoch);
@@ -99,19 +57,15 @@ export class KafkaMember extends Member {
       return;
     }
     await this.#reconcile(memberEpoch, assignment);
-    for (const held of [...this.#held.values()]) await this.#read(held);
-    if (this.#held.size > 0) await this.#commitSomeTime();
-  }
-
-  get #group(): Group {
-    return (this.world.env as Objects).GROUP.getByName(this.group);
+    await this.readAll();
+    await this.commitSomeTime();
   }
 
   #heartbeat(memberEpoch: number) {
     const { topics, sessionTimeoutMs } = this.options;
     const isJoining = memberEpoch === JOIN;
     const byTopic = Map.groupBy(this.#held.values(), ({ topicId }) => topicId);
-    return this.#group.heartbeat({
+    return this.calls.heartbeat({
       memberId: this.name,
       memberEpoch,
       instanceId: null,
@@ -137,7 +91,7 @@ export class KafkaMember extends Member {
       ),
     );
     const lost = [...this.#held.keys()].filter((key) => assignment !== null && !assigned.has(key));
-    if (lost.length > 0) await this.#commit();
+    if (lost.length > 0) await this.commit();
     for (const key of lost) {
       const held = this.#held.get(key);
       this.#held.delete(key);
@@ -147,7 +101,7 @@ export class KafkaMember extends Member {
     const added = [...assigned].filter(([key]) => !this.#held.has(key));
     if (added.length === 0) return;
     const member = { memberId: this.name, memberEpoch };
-    const { offsets } = await this.#group.committedOffsets({ member });
+    const { offsets } = await this.calls.committedOffsets({ member });
     if (typeof offsets === "number") return;
     const names = await this.#topicNames();
     for (const [key, { topicId, partition }] of added) {
@@ -172,46 +126,5 @@ export class KafkaMember extends Member {
       this.#topicIds.set(topicId, topic);
     }
     return this.#topicIds;
-  }
-
-  async #read(held: Held): Promise<void> {
-    const { topic, topicId, partition } = held;
-    const stub = (this.world.env as Objects).PARTITION.getByName(`${topicId}/${partition}`);
-    const read = await stub.read({ offset: held.nextOffset, maxBytes: MAX_READ_BYTES });
-    if (!read.ok || read.batches === undefined) return;
-    for (const { start } of batches(read.batches)) {
-      for (const { offset, value } of decodeBatch(read.batches, start)) {
-        if (offset < held.nextOffset) continue;
-        const text = utf8.decode(value ?? new Uint8Array());
-        this.history.handling(this, { topic, partition }, offset, text);
-        held.nextOffset = offset + 1;
-      }
-    }
-    await this.wait(this.handlerMs());
-  }
-
-  /** Now, or once the network lets it through: meanwhile the partition may have been another's, and come back. */
-  async #commitSomeTime(): Promise<void> {
-    const { random, isCalm } = this.world;
-    const commit = this.#commitOf();
-    const delayMs = random.pick([300, 1_000, 3_000]);
-    if (!isCalm && random.chance(0.3)) this.act(() => void commit().catch(() => {}), delayMs);
-    await commit();
-  }
-
-  #commit(): Promise<unknown> {
-    return this.#held.size === 0 ? Promise.resolve() : this.#commitOf()();
-  }
-
-  /** The commit of what has been handled by now, at the epoch of now. */
-  #commitOf(): () => Promise<unknown> {
-    const token = { memberId: this.name, instanceId: null, generation: this.#memberEpoch };
-    const offsets = Array.from(this.#held.values(), ({ topic, partition, nextOffset }) => ({
-      topic,
-      partition,
-      offset: nextOffset,
-      metadata: "",
-    }));
-    return () => this.#group.commitOffsets({ token, offsets });
   }
 }
