@@ -44,6 +44,7 @@ export class Consumer<Record = ConsumerRecord> {
   readonly #queues = new Map<string, HandlerQueue>();
   /** The number of handlers that are running, including those of partitions lost meanwhile. */
   #running = 0;
+  #maxRunning = 0;
   #handlers: Handlers<Record> | null = null;
   /** Partitions with work to do, while as many handlers are running as allowed. */
   readonly #turns = new Set<HandlerQueue>();
@@ -82,8 +83,9 @@ export class Consumer<Record = ConsumerRecord> {
    */
   async run(handlers: Handlers<Record>): Promise<void> {
     if (this.#handlers !== null) throw new Error("run was called before");
-    const { signal, partitionsConsumedConcurrently: most = 1 } = handlers;
+    const { signal, partitionsConsumedConcurrently: most = Number.MAX_SAFE_INTEGER } = handlers;
     assertWhole("partitionsConsumedConcurrently", most, 1);
+    this.#maxRunning = most;
     if (!("eachRecord" in handlers) && !("eachBatch" in handlers))
       throw new BrokerError("INVALID_REQUEST", "run needs eachRecord or eachBatch");
     this.#handlers = handlers;
@@ -186,9 +188,14 @@ export class Consumer<Record = ConsumerRecord> {
         this.#proceed(queue);
         return;
       }
-      case "revoked":
-        this.#revoked(effect.partitions);
+      case "revoked": {
+        const queues = effect.partitions.map(
+          (place) => this.#queues.get(keyOf(place)) ?? this.#newQueue(place),
+        );
+        for (const queue of queues) queue.stop();
+        this.#call(queues, () => this.#options.onRevoked?.(effect.partitions));
         return;
+      }
       case "lost":
         for (const place of effect.partitions) {
           this.#queues.get(keyOf(place))?.end();
@@ -197,7 +204,7 @@ export class Consumer<Record = ConsumerRecord> {
         this.#call([], () => this.#options.onLost?.(effect.partitions));
         return;
       case "error":
-        if (effect.isFatal) this.#failure = { error: effect.error };
+        if (effect.isFatal) this.#failure ??= { error: effect.error };
         else this.#call([], () => (this.#options.onError ?? warn)(effect.error));
         return;
       case "closed":
@@ -210,14 +217,6 @@ export class Consumer<Record = ConsumerRecord> {
     if (this.#isClosing) queue.stop();
     this.#queues.set(keyOf(place), queue);
     return queue;
-  }
-
-  #revoked(partitions: readonly TopicPartition[]): void {
-    const queues = partitions.map(
-      (place) => this.#queues.get(keyOf(place)) ?? this.#newQueue(place),
-    );
-    for (const queue of queues) queue.stop();
-    this.#call(queues, () => this.#options.onRevoked?.(partitions));
   }
 
   /** Calls back. Nothing in `queues` continues before the callback is done. If it throws, the consumer ends. */
@@ -257,8 +256,7 @@ export class Consumer<Record = ConsumerRecord> {
       this.#queues.delete(keyOf(queue.place));
       this.#driver.released(queue.place);
     } else if (queue?.next === "handle") {
-      const most = this.#handlers?.partitionsConsumedConcurrently ?? Number.POSITIVE_INFINITY;
-      if (this.#running < most) void this.#process(queue);
+      if (this.#running < this.#maxRunning) void this.#process(queue);
       else this.#turns.add(queue);
     }
   }
@@ -280,10 +278,11 @@ export class Consumer<Record = ConsumerRecord> {
       queue.leave();
       this.#running--;
     }
-    const [first] = this.#turns;
-    if (first !== undefined) {
-      this.#turns.delete(first);
-      this.#proceed(first);
+    // Some that wait for a turn may have nothing to do by now. All that may run go first.
+    for (const next of this.#turns) {
+      if (this.#running >= this.#maxRunning) break;
+      this.#turns.delete(next);
+      this.#proceed(next);
     }
     this.#proceed(queue);
   }
@@ -306,8 +305,7 @@ export class Consumer<Record = ConsumerRecord> {
       } finally {
         clearTimeout(timer);
       }
-      const last = records.at(-1);
-      if (last !== undefined) processed(last);
+      records.slice(-1).forEach(processed);
       return;
     }
     for (const [index, record] of records.entries()) {
@@ -319,7 +317,10 @@ export class Consumer<Record = ConsumerRecord> {
         const result = this.#called(() => handlers.eachRecord(own, place));
         // Only a promise is awaited. A turn of the event loop costs more than handling most records.
         const outcome = isThenable(result) ? await result : result;
-        if (outcome === ABANDONED) return;
+        if (outcome === ABANDONED) {
+          queue.putBack(index);
+          return;
+        }
       } finally {
         clearTimeout(timer);
       }

@@ -3,14 +3,14 @@
 import type { Compressor } from "../../src/core/log/record-batch.ts";
 import type { TopicPartition } from "../../src/core/record.ts";
 import type { Socket, SocketEvents, Transport } from "../../src/member/transport.ts";
-import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
+import { CLOSE_FATAL, CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
 import type { MemberMessage } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import type { ReaderMessage } from "../../src/protocol/partition-socket.ts";
 import { Consumer, type ConsumerOptions } from "../../src/sdk/consumer.ts";
 import { batchOf, type Place, parsePlace, placeOf } from "./places.ts";
 
-/** Gives its one member `t:0` and `t:1` with three records each. */
+/** Gives its one member its places, `t:0` and `t:1` if not told otherwise, with three records each. */
 export class OneMemberBroker implements Transport {
   /** What the member told the coordinator after its join, a line each. */
   readonly log: string[] = [];
@@ -23,6 +23,7 @@ export class OneMemberBroker implements Transport {
   batches: [number, number, Compressor?][] = [[0, 3]];
   /** What the group has committed of each partition. */
   committedOffset: number | null = 0;
+  places: readonly Place[] = ["t:0", "t:1"];
   readonly #frames: (() => void)[] = [];
   #group: SocketEvents | null = null;
 
@@ -66,9 +67,14 @@ export class OneMemberBroker implements Transport {
     this.#group?.closed(CLOSE_SESSION_ENDED, "UNKNOWN_MEMBER_ID: session timeout");
   }
 
+  /** The coordinator ends the membership with an error that trying again does not mend. */
+  refuse(): void {
+    this.#group?.closed(CLOSE_FATAL, "INVALID_GROUP_ID: no");
+  }
+
   /** The coordinator takes a partition away. */
   revoke(place: Place): void {
-    const left = PLACES.filter((each) => each !== place);
+    const left = this.places.filter((each) => each !== place);
     this.#group?.text(JSON.stringify(assignment({ memberId: "m" }, left, 2)));
   }
 
@@ -80,7 +86,7 @@ export class OneMemberBroker implements Transport {
   #member(events: SocketEvents, message: MemberMessage): void {
     switch (message.type) {
       case "join":
-        events.text(JSON.stringify(assignment(message, PLACES, 1, this.committedOffset)));
+        events.text(JSON.stringify(assignment(message, this.places, 1, this.committedOffset)));
         return;
       case "commit": {
         const offsets = message.offsets.map(
@@ -109,11 +115,9 @@ function socket<Message>(events: SocketEvents, receive: (message: Message) => vo
   };
 }
 
-const PLACES: readonly Place[] = ["t:0", "t:1"];
-
 function assignment(
   { memberId, requestId }: { memberId: string; requestId?: number | undefined },
-  places = PLACES,
+  places: readonly Place[],
   memberEpoch = 1,
   committedOffset: number | null = 0,
 ) {

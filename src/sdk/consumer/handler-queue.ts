@@ -20,8 +20,8 @@ export interface Delivery {
 
 export class HandlerQueue {
   readonly place: TopicPartition;
-  /** Takes back a record that a loop has not come to yet. */
-  abandon: (() => void) | null = null;
+  /** Takes back the record that waits for a loop which has not come to it. Its handler then returns ABANDONED. */
+  abandon: (() => void) | undefined;
   #state: HandlerState = "open";
   #waiting: Delivery[] = [];
   /** The delivery that a handler is at work on. A seek, or a stop, drops the rest of it. */
@@ -69,16 +69,21 @@ export class HandlerQueue {
 
   /** Returns whether the record at `index` of the current delivery may be handled. If paused, the rest waits. */
   mayHandle(index: number): boolean {
-    if (this.#state === "paused" && this.#current !== undefined) {
-      const { attachId, records } = this.#current;
-      this.#waiting.unshift({ attachId, records: records.slice(index) });
-      this.#current = undefined;
-    }
+    if (this.#state === "paused") this.putBack(index);
     return this.#current !== undefined;
+  }
+
+  /** Makes the current delivery wait again, from `index` on. */
+  putBack(index: number): void {
+    if (this.#current === undefined) return; // A seek or a stop has dropped it.
+    const { attachId, records } = this.#current;
+    this.#waiting.unshift({ attachId, records: records.slice(index) });
+    this.#current = undefined;
   }
 
   pause(): void {
     if (this.#state === "open") this.#state = "paused";
+    this.abandon?.();
   }
 
   resume(): void {
@@ -89,13 +94,13 @@ export class HandlerQueue {
   seek(): void {
     this.#waiting = [];
     this.#current = undefined;
+    this.abandon?.();
   }
 
   /** The partition is revoked, or the consumer closes. It is given up after the record, or the batch, in progress. */
   stop(): void {
     if (this.#state !== "gone") this.#state = "stopping";
     this.seek();
-    this.abandon?.();
   }
 
   /** The partition was given up, or is lost. What a handler still does there no longer counts. */

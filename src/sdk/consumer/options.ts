@@ -45,7 +45,7 @@ export function coreConfig(
   if (!Array.isArray(topics) || topics.some((topic) => typeof topic !== "string"))
     refuse("topics", topics, "a list of names");
   if (topics.length === 0 && topicPattern === undefined)
-    refuse("topics", topics, "at least one name, unless there is a topicPattern");
+    refuse("topics", topics, "at least one name, or a topicPattern");
   assertWhole("maxProcessingMs", maxProcessingMs, 1, MAX_TIMER_MS);
   assertWhole("sessionTimeoutMs", sessionTimeoutMs, MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS);
   assertWhole("windowBytes", windowBytes, 1, MAX_WINDOW_BYTES);

@@ -23,9 +23,9 @@ interface Item<Record> {
 export async function* recordLoop<Record>(
   run: (eachRecord: EachRecord<Record>) => Promise<void>,
   close: () => Promise<void>,
-  onWaiting: (place: TopicPartition, abandon: (() => void) | null) => void,
+  onWaiting: (place: TopicPartition, abandon?: () => void) => void,
 ): AsyncGenerator<Record & TopicPartition, void, void> {
-  const waiting: Item<Record>[] = [];
+  let waiting: Item<Record>[] = [];
   let wake = () => {};
   let isOver = false;
   const running = run(
@@ -34,7 +34,7 @@ export async function* recordLoop<Record>(
         const item = { record: { ...place, ...record }, settle };
         waiting.push(item);
         onWaiting(place, () => {
-          waiting.splice(waiting.indexOf(item), 1);
+          waiting = waiting.filter((each) => each !== item);
           settle(ABANDONED);
         });
         wake();
@@ -54,7 +54,7 @@ export async function* recordLoop<Record>(
         });
         continue;
       }
-      onWaiting(current.record, null);
+      onWaiting(current.record);
       yield current.record;
       current.settle();
       current = undefined;

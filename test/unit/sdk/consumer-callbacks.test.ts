@@ -278,7 +278,7 @@ describe("options", () => {
     [{ topics: "orders" }, /^topics is "orders", it must be a list of names/],
     [{ topics: [7] }, /^topics is \[7\]/],
     [{ topics: [] }, /^topics is \[\], it must be at least one name/],
-    [{ topics: undefined }, /at least one name, unless there is a topicPattern/],
+    [{ topics: undefined }, /at least one name, or a topicPattern/],
     [{ from: "none" }, /^from is "none", it must be earliest, latest or \{duration\}/],
     [{ from: 3 }, /^from is 3/],
     [{ from: { duration: "1h" } }, /^from.duration is "1h"/],

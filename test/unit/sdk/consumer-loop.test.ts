@@ -9,8 +9,12 @@ afterEach(() => void vi.useRealTimers());
 
 const settle = () => vi.advanceTimersByTimeAsync(100);
 
-function consumerOf(options: Partial<ConsumerOptions> = {}) {
+function consumerOf(
+  options: Partial<ConsumerOptions> = {},
+  places: readonly Place[] = ["t:0", "t:1"],
+) {
   const broker = new OneMemberBroker();
+  broker.places = places;
   const consumer = new Consumer(broker, {
     groupId: "g",
     topics: ["t"],
@@ -39,6 +43,96 @@ function loop(consumer: Consumer, body: (record: PlacedRecord, index: number) =>
     });
   return { seen, ended };
 }
+
+const THREE: readonly Place[] = ["t:0", "t:1", "t:2"];
+const T1 = { topic: "t", partition: 1 };
+
+describe("a record that waits for the loop", () => {
+  test.each(["revoked", "lost"])(
+    "[LOP-1] is not taken for that of a partition that is %s",
+    async (how) => {
+      const { broker, consumer } = consumerOf({}, THREE);
+      const gate = Promise.withResolvers<void>();
+      const { seen } = loop(consumer, () => gate.promise);
+      await settle();
+      expect(seen).toEqual(["t:0/0"]); // Those of t:1 and t:2 wait.
+      if (how === "revoked") broker.revoke("t:1");
+      else broker.endSession();
+      await settle();
+      gate.resolve();
+      await settle();
+      for (const place of how === "revoked" ? ["t:0", "t:2"] : THREE)
+        for (const offset of [0, 1, 2]) expect(seen).toContain(`${place}/${offset}`);
+    },
+  );
+
+  test("[LOP-1] [CBK-4] waits on while its partition is paused, and comes once it is resumed", async () => {
+    const { consumer } = consumerOf({}, THREE);
+    const gate = Promise.withResolvers<void>();
+    const { seen } = loop(consumer, () => gate.promise);
+    await settle();
+    consumer.pause(T1);
+    gate.resolve();
+    await settle();
+    expect(seen.filter((line) => line.startsWith("t:1"))).toEqual([]);
+    expect(seen.filter((line) => line.startsWith("t:2"))).toHaveLength(3);
+    consumer.resume(T1);
+    await settle();
+    expect(seen.filter((line) => line.startsWith("t:1"))).toEqual(["t:1/0", "t:1/1", "t:1/2"]);
+  });
+
+  test("[LOP-1] [CBK-4] comes where its partition was paused and resumed before the loop came to it", async () => {
+    const { consumer } = consumerOf();
+    const gate = Promise.withResolvers<void>();
+    const { seen } = loop(consumer, () => gate.promise);
+    await settle();
+    consumer.pause(T1);
+    consumer.resume(T1);
+    gate.resolve();
+    await settle();
+    expect(seen.filter((line) => line.startsWith("t:1"))).toEqual(["t:1/0", "t:1/1", "t:1/2"]);
+  });
+
+  test("[LOP-1] [SES-1] does not come once its partition was sought elsewhere", async () => {
+    const { consumer } = consumerOf();
+    const gate = Promise.withResolvers<void>();
+    const { seen } = loop(consumer, () => gate.promise);
+    await settle();
+    consumer.seek(T1, 2);
+    gate.resolve();
+    await settle();
+    expect(seen.filter((line) => line.startsWith("t:1"))[0]).toBe("t:1/2");
+  });
+});
+
+describe("partitions that wait for a turn", () => {
+  test.each([
+    ["paused", ({ consumer }) => consumer.pause(T1)],
+    ["sought to the end", ({ consumer }) => void consumer.seek(T1, 3)],
+    ["revoked", ({ broker }) => broker.revoke("t:1")],
+  ] as [string, (each: ReturnType<typeof consumerOf>) => void][])(
+    "[LOP-3] get it though the first of them is %s meanwhile",
+    async (_how, meanwhile) => {
+      const each = consumerOf({}, THREE);
+      const gate = Promise.withResolvers<void>();
+      const handled: string[] = [];
+      void each.consumer.run({
+        partitionsConsumedConcurrently: 1,
+        eachBatch: async ({ topic, partition }) => {
+          handled.push(placeOf({ topic, partition }));
+          await gate.promise;
+        },
+      });
+      await settle();
+      expect(handled).toEqual(["t:0"]);
+      meanwhile(each);
+      await settle();
+      gate.resolve();
+      await settle();
+      expect(handled).toContain("t:2");
+    },
+  );
+});
 
 describe("for await", () => {
   test("[LOP-1] gives all records, of each partition in order, one at a time, until close", async () => {

@@ -69,6 +69,19 @@ describe("a session that is over", () => {
   });
 });
 
+test("[CBK-3] run rejects with the first error, not with one that came of it", async () => {
+  const gate = Promise.withResolvers<void>();
+  const { broker, ended } = started({}, (place) => {
+    if (place === "t:0") throw new Error("the handler's own");
+    return gate.promise;
+  });
+  await vi.advanceTimersByTimeAsync(100);
+  broker.refuse();
+  gate.resolve();
+  await vi.advanceTimersByTimeAsync(100);
+  expect(ended).toMatchObject({ isOver: true, error: { message: "the handler's own" } });
+});
+
 describe("records whose serde takes its time", () => {
   test.each([
     { how: "each record", isBatch: false, what: "a pause", handled: ["t:0/0"] },
