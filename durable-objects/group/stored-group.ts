@@ -11,43 +11,43 @@ import {
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import { type Member, withPartitions } from "../../src/core/group/state.ts";
-import { parseStored } from "../shared/stored-json.ts";
+import { parseStored, storedPartitionCount } from "../shared/stored-json.ts";
 
 export const storedGroupTopic = z.object({
   topicId: z.string(),
   name: z.string(),
-  partitions: z.number(),
-  initialPartitions: z.number().exactOptional(),
+  partitions: storedPartitionCount.min(1),
+  initialPartitions: storedPartitionCount.exactOptional(),
 });
 
 const topicPartitions = z.array(
-  z.object({ topicId: z.string(), partitions: z.array(z.number()).readonly() }),
+  z.object({ topicId: z.string(), partitions: z.array(z.int()).readonly() }),
 );
 const partitionSet = topicPartitions.transform((topics): PartitionSet => toSet(topics));
 /** Offsets by partition. Left out if there are none. */
-const offsets = z.record(z.string(), z.number()).default({});
+const offsets = z.record(z.string(), z.int()).default({});
 
 const storedMember = z.object({
   memberId: z.string(),
-  memberNumber: z.number(),
+  memberNumber: z.int(),
   instanceId: z.string().nullable().default(null),
   clientId: z.string().nullable().default(null),
   topics: z.array(z.string()).readonly(),
   topicPattern: z.string().nullable().default(null),
-  sessionTimeoutMs: z.number(),
-  rebalanceTimeoutMs: z.number(),
-  memberEpoch: z.number(),
+  sessionTimeoutMs: z.int(),
+  rebalanceTimeoutMs: z.int(),
+  memberEpoch: z.int(),
   state: z.enum(["STABLE", "UNREVOKED_PARTITIONS", "UNRELEASED_PARTITIONS"]),
   assigned: partitionSet,
   revoking: partitionSet,
   /** Epochs, each with the partitions that the member has held since then. */
-  assignmentEpochs: z.array(z.tuple([z.number(), topicPartitions])).default([]),
+  assignmentEpochs: z.array(z.tuple([z.int(), topicPartitions])).default([]),
   delivered: offsets,
   refusedAcks: offsets,
-  revokeDeadlineMs: z.number().nullable().default(null),
+  revokeDeadlineMs: z.int().nullable().default(null),
   polls: z.boolean().default(false),
   heartbeats: z.boolean().default(false),
-  silentSinceMs: z.number().nullable().default(null),
+  silentSinceMs: z.int().nullable().default(null),
 });
 
 export function formatMember(member: Member): string {
@@ -93,7 +93,7 @@ export function parseTarget(json: string): PartitionSet {
 }
 
 /** An entry's type may be one that only the next release knows. It is shown as it is. */
-const storedHistory = z.array(z.looseObject({ type: z.string(), epoch: z.number() }));
+const storedHistory = z.array(z.looseObject({ type: z.string(), epoch: z.int() }));
 
 export function parseHistory(json: string): HistoryEntry[] {
   return parseStored(storedHistory, json, "history.entries") as unknown as HistoryEntry[];
@@ -102,7 +102,7 @@ export function parseHistory(json: string): HistoryEntry[] {
 const bytes = z.object({ base64: z.base64() }).transform(({ base64 }) => fromBase64(base64));
 
 const storedClassic = z.object({
-  generation: z.number(),
+  generation: z.int(),
   protocolType: z.string().nullable(),
   protocolName: z.string().nullable(),
   leaderId: z.string().nullable(),
@@ -112,11 +112,11 @@ const storedClassic = z.object({
       instanceId: z.string().nullable(),
       clientId: z.string(),
       clientHost: z.string(),
-      sessionTimeoutMs: z.number(),
-      rebalanceTimeoutMs: z.number(),
+      sessionTimeoutMs: z.int(),
+      rebalanceTimeoutMs: z.int(),
       protocols: z.array(z.object({ name: z.string(), metadata: bytes })),
       assignment: bytes,
-      silentSinceMs: z.number().nullable().default(null),
+      silentSinceMs: z.int().nullable().default(null),
     }),
   ),
   isRebalancing: z.boolean().default(false),

@@ -11,15 +11,15 @@ import { fail, type Result } from "../../src/core/errors.ts";
 import { IDEMPOTENCY_KEY_TTL_MS, MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
 import { firstRow, type SizedSql } from "../shared/sql.ts";
-import { parseStored } from "../shared/stored-json.ts";
+import { parseStored, storedPartitionCount } from "../shared/stored-json.ts";
 
 /** RequestPlan as JSON. The names are on disk: fields are added with a default, and none is ever renamed. */
 const storedPlan = z.object({
-  producerId: z.number(),
+  producerId: z.int(),
   requestId: z.string().exactOptional(),
-  atMs: z.number(),
-  partitions: z.number(),
-  maxMessageBytes: z.number(),
+  atMs: z.int(),
+  partitions: storedPartitionCount.min(1),
+  maxMessageBytes: z.int(),
   isCompacted: z.boolean(),
   random: z.number(),
 });

@@ -59,19 +59,19 @@ export const LOG_TABLES = [
 
 /** LogState as JSON. The names are on disk: fields are added with a default, and none is ever renamed. */
 const storedState = z.object({
-  logStartOffset: z.number(),
-  sealedBytes: z.number(),
-  segmentCount: z.number(),
+  logStartOffset: z.int(),
+  sealedBytes: z.int(),
+  segmentCount: z.int(),
   compaction: z
     .object({
-      cleanedOffset: z.number(),
-      nextHorizonMs: z.number().nullable(),
+      cleanedOffset: z.int(),
+      nextHorizonMs: z.int().nullable(),
       pass: z
         .object({
-          mapEnd: z.number(),
-          groupBase: z.number(),
-          position: z.number(),
-          nextHorizonMs: z.number().nullable(),
+          mapEnd: z.int(),
+          groupBase: z.int(),
+          position: z.int(),
+          nextHorizonMs: z.int().nullable(),
         })
         .nullable(),
     })

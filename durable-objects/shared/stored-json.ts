@@ -1,6 +1,7 @@
 // Parses JSON that an object has stored. A newer release may have written fields that this one does not know, and an
 // older one may have left some out. Like anything on a disk, it can be damaged.
 import * as z from "zod";
+import { MAX_PARTITIONS_PER_TOPIC } from "../../src/core/limits.ts";
 import { damaged } from "../../src/core/platform-errors.ts";
 
 /**
@@ -31,3 +32,12 @@ export function parseJson(text: string, where: string): unknown {
 
 /** Values that are set, by key. Keys that this release does not know are kept: the next one may know them. */
 export const storedOverrides = z.record(z.string(), z.union([z.string(), z.number()]));
+
+/**
+ * A topic's number of partitions. It is the length of lists, so one that is damaged must not be taken at its word. A later
+ * release may allow more than this one, and not a hundred times as many.
+ */
+export const storedPartitionCount = z
+  .int()
+  .min(0)
+  .max(100 * MAX_PARTITIONS_PER_TOPIC);

@@ -2,13 +2,13 @@
 // and none is ever renamed.
 import * as z from "zod";
 import { resolveTopic, type Topic, type TopicDescription } from "../../src/core/cluster/topics.ts";
-import { storedOverrides } from "./stored-json.ts";
+import { storedOverrides, storedPartitionCount } from "./stored-json.ts";
 
 const description = z.object({
   name: z.string(),
   topicId: z.string(),
-  partitions: z.number(),
-  initialPartitions: z.number().optional(),
+  partitions: storedPartitionCount.min(1),
+  initialPartitions: storedPartitionCount.optional(),
   region: z.string().optional(),
   overrides: storedOverrides.default({}),
   defaults: storedOverrides.optional(),
@@ -20,7 +20,7 @@ export const storedTopic = description.transform(resolve);
 
 /** A partition's topic and number. They say whose storage this is [FIL-7]. The first releases wrote no number. */
 export const storedPartition = description
-  .extend({ partition: z.number().optional() })
+  .extend({ partition: z.int().optional() })
   .transform(({ partition, ...topic }) => ({ partition, topic: resolve(topic) }));
 
 function resolve(stored: z.output<typeof description>): Topic {

@@ -2,6 +2,11 @@
 import { describe, expect, test } from "vitest";
 import { ClusterStore } from "../../../../durable-objects/cluster/cluster-store.ts";
 import { GroupStore } from "../../../../durable-objects/group/group-store.ts";
+import {
+  formatMember,
+  parseMember,
+  storedGroupTopic,
+} from "../../../../durable-objects/group/stored-group.ts";
 import { PartitionStore } from "../../../../durable-objects/partition/partition-store.ts";
 import { SqlLogStore } from "../../../../durable-objects/partition/sql-log-store.ts";
 import {
@@ -12,11 +17,13 @@ import {
   storedVersion,
 } from "../../../../durable-objects/shared/schema.ts";
 import type { Sql, SqlValue, Transactional } from "../../../../durable-objects/shared/sql.ts";
+import { storedPartition, storedTopic } from "../../../../durable-objects/shared/stored-topic.ts";
 import { configByKey, DEFAULT_TOPIC_CONFIG } from "../../../../src/core/cluster/config.ts";
 import { resolveTopic } from "../../../../src/core/cluster/topics.ts";
 import type { ClassicState } from "../../../../src/core/group/classic.ts";
 import { Coordinator, type JoinRequest } from "../../../../src/core/group/coordinator.ts";
 import { partitionKey } from "../../../../src/core/group/partition-key.ts";
+import { emptyGroup, type Member } from "../../../../src/core/group/state.ts";
 import { INITIAL_LOG_STATE } from "../../../../src/core/log/log-store.ts";
 import { PARTITION, TOPIC } from "../../../support/log-fixtures.ts";
 import { nodeSql } from "../../../support/node-sql.ts";
@@ -338,3 +345,50 @@ describe("the cluster's defaults", () => {
     expect(cluster.defaults()).toEqual({ "retention.ms": 1 });
   });
 });
+
+describe("numbers in stored JSON", () => {
+  const topic = { name: "t", topicId: "id", partitions: 1 };
+  const member = JSON.parse(formatMember(aMember())) as object;
+  const read = {
+    "a topic": (more: object) => storedTopic.safeParse({ ...topic, ...more }).success,
+    "a partition's topic": (more: object) =>
+      storedPartition.safeParse({ ...topic, partition: 0, ...more }).success,
+    "a group's topic": (more: object) => storedGroupTopic.safeParse({ ...topic, ...more }).success,
+    "a member": (more: object) => {
+      try {
+        parseMember(JSON.stringify({ ...member, ...more }));
+        return true;
+      } catch {
+        return false;
+      }
+    },
+  };
+
+  test.each(Object.entries(read))("[CRC-2] [VER-3] %s is read as it was stored", (_what, reads) => {
+    expect(reads({})).toBe(true);
+    expect(reads({ fromTheNextRelease: 1 })).toBe(true);
+  });
+
+  test.each(
+    (["a topic", "a partition's topic", "a group's topic"] as const).flatMap((what) =>
+      [0, -7, 1.5, 5_000_000, 1e300, "3", null].map((partitions) => ({ what, partitions })),
+    ),
+  )("[CRC-2] $what with $partitions partitions is damaged", ({ what, partitions }) => {
+    expect(read[what]({ partitions })).toBe(false);
+  });
+
+  test.each(["sessionTimeoutMs", "memberEpoch", "memberNumber", "silentSinceMs"])(
+    "[CRC-2] a member whose %s is no safe whole number is damaged",
+    (field) => {
+      for (const value of [1.5, 1e300, "3"])
+        expect(read["a member"]({ [field]: value })).toBe(false);
+    },
+  );
+});
+
+function aMember(): Member {
+  const coordinator = new Coordinator(emptyGroup("g"));
+  coordinator.join(JOIN, [{ topicId: "id", name: "t", partitions: 1 }], 0);
+  const [member] = coordinator.state.members.values();
+  return member as Member;
+}
