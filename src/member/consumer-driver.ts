@@ -233,7 +233,7 @@ export class ConsumerDriver {
     } catch {
       const error = new BrokerError(
         "INVALID_REQUEST",
-        "the broker sent a text frame that is no JSON",
+        "the broker sent text that is no JSON",
       );
       this.#listener({ type: "error", error, isFatal: false });
       return;

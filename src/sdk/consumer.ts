@@ -308,7 +308,8 @@ export class Consumer<Record = ConsumerRecord> {
       records.slice(-1).forEach(processed);
       return;
     }
-    for (const [index, record] of records.entries()) {
+    for (let index = 0; index < records.length; index++) {
+      const record = records[index] as ConsumerRecord;
       const timer = this.#watch(place, record.offset);
       try {
         const typed = this.#typed(place, record);
