@@ -191,7 +191,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   ): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
-    const { log } = loaded.parts;
+    const { log, turns } = loaded.parts;
+    turns.hurryIfStanding();
     const inRange = log.validateOffset(request.offset);
     if (!inRange.ok) return inRange;
     return attempt(() => {
@@ -359,7 +360,6 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
    * comes after a topic's deletion finds nothing instead of creating an orphan.
    */
   async #load(): Promise<Result<{ parts: Parts }>> {
-    this.#parts?.turns.hurryIfStanding();
     if (this.#damage !== null) return this.#isDestroyed ? this.#unknownTopic() : this.#damage;
     if (this.#parts !== null && this.#isCompared) return { ok: true, parts: this.#parts };
     this.#loading ??= (this.#parts === null ? this.#begin() : this.#compare(this.#parts)).finally(
@@ -469,7 +469,6 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
     let parts = this.#parts;
-    parts?.turns.hurryIfStanding();
     if (parts === null || !this.#isCompared) {
       const loaded = await this.#load();
       if (!loaded.ok) return closeFatal(socket, errorOf(loaded));
@@ -481,6 +480,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         await this.#appendFrame(parts, socket, data);
         return;
       }
+      parts.turns.hurryIfStanding();
       const message = parseFrame(readerMessage, data);
       if (message.type === "attach") {
         if (message.owner !== undefined && this.#isFromAhead(message.owner)) {
