@@ -40,14 +40,15 @@ export function newestVersion({ steps }: Schema): number {
 export function storedVersion(sql: Sql, schema: Schema): number | null {
   const tables = whichExist(sql, [...KIND_TABLES, VERSION_TABLE]);
   const kind = kindOf(tables);
-  if (kind === null) return null;
-  if (kind !== schema.kind) throw anothers(schema.own, `a ${kind}`);
-  if (!tables.includes(VERSION_TABLE)) return UNVERSIONED;
+  if (kind !== null && kind !== schema.kind) throw anothers(schema.own, `a ${kind}`);
+  // A newer release may have renamed the table by which the kind is known. Its version is asked first.
   const query = "SELECT version, oldest_reader FROM schema_version WHERE id = 1";
-  const row = firstRow<{ version: number; oldest_reader: number }>(sql, query);
-  if (row === undefined) return UNVERSIONED;
+  const row = tables.includes(VERSION_TABLE)
+    ? firstRow<{ version: number; oldest_reader: number }>(sql, query)
+    : undefined;
   const newest = newestVersion(schema);
-  if (row.oldest_reader <= newest) return row.version;
+  if (row === undefined || row.oldest_reader <= newest)
+    return kind === null ? null : (row?.version ?? UNVERSIONED);
   throw damaged(
     `${schema.own}: its storage has version ${row.version} and needs a release that knows version ` +
       `${row.oldest_reader}; this release knows versions up to ${newest}. Run a newer release`,

@@ -231,10 +231,7 @@ export class ConsumerDriver {
     try {
       message = JSON.parse(data) as CoordinatorMessage | PartitionMessage;
     } catch {
-      const error = new BrokerError(
-        "INVALID_REQUEST",
-        "the broker sent text that is no JSON",
-      );
+      const error = new BrokerError("INVALID_REQUEST", "the broker sent text that is no JSON");
       this.#listener({ type: "error", error, isFatal: false });
       return;
     }

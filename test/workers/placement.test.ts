@@ -159,6 +159,9 @@ const HTTP: Look[] = [
   http(`GET ${GROUP}`, noGroup),
   http(`GET ${GROUP}`, ok({ offsets: [] }), "", known),
   http(`PATCH ${GROUP}`, refused(400, "INVALID_CONFIG"), "", { body: { config: { no: 1 } } }),
+  http(`PATCH ${GROUP}`, ok({ overrides: {} }), "", {
+    body: { config: { "consumer.assignor": null, "rivulet.region": null } },
+  }),
   http(`DELETE ${GROUP}`, noGroup),
   http(`GET ${GROUP}/config`, noGroup),
   http(`GET ${GROUP}/history`, noGroup),
@@ -292,6 +295,17 @@ const KAFKA: Look[] = [
     messages.INCREMENTAL_ALTER_CONFIGS,
     1,
     { ...resource(32, NOBODY, change("consumer.session.timeout.ms", "x")), validateOnly: false },
+    any,
+  ),
+  api(
+    messages.INCREMENTAL_ALTER_CONFIGS,
+    1,
+    {
+      ...resource(32, NOBODY, [
+        { name: "consumer.session.timeout.ms", configOperation: 1, value: null },
+      ]),
+      validateOnly: false,
+    },
     any,
   ),
   api(

@@ -1,9 +1,17 @@
 // Looking at a group does not create it [FIL-1]. A call to an object creates it and its file. So
 // code that only looks asks the cluster's list first, which has every group that exists [GRP-13].
 // Calls that may create a group go straight to its object.
+
+import type { ConfigOverrides } from "../../core/config-table.ts";
 import { isWithin } from "../../core/elapsed.ts";
-import { type Failure, fail } from "../../core/errors.ts";
+import { type Failure, fail, type Result } from "../../core/errors.ts";
+import {
+  changeGroupConfig,
+  type GroupConfig,
+  resolveGroupConfig,
+} from "../../core/group/config.ts";
 import { METADATA_CACHE_GROUPS, METADATA_MAX_AGE_MS } from "../../core/limits.ts";
+import { regionSet } from "../../core/placement.ts";
 import { clusterStub, type Env, type GroupStub, groupStub } from "../../env.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
 
@@ -19,6 +27,24 @@ export async function lookAtGroup<R extends { readonly ok: true } | Failure>(
   const found = await look(groupStub(env, groupId));
   if (!found.ok && found.error === "GROUP_ID_NOT_FOUND") forgetGroup(groupId);
   return found;
+}
+
+/**
+ * Changes a group's config, and makes the group if there is none. [PLC-3] What no group can be set to makes none, and
+ * neither does taking away what is not set.
+ */
+export async function alterGroupConfig(
+  env: Env,
+  groupId: string,
+  changes: Readonly<Record<string, unknown>>,
+): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>> {
+  if (!(await groupExists(env, groupId))) {
+    const changed = changeGroupConfig({}, changes);
+    if (!changed.ok) return changed;
+    const isSet = Object.keys(changed.overrides).length > 0 || Object.keys(changes).length === 0;
+    if (!isSet) return { ok: true, overrides: {}, config: resolveGroupConfig({}) };
+  }
+  return groupStub(env, groupId, regionSet(changes) ?? undefined).alterConfig({ changes });
 }
 
 /**

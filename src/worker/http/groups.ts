@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import * as z from "zod";
 import { durationMs } from "../../core/duration.ts";
 import { unwrap } from "../../core/errors.ts";
-import { changeGroupConfig, groupConfigByKey } from "../../core/group/config.ts";
+import { groupConfigByKey } from "../../core/group/config.ts";
 import {
   ANSWER_ITEM_BYTES,
   DEFAULT_HISTORY_ENTRIES,
@@ -11,11 +11,10 @@ import {
   MAX_OFFSETS_PER_COMMIT,
   MAX_TOPICS_PER_MEMBER,
 } from "../../core/limits.ts";
-import { regionSet } from "../../core/placement.ts";
-import { clusterStub, type Env, groupStub } from "../../env.ts";
+import { clusterStub, type Env } from "../../env.ts";
 import { integer, queryInteger } from "../../protocol/parse.ts";
 import { topicList } from "../../protocol/plain-consumer.ts";
-import { forgetGroup, groupExists, lookAtGroup } from "../edge/groups.ts";
+import { alterGroupConfig, forgetGroup, lookAtGroup } from "../edge/groups.ts";
 import { groupOffsets, type ResetRequest, resetGroup } from "../edge/offsets.ts";
 import { listAnswer, withAnswerRoom } from "./answer.ts";
 import { withJson } from "./in-progress.ts";
@@ -127,10 +126,7 @@ export const groups = new Hono<{ Bindings: Env }>()
   .patch("/:group", (context) => {
     const groupId = groupParameter(context.req.param("group"));
     return withJson(context.req.raw, alterGroupSchema, async (body) => {
-      // [PLC-3] What no group can be set to makes none.
-      if (!(await groupExists(context.env, groupId))) unwrap(changeGroupConfig({}, body.config));
-      const group = groupStub(context.env, groupId, regionSet(body.config) ?? undefined);
-      const altered = unwrap(await group.alterConfig({ changes: body.config }));
+      const altered = unwrap(await alterGroupConfig(context.env, groupId, body.config));
       const { config, overrides } = altered;
       return context.json({ groupId, config: groupConfigByKey(config), overrides });
     });

@@ -10,9 +10,8 @@ import {
   groupConfigByKey,
   resolveGroupConfig,
 } from "../../core/group/config.ts";
-import { regionSet } from "../../core/placement.ts";
-import { clusterStub, type Env, groupStub } from "../../env.ts";
-import { lookAtGroup } from "../edge/groups.ts";
+import { clusterStub, type Env } from "../../env.ts";
+import { alterGroupConfig, lookAtGroup } from "../edge/groups.ts";
 import { refresh } from "../edge/metadata.ts";
 import { alterTopic } from "../edge/topics.ts";
 import { startConfigs } from "./broker-config.ts";
@@ -127,10 +126,7 @@ async function alter(
     await alterTopic(env, { name: resourceName, config });
   } else if (resourceType === BROKER)
     unwrap(await clusterStub(env).alterDefaults({ changes: config }));
-  else {
-    const group = groupStub(env, resourceName, regionSet(config) ?? undefined);
-    unwrap(await group.alterConfig({ changes: config }));
-  }
+  else unwrap(await alterGroupConfig(env, resourceName, config));
   return {};
 }
 

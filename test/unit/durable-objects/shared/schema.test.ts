@@ -194,6 +194,21 @@ describe.each(KINDS)("the storage of $name", (kind) => {
     expect(dump(storage)).toBe(before);
   });
 
+  test("[VER-2] that only a newer release can use is refused also where its tables have other names", () => {
+    const storage = nodeSql();
+    kind.make(storage);
+    storage.sql.exec("UPDATE schema_version SET version = 9, oldest_reader = 8");
+    const names = rowsOf(
+      storage.sql,
+      "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT IN ('schema_version', 'sqlite_sequence')",
+    ) as { name: string }[];
+    for (const { name } of names)
+      storage.sql.exec(`ALTER TABLE "${name}" RENAME TO "newer_${name}"`);
+    const before = dump(storage);
+    expect(() => kind.open(storage)).toThrow("needs a release that knows version 8");
+    expect(dump(storage)).toBe(before);
+  });
+
   test("[VER-2] [VER-6] that a newer release wrote and that this one can use is used as it is", () => {
     const storage = nodeSql();
     kind.make(storage);
