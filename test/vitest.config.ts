@@ -61,7 +61,7 @@ class LongestFirst extends BaseSequencer {
 export default defineConfig({
   test: {
     // More than the two cores they are made for: the end-to-end tests wait far more than they compute.
-    maxWorkers: 7,
+    maxWorkers: 8,
     // What a test makes the program say is shown where the test fails.
     silent: "passed-only",
     // A file is a line, whatever its tests take.

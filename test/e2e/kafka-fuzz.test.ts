@@ -12,7 +12,7 @@ import { KafkaFuzz, type Shot } from "../support/kafka-fuzz.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { BrokerProcess } from "./broker.ts";
 
-const { numRuns: FRAMES } = runs(2_000);
+const { numRuns: FRAMES } = runs(1_000);
 /** After so many of them memory is measured for the first time. */
 const WARM_UP = 0.3;
 const MAX_GROWTH_MIB = 150;

@@ -102,6 +102,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a batch is answered before it is written",
+    isRare: true,
     file: "src/core/log/partition-log.ts",
     original: "if (accepted.length > 0) this.#write(accepted, staged, nowMs);",
     planted:
@@ -198,6 +199,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a classic member commits before the first generation",
+    isRare: true,
     seed: 113,
     file: "src/core/group/classic.ts",
     original: "const isCurrent = generation === this.#generation && generation > 0;",
@@ -213,6 +215,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a classic group's generation is not stored",
+    isRare: true,
     seed: 1,
     file: "src/core/group/classic.ts",
     original: `      generation: this.#generation,
@@ -252,6 +255,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a classic member's heartbeat does not say that all must join",
+    isRare: true,
     seed: 5,
     file: "src/core/group/classic.ts",
     original: `return this.#phase === "PREPARING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;`,
