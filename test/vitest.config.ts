@@ -43,9 +43,7 @@ const LONG = [
   "e2e/trouble",
   "e2e/kafka-mixed-group",
   "e2e/kafka",
-  "e2e/demo",
   "e2e/cli",
-  "e2e/examples",
   "simulation/simulation",
   "simulation/planted-faults",
   "core/log/compaction",
@@ -115,6 +113,7 @@ export default defineConfig({
           name: "e2e",
           execArgv: ["--disable-warning=TimeoutNegativeWarning"], // KafkaJS sets such timers.
           include: ["test/e2e/**/*.test.ts"],
+          exclude: ["test/e2e/{demo,examples}.test.ts"], // `npm run test:examples`
           environment: "node",
           globalSetup: ["test/e2e/build.ts"],
           testTimeout: 120_000,
