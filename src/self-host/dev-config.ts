@@ -1,4 +1,4 @@
-// What `npm run dev` makes of wrangler.toml.
+// The configuration that `npm run dev` gives to wrangler. It is made of wrangler.toml.
 
 export interface DevConfig {
   readonly host: string;

@@ -135,7 +135,7 @@ export function partitionFileOf(dataDir: string, topic: string): { path: string;
   throw new Error(`no partition of ${topic} is stored`);
 }
 
-/** What the cluster has still to tell other objects, and the ids of the topics of which partitions are stored. */
+/** The tasks that the cluster has not done yet, and the ids of the topics that have stored partitions. */
 export function leftIn(dataDir: string): { tasks: string[]; topicIds: Set<string> } {
   const tasks: string[] = [];
   const topicIds = new Set<string>();

@@ -1,5 +1,5 @@
-// What members that speak Kafka's protocols have in common: they read and commit by calls. Their connections are left out:
-// what the Worker would ask of the objects on their behalf is asked here.
+// The base of members that speak one of Kafka's protocols: they read and commit by calls. Their connections are left out.
+// The member asks the objects here, as the Worker would on its behalf.
 import { batches, decodeBatch } from "../../src/core/log/record-batch.ts";
 import type { Place } from "./history.ts";
 import { Member } from "./processes.ts";
@@ -13,7 +13,7 @@ interface Partition {
   }>;
 }
 
-/** Whoever commits. */
+/** The identity under which a member commits. */
 export interface Token {
   readonly memberId: string;
   readonly instanceId: string | null;
@@ -116,7 +116,7 @@ export abstract class CallingMember<Group extends OffsetCalls> extends Member {
     if (this.held.length > 0) await this.#commitOf()();
   }
 
-  /** The commit of what has been handled by now, by whoever it is by now. */
+  /** Returns the commit of the records that are handled by now, under the identity of now. */
   #commitOf(): () => Promise<unknown> {
     const { token } = this;
     const offsets = this.held.map(({ topic, partition, nextOffset }) => ({

@@ -1,4 +1,4 @@
-// What classic consumers say to each other, as Kafka's ConsumerProtocol has it. The coordinator passes it on.
+// Encodes the messages of classic consumers to each other (Kafka's ConsumerProtocol). The coordinator passes them on.
 
 const UTF8 = new TextEncoder();
 const int16 = (value: number) => [(value >> 8) & 255, value & 255];

@@ -43,7 +43,7 @@ export interface World {
   readonly partitions: number;
   readonly recordsPerPartition: number;
   readonly config: Partial<ConsumerCoreConfig>;
-  /** Whether clients are cut off for longer than their session lasts, vanish, and come anew. */
+  /** True if clients are also cut off for longer than their session lasts, or vanish and come anew. */
   readonly isRough: boolean;
 }
 
@@ -85,7 +85,7 @@ export class FakeBroker {
     return this.clients.filter(({ harness }) => !harness.isClosed);
   }
 
-  // What happens.
+  // The events of the world.
 
   /** One thing that may happen, good or bad. */
   step(): void {
@@ -386,7 +386,7 @@ export class FakeBroker {
       this.#remove(link);
       return;
     }
-    // What was under way arrives after all, also after what is sent over the next socket.
+    // Messages that were under way arrive after all, even after those of the next socket.
     link.isDead = false;
     link.up.push({ type: "close", code });
   }

@@ -104,7 +104,7 @@ function refusals(events: Iterable<Event>): string[] {
   return found;
 }
 
-/** What ends whoever is still at work when the test has failed. */
+/** These end the clients that are still at work after a failure of the test. */
 const cleanups: (() => void)[] = [killBrokers];
 afterEach(() => {
   for (const cleanUp of cleanups) cleanUp();

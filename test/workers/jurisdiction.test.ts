@@ -20,7 +20,7 @@ import {
   unique,
 } from "./support.ts";
 
-/** What the objects of deployments, by their names, are given in each of their lives. */
+/** The environment of each deployment's object, by the object's name. It gets it anew in each of its lives. */
 const ENVIRONMENTS = new Map<string, Env>();
 
 beforeEach(() => {

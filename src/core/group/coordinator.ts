@@ -345,10 +345,6 @@ export class Coordinator {
     this.#reconcileAll(nowMs);
   }
 
-  /**
-   * [GCF-1] Changes the group's config. `null` removes a key. A group that does not exist is created, so it can be
-   * configured before anybody joins. INVALID_CONFIG changes nothing.
-   */
   /** [GCF-1] Returns the values that would be set, or what is wrong with the changes. */
   validateConfig(
     changes: Readonly<Record<string, unknown>>,
@@ -358,6 +354,10 @@ export class Coordinator {
     return changeConfigOf(groupId, overrides, changes);
   }
 
+  /**
+   * [GCF-1] Changes the group's config. `null` removes a key. A group that does not exist is created, so it can be
+   * configured before anybody joins. INVALID_CONFIG changes nothing.
+   */
   alterConfig(changes: Readonly<Record<string, unknown>>, nowMs: number): Result<object> {
     const changed = this.validateConfig(changes);
     if (!changed.ok) return changed;

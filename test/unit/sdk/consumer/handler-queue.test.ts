@@ -189,7 +189,7 @@ function queueAfter(events: readonly Event[]): HandlerQueue {
   return queue;
 }
 
-/** What a queue would hand out, were it open. Takes it. */
+/** Takes everything that an open queue hands out, and returns the offsets of each delivery. */
 function waitingIn(queue: HandlerQueue): number[][] {
   const all: number[][] = [];
   for (let next = queue.take(); next !== undefined; next = queue.take())
@@ -202,7 +202,7 @@ function situationOf(queue: HandlerQueue): string {
   return [state, isBusy ? "busy" : "", isFull(queue) ? "full" : ""].filter(Boolean).join(" ");
 }
 
-/** Whether records wait. It looks by taking them, and puts them back. */
+/** Returns whether records wait. It takes them to look, and puts them back. */
 function isFull(queue: HandlerQueue): boolean {
   const { state } = queue;
   queue.resume();
