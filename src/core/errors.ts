@@ -16,54 +16,54 @@ export interface ErrorSpec {
   readonly outcomeKnown: boolean;
 }
 
-/** In each row: number, HTTP status, retriable, outcomeKnown. */
+/** In each row: number, HTTP status, and if they are true, retriable and outcomeKnown. */
 export const ERRORS = {
-  UNKNOWN_SERVER_ERROR: spec(-1, 500, false, false),
-  OFFSET_OUT_OF_RANGE: spec(1, 416, false, false),
+  UNKNOWN_SERVER_ERROR: spec(-1, 500),
+  OFFSET_OUT_OF_RANGE: spec(1, 416),
   // Kafka has it retriable, because a network may have broken the bytes. Here they came as they were sent: what was
   // encoded wrong is sent wrong again, and what is damaged where it is stored has to be restored [CRC-2].
-  CORRUPT_MESSAGE: spec(2, 400, false, false),
-  UNKNOWN_TOPIC_OR_PARTITION: spec(3, 404, true, false),
-  REQUEST_TIMED_OUT: spec(7, 504, true, false),
-  MESSAGE_TOO_LARGE: spec(10, 413, false, false),
-  NETWORK_EXCEPTION: spec(13, 503, true, false),
-  COORDINATOR_NOT_AVAILABLE: spec(15, 503, true, false),
-  INVALID_TOPIC_EXCEPTION: spec(17, 400, false, false),
-  INVALID_GROUP_ID: spec(24, 400, false, false),
-  UNKNOWN_MEMBER_ID: spec(25, 409, false, false),
-  INVALID_SESSION_TIMEOUT: spec(26, 400, false, false),
-  INVALID_TIMESTAMP: spec(32, 400, false, false),
-  UNSUPPORTED_VERSION: spec(35, 400, false, false),
-  TOPIC_ALREADY_EXISTS: spec(36, 409, false, false),
-  INVALID_PARTITIONS: spec(37, 400, false, false),
-  INVALID_CONFIG: spec(40, 400, false, false),
-  INVALID_REQUEST: spec(42, 400, false, false),
+  CORRUPT_MESSAGE: spec(2, 400),
+  UNKNOWN_TOPIC_OR_PARTITION: spec(3, 404, true),
+  REQUEST_TIMED_OUT: spec(7, 504, true),
+  MESSAGE_TOO_LARGE: spec(10, 413),
+  NETWORK_EXCEPTION: spec(13, 503, true),
+  COORDINATOR_NOT_AVAILABLE: spec(15, 503, true),
+  INVALID_TOPIC_EXCEPTION: spec(17, 400),
+  INVALID_GROUP_ID: spec(24, 400),
+  UNKNOWN_MEMBER_ID: spec(25, 409),
+  INVALID_SESSION_TIMEOUT: spec(26, 400),
+  INVALID_TIMESTAMP: spec(32, 400),
+  UNSUPPORTED_VERSION: spec(35, 400),
+  TOPIC_ALREADY_EXISTS: spec(36, 409),
+  INVALID_PARTITIONS: spec(37, 400),
+  INVALID_CONFIG: spec(40, 400),
+  INVALID_REQUEST: spec(42, 400),
   OUT_OF_ORDER_SEQUENCE_NUMBER: spec(45, 409, false, true),
   INVALID_PRODUCER_EPOCH: spec(47, 409, false, true),
-  KAFKA_STORAGE_ERROR: spec(56, 503, true, false),
-  NON_EMPTY_GROUP: spec(68, 409, false, false),
-  GROUP_ID_NOT_FOUND: spec(69, 404, false, false),
-  UNSUPPORTED_COMPRESSION_TYPE: spec(76, 400, false, false),
-  GROUP_MAX_SIZE_REACHED: spec(81, 409, false, false),
-  GROUP_SUBSCRIBED_TO_TOPIC: spec(86, 409, false, false),
-  INVALID_RECORD: spec(87, 400, false, false),
-  THROTTLING_QUOTA_EXCEEDED: spec(89, 429, true, false),
-  DUPLICATE_RESOURCE: spec(92, 422, false, false),
+  KAFKA_STORAGE_ERROR: spec(56, 503, true),
+  NON_EMPTY_GROUP: spec(68, 409),
+  GROUP_ID_NOT_FOUND: spec(69, 404),
+  UNSUPPORTED_COMPRESSION_TYPE: spec(76, 400),
+  GROUP_MAX_SIZE_REACHED: spec(81, 409),
+  GROUP_SUBSCRIBED_TO_TOPIC: spec(86, 409),
+  INVALID_RECORD: spec(87, 400),
+  THROTTLING_QUOTA_EXCEEDED: spec(89, 429, true),
+  DUPLICATE_RESOURCE: spec(92, 422),
   INVALID_UPDATE_VERSION: spec(95, 409, false, true),
-  UNKNOWN_TOPIC_ID: spec(100, 404, true, false),
-  FENCED_MEMBER_EPOCH: spec(110, 409, false, false),
-  UNRELEASED_INSTANCE_ID: spec(111, 409, false, false),
+  UNKNOWN_TOPIC_ID: spec(100, 404, true),
+  FENCED_MEMBER_EPOCH: spec(110, 409),
+  UNRELEASED_INSTANCE_ID: spec(111, 409),
   // Kafka has it final, and its consumer decides by itself to commit again. Here it tells a member to commit the same
   // positions again, at the newest epoch that it has received.
-  STALE_MEMBER_EPOCH: spec(113, 409, true, false),
-  INVALID_REGULAR_EXPRESSION: spec(128, 400, false, false),
+  STALE_MEMBER_EPOCH: spec(113, 409, true),
+  INVALID_REGULAR_EXPRESSION: spec(128, 400),
 } as const satisfies Record<string, ErrorSpec>;
 
 function spec(
   code: number,
   httpStatus: number,
-  retriable: boolean,
-  outcomeKnown: boolean,
+  retriable = false,
+  outcomeKnown = false,
 ): ErrorSpec {
   return { code, httpStatus, retriable, outcomeKnown };
 }
@@ -89,6 +89,9 @@ export const KAFKA_ERRORS = {
   UNSUPPORTED_ASSIGNOR: 112,
 } as const;
 
+/** The name of an error, whether only Kafka's own protocol reports it or not. */
+export type KafkaErrorName = ErrorName | Exclude<keyof typeof KAFKA_ERRORS, "NONE">;
+
 /** An expected failure, as a value. RPC and sockets carry this and never a thrown class. */
 export interface Failure {
   readonly ok: false;
@@ -110,7 +113,23 @@ export interface Failure {
 
 export type Result<T> = ({ readonly ok: true } & T) | Failure;
 
-export function fail(error: ErrorName, detail: string): Failure {
+/** A failure that only Kafka's own protocol may have to report. */
+export interface KafkaFailure extends Omit<Failure, "error"> {
+  readonly error: KafkaErrorName;
+}
+
+export type KafkaResult<T> = ({ readonly ok: true } & T) | KafkaFailure;
+
+/** Returns Kafka's number of the error. */
+export function errorCodeOf(error: KafkaErrorName): number {
+  return error in KAFKA_ERRORS
+    ? KAFKA_ERRORS[error as keyof typeof KAFKA_ERRORS]
+    : ERRORS[error as ErrorName].code;
+}
+
+export function fail(error: ErrorName, detail: string): Failure;
+export function fail(error: KafkaErrorName, detail: string): KafkaFailure;
+export function fail(error: KafkaErrorName, detail: string): KafkaFailure {
   return { ok: false, error, detail };
 }
 

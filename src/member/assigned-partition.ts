@@ -6,6 +6,7 @@ import { MAX_DECODED_IN_HAND_BYTES } from "../core/limits.ts";
 import { batches } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 import { decode } from "./decoder.ts";
+import { NEVER_MS } from "./effects.ts";
 import type { AssignedPlace } from "./places.ts";
 
 /**
@@ -37,7 +38,7 @@ export class AssignedPartition {
   /** The socket in use, or null while there is none. */
   connection: number | null = null;
   isOpen = false;
-  reopenAtMs: number | null = null;
+  reopenAtMs = NEVER_MS;
   /** When the socket last showed a sign of life. */
   heardMs = 0;
   failures = 0;
@@ -56,6 +57,8 @@ export class AssignedPartition {
   processed: number | null;
   /** Null while the group has committed nothing, or what it has no longer counts. */
   committed: number | null;
+  /** When the application was last done with a record. */
+  processedAtMs = 0;
   /** The offset in the commit in flight, if there is one. */
   committing: number | null = null;
   /** True if the start was found by "latest" and is not committed yet. */
@@ -170,15 +173,9 @@ export class AssignedPartition {
   }
 
   /**
-   * Notes that everything before `nextOffset` is processed. Returns the bytes of window to give back now. Small amounts
-   * are kept until half the window is due or nothing else is in hand.
+   * Returns the bytes of window to give back now, for frames that are wholly processed. Small amounts are kept until
+   * half the window is due or nothing else is in hand.
    */
-  markProcessed(nextOffset: number, windowBytes: number): number {
-    this.processed = nextOffset;
-    return this.settle(windowBytes);
-  }
-
-  /** Returns the bytes of wholly processed frames that are due to be given back. */
   settle(windowBytes: number): number {
     const processed = this.processed ?? 0;
     let done = 0;
@@ -240,7 +237,7 @@ export class AssignedPartition {
     this.isAnnounced = false;
     this.held = [];
     this.processed = this.committed;
-    this.reopenAtMs = null;
+    this.reopenAtMs = NEVER_MS;
   }
 
   /** Forgets frames that were received and not delivered. They are received again later. */

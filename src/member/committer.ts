@@ -1,42 +1,59 @@
 // Sends commits, one in flight at a time. Records processed meanwhile share the next commit. Every answer settles all
 // that the commit carried. A reconnect neither repeats a commit nor loses one.
+//
+// A commit costs the group a request and a row. So a busy consumer commits once in an interval, and one that has nothing
+// left to do commits at once. If the consumer crashes, what it has processed since its last commit comes again.
 import { type PartitionKey, partitionKey } from "../core/group/partition-key.ts";
 import type { CommittedMessage } from "../protocol/group-socket.ts";
 import type { AssignedPartition } from "./assigned-partition.ts";
-import type { Outbox } from "./effects.ts";
+import { NEVER_MS, type Outbox } from "./effects.ts";
 
 export interface Commit {
   readonly requestId: number;
   readonly offsets: { topicId: string; partition: number; offset: number; isRewind?: true }[];
 }
 
+/** As in ConsumerCoreConfig. */
+interface CommitterConfig {
+  readonly commitIntervalMs: number;
+  readonly commitsFirstAtOnce?: boolean;
+}
+
 const RETRY_MS = 500;
+/** How long a partition has nothing left to do before it is committed. */
+const IDLE_MS = 250;
+/** Such commits come this seldom, unless the interval is shorter. */
+const SPACING_MS = 1_000;
 
 export class Committer {
   readonly #partitions: ReadonlyMap<PartitionKey, AssignedPartition>;
   readonly #outbox: Outbox;
-  readonly #intervalMs: number;
+  readonly #config: CommitterConfig;
   /** Carries a commit to the coordinator. Returns false if that cannot be done now. */
   readonly #send: (commit: Commit) => boolean;
   #inFlight: number | null = null;
   #nextRequestId = 1;
-  #dueAtMs: number | null = null;
+  /** When the next commit is due, and when it is at the latest, whatever is processed until then. */
+  #dueAtMs = NEVER_MS;
+  #latestMs = NEVER_MS;
+  /** When something was last to be committed. */
+  #lastMs = 0;
   /** True if a commit that was asked for is not sent yet, or was cut off before its answer. */
   #isAsked = false;
 
   constructor(
     partitions: ReadonlyMap<PartitionKey, AssignedPartition>,
     outbox: Outbox,
-    intervalMs: number,
+    config: CommitterConfig,
     send: (commit: Commit) => boolean,
   ) {
     this.#partitions = partitions;
     this.#outbox = outbox;
-    this.#intervalMs = intervalMs;
+    this.#config = config;
     this.#send = send;
   }
 
-  get nextTimerMs(): number | null {
+  get nextTimerMs(): number {
     return this.#dueAtMs;
   }
 
@@ -55,26 +72,38 @@ export class Committer {
 
   /**
    * Notes that a record was processed, or that the coordinator has answered. What is uncommitted is
-   * committed at once if that was asked for, or else with what comes within the interval.
+   * committed at once if that was asked for, or else when it is due.
    */
   schedule(nowMs: number): void {
-    if (this.#intervalMs === 0 || this.#isAsked) this.commitNow();
-    else if (this.hasUncommitted) this.#dueAtMs ??= nowMs + this.#intervalMs;
+    const uncommitted = this.#uncommitted;
+    const { commitIntervalMs: intervalMs, commitsFirstAtOnce } = this.#config;
+    this.#latestMs =
+      uncommitted.length > 0 ? Math.min(this.#latestMs, nowMs + intervalMs) : NEVER_MS;
+    this.#dueAtMs = this.#latestMs;
+    for (const { hasUnprocessed, processedAtMs } of uncommitted) {
+      if (hasUnprocessed || intervalMs === NEVER_MS) continue;
+      const idleMs = Math.max(processedAtMs + IDLE_MS, this.#lastMs + SPACING_MS);
+      this.#dueAtMs = Math.min(this.#dueAtMs, idleMs);
+    }
+    const isFirst = commitsFirstAtOnce && nowMs >= this.#lastMs + intervalMs;
+    if (intervalMs === 0 || this.#isAsked || isFirst) this.#dueAtMs = nowMs;
+    this.tick(nowMs);
   }
 
   /** Notes that the coordinator could not take the commit just now. */
   retryLater(nowMs: number): void {
     this.#isAsked = false;
-    this.#dueAtMs = nowMs + RETRY_MS;
+    this.#dueAtMs = this.#latestMs = nowMs + RETRY_MS;
   }
 
   tick(nowMs: number): void {
-    if (this.#dueAtMs !== null && this.#dueAtMs <= nowMs) this.commitNow();
+    if (this.#dueAtMs <= nowMs) this.commitNow(nowMs);
   }
 
   /** Commits what is uncommitted, now or as soon as the commit in flight is answered. */
-  commitNow(): void {
-    this.#dueAtMs = null;
+  commitNow(nowMs = this.#lastMs): void {
+    if (this.hasUncommitted) this.#lastMs = nowMs;
+    this.#dueAtMs = this.#latestMs = NEVER_MS;
     this.#isAsked = this.#inFlight !== null || !this.flush();
   }
 

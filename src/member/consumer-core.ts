@@ -10,7 +10,7 @@
 // This file handles the membership: join, assignment, giving up, losing, leaving. The group's socket is in
 // group-connection.ts, the partitions' sockets in partition-readers.ts, commits in committer.ts.
 import { BrokerError } from "../core/errors.ts";
-import { fromSet, type PartitionKey, partitionKey } from "../core/group/partition-key.ts";
+import { byTopics, type PartitionKey, partitionKey } from "../core/group/partition-key.ts";
 import { DEFAULT_REBALANCE_TIMEOUT_MS } from "../core/limits.ts";
 import type { TopicPartition } from "../core/record.ts";
 import {
@@ -30,7 +30,7 @@ import { heartbeatIntervalMs } from "../protocol/heartbeat.ts";
 import type { PartitionMessage } from "../protocol/partition-socket.ts";
 import { AssignedPartition } from "./assigned-partition.ts";
 import { type Commit, Committer } from "./committer.ts";
-import { type ConsumerEffect, earliest, Outbox } from "./effects.ts";
+import { type ConsumerEffect, NEVER_MS, Outbox } from "./effects.ts";
 import { GroupConnection } from "./group-connection.ts";
 import { type IsFull, PartitionReaders } from "./partition-readers.ts";
 import type { ReaderPlace } from "./places.ts";
@@ -53,8 +53,13 @@ export interface ConsumerCoreConfig {
   readonly windowBytes: number;
   /** Bounds what the application has in hand of all partitions. Without it there is a bound for each partition only. */
   readonly isFull?: IsFull;
-  /** The time between commits. 0 commits at once, one commit in flight at a time. Infinity commits only on request. */
+  /**
+   * How long something processed is uncommitted at most. 0 commits at once, one commit in flight at a time. Infinity
+   * commits only on request.
+   */
   readonly commitIntervalMs: number;
+  /** [PLN-2] True commits at once what is processed first after an interval without a commit. */
+  readonly commitsFirstAtOnce?: boolean;
 }
 
 /** The codes after which the membership is over and a new one can begin. */
@@ -100,11 +105,8 @@ export class ConsumerCore {
       () => this.#owner(),
       ({ isAdded }) => (isAdded ? "earliest" : (this.#assignment?.initialOffset ?? config.from)),
     );
-    this.#committer = new Committer(
-      this.#partitions,
-      this.#outbox,
-      config.commitIntervalMs,
-      (commit) => this.#sendCommit(commit),
+    this.#committer = new Committer(this.#partitions, this.#outbox, config, (commit) =>
+      this.#sendCommit(commit),
     );
   }
 
@@ -115,9 +117,13 @@ export class ConsumerCore {
   /** The earliest time at which `tick` has something to do, or null. */
   get nextTimerMs(): number | null {
     if (this.#state === "closed") return null;
-    const { nextTimerMs: commitMs } = this.#committer;
-    const groupMs = this.#group.nextTimerMs;
-    return earliest(groupMs, this.#readers.nextTimerMs, commitMs, this.sessionEndMs);
+    const atMs = Math.min(
+      this.#group.nextTimerMs,
+      this.#readers.nextTimerMs,
+      this.#committer.nextTimerMs,
+      this.sessionEndMs,
+    );
+    return atMs < NEVER_MS ? atMs : null;
   }
 
   /** The partitions held now. */
@@ -145,8 +151,8 @@ export class ConsumerCore {
   }
 
   /** When the group gives the member's partitions to others, unless the coordinator is heard from before. */
-  get sessionEndMs(): number | null {
-    if (this.#assignment === null || this.#state === "closing") return null;
+  get sessionEndMs(): number {
+    if (this.#assignment === null || this.#state === "closing") return NEVER_MS;
     return this.#sessionSinceMs + this.#config.sessionTimeoutMs;
   }
 
@@ -184,7 +190,7 @@ export class ConsumerCore {
       topicPattern: this.#config.topicPattern ?? null,
       sessionTimeoutMs: this.#config.sessionTimeoutMs,
       rebalanceTimeoutMs: DEFAULT_REBALANCE_TIMEOUT_MS,
-      owned: topicPartitions([...this.#partitions.values()].filter((p) => p.fencedEpoch === null)),
+      owned: byTopics([...this.#partitions.values()].filter((p) => p.fencedEpoch === null)),
     });
   }
 
@@ -210,7 +216,7 @@ export class ConsumerCore {
       this.#group.heard(nowMs);
       this.#coordinatorMessage(message as CoordinatorMessage, nowMs);
     } else if (this.#readers.message(connection, message as PartitionMessage, nowMs)) {
-      this.#committer.commitNow();
+      this.#committer.commitNow(nowMs);
     }
   }
 
@@ -227,19 +233,25 @@ export class ConsumerCore {
       if (!this.#committer.refused(requestId)) return;
       if (message.retriable) {
         // The newer epoch was sent before this refusal, on the same socket. The commit is sent again with it.
-        if (this.#assignment?.memberEpoch !== this.#commitEpoch) this.#committer.commitNow();
+        if (this.#assignment?.memberEpoch !== this.#commitEpoch) this.#committer.commitNow(nowMs);
         else this.#committer.retryLater(nowMs);
         return;
       }
     }
     if (this.#state === "closing") this.#finishClosing();
     else if (REJOIN.has(code)) this.#rejoin(nowMs);
-    else if (!message.retriable) this.#fatal(new BrokerError(code, detail));
-    else {
-      this.#outbox.warn(code, detail);
-      this.#group.drop(CLOSE_CLIENT_LOST, code);
-      this.#waitToReconnect(nowMs);
+    else this.#failed(new BrokerError(code, detail, { retriable: message.retriable }), nowMs);
+  }
+
+  /** Handles an error of the coordinator: ends, or reconnects if that may mend it. */
+  #failed(error: BrokerError, nowMs: number): void {
+    if (!error.retriable) {
+      this.#fatal(error);
+      return;
     }
+    this.#outbox.warn(error.code, error.message);
+    this.#group.drop(CLOSE_CLIENT_LOST, error.code);
+    this.#waitToReconnect(nowMs);
   }
 
   // The assignment.
@@ -291,8 +303,8 @@ export class ConsumerCore {
     const { groupId } = this.#config;
     if (groupId === null) return undefined;
     if (this.#assignment === null) return null;
-    const { incarnation, memberEpoch, memberNumber } = this.#assignment;
-    return { group: groupId, incarnation, memberEpoch, memberNumber };
+    const { incarnation, memberEpoch, memberNumber, sessionTimeoutMs } = this.#assignment;
+    return { group: groupId, incarnation, memberEpoch, memberNumber, sessionTimeoutMs };
   }
 
   /** [SES-2] Lets the application finish the records that it has in hand. Then `released` goes on. */
@@ -341,7 +353,7 @@ export class ConsumerCore {
       if (this.#state === "joining") this.#unsaid.push(...partitions);
       return;
     }
-    const message = { type: "revoked", partitions: topicPartitions(partitions) } as const;
+    const message = { type: "revoked", partitions: byTopics(partitions) } as const;
     this.#outbox.send(this.#group.connection, message);
   }
 
@@ -361,6 +373,7 @@ export class ConsumerCore {
       if (partition.sought !== null) partition.processed = nextOffset;
       return;
     }
+    partition.processedAtMs = nowMs;
     this.#readers.processed(partition, nextOffset, nowMs);
     this.#committer.schedule(nowMs);
   }
@@ -375,8 +388,8 @@ export class ConsumerCore {
     if (partition?.isPaused) this.#readers.resume(partition, nowMs);
   }
 
-  commitNow(): void {
-    this.#committer.commitNow();
+  commitNow(nowMs: number): void {
+    this.#committer.commitNow(nowMs);
   }
 
   /**
@@ -429,7 +442,7 @@ export class ConsumerCore {
   #afterCommit(nowMs: number): void {
     this.#finishReleases();
     if (this.#state === "closing") {
-      this.#committer.commitNow();
+      this.#committer.commitNow(nowMs);
       if (!this.#committer.hasUncommitted) this.#finishClosing();
       return;
     }
@@ -457,13 +470,7 @@ export class ConsumerCore {
     if (this.#state === "closing") {
       this.#finishClosing();
     } else if (code === CLOSE_FATAL) {
-      const error = errorOfClose(reason);
-      if (!error.retriable) {
-        this.#fatal(error);
-        return;
-      }
-      this.#outbox.warn(error.code, error.message);
-      this.#waitToReconnect(nowMs);
+      this.#failed(errorOfClose(reason), nowMs);
     } else if (code === CLOSE_REPLACED && this.#group.attempts === 1) {
       // After a reconnect, it may have been this consumer's own earlier join that arrived late.
       this.#fatal(new BrokerError("UNKNOWN_MEMBER_ID", "another connection joined as this member"));
@@ -489,15 +496,16 @@ export class ConsumerCore {
   /** Handles timers. Calling it early or often is harmless. */
   tick(nowMs: number): void {
     if (this.#state === "closed") return;
-    if (this.sessionEndMs !== null && this.sessionEndMs <= nowMs) this.#endSession(nowMs);
+    if (this.sessionEndMs <= nowMs) this.#endSession(nowMs);
     const isUnanswered = this.#group.isUnanswered(this.#unanswered, nowMs);
     if (isUnanswered || this.#group.isSilent(nowMs)) {
-      this.#group.drop(CLOSE_CLIENT_LOST, "the coordinator does not answer");
+      const reason = "the group's coordinator does not answer";
+      this.#group.drop(CLOSE_CLIENT_LOST, reason);
       if (this.#state === "closing") {
         this.#finishClosing();
         return;
       }
-      this.#reconnect("the group's coordinator does not answer", nowMs);
+      this.#reconnect(reason, nowMs);
     }
     const before = this.#group.connection;
     this.#group.tick(nowMs);
@@ -574,7 +582,7 @@ export class ConsumerCore {
   }
 
   #end(code: number, reason: string): void {
-    for (const partition of [...this.#partitions.values()]) this.#readers.forget(partition);
+    for (const partition of this.#partitions.values()) this.#readers.forget(partition);
     this.#group.drop(code, reason);
     this.#state = "closed";
     this.#outbox.emit({ type: "closed" });
@@ -583,7 +591,7 @@ export class ConsumerCore {
   /** [SES-3] Ends the membership. Nothing is delivered or committed any more. */
   #loseAll(): void {
     const announced = [...this.#partitions.values()].filter((partition) => partition.isAnnounced);
-    for (const partition of [...this.#partitions.values()]) this.#readers.forget(partition);
+    for (const partition of this.#partitions.values()) this.#readers.forget(partition);
     this.#committer.disconnected();
     this.#assignment = null;
     this.#hasAnnouncedEmpty = false;
@@ -599,14 +607,4 @@ export class ConsumerCore {
     }
     return undefined;
   }
-}
-
-function topicPartitions(
-  partitions: Iterable<AssignedPartition>,
-): { topicId: string; partitions: number[] }[] {
-  const keys = new Set(Array.from(partitions, (partition) => partition.key));
-  return fromSet(keys).map(({ topicId, partitions: numbers }) => ({
-    topicId,
-    partitions: [...numbers],
-  }));
 }

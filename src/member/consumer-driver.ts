@@ -90,13 +90,7 @@ export class ConsumerDriver {
 
   /** Ends the session if the membership no longer stands at the current time. */
   endLateSession(): void {
-    const nowMs = this.#clock.now();
-    if (this.#isSessionOver(nowMs)) this.#run(() => {});
-  }
-
-  #isSessionOver(nowMs: number): boolean {
-    const { sessionEndMs } = this.#core;
-    return sessionEndMs !== null && sessionEndMs <= nowMs;
+    if (this.#core.sessionEndMs <= this.#clock.now()) this.#run(() => {});
   }
 
   close(): void {
@@ -115,18 +109,18 @@ export class ConsumerDriver {
     const nowMs = this.#clock.now();
     // [SES-4] Timers may be late, for example in a process that was suspended and resumes. Events that came meanwhile
     // must not be taken in for a membership that has ended.
-    if (this.#isSessionOver(nowMs)) this.#core.tick(nowMs);
+    if (this.#core.sessionEndMs <= nowMs) this.#core.tick(nowMs);
     const result = step(nowMs);
-    this.#pump();
+    this.#pump(nowMs);
     return result;
   }
 
   /** Carries out effects until none is left. Effects that they cause join the same round. */
-  #pump(): void {
+  #pump(nowMs: number): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
     // This also runs after an earlier commit's answer, and once the member is back in touch.
-    if (this.#committing.length > 0) this.#core.commitNow();
+    if (this.#committing.length > 0) this.#core.commitNow(nowMs);
     try {
       for (
         let effects = this.#core.takeEffects();
@@ -181,29 +175,26 @@ export class ConsumerDriver {
   }
 
   #events(connection: number): SocketEvents {
-    // The core has dropped the connection and ignores everything that still comes from it.
-    const isGone = () => !this.#sockets.has(connection);
+    // If the core has dropped the connection, it ignores everything that still comes from it.
+    const take = (step: (nowMs: number) => void) =>
+      this.#inTurn(() => {
+        if (this.#sockets.has(connection)) this.#run(step);
+      });
     return {
-      opened: () =>
-        this.#inTurn(() => {
-          if (!isGone()) this.#run((nowMs) => this.#core.opened(connection, nowMs));
-        }),
+      opened: () => take((nowMs) => this.#core.opened(connection, nowMs)),
       text: (data) =>
-        this.#inTurn(() => {
-          if (isGone()) return;
-          if (data === PONG) this.#run((nowMs) => this.#core.pong(connection, nowMs));
-          else this.#message(connection, data);
+        take((nowMs) => {
+          if (data === PONG) this.#core.pong(connection, nowMs);
+          else this.#message(connection, data, nowMs);
         }),
       bytes: (data) => {
         if (needsDecompress(data)) this.#holdBack();
-        this.#inTurn(() => {
-          if (!isGone()) this.#run((nowMs) => this.#core.data(connection, data, nowMs));
-        });
+        take((nowMs) => this.#core.data(connection, data, nowMs));
       },
       closed: (code, reason) =>
-        this.#inTurn(() => {
-          if (!this.#sockets.delete(connection)) return;
-          this.#run((nowMs) => this.#core.closed(connection, code, reason, nowMs));
+        take((nowMs) => {
+          this.#sockets.delete(connection);
+          this.#core.closed(connection, code, reason, nowMs);
         }),
     };
   }
@@ -226,7 +217,7 @@ export class ConsumerDriver {
     loadDecompress().then(go, go); // If loading failed, decoding says what is wrong.
   }
 
-  #message(connection: number, data: string): void {
+  #message(connection: number, data: string, nowMs: number): void {
     let message: CoordinatorMessage | PartitionMessage;
     try {
       message = JSON.parse(data) as CoordinatorMessage | PartitionMessage;
@@ -235,7 +226,7 @@ export class ConsumerDriver {
       this.#listener({ type: "error", error, isFatal: false });
       return;
     }
-    this.#run((nowMs) => this.#core.message(connection, message, nowMs));
+    this.#core.message(connection, message, nowMs);
   }
 
   #setTimer(): void {

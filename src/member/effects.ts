@@ -66,9 +66,5 @@ export class Outbox {
   }
 }
 
-/** Returns the earliest of the times, or null if none is set. */
-export function earliest(...times: readonly (number | null)[]): number | null {
-  let first: number | null = null;
-  for (const time of times) if (time !== null && (first === null || time < first)) first = time;
-  return first;
-}
+/** The time of what is not going to happen. */
+export const NEVER_MS = Number.POSITIVE_INFINITY;

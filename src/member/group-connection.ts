@@ -2,7 +2,7 @@
 // again with back-off. It knows nothing of membership.
 import { MAX_HEARTBEAT_INTERVAL_MS } from "../core/limits.ts";
 import { backoffMs } from "./backoff.ts";
-import { earliest, type Outbox } from "./effects.ts";
+import { NEVER_MS, type Outbox } from "./effects.ts";
 
 /** A short session beats fast, but a connection gets at least this long to answer. */
 const MIN_PATIENCE_MS = 3_000;
@@ -23,8 +23,8 @@ export class GroupConnection {
   isOpen = false;
   #failures = 0;
   #heardMs = 0;
-  #heartbeatAtMs: number | null = null;
-  #reconnectAtMs: number | null = null;
+  #heartbeatAtMs = NEVER_MS;
+  #reconnectAtMs = NEVER_MS;
   /** The request that was unanswered at the last look, and when that was first seen. */
   #unanswered: string | null = null;
   #unansweredSinceMs = 0;
@@ -35,12 +35,12 @@ export class GroupConnection {
     this.heartbeatMs = heartbeatMs;
   }
 
-  get nextTimerMs(): number | null {
-    return earliest(this.#heartbeatAtMs, this.#reconnectAtMs);
+  get nextTimerMs(): number {
+    return Math.min(this.#heartbeatAtMs, this.#reconnectAtMs);
   }
 
   connect(nowMs: number): void {
-    this.#reconnectAtMs = null;
+    this.#reconnectAtMs = NEVER_MS;
     this.isOpen = false;
     this.#pingsSentMs = [];
     this.attempts++;
@@ -82,8 +82,7 @@ export class GroupConnection {
   lost(): void {
     this.connection = null;
     this.isOpen = false;
-    this.#heartbeatAtMs = null;
-    this.#reconnectAtMs = null;
+    this.#heartbeatAtMs = this.#reconnectAtMs = NEVER_MS;
   }
 
   /** True while nothing has gone wrong since the coordinator took the member in. */
@@ -97,7 +96,7 @@ export class GroupConnection {
 
   /** True after three beats without an answer. The connection is then dead even if nobody said so. */
   isSilent(nowMs: number): boolean {
-    if (this.#heartbeatAtMs === null || this.#heartbeatAtMs > nowMs) return false;
+    if (this.#heartbeatAtMs > nowMs) return false;
     const patienceMs = Math.min(3 * this.heartbeatMs, 3 * MAX_HEARTBEAT_INTERVAL_MS);
     return nowMs - this.#heardMs >= Math.max(patienceMs, MIN_PATIENCE_MS);
   }
@@ -112,8 +111,8 @@ export class GroupConnection {
   }
 
   tick(nowMs: number): void {
-    if (this.#reconnectAtMs !== null && this.#reconnectAtMs <= nowMs) this.connect(nowMs);
-    if (this.#heartbeatAtMs === null || this.#heartbeatAtMs > nowMs) return;
+    if (this.#reconnectAtMs <= nowMs) this.connect(nowMs);
+    if (this.#heartbeatAtMs > nowMs) return;
     if (this.isOpen && this.connection !== null) {
       this.#outbox.emit({ type: "ping", connection: this.connection });
       this.#pingsSentMs.push(nowMs);

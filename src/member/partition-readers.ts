@@ -11,7 +11,7 @@ import type {
 } from "../protocol/partition-socket.ts";
 import type { AssignedPartition, ReceivedFrame } from "./assigned-partition.ts";
 import { backoffMs } from "./backoff.ts";
-import { earliest, type Outbox } from "./effects.ts";
+import { NEVER_MS, type Outbox } from "./effects.ts";
 
 type Owner = Extract<ReaderMessage, { type: "attach" }>["owner"];
 
@@ -45,8 +45,8 @@ export class PartitionReaders {
   /** Returns the start position if nothing is committed: the group's setting, else the member's. */
   readonly #initialOffset: (partition: AssignedPartition) => InitialOffset;
   readonly #byConnection = new Map<number, AssignedPartition>();
-  #announceAtMs: number | null = null;
-  #pingAtMs: number | null = null;
+  #announceAtMs = NEVER_MS;
+  #pingAtMs = NEVER_MS;
   #nextAttachId = 1;
 
   constructor(
@@ -65,16 +65,16 @@ export class PartitionReaders {
     this.#initialOffset = initialOffset;
   }
 
-  get nextTimerMs(): number | null {
+  get nextTimerMs(): number {
     const reopen = [...this.#partitions.values()].map((partition) => partition.reopenAtMs);
-    return earliest(this.#announceAtMs, this.#pingAtMs, ...reopen);
+    return Math.min(this.#announceAtMs, this.#pingAtMs, ...reopen);
   }
 
   /** Takes in newly assigned partitions. They are announced together once all are attached. */
   add(partitions: readonly AssignedPartition[], nowMs: number): void {
     if (partitions.length === 0) return;
     this.#announceAtMs = nowMs + ANNOUNCE_TIMEOUT_MS;
-    this.#pingAtMs ??= nowMs + PING_MS;
+    this.#pingAtMs = Math.min(this.#pingAtMs, nowMs + PING_MS);
     for (const partition of partitions) {
       this.#partitions.set(partition.key, partition);
       this.#open(partition, nowMs);
@@ -86,11 +86,11 @@ export class PartitionReaders {
     partition.phase = "opening";
     partition.connection = connection;
     partition.isOpen = false;
-    partition.reopenAtMs = null;
+    partition.reopenAtMs = NEVER_MS;
     partition.heardMs = nowMs;
     this.#byConnection.set(connection, partition);
-    const { topic, topicId, partition: number } = partition;
-    this.#outbox.emit({ type: "open-partition", connection, topic, topicId, partition: number });
+    const { place, topicId } = partition;
+    this.#outbox.emit({ type: "open-partition", connection, ...place, topicId });
   }
 
   opened(connection: number, nowMs: number): void {
@@ -143,11 +143,7 @@ export class PartitionReaders {
     }
     if (message.type !== "attached") return false; // A newer release says something else.
     // All frames of the earlier attach have come in. The part of the window that they used is given back.
-    const usedBytes = this.#config.windowBytes - message.windowBytes;
-    const { attachId } = partition;
-    if (usedBytes > 0) {
-      this.#outbox.send(connection, { type: "window", attachId, bytes: usedBytes });
-    }
+    this.#giveBack(partition, this.#config.windowBytes - message.windowBytes);
     const isFirst = partition.position === null;
     partition.startReading(message.offset);
     if (isFirst && this.#initialOffset(partition) !== "earliest" && this.#config.groupId !== null) {
@@ -223,7 +219,7 @@ export class PartitionReaders {
   #deliver(partition: AssignedPartition, frame: ReceivedFrame): void {
     const records = partition.deliver(frame);
     if (records.length === 0) {
-      this.#giveBack(partition, partition.settle(this.#config.windowBytes));
+      this.#settle(partition);
       return;
     }
     const { place, attachId } = partition;
@@ -232,15 +228,21 @@ export class PartitionReaders {
 
   /** Notes that everything before `nextOffset` is processed, and gives window back. */
   processed(partition: AssignedPartition, nextOffset: number, nowMs: number): void {
-    this.#giveBack(partition, partition.markProcessed(nextOffset, this.#config.windowBytes));
+    partition.processed = nextOffset;
+    this.#settle(partition);
     this.#attachWhenDone(partition);
     this.#deliverHeld(partition, nowMs);
   }
 
+  /** Gives back the window of wholly processed frames, if that is due. */
+  #settle(partition: AssignedPartition): void {
+    const bytes = partition.settle(this.#config.windowBytes);
+    if (partition.phase === "active") this.#giveBack(partition, bytes);
+  }
+
   #giveBack(partition: AssignedPartition, bytes: number): void {
-    if (bytes === 0 || partition.phase !== "active") return;
-    const { attachId } = partition;
-    this.#outbox.send(partition.connection, { type: "window", attachId, bytes });
+    const { connection, attachId } = partition;
+    if (bytes > 0) this.#outbox.send(connection, { type: "window", attachId, bytes });
   }
 
   /** Announces partitions and delivers records that have become ready. */
@@ -256,9 +258,9 @@ export class PartitionReaders {
         !partition.isAnnounced && !partition.isGivingUp && partition.fencedEpoch === null,
     );
     const ready = unannounced.filter((partition) => partition.phase === "active");
-    const isLate = this.#announceAtMs !== null && this.#announceAtMs <= nowMs;
+    const isLate = this.#announceAtMs <= nowMs;
     if (ready.length < unannounced.length && !isLate) return;
-    this.#announceAtMs = ready.length < unannounced.length ? nowMs + ANNOUNCE_TIMEOUT_MS : null;
+    this.#announceAtMs = ready.length < unannounced.length ? nowMs + ANNOUNCE_TIMEOUT_MS : NEVER_MS;
     if (ready.length === 0) return;
     for (const partition of ready) partition.isAnnounced = true;
     const positions = ready.map(({ place, processed }) => ({ ...place, offset: processed ?? 0 }));
@@ -348,7 +350,7 @@ export class PartitionReaders {
   }
 
   close(partition: AssignedPartition): void {
-    partition.reopenAtMs = null;
+    partition.reopenAtMs = NEVER_MS;
     const { connection } = partition;
     if (connection === null) return;
     this.#outbox.emit({ type: "close", connection, code: 1000, reason: "done" });
@@ -364,16 +366,15 @@ export class PartitionReaders {
   }
 
   tick(nowMs: number): void {
-    if (this.#announceAtMs !== null && this.#announceAtMs <= nowMs) this.proceed(nowMs);
+    if (this.#announceAtMs <= nowMs) this.proceed(nowMs);
     for (const partition of this.#partitions.values()) {
-      if (partition.reopenAtMs !== null && partition.reopenAtMs <= nowMs)
-        this.#open(partition, nowMs);
+      if (partition.reopenAtMs <= nowMs) this.#open(partition, nowMs);
     }
-    if (this.#pingAtMs !== null && this.#pingAtMs <= nowMs) this.#ping(nowMs);
+    if (this.#pingAtMs <= nowMs) this.#ping(nowMs);
   }
 
   #ping(nowMs: number): void {
-    this.#pingAtMs = this.#partitions.size === 0 ? null : nowMs + PING_MS;
+    this.#pingAtMs = this.#partitions.size === 0 ? NEVER_MS : nowMs + PING_MS;
     for (const partition of this.#partitions.values()) {
       if (partition.connection === null) continue;
       const isSilent = nowMs - partition.heardMs > 2 * PING_MS;

@@ -2,14 +2,17 @@
 import * as z from "zod";
 import { whyNotTopicName } from "../core/cluster/topics.ts";
 import {
+  DEFAULT_PLAIN_COMMIT_INTERVAL_MS,
   DEFAULT_PLAIN_WINDOW_RECORDS,
   DEFAULT_SESSION_TIMEOUT_MS,
   MAX_CLIENT_ID_LENGTH,
   MAX_PARTITIONS_PER_TOPIC,
+  MAX_PLAIN_COMMIT_INTERVAL_MS,
   MAX_PLAIN_WINDOW_RECORDS,
   MAX_SESSION_TIMEOUT_MS,
   MAX_TOPIC_PATTERN_LENGTH,
   MAX_TOPICS_PER_MEMBER,
+  MIN_PLAIN_COMMIT_INTERVAL_MS,
   MIN_SESSION_TIMEOUT_MS,
 } from "../core/limits.ts";
 import type { TopicPartition } from "../core/record.ts";
@@ -60,6 +63,11 @@ export const consumeQuery = z.strictObject({
   /** Makes a static member. Its partitions wait for it while it is away. */
   instanceId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
   clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
+  /** The longest that an acknowledged record is uncommitted while others are acknowledged. */
+  commitIntervalMs: queryInteger(
+    MIN_PLAIN_COMMIT_INTERVAL_MS,
+    MAX_PLAIN_COMMIT_INTERVAL_MS,
+  ).default(DEFAULT_PLAIN_COMMIT_INTERVAL_MS),
   ...deliveryParameters,
 });
 
@@ -68,6 +76,8 @@ export interface DeliveryOptions {
   readonly ack: "explicit" | "auto";
   readonly window: number;
   readonly sessionTimeoutMs: number;
+  /** Only a member of a group commits. */
+  readonly commitIntervalMs?: number | undefined;
   readonly key?: string | undefined;
   readonly header?: Readonly<Record<string, string>> | undefined;
 }

@@ -181,7 +181,8 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     });
     let taken = 0;
     try {
-      const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = { ...this.#options, ...options };
+      const all = { ...this.#options, ...options };
+      const { deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = all;
       // A serializer that never returns must not hold up later calls forever.
       const inTimeMs = monotonicMs() + deliveryTimeoutMs;
       const ready =
@@ -203,7 +204,6 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       taken = count;
       this.#buffered += taken;
       admit();
-      const all = { ...this.#options, ...options };
       return await (options.idempotencyKey === undefined
         ? this.#send(topic, ready, all, check)
         : this.#sendKeyed(topic, ready, all, options.idempotencyKey));
@@ -306,14 +306,14 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     };
     const known = this.#topics.get(name);
     const isFresh = known !== undefined && monotonicMs() - known.atMs < TOPIC_MAX_AGE_MS;
-    const target = await (isFresh
-      ? this.#known(name, deadlineMs)
-      : this.#describe(name, deadlineMs));
+    if (!isFresh) this.#topics.delete(name);
+    const target = await this.#known(name, deadlineMs);
     try {
       return plan(target);
     } catch (error) {
       if (!isFresh) throw error;
-      return plan(await this.#describe(name, deadlineMs));
+      this.#topics.delete(name);
+      return plan(await this.#known(name, deadlineMs));
     }
   }
 
@@ -333,14 +333,8 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
     });
   }
 
-  /** Describes the topic again. */
-  #describe(name: string, deadlineMs: number): Promise<Target> {
-    this.#topics.delete(name);
-    return this.#known(name, deadlineMs);
-  }
-
   /**
-   * Returns the known topic. All calls wait for the same answer, each for as long as it
+   * Returns the topic as it is known, or describes it. All calls wait for the same answer, each for as long as it
    * may, so they continue in the order in which they came.
    */
   #known(name: string, deadlineMs: number): Promise<Target> {

@@ -32,7 +32,8 @@ export type TypedRecord<Key, Value> = Omit<ConsumerRecord, "key" | "value"> & {
   readonly value: Value | null;
 };
 
-const FROM_UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+// A bundle that uses none of the serdes leaves it out.
+const FROM_UTF8 = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export const bytesSerde: Serde<Uint8Array> = {
   serialize: (bytes) => bytes,

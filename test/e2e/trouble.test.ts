@@ -1429,7 +1429,7 @@ const ENDS: readonly Case[] = [
       const { sdk } = await trouble();
       const topic = await topicWith("closed-twice", 5);
       const crew = new Crew(topic);
-      const { consumer, running } = crew.join("a", sdk, { commitIntervalMs: 600_000 });
+      const { consumer, running } = crew.join("a", sdk, { autoCommit: false });
       await until("all are handled", () => crew.handled.length === 5);
       await Promise.all([consumer.close(), consumer.close()]);
       await Promise.all([consumer.close(), running]);
@@ -1446,7 +1446,7 @@ const ENDS: readonly Case[] = [
       const { sdk, proxy } = await trouble();
       const topic = await topicWith("closed-in-silence", 5);
       const crew = new Crew(topic);
-      const options = { commitIntervalMs: 600_000, sessionTimeoutMs: 3_000 };
+      const options = { autoCommit: false, sessionTimeoutMs: 3_000 };
       const { consumer, running } = crew.join("a", sdk, options);
       await until("all are handled", () => crew.handled.length === 5);
       proxy.fateOf = () => BLACK_HOLE;

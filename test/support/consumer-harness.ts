@@ -324,7 +324,7 @@ export class ConsumerHarness {
   }
 
   commitNow(): void {
-    this.run(() => this.core.commitNow());
+    this.run(() => this.core.commitNow(this.nowMs));
   }
 
   close(): void {

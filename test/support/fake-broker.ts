@@ -3,7 +3,6 @@
 
 import assert from "node:assert/strict";
 import { ERRORS, type ErrorName } from "../../src/core/errors.ts";
-import { Coordinator } from "../../src/core/group/coordinator.ts";
 import { parsePartitionKey, partitionKey, toSet } from "../../src/core/group/partition-key.ts";
 import { emptyGroup } from "../../src/core/group/state.ts";
 import { mayAttach, type OwnerToken } from "../../src/core/log/fences.ts";
@@ -21,6 +20,8 @@ import { SESSION_MS } from "./consumer-harness.ts";
 import { Client, isClosedByClient, type Link, type ToBroker, type ToClient } from "./fake-links.ts";
 import { batchOf, type Place, parsePlace, placeOf } from "./places.ts";
 import { Random } from "./random.ts";
+import { sightOf } from "./sight.ts";
+import { TestedCoordinator } from "./tested-coordinator.ts";
 
 interface StoredBatch {
   readonly baseOffset: number;
@@ -50,7 +51,7 @@ export interface World {
 export class FakeBroker {
   nowMs = 1_000_000;
   readonly clients: Client[] = [];
-  readonly coordinator = new Coordinator(emptyGroup("g"));
+  readonly coordinator = new TestedCoordinator(emptyGroup("g"));
   readonly logs: readonly Log[];
   /** How far each partition was processed, by whomever. */
   readonly processed = new Map<Place, number>();
@@ -191,7 +192,7 @@ export class FakeBroker {
     const timers = this.#live.map(({ harness }) => harness.core.nextTimerMs);
     // An empty group's next deadline is the expiry of its offsets, a week away.
     const isEmpty = this.coordinator.state.members.size === 0;
-    timers.push(isEmpty ? null : this.coordinator.nextDeadlineMs(this.#seen));
+    timers.push(isEmpty ? null : this.coordinator.nextDeadlineMs(this.#sight));
     const next = Math.min(...timers.map((atMs) => atMs ?? Number.POSITIVE_INFINITY));
     return Number.isFinite(next) ? Math.max(0, next - this.nowMs) : 1_000;
   }
@@ -203,11 +204,11 @@ export class FakeBroker {
       client.harness.run(() => client.harness.core.tick(this.nowMs));
       this.#follow(client);
     }
-    this.coordinator.expire(this.#seen, this.nowMs);
+    this.coordinator.expire(this.#sight, this.nowMs);
     this.#tell();
   }
 
-  readonly #seen = (memberId: string): number => this.#lastSeen.get(memberId) ?? 0;
+  readonly #sight = sightOf((memberId) => this.#lastSeen.get(memberId) ?? 0);
 
   #breakSomething(): void {
     const link = this.#random.pick(this.#links);

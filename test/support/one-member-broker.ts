@@ -151,7 +151,7 @@ export function started(
   const consumer = new Consumer(broker, {
     groupId: "g",
     topics: ["t"],
-    commitIntervalMs: 600_000,
+    autoCommit: false,
     onLost: (places) => lost.push(places.map(placeOf)),
     ...options,
   });

@@ -48,7 +48,7 @@ export function sdkSuite(connect: () => Rivulet): void {
       groupId: "closers",
       topics: ["closed"],
       // Only the close can commit in time, and only a leave can empty the group.
-      commitIntervalMs: 600_000,
+      autoCommit: false,
       sessionTimeoutMs: 600_000,
     });
     await consumer.run({
@@ -95,7 +95,7 @@ export function sdkSuite(connect: () => Rivulet): void {
         ...options,
         instanceId: "one",
         maxProcessingMs: 300,
-        commitIntervalMs: 600_000,
+        autoCommit: false,
         onLost: (partitions) => lost.push(...partitions),
       })
       .run({

@@ -324,7 +324,7 @@ describe("window and acknowledgements", () => {
       const topic = await createTopic(1);
       const group = unique("group");
       await produce(topic.name, values(7));
-      const client = await Client.open(group, topic, "&window=2");
+      const client = await Client.open(group, topic, "&window=2&commitIntervalMs=1000");
       await client.has(2);
       await client.settled();
       expect(client.records).toEqual(received(2));
@@ -350,6 +350,69 @@ describe("window and acknowledgements", () => {
       expect(client.records).toEqual(received(9));
     },
   );
+
+  // The other acks would be committed an hour later. When each is, to the millisecond: unit/member/committer.test.ts.
+  const HOURLY = "&commitIntervalMs=3600000";
+
+  test("[PLN-2] the first ack in an interval is committed at once, though more is in hand; others share a commit", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    await produce(topic.name, values(5));
+    const client = await Client.open(group, topic, HOURLY);
+    await client.has(5);
+    client.say("ack", 0);
+    await committed(group, topic, [1]);
+    for (const offset of [1, 2, 3]) client.say("ack", offset);
+    await client.settled();
+    expect(await committedOffsets(group, topic.name)).toEqual([1]);
+    client.socket.close(1000);
+    await committed(group, topic, [4]);
+  });
+
+  test("[PLN-2] an ack that leaves nothing in hand is committed soon, whatever the interval", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    await produce(topic.name, values(3));
+    const client = await Client.open(group, topic, HOURLY);
+    await client.has(3);
+    client.say("ack", 0);
+    await committed(group, topic, [1]);
+    client.say("ack", 2);
+    await committed(group, topic, [3]);
+    await produce(topic.name, values(2, 0, 3));
+    await client.has(5);
+    client.say("ack", 4);
+    await committed(group, topic, [5]);
+  });
+
+  test("[PLN-2] an ack is committed within the interval, though more is in hand", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    await produce(topic.name, values(5));
+    const client = await Client.open(group, topic, "&commitIntervalMs=1000");
+    await client.has(5);
+    client.say("ack", 0);
+    await committed(group, topic, [1]);
+    client.say("ack", 1);
+    client.say("ack", 2);
+    await committed(group, topic, [3]);
+  });
+
+  test("[PLN-6] a leave commits what was acknowledged, whatever the interval", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    await produce(topic.name, values(3));
+    const client = await Client.open(group, topic, `${HOURLY}&instanceId=one`);
+    await client.has(3);
+    client.say("ack", 0);
+    await committed(group, topic, [1]);
+    client.say("ack", 1);
+    client.socket.send({ type: "leave" });
+    await committed(group, topic, [2]);
+    const next = await Client.open(group, topic);
+    await next.has(1);
+    expect(next.records).toEqual(received(1, 2));
+  });
 
   test("[PLN-2] the window counts for each partition by itself", async () => {
     const topic = await createTopic(2);
@@ -768,7 +831,7 @@ describe("seek, pause, resume and leave", () => {
       const topic = await createTopic(1);
       const group = unique("group");
       await produce(topic.name, values(6));
-      const client = await Client.open(group, topic);
+      const client = await Client.open(group, topic, "&commitIntervalMs=1000");
       await client.has(6);
       client.say("ack", 5);
       await committed(group, topic, [6]);

@@ -118,7 +118,13 @@ function utf8Length(text: string): number {
 /** Encodes records as one batch. The records get consecutive offsets from `baseOffset`. */
 export function encodeBatch(
   records: readonly ProducerRecord[],
-  options: EncodeOptions = {},
+  {
+    baseOffset = 0,
+    producerId = NO_PRODUCER_ID,
+    producerEpoch = -1,
+    baseSequence = -1,
+    compression,
+  }: EncodeOptions = {},
 ): Uint8Array {
   const first = records[0];
   if (first === undefined) throw new BrokerError("INVALID_RECORD", "a batch needs a record");
@@ -126,15 +132,15 @@ export function encodeBatch(
     records,
     (index) => index,
     {
-      baseOffset: options.baseOffset ?? 0,
+      baseOffset,
       attributes: 0,
       lastOffsetDelta: records.length - 1,
       baseTimestamp: first.timestamp,
-      producerId: options.producerId ?? NO_PRODUCER_ID,
-      producerEpoch: options.producerEpoch ?? -1,
-      baseSequence: options.baseSequence ?? -1,
+      producerId,
+      producerEpoch,
+      baseSequence,
     },
-    options.compression,
+    compression,
   );
 }
 
@@ -201,19 +207,20 @@ function encode<R extends ProducerRecord>(
       position = writeBytes(bytes, position, header.value);
     }
   }
-  if (compressor !== undefined) bytes = compressed(bytes, compressor);
+  if (compressor !== undefined)
+    bytes = afterHeader(compressor.compress(bytes.subarray(BATCH_HEADER_BYTES)));
   writeHeader(bytes, fields, compressor?.type ?? 0, maxTimestamp, records.length);
   return bytes;
 }
 
-/** Returns the batch with its records compressed. The caller still has to write the header. */
-function compressed(batch: Uint8Array, compressor: Compressor): Uint8Array {
-  const folded = compressor.compress(batch.subarray(BATCH_HEADER_BYTES));
-  const bytes = new Uint8Array(BATCH_HEADER_BYTES + folded.length);
-  bytes.set(folded, BATCH_HEADER_BYTES);
+/** Returns the encoded records of a batch with room for its header before them. */
+function afterHeader(records: Uint8Array): Uint8Array {
+  const bytes = new Uint8Array(BATCH_HEADER_BYTES + records.length);
+  bytes.set(records, BATCH_HEADER_BYTES);
   return bytes;
 }
 
+/** Writes the header of a new batch. Its leader epoch stays 0. */
 function writeHeader(
   bytes: Uint8Array,
   fields: BatchFields,
@@ -224,7 +231,6 @@ function writeHeader(
   const view = new DataView(bytes.buffer);
   writeInt64(view, 0, fields.baseOffset);
   view.setInt32(8, bytes.length - LENGTH_PREFIX_BYTES);
-  view.setInt32(12, 0);
   view.setInt8(16, 2);
   view.setInt16(21, fields.attributes | compression);
   view.setInt32(23, fields.lastOffsetDelta);
@@ -346,8 +352,7 @@ export async function foldBatches(
       pieces.push(bytes.subarray(start, end)); // Compressing gained nothing.
       continue;
     }
-    const batch = new Uint8Array(BATCH_HEADER_BYTES + folded.length);
-    batch.set(folded, BATCH_HEADER_BYTES);
+    const batch = afterHeader(folded);
     writeHeader(batch, { ...header, attributes: 0 }, type, header.maxTimestamp, header.recordCount);
     pieces.push(batch);
   }

@@ -30,7 +30,12 @@ export interface ConsumerOptions {
    * @default none: a handler keeps its partitions for as long as it takes, while the process lives
    */
   readonly maxProcessingMs?: number;
-  /** The time between commits in ms. 0 commits whenever a record was processed. @default 500 */
+  /**
+   * The longest that a processed record is uncommitted, in ms (Kafka's auto.commit.interval.ms). If the process crashes,
+   * the records processed since the last commit come again. What is processed in a partition that then has nothing to do
+   * is committed a quarter of a second later, but not more than once a second. 0 commits whenever a record was processed.
+   * @default 5000
+   */
   readonly commitIntervalMs?: number;
   /** False commits only through `commit`, when a partition goes, and on close. @default true */
   readonly autoCommit?: boolean;

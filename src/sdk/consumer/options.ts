@@ -17,7 +17,8 @@ import type { InitialOffset } from "../../protocol/group-socket.ts";
 import { assertWhole, refuse } from "../whole.ts";
 import type { ConsumerOptions } from "./consumer-options.ts";
 
-const DEFAULT_COMMIT_INTERVAL_MS = 500;
+/** Kafka's auto.commit.interval.ms. */
+const DEFAULT_COMMIT_INTERVAL_MS = 5_000;
 
 /** @throws BrokerError INVALID_REQUEST or INVALID_GROUP_ID, which names the option, its value and its bound. */
 export function coreConfig(

@@ -48,7 +48,12 @@ type ClientMessage = z.output<typeof plainClientMessage>;
 /** The reader and its subscription: a member of a group, or a reader without one. */
 export type Membership = Omit<
   ConsumerCoreConfig,
-  "memberId" | "sessionTimeoutMs" | "windowBytes" | "isFull" | "commitIntervalMs"
+  | "memberId"
+  | "sessionTimeoutMs"
+  | "windowBytes"
+  | "isFull"
+  | "commitIntervalMs"
+  | "commitsFirstAtOnce"
 >;
 
 /**
@@ -124,7 +129,8 @@ export class PlainConsumerSession {
         sessionTimeoutMs: options.sessionTimeoutMs,
         windowBytes: DEFAULT_WINDOW_BYTES,
         isFull: this.#room.isFull,
-        commitIntervalMs: 0,
+        commitIntervalMs: options.commitIntervalMs ?? 0,
+        commitsFirstAtOnce: true,
       },
       this.#transport(env),
       (effect) => this.#onEffect(effect),

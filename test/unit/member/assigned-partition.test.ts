@@ -40,7 +40,8 @@ test("[SES-5] compressed batches are unfolded one by one, as the application mak
     }
     expect(partition.hasRoom || partition.held.length === 0).toBe(partition.held.length === 0);
     inHand = 0;
-    partition.markProcessed((delivered.at(-1) ?? -1) + 1, MIB);
+    partition.processed = (delivered.at(-1) ?? -1) + 1;
+    partition.settle(MIB);
     expect(partition.hasRoom).toBe(true);
   }
   expect(delivered).toEqual(Array.from({ length: count }, (_, i) => i));
@@ -82,7 +83,8 @@ test("[SES-5] a batch larger than the window is given back whole, or the window 
     windowLeft -= bytes.length;
     partition.receive(bytes);
     for (const frame of partition.held.splice(0)) partition.deliver(frame);
-    windowLeft += partition.markProcessed(offset + 1, windowBytes);
+    partition.processed = offset + 1;
+    windowLeft += partition.settle(windowBytes);
   }
   expect(windowLeft).toBe(windowBytes);
 });
@@ -99,6 +101,7 @@ test("[SES-5] small frames that together went beyond the window are given back w
   expect(received).toBeGreaterThan(2 * windowBytes);
   for (const frame of partition.held.splice(0)) partition.deliver(frame);
   // Processed at once: nothing is due before, and all of it then.
-  expect(partition.markProcessed(8, windowBytes)).toBe(received);
+  partition.processed = 8;
+  expect(partition.settle(windowBytes)).toBe(received);
   expect(partition.settle(windowBytes)).toBe(0);
 });

@@ -18,7 +18,7 @@ function consumerOf(
   const consumer = new Consumer(broker, {
     groupId: "g",
     topics: ["t"],
-    commitIntervalMs: 600_000,
+    autoCommit: false,
     ...options,
   });
   return { broker, consumer };
