@@ -332,10 +332,14 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     return { ok: true, topics, retiredIncarnation, isMade };
   }
 
+  /**
+   * [CLK-5] A group that is created takes the incarnation after the newest retired one. So one that has lost its data, and
+   * does not know its own, had at most that, and the next one is later than both.
+   */
   async retireIncarnation({ incarnation }: ClusterRequest<"retireIncarnation">): Promise<void> {
-    if (incarnation <= this.#retiredIncarnation) return;
-    this.#change(() => this.#store.setRetiredIncarnation(incarnation));
-    this.#retiredIncarnation = incarnation;
+    const newest = Math.max(incarnation, this.#retiredIncarnation + 1);
+    this.#change(() => this.#store.setRetiredIncarnation(newest));
+    this.#retiredIncarnation = newest;
   }
 
   async forgetGroup({ groupId }: ClusterRequest<"forgetGroup">): Promise<void> {

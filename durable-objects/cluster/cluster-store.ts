@@ -13,7 +13,7 @@
 //                partitions are listed. Topics that are older than this table do not have that row.
 // jurisdiction   one row, in a deployment with a jurisdiction: which one. So it is in the cluster's object there, and in
 //                the one outside of any, which holds nothing else.
-// incarnations   one row: the newest incarnation of any group that was deleted.
+// incarnations   one row: the newest incarnation that a deleted group may have had.
 import * as z from "zod";
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
@@ -21,6 +21,7 @@ import { createTables, execAll, migrate, type Schema, storedVersion } from "../s
 import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored, storedOverrides } from "../shared/stored-json.ts";
 import { storedTopic } from "../shared/stored-topic.ts";
+import { wallClockMs } from "../shared/wall-clock.ts";
 
 /** A task that involves other objects. Every task may run more than once. The names are on disk. */
 const storedTask = z.discriminatedUnion("type", [
@@ -84,8 +85,16 @@ const SCHEMA: Schema = {
   own: "cluster",
   oldestReader: 1,
   create: (sql) => execAll(sql, TABLES),
-  steps: [(sql) => execAll(sql, STEP_2)],
+  steps: [(sql) => execAll(sql, STEP_2), countIncarnations],
 };
+
+/** Up to release 0.2, incarnations were times. From now on they are counted, beginning after all times so far. */
+function countIncarnations(sql: Sql): void {
+  sql.exec(
+    "INSERT OR REPLACE INTO incarnations VALUES (1, max(?, coalesce((SELECT newest FROM incarnations WHERE id = 1), 0)))",
+    wallClockMs(sql),
+  );
+}
 
 /** The number of a table's rows. Counting them reads every row, so that is done once in a life. */
 class RowCount {

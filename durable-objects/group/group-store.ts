@@ -1,24 +1,35 @@
-// A group's state in SQLite. Each event of the coordinator is one upsert or one delete,
-// so an operation costs as many rows as it has events.
+// A group's state in SQLite. An operation costs a row for each thing that it changes, and a commit costs one. Rows are
+// read when they are asked for, so waking up costs what is needed, however large the group is.
 //
-// group_state  one row: incarnation, epochs, next member number, config, when it became empty, the group's id [FIL-7].
-// members      member id → member as JSON, its partitions included.
-// targets      member id → target assignment as JSON.
-// topics       topic name → id and partition count.
-// offsets      partition → committed offset.
-// classic      one row: the members of a classic group as JSON, written when a rebalance begins and when it is done.
-// history      the flight recorder, a ring: one row for each operation that is worth telling about.
-import type { ClassicState } from "../../src/core/group/classic.ts";
+// group_state     one row: incarnation, epochs, next member number, config, when it became empty, the group's id [FIL-7],
+//                 the number of members that do not poll.
+// stored_members  member id → member as JSON, its partitions included. The epoch of a STABLE member is the group's, so a
+//                 new epoch of the group writes only the rows of members whose partitions change.
+// targets         member id → target assignment as JSON.
+// topics          topic name → id and partition count.
+// positions       committed offsets: see stored-positions.ts.
+// classic         one row: the members of a classic group as JSON, written when a rebalance begins and when it is done.
+// deadline        one row: when the group has to look at all members, whatever their sockets say.
+// history         the flight recorder, a ring: one row for each operation that is worth telling about.
+//
+// The release before knows a table `members`, with the epoch in each row. A view of that name shows it [VER-6]. It does not
+// know the table `deadline`, so what it writes makes the group look at all members with the next alarm.
+import { BrokerError } from "../../src/core/errors.ts";
+import type { ClassicState } from "../../src/core/group/classic-state.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
-import type { PartitionKey } from "../../src/core/group/partition-key.ts";
+import type { PartitionKey, PartitionSet } from "../../src/core/group/partition-key.ts";
 import {
   type CommittedOffset,
   emptyGroup,
   type GroupEvent,
   type GroupState,
+  type GroupTopic,
+  type Member,
   replay,
+  type TopicMap,
 } from "../../src/core/group/state.ts";
 import { MAX_HISTORY_OPERATIONS } from "../../src/core/limits.ts";
+import { damaged, failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
 import { anothers } from "../shared/identity.ts";
 import {
   addColumn,
@@ -30,6 +41,7 @@ import {
 } from "../shared/schema.ts";
 import { firstRow, hasColumn, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored, storedOverrides } from "../shared/stored-json.ts";
+import { type RowSource, StoredMap } from "../shared/stored-map.ts";
 import {
   formatClassic,
   formatMember,
@@ -38,22 +50,51 @@ import {
   parseHistory,
   parseMember,
   parseTarget,
-  storedGroupTopic,
+  parseTopic,
 } from "./stored-group.ts";
+import { CREATE_POSITIONS, StoredPositions, toPositions } from "./stored-positions.ts";
 
 const CREATE_CLASSIC =
   "CREATE TABLE IF NOT EXISTS classic (id INTEGER PRIMARY KEY, json TEXT NOT NULL)";
 
+const CREATE_DEADLINE =
+  "CREATE TABLE deadline (id INTEGER PRIMARY KEY, at_ms INTEGER, set_at_ms INTEGER NOT NULL)";
+/** The deadline does not count rows that the release before has written. */
+const IS_DUE = "INSERT OR REPLACE INTO deadline VALUES (1, 0, 0)";
+
+const CREATE_MEMBERS = [
+  "CREATE TABLE stored_members (member_id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
+  `CREATE VIEW members AS SELECT member_id,
+     CASE json_extract(json, '$.state') WHEN 'STABLE'
+       THEN json_set(json, '$.memberEpoch', (SELECT assignment_epoch FROM group_state WHERE id = 1)) ELSE json END AS json
+     FROM stored_members`,
+  `CREATE TRIGGER members_insert INSTEAD OF INSERT ON members BEGIN
+     INSERT OR REPLACE INTO stored_members VALUES (NEW.member_id, NEW.json);
+     ${IS_DUE};
+   END`,
+  `CREATE TRIGGER members_delete INSTEAD OF DELETE ON members BEGIN
+     DELETE FROM stored_members WHERE member_id = OLD.member_id;
+     ${IS_DUE};
+   END`,
+  // It does not know the column. It becomes null where that release writes, also for a group that it has left empty.
+  `CREATE TRIGGER group_of_the_release_before AFTER INSERT ON group_state WHEN NEW.attached_members IS NULL BEGIN
+     ${IS_DUE};
+   END`,
+];
+
+const CREATE_TOPIC_IDS = "CREATE INDEX topic_ids ON topics (json_extract(json, '$.topicId'))";
+
 const TABLES = [
   `CREATE TABLE group_state (id INTEGER PRIMARY KEY, incarnation INTEGER NOT NULL, group_epoch INTEGER NOT NULL,
      assignment_epoch INTEGER NOT NULL, next_member_number INTEGER NOT NULL, overrides TEXT NOT NULL,
-     empty_since_ms INTEGER, group_id TEXT)`,
+     empty_since_ms INTEGER, group_id TEXT, attached_members INTEGER)`,
   "CREATE TABLE history (slot INTEGER PRIMARY KEY, operation INTEGER NOT NULL, at_ms INTEGER NOT NULL, entries TEXT NOT NULL)",
-  "CREATE TABLE members (member_id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
+  CREATE_DEADLINE,
+  ...CREATE_MEMBERS,
   "CREATE TABLE targets (member_id TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
   "CREATE TABLE topics (name TEXT PRIMARY KEY, json TEXT NOT NULL) WITHOUT ROWID",
-  `CREATE TABLE offsets (partition TEXT PRIMARY KEY, committed_offset INTEGER NOT NULL, metadata TEXT NOT NULL,
-     committed_at_ms INTEGER NOT NULL, leader_epoch INTEGER) WITHOUT ROWID`,
+  CREATE_TOPIC_IDS,
+  ...CREATE_POSITIONS,
   CREATE_CLASSIC,
 ];
 
@@ -65,49 +106,88 @@ function toVersion2(sql: Sql, groupId: string): void {
   sql.exec(CREATE_CLASSIC);
 }
 
+/** Release 0.2 wrote a row for each committed partition, and for each member at every epoch. */
+function toVersion3(sql: Sql): void {
+  addColumn(sql, "group_state", "attached_members", "INTEGER");
+  toPositions(sql);
+  const [create, ...shows] = CREATE_MEMBERS as [string, ...string[]];
+  sql.exec(create);
+  sql.exec("INSERT INTO stored_members SELECT member_id, json FROM members");
+  execAll(sql, ["DROP TABLE members", CREATE_DEADLINE, IS_DUE, ...shows, CREATE_TOPIC_IDS]);
+}
+
+/** When the group has to look at all its members. */
+export interface Deadline {
+  /** Null if nothing of them can expire. */
+  readonly atMs: number | null;
+  /** The time by the group's clock when this was found. 0 if it never was. */
+  readonly setAtMs: number;
+}
+
+const NO_DEADLINE: Deadline = { atMs: null, setAtMs: 0 };
+
 export class GroupStore {
   readonly #storage: Transactional;
   readonly #sql: Sql;
-  readonly #groupId: string;
+  readonly groupId: string;
   readonly #schema: Schema;
+  readonly #noted: (atMs: number) => void;
   #isCreated: boolean;
   #lastOperation: number | null = null;
+  #state: GroupState;
+  #positions: StoredPositions;
+  #attached: number | null = null;
+  #deadline: Deadline | null = null;
+  /** The epoch of STABLE members whose rows are not read yet. */
+  #storedEpoch = 0;
 
   /**
    * Brings storage of an earlier release to the newest version [VER-1]. Throws if the stored data is not this group's
-   * [FIL-7], or only a newer release can use it [VER-2].
+   * [FIL-7], or only a newer release can use it [VER-2]. `noted` is told of times that the clock had reached in an earlier
+   * life [CLK-4].
    */
-  constructor(storage: Transactional, groupId: string) {
+  constructor(storage: Transactional, groupId: string, noted: (atMs: number) => void = () => {}) {
+    this.#noted = noted;
     this.#storage = storage;
     this.#sql = storage.sql;
-    this.#groupId = groupId;
+    this.groupId = groupId;
+    this.#state = emptyGroup(groupId);
+    this.#positions = new StoredPositions(this.#sql);
     const own = `group ${groupId}`;
     this.#schema = {
       kind: "group",
       own,
-      oldestReader: 1,
+      oldestReader: 2,
       create: (sql) => execAll(sql, TABLES),
-      steps: [(sql) => toVersion2(sql, groupId)],
+      steps: [(sql) => toVersion2(sql, groupId), toVersion3],
     };
     const version = storedVersion(this.#sql, this.#schema);
     this.#isCreated = version !== null;
     if (version === null) return;
-    const owner = this.#owner();
+    const owner = this.#owner(version);
     if (owner !== null && owner !== groupId) throw anothers(own, `group ${owner}`);
     migrate(storage, this.#schema, version);
   }
 
-  /** Returns the id of the group whose storage this is, or null if it is not written. */
-  #owner(): string | null {
-    if (!hasColumn(this.#sql, "group_state", "group_id")) return null;
+  /** Returns the id of the group whose storage this is, or null if it is not written. Version 1 may not have it. */
+  #owner(version: number): string | null {
+    if (version === 1 && !hasColumn(this.#sql, "group_state", "group_id")) return null;
     const query = "SELECT group_id FROM group_state WHERE id = 1";
     return firstRow<{ group_id: string | null }>(this.#sql, query)?.group_id ?? null;
   }
 
-  /** Returns the state that the events left. A group that nobody ever joined is empty and owns no tables. */
+  /**
+   * Returns the state that the events left. Members, topics and positions are read when they are asked for. A group that
+   * nobody ever joined is empty and owns no tables.
+   */
   load(): GroupState {
-    const state = emptyGroup(this.#groupId);
-    if (!this.#isCreated) return state;
+    this.#positions = new StoredPositions(this.#sql);
+    this.#attached = null;
+    this.#state = this.#isCreated ? readable(() => this.#stored()) : emptyGroup(this.groupId);
+    return this.#state;
+  }
+
+  #stored(): GroupState {
     const group = firstRow<{
       incarnation: number;
       group_epoch: number;
@@ -115,8 +195,18 @@ export class GroupStore {
       next_member_number: number;
       overrides: string;
       empty_since_ms: number | null;
+      attached_members: number | null;
     }>(this.#sql, "SELECT * FROM group_state WHERE id = 1");
-    if (group === undefined) return state;
+    if (group === undefined) return emptyGroup(this.groupId);
+    const members = this.#memberRows();
+    const state: GroupState = {
+      ...emptyGroup(this.groupId),
+      members,
+      targets: this.#targetRows(),
+      topics: this.#topicRows(),
+      offsets: new StoredMap(wholly(() => readable(() => this.#positions.load()))),
+      owners: new StoredMap(wholly(() => ownersOf(members))),
+    };
     replay(state, {
       type: "group",
       incarnation: group.incarnation,
@@ -126,53 +216,91 @@ export class GroupStore {
       overrides: parseStored(storedOverrides, group.overrides, "group_state.overrides"),
       emptySinceMs: group.empty_since_ms,
     });
-    for (const { json } of this.#sql.exec<{ json: string }>(
-      "SELECT json FROM topics ORDER BY name",
-    )) {
-      replay(state, { type: "topic", topic: parseStored(storedGroupTopic, json, "topics.json") });
-    }
-    for (const { json } of this.#sql.exec<{ json: string }>("SELECT json FROM members")) {
-      replay(state, { type: "member", member: parseMember(json) });
-    }
-    for (const { member_id, json } of this.#sql.exec<{ member_id: string; json: string }>(
-      "SELECT member_id, json FROM targets",
-    )) {
-      replay(state, { type: "target", memberId: member_id, partitions: parseTarget(json) });
-    }
-    const offsets = this.#sql.exec<{
-      partition: string;
-      committed_offset: number;
-      metadata: string;
-      committed_at_ms: number;
-      leader_epoch: number | null;
-    }>("SELECT * FROM offsets");
-    for (const row of offsets) {
-      replay(state, {
-        type: "offset",
-        key: row.partition as PartitionKey,
-        committed: {
-          offset: row.committed_offset,
-          metadata: row.metadata,
-          ...(row.leader_epoch === null ? {} : { leaderEpoch: row.leader_epoch }),
-          committedAtMs: row.committed_at_ms,
-        },
-      });
-    }
+    this.#attached = group.attached_members;
+    this.#storedEpoch = group.assignment_epoch;
+    const classic = this.#classic();
+    for (const { silentSinceMs } of classic?.members.values() ?? [])
+      this.#noted(silentSinceMs ?? 0);
+    if (classic !== null)
+      replay(state, { type: "classic", classic, isStored: true, reason: "left" });
     return state;
+  }
+
+  /** The number of members that do not poll. Null if it is not known. */
+  get attachedMembers(): number | null {
+    return this.#isCreated ? this.#attached : 0;
+  }
+
+  #memberRows(): StoredMap<string, Member> {
+    const parse = (json: string) => {
+      const member = parseMember(json, this.#storedEpoch);
+      this.#noted(member.silentSinceMs ?? 0);
+      return member;
+    };
+    return this.#rows("stored_members", "member_id", parse);
+  }
+
+  #targetRows(): StoredMap<string, PartitionSet> {
+    return this.#rows("targets", "member_id", parseTarget);
+  }
+
+  #topicRows(): TopicMap {
+    const rows = this.#rows("topics", "name", parseTopic);
+    const query = "SELECT json FROM topics WHERE json_extract(json, '$.topicId') = ?";
+    const withId = (topicId: string): GroupTopic | undefined => {
+      for (const topic of rows.inMemory()) if (topic.topicId === topicId) return topic;
+      const row = firstRow<{ json: string }>(this.#sql, query, topicId);
+      // It may have another topic by now, or none, which is not stored yet.
+      const topic = row === undefined ? undefined : rows.get(parseTopic(row.json).name);
+      return topic?.topicId === topicId ? topic : undefined;
+    };
+    return Object.assign(rows, { withId });
+  }
+
+  /** The rows of a table with a key and JSON. */
+  #rows<Value>(
+    table: "stored_members" | "targets" | "topics",
+    key: string,
+    parse: (json: string) => Value,
+  ): StoredMap<string, Value> {
+    return new StoredMap({
+      one: (id) =>
+        readable(() => {
+          const query = `SELECT json FROM ${table} WHERE ${key} = ?`;
+          const row = firstRow<{ json: string }>(this.#sql, query, id);
+          return row === undefined ? undefined : parse(row.json);
+        }),
+      all: () =>
+        readable(() => {
+          const query = `SELECT ${key} AS id, json FROM ${table} ORDER BY ${key}`;
+          const rows = this.#sql.exec<{ id: string; json: string }>(query);
+          return Array.from(rows, ({ id, json }): [string, Value] => [id, parse(json)]);
+        }),
+      any: () => firstRow(this.#sql, `SELECT ${key} FROM ${table} LIMIT 1`) !== undefined,
+    });
+  }
+
+  /** Returns null if the group has never had classic members. */
+  #classic(): ClassicState | null {
+    const row = firstRow<{ json: string }>(this.#sql, "SELECT json FROM classic WHERE id = 1");
+    return row === undefined ? null : parseClassic(row.json);
   }
 
   /**
    * Stores the effect of the events, and the history entries about them, all or nothing. If several
-   * events are about one thing, only the last one counts.
+   * events are about one thing, only the last one counts. Returns false if there was nothing to store.
    */
-  apply(events: readonly GroupEvent[], history: readonly HistoryEntry[] = [], nowMs = 0): void {
-    if (events.length === 0 && history.length === 0) return;
+  apply(events: readonly GroupEvent[], history: readonly HistoryEntry[] = [], nowMs = 0): boolean {
+    const last = lastOfEach(events);
+    if (last.length === 0 && history.length === 0) return false;
     this.#storage.transactionSync(() => {
       if (!this.#isCreated) createTables(this.#sql, this.#schema);
-      for (const event of lastOfEach(events)) this.#write(event);
+      for (const event of last) this.#write(event);
+      this.#writePositions(last);
       if (history.length > 0) this.#logHistory(history, nowMs);
     });
     this.#isCreated = true;
+    return true;
   }
 
   /** Stores a history row. If the ring is full, it replaces the oldest operation, so it always costs one row. */
@@ -208,42 +336,29 @@ export class GroupStore {
     return entries.reverse().flat().slice(-limit);
   }
 
-  /** Returns null if the group has never had classic members. */
-  loadClassic(): ClassicState | null {
-    if (!this.#isCreated) return null;
-    const row = firstRow<{ json: string }>(this.#sql, "SELECT json FROM classic WHERE id = 1");
-    return row === undefined ? null : parseClassic(row.json);
-  }
-
-  setClassic(state: ClassicState): void {
-    this.#storage.transactionSync(() => {
-      if (!this.#isCreated) createTables(this.#sql, this.#schema);
-      const json = formatClassic(state);
-      this.#sql.exec("INSERT OR REPLACE INTO classic (id, json) VALUES (1, ?)", json);
-    });
-    this.#isCreated = true;
-  }
-
-  #write(event: GroupEvent): void {
+  #write(event: StoredEvent): void {
     switch (event.type) {
       case "group":
+        this.#attached = attachedMembers(this.#state);
+        this.#storedEpoch = event.assignmentEpoch;
         this.#sql.exec(
           `INSERT OR REPLACE INTO group_state (id, incarnation, group_epoch, assignment_epoch, next_member_number,
-             overrides, empty_since_ms, group_id) VALUES (1, ?, ?, ?, ?, ?, ?, ?)`,
+             overrides, empty_since_ms, group_id, attached_members) VALUES (1, ?, ?, ?, ?, ?, ?, ?, ?)`,
           event.incarnation,
           event.groupEpoch,
           event.assignmentEpoch,
           event.nextMemberNumber,
           JSON.stringify(event.overrides),
           event.emptySinceMs,
-          this.#groupId,
+          this.groupId,
+          this.#attached,
         );
         return;
       case "member":
-        this.#put("members", "member_id", event.member.memberId, formatMember(event.member));
+        this.#put("stored_members", "member_id", event.member.memberId, formatMember(event.member));
         return;
       case "member-removed":
-        this.#sql.exec("DELETE FROM members WHERE member_id = ?", event.memberId);
+        this.#sql.exec("DELETE FROM stored_members WHERE member_id = ?", event.memberId);
         this.#sql.exec("DELETE FROM targets WHERE member_id = ?", event.memberId);
         return;
       case "target":
@@ -256,47 +371,122 @@ export class GroupStore {
         this.#sql.exec("DELETE FROM topics WHERE name = ?", event.name);
         return;
       case "offset":
-        this.#writeOffset(event.key, event.committed);
-        return;
       case "offset-removed":
-        this.#sql.exec("DELETE FROM offsets WHERE partition = ?", event.key);
+        return; // They are written together.
+      case "classic": {
+        const json = formatClassic(event.classic);
+        this.#sql.exec("INSERT OR REPLACE INTO classic (id, json) VALUES (1, ?)", json);
         return;
+      }
     }
   }
 
-  #writeOffset(key: PartitionKey, committed: CommittedOffset): void {
-    const { offset, metadata, committedAtMs, leaderEpoch } = committed;
-    this.#sql.exec(
-      "INSERT OR REPLACE INTO offsets (partition, committed_offset, metadata, committed_at_ms, leader_epoch) VALUES (?, ?, ?, ?, ?)",
-      key,
-      offset,
-      metadata,
-      committedAtMs,
-      leaderEpoch ?? null,
-    );
+  #writePositions(events: readonly StoredEvent[]): void {
+    const changed = new Map<PartitionKey, CommittedOffset | null>();
+    for (const event of events) {
+      if (event.type === "offset") changed.set(event.key, event.committed);
+      if (event.type === "offset-removed") changed.set(event.key, null);
+    }
+    if (changed.size === 0) return;
+    readable(() => this.#positions.load());
+    this.#positions.write(changed, this.#state.offsets);
   }
 
-  #put(table: "members" | "targets" | "topics", key: string, id: string, json: string): void {
+  // When the group has to look at its members: see group-alarm.ts.
+
+  deadline(): Deadline {
+    this.#deadline ??= this.#readDeadline();
+    return this.#deadline;
+  }
+
+  #readDeadline(): Deadline {
+    if (!this.#isCreated) return NO_DEADLINE;
+    const query = "SELECT at_ms, set_at_ms FROM deadline WHERE id = 1";
+    const row = firstRow<{ at_ms: number | null; set_at_ms: number }>(this.#sql, query);
+    this.#noted(row?.set_at_ms ?? 0);
+    return row === undefined ? NO_DEADLINE : { atMs: row.at_ms, setAtMs: row.set_at_ms };
+  }
+
+  /** Does nothing if the group has stored nothing. */
+  setDeadline(deadline: Deadline): void {
+    if (!this.#isCreated) return;
+    this.#deadline = null; // The write may fail.
+    const query = "INSERT OR REPLACE INTO deadline (id, at_ms, set_at_ms) VALUES (1, ?, ?)";
+    this.#sql.exec(query, deadline.atMs, deadline.setAtMs);
+    this.#deadline = deadline;
+  }
+
+  #put(
+    table: "stored_members" | "targets" | "topics",
+    key: string,
+    id: string,
+    json: string,
+  ): void {
     this.#sql.exec(`INSERT OR REPLACE INTO ${table} (${key}, json) VALUES (?, ?)`, id, json);
   }
 }
 
-/** Drops events that a later one about the same thing makes void. They would only cost rows. */
-function lastOfEach(events: readonly GroupEvent[]): GroupEvent[] {
-  const last = new Map<string, GroupEvent>();
-  for (const event of events) {
-    const subject = subjectOf(event);
-    last.delete(subject); // So that it takes the later one's place in the order.
-    last.set(subject, event);
-    if (event.type === "member-removed") last.delete(`target ${event.memberId}`);
+/**
+ * Runs a query. If what it reads makes no sense, throws KAFKA_STORAGE_ERROR, not retriable [FIL-6]. If the database itself
+ * cannot be read, the platform's error describes that better.
+ */
+function readable<T>(read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    if (error instanceof BrokerError || platformFailureOf(error) !== "unexpected") throw error;
+    throw damaged((error as Error).message);
   }
+}
+
+/** Reads all entries at once. */
+function wholly<Key, Value>(load: () => ReadonlyMap<Key, Value>): RowSource<Key, Value> {
+  let loaded: ReadonlyMap<Key, Value> | null = null;
+  const all = () => {
+    loaded ??= load();
+    return loaded;
+  };
+  return { one: (key) => all().get(key), all };
+}
+
+function ownersOf(members: ReadonlyMap<string, Member>): Map<PartitionKey, string> {
+  const owners = new Map<PartitionKey, string>();
+  for (const { memberId, assigned, revoking } of members.values())
+    for (const key of assigned.union(revoking)) owners.set(key, memberId);
+  return owners;
+}
+
+function attachedMembers({ members }: GroupState): number {
+  return [...members.values()].filter(({ polls }) => !polls).length;
+}
+
+type StoredEvent = Exclude<GroupEvent, { readonly type: "heard" | "unheard" | "told" }>;
+
+/**
+ * Returns the events to be stored. It drops those that a later one about the same thing makes void. They would only cost
+ * rows. A classic group is one thing: its last state is stored if any change of it must outlive a restart.
+ */
+function lastOfEach(events: readonly GroupEvent[]): StoredEvent[] {
+  const last = new Map<string, StoredEvent>();
+  let isClassicStored = false;
+  for (const event of events) {
+    if (event.type === "heard" || event.type === "unheard" || event.type === "told") continue;
+    const subject = subjectOf(event);
+    const isKept = event.type === "member" && event.isOnlyEpoch && !last.has(subject);
+    last.delete(subject); // So that it takes the later one's place in the order.
+    if (!isKept) last.set(subject, event);
+    if (event.type === "member-removed") last.delete(`target ${event.memberId}`);
+    if (event.type === "classic" && event.isStored) isClassicStored = true;
+  }
+  if (!isClassicStored) last.delete("classic");
   return [...last.values()];
 }
 
-function subjectOf(event: GroupEvent): string {
+function subjectOf(event: StoredEvent): string {
   switch (event.type) {
     case "group":
-      return "group";
+    case "classic":
+      return event.type;
     case "member":
       return `member ${event.member.memberId}`;
     case "member-removed":
@@ -308,7 +498,6 @@ function subjectOf(event: GroupEvent): string {
     case "topic-removed":
       return `topic ${event.name}`;
     case "offset":
-      return `offset ${event.key}`;
     case "offset-removed":
       return `offset ${event.key}`;
   }

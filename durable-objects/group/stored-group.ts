@@ -2,7 +2,11 @@
 // release may meet what the next one has written, so each schema ignores fields that it does not know [VER-3].
 import * as z from "zod";
 import { fromBase64, toBase64 } from "../../src/core/bytes.ts";
-import type { ClassicState } from "../../src/core/group/classic.ts";
+import {
+  type ClassicState,
+  isRebalancing,
+  NO_CLASSIC_MEMBERS,
+} from "../../src/core/group/classic-state.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
 import {
   fromSet,
@@ -10,15 +14,24 @@ import {
   type PartitionSet,
   toSet,
 } from "../../src/core/group/partition-key.ts";
-import { type Member, withPartitions } from "../../src/core/group/state.ts";
+import {
+  type CommittedOffset,
+  type GroupTopic,
+  type Member,
+  withPartitions,
+} from "../../src/core/group/state.ts";
 import { parseStored, storedPartitionCount } from "../shared/stored-json.ts";
 
-export const storedGroupTopic = z.object({
+const storedGroupTopic = z.object({
   topicId: z.string(),
   name: z.string(),
   partitions: storedPartitionCount.min(1),
   initialPartitions: storedPartitionCount.exactOptional(),
 });
+
+export function parseTopic(json: string): GroupTopic {
+  return parseStored(storedGroupTopic, json, "topics.json");
+}
 
 const topicPartitions = z.array(
   z.object({ topicId: z.string(), partitions: z.array(z.int()).readonly() }),
@@ -66,18 +79,21 @@ export function formatMember(member: Member): string {
   } satisfies z.input<typeof storedMember>);
 }
 
-export function parseMember(json: string): Member {
+/** A STABLE member is at the group's epoch, whatever its row says. */
+export function parseMember(json: string, assignmentEpoch: number): Member {
   const stored = parseStored(storedMember, json, "members.json");
   const epochs = stored.assignmentEpochs.flatMap(([epoch, topics]) =>
     [...toSet(topics)].map((key): [PartitionKey, number] => [key, epoch]),
   );
+  const memberEpoch = stored.state === "STABLE" ? assignmentEpoch : stored.memberEpoch;
   const member = {
     ...stored,
+    memberEpoch,
     assignmentEpochs: new Map(epochs),
     delivered: toOffsets(stored.delivered),
     refusedAcks: toOffsets(stored.refusedAcks),
   };
-  return withPartitions(member, stored, stored.memberEpoch);
+  return withPartitions(member, stored, memberEpoch);
 }
 
 function toOffsets(stored: Readonly<Record<string, number>>): Map<PartitionKey, number> {
@@ -90,6 +106,42 @@ export function formatTarget(partitions: PartitionSet): string {
 
 export function parseTarget(json: string): PartitionSet {
   return parseStored(partitionSet, json, "targets.json");
+}
+
+/**
+ * A position: offset, time of the commit, metadata if there is any, leader epoch if there is one. Null if it is gone. The
+ * next release may write more behind that.
+ */
+const storedPosition = z
+  .tuple([z.int(), z.int(), z.string().optional(), z.int().nullable().optional()])
+  .rest(z.unknown())
+  .nullable();
+export type StoredPosition = readonly (number | string | null)[] | null;
+
+export const storedPositions = z
+  .record(z.string(), storedPosition)
+  .transform((stored) =>
+    Object.entries(stored).map(([key, position]): [PartitionKey, CommittedOffset | null] => [
+      key as PartitionKey,
+      position === null ? null : toPosition(position),
+    ]),
+  );
+
+function toPosition([offset, committedAtMs, metadata = "", leaderEpoch = null]: NonNullable<
+  z.output<typeof storedPosition>
+>): CommittedOffset {
+  const epoch = leaderEpoch === null ? {} : { leaderEpoch };
+  return { offset, metadata, ...epoch, committedAtMs };
+}
+
+export function formatPosition({
+  offset,
+  committedAtMs,
+  metadata,
+  leaderEpoch,
+}: CommittedOffset): StoredPosition {
+  if (leaderEpoch !== undefined) return [offset, committedAtMs, metadata, leaderEpoch];
+  return metadata === "" ? [offset, committedAtMs] : [offset, committedAtMs, metadata];
 }
 
 /** An entry's type may be one that only the next release knows. It is shown as it is. */
@@ -123,12 +175,32 @@ const storedClassic = z.object({
   goneTopics: z.array(z.string()).exactOptional(),
 });
 
+/** Stores what has to outlive a restart. A rebalance begins anew, so only that there is one is stored. */
 export function formatClassic(state: ClassicState): string {
-  return JSON.stringify(state, (_key, value) =>
+  const { generation, protocolType, protocolName, leaderId, members, goneTopics } = state;
+  const stored = {
+    generation,
+    protocolType,
+    protocolName,
+    leaderId,
+    members: [...members.values()],
+    isRebalancing: isRebalancing(state),
+    ...(goneTopics.size === 0 ? {} : { goneTopics: [...goneTopics] }),
+  };
+  return JSON.stringify(stored, (_key, value) =>
     value instanceof Uint8Array ? { base64: toBase64(value) } : value,
   );
 }
 
 export function parseClassic(json: string): ClassicState {
-  return parseStored(storedClassic, json, "classic.json");
+  const stored = parseStored(storedClassic, json, "classic.json");
+  const { generation, protocolType, protocolName, leaderId, goneTopics } = stored;
+  const members = new Map(stored.members.map((member) => [member.memberId, member]));
+  const settled = members.size === 0 ? "EMPTY" : "STABLE";
+  return {
+    ...NO_CLASSIC_MEMBERS,
+    phase: stored.isRebalancing ? "PREPARING" : settled,
+    ...{ generation, protocolType, protocolName, leaderId, members },
+    goneTopics: new Set(goneTopics),
+  };
 }

@@ -2,6 +2,7 @@
 // nothing new, the connection that serves a member answers for the group. It watches the group over a hibernating
 // socket and says over it that the member is alive, which the runtime notes without waking the object. When
 // something changes, the group tells the connection from here.
+import { DEFAULT_SESSION_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { WatchMessage } from "../../src/protocol/watch-socket.ts";
 import { close, type ObjectSocket, type ObjectSockets, sendJson } from "../shared/socket.ts";
 import type { GroupClock } from "./group-clock.ts";
@@ -11,6 +12,8 @@ const TAG = "watch";
 interface Attachment {
   readonly watches: string;
   readonly openedAtMs: number;
+  /** The session timeout of the member. Release 0.2 did not write it. */
+  readonly sessionTimeoutMs?: number;
 }
 
 export class Watchers {
@@ -28,10 +31,10 @@ export class Watchers {
   }
 
   /** Watches for the member over this socket from now on. An earlier socket of the member is closed. */
-  accept(socket: ObjectSocket, memberId: string, nowMs: number): void {
+  accept(socket: ObjectSocket, memberId: string, sessionTimeoutMs: number, nowMs: number): void {
     const older = this.#sockets.get(memberId);
     this.#ctx.acceptWebSocket(socket, [TAG]);
-    attach(socket, memberId, nowMs);
+    attach(socket, { watches: memberId, openedAtMs: nowMs, sessionTimeoutMs });
     this.#sockets.set(memberId, socket);
     if (older !== undefined) close(older, 1000, "watched by another connection");
   }
@@ -51,10 +54,6 @@ export class Watchers {
     return this.#sockets.has(memberId);
   }
 
-  get memberIds(): Iterable<string> {
-    return this.#sockets.keys();
-  }
-
   /** Returns when the member was last reported alive, or 0 if nobody reports it. */
   seenMs(memberId: string): number {
     const socket = this.#sockets.get(memberId);
@@ -71,7 +70,32 @@ export class Watchers {
 
   /** [CLK-4] Starts all sessions anew. */
   beginSessionsAnew(nowMs: number): void {
-    for (const [memberId, socket] of this.#sockets) attach(socket, memberId, nowMs);
+    for (const [watches, socket] of this.#sockets)
+      attach(socket, { ...attachmentOf(socket), watches, openedAtMs: nowMs });
+  }
+
+  get memberIds(): Iterable<string> {
+    return this.#sockets.keys();
+  }
+
+  /** Returns the members that are watched for, each with its session timeout. */
+  *sessions(): Iterable<{ readonly memberId: string; readonly sessionTimeoutMs: number }> {
+    for (const [memberId, socket] of this.#sockets) {
+      const { sessionTimeoutMs = DEFAULT_SESSION_TIMEOUT_MS } = attachmentOf(socket) ?? {};
+      yield { memberId, sessionTimeoutMs };
+    }
+  }
+
+  /** The member's session has another timeout from now on. */
+  setSessionTimeout(memberId: string, sessionTimeoutMs: number): void {
+    const socket = this.#sockets.get(memberId);
+    const attachment = socket === undefined ? null : attachmentOf(socket);
+    if (
+      socket !== undefined &&
+      attachment !== null &&
+      attachment.sessionTimeoutMs !== sessionTimeoutMs
+    )
+      attach(socket, { ...attachment, sessionTimeoutMs });
   }
 
   /** Makes the member's next heartbeat come to the group. */
@@ -79,6 +103,10 @@ export class Watchers {
     const message: WatchMessage = { type: "changed" };
     const socket = this.#sockets.get(memberId);
     if (socket !== undefined) sendJson(socket, message);
+  }
+
+  notifyAll(): void {
+    for (const memberId of this.#sockets.keys()) this.notify(memberId);
   }
 
   /** Returns the member whose socket has gone. Null if it was not a watch, or not the member's newest. */
@@ -90,8 +118,7 @@ export class Watchers {
   }
 }
 
-function attach(socket: ObjectSocket, watches: string, openedAtMs: number): void {
-  const attachment: Attachment = { watches, openedAtMs };
+function attach(socket: ObjectSocket, attachment: Attachment): void {
   socket.serializeAttachment(attachment);
 }
 

@@ -1,8 +1,10 @@
-// A partition's work that nobody asks for: retention, compaction, dropping expired keys. One alarm is set for the time
-// when something is due, and not before. So an idle partition with nothing to expire is never woken.
+// A partition's work that nobody asks for: retention, compaction, dropping expired keys, noticing owners that are silent.
+// One alarm is set for the time when something is due, and not before. So an idle partition with nothing to expire is
+// never woken.
 import { HOUSEKEEPING_INTERVAL_MS } from "../../src/core/limits.ts";
 import type { Compactor } from "../../src/core/log/compaction.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
+import { isLostAlarm } from "../shared/lost-alarm.ts";
 import type { Turns } from "../shared/turns.ts";
 import type { RequestStore } from "./request-store.ts";
 
@@ -13,12 +15,23 @@ const NEVER_MS = Date.UTC(2189, 0, 1);
 
 type Alarm = Pick<DurableObjectStorage, "getAlarm" | "setAlarm">;
 
+/** [GRP-17] The owners that have records and are silent. */
+export interface Owners {
+  /** When the first of them has been silent for its session timeout. Infinity if nobody has records. */
+  nextSilenceMs(): number;
+  /** Tells the groups of those that are silent. */
+  reportSilent(nowMs: number): void;
+}
+
 export class Housekeeping {
   readonly #alarm: Alarm;
   readonly #log: PartitionLog;
   readonly #compactor: Compactor;
   readonly #requests: RequestStore;
   readonly #turns: Pick<Turns, "next">;
+  readonly #owners: Owners;
+  /** When the owners are looked at next. Null if nobody had records when they were last looked at. */
+  #ownersDueMs: number | null = null;
   /** The active segment when the alarm was last considered. Null if it has to be considered again. */
   #scheduledAt: number | null = null;
   #isStopped = false;
@@ -29,8 +42,10 @@ export class Housekeeping {
     compactor: Compactor,
     requests: RequestStore,
     turns: Pick<Turns, "next">,
+    owners: Owners,
   ) {
     this.#turns = turns;
+    this.#owners = owners;
     this.#alarm = alarm;
     this.#log = log;
     this.#compactor = compactor;
@@ -39,18 +54,35 @@ export class Housekeeping {
 
   /** Called after a commit. It costs nothing, except for the first one in a life and after a roll. */
   committed(nowMs: number): void {
-    if (this.#scheduledAt === this.#log.activeBaseOffset) return;
-    void this.schedule(nowMs);
+    if (this.#scheduledAt === this.#log.activeBaseOffset) this.watchOwners(nowMs);
+    else void this.schedule(nowMs);
+  }
+
+  /**
+   * [GRP-17] Called when there may be records for an owner. It costs nothing while the alarm is set for that already,
+   * which it is once in a session timeout at most.
+   */
+  watchOwners(nowMs: number): void {
+    if (this.#ownersDueMs !== null) return;
+    const dueMs = this.#owners.nextSilenceMs();
+    if (dueMs === Number.POSITIVE_INFINITY) return;
+    this.#ownersDueMs = dueMs;
+    void this.#ringBy(dueMs, nowMs);
   }
 
   /** Sets the alarm for the next work that is due, unless it is set for earlier. Setting it costs one row. */
   async schedule(nowMs: number): Promise<void> {
     this.#scheduledAt = this.#log.activeBaseOffset;
-    const dueMs = this.#nextDueMs(nowMs);
-    if (dueMs === null) return;
+    const silenceMs = this.#owners.nextSilenceMs();
+    this.#ownersDueMs = silenceMs === Number.POSITIVE_INFINITY ? null : silenceMs;
+    const dueMs = Math.min(this.#nextDueMs(nowMs) ?? NEVER_MS, silenceMs);
+    if (dueMs < NEVER_MS) await this.#ringBy(Math.max(nowMs, dueMs), nowMs);
+  }
+
+  async #ringBy(dueMs: number, nowMs: number): Promise<void> {
     const alarmMs = await this.#alarm.getAlarm();
-    if (this.#isStopped || (alarmMs !== null && alarmMs <= dueMs)) return;
-    await this.#alarm.setAlarm(dueMs);
+    const isSet = alarmMs !== null && alarmMs <= dueMs && !isLostAlarm(alarmMs, nowMs);
+    if (!this.#isStopped && !isSet) await this.#alarm.setAlarm(dueMs);
   }
 
   /**
@@ -71,6 +103,7 @@ export class Housekeeping {
     this.#log.enforceRetention(startedMs);
     this.#log.rollForCompaction(startedMs);
     this.#requests.dropExpired(startedMs);
+    this.#owners.reportSilent(startedMs);
     while (!this.#isStopped && this.#compactor.step(now())) {
       if (now() - startedMs > MAX_RUN_MS) break;
       await this.#turns.next();

@@ -55,6 +55,7 @@ import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
 import { EndReports } from "./end-reports.ts";
 import { GroupCommit } from "./group-commit.ts";
+import { GroupOwners } from "./group-owners.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";
 import { RequestStore } from "./request-store.ts";
@@ -133,7 +134,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const compactor = new Compactor(log, store, codec);
     const clock = new ObjectClock(storageOf(storage).sql);
     const turns = new Turns(clock);
-    const housekeeping = new Housekeeping(storage, log, compactor, requests, turns);
+    const owners = new GroupOwners(readers, this.ctx, this.env);
+    const housekeeping = new Housekeeping(storage, log, compactor, requests, turns, owners);
     const commits = new GroupCommit({
       commit: (appends) => log.commit(appends, Date.now(), decompress),
       sync: async () => {
@@ -213,6 +215,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
     const { readers } = loaded.parts;
+    if (readers.isOfEarlierIncarnation(owner)) await this.#restoreOwner(loaded.parts, owner);
     const refused = readers.admit(null, owner);
     if (refused !== null) return refused;
     const started = attempt(() => ({
@@ -223,6 +226,21 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const { offset } = started;
     const read = await this.read({ offset, maxBytes: request.maxBytes });
     return read.ok ? { ...read, offset } : read;
+  }
+
+  /**
+   * [CLK-5] Lets an owner in although an owner of a later incarnation of its group has attached, if the group has the
+   * owner's incarnation. The other one was then made up, or came from a clock that was ahead. The group is asked only in
+   * this case: an incarnation that is over otherwise attaches once or twice more, and never again.
+   */
+  async #restoreOwner(parts: Parts, owner: Owner): Promise<void> {
+    if (await this.#hasIncarnation(owner)) parts.readers.forgetOtherIncarnations(owner);
+  }
+
+  /** Asks the group. Throws if it does not answer. Asking the cluster first creates no group. */
+  async #hasIncarnation({ group, incarnation }: Owner): Promise<boolean> {
+    const isListed = await clusterStub(this.env).hasGroup({ groupId: group });
+    return isListed && (await groupStub(this.env, group).hasIncarnation({ incarnation }));
   }
 
   /** [CLK-5] True if a clock ahead of this one gave the group its incarnation, or no clock did. */
@@ -240,9 +258,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     if (!this.#isFromAhead(owner)) return null;
     const { group, incarnation } = owner;
     try {
-      const isListed = await clusterStub(this.env).hasGroup({ groupId: group }); // Asking the cluster creates no group.
-      if (isListed && (await groupStub(this.env, group).hasIncarnation({ incarnation })))
-        return null;
+      if (await this.#hasIncarnation(owner)) return null;
     } catch (error) {
       return fail("COORDINATOR_NOT_AVAILABLE", `group ${group} cannot be asked: ${error}`);
     }
@@ -488,8 +504,13 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
           if (invalid !== null) throw errorOf(invalid);
           if (this.#parts !== parts) return closeFatal(socket, errorOf(this.#unknownTopic()));
         }
+        if (message.owner !== undefined && parts.readers.isOfEarlierIncarnation(message.owner)) {
+          await this.#restoreOwner(parts, message.owner).catch(() => {}); // It is fenced, and tries again.
+          if (this.#parts !== parts) return closeFatal(socket, errorOf(this.#unknownTopic()));
+        }
         if (parts.readers.attach(socket, message)) this.#silent.delete(socket);
       } else parts.readers.openWindow(socket, message);
+      parts.housekeeping.watchOwners(Date.now());
     } catch (error) {
       if (isUnknownType(error))
         return sendJson(socket, { type: "error", ...errorFields(failureOf(error)) });

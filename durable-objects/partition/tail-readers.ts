@@ -3,7 +3,7 @@
 import type * as z from "zod";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { attempt, type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { FENCE_REFRESH_MS } from "../../src/core/limits.ts";
+import { DEFAULT_SESSION_TIMEOUT_MS, FENCE_REFRESH_MS } from "../../src/core/limits.ts";
 import { compareOwners, mayAttach } from "../../src/core/log/fences.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import {
@@ -27,9 +27,16 @@ import { SlowReaders } from "./slow-readers.ts";
 interface Reader {
   readonly attachId: number;
   readonly tail: TailReader;
+  /** When it last sent a message. Release 0.2 did not write it. */
+  readonly heardMs?: number;
+  /** The session timeout of the owner. Release 0.2 did not write it. */
+  readonly sessionTimeoutMs?: number;
   /** True if its offset was refused. It is sent nothing, but its bytes in flight still count. */
   readonly isStopped?: true;
 }
+
+/** An owner that was not heard from in its session timeout, although there are records for it. */
+export type SilentOwner = Pick<Owner, "group" | "incarnation" | "memberNumber">;
 
 type AttachMessage = z.output<typeof attachMessage>;
 type WindowMessage = z.output<typeof windowMessage>;
@@ -38,6 +45,10 @@ export class TailReaders {
   readonly #log: PartitionLog;
   readonly #store: PartitionStore;
   readonly #readers = new Map<ObjectSocket, Reader>();
+  /** The readers that own the partition in their group. They are few, however many read it. */
+  readonly #owning = new Set<ObjectSocket>();
+  /** When the group of a silent owner was told. It is told again if the owner is silent for another session timeout. */
+  readonly #reportedMs = new WeakMap<ObjectSocket, number>();
   readonly #slow = new SlowReaders((socket) =>
     this.#pump(socket as ObjectSocket, new Frames(this.#log)),
   );
@@ -49,19 +60,20 @@ export class TailReaders {
     for (const socket of sockets) {
       // A socket that has not attached has another attachment, or none.
       const reader = socket.deserializeAttachment() as Partial<Reader> | null;
-      if (reader?.tail !== undefined) this.#readers.set(socket, reader as Reader);
+      if (reader?.tail !== undefined) this.#keep(socket, reader as Reader);
     }
   }
 
   remove(socket: ObjectSocket): void {
-    this.#readers.delete(socket);
+    this.#drop(socket);
     this.#slow.delete(socket);
   }
 
   openWindow(socket: ObjectSocket, message: WindowMessage): void {
     const reader = this.#readers.get(socket);
     if (reader === undefined || reader.attachId !== message.attachId) return; // From before a seek or an error.
-    this.#update(socket, { ...reader, tail: openWindow(reader.tail, message.bytes) });
+    const tail = openWindow(reader.tail, message.bytes);
+    this.#update(socket, { ...reader, tail, heardMs: Date.now() });
     this.#pump(socket, new Frames(this.#log));
   }
 
@@ -70,7 +82,7 @@ export class TailReaders {
     const { attachId, owner } = message;
     const fenced = owner === undefined ? null : this.admit(socket, owner);
     if (fenced !== null) {
-      this.#readers.delete(socket);
+      this.#drop(socket);
       close(socket, CLOSE_FENCED, `${fenced.error}: ${fenced.detail}`);
       return false;
     }
@@ -86,7 +98,8 @@ export class TailReaders {
     const maxWindowBytes = clampWindow(message.windowBytes);
     const windowBytes = Math.max(0, maxWindowBytes - inFlight);
     const tail = { nextOffset: offset, windowBytes, maxWindowBytes, owner: owner ?? null };
-    this.#update(socket, { attachId, tail });
+    const sessionTimeoutMs = owner?.sessionTimeoutMs ?? DEFAULT_SESSION_TIMEOUT_MS;
+    this.#update(socket, { attachId, tail, heardMs: Date.now(), sessionTimeoutMs });
     this.#send(socket, { type: "attached", attachId, offset, ...this.#bounds(), windowBytes });
     this.#pump(socket, new Frames(this.#log));
     return true;
@@ -116,11 +129,77 @@ export class TailReaders {
       this.#store.setFence(owner.group, owner, nowMs, fence === null, () => this.#attachedGroups());
     for (const [other, reader] of this.#readers) {
       if (other === socket || reader.tail.owner?.group !== owner.group) continue;
-      this.#readers.delete(other);
       const isSameMember = reader.tail.owner.memberNumber === owner.memberNumber;
-      close(other, isSameMember ? CLOSE_REPLACED : CLOSE_FENCED, "a newer owner attached");
+      this.#cutOff(other, isSameMember ? CLOSE_REPLACED : CLOSE_FENCED, "a newer owner attached");
     }
     return null;
+  }
+
+  /** [CLK-5] True if an owner of a later incarnation of the group has attached. */
+  isOfEarlierIncarnation({ group, incarnation }: Owner): boolean {
+    const fence = this.#store.fence(group);
+    return [...(fence === null ? [] : [fence]), ...this.#attachedOwners(group)].some(
+      (other) => other.incarnation > incarnation,
+    );
+  }
+
+  /** [CLK-5] Forgets the owners of other incarnations of the group, because this is the one that it has. */
+  forgetOtherIncarnations(owner: Owner): void {
+    const { group, incarnation } = owner;
+    if (this.#store.fence(group) !== null)
+      this.#store.setFence(group, owner, Date.now(), false, () => this.#attachedGroups());
+    for (const [socket, { tail }] of this.#readers) {
+      if (tail.owner?.group !== group || tail.owner.incarnation === incarnation) continue;
+      this.#cutOff(socket, CLOSE_FENCED, "the group has another incarnation");
+    }
+  }
+
+  /** Ends a reader. Its client may take long to close, so an eviction must not find a reader in the socket. */
+  #cutOff(socket: ObjectSocket, code: number, reason: string): void {
+    this.#drop(socket);
+    socket.serializeAttachment(null);
+    close(socket, code, reason);
+  }
+
+  /**
+   * [GRP-17] When the first owner that has records to read or to give back is silent for its session timeout. Infinity if
+   * there is none. `answeredMs` returns when a socket last answered a ping.
+   */
+  nextSilenceMs(answeredMs: (socket: ObjectSocket) => number): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const socket of this.#owning) {
+      const reader = this.#readers.get(socket);
+      if (reader !== undefined && this.#hasWork(reader))
+        earliest = Math.min(earliest, this.#silentFromMs(socket, reader, answeredMs));
+    }
+    return earliest;
+  }
+
+  /** [GRP-17] Returns the owners that are silent now, for their groups to be told. */
+  takeSilentOwners(answeredMs: (socket: ObjectSocket) => number, nowMs: number): SilentOwner[] {
+    return [...this.#owning].flatMap((socket) => {
+      const reader = this.#readers.get(socket);
+      const owner = reader?.tail.owner ?? null;
+      if (reader === undefined || owner === null || !this.#hasWork(reader)) return [];
+      if (this.#silentFromMs(socket, reader, answeredMs) > nowMs) return [];
+      this.#reportedMs.set(socket, nowMs);
+      return [owner];
+    });
+  }
+
+  #silentFromMs(
+    socket: ObjectSocket,
+    { heardMs = 0, sessionTimeoutMs = DEFAULT_SESSION_TIMEOUT_MS }: Reader,
+    answeredMs: (socket: ObjectSocket) => number,
+  ): number {
+    const reportedMs = this.#reportedMs.get(socket) ?? 0;
+    return Math.max(heardMs, answeredMs(socket), reportedMs) + sessionTimeoutMs;
+  }
+
+  /** True if an owner has records that it was not sent yet, or has not given back. */
+  #hasWork({ tail, isStopped }: Reader): boolean {
+    if (tail.owner === null || isStopped) return false;
+    return tail.windowBytes < tail.maxWindowBytes || tail.nextOffset < this.#log.logEndOffset;
   }
 
   #attachedOwners(group: string): Owner[] {
@@ -203,8 +282,19 @@ export class TailReaders {
     return { logStartOffset: this.#log.logStartOffset, highWatermark: this.#log.logEndOffset };
   }
 
-  #update(socket: ObjectSocket, reader: Reader): void {
+  #keep(socket: ObjectSocket, reader: Reader): void {
     this.#readers.set(socket, reader);
+    if (reader.tail.owner === null) this.#owning.delete(socket);
+    else this.#owning.add(socket);
+  }
+
+  #drop(socket: ObjectSocket): void {
+    this.#readers.delete(socket);
+    this.#owning.delete(socket);
+  }
+
+  #update(socket: ObjectSocket, reader: Reader): void {
+    this.#keep(socket, reader);
     socket.serializeAttachment(reader);
   }
 

@@ -14,7 +14,7 @@ export type ObjectSocket = WebSocket & {
 /** The small part of a Durable Object's state that has its sockets. */
 export interface ObjectSockets {
   acceptWebSocket(socket: ObjectSocket, tags: string[]): void;
-  getWebSockets(tag: string): ObjectSocket[];
+  getWebSockets(tag?: string): ObjectSocket[];
   getWebSocketAutoResponseTimestamp(socket: ObjectSocket): Date | null;
 }
 

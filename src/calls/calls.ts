@@ -6,8 +6,8 @@
 // method. An object that lacks the method is older than its caller, and answers again once it has been replaced:
 // callers are told so with an error that may be tried again [VER-9].
 //
-// Release 0.1 passes arguments by position. Objects still take those, and are still sent them, with the named fields
-// that it does not know in one more argument, which it ignores. Release 0.3 ends that: it drops POSITIONS.
+// Release 0.1 passes arguments by position, and so does 0.2, with the named fields that 0.1 does not know in one more
+// argument. Objects take those. The release after this one no longer sends them, and the one after that drops POSITIONS.
 
 export type ObjectKind = "cluster" | "partition" | "group";
 

@@ -2,59 +2,34 @@
 import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { ConfigOverrides } from "../core/config-table.ts";
 import type { Result } from "../core/errors.ts";
-import type {
-  ClassicJoin,
-  ClassicJoined,
-  ClassicSync,
-  ClassicSynced,
-  ClassicToken,
-} from "../core/group/classic.ts";
 import type { GroupConfig } from "../core/group/config.ts";
-import type { Delivery } from "../core/group/coordinator.ts";
-import type { GroupDescription } from "../core/group/describe.ts";
-import type { Heartbeat } from "../core/group/heartbeat.ts";
+import type { ClassicDescription, GroupDescription, GroupSummary } from "../core/group/describe.ts";
 import type { HistoryEntry } from "../core/group/history.ts";
 import type { PartitionSet, TopicPartitions } from "../core/group/partition-key.ts";
+import type {
+  ClassicJoin,
+  ClassicLeave,
+  ClassicSync,
+  ClassicToken,
+  Delivery,
+  Heartbeat,
+  NamedOffset,
+  Position,
+} from "../core/group/requests.ts";
 import type { TopicPartition } from "../core/record.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
+import type { JoinedReply, SyncedReply } from "./kafka-replies.ts";
 
 /** A heartbeat as it crosses the call, which cannot carry sets. */
 export type HeartbeatRequest = Omit<Heartbeat, "owned"> & {
   readonly owned: readonly TopicPartitions[] | null;
 };
 
-export interface HeartbeatAnswer {
+export interface HeartbeatReply {
   readonly memberEpoch: number;
   readonly heartbeatIntervalMs: number;
   /** Null if it is no news to the member. */
   readonly assignment: TopicPartitions[] | null;
-}
-
-export interface ClassicLeave {
-  readonly memberId: string;
-  readonly instanceId: string | null;
-}
-
-export interface NamedOffset extends TopicPartition {
-  readonly offset: number;
-  readonly metadata: string;
-  /** [OFF-13] The leader epoch of the last record read. Left out if it is not known. */
-  readonly leaderEpoch?: number;
-}
-
-/** Kafka's description of a classic group. */
-export interface ClassicDescription {
-  readonly groupState: string;
-  readonly protocolType: string;
-  readonly protocolData: string;
-  readonly members: readonly {
-    readonly memberId: string;
-    readonly groupInstanceId: string | null;
-    readonly clientId: string;
-    readonly clientHost: string;
-    readonly memberMetadata: Uint8Array;
-    readonly memberAssignment: Uint8Array;
-  }[];
 }
 
 export interface GroupCalls {
@@ -68,9 +43,7 @@ export interface GroupCalls {
   /**
    * [OFF-4] Sets committed offsets, also in topics that the group has not read. The caller has resolved and clamped them.
    */
-  resetOffsets(request: {
-    offsets: readonly { topic: string; topicId: string; partition: number; offset: number }[];
-  }): Promise<Result<object>>;
+  resetOffsets(request: { offsets: readonly Position[] }): Promise<Result<object>>;
 
   /** [OFF-7] Forgets the positions in these topics. */
   deleteOffsets(request: { topics: readonly string[] }): Promise<Result<object>>;
@@ -91,6 +64,12 @@ export interface GroupCalls {
 
   /** [CLK-5] True if this life of the group has the incarnation. Called by a partition whose clock is behind it. */
   hasIncarnation(request: { incarnation: number }): Promise<boolean>;
+
+  /**
+   * [GRP-17] Tells the group that a partition has records for an owner, and has not heard from it in a session timeout.
+   * Called by the partition.
+   */
+  noticeSilence(request: { incarnation: number; memberNumber: number }): Promise<void>;
 
   /** [CLK-4] Notes that the clock was set back. Called by the Worker. It does not answer if a new life has to begin. */
   noticeClock(): Promise<void>;
@@ -124,15 +103,15 @@ export interface GroupCalls {
   // For Kafka's clients.
 
   /** [CLS-1] Answers when everyone has joined, or has been waited for long enough. */
-  joinClassic(request: ClassicJoin): Promise<ClassicJoined>;
-  syncClassic(request: ClassicSync): Promise<ClassicSynced>;
+  joinClassic(request: ClassicJoin): Promise<JoinedReply>;
+  syncClassic(request: ClassicSync): Promise<SyncedReply>;
   /** Returns an error code, 0 if the member may go on. */
   heartbeatClassic(request: ClassicToken): Promise<number>;
   /** Returns an error code for each member. */
   leaveClassic(request: { members: readonly ClassicLeave[] }): Promise<number[]>;
 
   /** [KCG-1] Answers a heartbeat (KIP-848). The assignment is included if it is news to the member. */
-  heartbeat(request: HeartbeatRequest): Promise<Result<HeartbeatAnswer>>;
+  heartbeat(request: HeartbeatRequest): Promise<Result<HeartbeatReply>>;
 
   /**
    * [CLS-6] Commits offsets. `errorCode` refuses all of them. Otherwise each has its own code. [GRP-13] If nothing is
@@ -166,7 +145,7 @@ export interface GroupCalls {
   >;
 
   /** Describes the group as ListGroups does. Null if there is none. */
-  summary(): Promise<{ protocolType: string; groupState: string; groupType: string } | null>;
+  summary(): Promise<GroupSummary | null>;
 }
 
 /** The fields of a call. */
@@ -183,6 +162,7 @@ export const GROUP_CALLS: Readonly<Record<keyof GroupCalls, boolean>> = {
   destroy: false,
   isNeeded: true,
   hasIncarnation: true,
+  noticeSilence: true,
   noticeClock: true,
   changeTopic: true,
   poll: true,

@@ -237,6 +237,8 @@ export const MIN_SESSION_TIMEOUT_MS = 1_000;
 /** KIP-848's default (group.consumer.session.timeout.ms). */
 export const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
 export const MAX_SESSION_TIMEOUT_MS = 30 * 60_000;
+/** A group in which nothing happens looks at its members this often. */
+export const SAFETY_ALARM_MS = 30 * 60_000;
 /** KIP-848's default heartbeat (group.consumer.heartbeat.interval.ms). Short sessions beat three times per session. */
 export const MAX_HEARTBEAT_INTERVAL_MS = 5_000;
 export const MIN_HEARTBEAT_INTERVAL_MS = 100;
@@ -262,6 +264,10 @@ export const MAX_HISTORY_ENTRIES = 10_000;
 // Plain WebSocket consumers.
 /** Unacknowledged records per partition. */
 export const DEFAULT_PLAIN_WINDOW_RECORDS = 500;
+/** How long an acknowledged record is uncommitted at most. Kafka's auto.commit.interval.ms by default. */
+export const MIN_PLAIN_COMMIT_INTERVAL_MS = 1_000;
+export const DEFAULT_PLAIN_COMMIT_INTERVAL_MS = 5_000;
+export const MAX_PLAIN_COMMIT_INTERVAL_MS = 60 * 60_000;
 /** The bytes that an event stream's client may leave unread in the Worker. One frame may exceed it. */
 export const EVENT_STREAM_BUFFER_BYTES = 256 * 1024;
 /** The bytes that a plain WebSocket's client may leave unread in the Worker. One message may exceed it. */

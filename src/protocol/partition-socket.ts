@@ -7,7 +7,9 @@ import {
   DEFAULT_WINDOW_BYTES,
   MAX_GROUP_ID_LENGTH,
   MAX_MESSAGE_BYTES,
+  MAX_SESSION_TIMEOUT_MS,
   MAX_WINDOW_BYTES,
+  MIN_SESSION_TIMEOUT_MS,
 } from "../core/limits.ts";
 import { integer } from "./parse.ts";
 
@@ -39,6 +41,8 @@ export const attachMessage = z.object({
       incarnation: anyInteger,
       memberEpoch: integer(0, MAX_EPOCH),
       memberNumber: integer(0, MAX_EPOCH),
+      /** [GRP-17] The member's. If nothing is heard from it for so long while there are records for it, its group is told. */
+      sessionTimeoutMs: integer(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).optional(),
     })
     .optional(),
 });

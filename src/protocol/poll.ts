@@ -2,8 +2,8 @@
 // the ones that the Worker makes to the group for it.
 import * as z from "zod";
 import type { ErrorName } from "../core/errors.ts";
-import type { JoinRequest } from "../core/group/coordinator.ts";
 import type { PartitionKey } from "../core/group/partition-key.ts";
+import type { JoinRequest } from "../core/group/requests.ts";
 import {
   DEFAULT_FETCH_RECORDS,
   DEFAULT_SESSION_TIMEOUT_MS,

@@ -51,7 +51,8 @@ test("[GRP-11] [KFK-20] idle groups, native and of Kafka's clients, sleep for a 
   await wait(IDLE_MS);
   const woken = traces().filter(({ atMs }) => atMs >= idleFromMs);
   // The sockets' owners slept: no partition and no cluster object started, and each start of a group is
-  // its return from hibernation for an alarm. 45 s session timeout: two alarms a minute at most.
+  // its return from hibernation for an alarm. Kafka's clients have a session timeout of 45 s: two alarms a minute at most.
+  // The native members have just been given partitions, and are looked at after a session timeout.
   expect(woken.filter(({ object }) => object !== "group")).toEqual([]);
   for (const group of ["sleepers", "kafka-classic", "kafka-kip848"]) {
     const own = woken.filter(({ name }) => name === group);
@@ -59,7 +60,9 @@ test("[GRP-11] [KFK-20] idle groups, native and of Kafka's clients, sleep for a 
     const starts = own.filter(({ trace }) => trace === "start").length;
     expect(alarms, group).toBeGreaterThanOrEqual(1);
     expect(alarms, group).toBeLessThanOrEqual(2);
-    expect(starts, group).toBe(alarms);
+    // Two alarms that are near each other find the object awake the second time.
+    expect(starts, group).toBeGreaterThanOrEqual(1);
+    expect(starts, group).toBeLessThanOrEqual(alarms);
   }
   expect(clients.every((client) => client.isOpen)).toBe(true);
   for (const { heartbeats, fetches, wrong } of kafkaClients) {

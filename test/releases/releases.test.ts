@@ -1,5 +1,5 @@
 // The databases of each kept release, opened by the stores of this one. test/upgrade opens them with the whole program.
-import { mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -8,12 +8,14 @@ import { ClusterStore } from "../../durable-objects/cluster/cluster-store.ts";
 import { GroupStore } from "../../durable-objects/group/group-store.ts";
 import { PartitionStore } from "../../durable-objects/partition/partition-store.ts";
 import { SqlLogStore } from "../../durable-objects/partition/sql-log-store.ts";
-import { firstRow, type Transactional } from "../../durable-objects/shared/sql.ts";
+import { firstRow, hasColumn, type Transactional } from "../../durable-objects/shared/sql.ts";
 import { concatBytes, toBase64 } from "../../src/core/bytes.ts";
 import { configByKey } from "../../src/core/cluster/config.ts";
 import { parsePartitionKey } from "../../src/core/group/partition-key.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
+import { GroupStoreOf02 } from "../support/group-store-of-0-2.ts";
 import { nodeSql } from "../support/node-sql.ts";
+import { plain } from "../support/plain-state.ts";
 import { keptVersions, manifestOf, thaw } from "./releases.ts";
 
 describe.each(keptVersions())("what release %s has written", (version) => {
@@ -22,8 +24,8 @@ describe.each(keptVersions())("what release %s has written", (version) => {
   const databases: DatabaseSync[] = [];
 
   /** The storage of each object of a kind that has stored something. */
-  function opened(kind: string, table: string): Transactional[] {
-    const folder = join(dataDir, "objects", `rivulet-${kind}-v1`);
+  function opened(kind: string, table: string, at = dataDir): Transactional[] {
+    const folder = join(at, "objects", `rivulet-${kind}-v1`);
     const files = readdirSync(folder).filter((name) => /^[0-9a-f]{64}\.sqlite$/.test(name));
     return files.flatMap((name) => {
       const database = new DatabaseSync(join(folder, name));
@@ -76,15 +78,15 @@ describe.each(keptVersions())("what release %s has written", (version) => {
       const groupId = firstRow<{ group_id: string }>(storage.sql, query)?.group_id ?? "";
       return twice(() => {
         const store = new GroupStore(storage, groupId);
-        return { state: store.load(), classic: store.loadClassic(), history: store.history(1_000) };
+        return { state: store.load(), history: store.history(1_000) };
       });
     });
     groups.sort((a, b) => (a.state.groupId < b.state.groupId ? -1 : 1));
     const nameOf = new Map(found.topics.map(({ topicId, name }) => [topicId, name]));
-    const described = groups.map(({ state, classic, history }) => ({
+    const described = groups.map(({ state, history }) => ({
       groupId: state.groupId,
       overrides: state.overrides,
-      members: [...state.members.keys(), ...(classic?.members ?? []).map((m) => m.memberId)],
+      members: [...state.members.keys(), ...state.classic.members.keys()],
       positions: Array.from(state.offsets, ([key, { offset }]) => {
         const { topicId, partition } = parsePartitionKey(key);
         return `${nameOf.get(topicId)} ${partition} ${offset}`;
@@ -102,6 +104,37 @@ describe.each(keptVersions())("what release %s has written", (version) => {
       entries: history.length,
     }));
     expect(described).toEqual(expected);
+  });
+
+  test("[VER-6] the release before finds what it wrote, once it is brought to this version", () => {
+    const before = join(dataDir, "before");
+    mkdirSync(before);
+    thaw(version, before);
+    let members = 0;
+    let positions = 0;
+    for (const storage of opened("group", "group_state", before)) {
+      const rowsOf = (query: string) => Array.from(storage.sql.exec(query), (row) => ({ ...row }));
+      const membersOf = () =>
+        rowsOf("SELECT json FROM members ORDER BY member_id").map(({ json }) =>
+          JSON.parse(String(json)),
+        );
+      const positionsOf = () =>
+        rowsOf(
+          `SELECT partition, committed_offset, metadata, committed_at_ms${
+            hasColumn(storage.sql, "offsets", "leader_epoch") ? ", leader_epoch" : ""
+          } FROM offsets ORDER BY partition`,
+        ).map((row) => ({ leader_epoch: null, ...row }));
+      const written = { members: membersOf(), positions: positionsOf() };
+      const query = "SELECT group_id FROM group_state";
+      const groupId = firstRow<{ group_id: string }>(storage.sql, query)?.group_id ?? "";
+      const state = plain(new GroupStore(storage, groupId).load());
+      expect({ members: membersOf(), positions: positionsOf() }).toEqual(written);
+      expect(new GroupStoreOf02(storage, groupId).load()).toEqual(state);
+      members += written.members.length;
+      positions += written.positions.length;
+    }
+    expect(members).toBeGreaterThan(0);
+    expect(positions).toBeGreaterThan(0);
   });
 
   test("[VER-5] the log is found, byte by byte, in the storage of each partition", () => {

@@ -1,20 +1,16 @@
 // A classic group and what its members ask, with the answers as they come.
 import assert from "node:assert/strict";
+import type { JoinedReply, SyncedReply } from "../../src/calls/kafka-replies.ts";
 import { KAFKA_ERRORS } from "../../src/core/errors.ts";
-import {
-  ClassicGroup,
-  type ClassicJoin,
-  type ClassicJoined,
-  type ClassicState,
-  type ClassicSync,
-  type ClassicSynced,
-} from "../../src/core/group/classic.ts";
+import type { ClassicState } from "../../src/core/group/classic-state.ts";
+import type { ClassicJoin, ClassicSync } from "../../src/core/group/requests.ts";
+import { TestedClassic } from "./tested-classic.ts";
 
 export const utf8 = (text: string) => new TextEncoder().encode(text);
 export const text = (bytes: Uint8Array | undefined) => new TextDecoder().decode(bytes);
 
 export class ClassicRig {
-  group = new ClassicGroup(null, 0);
+  group = new TestedClassic(null, 0);
   nowMs = 0;
   maxSize = 100;
   #ids = 0;
@@ -22,7 +18,7 @@ export class ClassicRig {
 
   /** Undefined until it is answered. */
   join(memberId: string, more: Partial<ClassicJoin> = {}) {
-    const told: { joined?: ClassicJoined } = {};
+    const told: { joined?: JoinedReply } = {};
     const request: ClassicJoin = {
       memberId,
       newMemberId: `m${++this.#ids}`,
@@ -58,7 +54,7 @@ export class ClassicRig {
     assignments: Record<string, string> = {},
     more: Partial<ClassicSync> = {},
   ) {
-    const told: { synced?: ClassicSynced } = {};
+    const told: { synced?: SyncedReply } = {};
     const request: ClassicSync = {
       memberId,
       instanceId: null,
@@ -108,6 +104,6 @@ export class ClassicRig {
   /** The object is evicted and wakes up with what was stored. */
   evict(): void {
     this.#stored = this.group.takeState() ?? this.#stored;
-    this.group = new ClassicGroup(structuredClone(this.#stored), this.nowMs);
+    this.group = new TestedClassic(structuredClone(this.#stored), this.nowMs);
   }
 }

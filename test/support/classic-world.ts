@@ -1,16 +1,13 @@
 // A classic group among clients that join, sync, read, die, leave and come back, as chance has it, and an object that is
 // evicted now and then. After every step the group is checked against what must hold at any moment.
 import assert from "node:assert/strict";
+import type { JoinedReply, SyncedReply } from "../../src/calls/kafka-replies.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
-import {
-  ClassicGroup,
-  type ClassicJoin,
-  type ClassicJoined,
-  type ClassicState,
-  type ClassicSynced,
-} from "../../src/core/group/classic.ts";
+import { type ClassicState, isRebalancing } from "../../src/core/group/classic-state.ts";
+import type { ClassicJoin } from "../../src/core/group/requests.ts";
 import { MAX_PENDING_CLASSIC_MS } from "../../src/core/limits.ts";
 import type { Random } from "./random.ts";
+import { TestedClassic } from "./tested-classic.ts";
 
 export const PARTITIONS = 7;
 /** Either may be the longer one. */
@@ -46,7 +43,7 @@ export interface Client {
   calls: number;
   memberId: string;
   stage: Stage;
-  joined: ClassicJoined | null;
+  joined: JoinedReply | null;
   part: readonly number[];
   diedAtMs: number | null;
 }
@@ -62,7 +59,7 @@ interface Generation {
 export class ClassicWorld {
   readonly clients: Client[] = [];
   nowMs = 1_000_000;
-  group: ClassicGroup;
+  group: TestedClassic;
   readonly #random: Random;
   readonly #sessionMs: number;
   readonly #rebalanceMs: number;
@@ -77,7 +74,7 @@ export class ClassicWorld {
     this.#random = random;
     this.#sessionMs = random.pick(TIMEOUTS_MS);
     this.#rebalanceMs = random.pick(TIMEOUTS_MS);
-    this.group = new ClassicGroup(null, this.nowMs);
+    this.group = new TestedClassic(null, this.nowMs);
   }
 
   // What clients do.
@@ -169,7 +166,7 @@ export class ClassicWorld {
 
   /** The object forgets what is not stored, and whoever waited for an answer asks again. */
   evict(): void {
-    this.group = new ClassicGroup(structuredClone(this.#stored), this.nowMs);
+    this.group = new TestedClassic(structuredClone(this.#stored), this.nowMs);
     this.#generations.delete(this.#lastGeneration);
     this.#lastGeneration = this.group.generation;
     this.#phase = { name: "", sinceMs: this.nowMs };
@@ -256,7 +253,7 @@ export class ClassicWorld {
       canSkipAssignment: client.canSkipAssignment,
     };
     client.stage = "JOINING";
-    this.#ask<ClassicJoined>(
+    this.#ask<JoinedReply>(
       client,
       "JOINING",
       (later) => this.group.join(request, 100, this.nowMs, later),
@@ -266,7 +263,7 @@ export class ClassicWorld {
     );
   }
 
-  #onJoined(client: Client, joined: ClassicJoined): void {
+  #onJoined(client: Client, joined: JoinedReply): void {
     client.stage = "OUT";
     if (joined.errorCode === MEMBER_ID_REQUIRED) client.memberId = joined.memberId;
     else if (joined.errorCode === FENCED_INSTANCE_ID) this.die(client);
@@ -334,7 +331,7 @@ export class ClassicWorld {
       assignments,
     };
     client.stage = "SYNCING";
-    this.#ask<ClassicSynced>(
+    this.#ask<SyncedReply>(
       client,
       "SYNCING",
       (later) => this.group.sync(request, this.nowMs, later),
@@ -344,7 +341,7 @@ export class ClassicWorld {
     );
   }
 
-  #onSynced(client: Client, { errorCode, assignment, protocolName }: ClassicSynced): void {
+  #onSynced(client: Client, { errorCode, assignment, protocolName }: SyncedReply): void {
     client.stage = "OUT";
     if (errorCode === UNKNOWN) client.memberId = "";
     if (errorCode === FENCED_INSTANCE_ID) this.die(client);
@@ -409,15 +406,15 @@ export class ClassicWorld {
       assert.equal(phase, "EMPTY");
       return;
     }
-    const isRebalancing = phase === "PREPARING" || phase === "COMPLETING";
-    assert.equal(stored.isRebalancing, isRebalancing, "a rebalance is stored as one");
+    const isOnItsWay = isRebalancing({ phase });
+    assert.equal(isRebalancing(stored), isOnItsWay, "a rebalance is stored as one");
     assert.equal(phase === "EMPTY", members.size === 0, `${phase} with ${members.size} members`);
-    if (isRebalancing) return;
-    assert.deepEqual(stored.members, [...members.values()], "the members are stored");
+    if (isOnItsWay) return;
+    assert.deepEqual(stored.members, members, "the members are stored");
     assert.equal(stored.generation, generation);
     assert.equal(stored.protocolType, protocolType);
     assert.equal(stored.protocolName, this.group.protocolName);
-    const isLed = stored.members.some(({ memberId }) => memberId === stored.leaderId);
+    const isLed = stored.members.has(stored.leaderId ?? "");
     assert.equal(isLed, members.size > 0, "the leader is a member");
   }
 

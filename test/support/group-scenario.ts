@@ -2,15 +2,15 @@
 // step the coordinator is checked against what must hold at any moment, so a test only says what is
 // special.
 import assert from "node:assert/strict";
-import type { Failure, Result } from "../../src/core/errors.ts";
-import { Coordinator } from "../../src/core/group/coordinator.ts";
-import type { OffsetCommit, RejectedOffset } from "../../src/core/group/offsets.ts";
+import type { Failure, KafkaErrorName, KafkaResult, Result } from "../../src/core/errors.ts";
 import {
   equalSets,
   type PartitionKey,
   type PartitionSet,
+  parsePartitionKey,
   partitionKey,
 } from "../../src/core/group/partition-key.ts";
+import type { OffsetCommit, RejectedOffset } from "../../src/core/group/requests.ts";
 import {
   emptyGroup,
   type GroupEvent,
@@ -21,6 +21,8 @@ import {
   replay,
 } from "../../src/core/group/state.ts";
 import { subscribes } from "../../src/core/group/topic-pattern.ts";
+import { sightOf } from "./sight.ts";
+import { TestedCoordinator } from "./tested-coordinator.ts";
 
 export interface JoinOptions {
   /** Names. By default all topics of the scenario. */
@@ -39,7 +41,7 @@ export const SESSION_MS = 45_000;
 export const REBALANCE_MS = 300_000;
 
 export class GroupScenario {
-  readonly coordinator = new Coordinator(emptyGroup("group"));
+  readonly coordinator = new TestedCoordinator(emptyGroup("group"));
   /** All events so far, as they would have been stored. */
   readonly events: GroupEvent[] = [];
   nowMs = 1_000_000;
@@ -133,6 +135,29 @@ export class GroupScenario {
     return this.#step(() => this.coordinator.offsets.commit(memberId, epoch, commits, this.nowMs));
   }
 
+  /**
+   * The Kafka consumer commits an offset at an epoch that it was told, be it an older one. Returns how each partition
+   * fared, or why none counts.
+   */
+  commitAt(
+    memberId: string,
+    memberEpoch: number,
+    offset: number,
+    keys: readonly PartitionKey[],
+  ): KafkaResult<{ outcomes: readonly (KafkaErrorName | null)[] }> {
+    const topics = [...this.state.topics.values()];
+    const offsets = keys.map((key) => {
+      const { topicId, partition } = parsePartitionKey(key);
+      const topic = topics.find((each) => each.topicId === topicId)?.name ?? topicId;
+      return { topic, partition, offset, metadata: "" };
+    });
+    const token = { memberId, instanceId: null, generation: memberEpoch };
+    const makeGroup = () => assert.fail("a member's commit makes no group");
+    return this.#step(() =>
+      this.coordinator.offsets.commitNamed(token, offsets, [], makeGroup, this.nowMs),
+    );
+  }
+
   // What happens around them.
 
   createTopic(name: string, partitions: number): void {
@@ -168,11 +193,11 @@ export class GroupScenario {
   }
 
   reset(offsets: Readonly<Record<PartitionKey, number>>): Result<object> {
-    const resets = Object.entries(offsets).map(([key, offset]) => ({
-      key: key as PartitionKey,
-      offset,
-    }));
-    return this.#step(() => this.coordinator.offsets.reset(resets, [], this.nowMs));
+    const positions = Object.entries(offsets).map(([key, offset]) => {
+      const { topicId, partition } = parsePartitionKey(key as PartitionKey);
+      return { topic: topicId, topicId, partition, offset };
+    });
+    return this.#step(() => this.coordinator.offsets.reset(positions, [], this.nowMs));
   }
 
   alterConfig(changes: Readonly<Record<string, unknown>>): Result<object> {
@@ -187,7 +212,7 @@ export class GroupScenario {
       if (deadlineMs === null || deadlineMs > untilMs) break;
       const before = this.state.members.size + this.state.offsets.size;
       this.nowMs = Math.max(this.nowMs, deadlineMs);
-      this.#step(() => this.coordinator.expire(this.#lastSeen, this.nowMs));
+      this.#step(() => this.coordinator.expire(this.#sight, this.nowMs));
       this.#step(() => this.coordinator.offsets.expire(this.nowMs));
       if (this.coordinator.offsets.isDead(this.nowMs)) break;
       const isSomebodyGone = this.state.members.size + this.state.offsets.size < before;
@@ -198,10 +223,10 @@ export class GroupScenario {
   }
 
   get nextDeadlineMs(): number | null {
-    return this.coordinator.nextDeadlineMs(this.#lastSeen);
+    return this.coordinator.nextMs(this.#sight);
   }
 
-  readonly #lastSeen = (memberId: string): number => this.#mutedSince.get(memberId) ?? this.nowMs;
+  readonly #sight = sightOf((memberId) => this.#mutedSince.get(memberId) ?? this.nowMs);
 
   // What is to be seen.
 

@@ -86,7 +86,8 @@ export class KafkaConsumer {
   /** Until it is closed. */
   async run(): Promise<void> {
     const timer = setInterval(() => void this.#heartbeat().catch(() => {}), HEARTBEAT_MS);
-    while (!this.#isClosed) await this.#fetch().catch(() => {});
+    // A fetch fails when the connection is closed.
+    while (!this.#isClosed) await this.#fetch().catch(() => this.close());
     clearInterval(timer);
   }
 

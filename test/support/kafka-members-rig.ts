@@ -1,22 +1,59 @@
-// The members of a group that speak Kafka's protocol, over a real coordinator and a real classic group, but without an
-// object around them: the test says what the cluster answers, and sees what the group stores and lists.
+// The calls of Kafka's clients to a group, over the real parts of its object but for the object itself, which needs the
+// Workers runtime: the test says what the cluster answers, and sees what the group stores and lists.
 
 import { afterEach, beforeEach, vi } from "vitest";
-import { ClassicMembers, type ClassicStore } from "../../durable-objects/group/classic-members.ts";
 import { GroupClock } from "../../durable-objects/group/group-clock.ts";
-import { type GroupParts, KafkaMembers } from "../../durable-objects/group/kafka-members.ts";
-import { Watchers } from "../../durable-objects/group/watchers.ts";
-import type { ObjectSockets } from "../../durable-objects/shared/socket.ts";
-import type { Sql, SqlValue } from "../../durable-objects/shared/sql.ts";
-import type { HeartbeatRequest, NamedOffset } from "../../src/calls/group-calls.ts";
-import { type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { type GroupMembers, whyNotNativeJoin } from "../../src/core/group/admission.ts";
-import type { ClassicJoin, ClassicState } from "../../src/core/group/classic.ts";
-import { Coordinator } from "../../src/core/group/coordinator.ts";
-import { emptyGroup, type GroupTopic } from "../../src/core/group/state.ts";
+import { GroupKeeper } from "../../durable-objects/group/group-keeper.ts";
+import { type Cluster, GroupServer } from "../../durable-objects/group/group-server.ts";
+import { GroupStore } from "../../durable-objects/group/group-store.ts";
+import { Presence } from "../../durable-objects/group/presence.ts";
+import type { Sql, SqlValue, Transactional } from "../../durable-objects/shared/sql.ts";
+import type { GroupCalls, HeartbeatReply, HeartbeatRequest } from "../../src/calls/group-calls.ts";
+import {
+  codeOfFailure,
+  codeOfOutcome,
+  type JoinedReply,
+  joinedReply,
+  type SyncedReply,
+  syncedReply,
+} from "../../src/calls/kafka-replies.ts";
+import {
+  type BrokerError,
+  type Failure,
+  fail,
+  KAFKA_ERRORS,
+  type Result,
+  unwrap,
+} from "../../src/core/errors.ts";
+import { unknownGroup, whyNotFetch } from "../../src/core/group/admission.ts";
+import { readAssignment } from "../../src/core/group/classic-assignment.ts";
+import type { ClassicState } from "../../src/core/group/classic-state.ts";
+import {
+  describeClassic,
+  describeConsumers,
+  positionsOf,
+  summaryOf,
+} from "../../src/core/group/describe.ts";
+import type { Lookup } from "../../src/core/group/group.ts";
+import type { HistoryEntry } from "../../src/core/group/history.ts";
+import { fromSet, toSet } from "../../src/core/group/partition-key.ts";
+import type {
+  ClassicJoin,
+  ClassicLeave,
+  ClassicSync,
+  ClassicToken,
+  Found,
+  NamedOffset,
+} from "../../src/core/group/requests.ts";
+import type { GroupState, GroupTopic } from "../../src/core/group/state.ts";
 import { subscribes } from "../../src/core/group/topic-pattern.ts";
+import { DEFAULT_SESSION_TIMEOUT_MS } from "../../src/core/limits.ts";
+import type { TopicPartition } from "../../src/core/record.ts";
 import { consumerAssignment } from "./classic-bytes.ts";
+import { FakeObjectSockets } from "./fake-object-sockets.ts";
 import { fakeSocket, type TestedSocket } from "./fake-socket.ts";
+import { nodeSql } from "./node-sql.ts";
+import { plain } from "./plain-state.ts";
 
 /** For every test of a file: Date stands until the test sets it. */
 export function standingDate(): void {
@@ -25,14 +62,40 @@ export function standingDate(): void {
 }
 
 /** The wall clock is Date.now(), which the test may set. */
-const sql: Sql = {
+export const DATE_SQL: Sql = {
   exec<Row extends Record<string, SqlValue>>() {
     return [{ ms: Date.now() } as unknown as Row];
   },
 };
 
-export class KafkaMembersRig {
-  readonly coordinator = new Coordinator(emptyGroup("g"));
+/** Storage that outlives the group's object. It refuses what the test wants it to refuse. */
+class RigStorage implements Transactional {
+  /** The storage refuses with it if there is one. */
+  error: Error | null = null;
+  /** How often the classic members were stored. */
+  classicWrites = 0;
+  /** All that was asked of it. */
+  readonly queries: string[] = [];
+  readonly #storage = nodeSql();
+
+  readonly sql: Sql = {
+    exec: <Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) => {
+      this.queries.push(query);
+      if (query.startsWith("INSERT OR REPLACE INTO classic")) this.classicWrites++;
+      return this.#storage.sql.exec<Row>(query, ...bindings);
+    },
+  };
+
+  transactionSync<T>(body: () => T): T {
+    return this.#storage.transactionSync(() => {
+      const result = body();
+      if (this.error !== null) throw this.error;
+      return result;
+    });
+  }
+}
+
+export class KafkaMembersRig implements Cluster {
   /** The topics of the cluster. */
   readonly topics: GroupTopic[] = [
     { name: "t", topicId: "t", partitions: 3 },
@@ -40,90 +103,107 @@ export class KafkaMembersRig {
   ];
   /** The names that the cluster was asked for, call by call. */
   readonly asked: (readonly string[])[] = [];
-  /** What happened, in order: "stored", "unlisted". */
+  /** What happened, in order: "stored", "told" (the members), "unlisted". */
   readonly steps: string[] = [];
   /** The cluster answers with this failure if there is one. */
   refusal: Failure | null = null;
+  /** Called when stored data turns out to be damaged. Returns what every request gets from then on. */
+  damaged: (error: BrokerError) => BrokerError = (error) => error;
   /** Called while the cluster is asked. */
   meanwhile: () => void = () => {};
-  readonly clock = new GroupClock(sql, () => {});
-  readonly sockets: TestedSocket[] = [];
-  readonly tags = new Map<WebSocket, readonly string[]>();
-  readonly alive = new Map<WebSocket, Date>();
-  watchers = this.newWatchers();
-  classicState: ClassicState | null = null;
-  /** The storage refuses with it if there is one. */
-  storageError: Error | null = null;
-  classicWrites = 0;
-  classic = this.newClassic();
-  kafka = this.newKafka();
+  readonly clock = new GroupClock(DATE_SQL, () => {});
+  readonly sockets = new FakeObjectSockets();
+  readonly storage = new RigStorage();
+  presence = new Presence(this.sockets, this.clock);
+  store = new GroupStore(this.storage, "g");
+  keeper = this.#newKeeper();
+  server = this.#newServer();
+  readonly kafka = new KafkaCalls(this);
   #ids = 0;
+  #historyRead = 0;
 
-  newWatchers(): Watchers {
-    const sockets: ObjectSockets = {
-      acceptWebSocket: (socket, tags) => {
-        this.sockets.push(socket as TestedSocket);
-        this.tags.set(socket, tags);
-      },
-      getWebSockets: (tag) => this.sockets.filter((each) => this.tags.get(each)?.includes(tag)),
-      getWebSocketAutoResponseTimestamp: (socket) => this.alive.get(socket) ?? null,
-    };
-    return new Watchers(sockets, this.clock);
+  /** The object is evicted and wakes up with what was stored, and with its sockets. */
+  evict(): void {
+    this.presence = new Presence(this.sockets, this.clock);
+    this.store = new GroupStore(this.storage, "g");
+    this.keeper = this.#newKeeper();
+    this.server = this.#newServer();
   }
 
-  newClassic(): ClassicMembers {
-    const store: ClassicStore = {
-      loadClassic: () => this.classicState,
-      setClassic: (state) => {
-        if (this.storageError !== null) throw this.storageError;
-        this.classicWrites++;
-        this.classicState = structuredClone(state);
+  #newKeeper(): GroupKeeper {
+    const { store } = this;
+    return new GroupKeeper(
+      {
+        groupId: "g",
+        get attachedMembers() {
+          return store.attachedMembers;
+        },
+        load: () => store.load(),
+        apply: (events, history, nowMs) => {
+          const isStored = store.apply(events, history, nowMs);
+          if (isStored) this.steps.push("stored");
+          return isStored;
+        },
       },
-    };
-    return new ClassicMembers(store, this.watchers, this.clock, () => {
-      const isOccupied = this.classic.group.members.size > 0;
-      if (isOccupied || this.coordinator.exists)
-        this.coordinator.setOccupied(isOccupied, this.clock.now());
-    });
+      this.presence,
+      this.clock,
+      (error) => this.damaged(error),
+    );
   }
 
-  newKafka(): KafkaMembers {
-    const rig = this;
-    const parts: GroupParts = {
-      get coordinator() {
-        return rig.coordinator;
-      },
-      get classic() {
-        return rig.classic;
-      },
-      members: () => this.members,
-      subscribe: (names, pattern) => this.#find(names, pattern),
-      learn: (names) => this.#find(names, null),
-      whyNotJoin: (request) =>
-        whyNotNativeJoin(this.members) ?? this.coordinator.whyNotJoin(request),
-      persistAndTell: async () => {
-        this.steps.push("stored");
-        this.kafka.notify(this.coordinator.takeEvents());
-      },
-      unlist: async () => void this.steps.push("unlisted"),
-    };
-    return new KafkaMembers(parts, this.watchers, this.clock);
+  #newServer(): GroupServer {
+    return new GroupServer(this.keeper, this, async () => void this.steps.push("told"));
   }
 
-  get members(): GroupMembers {
-    return { state: this.coordinator.state, classic: this.classic.group };
-  }
+  // The cluster.
 
-  async #find(
-    names: readonly string[],
-    topicPattern: string | null,
-  ): Promise<Result<{ topics: readonly GroupTopic[] }>> {
+  async subscribe({ names, pattern, mustExist }: Lookup): Promise<Result<Found>> {
     this.asked.push(names);
     await Promise.resolve();
     this.meanwhile();
     if (this.refusal !== null) return this.refusal;
-    const subscription = { topics: names, topicPattern };
-    return { ok: true, topics: this.topics.filter(({ name }) => subscribes(subscription, name)) };
+    const subscription = { topics: names, topicPattern: mustExist ? null : pattern };
+    const found = this.topics.filter(({ name }) => subscribes(subscription, name));
+    return { ok: true, found, newIncarnation: 1 };
+  }
+
+  async unlist(): Promise<void> {
+    this.steps.push("unlisted");
+  }
+
+  // The group.
+
+  get state(): GroupState {
+    return this.keeper.group.state;
+  }
+
+  get exists(): boolean {
+    return this.keeper.group.exists;
+  }
+
+  /** The group as it is stored. */
+  get stored(): GroupState {
+    return plain(new GroupStore(this.storage, "g").load());
+  }
+
+  get classic(): ClassicState {
+    return this.state.classic;
+  }
+
+  /** Returns the history since the last call. */
+  takeHistory(): HistoryEntry[] {
+    const all = new GroupStore(this.storage, "g").history(1_000);
+    const news = all.slice(this.#historyRead);
+    this.#historyRead = all.length;
+    return news;
+  }
+
+  alterConfig(changes: Readonly<Record<string, unknown>>) {
+    return this.keeper.handle({ type: "alterConfig", changes, newIncarnation: 1 });
+  }
+
+  changeTopic(name: string, topic: GroupTopic | null): void {
+    this.keeper.handle({ type: "changeTopic", name, topic });
   }
 
   /** A member joins over a socket, as Rivulet's own do. */
@@ -135,9 +215,12 @@ export class KafkaMembersRig {
       ...{ polls: false, heartbeats: false },
     };
     const found = this.topics.filter(({ name }) => topics.includes(name));
-    const joined = this.coordinator.join(request, found, this.clock.now());
+    const joined = this.keeper.handle({ type: "join", ...request, found, newIncarnation: 1 });
     if (!joined.ok) throw new Error(joined.detail);
-    this.kafka.notify(this.coordinator.takeEvents());
+  }
+
+  leaveNative(memberId: string): void {
+    this.keeper.handle({ type: "leave", memberId });
   }
 
   classicJoin(options: Partial<ClassicJoin> = {}): ClassicJoin {
@@ -155,6 +238,12 @@ export class KafkaMembersRig {
       canSkipAssignment: true,
       ...options,
     };
+  }
+
+  /** A classic member joins in this turn, without the cluster. */
+  joinAtOnce(options: Partial<ClassicJoin> = {}): void {
+    const join = this.classicJoin(options);
+    void this.keeper.ask({ type: "joinClassic", ...join, newIncarnation: 1 });
   }
 
   /** A classic member that is alone in the group, and has its assignment. */
@@ -182,8 +271,100 @@ export class KafkaMembersRig {
   /** Opens a watch for the member, as the connection that serves it does. */
   watch(memberId: string): TestedSocket {
     const socket = fakeSocket();
-    this.watchers.accept(socket, memberId, this.clock.now());
+    const { members, classic } = this.state;
+    const { sessionTimeoutMs } = members.get(memberId) ??
+      classic.members.get(memberId) ?? { sessionTimeoutMs: DEFAULT_SESSION_TIMEOUT_MS };
+    this.presence.watch(socket, memberId, sessionTimeoutMs, this.clock.now());
     return socket;
+  }
+
+  /** The socket has gone. */
+  lose(socket: TestedSocket): void {
+    const memberId = this.presence.lost(socket);
+    if (memberId !== null) this.keeper.handle({ type: "lost", memberId });
+  }
+}
+
+/** The calls as group-object.ts answers them. It only converts, and so does this. */
+class KafkaCalls {
+  readonly #rig: KafkaMembersRig;
+
+  constructor(rig: KafkaMembersRig) {
+    this.#rig = rig;
+  }
+
+  async joinClassic(request: ClassicJoin): Promise<JoinedReply> {
+    const answer = await this.#rig.server.serve({ type: "joinClassic", ...request });
+    return joinedReply(answer, request.memberId);
+  }
+
+  async syncClassic(request: ClassicSync): Promise<SyncedReply> {
+    const { server } = this.#rig;
+    const synced = await server.serve({ type: "syncClassic", ...request });
+    if (!synced.ok) return syncedReply(synced);
+    const assigned = request.assignments.flatMap(({ assignment }) => readAssignment(assignment));
+    await server.serve({ type: "learnTopics", names: assigned.map(({ topic }) => topic) });
+    return syncedReply(synced);
+  }
+
+  async heartbeatClassic(token: ClassicToken): Promise<number> {
+    const answer = await this.#rig.server.serve({ type: "heartbeatClassic", ...token });
+    return answer.ok ? KAFKA_ERRORS.NONE : codeOfFailure(answer);
+  }
+
+  async leaveClassic(members: readonly ClassicLeave[]): Promise<number[]> {
+    const answer = await this.#rig.server.serve({ type: "leaveClassic", members });
+    return unwrap(answer).outcomes.map(codeOfOutcome);
+  }
+
+  async heartbeat({ owned, ...request }: HeartbeatRequest): Promise<Result<HeartbeatReply>> {
+    const partitions = owned === null ? null : toSet(owned);
+    const heartbeat = { type: "heartbeat", ...request, owned: partitions } as const;
+    const answer = await this.#rig.server.serve(heartbeat);
+    if (!answer.ok) return answer;
+    return { ...answer, assignment: answer.assignment && fromSet(answer.assignment) };
+  }
+
+  async commitOffsets(token: ClassicToken, offsets: readonly NamedOffset[]) {
+    const answer = await this.#rig.server.serve({ type: "commitOffsets", token, offsets });
+    return answer.ok
+      ? { errorCode: KAFKA_ERRORS.NONE, errorCodes: answer.outcomes.map(codeOfOutcome) }
+      : { errorCode: codeOfFailure(answer), errorCodes: [] };
+  }
+
+  async deletePositions(positions: readonly TopicPartition[]): Promise<number | number[]> {
+    const { server, exists } = this.#rig;
+    const answer = exists
+      ? await server.serve({ type: "deletePositions", positions })
+      : unknownGroup("g");
+    return answer.ok ? answer.outcomes.map(codeOfOutcome) : codeOfFailure(answer);
+  }
+
+  committedOffsets(member: Parameters<GroupCalls["committedOffsets"]>[0]["member"]) {
+    const { state } = this.#rig;
+    const refused = whyNotFetch(state, member);
+    return { offsets: refused === null ? positionsOf(state) : codeOfFailure(refused) };
+  }
+
+  describeClassic() {
+    return describeClassic(this.#rig.state);
+  }
+
+  describeConsumers() {
+    return describeConsumers(this.#rig.state);
+  }
+
+  summary() {
+    return summaryOf(this.#rig.state);
+  }
+
+  /** True if the member is known to be alive although it has no socket. */
+  isHeard(memberId: string): boolean {
+    return this.seenMs(memberId) > 0;
+  }
+
+  seenMs(memberId: string): number {
+    return this.#rig.presence.lastSeenMs(memberId);
   }
 }
 

@@ -6,10 +6,17 @@ import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqli
 import type { SqlValue, Transactional } from "../../durable-objects/shared/sql.ts";
 
 declare global {
-  // The objects' parts name this type of the Workers runtime; Node's types lack it.
+  // The objects' parts name these types of the Workers runtime; Node's types lack them.
   interface DurableObjectStorage {
     getAlarm(): Promise<number | null>;
     setAlarm(atMs: number): Promise<void>;
+    sync(): Promise<void>;
+  }
+  interface DurableObjectState {
+    readonly storage: DurableObjectStorage;
+    waitUntil(promise: Promise<unknown>): void;
+    abort(reason?: string): void;
+    getWebSocketAutoResponseTimestamp(socket: WebSocket): Date | null;
   }
 }
 

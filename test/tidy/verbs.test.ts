@@ -8,9 +8,9 @@ const VERBS: Record<string, RegExp> = {
   // Returns only if all is well. Throws an error that names what is wrong.
   assert: /^(Promise<)?(void|asserts .+)>?$/,
   // Returns what it found, or the failure.
-  validate: /^(Promise<)?Result<.+>$/,
+  validate: /^(Promise<)?(Kafka)?Result<.+>$/,
   // Returns the failure that stands in the way, or null.
-  whyNot: /^(Promise<)?Failure \| null>?$/,
+  whyNot: /^(Promise<)?(Kafka)?Failure \| null>?$|^RefusalOf<Request> \| null$/,
   is: /^((Promise<)?boolean>?|.+ is .+)$/,
   has: /^((Promise<)?boolean>?|.+ is .+)$/,
 };

@@ -310,7 +310,10 @@ describe("sessions", () => {
   const rings = async (group: string, scheduledTime: number, ms: number) => {
     turnTo(ms);
     const info = { scheduledTime, retryCount: 0, isRetry: false };
-    await runInDurableObject(groupStub(env, group), (instance) => instance.alarm?.(info));
+    await runInDurableObject(groupStub(env, group), async (instance, { storage }) => {
+      await storage.deleteAlarm(); // While it rings, none is set.
+      await instance.alarm?.(info);
+    });
   };
   const dueMs = (group: string) => alarmOf(groupStub(env, group) as never);
   const pollAs = (group: string, topic: TopicJson, instanceId: string) =>
@@ -500,16 +503,16 @@ describe("sessions", () => {
     },
   );
 
+  const attach = async (topic: TopicJson, owner: object) => {
+    const path = `/v1/topics/${topic.name}/partitions/0/socket`;
+    const socket = await TestSocket.open<{ type: string }>(path);
+    socket.send({ type: "attach", attachId: 1, offset: 0, owner });
+    return socket;
+  };
+
   describe.each([HOUR_MS, 30 * DAY_MS, 400 * DAY_MS, 10_000 * DAY_MS])(
     "the clock was %i ms ahead",
     (aheadMs) => {
-      const attach = async (topic: TopicJson, owner: object) => {
-        const path = `/v1/topics/${topic.name}/partitions/0/socket`;
-        const socket = await TestSocket.open<{ type: string }>(path);
-        socket.send({ type: "attach", attachId: 1, offset: 0, owner });
-        return socket;
-      };
-
       test.each(TWINS)(
         "[CLK-5] a group that is deleted then and created again reads by polls and sockets$when",
         async ({ interrupt }) => {
@@ -517,6 +520,7 @@ describe("sessions", () => {
           await produce(topic.name, [{ value: "a" }]);
           const group = unique("group");
           const nowMs = Date.now();
+          const before = (await Member.join(unique("group"), topic)).joined.incarnation;
           turnTo(nowMs + aheadMs);
           await pollAs(group, topic, "first");
           await groupStub(env, group).leave({ memberId: "poll:first", acks: [] });
@@ -529,11 +533,11 @@ describe("sessions", () => {
           );
           expect(await pollAs(group, topic, "second")).toMatchObject({ records: [{ value: "a" }] });
           await groupStub(env, group).leave({ memberId: "poll:second", acks: [] });
-          // The next group of any name is as far ahead, and no partition has heard of it.
+          // No clock has anything to do with it.
           const other = unique("group");
           const member = await Member.join(other, topic);
           const { incarnation, memberEpoch, memberNumber } = member.joined;
-          expect(incarnation).toBeGreaterThan(nowMs + aheadMs);
+          expect(incarnation).toBeLessThan(before + 1_000);
           const owner = { group: other, incarnation, memberEpoch, memberNumber };
           const socket = await attach(topic, owner);
           await socket.next((message): message is Uint8Array => message instanceof Uint8Array);
@@ -568,6 +572,59 @@ describe("sessions", () => {
           expect(await pollAs(group, topic, "one")).toMatchObject({ records: [{ value: "a" }] });
         },
       );
+    },
+  );
+
+  const isFrame = (message: unknown): message is Uint8Array => message instanceof Uint8Array;
+
+  /** Attaches with an incarnation that a clock could have shown, which is nobody's, and is sent records. */
+  const forge = async (topic: TopicJson, group: string) => {
+    const incarnation = Date.now() + 30_000;
+    const owner = { group, incarnation, memberEpoch: 1_000, memberNumber: 1_000 };
+    const forger = await attach(topic, owner);
+    await forger.next(isFrame);
+    return forger;
+  };
+
+  test.each(TWINS)(
+    "[CLK-5] an incarnation a little ahead that somebody made up attaches, and the group's owner gets the partition all the same$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      await produce(topic.name, [{ value: "a" }]);
+      const group = unique("group");
+      const partition = partitionStub(env, topic.topicId, 0);
+      const member = await Member.join(group, topic);
+      const { incarnation, memberEpoch, memberNumber } = member.joined;
+      const owner = { group, incarnation, memberEpoch, memberNumber };
+      // Also where the group's owner has attached before, and where only the fence is left of the forger.
+      for (const isGone of [false, true, false]) {
+        const forger = await forge(topic, group);
+        if (isGone) forger.close(1000);
+        await interrupt(partition, groupStub(env, group));
+        const own = await attach(topic, owner);
+        await own.next(isFrame);
+        if (!isGone) expect(await forger.closed).toMatchObject({ code: 4001 });
+        await interrupt(partition);
+      }
+      // One of another member of this incarnation is as old as it ever was.
+      const older = await attach(topic, { ...owner, memberEpoch: memberEpoch - 1 });
+      expect(await older.closed).toMatchObject({ code: 4001 });
+    },
+  );
+
+  test.each(TWINS)(
+    "[CLK-5] an incarnation a little ahead that somebody made up does not keep a member that polls from reading$when",
+    async ({ interrupt }) => {
+      const topic = await createTopic(1);
+      await produce(topic.name, [{ value: "a" }]);
+      const group = unique("group");
+      const forger = await forge(topic, group); // There is no such group yet.
+      await interrupt(partitionStub(env, topic.topicId, 0));
+      expect(await pollAs(group, topic, "one")).toMatchObject({ records: [{ value: "a" }] });
+      expect(await forger.closed).toMatchObject({ code: 4001 });
+      await forge(topic, group);
+      await interrupt(partitionStub(env, topic.topicId, 0), groupStub(env, group));
+      expect(await pollAs(group, topic, "one")).toMatchObject({ records: [{ value: "a" }] });
     },
   );
 

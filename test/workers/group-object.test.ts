@@ -705,7 +705,7 @@ describe("time", () => {
       const isTold = () => log.mock.calls.some(([line]) => String(line).includes(group.id));
       // In the storage itself: the runtime may begin a new life of the object meanwhile, which would note what it finds.
       await group.sql(
-        "CREATE TRIGGER full BEFORE INSERT ON members BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
+        "CREATE TRIGGER full BEFORE INSERT ON stored_members BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END",
       );
       a.socket.close(4004, "the client's connection was lost");
       await eventually(async () => isTold(), "the write to be refused");

@@ -877,6 +877,11 @@ describe("bad plain consumers", () => {
       ...consume(`?topics=T&sessionTimeoutMs=${value}`),
       detail: new RegExp(`^sessionTimeoutMs: .*1000 to 1800000.*got "${value}"`),
     })),
+    ...["0", "999", "3600001", "5s"].map((value) => ({
+      what: `with commitIntervalMs ${value}`,
+      ...consume(`?topics=T&commitIntervalMs=${value}`),
+      detail: new RegExp(`^commitIntervalMs: .*1000 to 3600000.*got "${value}"`),
+    })),
     {
       what: "with an empty instanceId",
       ...consume("?topics=T&instanceId="),

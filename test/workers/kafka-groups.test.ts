@@ -576,3 +576,89 @@ function tablesOf(stub: DurableObjectStub): Promise<string[]> {
     ].map(({ name }) => name),
   );
 }
+
+/** Each sets the position of partition 0 to an offset, in a group of its own kind. */
+const WAYS: {
+  way: string;
+  begin(group: string, topic: TopicJson): Promise<(offset: number) => Promise<unknown>>;
+}[] = [
+  {
+    way: "by hand",
+    begin: async (group, topic) => (offset) =>
+      commitKafka(group, topic, { memberId: "", generation: -1, instanceId: null }, offset),
+  },
+  {
+    way: "by a classic member",
+    begin: async (group, topic) => {
+      const token = await settle(group);
+      return (offset) => commitKafka(group, topic, token, offset);
+    },
+  },
+  {
+    way: "by a member of KIP-848",
+    begin: async (group, topic) => {
+      const joined = await groupStub(env, group).heartbeat({
+        ...{ memberId: "m", memberEpoch: 0, instanceId: null, clientId: null },
+        ...{ rebalanceTimeoutMs: 1_000, topics: [topic.name], topicPattern: null, owned: [] },
+      });
+      if (!joined.ok) throw new Error(joined.detail);
+      const token = { memberId: "m", generation: joined.memberEpoch, instanceId: null };
+      return (offset) => commitKafka(group, topic, token, offset);
+    },
+  },
+  {
+    way: "by a reset",
+    begin: async (group, topic) => {
+      await expectStatus(200, "PATCH", `/v1/groups/${group}`, { config: {} });
+      const { topicId, name } = topic;
+      return async (offset) => {
+        const answer = await groupStub(env, group).resetOffsets({
+          offsets: [{ topic: name, topicId, partition: 0, offset }],
+        });
+        expect(answer).toMatchObject({ ok: true });
+      };
+    },
+  },
+];
+
+async function commitKafka(
+  group: string,
+  topic: TopicJson,
+  token: { memberId: string; generation: number; instanceId: string | null },
+  offset: number,
+): Promise<void> {
+  const offsets = [{ topic: topic.name, partition: 0, offset, metadata: "" }];
+  const answer = await groupStub(env, group).commitOffsets({ token, offsets });
+  expect(answer).toEqual({ errorCode: 0, errorCodes: [0] });
+}
+
+describe.each(WAYS)("a position that is set $way", ({ begin }) => {
+  test("[OFF-1] [HIB-1] is kept, also if that is what wakes the group, and over further lives", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    const stub = groupStub(env, group);
+    const set = await begin(group, topic);
+    // More often than the storage keeps changes one by one.
+    for (let offset = 1; offset <= 40; offset++) {
+      await set(offset);
+      await evict(stub);
+      if (offset % 3 === 0) expect(await committedOffsets(group, topic.name)).toEqual([offset]);
+    }
+    expect(await committedOffsets(group, topic.name)).toEqual([40]);
+  });
+});
+
+test("[OFF-7] [HIB-1] a position that is deleted by what wakes the group is gone, and stays so", async () => {
+  const topic = await createTopic(1);
+  const group = unique("group");
+  const stub = groupStub(env, group);
+  const byHand = { memberId: "", generation: -1, instanceId: null };
+  const positions = [{ topic: topic.name, partition: 0 }];
+  for (let round = 0; round < 20; round++) {
+    await commitKafka(group, topic, byHand, 7);
+    await evict(stub);
+    expect(await stub.deletePositions({ positions })).toEqual([0]);
+    await evict(stub);
+    expect(await committedOffsets(group, topic.name)).toEqual([null]);
+  }
+});

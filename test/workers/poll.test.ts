@@ -336,10 +336,10 @@ describe("several members", () => {
     const group = unique("poll");
     const poller = new Poller(group, "i", { topics: [topic.name] });
     await poller.poll();
-    const newer = { group, incarnation: 1, memberEpoch: 1, memberNumber: 1 };
+    const newer = { group, incarnation: 0, memberEpoch: 1, memberNumber: 1 };
     const old = await TestSocket.open(`/v1/topics/${topic.name}/partitions/0/socket`);
     old.send({ type: "attach", attachId: 1, offset: 0, windowBytes: 1_000, owner: newer });
-    // Incarnation 1 is older than any real one.
+    // Incarnation 0 is older than any real one.
     expect(await old.closed).toMatchObject({ code: 4001 });
     const stub = partitionStub(env, topic.topicId, 0);
     const refused = await stub.readAs({ owner: newer, offset: 0, maxBytes: 1 });

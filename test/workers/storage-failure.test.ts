@@ -209,7 +209,10 @@ describe("a write that a group's storage refuses", () => {
     ];
     const before = await shown();
     const log = vi.spyOn(console, "error").mockReturnValue();
-    const restore = await refuse(stub, /^INSERT OR REPLACE INTO (group_state|members|offsets)/);
+    const restore = await refuse(
+      stub,
+      /^INSERT OR REPLACE INTO (group_state|stored_members|positions)/,
+    );
     expect(await row.act(group, topic)).toBe(false);
     expect(restore()).toBeGreaterThan(0);
     log.mockRestore();

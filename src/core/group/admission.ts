@@ -1,63 +1,143 @@
-// The rules of a group for members of every kind: native (sockets, polls, KIP-848) or classic. Every
-// join, commit, reset and deletion asks here, so no entry point considers only one kind of member
-// [GRP-14]. They follow Kafka's Group.java (validateOffsetCommit, validateOffsetFetch,
-// validateDeleteGroup). The functions are pure and change nothing.
-import { ERRORS, type Failure, fail, KAFKA_ERRORS } from "../errors.ts";
-import type { ClassicGroup, ClassicMember, ClassicToken } from "./classic.ts";
+// Who may join, commit, fetch, reset and delete: one answer for members of every kind, native (sockets, polls, KIP-848)
+// or classic, so no entry point considers only one kind of member [GRP-14]. The rules follow Kafka's Group.java
+// (validateOffsetCommit, validateOffsetFetch, validateDeleteGroup). The functions are pure and change nothing.
+import { type Failure, fail, type KafkaFailure, type KafkaResult, type Result } from "../errors.ts";
 import { readSubscription } from "./classic-assignment.ts";
-import { unknownMember } from "./offsets.ts";
-import { type GroupState, hasSubscriber } from "./state.ts";
+import { type ClassicMember, type ClassicState, classicHolderOf } from "./classic-state.ts";
+import type { GroupConfig } from "./config.ts";
+import type { ClassicJoin, ClassicToken, JoinRequest } from "./requests.ts";
+import {
+  type GroupState,
+  hasMembers,
+  hasNativeMembers,
+  hasSubscriber,
+  holderOf,
+  type Member,
+} from "./state.ts";
+import { whyNotTopicPattern } from "./topic-pattern.ts";
 
-/** A group's members of both kinds. At most one kind has members. */
-export interface GroupMembers {
-  readonly state: GroupState;
-  readonly classic: Pick<
-    ClassicGroup,
-    "members" | "protocolType" | "generation" | "commitErrorCode"
-  >;
+// Join.
+
+/**
+ * [GRP-3] Returns why a native member may not join now, or null. NON_EMPTY_GROUP: classic members are in the group. A
+ * client that was only given an id is not a member [CLS-10]: it joins the members that it then finds, or is refused.
+ * INVALID_SESSION_TIMEOUT, UNKNOWN_MEMBER_ID, FENCED_MEMBER_EPOCH, UNRELEASED_INSTANCE_ID, GROUP_MAX_SIZE_REACHED,
+ * INVALID_REGULAR_EXPRESSION.
+ */
+export function whyNotJoin(
+  state: GroupState,
+  config: GroupConfig,
+  request: JoinRequest,
+): Failure | null {
+  if (state.classic.members.size > 0) return nonEmpty(state);
+  const known = state.members.get(request.memberId);
+  const refused =
+    whyNotSessionTimeout(config, request) ??
+    (known === undefined ? whyNotNew(request) : whyNotAgain(known, request));
+  if (refused !== null) return refused;
+  const holder = holderOf(state, request.instanceId);
+  const isTaken = holder !== undefined && holder !== known;
+  // A newcomer replaces a silent holder, but a member that exists beside the holder does not.
+  if (isTaken && (holder.silentSinceMs === null || known !== undefined)) {
+    return fail(
+      "UNRELEASED_INSTANCE_ID",
+      `instanceId ${request.instanceId} is held by member ${holder.memberId}`,
+    );
+  }
+  const { maxSize } = config;
+  if (known === undefined && holder === undefined && state.members.size >= maxSize)
+    return fail("GROUP_MAX_SIZE_REACHED", `the group has ${maxSize} members, the bound`);
+  return (
+    (known === undefined ? null : whyNotResume(known, request)) ??
+    whyNotTopicPattern(request.topicPattern)
+  );
+}
+
+function whyNotSessionTimeout(
+  { minSessionTimeoutMs, maxSessionTimeoutMs }: GroupConfig,
+  { sessionTimeoutMs }: Pick<JoinRequest, "sessionTimeoutMs">,
+): Failure | null {
+  if (sessionTimeoutMs >= minSessionTimeoutMs && sessionTimeoutMs <= maxSessionTimeoutMs)
+    return null;
+  return fail(
+    "INVALID_SESSION_TIMEOUT",
+    `sessionTimeoutMs is ${sessionTimeoutMs}, in this group it must be ${minSessionTimeoutMs} to ${maxSessionTimeoutMs}`,
+  );
+}
+
+function whyNotNew({ memberId, memberEpoch }: JoinRequest): Failure | null {
+  if (memberEpoch === 0) return null;
+  return fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join with epoch 0`);
 }
 
 /**
- * Returns why a native member may not join, or null. NON_EMPTY_GROUP: classic members are in the group. A client that
- * was only given an id is not a member [CLS-10]: it joins the members that it then finds, or is refused.
+ * [GRP-15] Refuses a join that comes in another way than the member's own. Member ids are public, so a member may
+ * speak only in the way in which it joined. A silent member may come back in another way, unless one of the two
+ * polls: the id of a polling member is made of its instance id.
  */
-export function whyNotNativeJoin(group: GroupMembers): Failure | null {
-  return group.classic.members.size > 0 ? nonEmpty(group) : null;
+function whyNotAgain(known: Member, { memberId, polls, heartbeats }: JoinRequest): Failure | null {
+  const isOtherKind =
+    known.polls !== polls || (known.heartbeats !== heartbeats && known.silentSinceMs === null);
+  return isOtherKind ? unknownMember(memberId) : null;
 }
 
-/** Returns why a classic member may not join, as Kafka's error code. */
-export function classicJoinErrorCode({ state }: GroupMembers): number {
-  return state.members.size > 0 ? KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL : KAFKA_ERRORS.NONE;
-}
-
-/** Returns why the group may not be deleted, or all its positions set, or null. NON_EMPTY_GROUP. */
-export function whyNotUnused(group: GroupMembers): Failure | null {
-  return group.state.members.size > 0 || group.classic.members.size > 0 ? nonEmpty(group) : null;
+function whyNotResume(known: Member, { memberEpoch, owned }: JoinRequest): Failure | null {
+  if (memberEpoch === 0) return null;
+  if (memberEpoch > known.memberEpoch) {
+    return fail(
+      "FENCED_MEMBER_EPOCH",
+      `memberEpoch ${memberEpoch} is ahead of ${known.memberEpoch}; join with epoch 0`,
+    );
+  }
+  // [GRP-4] Partitions that it consumed while away must still be its own, or it would be a second owner.
+  if (owned.isSubsetOf(known.assigned.union(known.revoking))) return null;
+  return fail(
+    "FENCED_MEMBER_EPOCH",
+    "owned names partitions that are no longer the member's; join with epoch 0",
+  );
 }
 
 /**
- * Returns why the group's positions in a topic may not be forgotten, or null.
- * GROUP_SUBSCRIBED_TO_TOPIC: a member reads the topic. NON_EMPTY_GROUP: there are members of a protocol
- * other than the consumer's, so nobody knows what they read.
+ * Returns why a classic member may not join, or null. INCONSISTENT_GROUP_PROTOCOL: native members are in the group.
+ * INVALID_SESSION_TIMEOUT.
  */
-export function whyNotForgetTopic(group: GroupMembers, topic: string): Failure | null {
-  const { members, protocolType } = group.classic;
-  if (members.size > 0 && protocolType !== "consumer") return nonEmpty(group);
-  const isRead =
-    hasSubscriber(group.state, topic) ||
-    [...members.values()].some((member) => subscribedTopics(member).includes(topic));
-  return isRead
-    ? fail("GROUP_SUBSCRIBED_TO_TOPIC", `a member of the group subscribes to topic ${topic}`)
-    : null;
+export function whyNotJoinClassic(
+  state: GroupState,
+  config: GroupConfig,
+  request: Pick<ClassicJoin, "sessionTimeoutMs">,
+): KafkaFailure | null {
+  const refused = whyNotSessionTimeout(config, request);
+  if (refused !== null || !hasNativeMembers(state)) return refused;
+  return fail("INCONSISTENT_GROUP_PROTOCOL", "the group's members speak another protocol");
 }
+
+/** Returns why a classic member does not go with the others, or null: it needs a protocol in common with everyone. */
+export function whyNotClassicFit(
+  classic: ClassicState,
+  { memberId, instanceId, protocolType, protocols }: ClassicJoin,
+): KafkaFailure | null {
+  const others = [...classic.members.values()].filter(
+    (member) =>
+      member.memberId !== memberId && (instanceId === null || member.instanceId !== instanceId),
+  );
+  const isCommon = ({ name }: { readonly name: string }) =>
+    others.every((member) => member.protocols.some((each) => each.name === name));
+  const isFit =
+    protocolType !== "" &&
+    protocols.length > 0 &&
+    (others.length === 0 || (protocolType === classic.protocolType && protocols.some(isCommon)));
+  if (isFit) return null;
+  return fail("INCONSISTENT_GROUP_PROTOCOL", "it has no protocol in common with the group");
+}
+
+// Commit.
 
 /** The role in which a commit of Kafka's protocol counts. */
 export type Committer =
-  | { readonly kind: "native" }
+  | { readonly kind: "native"; readonly member: Member }
   | { readonly kind: "classic" }
   /** A commit by no member: by an admin, or by a consumer that chose its partitions itself. */
-  | { readonly kind: "manual" }
-  | { readonly kind: "refused"; readonly errorCode: number };
+  | { readonly kind: "manual" };
 
 /**
  * True if a commit of Kafka's protocol names no generation. If it names a member, that member has left or never joined.
@@ -71,50 +151,127 @@ export function isByHand({ generation }: ClassicToken): boolean {
  * any kind, whatever id it names, as in Kafka: Java's consumer keeps naming the id that it had before it unsubscribed.
  * Any other commit counts only as that of the member it names.
  */
-export function committerOf(group: GroupMembers, token: ClassicToken): Committer {
+export function validateCommit(state: GroupState, token: ClassicToken): KafkaResult<Committer> {
   // [GRP-15] Nobody may use this call to commit in the name of a member that joined in another way.
-  const native = group.state.members.get(token.memberId);
+  const native = state.members.get(token.memberId);
   if (native?.heartbeats) {
     const isForeign = token.instanceId !== null && token.instanceId !== native.instanceId;
-    if (isForeign) return { kind: "refused", errorCode: ERRORS.UNKNOWN_MEMBER_ID.code };
-    return { kind: "native" };
+    if (isForeign) return unknownMember(token.memberId);
+    const isAhead = token.generation > native.memberEpoch;
+    return isAhead
+      ? staleEpoch(native, token.generation)
+      : { ok: true, kind: "native", member: native };
   }
-  if (isByHand(token) && whyNotUnused(group) === null) return { kind: "manual" };
-  const errorCode = group.classic.commitErrorCode(token);
-  return errorCode === KAFKA_ERRORS.NONE ? { kind: "classic" } : { kind: "refused", errorCode };
+  if (isByHand(token) && !hasMembers(state)) return { ok: true, kind: "manual" };
+  const refused = whyNotOfGeneration(state.classic, token);
+  if (refused !== null) return refused;
+  return state.classic.phase === "COMPLETING"
+    ? fail("REBALANCE_IN_PROGRESS", "the assignments of this generation are not made yet")
+    : { ok: true, kind: "classic" };
 }
 
 /**
- * [CLS-11] Returns why a member may not fetch the group's positions, as Kafka's error code. A member and its epoch mean
- * something only in a group that native members have made. There the id must belong to a member, at its epoch or an
- * earlier one that it was told. Any other group ignores them, as Kafka's ClassicGroup does: a classic group, one that
- * only commits by hand have made, and one that does not exist. Clients of the classic protocol send them too.
+ * Returns why the sender of a request is not a member of this generation, or null. If it
+ * names an instance id, that must be its own, as in Kafka.
  */
-export function offsetFetchErrorCode(
-  { state, classic }: GroupMembers,
-  member: { readonly memberId: string; readonly memberEpoch: number },
-): number {
-  if (isOfClassicKind({ state, classic })) return KAFKA_ERRORS.NONE;
+export function whyNotOfGeneration(
+  classic: ClassicState,
+  { memberId, instanceId, generation }: ClassicToken,
+): KafkaFailure | null {
+  const holder = classicHolderOf(classic, instanceId);
+  if (holder !== undefined && holder.memberId !== memberId)
+    return fail("FENCED_INSTANCE_ID", `instanceId ${instanceId} is held by another member`);
+  const isForeign = instanceId !== null && holder === undefined;
+  if (!classic.members.has(memberId) || isForeign) return unknownMember(memberId);
+  // Nobody was told of generation 0: the members of the first wait for each other. Kafka would let them commit in it.
+  const isCurrent = generation === classic.generation && generation > 0;
+  if (isCurrent) return null;
+  const detail = `generation is ${generation}, the group is in ${classic.generation}`;
+  return fail("ILLEGAL_GENERATION", detail);
+}
+
+/** [OFF-1] Returns the member that commits over its socket, at its current epoch. */
+export function validateMemberCommit(
+  state: GroupState,
+  memberId: string,
+  memberEpoch: number,
+): Result<{ member: Member }> {
+  const member = state.members.get(memberId);
+  if (member === undefined) return unknownMember(memberId);
+  return memberEpoch === member.memberEpoch
+    ? { ok: true, member }
+    : staleEpoch(member, memberEpoch);
+}
+
+// Fetch.
+
+/**
+ * [CLS-11] Returns why a member may not fetch the group's positions, or null. A member and its epoch mean something only
+ * in a group that native members have made. There the id must belong to a member, at its epoch or an earlier one that it
+ * was told. Any other group ignores them, as Kafka's ClassicGroup does: a classic group, one that only commits by hand
+ * have made, and one that does not exist. Clients of the classic protocol send them too. `member` is null for an admin.
+ */
+export function whyNotFetch(
+  state: GroupState,
+  member: { readonly memberId: string; readonly memberEpoch: number } | null,
+): Failure | null {
+  // The group epoch grows with the first native member.
+  if (member === null || state.classic.members.size > 0 || state.groupEpoch === 0) return null;
   const known = state.members.get(member.memberId);
-  if (known === undefined) return ERRORS[unknownMember(member.memberId).error].code;
+  if (known === undefined) return unknownMember(member.memberId);
   const isCurrent = member.memberEpoch > 0 && member.memberEpoch <= known.memberEpoch;
-  return isCurrent ? KAFKA_ERRORS.NONE : ERRORS.STALE_MEMBER_EPOCH.code;
+  return isCurrent ? null : staleEpoch(known, member.memberEpoch);
 }
 
-/** True if the group has classic members, or never had a native one. The group epoch grows with the first of those. */
-function isOfClassicKind({ state, classic }: GroupMembers): boolean {
-  return classic.members.size > 0 || state.groupEpoch === 0;
+// Reset and delete.
+
+/** Returns why the group may not be deleted, or all its positions set, or null. NON_EMPTY_GROUP. */
+export function whyNotUnused(state: GroupState): Failure | null {
+  return hasMembers(state) ? nonEmpty(state) : null;
 }
 
-function nonEmpty({ state, classic }: GroupMembers): Failure {
-  const count = state.members.size + classic.members.size;
-  const kind = classic.members.size > 0 ? " that speak Kafka's classic protocol" : "";
-  return fail(
-    "NON_EMPTY_GROUP",
-    `group ${state.groupId} has ${count} member(s)${kind}; stop them, or wait for their session timeout`,
-  );
+/**
+ * [OFF-7] Returns why the group's positions in a topic may not be forgotten, or null.
+ * UNKNOWN_TOPIC_OR_PARTITION: the group has not read the topic. GROUP_SUBSCRIBED_TO_TOPIC: a member reads the topic, as
+ * with Kafka's OffsetDelete. NON_EMPTY_GROUP: there are members of a protocol other than the consumer's, so nobody
+ * knows what they read.
+ */
+export function whyNotForget(state: GroupState, topic: string): Failure | null {
+  const { members, protocolType } = state.classic;
+  if (members.size > 0 && protocolType !== "consumer") return nonEmpty(state);
+  const isRead =
+    hasSubscriber(state, topic) ||
+    [...members.values()].some((member) => subscribedTopics(member).includes(topic));
+  if (isRead)
+    return fail("GROUP_SUBSCRIBED_TO_TOPIC", `a member of the group subscribes to topic ${topic}`);
+  if (state.topics.has(topic)) return null;
+  return fail("UNKNOWN_TOPIC_OR_PARTITION", `group ${state.groupId} has not read topic ${topic}`);
 }
 
 function subscribedTopics({ protocols }: ClassicMember): string[] {
   return protocols.flatMap(({ metadata }) => readSubscription(metadata));
+}
+
+// Refusals.
+
+export function unknownMember(memberId: string): Failure {
+  return fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join again`);
+}
+
+export function unknownGroup(groupId: string): Failure {
+  return fail("GROUP_ID_NOT_FOUND", `group ${groupId} does not exist`);
+}
+
+function staleEpoch(member: Member, memberEpoch: number): Failure {
+  const detail = `memberEpoch is ${memberEpoch}, the member is at ${member.memberEpoch}`;
+  return fail("STALE_MEMBER_EPOCH", detail);
+}
+
+function nonEmpty({ groupId, members, classic }: GroupState): Failure {
+  const count = members.size + classic.members.size;
+  const kind = classic.members.size > 0 ? " that speak Kafka's classic protocol" : "";
+  return fail(
+    "NON_EMPTY_GROUP",
+    `group ${groupId} has ${count} member(s)${kind}; stop them, or wait for their session timeout`,
+  );
 }

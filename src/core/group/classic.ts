@@ -1,290 +1,125 @@
 // Kafka's classic group protocol, as a state machine. Members join and wait for each other. One of
 // them becomes the leader and is told about all. It decides on the assignments, and everyone fetches
 // its part (sync). The members' subscriptions and assignments are bytes that mean nothing here. The
-// code follows Kafka's own coordinator (group-coordinator/…/classic/ClassicGroup.java). The clock is
-// passed in, and waiting members are answered by callbacks.
-import { ERRORS, KAFKA_ERRORS } from "../errors.ts";
+// code follows Kafka's own coordinator (group-coordinator/…/classic/ClassicGroup.java).
+//
+// A rebalance costs two rows however many members there are: one when it begins and one when it is done. What
+// happens in between need not survive a restart, because the rebalance then begins anew.
+import { fail, type KafkaFailure, type KafkaResult } from "../errors.ts";
 import { MAX_PENDING_CLASSIC_MEMBERS, MAX_PENDING_CLASSIC_MS } from "../limits.ts";
-import type { LastSeen } from "./coordinator.ts";
-
-export interface ClassicMember {
-  readonly memberId: string;
-  readonly instanceId: string | null;
-  readonly clientId: string;
-  readonly clientHost: string;
-  readonly sessionTimeoutMs: number;
-  readonly rebalanceTimeoutMs: number;
-  /** The assignors that it can follow, its favorite first, each with its message to the leader. */
-  readonly protocols: readonly ClassicProtocol[];
-  readonly assignment: Uint8Array;
-  /**
-   * When reports that it is alive ended: its connection went, or the object woke up. Null while there are
-   * reports. It is stored, so sleep does not prolong a session.
-   */
-  readonly silentSinceMs: number | null;
-}
-
-export interface ClassicProtocol {
-  readonly name: string;
-  readonly metadata: Uint8Array;
-}
-
-/** The stored state. Everything else begins anew when the object wakes up. */
-export interface ClassicState {
-  readonly generation: number;
-  readonly protocolType: string | null;
-  readonly protocolName: string | null;
-  readonly leaderId: string | null;
-  readonly members: readonly ClassicMember[];
-  /** True if a rebalance has begun and is not complete. It begins anew then. */
-  readonly isRebalancing: boolean;
-  /** Topics that were deleted while this generation read them. Missing if there are none. */
-  readonly goneTopics?: readonly string[];
-}
-
-export interface ClassicJoin {
-  /** Empty for a client that has no id yet. It then gets `newMemberId`. */
-  readonly memberId: string;
-  readonly newMemberId: string;
-  readonly instanceId: string | null;
-  readonly clientId: string;
-  readonly clientHost: string;
-  readonly sessionTimeoutMs: number;
-  readonly rebalanceTimeoutMs: number;
-  readonly protocolType: string;
-  readonly protocols: readonly ClassicProtocol[];
-  /** KIP-394: a newcomer is first told its id and then joins with it. From version 4 on. */
-  readonly mustKnowId: boolean;
-  /** KIP-814: a leader can be told that nothing has to be assigned. From version 9 on. */
-  readonly canSkipAssignment: boolean;
-}
-
-export interface ClassicJoined {
-  readonly errorCode: number;
-  readonly memberId: string;
-  readonly generation: number;
-  readonly protocolType: string | null;
-  readonly protocolName: string | null;
-  readonly leaderId: string;
-  readonly skipAssignment: boolean;
-  /** Only the leader is told about the members. */
-  readonly members: readonly {
-    memberId: string;
-    instanceId: string | null;
-    metadata: Uint8Array;
-  }[];
-}
-
-export interface ClassicSync {
-  readonly memberId: string;
-  readonly instanceId: string | null;
-  readonly generation: number;
-  readonly protocolType: string | null;
-  readonly protocolName: string | null;
-  readonly assignments: readonly { memberId: string; assignment: Uint8Array }[];
-}
-
-export interface ClassicSynced {
-  readonly errorCode: number;
-  readonly protocolType: string | null;
-  readonly protocolName: string | null;
-  readonly assignment: Uint8Array;
-}
-
-/** The sender of a heartbeat, a sync or a commit. */
-export interface ClassicToken {
-  readonly memberId: string;
-  readonly instanceId: string | null;
-  readonly generation: number;
-}
-
-/**
- * - EMPTY: there are no members.
- * - PREPARING: members have to join again.
- * - COMPLETING: all have joined, and the leader has to send the assignments.
- * - STABLE: everyone has its part, or can fetch it.
- */
-export type ClassicPhase = "EMPTY" | "PREPARING" | "COMPLETING" | "STABLE";
+import { whyNotClassicFit, whyNotOfGeneration } from "./admission.ts";
+import type { Changes } from "./changes.ts";
+import {
+  type ClassicMember,
+  type ClassicProtocol,
+  type ClassicState,
+  classicHolderOf,
+} from "./classic-state.ts";
+import type {
+  ClassicJoin,
+  ClassicJoinAnswer,
+  ClassicJoined,
+  ClassicLeave,
+  ClassicSync,
+  ClassicSyncAnswer,
+  ClassicToken,
+} from "./requests.ts";
+import { type Sight, sessionDeadlineMs, sessionEndMs } from "./session.ts";
+import type { RemovalReason } from "./state.ts";
 
 const NOTHING = new Uint8Array();
-const { NONE } = KAFKA_ERRORS;
 
 export class ClassicGroup {
-  #generation: number;
-  #protocolType: string | null;
-  #protocolName: string | null;
-  #leaderId: string | null;
-  readonly #members = new Map<string, ClassicMember>();
-  #phase: ClassicPhase;
-  /** When each member last asked something here. `#lastSeen` tells when it was last reported alive in other ways. */
-  readonly #seenMs = new Map<string, number>();
-  readonly #lastSeen: LastSeen;
-  readonly #joining = new Map<string, (answer: ClassicJoined) => void>();
-  readonly #syncing = new Map<string, (answer: ClassicSynced) => void>();
-  /**
-   * [CLS-10] Ids that were given out, oldest first, each with the time until which it is good. A client with such an id
-   * is not a member. A rebalance waits for it, and nothing else does.
-   */
-  readonly #pending = new Map<string, number>();
-  /**
-   * [CLS-9] Topics that were deleted in this generation. A commit under such a name belongs to the deleted topic,
-   * although there may be another topic of that name by now.
-   */
-  readonly #goneTopics = new Set<string>();
-  /** When a rebalance goes on without the members that are missing. */
-  #deadlineMs: number | null = null;
-  /** Set when state has changed that must be stored. */
-  #isChanged = false;
+  readonly #changes: Changes;
+  readonly #sight: Sight;
 
-  /** @param lastSeen returns 0 if nobody watches for the member */
-  constructor(state: ClassicState | null, nowMs: number, lastSeen: LastSeen = () => 0) {
-    this.#lastSeen = lastSeen;
-    this.#generation = state?.generation ?? 0;
-    this.#protocolType = state?.protocolType ?? null;
-    this.#protocolName = state?.protocolName ?? null;
-    this.#leaderId = state?.leaderId ?? null;
-    for (const topic of state?.goneTopics ?? []) this.#goneTopics.add(topic);
-    for (const member of state?.members ?? []) {
-      this.#members.set(member.memberId, member);
-      if (lastSeen(member.memberId) === 0) this.silent(member.memberId, nowMs);
-    }
-    this.#phase = this.#members.size === 0 ? "EMPTY" : "STABLE";
-    if (state?.isRebalancing) this.#prepare(nowMs);
+  constructor(changes: Changes, sight: Sight) {
+    this.#changes = changes;
+    this.#sight = sight;
   }
 
-  get phase(): ClassicPhase {
-    return this.#phase;
+  get #state(): ClassicState {
+    return this.#changes.state.classic;
   }
 
-  get members(): ReadonlyMap<string, ClassicMember> {
-    return this.#members;
-  }
-
-  get protocolType(): string | null {
-    return this.#protocolType;
-  }
-
-  get protocolName(): string | null {
-    return this.#phase === "STABLE" || this.#phase === "COMPLETING" ? this.#protocolName : null;
-  }
-
-  get generation(): number {
-    return this.#generation;
-  }
-
-  /** Returns the state to store if it has changed since the last call. */
-  takeState(): ClassicState | null {
-    if (!this.#isChanged) return null;
-    this.#isChanged = false;
-    return {
-      generation: this.#generation,
-      protocolType: this.#protocolType,
-      protocolName: this.#protocolName,
-      leaderId: this.#leaderId,
-      members: [...this.#members.values()],
-      isRebalancing: this.#phase === "PREPARING" || this.#phase === "COMPLETING",
-      ...(this.#goneTopics.size === 0 ? {} : { goneTopics: [...this.#goneTopics] }),
-    };
-  }
-
-  /** When `expire` must be called next. Null if nothing can expire. */
-  get nextDeadlineMs(): number | null {
-    let earliest = this.#deadlineMs ?? Number.POSITIVE_INFINITY;
-    if (this.#phase === "PREPARING")
-      for (const untilMs of this.#pending.values()) earliest = Math.min(earliest, untilMs);
-    for (const member of this.#members.values())
-      if (!this.#isWaiting(member.memberId)) earliest = Math.min(earliest, this.#endMs(member));
-    return earliest === Number.POSITIVE_INFINITY ? null : earliest;
-  }
-
-  /** [CLK-4] Starts every session anew, and gives a rebalance its full time, because the clock was set. */
-  beginSessionsAnew(nowMs: number): void {
-    for (const member of [...this.#members.values()]) {
-      this.#seenMs.set(member.memberId, nowMs);
-      if (member.silentSinceMs === null) continue;
-      this.#members.set(member.memberId, { ...member, silentSinceMs: nowMs });
-      this.#isChanged = true;
-    }
-    if (this.#deadlineMs !== null) this.#deadlineMs = this.#untilMs(nowMs);
-    for (const memberId of this.#pending.keys())
-      this.#pending.set(memberId, nowMs + MAX_PENDING_CLASSIC_MS);
+  /** When `expire` must be called next. Infinity if nothing can expire. */
+  get nextDeadlineMs(): number {
+    const { phase, pending, members, deadlineMs } = this.#state;
+    let earliest = deadlineMs ?? Number.POSITIVE_INFINITY;
+    if (phase === "PREPARING")
+      for (const untilMs of pending.values()) earliest = Math.min(earliest, untilMs);
+    for (const member of members.values())
+      if (!this.#isWaiting(member.memberId))
+        earliest = Math.min(earliest, sessionDeadlineMs(member, this.#sight));
+    return earliest;
   }
 
   // Join.
 
-  /** [CLS-10] True if the join may create a member. Otherwise it is told an id, told what it missed, or refused. */
-  mayAddMember({ memberId, instanceId, mustKnowId }: ClassicJoin): boolean {
-    return memberId === "" ? !mustKnowId || instanceId !== null : this.#pending.has(memberId);
+  /** [CLS-1] Replies when everyone has joined, or has been waited for long enough. */
+  join(request: ClassicJoin, maxSize: number, ticket: number, nowMs: number): void {
+    const answer = this.#join(request, maxSize, ticket, nowMs);
+    if (answer !== null) this.#changes.reply(ticket, answer);
+    this.#completeWhenAllAreHere(nowMs);
   }
 
-  /** Returns the answer, or null. If null, `later` gets the answer, perhaps at once. */
-  join(
+  /** Returns the answer, or null if the member waits for others. */
+  #join(
     request: ClassicJoin,
     maxSize: number,
+    ticket: number,
     nowMs: number,
-    later: (joined: ClassicJoined) => void,
-  ): ClassicJoined | null {
-    const { memberId, protocolType, protocols } = request;
+  ): ClassicJoinAnswer | null {
+    const { memberId, instanceId } = request;
     this.#forgetLateIds(nowMs);
-    if (protocolType === "" || protocols.length === 0 || !this.#follows(request))
-      return notJoinedClassic(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL, memberId);
-    const holder = this.#holderOf(request.instanceId);
+    const unfit = whyNotClassicFit(this.#state, request);
+    if (unfit !== null) return unfit;
+    const holder = classicHolderOf(this.#state, instanceId);
     if (memberId === "" && holder !== undefined)
-      return this.#replace(holder, request, nowMs, later);
-    if (holder !== undefined && holder.memberId !== memberId)
-      return notJoinedClassic(KAFKA_ERRORS.FENCED_INSTANCE_ID, memberId);
-    const isPending = this.#pending.has(memberId);
+      return this.#replace(holder, request, ticket, nowMs);
+    if (holder !== undefined && holder.memberId !== memberId) return fenced(instanceId);
+    const isPending = this.#state.pending.has(memberId);
     if (memberId === "" || isPending) {
-      if (this.#members.size >= maxSize)
-        return notJoinedClassic(ERRORS.GROUP_MAX_SIZE_REACHED.code, memberId);
-      if (!this.mayAddMember(request)) return this.#giveOutId(request, nowMs);
-      this.#pending.delete(memberId);
-      return this.#add(request, isPending ? memberId : request.newMemberId, nowMs, later);
+      if (this.#state.members.size >= maxSize)
+        return fail("GROUP_MAX_SIZE_REACHED", `the group has ${maxSize} members, the bound`);
+      if (!mayAddMember(this.#state, request)) return this.#giveOutId(request, nowMs);
+      return this.#add(request, isPending ? memberId : request.newMemberId, ticket, nowMs);
     }
-    const member = this.#members.get(memberId);
-    if (member === undefined || (request.instanceId !== null && holder === undefined))
-      return notJoinedClassic(ERRORS.UNKNOWN_MEMBER_ID.code, memberId);
-    this.#seen(memberId, nowMs);
+    const member = this.#state.members.get(memberId);
+    if (member === undefined || (instanceId !== null && holder === undefined))
+      return unknown(memberId);
+    this.#seen(memberId);
+    const { phase, leaderId } = this.#state;
     const isSame = sameProtocols(member.protocols, request.protocols);
     const isNews =
-      this.#phase === "COMPLETING"
-        ? !isSame
-        : this.#phase !== "STABLE" || memberId === this.#leaderId || !isSame;
+      phase === "COMPLETING" ? !isSame : phase !== "STABLE" || memberId === leaderId || !isSame;
     if (!isNews) return this.#joined(memberId); // It only missed the answer.
-    this.#members.set(memberId, { ...member, ...termsOf(request), silentSinceMs: null });
-    return this.#wait(memberId, nowMs, later);
+    this.#setMember({ ...member, ...termsOf(request), silentSinceMs: null });
+    return this.#wait(memberId, ticket, nowMs);
   }
 
-  #giveOutId({ newMemberId, sessionTimeoutMs }: ClassicJoin, nowMs: number): ClassicJoined {
-    const oldest = this.#pending.keys().next().value;
-    if (oldest !== undefined && this.#pending.size >= MAX_PENDING_CLASSIC_MEMBERS)
-      this.#pending.delete(oldest);
-    this.#pending.set(newMemberId, nowMs + Math.min(sessionTimeoutMs, MAX_PENDING_CLASSIC_MS));
-    return notJoinedClassic(KAFKA_ERRORS.MEMBER_ID_REQUIRED, newMemberId);
+  #giveOutId({ newMemberId, sessionTimeoutMs }: ClassicJoin, nowMs: number): ClassicJoinAnswer {
+    const pending = new Map(this.#state.pending);
+    const oldest = pending.keys().next().value;
+    if (oldest !== undefined && pending.size >= MAX_PENDING_CLASSIC_MEMBERS) pending.delete(oldest);
+    pending.set(newMemberId, nowMs + Math.min(sessionTimeoutMs, MAX_PENDING_CLASSIC_MS));
+    this.#set({ pending });
+    const failure = fail("MEMBER_ID_REQUIRED", `join again with the memberId ${newMemberId}`);
+    return { ...failure, memberId: newMemberId };
   }
 
   #forgetLateIds(nowMs: number): void {
-    for (const [memberId, untilMs] of this.#pending)
-      if (untilMs <= nowMs) this.#pending.delete(memberId);
+    const pending = new Map([...this.#state.pending].filter(([, untilMs]) => untilMs > nowMs));
+    if (pending.size < this.#state.pending.size) this.#set({ pending });
   }
 
-  #add(
-    request: ClassicJoin,
-    memberId: string,
-    nowMs: number,
-    later: (joined: ClassicJoined) => void,
-  ): null {
-    const { instanceId, clientId, clientHost } = request;
-    const terms = termsOf(request);
+  #add(request: ClassicJoin, memberId: string, ticket: number, nowMs: number): null {
+    const { instanceId, clientId, clientHost, protocolType } = request;
     const identity = { memberId, instanceId, clientId, clientHost };
-    this.#protocolType = request.protocolType;
-    this.#members.set(memberId, {
-      ...identity,
-      ...terms,
-      assignment: NOTHING,
-      silentSinceMs: null,
-    });
-    return this.#wait(memberId, nowMs, later);
+    this.#set({ protocolType, pending: without(this.#state.pending, [memberId]) });
+    const terms = termsOf(request);
+    this.#setMember({ ...identity, ...terms, assignment: NOTHING, silentSinceMs: null });
+    return this.#wait(memberId, ticket, nowMs);
   }
 
   /**
@@ -294,336 +129,363 @@ export class ClassicGroup {
   #replace(
     old: ClassicMember,
     request: ClassicJoin,
+    ticket: number,
     nowMs: number,
-    later: (joined: ClassicJoined) => void,
-  ): ClassicJoined | null {
+  ): ClassicJoinAnswer | null {
     const memberId = request.newMemberId;
-    const oldLeaderId = this.#leaderId ?? "";
-    this.#forget(old.memberId, KAFKA_ERRORS.FENCED_INSTANCE_ID);
-    this.#members.set(memberId, { ...old, ...termsOf(request), memberId, silentSinceMs: null });
-    this.#seenMs.set(memberId, nowMs);
-    if (oldLeaderId === old.memberId) this.#leaderId = memberId;
-    this.#isChanged = true;
+    const oldLeaderId = this.#state.leaderId ?? "";
+    this.#answer([old.memberId], fenced(request.instanceId));
+    const member = { ...old, ...termsOf(request), memberId, silentSinceMs: null };
+    this.#set(
+      {
+        members: new Map([...without(this.#state.members, [old.memberId]), [memberId, member]]),
+        leaderId: oldLeaderId === old.memberId ? memberId : this.#state.leaderId,
+      },
+      { isStored: true, reason: "replaced" },
+    );
+    this.#changes.emit({ type: "unheard", memberId: old.memberId });
+    this.#seen(memberId);
     const chosen = (protocols: readonly ClassicProtocol[]) =>
-      protocols.find(({ name }) => name === this.#protocolName)?.metadata.join();
-    if (this.#phase !== "STABLE" || chosen(old.protocols) !== chosen(request.protocols))
-      return this.#wait(memberId, nowMs, later);
+      protocols.find(({ name }) => name === this.#state.protocolName)?.metadata.join();
+    if (this.#state.phase !== "STABLE" || chosen(old.protocols) !== chosen(request.protocols))
+      return this.#wait(memberId, ticket, nowMs);
     const joined = this.#joined(memberId);
     // A client that cannot be told to skip the assignment must not believe that it is the leader, and assign anew.
     if (request.canSkipAssignment) return { ...joined, skipAssignment: true };
     return { ...joined, leaderId: oldLeaderId, members: [] };
   }
 
-  #wait(memberId: string, nowMs: number, later: (joined: ClassicJoined) => void): null {
-    this.#joining.get(memberId)?.(notJoinedClassic(KAFKA_ERRORS.REBALANCE_IN_PROGRESS, memberId)); // An earlier try.
-    this.#joining.set(memberId, later);
+  /** Makes the member wait for the others. An earlier try of its own is answered. */
+  #wait(memberId: string, ticket: number, nowMs: number): null {
+    const earlier = this.#state.joining.get(memberId);
+    if (earlier !== undefined) this.#changes.reply(earlier, { ...rebalancing(), memberId });
+    this.#set({ joining: new Map([...this.#state.joining, [memberId, ticket]]) });
     this.#prepare(nowMs);
     return null;
   }
 
-  /** Makes all members join again. The rebalance continues as soon as they have. */
+  /** Makes all members join again. */
   #prepare(nowMs: number): void {
-    if (this.#phase !== "PREPARING") {
-      this.#isChanged = true; // Otherwise a restart would take it for complete.
-      this.#deadlineMs = this.#untilMs(nowMs);
+    const isNew = this.#state.phase !== "PREPARING";
+    for (const [memberId, ticket] of this.#state.syncing) {
+      this.#changes.reply(ticket, rebalancing());
+      this.#heard(memberId); // It may have waited for longer than its session.
     }
-    for (const [memberId, tell] of this.#syncing) {
-      this.#seenMs.set(memberId, nowMs); // It may have waited for longer than its session.
-      tell(notSynced(KAFKA_ERRORS.REBALANCE_IN_PROGRESS));
-    }
-    this.#syncing.clear();
-    this.#phase = "PREPARING";
-    this.#completeWhenAllAreHere(nowMs);
+    // It is stored, or a restart would take the rebalance for complete.
+    const deadlineMs = isNew ? this.#untilMs(nowMs) : this.#state.deadlineMs;
+    this.#set({ phase: "PREPARING", deadlineMs, syncing: new Map() }, { isStored: isNew });
   }
 
   #untilMs(nowMs: number): number {
-    const timeouts = [...this.#members.values()].map((member) => member.rebalanceTimeoutMs);
+    const timeouts = [...this.#state.members.values()].map((member) => member.rebalanceTimeoutMs);
     return nowMs + Math.max(0, ...timeouts);
   }
 
   #completeWhenAllAreHere(nowMs: number): void {
-    if (this.#phase !== "PREPARING") return;
-    const isAnybodyMissing = this.#pending.size > 0 || this.#joining.size < this.#members.size;
-    if (this.#members.size === 0 || !isAnybodyMissing) this.#complete(nowMs);
+    const { phase, pending, joining, members } = this.#state;
+    if (phase !== "PREPARING") return;
+    const isAnybodyMissing = pending.size > 0 || joining.size < members.size;
+    if (members.size === 0 || !isAnybodyMissing) this.#complete(nowMs);
   }
 
   /** Starts a new generation with the members that are here. */
   #complete(nowMs: number): void {
-    this.#generation++;
-    this.#goneTopics.clear();
-    this.#deadlineMs = null;
-    if (this.#members.size === 0) {
-      this.#phase = "EMPTY";
-      [this.#leaderId, this.#protocolName, this.#protocolType] = [null, null, null];
-      this.#isChanged = true;
+    const { members, joining } = this.#state;
+    const generation = this.#state.generation + 1;
+    const begun = { generation, goneTopics: new Set<string>() };
+    if (members.size === 0) {
+      const nobody = { leaderId: null, protocolName: null, protocolType: null, deadlineMs: null };
+      this.#set({ ...begun, ...nobody, phase: "EMPTY" }, { isStored: true });
       return;
     }
-    this.#protocolName = this.#elect();
-    if (this.#leaderId === null || !this.#joining.has(this.#leaderId))
-      this.#leaderId = this.#joining.keys().next().value ?? [...this.#members.keys()][0] ?? null;
-    this.#phase = "COMPLETING";
-    this.#deadlineMs = this.#untilMs(nowMs);
-    for (const [memberId, tell] of [...this.#joining]) {
-      this.#seenMs.set(memberId, nowMs);
-      tell(this.#joined(memberId));
+    const { leaderId: former } = this.#state;
+    const first = joining.keys().next().value ?? [...members.keys()][0] ?? null;
+    const leaderId = former === null || !joining.has(former) ? first : former;
+    const protocolName = elect([...members.values()]);
+    const deadlineMs = this.#untilMs(nowMs);
+    const next = { ...begun, protocolName, leaderId, deadlineMs, joining: new Map() };
+    this.#set({ ...next, phase: "COMPLETING" });
+    for (const [memberId, ticket] of joining) {
+      this.#heard(memberId);
+      this.#changes.reply(ticket, this.#joined(memberId));
     }
-    this.#joining.clear();
   }
 
-  /** Chooses among the protocols that all members can follow the one that most members prefer. */
-  #elect(): string {
-    const all = [...this.#members.values()];
-    const isCommon = (name: string) =>
-      all.every(({ protocols }) => protocols.some((each) => each.name === name));
-    const votes = new Map<string, number>();
-    for (const { protocols } of all) {
-      const vote = protocols.find(({ name }) => isCommon(name))?.name ?? "";
-      votes.set(vote, (votes.get(vote) ?? 0) + 1);
-    }
-    return [...votes].reduce((best, each) => (each[1] > best[1] ? each : best))[0];
-  }
-
-  #joined(memberId: string): ClassicJoined {
-    const isLeader = memberId === this.#leaderId;
+  #joined(memberId: string): { readonly ok: true } & ClassicJoined {
+    const { leaderId, generation, protocolType, protocolName, members } = this.#state;
     return {
-      errorCode: NONE,
+      ok: true,
       memberId,
-      generation: this.#generation,
-      protocolType: this.#protocolType,
-      protocolName: this.#protocolName,
-      leaderId: this.#leaderId ?? "",
+      generation,
+      protocolType,
+      protocolName,
+      leaderId: leaderId ?? "",
       skipAssignment: false,
-      members: !isLeader
-        ? []
-        : [...this.#members.values()].map((member) => ({
-            memberId: member.memberId,
-            instanceId: member.instanceId,
-            metadata:
-              member.protocols.find(({ name }) => name === this.#protocolName)?.metadata ?? NOTHING,
-          })),
+      members:
+        memberId !== leaderId
+          ? []
+          : Array.from(members.values(), ({ memberId, instanceId, protocols }) => ({
+              memberId,
+              instanceId,
+              metadata: protocols.find(({ name }) => name === protocolName)?.metadata ?? NOTHING,
+            })),
     };
-  }
-
-  /** True if it has a protocol in common with everyone in the group. */
-  #follows({ memberId, instanceId, protocolType, protocols }: ClassicJoin): boolean {
-    const others = [...this.#members.values()].filter(
-      (member) =>
-        member.memberId !== memberId && (instanceId === null || member.instanceId !== instanceId),
-    );
-    if (others.length === 0) return true;
-    return (
-      protocolType === this.#protocolType &&
-      protocols.some(({ name }) =>
-        others.every((member) => member.protocols.some((each) => each.name === name)),
-      )
-    );
   }
 
   // Sync, heartbeat, leave.
 
-  /** Returns the answer, or null. If null, `later` gets the answer, perhaps at once. */
-  sync(
-    request: ClassicSync,
-    nowMs: number,
-    later: (synced: ClassicSynced) => void,
-  ): ClassicSynced | null {
-    const errorCode = this.errorCodeFor(request);
-    if (errorCode !== NONE) return notSynced(errorCode);
+  /** [CLS-2] Replies when the leader has sent the assignments. */
+  sync(request: ClassicSync, ticket: number): void {
+    const answer = this.#sync(request, ticket);
+    if (answer !== null) this.#changes.reply(ticket, answer);
+  }
+
+  /** Returns the answer, or null if the member waits for the leader. */
+  #sync(request: ClassicSync, ticket: number): ClassicSyncAnswer | null {
+    const refused = whyNotOfGeneration(this.#state, request);
+    if (refused !== null) return refused;
     const { memberId, protocolType, protocolName } = request;
+    const { phase, leaderId } = this.#state;
     const isOurs =
-      (protocolType === null || protocolType === this.#protocolType) &&
-      (protocolName === null || protocolName === this.#protocolName);
-    if (!isOurs) return notSynced(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
-    this.#seen(memberId, nowMs);
-    if (this.#phase === "PREPARING") return notSynced(KAFKA_ERRORS.REBALANCE_IN_PROGRESS);
-    if (this.#phase === "STABLE") return this.#synced(memberId);
-    this.#syncing.get(memberId)?.(notSynced(KAFKA_ERRORS.REBALANCE_IN_PROGRESS)); // An earlier try.
-    this.#syncing.set(memberId, later);
-    if (memberId === this.#leaderId) this.#assign(request.assignments, nowMs);
+      (protocolType === null || protocolType === this.#state.protocolType) &&
+      (protocolName === null || protocolName === this.#state.protocolName);
+    if (!isOurs)
+      return fail("INCONSISTENT_GROUP_PROTOCOL", `the protocol is ${this.#state.protocolName}`);
+    this.#seen(memberId);
+    if (phase === "PREPARING") return rebalancing();
+    if (phase === "STABLE") return this.#synced(memberId);
+    const earlier = this.#state.syncing.get(memberId);
+    if (earlier !== undefined) this.#changes.reply(earlier, rebalancing());
+    this.#set({ syncing: new Map([...this.#state.syncing, [memberId, ticket]]) });
+    if (memberId === leaderId) this.#assign(request.assignments);
     return null;
   }
 
   /** Stores the assignments that the leader has sent. */
-  #assign(assignments: ClassicSync["assignments"], nowMs: number): void {
+  #assign(assignments: ClassicSync["assignments"]): void {
+    const { members, syncing } = this.#state;
     const byMember = new Map(assignments.map((each) => [each.memberId, each.assignment]));
-    for (const member of [...this.#members.values()]) {
-      const assignment = byMember.get(member.memberId) ?? NOTHING;
-      this.#members.set(member.memberId, { ...member, assignment });
+    const assigned = Array.from(members, ([memberId, member]): [string, ClassicMember] => [
+      memberId,
+      { ...member, assignment: byMember.get(memberId) ?? NOTHING },
+    ]);
+    // Without a deadline: a member that has not fetched its part yet has as long as its session lasts.
+    const stable = { phase: "STABLE", deadlineMs: null, syncing: new Map() } as const;
+    this.#set({ ...stable, members: new Map(assigned) }, { isStored: true });
+    for (const [memberId, ticket] of syncing) {
+      this.#heard(memberId);
+      this.#changes.reply(ticket, this.#synced(memberId));
     }
-    this.#phase = "STABLE";
-    this.#isChanged = true;
-    this.#deadlineMs = null; // A member that has not fetched its part yet has as long as its session lasts.
-    for (const [waiting, tell] of [...this.#syncing]) {
-      this.#seenMs.set(waiting, nowMs);
-      tell(this.#synced(waiting));
-    }
-    this.#syncing.clear();
   }
 
-  #synced(memberId: string): ClassicSynced {
-    return {
-      errorCode: NONE,
-      protocolType: this.#protocolType,
-      protocolName: this.#protocolName,
-      assignment: this.#members.get(memberId)?.assignment ?? NOTHING,
-    };
+  #synced(memberId: string): ClassicSyncAnswer {
+    const { protocolType, protocolName, members } = this.#state;
+    const assignment = members.get(memberId)?.assignment ?? NOTHING;
+    return { ok: true, protocolType, protocolName, assignment };
   }
 
-  heartbeat(token: ClassicToken, nowMs: number): number {
-    const errorCode = this.errorCodeFor(token);
-    if (errorCode !== NONE) return errorCode;
-    this.#seen(token.memberId, nowMs);
-    return this.#phase === "PREPARING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
+  /** [CLS-4] Notes that the member is alive. REBALANCE_IN_PROGRESS tells it to join again. */
+  heartbeat(token: ClassicToken): KafkaResult<object> {
+    const refused = whyNotOfGeneration(this.#state, token);
+    if (refused !== null) return refused;
+    this.#seen(token.memberId);
+    return this.#state.phase === "PREPARING" ? rebalancing() : { ok: true };
   }
 
   /**
    * [CLS-9] Notes that the topic was deleted. This generation's commits for it do not count, and all must join again.
    */
   topicGone(topic: string, nowMs: number): void {
-    if (this.#members.size === 0) return;
-    this.#goneTopics.add(topic);
-    this.#isChanged = true;
-    if (this.#phase === "STABLE") this.#prepare(nowMs);
+    if (this.#state.members.size === 0) return;
+    this.#set({ goneTopics: new Set([...this.#state.goneTopics, topic]) }, { isStored: true });
+    if (this.#state.phase === "STABLE") this.#prepare(nowMs);
   }
 
-  isTopicGone(topic: string): boolean {
-    return this.#goneTopics.has(topic);
-  }
-
-  /** Returns the error code of a commit: NONE if a member of this generation may commit now. */
-  commitErrorCode(token: ClassicToken): number {
-    const errorCode = this.errorCodeFor(token);
-    if (errorCode !== NONE) return errorCode;
-    return this.#phase === "COMPLETING" ? KAFKA_ERRORS.REBALANCE_IN_PROGRESS : NONE;
-  }
-
-  /**
-   * Returns the error code of a request: NONE if its sender is a member of this generation. If it
-   * names an instance id, that must be its own, as in Kafka.
-   */
-  errorCodeFor({ memberId, instanceId, generation }: ClassicToken): number {
-    const holder = this.#holderOf(instanceId);
-    if (holder !== undefined && holder.memberId !== memberId)
-      return KAFKA_ERRORS.FENCED_INSTANCE_ID;
-    const member = this.#members.get(memberId);
-    const isForeign = instanceId !== null && holder === undefined;
-    if (member === undefined || isForeign) return ERRORS.UNKNOWN_MEMBER_ID.code;
-    // Nobody was told of generation 0: the members of the first wait for each other. Kafka would let them commit in it.
-    const isCurrent = generation === this.#generation && generation > 0;
-    return isCurrent ? NONE : KAFKA_ERRORS.ILLEGAL_GENERATION;
-  }
-
-  /** Removes a member by its id, or a static member by its instance id alone. Returns an error code. */
-  leave(memberId: string, instanceId: string | null, nowMs: number): number {
-    if (this.#pending.delete(memberId)) {
+  /** Removes a member by its id, or a static member by its instance id alone. */
+  leave({ memberId, instanceId }: ClassicLeave, nowMs: number): KafkaResult<object> {
+    if (this.#state.pending.has(memberId)) {
+      this.#set({ pending: without(this.#state.pending, [memberId]) });
       this.#completeWhenAllAreHere(nowMs);
-      return NONE;
+      return { ok: true };
     }
-    const holder = this.#holderOf(instanceId);
+    const holder = classicHolderOf(this.#state, instanceId);
     if (holder !== undefined && memberId !== "" && holder.memberId !== memberId)
-      return KAFKA_ERRORS.FENCED_INSTANCE_ID;
-    const member = instanceId === null ? this.#members.get(memberId) : holder;
-    if (member === undefined) return ERRORS.UNKNOWN_MEMBER_ID.code;
-    this.#remove([member.memberId], nowMs);
-    return NONE;
+      return fenced(instanceId);
+    const member = instanceId === null ? this.#state.members.get(memberId) : holder;
+    if (member === undefined) return unknown(memberId);
+    this.#remove([member.memberId], "left", nowMs);
+    return { ok: true };
   }
 
-  /** Removes members that were silent for too long, and continues a rebalance that has waited long enough. */
+  /** [CLS-3] Removes members that were silent for too long, and continues a rebalance that has waited long enough. */
   expire(nowMs: number): void {
     this.#forgetLateIds(nowMs);
-    const silent = [...this.#members.values()].filter(
-      (member) => !this.#isWaiting(member.memberId) && this.#endMs(member) <= nowMs,
+    const silent = [...this.#state.members.values()].filter(
+      (member) => !this.#isWaiting(member.memberId) && sessionEndMs(member, this.#sight) <= nowMs,
     );
-    if (silent.length > 0)
-      this.#remove(
-        silent.map(({ memberId }) => memberId),
-        nowMs,
-      );
+    const silentIds = silent.map(({ memberId }) => memberId);
+    const isPreparing = this.#state.phase !== "STABLE";
+    const reason = isPreparing ? "rebalance timeout" : "session timeout";
+    if (silent.length > 0) this.#remove(silentIds, reason, nowMs);
     else this.#completeWhenAllAreHere(nowMs); // An id that was waited for may have gone.
-    if (this.#deadlineMs === null || this.#deadlineMs > nowMs) return;
-    if (this.#phase === "PREPARING") {
+    const { phase, deadlineMs, members, joining, syncing } = this.#state;
+    if (deadlineMs === null || deadlineMs > nowMs) return;
+    if (phase === "PREPARING") {
       // A static member may be restarting. Its session decides.
-      for (const { memberId, instanceId } of [...this.#members.values()])
-        if (!this.#joining.has(memberId) && instanceId === null) this.#forget(memberId);
+      const late = [...members.values()].filter(
+        ({ memberId, instanceId }) => !joining.has(memberId) && instanceId === null,
+      );
+      this.#forget(
+        late.map(({ memberId }) => memberId),
+        "rebalance timeout",
+      );
       this.#complete(nowMs);
     } else {
-      const late = [...this.#members.keys()].filter((memberId) => !this.#syncing.has(memberId));
-      this.#remove(late, nowMs);
+      const late = [...members.keys()].filter((memberId) => !syncing.has(memberId));
+      this.#remove(late, "rebalance timeout", nowMs);
     }
   }
 
-  #remove(memberIds: readonly string[], nowMs: number): void {
-    for (const memberId of memberIds) this.#forget(memberId);
-    this.#isChanged = true;
+  #remove(memberIds: readonly string[], reason: RemovalReason, nowMs: number): void {
+    this.#forget(memberIds, reason);
     this.#prepare(nowMs);
+    this.#completeWhenAllAreHere(nowMs);
   }
 
-  #forget(memberId: string, errorCode: number = ERRORS.UNKNOWN_MEMBER_ID.code): void {
-    this.#members.delete(memberId);
-    this.#seenMs.delete(memberId);
-    this.#joining.get(memberId)?.(notJoinedClassic(errorCode, memberId));
-    this.#joining.delete(memberId);
-    this.#syncing.get(memberId)?.(notSynced(errorCode));
-    this.#syncing.delete(memberId);
+  #forget(memberIds: readonly string[], reason: RemovalReason): void {
+    this.#answer(memberIds, null);
+    const members = without(this.#state.members, memberIds);
+    this.#set({ members }, { isStored: true, reason });
+    for (const memberId of memberIds) this.#changes.emit({ type: "unheard", memberId });
+  }
+
+  /** Answers the joins and syncs of members that go. Nobody has to remember when they were last heard from. */
+  #answer(memberIds: readonly string[], failure: KafkaFailure | null): void {
+    const { joining, syncing } = this.#state;
+    for (const memberId of memberIds) this.#changes.emit({ type: "unheard", memberId });
+    for (const memberId of memberIds)
+      for (const ticket of [joining.get(memberId), syncing.get(memberId)])
+        if (ticket !== undefined)
+          this.#changes.reply(ticket, { ...(failure ?? unknown(memberId)), memberId });
+    this.#set({ joining: without(joining, memberIds), syncing: without(syncing, memberIds) });
   }
 
   /** True if the member waits for an answer. It then need not show that it is alive. */
   #isWaiting(memberId: string): boolean {
-    return this.#joining.has(memberId) || this.#syncing.has(memberId);
+    return this.#state.joining.has(memberId) || this.#state.syncing.has(memberId);
   }
 
-  #endMs({ memberId, sessionTimeoutMs, silentSinceMs }: ClassicMember): number {
-    const seenMs = Math.max(this.#seenMs.get(memberId) ?? 0, this.#lastSeen(memberId));
-    return (silentSinceMs ?? seenMs) + sessionTimeoutMs;
+  // Signs of life.
+
+  #seen(memberId: string): void {
+    this.#heard(memberId);
+    const member = this.#state.members.get(memberId);
+    if (member !== undefined && member.silentSinceMs !== null)
+      this.#setMember({ ...member, silentSinceMs: null }, true);
   }
 
-  #seen(memberId: string, nowMs: number): void {
-    this.#seenMs.set(memberId, nowMs);
-    const member = this.#members.get(memberId);
-    if (member === undefined || member.silentSinceMs === null) return;
-    this.#members.set(memberId, { ...member, silentSinceMs: null });
-    this.#isChanged = true;
+  #heard(memberId: string): void {
+    this.#changes.emit({ type: "heard", memberId });
   }
 
   /** Notes that nobody reports the member alive any more. Its session begins to end, unless it asks something. */
   silent(memberId: string, nowMs: number): void {
-    const member = this.#members.get(memberId);
-    if (member === undefined || member.silentSinceMs !== null) return;
-    this.#members.set(memberId, { ...member, silentSinceMs: nowMs });
-    this.#isChanged = true;
+    const member = this.#state.members.get(memberId);
+    if (member !== undefined && member.silentSinceMs === null)
+      this.#setMember({ ...member, silentSinceMs: nowMs }, true);
   }
 
-  #holderOf(instanceId: string | null): ClassicMember | undefined {
-    if (instanceId === null) return undefined;
-    for (const member of this.#members.values())
-      if (member.instanceId === instanceId) return member;
-    return undefined;
+  /** [CLS-7] Continues after a restart: nobody waits for an answer any more, and a rebalance begins anew. */
+  wake(nowMs: number): void {
+    for (const memberId of this.#state.members.keys())
+      if (this.#sight.lastSeenMs(memberId) === 0) this.silent(memberId, nowMs);
+    if (this.#state.phase !== "PREPARING") return;
+    this.#set({ deadlineMs: this.#untilMs(nowMs) });
+    this.#completeWhenAllAreHere(nowMs);
   }
+
+  /** [CLK-4] Starts every session anew, and gives a rebalance its full time, because the clock was set. */
+  beginSessionsAnew(nowMs: number): void {
+    const { members, pending, deadlineMs } = this.#state;
+    if (members.size === 0 && pending.size === 0) return;
+    const silent = [...members.values()].filter(({ silentSinceMs }) => silentSinceMs !== null);
+    const anew = silent.map((member) => ({ ...member, silentSinceMs: nowMs }));
+    for (const memberId of members.keys()) this.#heard(memberId);
+    this.#set(
+      {
+        members: new Map([
+          ...members,
+          ...anew.map((member): [string, ClassicMember] => [member.memberId, member]),
+        ]),
+        deadlineMs: deadlineMs === null ? null : this.#untilMs(nowMs),
+        pending: new Map(
+          Array.from(pending.keys(), (memberId) => [memberId, nowMs + MAX_PENDING_CLASSIC_MS]),
+        ),
+      },
+      { isStored: silent.length > 0 },
+    );
+  }
+
+  #setMember(member: ClassicMember, isStored = false): void {
+    this.#set(
+      { members: new Map([...this.#state.members, [member.memberId, member]]) },
+      { isStored },
+    );
+  }
+
+  #set(
+    change: Partial<ClassicState>,
+    { isStored = false, reason = "left" }: { isStored?: boolean; reason?: RemovalReason } = {},
+  ): void {
+    const classic = { ...this.#state, ...change };
+    this.#changes.emit({ type: "classic", classic, isStored, reason });
+  }
+}
+
+/** [CLS-10] True if the join may create a member. Otherwise it is told an id, told what it missed, or refused. */
+export function mayAddMember(
+  { pending }: ClassicState,
+  { memberId, instanceId, mustKnowId }: ClassicJoin,
+): boolean {
+  return memberId === "" ? !mustKnowId || instanceId !== null : pending.has(memberId);
+}
+
+/** Chooses among the protocols that all members can follow the one that most members prefer. */
+function elect(members: readonly ClassicMember[]): string {
+  const isCommon = (name: string) =>
+    members.every(({ protocols }) => protocols.some((each) => each.name === name));
+  const votes = new Map<string, number>();
+  for (const { protocols } of members) {
+    const vote = protocols.find(({ name }) => isCommon(name))?.name ?? "";
+    votes.set(vote, (votes.get(vote) ?? 0) + 1);
+  }
+  return [...votes].reduce((best, each) => (each[1] > best[1] ? each : best))[0];
 }
 
 function termsOf({ sessionTimeoutMs, rebalanceTimeoutMs, protocols }: ClassicJoin) {
   return { sessionTimeoutMs, rebalanceTimeoutMs, protocols };
 }
 
-export function notJoinedClassic(errorCode: number, memberId: string): ClassicJoined {
-  return {
-    errorCode,
-    memberId,
-    generation: -1,
-    protocolType: null,
-    protocolName: null,
-    leaderId: "",
-    skipAssignment: false,
-    members: [],
-  };
-}
-
-export function notSynced(errorCode: number): ClassicSynced {
-  return { errorCode, protocolType: null, protocolName: null, assignment: NOTHING };
-}
-
 function sameProtocols(a: readonly ClassicProtocol[], b: readonly ClassicProtocol[]): boolean {
   const text = (all: readonly ClassicProtocol[]) =>
     all.map(({ name, metadata }) => `${name}=${metadata.join()}`).join(";");
   return text(a) === text(b);
+}
+
+function without<T>(map: ReadonlyMap<string, T>, keys: readonly string[]): Map<string, T> {
+  const rest = new Map(map);
+  for (const key of keys) rest.delete(key);
+  return rest;
+}
+
+function unknown(memberId: string): KafkaFailure {
+  return fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join again`);
+}
+
+function fenced(instanceId: string | null): KafkaFailure {
+  return fail("FENCED_INSTANCE_ID", `instanceId ${instanceId} is held by another member`);
+}
+
+function rebalancing(): KafkaFailure {
+  return fail("REBALANCE_IN_PROGRESS", "all members have to join again");
 }

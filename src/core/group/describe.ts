@@ -1,15 +1,18 @@
-// A group as it is shown to people.
+// A group as it is shown: to people, and to Kafka's tools.
+import { fail, type Result } from "../errors.ts";
 import type {
   ClassicMemberState,
   GroupInfo,
   GroupStateName,
+  MemberInfo,
   TopicAssignment,
 } from "../group-info.ts";
-import type { ClassicGroup } from "./classic.ts";
 import { readAssignment } from "./classic-assignment.ts";
-import type { Coordinator } from "./coordinator.ts";
-import { EMPTY_SET, fromSet, type PartitionSet } from "./partition-key.ts";
-import type { GroupTopic } from "./state.ts";
+import { type ClassicMember, type ClassicPhase, currentProtocol } from "./classic-state.ts";
+import { resolveGroupConfig } from "./config.ts";
+import { EMPTY_SET, fromSet, type PartitionSet, parsePartitionKey } from "./partition-key.ts";
+import type { NamedOffset } from "./requests.ts";
+import { exists, type GroupState, isSettled, type Member } from "./state.ts";
 
 /** A group as it describes itself. The Worker adds the ends of the logs. */
 export interface GroupDescription
@@ -23,23 +26,17 @@ export interface GroupDescription
   }[];
 }
 
-/** `classic` holds the members that speak Kafka's classic protocol, if there are any. */
-export function describeGroup(
-  coordinator: Coordinator,
-  classic: Pick<ClassicGroup, "members" | "phase" | "protocolName" | "generation">,
-): GroupDescription {
-  const { state } = coordinator;
-  const offsets = describeOffsets(coordinator, [...state.topics.values()]);
+export function describeGroup(state: GroupState): GroupDescription {
+  const { groupId, classic } = state;
+  const offsets = describeOffsets(state);
   if (classic.members.size > 0)
     return {
-      groupId: state.groupId,
+      groupId,
       state: CLASSIC_STATES[classic.phase],
       epoch: classic.generation,
-      assignor: classic.protocolName ?? "",
+      assignor: currentProtocol(classic) ?? "",
       members: [...classic.members.values()].map((member) => ({
-        memberId: member.memberId,
-        ...(member.instanceId === null ? {} : { instanceId: member.instanceId }),
-        clientId: member.clientId,
+        ...identityOf(member),
         memberEpoch: classic.generation,
         state: CLASSIC_MEMBER_STATES[classic.phase],
         connected: member.silentSinceMs === null,
@@ -48,18 +45,16 @@ export function describeGroup(
       })),
       offsets,
     };
-  const names = new Map([...state.topics.values()].map((topic) => [topic.topicId, topic.name]));
+  const names = topicNames(state);
   return {
-    groupId: state.groupId,
-    state: coordinator.stateName,
+    groupId,
+    state: stateNameOf(state),
     epoch: state.groupEpoch,
-    assignor: coordinator.config.assignor,
+    assignor: resolveGroupConfig(state.overrides).assignor,
     members: [...state.members.values()]
       .sort((a, b) => a.memberNumber - b.memberNumber)
       .map((member) => ({
-        memberId: member.memberId,
-        ...(member.instanceId === null ? {} : { instanceId: member.instanceId }),
-        ...(member.clientId === null ? {} : { clientId: member.clientId }),
+        ...identityOf(member),
         memberEpoch: member.memberEpoch,
         state: member.state,
         connected: member.polls || member.silentSinceMs === null,
@@ -70,27 +65,42 @@ export function describeGroup(
   };
 }
 
-/** The states in the words of KIP-848. */
+function stateNameOf(state: GroupState): GroupStateName {
+  if (state.members.size === 0) return "EMPTY";
+  if (state.groupEpoch > state.assignmentEpoch) return "ASSIGNING";
+  for (const member of state.members.values()) if (!isSettled(state, member)) return "RECONCILING";
+  return "STABLE";
+}
+
+/** The phases of a classic group in the words of KIP-848. */
 const CLASSIC_STATES = {
   EMPTY: "EMPTY",
   PREPARING: "RECONCILING",
   COMPLETING: "ASSIGNING",
   STABLE: "STABLE",
-} as const satisfies Record<ClassicGroup["phase"], GroupStateName>;
+} as const satisfies Record<ClassicPhase, GroupStateName>;
 
 /** The states of its members. A group that is EMPTY has none. */
-const CLASSIC_MEMBER_STATES: Readonly<Record<ClassicGroup["phase"], ClassicMemberState>> = {
+const CLASSIC_MEMBER_STATES: Readonly<Record<ClassicPhase, ClassicMemberState>> = {
   ...CLASSIC_STATES,
   EMPTY: "STABLE",
 };
 
-function describeOffsets(
-  coordinator: Coordinator,
-  topics: readonly GroupTopic[],
-): GroupDescription["offsets"] {
-  const { offsets } = coordinator.state;
-  const committed = new Map([...offsets].map(([key, value]) => [key, value.offset]));
-  return [...topics]
+function identityOf({
+  memberId,
+  instanceId,
+  clientId,
+}: Member | ClassicMember): Pick<MemberInfo, "memberId" | "instanceId" | "clientId"> {
+  return {
+    memberId,
+    ...(instanceId === null ? {} : { instanceId }),
+    ...(clientId === null ? {} : { clientId }),
+  };
+}
+
+function describeOffsets({ topics, offsets }: GroupState): GroupDescription["offsets"] {
+  const committed = new Map(Array.from(offsets, ([key, { offset }]) => [key as string, offset]));
+  return [...topics.values()]
     .sort((a, b) => (a.name < b.name ? -1 : 1))
     .flatMap((topic) =>
       Array.from({ length: topic.partitions }, (_, partition) => ({
@@ -106,4 +116,110 @@ function byTopicName(set: PartitionSet, names: ReadonlyMap<string, string>): Top
   return fromSet(set)
     .map(({ topicId, partitions }) => ({ topic: names.get(topicId) ?? topicId, partitions }))
     .sort((a, b) => (a.topic < b.topic ? -1 : 1));
+}
+
+function topicNames({ topics }: GroupState): Map<string, string> {
+  return new Map([...topics.values()].map(({ topicId, name }) => [topicId, name]));
+}
+
+// For Kafka's clients.
+
+/** Returns all committed offsets. */
+export function positionsOf(state: GroupState): NamedOffset[] {
+  const names = topicNames(state);
+  return Array.from(state.offsets, ([key, { offset, metadata, leaderEpoch }]) => {
+    const { topicId, partition } = parsePartitionKey(key);
+    const epoch = leaderEpoch === undefined ? {} : { leaderEpoch };
+    return { topic: names.get(topicId) ?? "", partition, offset, metadata, ...epoch };
+  });
+}
+
+/** Kafka's description of a classic group. */
+export interface ClassicDescription {
+  readonly groupState: string;
+  readonly protocolType: string;
+  readonly protocolData: string;
+  readonly members: readonly {
+    readonly memberId: string;
+    readonly groupInstanceId: string | null;
+    readonly clientId: string;
+    readonly clientHost: string;
+    readonly memberMetadata: Uint8Array;
+    readonly memberAssignment: Uint8Array;
+  }[];
+}
+
+/**
+ * Describes the group as Kafka's DescribeGroups does. A group that does
+ * not exist, or has members of the other kind, is Dead.
+ */
+export function describeClassic(state: GroupState): ClassicDescription {
+  const { classic } = state;
+  const protocolName = currentProtocol(classic);
+  const isThere = exists(state) && state.members.size === 0;
+  return {
+    groupState: isThere ? KAFKA_STATES[classic.phase] : "Dead",
+    protocolType: classic.protocolType ?? (exists(state) ? "consumer" : ""),
+    protocolData: protocolName ?? "",
+    members: Array.from(classic.members.values(), (member) => ({
+      memberId: member.memberId,
+      groupInstanceId: member.instanceId,
+      clientId: member.clientId,
+      clientHost: member.clientHost,
+      memberMetadata:
+        member.protocols.find(({ name }) => name === protocolName)?.metadata ?? new Uint8Array(),
+      memberAssignment: member.assignment,
+    })),
+  };
+}
+
+/** The phases in Kafka's words. */
+const KAFKA_STATES: Readonly<Record<ClassicPhase, string>> = {
+  EMPTY: "Empty",
+  PREPARING: "PreparingRebalance",
+  COMPLETING: "CompletingRebalance",
+  STABLE: "Stable",
+};
+
+/**
+ * Describes the group as Kafka's ConsumerGroupDescribe does: the
+ * members that are not classic, and their subscriptions.
+ */
+export function describeConsumers(state: GroupState): Result<{
+  group: GroupDescription;
+  subscriptions: Record<string, { topics: readonly string[]; topicPattern: string | null }>;
+}> {
+  if (!exists(state) || state.classic.members.size > 0)
+    return fail("GROUP_ID_NOT_FOUND", "there is no group of this kind and name");
+  const subscriptions = Object.fromEntries(
+    [...state.members].map(([memberId, { topics, topicPattern }]) => [
+      memberId,
+      { topics, topicPattern },
+    ]),
+  );
+  return { ok: true, group: describeGroup(state), subscriptions };
+}
+
+/** A group as Kafka's ListGroups lists it. */
+export interface GroupSummary {
+  readonly protocolType: string;
+  readonly groupState: string;
+  readonly groupType: string;
+}
+
+/** Returns null if there is no group. */
+export function summaryOf(state: GroupState): GroupSummary | null {
+  if (!exists(state)) return null;
+  const { members, phase, protocolType, generation } = state.classic;
+  // The last members were classic, and no other member has joined since.
+  const wasClassic = state.groupEpoch === 0 && generation > 0;
+  if (members.size > 0 || wasClassic)
+    return {
+      protocolType: protocolType ?? "consumer",
+      groupState: KAFKA_STATES[phase],
+      groupType: "classic",
+    };
+  const name = stateNameOf(state).toLowerCase();
+  const groupState = `${name.charAt(0).toUpperCase()}${name.slice(1)}`;
+  return { protocolType: "consumer", groupState, groupType: "consumer" };
 }

@@ -1,38 +1,24 @@
 // KIP-848's ConsumerGroupHeartbeat on the coordinator. It is the one call with which a Kafka consumer joins, says what
 // it owns, and learns what it has to own. A native member does the same with several messages.
 import { type Failure, fail, type Result } from "../errors.ts";
-import { DEFAULT_REBALANCE_TIMEOUT_MS } from "../limits.ts";
-import { sessionTimeoutOf } from "./config.ts";
-import type { Coordinator, JoinRequest } from "./coordinator.ts";
-import { unknownMember } from "./offsets.ts";
-import { EMPTY_SET, type PartitionSet } from "./partition-key.ts";
-import type { GroupTopic, Member } from "./state.ts";
+import { DEFAULT_REBALANCE_TIMEOUT_MS, MAX_HEARTBEAT_INTERVAL_MS } from "../limits.ts";
+import { unknownMember } from "./admission.ts";
+import type { Changes } from "./changes.ts";
+import { type GroupConfig, resolveGroupConfig, sessionTimeoutOf } from "./config.ts";
+import type { Coordinator } from "./coordinator.ts";
+import { EMPTY_SET, equalSets } from "./partition-key.ts";
+import type { Found, Heartbeat, HeartbeatAnswer, JoinRequest } from "./requests.ts";
+import type { GroupState, Member } from "./state.ts";
 import { isSameSubscription } from "./topic-pattern.ts";
-
-export interface Heartbeat {
-  readonly memberId: string;
-  /** 0 joins, -1 leaves, -2 leaves for a while (a static member). Above 0 is the epoch that the member was told. */
-  readonly memberEpoch: number;
-  readonly instanceId: string | null;
-  readonly clientId: string | null;
-  /** -1 means the same as before. */
-  readonly rebalanceTimeoutMs: number;
-  /** Null means the same as before. Each of the two is told by itself, but a join that names topics names all. */
-  readonly topics: readonly string[] | null;
-  /** Empty means that there is none any more. */
-  readonly topicPattern: string | null;
-  /** The partitions that it consumes now. Null means the same as before. */
-  readonly owned: PartitionSet | null;
-}
 
 const LEAVE = -1;
 const LEAVE_FOR_NOW = -2;
 
 /** Returns the join that the heartbeat amounts to, or null if the member only continues as it is. */
-export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequest | null {
+export function joinOf(state: GroupState, heartbeat: Heartbeat): JoinRequest | null {
   const { memberId, memberEpoch, instanceId, clientId } = heartbeat;
   if (memberEpoch < 0) return null;
-  const known = coordinator.state.members.get(memberId);
+  const known = state.members.get(memberId);
   const topics = heartbeat.topics ?? known?.topics ?? [];
   const isNewPattern =
     heartbeat.topicPattern !== null || (memberEpoch === 0 && heartbeat.topics !== null);
@@ -55,7 +41,7 @@ export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequ
     clientId,
     topics,
     topicPattern,
-    sessionTimeoutMs: sessionTimeoutOf(coordinator.config),
+    sessionTimeoutMs: sessionTimeoutOf(resolveGroupConfig(state.overrides)),
     rebalanceTimeoutMs:
       rebalanceTimeoutMs > 0
         ? rebalanceTimeoutMs
@@ -66,19 +52,59 @@ export function joinOf(coordinator: Coordinator, heartbeat: Heartbeat): JoinRequ
   };
 }
 
-/**
- * Applies a heartbeat. `topics` are the existing topics of the
- * subscription of `join`. The member is null if it has left.
- */
-export function applyHeartbeat(
+/** The answer to a member that has left, or has gone for a while. */
+const farewell = (memberEpoch: number): Result<HeartbeatAnswer> => ({
+  ok: true,
+  memberEpoch,
+  heartbeatIntervalMs: 0,
+  assignment: null,
+});
+
+/** [KCG-1] Answers a heartbeat. The assignment is included if it is news to the member. */
+export function beat(
+  changes: Changes,
   coordinator: Coordinator,
-  heartbeat: Heartbeat,
-  join: JoinRequest | null,
-  topics: readonly GroupTopic[],
+  heartbeat: Heartbeat & Found,
+  nowMs: number,
+): Result<HeartbeatAnswer> {
+  const { memberId, memberEpoch } = heartbeat;
+  const { state } = changes;
+  const result = applied(changes, coordinator, heartbeat, nowMs);
+  const isHere = result.ok && result.member !== null;
+  // [GRP-15] The id may be that of a classic member, who is heard in its own way.
+  if (isHere) changes.emit({ type: "heard", memberId });
+  else if (state.members.has(memberId)) changes.emit({ type: "unheard", memberId });
+  if (!result.ok) return result;
+  const { member } = result;
+  if (member === null) return farewell(memberEpoch);
+  const told = state.told.get(memberId);
+  // It is also news to a member that may have missed an answer. Such a member asks in full,
+  // at an epoch before its own (0 if it joins), or owns something else.
+  const isNews =
+    isFull(heartbeat) ||
+    memberEpoch < member.memberEpoch ||
+    told === undefined ||
+    !equalSets(told, member.assigned) ||
+    (heartbeat.owned !== null && !equalSets(heartbeat.owned, member.assigned));
+  changes.emit({ type: "told", memberId, partitions: member.assigned });
+  return {
+    ok: true,
+    memberEpoch: member.memberEpoch,
+    heartbeatIntervalMs: heartbeatIntervalOf(member, resolveGroupConfig(state.overrides)),
+    assignment: isNews ? member.assigned : null,
+  };
+}
+
+/** Applies a heartbeat. The member is null if it has left. */
+function applied(
+  changes: Changes,
+  coordinator: Coordinator,
+  heartbeat: Heartbeat & Found,
   nowMs: number,
 ): Result<{ member: Member | null }> {
   const { memberId, memberEpoch, instanceId, owned } = heartbeat;
-  const known = coordinator.state.members.get(memberId);
+  const { state } = changes;
+  const known = state.members.get(memberId);
   if (known !== undefined && memberEpoch !== 0 && !known.heartbeats) return unknownMember(memberId);
   if (memberEpoch < 0) {
     const isStatic = memberEpoch === LEAVE_FOR_NOW;
@@ -88,12 +114,29 @@ export function applyHeartbeat(
     else coordinator.disconnect(memberId, nowMs);
     return { ok: true, member: null };
   }
-  if (join !== null) return coordinator.join(join, topics, nowMs);
+  const join = joinOf(state, heartbeat);
+  if (join !== null) return coordinator.join(join, heartbeat.found ?? [], nowMs);
   if (known === undefined) return unknownMember(memberId);
   const refused = whyNotBeat(known, heartbeat);
   if (refused !== null) return refused;
   if (owned !== null) coordinator.revoked(memberId, known.revoking.difference(owned), nowMs);
-  return { ok: true, member: coordinator.state.members.get(memberId) ?? null };
+  return { ok: true, member: state.members.get(memberId) ?? null };
+}
+
+/** KIP-848: a member that states everything is told everything. */
+function isFull({ rebalanceTimeoutMs, topics, topicPattern, owned }: Heartbeat): boolean {
+  const isSubscribing = topics !== null || topicPattern !== null;
+  return rebalanceTimeoutMs > 0 && isSubscribing && owned !== null;
+}
+
+/** [GCF-5] Three heartbeats fit into any session. A native member waits no longer than its protocol says. */
+export function heartbeatIntervalOf(
+  { sessionTimeoutMs, heartbeats }: Pick<Member, "sessionTimeoutMs" | "heartbeats">,
+  config: GroupConfig,
+): number {
+  const thirdMs = Math.floor(sessionTimeoutMs / 3);
+  const atMostMs = heartbeats ? thirdMs : Math.min(thirdMs, MAX_HEARTBEAT_INTERVAL_MS);
+  return Math.min(atMostMs, config.heartbeatIntervalMs);
 }
 
 function whyNotBeat(known: Member, { memberEpoch, owned }: Heartbeat): Failure | null {

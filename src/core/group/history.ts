@@ -1,12 +1,15 @@
 // The group's flight recorder. It says what happened to whom, at which epoch and why, so that "why did it rebalance"
-// has an answer. Entries are derived from the coordinator's events as they are emitted.
+// has an answer. Entries are derived from the group's events as they are emitted. The epochs of a classic group are
+// Kafka's generations.
 import type { ConfigOverrides } from "../config-table.ts";
-import type { HistoryEntry } from "../group-info.ts";
+import type { HistoryEntry, TopicAssignment } from "../group-info.ts";
 import {
   MAX_HISTORY_ENTRIES_PER_OPERATION,
   MAX_HISTORY_PARTITIONS,
   MAX_HISTORY_PARTITIONS_PER_OPERATION,
 } from "../limits.ts";
+import { readAssignment } from "./classic-assignment.ts";
+import type { ClassicMember, ClassicState } from "./classic-state.ts";
 import { fromSet, type PartitionSet } from "./partition-key.ts";
 import type { GroupEvent, GroupState, Member } from "./state.ts";
 
@@ -15,10 +18,12 @@ export type { HistoryEntry };
 /** The most reasons named for one rebalance. A thousand members may go at once. */
 const MAX_CAUSES = 10;
 
-/** Records the entries of one operation of the coordinator. */
+/** Records the entries of one operation. */
 export class HistoryRecorder {
   #entries: HistoryEntry[] = [];
   #causes: string[] = [];
+  /** The causes since the last rebalance of a classic group. It may take many operations. */
+  #classicCauses: string[] = [];
   /** The number of partitions that the operation may still name. */
   #room = MAX_HISTORY_PARTITIONS_PER_OPERATION;
 
@@ -31,16 +36,19 @@ export class HistoryRecorder {
       case "member-removed": {
         const member = state.members.get(event.memberId);
         if (member === undefined) return;
-        this.#add(state, { type: "removed", ...nameOf(member), reason: event.reason });
-        this.#causes.push(`${member.clientId ?? member.memberId} removed: ${event.reason}`);
+        this.#add(state.groupEpoch, { type: "removed", ...nameOf(member), reason: event.reason });
+        this.#causes.push(`${calledOf(member)} removed: ${event.reason}`);
         return;
       }
       case "group":
         if (event.overrides !== state.overrides)
-          this.#add(state, { type: "config changed", reason: overridesText(event.overrides) });
+          this.#add(state.groupEpoch, {
+            type: "config changed",
+            reason: overridesText(event.overrides),
+          });
         if (event.overrides !== state.overrides) this.#causes.push("the config was changed");
         if (event.groupEpoch === state.groupEpoch) return;
-        this.#add(state, {
+        this.#add(state.groupEpoch, {
           type: "rebalanced",
           newEpoch: event.groupEpoch,
           reason: this.#causes.slice(0, MAX_CAUSES).join("; "),
@@ -50,13 +58,16 @@ export class HistoryRecorder {
         const { name, partitions } = event.topic;
         const before = state.topics.get(name)?.partitions;
         const reason = `partitions: ${before ?? "unknown"} → ${partitions}`;
-        this.#add(state, { type: "topic changed", topic: name, reason });
+        this.#add(state.groupEpoch, { type: "topic changed", topic: name, reason });
         this.#causes.push(`topic ${name} has ${partitions} partitions`);
         return;
       }
       case "topic-removed":
-        this.#add(state, { type: event.reason, topic: event.name });
+        this.#add(state.groupEpoch, { type: event.reason, topic: event.name });
         if (event.reason === "topic removed") this.#causes.push(`topic ${event.name} was deleted`);
+        return;
+      case "classic":
+        this.#recordClassic(state.classic, event.classic, event.reason);
         return;
       default: // Targets follow from these. Commits are too many, and can be seen in the offsets.
     }
@@ -65,40 +76,74 @@ export class HistoryRecorder {
   #recordMember(state: GroupState, member: Member): void {
     const before = state.members.get(member.memberId);
     const name = { ...nameOf(member), memberEpoch: member.memberEpoch };
-    const called = member.clientId ?? member.memberId;
+    const called = calledOf(member);
     if (before === undefined) {
-      this.#add(state, { type: "joined", ...name });
+      this.#add(state.groupEpoch, { type: "joined", ...name });
       this.#causes.push(`${called} joined`);
     } else {
       if (before.silentSinceMs === null && member.silentSinceMs !== null && !member.polls)
-        this.#add(state, { type: "disconnected", ...name });
+        this.#add(state.groupEpoch, { type: "disconnected", ...name });
       if (before.silentSinceMs !== null && member.silentSinceMs === null && !before.polls)
-        this.#add(state, { type: "resumed", ...name });
+        this.#add(state.groupEpoch, { type: "resumed", ...name });
       if (subscription(before) !== subscription(member)) {
-        this.#add(state, { type: "subscribed", ...name, reason: subscription(member) });
+        this.#add(state.groupEpoch, { type: "subscribed", ...name, reason: subscription(member) });
         this.#causes.push(`${called} subscribed to ${subscription(member)}`);
       }
     }
     const revoking = member.revoking.difference(before?.revoking ?? new Set());
     if (revoking.size > 0)
-      this.#add(state, { type: "revoking", ...name, ...this.#listed(state, revoking) });
+      this.#add(state.groupEpoch, { type: "revoking", ...name, ...this.#listed(state, revoking) });
     const revoked = (before?.revoking ?? new Set()).difference(member.revoking);
     if (revoked.size > 0)
-      this.#add(state, { type: "revoked", ...name, ...this.#listed(state, revoked) });
+      this.#add(state.groupEpoch, { type: "revoked", ...name, ...this.#listed(state, revoked) });
     const assigned = member.assigned.difference(before?.assigned ?? new Set());
     if (assigned.size > 0)
-      this.#add(state, { type: "assigned", ...name, ...this.#listed(state, assigned) });
+      this.#add(state.groupEpoch, { type: "assigned", ...name, ...this.#listed(state, assigned) });
+  }
+
+  /** Records what has changed. `reason` says why any member that has gone has gone. */
+  #recordClassic(before: ClassicState, after: ClassicState, reason: string): void {
+    const { generation: epoch } = before;
+    const { members, phase, generation } = after;
+    if (members !== before.members) {
+      for (const member of members.values()) {
+        if (before.members.has(member.memberId)) continue;
+        this.#add(epoch, { type: "joined", ...nameOf(member) });
+        this.#classicCauses.push(`${calledOf(member)} joined`);
+      }
+      for (const member of before.members.values()) {
+        if (members.has(member.memberId)) continue;
+        this.#add(epoch, { type: "removed", ...nameOf(member), reason });
+        this.#classicCauses.push(`${calledOf(member)} removed: ${reason}`);
+      }
+    }
+    if (generation !== before.generation) {
+      const causes = this.#classicCauses.splice(0).slice(0, MAX_CAUSES).join("; ");
+      const why = causes === "" ? "a member asked for it" : causes;
+      this.#add(epoch, { type: "rebalanced", newEpoch: generation, reason: why });
+    }
+    if (phase !== "STABLE" || before.phase === "STABLE") return;
+    for (const member of members.values()) {
+      const assigned = readAssignment(member.assignment);
+      const partitionCount = countOf(assigned);
+      const room = Math.min(this.#room, MAX_HISTORY_PARTITIONS);
+      const partitions = firstOf(assigned, room);
+      this.#room -= countOf(partitions);
+      const who = { ...nameOf(member), memberEpoch: generation };
+      if (partitionCount > 0)
+        this.#add(generation, { type: "assigned", ...who, partitions, partitionCount });
+    }
   }
 
   /** Records that positions were set from outside. */
   reset(state: GroupState, partitions: PartitionSet): void {
-    this.#add(state, { type: "offsets reset", ...this.#listed(state, partitions) });
+    this.#add(state.groupEpoch, { type: "offsets reset", ...this.#listed(state, partitions) });
   }
 
   /** Adds an entry. An operation gets no more than MAX_HISTORY_ENTRIES_PER_OPERATION of them. */
-  #add(state: GroupState, entry: Omit<HistoryEntry, "epoch">): void {
+  #add(epoch: number, entry: Omit<HistoryEntry, "epoch">): void {
     if (this.#entries.length >= MAX_HISTORY_ENTRIES_PER_OPERATION) return;
-    this.#entries.push({ epoch: state.groupEpoch, ...entry });
+    this.#entries.push({ epoch, ...entry });
   }
 
   /** Returns the entries of this operation. */
@@ -112,17 +157,13 @@ export class HistoryRecorder {
 
   #listed(state: GroupState, set: PartitionSet) {
     const names = new Map([...state.topics.values()].map(({ topicId, name }) => [topicId, name]));
-    let room = Math.min(this.#room, MAX_HISTORY_PARTITIONS);
+    const room = Math.min(this.#room, MAX_HISTORY_PARTITIONS);
     this.#room -= Math.min(room, set.size);
-    const partitions = fromSet(set).map(({ topicId, partitions: all }) => {
-      const some = all.slice(0, room);
-      room -= some.length;
-      return { topic: names.get(topicId) ?? topicId, partitions: some };
-    });
-    return {
-      partitions: partitions.filter((each) => each.partitions.length > 0),
-      partitionCount: set.size,
-    };
+    const named = fromSet(set).map(({ topicId, partitions }) => ({
+      topic: names.get(topicId) ?? topicId,
+      partitions,
+    }));
+    return { partitions: firstOf(named, room), partitionCount: set.size };
   }
 }
 
@@ -135,10 +176,28 @@ function overridesText(overrides: ConfigOverrides): string {
   return set.length === 0 ? "nothing set" : set.join(", ");
 }
 
-function nameOf({ memberId, instanceId, clientId }: Member) {
+function nameOf({ memberId, instanceId, clientId }: Member | ClassicMember) {
   return {
     memberId,
     ...(instanceId === null ? {} : { instanceId }),
     ...(clientId === null ? {} : { clientId }),
   };
+}
+
+function calledOf({ memberId, clientId }: Member | ClassicMember): string {
+  return clientId || memberId;
+}
+
+/** Returns the first `count` partitions. */
+function firstOf(assigned: readonly TopicAssignment[], count: number): TopicAssignment[] {
+  let room = count;
+  return assigned.flatMap(({ topic, partitions }) => {
+    const first = partitions.slice(0, room);
+    room -= first.length;
+    return first.length === 0 ? [] : [{ topic, partitions: first }];
+  });
+}
+
+function countOf(assigned: readonly TopicAssignment[]): number {
+  return assigned.reduce((sum, { partitions }) => sum + partitions.length, 0);
 }

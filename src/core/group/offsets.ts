@@ -1,44 +1,59 @@
 // A group's positions. Members commit them, others set or delete them from outside, and they expire once the group is
 // empty. The group itself expires with the last of them.
-import { type Failure, fail, type Result } from "../errors.ts";
+
+import { whyNotTopicName } from "../cluster/topics.ts";
+import {
+  type Failure,
+  fail,
+  type KafkaErrorName,
+  type KafkaResult,
+  type Result,
+} from "../errors.ts";
+import { MAX_OFFSET_METADATA_LENGTH } from "../limits.ts";
+import {
+  unknownMember,
+  validateCommit,
+  validateMemberCommit,
+  whyNotForget,
+  whyNotUnused,
+} from "./admission.ts";
+import type { Changes } from "./changes.ts";
 import { resolveGroupConfig } from "./config.ts";
-import type { HistoryRecorder } from "./history.ts";
 import { type PartitionKey, parsePartitionKey, partitionKey } from "./partition-key.ts";
+import type {
+  Ack,
+  ClassicToken,
+  NamedOffset,
+  OffsetCommit,
+  Position,
+  RejectedAck,
+  RejectedOffset,
+} from "./requests.ts";
 import {
   type CommittedOffset,
-  type GroupEvent,
+  exists,
   type GroupState,
   type GroupTopic,
-  hasSubscriber,
+  hasMembers,
   type Member,
   type TopicRemovalReason,
+  topicWithId,
 } from "./state.ts";
 
-export interface OffsetCommit {
-  readonly key: PartitionKey;
-  readonly offset: number;
-  readonly metadata: string;
-  /** [OFF-13] Only Kafka's clients name one. */
-  readonly leaderEpoch?: number;
-  /** Set after a seek. Only then may a commit move an offset back [OFF-3]. */
-  readonly isRewind: boolean;
-}
-
-export interface RejectedOffset extends Failure {
-  readonly key: PartitionKey;
-}
+type Outcomes = { readonly outcomes: readonly (KafkaErrorName | null)[] };
 
 export class GroupOffsets {
-  readonly #state: GroupState;
-  readonly #history: HistoryRecorder;
-  /** Changes the state at once. */
-  readonly #emit: (event: GroupEvent) => void;
+  readonly #changes: Changes;
 
-  constructor(state: GroupState, history: HistoryRecorder, emit: (event: GroupEvent) => void) {
-    this.#state = state;
-    this.#history = history;
-    this.#emit = emit;
+  constructor(changes: Changes) {
+    this.#changes = changes;
   }
+
+  get #state(): GroupState {
+    return this.#changes.state;
+  }
+
+  // Commits of native members.
 
   /**
    * [OFF-1] Commits offsets of a member at its current epoch. Another epoch refuses the whole commit
@@ -51,10 +66,9 @@ export class GroupOffsets {
     commits: readonly OffsetCommit[],
     nowMs: number,
   ): Result<{ rejected: readonly RejectedOffset[] }> {
-    const member = this.#state.members.get(memberId);
-    if (member === undefined) return unknownMember(memberId);
-    if (memberEpoch !== member.memberEpoch) return staleEpoch(member, memberEpoch);
-    return { ok: true, rejected: this.#commitEach(member, commits, nowMs) };
+    const committer = validateMemberCommit(this.#state, memberId, memberEpoch);
+    if (!committer.ok) return committer;
+    return { ok: true, rejected: this.#commitEach(committer.member, commits, nowMs) };
   }
 
   /**
@@ -63,14 +77,11 @@ export class GroupOffsets {
    * commit from before the partition was given away and back is STALE_MEMBER_EPOCH for that partition.
    */
   commitSince(
-    memberId: string,
+    member: Member,
     memberEpoch: number,
     commits: readonly OffsetCommit[],
     nowMs: number,
-  ): Result<{ rejected: readonly RejectedOffset[] }> {
-    const member = this.#state.members.get(memberId);
-    if (member === undefined) return unknownMember(memberId);
-    if (memberEpoch > member.memberEpoch) return staleEpoch(member, memberEpoch);
+  ): readonly RejectedOffset[] {
     const isOld = ({ key }: OffsetCommit) =>
       memberEpoch < (member.assignmentEpochs.get(key) ?? Number.NEGATIVE_INFINITY);
     const old = commits.filter(isOld).map(({ key }) => ({
@@ -81,7 +92,7 @@ export class GroupOffsets {
       key,
     }));
     const current = commits.filter((commit) => !isOld(commit));
-    return { ok: true, rejected: [...old, ...this.#commitEach(member, current, nowMs)] };
+    return [...old, ...this.#commitEach(member, current, nowMs)];
   }
 
   #commitEach(
@@ -94,7 +105,7 @@ export class GroupOffsets {
       const { key } = commit;
       const failure = this.#whyNotCommit(member, commit);
       if (failure !== null) rejected.push({ ...failure, key });
-      else this.#emit({ type: "offset", key, committed: committedOf(commit, nowMs) });
+      else this.#changes.emit({ type: "offset", key, committed: committedOf(commit, nowMs) });
     }
     return rejected;
   }
@@ -107,52 +118,71 @@ export class GroupOffsets {
    */
   acknowledge(
     memberId: string,
-    acks: readonly OffsetCommit[],
+    acks: readonly Ack[],
     nowMs: number,
-  ): Result<{ rejected: readonly RejectedOffset[] }> {
+  ): Result<{ rejected: readonly RejectedAck[] }> {
     const member = this.#state.members.get(memberId);
-    const news = acks.filter(
+    const commits = acks.map((ack) => ({ ack, ...this.#commitOf(ack) }));
+    const news = commits.filter(
       ({ key, offset }) => offset > (this.#state.offsets.get(key)?.offset ?? 0), // The others were sent before.
     );
     if (member === undefined)
-      return { ok: true, rejected: news.map(({ key }) => ({ ...unknownMember(memberId), key })) };
+      return {
+        ok: true,
+        rejected: news.map(({ ack }) => rejectedAck(ack, unknownMember(memberId))),
+      };
     const undelivered = news.filter(
-      ({ key, offset }) =>
-        this.#state.owners.get(key) === memberId && offset > (member.delivered.get(key) ?? 0),
+      ({ key, offset }) => owns(member, key) && offset > (member.delivered.get(key) ?? 0),
     );
     const isKnown = ({ key, offset }: OffsetCommit) =>
       !member.delivered.has(key) || offset <= (member.refusedAcks.get(key) ?? 0);
-    const illegal = undelivered.find((ack) => !isKnown(ack));
+    const illegal = undelivered.find((commit) => !isKnown(commit));
     if (illegal !== undefined) return this.#notDelivered(member, illegal);
-    const counting = news.filter((ack) => !undelivered.includes(ack));
-    const rejected = undelivered.map((ack) => ({
-      ...this.#notDelivered(member, ack),
-      key: ack.key,
-    }));
-    return { ok: true, rejected: [...rejected, ...this.#commitEach(member, counting, nowMs)] };
+    const counting = news.filter((commit) => !undelivered.includes(commit));
+    const refused = new Map(
+      this.#commitEach(member, counting, nowMs).map((failure) => [failure.key, failure]),
+    );
+    const rejected = news.flatMap((commit) => {
+      const failure = undelivered.includes(commit)
+        ? this.#notDelivered(member, commit)
+        : refused.get(commit.key);
+      return failure === undefined ? [] : [rejectedAck(commit.ack, failure)];
+    });
+    return { ok: true, rejected };
+  }
+
+  /**
+   * Converts an acknowledgement to a commit. The records up to and including an offset are done, so the next
+   * offset is committed. Topic names mean the current topics.
+   */
+  #commitOf({ topic, partition, offset }: Ack): OffsetCommit {
+    const key = partitionKey(this.#state.topics.get(topic)?.topicId ?? "", partition);
+    return { key, offset: offset + 1, metadata: "", isRewind: false };
   }
 
   /**
    * [POL-5] Remembers the acknowledgements that did not count, for
    * partitions that are now the member's. They may be repeated.
    */
-  noteRefused(memberId: string, acks: readonly Pick<OffsetCommit, "key" | "offset">[]): void {
+  noteRefused(memberId: string, acks: readonly Ack[]): void {
     const member = this.#state.members.get(memberId);
     if (member === undefined) return;
-    const news = acks.filter(
-      ({ key, offset }) =>
-        this.#state.owners.get(key) === memberId &&
-        offset > Math.max(member.refusedAcks.get(key) ?? 0, member.delivered.get(key) ?? 0),
-    );
+    const news = acks
+      .map((ack) => this.#commitOf(ack))
+      .filter(
+        ({ key, offset }) =>
+          owns(member, key) &&
+          offset > Math.max(member.refusedAcks.get(key) ?? 0, member.delivered.get(key) ?? 0),
+      );
     if (news.length === 0) return;
     const added = news.map(({ key, offset }): [PartitionKey, number] => [key, offset]);
     const refusedAcks = new Map([...member.refusedAcks, ...added]);
-    this.#emit({ type: "member", member: { ...member, refusedAcks } });
+    this.#changes.emit({ type: "member", member: { ...member, refusedAcks } });
   }
 
   #notDelivered({ delivered }: Member, { key, offset }: OffsetCommit): Failure {
     const { topicId, partition } = parsePartitionKey(key);
-    const topic = [...this.#state.topics.values()].find((each) => each.topicId === topicId);
+    const topic = topicWithId(this.#state, topicId);
     const end = delivered.get(key);
     return fail(
       "INVALID_REQUEST",
@@ -161,7 +191,7 @@ export class GroupOffsets {
   }
 
   #whyNotCommit(member: Member, commit: OffsetCommit): Failure | null {
-    if (this.#state.owners.get(commit.key) !== member.memberId) {
+    if (!owns(member, commit.key)) {
       return fail("FENCED_MEMBER_EPOCH", "the partition is not assigned to the member");
     }
     if (!this.#hasTopicOf(commit.key)) {
@@ -179,70 +209,122 @@ export class GroupOffsets {
 
   /** True if the partition's topic exists. A member may still own a partition whose topic is already gone. */
   #hasTopicOf(key: PartitionKey): boolean {
-    const { topicId } = parsePartitionKey(key);
-    for (const topic of this.#state.topics.values()) if (topic.topicId === topicId) return true;
-    return false;
+    return topicWithId(this.#state, parsePartitionKey(key).topicId) !== undefined;
+  }
+
+  // Commits of Kafka's clients.
+
+  /** Returns the topics of a commit that the cluster has to be asked for. Only a legal offset may need one. */
+  unknownTopics(offsets: readonly NamedOffset[]): string[] {
+    const legal = offsets.filter((offset) => wrongPosition(offset) === null);
+    return unknownNames(
+      this.#state,
+      legal.map(({ topic }) => topic),
+    );
   }
 
   /**
-   * [CLS-6] Commits offsets of a member that the caller has checked.
-   * They may go back, because its seeks are not known here.
+   * [CLS-6] Commits offsets of whoever the token names. They may go back, because the seeks of Kafka's clients are not
+   * known here. [GRP-13] If nothing is committed, nothing is created: neither a group nor a topic in it. `makeGroup` is
+   * called before the first commit by hand.
    */
-  commitClassic(
+  commitNamed(
+    token: ClassicToken,
+    offsets: readonly NamedOffset[],
+    found: readonly GroupTopic[],
+    makeGroup: () => void,
+    nowMs: number,
+  ): KafkaResult<Outcomes> {
+    const committer = validateCommit(this.#state, token);
+    if (!committer.ok) return committer;
+    const foundByName = new Map(found.map((topic) => [topic.name, topic]));
+    const { goneTopics } = this.#state.classic;
+    const isGone = ({ topic }: NamedOffset) =>
+      committer.kind === "classic" && goneTopics.has(topic);
+    const wrong = offsets.map((each) =>
+      isGone(each) ? ("ILLEGAL_GENERATION" as const) : wrongPosition(each),
+    );
+    const committed = new Set<string>();
+    const commits = offsets.map(({ topic, partition, offset, metadata, leaderEpoch }, i) => {
+      const known = this.#state.topics.get(topic) ?? foundByName.get(topic);
+      const isThere = known !== undefined && partition >= 0 && partition < known.partitions;
+      if (isThere && wrong[i] === null) committed.add(topic);
+      const key = partitionKey(isThere ? known.topicId : "", partition);
+      const epoch = leaderEpoch === undefined ? {} : { leaderEpoch };
+      return { key, offset, metadata, ...epoch, isRewind: true };
+    });
+    const counting = commits.filter((_, i) => wrong[i] === null);
+    if (committer.kind === "manual" && committed.size > 0) makeGroup();
+    const rejected =
+      committer.kind === "native"
+        ? this.commitSince(committer.member, token.generation, counting, nowMs)
+        : this.#commitUnowned(
+            counting,
+            found.filter(({ name }) => committed.has(name)),
+            nowMs,
+          );
+    const refusals = new Map(rejected.map(({ key, error }) => [key, error]));
+    return {
+      ok: true,
+      outcomes: commits.map(({ key }, i) => wrong[i] ?? refusals.get(key) ?? null),
+    };
+  }
+
+  /** Commits offsets whose partitions belong to nobody here. */
+  #commitUnowned(
     commits: readonly OffsetCommit[],
     topics: readonly GroupTopic[],
     nowMs: number,
   ): readonly RejectedOffset[] {
-    for (const topic of topics)
-      if (!this.#state.topics.has(topic.name)) this.#emit({ type: "topic", topic });
+    this.learn(topics);
     const rejected: RejectedOffset[] = [];
     for (const commit of commits) {
       const { key } = commit;
       const committed = committedOf(commit, nowMs);
-      if (this.#hasTopicOf(key)) this.#emit({ type: "offset", key, committed });
+      if (this.#hasTopicOf(key)) this.#changes.emit({ type: "offset", key, committed });
       else rejected.push({ ...fail("UNKNOWN_TOPIC_OR_PARTITION", "there is no such topic"), key });
     }
     return rejected;
   }
+
+  /** Remembers topics that the group has not read yet. */
+  learn(topics: readonly GroupTopic[]): void {
+    for (const topic of topics)
+      if (!this.#state.topics.has(topic.name)) this.#changes.emit({ type: "topic", topic });
+  }
+
+  // Positions set and forgotten from outside.
 
   /**
    * [OFF-4] Sets positions from outside, also in `topics`, which the group has not read yet. Allowed only while nobody
    * consumes: NON_EMPTY_GROUP. Topics deleted since the positions were resolved are left out.
    */
   reset(
-    resets: readonly { readonly key: PartitionKey; readonly offset: number }[],
+    positions: readonly Position[],
     topics: readonly GroupTopic[],
     nowMs: number,
   ): Result<object> {
-    if (this.#state.members.size > 0) return nonEmpty(this.#state);
-    for (const topic of topics)
-      if (!this.#state.topics.has(topic.name)) this.#emit({ type: "topic", topic });
-    const offsets = resets.filter(({ key }) => this.#hasTopicOf(key));
+    const used = whyNotUnused(this.#state);
+    if (used !== null) return used;
+    this.learn(topics);
+    const keyed = positions.map(({ topicId, partition, offset }) => ({
+      key: partitionKey(topicId, partition),
+      offset,
+    }));
+    const offsets = keyed.filter(({ key }) => this.#hasTopicOf(key));
     for (const { key, offset } of offsets) {
       const committed = { offset, metadata: "", committedAtMs: nowMs };
-      this.#emit({ type: "offset", key, committed });
+      this.#changes.emit({ type: "offset", key, committed });
     }
-    this.#history.reset(this.#state, new Set(offsets.map(({ key }) => key)));
+    this.#changes.recordReset(new Set(offsets.map(({ key }) => key)));
     return { ok: true };
   }
 
-  /**
-   * [OFF-7] Forgets the group's positions in these topics. No member may subscribe to
-   * them now (GROUP_SUBSCRIBED_TO_TOPIC, as with Kafka's OffsetDelete). A topic that
-   * the group has not read is UNKNOWN_TOPIC_OR_PARTITION.
-   */
+  /** [OFF-7] Forgets the group's positions in these topics. */
   delete(topics: readonly string[]): Result<object> {
     for (const name of topics) {
-      if (!this.#state.topics.has(name))
-        return fail(
-          "UNKNOWN_TOPIC_OR_PARTITION",
-          `group ${this.#state.groupId} has not read topic ${name}`,
-        );
-      if (hasSubscriber(this.#state, name))
-        return fail(
-          "GROUP_SUBSCRIBED_TO_TOPIC",
-          `a member of the group subscribes to topic ${name}`,
-        );
+      const refused = whyNotForget(this.#state, name);
+      if (refused !== null) return refused;
     }
     for (const name of topics) {
       const topic = this.#state.topics.get(name);
@@ -251,25 +333,26 @@ export class GroupOffsets {
     return { ok: true };
   }
 
-  /** Deletes one position. The topic stays known. If there is no position, nothing happens. */
-  deletePosition(topic: string, partition: number): Result<object> {
-    if (hasSubscriber(this.#state, topic))
-      return fail(
-        "GROUP_SUBSCRIBED_TO_TOPIC",
-        `a member of the group subscribes to topic ${topic}`,
-      );
-    const known = this.#state.topics.get(topic);
-    if (known === undefined)
-      return fail("UNKNOWN_TOPIC_OR_PARTITION", `the group has not read topic ${topic}`);
-    const key = partitionKey(known.topicId, partition);
-    if (this.#state.offsets.has(key)) this.#emit({ type: "offset-removed", key });
-    return { ok: true };
+  /** Deletes these positions. The topics stay known. If there is no such position, nothing happens. */
+  deletePositions(positions: readonly { topic: string; partition: number }[]): Result<Outcomes> {
+    const names = new Set(positions.map(({ topic }) => topic));
+    const refusals = new Map([...names].map((name) => [name, whyNotForget(this.#state, name)]));
+    for (const refused of refusals.values())
+      if (refused?.error === "NON_EMPTY_GROUP") return refused;
+    const outcomes = positions.map(({ topic, partition }) => {
+      const refused = refusals.get(topic);
+      if (refused) return refused.error;
+      const key = partitionKey(this.#state.topics.get(topic)?.topicId ?? "", partition);
+      if (this.#state.offsets.has(key)) this.#changes.emit({ type: "offset-removed", key });
+      return null;
+    });
+    return { ok: true, outcomes };
   }
 
   /** Forgets the topic and the group's positions in it. */
   forgetTopic(topic: GroupTopic, reason: TopicRemovalReason): void {
-    this.#emit({ type: "topic-removed", name: topic.name, reason });
-    for (const key of this.#keysOf(topic)) this.#emit({ type: "offset-removed", key });
+    this.#changes.emit({ type: "topic-removed", name: topic.name, reason });
+    for (const key of this.#keysOf(topic)) this.#changes.emit({ type: "offset-removed", key });
   }
 
   #keysOf({ topicId }: GroupTopic): PartitionKey[] {
@@ -283,7 +366,7 @@ export class GroupOffsets {
   expire(nowMs: number): void {
     for (const [key, { committedAtMs }] of [...this.#state.offsets])
       if (this.#retainedUntilMs(committedAtMs) <= nowMs)
-        this.#emit({ type: "offset-removed", key });
+        this.#changes.emit({ type: "offset-removed", key });
     if (this.#retainedUntilMs(0) > nowMs) return;
     for (const topic of [...this.#state.topics.values()])
       if (this.#keysOf(topic).length === 0) this.forgetTopic(topic, "offsets expired");
@@ -303,9 +386,9 @@ export class GroupOffsets {
 
   /** [OFF-10] True if nothing is left of the group: Kafka's DEAD. */
   isDead(nowMs: number): boolean {
-    const { incarnation, members, offsets, overrides } = this.#state;
-    const isBare = members.size === 0 && offsets.size === 0 && Object.keys(overrides).length === 0;
-    return incarnation !== 0 && isBare && this.#retainedUntilMs(0) <= nowMs;
+    if (!exists(this.#state) || this.#retainedUntilMs(0) > nowMs) return false;
+    const { offsets, overrides } = this.#state;
+    return !hasMembers(this.#state) && offsets.size === 0 && Object.keys(overrides).length === 0;
   }
 
   #retainedUntilMs(committedAtMs: number): number {
@@ -324,20 +407,22 @@ function committedOf(
   return { offset, metadata, ...epoch, committedAtMs };
 }
 
-function staleEpoch(member: Member, memberEpoch: number): Failure {
-  return fail(
-    "STALE_MEMBER_EPOCH",
-    `memberEpoch is ${memberEpoch}, the member is at ${member.memberEpoch}`,
-  );
+function rejectedAck({ topic, partition, offset }: Ack, failure: Failure): RejectedAck {
+  return { topic, partition, offset, code: failure.error, detail: failure.detail };
 }
 
-export function unknownMember(memberId: string): Failure {
-  return fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join again`);
+/** Returns what is wrong with a position that a Kafka client commits, or null. */
+function wrongPosition({ offset, metadata }: NamedOffset): KafkaErrorName | null {
+  if (!Number.isSafeInteger(offset) || offset < 0) return "INVALID_REQUEST";
+  return metadata.length > MAX_OFFSET_METADATA_LENGTH ? "OFFSET_METADATA_TOO_LARGE" : null;
 }
 
-export function nonEmpty(state: GroupState): Failure {
-  return fail(
-    "NON_EMPTY_GROUP",
-    `group ${state.groupId} has ${state.members.size} member(s); stop them, or wait for their session timeout`,
-  );
+/** Returns the topics that the group does not know. A topic with an illegal name cannot exist anywhere. */
+export function unknownNames({ topics }: GroupState, names: readonly string[]): string[] {
+  return [...new Set(names)].filter((name) => whyNotTopicName(name) === null && !topics.has(name));
+}
+
+/** True if the partition is the member's, or one that it still has to give up. No partition has two owners [GRP-1]. */
+function owns({ assigned, revoking }: Member, key: PartitionKey): boolean {
+  return assigned.has(key) || revoking.has(key);
 }

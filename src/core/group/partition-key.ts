@@ -28,9 +28,15 @@ export function toSet(topics: readonly TopicPartitions[]): Set<PartitionKey> {
 
 /** Groups the set by topic. Topics and partitions are ascending. */
 export function fromSet(set: PartitionSet): TopicPartitions[] {
+  return byTopics(Array.from(set, parsePartitionKey));
+}
+
+/** Groups partitions by topic. Topics and partitions are ascending. */
+export function byTopics(
+  all: Iterable<{ readonly topicId: string; readonly partition: number }>,
+): { topicId: string; partitions: number[] }[] {
   const byTopic = new Map<string, number[]>();
-  for (const key of set) {
-    const { topicId, partition } = parsePartitionKey(key);
+  for (const { topicId, partition } of all) {
     const partitions = byTopic.get(topicId);
     if (partitions === undefined) byTopic.set(topicId, [partition]);
     else partitions.push(partition);

@@ -1,7 +1,8 @@
-// The state of one consumer group, after KIP-848, and the events that change it. Only `replay` changes state, and the
-// object has to persist the events that `replay` gets.
+// The state of one consumer group and the events that change it. Its members are native (KIP-848) or classic, never
+// both. Only `replay` changes state, and the object has to persist the events that `replay` gets.
 import type { ConfigOverrides } from "../config-table.ts";
 import type { MemberState } from "../group-info.ts";
+import { type ClassicState, NO_CLASSIC_MEMBERS } from "./classic-state.ts";
 import type { PartitionKey, PartitionSet } from "./partition-key.ts";
 import { subscribes } from "./topic-pattern.ts";
 
@@ -82,14 +83,19 @@ export interface GroupState {
   overrides: ConfigOverrides;
   /** When the last member went, or the group was created without one. Null while there are members. */
   emptySinceMs: number | null;
-  readonly members: Map<string, Member>;
+  /** The native members. */
+  readonly members: MemberMap;
+  /** The members that speak Kafka's classic protocol. */
+  classic: ClassicState;
   /** The target assignment: the partitions that each member will own. Without an entry, a member will own none. */
   readonly targets: Map<string, PartitionSet>;
   /** The topics that are or were subscribed to and still exist, by name. */
-  readonly topics: Map<string, GroupTopic>;
+  readonly topics: TopicMap;
   readonly offsets: Map<PartitionKey, CommittedOffset>;
   /** Derived: the current owner of each partition, `revoking` included. No partition has two owners [GRP-1]. */
   readonly owners: Map<PartitionKey, string>;
+  /** Not stored: the partitions that each member was last told of in the answer to a heartbeat. */
+  readonly told: Map<string, PartitionSet>;
 }
 
 export type GroupEvent =
@@ -102,7 +108,12 @@ export type GroupEvent =
       readonly overrides: ConfigOverrides;
       readonly emptySinceMs: number | null;
     }
-  | { readonly type: "member"; readonly member: Member }
+  | {
+      readonly type: "member";
+      readonly member: Member;
+      /** True if only the epoch of a STABLE member has moved on, with the group's. That need not be stored. */
+      readonly isOnlyEpoch?: true;
+    }
   | { readonly type: "member-removed"; readonly memberId: string; readonly reason: RemovalReason }
   | { readonly type: "target"; readonly memberId: string; readonly partitions: PartitionSet }
   | { readonly type: "topic"; readonly topic: GroupTopic }
@@ -112,11 +123,42 @@ export type GroupEvent =
       readonly reason: TopicRemovalReason;
     }
   | { readonly type: "offset"; readonly key: PartitionKey; readonly committed: CommittedOffset }
-  | { readonly type: "offset-removed"; readonly key: PartitionKey };
+  | { readonly type: "offset-removed"; readonly key: PartitionKey }
+  | {
+      readonly type: "classic";
+      readonly classic: ClassicState;
+      /** False if a restart may forget the change. */
+      readonly isStored: boolean;
+      /** Why the members that are gone have gone. */
+      readonly reason: RemovalReason;
+    }
+  // The following are not stored.
+  /** The member has shown that it is alive. */
+  | { readonly type: "heard"; readonly memberId: string }
+  /** The member has gone, perhaps for a while, or is not believed. */
+  | { readonly type: "unheard"; readonly memberId: string }
+  | { readonly type: "told"; readonly memberId: string; readonly partitions: PartitionSet };
 
 export type TopicRemovalReason = "topic removed" | "offsets deleted" | "offsets expired";
 
 export type RemovalReason = "left" | "session timeout" | "rebalance timeout" | "replaced";
+
+/** Members by id. The storage tells whether there are any without reading all of them. */
+export interface MemberMap extends Map<string, Member> {
+  readonly isEmpty?: boolean;
+}
+
+/** Topics by name. The storage has an index for the other way round. */
+export interface TopicMap extends Map<string, GroupTopic> {
+  withId?(topicId: string): GroupTopic | undefined;
+}
+
+/** Returns the topic with the id, or undefined. */
+export function topicWithId({ topics }: GroupState, topicId: string): GroupTopic | undefined {
+  if (topics.withId !== undefined) return topics.withId(topicId);
+  for (const topic of topics.values()) if (topic.topicId === topicId) return topic;
+  return undefined;
+}
 
 export function emptyGroup(groupId: string): GroupState {
   return {
@@ -128,11 +170,37 @@ export function emptyGroup(groupId: string): GroupState {
     overrides: {},
     emptySinceMs: null,
     members: new Map(),
+    classic: NO_CLASSIC_MEMBERS,
     targets: new Map(),
     topics: new Map(),
     offsets: new Map(),
     owners: new Map(),
+    told: new Map(),
   };
+}
+
+export function exists({ incarnation }: GroupState): boolean {
+  return incarnation !== 0;
+}
+
+/** True if the group has members of any kind. */
+export function hasMembers(state: GroupState): boolean {
+  return state.classic.members.size > 0 || hasNativeMembers(state);
+}
+
+export function hasNativeMembers({ members }: GroupState): boolean {
+  return !(members.isEmpty ?? members.size === 0);
+}
+
+export function holderOf({ members }: GroupState, instanceId: string | null): Member | undefined {
+  if (instanceId === null) return undefined;
+  for (const member of members.values()) if (member.instanceId === instanceId) return member;
+  return undefined;
+}
+
+/** True if the member has what it should have at the newest epoch. */
+export function isSettled({ assignmentEpoch }: GroupState, member: Member): boolean {
+  return member.state === "STABLE" && member.memberEpoch === assignmentEpoch;
 }
 
 /** True if any member subscribes to the topic, by its name or by a pattern. */
@@ -163,16 +231,23 @@ export function replay(state: GroupState, event: GroupEvent): void {
       state.overrides = event.overrides;
       state.emptySinceMs = event.emptySinceMs;
       return;
-    case "member":
-      disown(state, event.member.memberId);
-      state.members.set(event.member.memberId, event.member);
-      for (const key of event.member.assigned) state.owners.set(key, event.member.memberId);
-      for (const key of event.member.revoking) state.owners.set(key, event.member.memberId);
+    case "member": {
+      const { member } = event;
+      const before = state.members.get(member.memberId);
+      // The owners may not be read yet, and are not needed for most changes of a member.
+      const isSame = before?.assigned === member.assigned && before?.revoking === member.revoking;
+      if (!isSame) disown(state, member.memberId);
+      state.members.set(member.memberId, member);
+      if (isSame) return;
+      for (const key of member.assigned) state.owners.set(key, member.memberId);
+      for (const key of member.revoking) state.owners.set(key, member.memberId);
       return;
+    }
     case "member-removed":
       disown(state, event.memberId);
       state.members.delete(event.memberId);
       state.targets.delete(event.memberId);
+      state.told.delete(event.memberId);
       return;
     case "target":
       state.targets.set(event.memberId, event.partitions);
@@ -189,6 +264,15 @@ export function replay(state: GroupState, event: GroupEvent): void {
     case "offset-removed":
       state.offsets.delete(event.key);
       return;
+    case "classic":
+      state.classic = event.classic;
+      return;
+    case "told":
+      state.told.set(event.memberId, event.partitions);
+      return;
+    case "heard":
+    case "unheard":
+      return; // The object remembers who was heard when.
   }
 }
 

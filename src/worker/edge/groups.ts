@@ -4,7 +4,8 @@
 
 import type { ConfigOverrides } from "../../core/config-table.ts";
 import { isWithin } from "../../core/elapsed.ts";
-import { type Failure, fail, type Result } from "../../core/errors.ts";
+import type { Failure, Result } from "../../core/errors.ts";
+import { unknownGroup } from "../../core/group/admission.ts";
 import {
   changeGroupConfig,
   type GroupConfig,
@@ -69,8 +70,4 @@ export async function groupExists(env: Env, groupId: string): Promise<boolean> {
 
 export function forgetGroup(groupId: string): void {
   isolate.groups.delete(groupId);
-}
-
-export function unknownGroup(groupId: string): Failure {
-  return fail("GROUP_ID_NOT_FOUND", `group ${groupId} does not exist`);
 }

@@ -3,9 +3,9 @@
 // delivered. If an answer is lost and its poll is repeated, the poll is answered from there again.
 import { leftOf } from "../../core/elapsed.ts";
 import { BrokerError, unwrap } from "../../core/errors.ts";
-import type { Delivery } from "../../core/group/coordinator.ts";
-import { unknownMember } from "../../core/group/offsets.ts";
+import { unknownMember } from "../../core/group/admission.ts";
 import { partitionKey } from "../../core/group/partition-key.ts";
+import type { Delivery } from "../../core/group/requests.ts";
 import { DEFAULT_FETCH_BYTES, DEFAULT_REBALANCE_TIMEOUT_MS, FAN_OUT } from "../../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import { type Env, groupStub } from "../../env.ts";

@@ -1,19 +1,16 @@
 // A group as Kafka's clients ask it. If there is no such group, requests that only read are answered here, as an empty
 // object would answer them, but without creating one [FIL-1]. Requests that may create the group go to its object.
 import type { GroupRequest, HeartbeatRequest } from "../../calls/group-calls.ts";
+import { syncedReply } from "../../calls/kafka-replies.ts";
 import { whyNotGroupId } from "../../core/cluster/topics.ts";
-import { BrokerError, ERRORS, fail, KAFKA_ERRORS } from "../../core/errors.ts";
-import { isByHand } from "../../core/group/admission.ts";
-import {
-  type ClassicJoin,
-  type ClassicSync,
-  type ClassicToken,
-  notSynced,
-} from "../../core/group/classic.ts";
-import { unknownMember } from "../../core/group/offsets.ts";
+import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
+import { isByHand, unknownGroup, unknownMember } from "../../core/group/admission.ts";
+import { describeClassic, describeConsumers } from "../../core/group/describe.ts";
+import type { ClassicJoin, ClassicSync, ClassicToken } from "../../core/group/requests.ts";
+import { emptyGroup } from "../../core/group/state.ts";
 import { failureOf } from "../../core/platform-errors.ts";
 import { type Env, groupStub } from "../../env.ts";
-import { forgetGroup, type Group, groupExists, unknownGroup } from "../edge/groups.ts";
+import { forgetGroup, type Group, groupExists } from "../edge/groups.ts";
 import type { RequestContext } from "./context.ts";
 import { codeOf, outcomeOfError } from "./errors.ts";
 
@@ -54,7 +51,7 @@ export class KafkaGroup {
 
   async syncClassic(request: ClassicSync) {
     if (await this.#exists()) return await this.#group.syncClassic(request);
-    return notSynced(UNKNOWN_MEMBER_ID);
+    return syncedReply(unknownMember(request.memberId));
   }
 
   async heartbeatClassic(token: ClassicToken) {
@@ -79,12 +76,12 @@ export class KafkaGroup {
 
   async describeClassic() {
     if (await this.#exists()) return await this.#group.describeClassic();
-    return { groupState: "Dead", protocolType: "", protocolData: "", members: [] };
+    return describeClassic(emptyGroup(this.#groupId));
   }
 
   async describeConsumers() {
     if (await this.#exists()) return await this.#group.describeConsumers();
-    return fail("GROUP_ID_NOT_FOUND", "there is no group of this kind and name");
+    return describeConsumers(emptyGroup(this.#groupId));
   }
 
   async destroy() {

@@ -1,8 +1,8 @@
 // Which partitions came to a topic after the group was there to read them.
 import { describe, expect, test } from "vitest";
-import { Coordinator } from "../../../../src/core/group/coordinator.ts";
 import { emptyGroup, isAddedPartition, replay } from "../../../../src/core/group/state.ts";
 import { GroupScenario } from "../../../support/group-scenario.ts";
+import { TestedCoordinator } from "../../../support/tested-coordinator.ts";
 
 /** The partitions of the topic that were added, by number. */
 function added({ state }: { readonly state: GroupScenario["state"] }, name = "t"): number[] {
@@ -145,7 +145,7 @@ describe("a group", () => {
     const state = emptyGroup("group");
     const old = { topicId: "t", name: "t", partitions: 2 };
     replay(state, { type: "topic", topic: old });
-    const coordinator = new Coordinator(state);
+    const coordinator = new TestedCoordinator(state);
     expect(added(coordinator)).toEqual([]);
     coordinator.changeTopics([{ ...old, partitions: 3 }], [], 1);
     expect(added(coordinator)).toEqual([2]);

@@ -1,17 +1,24 @@
 // Who may do what in a group, for members of every kind: a table without a gap.
 import { describe, expect, test } from "vitest";
-import { ERRORS, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
+import { codeOfFailure } from "../../../../src/calls/kafka-replies.ts";
+import { ERRORS, type Failure, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
 import {
-  classicJoinErrorCode,
-  committerOf,
-  type GroupMembers,
-  offsetFetchErrorCode,
-  whyNotForgetTopic,
-  whyNotNativeJoin,
+  validateCommit,
+  whyNotFetch,
+  whyNotForget,
+  whyNotJoin,
+  whyNotJoinClassic,
   whyNotUnused,
 } from "../../../../src/core/group/admission.ts";
-import { ClassicGroup, type ClassicJoin } from "../../../../src/core/group/classic.ts";
-import { GroupScenario } from "../../../support/group-scenario.ts";
+import { resolveGroupConfig } from "../../../../src/core/group/config.ts";
+import type {
+  ClassicJoin,
+  ClassicToken,
+  JoinRequest,
+} from "../../../../src/core/group/requests.ts";
+import type { GroupState } from "../../../../src/core/group/state.ts";
+import { GroupScenario, REBALANCE_MS, SESSION_MS } from "../../../support/group-scenario.ts";
+import { TestedClassic } from "../../../support/tested-classic.ts";
 
 const { NONE } = KAFKA_ERRORS;
 
@@ -32,20 +39,56 @@ const CLASSIC_JOIN: ClassicJoin = {
   canSkipAssignment: false,
 };
 
-function classicGroup(join: Partial<ClassicJoin> | null): ClassicGroup {
-  const classic = new ClassicGroup(null, 0);
-  if (join !== null) classic.join({ ...CLASSIC_JOIN, ...join }, 10, 0, () => {});
+const JOIN: JoinRequest = {
+  memberId: "newcomer",
+  memberEpoch: 0,
+  instanceId: null,
+  clientId: null,
+  topics: ["t"],
+  topicPattern: null,
+  sessionTimeoutMs: SESSION_MS,
+  rebalanceTimeoutMs: REBALANCE_MS,
+  owned: new Set(),
+  polls: false,
+  heartbeats: false,
+};
+
+function classicGroup(join: Partial<ClassicJoin>): TestedClassic {
+  const classic = new TestedClassic(null, 0);
+  classic.join({ ...CLASSIC_JOIN, ...join }, 10, 0, () => {});
   return classic;
 }
 
-function native(act: (group: GroupScenario) => void): GroupMembers {
+function native(act: (group: GroupScenario) => void): GroupState {
   const group = new GroupScenario({ t: 2 });
   act(group);
-  return { state: group.state, classic: classicGroup(null) };
+  return group.state;
 }
 
-function classic(join: Partial<ClassicJoin>): GroupMembers {
-  return { state: new GroupScenario().state, classic: classicGroup(join) };
+function classic(join: Partial<ClassicJoin>): GroupState {
+  return classicGroup(join).machine.state;
+}
+
+/** In which role a commit counts, or why it does not. */
+function committerOf(state: GroupState, token: ClassicToken) {
+  const committer = validateCommit(state, token);
+  if (!committer.ok) return { kind: "refused", errorCode: codeOfFailure(committer) };
+  if (committer.kind === "native") expect(committer.member.memberId).toBe(token.memberId);
+  return { kind: committer.kind };
+}
+
+/** Returns why the positions of a topic that the group has read may not be forgotten. */
+function whyNotForgetTopic(state: GroupState, name: string): Failure | null {
+  const topics = new Map([[name, { name, topicId: name, partitions: 2 }]]);
+  return whyNotForget({ ...state, topics }, name);
+}
+
+function offsetFetchErrorCode(
+  state: GroupState,
+  member: { readonly memberId: string; readonly memberEpoch: number },
+): number {
+  const refused = whyNotFetch(state, member);
+  return refused === null ? NONE : codeOfFailure(refused);
 }
 
 const GROUPS = {
@@ -64,7 +107,7 @@ const GROUPS = {
   "a classic member": classic({}),
   "a classic id that was given out": classic({ mustKnowId: true }),
   "a member of another protocol": classic({ protocolType: "connect" }),
-} satisfies Record<string, GroupMembers>;
+} satisfies Record<string, GroupState>;
 
 type Kind = keyof typeof GROUPS;
 
@@ -119,9 +162,12 @@ describe.each(Object.entries(TABLE))(
     const group = GROUPS[kind as Kind];
 
     test("[GRP-14] [CLS-10] tells native and classic newcomers alike whether they may join", () => {
-      expect(whyNotNativeJoin(group)?.error ?? "ok").toBe(join);
-      const refused = classicJoinErrorCode(group);
-      expect(refused).toBe(joinClassic === "ok" ? NONE : KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
+      const config = resolveGroupConfig({});
+      expect(whyNotJoin(group, config, JOIN)?.error ?? "ok").toBe(join);
+      const refused = whyNotJoinClassic(group, config, CLASSIC_JOIN);
+      expect(refused === null ? NONE : codeOfFailure(refused)).toBe(
+        joinClassic === "ok" ? NONE : KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL,
+      );
     });
 
     test("[GRP-14] is reset and deleted only where nobody is in it, and forgets no topic that is read", () => {
@@ -219,23 +265,23 @@ test("[GRP-14] positions are fetched by a native member at an epoch it was told,
 });
 
 /** The groups that no native member has made. A member's id and epoch then mean nothing to a fetch of positions. */
-const OF_CLASSIC_KIND: Record<string, GroupMembers> = {
+const OF_CLASSIC_KIND: Record<string, GroupState> = {
   "that does not exist": GROUPS.nobody,
   "with a classic member": GROUPS["a classic member"],
   "with a classic id that was given out": GROUPS["a classic id that was given out"],
   "with a member of another protocol": GROUPS["a member of another protocol"],
   "that commits by hand have made": native((group) => {
-    group.coordinator.setOccupied(false, 0);
-    group.coordinator.offsets.commitClassic([], [{ name: "t", topicId: "id", partitions: 1 }], 0);
+    group.coordinator.changes.occupy(false, 0);
+    group.coordinator.offsets.learn([{ name: "t", topicId: "id", partitions: 1 }]);
   }),
   "whose topics have grown since": native((group) => {
-    group.coordinator.setOccupied(false, 0);
-    group.coordinator.offsets.commitClassic([], [{ name: "t", topicId: "id", partitions: 1 }], 0);
+    group.coordinator.changes.occupy(false, 0);
+    group.coordinator.offsets.learn([{ name: "t", topicId: "id", partitions: 1 }]);
     group.coordinator.changeTopics([{ name: "t", topicId: "id", partitions: 2 }], [], 0);
   }),
   "whose topics have gone since": native((group) => {
-    group.coordinator.setOccupied(false, 0);
-    group.coordinator.offsets.commitClassic([], [{ name: "t", topicId: "id", partitions: 1 }], 0);
+    group.coordinator.changes.occupy(false, 0);
+    group.coordinator.offsets.learn([{ name: "t", topicId: "id", partitions: 1 }]);
     group.coordinator.changeTopics([], ["t"], 0);
   }),
 };
@@ -258,22 +304,19 @@ test.each([
   (kind, count, speaks) => {
     const group = GROUPS[kind];
     expect(whyNotUnused(group)?.detail).toBe(
-      `group ${group.state.groupId} has ${count} member(s)${speaks}; stop them, or wait for their session timeout`,
+      `group ${group.groupId} has ${count} member(s)${speaks}; stop them, or wait for their session timeout`,
     );
   },
 );
 
 test("[CLS-6] a classic member commits once its generation has its assignments; a Kafka consumer under no instance id or its own", () => {
-  const group = classic({});
+  const members = classicGroup({});
+  const group = members.machine.state;
   const { generation } = group.classic;
   const token = { memberId: "c", instanceId: null, generation };
   const refused = { kind: "refused", errorCode: KAFKA_ERRORS.REBALANCE_IN_PROGRESS };
   expect(committerOf(group, token)).toEqual(refused);
-  (group.classic as ClassicGroup).sync(
-    { ...token, protocolType: null, protocolName: null, assignments: [] },
-    0,
-    () => {},
-  );
+  members.sync({ ...token, protocolType: null, protocolName: null, assignments: [] }, 0, () => {});
   expect(committerOf(group, token)).toEqual({ kind: "classic" });
   const named = native((scenario) => scenario.join("n", { heartbeats: true, instanceId: "i" }));
   for (const instanceId of [null, "i"])
@@ -287,6 +330,6 @@ test("[CLS-11] a classic group tells its positions to anybody, also where native
     group.join("n");
     group.leave("n");
   });
-  const group = { state: mixed.state, classic: classicGroup({}) };
+  const group = { ...mixed, classic: classicGroup({}).state };
   expect(offsetFetchErrorCode(group, { memberId: "x", memberEpoch: -1 })).toBe(NONE);
 });

@@ -1,8 +1,9 @@
 // A classic group in each of its phases: who joins, syncs, beats, leaves, falls silent or comes back in the middle of it.
 import { describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
-import { ClassicGroup } from "../../../../src/core/group/classic.ts";
+import { NO_CLASSIC_MEMBERS } from "../../../../src/core/group/classic-state.ts";
 import { ClassicRig, text, utf8 } from "../../../support/classic-rig.ts";
+import { TestedClassic } from "../../../support/tested-classic.ts";
 
 const { ILLEGAL_GENERATION, INCONSISTENT_GROUP_PROTOCOL } = KAFKA_ERRORS;
 const { NONE, REBALANCE_IN_PROGRESS } = KAFKA_ERRORS;
@@ -366,6 +367,23 @@ describe("sessions", () => {
     expect(rig.ids).toEqual([b]);
   });
 
+  test("[CLS-3] nothing is remembered of when who left, ended or was replaced was last heard from", () => {
+    const rig = new ClassicRig();
+    const { a, b } = rig.two();
+    expect(rig.group.heardIds.sort()).toEqual([a, b].sort());
+    rig.group.leave(b, null, rig.nowMs);
+    expect(rig.group.heardIds).toEqual([a]);
+    const first = rig.join("", { instanceId: "i" });
+    rig.join(a);
+    const one = first.joined?.memberId ?? "";
+    const { joined } = rig.join("", { instanceId: "i" }); // In a rebalance: it waits.
+    expect(joined).toBeUndefined();
+    expect(rig.group.heardIds).not.toContain(one);
+    rig.pass(60_000);
+    rig.pass(60_000);
+    expect([rig.ids, rig.group.heardIds]).toEqual([[], []]);
+  });
+
   test("[CLK-4] when the clock is set members, a rebalance and ids have all their time, and nobody is silent any longer than before", () => {
     const rig = new ClassicRig();
     rig.nowMs = 1_000_000;
@@ -378,7 +396,7 @@ describe("sessions", () => {
     rig.group.beginSessionsAnew(rig.nowMs);
     expect(rig.group.members.get(a)?.silentSinceMs).toBe(rig.nowMs);
     expect(rig.group.members.get(b)?.silentSinceMs).toBeNull();
-    expect(rig.group.takeState()?.members[0]?.silentSinceMs).toBe(rig.nowMs);
+    expect(rig.group.takeState()?.members.get(a)?.silentSinceMs).toBe(rig.nowMs);
     expect(rig.group.nextDeadlineMs).toBe(rig.nowMs + 10_000);
     rig.pass(9_999);
     expect(rig.ids).toEqual([a, b, c.id]);
@@ -433,12 +451,14 @@ describe("ids that were given out", () => {
     rig.group.leave(id, null, rig.nowMs);
     expect(rig.group).toMatchObject({ phase: "EMPTY", generation: 2, nextDeadlineMs: null });
     expect(rig.group.takeState()).toEqual({
+      ...NO_CLASSIC_MEMBERS,
+      phase: "EMPTY",
       generation: 2,
       protocolType: null,
       protocolName: null,
       leaderId: null,
-      members: [],
-      isRebalancing: false,
+      members: new Map(),
+      goneTopics: new Set(),
     });
     expect(rig.join(pending).joined).toMatchObject({ errorCode: NONE, leaderId: pending });
   });
@@ -466,17 +486,13 @@ describe("what is stored", () => {
     rig.evict();
     expect(rig.join(b).joined).toMatchObject({ leaderId: a, generation: 2, protocolName: "range" });
     const state = rig.group.takeState();
-    expect(state).not.toHaveProperty("goneTopics");
-    const nobody = new ClassicGroup(
-      {
-        ...(state ?? { generation: 7, protocolType: "consumer", protocolName: null, leaderId: a }),
-        members: [],
-        isRebalancing: true,
-      },
+    expect(state?.goneTopics).toEqual(new Set());
+    const nobody = new TestedClassic(
+      { ...(state ?? NO_CLASSIC_MEMBERS), members: new Map(), phase: "PREPARING" },
       0,
     );
     expect(nobody).toMatchObject({ phase: "EMPTY", protocolType: null });
-    expect(nobody.takeState()).toMatchObject({ isRebalancing: false, leaderId: null });
+    expect(nobody.takeState()).toMatchObject({ phase: "EMPTY", leaderId: null });
   });
 });
 
@@ -485,7 +501,7 @@ describe("topics that were deleted", () => {
     for (const isEvicted of [false, true]) {
       const rig = new ClassicRig();
       const { a, b } = rig.two();
-      expect(rig.group.takeState()).not.toHaveProperty("goneTopics");
+      expect(rig.group.takeState()?.goneTopics).toEqual(new Set());
       rig.group.topicGone("t", rig.nowMs);
       if (isEvicted) rig.evict();
       expect(rig.group.phase).toBe("PREPARING");
@@ -495,7 +511,7 @@ describe("topics that were deleted", () => {
       rig.join(b);
       expect(rig.group.isTopicGone("t")).toBe(false);
       rig.sync(a, 3);
-      expect(rig.group.takeState()).not.toHaveProperty("goneTopics");
+      expect(rig.group.takeState()?.goneTopics).toEqual(new Set());
     }
   });
 
@@ -510,7 +526,7 @@ describe("topics that were deleted", () => {
       rig.group.topicGone("t", rig.nowMs);
       expect(rig.group).toMatchObject({ phase, generation: 2, nextDeadlineMs });
       expect(rig.group.isTopicGone("t")).toBe(true);
-      expect(rig.group.takeState()).toMatchObject({ goneTopics: ["t"] });
+      expect(rig.group.takeState()).toMatchObject({ goneTopics: new Set(["t"]) });
     },
   );
 

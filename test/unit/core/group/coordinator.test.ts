@@ -1,24 +1,27 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import type { Result } from "../../../../src/core/errors.ts";
+import type { KafkaResult, Result } from "../../../../src/core/errors.ts";
 import { whyNotUnused } from "../../../../src/core/group/admission.ts";
-import { ClassicGroup } from "../../../../src/core/group/classic.ts";
-import { Coordinator } from "../../../../src/core/group/coordinator.ts";
 import { type PartitionKey, parsePartitionKey } from "../../../../src/core/group/partition-key.ts";
 import { emptyGroup, replay } from "../../../../src/core/group/state.ts";
 import { MAX_MEMBERS_PER_GROUP } from "../../../../src/core/limits.ts";
 import { runs } from "../../../support/effort.ts";
 import { GroupScenario, REBALANCE_MS, SESSION_MS } from "../../../support/group-scenario.ts";
+import { TestedCoordinator } from "../../../support/tested-coordinator.ts";
 
 /** The name of a refusal, or "ok". */
 function outcome(result: Result<object>): string {
   return result.ok ? "ok" : result.error;
 }
 
+/** How the only partition of a commit fared: the name of a refusal, or "ok". */
+function outcomeOfOne(result: KafkaResult<{ outcomes: readonly (string | null)[] }>): string {
+  return result.ok ? (result.outcomes[0] ?? "ok") : result.error;
+}
+
 /** Why the group cannot be deleted, or "ok". */
 function deletable({ state }: GroupScenario): string {
-  const classic = new ClassicGroup(null, 0);
-  return whyNotUnused({ state, classic })?.error ?? "ok";
+  return whyNotUnused(state)?.error ?? "ok";
 }
 
 /** `a` has everything, then `b` joins: `a` owes it three partitions. */
@@ -30,10 +33,11 @@ function twoMembers(): GroupScenario {
 }
 
 /** Two members that are done with their rebalance, three partitions each. */
-function settled(options: { instanceId?: string } = {}): GroupScenario {
+function settled(options: { instanceId?: string; heartbeats?: boolean } = {}): GroupScenario {
   const group = new GroupScenario({ t: 6 });
+  const { heartbeats = false } = options;
   group.join("a", options);
-  group.join("b");
+  group.join("b", { heartbeats });
   group.revokeAll();
   return group;
 }
@@ -54,9 +58,9 @@ const JOIN = {
  * As many members as may be, `m1` a static one. Copies of one that joined: a thousand joins take
  * long.
  */
-function fullGroup(): Coordinator {
+function fullGroup(): TestedCoordinator {
   const state = emptyGroup("full");
-  const coordinator = new Coordinator(state);
+  const coordinator = new TestedCoordinator(state);
   coordinator.join({ ...JOIN, memberId: "m1", instanceId: "i" }, [], 1);
   const first = state.members.get("m1");
   if (first === undefined) throw new Error("m1 did not join");
@@ -75,6 +79,7 @@ describe("joining", () => {
   test("[GRP-3] the first member creates the group and has all partitions at once", () => {
     const group = new GroupScenario({ t: 6 });
     expect(group.coordinator.exists).toBe(false);
+    group.coordinator.changes.newIncarnation = group.nowMs;
     const joined = group.join("a");
     expect(joined).toMatchObject({
       ok: true,
@@ -825,13 +830,10 @@ describe("offsets", () => {
   });
 
   test("[OFF-11] of older epochs those count from which on the member has the partition", () => {
-    const group = settled(); // Epoch 2; what a keeps it has from epoch 1 on.
+    const group = settled({ heartbeats: true }); // Epoch 2; what a keeps it has from epoch 1 on.
     const [kept = "t:0"] = group.assigned("a");
-    const since = (memberId: string, epoch: number, key: PartitionKey) => {
-      const commit = { key, offset: 5, metadata: "", isRewind: true };
-      const result = group.coordinator.offsets.commitSince(memberId, epoch, [commit], group.nowMs);
-      return result.ok ? (result.rejected[0]?.error ?? "ok") : result.error;
-    };
+    const since = (memberId: string, epoch: number, key: PartitionKey) =>
+      outcomeOfOne(group.commitAt(memberId, epoch, 5, [key]));
     expect([1, 2].map((epoch) => since("a", epoch, kept))).toEqual(["ok", "ok"]);
     for (const epoch of [0, -1, -99_999])
       expect(since("a", epoch, kept)).toBe("STALE_MEMBER_EPOCH");
@@ -844,18 +846,15 @@ describe("offsets", () => {
 
   test("[OFF-11] a partition that was given away and back does not count what came before", () => {
     const group = new GroupScenario({ t: 2 });
-    group.join("a");
-    group.join("b");
+    group.join("a", { heartbeats: true });
+    group.join("b", { heartbeats: true });
     group.revokeAll();
     const [moved = "t:1"] = group.assigned("b");
     group.leave("b");
     expect(group.assigned("a")).toContain(moved);
     const { memberEpoch } = group.member("a");
-    const commit = (epoch: number, offset: number) => {
-      const commits = [{ key: moved, offset, metadata: "", isRewind: true }];
-      const result = group.coordinator.offsets.commitSince("a", epoch, commits, group.nowMs);
-      return result.ok ? (result.rejected[0]?.error ?? "ok") : result.error;
-    };
+    const commit = (epoch: number, offset: number) =>
+      outcomeOfOne(group.commitAt("a", epoch, offset, [moved]));
     expect(commit(memberEpoch, 10)).toBe("ok");
     for (let epoch = 1; epoch < memberEpoch; epoch++)
       expect(commit(epoch, 3)).toBe("STALE_MEMBER_EPOCH");

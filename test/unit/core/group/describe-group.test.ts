@@ -1,28 +1,24 @@
 // A group as people see it, at moments that a test over sockets would have to catch.
 import { describe, expect, test } from "vitest";
-import { ClassicGroup } from "../../../../src/core/group/classic.ts";
-import { Coordinator } from "../../../../src/core/group/coordinator.ts";
 import { describeGroup } from "../../../../src/core/group/describe.ts";
 import { partitionKey } from "../../../../src/core/group/partition-key.ts";
 import * as responses from "../../../../src/worker/http/responses.ts";
 import { ClassicRig } from "../../../support/classic-rig.ts";
 import { GroupScenario } from "../../../support/group-scenario.ts";
 
-const NO_CLASSIC = new ClassicGroup(null, 0);
-
 describe("describe", () => {
   test("[OFF-6] while partitions move, a member's target is what it shall have in the end", () => {
     const group = new GroupScenario({ t: 4 });
     group.join("a");
     group.join("b");
-    const { state, members } = describeGroup(group.coordinator, NO_CLASSIC);
+    const { state, members } = describeGroup(group.state);
     expect(state).toBe("RECONCILING");
     const [a, b] = members;
     expect(b).toMatchObject({ assignment: [], target: [{ topic: "t" }] });
     expect(b?.target[0]?.partitions).toHaveLength(2);
     expect(a?.target).toEqual(a?.assignment);
     group.revoked("a");
-    const settled = describeGroup(group.coordinator, NO_CLASSIC);
+    const settled = describeGroup(group.state);
     expect(settled.state).toBe("STABLE");
     expect(settled.members[1]?.assignment).toEqual(b?.target);
     expect(settled.members[1]?.target).toEqual(b?.target);
@@ -33,9 +29,9 @@ describe("describe", () => {
     group.join("a");
     const { state } = group;
     const ahead = { ...state, groupEpoch: state.assignmentEpoch + 1 };
-    expect(describeGroup(new Coordinator(ahead), NO_CLASSIC).state).toBe("ASSIGNING");
+    expect(describeGroup(ahead).state).toBe("ASSIGNING");
     const left = { ...ahead, members: new Map() };
-    expect(describeGroup(new Coordinator(left), NO_CLASSIC).state).toBe("EMPTY");
+    expect(describeGroup(left).state).toBe("EMPTY");
   });
 
   test("[OFF-6] members come in the order in which they joined, topics by name, each partition with its offset", () => {
@@ -44,7 +40,7 @@ describe("describe", () => {
     group.commit("z", { [partitionKey("alpha", 11)]: 7, [partitionKey("mid", 0)]: 0 });
     group.join("a", { topics: [] });
     group.join("z", { instanceId: "i", memberEpoch: 1, owned: group.owned("z") });
-    const { members, offsets } = describeGroup(group.coordinator, NO_CLASSIC);
+    const { members, offsets } = describeGroup(group.state);
     expect(members.map(({ memberId }) => memberId)).toEqual(["z", "a"]);
     expect(members[0]?.assignment).toEqual([
       { topic: "alpha", partitions: Array.from({ length: 12 }, (_, i) => i) },
@@ -57,7 +53,7 @@ describe("describe", () => {
     const topics = new Map(
       [...state.topics.values()].map((topic, i) => [`${9 - i}`, { ...topic, name: `${9 - i}` }]),
     );
-    const other = describeGroup(new Coordinator({ ...state, members: loaded, topics }), NO_CLASSIC);
+    const other = describeGroup({ ...state, members: loaded, topics });
     expect(other.members.map(({ memberId }) => memberId)).toEqual(["z", "a"]);
     expect(other.members[0]?.assignment.map(({ topic }) => topic)).toEqual(["7", "8", "9"]);
     expect(offsets).toEqual([
@@ -76,14 +72,13 @@ describe("describe", () => {
     const group = new GroupScenario({ t: 1, u: 1 });
     group.join("a");
     group.replaceTopic("t", 1);
-    const [a] = describeGroup(group.coordinator, NO_CLASSIC).members;
+    const [a] = describeGroup(group.state).members;
     expect(a).toMatchObject({ state: "UNREVOKED_PARTITIONS" });
     expect(a?.target).toEqual([
       { topic: "t", partitions: [0] },
       { topic: "u", partitions: [0] },
     ]);
-    const raw = new Coordinator({ ...group.state, topics: new Map() });
-    const [told] = describeGroup(raw, NO_CLASSIC).members;
+    const [told] = describeGroup({ ...group.state, topics: new Map() }).members;
     expect(told?.target.map(({ topic }) => topic)).toEqual(["t-2", "u"]);
   });
 
@@ -95,7 +90,7 @@ describe("describe", () => {
     const group = new GroupScenario({ t: 1 });
     group.join("a", join);
     if (isSilent) group.disconnect("a");
-    const { members } = describeGroup(group.coordinator, NO_CLASSIC);
+    const { members } = describeGroup(group.state);
     expect(members).toMatchObject([{ connected }]);
   });
 
@@ -105,7 +100,7 @@ describe("describe", () => {
     group.join("b");
     const named = { ...group.member("b"), clientId: "c" };
     group.state.members.set("b", named);
-    const [a, b] = describeGroup(group.coordinator, NO_CLASSIC).members;
+    const [a, b] = describeGroup(group.state).members;
     expect(a).toMatchObject({ instanceId: "i" });
     expect(a).not.toHaveProperty("clientId");
     expect(b).toMatchObject({ clientId: "c" });
@@ -113,11 +108,10 @@ describe("describe", () => {
   });
 
   test("[CLS-8] [DOC-1] a classic group is told by its members, in each phase", () => {
-    const none = new GroupScenario({}).coordinator;
     const rig = new ClassicRig();
     const one = rig.join("", { instanceId: "i" }).joined?.memberId ?? "";
     const told = () => {
-      const group = describeGroup(none, rig.group);
+      const group = describeGroup(rig.group.machine.state);
       // [DOC-1] It is what the API's description says, whatever the phase.
       expect(group.members).toEqual(responses.group.shape.members.parse(group.members));
       expect(group.state).toBe(responses.group.shape.state.parse(group.state));

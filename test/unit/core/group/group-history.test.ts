@@ -1,9 +1,7 @@
 // The flight recorder: what the coordinator's operations leave behind for people.
 import { expect, test } from "vitest";
 import { GroupStore } from "../../../../durable-objects/group/group-store.ts";
-import type { ClassicGroup } from "../../../../src/core/group/classic.ts";
-import { ClassicHistory, snapshotOf } from "../../../../src/core/group/classic-history.ts";
-import { Coordinator } from "../../../../src/core/group/coordinator.ts";
+import { type ClassicState, NO_CLASSIC_MEMBERS } from "../../../../src/core/group/classic-state.ts";
 import { type HistoryEntry, HistoryRecorder } from "../../../../src/core/group/history.ts";
 import type { PartitionKey } from "../../../../src/core/group/partition-key.ts";
 import { emptyGroup, type GroupState, type Member } from "../../../../src/core/group/state.ts";
@@ -16,13 +14,15 @@ import {
 import { ClassicRig } from "../../../support/classic-rig.ts";
 import { GroupScenario } from "../../../support/group-scenario.ts";
 import { nodeSql } from "../../../support/node-sql.ts";
+import { seen } from "../../../support/sight.ts";
+import { TestedCoordinator } from "../../../support/tested-coordinator.ts";
 
 const TOPIC = { topicId: "t-1", name: "orders", partitions: 4 };
 
 class Recorded {
   readonly storage = nodeSql();
   store = new GroupStore(this.storage, "g");
-  coordinator = new Coordinator(this.store.load());
+  coordinator = new TestedCoordinator(this.store.load());
   nowMs = 1_000;
 
   join(memberId: string, more: { topics?: string[]; memberEpoch?: number } = {}): void {
@@ -56,7 +56,7 @@ class Recorded {
 
   evict(): void {
     this.store = new GroupStore(this.storage, "g");
-    this.coordinator = new Coordinator(this.store.load());
+    this.coordinator = new TestedCoordinator(this.store.load());
   }
 }
 
@@ -102,7 +102,7 @@ test("[HIS-1] a lost connection, its return, a timeout, a leave and changes from
   group.coordinator.disconnect("a", group.nowMs);
   group.told();
   group.nowMs += 5_000;
-  group.coordinator.expire(() => group.nowMs, group.nowMs);
+  group.coordinator.expire(seen(group.nowMs), group.nowMs);
   expect(group.told().slice(0, 2)).toEqual([
     "removed a session timeout",
     "rebalanced client-a removed: session timeout",
@@ -114,7 +114,11 @@ test("[HIS-1] a lost connection, its return, a timeout, a leave and changes from
   ]);
   group.coordinator.leave("b", group.nowMs);
   expect(group.told()).toEqual(["removed b left", "rebalanced client-b removed: left"]);
-  group.coordinator.offsets.reset([{ key: "t-1:2", offset: 7 }], [], group.nowMs);
+  group.coordinator.offsets.reset(
+    [{ topic: "orders", topicId: "t-1", partition: 2, offset: 7 }],
+    [],
+    group.nowMs,
+  );
   expect(group.told()).toEqual(["offsets reset orders:2"]);
   group.coordinator.offsets.delete(["orders"]);
   expect(group.told()).toEqual(["offsets deleted orders"]);
@@ -263,8 +267,10 @@ test("[HIS-1] positions that expire, or are deleted, rebalance nobody and are no
   ]);
 });
 
-function groupEvent({ members, targets, topics, offsets, owners, groupId, ...rest }: GroupState) {
-  return { type: "group" as const, ...rest };
+function groupEvent({ incarnation, groupEpoch, assignmentEpoch, ...rest }: GroupState) {
+  const { nextMemberNumber, overrides, emptySinceMs } = rest;
+  const counts = { incarnation, groupEpoch, assignmentEpoch, nextMemberNumber };
+  return { type: "group" as const, ...counts, overrides, emptySinceMs };
 }
 
 test("[HIS-1] an operation has so many entries, names so many causes and so many partitions", () => {
@@ -303,15 +309,15 @@ test("[HIS-1] an operation has so many entries, names so many causes and so many
   expect(recorder.take()).toHaveLength(MAX_HISTORY_ENTRIES_PER_OPERATION);
 });
 
-/** A classic group whose operations are recorded, as the object does. */
+/** A classic group and what its operations leave behind. */
 class RecordedClassic extends ClassicRig {
-  readonly history = new ClassicHistory();
+  takeHistory(): HistoryEntry[] {
+    return this.group.history.splice(0);
+  }
 
-  told(act: () => unknown, reason = "left"): string[] {
-    const before = snapshotOf(this.group);
+  told(act: () => unknown): string[] {
     act();
-    this.history.record(before, this.group, reason);
-    return this.history.take().map(short);
+    return this.takeHistory().map(short);
   }
 }
 
@@ -341,24 +347,26 @@ test("[HIS-1] of a classic group it is told who joined and was removed and why, 
   expect(rig.told(() => rig.join("b", { ...b, newMemberId: "" }))).toEqual([
     "rebalanced a member asked for it",
   ]);
-  const left = rig.told(() => rig.group.leave("b", "i", rig.nowMs), "session timeout");
-  expect(left).toEqual(["removed b session timeout"]);
+  expect(rig.told(() => rig.sync("a", 3))).toEqual([]);
+  rig.nowMs += 9_000;
+  expect(rig.told(() => rig.beat("a", 3))).toEqual([]);
+  expect(rig.told(() => rig.pass(1_000))).toEqual(["removed b session timeout"]);
   expect(rig.told(() => rig.join("a"))).toEqual(["rebalanced client-b removed: session timeout"]);
+  expect(rig.told(() => rig.group.leave("a", null, rig.nowMs))).toEqual([
+    "removed a left",
+    "rebalanced a removed: left",
+  ]);
 });
 
 test("[HIS-1] an entry of a classic group has the member's names and the generation from before", () => {
   const rig = new RecordedClassic();
-  const before = snapshotOf(rig.group);
   rig.join("", { newMemberId: "a", instanceId: "i", clientId: "c" });
-  rig.history.record(before, rig.group, "");
-  expect(rig.history.take()).toEqual([
+  expect(rig.takeHistory()).toEqual([
     { type: "joined", epoch: 0, memberId: "a", clientId: "c", instanceId: "i" },
     { type: "rebalanced", epoch: 0, newEpoch: 1, reason: "c joined" },
   ]);
-  const stable = snapshotOf(rig.group);
   rig.sync("a", 1, { a: assignment(2) }, { instanceId: "i" });
-  rig.history.record(stable, rig.group, "");
-  expect(rig.history.take()).toEqual([
+  expect(rig.takeHistory()).toEqual([
     {
       type: "assigned",
       epoch: 1,
@@ -370,11 +378,9 @@ test("[HIS-1] an entry of a classic group has the member's names and the generat
       partitionCount: 1,
     },
   ]);
-  expect(rig.history.take()).toEqual([]);
-  const led = snapshotOf(rig.group);
+  expect(rig.takeHistory()).toEqual([]);
   rig.join("", { newMemberId: "b", mustKnowId: false });
-  rig.history.record(led, rig.group, "");
-  expect(rig.history.take()[0]).not.toHaveProperty("instanceId");
+  expect(rig.takeHistory()[0]).not.toHaveProperty("instanceId");
 });
 
 test("[HIS-1] an operation of a classic group has so many entries, causes and partitions", () => {
@@ -382,6 +388,11 @@ test("[HIS-1] an operation of a classic group has so many entries, causes and pa
     memberId: `m${i}`,
     instanceId: null,
     clientId: "",
+    clientHost: "/",
+    sessionTimeoutMs: 10_000,
+    rebalanceTimeoutMs: 10_000,
+    protocols: [],
+    silentSinceMs: null,
     assignment: Uint8Array.from(
       [0, 1, 0, 0, 0, 2].concat(
         [0, 1].flatMap((topic) => {
@@ -393,14 +404,15 @@ test("[HIS-1] an operation of a classic group has so many entries, causes and pa
     ),
   });
   const record = (count: number, partitions: number) => {
-    const history = new ClassicHistory();
+    const recorder = new HistoryRecorder();
     const members = new Map(
       Array.from({ length: count }, (_, i) => [`m${i}`, member(i, partitions)]),
     );
-    const group = { members, phase: "STABLE", generation: 1 } as unknown as ClassicGroup;
-    const before = { members: new Map(), phase: "COMPLETING", generation: 0 } as const;
-    history.record(before, group, "");
-    return history.take();
+    const before: ClassicState = { ...NO_CLASSIC_MEMBERS, phase: "COMPLETING" };
+    const classic: ClassicState = { ...before, members, phase: "STABLE", generation: 1 };
+    const event = { type: "classic", classic, isStored: true, reason: "left" } as const;
+    recorder.record({ ...emptyGroup("g"), classic: before }, event);
+    return recorder.take();
   };
   const each = MAX_HISTORY_PARTITIONS - 1;
   const count = Math.ceil(MAX_HISTORY_PARTITIONS_PER_OPERATION / each) + 2;

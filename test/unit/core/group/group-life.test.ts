@@ -1,9 +1,14 @@
 // The life of a group: it comes to be, is occupied by members of another kind, is empty, and is made again; and its times
 // when the clock is set.
 import { describe, expect, test } from "vitest";
-import { Coordinator, type JoinRequest } from "../../../../src/core/group/coordinator.ts";
+import {
+  type ClassicMember,
+  NO_CLASSIC_MEMBERS,
+} from "../../../../src/core/group/classic-state.ts";
+import type { JoinRequest } from "../../../../src/core/group/requests.ts";
 import { emptyGroup } from "../../../../src/core/group/state.ts";
 import { GroupScenario, REBALANCE_MS, SESSION_MS } from "../../../support/group-scenario.ts";
+import { TestedCoordinator } from "../../../support/tested-coordinator.ts";
 
 const JOIN: JoinRequest = {
   memberId: "m",
@@ -19,10 +24,22 @@ const JOIN: JoinRequest = {
   heartbeats: false,
 };
 
+const CLASSIC_MEMBER: ClassicMember = {
+  memberId: "c",
+  instanceId: null,
+  clientId: "",
+  clientHost: "/",
+  sessionTimeoutMs: SESSION_MS,
+  rebalanceTimeoutMs: REBALANCE_MS,
+  protocols: [],
+  assignment: new Uint8Array(),
+  silentSinceMs: null,
+};
+
 /** Each brings a group about. */
 const BEGINNINGS: Record<
   string,
-  { begin: (group: Coordinator, nowMs: number) => void; isEmpty: boolean }
+  { begin: (group: TestedCoordinator, nowMs: number) => void; isEmpty: boolean }
 > = {
   "a native member": {
     begin: (group, nowMs) => void group.join(JOIN, [], nowMs),
@@ -32,42 +49,43 @@ const BEGINNINGS: Record<
     begin: (group, nowMs) => void group.alterConfig({ "group.max.size": 9 }, nowMs),
     isEmpty: true,
   },
-  "classic members": { begin: (group, nowMs) => group.setOccupied(true, nowMs), isEmpty: false },
-  "a commit by nobody": { begin: (group, nowMs) => group.setOccupied(false, nowMs), isEmpty: true },
+  "classic members": { begin: (group, nowMs) => group.changes.occupy(true, nowMs), isEmpty: false },
+  "a commit by nobody": {
+    begin: (group, nowMs) => group.changes.occupy(false, nowMs),
+    isEmpty: true,
+  },
 };
 
 describe.each(Object.entries(BEGINNINGS))("a group that %s makes", (_, { begin, isEmpty }) => {
   test("[GRP-13] exists from then on, once, and ages if it is empty", () => {
-    const group = new Coordinator(emptyGroup("g"));
+    const group = new TestedCoordinator(emptyGroup("g"));
     expect(group.exists).toBe(false);
     expect(group.takeEvents()).toEqual([]);
+    group.changes.newIncarnation = 1_000;
     begin(group, 1_000);
     expect(group.exists).toBe(true);
     expect(group.state).toMatchObject({ incarnation: 1_000, emptySinceMs: isEmpty ? 1_000 : null });
+    group.changes.newIncarnation = 2_000;
     for (const again of Object.values(BEGINNINGS)) again.begin(group, 2_000);
     expect(group.state.incarnation).toBe(1_000);
-  });
-
-  test.each([
-    { retired: 0, nowMs: 1_000, is: 1_000 },
-    { retired: 999, nowMs: 1_000, is: 1_000 },
-    { retired: 1_000, nowMs: 1_000, is: 1_001 },
-    { retired: 5_000, nowMs: 1_000, is: 5_001 },
-  ])("[CLK-5] after $retired, at $nowMs, has the incarnation $is", ({ retired, nowMs, is }) => {
-    const group = new Coordinator(emptyGroup("g"));
-    group.retiredIncarnation = retired;
-    begin(group, nowMs);
-    expect(group.state.incarnation).toBe(is);
   });
 });
 
 test("[OFF-10] a group is empty from when the last member of any kind went, until one comes", () => {
-  const group = new Coordinator(emptyGroup("g"));
+  const group = new TestedCoordinator(emptyGroup("g"));
+  const told = () => [group.state.emptySinceMs, group.takeEvents().length];
+  /** Classic members are there, or are not. */
   const occupied = (isOccupied: boolean, nowMs: number) => {
-    group.setOccupied(isOccupied, nowMs);
-    return [group.state.emptySinceMs, group.takeEvents().length];
+    const members = new Map(isOccupied ? [["c", CLASSIC_MEMBER]] : []);
+    group.state.classic = { ...NO_CLASSIC_MEMBERS, members };
+    group.changes.noteMembers(nowMs);
+    return told();
   };
-  expect(occupied(false, 1_000)).toEqual([1_000, 1]);
+  expect(occupied(false, 500)).toEqual([null, 0]);
+  group.changes.newIncarnation = 1_000;
+  group.changes.occupy(false, 1_000);
+  expect(told()).toEqual([1_000, 1]);
+  group.changes.newIncarnation = 1_500;
   expect(occupied(false, 2_000)).toEqual([1_000, 0]);
   expect(occupied(true, 3_000)).toEqual([null, 1]);
   expect(occupied(true, 4_000)).toEqual([null, 0]);

@@ -1,17 +1,19 @@
 // A group's positions from outside and in the end: they are set, deleted and committed by nobody, and they expire.
 import { describe, expect, test } from "vitest";
-import type { Result } from "../../../../src/core/errors.ts";
-import type { OffsetCommit } from "../../../../src/core/group/offsets.ts";
-import type { PartitionKey } from "../../../../src/core/group/partition-key.ts";
+import type { KafkaResult } from "../../../../src/core/errors.ts";
+import { type PartitionKey, parsePartitionKey } from "../../../../src/core/group/partition-key.ts";
+import type { NamedOffset } from "../../../../src/core/group/requests.ts";
+import { ClassicRig } from "../../../support/classic-rig.ts";
 import { GroupScenario } from "../../../support/group-scenario.ts";
 
 const DAY_MS = 24 * 60 * 60_000;
 
-function commitOf(key: PartitionKey, offset: number, more: Partial<OffsetCommit> = {}) {
-  return { key, offset, metadata: "", isRewind: false, ...more };
+function commitOf(key: PartitionKey, offset: number, more: Partial<NamedOffset> = {}): NamedOffset {
+  const { topicId: topic, partition } = parsePartitionKey(key);
+  return { topic, partition, offset, metadata: "", ...more };
 }
 
-const outcome = (result: Result<object>) => (result.ok ? "ok" : result.error);
+const outcome = (result: KafkaResult<object>) => (result.ok ? "ok" : result.error);
 
 /** A group that has read t and u, has nobody now, and has committed in both. */
 function left(): GroupScenario {
@@ -66,21 +68,18 @@ describe("deleting", () => {
 
   test("[KFK-14] one position goes alone, its topic stays known, and what is read or unknown is refused", () => {
     const group = left();
-    const { offsets } = group.coordinator;
-    expect(changes(group, () => expect(outcome(offsets.deletePosition("t", 1))).toBe("ok"))).toBe(
-      1,
-    );
+    const deleted = ({ coordinator }: GroupScenario, topic: string, partition: number) => {
+      const result = coordinator.offsets.deletePositions([{ topic, partition }]);
+      return result.ok ? result.outcomes : result.error;
+    };
+    expect(changes(group, () => expect(deleted(group, "t", 1)).toEqual([null]))).toBe(1);
     expect([group.committed("t:0"), group.committed("t:1")]).toEqual([4, null]);
-    expect(changes(group, () => expect(outcome(offsets.deletePosition("t", 1))).toBe("ok"))).toBe(
-      0,
-    );
+    expect(changes(group, () => expect(deleted(group, "t", 1)).toEqual([null]))).toBe(0);
     expect(group.state.topics.has("t")).toBe(true);
-    expect(outcome(offsets.deletePosition("nope", 0))).toBe("UNKNOWN_TOPIC_OR_PARTITION");
+    expect(deleted(group, "nope", 0)).toEqual(["UNKNOWN_TOPIC_OR_PARTITION"]);
     const read = left();
     read.join("b", { topics: ["u"] });
-    expect(outcome(read.coordinator.offsets.deletePosition("u", 0))).toBe(
-      "GROUP_SUBSCRIBED_TO_TOPIC",
-    );
+    expect(deleted(read, "u", 0)).toEqual(["GROUP_SUBSCRIBED_TO_TOPIC"]);
     expect(read.committed("u:0")).toBe(6);
   });
 });
@@ -92,9 +91,9 @@ describe("setting", () => {
     const group = left();
     const { offsets } = group.coordinator;
     const resets = [
-      { key: "t:0" as const, offset: 1 },
-      { key: "new:0" as const, offset: 2 },
-      { key: "gone:0" as const, offset: 3 },
+      { topic: "t", topicId: "t", partition: 0, offset: 1 },
+      { topic: "new", topicId: "new", partition: 0, offset: 2 },
+      { topic: "gone", topicId: "gone", partition: 0, offset: 3 },
     ];
     expect(outcome(offsets.reset(resets, [topic("new"), topic("t")], group.nowMs))).toBe("ok");
     const told = ["t:0", "new:0", "gone:0"] as const;
@@ -113,7 +112,7 @@ describe("setting", () => {
   test("[OFF-4] nothing is set while there are members, and the refusal tells how many", () => {
     const group = left();
     group.join("a");
-    const result = group.coordinator.offsets.reset([{ key: "t:0", offset: 1 }], [], group.nowMs);
+    const result = group.reset({ "t:0": 1 });
     expect(result).toMatchObject({
       error: "NON_EMPTY_GROUP",
       detail: expect.stringContaining("group group has 1 member(s)"),
@@ -123,14 +122,18 @@ describe("setting", () => {
 
   test("[CLS-6] a commit of a classic member goes back too, makes its topics known, and is told of those that are gone", () => {
     const group = left();
-    const rejected = group.coordinator.offsets.commitClassic(
+    const rig = new ClassicRig();
+    const { id: memberId } = rig.newcomer();
+    rig.sync(memberId, 1);
+    group.state.classic = rig.group.state;
+    const result = group.coordinator.offsets.commitNamed(
+      { memberId, instanceId: null, generation: 1 },
       [commitOf("t:0", 1), commitOf("new:0", 2), commitOf("gone:0", 3)],
       [topic("new"), topic("t")],
+      () => expect.fail("the group is there"),
       group.nowMs,
     );
-    expect(rejected.map(({ key, error }) => [key, error])).toEqual([
-      ["gone:0", "UNKNOWN_TOPIC_OR_PARTITION"],
-    ]);
+    expect(result).toEqual({ ok: true, outcomes: [null, null, "UNKNOWN_TOPIC_OR_PARTITION"] });
     const told = ["t:0", "new:0", "gone:0"] as const;
     expect(told.map((key) => group.committed(key))).toEqual([1, 2, null]);
     expect(group.state.topics.get("t")?.partitions).toBe(2);
@@ -143,7 +146,15 @@ describe("setting", () => {
       commitOf("t:1", 1, { leaderEpoch: 7 }),
       commitOf("u:0", 1),
     ];
-    group.coordinator.offsets.commitClassic(commits, [], group.nowMs);
+    const byHand = { memberId: "", instanceId: null, generation: -1 };
+    const result = group.coordinator.offsets.commitNamed(
+      byHand,
+      commits,
+      [],
+      () => {},
+      group.nowMs,
+    );
+    expect(result).toEqual({ ok: true, outcomes: [null, null, null] });
     expect(group.state.offsets.get("t:0")).toMatchObject({ leaderEpoch: 0, metadata: "m" });
     expect(group.state.offsets.get("t:1")).toMatchObject({ leaderEpoch: 7 });
     expect(group.state.offsets.get("u:0")).not.toHaveProperty("leaderEpoch");
@@ -153,8 +164,8 @@ describe("setting", () => {
 describe("committing", () => {
   test("[OFF-11] commits at an epoch that the member was told count for what it had by then, those ahead for nothing", () => {
     const group = new GroupScenario({ t: 2 });
-    group.join("a");
-    group.join("b");
+    group.join("a", { heartbeats: true });
+    group.join("b", { heartbeats: true });
     group.revokeAll();
     group.leave("b");
     const { memberEpoch, assignmentEpochs } = group.member("a");
@@ -162,19 +173,14 @@ describe("committing", () => {
     const [old, late] = epochs.map(([key]) => key);
     if (old === undefined || late === undefined) throw new Error("a has both");
     const commit = (epoch: number, offset: number) => {
-      const commits = [commitOf(old, offset), commitOf(late, offset)];
-      const { offsets } = group.coordinator;
-      const result = offsets.commitSince("a", epoch, commits, group.nowMs);
-      group.coordinator.takeEvents();
-      return result.ok ? result.rejected.map(({ key, error }) => [key, error]) : result.error;
+      const result = group.commitAt("a", epoch, offset, [old, late]);
+      return result.ok ? result.outcomes : result.error;
     };
     expect(commit(memberEpoch + 1, 1)).toBe("STALE_MEMBER_EPOCH");
-    expect(commit(memberEpoch, 1)).toEqual([]);
-    expect(commit(memberEpoch - 1, 2)).toEqual([[late, "STALE_MEMBER_EPOCH"]]);
+    expect(commit(memberEpoch, 1)).toEqual([null, null]);
+    expect(commit(memberEpoch - 1, 2)).toEqual([null, "STALE_MEMBER_EPOCH"]);
     expect([group.committed(old), group.committed(late)]).toEqual([2, 1]);
-    expect(
-      outcome(group.coordinator.offsets.commitSince("x", 1, [commitOf(old, 9)], group.nowMs)),
-    ).toBe("UNKNOWN_MEMBER_ID");
+    expect(outcome(group.commitAt("x", 1, 9, [old]))).toBe("UNKNOWN_MEMBER_ID");
   });
 
   test("[OFF-3] the same offset again is committed, one less is not, unless the member sought", () => {

@@ -1,7 +1,7 @@
 // The coordinator keeps the records that a polling member was sent, and those that it acknowledged.
 import { expect, test } from "vitest";
-import type { Delivery } from "../../../../src/core/group/coordinator.ts";
-import type { PartitionKey } from "../../../../src/core/group/partition-key.ts";
+import { type PartitionKey, parsePartitionKey } from "../../../../src/core/group/partition-key.ts";
+import type { Ack, Delivery } from "../../../../src/core/group/requests.ts";
 import { GroupScenario } from "../../../support/group-scenario.ts";
 
 const sent = (key: PartitionKey, nextOffset: number | null, beginOffset: number | null = null) => ({
@@ -9,6 +9,14 @@ const sent = (key: PartitionKey, nextOffset: number | null, beginOffset: number 
   nextOffset,
   beginOffset,
 });
+
+/** The acknowledgements of all records before these offsets. A topic's name is its id. */
+function acksOf(offsets: Readonly<Record<PartitionKey, number>>): Ack[] {
+  return Object.entries(offsets).map(([key, offset]) => {
+    const { topicId, partition } = parsePartitionKey(key as PartitionKey);
+    return { topic: topicId, partition, offset: offset - 1 };
+  });
+}
 
 class Polls extends GroupScenario {
   constructor() {
@@ -26,25 +34,17 @@ class Polls extends GroupScenario {
 
   /** Returns why the acknowledgements were refused, or what of each. */
   ack(offsets: Readonly<Record<PartitionKey, number>>, memberId = "p") {
-    const acks = Object.entries(offsets).map(([key, offset]) => ({
-      key: key as PartitionKey,
-      offset,
-      metadata: "",
-      isRewind: false,
-    }));
-    const result = this.coordinator.offsets.acknowledge(memberId, acks, this.nowMs);
+    const result = this.coordinator.offsets.acknowledge(memberId, acksOf(offsets), this.nowMs);
     const changes = this.coordinator.takeEvents().length;
     if (!result.ok) return { error: result.error, detail: result.detail, changes };
-    const rejected = result.rejected.map(({ key, error }) => `${key} ${error}`);
+    const rejected = result.rejected.map(
+      ({ topic, partition, code }) => `${topic}:${partition} ${code}`,
+    );
     return { rejected, changes };
   }
 
   note(offsets: Readonly<Record<PartitionKey, number>>, memberId = "p"): number {
-    const acks = Object.entries(offsets).map(([key, offset]) => ({
-      key: key as PartitionKey,
-      offset,
-    }));
-    this.coordinator.offsets.noteRefused(memberId, acks);
+    this.coordinator.offsets.noteRefused(memberId, acksOf(offsets));
     return this.coordinator.takeEvents().length;
   }
 

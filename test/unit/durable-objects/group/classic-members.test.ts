@@ -1,16 +1,28 @@
 // The calls of classic members that wait for each other: what they are answered, when, and what is stored by then.
 import { describe, expect, test, vi } from "vitest";
-import { ERRORS } from "../../../../src/core/errors.ts";
-import { KafkaMembersRig, standingDate } from "../../../support/kafka-members-rig.ts";
+import { joinedReply, syncedReply } from "../../../../src/calls/kafka-replies.ts";
+import { unwrap } from "../../../../src/core/errors.ts";
+import type { ClassicJoin, ClassicSync } from "../../../../src/core/group/requests.ts";
+import {
+  BY_HAND,
+  KafkaMembersRig,
+  offset,
+  standingDate,
+} from "../../../support/kafka-members-rig.ts";
 
 standingDate();
 
 const CHANGED = { type: "changed" };
-const MAX_SIZE = 100;
-
 class Rig extends KafkaMembersRig {
   join(options: Parameters<KafkaMembersRig["classicJoin"]>[0] = {}) {
-    return watched(this.classic.join(this.classicJoin(options), MAX_SIZE, this.clock.now()));
+    return watched(this.#joined(this.classicJoin(options)));
+  }
+
+  async #joined(request: ClassicJoin) {
+    return joinedReply(
+      await this.keeper.ask({ type: "joinClassic", ...request, newIncarnation: 1 }),
+      "",
+    );
   }
 
   sync(memberId: string, generation: number) {
@@ -18,7 +30,37 @@ class Rig extends KafkaMembersRig {
       ...{ memberId, instanceId: null, generation },
       ...{ protocolType: "consumer", protocolName: "range", assignments: [] },
     };
-    return watched(this.classic.sync(request, this.clock.now()));
+    return watched(this.#synced(request));
+  }
+
+  async #synced(request: ClassicSync) {
+    return syncedReply(await this.keeper.ask({ type: "syncClassic", ...request }));
+  }
+
+  /** A member leaves. Returns what it is answered. */
+  leave(memberId: string) {
+    const members = [{ memberId, instanceId: null }];
+    const [outcome = null] = unwrap(this.keeper.handle({ type: "leaveClassic", members })).outcomes;
+    return outcome;
+  }
+
+  beat(memberId: string, generation: number) {
+    return this.keeper.handle({ type: "heartbeatClassic", memberId, instanceId: null, generation });
+  }
+
+  /** The alarm rings so much later. */
+  pass(ms: number): void {
+    vi.setSystemTime(Date.now() + ms);
+    this.keeper.handle({ type: "expire" });
+  }
+
+  get memberIds(): string[] {
+    return [...this.classic.members.keys()];
+  }
+
+  /** Since when each stored member is silent. */
+  get storedSilences(): (number | null)[] {
+    return Array.from(this.stored.classic.members.values(), ({ silentSinceMs }) => silentSinceMs);
   }
 
   /** Two members of one generation that have their assignments. */
@@ -65,7 +107,7 @@ test("[CLS-1] whoever waits for others has no answer until they come, and then e
   const again = rig.join({ memberId: a });
   await settled();
   expect([newcomer.answer, again.answer]).toEqual([undefined, undefined]);
-  rig.classic.leave([...rig.classic.group.members.keys()][1] ?? "", null, rig.clock.now());
+  rig.leave(rig.memberIds[1] ?? "");
   await settled();
   expect(newcomer.answer).toMatchObject({ errorCode: 0, generation: generation + 1 });
   expect(again.answer).toMatchObject({ errorCode: 0, generation: generation + 1 });
@@ -75,15 +117,15 @@ describe("where the storage refuses", () => {
   test("[CLS-7] every call that waits is refused, and nothing of the decision is left", async () => {
     const rig = new Rig();
     const { a, b, generation } = await rig.settledPair();
-    const writes = rig.classicWrites;
+    const writes = rig.storage.classicWrites;
     const waiting = rig.join({
       memberId: a,
       protocols: [{ name: "range", metadata: new Uint8Array([2]) }],
     });
     await settled();
-    expect(rig.classicWrites).toBe(writes + 1);
-    rig.storageError = new Error("disk full");
-    expect(() => rig.classic.leave(b, null, rig.clock.now())).toThrow(
+    expect(rig.storage.classicWrites).toBe(writes + 1);
+    rig.storage.error = new Error("disk full");
+    expect(() => rig.leave(b)).toThrow(
       expect.objectContaining({
         code: "KAFKA_STORAGE_ERROR",
         message: expect.stringContaining("nothing was stored: Error: disk full"),
@@ -91,9 +133,9 @@ describe("where the storage refuses", () => {
     );
     await settled();
     expect(waiting.error).toMatchObject({ code: "KAFKA_STORAGE_ERROR" });
-    expect([...rig.classic.group.members.keys()]).toEqual([a, b]);
-    rig.storageError = null;
-    expect(rig.classic.group.generation).toBe(generation);
+    expect(rig.memberIds).toEqual([a, b]);
+    rig.storage.error = null;
+    expect(rig.classic.generation).toBe(generation);
     // It joins again, as a client does, and is not answered by the call before.
     const again = [rig.join({ memberId: a }), rig.join({ memberId: b })];
     await Promise.all(again.map(({ promise }) => promise));
@@ -104,11 +146,11 @@ describe("where the storage refuses", () => {
   test("[CLS-7] a join that cannot be stored is refused itself, and whoever did not wait is not", async () => {
     const rig = new Rig();
     const { a, b } = await rig.settledPair();
-    rig.storageError = new Error("disk full");
+    rig.storage.error = new Error("disk full");
     const refused = rig.join();
     await settled();
     expect(refused.error).toMatchObject({ code: "KAFKA_STORAGE_ERROR" });
-    expect([...rig.classic.group.members.keys()]).toEqual([a, b]);
+    expect(rig.memberIds).toEqual([a, b]);
   });
 });
 
@@ -118,7 +160,7 @@ describe("watched members", () => {
     const { a, b, generation } = await rig.settledPair();
     const sockets = [rig.watch(a), rig.watch(b)];
     const told = () => sockets.map((socket) => socket.take());
-    rig.classic.heartbeat({ memberId: a, instanceId: null, generation }, rig.clock.now());
+    rig.beat(a, generation);
     expect(told(), "a heartbeat is no news").toEqual([[], []]);
     const joins = [
       rig.join({ memberId: a, protocols: [{ name: "range", metadata: new Uint8Array([2]) }] }),
@@ -133,53 +175,47 @@ describe("watched members", () => {
     const rig = new Rig();
     const { memberId } = await rig.settledClassic({ instanceId: "i" });
     const watch = rig.watch(memberId);
-    const { generation } = rig.classic.group;
+    const { generation } = rig.classic;
     const successor = await rig.join({ instanceId: "i" }).promise;
     expect(successor).toMatchObject({ errorCode: 0, generation });
-    expect([watch.sent, rig.classic.group.phase]).toEqual([[CHANGED], "STABLE"]);
+    expect([watch.sent, rig.classic.phase]).toEqual([[CHANGED], "STABLE"]);
   });
 
   test("[CLK-4] where the clock was set those that are silent have a session from then on, stored at once", async () => {
     const rig = new Rig();
     const { a, b } = await rig.settledPair();
-    const nowMs = rig.clock.now();
-    rig.classic.unwatched(a, nowMs);
-    rig.classic.beginSessionsAnew(nowMs + 9_000);
-    expect(rig.classicState?.members.map(({ silentSinceMs }) => silentSinceMs)).toEqual([
-      nowMs + 9_000,
-      null,
-    ]);
-    rig.classic.expire(nowMs + 18_999);
-    expect([...rig.classic.group.members.keys()]).toEqual([a, b]);
+    rig.lose(rig.watch(a));
+    vi.setSystemTime(Date.now() + 9_000);
+    rig.watch(b);
+    rig.keeper.handle({ type: "beginSessionsAnew" });
+    expect(rig.storedSilences).toEqual([Date.now(), null]);
+    rig.pass(9_999);
+    expect(rig.memberIds).toEqual([a, b]);
   });
 
   test("[CLS-3] one whose watch is lost has its session from then on, stored at once", async () => {
     const rig = new Rig();
     const { a, b } = await rig.settledPair();
-    const nowMs = rig.clock.now();
-    rig.classic.unwatched(a, nowMs);
-    expect(rig.classicState?.members.map(({ silentSinceMs }) => silentSinceMs)).toEqual([
-      nowMs,
-      null,
-    ]);
+    rig.lose(rig.watch(a));
+    expect(rig.storedSilences).toEqual([Date.now(), null]);
     rig.watch(b);
-    rig.classic.expire(nowMs + 9_999);
-    expect([...rig.classic.group.members.keys()]).toEqual([a, b]);
-    rig.classic.expire(nowMs + 10_000);
-    expect(rig.classic.group.members.has(a)).toBe(false);
+    rig.pass(9_999);
+    expect(rig.memberIds).toEqual([a, b]);
+    rig.pass(1);
+    expect(rig.classic.members.has(a)).toBe(false);
   });
 
   test("[CLS-7] a group that wakes up stores who is not watched, and once", async () => {
     const rig = new Rig();
     const { b } = await rig.settledPair();
     rig.watch(b);
-    const writes = rig.classicWrites;
-    const woken = rig.newClassic();
-    expect(rig.classicWrites).toBe(writes);
-    woken.persist();
-    woken.persist();
-    expect(rig.classicWrites).toBe(writes + 1);
-    expect(rig.classicState?.members.map(({ silentSinceMs }) => silentSinceMs !== null)).toEqual([
+    const writes = rig.storage.classicWrites;
+    rig.evict();
+    expect(rig.storage.classicWrites).toBe(writes);
+    rig.keeper.wake();
+    rig.keeper.wake();
+    expect(rig.storage.classicWrites).toBe(writes + 1);
+    expect(rig.storedSilences.map((silentSinceMs) => silentSinceMs !== null)).toEqual([
       true,
       false,
     ]);
@@ -188,52 +224,52 @@ describe("watched members", () => {
 
 describe("the flight recorder", () => {
   const reasons = (rig: Rig) =>
-    rig.classic.takeHistory().flatMap((entry) => ("reason" in entry ? [entry.reason] : []));
+    rig.takeHistory().flatMap((entry) => ("reason" in entry ? [entry.reason] : []));
 
   test("[HIS-1] it says why a member is gone: it left, was silent, or came late", async () => {
     const rig = new Rig();
     const { a, b } = await rig.settledPair();
-    rig.classic.takeHistory();
-    rig.classic.leave(a, null, rig.clock.now());
+    rig.takeHistory();
+    rig.leave(a);
     expect(reasons(rig)).toContain("left");
-    expect(rig.classic.takeHistory()).toEqual([]);
+    expect(rig.takeHistory()).toEqual([]);
     await rig.join({ memberId: b }).promise;
-    await rig.sync(b, rig.classic.group.generation).promise;
-    rig.classic.takeHistory();
-    rig.classic.expire(rig.clock.now() + 60_000);
+    await rig.sync(b, rig.classic.generation).promise;
+    rig.takeHistory();
+    rig.pass(60_000);
     expect(reasons(rig)).toContain("session timeout");
     const { a: c } = await rig.settledPair();
     rig.join({ memberId: c, protocols: [{ name: "range", metadata: new Uint8Array([2]) }] });
-    rig.classic.takeHistory();
-    rig.classic.expire(rig.clock.now() + 30_000);
+    rig.takeHistory();
+    rig.pass(30_000);
     expect(reasons(rig)).toContain("rebalance timeout");
   });
 
   test("[CLS-9] a topic that is deleted from a group without members is nobody's news", async () => {
     const rig = new Rig();
-    const { classic } = rig;
-    rig.coordinator.alterConfig({ "group.max.size": 9 }, 1);
-    const setOccupied = vi.spyOn(rig.coordinator, "setOccupied");
-    classic.topicGone("t", 0);
-    expect(setOccupied).not.toHaveBeenCalled();
-    expect(rig.classicWrites).toBe(0);
-    await rig.settledPair();
-    const { phase } = classic.group;
-    classic.topicGone("t", rig.clock.now());
-    expect([phase, classic.group.phase]).toEqual(["STABLE", "PREPARING"]);
-    expect(classic.group.isTopicGone("t")).toBe(true);
-    expect(rig.classicState?.goneTopics).toEqual(["t"]);
+    await rig.kafka.commitOffsets(BY_HAND, [offset("t")]);
+    const { emptySinceMs } = rig.state;
+    vi.setSystemTime(Date.now() + 1);
+    rig.changeTopic("t", null);
+    expect([rig.exists, rig.state.topics.size]).toEqual([true, 0]);
+    expect(rig.state.emptySinceMs).toBe(emptySinceMs);
+    expect(rig.storage.classicWrites).toBe(0);
+    const { a, generation } = await rig.settledPair();
+    const token = { memberId: a, instanceId: null, generation };
+    await rig.kafka.commitOffsets(token, [offset("t")]);
+    const { phase } = rig.classic;
+    rig.changeTopic("t", null);
+    expect([phase, rig.classic.phase]).toEqual(["STABLE", "PREPARING"]);
+    expect(rig.classic.goneTopics.has("t")).toBe(true);
+    expect([...rig.stored.classic.goneTopics]).toEqual(["t"]);
   });
 });
 
 test("[CLS-4] a leave or heartbeat of a stranger changes nothing and stores nothing", async () => {
   const rig = new Rig();
   const { generation } = await rig.settledPair();
-  const writes = rig.classicWrites;
-  const nowMs = rig.clock.now();
-  const { code } = ERRORS.UNKNOWN_MEMBER_ID;
-  expect(rig.classic.leave("stranger", null, nowMs)).toBe(code);
-  const token = { memberId: "stranger", instanceId: null, generation };
-  expect(rig.classic.heartbeat(token, nowMs)).toBe(code);
-  expect(rig.classicWrites).toBe(writes);
+  const writes = rig.storage.classicWrites;
+  expect(rig.leave("stranger")).toBe("UNKNOWN_MEMBER_ID");
+  expect(rig.beat("stranger", generation)).toMatchObject({ error: "UNKNOWN_MEMBER_ID" });
+  expect(rig.storage.classicWrites).toBe(writes);
 });

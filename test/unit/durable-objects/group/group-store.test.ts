@@ -3,16 +3,29 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { GroupStore } from "../../../../durable-objects/group/group-store.ts";
 import type { SqlValue, Transactional } from "../../../../durable-objects/shared/sql.ts";
-import { Coordinator } from "../../../../src/core/group/coordinator.ts";
+import {
+  type ClassicMember,
+  type ClassicState,
+  NO_CLASSIC_MEMBERS,
+} from "../../../../src/core/group/classic-state.ts";
 import type { HistoryEntry } from "../../../../src/core/group/history.ts";
 import {
   type PartitionKey,
   parsePartitionKey,
   partitionKey,
 } from "../../../../src/core/group/partition-key.ts";
-import { emptyGroup, type GroupEvent, replay } from "../../../../src/core/group/state.ts";
+import {
+  emptyGroup,
+  type GroupEvent,
+  type GroupState,
+  replay,
+} from "../../../../src/core/group/state.ts";
 import { MAX_HISTORY_OPERATIONS } from "../../../../src/core/limits.ts";
 import { GroupScenario } from "../../../support/group-scenario.ts";
+import { AGE_GROUP_TO_1 } from "../../../support/older-group.ts";
+import { plain } from "../../../support/plain-state.ts";
+import { seen } from "../../../support/sight.ts";
+import { TestedCoordinator } from "../../../support/tested-coordinator.ts";
 
 /** A database that outlives the stores on it, as an object's storage outlives the object. */
 class Storage implements Transactional {
@@ -118,12 +131,81 @@ describe("GroupStore", () => {
           for (const event of piece) replay(expected, event);
           // A new store each time: nothing is remembered but what is stored.
           store = new GroupStore(storage, "group");
-          expect(store.load()).toEqual(expected);
+          expect(loaded(store)).toEqual(expected);
         }
-        expect(store.load()).toEqual(group.state);
+        expect(loaded(store)).toEqual(group.state);
       }),
       { numRuns: 100 },
     );
+  });
+
+  describe("a classic group", () => {
+    const member: ClassicMember = {
+      ...{ memberId: "m'1", instanceId: "i", clientId: "c", clientHost: "/h" },
+      ...{ sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 30_000, silentSinceMs: 7 },
+      protocols: [{ name: "range", metadata: new Uint8Array([0, 255]) }],
+      assignment: new Uint8Array([1, 2]),
+    };
+    const settled: ClassicState = {
+      ...NO_CLASSIC_MEMBERS,
+      ...{ phase: "STABLE", generation: 3, protocolType: "consumer", protocolName: "range" },
+      ...{ leaderId: "m'1", members: new Map([["m'1", member]]), goneTopics: new Set(["t"]) },
+    };
+    const change = (classic: ClassicState, isStored: boolean): GroupEvent => ({
+      type: "classic",
+      classic,
+      isStored,
+      reason: "left",
+    });
+    /** A group that exists, and the storage in which it is. */
+    const made = () => {
+      const storage = new Storage();
+      const store = new GroupStore(storage, "group");
+      const coordinator = new TestedCoordinator(store.load());
+      coordinator.alterConfig({ "group.max.size": 9 }, 1);
+      store.apply(coordinator.takeEvents());
+      return { storage, store, load: () => new GroupStore(storage, "group").load().classic };
+    };
+
+    test("[CLS-7] its last state is stored if any change of it must outlive a restart, else nothing", () => {
+      const { storage, store, load } = made();
+      const { writes } = storage;
+      expect(store.apply([change(settled, false), change(settled, false)])).toBe(false);
+      expect([storage.writes, load()]).toEqual([writes, NO_CLASSIC_MEMBERS]);
+      const next = { ...settled, generation: 4 };
+      expect(store.apply([change(settled, true), change(next, false)])).toBe(true);
+      expect(storage.writes, "it costs one row").toBe(writes + 1);
+      expect(load()).toEqual(next);
+    });
+
+    test("[CLS-7] a rebalance is loaded as one that begins anew: nobody waits, and there is no deadline", () => {
+      const { store, load } = made();
+      const waiting = {
+        deadlineMs: 9,
+        pending: new Map([["p", 9]]),
+        joining: new Map([["m'1", 1]]),
+        syncing: new Map([["m'1", 2]]),
+      };
+      for (const phase of ["PREPARING", "COMPLETING"] as const) {
+        store.apply([change({ ...settled, ...waiting, phase }, true)]);
+        expect(load()).toEqual({ ...settled, phase: "PREPARING" });
+      }
+      store.apply([change({ ...NO_CLASSIC_MEMBERS, generation: 5 }, true)]);
+      expect(load()).toEqual({ ...NO_CLASSIC_MEMBERS, generation: 5 });
+    });
+
+    test("[KFK-20] who was heard, and what was told, is not stored", () => {
+      const { storage, store } = made();
+      const { writes } = storage;
+      const events: GroupEvent[] = [
+        { type: "heard", memberId: "m" },
+        { type: "unheard", memberId: "m" },
+        { type: "told", memberId: "m", partitions: new Set() },
+      ];
+      expect(store.apply(events)).toBe(false);
+      expect(storage.writes).toBe(writes);
+      expect(new GroupStore(storage, "group").load().told.size).toBe(0);
+    });
   });
 
   test("[OFF-13] data of a release without leader epochs is read, and takes them from then on", () => {
@@ -142,8 +224,7 @@ describe("GroupStore", () => {
       });
     const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
     apply(...operations.flat(), commit(0, {}));
-    storage.sql.exec("ALTER TABLE offsets DROP COLUMN leader_epoch");
-    storage.sql.exec("DROP TABLE schema_version");
+    for (const query of AGE_GROUP_TO_1) storage.sql.exec(query);
     expect(epochs()).toEqual([undefined, undefined]);
     apply(commit(1, { leaderEpoch: 7 }));
     expect(epochs()).toEqual([undefined, 7]);
@@ -157,10 +238,10 @@ describe("GroupStore", () => {
         const { group, operations } = play(steps);
         const store = new GroupStore(new Storage(), "group");
         for (const events of operations) store.apply(events);
-        const loaded = new Coordinator(store.load());
+        const woken = new TestedCoordinator(store.load());
         // The same commands to both: all members let go, one joins, time passes.
         for (const { member: number, amount } of later) {
-          for (const coordinator of [group.coordinator, loaded]) {
+          for (const coordinator of [group.coordinator, woken]) {
             for (const { memberId, revoking } of [...coordinator.state.members.values()])
               coordinator.revoked(memberId, revoking, group.nowMs);
             const join = {
@@ -177,9 +258,9 @@ describe("GroupStore", () => {
               heartbeats: false,
             };
             coordinator.join(join, [...coordinator.state.topics.values()], group.nowMs);
-            coordinator.expire(() => group.nowMs, group.nowMs + (amount % 8_000));
+            coordinator.expire(seen(group.nowMs), group.nowMs + (amount % 8_000));
           }
-          expect(loaded.state).toEqual(group.state);
+          expect(plain(woken.state)).toEqual(group.state);
         }
       }),
       { numRuns: 50 },
@@ -203,13 +284,13 @@ describe("GroupStore", () => {
           for (const event of events) replay(before, event);
           continue;
         }
-        expect(new GroupStore(storage, "group").load()).toEqual(before);
-        expect(store.load(), "the store that failed").toEqual(before);
+        expect(loaded(new GroupStore(storage, "group"))).toEqual(before);
+        expect(loaded(store), "the store that failed").toEqual(before);
         // It was full for a moment only: the same store takes the same events then.
         storage.failAt = Number.POSITIVE_INFINITY;
         store.apply(events);
         for (const event of events) replay(before, event);
-        expect(new GroupStore(storage, "group").load()).toEqual(before);
+        expect(loaded(new GroupStore(storage, "group"))).toEqual(before);
       }
       const mostWrites = 5 + Math.max(first.length, second.length, third.length);
       if (failAt >= mostWrites) return;
@@ -235,7 +316,7 @@ describe("GroupStore", () => {
     for (let offset = 1; offset <= 100; offset++) group.commit("a", { "t:0": offset });
     store.apply(group.events.slice(events));
     expect(storage.writes - writes).toBe(1);
-    expect(store.load()).toEqual(group.state);
+    expect(loaded(store)).toEqual(group.state);
   });
 
   test("[GRP-5] a member that leaves and joins again within one write is stored as it is now", () => {
@@ -248,7 +329,7 @@ describe("GroupStore", () => {
     group.leave("a");
     group.join("a", { topics: ["u"] });
     store.apply(group.events.slice(events));
-    expect(store.load()).toEqual(group.state);
+    expect(loaded(store)).toEqual(group.state);
   });
 
   test("[GRP-9] several topics that go or come within one write are all stored", () => {
@@ -297,7 +378,7 @@ describe("GroupStore", () => {
     const { operations } = play([{ action: "join", member: 0, topic: "t", amount: 0 }]);
     store.apply(operations.flat());
     storage.sql.exec(
-      "UPDATE members SET json = json_remove(json, '$.heartbeats', '$.assignmentEpochs')",
+      "UPDATE stored_members SET json = json_remove(json, '$.heartbeats', '$.assignmentEpochs')",
     );
     const [member] = store.load().members.values();
     expect(member).toMatchObject({
@@ -405,7 +486,7 @@ describe("GroupStore", () => {
     const writes = storage.writes;
     store.apply(own);
     expect(storage.writes - writes).toBe(2);
-    const tables = ["members", "targets"].map((table) =>
+    const tables = ["stored_members", "targets"].map((table) =>
       storage.sql.exec<{ member_id: string }>(`SELECT member_id FROM ${table}`),
     );
     expect(tables).toEqual([[{ member_id: "a" }], [{ member_id: "a" }]]);
@@ -427,7 +508,7 @@ describe("GroupStore", () => {
           for (const { key, offset } of commits)
             group.commit("a", { [key]: offset }, { metadata, isRewind: true });
           new GroupStore(storage, "group").apply(group.events);
-          expect(new GroupStore(storage, "group").load().offsets).toEqual(group.state.offsets);
+          expect(loaded(new GroupStore(storage, "group")).offsets).toEqual(group.state.offsets);
         },
       ),
     );
@@ -445,10 +526,10 @@ describe("GroupStore", () => {
     group.commit("a", { [key ?? "t:0"]: 42 });
     store.apply(group.events);
 
-    const loaded = new Coordinator(new GroupStore(storage, "group").load());
-    loaded.revoked("a", new Set(key === undefined ? [] : [key]), group.nowMs);
-    expect([...(loaded.state.members.get("b")?.assigned ?? [])]).toEqual([key]);
-    expect(loaded.state.offsets.get(key ?? "t:0")?.offset).toBe(42);
+    const woken = new TestedCoordinator(new GroupStore(storage, "group").load());
+    woken.revoked("a", new Set(key === undefined ? [] : [key]), group.nowMs);
+    expect([...(woken.state.members.get("b")?.assigned ?? [])]).toEqual([key]);
+    expect(woken.state.offsets.get(key ?? "t:0")?.offset).toBe(42);
   });
 
   test("[OFF-2] the offsets of a deleted topic stay deleted", () => {
@@ -465,6 +546,11 @@ describe("GroupStore", () => {
     expect([...offsets.keys()].map((key) => parsePartitionKey(key).topicId)).toEqual(["u"]);
   });
 });
+
+/** All that the store finds. */
+function loaded(store: GroupStore): GroupState {
+  return plain(store.load());
+}
 
 function hasFailed(action: () => void): boolean {
   try {

@@ -1,8 +1,9 @@
 // The calls of Kafka's clients to a group, but for its positions, over a cluster whose answers the test makes: what is decided before it is
 // asked, and what again after it has answered.
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { HeartbeatRequest } from "../../../../src/calls/group-calls.ts";
 import { ERRORS, type ErrorName, fail, KAFKA_ERRORS, unwrap } from "../../../../src/core/errors.ts";
+import { heartbeatIntervalOf } from "../../../../src/core/group/heartbeat.ts";
 import { MAX_TOPICS_PER_MEMBER } from "../../../../src/core/limits.ts";
 import {
   BY_HAND,
@@ -67,7 +68,7 @@ describe("heartbeats (KIP-848)", () => {
   test("[KCG-1] after an eviction each is told its assignment once more", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m"));
-    rig.kafka = rig.newKafka();
+    rig.evict();
     expect(unwrap(await rig.kafka.heartbeat(quietBeat("m", 1))).assignment).toEqual(ALL_OF_T);
     expect(unwrap(await rig.kafka.heartbeat(quietBeat("m", 1))).assignment).toBe(null);
   });
@@ -75,8 +76,7 @@ describe("heartbeats (KIP-848)", () => {
   test("[KCG-1] one that was removed and joins again is told its assignment, though it is as before", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m"));
-    rig.coordinator.leave("m", rig.clock.now());
-    rig.kafka.notify(rig.coordinator.takeEvents());
+    rig.leaveNative("m");
     expect(rig.kafka.isHeard("m")).toBe(false);
     expect(unwrap(await rig.kafka.heartbeat(beat("m"))).assignment).toEqual(ALL_OF_T);
   });
@@ -93,9 +93,9 @@ describe("heartbeats (KIP-848)", () => {
       assignment: null,
     });
     expect(rig.kafka.isHeard("m")).toBe(false);
-    expect(rig.coordinator.state.members.get("m")?.silentSinceMs).not.toBe(null);
+    expect(rig.state.members.get("m")?.silentSinceMs).not.toBe(null);
     await rig.kafka.heartbeat(quietBeat("m", -1));
-    expect(rig.coordinator.state.members.size).toBe(0);
+    expect(rig.state.members.size).toBe(0);
   });
 
   test("[KCG-1] one that is fenced is heard no more, so that its session ends", async () => {
@@ -112,10 +112,10 @@ describe("heartbeats (KIP-848)", () => {
     expect(await rig.kafka.heartbeat(quietBeat("m", -1))).toMatchObject({
       error: "UNKNOWN_MEMBER_ID",
     });
-    expect(rig.steps).toEqual(["stored", "unlisted"]);
+    expect(rig.steps).toEqual(["told"]); // Nothing was listed, so nothing has to be unlisted.
     expect(rig.asked).toEqual([]);
     await rig.kafka.heartbeat(beat("m"));
-    expect(rig.steps).toEqual(["stored", "unlisted", "stored"]);
+    expect(rig.steps).toEqual(["told", "stored", "told"]);
   });
 
   test.each([
@@ -138,9 +138,9 @@ describe("heartbeats (KIP-848)", () => {
     rig.refusal = OUT_OF_REACH;
     expect(await rig.kafka.heartbeat(beat("m"))).toEqual(OUT_OF_REACH);
     rig.refusal = null;
-    rig.meanwhile = () => void rig.classic.join(rig.classicJoin(), 9, rig.clock.now());
+    rig.meanwhile = () => rig.joinAtOnce();
     expect(await rig.kafka.heartbeat(beat("m"))).toMatchObject({ error: "NON_EMPTY_GROUP" });
-    expect(rig.coordinator.state.members.size).toBe(0);
+    expect(rig.state.members.size).toBe(0);
   });
 
   test.each([
@@ -151,15 +151,15 @@ describe("heartbeats (KIP-848)", () => {
     "[GCF-5] three heartbeats fit into $sessionTimeoutMs ms, the group's interval is the most",
     (row) => {
       const rig = new KafkaMembersRig();
-      expect(rig.kafka.heartbeatIntervalMs(row)).toBe(row.intervalMs);
+      expect(heartbeatIntervalOf(row, rig.keeper.group.config)).toBe(row.intervalMs);
     },
   );
 
   test("[GCF-5] a group's longer interval holds for Kafka's consumers up to a third of their session", () => {
     const rig = new KafkaMembersRig();
-    rig.coordinator.alterConfig({ "consumer.heartbeat.interval.ms": 15_000 }, 1);
+    rig.alterConfig({ "consumer.heartbeat.interval.ms": 15_000 });
     const of = (sessionTimeoutMs: number) =>
-      rig.kafka.heartbeatIntervalMs({ sessionTimeoutMs, heartbeats: true });
+      heartbeatIntervalOf({ sessionTimeoutMs, heartbeats: true }, rig.keeper.group.config);
     expect([of(45_000), of(44_999), of(60_000)]).toEqual([15_000, 14_999, 15_000]);
   });
 });
@@ -170,7 +170,7 @@ describe("signs of life", () => {
     await rig.kafka.heartbeat(beat("m"));
     const calledMs = rig.kafka.seenMs("m");
     expect(calledMs).toBeGreaterThan(0);
-    rig.alive.set(rig.watch("m"), new Date(calledMs + 800));
+    rig.sockets.alive.set(rig.watch("m"), new Date(calledMs + 800));
     expect(rig.kafka.seenMs("m")).toBe(calledMs + 800);
     expect(rig.kafka.seenMs("nobody")).toBe(0);
   });
@@ -180,7 +180,7 @@ describe("signs of life", () => {
     await rig.kafka.heartbeat(beat("called"));
     rig.watch("watched");
     const nowMs = rig.clock.now() + 900;
-    rig.kafka.beginSessionsAnew(nowMs);
+    rig.presence.beginSessionsAnew(nowMs);
     expect([rig.kafka.seenMs("called"), rig.kafka.seenMs("watched")]).toEqual([nowMs, nowMs]);
     expect(rig.kafka.isHeard("nobody")).toBe(false);
   });
@@ -188,11 +188,10 @@ describe("signs of life", () => {
   test("[KFK-20] one whose watch is lost is heard no more, and its session has begun to end", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.heartbeat(beat("m"));
-    rig.watch("m");
-    rig.kafka.unwatched("m", 7);
-    expect(rig.coordinator.state.members.get("m")?.silentSinceMs).toBe(7);
-    expect(rig.kafka.seenMs("m")).not.toBe(0); // Its socket is still there.
-    rig.watchers.lost(rig.sockets[0] as never);
+    const socket = rig.watch("m");
+    vi.setSystemTime(Date.now() + 7);
+    rig.lose(socket);
+    expect(rig.state.members.get("m")?.silentSinceMs).toBe(Date.now());
     expect([rig.kafka.isHeard("m"), rig.kafka.seenMs("m")]).toEqual([false, 0]);
     const token = await new KafkaMembersRig().settledClassic();
     expect(token.memberId).not.toBe("");
@@ -201,8 +200,10 @@ describe("signs of life", () => {
   test("[KFK-20] a classic member whose watch is lost has its session from then on", async () => {
     const rig = new KafkaMembersRig();
     const { memberId } = await rig.settledClassic();
-    rig.kafka.unwatched(memberId, 7);
-    expect(rig.classic.group.members.get(memberId)?.silentSinceMs).toBe(7);
+    const socket = rig.watch(memberId);
+    vi.setSystemTime(Date.now() + 7);
+    rig.lose(socket);
+    expect(rig.classic.members.get(memberId)?.silentSinceMs).toBe(Date.now());
   });
 
   test("[KFK-20] whoever has changed, or has gone, is told to ask, and nobody else", () => {
@@ -211,8 +212,7 @@ describe("signs of life", () => {
     rig.joinNative("a", { topics: ["u"] });
     rig.joinNative("b");
     for (const socket of sockets) socket.take();
-    rig.coordinator.leave("b", rig.clock.now());
-    rig.kafka.notify(rig.coordinator.takeEvents());
+    rig.leaveNative("b");
     expect(sockets.map(({ sent }) => sent.length > 0)).toEqual([true, true, false]);
   });
 });
@@ -231,20 +231,20 @@ describe("joins of the classic protocol", () => {
     };
     // Where the session of Kafka's consumers lies outside, it is refused.
     const session = { "consumer.session.timeout.ms": 10_000 };
-    expect(rig.coordinator.alterConfig({ ...bounds, ...session }, 1)).toMatchObject({ ok: true });
+    expect(rig.alterConfig({ ...bounds, ...session })).toMatchObject({ ok: true });
     const joined = await rig.kafka.joinClassic(rig.classicJoin(row));
     expect(joined.errorCode).toBe(row.code);
-    expect(rig.classic.group.members.size).toBe(row.code === NONE ? 1 : 0);
+    expect(rig.classic.members.size).toBe(row.code === NONE ? 1 : 0);
   });
 
   test("[CLS-10] only a join that may add a member makes a group, and only where there is none", async () => {
     const rig = new KafkaMembersRig();
     const told = await rig.kafka.joinClassic(rig.classicJoin({ mustKnowId: true }));
     expect(told.errorCode).toBe(KAFKA_ERRORS.MEMBER_ID_REQUIRED);
-    expect([rig.asked, rig.coordinator.exists]).toEqual([[], false]);
+    expect([rig.asked, rig.exists]).toEqual([[], false]);
     const joined = await rig.kafka.joinClassic(rig.classicJoin({ memberId: told.memberId }));
     expect(joined).toMatchObject({ errorCode: NONE, memberId: told.memberId });
-    expect([rig.asked, rig.coordinator.exists]).toEqual([[[]], true]);
+    expect([rig.asked, rig.exists]).toEqual([[[]], true]);
     void rig.kafka.joinClassic(rig.classicJoin());
     await Promise.resolve();
     expect(rig.asked).toHaveLength(1);
@@ -255,7 +255,7 @@ describe("joins of the classic protocol", () => {
     const rig = new KafkaMembersRig();
     const joined = await rig.kafka.joinClassic(rig.classicJoin({ protocols: [] }));
     expect(joined.errorCode).toBe(KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL);
-    expect(rig.steps).toEqual(["stored", "unlisted"]);
+    expect(rig.steps).toEqual(["told", "unlisted"]);
   });
 
   test("[CLS-1] native members refuse it, those that join meanwhile too", async () => {
@@ -266,7 +266,7 @@ describe("joins of the classic protocol", () => {
     expect(await rig.kafka.joinClassic(request)).toMatchObject({ errorCode: code });
     expect(await rig.kafka.joinClassic(rig.classicJoin())).toMatchObject({ errorCode: code });
     expect(rig.asked).toHaveLength(1);
-    expect(rig.classic.group.members.size).toBe(0);
+    expect(rig.classic.members.size).toBe(0);
   });
 
   test("[FIL-6] a cluster out of reach may be asked again, a group that lost its data may not", async () => {
@@ -289,9 +289,9 @@ describe("what classic members read", () => {
     const token = { memberId, instanceId: null, generation };
     await rig.syncClassic(token, { t: [0], "no/name": [0], gone: [1] });
     expect(rig.asked.slice(1)).toEqual([["t", "gone"]]);
-    expect(rig.coordinator.state.topics.get("t")).toMatchObject({ partitions: 3 });
-    expect(rig.coordinator.state.topics.size).toBe(1);
-    expect(rig.steps.at(-1)).toBe("stored");
+    expect(rig.state.topics.get("t")).toMatchObject({ partitions: 3 });
+    expect(rig.state.topics.size).toBe(1);
+    expect(rig.steps.slice(-2)).toEqual(["stored", "told"]);
     const { generation: next } = await rig.kafka.joinClassic(rig.classicJoin({ memberId }));
     rig.asked.length = 0;
     await rig.syncClassic({ ...token, generation: next }, { t: [0, 1, 2] });
@@ -307,10 +307,10 @@ describe("what classic members read", () => {
     const synced = await rig.syncClassic(token, Object.fromEntries(many));
     expect(synced.errorCode).toBe(NONE);
     expect(rig.asked.at(-1)).toHaveLength(MAX_TOPICS_PER_MEMBER);
-    expect(rig.coordinator.state.topics.size).toBe(0);
+    expect(rig.state.topics.size).toBe(0);
     rig.refusal = null;
     await rig.kafka.commitOffsets(token, [offset("t")]);
-    expect([...rig.coordinator.state.topics.keys()]).toEqual(["t"]);
+    expect([...rig.state.topics.keys()]).toEqual(["t"]);
   });
 });
 
@@ -341,10 +341,10 @@ describe("leaves", () => {
       { memberId: "", instanceId: "nobody's" },
     ]);
     expect(codes).toEqual([unknown, unknown, unknown, unknown]);
-    expect(rig.coordinator.state.members.size).toBe(3);
+    expect(rig.state.members.size).toBe(3);
     expect(await rig.kafka.leaveClassic([{ memberId: "", instanceId: "i" }])).toEqual([NONE]);
-    expect([...rig.coordinator.state.members.keys()]).toEqual(["dynamic", "other"]);
-    expect(rig.steps.at(-1)).toBe("stored");
+    expect([...rig.state.members.keys()]).toEqual(["dynamic", "other"]);
+    expect(rig.steps.slice(-2)).toEqual(["stored", "told"]);
   });
 
   test("[CLS-4] a classic member goes by its id, and the answers come in order", async () => {
@@ -355,7 +355,7 @@ describe("leaves", () => {
       { memberId, instanceId: null },
     ]);
     expect(codes).toEqual([codeOf("UNKNOWN_MEMBER_ID"), NONE]);
-    expect(rig.coordinator.state.emptySinceMs).not.toBe(null);
+    expect(rig.state.emptySinceMs).not.toBe(null);
   });
 });
 
@@ -397,7 +397,7 @@ describe("descriptions", () => {
       ...{ classic: "Dead", type: "consumer", isConsumers: true },
       summary: { ...consumers, groupState: "Stable" },
     });
-    rig.coordinator.leave("m", rig.clock.now());
+    rig.leaveNative("m");
     expect(rig.kafka.summary()).toEqual(consumers);
     await rig.settledClassic({ protocolType: "connect" });
     expect(rig.kafka.summary()).toEqual(classic);
@@ -425,7 +425,7 @@ describe("descriptions", () => {
         clientId: "client",
         clientHost: "/host",
         memberMetadata: new Uint8Array([1]),
-        memberAssignment: rig.classic.group.members.get(memberId)?.assignment,
+        memberAssignment: rig.classic.members.get(memberId)?.assignment,
       },
     ]);
     void rig.kafka.joinClassic(rig.classicJoin({ protocols }));

@@ -20,7 +20,7 @@ const { NONE } = KAFKA_ERRORS;
 const codeOf = (name: ErrorName) => ERRORS[name].code;
 
 function committed(rig: KafkaMembersRig): Record<string, number> {
-  const { offsets } = rig.coordinator.state;
+  const { offsets } = rig.state;
   return Object.fromEntries(Array.from(offsets, ([key, each]) => [key, each.offset]));
 }
 
@@ -55,32 +55,32 @@ describe("commits", () => {
       { topic: "u", partition: 1, offset: 7, metadata: "", leaderEpoch: 0 },
     ]);
     expect(rig.asked).toEqual([["nobodys", "t", "u"]]);
-    expect(rig.steps).toEqual(["stored"]);
+    expect(rig.steps).toEqual(["stored", "told"]);
   });
 
   test("[GRP-13] where nothing of a commit is legal nobody is asked, and nothing comes to be", async () => {
     const rig = new KafkaMembersRig();
     const answer = await rig.kafka.commitOffsets(BY_HAND, [offset("t", 0, { offset: -1 })]);
     expect(answer.errorCodes).toEqual([codeOf("INVALID_REQUEST")]);
-    expect([rig.asked, rig.coordinator.exists]).toEqual([[], false]);
-    expect(rig.steps).toEqual(["stored"]); // Nothing was listed, so nothing has to be unlisted.
+    expect([rig.asked, rig.exists]).toEqual([[], false]);
+    expect(rig.steps).toEqual(["told"]); // Nothing was listed, so nothing has to be unlisted.
   });
 
   test("[GRP-13] where nothing of a commit counts the group is unlisted, and knows no topic", async () => {
     const rig = new KafkaMembersRig();
     const answer = await rig.kafka.commitOffsets(BY_HAND, [offset("t", 3), offset("x")]);
     expect(answer.errorCodes).toEqual(Array(2).fill(codeOf("UNKNOWN_TOPIC_OR_PARTITION")));
-    expect(rig.steps).toEqual(["stored", "unlisted"]);
-    expect([rig.coordinator.exists, rig.coordinator.state.topics.size]).toEqual([false, 0]);
+    expect(rig.steps).toEqual(["told", "unlisted"]);
+    expect([rig.exists, rig.state.topics.size]).toEqual([false, 0]);
   });
 
   test("[GRP-13] a topic of which nothing was committed is not learned, one that is known not asked for", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.commitOffsets(BY_HAND, [offset("t"), offset("u", 9)]);
-    expect([...rig.coordinator.state.topics.keys()]).toEqual(["t"]);
+    expect([...rig.state.topics.keys()]).toEqual(["t"]);
     await rig.kafka.commitOffsets(BY_HAND, [offset("t", 1), offset("u", 1), offset("no/name")]);
     expect(rig.asked).toEqual([["t", "u"], ["u"]]);
-    expect([...rig.coordinator.state.topics.keys()]).toEqual(["t", "u"]);
+    expect([...rig.state.topics.keys()]).toEqual(["t", "u"]);
     await rig.kafka.commitOffsets(BY_HAND, [offset("t", 2)]);
     expect(rig.asked).toHaveLength(2);
   });
@@ -88,11 +88,11 @@ describe("commits", () => {
   test("[OFF-10] a group that is committed to by hand is empty from then on, and stays so", async () => {
     const rig = new KafkaMembersRig();
     await rig.kafka.commitOffsets(BY_HAND, [offset("t")]);
-    expect(rig.coordinator.state.emptySinceMs).not.toBe(null);
+    expect(rig.state.emptySinceMs).not.toBe(null);
     const { a } = { a: await rig.settledClassic() };
-    expect(rig.coordinator.state.emptySinceMs).toBe(null);
+    expect(rig.state.emptySinceMs).toBe(null);
     await rig.kafka.commitOffsets(a, [offset("t", 1)]);
-    expect(rig.coordinator.state.emptySinceMs).toBe(null);
+    expect(rig.state.emptySinceMs).toBe(null);
   });
 
   test("[CLS-6] where the cluster is out of reach the commit may be tried again, where data is lost it may not", async () => {
@@ -116,27 +116,30 @@ describe("commits", () => {
       who: "a classic member",
       isThere: true,
       join: (rig: KafkaMembersRig) => {
-        rig.coordinator.alterConfig({ "group.max.size": 9 }, 1);
-        void rig.classic.join(rig.classicJoin(), 9, rig.clock.now());
+        rig.alterConfig({ "group.max.size": 9 });
+        rig.joinAtOnce();
       },
     },
     {
       who: "a classic member, of a group that stores nothing yet",
       isThere: false,
       join: (rig: KafkaMembersRig) => {
-        rig.coordinator.setOccupied = () => {};
-        void rig.classic.join(rig.classicJoin(), 9, rig.clock.now());
+        rig.joinAtOnce();
+        rig.state.incarnation = 0;
       },
     },
   ])("[CLS-6] [GRP-14] $who that joins meanwhile makes a commit by hand void", async (row) => {
     const rig = new KafkaMembersRig();
-    rig.meanwhile = () => row.join(rig);
+    rig.meanwhile = () => {
+      row.join(rig);
+      rig.steps.length = 0;
+    };
     expect(await rig.kafka.commitOffsets(BY_HAND, [offset("t")])).toEqual({
       errorCode: codeOf("UNKNOWN_MEMBER_ID"),
       errorCodes: [],
     });
     expect(committed(rig)).toEqual({});
-    expect(rig.steps).toEqual(row.isThere ? [] : ["unlisted"]);
+    expect(rig.steps).toEqual(row.isThere ? ["told"] : ["told", "unlisted"]);
   });
 
   test("[CLS-6] a classic member commits at its generation, also backwards, and at no other", async () => {
@@ -159,7 +162,8 @@ describe("commits", () => {
   test("[CLS-9] commits of a topic that was deleted are refused, and no other", async () => {
     const rig = new KafkaMembersRig();
     const token = await rig.settledClassic();
-    rig.classic.topicGone("t", rig.clock.now());
+    await rig.kafka.commitOffsets(token, [offset("t")]);
+    rig.changeTopic("t", null);
     const answer = await rig.kafka.commitOffsets(token, [
       offset("t"),
       offset("u", 0, { offset: -1 }),

@@ -1,7 +1,10 @@
 // The connections that watch a group for Kafka's clients: whom each speaks for, and what it is told.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { fakeSocket } from "../../../support/fake-socket.ts";
-import { KafkaMembersRig } from "../../../support/kafka-members-rig.ts";
+import { GroupClock } from "../../../../durable-objects/group/group-clock.ts";
+import { Watchers } from "../../../../durable-objects/group/watchers.ts";
+import { FakeObjectSockets } from "../../../support/fake-object-sockets.ts";
+import { fakeSocket, type TestedSocket } from "../../../support/fake-socket.ts";
+import { DATE_SQL } from "../../../support/kafka-members-rig.ts";
 
 const START_MS = 1_700_000_000_000;
 
@@ -14,8 +17,27 @@ afterEach(() => {
 
 const CHANGED = { type: "changed" };
 
+class Rig {
+  readonly sockets = new FakeObjectSockets();
+  readonly clock = new GroupClock(DATE_SQL, () => {});
+  readonly watchers = this.newWatchers();
+
+  newWatchers(): Watchers {
+    return new Watchers(this.sockets, this.clock);
+  }
+
+  watch(memberId: string, sessionTimeoutMs = 45_000): TestedSocket {
+    const socket = fakeSocket();
+    this.watchers.accept(socket, memberId, sessionTimeoutMs, this.clock.now());
+    return socket;
+  }
+}
+
+const watched = (watchers: Watchers) =>
+  ["a", "b", "c"].filter((memberId) => watchers.has(memberId));
+
 test("[KFK-20] the newest connection of a member watches for it, and the one before is closed", () => {
-  const rig = new KafkaMembersRig();
+  const rig = new Rig();
   const { watchers } = rig;
   const older = rig.watch("a");
   const other = rig.watch("b");
@@ -27,37 +49,37 @@ test("[KFK-20] the newest connection of a member watches for it, and the one bef
   watchers.notify("nobody");
   expect([older.sent, newer.sent, other.sent]).toEqual([[], [CHANGED], []]);
   expect(watchers.lost(older)).toBe(null);
-  expect([...watchers.memberIds]).toEqual(["a", "b"]);
+  expect(watched(watchers)).toEqual(["a", "b"]);
   expect(watchers.lost(newer)).toBe("a");
   expect(watchers.lost(newer)).toBe(null);
   expect([watchers.has("a"), watchers.has("b")]).toEqual([false, true]);
 });
 
 test("[KFK-20] a member was last seen when its watch opened, or answered, and never where nobody watches", () => {
-  const rig = new KafkaMembersRig();
+  const rig = new Rig();
   expect(rig.watchers.seenMs("a")).toBe(0);
   const socket = rig.watch("a");
   expect(rig.watchers.seenMs("a")).toBe(START_MS);
-  rig.alive.set(socket, new Date(START_MS + 700));
+  rig.sockets.alive.set(socket, new Date(START_MS + 700));
   expect(rig.watchers.seenMs("a")).toBe(START_MS + 700);
-  rig.alive.set(socket, new Date(START_MS - 700));
+  rig.sockets.alive.set(socket, new Date(START_MS - 700));
   expect(rig.watchers.seenMs("a")).toBe(START_MS);
   // A sign of life by a clock that has been set back since.
-  rig.alive.set(socket, new Date(START_MS + 3_600_000));
+  rig.sockets.alive.set(socket, new Date(START_MS + 3_600_000));
   expect(rig.watchers.seenMs("a")).toBe(START_MS);
 });
 
 test("[KFK-20] after an eviction the same connections watch, since the same times", () => {
-  const rig = new KafkaMembersRig();
+  const rig = new Rig();
   expect(rig.watchers.latestMs).toBe(0);
   const socket = rig.watch("a");
   vi.setSystemTime(START_MS + 50);
   rig.watch("b");
   const own = fakeSocket(); // It is a member's own, and no watch.
-  rig.sockets.push(own);
+  rig.sockets.acceptWebSocket(own);
   own.serializeAttachment({ watches: "c", openedAtMs: START_MS });
   const woken = rig.newWatchers();
-  expect([...woken.memberIds]).toEqual(["a", "b"]);
+  expect(watched(woken)).toEqual(["a", "b"]);
   expect([woken.seenMs("a"), woken.seenMs("b")]).toEqual([START_MS, START_MS + 50]);
   expect(woken.latestMs).toBe(START_MS + 50);
   woken.beginSessionsAnew(START_MS + 90);
@@ -70,7 +92,7 @@ test("[KFK-20] after an eviction the same connections watch, since the same time
 });
 
 test("[BND-15] the watch of one member that has gone makes room, the first, and no other", () => {
-  const rig = new KafkaMembersRig();
+  const rig = new Rig();
   const sockets = ["a", "b", "c"].map((memberId) => rig.watch(memberId));
   const gone = new Set(["b", "c"]);
   const closeOne = () => rig.watchers.closeOneFor((memberId) => gone.has(memberId));
@@ -82,5 +104,5 @@ test("[BND-15] the watch of one member that has gone makes room, the first, and 
   ]);
   expect(closeOne()).toBe(true);
   expect(closeOne()).toBe(false);
-  expect([...rig.watchers.memberIds]).toEqual(["a"]);
+  expect(watched(rig.watchers)).toEqual(["a"]);
 });

@@ -1,5 +1,5 @@
 // A partition's housekeeping over parts that say what is due: when its alarm is set, what it does, and when it ends.
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { Housekeeping } from "../../../../durable-objects/partition/housekeeping.ts";
 import type { RequestStore } from "../../../../durable-objects/partition/request-store.ts";
 import { HOUSEKEEPING_INTERVAL_MS } from "../../../../src/core/limits.ts";
@@ -22,6 +22,8 @@ class Rig {
   retentionMs: number | null = null;
   compactionMs: number | null = null;
   requestsMs: number | null = null;
+  /** When the first owner that has records is silent for its session. */
+  silenceMs = Number.POSITIVE_INFINITY;
   /** The slices of compaction that are left, and the time that each takes. */
   slices = 0;
   sliceMs = 1;
@@ -69,7 +71,10 @@ class Rig {
         rig.onTurn();
       },
     };
-    this.housekeeping = new Housekeeping(alarm, log, compactor, requests, turns);
+    this.housekeeping = new Housekeeping(alarm, log, compactor, requests, turns, {
+      nextSilenceMs: () => rig.silenceMs,
+      reportSilent: (atMs) => rig.note("silent", atMs),
+    });
   }
 
   note(what: string, atMs: number): void {
@@ -120,6 +125,10 @@ test.each([
   { set: NOW_MS + 6, left: true },
   { set: NOW_MS + 7, left: true },
   { set: NOW_MS + 8, left: false },
+  { set: NOW_MS - 1, left: true },
+  { set: NOW_MS - 150_000, left: true },
+  // workerd has lost it.
+  { set: NOW_MS - 150_001, left: false },
 ])("[RET-1] an alarm that is set for $set is left as it is: $left", async ({ set, left }) => {
   const rig = rigWith({ compactionMs: NOW_MS + 7, alarmMs: set });
   await rig.housekeeping.schedule(NOW_MS);
@@ -153,7 +162,7 @@ test("[CMP-4] an alarm does everything that is due, others have a turn after eac
   const rig = rigWith({ slices: 3, compactionMs: NOW_MS + HOUR_MS });
   await rig.run();
   expect(rig.steps).toEqual([
-    ...["retention+0", "roll+0", "keys+0"],
+    ...["retention+0", "roll+0", "keys+0", "silent+0"],
     ...["slice+0", "turn", "slice+1", "turn", "slice+2"],
   ]);
   expect(rig.alarmMs).toBe(NOW_MS + HOUR_MS);
@@ -192,4 +201,95 @@ test("[CLU-4] a partition that ends while the alarm is looked up sets none", asy
   rig.onRead = () => rig.housekeeping.stop();
   await rig.housekeeping.schedule(NOW_MS);
   expect(rig.alarmMs).toBe(null);
+});
+
+describe("owners that are silent", () => {
+  const SESSION_MS = 20_000;
+
+  async function watch(rig: Rig): Promise<void> {
+    rig.housekeeping.watchOwners(rig.nowMs);
+    await settled();
+  }
+
+  test.each<{ due: Due; silenceMs: number; at: number }>([
+    { due: {}, silenceMs: NOW_MS + 5, at: NOW_MS + 5 },
+    { due: {}, silenceMs: NOW_MS - 5, at: NOW_MS },
+    { due: { compactionMs: NOW_MS + 7 }, silenceMs: NOW_MS + 5, at: NOW_MS + 5 },
+    { due: { compactionMs: NOW_MS + 3 }, silenceMs: NOW_MS + 5, at: NOW_MS + 3 },
+  ])(
+    "[GRP-17] with $due and an owner silent at $silenceMs the alarm is set for $at",
+    async (row) => {
+      const rig = rigWith({ ...row.due, silenceMs: row.silenceMs });
+      await rig.housekeeping.schedule(NOW_MS);
+      expect(rig.alarmMs).toBe(row.at);
+    },
+  );
+
+  test("[GRP-17] while nobody has records, no alarm is looked at", async () => {
+    const rig = new Rig();
+    for (let i = 0; i < 5; i++) {
+      await watch(rig);
+      await rig.committed();
+    }
+    expect([rig.reads, rig.sets, rig.alarmMs]).toEqual([0, 0, null]);
+  });
+
+  test("[GRP-17] commits and messages of owners set it once, until it rings", async () => {
+    const rig = new Rig();
+    await rig.committed(); // That of this life.
+    rig.silenceMs = NOW_MS + SESSION_MS;
+    for (let i = 0; i < 50; i++) {
+      await rig.committed();
+      await watch(rig);
+      rig.silenceMs++; // The owner is heard from all the time.
+    }
+    expect([rig.reads, rig.sets, rig.alarmMs]).toEqual([1, 1, NOW_MS + SESSION_MS]);
+  });
+
+  test("[GRP-17] a partition that is busy for an hour sets an alarm once in a session timeout", async () => {
+    const rig = new Rig();
+    while (rig.nowMs < NOW_MS + HOUR_MS) {
+      await rig.committed();
+      rig.nowMs += 1_000;
+      rig.silenceMs = rig.nowMs + SESSION_MS;
+      if (rig.alarmMs !== null && rig.alarmMs <= rig.nowMs) {
+        rig.alarmMs = null;
+        await rig.run();
+      }
+    }
+    expect(rig.sets).toBeLessThanOrEqual(1 + HOUR_MS / SESSION_MS);
+  });
+
+  test("[GRP-17] the alarm tells of who is silent then, and is set for who may be next", async () => {
+    const rig = rigWith({ silenceMs: NOW_MS + SESSION_MS });
+    await watch(rig);
+    rig.nowMs = NOW_MS + SESSION_MS;
+    rig.alarmMs = null;
+    rig.silenceMs = NOW_MS + 2 * SESSION_MS;
+    await rig.run();
+    expect(rig.steps).toContain(`silent+${SESSION_MS}`);
+    expect(rig.alarmMs).toBe(NOW_MS + 2 * SESSION_MS);
+    await watch(rig);
+    expect(rig.sets).toBe(2);
+  });
+
+  test("[GRP-17] once nobody has records there is no next alarm, and the next records set it again", async () => {
+    const rig = rigWith({ silenceMs: NOW_MS + SESSION_MS });
+    await watch(rig);
+    rig.nowMs = NOW_MS + SESSION_MS;
+    rig.alarmMs = null;
+    rig.silenceMs = Number.POSITIVE_INFINITY;
+    await rig.run();
+    expect([rig.alarmMs, rig.sets]).toEqual([null, 1]);
+    rig.silenceMs = NOW_MS + 3 * SESSION_MS;
+    await watch(rig);
+    expect([rig.alarmMs, rig.sets]).toEqual([NOW_MS + 3 * SESSION_MS, 2]);
+  });
+
+  test("[CLU-4] a partition that has ended watches nobody", async () => {
+    const rig = rigWith({ silenceMs: NOW_MS + SESSION_MS });
+    rig.housekeeping.stop();
+    await watch(rig);
+    expect(rig.alarmMs).toBe(null);
+  });
 });

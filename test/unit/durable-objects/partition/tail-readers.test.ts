@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { PartitionStore } from "../../../../durable-objects/partition/partition-store.ts";
 import { TailReaders } from "../../../../durable-objects/partition/tail-readers.ts";
 import {
+  DEFAULT_SESSION_TIMEOUT_MS,
   FENCE_REFRESH_MS,
   MAX_READER_UNREAD_BYTES,
   MAX_WINDOW_BYTES,
@@ -454,5 +455,188 @@ describe("owners", () => {
     vi.setSystemTime(thirdMs + START_MS + 2);
     partition.attach(partition.open(), { owner: owner("g", 2) });
     expect(noted()).toEqual([thirdMs, thirdMs + 2]);
+  });
+});
+
+describe("owners that are silent", () => {
+  const SESSION_MS = 20_000;
+  const NEVER = Number.POSITIVE_INFINITY;
+
+  /** A partition whose readers have answered pings at these times. */
+  class Watched extends Partition {
+    readonly answered = new Map<unknown, number>();
+
+    /** When the first owner is silent, from the start on. */
+    get nextMs(): number {
+      return this.readers.nextSilenceMs((socket) => this.answered.get(socket) ?? 0) - START_MS;
+    }
+
+    /** The groups that are told now. */
+    told(): string[] {
+      const answeredMs = (socket: unknown) => this.answered.get(socket) ?? 0;
+      const silent = this.readers.takeSilentOwners(answeredMs, Date.now());
+      return silent.map(({ group, memberNumber }) => `${group} ${memberNumber}`);
+    }
+
+    own(group: string, more: { sessionTimeoutMs?: number; windowBytes?: number } = {}) {
+      const { sessionTimeoutMs, windowBytes = 1_000_000 } = more;
+      const session = sessionTimeoutMs === undefined ? {} : { sessionTimeoutMs };
+      const socket = this.open();
+      this.attach(socket, { windowBytes, owner: { ...owner(group, 1), ...session } });
+      return socket;
+    }
+
+    /** All that it was sent is given back. */
+    giveBack(socket: TestedSocket): void {
+      this.readers.openWindow(socket, { type: "window", attachId: 1, bytes: 1_000_000 });
+    }
+  }
+
+  const at = (ms: number) => vi.setSystemTime(START_MS + ms);
+
+  test("[GRP-17] one that has not given back what it was sent is told of when its session has passed", () => {
+    const partition = new Watched(1);
+    partition.own("g", { sessionTimeoutMs: SESSION_MS });
+    expect(partition.nextMs).toBe(SESSION_MS);
+    at(SESSION_MS - 1);
+    expect(partition.told()).toEqual([]);
+    at(SESSION_MS);
+    expect(partition.told()).toEqual(["g 1"]);
+  });
+
+  test("[GRP-17] so is one that has no room for what there is", () => {
+    const partition = new Watched();
+    const socket = partition.own("g", { sessionTimeoutMs: SESSION_MS, windowBytes: 1 });
+    partition.append(1_000); // One batch goes beyond the window.
+    partition.append(1_000);
+    expect(offsets(socket)).toEqual([0]);
+    at(SESSION_MS);
+    expect(partition.told()).toEqual(["g 1"]);
+  });
+
+  test("[GRP-17] it is told of again only when another session has passed, and as long as it is silent", () => {
+    const partition = new Watched(1);
+    const socket = partition.own("g", { sessionTimeoutMs: SESSION_MS });
+    at(SESSION_MS + 500);
+    expect([partition.told(), partition.told()]).toEqual([["g 1"], []]);
+    expect(partition.nextMs).toBe(2 * SESSION_MS + 500);
+    at(2 * SESSION_MS + 499);
+    expect(partition.told()).toEqual([]);
+    at(2 * SESSION_MS + 500);
+    expect(partition.told()).toEqual(["g 1"]);
+    partition.answered.set(socket, Date.now());
+    at(3 * SESSION_MS + 499);
+    expect(partition.told()).toEqual([]);
+  });
+
+  test("[GRP-17] messages and answered pings are signs of life, whichever was last", () => {
+    const partition = new Watched(1);
+    const socket = partition.own("g", { sessionTimeoutMs: SESSION_MS });
+    partition.answered.set(socket, START_MS + 7_000);
+    expect(partition.nextMs).toBe(7_000 + SESSION_MS);
+    at(9_000);
+    partition.readers.openWindow(socket, { type: "window", attachId: 1, bytes: 1 });
+    expect(partition.nextMs).toBe(9_000 + SESSION_MS);
+    at(10_000);
+    partition.readers.openWindow(socket, { type: "window", attachId: 2, bytes: 1 });
+    expect(partition.nextMs, "it is for an earlier attach").toBe(9_000 + SESSION_MS);
+    partition.evict();
+    expect(partition.nextMs, "it is kept over an eviction").toBe(9_000 + SESSION_MS);
+    at(11_000);
+    partition.attach(socket, { owner: { ...owner("g", 1), sessionTimeoutMs: SESSION_MS } });
+    expect(partition.nextMs).toBe(11_000 + SESSION_MS);
+  });
+
+  test("[GRP-17] while nothing is unread nobody is watched, however silent", () => {
+    const partition = new Watched();
+    const socket = partition.own("g", { sessionTimeoutMs: SESSION_MS });
+    at(10 * SESSION_MS);
+    expect([partition.nextMs, partition.told()]).toEqual([NEVER, []]);
+    partition.answered.set(socket, Date.now());
+    partition.append();
+    expect(partition.nextMs).toBe(11 * SESSION_MS);
+    partition.giveBack(socket);
+    expect([partition.nextMs, partition.told()]).toEqual([NEVER, []]);
+  });
+
+  test("[GRP-17] a reader that owns nothing, was refused, or has gone is not watched", () => {
+    const partition = new Watched(3);
+    const plain = partition.open();
+    partition.attach(plain);
+    const refused = partition.own("refused");
+    partition.attach(refused, { offset: 99, owner: owner("refused", 1) });
+    partition.readers.remove(partition.own("gone"));
+    expect(partition.nextMs).toBe(NEVER);
+    at(10 * SESSION_MS);
+    expect(partition.told()).toEqual([]);
+  });
+
+  test("[GRP-17] each group is told of its own, at its own time", () => {
+    const partition = new Watched(1);
+    partition.own("slow", { sessionTimeoutMs: 60_000 });
+    partition.own("fast", { sessionTimeoutMs: 6_000 });
+    partition.own("done", { sessionTimeoutMs: 1_000 });
+    partition.giveBack(partition.sockets[2] as TestedSocket);
+    expect(partition.nextMs).toBe(6_000);
+    at(6_000);
+    expect(partition.told()).toEqual(["fast 1"]);
+    at(60_000);
+    expect(partition.told()).toEqual(["slow 1", "fast 1"]);
+  });
+
+  test("[VER-8] one that names no session timeout has the default, and so has a reader from before", () => {
+    const partition = new Watched(1);
+    const socket = partition.own("g");
+    expect(partition.nextMs).toBe(DEFAULT_SESSION_TIMEOUT_MS);
+    const {
+      heardMs: _,
+      sessionTimeoutMs: __,
+      ...older
+    } = socket.deserializeAttachment() as {
+      heardMs: number;
+      sessionTimeoutMs: number;
+    };
+    socket.serializeAttachment(older);
+    partition.evict();
+    partition.answered.set(socket, START_MS + 5_000);
+    expect(partition.nextMs).toBe(5_000 + DEFAULT_SESSION_TIMEOUT_MS);
+  });
+});
+
+describe("incarnations of a group", () => {
+  test("[CLK-5] an owner of an earlier one is known by the fence, and by who is attached", () => {
+    const partition = new Partition();
+    const isEarlier = (incarnation: number) =>
+      partition.readers.isOfEarlierIncarnation(owner("g", 1, 1, incarnation));
+    expect(isEarlier(1)).toBe(false);
+    partition.attach(partition.open(), { owner: owner("g", 1, 1, 5) });
+    expect([4, 5, 6].map(isEarlier)).toEqual([true, false, false]);
+    expect(partition.readers.isOfEarlierIncarnation(owner("other", 1, 1, 4))).toBe(false);
+    partition.readers.remove(partition.sockets[0] as TestedSocket);
+    expect(isEarlier(4), "the fence remembers").toBe(true);
+  });
+
+  test("[CLK-5] one that its group has after all is let in, at any epoch, and others are cut off", () => {
+    const partition = new Partition(1);
+    const [wrong, same, other, plain] = [0, 1, 2, 3].map(() => partition.open());
+    partition.attach(wrong as TestedSocket, { owner: owner("g", 9, 9, 5) });
+    partition.attach(other as TestedSocket, { owner: owner("h", 9, 9, 5) });
+    partition.attach(plain as TestedSocket);
+    const restored = owner("g", 1, 1, 2);
+    partition.attach(same as TestedSocket, { owner: restored });
+    expect(same?.closed?.code, "as it is refused before").toBe(CLOSE_FENCED);
+    partition.readers.forgetOtherIncarnations(restored);
+    expect(wrong?.closed).toEqual({
+      code: CLOSE_FENCED,
+      reason: "the group has another incarnation",
+    });
+    expect([other?.closed, plain?.closed]).toEqual([null, null]);
+    const again = partition.open();
+    expect(partition.attach(again, { owner: restored })).toBe(true);
+    partition.readers.forgetOtherIncarnations(restored);
+    expect(again.closed, "it is of this incarnation").toBe(null);
+    partition.evict();
+    const later = partition.open();
+    expect(partition.attach(later, { owner: owner("g", 2, 1, 2) })).toBe(true);
   });
 });

@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { concatBytes } from "../../../../src/core/bytes.ts";
 import { type ErrorName, fail } from "../../../../src/core/errors.ts";
-import type { Delivery } from "../../../../src/core/group/coordinator.ts";
+import type { Delivery } from "../../../../src/core/group/requests.ts";
 import { DEFAULT_FETCH_BYTES } from "../../../../src/core/limits.ts";
 import type { Env } from "../../../../src/env.ts";
 import { forgetEverything } from "../../../../src/worker/edge/isolate.ts";

@@ -1,0 +1,250 @@
+// Keeps a group: loads it, has it handle requests, and stores what they change before anyone hears of it. A request
+// that waits for other members waits here, as a promise. A decision is stored in the turn in which it is made, so the
+// output gate holds every answer until it is durable.
+import { BrokerError } from "../../src/core/errors.ts";
+import type { Handled, Reply } from "../../src/core/group/changes.ts";
+import { Group } from "../../src/core/group/group.ts";
+import type { HistoryEntry } from "../../src/core/group/history.ts";
+import type { AnswerTo, GroupRequest } from "../../src/core/group/requests.ts";
+import { emptyGroup, type GroupEvent, type GroupState } from "../../src/core/group/state.ts";
+import type { GroupClock } from "./group-clock.ts";
+import type { Presence } from "./presence.ts";
+
+/** The group's storage: see group-store.ts. */
+export interface KeptStore {
+  readonly groupId: string;
+  /** The number of members that do not poll. Null if it is not known. */
+  readonly attachedMembers: number | null;
+  load(): GroupState;
+  /** Stores the changes, all or nothing. Returns false if there was nothing to store. */
+  apply(events: readonly GroupEvent[], history: readonly HistoryEntry[], nowMs: number): boolean;
+}
+
+interface Waiting {
+  readonly memberId: string;
+  resolve(answer: unknown): void;
+  reject(refused: Error): void;
+}
+
+export class GroupKeeper {
+  readonly #presence: Presence;
+  readonly #clock: GroupClock;
+  /** [FIL-6] Called if the stored data cannot be read. Returns the error that every request gets from then on. */
+  readonly #damaged: (error: BrokerError) => BrokerError;
+  #store: KeptStore;
+  #group: Group;
+  /** True until the group has noted what a restart has changed. */
+  #mustWake = true;
+  #lastTicket = 0;
+  /** The requests that wait for other members, by ticket. */
+  readonly #waiting = new Map<number, Waiting>();
+  #untold: GroupEvent[] = [];
+  #hasStored = false;
+
+  constructor(
+    store: KeptStore,
+    presence: Presence,
+    clock: GroupClock,
+    damaged: (error: BrokerError) => BrokerError,
+  ) {
+    this.#store = store;
+    this.#presence = presence;
+    this.#clock = clock;
+    this.#damaged = damaged;
+    this.#group = this.#load();
+  }
+
+  /** Loads the group. [FIL-6] If its data cannot be read, the group is empty, and nothing is written over the data. */
+  #load(): Group {
+    try {
+      return new Group(this.#store.load(), this.#presence);
+    } catch (error) {
+      if (!isDamage(error)) throw error;
+      this.#abandon(error);
+      return this.#group;
+    }
+  }
+
+  #abandon(error: BrokerError): BrokerError {
+    const refused = this.#damaged(error);
+    this.#store = new UnreadableStore(this.#store.groupId, refused);
+    this.#group = new Group(this.#store.load(), this.#presence);
+    this.#refuseWaiting(refused);
+    return refused;
+  }
+
+  /** Begins anew with other storage. */
+  restart(store: KeptStore): void {
+    this.#store = store;
+    this.#group = this.#load();
+  }
+
+  /** The group, to be read only. Requests change it. */
+  get group(): Pick<
+    Group,
+    "state" | "exists" | "config" | "nextDeadlineMs" | "deadlineAfter" | "isDead"
+  > {
+    return this.#group;
+  }
+
+  /** Looks at the group. Rows are read when they are needed, so damage may be found only now. */
+  look<T>(at: (group: Group) => T): T {
+    try {
+      return at(this.#group);
+    } catch (error) {
+      throw isDamage(error) ? this.#abandon(error) : error;
+    }
+  }
+
+  /** Handles a request that waits for nobody. Throws if the storage refuses. Then nothing was decided. */
+  handle<Request extends GroupRequest>(request: Request): AnswerTo<Request> {
+    const { ticket, replies } = this.#handle(request);
+    const own = replies.find(({ to }) => to === ticket);
+    if (own === undefined) throw new Error(`${request.type} was not answered`);
+    return own.answer as AnswerTo<Request>;
+  }
+
+  /** Handles a request that may wait for other members. */
+  ask<Request extends GroupRequest>(request: Request): Promise<AnswerTo<Request>> {
+    const { ticket, replies } = this.#handle(request);
+    const own = replies.find(({ to }) => to === ticket);
+    if (own !== undefined) return Promise.resolve(own.answer as AnswerTo<Request>);
+    const { promise, resolve, reject } = Promise.withResolvers<AnswerTo<Request>>();
+    promise.catch(() => {}); // The caller may look at it only later.
+    const memberId = waitingMember(request);
+    this.#waiting.set(ticket, { memberId, resolve: resolve as Waiting["resolve"], reject });
+    return promise;
+  }
+
+  /** Notes what a restart has changed, if that is not done yet. */
+  wake(): void {
+    if (this.#mustWake) this.handle(this.#wakeRequest());
+  }
+
+  /** True if something was stored in this life. */
+  get hasStored(): boolean {
+    return this.#hasStored;
+  }
+
+  /** Returns the events that nobody was told of yet, but for commits. */
+  takeUntold(): readonly GroupEvent[] {
+    return this.#untold.splice(0);
+  }
+
+  #wakeRequest(): GroupRequest<"wake"> {
+    const { attachedMembers } = this.#store;
+    const { connectedMembers } = this.#presence;
+    return {
+      type: "wake",
+      isAnyoneMissing: attachedMembers === null || connectedMembers < attachedMembers,
+    };
+  }
+
+  #handle(request: GroupRequest): { ticket: number; replies: readonly Reply[] } {
+    const ticket = ++this.#lastTicket;
+    const nowMs = this.#clock.now();
+    const handled = this.#decide(request, ticket, nowMs);
+    this.#mustWake = false;
+    this.#presence.note(handled.events, nowMs);
+    // Commits are many, and mean nothing to others.
+    this.#untold.push(...handled.events.filter(isNews));
+    for (const { to, answer } of handled.replies) {
+      this.#waiting.get(to)?.resolve(answer);
+      this.#waiting.delete(to);
+    }
+    return { ticket, replies: handled.replies };
+  }
+
+  /** Has the group decide, and stores that. If anything fails, nothing was decided. */
+  #decide(request: GroupRequest, ticket: number, nowMs: number): Handled {
+    let handled: Handled;
+    try {
+      const woken = this.#mustWake ? this.#group.handle(this.#wakeRequest(), 0, nowMs) : null;
+      handled = joined(woken, this.#group.handle(request, ticket, nowMs));
+    } catch (error) {
+      if (isDamage(error)) throw this.#abandon(error);
+      this.#forget(error as Error);
+      throw error;
+    }
+    try {
+      if (this.#store.apply(handled.events, handled.history, nowMs)) this.#hasStored = true;
+      return handled;
+    } catch (error) {
+      // The members are counted when the group's row is written, so they may be read only then.
+      if (isDamage(error) && !(this.#store instanceof UnreadableStore)) throw this.#abandon(error);
+      const refused = new BrokerError(
+        "KAFKA_STORAGE_ERROR",
+        `the write failed, nothing was stored: ${error}`,
+      );
+      this.#forget(refused);
+      throw refused;
+    }
+  }
+
+  /**
+   * Memory is ahead of storage: the decisions did not happen. Whoever waits
+   * gets an error, because the group does not remember it any more.
+   */
+  #forget(refused: Error): void {
+    this.#group = this.#load();
+    this.#mustWake = true;
+    this.#refuseWaiting(refused);
+  }
+
+  #refuseWaiting(refused: Error): void {
+    const nowMs = this.#clock.now();
+    for (const { memberId, reject } of this.#waiting.values()) {
+      // [CLS-13] Its session begins with the refusal.
+      if (this.#group.state.classic.members.has(memberId))
+        this.#presence.note([{ type: "heard", memberId }], nowMs);
+      reject(refused);
+    }
+    this.#waiting.clear();
+  }
+}
+
+/** Storage whose data cannot be read. The group is empty, and nothing is written over the data [FIL-6]. */
+class UnreadableStore implements KeptStore {
+  readonly attachedMembers = 0;
+  readonly groupId: string;
+  readonly #refused: BrokerError;
+
+  constructor(groupId: string, refused: BrokerError) {
+    this.groupId = groupId;
+    this.#refused = refused;
+  }
+
+  load(): GroupState {
+    return emptyGroup(this.groupId);
+  }
+
+  apply(events: readonly GroupEvent[]): boolean {
+    if (events.length > 0) throw this.#refused;
+    return false;
+  }
+}
+
+/** True if what is stored makes no sense. No retry mends that. */
+function isDamage(error: unknown): error is BrokerError {
+  return error instanceof BrokerError && error.code === "KAFKA_STORAGE_ERROR" && !error.retriable;
+}
+
+/** True if members have to be told of the event, or the alarm depends on it. */
+function isNews({ type }: GroupEvent): boolean {
+  return type === "member" || type === "member-removed" || type === "unheard" || type === "group";
+}
+
+/** Returns the id of the member whose request waits. */
+function waitingMember(request: GroupRequest): string {
+  if (request.type === "joinClassic") return request.memberId || request.newMemberId;
+  return request.type === "syncClassic" ? request.memberId : "";
+}
+
+function joined(first: Handled | null, second: Handled): Handled {
+  if (first === null) return second;
+  return {
+    events: [...first.events, ...second.events],
+    history: [...first.history, ...second.history],
+    replies: second.replies,
+  };
+}

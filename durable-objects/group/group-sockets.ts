@@ -1,0 +1,111 @@
+// The sockets of a group: members' own, connections that watch for a Kafka client, and those that have not said yet what
+// they are for.
+import { fail } from "../../src/core/errors.ts";
+import { DEFAULT_SESSION_TIMEOUT_MS, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
+import { isCleanClose } from "../../src/protocol/close-codes.ts";
+import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
+import { SilentSockets } from "../shared/silent-sockets.ts";
+import { finishClose, type ObjectSocket } from "../shared/socket.ts";
+import type { GroupClock } from "./group-clock.ts";
+import type { GroupKeeper } from "./group-keeper.ts";
+import type { GroupServer } from "./group-server.ts";
+import { type Joined, MemberSockets } from "./member-sockets.ts";
+import type { Presence } from "./presence.ts";
+
+/** The parts of the group's object that are needed here. */
+export interface GroupSocketParts {
+  readonly keeper: GroupKeeper;
+  readonly server: GroupServer;
+  readonly presence: Presence;
+  readonly clock: GroupClock;
+  /** Tells the members what has changed for them, and sets the alarm. */
+  announce(joined?: Joined): Promise<void>;
+  /** The storage refused. The alarm notes a member without a socket again. */
+  couldNotNote(error: unknown): void;
+}
+
+export class GroupSockets {
+  readonly members: MemberSockets;
+  readonly #ctx: DurableObjectState;
+  readonly #parts: GroupSocketParts;
+  /** The sockets that have not joined. */
+  readonly #silent: SilentSockets;
+
+  constructor(ctx: DurableObjectState, parts: GroupSocketParts) {
+    this.#ctx = ctx;
+    this.#parts = parts;
+    this.#silent = new SilentSockets(ctx.getWebSockets());
+    this.members = new MemberSockets({
+      ...parts,
+      announce: (joined) => parts.announce(joined),
+      spoke: (socket) => void this.#silent.delete(socket),
+      lost: (socket) => this.lost(socket),
+    });
+  }
+
+  /** Upgrades a request to a socket. */
+  accept(request: Request): Response {
+    if (!this.#hasRoom()) {
+      const failure = fail(
+        "GROUP_MAX_SIZE_REACHED",
+        `the group has ${MAX_SOCKETS_PER_GROUP} sockets in use, the bound`,
+      );
+      return Response.json(failure, { status: 429 });
+    }
+    const { 0: client, 1: server } = new WebSocketPair();
+    const { pathname, searchParams } = new URL(request.url);
+    if (pathname === WATCH_PATH) this.#watch(server, searchParams.get("memberId") ?? "");
+    else {
+      this.#ctx.acceptWebSocket(server);
+      this.#silent.add(server, this.#parts.clock.now());
+    }
+    return new Response(null, { status: 101, webSocket: client });
+  }
+
+  #watch(socket: ObjectSocket, memberId: string): void {
+    const { keeper, presence, clock } = this.#parts;
+    const member = keeper.look(
+      ({ state }) => state.members.get(memberId) ?? state.classic.members.get(memberId),
+    );
+    const sessionTimeoutMs = member?.sessionTimeoutMs ?? DEFAULT_SESSION_TIMEOUT_MS;
+    presence.watch(socket, memberId, sessionTimeoutMs, clock.now());
+  }
+
+  /**
+   * [BND-15] Makes room: first sockets that have not joined close, then those that watch for a member that has gone.
+   */
+  #hasRoom(): boolean {
+    if (this.#silent.hasRoom(this.#ctx.getWebSockets(), MAX_SOCKETS_PER_GROUP)) return true;
+    const { keeper, presence } = this.#parts;
+    return keeper.look(({ state: { members, classic } }) =>
+      presence.closeWatchOfNobody(
+        (memberId) => members.has(memberId) || classic.members.has(memberId),
+      ),
+    );
+  }
+
+  /** [GRP-5] [GRP-6] Takes a clean close by a non-static member for a leave. Any other close starts the timeout. */
+  async closed(socket: ObjectSocket, code: number): Promise<void> {
+    const { keeper, presence, couldNotNote } = this.#parts;
+    const memberId = presence.memberOf(socket);
+    const member = keeper.look(({ state }) =>
+      memberId === null ? undefined : state.members.get(memberId),
+    );
+    finishClose(socket, code);
+    const isLeave = isCleanClose(code) && member !== undefined && member.instanceId === null;
+    if (!isLeave) return this.lost(socket);
+    await this.members.leave(socket).catch(couldNotNote);
+  }
+
+  async lost(socket: ObjectSocket): Promise<void> {
+    const { keeper, presence, couldNotNote, announce } = this.#parts;
+    this.#silent.delete(socket);
+    const memberId = presence.lost(socket);
+    try {
+      if (memberId !== null) keeper.handle({ type: "lost", memberId });
+      await announce();
+    } catch (error) {
+      couldNotNote(error);
+    }
+  }
+}

@@ -1,0 +1,97 @@
+// A group in time: its alarm rings, and somebody may set the clock.
+import { startAnew } from "../shared/clock.ts";
+import type { GroupAlarm } from "./group-alarm.ts";
+import type { GroupClock } from "./group-clock.ts";
+import type { GroupKeeper } from "./group-keeper.ts";
+import type { GroupStore } from "./group-store.ts";
+import type { Presence } from "./presence.ts";
+
+/** How long a failed alarm waits for its next try. */
+const ALARM_RETRY_MS = 1_000;
+
+/** The parts of the group's object that are needed here. */
+export interface GroupTimeParts {
+  readonly keeper: GroupKeeper;
+  readonly presence: Presence;
+  readonly clock: GroupClock;
+  readonly alarm: GroupAlarm;
+  store(): GroupStore;
+  /** Tells the members what has changed for them, and sets the alarm. */
+  announce(): Promise<void>;
+  /** Deletes a group of which nothing is left, and unlists one that never came to be. */
+  end(): Promise<void>;
+  couldNotNote(error: unknown): void;
+}
+
+export class GroupTime {
+  readonly #ctx: DurableObjectState;
+  readonly #parts: GroupTimeParts;
+
+  constructor(ctx: DurableObjectState, parts: GroupTimeParts) {
+    this.#ctx = ctx;
+    this.#parts = parts;
+  }
+
+  /** [GRP-7] The platform gives up on an alarm that keeps failing. This alarm comes back until it succeeds. */
+  async ring(scheduledMs: number | undefined): Promise<void> {
+    const { clock, alarm, keeper } = this.#parts;
+    alarm.forget();
+    try {
+      const nowMs = clock.now();
+      if (alarm.isDue(this.#parts.store(), nowMs)) this.#lookAtMembers(scheduledMs ?? nowMs, nowMs);
+      await this.#parts.announce();
+      const isOver = keeper.look((group) => !group.exists || group.isDead(nowMs));
+      if (isOver) await this.#parts.end();
+    } catch (error) {
+      const { groupId } = keeper.group.state;
+      console.error(`group ${groupId}: the alarm failed, it will be tried again: ${error}`);
+      await this.#ctx.storage.setAlarm(clock.now() + ALARM_RETRY_MS);
+    }
+  }
+
+  /** Removes whoever was silent for too long, and finds the next deadline. It reads all members. */
+  #lookAtMembers(scheduledMs: number, nowMs: number): void {
+    const { keeper, alarm, presence, store } = this.#parts;
+    if (keeper.look((group) => alarm.wasSetForward(group, scheduledMs, nowMs)))
+      this.#beginSessionsAnew(nowMs);
+    keeper.handle({ type: "expire" });
+    const { members, classic } = keeper.group.state; // All of them are in memory now.
+    const isMember = (memberId: string) => members.has(memberId) || classic.members.has(memberId);
+    presence.closeSilentWatches(isMember, nowMs);
+    alarm.settle(store(), keeper.group);
+  }
+
+  /** [CLK-4] Looks whether somebody has set the clock back. It does not answer if a new life has to begin. */
+  async noticeClock(): Promise<void> {
+    const { clock, announce } = this.#parts;
+    clock.now();
+    await announce();
+    if (clock.isStanding) await startAnew(this.#ctx);
+  }
+
+  /**
+   * [CLK-4] Stores the new start of all sessions and sets the alarm anew, even if the group was asked for something
+   * else, such as a commit. The old alarm waits for a later time of the clock, and nothing else may wake the group.
+   */
+  wasSetBack(nowMs: number): void {
+    const { presence, announce, couldNotNote } = this.#parts;
+    presence.beginSessionsAnew(nowMs);
+    const stored = Promise.resolve().then(async () => {
+      this.#beginSessionsAnew(nowMs);
+      await announce();
+    });
+    this.#ctx.waitUntil(stored.catch(couldNotNote));
+  }
+
+  /**
+   * [CLK-4] Starts all sessions anew, as after a restart. Somebody set the clock, so nobody knows how long a member has
+   * been silent. The new start is noted, or it would happen again and again.
+   */
+  #beginSessionsAnew(nowMs: number): void {
+    const { presence, alarm, keeper, store } = this.#parts;
+    presence.beginSessionsAnew(nowMs);
+    alarm.forget();
+    keeper.handle({ type: "beginSessionsAnew" });
+    alarm.settle(store(), keeper.group);
+  }
+}

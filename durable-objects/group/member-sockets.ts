@@ -1,0 +1,275 @@
+// The sockets of native members (src/protocol/group-socket.ts): their messages as requests to the group, and what the
+// group decides as messages to them.
+import type * as z from "zod";
+import { BrokerError, type Failure, fail, failureOf } from "../../src/core/errors.ts";
+import type { InitialPosition } from "../../src/core/group/config.ts";
+import { heartbeatIntervalOf } from "../../src/core/group/heartbeat.ts";
+import {
+  fromSet,
+  parsePartitionKey,
+  partitionKey,
+  toSet,
+} from "../../src/core/group/partition-key.ts";
+import type { JoinRequest } from "../../src/core/group/requests.ts";
+import { type GroupEvent, isAddedPartition, type Member } from "../../src/core/group/state.ts";
+import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
+import {
+  type AssignedPartition,
+  type AssignmentMessage,
+  type CoordinatorMessage,
+  type commitMessage,
+  type InitialOffset,
+  type joinMessage,
+  memberMessage,
+  type revokedMessage,
+} from "../../src/protocol/group-socket.ts";
+import { isUnknownType, parseFrame } from "../../src/protocol/parse.ts";
+import {
+  assertRead,
+  close,
+  closeFatal,
+  errorFields,
+  type ObjectSocket,
+  sendJson,
+} from "../shared/socket.ts";
+import type { GroupClock } from "./group-clock.ts";
+import type { GroupKeeper } from "./group-keeper.ts";
+import type { GroupServer } from "./group-server.ts";
+import type { Presence } from "./presence.ts";
+
+/** The parts of the group's object that are needed here. */
+export interface MemberSocketParts {
+  readonly keeper: GroupKeeper;
+  readonly server: GroupServer;
+  readonly presence: Presence;
+  readonly clock: GroupClock;
+  /** Tells the members what has changed for them, and sets the alarm. `joined` is told in any case. */
+  announce(joined?: Joined): Promise<void>;
+  /** The socket has spoken. */
+  spoke(socket: ObjectSocket): void;
+  /** The socket is of no use any more. */
+  lost(socket: ObjectSocket): Promise<void>;
+}
+
+/** The member whose join is to be answered. */
+export interface Joined {
+  readonly memberId: string;
+  readonly requestId: number | undefined;
+}
+
+export class MemberSockets {
+  readonly #parts: MemberSocketParts;
+  /** The last join of each member that waits for the cluster. */
+  readonly #joins = new Map<string, symbol>();
+
+  constructor(parts: MemberSocketParts) {
+    this.#parts = parts;
+  }
+
+  // From a member.
+
+  async onMessage(socket: ObjectSocket, data: string | ArrayBuffer): Promise<void> {
+    try {
+      assertRead(socket);
+      await this.#handle(socket, data);
+    } catch (error) {
+      if (isUnknownType(error)) return refuse(socket, failureOf(error));
+      closeFatal(socket, error);
+      // The socket broke the protocol, or the storage failed. Either way its member is not connected now.
+      await this.#parts.lost(socket);
+    }
+  }
+
+  async #handle(socket: ObjectSocket, data: string | ArrayBuffer): Promise<void> {
+    const message = parseFrame(memberMessage, data);
+    switch (message.type) {
+      case "join":
+        return this.#join(socket, message);
+      case "revoked":
+        return this.#revoked(socket, message);
+      case "commit":
+        return this.#commit(socket, message);
+      case "leave":
+        return this.leave(socket);
+    }
+  }
+
+  async #join(socket: ObjectSocket, message: z.output<typeof joinMessage>): Promise<void> {
+    const { keeper, server, presence, clock } = this.#parts;
+    const { memberId } = message;
+    const request = { type: "join", ...joinRequest(message) } as const;
+    const mine = Symbol();
+    this.#joins.set(memberId, mine);
+    const found = await server.find(request);
+    // The cluster may answer out of order. What an earlier join claims to own is void once a later one was sent.
+    if (this.#joins.get(memberId) !== mine) return;
+    this.#joins.delete(memberId);
+    if (!found.ok) {
+      if (found.error === "KAFKA_STORAGE_ERROR") console.error(found.detail);
+      return refuse(socket, found as Failure);
+    }
+    const joined = presence.memberOf(socket); // Perhaps through a join that was sent before this one was answered.
+    if (joined !== null && joined !== memberId) {
+      const detail = `memberId is ${memberId}, this socket has joined as ${joined}`;
+      throw new BrokerError("INVALID_REQUEST", detail);
+    }
+    // The socket may have gone, or the join may now be refused, since the cluster was asked.
+    const isGone = socket.readyState !== WebSocket.OPEN;
+    const { ok: _ok, ...known } = found;
+    const result = isGone ? null : keeper.handle({ ...request, ...known });
+    if (result === null || !result.ok) {
+      await server.unlistUnlessMade();
+      return result === null ? undefined : refuse(socket, result);
+    }
+    presence.connect(socket, result.member, clock.now());
+    this.#parts.spoke(socket);
+    await this.#parts.announce({ memberId, requestId: message.requestId });
+  }
+
+  async #revoked(socket: ObjectSocket, message: z.output<typeof revokedMessage>): Promise<void> {
+    const memberId = this.#parts.presence.memberOf(socket);
+    if (memberId === null) return refuse(socket, notJoined());
+    const partitions = toSet(message.partitions);
+    const result = this.#parts.keeper.handle({ type: "revoked", memberId, partitions });
+    if (!result.ok) return refuse(socket, result);
+    await this.#parts.announce();
+  }
+
+  async #commit(socket: ObjectSocket, message: z.output<typeof commitMessage>): Promise<void> {
+    const { requestId, memberEpoch } = message;
+    const memberId = this.#parts.presence.memberOf(socket);
+    if (memberId === null) return refuse(socket, notJoined(), requestId);
+    const offsets = message.offsets.map((offset) => ({
+      key: partitionKey(offset.topicId, offset.partition),
+      offset: offset.offset,
+      metadata: offset.metadata ?? "",
+      isRewind: offset.isRewind ?? false,
+    }));
+    const result = this.#parts.keeper.handle({ type: "commit", memberId, memberEpoch, offsets });
+    if (!result.ok) return refuse(socket, result, requestId);
+    const rejected = result.rejected.map(({ key, error, detail }) => ({
+      ...parsePartitionKey(key),
+      code: error,
+      detail,
+    }));
+    send(socket, { type: "committed", requestId, rejected });
+  }
+
+  async leave(socket: ObjectSocket): Promise<void> {
+    const memberId = this.#parts.presence.disconnect(socket);
+    close(socket, 1000, "left");
+    if (memberId === null) return;
+    this.#parts.keeper.handle({ type: "leave", memberId });
+    await this.#parts.announce();
+  }
+
+  // To the members.
+
+  /**
+   * Sends each member whose assignment or epoch changed its new assignment (and `joined` in any case), and ends the
+   * sockets of removed members. Returns the sockets of members that do not read.
+   */
+  sendNews(news: readonly GroupEvent[], joined?: Joined): readonly ObjectSocket[] {
+    const { keeper, presence } = this.#parts;
+    const told = new Set<string>(joined === undefined ? [] : [joined.memberId]);
+    for (const event of news) {
+      if (event.type === "member") told.add(event.member.memberId);
+      if (event.type === "member-removed") this.#endSession(event.memberId, event.reason);
+    }
+    const unread: ObjectSocket[] = [];
+    for (const memberId of told) {
+      const member = keeper.group.state.members.get(memberId);
+      const socket = presence.socketOf(memberId);
+      if (member === undefined || socket === undefined) continue;
+      const requestId = memberId === joined?.memberId ? joined.requestId : undefined;
+      const answer = requestId === undefined ? {} : { requestId };
+      try {
+        assertRead(socket);
+        send(socket, { ...this.assignmentOf(member), ...answer });
+      } catch (error) {
+        closeFatal(socket, error);
+        unread.push(socket);
+      }
+    }
+    return unread;
+  }
+
+  #endSession(memberId: string, reason: string): void {
+    const { keeper, presence } = this.#parts;
+    const socket = presence.socketOf(memberId);
+    if (socket === undefined || keeper.group.state.members.has(memberId)) return;
+    presence.disconnect(socket);
+    close(socket, CLOSE_SESSION_ENDED, `UNKNOWN_MEMBER_ID: ${reason}`);
+  }
+
+  assignmentOf(member: Member): AssignmentMessage {
+    const { state, config } = this.#parts.keeper.group;
+    const topics = new Map([...state.topics.values()].map((topic) => [topic.topicId, topic]));
+    const partitions: AssignedPartition[] = fromSet(member.assigned).flatMap(
+      ({ topicId, partitions: numbers }) => {
+        const topic = topics.get(topicId);
+        return numbers.map((partition) => ({
+          topic: topic?.name ?? "",
+          topicId,
+          partition,
+          committedOffset: state.offsets.get(partitionKey(topicId, partition))?.offset ?? null,
+          ...(topic && isAddedPartition(topic, partition) ? { isAdded: true } : {}),
+        }));
+      },
+    );
+    return {
+      type: "assignment",
+      memberId: member.memberId,
+      memberEpoch: member.memberEpoch,
+      incarnation: state.incarnation,
+      memberNumber: member.memberNumber,
+      heartbeatIntervalMs: heartbeatIntervalOf(member, config),
+      sessionTimeoutMs: member.sessionTimeoutMs,
+      state: member.state,
+      partitions,
+      missingTopics: member.topics.filter((name) => !state.topics.has(name)),
+      ...initialOffset(config.autoOffsetReset),
+    };
+  }
+}
+
+function joinRequest(message: z.output<typeof joinMessage>): JoinRequest {
+  const topicPattern = message.topicPattern ?? null;
+  if (message.topics.length === 0 && topicPattern === null)
+    throw new BrokerError("INVALID_REQUEST", "join: topics is empty and there is no topicPattern");
+  return {
+    memberId: message.memberId,
+    memberEpoch: message.memberEpoch,
+    instanceId: message.instanceId ?? null,
+    clientId: message.clientId ?? null,
+    topics: message.topics,
+    topicPattern,
+    sessionTimeoutMs: message.sessionTimeoutMs,
+    rebalanceTimeoutMs: message.rebalanceTimeoutMs,
+    owned: toSet(message.owned),
+    polls: false,
+    heartbeats: false,
+  };
+}
+
+function initialOffset(position: InitialPosition): { initialOffset?: InitialOffset } {
+  if (position === "member") return {};
+  if (typeof position === "string") return { initialOffset: position };
+  return { initialOffset: { durationMs: position.durationMs } };
+}
+
+function notJoined(): Failure {
+  return fail("UNKNOWN_MEMBER_ID", "this socket has not joined the group");
+}
+
+function refuse(socket: ObjectSocket, failure: Failure, requestId?: number): void {
+  send(socket, {
+    type: "error",
+    ...errorFields(failure),
+    ...(requestId === undefined ? {} : { requestId }),
+  });
+}
+
+function send(socket: ObjectSocket, message: CoordinatorMessage): void {
+  sendJson(socket, message);
+}

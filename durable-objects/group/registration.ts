@@ -1,0 +1,149 @@
+// The group and the cluster know of each other: the cluster lists the group, tells it of its topics, and knows whether
+// it has ever stored something, so that nobody takes a group that has lost its storage for a new one [FIL-6].
+import type { TopicDescription } from "../../src/core/cluster/topics.ts";
+import { errorOf, type Failure, fail, failureOf, type Result } from "../../src/core/errors.ts";
+import type { Lookup } from "../../src/core/group/group.ts";
+import type { Found } from "../../src/core/group/requests.ts";
+import type { GroupTopic } from "../../src/core/group/state.ts";
+import { brokerError, failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
+import { clusterStub, type Env, placeOf } from "../../src/env.ts";
+import type { Cluster } from "./group-server.ts";
+
+/** The object's own side of it. */
+interface Life {
+  readonly env: Env;
+  readonly groupId: string;
+  readonly objectId: string;
+  exists(): boolean;
+  waitUntil(promise: Promise<unknown>): void;
+}
+
+export class Registration implements Cluster {
+  readonly #life: Life;
+  /** The number of requests that wait for the cluster. They may bring the group into being. */
+  #subscribing = 0;
+  /** True if the group was deleted in this life. It then rightly has nothing stored. */
+  #wasDestroyed = false;
+  /** [FIL-6] Why the group's stored data cannot be read. The group then behaves as if it had lost its data. */
+  #damage: Failure | null = null;
+  /** True if the cluster knows that the group has stored something. */
+  #isNoted = false;
+
+  constructor(life: Life) {
+    this.#life = life;
+  }
+
+  get #cluster() {
+    return clusterStub(this.#life.env);
+  }
+
+  get #own(): { groupId: string } {
+    return { groupId: this.#life.groupId };
+  }
+
+  /** True if the cluster has to keep the group on its list. */
+  get isNeeded(): boolean {
+    return this.#life.exists() || this.#subscribing > 0 || this.#damage !== null;
+  }
+
+  async subscribe({ names, pattern, mustExist }: Lookup): Promise<Result<Found>> {
+    if (this.#damage !== null) return this.#damage;
+    this.#subscribing++;
+    try {
+      const subscribed = await this.#cluster.subscribe({ ...this.#own, names, pattern, mustExist });
+      if (!subscribed.ok) return subscribed;
+      const { topics, retiredIncarnation, isMade } = subscribed;
+      if (isMade && !this.#life.exists() && !this.#wasDestroyed) return this.#goneFailure();
+      const newIncarnation = retiredIncarnation + 1;
+      return { ok: true, found: topics.map(groupTopic), newIncarnation };
+    } catch (error) {
+      if (platformFailureOf(error) === "damaged") return failureOf(brokerError(error));
+      return fail(
+        "COORDINATOR_NOT_AVAILABLE",
+        `the cluster's metadata cannot be reached: ${error}`,
+      );
+    } finally {
+      this.#subscribing--; // The waiting request continues in this turn. It creates the group or has it unlisted.
+    }
+  }
+
+  /** [GRP-13] Takes the group off the cluster's list, unless it exists by the time the cluster asks. */
+  async unlist(isDeleted = false): Promise<void> {
+    // [FIL-6] A group that has lost its data stays listed until somebody deletes it.
+    if (!isDeleted && !this.#wasDestroyed && (await this.#cluster.isGroupMade(this.#own))) return;
+    await this.#cluster.forgetGroup(this.#own);
+  }
+
+  /** The group is about to be deleted. The next one of its name has a later incarnation. */
+  async retire(incarnation: number): Promise<void> {
+    await this.#cluster.retireIncarnation({ incarnation });
+  }
+
+  get isDamaged(): boolean {
+    return this.#damage !== null;
+  }
+
+  noteDestroyed(): void {
+    this.#wasDestroyed = true;
+    this.#damage = null;
+    this.#isNoted = false;
+  }
+
+  /** Notes that what the group has stored cannot be read. */
+  noteDamage(error: Error): Failure {
+    this.#damage = this.#unusable(`what it has stored is damaged: ${error.message}`);
+    return this.#damage;
+  }
+
+  /**
+   * [FIL-6] Must run before anything is said about a group without stored data. It throws if there was
+   * data, so that nobody takes the group for a new one.
+   */
+  async assertKept(): Promise<void> {
+    if (this.#damage !== null) throw errorOf(this.#damage);
+    if (this.#life.exists() || this.#wasDestroyed) return;
+    const isMade = await this.#cluster.isGroupMade(this.#own);
+    if (isMade && !this.#life.exists() && !this.#wasDestroyed) throw errorOf(this.#goneFailure());
+  }
+
+  /** [FIL-6] True if the group's data is gone, or none of it can be read. */
+  async isLost(): Promise<boolean> {
+    if (this.#wasDestroyed) return false;
+    return this.#damage !== null || (await this.#cluster.isGroupMade(this.#own));
+  }
+
+  /**
+   * [FIL-6] Tells the cluster, once in a life, that there is data to lose, if a disk may lose it. Nobody waits for it.
+   */
+  noteMade(): void {
+    const { env } = this.#life;
+    if (this.#isNoted || env.RIVULET_FILES === undefined || !this.#life.exists()) return;
+    this.#isNoted = true;
+    const noted = this.#cluster.noteGroupMade(this.#own);
+    this.#life.waitUntil(
+      noted.catch(() => {
+        this.#isNoted = false;
+      }),
+    );
+  }
+
+  /**
+   * [FIL-6] Refuses to begin anew by itself. Members would read records again
+   * that they have done, or skip some that they have not.
+   */
+  #goneFailure(): Failure {
+    return this.#unusable("its storage is gone, and with it what was committed");
+  }
+
+  /** [ERR-3] The caller logs this failure. A stub does so by itself, and a member's join over a socket does. */
+  #unusable(what: string): Failure {
+    const { env, groupId, objectId } = this.#life;
+    const { file } = placeOf(env, "group", "", objectId);
+    const detail = `group ${groupId}: ${what} (${file}); restore the file, or delete the group to begin anew`;
+    return { ...fail("KAFKA_STORAGE_ERROR", detail), retriable: false };
+  }
+}
+
+export function groupTopic({ topicId, name, partitions }: TopicDescription): GroupTopic {
+  return { topicId, name, partitions };
+}

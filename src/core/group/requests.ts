@@ -1,0 +1,283 @@
+// The requests of a group by name, and the answer to each. Every request is handled by the group's machine (group.ts).
+import type { ConfigOverrides } from "../config-table.ts";
+import type {
+  ErrorName,
+  Failure,
+  KafkaErrorName,
+  KafkaFailure,
+  KafkaResult,
+  Result,
+} from "../errors.ts";
+import type { TopicPartition } from "../record.ts";
+import type { ClassicProtocol } from "./classic-state.ts";
+import type { PartitionKey, PartitionSet } from "./partition-key.ts";
+import type { GroupTopic, Member } from "./state.ts";
+
+/** The operations of a group: the fields of the request, and the answer. */
+export interface Operations {
+  // Native members.
+
+  /** [GRP-3] Lets a member join, rejoin (epoch 0) or resume (epoch > 0). */
+  join: [JoinRequest & Found, Result<{ member: Member }>];
+  /**
+   * [POL-1] Serves a member without a connection. First it commits what the member acknowledges. Then the member joins,
+   * or keeps its place.
+   */
+  poll: [
+    JoinRequest & Found & { readonly acks: readonly Ack[] },
+    Result<{ member: Member; rejected: readonly RejectedAck[] }>,
+  ];
+  /** [POL-4] [POL-5] Notes what a polling member is about to be sent. Returns the partitions that are still its own. */
+  deliver: [
+    { memberId: string; memberEpoch: number; deliveries: readonly Delivery[] },
+    Result<{ own: PartitionSet }>,
+  ];
+  /** [KCG-1] KIP-848's heartbeat: a member joins, leaves, says what it owns, and learns what it has to own. */
+  heartbeat: [Heartbeat & Found, Result<HeartbeatAnswer>];
+  /** [GRP-2] Notes that the member has given up these partitions. */
+  revoked: [{ memberId: string; partitions: PartitionSet }, Result<object>];
+  /** [OFF-1] Commits offsets of a member that has a socket. */
+  commit: [
+    { memberId: string; memberEpoch: number; offsets: readonly OffsetCommit[] },
+    Result<{ rejected: readonly RejectedOffset[] }>,
+  ];
+  /** [GRP-5] Removes a member that leaves, at once. It is not an error if it is already gone. */
+  leave: [{ memberId: string }, Result<object>];
+  /** [GRP-5] Removes a member that polls, after it has acknowledged its last records. */
+  leavePolling: [
+    { memberId: string; acks: readonly Ack[] },
+    Result<{ rejected: readonly RejectedAck[] }>,
+  ];
+
+  // Classic members.
+
+  /** [CLS-1] Answers when everyone has joined, or has been waited for long enough. */
+  joinClassic: [ClassicJoin & Found, ClassicJoinAnswer];
+  /** [CLS-2] Answers when the leader has sent the assignments. */
+  syncClassic: [ClassicSync, ClassicSyncAnswer];
+  /** [CLS-4] Notes that the member is alive. */
+  heartbeatClassic: [ClassicToken, KafkaResult<object>];
+  /** [CLS-12] Removes classic members, and native static members that are named by their instance id alone. */
+  leaveClassic: [
+    { members: readonly ClassicLeave[] },
+    Result<{ outcomes: readonly (KafkaErrorName | null)[] }>,
+  ];
+  /** [CLS-8] Learns topics that are read, with all their partitions, before anything in them is committed. */
+  learnTopics: [{ names: readonly string[] } & Found, Result<object>];
+
+  // Members of every kind.
+
+  /** [GRP-6] Notes that nobody reports the member alive any more: its connection is lost. */
+  lost: [{ memberId: string }, Result<object>];
+  /** [CLS-6] Commits offsets as Kafka's clients do. An error refuses all of them. Otherwise each has its own outcome. */
+  commitOffsets: [
+    { token: ClassicToken; offsets: readonly NamedOffset[] } & Found,
+    KafkaResult<{ outcomes: readonly (KafkaErrorName | null)[] }>,
+  ];
+  /** [OFF-4] Sets positions from outside, also in topics that the group has not read yet. */
+  resetOffsets: [{ offsets: readonly Position[] } & Found, Result<object>];
+  /** [OFF-7] Forgets the group's positions in these topics, all or none. */
+  deleteOffsets: [{ topics: readonly string[] }, Result<object>];
+  /** Forgets these positions. The topics stay known. An error refuses all of them. Otherwise each has its own outcome. */
+  deletePositions: [
+    { positions: readonly TopicPartition[] },
+    Result<{ outcomes: readonly (KafkaErrorName | null)[] }>,
+  ];
+
+  // Everything else that happens to a group.
+
+  /** [GCF-1] Changes the config. A group that does not exist is created. */
+  alterConfig: [
+    { changes: Readonly<Record<string, unknown>> } & Found,
+    Result<{ overrides: ConfigOverrides }>,
+  ];
+  /** [GRP-9] Notes that a topic was created, grown or (null) deleted. */
+  changeTopic: [{ name: string; topic: GroupTopic | null }, Result<object>];
+  /** [GRP-7] Removes whoever was silent for too long, and forgets positions that have expired. */
+  expire: [object, Result<object>];
+  /**
+   * Continues after the object was evicted: what was not stored begins anew. `isAnyoneMissing` is true if there may be
+   * native members whom no connection reports alive.
+   */
+  wake: [{ isAnyoneMissing: boolean }, Result<object>];
+  /** [CLK-4] Starts all sessions anew, because the clock was set. */
+  beginSessionsAnew: [object, Result<object>];
+}
+
+export type OperationName = keyof Operations;
+
+export type GroupRequest<Name extends OperationName = OperationName> = {
+  [Each in Name]: { readonly type: Each } & Operations[Each][0];
+}[Name];
+
+export type AnswerTo<Request extends { readonly type: OperationName }> =
+  Operations[Request["type"]][1];
+
+/** The errors of a request are those that its kind of client knows. */
+export type RefusalOf<Request extends { readonly type: OperationName }> = Extract<
+  AnswerTo<Request>,
+  { readonly ok: false }
+>;
+
+/** The cluster's answer about the topics that the request names. */
+export interface Found {
+  /** The topics that exist. Left out if the cluster was not asked. */
+  readonly found?: readonly GroupTopic[];
+  /** [CLK-5] The incarnation that the group has from now on if this request creates it. */
+  readonly newIncarnation?: number;
+}
+
+export interface JoinRequest {
+  readonly memberId: string;
+  /** 0 joins anew. Above 0 resumes a membership over a new connection. */
+  readonly memberEpoch: number;
+  readonly instanceId: string | null;
+  readonly clientId: string | null;
+  readonly topics: readonly string[];
+  readonly topicPattern: string | null;
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  /** The partitions that the member consumes now. Empty if `memberEpoch` is 0. */
+  readonly owned: PartitionSet;
+  /** True for a member without a connection. Each join starts its session anew [POL-1]. */
+  readonly polls: boolean;
+  /** True if it uses Kafka's ConsumerGroupHeartbeat. */
+  readonly heartbeats: boolean;
+}
+
+/** The records of a partition that a polling member is about to be sent. */
+export interface Delivery {
+  readonly key: PartitionKey;
+  /** The offset at which it begins, unless that is committed. */
+  readonly beginOffset: number | null;
+  /** The offset after the last record. Null if nothing is sent. */
+  readonly nextOffset: number | null;
+}
+
+/** A polling member is done with the records up to and including this one. */
+export interface Ack extends TopicPartition {
+  readonly offset: number;
+}
+
+export interface RejectedAck extends Ack {
+  readonly code: ErrorName;
+  readonly detail: string;
+}
+
+export interface Heartbeat {
+  readonly memberId: string;
+  /** 0 joins, -1 leaves, -2 leaves for a while (a static member). Above 0 is the epoch that the member was told. */
+  readonly memberEpoch: number;
+  readonly instanceId: string | null;
+  readonly clientId: string | null;
+  /** -1 means the same as before. */
+  readonly rebalanceTimeoutMs: number;
+  /** Null means the same as before. Each of the two is told by itself, but a join that names topics names all. */
+  readonly topics: readonly string[] | null;
+  /** Empty means that there is none any more. */
+  readonly topicPattern: string | null;
+  /** The partitions that it consumes now. Null means the same as before. */
+  readonly owned: PartitionSet | null;
+}
+
+export interface HeartbeatAnswer {
+  readonly memberEpoch: number;
+  readonly heartbeatIntervalMs: number;
+  /** Null if it is no news to the member. */
+  readonly assignment: PartitionSet | null;
+}
+
+export interface OffsetCommit {
+  readonly key: PartitionKey;
+  readonly offset: number;
+  readonly metadata: string;
+  /** [OFF-13] Only Kafka's clients name one. */
+  readonly leaderEpoch?: number;
+  /** Set after a seek. Only then may a commit move an offset back [OFF-3]. */
+  readonly isRewind: boolean;
+}
+
+export interface RejectedOffset extends Failure {
+  readonly key: PartitionKey;
+}
+
+/** A position as Kafka's clients name it. */
+export interface NamedOffset extends TopicPartition {
+  readonly offset: number;
+  readonly metadata: string;
+  /** [OFF-13] The leader epoch of the last record read. Left out if it is not known. */
+  readonly leaderEpoch?: number;
+}
+
+/** A position that is set from outside. */
+export interface Position extends TopicPartition {
+  readonly topicId: string;
+  readonly offset: number;
+}
+
+export interface ClassicJoin {
+  /** Empty for a client that has no id yet. It then gets `newMemberId`. */
+  readonly memberId: string;
+  readonly newMemberId: string;
+  readonly instanceId: string | null;
+  readonly clientId: string;
+  readonly clientHost: string;
+  readonly sessionTimeoutMs: number;
+  readonly rebalanceTimeoutMs: number;
+  readonly protocolType: string;
+  readonly protocols: readonly ClassicProtocol[];
+  /** KIP-394: a newcomer is first told its id and then joins with it. From version 4 on. */
+  readonly mustKnowId: boolean;
+  /** KIP-814: a leader can be told that nothing has to be assigned. From version 9 on. */
+  readonly canSkipAssignment: boolean;
+}
+
+export interface ClassicJoined {
+  readonly memberId: string;
+  readonly generation: number;
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+  readonly leaderId: string;
+  readonly skipAssignment: boolean;
+  /** Only the leader is told about the members. */
+  readonly members: readonly {
+    memberId: string;
+    instanceId: string | null;
+    metadata: Uint8Array;
+  }[];
+}
+
+/** MEMBER_ID_REQUIRED tells the client its id. */
+export type ClassicJoinAnswer =
+  | ({ readonly ok: true } & ClassicJoined)
+  | (KafkaFailure & { readonly memberId?: string });
+
+export interface ClassicSync {
+  readonly memberId: string;
+  readonly instanceId: string | null;
+  readonly generation: number;
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+  readonly assignments: readonly { memberId: string; assignment: Uint8Array }[];
+}
+
+export interface ClassicSynced {
+  readonly protocolType: string | null;
+  readonly protocolName: string | null;
+  readonly assignment: Uint8Array;
+}
+
+export type ClassicSyncAnswer = KafkaResult<ClassicSynced>;
+
+/** The sender of a heartbeat, a sync or a commit. */
+export interface ClassicToken {
+  readonly memberId: string;
+  readonly instanceId: string | null;
+  readonly generation: number;
+}
+
+/** A member that leaves: by its id, or, if that is empty, by its instance id alone. */
+export interface ClassicLeave {
+  readonly memberId: string;
+  readonly instanceId: string | null;
+}
