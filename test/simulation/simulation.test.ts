@@ -5,6 +5,7 @@ import { expect, test } from "vitest";
 import { runs } from "../support/effort.ts";
 import { bundle } from "./bundle.ts";
 import { GLOBALS } from "./globals.ts";
+import { idle } from "./idle.ts";
 import { simulate } from "./simulation.ts";
 
 const MAIN = fileURLToPath(new URL("./main.ts", import.meta.url));
@@ -40,3 +41,10 @@ test("[SIM-2] a seed run twice gives the same trace, and another seed another on
   expect(again).toEqual(first);
   expect(other.trace).not.toBe(first.trace);
 });
+
+test("[GRP-11] groups in which nothing happens wake twice an hour, write a row each time, and keep all members", async () => {
+  const counts = await idle({ groups: 2, membersPerGroup: 10, hours: 2 });
+  expect(counts.members).toBe(20);
+  expect(counts.wakes).toBeLessThanOrEqual(2);
+  expect(counts.writes).toBeLessThanOrEqual(2);
+}, 120_000);

@@ -124,8 +124,9 @@ export class SimulatedStorage {
 
   async deleteAll(): Promise<void> {
     this.#beginWrite();
-    const tables = this.#exec("SELECT name FROM sqlite_master WHERE type = 'table'", []);
-    for (const { name } of tables) this.#db.exec(`DROP TABLE "${name}"`);
+    const query =
+      "SELECT type, name FROM sqlite_master WHERE type IN ('table', 'view') ORDER BY type DESC";
+    for (const { type, name } of this.#exec(query, [])) this.#db.exec(`DROP ${type} "${name}"`);
     this.alarmAtMs = null;
   }
 
