@@ -1,6 +1,7 @@
 // The sockets of a group: members' own, connections that watch for a Kafka client, and those that have not said yet what
 // they are for.
 import { fail } from "../../src/core/errors.ts";
+import { memberOf } from "../../src/core/group/state.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
 import { isCleanClose } from "../../src/protocol/close-codes.ts";
 import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
@@ -64,9 +65,7 @@ export class GroupSockets {
 
   #watch(socket: ObjectSocket, memberId: string): void {
     const { keeper, presence, clock } = this.#parts;
-    const member = keeper.look(
-      ({ state }) => state.members.get(memberId) ?? state.classic.members.get(memberId),
-    );
+    const member = keeper.look(({ state }) => memberOf(state, memberId));
     const sessionTimeoutMs = member?.sessionTimeoutMs ?? DEFAULT_SESSION_TIMEOUT_MS;
     presence.watch(socket, memberId, sessionTimeoutMs, clock.now());
   }
@@ -77,10 +76,8 @@ export class GroupSockets {
   #hasRoom(): boolean {
     if (this.#silent.hasRoom(this.#ctx.getWebSockets(), MAX_SOCKETS_PER_GROUP)) return true;
     const { keeper, presence } = this.#parts;
-    return keeper.look(({ state: { members, classic } }) =>
-      presence.closeWatchOfNobody(
-        (memberId) => members.has(memberId) || classic.members.has(memberId),
-      ),
+    return keeper.look(({ state }) =>
+      presence.closeWatchOfNobody((memberId) => memberOf(state, memberId) !== undefined),
     );
   }
 

@@ -1,4 +1,5 @@
 // A group in time: its alarm rings, and somebody may set the clock.
+import { memberOf } from "../../src/core/group/state.ts";
 import { startAnew } from "../shared/clock.ts";
 import type { GroupAlarm } from "./group-alarm.ts";
 import type { GroupClock } from "./group-clock.ts";
@@ -55,9 +56,8 @@ export class GroupTime {
     if (keeper.look((group) => alarm.wasSetForward(group, scheduledMs, nowMs)))
       this.#beginSessionsAnew(nowMs);
     keeper.handle({ type: "expire" });
-    const { members, classic } = keeper.group.state; // All of them are in memory now.
-    const isMember = (memberId: string) => members.has(memberId) || classic.members.has(memberId);
-    presence.closeSilentWatches(isMember, nowMs);
+    const { state } = keeper.group; // All members are in memory now.
+    presence.closeSilentWatches((memberId) => memberOf(state, memberId) !== undefined, nowMs);
     alarm.settle(store(), keeper.group);
   }
 

@@ -121,8 +121,7 @@ export class Presence implements Sight {
   /**
    * When members that were given partitions are to be looked at. Each must be heard from within a session timeout: it may
    * die before it reads, and then no partition knows of it. One whose heartbeats are late by then is looked at again when
-   * its session ends. Members that join together share an alarm. Infinity if there
-   * is none.
+   * its session ends. Members that join together share an alarm. Infinity if there is none.
    */
   movedDeadlineMs(nowMs: number): number {
     let earliest = Number.POSITIVE_INFINITY;

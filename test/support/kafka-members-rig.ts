@@ -103,7 +103,7 @@ export class KafkaMembersRig implements Cluster {
   ];
   /** The names that the cluster was asked for, call by call. */
   readonly asked: (readonly string[])[] = [];
-  /** What happened, in order: "stored", "told" (the members), "unlisted". */
+  /** The steps in order: "stored", "told" (the members), "unlisted". */
   readonly steps: string[] = [];
   /** The cluster answers with this failure if there is one. */
   refusal: Failure | null = null;

@@ -182,7 +182,7 @@ describe("rows per operation", () => {
     const written = numberOf(documented("poll of a member without a socket")[0]);
     expect(await metered(stub, () => poll([]))).toEqual({ written, read: 0 });
     const ack = [0, 1].map((partition) => ({ topic: topic.name, partition, offset: 0 }));
-    // What it acknowledges is one row, however many partitions it is about. The first write of a life reads what is there.
+    // All acks of a poll are one row, however many partitions they are about. The first write of a life reads what is there.
     expect(await metered(stub, () => poll(ack))).toEqual({ written: written + 1, read: 2 });
     // A poll that sends something for the first time notes it, once for all partitions.
     await produce(

@@ -1,5 +1,5 @@
-// What a group reads and writes, from the constructor on. A group sleeps most of the time, so what counts is what it costs
-// to wake up for one request, and that must not grow with the group.
+// The test counts the rows that a group reads and writes, from the constructor on. A group sleeps most of the time, so the
+// cost of waking up for one request counts, and it must not grow with the group.
 import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { GroupStore } from "../../durable-objects/group/group-store.ts";
@@ -18,7 +18,7 @@ import { watchUrl } from "../../src/protocol/watch-socket.ts";
 import { meteredFromStart } from "./metering.ts";
 import { createTopic, env, evict, TestSocket, type TopicJson, TWINS, unique } from "./support.ts";
 
-/** What waking up for one request may read, however large the group is. */
+/** Waking up for one request may read so many rows, however large the group is. */
 const MAX_READ = 50;
 /** They make large groups. */
 const TIMEOUT_MS = 120_000;
@@ -289,7 +289,7 @@ async function positionsOf(stub: GroupStub): Promise<number[]> {
   return typeof offsets === "number" ? [] : offsets.map(({ offset }) => offset);
 }
 
-/** What the group has stored of each member: itself, and its target. */
+/** Returns two rows of each member: the member, and its target. */
 async function rowsOf(stub: GroupStub): Promise<Map<string, string>> {
   return await runInDurableObject(stub, (_, { storage }) => {
     const query =
@@ -299,7 +299,7 @@ async function rowsOf(stub: GroupStub): Promise<Map<string, string>> {
   });
 }
 
-/** What it costs while the group is awake, and where it has slept before each. */
+/** The costs while the group is awake, and after it has slept before each step. */
 describe.each(TWINS)("a group of few$when", { timeout: TIMEOUT_MS }, ({ interrupt }) => {
   test("[COST-1] [OFF-1] a commit of 12 partitions costs a row", async () => {
     const { stub, socket, own } = await consumerOf12();

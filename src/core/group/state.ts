@@ -2,7 +2,7 @@
 // both. Only `replay` changes state, and the object has to persist the events that `replay` gets.
 import type { ConfigOverrides } from "../config-table.ts";
 import type { MemberState } from "../group-info.ts";
-import { type ClassicState, NO_CLASSIC_MEMBERS } from "./classic-state.ts";
+import { type ClassicMember, type ClassicState, NO_CLASSIC_MEMBERS } from "./classic-state.ts";
 import type { PartitionKey, PartitionSet } from "./partition-key.ts";
 import { subscribes } from "./topic-pattern.ts";
 
@@ -190,6 +190,14 @@ export function hasMembers(state: GroupState): boolean {
 
 export function hasNativeMembers({ members }: GroupState): boolean {
   return !(members.isEmpty ?? members.size === 0);
+}
+
+/** Returns the native or classic member with the id. */
+export function memberOf(
+  { members, classic }: GroupState,
+  memberId: string,
+): Member | ClassicMember | undefined {
+  return members.get(memberId) ?? classic.members.get(memberId);
 }
 
 export function holderOf({ members }: GroupState, instanceId: string | null): Member | undefined {

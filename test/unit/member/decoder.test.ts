@@ -24,7 +24,7 @@ test("[PKG-1] [SES-1] records of all frames are handled in order, compressed or 
       if (partition === 0) handled.push(offset);
     },
   });
-  // What unfolds them may take its time to load.
+  // The decompressor may take its time to load.
   await vi.waitFor(() => expect(handled).toHaveLength(7), 10_000);
   expect(handled).toEqual([0, 1, 2, 3, 4, 5, 6]);
   await vi.waitFor(() => expect(broker.log.join(" ")).toContain("t:0=7"));

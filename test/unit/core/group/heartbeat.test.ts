@@ -50,7 +50,7 @@ class Rig {
     return beat(changes, this.coordinator, { ...heartbeat, found: [TOPIC] }, this.nowMs);
   }
 
-  /** What is to be stored since the last call. */
+  /** The events since the last call that must be stored. */
   takeStored(): GroupEvent[] {
     const stored = ({ type }: GroupEvent) =>
       type !== "heard" && type !== "unheard" && type !== "told";
