@@ -14,10 +14,11 @@ interface Attachment {
   readonly memberId: string;
   /** When the member joined over this socket. It was alive then. */
   readonly joinedAtMs: number;
-  // Release 0.2 did not write these.
+  /** Release 0.2 did not write it; then it is the default. */
+  readonly sessionTimeoutMs: number;
+  // Release 0.2 did not write these either.
   /** When the member was last given partitions, or told to give some up. */
   readonly movedAtMs?: number;
-  readonly sessionTimeoutMs?: number;
   readonly memberNumber?: number;
 }
 
@@ -111,7 +112,9 @@ export class Presence implements Sight {
   suspectDeadlineMs(nowMs: number): number {
     let earliest = Number.POSITIVE_INFINITY;
     for (const socket of this.#sockets.values()) {
-      const { sessionTimeoutMs = DEFAULT_SESSION_TIMEOUT_MS } = attachmentOf(socket) ?? {};
+      const attachment = attachmentOf(socket);
+      if (attachment === null) continue;
+      const { sessionTimeoutMs } = attachment;
       if (this.#seenOverMs(socket) + sessionTimeoutMs > nowMs) continue;
       earliest = Math.min(earliest, nowMs + heartbeatIntervalMs(sessionTimeoutMs) + GRACE_MS);
     }
@@ -126,9 +129,10 @@ export class Presence implements Sight {
   movedDeadlineMs(nowMs: number): number {
     let earliest = Number.POSITIVE_INFINITY;
     for (const socket of this.#sockets.values()) {
-      const { movedAtMs, sessionTimeoutMs = DEFAULT_SESSION_TIMEOUT_MS } =
-        attachmentOf(socket) ?? {};
-      if (movedAtMs === undefined || movedAtMs + 2 * sessionTimeoutMs <= nowMs) continue;
+      const attachment = attachmentOf(socket);
+      if (attachment?.movedAtMs === undefined) continue;
+      const { movedAtMs, sessionTimeoutMs } = attachment;
+      if (movedAtMs + 2 * sessionTimeoutMs <= nowMs) continue;
       const lookMs = movedAtMs + sessionTimeoutMs;
       const seenMs = this.#seenOverMs(socket);
       const isLate = seenMs + heartbeatIntervalMs(sessionTimeoutMs) + GRACE_MS <= nowMs;
@@ -151,8 +155,7 @@ export class Presence implements Sight {
     for (const socket of this.#sockets.values()) {
       const attachment = attachmentOf(socket);
       if (attachment?.memberNumber !== memberNumber) continue;
-      const { sessionTimeoutMs = DEFAULT_SESSION_TIMEOUT_MS } = attachment;
-      return this.#seenOverMs(socket) + sessionTimeoutMs;
+      return this.#seenOverMs(socket) + attachment.sessionTimeoutMs;
     }
     return null;
   }
@@ -293,5 +296,6 @@ function attach(socket: ObjectSocket, attachment: Attachment): void {
 /** Returns null for a socket that has not joined, or that only watches for a member. */
 function attachmentOf(socket: ObjectSocket): Attachment | null {
   const attachment = socket.deserializeAttachment() as Partial<Attachment> | null;
-  return attachment?.memberId === undefined ? null : (attachment as Attachment);
+  if (attachment?.memberId === undefined) return null;
+  return { sessionTimeoutMs: DEFAULT_SESSION_TIMEOUT_MS, ...attachment } as Attachment;
 }

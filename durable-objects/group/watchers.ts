@@ -12,8 +12,8 @@ const TAG = "watch";
 interface Attachment {
   readonly watches: string;
   readonly openedAtMs: number;
-  /** The session timeout of the member. Release 0.2 did not write it. */
-  readonly sessionTimeoutMs?: number;
+  /** The session timeout of the member. Release 0.2 did not write it; then it is the default. */
+  readonly sessionTimeoutMs: number;
 }
 
 export class Watchers {
@@ -70,8 +70,10 @@ export class Watchers {
 
   /** [CLK-4] Starts all sessions anew. */
   beginSessionsAnew(nowMs: number): void {
-    for (const [watches, socket] of this.#sockets)
-      attach(socket, { ...attachmentOf(socket), watches, openedAtMs: nowMs });
+    for (const socket of this.#sockets.values()) {
+      const attachment = attachmentOf(socket);
+      if (attachment !== null) attach(socket, { ...attachment, openedAtMs: nowMs });
+    }
   }
 
   get memberIds(): Iterable<string> {
@@ -81,8 +83,8 @@ export class Watchers {
   /** Returns the members that are watched for, each with its session timeout. */
   *sessions(): Iterable<{ readonly memberId: string; readonly sessionTimeoutMs: number }> {
     for (const [memberId, socket] of this.#sockets) {
-      const { sessionTimeoutMs = DEFAULT_SESSION_TIMEOUT_MS } = attachmentOf(socket) ?? {};
-      yield { memberId, sessionTimeoutMs };
+      const attachment = attachmentOf(socket);
+      if (attachment !== null) yield { memberId, sessionTimeoutMs: attachment.sessionTimeoutMs };
     }
   }
 
@@ -124,5 +126,6 @@ function attach(socket: ObjectSocket, attachment: Attachment): void {
 
 function attachmentOf(socket: ObjectSocket): Attachment | null {
   const attachment = socket.deserializeAttachment() as Partial<Attachment> | null;
-  return attachment?.watches === undefined ? null : (attachment as Attachment);
+  if (attachment?.watches === undefined) return null;
+  return { sessionTimeoutMs: DEFAULT_SESSION_TIMEOUT_MS, ...attachment } as Attachment;
 }
