@@ -7,6 +7,7 @@ import { MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import type { AssignmentMessage, CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 import { noticeClock } from "../../src/worker/edge/clock.ts";
+import { joinClassic } from "./kafka-members.ts";
 import {
   alarmOf,
   call,
@@ -379,22 +380,8 @@ describe("sessions", () => {
       const stub = groupStub(env, group);
       const fromMs = startMs();
       turnTo(fromMs);
-      const { memberId, generation } = await stub.joinClassic({
-        memberId: "",
-        newMemberId: "m",
-        instanceId: null,
-        clientId: "c",
-        clientHost: "/h",
-        sessionTimeoutMs: SESSION_MS,
-        rebalanceTimeoutMs: SESSION_MS,
-        protocolType: "consumer",
-        protocols: [{ name: "range", metadata: new Uint8Array() }],
-        mustKnowId: false,
-        canSkipAssignment: false,
-      });
-      const token = { memberId, instanceId: null, generation };
-      const sync = { ...token, protocolType: null, protocolName: null, assignments: [] };
-      expect(await stub.syncClassic(sync)).toMatchObject({ errorCode: 0 });
+      const timeouts = { sessionTimeoutMs: SESSION_MS, rebalanceTimeoutMs: SESSION_MS };
+      const { memberId } = await joinClassic(stub, timeouts);
       await interrupt(stub);
       const laterMs = fromMs + HOUR_MS;
       await rings(group, fromMs + SESSION_MS, laterMs);

@@ -8,6 +8,7 @@ import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import { consumerSubscription } from "../support/classic-bytes.ts";
 import * as messages from "../support/kafka-schemas.ts";
+import { joinClassic, nativeJoin } from "./kafka-members.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,
@@ -28,38 +29,15 @@ import {
 const { NONE } = KAFKA_ERRORS;
 const UNKNOWN = ERRORS.UNKNOWN_MEMBER_ID.code;
 
-async function joinClassic(group: string, topic: string, memberId = "classic") {
-  const stub = groupStub(env, group);
-  const joined = await stub.joinClassic({
-    memberId: "",
-    newMemberId: memberId,
-    instanceId: null,
-    clientId: "",
-    clientHost: "/",
-    sessionTimeoutMs: 30_000,
-    rebalanceTimeoutMs: 5_000,
-    protocolType: "consumer",
-    protocols: [{ name: "range", metadata: consumerSubscription(topic) }],
-    mustKnowId: false,
-    canSkipAssignment: false,
-  });
-  const token = { memberId: joined.memberId, instanceId: null, generation: joined.generation };
-  const assignments = [{ memberId: joined.memberId, assignment: consumerSubscription(topic) }];
-  await stub.syncClassic({ ...token, protocolType: null, protocolName: null, assignments });
-  return token;
+function classicMember(group: string, topic: string, memberId = "classic") {
+  const protocols = [{ name: "range", metadata: consumerSubscription(topic) }];
+  const timeouts = { sessionTimeoutMs: 30_000, rebalanceTimeoutMs: 5_000 };
+  const join = { newMemberId: memberId, ...timeouts, protocols };
+  return joinClassic(groupStub(env, group), join, consumerSubscription(topic));
 }
 
 function heartbeat(group: string, memberId: string, topic: string, memberEpoch = 0) {
-  return groupStub(env, group).heartbeat({
-    memberId,
-    memberEpoch,
-    instanceId: null,
-    clientId: null,
-    rebalanceTimeoutMs: 5_000,
-    topics: [topic],
-    topicPattern: null,
-    owned: [],
-  });
+  return groupStub(env, group).heartbeat({ ...nativeJoin(memberId, topic), memberEpoch });
 }
 
 /** Each makes a live member of the group, of its kind, that has position 2. */
@@ -110,7 +88,7 @@ const MEMBERS: Record<string, (group: string, topic: TopicJson) => Promise<void>
     });
   },
   "a classic Kafka consumer": async (group, { name }) => {
-    const token = await joinClassic(group, name);
+    const token = await classicMember(group, name);
     const offsets = [{ topic: name, partition: 0, offset: 2, metadata: "" }];
     await groupStub(env, group).commitOffsets({ token, offsets });
   },
@@ -229,7 +207,7 @@ test("[GRP-14] a member that joins while a reset looks its topics up is not move
   const target = { topic: unread.name, topicId: unread.topicId, partition: 0, offset: 0 };
   const [reset] = await Promise.all([
     stub.resetOffsets({ offsets: [target] }),
-    joinClassic(group, read.name),
+    classicMember(group, read.name),
   ]);
   expect([reset.ok, reset.ok || reset.error]).toEqual([false, "NON_EMPTY_GROUP"]);
 });
@@ -301,7 +279,7 @@ test.each(TWINS)(
     await heartbeat(group, "other", name);
     expect(await commit(4), "while another is there").toBe(UNKNOWN);
     await heartbeat(group, "other", name, -1);
-    await joinClassic(group, name);
+    await classicMember(group, name);
     expect(await commit(5), "while a classic one is there").toBe(UNKNOWN);
     expect(await committedOffsets(group, name)).toEqual([3]);
   },
@@ -313,7 +291,7 @@ test.each(TWINS)(
     const topic = await createTopic(1);
     const { name } = topic;
     const group = unique("group");
-    const token = await joinClassic(group, name);
+    const token = await classicMember(group, name);
     const stub = groupStub(env, group);
     const commit = async (generation: number) => {
       await interrupt(stub);

@@ -1,6 +1,6 @@
 // The test counts the rows that a group reads and writes, from the constructor on. A group sleeps most of the time, so the
 // cost of waking up for one request counts, and it must not grow with the group.
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { GroupStore } from "../../durable-objects/group/group-store.ts";
 import { storageOf } from "../../durable-objects/shared/sql.ts";
@@ -14,7 +14,7 @@ import {
 import { type GroupEvent, type Member, replay } from "../../src/core/group/state.ts";
 import { clusterStub, type GroupStub, groupStub } from "../../src/env.ts";
 import type { AssignmentMessage, CoordinatorMessage } from "../../src/protocol/group-socket.ts";
-import { watchUrl } from "../../src/protocol/watch-socket.ts";
+import { nativeBeat, watch } from "./kafka-members.ts";
 import { meteredFromStart } from "./metering.ts";
 import { createTopic, env, evict, TestSocket, type TopicJson, TWINS, unique } from "./support.ts";
 
@@ -193,7 +193,7 @@ function classicMembers(): GroupEvent[] {
 
 /** Its sockets break, and nobody wakes it up to hear of it: many members that leave would rebalance for long. */
 async function abandon(stub: GroupStub): Promise<void> {
-  await evictDurableObject(stub, { webSockets: "close" });
+  await evict(stub, "close");
 }
 
 /** Each wakes the group up, and reads little. */
@@ -214,7 +214,7 @@ describe(`a group of ${MEMBERS} members and ${MEMBERS * TOPICS} positions`, {
   test("[COST-1] [HIB-1] of native members wakes up for little", async () => {
     const { stub, topics } = await storedGroup(nativeMembers);
     try {
-      await open(stub, watchUrl("m0"));
+      await watch(stub, "m0");
       const sockets: Socket[] = [];
       for (let index = 1; index < CONNECTED; index++) {
         const resume = { memberEpoch: 1, owned: new Set(ownOf(topics, index)) };
@@ -223,10 +223,7 @@ describe(`a group of ${MEMBERS} members and ${MEMBERS * TOPICS} positions`, {
         sockets.push(socket);
       }
       const beat = async () => {
-        const answer = await stub.heartbeat({
-          ...{ memberId: "m0", memberEpoch: 1, instanceId: null, clientId: null },
-          ...{ rebalanceTimeoutMs: -1, topics: null, topicPattern: null, owned: null },
-        });
+        const answer = await stub.heartbeat(nativeBeat("m0", 1));
         expect(answer).toMatchObject({ ok: true, memberEpoch: 1 });
       };
       await beat(); // It is back, too.

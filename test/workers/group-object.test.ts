@@ -1,7 +1,7 @@
 // GroupObject over its members' sockets. Every test has a twin that evicts the group in the middle. Time is
 // moved by setting the clock (the object runs in this isolate) and ringing the alarm by hand.
 
-import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import type { GroupObject } from "../../durable-objects/group/group-object.ts";
 import { groupStub } from "../../src/env.ts";
@@ -917,7 +917,7 @@ describe("time", () => {
     const { a } = await settledPair(group, topic);
     const restartMs = startMs + SESSION_MS - 1_000;
     vi.setSystemTime(restartMs);
-    await evictDurableObject(group.stub, { webSockets: "close" });
+    await evict(group.stub, "close");
     await a.socket.closed;
     // Whoever wakes the group up, it notes the loss then, and not only with its next alarm.
     expect(await group.isSilent(a.memberId)).toBe(true);
@@ -934,7 +934,7 @@ describe("time", () => {
     const group = new Group();
     const { a, b } = await settledPair(group, topic);
     const epoch = await group.epoch;
-    await evictDurableObject(group.stub, { webSockets: "close" });
+    await evict(group.stub, "close");
     for (const member of [a, b]) {
       await member.socket.closed;
       const held = [...member.held].sort();

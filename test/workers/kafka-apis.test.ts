@@ -5,6 +5,7 @@ import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../src/core/limits.ts";
 import { clusterStub, groupStub } from "../../src/env.ts";
 import * as messages from "../support/kafka-schemas.ts";
+import { joinClassic } from "./kafka-members.ts";
 import { Kafka } from "./kafka-socket.ts";
 import { call, createTopic, describeGroup, env, listedGroups, produce, unique } from "./support.ts";
 
@@ -129,34 +130,13 @@ test("[GRP-13] an assignment's topics that do not exist are not remembered", asy
   const { name } = await createTopic(1);
   const groupId = unique("group");
   const stub = groupStub(env, groupId);
-  const joined = await stub.joinClassic({
-    memberId: "",
-    newMemberId: "classic",
-    instanceId: null,
-    clientId: "",
-    clientHost: "/",
-    sessionTimeoutMs: 10_000,
-    rebalanceTimeoutMs: 1_000,
-    protocolType: "consumer",
-    protocols: [{ name: "range", metadata: new Uint8Array() }],
-    mustKnowId: false,
-    canSkipAssignment: false,
-  });
-  const { memberId, generation } = joined;
   const topics = [name, "no-such-topic"].map((each) => new TextEncoder().encode(each));
   const assignment = new Uint8Array([
     ...[0, 0, 0, 0, 0, topics.length],
     ...topics.flatMap((utf8) => [0, utf8.length, ...utf8, 0, 0, 0, 1, 0, 0, 0, 0]),
     ...[255, 255, 255, 255],
   ]);
-  await stub.syncClassic({
-    memberId,
-    instanceId: null,
-    generation,
-    protocolType: null,
-    protocolName: null,
-    assignments: [{ memberId, assignment }],
-  });
+  await joinClassic(stub, {}, assignment);
   expect(await rememberedNames(groupId)).toEqual([name]);
 });
 

@@ -10,8 +10,8 @@ import { type PartitionKey, partitionKey } from "../../src/core/group/partition-
 import { clusterStub, groupStub } from "../../src/env.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 import type { PollRequest } from "../../src/protocol/poll.ts";
-import { watchUrl } from "../../src/protocol/watch-socket.ts";
 import { callInside } from "./calls.ts";
+import { CLASSIC_JOIN, joinClassic, nativeJoin, watch } from "./kafka-members.ts";
 import {
   alarmOf,
   call,
@@ -31,35 +31,12 @@ import {
   whileAsked,
 } from "./support.ts";
 
-const JOIN = {
-  memberId: "",
-  newMemberId: "classic",
-  instanceId: null,
-  clientId: "",
-  clientHost: "/",
-  sessionTimeoutMs: 10_000,
-  rebalanceTimeoutMs: 1_000,
-  protocolType: "consumer",
-  protocols: [{ name: "range", metadata: new Uint8Array() }],
-  mustKnowId: false,
-  canSkipAssignment: false,
-};
-
 test("[KCG-1] who joins a new group at the same time with the classic protocol and with KIP-848: one kind is refused", async () => {
   const { name } = await createTopic(1);
   const stub = groupStub(env, unique("group"));
   const [native, classic] = await Promise.all([
-    stub.heartbeat({
-      memberId: "native",
-      memberEpoch: 0,
-      instanceId: null,
-      clientId: null,
-      rebalanceTimeoutMs: 1_000,
-      topics: [name],
-      topicPattern: null,
-      owned: [],
-    }),
-    stub.joinClassic(JOIN),
+    stub.heartbeat(nativeJoin("native", name)),
+    stub.joinClassic(CLASSIC_JOIN),
   ]);
   expect([native.ok, classic.errorCode === 0]).toContain(false);
   expect([native.ok, classic.errorCode === 0]).toContain(true);
@@ -68,10 +45,8 @@ test("[KCG-1] who joins a new group at the same time with the classic protocol a
 test("[CLS-6] who leaves while the topic of its commit is looked up commits nothing", async () => {
   const { name } = await createTopic(1);
   const stub = groupStub(env, unique("group"));
-  const { memberId, generation } = await stub.joinClassic(JOIN);
-  const assignments = [{ memberId, assignment: new Uint8Array() }];
-  const token = { memberId, instanceId: null, generation };
-  await stub.syncClassic({ ...token, protocolType: null, protocolName: null, assignments });
+  const token = await joinClassic(stub);
+  const { memberId } = token;
   const [committed] = await Promise.all([
     stub.commitOffsets({
       token,
@@ -84,18 +59,18 @@ test("[CLS-6] who leaves while the topic of its commit is looked up commits noth
   expect(described).toMatchObject({ group: { offsets: [] } });
 });
 
-const ASKS_FOR_ID = { ...JOIN, mustKnowId: true, sessionTimeoutMs: 1_800_000 };
+const ASKS_FOR_ID = { ...CLASSIC_JOIN, mustKnowId: true, sessionTimeoutMs: 1_800_000 };
 
 test.each([
   { title: "asks for its id", join: ASKS_FOR_ID, code: KAFKA_ERRORS.MEMBER_ID_REQUIRED },
   {
     title: "names an id of nobody",
-    join: { ...JOIN, memberId: "stranger" },
+    join: { ...CLASSIC_JOIN, memberId: "stranger" },
     code: ERRORS.UNKNOWN_MEMBER_ID.code,
   },
   {
     title: "names no protocol",
-    join: { ...JOIN, protocols: [] },
+    join: { ...CLASSIC_JOIN, protocols: [] },
     code: KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL,
   },
 ])("[CLS-10] [GRP-13] one that $title makes no group", async ({ join, code }) => {
@@ -110,16 +85,7 @@ test.each([
 /** Each is done in a group that somebody was told an id in. */
 const WITH_A_PENDING_ID: Record<string, (group: string, topic: string) => Promise<void>> = {
   "a member of KIP-848 joins": async (group, topic) => {
-    const joined = await groupStub(env, group).heartbeat({
-      memberId: "native",
-      memberEpoch: 0,
-      instanceId: null,
-      clientId: null,
-      rebalanceTimeoutMs: 1_000,
-      topics: [topic],
-      topicPattern: null,
-      owned: [],
-    });
+    const joined = await groupStub(env, group).heartbeat(nativeJoin("native", topic));
     expect(joined).toMatchObject({ ok: true });
   },
   "a poller joins": async (group, topic) => {
@@ -179,11 +145,7 @@ function pollOf(topic: TopicJson, more: Partial<PollRequest> = {}): PollRequest 
 /** A classic member that is alone in the group and has its assignment. */
 async function settle(group: string) {
   const stub = groupStub(env, group);
-  const { memberId, generation } = await stub.joinClassic(JOIN);
-  const assignments = [{ memberId, assignment: new Uint8Array() }];
-  const token = { memberId, instanceId: null, generation };
-  await stub.syncClassic({ ...token, protocolType: null, protocolName: null, assignments });
-  return token;
+  return joinClassic(stub);
 }
 
 /** Joins over a socket, and waits for the answer. */
@@ -201,10 +163,7 @@ const JOINS: Record<string, (group: string, topic: TopicJson) => Promise<string 
     return polled.ok ? null : polled.error;
   },
   "by a heartbeat": async (group, { name }) => {
-    const joined = await groupStub(env, group).heartbeat({
-      ...{ memberId: "native", memberEpoch: 0, instanceId: null, clientId: null },
-      ...{ rebalanceTimeoutMs: 1_000, topics: [name], topicPattern: null, owned: [] },
-    });
+    const joined = await groupStub(env, group).heartbeat(nativeJoin("native", name));
     return joined.ok ? null : joined.error;
   },
   "over a socket": async (group, topic) => {
@@ -217,7 +176,7 @@ describe.each(Object.entries(JOINS))("who joins %s", (_, join) => {
   test("[GRP-14] is refused where a classic member joins while the cluster is asked", async () => {
     const topic = await createTopic(1);
     const group = unique("group");
-    whileAsked("subscribe", () => groupStub(env, group).joinClassic(JOIN));
+    whileAsked("subscribe", () => groupStub(env, group).joinClassic(CLASSIC_JOIN));
     expect(await join(group, topic)).toBe("NON_EMPTY_GROUP");
     expect(await listedGroups()).toContain(group);
     expect(await groupStub(env, group).summary()).toMatchObject({ groupType: "classic" });
@@ -229,10 +188,7 @@ describe.each(Object.entries(JOINS))("who joins %s", (_, join) => {
     const group = unique("group");
     await readAs(group, topic, { 0: 7 });
     whileAsked("retireIncarnation", () =>
-      groupStub(env, group).heartbeat({
-        ...{ memberId: "native", memberEpoch: 0, instanceId: null, clientId: null },
-        ...{ rebalanceTimeoutMs: 1_000, topics: [topic.name], topicPattern: null, owned: [] },
-      }),
+      groupStub(env, group).heartbeat(nativeJoin("native", topic.name)),
     );
     expect(await groupStub(env, group).destroy()).toMatchObject({ error: "NON_EMPTY_GROUP" });
     expect(await committedOffsets(group, topic.name)).toEqual([7]);
@@ -425,15 +381,11 @@ describe("a member's socket", () => {
       const stub = groupStub(env, group);
       await stub.alterConfig({ changes: { "group.max.size": 1 } });
       const socket = await TestSocket.open(`/v1/groups/${group}/socket`);
-      const { webSocket } = await stub.fetch(watchUrl("gone"), {
-        headers: { upgrade: "websocket" },
-      });
-      const watch = new TestSocket(webSocket as WebSocket, () => {});
-      webSocket?.accept();
+      const watched = await watch(stub, "gone");
       await interrupt(stub);
       expect(await stub.destroy()).toEqual({ ok: true });
       const deleted = { code: 4003, reason: "the group was deleted" };
-      expect([await socket.closed, await watch.closed]).toEqual([deleted, deleted]);
+      expect([await socket.closed, await watched.closed]).toEqual([deleted, deleted]);
     },
   );
 });
@@ -521,14 +473,8 @@ describe("classic members", () => {
   test("[CLS-7] are after an eviction what they were, bytes and all", async () => {
     const stub = groupStub(env, unique("group"));
     const protocols = [{ name: "range", metadata: new Uint8Array([0, 255]) }];
-    const { memberId, generation } = await stub.joinClassic({
-      ...JOIN,
-      protocols,
-      clientId: "base64",
-    });
-    const assignments = [{ memberId, assignment: new Uint8Array([7, 0]) }];
-    const token = { memberId, instanceId: null, generation };
-    await stub.syncClassic({ ...token, protocolType: null, protocolName: null, assignments });
+    const join = { protocols, clientId: "base64" };
+    const token = await joinClassic(stub, join, new Uint8Array([7, 0]));
     const before = await stub.describeClassic();
     expect(before.members).toMatchObject([
       { memberMetadata: new Uint8Array([0, 255]), memberAssignment: new Uint8Array([7, 0]) },
@@ -597,10 +543,7 @@ const WAYS: {
   {
     way: "by a member of KIP-848",
     begin: async (group, topic) => {
-      const joined = await groupStub(env, group).heartbeat({
-        ...{ memberId: "m", memberEpoch: 0, instanceId: null, clientId: null },
-        ...{ rebalanceTimeoutMs: 1_000, topics: [topic.name], topicPattern: null, owned: [] },
-      });
+      const joined = await groupStub(env, group).heartbeat(nativeJoin("m", topic.name));
       if (!joined.ok) throw new Error(joined.detail);
       const token = { memberId: "m", generation: joined.memberEpoch, instanceId: null };
       return (offset) => commitKafka(group, topic, token, offset);

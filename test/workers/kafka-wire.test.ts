@@ -8,6 +8,7 @@ import { FETCH, fetch } from "../../src/worker/kafka/apis/fetch.ts";
 import type { RequestContext } from "../../src/worker/kafka/context.ts";
 import { ZERO_UUID } from "../../src/worker/kafka/wire.ts";
 import * as messages from "../support/kafka-schemas.ts";
+import { nativeJoin } from "./kafka-members.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   createTopic,
@@ -120,16 +121,7 @@ describe("a fetch of positions that names a member and its epoch", () => {
     const { name } = await createTopic(1);
     const kafka = await Kafka.open();
     const groupId = unique("group");
-    const joined = await groupStub(env, groupId).heartbeat({
-      memberId: "n",
-      memberEpoch: 0,
-      instanceId: null,
-      clientId: null,
-      rebalanceTimeoutMs: 1_000,
-      topics: [name],
-      topicPattern: null,
-      owned: [],
-    });
+    const joined = await groupStub(env, groupId).heartbeat(nativeJoin("n", name));
     const memberEpoch = joined.ok ? joined.memberEpoch : -1;
     const fetched = (memberId: string) => fetchAs(kafka, groupId, name, { memberId, memberEpoch });
     expect(await fetched("n")).toBe(-1);

@@ -11,7 +11,7 @@ import { clusterStub, type GroupStub, groupStub, partitionStub } from "../../src
 import type { AssignmentMessage, CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 import { heartbeatIntervalMs } from "../../src/protocol/heartbeat.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
-import { watchUrl } from "../../src/protocol/watch-socket.ts";
+import { CLASSIC_JOIN, nativeBeat, nativeJoin, WATCHED_KINDS, watch } from "./kafka-members.ts";
 import { meteredFromStart } from "./metering.ts";
 import {
   alarmOf,
@@ -422,56 +422,16 @@ describe.each(TWINS)("a member that polls$when", ({ interrupt }) => {
   });
 });
 
-/** Watches for the member, as the connection of its client does. */
-async function watch({ stub }: TestGroup, memberId: string): Promise<TestSocket<object>> {
-  const { webSocket } = await stub.fetch(watchUrl(memberId), { headers: { upgrade: "websocket" } });
-  if (webSocket === null) throw new Error("there is no socket");
-  const socket = new TestSocket<object>(webSocket, () => {});
-  webSocket.accept();
-  return socket;
-}
-
-const KINDS: readonly { kind: string; join(group: TestGroup): Promise<string> }[] = [
-  {
-    kind: "a classic member",
-    join: async ({ stub }) => {
-      const { memberId, generation } = await stub.joinClassic({
-        ...{ memberId: "", newMemberId: "classic", instanceId: null },
-        ...{ clientId: "", clientHost: "/", protocolType: "consumer" },
-        ...{ sessionTimeoutMs: SESSION_MS, rebalanceTimeoutMs: SESSION_MS },
-        protocols: [{ name: "range", metadata: new Uint8Array() }],
-        ...{ mustKnowId: false, canSkipAssignment: false },
-      });
-      const assignments = [{ memberId, assignment: new Uint8Array() }];
-      const token = { memberId, instanceId: null, generation };
-      await stub.syncClassic({ ...token, protocolType: null, protocolName: null, assignments });
-      return memberId;
-    },
-  },
-  {
-    kind: "a member of KIP-848",
-    join: async ({ stub }) => {
-      const { name } = await createTopic(1);
-      const joined = await stub.heartbeat({
-        ...{ memberId: "native", memberEpoch: 0, instanceId: null, clientId: null },
-        ...{ rebalanceTimeoutMs: 1_000, topics: [name], topicPattern: null, owned: [] },
-      });
-      if (!joined.ok) throw new Error(joined.detail);
-      return "native";
-    },
-  },
-];
-
 describe.each(
   TWINS.flatMap(({ when, interrupt }) =>
-    KINDS.map(({ kind, join }) => ({ kind: `${kind}${when}`, interrupt, join })),
+    WATCHED_KINDS.map(({ kind, join }) => ({ kind: `${kind}${when}`, interrupt, join })),
   ),
 )("$kind", ({ interrupt, join }) => {
   /** One that a connection watches for, and reports alive. */
   const watched = async () => {
     const group = new TestGroup(interrupt);
-    const memberId = await join(group);
-    const socket = await watch(group, memberId);
+    const memberId = await join(group.stub, SESSION_MS);
+    const socket = await watch(group.stub, memberId);
     const client = { names: [memberId] };
     living.add(client);
     await group.advance(nowMs + 10 * MINUTE_MS);
@@ -527,14 +487,9 @@ describe("a watched member that is silent because it is not asked", () => {
     const group = new TestGroup(never);
     const { stub } = group;
     const timeoutMs = 5 * MINUTE_MS;
+    const timeouts = { sessionTimeoutMs: SESSION_MS, rebalanceTimeoutMs: timeoutMs };
     const join = (memberId: string, newMemberId: string) =>
-      stub.joinClassic({
-        ...{ memberId, newMemberId, instanceId: null },
-        ...{ clientId: "", clientHost: "/", protocolType: "consumer" },
-        ...{ sessionTimeoutMs: SESSION_MS, rebalanceTimeoutMs: timeoutMs },
-        protocols: [{ name: "range", metadata: new Uint8Array() }],
-        ...{ mustKnowId: false, canSkipAssignment: false },
-      });
+      stub.joinClassic({ ...CLASSIC_JOIN, ...timeouts, memberId, newMemberId });
     const sync = (memberId: string, generation: number) =>
       stub.syncClassic({
         ...{ memberId, generation, instanceId: null, protocolType: null, protocolName: null },
@@ -546,7 +501,7 @@ describe("a watched member that is silent because it is not asked", () => {
     await eventually(async () => (await group.members()).length === 2, "the other to be there");
     await Promise.all([joined, join("a", "")]);
     await Promise.all([sync("a", 2), sync("b", 2)]);
-    for (const memberId of ["a", "b"]) await watch(group, memberId);
+    for (const memberId of ["a", "b"]) await watch(group.stub, memberId);
     living.add({ names: ["b"] }); // It is heard from, and does not join again.
     await group.advance(nowMs + 5_000);
     const startMs = nowMs;
@@ -571,20 +526,12 @@ describe("a watched member that is silent because it is not asked", () => {
   test("[KFK-20] [KCG-1] since it asks the group itself stays, and no alarm rings all the time", async () => {
     const group = new TestGroup(never);
     const { name } = await createTopic(1);
-    const beat = async (memberEpoch: number, owned: [] | null) => {
-      const answer = await group.stub.heartbeat({
-        ...{ memberId: "m", memberEpoch, instanceId: null, clientId: null },
-        ...{ rebalanceTimeoutMs: memberEpoch === 0 ? 1_000 : -1, topicPattern: null, owned },
-        topics: memberEpoch === 0 ? [name] : null,
-      });
-      expect(answer).toMatchObject({ ok: true });
-    };
-    await beat(0, []);
-    await watch(group, "m");
+    expect(await group.stub.heartbeat(nativeJoin("m", name))).toMatchObject({ ok: true });
+    await watch(group.stub, "m");
     const startMs = nowMs;
     for (let ms = 10_000; ms <= 5 * MINUTE_MS; ms += 10_000) {
       await group.advance(startMs + ms);
-      await beat(1, null);
+      expect(await group.stub.heartbeat(nativeBeat("m", 1))).toMatchObject({ ok: true });
     }
     expect(group.rings.length).toBeLessThanOrEqual(mostRings(5 * MINUTE_MS));
     expect(await group.members()).toEqual(["m"]);

@@ -1,6 +1,6 @@
 // Plain WebSocket clients on /v1/groups/:group/consume. Each is a session in the Worker, which is a member
 // of the group; evictions happen below it, in the group and the partitions.
-import { evictDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import type { PlainServerMessage } from "../../src/protocol/plain-consumer.ts";
@@ -10,6 +10,7 @@ import {
   describeGroup,
   env,
   eventually,
+  evict,
   expectStatus,
   type JsonRecord,
   produce,
@@ -306,8 +307,8 @@ describe("assignment and records", () => {
       await client.has(round * 2 + 2);
       client.say("ack", round * 2 + 1);
       await committed(group, topic, [round * 2 + 2]);
-      await evictDurableObject(partition(topic), { webSockets: "close" });
-      await evictDurableObject(groupStub(env, group), { webSockets: "close" });
+      await evict(partition(topic), "close");
+      await evict(groupStub(env, group), "close");
     }
     await produce(topic.name, values(1, 0, 6));
     await client.has(7);
@@ -888,7 +889,7 @@ describe("seek, pause, resume and leave", () => {
     await produce(topic.name, values(4));
     const client = await Client.open(group, topic);
     await client.has(4);
-    await evictDurableObject(partition(topic), { webSockets: "close" });
+    await evict(partition(topic), "close");
     client.say("seek", 1);
     await client.has(7);
     expect(client.offsets()).toEqual([0, 1, 2, 3, 1, 2, 3]);

@@ -1,5 +1,5 @@
 // Sockets that never say anything keep nobody out, of a group or of a partition.
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { SilentSockets } from "../../durable-objects/shared/silent-sockets.ts";
 import { MAX_READERS_PER_PARTITION, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
@@ -12,6 +12,7 @@ import {
   createTopic,
   env,
   eventually,
+  evict,
   recordBatch,
   type TopicJson,
   TWINS,
@@ -70,7 +71,7 @@ async function forgetWhen(stub: DurableObjectStub, count: number): Promise<void>
       .filter((socket) => "silentSinceMs" in (socket.deserializeAttachment() ?? {}));
     for (const socket of silent.slice(-count)) socket.serializeAttachment(null);
   });
-  await evictDurableObject(stub);
+  await evict(stub);
 }
 
 async function answered(one: Opened, message: string | Uint8Array): Promise<void> {
