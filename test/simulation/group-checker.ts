@@ -100,6 +100,8 @@ export class GroupChecker {
       const isReplaced = instanceId !== null && names.has(instanceId);
       this.#history.removed(object.name, clientId, isReplaced);
     }
+    for (const [memberId, { clientId }] of after.members)
+      if (!before.members.has(memberId)) this.#history.joined(object.name, clientId);
     const tenures =
       before.incarnation === after.incarnation ? this.#tenures.get(object.name) : null;
     this.#tenures.set(object.name, tenuresOf(before, after, tenures ?? new Map()));

@@ -203,6 +203,11 @@ export class History {
       if (holder !== null && holder.group === group && holder.name === name) this.died(holder);
   }
 
+  /** The group has a new member. One whose name was taken over may have taken it back. */
+  joined(group: string, name: string | null): void {
+    this.#replaced.delete(`${group} ${name}`);
+  }
+
   #isReplaced({ group, name }: HandlerOf): boolean {
     return this.#replaced.has(`${group} ${name}`);
   }
