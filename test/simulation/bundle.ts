@@ -68,6 +68,19 @@ export interface PlantedFault {
   readonly seed?: number;
 }
 
+/** A change of the text of one file. */
+type Change = Pick<PlantedFault, "name" | "file" | "original" | "planted">;
+
+/** Bounds that are smaller in the simulation, so that it reaches what lies beyond them. */
+const SMALLER_BOUNDS: readonly Change[] = [
+  {
+    name: "the rows of a group's ring of commits",
+    file: "durable-objects/group/stored-positions.ts",
+    original: "const RING_ROWS = 16;",
+    planted: "const RING_ROWS = 3;",
+  },
+];
+
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
 /** The globals ask for the world that is simulated now, so that one evaluation does for all. */
@@ -92,14 +105,14 @@ export async function bundle(
         setup({ onLoad }) {
           onLoad({ filter: /\.ts$/ }, async ({ path }) => {
             let contents = await readFile(path, "utf8");
-            for (const fault of faults) {
-              if (path !== ROOT + fault.file) continue;
-              const parts = contents.split(fault.original);
+            for (const { name, file, original, planted } of [...SMALLER_BOUNDS, ...faults]) {
+              if (path !== ROOT + file) continue;
+              const parts = contents.split(original);
               if (parts.length !== 2) {
-                const found = `${parts.length - 1} times in ${fault.file}`;
-                throw new Error(`fault "${fault.name}": its original is found ${found}`);
+                const found = `${parts.length - 1} times in ${file}`;
+                throw new Error(`"${name}": its original is found ${found}`);
               }
-              contents = parts.join(fault.planted);
+              contents = parts.join(planted);
             }
             return { contents, loader: "ts" };
           });

@@ -139,13 +139,12 @@ export class GroupChecker {
     after: Snapshot,
     tenures: ReadonlyMap<string, Tenure>,
   ): void {
-    for (const key of before.offsets.keys())
-      if (
-        !after.offsets.has(key) &&
-        object.cause === "call deleteOffsets" &&
-        before.owners.has(key)
-      )
+    for (const key of before.offsets.keys()) {
+      if (after.offsets.has(key)) continue;
+      if (isCommit(object.cause)) this.#find(object, `${key} was forgotten by ${object.cause}`);
+      if (object.cause === "call deleteOffsets" && before.owners.has(key))
         this.#find(object, `${key} was forgotten, and ${before.owners.get(key)} reads it`);
+    }
     for (const [key, offset] of after.offsets) {
       const was = before.offsets.get(key);
       if (was === offset || object.cause.startsWith("call resetOffsets")) continue;
@@ -253,6 +252,11 @@ export class GroupChecker {
   #find(object: SimulatedObject, finding: string): void {
     this.#history.find(`group ${object.name}: ${finding}`);
   }
+}
+
+/** True for a step that sets positions and ends none. */
+function isCommit(cause: string): boolean {
+  return /^(call (commitOffsets|poll|resetOffsets) |message of \d+: \{"type":"commit")/.test(cause);
 }
 
 /** Begun where the owner, or its life, is another than before. */
