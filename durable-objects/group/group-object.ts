@@ -22,7 +22,7 @@ import {
 } from "../../src/calls/kafka-replies.ts";
 import { errorOf, type Failure, KAFKA_ERRORS, type Result, unwrap } from "../../src/core/errors.ts";
 import { unknownGroup, whyNotFetch, whyNotUnused } from "../../src/core/group/admission.ts";
-import { readAssignment } from "../../src/core/group/classic-assignment.ts";
+import { topicsAssignedBy } from "../../src/core/group/classic-assignment.ts";
 import { resolveGroupConfig } from "../../src/core/group/config.ts";
 import {
   describeClassic,
@@ -208,14 +208,20 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
 
   /**
    * [GRP-17] A partition has records for an owner that it has not heard from in a session timeout. If the group has not
-   * heard from it either, the alarm removes it as soon as its session ends.
+   * heard from it either, the alarm removes it as soon as its session ends. Returns false if it is no member.
    */
-  async noticeSilence({ incarnation, memberNumber }: GroupRequest<"noticeSilence">): Promise<void> {
+  async noticeSilence(request: GroupRequest<"noticeSilence">): Promise<boolean> {
+    const { incarnation, memberNumber } = request;
     const { exists, state } = this.#keeper.group;
-    if (!exists || state.incarnation !== incarnation) return;
-    if (await this.#alarm.suspect(memberNumber)) return;
+    if (!exists || state.incarnation !== incarnation) {
+      await this.#registration.assertKept(); // If its data is lost, nobody knows who is a member.
+      return false;
+    }
+    if (await this.#alarm.suspect(memberNumber)) return true;
     this.#keeper.handle({ type: "expire" }); // It has no socket. Perhaps nobody has noted that.
     await this.#announce();
+    const members = this.#keeper.look((group) => [...group.state.members.values()]);
+    return members.some((member) => member.memberNumber === memberNumber);
   }
 
   // Members without a connection.
@@ -249,8 +255,8 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   async syncClassic(request: GroupRequest<"syncClassic">): Promise<SyncedReply> {
     const synced = await this.#server.serve({ type: "syncClassic", ...request });
     if (!synced.ok) return syncedReply(synced);
-    const assigned = request.assignments.flatMap(({ assignment }) => readAssignment(assignment));
-    await this.#server.serve({ type: "learnTopics", names: assigned.map(({ topic }) => topic) });
+    const names = topicsAssignedBy(this.#keeper.group.state.classic, request);
+    await this.#server.serve({ type: "learnTopics", names });
     return syncedReply(synced);
   }
 

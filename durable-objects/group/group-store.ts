@@ -9,6 +9,7 @@
 // topics          topic name → id and partition count.
 // positions       committed offsets: see stored-positions.ts.
 // classic         one row: the members of a classic group as JSON, written when a rebalance begins and when it is done.
+//                 Text that is too long for a row goes on in the next ones.
 // deadline        one row: when the group has to look at all members, whatever their sockets say.
 // history         the flight recorder, a ring: one row for each operation that is worth telling about.
 //
@@ -31,6 +32,7 @@ import {
 import { MAX_HISTORY_OPERATIONS } from "../../src/core/limits.ts";
 import { damaged, failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
 import { anothers } from "../shared/identity.ts";
+import { joinPieces, piecesOf } from "../shared/pieces.ts";
 import {
   addColumn,
   createTables,
@@ -137,6 +139,7 @@ export class GroupStore {
   #state: GroupState;
   #positions: StoredPositions;
   #attached: number | null = null;
+  #classicRows = 0;
   #deadline: Deadline | null = null;
   /** The epoch of STABLE members whose rows are not read yet. */
   #storedEpoch = 0;
@@ -232,8 +235,9 @@ export class GroupStore {
   }
 
   #memberRows(): StoredMap<string, Member> {
-    const parse = (json: string) => {
-      const member = parseMember(json, this.#storedEpoch);
+    const parse = (json: string, memberId: string) => {
+      // Release 0.2 took ids with half a surrogate pair, for which a row has another key.
+      const member = { ...parseMember(json, this.#storedEpoch), memberId };
       this.#noted(member.silentSinceMs ?? 0);
       return member;
     };
@@ -261,20 +265,20 @@ export class GroupStore {
   #rows<Value>(
     table: "stored_members" | "targets" | "topics",
     key: string,
-    parse: (json: string) => Value,
+    parse: (json: string, id: string) => Value,
   ): StoredMap<string, Value> {
     return new StoredMap({
       one: (id) =>
         readable(() => {
           const query = `SELECT json FROM ${table} WHERE ${key} = ?`;
           const row = firstRow<{ json: string }>(this.#sql, query, id);
-          return row === undefined ? undefined : parse(row.json);
+          return row === undefined ? undefined : parse(row.json, id);
         }),
       all: () =>
         readable(() => {
           const query = `SELECT ${key} AS id, json FROM ${table} ORDER BY ${key}`;
           const rows = this.#sql.exec<{ id: string; json: string }>(query);
-          return Array.from(rows, ({ id, json }): [string, Value] => [id, parse(json)]);
+          return Array.from(rows, ({ id, json }): [string, Value] => [id, parse(json, id)]);
         }),
       any: () => firstRow(this.#sql, `SELECT ${key} FROM ${table} LIMIT 1`) !== undefined,
     });
@@ -282,8 +286,10 @@ export class GroupStore {
 
   /** Returns null if the group has never had classic members. */
   #classic(): ClassicState | null {
-    const row = firstRow<{ json: string }>(this.#sql, "SELECT json FROM classic WHERE id = 1");
-    return row === undefined ? null : parseClassic(row.json);
+    const rows = this.#sql.exec<{ json: string }>("SELECT json FROM classic ORDER BY id");
+    const pieces = Array.from(rows, ({ json }) => json);
+    this.#classicRows = pieces.length;
+    return pieces.length === 0 ? null : parseClassic(joinPieces(pieces));
   }
 
   /**
@@ -374,11 +380,18 @@ export class GroupStore {
       case "offset-removed":
         return; // They are written together.
       case "classic": {
-        const json = formatClassic(event.classic);
-        this.#sql.exec("INSERT OR REPLACE INTO classic (id, json) VALUES (1, ?)", json);
+        this.#writeClassic(piecesOf(formatClassic(event.classic)));
         return;
       }
     }
+  }
+
+  #writeClassic(pieces: readonly string[]): void {
+    for (const [index, json] of pieces.entries())
+      this.#sql.exec("INSERT OR REPLACE INTO classic (id, json) VALUES (?, ?)", index + 1, json);
+    if (this.#classicRows > pieces.length)
+      this.#sql.exec("DELETE FROM classic WHERE id > ?", pieces.length);
+    this.#classicRows = pieces.length;
   }
 
   #writePositions(events: readonly StoredEvent[]): void {

@@ -28,10 +28,14 @@ export class GroupOwners implements Owners {
       this.#ctx.waitUntil(this.#report(owner).catch(() => {})); // The stub has noted why.
   }
 
-  async #report({ group, incarnation, memberNumber }: SilentOwner): Promise<void> {
+  /** One that is no member of the group is cut off. It would be reported for ever. */
+  async #report(owner: SilentOwner): Promise<void> {
+    const { group, incarnation, memberNumber } = owner;
     // Any client may have claimed to be an owner. Asking the cluster creates no group.
-    if (!(await clusterStub(this.#env).hasGroup({ groupId: group }))) return;
-    await groupStub(this.#env, group).noticeSilence({ incarnation, memberNumber });
+    const isMember =
+      (await clusterStub(this.#env).hasGroup({ groupId: group })) &&
+      (await groupStub(this.#env, group).noticeSilence({ incarnation, memberNumber }));
+    if (!isMember) this.#readers.dismiss(owner);
   }
 
   readonly #answeredMs = (socket: ObjectSocket): number =>

@@ -154,6 +154,17 @@ export class TailReaders {
     }
   }
 
+  /** [GRP-17] Cuts off an owner that is no member of its group. */
+  dismiss({ group, incarnation, memberNumber }: SilentOwner): void {
+    for (const [socket, { tail }] of this.#readers) {
+      const isIt =
+        tail.owner?.group === group &&
+        tail.owner.incarnation === incarnation &&
+        tail.owner.memberNumber === memberNumber;
+      if (isIt) this.#cutOff(socket, CLOSE_FENCED, "it is no member of its group");
+    }
+  }
+
   /** Ends a reader. Its client may take long to close, so an eviction must not find a reader in the socket. */
   #cutOff(socket: ObjectSocket, code: number, reason: string): void {
     this.#drop(socket);

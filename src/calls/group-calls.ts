@@ -67,9 +67,9 @@ export interface GroupCalls {
 
   /**
    * [GRP-17] Tells the group that a partition has records for an owner, and has not heard from it in a session timeout.
-   * Called by the partition.
+   * Called by the partition. Returns false if it is no member.
    */
-  noticeSilence(request: { incarnation: number; memberNumber: number }): Promise<void>;
+  noticeSilence(request: { incarnation: number; memberNumber: number }): Promise<boolean>;
 
   /** [CLK-4] Notes that the clock was set back. Called by the Worker. It does not answer if a new life has to begin. */
   noticeClock(): Promise<void>;

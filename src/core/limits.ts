@@ -214,7 +214,20 @@ export const MAX_CONTROL_FRAME_CHARS = 1 * MIB;
 export const MAX_GROUP_ID_LENGTH = 255;
 export const MAX_CLIENT_ID_LENGTH = 255;
 export const MAX_MEMBERS_PER_GROUP = 1_000;
+/** A member's id: chosen by the client, or made of its client or instance id and a UUID. */
+export const MAX_MEMBER_ID_LENGTH = MAX_CLIENT_ID_LENGTH + 37;
 export const MAX_TOPICS_PER_MEMBER = 100;
+/** A Kafka client with a pattern of its own names all topics that match. Each becomes a row at the cluster. */
+export const MAX_TOPICS_PER_KAFKA_MEMBER = 1_000;
+/** The assignors that a classic member offers. Kafka's own clients know four. */
+export const MAX_CLASSIC_PROTOCOLS = 100;
+/** A classic member's metadata for all protocols. */
+export const MAX_CLASSIC_MEMBER_BYTES = 1 * MIB;
+/**
+ * The metadata of all members of a classic group, and the assignments that its leader makes. They are written whenever a
+ * rebalance begins and when it is done.
+ */
+export const MAX_CLASSIC_GROUP_BYTES = 8 * MIB;
 /** Topics in one call over a service binding. */
 export const MAX_TOPICS_PER_BATCH = 100;
 /** Sockets of a group that have not joined yet, or whose member has gone. */

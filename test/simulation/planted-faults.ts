@@ -35,9 +35,9 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "positions are forgotten though a member reads the topic",
     isRare: true,
-    file: "src/core/group/state.ts",
-    original: "if (subscribes(member, topic)) return true;",
-    planted: "if (subscribes(member, topic) && member.polls) return true;",
+    file: "src/core/group/admission.ts",
+    original: "if (hasSubscriber(topic) || classicTopics.has(topic)) {",
+    planted: "if (classicTopics.has(topic)) {",
   },
   {
     name: "sessions end early",
@@ -265,8 +265,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a full ring forgets its commits",
-    isRare: true,
-    seed: 8,
+    seed: 2,
     file: "durable-objects/group/stored-positions.ts",
     original: "for (const key of this.#inRing.union(changed)) {",
     planted: "for (const key of changed.keys()) {",

@@ -16,9 +16,9 @@ import {
   type GroupEvent,
   type GroupState,
   type GroupTopic,
-  hasSubscriber,
   type Member,
   replay,
+  subscriberTest,
 } from "../../src/core/group/state.ts";
 import { subscribes } from "../../src/core/group/topic-pattern.ts";
 import { sightOf } from "./sight.ts";
@@ -266,8 +266,9 @@ export class GroupScenario {
   /** The partitions of all topics that a member subscribes to. */
   subscribedPartitions(): Set<PartitionKey> {
     const keys = new Set<PartitionKey>();
+    const hasSubscriber = subscriberTest(this.state);
     for (const { topicId, name, partitions } of this.#topics.values()) {
-      if (!hasSubscriber(this.state, name)) continue;
+      if (!hasSubscriber(name)) continue;
       for (let i = 0; i < partitions; i++) keys.add(partitionKey(topicId, i));
     }
     return keys;

@@ -6,6 +6,7 @@ import { describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
+import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 import { consumerSubscription } from "../support/classic-bytes.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { joinClassic, nativeJoin } from "./kafka-members.ts";
@@ -404,3 +405,32 @@ test.each(TWINS)(
     await current.until(() => current.received.length >= 3, "the next record");
   },
 );
+
+describe.each(TWINS)("an id that SQLite would keep in another spelling$when", ({ interrupt }) => {
+  const HALF = "\ud800";
+
+  test("[BND-21] is refused to a poll and to a socket, and harms nobody in the group", async () => {
+    const { name } = await createTopic(1);
+    const group = unique("group");
+    const member = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`);
+    const join = { type: "join", memberEpoch: 0, topics: [name] };
+    member.send({ ...join, memberId: "m" });
+    await member.until(() => member.received.length > 0, "the assignment");
+    const poll = await call("POST", `/v1/groups/${group}/poll`, {
+      instanceId: HALF,
+      topics: [name],
+    });
+    expect(poll).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST" } });
+    for (const ids of [{ memberId: HALF }, { memberId: "x", instanceId: HALF }]) {
+      const socket = await TestSocket.open<CoordinatorMessage>(`/v1/groups/${group}/socket`);
+      socket.send({ ...join, ...ids });
+      await socket.until(() => socket.received.length > 0, "the refusal");
+      expect(socket.received[0]).toMatchObject({
+        type: "error",
+        code: "INVALID_REQUEST",
+      });
+    }
+    await interrupt(groupStub(env, group));
+    expect((await describeGroup(group)).members).toMatchObject([{ memberId: "m" }]);
+  });
+});

@@ -1,8 +1,10 @@
 // What Kafka's clients send and take word for word, where other clients' requests would hide a difference.
+import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
+import { MAX_TOPICS_PER_KAFKA_MEMBER } from "../../src/core/limits.ts";
 import { batches } from "../../src/core/log/record-batch.ts";
-import { groupStub } from "../../src/env.ts";
+import { clusterStub, groupStub } from "../../src/env.ts";
 import type { Api } from "../../src/worker/kafka/api.ts";
 import { FETCH, fetch } from "../../src/worker/kafka/apis/fetch.ts";
 import type { RequestContext } from "../../src/worker/kafka/context.ts";
@@ -646,6 +648,29 @@ test("[BND-16] a topic that is named twice is refused for itself, and the others
     topics: named(names, { count: 2, assignments: null }),
   });
   expect(grown.topics).toEqual([refused, done]);
+});
+
+test("[BND-21] a consumer that names more topics than it may is refused, and the cluster notes none of them", async () => {
+  const kafka = await Kafka.open();
+  const groupId = unique("group");
+  const beat = (count: number) =>
+    kafka.ask<{ errorCode: number }>(messages.CONSUMER_GROUP_HEARTBEAT, 1, {
+      ...{ groupId, memberId: "m", memberEpoch: 0, instanceId: null, rackId: null },
+      ...{ rebalanceTimeoutMs: 10_000, subscribedTopicRegex: null, serverAssignor: null },
+      subscribedTopicNames: Array.from({ length: count }, (_, i) => `${groupId}-${i}`),
+      topicPartitions: [],
+    });
+  const noted = () =>
+    runInDurableObject(clusterStub(env), (_, { storage }) => {
+      const query = "SELECT count(*) AS count FROM subscriptions WHERE group_id = ?";
+      return storage.sql.exec<{ count: number }>(query, groupId).one().count;
+    });
+  expect(await beat(MAX_TOPICS_PER_KAFKA_MEMBER + 1)).toMatchObject({
+    errorCode: ERRORS.INVALID_REQUEST.code,
+  });
+  expect(await noted()).toBe(0);
+  expect(await beat(MAX_TOPICS_PER_KAFKA_MEMBER)).toMatchObject({ errorCode: NONE });
+  expect(await noted()).toBe(MAX_TOPICS_PER_KAFKA_MEMBER);
 });
 
 describe("the times of Kafka's consumers in a group", () => {

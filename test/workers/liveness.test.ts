@@ -69,7 +69,7 @@ beforeEach(async () => {
     this: GroupObject,
     ...args
   ) {
-    await noticeSilence.apply(this, args).finally(() => noticed++);
+    return await noticeSilence.apply(this, args).finally(() => noticed++);
   });
 });
 
@@ -304,6 +304,21 @@ describe.each(TWINS)("a member with a socket$when", ({ interrupt }) => {
     await group.advance(startMs + 5 * MINUTE_MS + 2 * SESSION_MS + GRACE_MS);
     expect(await a.socket.closed).toMatchObject({ code: 4003 });
     await b.until("STABLE", 2);
+  });
+
+  test("[GRP-17] that has left, and reads on, is cut off, and no alarm rings for it again", async () => {
+    const { topic, group, a, startMs } = await settledPair(interrupt);
+    const partition = a.partitions[0] as number;
+    const reader = await a.attach(topic, partition);
+    a.socket.send({ type: "leave" });
+    await a.socket.closed;
+    a.fallSilent();
+    await produce(topic.name, [{ value: "too much at once", partition }]);
+    await group.advance(startMs + 2 * SESSION_MS);
+    expect(await reader.closed).toMatchObject({ code: 4001 });
+    const before = reported;
+    await group.advance(startMs + 10 * SESSION_MS);
+    expect(reported).toBe(before);
   });
 
   test("[GRP-7] [GRP-17] that is silent and has nothing to read stays until the safety alarm", async () => {

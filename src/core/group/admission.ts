@@ -1,18 +1,25 @@
 // Who may join, commit, fetch, reset and delete: one answer for members of every kind, native (sockets, polls, KIP-848)
 // or classic, so no entry point considers only one kind of member [GRP-14]. The rules follow Kafka's Group.java
 // (validateOffsetCommit, validateOffsetFetch, validateDeleteGroup). The functions are pure and change nothing.
+import { sizeOf } from "../bytes.ts";
 import { type Failure, fail, type KafkaFailure, type KafkaResult, type Result } from "../errors.ts";
+import { MAX_CLASSIC_GROUP_BYTES } from "../limits.ts";
 import { readSubscription } from "./classic-assignment.ts";
-import { type ClassicMember, type ClassicState, classicHolderOf } from "./classic-state.ts";
+import {
+  type ClassicMember,
+  type ClassicState,
+  classicHolderOf,
+  commonProtocols,
+} from "./classic-state.ts";
 import type { GroupConfig } from "./config.ts";
 import type { ClassicJoin, ClassicToken, JoinRequest } from "./requests.ts";
 import {
   type GroupState,
   hasMembers,
   hasNativeMembers,
-  hasSubscriber,
   holderOf,
   type Member,
+  subscriberTest,
 } from "./state.ts";
 import { whyNotTopicPattern } from "./topic-pattern.ts";
 
@@ -37,7 +44,8 @@ export function whyNotJoin(
   if (refused !== null) return refused;
   const holder = holderOf(state, request.instanceId);
   const isTaken = holder !== undefined && holder !== known;
-  // A newcomer replaces a silent holder, but a member that exists beside the holder does not.
+  // A newcomer replaces a silent holder, but a member that exists beside the holder does not. One that polls is silent
+  // between two polls: it gives way to a socket.
   if (isTaken && (holder.silentSinceMs === null || known !== undefined)) {
     return fail(
       "UNRELEASED_INSTANCE_ID",
@@ -111,7 +119,10 @@ export function whyNotJoinClassic(
   return fail("INCONSISTENT_GROUP_PROTOCOL", "the group's members speak another protocol");
 }
 
-/** Returns why a classic member does not go with the others, or null: it needs a protocol in common with everyone. */
+/**
+ * Returns why a classic member does not go with the others, or null: it needs a protocol in common with everyone, and room
+ * for its metadata. INCONSISTENT_GROUP_PROTOCOL, GROUP_MAX_SIZE_REACHED.
+ */
 export function whyNotClassicFit(
   classic: ClassicState,
   { memberId, instanceId, protocolType, protocols }: ClassicJoin,
@@ -120,14 +131,22 @@ export function whyNotClassicFit(
     (member) =>
       member.memberId !== memberId && (instanceId === null || member.instanceId !== instanceId),
   );
-  const isCommon = ({ name }: { readonly name: string }) =>
-    others.every((member) => member.protocols.some((each) => each.name === name));
+  const common = commonProtocols(others);
+  const isCommon = ({ name }: { readonly name: string }) => common.has(name);
   const isFit =
     protocolType !== "" &&
     protocols.length > 0 &&
     (others.length === 0 || (protocolType === classic.protocolType && protocols.some(isCommon)));
-  if (isFit) return null;
-  return fail("INCONSISTENT_GROUP_PROTOCOL", "it has no protocol in common with the group");
+  if (!isFit)
+    return fail("INCONSISTENT_GROUP_PROTOCOL", "it has no protocol in common with the group");
+  const bytes = sizeOf([...others.flatMap(metadataOf), ...metadataOf({ protocols })]);
+  if (bytes <= MAX_CLASSIC_GROUP_BYTES) return null;
+  const detail = `the metadata of all members has ${bytes} bytes, the bound is ${MAX_CLASSIC_GROUP_BYTES}`;
+  return fail("GROUP_MAX_SIZE_REACHED", detail);
+}
+
+function metadataOf({ protocols }: Pick<ClassicMember, "protocols">): Uint8Array[] {
+  return protocols.map(({ metadata }) => metadata);
 }
 
 // Commit.
@@ -231,21 +250,24 @@ export function whyNotUnused(state: GroupState): Failure | null {
 }
 
 /**
- * [OFF-7] Returns why the group's positions in a topic may not be forgotten, or null.
- * UNKNOWN_TOPIC_OR_PARTITION: the group has not read the topic. GROUP_SUBSCRIBED_TO_TOPIC: a member reads the topic, as
- * with Kafka's OffsetDelete. NON_EMPTY_GROUP: there are members of a protocol other than the consumer's, so nobody
- * knows what they read.
+ * [OFF-7] Returns a function that tells why the group's positions in a topic may not be forgotten, or null. It looks at the
+ * members once, for any number of topics. UNKNOWN_TOPIC_OR_PARTITION: the group has not read the topic.
+ * GROUP_SUBSCRIBED_TO_TOPIC: a member reads the topic, as with Kafka's OffsetDelete. NON_EMPTY_GROUP: there are members of
+ * a protocol other than the consumer's, so nobody knows what they read.
  */
-export function whyNotForget(state: GroupState, topic: string): Failure | null {
+export function forgetRule(state: GroupState): (topic: string) => Failure | null {
   const { members, protocolType } = state.classic;
-  if (members.size > 0 && protocolType !== "consumer") return nonEmpty(state);
-  const isRead =
-    hasSubscriber(state, topic) ||
-    [...members.values()].some((member) => subscribedTopics(member).includes(topic));
-  if (isRead)
-    return fail("GROUP_SUBSCRIBED_TO_TOPIC", `a member of the group subscribes to topic ${topic}`);
-  if (state.topics.has(topic)) return null;
-  return fail("UNKNOWN_TOPIC_OR_PARTITION", `group ${state.groupId} has not read topic ${topic}`);
+  if (members.size > 0 && protocolType !== "consumer") return () => nonEmpty(state);
+  const hasSubscriber = subscriberTest(state);
+  const classicTopics = new Set([...members.values()].flatMap(subscribedTopics));
+  return (topic) => {
+    if (hasSubscriber(topic) || classicTopics.has(topic)) {
+      const detail = `a member of the group subscribes to topic ${topic}`;
+      return fail("GROUP_SUBSCRIBED_TO_TOPIC", detail);
+    }
+    if (state.topics.has(topic)) return null;
+    return fail("UNKNOWN_TOPIC_OR_PARTITION", `group ${state.groupId} has not read topic ${topic}`);
+  };
 }
 
 function subscribedTopics({ protocols }: ClassicMember): string[] {

@@ -1,6 +1,8 @@
 // Reads the subscriptions and assignments of classic consumers: Kafka's ConsumerProtocolSubscription and
 // ConsumerProtocolAssignment. Members of other kinds (Kafka Connect's workers) send something else, which is ignored.
 import type { TopicAssignment } from "../group-info.ts";
+import type { ClassicState } from "./classic-state.ts";
+import type { ClassicSync } from "./requests.ts";
 
 const UTF8 = new TextDecoder();
 
@@ -16,6 +18,16 @@ export function readAssignment(bytes: Uint8Array): TopicAssignment[] {
     const partitions = Array.from({ length: reader.count() }, () => reader.int32());
     return { topic, partitions };
   });
+}
+
+/** Returns the topics that the leader's sync assigns to members. Nobody else assigns. */
+export function topicsAssignedBy(
+  { leaderId, members }: ClassicState,
+  { memberId, assignments }: Pick<ClassicSync, "memberId" | "assignments">,
+): string[] {
+  if (memberId !== leaderId) return [];
+  const assigned = assignments.filter((each) => members.has(each.memberId));
+  return assigned.flatMap(({ assignment }) => readAssignment(assignment)).map(({ topic }) => topic);
 }
 
 /** Reads the list at the start of both formats. It follows a version, and every version has it. */

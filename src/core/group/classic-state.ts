@@ -83,6 +83,14 @@ export function isRebalancing({ phase }: Pick<ClassicState, "phase">): boolean {
   return phase === "PREPARING" || phase === "COMPLETING";
 }
 
+/** Returns the names of the protocols that all these members can follow. */
+export function commonProtocols(members: readonly ClassicMember[]): ReadonlySet<string> {
+  const [first, ...others] = members.map(
+    ({ protocols }) => new Set(protocols.map(({ name }) => name)),
+  );
+  return others.reduce((common, each) => common.intersection(each), first ?? new Set<string>());
+}
+
 export function classicHolderOf(
   { members }: ClassicState,
   instanceId: string | null,

@@ -14,6 +14,7 @@ import {
   type ClassicProtocol,
   type ClassicState,
   classicHolderOf,
+  commonProtocols,
 } from "./classic-state.ts";
 import type {
   ClassicJoin,
@@ -25,7 +26,7 @@ import type {
   ClassicToken,
 } from "./requests.ts";
 import { type Sight, sessionDeadlineMs, sessionEndMs } from "./session.ts";
-import type { RemovalReason } from "./state.ts";
+import { newestEpoch, type RemovalReason } from "./state.ts";
 
 const NOTHING = new Uint8Array();
 
@@ -191,7 +192,7 @@ export class ClassicGroup {
   /** Starts a new generation with the members that are here. */
   #complete(nowMs: number): void {
     const { members, joining } = this.#state;
-    const generation = this.#state.generation + 1;
+    const generation = newestEpoch(this.#changes.state) + 1;
     const begun = { generation, goneTopics: new Set<string>() };
     if (members.size === 0) {
       const nobody = { leaderId: null, protocolName: null, protocolType: null, deadlineMs: null };
@@ -452,11 +453,10 @@ export function mayAddMember(
 
 /** Chooses among the protocols that all members can follow the one that most members prefer. */
 function elect(members: readonly ClassicMember[]): string {
-  const isCommon = (name: string) =>
-    members.every(({ protocols }) => protocols.some((each) => each.name === name));
+  const common = commonProtocols(members);
   const votes = new Map<string, number>();
   for (const { protocols } of members) {
-    const vote = protocols.find(({ name }) => isCommon(name))?.name ?? "";
+    const vote = protocols.find(({ name }) => common.has(name))?.name ?? "";
     votes.set(vote, (votes.get(vote) ?? 0) + 1);
   }
   return [...votes].reduce((best, each) => (each[1] > best[1] ? each : best))[0];

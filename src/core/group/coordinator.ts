@@ -21,11 +21,12 @@ import {
   exists,
   type GroupState,
   type GroupTopic,
-  hasSubscriber,
   holderOf,
   isSettled,
   type Member,
+  newestEpoch,
   type RemovalReason,
+  subscriberTest,
   withPartitions,
 } from "./state.ts";
 import { isSameSubscription, subscribes } from "./topic-pattern.ts";
@@ -94,9 +95,7 @@ export class Coordinator {
       silentSinceMs: request.polls ? nowMs : null,
     };
     const member: Member = withPartitions(held, { assigned, revoking }, held.memberEpoch);
-    const awaited = new Set(
-      topics.map(({ name }) => name).filter((name) => hasSubscriber(this.#state, name)),
-    );
+    const awaited = new Set(topics.map(({ name }) => name).filter(subscriberTest(this.#state)));
     if (replaced !== undefined) this.#replaceMember(replaced, member);
     else this.#changes.emit({ type: "member", member });
 
@@ -165,9 +164,13 @@ export class Coordinator {
       const delivered = new Map([...member.delivered, ...ends]);
       this.#changes.emit({ type: "member", member: { ...member, delivered } });
     }
-    const begun = own.flatMap(({ key, beginOffset }) =>
-      beginOffset === null ? [] : [{ key, offset: beginOffset, metadata: "", isRewind: true }],
-    );
+    const begun = own.flatMap(({ key, beginOffset, committedOffset }) => {
+      const current = this.#state.offsets.get(key)?.offset ?? null;
+      // [OFF-3] A later poll of the same instance may have been faster.
+      const isOld = committedOffset !== undefined && committedOffset !== current;
+      if (beginOffset === null || isOld) return [];
+      return [{ key, offset: beginOffset, metadata: "", isRewind: true }];
+    });
     this.#offsets.commitSince(this.#member(memberId), memberEpoch, begun, nowMs);
     return new Set(own.map(({ key }) => key));
   }
@@ -228,8 +231,8 @@ export class Coordinator {
    * `deleted` holds names. Their offsets are deleted with them.
    */
   changeTopics(topics: readonly GroupTopic[], deleted: readonly string[], nowMs: number): void {
-    const isOurs = (name: string) =>
-      this.#state.topics.has(name) || hasSubscriber(this.#state, name);
+    const hasSubscriber = subscriberTest(this.#state);
+    const isOurs = (name: string) => this.#state.topics.has(name) || hasSubscriber(name);
     const ours = topics.filter((topic) => isOurs(topic.name));
     let hasChanged = this.#updateTopics(ours, () => true);
     for (const name of deleted) {
@@ -346,7 +349,7 @@ export class Coordinator {
 
   /** Starts a new group epoch and computes a target assignment for it. */
   #retarget(): void {
-    const epoch = this.#state.groupEpoch + 1;
+    const epoch = newestEpoch(this.#state) + 1;
     const members = [...this.#state.members.values()].map((member) => ({
       memberId: member.memberId,
       instanceId: member.instanceId,

@@ -12,7 +12,7 @@ import { type ClassicMember, type ClassicPhase, currentProtocol } from "./classi
 import { resolveGroupConfig } from "./config.ts";
 import { EMPTY_SET, fromSet, type PartitionSet, parsePartitionKey } from "./partition-key.ts";
 import type { NamedOffset } from "./requests.ts";
-import { exists, type GroupState, isSettled, type Member } from "./state.ts";
+import { exists, type GroupState, isSettled, type Member, newestEpoch } from "./state.ts";
 
 /** A group as it describes itself. The Worker adds the ends of the logs. */
 export interface GroupDescription
@@ -49,7 +49,7 @@ export function describeGroup(state: GroupState): GroupDescription {
   return {
     groupId,
     state: stateNameOf(state),
-    epoch: state.groupEpoch,
+    epoch: state.members.size > 0 ? state.groupEpoch : newestEpoch(state),
     assignor: resolveGroupConfig(state.overrides).assignor,
     members: [...state.members.values()]
       .sort((a, b) => a.memberNumber - b.memberNumber)

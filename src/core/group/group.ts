@@ -16,6 +16,7 @@ import { type GroupConfig, resolveGroupConfig } from "./config.ts";
 import { Coordinator } from "./coordinator.ts";
 import { beat, joinOf } from "./heartbeat.ts";
 import { GroupOffsets, unknownNames } from "./offsets.ts";
+import { whyNotBounded } from "./request-bounds.ts";
 import type { AnswerTo, ClassicLeave, GroupRequest, Operations, RefusalOf } from "./requests.ts";
 import type { Sight } from "./session.ts";
 import {
@@ -113,6 +114,8 @@ export class Group {
   }
 
   #whyNot(request: GroupRequest): KafkaFailure | null {
+    const unbounded = whyNotBounded(request);
+    if (unbounded !== null) return unbounded;
     switch (request.type) {
       case "join":
       case "poll":

@@ -1,6 +1,6 @@
 // The group's flight recorder. It says what happened to whom, at which epoch and why, so that "why did it rebalance"
 // has an answer. Entries are derived from the group's events as they are emitted. The epochs of a classic group are
-// Kafka's generations.
+// Kafka's generations, and the epochs of native members go on from there.
 import type { ConfigOverrides } from "../config-table.ts";
 import type { HistoryEntry, TopicAssignment } from "../group-info.ts";
 import {
@@ -11,7 +11,7 @@ import {
 import { readAssignment } from "./classic-assignment.ts";
 import type { ClassicMember, ClassicState } from "./classic-state.ts";
 import { fromSet, type PartitionSet } from "./partition-key.ts";
-import type { GroupEvent, GroupState, Member } from "./state.ts";
+import { type GroupEvent, type GroupState, type Member, newestEpoch } from "./state.ts";
 
 export type { HistoryEntry };
 
@@ -36,19 +36,19 @@ export class HistoryRecorder {
       case "member-removed": {
         const member = state.members.get(event.memberId);
         if (member === undefined) return;
-        this.#add(state.groupEpoch, { type: "removed", ...nameOf(member), reason: event.reason });
+        this.#add(newestEpoch(state), { type: "removed", ...nameOf(member), reason: event.reason });
         this.#causes.push(`${calledOf(member)} removed: ${event.reason}`);
         return;
       }
       case "group":
         if (event.overrides !== state.overrides)
-          this.#add(state.groupEpoch, {
+          this.#add(newestEpoch(state), {
             type: "config changed",
             reason: overridesText(event.overrides),
           });
         if (event.overrides !== state.overrides) this.#causes.push("the config was changed");
         if (event.groupEpoch === state.groupEpoch) return;
-        this.#add(state.groupEpoch, {
+        this.#add(newestEpoch(state), {
           type: "rebalanced",
           newEpoch: event.groupEpoch,
           reason: this.#causes.slice(0, MAX_CAUSES).join("; "),
@@ -58,12 +58,12 @@ export class HistoryRecorder {
         const { name, partitions } = event.topic;
         const before = state.topics.get(name)?.partitions;
         const reason = `partitions: ${before ?? "unknown"} → ${partitions}`;
-        this.#add(state.groupEpoch, { type: "topic changed", topic: name, reason });
+        this.#add(newestEpoch(state), { type: "topic changed", topic: name, reason });
         this.#causes.push(`topic ${name} has ${partitions} partitions`);
         return;
       }
       case "topic-removed":
-        this.#add(state.groupEpoch, { type: event.reason, topic: event.name });
+        this.#add(newestEpoch(state), { type: event.reason, topic: event.name });
         if (event.reason === "topic removed") this.#causes.push(`topic ${event.name} was deleted`);
         return;
       case "classic":
@@ -78,27 +78,39 @@ export class HistoryRecorder {
     const name = { ...nameOf(member), memberEpoch: member.memberEpoch };
     const called = calledOf(member);
     if (before === undefined) {
-      this.#add(state.groupEpoch, { type: "joined", ...name });
+      this.#add(newestEpoch(state), { type: "joined", ...name });
       this.#causes.push(`${called} joined`);
     } else {
       if (before.silentSinceMs === null && member.silentSinceMs !== null && !member.polls)
-        this.#add(state.groupEpoch, { type: "disconnected", ...name });
+        this.#add(newestEpoch(state), { type: "disconnected", ...name });
       if (before.silentSinceMs !== null && member.silentSinceMs === null && !before.polls)
-        this.#add(state.groupEpoch, { type: "resumed", ...name });
+        this.#add(newestEpoch(state), { type: "resumed", ...name });
       if (subscription(before) !== subscription(member)) {
-        this.#add(state.groupEpoch, { type: "subscribed", ...name, reason: subscription(member) });
+        this.#add(newestEpoch(state), {
+          type: "subscribed",
+          ...name,
+          reason: subscription(member),
+        });
         this.#causes.push(`${called} subscribed to ${subscription(member)}`);
       }
     }
     const revoking = member.revoking.difference(before?.revoking ?? new Set());
     if (revoking.size > 0)
-      this.#add(state.groupEpoch, { type: "revoking", ...name, ...this.#listed(state, revoking) });
+      this.#add(newestEpoch(state), {
+        type: "revoking",
+        ...name,
+        ...this.#listed(state, revoking),
+      });
     const revoked = (before?.revoking ?? new Set()).difference(member.revoking);
     if (revoked.size > 0)
-      this.#add(state.groupEpoch, { type: "revoked", ...name, ...this.#listed(state, revoked) });
+      this.#add(newestEpoch(state), { type: "revoked", ...name, ...this.#listed(state, revoked) });
     const assigned = member.assigned.difference(before?.assigned ?? new Set());
     if (assigned.size > 0)
-      this.#add(state.groupEpoch, { type: "assigned", ...name, ...this.#listed(state, assigned) });
+      this.#add(newestEpoch(state), {
+        type: "assigned",
+        ...name,
+        ...this.#listed(state, assigned),
+      });
   }
 
   /** Records what has changed. `reason` says why any member that has gone has gone. */
@@ -137,7 +149,7 @@ export class HistoryRecorder {
 
   /** Records that positions were set from outside. */
   reset(state: GroupState, partitions: PartitionSet): void {
-    this.#add(state.groupEpoch, { type: "offsets reset", ...this.#listed(state, partitions) });
+    this.#add(newestEpoch(state), { type: "offsets reset", ...this.#listed(state, partitions) });
   }
 
   /** Adds an entry. An operation gets no more than MAX_HISTORY_ENTRIES_PER_OPERATION of them. */

@@ -11,10 +11,10 @@ import {
 } from "../errors.ts";
 import { MAX_OFFSET_METADATA_LENGTH } from "../limits.ts";
 import {
+  forgetRule,
   unknownMember,
   validateCommit,
   validateMemberCommit,
-  whyNotForget,
   whyNotUnused,
 } from "./admission.ts";
 import type { Changes } from "./changes.ts";
@@ -322,8 +322,9 @@ export class GroupOffsets {
 
   /** [OFF-7] Forgets the group's positions in these topics. */
   delete(topics: readonly string[]): Result<object> {
+    const whyNotForget = forgetRule(this.#state);
     for (const name of topics) {
-      const refused = whyNotForget(this.#state, name);
+      const refused = whyNotForget(name);
       if (refused !== null) return refused;
     }
     for (const name of topics) {
@@ -336,7 +337,8 @@ export class GroupOffsets {
   /** Deletes these positions. The topics stay known. If there is no such position, nothing happens. */
   deletePositions(positions: readonly { topic: string; partition: number }[]): Result<Outcomes> {
     const names = new Set(positions.map(({ topic }) => topic));
-    const refusals = new Map([...names].map((name) => [name, whyNotForget(this.#state, name)]));
+    const whyNotForget = forgetRule(this.#state);
+    const refusals = new Map([...names].map((name) => [name, whyNotForget(name)]));
     for (const refused of refusals.values())
       if (refused?.error === "NON_EMPTY_GROUP") return refused;
     const outcomes = positions.map(({ topic, partition }) => {

@@ -150,6 +150,8 @@ export interface Delivery {
   readonly key: PartitionKey;
   /** The offset at which it begins, unless that is committed. */
   readonly beginOffset: number | null;
+  /** The committed position that the member was told. Another one by now counts, and not where this begins. */
+  readonly committedOffset?: number | null;
   /** The offset after the last record. Null if nothing is sent. */
   readonly nextOffset: number | null;
 }

@@ -211,10 +211,28 @@ export function isSettled({ assignmentEpoch }: GroupState, member: Member): bool
   return member.state === "STABLE" && member.memberEpoch === assignmentEpoch;
 }
 
-/** True if any member subscribes to the topic, by its name or by a pattern. */
-export function hasSubscriber(state: GroupState, topic: string): boolean {
-  for (const member of state.members.values()) if (subscribes(member, topic)) return true;
-  return false;
+/**
+ * The newest epoch of the group: that of its native members, or the generation of its classic ones. Each kind goes on
+ * where the other has ended, so it never goes back, as where Kafka converts a group.
+ */
+export function newestEpoch({ groupEpoch, classic }: GroupState): number {
+  return Math.max(groupEpoch, classic.generation);
+}
+
+/**
+ * Returns a test for topics to which any native member subscribes, by name or by a pattern. It looks at each member once,
+ * for any number of topics.
+ */
+export function subscriberTest({ members }: GroupState): (topic: string) => boolean {
+  const names = new Set<string>();
+  const patterns = new Set<string>();
+  for (const { topics, topicPattern } of members.values()) {
+    for (const name of topics) names.add(name);
+    if (topicPattern !== null) patterns.add(topicPattern);
+  }
+  return (topic) =>
+    names.has(topic) ||
+    [...patterns].some((topicPattern) => subscribes({ topics: [], topicPattern }, topic));
 }
 
 /**

@@ -263,6 +263,7 @@ class PollingMember {
       return {
         key: keyOf(place),
         beginOffset,
+        committedOffset: place.committedOffset,
         nextOffset: last === undefined ? null : last.offset + 1,
       };
     });

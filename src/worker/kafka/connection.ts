@@ -3,6 +3,7 @@
 
 import { sizeOf } from "../../core/bytes.ts";
 import {
+  MAX_CLIENT_ID_LENGTH,
   MAX_KAFKA_HALF_SENT_MS,
   MAX_KAFKA_IDLE_MS,
   MAX_KAFKA_SILENT_MS,
@@ -114,7 +115,7 @@ export class Connection {
     const { api } = found;
     const version = versionServed(api, apiVersion);
     const isFlexible = version >= api.flexibleFrom;
-    const clientId = nullableString.read(from, NOT_FLEXIBLE);
+    const clientId = shortened(nullableString.read(from, NOT_FLEXIBLE));
     if (isFlexible) TAGS.read(from, { version, isFlexible });
     // The rest of a request of an unknown version cannot be read, and the answer does not depend on it.
     const isKnown = version === apiVersion;
@@ -230,4 +231,9 @@ function encode(
   const length = new Writer();
   length.int32(body.length);
   return [...length.finish(), ...body.finish()];
+}
+
+/** A client id only says to people who it is, so a long one is cut, and not refused. */
+function shortened(clientId: string | null): string | null {
+  return clientId === null ? null : clientId.slice(0, MAX_CLIENT_ID_LENGTH).toWellFormed();
 }

@@ -3,9 +3,9 @@ import { describe, expect, test } from "vitest";
 import { codeOfFailure } from "../../../../src/calls/kafka-replies.ts";
 import { ERRORS, type Failure, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
 import {
+  forgetRule,
   validateCommit,
   whyNotFetch,
-  whyNotForget,
   whyNotJoin,
   whyNotJoinClassic,
   whyNotUnused,
@@ -80,7 +80,7 @@ function committerOf(state: GroupState, token: ClassicToken) {
 /** Returns why the positions of a topic that the group has read may not be forgotten. */
 function whyNotForgetTopic(state: GroupState, name: string): Failure | null {
   const topics = new Map([[name, { name, topicId: name, partitions: 2 }]]);
-  return whyNotForget({ ...state, topics }, name);
+  return forgetRule({ ...state, topics })(name);
 }
 
 function offsetFetchErrorCode(
@@ -168,6 +168,15 @@ describe.each(Object.entries(TABLE))(
       expect(refused === null ? NONE : codeOfFailure(refused)).toBe(
         joinClassic === "ok" ? NONE : KAFKA_ERRORS.INCONSISTENT_GROUP_PROTOCOL,
       );
+    });
+
+    test("[GRP-8] refuses the instance id of a live member to another, and gives that of one that is silent or polls", () => {
+      const holder = [...group.members.values()][0];
+      if (holder === undefined) return expect(kind).not.toMatch(/native|polls|Kafka/);
+      const state = { ...group, members: new Map([["n", { ...holder, instanceId: "i" }]]) };
+      const refused = whyNotJoin(state, resolveGroupConfig({}), { ...JOIN, instanceId: "i" });
+      const isGone = holder.polls || holder.silentSinceMs !== null;
+      expect(refused?.error ?? "ok").toBe(isGone ? "ok" : "UNRELEASED_INSTANCE_ID");
     });
 
     test("[GRP-14] is reset and deleted only where nobody is in it, and forgets no topic that is read", () => {

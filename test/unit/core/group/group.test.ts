@@ -2,6 +2,7 @@
 // when it wants to be woken.
 import { describe, expect, test } from "vitest";
 import { BrokerError } from "../../../../src/core/errors.ts";
+import { describeGroup } from "../../../../src/core/group/describe.ts";
 import { Group } from "../../../../src/core/group/group.ts";
 import type {
   ClassicJoin,
@@ -621,4 +622,22 @@ describe("when a group wants to be woken because of what has happened", () => {
     rig.connected.clear();
     expect(wakeInMs(rig)).toBe(SESSION_MS);
   });
+});
+
+test("[GRP-18] the epoch goes on where members of the other kind have ended, and an empty group shows the newest", () => {
+  const rig = new Rig();
+  const epochs = [];
+  const shown = () => describeGroup(rig.group.state).epoch;
+  for (let round = 1; round <= 2; round++) {
+    rig.join("n");
+    epochs.push(shown());
+    rig.handle({ type: "leave", memberId: "n" });
+    epochs.push(shown());
+    rig.joinClassic({ newMemberId: `c${round}` });
+    epochs.push(shown());
+    rig.handle({ type: "leaveClassic", members: [{ memberId: `c${round}`, instanceId: null }] });
+    epochs.push(shown());
+  }
+  expect(epochs).toEqual([...epochs].sort((a, b) => a - b));
+  expect(new Set(epochs).size).toBe(epochs.length);
 });

@@ -75,6 +75,20 @@ test("[POL-5] it is remembered up to where a member was sent records, and never 
   ]);
 });
 
+test.each([
+  ["nothing was committed, and now something is", null, 150],
+  ["a position was committed, and now another one is", 90, 150],
+])("[POL-4] [OFF-3] a beginning does not count if %s", (_, told, committed) => {
+  const polls = new Polls();
+  polls.deliver([sent("t:0", committed)]);
+  polls.ack({ "t:0": committed });
+  for (const beginOffset of [10, 500])
+    polls.deliver([{ ...sent("t:0", 600, beginOffset), committedOffset: told }]);
+  expect(polls.state.offsets.get("t:0")?.offset).toBe(committed);
+  polls.deliver([{ ...sent("t:0", 600, 500), committedOffset: committed }]);
+  expect(polls.state.offsets.get("t:0")?.offset).toBe(500);
+});
+
 test("[POL-4] where a member begins is committed, back too, and only where it is told", () => {
   const group = new Polls();
   group.deliver([sent("t:0", 9, 5), sent("t:1", 3)]);

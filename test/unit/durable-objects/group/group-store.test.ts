@@ -20,7 +20,7 @@ import {
   type GroupState,
   replay,
 } from "../../../../src/core/group/state.ts";
-import { MAX_HISTORY_OPERATIONS } from "../../../../src/core/limits.ts";
+import { MAX_HISTORY_OPERATIONS, MAX_ROW_BYTES } from "../../../../src/core/limits.ts";
 import { GroupScenario } from "../../../support/group-scenario.ts";
 import { AGE_GROUP_TO_1 } from "../../../support/older-group.ts";
 import { plain } from "../../../support/plain-state.ts";
@@ -178,6 +178,26 @@ describe("GroupStore", () => {
       expect(load()).toEqual(next);
     });
 
+    test("[BND-20] [CLS-7] metadata that is too much for a row goes on in others, and gives them back", () => {
+      const { storage, store, load } = made();
+      const rows = () => storage.sql.exec<{ json: string }>("SELECT json FROM classic ORDER BY id");
+      const members = new Map(
+        Array.from({ length: 3 }, (_, i): [string, ClassicMember] => {
+          const metadata = new Uint8Array(1_500_000).fill(i);
+          const protocols = [{ name: "range", metadata }];
+          return [`m${i}`, { ...member, memberId: `m${i}`, protocols }];
+        }),
+      );
+      const large = { ...settled, members };
+      store.apply([change(large, true)]);
+      expect(rows().length).toBeGreaterThan(3);
+      for (const { json } of rows()) expect(json.length).toBeLessThan(MAX_ROW_BYTES);
+      expect(load()).toEqual(large);
+      store.apply([change(settled, true)]);
+      expect(rows()).toHaveLength(1);
+      expect(load()).toEqual(settled);
+    });
+
     test("[CLS-7] a rebalance is loaded as one that begins anew: nobody waits, and there is no deadline", () => {
       const { store, load } = made();
       const waiting = {
@@ -206,6 +226,24 @@ describe("GroupStore", () => {
       expect(storage.writes).toBe(writes);
       expect(new GroupStore(storage, "group").load().told.size).toBe(0);
     });
+  });
+
+  test("[VER-5] a member whose id SQLite has kept in another spelling is known by that, and can be removed", () => {
+    const storage = new Storage();
+    const scenario = new GroupScenario({ t: 1 });
+    scenario.join("m\ufffd");
+    const store = new GroupStore(storage, "group");
+    store.load();
+    store.apply(scenario.events);
+    storage.sql.exec(
+      `UPDATE stored_members SET json = replace(json, 'm\ufffd', 'm' || char(92) || 'ud800')`,
+    );
+    const again = new GroupStore(storage, "group");
+    const loaded = new TestedCoordinator(again.load());
+    for (const [id, { memberId }] of loaded.state.members) expect(memberId).toBe(id);
+    loaded.leave("m\ufffd", 1);
+    again.apply(loaded.takeEvents());
+    expect([...new GroupStore(storage, "group").load().members.keys()]).toEqual([]);
   });
 
   test("[OFF-13] data of a release without leader epochs is read, and takes them from then on", () => {

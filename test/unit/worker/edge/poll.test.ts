@@ -254,7 +254,12 @@ describe("what a poll reads", () => {
       bench.initialOffset = initialOffset;
       expect(shown(await bench.poll({ from }))).toBe(expected);
       expect(bench.deliveries.flat()).toEqual([
-        { key: "id:0", beginOffset, nextOffset: expected === "" ? null : 6 },
+        {
+          key: "id:0",
+          beginOffset,
+          committedOffset: log.committed ?? null,
+          nextOffset: expected === "" ? null : 6,
+        },
       ]);
     },
   );
@@ -308,9 +313,9 @@ describe("what the group is told", () => {
     await bench.poll();
     expect(bench.deliveries).toEqual([
       [
-        { key: "id:0", beginOffset: null, nextOffset: 2 },
-        { key: "id:1", beginOffset: null, nextOffset: 3 },
-        { key: "id:2", beginOffset: null, nextOffset: null },
+        { key: "id:0", beginOffset: null, committedOffset: null, nextOffset: 2 },
+        { key: "id:1", beginOffset: null, committedOffset: null, nextOffset: 3 },
+        { key: "id:2", beginOffset: null, committedOffset: null, nextOffset: null },
       ],
     ]);
     bench.delivered.set("id:0", 2).set("id:1", 3);

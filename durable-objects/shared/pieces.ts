@@ -1,0 +1,44 @@
+// JSON that may be too long for one row. It goes on in the next ones.
+import { MAX_ROW_BYTES } from "../../src/core/limits.ts";
+
+/** What else is in the row, and the text's own cost. */
+const ROOM_BYTES = 100_000;
+const MAX_PIECE_BYTES = MAX_ROW_BYTES - ROOM_BYTES;
+/** A character takes three bytes at most, for one that takes four counts as two. */
+const MAX_BYTES_PER_CHARACTER = 3;
+
+const utf8 = new TextEncoder();
+
+/** Cuts the text into pieces that fit a row each. Mostly it is one. */
+export function piecesOf(json: string): string[] {
+  if (json.length * MAX_BYTES_PER_CHARACTER <= MAX_PIECE_BYTES) return [json];
+  if (utf8.encode(json).length <= MAX_PIECE_BYTES) return [json];
+  const length = Math.floor(MAX_PIECE_BYTES / MAX_BYTES_PER_CHARACTER);
+  const pieces: string[] = [];
+  for (let from = 0, end = 0; from < json.length; from = end) {
+    end = from + length;
+    if (isFirstHalf(json.charCodeAt(end - 1))) end--; // The halves of a pair stay together: alone they have no UTF-8.
+    pieces.push(json.slice(from, end));
+  }
+  return pieces;
+}
+
+/** True for the first half of a surrogate pair. */
+function isFirstHalf(unit: number): boolean {
+  return unit >= 0xd800 && unit <= 0xdbff;
+}
+
+/** Joins the pieces. A release that knew only one row may have written the first one since, and then that is all. */
+export function joinPieces(pieces: readonly string[]): string {
+  const [first = ""] = pieces;
+  return pieces.length > 1 && isJson(first) ? first : pieces.join("");
+}
+
+function isJson(text: string): boolean {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
