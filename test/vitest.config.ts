@@ -40,6 +40,7 @@ const LONGEST = [
 ];
 /** Then those that take long, of what waits and of what computes. */
 const LONG = [
+  "e2e/standstill",
   "e2e/trouble",
   "e2e/kafka-mixed-group",
   "e2e/kafka",

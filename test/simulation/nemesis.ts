@@ -21,6 +21,9 @@ const MAX_MEMBERS_PER_GROUP = 5;
 /** In what share of the groups the members are classic. */
 const CLASSIC_SHARE = 0.35;
 
+/** Partitions that an SDK consumer handles at once, in turn. */
+const CONCURRENCY = [1, undefined, 2] as const;
+
 export class Nemesis {
   readonly groups: readonly string[];
   /** Groups with classic members. They have no others. */
@@ -221,6 +224,7 @@ export class Nemesis {
       isPlain: random.chance(this.#plainShare),
       isBatched: random.chance(0.3),
       instanceId: isStatic ? `i${random.integer(1, 2)}` : null,
+      concurrency: CONCURRENCY[this.#nextMember % CONCURRENCY.length],
     };
     const name = `m${this.#nextMember++}`;
     this.#start(this.#newMember(name, options));

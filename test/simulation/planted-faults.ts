@@ -165,8 +165,9 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     planted: 'if (this.#busy > 0 && this.#state !== "stopping") return "wait";',
   },
   {
-    name: "a close waits for a handler that was lost",
+    name: "the handler of a lost partition counts as running for ever",
     isRare: true,
+    seed: 116,
     file: "src/sdk/consumer.ts",
     original: "      this.#running--;",
     planted: '      if (queue.state !== "gone") this.#running--;',

@@ -19,6 +19,8 @@ export interface MemberOptions {
   readonly windowBytes: number;
   /** Mean time that a handler takes. */
   readonly handlerMs: number;
+  /** How many partitions an SDK consumer handles at once. All of them if it is left out. */
+  readonly concurrency?: number | undefined;
 }
 
 /** Errors that a member may end with: another one holds its name. */
@@ -135,8 +137,11 @@ export class SdkMember extends Member {
   }
 
   #run(consumer: Consumer): Promise<void> {
-    if (this.options.isBatched) {
+    const { isBatched, concurrency } = this.options;
+    const most = concurrency === undefined ? {} : { partitionsConsumedConcurrently: concurrency };
+    if (isBatched) {
       return consumer.run({
+        ...most,
         eachBatch: async ({ topic, partition, records }) => {
           const place = { topic, partition };
           const held = this.#held.get(keyOf(place));
@@ -147,6 +152,7 @@ export class SdkMember extends Member {
       });
     }
     return consumer.run({
+      ...most,
       eachRecord: async ({ offset, value }, { topic, partition }) => {
         const place = { topic, partition };
         const held = this.#held.get(keyOf(place));
