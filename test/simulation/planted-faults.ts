@@ -42,6 +42,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "sessions end early",
     isRare: true,
+    seed: 196,
     file: "src/core/group/session.ts",
     original: "lastSeenMs(memberId)) + sessionTimeoutMs;",
     planted: "lastSeenMs(memberId)) + sessionTimeoutMs / 2;",
@@ -49,6 +50,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "a static member's successor gets its number",
     isRare: true,
+    seed: 166,
     file: "src/core/group/coordinator.ts",
     original: "const memberNumber = known?.memberNumber ?? this.#state.nextMemberNumber;",
     planted: "const memberNumber = before?.memberNumber ?? this.#state.nextMemberNumber;",
@@ -64,6 +66,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "who lost its socket in a restart is not noted",
     isRare: true,
+    seed: 102,
     file: "src/core/group/coordinator.ts",
     original: "if (sight.lastSeenMs(memberId) === 0) this.disconnect(memberId, nowMs);",
     planted: "if (sight.lastSeenMs(memberId) < 0) this.disconnect(memberId, nowMs);",
@@ -146,6 +149,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "a consumer's session is not looked at before it handles",
     isRare: true,
+    seed: 331,
     file: "src/member/consumer-driver.ts",
     original: "if (this.#core.sessionEndMs <= nowMs) this.#core.tick(nowMs);",
     planted: "if (this.#core.sessionEndMs < 0 * nowMs) this.#core.tick(nowMs);",
@@ -181,6 +185,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "what was refused behind a lost append is sent before it",
     isRare: true,
+    seed: 132,
     file: "src/sdk/producer/lane.ts",
     original: "await this.#deliverAll(again);",
     planted: "await this.#deliverAll(again.reverse());",
@@ -202,7 +207,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "a classic member commits before the first generation",
     isRare: true,
-    seed: 113,
+    seed: 229,
     file: "src/core/group/admission.ts",
     original: "const isCurrent = generation === classic.generation && generation > 0;",
     planted: "const isCurrent = generation === classic.generation;",
@@ -210,7 +215,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "a classic member's session does not end",
     isRare: true,
-    seed: 93,
+    seed: 31,
     file: "src/core/group/classic.ts",
     original: "sessionEndMs(member, this.#sight) <= nowMs,",
     planted: "sessionEndMs(member, this.#sight) + 600_000 <= nowMs,",
@@ -274,7 +279,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "stable members wake up at an old epoch",
     isRare: true,
-    seed: 84,
+    seed: 97,
     file: "durable-objects/group/stored-group.ts",
     original:
       'const memberEpoch = stored.state === "STABLE" ? assignmentEpoch : stored.memberEpoch;',
