@@ -75,16 +75,19 @@ export class Committer {
    * committed at once if that was asked for, or else when it is due.
    */
   schedule(nowMs: number): void {
-    const uncommitted = this.#uncommitted;
     const { commitIntervalMs: intervalMs, commitsFirstAtOnce } = this.#config;
-    this.#latestMs =
-      uncommitted.length > 0 ? Math.min(this.#latestMs, nowMs + intervalMs) : NEVER_MS;
-    this.#dueAtMs = this.#latestMs;
-    for (const { hasUnprocessed, processedAtMs } of uncommitted) {
-      if (hasUnprocessed || intervalMs === NEVER_MS) continue;
-      const idleMs = Math.max(processedAtMs + IDLE_MS, this.#lastMs + SPACING_MS);
-      this.#dueAtMs = Math.min(this.#dueAtMs, idleMs);
+    let latestMs = NEVER_MS;
+    let idleMs = NEVER_MS;
+    // It runs after every record, so it makes no list.
+    for (const partition of this.#partitions.values()) {
+      if (!partition.hasUncommitted) continue;
+      if (latestMs === NEVER_MS) latestMs = Math.min(this.#latestMs, nowMs + intervalMs);
+      if (partition.hasUnprocessed || intervalMs === NEVER_MS) continue;
+      const atMs = Math.max(partition.processedAtMs + IDLE_MS, this.#lastMs + SPACING_MS);
+      if (atMs < idleMs) idleMs = atMs;
     }
+    this.#latestMs = latestMs;
+    this.#dueAtMs = Math.min(latestMs, idleMs);
     const isFirst = commitsFirstAtOnce && nowMs >= this.#lastMs + intervalMs;
     if (intervalMs === 0 || this.#isAsked || isFirst) this.#dueAtMs = nowMs;
     this.tick(nowMs);

@@ -65,9 +65,12 @@ export class PartitionReaders {
     this.#initialOffset = initialOffset;
   }
 
+  /** It is asked for after every record, so it makes no list. */
   get nextTimerMs(): number {
-    const reopen = [...this.#partitions.values()].map((partition) => partition.reopenAtMs);
-    return Math.min(this.#announceAtMs, this.#pingAtMs, ...reopen);
+    let earliest = Math.min(this.#announceAtMs, this.#pingAtMs);
+    for (const { reopenAtMs } of this.#partitions.values())
+      if (reopenAtMs < earliest) earliest = reopenAtMs;
+    return earliest;
   }
 
   /** Takes in newly assigned partitions. They are announced together once all are attached. */
