@@ -75,8 +75,9 @@ class LongestFirst extends BaseSequencer {
 
 export default defineConfig({
   test: {
-    // More than the two cores they are made for: the end-to-end tests wait far more than they compute.
-    maxWorkers: 8,
+    // More than the two cores they are made for: four end-to-end tests wait for a minute. Each further one would start
+    // another Workers runtime, which costs seconds.
+    maxWorkers: 6,
     // What a test makes the program say is shown where the test fails.
     silent: "passed-only",
     // A file is a line, whatever its tests take.

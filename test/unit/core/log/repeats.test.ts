@@ -305,8 +305,8 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
       appendOf([batchOf({ values, sequence, compression })]);
     const log = new PartitionLog(newPlace().open(), configOf());
     const sequences = [0, 1, 2, 3];
-    for (const each of sequences) log.commit([at(each, COMPRESSIONS.gzip)], 0, decompress);
-    const repeats = sequences.map((each) => at(each, COMPRESSIONS.zstd));
+    for (const each of sequences) log.commit([at(each, COMPRESSIONS.snappy)], 0, decompress);
+    const repeats = sequences.map((each) => at(each, COMPRESSIONS.lz4));
     expect(answers(log.commit(repeats, 0, decompress))).toEqual([
       0,
       1,
