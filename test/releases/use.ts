@@ -51,15 +51,19 @@ function expectFound(found: Found, expected: Found): void {
     for (const key of shared)
       expect(config[key], `${topic.name}: ${key}`).toEqual(wantedConfig[key]);
   }
-  expect(found.groups.map(withoutHistory)).toEqual(expected.groups.map(withoutHistory));
+  expect(found.groups.map(comparable)).toEqual(expected.groups.map(comparable));
   for (const [i, { history, groupId }] of found.groups.entries())
     expect(history, groupId).toEqual(
       expect.arrayContaining([...(expected.groups[i]?.history ?? [])]),
     );
 }
 
-function withoutHistory({ history: _, ...group }: Found["groups"][number]): unknown {
-  return group;
+/**
+ * The group without its history, which is compared by itself. An empty group shows its newest epoch; before release 0.3 it
+ * showed 0 if its last members were classic ones.
+ */
+function comparable({ history: _, epoch, ...group }: Found["groups"][number]): unknown {
+  return group.state === "EMPTY" ? group : { ...group, epoch };
 }
 
 async function sendAppend(
