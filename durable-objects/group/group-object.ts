@@ -220,8 +220,9 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     if (await this.#alarm.suspect(memberNumber)) return true;
     this.#keeper.handle({ type: "expire" }); // It has no socket. Perhaps nobody has noted that.
     await this.#announce();
-    const members = this.#keeper.look((group) => [...group.state.members.values()]);
-    return members.some((member) => member.memberNumber === memberNumber);
+    return this.#keeper.look(({ state: { members } }) =>
+      members.values().some((member) => member.memberNumber === memberNumber),
+    );
   }
 
   // Members without a connection.

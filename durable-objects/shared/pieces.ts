@@ -1,7 +1,7 @@
 // JSON that may be too long for one row. It goes on in the next ones.
 import { MAX_ROW_BYTES } from "../../src/core/limits.ts";
 
-/** What else is in the row, and the text's own cost. */
+/** A row holds an id and its own header besides the text. */
 const ROOM_BYTES = 100_000;
 const MAX_PIECE_BYTES = MAX_ROW_BYTES - ROOM_BYTES;
 /** A character takes three bytes at most, for one that takes four counts as two. */

@@ -17,6 +17,12 @@ export function concatBytes(pieces: readonly Uint8Array[]): Uint8Array {
   return bytes;
 }
 
+/** True if both have the same bytes, or neither is there. */
+export function equalBytes(a: Uint8Array | null, b: Uint8Array | null): boolean {
+  if (a === null || b === null) return a === b;
+  return a.length === b.length && a.every((byte, i) => byte === b[i]);
+}
+
 /** Encodes base64. Node before 25 and older browsers lack the platform's own encoder, so a fallback is here. */
 export function toBase64(bytes: Uint8Array): string {
   if ("toBase64" in bytes) return bytes.toBase64();

@@ -1,6 +1,8 @@
 // Filters of plain readers, by equality of the key and of headers. Records that are
 // filtered out are still read, so positions move past them.
+
 import * as z from "zod";
+import { equalBytes } from "../core/bytes.ts";
 import { MAX_FILTER_HEADERS, MAX_FILTER_LENGTH } from "../core/limits.ts";
 import type { ConsumerRecord } from "../core/record.ts";
 
@@ -46,8 +48,4 @@ export function recordFilter({
       record.headers.some((each) => each.key === name && equalBytes(each.value, value)),
     );
   };
-}
-
-function equalBytes(a: Uint8Array | null, b: Uint8Array): boolean {
-  return a !== null && a.length === b.length && a.every((byte, i) => byte === b[i]);
 }

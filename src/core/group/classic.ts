@@ -5,9 +5,10 @@
 //
 // A rebalance costs two rows however many members there are: one when it begins and one when it is done. What
 // happens in between need not survive a restart, because the rebalance then begins anew.
+import { equalBytes } from "../bytes.ts";
 import { fail, type KafkaFailure, type KafkaResult } from "../errors.ts";
 import { MAX_PENDING_CLASSIC_MEMBERS, MAX_PENDING_CLASSIC_MS } from "../limits.ts";
-import { whyNotClassicFit, whyNotOfGeneration } from "./admission.ts";
+import { unknownMember, whyNotClassicFit, whyNotOfGeneration } from "./admission.ts";
 import type { Changes } from "./changes.ts";
 import {
   type ClassicMember,
@@ -88,7 +89,7 @@ export class ClassicGroup {
     }
     const member = this.#state.members.get(memberId);
     if (member === undefined || (instanceId !== null && holder === undefined))
-      return unknown(memberId);
+      return unknownMember(memberId);
     this.#seen(memberId);
     const { phase, leaderId } = this.#state;
     const isSame = sameProtocols(member.protocols, request.protocols);
@@ -147,9 +148,9 @@ export class ClassicGroup {
     this.#changes.emit({ type: "unheard", memberId: old.memberId });
     this.#seen(memberId);
     const chosen = (protocols: readonly ClassicProtocol[]) =>
-      protocols.find(({ name }) => name === this.#state.protocolName)?.metadata.join();
-    if (this.#state.phase !== "STABLE" || chosen(old.protocols) !== chosen(request.protocols))
-      return this.#wait(memberId, ticket, nowMs);
+      protocols.find(({ name }) => name === this.#state.protocolName)?.metadata ?? null;
+    const isAsBefore = equalBytes(chosen(old.protocols), chosen(request.protocols));
+    if (this.#state.phase !== "STABLE" || !isAsBefore) return this.#wait(memberId, ticket, nowMs);
     const joined = this.#joined(memberId);
     // A client that cannot be told to skip the assignment must not believe that it is the leader, and assign anew.
     if (request.canSkipAssignment) return { ...joined, skipAssignment: true };
@@ -313,7 +314,7 @@ export class ClassicGroup {
     if (holder !== undefined && memberId !== "" && holder.memberId !== memberId)
       return fenced(instanceId);
     const member = instanceId === null ? this.#state.members.get(memberId) : holder;
-    if (member === undefined) return unknown(memberId);
+    if (member === undefined) return unknownMember(memberId);
     this.#remove([member.memberId], "left", nowMs);
     return { ok: true };
   }
@@ -367,7 +368,7 @@ export class ClassicGroup {
     for (const memberId of memberIds)
       for (const ticket of [joining.get(memberId), syncing.get(memberId)])
         if (ticket !== undefined)
-          this.#changes.reply(ticket, { ...(failure ?? unknown(memberId)), memberId });
+          this.#changes.reply(ticket, { ...(failure ?? unknownMember(memberId)), memberId });
     this.#set({ joining: without(joining, memberIds), syncing: without(syncing, memberIds) });
   }
 
@@ -467,19 +468,15 @@ function termsOf({ sessionTimeoutMs, rebalanceTimeoutMs, protocols }: ClassicJoi
 }
 
 function sameProtocols(a: readonly ClassicProtocol[], b: readonly ClassicProtocol[]): boolean {
-  const text = (all: readonly ClassicProtocol[]) =>
-    all.map(({ name, metadata }) => `${name}=${metadata.join()}`).join(";");
-  return text(a) === text(b);
+  const isSame = ({ name, metadata }: ClassicProtocol, other: ClassicProtocol | undefined) =>
+    name === other?.name && equalBytes(metadata, other.metadata);
+  return a.length === b.length && a.every((each, index) => isSame(each, b[index]));
 }
 
 function without<T>(map: ReadonlyMap<string, T>, keys: readonly string[]): Map<string, T> {
   const rest = new Map(map);
   for (const key of keys) rest.delete(key);
   return rest;
-}
-
-function unknown(memberId: string): KafkaFailure {
-  return fail("UNKNOWN_MEMBER_ID", `member ${memberId} is not in the group; join again`);
 }
 
 function fenced(instanceId: string | null): KafkaFailure {

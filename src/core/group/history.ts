@@ -29,6 +29,7 @@ export class HistoryRecorder {
 
   /** Records an event. Must be called before the event changes the state. */
   record(state: GroupState, event: GroupEvent): void {
+    const epoch = newestEpoch(state);
     switch (event.type) {
       case "member":
         this.#recordMember(state, event.member);
@@ -36,19 +37,19 @@ export class HistoryRecorder {
       case "member-removed": {
         const member = state.members.get(event.memberId);
         if (member === undefined) return;
-        this.#add(newestEpoch(state), { type: "removed", ...nameOf(member), reason: event.reason });
+        this.#add(epoch, { type: "removed", ...nameOf(member), reason: event.reason });
         this.#causes.push(`${calledOf(member)} removed: ${event.reason}`);
         return;
       }
       case "group":
         if (event.overrides !== state.overrides)
-          this.#add(newestEpoch(state), {
+          this.#add(epoch, {
             type: "config changed",
             reason: overridesText(event.overrides),
           });
         if (event.overrides !== state.overrides) this.#causes.push("the config was changed");
         if (event.groupEpoch === state.groupEpoch) return;
-        this.#add(newestEpoch(state), {
+        this.#add(epoch, {
           type: "rebalanced",
           newEpoch: event.groupEpoch,
           reason: this.#causes.slice(0, MAX_CAUSES).join("; "),
@@ -58,12 +59,12 @@ export class HistoryRecorder {
         const { name, partitions } = event.topic;
         const before = state.topics.get(name)?.partitions;
         const reason = `partitions: ${before ?? "unknown"} → ${partitions}`;
-        this.#add(newestEpoch(state), { type: "topic changed", topic: name, reason });
+        this.#add(epoch, { type: "topic changed", topic: name, reason });
         this.#causes.push(`topic ${name} has ${partitions} partitions`);
         return;
       }
       case "topic-removed":
-        this.#add(newestEpoch(state), { type: event.reason, topic: event.name });
+        this.#add(epoch, { type: event.reason, topic: event.name });
         if (event.reason === "topic removed") this.#causes.push(`topic ${event.name} was deleted`);
         return;
       case "classic":
@@ -74,19 +75,20 @@ export class HistoryRecorder {
   }
 
   #recordMember(state: GroupState, member: Member): void {
+    const epoch = newestEpoch(state);
     const before = state.members.get(member.memberId);
     const name = { ...nameOf(member), memberEpoch: member.memberEpoch };
     const called = calledOf(member);
     if (before === undefined) {
-      this.#add(newestEpoch(state), { type: "joined", ...name });
+      this.#add(epoch, { type: "joined", ...name });
       this.#causes.push(`${called} joined`);
     } else {
       if (before.silentSinceMs === null && member.silentSinceMs !== null && !member.polls)
-        this.#add(newestEpoch(state), { type: "disconnected", ...name });
+        this.#add(epoch, { type: "disconnected", ...name });
       if (before.silentSinceMs !== null && member.silentSinceMs === null && !before.polls)
-        this.#add(newestEpoch(state), { type: "resumed", ...name });
+        this.#add(epoch, { type: "resumed", ...name });
       if (subscription(before) !== subscription(member)) {
-        this.#add(newestEpoch(state), {
+        this.#add(epoch, {
           type: "subscribed",
           ...name,
           reason: subscription(member),
@@ -96,17 +98,17 @@ export class HistoryRecorder {
     }
     const revoking = member.revoking.difference(before?.revoking ?? new Set());
     if (revoking.size > 0)
-      this.#add(newestEpoch(state), {
+      this.#add(epoch, {
         type: "revoking",
         ...name,
         ...this.#listed(state, revoking),
       });
     const revoked = (before?.revoking ?? new Set()).difference(member.revoking);
     if (revoked.size > 0)
-      this.#add(newestEpoch(state), { type: "revoked", ...name, ...this.#listed(state, revoked) });
+      this.#add(epoch, { type: "revoked", ...name, ...this.#listed(state, revoked) });
     const assigned = member.assigned.difference(before?.assigned ?? new Set());
     if (assigned.size > 0)
-      this.#add(newestEpoch(state), {
+      this.#add(epoch, {
         type: "assigned",
         ...name,
         ...this.#listed(state, assigned),

@@ -1,4 +1,4 @@
-// What members may send, whatever their way in, and what it may cost.
+// Members may send so much, whatever their way in, and it costs no more than it has to.
 import { describe, expect, test } from "vitest";
 import { forgetRule, whyNotClassicFit } from "../../../../src/core/group/admission.ts";
 import { topicsAssignedBy } from "../../../../src/core/group/classic-assignment.ts";
@@ -54,7 +54,7 @@ const named = (length: number, bytes = 0) =>
 const assigned = (length: number, bytes = 0) =>
   list(length).map((memberId) => ({ memberId, assignment: new Uint8Array(bytes) }));
 
-/** What is bounded: who sends it, the most that is taken, and the least that is not. */
+/** Each bound, with the requests that it is about, the most that is taken, and the least that is refused. */
 const BOUNDS: readonly [what: string, by: readonly string[], most: object, more: object][] = [
   ...(
     [
