@@ -220,19 +220,30 @@ export function newestEpoch({ groupEpoch, classic }: GroupState): number {
 }
 
 /**
- * Returns a test for topics to which any native member subscribes, by name or by a pattern. It looks at each member once,
- * for any number of topics.
+ * Returns a test for topics to which any native member subscribes, by name or by a pattern. It looks at the members when
+ * it is first asked, each of them once for any number of topics.
  */
 export function subscriberTest({ members }: GroupState): (topic: string) => boolean {
+  let all: ReturnType<typeof subscriptionsOf> | null = null;
+  return (topic) => {
+    all ??= subscriptionsOf(members);
+    const { names, patterns } = all;
+    return (
+      names.has(topic) ||
+      [...patterns].some((topicPattern) => subscribes({ topics: [], topicPattern }, topic))
+    );
+  };
+}
+
+/** Returns what any of the members subscribes to, each name and pattern once. */
+function subscriptionsOf(members: ReadonlyMap<string, Member>) {
   const names = new Set<string>();
   const patterns = new Set<string>();
   for (const { topics, topicPattern } of members.values()) {
     for (const name of topics) names.add(name);
     if (topicPattern !== null) patterns.add(topicPattern);
   }
-  return (topic) =>
-    names.has(topic) ||
-    [...patterns].some((topicPattern) => subscribes({ topics: [], topicPattern }, topic));
+  return { names, patterns };
 }
 
 /**

@@ -8,7 +8,12 @@ import {
 } from "../../../../src/core/group/classic-state.ts";
 import { Group } from "../../../../src/core/group/group.ts";
 import type { ClassicJoin, GroupRequest } from "../../../../src/core/group/requests.ts";
-import { emptyGroup, type GroupState, type Member } from "../../../../src/core/group/state.ts";
+import {
+  emptyGroup,
+  type GroupState,
+  type Member,
+  subscriberTest,
+} from "../../../../src/core/group/state.ts";
 import {
   MAX_CLASSIC_GROUP_BYTES,
   MAX_CLASSIC_MEMBER_BYTES,
@@ -188,6 +193,16 @@ describe("what many names cost", () => {
     const refusals = [...list(1_000), "x1"].map((name) => whyNotForget(name)?.error);
     expect(refusals.filter((each) => each === "GROUP_SUBSCRIBED_TO_TOPIC")).toHaveLength(2);
     expect([native.looks.count, classic.looks.count]).toEqual([1, 1]);
+  });
+
+  test("[BND-21] [COST-1] whether a topic has a subscriber is asked of the members when there is a topic, and once", () => {
+    const { looks, members } = counted(
+      new Map([["n", { topics: ["t0"], topicPattern: null } as unknown as Member]]),
+    );
+    const hasSubscriber = subscriberTest({ ...emptyGroup("g"), members });
+    expect(looks.count).toBe(0);
+    expect(list(3).map(hasSubscriber)).toEqual([true, false, false]);
+    expect(looks.count).toBe(1);
   });
 
   test("[BND-21] the protocols of a join are compared name by name, and not each with each", () => {
