@@ -3,6 +3,7 @@ import { type CallRequest, type ObjectKind, toArguments } from "./calls/calls.ts
 import type { ClusterCalls } from "./calls/cluster-calls.ts";
 import type { GroupCalls } from "./calls/group-calls.ts";
 import type { PartitionCalls } from "./calls/partition-calls.ts";
+import type { Caller } from "./core/access/caller.ts";
 import { errorOf, type Failure } from "./core/errors.ts";
 import { isRegion, jurisdictionOf, type Origin, type Region, regionOf } from "./core/placement.ts";
 import { failureOf, ObjectError, type ObjectPlace } from "./core/platform-errors.ts";
@@ -33,6 +34,25 @@ export interface Env {
    * cannot be changed once anything is stored. workerd has none.
    */
   readonly RIVULET_JURISDICTION?: string;
+  /**
+   * [MODE-1] "loopback" asks nobody for a credential. Only `npm start` and `npm run dev` set it, where nothing but this
+   * machine reaches them. Nothing else opens a broker.
+   */
+  readonly RIVULET_OPEN?: string;
+  /** [MODE-2] The root's key. A deployment without one answers nothing. */
+  readonly RIVULET_ROOT_KEY?: string;
+  /** [MODE-2] The root's next key, which is good beside the other one while clients change to it. */
+  readonly RIVULET_ROOT_KEY_NEXT?: string;
+  /** [MODE-3] The origins whose pages may call, with commas between. Without it, pages of any origin may. */
+  readonly RIVULET_ALLOWED_ORIGINS?: string;
+  /** [JWT-2] The issuers whose tokens are taken, as JSON. See worker/access/issuers.ts. */
+  readonly RIVULET_JWT_ISSUERS?: string;
+  /** [JWT-1] The private key that signs this deployment's tokens: a JWK, or PKCS #8 in PEM. Without it, one is made. */
+  readonly RIVULET_SIGNING_KEY?: string;
+  /** [JWT-1] The name of this deployment in its tokens (`aud`). "rivulet" by default. */
+  readonly RIVULET_AUDIENCE?: string;
+  /** Who makes the request that is being served. The Worker adds it for each request. Without it, nobody does. */
+  readonly caller?: Caller;
   /** [PLC-2] Where the request came from that is being served. The Worker adds it for each request, if it is known. */
   readonly region?: Region;
 }
@@ -41,6 +61,11 @@ export interface Env {
 export function withRegion(env: Env, request: Request): Env {
   const region = regionOf((request.cf ?? {}) as Origin);
   return region === null ? env : { ...env, region };
+}
+
+/** Returns the bindings and variables, with who makes the request. */
+export function withCaller(env: Env, caller: Caller): Env {
+  return { ...env, caller };
 }
 
 /** An object, as others call it. */

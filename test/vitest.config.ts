@@ -98,7 +98,11 @@ export default defineConfig({
       },
       {
         plugins: [
-          cloudflareTest({ main: "./src/index.ts", wrangler: { configPath: "./wrangler.toml" } }),
+          cloudflareTest({
+            main: "./src/index.ts",
+            wrangler: { configPath: "./wrangler.toml" },
+            miniflare: { bindings: { RIVULET_OPEN: "loopback" } },
+          }),
         ],
         test: {
           name: "workers",

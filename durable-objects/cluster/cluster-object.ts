@@ -11,6 +11,12 @@ import {
   type ClusterRequest,
 } from "../../src/calls/cluster-calls.ts";
 import {
+  dayOf,
+  type ShownKey,
+  type StoredKey,
+  shownKey,
+} from "../../src/core/access/stored-key.ts";
+import {
   type ConfigOverrides,
   changeDefaults,
   changeOverrides,
@@ -29,6 +35,7 @@ import { type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { subscribes, whyNotTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import {
   FAN_OUT,
+  MAX_API_KEYS,
   MAX_GROUPS,
   MAX_PATTERNS_PER_GROUP,
   MAX_TOPICS,
@@ -351,6 +358,73 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (!isNeeded) this.#change(() => this.#store.deleteGroup(groupId));
   }
 
+  /** [APK-2] A repeat of the call stores the same key. */
+  async putApiKey({ key }: ClusterRequest<"putApiKey">): Promise<Result<object>> {
+    const { access } = this.#store;
+    if (access.key(key.id) === null && !access.hasRoom)
+      return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_API_KEYS} API keys, the bound`);
+    this.#change(() => access.putKey(key));
+    return { ok: true };
+  }
+
+  async apiKey({ id }: ClusterRequest<"apiKey">): Promise<{ key: StoredKey | null }> {
+    return { key: this.#store.access.key(id) };
+  }
+
+  async apiKeys(): Promise<ShownKey[]> {
+    return this.#store.access.keys();
+  }
+
+  /** [APK-3] */
+  async alterApiKey({
+    id,
+    grants,
+    expiresAtMs,
+  }: ClusterRequest<"alterApiKey">): Promise<Result<{ key: ShownKey }>> {
+    const key = this.#store.access.key(id);
+    if (key === null) return unknownKey(id);
+    const altered = {
+      ...key,
+      ...(grants === undefined ? {} : { grants }),
+      ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
+    };
+    this.#change(() => this.#store.access.putKey(altered));
+    return { ok: true, key: shownKey(altered) };
+  }
+
+  async deleteApiKey({ id }: ClusterRequest<"deleteApiKey">): Promise<Result<{ key: ShownKey }>> {
+    const key = this.#store.access.key(id);
+    if (key === null) return unknownKey(id);
+    this.#change(() => this.#store.access.deleteKey(id));
+    return { ok: true, key: shownKey(key) };
+  }
+
+  /** [APK-2] Writes at most a row a day. */
+  async noteApiKeyUsed({ id }: ClusterRequest<"noteApiKeyUsed">): Promise<void> {
+    const key = this.#store.access.key(id);
+    const lastUsedDay = dayOf(wallClockMs(this.#sql));
+    if (key === null || key.lastUsedDay === lastUsedDay) return;
+    this.#change(() => this.#store.access.putKey({ ...key, lastUsedDay }));
+  }
+
+  async secret({
+    name,
+    proposal = null,
+  }: ClusterRequest<"secret">): Promise<{ value: string | null }> {
+    const { access } = this.#store;
+    const kept = access.secret(name);
+    if (kept === null && proposal !== null) this.#change(() => access.putSecret(name, proposal));
+    return { value: kept ?? proposal };
+  }
+
+  async issuerKeys({ url }: ClusterRequest<"issuerKeys">) {
+    return { kept: this.#store.access.issuerKeys(url) };
+  }
+
+  async keepIssuerKeys({ url, jwks, atMs }: ClusterRequest<"keepIssuerKeys">): Promise<void> {
+    this.#change(() => this.#store.access.putIssuerKeys(url, jwks, atMs));
+  }
+
   override async alarm(): Promise<void> {
     trace(this.env, "cluster", "cluster", "alarm");
     await this.#workOff();
@@ -436,6 +510,10 @@ serveCalls(ClusterObject, "cluster", CLUSTER_CALLS, (object: ClusterObject, meth
 
 function partitionsOf(count: number): number[] {
   return Array.from({ length: count }, (_, partition) => partition);
+}
+
+function unknownKey(id: string): Failure {
+  return fail("RESOURCE_NOT_FOUND", `there is no API key ${id}`);
 }
 
 function unknownTopic(name: string): Failure {

@@ -14,6 +14,7 @@
 // jurisdiction   one row, in a deployment with a jurisdiction: which one. So it is in the cluster's object there, and in
 //                the one outside of any, which holds nothing else.
 // incarnations   one row: the newest incarnation that a deleted group may have had.
+// api_keys, secrets, issuer_keys: see access-store.ts.
 import * as z from "zod";
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
@@ -22,6 +23,7 @@ import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored, storedOverrides } from "../shared/stored-json.ts";
 import { storedTopic } from "../shared/stored-topic.ts";
 import { wallClockMs } from "../shared/wall-clock.ts";
+import { ACCESS_TABLES, AccessStore } from "./access-store.ts";
 
 /** A task that involves other objects. Every task may run more than once. The names are on disk. */
 const storedTask = z.discriminatedUnion("type", [
@@ -75,6 +77,7 @@ const TABLES = [
   CREATE_PARTITION_USE,
   CREATE_INCARNATIONS,
   CREATE_JURISDICTION,
+  ...ACCESS_TABLES,
 ];
 
 /** Release 0.1 made these tables when it first needed them, all but the last. */
@@ -85,7 +88,7 @@ const SCHEMA: Schema = {
   own: "cluster",
   oldestReader: 1,
   create: (sql) => execAll(sql, TABLES),
-  steps: [(sql) => execAll(sql, STEP_2), countIncarnations],
+  steps: [(sql) => execAll(sql, STEP_2), countIncarnations, (sql) => execAll(sql, ACCESS_TABLES)],
 };
 
 /** Up to release 0.2, incarnations were times. From now on they are counted, beginning after all times so far. */
@@ -123,6 +126,8 @@ class RowCount {
 }
 
 export class ClusterStore {
+  /** What is kept for the way in. */
+  readonly access: AccessStore;
   readonly #topicCount: RowCount;
   readonly #groupCount: RowCount;
   readonly #storage: Transactional;
@@ -134,6 +139,7 @@ export class ClusterStore {
   constructor(storage: Transactional) {
     this.#storage = storage;
     this.#sql = storage.sql;
+    this.access = new AccessStore(this.#sql);
     this.#topicCount = new RowCount(this.#sql, "topics");
     this.#groupCount = new RowCount(this.#sql, "groups");
     const version = storedVersion(this.#sql, SCHEMA);
@@ -302,6 +308,7 @@ export class ClusterStore {
     const found = firstRow<{ count: number }>(
       this.#sql,
       `SELECT (SELECT count(*) FROM topics) + (SELECT count(*) FROM groups) + (SELECT count(*) FROM tasks)
+         + (SELECT count(*) FROM api_keys)
          + (SELECT count(*) FROM cluster WHERE defaults != '{}') AS count`,
     );
     return found?.count === 0;

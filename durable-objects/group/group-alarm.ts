@@ -8,6 +8,7 @@
 // moved     Members that were given partitions must be heard from within a session timeout. That is noted with the socket,
 //           so an alarm that rings before does not forget it.
 // suspects  A member with a socket was not heard from for its session timeout, and something has woken the group.
+// expiry    The credential of a member's socket expires. The socket is closed, whatever the member answers.
 // safety    Nothing has happened for half an hour.
 //
 // In a group in which nothing happens, all members have sockets and are heard from. So it wakes up for safety only.
@@ -93,6 +94,7 @@ export class GroupAlarm {
         this.#presence.nextWatchDeadlineMs(nowMs),
         this.#presence.movedDeadlineMs(nowMs),
         this.#presence.suspectDeadlineMs(nowMs),
+        Math.max(this.#presence.nextExpiryMs, nowMs),
         this.#presence.hasSockets ? nowMs + SAFETY_ALARM_MS : Number.POSITIVE_INFINITY,
       ),
     );

@@ -31,12 +31,18 @@ import {
   positionsOf,
   summaryOf,
 } from "../../src/core/group/describe.ts";
-import { fromSet, type PartitionSet, toSet } from "../../src/core/group/partition-key.ts";
+import {
+  fromSet,
+  type PartitionSet,
+  partitionKey,
+  toSet,
+} from "../../src/core/group/partition-key.ts";
 import type { GroupState } from "../../src/core/group/state.ts";
 import type { Env } from "../../src/env.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import type { PollAnswer } from "../../src/protocol/poll.ts";
+import { OwnerSigner } from "../shared/owner-signature.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
@@ -60,6 +66,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   readonly #alarm: GroupAlarm;
   readonly #sockets: GroupSockets;
   readonly #time: GroupTime;
+  readonly #signer: OwnerSigner;
   #store: GroupStore;
 
   constructor(ctx: DurableObjectState, env: Env) {
@@ -82,10 +89,13 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     );
     this.#alarm = new GroupAlarm(ctx, this.#presence, clock);
     this.#server = new GroupServer(this.#keeper, this.#registration, () => this.#announce());
+    this.#signer = new OwnerSigner(env);
     const parts = {
+      ...{ env, signer: this.#signer },
       ...{ keeper: this.#keeper, server: this.#server, presence: this.#presence, clock },
       ...{ alarm: this.#alarm, store: () => this.#store, end: () => this.#end() },
       announce: (joined?: Joined) => this.#announce(joined),
+      closeExpired: () => this.#sockets.closeExpired(),
       couldNotNote: (error: unknown) => this.#couldNotNote(error),
     };
     this.#sockets = new GroupSockets(ctx, parts);
@@ -204,6 +214,22 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   async hasIncarnation({ incarnation }: GroupRequest<"hasIncarnation">): Promise<boolean> {
     const { exists, state } = this.#keeper.group;
     return exists && state.incarnation === incarnation;
+  }
+
+  /** [ATT-5] Who joined under this number and holds the partition now is its owner. */
+  async isOwner(request: GroupRequest<"isOwner">): Promise<boolean> {
+    const { incarnation, memberNumber, topicId, partition } = request;
+    const { exists, state } = this.#keeper.group;
+    if (!exists || state.incarnation !== incarnation) return false;
+    return this.#keeper.look(({ state: { members, owners } }) => {
+      const owner = owners.get(partitionKey(topicId, partition));
+      return owner !== undefined && members.get(owner)?.memberNumber === memberNumber;
+    });
+  }
+
+  /** [ACL-8] */
+  async revokeKey({ keyId }: GroupRequest<"revokeKey">): Promise<void> {
+    this.#sockets.revoke(keyId);
   }
 
   /**

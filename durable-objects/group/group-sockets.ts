@@ -1,12 +1,17 @@
 // The sockets of a group: members' own, connections that watch for a Kafka client, and those that have not said yet what
 // they are for.
+import { callerOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { fail } from "../../src/core/errors.ts";
 import { memberOf } from "../../src/core/group/state.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
+import type { Env } from "../../src/env.ts";
 import { isCleanClose } from "../../src/protocol/close-codes.ts";
 import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
+import type { OwnerSigner } from "../shared/owner-signature.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { finishClose, type ObjectSocket } from "../shared/socket.ts";
+import { SocketAccess } from "../shared/socket-access.ts";
+import { keyTag, tagsOf } from "../shared/socket-caller.ts";
 import type { GroupClock } from "./group-clock.ts";
 import type { GroupKeeper } from "./group-keeper.ts";
 import type { GroupServer } from "./group-server.ts";
@@ -15,6 +20,8 @@ import type { Presence } from "./presence.ts";
 
 /** The parts of the group's object that are needed here. */
 export interface GroupSocketParts {
+  readonly env: Env;
+  readonly signer: OwnerSigner;
   readonly keeper: GroupKeeper;
   readonly server: GroupServer;
   readonly presence: Presence;
@@ -31,13 +38,21 @@ export class GroupSockets {
   readonly #parts: GroupSocketParts;
   /** The sockets that have not joined. */
   readonly #silent: SilentSockets;
+  readonly #access: SocketAccess;
 
   constructor(ctx: DurableObjectState, parts: GroupSocketParts) {
     this.#ctx = ctx;
     this.#parts = parts;
     this.#silent = new SilentSockets(ctx.getWebSockets());
+    this.#access = new SocketAccess({
+      env: parts.env,
+      waitUntil: (promise) => ctx.waitUntil(promise),
+      ended: (socket) => ctx.waitUntil(this.lost(socket)),
+      changed: (socket) => ctx.waitUntil(this.members.alterRights(socket)),
+    });
     this.members = new MemberSockets({
       ...parts,
+      isGood: (socket) => this.#access.isGood(socket, parts.clock.now()),
       announce: (joined) => parts.announce(joined),
       spoke: (socket) => void this.#silent.delete(socket),
       lost: (socket) => this.lost(socket),
@@ -55,9 +70,11 @@ export class GroupSockets {
     }
     const { 0: client, 1: server } = new WebSocketPair();
     const { pathname, searchParams } = new URL(request.url);
+    const caller = callerOfUpgrade(request);
+    this.#access.admit(server, caller, this.#parts.clock.now());
     if (pathname === WATCH_PATH) this.#watch(server, searchParams.get("memberId") ?? "");
     else {
-      this.#ctx.acceptWebSocket(server);
+      this.#ctx.acceptWebSocket(server, tagsOf(caller));
       this.#silent.add(server, this.#parts.clock.now());
     }
     return new Response(null, { status: 101, webSocket: client });
@@ -92,6 +109,18 @@ export class GroupSockets {
     const isLeave = isCleanClose(code) && member !== undefined && member.instanceId === null;
     if (!isLeave) return this.lost(socket);
     await this.members.leave(socket).catch(couldNotNote);
+  }
+
+  /** [ACL-8] */
+  revoke(keyId: string): void {
+    this.#access.revoke(this.#ctx.getWebSockets(keyTag(keyId)));
+  }
+
+  /** [ACL-8] Closes the sockets of members whose credentials have expired. Their sessions end if they do not come back. */
+  closeExpired(): void {
+    for (const socket of this.#ctx.getWebSockets())
+      if (socket.readyState === WebSocket.OPEN)
+        this.#access.isGood(socket, this.#parts.clock.now());
   }
 
   async lost(socket: ObjectSocket): Promise<void> {

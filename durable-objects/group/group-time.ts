@@ -19,6 +19,8 @@ export interface GroupTimeParts {
   store(): GroupStore;
   /** Tells the members what has changed for them, and sets the alarm. */
   announce(): Promise<void>;
+  /** [ACL-8] Closes the sockets whose credentials have expired. */
+  closeExpired(): void;
   /** Deletes a group of which nothing is left, and unlists one that never came to be. */
   end(): Promise<void>;
   couldNotNote(error: unknown): void;
@@ -39,6 +41,7 @@ export class GroupTime {
     alarm.forget();
     try {
       const nowMs = clock.now();
+      this.#parts.closeExpired();
       if (alarm.isDue(this.#parts.store(), nowMs)) this.#lookAtMembers(scheduledMs ?? nowMs, nowMs);
       await this.#parts.announce();
       const isOver = keeper.look((group) => !group.exists || group.isDead(nowMs));

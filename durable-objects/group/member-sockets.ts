@@ -1,6 +1,13 @@
 // The sockets of native members (src/protocol/group-socket.ts): their messages as requests to the group, and what the
 // group decides as messages to them.
 import type * as z from "zod";
+import type { Caller } from "../../src/core/access/caller.ts";
+import {
+  isAllowed,
+  readableTopics,
+  topicResource,
+  whatIsMissing,
+} from "../../src/core/access/grants.ts";
 import { BrokerError, type Failure, fail, failureOf } from "../../src/core/errors.ts";
 import type { InitialPosition } from "../../src/core/group/config.ts";
 import { heartbeatIntervalOf } from "../../src/core/group/heartbeat.ts";
@@ -24,6 +31,7 @@ import {
   type revokedMessage,
 } from "../../src/protocol/group-socket.ts";
 import { isUnknownType, parseFrame } from "../../src/protocol/parse.ts";
+import type { OwnerSigner } from "../shared/owner-signature.ts";
 import {
   assertRead,
   close,
@@ -32,6 +40,7 @@ import {
   type ObjectSocket,
   sendJson,
 } from "../shared/socket.ts";
+import { callerOn } from "../shared/socket-caller.ts";
 import type { GroupClock } from "./group-clock.ts";
 import type { GroupKeeper } from "./group-keeper.ts";
 import type { GroupServer } from "./group-server.ts";
@@ -43,6 +52,9 @@ export interface MemberSocketParts {
   readonly server: GroupServer;
   readonly presence: Presence;
   readonly clock: GroupClock;
+  readonly signer: OwnerSigner;
+  /** [ACL-8] False if the credential of the socket has expired. It is closed then. */
+  isGood(socket: ObjectSocket): boolean;
   /** Tells the members what has changed for them, and sets the alarm. `joined` is told in any case. */
   announce(joined?: Joined): Promise<void>;
   /** The socket has spoken. */
@@ -69,6 +81,7 @@ export class MemberSockets {
   // From a member.
 
   async onMessage(socket: ObjectSocket, data: string | ArrayBuffer): Promise<void> {
+    if (!this.#parts.isGood(socket)) return;
     try {
       assertRead(socket);
       await this.#handle(socket, data);
@@ -95,12 +108,16 @@ export class MemberSockets {
   }
 
   async #join(socket: ObjectSocket, message: z.output<typeof joinMessage>): Promise<void> {
-    const { keeper, server, presence, clock } = this.#parts;
+    const { keeper, server, presence, clock, signer } = this.#parts;
     const { memberId } = message;
-    const request = { type: "join", ...joinRequest(message) } as const;
+    const caller = callerOn(socket);
+    const forbidden = message.topics.find((topic) => !mayRead(caller, topic));
+    if (forbidden !== undefined) return refuse(socket, unreadable(caller, forbidden));
+    const readable = readableTopics(caller);
+    const request = { type: "join", ...joinRequest(message), readable } as const;
     const mine = Symbol();
     this.#joins.set(memberId, mine);
-    const found = await server.find(request);
+    const [found] = await Promise.all([server.find(request), signer.load()]);
     // The cluster may answer out of order. What an earlier join claims to own is void once a later one was sent.
     if (this.#joins.get(memberId) !== mine) return;
     this.#joins.delete(memberId);
@@ -139,20 +156,51 @@ export class MemberSockets {
     const { requestId, memberEpoch } = message;
     const memberId = this.#parts.presence.memberOf(socket);
     if (memberId === null) return refuse(socket, notJoined(), requestId);
-    const offsets = message.offsets.map((offset) => ({
-      key: partitionKey(offset.topicId, offset.partition),
-      offset: offset.offset,
-      metadata: offset.metadata ?? "",
-      isRewind: offset.isRewind ?? false,
-    }));
+    const caller = callerOn(socket);
+    const names = this.#namesOf(message.offsets.map(({ topicId }) => topicId));
+    const isForbidden = ({ topicId }: { topicId: string }) =>
+      !mayRead(caller, names.get(topicId) ?? "");
+    const offsets = message.offsets
+      .filter((offset) => !isForbidden(offset))
+      .map((offset) => ({
+        key: partitionKey(offset.topicId, offset.partition),
+        offset: offset.offset,
+        metadata: offset.metadata ?? "",
+        isRewind: offset.isRewind ?? false,
+      }));
     const result = this.#parts.keeper.handle({ type: "commit", memberId, memberEpoch, offsets });
     if (!result.ok) return refuse(socket, result, requestId);
-    const rejected = result.rejected.map(({ key, error, detail }) => ({
-      ...parsePartitionKey(key),
-      code: error,
-      detail,
-    }));
+    const rejected = [
+      ...result.rejected.map(({ key, error, detail }) => ({
+        ...parsePartitionKey(key),
+        code: error,
+        detail,
+      })),
+      ...message.offsets.filter(isForbidden).map(({ topicId, partition }) => {
+        const { error, detail } = unreadable(caller, names.get(topicId) ?? topicId);
+        return { topicId, partition, code: error, detail };
+      }),
+    ];
     send(socket, { type: "committed", requestId, rejected });
+  }
+
+  /** Returns the names of topics by their ids. A topic that the group does not know has none. */
+  #namesOf(topicIds: readonly string[]): ReadonlyMap<string, string> {
+    const wanted = new Set(topicIds);
+    const { topics } = this.#parts.keeper.group.state;
+    const names = new Map<string, string>();
+    for (const { topicId, name } of topics.values())
+      if (wanted.has(topicId)) names.set(topicId, name);
+    return names;
+  }
+
+  /** [ACL-7] The API key of the member's socket may do something else now. */
+  async alterRights(socket: ObjectSocket): Promise<void> {
+    const memberId = this.#parts.presence.memberOf(socket);
+    if (memberId === null) return;
+    const readable = readableTopics(callerOn(socket));
+    this.#parts.keeper.handle({ type: "alterRights", memberId, readable });
+    await this.#parts.announce();
   }
 
   async leave(socket: ObjectSocket): Promise<void> {
@@ -202,6 +250,15 @@ export class MemberSockets {
     close(socket, CLOSE_SESSION_ENDED, `UNKNOWN_MEMBER_ID: ${reason}`);
   }
 
+  /** [ATT-5] */
+  #signatureOf(member: Member, topicId: string, partition: number): { signature?: string } {
+    const { groupId: group, incarnation } = this.#parts.keeper.group.state;
+    const { memberEpoch, memberNumber } = member;
+    const owner = { group, incarnation, memberEpoch, memberNumber, topicId, partition };
+    const signature = this.#parts.signer.sign(owner);
+    return signature === null ? {} : { signature };
+  }
+
   assignmentOf(member: Member): AssignmentMessage {
     const { state, config } = this.#parts.keeper.group;
     const topics = new Map([...state.topics.values()].map((topic) => [topic.topicId, topic]));
@@ -214,6 +271,7 @@ export class MemberSockets {
           partition,
           committedOffset: state.offsets.get(partitionKey(topicId, partition))?.offset ?? null,
           ...(topic && isAddedPartition(topic, partition) ? { isAdded: true } : {}),
+          ...this.#signatureOf(member, topicId, partition),
         }));
       },
     );
@@ -231,6 +289,15 @@ export class MemberSockets {
       ...initialOffset(config.autoOffsetReset),
     };
   }
+}
+
+/** [ACL-7] True if the caller may read the topic. */
+function mayRead(caller: Caller, topic: string): boolean {
+  return isAllowed(caller, "READ", topicResource(topic));
+}
+
+function unreadable(caller: Caller, topic: string): Failure {
+  return fail("TOPIC_AUTHORIZATION_FAILED", whatIsMissing(caller, "READ", topicResource(topic)));
 }
 
 function joinRequest(message: z.output<typeof joinMessage>): JoinRequest {

@@ -6,6 +6,7 @@ import { DEFAULT_SESSION_TIMEOUT_MS } from "../../src/core/limits.ts";
 import { CLOSE_REPLACED } from "../../src/protocol/close-codes.ts";
 import { heartbeatIntervalMs } from "../../src/protocol/heartbeat.ts";
 import { close, type ObjectSocket, type ObjectSockets } from "../shared/socket.ts";
+import { attachState, callerOn } from "../shared/socket-caller.ts";
 import type { GroupClock } from "./group-clock.ts";
 import { Watchers } from "./watchers.ts";
 
@@ -143,6 +144,14 @@ export class Presence implements Sight {
     return earliest;
   }
 
+  /** [ACL-8] When the first credential of a member's socket expires. Infinity if none does. */
+  get nextExpiryMs(): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const socket of this.#sockets.values())
+      earliest = Math.min(earliest, callerOn(socket).expiresAtMs ?? Number.POSITIVE_INFINITY);
+    return earliest;
+  }
+
   /** True if somebody with a connection was not heard from for a session timeout. */
   isAnyoneSilent(nowMs: number): boolean {
     return (
@@ -223,7 +232,7 @@ export class Presence implements Sight {
     const { memberId, memberNumber, sessionTimeoutMs } = member;
     const older = this.#sockets.get(memberId);
     if (older !== undefined && older !== socket) {
-      older.serializeAttachment(null);
+      attachState(older, null);
       close(older, CLOSE_REPLACED, "the member connected again");
     }
     this.#sockets.set(memberId, socket);
@@ -250,7 +259,7 @@ export class Presence implements Sight {
   disconnect(socket: ObjectSocket): string | null {
     const memberId = this.memberOf(socket);
     if (memberId !== null) this.#sockets.delete(memberId);
-    socket.serializeAttachment(null);
+    attachState(socket, null);
     return memberId;
   }
 
@@ -290,7 +299,7 @@ export class Presence implements Sight {
 }
 
 function attach(socket: ObjectSocket, attachment: Attachment): void {
-  socket.serializeAttachment(attachment);
+  attachState(socket, attachment);
 }
 
 /** Returns null for a socket that has not joined, or that only watches for a member. */

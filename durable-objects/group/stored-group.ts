@@ -47,6 +47,10 @@ const storedMember = z.object({
   clientId: z.string().nullable().default(null),
   topics: z.array(z.string()).readonly(),
   topicPattern: z.string().nullable().default(null),
+  readable: z
+    .array(z.union([z.object({ exact: z.string() }), z.object({ prefix: z.string() })]))
+    .readonly()
+    .exactOptional(),
   sessionTimeoutMs: z.int(),
   rebalanceTimeoutMs: z.int(),
   memberEpoch: z.int(),

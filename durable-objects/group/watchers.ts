@@ -5,6 +5,7 @@
 import { DEFAULT_SESSION_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { WatchMessage } from "../../src/protocol/watch-socket.ts";
 import { close, type ObjectSocket, type ObjectSockets, sendJson } from "../shared/socket.ts";
+import { attachState } from "../shared/socket-caller.ts";
 import type { GroupClock } from "./group-clock.ts";
 
 const TAG = "watch";
@@ -121,7 +122,7 @@ export class Watchers {
 }
 
 function attach(socket: ObjectSocket, attachment: Attachment): void {
-  socket.serializeAttachment(attachment);
+  attachState(socket, attachment);
 }
 
 function attachmentOf(socket: ObjectSocket): Attachment | null {

@@ -11,9 +11,12 @@ import {
   type PartitionCalls,
   type PartitionRequest,
 } from "../../src/calls/partition-calls.ts";
+import { callerOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
 import { decompress } from "../../src/compression/decompress.ts";
+import { groupResource, isAllowed, topicResource } from "../../src/core/access/grants.ts";
+import { whyNotAllowed } from "../../src/core/access/refusal.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
@@ -47,9 +50,19 @@ import { type Owner, readerMessage } from "../../src/protocol/partition-socket.t
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { message } from "../shared/message.ts";
+import { OwnerSigner } from "../shared/owner-signature.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
-import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
+import {
+  assertRead,
+  closeFatal,
+  errorFields,
+  finishClose,
+  type ObjectSocket,
+  sendJson,
+} from "../shared/socket.ts";
+import { SocketAccess } from "../shared/socket-access.ts";
+import { attachState, callerOn, keyTag, tagsOf } from "../shared/socket-caller.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
@@ -79,6 +92,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   readonly #partition: number;
   readonly #ends: EndReports;
   readonly #silent: SilentSockets;
+  readonly #access: SocketAccess;
+  readonly #signer: OwnerSigner;
   #parts: Parts | null = null;
   #isDestroyed = false;
   /**
@@ -100,6 +115,13 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     trace(env, "partition", name, "start");
 
     this.#silent = new SilentSockets(ctx.getWebSockets());
+    this.#access = new SocketAccess({
+      env,
+      waitUntil: (promise) => ctx.waitUntil(promise),
+      ended: (socket) => this.#forget(socket),
+      changed: () => {}, // Every message and every frame is judged by the rights of that moment.
+    });
+    this.#signer = new OwnerSigner(env);
     const own = { topicId: this.#topicId, partition: this.#partition };
     this.#store = new PartitionStore(storageOf(ctx.storage), own);
     this.#ends = new EndReports((end) => this.#noteLogEnd(end));
@@ -128,7 +150,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       ({ message }) => console.error(`${message}; the object is ${this.ctx.id}.sqlite`),
     );
     const log = new PartitionLog(store, topic.config, verifier);
-    const readers = new TailReaders(log, this.#store, this.ctx.getWebSockets());
+    const readers = new TailReaders(log, this.#store, this.ctx.getWebSockets(), (socket) =>
+      this.#mayRead(socket, topic.name),
+    );
     const requests = new RequestStore(storageOf(storage).sql);
     const codec = { decode: decodeAnyBatch, compressor };
     const compactor = new Compactor(log, store, codec);
@@ -466,8 +490,24 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     );
   }
 
-  /** Upgrades a request to a partition socket. */
-  override async fetch(): Promise<Response> {
+  /** [ACL-8] */
+  async revokeKey({ keyId }: PartitionRequest<"revokeKey">): Promise<void> {
+    this.#access.revoke(this.ctx.getWebSockets(keyTag(keyId)));
+  }
+
+  #forget(socket: WebSocket): void {
+    this.#silent.delete(socket);
+    this.#parts?.readers.remove(socket);
+  }
+
+  /** [ACL-7] True if the socket may be sent records of the topic now. If its credential has expired, it is closed. */
+  #mayRead(socket: ObjectSocket, topic: string): boolean {
+    if (!this.#access.isGood(socket, Date.now())) return false;
+    return isAllowed(callerOn(socket), "READ", topicResource(topic));
+  }
+
+  /** Upgrades a request to a partition socket. [ACL-7] Each of its messages is judged by what its caller may do. */
+  override async fetch(request: Request): Promise<Response> {
     const loaded = await this.#load();
     if (!loaded.ok) return Response.json(loaded, { status: ERRORS[loaded.error].httpStatus });
     if (!this.#silent.hasRoom(this.ctx.getWebSockets(), MAX_READERS_PER_PARTITION)) {
@@ -478,7 +518,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       return Response.json(failure, { status: 429 });
     }
     const { 0: client, 1: server } = new WebSocketPair();
-    this.ctx.acceptWebSocket(server);
+    const caller = callerOfUpgrade(request);
+    this.ctx.acceptWebSocket(server, tagsOf(caller));
+    this.#access.admit(server, caller, Date.now());
     this.#silent.add(server, Date.now());
     return new Response(null, { status: 101, webSocket: client });
   }
@@ -490,6 +532,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       if (!loaded.ok) return closeFatal(socket, errorOf(loaded));
       parts = loaded.parts;
     }
+    if (!this.#access.isGood(socket, Date.now())) return;
     try {
       assertRead(socket);
       if (typeof data !== "string") {
@@ -499,6 +542,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       parts.turns.hurryIfStanding();
       const message = parseFrame(readerMessage, data);
       if (message.type === "attach") {
+        const refused = await this.#whyNotAttach(socket, parts.topic.name, message.owner);
+        if (this.#parts !== parts) return closeFatal(socket, errorOf(this.#unknownTopic()));
+        if (refused !== null) return parts.readers.refuse(socket, message.attachId, refused);
         if (message.owner !== undefined && this.#isFromAhead(message.owner)) {
           const invalid = await this.#whyNotIncarnation(message.owner);
           if (invalid !== null) throw errorOf(invalid);
@@ -519,12 +565,42 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     }
   }
 
+  /** [ACL-7] [ATT-5] Returns why the socket may not read here, or not as this owner. */
+  async #whyNotAttach(
+    socket: WebSocket,
+    topic: string,
+    owner: Owner | undefined,
+  ): Promise<Failure | null> {
+    const caller = callerOn(socket);
+    const refused = whyNotAllowed({ caller }, "READ", topicResource(topic));
+    if (refused !== null || owner === undefined) return refused;
+    const place = { topicId: this.#topicId, partition: this.#partition };
+    const notInGroup = whyNotAllowed({ caller }, "READ", groupResource(owner.group));
+    if (notInGroup !== null) return notInGroup;
+    if (owner.signature !== undefined) {
+      await this.#signer.load();
+      if (this.#signer.isSigned({ ...owner, ...place }, owner.signature)) return null;
+    }
+    try {
+      const isListed = await clusterStub(this.env).hasGroup({ groupId: owner.group });
+      const { incarnation, memberNumber } = owner;
+      const asked = { incarnation, memberNumber, ...place };
+      if (isListed && (await groupStub(this.env, owner.group).isOwner(asked))) return null;
+    } catch (error) {
+      return fail("COORDINATOR_NOT_AVAILABLE", `group ${owner.group} cannot be asked: ${error}`);
+    }
+    const detail = `group ${owner.group} has not assigned this partition to member ${owner.memberNumber}`;
+    return fail("FENCED_MEMBER_EPOCH", detail);
+  }
+
   /** Appends a binary frame. Errors in the batches are answered, and the socket stays open. */
   async #appendFrame(parts: Parts, socket: WebSocket, data: ArrayBuffer): Promise<void> {
     const { requestId, expectedOffset, batches } = readAppendFrame(data);
-    const result = await this.#append(parts, { batches, expectedOffset });
+    const resource = topicResource(parts.topic.name);
+    const refused = whyNotAllowed({ caller: callerOn(socket) }, "WRITE", resource);
+    const result = refused ?? (await this.#append(parts, { batches, expectedOffset }));
     if (result.ok) {
-      if (this.#silent.delete(socket)) socket.serializeAttachment({ hasAppended: true });
+      if (this.#silent.delete(socket)) attachState(socket, { hasAppended: true });
       const { baseOffset, logAppendTimeMs, logStartOffset } = result;
       const time = logAppendTimeMs === null ? {} : { logAppendTimeMs };
       const start = logStartOffset === undefined ? {} : { logStartOffset };

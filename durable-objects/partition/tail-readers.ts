@@ -21,6 +21,7 @@ import type {
   windowMessage,
 } from "../../src/protocol/partition-socket.ts";
 import { close, errorFields, type ObjectSocket, send, sendJson } from "../shared/socket.ts";
+import { attachState } from "../shared/socket-caller.ts";
 import type { PartitionStore } from "./partition-store.ts";
 import { SlowReaders } from "./slow-readers.ts";
 
@@ -44,6 +45,7 @@ type WindowMessage = z.output<typeof windowMessage>;
 export class TailReaders {
   readonly #log: PartitionLog;
   readonly #store: PartitionStore;
+  readonly #mayRead: (socket: ObjectSocket) => boolean;
   readonly #readers = new Map<ObjectSocket, Reader>();
   /** The readers that own the partition in their group. They are few, however many read it. */
   readonly #owning = new Set<ObjectSocket>();
@@ -53,10 +55,19 @@ export class TailReaders {
     this.#pump(socket as ObjectSocket, new Frames(this.#log)),
   );
 
-  /** `sockets` outlived hibernation. They continue from where they were. */
-  constructor(log: PartitionLog, store: PartitionStore, sockets: readonly ObjectSocket[]) {
+  /**
+   * `sockets` outlived hibernation. They continue from where they were. [ACL-7] `mayRead` is asked before a socket is sent
+   * records. It has closed the socket if its credential has expired.
+   */
+  constructor(
+    log: PartitionLog,
+    store: PartitionStore,
+    sockets: readonly ObjectSocket[],
+    mayRead: (socket: ObjectSocket) => boolean,
+  ) {
     this.#log = log;
     this.#store = store;
+    this.#mayRead = mayRead;
     for (const socket of sockets) {
       // A socket that has not attached has another attachment, or none.
       const reader = socket.deserializeAttachment() as Partial<Reader> | null;
@@ -103,6 +114,14 @@ export class TailReaders {
     this.#send(socket, { type: "attached", attachId, offset, ...this.#bounds(), windowBytes });
     this.#pump(socket, new Frames(this.#log));
     return true;
+  }
+
+  /** [ACL-7] [ATT-5] Refuses an attach. Whoever is no owner is fenced, and others may attach in another way. */
+  refuse(socket: ObjectSocket, attachId: number, failure: Failure): void {
+    this.#drop(socket);
+    if (failure.error === "FENCED_MEMBER_EPOCH")
+      close(socket, CLOSE_FENCED, `${failure.error}: ${failure.detail}`);
+    else this.#send(socket, { type: "error", attachId, ...errorFields(failure) });
   }
 
   /**
@@ -168,7 +187,7 @@ export class TailReaders {
   /** Ends a reader. Its client may take long to close, so an eviction must not find a reader in the socket. */
   #cutOff(socket: ObjectSocket, code: number, reason: string): void {
     this.#drop(socket);
-    socket.serializeAttachment(null);
+    attachState(socket, null);
     close(socket, code, reason);
   }
 
@@ -248,6 +267,10 @@ export class TailReaders {
   #pump(socket: ObjectSocket, frames: Frames): void {
     const reader = this.#readers.get(socket);
     if (reader === undefined || reader.isStopped) return;
+    if (reader.tail.nextOffset < this.#log.logEndOffset && !this.#mayRead(socket)) {
+      this.#stopUnlessGone(socket);
+      return;
+    }
     if (SlowReaders.isFull(socket)) {
       if (this.#isWaiting(reader)) this.#slow.add(socket);
       return;
@@ -273,6 +296,17 @@ export class TailReaders {
     if (tail !== reader.tail) this.#update(socket, { ...reader, tail });
     if (unreadable !== null) this.#refuseOffset(socket, reader.attachId, unreadable);
     else if (this.#isWaiting({ ...reader, tail })) this.#slow.add(socket);
+  }
+
+  /** [ACL-7] The rights of the socket are narrower than they were when it attached. */
+  #stopUnlessGone(socket: ObjectSocket): void {
+    const reader = this.#readers.get(socket);
+    if (reader === undefined) return;
+    const failure = fail(
+      "TOPIC_AUTHORIZATION_FAILED",
+      "the right to READ this topic was taken away",
+    );
+    this.#refuseOffset(socket, reader.attachId, failure);
   }
 
   /** True if there are records that the reader has room for in its window. It is sent them once it has taken others. */
@@ -306,7 +340,7 @@ export class TailReaders {
 
   #update(socket: ObjectSocket, reader: Reader): void {
     this.#keep(socket, reader);
-    socket.serializeAttachment(reader);
+    attachState(socket, reader);
   }
 
   #send(socket: ObjectSocket, message: PartitionMessage): void {

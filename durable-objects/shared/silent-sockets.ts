@@ -2,6 +2,7 @@
 // is short, they go first [BND-15]. The start of a socket's silence is in its attachment, so it outlives hibernation.
 import { BrokerError } from "../../src/core/errors.ts";
 import { closeFatal, type ObjectSocket } from "./socket.ts";
+import { attachState, hasState } from "./socket-caller.ts";
 
 interface Attachment {
   readonly silentSinceMs: number;
@@ -25,7 +26,7 @@ export class SilentSockets {
   /** Adds a socket that was accepted just now. */
   add(socket: ObjectSocket, nowMs: number): void {
     const attachment: Attachment = { silentSinceMs: nowMs };
-    socket.serializeAttachment(attachment);
+    attachState(socket, attachment);
     this.#sockets.add(socket);
   }
 
@@ -61,5 +62,6 @@ function isOpen({ readyState }: WebSocket): boolean {
  */
 function silentSinceMs(socket: ObjectSocket): number | null {
   const attachment = socket.deserializeAttachment() as Partial<Attachment> | null;
-  return attachment === null ? 0 : (attachment.silentSinceMs ?? null);
+  const { silentSinceMs = null, ...rest } = attachment ?? {};
+  return silentSinceMs ?? (hasState(rest) ? null : 0);
 }

@@ -1,4 +1,6 @@
 // The calls that the ClusterObject answers. The names are on the wire: see calls.ts.
+import type { Grant } from "../core/access/grants.ts";
+import type { ShownKey, StoredKey } from "../core/access/stored-key.ts";
 import type { ConfigOverrides, TopicConfig } from "../core/cluster/config.ts";
 import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { Result } from "../core/errors.ts";
@@ -94,6 +96,31 @@ export interface ClusterCalls {
    */
   retireIncarnation(request: { incarnation: number }): Promise<void>;
 
+  // For the way in (src/worker/access).
+
+  /** [APK-2] Stores a new API key. */
+  putApiKey(request: { key: StoredKey }): Promise<Result<object>>;
+  apiKey(request: { id: string }): Promise<{ key: StoredKey | null }>;
+  /** [APK-2] Lists the API keys, without what tells whether somebody has one. */
+  apiKeys(): Promise<ShownKey[]>;
+  /** [APK-3] Changes what a key may do, and when it expires. What is not named stays as it is. */
+  alterApiKey(request: {
+    id: string;
+    grants?: readonly Grant[] | undefined;
+    expiresAtMs?: number | null | undefined;
+  }): Promise<Result<{ key: ShownKey }>>;
+  deleteApiKey(request: { id: string }): Promise<Result<{ key: ShownKey }>>;
+  /** [APK-2] Notes that the key is in use today. */
+  noteApiKeyUsed(request: { id: string }): Promise<void>;
+  /**
+   * Returns a secret of this deployment. If there is none of this name, the proposal becomes it: the first one counts.
+   * Without a proposal the answer may be null.
+   */
+  secret(request: { name: string; proposal?: string | null }): Promise<{ value: string | null }>;
+  /** [JWT-4] Returns the last good key set of an issuer of tokens. */
+  issuerKeys(request: { url: string }): Promise<{ kept: { jwks: string; atMs: number } | null }>;
+  keepIssuerKeys(request: { url: string; jwks: string; atMs: number }): Promise<void>;
+
   /**
    * [GRP-13] Forgets a group that no longer exists or never came to be. Called by the group. The call may come late, so
    * the group is asked again. If it has subscribed meanwhile, it stays.
@@ -126,4 +153,13 @@ export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {
   subscribe: true,
   retireIncarnation: true,
   forgetGroup: true,
+  putApiKey: true,
+  apiKey: true,
+  apiKeys: true,
+  alterApiKey: true,
+  deleteApiKey: false,
+  noteApiKeyUsed: true,
+  secret: true,
+  issuerKeys: true,
+  keepIssuerKeys: true,
 };

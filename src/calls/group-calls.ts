@@ -65,6 +65,14 @@ export interface GroupCalls {
   /** [CLK-5] True if this life of the group has the incarnation. Called by a partition whose clock is behind it. */
   hasIncarnation(request: { incarnation: number }): Promise<boolean>;
 
+  /** [ATT-5] True if the member owns the partition. Called by the partition about an owner without a signature. */
+  isOwner(request: {
+    incarnation: number;
+    memberNumber: number;
+    topicId: string;
+    partition: number;
+  }): Promise<boolean>;
+
   /**
    * [GRP-17] Tells the group that a partition has records for an owner, and has not heard from it in a session timeout.
    * Called by the partition. Returns false if it is no member.
@@ -99,6 +107,9 @@ export interface GroupCalls {
     memberId: string;
     acks: PollRequest["acks"];
   }): Promise<Result<{ rejected: readonly RejectedAck[] }>>;
+
+  /** [ACL-8] Closes the sockets that were opened with this API key. Called by the Worker when it is revoked. */
+  revokeKey(request: { keyId: string }): Promise<void>;
 
   // For Kafka's clients.
 
@@ -162,6 +173,8 @@ export const GROUP_CALLS: Readonly<Record<keyof GroupCalls, boolean>> = {
   destroy: false,
   isNeeded: true,
   hasIncarnation: true,
+  isOwner: true,
+  revokeKey: true,
   noticeSilence: true,
   noticeClock: true,
   changeTopic: true,

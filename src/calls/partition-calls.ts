@@ -77,6 +77,9 @@ export interface PartitionCalls {
   /** Applies a change of the topic's config. An unused partition learns it with its first use. */
   configure(request: { topic: TopicDescription }): Promise<void>;
 
+  /** [ACL-8] Closes the sockets that were opened with this API key. Called by the Worker when it is revoked. */
+  revokeKey(request: { keyId: string }): Promise<void>;
+
   /** [CLK-1] [CLK-2] Notes that the clock was set back. Called by the Worker. */
   noticeClock(): Promise<void>;
 
@@ -100,6 +103,7 @@ export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = 
   deleteRecords: true,
   beginRequest: true,
   configure: true,
+  revokeKey: true,
   noticeClock: true,
   destroy: true,
 };

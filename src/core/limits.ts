@@ -389,3 +389,29 @@ export const MIN_FEED_BYTES = 64 * KIB;
  */
 export const MAX_FEEDS_BYTES = 16 * MIB;
 export const MAX_ALL_FEEDS_BYTES = 32 * MIB;
+
+// Access.
+/** Grants of one API key or token. Each is compared with every request. */
+export const MAX_GRANTS = 100;
+/** Characters of a name or prefix in a grant. A group id may be as long. */
+export const MAX_GRANT_NAME_CHARS = 256;
+/** Characters of a principal. A token's subject becomes one. */
+export const MAX_PRINCIPAL_CHARS = 256;
+/** API keys of one deployment. */
+export const MAX_API_KEYS = 10_000;
+/** How long an isolate takes an API key, or that there is none, for known. After that a revoked key is refused. */
+export const API_KEY_AGE_MS = 10_000;
+export const UNKNOWN_API_KEY_AGE_MS = 5_000;
+export const API_KEY_CACHE = 10_000;
+/** How long a key that was known goes on while the cluster's object is out of reach. */
+export const STALE_API_KEY_AGE_MS = 3_600_000;
+/** Characters of a token. Header lines of proxies end at 8 KiB. */
+export const MAX_TOKEN_CHARS = 4_096;
+/** How long a token made here is good, in milliseconds. */
+export const DEFAULT_TOKEN_TTL_MS = 15 * 60_000;
+export const MIN_TOKEN_TTL_MS = 1_000;
+export const MAX_TOKEN_TTL_MS = 24 * 3_600_000;
+/** After so long an open socket asks whether its API key is still good. */
+export const SOCKET_KEY_AGE_MS = 5 * 60_000;
+/** The longest life of a Kafka connection's login, by Kafka's `connections.max.reauth.ms`. */
+export const MAX_KAFKA_SESSION_MS = 24 * 3_600_000;

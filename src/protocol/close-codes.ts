@@ -16,6 +16,11 @@ export const CLOSE_REPLACED = 4002;
 export const CLOSE_SESSION_ENDED = 4003;
 /** Sent by a session for a client whose connection broke. It is not a leave, and the timeout starts. */
 export const CLOSE_CLIENT_LOST = 4004;
+/**
+ * The credential has expired or was revoked. The reason begins with SASL_AUTHENTICATION_FAILED. Connect again with another
+ * one. A client that knows only one gives up when it is refused.
+ */
+export const CLOSE_UNAUTHENTICATED = 4005;
 
 /** True for a good-bye: 1000, 1001, or none given (1005, which a browser's `close()` without arguments sends). */
 export function isCleanClose(code: number): boolean {

@@ -104,6 +104,8 @@ export interface AssignedPartition {
    * reading begins at its start, whatever the group or the member chose.
    */
   readonly isAdded?: boolean;
+  /** [ATT-5] Goes into `owner` when the member attaches to the partition. Absent if the group could not sign. */
+  readonly signature?: string;
 }
 
 /** The group's start position if nothing is committed. It overrides the member's own. */

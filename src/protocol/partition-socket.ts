@@ -15,6 +15,9 @@ import { integer } from "./parse.ts";
 
 const anyInteger = integer(0, Number.MAX_SAFE_INTEGER);
 
+/** Characters of an owner's signature. A later release may sign in another way. */
+const MAX_SIGNATURE_CHARS = 128;
+
 /** Epochs are Kafka's int32. */
 const MAX_EPOCH = 2 ** 31 - 1;
 
@@ -43,6 +46,8 @@ export const attachMessage = z.object({
       memberNumber: integer(0, MAX_EPOCH),
       /** [GRP-17] The member's. If nothing is heard from it for so long while there are records for it, its group is told. */
       sessionTimeoutMs: integer(MIN_SESSION_TIMEOUT_MS, MAX_SESSION_TIMEOUT_MS).optional(),
+      /** [ATT-5] As it came with the assignment. Clients of release 0.2 send none: the group is asked about them. */
+      signature: z.string().max(MAX_SIGNATURE_CHARS).optional(),
     })
     .optional(),
 });

@@ -5,6 +5,9 @@ export const TOPICS_PATH = "/v1/topics";
 export const GROUPS_PATH = "/v1/groups";
 export const PRODUCERS_PATH = "/v1/producers";
 export const CONFIGS_PATH = "/v1/configs";
+export const KEYS_PATH = "/v1/keys";
+export const TOKENS_PATH = "/v1/tokens";
+export const ME_PATH = "/v1/me";
 
 export function topicPath(topic: string): string {
   return `${TOPICS_PATH}/${encodeURIComponent(topic)}`;

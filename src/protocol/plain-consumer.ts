@@ -1,6 +1,7 @@
 // The plain consumer: `/v1/groups/:group/consume`, JSON objects over any WebSocket client, without the SDK.
 import * as z from "zod";
-import { whyNotTopicName } from "../core/cluster/topics.ts";
+import { whyNotGroupId, whyNotTopicName } from "../core/cluster/topics.ts";
+import type { Failure } from "../core/errors.ts";
 import {
   DEFAULT_PLAIN_COMMIT_INTERVAL_MS,
   DEFAULT_PLAIN_WINDOW_RECORDS,
@@ -21,22 +22,27 @@ import type { JsonRecord } from "./json-record.ts";
 import { integer, queryInteger } from "./parse.ts";
 import { filterParameters } from "./record-filter.ts";
 
-/** Topic names in a query, separated by commas. */
-export const topicList = z
-  .string("must name at least one topic, separated by commas")
-  .transform((text) => [...new Set(text.split(",").map((name) => name.trim()))])
-  .superRefine((names, context) => {
-    if (names.length > MAX_TOPICS_PER_MEMBER) {
-      context.addIssue({
-        code: "custom",
-        message: `names ${names.length} topics, the bound is ${MAX_TOPICS_PER_MEMBER}`,
-      });
-    }
-    for (const name of names) {
-      const invalid = whyNotTopicName(name);
-      if (invalid !== null) context.addIssue({ code: "custom", message: invalid.detail });
-    }
-  });
+/** Names in a query, separated by commas. `whyNot` says what is wrong with one. */
+function nameList(what: string, whyNot: (name: string) => Failure | null) {
+  return z
+    .string(`must name at least one ${what}, separated by commas`)
+    .transform((text) => [...new Set(text.split(",").map((name) => name.trim()))])
+    .superRefine((names, context) => {
+      if (names.length > MAX_TOPICS_PER_MEMBER) {
+        context.addIssue({
+          code: "custom",
+          message: `names ${names.length} ${what}s, the bound is ${MAX_TOPICS_PER_MEMBER}`,
+        });
+      }
+      for (const name of names) {
+        const invalid = whyNot(name);
+        if (invalid !== null) context.addIssue({ code: "custom", message: invalid.detail });
+      }
+    });
+}
+
+export const topicList = nameList("topic", whyNotTopicName);
+export const groupList = nameList("group", whyNotGroupId);
 
 /** The version of the conversation (version.ts). */
 export const socketVersion = queryInteger(0, Number.MAX_SAFE_INTEGER).optional();

@@ -72,6 +72,7 @@ export interface PollRequest
     | "clientId"
     | "topics"
     | "topicPattern"
+    | "readable"
     | "sessionTimeoutMs"
     | "rebalanceTimeoutMs"
   > {

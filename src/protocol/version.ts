@@ -16,6 +16,9 @@ export const SOCKET_VERSION = 1;
 
 const SUBPROTOCOL = "rivulet.v";
 
+/** The subprotocol by which a socket says who opens it. The token follows. It is never echoed. */
+export const TOKEN_SUBPROTOCOL = "rivulet.token.";
+
 /**
  * [VER-7] Returns the subprotocol to select, or null if the client offers none of ours. `v` is the version in the query,
  * `offered` the value of Sec-WebSocket-Protocol. Other protocols on offer do not count.

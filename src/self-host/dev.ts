@@ -22,6 +22,7 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 const CONFIG = resolve(ROOT, "wrangler.toml");
 const DEV_VARS = resolve(ROOT, ".dev.vars");
 const JURISDICTION = "RIVULET_JURISDICTION";
+const ROOT_KEY = "RIVULET_ROOT_KEY";
 const HOST = "127.0.0.1";
 
 async function main(): Promise<void> {
@@ -42,6 +43,7 @@ async function main(): Promise<void> {
     variables: {
       KAFKA_ADVERTISE: advertisedOf(addresses),
       [JURISDICTION]: "", // That of wrangler.toml is for deployments.
+      ...(hasRootKey() ? {} : { RIVULET_OPEN: "loopback" }),
       ...Object.fromEntries(Object.entries(settings).filter(isAsked)),
     },
     defaults: settings,
@@ -65,6 +67,12 @@ async function main(): Promise<void> {
     rmSync(copy, { force: true });
     process.exit(code ?? 1);
   });
+}
+
+/** [MODE-1] True if the broker is to ask for keys although only this machine reaches it. */
+function hasRootKey(): boolean {
+  const vars = existsSync(DEV_VARS) ? parseEnv(readFileSync(DEV_VARS, "utf8")) : {};
+  return Boolean(process.env[ROOT_KEY] ?? vars[ROOT_KEY]);
 }
 
 /** Returns the jurisdiction that wrangler's `--var` names: `--var RIVULET_JURISDICTION:eu`. */

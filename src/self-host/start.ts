@@ -11,18 +11,23 @@
 //   NUM_PARTITIONS 1     the number of partitions of such a topic
 //   HOST      127.0.0.1  the address to listen on
 //   DATA_DIR  .rivulet   the folder of all data; one broker at a time
+//   RIVULET_ROOT_KEY     the root's key. Without one a broker on a loopback HOST is open to this machine, and one on another
+//                        HOST makes a key, says it once and keeps it in the data folder. RIVULET_ROOT_KEY_NEXT is good too
+//   RIVULET_ALLOWED_ORIGINS, RIVULET_JWT_ISSUERS, RIVULET_SIGNING_KEY, RIVULET_AUDIENCE
+//                        see SECURITY.md
 //   RIVULET_JURISDICTION refused: workerd has no jurisdictions
 //   SWEEP_MS  10000      between two searches for files of deleted objects
 //
 // Prints one line with the URL when it answers. Ctrl-C and SIGTERM stop it. So does kill -9, and
 // that loses nothing acknowledged: every write is in the database before it is acknowledged.
 import { type ChildProcess, spawn } from "node:child_process";
-import { accessSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { accessSync, chmodSync, constants, existsSync, mkdirSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, relative, resolve } from "node:path";
 import { createInterface } from "node:readline";
 import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import { accessFor } from "./access.ts";
 import { assertCluster } from "./cluster-file.ts";
 import { LogFilter } from "./log-filter.ts";
 import { advertisedOf, kafkaPortsOf, portOf } from "./ports.ts";
@@ -66,6 +71,7 @@ async function main(): Promise<void> {
   sweepAtRest(storagePath);
   assertCluster(storagePath);
   const bundlePath = await bundle();
+  const { isOpen, variables, notice } = accessFor(host, dataDir);
 
   const configPath = resolve(dataDir, "workerd.capnp");
   writeFileSync(
@@ -80,8 +86,12 @@ async function main(): Promise<void> {
       autoCreateTopics: flagOf("AUTO_CREATE_TOPICS_ENABLE", isLoopback(host)),
       numPartitions: numberOf("NUM_PARTITIONS", 1, MAX_PARTITIONS),
       trace: process.env.RIVULET_TRACE,
+      isOpen,
+      variables,
     }),
+    { mode: 0o600 }, // It has the root's key.
   );
+  chmodSync(configPath, 0o600);
   const workerd = spawn(workerdPath(), ["serve", configPath], {
     stdio: ["ignore", "inherit", "pipe"],
   });
@@ -115,6 +125,7 @@ async function main(): Promise<void> {
   await untilAnswered(url);
   watchClock(url);
   new Sweeper(storagePath, () => barrier(url)).run(sweepMs);
+  if (!isStopping && notice !== null) console.log(notice);
   if (!isStopping)
     console.log(`Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}, data in ${dataDir})`);
 }

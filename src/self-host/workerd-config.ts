@@ -28,6 +28,10 @@ export interface WorkerdOptions {
   readonly autoCreateTopics: boolean;
   readonly numPartitions: number;
   readonly trace: string | undefined;
+  /** True if whoever reaches the broker may do everything: see src/worker/access/mode.ts. */
+  readonly isOpen: boolean;
+  /** Variables of the Worker that have the same name here, and are passed on if they are set. */
+  readonly variables: Readonly<Record<string, string>>;
 }
 
 export function workerdConfig(options: WorkerdOptions): string {
@@ -42,6 +46,9 @@ export function workerdConfig(options: WorkerdOptions): string {
   bindings.push(`(name = "KAFKA_ADVERTISE", text = ${text(options.kafkaAdvertise)})`);
   bindings.push(`(name = "AUTO_CREATE_TOPICS_ENABLE", text = "${options.autoCreateTopics}")`);
   bindings.push(`(name = "NUM_PARTITIONS", text = "${options.numPartitions}")`);
+  if (options.isOpen) bindings.push('(name = "RIVULET_OPEN", text = "loopback")');
+  for (const [name, value] of Object.entries(options.variables))
+    bindings.push(`(name = ${text(name)}, text = ${text(value)})`);
   if (options.trace !== undefined)
     bindings.push(`(name = "RIVULET_TRACE", text = ${text(options.trace)})`);
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;

@@ -36,6 +36,8 @@ export async function startServers(): Promise<Servers> {
     autoCreateTopics: false,
     numPartitions: 1,
     trace: "1",
+    isOpen: true,
+    variables: {},
   });
   const barePath = relative(folder, join(ROOT, "test/bench/bare-object.js"));
   const bareServices = `

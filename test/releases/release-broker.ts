@@ -77,6 +77,8 @@ export class ReleaseBroker {
         autoCreateTopics: false,
         numPartitions: 1,
         trace: undefined,
+        isOpen: true,
+        variables: {},
       }),
     );
     const broker = new ReleaseBroker(options, ports, configPath);

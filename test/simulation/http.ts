@@ -1,7 +1,7 @@
 // Requests and responses as far as the program and its router use them. The platform's own read bodies in
 // turns of the real event loop, which a simulation cannot have.
 
-interface RequestOptions {
+export interface RequestOptions {
   readonly method?: string;
   readonly headers?: Record<string, string> | Headers;
   readonly body?: string | Uint8Array;

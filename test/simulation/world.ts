@@ -4,12 +4,12 @@ import { type CallRequest, type ObjectKind, toArguments } from "../../src/calls/
 import { Random } from "../support/random.ts";
 import type { Exports } from "./bundle.ts";
 import { simulate } from "./globals.ts";
-import { SimulatedRequest, type SimulatedResponse } from "./http.ts";
+import { type RequestOptions, SimulatedRequest, type SimulatedResponse } from "./http.ts";
 import { type ObjectObserver, type ObjectWorld, SimulatedObject } from "./object.ts";
 import { Actor, Scheduler } from "./scheduler.ts";
 import { Endpoint, Network } from "./sockets.ts";
 
-const URL_OF_BROKER = "http://broker";
+const URL_OF_BROKER = "http://localhost";
 
 /** What a process of the world has of its environment. */
 export interface Environment {
@@ -52,6 +52,7 @@ export class World implements ObjectWorld {
       CLUSTER: this.#namespace("cluster"),
       GROUP: this.#namespace("group"),
       PARTITION: this.#namespace("partition"),
+      RIVULET_OPEN: "loopback",
     };
     this.#worker = new Actor("worker");
   }
@@ -74,7 +75,7 @@ export class World implements ObjectWorld {
         (...requests: readonly unknown[]) => {
           const args =
             method === "fetch"
-              ? requests
+              ? [new SimulatedRequest(...(requests as [string, RequestOptions]))]
               : toArguments(kind, method, requests[0] as CallRequest | undefined);
           const caller = this.scheduler.current;
           const from = this.#byActor.get(caller);

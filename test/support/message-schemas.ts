@@ -43,6 +43,7 @@ const assignment = exactly<AssignmentMessage>()(
         partition: z.number(),
         committedOffset: z.number().nullable(),
         isAdded: z.boolean().exactOptional(),
+        signature: z.string().exactOptional(),
       }),
     ),
     missingTopics: z.array(z.string()),

@@ -34,6 +34,7 @@ function operationsIn(cell: string): string[] {
     const whole = path
       .replace("…/", "/v1/topics/:topic/")
       .replace(":topic", "{topic}")
+      .replace(":id", "{id}")
       .replace(":p", "{partition}")
       .replace(":g", "{group}");
     return `${method} ${whole}`;

@@ -27,7 +27,7 @@ const LAYERS: Record<
   "src/kafkajs": { layers: ["src/protocol"], packages: [/^node:/] },
   "src/cli": { layers: ["src/sdk", "src/protocol"], packages: [/^commander$/, /^node:/] },
   // Shared by the Worker and the objects.
-  "src/calls": { layers: ["src/core", "src/protocol"], packages: [] },
+  "src/calls": { layers: ["src/core", "src/protocol"], packages: [/^zod$/] },
   "src/env.ts": { layers: ["src/core", "src/calls", "src/storage-health.ts"], packages: [] },
   "src/storage-health.ts": { layers: ["src/core"], packages: [] },
   // The Worker.
@@ -42,6 +42,10 @@ const LAYERS: Record<
     ],
     packages: [],
   },
+  "src/worker/access": {
+    layers: ["src/core", "src/protocol", "src/calls", "src/worker/edge", "src/env.ts"],
+    packages: [/^jose$/, /^zod$/],
+  },
   "src/worker/session": {
     layers: ["src/core", "src/protocol", "src/member", "src/worker/edge", "src/env.ts"],
     packages: [/^zod$/],
@@ -52,6 +56,7 @@ const LAYERS: Record<
       "src/protocol",
       "src/calls",
       "src/member",
+      "src/worker/access",
       "src/worker/edge",
       "src/env.ts",
     ],
@@ -65,6 +70,8 @@ const LAYERS: Record<
       "src/worker/edge",
       "src/worker/session",
       "src/worker/kafka",
+      "src/worker/access",
+      "src/calls",
       "src/env.ts",
       "src/storage-health.ts",
     ],
@@ -75,6 +82,7 @@ const LAYERS: Record<
       "src/core",
       "src/protocol",
       "src/admin",
+      "src/worker/access",
       "src/worker/edge",
       "src/worker/http",
       "src/env.ts",
@@ -91,7 +99,7 @@ const LAYERS: Record<
       "src/env.ts",
       "src/storage-health.ts",
     ],
-    packages: [/^cloudflare:(workers|durable-objects)$/, /^zod$/],
+    packages: [/^cloudflare:(workers|durable-objects)$/, /^zod$/, /^@noble\/hashes\//],
   },
   // The bundle of Worker and objects, and the machine that runs it.
   "src/index.ts": {

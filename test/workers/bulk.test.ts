@@ -18,7 +18,7 @@ interface ProgressJson {
 }
 
 function fetchPath(path: string, init: RequestInit = {}): Promise<Response> {
-  return exports.default.fetch(`https://rivulet${path}`, init);
+  return exports.default.fetch(`https://localhost${path}`, init);
 }
 
 async function linesOf<T>(response: Response): Promise<T[]> {

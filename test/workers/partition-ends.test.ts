@@ -27,6 +27,7 @@ import {
   TestSocket,
   type TopicJson,
   TWINS,
+  UPGRADE,
   unique,
   whileAsked,
 } from "./support.ts";
@@ -371,7 +372,7 @@ describe("on a machine's disk", () => {
       await partition.offsets(),
       await append(partition, ["c"]),
       await partition.read({ offset: 0, maxBytes: 1_000 }),
-      (await partition.fetch()).status,
+      (await partition.fetch(UPGRADE)).status,
     ]);
     if (row.serves) {
       expect(results.slice(0, 3)).toMatchObject([{ ok: true }, { baseOffset: 2 }, { ok: true }]);

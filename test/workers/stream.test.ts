@@ -51,7 +51,7 @@ class EventReader {
 
   static async open(topic: string, query = "", lastEventId?: string): Promise<EventReader> {
     const response = await exports.default.fetch(
-      `https://rivulet/v1/topics/${topic}/stream${query}`,
+      `https://localhost/v1/topics/${topic}/stream${query}`,
       {
         headers: lastEventId === undefined ? {} : { "last-event-id": lastEventId },
       },
@@ -142,9 +142,12 @@ describe("server-sent events", () => {
   test("[STR-2] a Last-Event-ID that is none is refused", async () => {
     const topic = await createTopic(1);
     const headers = { "last-event-id": "abc" };
-    const response = await exports.default.fetch(`https://rivulet/v1/topics/${topic.name}/stream`, {
-      headers,
-    });
+    const response = await exports.default.fetch(
+      `https://localhost/v1/topics/${topic.name}/stream`,
+      {
+        headers,
+      },
+    );
     expect(response.status).toBe(400);
     expect(await response.json()).toMatchObject({
       code: "INVALID_REQUEST",

@@ -5,7 +5,9 @@ import { env as bindings, exports } from "cloudflare:workers";
 import { expect, type MockInstance, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
+import { OBJECT_SOCKET_URL, upgradeFor } from "../../src/calls/socket-caller.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
+import { ANYBODY } from "../../src/core/access/caller.ts";
 import {
   batches,
   type Compressor,
@@ -13,10 +15,14 @@ import {
   encodeBatch,
 } from "../../src/core/log/record-batch.ts";
 import type { ConsumerRecord } from "../../src/core/record.ts";
-import { type Env, partitionStub } from "../../src/env.ts";
+import { type Env, partitionStub, withCaller } from "../../src/env.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
 
-export const env: Env = bindings;
+/** The bindings, for code that runs for somebody who may do everything. */
+export const env: Env = withCaller(bindings, ANYBODY);
+
+/** The header with which the Worker opens a socket of an object for such a caller. */
+export const UPGRADE = new Request(OBJECT_SOCKET_URL, upgradeFor(ANYBODY));
 
 /** Ends a wait that would never end. Far above what anything here takes, below the test's own timeout. */
 const GUARD_MS = 10_000;
@@ -165,7 +171,7 @@ export interface Answer<Body> {
   readonly body: Body;
 }
 
-export const ORIGIN = "https://rivulet";
+export const ORIGIN = "https://localhost";
 
 /** `body`: a string or bytes as they are, anything else as JSON. The answer's is parsed where there is one. */
 export async function call<Body>(

@@ -1,5 +1,6 @@
 // The native members of a group: KIP-848's rules as a pure state machine. Members join, get partitions and give them up,
 // and every change is an event (changes.ts).
+import { isReadable, type NamePattern } from "../access/grants.ts";
 import type { ConfigOverrides } from "../config-table.ts";
 import type { Result } from "../errors.ts";
 import { unknownMember, whyNotJoin } from "./admission.ts";
@@ -29,7 +30,7 @@ import {
   subscriberTest,
   withPartitions,
 } from "./state.ts";
-import { isSameSubscription, subscribes } from "./topic-pattern.ts";
+import { hasSameRights, isSameSubscription, subscribes } from "./topic-pattern.ts";
 
 const NOTHING: ReadonlyMap<PartitionKey, number> = new Map();
 
@@ -80,6 +81,7 @@ export class Coordinator {
       clientId: request.clientId,
       topics: subscribed,
       topicPattern: request.topicPattern,
+      ...(request.readable === undefined ? {} : { readable: request.readable }),
       sessionTimeoutMs: request.sessionTimeoutMs,
       rebalanceTimeoutMs: request.rebalanceTimeoutMs,
       memberEpoch: before?.memberEpoch ?? 0,
@@ -178,6 +180,23 @@ export class Coordinator {
   /** [GRP-5] Removes a member that leaves, at once. It is not an error if the member is already gone. */
   leave(memberId: string, nowMs: number): void {
     if (this.#state.members.has(memberId)) this.#remove([{ memberId, reason: "left" }], nowMs);
+  }
+
+  /** [ACL-7] Takes away what the member may no longer read, and gives it what it may read now. */
+  alterRights(
+    memberId: string,
+    readable: readonly NamePattern[] | undefined,
+    nowMs: number,
+  ): Result<object> {
+    const known = this.#state.members.get(memberId);
+    if (known === undefined) return unknownMember(memberId);
+    if (hasSameRights(known, { readable })) return { ok: true };
+    const { readable: _before, ...rest } = known;
+    const member = readable === undefined ? rest : { ...rest, readable };
+    this.#changes.emit({ type: "member", member });
+    this.#retarget();
+    this.#reconcileAll(nowMs);
+    return { ok: true };
   }
 
   /** [GRP-6] Starts the session timeout after a lost connection. The member keeps everything until it ends. */
@@ -370,7 +389,7 @@ export class Coordinator {
     const ids = new Set<string>();
     for (const name of member.topics) {
       const topic = this.#state.topics.get(name);
-      if (topic !== undefined) ids.add(topic.topicId);
+      if (topic !== undefined && isReadable(member.readable, name)) ids.add(topic.topicId);
     }
     if (member.topicPattern === null) return ids; // The common case. It looks at no other topic.
     for (const { name, topicId } of this.#state.topics.values())

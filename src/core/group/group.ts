@@ -204,6 +204,8 @@ export class Group {
       }
       case "heartbeat":
         return beat(this.#changes, this.#native, request, nowMs);
+      case "alterRights":
+        return this.#native.alterRights(request.memberId, request.readable, nowMs);
       case "revoked":
         return this.#native.revoked(request.memberId, request.partitions, nowMs);
       case "commit":

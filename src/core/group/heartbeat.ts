@@ -29,7 +29,7 @@ export function joinOf(state: GroupState, heartbeat: Heartbeat): JoinRequest | n
     known !== undefined &&
     memberEpoch > 0 &&
     known.silentSinceMs === null &&
-    isSameSubscription(known, { topics, topicPattern });
+    isSameSubscription(known, { topics, topicPattern, readable: heartbeat.readable });
   if (isAsBefore) return null;
   const { rebalanceTimeoutMs } = heartbeat;
   const holds = known === undefined ? EMPTY_SET : known.assigned.union(known.revoking);
@@ -41,6 +41,7 @@ export function joinOf(state: GroupState, heartbeat: Heartbeat): JoinRequest | n
     clientId,
     topics,
     topicPattern,
+    readable: heartbeat.readable,
     sessionTimeoutMs: sessionTimeoutOf(resolveGroupConfig(state.overrides)),
     rebalanceTimeoutMs:
       rebalanceTimeoutMs > 0

@@ -12,6 +12,7 @@ import { readAssignment } from "./classic-assignment.ts";
 import type { ClassicMember, ClassicState } from "./classic-state.ts";
 import { fromSet, type PartitionSet } from "./partition-key.ts";
 import { type GroupEvent, type GroupState, type Member, newestEpoch } from "./state.ts";
+import { hasSameRights } from "./topic-pattern.ts";
 
 export type { HistoryEntry };
 
@@ -96,6 +97,8 @@ export class HistoryRecorder {
         this.#causes.push(`${called} subscribed to ${subscription(member)}`);
       }
     }
+    if (before !== undefined && !hasSameRights(before, member))
+      this.#causes.push(`${called} may read other topics now`);
     const revoking = member.revoking.difference(before?.revoking ?? new Set());
     if (revoking.size > 0)
       this.#add(epoch, {

@@ -1,4 +1,5 @@
 // The requests of a group by name, and the answer to each. Every request is handled by the group's machine (group.ts).
+import type { NamePattern } from "../access/grants.ts";
 import type { ConfigOverrides } from "../config-table.ts";
 import type {
   ErrorName,
@@ -34,6 +35,11 @@ export interface Operations {
   ];
   /** [KCG-1] KIP-848's heartbeat: a member joins, leaves, says what it owns, and learns what it has to own. */
   heartbeat: [Heartbeat & Found, Result<HeartbeatAnswer>];
+  /** [ACL-7] Notes that the member may read these topics from now on, or all of them if none are named. */
+  alterRights: [
+    { memberId: string; readable?: readonly NamePattern[] | undefined },
+    Result<object>,
+  ];
   /** [GRP-2] Notes that the member has given up these partitions. */
   revoked: [{ memberId: string; partitions: PartitionSet }, Result<object>];
   /** [OFF-1] Commits offsets of a member that has a socket. */
@@ -135,6 +141,8 @@ export interface JoinRequest {
   readonly clientId: string | null;
   readonly topics: readonly string[];
   readonly topicPattern: string | null;
+  /** [ACL-7] The topics that it may read. Absent if it may read all. Others are not assigned to it. */
+  readonly readable?: readonly NamePattern[] | undefined;
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   /** The partitions that the member consumes now. Empty if `memberEpoch` is 0. */
@@ -178,6 +186,8 @@ export interface Heartbeat {
   readonly topics: readonly string[] | null;
   /** Empty means that there is none any more. */
   readonly topicPattern: string | null;
+  /** [ACL-7] The topics that it may read now. Absent if it may read all. */
+  readonly readable?: readonly NamePattern[] | undefined;
   /** The partitions that it consumes now. Null means the same as before. */
   readonly owned: PartitionSet | null;
 }

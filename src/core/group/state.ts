@@ -1,5 +1,6 @@
 // The state of one consumer group and the events that change it. Its members are native (KIP-848) or classic, never
 // both. Only `replay` changes state, and the object has to persist the events that `replay` gets.
+import type { NamePattern } from "../access/grants.ts";
 import type { ConfigOverrides } from "../config-table.ts";
 import type { MemberState } from "../group-info.ts";
 import { type ClassicMember, type ClassicState, NO_CLASSIC_MEMBERS } from "./classic-state.ts";
@@ -28,6 +29,8 @@ export interface Member {
   readonly topics: readonly string[];
   /** All topics whose names match are subscribed to as well (RE2). */
   readonly topicPattern: string | null;
+  /** [ACL-7] The topics that it may read. Absent if it may read all. */
+  readonly readable?: readonly NamePattern[];
   readonly sessionTimeoutMs: number;
   readonly rebalanceTimeoutMs: number;
   readonly memberEpoch: number;

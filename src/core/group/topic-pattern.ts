@@ -1,6 +1,7 @@
 // Subscriptions by pattern (KIP-848's SubscribedTopicRegex). The syntax is RE2, matched in linear time and bounded in
 // size, so no pattern can hold an object up. A pattern matches a topic's whole name.
 import { RE2JS } from "re2js";
+import { isReadable, type NamePattern } from "../access/grants.ts";
 import { type Failure, fail } from "../errors.ts";
 import { MAX_TOPIC_PATTERN_INSTRUCTIONS, MAX_TOPIC_PATTERN_LENGTH } from "../limits.ts";
 
@@ -34,15 +35,29 @@ export function whyNotTopicPattern(pattern: string | null, field = "topicPattern
 export interface Subscription {
   readonly topics: readonly string[];
   readonly topicPattern: string | null;
+  /** [ACL-7] The topics that the member may read. Absent if it may read all. Others are not assigned to it. */
+  readonly readable?: readonly NamePattern[] | undefined;
 }
 
-export function subscribes({ topics, topicPattern }: Subscription, name: string): boolean {
-  return topics.includes(name) || (topicPattern !== null && compiled(topicPattern).matches(name));
+export function subscribes(
+  { topics, topicPattern, readable }: Subscription,
+  name: string,
+): boolean {
+  const isSubscribed =
+    topics.includes(name) || (topicPattern !== null && compiled(topicPattern).matches(name));
+  return isSubscribed && isReadable(readable, name);
 }
 
 export function isSameSubscription(a: Subscription, b: Subscription): boolean {
   const differing = new Set(a.topics).symmetricDifference(new Set(b.topics));
-  return differing.size === 0 && a.topicPattern === b.topicPattern;
+  return differing.size === 0 && a.topicPattern === b.topicPattern && hasSameRights(a, b);
+}
+
+export function hasSameRights(
+  a: Pick<Subscription, "readable">,
+  b: Pick<Subscription, "readable">,
+): boolean {
+  return JSON.stringify(a.readable) === JSON.stringify(b.readable);
 }
 
 /** Compiling takes far longer than matching, and a group's members mostly share one pattern. */

@@ -1,5 +1,7 @@
 // The Worker's part of reading: it takes batches and returns records.
+
 import { visitAnyBatch } from "../../compression/decode.ts";
+import { WORKER } from "../../core/access/caller.ts";
 import { attempt, unwrap } from "../../core/errors.ts";
 import { ANSWER_ITEM_BYTES, MAX_DECODED_FETCH_BYTES } from "../../core/limits.ts";
 import { damageError } from "../../core/log/damage.ts";
@@ -147,7 +149,7 @@ export function waitForRecords(
     resolve();
   };
   const timer = setTimeout(stop, waitMs);
-  const socket = stubTransport(env).openPartition(
+  const socket = stubTransport(env, WORKER).openPartition(
     { topic: "", topicId, partition },
     {
       opened: () =>

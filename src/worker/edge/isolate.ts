@@ -1,5 +1,6 @@
 // The state that this isolate keeps from one request to the next, all in one place. It is metadata and numbers, and
 // nothing that belongs to a request. The platform may discard it at any time.
+import type { StoredKey } from "../../core/access/stored-key.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
 import type { BrokerError } from "../../core/errors.ts";
 import { Ledger } from "../../core/ledger.ts";
@@ -41,6 +42,10 @@ interface Isolate {
   readonly usedPartitions: Map<string, true>;
   /** Groups that exist, and when the cluster said so. */
   readonly groups: Map<string, number>;
+  /** API keys by their ids, or that there is none, and when the cluster said so. */
+  readonly apiKeys: Map<string, { readonly key: StoredKey | null; readonly atMs: number }>;
+  /** The deployment's secrets by their names. They never change. */
+  readonly secrets: Map<string, string>;
   /** Producers that no request uses now. */
   idleProducers: PooledProducer[];
   /** Bodies that come in, requests that are worked on, and answers that go out. */
@@ -65,6 +70,8 @@ export const isolate: Isolate = {
   unknownTopicIds: new Map(),
   usedPartitions: new Map(),
   groups: new Map(),
+  apiKeys: new Map(),
+  secrets: new Map(),
   idleProducers: [],
   ...emptyHanded(),
   kafka: {
@@ -96,6 +103,8 @@ export function forgetEverything(): void {
   isolate.unknownTopicIds.clear();
   isolate.usedPartitions.clear();
   isolate.groups.clear();
+  isolate.apiKeys.clear();
+  isolate.secrets.clear();
   isolate.idleProducers = [];
   Object.assign(isolate, emptyHanded());
 }

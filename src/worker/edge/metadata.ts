@@ -93,13 +93,19 @@ async function refreshById(env: Env, topicId: string): Promise<Topic> {
   throw errorOf(found);
 }
 
-/** [FIL-1] Throws UNKNOWN_TOPIC_ID, or UNKNOWN_TOPIC_OR_PARTITION if the topic has no such partition. */
+/**
+ * [FIL-1] Throws UNKNOWN_TOPIC_ID, or UNKNOWN_TOPIC_OR_PARTITION if the topic has no such partition. [ACL-7] Where
+ * the caller was asked whether it may use the topic of a name, an id of another topic is as unknown as one of none.
+ */
 export async function assertPartitionById(
   env: Env,
   topicId: string,
+  name: string | null,
   partition: number,
 ): Promise<void> {
   let topic = await topicById(env, topicId);
+  if (name !== null && topic.name !== name)
+    throw new BrokerError("UNKNOWN_TOPIC_ID", `topic id ${topicId} is not that of topic ${name}`);
   if (partition >= topic.partitions) topic = await refreshById(env, topicId);
   if (partition >= topic.partitions) throw unknownPartition(topic, partition);
 }

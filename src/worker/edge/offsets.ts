@@ -8,6 +8,7 @@ import { readBatchHeader } from "../../core/log/record-batch.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import { type Env, groupStub, type PartitionStub } from "../../env.ts";
+import { assertMayUseTopic } from "./authorize.ts";
 import { lookAtGroup } from "./groups.ts";
 import { partitionAt, topicMetadata } from "./metadata.ts";
 import { PartitionUse } from "./partition-use.ts";
@@ -183,6 +184,9 @@ export async function resetGroup(
   const { group } = unwrap(
     await lookAtGroup(env, groupId, async (looked) => await looked.describe()),
   );
+  const named = "offsets" in request ? request.offsets.map(({ topic }) => topic) : request.topics;
+  const topics = named ?? group.offsets.map(({ topic }) => topic);
+  for (const topic of new Set(topics)) assertMayUseTopic(env, "READ", topic);
   if (group.members.length > 0) {
     throw new BrokerError(
       "NON_EMPTY_GROUP",

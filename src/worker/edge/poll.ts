@@ -1,6 +1,7 @@
 // Serves a member without a socket. Each request acknowledges the last answer, keeps the member's place in the group
 // and reads on. The Worker remembers nothing between two polls. The group knows what was committed and what was
 // delivered. If an answer is lost and its poll is repeated, the poll is answered from there again.
+import { readableTopics } from "../../core/access/grants.ts";
 import { leftOf } from "../../core/elapsed.ts";
 import { BrokerError, unwrap } from "../../core/errors.ts";
 import { unknownMember } from "../../core/group/admission.ts";
@@ -11,6 +12,7 @@ import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import { type Env, groupStub } from "../../env.ts";
 import type { AssignedPartition, InitialOffset } from "../../protocol/group-socket.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../../protocol/poll.ts";
+import { callerIn } from "./authorize.ts";
 import { waitForRecords } from "./fetch.ts";
 import { groupExists } from "./groups.ts";
 import { knowTopic, partitionAt, topicMetadata } from "./metadata.ts";
@@ -124,6 +126,7 @@ class PollingMember {
         clientId,
         topics,
         topicPattern,
+        readable: readableTopics(callerIn(this.#env)),
         sessionTimeoutMs,
         rebalanceTimeoutMs: DEFAULT_REBALANCE_TIMEOUT_MS,
         acks,

@@ -1,6 +1,8 @@
 // Sockets to the objects from inside the Worker, for the sessions that run there. An object's side of such a socket
 // hibernates like any other. Only this side keeps the session's invocation alive.
 
+import { OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
+import { type Caller, WORKER } from "../../core/access/caller.ts";
 import { type Env, groupStub } from "../../env.ts";
 import { listen, type Socket, type SocketEvents, type Transport } from "../../member/transport.ts";
 import { watchUrl } from "../../protocol/watch-socket.ts";
@@ -13,17 +15,19 @@ export function openWatch(
   memberId: string,
   events: SocketEvents,
 ): Socket {
-  return connect(() => groupStub(env, groupId), events, { url: watchUrl(memberId) });
+  const url = watchUrl(memberId);
+  return connect(() => groupStub(env, groupId), events, WORKER, { url });
 }
 
 type Fetcher = { fetch(input: string, init: RequestInit): Promise<Response> };
 
-export function stubTransport(env: Env): Transport {
+/** [ACL-7] The objects judge what comes over these sockets by what `caller` may do. */
+export function stubTransport(env: Env, caller: Caller): Transport {
   return {
-    openGroup: (groupId, events) => connect(() => groupStub(env, groupId), events),
+    openGroup: (groupId, events) => connect(() => groupStub(env, groupId), events, caller),
     openPartition: ({ topicId, partition }, events) => {
       const known = knowTopic(env, topicId);
-      return connect(() => partitionAt(env, topicId, partition), events, { after: known });
+      return connect(() => partitionAt(env, topicId, partition), events, caller, { after: known });
     },
   };
 }
@@ -31,13 +35,14 @@ export function stubTransport(env: Env): Transport {
 function connect(
   find: () => Fetcher,
   events: SocketEvents,
-  { url = "https://object/socket", after }: { url?: string; after?: Promise<void> } = {},
+  caller: Caller,
+  { url = OBJECT_SOCKET_URL, after }: { url?: string; after?: Promise<void> } = {},
 ): Socket {
   let socket: WebSocket | null = null;
   let isClosed = false;
   const open = async () => {
     await after;
-    const response = await find().fetch(url, { headers: { upgrade: "websocket" } });
+    const response = await find().fetch(url, upgradeFor(caller));
     const accepted = response.webSocket;
     if (accepted === null) throw new Error(`the object answered ${response.status}`);
     accepted.accept();

@@ -2,9 +2,18 @@
 import { Hono, type MiddlewareHandler } from "hono";
 import { BrokerError, preview } from "../../core/errors.ts";
 import { type Env, withRegion } from "../../env.ts";
-import { CONFIGS_PATH, GROUPS_PATH, PRODUCERS_PATH, TOPICS_PATH } from "../../protocol/paths.ts";
+import {
+  CONFIGS_PATH,
+  GROUPS_PATH,
+  KEYS_PATH,
+  ME_PATH,
+  PRODUCERS_PATH,
+  TOKENS_PATH,
+  TOPICS_PATH,
+} from "../../protocol/paths.ts";
 import { failingObjects } from "../../storage-health.ts";
 import { noticeClock } from "../edge/clock.ts";
+import { authorized, fromThisMachine } from "./access.ts";
 import { batches, producers } from "./batches.ts";
 import { SlowBodyError } from "./body.ts";
 import { configs } from "./configs.ts";
@@ -12,6 +21,7 @@ import { compressed, crossOrigin } from "./cross-origin.ts";
 import { groups } from "./groups.ts";
 import { keysOnlyForRecords } from "./idempotency-key.ts";
 import { kafka } from "./kafka.ts";
+import { keys, me, tokens } from "./keys.ts";
 import { noRoute } from "./methods.ts";
 import { openapi } from "./openapi.ts";
 import { polls } from "./poll.ts";
@@ -47,9 +57,11 @@ const withOrigin: MiddlewareHandler<{ Bindings: Env }> = async (context, next) =
 export const app = new Hono<{ Bindings: Env }>()
   .use(withClock)
   .use(withOrigin)
+  .use(fromThisMachine)
   .use(crossOrigin)
   .use(compressed)
   .use(wellFormedPath)
+  .use(authorized)
   .use(keysOnlyForRecords)
   .get("/health", (context) => {
     const failing = failingObjects();
@@ -62,6 +74,9 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(TOPICS_PATH, records)
   .route(TOPICS_PATH, batches)
   .route(PRODUCERS_PATH, producers)
+  .route(KEYS_PATH, keys)
+  .route(TOKENS_PATH, tokens)
+  .route(ME_PATH, me)
   .route(CONFIGS_PATH, configs)
   .route(TOPICS_PATH, partitionSockets)
   .route(TOPICS_PATH, streams)

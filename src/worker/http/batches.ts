@@ -5,6 +5,7 @@ import * as z from "zod";
 import { unwrap } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
 import { queryInteger } from "../../protocol/parse.ts";
+import { assertMayProduceSomewhere } from "../edge/authorize.ts";
 import { appendBatches } from "../edge/batches.ts";
 import { newProducerId } from "../edge/producer-pool.ts";
 import { readBytes } from "./body.ts";
@@ -31,6 +32,7 @@ export const batches = new Hono<{ Bindings: Env }>().post(
     }),
 );
 
-export const producers = new Hono<{ Bindings: Env }>().post("/", (context) =>
-  context.json({ producerId: newProducerId(), producerEpoch: 0 }, 201),
-);
+export const producers = new Hono<{ Bindings: Env }>().post("/", (context) => {
+  assertMayProduceSomewhere(context.env);
+  return context.json({ producerId: newProducerId(), producerEpoch: 0 }, 201);
+});

@@ -1,10 +1,18 @@
 // Adds to every answer what browsers and slow connections need: CORS, and compression of text.
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
+import type { Env } from "../../env.ts";
+import { allowedOrigins } from "../access/mode.ts";
 
-/** Pages of any origin may call, because there are no cookies that they could misuse. */
-const allowAll = cors({
-  origin: "*",
+/**
+ * [MODE-3] Pages of any origin may call, because there are no cookies that they could misuse. RIVULET_ALLOWED_ORIGINS
+ * bounds them. An open broker has turned away all that are not of this machine before.
+ */
+const allowPages = cors({
+  origin: (origin, context) => {
+    const allowed = allowedOrigins(context.env as Env);
+    return allowed.length === 0 ? "*" : allowed.includes(origin) ? origin : null;
+  },
   allowMethods: ["GET", "POST", "PATCH", "DELETE"],
   allowHeaders: [
     "content-type",
@@ -13,7 +21,7 @@ const allowAll = cors({
     "last-event-id",
     "authorization",
   ],
-  exposeHeaders: ["allow"],
+  exposeHeaders: ["allow", "www-authenticate", "retry-after"],
   maxAge: 86_400,
 });
 
@@ -23,7 +31,7 @@ function unlessUpgrade(handler: MiddlewareHandler): MiddlewareHandler {
     context.req.header("upgrade") === undefined ? handler(context, next) : next();
 }
 
-export const crossOrigin = unlessUpgrade(allowAll);
+export const crossOrigin = unlessUpgrade(allowPages);
 
 /** Accept-Encoding names gzip, with a weight above 0 or none. */
 const GZIP = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i;

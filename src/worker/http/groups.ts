@@ -14,8 +14,10 @@ import {
 import { clusterStub, type Env } from "../../env.ts";
 import { integer, queryInteger } from "../../protocol/parse.ts";
 import { topicList } from "../../protocol/plain-consumer.ts";
+import { assertMayUseTopic, mayUseGroup } from "../edge/authorize.ts";
 import { alterGroupConfig, forgetGroup, lookAtGroup } from "../edge/groups.ts";
 import { groupOffsets, type ResetRequest, resetGroup } from "../edge/offsets.ts";
+import { visibleGroup, visibleHistory } from "../edge/visible.ts";
 import { listAnswer, withAnswerRoom } from "./answer.ts";
 import { withJson } from "./in-progress.ts";
 import { groupParameter, query, timestampParameter } from "./parameters.ts";
@@ -100,17 +102,19 @@ const HISTORY_ENTRY_BYTES = 4_096;
 
 export const groups = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => {
-    const items = await clusterStub(context.env).groups();
+    const all = await clusterStub(context.env).groups();
+    const items = all.filter((groupId) => mayUseGroup(context.env, "DESCRIBE", groupId));
     return listAnswer({ field: "groups", items, toJson: (groupId) => ({ groupId }) });
   })
   .get("/:group", async (context) => {
-    const { group } = unwrap(
+    const { group: whole } = unwrap(
       await lookAtGroup(
         context.env,
         groupParameter(context.req.param("group")),
         async (group) => await group.describe(),
       ),
     );
+    const group = visibleGroup(context.env, whole);
     const { offsets: items, unreadable } = await groupOffsets(context.env, group);
     const { offsets: _, ...described } = group;
     const rest = unreadable.length === 0 ? described : { ...described, unreadable };
@@ -134,9 +138,10 @@ export const groups = new Hono<{ Bindings: Env }>()
   .get("/:group/history", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
     const { limit } = query(context.req.raw, historyQuery);
-    const { history } = unwrap(
+    const { history: whole } = unwrap(
       await lookAtGroup(context.env, groupId, async (group) => await group.history({ limit })),
     );
+    const history = visibleHistory(context.env, whole);
     const heldBytes = HISTORY_ENTRY_BYTES * history.length;
     const rest = { groupId };
     return listAnswer({
@@ -162,6 +167,7 @@ export const groups = new Hono<{ Bindings: Env }>()
   .delete("/:group/offsets", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
     const { topics } = query(context.req.raw, deleteOffsetsQuery);
+    for (const topic of topics) assertMayUseTopic(context.env, "READ", topic);
     unwrap(
       await lookAtGroup(
         context.env,

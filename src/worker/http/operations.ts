@@ -3,9 +3,11 @@ import * as z from "zod";
 import { ERRORS, type ErrorName } from "../../core/errors.ts";
 import { consumeQuery, streamQuery } from "../../protocol/plain-consumer.ts";
 import { pollSchema } from "../../protocol/poll.ts";
+import { NEEDS } from "./access.ts";
 import { batchesQuery } from "./batches.ts";
 import { alterConfigsSchema } from "./configs.ts";
 import { alterGroupSchema, deleteOffsetsQuery, historyQuery, resetSchema } from "./groups.ts";
+import { alterKeySchema, createKeySchema, createTokenSchema, deleteKeyQuery } from "./keys.ts";
 import { NDJSON } from "./lines.ts";
 import { deleteQuery, fetchQuery, offsetsQuery, produceQuery, produceSchema } from "./records.ts";
 import * as responses from "./responses.ts";
@@ -53,10 +55,11 @@ export interface DescribedAnswer {
 
 /** Every status that an operation may answer with, and the errors that it stands for. */
 export function answersOf(operation: Operation): DescribedAnswer[] {
-  const { path, status, otherStatuses = {}, errors, readsRecords = false } = operation;
+  const { method, path, status, otherStatuses = {}, errors, readsRecords = false } = operation;
   const hasBody = operation.body !== undefined || operation.bodyTypes !== undefined;
   const all = new Set<ErrorName>([
     ...COMMON_ERRORS,
+    ...accessErrors(method, path),
     ...(path.includes("{topic}") ? (["INVALID_TOPIC_EXCEPTION"] as const) : []),
     ...(path.includes("{group}") ? (["INVALID_GROUP_ID"] as const) : []),
     ...(hasBody ? (["MESSAGE_TOO_LARGE"] as const) : []),
@@ -71,6 +74,20 @@ export function answersOf(operation: Operation): DescribedAnswer[] {
       errors: [],
     })),
     ...Array.from(answers, ([each, names]) => ({ status: each, errors: names })),
+  ];
+}
+
+/** Returns the refusals of whoever may not call it. */
+function accessErrors(method: string, path: string): ErrorName[] {
+  const need = NEEDS[`${method.toUpperCase()} ${path.replaceAll(/\{(\w+)\}/g, ":$1")}`];
+  // An open broker turns away whoever is not on its machine, whatever is asked.
+  if (need === undefined || need === "nothing") return ["CLUSTER_AUTHORIZATION_FAILED"];
+  return [
+    "SASL_AUTHENTICATION_FAILED",
+    "NETWORK_EXCEPTION",
+    "TOPIC_AUTHORIZATION_FAILED",
+    "GROUP_AUTHORIZATION_FAILED",
+    "CLUSTER_AUTHORIZATION_FAILED",
   ];
 }
 
@@ -272,6 +289,57 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "A producer id that nobody else has",
     status: 201,
     response: responses.producer,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/v1/me",
+    summary: "Who calls, and what it may do",
+    status: 200,
+    response: responses.me,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/v1/keys",
+    summary: "List API keys, without their secrets",
+    status: 200,
+    response: responses.keys,
+    errors: [],
+  },
+  {
+    method: "post",
+    path: "/v1/keys",
+    summary: "Make an API key; its text is shown only here",
+    body: createKeySchema,
+    status: 201,
+    response: responses.createdKey,
+    errors: [],
+  },
+  {
+    method: "patch",
+    path: "/v1/keys/{id}",
+    summary: "Change what an API key may do, or when it expires",
+    body: alterKeySchema,
+    status: 200,
+    response: responses.key,
+    errors: ["RESOURCE_NOT_FOUND"],
+  },
+  {
+    method: "delete",
+    path: "/v1/keys/{id}",
+    summary: "Revoke an API key",
+    query: deleteKeyQuery,
+    status: 204,
+    errors: ["RESOURCE_NOT_FOUND"],
+  },
+  {
+    method: "post",
+    path: "/v1/tokens",
+    summary: "Make a token for a browser, with at most the caller's rights",
+    body: createTokenSchema,
+    status: 200,
+    response: responses.createdToken,
     errors: [],
   },
   {

@@ -6,6 +6,7 @@ import type { Env } from "../../env.ts";
 import { toJsonRecord } from "../../protocol/json-record.ts";
 import { parse, parseJson } from "../../protocol/parse.ts";
 import { pollSchema } from "../../protocol/poll.ts";
+import { assertMayUseTopic } from "../edge/authorize.ts";
 import { leave, type PollResult, poll } from "../edge/poll.ts";
 import { readText } from "./body.ts";
 import { groupParameter, topicParameter } from "./parameters.ts";
@@ -14,7 +15,7 @@ export const polls = new Hono<{ Bindings: Env }>().post("/:group/poll", async (c
   const groupId = groupParameter(context.req.param("group"));
   const body = parse(pollSchema, parseJson(await readText(context.req.raw), "the body"));
   for (const topic of [...body.topics, ...body.ack.map((each) => each.topic)])
-    topicParameter(topic);
+    assertMayUseTopic(context.env, "READ", topicParameter(topic));
   const { pattern = null } = body;
   const invalid = whyNotTopicPattern(pattern, "pattern");
   if (invalid !== null) throw errorOf(invalid);

@@ -40,6 +40,9 @@ export function problemResponse(error: unknown, extra: object = {}, status?: num
   const body = { ...problem, ...(status === undefined ? {} : { status }), ...extra };
   return new Response(JSON.stringify(body), {
     status: body.status,
-    headers: { "content-type": PROBLEM_TYPE },
+    headers: {
+      "content-type": PROBLEM_TYPE,
+      ...(body.status === 401 ? { "www-authenticate": "Bearer" } : {}),
+    },
   });
 }

@@ -189,3 +189,34 @@ export const polled = z.strictObject({
   missing: z.array(z.string()).exactOptional(),
   unreadable: z.array(refusedPlace).exactOptional(),
 });
+
+const operations = z.array(z.string());
+const pattern = z.union([
+  z.strictObject({ exact: z.string() }),
+  z.strictObject({ prefix: z.string() }),
+]);
+const grants = z.array(
+  z.union([
+    z.strictObject({ topics: pattern, operations }),
+    z.strictObject({ groups: pattern, operations }),
+    z.strictObject({ cluster: operations }),
+  ]),
+);
+const keyFields = {
+  id: z.string(),
+  principal: z.string(),
+  grants,
+  createdAt: z.string(),
+  expiresAt: z.string().nullable(),
+  lastUsed: z.string().nullable(),
+};
+export const key = z.strictObject(keyFields);
+export const keys = z.strictObject({ keys: z.array(key) });
+export const createdKey = z.strictObject({ ...keyFields, key: z.string() });
+export const createdToken = z.strictObject({ token: z.string(), expiresAt: z.string() });
+export const me = z.strictObject({
+  principal: z.string(),
+  grants,
+  keyId: z.string().exactOptional(),
+  expiresAt: z.string().exactOptional(),
+});

@@ -2,6 +2,7 @@
 // Worker code runs per record. The plain consumer is a session in this Worker.
 import { type Context, Hono } from "hono";
 import * as z from "zod";
+import { OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf, type Failure, isErrorName } from "../../core/errors.ts";
 import { whyNotTopicPattern } from "../../core/group/topic-pattern.ts";
@@ -12,6 +13,7 @@ import {
   socketVersion,
 } from "../../protocol/plain-consumer.ts";
 import { selectVersion } from "../../protocol/version.ts";
+import { assertMayUseTopic, callerIn } from "../edge/authorize.ts";
 import { assertPartitionById, atPartition, partitionAt, topicMetadata } from "../edge/metadata.ts";
 import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
 import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
@@ -23,7 +25,7 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
     const groupId = groupParameter(context.req.param("group"));
     requireUpgrade(context);
     const { v } = query(context.req.raw, groupSocketQuery);
-    return passOn(context, v, () => groupStub(context.env, groupId).fetch(context.req.raw));
+    return passOn(context, v, groupStub(context.env, groupId));
   })
   .get("/:group/consume", async (context) => {
     const groupId = groupParameter(context.req.param("group"));
@@ -34,7 +36,10 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
         "INVALID_REQUEST",
         "topics: must name at least one topic, or there must be a pattern; got nothing",
       );
-    for (const topic of topics) await topicMetadata(context.env, topic);
+    for (const topic of topics) {
+      assertMayUseTopic(context.env, "READ", topic);
+      await topicMetadata(context.env, topic);
+    }
     const invalid = whyNotTopicPattern(pattern ?? null, "pattern");
     if (invalid !== null) throw errorOf(invalid);
     requireUpgrade(context);
@@ -90,10 +95,9 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
     const partition = partitionParameter(context.req.param("partition"));
     const { topicId, v } = query(context.req.raw, partitionSocketQuery);
     requireUpgrade(context);
-    const open = (id: string) =>
-      passOn(context, v, () => partitionAt(context.env, id, partition).fetch(context.req.raw));
+    const open = (id: string) => passOn(context, v, partitionAt(context.env, id, partition));
     if (topicId === undefined) return atPartition(context.env, topic, partition, open);
-    await assertPartitionById(context.env, topicId, partition);
+    await assertPartitionById(context.env, topicId, topic, partition);
     return open(topicId);
   },
 );
@@ -119,14 +123,17 @@ function versionHeaders(context: EdgeContext, v: number | undefined): Record<str
 
 const SUBPROTOCOLS = "sec-websocket-protocol";
 
-/** Passes an upgrade on. An object refuses it with its failure as JSON, which becomes a problem. */
+/**
+ * [ACL-7] Passes an upgrade on, with who asks and nothing else of the request. An object refuses it with its failure as
+ * JSON, which becomes a problem.
+ */
 async function passOn(
   context: EdgeContext,
   v: number | undefined,
-  open: () => Promise<Response>,
+  object: DurableObjectStub,
 ): Promise<Response> {
   const headers = versionHeaders(context, v);
-  const response = await open();
+  const response = await object.fetch(OBJECT_SOCKET_URL, upgradeFor(callerIn(context.env)));
   const { webSocket } = response;
   if (response.status === 101) return new Response(null, { status: 101, webSocket, headers });
   const failure = (await response.json()) as Partial<Failure>;

@@ -6,6 +6,7 @@ import type { Topic } from "../../core/cluster/topics.ts";
 import { unwrap } from "../../core/errors.ts";
 import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
+import { assertMayCreateTopic, assertMayUseTopic, mayUseTopic } from "../edge/authorize.ts";
 import { refresh } from "../edge/metadata.ts";
 import { alterTopic, createTopic, deleteTopic, listTopics } from "../edge/topics.ts";
 import { listAnswer } from "./answer.ts";
@@ -45,12 +46,14 @@ export const topics = new Hono<{ Bindings: Env }>()
   .post("/", (context) =>
     withJson(context.req.raw, createTopicSchema, async (body) => {
       const { name, partitions = DEFAULT_PARTITIONS, config: overrides = {} } = body;
+      assertMayCreateTopic(context.env, name);
       const { topic } = unwrap(await createTopic(context.env, { name, partitions, overrides }));
       return context.json(topicJson(topic), 201);
     }),
   )
   .get("/", async (context) => {
-    const items = await listTopics(context.env);
+    const all = await listTopics(context.env);
+    const items = all.filter(({ name }) => mayUseTopic(context.env, "DESCRIBE", name));
     const heldBytes = TOPIC_BYTES * items.length;
     return listAnswer({ field: "topics", items, toJson: topicJson, heldBytes });
   })
@@ -61,6 +64,9 @@ export const topics = new Hono<{ Bindings: Env }>()
   .patch("/:topic", (context) => {
     const name = topicParameter(context.req.param("topic"));
     return withJson(context.req.raw, alterTopicSchema, async (body) => {
+      if (body.config !== undefined) assertMayUseTopic(context.env, "ALTER_CONFIGS", name);
+      if (body.partitions !== undefined || body.config === undefined)
+        assertMayUseTopic(context.env, "ALTER", name);
       const topic = await alterTopic(context.env, { name, ...body });
       return context.json(topicJson(topic));
     });

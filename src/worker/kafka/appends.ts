@@ -2,6 +2,7 @@
 // of the call that it replaces, and the whole socket is one of the calls that an invocation may make. A partition
 // that is appended to only now and then gets plain calls.
 
+import { WORKER } from "../../core/access/caller.ts";
 import { isWithin } from "../../core/elapsed.ts";
 import { BrokerError, isErrorName } from "../../core/errors.ts";
 import { MAX_KAFKA_APPEND_SOCKETS } from "../../core/limits.ts";
@@ -80,7 +81,7 @@ export class Appends {
   #open(topicId: string, partition: number): AppendSocket {
     return new AppendSocket({
       open: (events) =>
-        stubTransport(this.#env).openPartition({ topic: "", topicId, partition }, events),
+        stubTransport(this.#env, WORKER).openPartition({ topic: "", topicId, partition }, events),
       onIdle: () => {},
       parse: (text) => JSON.parse(text),
       refused: (answer) => refusedBy(answer as AppendErrorMessage),

@@ -2,6 +2,7 @@
 // reader, into a feed of this connection, within a window, and the feed answers the fetch. So a partition without news
 // sleeps however often it is fetched from, and one with a backlog has the next answer ready [KFK-4].
 
+import { WORKER } from "../../core/access/caller.ts";
 import { isWithin } from "../../core/elapsed.ts";
 import { BrokerError, ERRORS, type ErrorName } from "../../core/errors.ts";
 import {
@@ -214,7 +215,7 @@ export class Feed {
     this.#partition = partition;
     this.#memory = memory;
     this.#wake = wake;
-    this.#socket = stubTransport(env).openPartition(
+    this.#socket = stubTransport(env, WORKER).openPartition(
       { topic: "", topicId, partition },
       {
         opened: () => {

@@ -15,16 +15,22 @@ import type {
   TopicRecords,
 } from "../../admin/service.ts";
 import { MAX_TOPICS_PER_BATCH } from "../../core/limits.ts";
-import type { Env } from "../../env.ts";
+import { type Env, withCaller } from "../../env.ts";
 import { fromJsonRecord, type JsonRecordInput } from "../../protocol/json-record.ts";
 import { recordList } from "../../protocol/json-record-schema.ts";
 import { integer, parse } from "../../protocol/parse.ts";
 import { outcomesOfTopics, type RecordOutcome } from "../../protocol/record-outcome.ts";
+import { callerOf } from "../access/authenticate.ts";
+import { isOpen } from "../access/mode.ts";
 import { isRefused, refusalOf } from "../edge/append.ts";
+import { assertMayUseTopic } from "../edge/authorize.ts";
 import { outcomeOf, produce } from "../edge/produce.ts";
 import { app } from "../http/app.ts";
+import { credentialOf } from "../http/credential.ts";
+import { problemResponse } from "../http/problem.ts";
 import { RpcAdmin } from "./admin.ts";
 import { overRpc } from "./errors.ts";
+import { callerOfProps } from "./props.ts";
 
 const inputSchema = z.strictObject({
   records: recordList,
@@ -63,11 +69,28 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
   }
 
   get admin(): RpcAdmin {
-    return new RpcAdmin((request) => this.fetch(request));
+    const own = this.#own;
+    return new RpcAdmin(async (request) => app.fetch(request, own, this.ctx));
   }
 
+  /**
+   * [RPC-5] Asks who calls as for a request from outside: an app may pass on what browsers send. An open broker asks
+   * nobody, and no web page reaches it in this way.
+   */
   override async fetch(request: Request): Promise<Response> {
-    return app.fetch(request, this.env, this.ctx);
+    try {
+      const env = isOpen(this.env)
+        ? withCaller(this.env, await callerOf(this.env, credentialOf(request)))
+        : this.env;
+      return await app.fetch(request, env, this.ctx);
+    } catch (error) {
+      return problemResponse(error);
+    }
+  }
+
+  /** [RPC-5] Whoever deploys a Worker with a binding chooses who it is: by its `props`, or else it may do everything. */
+  get #own(): Env {
+    return withCaller(this.env, callerOfProps(this.ctx.props));
   }
 
   async #produce(
@@ -75,7 +98,9 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
     records: readonly JsonRecordInput[],
     { expectedOffset, idempotencyKey }: ProduceOptions,
   ): Promise<RecordOutcome[]> {
-    const results = await produce(this.env, topic, records.map(fromJsonRecord), {
+    const own = this.#own;
+    assertMayUseTopic(own, "WRITE", topic);
+    const results = await produce(own, topic, records.map(fromJsonRecord), {
       expectedOffset,
       idempotencyKey,
       random: Math.random,

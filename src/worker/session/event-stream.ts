@@ -15,6 +15,7 @@ import { type ApplicationEffect, ConsumerDriver } from "../../member/consumer-dr
 import type { ReaderPlace } from "../../member/places.ts";
 import { toJsonRecord } from "../../protocol/json-record.ts";
 import { type RecordFilter, recordFilter } from "../../protocol/record-filter.ts";
+import { callerIn } from "../edge/authorize.ts";
 import { recordBytes } from "../edge/fetch.ts";
 import { isolate } from "../edge/isolate.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
@@ -84,7 +85,7 @@ export class EventStream {
         isFull: this.#room.isFull,
         commitIntervalMs: 0,
       },
-      stubTransport(env),
+      stubTransport(env, callerIn(env)),
       (effect) => this.#onEffect(effect),
     );
     this.body = new ReadableStream<Uint8Array>(

@@ -1,6 +1,7 @@
 // A plain WebSocket client's membership. It is the same consumer core as the SDK's, over sockets to the objects, and it
 // speaks JSON to the client. The client sends no heartbeats. It counts as dead when its socket breaks, or when it holds
 // unacknowledged records and has sent nothing for a session timeout [PLN-4].
+
 import type * as z from "zod";
 import type { Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, ERRORS } from "../../core/errors.ts";
@@ -34,6 +35,7 @@ import {
 } from "../../protocol/plain-consumer.ts";
 import { type RecordFilter, recordFilter } from "../../protocol/record-filter.ts";
 import { unsentBytes } from "../../protocol/unsent.ts";
+import { callerIn } from "../edge/authorize.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { after } from "../edge/timer.ts";
 import { watchGrowth } from "./growth.ts";
@@ -139,7 +141,7 @@ export class PlainConsumerSession {
 
   /** Learns topic ids from the partitions that are read, because the application is told only names. */
   #transport(env: Env): Transport {
-    const transport = stubTransport(env);
+    const transport = stubTransport(env, callerIn(env));
     return {
       ...transport,
       openPartition: (place, events) => {

@@ -124,6 +124,7 @@ test("[VER-10] calls that store something anew each time are not repeated, and t
   expect(once.sort()).toEqual([
     "append",
     "createTopic",
+    "deleteApiKey",
     "deleteTopic",
     "destroy",
     "joinClassic",

@@ -26,7 +26,11 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
     autoCreateTopics: true,
     numPartitions: 3,
     trace: undefined,
+    isOpen: false,
+    variables: { RIVULET_ROOT_KEY: 'a "key"' },
   });
+  expect(config).not.toContain("RIVULET_OPEN");
+  expect(config).toContain('(name = "RIVULET_ROOT_KEY", text = "a \\"key\\"")');
   for (const [, name, className] of bindings) {
     expect(config).toContain(`(name = "${name}", durableObjectNamespace = "${className}")`);
     expect(config).toMatch(new RegExp(`className = "${className}", .* enableSql = true`));
@@ -39,7 +43,15 @@ test("[SYS-1] a folder or a path with quotes does not break the configuration", 
   const paths = { bundlePath: 'a"b\\c', storagePath: "/ä ö" };
   const ports = { host: "::1", port: 1, kafkaPorts: [2], kafkaAdvertise: "b:1,c:2" };
   const topics = { autoCreateTopics: true, numPartitions: 3 };
-  const config = workerdConfig({ ...paths, ...ports, ...topics, trace: "1" });
+  const config = workerdConfig({
+    ...paths,
+    ...ports,
+    ...topics,
+    trace: "1",
+    isOpen: true,
+    variables: {},
+  });
+  expect(config).toContain('(name = "RIVULET_OPEN", text = "loopback")');
   expect(config).toContain('address = "[::1]:2", tcp = ()');
   expect(config).toContain('(name = "KAFKA_ADVERTISE", text = "b:1,c:2")');
   expect(config).toContain('embed "a\\"b\\\\c"');

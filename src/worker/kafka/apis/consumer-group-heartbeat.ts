@@ -7,9 +7,11 @@
 // - `rackId` is ignored.
 // - While nothing changes, the connection repeats the group's last answer, so that the group can sleep [KFK-20].
 
+import { readableTopics } from "../../../core/access/grants.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { ASSIGNORS } from "../../../core/group/assignor/assignors.ts";
 import { equalSets, toSet } from "../../../core/group/partition-key.ts";
+import { callerIn } from "../../edge/authorize.ts";
 import { api, type RequestOf } from "../api.ts";
 import { type RequestContext, service } from "../context.ts";
 import { codeOf } from "../errors.ts";
@@ -126,6 +128,7 @@ async function ask(request: Request, context: RequestContext) {
         rebalanceTimeoutMs,
         topics: request.subscribedTopicNames,
         topicPattern: request.subscribedTopicRegex,
+        readable: readableTopics(callerIn(context.env)),
         owned:
           request.topicPartitions?.map(({ topicId, partitions }) => ({
             topicId,

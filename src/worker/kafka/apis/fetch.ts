@@ -239,7 +239,7 @@ async function sourceOf(
     if (partition < 0)
       throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `partition is ${partition}`);
     if (version >= FIRST_BY_ID) {
-      await assertPartitionById(env, topicId, partition);
+      await assertPartitionById(env, topicId, null, partition);
       return feedOf(topicId, asked, context);
     }
     const found = await topicWithPartition(env, name, partition);

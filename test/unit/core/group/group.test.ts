@@ -380,6 +380,14 @@ add(
   "ok",
   "ok",
 );
+add(
+  "alterRights of nobody",
+  { type: "alterRights", memberId: "nobody", readable: [] },
+  "UNKNOWN_MEMBER_ID",
+  "UNKNOWN_MEMBER_ID",
+  "UNKNOWN_MEMBER_ID",
+  "UNKNOWN_MEMBER_ID",
+);
 add("expire", { type: "expire" }, "ok", "ok", "ok", "ok");
 add("wake", { type: "wake", isAnyoneMissing: true }, "ok", "ok", "ok", "ok");
 add("beginSessionsAnew", { type: "beginSessionsAnew" }, "ok", "ok", "ok", "ok");
@@ -391,6 +399,7 @@ describe("a request", () => {
       ...{ leave: true, leavePolling: true, joinClassic: true, syncClassic: true },
       ...{ heartbeatClassic: true, leaveClassic: true, learnTopics: true, lost: true },
       ...{ commitOffsets: true, resetOffsets: true, deleteOffsets: true, deletePositions: true },
+      ...{ alterRights: true },
       ...{ alterConfig: true, changeTopic: true, expire: true, wake: true },
       beginSessionsAnew: true,
     };

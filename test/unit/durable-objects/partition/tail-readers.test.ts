@@ -37,20 +37,22 @@ class Partition {
   readonly log = new PartitionLog(new MemoryLogStore(), configOf());
   readonly storage = nodeSql();
   readonly sockets: TestedSocket[] = [];
+  /** False if no socket may be sent records. */
+  mayRead = true;
   store: PartitionStore;
   readers: TailReaders;
 
   constructor(records = 0) {
     this.store = new PartitionStore(this.storage, PARTITION);
     this.store.setTopic(TOPIC);
-    this.readers = new TailReaders(this.log, this.store, []);
+    this.readers = new TailReaders(this.log, this.store, [], () => this.mayRead);
     for (let i = 0; i < records; i++) this.append();
   }
 
   /** As after an eviction: only what is in the sockets' attachments and in the storage is left. */
   evict(): void {
     this.store = new PartitionStore(this.storage, PARTITION);
-    this.readers = new TailReaders(this.log, this.store, this.sockets);
+    this.readers = new TailReaders(this.log, this.store, this.sockets, () => this.mayRead);
   }
 
   /** One batch of one record, published to the readers. */

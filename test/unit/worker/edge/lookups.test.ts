@@ -156,17 +156,17 @@ describe("topics", () => {
   );
 
   test("[CLU-3] a partition beyond those that are known has the cluster asked, once", async () => {
-    await assertPartitionById(env, "id", 0);
+    await assertPartitionById(env, "id", null, 0);
     expect(asked).toEqual(["id"]);
     const refused = {
       code: "UNKNOWN_TOPIC_OR_PARTITION",
       message: expect.stringContaining("0 to 0"),
     };
-    await expect(assertPartitionById(env, "id", 1)).rejects.toMatchObject(refused);
+    await expect(assertPartitionById(env, "id", null, 1)).rejects.toMatchObject(refused);
     expect(asked).toHaveLength(2);
     topics = [topic("t", "id", 2)];
-    await assertPartitionById(env, "id", 1);
-    await assertPartitionById(env, "id", 1);
+    await assertPartitionById(env, "id", null, 1);
+    await assertPartitionById(env, "id", null, 1);
     expect(asked).toHaveLength(3);
     await atPartition(env, "t", 1, async () => null);
     expect(asked).toHaveLength(3);

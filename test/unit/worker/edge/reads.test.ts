@@ -1,10 +1,13 @@
 // What the Worker reads of a log for a client, and of the logs of a group: where it begins, where it ends, and what it
 // tells of positions.
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import { concatBytes } from "../../../../src/core/bytes.ts";
 import { type ErrorName, fail } from "../../../../src/core/errors.ts";
 import type { GroupDescription } from "../../../../src/core/group/describe.ts";
 import type { Env } from "../../../../src/env.ts";
+import { withCaller } from "../../../../src/env.ts";
 import { decodeFrom, waitForRecords } from "../../../../src/worker/edge/fetch.ts";
 import {
   groupOffsets,
@@ -301,10 +304,11 @@ describe("a reset", () => {
         highWatermark: 8,
       }),
     };
-    const env = brokerOf(
+    const broker = brokerOf(
       { t: 2, other: 1 },
       { partition: partition as never, group: { describe, resetOffsets } as never },
     );
+    const env = withCaller(broker, ANYBODY);
     return { env, resetOffsets };
   }
 

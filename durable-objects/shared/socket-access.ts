@@ -1,0 +1,80 @@
+// Whether the credential of each socket is still good.
+//
+// A credential that has expired is noticed before anything is sent or done. An API key is looked up again once
+// SOCKET_KEY_AGE_MS have passed, on the socket's next activity: a revoked key closes it, and a changed one changes its
+// rights. Nobody waits for that look-up, because messages of one socket must not overtake each other.
+import { type Caller, hasExpired } from "../../src/core/access/caller.ts";
+import { callerOfKey } from "../../src/core/access/stored-key.ts";
+import { SOCKET_KEY_AGE_MS } from "../../src/core/limits.ts";
+import { clusterStub, type Env } from "../../src/env.ts";
+import { CLOSE_UNAUTHENTICATED } from "../../src/protocol/close-codes.ts";
+import { close, type ObjectSocket } from "./socket.ts";
+import { attachState, callerOn, setCaller } from "./socket-caller.ts";
+
+/** The parts of an object that are needed here. */
+export interface AccessParts {
+  readonly env: Env;
+  waitUntil(promise: Promise<unknown>): void;
+  /** The socket was closed, because its credential is good no more. */
+  ended(socket: ObjectSocket): void;
+  /** The API key of the socket has other rights now. */
+  changed(socket: ObjectSocket): void;
+}
+
+export class SocketAccess {
+  readonly #parts: AccessParts;
+  /** When the API key of each socket was last known to be good. After a start of the object that is not known. */
+  readonly #checkedMs = new WeakMap<ObjectSocket, number>();
+
+  constructor(parts: AccessParts) {
+    this.#parts = parts;
+  }
+
+  /** Notes who opened a socket that was accepted just now. */
+  admit(socket: ObjectSocket, caller: Caller, nowMs: number): void {
+    setCaller(socket, caller);
+    this.#checkedMs.set(socket, nowMs);
+  }
+
+  /** False if the credential has expired. The socket is closed then. */
+  isGood(socket: ObjectSocket, nowMs: number): boolean {
+    const caller = callerOn(socket);
+    if (hasExpired(caller, nowMs)) {
+      this.#end(socket, "the credential has expired");
+      return false;
+    }
+    if (caller.keyId !== null) this.#lookAgain(socket, caller, caller.keyId, nowMs);
+    return true;
+  }
+
+  /** Closes the sockets that were opened with a revoked key. */
+  revoke(sockets: readonly ObjectSocket[]): void {
+    for (const socket of sockets) this.#end(socket, "the API key was revoked");
+  }
+
+  #lookAgain(socket: ObjectSocket, caller: Caller, keyId: string, nowMs: number): void {
+    const checkedMs = this.#checkedMs.get(socket) ?? 0;
+    if (nowMs - checkedMs < SOCKET_KEY_AGE_MS && nowMs >= checkedMs) return;
+    this.#checkedMs.set(socket, nowMs);
+    // If the cluster is out of reach, the socket goes on, and asks again later.
+    this.#parts.waitUntil(this.#renew(socket, caller, keyId).catch(() => {}));
+  }
+
+  async #renew(socket: ObjectSocket, caller: Caller, keyId: string): Promise<void> {
+    const { key } = await clusterStub(this.#parts.env).apiKey({ id: keyId });
+    if (key === null) return this.#end(socket, "the API key was revoked");
+    const renewed = callerOfKey(key);
+    if (JSON.stringify(renewed) === JSON.stringify(caller)) return;
+    setCaller(socket, renewed);
+    const { caller: _old, ...state } = (socket.deserializeAttachment() ?? {}) as {
+      caller?: unknown;
+    };
+    attachState(socket, state);
+    this.#parts.changed(socket);
+  }
+
+  #end(socket: ObjectSocket, why: string): void {
+    close(socket, CLOSE_UNAUTHENTICATED, `SASL_AUTHENTICATION_FAILED: ${why}`);
+    this.#parts.ended(socket);
+  }
+}

@@ -1,0 +1,39 @@
+// Who opens a socket to an object. The Worker has found that out, and tells it in a header of a request that it makes
+// itself: nothing of the client's request comes along, so no client can say who it is in this way.
+import * as z from "zod";
+import { type Caller, NOBODY } from "../core/access/caller.ts";
+import { grantsSchema } from "../protocol/grants.ts";
+import { parseJson } from "../protocol/parse.ts";
+
+export const CALLER_HEADER = "x-rivulet-caller";
+
+/** The path says nothing. An object's name says which object it is. */
+export const OBJECT_SOCKET_URL = "https://object/socket";
+
+const sentCaller = z.object({
+  principal: z.string(),
+  grants: grantsSchema,
+  expiresAtMs: z.number().nullable(),
+  keyId: z.string().nullable(),
+});
+
+/** Returns what to fetch an object's socket with, on behalf of this caller. */
+export function upgradeFor(caller: Caller): { headers: Record<string, string> } {
+  const { principal, grants, expiresAtMs, keyId } = caller;
+  const text = JSON.stringify({ principal, grants, expiresAtMs, keyId });
+  return { headers: { upgrade: "websocket", [CALLER_HEADER]: asciiOf(text) } };
+}
+
+/** Returns the caller in the header. [ACL-7] Without it, it is somebody who may do nothing. */
+export function callerOfUpgrade(request: Pick<Request, "headers">): Caller {
+  const text = request.headers.get(CALLER_HEADER);
+  return text === null ? NOBODY : sentCaller.parse(parseJson(text, CALLER_HEADER));
+}
+
+/** A header carries ASCII. JSON has an escape for everything else. */
+function asciiOf(json: string): string {
+  return json.replace(
+    /[^\x20-\x7e]/g,
+    (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+}

@@ -1,0 +1,35 @@
+// Whoever makes a request, as its credential says.
+import { type Principal, ROLES } from "./grants.ts";
+
+export interface Caller extends Principal {
+  /** When the credential expires, in milliseconds since the epoch. Null if it never does. */
+  readonly expiresAtMs: number | null;
+  /** The API key that it came with. Null for the root's key, for tokens, and for nobody's. */
+  readonly keyId: string | null;
+}
+
+/** A caller without a credential, where none is asked for: a developer's machine. The name is Kafka's. */
+export const ANYBODY: Caller = {
+  principal: "User:ANONYMOUS",
+  grants: ROLES.admin,
+  expiresAtMs: null,
+  keyId: null,
+};
+
+/** A caller with the root's key. */
+export const ROOT: Caller = { ...ANYBODY, principal: "User:root" };
+
+/** The Worker itself, for connections to objects over which only it speaks. It judges what it sends before. */
+export const WORKER: Caller = { ...ANYBODY, principal: "User:worker" };
+
+/** A caller that may do nothing: whoever has not said who it is where that is asked for. */
+export const NOBODY: Caller = { ...ANYBODY, grants: [] };
+
+/** True if a token says who calls. A token always expires, and belongs to no key. */
+export function isToken({ keyId, expiresAtMs }: Caller): boolean {
+  return keyId === null && expiresAtMs !== null;
+}
+
+export function hasExpired({ expiresAtMs }: Pick<Caller, "expiresAtMs">, nowMs: number): boolean {
+  return expiresAtMs !== null && nowMs >= expiresAtMs;
+}

@@ -1,0 +1,181 @@
+// Grants: what a principal may do. There are only permissions: what no grant allows is refused. One function decides,
+// and every way in asks it.
+import type { ErrorName } from "../errors.ts";
+import { includes, OPERATIONS_OF, type Operation, type ResourceType } from "./operations.ts";
+
+/** One name, or all names that begin like this. The empty prefix means all names. */
+export type NamePattern = { readonly exact: string } | { readonly prefix: string };
+
+/** A permission, as API keys and tokens carry it. The names are on disk and on the wire. */
+export type Grant =
+  | { readonly topics: NamePattern; readonly operations: readonly Operation[] }
+  | { readonly groups: NamePattern; readonly operations: readonly Operation[] }
+  | { readonly cluster: readonly Operation[] };
+
+/** A topic or group by its name, or the cluster. */
+export interface Resource {
+  readonly type: ResourceType;
+  readonly name: string;
+}
+
+/** The name is Kafka's. */
+export const CLUSTER: Resource = { type: "cluster", name: "kafka-cluster" };
+
+export function topicResource(name: string): Resource {
+  return { type: "topic", name };
+}
+
+export function groupResource(name: string): Resource {
+  return { type: "group", name };
+}
+
+/** Whoever acts: a name, and what it may do. */
+export interface Principal {
+  /** Kafka's form: a type, a colon and a name, such as `User:alice`. */
+  readonly principal: string;
+  readonly grants: readonly Grant[];
+}
+
+/** True if a grant of the principal allows the operation on the resource. */
+export function isAllowed(
+  { grants }: Pick<Principal, "grants">,
+  operation: Operation,
+  { type, name }: Resource,
+): boolean {
+  return grants.some((grant) => {
+    const [grantedType, pattern, operations] = partsOf(grant);
+    return (
+      grantedType === type &&
+      operations.some((granted) => includes(granted, operation)) &&
+      (pattern === null || isMatch(pattern, name))
+    );
+  });
+}
+
+/**
+ * True if the principal may do this to some topic, whatever its name. Kafka gives a producer id to whoever may write
+ * to any topic.
+ */
+export function isAllowedSomewhere(
+  { grants }: Pick<Principal, "grants">,
+  operation: Operation,
+  type: ResourceType,
+): boolean {
+  return grants.some((grant) => {
+    const [grantedType, , operations] = partsOf(grant);
+    return grantedType === type && operations.some((granted) => includes(granted, operation));
+  });
+}
+
+/** Returns the operations that the principal may do to the resource. */
+export function allowedOperations(
+  principal: Pick<Principal, "grants">,
+  resource: Resource,
+): Operation[] {
+  return OPERATIONS_OF[resource.type].filter((operation) =>
+    isAllowed(principal, operation, resource),
+  );
+}
+
+/**
+ * Returns the first of these grants that goes beyond the principal's own, or null. A grant is within another one if
+ * every name that it fits is fitted by the other, and every operation is included.
+ */
+export function grantBeyond(
+  { grants }: Pick<Principal, "grants">,
+  wanted: readonly Grant[],
+): Grant | null {
+  const own = grants.map(partsOf);
+  const isWithin = (grant: Grant): boolean => {
+    const [type, pattern, operations] = partsOf(grant);
+    const each = operations.flatMap((operation) =>
+      operation === "ALL" ? OPERATIONS_OF[type] : [operation],
+    );
+    return each.every((operation) =>
+      own.some(
+        ([ownType, ownPattern, ownOperations]) =>
+          ownType === type &&
+          (ownPattern === null || (pattern !== null && isNarrower(pattern, ownPattern))) &&
+          ownOperations.some((granted) => includes(granted, operation)),
+      ),
+    );
+  };
+  return wanted.find((grant) => !isWithin(grant)) ?? null;
+}
+
+/**
+ * [ACL-7] Returns the names of topics that the principal may read, for whoever keeps them. Undefined is all names, and an
+ * empty list is none.
+ */
+export function readableTopics({
+  grants,
+}: Pick<Principal, "grants">): readonly NamePattern[] | undefined {
+  const patterns = grants.flatMap((grant) =>
+    "topics" in grant && grant.operations.some((operation) => includes(operation, "READ"))
+      ? [grant.topics]
+      : [],
+  );
+  const isAll = patterns.some((pattern) => "prefix" in pattern && pattern.prefix === "");
+  return isAll ? undefined : patterns;
+}
+
+/** True if the name is among these. */
+export function isReadable(readable: readonly NamePattern[] | undefined, name: string): boolean {
+  return readable === undefined || readable.some((pattern) => isMatch(pattern, name));
+}
+
+type Parts = readonly [ResourceType, NamePattern | null, readonly Operation[]];
+
+function partsOf(grant: Grant): Parts {
+  if ("topics" in grant) return ["topic", grant.topics, grant.operations];
+  if ("groups" in grant) return ["group", grant.groups, grant.operations];
+  return ["cluster", null, grant.cluster];
+}
+
+function isMatch(pattern: NamePattern, name: string): boolean {
+  return "exact" in pattern ? pattern.exact === name : name.startsWith(pattern.prefix);
+}
+
+function isNarrower(pattern: NamePattern, wider: NamePattern): boolean {
+  if ("exact" in pattern) return isMatch(wider, pattern.exact);
+  return "prefix" in wider && pattern.prefix.startsWith(wider.prefix);
+}
+
+/** The error for whoever may not do something to a resource of this kind. */
+export const REFUSED: Readonly<Record<ResourceType, ErrorName>> = {
+  topic: "TOPIC_AUTHORIZATION_FAILED",
+  group: "GROUP_AUTHORIZATION_FAILED",
+  cluster: "CLUSTER_AUTHORIZATION_FAILED",
+};
+
+/** Says which grant is missing. It says nothing about whether the resource exists. */
+export function whatIsMissing(
+  { principal }: Pick<Principal, "principal">,
+  operation: Operation,
+  { type, name }: Resource,
+): string {
+  const what = type === "cluster" ? "the cluster" : `${type} ${name}`;
+  return `${principal} may not ${operation} ${what}; it needs a grant of ${operation} on ${type === "cluster" ? "cluster" : `${type}s`}`;
+}
+
+const ALL_NAMES: NamePattern = { prefix: "" };
+
+/** Short names for grants on all topics and groups. */
+export const ROLES = {
+  /** Reads records, without a group. */
+  read: [{ topics: ALL_NAMES, operations: ["READ"] }],
+  /** Produces. */
+  write: [{ topics: ALL_NAMES, operations: ["WRITE"] }],
+  /** Reads records, alone or in a group. */
+  consume: [
+    { topics: ALL_NAMES, operations: ["READ"] },
+    { groups: ALL_NAMES, operations: ["READ"] },
+  ],
+  admin: [
+    { topics: ALL_NAMES, operations: ["ALL"] },
+    { groups: ALL_NAMES, operations: ["ALL"] },
+    { cluster: ["ALL"] },
+  ],
+} as const satisfies Record<string, readonly Grant[]>;
+
+export type Role = keyof typeof ROLES;

@@ -1,0 +1,42 @@
+// An API key as the cluster keeps it. Its secret is not there: only what tells whether somebody else has it.
+import type { Caller } from "./caller.ts";
+import type { Grant } from "./grants.ts";
+
+/** The facts by which SCRAM tells whether somebody knows a password (RFC 5802). The bytes are in base64. */
+export interface ScramVerifier {
+  readonly salt: string;
+  readonly iterations: number;
+  readonly storedKey: string;
+  readonly serverKey: string;
+}
+
+export interface StoredKey {
+  readonly id: string;
+  readonly principal: string;
+  readonly grants: readonly Grant[];
+  /** SHA-256 of the secret, in base64. The secret has 256 random bits, so nothing slower is needed. */
+  readonly hash: string;
+  /** They can only be made while the secret is known. */
+  readonly scram: { readonly "SHA-256": ScramVerifier; readonly "SHA-512": ScramVerifier };
+  readonly createdAtMs: number;
+  readonly expiresAtMs: number | null;
+  /** The day on which it was last used, as days since the epoch. Null if it never was. */
+  readonly lastUsedDay: number | null;
+}
+
+/** A key as it is shown: nothing of its secret. */
+export type ShownKey = Omit<StoredKey, "hash" | "scram">;
+
+export function shownKey({ hash: _hash, scram: _scram, ...shown }: StoredKey): ShownKey {
+  return shown;
+}
+
+export function callerOfKey({ id, principal, grants, expiresAtMs }: StoredKey): Caller {
+  return { principal, grants, expiresAtMs, keyId: id };
+}
+
+const DAY_MS = 86_400_000;
+
+export function dayOf(atMs: number): number {
+  return Math.floor(atMs / DAY_MS);
+}

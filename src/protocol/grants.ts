@@ -1,0 +1,81 @@
+// Grants as clients write them: in the bodies of /v1/keys and /v1/tokens, and in a claim of tokens.
+import * as z from "zod";
+import { type Grant, ROLES, type Role } from "../core/access/grants.ts";
+import {
+  OPERATION_CODES,
+  OPERATIONS_OF,
+  type Operation,
+  operationNamed,
+  type ResourceType,
+} from "../core/access/operations.ts";
+import { MAX_GRANT_NAME_CHARS, MAX_GRANTS, MAX_PRINCIPAL_CHARS } from "../core/limits.ts";
+
+const MAX_OPERATIONS = Object.keys(OPERATION_CODES).length;
+
+/** An operation of this kind of resource, in any spelling that Kafka's tools know. */
+function operationOn(type: ResourceType) {
+  const names = ["ALL", ...OPERATIONS_OF[type]];
+  const message = `must be an operation on a ${type}: ${names.join(", ")}`;
+  return z.string(message).transform((text, context): Operation => {
+    const operation = operationNamed(text);
+    if (operation !== null && names.includes(operation)) return operation;
+    context.addIssue({ code: "custom", message });
+    return z.NEVER;
+  });
+}
+
+function operationsOn(type: ResourceType) {
+  return z
+    .array(operationOn(type))
+    .min(1)
+    .max(MAX_OPERATIONS)
+    .transform((operations) => [...new Set(operations)]);
+}
+
+const name = z.string().max(MAX_GRANT_NAME_CHARS);
+const pattern = z.union(
+  [z.strictObject({ exact: name.min(1) }), z.strictObject({ prefix: name })],
+  'must be {"exact": "a name"} or {"prefix": "the beginning of names"}',
+);
+const GRANT_RULE =
+  'must be {"topics": {"exact" or "prefix": …}, "operations": […]}, the same with "groups", or {"cluster": […]}';
+
+export const grantSchema = z.unknown().transform((value, context): Grant => {
+  const kind = GRANT_KINDS.find(({ field }) => Object.hasOwn(Object(value), field));
+  if (kind === undefined) {
+    context.addIssue({ code: "custom", message: GRANT_RULE });
+    return z.NEVER;
+  }
+  const parsed = kind.schema.safeParse(value);
+  if (parsed.success) return parsed.data;
+  for (const { path, message } of parsed.error.issues)
+    context.addIssue({ code: "custom", path, message });
+  return z.NEVER;
+});
+
+const GRANT_KINDS = [
+  {
+    field: "topics",
+    schema: z.strictObject({ topics: pattern, operations: operationsOn("topic") }),
+  },
+  {
+    field: "groups",
+    schema: z.strictObject({ groups: pattern, operations: operationsOn("group") }),
+  },
+  { field: "cluster", schema: z.strictObject({ cluster: operationsOn("cluster") }) },
+] as const;
+
+export const grantsSchema = z.array(grantSchema).max(MAX_GRANTS);
+
+export const roleSchema = z.enum(Object.keys(ROLES) as [Role, ...Role[]]);
+
+const PRINCIPAL_RULE =
+  "must be 1 to 256 visible characters, such as alice or User:alice, and no other type than User";
+
+/** A principal. Without a type it is a user, and `User:` is put before it. */
+export const principalSchema = z
+  .string()
+  .min(1, PRINCIPAL_RULE)
+  .max(MAX_PRINCIPAL_CHARS, PRINCIPAL_RULE)
+  .regex(/^(?:User:|(?![A-Z][A-Za-z]*:))[^\s:\p{C}][^\p{C}]*$/u, PRINCIPAL_RULE)
+  .transform((text) => (text.startsWith("User:") ? text : `User:${text}`));

@@ -1,0 +1,124 @@
+// Who calls: a credential becomes a caller. The same function serves every way in.
+import { API_KEY_PREFIX, parseApiKey } from "../../core/access/api-key.ts";
+import { ANYBODY, type Caller, hasExpired, ROOT } from "../../core/access/caller.ts";
+import { callerOfKey, type StoredKey } from "../../core/access/stored-key.ts";
+import { BrokerError } from "../../core/errors.ts";
+import type { Env } from "../../env.ts";
+import { keyById, keyOfSecret, noteKeyUsed } from "./keys.ts";
+import { credentialMissing, isOpen, rootKeysOf } from "./mode.ts";
+import { isSame } from "./scram.ts";
+import { callerOfToken } from "./tokens.ts";
+
+/** What somebody shows to say who it is. */
+export type Credential =
+  | { readonly type: "none" }
+  /** An API key, the root's key, or a token. */
+  | { readonly type: "bearer"; readonly text: string }
+  /** A token, and nothing else: it came where a key must not stand, in a URL. */
+  | { readonly type: "token"; readonly text: string }
+  /** Something in the query of a request that has a better place for it. */
+  | { readonly type: "misplaced"; readonly text: string }
+  | { readonly type: "password"; readonly user: string; readonly password: string };
+
+/** The user name of the root where there is one beside the key. */
+export const ROOT_USER = "root";
+
+/**
+ * [APK-5] Returns who calls.
+ * @throws BrokerError SASL_AUTHENTICATION_FAILED if the credential is missing, wrong or expired, or NETWORK_EXCEPTION if
+ * nobody can tell now
+ */
+export async function callerOf(env: Env, credential: Credential): Promise<Caller> {
+  switch (credential.type) {
+    case "none": {
+      if (isOpen(env)) return ANYBODY;
+      throw credentialMissing(env);
+    }
+    case "password": {
+      const caller = await callerOfPassword(env, credential.user, credential.password);
+      if (caller === null) throw refused("the user name or the password is wrong");
+      return caller;
+    }
+    case "token":
+      await assertNoKey(env, credential.text);
+      return await callerOfToken(env, credential.text);
+    case "misplaced":
+      await assertNoKey(env, credential.text);
+      // Clients of release 0.2 send it for whatever stands in front of an open broker.
+      if (isOpen(env)) return ANYBODY;
+      throw refused(
+        "access_token is for EventSource; send Authorization, or for a WebSocket the subprotocol rivulet.token.TOKEN",
+      );
+    case "bearer":
+      return await callerOfBearer(env, credential.text);
+  }
+}
+
+async function callerOfBearer(env: Env, text: string): Promise<Caller> {
+  if (await isRootKey(env, text)) return ROOT;
+  if (!text.startsWith(API_KEY_PREFIX)) return await callerOfToken(env, text);
+  const apiKey = parseApiKey(text);
+  if (apiKey === null) throw refused("the API key is mistyped: its checksum does not fit");
+  const caller = await callerWithKey(env, await keyOfSecret(env, apiKey));
+  if (caller === null) throw refused("the API key is wrong, expired or revoked");
+  return caller;
+}
+
+/** [APK-5] Returns who has this user name and password: the id and secret of an API key, or root and its key. Or null. */
+export async function callerOfPassword(
+  env: Env,
+  user: string,
+  password: string,
+): Promise<Caller | null> {
+  if (user === ROOT_USER) return (await isRootKey(env, password)) ? ROOT : null;
+  const whole = parseApiKey(password); // Whoever pastes the whole key as the password means its secret.
+  if (whole !== null && whole.id !== user) return null;
+  const secret = whole?.secret ?? password;
+  return await callerWithKey(env, await keyOfSecret(env, { id: user, secret }));
+}
+
+/** [APK-2] Returns the caller with this key, unless there is none or it has expired. Notes that the key is in use. */
+export async function callerWithKey(env: Env, key: StoredKey | null): Promise<Caller | null> {
+  if (key === null) return null;
+  const caller = callerOfKey(key);
+  if (hasExpired(caller, Date.now())) return null;
+  await noteKeyUsed(env, key);
+  return caller;
+}
+
+/**
+ * [APK-4] Returns the caller as its credential is now: with the rights that its key has now. Null if the key is revoked or
+ * anything has expired. While the cluster cannot be asked, it is as before.
+ */
+export async function renewed(env: Env, caller: Caller): Promise<Caller | null> {
+  if (hasExpired(caller, Date.now())) return null;
+  if (caller.keyId === null) return caller;
+  try {
+    const key = await keyById(env, caller.keyId);
+    return key === null ? null : await callerWithKey(env, key);
+  } catch {
+    return caller;
+  }
+}
+
+/** Refuses a key in a URL. */
+async function assertNoKey(env: Env, text: string): Promise<void> {
+  if (text.startsWith(API_KEY_PREFIX) || (await isRootKey(env, text)))
+    throw refused("a key must not stand in a URL, where logs keep it; send a token there");
+}
+
+/** Compares hashes, so that the time it takes tells nothing of the key, nor of its length. */
+async function isRootKey(env: Env, text: string): Promise<boolean> {
+  const given = await hashOf(text);
+  let isRoot = false;
+  for (const key of rootKeysOf(env)) if (isSame(given, await hashOf(key))) isRoot = true;
+  return isRoot;
+}
+
+async function hashOf(text: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
+}
+
+function refused(detail: string): BrokerError {
+  return new BrokerError("SASL_AUTHENTICATION_FAILED", detail);
+}

@@ -1,0 +1,116 @@
+// API keys, as the Worker knows them. It asks the ClusterObject at most once per API_KEY_AGE_MS and key, so a revoked key
+// is refused after that. If the ClusterObject cannot be reached, keys that were known go on.
+import { API_KEY_BYTES, type ApiKey, apiKeyOf, apiKeyText } from "../../core/access/api-key.ts";
+import type { Grant } from "../../core/access/grants.ts";
+import { dayOf, type ShownKey, type StoredKey, shownKey } from "../../core/access/stored-key.ts";
+import { fromBase64, toBase64 } from "../../core/bytes.ts";
+import { isWithin } from "../../core/elapsed.ts";
+import { BrokerError, unwrap } from "../../core/errors.ts";
+import {
+  API_KEY_AGE_MS,
+  API_KEY_CACHE,
+  STALE_API_KEY_AGE_MS,
+  UNKNOWN_API_KEY_AGE_MS,
+} from "../../core/limits.ts";
+import { clusterStub, type Env } from "../../env.ts";
+import { forgetOldest, isolate } from "../edge/isolate.ts";
+import { isSame, scramVerifier } from "./scram.ts";
+
+/** The bytes of a salt. A salt only makes equal passwords look different. */
+const SALT_BYTES = 16;
+
+/**
+ * [APK-4] Returns the key with this id, or null if there is none.
+ * @throws BrokerError NETWORK_EXCEPTION if the cluster cannot be asked, and the key was not known before
+ */
+export async function keyById(env: Env, id: string): Promise<StoredKey | null> {
+  const known = isolate.apiKeys.get(id);
+  const maxAgeMs = known?.key === null ? UNKNOWN_API_KEY_AGE_MS : API_KEY_AGE_MS;
+  if (known !== undefined && isWithin(known.atMs, maxAgeMs, Date.now())) return known.key;
+  try {
+    const { key } = await clusterStub(env).apiKey({ id });
+    remember(id, key);
+    return key;
+  } catch (cause) {
+    if (known?.key && isWithin(known.atMs, STALE_API_KEY_AGE_MS, Date.now())) return known.key;
+    const detail = "the API key cannot be looked up now; try again";
+    throw new BrokerError("NETWORK_EXCEPTION", detail, { cause });
+  }
+}
+
+function remember(id: string, key: StoredKey | null): void {
+  isolate.apiKeys.delete(id);
+  isolate.apiKeys.set(id, { key, atMs: Date.now() });
+  forgetOldest(isolate.apiKeys, API_KEY_CACHE);
+}
+
+/** [APK-1] Returns the key that this secret belongs to, or null. */
+export async function keyOfSecret(env: Env, { id, secret }: ApiKey): Promise<StoredKey | null> {
+  const key = await keyById(env, id);
+  if (key === null || !isSame(await hashOfSecret(secret), fromBase64(key.hash))) return null;
+  return key;
+}
+
+/** [APK-2] Notes that the key is in use today. It asks the cluster once a day, and does not mind if it cannot. */
+export async function noteKeyUsed(env: Env, key: StoredKey): Promise<void> {
+  const lastUsedDay = dayOf(Date.now());
+  if (key.lastUsedDay !== null && key.lastUsedDay >= lastUsedDay) return;
+  const known = isolate.apiKeys.get(key.id);
+  if (known !== undefined) isolate.apiKeys.set(key.id, { ...known, key: { ...key, lastUsedDay } });
+  await clusterStub(env)
+    .noteApiKeyUsed({ id: key.id })
+    .catch(() => {});
+}
+
+export interface NewKey {
+  readonly principal: string;
+  readonly grants: readonly Grant[];
+  readonly expiresAtMs: number | null;
+}
+
+/** [APK-2] Makes an API key and stores what tells it again. The text of the key is returned here and never again. */
+export async function createKey(env: Env, made: NewKey): Promise<{ text: string; key: ShownKey }> {
+  const apiKey = apiKeyOf(crypto.getRandomValues(new Uint8Array(API_KEY_BYTES)));
+  const { id, secret } = apiKey;
+  const key: StoredKey = {
+    ...made,
+    id,
+    hash: toBase64(await hashOfSecret(secret)),
+    scram: {
+      "SHA-256": await scramVerifier(secret, "SHA-256", newSalt()),
+      "SHA-512": await scramVerifier(secret, "SHA-512", newSalt()),
+    },
+    createdAtMs: Date.now(),
+    lastUsedDay: null,
+  };
+  unwrap(await clusterStub(env).putApiKey({ key }));
+  return { text: apiKeyText(apiKey), key: shownKey(key) };
+}
+
+/** [APK-3] Other isolates learn of it within API_KEY_AGE_MS. */
+export async function alterKey(
+  env: Env,
+  id: string,
+  change: {
+    readonly grants: readonly Grant[] | undefined;
+    readonly expiresAtMs: number | null | undefined;
+  },
+): Promise<ShownKey> {
+  const { key } = unwrap(await clusterStub(env).alterApiKey({ id, ...change }));
+  isolate.apiKeys.delete(id);
+  return key;
+}
+
+export async function deleteKey(env: Env, id: string): Promise<ShownKey> {
+  const { key } = unwrap(await clusterStub(env).deleteApiKey({ id }));
+  isolate.apiKeys.delete(id);
+  return key;
+}
+
+async function hashOfSecret(secret: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret)));
+}
+
+function newSalt(): Uint8Array {
+  return crypto.getRandomValues(new Uint8Array(SALT_BYTES));
+}

@@ -1,0 +1,232 @@
+// The log-in of one connection of Kafka's protocol: SaslHandshake names a mechanism, and each SaslAuthenticate brings
+// a message of it. A client logs in again on the same connection before its session ends (KIP-368).
+//
+// Unlike Kafka:
+// - A bad bearer token is refused at once. Kafka first answers without an error and with a reason in JSON, and some
+//   clients take that for success.
+//
+// Whoever refuses closes the connection. So does whoever cannot judge: clients give up for good when they are refused,
+// and connect again when they are cut off. What the credentials throw therefore goes to the caller.
+import { type Caller, hasExpired } from "../../core/access/caller.ts";
+import { readOauthBearer, readPlain, type SaslMechanism } from "../../core/access/sasl.ts";
+import { errorCodeOf, KAFKA_ERRORS } from "../../core/errors.ts";
+import {
+  absentVerifier,
+  type ClientFirst,
+  finalAnswer,
+  newServerNonce,
+  readClientFinal,
+  readClientFirst,
+  type ScramHash,
+  type ScramVerifier,
+  type ServerFirst,
+  serverFirst,
+} from "./scram.ts";
+
+/** What knows the users. */
+export interface Credentials {
+  /** Who calls with this user name and password. Null if they are wrong. Throws if nobody can tell now. */
+  byPassword(user: string, password: string): Promise<Caller | null>;
+  /** Who calls with this bearer token. Null if it is not valid. Throws if nobody can tell now. */
+  byToken(token: string): Promise<Caller | null>;
+  /**
+   * The verifier of a user's password and who it is. Null if there is no such user. Throws if nobody can tell now.
+   * Salts are as scramVerifier wants them.
+   */
+  scram(
+    user: string,
+    hash: ScramHash,
+  ): Promise<{ readonly verifier: ScramVerifier; readonly caller: Caller } | null>;
+  /** The secret that salts of users who do not exist are made from. It is not empty. */
+  readonly saltSecret: string;
+}
+
+export interface HandshakeAnswer {
+  /** Other than 0, the connection is closed after the answer. */
+  readonly errorCode: number;
+  /** The mechanisms to choose from. */
+  readonly mechanisms: readonly SaslMechanism[];
+}
+
+export type SaslAnswer =
+  /** The mechanism goes on: the client has to send another message. */
+  | { readonly type: "challenge"; readonly bytes: Uint8Array }
+  | {
+      readonly type: "done";
+      readonly bytes: Uint8Array;
+      readonly caller: Caller;
+      /** When the client has to have logged in again. 0 if never. */
+      readonly sessionLifetimeMs: number;
+    }
+  /** The connection is closed after the answer. */
+  | {
+      readonly type: "refused";
+      readonly error: "SASL_AUTHENTICATION_FAILED" | "ILLEGAL_SASL_STATE";
+      readonly detail: string;
+    };
+
+/** A mechanism that has its last message still to come. */
+interface Begun {
+  readonly mechanism: SaslMechanism;
+  /** What SCRAM has got and answered so far. */
+  readonly scram: ScramBegun | null;
+}
+
+interface ScramBegun {
+  readonly clientFirst: ClientFirst;
+  readonly serverFirst: ServerFirst;
+  readonly verifier: ScramVerifier;
+  /** Null for a user who does not exist. */
+  readonly caller: Caller | null;
+}
+
+type Refused = Extract<SaslAnswer, { type: "refused" }>;
+
+const NO_BYTES = new Uint8Array();
+const UTF8 = new TextEncoder();
+/** The same for both, and for users who do not exist. */
+const WRONG_PASSWORD = "the user name or the password is wrong";
+
+export class SaslLogin {
+  readonly #credentials: Credentials;
+  readonly #maxSessionMs: number;
+  #begun: Begun | null = null;
+  /** The newest log-in that succeeded. */
+  #done: { readonly mechanism: SaslMechanism; readonly principal: string } | null = null;
+
+  /** After `maxSessionMs` a client has to log in again, even if its credential lasts longer. 0 is no bound. */
+  constructor(credentials: Credentials, maxSessionMs: number) {
+    this.#credentials = credentials;
+    this.#maxSessionMs = maxSessionMs;
+  }
+
+  /** [SASL-1] Begins a log-in. What was begun before is forgotten. */
+  handshake(mechanism: string, allowed: readonly SaslMechanism[]): HandshakeAnswer {
+    const known = allowed.find((each) => each === mechanism);
+    this.#begun = known === undefined ? null : { mechanism: known, scram: null };
+    const errorCode =
+      known === undefined ? errorCodeOf("UNSUPPORTED_SASL_MECHANISM") : KAFKA_ERRORS.NONE;
+    return { errorCode, mechanisms: allowed };
+  }
+
+  /** Takes a message of the mechanism. The next one may come when this one is answered. */
+  async authenticate(bytes: Uint8Array, nowMs: number): Promise<SaslAnswer> {
+    const begun = this.#begun;
+    // It goes on only where this ends with a challenge, so a second guess needs a connection of its own.
+    this.#begun = null;
+    if (begun === null)
+      return {
+        type: "refused",
+        error: "ILLEGAL_SASL_STATE",
+        detail: "SaslAuthenticate has to follow a SaslHandshake that succeeded",
+      };
+    const { mechanism, scram } = begun;
+    // [SASL-5] As in Kafka this is refused here, and not at the handshake.
+    if (this.#done !== null && this.#done.mechanism !== mechanism)
+      return refused(
+        `this connection logged in by ${this.#done.mechanism}, and may not do so by ${mechanism} now`,
+      );
+    switch (mechanism) {
+      case "PLAIN":
+        return this.#plain(bytes, nowMs);
+      case "OAUTHBEARER":
+        return this.#oauthBearer(bytes, nowMs);
+      default:
+        return scram === null
+          ? this.#scramFirst(mechanism, bytes)
+          : this.#scramFinal(mechanism, scram, bytes, nowMs);
+    }
+  }
+
+  /** [SASL-2] */
+  async #plain(bytes: Uint8Array, nowMs: number): Promise<SaslAnswer> {
+    const login = readPlain(bytes);
+    if (login === null)
+      return refused(
+        "a message of PLAIN is NUL, user name, NUL, password, without another name to act by",
+      );
+    const caller = await this.#credentials.byPassword(login.user, login.password);
+    if (caller === null) return refused(WRONG_PASSWORD);
+    return this.#settled("PLAIN", caller, NO_BYTES, nowMs);
+  }
+
+  /** [SASL-4] */
+  async #oauthBearer(bytes: Uint8Array, nowMs: number): Promise<SaslAnswer> {
+    const login = readOauthBearer(bytes);
+    if (login === null) return refused("the message is none of OAUTHBEARER with a bearer token");
+    const caller = await this.#credentials.byToken(login.token);
+    if (caller === null) return refused("the token is not valid");
+    if (login.authzid !== null && !isNameOf(login.authzid, caller))
+      return refused("the token is somebody else's than the name to act by");
+    return this.#settled("OAUTHBEARER", caller, NO_BYTES, nowMs);
+  }
+
+  /** [SASL-3] A user who does not exist gets the same answers as one with another password. */
+  async #scramFirst(mechanism: ScramMechanism, bytes: Uint8Array): Promise<SaslAnswer> {
+    const hash = HASHES[mechanism];
+    const clientFirst = readClientFirst(bytes);
+    if (clientFirst === null)
+      return refused(
+        "the message is no first message of SCRAM, or asks for channel binding, another name to act by, a mandatory extension or a delegation token, none of which is supported",
+      );
+    const found = await this.#credentials.scram(clientFirst.user, hash);
+    // It is made for everybody, so that the time tells nothing.
+    const absent = await absentVerifier(clientFirst.user, hash, this.#credentials.saltSecret);
+    const verifier = found?.verifier ?? absent;
+    const answer = serverFirst(clientFirst, verifier, newServerNonce());
+    const caller = found?.caller ?? null;
+    this.#begun = { mechanism, scram: { clientFirst, serverFirst: answer, verifier, caller } };
+    return { type: "challenge", bytes: UTF8.encode(answer.text) };
+  }
+
+  /** [SASL-3] */
+  async #scramFinal(
+    mechanism: ScramMechanism,
+    { clientFirst, serverFirst, verifier, caller }: ScramBegun,
+    bytes: Uint8Array,
+    nowMs: number,
+  ): Promise<SaslAnswer> {
+    const clientFinal = readClientFinal(bytes, clientFirst, serverFirst);
+    if (clientFinal === null)
+      return refused("the message is no last message of SCRAM that follows from the first one");
+    const hash = HASHES[mechanism];
+    const answer = await finalAnswer(hash, verifier, clientFirst, serverFirst, clientFinal);
+    if (answer === null || caller === null) return refused(WRONG_PASSWORD);
+    return this.#settled(mechanism, caller, UTF8.encode(answer), nowMs);
+  }
+
+  /** Ends a log-in whose credential is right. Only its owner learns more about it. */
+  #settled(mechanism: SaslMechanism, caller: Caller, bytes: Uint8Array, nowMs: number): SaslAnswer {
+    if (hasExpired(caller, nowMs)) return refused("the credential has expired");
+    // [SASL-5] What the connection has under way belongs to its principal.
+    if (this.#done !== null && this.#done.principal !== caller.principal)
+      return refused("this connection logged in as another principal; connect again for this one");
+    this.#done = { mechanism, principal: caller.principal };
+    const sessionLifetimeMs = this.#sessionLifetimeMs(caller, nowMs);
+    return { type: "done", bytes, caller, sessionLifetimeMs };
+  }
+
+  /** [SASL-5] */
+  #sessionLifetimeMs({ expiresAtMs }: Caller, nowMs: number): number {
+    const bounds = [];
+    if (expiresAtMs !== null) bounds.push(expiresAtMs - nowMs);
+    if (this.#maxSessionMs > 0) bounds.push(this.#maxSessionMs);
+    return bounds.length === 0 ? 0 : Math.min(...bounds);
+  }
+}
+
+type ScramMechanism = Exclude<SaslMechanism, "PLAIN" | "OAUTHBEARER">;
+
+const HASHES: Readonly<Record<ScramMechanism, ScramHash>> = {
+  "SCRAM-SHA-256": "SHA-256",
+  "SCRAM-SHA-512": "SHA-512",
+};
+
+/** A name is a principal with or without its type. */
+function isNameOf(name: string, { principal }: Caller): boolean {
+  return name === principal || `User:${name}` === principal;
+}
+
+function refused(detail: string): Refused {
+  return { type: "refused", error: "SASL_AUTHENTICATION_FAILED", detail };
+}

@@ -1,0 +1,139 @@
+// The tokens of this deployment: its own, and those of the issuers that it trusts.
+import { decodeJwt } from "jose";
+import { type Caller, hasExpired, isToken } from "../../core/access/caller.ts";
+import { type Grant, grantBeyond } from "../../core/access/grants.ts";
+import { BrokerError, unwrap } from "../../core/errors.ts";
+import { clusterStub, type Env } from "../../env.ts";
+import { callerIn } from "../edge/authorize.ts";
+import { issuersOf } from "./issuers.ts";
+import { type JwksKeeper, type TokenServices, Tokens } from "./jwt.ts";
+import {
+  mint,
+  newSigningKey,
+  OWN_ISSUER,
+  ownIssuer,
+  readSigningKey,
+  type SigningKey,
+} from "./own-tokens.ts";
+import { secretNamed } from "./secrets.ts";
+
+/** A verifier of this isolate, and the configuration that it was made of. It keeps the keys of its issuers. */
+interface Verifier {
+  readonly configuration: string;
+  readonly tokens: Tokens;
+}
+
+const verifiers: { own: Verifier | null; others: Verifier | null } = { own: null, others: null };
+
+/**
+ * [JWT-1] [JWT-2] Returns who calls with this token.
+ * @throws BrokerError SASL_AUTHENTICATION_FAILED if it is not valid, or NETWORK_EXCEPTION if nobody can tell now
+ */
+export async function callerOfToken(env: Env, token: string): Promise<Caller> {
+  const tokens = isOwn(token) ? await ownTokens(env) : tokensOfOthers(env);
+  const { caller } = unwrap(await tokens.callerOf(token, Date.now()));
+  return caller;
+}
+
+/** True if the token says that this broker has made it. Nothing of it is verified yet. */
+function isOwn(token: string): boolean {
+  try {
+    return decodeJwt(token).iss === OWN_ISSUER;
+  } catch {
+    return false; // It is none, and is refused as such.
+  }
+}
+
+async function ownTokens(env: Env): Promise<Tokens> {
+  const key = await signingKey(env);
+  const issuer = ownIssuer(key, audienceOf(env));
+  const configuration = `${key.kid} ${issuer.aud}`;
+  if (verifiers.own?.configuration !== configuration)
+    verifiers.own = { configuration, tokens: new Tokens([issuer], servicesIn(env)) };
+  return verifiers.own.tokens;
+}
+
+function tokensOfOthers(env: Env): Tokens {
+  const configuration = env.RIVULET_JWT_ISSUERS ?? "";
+  if (verifiers.others?.configuration !== configuration) {
+    const issuers = issuersOf(env.RIVULET_JWT_ISSUERS);
+    verifiers.others = { configuration, tokens: new Tokens(issuers, servicesIn(env)) };
+  }
+  return verifiers.others.tokens;
+}
+
+function servicesIn(env: Env): TokenServices {
+  return {
+    fetch: (url: string, init: RequestInit) => fetch(url, init),
+    keeper: keeperIn(env),
+  };
+}
+
+export interface TokenRequest {
+  /** What the token may do. Undefined is all that the caller may do. */
+  readonly grants: readonly Grant[] | undefined;
+  readonly ttlMs: number;
+  /** The principal of whoever will have the token. Undefined is the caller's own. */
+  readonly subject: string | undefined;
+}
+
+/**
+ * [JWT-1] Makes a token with at most the rights of the caller, good for no longer than the caller's credential.
+ * @throws BrokerError CLUSTER_AUTHORIZATION_FAILED if it would go beyond, or if the caller has a token itself
+ */
+export async function createToken(
+  env: Env,
+  { grants, ttlMs, subject }: TokenRequest,
+): Promise<{ token: string; expiresAtMs: number }> {
+  const caller = callerIn(env);
+  if (isToken(caller)) throw refused("a token makes no tokens; ask with an API key");
+  const wanted = grants ?? caller.grants;
+  const beyond = grantBeyond(caller, wanted);
+  if (beyond !== null)
+    throw refused(`grants: ${JSON.stringify(beyond)} goes beyond what ${caller.principal} may do`);
+  const nowMs = Date.now();
+  if (hasExpired(caller, nowMs)) throw refused("the caller's credential has expired");
+  const sub = (subject ?? caller.principal).replace(/^User:/, "");
+  const leftMs = caller.expiresAtMs === null ? ttlMs : caller.expiresAtMs - nowMs;
+  const { token, expiresAt } = await mint({
+    sub,
+    grants: wanted,
+    ttlMs: Math.min(ttlMs, leftMs),
+    nowMs,
+    signingKey: await signingKey(env),
+    audience: audienceOf(env),
+  });
+  return { token, expiresAtMs: expiresAt };
+}
+
+function refused(detail: string): BrokerError {
+  return new BrokerError("CLUSTER_AUTHORIZATION_FAILED", detail);
+}
+
+function audienceOf({ RIVULET_AUDIENCE }: Env): string {
+  return RIVULET_AUDIENCE || OWN_ISSUER;
+}
+
+/** A key that was parsed, and the text that it was parsed from. */
+let parsed: { readonly text: string; readonly key: SigningKey } | null = null;
+
+async function signingKey(env: Env): Promise<SigningKey> {
+  const text =
+    env.RIVULET_SIGNING_KEY ||
+    (await secretNamed(env, "signing-key", async () => JSON.stringify(await newSigningKey())));
+  if (parsed?.text !== text) parsed = { text, key: await readSigningKey(text) };
+  return parsed.key;
+}
+
+/** The cluster keeps the key sets of issuers for isolates that begin while an issuer is out of reach. */
+function keeperIn(env: Env): JwksKeeper {
+  return {
+    load: async (url) => {
+      const { kept } = await clusterStub(env).issuerKeys({ url });
+      return kept === null ? null : { jwks: JSON.parse(kept.jwks), atMs: kept.atMs };
+    },
+    keep: async (url, jwks, atMs) => {
+      await clusterStub(env).keepIssuerKeys({ url, jwks: JSON.stringify(jwks), atMs });
+    },
+  };
+}

@@ -1,0 +1,57 @@
+// What a caller may see of a group that it may describe: the group, and no topic that it may not describe [ACL-6].
+import { isAllowed, topicResource } from "../../core/access/grants.ts";
+import type { GroupDescription } from "../../core/group/describe.ts";
+import type { HistoryEntry } from "../../core/group/history.ts";
+import type { TopicAssignment } from "../../core/group-info.ts";
+import type { Env } from "../../env.ts";
+import { callerIn, mayUseTopic } from "./authorize.ts";
+
+/** True if the caller may describe every topic, whatever its name. */
+function isEverythingVisible(env: Env): boolean {
+  return callerIn(env).grants.some(
+    (grant) =>
+      "topics" in grant &&
+      "prefix" in grant.topics &&
+      grant.topics.prefix === "" &&
+      isAllowed({ grants: [grant] }, "DESCRIBE", topicResource("")),
+  );
+}
+
+/** Returns the group without the topics that the caller may not describe. */
+export function visibleGroup(env: Env, group: GroupDescription): GroupDescription {
+  if (isEverythingVisible(env)) return group;
+  return {
+    ...group,
+    members: group.members.map((member) => ({
+      ...member,
+      assignment: visibleTopics(env, member.assignment),
+      target: visibleTopics(env, member.target),
+    })),
+    offsets: visibleTopics(env, group.offsets),
+  };
+}
+
+/** Leaves out entries about such topics. Reasons that may name several topics are left out too. */
+export function visibleHistory<Entry extends HistoryEntry>(
+  env: Env,
+  entries: readonly Entry[],
+): Entry[] {
+  if (isEverythingVisible(env)) return [...entries];
+  return entries
+    .filter(({ topic }) => topic === undefined || mayUseTopic(env, "DESCRIBE", topic))
+    .map(({ reason, partitions, ...entry }) => ({
+      ...entry,
+      ...(reason === undefined || NAMES_TOPICS.has(entry.type) ? {} : { reason }),
+      ...(partitions === undefined ? {} : { partitions: visibleTopics(env, partitions) }),
+    })) as unknown as Entry[];
+}
+
+/** The entries whose reason may name topics. */
+const NAMES_TOPICS: ReadonlySet<string> = new Set(["subscribed", "rebalanced"]);
+
+function visibleTopics<Item extends { readonly topic: string } | TopicAssignment>(
+  env: Env,
+  items: readonly Item[],
+): Item[] {
+  return items.filter(({ topic }) => mayUseTopic(env, "DESCRIBE", topic));
+}

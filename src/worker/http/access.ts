@@ -1,0 +1,120 @@
+// Who may call what: every route and the right that it takes, asked before the route runs. What depends on a body or on
+// what is found is asked where that is known: such routes stand here as `caller`.
+import type { Context, MiddlewareHandler } from "hono";
+import { matchedRoutes } from "hono/route";
+import type { Operation } from "../../core/access/operations.ts";
+import { BrokerError } from "../../core/errors.ts";
+import { type Env, withCaller } from "../../env.ts";
+import { callerOf } from "../access/authenticate.ts";
+import { assertFromThisMachine, isOpen } from "../access/mode.ts";
+import { assertMayUseCluster, assertMayUseGroup, assertMayUseTopic } from "../edge/authorize.ts";
+import { credentialOf } from "./credential.ts";
+import { groupParameter, topicParameter } from "./parameters.ts";
+
+/** The right that a route takes: none, to be somebody, or an operation on the topic or group of the path. */
+export type Need =
+  | "nothing"
+  | "caller"
+  | { readonly topic: Operation }
+  | { readonly group: Operation }
+  | { readonly cluster: Operation };
+
+const TOPIC = "/v1/topics/:topic";
+const PARTITION = `${TOPIC}/partitions/:partition`;
+const GROUP = "/v1/groups/:group";
+
+/** A route that does not stand here is refused. A test compares the table with the routes. */
+export const NEEDS: Readonly<Record<string, Need>> = {
+  "GET /": "nothing",
+  "GET /health": "nothing",
+  "GET /docs": "nothing",
+  "GET /openapi.json": "nothing",
+  "GET /v1/me": "caller",
+  "GET /v1/keys": { cluster: "DESCRIBE" },
+  "POST /v1/keys": { cluster: "ALTER" },
+  "PATCH /v1/keys/:id": { cluster: "ALTER" },
+  "DELETE /v1/keys/:id": { cluster: "ALTER" },
+  "POST /v1/tokens": "caller", // The token has at most the rights of whoever asks for it.
+  "GET /v1/configs": { cluster: "DESCRIBE_CONFIGS" },
+  "PATCH /v1/configs": { cluster: "ALTER_CONFIGS" },
+  "GET /v1/topics": "caller", // The list has what the caller may describe.
+  "POST /v1/topics": "caller", // The name is in the body.
+  [`GET ${TOPIC}`]: { topic: "DESCRIBE" },
+  [`PATCH ${TOPIC}`]: "caller", // ALTER for partitions, ALTER_CONFIGS for the config.
+  [`DELETE ${TOPIC}`]: { topic: "DELETE" },
+  [`POST ${TOPIC}/records`]: { topic: "WRITE" },
+  [`GET ${TOPIC}/stream`]: { topic: "READ" },
+  [`GET ${PARTITION}/records`]: { topic: "READ" },
+  [`DELETE ${PARTITION}/records`]: { topic: "DELETE" },
+  [`GET ${PARTITION}/offsets`]: { topic: "DESCRIBE" },
+  [`POST ${PARTITION}/batches`]: { topic: "WRITE" },
+  [`GET ${PARTITION}/socket`]: { topic: "DESCRIBE" }, // The partition judges each message.
+  "POST /v1/producers": "caller", // It takes WRITE on any topic.
+  "GET /v1/groups": "caller", // The list has what the caller may describe.
+  [`GET ${GROUP}`]: { group: "DESCRIBE" },
+  [`DELETE ${GROUP}`]: { group: "DELETE" },
+  [`GET ${GROUP}/config`]: { group: "DESCRIBE_CONFIGS" },
+  [`PATCH ${GROUP}`]: { group: "ALTER_CONFIGS" },
+  [`GET ${GROUP}/history`]: { group: "DESCRIBE" },
+  [`POST ${GROUP}/offsets`]: { group: "READ" }, // And READ on the topics.
+  [`DELETE ${GROUP}/offsets`]: { group: "DELETE" }, // And READ on the topics.
+  [`POST ${GROUP}/poll`]: { group: "READ" }, // The group judges the topics.
+  [`GET ${GROUP}/consume`]: { group: "READ" },
+  [`GET ${GROUP}/socket`]: { group: "READ" },
+  "GET /kafka": "nothing", // Its own protocol asks.
+};
+
+type App = { Bindings: Env };
+
+/** [MODE-1] An open broker answers nobody but this machine. */
+export const fromThisMachine: MiddlewareHandler<App> = async ({ env, req }, next) => {
+  if (env.caller === undefined && isOpen(env)) assertFromThisMachine(env, req.raw);
+  await next();
+};
+
+/** [ACL-5] Finds out who calls and whether it may. Whoever calls from inside has said who it is already. */
+export const authorized: MiddlewareHandler<App> = async (context, next) => {
+  const route = routeOf(context);
+  if (route === null) return await next(); // There is no such route, which is no secret.
+  const need = NEEDS[`${route.method} ${route.path}`];
+  if (need === "nothing") return await next();
+  if (context.env.caller === undefined) {
+    const caller = await callerOf(context.env, credentialOf(context.req.raw));
+    context.env = withCaller(context.env, caller);
+  }
+  if (need === undefined)
+    throw new BrokerError("CLUSTER_AUTHORIZATION_FAILED", "nobody may call this");
+  assertMeets(context.env, need, parametersOf(route.path, context.req.path));
+  await next();
+};
+
+interface Route {
+  readonly method: string;
+  readonly path: string;
+}
+
+/** Returns the route that will answer, or null if there is none. The middleware matches too. */
+function routeOf(context: Context<App>): Route | null {
+  const route = matchedRoutes(context).findLast(({ method }) => method !== "ALL");
+  return route ?? null;
+}
+
+function assertMeets(env: Env, need: Need, parameters: Readonly<Record<string, string>>): void {
+  if (typeof need === "string") return;
+  const { topic = "", group = "" } = parameters;
+  if ("topic" in need) assertMayUseTopic(env, need.topic, topicParameter(topic));
+  else if ("group" in need) assertMayUseGroup(env, need.group, groupParameter(group));
+  else assertMayUseCluster(env, need.cluster);
+}
+
+/** Returns the parameters of a path, as the route will see them. */
+function parametersOf(pattern: string, path: string): Record<string, string> {
+  const values = path.split("/");
+  return Object.fromEntries(
+    pattern
+      .split("/")
+      .flatMap((part, i) =>
+        part.startsWith(":") ? [[part.slice(1), decodeURIComponent(values[i] ?? "")]] : [],
+      ),
+  );
+}

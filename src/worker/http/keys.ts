@@ -1,0 +1,133 @@
+// /v1/keys: API keys. /v1/tokens: tokens for browsers. /v1/me: who calls.
+import { Hono } from "hono";
+import * as z from "zod";
+import type { Caller } from "../../core/access/caller.ts";
+import { type Grant, ROLES, type Role } from "../../core/access/grants.ts";
+import type { ShownKey } from "../../core/access/stored-key.ts";
+import { BrokerError } from "../../core/errors.ts";
+import {
+  DEFAULT_TOKEN_TTL_MS,
+  MAX_TIMESTAMP_MS,
+  MAX_TOKEN_TTL_MS,
+  MIN_TOKEN_TTL_MS,
+} from "../../core/limits.ts";
+import { clusterStub, type Env } from "../../env.ts";
+import { grantsSchema, principalSchema, roleSchema } from "../../protocol/grants.ts";
+import { integer } from "../../protocol/parse.ts";
+import { groupList, topicList } from "../../protocol/plain-consumer.ts";
+import { alterKey, createKey, deleteKey } from "../access/keys.ts";
+import { createToken } from "../access/tokens.ts";
+import { callerIn } from "../edge/authorize.ts";
+import { closeSockets } from "../edge/revocation.ts";
+import { listAnswer } from "./answer.ts";
+import { withJson } from "./in-progress.ts";
+import { query, timestampParameter } from "./parameters.ts";
+
+const EXPIRY_RULE = "must be milliseconds since 1970 or an ISO time, later than now";
+const expiry = z
+  .union([integer(0, MAX_TIMESTAMP_MS), z.string()], EXPIRY_RULE)
+  .transform((value, context) => {
+    const ms = typeof value === "number" ? value : timestampParameter(value);
+    if (ms !== null && ms > Date.now()) return ms;
+    context.addIssue({ code: "custom", message: EXPIRY_RULE });
+    return z.NEVER;
+  });
+
+const RIGHTS_RULE = "give grants, or a role, and not both";
+const rights = { grants: grantsSchema.optional(), role: roleSchema.optional() };
+
+/** Returns the grants that the body names, by themselves or by a role. Undefined if it names none. */
+function grantsIn(body: { grants?: Grant[] | undefined; role?: Role | undefined }) {
+  if (body.grants !== undefined && body.role !== undefined)
+    throw new BrokerError("INVALID_REQUEST", `role: ${RIGHTS_RULE}`);
+  return body.role === undefined ? body.grants : ROLES[body.role];
+}
+
+export const createKeySchema = z.strictObject({
+  principal: principalSchema,
+  ...rights,
+  expiresAt: expiry.nullish(),
+});
+export const alterKeySchema = z.strictObject({ ...rights, expiresAt: expiry.nullish() });
+export const createTokenSchema = z.strictObject({
+  ...rights,
+  ttlMs: integer(MIN_TOKEN_TTL_MS, MAX_TOKEN_TTL_MS).default(DEFAULT_TOKEN_TTL_MS),
+  subject: principalSchema.optional(),
+});
+
+/** [ACL-8] The topics and groups whose sockets of this key are closed at once. Others are closed within 5 minutes. */
+export const deleteKeyQuery = z.strictObject({
+  now: topicList.optional(),
+  nowGroups: groupList.optional(),
+});
+
+export const keys = new Hono<{ Bindings: Env }>()
+  .post("/", (context) =>
+    withJson(context.req.raw, createKeySchema, async (body) => {
+      const grants = grantsIn(body);
+      if (grants === undefined) throw new BrokerError("INVALID_REQUEST", `grants: ${RIGHTS_RULE}`);
+      const { principal, expiresAt = null } = body;
+      const made = { principal, grants, expiresAtMs: expiresAt };
+      const { text, key } = await createKey(context.env, made);
+      return context.json({ ...keyJson(key), key: text }, 201, NO_STORE);
+    }),
+  )
+  .get("/", async (context) => {
+    const items = await clusterStub(context.env).apiKeys();
+    return listAnswer({ field: "keys", items, toJson: keyJson });
+  })
+  .patch("/:id", (context) =>
+    withJson(context.req.raw, alterKeySchema, async (body) => {
+      const change = { grants: grantsIn(body), expiresAtMs: body.expiresAt };
+      return context.json(keyJson(await alterKey(context.env, context.req.param("id"), change)));
+    }),
+  )
+  .delete("/:id", async (context) => {
+    const id = context.req.param("id");
+    const { now = [], nowGroups = [] } = query(context.req.raw, deleteKeyQuery);
+    await deleteKey(context.env, id);
+    await closeSockets(context.env, id, { topics: now, groups: nowGroups });
+    return context.body(null, 204);
+  });
+
+export const tokens = new Hono<{ Bindings: Env }>().post("/", (context) =>
+  withJson(context.req.raw, createTokenSchema, async (body) => {
+    const grants = grantsIn(body);
+    const { ttlMs, subject } = body;
+    const { token, expiresAtMs } = await createToken(context.env, { grants, ttlMs, subject });
+    return context.json({ token, expiresAt: isoTime(expiresAtMs) }, 200, NO_STORE);
+  }),
+);
+
+export const me = new Hono<{ Bindings: Env }>().get("/", (context) =>
+  context.json(callerJson(callerIn(context.env))),
+);
+
+/** What carries a secret is kept nowhere on its way. */
+const NO_STORE = { "cache-control": "no-store" };
+
+function callerJson({ principal, grants, expiresAtMs, keyId }: Caller) {
+  return {
+    principal,
+    grants,
+    ...(keyId === null ? {} : { keyId }),
+    ...(expiresAtMs === null ? {} : { expiresAt: isoTime(expiresAtMs) }),
+  };
+}
+
+const DAY_MS = 86_400_000;
+
+function keyJson({ id, principal, grants, createdAtMs, expiresAtMs, lastUsedDay }: ShownKey) {
+  return {
+    id,
+    principal,
+    grants,
+    createdAt: isoTime(createdAtMs),
+    expiresAt: expiresAtMs === null ? null : isoTime(expiresAtMs),
+    lastUsed: lastUsedDay === null ? null : isoTime(lastUsedDay * DAY_MS).slice(0, 10),
+  };
+}
+
+function isoTime(ms: number): string {
+  return new Date(ms).toISOString();
+}

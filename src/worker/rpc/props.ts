@@ -1,0 +1,23 @@
+// The `props` of a service binding: who the Worker at its other end is. They stand in that Worker's configuration, so no
+// request can change them.
+import * as z from "zod";
+import { ANYBODY, type Caller } from "../../core/access/caller.ts";
+import { ROLES } from "../../core/access/grants.ts";
+import { grantsSchema, principalSchema, roleSchema } from "../../protocol/grants.ts";
+import { parse } from "../../protocol/parse.ts";
+
+const propsSchema = z.object({
+  principal: principalSchema.optional(),
+  grants: grantsSchema.optional(),
+  role: roleSchema.optional(),
+});
+
+/** The principal of a Worker whose binding names none. */
+const BOUND = "User:worker";
+
+/** [RPC-5] Returns the caller. Without grants it may do everything: whoever deploys in the account may too. */
+export function callerOfProps(props: unknown): Caller {
+  const { principal = BOUND, grants, role } = parse(propsSchema, props ?? {});
+  const granted = grants ?? (role === undefined ? ROLES.admin : ROLES[role]);
+  return { ...ANYBODY, principal, grants: granted };
+}

@@ -1,0 +1,76 @@
+import { expect, test } from "vitest";
+import * as z from "zod";
+import { BrokerError } from "../../../src/core/errors.ts";
+import { grantsSchema, principalSchema } from "../../../src/protocol/grants.ts";
+import { parse } from "../../../src/protocol/parse.ts";
+
+const body = z.strictObject({ grants: grantsSchema });
+
+test("[ACL-2] grants are read in any spelling of the operations", () => {
+  const grants = [
+    { topics: { prefix: "orders." }, operations: ["read", "Write", "READ"] },
+    { groups: { exact: "billing" }, operations: ["All"] },
+    { cluster: ["DescribeConfigs", "create"] },
+  ];
+  expect(parse(body, { grants })).toEqual({
+    grants: [
+      { topics: { prefix: "orders." }, operations: ["READ", "WRITE"] },
+      { groups: { exact: "billing" }, operations: ["ALL"] },
+      { cluster: ["DESCRIBE_CONFIGS", "CREATE"] },
+    ],
+  });
+});
+
+test.each([
+  ["a string", "all", "grants"],
+  ["no kind", [{}], "grants[0]"],
+  ["null", [null], "grants[0]"],
+  [
+    "two kinds",
+    [{ topics: { prefix: "" }, groups: { prefix: "" }, operations: ["READ"] }],
+    "grants",
+  ],
+  ["no operations", [{ topics: { prefix: "" }, operations: [] }], "grants[0].operations"],
+  [
+    "an operation of another resource",
+    [{ groups: { prefix: "" }, operations: ["WRITE"] }],
+    "grants[0].operations[0]",
+  ],
+  ["an unknown operation", [{ cluster: ["FLY"] }], "grants[0].cluster[0]"],
+  [
+    "exact and prefix",
+    [{ topics: { prefix: "", exact: "" }, operations: ["READ"] }],
+    "grants[0].topics",
+  ],
+  ["an empty name", [{ topics: { exact: "" }, operations: ["READ"] }], "grants[0].topics"],
+  [
+    "too long a name",
+    [{ topics: { prefix: "x".repeat(257) }, operations: ["READ"] }],
+    "grants[0].topics",
+  ],
+  ["too many", Array(101).fill({ cluster: ["CREATE"] }), "grants"],
+])("[ACL-3] grants with %s are refused with their place", (_, grants, place) => {
+  let refused: unknown;
+  try {
+    parse(body, { grants });
+  } catch (error) {
+    refused = error;
+  }
+  expect(refused).toBeInstanceOf(BrokerError);
+  expect((refused as BrokerError).message).toContain(place);
+});
+
+test.each([
+  ["alice", "User:alice"],
+  ["User:alice", "User:alice"],
+  ["User:alice@example.com/mobile app", "User:alice@example.com/mobile app"],
+])("[APK-2] the principal %j is %j", (text, principal) => {
+  expect(principalSchema.parse(text)).toBe(principal);
+});
+
+test.each(["", "User:", "Group:a", ":a", "a\nb", "x".repeat(257)])(
+  "[APK-2] %j is no principal",
+  (text) => {
+    expect(principalSchema.safeParse(text).success).toBe(false);
+  },
+);
