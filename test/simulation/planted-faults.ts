@@ -156,7 +156,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a partition is given up before its last commit",
-    seed: 11,
+    seed: 88,
     file: "src/member/consumer-core.ts",
     original: `partition.phase === "releasing" && !partition.hasUncommitted,`,
     planted: `partition.phase === "releasing",`,

@@ -4,6 +4,8 @@
 import { OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
 import { type Caller, WORKER } from "../../core/access/caller.ts";
 import { type Env, groupStub } from "../../env.ts";
+import type { BrokerError } from "../../core/errors.ts";
+import { CLOSE_UNAUTHENTICATED, errorOfClose } from "../../protocol/close-codes.ts";
 import { listen, type Socket, type SocketEvents, type Transport } from "../../member/transport.ts";
 import { watchUrl } from "../../protocol/watch-socket.ts";
 import { knowTopic, partitionAt } from "./metadata.ts";
@@ -21,13 +23,28 @@ export function openWatch(
 
 type Fetcher = { fetch(input: string, init: RequestInit): Promise<Response> };
 
-/** [ACL-7] The objects judge what comes over these sockets by what `caller` may do. */
-export function stubTransport(env: Env, caller: Caller): Transport {
+/**
+ * [ACL-7] The objects judge what comes over these sockets by what `caller` may do. [ACL-8] `ended` is called if one of them
+ * is closed because the caller's credential is good no more.
+ */
+export function stubTransport(
+  env: Env,
+  caller: Caller,
+  ended: (error: BrokerError) => void = () => {},
+): Transport {
+  const watched = (events: SocketEvents): SocketEvents => ({
+    ...events,
+    closed: (code, reason) => {
+      if (code === CLOSE_UNAUTHENTICATED) ended(errorOfClose(reason));
+      events.closed(code, reason);
+    },
+  });
   return {
-    openGroup: (groupId, events) => connect(() => groupStub(env, groupId), events, caller),
+    openGroup: (groupId, events) =>
+      connect(() => groupStub(env, groupId), watched(events), caller),
     openPartition: ({ topicId, partition }, events) => {
       const known = knowTopic(env, topicId);
-      return connect(() => partitionAt(env, topicId, partition), events, caller, { after: known });
+      return connect(() => partitionAt(env, topicId, partition), watched(events), caller, { after: known });
     },
   };
 }

@@ -85,7 +85,10 @@ export class EventStream {
         isFull: this.#room.isFull,
         commitIntervalMs: 0,
       },
-      stubTransport(env, callerIn(env)),
+      stubTransport(env, callerIn(env), (error) => {
+        this.#problem(error);
+        this.#driver.close();
+      }),
       (effect) => this.#onEffect(effect),
     );
     this.body = new ReadableStream<Uint8Array>(

@@ -22,6 +22,7 @@ import type { Transport } from "../../member/transport.ts";
 import {
   CLOSE_FATAL,
   CLOSE_SESSION_ENDED,
+  CLOSE_UNAUTHENTICATED,
   closeReason,
   isCleanClose,
 } from "../../protocol/close-codes.ts";
@@ -141,7 +142,7 @@ export class PlainConsumerSession {
 
   /** Learns topic ids from the partitions that are read, because the application is told only names. */
   #transport(env: Env): Transport {
-    const transport = stubTransport(env, callerIn(env));
+    const transport = stubTransport(env, callerIn(env), (error) => this.#endWith(error));
     return {
       ...transport,
       openPartition: (place, events) => {
@@ -500,6 +501,7 @@ export class PlainConsumerSession {
    * Ends the session because the client broke the protocol. The client leaves, and its socket closes with the reason.
    */
   #endWith(error: BrokerError): void {
+    if (this.#fatal !== null) return; // The sockets of one session end together.
     this.#fatal = error;
     this.#sendError(error);
     this.#driver.leave();
@@ -517,7 +519,9 @@ export class PlainConsumerSession {
         ? 1000
         : this.#fatal.code === "UNKNOWN_MEMBER_ID"
           ? CLOSE_SESSION_ENDED
-          : CLOSE_FATAL;
+          : this.#fatal.code === "SASL_AUTHENTICATION_FAILED"
+            ? CLOSE_UNAUTHENTICATED
+            : CLOSE_FATAL;
     try {
       this.#socket.close(
         code,
