@@ -51,6 +51,10 @@ export interface Env {
   readonly RIVULET_SIGNING_KEY?: string;
   /** [JWT-1] The name of this deployment in its tokens (`aud`). "rivulet" by default. */
   readonly RIVULET_AUDIENCE?: string;
+  /** "1" if only this machine reaches Kafka's ports, as `npm start` says on a loopback HOST. */
+  readonly RIVULET_KAFKA_LOOPBACK?: string;
+  /** "1" if TLS stands in front of Kafka's ports, so that a client may send a secret there [SASL-1]. */
+  readonly RIVULET_KAFKA_TLS_IN_FRONT?: string;
   /** Who makes the request that is being served. The Worker adds it for each request. Without it, nobody does. */
   readonly caller?: Caller;
   /** [PLC-2] Where the request came from that is being served. The Worker adds it for each request, if it is known. */

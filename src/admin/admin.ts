@@ -1,4 +1,13 @@
 // Administers topics and groups.
+import type {
+  CallerInfo,
+  CreatedKey,
+  Grant,
+  KeyInfo,
+  Rights,
+  Role,
+  TokenInfo,
+} from "../core/access-info.ts";
 import { BrokerError, type ErrorName } from "../core/errors.ts";
 import type { GroupInfo, GroupOffsetInfo, HistoryInfo, ResetResult } from "../core/group-info.ts";
 import type { TopicPartition } from "../core/record.ts";
@@ -7,19 +16,30 @@ import {
   CONFIGS_PATH,
   GROUPS_PATH,
   groupPath,
+  KEYS_PATH,
+  keyPath,
+  ME_PATH,
   partitionPath,
+  TOKENS_PATH,
   TOPICS_PATH,
   topicPath,
 } from "../protocol/paths.ts";
 import { type HttpClient, jsonBody } from "./http.ts";
 
 export type {
+  CallerInfo,
   ConfigInfo,
+  CreatedKey,
+  Grant,
   GroupConfigInfo,
   GroupInfo,
   GroupOffsetInfo,
   HistoryInfo,
+  KeyInfo,
   ResetResult,
+  Rights,
+  Role,
+  TokenInfo,
   TopicInfo,
 };
 
@@ -198,6 +218,58 @@ export class Admin {
   /** @throws NON_EMPTY_GROUP, GROUP_ID_NOT_FOUND */
   async deleteGroup(groupId: string): Promise<void> {
     return this.#http.request("DELETE", groupPath(named(groupId, "INVALID_GROUP_ID")));
+  }
+
+  /**
+   * Creates an API key. Its text is in the answer, and never again. `expiresAt` is in milliseconds since the epoch or ISO
+   * 8601. Without it, the key lasts until it is deleted.
+   */
+  createKey(
+    key: { principal: string; expiresAt?: number | string | null } & Rights,
+  ): Promise<CreatedKey> {
+    return this.#http.request("POST", KEYS_PATH, jsonBody(key));
+  }
+
+  async listKeys(): Promise<readonly KeyInfo[]> {
+    return (await this.#http.request<{ keys: KeyInfo[] }>("GET", KEYS_PATH)).keys;
+  }
+
+  /** Changes what a key may do, or when it expires. Null is never. @throws RESOURCE_NOT_FOUND */
+  alterKey(
+    id: string,
+    change: { expiresAt?: number | string | null } & Partial<Rights>,
+  ): Promise<KeyInfo> {
+    return this.#http.request("PATCH", keyPath(id), jsonBody(change));
+  }
+
+  /**
+   * Revokes a key. Requests with it are refused within seconds, and its sockets are closed within five minutes, those at
+   * the topics of `now` and the groups of `nowGroups` at once. @throws RESOURCE_NOT_FOUND
+   */
+  deleteKey(
+    id: string,
+    sockets: { now?: readonly string[]; nowGroups?: readonly string[] } = {},
+  ): Promise<void> {
+    const lists = Object.entries(sockets).map(
+      ([name, values]) => `${name}=${values.map(encodeURIComponent).join(",")}`,
+    );
+    return this.#http.request("DELETE", `${keyPath(id)}?${lists.join("&")}`);
+  }
+
+  /**
+   * Makes a token, for a browser for example. It may do at most what the caller may, which it does without grants and a
+   * role, for 15 minutes if not told otherwise. `subject` is the principal of whoever gets it.
+   * @throws CLUSTER_AUTHORIZATION_FAILED
+   */
+  createToken(
+    token: { ttlMs?: number; subject?: string } & Partial<Rights> = {},
+  ): Promise<TokenInfo> {
+    return this.#http.request("POST", TOKENS_PATH, jsonBody(token));
+  }
+
+  /** Returns who calls, and what it may do. */
+  whoami(): Promise<CallerInfo> {
+    return this.#http.request("GET", ME_PATH);
   }
 }
 

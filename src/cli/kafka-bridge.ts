@@ -1,6 +1,6 @@
 // A TCP listener that passes its connections on as WebSockets. It interprets none of their bytes.
 import { createServer, type Server, type Socket } from "node:net";
-import { kafkaSocketUrl } from "../protocol/paths.ts";
+import { kafkaSocketUrl, socketProtocols } from "../protocol/paths.ts";
 
 export interface BridgeOptions {
   readonly url: string;
@@ -48,8 +48,9 @@ export class KafkaBridge {
     const bridge = new KafkaBridge(servers, addresses);
     const advertise = options.advertise ?? addresses;
     for (const [node, server] of servers.entries()) {
-      const url = kafkaSocketUrl(options.url, { advertise, node, token: options.token });
-      server.on("connection", (socket) => bridge.#carry(socket, url, options.onBroken));
+      const url = kafkaSocketUrl(options.url, { advertise, node });
+      const connect = () => new WebSocket(url, socketProtocols(options.token));
+      server.on("connection", (socket) => bridge.#carry(socket, connect, options.onBroken));
     }
     return bridge;
   }
@@ -61,10 +62,10 @@ export class KafkaBridge {
     );
   }
 
-  #carry(socket: Socket, url: string, onBroken: (reason: string) => void): void {
+  #carry(socket: Socket, connect: () => WebSocket, onBroken: (reason: string) => void): void {
     this.#sockets.add(socket);
     socket.pause(); // Until there is a target to send to.
-    const webSocket = new WebSocket(url);
+    const webSocket = connect();
     webSocket.binaryType = "arraybuffer";
     webSocket.addEventListener("open", () => socket.resume());
     webSocket.addEventListener("message", ({ data }) => {

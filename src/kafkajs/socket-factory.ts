@@ -6,12 +6,12 @@
 // It needs node:stream, which KafkaJS itself needs (in Workers, the flag nodejs_compat).
 import type { Socket } from "node:net";
 import { Duplex } from "node:stream";
-import { kafkaSocketUrl } from "../protocol/paths.ts";
+import { kafkaSocketUrl, socketProtocols } from "../protocol/paths.ts";
 
 export interface KafkaSocketOptions {
   /** The broker's http or https address. The broker names that KafkaJS is given are only labels. */
   readonly url: string;
-  /** The token of the user, for the proxy before the broker. */
+  /** A token or an API key. Until KafkaJS logs in by SASL, its connections act for whom it names. */
   readonly token?: string;
 }
 
@@ -21,17 +21,18 @@ export function kafkaSocketFactory(
 ): (args: { onConnect: () => void }) => Socket {
   if (typeof WebSocket === "undefined")
     throw new Error("there is no global WebSocket here: use Node 22 or newer");
-  const url = kafkaSocketUrl(options.url, { token: options.token });
+  const url = kafkaSocketUrl(options.url);
+  const protocols = socketProtocols(options.token);
   // It has the members of a socket that KafkaJS uses, and no others.
-  return ({ onConnect }) => new WebSocketDuplex(url, onConnect) as unknown as Socket;
+  return ({ onConnect }) => new WebSocketDuplex(url, protocols, onConnect) as unknown as Socket;
 }
 
 class WebSocketDuplex extends Duplex {
   readonly #socket: WebSocket;
 
-  constructor(url: string, onConnect: () => void) {
+  constructor(url: string, protocols: string[], onConnect: () => void) {
     super();
-    this.#socket = new WebSocket(url);
+    this.#socket = new WebSocket(url, protocols);
     this.#socket.binaryType = "arraybuffer";
     this.#socket.addEventListener("open", () => onConnect());
     this.#socket.addEventListener("message", ({ data }) => {

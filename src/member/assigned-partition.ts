@@ -5,6 +5,7 @@ import { type PartitionKey, partitionKey } from "../core/group/partition-key.ts"
 import { MAX_DECODED_IN_HAND_BYTES } from "../core/limits.ts";
 import { batches } from "../core/log/record-batch.ts";
 import type { ConsumerRecord } from "../core/record.ts";
+import type { AssignedPartition as Assignment } from "../protocol/group-socket.ts";
 import { decode } from "./decoder.ts";
 import { NEVER_MS } from "./effects.ts";
 import type { AssignedPlace } from "./places.ts";
@@ -80,10 +81,17 @@ export class AssignedPartition {
   inHandBytes = 0;
   #returnBytes = 0;
 
+  /** [ATT-5] The group's, at the epoch of its last assignment. */
+  signature: string | undefined;
+
   /** [OFF-14] True if all of it came while the group was there to read it, so it is read from its start. */
   readonly isAdded: boolean | undefined;
 
-  constructor(place: AssignedPlace, committed: number | null, isAdded?: boolean) {
+  constructor(
+    place: AssignedPlace,
+    committed: number | null,
+    { isAdded, signature }: Pick<Assignment, "isAdded" | "signature"> = {},
+  ) {
     this.key = partitionKey(place.topicId, place.partition);
     this.topic = place.topic;
     this.topicId = place.topicId;
@@ -92,6 +100,7 @@ export class AssignedPartition {
     this.processed = committed;
     this.committed = committed;
     this.isAdded = isAdded;
+    this.signature = signature;
   }
 
   get place(): { topic: string; partition: number } {

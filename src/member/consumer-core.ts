@@ -34,6 +34,7 @@ import { type ConsumerEffect, NEVER_MS, Outbox } from "./effects.ts";
 import { GroupConnection } from "./group-connection.ts";
 import { type IsFull, PartitionReaders } from "./partition-readers.ts";
 import type { ReaderPlace } from "./places.ts";
+import { RENEWED } from "./transport.ts";
 
 export interface ConsumerCoreConfig {
   /** Null reads without a group: all of `partitions`, and no commits. */
@@ -215,9 +216,11 @@ export class ConsumerCore {
     if (connection === this.#group.connection) {
       this.#group.heard(nowMs);
       this.#coordinatorMessage(message as CoordinatorMessage, nowMs);
-    } else if (this.#readers.message(connection, message as PartitionMessage, nowMs)) {
-      this.#committer.commitNow(nowMs);
+      return;
     }
+    const outcome = this.#readers.message(connection, message as PartitionMessage, nowMs);
+    if (outcome === true) this.#committer.commitNow(nowMs);
+    else if (outcome !== false) this.#fatal(outcome);
   }
 
   #coordinatorMessage(message: CoordinatorMessage, nowMs: number): void {
@@ -278,9 +281,11 @@ export class ConsumerCore {
       const key = partitionKey(place.topicId, place.partition);
       wanted.add(key);
       const held = this.#partitions.get(key);
+      // A later attach goes with the epoch of this message, so it takes the signature of this message too.
+      if (held !== undefined) held.signature = place.signature;
       const isRegained = (held?.fencedEpoch ?? message.memberEpoch) < message.memberEpoch;
       if (held === undefined || isRegained)
-        added.push(new AssignedPartition(place, place.committedOffset, place.isAdded));
+        added.push(new AssignedPartition(place, place.committedOffset, place));
     }
     this.#giveUp([...this.#partitions.values()].filter((partition) => !wanted.has(partition.key)));
     this.#readers.add(added, nowMs);
@@ -469,6 +474,8 @@ export class ConsumerCore {
     this.#committer.disconnected();
     if (this.#state === "closing") {
       this.#finishClosing();
+    } else if (code === RENEWED) {
+      this.#connect(nowMs);
     } else if (code === CLOSE_FATAL) {
       this.#failed(errorOfClose(reason), nowMs);
     } else if (code === CLOSE_REPLACED && this.#group.attempts === 1) {

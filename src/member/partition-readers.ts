@@ -1,6 +1,6 @@
 // The partition sockets of a consumer. They are opened, attached at the right offset, and opened again when they break.
 // Frames become records here. A frame is delivered once the partition is announced and not paused.
-import type { BrokerError, ErrorName } from "../core/errors.ts";
+import { BrokerError, type ErrorName } from "../core/errors.ts";
 import type { PartitionKey } from "../core/group/partition-key.ts";
 import { CLOSE_FATAL, CLOSE_FENCED, errorOfClose } from "../protocol/close-codes.ts";
 import type { InitialOffset } from "../protocol/group-socket.ts";
@@ -40,7 +40,7 @@ export class PartitionReaders {
   readonly #outbox: Outbox;
   readonly #config: ReadersConfig;
   readonly #random: () => number;
-  /** The proof of ownership. Undefined for a reader without a group, null while not a member. */
+  /** The proof of ownership, but for the signature. Undefined for a reader without a group, null while not a member. */
   readonly #owner: () => Owner | null;
   /** Returns the start position if nothing is committed: the group's setting, else the member's. */
   readonly #initialOffset: (partition: AssignedPartition) => InitialOffset;
@@ -123,7 +123,7 @@ export class PartitionReaders {
       attachId: partition.attachId,
       offset: offset ?? this.#initialOffset(partition),
       windowBytes: this.#config.windowBytes,
-      ...(owner === undefined ? {} : { owner }),
+      ...(owner && { owner: { ...owner, signature: partition.signature } }),
     });
   }
 
@@ -134,16 +134,20 @@ export class PartitionReaders {
     partition.failures = 0;
   }
 
-  /** Handles a control message. Returns true if the partition must now commit its start before it may go on. */
-  message(connection: number, message: PartitionMessage, nowMs: number): boolean {
+  /**
+   * Handles a control message. Returns true if the partition must now commit its start before it may go on, or an error
+   * that trying again would not mend.
+   */
+  message(
+    connection: number,
+    message: PartitionMessage,
+    nowMs: number,
+  ): boolean | BrokerError {
     const partition = this.#byConnection.get(connection);
     if (partition === undefined) return false;
     partition.heardMs = nowMs;
     if (message.attachId !== partition.attachId || partition.isGivingUp) return false;
-    if (message.type === "error") {
-      this.#attachFailed(partition, message, nowMs);
-      return false;
-    }
+    if (message.type === "error") return this.#attachFailed(partition, message, nowMs);
     if (message.type !== "attached") return false; // A newer release says something else.
     // All frames of the earlier attach have come in. The part of the window that they used is given back.
     this.#giveBack(partition, this.#config.windowBytes - message.windowBytes);
@@ -165,23 +169,26 @@ export class PartitionReaders {
     return false;
   }
 
-  #attachFailed(partition: AssignedPartition, message: ReaderErrorMessage, nowMs: number): void {
-    const { code, detail, offset } = message;
+  /** Returns the error if it is final: [ACL-7] the right to read, or to act as an owner, is missing. */
+  #attachFailed(
+    partition: AssignedPartition,
+    { code, detail, offset }: ReaderErrorMessage,
+    nowMs: number,
+  ): false | BrokerError {
+    if (code.endsWith("AUTHORIZATION_FAILED")) return new BrokerError(code, detail);
     this.#warn(partition, code, detail, offset);
-    if (code !== "OFFSET_OUT_OF_RANGE") {
-      this.#reopenLater(partition, nowMs);
-      return;
-    }
-    if (partition.sought !== null) {
+    if (code !== "OFFSET_OUT_OF_RANGE") this.#reopenLater(partition, nowMs);
+    else if (partition.sought !== null) {
       // An invalid seek changes nothing.
       partition.sought = null;
       this.#attach(partition, partition.processed);
-      return;
+    } else {
+      // The log no longer holds the position (Kafka's auto.offset.reset), so reading continues at the configured end.
+      partition.processed = null;
+      partition.rewind();
+      this.#attach(partition, null);
     }
-    // The log no longer holds the position (Kafka's auto.offset.reset), so reading continues at the configured end.
-    partition.processed = null;
-    partition.rewind();
-    this.#attach(partition, null);
+    return false;
   }
 
   /** Handles a frame of record batches. */

@@ -22,6 +22,12 @@ export interface Transport {
   ): Socket;
 }
 
+/**
+ * No close code, but what a socket is closed with in their place if it was good and should only be opened again, because
+ * its token expires soon. That is no failure.
+ */
+export const RENEWED = 0;
+
 /** The interface of a standard WebSocket, in browsers, Node, Deno, Bun and Workers alike. */
 export interface StandardWebSocket {
   binaryType: string;

@@ -1,5 +1,5 @@
-// Every path of the HTTP API that clients build, in one place.
-import { SOCKET_VERSION } from "./version.ts";
+// Every path of the HTTP API that clients build, and the subprotocols of their sockets, in one place.
+import { SOCKET_VERSION, TOKEN_SUBPROTOCOL } from "./version.ts";
 
 export const TOPICS_PATH = "/v1/topics";
 export const GROUPS_PATH = "/v1/groups";
@@ -8,6 +8,10 @@ export const CONFIGS_PATH = "/v1/configs";
 export const KEYS_PATH = "/v1/keys";
 export const TOKENS_PATH = "/v1/tokens";
 export const ME_PATH = "/v1/me";
+
+export function keyPath(id: string): string {
+  return `${KEYS_PATH}/${encodeURIComponent(id)}`;
+}
 
 export function topicPath(topic: string): string {
   return `${TOPICS_PATH}/${encodeURIComponent(topic)}`;
@@ -47,13 +51,22 @@ export const KAFKA_PATH = "/kafka";
  */
 export function kafkaSocketUrl(
   baseUrl: string,
-  options: { advertise?: readonly string[]; node?: number; token?: string | undefined } = {},
+  options: { advertise?: readonly string[]; node?: number } = {},
 ): string {
   const url = new URL(KAFKA_PATH, baseUrl);
   url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-  const { advertise = [], node, token } = options;
+  const { advertise = [], node } = options;
   if (advertise.length > 0) url.searchParams.set("advertise", advertise.join(","));
   if (node !== undefined) url.searchParams.set("node", String(node));
-  if (token !== undefined) url.searchParams.set("access_token", token);
   return url.href;
+}
+
+/**
+ * Returns the subprotocols to offer with a token or an API key. A URL would carry it into logs, and a browser's socket
+ * sends no header. The broker selects the version, as it must select one. Without a token there are none to offer.
+ */
+export function socketProtocols(token: string | undefined): string[] {
+  return token === undefined
+    ? []
+    : [`rivulet.v${SOCKET_VERSION}`, `${TOKEN_SUBPROTOCOL}${token}`];
 }

@@ -2,15 +2,22 @@
 
 export {
   Admin,
+  type CallerInfo,
   type ConfigInfo,
+  type CreatedKey,
+  type Grant,
   type GroupConfigInfo,
   type GroupInfo,
   type GroupOffsetInfo,
   type GroupReset,
   type HistoryInfo,
+  type KeyInfo,
   type PlannedOffset,
   type ResetResult,
   type ResetTo,
+  type Rights,
+  type Role,
+  type TokenInfo,
   type TopicInfo,
 } from "../admin/admin.ts";
 export { ConnectionError } from "../admin/http.ts";

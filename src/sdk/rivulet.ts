@@ -5,16 +5,20 @@ import { Admin } from "../admin/admin.ts";
 import { type Fetch, HttpClient } from "../admin/http.ts";
 import { BrokerError, preview } from "../core/errors.ts";
 import type { Transport } from "../member/transport.ts";
+import { socketProtocols } from "../protocol/paths.ts";
 import { Consumer, type ConsumerOptions } from "./consumer.ts";
 import { Producer, type ProducerOptions, type TypedRecordInput } from "./producer.ts";
 import type { AnySerdes, Serdes, SomeSerdes, TypedRecord } from "./serde.ts";
-import { type Token, tokenFetch, tokenTransport, tokenWebSocket } from "./token.ts";
+import { type Token, tokenFetch, tokenTransport } from "./token.ts";
 import { networkTransport, type WebSocketConstructor } from "./transport/network.ts";
 
 export interface RivuletOptions {
   /** The broker's http or https address. */
   readonly url: string;
-  /** Sent with every request as `Authorization: Bearer`, with every socket as `access_token` in its URL. */
+  /**
+   * An API key or a token. It goes as `Authorization: Bearer` with requests, and as a subprotocol with sockets. A function
+   * is asked before each of them, and before a token of its that is a JWT expires.
+   */
   readonly token?: Token;
   /** @default the global fetch */
   readonly fetch?: Fetch;
@@ -68,10 +72,11 @@ export class Rivulet {
         "there is no global WebSocket here: use Node 22 or newer, or pass one as `WebSocket`",
       );
     const { url, token } = this.#options;
-    const transportWith = (value: string) =>
-      networkTransport(url, tokenWebSocket(WebSocketClass, value));
-    if (typeof token === "function") return tokenTransport(token, transportWith);
-    return token === undefined ? networkTransport(url, WebSocketClass) : transportWith(token);
+    const transportWith = (protocols?: string[]) =>
+      networkTransport(url, WebSocketClass, protocols);
+    return token === undefined
+      ? transportWith()
+      : tokenTransport(token, (value) => transportWith(socketProtocols(value)));
   }
 
   /** Makes a member of a group. It joins with `run`. Keys and values are bytes, or what its serdes make of them. */

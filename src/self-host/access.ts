@@ -12,6 +12,7 @@ const VARIABLES = [
   "RIVULET_JWT_ISSUERS",
   "RIVULET_SIGNING_KEY",
   "RIVULET_AUDIENCE",
+  "RIVULET_KAFKA_TLS_IN_FRONT",
 ] as const;
 
 const KEY_FILE = "root-key";
@@ -39,7 +40,8 @@ export function accessFor(
     const value = environment[name];
     return value === undefined || value === "" ? [] : [[name, value] as const];
   });
-  const variables = Object.fromEntries(entries);
+  const local = isLoopback(host) ? { RIVULET_KAFKA_LOOPBACK: "1" } : {};
+  const variables: Record<string, string> = { ...Object.fromEntries(entries), ...local };
   if (variables.RIVULET_ROOT_KEY !== undefined) return { isOpen: false, variables, notice: null };
   if (isLoopback(host)) return { isOpen: true, variables, notice: null };
   const file = resolve(dataDir, KEY_FILE);

@@ -137,8 +137,18 @@ const MATRIX: readonly [
   ["POST", `${GROUP}/offsets`, { topics: ["orders.x"], to: "earliest" }, ["G", "G", "T", "G", 200]],
   ["DELETE", GROUP, undefined, ["G", "G", "G", "G", "G"]],
   ["DELETE", `${GROUP}/offsets?topics=orders.x`, undefined, ["G", "G", "G", "G", "G"]],
-  ["POST", "/v1/groups/billing.p/poll", { instanceId: "p", topics: ["orders.x"] }, ["G", "G", "T", "G", 200]],
-  ["POST", "/v1/groups/billing.p/poll", { instanceId: "p", topics: ["other.y"] }, ["G", "G", "T", "G", "T"]],
+  [
+    "POST",
+    "/v1/groups/billing.p/poll",
+    { instanceId: "p", topics: ["orders.x"] },
+    ["G", "G", "T", "G", 200],
+  ],
+  [
+    "POST",
+    "/v1/groups/billing.p/poll",
+    { instanceId: "p", topics: ["other.y"] },
+    ["G", "G", "T", "G", "T"],
+  ],
 ];
 
 describe("the matrix", () => {

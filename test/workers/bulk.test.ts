@@ -1,7 +1,8 @@
 // NDJSON of any length, in and out, and what HTTP clients expect besides: compression, CORS, methods.
-import { exports } from "cloudflare:workers";
+import { env as bindings, exports } from "cloudflare:workers";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
+import { app } from "../../src/worker/http/app.ts";
 import { createTopic, fetchRecords, produce, type TopicJson } from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());
@@ -287,12 +288,22 @@ describe("what HTTP clients expect", () => {
   });
 
   test("[WEB-2] pages of any origin may call, preflight and errors included", async () => {
+    // An open broker is there for pages of its own machine only, so this one has a root key.
+    const { RIVULET_OPEN: _, ...closed } = bindings;
+    const env = { ...closed, RIVULET_ROOT_KEY: "a root key of this test, long enough" };
+    const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
+    const fetchClosed = async (path: string, init: RequestInit) =>
+      app.fetch(new Request(`https://localhost${path}`, init), env, context as never);
     const origin = { origin: "https://example.com" };
+    const root = { ...origin, authorization: `Bearer ${env.RIVULET_ROOT_KEY}` };
     for (const path of ["/v1/topics", "/v1/topics/nobody", "/nowhere"])
-      expect(
-        (await fetchPath(path, { headers: origin })).headers.get("access-control-allow-origin"),
-      ).toBe("*");
-    const preflight = await fetchPath("/v1/topics/t/records", {
+      for (const headers of [origin, root])
+        expect(
+          (await fetchClosed(path, { headers })).headers.get("access-control-allow-origin"),
+        ).toBe("*");
+    expect((await fetchClosed("/v1/topics", { headers: root })).status).toBe(200);
+    expect((await fetchClosed("/v1/topics", { headers: origin })).status).toBe(401);
+    const preflight = await fetchClosed("/v1/topics/t/records", {
       method: "OPTIONS",
       headers: {
         ...origin,
@@ -303,6 +314,9 @@ describe("what HTTP clients expect", () => {
     expect(preflight.status).toBe(204);
     expect(preflight.headers.get("access-control-allow-methods")).toContain("POST");
     expect(preflight.headers.get("access-control-allow-headers")).toContain("idempotency-key");
+    const toOpen = await fetchPath("/v1/topics", { headers: origin });
+    expect(toOpen.status).toBe(403);
+    expect(await toOpen.json()).toMatchObject({ code: "CLUSTER_AUTHORIZATION_FAILED" });
   });
 
   test.each([

@@ -1,7 +1,7 @@
 // Somebody sets the clock of the machine, back or forward. Here Date.now() is turned, and what runs in the same isolate sees
 // it; the storage's own clock goes on.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import { MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
@@ -21,12 +21,15 @@ import {
   produce,
   readValues,
   shiftWall,
+  signedOwner,
+  signer,
   TestSocket,
   type TopicJson,
   TWINS,
   unique,
 } from "./support.ts";
 
+beforeAll(() => signer.load());
 afterEach(() => {
   vi.restoreAllMocks();
   vi.useRealTimers();
@@ -490,6 +493,10 @@ describe("sessions", () => {
     },
   );
 
+  const place = ({ topicId }: TopicJson) => ({ topicId, partition: 0 });
+  /** [ATT-5] Why an owner that its group has not signed is refused. */
+  const notAssigned = ({ group, memberNumber }: { group: string; memberNumber: number }) =>
+    `FENCED_MEMBER_EPOCH: group ${group} has not assigned this partition to member ${memberNumber}`;
   const attach = async (topic: TopicJson, owner: object) => {
     const path = `/v1/topics/${topic.name}/partitions/0/socket`;
     const socket = await TestSocket.open<{ type: string }>(path);
@@ -543,8 +550,9 @@ describe("sessions", () => {
             const incarnation = Date.now() + 20_000 * DAY_MS + aheadMs;
             const owner = { group: name, incarnation, memberEpoch: 1, memberNumber: 1 };
             const forger = await attach(topic, owner);
-            const { code, reason } = await forger.closed;
-            expect({ code, reason }).toEqual({
+            expect(await forger.closed).toEqual({ code: 4001, reason: notAssigned(owner) });
+            const signed = await attach(topic, signedOwner(owner, place(topic)));
+            expect(await signed.closed).toEqual({
               code: 4000,
               reason: expect.stringContaining(`owner.incarnation is ${incarnation}`),
             });
@@ -564,17 +572,22 @@ describe("sessions", () => {
 
   const isFrame = (message: unknown): message is Uint8Array => message instanceof Uint8Array;
 
-  /** Attaches with an incarnation that a clock could have shown, which is nobody's, and is sent records. */
+  /**
+   * Attaches with an incarnation that a clock could have shown, which the group does not have, and is sent records. So does
+   * who was signed by a group that is gone. Whoever made it up has no signature, and is refused.
+   */
   const forge = async (topic: TopicJson, group: string) => {
     const incarnation = Date.now() + 30_000;
     const owner = { group, incarnation, memberEpoch: 1_000, memberNumber: 1_000 };
-    const forger = await attach(topic, owner);
+    const unsigned = await attach(topic, owner);
+    expect(await unsigned.closed).toEqual({ code: 4001, reason: notAssigned(owner) });
+    const forger = await attach(topic, signedOwner(owner, place(topic)));
     await forger.next(isFrame);
     return forger;
   };
 
   test.each(TWINS)(
-    "[CLK-5] an incarnation a little ahead that somebody made up attaches, and the group's owner gets the partition all the same$when",
+    "[CLK-5] an incarnation a little ahead that is not the group's attaches if it is signed, and the group's owner gets the partition all the same$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "a" }]);
@@ -594,13 +607,14 @@ describe("sessions", () => {
         await interrupt(partition);
       }
       // One of another member of this incarnation is as old as it ever was.
-      const older = await attach(topic, { ...owner, memberEpoch: memberEpoch - 1 });
-      expect(await older.closed).toMatchObject({ code: 4001 });
+      const older = { ...owner, memberEpoch: memberEpoch - 1 };
+      const { code, reason } = await (await attach(topic, signedOwner(older, place(topic)))).closed;
+      expect([code, reason]).toEqual([4001, expect.not.stringContaining("has not assigned")]);
     },
   );
 
   test.each(TWINS)(
-    "[CLK-5] an incarnation a little ahead that somebody made up does not keep a member that polls from reading$when",
+    "[CLK-5] an incarnation a little ahead that is signed and not the group's does not keep a member that polls from reading$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1);
       await produce(topic.name, [{ value: "a" }]);

@@ -2,7 +2,7 @@
 // is evicted before the others try.
 
 import { runInDurableObject } from "cloudflare:test";
-import { describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_FENCES_PER_PARTITION } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
@@ -21,11 +21,15 @@ import {
   evict,
   expectStatus,
   produce,
+  signedOwner,
+  signer,
   TestSocket,
   type TopicJson,
   TWINS,
   unique,
 } from "./support.ts";
+
+beforeAll(() => signer.load());
 
 const { NONE } = KAFKA_ERRORS;
 const UNKNOWN = ERRORS.UNKNOWN_MEMBER_ID.code;
@@ -345,9 +349,11 @@ test.each(TWINS)(
     });
     await evict(stub); // The number of fences is counted once in a life.
     const socket = await TestSocket.open(`/v1/topics/${topic.name}/partitions/0/socket`);
-    const owner = { group: "last", incarnation: 1, memberEpoch: 1, memberNumber: 1 };
+    const last = { group: "last", incarnation: 1, memberEpoch: 1, memberNumber: 1 };
+    const owner = signedOwner(last, { topicId: topic.topicId, partition: 0 });
     socket.send({ type: "attach", attachId: 1, offset: 0, windowBytes: 10_000, owner });
     await socket.until(() => socket.received.length > 0, "attached");
+    expect(socket.received[0]).toMatchObject({ type: "attached" });
     await interrupt(stub);
     const zombie = { group, incarnation: 1, memberEpoch: 1, memberNumber: 0 };
     expect(await stub.readAs({ owner: zombie, offset: 0, maxBytes: 1 })).toMatchObject({
@@ -384,7 +390,7 @@ test.each(TWINS)(
         attachId: 1,
         offset: 0,
         windowBytes: 10_000,
-        owner: owner(memberEpoch),
+        owner: signedOwner(owner(memberEpoch), { topicId: topic.topicId, partition: 0 }),
       });
       return socket;
     };
@@ -395,7 +401,10 @@ test.each(TWINS)(
     });
     await interrupt(stub);
     const older = await attach(4);
-    expect(await older.closed).toMatchObject({ code: 4001 });
+    expect(await older.closed).toMatchObject({
+      code: 4001,
+      reason: expect.not.stringContaining("has not assigned"),
+    });
     await interrupt(stub);
     expect(await stub.readAs({ owner: owner(3), offset: 0, maxBytes: 1 })).toMatchObject({
       ok: false,

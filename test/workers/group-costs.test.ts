@@ -4,6 +4,8 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { GroupStore } from "../../durable-objects/group/group-store.ts";
 import { storageOf } from "../../durable-objects/shared/sql.ts";
+import { upgradeFor } from "../../src/calls/socket-caller.ts";
+import { ANYBODY } from "../../src/core/access/caller.ts";
 import { type ClassicMember, NO_CLASSIC_MEMBERS } from "../../src/core/group/classic-state.ts";
 import {
   fromSet,
@@ -29,7 +31,7 @@ const SESSION_MS = 30 * 60_000;
 type Socket = TestSocket<CoordinatorMessage>;
 
 async function open(stub: GroupStub, path = "https://group/"): Promise<Socket> {
-  const { webSocket } = await stub.fetch(path, { headers: { upgrade: "websocket" } });
+  const { webSocket } = await stub.fetch(path, upgradeFor(ANYBODY));
   if (webSocket === null) throw new Error("there is no socket");
   const socket = new TestSocket<CoordinatorMessage>(webSocket, () => {});
   webSocket.accept();
@@ -65,7 +67,7 @@ async function joinObedient(
   memberId: string,
   topic: TopicJson,
 ): Promise<TestSocket<CoordinatorMessage>> {
-  const { webSocket } = await stub.fetch("https://group/", { headers: { upgrade: "websocket" } });
+  const { webSocket } = await stub.fetch("https://group/", upgradeFor(ANYBODY));
   if (webSocket === null) throw new Error("there is no socket");
   let held = new Set<PartitionKey>();
   const socket: Socket = new TestSocket<CoordinatorMessage>(webSocket, (event) => {

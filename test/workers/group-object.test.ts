@@ -332,6 +332,7 @@ describe("assignment", () => {
           topicId: topic.topicId,
           partition,
           committedOffset: null,
+          signature: expect.any(String),
         })),
       );
       await interrupt(group.stub);

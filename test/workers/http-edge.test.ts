@@ -2,9 +2,10 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { AppendRequest } from "../../src/calls/partition-calls.ts";
+import { ANYBODY } from "../../src/core/access/caller.ts";
 import { fail } from "../../src/core/errors.ts";
 import { MAX_ANSWER_BYTES_IN_PROGRESS } from "../../src/core/limits.ts";
-import type { Env } from "../../src/env.ts";
+import { type Env, withCaller } from "../../src/env.ts";
 import { forgetEverything, isolate } from "../../src/worker/edge/isolate.ts";
 import { app } from "../../src/worker/http/app.ts";
 import { timestampParameter } from "../../src/worker/http/parameters.ts";
@@ -23,7 +24,11 @@ afterEach(() => {
 const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
 
 async function asked(env: Env, path: string, init: RequestInit = {}): Promise<Response> {
-  return await app.fetch(new Request(`http://b${path}`, init), env, context as never);
+  return await app.fetch(
+    new Request(`http://localhost${path}`, init),
+    withCaller(env, ANYBODY),
+    context as never,
+  );
 }
 
 async function answered(env: Env, path: string, init: RequestInit = {}) {

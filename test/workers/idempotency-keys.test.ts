@@ -422,7 +422,8 @@ describe("where no key is kept", () => {
       const path = template
         .replace("{topic}", topic.name)
         .replace("{partition}", "0")
-        .replace("{group}", unique("group"));
+        .replace("{group}", unique("group"))
+        .replace("{id}", unique("key"));
       const body = template.endsWith("/batches") ? encodeBatch([RECORD]) : { name: topic.name };
       const refused = await call<{ detail: string }>(method, path, body, {
         "idempotency-key": "a key",

@@ -28,7 +28,7 @@ afterEach(() => {
 function open(env: Env, end: (error: Error) => void = () => {}): Connection {
   const nodes = new Nodes([{ host: "h", port: 1 }], null);
   const patience = { silentMs: IDLE_MS, idleMs: IDLE_MS, halfSentMs: IDLE_MS, stalledMs: IDLE_MS };
-  return new Connection({ env, nodes, clientHost: "/", end, patience });
+  return new Connection({ env, nodes, clientHost: "/", way: "tcp", end, patience });
 }
 
 /** One request, asked and answered. */

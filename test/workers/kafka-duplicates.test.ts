@@ -84,7 +84,7 @@ function broker() {
   const namespace = { getByName: () => stub };
   const env = { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace } as unknown as Env;
   const nodes = new Nodes([{ host: "h", port: 1 }], null);
-  const connection = new Connection({ env, nodes, clientHost: "/", end: () => {} });
+  const connection = new Connection({ env, nodes, clientHost: "/", way: "tcp", end: () => {} });
   return { asked, connection };
 }
 

@@ -50,6 +50,8 @@ test("[DOC-1] parameters and bodies are those that are checked", async () => {
   expect(Object.keys(paths["/v1/groups/{group}"]?.delete?.responses ?? {}).sort()).toEqual([
     "204",
     "400",
+    "401",
+    "403",
     "404",
     "409",
     "429",
@@ -100,12 +102,19 @@ describe("answers are as described", async () => {
   const group = unique("described");
   await produce(topic.name, [{ key: "k", value: "v", headers: { h: ["1", null] } }]);
   await readAs(group, topic, { 0: 1 });
+  const { body: key } = await call<{ id: string }>("POST", "/v1/keys", {
+    principal: "User:described",
+    role: "consume",
+  });
   const bodies: Record<string, unknown> = {
     "post /v1/topics": { name: unique("described") },
     "patch /v1/topics/{topic}": { config: { "retention.ms": 1_000_000 } },
     "patch /v1/configs": { config: {} },
     "post /v1/topics/{topic}/records": { records: [{ value: 1 }] },
     "patch /v1/groups/{group}": { config: { "group.max.size": 9 } },
+    "post /v1/keys": { principal: "User:described", role: "consume" },
+    "patch /v1/keys/{id}": { role: "read", expiresAt: null },
+    "post /v1/tokens": { role: "consume", subject: "User:described" },
     "post /v1/groups/{group}/offsets": { to: "earliest" },
     "post /v1/groups/{group}/poll": { instanceId: "i", topics: [topic.name] },
   };
@@ -123,10 +132,19 @@ describe("answers are as described", async () => {
     const place = path
       .replace("{topic}", topic.name)
       .replace("{partition}", "0")
-      .replace("{group}", group);
+      .replace("{group}", group)
+      .replace("{id}", key.id);
     const answer = await call(method.toUpperCase(), `${place}${queries[name] ?? ""}`, bodies[name]);
     expect(answer.status).toBe(status);
     response?.parse(answer.body);
+  });
+
+  test("[DOC-1] delete /v1/keys/{id}", async () => {
+    const path = `/v1/keys/${key.id}`;
+    expect(await call("DELETE", path)).toMatchObject({ status: 204, body: null });
+    const again = await call("DELETE", path);
+    expect(again).toMatchObject({ status: 404, body: { code: "RESOURCE_NOT_FOUND" } });
+    problem.strict().parse(again.body);
   });
 
   test("[DOC-1] a problem", async () => {

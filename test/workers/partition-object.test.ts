@@ -1,7 +1,7 @@
 // PartitionObject over its calls and its socket. Tests that write have a twin that evicts the partition in
 // the middle: [LOG-5] and [HIB-1] are every twin's second half.
 import { runInDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, test, vi } from "vitest";
+import { afterEach, beforeAll, describe, expect, test, vi } from "vitest";
 import { GroupCommit } from "../../durable-objects/partition/group-commit.ts";
 import { ERRORS, type Failure } from "../../src/core/errors.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
@@ -25,12 +25,15 @@ import {
   evict,
   expectStatus,
   isBytes,
+  signedOwner,
+  signer,
   TestSocket,
   type TopicJson,
   TWINS,
   unique,
 } from "./support.ts";
 
+beforeAll(() => signer.load());
 afterEach(() => void vi.restoreAllMocks());
 
 const UTF8 = new TextEncoder();
@@ -104,7 +107,7 @@ async function newPartition(config: Readonly<Record<string, unknown>> = {}) {
       return { logStartOffset, highWatermark };
     },
     open: (onEvent?: (event: PartitionMessage | Uint8Array | Closed | "pong") => void) =>
-      Reader.open(topic.name, onEvent),
+      Reader.open(topic, onEvent),
   };
 }
 
@@ -117,26 +120,33 @@ interface Owner {
 
 class Reader {
   readonly socket: TestSocket<PartitionMessage>;
+  readonly #topicId: string;
   readonly #records: [number, string][] = [];
   #attachId = 0;
 
-  constructor(socket: TestSocket<PartitionMessage>) {
+  constructor(socket: TestSocket<PartitionMessage>, topicId: string) {
     this.socket = socket;
+    this.#topicId = topicId;
   }
 
   static async open(
-    topic: string,
+    { name, topicId }: TopicJson,
     onEvent?: (event: PartitionMessage | Uint8Array | Closed | "pong") => void,
   ): Promise<Reader> {
-    const path = `/v1/topics/${topic}/partitions/0/socket`;
-    return new Reader(await TestSocket.open(path, onEvent));
+    const path = `/v1/topics/${name}/partitions/0/socket`;
+    return new Reader(await TestSocket.open(path, onEvent), topicId);
   }
 
+  /** The owner is signed, as its group does. */
   sendAttach(
     offset: number | "earliest" | "latest",
     options: { readonly windowBytes?: number; readonly owner?: Owner } = {},
   ): void {
-    this.socket.send({ type: "attach", attachId: ++this.#attachId, offset, ...options });
+    const { owner } = options;
+    const place = { topicId: this.#topicId, partition: 0 };
+    const signed = owner === undefined ? {} : { owner: signedOwner(owner, place) };
+    const attachId = ++this.#attachId;
+    this.socket.send({ type: "attach", attachId, offset, ...options, ...signed });
   }
 
   async attach(
@@ -918,7 +928,7 @@ describe("tail readers", () => {
       const { topic: other } = await newPartition();
       await append(batchOf(["r00"]));
       await interrupt(stub);
-      const { socket } = await Reader.open(topic.name);
+      const { socket } = await Reader.open(topic);
       const kafka = await Kafka.open();
       const came = vi.spyOn(GroupCommit.prototype, "append");
       const goOn = await runInDurableObject(stub, (_, { storage }) => {

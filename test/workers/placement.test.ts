@@ -72,7 +72,8 @@ function http(way: string, answer: unknown, query = "", request: HttpRequest = {
   const place = `${path
     .replace("{topic}", topic)
     .replace("{partition}", String(partition))
-    .replace("{group}", group)}${query}`;
+    .replace("{group}", group)
+    .replace("{id}", NOBODY)}${query}`;
   const look = async (names: Names) => {
     const response = await exports.default.fetch(`${ORIGIN}${withNames(place, names)}`, {
       method,
@@ -112,6 +113,13 @@ const HTTP: Look[] = [
   http("GET /openapi.json", any),
   http("GET /docs", any),
   http("GET /kafka", any),
+  http("GET /v1/me", ok({})),
+  http("GET /v1/keys", ok({ keys: any })),
+  http("POST /v1/keys", [201, any], "", { body: { principal: "User:looker", role: "read" } }),
+  http("POST /v1/keys", refused(400, "INVALID_REQUEST"), "", { body: {} }),
+  http("PATCH /v1/keys/{id}", refused(404, "RESOURCE_NOT_FOUND"), "", { body: {} }),
+  http("DELETE /v1/keys/{id}", refused(404, "RESOURCE_NOT_FOUND")),
+  http("POST /v1/tokens", ok({ token: any }), "", { body: {} }),
   http("GET /v1/topics", ok({})),
   http("HEAD /v1/topics", any),
   http("POST /v1/topics", [201, any], "", { body: { name: `${TOPIC}-made`, partitions: 9 } }),

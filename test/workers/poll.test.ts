@@ -15,6 +15,8 @@ import {
   type JsonRecord,
   produce,
   recordBatch,
+  signedOwner,
+  signer,
   TestSocket,
   type TopicJson,
   TWINS,
@@ -337,10 +339,15 @@ describe("several members", () => {
     const poller = new Poller(group, "i", { topics: [topic.name] });
     await poller.poll();
     const newer = { group, incarnation: 0, memberEpoch: 1, memberNumber: 1 };
+    await signer.load();
+    const signed = signedOwner(newer, { topicId: topic.topicId, partition: 0 });
     const old = await TestSocket.open(`/v1/topics/${topic.name}/partitions/0/socket`);
-    old.send({ type: "attach", attachId: 1, offset: 0, windowBytes: 1_000, owner: newer });
+    old.send({ type: "attach", attachId: 1, offset: 0, windowBytes: 1_000, owner: signed });
     // Incarnation 0 is older than any real one.
-    expect(await old.closed).toMatchObject({ code: 4001 });
+    expect(await old.closed).toMatchObject({
+      code: 4001,
+      reason: expect.not.stringContaining("has not assigned"),
+    });
     const stub = partitionStub(env, topic.topicId, 0);
     const refused = await stub.readAs({ owner: newer, offset: 0, maxBytes: 1 });
     expect(refused).toMatchObject({ ok: false, error: "FENCED_MEMBER_EPOCH" });

@@ -156,7 +156,7 @@ describe("whoever calls a partition first, from elsewhere", () => {
     ["opens a socket by name", socket(({ name }) => `/v1/topics/${name}/partitions/0/socket`)],
     [
       "opens a socket by id",
-      socket(({ topicId }) => `/v1/topics/x/partitions/0/socket?topicId=${topicId}`),
+      socket(({ name, topicId }) => `/v1/topics/${name}/partitions/0/socket?topicId=${topicId}`),
     ],
     [
       "opens a stream",

@@ -2,6 +2,8 @@
 import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { SilentSockets } from "../../durable-objects/shared/silent-sockets.ts";
+import { upgradeFor } from "../../src/calls/socket-caller.ts";
+import { ANYBODY } from "../../src/core/access/caller.ts";
 import { MAX_READERS_PER_PARTITION, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
@@ -35,7 +37,7 @@ afterEach(() => {
 });
 
 async function open(stub: Stub, url = "https://object/socket"): Promise<Opened> {
-  const { status, webSocket } = await stub.fetch(url, { headers: { upgrade: "websocket" } });
+  const { status, webSocket } = await stub.fetch(url, upgradeFor(ANYBODY));
   const one: Opened = { socket: webSocket as WebSocket, status, closed: null, messages: 0 };
   opened.push(one);
   if (webSocket === null) return one;

@@ -4,6 +4,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as bindings, exports } from "cloudflare:workers";
 import { expect, type MockInstance, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
+import { OwnerSigner, type SignedOwner } from "../../durable-objects/shared/owner-signature.ts";
 import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
 import { OBJECT_SOCKET_URL, upgradeFor } from "../../src/calls/socket-caller.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
@@ -23,6 +24,21 @@ export const env: Env = withCaller(bindings, ANYBODY);
 
 /** The header with which the Worker opens a socket of an object for such a caller. */
 export const UPGRADE = new Request(OBJECT_SOCKET_URL, upgradeFor(ANYBODY));
+
+/** Signs as the groups of this broker do. A test loads it in `beforeAll`. */
+export const signer = new OwnerSigner(env);
+
+/** An owner token as the group gives it to the member that owns the partition. */
+export function signedOwner<O extends Omit<SignedOwner, "topicId" | "partition">>(
+  owner: O,
+  { topicId, partition }: Pick<SignedOwner, "topicId" | "partition">,
+): O & { readonly signature: string } {
+  const { group, incarnation, memberEpoch, memberNumber } = owner;
+  const token = { group, incarnation, memberEpoch, memberNumber, topicId, partition };
+  const signature = signer.sign(token);
+  if (signature === null) throw new Error("the signer is not loaded");
+  return { ...owner, signature };
+}
 
 /** Ends a wait that would never end. Far above what anything here takes, below the test's own timeout. */
 const GUARD_MS = 10_000;

@@ -9,14 +9,18 @@ import {
 } from "../../member/transport.ts";
 import { groupSocketPath, partitionSocketPath } from "../../protocol/paths.ts";
 
-export type WebSocketConstructor = new (url: string) => StandardWebSocket;
+export type WebSocketConstructor = new (url: string, protocols?: string[]) => StandardWebSocket;
 
-/** `baseUrl` is the broker's http or https address. */
-export function networkTransport(baseUrl: string, WebSocketClass: WebSocketConstructor): Transport {
+/** `baseUrl` is the broker's http or https address. `protocols` says who opens the sockets. */
+export function networkTransport(
+  baseUrl: string,
+  WebSocketClass: WebSocketConstructor,
+  protocols?: string[],
+): Transport {
   const open = (path: string, events: SocketEvents): Socket => {
     const url = new URL(path, baseUrl);
     url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
-    const socket = new WebSocketClass(url.href);
+    const socket = new WebSocketClass(url.href, protocols);
     listen(socket, events);
     return {
       send: (data) => sendQuietly(socket, data),

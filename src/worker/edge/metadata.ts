@@ -80,6 +80,11 @@ export async function topicById(env: Env, topicId: string): Promise<Topic> {
   }
 }
 
+/** Returns the name of the topic with this id, if this isolate knows it. A topic keeps its name. */
+export function nameOfTopic(topicId: string): string | null {
+  return isolate.topicNames.get(topicId) ?? null;
+}
+
 async function refreshById(env: Env, topicId: string): Promise<Topic> {
   const found = await clusterStub(env).topicById({ topicId });
   if (found.ok) {

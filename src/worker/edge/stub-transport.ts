@@ -3,10 +3,10 @@
 
 import { OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
 import { type Caller, WORKER } from "../../core/access/caller.ts";
-import { type Env, groupStub } from "../../env.ts";
 import type { BrokerError } from "../../core/errors.ts";
-import { CLOSE_UNAUTHENTICATED, errorOfClose } from "../../protocol/close-codes.ts";
+import { type Env, groupStub } from "../../env.ts";
 import { listen, type Socket, type SocketEvents, type Transport } from "../../member/transport.ts";
+import { CLOSE_UNAUTHENTICATED, errorOfClose } from "../../protocol/close-codes.ts";
 import { watchUrl } from "../../protocol/watch-socket.ts";
 import { knowTopic, partitionAt } from "./metadata.ts";
 
@@ -40,11 +40,12 @@ export function stubTransport(
     },
   });
   return {
-    openGroup: (groupId, events) =>
-      connect(() => groupStub(env, groupId), watched(events), caller),
+    openGroup: (groupId, events) => connect(() => groupStub(env, groupId), watched(events), caller),
     openPartition: ({ topicId, partition }, events) => {
       const known = knowTopic(env, topicId);
-      return connect(() => partitionAt(env, topicId, partition), watched(events), caller, { after: known });
+      return connect(() => partitionAt(env, topicId, partition), watched(events), caller, {
+        after: known,
+      });
     },
   };
 }

@@ -1,15 +1,26 @@
 // GET /kafka: Kafka's protocol over a WebSocket.
 import { Hono } from "hono";
-import type { Env } from "../../env.ts";
+import { type Env, withCaller } from "../../env.ts";
+import { selectVersion } from "../../protocol/version.ts";
+import { callerOf } from "../access/authenticate.ts";
 import { nodesOf } from "../kafka/addresses.ts";
 import { serveWebSocket } from "../kafka/websocket.ts";
+import { credentialOf } from "./credential.ts";
 import { requireUpgrade } from "./sockets.ts";
 
-export const kafka = new Hono<{ Bindings: Env }>().get("/", (context) => {
+export const kafka = new Hono<{ Bindings: Env }>().get("/", async (context) => {
   requireUpgrade(context);
+  // [SASL-1] A credential that came with the upgrade counts until the client logs in. Without one it has to.
+  const credential = credentialOf(context.req.raw);
+  const env =
+    credential.type === "none" || context.env.caller !== undefined
+      ? context.env
+      : withCaller(context.env, await callerOf(context.env, credential));
   const nodes = nodesOf(new URL(context.req.url));
   const { 0: client, 1: server } = new WebSocketPair();
   const clientHost = `/${context.req.header("cf-connecting-ip") ?? ""}`;
-  context.executionCtx.waitUntil(serveWebSocket(server, context.env, nodes, clientHost));
-  return new Response(null, { status: 101, webSocket: client });
+  context.executionCtx.waitUntil(serveWebSocket(server, env, nodes, clientHost));
+  const selected = selectVersion(undefined, context.req.header("sec-websocket-protocol"));
+  const headers = selected === null ? {} : { "sec-websocket-protocol": selected };
+  return new Response(null, { status: 101, webSocket: client, headers } as ResponseInit);
 });

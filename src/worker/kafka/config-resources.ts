@@ -1,6 +1,7 @@
 // The resources that have configs: topics, groups, and the broker. The broker's configs are the defaults for topics and
 // groups that set no value of their own.
 
+import type { Operation } from "../../core/access/operations.ts";
 import { changeDefaults, configByKey } from "../../core/cluster/config.ts";
 import { changeTopicConfig } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
@@ -11,6 +12,7 @@ import {
   resolveGroupConfig,
 } from "../../core/group/config.ts";
 import { clusterStub, type Env } from "../../env.ts";
+import { assertMayUseCluster, assertMayUseGroup, assertMayUseTopic } from "../edge/authorize.ts";
 import { alterGroupConfig, lookAtGroup } from "../edge/groups.ts";
 import { refresh } from "../edge/metadata.ts";
 import { alterTopic } from "../edge/topics.ts";
@@ -29,6 +31,17 @@ const GROUP = 32;
 export interface Resource {
   readonly resourceType: number;
   readonly resourceName: string;
+}
+
+/** Throws an authorization error if the caller may not do this to the resource. */
+export function assertMayUse(
+  env: Env,
+  operation: Operation,
+  { resourceType, resourceName }: Resource,
+): void {
+  if (resourceType === TOPIC) assertMayUseTopic(env, operation, resourceName);
+  else if (resourceType === GROUP) assertMayUseGroup(env, operation, resourceName);
+  else assertMayUseCluster(env, operation);
 }
 
 /** Returns the configs of a resource. */
@@ -97,6 +110,7 @@ export function alterEach<R extends Resource & { readonly configs: readonly Name
     fields: { resourceType, resourceName },
   });
   return changeEach(context, resources, nameOf, async (resource) => {
+    assertMayUse(context.env, "ALTER_CONFIGS", resource);
     const [again] = repeated(resource.configs, ({ name }) => name);
     if (again !== undefined)
       throw new BrokerError("INVALID_REQUEST", `config ${again} is named more than once`);

@@ -10,7 +10,7 @@ import {
   MAX_KAFKA_STALLED_MS,
   MIN_KAFKA_HALF_SENT_BYTES,
 } from "../../core/limits.ts";
-import type { Env } from "../../env.ts";
+import { type Env, withCaller } from "../../env.ts";
 import type { Api } from "./api.ts";
 import { API_VERSIONS } from "./apis/api-versions.ts";
 import { Appends } from "./appends.ts";
@@ -18,6 +18,7 @@ import { CallBudget } from "./budget.ts";
 import type { RequestContext } from "./context.ts";
 import { Feeds } from "./feeds.ts";
 import { InFlight } from "./in-flight.ts";
+import { Login, type Way } from "./login.ts";
 import type { Nodes } from "./nodes.ts";
 import { nullableString, struct } from "./schema.ts";
 import { SERVICES } from "./services.ts";
@@ -49,6 +50,7 @@ export interface ConnectionOptions {
   readonly env: Env;
   readonly nodes: Nodes;
   readonly clientHost: string;
+  readonly way: Way;
   /** Called when the connection cannot go on: the client does not do its part, or others need the room. */
   readonly end: (error: Error) => void;
   /** Called now and then during a long request. Only the transport can find out whether the client has gone. */
@@ -62,6 +64,7 @@ export class Connection {
   readonly #watchdog: Watchdog;
   readonly #expectations: Readonly<Record<"silent" | "idle" | "halfSent" | "stalled", Expectation>>;
   readonly #look: () => void;
+  readonly #login: Login;
   #hasGone = false;
   readonly inFlight = new InFlight();
 
@@ -70,6 +73,7 @@ export class Connection {
     env,
     nodes,
     clientHost,
+    way,
     end,
     look = () => {},
     patience = PATIENCE,
@@ -77,7 +81,9 @@ export class Connection {
     this.#look = look;
     this.#budget = new CallBudget(env);
     const { env: counted } = this.#budget;
+    this.#login = new Login(counted, way);
     this.#context = {
+      login: this.#login,
       env: counted,
       nodes,
       clientHost,
@@ -93,7 +99,7 @@ export class Connection {
 
   /** True if the connection must close after this answer. The client connects again and loses nothing. */
   get isSpent(): boolean {
-    return this.#budget.isSpent;
+    return this.#budget.isSpent || this.#login.isRefused;
   }
 
   /**
@@ -128,7 +134,9 @@ export class Connection {
       hasGone: () => this.#hasGone,
       look: this.#look,
     });
-    const context = { ...this.#context, work, clientId, version: apiVersion };
+    const caller = await this.#login.callerFor(apiKey);
+    const env = caller === null ? this.#context.env : withCaller(this.#context.env, caller);
+    const context = { ...this.#context, env, work, clientId, version: apiVersion };
     const response = await found.serve(request, context).catch((error: unknown) => {
       if (error instanceof GoneError) return null;
       throw error;

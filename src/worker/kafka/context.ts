@@ -1,21 +1,26 @@
 // The context in which a request is served.
+import type { Operation } from "../../core/access/operations.ts";
 import { KAFKA_ERRORS } from "../../core/errors.ts";
 import { FAN_OUT } from "../../core/limits.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
 import type { Env } from "../../env.ts";
+import { assertMayUseTopic } from "../edge/authorize.ts";
 import { atPartition } from "../edge/metadata.ts";
 import { Lazily } from "./answer-weight.ts";
 import type { Api } from "./api.ts";
 import type { Appends } from "./appends.ts";
 import { KafkaError } from "./errors.ts";
 import type { Feeds } from "./feeds.ts";
+import type { Login } from "./login.ts";
 import type { Nodes } from "./nodes.ts";
 import type { Watches } from "./watches.ts";
 import type { Work } from "./work.ts";
 
 export interface RequestContext {
+  /** With who calls, once that is known. */
   readonly env: Env;
   readonly nodes: Nodes;
+  readonly login: Login;
   /** The reads of this connection, its appends, and the watches for its members. */
   readonly feeds: Feeds;
   readonly appends: Appends;
@@ -102,15 +107,17 @@ export async function eachPartition<P, R>(
 }
 
 /**
- * Acts on a partition where its leader is asked. Throws NOT_LEADER_OR_FOLLOWER if the connection goes to another node
+ * Acts on a partition where its leader is asked, if the caller may do this to the topic. Throws NOT_LEADER_OR_FOLLOWER if the connection goes to another node
  * [KFK-6], so the client looks up the leader.
  */
-export function atLeader<T>(
+export async function atLeader<T>(
   { env, nodes }: RequestContext,
+  operation: Operation,
   topic: string,
   partition: number,
   action: (topicId: string) => Promise<T>,
 ): Promise<T> {
+  assertMayUseTopic(env, operation, topic); // First, so that nobody learns what exists.
   return atPartition(env, topic, partition, (topicId) => {
     const leader = nodes.leaderOf(topicId, partition);
     if (nodes.isOwn(leader)) return action(topicId);

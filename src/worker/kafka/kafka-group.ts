@@ -1,7 +1,9 @@
 // A group as Kafka's clients ask it. If there is no such group, requests that only read are answered here, as an empty
 // object would answer them, but without creating one [FIL-1]. Requests that may create the group go to its object.
+
 import type { GroupRequest, HeartbeatRequest } from "../../calls/group-calls.ts";
 import { syncedReply } from "../../calls/kafka-replies.ts";
+import type { Operation } from "../../core/access/operations.ts";
 import { whyNotGroupId } from "../../core/cluster/topics.ts";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
 import { isByHand, unknownGroup, unknownMember } from "../../core/group/admission.ts";
@@ -10,6 +12,7 @@ import type { ClassicJoin, ClassicSync, ClassicToken } from "../../core/group/re
 import { emptyGroup } from "../../core/group/state.ts";
 import { failureOf } from "../../core/platform-errors.ts";
 import { type Env, groupStub } from "../../env.ts";
+import { mayUseGroup } from "../edge/authorize.ts";
 import { forgetGroup, type Group, groupExists } from "../edge/groups.ts";
 import type { RequestContext } from "./context.ts";
 import { codeOf, outcomeOfError } from "./errors.ts";
@@ -95,14 +98,16 @@ export class KafkaGroup {
   }
 }
 
-/** Asks the group. Returns an error code if the question cannot be asked here or the group's object does not answer. */
+/** Asks the group, if the caller may do this to it. Returns an error code if the question cannot be asked here or the group's object does not answer. */
 export async function atGroup<T>(
   groupId: string,
+  operation: Operation,
   { env, nodes }: RequestContext,
   ask: (group: KafkaGroup) => Promise<T>,
 ): Promise<T | number> {
   const invalid = whyNotGroupId(groupId);
   if (invalid !== null) return codeOf(invalid.error);
+  if (!mayUseGroup(env, operation, groupId)) return codeOf("GROUP_AUTHORIZATION_FAILED");
   if (!nodes.isOwn(nodes.coordinatorOf(groupId))) return KAFKA_ERRORS.NOT_COORDINATOR;
   try {
     return await ask(new KafkaGroup(env, groupId));

@@ -23,6 +23,7 @@ export async function serveTcp(socket: Socket, env: Env, patience?: Patience): P
       env,
       nodes: listenerNodes(env),
       clientHost,
+      way: "tcp" as const,
       end: over.resolve,
       look: () => incoming.look(() => connection.stopWaiting()),
     };

@@ -64,7 +64,7 @@ export function serveWebSocket(
     finish(CLOSE_FATAL, closeReason(`${known}: ${text}`));
   };
   const served = Promise.withResolvers<void>();
-  const options = { env, nodes, clientHost, end };
+  const options = { env, nodes, clientHost, way: "websocket" as const, end };
   const connection = new Connection(patience === undefined ? options : { ...options, patience });
   const answer = async (frame: Uint8Array) => {
     const pieces = await connection.answer(frame);

@@ -85,4 +85,28 @@ export class RpcAdmin extends RpcTarget implements AdminService {
   deleteGroup(...call: Parameters<Admin["deleteGroup"]>) {
     return overRpc(() => this.#admin.deleteGroup(...call));
   }
+
+  createKey(...call: Parameters<Admin["createKey"]>) {
+    return overRpc(() => this.#admin.createKey(...call));
+  }
+
+  listKeys(...call: Parameters<Admin["listKeys"]>) {
+    return overRpc(() => this.#admin.listKeys(...call));
+  }
+
+  alterKey(...call: Parameters<Admin["alterKey"]>) {
+    return overRpc(() => this.#admin.alterKey(...call));
+  }
+
+  deleteKey(...call: Parameters<Admin["deleteKey"]>) {
+    return overRpc(() => this.#admin.deleteKey(...call));
+  }
+
+  createToken(...call: Parameters<Admin["createToken"]>) {
+    return overRpc(() => this.#admin.createToken(...call));
+  }
+
+  whoami(...call: Parameters<Admin["whoami"]>) {
+    return overRpc(() => this.#admin.whoami(...call));
+  }
 }

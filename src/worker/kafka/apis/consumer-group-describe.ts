@@ -8,6 +8,7 @@
 // - Authorized operations are never told, because the broker has no ACLs.
 
 import type { TopicAssignment } from "../../../core/group-info.ts";
+import { mayUseTopic } from "../../edge/authorize.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
 import { api } from "../api.ts";
 import { answerEach, inTurn, type RequestContext, readingService } from "../context.ts";
@@ -80,6 +81,7 @@ export const consumerGroupDescribe = readingService(
     groups: await answerEach(context, distinctNames(groupIds), async (groupId) => {
       const found = await atGroup(
         groupId,
+        "DESCRIBE",
         context,
         async (group) => await group.describeConsumers(),
       );
@@ -88,6 +90,10 @@ export const consumerGroupDescribe = readingService(
       const { subscriptions } = found;
       const { state, epoch, assignor, members } = found.group;
       const named = members.flatMap(({ assignment, target }) => [...assignment, ...target]);
+      const subscribed = Object.values(subscriptions).flatMap(({ topics }) => topics);
+      const all = [...subscribed, ...named.map(({ topic }) => topic)];
+      if (all.some((topic) => !mayUseTopic(context.env, "DESCRIBE", topic)))
+        return { groupId, errorCode: codeOf("TOPIC_AUTHORIZATION_FAILED") };
       const topicIds = await idsOf(
         context,
         named.map(({ topic }) => topic),

@@ -7,7 +7,8 @@
 // - `rackId` is ignored.
 // - While nothing changes, the connection repeats the group's last answer, so that the group can sleep [KFK-20].
 
-import { readableTopics } from "../../../core/access/grants.ts";
+import { groupResource, readableTopics, topicResource } from "../../../core/access/grants.ts";
+import { whyNotAllowed } from "../../../core/access/refusal.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { ASSIGNORS } from "../../../core/group/assignor/assignors.ts";
 import { equalSets, toSet } from "../../../core/group/partition-key.ts";
@@ -75,6 +76,8 @@ export const consumerGroupHeartbeat = service(
     const wrong = wrongIn(request, context.version);
     if (wrong !== null)
       return { errorCode: ERRORS.INVALID_REQUEST.code, errorMessage: wrong, assignment: null };
+    const refused = refusalOf(request, context);
+    if (refused !== null) return refused;
     // Before version 1 the broker chooses the id.
     const memberId = request.memberId || crypto.randomUUID();
     return context.watches.heartbeat(groupId, memberId, JSON.stringify(request), async () => {
@@ -83,6 +86,20 @@ export const consumerGroupHeartbeat = service(
     });
   },
 );
+
+/** Returns why the caller may not join for this. It is asked before a heartbeat may be answered from memory. */
+function refusalOf({ groupId, subscribedTopicNames }: Request, { env }: RequestContext) {
+  const names = subscribedTopicNames ?? [];
+  const refused =
+    whyNotAllowed(env, "READ", groupResource(groupId)) ??
+    names
+      .map((name) => whyNotAllowed(env, "READ", topicResource(name)))
+      .find((each) => each !== null) ??
+    null;
+  return refused === null
+    ? null
+    : { errorCode: codeOf(refused.error), errorMessage: refused.detail, assignment: null };
+}
 
 /**
  * Returns what is wrong with a request, or null. A join must be complete (KIP-848). A member that leaves
@@ -118,6 +135,7 @@ async function ask(request: Request, context: RequestContext) {
   const { groupId, memberId, memberEpoch, instanceId, rebalanceTimeoutMs } = request;
   const answer = await atGroup(
     groupId,
+    "READ",
     context,
     async (group) =>
       await group.heartbeat({

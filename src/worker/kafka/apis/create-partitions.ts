@@ -10,6 +10,7 @@
 
 import { BrokerError, KAFKA_ERRORS } from "../../../core/errors.ts";
 import type { Env } from "../../../env.ts";
+import { assertMayUseTopic } from "../../edge/authorize.ts";
 import { refresh } from "../../edge/metadata.ts";
 import { alterTopic } from "../../edge/topics.ts";
 import { api, type RequestOf } from "../api.ts";
@@ -65,6 +66,7 @@ export const createPartitions = service(
 type Growth = RequestOf<typeof CREATE_PARTITIONS>["topics"][number];
 
 async function grow(env: Env, { name, count, assignments }: Growth, validateOnly: boolean) {
+  assertMayUseTopic(env, "ALTER", name);
   const topic = await refresh(env, name);
   if (count <= topic.partitions)
     throw new BrokerError(

@@ -22,6 +22,7 @@ import {
 import { BrokerError, errorOf, KAFKA_ERRORS, unwrap } from "../../../core/errors.ts";
 import { regionSet } from "../../../core/placement.ts";
 import { clusterStub, type Env } from "../../../env.ts";
+import { assertMayCreateTopic } from "../../edge/authorize.ts";
 import { createTopic } from "../../edge/topics.ts";
 import { api, type RequestOf } from "../api.ts";
 import { numPartitions } from "../broker-config.ts";
@@ -93,7 +94,8 @@ export const createTopics = service(CREATE_TOPICS, async ({ topics, validateOnly
     context,
     topics,
     ({ name }) => ({ key: name, shown: `topic ${name}`, fields: { name } }),
-    (topic) => {
+    async (topic) => {
+      assertMayCreateTopic(context.env, topic.name);
       assertReplicas(topic);
       return create(context.env, topic, validateOnly);
     },

@@ -24,7 +24,12 @@ export const DELETE_GROUPS = api({
 /** Deletes groups. A name that appears twice counts once, as in Kafka. */
 export const deleteGroups = service(DELETE_GROUPS, async ({ groups }, context) => ({
   groups: await answerEach(context, distinctNames(groups), async (groupId) => {
-    const deleted = await atGroup(groupId, context, async (group) => await group.destroy());
+    const deleted = await atGroup(
+      groupId,
+      "DELETE",
+      context,
+      async (group) => await group.destroy(),
+    );
     if (typeof deleted === "number") return { groupId, errorCode: deleted };
     return { groupId, errorCode: deleted.ok ? NO_ERROR.errorCode : codeOf(deleted.error) };
   }),

@@ -55,7 +55,7 @@ async function deleteAt(
   use: PartitionUse,
 ) {
   try {
-    return await atLeader(context, topic, partition, async (topicId) => {
+    return await atLeader(context, "DELETE", topic, partition, async (topicId) => {
       const before = offset === TO_THE_END ? "latest" : offset;
       if (before !== "latest" && before < 0)
         throw new BrokerError("OFFSET_OUT_OF_RANGE", `offset is ${offset}, it must be -1 or more`);

@@ -12,6 +12,7 @@
 
 import { BrokerError, ERRORS } from "../../../core/errors.ts";
 import { clusterStub, type Env } from "../../../env.ts";
+import { assertMayUseTopic } from "../../edge/authorize.ts";
 import { deleteTopic } from "../../edge/topics.ts";
 import { api } from "../api.ts";
 import { changeEach } from "../change-each.ts";
@@ -82,6 +83,7 @@ async function remove(env: Env, { name, topicId }: { name: string | null; topicI
       `name is ${name} and topicId is ${topicId}, a topic must be named by one of them`,
     );
   const found = name ?? (await nameOf(env, topicId));
+  assertMayUseTopic(env, "DELETE", found);
   await deleteTopic(env, found);
   return { name: found };
 }

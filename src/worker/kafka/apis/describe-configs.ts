@@ -12,7 +12,7 @@
 
 import { api, type RequestOf } from "../api.ts";
 import { configEntries } from "../config-entries.ts";
-import { resourceConfigs } from "../config-resources.ts";
+import { assertMayUse, resourceConfigs } from "../config-resources.ts";
 import { answerEach, readingService } from "../context.ts";
 import { distinct } from "../distinct.ts";
 import { NO_ERROR, outcomeOfError } from "../errors.ts";
@@ -86,6 +86,7 @@ export const describeConfigs = readingService(
       async ({ resourceType, resourceName, configurationKeys: keys }) => {
         const resource = { resourceType, resourceName };
         try {
+          assertMayUse(context.env, "DESCRIBE_CONFIGS", resource);
           const shown = await resourceConfigs(context.env, resource);
           const asked = keys?.length === 0 ? null : keys;
           const configs = configEntries(shown, asked, { includeSynonyms, includeDocumentation });

@@ -63,7 +63,12 @@ export const DESCRIBE_GROUPS = api({
 /** Describes groups as the classic protocol sees them. A group of another kind shows no members here, as in Kafka. */
 export const describeGroups = readingService(DESCRIBE_GROUPS, async ({ groups }, context) => ({
   groups: await answerEach(context, distinctNames(groups), async (groupId) => {
-    const found = await atGroup(groupId, context, async (group) => await group.describeClassic());
+    const found = await atGroup(
+      groupId,
+      "DESCRIBE",
+      context,
+      async (group) => await group.describeClassic(),
+    );
     if (typeof found === "number") return { errorCode: found, groupId, groupState: "" };
     return { errorCode: NO_ERROR.errorCode, groupId, ...found };
   }),

@@ -5,6 +5,7 @@
 // - A leader is its partition's only replica, and there are no eligible leader replicas besides.
 // - Authorized operations are never told, because the broker has no ACLs.
 
+import { assertMayUseTopic } from "../../edge/authorize.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
 import { api } from "../api.ts";
 import { AT_ONCE, describePartitions, type RequestContext, readingService } from "../context.ts";
@@ -104,6 +105,7 @@ async function describeTopic(
   { env, nodes }: RequestContext,
 ) {
   try {
+    assertMayUseTopic(env, "DESCRIBE", name);
     const { topicId, partitions: count } = await topicMetadata(env, name);
     const shown = Math.max(0, Math.min(room, count - first));
     const partitions = describePartitions(nodes, topicId, first, shown);

@@ -22,7 +22,14 @@
 import { leftOf } from "../../../core/elapsed.ts";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { MAX_FETCH_BYTES, MAX_WAIT_MS } from "../../../core/limits.ts";
-import { assertPartitionById, forget, topicWithPartition } from "../../edge/metadata.ts";
+import { mayUseTopic } from "../../edge/authorize.ts";
+import {
+  assertPartitionById,
+  forget,
+  nameOfTopic,
+  topicById,
+  topicWithPartition,
+} from "../../edge/metadata.ts";
 import { api, type RequestOf } from "../api.ts";
 import { AT_ONCE, inTurn, type RequestContext, readingService } from "../context.ts";
 import { distinctPartitions } from "../distinct.ts";
@@ -203,19 +210,37 @@ async function sourcesOf(topics: Request["topics"], context: RequestContext): Pr
   const sources: Source[] = [];
   const unknown: Place[] = [];
   let index = 0;
-  for (const topic of topics)
+  for (const topic of topics) {
+    const known = mayReadTopic(topic, context);
+    const mayRead = typeof known === "boolean" ? known : await known;
     for (const partition of topic.partitions) {
-      const id = knownId(topic, partition, context);
-      if (id === null) unknown.push({ index, topic, partition });
+      const id = mayRead ? knownId(topic, partition, context) : null;
+      if (!mayRead) sources[index] = refusal(codeOf("TOPIC_AUTHORIZATION_FAILED"));
+      else if (id === null) unknown.push({ index, topic, partition });
       else sources[index] = feedOf(id, partition, context);
       index++;
     }
+  }
   if (unknown.length === 0) return sources;
   const ask = async (place: Place) => {
     sources[place.index] = await sourceOf(place.topic, place.partition, context);
   };
   await inTurn(context, unknown, ask, AT_ONCE);
   return sources;
+}
+
+/**
+ * True if the caller may read the topic, or if there is none of its id. It is asked for each fetch, whatever is fed
+ * already, and asks the cluster only about ids whose names this isolate does not know.
+ */
+function mayReadTopic({ name, topicId }: Topic, { env, version }: RequestContext) {
+  if (version < FIRST_BY_ID) return mayUseTopic(env, "READ", name);
+  const known = nameOfTopic(topicId);
+  if (known !== null) return mayUseTopic(env, "READ", known);
+  return topicById(env, topicId).then(
+    (found) => mayUseTopic(env, "READ", found.name),
+    () => true, // It is refused for that.
+  );
 }
 
 /** Returns the topic's id if this connection has a healthy feed of the partition, and null otherwise. */

@@ -11,6 +11,7 @@
 // - Share groups are not served. Their key type is INVALID_REQUEST.
 
 import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
+import { mayUseGroup } from "../../edge/authorize.ts";
 import { api } from "../api.ts";
 import { type RequestContext, readingService } from "../context.ts";
 import { distinctNames } from "../distinct.ts";
@@ -65,9 +66,13 @@ const TRANSACTION = 1;
 
 export const findCoordinator = readingService(
   FIND_COORDINATOR,
-  async ({ key, keyType, keys }, { nodes, version }) => {
+  async ({ key, keyType, keys }, { env, nodes, version }) => {
     const find = (each: string) =>
-      keyType === TRANSACTION ? noTransactions(version) : coordinatorOf(each, keyType, nodes);
+      keyType === TRANSACTION
+        ? noTransactions(version)
+        : keyType === GROUP && !mayUseGroup(env, "DESCRIBE", each)
+          ? { ...NOBODY, errorCode: ERRORS.GROUP_AUTHORIZATION_FAILED.code }
+          : coordinatorOf(each, keyType, nodes);
     if (version < 4) return find(key);
     return { coordinators: distinctNames(keys).map((each) => ({ key: each, ...find(each) })) };
   },

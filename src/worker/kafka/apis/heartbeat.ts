@@ -7,7 +7,8 @@
 // Unlike Kafka:
 // - While nothing changes, the connection repeats the group's last answer, so that the group can sleep [KFK-20].
 
-import { KAFKA_ERRORS } from "../../../core/errors.ts";
+import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
+import { mayUseGroup } from "../../edge/authorize.ts";
 import { api } from "../api.ts";
 import { service } from "../context.ts";
 import { atGroup } from "../kafka-group.ts";
@@ -30,10 +31,14 @@ export const HEARTBEAT = api({
 export const heartbeat = service(HEARTBEAT, async (request, context) => {
   const { groupId, memberId, groupInstanceId, generationId } = request;
   const token = { memberId, instanceId: groupInstanceId, generation: generationId };
+  // Before it may be answered from memory.
+  if (!mayUseGroup(context.env, "READ", groupId))
+    return { errorCode: ERRORS.GROUP_AUTHORIZATION_FAILED.code };
   const said = `${generationId} ${groupInstanceId}`;
   return context.watches.heartbeat(groupId, memberId, said, async () => {
     const errorCode = await atGroup(
       groupId,
+      "READ",
       context,
       async (group) => await group.heartbeatClassic(token),
     );

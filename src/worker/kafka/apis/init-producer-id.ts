@@ -9,10 +9,11 @@
 // - Transactions are refused [KFK-27].
 
 import { KAFKA_ERRORS } from "../../../core/errors.ts";
+import { assertMayProduceSomewhere } from "../../edge/authorize.ts";
 import { newProducerId } from "../../edge/producer-pool.ts";
 import { api } from "../api.ts";
 import { service } from "../context.ts";
-import { NO_TRANSACTIONS } from "../errors.ts";
+import { NO_TRANSACTIONS, outcomeOfError } from "../errors.ts";
 import { int16, int32, int64, nullableString, since, struct } from "../schema.ts";
 
 export const INIT_PRODUCER_ID = api({
@@ -39,7 +40,12 @@ export const INIT_PRODUCER_ID = api({
  * if two producers shared an id, records of one would be taken for repeats of the other's. Kafka does the same if
  * there is no transactional id.
  */
-export const initProducerId = service(INIT_PRODUCER_ID, async ({ transactionalId }) => {
+export const initProducerId = service(INIT_PRODUCER_ID, async ({ transactionalId }, { env }) => {
   if (transactionalId !== null) return { errorCode: NO_TRANSACTIONS.errorCode };
+  try {
+    assertMayProduceSomewhere(env);
+  } catch (error) {
+    return { errorCode: outcomeOfError(error).errorCode };
+  }
   return { errorCode: KAFKA_ERRORS.NONE, producerId: newProducerId(), producerEpoch: 0 };
 });

@@ -74,6 +74,7 @@ export const joinGroup = service(JOIN_GROUP, async (request, context) => {
   const clientId = context.clientId ?? "";
   const joined = await atGroup(
     groupId,
+    "READ",
     context,
     async (group) =>
       await group.joinClassic({

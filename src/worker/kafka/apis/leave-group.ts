@@ -47,6 +47,7 @@ export const leaveGroup = service(LEAVE_GROUP, async (request, context) => {
     context.version < 3 ? [{ memberId: request.memberId, groupInstanceId: null }] : request.members;
   const left = await atGroup(
     request.groupId,
+    "READ",
     context,
     async (group) =>
       await group.leaveClassic({

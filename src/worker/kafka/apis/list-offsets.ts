@@ -96,7 +96,7 @@ async function listTold(
   use: PartitionUse,
 ) {
   try {
-    return await atLeader(context, topic, partition, async (topicId) => {
+    return await atLeader(context, "DESCRIBE", topic, partition, async (topicId) => {
       const listed = await list(timestamp, (at) =>
         listOffset(context.env, topicId, partition, at, use),
       );

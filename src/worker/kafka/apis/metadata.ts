@@ -18,15 +18,17 @@
 // - A topic that is created because a client asks for it [KFK-23] is described at once. Kafka first answers with a
 //   retriable error.
 // - A topic is found by its id from version 10 on, and the id counts whatever name comes with it [KFK-25].
-// - Authorized operations are never told, because the broker has no ACLs.
 
+import { topicResource } from "../../../core/access/grants.ts";
 import { type Topic, whyNotTopicName } from "../../../core/cluster/topics.ts";
 import { ERRORS } from "../../../core/errors.ts";
 import type { Env } from "../../../env.ts";
+import { assertMayCreateTopic, assertMayUseTopic, mayUseTopic } from "../../edge/authorize.ts";
 import { remember, topicById, topicMetadata } from "../../edge/metadata.ts";
 import { createTopic, listTopics } from "../../edge/topics.ts";
 import { Lazily } from "../answer-weight.ts";
 import { api, type RequestOf } from "../api.ts";
+import { authorized, clusterAuthorized } from "../authorized-operations.ts";
 import { autoCreatesTopics, numPartitions } from "../broker-config.ts";
 import {
   answerEach,
@@ -102,7 +104,7 @@ export const metadata = readingService(METADATA, async (request, context) => {
   const asked = askedTopics(request, context);
   const topics =
     asked === null
-      ? await allTopics(env)
+      ? (await allTopics(env)).filter(({ name }) => mayUseTopic(env, "DESCRIBE", name))
       : asked.length > MANY
         ? await findAmongAll(asked, env)
         : await answerEach(context, asked, find);
@@ -116,12 +118,19 @@ export const metadata = readingService(METADATA, async (request, context) => {
     brokers: nodes.all,
     clusterId: CLUSTER_ID,
     controllerId: nodes.controller.nodeId,
-    topics: new Lazily(created.length, (i) => describe(created[i] as Topic | NotFound, context)),
+    ...clusterAuthorized(env, request.includeClusterAuthorizedOperations),
+    topics: new Lazily(created.length, (i) =>
+      describe(created[i] as Topic | NotFound, context, request.includeTopicAuthorizedOperations),
+    ),
   };
 
   async function find(one: AskedTopic): Promise<Topic | NotFound> {
     try {
-      return await topicAsked(env, one);
+      // First, so that nobody learns what exists.
+      if (one.name !== null) assertMayUseTopic(env, "DESCRIBE", one.name);
+      const found = await topicAsked(env, one);
+      assertMayUseTopic(env, "DESCRIBE", found.name);
+      return found;
     } catch (error) {
       const errorCode =
         one.name === null ? codeOfLookUpById(error) : outcomeOfError(error).errorCode;
@@ -131,6 +140,11 @@ export const metadata = readingService(METADATA, async (request, context) => {
 
   async function create(missing: Topic | NotFound): Promise<Topic | NotFound> {
     const name = missing.name as string;
+    try {
+      assertMayCreateTopic(env, name);
+    } catch (error) {
+      return { ...(missing as NotFound), errorCode: outcomeOfError(error).errorCode };
+    }
     const made = await createTopic(env, { name, partitions: numPartitions(env), overrides: {} });
     await context.work.pause(); // As after every change, however many there are.
     return made.ok ? made.topic : find({ name, topicId: ZERO_UUID }); // Somebody else created it, or nobody may.
@@ -159,6 +173,9 @@ async function findAmongAll(asked: readonly AskedTopic[], env: Env): Promise<(To
       : codeOf(whyNotTopicName(name)?.error ?? "UNKNOWN_TOPIC_OR_PARTITION");
   return asked.map((one) => {
     const found = one.name === null ? byId.get(one.topicId) : byName.get(one.name);
+    const name = one.name ?? found?.name;
+    if (name !== undefined && !mayUseTopic(env, "DESCRIBE", name))
+      return { ...one, errorCode: ERRORS.TOPIC_AUTHORIZATION_FAILED.code };
     return found ?? { ...one, errorCode: missing(one) };
   });
 }
@@ -182,7 +199,11 @@ async function topicAsked(env: Env, { name, topicId }: AskedTopic): Promise<Topi
 /** The first version in which a name may be null. */
 const FIRST_WITHOUT_NAME = 12;
 
-function describe(found: Topic | NotFound, { nodes, version }: RequestContext) {
+function describe(
+  found: Topic | NotFound,
+  { env, nodes, version }: RequestContext,
+  tellsOperations: boolean,
+) {
   if ("errorCode" in found) {
     const { errorCode, name, topicId } = found;
     const shownName = version < FIRST_WITHOUT_NAME ? (name ?? "") : name;
@@ -195,5 +216,6 @@ function describe(found: Topic | NotFound, { nodes, version }: RequestContext) {
     name,
     topicId,
     partitions: describePartitions(nodes, topicId, 0, partitions),
+    ...authorized(env, tellsOperations, topicResource(name)),
   };
 }

@@ -17,6 +17,7 @@
 import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../../core/limits.ts";
 import type { Env } from "../../../env.ts";
+import { mayUseGroup, mayUseTopic } from "../../edge/authorize.ts";
 import { atPartition } from "../../edge/metadata.ts";
 import { listOffset } from "../../edge/offsets.ts";
 import { PartitionUse } from "../../edge/partition-use.ts";
@@ -61,25 +62,41 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
     const refused = named.map(() => ERRORS.INVALID_REQUEST.code);
     return { topics: byTopic(topics, refused, outcome) };
   }
+  if (!mayUseGroup(context.env, "READ", groupId)) {
+    const refused = named.map(() => ERRORS.GROUP_AUTHORIZATION_FAILED.code);
+    return { topics: byTopic(topics, refused, outcome) };
+  }
   const use = new PartitionUse(context.env);
-  const offsets = await inTurn(context, named, async (each) => ({
+  const asked = await inTurn(context, named, async (each) => ({
     topic: each.name,
     partition: each.partition,
-    offset: await positionOf(context.env, each.name, each.partition, each.committedOffset, use),
+    offset: mayUseTopic(context.env, "READ", each.name)
+      ? await positionOf(context.env, each.name, each.partition, each.committedOffset, use)
+      : each.committedOffset,
     metadata: each.committedMetadata ?? "",
     ...(each.committedLeaderEpoch < 0 ? {} : { leaderEpoch: each.committedLeaderEpoch }),
   }));
+  const offsets = asked.filter((each) => !isForbidden(each));
   const committed = await atGroup(
     groupId,
+    "READ",
     context,
     async (group) => await group.commitOffsets({ token, offsets }),
   );
   const all = typeof committed === "number" ? committed : committed.errorCode;
-  const errorCodes =
+  const outcomes =
     typeof committed === "number" || all !== KAFKA_ERRORS.NONE
       ? offsets.map(() => all)
       : committed.errorCodes;
+  let next = 0;
+  const errorCodes = asked.map((each) =>
+    isForbidden(each) ? ERRORS.TOPIC_AUTHORIZATION_FAILED.code : (outcomes[next++] as number),
+  );
   return { topics: byTopic(topics, errorCodes, outcome) };
+
+  function isForbidden({ topic }: { readonly topic: string }): boolean {
+    return !mayUseTopic(context.env, "READ", topic);
+  }
 });
 
 function outcome({ partition }: { readonly partition: number }, errorCode: number) {

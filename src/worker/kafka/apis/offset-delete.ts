@@ -5,6 +5,7 @@
 
 import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { MAX_OFFSETS_PER_COMMIT } from "../../../core/limits.ts";
+import { mayUseTopic } from "../../edge/authorize.ts";
 import { api, NEVER_FLEXIBLE } from "../api.ts";
 import { byTopic, service } from "../context.ts";
 import { atGroup } from "../kafka-group.ts";
@@ -33,14 +34,23 @@ export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, c
   );
   if (positions.length > MAX_OFFSETS_PER_COMMIT)
     return { errorCode: ERRORS.INVALID_REQUEST.code, topics: [] };
+  const isForbidden = (topic: string) => !mayUseTopic(context.env, "READ", topic);
   const deleted = await atGroup(
     groupId,
+    "DELETE",
     context,
-    async (group) => await group.deletePositions({ positions }),
+    async (group) =>
+      await group.deletePositions({
+        positions: positions.filter(({ topic }) => !isForbidden(topic)),
+      }),
   );
   if (typeof deleted === "number") return { errorCode: deleted, topics: [] };
+  let next = 0;
+  const codes = positions.map(({ topic }) =>
+    isForbidden(topic) ? ERRORS.TOPIC_AUTHORIZATION_FAILED.code : (deleted[next++] as number),
+  );
   return {
     errorCode: KAFKA_ERRORS.NONE,
-    topics: byTopic(topics, deleted, ({ partition }, code) => ({ partition, errorCode: code })),
+    topics: byTopic(topics, codes, ({ partition }, code) => ({ partition, errorCode: code })),
   };
 });

@@ -11,7 +11,8 @@
 // Unlike Kafka:
 // - `requireStable` is ignored. Without transactions, every committed offset is stable.
 
-import { KAFKA_ERRORS } from "../../../core/errors.ts";
+import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
+import { mayUseTopic } from "../../edge/authorize.ts";
 import { api, type RequestOf } from "../api.ts";
 import { answerEach, type RequestContext, readingService } from "../context.ts";
 import { distinct, distinctPartitions } from "../distinct.ts";
@@ -90,12 +91,15 @@ export const offsetFetch = readingService(OFFSET_FETCH, async (request, context)
     const answers = await answerEach(context, [...byMember.values()], async (questions) => {
       const [first] = questions as [Asked];
       const found = await committedOf(first, context);
-      return questions.map((each) => ({ groupId: each.groupId, ...shownOf(found, each.topics) }));
+      return questions.map((each) => ({
+        groupId: each.groupId,
+        ...shownOf(found, each.topics, context),
+      }));
     });
     return { groups: answers.flat() };
   }
   const found = await committedOf({ groupId, memberId: null, memberEpoch: -1 }, context);
-  const shown = shownOf(found, topics);
+  const shown = shownOf(found, topics, context);
   if (context.version >= FIRST_WITH_ERROR_CODE || typeof found !== "number") return shown;
   // Before, each partition has to tell the error.
   const refused = { committedOffset: -1, metadata: "", errorCode: found };
@@ -143,6 +147,7 @@ async function committedOf(
 ): Promise<AllCommitted | number> {
   const found = await atGroup(
     groupId,
+    "DESCRIBE",
     context,
     async (group) => await group.committedOffsets({ member: memberOf(memberId, memberEpoch) }),
   );
@@ -159,7 +164,7 @@ async function committedOf(
   );
 }
 
-function shownOf(found: AllCommitted | number, topics: Asked["topics"]) {
+function shownOf(found: AllCommitted | number, topics: Asked["topics"], { env }: RequestContext) {
   if (typeof found === "number") return { errorCode: found, topics: [] };
   const shown = ({ partition, offset, metadata, leaderEpoch = NO_EPOCH }: Committed) => ({
     partition,
@@ -171,16 +176,21 @@ function shownOf(found: AllCommitted | number, topics: Asked["topics"]) {
   if (topics === null)
     return {
       errorCode: KAFKA_ERRORS.NONE,
-      topics: Array.from(found, ([name, all]) => ({
-        name,
-        partitions: Array.from(all.values(), shown),
-      })),
+      topics: Array.from(found)
+        .filter(([name]) => mayUseTopic(env, "DESCRIBE", name))
+        .map(([name, all]) => ({ name, partitions: Array.from(all.values(), shown) })),
     };
   return {
     errorCode: KAFKA_ERRORS.NONE,
     topics: eachOnce(topics).map(({ name, partitions }) => ({
       name,
       partitions: partitions.map((partition) => {
+        if (!mayUseTopic(env, "DESCRIBE", name))
+          return {
+            partition,
+            ...NO_OFFSET,
+            errorCode: ERRORS.TOPIC_AUTHORIZATION_FAILED.code,
+          };
         const own = found.get(name)?.get(partition);
         return own === undefined ? { partition, ...NO_OFFSET } : shown(own);
       }),

@@ -47,7 +47,7 @@ export const offsetForLeaderEpoch = readingService(
     const answered = await eachPartition(context, eachEpoch(topics), async (name, asked) => {
       const { partition, leaderEpoch } = asked;
       try {
-        const endOffset = await atLeader(context, name, partition, async (topicId) => {
+        const endOffset = await atLeader(context, "DESCRIBE", name, partition, async (topicId) => {
           const bounds = await use.boundsOf(topicId, partition);
           return unwrap(bounds).highWatermark;
         });

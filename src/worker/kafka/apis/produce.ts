@@ -23,6 +23,7 @@
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { NO_PRODUCER_ID, readBatchHeader } from "../../../core/log/record-batch.ts";
 import { isRefused } from "../../edge/append.ts";
+import { assertMayUseTopic } from "../../edge/authorize.ts";
 import { api, type RequestOf } from "../api.ts";
 import { atLeader, eachPartition, type RequestContext, service } from "../context.ts";
 import { codeOf, NO_ERROR, NO_TRANSACTIONS, outcomeOfError } from "../errors.ts";
@@ -111,10 +112,11 @@ async function append(
   records: Uint8Array | null,
   context: RequestContext,
 ) {
+  assertMayUseTopic(context.env, "WRITE", topic);
   if (records === null || records.length === 0)
     throw new BrokerError("INVALID_RECORD", `${topic}/${partition}: there are no records`);
   const isIdempotent = readBatchHeader(records).producerId !== NO_PRODUCER_ID;
-  return atLeader(context, topic, partition, async (topicId) => {
+  return atLeader(context, "WRITE", topic, partition, async (topicId) => {
     const answer = await context.appends.append(topicId, partition, records, isIdempotent);
     if (!isRefused(answer))
       return {

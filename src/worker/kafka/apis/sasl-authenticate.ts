@@ -1,13 +1,11 @@
 // SaslAuthenticate (API key 36), versions 0 to 2: carries the tokens of a log-in.
 // v1 adds `sessionLifetimeMs` to the answer (KIP-368).
 // v2 makes fields flexible (KIP-482).
-//
-// Unlike Kafka:
-// - Nobody logs in here. See sasl-handshake.ts.
 
-import { KAFKA_ERRORS } from "../../../core/errors.ts";
+import { errorCodeOf } from "../../../core/errors.ts";
 import { api } from "../api.ts";
 import { service } from "../context.ts";
+import { NO_ERROR } from "../errors.ts";
 import { bytes, int16, int64, nullableString, since, struct } from "../schema.ts";
 
 export const SASL_AUTHENTICATE = api({
@@ -24,8 +22,15 @@ export const SASL_AUTHENTICATE = api({
   }),
 });
 
-export const saslAuthenticate = service(SASL_AUTHENTICATE, async () => ({
-  errorCode: KAFKA_ERRORS.ILLEGAL_SASL_STATE,
-  errorMessage: "this broker asks for no SASL authentication; connect without it",
-  authBytes: new Uint8Array(),
-}));
+/** [SASL-1] Takes one message of a log-in. The connection closes after a refusal. */
+export const saslAuthenticate = service(SASL_AUTHENTICATE, async ({ authBytes }, { login }) => {
+  const answer = await login.authenticate(authBytes);
+  if (answer.type === "refused")
+    return {
+      errorCode: errorCodeOf(answer.error),
+      errorMessage: answer.detail,
+      authBytes: new Uint8Array(),
+    };
+  const sessionLifetimeMs = answer.type === "done" ? answer.sessionLifetimeMs : 0;
+  return { ...NO_ERROR, authBytes: answer.bytes, sessionLifetimeMs };
+});

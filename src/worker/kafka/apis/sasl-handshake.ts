@@ -2,10 +2,8 @@
 // v1 carries the tokens that follow in SaslAuthenticate (KIP-152).
 //
 // Unlike Kafka:
-// - Nobody logs in here. It is answered as a Kafka listener without authentication answers it [KFK-22]. The proxy in
-//   front of the broker decides who may connect, before a connection gets here.
+// - Tokens come in SaslAuthenticate whatever the version, and never without a header.
 
-import { KAFKA_ERRORS } from "../../../core/errors.ts";
 import { api, NEVER_FLEXIBLE } from "../api.ts";
 import { service } from "../context.ts";
 import { array, int16, string, struct } from "../schema.ts";
@@ -19,7 +17,8 @@ export const SASL_HANDSHAKE = api({
   response: struct({ errorCode: int16, mechanisms: array(string) }),
 });
 
-export const saslHandshake = service(SASL_HANDSHAKE, async () => ({
-  errorCode: KAFKA_ERRORS.ILLEGAL_SASL_STATE,
-  mechanisms: [],
-}));
+/** [SASL-1] Begins a log-in. The connection closes after a refusal, which lists the mechanisms to choose from. */
+export const saslHandshake = service(SASL_HANDSHAKE, async ({ mechanism }, { login }) => {
+  const { errorCode, mechanisms } = login.handshake(mechanism);
+  return { errorCode, mechanisms: [...mechanisms] };
+});

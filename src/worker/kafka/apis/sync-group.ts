@@ -37,6 +37,7 @@ export const syncGroup = service(SYNC_GROUP, async (request, context) => {
   const { groupId, memberId, groupInstanceId, generationId, protocolType, protocolName } = request;
   const synced = await atGroup(
     groupId,
+    "READ",
     context,
     async (group) =>
       await group.syncClassic({

@@ -1,5 +1,7 @@
 // A poll of a member without a socket: what it reads of its partitions, what it tells the group, and how it waits.
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import { concatBytes } from "../../../../src/core/bytes.ts";
 import { type ErrorName, fail } from "../../../../src/core/errors.ts";
 import type { Delivery } from "../../../../src/core/group/requests.ts";
@@ -58,6 +60,7 @@ class Bench {
       CLUSTER: { getByName: () => this.#cluster },
       GROUP: { getByName: () => this.#group },
       PARTITION: { getByName: (place: string) => this.#partition(Number(place.split("/")[1])) },
+      caller: ANYBODY,
     } as unknown as Env;
   }
 

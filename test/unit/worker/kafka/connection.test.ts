@@ -1,5 +1,7 @@
 // One connection of a Kafka client: how long it waits for its client, and where requests begin and end.
+
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import { MAX_KAFKA_IN_FLIGHT_BYTES, MAX_KAFKA_REQUEST_BYTES } from "../../../../src/core/limits.ts";
 import type { Env } from "../../../../src/env.ts";
 import { isolate } from "../../../../src/worker/edge/isolate.ts";
@@ -111,9 +113,10 @@ describe("a connection", () => {
     const namespace = { getByName: () => ({}) };
     const bindings = { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace, ...env };
     const connection = new Connection({
-      env: bindings as unknown as Env,
+      env: { ...(bindings as unknown as Env), caller: ANYBODY },
       nodes,
       clientHost: "/",
+      way: "tcp",
       end: ({ message }) => ended.push(message),
       patience: PATIENCE,
     });

@@ -1,5 +1,7 @@
 // Partitions that push to the feeds of a Kafka connection, as a test wants them to, without a broker. It runs by fake timers.
+
 import { vi } from "vitest";
+import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import type { Topic } from "../../../../src/core/cluster/topics.ts";
 import type { ErrorName } from "../../../../src/core/errors.ts";
 import { encodeBatch } from "../../../../src/core/log/record-batch.ts";
@@ -130,6 +132,7 @@ export class FeedBench {
     this.env = {
       CLUSTER: { getByName: () => cluster },
       PARTITION: { getByName: (place: string) => this.#partition(place) },
+      caller: ANYBODY,
     } as unknown as Env;
   }
 

@@ -1,5 +1,7 @@
 // Kafka's requests to groups, each by itself, and the addresses of the nodes that coordinate them.
+
 import { describe, expect, test, vi } from "vitest";
+import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
 import type { Env } from "../../../../src/env.ts";
 import { nodesOf } from "../../../../src/worker/kafka/addresses.ts";
@@ -38,6 +40,7 @@ describe("groups", () => {
           },
         }),
       },
+      caller: ANYBODY,
     } as unknown as Env;
     const { groups } = await ask<{ groups: { groupId: string }[] }>(listGroups, env, {
       statesFilter,

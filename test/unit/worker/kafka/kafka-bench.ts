@@ -1,5 +1,6 @@
 // A broker whose objects answer as a test wants, for the services of Kafka's requests.
 import { afterEach, beforeEach, vi } from "vitest";
+import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import { resolveConfig } from "../../../../src/core/cluster/config.ts";
 import type { Topic } from "../../../../src/core/cluster/topics.ts";
 import { ERRORS, fail } from "../../../../src/core/errors.ts";
@@ -68,6 +69,7 @@ export function brokerOf(
     CLUSTER: { getByName: () => known },
     PARTITION: { getByName: () => partition },
     GROUP: { getByName: () => group },
+    caller: ANYBODY,
   } as unknown as Env;
 }
 

@@ -1,0 +1,69 @@
+// The users that may log in over Kafka's protocol: API keys by their ids, and the root.
+import { ROOT } from "../../core/access/caller.ts";
+import { callerOfKey, type ScramVerifier } from "../../core/access/stored-key.ts";
+import { BrokerError } from "../../core/errors.ts";
+import type { Env } from "../../env.ts";
+import { callerOf, callerOfPassword, callerWithKey, ROOT_USER } from "./authenticate.ts";
+import { keyById } from "./keys.ts";
+import { rootKeysOf } from "./mode.ts";
+import type { Credentials } from "./sasl-login.ts";
+import { type ScramHash, scramVerifier } from "./scram.ts";
+import { randomSecret, secretNamed } from "./secrets.ts";
+
+/** The ids of API keys. Other names are nobody's, and the cluster is not asked about them. */
+const KEY_ID = /^[a-z2-7]{16}$/;
+
+/** Returns who may log in. Throws if the cluster cannot be asked for the deployment's secret. */
+export async function saslCredentials(env: Env): Promise<Credentials> {
+  const saltSecret = await secretNamed(env, "scram-salts", randomSecret);
+  return {
+    saltSecret,
+    byPassword: async (user, password) =>
+      user === ROOT_USER || KEY_ID.test(user) ? await callerOfPassword(env, user, password) : null,
+    byToken: async (token) => {
+      try {
+        return await callerOf(env, { type: "bearer", text: token });
+      } catch (error) {
+        if (error instanceof BrokerError && error.code === "SASL_AUTHENTICATION_FAILED")
+          return null;
+        throw error;
+      }
+    },
+    scram: async (user, hash) => {
+      if (user === ROOT_USER) {
+        const verifier = await rootVerifier(env, hash, saltSecret);
+        return verifier === null ? null : { verifier, caller: ROOT };
+      }
+      const key = KEY_ID.test(user) ? await keyById(env, user) : null;
+      const caller = await callerWithKey(env, key);
+      return key === null || caller === null
+        ? null
+        : { verifier: key.scram[hash], caller: callerOfKey(key) };
+    },
+  };
+}
+
+/** The root's verifiers of this isolate, by the key and the hash that they were made of. They take a while to make. */
+const verifiers = new Map<string, ScramVerifier>();
+const MAX_VERIFIERS = 8;
+const SALT_BYTES = 16;
+
+/** Returns what tells whether somebody knows the root's key, or null if there is none. */
+async function rootVerifier(
+  env: Env,
+  hash: ScramHash,
+  saltSecret: string,
+): Promise<ScramVerifier | null> {
+  const [rootKey] = rootKeysOf(env);
+  if (rootKey === undefined) return null;
+  const name = `${hash} ${saltSecret} ${rootKey}`;
+  let verifier = verifiers.get(name);
+  if (verifier === undefined) {
+    const text = new TextEncoder().encode(`${saltSecret} ${hash} ${ROOT_USER}`);
+    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
+    verifier = await scramVerifier(rootKey, hash, digest.slice(0, SALT_BYTES));
+    if (verifiers.size >= MAX_VERIFIERS) verifiers.clear();
+    verifiers.set(name, verifier);
+  }
+  return verifier;
+}

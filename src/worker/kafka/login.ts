@@ -1,0 +1,109 @@
+// Who is at the other end of a connection of a Kafka client: nobody until it logs in, unless the broker is open or the
+// connection came with a credential of its own.
+import { ANYBODY, type Caller } from "../../core/access/caller.ts";
+import { SASL_MECHANISMS, type SaslMechanism } from "../../core/access/sasl.ts";
+import { KAFKA_ERRORS } from "../../core/errors.ts";
+import type { Env } from "../../env.ts";
+import { renewed } from "../access/authenticate.ts";
+import { isOpen } from "../access/mode.ts";
+import { saslCredentials } from "../access/sasl-credentials.ts";
+import { type SaslAnswer, SaslLogin } from "../access/sasl-login.ts";
+import { after } from "../edge/timer.ts";
+import { API_VERSIONS } from "./apis/api-versions.ts";
+import { SASL_AUTHENTICATE } from "./apis/sasl-authenticate.ts";
+import { SASL_HANDSHAKE } from "./apis/sasl-handshake.ts";
+import { MalformedError } from "./wire.ts";
+
+/** The APIs that are served before anybody has logged in. */
+const BEFORE_LOGIN: ReadonlySet<number> = new Set([
+  API_VERSIONS.key,
+  SASL_HANDSHAKE.key,
+  SASL_AUTHENTICATE.key,
+]);
+
+/** The mechanisms that send no secret. */
+const SECRETLESS: readonly SaslMechanism[] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
+
+/** Kafka's `connection.failed.authentication.delay.ms`: a guess takes at least so long. */
+const REFUSAL_DELAY_MS = 100;
+/** Kafka's `sasl.server.max.receive.size`. */
+const MAX_SASL_BYTES = 524_288;
+
+/** How a connection reaches the broker. Over plain TCP, a secret is sent to whoever listens. */
+export type Way = "tcp" | "websocket";
+
+export class Login {
+  readonly #env: Env;
+  readonly #mechanisms: readonly SaslMechanism[];
+  #caller: Caller | null;
+  #sasl: SaslLogin | null = null;
+  /** A mechanism that was refused, or a log-in. The connection closes. */
+  isRefused = false;
+
+  constructor(env: Env, way: Way) {
+    this.#env = env;
+    this.#caller = env.caller ?? (isOpen(env) ? ANYBODY : null);
+    this.#mechanisms = mechanismsOver(env, way);
+  }
+
+  /**
+   * [KFK-22] Returns who makes a request, as its credential is now. Null before anybody has logged in, where that is not
+   * needed.
+   * @throws MalformedError if it is needed, or if the credential is good no more. The connection cannot go on.
+   */
+  async callerFor(apiKey: number): Promise<Caller | null> {
+    if (BEFORE_LOGIN.has(apiKey)) return this.#caller;
+    if (this.#caller === null)
+      throw new MalformedError("ILLEGAL_SASL_STATE: log in by SASL before any other request");
+    this.#caller = await renewed(this.#env, this.#caller);
+    if (this.#caller !== null) return this.#caller;
+    throw new MalformedError(
+      "SASL_AUTHENTICATION_FAILED: the credential has expired or was revoked",
+    );
+  }
+
+  /** [SASL-1] */
+  handshake(mechanism: string): { errorCode: number; mechanisms: readonly SaslMechanism[] } {
+    // The first message of the log-in brings the credentials along: see `authenticate`.
+    const known = this.#mechanisms.find((each) => each === mechanism);
+    this.#wanted = known ?? null;
+    if (known !== undefined) return { errorCode: KAFKA_ERRORS.NONE, mechanisms: this.#mechanisms };
+    this.isRefused = true;
+    return {
+      errorCode: KAFKA_ERRORS.UNSUPPORTED_SASL_MECHANISM,
+      mechanisms: this.#mechanisms,
+    };
+  }
+
+  /** The mechanism of a handshake that no message has followed yet. */
+  #wanted: SaslMechanism | null = null;
+
+  /** [SASL-1] Takes a message. Throws if nobody can tell now, and never says then that the password is wrong. */
+  async authenticate(bytes: Uint8Array): Promise<SaslAnswer> {
+    if (bytes.length > MAX_SASL_BYTES)
+      throw new MalformedError(
+        `authBytes has ${bytes.length} bytes, the bound is ${MAX_SASL_BYTES}`,
+      );
+    this.#sasl ??= new SaslLogin(await saslCredentials(this.#env), 0);
+    if (this.#wanted !== null) this.#sasl.handshake(this.#wanted, this.#mechanisms);
+    this.#wanted = null;
+    const answer = await this.#sasl.authenticate(bytes, Date.now());
+    if (answer.type === "done") this.#caller = answer.caller;
+    if (answer.type !== "refused") return answer;
+    this.isRefused = true;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    after(REFUSAL_DELAY_MS, resolve);
+    await promise;
+    return answer;
+  }
+}
+
+/** [SASL-1] Returns the mechanisms. Those that send a secret need a line that nobody listens to. */
+function mechanismsOver(env: Env, way: Way): readonly SaslMechanism[] {
+  const isSafe =
+    way === "websocket" ||
+    isOpen(env) ||
+    env.RIVULET_KAFKA_LOOPBACK === "1" ||
+    env.RIVULET_KAFKA_TLS_IN_FRONT === "1";
+  return isSafe ? SASL_MECHANISMS : SECRETLESS;
+}
