@@ -42,7 +42,7 @@ async function overWebSocket(): Promise<Line> {
   socket.write(
     [
       "GET /kafka HTTP/1.1",
-      "Host: rivulet",
+      "Host: localhost",
       "Upgrade: websocket",
       "Connection: Upgrade",
       `Sec-WebSocket-Key: ${randomBytes(16).toString("base64")}`,

@@ -1,5 +1,7 @@
 // What a request names more than once. Every API that is served stands in a table here, or is said to name nothing.
+
 import { expect, test } from "vitest";
+import { ANYBODY } from "../../src/core/access/caller.ts";
 import { concatBytes, sizeOf } from "../../src/core/bytes.ts";
 import { resolveConfig } from "../../src/core/cluster/config.ts";
 import { ERRORS } from "../../src/core/errors.ts";
@@ -82,7 +84,8 @@ function broker() {
     },
   );
   const namespace = { getByName: () => stub };
-  const env = { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace } as unknown as Env;
+  const objects = { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace };
+  const env = { ...objects, caller: ANYBODY } as unknown as Env;
   const nodes = new Nodes([{ host: "h", port: 1 }], null);
   const connection = new Connection({ env, nodes, clientHost: "/", way: "tcp", end: () => {} });
   return { asked, connection };

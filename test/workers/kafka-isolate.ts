@@ -1,5 +1,6 @@
 // What the connections of Kafka's clients hold of the isolate, and a broker that answers what a test wants.
 
+import { ANYBODY } from "../../src/core/access/caller.ts";
 import type { Env } from "../../src/env.ts";
 import { isolate } from "../../src/worker/edge/isolate.ts";
 
@@ -29,5 +30,6 @@ export function envOf(
     },
   );
   const namespace = { getByName: () => stub };
-  return { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace } as unknown as Env;
+  const objects = { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace };
+  return { ...objects, caller: ANYBODY } as unknown as Env;
 }

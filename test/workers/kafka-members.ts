@@ -1,6 +1,9 @@
 // Members that speak Kafka's protocol. They join by the calls that a connection makes for its client.
+
 import { expect } from "vitest";
 import type { HeartbeatRequest } from "../../src/calls/group-calls.ts";
+import { upgradeFor } from "../../src/calls/socket-caller.ts";
+import { ANYBODY } from "../../src/core/access/caller.ts";
 import type { ClassicJoin, ClassicToken } from "../../src/core/group/requests.ts";
 import type { GroupStub } from "../../src/env.ts";
 import { watchUrl } from "../../src/protocol/watch-socket.ts";
@@ -57,7 +60,7 @@ export function nativeBeat(memberId: string, memberEpoch: number): HeartbeatRequ
 
 /** Watches for the member, as the connection of its client does. */
 export async function watch(stub: GroupStub, memberId: string): Promise<TestSocket<object>> {
-  const { webSocket } = await stub.fetch(watchUrl(memberId), { headers: { upgrade: "websocket" } });
+  const { webSocket } = await stub.fetch(watchUrl(memberId), upgradeFor(ANYBODY));
   if (webSocket === null) throw new Error("there is no socket");
   const socket = new TestSocket<object>(webSocket, () => {});
   webSocket.accept();

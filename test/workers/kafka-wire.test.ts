@@ -432,6 +432,7 @@ describe("a fetch of many partitions that all have records", () => {
     const feeds = [feed(10), feed(0)];
     let waits = 0;
     const context = {
+      env,
       version: 11,
       nodes: { isOwn: () => true, leaderOf: () => ({}) },
       feeds: {

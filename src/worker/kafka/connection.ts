@@ -81,13 +81,14 @@ export class Connection {
     this.#look = look;
     this.#budget = new CallBudget(env);
     const { env: counted } = this.#budget;
-    this.#login = new Login(counted, way);
+    const feeds = new Feeds(counted);
+    this.#login = new Login(counted, way, () => feeds.closeAll());
     this.#context = {
       login: this.#login,
       env: counted,
       nodes,
       clientHost,
-      feeds: new Feeds(counted),
+      feeds,
       appends: new Appends(counted),
       watches: new Watches(counted),
     };
@@ -100,6 +101,11 @@ export class Connection {
   /** True if the connection must close after this answer. The client connects again and loses nothing. */
   get isSpent(): boolean {
     return this.#budget.isSpent || this.#login.isRefused;
+  }
+
+  /** The bound for the next request. Whoever has not logged in sends only a few short ones [BND-12]. */
+  get maxRequestBytes(): number {
+    return this.#login.maxRequestBytes;
   }
 
   /**
@@ -180,6 +186,7 @@ export class Connection {
     this.#hasGone = true;
     this.#watchdog.close();
     this.inFlight.close();
+    this.#login.close();
     this.#context.feeds.close();
     this.#context.appends.close();
     this.#context.watches.close();

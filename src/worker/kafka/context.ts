@@ -107,8 +107,8 @@ export async function eachPartition<P, R>(
 }
 
 /**
- * Acts on a partition where its leader is asked, if the caller may do this to the topic. Throws NOT_LEADER_OR_FOLLOWER if the connection goes to another node
- * [KFK-6], so the client looks up the leader.
+ * Acts on a partition where its leader is asked, if the caller may do this to the topic. Throws NOT_LEADER_OR_FOLLOWER if
+ * the connection goes to another node [KFK-6], so the client looks up the leader.
  */
 export async function atLeader<T>(
   { env, nodes }: RequestContext,

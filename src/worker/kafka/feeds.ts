@@ -148,6 +148,11 @@ export class Feeds implements FeedMemory, KafkaFeeds {
     this.#isClosed = true;
     this.#stopSweep?.();
     isolate.kafka.feeds.delete(this);
+    this.closeAll();
+  }
+
+  /** Stops all pushing, because the session has ended [SASL-5]. A fetch that waits ends. The next one starts feeds anew. */
+  closeAll(): void {
     for (const feed of this.#feeds.values()) feed.close();
     this.#feeds.clear();
     this.#ids.clear();

@@ -8,8 +8,14 @@ const LENGTH_BYTES = 4;
 const TLS_HANDSHAKE = 0x16_03;
 
 export class Frames {
+  readonly #maxBytes: () => number;
   #pieces: Uint8Array[] = [];
   #buffered = 0;
+
+  /** `maxBytes` is asked for each request, because a client that has logged in may send longer ones. */
+  constructor(maxBytes: () => number = () => MAX_KAFKA_REQUEST_BYTES) {
+    this.#maxBytes = maxBytes;
+  }
 
   /** The bytes kept for a request that is not complete yet. */
   get buffered(): number {
@@ -25,9 +31,10 @@ export class Frames {
     this.#buffered += bytes.length;
     while (this.#buffered >= LENGTH_BYTES) {
       const length = this.#length();
-      if (length < 0 || length > MAX_KAFKA_REQUEST_BYTES)
+      const maxBytes = this.#maxBytes();
+      if (length < 0 || length > maxBytes)
         throw new MalformedError(
-          `a request of ${length} bytes is announced, the bound is ${MAX_KAFKA_REQUEST_BYTES}${guess(length)}`,
+          `a request of ${length} bytes is announced, the bound is ${maxBytes}${guess(length)}`,
         );
       const end = LENGTH_BYTES + length;
       if (this.#buffered < end) return;

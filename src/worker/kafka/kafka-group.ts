@@ -98,7 +98,10 @@ export class KafkaGroup {
   }
 }
 
-/** Asks the group, if the caller may do this to it. Returns an error code if the question cannot be asked here or the group's object does not answer. */
+/**
+ * Asks the group, if the caller may do this to it. Returns an error code if the question cannot be asked here or the
+ * group's object does not answer.
+ */
 export async function atGroup<T>(
   groupId: string,
   operation: Operation,

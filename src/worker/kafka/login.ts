@@ -3,30 +3,24 @@
 import { ANYBODY, type Caller } from "../../core/access/caller.ts";
 import { SASL_MECHANISMS, type SaslMechanism } from "../../core/access/sasl.ts";
 import { KAFKA_ERRORS } from "../../core/errors.ts";
+import { MAX_KAFKA_REQUEST_BYTES, MAX_KAFKA_SESSION_MS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { renewed } from "../access/authenticate.ts";
 import { isOpen } from "../access/mode.ts";
 import { saslCredentials } from "../access/sasl-credentials.ts";
 import { type SaslAnswer, SaslLogin } from "../access/sasl-login.ts";
 import { after } from "../edge/timer.ts";
-import { API_VERSIONS } from "./apis/api-versions.ts";
-import { SASL_AUTHENTICATE } from "./apis/sasl-authenticate.ts";
-import { SASL_HANDSHAKE } from "./apis/sasl-handshake.ts";
 import { MalformedError } from "./wire.ts";
 
-/** The APIs that are served before anybody has logged in. */
-const BEFORE_LOGIN: ReadonlySet<number> = new Set([
-  API_VERSIONS.key,
-  SASL_HANDSHAKE.key,
-  SASL_AUTHENTICATE.key,
-]);
+/** The keys of ApiVersions, SaslHandshake and SaslAuthenticate, which are served before anybody has logged in. */
+const BEFORE_LOGIN: ReadonlySet<number> = new Set([18, 17, 36]);
 
 /** The mechanisms that send no secret. */
 const SECRETLESS: readonly SaslMechanism[] = ["SCRAM-SHA-256", "SCRAM-SHA-512"];
 
 /** Kafka's `connection.failed.authentication.delay.ms`: a guess takes at least so long. */
 const REFUSAL_DELAY_MS = 100;
-/** Kafka's `sasl.server.max.receive.size`. */
+/** The longest request of whoever has not logged in: Kafka's `sasl.server.max.receive.size`. */
 const MAX_SASL_BYTES = 524_288;
 
 /** How a connection reaches the broker. Over plain TCP, a secret is sent to whoever listens. */
@@ -35,15 +29,33 @@ export type Way = "tcp" | "websocket";
 export class Login {
   readonly #env: Env;
   readonly #mechanisms: readonly SaslMechanism[];
+  readonly #ended: () => void;
   #caller: Caller | null;
   #sasl: SaslLogin | null = null;
-  /** A mechanism that was refused, or a log-in. The connection closes. */
+  /** The mechanism of a handshake that no message has followed yet. */
+  #wanted: SaslMechanism | null = null;
+  /** When the client has to have logged in again. Null if never. */
+  #endsAtMs: number | null = null;
+  #stopTimer: () => void = () => {};
+  /** True if a mechanism or a log-in was refused. The connection closes. */
   isRefused = false;
 
-  constructor(env: Env, way: Way) {
+  /** Calls `ended` when the time of a session is over. Until the client logs in again, nothing is done on its behalf. */
+  constructor(env: Env, way: Way, ended: () => void) {
     this.#env = env;
+    this.#ended = ended;
     this.#caller = env.caller ?? (isOpen(env) ? ANYBODY : null);
     this.#mechanisms = mechanismsOver(env, way);
+    this.#endAt(this.#caller?.expiresAtMs ?? null);
+  }
+
+  /** The longest request that is taken now. */
+  get maxRequestBytes(): number {
+    return this.#caller === null ? MAX_SASL_BYTES : MAX_KAFKA_REQUEST_BYTES;
+  }
+
+  close(): void {
+    this.#stopTimer();
   }
 
   /**
@@ -55,6 +67,9 @@ export class Login {
     if (BEFORE_LOGIN.has(apiKey)) return this.#caller;
     if (this.#caller === null)
       throw new MalformedError("ILLEGAL_SASL_STATE: log in by SASL before any other request");
+    // [SASL-5] As in Kafka, the first request after the end closes the connection.
+    if (this.#endsAtMs !== null && Date.now() >= this.#endsAtMs)
+      throw new MalformedError("SASL_AUTHENTICATION_FAILED: the session has ended; log in again");
     this.#caller = await renewed(this.#env, this.#caller);
     if (this.#caller !== null) return this.#caller;
     throw new MalformedError(
@@ -75,26 +90,35 @@ export class Login {
     };
   }
 
-  /** The mechanism of a handshake that no message has followed yet. */
-  #wanted: SaslMechanism | null = null;
-
   /** [SASL-1] Takes a message. Throws if nobody can tell now, and never says then that the password is wrong. */
   async authenticate(bytes: Uint8Array): Promise<SaslAnswer> {
     if (bytes.length > MAX_SASL_BYTES)
       throw new MalformedError(
         `authBytes has ${bytes.length} bytes, the bound is ${MAX_SASL_BYTES}`,
       );
-    this.#sasl ??= new SaslLogin(await saslCredentials(this.#env), 0);
+    this.#sasl ??= new SaslLogin(await saslCredentials(this.#env), MAX_KAFKA_SESSION_MS);
     if (this.#wanted !== null) this.#sasl.handshake(this.#wanted, this.#mechanisms);
     this.#wanted = null;
     const answer = await this.#sasl.authenticate(bytes, Date.now());
-    if (answer.type === "done") this.#caller = answer.caller;
+    if (answer.type === "done") {
+      this.#caller = answer.caller;
+      this.#endAt(Date.now() + answer.sessionLifetimeMs);
+    }
     if (answer.type !== "refused") return answer;
     this.isRefused = true;
     const { promise, resolve } = Promise.withResolvers<void>();
     after(REFUSAL_DELAY_MS, resolve);
     await promise;
     return answer;
+  }
+
+  #endAt(endsAtMs: number | null): void {
+    this.#stopTimer();
+    this.#endsAtMs = endsAtMs;
+    if (endsAtMs === null) return;
+    // A timer takes about three weeks, and no connection lasts a day.
+    const leftMs = Math.min(endsAtMs - Date.now(), MAX_KAFKA_SESSION_MS);
+    this.#stopTimer = after(leftMs, this.#ended);
   }
 }
 

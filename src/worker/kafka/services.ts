@@ -1,4 +1,5 @@
 // Every API that is served, by key. ApiVersions lists exactly these to clients.
+import type { Operation, ResourceType } from "../../core/access/operations.ts";
 import { alterConfigs } from "./apis/alter-configs.ts";
 import { apiVersions } from "./apis/api-versions.ts";
 import { consumerGroupDescribe } from "./apis/consumer-group-describe.ts";
@@ -32,41 +33,76 @@ import { saslHandshake } from "./apis/sasl-handshake.ts";
 import { syncGroup } from "./apis/sync-group.ts";
 import type { Service } from "./context.ts";
 
-const served: readonly Service[] = [
-  produce,
-  fetch,
-  listOffsets,
-  metadata,
-  offsetCommit,
-  offsetFetch,
-  findCoordinator,
-  joinGroup,
-  heartbeat,
-  leaveGroup,
-  syncGroup,
-  describeGroups,
-  listGroups,
-  saslHandshake,
-  apiVersions(() => served),
-  createTopics,
-  deleteTopics,
-  deleteRecords,
-  initProducerId,
-  offsetForLeaderEpoch,
-  describeConfigs,
-  alterConfigs,
-  saslAuthenticate,
-  createPartitions,
-  deleteGroups,
-  incrementalAlterConfigs,
-  offsetDelete,
-  describeCluster,
-  consumerGroupHeartbeat,
-  consumerGroupDescribe,
-  describeTopicPartitions,
+const NOTHING: readonly Need[] = [];
+
+function topic(operation: Operation): Need {
+  return [{ type: "topic", operation }];
+}
+
+function group(operation: Operation): Need {
+  return [{ type: "group", operation }];
+}
+
+function cluster(operation: Operation): Need {
+  return [{ type: "cluster", operation }];
+}
+
+function either(one: Need, other: Need): Need {
+  return [...one, ...other];
+}
+
+/** Topics, groups and the broker have configs. */
+function eachKind(operation: Operation): readonly Need[] {
+  return [topic(operation), group(operation), cluster(operation)];
+}
+
+/** Rights of which one is enough. An API asks for each where the request names such a resource. */
+export type Need = readonly { readonly type: ResourceType; readonly operation: Operation }[];
+
+/**
+ * [KFK-31] What each API takes, as in Kafka. The API itself asks for it, because it knows the names in its requests. An API
+ * that does not say what it takes cannot be listed, and a test asks each of them with a right too few.
+ */
+const served: readonly (readonly [service: Service, needs: readonly Need[]])[] = [
+  [produce, [topic("WRITE")]],
+  [fetch, [topic("READ")]],
+  [listOffsets, [topic("DESCRIBE")]],
+  [metadata, [topic("DESCRIBE")]],
+  [offsetCommit, [group("READ"), topic("READ")]],
+  [offsetFetch, [group("DESCRIBE"), topic("DESCRIBE")]],
+  [findCoordinator, [group("DESCRIBE")]],
+  [joinGroup, [group("READ")]],
+  [heartbeat, [group("READ")]],
+  [leaveGroup, [group("READ")]],
+  [syncGroup, [group("READ")]],
+  [describeGroups, [group("DESCRIBE")]],
+  [listGroups, [either(group("DESCRIBE"), cluster("DESCRIBE"))]],
+  [saslHandshake, NOTHING],
+  [apiVersions(() => served.map(([each]) => each)), NOTHING],
+  [createTopics, [either(topic("CREATE"), cluster("CREATE"))]],
+  [deleteTopics, [topic("DELETE")]],
+  [deleteRecords, [topic("DELETE")]],
+  [initProducerId, [either(topic("WRITE"), cluster("IDEMPOTENT_WRITE"))]],
+  [offsetForLeaderEpoch, [topic("DESCRIBE")]],
+  [describeConfigs, [...eachKind("DESCRIBE_CONFIGS")]],
+  [alterConfigs, [...eachKind("ALTER_CONFIGS")]],
+  [saslAuthenticate, NOTHING],
+  [createPartitions, [topic("ALTER")]],
+  [deleteGroups, [group("DELETE")]],
+  [incrementalAlterConfigs, [...eachKind("ALTER_CONFIGS")]],
+  [offsetDelete, [group("DELETE"), topic("READ")]],
+  [describeCluster, NOTHING],
+  [consumerGroupHeartbeat, [group("READ"), topic("READ")]],
+  [consumerGroupDescribe, [group("DESCRIBE"), topic("DESCRIBE")]],
+  [describeTopicPartitions, [topic("DESCRIBE")]],
 ];
 
 /** The services by API key. */
 export const SERVICES: ReadonlyMap<number, Service> = new Map(
-  served.map((each) => [each.api.key, each]),
+  served.map(([each]) => [each.api.key, each]),
+);
+
+/** What each API takes, by its name. */
+export const NEEDS: ReadonlyMap<string, readonly Need[]> = new Map(
+  served.map(([{ api }, needs]) => [api.name, needs]),
 );

@@ -47,7 +47,7 @@ async function serve(
   writer: ByteWriter,
   connection: Connection,
 ): Promise<void> {
-  const frames = new Frames();
+  const frames = new Frames(() => connection.maxRequestBytes);
   for (;;) {
     const bytes = await incoming.next();
     if (bytes === null) return;

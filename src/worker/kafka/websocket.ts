@@ -35,7 +35,7 @@ export function serveWebSocket(
   clientHost: string,
   patience?: Patience,
 ): Promise<void> {
-  const frames = new Frames();
+  const frames = new Frames(() => connection.maxRequestBytes);
   /** The bytes that came and were not looked at yet. */
   let queuedBytes = 0;
   /**

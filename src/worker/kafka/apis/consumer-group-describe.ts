@@ -5,12 +5,13 @@
 // Unlike Kafka:
 // - Native members are shown in the same way as members that speak KIP-848.
 // - `rackId` and `clientHost` are not kept, so they are null and a bare slash.
-// - Authorized operations are never told, because the broker has no ACLs.
 
+import { groupResource } from "../../../core/access/grants.ts";
 import type { TopicAssignment } from "../../../core/group-info.ts";
 import { mayUseTopic } from "../../edge/authorize.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
 import { api } from "../api.ts";
+import { authorized } from "../authorized-operations.ts";
 import { answerEach, inTurn, type RequestContext, readingService } from "../context.ts";
 import { distinctNames } from "../distinct.ts";
 import { codeOf, NO_ERROR } from "../errors.ts";
@@ -77,7 +78,7 @@ export const CONSUMER_GROUP_DESCRIBE = api({
 
 export const consumerGroupDescribe = readingService(
   CONSUMER_GROUP_DESCRIBE,
-  async ({ groupIds }, context) => ({
+  async ({ groupIds, includeAuthorizedOperations }, context) => ({
     groups: await answerEach(context, distinctNames(groupIds), async (groupId) => {
       const found = await atGroup(
         groupId,
@@ -117,6 +118,7 @@ export const consumerGroupDescribe = readingService(
           assignment: { topicPartitions: withIds(topicIds, member.assignment) },
           targetAssignment: { topicPartitions: withIds(topicIds, member.target) },
         })),
+        ...authorized(context.env, includeAuthorizedOperations, groupResource(groupId)),
       };
     }),
   }),

@@ -80,7 +80,9 @@ export const consumerGroupHeartbeat = service(
     if (refused !== null) return refused;
     // Before version 1 the broker chooses the id.
     const memberId = request.memberId || crypto.randomUUID();
-    return context.watches.heartbeat(groupId, memberId, JSON.stringify(request), async () => {
+    // Other rights may mean other partitions, so the group is asked again.
+    const said = JSON.stringify([request, readableTopics(callerIn(context.env))]);
+    return context.watches.heartbeat(groupId, memberId, said, async () => {
       const answer = await ask({ ...request, memberId }, context);
       return { answer, isQuiet: isSettled(request, answer) };
     });

@@ -10,6 +10,7 @@
 // Unlike Kafka:
 // - Any replication factor is taken, and the answer says 1. Assignments only tell how many partitions there are.
 // - Configs that hold anyway are taken and not stored (kafka-configs.ts).
+// - Whoever may not describe the configs of a new topic is told none. No field says why (`topicConfigErrorCode`).
 // - `timeoutMs` is ignored: a change is made when its answer comes.
 
 import { changeOverrides, configByKey } from "../../../core/cluster/config.ts";
@@ -22,7 +23,7 @@ import {
 import { BrokerError, errorOf, KAFKA_ERRORS, unwrap } from "../../../core/errors.ts";
 import { regionSet } from "../../../core/placement.ts";
 import { clusterStub, type Env } from "../../../env.ts";
-import { assertMayCreateTopic } from "../../edge/authorize.ts";
+import { assertMayCreateTopic, mayUseTopic } from "../../edge/authorize.ts";
 import { createTopic } from "../../edge/topics.ts";
 import { api, type RequestOf } from "../api.ts";
 import { numPartitions } from "../broker-config.ts";
@@ -132,11 +133,11 @@ async function create(env: Env, topic: NewTopic, validateOnly: boolean) {
     const made = { name, topicId: "", partitions, initialPartitions: partitions };
     const region = regionSet(overrides) ?? env.region;
     const resolved = resolveTopic({ ...made, region, overrides, defaults });
-    return { ...shown, configs: shownConfigs(resolved) };
+    return { ...shown, configs: shownConfigs(env, resolved) };
   }
   const request = { name, partitions, overrides: config };
   const { topic: made } = unwrap(await createTopic(env, request));
-  return { ...shown, topicId: made.topicId, configs: shownConfigs(made) };
+  return { ...shown, topicId: made.topicId, configs: shownConfigs(env, made) };
 }
 
 /** Checks a new topic as the cluster would, without creating it. */
@@ -148,6 +149,10 @@ async function overridesOfNewTopic(env: Env, name: string, partitions: number, c
   return unwrap(changeOverrides({}, { ...config }));
 }
 
-function shownConfigs({ config, overrides }: Pick<Topic, "config" | "overrides">) {
+function shownConfigs(
+  env: Env,
+  { name, config, overrides }: Pick<Topic, "name" | "config" | "overrides">,
+) {
+  if (!mayUseTopic(env, "DESCRIBE_CONFIGS", name)) return [];
   return configEntries({ config: configByKey(config), overrides, source: SOURCES.topic });
 }

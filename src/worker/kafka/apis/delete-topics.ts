@@ -8,11 +8,12 @@
 //
 // Unlike Kafka:
 // - An id may come with an empty name [KFK-25].
+// - A topic that its id names, and that may not be deleted, is not named, even to whoever may describe it.
 // - `timeoutMs` is ignored: a change is made when its answer comes.
 
 import { BrokerError, ERRORS } from "../../../core/errors.ts";
 import { clusterStub, type Env } from "../../../env.ts";
-import { assertMayUseTopic } from "../../edge/authorize.ts";
+import { assertMayUseTopic, mayUseTopic } from "../../edge/authorize.ts";
 import { deleteTopic } from "../../edge/topics.ts";
 import { api } from "../api.ts";
 import { changeEach } from "../change-each.ts";
@@ -83,6 +84,9 @@ async function remove(env: Env, { name, topicId }: { name: string | null; topicI
       `name is ${name} and topicId is ${topicId}, a topic must be named by one of them`,
     );
   const found = name ?? (await nameOf(env, topicId));
+  // The text of the refusal must not tell the name to whoever only knows the id.
+  if (name === null && !mayUseTopic(env, "DELETE", found))
+    throw new BrokerError("TOPIC_AUTHORIZATION_FAILED", `topic id ${topicId} may not be deleted`);
   assertMayUseTopic(env, "DELETE", found);
   await deleteTopic(env, found);
   return { name: found };

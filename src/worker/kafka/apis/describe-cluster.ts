@@ -4,9 +4,9 @@
 //
 // Unlike Kafka:
 // - `endpointType` is ignored. The answer always lists the brokers, and says so.
-// - Authorized operations are never told, because the broker has no ACLs.
 
 import { api } from "../api.ts";
+import { clusterAuthorized } from "../authorized-operations.ts";
 import { CLUSTER_ID, readingService } from "../context.ts";
 import { NO_ERROR } from "../errors.ts";
 import {
@@ -45,9 +45,13 @@ export const DESCRIBE_CLUSTER = api({
   }),
 });
 
-export const describeCluster = readingService(DESCRIBE_CLUSTER, async (_request, { nodes }) => ({
-  ...NO_ERROR,
-  clusterId: CLUSTER_ID,
-  controllerId: nodes.controller.nodeId,
-  brokers: nodes.all.map(({ nodeId, host, port }) => ({ brokerId: nodeId, host, port })),
-}));
+export const describeCluster = readingService(
+  DESCRIBE_CLUSTER,
+  async ({ includeClusterAuthorizedOperations }, { env, nodes }) => ({
+    ...NO_ERROR,
+    clusterId: CLUSTER_ID,
+    controllerId: nodes.controller.nodeId,
+    brokers: nodes.all.map(({ nodeId, host, port }) => ({ brokerId: nodeId, host, port })),
+    ...clusterAuthorized(env, includeClusterAuthorizedOperations),
+  }),
+);

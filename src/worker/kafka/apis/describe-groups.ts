@@ -4,11 +4,10 @@
 // v3 adds authorized operations, if the request asks for them (KIP-430).
 // v4 adds `groupInstanceId` to the answer (KIP-345).
 // v5 makes fields flexible (KIP-482).
-//
-// Unlike Kafka:
-// - Authorized operations are never told, because the broker has no ACLs.
 
+import { groupResource } from "../../../core/access/grants.ts";
 import { api } from "../api.ts";
+import { authorized } from "../authorized-operations.ts";
 import { answerEach, readingService } from "../context.ts";
 import { distinctNames } from "../distinct.ts";
 import { NO_ERROR } from "../errors.ts";
@@ -61,8 +60,8 @@ export const DESCRIBE_GROUPS = api({
 });
 
 /** Describes groups as the classic protocol sees them. A group of another kind shows no members here, as in Kafka. */
-export const describeGroups = readingService(DESCRIBE_GROUPS, async ({ groups }, context) => ({
-  groups: await answerEach(context, distinctNames(groups), async (groupId) => {
+export const describeGroups = readingService(DESCRIBE_GROUPS, async (request, context) => ({
+  groups: await answerEach(context, distinctNames(request.groups), async (groupId) => {
     const found = await atGroup(
       groupId,
       "DESCRIBE",
@@ -70,6 +69,11 @@ export const describeGroups = readingService(DESCRIBE_GROUPS, async ({ groups },
       async (group) => await group.describeClassic(),
     );
     if (typeof found === "number") return { errorCode: found, groupId, groupState: "" };
-    return { errorCode: NO_ERROR.errorCode, groupId, ...found };
+    return {
+      errorCode: NO_ERROR.errorCode,
+      groupId,
+      ...found,
+      ...authorized(context.env, request.includeAuthorizedOperations, groupResource(groupId)),
+    };
   }),
 }));

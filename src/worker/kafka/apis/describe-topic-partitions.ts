@@ -3,11 +3,14 @@
 //
 // Unlike Kafka:
 // - A leader is its partition's only replica, and there are no eligible leader replicas besides.
-// - Authorized operations are never told, because the broker has no ACLs.
 
-import { assertMayUseTopic } from "../../edge/authorize.ts";
+import { topicResource } from "../../../core/access/grants.ts";
+import type { Env } from "../../../env.ts";
+import { assertMayUseTopic, mayUseTopic } from "../../edge/authorize.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
+import { listTopics } from "../../edge/topics.ts";
 import { api } from "../api.ts";
+import { authorized } from "../authorized-operations.ts";
 import { AT_ONCE, describePartitions, type RequestContext, readingService } from "../context.ts";
 import { distinctNames } from "../distinct.ts";
 import { NO_ERROR, outcomeOfError } from "../errors.ts";
@@ -72,13 +75,14 @@ export const DESCRIBE_TOPIC_PARTITIONS = api({
 const MAX_PARTITIONS = 2_000;
 
 /**
- * Describes topics by name, from the cursor on, up to the requested
+ * Describes topics by name, or all that the caller may see if it names none, from the cursor on, up to the requested
  * number of partitions. The next cursor leads to the rest.
  */
 export const describeTopicPartitions = readingService(
   DESCRIBE_TOPIC_PARTITIONS,
   async ({ topics, responsePartitionLimit, cursor }, context) => {
-    const names = [...distinctNames(topics.map(({ name }) => name))].sort();
+    const named = distinctNames(topics.map(({ name }) => name));
+    const names = [...(named.length === 0 ? await visibleNames(context.env) : named)].sort();
     let room = Math.min(Math.max(1, responsePartitionLimit), MAX_PARTITIONS);
     const described = [];
     for (const name of names) {
@@ -98,6 +102,11 @@ export const describeTopicPartitions = readingService(
   },
 );
 
+async function visibleNames(env: Env): Promise<string[]> {
+  const topics = await listTopics(env);
+  return topics.map(({ name }) => name).filter((name) => mayUseTopic(env, "DESCRIBE", name));
+}
+
 async function describeTopic(
   name: string,
   first: number,
@@ -109,7 +118,9 @@ async function describeTopic(
     const { topicId, partitions: count } = await topicMetadata(env, name);
     const shown = Math.max(0, Math.min(room, count - first));
     const partitions = describePartitions(nodes, topicId, first, shown);
-    return { ...NO_ERROR, name, topicId, partitions, count };
+    // As in Kafka they are told to whoever asks anything.
+    const operations = authorized(env, true, topicResource(name));
+    return { ...NO_ERROR, name, topicId, partitions, count, ...operations };
   } catch (error) {
     return {
       ...outcomeOfError(error),

@@ -140,6 +140,12 @@ const OPENING_MS = 1_000;
  */
 const GATHER_MS = 500;
 
+/** The outcomes that say nothing of what is known of a topic. */
+const SETTLED: ReadonlySet<number> = new Set([
+  NO_ERROR.errorCode,
+  codeOf("TOPIC_AUTHORIZATION_FAILED"),
+]);
+
 /** Waits for `minBytes`, at most `maxWaitMs`. */
 export const fetch = readingService(FETCH, async (request, context) => {
   const { maxWaitMs, minBytes, maxBytes, isolationLevel } = request;
@@ -165,7 +171,8 @@ export const fetch = readingService(FETCH, async (request, context) => {
       topicId: topic.topicId,
       partitions: topic.partitions.map((partition) => {
         const answer = take(all[next++] as Source, partition);
-        if (answer.errorCode !== NO_ERROR.errorCode && topic.name !== "") forget(topic.name);
+        // Whoever may not read the topic makes nobody ask the cluster again.
+        if (!SETTLED.has(answer.errorCode) && topic.name !== "") forget(topic.name);
         return { partition: partition.partition, ...answer };
       }),
     })),

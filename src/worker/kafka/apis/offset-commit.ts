@@ -77,11 +77,11 @@ export const offsetCommit = service(OFFSET_COMMIT, async (request, context) => {
     ...(each.committedLeaderEpoch < 0 ? {} : { leaderEpoch: each.committedLeaderEpoch }),
   }));
   const offsets = asked.filter((each) => !isForbidden(each));
-  const committed = await atGroup(
-    groupId,
-    "READ",
-    context,
-    async (group) => await group.commitOffsets({ token, offsets }),
+  const committed = await atGroup(groupId, "READ", context, async (group) =>
+    // As in Kafka the group is not asked, and so not created, if there is nothing left to ask.
+    offsets.length === 0 && asked.length > 0
+      ? { errorCode: KAFKA_ERRORS.NONE, errorCodes: [] }
+      : await group.commitOffsets({ token, offsets }),
   );
   const all = typeof committed === "number" ? committed : committed.errorCode;
   const outcomes =

@@ -35,14 +35,12 @@ export const offsetDelete = service(OFFSET_DELETE, async ({ groupId, topics }, c
   if (positions.length > MAX_OFFSETS_PER_COMMIT)
     return { errorCode: ERRORS.INVALID_REQUEST.code, topics: [] };
   const isForbidden = (topic: string) => !mayUseTopic(context.env, "READ", topic);
-  const deleted = await atGroup(
-    groupId,
-    "DELETE",
-    context,
-    async (group) =>
-      await group.deletePositions({
-        positions: positions.filter(({ topic }) => !isForbidden(topic)),
-      }),
+  const allowed = positions.filter(({ topic }) => !isForbidden(topic));
+  const deleted = await atGroup(groupId, "DELETE", context, async (group) =>
+    // As in Kafka the group is not asked if there is nothing left to ask.
+    allowed.length === 0 && positions.length > 0
+      ? []
+      : await group.deletePositions({ positions: allowed }),
   );
   if (typeof deleted === "number") return { errorCode: deleted, topics: [] };
   let next = 0;

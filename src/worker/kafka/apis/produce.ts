@@ -19,6 +19,7 @@
 // - zstd is taken in every version, because batches are stored as they come.
 // - `recordErrors` stays empty. An append is refused whole, and `errorMessage` says why.
 // - The answer names no current leader. A client looks it up.
+// - With `acks` 0, the connection closes if the client may not write to a topic, and not for other errors.
 
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { NO_PRODUCER_ID, readBatchHeader } from "../../../core/log/record-batch.ts";
@@ -29,6 +30,7 @@ import { atLeader, eachPartition, type RequestContext, service } from "../contex
 import { codeOf, NO_ERROR, NO_TRANSACTIONS, outcomeOfError } from "../errors.ts";
 import { array, int16, int32, int64, nullableString, records, since, struct } from "../schema.ts";
 import { topicsWith } from "../structs.ts";
+import { MalformedError } from "../wire.ts";
 
 const recordError = struct({ batchIndex: int32, batchIndexErrorMessage: since(8, nullableString) });
 
@@ -66,6 +68,7 @@ const FIRST_SERVED = 3;
 /**
  * Appends to the partitions of a request at the same time. Each append is stored whole or not at all. The answer
  * waits for all of them. With acks 0 there is no answer.
+ * @throws MalformedError with acks 0, if the client may not write to one of the topics
  */
 export const produce = service(PRODUCE, async ({ transactionalId, acks, topics }, context) => {
   const refusal = refusalOf(transactionalId, acks, context.version);
@@ -76,7 +79,14 @@ export const produce = service(PRODUCE, async ({ transactionalId, acks, topics }
         : { partition: each.partition, ...refusal, baseOffset: -1 },
     ),
   };
-  return acks === 0 ? null : answer;
+  if (acks !== 0) return answer;
+  // As in Kafka, the end of the connection tells it to a client that waits for no answer.
+  const forbidden = answer.topics.find(({ partitions }) =>
+    partitions.some(({ errorCode }) => errorCode === codeOf("TOPIC_AUTHORIZATION_FAILED")),
+  );
+  if (forbidden !== undefined)
+    throw new MalformedError(`TOPIC_AUTHORIZATION_FAILED: ${forbidden.name}, with acks 0`);
+  return null;
 });
 
 function refusalOf(transactionalId: string | null, acks: number, version: number) {

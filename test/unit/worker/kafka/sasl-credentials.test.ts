@@ -1,0 +1,92 @@
+// Who may log in over Kafka's protocol: what the cluster is asked about a user name, and what it is not.
+import { beforeEach, describe, expect, test, vi } from "vitest";
+import { ROLES } from "../../../../src/core/access/grants.ts";
+import type { StoredKey } from "../../../../src/core/access/stored-key.ts";
+import type { Env } from "../../../../src/env.ts";
+import { saslCredentials } from "../../../../src/worker/access/sasl-credentials.ts";
+import { scramVerifier } from "../../../../src/worker/access/scram.ts";
+import { isolate } from "../../../../src/worker/edge/isolate.ts";
+
+const ID = "abcdefghijklmnop";
+const SALT = new Uint8Array(16);
+
+beforeEach(() => {
+  isolate.apiKeys.clear();
+  isolate.secrets.clear();
+});
+
+async function brokerWith(change: Partial<StoredKey> = {}, variables: Partial<Env> = {}) {
+  const verifier = await scramVerifier("secret", "SHA-256", SALT);
+  const key: StoredKey = {
+    id: ID,
+    principal: "User:alice",
+    grants: ROLES.read,
+    hash: "",
+    scram: { "SHA-256": verifier, "SHA-512": verifier },
+    createdAtMs: 0,
+    expiresAtMs: null,
+    lastUsedDay: null,
+    ...change,
+  };
+  const cluster = {
+    secret: vi.fn(async () => ({ value: "salts" })),
+    apiKey: vi.fn(async (asked: unknown) => ({
+      key: JSON.stringify(asked).includes(ID) ? key : null,
+    })),
+    noteApiKeyUsed: vi.fn(async () => {}),
+  };
+  const env = { CLUSTER: { getByName: () => cluster }, ...variables } as unknown as Env;
+  return { key, cluster, credentials: await saslCredentials(env) };
+}
+
+describe("a user name", () => {
+  test.each(["", "alice", "ROOT", ID.toUpperCase(), `${ID}a`, ID.slice(1), "a".repeat(100_000)])(
+    "[SASL-2] [SASL-3] that is no key's id is not asked about: %#",
+    async (user) => {
+      const { cluster, credentials } = await brokerWith();
+      expect(await credentials.byPassword(user, "secret")).toBeNull();
+      expect(await credentials.scram(user, "SHA-256")).toBeNull();
+      expect(cluster.apiKey).not.toHaveBeenCalled();
+    },
+  );
+
+  test("[SASL-3] finds the key, which is not in use before its secret is shown", async () => {
+    const { key, cluster, credentials } = await brokerWith();
+    expect(await credentials.scram(ID, "SHA-512")).toEqual({
+      verifier: key.scram["SHA-512"],
+      caller: { principal: "User:alice", grants: ROLES.read, expiresAtMs: null, keyId: ID },
+    });
+    expect(cluster.noteApiKeyUsed).not.toHaveBeenCalled();
+  });
+
+  test("[SASL-3] of a key that has expired is nobody's", async () => {
+    const { credentials } = await brokerWith({ expiresAtMs: Date.now() });
+    expect(await credentials.scram(ID, "SHA-256")).toBeNull();
+  });
+
+  test("[SASL-3] root has a verifier of the root's key, and none without one", async () => {
+    const { credentials } = await brokerWith({}, { RIVULET_ROOT_KEY: "the-root-key" });
+    const first = await credentials.scram("root", "SHA-256");
+    expect(first?.caller.principal).toBe("User:root");
+    expect(await credentials.scram("root", "SHA-256")).toEqual(first);
+    const changed = await brokerWith({}, { RIVULET_ROOT_KEY: "another-root-key" });
+    expect((await changed.credentials.scram("root", "SHA-256"))?.verifier).not.toEqual(
+      first?.verifier,
+    );
+    const { credentials: closed } = await brokerWith();
+    expect(await closed.scram("root", "SHA-256")).toBeNull();
+  });
+});
+
+test("[SASL-1] what keeps the cluster from answering is told to whoever asks, and is no refusal", async () => {
+  const { cluster, credentials } = await brokerWith();
+  cluster.apiKey.mockRejectedValue(new Error("out of reach"));
+  await expect(credentials.byPassword(ID, "secret")).rejects.toThrow("cannot be looked up now");
+  await expect(credentials.scram(ID, "SHA-256")).rejects.toThrow("cannot be looked up now");
+});
+
+test("[SASL-4] a token that is none is nobody's", async () => {
+  const { credentials } = await brokerWith({}, { RIVULET_ROOT_KEY: "the-root-key" });
+  expect(await credentials.byToken("nothing")).toBeNull();
+  expect(await credentials.byToken("the-root-key")).toMatchObject({ principal: "User:root" });
+});
