@@ -218,12 +218,13 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
 
   /** [ATT-5] Who joined under this number and holds the partition now is its owner. */
   async isOwner(request: GroupRequest<"isOwner">): Promise<boolean> {
-    const { incarnation, memberNumber, topicId, partition } = request;
+    const { incarnation, memberNumber, memberEpoch, topicId, partition } = request;
     const { exists, state } = this.#keeper.group;
     if (!exists || state.incarnation !== incarnation) return false;
     return this.#keeper.look(({ state: { members, owners } }) => {
       const owner = owners.get(partitionKey(topicId, partition));
-      return owner !== undefined && members.get(owner)?.memberNumber === memberNumber;
+      const member = owner === undefined ? undefined : members.get(owner);
+      return member?.memberNumber === memberNumber && memberEpoch <= member.memberEpoch;
     });
   }
 

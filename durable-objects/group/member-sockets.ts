@@ -157,9 +157,13 @@ export class MemberSockets {
     const memberId = this.#parts.presence.memberOf(socket);
     if (memberId === null) return refuse(socket, notJoined(), requestId);
     const caller = callerOn(socket);
-    const names = this.#namesOf(message.offsets.map(({ topicId }) => topicId));
+    // Whoever may read all topics is asked for no names: that would read every topic of the group.
+    const readsAll = readableTopics(caller) === undefined;
+    const names = readsAll
+      ? NO_NAMES
+      : this.#namesOf(message.offsets.map(({ topicId }) => topicId));
     const isForbidden = ({ topicId }: { topicId: string }) =>
-      !mayRead(caller, names.get(topicId) ?? "");
+      !readsAll && !mayRead(caller, names.get(topicId) ?? "");
     const offsets = message.offsets
       .filter((offset) => !isForbidden(offset))
       .map((offset) => ({
@@ -290,6 +294,8 @@ export class MemberSockets {
     };
   }
 }
+
+const NO_NAMES: ReadonlyMap<string, string> = new Map();
 
 /** [ACL-7] True if the caller may read the topic. */
 function mayRead(caller: Caller, topic: string): boolean {

@@ -94,6 +94,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   readonly #silent: SilentSockets;
   readonly #access: SocketAccess;
   readonly #signer: OwnerSigner;
+  /** The latest attach of each socket. Whether an owner is one may have to be asked of its group. */
+  readonly #attaching = new WeakMap<WebSocket, symbol>();
   #parts: Parts | null = null;
   #isDestroyed = false;
   /**
@@ -542,7 +544,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       parts.turns.hurryIfStanding();
       const message = parseFrame(readerMessage, data);
       if (message.type === "attach") {
+        const mine = Symbol();
+        this.#attaching.set(socket, mine);
         const refused = await this.#whyNotAttach(socket, parts.topic.name, message.owner);
+        if (this.#attaching.get(socket) !== mine) return; // A later attach of this socket counts.
         if (this.#parts !== parts) return closeFatal(socket, errorOf(this.#unknownTopic()));
         if (refused !== null) return parts.readers.refuse(socket, message.attachId, refused);
         if (message.owner !== undefined && this.#isFromAhead(message.owner)) {
@@ -583,8 +588,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     }
     try {
       const isListed = await clusterStub(this.env).hasGroup({ groupId: owner.group });
-      const { incarnation, memberNumber } = owner;
-      const asked = { incarnation, memberNumber, ...place };
+      const { incarnation, memberNumber, memberEpoch } = owner;
+      const asked = { incarnation, memberNumber, memberEpoch, ...place };
       if (isListed && (await groupStub(this.env, owner.group).isOwner(asked))) return null;
     } catch (error) {
       return fail("COORDINATOR_NOT_AVAILABLE", `group ${owner.group} cannot be asked: ${error}`);

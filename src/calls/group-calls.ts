@@ -69,6 +69,8 @@ export interface GroupCalls {
   isOwner(request: {
     incarnation: number;
     memberNumber: number;
+    /** It must not be beyond the member's own, or it would fence the member out. */
+    memberEpoch: number;
     topicId: string;
     partition: number;
   }): Promise<boolean>;

@@ -66,7 +66,5 @@ export function kafkaSocketUrl(
  * sends no header. The broker selects the version, as it must select one. Without a token there are none to offer.
  */
 export function socketProtocols(token: string | undefined): string[] {
-  return token === undefined
-    ? []
-    : [`rivulet.v${SOCKET_VERSION}`, `${TOKEN_SUBPROTOCOL}${token}`];
+  return token === undefined ? [] : [`rivulet.v${SOCKET_VERSION}`, `${TOKEN_SUBPROTOCOL}${token}`];
 }

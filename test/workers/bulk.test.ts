@@ -290,7 +290,7 @@ describe("what HTTP clients expect", () => {
   test("[WEB-2] pages of any origin may call, preflight and errors included", async () => {
     // An open broker is there for pages of its own machine only, so this one has a root key.
     const { RIVULET_OPEN: _, ...closed } = bindings;
-    const env = { ...closed, RIVULET_ROOT_KEY: "a root key of this test, long enough" };
+    const env = { ...closed, RIVULET_ROOT_KEY: "root-key-of-this-test-that-is-long-enough" };
     const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
     const fetchClosed = async (path: string, init: RequestInit) =>
       app.fetch(new Request(`https://localhost${path}`, init), env, context as never);

@@ -274,7 +274,7 @@ export const OPERATIONS: readonly Operation[] = [
     path: `${PARTITION}/socket`,
     summary: "WebSocket of an SDK's reader (PROTOCOL.md)",
     status: 101,
-    errors: [...NO_TOPIC, "UNSUPPORTED_VERSION"],
+    errors: [...NO_TOPIC, "UNKNOWN_TOPIC_ID", "UNSUPPORTED_VERSION"],
   },
   {
     method: "get",

@@ -142,7 +142,9 @@ export class PlainConsumerSession {
 
   /** Learns topic ids from the partitions that are read, because the application is told only names. */
   #transport(env: Env): Transport {
-    const transport = stubTransport(env, callerIn(env), (error) => this.#endWith(error));
+    const transport = stubTransport(env, callerIn(env), (error) => {
+      if (this.#fatal === null) this.#endWith(error); // The sockets of one session end together.
+    });
     return {
       ...transport,
       openPartition: (place, events) => {
@@ -501,7 +503,6 @@ export class PlainConsumerSession {
    * Ends the session because the client broke the protocol. The client leaves, and its socket closes with the reason.
    */
   #endWith(error: BrokerError): void {
-    if (this.#fatal !== null) return; // The sockets of one session end together.
     this.#fatal = error;
     this.#sendError(error);
     this.#driver.leave();

@@ -1,0 +1,161 @@
+// Who may what, inside the runtime: service bindings, origins, and a cluster that is out of reach.
+import { exports } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { clusterStub, type Env, withCaller } from "../../src/env.ts";
+import { createKey, deleteKey } from "../../src/worker/access/keys.ts";
+import { createToken } from "../../src/worker/access/tokens.ts";
+import { forgetEverything, isolate } from "../../src/worker/edge/isolate.ts";
+import { app } from "../../src/worker/http/app.ts";
+import { createTopic, env, unique } from "./support.ts";
+
+const ROOT_KEY = "the-root-key-of-this-test";
+const { caller: _caller, ...open } = env;
+/** The broker as it is deployed: closed. */
+const closed: Env = { ...open, RIVULET_OPEN: "", RIVULET_ROOT_KEY: ROOT_KEY };
+const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
+
+async function ask(of: Env, path: string, headers: Record<string, string> = {}) {
+  const request = new Request(`https://broker.example${path}`, { headers });
+  return await app.fetch(request, of, context as never);
+}
+
+const bearer = (text: string) => ({ authorization: `Bearer ${text}` });
+
+beforeEach(() => void vi.spyOn(console, "error").mockImplementation(() => {}));
+afterEach(() => {
+  vi.restoreAllMocks();
+  forgetEverything();
+});
+
+test("[MODE-2] without a root key nothing is answered, and the answer says how to set one", async () => {
+  const none: Env = { ...closed, RIVULET_ROOT_KEY: "" };
+  const refused = await ask(none, "/v1/topics");
+  expect(refused.status).toBe(401);
+  expect(refused.headers.get("www-authenticate")).toBe("Bearer");
+  expect(((await refused.json()) as { detail: string }).detail).toContain(
+    "wrangler secret put RIVULET_ROOT_KEY",
+  );
+  expect((await ask(none, "/v1/topics", bearer(""))).status).toBe(401);
+  expect((await ask(none, "/health")).status).toBe(200);
+});
+
+test.each([
+  [undefined, "https://a.example", "*"],
+  ["https://a.example, https://b.example", "https://a.example", "https://a.example"],
+  ["https://a.example, https://b.example", "https://b.example", "https://b.example"],
+  ["https://a.example", "https://evil.example", null],
+])("[MODE-3] where %j may call, %j is told %j", async (allowed, origin, told) => {
+  const of = allowed === undefined ? closed : { ...closed, RIVULET_ALLOWED_ORIGINS: allowed };
+  const { headers } = await ask(of, "/health", { origin });
+  expect(headers.get("access-control-allow-origin")).toBe(told);
+  expect(headers.get("access-control-allow-credentials")).toBeNull();
+});
+
+describe("a cluster that is out of reach", () => {
+  const unreachable: Env = {
+    ...closed,
+    CLUSTER: {
+      getByName: () => new Proxy({}, { get: () => () => Promise.reject(new Error("no cluster")) }),
+    } as never,
+  };
+
+  test("[APK-4] tokens and known keys go on, and an unknown key is told to try again", async () => {
+    const made = { principal: "User:a", grants: [], expiresAtMs: null };
+    const { text } = await createKey(closed, made);
+    const { text: other } = await createKey(closed, made);
+    const request = { grants: [], ttlMs: 60_000, subject: "User:t" };
+    const { token } = await createToken(env, request);
+    for (const known of [text, token, ROOT_KEY])
+      expect((await ask(closed, "/v1/me", bearer(known))).status).toBe(200);
+    // All that was remembered is old.
+    for (const [id, { key }] of isolate.apiKeys)
+      isolate.apiKeys.set(id, { key, atMs: Date.now() - 60_000 });
+    for (const known of [text, token, ROOT_KEY])
+      expect((await ask(unreachable, "/v1/me", bearer(known))).status).toBe(200);
+    const refused = await ask(unreachable, "/v1/me", bearer(other));
+    expect(refused.status).toBe(503);
+    expect(await refused.json()).toMatchObject({ code: "NETWORK_EXCEPTION", retriable: true });
+  });
+
+  test("[APK-4] a key is looked up once in a while, and so is one that does not exist", async () => {
+    const { text, key } = await createKey(closed, {
+      principal: "User:a",
+      grants: [],
+      expiresAtMs: null,
+    });
+    const asked = vi.fn();
+    const counting: Env = {
+      ...closed,
+      CLUSTER: {
+        getByName: () => ({
+          apiKey: async (request: { id: string }) => {
+            asked(request.id);
+            return await clusterStub(closed).apiKey(request);
+          },
+          noteApiKeyUsed: async () => {},
+        }),
+      } as never,
+    };
+    for (let i = 0; i < 5; i++) await ask(counting, "/v1/me", bearer(text));
+    expect(asked).toHaveBeenCalledTimes(1);
+    await deleteKey(closed, key.id);
+    for (let i = 0; i < 5; i++)
+      expect((await ask(counting, "/v1/me", bearer(text))).status).toBe(401);
+    expect(asked).toHaveBeenCalledTimes(2);
+  });
+});
+
+describe("a service binding", () => {
+  interface Bound {
+    produce(topic: string, records: object[]): Promise<unknown>;
+    readonly admin: { listTopics(): Promise<{ name: string }[]> };
+    fetch(request: Request): Promise<Response>;
+  }
+  const bound = (props: object) =>
+    (exports as unknown as { Rivulet(options: { props: object }): Bound }).Rivulet({ props });
+
+  test("[RPC-5] acts for whom its props name, and for everybody where they name nobody", async () => {
+    const { name } = await createTopic(1);
+    const writes = {
+      principal: "shop",
+      grants: [{ topics: { exact: name }, operations: ["WRITE"] }],
+    };
+    const records = [{ value: "a" }];
+    expect(await bound(writes).produce(name, records)).toHaveLength(1);
+    const admin = await bound(writes).admin;
+    expect((await admin.listTopics()).map((topic) => topic.name)).toEqual([name]);
+    const reads = { ...writes, grants: [{ topics: { exact: name }, operations: ["READ"] }] };
+    const refusalOf = async (props: object) => {
+      try {
+        return String(await bound(props).produce(name, records));
+      } catch (error) {
+        return String(error);
+      }
+    };
+    expect(await refusalOf(reads)).toContain("TOPIC_AUTHORIZATION_FAILED: User:shop may not WRITE");
+    expect(await bound({}).produce(name, records)).toHaveLength(1);
+    expect((await bound({ role: "write" }).produce(name, records)) as object[]).toHaveLength(1);
+    expect(await refusalOf({ grants: "all" })).toContain("grants");
+  });
+
+  test("[RPC-5] its fetch asks who calls, as from outside", async () => {
+    const group = unique("group");
+    const request = (headers: Record<string, string>) =>
+      new Request(`https://app.example/v1/groups/${group}`, { headers });
+    // An open broker asks nobody.
+    expect((await bound({ grants: [] }).fetch(request({}))).status).toBe(404);
+    expect((await bound({}).fetch(request(bearer("wrong")))).status).toBe(401);
+  });
+});
+
+test("[ACL-5] whoever is not known may do nothing, and a caller in the bindings is believed", async () => {
+  expect(
+    (
+      await ask(
+        withCaller(closed, { principal: "User:x", grants: [], expiresAtMs: null, keyId: null }),
+        "/v1/configs",
+      )
+    ).status,
+  ).toBe(403);
+  expect((await ask(env, "/v1/configs")).status).toBe(200);
+});
