@@ -253,7 +253,10 @@ export class Admin {
     const lists = Object.entries(sockets).map(
       ([name, values]) => `${name}=${values.map(encodeURIComponent).join(",")}`,
     );
-    return this.#http.request("DELETE", `${keyPath(id)}?${lists.join("&")}`);
+    return this.#http.request(
+      "DELETE",
+      `${keyPath(id)}${lists.length > 0 ? "?" : ""}${lists.join("&")}`,
+    );
   }
 
   /**

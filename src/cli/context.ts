@@ -53,6 +53,11 @@ const HINTS: Partial<Record<ErrorName, string>> = {
   GROUP_ID_NOT_FOUND:
     "`rivulet groups list` shows the groups; a group begins to exist when its first member joins, or with `rivulet groups alter`",
   NON_EMPTY_GROUP: "stop the group's members, or wait for their session timeout, and try again",
+  SASL_AUTHENTICATION_FAILED:
+    "name an API key or a token with RIVULET_TOKEN, --token or the config file",
+  TOPIC_AUTHORIZATION_FAILED: "`rivulet whoami` shows what you may do",
+  GROUP_AUTHORIZATION_FAILED: "`rivulet whoami` shows what you may do",
+  CLUSTER_AUTHORIZATION_FAILED: "`rivulet whoami` shows what you may do",
   UNRELEASED_INSTANCE_ID:
     "another live consumer uses this instance id; stop it or choose another id",
 };

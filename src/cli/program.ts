@@ -1,12 +1,15 @@
 // The `rivulet` command and all commands below it, built with commander.
 import { Command } from "commander";
+import { addAccess, addWhoami } from "./commands/access.ts";
 import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
 import { addConfigs } from "./commands/configs.ts";
 import { addConsume, addTail } from "./commands/consume.ts";
 import { addGroups } from "./commands/groups.ts";
 import { addKafkaBridge } from "./commands/kafka-bridge.ts";
+import { addKeys } from "./commands/keys.ts";
 import { addProduce } from "./commands/produce.ts";
+import { addTokens } from "./commands/tokens.ts";
 import { addTopics } from "./commands/topics.ts";
 import { examples } from "./context.ts";
 import { addSettings, settle } from "./settings.ts";
@@ -40,6 +43,10 @@ export function createProgram(): Command {
   addTail(program);
   addGroups(program);
   addConfigs(program);
+  addKeys(program);
+  addTokens(program);
+  addWhoami(program);
+  addAccess(program);
   addConfig(program);
   addKafkaBridge(program);
   addCompletion(program);

@@ -29,7 +29,8 @@ const SETTINGS: Readonly<Record<string, Setting>> = {
   token: {
     flags: "--token <token>",
     variable: "RIVULET_TOKEN",
-    description: "says who asks; given here, other users of the machine can see it",
+    description:
+      "an API key or a token, says who asks; given here, other users of the machine can see it",
     isSecret: true,
     isValid: (value) => /^[\x21-\x7e]+$/.test(value), // A header may hold these characters.
     bound: "ASCII text without spaces",

@@ -81,16 +81,12 @@ export class AssignedPartition {
   inHandBytes = 0;
   #returnBytes = 0;
 
-  /** [ATT-5] The group's, at the epoch of its last assignment. */
-  signature: string | undefined;
-
-  /** [OFF-14] True if all of it came while the group was there to read it, so it is read from its start. */
-  readonly isAdded: boolean | undefined;
+  /** What the group said of it in its last assignment. The signature belongs to the epoch of that message [ATT-5]. */
+  told: Pick<Assignment, "isAdded" | "signature">;
 
   constructor(
-    place: AssignedPlace,
+    place: AssignedPlace & Pick<Assignment, "isAdded" | "signature">,
     committed: number | null,
-    { isAdded, signature }: Pick<Assignment, "isAdded" | "signature"> = {},
   ) {
     this.key = partitionKey(place.topicId, place.partition);
     this.topic = place.topic;
@@ -99,8 +95,7 @@ export class AssignedPartition {
     this.position = committed;
     this.processed = committed;
     this.committed = committed;
-    this.isAdded = isAdded;
-    this.signature = signature;
+    this.told = place;
   }
 
   get place(): { topic: string; partition: number } {

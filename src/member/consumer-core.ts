@@ -104,7 +104,7 @@ export class ConsumerCore {
       config,
       random,
       () => this.#owner(),
-      ({ isAdded }) => (isAdded ? "earliest" : (this.#assignment?.initialOffset ?? config.from)),
+      ({ told }) => (told.isAdded ? "earliest" : (this.#assignment?.initialOffset ?? config.from)),
     );
     this.#committer = new Committer(this.#partitions, this.#outbox, config, (commit) =>
       this.#sendCommit(commit),
@@ -282,10 +282,10 @@ export class ConsumerCore {
       wanted.add(key);
       const held = this.#partitions.get(key);
       // A later attach goes with the epoch of this message, so it takes the signature of this message too.
-      if (held !== undefined) held.signature = place.signature;
+      if (held !== undefined) held.told = place;
       const isRegained = (held?.fencedEpoch ?? message.memberEpoch) < message.memberEpoch;
       if (held === undefined || isRegained)
-        added.push(new AssignedPartition(place, place.committedOffset, place));
+        added.push(new AssignedPartition(place, place.committedOffset));
     }
     this.#giveUp([...this.#partitions.values()].filter((partition) => !wanted.has(partition.key)));
     this.#readers.add(added, nowMs);

@@ -123,7 +123,7 @@ export class PartitionReaders {
       attachId: partition.attachId,
       offset: offset ?? this.#initialOffset(partition),
       windowBytes: this.#config.windowBytes,
-      ...(owner && { owner: { ...owner, signature: partition.signature } }),
+      ...(owner && { owner: { ...owner, signature: partition.told.signature } }),
     });
   }
 
@@ -138,11 +138,7 @@ export class PartitionReaders {
    * Handles a control message. Returns true if the partition must now commit its start before it may go on, or an error
    * that trying again would not mend.
    */
-  message(
-    connection: number,
-    message: PartitionMessage,
-    nowMs: number,
-  ): boolean | BrokerError {
+  message(connection: number, message: PartitionMessage, nowMs: number): boolean | BrokerError {
     const partition = this.#byConnection.get(connection);
     if (partition === undefined) return false;
     partition.heardMs = nowMs;
@@ -175,7 +171,7 @@ export class PartitionReaders {
     { code, detail, offset }: ReaderErrorMessage,
     nowMs: number,
   ): false | BrokerError {
-    if (code.endsWith("AUTHORIZATION_FAILED")) return new BrokerError(code, detail);
+    if (/AUTHORIZATION/.test(code)) return new BrokerError(code, detail);
     this.#warn(partition, code, detail, offset);
     if (code !== "OFFSET_OUT_OF_RANGE") this.#reopenLater(partition, nowMs);
     else if (partition.sought !== null) {

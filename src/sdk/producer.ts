@@ -49,9 +49,6 @@ export type {
   TypedRecordInput,
 };
 
-/** As the broker checks it (core/log/keyed-request.ts), in less code. */
-const IDEMPOTENCY_KEY = /^[ -~]{1,255}$/;
-
 export class Producer<Input extends TypedRecordInput<never, never> | RecordInput = RecordInput> {
   readonly #http: HttpClient;
   readonly #transport: Transport | null;
@@ -206,7 +203,7 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
       admit();
       return await (options.idempotencyKey === undefined
         ? this.#send(topic, ready, all, check)
-        : this.#sendKeyed(topic, ready, all, options.idempotencyKey));
+        : this.#sendKeyed(topic, ready, all));
     } finally {
       admit();
       this.#buffered -= taken;
@@ -262,19 +259,13 @@ export class Producer<Input extends TypedRecordInput<never, never> | RecordInput
   async #sendKeyed(
     topic: string,
     prepared: Prepared,
-    { expectedOffset, signal, deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS }: SendOptions,
-    key: string,
+    options: SendOptions,
   ): Promise<readonly RecordOutcome[]> {
+    const { signal, deliveryTimeoutMs = DEFAULT_DELIVERY_TIMEOUT_MS } = options;
     const deadlineMs = monotonicMs() + deliveryTimeoutMs;
-    if (!IDEMPOTENCY_KEY.test(key)) refuse("idempotencyKey", key, "1 to 255 of ASCII");
-    const { keyedBody } = await import("./producer/keyed.ts");
-    const body = {
-      type: "application/json",
-      data: keyedBody(prepared, toBase64),
-      headers: { "idempotency-key": key },
-    };
-    const query = expectedOffset === undefined ? "" : `?expectedOffset=${expectedOffset}`;
-    const path = `${recordsPath(topic)}${query}`;
+    const { keyedRequest } = await import("./producer/keyed.ts");
+    const { query, body } = keyedRequest(prepared, options, { toBase64, refuse });
+    const path = recordsPath(topic) + query;
     const ask = (timeoutMs: number) =>
       this.#http.request<{ results: RecordOutcome[] }>("POST", path, body, { signal, timeoutMs });
     const answer = await untilAnswered(ask, () => deadlineMs);

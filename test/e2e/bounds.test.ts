@@ -67,7 +67,9 @@ class RawClient {
 function raw({ method, path, headers }: BodyPath, more: string, body: string | Buffer): RawClient {
   const client = new RawClient();
   const own = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`);
-  client.socket.write(`${method} ${path} HTTP/1.1\r\nhost: x\r\n${own.join("")}${more}\r\n`);
+  client.socket.write(
+    `${method} ${path} HTTP/1.1\r\nhost: localhost\r\n${own.join("")}${more}\r\n`,
+  );
   client.socket.write(body);
   return client;
 }
@@ -150,7 +152,7 @@ describe("many of them", () => {
       const client = new RawClient();
       client.socket.pause();
       client.socket.write(
-        `GET ${i % 2 === 0 ? path : path.split("?")[0]} HTTP/1.1\r\nhost: x\r\naccept: ${accept}\r\n\r\n`,
+        `GET ${i % 2 === 0 ? path : path.split("?")[0]} HTTP/1.1\r\nhost: localhost\r\naccept: ${accept}\r\n\r\n`,
       );
       return client;
     });

@@ -134,6 +134,8 @@ export class ConsumerHarness {
       epoch?: number;
       state?: MemberState;
       heartbeatMs?: number;
+      /** True if the group signs who owns what. */
+      signs?: boolean;
       /** Of the join that is answered; by default the last one. */
       requestId?: number;
     } = {},
@@ -152,6 +154,7 @@ export class ConsumerHarness {
       partitions: Object.entries(places).map(([place, committedOffset]) => ({
         ...parsePlace(place as Place),
         committedOffset,
+        ...(options.signs ? { signature: `${place} at ${options.epoch ?? 1}` } : {}),
       })),
       missingTopics: [],
     };

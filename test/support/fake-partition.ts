@@ -224,8 +224,8 @@ export class FakeSocket {
     this.#events.text(typeof message === "string" ? message : JSON.stringify(message));
   }
 
-  break(): void {
-    this.#events.closed(1006, "");
+  break(code = 1006): void {
+    this.#events.closed(code, "");
   }
 }
 

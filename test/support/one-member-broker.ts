@@ -24,11 +24,16 @@ export class OneMemberBroker implements Transport {
   /** What the group has committed of each partition. */
   committedOffset: number | null = 0;
   places: readonly Place[] = ["t:0", "t:1"];
+  /** The epoch of each join. */
+  readonly joins: number[] = [];
+  /** It opens no socket any more. */
+  isClosed = false;
   readonly #frames: (() => void)[] = [];
   #group: SocketEvents | null = null;
 
   openGroup(_groupId: string, events: SocketEvents): Socket {
     this.#group = events;
+    if (this.isClosed) queueMicrotask(() => events.closed(1006, ""));
     return socket(events, (message: MemberMessage) => this.#member(events, message));
   }
 
@@ -67,6 +72,10 @@ export class OneMemberBroker implements Transport {
     this.#group?.closed(CLOSE_SESSION_ENDED, "UNKNOWN_MEMBER_ID: session timeout");
   }
 
+  closeGroup(code: number, reason: string): void {
+    this.#group?.closed(code, reason);
+  }
+
   /** The coordinator ends the membership with an error that trying again does not mend. */
   refuse(): void {
     this.#group?.closed(CLOSE_FATAL, "INVALID_GROUP_ID: no");
@@ -86,6 +95,7 @@ export class OneMemberBroker implements Transport {
   #member(events: SocketEvents, message: MemberMessage): void {
     switch (message.type) {
       case "join":
+        this.joins.push(message.memberEpoch);
         events.text(JSON.stringify(assignment(message, this.places, 1, this.committedOffset)));
         return;
       case "commit": {
@@ -144,11 +154,12 @@ export function started(
   options: Partial<ConsumerOptions>,
   handle: (place: Place, offset: number) => unknown,
   isBatch = false,
+  over: (broker: Transport) => Transport = (broker) => broker,
 ) {
   const broker = new OneMemberBroker();
   const lost: Place[][] = [];
   const ended = { error: null as unknown, isOver: false };
-  const consumer = new Consumer(broker, {
+  const consumer = new Consumer(over(broker), {
     groupId: "g",
     topics: ["t"],
     autoCommit: false,

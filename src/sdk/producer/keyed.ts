@@ -1,15 +1,31 @@
-// The body of a send with an idempotency key. The broker keeps the key, and it places and encodes, so every repeat is
+// The request of a send with an idempotency key. The broker keeps the key, and it places and encodes, so every repeat is
 // placed alike. Few producers load this file. Code that it shares with every producer is passed in.
+import type { Body } from "../../admin/http.ts";
 import type { PlacedRecord } from "../../core/produce-plan.ts";
 import type { JsonRecordInput } from "../../protocol/json-record.ts";
 import type { Prepared } from "./input.ts";
-import type { RecordInput } from "./options.ts";
+import type { RecordInput, SendOptions } from "./options.ts";
+
+/** As the broker checks it (core/log/keyed-request.ts), in less code. */
+const IDEMPOTENCY_KEY = /^[ -~]{1,255}$/;
 
 type ToBase64 = (bytes: Uint8Array) => string;
+type Refuse = (name: string, value: unknown, bound: string) => never;
 
-export function keyedBody({ input, records }: Prepared, toBase64: ToBase64): string {
+/** @throws BrokerError INVALID_REQUEST if it is no idempotency key */
+export function keyedRequest(
+  { input, records }: Prepared,
+  { idempotencyKey: key = "", expectedOffset }: SendOptions,
+  { toBase64, refuse }: { toBase64: ToBase64; refuse: Refuse },
+): { query: string; body: Body } {
+  if (!IDEMPOTENCY_KEY.test(key)) refuse("idempotencyKey", key, "1 to 255 of ASCII");
   const list = input.map((each, i) => asJson(each, records[i] as PlacedRecord, toBase64));
-  return `{"records":[${list}]}`;
+  const body = {
+    type: "application/json",
+    data: `{"records":[${list}]}`,
+    headers: { "idempotency-key": key },
+  };
+  return { query: expectedOffset === undefined ? "" : `?expectedOffset=${expectedOffset}`, body };
 }
 
 /**

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { RENEWED } from "../../../src/member/transport.ts";
 import {
   CLOSE_FATAL,
   CLOSE_FENCED,
   CLOSE_REPLACED,
   CLOSE_SESSION_ENDED,
+  CLOSE_UNAUTHENTICATED,
 } from "../../../src/protocol/close-codes.ts";
 import { BACKOFF_MS, ConsumerHarness, SESSION_MS } from "../../support/consumer-harness.ts";
 import { FakeBroker } from "../../support/fake-broker.ts";
@@ -385,6 +387,64 @@ describe("partition sockets", () => {
     expect(consumer.take()).toEqual(["open t:0", "attach t:0 3", "assigned t:0@3"]);
   });
 
+  test.each(["TOPIC_AUTHORIZATION_FAILED", "GROUP_AUTHORIZATION_FAILED"] as const)(
+    "[ACL-7] %s in answer to an attach is final, and the others go with it",
+    (code) => {
+      const consumer = ConsumerHarness.joined({ "t:0": 3, "t:1": 0 });
+      consumer.attachError("t:0", code);
+      expect(consumer.take()).toEqual([
+        "close t:0 1000",
+        "close t:1 1000",
+        "lost t:0 t:1",
+        `fatal ${code}`,
+        "close group 1000",
+        "closed",
+      ]);
+    },
+  );
+
+  test("[ACL-7] so is the loss of the right to read in a reader without a group", () => {
+    const consumer = new ConsumerHarness({
+      groupId: null,
+      partitions: [{ topic: "t", topicId: "id-t", partition: 0 }],
+    });
+    consumer.start();
+    consumer.connect("t:0", 0);
+    consumer.take();
+    consumer.attachError("t:0", "TOPIC_AUTHORIZATION_FAILED");
+    expect(consumer.take()).toContain("fatal TOPIC_AUTHORIZATION_FAILED");
+    expect(consumer.isClosed).toBe(true);
+  });
+
+  test("[ATT-5] an attach has the signature of the partition, of the same message as the epoch", () => {
+    const consumer = new ConsumerHarness();
+    consumer.start();
+    consumer.openGroup();
+    consumer.assign({ "t:0": 0, "t:1": 0 }, { epoch: 4, signs: true });
+    consumer.connect("t:0");
+    const owner = () => consumer.attach("t:0").owner;
+    expect(owner()).toMatchObject({ memberEpoch: 4, signature: "t:0 at 4" });
+    consumer.assign({ "t:0": 0, "t:1": 0 }, { epoch: 5, signs: true });
+    consumer.connect("t:1");
+    expect(consumer.attach("t:1").owner).toMatchObject({ memberEpoch: 5, signature: "t:1 at 5" });
+    consumer.breakSocket("t:0");
+    consumer.advance(BACKOFF_MS);
+    consumer.connect("t:0");
+    expect(owner(), "again, with what came last").toMatchObject({
+      memberEpoch: 5,
+      signature: "t:0 at 5",
+    });
+    consumer.assign({ "t:0": 0, "t:1": 0 }, { epoch: 6 });
+    consumer.seek("t:0", 1);
+    expect(owner(), "the group could not sign this one").toMatchObject({ memberEpoch: 6 });
+    expect(owner()?.signature).toBe(undefined);
+    consumer.attached("t:0");
+    consumer.breakSocket("t:0", CLOSE_FENCED);
+    consumer.assign({ "t:0": 0, "t:1": 0 }, { epoch: 7, signs: true });
+    consumer.connect("t:0");
+    expect(owner()).toMatchObject({ memberEpoch: 7, signature: "t:0 at 7" });
+  });
+
   test.each([
     ["earliest", 40, "records t:0 40-41"],
     ["latest", 90, "records t:0 90-91"],
@@ -703,6 +763,61 @@ describe("giving up", () => {
     expect(consumer.take()).toEqual(["attach t:0 8", "assigned t:0@8"]);
     expect(consumer.attach("t:0").owner?.memberEpoch).toBe(4);
   });
+});
+
+describe("a credential that runs out", () => {
+  test("[SDK-40] a socket that is renewed is opened again at once, told to nobody, and resumes", () => {
+    const consumer = reading();
+    consumer.processed("t:0", 2);
+    consumer.take();
+    consumer.breakGroup(RENEWED);
+    expect(consumer.take()).toEqual(["open group"]);
+    consumer.openGroup();
+    expect(consumer.take()).toEqual(["join epoch 1 owns [t:0]"]);
+    consumer.assign({ "t:0": 0 });
+    expect(consumer.take(), "what was not answered is sent again").toEqual([
+      "commit epoch 1 t:0=2",
+    ]);
+    consumer.committed();
+    consumer.breakSocket("t:0", RENEWED);
+    consumer.advance(BACKOFF_MS);
+    expect(consumer.take()).toEqual(["open t:0"]);
+    consumer.open("t:0");
+    expect(consumer.take(), "once the record in hand is done").toEqual([]);
+    consumer.processed("t:0", 3);
+    expect(consumer.take()).toContain("attach t:0 3");
+    expect(consumer.outages).toBe(0);
+  });
+
+  test("[SDK-40] 4005 makes it connect again, and resume", () => {
+    const consumer = reading();
+    consumer.breakGroup(CLOSE_UNAUTHENTICATED, "SASL_AUTHENTICATION_FAILED: expired");
+    consumer.breakSocket("t:0", CLOSE_UNAUTHENTICATED);
+    consumer.advance(BACKOFF_MS);
+    consumer.openGroup();
+    expect(consumer.take()).toEqual(["open group", "open t:0", "join epoch 1 owns [t:0]"]);
+    expect(consumer.outages).toBe(1);
+  });
+
+  test("[SDK-40] [SES-6] a renewal does not keep one that closes", () => {
+    const consumer = reading();
+    consumer.processed("t:0", 2);
+    consumer.close();
+    consumer.breakGroup(RENEWED);
+    expect(consumer.isClosed).toBe(true);
+  });
+
+  test.each(["TOPIC_AUTHORIZATION_FAILED", "SASL_AUTHENTICATION_FAILED"] as const)(
+    "[ACL-7] %s in answer to a join is final",
+    (code) => {
+      const consumer = new ConsumerHarness();
+      consumer.start();
+      consumer.openGroup();
+      consumer.take();
+      consumer.coordinatorError(code);
+      expect(consumer.take()).toEqual([`fatal ${code}`, "close group 1000", "closed"]);
+    },
+  );
 });
 
 describe("losing", () => {

@@ -52,6 +52,34 @@ describe("over a partition socket", () => {
     expect(["a", "c", "d"].map((value) => lastOf(value)?.producer)).toEqual([1, 2, 2]);
   });
 
+  test("[ACL-7] an append without the right to write is refused for good, and tried nowhere else", async () => {
+    const { partition, socket, send, outcomes } = await busyProducer();
+    void send("a");
+    await settle();
+    await socket.letIn("TOPIC_AUTHORIZATION_FAILED");
+    await vi.advanceTimersByTimeAsync(1_000);
+    // One more try, alone and over the same socket, finds the append at fault.
+    while (socket.waiting.length > 0) await socket.letIn("TOPIC_AUTHORIZATION_FAILED");
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(await outcomes()).toEqual(["TOPIC_AUTHORIZATION_FAILED"]);
+    expect(new Set(partition.ways)).toEqual(new Set(["socket"]));
+    expect(partition.ways.length).toBeLessThanOrEqual(2);
+  });
+
+  test.each(["SASL_AUTHENTICATION_FAILED", "TOPIC_AUTHORIZATION_FAILED"] as const)(
+    "[SDK-40] behind a socket that was closed for its credential, %s over HTTP is final",
+    async (code) => {
+      const { partition, socket, send, outcomes } = await busyProducer();
+      void send("a");
+      await settle();
+      partition.troubles.push(code);
+      socket.break(4005);
+      await vi.advanceTimersByTimeAsync(60_000);
+      expect(await outcomes()).toEqual(["REQUEST_TIMED_OUT"]);
+      expect(partition.ways).toEqual(["socket", "http"]);
+    },
+  );
+
   test("[PRO-6] what is refused for now is tried again before what was behind it", async () => {
     const { partition, socket, send, outcomes } = await busyProducer();
     for (const value of "abc") void send(value);

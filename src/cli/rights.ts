@@ -1,0 +1,105 @@
+// What keys and tokens may do, as it is written on the command line: --role, --grant and --grants.
+//
+//   topic:orders:read,write      this topic            topic-prefix:orders.:read     all topics that begin so
+//   group:billing:read           this group            group-prefix::read            all groups
+//   cluster:describe,alter       the cluster
+import { type Command, InvalidArgumentError, Option } from "commander";
+import {
+  type Grant,
+  OPERATIONS_OF,
+  type Operation,
+  operationNamed,
+  type ResourceType,
+  ROLES,
+  type Role,
+} from "../sdk/access.ts";
+import type { Rights } from "../sdk/index.ts";
+import { parseJson, UsageError } from "./context.ts";
+
+export interface RightsOptions {
+  readonly role?: Role;
+  readonly grant?: readonly Grant[];
+  readonly grants?: readonly Grant[];
+}
+
+export const GRANTS_HELP = `
+A grant is topic:NAME:OPERATIONS, topic-prefix:BEGINNING:OPERATIONS, group:…, group-prefix:… or cluster:OPERATIONS.
+The empty beginning fits all names. OPERATIONS are Kafka's, with commas between them:
+${(["topic", "group", "cluster"] as const).map((type) => `  ${type.padEnd(8)} ${lowerCase(["ALL", ...OPERATIONS_OF[type]])}`).join("\n")}
+`;
+
+/** Adds the options that say what a key or a token may do. */
+export function addRights(command: Command): Command {
+  return command
+    .addOption(
+      new Option("--role <name>", "the grants of a role, on all topics and groups").choices(
+        Object.keys(ROLES),
+      ),
+    )
+    .option("--grant <grant>", "a grant, e.g. topic:orders:read; may be repeated", collectGrant)
+    .option("--grants <json>", "all grants, as the HTTP API takes them", jsonGrants);
+}
+
+/** Returns what the options say, or null if they say nothing. @throws UsageError */
+export function rightsOf({ role, grant, grants }: RightsOptions): Rights | null {
+  const given = [role, grant, grants].filter((each) => each !== undefined);
+  if (given.length > 1) throw new UsageError("give --role, --grant or --grants, not several");
+  if (role !== undefined) return { role };
+  const all = grant ?? grants;
+  return all === undefined ? null : { grants: all };
+}
+
+const GRANT = /^(?:(topic|group)(-prefix)?:(.*)|(cluster)):([^:]+)$/s;
+
+/** Parses a grant. The name of a group may have colons. */
+export function parseGrant(text: string): Grant {
+  const [, kind, isPrefix, name = "", cluster, listed = ""] = GRANT.exec(text) ?? [];
+  if (kind === undefined && cluster === undefined)
+    throw new InvalidArgumentError(
+      "It must be topic:NAME:OPERATIONS, topic-prefix:BEGINNING:OPERATIONS, the same with group, or cluster:OPERATIONS.",
+    );
+  if (kind === undefined) return { cluster: operationsIn(listed, "cluster") };
+  if (isPrefix === undefined && name === "")
+    throw new InvalidArgumentError(`It names no ${kind}; ${kind}-prefix::${listed} means all.`);
+  const pattern = isPrefix === undefined ? { exact: name } : { prefix: name };
+  return kind === "topic"
+    ? { topics: pattern, operations: operationsIn(listed, "topic") }
+    : { groups: pattern, operations: operationsIn(listed, "group") };
+}
+
+/** Shows a grant as it is written on the command line. */
+export function grantText(grant: Grant): string {
+  if ("cluster" in grant) return `cluster:${lowerCase(grant.cluster)}`;
+  const [kind, pattern] = "topics" in grant ? ["topic", grant.topics] : ["group", grant.groups];
+  const name = "exact" in pattern ? `:${pattern.exact}` : `-prefix:${pattern.prefix}`;
+  return `${kind}${name}:${lowerCase(grant.operations)}`;
+}
+
+/** Parses the name of an operation on this kind of resource. */
+export function parseOperation(text: string, type: ResourceType): Operation {
+  const operation = operationNamed(text);
+  const known = ["ALL", ...OPERATIONS_OF[type]];
+  if (operation !== null && known.includes(operation)) return operation;
+  throw new InvalidArgumentError(
+    `${text} is no operation on a ${type}, there are ${lowerCase(known)}.`,
+  );
+}
+
+function operationsIn(listed: string, type: ResourceType): Operation[] {
+  return listed.split(",").map((text) => parseOperation(text.trim(), type));
+}
+
+function lowerCase(operations: readonly string[]): string {
+  return operations.join(",").toLowerCase();
+}
+
+function collectGrant(text: string, previous: readonly Grant[] = []): readonly Grant[] {
+  return [...previous, parseGrant(text)];
+}
+
+/** The broker checks them. */
+function jsonGrants(text: string): readonly Grant[] {
+  const grants = parseJson(text, "--grants");
+  if (!Array.isArray(grants)) throw new UsageError("--grants is JSON, but not an array");
+  return grants;
+}
