@@ -67,6 +67,11 @@ export function withRegion(env: Env, request: Request): Env {
   return region === null ? env : { ...env, region };
 }
 
+/** [MODE-1] True if whoever says nothing may do everything. */
+export function isOpen({ RIVULET_OPEN }: Pick<Env, "RIVULET_OPEN">): boolean {
+  return RIVULET_OPEN === "loopback";
+}
+
 /** Returns the bindings and variables, with who makes the request. */
 export function withCaller(env: Env, caller: Caller): Env {
   return { ...env, caller };

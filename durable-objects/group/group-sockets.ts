@@ -4,7 +4,7 @@ import { callerOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { fail } from "../../src/core/errors.ts";
 import { memberOf } from "../../src/core/group/state.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
-import type { Env } from "../../src/env.ts";
+import { type Env, isOpen } from "../../src/env.ts";
 import { isCleanClose } from "../../src/protocol/close-codes.ts";
 import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
 import type { OwnerSigner } from "../shared/owner-signature.ts";
@@ -70,7 +70,7 @@ export class GroupSockets {
     }
     const { 0: client, 1: server } = new WebSocketPair();
     const { pathname, searchParams } = new URL(request.url);
-    const caller = callerOfUpgrade(request);
+    const caller = callerOfUpgrade(request, isOpen(this.#parts.env));
     this.#access.admit(server, caller, this.#parts.clock.now());
     if (pathname === WATCH_PATH) this.#watch(server, searchParams.get("memberId") ?? "");
     else {

@@ -42,7 +42,7 @@ import { ChunkVerifier } from "../../src/core/log/damage.ts";
 import type { KeyedRequest } from "../../src/core/log/keyed-request.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
-import { clusterStub, type Env, groupStub, placeOf } from "../../src/env.ts";
+import { clusterStub, type Env, groupStub, isOpen, placeOf } from "../../src/env.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { isUnknownType, parseFrame } from "../../src/protocol/parse.ts";
@@ -520,7 +520,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       return Response.json(failure, { status: 429 });
     }
     const { 0: client, 1: server } = new WebSocketPair();
-    const caller = callerOfUpgrade(request);
+    const caller = callerOfUpgrade(request, isOpen(this.env));
     this.ctx.acceptWebSocket(server, tagsOf(caller));
     this.#access.admit(server, caller, Date.now());
     this.#silent.add(server, Date.now());

@@ -1,7 +1,7 @@
 // Who opens a socket to an object. The Worker has found that out, and tells it in a header of a request that it makes
 // itself: nothing of the client's request comes along, so no client can say who it is in this way.
 import * as z from "zod";
-import { type Caller, NOBODY } from "../core/access/caller.ts";
+import { ANYBODY, type Caller, NOBODY } from "../core/access/caller.ts";
 import { grantsSchema } from "../protocol/grants.ts";
 import { parseJson } from "../protocol/parse.ts";
 
@@ -24,10 +24,14 @@ export function upgradeFor(caller: Caller): { headers: Record<string, string> } 
   return { headers: { upgrade: "websocket", [CALLER_HEADER]: asciiOf(text) } };
 }
 
-/** Returns the caller in the header. [ACL-7] Without it, it is somebody who may do nothing. */
-export function callerOfUpgrade(request: Pick<Request, "headers">): Caller {
+/**
+ * Returns the caller in the header. [ACL-7] Without it, it is somebody who may do nothing. [VER-9] But in an open broker the
+ * request is that of a Worker of release 0.2, which says nothing of callers.
+ */
+export function callerOfUpgrade(request: Pick<Request, "headers">, isOpen: boolean): Caller {
   const text = request.headers.get(CALLER_HEADER);
-  return text === null ? NOBODY : sentCaller.parse(parseJson(text, CALLER_HEADER));
+  if (text !== null) return sentCaller.parse(parseJson(text, CALLER_HEADER));
+  return isOpen ? ANYBODY : NOBODY;
 }
 
 /** A header carries ASCII. JSON has an escape for everything else. */

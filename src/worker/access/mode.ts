@@ -1,12 +1,9 @@
 // Whether this broker asks who calls. It is open only where its own start script says so, on an address that nothing but
 // this machine reaches. What a request says, and where the broker seems to run, decides nothing.
 import { BrokerError } from "../../core/errors.ts";
-import type { Env } from "../../env.ts";
+import { type Env, isOpen } from "../../env.ts";
 
-/** [MODE-1] True if whoever says nothing may do everything. */
-export function isOpen({ RIVULET_OPEN }: Pick<Env, "RIVULET_OPEN">): boolean {
-  return RIVULET_OPEN === "loopback";
-}
+export { isOpen };
 
 /** [MODE-2] Returns the keys of the root that are good now. */
 export function rootKeysOf(env: Env): string[] {
