@@ -5,12 +5,15 @@ import {
   type Batch,
   type BrokerError,
   bytesSerde,
+  type CallerInfo,
   type ConfigInfo,
   ConnectionError,
   Consumer,
   type ConsumerOptions,
   type ConsumerRecord,
+  type CreatedKey,
   type ErrorName,
+  type Grant,
   type GroupConfigInfo,
   type GroupInfo,
   type GroupOffsetInfo,
@@ -18,6 +21,7 @@ import {
   type Handlers,
   type HistoryInfo,
   jsonSerde,
+  type KeyInfo,
   type PartitionPosition,
   type PlacedRecord,
   type PlannedOffset,
@@ -29,9 +33,11 @@ import {
   type RecordOutcome,
   type ResetResult,
   type ResetTo,
+  type Rights,
   Rivulet,
   type RivuletOptions,
   type RivuletService,
+  type Role,
   type RunOptions,
   type SendOptions,
   type Serde,
@@ -39,6 +45,7 @@ import {
   type StandardSchema,
   stringSerde,
   type Token,
+  type TokenInfo,
   type TopicInfo,
   type TopicPartition,
   type TopicRecords,
@@ -87,6 +94,21 @@ const serdes: Serdes<string, string, number, number> = {
   keySerde: stringSerde,
   valueSerde: numbers,
 };
+
+/** Keys for services, tokens for browsers. */
+export async function grantRights(): Promise<string> {
+  const grants: Grant[] = [{ topics: { prefix: "orders." }, operations: ["READ"] }];
+  const rights: Rights = { grants };
+  const role: Role = "consume";
+  const made: CreatedKey = await rivulet.admin.createKey({ principal: "shop", role });
+  const keys: readonly KeyInfo[] = await rivulet.admin.listKeys();
+  const caller: CallerInfo = await rivulet.admin.whoami();
+  const { token: minted }: TokenInfo = await rivulet.admin.createToken({
+    ...rights,
+    ttlMs: 60_000,
+  });
+  return `${made.key} ${keys.length} ${caller.principal} ${minted}`;
+}
 
 export async function produce(): Promise<readonly RecordOutcome[]> {
   const producerOptions: ProducerOptions = { lingerMs: 5, partitioner: () => 0 };
