@@ -1,4 +1,4 @@
-// What the cluster keeps for the way in (src/worker/access).
+// The cluster keeps keys and secrets here, for whoever authenticates a caller (src/worker/access).
 //
 // api_keys     one row per API key, as JSON, with hashes and no secrets.
 // secrets      one row per secret of the deployment: the key that signs its tokens, and others. Each is made once, by

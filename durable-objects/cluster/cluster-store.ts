@@ -126,7 +126,7 @@ class RowCount {
 }
 
 export class ClusterStore {
-  /** What is kept for the way in. */
+  /** API keys, secrets, and the key sets of issuers. */
   readonly access: AccessStore;
   readonly #topicCount: RowCount;
   readonly #groupCount: RowCount;

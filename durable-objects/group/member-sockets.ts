@@ -157,7 +157,7 @@ export class MemberSockets {
     const memberId = this.#parts.presence.memberOf(socket);
     if (memberId === null) return refuse(socket, notJoined(), requestId);
     const caller = callerOn(socket);
-    // Whoever may read all topics is asked for no names: that would read every topic of the group.
+    // A caller that may read all topics needs no names: looking them up reads every topic of the group.
     const readsAll = readableTopics(caller) === undefined;
     const names = readsAll
       ? NO_NAMES

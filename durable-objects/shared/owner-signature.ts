@@ -5,9 +5,10 @@
 import { hmac } from "@noble/hashes/hmac.js";
 import { sha256 } from "@noble/hashes/sha2.js";
 import { fromBase64, toBase64 } from "../../src/core/bytes.ts";
+import { isSame } from "../../src/core/constant-time.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 
-/** What a signature says: this member owns this partition in its group. */
+/** The statement that a group signs: this member owns this partition. */
 export interface SignedOwner {
   readonly group: string;
   readonly incarnation: number;
@@ -54,7 +55,7 @@ export class OwnerSigner {
   /** True if the group has signed this. */
   isSigned(owner: SignedOwner, signature: string): boolean {
     const expected = this.sign(owner);
-    return expected !== null && isSameText(expected, signature);
+    return expected !== null && isSame(expected, signature);
   }
 }
 
@@ -63,11 +64,4 @@ function signatureOf(secret: Uint8Array, owner: SignedOwner): string {
   const fields = ["owner", group, incarnation, memberEpoch, memberNumber, topicId, partition];
   const message = new TextEncoder().encode(JSON.stringify(fields));
   return toBase64(hmac(sha256, secret, message).subarray(0, SIGNATURE_BYTES));
-}
-
-/** Compares all characters, so that the time it takes tells nothing. */
-function isSameText(a: string, b: string): boolean {
-  let difference = a.length ^ b.length;
-  for (let i = 0; i < a.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i);
-  return difference === 0;
 }

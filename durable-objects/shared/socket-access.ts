@@ -1,4 +1,4 @@
-// Whether the credential of each socket is still good.
+// This file tells whether the credential of each socket is still good.
 //
 // A credential that has expired is noticed before anything is sent or done. An API key is looked up again once
 // SOCKET_KEY_AGE_MS have passed, on the socket's next activity: a revoked key closes it, and a changed one changes its

@@ -1,4 +1,4 @@
-// What keys and tokens may do, as it is written on the command line: --role, --grant and --grants.
+// The rights of keys and tokens, as the command line writes them: --role, --grant and --grants.
 //
 //   topic:orders:read,write      this topic            topic-prefix:orders.:read     all topics that begin so
 //   group:billing:read           this group            group-prefix::read            all groups

@@ -4,14 +4,14 @@ import type { Grant, Role } from "./access/grants.ts";
 
 export type { Grant, Role };
 
-/** What a key or a token may do: grants, or the name of some. */
+/** The rights of a key or a token: grants, or a role that stands for some. */
 export type Rights =
   | { readonly grants: readonly Grant[]; readonly role?: undefined }
   | { readonly role: Role; readonly grants?: undefined };
 
 export interface KeyInfo {
   readonly id: string;
-  /** Whoever acts with the key. */
+  /** The principal that acts with the key. */
   readonly principal: string;
   readonly grants: readonly Grant[];
   readonly createdAt: string;

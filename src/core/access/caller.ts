@@ -1,4 +1,4 @@
-// Whoever makes a request, as its credential says.
+// The caller of a request, as its credential says.
 import { type Principal, ROLES } from "./grants.ts";
 
 export interface Caller extends Principal {

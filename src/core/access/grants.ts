@@ -29,7 +29,7 @@ export function groupResource(name: string): Resource {
   return { type: "group", name };
 }
 
-/** Whoever acts: a name, and what it may do. */
+/** A principal: a name, and the grants that it has. */
 export interface Principal {
   /** Kafka's form: a type, a colon and a name, such as `User:alice`. */
   readonly principal: string;

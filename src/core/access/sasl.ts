@@ -1,4 +1,4 @@
-// What clients of Kafka send to log in by SASL: PLAIN (RFC 4616) and OAUTHBEARER (RFC 7628), each one message, and
+// The messages by which clients of Kafka log in by SASL: PLAIN (RFC 4616) and OAUTHBEARER (RFC 7628), each one message, and
 // names as SCRAM and OAUTHBEARER write them (RFC 5802). scram.ts reads the rest of SCRAM.
 
 /** The ways to log in, by Kafka's names. The answer to SaslHandshake lists them in this order. */

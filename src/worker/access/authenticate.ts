@@ -1,12 +1,14 @@
 // Who calls: a credential becomes a caller. The same function serves every way in.
+
 import { API_KEY_PREFIX, parseApiKey } from "../../core/access/api-key.ts";
 import { ANYBODY, type Caller, hasExpired, ROOT } from "../../core/access/caller.ts";
 import { callerOfKey, type StoredKey } from "../../core/access/stored-key.ts";
+import { isSame } from "../../core/constant-time.ts";
 import { BrokerError } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
+import { sha256 } from "./digest.ts";
 import { keyById, keyOfSecret, noteKeyUsed } from "./keys.ts";
 import { credentialMissing, isOpen, rootKeysOf } from "./mode.ts";
-import { isSame } from "./scram.ts";
 import { callerOfToken } from "./tokens.ts";
 
 /** What somebody shows to say who it is. */
@@ -109,14 +111,10 @@ async function assertNoKey(env: Env, text: string): Promise<void> {
 
 /** Compares hashes, so that the time it takes tells nothing of the key, nor of its length. */
 async function isRootKey(env: Env, text: string): Promise<boolean> {
-  const given = await hashOf(text);
+  const given = await sha256(text);
   let isRoot = false;
-  for (const key of rootKeysOf(env)) if (isSame(given, await hashOf(key))) isRoot = true;
+  for (const key of rootKeysOf(env)) if (isSame(given, await sha256(key))) isRoot = true;
   return isRoot;
-}
-
-async function hashOf(text: string): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text)));
 }
 
 function refused(detail: string): BrokerError {

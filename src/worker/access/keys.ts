@@ -1,9 +1,11 @@
 // API keys, as the Worker knows them. It asks the ClusterObject at most once per API_KEY_AGE_MS and key, so a revoked key
 // is refused after that. If the ClusterObject cannot be reached, keys that were known go on.
+
 import { API_KEY_BYTES, type ApiKey, apiKeyOf, apiKeyText } from "../../core/access/api-key.ts";
 import type { Grant } from "../../core/access/grants.ts";
 import { dayOf, type ShownKey, type StoredKey, shownKey } from "../../core/access/stored-key.ts";
 import { fromBase64, toBase64 } from "../../core/bytes.ts";
+import { isSame } from "../../core/constant-time.ts";
 import { isWithin } from "../../core/elapsed.ts";
 import { BrokerError, unwrap } from "../../core/errors.ts";
 import {
@@ -14,10 +16,8 @@ import {
 } from "../../core/limits.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { forgetOldest, isolate } from "../edge/isolate.ts";
-import { isSame, scramVerifier } from "./scram.ts";
-
-/** The bytes of a salt. A salt only makes equal passwords look different. */
-const SALT_BYTES = 16;
+import { sha256 } from "./digest.ts";
+import { SCRAM_SALT_BYTES, scramVerifier } from "./scram.ts";
 
 /**
  * [APK-4] Returns the key with this id, or null if there is none.
@@ -47,7 +47,7 @@ function remember(id: string, key: StoredKey | null): void {
 /** [APK-1] Returns the key that this secret belongs to, or null. */
 export async function keyOfSecret(env: Env, { id, secret }: ApiKey): Promise<StoredKey | null> {
   const key = await keyById(env, id);
-  if (key === null || !isSame(await hashOfSecret(secret), fromBase64(key.hash))) return null;
+  if (key === null || !isSame(await sha256(secret), fromBase64(key.hash))) return null;
   return key;
 }
 
@@ -75,7 +75,7 @@ export async function createKey(env: Env, made: NewKey): Promise<{ text: string;
   const key: StoredKey = {
     ...made,
     id,
-    hash: toBase64(await hashOfSecret(secret)),
+    hash: toBase64(await sha256(secret)),
     scram: {
       "SHA-256": await scramVerifier(secret, "SHA-256", newSalt()),
       "SHA-512": await scramVerifier(secret, "SHA-512", newSalt()),
@@ -107,10 +107,6 @@ export async function deleteKey(env: Env, id: string): Promise<ShownKey> {
   return key;
 }
 
-async function hashOfSecret(secret: string): Promise<Uint8Array> {
-  return new Uint8Array(await crypto.subtle.digest("SHA-256", new TextEncoder().encode(secret)));
-}
-
 function newSalt(): Uint8Array {
-  return crypto.getRandomValues(new Uint8Array(SALT_BYTES));
+  return crypto.getRandomValues(new Uint8Array(SCRAM_SALT_BYTES));
 }

@@ -4,10 +4,11 @@ import { callerOfKey, type ScramVerifier } from "../../core/access/stored-key.ts
 import { BrokerError } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
 import { callerOf, callerOfPassword, ROOT_USER } from "./authenticate.ts";
+import { sha256 } from "./digest.ts";
 import { keyById } from "./keys.ts";
 import { rootKeysOf } from "./mode.ts";
 import type { Credentials } from "./sasl-login.ts";
-import { type ScramHash, scramVerifier } from "./scram.ts";
+import { SCRAM_SALT_BYTES, type ScramHash, scramVerifier } from "./scram.ts";
 import { randomSecret, secretNamed } from "./secrets.ts";
 
 /** The ids of API keys. Other names are nobody's, and the cluster is not asked about them. */
@@ -45,7 +46,6 @@ export async function saslCredentials(env: Env): Promise<Credentials> {
 /** The root's verifiers of this isolate, by the key and the hash that they were made of. They take a while to make. */
 const verifiers = new Map<string, ScramVerifier>();
 const MAX_VERIFIERS = 8;
-const SALT_BYTES = 16;
 
 /** Returns what tells whether somebody knows the root's key, or null if there is none. */
 async function rootVerifier(
@@ -58,9 +58,8 @@ async function rootVerifier(
   const name = `${hash} ${saltSecret} ${rootKey}`;
   let verifier = verifiers.get(name);
   if (verifier === undefined) {
-    const text = new TextEncoder().encode(`${saltSecret} ${hash} ${ROOT_USER}`);
-    const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", text));
-    verifier = await scramVerifier(rootKey, hash, digest.slice(0, SALT_BYTES));
+    const digest = await sha256(`${saltSecret} ${hash} ${ROOT_USER}`);
+    verifier = await scramVerifier(rootKey, hash, digest.slice(0, SCRAM_SALT_BYTES));
     if (verifiers.size >= MAX_VERIFIERS) verifiers.clear();
     verifiers.set(name, verifier);
   }

@@ -8,21 +8,16 @@
 //
 // Channel binding is not offered: the TLS connection ends before this broker. As in Kafka, names and passwords are
 // taken as they are, without SASLprep.
+
 import { readSaslName, readUtf8 } from "../../core/access/sasl.ts";
+import type { ScramVerifier } from "../../core/access/stored-key.ts";
 import { fromBase64, toBase64 } from "../../core/bytes.ts";
+import { isSame } from "../../core/constant-time.ts";
 
 export type ScramHash = "SHA-256" | "SHA-512";
 
-/** What is kept of a password. It is stored on disk. Whoever has it can play the server, but cannot log in. */
-export interface ScramVerifier {
-  /** In base64. */
-  readonly salt: string;
-  readonly iterations: number;
-  /** In base64: what proofs are judged by. */
-  readonly storedKey: string;
-  /** In base64: what the server proves with that it knows the user. */
-  readonly serverKey: string;
-}
+export type { ScramVerifier };
+export { isSame };
 
 /** Salts have this size: that of users who do not exist must look like the others. */
 export const SCRAM_SALT_BYTES = 16;
@@ -167,19 +162,6 @@ export async function finalAnswer(
   const clientKey = proof.map((byte, i) => byte ^ (signature[i] as number));
   if (!isSame(await digest(hash, clientKey), expected)) return null;
   return `v=${toBase64(await hmac(hash, fromBase64(serverKey), message))}`;
-}
-
-/**
- * True if both are the same. The time that it takes says at most whether they are of one length, which is to be no
- * secret: compare hashes, or texts whose length everybody knows.
- */
-export function isSame(a: Uint8Array | string, b: Uint8Array | string): boolean {
-  const left = typeof a === "string" ? UTF8.encode(a) : a;
-  const right = typeof b === "string" ? UTF8.encode(b) : b;
-  if (left.length !== right.length) return false;
-  let difference = 0;
-  for (let i = 0; i < left.length; i++) difference |= (left[i] as number) ^ (right[i] as number);
-  return difference === 0;
 }
 
 function readMessage(bytes: Uint8Array): string | null {
