@@ -8,6 +8,7 @@ import * as z from "zod";
 import { type ShownKey, type StoredKey, shownKey } from "../../src/core/access/stored-key.ts";
 import { MAX_API_KEYS } from "../../src/core/limits.ts";
 import { grantsSchema } from "../../src/protocol/grants.ts";
+import { namespaceSchema, quotaSchema } from "../../src/protocol/tenancy.ts";
 import { firstRow, type Sql } from "../shared/sql.ts";
 import { parseStored } from "../shared/stored-json.ts";
 
@@ -32,6 +33,8 @@ const storedKey = z.object({
   createdAtMs: z.number(),
   expiresAtMs: z.number().nullable().default(null),
   lastUsedDay: z.number().nullable().default(null),
+  namespace: namespaceSchema.optional(),
+  quota: quotaSchema.optional(),
 });
 
 export class AccessStore {

@@ -380,6 +380,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     id,
     grants,
     expiresAtMs,
+    quota,
   }: ClusterRequest<"alterApiKey">): Promise<Result<{ key: ShownKey }>> {
     const key = this.#store.access.key(id);
     if (key === null) return unknownKey(id);
@@ -387,6 +388,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       ...key,
       ...(grants === undefined ? {} : { grants }),
       ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
+      ...(quota === undefined ? {} : { quota: quota ?? undefined }),
     };
     this.#change(() => this.#store.access.putKey(altered));
     return { ok: true, key: shownKey(altered) };

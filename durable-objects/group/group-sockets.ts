@@ -7,9 +7,10 @@ import { DEFAULT_SESSION_TIMEOUT_MS, MAX_SOCKETS_PER_GROUP } from "../../src/cor
 import { type Env, isOpen } from "../../src/env.ts";
 import { isCleanClose } from "../../src/protocol/close-codes.ts";
 import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
+import type { ObjectSocket } from "../shared/object-socket.ts";
 import type { OwnerSigner } from "../shared/owner-signature.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
-import { finishClose, type ObjectSocket } from "../shared/socket.ts";
+import { finishClose } from "../shared/socket.ts";
 import { SocketAccess } from "../shared/socket-access.ts";
 import { keyTag, tagsOf } from "../shared/socket-caller.ts";
 import type { GroupClock } from "./group-clock.ts";

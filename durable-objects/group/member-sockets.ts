@@ -1,13 +1,14 @@
 // The sockets of native members (src/protocol/group-socket.ts): their messages as requests to the group, and what the
 // group decides as messages to them.
 import type * as z from "zod";
-import type { Caller } from "../../src/core/access/caller.ts";
+import { type Caller, namespaceOf } from "../../src/core/access/caller.ts";
 import {
   isAllowed,
   readableTopics,
   topicResource,
   whatIsMissing,
 } from "../../src/core/access/grants.ts";
+import { nameInside, nameOutside, patternInside, WHOLE } from "../../src/core/access/namespace.ts";
 import { BrokerError, type Failure, fail, failureOf } from "../../src/core/errors.ts";
 import type { InitialPosition } from "../../src/core/group/config.ts";
 import { heartbeatIntervalOf } from "../../src/core/group/heartbeat.ts";
@@ -31,15 +32,9 @@ import {
   type revokedMessage,
 } from "../../src/protocol/group-socket.ts";
 import { isUnknownType, parseFrame } from "../../src/protocol/parse.ts";
+import type { ObjectSocket } from "../shared/object-socket.ts";
 import type { OwnerSigner } from "../shared/owner-signature.ts";
-import {
-  assertRead,
-  close,
-  closeFatal,
-  errorFields,
-  type ObjectSocket,
-  sendJson,
-} from "../shared/socket.ts";
+import { assertRead, close, closeFatal, errorFields, sendJson } from "../shared/socket.ts";
 import { callerOn } from "../shared/socket-caller.ts";
 import type { GroupClock } from "./group-clock.ts";
 import type { GroupKeeper } from "./group-keeper.ts";
@@ -111,10 +106,11 @@ export class MemberSockets {
     const { keeper, server, presence, clock, signer } = this.#parts;
     const { memberId } = message;
     const caller = callerOn(socket);
-    const forbidden = message.topics.find((topic) => !mayRead(caller, topic));
+    const joining = joinRequest(message, namespaceOf(caller));
+    const forbidden = joining.topics.find((topic) => !mayRead(caller, topic));
     if (forbidden !== undefined) return refuse(socket, unreadable(caller, forbidden));
     const readable = readableTopics(caller);
-    const request = { type: "join", ...joinRequest(message), readable } as const;
+    const request = { type: "join", ...joining, readable } as const;
     const mine = Symbol();
     this.#joins.set(memberId, mine);
     const [found] = await Promise.all([server.find(request), signer.load()]);
@@ -237,7 +233,8 @@ export class MemberSockets {
       const answer = requestId === undefined ? {} : { requestId };
       try {
         assertRead(socket);
-        send(socket, { ...this.assignmentOf(member), ...answer });
+        const assignment = outside(this.assignmentOf(member), namespaceOf(callerOn(socket)));
+        send(socket, { ...assignment, ...answer });
       } catch (error) {
         closeFatal(socket, error);
         unread.push(socket);
@@ -306,23 +303,34 @@ function unreadable(caller: Caller, topic: string): Failure {
   return fail("TOPIC_AUTHORIZATION_FAILED", whatIsMissing(caller, "READ", topicResource(topic)));
 }
 
-function joinRequest(message: z.output<typeof joinMessage>): JoinRequest {
-  const topicPattern = message.topicPattern ?? null;
-  if (message.topics.length === 0 && topicPattern === null)
+function joinRequest(message: z.output<typeof joinMessage>, namespace: string): JoinRequest {
+  const pattern = message.topicPattern ?? null;
+  if (message.topics.length === 0 && pattern === null)
     throw new BrokerError("INVALID_REQUEST", "join: topics is empty and there is no topicPattern");
   return {
     memberId: message.memberId,
     memberEpoch: message.memberEpoch,
     instanceId: message.instanceId ?? null,
     clientId: message.clientId ?? null,
-    topics: message.topics,
-    topicPattern,
+    topics: message.topics.map((name) => nameInside(namespace, name)),
+    topicPattern: pattern === null ? null : patternInside(namespace, pattern),
     sessionTimeoutMs: message.sessionTimeoutMs,
     rebalanceTimeoutMs: message.rebalanceTimeoutMs,
     owned: toSet(message.owned),
     polls: false,
     heartbeats: false,
   };
+}
+
+/** [TEN-2] Returns the assignment with names as its member writes them. */
+function outside(message: AssignmentMessage, namespace: string): AssignmentMessage {
+  if (namespace === WHOLE) return message;
+  const partitions = message.partitions.map((each) => ({
+    ...each,
+    topic: nameOutside(namespace, each.topic),
+  }));
+  const missingTopics = message.missingTopics.map((name) => nameOutside(namespace, name));
+  return { ...message, partitions, missingTopics };
 }
 
 function initialOffset(position: InitialPosition): { initialOffset?: InitialOffset } {

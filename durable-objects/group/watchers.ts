@@ -4,7 +4,8 @@
 // something changes, the group tells the connection from here.
 import { DEFAULT_SESSION_TIMEOUT_MS } from "../../src/core/limits.ts";
 import type { WatchMessage } from "../../src/protocol/watch-socket.ts";
-import { close, type ObjectSocket, type ObjectSockets, sendJson } from "../shared/socket.ts";
+import type { ObjectSocket, ObjectSockets } from "../shared/object-socket.ts";
+import { close, sendJson } from "../shared/socket.ts";
 import { attachState } from "../shared/socket-caller.ts";
 import type { GroupClock } from "./group-clock.ts";
 

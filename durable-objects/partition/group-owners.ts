@@ -1,7 +1,7 @@
 // The members of groups that own this partition. An owner that has records here and is silent holds them up for its group.
 // This partition has the records, so it is the one who notices, and tells the group [GRP-17].
 import { clusterStub, type Env, groupStub } from "../../src/env.ts";
-import type { ObjectSocket } from "../shared/socket.ts";
+import type { ObjectSocket } from "../shared/object-socket.ts";
 import type { Owners } from "./housekeeping.ts";
 import type { SilentOwner, TailReaders } from "./tail-readers.ts";
 

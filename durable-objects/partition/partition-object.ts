@@ -3,6 +3,7 @@
 // reply or a frame sent after `sql.exec` leaves only when the write is durable (output gate), so nobody
 // ever sees a record that could still be lost [LOG-5].
 import { DurableObject } from "cloudflare:workers";
+import type * as z from "zod";
 import {
   type AppendRequest,
   type AppendResult,
@@ -15,7 +16,9 @@ import { callerOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
 import { decompress } from "../../src/compression/decompress.ts";
+import { namespaceOf } from "../../src/core/access/caller.ts";
 import { groupResource, isAllowed, topicResource } from "../../src/core/access/grants.ts";
+import { nameInside } from "../../src/core/access/namespace.ts";
 import { whyNotAllowed } from "../../src/core/access/refusal.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
@@ -50,17 +53,11 @@ import { type Owner, readerMessage } from "../../src/protocol/partition-socket.t
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { message } from "../shared/message.ts";
+import type { ObjectSocket } from "../shared/object-socket.ts";
 import { OwnerSigner } from "../shared/owner-signature.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
-import {
-  assertRead,
-  closeFatal,
-  errorFields,
-  finishClose,
-  type ObjectSocket,
-  sendJson,
-} from "../shared/socket.ts";
+import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { SocketAccess } from "../shared/socket-access.ts";
 import { attachState, callerOn, keyTag, tagsOf } from "../shared/socket-caller.ts";
 import { storageOf } from "../shared/sql.ts";
@@ -542,7 +539,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         return;
       }
       parts.turns.hurryIfStanding();
-      const message = parseFrame(readerMessage, data);
+      const message = inside(socket, parseFrame(readerMessage, data));
       if (message.type === "attach") {
         const mine = Symbol();
         this.#attaching.set(socket, mine);
@@ -643,6 +640,15 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 }
 
 serveCalls(PartitionObject, "partition", PARTITION_CALLS);
+
+type ReaderMessage = z.output<typeof readerMessage>;
+
+/** [TEN-2] Returns the message with the name of the group as it is in the whole deployment. */
+function inside(socket: ObjectSocket, message: ReaderMessage): ReaderMessage {
+  if (message.type !== "attach" || message.owner === undefined) return message;
+  const group = nameInside(namespaceOf(callerOn(socket)), message.owner.group);
+  return { ...message, owner: { ...message.owner, group } };
+}
 
 function boundsOf(log: PartitionLog): Bounds {
   return { logStartOffset: log.logStartOffset, highWatermark: log.logEndOffset };

@@ -20,7 +20,8 @@ import type {
   PartitionMessage,
   windowMessage,
 } from "../../src/protocol/partition-socket.ts";
-import { close, errorFields, type ObjectSocket, send, sendJson } from "../shared/socket.ts";
+import type { ObjectSocket } from "../shared/object-socket.ts";
+import { close, errorFields, send, sendJson } from "../shared/socket.ts";
 import { attachState } from "../shared/socket-caller.ts";
 import type { PartitionStore } from "./partition-store.ts";
 import { SlowReaders } from "./slow-readers.ts";

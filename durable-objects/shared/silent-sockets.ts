@@ -1,7 +1,8 @@
 // The sockets of an object that have not yet said what they are for. They cost nothing while there is room. When room
 // is short, they go first [BND-15]. The start of a socket's silence is in its attachment, so it outlives hibernation.
 import { BrokerError } from "../../src/core/errors.ts";
-import { closeFatal, type ObjectSocket } from "./socket.ts";
+import type { ObjectSocket } from "./object-socket.ts";
+import { closeFatal } from "./socket.ts";
 import { attachState, hasState } from "./socket-caller.ts";
 
 interface Attachment {

@@ -8,7 +8,8 @@ import { callerOfKey } from "../../src/core/access/stored-key.ts";
 import { SOCKET_KEY_AGE_MS } from "../../src/core/limits.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 import { CLOSE_UNAUTHENTICATED } from "../../src/protocol/close-codes.ts";
-import { close, type ObjectSocket } from "./socket.ts";
+import type { ObjectSocket } from "./object-socket.ts";
+import { close } from "./socket.ts";
 import { attachState, callerOn, setCaller } from "./socket-caller.ts";
 
 /** The parts of an object that are needed here. */
@@ -63,7 +64,9 @@ export class SocketAccess {
   async #renew(socket: ObjectSocket, caller: Caller, keyId: string): Promise<void> {
     const { key } = await clusterStub(this.#parts.env).apiKey({ id: keyId });
     if (key === null) return this.#end(socket, "the API key was revoked");
-    const renewed = callerOfKey(key);
+    // The Worker's own sockets see names as they are, although the key has a name space.
+    const { namespace } = caller;
+    const renewed = { ...callerOfKey(key), namespace };
     if (JSON.stringify(renewed) === JSON.stringify(caller)) return;
     setCaller(socket, renewed);
     const { caller: _old, ...state } = (socket.deserializeAttachment() ?? {}) as {

@@ -1,7 +1,7 @@
 // Who opened each socket of an object. It lies in the socket's attachment, beside what the object keeps there, so it
 // outlives hibernation.
 import { ANYBODY, type Caller, NOBODY } from "../../src/core/access/caller.ts";
-import type { ObjectSocket } from "./socket.ts";
+import type { ObjectSocket } from "./object-socket.ts";
 
 /** A caller whom nobody has asked for a credential is a word, because attachments are written often. */
 const OPEN = "anybody";

@@ -1,22 +1,13 @@
 // Small helpers for every object with sockets.
+import { namespaceOf } from "../../src/core/access/caller.ts";
+import { textOutside, WHOLE } from "../../src/core/access/namespace.ts";
 import { BrokerError, ERRORS, type Failure } from "../../src/core/errors.ts";
 import { MAX_SOCKET_UNREAD_BYTES } from "../../src/core/limits.ts";
 import { brokerError } from "../../src/core/platform-errors.ts";
 import { CLOSE_FATAL, closeReason } from "../../src/protocol/close-codes.ts";
 import { unsentBytes } from "../../src/protocol/unsent.ts";
-
-/** A socket of an object. Its attachment outlives hibernation. */
-export type ObjectSocket = WebSocket & {
-  serializeAttachment(attachment: unknown): void;
-  deserializeAttachment(): unknown;
-};
-
-/** The small part of a Durable Object's state that has its sockets. */
-export interface ObjectSockets {
-  acceptWebSocket(socket: ObjectSocket, tags: string[]): void;
-  getWebSockets(tag?: string): ObjectSocket[];
-  getWebSocketAutoResponseTimestamp(socket: ObjectSocket): Date | null;
-}
+import type { ObjectSocket } from "./object-socket.ts";
+import { callerOn } from "./socket-caller.ts";
 
 /** Sends, unless the socket has gone meanwhile. Its close event does the rest. */
 export function send(socket: WebSocket, data: string | Uint8Array): void {
@@ -27,8 +18,13 @@ export function send(socket: WebSocket, data: string | Uint8Array): void {
   }
 }
 
-export function sendJson(socket: WebSocket, message: object): void {
-  send(socket, JSON.stringify(message));
+/** Sends a message. [TEN-2] In the text of an error, names are as the client writes them. */
+export function sendJson(socket: ObjectSocket, message: object): void {
+  const namespace = namespaceOf(callerOn(socket));
+  if (namespace !== WHOLE && "detail" in message) {
+    const detail = textOutside(namespace, String(message.detail));
+    send(socket, JSON.stringify({ ...message, detail }));
+  } else send(socket, JSON.stringify(message));
 }
 
 /**
@@ -44,9 +40,9 @@ export function assertRead(socket: WebSocket): void {
   );
 }
 
-export function close(socket: WebSocket, code: number, reason: string): void {
+export function close(socket: ObjectSocket, code: number, reason: string): void {
   try {
-    socket.close(code, closeReason(reason));
+    socket.close(code, closeReason(textOutside(namespaceOf(callerOn(socket)), reason)));
   } catch {
     // It is already closed.
   }
@@ -56,12 +52,12 @@ export function close(socket: WebSocket, code: number, reason: string): void {
  * Finishes the handshake that the peer began. The runtime does not do it for hibernatable sockets
  * (workerd 2026-11-17), and a client would wait ten seconds for it.
  */
-export function finishClose(socket: WebSocket, code: number): void {
+export function finishClose(socket: ObjectSocket, code: number): void {
   close(socket, code === 1000 || code >= 3000 ? code : 1000, "");
 }
 
 /** Ends a socket that broke the protocol, or whose request the platform failed. Other sockets go on. */
-export function closeFatal(socket: WebSocket, error: unknown): void {
+export function closeFatal(socket: ObjectSocket, error: unknown): void {
   const known = brokerError(error);
   if (known.code === "UNKNOWN_SERVER_ERROR") console.error(error);
   close(socket, CLOSE_FATAL, `${known.code}: ${known.message}`);

@@ -4,6 +4,7 @@ import type {
   CreatedKey,
   Grant,
   KeyInfo,
+  Quota,
   Rights,
   Role,
   TokenInfo,
@@ -36,6 +37,7 @@ export type {
   GroupOffsetInfo,
   HistoryInfo,
   KeyInfo,
+  Quota,
   ResetResult,
   Rights,
   Role,
@@ -222,10 +224,16 @@ export class Admin {
 
   /**
    * Creates an API key. Its text is in the answer, and never again. `expiresAt` is in milliseconds since the epoch or ISO
-   * 8601. Without it, the key lasts until it is deleted.
+   * 8601. Without it, the key lasts until it is deleted. With a `namespace`, every name that its bearer writes gets that
+   * prefix, and every name that it is shown loses it.
    */
   createKey(
-    key: { principal: string; expiresAt?: number | string | null } & Rights,
+    key: {
+      principal: string;
+      expiresAt?: number | string | null;
+      namespace?: string;
+      quota?: Quota;
+    } & Rights,
   ): Promise<CreatedKey> {
     return this.#http.request("POST", KEYS_PATH, jsonBody(key));
   }
@@ -234,10 +242,10 @@ export class Admin {
     return (await this.#http.request<{ keys: KeyInfo[] }>("GET", KEYS_PATH)).keys;
   }
 
-  /** Changes what a key may do, or when it expires. Null is never. @throws RESOURCE_NOT_FOUND */
+  /** Changes what a key may do, how much, or when it expires. Null takes a bound away. @throws RESOURCE_NOT_FOUND */
   alterKey(
     id: string,
-    change: { expiresAt?: number | string | null } & Partial<Rights>,
+    change: { expiresAt?: number | string | null; quota?: Quota | null } & Partial<Rights>,
   ): Promise<KeyInfo> {
     return this.#http.request("PATCH", keyPath(id), jsonBody(change));
   }
@@ -265,7 +273,7 @@ export class Admin {
    * @throws CLUSTER_AUTHORIZATION_FAILED
    */
   createToken(
-    token: { ttlMs?: number; subject?: string } & Partial<Rights> = {},
+    token: { ttlMs?: number; subject?: string; quota?: Quota } & Partial<Rights> = {},
   ): Promise<TokenInfo> {
     return this.#http.request("POST", TOKENS_PATH, jsonBody(token));
   }

@@ -1,5 +1,6 @@
 // The calls that the ClusterObject answers. The names are on the wire: see calls.ts.
 import type { Grant } from "../core/access/grants.ts";
+import type { Quota } from "../core/access/quota.ts";
 import type { ShownKey, StoredKey } from "../core/access/stored-key.ts";
 import type { ConfigOverrides, TopicConfig } from "../core/cluster/config.ts";
 import type { TopicDescription } from "../core/cluster/topics.ts";
@@ -103,11 +104,12 @@ export interface ClusterCalls {
   apiKey(request: { id: string }): Promise<{ key: StoredKey | null }>;
   /** [APK-2] Lists the API keys, without what tells whether somebody has one. */
   apiKeys(): Promise<ShownKey[]>;
-  /** [APK-3] Changes what a key may do, and when it expires. What is not named stays as it is. */
+  /** [APK-3] Changes what a key may do, and when it expires. What is not named stays as it is. A null takes away. */
   alterApiKey(request: {
     id: string;
     grants?: readonly Grant[] | undefined;
     expiresAtMs?: number | null | undefined;
+    quota?: Quota | null | undefined;
   }): Promise<Result<{ key: ShownKey }>>;
   deleteApiKey(request: { id: string }): Promise<Result<{ key: ShownKey }>>;
   /** [APK-2] Notes that the key is in use today. */

@@ -4,6 +4,7 @@ import * as z from "zod";
 import { ANYBODY, type Caller, NOBODY } from "../core/access/caller.ts";
 import { grantsSchema } from "../protocol/grants.ts";
 import { parseJson } from "../protocol/parse.ts";
+import { namespaceSchema, quotaSchema } from "../protocol/tenancy.ts";
 
 export const CALLER_HEADER = "x-rivulet-caller";
 
@@ -15,12 +16,14 @@ const sentCaller = z.object({
   grants: grantsSchema,
   expiresAtMs: z.number().nullable(),
   keyId: z.string().nullable(),
+  namespace: namespaceSchema.optional(),
+  quota: quotaSchema.optional(),
 });
 
 /** Returns what to fetch an object's socket with, on behalf of this caller. */
 export function upgradeFor(caller: Caller): { headers: Record<string, string> } {
-  const { principal, grants, expiresAtMs, keyId } = caller;
-  const text = JSON.stringify({ principal, grants, expiresAtMs, keyId });
+  const { principal, grants, expiresAtMs, keyId, namespace, quota } = caller;
+  const text = JSON.stringify({ principal, grants, expiresAtMs, keyId, namespace, quota });
   return { headers: { upgrade: "websocket", [CALLER_HEADER]: asciiOf(text) } };
 }
 

@@ -1,8 +1,9 @@
 // API keys, tokens and callers as they are shown to people: the shapes that the HTTP API and the SDK share. These are types
 // only. Times are ISO 8601.
 import type { Grant, Role } from "./access/grants.ts";
+import type { Quota } from "./access/quota.ts";
 
-export type { Grant, Role };
+export type { Grant, Quota, Role };
 
 /** The rights of a key or a token: grants, or a role that stands for some. */
 export type Rights =
@@ -14,6 +15,9 @@ export interface KeyInfo {
   /** The principal that acts with the key. */
   readonly principal: string;
   readonly grants: readonly Grant[];
+  /** The beginning of every name that it sees, if it is a tenant's. */
+  readonly namespace?: string;
+  readonly quota?: Quota;
   readonly createdAt: string;
   /** Null if it never expires. */
   readonly expiresAt: string | null;
@@ -35,6 +39,8 @@ export interface TokenInfo {
 export interface CallerInfo {
   readonly principal: string;
   readonly grants: readonly Grant[];
+  readonly namespace?: string;
+  readonly quota?: Quota;
   /** Absent without an API key. */
   readonly keyId?: string;
   /** Absent if the credential never expires. */

@@ -397,6 +397,12 @@ export const MAX_GRANTS = 100;
 export const MAX_GRANT_NAME_CHARS = 256;
 /** Characters of a principal. A token's subject becomes one. */
 export const MAX_PRINCIPAL_CHARS = 256;
+/** Characters of a name space. Topic names have what is left of their own bound. */
+export const MAX_NAMESPACE_CHARS = 64;
+/** The largest value of a quota: far more than one object or isolate can do. */
+export const MAX_QUOTA = 1_000_000_000_000;
+/** A quota's rate holds over this time. So much may come at once after a pause. Kafka has 11 samples of a second. */
+export const QUOTA_WINDOW_MS = 1_000;
 /** API keys of one deployment. */
 export const MAX_API_KEYS = 10_000;
 /** How long an isolate takes an API key, or that there is none, for known. After that a revoked key is refused. */

@@ -8,7 +8,14 @@ import {
   operationNamed,
   type ResourceType,
 } from "../core/access/operations.ts";
-import { MAX_GRANT_NAME_CHARS, MAX_GRANTS, MAX_PRINCIPAL_CHARS } from "../core/limits.ts";
+import {
+  MAX_GRANT_NAME_CHARS,
+  MAX_GRANTS,
+  MAX_GROUPS,
+  MAX_PRINCIPAL_CHARS,
+  MAX_TOPICS,
+} from "../core/limits.ts";
+import { integer } from "./parse.ts";
 
 const MAX_OPERATIONS = Object.keys(OPERATION_CODES).length;
 
@@ -38,7 +45,7 @@ const pattern = z.union(
   'must be {"exact": "a name"} or {"prefix": "the beginning of names"}',
 );
 const GRANT_RULE =
-  'must be {"topics": {"exact" or "prefix": …}, "operations": […]}, the same with "groups", or {"cluster": […]}';
+  'must be {"topics": {"exact" or "prefix": …}, "operations": […], "max"?: …}, the same with "groups", or {"cluster": […]}';
 
 export const grantSchema = z.unknown().transform((value, context): Grant => {
   const kind = GRANT_KINDS.find(({ field }) => Object.hasOwn(Object(value), field));
@@ -56,11 +63,19 @@ export const grantSchema = z.unknown().transform((value, context): Grant => {
 const GRANT_KINDS = [
   {
     field: "topics",
-    schema: z.strictObject({ topics: pattern, operations: operationsOn("topic") }),
+    schema: z.strictObject({
+      topics: pattern,
+      operations: operationsOn("topic"),
+      max: integer(1, MAX_TOPICS).optional(),
+    }),
   },
   {
     field: "groups",
-    schema: z.strictObject({ groups: pattern, operations: operationsOn("group") }),
+    schema: z.strictObject({
+      groups: pattern,
+      operations: operationsOn("group"),
+      max: integer(1, MAX_GROUPS).optional(),
+    }),
   },
   { field: "cluster", schema: z.strictObject({ cluster: operationsOn("cluster") }) },
 ] as const;

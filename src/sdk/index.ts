@@ -13,6 +13,7 @@ export {
   type HistoryInfo,
   type KeyInfo,
   type PlannedOffset,
+  type Quota,
   type ResetResult,
   type ResetTo,
   type Rights,

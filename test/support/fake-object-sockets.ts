@@ -1,5 +1,5 @@
 // The sockets of an object as the runtime keeps them: they outlive the parts of the object that use them.
-import type { ObjectSockets } from "../../durable-objects/shared/socket.ts";
+import type { ObjectSockets } from "../../durable-objects/shared/object-socket.ts";
 import type { TestedSocket } from "./fake-socket.ts";
 
 export class FakeObjectSockets implements ObjectSockets {

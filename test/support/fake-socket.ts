@@ -1,5 +1,5 @@
 // The server's end of a socket in an object, as far as the parts of the objects use it.
-import type { ObjectSocket } from "../../durable-objects/shared/socket.ts";
+import type { ObjectSocket } from "../../durable-objects/shared/object-socket.ts";
 
 export interface FakeClose {
   readonly code: number;

@@ -1,11 +1,21 @@
 // The caller of a request, as its credential says.
 import { type Principal, ROLES } from "./grants.ts";
+import { WHOLE } from "./namespace.ts";
+import type { Quota } from "./quota.ts";
 
 export interface Caller extends Principal {
   /** When the credential expires, in milliseconds since the epoch. Null if it never does. */
   readonly expiresAtMs: number | null;
   /** The API key that it came with. Null for the root's key, for tokens, and for nobody's. */
   readonly keyId: string | null;
+  /** [TEN-1] The prefix of every name that it sees. Its grants have it already. Absent if it sees names as they are. */
+  readonly namespace?: string | undefined;
+  /** [QUO-1] How much it may do. Absent is as much as anybody. */
+  readonly quota?: Quota | undefined;
+}
+
+export function namespaceOf({ namespace }: Pick<Caller, "namespace">): string {
+  return namespace ?? WHOLE;
 }
 
 /** A caller without a credential, where none is asked for: a developer's machine. The name is Kafka's. */

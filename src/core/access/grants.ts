@@ -8,9 +8,21 @@ export type NamePattern = { readonly exact: string } | { readonly prefix: string
 
 /** A permission, as API keys and tokens carry it. The names are on disk and on the wire. */
 export type Grant =
-  | { readonly topics: NamePattern; readonly operations: readonly Operation[] }
-  | { readonly groups: NamePattern; readonly operations: readonly Operation[] }
+  | ({ readonly topics: NamePattern } & Granted)
+  | ({ readonly groups: NamePattern } & Granted)
   | { readonly cluster: readonly Operation[] };
+
+interface Granted {
+  readonly operations: readonly Operation[];
+  /** [QUO-5] How many topics or groups with such names there may be for whoever creates one by this grant. */
+  readonly max?: number | undefined;
+}
+
+/** [QUO-5] The number of topics or groups with such names has to be less than the bound. */
+export interface Room {
+  readonly pattern: NamePattern;
+  readonly max: number;
+}
 
 /** A topic or group by its name, or the cluster. */
 export interface Resource {
@@ -67,6 +79,39 @@ export function isAllowedSomewhere(
   });
 }
 
+/**
+ * [QUO-5] Returns the bounds of which one must have room, if the principal creates this. Undefined if it may create as many
+ * as it likes. The operation is the one that creates.
+ */
+export function roomsFor(
+  { grants }: Pick<Principal, "grants">,
+  operation: Operation,
+  resource: Resource,
+): readonly Room[] | undefined {
+  const rooms: Room[] = [];
+  for (const grant of grants) {
+    if (!isAllowed({ grants: [grant] }, operation, resource)) continue;
+    const pattern = "cluster" in grant ? null : "topics" in grant ? grant.topics : grant.groups;
+    const max = "cluster" in grant ? undefined : grant.max;
+    if (pattern === null || max === undefined) return undefined;
+    rooms.push({ pattern, max });
+  }
+  return rooms;
+}
+
+/** [QUO-5] Returns the bound that there is no room under, or null if any of them has room among these names. */
+export function whyNoRoom(
+  rooms: readonly Room[] | undefined,
+  names: Iterable<string>,
+): Room | null {
+  const [first] = rooms ?? [];
+  if (rooms === undefined || first === undefined) return null;
+  const left = new Map(rooms.map((room) => [room, room.max]));
+  for (const name of names)
+    for (const [room, max] of left) if (isMatch(room.pattern, name)) left.set(room, max - 1);
+  return [...left.values()].some((max) => max > 0) ? null : first;
+}
+
 /** Returns the operations that the principal may do to the resource. */
 export function allowedOperations(
   principal: Pick<Principal, "grants">,
@@ -79,22 +124,24 @@ export function allowedOperations(
 
 /**
  * Returns the first of these grants that goes beyond the principal's own, or null. A grant is within another one if
- * every name that it fits is fitted by the other, and every operation is included.
+ * every name that it fits is fitted by the other, and every operation is included. A bound on the number of names has to be within the other one's.
  */
 export function grantBeyond(
   { grants }: Pick<Principal, "grants">,
   wanted: readonly Grant[],
 ): Grant | null {
-  const own = grants.map(partsOf);
+  const own = grants.map((grant) => [...partsOf(grant), maxOf(grant)] as const);
   const isWithin = (grant: Grant): boolean => {
     const [type, pattern, operations] = partsOf(grant);
+    const max = maxOf(grant);
     const each = operations.flatMap((operation) =>
       operation === "ALL" ? OPERATIONS_OF[type] : [operation],
     );
     return each.every((operation) =>
       own.some(
-        ([ownType, ownPattern, ownOperations]) =>
+        ([ownType, ownPattern, ownOperations, ownMax]) =>
           ownType === type &&
+          max <= ownMax &&
           (ownPattern === null || (pattern !== null && isNarrower(pattern, ownPattern))) &&
           ownOperations.some((granted) => includes(granted, operation)),
       ),
@@ -130,6 +177,10 @@ function partsOf(grant: Grant): Parts {
   if ("topics" in grant) return ["topic", grant.topics, grant.operations];
   if ("groups" in grant) return ["group", grant.groups, grant.operations];
   return ["cluster", null, grant.cluster];
+}
+
+function maxOf(grant: Grant): number {
+  return "cluster" in grant ? Number.POSITIVE_INFINITY : (grant.max ?? Number.POSITIVE_INFINITY);
 }
 
 function isMatch(pattern: NamePattern, name: string): boolean {

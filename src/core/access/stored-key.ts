@@ -1,6 +1,8 @@
 // An API key as the cluster keeps it. Its secret is not there: only what tells whether somebody else has it.
 import type { Caller } from "./caller.ts";
 import type { Grant } from "./grants.ts";
+import { confined, WHOLE } from "./namespace.ts";
+import type { Quota } from "./quota.ts";
 
 /** The facts by which SCRAM tells whether somebody knows a password (RFC 5802). The bytes are in base64. */
 export interface ScramVerifier {
@@ -22,6 +24,9 @@ export interface StoredKey {
   readonly expiresAtMs: number | null;
   /** The day on which it was last used, as days since the epoch. Null if it never was. */
   readonly lastUsedDay: number | null;
+  /** [TEN-1] The name space that its grants are in. They are stored as the tenant writes them. */
+  readonly namespace?: string | undefined;
+  readonly quota?: Quota | undefined;
 }
 
 /** A key as it is shown: nothing of its secret. */
@@ -31,8 +36,16 @@ export function shownKey({ hash: _hash, scram: _scram, ...shown }: StoredKey): S
   return shown;
 }
 
-export function callerOfKey({ id, principal, grants, expiresAtMs }: StoredKey): Caller {
-  return { principal, grants, expiresAtMs, keyId: id };
+export function callerOfKey(key: StoredKey): Caller {
+  const { id, principal, grants, expiresAtMs, namespace, quota } = key;
+  return {
+    principal,
+    grants: confined(grants, namespace ?? WHOLE),
+    expiresAtMs,
+    keyId: id,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(quota === undefined ? {} : { quota }),
+  };
 }
 
 const DAY_MS = 86_400_000;

@@ -1,10 +1,12 @@
 // Reads the subscriptions and assignments of classic consumers: Kafka's ConsumerProtocolSubscription and
 // ConsumerProtocolAssignment. Members of other kinds (Kafka Connect's workers) send something else, which is ignored.
+import { concatBytes } from "../bytes.ts";
 import type { TopicAssignment } from "../group-info.ts";
 import type { ClassicState } from "./classic-state.ts";
 import type { ClassicSync } from "./requests.ts";
 
-const UTF8 = new TextDecoder();
+/** A text that is not UTF-8 is no name, and the bytes are then something else. */
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Reads the topics of a subscription. Empty if the bytes are not a consumer's subscription. */
 export function readSubscription(bytes: Uint8Array): string[] {
@@ -19,6 +21,48 @@ export function readAssignment(bytes: Uint8Array): TopicAssignment[] {
     return { topic, partitions };
   });
 }
+
+/**
+ * Returns the subscription with other names for its topics. Bytes that are none come back as they are, or can be renamed
+ * back, since whoever renames them finds the same names again.
+ */
+export function renameSubscribed(bytes: Uint8Array, rename: (name: string) => string): Uint8Array {
+  return renameIn(bytes, rename, () => {});
+}
+
+/** Does the same with an assignment. */
+export function renameAssigned(bytes: Uint8Array, rename: (name: string) => string): Uint8Array {
+  return renameIn(bytes, rename, (reader) => {
+    for (let left = reader.count(); left > 0; left--) reader.int32();
+  });
+}
+
+/** Renames the topics of the first list. `skip` reads what follows each name there. */
+function renameIn(
+  bytes: Uint8Array,
+  rename: (name: string) => string,
+  skip: (reader: Reader) => void,
+): Uint8Array {
+  const reader = new Reader(bytes);
+  const pieces: Uint8Array[] = [];
+  let keptTo = 0;
+  try {
+    for (let left = reader.count(); left > 0; left--) {
+      const from = reader.position;
+      const name = new TextEncoder().encode(rename(reader.text()));
+      if (name.length > MAX_TEXT_BYTES) return bytes;
+      pieces.push(bytes.subarray(keptTo, from), Uint8Array.of(name.length >> 8, name.length), name);
+      keptTo = reader.position;
+      skip(reader);
+    }
+  } catch {
+    return bytes; // They are something else, or end too early.
+  }
+  return concatBytes([...pieces, bytes.subarray(keptTo)]);
+}
+
+/** The length of a text is an int16. */
+const MAX_TEXT_BYTES = 32_767;
 
 /** Returns the topics that the leader's sync assigns to members. Nobody else assigns. */
 export function topicsAssignedBy(
@@ -48,6 +92,10 @@ class Reader {
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
+  }
+
+  get position(): number {
+    return this.#position;
   }
 
   int32(): number {

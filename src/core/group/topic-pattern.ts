@@ -2,22 +2,24 @@
 // size, so no pattern can hold an object up. A pattern matches a topic's whole name.
 import { RE2JS } from "re2js";
 import { isReadable, type NamePattern } from "../access/grants.ts";
+import { partsOfPattern } from "../access/namespace.ts";
 import { type Failure, fail } from "../errors.ts";
 import { MAX_TOPIC_PATTERN_INSTRUCTIONS, MAX_TOPIC_PATTERN_LENGTH } from "../limits.ts";
 
 /** Returns what is wrong with the pattern, or null. The error calls it `field`. INVALID_REGULAR_EXPRESSION. */
 export function whyNotTopicPattern(pattern: string | null, field = "topicPattern"): Failure | null {
   if (pattern === null) return null;
-  if (pattern.length === 0 || pattern.length > MAX_TOPIC_PATTERN_LENGTH) {
+  const { inner } = partsOfPattern(pattern);
+  if (inner.length === 0 || inner.length > MAX_TOPIC_PATTERN_LENGTH) {
     return fail(
       "INVALID_REGULAR_EXPRESSION",
-      `${field} has ${pattern.length} characters, it needs 1 to ${MAX_TOPIC_PATTERN_LENGTH}`,
+      `${field} has ${inner.length} characters, it needs 1 to ${MAX_TOPIC_PATTERN_LENGTH}`,
     );
   }
   try {
-    const size = compiled(pattern).programSize();
+    const size = compiled(inner).programSize();
     if (size <= MAX_TOPIC_PATTERN_INSTRUCTIONS) return null;
-    patterns.delete(pattern);
+    patterns.delete(inner);
     return fail(
       "INVALID_REGULAR_EXPRESSION",
       `${field} compiles to ${size} instructions, the bound is ${MAX_TOPIC_PATTERN_INSTRUCTIONS}; repeat less`,
@@ -26,7 +28,7 @@ export function whyNotTopicPattern(pattern: string | null, field = "topicPattern
     const reason = error instanceof Error ? error.message : String(error);
     return fail(
       "INVALID_REGULAR_EXPRESSION",
-      `${field} is ${JSON.stringify(pattern)}, it must be a regular expression of RE2: ${reason}`,
+      `${field} is ${JSON.stringify(inner)}, it must be a regular expression of RE2: ${reason}`,
     );
   }
 }
@@ -44,8 +46,14 @@ export function subscribes(
   name: string,
 ): boolean {
   const isSubscribed =
-    topics.includes(name) || (topicPattern !== null && compiled(topicPattern).matches(name));
+    topics.includes(name) || (topicPattern !== null && isMatch(topicPattern, name));
   return isSubscribed && isReadable(readable, name);
+}
+
+/** [TEN-2] In a name space, the pattern is for what follows the prefix, so that it may have a ^ as well. */
+function isMatch(pattern: string, name: string): boolean {
+  const { prefix, inner } = partsOfPattern(pattern);
+  return name.startsWith(prefix) && compiled(inner).matches(name.slice(prefix.length));
 }
 
 export function isSameSubscription(a: Subscription, b: Subscription): boolean {

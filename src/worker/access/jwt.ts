@@ -15,6 +15,8 @@ import {
 import * as z from "zod";
 import type { Caller } from "../../core/access/caller.ts";
 import { type Grant, ROLES } from "../../core/access/grants.ts";
+import { confined, WHOLE } from "../../core/access/namespace.ts";
+import type { Quota } from "../../core/access/quota.ts";
 import { concatBytes } from "../../core/bytes.ts";
 import { isWithin, wasSetBack } from "../../core/elapsed.ts";
 import { BrokerError, fail, preview, type Result } from "../../core/errors.ts";
@@ -26,6 +28,7 @@ import {
 } from "../../core/limits.ts";
 import { grantsSchema, roleSchema } from "../../protocol/grants.ts";
 import { parse, parseJson } from "../../protocol/parse.ts";
+import { namespaceSchema, quotaSchema } from "../../protocol/tenancy.ts";
 import { type Issuer, MAX_ISSUER_KEYS, OWN_ISSUER } from "./issuers.ts";
 
 /** How far apart the clocks of an issuer and of this machine may be. */
@@ -58,11 +61,18 @@ export interface TokenServices {
 type Wanted = [header: JWTHeaderParameters, token: FlattenedJWSInput];
 type KeySource = (...wanted: [...Wanted, nowMs: number]) => Promise<CryptoKey | Uint8Array>;
 
+/** What a token says that its bearer may do. */
+interface Rights {
+  readonly grants: readonly Grant[];
+  readonly namespace?: string | undefined;
+  readonly quota?: Quota | undefined;
+}
+
 /** An issuer, with what is made of its configuration once. */
 interface Known {
   readonly issuer: Issuer;
   readonly key: KeySource;
-  readonly claims: z.ZodType<Readonly<Record<string, readonly Grant[]>>>;
+  readonly claims: z.ZodType<Readonly<Record<string, Rights>>>;
 }
 
 export class Tokens {
@@ -96,11 +106,14 @@ export class Tokens {
         currentDate: new Date(nowMs),
       });
       const { sub, exp } = timely(payload, nowMs);
+      const { grants, namespace, quota } = rightsIn(payload, issuer, claims);
       const caller: Caller = {
         principal: `User:${sub}`,
-        grants: grantsIn(payload, issuer, claims),
+        grants: confined(grants, namespace ?? WHOLE),
         expiresAtMs: Math.floor((exp + leewaySeconds) * 1_000),
         keyId: null,
+        ...(namespace === undefined ? {} : { namespace }),
+        ...(quota === undefined ? {} : { quota }),
       };
       return { ok: true, caller };
     } catch (error) {
@@ -188,19 +201,23 @@ function timely({ sub, iat, exp }: JWTPayload, nowMs: number): { sub: string; ex
   return { sub, exp };
 }
 
+const bounds = { namespace: namespaceSchema.optional(), quota: quotaSchema.optional() };
+
 /** The claim that has grants itself, or the name of some. */
 const claimSchema = z.union(
   [
-    grantsSchema,
-    z.strictObject({ grants: grantsSchema }).transform(({ grants }) => grants),
-    z.strictObject({ role: roleSchema }).transform(({ role }): readonly Grant[] => ROLES[role]),
+    grantsSchema.transform((grants): Rights => ({ grants })),
+    z.strictObject({ grants: grantsSchema, ...bounds }),
+    z
+      .strictObject({ role: roleSchema, ...bounds })
+      .transform(({ role, ...rest }): Rights => ({ ...rest, grants: ROLES[role] })),
   ],
   'must be a list of grants, {"grants": […]} or {"role": "…"}',
 );
 
 const VALUES_RULE = "must be a string with spaces between values, or a list of strings";
 
-/** The grants in a token, by the name of the claim. */
+/** The rights in a token, by the name of the claim. */
 function claimsSchema({ claim, map }: Issuer): Known["claims"] {
   if (map === null) return z.object({ [claim]: claimSchema });
   const values = z.union(
@@ -208,23 +225,19 @@ function claimsSchema({ claim, map }: Issuer): Known["claims"] {
     VALUES_RULE,
   );
   // Many issuers leave out a list that is empty. Whoever is in no group may do nothing, and is known nonetheless.
-  const grants = values.default([]).transform((found, context): readonly Grant[] => {
-    const granted = [...new Set(found)].flatMap((value) => map.get(value) ?? []);
-    if (granted.length <= MAX_GRANTS) return granted;
-    const message = `must come to at most ${MAX_GRANTS} grants, and comes to ${granted.length}`;
+  const rights = values.default([]).transform((found, context): Rights => {
+    const grants = [...new Set(found)].flatMap((value) => map.get(value) ?? []);
+    if (grants.length <= MAX_GRANTS) return { grants };
+    const message = `must come to at most ${MAX_GRANTS} grants, and comes to ${grants.length}`;
     context.addIssue({ code: "custom", message });
     return z.NEVER;
   });
-  return z.object({ [claim]: grants });
+  return z.object({ [claim]: rights });
 }
 
-function grantsIn(
-  payload: JWTPayload,
-  { claim }: Issuer,
-  claims: Known["claims"],
-): readonly Grant[] {
+function rightsIn(payload: JWTPayload, { claim }: Issuer, claims: Known["claims"]): Rights {
   try {
-    return parse(claims, payload)[claim] ?? [];
+    return parse(claims, payload)[claim] ?? { grants: [] };
   } catch (error) {
     throw error instanceof BrokerError ? new Refusal(error.message) : error;
   }

@@ -3,6 +3,7 @@
 
 import { API_KEY_BYTES, type ApiKey, apiKeyOf, apiKeyText } from "../../core/access/api-key.ts";
 import type { Grant } from "../../core/access/grants.ts";
+import type { Quota } from "../../core/access/quota.ts";
 import { dayOf, type ShownKey, type StoredKey, shownKey } from "../../core/access/stored-key.ts";
 import { fromBase64, toBase64 } from "../../core/bytes.ts";
 import { isSame } from "../../core/constant-time.ts";
@@ -66,6 +67,8 @@ export interface NewKey {
   readonly principal: string;
   readonly grants: readonly Grant[];
   readonly expiresAtMs: number | null;
+  readonly namespace?: string | undefined;
+  readonly quota?: Quota | undefined;
 }
 
 /** [APK-2] Makes an API key and stores what tells it again. The text of the key is returned here and never again. */
@@ -94,6 +97,7 @@ export async function alterKey(
   change: {
     readonly grants: readonly Grant[] | undefined;
     readonly expiresAtMs: number | null | undefined;
+    readonly quota: Quota | null | undefined;
   },
 ): Promise<ShownKey> {
   const { key } = unwrap(await clusterStub(env).alterApiKey({ id, ...change }));

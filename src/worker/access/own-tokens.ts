@@ -10,6 +10,7 @@ import {
 } from "jose";
 import * as z from "zod";
 import type { Grant } from "../../core/access/grants.ts";
+import type { Quota } from "../../core/access/quota.ts";
 import { BrokerError } from "../../core/errors.ts";
 import { MAX_TOKEN_CHARS } from "../../core/limits.ts";
 import { GRANTS_CLAIM, type Issuer, OWN_ISSUER } from "./issuers.ts";
@@ -98,6 +99,8 @@ export interface Mint {
   /** The name of the principal, without its type. */
   readonly sub: string;
   readonly grants: readonly Grant[];
+  readonly namespace?: string | undefined;
+  readonly quota?: Quota | undefined;
   readonly ttlMs: number;
   readonly nowMs: number;
   readonly signingKey: SigningKey;
@@ -112,13 +115,15 @@ export interface Mint {
 export async function mint({
   sub,
   grants,
+  namespace,
+  quota,
   ttlMs,
   nowMs,
   signingKey,
   audience,
 }: Mint): Promise<{ token: string; expiresAt: number }> {
   const exp = Math.floor((nowMs + ttlMs) / 1_000);
-  const token = await new SignJWT({ [GRANTS_CLAIM]: { grants } })
+  const token = await new SignJWT({ [GRANTS_CLAIM]: { grants, namespace, quota } })
     .setProtectedHeader({ alg: ALGORITHM, kid: signingKey.kid, typ: "JWT" })
     .setIssuer(OWN_ISSUER)
     .setAudience(audience)

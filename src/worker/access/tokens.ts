@@ -1,7 +1,9 @@
 // The tokens of this deployment: its own, and those of the issuers that it trusts.
 import { decodeJwt } from "jose";
-import { type Caller, hasExpired, isToken } from "../../core/access/caller.ts";
+import { type Caller, hasExpired, isToken, namespaceOf } from "../../core/access/caller.ts";
 import { type Grant, grantBeyond } from "../../core/access/grants.ts";
+import { confined, grantsOutside } from "../../core/access/namespace.ts";
+import { type Quota, strictest } from "../../core/access/quota.ts";
 import { BrokerError, unwrap } from "../../core/errors.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { callerIn } from "../edge/authorize.ts";
@@ -75,6 +77,8 @@ export interface TokenRequest {
   readonly ttlMs: number;
   /** The principal of whoever will have the token. Undefined is the caller's own. */
   readonly subject: string | undefined;
+  /** How much its bearer may do. What the caller's own quota bounds, it bounds here as well. */
+  readonly quota?: Quota | undefined;
 }
 
 /**
@@ -83,14 +87,17 @@ export interface TokenRequest {
  */
 export async function createToken(
   env: Env,
-  { grants, ttlMs, subject }: TokenRequest,
+  { grants, ttlMs, subject, quota }: TokenRequest,
 ): Promise<{ token: string; expiresAtMs: number }> {
   const caller = callerIn(env);
   if (isToken(caller)) throw refused("a token makes no tokens; ask with an API key");
-  const wanted = grants ?? caller.grants;
-  const beyond = grantBeyond(caller, wanted);
+  const namespace = namespaceOf(caller);
+  const wanted = grants ?? grantsOutside(caller.grants, namespace);
+  const beyond = grantBeyond(caller, confined(wanted, namespace));
   if (beyond !== null)
-    throw refused(`grants: ${JSON.stringify(beyond)} goes beyond what ${caller.principal} may do`);
+    throw refused(
+      `grants: ${JSON.stringify(grantsOutside([beyond], namespace)[0])} goes beyond what ${caller.principal} may do`,
+    );
   const nowMs = Date.now();
   if (hasExpired(caller, nowMs)) throw refused("the caller's credential has expired");
   const sub = (subject ?? caller.principal).replace(/^User:/, "");
@@ -98,6 +105,8 @@ export async function createToken(
   const { token, expiresAt } = await mint({
     sub,
     grants: wanted,
+    namespace: caller.namespace,
+    quota: strictest(caller.quota, quota),
     ttlMs: Math.min(ttlMs, leftMs),
     nowMs,
     signingKey: await signingKey(env),

@@ -5,6 +5,7 @@ import type { HistoryEntry } from "../../core/group/history.ts";
 import type { TopicAssignment } from "../../core/group-info.ts";
 import type { Env } from "../../env.ts";
 import { callerIn, mayUseTopic } from "./authorize.ts";
+import { outside, outsideText, outsideTopic } from "./namespace.ts";
 
 /** True if the caller may describe every topic, whatever its name. */
 function isEverythingVisible(env: Env): boolean {
@@ -17,11 +18,12 @@ function isEverythingVisible(env: Env): boolean {
   );
 }
 
-/** Returns the group without the topics that the caller may not describe. */
+/** Returns the group without the topics that the caller may not describe, and with names as it writes them. */
 export function visibleGroup(env: Env, group: GroupDescription): GroupDescription {
   if (isEverythingVisible(env)) return group;
   return {
     ...group,
+    groupId: outside(env, group.groupId),
     members: group.members.map((member) => ({
       ...member,
       assignment: visibleTopics(env, member.assignment),
@@ -39,9 +41,12 @@ export function visibleHistory<Entry extends HistoryEntry>(
   if (isEverythingVisible(env)) return [...entries];
   return entries
     .filter(({ topic }) => topic === undefined || mayUseTopic(env, "DESCRIBE", topic))
-    .map(({ reason, partitions, ...entry }) => ({
+    .map(({ reason, partitions, topic, ...entry }) => ({
       ...entry,
-      ...(reason === undefined || NAMES_TOPICS.has(entry.type) ? {} : { reason }),
+      ...(topic === undefined ? {} : { topic: outside(env, topic) }),
+      ...(reason === undefined || NAMES_TOPICS.has(entry.type)
+        ? {}
+        : { reason: outsideText(env, reason) }),
       ...(partitions === undefined ? {} : { partitions: visibleTopics(env, partitions) }),
     })) as unknown as Entry[];
 }
@@ -53,5 +58,7 @@ function visibleTopics<Item extends { readonly topic: string } | TopicAssignment
   env: Env,
   items: readonly Item[],
 ): Item[] {
-  return items.filter(({ topic }) => mayUseTopic(env, "DESCRIBE", topic));
+  return items
+    .filter(({ topic }) => mayUseTopic(env, "DESCRIBE", topic))
+    .map((item) => outsideTopic(env, item));
 }

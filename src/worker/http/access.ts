@@ -102,8 +102,8 @@ function routeOf(context: Context<App>): Route | null {
 function assertMeets(env: Env, need: Need, parameters: Readonly<Record<string, string>>): void {
   if (typeof need === "string") return;
   const { topic = "", group = "" } = parameters;
-  if ("topic" in need) assertMayUseTopic(env, need.topic, topicParameter(topic));
-  else if ("group" in need) assertMayUseGroup(env, need.group, groupParameter(group));
+  if ("topic" in need) assertMayUseTopic(env, need.topic, topicParameter(env, topic));
+  else if ("group" in need) assertMayUseGroup(env, need.group, groupParameter(env, group));
   else assertMayUseCluster(env, need.cluster);
 }
 

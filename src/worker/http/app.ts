@@ -13,6 +13,7 @@ import {
 } from "../../protocol/paths.ts";
 import { failingObjects } from "../../storage-health.ts";
 import { noticeClock } from "../edge/clock.ts";
+import { outsideError } from "../edge/namespace.ts";
 import { authorized, fromThisMachine } from "./access.ts";
 import { batches, producers } from "./batches.ts";
 import { SlowBodyError } from "./body.ts";
@@ -86,6 +87,6 @@ export const app = new Hono<{ Bindings: Env }>()
   .route("/kafka", kafka);
 
 app.notFound((context) => noRoute(app, context.req.raw));
-app.onError((error) =>
-  problemResponse(error, {}, error instanceof SlowBodyError ? 408 : undefined),
+app.onError((error, { env }) =>
+  problemResponse(outsideError(env, error), {}, error instanceof SlowBodyError ? 408 : undefined),
 );

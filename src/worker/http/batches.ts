@@ -20,7 +20,7 @@ export const batches = new Hono<{ Bindings: Env }>().post(
   "/:topic/partitions/:partition/batches",
   (context) =>
     whileRoom(async (work) => {
-      const topic = topicParameter(context.req.param("topic"));
+      const topic = topicParameter(context.env, context.req.param("topic"));
       const partition = partitionParameter(context.req.param("partition"));
       const { expectedOffset = null } = query(context.req.raw, batchesQuery);
       const bytes = await readBytes(context.req.raw);

@@ -18,6 +18,7 @@ import { isRefused } from "../edge/append.ts";
 import { fetchRecords, recordBytes } from "../edge/fetch.ts";
 import type { Work } from "../edge/holders.ts";
 import { atPartition } from "../edge/metadata.ts";
+import { outsideError } from "../edge/namespace.ts";
 import { listOffset } from "../edge/offsets.ts";
 import { produce, type RecordResult } from "../edge/produce.ts";
 import type { BodyLines } from "./body-lines.ts";
@@ -54,7 +55,7 @@ export async function* produceLines(
     }
     yield lineOf({ done: true });
   } catch (error) {
-    yield lineOf({ done: false, error: problemOf(error) });
+    yield lineOf({ done: false, error: problemOf(outsideError(env, error)) });
   } finally {
     lines.body.close();
   }
@@ -189,7 +190,7 @@ export async function* readLines(
     }
   } catch (error) {
     // The status was sent long ago, so a line that is not a record reports the error.
-    yield `${JSON.stringify({ error: problemOf(error) })}\n`;
+    yield `${JSON.stringify({ error: problemOf(outsideError(env, error)) })}\n`;
   }
 }
 

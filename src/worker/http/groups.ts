@@ -16,7 +16,8 @@ import { integer, queryInteger } from "../../protocol/parse.ts";
 import { topicList } from "../../protocol/plain-consumer.ts";
 import { assertMayUseTopic, mayUseGroup } from "../edge/authorize.ts";
 import { alterGroupConfig, forgetGroup, lookAtGroup } from "../edge/groups.ts";
-import { groupOffsets, type ResetRequest, resetGroup } from "../edge/offsets.ts";
+import { inside, outside, outsideTopic } from "../edge/namespace.ts";
+import { groupOffsets, type PlannedReset, type ResetRequest, resetGroup } from "../edge/offsets.ts";
 import { visibleGroup, visibleHistory } from "../edge/visible.ts";
 import { listAnswer, withAnswerRoom } from "./answer.ts";
 import { withJson } from "./in-progress.ts";
@@ -104,13 +105,17 @@ export const groups = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => {
     const all = await clusterStub(context.env).groups();
     const items = all.filter((groupId) => mayUseGroup(context.env, "DESCRIBE", groupId));
-    return listAnswer({ field: "groups", items, toJson: (groupId) => ({ groupId }) });
+    return listAnswer({
+      field: "groups",
+      items,
+      toJson: (groupId) => ({ groupId: outside(context.env, groupId) }),
+    });
   })
   .get("/:group", async (context) => {
     const { group: whole } = unwrap(
       await lookAtGroup(
         context.env,
-        groupParameter(context.req.param("group")),
+        groupParameter(context.env, context.req.param("group")),
         async (group) => await group.describe(),
       ),
     );
@@ -121,29 +126,37 @@ export const groups = new Hono<{ Bindings: Env }>()
     return listAnswer({ field: "offsets", items, toJson: (each) => each, rest });
   })
   .get("/:group/config", async (context) => {
-    const groupId = groupParameter(context.req.param("group"));
+    const groupId = groupParameter(context.env, context.req.param("group"));
     const { config, overrides } = unwrap(
       await lookAtGroup(context.env, groupId, async (group) => await group.config()),
     );
-    return context.json({ groupId, config: groupConfigByKey(config), overrides });
+    return context.json({
+      ...shown(context.env, groupId),
+      config: groupConfigByKey(config),
+      overrides,
+    });
   })
   .patch("/:group", (context) => {
-    const groupId = groupParameter(context.req.param("group"));
+    const groupId = groupParameter(context.env, context.req.param("group"));
     return withJson(context.req.raw, alterGroupSchema, async (body) => {
       const altered = unwrap(await alterGroupConfig(context.env, groupId, body.config));
       const { config, overrides } = altered;
-      return context.json({ groupId, config: groupConfigByKey(config), overrides });
+      return context.json({
+        ...shown(context.env, groupId),
+        config: groupConfigByKey(config),
+        overrides,
+      });
     });
   })
   .get("/:group/history", async (context) => {
-    const groupId = groupParameter(context.req.param("group"));
+    const groupId = groupParameter(context.env, context.req.param("group"));
     const { limit } = query(context.req.raw, historyQuery);
     const { history: whole } = unwrap(
       await lookAtGroup(context.env, groupId, async (group) => await group.history({ limit })),
     );
     const history = visibleHistory(context.env, whole);
     const heldBytes = HISTORY_ENTRY_BYTES * history.length;
-    const rest = { groupId };
+    const rest = shown(context.env, groupId);
     return listAnswer({
       field: "history",
       items: history,
@@ -153,20 +166,23 @@ export const groups = new Hono<{ Bindings: Env }>()
     });
   })
   .post("/:group/offsets", (context) => {
-    const groupId = groupParameter(context.req.param("group"));
+    const groupId = groupParameter(context.env, context.req.param("group"));
     return withJson(context.req.raw, resetSchema, (request) =>
       withAnswerRoom(async (room) => {
-        const items = await resetGroup(context.env, groupId, request, (partitions) =>
+        const { env } = context;
+        const items = await resetGroup(env, groupId, resetInside(env, request), (partitions) =>
           room.reserve(partitions, ANSWER_ITEM_BYTES),
         );
-        const rest = { groupId, dryRun: request.dryRun };
-        return listAnswer({ field: "offsets", items, toJson: (each) => each, rest, room });
+        const rest = { ...shown(env, groupId), dryRun: request.dryRun };
+        const toJson = (each: PlannedReset) => outsideTopic(env, each);
+        return listAnswer({ field: "offsets", items, toJson, rest, room });
       }),
     );
   })
   .delete("/:group/offsets", async (context) => {
-    const groupId = groupParameter(context.req.param("group"));
-    const { topics } = query(context.req.raw, deleteOffsetsQuery);
+    const groupId = groupParameter(context.env, context.req.param("group"));
+    const named = query(context.req.raw, deleteOffsetsQuery).topics;
+    const topics = named.map((topic) => inside(context.env, topic));
     for (const topic of topics) assertMayUseTopic(context.env, "READ", topic);
     unwrap(
       await lookAtGroup(
@@ -178,8 +194,21 @@ export const groups = new Hono<{ Bindings: Env }>()
     return context.body(null, 204);
   })
   .delete("/:group", async (context) => {
-    const groupId = groupParameter(context.req.param("group"));
+    const groupId = groupParameter(context.env, context.req.param("group"));
     unwrap(await lookAtGroup(context.env, groupId, async (group) => await group.destroy()));
     forgetGroup(groupId);
     return context.body(null, 204);
   });
+
+function shown(env: Env, groupId: string): { groupId: string } {
+  return { groupId: outside(env, groupId) };
+}
+
+/** Returns the request for topics of the whole deployment. */
+function resetInside(env: Env, request: ResetRequest): ResetRequest {
+  if ("offsets" in request) {
+    const named = request.offsets.map((each) => ({ ...each, topic: inside(env, each.topic) }));
+    return { ...request, offsets: named };
+  }
+  return { ...request, topics: request.topics?.map((topic) => inside(env, topic)) };
+}

@@ -1,8 +1,9 @@
 // /v1/keys: API keys. /v1/tokens: tokens for browsers. /v1/me: who calls.
 import { Hono } from "hono";
 import * as z from "zod";
-import type { Caller } from "../../core/access/caller.ts";
+import { type Caller, namespaceOf } from "../../core/access/caller.ts";
 import { type Grant, ROLES, type Role } from "../../core/access/grants.ts";
+import { grantsOutside } from "../../core/access/namespace.ts";
 import type { ShownKey } from "../../core/access/stored-key.ts";
 import { BrokerError } from "../../core/errors.ts";
 import {
@@ -15,6 +16,7 @@ import { clusterStub, type Env } from "../../env.ts";
 import { grantsSchema, principalSchema, roleSchema } from "../../protocol/grants.ts";
 import { integer } from "../../protocol/parse.ts";
 import { groupList, topicList } from "../../protocol/plain-consumer.ts";
+import { namespaceSchema, quotaSchema } from "../../protocol/tenancy.ts";
 import { alterKey, createKey, deleteKey } from "../access/keys.ts";
 import { createToken } from "../access/tokens.ts";
 import { callerIn } from "../edge/authorize.ts";
@@ -47,12 +49,20 @@ export const createKeySchema = z.strictObject({
   principal: principalSchema,
   ...rights,
   expiresAt: expiry.nullish(),
+  namespace: namespaceSchema.optional(),
+  quota: quotaSchema.optional(),
 });
-export const alterKeySchema = z.strictObject({ ...rights, expiresAt: expiry.nullish() });
+/** The name space of a key stays: its sockets and its tenant's names are in it. */
+export const alterKeySchema = z.strictObject({
+  ...rights,
+  expiresAt: expiry.nullish(),
+  quota: quotaSchema.nullish(),
+});
 export const createTokenSchema = z.strictObject({
   ...rights,
   ttlMs: integer(MIN_TOKEN_TTL_MS, MAX_TOKEN_TTL_MS).default(DEFAULT_TOKEN_TTL_MS),
   subject: principalSchema.optional(),
+  quota: quotaSchema.optional(),
 });
 
 /** [ACL-8] The topics and groups whose sockets of this key are closed at once. Others are closed within 5 minutes. */
@@ -66,8 +76,8 @@ export const keys = new Hono<{ Bindings: Env }>()
     withJson(context.req.raw, createKeySchema, async (body) => {
       const grants = grantsIn(body);
       if (grants === undefined) throw new BrokerError("INVALID_REQUEST", `grants: ${RIGHTS_RULE}`);
-      const { principal, expiresAt = null } = body;
-      const made = { principal, grants, expiresAtMs: expiresAt };
+      const { principal, expiresAt = null, namespace, quota } = body;
+      const made = { principal, grants, expiresAtMs: expiresAt, namespace, quota };
       const { text, key } = await createKey(context.env, made);
       return context.json({ ...keyJson(key), key: text }, 201, NO_STORE);
     }),
@@ -78,7 +88,8 @@ export const keys = new Hono<{ Bindings: Env }>()
   })
   .patch("/:id", (context) =>
     withJson(context.req.raw, alterKeySchema, async (body) => {
-      const change = { grants: grantsIn(body), expiresAtMs: body.expiresAt };
+      const { expiresAt: expiresAtMs, quota } = body;
+      const change = { grants: grantsIn(body), expiresAtMs, quota };
       return context.json(keyJson(await alterKey(context.env, context.req.param("id"), change)));
     }),
   )
@@ -93,8 +104,9 @@ export const keys = new Hono<{ Bindings: Env }>()
 export const tokens = new Hono<{ Bindings: Env }>().post("/", (context) =>
   withJson(context.req.raw, createTokenSchema, async (body) => {
     const grants = grantsIn(body);
-    const { ttlMs, subject } = body;
-    const { token, expiresAtMs } = await createToken(context.env, { grants, ttlMs, subject });
+    const { ttlMs, subject, quota } = body;
+    const wanted = { grants, ttlMs, subject, quota };
+    const { token, expiresAtMs } = await createToken(context.env, wanted);
     return context.json({ token, expiresAt: isoTime(expiresAtMs) }, 200, NO_STORE);
   }),
 );
@@ -106,10 +118,13 @@ export const me = new Hono<{ Bindings: Env }>().get("/", (context) =>
 /** What carries a secret is kept nowhere on its way. */
 const NO_STORE = { "cache-control": "no-store" };
 
-function callerJson({ principal, grants, expiresAtMs, keyId }: Caller) {
+function callerJson(caller: Caller) {
+  const { principal, grants, expiresAtMs, keyId, namespace, quota } = caller;
   return {
     principal,
-    grants,
+    grants: grantsOutside(grants, namespaceOf(caller)),
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(quota === undefined ? {} : { quota }),
     ...(keyId === null ? {} : { keyId }),
     ...(expiresAtMs === null ? {} : { expiresAt: isoTime(expiresAtMs) }),
   };
@@ -117,11 +132,14 @@ function callerJson({ principal, grants, expiresAtMs, keyId }: Caller) {
 
 const DAY_MS = 86_400_000;
 
-function keyJson({ id, principal, grants, createdAtMs, expiresAtMs, lastUsedDay }: ShownKey) {
+function keyJson(key: ShownKey) {
+  const { id, principal, grants, createdAtMs, expiresAtMs, lastUsedDay, namespace, quota } = key;
   return {
     id,
     principal,
     grants,
+    ...(namespace === undefined ? {} : { namespace }),
+    ...(quota === undefined ? {} : { quota }),
     createdAt: isoTime(createdAtMs),
     expiresAt: expiresAtMs === null ? null : isoTime(expiresAtMs),
     lastUsed: lastUsedDay === null ? null : isoTime(lastUsedDay * DAY_MS).slice(0, 10),

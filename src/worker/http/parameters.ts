@@ -2,18 +2,22 @@
 import * as z from "zod";
 import { whyNotGroupId, whyNotTopicName } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf } from "../../core/errors.ts";
+import type { Env } from "../../env.ts";
 import { parse, queryInteger } from "../../protocol/parse.ts";
 import { HEADER_PREFIX } from "../../protocol/record-filter.ts";
+import { inside } from "../edge/namespace.ts";
 
-/** Returns a legal topic name. Throws INVALID_TOPIC_EXCEPTION otherwise. */
-export function topicParameter(name: string): string {
+/** Returns a legal topic name, in the name space of the caller. Throws INVALID_TOPIC_EXCEPTION otherwise. */
+export function topicParameter(env: Env, text: string): string {
+  const name = inside(env, text);
   const invalid = whyNotTopicName(name);
   if (invalid !== null) throw errorOf(invalid);
   return name;
 }
 
-/** Returns a legal group id. Throws INVALID_GROUP_ID otherwise. */
-export function groupParameter(groupId: string): string {
+/** Returns a legal group id, in the name space of the caller. Throws INVALID_GROUP_ID otherwise. */
+export function groupParameter(env: Env, text: string): string {
+  const groupId = inside(env, text);
   const invalid = whyNotGroupId(groupId);
   if (invalid !== null) throw errorOf(invalid);
   return groupId;

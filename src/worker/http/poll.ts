@@ -7,37 +7,42 @@ import { toJsonRecord } from "../../protocol/json-record.ts";
 import { parse, parseJson } from "../../protocol/parse.ts";
 import { pollSchema } from "../../protocol/poll.ts";
 import { assertMayUseTopic } from "../edge/authorize.ts";
+import { insidePattern, outside, outsideRefusal } from "../edge/namespace.ts";
 import { leave, type PollResult, poll } from "../edge/poll.ts";
 import { readText } from "./body.ts";
 import { groupParameter, topicParameter } from "./parameters.ts";
 
 export const polls = new Hono<{ Bindings: Env }>().post("/:group/poll", async (context) => {
-  const groupId = groupParameter(context.req.param("group"));
+  const groupId = groupParameter(context.env, context.req.param("group"));
   const body = parse(pollSchema, parseJson(await readText(context.req.raw), "the body"));
-  for (const topic of [...body.topics, ...body.ack.map((each) => each.topic)])
-    assertMayUseTopic(context.env, "READ", topicParameter(topic));
-  const { pattern = null } = body;
-  const invalid = whyNotTopicPattern(pattern, "pattern");
+  const { env } = context;
+  const topics = body.topics.map((topic) => topicParameter(env, topic));
+  const ack = body.ack.map((each) => ({ ...each, topic: topicParameter(env, each.topic) }));
+  for (const topic of [...topics, ...ack.map((each) => each.topic)])
+    assertMayUseTopic(env, "READ", topic);
+  const topicPattern = body.pattern === undefined ? null : insidePattern(env, body.pattern);
+  const invalid = whyNotTopicPattern(topicPattern, "pattern");
   if (invalid !== null) throw errorOf(invalid);
+  const { clientId = null } = body;
   const result = body.leave
-    ? await leave(context.env, groupId, body)
-    : await poll(context.env, groupId, {
-        ...body,
-        clientId: body.clientId ?? null,
-        topicPattern: pattern,
-      });
-  return context.json(pollJson(result));
+    ? await leave(env, groupId, { ...body, ack })
+    : await poll(env, groupId, { ...body, topics, ack, clientId, topicPattern });
+  return context.json(pollJson(env, result));
 });
 
-function pollJson({ assignment, records, rejected, missing, unreadable }: PollResult) {
-  const byTopic = Map.groupBy(assignment, ({ topic }) => topic);
+function pollJson(env: Env, result: PollResult) {
+  const { assignment, records } = result;
+  const missing = result.missing.map((topic) => outside(env, topic));
+  const rejected = result.rejected.map((each) => outsideRefusal(env, each));
+  const unreadable = result.unreadable.map((each) => outsideRefusal(env, each));
+  const byTopic = Map.groupBy(assignment, ({ topic }) => outside(env, topic));
   return {
     assignment: Array.from(byTopic, ([topic, places]) => ({
       topic,
       partitions: places.map(({ partition }) => partition),
     })),
     records: records.map(({ topic, partition, record }) => ({
-      topic,
+      topic: outside(env, topic),
       partition,
       ...toJsonRecord(record),
     })),

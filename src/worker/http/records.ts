@@ -62,7 +62,7 @@ export const deleteQuery = z.strictObject({ before: offsetSchema });
 
 export const records = new Hono<{ Bindings: Env }>()
   .post("/:topic/records", async (context) => {
-    const topic = topicParameter(context.req.param("topic"));
+    const topic = topicParameter(context.env, context.req.param("topic"));
     const request = context.req.raw;
     const isLines = contentType(request) === NDJSON;
     if (isLines && acceptsLines(request)) {
@@ -110,7 +110,7 @@ export const records = new Hono<{ Bindings: Env }>()
     });
   })
   .get("/:topic/partitions/:partition/records", async (context) => {
-    const { topic, partition } = place(context.req.param());
+    const { topic, partition } = place(context.env, context.req.param());
     if (acceptsLines(context.req.raw)) {
       const { offset = null, maxRecords } = query(context.req.raw, bulkQuery);
       await topicWithPartition(context.env, topic, partition);
@@ -132,7 +132,7 @@ export const records = new Hono<{ Bindings: Env }>()
     return listAnswer({ field: "records", items, toJson: toJsonRecord, rest, heldBytes });
   })
   .get("/:topic/partitions/:partition/offsets", async (context) => {
-    const { topic, partition } = place(context.req.param());
+    const { topic, partition } = place(context.env, context.req.param());
     const { at } = query(context.req.raw, offsetsQuery);
     const spec = offsetSpec(at);
     const listed = await atPartition(context.env, topic, partition, (topicId) =>
@@ -141,7 +141,7 @@ export const records = new Hono<{ Bindings: Env }>()
     return context.json(listed);
   })
   .delete("/:topic/partitions/:partition/records", async (context) => {
-    const { topic, partition } = place(context.req.param());
+    const { topic, partition } = place(context.env, context.req.param());
     const { before } = query(context.req.raw, deleteQuery);
     const { logStartOffset } = await atPartition(context.env, topic, partition, async (topicId) =>
       unwrap(await deleteRecords(context.env, topicId, partition, before)),
@@ -149,12 +149,12 @@ export const records = new Hono<{ Bindings: Env }>()
     return context.json({ logStartOffset });
   });
 
-function place(parameters: { topic: string; partition: string }): {
-  topic: string;
-  partition: number;
-} {
+function place(
+  env: Env,
+  parameters: { topic: string; partition: string },
+): { topic: string; partition: number } {
   return {
-    topic: topicParameter(parameters.topic),
+    topic: topicParameter(env, parameters.topic),
     partition: partitionParameter(parameters.partition),
   };
 }

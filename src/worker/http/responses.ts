@@ -197,15 +197,27 @@ const pattern = z.union([
 ]);
 const grants = z.array(
   z.union([
-    z.strictObject({ topics: pattern, operations }),
-    z.strictObject({ groups: pattern, operations }),
+    z.strictObject({ topics: pattern, operations, max: z.number().exactOptional() }),
+    z.strictObject({ groups: pattern, operations, max: z.number().exactOptional() }),
     z.strictObject({ cluster: operations }),
   ]),
 );
+const bounds = {
+  namespace: z.string().exactOptional(),
+  quota: z
+    .strictObject({
+      producerByteRate: z.number().exactOptional(),
+      consumerByteRate: z.number().exactOptional(),
+      requestRate: z.number().exactOptional(),
+      connections: z.number().exactOptional(),
+    })
+    .exactOptional(),
+};
 const keyFields = {
   id: z.string(),
   principal: z.string(),
   grants,
+  ...bounds,
   createdAt: z.string(),
   expiresAt: z.string().nullable(),
   lastUsed: z.string().nullable(),
@@ -217,6 +229,7 @@ export const createdToken = z.strictObject({ token: z.string(), expiresAt: z.str
 export const me = z.strictObject({
   principal: z.string(),
   grants,
+  ...bounds,
   keyId: z.string().exactOptional(),
   expiresAt: z.string().exactOptional(),
 });

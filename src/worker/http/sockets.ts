@@ -15,6 +15,7 @@ import {
 import { selectVersion } from "../../protocol/version.ts";
 import { assertMayUseTopic, callerIn } from "../edge/authorize.ts";
 import { assertPartitionById, atPartition, partitionAt, topicMetadata } from "../edge/metadata.ts";
+import { insidePattern } from "../edge/namespace.ts";
 import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
 import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
 
@@ -22,15 +23,17 @@ export type EdgeContext = Context<{ Bindings: Env }>;
 
 export const groupSockets = new Hono<{ Bindings: Env }>()
   .get("/:group/socket", async (context) => {
-    const groupId = groupParameter(context.req.param("group"));
+    const groupId = groupParameter(context.env, context.req.param("group"));
     requireUpgrade(context);
     const { v } = query(context.req.raw, groupSocketQuery);
     return passOn(context, v, groupStub(context.env, groupId));
   })
   .get("/:group/consume", async (context) => {
-    const groupId = groupParameter(context.req.param("group"));
+    const groupId = groupParameter(context.env, context.req.param("group"));
     const options = query(context.req.raw, consumeQuery);
-    const { topics = [], pattern } = options;
+    const topics = (options.topics ?? []).map((topic) => topicParameter(context.env, topic));
+    const pattern =
+      options.pattern === undefined ? undefined : insidePattern(context.env, options.pattern);
     if (topics.length === 0 && pattern === undefined)
       throw new BrokerError(
         "INVALID_REQUEST",
@@ -91,7 +94,7 @@ const partitionSocketQuery = z.strictObject({
 export const partitionSockets = new Hono<{ Bindings: Env }>().get(
   "/:topic/partitions/:partition/socket",
   async (context) => {
-    const topic = topicParameter(context.req.param("topic"));
+    const topic = topicParameter(context.env, context.req.param("topic"));
     const partition = partitionParameter(context.req.param("partition"));
     const { topicId, v } = query(context.req.raw, partitionSocketQuery);
     requireUpgrade(context);

@@ -11,7 +11,7 @@ import { query, topicParameter } from "./parameters.ts";
 import { isUpgrade, plainSession } from "./sockets.ts";
 
 export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async (context) => {
-  const name = topicParameter(context.req.param("topic"));
+  const name = topicParameter(context.env, context.req.param("topic"));
   const options = query(context.req.raw, streamQuery);
   const { partition } = options;
   const topic =

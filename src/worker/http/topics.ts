@@ -8,6 +8,7 @@ import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { assertMayCreateTopic, assertMayUseTopic, mayUseTopic } from "../edge/authorize.ts";
 import { refresh } from "../edge/metadata.ts";
+import { inside, outside } from "../edge/namespace.ts";
 import { alterTopic, createTopic, deleteTopic, listTopics } from "../edge/topics.ts";
 import { listAnswer } from "./answer.ts";
 import { withJson } from "./in-progress.ts";
@@ -45,40 +46,49 @@ const TOPIC_BYTES = 2_048;
 export const topics = new Hono<{ Bindings: Env }>()
   .post("/", (context) =>
     withJson(context.req.raw, createTopicSchema, async (body) => {
-      const { name, partitions = DEFAULT_PARTITIONS, config: overrides = {} } = body;
+      const { partitions = DEFAULT_PARTITIONS, config: overrides = {} } = body;
+      const name = inside(context.env, body.name);
       assertMayCreateTopic(context.env, name);
       const { topic } = unwrap(await createTopic(context.env, { name, partitions, overrides }));
-      return context.json(topicJson(topic), 201);
+      return context.json(topicJson(context.env, topic), 201);
     }),
   )
   .get("/", async (context) => {
     const all = await listTopics(context.env);
     const items = all.filter(({ name }) => mayUseTopic(context.env, "DESCRIBE", name));
     const heldBytes = TOPIC_BYTES * items.length;
-    return listAnswer({ field: "topics", items, toJson: topicJson, heldBytes });
+    return listAnswer({
+      field: "topics",
+      items,
+      toJson: (topic) => topicJson(context.env, topic),
+      heldBytes,
+    });
   })
   .get("/:topic", async (context) => {
-    const topic = await refresh(context.env, topicParameter(context.req.param("topic")));
-    return context.json(topicJson(topic));
+    const topic = await refresh(
+      context.env,
+      topicParameter(context.env, context.req.param("topic")),
+    );
+    return context.json(topicJson(context.env, topic));
   })
   .patch("/:topic", (context) => {
-    const name = topicParameter(context.req.param("topic"));
+    const name = topicParameter(context.env, context.req.param("topic"));
     return withJson(context.req.raw, alterTopicSchema, async (body) => {
       if (body.config !== undefined) assertMayUseTopic(context.env, "ALTER_CONFIGS", name);
       if (body.partitions !== undefined || body.config === undefined)
         assertMayUseTopic(context.env, "ALTER", name);
       const topic = await alterTopic(context.env, { name, ...body });
-      return context.json(topicJson(topic));
+      return context.json(topicJson(context.env, topic));
     });
   })
   .delete("/:topic", async (context) => {
-    await deleteTopic(context.env, topicParameter(context.req.param("topic")));
+    await deleteTopic(context.env, topicParameter(context.env, context.req.param("topic")));
     return context.body(null, 204);
   });
 
-function topicJson(topic: Topic) {
+function topicJson(env: Env, topic: Topic) {
   return {
-    name: topic.name,
+    name: outside(env, topic.name),
     topicId: topic.topicId,
     partitions: topic.partitions,
     config: configByKey(topic.config),

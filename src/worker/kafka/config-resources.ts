@@ -22,7 +22,7 @@ import { type ShownConfigs, SOURCES } from "./config-entries.ts";
 import type { RequestContext } from "./context.ts";
 import { repeated } from "./distinct.ts";
 import { keptConfigs, type NamedConfig, withoutBound } from "./kafka-configs.ts";
-import { array, int8, int16, int32, nullableString, since, string, struct } from "./schema.ts";
+import { array, int8, int16, int32, message, since, struct, topicName } from "./schema.ts";
 
 const TOPIC = 2;
 const BROKER = 4;
@@ -88,9 +88,9 @@ export const configOutcomes = struct({
   resources: array(
     struct({
       errorCode: int16,
-      errorMessage: nullableString,
+      errorMessage: message,
       resourceType: int8,
-      resourceName: string,
+      resourceName: topicName,
     }),
   ),
 });

@@ -1,6 +1,8 @@
 // One connection of a Kafka client, over any transport. Requests come in and answers go out, one after another
 // and in the same order, as with Kafka's own brokers.
 
+import { namespaceOf } from "../../core/access/caller.ts";
+import { WHOLE } from "../../core/access/namespace.ts";
 import { sizeOf } from "../../core/bytes.ts";
 import {
   MAX_CLIENT_ID_LENGTH,
@@ -20,7 +22,7 @@ import { Feeds } from "./feeds.ts";
 import { InFlight } from "./in-flight.ts";
 import { Login, type Way } from "./login.ts";
 import type { Nodes } from "./nodes.ts";
-import { nullableString, struct } from "./schema.ts";
+import { type Format, nullableString, struct } from "./schema.ts";
 import { SERVICES } from "./services.ts";
 import { type Expectation, Watchdog } from "./watchdog.ts";
 import { Watches } from "./watches.ts";
@@ -128,10 +130,13 @@ export class Connection {
     const version = versionServed(api, apiVersion);
     const isFlexible = version >= api.flexibleFrom;
     const clientId = shortened(nullableString.read(from, NOT_FLEXIBLE));
-    if (isFlexible) TAGS.read(from, { version, isFlexible });
+    const caller = await this.#login.callerFor(apiKey);
+    const namespace = caller === null ? WHOLE : namespaceOf(caller);
+    const format = { version, isFlexible, namespace };
+    if (isFlexible) TAGS.read(from, format);
     // The rest of a request of an unknown version cannot be read, and the answer does not depend on it.
     const isKnown = version === apiVersion;
-    const request = isKnown ? read(api, from, { version, isFlexible }) : api.request.absent;
+    const request = isKnown ? read(api, from, format) : api.request.absent;
     // Bytes left over are skipped, as in Kafka: librdkafka leaves some when it asks for the metadata of all topics.
     const work = new Work({
       name: api.name,
@@ -140,15 +145,13 @@ export class Connection {
       hasGone: () => this.#hasGone,
       look: this.#look,
     });
-    const caller = await this.#login.callerFor(apiKey);
     const env = caller === null ? this.#context.env : withCaller(this.#context.env, caller);
     const context = { ...this.#context, env, work, clientId, version: apiVersion };
     const response = await found.serve(request, context).catch((error: unknown) => {
       if (error instanceof GoneError) return null;
       throw error;
     });
-    const pieces =
-      response === null ? [] : encode(api, correlationId, response, { version, isFlexible });
+    const pieces = response === null ? [] : encode(api, correlationId, response, format);
     this.inFlight.setAnswer(sizeOf(pieces));
     return pieces;
   }
@@ -223,7 +226,7 @@ function versionServed(api: Api, version: number): number {
 }
 
 /** Reads a request. An error names the API and its version, the only clue to which client sent it. */
-function read(api: Api, from: Reader, format: { version: number; isFlexible: boolean }): unknown {
+function read(api: Api, from: Reader, format: Format): unknown {
   try {
     return api.request.read(from, format);
   } catch (error) {
@@ -232,12 +235,7 @@ function read(api: Api, from: Reader, format: { version: number; isFlexible: boo
   }
 }
 
-function encode(
-  api: Api,
-  correlationId: number,
-  response: unknown,
-  format: { version: number; isFlexible: boolean },
-): Uint8Array[] {
+function encode(api: Api, correlationId: number, response: unknown, format: Format): Uint8Array[] {
   const body = new Writer((bytes) => assertAnswerSize(api.name, bytes)); // [BND-16]
   body.int32(correlationId);
   // The header of ApiVersions has no tags, because a client that does not know the version yet must read it (KIP-511).

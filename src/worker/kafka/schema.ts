@@ -1,11 +1,21 @@
 // The types that messages are made of. Each is a reader and a writer that check the version as they go. A schema is
 // interpreted, because the runtime does not allow generated code. One decision for the whole message says whether it is
 // flexible (KIP-482: compact lengths, tagged fields).
+import {
+  nameInside,
+  nameOutside,
+  patternInside,
+  patternOutside,
+  textOutside,
+  WHOLE,
+} from "../../core/access/namespace.ts";
 import { encodeText, MalformedError, type Reader, type Writer, ZERO_UUID } from "./wire.ts";
 
 export interface Format {
   readonly version: number;
   readonly isFlexible: boolean;
+  /** The name space of whoever asks. Absent if it sees names as they are. */
+  readonly namespace?: string;
 }
 
 /**
@@ -96,6 +106,29 @@ export const nullableString: Type<string | null> = {
   },
 };
 export const string: Type<string> = required("", nullableString, "a string");
+
+/** Makes a type whose texts are changed on their way in and out. */
+function translated<T extends string | null>(
+  type: Type<T>,
+  into: (namespace: string, text: string) => string,
+  outOf: (namespace: string, text: string) => string,
+): Type<T> {
+  const change = (by: typeof into, value: T, namespace = WHOLE) =>
+    (value === null || namespace === WHOLE ? value : by(namespace, value)) as T;
+  return {
+    absent: type.absent,
+    read: (from, format) => change(into, type.read(from, format), format.namespace),
+    write: (to, value, format) => type.write(to, change(outOf, value, format.namespace), format),
+  };
+}
+
+// [TEN-2] The texts that name topics and groups. A field of these types holds names of the whole deployment.
+export const topicName = translated(string, nameInside, nameOutside);
+export const nullableTopicName = translated(nullableString, nameInside, nameOutside);
+export const groupName = translated(string, nameInside, nameOutside);
+export const topicPattern = translated(nullableString, patternInside, patternOutside);
+/** A text for people. It is only written. */
+export const message = translated(nullableString, (_, text) => text, textOutside);
 
 /** Reads bytes, which may be null. No answer has null in the place of bytes. */
 function readBytes(from: Reader, { isFlexible }: Format): Uint8Array | null {

@@ -3,13 +3,17 @@
 import * as z from "zod";
 import { ANYBODY, type Caller } from "../../core/access/caller.ts";
 import { ROLES } from "../../core/access/grants.ts";
+import { confined, WHOLE } from "../../core/access/namespace.ts";
 import { grantsSchema, principalSchema, roleSchema } from "../../protocol/grants.ts";
 import { parse } from "../../protocol/parse.ts";
+import { namespaceSchema, quotaSchema } from "../../protocol/tenancy.ts";
 
 const propsSchema = z.object({
   principal: principalSchema.optional(),
   grants: grantsSchema.optional(),
   role: roleSchema.optional(),
+  namespace: namespaceSchema.optional(),
+  quota: quotaSchema.optional(),
 });
 
 /** The principal of a Worker whose binding names none. */
@@ -17,7 +21,8 @@ const BOUND = "User:worker";
 
 /** [RPC-5] Returns the caller. Without grants it may do everything: whoever deploys in the account may too. */
 export function callerOfProps(props: unknown): Caller {
-  const { principal = BOUND, grants, role } = parse(propsSchema, props ?? {});
+  const { principal = BOUND, grants, role, ...bounds } = parse(propsSchema, props ?? {});
   const granted = grants ?? (role === undefined ? ROLES.admin : ROLES[role]);
-  return { ...ANYBODY, principal, grants: granted };
+  const { namespace = WHOLE } = bounds;
+  return { ...ANYBODY, ...bounds, principal, grants: confined(granted, namespace) };
 }

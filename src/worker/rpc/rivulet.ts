@@ -24,6 +24,7 @@ import { callerOf } from "../access/authenticate.ts";
 import { isOpen } from "../access/mode.ts";
 import { isRefused, refusalOf } from "../edge/append.ts";
 import { assertMayUseTopic } from "../edge/authorize.ts";
+import { inside, outsideError } from "../edge/namespace.ts";
 import { outcomeOf, produce } from "../edge/produce.ts";
 import { app } from "../http/app.ts";
 import { credentialOf } from "../http/credential.ts";
@@ -99,6 +100,22 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
     { expectedOffset, idempotencyKey }: ProduceOptions,
   ): Promise<RecordOutcome[]> {
     const own = this.#own;
+    try {
+      return await this.#produceAs(own, inside(own, topic), records, {
+        expectedOffset,
+        idempotencyKey,
+      });
+    } catch (error) {
+      throw outsideError(own, error);
+    }
+  }
+
+  async #produceAs(
+    own: Env,
+    topic: string,
+    records: readonly JsonRecordInput[],
+    { expectedOffset, idempotencyKey }: ProduceOptions,
+  ): Promise<RecordOutcome[]> {
     assertMayUseTopic(own, "WRITE", topic);
     const results = await produce(own, topic, records.map(fromJsonRecord), {
       expectedOffset,

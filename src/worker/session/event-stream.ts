@@ -18,6 +18,7 @@ import { type RecordFilter, recordFilter } from "../../protocol/record-filter.ts
 import { callerIn } from "../edge/authorize.ts";
 import { recordBytes } from "../edge/fetch.ts";
 import { isolate } from "../edge/isolate.ts";
+import { outsideError } from "../edge/namespace.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { watchGrowth } from "./growth.ts";
 import { SessionRoom } from "./session-room.ts";
@@ -48,6 +49,7 @@ export class EventStream {
   readonly body: ReadableStream<Uint8Array>;
   /** Resolves when the client or the topic has gone. */
   readonly closed: Promise<void>;
+  readonly #env: Env;
   readonly #driver: ConsumerDriver;
   readonly #room = new SessionRoom();
   readonly #filter: RecordFilter | null;
@@ -66,6 +68,7 @@ export class EventStream {
   #resolveClosed: () => void = () => {};
 
   constructor(env: Env, topic: string, options: EventStreamOptions) {
+    this.#env = env;
     this.#filter = recordFilter(options);
     this.#holding = isolate.answers.hold((error) => this.#cut(error));
     this.closed = new Promise((resolve) => {
@@ -209,7 +212,7 @@ export class EventStream {
 
   #problem(error: BrokerError): void {
     const { code } = ERRORS[error.code];
-    const { data, message: detail, retriable } = error;
+    const { data, message: detail, retriable } = outsideError(this.#env, error);
     const problem = { code: error.code, errorCode: code, detail, ...data, retriable };
     this.#write(`event: problem\ndata: ${JSON.stringify(problem)}\n\n`);
   }

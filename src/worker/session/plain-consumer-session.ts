@@ -37,6 +37,7 @@ import {
 import { type RecordFilter, recordFilter } from "../../protocol/record-filter.ts";
 import { unsentBytes } from "../../protocol/unsent.ts";
 import { callerIn } from "../edge/authorize.ts";
+import { inside, outsideError, outsideTopic } from "../edge/namespace.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { after } from "../edge/timer.ts";
 import { watchGrowth } from "./growth.ts";
@@ -91,6 +92,7 @@ const RINGS_PER_SESSION = 8;
 export class PlainConsumerSession {
   /** Resolves when the membership has ended and all messages were sent. */
   readonly closed: Promise<void>;
+  readonly #env: Env;
   readonly #socket: WebSocket;
   readonly #options: DeliveryOptions;
   readonly #filter: RecordFilter | null;
@@ -118,6 +120,7 @@ export class PlainConsumerSession {
   #isOver = false;
 
   constructor(env: Env, member: Membership, options: DeliveryOptions, socket: WebSocket) {
+    this.#env = env;
     this.#socket = socket;
     this.#options = options;
     this.#filter = recordFilter(options);
@@ -178,7 +181,7 @@ export class PlainConsumerSession {
       return;
     }
     try {
-      this.#handle(parseFrame(plainClientMessage, data));
+      this.#handle(this.#inside(parseFrame(plainClientMessage, data)));
       this.#room.serve(this.#driver);
     } catch (error) {
       if (isUnknownType(error)) this.#sendError(error);
@@ -189,6 +192,11 @@ export class PlainConsumerSession {
             : new BrokerError("UNKNOWN_SERVER_ERROR", String(error)),
         );
     }
+  }
+
+  /** [TEN-2] */
+  #inside(message: ClientMessage): ClientMessage {
+    return "topic" in message ? { ...message, topic: inside(this.#env, message.topic) } : message;
   }
 
   #handle(message: ClientMessage): void {
@@ -526,7 +534,9 @@ export class PlainConsumerSession {
     try {
       this.#socket.close(
         code,
-        this.#fatal === null ? "left" : closeReason(`${this.#fatal.code}: ${this.#fatal.message}`),
+        this.#fatal === null
+          ? "left"
+          : closeReason(`${this.#fatal.code}: ${outsideError(this.#env, this.#fatal).message}`),
       );
     } catch {
       // It is already closed.
@@ -537,18 +547,20 @@ export class PlainConsumerSession {
   #sendError(error: BrokerError): void {
     const { code } = ERRORS[error.code];
     const { retriable } = error;
-    this.#send({
-      type: "error",
-      code: error.code,
-      errorCode: code,
-      retriable,
-      detail: error.message,
-      ...error.data,
-    });
+    const { message: detail, data } = outsideError(this.#env, error);
+    this.#send({ type: "error", code: error.code, errorCode: code, retriable, detail, ...data });
   }
 
   #send(message: PlainServerMessage): void {
-    this.#sendText(JSON.stringify(message), message.type !== "records");
+    this.#sendText(JSON.stringify(this.#outside(message)), message.type !== "records");
+  }
+
+  /** [TEN-2] */
+  #outside(message: PlainServerMessage): PlainServerMessage {
+    if (message.type === "error") return message;
+    if (message.type === "records") return outsideTopic(this.#env, message);
+    const named = message.partitions.map((place) => outsideTopic(this.#env, place));
+    return { ...message, partitions: named } as PlainServerMessage;
   }
 
   /**

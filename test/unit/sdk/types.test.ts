@@ -49,6 +49,7 @@ const PUBLISHED = [
   "core/access-info.d.ts",
   "core/access/grants.d.ts",
   "core/access/operations.d.ts",
+  "core/access/quota.d.ts",
   "core/errors.d.ts",
   "core/group-info.d.ts",
   "core/record.d.ts",

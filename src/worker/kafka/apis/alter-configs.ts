@@ -16,7 +16,7 @@ import {
   resourceConfigs,
 } from "../config-resources.ts";
 import { service } from "../context.ts";
-import { array, boolean, int8, nullableString, string, struct } from "../schema.ts";
+import { array, boolean, int8, nullableString, string, struct, topicName } from "../schema.ts";
 
 export const ALTER_CONFIGS = api({
   key: 33,
@@ -27,7 +27,7 @@ export const ALTER_CONFIGS = api({
     resources: array(
       struct({
         resourceType: int8,
-        resourceName: string,
+        resourceName: topicName,
         configs: array(struct({ name: string, value: nullableString })),
       }),
     ),

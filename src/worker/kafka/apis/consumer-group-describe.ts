@@ -19,20 +19,24 @@ import { atGroup } from "../kafka-group.ts";
 import {
   array,
   boolean,
+  groupName,
   int8,
   int16,
   int32,
+  message,
   nullableString,
   since,
   string,
   struct,
+  topicName,
+  topicPattern,
   uuid,
 } from "../schema.ts";
 import { NO_OPERATIONS } from "../structs.ts";
 import { ZERO_UUID } from "../wire.ts";
 
 const describedAssignment = struct({
-  topicPartitions: array(struct({ topicId: uuid, topicName: string, partitions: array(int32) })),
+  topicPartitions: array(struct({ topicId: uuid, topicName, partitions: array(int32) })),
 });
 
 export const CONSUMER_GROUP_DESCRIBE = api({
@@ -40,14 +44,14 @@ export const CONSUMER_GROUP_DESCRIBE = api({
   name: "ConsumerGroupDescribe",
   versions: [0, 1],
   flexibleFrom: 0,
-  request: struct({ groupIds: array(string), includeAuthorizedOperations: boolean }),
+  request: struct({ groupIds: array(groupName), includeAuthorizedOperations: boolean }),
   response: struct({
     throttleTimeMs: since(0, int32),
     groups: array(
       struct({
         errorCode: int16,
-        errorMessage: since(0, nullableString),
-        groupId: string,
+        errorMessage: since(0, message),
+        groupId: groupName,
         groupState: since(0, string),
         groupEpoch: since(0, int32),
         assignmentEpoch: since(0, int32),
@@ -62,8 +66,8 @@ export const CONSUMER_GROUP_DESCRIBE = api({
               memberEpoch: int32,
               clientId: string,
               clientHost: string,
-              subscribedTopicNames: array(string),
-              subscribedTopicRegex: nullableString,
+              subscribedTopicNames: array(topicName),
+              subscribedTopicRegex: topicPattern,
               assignment: describedAssignment,
               targetAssignment: describedAssignment,
               memberType: since(1, int8, 1),

@@ -22,11 +22,11 @@ import {
   boolean,
   int16,
   int32,
+  message,
   nullableArray,
-  nullableString,
   since,
-  string,
   struct,
+  topicName,
 } from "../schema.ts";
 
 export const CREATE_PARTITIONS = api({
@@ -37,7 +37,7 @@ export const CREATE_PARTITIONS = api({
   request: struct({
     topics: array(
       struct({
-        name: string,
+        name: topicName,
         count: int32,
         assignments: nullableArray(struct({ brokerIds: array(int32) })),
       }),
@@ -47,7 +47,7 @@ export const CREATE_PARTITIONS = api({
   }),
   response: struct({
     throttleTimeMs: since(0, int32),
-    topics: array(struct({ name: string, errorCode: int16, errorMessage: nullableString })),
+    topics: array(struct({ name: topicName, errorCode: int16, errorMessage: message })),
   }),
 });
 

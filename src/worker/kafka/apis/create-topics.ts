@@ -38,11 +38,13 @@ import {
   int8,
   int16,
   int32,
+  message,
   nullableArray,
   nullableString,
   since,
   string,
   struct,
+  topicName,
   uuid,
 } from "../schema.ts";
 
@@ -62,7 +64,7 @@ export const CREATE_TOPICS = api({
   request: struct({
     topics: array(
       struct({
-        name: string,
+        name: topicName,
         numPartitions: int32,
         replicationFactor: int16,
         assignments: array(struct({ partition: int32, brokerIds: array(int32) })),
@@ -79,7 +81,7 @@ export const CREATE_TOPICS = api({
         name: string,
         topicId: since(7, uuid),
         errorCode: int16,
-        errorMessage: since(1, nullableString),
+        errorMessage: since(1, message),
         numPartitions: since(5, int32, -1),
         replicationFactor: since(5, int16, -1),
         configs: since(5, nullableArray(createdConfig), []),

@@ -7,17 +7,17 @@ import { answerEach, service } from "../context.ts";
 import { distinctNames } from "../distinct.ts";
 import { codeOf, NO_ERROR } from "../errors.ts";
 import { atGroup } from "../kafka-group.ts";
-import { array, int16, int32, since, string, struct } from "../schema.ts";
+import { array, groupName, int16, int32, since, struct } from "../schema.ts";
 
 export const DELETE_GROUPS = api({
   key: 42,
   name: "DeleteGroups",
   versions: [0, 2],
   flexibleFrom: 2,
-  request: struct({ groups: array(string) }),
+  request: struct({ groups: array(groupName) }),
   response: struct({
     throttleTimeMs: since(0, int32),
-    groups: array(struct({ groupId: string, errorCode: int16 })),
+    groups: array(struct({ groupId: groupName, errorCode: int16 })),
   }),
 });
 

@@ -24,10 +24,11 @@ import {
   between,
   int16,
   int32,
-  nullableString,
+  message,
+  nullableTopicName,
   since,
-  string,
   struct,
+  topicName,
   uuid,
 } from "../schema.ts";
 import { ZERO_UUID } from "../wire.ts";
@@ -38,18 +39,18 @@ export const DELETE_TOPICS = api({
   versions: [0, 6],
   flexibleFrom: 4,
   request: struct({
-    topics: since(6, array(struct({ name: nullableString, topicId: uuid }))),
-    topicNames: between(0, 5, array(string)),
+    topics: since(6, array(struct({ name: nullableTopicName, topicId: uuid }))),
+    topicNames: between(0, 5, array(topicName)),
     timeoutMs: int32,
   }),
   response: struct({
     throttleTimeMs: since(1, int32),
     topics: array(
       struct({
-        name: nullableString,
+        name: nullableTopicName,
         topicId: since(6, uuid),
         errorCode: int16,
-        errorMessage: since(5, nullableString),
+        errorMessage: since(5, message),
       }),
     ),
   }),

@@ -23,11 +23,13 @@ import {
   int8,
   int16,
   int32,
+  message,
   nullableArray,
   nullableString,
   since,
   string,
   struct,
+  topicName,
 } from "../schema.ts";
 
 export const DESCRIBE_CONFIGS = api({
@@ -39,7 +41,7 @@ export const DESCRIBE_CONFIGS = api({
     resources: array(
       struct({
         resourceType: int8,
-        resourceName: string,
+        resourceName: topicName,
         configurationKeys: nullableArray(string),
       }),
     ),
@@ -51,9 +53,9 @@ export const DESCRIBE_CONFIGS = api({
     results: array(
       struct({
         errorCode: int16,
-        errorMessage: nullableString,
+        errorMessage: message,
         resourceType: int8,
-        resourceName: string,
+        resourceName: topicName,
         configs: array(
           struct({
             name: string,

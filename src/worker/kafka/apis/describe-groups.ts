@@ -15,7 +15,7 @@ import { atGroup } from "../kafka-group.ts";
 import {
   array,
   boolean,
-  bytes,
+  groupName,
   int16,
   int32,
   nullableString,
@@ -23,20 +23,20 @@ import {
   string,
   struct,
 } from "../schema.ts";
-import { NO_OPERATIONS } from "../structs.ts";
+import { assignment, NO_OPERATIONS, subscription } from "../structs.ts";
 
 export const DESCRIBE_GROUPS = api({
   key: 15,
   name: "DescribeGroups",
   versions: [0, 5],
   flexibleFrom: 5,
-  request: struct({ groups: array(string), includeAuthorizedOperations: since(3, boolean) }),
+  request: struct({ groups: array(groupName), includeAuthorizedOperations: since(3, boolean) }),
   response: struct({
     throttleTimeMs: since(1, int32),
     groups: array(
       struct({
         errorCode: int16,
-        groupId: string,
+        groupId: groupName,
         groupState: string,
         protocolType: since(0, string),
         protocolData: since(0, string),
@@ -48,8 +48,8 @@ export const DESCRIBE_GROUPS = api({
               groupInstanceId: since(4, nullableString),
               clientId: string,
               clientHost: string,
-              memberMetadata: since(0, bytes),
-              memberAssignment: since(0, bytes),
+              memberMetadata: since(0, subscription),
+              memberAssignment: since(0, assignment),
             }),
           ),
         ),

@@ -20,17 +20,17 @@ import {
   int16,
   int32,
   nullableArray,
-  nullableString,
   nullableStruct,
+  nullableTopicName,
   since,
-  string,
   struct,
+  topicName,
   uuid,
 } from "../schema.ts";
 import { NO_OPERATIONS } from "../structs.ts";
 import { ZERO_UUID } from "../wire.ts";
 
-const cursor = struct({ topicName: string, partition: int32 });
+const cursor = struct({ topicName, partition: int32 });
 
 export const DESCRIBE_TOPIC_PARTITIONS = api({
   key: 75,
@@ -38,7 +38,7 @@ export const DESCRIBE_TOPIC_PARTITIONS = api({
   versions: [0, 0],
   flexibleFrom: 0,
   request: struct({
-    topics: array(struct({ name: string })),
+    topics: array(struct({ name: topicName })),
     responsePartitionLimit: int32,
     cursor: nullableStruct(cursor),
   }),
@@ -47,7 +47,7 @@ export const DESCRIBE_TOPIC_PARTITIONS = api({
     topics: array(
       struct({
         errorCode: int16,
-        name: nullableString,
+        name: nullableTopicName,
         topicId: uuid,
         isInternal: since(0, boolean),
         partitions: array(

@@ -49,6 +49,7 @@ import {
   string,
   struct,
   tagged,
+  topicName,
   uuid,
 } from "../schema.ts";
 
@@ -68,7 +69,7 @@ export const FETCH = api({
     sessionEpoch: since(7, int32, -1),
     topics: array(
       struct({
-        name: between(0, 12, string),
+        name: between(0, 12, topicName),
         topicId: since(13, uuid),
         partitions: array(
           struct({
@@ -86,7 +87,7 @@ export const FETCH = api({
       7,
       array(
         struct({
-          name: between(7, 12, string),
+          name: between(7, 12, topicName),
           topicId: since(13, uuid),
           partitions: array(int32),
         }),
@@ -100,7 +101,7 @@ export const FETCH = api({
     sessionId: since(7, int32),
     topics: array(
       struct({
-        name: between(0, 12, string),
+        name: between(0, 12, topicName),
         topicId: since(13, uuid),
         partitions: array(
           struct({

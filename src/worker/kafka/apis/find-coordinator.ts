@@ -19,10 +19,11 @@ import { NO_ERROR, NO_TRANSACTIONS } from "../errors.ts";
 import {
   array,
   between,
+  groupName,
   int8,
   int16,
   int32,
-  nullableString,
+  message,
   since,
   string,
   struct,
@@ -36,14 +37,14 @@ export const FIND_COORDINATOR = api({
   versions: [0, 6],
   flexibleFrom: 3,
   request: struct({
-    key: between(0, 3, string),
+    key: between(0, 3, groupName),
     keyType: since(1, int8),
-    keys: since(4, array(string)),
+    keys: since(4, array(groupName)),
   }),
   response: struct({
     throttleTimeMs: since(1, int32),
     errorCode: between(0, 3, int16),
-    errorMessage: between(1, 3, nullableString),
+    errorMessage: between(1, 3, message),
     nodeId: between(0, 3, int32, -1),
     host: between(0, 3, string),
     port: between(0, 3, int32, -1),
@@ -51,10 +52,10 @@ export const FIND_COORDINATOR = api({
       4,
       array(
         struct({
-          key: string,
+          key: groupName,
           ...coordinator,
           errorCode: int16,
-          errorMessage: since(4, nullableString),
+          errorMessage: since(4, message),
         }),
       ),
     ),

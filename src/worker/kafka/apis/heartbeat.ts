@@ -12,7 +12,7 @@ import { mayUseGroup } from "../../edge/authorize.ts";
 import { api } from "../api.ts";
 import { service } from "../context.ts";
 import { atGroup } from "../kafka-group.ts";
-import { int16, int32, nullableString, since, string, struct } from "../schema.ts";
+import { groupName, int16, int32, nullableString, since, string, struct } from "../schema.ts";
 
 export const HEARTBEAT = api({
   key: 12,
@@ -20,7 +20,7 @@ export const HEARTBEAT = api({
   versions: [0, 4],
   flexibleFrom: 4,
   request: struct({
-    groupId: string,
+    groupId: groupName,
     generationId: int32,
     memberId: string,
     groupInstanceId: since(3, nullableString),

@@ -15,7 +15,7 @@ import {
 } from "../config-resources.ts";
 import { service } from "../context.ts";
 import { aboutConfig } from "../kafka-configs.ts";
-import { array, boolean, int8, nullableString, string, struct } from "../schema.ts";
+import { array, boolean, int8, nullableString, string, struct, topicName } from "../schema.ts";
 
 export const INCREMENTAL_ALTER_CONFIGS = api({
   key: 44,
@@ -26,7 +26,7 @@ export const INCREMENTAL_ALTER_CONFIGS = api({
     resources: array(
       struct({
         resourceType: int8,
-        resourceName: string,
+        resourceName: topicName,
         configs: array(struct({ name: string, operation: int8, value: nullableString })),
       }),
     ),

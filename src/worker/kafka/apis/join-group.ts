@@ -20,7 +20,7 @@ import { atGroup } from "../kafka-group.ts";
 import {
   array,
   boolean,
-  bytes,
+  groupName,
   int16,
   int32,
   nullableString,
@@ -28,6 +28,7 @@ import {
   string,
   struct,
 } from "../schema.ts";
+import { subscription } from "../structs.ts";
 
 export const JOIN_GROUP = api({
   key: 11,
@@ -35,13 +36,13 @@ export const JOIN_GROUP = api({
   versions: [0, 9],
   flexibleFrom: 6,
   request: struct({
-    groupId: string,
+    groupId: groupName,
     sessionTimeoutMs: int32,
     rebalanceTimeoutMs: since(1, int32, -1),
     memberId: string,
     groupInstanceId: since(5, nullableString),
     protocolType: string,
-    protocols: array(struct({ name: string, metadata: bytes })),
+    protocols: array(struct({ name: string, metadata: subscription })),
     reason: since(8, nullableString),
   }),
   response: struct({
@@ -56,7 +57,11 @@ export const JOIN_GROUP = api({
     members: since(
       0,
       array(
-        struct({ memberId: string, groupInstanceId: since(5, nullableString), metadata: bytes }),
+        struct({
+          memberId: string,
+          groupInstanceId: since(5, nullableString),
+          metadata: subscription,
+        }),
       ),
     ),
   }),

@@ -11,7 +11,17 @@
 import { api } from "../api.ts";
 import { service } from "../context.ts";
 import { atGroup } from "../kafka-group.ts";
-import { array, between, int16, int32, nullableString, since, string, struct } from "../schema.ts";
+import {
+  array,
+  between,
+  groupName,
+  int16,
+  int32,
+  nullableString,
+  since,
+  string,
+  struct,
+} from "../schema.ts";
 
 export const LEAVE_GROUP = api({
   key: 13,
@@ -19,7 +29,7 @@ export const LEAVE_GROUP = api({
   versions: [0, 5],
   flexibleFrom: 4,
   request: struct({
-    groupId: string,
+    groupId: groupName,
     memberId: between(0, 2, string),
     members: since(
       3,

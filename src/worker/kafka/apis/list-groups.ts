@@ -13,7 +13,7 @@ import { mayUseCluster, mayUseGroup } from "../../edge/authorize.ts";
 import { api } from "../api.ts";
 import { answerEach, readingService } from "../context.ts";
 import { NO_ERROR } from "../errors.ts";
-import { array, int16, int32, since, string, struct } from "../schema.ts";
+import { array, groupName, int16, int32, since, string, struct } from "../schema.ts";
 
 export const LIST_GROUPS = api({
   key: 16,
@@ -26,7 +26,7 @@ export const LIST_GROUPS = api({
     errorCode: int16,
     groups: array(
       struct({
-        groupId: string,
+        groupId: groupName,
         protocolType: string,
         groupState: since(4, string),
         groupType: since(5, string),

@@ -47,6 +47,7 @@ import {
   int32,
   nullableArray,
   nullableString,
+  nullableTopicName,
   since,
   string,
   struct,
@@ -62,7 +63,7 @@ export const METADATA = api({
   flexibleFrom: 9,
   request: struct({
     /** Null means all topics. So does an empty list in version 0. */
-    topics: nullableArray(struct({ topicId: since(10, uuid), name: nullableString })),
+    topics: nullableArray(struct({ topicId: since(10, uuid), name: nullableTopicName })),
     allowAutoTopicCreation: since(4, boolean, true),
     includeClusterAuthorizedOperations: between(8, 10, boolean),
     includeTopicAuthorizedOperations: since(8, boolean),
@@ -77,7 +78,7 @@ export const METADATA = api({
     topics: array(
       struct({
         errorCode: int16,
-        name: nullableString,
+        name: nullableTopicName,
         topicId: since(10, uuid),
         isInternal: since(1, boolean),
         partitions: array(

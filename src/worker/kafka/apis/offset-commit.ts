@@ -24,7 +24,17 @@ import { PartitionUse } from "../../edge/partition-use.ts";
 import { api } from "../api.ts";
 import { byTopic, inTurn, service } from "../context.ts";
 import { atGroup } from "../kafka-group.ts";
-import { between, int16, int32, int64, nullableString, since, string, struct } from "../schema.ts";
+import {
+  between,
+  groupName,
+  int16,
+  int32,
+  int64,
+  nullableString,
+  since,
+  string,
+  struct,
+} from "../schema.ts";
 import { topicsWith } from "../structs.ts";
 
 export const OFFSET_COMMIT = api({
@@ -33,7 +43,7 @@ export const OFFSET_COMMIT = api({
   versions: [1, 9],
   flexibleFrom: 8,
   request: struct({
-    groupId: string,
+    groupId: groupName,
     generationId: since(1, int32, -1),
     memberId: since(1, string),
     groupInstanceId: since(7, nullableString),

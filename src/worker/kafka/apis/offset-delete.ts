@@ -9,7 +9,7 @@ import { mayUseTopic } from "../../edge/authorize.ts";
 import { api, NEVER_FLEXIBLE } from "../api.ts";
 import { byTopic, service } from "../context.ts";
 import { atGroup } from "../kafka-group.ts";
-import { int16, int32, since, string, struct } from "../schema.ts";
+import { groupName, int16, int32, since, struct } from "../schema.ts";
 import { topicsWith } from "../structs.ts";
 
 export const OFFSET_DELETE = api({
@@ -18,7 +18,7 @@ export const OFFSET_DELETE = api({
   versions: [0, 0],
   flexibleFrom: NEVER_FLEXIBLE,
   request: struct({
-    groupId: string,
+    groupId: groupName,
     topics: topicsWith({ partition: int32 }),
   }),
   response: struct({

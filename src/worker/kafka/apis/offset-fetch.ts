@@ -21,14 +21,15 @@ import {
   array,
   between,
   boolean,
+  groupName,
   int16,
   int32,
   int64,
   nullableArray,
   nullableString,
   since,
-  string,
   struct,
+  topicName,
 } from "../schema.ts";
 
 const committedPartition = {
@@ -39,8 +40,8 @@ const committedPartition = {
   errorCode: since(0, int16),
 };
 
-const topicPartitions = struct({ name: string, partitions: array(int32) });
-const committedTopic = struct({ name: string, partitions: array(struct(committedPartition)) });
+const topicPartitions = struct({ name: topicName, partitions: array(int32) });
+const committedTopic = struct({ name: topicName, partitions: array(struct(committedPartition)) });
 
 export const OFFSET_FETCH = api({
   key: 9,
@@ -48,13 +49,13 @@ export const OFFSET_FETCH = api({
   versions: [1, 9],
   flexibleFrom: 6,
   request: struct({
-    groupId: between(0, 7, string),
+    groupId: between(0, 7, groupName),
     topics: between(0, 7, nullableArray(topicPartitions)),
     groups: since(
       8,
       array(
         struct({
-          groupId: string,
+          groupId: groupName,
           memberId: since(9, nullableString),
           memberEpoch: since(9, int32, -1),
           topics: nullableArray(topicPartitions),
@@ -69,7 +70,7 @@ export const OFFSET_FETCH = api({
     errorCode: between(2, 7, int16),
     groups: since(
       8,
-      array(struct({ groupId: string, topics: array(committedTopic), errorCode: int16 })),
+      array(struct({ groupId: groupName, topics: array(committedTopic), errorCode: int16 })),
     ),
   }),
 });

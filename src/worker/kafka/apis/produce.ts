@@ -28,11 +28,21 @@ import { assertMayUseTopic } from "../../edge/authorize.ts";
 import { api, type RequestOf } from "../api.ts";
 import { atLeader, eachPartition, type RequestContext, service } from "../context.ts";
 import { codeOf, NO_ERROR, NO_TRANSACTIONS, outcomeOfError } from "../errors.ts";
-import { array, int16, int32, int64, nullableString, records, since, struct } from "../schema.ts";
+import {
+  array,
+  int16,
+  int32,
+  int64,
+  message,
+  nullableString,
+  records,
+  since,
+  struct,
+} from "../schema.ts";
 import { topicsWith } from "../structs.ts";
 import { MalformedError } from "../wire.ts";
 
-const recordError = struct({ batchIndex: int32, batchIndexErrorMessage: since(8, nullableString) });
+const recordError = struct({ batchIndex: int32, batchIndexErrorMessage: since(8, message) });
 
 export const PRODUCE = api({
   key: 0,
@@ -53,7 +63,7 @@ export const PRODUCE = api({
       logAppendTimeMs: since(2, int64, -1),
       logStartOffset: since(5, int64, -1),
       recordErrors: since(8, array(recordError)),
-      errorMessage: since(8, nullableString),
+      errorMessage: since(8, message),
     }),
     throttleTimeMs: since(1, int32),
   }),

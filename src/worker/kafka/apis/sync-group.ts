@@ -8,7 +8,17 @@
 import { api } from "../api.ts";
 import { service } from "../context.ts";
 import { atGroup } from "../kafka-group.ts";
-import { array, bytes, int16, int32, nullableString, since, string, struct } from "../schema.ts";
+import {
+  array,
+  groupName,
+  int16,
+  int32,
+  nullableString,
+  since,
+  string,
+  struct,
+} from "../schema.ts";
+import { assignment } from "../structs.ts";
 
 export const SYNC_GROUP = api({
   key: 14,
@@ -16,20 +26,20 @@ export const SYNC_GROUP = api({
   versions: [0, 5],
   flexibleFrom: 4,
   request: struct({
-    groupId: string,
+    groupId: groupName,
     generationId: int32,
     memberId: string,
     groupInstanceId: since(3, nullableString),
     protocolType: since(5, nullableString),
     protocolName: since(5, nullableString),
-    assignments: array(struct({ memberId: string, assignment: bytes })),
+    assignments: array(struct({ memberId: string, assignment })),
   }),
   response: struct({
     throttleTimeMs: since(1, int32),
     errorCode: int16,
     protocolType: since(5, nullableString),
     protocolName: since(5, nullableString),
-    assignment: since(0, bytes),
+    assignment: since(0, assignment),
   }),
 });
 

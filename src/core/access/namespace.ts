@@ -1,0 +1,114 @@
+// A name space: the part of a deployment that a tenant sees as the whole. Its topics and groups begin with a prefix that
+// the tenant neither writes nor reads. Names get the prefix on their way in and lose it on their way out.
+//
+// Two things keep tenants apart, and only the first one has to be right. A caller's grants are confined to the name space
+// once, when its credential is read, so whatever name it sends, it may touch nothing else. Translating names is for its
+// convenience.
+import { MAX_GRANT_NAME_CHARS } from "../limits.ts";
+import type { Grant, NamePattern } from "./grants.ts";
+import { OPERATIONS_OF, type Operation } from "./operations.ts";
+
+/** The prefix of all names, and of none: callers without a name space see names as they are. */
+export const WHOLE = "";
+
+/** A prefix ends with a separator, so that no name space begins like another one of the same length. */
+export const NAMESPACE = /^[A-Za-z0-9][A-Za-z0-9._-]*[._-]$/;
+export const NAMESPACE_RULE =
+  "must be 2 to 64 letters, digits, dots, underscores and dashes, with one of the last three at its end";
+
+/** Returns the name as it is in the whole deployment. An empty name stays empty, and is refused as such. */
+export function nameInside(namespace: string, name: string): string {
+  return name === "" ? name : namespace + name;
+}
+
+/** Returns the name as callers of this name space write it. */
+export function nameOutside(namespace: string, name: string): string {
+  return namespace !== WHOLE && name.startsWith(namespace) ? name.slice(namespace.length) : name;
+}
+
+/** Takes the prefix off the names in a text, such as the message of an error. */
+export function textOutside(namespace: string, text: string): string {
+  if (namespace === WHOLE || !text.includes(namespace)) return text;
+  const quoted = namespace.replace(/[.]/g, "\\.");
+  return text.replace(new RegExp(`(?<![A-Za-z0-9._-])${quoted}`, "g"), "");
+}
+
+/** A pattern of RE2 that matches what `inner` matches behind a prefix. The prefix has nothing that is special there. */
+const INSIDE = /^\\Q([A-Za-z0-9._-]+)\\E\(\?:(.*)\)$/s;
+
+/** Returns a pattern for names as they are in the whole deployment. */
+export function patternInside(namespace: string, pattern: string): string {
+  return namespace === WHOLE ? pattern : `\\Q${namespace}\\E(?:${pattern})`;
+}
+
+/**
+ * Returns the prefix that a pattern begins with, and the pattern for what follows. A pattern that nobody has put into a
+ * name space is for whole names.
+ */
+export function partsOfPattern(pattern: string): {
+  readonly prefix: string;
+  readonly inner: string;
+} {
+  const [, prefix, inner] = INSIDE.exec(pattern) ?? [];
+  return prefix === undefined || inner === undefined
+    ? { prefix: WHOLE, inner: pattern }
+    : { prefix, inner };
+}
+
+/** Returns the pattern as callers of this name space write it. */
+export function patternOutside(namespace: string, pattern: string): string {
+  const { prefix, inner } = partsOfPattern(pattern);
+  return prefix === namespace ? inner : pattern;
+}
+
+/**
+ * [TEN-1] Returns the grants with all names inside the name space. A right on the cluster becomes the same right on all
+ * topics or groups there. The rights that concern the whole deployment go: its keys, its configs, its audit log.
+ */
+export function confined(grants: readonly Grant[], namespace: string): readonly Grant[] {
+  if (namespace === WHOLE) return grants;
+  const all: NamePattern = { prefix: namespace };
+  return grants.flatMap((grant): Grant[] => {
+    // What is longer than any name fits none.
+    if ("topics" in grant) {
+      const topics = patternWithin(namespace, grant.topics);
+      return lengthOf(topics) > MAX_GRANT_NAME_CHARS ? [] : [{ ...grant, topics }];
+    }
+    if ("groups" in grant) {
+      const groups = patternWithin(namespace, grant.groups);
+      return lengthOf(groups) > MAX_GRANT_NAME_CHARS ? [] : [{ ...grant, groups }];
+    }
+    const granted = grant.cluster.includes("ALL") ? OPERATIONS_OF.cluster : grant.cluster;
+    const confinedTo: Partial<Record<Operation, Grant>> = {
+      CREATE: { topics: all, operations: ["CREATE"] },
+      DESCRIBE: { groups: all, operations: ["DESCRIBE"] },
+      IDEMPOTENT_WRITE: { cluster: ["IDEMPOTENT_WRITE"] },
+    };
+    return granted.flatMap((operation) => confinedTo[operation] ?? []);
+  });
+}
+
+/** Returns confined grants as callers of this name space write them. */
+export function grantsOutside(grants: readonly Grant[], namespace: string): readonly Grant[] {
+  return grants.map((grant): Grant => {
+    if ("topics" in grant) return { ...grant, topics: patternWithout(namespace, grant.topics) };
+    if ("groups" in grant) return { ...grant, groups: patternWithout(namespace, grant.groups) };
+    return grant;
+  });
+}
+
+function patternWithin(namespace: string, pattern: NamePattern): NamePattern {
+  return "exact" in pattern
+    ? { exact: namespace + pattern.exact }
+    : { prefix: namespace + pattern.prefix };
+}
+
+function lengthOf(pattern: NamePattern): number {
+  return "exact" in pattern ? pattern.exact.length : pattern.prefix.length;
+}
+
+function patternWithout(namespace: string, pattern: NamePattern): NamePattern {
+  return "exact" in pattern
+    ? { exact: nameOutside(namespace, pattern.exact) }
+    : { prefix: nameOutside(namespace, pattern.prefix) };
+}

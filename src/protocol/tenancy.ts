@@ -1,0 +1,23 @@
+// The name space and the quota of a key or a token, as clients write them: in the bodies of /v1/keys and /v1/tokens, in a
+// claim of tokens, and in the props of a service binding.
+import * as z from "zod";
+import { NAMESPACE, NAMESPACE_RULE } from "../core/access/namespace.ts";
+import type { Quota } from "../core/access/quota.ts";
+import { MAX_NAMESPACE_CHARS, MAX_QUOTA } from "../core/limits.ts";
+import { integer } from "./parse.ts";
+
+/** [TEN-1] The prefix of a tenant's names. */
+export const namespaceSchema = z
+  .string(NAMESPACE_RULE)
+  .max(MAX_NAMESPACE_CHARS, NAMESPACE_RULE)
+  .regex(NAMESPACE, NAMESPACE_RULE);
+
+const bound = integer(1, MAX_QUOTA).optional();
+
+/** [QUO-1] What is not set has no bound. */
+export const quotaSchema: z.ZodType<Quota> = z.strictObject({
+  producerByteRate: bound,
+  consumerByteRate: bound,
+  requestRate: bound,
+  connections: bound,
+});
