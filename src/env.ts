@@ -3,6 +3,7 @@ import { type CallRequest, type ObjectKind, toArguments } from "./calls/calls.ts
 import type { ClusterCalls } from "./calls/cluster-calls.ts";
 import type { GroupCalls } from "./calls/group-calls.ts";
 import type { PartitionCalls } from "./calls/partition-calls.ts";
+import type { RequestFrom } from "./core/access/audit.ts";
 import type { Caller } from "./core/access/caller.ts";
 import { errorOf, type Failure } from "./core/errors.ts";
 import { isRegion, jurisdictionOf, type Origin, type Region, regionOf } from "./core/placement.ts";
@@ -57,6 +58,10 @@ export interface Env {
   readonly RIVULET_KAFKA_TLS_IN_FRONT?: string;
   /** Who makes the request that is being served. The Worker adds it for each request. Without it, nobody does. */
   readonly caller?: Caller;
+  /** [AUD-1] Who sent the request that is being served, and what keeps the Worker running for it. */
+  readonly from?: RequestFrom & {
+    readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined;
+  };
   /** [PLC-2] Where the request came from that is being served. The Worker adds it for each request, if it is known. */
   readonly region?: Region;
 }
@@ -65,6 +70,11 @@ export interface Env {
 export function withRegion(env: Env, request: Request): Env {
   const region = regionOf((request.cf ?? {}) as Origin);
   return region === null ? env : { ...env, region };
+}
+
+/** Returns the bindings and variables, with what is known of who sent the request. */
+export function withFrom(env: Env, from: NonNullable<Env["from"]>): Env {
+  return { ...env, from };
 }
 
 /** [MODE-1] True if whoever says nothing may do everything. */

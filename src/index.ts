@@ -1,5 +1,5 @@
 // The Worker: the HTTP API, and the classes of its objects.
-import type { Env } from "./env.ts";
+import { type Env, withFrom } from "./env.ts";
 import { app } from "./worker/http/app.ts";
 import { serveTcp } from "./worker/kafka/tcp.ts";
 
@@ -10,5 +10,8 @@ export { Rivulet } from "./worker/rpc/rivulet.ts";
 
 export default {
   fetch: (request, env, context) => app.fetch(request, env, context),
-  connect: (socket, env) => serveTcp(socket, env),
+  connect: (socket, env, context) => {
+    const waitUntil = (promise: Promise<unknown>) => context.waitUntil(promise);
+    return serveTcp(socket, withFrom(env, { way: "kafka", waitUntil }));
+  },
 } satisfies ExportedHandler<Env>;

@@ -3,10 +3,12 @@
 // api_keys     one row per API key, as JSON, with hashes and no secrets.
 // secrets      one row per secret of the deployment: the key that signs its tokens, and others. Each is made once, by
 //              whoever first needs it.
+// audit        the newest MAX_AUDIT_EVENTS lines of the audit log, each in the slot of its number, as JSON.
 // issuer_keys  the last good key set of each issuer of tokens, to go on with while the issuer is out of reach.
 import * as z from "zod";
+import type { AuditEvent, KeptEvent } from "../../src/core/access/audit.ts";
 import { type ShownKey, type StoredKey, shownKey } from "../../src/core/access/stored-key.ts";
-import { MAX_API_KEYS } from "../../src/core/limits.ts";
+import { MAX_API_KEYS, MAX_AUDIT_EVENTS } from "../../src/core/limits.ts";
 import { grantsSchema } from "../../src/protocol/grants.ts";
 import { namespaceSchema, quotaSchema } from "../../src/protocol/tenancy.ts";
 import { firstRow, type Sql } from "../shared/sql.ts";
@@ -15,6 +17,7 @@ import { parseStored } from "../shared/stored-json.ts";
 export const ACCESS_TABLES = [
   "CREATE TABLE IF NOT EXISTS api_keys (id TEXT PRIMARY KEY, api_key TEXT NOT NULL) WITHOUT ROWID",
   "CREATE TABLE IF NOT EXISTS secrets (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+  "CREATE TABLE IF NOT EXISTS audit (slot INTEGER PRIMARY KEY, number INTEGER NOT NULL, event TEXT NOT NULL)",
   "CREATE TABLE IF NOT EXISTS issuer_keys (url TEXT PRIMARY KEY, keys TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID",
 ];
 
@@ -37,8 +40,19 @@ const storedKey = z.object({
   quota: quotaSchema.optional(),
 });
 
+const storedEvent = z.looseObject({
+  at: z.string(),
+  decision: z.enum(["allowed", "refused"]),
+  action: z.string(),
+  resource: z.object({ type: z.enum(["topic", "group", "cluster", "key"]), name: z.string() }),
+  principal: z.string(),
+  way: z.enum(["http", "kafka", "rpc", "socket"]),
+});
+
 export class AccessStore {
   readonly #sql: Sql;
+  /** The number of the newest line of the audit log. Null before it is first needed. */
+  #newestEvent: number | null = null;
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -85,6 +99,42 @@ export class AccessStore {
 
   putSecret(name: string, value: string): void {
     this.#sql.exec("INSERT INTO secrets (name, value) VALUES (?, ?)", name, value);
+  }
+
+  /** [AUD-2] Keeps lines. Each takes the place of the one MAX_AUDIT_EVENTS before it. */
+  addEvents(events: readonly AuditEvent[]): void {
+    for (const event of events) {
+      const number = this.#newest() + 1;
+      this.#sql.exec(
+        "INSERT OR REPLACE INTO audit (slot, number, event) VALUES (?, ?, ?)",
+        number % MAX_AUDIT_EVENTS,
+        number,
+        JSON.stringify(event),
+      );
+      this.#newestEvent = number;
+    }
+  }
+
+  /** Returns up to so many lines before a number, the newest first. */
+  events(limit: number, before: number | null): KeptEvent[] {
+    const newest = Math.min(this.#newest(), before === null ? Number.MAX_SAFE_INTEGER : before - 1);
+    const events: KeptEvent[] = [];
+    for (let number = newest; number > 0 && events.length < limit; number--) {
+      const row = firstRow<{ number: number; event: string }>(
+        this.#sql,
+        "SELECT number, event FROM audit WHERE slot = ?",
+        number % MAX_AUDIT_EVENTS,
+      );
+      if (row?.number !== number) break;
+      events.push({ ...parseStored(storedEvent, row.event, "audit.event"), number });
+    }
+    return events;
+  }
+
+  #newest(): number {
+    const query = "SELECT coalesce(max(number), 0) AS newest FROM audit";
+    this.#newestEvent ??= firstRow<{ newest: number }>(this.#sql, query)?.newest ?? 0;
+    return this.#newestEvent;
   }
 
   issuerKeys(url: string): { jwks: string; atMs: number } | null {

@@ -10,6 +10,7 @@ import {
   type ClusterCalls,
   type ClusterRequest,
 } from "../../src/calls/cluster-calls.ts";
+import type { KeptEvent } from "../../src/core/access/audit.ts";
 import {
   dayOf,
   type ShownKey,
@@ -392,6 +393,15 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     };
     this.#change(() => this.#store.access.putKey(altered));
     return { ok: true, key: shownKey(altered) };
+  }
+
+  /** [AUD-2] */
+  async noteAudit({ events }: ClusterRequest<"noteAudit">): Promise<void> {
+    this.#change(() => this.#store.access.addEvents(events));
+  }
+
+  async audit({ limit, before = null }: ClusterRequest<"audit">): Promise<{ events: KeptEvent[] }> {
+    return { events: this.#store.access.events(limit, before) };
   }
 
   async deleteApiKey({ id }: ClusterRequest<"deleteApiKey">): Promise<Result<{ key: ShownKey }>> {

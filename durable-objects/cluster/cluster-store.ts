@@ -14,7 +14,7 @@
 // jurisdiction   one row, in a deployment with a jurisdiction: which one. So it is in the cluster's object there, and in
 //                the one outside of any, which holds nothing else.
 // incarnations   one row: the newest incarnation that a deleted group may have had.
-// api_keys, secrets, issuer_keys: see access-store.ts.
+// api_keys, secrets, audit, issuer_keys: see access-store.ts.
 import * as z from "zod";
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";

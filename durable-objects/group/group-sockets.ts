@@ -1,6 +1,7 @@
 // The sockets of a group: members' own, connections that watch for a Kafka client, and those that have not said yet what
 // they are for.
 import { callerOfUpgrade } from "../../src/calls/socket-caller.ts";
+import { topicResource } from "../../src/core/access/grants.ts";
 import { fail } from "../../src/core/errors.ts";
 import { memberOf } from "../../src/core/group/state.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
@@ -54,6 +55,7 @@ export class GroupSockets {
     this.members = new MemberSockets({
       ...parts,
       isGood: (socket) => this.#access.isGood(socket, parts.clock.now()),
+      whyNot: (socket, topic) => this.#access.whyNot(socket, "READ", topicResource(topic)),
       announce: (joined) => parts.announce(joined),
       spoke: (socket) => void this.#silent.delete(socket),
       lost: (socket) => this.lost(socket),

@@ -8,7 +8,13 @@ import {
   topicResource,
   whatIsMissing,
 } from "../../src/core/access/grants.ts";
-import { nameInside, nameOutside, patternInside, WHOLE } from "../../src/core/access/namespace.ts";
+import {
+  nameInside,
+  nameOutside,
+  patternInside,
+  textOutside,
+  WHOLE,
+} from "../../src/core/access/namespace.ts";
 import { BrokerError, type Failure, fail, failureOf } from "../../src/core/errors.ts";
 import type { InitialPosition } from "../../src/core/group/config.ts";
 import { heartbeatIntervalOf } from "../../src/core/group/heartbeat.ts";
@@ -50,6 +56,8 @@ export interface MemberSocketParts {
   readonly signer: OwnerSigner;
   /** [ACL-8] False if the credential of the socket has expired. It is closed then. */
   isGood(socket: ObjectSocket): boolean;
+  /** [ACL-7] Returns why the socket's caller may not read the topic, or null. */
+  whyNot(socket: ObjectSocket, topic: string): Failure | null;
   /** Tells the members what has changed for them, and sets the alarm. `joined` is told in any case. */
   announce(joined?: Joined): Promise<void>;
   /** The socket has spoken. */
@@ -107,8 +115,8 @@ export class MemberSockets {
     const { memberId } = message;
     const caller = callerOn(socket);
     const joining = joinRequest(message, namespaceOf(caller));
-    const forbidden = joining.topics.find((topic) => !mayRead(caller, topic));
-    if (forbidden !== undefined) return refuse(socket, unreadable(caller, forbidden));
+    const refused = this.#whyNotTopics(socket, joining.topics);
+    if (refused !== null) return refuse(socket, refused);
     const readable = readableTopics(caller);
     const request = { type: "join", ...joining, readable } as const;
     const mine = Symbol();
@@ -137,6 +145,14 @@ export class MemberSockets {
     presence.connect(socket, result.member, clock.now());
     this.#parts.spoke(socket);
     await this.#parts.announce({ memberId, requestId: message.requestId });
+  }
+
+  #whyNotTopics(socket: ObjectSocket, topics: readonly string[]): Failure | null {
+    for (const topic of topics) {
+      const refused = this.#parts.whyNot(socket, topic);
+      if (refused !== null) return refused;
+    }
+    return null;
   }
 
   async #revoked(socket: ObjectSocket, message: z.output<typeof revokedMessage>): Promise<void> {
@@ -177,11 +193,16 @@ export class MemberSockets {
         detail,
       })),
       ...message.offsets.filter(isForbidden).map(({ topicId, partition }) => {
-        const { error, detail } = unreadable(caller, names.get(topicId) ?? topicId);
+        const name = names.get(topicId) ?? topicId;
+        const { error, detail } = this.#parts.whyNot(socket, name) ?? unreadable(caller, name);
         return { topicId, partition, code: error, detail };
       }),
     ];
-    send(socket, { type: "committed", requestId, rejected });
+    const told = rejected.map((each) => ({
+      ...each,
+      detail: textOutside(namespaceOf(caller), each.detail),
+    }));
+    send(socket, { type: "committed", requestId, rejected: told });
   }
 
   /** Returns the names of topics by their ids. A topic that the group does not know has none. */

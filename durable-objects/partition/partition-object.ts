@@ -19,7 +19,6 @@ import { decompress } from "../../src/compression/decompress.ts";
 import { namespaceOf } from "../../src/core/access/caller.ts";
 import { groupResource, isAllowed, topicResource } from "../../src/core/access/grants.ts";
 import { nameInside } from "../../src/core/access/namespace.ts";
-import { whyNotAllowed } from "../../src/core/access/refusal.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
@@ -573,11 +572,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     topic: string,
     owner: Owner | undefined,
   ): Promise<Failure | null> {
-    const caller = callerOn(socket);
-    const refused = whyNotAllowed({ caller }, "READ", topicResource(topic));
+    const refused = this.#access.whyNot(socket, "READ", topicResource(topic));
     if (refused !== null || owner === undefined) return refused;
     const place = { topicId: this.#topicId, partition: this.#partition };
-    const notInGroup = whyNotAllowed({ caller }, "READ", groupResource(owner.group));
+    const notInGroup = this.#access.whyNot(socket, "READ", groupResource(owner.group));
     if (notInGroup !== null) return notInGroup;
     if (owner.signature !== undefined) {
       await this.#signer.load();
@@ -599,7 +597,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   async #appendFrame(parts: Parts, socket: WebSocket, data: ArrayBuffer): Promise<void> {
     const { requestId, expectedOffset, batches } = readAppendFrame(data);
     const resource = topicResource(parts.topic.name);
-    const refused = whyNotAllowed({ caller: callerOn(socket) }, "WRITE", resource);
+    const refused = this.#access.whyNot(socket, "WRITE", resource);
     const result = refused ?? (await this.#append(parts, { batches, expectedOffset }));
     if (result.ok) {
       if (this.#silent.delete(socket)) attachState(socket, { hasAppended: true });

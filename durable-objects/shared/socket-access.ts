@@ -3,8 +3,13 @@
 // A credential that has expired is noticed before anything is sent or done. An API key is looked up again once
 // SOCKET_KEY_AGE_MS have passed, on the socket's next activity: a revoked key closes it, and a changed one changes its
 // rights. Nobody waits for that look-up, because messages of one socket must not overtake each other.
+import { AuditLog } from "../../src/audit-log.ts";
 import { type Caller, hasExpired } from "../../src/core/access/caller.ts";
+import type { Resource } from "../../src/core/access/grants.ts";
+import type { Operation } from "../../src/core/access/operations.ts";
+import { whyNotAllowed } from "../../src/core/access/refusal.ts";
 import { callerOfKey } from "../../src/core/access/stored-key.ts";
+import type { Failure } from "../../src/core/errors.ts";
 import { SOCKET_KEY_AGE_MS } from "../../src/core/limits.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 import { CLOSE_UNAUTHENTICATED } from "../../src/protocol/close-codes.ts";
@@ -24,6 +29,7 @@ export interface AccessParts {
 
 export class SocketAccess {
   readonly #parts: AccessParts;
+  readonly #audit = new AuditLog();
   /** When the API key of each socket was last known to be good. After a start of the object that is not known. */
   readonly #checkedMs = new WeakMap<ObjectSocket, number>();
 
@@ -46,6 +52,20 @@ export class SocketAccess {
     }
     if (caller.keyId !== null) this.#lookAgain(socket, caller, caller.keyId, nowMs);
     return true;
+  }
+
+  /**
+   * [ACL-7] Returns why the caller of the socket may not do this, or null. [AUD-1] The audit log is told of a refusal, for
+   * the caller named the resource.
+   */
+  whyNot(socket: ObjectSocket, operation: Operation, resource: Resource): Failure | null {
+    const caller = callerOn(socket);
+    const refused = whyNotAllowed({ caller }, operation, resource);
+    if (refused === null) return null;
+    const noted = { decision: "refused", action: operation, resource } as const;
+    const { env, waitUntil } = this.#parts;
+    this.#audit.note(env, caller, { way: "socket" }, noted, waitUntil);
+    return refused;
   }
 
   /** Closes the sockets that were opened with a revoked key. */

@@ -1,4 +1,5 @@
 // The calls that the ClusterObject answers. The names are on the wire: see calls.ts.
+import type { AuditEvent, KeptEvent } from "../core/access/audit.ts";
 import type { Grant } from "../core/access/grants.ts";
 import type { Quota } from "../core/access/quota.ts";
 import type { ShownKey, StoredKey } from "../core/access/stored-key.ts";
@@ -114,6 +115,10 @@ export interface ClusterCalls {
   deleteApiKey(request: { id: string }): Promise<Result<{ key: ShownKey }>>;
   /** [APK-2] Notes that the key is in use today. */
   noteApiKeyUsed(request: { id: string }): Promise<void>;
+  /** [AUD-1] Keeps lines of the audit log. */
+  noteAudit(request: { events: readonly AuditEvent[] }): Promise<void>;
+  /** [AUD-2] Returns lines of the audit log, the newest first, of those before a number or of all. */
+  audit(request: { limit: number; before?: number | null }): Promise<{ events: KeptEvent[] }>;
   /**
    * Returns a secret of this deployment. If there is none of this name, the proposal becomes it: the first one counts.
    * Without a proposal the answer may be null.
@@ -161,6 +166,8 @@ export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {
   alterApiKey: true,
   deleteApiKey: false,
   noteApiKeyUsed: true,
+  noteAudit: false,
+  audit: true,
   secret: true,
   issuerKeys: true,
   keepIssuerKeys: true,

@@ -403,6 +403,20 @@ export const MAX_NAMESPACE_CHARS = 64;
 export const MAX_QUOTA = 1_000_000_000_000;
 /** A quota's rate holds over this time. So much may come at once after a pause. Kafka has 11 samples of a second. */
 export const QUOTA_WINDOW_MS = 1_000;
+/** Lines of the audit log that are kept, and the most that one answer holds. The oldest make room. */
+export const MAX_AUDIT_EVENTS = 10_000;
+export const MAX_AUDIT_ANSWER_EVENTS = 1_000;
+export const DEFAULT_AUDIT_EVENTS = 100;
+/** Refusals of one principal that are told within AUDIT_RATE_MS. Others are counted. */
+export const AUDIT_RATE = 10;
+export const AUDIT_RATE_MS = 1_000;
+/** Principals whose refusals are counted at a time. */
+export const MAX_AUDIT_PRINCIPALS = 1_000;
+/** Lines that wait for their way to the cluster, and how long refusals wait for others. */
+export const MAX_AUDIT_PENDING = 200;
+export const AUDIT_FLUSH_MS = 1_000;
+/** Characters of a text in a line. */
+export const MAX_AUDIT_TEXT_CHARS = 256;
 /** API keys of one deployment. */
 export const MAX_API_KEYS = 10_000;
 /** How long an isolate takes an API key, or that there is none, for known. After that a revoked key is refused. */

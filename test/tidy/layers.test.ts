@@ -30,6 +30,7 @@ const LAYERS: Record<
   "src/calls": { layers: ["src/core", "src/protocol"], packages: [/^zod$/] },
   "src/env.ts": { layers: ["src/core", "src/calls", "src/storage-health.ts"], packages: [] },
   "src/storage-health.ts": { layers: ["src/core"], packages: [] },
+  "src/audit-log.ts": { layers: ["src/core", "src/env.ts"], packages: [] },
   // The Worker.
   "src/worker/edge": {
     layers: [
@@ -39,6 +40,7 @@ const LAYERS: Record<
       "src/calls",
       "src/member",
       "src/env.ts",
+      "src/audit-log.ts",
     ],
     packages: [],
   },
@@ -98,6 +100,7 @@ const LAYERS: Record<
       "src/calls",
       "src/env.ts",
       "src/storage-health.ts",
+      "src/audit-log.ts",
     ],
     packages: [/^cloudflare:(workers|durable-objects)$/, /^zod$/, /^@noble\/hashes\//],
   },

@@ -114,6 +114,7 @@ const HTTP: Look[] = [
   http("GET /docs", any),
   http("GET /kafka", any),
   http("GET /v1/me", ok({})),
+  http("GET /v1/audit", ok({ events: any })),
   http("GET /v1/keys", ok({ keys: any })),
   http("POST /v1/keys", [201, any], "", { body: { principal: "User:looker", role: "read" } }),
   http("POST /v1/keys", refused(400, "INVALID_REQUEST"), "", { body: {} }),

@@ -1,5 +1,5 @@
 // The refusal of whoever may not do something.
-import { errorOf, type Failure, fail } from "../errors.ts";
+import { type Failure, fail } from "../errors.ts";
 import { type Caller, NOBODY } from "./caller.ts";
 import { isAllowed, REFUSED, type Resource, whatIsMissing } from "./grants.ts";
 import type { Operation } from "./operations.ts";
@@ -22,10 +22,4 @@ export function whyNotAllowed(
   const caller = callerIn(asking);
   if (isAllowed(caller, operation, resource)) return null;
   return fail(REFUSED[resource.type], whatIsMissing(caller, operation, resource));
-}
-
-/** Throws the refusal of `whyNotAllowed`. */
-export function assertAllowed(asking: Asking, operation: Operation, resource: Resource): void {
-  const refused = whyNotAllowed(asking, operation, resource);
-  if (refused !== null) throw errorOf(refused);
 }

@@ -16,6 +16,7 @@ import {
   UNKNOWN_API_KEY_AGE_MS,
 } from "../../core/limits.ts";
 import { clusterStub, type Env } from "../../env.ts";
+import { noteChange } from "../edge/audit.ts";
 import { forgetOldest, isolate } from "../edge/isolate.ts";
 import { sha256 } from "./digest.ts";
 import { SCRAM_SALT_BYTES, scramVerifier } from "./scram.ts";
@@ -87,6 +88,7 @@ export async function createKey(env: Env, made: NewKey): Promise<{ text: string;
     lastUsedDay: null,
   };
   unwrap(await clusterStub(env).putApiKey({ key }));
+  noteChange(env, "createKey", { type: "key", name: id }, summaryOf(made));
   return { text: apiKeyText(apiKey), key: shownKey(key) };
 }
 
@@ -102,13 +104,19 @@ export async function alterKey(
 ): Promise<ShownKey> {
   const { key } = unwrap(await clusterStub(env).alterApiKey({ id, ...change }));
   isolate.apiKeys.delete(id);
+  noteChange(env, "alterKey", { type: "key", name: id }, summaryOf(key));
   return key;
 }
 
 export async function deleteKey(env: Env, id: string): Promise<ShownKey> {
   const { key } = unwrap(await clusterStub(env).deleteApiKey({ id }));
   isolate.apiKeys.delete(id);
+  noteChange(env, "deleteKey", { type: "key", name: id }, key.principal);
   return key;
+}
+
+function summaryOf({ principal, grants }: NewKey): string {
+  return `${principal}: ${JSON.stringify(grants)}`;
 }
 
 function newSalt(): Uint8Array {

@@ -4,46 +4,71 @@ import {
   groupResource,
   isAllowed,
   isAllowedSomewhere,
+  type Resource,
   topicResource,
 } from "../../core/access/grants.ts";
 import type { Operation } from "../../core/access/operations.ts";
-import { type Asking, assertAllowed, callerIn } from "../../core/access/refusal.ts";
+import { callerIn, whyNotAllowed } from "../../core/access/refusal.ts";
+import { errorOf, type Failure } from "../../core/errors.ts";
+import type { Env } from "../../env.ts";
+import { noteRefusal } from "./audit.ts";
 
 export { callerIn };
 
-/** [ACL-5] True if the caller may do this to the topic. */
-export function mayUseTopic(asking: Asking, operation: Operation, name: string): boolean {
-  return isAllowed(callerIn(asking), operation, topicResource(name));
+/** [ACL-6] True if the topic is in what the caller sees. Nobody named it, so it is no refusal if it is not. */
+export function seesTopic(env: Env, name: string, operation: Operation = "DESCRIBE"): boolean {
+  return isAllowed(callerIn(env), operation, topicResource(name));
 }
 
-export function mayUseGroup(asking: Asking, operation: Operation, groupId: string): boolean {
-  return isAllowed(callerIn(asking), operation, groupResource(groupId));
+export function seesGroup(env: Env, groupId: string): boolean {
+  return isAllowed(callerIn(env), "DESCRIBE", groupResource(groupId));
 }
 
-export function mayUseCluster(asking: Asking, operation: Operation): boolean {
-  return isAllowed(callerIn(asking), operation, CLUSTER);
+export function seesCluster(env: Env): boolean {
+  return isAllowed(callerIn(env), "DESCRIBE", CLUSTER);
+}
+
+/** [ACL-5] True if the caller may do this to the topic that it names. */
+export function mayUseTopic(env: Env, operation: Operation, name: string): boolean {
+  return whyNot(env, operation, topicResource(name)) === null;
+}
+
+export function mayUseGroup(env: Env, operation: Operation, groupId: string): boolean {
+  return whyNot(env, operation, groupResource(groupId)) === null;
 }
 
 /** [ACL-5] Throws TOPIC_AUTHORIZATION_FAILED if the caller may not do this to the topic. */
-export function assertMayUseTopic(asking: Asking, operation: Operation, name: string): void {
-  assertAllowed(asking, operation, topicResource(name));
+export function assertMayUseTopic(env: Env, operation: Operation, name: string): void {
+  assertMay(env, operation, topicResource(name));
 }
 
-export function assertMayUseGroup(asking: Asking, operation: Operation, groupId: string): void {
-  assertAllowed(asking, operation, groupResource(groupId));
+export function assertMayUseGroup(env: Env, operation: Operation, groupId: string): void {
+  assertMay(env, operation, groupResource(groupId));
 }
 
-export function assertMayUseCluster(asking: Asking, operation: Operation): void {
-  assertAllowed(asking, operation, CLUSTER);
+export function assertMayUseCluster(env: Env, operation: Operation): void {
+  assertMay(env, operation, CLUSTER);
+}
+
+/** [ACL-5] Returns the refusal, or null. [AUD-1] The audit log is told of a refusal. */
+export function whyNot(env: Env, operation: Operation, resource: Resource): Failure | null {
+  const refused = whyNotAllowed(env, operation, resource);
+  if (refused !== null) noteRefusal(env, operation, resource);
+  return refused;
+}
+
+function assertMay(env: Env, operation: Operation, resource: Resource): void {
+  const refused = whyNot(env, operation, resource);
+  if (refused !== null) throw errorOf(refused);
 }
 
 /** [ACL-4] A producer id is given to whoever may write to any topic, as in Kafka (KIP-679). */
-export function assertMayProduceSomewhere(asking: Asking): void {
-  if (!isAllowedSomewhere(callerIn(asking), "WRITE", "topic"))
-    assertMayUseCluster(asking, "IDEMPOTENT_WRITE");
+export function assertMayProduceSomewhere(env: Env): void {
+  if (!isAllowedSomewhere(callerIn(env), "WRITE", "topic"))
+    assertMayUseCluster(env, "IDEMPOTENT_WRITE");
 }
 
 /** [ACL-4] Creating a topic takes CREATE on the cluster, or on topics of that name. */
-export function assertMayCreateTopic(asking: Asking, name: string): void {
-  if (!mayUseCluster(asking, "CREATE")) assertMayUseTopic(asking, "CREATE", name);
+export function assertMayCreateTopic(env: Env, name: string): void {
+  if (!isAllowed(callerIn(env), "CREATE", CLUSTER)) assertMayUseTopic(env, "CREATE", name);
 }

@@ -2,6 +2,7 @@
 // code that only looks asks the cluster's list first, which has every group that exists [GRP-13].
 // Calls that may create a group go straight to its object.
 
+import { groupResource } from "../../core/access/grants.ts";
 import type { ConfigOverrides } from "../../core/config-table.ts";
 import { isWithin } from "../../core/elapsed.ts";
 import type { Failure, Result } from "../../core/errors.ts";
@@ -14,6 +15,7 @@ import {
 import { METADATA_CACHE_GROUPS, METADATA_MAX_AGE_MS } from "../../core/limits.ts";
 import { regionSet } from "../../core/placement.ts";
 import { clusterStub, type Env, type GroupStub, groupStub } from "../../env.ts";
+import { noteChange } from "./audit.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
 
 export type Group = GroupStub;
@@ -45,7 +47,18 @@ export async function alterGroupConfig(
     const isSet = Object.keys(changed.overrides).length > 0 || Object.keys(changes).length === 0;
     if (!isSet) return { ok: true, overrides: {}, config: resolveGroupConfig({}) };
   }
-  return groupStub(env, groupId, regionSet(changes) ?? undefined).alterConfig({ changes });
+  const region = regionSet(changes) ?? undefined;
+  const altered = await groupStub(env, groupId, region).alterConfig({ changes });
+  if (altered.ok) noteChange(env, "alterGroup", groupResource(groupId), JSON.stringify(changes));
+  return altered;
+}
+
+/** Deletes a group without members. Returns what is wrong. */
+export async function deleteGroup(env: Env, groupId: string): Promise<Result<object>> {
+  const deleted = await lookAtGroup(env, groupId, async (group) => await group.destroy());
+  forgetGroup(groupId);
+  if (deleted.ok) noteChange(env, "deleteGroup", groupResource(groupId));
+  return deleted;
 }
 
 /**

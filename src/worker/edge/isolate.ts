@@ -1,5 +1,7 @@
 // The state that this isolate keeps from one request to the next, all in one place. It is metadata and numbers, and
 // nothing that belongs to a request. The platform may discard it at any time.
+
+import { AuditLog } from "../../audit-log.ts";
 import type { StoredKey } from "../../core/access/stored-key.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
 import type { BrokerError } from "../../core/errors.ts";
@@ -46,6 +48,8 @@ interface Isolate {
   readonly apiKeys: Map<string, { readonly key: StoredKey | null; readonly atMs: number }>;
   /** The deployment's secrets by their names. They never change. */
   readonly secrets: Map<string, string>;
+  /** The lines of the audit log that are on their way. */
+  audit: AuditLog;
   /** Producers that no request uses now. */
   idleProducers: PooledProducer[];
   /** Bodies that come in, requests that are worked on, and answers that go out. */
@@ -72,6 +76,7 @@ export const isolate: Isolate = {
   groups: new Map(),
   apiKeys: new Map(),
   secrets: new Map(),
+  audit: new AuditLog(),
   idleProducers: [],
   ...emptyHanded(),
   kafka: {
@@ -105,6 +110,7 @@ export function forgetEverything(): void {
   isolate.groups.clear();
   isolate.apiKeys.clear();
   isolate.secrets.clear();
+  isolate.audit = new AuditLog();
   isolate.idleProducers = [];
   Object.assign(isolate, emptyHanded());
 }

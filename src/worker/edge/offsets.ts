@@ -1,5 +1,6 @@
 // Positions in partitions, and the positions of groups compared to them.
 import { decodeAnyBatch } from "../../compression/decode.ts";
+import { groupResource } from "../../core/access/grants.ts";
 import { attempt, BrokerError, unwrap } from "../../core/errors.ts";
 import type { GroupDescription } from "../../core/group/describe.ts";
 import { FAN_OUT } from "../../core/limits.ts";
@@ -8,6 +9,7 @@ import { readBatchHeader } from "../../core/log/record-batch.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import { type Env, groupStub, type PartitionStub } from "../../env.ts";
+import { noteChange } from "./audit.ts";
 import { assertMayUseTopic } from "./authorize.ts";
 import { lookAtGroup } from "./groups.ts";
 import { partitionAt, topicMetadata } from "./metadata.ts";
@@ -212,6 +214,7 @@ export async function resetGroup(
         })),
       }),
     );
+    noteChange(env, "resetOffsets", groupResource(groupId), [...new Set(topics)].join(","));
   }
   return plan.map(({ topic, partition, committedOffset, offset }) => ({
     topic,

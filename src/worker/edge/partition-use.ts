@@ -3,11 +3,13 @@
 // answers for the others itself: their logs are empty. Code that appends to a partition, or waits for its records, goes
 // straight to its object.
 import type { Bounds } from "../../calls/partition-calls.ts";
+import { topicResource } from "../../core/access/grants.ts";
 import { fail, type Result, unwrap } from "../../core/errors.ts";
 import { USED_PARTITIONS } from "../../core/limits.ts";
 import { clusterStub, type Env } from "../../env.ts";
+import { noteChange } from "./audit.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
-import { partitionAt } from "./metadata.ts";
+import { nameOfTopic, partitionAt } from "./metadata.ts";
 
 export const EMPTY_LOG = { ok: true, logStartOffset: 0, highWatermark: 0 } as const;
 
@@ -82,5 +84,9 @@ export async function deleteRecords(
   }
   const stub = partitionAt(env, topicId, partition);
   const offset = before === "latest" ? unwrap(await stub.offsets()).highWatermark : before;
-  return await stub.deleteRecords({ before: offset });
+  const deleted = await stub.deleteRecords({ before: offset });
+  const topic = nameOfTopic(topicId) ?? topicId;
+  if (deleted.ok)
+    noteChange(env, "deleteRecords", topicResource(topic), `${partition}: before ${offset}`);
+  return deleted;
 }

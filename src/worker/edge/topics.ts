@@ -1,8 +1,10 @@
 // Changes of topics, and the list of them all. They go to the cluster. What it answers is remembered (metadata.ts).
 import type { ClusterRequest } from "../../calls/cluster-calls.ts";
+import { CLUSTER, topicResource } from "../../core/access/grants.ts";
 import { resolveTopic, type Topic } from "../../core/cluster/topics.ts";
 import { type Result, unwrap } from "../../core/errors.ts";
 import { clusterStub, type Env } from "../../env.ts";
+import { noteChange } from "./audit.ts";
 import { forget, learn } from "./metadata.ts";
 
 /** [PLC-2] Adds where a topic is created from, if that is known. */
@@ -19,18 +21,30 @@ export async function createTopic(
   request: ClusterRequest<"createTopic">,
 ): Promise<Result<{ topic: Topic }>> {
   const created = await clusterStub(env).createTopic(withRegion(env, request));
+  if (created.ok) noteChange(env, "createTopic", topicResource(request.name));
   return created.ok ? { ok: true, topic: learn(created.topic) } : created;
 }
 
 /** [CLU-3] Throws what is wrong. */
 export async function alterTopic(env: Env, request: ClusterRequest<"alterTopic">): Promise<Topic> {
-  return learn(unwrap(await clusterStub(env).alterTopic(request)).topic);
+  const { topic } = unwrap(await clusterStub(env).alterTopic(request));
+  const { name, partitions, config } = request;
+  noteChange(env, "alterTopic", topicResource(name), JSON.stringify({ partitions, config }));
+  return learn(topic);
+}
+
+/** [CFG-3] Changes the defaults of all topics. Throws what is wrong. */
+export async function alterDefaults(env: Env, changes: Readonly<Record<string, unknown>>) {
+  const altered = unwrap(await clusterStub(env).alterDefaults({ changes }));
+  noteChange(env, "alterConfigs", CLUSTER, JSON.stringify(changes));
+  return altered;
 }
 
 /** [CLU-4] Throws what is wrong. */
 export async function deleteTopic(env: Env, name: string): Promise<void> {
   forget(name);
   unwrap(await clusterStub(env).deleteTopic({ name }));
+  noteChange(env, "deleteTopic", topicResource(name));
 }
 
 /** Lists all topics. They are not remembered: there may be more than the memory holds. */

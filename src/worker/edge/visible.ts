@@ -4,7 +4,7 @@ import type { GroupDescription } from "../../core/group/describe.ts";
 import type { HistoryEntry } from "../../core/group/history.ts";
 import type { TopicAssignment } from "../../core/group-info.ts";
 import type { Env } from "../../env.ts";
-import { callerIn, mayUseTopic } from "./authorize.ts";
+import { callerIn, seesTopic } from "./authorize.ts";
 import { outside, outsideText, outsideTopic } from "./namespace.ts";
 
 /** True if the caller may describe every topic, whatever its name. */
@@ -40,7 +40,7 @@ export function visibleHistory<Entry extends HistoryEntry>(
 ): Entry[] {
   if (isEverythingVisible(env)) return [...entries];
   return entries
-    .filter(({ topic }) => topic === undefined || mayUseTopic(env, "DESCRIBE", topic))
+    .filter(({ topic }) => topic === undefined || seesTopic(env, topic))
     .map(({ reason, partitions, topic, ...entry }) => ({
       ...entry,
       ...(topic === undefined ? {} : { topic: outside(env, topic) }),
@@ -58,7 +58,5 @@ function visibleTopics<Item extends { readonly topic: string } | TopicAssignment
   env: Env,
   items: readonly Item[],
 ): Item[] {
-  return items
-    .filter(({ topic }) => mayUseTopic(env, "DESCRIBE", topic))
-    .map((item) => outsideTopic(env, item));
+  return items.filter(({ topic }) => seesTopic(env, topic)).map((item) => outsideTopic(env, item));
 }

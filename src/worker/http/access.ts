@@ -34,6 +34,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   "POST /v1/keys": { cluster: "ALTER" },
   "PATCH /v1/keys/:id": { cluster: "ALTER" },
   "DELETE /v1/keys/:id": { cluster: "ALTER" },
+  "GET /v1/audit": { cluster: "DESCRIBE" },
   "POST /v1/tokens": "caller", // The token has at most the rights of whoever asks for it.
   "GET /v1/configs": { cluster: "DESCRIBE_CONFIGS" },
   "PATCH /v1/configs": { cluster: "ALTER_CONFIGS" },

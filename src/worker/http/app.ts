@@ -1,8 +1,9 @@
 // The HTTP API. There is one file per resource, and every error is a problem+json.
 import { Hono, type MiddlewareHandler } from "hono";
 import { BrokerError, preview } from "../../core/errors.ts";
-import { type Env, withRegion } from "../../env.ts";
+import { type Env, withFrom, withRegion } from "../../env.ts";
 import {
+  AUDIT_PATH,
   CONFIGS_PATH,
   GROUPS_PATH,
   KEYS_PATH,
@@ -12,9 +13,11 @@ import {
   TOPICS_PATH,
 } from "../../protocol/paths.ts";
 import { failingObjects } from "../../storage-health.ts";
+import { fromOf } from "../edge/audit.ts";
 import { noticeClock } from "../edge/clock.ts";
 import { outsideError } from "../edge/namespace.ts";
 import { authorized, fromThisMachine } from "./access.ts";
+import { audit } from "./audit.ts";
 import { batches, producers } from "./batches.ts";
 import { SlowBodyError } from "./body.ts";
 import { configs } from "./configs.ts";
@@ -49,9 +52,10 @@ const withClock: MiddlewareHandler<{ Bindings: Env }> = async ({ env, executionC
   await next();
 };
 
-/** [PLC-2] Topics and groups are created from where their requests come from. */
+/** [PLC-2] [AUD-1] Topics and groups are created from where their requests come from, and the audit log names it. */
 const withOrigin: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {
-  context.env = withRegion(context.env, context.req.raw);
+  const { env, req, executionCtx } = context;
+  context.env = withRegion(withFrom(env, fromOf(env, req.raw, executionCtx)), req.raw);
   await next();
 };
 
@@ -78,6 +82,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(KEYS_PATH, keys)
   .route(TOKENS_PATH, tokens)
   .route(ME_PATH, me)
+  .route(AUDIT_PATH, audit)
   .route(CONFIGS_PATH, configs)
   .route(TOPICS_PATH, partitionSockets)
   .route(TOPICS_PATH, streams)

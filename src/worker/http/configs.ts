@@ -2,8 +2,8 @@
 import { Hono } from "hono";
 import * as z from "zod";
 import { type ConfigOverrides, configByKey, type TopicConfig } from "../../core/cluster/config.ts";
-import { unwrap } from "../../core/errors.ts";
 import { clusterStub, type Env } from "../../env.ts";
+import { alterDefaults } from "../edge/topics.ts";
 import { withJson } from "./in-progress.ts";
 import { configSchema } from "./topics.ts";
 
@@ -13,9 +13,7 @@ export const configs = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => context.json(configJson(await clusterStub(context.env).defaults())))
   .patch("/", (context) =>
     withJson(context.req.raw, alterConfigsSchema, async (body) =>
-      context.json(
-        configJson(unwrap(await clusterStub(context.env).alterDefaults({ changes: body.config }))),
-      ),
+      context.json(configJson(await alterDefaults(context.env, body.config))),
     ),
   );
 

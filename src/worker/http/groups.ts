@@ -1,6 +1,7 @@
 // /v1/groups: list, describe with lag, reset, delete.
 import { Hono } from "hono";
 import * as z from "zod";
+import { groupResource } from "../../core/access/grants.ts";
 import { durationMs } from "../../core/duration.ts";
 import { unwrap } from "../../core/errors.ts";
 import { groupConfigByKey } from "../../core/group/config.ts";
@@ -14,8 +15,9 @@ import {
 import { clusterStub, type Env } from "../../env.ts";
 import { integer, queryInteger } from "../../protocol/parse.ts";
 import { topicList } from "../../protocol/plain-consumer.ts";
-import { assertMayUseTopic, mayUseGroup } from "../edge/authorize.ts";
-import { alterGroupConfig, forgetGroup, lookAtGroup } from "../edge/groups.ts";
+import { noteChange } from "../edge/audit.ts";
+import { assertMayUseTopic, seesGroup } from "../edge/authorize.ts";
+import { alterGroupConfig, deleteGroup, lookAtGroup } from "../edge/groups.ts";
 import { inside, outside, outsideTopic } from "../edge/namespace.ts";
 import { groupOffsets, type PlannedReset, type ResetRequest, resetGroup } from "../edge/offsets.ts";
 import { visibleGroup, visibleHistory } from "../edge/visible.ts";
@@ -104,7 +106,7 @@ const HISTORY_ENTRY_BYTES = 4_096;
 export const groups = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => {
     const all = await clusterStub(context.env).groups();
-    const items = all.filter((groupId) => mayUseGroup(context.env, "DESCRIBE", groupId));
+    const items = all.filter((groupId) => seesGroup(context.env, groupId));
     return listAnswer({
       field: "groups",
       items,
@@ -191,12 +193,12 @@ export const groups = new Hono<{ Bindings: Env }>()
         async (group) => await group.deleteOffsets({ topics }),
       ),
     );
+    noteChange(context.env, "deleteOffsets", groupResource(groupId), topics.join(","));
     return context.body(null, 204);
   })
   .delete("/:group", async (context) => {
     const groupId = groupParameter(context.env, context.req.param("group"));
-    unwrap(await lookAtGroup(context.env, groupId, async (group) => await group.destroy()));
-    forgetGroup(groupId);
+    unwrap(await deleteGroup(context.env, groupId));
     return context.body(null, 204);
   });
 

@@ -4,6 +4,7 @@ import { ERRORS, type ErrorName } from "../../core/errors.ts";
 import { consumeQuery, streamQuery } from "../../protocol/plain-consumer.ts";
 import { pollSchema } from "../../protocol/poll.ts";
 import { NEEDS } from "./access.ts";
+import { auditQuery } from "./audit.ts";
 import { batchesQuery } from "./batches.ts";
 import { alterConfigsSchema } from "./configs.ts";
 import { alterGroupSchema, deleteOffsetsQuery, historyQuery, resetSchema } from "./groups.ts";
@@ -332,6 +333,15 @@ export const OPERATIONS: readonly Operation[] = [
     query: deleteKeyQuery,
     status: 204,
     errors: ["RESOURCE_NOT_FOUND"],
+  },
+  {
+    method: "get",
+    path: "/v1/audit",
+    summary: "The audit log, the newest line first",
+    query: auditQuery,
+    status: 200,
+    response: responses.audit,
+    errors: [],
   },
   {
     method: "post",

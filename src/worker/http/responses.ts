@@ -233,3 +233,26 @@ export const me = z.strictObject({
   keyId: z.string().exactOptional(),
   expiresAt: z.string().exactOptional(),
 });
+export const audit = z.strictObject({
+  events: z.array(
+    z.strictObject({
+      number: z.number(),
+      at: z.string(),
+      decision: z.enum(["allowed", "refused"]),
+      action: z.string(),
+      resource: z.strictObject({
+        type: z.enum(["topic", "group", "cluster", "key"]),
+        name: z.string(),
+      }),
+      principal: z.string(),
+      keyId: z.string().exactOptional(),
+      namespace: z.string().exactOptional(),
+      way: z.enum(["http", "kafka", "rpc", "socket"]),
+      ip: z.string().exactOptional(),
+      userAgent: z.string().exactOptional(),
+      requestId: z.string().exactOptional(),
+      detail: z.string().exactOptional(),
+      omitted: z.number().exactOptional(),
+    }),
+  ),
+});

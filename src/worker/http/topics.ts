@@ -6,7 +6,7 @@ import type { Topic } from "../../core/cluster/topics.ts";
 import { unwrap } from "../../core/errors.ts";
 import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
-import { assertMayCreateTopic, assertMayUseTopic, mayUseTopic } from "../edge/authorize.ts";
+import { assertMayCreateTopic, assertMayUseTopic, seesTopic } from "../edge/authorize.ts";
 import { refresh } from "../edge/metadata.ts";
 import { inside, outside } from "../edge/namespace.ts";
 import { alterTopic, createTopic, deleteTopic, listTopics } from "../edge/topics.ts";
@@ -55,7 +55,7 @@ export const topics = new Hono<{ Bindings: Env }>()
   )
   .get("/", async (context) => {
     const all = await listTopics(context.env);
-    const items = all.filter(({ name }) => mayUseTopic(context.env, "DESCRIBE", name));
+    const items = all.filter(({ name }) => seesTopic(context.env, name));
     const heldBytes = TOPIC_BYTES * items.length;
     return listAnswer({
       field: "topics",

@@ -2,7 +2,7 @@
 import { allowedOperations, CLUSTER, type Resource } from "../../core/access/grants.ts";
 import { OPERATION_CODES } from "../../core/access/operations.ts";
 import type { Env } from "../../env.ts";
-import { callerIn, mayUseCluster } from "../edge/authorize.ts";
+import { callerIn, seesCluster } from "../edge/authorize.ts";
 
 /** Returns the field of an answer that tells the operations, a bit for the code of each. None if nobody asks. */
 export function authorized(env: Env, isAsked: boolean, resource: Resource) {
@@ -12,7 +12,7 @@ export function authorized(env: Env, isAsked: boolean, resource: Resource) {
 /** The same for the cluster. Whoever may not describe it is told 0, as in Kafka. */
 export function clusterAuthorized(env: Env, isAsked: boolean) {
   if (!isAsked) return {};
-  const bits = mayUseCluster(env, "DESCRIBE") ? bitsOf(env, CLUSTER) : 0;
+  const bits = seesCluster(env) ? bitsOf(env, CLUSTER) : 0;
   return { clusterAuthorizedOperations: bits };
 }
 

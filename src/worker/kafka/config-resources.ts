@@ -15,7 +15,7 @@ import { clusterStub, type Env } from "../../env.ts";
 import { assertMayUseCluster, assertMayUseGroup, assertMayUseTopic } from "../edge/authorize.ts";
 import { alterGroupConfig, lookAtGroup } from "../edge/groups.ts";
 import { refresh } from "../edge/metadata.ts";
-import { alterTopic } from "../edge/topics.ts";
+import { alterDefaults, alterTopic } from "../edge/topics.ts";
 import { startConfigs } from "./broker-config.ts";
 import { changeEach } from "./change-each.ts";
 import { type ShownConfigs, SOURCES } from "./config-entries.ts";
@@ -138,8 +138,7 @@ async function alter(
   if (validateOnly) return {};
   if (resourceType === TOPIC) {
     await alterTopic(env, { name: resourceName, config });
-  } else if (resourceType === BROKER)
-    unwrap(await clusterStub(env).alterDefaults({ changes: config }));
+  } else if (resourceType === BROKER) await alterDefaults(env, config);
   else unwrap(await alterGroupConfig(env, resourceName, config));
   return {};
 }

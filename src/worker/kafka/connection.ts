@@ -12,7 +12,7 @@ import {
   MAX_KAFKA_STALLED_MS,
   MIN_KAFKA_HALF_SENT_BYTES,
 } from "../../core/limits.ts";
-import { type Env, withCaller } from "../../env.ts";
+import { type Env, withCaller, withFrom } from "../../env.ts";
 import type { Api } from "./api.ts";
 import { API_VERSIONS } from "./apis/api-versions.ts";
 import { Appends } from "./appends.ts";
@@ -67,6 +67,8 @@ export class Connection {
   readonly #expectations: Readonly<Record<"silent" | "idle" | "halfSent" | "stalled", Expectation>>;
   readonly #look: () => void;
   readonly #login: Login;
+  /** [AUD-1] */
+  readonly #from: NonNullable<Env["from"]>;
   #hasGone = false;
   readonly inFlight = new InFlight();
 
@@ -94,6 +96,7 @@ export class Connection {
       appends: new Appends(counted),
       watches: new Watches(counted),
     };
+    this.#from = { ...env.from, way: "kafka", ip: clientHost.slice(1) || undefined };
     this.#expectations = expectationsOf(patience);
     this.#watchdog = new Watchdog(end);
     this.#watchdog.expect(this.#expectations.silent);
@@ -145,7 +148,9 @@ export class Connection {
       hasGone: () => this.#hasGone,
       look: this.#look,
     });
-    const env = caller === null ? this.#context.env : withCaller(this.#context.env, caller);
+    const sender = { ...this.#from, userAgent: clientId ?? undefined };
+    const known = withFrom(this.#context.env, sender);
+    const env = caller === null ? known : withCaller(known, caller);
     const context = { ...this.#context, env, work, clientId, version: apiVersion };
     const response = await found.serve(request, context).catch((error: unknown) => {
       if (error instanceof GoneError) return null;

@@ -3,17 +3,19 @@
 
 import type { GroupRequest, HeartbeatRequest } from "../../calls/group-calls.ts";
 import { syncedReply } from "../../calls/kafka-replies.ts";
+import { groupResource } from "../../core/access/grants.ts";
 import type { Operation } from "../../core/access/operations.ts";
 import { whyNotGroupId } from "../../core/cluster/topics.ts";
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../core/errors.ts";
-import { isByHand, unknownGroup, unknownMember } from "../../core/group/admission.ts";
+import { isByHand, unknownMember } from "../../core/group/admission.ts";
 import { describeClassic, describeConsumers } from "../../core/group/describe.ts";
 import type { ClassicJoin, ClassicSync, ClassicToken } from "../../core/group/requests.ts";
 import { emptyGroup } from "../../core/group/state.ts";
 import { failureOf } from "../../core/platform-errors.ts";
 import { type Env, groupStub } from "../../env.ts";
+import { noteChange } from "../edge/audit.ts";
 import { mayUseGroup } from "../edge/authorize.ts";
-import { forgetGroup, type Group, groupExists } from "../edge/groups.ts";
+import { deleteGroup, type Group, groupExists } from "../edge/groups.ts";
 import type { RequestContext } from "./context.ts";
 import { codeOf, outcomeOfError } from "./errors.ts";
 
@@ -73,8 +75,12 @@ export class KafkaGroup {
   }
 
   async deletePositions(request: GroupRequest<"deletePositions">) {
-    if (await this.#exists()) return await this.#group.deletePositions(request);
-    return ERRORS.GROUP_ID_NOT_FOUND.code;
+    if (!(await this.#exists())) return ERRORS.GROUP_ID_NOT_FOUND.code;
+    const deleted = await this.#group.deletePositions(request);
+    const topics = new Set(request.positions.map(({ topic }) => topic));
+    if (typeof deleted !== "number")
+      noteChange(this.#env, "deleteOffsets", groupResource(this.#groupId), [...topics].join(","));
+    return deleted;
   }
 
   async describeClassic() {
@@ -88,9 +94,7 @@ export class KafkaGroup {
   }
 
   async destroy() {
-    if (!(await this.#exists())) return unknownGroup(this.#groupId);
-    forgetGroup(this.#groupId);
-    return await this.#group.destroy();
+    return await deleteGroup(this.#env, this.#groupId);
   }
 
   #exists(): Promise<boolean> {

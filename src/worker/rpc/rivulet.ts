@@ -15,7 +15,7 @@ import type {
   TopicRecords,
 } from "../../admin/service.ts";
 import { MAX_TOPICS_PER_BATCH } from "../../core/limits.ts";
-import { type Env, withCaller } from "../../env.ts";
+import { type Env, withCaller, withFrom } from "../../env.ts";
 import { fromJsonRecord, type JsonRecordInput } from "../../protocol/json-record.ts";
 import { recordList } from "../../protocol/json-record-schema.ts";
 import { integer, parse } from "../../protocol/parse.ts";
@@ -91,7 +91,9 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
 
   /** [RPC-5] Whoever deploys a Worker with a binding chooses who it is: by its `props`, or else it may do everything. */
   get #own(): Env {
-    return withCaller(this.env, callerOfProps(this.ctx.props));
+    const waitUntil = (promise: Promise<unknown>) => this.ctx.waitUntil(promise);
+    const env = withFrom(this.env, { way: "rpc", waitUntil });
+    return withCaller(env, callerOfProps(this.ctx.props));
   }
 
   async #produce(

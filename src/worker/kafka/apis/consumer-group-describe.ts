@@ -8,7 +8,7 @@
 
 import { groupResource } from "../../../core/access/grants.ts";
 import type { TopicAssignment } from "../../../core/group-info.ts";
-import { mayUseTopic } from "../../edge/authorize.ts";
+import { seesTopic } from "../../edge/authorize.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
 import { api } from "../api.ts";
 import { authorized } from "../authorized-operations.ts";
@@ -97,7 +97,7 @@ export const consumerGroupDescribe = readingService(
       const named = members.flatMap(({ assignment, target }) => [...assignment, ...target]);
       const subscribed = Object.values(subscriptions).flatMap(({ topics }) => topics);
       const all = [...subscribed, ...named.map(({ topic }) => topic)];
-      if (all.some((topic) => !mayUseTopic(context.env, "DESCRIBE", topic)))
+      if (all.some((topic) => !seesTopic(context.env, topic)))
         return { groupId, errorCode: codeOf("TOPIC_AUTHORIZATION_FAILED") };
       const topicIds = await idsOf(
         context,

@@ -8,11 +8,10 @@
 // - While nothing changes, the connection repeats the group's last answer, so that the group can sleep [KFK-20].
 
 import { groupResource, readableTopics, topicResource } from "../../../core/access/grants.ts";
-import { whyNotAllowed } from "../../../core/access/refusal.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { ASSIGNORS } from "../../../core/group/assignor/assignors.ts";
 import { equalSets, toSet } from "../../../core/group/partition-key.ts";
-import { callerIn } from "../../edge/authorize.ts";
+import { callerIn, whyNot } from "../../edge/authorize.ts";
 import { api, type RequestOf } from "../api.ts";
 import { type RequestContext, service } from "../context.ts";
 import { codeOf } from "../errors.ts";
@@ -97,10 +96,8 @@ export const consumerGroupHeartbeat = service(
 function refusalOf({ groupId, subscribedTopicNames }: Request, { env }: RequestContext) {
   const names = subscribedTopicNames ?? [];
   const refused =
-    whyNotAllowed(env, "READ", groupResource(groupId)) ??
-    names
-      .map((name) => whyNotAllowed(env, "READ", topicResource(name)))
-      .find((each) => each !== null) ??
+    whyNot(env, "READ", groupResource(groupId)) ??
+    names.map((name) => whyNot(env, "READ", topicResource(name))).find((each) => each !== null) ??
     null;
   return refused === null
     ? null

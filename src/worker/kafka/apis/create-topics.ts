@@ -23,7 +23,7 @@ import {
 import { BrokerError, errorOf, KAFKA_ERRORS, unwrap } from "../../../core/errors.ts";
 import { regionSet } from "../../../core/placement.ts";
 import { clusterStub, type Env } from "../../../env.ts";
-import { assertMayCreateTopic, mayUseTopic } from "../../edge/authorize.ts";
+import { assertMayCreateTopic, seesTopic } from "../../edge/authorize.ts";
 import { createTopic } from "../../edge/topics.ts";
 import { api, type RequestOf } from "../api.ts";
 import { numPartitions } from "../broker-config.ts";
@@ -155,6 +155,6 @@ function shownConfigs(
   env: Env,
   { name, config, overrides }: Pick<Topic, "name" | "config" | "overrides">,
 ) {
-  if (!mayUseTopic(env, "DESCRIBE_CONFIGS", name)) return [];
+  if (!seesTopic(env, name, "DESCRIBE_CONFIGS")) return [];
   return configEntries({ config: configByKey(config), overrides, source: SOURCES.topic });
 }

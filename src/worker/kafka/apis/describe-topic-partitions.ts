@@ -6,7 +6,7 @@
 
 import { topicResource } from "../../../core/access/grants.ts";
 import type { Env } from "../../../env.ts";
-import { assertMayUseTopic, mayUseTopic } from "../../edge/authorize.ts";
+import { assertMayUseTopic, seesTopic } from "../../edge/authorize.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
 import { listTopics } from "../../edge/topics.ts";
 import { api } from "../api.ts";
@@ -104,7 +104,7 @@ export const describeTopicPartitions = readingService(
 
 async function visibleNames(env: Env): Promise<string[]> {
   const topics = await listTopics(env);
-  return topics.map(({ name }) => name).filter((name) => mayUseTopic(env, "DESCRIBE", name));
+  return topics.map(({ name }) => name).filter((name) => seesTopic(env, name));
 }
 
 async function describeTopic(

@@ -9,7 +9,7 @@
 // - A group that cannot be read is listed with the state Unknown [FIL-6].
 
 import { clusterStub, groupStub } from "../../../env.ts";
-import { mayUseCluster, mayUseGroup } from "../../edge/authorize.ts";
+import { seesCluster, seesGroup } from "../../edge/authorize.ts";
 import { api } from "../api.ts";
 import { answerEach, readingService } from "../context.ts";
 import { NO_ERROR } from "../errors.ts";
@@ -42,8 +42,7 @@ const UNREADABLE = { protocolType: "consumer", groupState: "Unknown", groupType:
 export const listGroups = readingService(LIST_GROUPS, async (request, context) => {
   const { env, nodes } = context;
   const all = await clusterStub(env).groups();
-  const isShown = (groupId: string) =>
-    mayUseCluster(env, "DESCRIBE") || mayUseGroup(env, "DESCRIBE", groupId);
+  const isShown = (groupId: string) => seesCluster(env) || seesGroup(env, groupId);
   const ids = all.filter(
     (groupId) => isShown(groupId) && nodes.isOwn(nodes.coordinatorOf(groupId)),
   );

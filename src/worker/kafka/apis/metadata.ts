@@ -23,7 +23,12 @@ import { topicResource } from "../../../core/access/grants.ts";
 import { type Topic, whyNotTopicName } from "../../../core/cluster/topics.ts";
 import { ERRORS } from "../../../core/errors.ts";
 import type { Env } from "../../../env.ts";
-import { assertMayCreateTopic, assertMayUseTopic, mayUseTopic } from "../../edge/authorize.ts";
+import {
+  assertMayCreateTopic,
+  assertMayUseTopic,
+  mayUseTopic,
+  seesTopic,
+} from "../../edge/authorize.ts";
 import { remember, topicById, topicMetadata } from "../../edge/metadata.ts";
 import { createTopic, listTopics } from "../../edge/topics.ts";
 import { Lazily } from "../answer-weight.ts";
@@ -105,7 +110,7 @@ export const metadata = readingService(METADATA, async (request, context) => {
   const asked = askedTopics(request, context);
   const topics =
     asked === null
-      ? (await allTopics(env)).filter(({ name }) => mayUseTopic(env, "DESCRIBE", name))
+      ? (await allTopics(env)).filter(({ name }) => seesTopic(env, name))
       : asked.length > MANY
         ? await findAmongAll(asked, env)
         : await answerEach(context, asked, find);

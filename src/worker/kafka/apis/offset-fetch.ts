@@ -12,7 +12,7 @@
 // - `requireStable` is ignored. Without transactions, every committed offset is stable.
 
 import { ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
-import { mayUseTopic } from "../../edge/authorize.ts";
+import { mayUseTopic, seesTopic } from "../../edge/authorize.ts";
 import { api, type RequestOf } from "../api.ts";
 import { answerEach, type RequestContext, readingService } from "../context.ts";
 import { distinct, distinctPartitions } from "../distinct.ts";
@@ -178,7 +178,7 @@ function shownOf(found: AllCommitted | number, topics: Asked["topics"], { env }:
     return {
       errorCode: KAFKA_ERRORS.NONE,
       topics: Array.from(found)
-        .filter(([name]) => mayUseTopic(env, "DESCRIBE", name))
+        .filter(([name]) => seesTopic(env, name))
         .map(([name, all]) => ({ name, partitions: Array.from(all.values(), shown) })),
     };
   return {

@@ -1,0 +1,54 @@
+// Tells the audit log of what happens in a Worker or an object: as a line for an operator, and as a row at the cluster,
+// where admins read it. Nobody waits for that.
+import { AuditBuffer, type AuditEvent, bounded, type RequestFrom } from "./core/access/audit.ts";
+import type { Caller } from "./core/access/caller.ts";
+import { isWithin } from "./core/elapsed.ts";
+import { AUDIT_FLUSH_MS } from "./core/limits.ts";
+import { clusterStub, type Env, isOpen } from "./env.ts";
+
+/** What happened. */
+export type Noted = Pick<AuditEvent, "decision" | "action" | "resource" | "detail">;
+
+export class AuditLog {
+  readonly #buffer = new AuditBuffer();
+  /** When the flush began that is under way. Whoever began it may be cancelled, and its code then stops where it was. */
+  #flushedMs: number | null = null;
+
+  /** [AUD-1] Notes an event. [AUD-3] In an open broker, where everybody may do everything, there is nothing to note. */
+  note(
+    env: Env,
+    caller: Caller,
+    from: RequestFrom,
+    noted: Noted,
+    waitUntil: (promise: Promise<unknown>) => void,
+  ): void {
+    if (isOpen(env)) return;
+    const { principal, keyId, namespace } = caller;
+    const { way, ip, userAgent, requestId } = from;
+    const at = new Date().toISOString();
+    const who = { principal, keyId: keyId ?? undefined, namespace };
+    const event = bounded({ at, ...noted, ...who, way, ip, userAgent, requestId });
+    const told = this.#buffer.add(event, Date.now());
+    if (told === null) return;
+    console.log(JSON.stringify({ audit: told }));
+    const nowMs = Date.now();
+    if (this.#flushedMs !== null && isWithin(this.#flushedMs, 2 * AUDIT_FLUSH_MS, nowMs)) return;
+    this.#flushedMs = nowMs;
+    waitUntil(this.#flush(env, noted.decision === "allowed" ? 0 : AUDIT_FLUSH_MS));
+  }
+
+  /** Sends what has gathered. Refusals wait for others a while, so that many of them are one call. */
+  async #flush(env: Env, afterMs: number): Promise<void> {
+    try {
+      if (afterMs > 0) await new Promise((resolve) => setTimeout(resolve, afterMs));
+    } finally {
+      this.#flushedMs = null;
+    }
+    const events = this.#buffer.take();
+    try {
+      if (events.length > 0) await clusterStub(env).noteAudit({ events });
+    } catch {
+      // The stub has noted why, and the lines stand in the operator's log.
+    }
+  }
+}

@@ -1,0 +1,104 @@
+// The audit log: who was refused what, and who changed what. It says nothing of tokens, keys or records.
+import { isWithin } from "../elapsed.ts";
+import {
+  AUDIT_RATE,
+  AUDIT_RATE_MS,
+  MAX_AUDIT_PENDING,
+  MAX_AUDIT_PRINCIPALS,
+  MAX_AUDIT_TEXT_CHARS,
+} from "../limits.ts";
+import type { ResourceType } from "./operations.ts";
+
+/** The way in. The names are on disk. */
+export type Way = "http" | "kafka" | "rpc" | "socket";
+
+/** Where a request came from. What is not known is absent. */
+export interface RequestFrom {
+  readonly way: Way;
+  readonly ip?: string | undefined;
+  readonly userAgent?: string | undefined;
+  readonly requestId?: string | undefined;
+}
+
+/** A line of the log. The names are on disk and on the wire. */
+export interface AuditEvent extends RequestFrom {
+  /** ISO 8601. */
+  readonly at: string;
+  readonly decision: "allowed" | "refused";
+  /** The change that was made, such as createTopic, or the operation that was refused, such as READ. */
+  readonly action: string;
+  readonly resource: { readonly type: ResourceType | "key"; readonly name: string };
+  readonly principal: string;
+  /** The API key that it came with. Absent for tokens and for the root's key. */
+  readonly keyId?: string | undefined;
+  readonly namespace?: string | undefined;
+  readonly detail?: string | undefined;
+  /** So many refusals of this principal before this one are not told. */
+  readonly omitted?: number | undefined;
+}
+
+/** A line as it is kept. */
+export interface KeptEvent extends AuditEvent {
+  /** Lines are numbered as they come. */
+  readonly number: number;
+}
+
+/** Returns the event with texts of bounded length. */
+export function bounded(event: AuditEvent): AuditEvent {
+  const cut = (text: string | undefined) => text?.slice(0, MAX_AUDIT_TEXT_CHARS).toWellFormed();
+  const { userAgent, detail, ip, requestId } = event;
+  return {
+    ...event,
+    ...{ userAgent: cut(userAgent), detail: cut(detail), ip: cut(ip), requestId: cut(requestId) },
+  };
+}
+
+interface Told {
+  sinceMs: number;
+  count: number;
+  omitted: number;
+}
+
+/**
+ * [AUD-2] Events on their way to where they are kept, of bounded number: AUDIT_RATE refusals of a principal within
+ * AUDIT_RATE_MS, the others counted, and MAX_AUDIT_PENDING in all. Changes are all told.
+ */
+export class AuditBuffer {
+  #pending: AuditEvent[] = [];
+  readonly #told = new Map<string, Told>();
+
+  /** Returns the event as it is told, or null if it is only counted. */
+  add(event: AuditEvent, nowMs: number): AuditEvent | null {
+    const told = event.decision === "allowed" ? event : this.#counted(event, nowMs);
+    if (told === null || this.#pending.length >= MAX_AUDIT_PENDING) return null;
+    this.#pending.push(told);
+    return told;
+  }
+
+  /** Takes all that is on its way. */
+  take(): AuditEvent[] {
+    const taken = this.#pending;
+    this.#pending = [];
+    return taken;
+  }
+
+  #counted(event: AuditEvent, nowMs: number): AuditEvent | null {
+    const key = `${event.namespace ?? ""} ${event.principal}`;
+    let told = this.#told.get(key);
+    if (told === undefined || !isWithin(told.sinceMs, AUDIT_RATE_MS, nowMs)) {
+      told = { sinceMs: nowMs, count: 0, omitted: told?.omitted ?? 0 };
+      this.#told.delete(key);
+      this.#told.set(key, told);
+      const [oldest] = this.#told.keys();
+      if (this.#told.size > MAX_AUDIT_PRINCIPALS && oldest !== undefined) this.#told.delete(oldest);
+    }
+    if (told.count >= AUDIT_RATE) {
+      told.omitted++;
+      return null;
+    }
+    told.count++;
+    const { omitted } = told;
+    told.omitted = 0;
+    return omitted === 0 ? event : { ...event, omitted };
+  }
+}

@@ -1,0 +1,53 @@
+// What the Worker tells the audit log: see audit-log.ts.
+import type { Resource } from "../../core/access/grants.ts";
+import type { Operation } from "../../core/access/operations.ts";
+import { callerIn } from "../../core/access/refusal.ts";
+import type { Env } from "../../env.ts";
+import { isolate } from "./isolate.ts";
+
+/** workerd names the peer with its port. */
+const PORT = /:\d+$/;
+const NOT_KNOWN = { way: "http" } as const;
+
+/** [AUD-1] Notes that the caller was refused something that it named. */
+export function noteRefusal(env: Env, operation: Operation, resource: Resource): void {
+  note(env, { decision: "refused", action: operation, resource });
+}
+
+/** [AUD-1] Notes a change that the caller has made. It is called by its verb and object, such as createTopic. */
+export function noteChange(
+  env: Env,
+  action: string,
+  resource: Resource | { readonly type: "key"; readonly name: string },
+  detail?: string,
+): void {
+  note(env, { decision: "allowed", action, resource, detail });
+}
+
+function note(env: Env, noted: Parameters<typeof isolate.audit.note>[3]): void {
+  const { from } = env;
+  isolate.audit.note(env, callerIn(env), from ?? NOT_KNOWN, noted, (promise) =>
+    from?.waitUntil?.(promise),
+  );
+}
+
+/**
+ * Returns what is known of who sent a request. [RPC-5] Who calls is known already where another Worker calls. The peer's
+ * address is in a header on Cloudflare, and on a machine, where a client may send any header, in `cf`.
+ */
+export function fromOf(
+  { caller }: Env,
+  { headers, cf = {} }: Request,
+  context: Pick<ExecutionContext, "waitUntil">,
+): NonNullable<Env["from"]> {
+  const { colo, clientIp } = cf as { colo?: string; clientIp?: string };
+  return {
+    way: caller === undefined ? "http" : "rpc",
+    ip:
+      (colo === undefined ? clientIp?.replace(PORT, "") : headers.get("cf-connecting-ip")) ??
+      undefined,
+    userAgent: headers.get("user-agent") ?? undefined,
+    requestId: headers.get("cf-ray") ?? undefined,
+    waitUntil: (promise) => context.waitUntil(promise),
+  };
+}

@@ -1,0 +1,193 @@
+// The audit log, over real sockets: who was refused what, and who changed what, by every way in.
+import { Kafka, logLevel } from "kafkajs";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import WebSocket from "ws";
+import { until } from "../support/until.ts";
+import { BrokerProcess } from "./broker.ts";
+
+const ROOT_KEY = "the-root-key-of-this-test";
+
+interface Event {
+  readonly number: number;
+  readonly decision: string;
+  readonly action: string;
+  readonly resource: { readonly type: string; readonly name: string };
+  readonly principal: string;
+  readonly way: string;
+  readonly keyId?: string;
+  readonly ip?: string;
+  readonly userAgent?: string;
+}
+
+let broker: BrokerProcess;
+let key: { id: string; key: string };
+
+async function ask(credential: string, method: string, path: string, body?: unknown) {
+  const response = await fetch(`${broker.url}${path}`, {
+    method,
+    headers: { authorization: `Bearer ${credential}`, "user-agent": "auditor/1" },
+    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+  });
+  const text = await response.text();
+  return { status: response.status, body: text === "" ? {} : JSON.parse(text) };
+}
+
+const admin = (method: string, path: string, body?: unknown) => ask(ROOT_KEY, method, path, body);
+
+async function events(query = ""): Promise<Event[]> {
+  return (await admin("GET", `/v1/audit?limit=1000${query}`)).body.events;
+}
+
+/** Waits for a line like this. Nobody waits for the log, so it comes a little later. */
+async function told(
+  what: Partial<Record<"decision" | "action" | "principal" | "way", string>> & { name: string },
+) {
+  const { name, ...fields } = what;
+  return await until(`a line of ${JSON.stringify(what)}`, async () =>
+    (await events()).find(
+      (event) =>
+        event.resource.name === name &&
+        Object.entries(fields).every(([field, value]) => event[field as keyof Event] === value),
+    ),
+  );
+}
+
+beforeAll(async () => {
+  broker = await BrokerProcess.start({ env: { RIVULET_ROOT_KEY: ROOT_KEY } });
+  key = (
+    await admin("POST", "/v1/keys", {
+      principal: "clerk",
+      grants: [
+        { topics: { prefix: "orders" }, operations: ["READ"] },
+        { groups: { exact: "g" }, operations: ["READ"] },
+      ],
+    })
+  ).body;
+});
+afterAll(() => broker.stop());
+
+test("[AUD-1] every change is told, with who made it", async () => {
+  await admin("POST", "/v1/topics", { name: "orders" });
+  await admin("PATCH", "/v1/topics/orders", { partitions: 2 });
+  await admin("POST", "/v1/topics/orders/records", { records: [{ value: "a", partition: 0 }] });
+  await admin("DELETE", "/v1/topics/orders/partitions/0/records?before=1");
+  await admin("PATCH", "/v1/configs", { config: { "retention.ms": 86_400_000 } });
+  await admin("PATCH", "/v1/groups/made", { config: { "consumer.session.timeout.ms": 10_000 } });
+  await admin("POST", "/v1/groups/made/offsets", { topics: ["orders"], to: "earliest" });
+  await admin("DELETE", "/v1/groups/made/offsets?topics=orders");
+  await admin("DELETE", "/v1/groups/made");
+  await admin("PATCH", `/v1/keys/${key.id}`, { expiresAt: null });
+  const { body: other } = await admin("POST", "/v1/keys", { principal: "x", role: "read" });
+  await admin("DELETE", `/v1/keys/${other.id}`);
+  await admin("POST", "/v1/topics", { name: "gone" });
+  await admin("DELETE", "/v1/topics/gone");
+  const made = [
+    ["createKey", key.id],
+    ["createTopic", "orders"],
+    ["alterTopic", "orders"],
+    ["deleteRecords", "orders"],
+    ["alterConfigs", "kafka-cluster"],
+    ["alterGroup", "made"],
+    ["resetOffsets", "made"],
+    ["deleteOffsets", "made"],
+    ["deleteGroup", "made"],
+    ["alterKey", key.id],
+    ["deleteKey", other.id],
+    ["deleteTopic", "gone"],
+  ] as const;
+  for (const [action, name] of made)
+    expect(await told({ action, name })).toMatchObject({
+      decision: "allowed",
+      principal: "User:root",
+      way: "http",
+      ip: "127.0.0.1",
+      userAgent: "auditor/1",
+    });
+});
+
+test("[AUD-1] a refusal is told if something was named, and what a list leaves out is none", async () => {
+  const before = (await events())[0]?.number ?? 0;
+  await ask(key.key, "GET", "/v1/topics");
+  await ask(key.key, "GET", "/v1/groups");
+  await ask(key.key, "GET", "/v1/topics/billing");
+  expect(await told({ name: "billing", way: "http" })).toMatchObject({
+    decision: "refused",
+    action: "DESCRIBE",
+    principal: "User:clerk",
+    keyId: key.id,
+  });
+  const since = (await events()).filter(({ number }) => number > before);
+  expect(since.map(({ resource }) => resource.name)).toEqual(["billing"]);
+});
+
+test("[AUD-1] so are those over Kafka's protocol and over the sockets of objects", async () => {
+  const kafka = new Kafka({
+    brokers: [broker.kafka],
+    clientId: "auditor",
+    logLevel: logLevel.NOTHING,
+    retry: { retries: 0 },
+    sasl: { mechanism: "plain", username: key.id, password: key.key },
+  });
+  const producer = kafka.producer();
+  await producer.connect();
+  await producer.send({ topic: "secret", messages: [{ value: "a" }] }).catch(() => {});
+  await producer.disconnect();
+  expect(await told({ name: "secret", way: "kafka" })).toMatchObject({
+    decision: "refused",
+    userAgent: "auditor",
+    ip: "127.0.0.1",
+  });
+  const socket = new WebSocket(`${broker.url.replace("http", "ws")}/v1/groups/g/socket`, {
+    headers: { authorization: `Bearer ${key.key}` },
+  });
+  await new Promise((resolve) => socket.once("open", resolve));
+  const join = { type: "join", memberId: "m", memberEpoch: 0, topics: ["payments"], owned: [] };
+  socket.send(JSON.stringify({ ...join, sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000 }));
+  expect(await told({ name: "payments", way: "socket" })).toMatchObject({
+    decision: "refused",
+    action: "READ",
+    principal: "User:clerk",
+  });
+  socket.close();
+});
+
+test("[AUD-2] a flood of refusals is counted, and the log goes back as far as it is asked", async () => {
+  await Promise.all(Array.from({ length: 100 }, () => ask(key.key, "GET", "/v1/topics/flooded")));
+  const first = await told({ name: "flooded" });
+  const flooded = (await events()).filter(({ resource }) => resource.name === "flooded");
+  expect(flooded.length).toBeLessThan(60);
+  const earlier = await events(`&before=${first.number}`);
+  expect(earlier.every(({ number }) => number < first.number)).toBe(true);
+  expect(earlier.map(({ number }) => number)).toEqual(
+    earlier.map(({ number }) => number).toSorted((a, b) => b - a),
+  );
+});
+
+test("[AUD-1] whoever may not DESCRIBE the cluster does not see it", async () => {
+  const { status, body } = await ask(key.key, "GET", "/v1/audit");
+  expect([status, body.code]).toEqual([403, "CLUSTER_AUTHORIZATION_FAILED"]);
+  for (const query of ["limit=0", "limit=1001", "before=0", "after=1"])
+    expect((await admin("GET", `/v1/audit?${query}`)).status).toBe(400);
+});
+
+test("[AUD-1] the lines stand in the operator's log, and have nothing of a secret", async () => {
+  const lines = broker.lines.filter((line) => line.includes('"audit"'));
+  expect(lines.some((line) => line.includes('"createTopic"'))).toBe(true);
+  const all = JSON.stringify([lines, await events()]);
+  for (const secret of [ROOT_KEY, key.key, key.key.slice(-49)]) expect(all).not.toContain(secret);
+});
+
+test("[AUD-3] an open broker notes nothing", async () => {
+  const open = await BrokerProcess.start({});
+  try {
+    const body = JSON.stringify({ name: "t" });
+    await fetch(`${open.url}/v1/topics`, { method: "POST", body });
+    const { events: none } = (await (await fetch(`${open.url}/v1/audit`)).json()) as {
+      events: Event[];
+    };
+    expect(none).toEqual([]);
+    expect(open.lines.join("\n")).not.toContain('"audit"');
+  } finally {
+    await open.stop();
+  }
+});

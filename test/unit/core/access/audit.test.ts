@@ -1,0 +1,57 @@
+import { expect, test } from "vitest";
+import { AuditBuffer, type AuditEvent, bounded } from "../../../../src/core/access/audit.ts";
+import {
+  AUDIT_RATE,
+  AUDIT_RATE_MS,
+  MAX_AUDIT_PENDING,
+  MAX_AUDIT_PRINCIPALS,
+  MAX_AUDIT_TEXT_CHARS,
+} from "../../../../src/core/limits.ts";
+
+const event = (more: Partial<AuditEvent> = {}): AuditEvent => ({
+  at: "2026-01-01T00:00:00.000Z",
+  decision: "refused",
+  action: "READ",
+  resource: { type: "topic", name: "orders" },
+  principal: "User:a",
+  way: "http",
+  ...more,
+});
+
+test("[AUD-2] so many refusals of a principal are told, and the others are counted", () => {
+  const buffer = new AuditBuffer();
+  const tell = (nowMs: number, principal = "User:a") => buffer.add(event({ principal }), nowMs);
+  for (let i = 0; i < AUDIT_RATE; i++) expect(tell(0)).toEqual(event());
+  for (let i = 0; i < 7; i++) expect(tell(0)).toBeNull();
+  expect(tell(0, "User:b")).not.toBeNull();
+  expect(tell(AUDIT_RATE_MS)).toEqual(event({ omitted: 7 }));
+  expect(tell(AUDIT_RATE_MS)).toEqual(event());
+  expect(buffer.take()).toHaveLength(AUDIT_RATE + 3);
+  expect(buffer.take()).toEqual([]);
+});
+
+test("[AUD-2] changes are all told, as long as there is room", () => {
+  const buffer = new AuditBuffer();
+  const change = event({ decision: "allowed", action: "createTopic" });
+  for (let i = 0; i < MAX_AUDIT_PENDING; i++) expect(buffer.add(change, 0)).toEqual(change);
+  expect(buffer.add(change, 0)).toBeNull();
+  expect(buffer.take()).toHaveLength(MAX_AUDIT_PENDING);
+  expect(buffer.add(change, 0)).toEqual(change);
+});
+
+test("[AUD-2] however many principals there are, few are remembered", () => {
+  const buffer = new AuditBuffer();
+  for (let i = 0; i <= AUDIT_RATE; i++) buffer.add(event(), 0);
+  for (let i = 0; i < MAX_AUDIT_PRINCIPALS; i++) {
+    buffer.add(event({ principal: `User:${i}` }), 0);
+    buffer.take();
+  }
+  expect(buffer.add(event(), 0)).toEqual(event()); // It was forgotten, and is told again.
+});
+
+test("[AUD-2] a text has a bound", () => {
+  const long = "x".repeat(2 * MAX_AUDIT_TEXT_CHARS);
+  const cut = long.slice(0, MAX_AUDIT_TEXT_CHARS);
+  const told = bounded(event({ userAgent: long, detail: long, ip: long, requestId: long }));
+  expect(told).toEqual(event({ userAgent: cut, detail: cut, ip: cut, requestId: cut }));
+});
