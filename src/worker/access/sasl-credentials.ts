@@ -32,13 +32,15 @@ export async function saslCredentials(env: Env): Promise<Credentials> {
     },
     scram: async (user, hash) => {
       if (user === ROOT_USER) {
-        const verifier = await rootVerifier(env, hash, saltSecret);
-        return verifier === null ? null : { verifier, caller: ROOT };
+        const [first, ...others] = await Promise.all(
+          rootKeysOf(env).map((rootKey) => rootVerifier(rootKey, hash, saltSecret)),
+        );
+        return first === undefined ? null : { verifiers: [first, ...others], caller: ROOT };
       }
       const key = KEY_ID.test(user) ? await keyById(env, user) : null;
       // That the key is in use is noted with the first request: whoever knows its id has not shown its secret yet.
       if (key === null || hasExpired(key, Date.now())) return null;
-      return { verifier: key.scram[hash], caller: callerOfKey(key) };
+      return { verifiers: [key.scram[hash]], caller: callerOfKey(key) };
     },
   };
 }
@@ -47,14 +49,12 @@ export async function saslCredentials(env: Env): Promise<Credentials> {
 const verifiers = new Map<string, ScramVerifier>();
 const MAX_VERIFIERS = 8;
 
-/** Returns what tells whether somebody knows the root's key, or null if there is none. */
+/** Returns what tells whether somebody knows this key of the root. [SASL-3] The salt is the same for all of its keys. */
 async function rootVerifier(
-  env: Env,
+  rootKey: string,
   hash: ScramHash,
   saltSecret: string,
-): Promise<ScramVerifier | null> {
-  const [rootKey] = rootKeysOf(env);
-  if (rootKey === undefined) return null;
+): Promise<ScramVerifier> {
   const name = `${hash} ${saltSecret} ${rootKey}`;
   let verifier = verifiers.get(name);
   if (verifier === undefined) {

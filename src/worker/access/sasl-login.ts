@@ -30,16 +30,24 @@ export interface Credentials {
   /** Who calls with this bearer token. Null if it is not valid. Throws if nobody can tell now. */
   byToken(token: string): Promise<Caller | null>;
   /**
-   * The verifier of a user's password and who it is. Null if there is no such user. Throws if nobody can tell now.
+   * The verifiers of a user's passwords and who it is. Null if there is no such user. Throws if nobody can tell now.
    * Salts are as scramVerifier wants them.
    */
-  scram(
-    user: string,
-    hash: ScramHash,
-  ): Promise<{ readonly verifier: ScramVerifier; readonly caller: Caller } | null>;
+  scram(user: string, hash: ScramHash): Promise<ScramUser | null>;
   /** The secret that salts of users who do not exist are made from. It is not empty. */
   readonly saltSecret: string;
 }
+
+export interface ScramUser {
+  readonly verifiers: ScramVerifiers;
+  readonly caller: Caller;
+}
+
+/**
+ * One for each password that is good now. All have one salt and one number of iterations, for these are sent before the
+ * client shows which password it has.
+ */
+export type ScramVerifiers = readonly [ScramVerifier, ...ScramVerifier[]];
 
 export interface HandshakeAnswer {
   /** Other than 0, the connection is closed after the answer. */
@@ -75,7 +83,7 @@ interface Begun {
 interface ScramBegun {
   readonly clientFirst: ClientFirst;
   readonly serverFirst: ServerFirst;
-  readonly verifier: ScramVerifier;
+  readonly verifiers: ScramVerifiers;
   /** Null for a user who does not exist. */
   readonly caller: Caller | null;
 }
@@ -172,17 +180,17 @@ export class SaslLogin {
     const found = await this.#credentials.scram(clientFirst.user, hash);
     // It is made for everybody, so that the time tells nothing.
     const absent = await absentVerifier(clientFirst.user, hash, this.#credentials.saltSecret);
-    const verifier = found?.verifier ?? absent;
-    const answer = serverFirst(clientFirst, verifier, newServerNonce());
+    const verifiers = found?.verifiers ?? ([absent] as const);
+    const answer = serverFirst(clientFirst, verifiers[0], newServerNonce());
     const caller = found?.caller ?? null;
-    this.#begun = { mechanism, scram: { clientFirst, serverFirst: answer, verifier, caller } };
+    this.#begun = { mechanism, scram: { clientFirst, serverFirst: answer, verifiers, caller } };
     return { type: "challenge", bytes: UTF8.encode(answer.text) };
   }
 
   /** [SASL-3] */
   async #scramFinal(
     mechanism: ScramMechanism,
-    { clientFirst, serverFirst, verifier, caller }: ScramBegun,
+    { clientFirst, serverFirst, verifiers, caller }: ScramBegun,
     bytes: Uint8Array,
     nowMs: number,
   ): Promise<SaslAnswer> {
@@ -190,8 +198,12 @@ export class SaslLogin {
     if (clientFinal === null)
       return refused("the message is no last message of SCRAM that follows from the first one");
     const hash = HASHES[mechanism];
-    const answer = await finalAnswer(hash, verifier, clientFirst, serverFirst, clientFinal);
-    if (answer === null || caller === null) return refused(WRONG_PASSWORD);
+    const answers = await Promise.all(
+      verifiers.map((each) => finalAnswer(hash, each, clientFirst, serverFirst, clientFinal)),
+    );
+    // The client waits for the signature by the password that it has.
+    const answer = answers.find((each) => each !== null);
+    if (answer === undefined || caller === null) return refused(WRONG_PASSWORD);
     return this.#settled(mechanism, caller, UTF8.encode(answer), nowMs);
   }
 

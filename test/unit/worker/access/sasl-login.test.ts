@@ -8,6 +8,7 @@ import {
   type Credentials,
   type SaslAnswer,
   SaslLogin,
+  type ScramUser,
 } from "../../../../src/worker/access/sasl-login.ts";
 import { type ScramHash, scramVerifier } from "../../../../src/worker/access/scram.ts";
 import { runs } from "../../../support/effort.ts";
@@ -15,6 +16,8 @@ import { runs } from "../../../support/effort.ts";
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
 const PASSWORD = "pencil";
+/** What SCRAM takes as well. */
+const NEXT_PASSWORD = "pen";
 const TOKEN = "token-of-";
 
 function callerOf(name: string, expiresAtMs: number | null = null): Caller {
@@ -44,11 +47,12 @@ class FakeCredentials implements Credentials {
     return this.#user(token.startsWith(TOKEN) ? token.slice(TOKEN.length) : "");
   }
 
-  async scram(user: string, hash: ScramHash) {
+  async scram(user: string, hash: ScramHash): Promise<ScramUser | null> {
     const caller = this.#user(user);
     if (caller === null) return null;
     const salt = crypto.getRandomValues(new Uint8Array(16));
-    return { verifier: await scramVerifier(PASSWORD, hash, salt), caller };
+    const verifierOf = (password: string) => scramVerifier(password, hash, salt);
+    return { verifiers: [await verifierOf(PASSWORD), await verifierOf(NEXT_PASSWORD)], caller };
   }
 
   #user(name: string): Caller | null {
@@ -377,6 +381,16 @@ describe.each(SCRAMS)("%s", (mechanism) => {
   test("[SASL-3] names may have commas and equals signs", async () => {
     const answer = await logIn(newLogin(), mechanism, "a,b=c");
     expect(answer).toMatchObject({ type: "done", caller: USERS["a,b=c"] });
+  });
+
+  test("[SASL-3] either password is good, and the answer is signed by the one that was shown", async () => {
+    for (const password of [NEXT_PASSWORD, PASSWORD])
+      expect(await logIn(newLogin(), mechanism, "alice", password)).toMatchObject({
+        type: "done",
+        caller: USERS.alice,
+      });
+    const other = await logIn(newLogin(), mechanism, "alice", "penc");
+    expect(other).toEqual(await logIn(newLogin(), mechanism, "nobody", NEXT_PASSWORD));
   });
 
   test("[SASL-3] a user who does not exist is challenged like the others, and with one salt", async () => {

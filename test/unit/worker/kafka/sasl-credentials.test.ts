@@ -53,7 +53,7 @@ describe("a user name", () => {
   test("[SASL-3] finds the key, which is not in use before its secret is shown", async () => {
     const { key, cluster, credentials } = await brokerWith();
     expect(await credentials.scram(ID, "SHA-512")).toEqual({
-      verifier: key.scram["SHA-512"],
+      verifiers: [key.scram["SHA-512"]],
       caller: { principal: "User:alice", grants: ROLES.read, expiresAtMs: null, keyId: ID },
     });
     expect(cluster.noteApiKeyUsed).not.toHaveBeenCalled();
@@ -70,13 +70,32 @@ describe("a user name", () => {
     expect(first?.caller.principal).toBe("User:root");
     expect(await credentials.scram("root", "SHA-256")).toEqual(first);
     const changed = await brokerWith({}, { RIVULET_ROOT_KEY: "another-root-key" });
-    expect((await changed.credentials.scram("root", "SHA-256"))?.verifier).not.toEqual(
-      first?.verifier,
+    expect((await changed.credentials.scram("root", "SHA-256"))?.verifiers).not.toEqual(
+      first?.verifiers,
     );
     const { credentials: closed } = await brokerWith();
     expect(await closed.scram("root", "SHA-256")).toBeNull();
   });
 });
+
+test.each(["SHA-256", "SHA-512"] as const)(
+  "[SASL-3] root has a verifier of each of its keys, by %s, with one salt",
+  async (hash) => {
+    const verifiersOf = async (variables: Partial<Env>) =>
+      (await (await brokerWith({}, variables)).credentials.scram("root", hash))?.verifiers ?? [];
+    const keys = {
+      RIVULET_ROOT_KEY: "the-old-root-key",
+      RIVULET_ROOT_KEY_NEXT: "the-next-root-key",
+    };
+    const both = await verifiersOf(keys);
+    const [old] = await verifiersOf({ RIVULET_ROOT_KEY: keys.RIVULET_ROOT_KEY });
+    const [next] = await verifiersOf({ RIVULET_ROOT_KEY: keys.RIVULET_ROOT_KEY_NEXT });
+    expect(both).toEqual([old, next]);
+    expect(old).not.toEqual(next);
+    expect(new Set(both.map(({ salt, iterations }) => `${salt} ${iterations}`)).size).toBe(1);
+    expect(await verifiersOf({ ...keys, RIVULET_ROOT_KEY: "" })).toEqual([next]);
+  },
+);
 
 test("[SASL-1] what keeps the cluster from answering is told to whoever asks, and is no refusal", async () => {
   const { cluster, credentials } = await brokerWith();
