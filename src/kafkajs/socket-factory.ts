@@ -11,8 +11,11 @@ import { kafkaSocketUrl, socketProtocols } from "../protocol/paths.ts";
 export interface KafkaSocketOptions {
   /** The broker's http or https address. The broker names that KafkaJS is given are only labels. */
   readonly url: string;
-  /** A token or an API key. Until KafkaJS logs in by SASL, its connections act for whom it names. */
-  readonly token?: string;
+  /**
+   * A token or an API key. Until KafkaJS logs in by SASL, its connections act for whom it names. A function is called for
+   * each connection.
+   */
+  readonly token?: string | (() => string | Promise<string>);
 }
 
 /** Makes KafkaJS's `ISocketFactory`. @throws if there is no WebSocket, as in Node before 22 */
@@ -22,29 +25,54 @@ export function kafkaSocketFactory(
   if (typeof WebSocket === "undefined")
     throw new Error("there is no global WebSocket here: use Node 22 or newer");
   const url = kafkaSocketUrl(options.url);
-  const protocols = socketProtocols(options.token);
+  const { token } = options;
   // It has the members of a socket that KafkaJS uses, and no others.
-  return ({ onConnect }) => new WebSocketDuplex(url, protocols, onConnect) as unknown as Socket;
+  return ({ onConnect }) => new WebSocketDuplex(url, token, onConnect) as unknown as Socket;
 }
 
 class WebSocketDuplex extends Duplex {
-  readonly #socket: WebSocket;
+  /** Null until there is a token. */
+  #socket: WebSocket | null = null;
 
-  constructor(url: string, protocols: string[], onConnect: () => void) {
+  constructor(url: string, token: KafkaSocketOptions["token"], onConnect: () => void) {
     super();
-    this.#socket = new WebSocket(url, protocols);
-    this.#socket.binaryType = "arraybuffer";
-    this.#socket.addEventListener("open", () => onConnect());
-    this.#socket.addEventListener("message", ({ data }) => {
+    if (typeof token === "function") void this.#connectWith(token, url, onConnect);
+    else this.#connect(url, token, onConnect);
+  }
+
+  /** Without a token there is no connection, and KafkaJS is told why. */
+  async #connectWith(
+    token: () => string | Promise<string>,
+    url: string,
+    onConnect: () => void,
+  ): Promise<void> {
+    try {
+      const given = await token();
+      // KafkaJS may have given up meanwhile.
+      if (!this.destroyed && !this.writableEnded) this.#connect(url, given, onConnect);
+    } catch (error) {
+      if (this.writableEnded) return;
+      this.destroy(error instanceof Error ? error : new Error(String(error)));
+    }
+  }
+
+  #connect(url: string, token: string | undefined, onConnect: () => void): void {
+    const socket = new WebSocket(url, socketProtocols(token));
+    this.#socket = socket;
+    socket.binaryType = "arraybuffer";
+    socket.addEventListener("open", () => onConnect());
+    socket.addEventListener("message", ({ data }) => {
       this.push(Buffer.from(data as ArrayBuffer));
     });
-    this.#socket.addEventListener("close", ({ code, reason }) => {
-      if (code === 1000 || code === 1005) this.push(null);
+    socket.addEventListener("close", ({ code, reason }) => {
+      // KafkaJS would take the end of a connection that it has ended itself for that of its next one.
+      if (this.writableEnded) this.destroy();
+      else if (code === 1000 || code === 1005) this.push(null);
       else this.destroy(new Error(`the WebSocket was closed: ${code} ${reason}`.trim()));
     });
     // A close with the code follows. If the runtime forgets it, only this event comes.
-    this.#socket.addEventListener("error", () => {
-      if (this.#socket.readyState === WebSocket.CONNECTING)
+    socket.addEventListener("error", () => {
+      if (socket.readyState === WebSocket.CONNECTING && !this.writableEnded)
         this.destroy(new Error(`cannot connect to ${url}`));
     });
   }
@@ -53,7 +81,8 @@ class WebSocketDuplex extends Duplex {
 
   override _write(chunk: Buffer, _encoding: string, done: (error?: Error | null) => void): void {
     try {
-      this.#socket.send(chunk as unknown as ArrayBuffer);
+      // KafkaJS writes nothing before it is connected.
+      this.#socket?.send(chunk as unknown as ArrayBuffer);
       done();
     } catch (error) {
       done(error as Error);
@@ -61,12 +90,13 @@ class WebSocketDuplex extends Duplex {
   }
 
   override _final(done: () => void): void {
-    this.#socket.close(1000, "done");
+    if (this.#socket === null) this.destroy();
+    else this.#socket.close(1000, "done");
     done();
   }
 
   override _destroy(error: Error | null, done: (error: Error | null) => void): void {
-    this.#socket.close();
+    this.#socket?.close();
     done(error);
   }
 

@@ -3,6 +3,7 @@ import { Admin as PlatformaticAdmin } from "@platformatic/kafka";
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
+import { kafkaSocketFactory } from "../../src/kafkajs/socket-factory.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import * as apis from "../support/kafka-schemas.ts";
 import { BrokerProcess } from "./broker.ts";
@@ -26,7 +27,7 @@ type Name = keyof typeof GRANTS;
 const NAMES = Object.keys(GRANTS) as Name[];
 
 let broker: BrokerProcess;
-const keys = {} as Record<Name, { id: string; secret: string }>;
+const keys = {} as Record<Name, { id: string; secret: string; key: string }>;
 
 async function admin<T>(method: string, path: string, body?: unknown): Promise<T> {
   const response = await fetch(`${broker.url}${path}`, {
@@ -48,7 +49,7 @@ beforeAll(async () => {
   for (const name of NAMES) {
     const made = { principal: name, grants: GRANTS[name] };
     const { id, key } = await admin<{ id: string; key: string }>("POST", "/v1/keys", made);
-    keys[name] = { id, secret: key.slice(`rvk_${id}_`.length, -6) };
+    keys[name] = { id, key, secret: key.slice(`rvk_${id}_`.length, -6) };
   }
 });
 afterAll(() => broker.stop());
@@ -409,6 +410,32 @@ describe("a log-in", () => {
       await client.close();
     },
   );
+
+  test("[SDK-40] KafkaJS over WebSockets asks for the token of each, and says what keeps it from coming", async () => {
+    let token: () => string | Promise<string> = () => keys.C.key;
+    const client = new Kafka({
+      brokers: ["rivulet:9092"],
+      logLevel: logLevel.NOTHING,
+      retry: { retries: 0 },
+      socketFactory: kafkaSocketFactory({ url: broker.url, token: () => token() }),
+    }).admin();
+    await client.connect();
+    expect(await client.listTopics()).toEqual(["orders.x"]);
+    await client.disconnect();
+    token = async () => keys.P.key;
+    await client.connect();
+    expect(await client.listTopics()).toEqual(["other.y"]);
+    await client.disconnect();
+    for (const failing of [
+      () => Promise.reject(new Error("the vault is locked")),
+      () => {
+        throw "the vault is locked";
+      },
+    ]) {
+      token = failing;
+      await expect(client.connect()).rejects.toThrow("the vault is locked");
+    }
+  });
 
   test("[SASL-4] by a token, and again for as long as it is the same principal", async () => {
     const ask = (credential: string, body: object) =>

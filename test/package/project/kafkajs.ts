@@ -2,6 +2,12 @@
 import type { Socket } from "node:net";
 import { type KafkaSocketOptions, kafkaSocketFactory } from "rivulet/kafkajs";
 
-const options: KafkaSocketOptions = { url: "https://rivulet.example.com", token: "token" };
-export const socketFactory: (args: { onConnect: () => void }) => Socket =
-  kafkaSocketFactory(options);
+const url = "https://rivulet.example.com";
+const tokens: readonly KafkaSocketOptions[] = [
+  { url },
+  { url, token: "token" },
+  { url, token: () => "token" },
+  { url, token: async () => "token" },
+];
+export const socketFactories: readonly ((args: { onConnect: () => void }) => Socket)[] =
+  tokens.map(kafkaSocketFactory);
