@@ -37,9 +37,22 @@ def by_partition(values):
     return {str(place.partition): value for place, value in values.items()}
 
 
+class Token:
+    """What kafka-python asks for a token."""
+
+    def __init__(self, text):
+        self.text = text
+
+    def token(self):
+        return self.text
+
+
 class Driver:
-    def __init__(self, brokers):
-        self.brokers = brokers.split(",")
+    def __init__(self, brokers, settings):
+        self.settings = {"bootstrap_servers": brokers.split(","), **settings}
+        if "sasl_oauth_token_provider" in settings:
+            token = Token(settings["sasl_oauth_token_provider"])
+            self.settings["sasl_oauth_token_provider"] = token
         self.admin_client = None
         self.consumer = None
         self.is_member = False
@@ -47,7 +60,7 @@ class Driver:
     @property
     def admin(self):
         if self.admin_client is None:
-            self.admin_client = KafkaAdminClient(bootstrap_servers=self.brokers)
+            self.admin_client = KafkaAdminClient(**self.settings)
         return self.admin_client
 
     def places(self, topic, partitions):
@@ -103,7 +116,7 @@ class Driver:
     def send(self, topic, records, codec):
         compression = None if codec == "none" else codec
         producer = KafkaProducer(
-            bootstrap_servers=self.brokers, acks="all", compression_type=compression, linger_ms=20
+            acks="all", compression_type=compression, linger_ms=20, **self.settings
         )
         sent = [
             producer.send(
@@ -122,10 +135,10 @@ class Driver:
 
     def open(self, group_id=None, settings={}):
         self.consumer = KafkaConsumer(
-            bootstrap_servers=self.brokers,
             group_id=group_id,
             auto_offset_reset="earliest",
             fetch_max_wait_ms=200,
+            **self.settings,
             **settings
         )
 
@@ -201,7 +214,7 @@ def say(what):
 def main():
     lines = queue.Queue()
     threading.Thread(target=read_lines, args=(lines,), daemon=True).start()
-    driver = Driver(sys.argv[1])
+    driver = Driver(sys.argv[1], json.loads(sys.argv[2]))
     while True:
         try:
             # A member looks only whether it was asked something: it must go on polling.

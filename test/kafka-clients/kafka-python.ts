@@ -14,8 +14,10 @@ export class KafkaPython {
   readonly read: Read[] = [];
   readonly #process: Driven<{ readonly records: readonly WireRecord[] }>;
 
-  constructor(brokers: string) {
-    this.#process = new Driven(PYTHON, [DRIVER, brokers], ({ records }) =>
+  /** `settings` are those of each of its clients. */
+  constructor(brokers: string, settings: object = {}) {
+    const args = [DRIVER, brokers, JSON.stringify(settings)];
+    this.#process = new Driven(PYTHON, args, ({ records }) =>
       this.read.push(...records.map(fromWire)),
     );
   }

@@ -22,8 +22,9 @@ export class Ways {
     this.#bridges = bridges;
   }
 
-  static async start(): Promise<Ways> {
-    const broker = await BrokerProcess.start();
+  /** The bridges bring no token: of a closed broker each client has to log in. */
+  static async start(env: Record<string, string> = {}): Promise<Ways> {
+    const broker = await BrokerProcess.start({ env });
     const bridges = new Map<Way, Bridge>();
     for (const way of WAYS.filter((each) => each !== "TCP"))
       bridges.set(way, await startBridge(broker.url, NODES[way]));
@@ -56,7 +57,8 @@ interface Bridge {
 
 function startBridge(url: string, nodes: number): Promise<Bridge> {
   const args = [CLI, "--url", url, "kafka-bridge", "--port", "0", "--nodes", String(nodes)];
-  const child = spawn(process.execPath, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const env = { ...process.env, RIVULET_TOKEN: "", XDG_CONFIG_HOME: "/nowhere" };
+  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "inherit"] });
   const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
   return new Promise((resolve, reject) => {
     let text = "";

@@ -1,6 +1,7 @@
 // rivulet kafka-bridge: serves Kafka's clients over TCP on this machine, wherever the broker is.
 import { once } from "node:events";
 import type { Command } from "commander";
+import { BrokerError } from "../../core/errors.ts";
 import { MAX_KAFKA_NODES, MAX_PORT, parseAddresses } from "../../protocol/node-addresses.ts";
 import { connect, examples, type GlobalOptions, UsageError } from "../context.ts";
 import { KafkaBridge } from "../kafka-bridge.ts";
@@ -50,7 +51,7 @@ export function addKafkaBridge(program: Command): void {
       const global = command.optsWithGlobals<GlobalOptions>();
       const { url, token, quiet } = global;
       const advertise = advertisedIn(options);
-      await connect(global).admin.listTopics(); // If it is not there, that is an error now.
+      await assertThere(global); // If it is not there, that is an error now.
       const bridge = await KafkaBridge.start({
         ...options,
         url,
@@ -65,6 +66,19 @@ export function addKafkaBridge(program: Command): void {
       if (!signal.aborted) await once(signal, "abort");
       await bridge.stop();
     });
+}
+
+/**
+ * Throws if the broker is not there, or takes no such token. Without one it may be closed: each client then logs in for
+ * itself, and those who do not get nothing.
+ */
+async function assertThere(global: GlobalOptions): Promise<void> {
+  try {
+    await connect(global).admin.listTopics();
+  } catch (error) {
+    const isClosed = error instanceof BrokerError && error.code === "SASL_AUTHENTICATION_FAILED";
+    if (!isClosed || global.token !== undefined) throw error;
+  }
 }
 
 /** Returns the addresses to advertise, or null for those on which the bridge listens. @throws UsageError */

@@ -32,6 +32,7 @@ type args struct {
 	Member     int               `json:"member"`
 	Time       int64             `json:"time"`
 	Offsets    map[int32]int64   `json:"offsets"`
+	Login      login             `json:"login"`
 }
 
 type operation func(context.Context, args) (any, error)

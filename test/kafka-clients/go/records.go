@@ -10,6 +10,9 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
 )
 
 type record struct {
@@ -42,8 +45,31 @@ func shown(r *kgo.Record) record {
 	return record{r.Topic, r.Partition, r.Offset, r.Timestamp.UnixMilli(), r.Key, r.Value, headers}
 }
 
+// login says how a client logs in. Its mechanism is empty if it does not.
+type login struct {
+	Mechanism string `json:"mechanism"`
+	User      string `json:"user"`
+	Password  string `json:"password"`
+	Token     string `json:"token"`
+}
+
+func (l login) options() []kgo.Opt {
+	switch secret := (scram.Auth{User: l.User, Pass: l.Password}); l.Mechanism {
+	case "PLAIN":
+		return []kgo.Opt{kgo.SASL(plain.Auth{User: l.User, Pass: l.Password}.AsMechanism())}
+	case "SCRAM-SHA-256":
+		return []kgo.Opt{kgo.SASL(secret.AsSha256Mechanism())}
+	case "SCRAM-SHA-512":
+		return []kgo.Opt{kgo.SASL(secret.AsSha512Mechanism())}
+	case "OAUTHBEARER":
+		return []kgo.Opt{kgo.SASL(oauth.Auth{Token: l.Token}.AsMechanism())}
+	}
+	return nil
+}
+
 func client(given args, options ...kgo.Opt) (*kgo.Client, error) {
-	return kgo.NewClient(append(options, kgo.SeedBrokers(strings.Split(given.Brokers, ",")...))...)
+	options = append(options, kgo.SeedBrokers(strings.Split(given.Brokers, ",")...))
+	return kgo.NewClient(append(options, given.Login.options()...)...)
 }
 
 var codecs = map[string]kgo.CompressionCodec{
