@@ -155,6 +155,7 @@ describe.each(HASHES)("an exchange by %s", (hash) => {
     ["as one who could bind the channel", { header: "y,," }],
     ["by the user's own name", { header: "n,a=alice," }],
     ["with an extension", { extension: ",x=yz" }],
+    ["with its own nonce twice", { nonce: (both) => `client+nonce/${both}` }],
   ])("[SASL-3] succeeds %s", async (_, variation) => {
     const { serverFinal, expected } = await exchange(hash, await verifier(), variation);
     expect(serverFinal).toBe(expected);
@@ -167,6 +168,7 @@ describe.each(HASHES)("an exchange by %s", (hash) => {
     ["a nonce that is another's", { nonce: () => "client+nonce/AAAA" }],
     ["the client's nonce only", { nonce: () => "client+nonce/" }],
     ["a longer nonce", { nonce: (both) => `${both}A` }],
+    ["the server's nonce only", { nonce: (both) => both.slice("client+nonce/".length) }],
     ["no nonce", { nonce: () => "" }],
     ["a mandatory extension", { extension: ",m=x" }],
     ["two proofs", { extension: ",p=AAAA" }],
