@@ -125,6 +125,7 @@ export class Connection {
   }
 
   async #answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
+    if (this.#login.isBare) return await this.#answerBare(frame);
     const from = new Reader(frame);
     const [apiKey, apiVersion, correlationId] = [from.int16(), from.int16(), from.int32()];
     const found = SERVICES.get(apiKey);
@@ -157,6 +158,18 @@ export class Connection {
       throw error;
     });
     const pieces = response === null ? [] : encode(api, correlationId, response, format);
+    this.inFlight.setAnswer(sizeOf(pieces));
+    return pieces;
+  }
+
+  /** [SASL-6] Answers a message of a log-in that has no header. A refusal cannot be said there: the connection closes. */
+  async #answerBare(message: Uint8Array): Promise<readonly Uint8Array[]> {
+    const answer = await this.#login.authenticate(message);
+    if (answer.type === "refused") throw new MalformedError(`${answer.error}: ${answer.detail}`);
+    const body = new Writer();
+    body.int32(answer.bytes.length);
+    body.bytes(answer.bytes);
+    const pieces = body.finish();
     this.inFlight.setAnswer(sizeOf(pieces));
     return pieces;
   }

@@ -34,6 +34,8 @@ export class Login {
   #sasl: SaslLogin | null = null;
   /** The mechanism of a handshake that no message has followed yet. */
   #wanted: SaslMechanism | null = null;
+  /** True if the client sends its messages without a header until it has logged in. */
+  #isBare = false;
   /** When the client has to have logged in again. Null if never. */
   #endsAtMs: number | null = null;
   #stopTimer: () => void = () => {};
@@ -77,11 +79,20 @@ export class Login {
     );
   }
 
-  /** [SASL-1] */
-  handshake(mechanism: string): { errorCode: number; mechanisms: readonly SaslMechanism[] } {
+  /** [SASL-6] True if the next frame is a message of the mechanism, and no request. */
+  get isBare(): boolean {
+    return this.#isBare;
+  }
+
+  /** [SASL-1] [SASL-6] */
+  handshake(
+    mechanism: string,
+    version: number,
+  ): { errorCode: number; mechanisms: readonly SaslMechanism[] } {
     // The first message of the log-in brings the credentials along: see `authenticate`.
     const known = this.#mechanisms.find((each) => each === mechanism);
     this.#wanted = known ?? null;
+    this.#isBare = known !== undefined && version === 0;
     if (known !== undefined) return { errorCode: KAFKA_ERRORS.NONE, mechanisms: this.#mechanisms };
     this.isRefused = true;
     return {
@@ -100,6 +111,7 @@ export class Login {
     if (this.#wanted !== null) this.#sasl.handshake(this.#wanted, this.#mechanisms);
     this.#wanted = null;
     const answer = await this.#sasl.authenticate(bytes, Date.now());
+    if (answer.type !== "challenge") this.#isBare = false;
     if (answer.type === "done") {
       this.#caller = answer.caller;
       this.#endAt(Date.now() + answer.sessionLifetimeMs);

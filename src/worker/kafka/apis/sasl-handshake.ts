@@ -1,8 +1,5 @@
 // SaslHandshake (API key 17), versions 0 to 1: asks for a way to log in. It is never flexible.
-// v1 carries the tokens that follow in SaslAuthenticate (KIP-152).
-//
-// Unlike Kafka:
-// - Tokens come in SaslAuthenticate whatever the version, and never without a header.
+// After v0 the messages of the mechanism come without a header, and after v1 in SaslAuthenticate (KIP-152).
 
 import { api, NEVER_FLEXIBLE } from "../api.ts";
 import { service } from "../context.ts";
@@ -18,7 +15,7 @@ export const SASL_HANDSHAKE = api({
 });
 
 /** [SASL-1] Begins a log-in. The connection closes after a refusal, which lists the mechanisms to choose from. */
-export const saslHandshake = service(SASL_HANDSHAKE, async ({ mechanism }, { login }) => {
-  const { errorCode, mechanisms } = login.handshake(mechanism);
+export const saslHandshake = service(SASL_HANDSHAKE, async ({ mechanism }, { login, version }) => {
+  const { errorCode, mechanisms } = login.handshake(mechanism, version);
   return { errorCode, mechanisms: [...mechanisms] };
 });
