@@ -44,6 +44,11 @@ export class Ways {
     return this.nodes(way).join(",");
   }
 
+  /** What the broker has printed or, where there is one, the bridge. */
+  log(way: Way): string {
+    return this.#bridges.get(way)?.log() ?? this.#broker.lines.join("\n");
+  }
+
   async stop(): Promise<void> {
     for (const bridge of this.#bridges.values()) await bridge.stop();
     await this.#broker.stop();
@@ -52,16 +57,26 @@ export class Ways {
 
 interface Bridge {
   readonly addresses: string;
+  log(): string;
   stop(): Promise<void>;
 }
 
 function startBridge(url: string, nodes: number): Promise<Bridge> {
   const args = [CLI, "--url", url, "kafka-bridge", "--port", "0", "--nodes", String(nodes)];
-  const env = { ...process.env, RIVULET_TOKEN: "", XDG_CONFIG_HOME: "/nowhere" };
-  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "inherit"] });
+  // Whoever runs the tests may have a token.
+  const env = {
+    ...process.env,
+    RIVULET_TOKEN: "",
+    RIVULET_CONFIG: "",
+    XDG_CONFIG_HOME: "/nowhere",
+  };
+  const child = spawn(process.execPath, args, { env, stdio: ["ignore", "pipe", "pipe"] });
   const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
   return new Promise((resolve, reject) => {
     let text = "";
+    child.stderr.on("data", (data) => {
+      text += data;
+    });
     child.stdout.on("data", (data) => {
       text += data;
       const addresses = / on (\S+)\n/.exec(text)?.[1];
@@ -70,7 +85,7 @@ function startBridge(url: string, nodes: number): Promise<Bridge> {
         child.kill("SIGTERM");
         await ended;
       };
-      resolve({ addresses, stop });
+      resolve({ addresses, log: () => text, stop });
     });
     void ended.then((code) => reject(new Error(`the bridge ended with ${code}: ${text}`)));
   });

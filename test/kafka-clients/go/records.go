@@ -69,7 +69,12 @@ func (l login) options() []kgo.Opt {
 
 func client(given args, options ...kgo.Opt) (*kgo.Client, error) {
 	options = append(options, kgo.SeedBrokers(strings.Split(given.Brokers, ",")...))
-	return kgo.NewClient(append(options, given.Login.options()...)...)
+	cl, err := kgo.NewClient(append(options, given.Login.options()...)...)
+	if err != nil || given.Login.Mechanism == "" {
+		return cl, err
+	}
+	// Whoever is refused would go on trying, and say nothing.
+	return cl, cl.Ping(context.Background())
 }
 
 var codecs = map[string]kgo.CompressionCodec{
