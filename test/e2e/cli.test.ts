@@ -552,6 +552,20 @@ describe("settings", () => {
     expect(refused).toEqual({ code: 2, out: "", err });
   });
 
+  test("[CLI-8] a bridge of a closed broker starts without a token, and not with a wrong one", async () => {
+    const closed = await BrokerProcess.start({ env: { RIVULET_ROOT_KEY: "a-root-key-of-a-test" } });
+    const bridge = (...args: string[]) =>
+      start(process.execPath, [CLI, "--url", closed.url, ...args, "kafka-bridge", "-p", "0"]);
+    const { child, printed, ended } = bridge();
+    await until("it listens", () => printed.out.includes("Kafka clients find"));
+    child.kill("SIGINT");
+    expect((await ended).code).toBe(0);
+    const outcome = await bridge("--token", "another").ended;
+    expect(outcome).toMatchObject({ code: 1, out: "" });
+    expect(outcome.err).toMatch(/^SASL_AUTHENTICATION_FAILED: /);
+    await closed.stop();
+  });
+
   test("[CLI-6] Tab in bash offers what the broker has", async () => {
     await setUp("tabbed");
     const script = `${FUNCTION}

@@ -1,8 +1,8 @@
 // rivulet kafka-bridge: serves Kafka's clients over TCP on this machine, wherever the broker is.
 import { once } from "node:events";
 import type { Command } from "commander";
-import { BrokerError } from "../../core/errors.ts";
 import { MAX_KAFKA_NODES, MAX_PORT, parseAddresses } from "../../protocol/node-addresses.ts";
+import { BrokerError } from "../../sdk/index.ts";
 import { connect, examples, type GlobalOptions, UsageError } from "../context.ts";
 import { KafkaBridge } from "../kafka-bridge.ts";
 import { stopSignal } from "../stop.ts";

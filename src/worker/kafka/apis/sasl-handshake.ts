@@ -1,5 +1,5 @@
 // SaslHandshake (API key 17), versions 0 to 1: asks for a way to log in. It is never flexible.
-// After v0 the messages of the mechanism come without a header, and after v1 in SaslAuthenticate (KIP-152).
+// v1 carries the messages that follow in SaslAuthenticate (KIP-152). After v0 they come without a header.
 
 import { api, NEVER_FLEXIBLE } from "../api.ts";
 import { service } from "../context.ts";
