@@ -108,7 +108,7 @@ beforeAll(async () => {
   });
   user = made.id;
   password = made.key.slice(`rvk_${user}_`.length, -6);
-  ({ token } = await post("/v1/tokens", { subject: "user", grants: GRANTS }));
+  ({ token } = await post<{ token: string }>("/v1/tokens", { subject: "user", grants: GRANTS }));
 });
 afterAll(() => Promise.all([ways.stop(), tools.stop()]));
 
