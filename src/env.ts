@@ -52,6 +52,8 @@ export interface Env {
   readonly RIVULET_SIGNING_KEY?: string;
   /** [JWT-1] The name of this deployment in its tokens (`aud`). "rivulet" by default. */
   readonly RIVULET_AUDIENCE?: string;
+  /** [QUO-1] The quota of each principal that has none of its own, as JSON. See worker/access/default-quota.ts. */
+  readonly RIVULET_QUOTA?: string;
   /** "1" if only this machine reaches Kafka's ports, as `npm start` says on a loopback HOST. */
   readonly RIVULET_KAFKA_LOOPBACK?: string;
   /** "1" if TLS stands in front of Kafka's ports, so that a client may send a secret there [SASL-1]. */

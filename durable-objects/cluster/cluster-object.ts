@@ -11,6 +11,7 @@ import {
   type ClusterRequest,
 } from "../../src/calls/cluster-calls.ts";
 import type { KeptEvent } from "../../src/core/access/audit.ts";
+import { type Room, whyNoRoom } from "../../src/core/access/grants.ts";
 import {
   dayOf,
   type ShownKey,
@@ -38,6 +39,7 @@ import {
   FAN_OUT,
   MAX_API_KEYS,
   MAX_GROUPS,
+  MAX_NAMES_PER_GROUP,
   MAX_PATTERNS_PER_GROUP,
   MAX_TOPICS,
   MAX_WRITERS_TOLD_OF_CLOCK,
@@ -66,6 +68,11 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   #isPlaced = false;
   /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
   readonly #forgetting = new Map<string, symbol>();
+  /** Groups that are asked what they subscribe to, and what they have subscribed to meanwhile. */
+  readonly #pruning = new Map<
+    string,
+    { readonly names: Set<string>; readonly patterns: Set<string> }
+  >();
   #retiredIncarnation: number;
   readonly #sql: Sql;
   readonly #turns: Turns;
@@ -88,6 +95,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     partitions,
     overrides,
     region,
+    rooms,
   }: ClusterRequest<"createTopic">): Promise<Result<{ topic: Topic }>> {
     const invalid = whyNotTopicName(name) ?? whyNotPartitionCount(partitions);
     if (invalid !== null) return invalid;
@@ -98,6 +106,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (this.#store.topicCount >= MAX_TOPICS) {
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_TOPICS} topics, the bound`);
     }
+    const full = rooms ? whyNoRoom(rooms, this.#store.topicNames()) : null;
+    if (full !== null) return noRoom("topics", full);
     const topic = resolveTopic({
       name,
       topicId: crypto.randomUUID(),
@@ -301,6 +311,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     names,
     pattern,
     mustExist = false,
+    rooms,
   }: ClusterRequest<"subscribe">): Promise<
     Result<{ topics: Topic[]; retiredIncarnation: number; isMade: boolean }>
   > {
@@ -309,26 +320,30 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (!this.#store.hasGroup(groupId) && this.#store.groupCount >= MAX_GROUPS) {
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_GROUPS} groups, the bound`);
     }
-    if (pattern !== null) {
-      const known = this.#store.patternsOf(groupId);
-      if (!known.includes(pattern) && known.length >= MAX_PATTERNS_PER_GROUP) {
-        return fail(
-          "THROTTLING_QUOTA_EXCEEDED",
-          `group ${groupId} has subscribed to ${known.length} patterns, the bound; delete it to begin anew`,
-        );
-      }
+    if (rooms && !this.#store.hasGroup(groupId)) {
+      const full = whyNoRoom(rooms, this.#store.groups());
+      if (full !== null) return noRoom("groups", full);
     }
     for (const name of names) {
       const illegal = whyNotTopicName(name);
       if (illegal !== null) return illegal;
     }
+    const whatCounts = () =>
+      mustExist ? names.filter((name) => this.#store.hasTopic(name)) : names;
+    const crowded = await this.#whyCrowded(groupId, whatCounts(), pattern);
+    if (crowded !== null) return crowded;
     const found = names.flatMap((name) => this.#store.topic(name) ?? []);
     const remembered = mustExist ? found.map(({ name }) => name) : names;
     if (!mustExist || found.length > 0) {
       this.#forgetting.delete(groupId);
       this.#change(() => {
         this.#store.putGroup(groupId);
-        for (const name of remembered) this.#store.subscribe(groupId, name);
+        const meanwhile = this.#pruning.get(groupId);
+        for (const name of remembered) {
+          this.#store.subscribe(groupId, name);
+          meanwhile?.names.add(name);
+        }
+        if (pattern !== null) meanwhile?.patterns.add(pattern);
         if (pattern !== null) this.#store.subscribeToPattern(groupId, pattern);
       });
     }
@@ -338,6 +353,53 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     const subscription = { topics: names, topicPattern: pattern };
     const topics = this.#store.topics().filter(({ name }) => subscribes(subscription, name));
     return { ok: true, topics, retiredIncarnation, isMade };
+  }
+
+  /**
+   * [QUO-6] Returns why the group may not subscribe to these besides, or null. First it forgets what the group's members
+   * do not subscribe to any more: nobody tells the cluster of that.
+   */
+  async #whyCrowded(
+    groupId: string,
+    names: readonly string[],
+    pattern: string | null,
+  ): Promise<Failure | null> {
+    const isCrowded = this.#isCrowded(groupId, names, pattern);
+    if (isCrowded === null || !this.#store.hasGroup(groupId)) return isCrowded;
+    await this.#prune(groupId);
+    return this.#isCrowded(groupId, names, pattern);
+  }
+
+  #isCrowded(groupId: string, names: readonly string[], pattern: string | null): Failure | null {
+    if (names.length > 0) {
+      const { known, added } = this.#store.subscriptionCounts(groupId, names);
+      if (added > 0 && known + added > MAX_NAMES_PER_GROUP)
+        return fail(
+          "THROTTLING_QUOTA_EXCEEDED",
+          `group ${groupId} subscribes to ${known} topics, with ${added} more it would pass the bound of ${MAX_NAMES_PER_GROUP}`,
+        );
+    }
+    if (pattern === null) return null;
+    const known = this.#store.patternsOf(groupId);
+    if (known.includes(pattern) || known.length < MAX_PATTERNS_PER_GROUP) return null;
+    return fail(
+      "THROTTLING_QUOTA_EXCEEDED",
+      `group ${groupId} subscribes to ${known.length} patterns, the bound`,
+    );
+  }
+
+  /** The group answers with what its members subscribe to and what it asks for. What others ask for meanwhile stays too. */
+  async #prune(groupId: string): Promise<void> {
+    const kept = this.#pruning.get(groupId) ?? { names: new Set(), patterns: new Set() };
+    this.#pruning.set(groupId, kept);
+    try {
+      const { names, patterns } = await groupStub(this.env, groupId).subscriptions();
+      for (const name of names) kept.names.add(name);
+      for (const pattern of patterns) kept.patterns.add(pattern);
+      this.#change(() => this.#store.keepSubscriptions(groupId, kept.names, kept.patterns));
+    } finally {
+      this.#pruning.delete(groupId);
+    }
   }
 
   /**
@@ -530,4 +592,13 @@ function unknownKey(id: string): Failure {
 
 function unknownTopic(name: string): Failure {
   return fail("UNKNOWN_TOPIC_OR_PARTITION", `topic ${name} does not exist`);
+}
+
+/** [QUO-5] */
+function noRoom(what: "topics" | "groups", { pattern, max }: Room): Failure {
+  const named = "exact" in pattern ? `named ${pattern.exact}` : `that begin with ${pattern.prefix}`;
+  return fail(
+    "THROTTLING_QUOTA_EXCEEDED",
+    `there are ${max} ${what} ${named}, the bound of the grant`,
+  );
 }

@@ -2,7 +2,7 @@
 //
 // topics         topic name → topic as JSON (id, partitions, config). It is indexed by topic_id.
 // groups         one row per group that exists.
-// subscriptions  topic name × group: the groups to tell when a topic changes.
+// subscriptions  topic name × group: the groups to tell when a topic changes. It is indexed by group.
 // patterns       group × pattern: the groups to tell when a topic is created whose name matches.
 // cluster        one row: the config values set for all topics as JSON. Older releases count producer ids in
 //                next_producer_id. Nothing else uses it.
@@ -64,6 +64,9 @@ const CREATE_INCARNATIONS =
 const CREATE_JURISDICTION =
   "CREATE TABLE IF NOT EXISTS jurisdiction (id INTEGER PRIMARY KEY, name TEXT NOT NULL)";
 
+const CREATE_SUBSCRIPTIONS_BY_GROUP =
+  "CREATE INDEX IF NOT EXISTS subscriptions_by_group ON subscriptions (group_id)";
+
 const TABLES = [
   "CREATE TABLE topics (name TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID",
   "CREATE TABLE topic_ids (topic_id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
@@ -78,6 +81,7 @@ const TABLES = [
   CREATE_INCARNATIONS,
   CREATE_JURISDICTION,
   ...ACCESS_TABLES,
+  CREATE_SUBSCRIPTIONS_BY_GROUP,
 ];
 
 /** Release 0.1 made these tables when it first needed them, all but the last. */
@@ -88,7 +92,11 @@ const SCHEMA: Schema = {
   own: "cluster",
   oldestReader: 1,
   create: (sql) => execAll(sql, TABLES),
-  steps: [(sql) => execAll(sql, STEP_2), countIncarnations, (sql) => execAll(sql, ACCESS_TABLES)],
+  steps: [
+    (sql) => execAll(sql, STEP_2),
+    countIncarnations,
+    (sql) => execAll(sql, [...ACCESS_TABLES, CREATE_SUBSCRIPTIONS_BY_GROUP]),
+  ],
 };
 
 /** Up to release 0.2, incarnations were times. From now on they are counted, beginning after all times so far. */
@@ -182,8 +190,15 @@ export class ClusterStore {
     return this.#topicCount.get();
   }
 
-  #hasTopic(name: string): boolean {
+  hasTopic(name: string): boolean {
     return firstRow(this.#sql, "SELECT 1 AS found FROM topics WHERE name = ?", name) !== undefined;
+  }
+
+  topicNames(): string[] {
+    return Array.from(
+      this.#sql.exec<{ name: string }>("SELECT name FROM topics"),
+      ({ name }) => name,
+    );
   }
 
   topics(): Topic[] {
@@ -197,7 +212,7 @@ export class ClusterStore {
   }
 
   putTopic(topic: Topic): void {
-    if (!this.#hasTopic(topic.name)) this.#topicCount.change(1);
+    if (!this.hasTopic(topic.name)) this.#topicCount.change(1);
     const json = JSON.stringify(topic);
     this.#sql.exec(
       "INSERT INTO topics (name, topic) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET topic = excluded.topic",
@@ -258,7 +273,7 @@ export class ClusterStore {
   }
 
   deleteTopic(topic: Topic): void {
-    if (this.#hasTopic(topic.name)) this.#topicCount.change(-1);
+    if (this.hasTopic(topic.name)) this.#topicCount.change(-1);
     this.#sql.exec("DELETE FROM partition_use WHERE topic_id = ?", topic.topicId);
     this.#sql.exec("DELETE FROM topics WHERE name = ?", topic.name);
     this.#sql.exec("DELETE FROM topic_ids WHERE topic_id = ?", topic.topicId);
@@ -358,6 +373,37 @@ export class ClusterStore {
       topic,
       groupId,
     );
+  }
+
+  /** Returns how many of these names would be new to the group's subscriptions, and how many those are. */
+  subscriptionCounts(groupId: string, names: readonly string[]): { known: number; added: number } {
+    const count = "SELECT count(*) AS known FROM subscriptions WHERE group_id = ?";
+    const known = firstRow<{ known: number }>(this.#sql, count, groupId)?.known ?? 0;
+    const query = "SELECT 1 AS found FROM subscriptions WHERE topic = ? AND group_id = ?";
+    const added = names.filter(
+      (name) => firstRow(this.#sql, query, name, groupId) === undefined,
+    ).length;
+    return { known, added };
+  }
+
+  /** Forgets all subscriptions of a group but these. */
+  keepSubscriptions(
+    groupId: string,
+    names: ReadonlySet<string>,
+    patterns: ReadonlySet<string>,
+  ): void {
+    const rows = this.#sql.exec<{ topic: string }>(
+      "SELECT topic FROM subscriptions WHERE group_id = ?",
+      groupId,
+    );
+    for (const { topic } of Array.from(rows)) {
+      if (names.has(topic)) continue;
+      this.#sql.exec("DELETE FROM subscriptions WHERE topic = ? AND group_id = ?", topic, groupId);
+    }
+    for (const pattern of this.patternsOf(groupId)) {
+      if (patterns.has(pattern)) continue;
+      this.#sql.exec("DELETE FROM patterns WHERE group_id = ? AND pattern = ?", groupId, pattern);
+    }
   }
 
   subscribers(topic: string): string[] {

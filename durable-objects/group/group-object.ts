@@ -161,8 +161,8 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     return missing ?? (await this.#server.serve({ type: "deleteOffsets", topics }));
   }
 
-  async alterConfig({ changes }: GroupRequest<"alterConfig">) {
-    const altered = await this.#server.serve({ type: "alterConfig", changes });
+  async alterConfig({ changes, rooms }: GroupRequest<"alterConfig">) {
+    const altered = await this.#server.serve({ type: "alterConfig", changes, rooms });
     return altered.ok ? await this.config() : altered;
   }
 
@@ -209,6 +209,27 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
 
   async isNeeded(): Promise<boolean> {
     return this.#registration.isNeeded;
+  }
+
+  /** [QUO-6] */
+  async subscriptions() {
+    return this.#keeper.look(({ state }) => {
+      const asked = this.#registration.asked;
+      const members = [...state.members.values()];
+      const patterns = [
+        ...members.map(({ topicPattern }) => topicPattern),
+        ...asked.map(({ pattern }) => pattern),
+      ];
+      const names = [
+        ...state.topics.keys(),
+        ...members.flatMap(({ topics }) => topics),
+        ...asked.flatMap((each) => each.names),
+      ];
+      return {
+        names: [...new Set(names)],
+        patterns: [...new Set(patterns.filter((pattern) => pattern !== null))],
+      };
+    });
   }
 
   async hasIncarnation({ incarnation }: GroupRequest<"hasIncarnation">): Promise<boolean> {
@@ -305,8 +326,8 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     return { ...answer, assignment: answer.assignment && fromSet(answer.assignment) };
   }
 
-  async commitOffsets({ token, offsets }: GroupRequest<"commitOffsets">) {
-    const answer = await this.#server.serve({ type: "commitOffsets", token, offsets });
+  async commitOffsets(request: GroupRequest<"commitOffsets">) {
+    const answer = await this.#server.serve({ type: "commitOffsets", ...request });
     return answer.ok
       ? { errorCode: KAFKA_ERRORS.NONE, errorCodes: answer.outcomes.map(codeOfOutcome) }
       : { errorCode: codeOfFailure(answer), errorCodes: [] };

@@ -8,7 +8,7 @@ import type { GroupKeeper } from "./group-keeper.ts";
 /** The cluster, as a group needs it: see registration.ts. */
 export interface Cluster {
   /** Lists the group and returns the topics that exist. The group is told of their changes from then on. */
-  subscribe(lookup: Lookup): Promise<Result<Found>>;
+  subscribe(lookup: Lookup & Pick<Found, "rooms">): Promise<Result<Found>>;
   /** Takes the group off the list, unless it exists by the time the cluster asks. */
   unlist(): Promise<void>;
 }
@@ -49,7 +49,10 @@ export class GroupServer {
     const lookup = this.#keeper.look((group) => group.lookupFor(request));
     if (lookup === null) return { ok: true };
     // Every request may be refused because the cluster does not answer.
-    const found = await this.#cluster.subscribe(lookup);
+    const rooms = "rooms" in request ? request.rooms : undefined;
+    const found = await this.#cluster.subscribe(
+      rooms === undefined ? lookup : { ...lookup, rooms },
+    );
     return found.ok ? found : (found as Failure as RefusalOf<Request>);
   }
 }

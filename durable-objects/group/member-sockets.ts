@@ -3,8 +3,10 @@
 import type * as z from "zod";
 import { type Caller, namespaceOf } from "../../src/core/access/caller.ts";
 import {
+  groupResource,
   isAllowed,
   readableTopics,
+  roomsFor,
   topicResource,
   whatIsMissing,
 } from "../../src/core/access/grants.ts";
@@ -118,7 +120,9 @@ export class MemberSockets {
     const refused = this.#whyNotTopics(socket, joining.topics);
     if (refused !== null) return refuse(socket, refused);
     const readable = readableTopics(caller);
-    const request = { type: "join", ...joining, readable } as const;
+    const group = groupResource(keeper.group.state.groupId);
+    const rooms = roomsFor(caller, "READ", group);
+    const request = { type: "join", ...joining, readable, rooms } as const;
     const mine = Symbol();
     this.#joins.set(memberId, mine);
     const [found] = await Promise.all([server.find(request), signer.load()]);

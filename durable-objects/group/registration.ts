@@ -20,8 +20,8 @@ interface Life {
 
 export class Registration implements Cluster {
   readonly #life: Life;
-  /** The number of requests that wait for the cluster. They may bring the group into being. */
-  #subscribing = 0;
+  /** What the requests ask for that wait for the cluster. They may bring the group into being. */
+  readonly #subscribing = new Set<Lookup>();
   /** True if the group was deleted in this life. It then rightly has nothing stored. */
   #wasDestroyed = false;
   /** [FIL-6] Why the group's stored data cannot be read. The group then behaves as if it had lost its data. */
@@ -43,14 +43,19 @@ export class Registration implements Cluster {
 
   /** True if the cluster has to keep the group on its list. */
   get isNeeded(): boolean {
-    return this.#life.exists() || this.#subscribing > 0 || this.#damage !== null;
+    return this.#life.exists() || this.#subscribing.size > 0 || this.#damage !== null;
   }
 
-  async subscribe({ names, pattern, mustExist }: Lookup): Promise<Result<Found>> {
+  /** [QUO-6] Returns what the requests that wait for the cluster ask for. */
+  get asked(): readonly Lookup[] {
+    return [...this.#subscribing];
+  }
+
+  async subscribe(lookup: Lookup & Pick<Found, "rooms">): Promise<Result<Found>> {
     if (this.#damage !== null) return this.#damage;
-    this.#subscribing++;
+    this.#subscribing.add(lookup);
     try {
-      const subscribed = await this.#cluster.subscribe({ ...this.#own, names, pattern, mustExist });
+      const subscribed = await this.#cluster.subscribe({ ...this.#own, ...lookup });
       if (!subscribed.ok) return subscribed;
       const { topics, retiredIncarnation, isMade } = subscribed;
       if (isMade && !this.#life.exists() && !this.#wasDestroyed) return this.#goneFailure();
@@ -63,7 +68,7 @@ export class Registration implements Cluster {
         `the cluster's metadata cannot be reached: ${error}`,
       );
     } finally {
-      this.#subscribing--; // The waiting request continues in this turn. It creates the group or has it unlisted.
+      this.#subscribing.delete(lookup); // The waiting request continues in this turn. It creates the group or has it unlisted.
     }
   }
 

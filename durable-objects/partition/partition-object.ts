@@ -19,6 +19,7 @@ import { decompress } from "../../src/compression/decompress.ts";
 import { namespaceOf } from "../../src/core/access/caller.ts";
 import { groupResource, isAllowed, topicResource } from "../../src/core/access/grants.ts";
 import { nameInside } from "../../src/core/access/namespace.ts";
+import { QuotaBook } from "../../src/core/access/quota-book.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
@@ -58,7 +59,14 @@ import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { SocketAccess } from "../shared/socket-access.ts";
-import { attachState, callerOn, keyTag, tagsOf } from "../shared/socket-caller.ts";
+import {
+  attachState,
+  callerOn,
+  keyTag,
+  quotaTag,
+  tagsOf,
+  whyNoConnection,
+} from "../shared/socket-caller.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
@@ -90,6 +98,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   readonly #silent: SilentSockets;
   readonly #access: SocketAccess;
   readonly #signer: OwnerSigner;
+  /** [QUO-2] What is left of the quotas of those who read and append here over sockets. */
+  readonly #quotas = new QuotaBook();
   /** The latest attach of each socket. Whether an owner is one may have to be asked of its group. */
   readonly #attaching = new WeakMap<WebSocket, symbol>();
   #parts: Parts | null = null;
@@ -148,9 +158,12 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       ({ message }) => console.error(`${message}; the object is ${this.ctx.id}.sqlite`),
     );
     const log = new PartitionLog(store, topic.config, verifier);
-    const readers = new TailReaders(log, this.#store, this.ctx.getWebSockets(), (socket) =>
-      this.#mayRead(socket, topic.name),
-    );
+    const readers = new TailReaders(log, this.#store, this.ctx.getWebSockets(), {
+      mayRead: (socket) => this.#mayRead(socket, topic.name),
+      waitMs: (socket) => this.#quotas.waitMs(callerOn(socket), "consumerByteRate", Date.now()),
+      sent: (socket, bytes) =>
+        this.#quotas.take(callerOn(socket), "consumerByteRate", bytes, Date.now()),
+    });
     const requests = new RequestStore(storageOf(storage).sql);
     const codec = { decode: decodeAnyBatch, compressor };
     const compactor = new Compactor(log, store, codec);
@@ -515,8 +528,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       );
       return Response.json(failure, { status: 429 });
     }
-    const { 0: client, 1: server } = new WebSocketPair();
     const caller = callerOfUpgrade(request, isOpen(this.env));
+    const tooMany = whyNoConnection(caller, this.ctx.getWebSockets(quotaTag(caller)));
+    if (tooMany !== null) return Response.json(tooMany, { status: 429 });
+    const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, tagsOf(caller));
     this.#access.admit(server, caller, Date.now());
     this.#silent.add(server, Date.now());
@@ -598,7 +613,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const { requestId, expectedOffset, batches } = readAppendFrame(data);
     const resource = topicResource(parts.topic.name);
     const refused = this.#access.whyNot(socket, "WRITE", resource);
-    const result = refused ?? (await this.#append(parts, { batches, expectedOffset }));
+    const result =
+      refused ??
+      this.#whyTooMuch(socket, batches) ??
+      (await this.#append(parts, { batches, expectedOffset }));
     if (result.ok) {
       if (this.#silent.delete(socket)) attachState(socket, { hasAppended: true });
       const { baseOffset, logAppendTimeMs, logStartOffset } = result;
@@ -614,8 +632,11 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       sendJson(socket, answer);
       return;
     }
-    const { nextOffset } = result;
-    const next = nextOffset === undefined ? {} : { nextOffset };
+    const { nextOffset, retryAfterMs } = result;
+    const next = {
+      ...(nextOffset === undefined ? {} : { nextOffset }),
+      ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
+    };
     const answer: AppendErrorMessage = {
       type: "error",
       requestId,
@@ -623,6 +644,19 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       ...next,
     };
     sendJson(socket, answer);
+  }
+
+  /** [QUO-2] Counts what the socket's caller appends. Returns why it is too much now, or null. */
+  #whyTooMuch(socket: ObjectSocket, batches: Uint8Array): Failure | null {
+    const caller = callerOn(socket);
+    const nowMs = Date.now();
+    const retryAfterMs = this.#quotas.waitMs(caller, "producerByteRate", nowMs);
+    if (retryAfterMs === 0) {
+      this.#quotas.take(caller, "producerByteRate", batches.length, nowMs);
+      return null;
+    }
+    const detail = `${caller.principal} has ${caller.quota?.producerByteRate} bytes a second to be produced here, and has used them up; come again in ${retryAfterMs} ms`;
+    return { ...fail("THROTTLING_QUOTA_EXCEEDED", detail), retryAfterMs };
   }
 
   override webSocketClose(socket: WebSocket, code: number): void {

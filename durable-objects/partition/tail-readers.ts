@@ -3,7 +3,11 @@
 import type * as z from "zod";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { attempt, type Failure, fail, type Result } from "../../src/core/errors.ts";
-import { DEFAULT_SESSION_TIMEOUT_MS, FENCE_REFRESH_MS } from "../../src/core/limits.ts";
+import {
+  DEFAULT_SESSION_TIMEOUT_MS,
+  FENCE_REFRESH_MS,
+  MAX_THROTTLE_MS,
+} from "../../src/core/limits.ts";
 import { compareOwners, mayAttach } from "../../src/core/log/fences.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import {
@@ -40,35 +44,45 @@ interface Reader {
 /** An owner that was not heard from in its session timeout, although there are records for it. */
 export type SilentOwner = Pick<Owner, "group" | "incarnation" | "memberNumber">;
 
+/** Decides whether a socket is sent records now. */
+export interface ReaderGate {
+  /** [ACL-7] Asked before a socket is sent records. It has closed the socket if its credential has expired. */
+  mayRead(socket: ObjectSocket): boolean;
+  /** [QUO-3] How long the caller of the socket has to wait until it may be sent more. */
+  waitMs(socket: ObjectSocket): number;
+  /** Counts what the socket was sent. */
+  sent(socket: ObjectSocket, bytes: number): void;
+}
+
 type AttachMessage = z.output<typeof attachMessage>;
 type WindowMessage = z.output<typeof windowMessage>;
 
 export class TailReaders {
   readonly #log: PartitionLog;
   readonly #store: PartitionStore;
-  readonly #mayRead: (socket: ObjectSocket) => boolean;
+  readonly #gate: ReaderGate;
   readonly #readers = new Map<ObjectSocket, Reader>();
   /** The readers that own the partition in their group. They are few, however many read it. */
   readonly #owning = new Set<ObjectSocket>();
   /** When the group of a silent owner was told. It is told again if the owner is silent for another session timeout. */
   readonly #reportedMs = new WeakMap<ObjectSocket, number>();
+  /** The readers that have used their quotas up, and wait. */
+  readonly #throttled = new WeakSet<ObjectSocket>();
   readonly #slow = new SlowReaders((socket) =>
     this.#pump(socket as ObjectSocket, new Frames(this.#log)),
   );
 
   /**
-   * `sockets` outlived hibernation. They continue from where they were. [ACL-7] `mayRead` is asked before a socket is sent
-   * records. It has closed the socket if its credential has expired.
-   */
+   * `sockets` outlived hibernation. They continue from where they were. */
   constructor(
     log: PartitionLog,
     store: PartitionStore,
     sockets: readonly ObjectSocket[],
-    mayRead: (socket: ObjectSocket) => boolean,
+    gate: ReaderGate,
   ) {
     this.#log = log;
     this.#store = store;
-    this.#mayRead = mayRead;
+    this.#gate = gate;
     for (const socket of sockets) {
       // A socket that has not attached has another attachment, or none.
       const reader = socket.deserializeAttachment() as Partial<Reader> | null;
@@ -268,9 +282,16 @@ export class TailReaders {
   #pump(socket: ObjectSocket, frames: Frames): void {
     const reader = this.#readers.get(socket);
     if (reader === undefined || reader.isStopped) return;
-    if (reader.tail.nextOffset < this.#log.logEndOffset && !this.#mayRead(socket)) {
-      this.#stopUnlessGone(socket);
-      return;
+    if (reader.tail.nextOffset < this.#log.logEndOffset) {
+      if (!this.#gate.mayRead(socket)) {
+        this.#stopUnlessGone(socket);
+        return;
+      }
+      const waitMs = this.#gate.waitMs(socket);
+      if (waitMs > 0) {
+        this.#throttle(socket, waitMs);
+        return;
+      }
     }
     if (SlowReaders.isFull(socket)) {
       if (this.#isWaiting(reader)) this.#slow.add(socket);
@@ -288,6 +309,7 @@ export class TailReaders {
       frames,
       (frame) => {
         send(socket, frame);
+        this.#gate.sent(socket, frame.length);
         return !SlowReaders.isFull(socket);
       },
       (failure) => {
@@ -297,6 +319,22 @@ export class TailReaders {
     if (tail !== reader.tail) this.#update(socket, { ...reader, tail });
     if (unreadable !== null) this.#refuseOffset(socket, reader.attachId, unreadable);
     else if (this.#isWaiting({ ...reader, tail })) this.#slow.add(socket);
+  }
+
+  /**
+   * [QUO-3] Lets a reader that has used its quota up wait. The partition stays awake for that, as for a reader that is
+   * slow: it is at work for this reader all the time.
+   */
+  #throttle(socket: ObjectSocket, waitMs: number): void {
+    if (this.#throttled.has(socket)) return;
+    this.#throttled.add(socket);
+    setTimeout(
+      () => {
+        this.#throttled.delete(socket);
+        this.#pump(socket, new Frames(this.#log));
+      },
+      Math.min(waitMs, MAX_THROTTLE_MS),
+    );
   }
 
   /** [ACL-7] The rights of the socket are narrower than they were when it attached. */

@@ -86,7 +86,12 @@ export class SocketAccess {
     if (key === null) return this.#end(socket, "the API key was revoked");
     // The Worker's own sockets see names as they are, although the key has a name space.
     const { namespace } = caller;
-    const renewed = { ...callerOfKey(key), namespace };
+    const { quota = caller.quota, namespace: _own, ...known } = callerOfKey(key); // It may be the deployment's.
+    const renewed = {
+      ...known,
+      ...(namespace === undefined ? {} : { namespace }),
+      ...(quota === undefined ? {} : { quota }),
+    };
     if (JSON.stringify(renewed) === JSON.stringify(caller)) return;
     setCaller(socket, renewed);
     const { caller: _old, ...state } = (socket.deserializeAttachment() ?? {}) as {

@@ -1,6 +1,9 @@
 // Who opened each socket of an object. It lies in the socket's attachment, beside what the object keeps there, so it
 // outlives hibernation.
 import { ANYBODY, type Caller, NOBODY } from "../../src/core/access/caller.ts";
+import { quotaKeyOf } from "../../src/core/access/quota-book.ts";
+import { type Failure, fail } from "../../src/core/errors.ts";
+import { textHash } from "../../src/core/text-hash.ts";
 import type { ObjectSocket } from "./object-socket.ts";
 
 /** A caller whom nobody has asked for a credential is a word, because attachments are written often. */
@@ -44,6 +47,28 @@ export function keyTag(keyId: string): string {
   return `key:${keyId}`;
 }
 
-export function tagsOf({ keyId }: Caller): string[] {
-  return keyId === null ? [] : [keyTag(keyId)];
+/** The tag of sockets that count against the connections of a principal. A tag has at most 256 characters. */
+export function quotaTag(caller: Caller): string {
+  const key = quotaKeyOf(caller);
+  return `quota:${textHash(key).toString(36)}:${key.slice(0, 200)}`;
+}
+
+export function tagsOf(caller: Caller): string[] {
+  const ofKey = caller.keyId === null ? [] : [keyTag(caller.keyId)];
+  return caller.quota?.connections === undefined ? ofKey : [...ofKey, quotaTag(caller)];
+}
+
+/**
+ * [QUO-4] Returns why the caller may not open one more socket here, or null. Sockets that are being closed do not count,
+ * however long their clients take to answer.
+ */
+export function whyNoConnection(
+  { principal, quota }: Caller,
+  sockets: readonly ObjectSocket[],
+): Failure | null {
+  const bound = quota?.connections ?? Number.POSITIVE_INFINITY;
+  const open = sockets.filter(({ readyState }) => readyState === WebSocket.OPEN);
+  if (open.length < bound) return null;
+  const detail = `${principal} has ${open.length} connections here, its bound is ${bound}; close one first`;
+  return fail("THROTTLING_QUOTA_EXCEEDED", detail);
 }

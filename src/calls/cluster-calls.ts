@@ -1,6 +1,6 @@
 // The calls that the ClusterObject answers. The names are on the wire: see calls.ts.
 import type { AuditEvent, KeptEvent } from "../core/access/audit.ts";
-import type { Grant } from "../core/access/grants.ts";
+import type { Grant, Room } from "../core/access/grants.ts";
 import type { Quota } from "../core/access/quota.ts";
 import type { ShownKey, StoredKey } from "../core/access/stored-key.ts";
 import type { ConfigOverrides, TopicConfig } from "../core/cluster/config.ts";
@@ -16,6 +16,8 @@ export interface ClusterCalls {
     overrides: Readonly<Record<string, unknown>>;
     /** [PLC-2] Where it is created from, if that is known. It counts if the overrides name no region. */
     region?: Region | null;
+    /** [QUO-5] Bounds on the number of topics, of which one must have room. */
+    rooms?: readonly Room[] | null;
   }): Promise<Result<{ topic: TopicDescription }>>;
 
   topic(request: { name: string }): Promise<Result<{ topic: TopicDescription }>>;
@@ -90,6 +92,8 @@ export interface ClusterCalls {
     names: readonly string[];
     pattern: string | null;
     mustExist?: boolean;
+    /** [QUO-5] Bounds on the number of groups, of which one must have room if this group is not listed yet. */
+    rooms?: readonly Room[] | null | undefined;
   }): Promise<Result<{ topics: TopicDescription[]; retiredIncarnation: number; isMade: boolean }>>;
 
   /**

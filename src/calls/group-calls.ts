@@ -12,6 +12,7 @@ import type {
   ClassicSync,
   ClassicToken,
   Delivery,
+  Found,
   Heartbeat,
   NamedOffset,
   Position,
@@ -21,9 +22,13 @@ import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
 import type { JoinedReply, SyncedReply } from "./kafka-replies.ts";
 
 /** A heartbeat as it crosses the call, which cannot carry sets. */
-export type HeartbeatRequest = Omit<Heartbeat, "owned"> & {
-  readonly owned: readonly TopicPartitions[] | null;
-};
+export type HeartbeatRequest = Omit<Heartbeat, "owned"> &
+  Creating & {
+    readonly owned: readonly TopicPartitions[] | null;
+  };
+
+/** [QUO-5] The bounds on the number of groups for whoever brings one into being. */
+type Creating = Pick<Found, "rooms">;
 
 export interface HeartbeatReply {
   readonly memberEpoch: number;
@@ -52,15 +57,18 @@ export interface GroupCalls {
   config(): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>>;
 
   /** [GCF-1] Changes the config. This also creates a group that nobody has joined yet. */
-  alterConfig(request: {
-    changes: Readonly<Record<string, unknown>>;
-  }): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>>;
+  alterConfig(
+    request: { changes: Readonly<Record<string, unknown>> } & Creating,
+  ): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>>;
 
   /** [GRP-10] Deletes an empty group and everything it remembers. A group that is only listed leaves the list. */
   destroy(): Promise<Result<object>>;
 
   /** True if the group exists or is about to. Called by the cluster. */
   isNeeded(): Promise<boolean>;
+
+  /** [QUO-6] Returns the topics and patterns that the group has to be told of. Called by the cluster. */
+  subscriptions(): Promise<{ names: readonly string[]; patterns: readonly string[] }>;
 
   /** [CLK-5] True if this life of the group has the incarnation. Called by a partition whose clock is behind it. */
   hasIncarnation(request: { incarnation: number }): Promise<boolean>;
@@ -92,7 +100,7 @@ export interface GroupCalls {
    * records of the previous poll. Then the member joins or keeps its place, and is told what it owns. A repeated call
    * changes nothing more.
    */
-  poll(request: PollRequest): Promise<Result<PollAnswer>>;
+  poll(request: PollRequest & Creating): Promise<Result<PollAnswer>>;
 
   /**
    * [POL-4] [POL-5] Notes where the member begins and what it will be sent. Called by the Worker before it answers a
@@ -116,7 +124,7 @@ export interface GroupCalls {
   // For Kafka's clients.
 
   /** [CLS-1] Answers when everyone has joined, or has been waited for long enough. */
-  joinClassic(request: ClassicJoin): Promise<JoinedReply>;
+  joinClassic(request: ClassicJoin & Creating): Promise<JoinedReply>;
   syncClassic(request: ClassicSync): Promise<SyncedReply>;
   /** Returns an error code, 0 if the member may go on. */
   heartbeatClassic(request: ClassicToken): Promise<number>;
@@ -130,10 +138,9 @@ export interface GroupCalls {
    * [CLS-6] Commits offsets. `errorCode` refuses all of them. Otherwise each has its own code. [GRP-13] If nothing is
    * committed, nothing is created: neither a group nor a topic in it.
    */
-  commitOffsets(request: {
-    token: ClassicToken;
-    offsets: readonly NamedOffset[];
-  }): Promise<{ errorCode: number; errorCodes: number[] }>;
+  commitOffsets(
+    request: { token: ClassicToken; offsets: readonly NamedOffset[] } & Creating,
+  ): Promise<{ errorCode: number; errorCodes: number[] }>;
 
   /** Forgets these positions. Returns an error code for each, or one for all. */
   deletePositions(request: { positions: readonly TopicPartition[] }): Promise<number | number[]>;
@@ -174,6 +181,7 @@ export const GROUP_CALLS: Readonly<Record<keyof GroupCalls, boolean>> = {
   alterConfig: true,
   destroy: false,
   isNeeded: true,
+  subscriptions: true,
   hasIncarnation: true,
   isOwner: true,
   revokeKey: true,

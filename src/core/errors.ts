@@ -113,6 +113,8 @@ export interface Failure {
   readonly topic?: string;
   readonly partition?: number;
   readonly offset?: number;
+  /** Set on THROTTLING_QUOTA_EXCEEDED if a quota is used up: the time after which there is some again. */
+  readonly retryAfterMs?: number;
   /** Set if trying again mends nothing, although the error's name says that it may. */
   readonly retriable?: false;
 }

@@ -235,9 +235,9 @@ export const MAX_SOCKETS_PER_GROUP = 2 * MAX_MEMBERS_PER_GROUP;
 /** Positions in one commit, acknowledgement, plan or OffsetDelete. At most as many names are looked up. */
 export const MAX_OFFSETS_PER_COMMIT = 10_000;
 export const MAX_OFFSET_METADATA_LENGTH = 4_096;
-/**
- * Different patterns that one group's members have ever subscribed to. Each new topic is matched against all of them.
- */
+/** Names of topics that one group's members subscribe to. Each change of such a topic is told to the group. */
+export const MAX_NAMES_PER_GROUP = 10_000;
+/** Different patterns that one group's members subscribe to. Each new topic is matched against all of them. */
 export const MAX_PATTERNS_PER_GROUP = 100;
 /** The length of a subscription pattern, in characters. */
 export const MAX_TOPIC_PATTERN_LENGTH = 1_000;
@@ -403,6 +403,12 @@ export const MAX_NAMESPACE_CHARS = 64;
 export const MAX_QUOTA = 1_000_000_000_000;
 /** A quota's rate holds over this time. So much may come at once after a pause. Kafka has 11 samples of a second. */
 export const QUOTA_WINDOW_MS = 1_000;
+/** Quotas that an isolate or a partition counts at a time: one for each rate of each principal that has one. */
+export const MAX_QUOTA_BUCKETS = 30_000;
+/** The longest that a Kafka connection is muted at a time, and a reader's socket. What is left is waited for later. */
+export const MAX_THROTTLE_MS = 10_000;
+/** Look-ups of API keys that do not exist, by one isolate within a second. Later ones are told to try again. */
+export const MAX_UNKNOWN_KEY_LOOKUPS = 50;
 /** Lines of the audit log that are kept, and the most that one answer holds. The oldest make room. */
 export const MAX_AUDIT_EVENTS = 10_000;
 export const MAX_AUDIT_ANSWER_EVENTS = 1_000;

@@ -43,6 +43,8 @@ export interface AppendErrorMessage {
   readonly detail: string;
   /** Set with INVALID_UPDATE_VERSION: the offset that the next record will get. */
   readonly nextOffset?: number;
+  /** Set with THROTTLING_QUOTA_EXCEEDED if a quota is used up: the time after which there is some again. */
+  readonly retryAfterMs?: number;
 }
 
 /** The messages that a producer is sent. */

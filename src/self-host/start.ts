@@ -13,7 +13,7 @@
 //   DATA_DIR  .rivulet   the folder of all data; one broker at a time
 //   RIVULET_ROOT_KEY     the root's key. Without one a broker on a loopback HOST is open to this machine, and one on another
 //                        HOST makes a key, says it once and keeps it in the data folder. RIVULET_ROOT_KEY_NEXT is good too
-//   RIVULET_ALLOWED_ORIGINS, RIVULET_JWT_ISSUERS, RIVULET_SIGNING_KEY, RIVULET_AUDIENCE
+//   RIVULET_ALLOWED_ORIGINS, RIVULET_JWT_ISSUERS, RIVULET_SIGNING_KEY, RIVULET_AUDIENCE, RIVULET_QUOTA
 //                        see SECURITY.md
 //   RIVULET_JURISDICTION refused: workerd has no jurisdictions
 //   SWEEP_MS  10000      between two searches for files of deleted objects

@@ -6,6 +6,7 @@ import { crc32c } from "../log/crc32c.ts";
 
 export const API_KEY_PREFIX = "rvk_";
 const API_KEY = /^rvk_([a-z2-7]{16})_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})$/;
+const API_KEY_ID = /^[a-z2-7]{16}$/;
 const BASE32 = "abcdefghijklmnopqrstuvwxyz234567";
 const ID_BYTES = 10;
 const SECRET_BYTES = 32;
@@ -22,6 +23,11 @@ export function parseApiKey(text: string): ApiKey | null {
   const [, id, secret, checksum] = API_KEY.exec(text) ?? [];
   if (id === undefined || secret === undefined || checksum === undefined) return null;
   return checksum === checksumOf(id, secret) ? { id, secret } : null;
+}
+
+/** True if the text may be the id of an API key. */
+export function isApiKeyId(text: string): boolean {
+  return API_KEY_ID.test(text);
 }
 
 /** Makes an API key of API_KEY_BYTES random bytes. */

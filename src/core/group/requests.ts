@@ -1,5 +1,5 @@
 // The requests of a group by name, and the answer to each. Every request is handled by the group's machine (group.ts).
-import type { NamePattern } from "../access/grants.ts";
+import type { NamePattern, Room } from "../access/grants.ts";
 import type { ConfigOverrides } from "../config-table.ts";
 import type {
   ErrorName,
@@ -125,12 +125,14 @@ export type RefusalOf<Request extends { readonly type: OperationName }> = Extrac
   { readonly ok: false }
 >;
 
-/** The cluster's answer about the topics that the request names. */
+/** What the cluster answers about the topics that the request names, and what it is asked besides. */
 export interface Found {
   /** The topics that exist. Left out if the cluster was not asked. */
   readonly found?: readonly GroupTopic[];
   /** [CLK-5] The incarnation that the group has from now on if this request creates it. */
   readonly newIncarnation?: number;
+  /** [QUO-5] Bounds on the number of groups, of which one must have room if this request creates the group. */
+  readonly rooms?: readonly Room[] | undefined;
 }
 
 export interface JoinRequest {

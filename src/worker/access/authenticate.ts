@@ -6,6 +6,7 @@ import { callerOfKey, type StoredKey } from "../../core/access/stored-key.ts";
 import { isSame } from "../../core/constant-time.ts";
 import { BrokerError } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
+import { withDefaultQuota } from "./default-quota.ts";
 import { sha256 } from "./digest.ts";
 import { keyById, keyOfSecret, noteKeyUsed } from "./keys.ts";
 import { credentialMissing, isOpen, rootKeysOf } from "./mode.ts";
@@ -82,7 +83,7 @@ export async function callerOfPassword(
 /** [APK-2] Returns the caller with this key, unless there is none or it has expired. Notes that the key is in use. */
 export async function callerWithKey(env: Env, key: StoredKey | null): Promise<Caller | null> {
   if (key === null) return null;
-  const caller = callerOfKey(key);
+  const caller = withDefaultQuota(env, callerOfKey(key));
   if (hasExpired(caller, Date.now())) return null;
   await noteKeyUsed(env, key);
   return caller;

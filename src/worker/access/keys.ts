@@ -1,7 +1,13 @@
 // API keys, as the Worker knows them. It asks the ClusterObject at most once per API_KEY_AGE_MS and key, so a revoked key
 // is refused after that. If the ClusterObject cannot be reached, keys that were known go on.
 
-import { API_KEY_BYTES, type ApiKey, apiKeyOf, apiKeyText } from "../../core/access/api-key.ts";
+import {
+  API_KEY_BYTES,
+  type ApiKey,
+  apiKeyOf,
+  apiKeyText,
+  isApiKeyId,
+} from "../../core/access/api-key.ts";
 import type { Grant } from "../../core/access/grants.ts";
 import type { Quota } from "../../core/access/quota.ts";
 import { dayOf, type ShownKey, type StoredKey, shownKey } from "../../core/access/stored-key.ts";
@@ -12,6 +18,7 @@ import { BrokerError, unwrap } from "../../core/errors.ts";
 import {
   API_KEY_AGE_MS,
   API_KEY_CACHE,
+  MAX_UNKNOWN_KEY_LOOKUPS,
   STALE_API_KEY_AGE_MS,
   UNKNOWN_API_KEY_AGE_MS,
 } from "../../core/limits.ts";
@@ -23,27 +30,50 @@ import { SCRAM_SALT_BYTES, scramVerifier } from "./scram.ts";
 
 /**
  * [APK-4] Returns the key with this id, or null if there is none.
- * @throws BrokerError NETWORK_EXCEPTION if the cluster cannot be asked, and the key was not known before
+ * @throws BrokerError NETWORK_EXCEPTION if the cluster cannot be asked, and the key was not known before. [APK-6]
+ * THROTTLING_QUOTA_EXCEEDED if too many keys that do not exist were looked up just now
  */
 export async function keyById(env: Env, id: string): Promise<StoredKey | null> {
+  if (!isApiKeyId(id)) return null;
   const known = isolate.apiKeys.get(id);
-  const maxAgeMs = known?.key === null ? UNKNOWN_API_KEY_AGE_MS : API_KEY_AGE_MS;
-  if (known !== undefined && isWithin(known.atMs, maxAgeMs, Date.now())) return known.key;
+  if (known !== undefined && isWithin(known.atMs, API_KEY_AGE_MS, Date.now())) return known.key;
+  const unknownMs = isolate.unknownApiKeys.get(id);
+  if (unknownMs !== undefined && isWithin(unknownMs, UNKNOWN_API_KEY_AGE_MS, Date.now()))
+    return null;
+  if (known === undefined) assertMayLookUp();
   try {
     const { key } = await clusterStub(env).apiKey({ id });
     remember(id, key);
     return key;
   } catch (cause) {
-    if (known?.key && isWithin(known.atMs, STALE_API_KEY_AGE_MS, Date.now())) return known.key;
+    if (known !== undefined && isWithin(known.atMs, STALE_API_KEY_AGE_MS, Date.now()))
+      return known.key;
     const detail = "the API key cannot be looked up now; try again";
     throw new BrokerError("NETWORK_EXCEPTION", detail, { cause });
   }
 }
 
+/** [APK-6] What does not exist is remembered apart, so that made-up ids push no key out. */
 function remember(id: string, key: StoredKey | null): void {
-  isolate.apiKeys.delete(id);
-  isolate.apiKeys.set(id, { key, atMs: Date.now() });
-  forgetOldest(isolate.apiKeys, API_KEY_CACHE);
+  const { apiKeys, unknownApiKeys, unknownLookUps } = isolate;
+  apiKeys.delete(id);
+  unknownApiKeys.delete(id);
+  if (key === null) {
+    unknownLookUps.take(1, MAX_UNKNOWN_KEY_LOOKUPS, Date.now());
+    unknownApiKeys.set(id, Date.now());
+    forgetOldest(unknownApiKeys, API_KEY_CACHE);
+  } else {
+    apiKeys.set(id, { key, atMs: Date.now() });
+    forgetOldest(apiKeys, API_KEY_CACHE);
+  }
+}
+
+/** [APK-6] Whoever makes ids up does not reach the cluster with each. Who is told so is not told that a key is wrong. */
+function assertMayLookUp(): void {
+  const retryAfterMs = isolate.unknownLookUps.waitMs(MAX_UNKNOWN_KEY_LOOKUPS, Date.now());
+  if (retryAfterMs === 0) return;
+  const detail = "too many API keys that do not exist were looked up; try again";
+  throw new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail, { data: { retryAfterMs } });
 }
 
 /** [APK-1] Returns the key that this secret belongs to, or null. */

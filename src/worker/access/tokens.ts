@@ -7,6 +7,7 @@ import { type Quota, strictest } from "../../core/access/quota.ts";
 import { BrokerError, unwrap } from "../../core/errors.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { callerIn } from "../edge/authorize.ts";
+import { withDefaultQuota } from "./default-quota.ts";
 import { issuersOf } from "./issuers.ts";
 import { type JwksKeeper, type TokenServices, Tokens } from "./jwt.ts";
 import {
@@ -34,7 +35,7 @@ const verifiers: { own: Verifier | null; others: Verifier | null } = { own: null
 export async function callerOfToken(env: Env, token: string): Promise<Caller> {
   const tokens = isOwn(token) ? await ownTokens(env) : tokensOfOthers(env);
   const { caller } = unwrap(await tokens.callerOf(token, Date.now()));
-  return caller;
+  return withDefaultQuota(env, caller);
 }
 
 /** True if the token says that this broker has made it. Nothing of it is verified yet. */

@@ -18,6 +18,7 @@ import {
 } from "../../core/platform-errors.ts";
 import type { Env } from "../../env.ts";
 import { partitionAt } from "./metadata.ts";
+import { countUse } from "./quotas.ts";
 
 export interface AppendStored {
   readonly baseOffset: number;
@@ -51,7 +52,7 @@ const FIRST_BACKOFF_MS = 50;
 const NOT_STORED: readonly PlatformFailure[] = ["overloaded", "full", "damaged", "older"];
 
 /**
- * Appends and never throws. An unknown outcome is REQUEST_TIMED_OUT,
+ * Appends and never throws. [QUO-2] What is appended counts. An unknown outcome is REQUEST_TIMED_OUT,
  * or KAFKA_STORAGE_ERROR if the storage is the cause.
  */
 export async function appendTo(
@@ -69,6 +70,7 @@ export async function appendTo(
     unanswered?: string;
   },
 ): Promise<AppendAnswer> {
+  countUse(env, "producerByteRate", bytes.length);
   const tries = options.isIdempotent ? MAX_APPEND_TRIES : 1;
   /** Set once a try was not answered. The append may then have been stored, even if a later try is refused. */
   let unanswered = options.unanswered ?? null;

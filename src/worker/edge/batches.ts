@@ -7,6 +7,7 @@ import { batches, hasValidCrc, NO_PRODUCER_ID } from "../../core/log/record-batc
 import type { Env } from "../../env.ts";
 import { type AppendStored, appendTo, isRefused, refusalOf } from "./append.ts";
 import { atPartition } from "./metadata.ts";
+import { assertWithinQuota } from "./quotas.ts";
 
 export function appendBatches(
   env: Env,
@@ -15,6 +16,7 @@ export function appendBatches(
   bytes: Uint8Array,
   expectedOffset: number | null,
 ): Promise<Result<AppendStored>> {
+  assertWithinQuota(env, "producerByteRate");
   const isIdempotent = readRecords(bytes);
   return atPartition(env, topic, partition, async (topicId) => {
     const options = { expectedOffset, isIdempotent };

@@ -12,6 +12,7 @@ import type { Env } from "../../env.ts";
 import { isolate } from "./isolate.ts";
 import { atPartition, partitionAt } from "./metadata.ts";
 import { EMPTY_LOG, PartitionUse } from "./partition-use.ts";
+import { assertWithinQuota, countUse } from "./quotas.ts";
 import { stubTransport } from "./stub-transport.ts";
 
 export interface FetchRequest {
@@ -36,7 +37,8 @@ export interface FetchResult {
  * [FCH-1] Returns records from `offset` on. If there are none yet, it waits up to `waitMs`. [PLC-3] Only a read that
  * waits starts a partition that was never used, because the partition is what tells it of the first record.
  */
-export function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResult> {
+export async function fetchRecords(env: Env, request: FetchRequest): Promise<FetchResult> {
+  assertWithinQuota(env, "consumerByteRate");
   return atPartition(env, request.topic, request.partition, (topicId) =>
     fetchFrom(env, topicId, request),
   );
@@ -68,6 +70,7 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
     await waitForRecords(env, topicId, partition, offset, waitMs).ended;
     result = await read();
   }
+  countUse(env, "consumerByteRate", result.batches.length);
   const { topic, maxRecords } = request;
   const place = { topic, partition };
   const { records, nextOffset } = decodeFrom(result.batches, offset, maxRecords, place);

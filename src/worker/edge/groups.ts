@@ -2,7 +2,8 @@
 // code that only looks asks the cluster's list first, which has every group that exists [GRP-13].
 // Calls that may create a group go straight to its object.
 
-import { groupResource } from "../../core/access/grants.ts";
+import { groupResource, type Room, roomsFor } from "../../core/access/grants.ts";
+import type { Operation } from "../../core/access/operations.ts";
 import type { ConfigOverrides } from "../../core/config-table.ts";
 import { isWithin } from "../../core/elapsed.ts";
 import type { Failure, Result } from "../../core/errors.ts";
@@ -16,6 +17,7 @@ import { METADATA_CACHE_GROUPS, METADATA_MAX_AGE_MS } from "../../core/limits.ts
 import { regionSet } from "../../core/placement.ts";
 import { clusterStub, type Env, type GroupStub, groupStub } from "../../env.ts";
 import { noteChange } from "./audit.ts";
+import { callerIn } from "./authorize.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
 
 export type Group = GroupStub;
@@ -48,9 +50,20 @@ export async function alterGroupConfig(
     if (!isSet) return { ok: true, overrides: {}, config: resolveGroupConfig({}) };
   }
   const region = regionSet(changes) ?? undefined;
-  const altered = await groupStub(env, groupId, region).alterConfig({ changes });
+  const rooms = groupRooms(env, "ALTER_CONFIGS", groupId);
+  const altered = await groupStub(env, groupId, region).alterConfig({ changes, ...rooms });
   if (altered.ok) noteChange(env, "alterGroup", groupResource(groupId), JSON.stringify(changes));
   return altered;
+}
+
+/** [QUO-5] Returns the bounds on the number of groups that the caller's grants set, should this create the group. */
+export function groupRooms(
+  env: Env,
+  operation: Operation,
+  groupId: string,
+): { rooms?: readonly Room[] } {
+  const rooms = roomsFor(callerIn(env), operation, groupResource(groupId));
+  return rooms === undefined ? {} : { rooms };
 }
 
 /** Deletes a group without members. Returns what is wrong. */

@@ -2,6 +2,8 @@
 // nothing that belongs to a request. The platform may discard it at any time.
 
 import { AuditLog } from "../../audit-log.ts";
+import { Bucket } from "../../core/access/bucket.ts";
+import { QuotaBook } from "../../core/access/quota-book.ts";
 import type { StoredKey } from "../../core/access/stored-key.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
 import type { BrokerError } from "../../core/errors.ts";
@@ -10,6 +12,7 @@ import {
   MAX_ANSWER_BYTES_IN_PROGRESS,
   MAX_KAFKA_IN_FLIGHT_BYTES,
   MAX_REQUEST_BYTES_IN_PROGRESS,
+  MAX_UNKNOWN_KEY_LOOKUPS,
 } from "../../core/limits.ts";
 import { RequestLedger, WorkRoom } from "./holders.ts";
 import type { PooledProducer } from "./pooled-producer.ts";
@@ -44,10 +47,16 @@ interface Isolate {
   readonly usedPartitions: Map<string, true>;
   /** Groups that exist, and when the cluster said so. */
   readonly groups: Map<string, number>;
-  /** API keys by their ids, or that there is none, and when the cluster said so. */
-  readonly apiKeys: Map<string, { readonly key: StoredKey | null; readonly atMs: number }>;
+  /** API keys by their ids, and when the cluster said so. */
+  readonly apiKeys: Map<string, { readonly key: StoredKey; readonly atMs: number }>;
+  /** Ids of no API key, and when the cluster said so. */
+  readonly unknownApiKeys: Map<string, number>;
+  /** Fills with the look-ups of such ids that may still be made. */
+  unknownLookUps: Bucket;
   /** The deployment's secrets by their names. They never change. */
   readonly secrets: Map<string, string>;
+  /** What is left of the quotas of those who are served here. */
+  quotas: QuotaBook;
   /** The lines of the audit log that are on their way. */
   audit: AuditLog;
   /** Producers that no request uses now. */
@@ -75,7 +84,10 @@ export const isolate: Isolate = {
   usedPartitions: new Map(),
   groups: new Map(),
   apiKeys: new Map(),
+  unknownApiKeys: new Map(),
+  unknownLookUps: new Bucket(MAX_UNKNOWN_KEY_LOOKUPS, 0),
   secrets: new Map(),
+  quotas: new QuotaBook(),
   audit: new AuditLog(),
   idleProducers: [],
   ...emptyHanded(),
@@ -109,7 +121,10 @@ export function forgetEverything(): void {
   isolate.usedPartitions.clear();
   isolate.groups.clear();
   isolate.apiKeys.clear();
+  isolate.unknownApiKeys.clear();
+  isolate.unknownLookUps = new Bucket(MAX_UNKNOWN_KEY_LOOKUPS, 0);
   isolate.secrets.clear();
+  isolate.quotas = new QuotaBook();
   isolate.audit = new AuditLog();
   isolate.idleProducers = [];
   Object.assign(isolate, emptyHanded());

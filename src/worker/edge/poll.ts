@@ -14,8 +14,9 @@ import type { AssignedPartition, InitialOffset } from "../../protocol/group-sock
 import type { PollAnswer, PollRequest, RejectedAck } from "../../protocol/poll.ts";
 import { callerIn } from "./authorize.ts";
 import { waitForRecords } from "./fetch.ts";
-import { groupExists } from "./groups.ts";
+import { groupExists, groupRooms } from "./groups.ts";
 import { knowTopic, partitionAt, topicMetadata } from "./metadata.ts";
+import { assertWithinQuota, countUse } from "./quotas.ts";
 import { Unfolder } from "./unfolder.ts";
 import { answerOf, saysDeleted, type UnreadablePartition } from "./unreadable.ts";
 
@@ -54,6 +55,7 @@ const LOOK_AGAIN_MS = 1_000;
 
 /** Serves a poll. [POL-1] [POL-2] [POL-3] */
 export async function poll(env: Env, groupId: string, options: PollOptions): Promise<PollResult> {
+  assertWithinQuota(env, "consumerByteRate");
   const startMs = Date.now();
   const member = new PollingMember(env, groupId, options);
   const first = await member.keepPlace(options.ack);
@@ -127,6 +129,7 @@ class PollingMember {
         topics,
         topicPattern,
         readable: readableTopics(callerIn(this.#env)),
+        ...groupRooms(this.#env, "READ", this.#groupId),
         sessionTimeoutMs,
         rebalanceTimeoutMs: DEFAULT_REBALANCE_TIMEOUT_MS,
         acks,
@@ -253,6 +256,7 @@ class PollingMember {
       return { place, offset, ...nothing, failure };
     }
     const { offset, batches, nextOffset } = read;
+    countUse(this.#env, "consumerByteRate", batches.length);
     const isFound = place.committedOffset === null && initial !== "earliest";
     // [SES-7] The next owner must begin here too.
     const beginOffset = isOutside || isFound ? offset : null;

@@ -26,6 +26,7 @@ import { failedRecord, type RecordOutcome } from "../../protocol/record-outcome.
 import { type AppendAnswer, type AppendRefused, appendTo, isRefused, refusalOf } from "./append.ts";
 import { partitionAt, refresh, topicMetadata } from "./metadata.ts";
 import { newProducerId, withProducer } from "./producer-pool.ts";
+import { assertWithinQuota } from "./quotas.ts";
 import { hashOf } from "./request-hash.ts";
 
 export interface RecordStored {
@@ -70,6 +71,7 @@ export async function produce(
   const { idempotencyKey } = options;
   const invalid = idempotencyKey === undefined ? null : whyNotIdempotencyKey(idempotencyKey);
   if (invalid !== null) throw errorOf(invalid);
+  assertWithinQuota(env, "producerByteRate");
   let topic = await topicMetadata(env, topicName);
   if (records.some((record) => (record.partition ?? 0) >= topic.partitions))
     topic = await refresh(env, topicName);

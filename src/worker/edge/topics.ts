@@ -1,13 +1,28 @@
 // Changes of topics, and the list of them all. They go to the cluster. What it answers is remembered (metadata.ts).
 import type { ClusterRequest } from "../../calls/cluster-calls.ts";
-import { CLUSTER, topicResource } from "../../core/access/grants.ts";
+import {
+  CLUSTER,
+  isAllowed,
+  type Room,
+  roomsFor,
+  topicResource,
+} from "../../core/access/grants.ts";
 import { resolveTopic, type Topic } from "../../core/cluster/topics.ts";
 import { type Result, unwrap } from "../../core/errors.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { noteChange } from "./audit.ts";
+import { callerIn } from "./authorize.ts";
 import { forget, learn } from "./metadata.ts";
 
 /** [PLC-2] Adds where a topic is created from, if that is known. */
+/** [QUO-5] Returns the bounds on the number of topics that the caller's grants set on whoever creates this one. */
+function roomsOf(env: Env, name: string): { rooms?: readonly Room[] } {
+  const caller = callerIn(env);
+  if (isAllowed(caller, "CREATE", CLUSTER)) return {};
+  const rooms = roomsFor(caller, "CREATE", topicResource(name));
+  return rooms === undefined ? {} : { rooms };
+}
+
 function withRegion(
   env: Env,
   request: ClusterRequest<"createTopic">,
@@ -20,7 +35,10 @@ export async function createTopic(
   env: Env,
   request: ClusterRequest<"createTopic">,
 ): Promise<Result<{ topic: Topic }>> {
-  const created = await clusterStub(env).createTopic(withRegion(env, request));
+  const created = await clusterStub(env).createTopic({
+    ...withRegion(env, request),
+    ...roomsOf(env, request.name),
+  });
   if (created.ok) noteChange(env, "createTopic", topicResource(request.name));
   return created.ok ? { ok: true, topic: learn(created.topic) } : created;
 }

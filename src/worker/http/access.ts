@@ -8,6 +8,7 @@ import { type Env, withCaller } from "../../env.ts";
 import { callerOf } from "../access/authenticate.ts";
 import { assertFromThisMachine, isOpen } from "../access/mode.ts";
 import { assertMayUseCluster, assertMayUseGroup, assertMayUseTopic } from "../edge/authorize.ts";
+import { assertWithinQuota, countUse } from "../edge/quotas.ts";
 import { credentialOf } from "./credential.ts";
 import { groupParameter, topicParameter } from "./parameters.ts";
 
@@ -85,6 +86,8 @@ export const authorized: MiddlewareHandler<App> = async (context, next) => {
   }
   if (need === undefined)
     throw new BrokerError("CLUSTER_AUTHORIZATION_FAILED", "nobody may call this");
+  assertWithinQuota(context.env, "requestRate");
+  countUse(context.env, "requestRate", 1);
   assertMeets(context.env, need, parametersOf(route.path, context.req.path));
   await next();
 };

@@ -21,6 +21,7 @@ import { atPartition } from "../edge/metadata.ts";
 import { outsideError } from "../edge/namespace.ts";
 import { listOffset } from "../edge/offsets.ts";
 import { produce, type RecordResult } from "../edge/produce.ts";
+import { untilWithinQuota } from "../edge/quotas.ts";
 import type { BodyLines } from "./body-lines.ts";
 import { textBytes, whileRoom } from "./in-progress.ts";
 import { type Line, numbersOf } from "./lines.ts";
@@ -50,6 +51,7 @@ export async function* produceLines(
   const lineOf = (more: object = {}) => `${JSON.stringify({ ...progress, ...more })}\n`;
   try {
     for await (const chunk of chunksOf(lines)) {
+      await untilWithinQuota(env, "producerByteRate");
       await whileRoom((work) => storeChunk(env, topic, chunk, progress, work));
       yield lineOf();
     }
@@ -176,6 +178,7 @@ export async function* readLines(
   let left = maxRecords;
   try {
     while (left > 0 && (next === null || next < end)) {
+      await untilWithinQuota(env, "consumerByteRate");
       const request = { topic, partition, offset: next, maxBytes: BULK_CHUNK_BYTES, waitMs: 0 };
       const read = await fetchRecords(env, {
         ...request,

@@ -15,6 +15,8 @@ export interface Problem {
   /** Kafka's error number. */
   readonly errorCode: number;
   readonly retriable: boolean;
+  /** Set if a quota is used up: the time after which there is some again. */
+  readonly retryAfterMs?: number;
 }
 
 /** Describes an error to a client. An unexpected error is logged. */
@@ -34,6 +36,11 @@ export function problemOf(error: unknown): Problem {
   };
 }
 
+/** [QUO-2] Returns whole seconds, at least one: whoever is told to slow down because of others gets no time. */
+function retryAfter({ retryAfterMs = 1_000 }: { readonly retryAfterMs?: number }): string {
+  return String(Math.max(1, Math.ceil(retryAfterMs / 1_000)));
+}
+
 /** Answers with an error. `extra` adds to the problem's fields, and `status` overrides the table's. */
 export function problemResponse(error: unknown, extra: object = {}, status?: number): Response {
   const problem = problemOf(error);
@@ -43,6 +50,7 @@ export function problemResponse(error: unknown, extra: object = {}, status?: num
     headers: {
       "content-type": PROBLEM_TYPE,
       ...(body.status === 401 ? { "www-authenticate": "Bearer" } : {}),
+      ...(body.status === 429 ? { "retry-after": retryAfter(problem) } : {}),
     },
   });
 }

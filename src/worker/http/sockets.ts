@@ -16,6 +16,7 @@ import { selectVersion } from "../../protocol/version.ts";
 import { assertMayUseTopic, callerIn } from "../edge/authorize.ts";
 import { assertPartitionById, atPartition, partitionAt, topicMetadata } from "../edge/metadata.ts";
 import { insidePattern } from "../edge/namespace.ts";
+import { openConnection } from "../edge/quotas.ts";
 import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
 import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
 
@@ -68,11 +69,12 @@ export function plainSession(
   growing?: Topic,
 ): Response {
   const headers = versionHeaders(context, options.v);
+  const close = openConnection(callerIn(context.env));
   const { 0: client, 1: server } = new WebSocketPair();
   const session = new PlainConsumerSession(context.env, member, options, server);
   if (growing !== undefined) session.follow(context.env, growing);
   // The last commit and the leave happen after the client's socket has closed.
-  context.executionCtx.waitUntil(session.closed);
+  context.executionCtx.waitUntil(session.closed.then(close));
   session.start();
   return new Response(null, { status: 101, webSocket: client, headers });
 }

@@ -5,7 +5,9 @@ import type { Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, preview } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
 import { EVENT_ID, type StreamOptions, streamQuery } from "../../protocol/plain-consumer.ts";
+import { callerIn } from "../edge/authorize.ts";
 import { topicMetadata, topicWithPartition } from "../edge/metadata.ts";
+import { openConnection } from "../edge/quotas.ts";
 import { EventStream } from "../session/event-stream.ts";
 import { query, topicParameter } from "./parameters.ts";
 import { isUpgrade, plainSession } from "./sockets.ts";
@@ -26,8 +28,9 @@ export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async
   }
   const headers = { "content-type": "text/event-stream", "cache-control": "no-store" };
   if (context.req.raw.method === "HEAD") return new Response(null, { headers }); // [PLC-3] Nobody reads.
+  const close = openConnection(callerIn(context.env));
   const stream = new EventStream(context.env, name, { ...options, ...start, growing });
-  context.executionCtx.waitUntil(stream.closed);
+  context.executionCtx.waitUntil(stream.closed.then(close));
   return new Response(stream.body, { headers });
 });
 

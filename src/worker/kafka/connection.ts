@@ -3,6 +3,7 @@
 
 import { namespaceOf } from "../../core/access/caller.ts";
 import { WHOLE } from "../../core/access/namespace.ts";
+import type { Rate } from "../../core/access/quota.ts";
 import { sizeOf } from "../../core/bytes.ts";
 import {
   MAX_CLIENT_ID_LENGTH,
@@ -10,11 +11,15 @@ import {
   MAX_KAFKA_IDLE_MS,
   MAX_KAFKA_SILENT_MS,
   MAX_KAFKA_STALLED_MS,
+  MAX_THROTTLE_MS,
   MIN_KAFKA_HALF_SENT_BYTES,
 } from "../../core/limits.ts";
 import { type Env, withCaller, withFrom } from "../../env.ts";
+import { countUse, Mute, openConnection, throttleMs } from "../edge/quotas.ts";
 import type { Api } from "./api.ts";
 import { API_VERSIONS } from "./apis/api-versions.ts";
+import { FETCH } from "./apis/fetch.ts";
+import { PRODUCE } from "./apis/produce.ts";
 import { Appends } from "./appends.ts";
 import { CallBudget } from "./budget.ts";
 import type { RequestContext } from "./context.ts";
@@ -67,6 +72,9 @@ export class Connection {
   readonly #expectations: Readonly<Record<"silent" | "idle" | "halfSent" | "stalled", Expectation>>;
   readonly #look: () => void;
   readonly #login: Login;
+  readonly #mute = new Mute();
+  /** [QUO-4] Gives the place of the connection back. Null before anybody has logged in. */
+  #closeQuota: (() => void) | null = null;
   /** [AUD-1] */
   readonly #from: NonNullable<Env["from"]>;
   #hasGone = false;
@@ -134,7 +142,9 @@ export class Connection {
     const version = versionServed(api, apiVersion);
     const isFlexible = version >= api.flexibleFrom;
     const clientId = shortened(nullableString.read(from, NOT_FLEXIBLE));
+    await this.#mute.ended;
     const caller = await this.#login.callerFor(apiKey);
+    if (caller !== null) this.#closeQuota ??= openConnection(caller);
     const namespace = caller === null ? WHOLE : namespaceOf(caller);
     const format = { version, isFlexible, namespace };
     if (isFlexible) TAGS.read(from, format);
@@ -157,7 +167,14 @@ export class Connection {
       if (error instanceof GoneError) return null;
       throw error;
     });
-    const pieces = response === null ? [] : encode(api, correlationId, response, format);
+    let pieces = response === null ? [] : encode(api, correlationId, response, format);
+    const throttleTimeMs = throttleOf(env, api, frame.length, sizeOf(pieces));
+    if (throttleTimeMs > 0) {
+      // [QUO-3] The answer goes at once, and says so. A client that does not wait by itself finds that nobody listens.
+      this.#mute.begin(throttleTimeMs);
+      const told = { ...(response as object), throttleTimeMs };
+      if (response !== null) pieces = encode(api, correlationId, told, format);
+    }
     this.inFlight.setAnswer(sizeOf(pieces));
     return pieces;
   }
@@ -194,17 +211,21 @@ export class Connection {
     const { inFlight } = this;
     if (inFlight.quietSince === null) inFlight.end();
     const { halfSent, idle, silent } = this.#expectations;
-    this.#watchdog.expect(bufferedBytes > 0 ? halfSent : inFlight.hasSpoken ? idle : silent);
+    const mayIdle = inFlight.hasSpoken && this.#login.isKnown; // [BND-11]
+    this.#watchdog.expect(bufferedBytes > 0 ? halfSent : mayIdle ? idle : silent);
   }
 
   /** The client has gone. Nothing is waited for on its behalf. */
   stopWaiting(): void {
     this.#hasGone = true;
+    this.#mute.stop();
     this.#context.feeds.close();
   }
 
   close(): void {
     this.#hasGone = true;
+    this.#mute.stop();
+    this.#closeQuota?.();
     this.#watchdog.close();
     this.inFlight.close();
     this.#login.close();
@@ -219,7 +240,10 @@ function expectationsOf({ silentMs, idleMs, halfSentMs, stalledMs }: Patience) {
     return { withinMs, otherwise, minBytes };
   };
   return {
-    silent: expectation(silentMs, `no request ever came, the bound is ${silentMs} ms`),
+    silent: expectation(
+      silentMs,
+      `no request ever came, or nobody logged in; the bound is ${silentMs} ms`,
+    ),
     idle: expectation(idleMs, `no request came for ${idleMs} ms`),
     halfSent: expectation(
       halfSentMs,
@@ -262,6 +286,24 @@ function encode(api: Api, correlationId: number, response: unknown, format: Form
   const length = new Writer();
   length.int32(body.length);
   return [...length.finish(), ...body.finish()];
+}
+
+/**
+ * [QUO-3] Counts a request and its answer, and returns how long the connection has to wait until the next one. Before
+ * anybody has logged in, there is nobody who has a quota.
+ */
+function throttleOf(env: Env, { key }: Api, requestBytes: number, answerBytes: number): number {
+  countUse(env, "requestRate", 1);
+  const rates: Rate[] = ["requestRate"];
+  if (key === PRODUCE.key) {
+    countUse(env, "producerByteRate", requestBytes);
+    rates.push("producerByteRate");
+  }
+  if (key === FETCH.key) {
+    countUse(env, "consumerByteRate", answerBytes);
+    rates.push("consumerByteRate");
+  }
+  return Math.min(MAX_THROTTLE_MS, Math.max(...rates.map((rate) => throttleMs(env, rate))));
 }
 
 /** A client id only says to people who it is, so a long one is cut, and not refused. */

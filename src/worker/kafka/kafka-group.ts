@@ -15,7 +15,7 @@ import { failureOf } from "../../core/platform-errors.ts";
 import { type Env, groupStub } from "../../env.ts";
 import { noteChange } from "../edge/audit.ts";
 import { mayUseGroup } from "../edge/authorize.ts";
-import { deleteGroup, type Group, groupExists } from "../edge/groups.ts";
+import { deleteGroup, type Group, groupExists, groupRooms } from "../edge/groups.ts";
 import type { RequestContext } from "./context.ts";
 import { codeOf, outcomeOfError } from "./errors.ts";
 
@@ -35,20 +35,21 @@ export class KafkaGroup {
   // The requests that may create the group.
 
   async joinClassic(request: ClassicJoin) {
-    return await this.#group.joinClassic(request);
+    return await this.#group.joinClassic({ ...request, ...this.#rooms });
   }
 
   /** Epoch 0 joins. Any other epoch comes from a member. */
   async heartbeat(request: HeartbeatRequest) {
     const { memberEpoch, memberId } = request;
-    if (memberEpoch === 0 || (await this.#exists())) return await this.#group.heartbeat(request);
+    if (memberEpoch === 0 || (await this.#exists()))
+      return await this.#group.heartbeat({ ...request, ...this.#rooms });
     return unknownMember(memberId);
   }
 
   /** Commits offsets. A commit by hand, without a member, creates the group. */
   async commitOffsets(request: GroupRequest<"commitOffsets">) {
     if (isByHand(request.token) || (await this.#exists()))
-      return await this.#group.commitOffsets(request);
+      return await this.#group.commitOffsets({ ...request, ...this.#rooms });
     return { errorCode: UNKNOWN_MEMBER_ID, errorCodes: [] };
   }
 
@@ -95,6 +96,11 @@ export class KafkaGroup {
 
   async destroy() {
     return await deleteGroup(this.#env, this.#groupId);
+  }
+
+  /** [QUO-5] Whoever may read a group may bring it into being. */
+  get #rooms() {
+    return groupRooms(this.#env, "READ", this.#groupId);
   }
 
   #exists(): Promise<boolean> {

@@ -23,6 +23,9 @@ const REFUSAL_DELAY_MS = 100;
 /** The longest request of whoever has not logged in: Kafka's `sasl.server.max.receive.size`. */
 const MAX_SASL_BYTES = 524_288;
 
+/** A log-in takes four requests, or six by SCRAM after a question for the versions. */
+const MAX_REQUESTS_BEFORE_LOGIN = 20;
+
 /** How a connection reaches the broker. Over plain TCP, a secret is sent to whoever listens. */
 export type Way = "tcp" | "websocket";
 
@@ -38,6 +41,8 @@ export class Login {
   #isBare = false;
   /** When the client has to have logged in again. Null if never. */
   #endsAtMs: number | null = null;
+  /** The requests that came before anybody has logged in. */
+  #requestsBefore = 0;
   #stopTimer: () => void = () => {};
   /** True if a mechanism or a log-in was refused. The connection closes. */
   isRefused = false;
@@ -49,6 +54,11 @@ export class Login {
     this.#caller = env.caller ?? (isOpen(env) ? ANYBODY : null);
     this.#mechanisms = mechanismsOver(env, way);
     this.#endAt(this.#caller?.expiresAtMs ?? null);
+  }
+
+  /** False if nobody has said yet who is at the other end, where that is needed. */
+  get isKnown(): boolean {
+    return this.#caller !== null;
   }
 
   /** The longest request that is taken now. */
@@ -66,7 +76,13 @@ export class Login {
    * @throws MalformedError if it is needed, or if the credential is good no more. The connection cannot go on.
    */
   async callerFor(apiKey: number): Promise<Caller | null> {
-    if (BEFORE_LOGIN.has(apiKey)) return this.#caller;
+    if (BEFORE_LOGIN.has(apiKey)) {
+      if (this.#caller === null && ++this.#requestsBefore > MAX_REQUESTS_BEFORE_LOGIN)
+        throw new MalformedError(
+          `ILLEGAL_SASL_STATE: more than ${MAX_REQUESTS_BEFORE_LOGIN} requests came, and nobody has logged in`,
+        );
+      return this.#caller;
+    }
     if (this.#caller === null)
       throw new MalformedError("ILLEGAL_SASL_STATE: log in by SASL before any other request");
     // [SASL-5] As in Kafka, the first request after the end closes the connection.

@@ -39,20 +39,30 @@ class Partition {
   readonly sockets: TestedSocket[] = [];
   /** False if no socket may be sent records. */
   mayRead = true;
+  /** How long every socket has to wait before it is sent more, and the bytes that were sent. */
+  waitMs = 0;
+  sentBytes = 0;
   store: PartitionStore;
   readers: TailReaders;
+  readonly gate = {
+    mayRead: () => this.mayRead,
+    waitMs: () => this.waitMs,
+    sent: (_: unknown, bytes: number) => {
+      this.sentBytes += bytes;
+    },
+  };
 
   constructor(records = 0) {
     this.store = new PartitionStore(this.storage, PARTITION);
     this.store.setTopic(TOPIC);
-    this.readers = new TailReaders(this.log, this.store, [], () => this.mayRead);
+    this.readers = new TailReaders(this.log, this.store, [], this.gate);
     for (let i = 0; i < records; i++) this.append();
   }
 
   /** As after an eviction: only what is in the sockets' attachments and in the storage is left. */
   evict(): void {
     this.store = new PartitionStore(this.storage, PARTITION);
-    this.readers = new TailReaders(this.log, this.store, this.sockets, () => this.mayRead);
+    this.readers = new TailReaders(this.log, this.store, this.sockets, this.gate);
   }
 
   /** One batch of one record, published to the readers. */

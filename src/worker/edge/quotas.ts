@@ -1,0 +1,87 @@
+// Quotas, in the words of the Worker's ways in. A request that comes too early is refused before it does anything, with
+// the time after which it may come again. What is under way is finished, and counts.
+import type { Caller } from "../../core/access/caller.ts";
+import type { Rate } from "../../core/access/quota.ts";
+import { BrokerError } from "../../core/errors.ts";
+import { MAX_THROTTLE_MS } from "../../core/limits.ts";
+import type { Env } from "../../env.ts";
+import { callerIn } from "./authorize.ts";
+import { isolate } from "./isolate.ts";
+import { after } from "./timer.ts";
+
+const WORDS: Readonly<Record<Rate, string>> = {
+  producerByteRate: "bytes a second to be produced",
+  consumerByteRate: "bytes a second to be read",
+  requestRate: "requests a second",
+};
+
+/** [QUO-2] Returns how long the caller has to wait before it may do more of this. */
+export function throttleMs(env: Env, rate: Rate): number {
+  return isolate.quotas.waitMs(callerIn(env), rate, Date.now());
+}
+
+/** [QUO-2] Throws THROTTLING_QUOTA_EXCEEDED if the caller has to wait before it may do more of this. */
+export function assertWithinQuota(env: Env, rate: Rate): void {
+  const caller = callerIn(env);
+  const retryAfterMs = throttleMs(env, rate);
+  if (retryAfterMs === 0) return;
+  throw new BrokerError(
+    "THROTTLING_QUOTA_EXCEEDED",
+    `${caller.principal} has ${caller.quota?.[rate]} ${WORDS[rate]}, and has used them up; come again in ${retryAfterMs} ms`,
+    { data: { retryAfterMs } },
+  );
+}
+
+/** [QUO-2] Counts what the caller does. */
+export function countUse(env: Env, rate: Rate, amount: number): void {
+  isolate.quotas.take(callerIn(env), rate, amount, Date.now());
+}
+
+/** [QUO-2] Waits until the caller may do more of this, for requests that go on for long. */
+export async function untilWithinQuota(env: Env, rate: Rate): Promise<void> {
+  for (let waitMs = throttleMs(env, rate); waitMs > 0; waitMs = throttleMs(env, rate)) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    after(Math.min(waitMs, MAX_THROTTLE_MS), resolve);
+    await promise;
+  }
+}
+
+/** [QUO-3] Makes a connection wait. `stop` ends the wait at once, because the connection has ended. */
+export class Mute {
+  #ended: Promise<void> = Promise.resolve();
+  #stop: () => void = () => {};
+
+  /** Resolves when the connection may go on. */
+  get ended(): Promise<void> {
+    return this.#ended;
+  }
+
+  begin(forMs: number): void {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const cancel = after(forMs, resolve);
+    this.#ended = promise;
+    this.#stop = () => {
+      cancel();
+      resolve();
+    };
+  }
+
+  stop(): void {
+    this.#stop();
+  }
+}
+
+/**
+ * [QUO-4] Counts a connection of this caller. Returns what gives its place back.
+ * @throws BrokerError THROTTLING_QUOTA_EXCEEDED if it has as many as it may
+ */
+export function openConnection(caller: Caller): () => void {
+  const close = isolate.quotas.open(caller);
+  if (close !== null) return close;
+  throw tooManyConnections(caller);
+}
+
+function tooManyConnections({ principal, quota }: Caller): BrokerError {
+  const detail = `${principal} has ${quota?.connections} connections, its bound; close one first`;
+  return new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail);
+}
