@@ -17,6 +17,7 @@ const TOOLS = {
   "kafka-consumer-groups": "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand",
   "kafka-get-offsets": "org.apache.kafka.tools.GetOffsetShell",
   "kafka-delete-records": "org.apache.kafka.tools.DeleteRecordsCommand",
+  "kafka-acls": "org.apache.kafka.tools.AclCommand",
   "kafka-verifiable-producer": "org.apache.kafka.tools.VerifiableProducer",
   "kafka-verifiable-consumer": "org.apache.kafka.tools.VerifiableConsumer",
 } as const;
@@ -162,6 +163,58 @@ test("[KFK-10] the verifiable producer's records are all there, for the verifiab
     offsetOf,
   );
   expect(begins).toEqual(ends.map((_, partition) => (partition === fullest ? 7 : 0)));
+});
+
+test("[KFK-32] [KFK-33] kafka-acls lists what API keys may do, and is told how to change it", async () => {
+  const made = await fetch(`${ways.url}/v1/keys`, {
+    method: "POST",
+    body: JSON.stringify({
+      principal: "acl-shop",
+      grants: [
+        { topics: { prefix: "acl-orders." }, operations: ["READ", "WRITE"] },
+        { groups: { exact: "acl-billing" }, operations: ["READ"] },
+        { topics: { prefix: "" }, operations: ["DESCRIBE"] },
+        { cluster: ["ALL"] },
+      ],
+    }),
+  });
+  expect(made.status).toBe(201);
+  const pattern = (type: string, name: string, patternType: string) =>
+    `Current ACLs for resource \`ResourcePattern(resourceType=${type}, name=${name}, patternType=${patternType})\`:`;
+  const entry = (operation: string) =>
+    `(principal=User:acl-shop, host=*, operation=${operation}, permissionType=ALLOW)`;
+  const listed = await tool("kafka-acls", "--list");
+  expect(listed.filter((line) => !line.startsWith("("))).toEqual(
+    expect.arrayContaining([
+      pattern("TOPIC", "acl-orders.", "PREFIXED"),
+      pattern("GROUP", "acl-billing", "LITERAL"),
+      pattern("TOPIC", "*", "LITERAL"),
+      pattern("CLUSTER", "kafka-cluster", "LITERAL"),
+    ]),
+  );
+  expect(listed).toEqual(
+    expect.arrayContaining(
+      ["READ", "WRITE", "DESCRIBE", "ALL"].map((operation) => entry(operation)),
+    ),
+  );
+  const about = "--list --topic acl-orders.eu --resource-pattern-type match";
+  const found = (await tool("kafka-acls", about)).filter((line) => !line.startsWith("("));
+  // The tool keeps them in a set.
+  expect(found.sort()).toEqual([
+    pattern("TOPIC", "*", "LITERAL"),
+    pattern("TOPIC", "acl-orders.", "PREFIXED"),
+  ]);
+  expect(await tool("kafka-acls", "--list --group acl-billing --principal User:nobody")).toEqual([
+    "ACLs for principal `User:nobody`",
+  ]);
+
+  const change = "--allow-principal User:acl-shop --operation READ --topic acl-orders.eu";
+  for (const way of ["--add", "--remove --force"]) {
+    const refused = await tryTool("kafka-acls", `${way} ${change}`.split(" "));
+    expect(refused.code).toBe(1);
+    expect(refused.out).toContain("grants belong to API keys here");
+  }
+  expect((await tool("kafka-acls", "--list")).sort()).toEqual(listed.sort());
 });
 
 /** The last of `topic:partition:offset`. */

@@ -163,6 +163,13 @@ const byTopic = (name: string, partition: object) => [{ name, partitions: [parti
 const resource = (topic: string, more: object) => [
   { resourceType: 2, resourceName: topic, ...more },
 ];
+const acl = (names: object, roll: Roll) => ({
+  ...names,
+  resourceType: roll(9),
+  patternType: roll(6),
+  operation: roll(16),
+  permissionType: roll(5),
+});
 const member = ({ groupId, memberId, roll }: World) => ({
   groupId,
   memberId,
@@ -254,6 +261,13 @@ const CONTENTS: Readonly<Record<keyof typeof messages, (world: World) => object>
   INIT_PRODUCER_ID: () => ({ transactionalId: null, transactionTimeoutMs: 1_000 }),
   OFFSET_FOR_LEADER_EPOCH: ({ topic }) => ({
     topics: byTopic(topic, { partition: 0, leaderEpoch: 0 }),
+  }),
+  DESCRIBE_ACLS: ({ roll }) => acl({ resourceName: null, principal: null, host: null }, roll),
+  CREATE_ACLS: ({ topic, roll }) => ({
+    creations: [acl({ resourceName: topic, principal: "User:fuzz", host: "*" }, roll)],
+  }),
+  DELETE_ACLS: ({ topic, roll }) => ({
+    filters: [acl({ resourceName: topic, principal: null, host: null }, roll)],
   }),
   DESCRIBE_CONFIGS: ({ topic, roll }) => ({
     resources: resource(topic, { configurationKeys: roll(2) === 0 ? null : ["retention.ms"] }),

@@ -74,6 +74,16 @@ const resources = ({ topic, group }: Names) =>
     configs: [],
   }));
 
+const ANY_ACL = {
+  resourceType: 1,
+  resourceName: null,
+  patternType: 1,
+  principal: null,
+  host: null,
+  operation: 1,
+  permissionType: 1,
+};
+
 /** A request of each API that names this topic and this group, where it can. */
 const REQUESTS: Readonly<
   Record<string, readonly [version: number, request: (names: Names) => object]>
@@ -148,6 +158,12 @@ const REQUESTS: Readonly<
   DescribeConfigs: [4, (names) => ({ resources: resources(names) })],
   AlterConfigs: [2, (names) => ({ resources: resources(names), validateOnly: true })],
   IncrementalAlterConfigs: [1, (names) => ({ resources: resources(names), validateOnly: true })],
+  DescribeAcls: [3, () => ANY_ACL],
+  CreateAcls: [
+    3,
+    ({ topic }) => ({ creations: [{ ...ANY_ACL, resourceName: topic, principal: "", host: "" }] }),
+  ],
+  DeleteAcls: [3, ({ topic }) => ({ filters: [{ ...ANY_ACL, resourceName: topic }] })],
   CreatePartitions: [
     3,
     ({ topic }) => ({

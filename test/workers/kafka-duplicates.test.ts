@@ -253,7 +253,11 @@ const DONE_ONCE: readonly (readonly [what: string, Api, version: number, Named])
 ];
 
 /** They name nothing that is answered for. */
-const NAMELESS = new Set<Api>([messages.DESCRIBE_CLUSTER, messages.LIST_GROUPS]);
+const NAMELESS = new Set<Api>([
+  messages.DESCRIBE_ACLS,
+  messages.DESCRIBE_CLUSTER,
+  messages.LIST_GROUPS,
+]);
 
 test.each([...READS, ...DONE_ONCE])(
   "[BND-16] %s that are named many times are asked and answered once (%#)",

@@ -160,6 +160,16 @@ describe("null in an answer", () => {
     configs: [],
   });
   const resources = () => [{ resourceType: 2, resourceName: asked.name, configs: [] }];
+  const aclNames = { resourceName: "t", principal: "User:x", host: "*" };
+  const acl = {
+    resourceType: 1,
+    resourceName: null,
+    patternType: 1,
+    principal: null,
+    host: null,
+    operation: 1,
+    permissionType: 1,
+  };
 
   /** Questions, and the places where Kafka's broker answers null because there is nothing to say. */
   const ANSWERS: readonly [
@@ -225,6 +235,10 @@ describe("null in an answer", () => {
       [".resources.errorMessage"],
     ],
     ["", messages.ALTER_CONFIGS, () => ({ resources: resources() }), [".resources.errorMessage"]],
+    ["", messages.DESCRIBE_ACLS, () => acl, []],
+    [" that is refused", messages.DESCRIBE_ACLS, () => ({ ...acl, operation: 0 }), []],
+    ["", messages.CREATE_ACLS, () => ({ creations: [{ ...acl, ...aclNames }] }), []],
+    ["", messages.DELETE_ACLS, () => ({ filters: [acl] }), []],
     ["", messages.DESCRIBE_CLUSTER, () => ({}), [".errorMessage", ".brokers.rack"]],
     ["", messages.CONSUMER_GROUP_DESCRIBE, () => ({ groupIds: ["missing"] }), []],
     [

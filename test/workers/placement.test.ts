@@ -212,6 +212,15 @@ const member = { groupId: NOBODY, memberId: "m", generationId: 1, groupInstanceI
 const resource = (resourceType: number, resourceName: string, configs: unknown) => ({
   resources: [{ resourceType, resourceName, configs, configurationKeys: null }],
 });
+const anyAcl = {
+  resourceType: 1,
+  resourceName: NOBODY,
+  patternType: 1,
+  principal: "User:x",
+  host: "*",
+  operation: 1,
+  permissionType: 1,
+};
 const change = (name: string, value: string) => [{ name, value, configOperation: 0 }];
 
 const KAFKA: Look[] = [
@@ -285,6 +294,9 @@ const KAFKA: Look[] = [
     },
     any,
   ),
+  api(messages.DESCRIBE_ACLS, 3, anyAcl, any),
+  api(messages.CREATE_ACLS, 3, { creations: [anyAcl] }, any),
+  api(messages.DELETE_ACLS, 3, { filters: [anyAcl] }, any),
   api(messages.DESCRIBE_CONFIGS, 4, resource(2, TOPIC, []), any),
   api(messages.DESCRIBE_CONFIGS, 4, resource(32, NOBODY, []), any),
   api(messages.DESCRIBE_CONFIGS, 4, resource(4, "0", []), any),

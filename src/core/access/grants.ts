@@ -171,9 +171,10 @@ export function isReadable(readable: readonly NamePattern[] | undefined, name: s
   return readable === undefined || readable.some((pattern) => isMatch(pattern, name));
 }
 
-type Parts = readonly [ResourceType, NamePattern | null, readonly Operation[]];
+export type GrantParts = readonly [ResourceType, NamePattern | null, readonly Operation[]];
 
-function partsOf(grant: Grant): Parts {
+/** Returns what a grant is about, which names, and what it allows. The names are null for the cluster. */
+export function partsOf(grant: Grant): GrantParts {
   if ("topics" in grant) return ["topic", grant.topics, grant.operations];
   if ("groups" in grant) return ["group", grant.groups, grant.operations];
   return ["cluster", null, grant.cluster];

@@ -4,11 +4,14 @@ import { alterConfigs } from "./apis/alter-configs.ts";
 import { apiVersions } from "./apis/api-versions.ts";
 import { consumerGroupDescribe } from "./apis/consumer-group-describe.ts";
 import { consumerGroupHeartbeat } from "./apis/consumer-group-heartbeat.ts";
+import { createAcls } from "./apis/create-acls.ts";
 import { createPartitions } from "./apis/create-partitions.ts";
 import { createTopics } from "./apis/create-topics.ts";
+import { deleteAcls } from "./apis/delete-acls.ts";
 import { deleteGroups } from "./apis/delete-groups.ts";
 import { deleteRecords } from "./apis/delete-records.ts";
 import { deleteTopics } from "./apis/delete-topics.ts";
+import { describeAcls } from "./apis/describe-acls.ts";
 import { describeCluster } from "./apis/describe-cluster.ts";
 import { describeConfigs } from "./apis/describe-configs.ts";
 import { describeGroups } from "./apis/describe-groups.ts";
@@ -84,6 +87,9 @@ const served: readonly (readonly [service: Service, needs: readonly Need[]])[] =
   [deleteRecords, [topic("DELETE")]],
   [initProducerId, [either(topic("WRITE"), cluster("IDEMPOTENT_WRITE"))]],
   [offsetForLeaderEpoch, [topic("DESCRIBE")]],
+  [describeAcls, [cluster("DESCRIBE")]],
+  [createAcls, [cluster("ALTER")]],
+  [deleteAcls, [cluster("ALTER")]],
   [describeConfigs, [...eachKind("DESCRIBE_CONFIGS")]],
   [alterConfigs, [...eachKind("ALTER_CONFIGS")]],
   [saslAuthenticate, NOTHING],
