@@ -56,6 +56,8 @@ export interface Env {
   readonly RIVULET_QUOTA?: string;
   /** "1" if only this machine reaches Kafka's ports, as `npm start` says on a loopback HOST. */
   readonly RIVULET_KAFKA_LOOPBACK?: string;
+  /** "1" if Kafka's ports speak TLS themselves, as `npm start` says with KAFKA_TLS_CERT and KAFKA_TLS_KEY [MODE-4]. */
+  readonly RIVULET_KAFKA_TLS?: string;
   /** "1" if TLS stands in front of Kafka's ports, so that a client may send a secret there [SASL-1]. */
   readonly RIVULET_KAFKA_TLS_IN_FRONT?: string;
   /** Who makes the request that is being served. The Worker adds it for each request. Without it, nobody does. */

@@ -8,6 +8,7 @@ import { resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseEnv } from "node:util";
 import { devConfig } from "./dev-config.ts";
+import { assertNoKafkaTls } from "./kafka-tls.ts";
 import { advertisedOf, kafkaPortsOf } from "./ports.ts";
 import {
   assertNoJurisdiction,
@@ -30,6 +31,7 @@ async function main(): Promise<void> {
   assertNoJurisdiction(jurisdictionIn(process.argv));
   if (existsSync(DEV_VARS))
     assertNoJurisdiction(parseEnv(readFileSync(DEV_VARS, "utf8"))[JURISDICTION]);
+  assertNoKafkaTls();
   const ports = await kafkaPortsOf(HOST, null);
   const addresses = ports.map((port) => `${HOST}:${port}`);
   const settings = {

@@ -1,9 +1,12 @@
 // Makes workerd's standard error readable for an operator [ERR-3]. workerd hides from the Worker why a database failed,
 // behind a reference. It writes the reason and a stack of addresses separately. The filter puts the reason in the place
-// of the reference in the Worker's own line, which names the object and its file, and removes the addresses.
+// of the reference in the Worker's own line, which names the object and its file, and removes the addresses. A TLS
+// handshake that failed is told as the Worker tells of other connections that it closes.
 
 const REASON = /^workerd\/.*error: .*sqlite\.c\+\+:\d+: failed: (?:.* = )?(.*)$/;
 const STACK = /^stack: .*\bwdErrId = (\w+)/;
+/** A client that speaks no TLS where TLS is spoken, or trusts no certificate. The Worker never hears of it. */
+const HANDSHAKE = /^workerd\/.*error: .*connect\(\) handler threw: (TLS handshake failed: .*)$/;
 const REFERENCE = /internal error; reference = (\w+)/;
 /** The references that are remembered until the line that names them comes. */
 const MAX_REASONS = 1_000;
@@ -19,6 +22,8 @@ export class LogFilter {
       this.#reason = reason;
       return null;
     }
+    const handshake = HANDSHAKE.exec(text)?.[1];
+    if (handshake !== undefined) return `kafka: connection closed: ${handshake}`;
     const reference = STACK.exec(text)?.[1];
     if (reference !== undefined && this.#reason !== null) {
       this.#reasons.set(reference, this.#reason);

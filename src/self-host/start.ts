@@ -6,6 +6,8 @@
 //                        connection to each
 //   KAFKA_ADVERTISE      the addresses at which its clients find it, if not these: host:port, one for each node, with
 //                        commas between
+//   KAFKA_TLS_CERT, KAFKA_TLS_KEY
+//                        PEM files of a certificate and its key: with both, Kafka's ports speak TLS and nothing else
 //   AUTO_CREATE_TOPICS_ENABLE
 //                        true or false: whether Kafka's clients create a topic by asking for it. True on a loopback HOST
 //   NUM_PARTITIONS 1     the number of partitions of such a topic
@@ -29,6 +31,7 @@ import { DatabaseSync } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { accessFor } from "./access.ts";
 import { assertCluster } from "./cluster-file.ts";
+import { kafkaTlsOf } from "./kafka-tls.ts";
 import { LogFilter } from "./log-filter.ts";
 import { advertisedOf, kafkaPortsOf, portOf } from "./ports.ts";
 import {
@@ -59,6 +62,7 @@ const CLOCK_SLACK_MS = 1_000;
 async function main(): Promise<void> {
   assertNoJurisdiction();
   const host = process.env.HOST || "127.0.0.1";
+  const kafkaTls = kafkaTlsOf();
   const port = await portOf("PORT", host, DEFAULT_PORT);
   const kafkaPorts = await kafkaPortsOf(host, port);
   const hostInUrl = host.includes(":") ? `[${host}]` : host;
@@ -82,6 +86,10 @@ async function main(): Promise<void> {
       host,
       port,
       kafkaPorts,
+      kafkaTls: kafkaTls && {
+        certPath: relative(dataDir, kafkaTls.certPath),
+        keyPath: relative(dataDir, kafkaTls.keyPath),
+      },
       kafkaAdvertise,
       autoCreateTopics: flagOf("AUTO_CREATE_TOPICS_ENABLE", isLoopback(host)),
       numPartitions: numberOf("NUM_PARTITIONS", 1, MAX_PARTITIONS),
@@ -127,7 +135,9 @@ async function main(): Promise<void> {
   new Sweeper(storagePath, () => barrier(url)).run(sweepMs);
   if (!isStopping && notice !== null) console.log(notice);
   if (!isStopping)
-    console.log(`Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}, data in ${dataDir})`);
+    console.log(
+      `Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}${kafkaTls ? " over TLS" : ""}, data in ${dataDir})`,
+    );
 }
 
 function prepareFolder(dataDir: string): string {

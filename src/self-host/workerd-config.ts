@@ -1,5 +1,6 @@
 // The workerd configuration of a self-hosted broker: the same Worker and the same three classes as
 // wrangler.toml, with their storage in one folder.
+import type { KafkaTls } from "./kafka-tls.ts";
 
 /** A test keeps it in step with wrangler.toml: test/unit/self-host/self-host.test.ts. */
 export const COMPATIBILITY_DATE = "2026-11-01";
@@ -22,6 +23,8 @@ export interface WorkerdOptions {
   readonly port: number;
   /** One port for each node. */
   readonly kafkaPorts: readonly number[];
+  /** The files with which Kafka's ports speak TLS, if they do. Their paths are relative too. */
+  readonly kafkaTls?: KafkaTls | null;
   /** The addresses that clients are told. See KAFKA_ADVERTISE in start.ts. */
   readonly kafkaAdvertise: string;
   /** The values of AUTO_CREATE_TOPICS_ENABLE and NUM_PARTITIONS. See src/worker/kafka/broker-config.ts. */
@@ -46,6 +49,7 @@ export function workerdConfig(options: WorkerdOptions): string {
   bindings.push(`(name = "KAFKA_ADVERTISE", text = ${text(options.kafkaAdvertise)})`);
   bindings.push(`(name = "AUTO_CREATE_TOPICS_ENABLE", text = "${options.autoCreateTopics}")`);
   bindings.push(`(name = "NUM_PARTITIONS", text = "${options.numPartitions}")`);
+  if (options.kafkaTls) bindings.push('(name = "RIVULET_KAFKA_TLS", text = "1")');
   if (options.isOpen) bindings.push('(name = "RIVULET_OPEN", text = "loopback")');
   for (const [name, value] of Object.entries(options.variables))
     bindings.push(`(name = ${text(name)}, text = ${text(value)})`);
@@ -53,9 +57,13 @@ export function workerdConfig(options: WorkerdOptions): string {
     bindings.push(`(name = "RIVULET_TRACE", text = ${text(options.trace)})`);
   const host = options.host.includes(":") ? `[${options.host}]` : options.host;
   const address = `${host}:${options.port}`;
+  const { kafkaTls } = options;
+  const tcp = kafkaTls
+    ? `tcp = (tlsOptions = (keypair = (privateKey = embed ${text(kafkaTls.keyPath)}, certificateChain = embed ${text(kafkaTls.certPath)})))`
+    : "tcp = ()";
   const kafkaSockets = options.kafkaPorts.map(
     (port, node) =>
-      `    (name = "kafka${node}", address = ${text(`${host}:${port}`)}, tcp = (), service = "rivulet"),`,
+      `    (name = "kafka${node}", address = ${text(`${host}:${port}`)}, ${tcp}, service = "rivulet"),`,
   );
   const objects = `
       durableObjectNamespaces = [${namespaces.join(", ")}],

@@ -822,6 +822,7 @@ describe("a handshake", () => {
   test.each([
     ["", ["SCRAM-SHA-256", "SCRAM-SHA-512"]],
     ["RIVULET_KAFKA_LOOPBACK", SASL_MECHANISMS],
+    ["RIVULET_KAFKA_TLS", SASL_MECHANISMS],
     ["RIVULET_KAFKA_TLS_IN_FRONT", SASL_MECHANISMS],
   ] as const)(
     "[SASL-1] over TCP lists no mechanism that sends a secret in the clear: %s",

@@ -156,6 +156,7 @@ function mechanismsOver(env: Env, way: Way): readonly SaslMechanism[] {
     way === "websocket" ||
     isOpen(env) ||
     env.RIVULET_KAFKA_LOOPBACK === "1" ||
+    env.RIVULET_KAFKA_TLS === "1" ||
     env.RIVULET_KAFKA_TLS_IN_FRONT === "1";
   return isSafe ? SASL_MECHANISMS : SECRETLESS;
 }

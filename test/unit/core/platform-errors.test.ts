@@ -173,3 +173,11 @@ test("[ERR-3] the reason takes the place of workerd's reference, and the address
     "stack: /a/workerd@1",
   ]);
 });
+
+test("[MODE-4] a TLS handshake that failed is told as any connection that is closed", () => {
+  const line =
+    "workerd/server/server/listen/mod.rs:363: error: TCP connect() handler threw: TLS handshake failed: received fatal alert: UnknownCA";
+  expect(new LogFilter().line(line)).toBe(
+    "kafka: connection closed: TLS handshake failed: received fatal alert: UnknownCA",
+  );
+});
