@@ -449,6 +449,7 @@ describe("a fetch of many partitions that all have records", () => {
       env,
       version: 11,
       nodes: { isOwn: () => true, leaderOf: () => ({}) },
+      login: { hasEnded: false },
       feeds: {
         knownId: () => "id",
         has: () => true,

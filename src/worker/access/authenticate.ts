@@ -5,7 +5,8 @@ import { ANYBODY, type Caller, hasExpired, ROOT } from "../../core/access/caller
 import { callerOfKey, type StoredKey } from "../../core/access/stored-key.ts";
 import { isSame } from "../../core/constant-time.ts";
 import { BrokerError } from "../../core/errors.ts";
-import type { Env } from "../../env.ts";
+import { type Env, withCaller } from "../../env.ts";
+import { callerIn } from "../edge/authorize.ts";
 import { withDefaultQuota } from "./default-quota.ts";
 import { sha256 } from "./digest.ts";
 import { keyById, keyOfSecret, noteKeyUsed } from "./keys.ts";
@@ -102,6 +103,22 @@ export async function renewed(env: Env, caller: Caller): Promise<Caller | null> 
   } catch {
     return caller;
   }
+}
+
+/**
+ * [ACL-8] Returns the bindings and variables with the caller as its credential is now, for an answer that has taken its time.
+ * @throws BrokerError SASL_AUTHENTICATION_FAILED if the credential has expired or was revoked meanwhile
+ */
+export async function stillGood(env: Env): Promise<Env> {
+  const caller = await renewed(env, callerIn(env));
+  if (caller === null) throw refused("the credential has expired or was revoked meanwhile");
+  return withCaller(env, caller);
+}
+
+/** [ACL-8] Returns how long of this time the caller may wait: not beyond the end of its credential. */
+export function waitWithin(env: Env, waitMs: number): number {
+  const { expiresAtMs } = callerIn(env);
+  return expiresAtMs === null ? waitMs : Math.max(0, Math.min(waitMs, expiresAtMs - Date.now()));
 }
 
 /** Refuses a key in a URL. */

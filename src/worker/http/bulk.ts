@@ -14,7 +14,9 @@ import { fromJsonRecord, type JsonRecordInput, toJsonRecord } from "../../protoc
 import { parseRecordJson, recordList } from "../../protocol/json-record-schema.ts";
 import { atLine, placeIn } from "../../protocol/line-errors.ts";
 import { parse } from "../../protocol/parse.ts";
+import { stillGood } from "../access/authenticate.ts";
 import { isRefused } from "../edge/append.ts";
+import { assertMayUseTopic } from "../edge/authorize.ts";
 import { fetchRecords, recordBytes } from "../edge/fetch.ts";
 import type { Work } from "../edge/holders.ts";
 import { atPartition } from "../edge/metadata.ts";
@@ -52,6 +54,7 @@ export async function* produceLines(
   try {
     for await (const chunk of chunksOf(lines)) {
       await untilWithinQuota(env, "producerByteRate");
+      assertMayUseTopic(await stillGood(env), "WRITE", topic);
       await whileRoom((work) => storeChunk(env, topic, chunk, progress, work));
       yield lineOf();
     }
@@ -184,6 +187,7 @@ export async function* readLines(
         ...request,
         maxRecords: Math.min(left, BULK_CHUNK_RECORDS),
       });
+      assertMayUseTopic(await stillGood(env), "READ", topic);
       const records = read.records.filter((record) => record.offset < end);
       left -= records.length;
       hold(records.reduce((sum, record) => sum + recordBytes(record), 0));

@@ -6,6 +6,7 @@ import type { Env } from "../../env.ts";
 import { toJsonRecord } from "../../protocol/json-record.ts";
 import { parse, parseJson } from "../../protocol/parse.ts";
 import { pollSchema } from "../../protocol/poll.ts";
+import { stillGood, waitWithin } from "../access/authenticate.ts";
 import { assertMayUseTopic } from "../edge/authorize.ts";
 import { insidePattern, outside, outsideRefusal } from "../edge/namespace.ts";
 import { leave, type PollResult, poll } from "../edge/poll.ts";
@@ -26,7 +27,15 @@ export const polls = new Hono<{ Bindings: Env }>().post("/:group/poll", async (c
   const { clientId = null } = body;
   const result = body.leave
     ? await leave(env, groupId, { ...body, ack })
-    : await poll(env, groupId, { ...body, topics, ack, clientId, topicPattern });
+    : await poll(env, groupId, {
+        ...body,
+        waitMs: waitWithin(env, body.waitMs),
+        topics,
+        ack,
+        clientId,
+        topicPattern,
+      });
+  await stillGood(env);
   return context.json(pollJson(env, result));
 });
 

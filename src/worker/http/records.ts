@@ -23,6 +23,7 @@ import {
 } from "../../protocol/json-record-schema.ts";
 import { atLine } from "../../protocol/line-errors.ts";
 import { integer, parse, queryInteger } from "../../protocol/parse.ts";
+import { stillGood, waitWithin } from "../access/authenticate.ts";
 import { isRefused, refusalOf } from "../edge/append.ts";
 import { fetchRecords, recordBytes } from "../edge/fetch.ts";
 import type { Work } from "../edge/holders.ts";
@@ -125,8 +126,9 @@ export const records = new Hono<{ Bindings: Env }>()
       offset: offset ?? null,
       maxRecords,
       maxBytes,
-      waitMs,
+      waitMs: waitWithin(context.env, waitMs),
     });
+    await stillGood(context.env);
     const { records: items, ...rest } = result;
     const heldBytes = items.reduce((sum, record) => sum + recordBytes(record), 0);
     return listAnswer({ field: "records", items, toJson: toJsonRecord, rest, heldBytes });

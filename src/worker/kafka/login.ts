@@ -66,6 +66,11 @@ export class Login {
     return this.#caller === null ? MAX_SASL_BYTES : MAX_KAFKA_REQUEST_BYTES;
   }
 
+  /** [SASL-5] True if the session is over, and its client has not logged in again. */
+  get hasEnded(): boolean {
+    return this.#endsAtMs !== null && Date.now() >= this.#endsAtMs;
+  }
+
   close(): void {
     this.#stopTimer();
   }
@@ -86,7 +91,7 @@ export class Login {
     if (this.#caller === null)
       throw new MalformedError("ILLEGAL_SASL_STATE: log in by SASL before any other request");
     // [SASL-5] As in Kafka, the first request after the end closes the connection.
-    if (this.#endsAtMs !== null && Date.now() >= this.#endsAtMs)
+    if (this.hasEnded)
       throw new MalformedError("SASL_AUTHENTICATION_FAILED: the session has ended; log in again");
     this.#caller = await renewed(this.#env, this.#caller);
     if (this.#caller !== null) return this.#caller;

@@ -20,6 +20,7 @@ import { recordBytes } from "../edge/fetch.ts";
 import { isolate } from "../edge/isolate.ts";
 import { outsideError } from "../edge/namespace.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
+import { atExpiry } from "../edge/timer.ts";
 import { watchGrowth } from "./growth.ts";
 import { SessionRoom } from "./session-room.ts";
 
@@ -64,6 +65,7 @@ export class EventStream {
   #tookMs = Date.now();
   #keepAlive: ReturnType<typeof setInterval> | null = null;
   #stopWatching: () => void = () => {};
+  #stopExpiry: () => void = () => {};
   #isOver = false;
   #resolveClosed: () => void = () => {};
 
@@ -88,10 +90,7 @@ export class EventStream {
         isFull: this.#room.isFull,
         commitIntervalMs: 0,
       },
-      stubTransport(env, callerIn(env), (error) => {
-        this.#problem(error);
-        this.#driver.close();
-      }),
+      stubTransport(env, callerIn(env), (error) => this.#refuse(error)),
       (effect) => this.#onEffect(effect),
     );
     this.body = new ReadableStream<Uint8Array>(
@@ -101,6 +100,12 @@ export class EventStream {
           this.#write(`retry: ${RETRY_MS}\n\n`);
           this.#keepAlive = setInterval(() => this.#onKeepAlive(), KEEP_ALIVE_MS);
           this.#driver.start();
+          // The partitions notice it when they have something to send. Nobody waits for that with what was pushed before.
+          this.#stopExpiry = atExpiry(callerIn(env), () =>
+            this.#refuse(
+              new BrokerError("SASL_AUTHENTICATION_FAILED", "the credential has expired"),
+            ),
+          );
           const { growing } = options;
           if (growing !== undefined)
             this.#stopWatching = watchGrowth(env, growing, (places) => this.#driver.add(places));
@@ -113,6 +118,12 @@ export class EventStream {
       },
       new ByteLengthQueuingStrategy({ highWaterMark: EVENT_STREAM_BUFFER_BYTES }),
     );
+  }
+
+  /** [ACL-8] The credential of whoever reads is good no more. */
+  #refuse(error: BrokerError): void {
+    this.#problem(error);
+    this.#driver.close();
   }
 
   #onEffect(effect: ApplicationEffect): void {
@@ -231,6 +242,7 @@ export class EventStream {
     this.#holding.release();
     clearInterval(this.#keepAlive);
     this.#stopWatching();
+    this.#stopExpiry();
     try {
       this.#controller?.close();
     } catch {

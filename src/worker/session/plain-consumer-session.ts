@@ -39,7 +39,7 @@ import { unsentBytes } from "../../protocol/unsent.ts";
 import { callerIn } from "../edge/authorize.ts";
 import { inside, outsideError, outsideTopic } from "../edge/namespace.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
-import { after } from "../edge/timer.ts";
+import { after, atExpiry } from "../edge/timer.ts";
 import { watchGrowth } from "./growth.ts";
 import { SessionRoom } from "./session-room.ts";
 import { UnreadReplies } from "./unread-replies.ts";
@@ -113,6 +113,7 @@ export class PlainConsumerSession {
   readonly #room = new SessionRoom();
   /** True if the client is being closed for too many unread replies. Its requests no longer count. */
   #isFlooded = false;
+  readonly #stopExpiry: () => void;
   /** Set while the client is behind. */
   #stopDrainCheck: (() => void) | null = null;
   /** True if the client's socket has closed. The membership may still be ending. */
@@ -141,6 +142,11 @@ export class PlainConsumerSession {
       this.#transport(env),
       (effect) => this.#onEffect(effect),
     );
+    this.#stopExpiry = atExpiry(callerIn(env), () => {
+      const detail = "the credential has expired";
+      if (this.#fatal === null)
+        this.#endWith(new BrokerError("SASL_AUTHENTICATION_FAILED", detail));
+    });
   }
 
   /** Learns topic ids from the partitions that are read, because the application is told only names. */
@@ -370,7 +376,7 @@ export class PlainConsumerSession {
 
   /** [PLN-2] Sends the records that the window has room for. */
   #flush(delivery: Delivery): void {
-    if (this.#leftovers.has(keyOf(delivery.place))) return;
+    if (this.#leftovers.has(keyOf(delivery.place)) || this.#fatal !== null) return;
     while (delivery.waiting.length > 0 && !delivery.isPaused) {
       const room = this.#options.window - delivery.unacknowledged.length;
       if (room <= 0 || this.#isBehind()) break;
@@ -521,6 +527,7 @@ export class PlainConsumerSession {
     this.#isOver = true;
     if (this.#silenceTimer !== null) clearTimeout(this.#silenceTimer);
     this.#stopDrainCheck?.();
+    this.#stopExpiry();
     for (const { place } of [...this.#deliveries.values()]) this.#stopDelivery(place);
     for (const { timer } of this.#leftovers.values()) clearTimeout(timer);
     const code =

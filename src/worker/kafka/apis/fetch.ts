@@ -160,6 +160,7 @@ export const fetch = readingService(FETCH, async (request, context) => {
   let isFirst = true;
   const take = (source: Source, partition: Partition) => {
     if (isRefusal(source)) return source;
+    if (context.login.hasEnded) return refusal(codeOf("NETWORK_EXCEPTION")); // [SASL-5]
     const taken = source.take(Math.min(left, partition.partitionMaxBytes), isFirst);
     left -= taken.bytes;
     isFirst &&= taken.bytes === 0;

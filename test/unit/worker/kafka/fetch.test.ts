@@ -64,7 +64,15 @@ function ask(asked: readonly Asked[], options: Options = {}) {
   const topics = [{ name, topicId: version < 13 ? "" : topicId, partitions }];
   const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
   const work = { made: () => {}, pause: async () => {} };
-  const context = { env: bench.env, nodes, feeds, work, version } as unknown as RequestContext;
+  const login = { hasEnded: false };
+  const context = {
+    env: bench.env,
+    nodes,
+    login,
+    feeds,
+    work,
+    version,
+  } as unknown as RequestContext;
   const fetched = {
     answer: null as null | readonly Answered[],
     /** The answer of one partition. */
