@@ -13,6 +13,12 @@ const UNIQUE_KEYS = {
   GroupObject: "rivulet-group-v1",
 } as const;
 
+/**
+ * [JWT-4] Where the Worker may fetch from: the key sets of issuers, and nothing else. Only the configuration says where they
+ * are. Without this, workerd reaches public addresses alone, and many an issuer is on the same machine or network.
+ */
+const NETWORK = '(allow = ["public", "private", "local"], tlsOptions = (trustBrowserCas = true))';
+
 export interface WorkerdOptions {
   /** Relative to the configuration file, as Cap'n Proto demands. */
   readonly bundlePath: string;
@@ -91,6 +97,7 @@ export function workerdConfig(options: WorkerdOptions): string {
 const config :Workerd.Config = (
   services = [
 ${services.join("\n")}
+    (name = "internet", network = ${NETWORK}),
     (name = "storage", disk = (path = ${text(options.storagePath)}, writable = true)),
   ],
   sockets = [
