@@ -2,6 +2,7 @@
 // that can be open is open.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ERRORS } from "../../src/core/errors.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import type { RawKafka } from "../support/kafka-client.ts";
 import * as apis from "../support/kafka-schemas.ts";
 import { until } from "../support/until.ts";
@@ -18,7 +19,15 @@ import {
 
 /** Long enough to open everything on a busy machine. */
 const TTL_MS = 2_500;
-const READERS = ["partition socket", "consume", "WS stream", "SSE", "Kafka"] as const;
+const READERS = [
+  "partition socket",
+  "consume",
+  "WS stream",
+  "SSE",
+  "the SDK's consumer",
+  "Kafka over TCP",
+  "Kafka over a WebSocket",
+] as const;
 
 let broker: ClosedBroker;
 beforeAll(async () => {
@@ -63,8 +72,26 @@ async function read(how: (typeof READERS)[number], topic: string, token: string)
       const events = await broker.events(`/v1/topics/${topic}/stream?from=earliest`, token);
       return { text: () => events.text, ended: events.ended };
     }
-    case "Kafka": {
-      const client = await kafkaWith(token);
+    case "the SDK's consumer": {
+      let text = "";
+      const consumer = new Rivulet({ url: broker.url, token }).consumer({
+        groupId: "billing.flow.sdk",
+        topics: [topic],
+        onError: () => {},
+      });
+      const run = consumer.run({
+        eachRecord: ({ value }) => {
+          text += new TextDecoder().decode(value ?? undefined);
+        },
+      });
+      const ended = run.catch((error) => expect(error.code).toBe(UNAUTHENTICATED));
+      return { text: () => text, ended };
+    }
+    case "Kafka over TCP":
+    case "Kafka over a WebSocket": {
+      const client = await (how === "Kafka over TCP"
+        ? kafkaWith(token)
+        : broker.kafkaWebSocket(token));
       let text = "";
       const fetched = async () => {
         for (;;) {
@@ -172,6 +199,28 @@ describe.concurrent("a token that expires", () => {
     },
   );
 
+  test("[SDK-40] does not end a consumer that is given another", async () => {
+    const topic = "orders.renewed";
+    await broker.createTopic(topic);
+    const { expiresAtMs } = await broker.token(TTL_MS);
+    const values: string[] = [];
+    const consumer = new Rivulet({
+      url: broker.url,
+      token: async () => (await broker.token(TTL_MS)).token,
+    }).consumer({ groupId: "billing.renewed", topics: [topic], onError: () => {} });
+    const run = consumer.run({
+      eachRecord: ({ value }) => values.push(new TextDecoder().decode(value ?? undefined)),
+    });
+    await broker.produce(topic, "early");
+    await until("the first was read", () => values.length > 0);
+    await expired(expiresAtMs);
+    await broker.produce(topic, "late");
+    await until("the second was read", () => values.length > 1);
+    expect(values).toEqual(["early", "late"]);
+    await consumer.close();
+    await run;
+  });
+
   test("[SASL-5] while a Kafka fetch waits ends the wait with nothing", async () => {
     const topic = "orders.fetch";
     await broker.createTopic(topic);
@@ -197,15 +246,16 @@ test("[ACL-8] a key that is revoked ends everything that is open with it", async
     stream: await broker.opened(`/v1/topics/${topic}/stream?from=earliest`, key.key),
   };
   const events = await broker.events(`/v1/topics/${topic}/stream?from=earliest`, key.key);
-  const tcp = broker.tcp();
-  await logIn(tcp, "PLAIN", key);
+  const kafka = [broker.tcp(), await broker.kafkaWebSocket(key.key)] as const;
+  await logIn(kafka[0], "PLAIN", key);
   const poll = () =>
     broker.ask(key.key, "POST", `/v1/groups/${group}.polled/poll`, {
       ...{ instanceId: "p", topics: [topic] },
     });
-  expect(await tcp.ask(apis.FETCH, 11, fetchOf(topic, 0, 0))).toMatchObject({
-    topics: [{ partitions: [{ errorCode: 0 }] }],
-  });
+  for (const client of kafka)
+    expect(await client.ask(apis.FETCH, 11, fetchOf(topic, 0, 0))).toMatchObject({
+      topics: [{ partitions: [{ errorCode: 0 }] }],
+    });
   expect((await poll()).status).toBe(200);
   await sockets.stream.next("assigned");
   await events.until("id: 0:0");
@@ -219,7 +269,8 @@ test("[ACL-8] a key that is revoked ends everything that is open with it", async
   await events.ended;
   expect(events.text).toContain(UNAUTHENTICATED);
   expect(events.text).not.toContain("late");
-  await expect(tcp.ask(apis.FETCH, 11, fetchOf(topic, 0, 0))).rejects.toThrow("closed");
+  for (const client of kafka)
+    await expect(client.ask(apis.FETCH, 11, fetchOf(topic, 0, 0))).rejects.toThrow("closed");
   expect(await poll()).toMatchObject({ status: 401 });
 });
 

@@ -13,6 +13,8 @@ import {
 } from "jose";
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from "vitest";
+import { CALLER_HEADER, upgradeFor } from "../../src/calls/socket-caller.ts";
+import { ROOT } from "../../src/core/access/caller.ts";
 import { ERRORS } from "../../src/core/errors.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { kafkaSocketFactory } from "../../src/kafkajs/socket-factory.ts";
@@ -38,8 +40,16 @@ const { T, G, C } = REFUSED;
 let broker: ClosedBroker;
 let issuer: TestIssuer;
 let own: Signer;
-/** The id of a topic of somebody else. */
+/** The ids of the topic, and of one of somebody else. */
+let orderId: string;
 let otherId: string;
+
+/** An append of one record. */
+const FRAME = writeAppendFrame({
+  requestId: 1,
+  expectedOffset: null,
+  batches: encodeBatch([{ key: null, value: null, headers: [], timestamp: 1 }] as never),
+});
 
 beforeAll(async () => {
   own = await newSigner();
@@ -49,6 +59,7 @@ beforeAll(async () => {
     RIVULET_JWT_ISSUERS: JSON.stringify([issuer.configuration]),
   });
   otherId = await broker.createTopic("other.y");
+  orderId = (await broker.admin("GET", `/v1/topics/${TOPIC}`)).topicId as string;
   await broker.produce(TOPIC, "a");
 });
 afterAll(async () => {
@@ -86,15 +97,31 @@ async function outcome(socket: TestSocket): Promise<unknown> {
 
 describe("a partition's socket", () => {
   test("[ACL-7] appends for whoever may write", async () => {
-    const batches = encodeBatch([{ key: null, value: null, headers: [], timestamp: 1 }] as never);
-    const frame = writeAppendFrame({ requestId: 1, expectedOffset: null, batches });
     const told = await ofEach((column) =>
       overSocket(SOCKET, column, async (socket) => {
-        socket.send(frame);
+        socket.send(FRAME);
         return await outcome(socket);
       }),
     );
     expect(told).toEqual([T, "appended", T, T, T, "appended"]);
+  });
+
+  test("[ACL-7] is judged by its credential, whatever else its client sends", async () => {
+    const { headers } = upgradeFor(ROOT);
+    const forged = { [CALLER_HEADER]: headers[CALLER_HEADER] as string };
+    const path = `${SOCKET}?topicId=${orderId}`;
+    const socket = await broker.open(path, keyOf("R"), forged);
+    if ("status" in socket) throw new Error(JSON.stringify(socket));
+    socket.send(FRAME);
+    expect(await outcome(socket)).toBe(T);
+    socket.cut();
+    for (const each of [path, "/v1/groups/billing.x/socket", "/kafka"]) {
+      const other = await broker.open(each, `${keyOf("R")}x`, forged);
+      expect(other, each).toMatchObject({ status: 401 });
+    }
+    const group = await broker.open("/v1/groups/billing.x/socket", keyOf("R"), forged);
+    expect(group).toMatchObject({ status: 403 });
+    expect((await fetch(`${broker.url}/v1/topics`, { headers: forged })).status).toBe(401);
   });
 
   test.each([
@@ -178,12 +205,11 @@ describe("a member of a group", () => {
   });
 
   test("[ACL-7] commits what it may read", async () => {
-    const ownId = (await broker.admin("GET", `/v1/topics/${TOPIC}`)).topicId as string;
     const told = await ofEach((column) =>
       overSocket(`/v1/groups/billing.o${column}/socket`, column, async (socket) => {
         socket.send(join({ topicPattern: ".*" }));
         const { memberEpoch } = await socket.next("assignment");
-        const offsets = [ownId, otherId].map((topicId) => ({ topicId, partition: 0, offset: 0 }));
+        const offsets = [orderId, otherId].map((topicId) => ({ topicId, partition: 0, offset: 0 }));
         socket.send({ type: "commit", requestId: 1, memberEpoch, offsets });
         const { rejected } = await socket.next("committed");
         return (rejected as { topicId: string; code: string }[]).map(({ topicId, code }) => [
@@ -192,7 +218,7 @@ describe("a member of a group", () => {
         ]);
       }),
     );
-    const own: [string, string] = [ownId, T];
+    const own: [string, string] = [orderId, T];
     const other: [string, string] = [otherId, T];
     expect(told).toEqual([G, G, [own, other], G, [other], []]);
   });
@@ -214,6 +240,21 @@ describe("the SDK", () => {
     });
     // As in Kafka, whoever may write nowhere is refused when it asks for a producer id.
     expect(told).toEqual([C, "stored", T, T, C, "stored"]);
+  });
+
+  test("[ACL-7] its reader reads what it may, without a group", async () => {
+    const told = await ofEach(async (column) => {
+      const { promise, resolve } = Promise.withResolvers<unknown>();
+      const options = { topic: TOPIC, onError: (error: { code: string }) => resolve(error.code) };
+      const reader = await sdkOf(column).reader(options).catch(codeOf);
+      if (typeof reader === "string") return reader;
+      onTestFinished(() => reader.close());
+      void reader
+        .run({ eachRecord: () => resolve("read") })
+        .catch((error) => resolve(codeOf(error)));
+      return promise;
+    });
+    expect(told).toEqual(["read", T, T, T, "read", "read"]);
   });
 
   test("[ACL-7] its consumer reads what it may", async () => {

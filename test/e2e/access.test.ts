@@ -3,9 +3,9 @@ import { generateKeyPairSync, sign } from "node:crypto";
 import { request as httpRequest } from "node:http";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
+import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { BrokerProcess } from "./broker.ts";
-
-const ROOT_KEY = "the-root-key-of-this-test";
+import { type Answer, GRANTS, type Name, REFUSED, ROOT_KEY } from "./closed-broker.ts";
 
 let broker: BrokerProcess;
 const secrets: string[] = [ROOT_KEY];
@@ -31,28 +31,8 @@ afterAll(async () => {
   for (const secret of secrets) expect(said).not.toContain(secret.split("_").at(-1));
 });
 
-/** The callers of the table. */
-const GRANTS = {
-  R: [{ topics: { prefix: "orders." }, operations: ["READ"] }],
-  W: [{ topics: { prefix: "orders." }, operations: ["WRITE"] }],
-  G: [{ groups: { prefix: "billing." }, operations: ["READ"] }],
-  P: [
-    { topics: { prefix: "other." }, operations: ["READ", "WRITE"] },
-    { groups: { prefix: "other." }, operations: ["READ", "WRITE"].slice(0, 1) },
-  ],
-  C: [
-    { topics: { prefix: "orders." }, operations: ["READ"] },
-    { groups: { prefix: "billing." }, operations: ["READ"] },
-  ],
-};
-type Name = keyof typeof GRANTS;
 const NAMES: readonly Name[] = ["R", "W", "G", "P", "C"];
 const keys = {} as Record<Name, string>;
-
-interface Answer {
-  readonly status: number;
-  readonly body: Record<string, unknown>;
-}
 
 async function ask(
   credential: string | null,
@@ -80,12 +60,6 @@ async function ask(
 }
 
 const admin = (method: string, path: string, body?: unknown) => ask(ROOT_KEY, method, path, body);
-
-const REFUSED = {
-  T: "TOPIC_AUTHORIZATION_FAILED",
-  G: "GROUP_AUTHORIZATION_FAILED",
-  C: "CLUSTER_AUTHORIZATION_FAILED",
-} as const;
 
 type Expected = number | keyof typeof REFUSED;
 
@@ -171,6 +145,59 @@ describe("the matrix", () => {
       const { status } = await ask(ROOT_KEY, method, path, body);
       expect([401, 403], `${method} ${path}`).not.toContain(status);
     }
+  });
+
+  test("[ACL-5] an admin may do the rest of it", async () => {
+    const [topic, group] = ["/v1/topics/orders.gone", "/v1/groups/billing.gone"];
+    const reset = { topics: ["orders.gone"], to: "earliest" };
+    expect((await admin("POST", "/v1/topics", { name: "orders.gone" })).status).toBe(201);
+    expect((await admin("PATCH", topic, { partitions: 2 })).status).toBe(200);
+    const records = `${topic}/partitions/0/records?before=0`;
+    expect((await admin("DELETE", records)).status).toBe(200);
+    const config = { "consumer.session.timeout.ms": 10_000 };
+    expect((await admin("PATCH", group, { config })).status).toBe(200);
+    expect((await admin("POST", `${group}/offsets`, reset)).status).toBe(200);
+    expect((await admin("DELETE", `${group}/offsets?topics=orders.gone`)).status).toBe(204);
+    expect((await admin("DELETE", group)).status).toBe(204);
+    expect((await admin("DELETE", topic)).status).toBe(204);
+    const made = await admin("POST", "/v1/keys", { principal: "gone", role: "read" });
+    const key = `/v1/keys/${made.body.id}`;
+    expect((await admin("PATCH", key, { role: "write" })).status).toBe(200);
+    expect((await admin("DELETE", key)).status).toBe(204);
+  });
+
+  test("[ACL-5] records as lines and as batches are written and read by whoever may", async () => {
+    const lines = "application/x-ndjson";
+    const batch = encodeBatch([{ key: null, value: null, headers: [], timestamp: 1 }] as never);
+    const told = async (name: Name | null) => {
+      const authorization = `Bearer ${name === null ? ROOT_KEY : keys[name]}`;
+      const statusOf = async (path: string, init: RequestInit) => {
+        const response = await fetch(`${broker.url}${path}`, init);
+        await response.text();
+        return response.status;
+      };
+      return [
+        await statusOf(`${T}/records`, {
+          method: "POST",
+          headers: { authorization, "content-type": lines },
+          body: '{"value":"a"}\n',
+        }),
+        await statusOf(`${PART}/records`, { headers: { authorization, accept: lines } }),
+        await statusOf(`${PART}/batches`, {
+          method: "POST",
+          headers: { authorization },
+          body: batch as Uint8Array<ArrayBuffer>,
+        }),
+      ];
+    };
+    expect(await Promise.all([...NAMES, null].map(told))).toEqual([
+      [403, 200, 403],
+      [200, 403, 200],
+      [403, 403, 403],
+      [403, 403, 403],
+      [403, 200, 403],
+      [200, 200, 200],
+    ]);
   });
 
   test.each(["/health", "/", "/docs", "/openapi.json"])(
@@ -427,33 +454,6 @@ describe("a socket", () => {
       rejected: [{ topicId: other, code: REFUSED.T }],
     });
     some.close();
-  });
-
-  test("[ACL-7] who it is comes from nobody but the Worker", async () => {
-    const caller = JSON.stringify({
-      principal: "User:root",
-      grants: [{ topics: { prefix: "" }, operations: ["ALL"] }],
-      expiresAtMs: null,
-      keyId: null,
-    });
-    const socket = new WebSocket(
-      `${broker.url.replace("http", "ws")}${PART}/socket`,
-      ["rivulet.v1", `rivulet.token.${keys.R}`],
-      { headers: { "x-rivulet-caller": caller } },
-    );
-    await new Promise((resolve) => socket.on("open", resolve));
-    const refused = new Promise((resolve) => socket.on("message", (data) => resolve(String(data))));
-    const frame = new Uint8Array(40);
-    socket.send(frame);
-    const closed = new Promise((resolve) =>
-      socket.on("close", (_, reason) => resolve(String(reason))),
-    );
-    expect(await Promise.race([refused, closed])).toMatch(/TOPIC_AUTHORIZATION_FAILED|INVALID/);
-    socket.terminate();
-    const { status } = await ask(null, "GET", "/v1/topics", undefined, {
-      "x-rivulet-caller": caller,
-    });
-    expect(status).toBe(401);
   });
 });
 

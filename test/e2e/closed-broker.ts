@@ -1,6 +1,7 @@
 // A closed broker, its callers of the access matrix, and how each of them comes in.
 import { request as httpRequest, type IncomingMessage } from "node:http";
 import WebSocket from "ws";
+import { kafkaSocketFactory } from "../../src/kafkajs/socket-factory.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import * as apis from "../support/kafka-schemas.ts";
 import { BrokerProcess } from "./broker.ts";
@@ -55,6 +56,7 @@ type Message = Record<string, unknown>;
 export class ClosedBroker {
   readonly keys: Record<Column, Key>;
   readonly #process: BrokerProcess;
+  readonly #secrets = [ROOT_KEY];
 
   private constructor(process: BrokerProcess) {
     this.#process = process;
@@ -83,8 +85,17 @@ export class ClosedBroker {
     return this.#process.kafka;
   }
 
-  stop(): Promise<void> {
-    return this.#process.stop();
+  /** The lines that the broker has said. */
+  get lines(): readonly string[] {
+    return this.#process.lines;
+  }
+
+  /** @throws if the broker has said a secret */
+  async stop(): Promise<void> {
+    await this.#process.stop();
+    const said = this.#process.lines.join("\n");
+    for (const secret of this.#secrets)
+      if (said.includes(secret)) throw new Error(`the broker has said a secret: ${said}`);
   }
 
   async ask(
@@ -122,12 +133,15 @@ export class ClosedBroker {
       id: string;
       key: string;
     };
-    return { id, key, secret: key.slice(`rvk_${id}_`.length, -6) };
+    const secret = key.slice(`rvk_${id}_`.length, -6);
+    this.#secrets.push(secret);
+    return { id, key, secret };
   }
 
   /** Returns a token with what C may do, and when it expires. */
   async token(ttlMs: number): Promise<{ token: string; expiresAtMs: number }> {
     const { body } = await this.ask(this.keys.C.key, "POST", "/v1/tokens", { ttlMs });
+    this.#secrets.push(String(body.token).split(".").at(-1) as string);
     return { token: body.token as string, expiresAtMs: Date.parse(body.expiresAt as string) };
   }
 
@@ -138,10 +152,14 @@ export class ClosedBroker {
   }
 
   /** Opens a socket, or returns the answer that it is refused with. */
-  async open(path: string, credential: string | null): Promise<TestSocket | Answer> {
+  async open(
+    path: string,
+    credential: string | null,
+    headers: Record<string, string> = {},
+  ): Promise<TestSocket | Answer> {
     const token = credential === null ? [] : [`rivulet.token.${credential}`];
     const url = `${this.url.replace("http", "ws")}${path}`;
-    const socket = new WebSocket(url, ["rivulet.v1", ...token]);
+    const socket = new WebSocket(url, ["rivulet.v1", ...token], { headers });
     socket.on("error", () => {});
     const refused = new Promise<Answer>((resolve) =>
       socket.on("unexpected-response", async (_, response: IncomingMessage) => {
@@ -185,6 +203,15 @@ export class ClosedBroker {
   /** A connection to Kafka's port. */
   tcp(): RawKafka {
     return new RawKafka(this.kafka);
+  }
+
+  /** Kafka's protocol over a WebSocket, which this credential opens. */
+  async kafkaWebSocket(token: string): Promise<RawKafka> {
+    const open = kafkaSocketFactory({ url: this.url, token });
+    const { promise: connected, resolve: onConnect } = Promise.withResolvers<void>();
+    const client = new RawKafka(open({ onConnect }));
+    await connected;
+    return client;
   }
 }
 

@@ -4,55 +4,36 @@ import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { kafkaSocketFactory } from "../../src/kafkajs/socket-factory.ts";
-import { RawKafka } from "../support/kafka-client.ts";
+import type { RawKafka } from "../support/kafka-client.ts";
 import { framed } from "../support/kafka-frames.ts";
+import { filled, MATRIX, named, REQUESTS, refusalsIn } from "../support/kafka-requests.ts";
 import * as apis from "../support/kafka-schemas.ts";
 import { until } from "../support/until.ts";
-import { BrokerProcess } from "./broker.ts";
+import {
+  ClosedBroker,
+  COLUMNS,
+  GRANTS,
+  type Key,
+  logIn,
+  type Name,
+  ROOT_KEY,
+} from "./closed-broker.ts";
 
-const ROOT_KEY = "the-root-key-of-this-test";
-
-const GRANTS = {
-  R: [{ topics: { prefix: "orders." }, operations: ["READ"] }],
-  W: [{ topics: { prefix: "orders." }, operations: ["WRITE"] }],
-  G: [{ groups: { prefix: "billing." }, operations: ["READ"] }],
-  P: [
-    { topics: { prefix: "other." }, operations: ["READ", "WRITE"] },
-    { groups: { prefix: "other." }, operations: ["READ"] },
-  ],
-  C: [
-    { topics: { prefix: "orders." }, operations: ["READ"] },
-    { groups: { prefix: "billing." }, operations: ["READ"] },
-  ],
-};
-type Name = keyof typeof GRANTS;
 const NAMES = Object.keys(GRANTS) as Name[];
 
-let broker: BrokerProcess;
-const keys = {} as Record<Name, { id: string; secret: string; key: string }>;
+let broker: ClosedBroker;
 
+/** Asks as the root. */
 async function admin<T>(method: string, path: string, body?: unknown): Promise<T> {
-  const response = await fetch(`${broker.url}${path}`, {
-    method,
-    headers: { authorization: `Bearer ${ROOT_KEY}` },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  });
-  return (response.status === 204 ? null : await response.json()) as T;
+  return (await broker.admin(method, path, body)) as T;
 }
 
 beforeAll(async () => {
-  broker = await BrokerProcess.start({ env: { RIVULET_ROOT_KEY: ROOT_KEY } });
-  for (const name of ["orders.x", "other.y"])
-    await admin("POST", "/v1/topics", { name, partitions: 1 });
+  broker = await ClosedBroker.start(["orders.x", "other.y"]);
   for (const group of ["billing.x", "other.g"])
     await admin("PATCH", `/v1/groups/${group}`, {
       config: { "consumer.session.timeout.ms": 10_000 },
     });
-  for (const name of NAMES) {
-    const made = { principal: name, grants: GRANTS[name] };
-    const { id, key } = await admin<{ id: string; key: string }>("POST", "/v1/keys", made);
-    keys[name] = { id, key, secret: key.slice(`rvk_${id}_`.length, -6) };
-  }
 });
 afterAll(() => broker.stop());
 
@@ -64,12 +45,9 @@ const REFUSED = {
 };
 
 /** A connection that has logged in by PLAIN. */
-async function loggedIn(user: string, password: string): Promise<RawKafka> {
-  const client = new RawKafka(broker.kafka);
-  await client.ask(apis.SASL_HANDSHAKE, 1, { mechanism: "PLAIN" });
-  const authBytes = Buffer.from(`\0${user}\0${password}`);
-  const answer = await client.ask(apis.SASL_AUTHENTICATE, 2, { authBytes });
-  expect(answer).toMatchObject({ errorCode: NONE });
+async function loggedIn(key: Pick<Key, "id" | "secret">): Promise<RawKafka> {
+  const client = broker.tcp();
+  expect(await logIn(client, "PLAIN", key)).toMatchObject({ errorCode: NONE });
   return client;
 }
 
@@ -338,14 +316,54 @@ const ROWS: readonly Row[] = [
 
 test.each(ROWS)("[KFK-31] $what", async ({ ask, answers }) => {
   for (const [i, name] of NAMES.entries()) {
-    const client = await loggedIn(keys[name].id, keys[name].secret);
+    const client = await loggedIn(broker.keys[name]);
     expect(await ask(client), name).toEqual(answers[i]);
     client.close();
   }
 });
 
+/** A connection of each column over TCP, and one over a WebSocket that its key has opened. */
+const WAYS = {
+  TCP: (key: Key) => loggedIn(key),
+  "a WebSocket": ({ key }: Key) => broker.kafkaWebSocket(key),
+};
+
+describe.each(Object.keys(WAYS) as (keyof typeof WAYS)[])("over %s", (way) => {
+  const clients: RawKafka[] = [];
+  beforeAll(async () => {
+    for (const column of COLUMNS) clients.push(await WAYS[way](broker.keys[column]));
+  });
+  afterAll(() => {
+    for (const client of clients) client.close();
+  });
+
+  test.each(MATRIX)("[KFK-31] the access matrix: %s", async (name, expected) => {
+    const [version = 0, request] = REQUESTS[name] ?? [];
+    const unique = crypto.randomUUID();
+    const names = { topic: `orders.${unique}`, group: `billing.${unique}` };
+    for (const [i, client] of clients.entries()) {
+      const asked = filled(request?.(names) ?? {});
+      const [first = 0] = refusalsIn(await client.ask(named(name), version, asked));
+      expect(first, COLUMNS[i]).toBe(expected[i]);
+    }
+  });
+
+  test("[KFK-31] the access matrix: a fetch by the id of a topic of somebody else", async () => {
+    const { topicId } = await admin<{ topicId: string }>("GET", "/v1/topics/other.y");
+    const request = filled({
+      maxWaitMs: 0,
+      minBytes: 0,
+      topics: [{ topicId, partitions: [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1 }] }],
+    });
+    const told = [];
+    for (const client of clients)
+      told.push(refusalsIn(await client.ask(apis.FETCH, 16, request))[0] ?? NONE);
+    expect(told).toEqual([T, T, T, NONE, T, NONE]);
+  });
+});
+
 test("[KFK-31] a root may do all of that", async () => {
-  const client = await loggedIn("root", ROOT_KEY);
+  const client = await loggedIn(broker.keys.A);
   for (const { what, ask } of ROWS) {
     if (what.startsWith("Delete")) continue;
     expect([T, G, C], what).not.toContain(await ask(client));
@@ -358,7 +376,7 @@ test.each([
   [apis.LIST_GROUPS, 4, { statesFilter: [] }],
   [apis.DELETE_TOPICS, 5, { topicNames: ["orders.x"], timeoutMs: 1 }],
 ] as const)("[KFK-22] nothing is served before a log-in: %#", async (api, version, request) => {
-  const client = new RawKafka(broker.kafka);
+  const client = broker.tcp();
   await client.ask(apis.API_VERSIONS, 0, {});
   await expect(client.ask(api, version, request)).rejects.toThrow("closed");
 });
@@ -367,7 +385,7 @@ describe("a log-in", () => {
   test.each(["plain", "scram-sha-256", "scram-sha-512"] as const)(
     "[SASL-2] [SASL-3] KafkaJS by %s",
     async (mechanism) => {
-      const { id, secret } = keys.C;
+      const { id, secret } = broker.keys.C;
       const kafkaOf = (username: string, password: string) =>
         new Kafka({
           brokers: [broker.kafka],
@@ -399,7 +417,7 @@ describe("a log-in", () => {
   test.each(["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] as const)(
     "[SASL-2] [SASL-3] platformatic by %s",
     async (mechanism) => {
-      const { id: username, secret: password } = keys.C;
+      const { id: username, secret: password } = broker.keys.C;
       const client = new PlatformaticAdmin({
         clientId: "c",
         bootstrapBrokers: [broker.kafka],
@@ -414,7 +432,7 @@ describe("a log-in", () => {
   );
 
   test("[SDK-40] KafkaJS over WebSockets asks for the token of each, and says what keeps it from coming", async () => {
-    let token: () => string | Promise<string> = () => keys.C.key;
+    let token: () => string | Promise<string> = () => broker.keys.C.key;
     const client = new Kafka({
       brokers: ["rivulet:9092"],
       logLevel: logLevel.NOTHING,
@@ -424,7 +442,7 @@ describe("a log-in", () => {
     await client.connect();
     expect(await client.listTopics()).toContain("orders.x");
     await client.disconnect();
-    token = async () => keys.P.key;
+    token = async () => broker.keys.P.key;
     await client.connect();
     expect(await client.listTopics()).toEqual(["other.y"]);
     await client.disconnect();
@@ -447,7 +465,7 @@ describe("a log-in", () => {
         body: JSON.stringify(body),
       }).then((response) => response.json() as Promise<{ token: string }>);
     const { token } = await ask(ROOT_KEY, { role: "read", subject: "t", ttlMs: 60_000 });
-    const client = new RawKafka(broker.kafka);
+    const client = broker.tcp();
     const log = async (text: string, mechanism = "OAUTHBEARER") => {
       await client.ask(apis.SASL_HANDSHAKE, 1, { mechanism });
       return client.ask(apis.SASL_AUTHENTICATE, 2, { authBytes: Buffer.from(text) });
@@ -470,7 +488,7 @@ describe("a log-in", () => {
 
   test("[SASL-6] without headers after version 0 of the handshake, and what follows has them", async () => {
     const logIn = async (password: string) => {
-      const client = new RawKafka(broker.kafka);
+      const client = broker.tcp();
       const handshake = await client.ask(apis.SASL_HANDSHAKE, 0, { mechanism: "PLAIN" });
       expect(handshake).toMatchObject({ errorCode: NONE });
       client.socket.write(framed(Buffer.from(`\0root\0${password}`)));
@@ -493,7 +511,7 @@ describe("a log-in", () => {
   });
 
   test("[SASL-1] another mechanism is refused with the list, and the connection closes", async () => {
-    const client = new RawKafka(broker.kafka);
+    const client = broker.tcp();
     expect(await client.ask(apis.SASL_HANDSHAKE, 1, { mechanism: "GSSAPI" })).toEqual({
       errorCode: KAFKA_ERRORS.UNSUPPORTED_SASL_MECHANISM,
       mechanisms: ["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"],
@@ -504,7 +522,7 @@ describe("a log-in", () => {
   test("[SASL-5] ends with its credential", async () => {
     const made = { principal: "e", role: "read" };
     const { id, key } = await admin<{ id: string; key: string }>("POST", "/v1/keys", made);
-    const client = await loggedIn(id, key.slice(`rvk_${id}_`.length, -6));
+    const client = await loggedIn({ id, secret: key.slice(`rvk_${id}_`.length, -6) });
     await client.ask(apis.METADATA, 9, { topics: null });
     await admin("DELETE", `/v1/keys/${id}`);
     await expect(client.ask(apis.METADATA, 9, { topics: null })).rejects.toThrow("closed");

@@ -1,7 +1,12 @@
-// A Kafka client over TCP that says exactly what it is told to.
+// A Kafka client, over TCP or another stream, that says exactly what it is told to.
 import { connect, type Socket } from "node:net";
 import type { Api } from "../../src/worker/kafka/api.ts";
 import { decodeResponse, encodeRequest, framed } from "./kafka-frames.ts";
+
+function connected(address: string): Socket {
+  const [host = "", port] = address.split(":");
+  return connect(Number(port), host);
+}
 
 export class RawKafka {
   readonly socket: Socket;
@@ -10,9 +15,9 @@ export class RawKafka {
   #wake = () => {};
   #isClosed = false;
 
-  constructor(address: string) {
-    const [host = "", port] = address.split(":");
-    this.socket = connect(Number(port), host);
+  /** Over TCP to `host:port`, or over a stream that is open. */
+  constructor(to: string | Socket) {
+    this.socket = typeof to === "string" ? connected(to) : to;
     this.socket.on("data", (data) => {
       this.#buffer = Buffer.concat([this.#buffer, data]);
       this.#wake();

@@ -18,12 +18,22 @@ import { MAX_KAFKA_SESSION_MS } from "../../src/core/limits.ts";
 import { type Env, withCaller } from "../../src/env.ts";
 import { createKey } from "../../src/worker/access/keys.ts";
 import { createToken } from "../../src/worker/access/tokens.ts";
-import type { Api } from "../../src/worker/kafka/api.ts";
+import { isolate } from "../../src/worker/edge/isolate.ts";
 import { Connection } from "../../src/worker/kafka/connection.ts";
 import { Nodes } from "../../src/worker/kafka/nodes.ts";
 import { NEEDS, type Need } from "../../src/worker/kafka/services.ts";
 import { ZERO_UUID } from "../../src/worker/kafka/wire.ts";
 import { decodeResponse, encodeRequest } from "../support/kafka-frames.ts";
+import {
+  codesIn,
+  filled,
+  MATRIX,
+  type Names,
+  named,
+  partition,
+  REQUESTS,
+  refusalsIn,
+} from "../support/kafka-requests.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { SERVED } from "../support/kafka-served.ts";
 import { Kafka } from "./kafka-socket.ts";
@@ -52,178 +62,9 @@ function clientWith(grants: readonly Grant[]): Kafka {
   return Kafka.openWith(withCaller(CLOSED, callerWith(grants)));
 }
 
-interface Names {
-  readonly topic: string;
-  readonly group: string;
-}
-
-const partition = (topic: string, fields: object) => [
-  { name: topic, topicId: ZERO_UUID, partitions: [{ partition: 0, ...fields }] },
-];
-const resources = ({ topic, group }: Names) =>
-  (
-    [
-      [2, topic],
-      [32, group],
-      [4, "0"],
-    ] as const
-  ).map(([resourceType, resourceName]) => ({
-    resourceType,
-    resourceName,
-    configurationKeys: null,
-    configs: [],
-  }));
-
-const ANY_ACL = {
-  resourceType: 1,
-  resourceName: null,
-  patternType: 1,
-  principal: null,
-  host: null,
-  operation: 1,
-  permissionType: 1,
-};
-
-/** A request of each API that names this topic and this group, where it can. */
-const REQUESTS: Readonly<
-  Record<string, readonly [version: number, request: (names: Names) => object]>
-> = {
-  Produce: [
-    11,
-    ({ topic }) => ({ acks: -1, timeoutMs: 1_000, topics: partition(topic, { records: null }) }),
-  ],
-  Fetch: [
-    12,
-    ({ topic }) => ({
-      maxWaitMs: 0,
-      minBytes: 0,
-      topics: partition(topic, { fetchOffset: 0, partitionMaxBytes: 1 }),
-    }),
-  ],
-  ListOffsets: [9, ({ topic }) => ({ replicaId: -1, topics: partition(topic, { timestamp: -1 }) })],
-  Metadata: [12, ({ topic }) => ({ topics: [{ name: topic, topicId: ZERO_UUID }] })],
-  OffsetCommit: [
-    9,
-    ({ topic, group }) => ({
-      groupId: group,
-      topics: partition(topic, { committedOffset: 0, committedMetadata: "" }),
-    }),
-  ],
-  OffsetFetch: [
-    9,
-    ({ topic, group }) => ({
-      groups: [{ groupId: group, topics: [{ name: topic, partitions: [0] }] }],
-    }),
-  ],
-  FindCoordinator: [6, ({ group }) => ({ keys: [group] })],
-  JoinGroup: [
-    9,
-    ({ group }) => ({
-      groupId: group,
-      sessionTimeoutMs: 10_000,
-      rebalanceTimeoutMs: 1_000,
-      memberId: "",
-      protocolType: "consumer",
-      protocols: [{ name: "range", metadata: new Uint8Array() }],
-    }),
-  ],
-  Heartbeat: [4, ({ group }) => ({ groupId: group, generationId: 1, memberId: "m" })],
-  LeaveGroup: [
-    5,
-    ({ group }) => ({ groupId: group, members: [{ memberId: "m", groupInstanceId: null }] }),
-  ],
-  SyncGroup: [
-    5,
-    ({ group }) => ({ groupId: group, generationId: 1, memberId: "m", assignments: [] }),
-  ],
-  DescribeGroups: [5, ({ group }) => ({ groups: [group] })],
-  ListGroups: [5, () => ({})],
-  CreateTopics: [
-    7,
-    ({ topic }) => ({
-      topics: [
-        { name: topic, numPartitions: 1, replicationFactor: 1, assignments: [], configs: [] },
-      ],
-      timeoutMs: 1_000,
-      validateOnly: true,
-    }),
-  ],
-  DeleteTopics: [
-    6,
-    ({ topic }) => ({ topics: [{ name: topic, topicId: ZERO_UUID }], timeoutMs: 1 }),
-  ],
-  DeleteRecords: [2, ({ topic }) => ({ topics: partition(topic, { offset: 0 }), timeoutMs: 1 })],
-  InitProducerId: [5, () => ({ transactionalId: null, transactionTimeoutMs: 1 })],
-  OffsetForLeaderEpoch: [4, ({ topic }) => ({ topics: partition(topic, { leaderEpoch: 0 }) })],
-  DescribeConfigs: [4, (names) => ({ resources: resources(names) })],
-  AlterConfigs: [2, (names) => ({ resources: resources(names), validateOnly: true })],
-  IncrementalAlterConfigs: [1, (names) => ({ resources: resources(names), validateOnly: true })],
-  DescribeAcls: [3, () => ANY_ACL],
-  CreateAcls: [
-    3,
-    ({ topic }) => ({ creations: [{ ...ANY_ACL, resourceName: topic, principal: "", host: "" }] }),
-  ],
-  DeleteAcls: [3, ({ topic }) => ({ filters: [{ ...ANY_ACL, resourceName: topic }] })],
-  CreatePartitions: [
-    3,
-    ({ topic }) => ({
-      topics: [{ name: topic, count: 1, assignments: null }],
-      timeoutMs: 1,
-      validateOnly: true,
-    }),
-  ],
-  DeleteGroups: [2, ({ group }) => ({ groups: [group] })],
-  OffsetDelete: [0, ({ topic, group }) => ({ groupId: group, topics: partition(topic, {}) })],
-  ConsumerGroupHeartbeat: [
-    1,
-    ({ topic, group }) => ({
-      groupId: group,
-      memberId: crypto.randomUUID(),
-      memberEpoch: 0,
-      instanceId: null,
-      rackId: null,
-      rebalanceTimeoutMs: 1_000,
-      subscribedTopicNames: [topic],
-      serverAssignor: null,
-      topicPartitions: [],
-    }),
-  ],
-  ConsumerGroupDescribe: [
-    1,
-    ({ group }) => ({ groupIds: [group], includeAuthorizedOperations: false }),
-  ],
-  DescribeTopicPartitions: [
-    0,
-    ({ topic }) => ({ topics: [{ name: topic }], responsePartitionLimit: 1, cursor: null }),
-  ],
-};
-
-function named(name: string): Api {
-  const found = SERVED.find((api) => api.name === name);
-  if (found === undefined) throw new Error(`${name} is not served`);
-  return found;
-}
-
 async function answerTo(client: Kafka, name: string, names: Names): Promise<unknown> {
   const [version, request] = REQUESTS[name] ?? [0, () => ({})];
   return await client.ask(named(name), version, filled(request(names)));
-}
-
-/** Fields that are not there are null, false, empty or 0: what a client sends that has nothing to say. */
-const ABSENT: Readonly<Record<string, unknown>> = {
-  isolationLevel: 0,
-  includeAuthorizedOperations: false,
-};
-function filled(request: object): object {
-  return { ...ABSENT, ...request };
-}
-
-/** Every error code of an answer, however deep. */
-function codesIn(value: unknown): number[] {
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return [];
-  return Object.entries(value).flatMap(([name, each]) =>
-    name === "errorCode" ? [each as number] : codesIn(each),
-  );
 }
 
 /** All rights but these, and but those that would include them. */
@@ -579,43 +420,11 @@ const COLUMNS: Readonly<Record<string, readonly Grant[]>> = {
   A: ROLES.admin,
 };
 
-/** The first refusal that R, W, G, P, C and A get, or 0. */
-const MATRIX: readonly (readonly [name: string, codes: readonly number[]])[] = [
-  ["Metadata", [0, 0, T, T, 0, 0]],
-  ["DescribeTopicPartitions", [0, 0, T, T, 0, 0]],
-  ["Produce", [T, 0, T, T, T, 0]],
-  ["Fetch", [0, T, T, T, 0, 0]],
-  ["InitProducerId", [C, 0, C, 0, C, 0]],
-  ["ListOffsets", [0, 0, T, T, 0, 0]],
-  ["OffsetForLeaderEpoch", [0, 0, T, T, 0, 0]],
-  ["FindCoordinator", [G, G, 0, G, 0, 0]],
-  ["JoinGroup", [G, G, 0, G, 0, 0]],
-  ["SyncGroup", [G, G, 0, G, 0, 0]],
-  ["Heartbeat", [G, G, 0, G, 0, 0]],
-  ["LeaveGroup", [G, G, 0, G, 0, 0]],
-  ["ConsumerGroupHeartbeat", [G, G, T, G, 0, 0]],
-  ["OffsetCommit", [G, G, T, G, 0, 0]],
-  ["OffsetFetch", [G, G, T, G, 0, 0]],
-  ["DescribeGroups", [G, G, 0, G, 0, 0]],
-  ["ConsumerGroupDescribe", [G, G, 0, G, 0, 0]],
-  ["CreateTopics", [T, T, T, T, T, 0]],
-  ["DeleteTopics", [T, T, T, T, T, 0]],
-  ["CreatePartitions", [T, T, T, T, T, 0]],
-  ["DeleteRecords", [T, T, T, T, T, 0]],
-  ["DeleteGroups", [G, G, G, G, G, 0]],
-  ["OffsetDelete", [G, G, G, G, G, 0]],
-  ["DescribeConfigs", [T, T, T, T, T, 0]],
-  ["AlterConfigs", [T, T, T, T, T, 0]],
-  ["IncrementalAlterConfigs", [T, T, T, T, T, 0]],
-];
-
 test.each(MATRIX)("[KFK-31] the access matrix: %s", async (name, codes) => {
   for (const [i, column] of Object.keys(COLUMNS).entries()) {
     const names = { topic: unique("orders.x"), group: unique("billing.x") };
     const client = clientWith(COLUMNS[column] ?? []);
-    const refusals = codesIn(await answerTo(client, name, names)).filter((code) =>
-      [T, G, C].includes(code),
-    );
+    const refusals = refusalsIn(await answerTo(client, name, names));
     expect(refusals[0] ?? 0, column).toBe(codes[i]);
     // Each kind of resource is refused for itself.
     if (name.endsWith("Configs") && column !== "A") expect(refusals).toEqual([T, G, C]);
@@ -782,6 +591,31 @@ describe("a client that logs in", () => {
     await client.closed;
     expect(client.unreadBytes).toBe(0);
   });
+
+  test.each(SASL_MECHANISMS)(
+    "[APK-4] by %s while the cluster is out of reach is known if its key or token was",
+    async (mechanism) => {
+      const isBearer = mechanism === "OAUTHBEARER";
+      const made = await keyWith(ROLES.read);
+      const known = isBearer ? await tokenOf("t", ROLES.read) : made.secret;
+      const unknown = await keyWith(ROLES.read);
+      expect(await logIn(Kafka.openWith(CLOSED), mechanism, made.id, known)).toMatchObject({
+        errorCode: NONE,
+      });
+      const down = new Proxy({}, { get: () => () => Promise.reject(new Error("out of reach")) });
+      const cut = { ...CLOSED, CLUSTER: { getByName: () => down } } as unknown as Env;
+      // What was remembered is old.
+      for (const [id, { key }] of isolate.apiKeys)
+        isolate.apiKeys.set(id, { key, atMs: Date.now() - 60_000 });
+      const client = Kafka.openWith(cut);
+      expect(await logIn(client, mechanism, made.id, known)).toMatchObject({ errorCode: NONE });
+      const other = Kafka.openWith(cut);
+      const password = isBearer ? unknown.text : unknown.secret;
+      await expect(logIn(other, mechanism, unknown.id, password)).rejects.toThrow();
+      expect((await other.closed).reason).not.toContain("SASL_AUTHENTICATION_FAILED");
+      expect(other.unreadBytes).toBe(0);
+    },
+  );
 
   test("[SASL-1] to an open broker is who it says, and anybody before", async () => {
     const { name } = await createTopic(1);
