@@ -260,6 +260,7 @@ test("[ACL-8] a key that is revoked ends everything that is open with it", async
   await sockets.stream.next("assigned");
   await events.until("id: 0:0");
 
+  for (const client of kafka) client.send(apis.FETCH, 11, fetchOf(topic, 0, 25_000));
   await broker.admin("DELETE", `/v1/keys/${key.id}?now=${topic}&nowGroups=${group}`);
   await broker.produce(topic, "late");
   for (const [what, socket] of Object.entries(sockets)) {
@@ -269,6 +270,9 @@ test("[ACL-8] a key that is revoked ends everything that is open with it", async
   await events.ended;
   expect(events.text).toContain(UNAUTHENTICATED);
   expect(events.text).not.toContain("late");
+  // A wait that had not begun by then does not begin.
+  for (const client of kafka)
+    expect(await client.frame().then(String, String)).not.toContain("late");
   for (const client of kafka)
     await expect(client.ask(apis.FETCH, 11, fetchOf(topic, 0, 0))).rejects.toThrow("closed");
   expect(await poll()).toMatchObject({ status: 401 });

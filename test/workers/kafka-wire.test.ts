@@ -449,7 +449,7 @@ describe("a fetch of many partitions that all have records", () => {
       env,
       version: 11,
       nodes: { isOwn: () => true, leaderOf: () => ({}) },
-      login: { hasEnded: false },
+      login: { isOver: async () => false },
       feeds: {
         knownId: () => "id",
         has: () => true,

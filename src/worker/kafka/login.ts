@@ -66,9 +66,17 @@ export class Login {
     return this.#caller === null ? MAX_SASL_BYTES : MAX_KAFKA_REQUEST_BYTES;
   }
 
-  /** [SASL-5] True if the session is over, and its client has not logged in again. */
-  get hasEnded(): boolean {
+  get #hasEnded(): boolean {
     return this.#endsAtMs !== null && Date.now() >= this.#endsAtMs;
+  }
+
+  /**
+   * [SASL-5] True if the session is over and its client has not logged in again, or if the credential was revoked. Asked
+   * before an answer that has taken its time.
+   */
+  async isOver(): Promise<boolean> {
+    if (this.#hasEnded) return true;
+    return this.#caller !== null && (await renewed(this.#env, this.#caller)) === null;
   }
 
   close(): void {
@@ -91,7 +99,7 @@ export class Login {
     if (this.#caller === null)
       throw new MalformedError("ILLEGAL_SASL_STATE: log in by SASL before any other request");
     // [SASL-5] As in Kafka, the first request after the end closes the connection.
-    if (this.hasEnded)
+    if (this.#hasEnded)
       throw new MalformedError("SASL_AUTHENTICATION_FAILED: the session has ended; log in again");
     this.#caller = await renewed(this.#env, this.#caller);
     if (this.#caller !== null) return this.#caller;

@@ -157,10 +157,11 @@ export const fetch = readingService(FETCH, async (request, context) => {
   let left = Math.min(maxBytes, MAX_FETCH_BYTES);
   const waitMs = Math.min(Math.max(0, maxWaitMs), MAX_WAIT_MS);
   await waitForMinBytes(all, { minBytes, maxBytes: left, waitMs }, context);
+  const isOver = await context.login.isOver(); // [SASL-5] [ACL-8]
   let isFirst = true;
   const take = (source: Source, partition: Partition) => {
     if (isRefusal(source)) return source;
-    if (context.login.hasEnded) return refusal(codeOf("NETWORK_EXCEPTION")); // [SASL-5]
+    if (isOver) return refusal(codeOf("NETWORK_EXCEPTION"));
     const taken = source.take(Math.min(left, partition.partitionMaxBytes), isFirst);
     left -= taken.bytes;
     isFirst &&= taken.bytes === 0;

@@ -64,7 +64,7 @@ function ask(asked: readonly Asked[], options: Options = {}) {
   const topics = [{ name, topicId: version < 13 ? "" : topicId, partitions }];
   const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
   const work = { made: () => {}, pause: async () => {} };
-  const login = { hasEnded: false };
+  const login = { isOver: async () => false };
   const context = {
     env: bench.env,
     nodes,
