@@ -189,7 +189,7 @@ export class ClosedBroker {
   async member(group: string, topic: string, credential: string): Promise<TestSocket> {
     const socket = await this.opened(`/v1/groups/${group}/socket`, credential);
     const memberId = crypto.randomUUID();
-    const times = { sessionTimeoutMs: 1_000, rebalanceTimeoutMs: 1_000 };
+    const times = { sessionTimeoutMs: 2_000, rebalanceTimeoutMs: 1_000 };
     socket.send({ type: "join", memberId, memberEpoch: 0, topics: [topic], ...times });
     await socket.next("assignment");
     return socket;

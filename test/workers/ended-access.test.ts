@@ -1,6 +1,7 @@
 // How access ends, where it takes a clock or a slow cluster: five minutes after a key has changed, in the middle of a long
 // request, and while a Kafka client's fetch looks up a topic.
 import { afterEach, expect, test, vi } from "vitest";
+import { SocketAccess } from "../../durable-objects/shared/socket-access.ts";
 import { OBJECT_SOCKET_URL, upgradeFor } from "../../src/calls/socket-caller.ts";
 import type { Caller } from "../../src/core/access/caller.ts";
 import { type Grant, ROLES } from "../../src/core/access/grants.ts";
@@ -122,6 +123,27 @@ test("[ACL-7] [ACL-8] a key that is narrowed takes partitions from a member, and
   await produce(gone.name, [{ value: "b" }]);
   expect(await reading.next(is("error"))).toMatchObject({ code: "TOPIC_AUTHORIZATION_FAILED" });
   expect(reading.received.filter(isBytes).length).toBe(count);
+});
+
+test("[APK-4] [ACL-8] a socket goes on while nobody can tell whether its key is good, and asks again", async () => {
+  const asked: Promise<unknown>[] = [];
+  const down = new Proxy({}, { get: () => () => Promise.reject(new Error("out of reach")) });
+  const ended = vi.fn();
+  const access = new SocketAccess({
+    env: { ...env, CLUSTER: { getByName: () => down } } as unknown as Env,
+    waitUntil: (promise) => asked.push(promise),
+    ended,
+    changed: () => {},
+  });
+  const { 1: socket } = new WebSocketPair();
+  socket.accept();
+  access.admit(socket, { ...READ, keyId: "a".repeat(16) }, 0);
+  for (const nowMs of [1, SOCKET_KEY_AGE_MS, SOCKET_KEY_AGE_MS + 1, 2 * SOCKET_KEY_AGE_MS])
+    expect(access.isGood(socket, nowMs)).toBe(true);
+  await Promise.all(asked);
+  expect(asked).toHaveLength(2);
+  expect(ended).not.toHaveBeenCalled();
+  socket.close();
 });
 
 test("[ACL-8] a long read ends in the middle when its token expires", async () => {
