@@ -330,7 +330,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     }
     const whatCounts = () =>
       mustExist ? names.filter((name) => this.#store.hasTopic(name)) : names;
-    const crowded = await this.#whyCrowded(groupId, whatCounts(), pattern);
+    const crowded = await this.#whyNotSubscribed(groupId, whatCounts(), pattern);
     if (crowded !== null) return crowded;
     const found = names.flatMap((name) => this.#store.topic(name) ?? []);
     const remembered = mustExist ? found.map(({ name }) => name) : names;
@@ -359,18 +359,18 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
    * [QUO-6] Returns why the group may not subscribe to these besides, or null. First it forgets what the group's members
    * do not subscribe to any more: nobody tells the cluster of that.
    */
-  async #whyCrowded(
+  async #whyNotSubscribed(
     groupId: string,
     names: readonly string[],
     pattern: string | null,
   ): Promise<Failure | null> {
-    const isCrowded = this.#isCrowded(groupId, names, pattern);
-    if (isCrowded === null || !this.#store.hasGroup(groupId)) return isCrowded;
+    const crowded = this.#whyNotMore(groupId, names, pattern);
+    if (crowded === null || !this.#store.hasGroup(groupId)) return crowded;
     await this.#prune(groupId);
-    return this.#isCrowded(groupId, names, pattern);
+    return this.#whyNotMore(groupId, names, pattern);
   }
 
-  #isCrowded(groupId: string, names: readonly string[], pattern: string | null): Failure | null {
+  #whyNotMore(groupId: string, names: readonly string[], pattern: string | null): Failure | null {
     if (names.length > 0) {
       const { known, added } = this.#store.subscriptionCounts(groupId, names);
       if (added > 0 && known + added > MAX_NAMES_PER_GROUP)

@@ -29,6 +29,7 @@ import { close, errorFields, send, sendJson } from "../shared/socket.ts";
 import { attachState } from "../shared/socket-caller.ts";
 import type { PartitionStore } from "./partition-store.ts";
 import { SlowReaders } from "./slow-readers.ts";
+import { ThrottledReaders } from "./throttled-readers.ts";
 
 interface Reader {
   readonly attachId: number;
@@ -66,8 +67,7 @@ export class TailReaders {
   readonly #owning = new Set<ObjectSocket>();
   /** When the group of a silent owner was told. It is told again if the owner is silent for another session timeout. */
   readonly #reportedMs = new WeakMap<ObjectSocket, number>();
-  /** The readers that have used their quotas up, and wait. */
-  readonly #throttled = new WeakSet<ObjectSocket>();
+  readonly #throttled = new ThrottledReaders((socket) => this.#pump(socket, new Frames(this.#log)));
   readonly #slow = new SlowReaders((socket) =>
     this.#pump(socket as ObjectSocket, new Frames(this.#log)),
   );
@@ -289,7 +289,7 @@ export class TailReaders {
       }
       const waitMs = this.#gate.waitMs(socket);
       if (waitMs > 0) {
-        this.#throttle(socket, waitMs);
+        this.#throttled.add(socket, waitMs);
         return;
       }
     }
@@ -319,22 +319,6 @@ export class TailReaders {
     if (tail !== reader.tail) this.#update(socket, { ...reader, tail });
     if (unreadable !== null) this.#refuseOffset(socket, reader.attachId, unreadable);
     else if (this.#isWaiting({ ...reader, tail })) this.#slow.add(socket);
-  }
-
-  /**
-   * [QUO-3] Lets a reader that has used its quota up wait. The partition stays awake for that, as for a reader that is
-   * slow: it is at work for this reader all the time.
-   */
-  #throttle(socket: ObjectSocket, waitMs: number): void {
-    if (this.#throttled.has(socket)) return;
-    this.#throttled.add(socket);
-    setTimeout(
-      () => {
-        this.#throttled.delete(socket);
-        this.#pump(socket, new Frames(this.#log));
-      },
-      Math.min(waitMs, MAX_THROTTLE_MS),
-    );
   }
 
   /** [ACL-7] The rights of the socket are narrower than they were when it attached. */
