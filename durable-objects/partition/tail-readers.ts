@@ -3,11 +3,7 @@
 import type * as z from "zod";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { attempt, type Failure, fail, type Result } from "../../src/core/errors.ts";
-import {
-  DEFAULT_SESSION_TIMEOUT_MS,
-  FENCE_REFRESH_MS,
-  MAX_THROTTLE_MS,
-} from "../../src/core/limits.ts";
+import { DEFAULT_SESSION_TIMEOUT_MS, FENCE_REFRESH_MS } from "../../src/core/limits.ts";
 import { compareOwners, mayAttach } from "../../src/core/log/fences.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import {

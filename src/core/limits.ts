@@ -401,6 +401,8 @@ export const MAX_PRINCIPAL_CHARS = 256;
 export const MAX_NAMESPACE_CHARS = 64;
 /** The largest value of a quota: far more than one object or isolate can do. */
 export const MAX_QUOTA = 1_000_000_000_000;
+/** The least number of bytes a second. */
+export const MIN_QUOTA_BYTE_RATE = 1_024;
 /** A quota's rate holds over this time. So much may come at once after a pause. Kafka has 11 samples of a second. */
 export const QUOTA_WINDOW_MS = 1_000;
 /** Quotas that an isolate or a partition counts at a time: one for each rate of each principal that has one. */

@@ -3,7 +3,7 @@
 import * as z from "zod";
 import { NAMESPACE, NAMESPACE_RULE } from "../core/access/namespace.ts";
 import type { Quota } from "../core/access/quota.ts";
-import { MAX_NAMESPACE_CHARS, MAX_QUOTA } from "../core/limits.ts";
+import { MAX_NAMESPACE_CHARS, MAX_QUOTA, MIN_QUOTA_BYTE_RATE } from "../core/limits.ts";
 import { integer } from "./parse.ts";
 
 /** [TEN-1] The prefix of a tenant's names. */
@@ -13,11 +13,13 @@ export const namespaceSchema = z
   .regex(NAMESPACE, NAMESPACE_RULE);
 
 const bound = integer(1, MAX_QUOTA).optional();
+/** A partition stays awake for whoever waits for bytes, so nobody is made to wait for long. */
+const byteRate = integer(MIN_QUOTA_BYTE_RATE, MAX_QUOTA).optional();
 
 /** [QUO-1] What is not set has no bound. */
 export const quotaSchema: z.ZodType<Quota> = z.strictObject({
-  producerByteRate: bound,
-  consumerByteRate: bound,
+  producerByteRate: byteRate,
+  consumerByteRate: byteRate,
   requestRate: bound,
   connections: bound,
 });

@@ -1,6 +1,7 @@
 // Who may what, inside the runtime: service bindings, origins, and a cluster that is out of reach.
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { MAX_UNKNOWN_KEY_LOOKUPS } from "../../src/core/limits.ts";
 import { clusterStub, type Env, withCaller } from "../../src/env.ts";
 import { createKey, deleteKey } from "../../src/worker/access/keys.ts";
 import { createToken } from "../../src/worker/access/tokens.ts";
@@ -103,6 +104,65 @@ describe("a cluster that is out of reach", () => {
       expect((await ask(counting, "/v1/me", bearer(text))).status).toBe(401);
     expect(asked).toHaveBeenCalledTimes(2);
   });
+});
+
+describe("keys that do not exist", () => {
+  const counted = () => {
+    const asked = vi.fn();
+    const CLUSTER = {
+      getByName: () => ({
+        apiKey: async (request: { id: string }) => {
+          asked(request.id);
+          return await clusterStub(closed).apiKey(request);
+        },
+        noteApiKeyUsed: async () => {},
+      }),
+    };
+    return { asked, of: { ...closed, CLUSTER: CLUSTER as never } };
+  };
+  const basic = (user: string) => ({ authorization: `Basic ${btoa(`${user}:wrong`)}` });
+  const made = (i: number) =>
+    i.toString(2).padStart(16, "a").replaceAll("0", "b").replaceAll("1", "c");
+
+  test("[APK-6] are looked up so often and no more, and nobody is told that a key is wrong", async () => {
+    const { asked, of } = counted();
+    const { text, key } = await createKey(closed, {
+      principal: "User:a",
+      grants: [],
+      expiresAtMs: null,
+    });
+    expect((await ask(of, "/v1/me", bearer(text))).status).toBe(200);
+    const statuses: number[] = [];
+    for (let i = 0; i < 3 * MAX_UNKNOWN_KEY_LOOKUPS; i++)
+      statuses.push((await ask(of, "/v1/me", basic(made(i)))).status);
+    expect(statuses.slice(0, MAX_UNKNOWN_KEY_LOOKUPS)).toEqual(
+      Array(MAX_UNKNOWN_KEY_LOOKUPS).fill(401),
+    );
+    const late = await ask(of, "/v1/me", basic(made(100_000)));
+    if (late.status === 429) {
+      expect(late.headers.get("retry-after")).toBe("1");
+      expect(await late.json()).toMatchObject({
+        code: "THROTTLING_QUOTA_EXCEEDED",
+        retriable: true,
+      });
+    }
+    expect(statuses.at(-1)).toBe(429);
+    expect(asked.mock.calls.length).toBeLessThan(2 * MAX_UNKNOWN_KEY_LOOKUPS);
+    // A key that is known goes on, also when it has to be looked up again.
+    expect((await ask(of, "/v1/me", bearer(text))).status).toBe(200);
+    const known = isolate.apiKeys.get(key.id);
+    if (known !== undefined) isolate.apiKeys.set(key.id, { ...known, atMs: 0 });
+    expect((await ask(of, "/v1/me", bearer(text))).status).toBe(200);
+  });
+
+  test.each(["alice", "ABCDEFGHIJKLMNOP", "aaaaaaaaaaaaaaa1", "a".repeat(17), ""])(
+    "[APK-6] the user %j can have none, and nobody is asked",
+    async (user) => {
+      const { asked, of } = counted();
+      expect((await ask(of, "/v1/me", basic(user))).status).toBe(401);
+      expect(asked).not.toHaveBeenCalled();
+    },
+  );
 });
 
 describe("a service binding", () => {

@@ -9,13 +9,24 @@ import { GroupObject } from "../../durable-objects/group/group-object.ts";
 import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import {
   MAX_GROUPS,
+  MAX_NAMES_PER_GROUP,
   MAX_PATTERNS_PER_GROUP,
   MAX_TOPICS,
   MAX_WRITERS_TOLD_OF_CLOCK,
 } from "../../src/core/limits.ts";
 import { clusterStub, partitionStub } from "../../src/env.ts";
 import { callInside, requestIn } from "./calls.ts";
-import { alarmOf, createTopic, env, eventually, evict, produce, TWINS, unique } from "./support.ts";
+import {
+  alarmOf,
+  createTopic,
+  env,
+  eventually,
+  evict,
+  expectStatus,
+  produce,
+  TWINS,
+  unique,
+} from "./support.ts";
 
 afterEach(() => void vi.restoreAllMocks());
 
@@ -88,6 +99,69 @@ describe("bounds", () => {
     patterns.mockReturnValue(many(MAX_PATTERNS_PER_GROUP - 1, "p"));
     expect(await cluster.subscribe({ groupId: group, names: [], pattern: "new.*" })).toMatchObject({
       ok: true,
+    });
+  });
+
+  describe.each(TWINS)("of a group's subscriptions$when", ({ interrupt }) => {
+    const subscribed = async (group: string) =>
+      (
+        await Promise.all(
+          ["topic FROM subscriptions", "pattern FROM patterns"].map((from) =>
+            rows(`SELECT ${from} WHERE group_id = ? ORDER BY 1`, group),
+          ),
+        )
+      ).map((found) => found.map((row) => Object.values(row)[0]));
+    const poll = (group: string, instanceId: string, topics: string[], pattern?: string) => {
+      const body = { instanceId, topics, ...(pattern ? { pattern } : {}) };
+      return expectStatus(200, "POST", `/v1/groups/${group}/poll`, body);
+    };
+
+    test("[QUO-6] what no member subscribes to any more is forgotten before anything is refused", async () => {
+      const group = unique("g");
+      const { name } = await createTopic(1);
+      await poll(group, "a", [name, "kept"], "kept.*");
+      await cluster.subscribe({ groupId: group, names: ["stale"], pattern: "stale.*" });
+      await interrupt(cluster);
+      vi.spyOn(ClusterStore.prototype, "subscriptionCounts").mockReturnValueOnce({
+        known: MAX_NAMES_PER_GROUP,
+        added: 1,
+      });
+      expect(
+        await cluster.subscribe({ groupId: group, names: ["new"], pattern: null }),
+      ).toMatchObject({ ok: true });
+      expect(await subscribed(group)).toEqual([["kept", "new", name].sort(), ["kept.*"]]);
+    });
+
+    test("[QUO-6] what members subscribe to is refused beyond the bound, and what is known never", async () => {
+      const group = unique("g");
+      await poll(group, "a", ["one"]);
+      const counts = vi.spyOn(ClusterStore.prototype, "subscriptionCounts");
+      counts.mockReturnValue({ known: MAX_NAMES_PER_GROUP, added: 1 });
+      await interrupt(cluster);
+      const refused = await cluster.subscribe({ groupId: group, names: ["two"], pattern: null });
+      expect(refused).toMatchObject({ error: "THROTTLING_QUOTA_EXCEEDED" });
+      expect(await subscribed(group)).toEqual([["one"], []]);
+      counts.mockReturnValue({ known: MAX_NAMES_PER_GROUP, added: 0 });
+      const known = await cluster.subscribe({ groupId: group, names: ["one"], pattern: null });
+      expect(known).toMatchObject({ ok: true });
+    });
+
+    test("[QUO-6] what others subscribe to meanwhile stays", async () => {
+      const group = unique("g");
+      await poll(group, "a", ["one"]);
+      vi.spyOn(GroupObject.prototype, "subscriptions").mockImplementationOnce(async () => {
+        await clusterStub(env).subscribe({ groupId: group, names: ["three"], pattern: "p.*" });
+        return { names: ["one"], patterns: [] };
+      });
+      vi.spyOn(ClusterStore.prototype, "subscriptionCounts").mockReturnValueOnce({
+        known: MAX_NAMES_PER_GROUP,
+        added: 1,
+      });
+      await interrupt(cluster);
+      expect(
+        await cluster.subscribe({ groupId: group, names: ["two"], pattern: null }),
+      ).toMatchObject({ ok: true });
+      expect(await subscribed(group)).toEqual([["one", "three", "two"], ["p.*"]]);
     });
   });
 

@@ -112,6 +112,51 @@ const owner = (
   incarnation = START_MS,
 ): Owner => ({ group, incarnation, memberEpoch, memberNumber });
 
+describe("a reader with a quota", () => {
+  test("[QUO-3] is sent nothing until it has waited, and then all that it missed", () => {
+    const partition = new Partition(2);
+    const socket = partition.open();
+    partition.attach(socket);
+    expect(offsets(socket)).toEqual([0, 1]);
+    expect(partition.sentBytes).toBeGreaterThan(0);
+    partition.waitMs = 500;
+    partition.append();
+    partition.append();
+    expect(offsets(socket)).toEqual([]);
+    vi.advanceTimersByTime(499);
+    partition.append();
+    expect(offsets(socket)).toEqual([]);
+    partition.waitMs = 0;
+    vi.advanceTimersByTime(1);
+    expect(offsets(socket)).toEqual([2, 3, 4]);
+    partition.append();
+    expect(offsets(socket)).toEqual([5]);
+  });
+
+  test("[QUO-3] waits on as long as it has to", () => {
+    const partition = new Partition(1);
+    const socket = partition.open();
+    partition.waitMs = 60_000;
+    partition.attach(socket);
+    vi.advanceTimersByTime(59_000);
+    expect(offsets(socket)).toEqual([]);
+    partition.waitMs = 0;
+    vi.advanceTimersByTime(10_000);
+    expect(offsets(socket)).toEqual([0]);
+  });
+
+  test("[QUO-3] that has gone is waited for no more", () => {
+    const partition = new Partition(1);
+    const socket = partition.open();
+    partition.waitMs = 500;
+    partition.attach(socket);
+    partition.readers.remove(socket);
+    partition.waitMs = 0;
+    vi.advanceTimersByTime(1_000);
+    expect(offsets(socket)).toEqual([]);
+  });
+});
+
 describe("attaching", () => {
   test.each([
     { offset: 0, begins: 0 },

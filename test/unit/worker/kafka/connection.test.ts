@@ -113,7 +113,7 @@ describe("a connection", () => {
     const namespace = { getByName: () => ({}) };
     const bindings = { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace, ...env };
     const connection = new Connection({
-      env: { ...(bindings as unknown as Env), caller: ANYBODY },
+      env: { caller: ANYBODY, ...(bindings as unknown as Env) },
       nodes,
       clientHost: "/",
       way: "tcp",
@@ -196,6 +196,71 @@ describe("a connection", () => {
     }
     expect(slow.ended).toEqual([]);
     slow.connection.close();
+  });
+
+  describe("of a principal with a quota", () => {
+    const RATE = 2;
+    const asksVersions = (connection: Opened) =>
+      connection.answer(encodeRequest(METADATA, 3, { topics: [] }));
+    const throttleIn = (pieces: readonly Uint8Array[]) => {
+      const bytes = Buffer.concat(pieces);
+      return bytes.readInt32BE(8); // After the length and the correlation id.
+    };
+    const limited = () =>
+      opened({
+        caller: { ...ANYBODY, principal: `User:${Math.random()}`, quota: { requestRate: RATE } },
+      } as never);
+
+    test("[QUO-3] is told to wait, and its next request waits", async () => {
+      const { connection } = limited();
+      const first = await asksVersions(connection);
+      expect(throttleIn(first)).toBe(0);
+      const second = await asksVersions(connection);
+      expect(throttleIn(second)).toBe(500);
+      let isServed = false;
+      const third = asksVersions(connection).then(() => {
+        isServed = true;
+      });
+      await vi.advanceTimersByTimeAsync(499);
+      expect(isServed).toBe(false);
+      await vi.advanceTimersByTimeAsync(1);
+      await third;
+      connection.close();
+    });
+
+    test("[QUO-3] waits no longer once the client has gone", async () => {
+      const { connection } = limited();
+      for (let i = 0; i < 2; i++) await asksVersions(connection);
+      const last = asksVersions(connection).catch(() => {});
+      connection.stopWaiting();
+      await last;
+      connection.close();
+    });
+
+    test("[QUO-3] waits ten seconds at most, and then again", async () => {
+      const { connection } = opened({
+        caller: { ...ANYBODY, principal: "User:late", quota: { requestRate: 0.001 } },
+      } as never);
+      expect(throttleIn(await asksVersions(connection))).toBe(10_000);
+      const next = asksVersions(connection);
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect(throttleIn(await next)).toBe(10_000);
+      connection.close();
+    });
+  });
+
+  test("[BND-11] is ended if nobody logs in, however often it asks for the versions", async () => {
+    const { connection, ended } = opened({ caller: undefined } as never);
+    await asks(connection);
+    vi.advanceTimersByTime(2_000);
+    expect(ended).toEqual([expect.stringContaining("nobody logged in")]);
+    connection.close();
+    const other = opened({ caller: undefined } as never).connection;
+    const all = async () => {
+      for (let i = 0; i < 30; i++) await asks(other);
+    };
+    await expect(all()).rejects.toThrow("more than 20 requests came, and nobody has logged in");
+    other.close();
   });
 
   test("[BND-10] holds an answer until it is taken, and nothing once it has ended", async () => {

@@ -1,0 +1,126 @@
+import { describe, expect, test } from "vitest";
+import { Bucket } from "../../../../src/core/access/bucket.ts";
+import { ANYBODY } from "../../../../src/core/access/caller.ts";
+import {
+  type Grant,
+  groupResource,
+  roomsFor,
+  topicResource,
+  whyNoRoom,
+} from "../../../../src/core/access/grants.ts";
+import { strictest } from "../../../../src/core/access/quota.ts";
+import { QuotaBook } from "../../../../src/core/access/quota-book.ts";
+import { MAX_QUOTA_BUCKETS } from "../../../../src/core/limits.ts";
+
+const caller = (principal: string, quota: object) => ({ ...ANYBODY, principal, quota });
+
+describe("a bucket", () => {
+  test("[QUO-2] has what comes in within a second, and what is taken beyond is waited for", () => {
+    const bucket = new Bucket(100, 0);
+    expect(bucket.waitMs(100, 0)).toBe(0);
+    bucket.take(99, 100, 0);
+    expect(bucket.waitMs(100, 0)).toBe(0); // Something is left, so a request of any size is served.
+    bucket.take(1_001, 100, 0);
+    expect(bucket.waitMs(100, 0)).toBe(10_010);
+    expect(bucket.waitMs(100, 10_000)).toBeGreaterThan(0);
+    expect(bucket.waitMs(100, 10_010)).toBe(0);
+  });
+
+  test("[QUO-2] never has more than that, however long it is left alone", () => {
+    const bucket = new Bucket(100, 0);
+    expect(bucket.isFull(100, 0)).toBe(true);
+    bucket.take(100, 100, 1_000_000);
+    expect(bucket.waitMs(100, 1_000_000)).toBe(10);
+    expect(bucket.isFull(100, 1_000_000)).toBe(false);
+    expect(bucket.isFull(100, 1_001_000)).toBe(true);
+  });
+
+  test("[QUO-2] of less than one a second lets one through", () => {
+    const bucket = new Bucket(0.5, 0);
+    expect(bucket.waitMs(0.5, 0)).toBe(0);
+    bucket.take(1, 0.5, 0);
+    expect(bucket.waitMs(0.5, 0)).toBe(2_000);
+    expect(bucket.waitMs(0.5, 2_000)).toBe(0);
+  });
+
+  test("[CLK-3] goes on from a clock that was set back", () => {
+    const bucket = new Bucket(100, 1_000_000);
+    bucket.take(200, 100, 1_000_000);
+    expect(bucket.waitMs(100, 0)).toBe(1_010);
+    expect(bucket.waitMs(100, 1_010)).toBe(0);
+  });
+});
+
+describe("quotas", () => {
+  test("[QUO-1] are shared by all who act by a principal, and by nobody else", () => {
+    const book = new QuotaBook();
+    const [a, b] = [caller("User:a", { requestRate: 2 }), caller("User:b", { requestRate: 2 })];
+    const elsewhere = { ...a, namespace: "acme." };
+    for (let i = 0; i < 2; i++) book.take({ ...a, keyId: `${i}` }, "requestRate", 1, 0);
+    expect(book.waitMs(a, "requestRate", 0)).toBeGreaterThan(0);
+    expect(book.waitMs(b, "requestRate", 0)).toBe(0);
+    expect(book.waitMs(elsewhere, "requestRate", 0)).toBe(0);
+    expect(book.waitMs(a, "producerByteRate", 0)).toBe(0);
+    expect(book.waitMs({ ...a, quota: undefined }, "requestRate", 0)).toBe(0);
+  });
+
+  test("[QUO-4] bound connections, and each gives its place back once", () => {
+    const book = new QuotaBook();
+    const user = caller("User:a", { connections: 2 });
+    const [first, second] = [book.open(user), book.open(user)];
+    expect(book.open(user)).toBeNull();
+    expect(book.open(caller("User:b", { connections: 1 }))).not.toBeNull();
+    expect(book.open({ ...user, quota: {} })).not.toBeNull();
+    first?.();
+    first?.();
+    const third = book.open(user);
+    expect(third).not.toBeNull();
+    expect(book.open(user)).toBeNull();
+    second?.();
+    third?.();
+    expect(book.open(user)).not.toBeNull();
+  });
+
+  test("[QUO-1] of a bounded number of principals are counted, the oldest forgotten", () => {
+    const book = new QuotaBook();
+    const user = (i: number) => caller(`User:${i}`, { requestRate: 1 });
+    for (let i = 0; i <= MAX_QUOTA_BUCKETS; i++) book.take(user(i), "requestRate", 1, 0);
+    expect(book.waitMs(user(MAX_QUOTA_BUCKETS), "requestRate", 0)).toBeGreaterThan(0);
+    expect(book.waitMs(user(0), "requestRate", 0)).toBe(0);
+  });
+
+  test("[QUO-1] of a token are the stricter ones", () => {
+    expect(strictest(undefined, undefined)).toBeUndefined();
+    expect(strictest({ requestRate: 1 }, undefined)).toEqual({ requestRate: 1 });
+    expect(
+      strictest({ requestRate: 5, connections: 2 }, { requestRate: 9, consumerByteRate: 3_000 }),
+    ).toEqual({ requestRate: 5, connections: 2, consumerByteRate: 3_000 });
+  });
+});
+
+describe("the number of names", () => {
+  const grants: readonly Grant[] = [
+    { topics: { prefix: "a." }, operations: ["CREATE"], max: 2 },
+    { topics: { exact: "a.b" }, operations: ["CREATE"], max: 1 },
+    { topics: { prefix: "free." }, operations: ["CREATE"] },
+    { topics: { prefix: "free.x" }, operations: ["CREATE"], max: 1 },
+    { groups: { prefix: "a." }, operations: ["READ"], max: 1 },
+  ];
+
+  test.each([
+    ["a.x", [], true],
+    ["a.x", ["a.1"], true],
+    ["a.x", ["a.1", "a.2"], false],
+    ["a.x", ["b.1", "b.2", "b.3"], true],
+    ["a.b", ["a.1", "a.2"], true], // The other grant has room.
+    ["free.x", ["free.x1", "free.x2"], true], // One grant has no bound.
+  ])("[QUO-5] %s beside %j may be created: %j", (name, others, may) => {
+    const rooms = roomsFor({ grants }, "CREATE", topicResource(name));
+    expect(whyNoRoom(rooms, others) === null).toBe(may);
+  });
+
+  test("[QUO-5] says which bound it is", () => {
+    const rooms = roomsFor({ grants }, "READ", groupResource("a.g"));
+    expect(whyNoRoom(rooms, ["a.1"])).toEqual({ pattern: { prefix: "a." }, max: 1 });
+  });
+});
