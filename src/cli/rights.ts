@@ -13,7 +13,7 @@ import {
   ROLES,
   type Role,
 } from "../sdk/access.ts";
-import type { Rights } from "../sdk/index.ts";
+import type { Quota, Rights } from "../sdk/index.ts";
 import { parseJson, UsageError } from "./context.ts";
 
 export interface RightsOptions {
@@ -49,6 +49,44 @@ export function rightsOf({ role, grant, grants }: RightsOptions): Rights | null 
   return all === undefined ? null : { grants: all };
 }
 
+export interface QuotaOptions {
+  readonly producerByteRate?: number;
+  readonly consumerByteRate?: number;
+  readonly requestRate?: number;
+  readonly connections?: number;
+}
+
+/** Adds the options that say how much a key or a token may do. */
+export function addQuota(command: Command): Command {
+  return command
+    .option("--producer-byte-rate <bytes>", "bytes a second that it may produce", positive)
+    .option("--consumer-byte-rate <bytes>", "bytes a second that it may read", positive)
+    .option("--request-rate <number>", "requests a second", positive)
+    .option("--connections <number>", "connections at the same time", positive);
+}
+
+/** Returns what the options say, or nothing if they say nothing. */
+export function quotaOf(options: QuotaOptions): { quota?: Quota } {
+  const { producerByteRate, consumerByteRate, requestRate, connections } = options;
+  const given = Object.entries({ producerByteRate, consumerByteRate, requestRate, connections });
+  const quota = Object.fromEntries(given.filter(([, bound]) => bound !== undefined));
+  return Object.keys(quota).length === 0 ? {} : { quota };
+}
+
+/** Shows a quota in the words of the options. */
+export function quotaText(quota: Quota): string {
+  const words = (field: string) => field.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+  return Object.entries(quota)
+    .map(([field, bound]) => `${words(field)} ${bound}`)
+    .join(", ");
+}
+
+function positive(text: string): number {
+  const number = Number(text);
+  if (Number.isSafeInteger(number) && number > 0) return number;
+  throw new InvalidArgumentError("It must be a whole number above 0.");
+}
+
 const GRANT = /^(?:(topic|group)(-prefix)?:(.*)|(cluster)):([^:]+)$/s;
 
 /** Parses a grant. The name of a group may have colons. */
@@ -72,7 +110,8 @@ export function grantText(grant: Grant): string {
   if ("cluster" in grant) return `cluster:${lowerCase(grant.cluster)}`;
   const [kind, pattern] = "topics" in grant ? ["topic", grant.topics] : ["group", grant.groups];
   const name = "exact" in pattern ? `:${pattern.exact}` : `-prefix:${pattern.prefix}`;
-  return `${kind}${name}:${lowerCase(grant.operations)}`;
+  const max = grant.max === undefined ? "" : ` (at most ${grant.max})`;
+  return `${kind}${name}:${lowerCase(grant.operations)}${max}`;
 }
 
 /** Parses the name of an operation on this kind of resource. */

@@ -177,3 +177,32 @@ test("[RPC-5] fetch asks who calls, whatever the props say", async () => {
   expect(await Promise.all([keyed("G"), keyed("P")])).toEqual([403, 403]);
   expect(await statusOf({ authorization: `Bearer ${ROOT_KEY}` })).toBe(404);
 });
+
+test("[TEN-2] a binding with a name space sees its own names, and its errors have them", async () => {
+  const namespace = `${unique("tenant")}.`;
+  const bound = boundWith({ role: "admin", namespace });
+  const admin = await bound.admin;
+  expect(await admin.createTopic({ name: "orders" })).toMatchObject({ name: "orders" });
+  expect(await bound.produce("orders", [{ value: "a" }])).toMatchObject([{ offset: 0 }]);
+  expect((await admin.listTopics()).map(({ name }) => name)).toEqual(["orders"]);
+  expect(await admin.describeTopic("orders")).toMatchObject({ name: "orders" });
+  await expectStatus(200, "GET", `/v1/topics/${namespace}orders`);
+  const failed = bound.produce("missing", [{ value: "a" }]).catch((error: unknown) => error);
+  expect(String(await failed)).toContain("topic missing does not exist");
+  expect(String(await failed)).not.toContain(namespace);
+  expect(await told(() => admin.describeConfigs())).toBe(C);
+});
+
+test("[QUO-2] a binding has the quota of its props", async () => {
+  const principal = unique("app");
+  const bound = boundWith({ role: "admin", principal, quota: { requestRate: 1 } });
+  const failures: string[] = [];
+  const { name } = await createTopic(1);
+  for (let i = 0; i < 20; i++)
+    await bound
+      .produce(name, [{ value: "a" }])
+      .catch((error: unknown) => failures.push(String(error)));
+  expect(failures.length).toBeGreaterThan(0);
+  expect(failures[0]).toContain("THROTTLING_QUOTA_EXCEEDED");
+  expect(failures[0]).toContain("1 requests a second");
+});

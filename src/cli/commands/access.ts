@@ -4,7 +4,7 @@ import { isAllowed, type Resource, whatIsMissing } from "../../sdk/access.ts";
 import type { CallerInfo } from "../../sdk/index.ts";
 import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
 import { parseOperation } from "../rights.ts";
-import { grantsText } from "./keys.ts";
+import { boundsText, grantsText } from "./keys.ts";
 
 interface CheckOptions {
   readonly as?: string;
@@ -97,11 +97,12 @@ function operationOn({ type }: Resource, text: string) {
   }
 }
 
-function callerText({ principal, grants, keyId, expiresAt }: CallerInfo): string {
+function callerText({ principal, grants, keyId, expiresAt, namespace, quota }: CallerInfo): string {
   return [
     `Principal: ${principal}`,
     ...(keyId === undefined ? [] : [`Key:       ${keyId}`]),
     ...(expiresAt === undefined ? [] : [`Expires:   ${expiresAt}`]),
+    ...boundsText({ namespace, quota }),
     grantsText(grants),
   ].join("\n");
 }

@@ -1,9 +1,19 @@
 // rivulet keys create | list | alter | revoke: API keys
 import type { Command } from "commander";
-import type { KeyInfo } from "../../sdk/index.ts";
+import type { KeyInfo, Quota } from "../../sdk/index.ts";
 import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
 import { type Expiry, parseExpiry } from "../expiry.ts";
-import { addRights, GRANTS_HELP, grantText, type RightsOptions, rightsOf } from "../rights.ts";
+import {
+  addQuota,
+  addRights,
+  GRANTS_HELP,
+  grantText,
+  type QuotaOptions,
+  quotaOf,
+  quotaText,
+  type RightsOptions,
+  rightsOf,
+} from "../rights.ts";
 import { table } from "../table.ts";
 
 const EXPIRES = "--expires <time>";
@@ -17,33 +27,42 @@ export function addKeys(program: Command): void {
       examples("rivulet keys create --principal alice --role consume", "rivulet keys list"),
     );
 
-  addRights(
-    keys
-      .command("create")
-      .description("create an API key, and print it: nobody sees it again")
-      .requiredOption("--principal <name>", "whoever will act with it, e.g. alice"),
+  addQuota(
+    addRights(
+      keys
+        .command("create")
+        .description("create an API key, and print it: nobody sees it again")
+        .requiredOption("--principal <name>", "whoever will act with it, e.g. alice"),
+    ),
   )
     .option(EXPIRES, "30d, 12h, a time, or never", parseExpiry)
+    .option("--namespace <prefix>", "a tenant's name space, e.g. acme.: all names are in it")
     .addHelpText("after", GRANTS_HELP)
     .addHelpText(
       "after",
       examples(
         "rivulet keys create --principal alice --role consume --expires 30d",
         "rivulet keys create --principal shop --grant topic-prefix:orders.:read,write --grant group:billing:read",
-        "rivulet --json keys create --principal ci --role write | jq -r .key",
+        "rivulet keys create --principal acme --role admin --namespace acme. --request-rate 100",
       ),
     )
     .action(
       async (
-        options: { principal: string; expires?: Expiry } & RightsOptions,
+        options: { principal: string; expires?: Expiry; namespace?: string } & RightsOptions &
+          QuotaOptions,
         command: Command,
       ) => {
         const global = command.optsWithGlobals<GlobalOptions>();
         const rights = rightsOf(options);
         if (rights === null) throw new UsageError("give --role, --grant or --grants");
-        const { principal, expires } = options;
-        const expiresAt = expires?.atMs ?? null;
-        const key = await connect(global).admin.createKey({ principal, expiresAt, ...rights });
+        const { principal, expires, namespace } = options;
+        const key = await connect(global).admin.createKey({
+          principal,
+          expiresAt: expires?.atMs ?? null,
+          ...rights,
+          ...(namespace === undefined ? {} : { namespace }),
+          ...quotaOf(options),
+        });
         print(
           global,
           key,
@@ -66,21 +85,28 @@ export function addKeys(program: Command): void {
         all.length === 0
           ? "There are no keys. `rivulet keys create --principal NAME --role ROLE` creates one."
           : table(
-              ["ID", "PRINCIPAL", "EXPIRES", "LAST USED", "GRANTS"],
-              all.map(({ id, principal, expiresAt, lastUsed, grants }) => [
+              ["ID", "PRINCIPAL", "EXPIRES", "LAST USED", "NAME SPACE", "QUOTA", "GRANTS"],
+              all.map(({ id, principal, expiresAt, lastUsed, namespace, quota, grants }) => [
                 id,
                 principal,
                 expiresAt ?? "never",
                 lastUsed,
+                namespace ?? null,
+                quota === undefined ? null : quotaText(quota),
                 grants.map(grantText).join(" "),
               ]),
             ),
       );
     });
 
-  addRights(
-    keys.command("alter <id>").description("change what an API key may do, or when it expires"),
+  addQuota(
+    addRights(
+      keys
+        .command("alter <id>")
+        .description("change what an API key may do, how much, or when it expires"),
+    ),
   )
+    .option("--no-quota", "take its quota away")
     .option(EXPIRES, "30d, 12h, a time, or never", parseExpiry)
     .addHelpText("after", GRANTS_HELP)
     .addHelpText(
@@ -90,13 +116,16 @@ export function addKeys(program: Command): void {
         "rivulet keys alter abcdefgh23456777 --expires never",
       ),
     )
-    .action(async (id: string, options: { expires?: Expiry } & RightsOptions, command: Command) => {
+    .action(async (id: string, options: AlterOptions, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const rights = rightsOf(options);
       const { expires } = options;
-      if (rights === null && expires === undefined)
-        throw new UsageError("give --role, --grant, --grants or --expires");
-      const change = { ...rights, ...(expires === undefined ? {} : { expiresAt: expires.atMs }) };
+      const change = {
+        ...rightsOf(options),
+        ...(expires === undefined ? {} : { expiresAt: expires.atMs }),
+        ...(options.quota ? quotaOf(options) : { quota: null }),
+      };
+      if (Object.keys(change).length === 0)
+        throw new UsageError("give --role, --grant, --grants, --expires or a quota");
       const key = await connect(global).admin.alterKey(id, change);
       print(global, key, () => `Altered key ${key.id}.\n${keyText(key)}`);
     });
@@ -122,10 +151,31 @@ export function addKeys(program: Command): void {
     );
 }
 
-function keyText({ principal, grants, expiresAt }: KeyInfo): string {
-  return [`Principal: ${principal}`, `Expires:   ${expiresAt ?? "never"}`, grantsText(grants)].join(
-    "\n",
-  );
+/** Commander has `quota: true` unless there is --no-quota. */
+type AlterOptions = { expires?: Expiry; quota: boolean } & RightsOptions & QuotaOptions;
+
+function keyText({ principal, grants, expiresAt, namespace, quota }: KeyInfo): string {
+  return [
+    `Principal: ${principal}`,
+    `Expires:   ${expiresAt ?? "never"}`,
+    ...boundsText({ namespace, quota }),
+    grantsText(grants),
+  ].join("\n");
+}
+
+export function boundsText({
+  namespace,
+  quota,
+}: {
+  namespace: string | undefined;
+  quota: Quota | undefined;
+}): string[] {
+  return [
+    ...(namespace === undefined
+      ? []
+      : [`Names:     all begin with ${namespace}, which is not shown`]),
+    ...(quota === undefined ? [] : [`Quota:     ${quotaText(quota)}`]),
+  ];
 }
 
 export function grantsText(grants: KeyInfo["grants"]): string {

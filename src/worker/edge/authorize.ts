@@ -9,7 +9,7 @@ import {
 } from "../../core/access/grants.ts";
 import type { Operation } from "../../core/access/operations.ts";
 import { callerIn, whyNotAllowed } from "../../core/access/refusal.ts";
-import { errorOf, type Failure } from "../../core/errors.ts";
+import { BrokerError, errorOf, type Failure } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
 import { noteRefusal } from "./audit.ts";
 
@@ -64,8 +64,11 @@ function assertMay(env: Env, operation: Operation, resource: Resource): void {
 
 /** [ACL-4] A producer id is given to whoever may write to any topic, as in Kafka (KIP-679). */
 export function assertMayProduceSomewhere(env: Env): void {
-  if (!isAllowedSomewhere(callerIn(env), "WRITE", "topic"))
-    assertMayUseCluster(env, "IDEMPOTENT_WRITE");
+  if (isAllowedSomewhere(callerIn(env), "WRITE", "topic")) return;
+  const refused = whyNot(env, "IDEMPOTENT_WRITE", CLUSTER);
+  if (refused === null) return;
+  const { error, detail } = refused;
+  throw new BrokerError(error, `${detail}, or of WRITE on any topic`);
 }
 
 /** [ACL-4] Creating a topic takes CREATE on the cluster, or on topics of that name. */

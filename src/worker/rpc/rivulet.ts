@@ -26,6 +26,7 @@ import { isRefused, refusalOf } from "../edge/append.ts";
 import { assertMayUseTopic } from "../edge/authorize.ts";
 import { inside, outsideError } from "../edge/namespace.ts";
 import { outcomeOf, produce } from "../edge/produce.ts";
+import { assertWithinQuota, countUse } from "../edge/quotas.ts";
 import { app } from "../http/app.ts";
 import { credentialOf } from "../http/credential.ts";
 import { problemResponse } from "../http/problem.ts";
@@ -118,6 +119,8 @@ export class Rivulet extends WorkerEntrypoint<Env> implements Service {
     records: readonly JsonRecordInput[],
     { expectedOffset, idempotencyKey }: ProduceOptions,
   ): Promise<RecordOutcome[]> {
+    assertWithinQuota(own, "requestRate");
+    countUse(own, "requestRate", 1);
     assertMayUseTopic(own, "WRITE", topic);
     const results = await produce(own, topic, records.map(fromJsonRecord), {
       expectedOffset,

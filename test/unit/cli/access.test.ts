@@ -152,10 +152,46 @@ describe("keys", () => {
     await expect(run(["keys", "create", "--principal", "a", ...args])).rejects.toThrow(error);
   });
 
+  const QUOTA = { requestRate: 50, producerByteRate: 10_000 };
+
+  test("[SYS-3] create takes a name space and a quota, and list shows them", async () => {
+    const { asked } = await run(
+      [
+        ...["keys", "create", "--principal", "a", "--role", "admin", "--namespace", "acme."],
+        ...["--request-rate", "50", "--producer-byte-rate", "10000"],
+      ],
+      made,
+    );
+    expect(asked[0]?.body).toMatchObject({ namespace: "acme.", quota: QUOTA });
+    const bounded = { ...KEY, namespace: "acme.", quota: QUOTA };
+    const { out } = await run(["keys", "list"], { keys: [bounded] });
+    expect(out).toContain("acme.");
+    expect(out).toContain("request-rate 50, producer-byte-rate 10000");
+    for (const number of ["0", "-1", "1.5", "many"]) {
+      const args = ["keys", "create", "--principal", "a", "--role", "read", "--connections"];
+      await expect(run([...args, number])).rejects.toThrow("It must be a whole number above 0.");
+    }
+  });
+
+  test("[SYS-3] alter changes a quota, or takes it away", async () => {
+    const { asked, out } = await run(["keys", "alter", KEY.id, "--request-rate", "50"], {
+      ...KEY,
+      namespace: "acme.",
+      quota: { requestRate: 50 },
+    });
+    expect(asked[0]?.body).toEqual({ quota: { requestRate: 50 } });
+    expect(out).toContain(
+      "Names:     all begin with acme., which is not shown\nQuota:     request-rate 50",
+    );
+    const none = await run(["keys", "alter", KEY.id, "--no-quota"], KEY);
+    expect(none.asked[0]?.body).toEqual({ quota: null });
+    await expect(run(["keys", "alter", KEY.id])).rejects.toThrow("or a quota");
+  });
+
   test("[SYS-3] list shows the keys with their grants", async () => {
     const { out } = await run(["keys", "list"], { keys: [KEY] });
     expect(out.split("\n")[1]).toMatch(
-      /^abcdefgh23456777 +User:alice +never +2026-11-28 +topic-prefix:orders.:read,write group:billing:read$/,
+      /^abcdefgh23456777 +User:alice +never +2026-11-28 +- +- +topic-prefix:orders.:read,write group:billing:read$/,
     );
     expect((await run(["keys", "list"], { keys: [] })).out).toContain("There are no keys.");
   });
