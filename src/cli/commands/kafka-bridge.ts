@@ -61,8 +61,8 @@ export function addKafkaBridge(program: Command): void {
           if (!quiet) process.stderr.write(`# ${reason}\n`);
         },
       });
+      const signal = stopSignal(); // Before it says that it is ready, so that whoever reads that can stop it.
       process.stdout.write(`Kafka clients find ${url} on ${bridge.addresses.join(",")}\n`);
-      const signal = stopSignal();
       if (!signal.aborted) await once(signal, "abort");
       await bridge.stop();
     });
