@@ -3,7 +3,7 @@
 import * as z from "zod";
 import { ANYBODY, type Caller, NOBODY } from "../core/access/caller.ts";
 import { grantsSchema } from "../protocol/grants.ts";
-import { parseJson } from "../protocol/parse.ts";
+import { parse, parseJson } from "../protocol/parse.ts";
 import { namespaceSchema, quotaSchema } from "../protocol/tenancy.ts";
 
 export const CALLER_HEADER = "x-rivulet-caller";
@@ -30,10 +30,11 @@ export function upgradeFor(caller: Caller): { headers: Record<string, string> } 
 /**
  * Returns the caller in the header. [ACL-7] Without it, it is somebody who may do nothing. [VER-9] But in an open broker the
  * request is that of a Worker of release 0.2, which says nothing of callers.
+ * @throws BrokerError INVALID_REQUEST if the header is none that a Worker makes
  */
 export function callerOfUpgrade(request: Pick<Request, "headers">, isOpen: boolean): Caller {
   const text = request.headers.get(CALLER_HEADER);
-  if (text !== null) return sentCaller.parse(parseJson(text, CALLER_HEADER));
+  if (text !== null) return parse(sentCaller, parseJson(text, CALLER_HEADER));
   return isOpen ? ANYBODY : NOBODY;
 }
 
