@@ -435,6 +435,9 @@ export const API_KEY_CACHE = 10_000;
 export const STALE_API_KEY_AGE_MS = 3_600_000;
 /** Characters of a token. Header lines of proxies end at 8 KiB. */
 export const MAX_TOKEN_CHARS = 4_096;
+/** How long an isolate takes a token for known whose signature it has verified, and how many of them. */
+export const TOKEN_AGE_MS = 10_000;
+export const TOKEN_CACHE = 1_000;
 /** How long a token made here is good, in milliseconds. */
 export const DEFAULT_TOKEN_TTL_MS = 15 * 60_000;
 export const MIN_TOKEN_TTL_MS = 1_000;

@@ -1,7 +1,7 @@
 // Who may what, inside the runtime: service bindings, origins, and a cluster that is out of reach.
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { MAX_UNKNOWN_KEY_LOOKUPS } from "../../src/core/limits.ts";
+import { MAX_UNKNOWN_KEY_LOOKUPS, TOKEN_AGE_MS } from "../../src/core/limits.ts";
 import { clusterStub, type Env, withCaller } from "../../src/env.ts";
 import { createKey, deleteKey } from "../../src/worker/access/keys.ts";
 import { createToken } from "../../src/worker/access/tokens.ts";
@@ -38,6 +38,57 @@ test("[MODE-2] without a root key nothing is answered, and the answer says how t
   );
   expect((await ask(none, "/v1/topics", bearer(""))).status).toBe(401);
   expect((await ask(none, "/health")).status).toBe(200);
+});
+
+describe("a token that was verified", () => {
+  const minted = async (ttlMs: number) =>
+    (await createToken(env, { grants: [], ttlMs, subject: "User:t" })).token;
+  const statusOf = async (token: string, of = closed) =>
+    (await ask(of, "/v1/me", bearer(token))).status;
+
+  test("[JWT-5] is known for a moment, and then verified again", async () => {
+    const token = await minted(60_000);
+    const verify = vi.spyOn(crypto.subtle, "verify");
+    const now = vi.spyOn(Date, "now");
+    const atMs = Date.now();
+    const times = [0, 1, TOKEN_AGE_MS - 1, TOKEN_AGE_MS, 2 * TOKEN_AGE_MS - 1, TOKEN_AGE_MS - 1];
+    const verified: number[] = [];
+    for (const sinceMs of times) {
+      now.mockReturnValue(atMs + sinceMs);
+      expect(await statusOf(token)).toBe(200);
+      verified.push(verify.mock.calls.length);
+    }
+    expect(verified).toEqual([1, 1, 1, 2, 2, 3]); // The clock was set back at the end.
+  });
+
+  test("[JWT-5] is good for no longer than it says, and nowhere else", async () => {
+    const token = await minted(5_000);
+    expect(await statusOf(token)).toBe(200);
+    expect(await statusOf(`${token.slice(0, -8)}AAAAAAAA`)).toBe(401);
+    expect(await statusOf(token, { ...closed, RIVULET_AUDIENCE: "another" })).toBe(401);
+    expect(await statusOf(token)).toBe(200);
+    vi.spyOn(Date, "now").mockReturnValue(Date.now() + 5_000);
+    expect(await statusOf(token)).toBe(401);
+  });
+});
+
+test("[MODE-2] a root key may look like whatever else is a credential", async () => {
+  const { text: key } = await createKey(closed, {
+    principal: "User:a",
+    grants: [],
+    expiresAtMs: null,
+  });
+  const { token } = await createToken(env, { grants: [], ttlMs: 60_000, subject: "User:t" });
+  const principal = async (of: Env, shown: string) =>
+    ((await (await ask(of, "/v1/me", bearer(shown))).json()) as { principal?: string }).principal;
+  for (const rootKey of [`${key.slice(0, -1)}_`, key, "rvk_", `${token}A`, token, "eyJ", "a.b.c"]) {
+    const of = { ...closed, RIVULET_ROOT_KEY_NEXT: rootKey };
+    expect(await principal(of, rootKey)).toBe("User:root");
+    expect(await principal(of, ROOT_KEY)).toBe("User:root");
+    expect(await principal(of, `${rootKey}B`)).toBe(undefined);
+    if (rootKey !== key) expect(await principal(of, key)).toBe("User:a");
+    if (rootKey !== token) expect(await principal(of, token)).toBe("User:t");
+  }
 });
 
 test.each([
