@@ -1,5 +1,4 @@
 // Kafka's port under fire: thousands of broken requests over TCP and WebSockets, and one client that minds its business.
-import { readdirSync, readFileSync } from "node:fs";
 import { connect } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
@@ -11,6 +10,7 @@ import { encodeRequest, framed } from "../support/kafka-frames.ts";
 import { KafkaFuzz, type Shot } from "../support/kafka-fuzz.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { BrokerProcess } from "./broker.ts";
+import { workerdBelow } from "./memory.ts";
 
 const { numRuns: FRAMES } = runs(1_000);
 /** After so many of them memory is measured for the first time. */
@@ -129,27 +129,6 @@ class GoodClient {
   }
 }
 
-/** The process that does the work, and its memory in MiB. */
-function workerd(): { pid: number; memoryMib: number } {
-  for (const pid of readdirSync("/proc").filter((name) => /^\d+$/.test(name))) {
-    const status = statusOf(pid);
-    if (
-      /^Name:\s+workerd$/m.test(status) &&
-      Number(/^PPid:\s+(\d+)/m.exec(status)?.[1]) === broker.pid
-    )
-      return { pid: Number(pid), memoryMib: Number(/^VmRSS:\s+(\d+)/m.exec(status)?.[1]) / 1_024 };
-  }
-  throw new Error("workerd does not run");
-}
-
-function statusOf(pid: string): string {
-  try {
-    return readFileSync(`/proc/${pid}/status`, "utf8");
-  } catch {
-    return ""; // It has just ended.
-  }
-}
-
 /** So many frames; what they made goes again. */
 async function fire(
   fuzz: KafkaFuzz,
@@ -185,11 +164,11 @@ test("[KFK-2] whatever is sent to it, every connection ends, none harms another,
     while (!isOver) await good.round();
   })();
   minding.catch(() => {}); // It is awaited below.
-  const before = workerd();
+  const before = workerdBelow(broker.pid);
   const first = await fire(fuzz, FRAMES * WARM_UP);
-  const warm = workerd();
+  const warm = workerdBelow(broker.pid);
   const second = await fire(fuzz, FRAMES * (1 - WARM_UP));
-  const after = workerd();
+  const after = workerdBelow(broker.pid);
   isOver = true;
   await minding;
   good.close();

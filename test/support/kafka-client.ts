@@ -1,48 +1,34 @@
-// A Kafka client, over TCP or another stream, that says exactly what it is told to.
+// Kafka clients over TCP, another stream or a WebSocket that say exactly what they are told to.
 import { connect, type Socket } from "node:net";
 import type { Api } from "../../src/worker/kafka/api.ts";
 import { decodeResponse, encodeRequest, framed } from "./kafka-frames.ts";
 
-function connected(address: string): Socket {
-  const [host = "", port] = address.split(":");
-  return connect(Number(port), host);
+/** A connection, whatever carries it. */
+export interface KafkaLine {
+  readonly closed: Promise<void>;
+  write(bytes: Uint8Array): void;
+  /** The next answer. Throws if there will be none. */
+  frame(): Promise<Buffer>;
+  close(): void;
 }
 
-export class RawKafka {
-  readonly socket: Socket;
-  readonly closed: Promise<void>;
+/** Finds the answers in what arrives. */
+class Frames {
   #buffer: Buffer<ArrayBufferLike> = Buffer.alloc(0);
   #wake = () => {};
   #isClosed = false;
 
-  /** Over TCP to `host:port`, or over a stream that is open. */
-  constructor(to: string | Socket) {
-    this.socket = typeof to === "string" ? connected(to) : to;
-    this.socket.on("data", (data) => {
-      this.#buffer = Buffer.concat([this.#buffer, data]);
-      this.#wake();
-    });
-    this.socket.on("error", () => {});
-    this.closed = new Promise((resolve) => {
-      this.socket.once("close", () => {
-        this.#isClosed = true;
-        this.#wake();
-        resolve();
-      });
-    });
+  add(data: Buffer): void {
+    this.#buffer = Buffer.concat([this.#buffer, data]);
+    this.#wake();
   }
 
-  async ask<T = Record<string, unknown>>(api: Api, version: number, request: unknown): Promise<T> {
-    this.send(api, version, request);
-    return decodeResponse<T>(api, version, await this.frame());
+  end(): void {
+    this.#isClosed = true;
+    this.#wake();
   }
 
-  send(api: Api, version: number, request: unknown): void {
-    this.socket.write(framed(encodeRequest(api, version, request)));
-  }
-
-  /** The next answer. */
-  async frame(): Promise<Buffer> {
+  async next(): Promise<Buffer> {
     for (;;) {
       const size = this.#buffer.length >= 4 ? this.#buffer.readInt32BE() : Number.POSITIVE_INFINITY;
       if (this.#buffer.length >= 4 + size) {
@@ -56,8 +42,86 @@ export class RawKafka {
       });
     }
   }
+}
+
+function connected(address: string): Socket {
+  const [host = "", port] = address.split(":");
+  return connect(Number(port), host);
+}
+
+export class RawKafka implements KafkaLine {
+  readonly socket: Socket;
+  readonly closed: Promise<void>;
+  readonly #frames = new Frames();
+
+  /** Over TCP to `host:port`, or over a stream that is open. */
+  constructor(to: string | Socket) {
+    this.socket = typeof to === "string" ? connected(to) : to;
+    this.socket.on("data", (data) => this.#frames.add(data));
+    this.socket.on("error", () => {});
+    this.closed = new Promise((resolve) => {
+      this.socket.once("close", () => {
+        this.#frames.end();
+        resolve();
+      });
+    });
+  }
+
+  async ask<T = Record<string, unknown>>(api: Api, version: number, request: unknown): Promise<T> {
+    this.send(api, version, request);
+    return decodeResponse<T>(api, version, await this.frame());
+  }
+
+  send(api: Api, version: number, request: unknown): void {
+    this.write(framed(encodeRequest(api, version, request)));
+  }
+
+  write(bytes: Uint8Array): void {
+    this.socket.write(bytes);
+  }
+
+  frame(): Promise<Buffer> {
+    return this.#frames.next();
+  }
 
   close(): void {
     this.socket.destroy();
+  }
+}
+
+export class RawKafkaSocket implements KafkaLine {
+  readonly closed: Promise<void>;
+  readonly #socket: WebSocket;
+  readonly #opened: Promise<void>;
+  readonly #frames = new Frames();
+
+  /** Takes the HTTP address of the broker. */
+  constructor(url: string) {
+    this.#socket = new WebSocket(`${url.replace("http", "ws")}/kafka`);
+    this.#socket.binaryType = "arraybuffer";
+    this.#socket.addEventListener("message", ({ data }) =>
+      this.#frames.add(Buffer.from(data as ArrayBuffer)),
+    );
+    this.#opened = new Promise((resolve) =>
+      this.#socket.addEventListener("open", () => resolve(), { once: true }),
+    );
+    this.closed = new Promise((resolve) =>
+      this.#socket.addEventListener("close", () => {
+        this.#frames.end();
+        resolve();
+      }),
+    );
+  }
+
+  write(bytes: Uint8Array): void {
+    void this.#opened.then(() => this.#socket.send(Uint8Array.from(bytes)));
+  }
+
+  frame(): Promise<Buffer> {
+    return this.#frames.next();
+  }
+
+  close(): void {
+    this.#socket.close(1000);
   }
 }
