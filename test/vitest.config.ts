@@ -122,6 +122,7 @@ export default defineConfig({
           exclude: ["test/e2e/{demo,examples}.test.ts"], // `npm run test:examples`
           environment: "node",
           globalSetup: ["test/e2e/build.ts"],
+          setupFiles: ["test/e2e/secrets-told.ts"],
           testTimeout: 120_000,
           hookTimeout: 60_000,
         },

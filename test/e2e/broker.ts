@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { secretWatch } from "../support/secret-watch.ts";
 
 const START = fileURLToPath(new URL("../../src/self-host/start.ts", import.meta.url));
 
@@ -100,7 +101,10 @@ process.on("exit", () => {
   for (const child of children) child.kill("SIGTERM");
 });
 
-/** Starts it without waiting for anything: for starts that must fail. */
+/** Variables that are secrets. */
+const SECRETS = ["RIVULET_ROOT_KEY", "RIVULET_ROOT_KEY_NEXT", "RIVULET_SIGNING_KEY"];
+
+/** Starts it without waiting for anything: for starts that must fail. [APK-6] What it prints is watched for secrets. */
 export function launch(env: Record<string, string>): {
   child: ChildProcess;
   lines: string[];
@@ -113,6 +117,8 @@ export function launch(env: Record<string, string>): {
   children.add(child);
   child.once("exit", () => children.delete(child));
   const lines: string[] = [];
+  for (const name of SECRETS) if (env[name]) secretWatch.keep(env[name]);
+  secretWatch.watchOutput(lines);
   let rest = "";
   const collect = (data: Buffer) => {
     const parts = (rest + data.toString()).split("\n");
@@ -123,7 +129,10 @@ export function launch(env: Record<string, string>): {
   child.stdout?.on("data", collect);
   child.stderr?.on("data", collect);
   const exited = new Promise<Exit>((resolve) =>
-    child.once("close", (code, signal) => resolve({ code, signal })),
+    child.once("close", (code, signal) => {
+      if (rest !== "") lines.push(rest);
+      resolve({ code, signal });
+    }),
   );
   return { child, lines, exited };
 }

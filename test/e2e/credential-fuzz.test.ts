@@ -165,6 +165,8 @@ async function overBrokenKafka(fuzz: CredentialFuzz, line: RawKafka): Promise<st
 /** What may be answered, by how it was asked. */
 const REFUSALS: Readonly<Record<string, readonly string[]>> = {
   http: ["SASL_AUTHENTICATION_FAILED"],
+  // The platform takes 64 KiB.
+  query: ["SASL_AUTHENTICATION_FAILED", "HTTP 414"],
   raw: ["SASL_AUTHENTICATION_FAILED", "HTTP 400", "closed"],
   kafka: ["SASL_AUTHENTICATION_FAILED", "ILLEGAL_SASL_STATE", "UNSUPPORTED_SASL_MECHANISM"],
   broken: ["closed"],
@@ -178,10 +180,10 @@ async function shoot(fuzz: CredentialFuzz, number: number): Promise<[way: string
       return ["raw", await overRaw(fuzz.authorization())];
     case 1:
     case 2:
-      return ["http", await overHttp(`/v1/topics/t/stream?access_token=${query()}`, {})];
+      return ["query", await overHttp(`/v1/topics/t/stream?access_token=${query()}`, {})];
     case 3:
       return [
-        "http",
+        "query",
         await overHttp(`/v1/groups/g/consume?topics=t&access_token=${query()}`, UPGRADE),
       ];
     case 4:

@@ -1,11 +1,13 @@
 // [DOC-1] Whatever any test asks of the HTTP API, its answer is one that the operation names: its status and, of an
-// error, its code.
+// error, its code. [APK-6] And no error tells a secret.
 import { afterEach, expect } from "vitest";
 import { app } from "../../src/worker/http/app.ts";
 import { answersOf, OPERATIONS } from "../../src/worker/http/operations.ts";
 import { PROBLEM_TYPE } from "../../src/worker/http/problem.ts";
+import { SECRET_SHAPE } from "../support/secret-watch.ts";
 
 const undescribed = new Set<string>();
+const told = new Set<string>();
 
 const ROUTES = OPERATIONS.map((operation) => ({
   method: operation.method.toUpperCase(),
@@ -26,7 +28,9 @@ async function note({ method, url }: Request, response: Response): Promise<void>
   const route = ROUTES.find((each) => each.method === method && each.pattern.test(pathname));
   if (route === undefined) return; // There is no such operation: see `noRoute`.
   const isProblem = response.headers.get("content-type") === PROBLEM_TYPE;
-  const code = isProblem ? ((await response.clone().json()) as { code: string }).code : null;
+  const text = isProblem ? await response.clone().text() : "";
+  if (SECRET_SHAPE.test(text)) told.add(`${method} ${pathname} answers ${text}`);
+  const code = isProblem ? (JSON.parse(text) as { code: string }).code : null;
   const { status } = response;
   const isDescribed = route.answers.some(
     (each) =>
@@ -42,4 +46,7 @@ afterEach(() => {
   const found = [...undescribed];
   undescribed.clear();
   expect(found, "answers that operations.ts does not name").toEqual([]);
+  const leaks = [...told];
+  told.clear();
+  expect(leaks, "answers that tell a secret").toEqual([]);
 });
