@@ -11,6 +11,7 @@ import { isDeep, runs } from "../support/effort.ts";
 import { type KafkaLine, RawKafka, RawKafkaSocket } from "../support/kafka-client.ts";
 import { decodeResponse, encodeRequest, framed } from "../support/kafka-frames.ts";
 import * as messages from "../support/kafka-schemas.ts";
+import { secretWatch } from "../support/secret-watch.ts";
 import { BrokerProcess } from "./broker.ts";
 import { workerdBelow } from "./memory.ts";
 
@@ -64,7 +65,10 @@ function overHttp(path: string, headers: Record<string, string>): Promise<string
       response.on("data", (more: string) => {
         text += more;
       });
-      response.on("end", () => resolve(codeIn(response.statusCode, text)));
+      response.on("end", () => {
+        secretWatch.watchAnswer("GET", path, text); // Nor does it tell what was shown.
+        resolve(codeIn(response.statusCode, text));
+      });
     });
     asked.on("upgrade", (_, socket) => {
       socket.destroy();
@@ -89,6 +93,7 @@ function overRaw(authorization: string): Promise<string> {
   );
   return new Promise((resolve) =>
     socket.once("close", () => {
+      secretWatch.watchAnswer("GET", "/v1/me", text);
       // What ends the head too early is several requests, and has several answers.
       const code = /"code":"(\w+)"/.exec(text)?.[1];
       const status = /^HTTP\/1.1 (\d+)/.exec(text)?.[1];
@@ -123,7 +128,9 @@ async function ask(
   body: object,
 ): Promise<Answered> {
   line.write(framed(encodeRequest(api, version, body)));
-  return decodeResponse<Answered>(api, version, await line.frame());
+  const frame = await line.frame();
+  secretWatch.watchAnswer("SASL", api.name, frame.toString("latin1"));
+  return decodeResponse<Answered>(api, version, frame);
 }
 
 /** Returns the code of the refusal, after which the broker has closed the connection. */
