@@ -2,111 +2,151 @@
 // a token. Small ones, because the check is the same for large ones. A second open broker shows what the difference
 // between two processes is when there is none in what they do.
 import { readdirSync, readFileSync } from "node:fs";
-import { Rivulet } from "../../src/sdk/index.ts";
+import { type Admin, type Grant, Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { Connection, requestText } from "./auth/connection.ts";
 import { pidOfWorkerd } from "./kafka/memory.ts";
 import { median, printTable, ratios, round } from "./report.ts";
-import { inTurns } from "./sdk/compare.ts";
 
-/** Many and short: a machine's moods last longer than a round. */
-const ROUNDS = Number(process.env.ROUNDS ?? 41);
+const ROUNDS = 15;
+/** A round is many slices, in which the sides take turns: what else the machine does meets all of them alike. */
+const SLICES = 32;
 const TOPIC = "bench";
 const VALUE = "x".repeat(100);
-const CALLS_AT_ONCE = 32;
-const REQUESTS = 1_500;
-const ONE_BY_ONE = 300;
-const SDK_SENDS = 4_000;
-/** The bounds hold for a rate and for its reciprocal. */
-const AIM = "≥ 0.97";
+/** The aims for a rate, and for a time. */
+const RATE_AIM = "≥ 0.97";
 const TIME_AIM = "≤ 1.03";
 
 interface Side {
   readonly name: string;
   readonly url: string;
+  readonly credential: string | null;
   /** The process that does the work. */
   readonly pid: number;
-  readonly credential: string | null;
-  readonly values: Map<Shape, number[]>;
+}
+
+/** The sides, each with a broker of its own, and what a client of a closed one shows. */
+const SIDES: Readonly<Record<string, ((url: string, root: Admin) => Promise<string>) | null>> = {
+  open: null,
+  "open, again": null,
+  "API key": (_, root) => newKey(root),
+  token: async (url, root) => {
+    const { admin } = client({ url, credential: await newKey(root) });
+    return (await admin.createToken({ ttlMs: 86_400_000 })).token;
+  },
+};
+
+async function newKey(root: Admin): Promise<string> {
+  const grants: Grant[] = [{ topics: { prefix: TOPIC }, operations: ["WRITE"] }];
+  return (await root.createKey({ principal: "bench", grants })).key;
+}
+
+/** What sends requests to one side. */
+interface Sender {
+  /** Sends so many and waits for the answers. Returns what each took, in milliseconds. */
+  send(count: number): Promise<number[]>;
+  close(): Promise<void>;
 }
 
 interface Shape {
   readonly name: string;
+  /** How many requests a slice is. */
+  readonly count: number;
+  open(side: Side): Promise<Sender>;
+  /** The rows of the report that it has. */
+  readonly rows: readonly Row[];
+}
+
+interface Row {
+  readonly name: string;
   readonly unit: string;
   readonly aim: string;
-  run(side: Side): Promise<number>;
+  /** Returns the value of a round. */
+  of(sums: Sums): number;
 }
+
+/** What one side has done in one round. */
+interface Sums {
+  ms: number;
+  cpuNs: number;
+  readonly times: number[];
+}
+
+const RATE: Omit<Row, "unit"> = {
+  name: "",
+  aim: RATE_AIM,
+  of: ({ ms, times }) => times.length / (ms / 1_000),
+};
+const CPU: Row = {
+  name: ", CPU of workerd",
+  unit: "µs/request",
+  aim: TIME_AIM,
+  of: ({ cpuNs, times }) => cpuNs / 1_000 / times.length,
+};
+const P50: Row = { name: ", p50", unit: "ms", aim: TIME_AIM, of: ({ times }) => median(times) };
 
 const SHAPES: readonly Shape[] = [
   {
-    name: `HTTP, 1 record, ${CALLS_AT_ONCE} at once`,
-    unit: "requests/s",
-    aim: AIM,
-    run: async (side) => {
-      const startMs = performance.now();
-      await produceMany(side);
-      return REQUESTS / ((performance.now() - startMs) / 1_000);
-    },
+    name: "HTTP, 32 at once",
+    count: 128,
+    open: (side) => httpSender(side, 32),
+    rows: [{ ...RATE, unit: "requests/s" }, CPU],
   },
+  { name: "HTTP, one by one", count: 16, open: (side) => httpSender(side, 1), rows: [P50] },
   {
-    // What others do on the machine, and how fast this client is, is not in it.
-    name: "the same, CPU of workerd",
-    unit: "µs/request",
-    aim: TIME_AIM,
-    run: async (side) => {
-      const startNs = cpuNs(side.pid);
-      await produceMany(side);
-      return (cpuNs(side.pid) - startNs) / 1_000 / REQUESTS;
-    },
-  },
-  {
-    name: "HTTP, 1 record, one by one, p50",
-    unit: "ms",
-    aim: TIME_AIM,
-    run: async (side) => {
-      const connection = await Connection.open(side.url);
-      const request = produceRequest(side);
-      const times: number[] = [];
-      for (let i = 0; i < ONE_BY_ONE; i++) {
-        const startMs = performance.now();
-        await connection.ask(request);
-        times.push(performance.now() - startMs);
-      }
-      connection.close();
-      return median(times);
-    },
-  },
-  {
-    name: `SDK, 1 record, ${CALLS_AT_ONCE} at once`,
-    unit: "sends/s",
-    aim: AIM,
-    run: async (side) => {
-      const { producer } = client(side);
-      await producer.send(TOPIC, [{ value: VALUE }]); // It connects.
-      let left = SDK_SENDS;
-      const send = async () => {
-        while (left-- > 0) await producer.send(TOPIC, [{ value: VALUE }]);
-      };
-      const startMs = performance.now();
-      await Promise.all(Array.from({ length: CALLS_AT_ONCE }, send));
-      const rate = SDK_SENDS / ((performance.now() - startMs) / 1_000);
-      await producer.close();
-      return rate;
-    },
+    name: "SDK, 32 at once",
+    count: 256,
+    open: (side) => sdkSender(side, 32),
+    rows: [{ ...RATE, unit: "sends/s" }],
   },
 ];
 
-async function produceMany(side: Side): Promise<void> {
-  const connections = await Promise.all(
-    Array.from({ length: CALLS_AT_ONCE }, () => Connection.open(side.url)),
+async function httpSender({ url, credential }: Side, atOnce: number): Promise<Sender> {
+  const connections = await Promise.all(Array.from({ length: atOnce }, () => Connection.open(url)));
+  const request = requestText(
+    "POST",
+    url,
+    `/v1/topics/${TOPIC}/records`,
+    credential === null ? {} : { authorization: `Bearer ${credential}` },
+    JSON.stringify({ records: [{ value: VALUE }] }),
   );
-  const request = produceRequest(side);
-  let left = REQUESTS;
-  const ask = async (connection: Connection) => {
-    while (left-- > 0) await connection.ask(request);
+  return {
+    send: (count) => sendAll(connections, count, (connection) => connection.ask(request)),
+    close: async () => {
+      for (const connection of connections) connection.close();
+    },
   };
-  await Promise.all(connections.map(ask));
-  for (const connection of connections) connection.close();
+}
+
+async function sdkSender(side: Side, atOnce: number): Promise<Sender> {
+  const { producer } = client(side);
+  const lanes = Array.from({ length: atOnce }, () => producer);
+  return {
+    send: (count) => sendAll(lanes, count, (lane) => lane.send(TOPIC, [{ value: VALUE }])),
+    close: () => producer.close(),
+  };
+}
+
+async function sendAll<Lane>(
+  lanes: readonly Lane[],
+  count: number,
+  send: (lane: Lane) => Promise<unknown>,
+): Promise<number[]> {
+  const times: number[] = [];
+  let left = count;
+  const run = async (lane: Lane) => {
+    while (left-- > 0) {
+      const startMs = performance.now();
+      await send(lane);
+      times.push(performance.now() - startMs);
+    }
+  };
+  await Promise.all(lanes.map(run));
+  return times;
+}
+
+function client({ url, credential }: Pick<Side, "url" | "credential">): Rivulet {
+  return new Rivulet({ url, ...(credential === null ? {} : { token: credential }) });
 }
 
 /** Returns what the threads of a process have had of the machine's processors, as Linux tells it. */
@@ -117,18 +157,28 @@ function cpuNs(pid: number): number {
   return threads.reduce((sum, thread) => sum + ranNs(thread), 0);
 }
 
-function produceRequest({ url, credential }: Side): string {
-  return requestText(
-    "POST",
-    url,
-    `/v1/topics/${TOPIC}/records`,
-    credential === null ? {} : { authorization: `Bearer ${credential}` },
-    JSON.stringify({ records: [{ value: VALUE }] }),
-  );
-}
-
-function client({ url, credential }: Pick<Side, "url" | "credential">): Rivulet {
-  return new Rivulet({ url, ...(credential === null ? {} : { token: credential }) });
+/** Returns, round by round, what each side has done. */
+async function measured(shape: Shape, sides: readonly Side[]): Promise<Sums[][]> {
+  const senders = await Promise.all(sides.map((side) => shape.open(side)));
+  const oneRound = async () => {
+    const sums = sides.map((): Sums => ({ ms: 0, cpuNs: 0, times: [] }));
+    for (let slice = 0; slice < SLICES; slice++)
+      for (const turn of sides.keys()) {
+        const at = (slice + turn) % sides.length; // Who begins changes.
+        const [side, sender, sum] = [sides[at], senders[at], sums[at]] as [Side, Sender, Sums];
+        const startNs = cpuNs(side.pid);
+        const startMs = performance.now();
+        sum.times.push(...(await sender.send(shape.count)));
+        sum.ms += performance.now() - startMs;
+        sum.cpuNs += cpuNs(side.pid) - startNs;
+      }
+    return sums;
+  };
+  await oneRound(); // Compiled and warm before anything counts.
+  const rounds: Sums[][] = [];
+  while (rounds.length < ROUNDS) rounds.push(await oneRound());
+  for (const sender of senders) await sender.close();
+  return rounds;
 }
 
 export async function benchAuth(): Promise<void> {
@@ -138,78 +188,39 @@ export async function benchAuth(): Promise<void> {
     console.log(`Nothing has "${only}" in its name: ${SHAPES.map(({ name }) => name).join("; ")}`);
     return;
   }
-  const rootKey = crypto.randomUUID();
-  const [open, again, closed] = await Promise.all([
-    BrokerProcess.start(),
-    BrokerProcess.start(),
-    BrokerProcess.start({ env: { RIVULET_ROOT_KEY: rootKey } }),
-  ]);
-  const brokers = [open, again, closed];
+  const brokers: BrokerProcess[] = [];
   try {
-    for (const { url } of [open, again])
-      await client({ url, credential: null }).admin.createTopic({ name: TOPIC });
-    const root = client({ url: closed.url, credential: rootKey });
-    await root.admin.createTopic({ name: TOPIC });
-    const { key } = await root.admin.createKey({
-      principal: "bench",
-      grants: [{ topics: { prefix: TOPIC }, operations: ["WRITE"] }],
-    });
-    const { token } = await client({ url: closed.url, credential: key }).admin.createToken({
-      ttlMs: 86_400_000,
-    });
-    const side = (
-      name: string,
-      { url, dataDir }: BrokerProcess,
-      credential: string | null,
-    ): Side => ({
-      name,
-      url,
-      pid: pidOfWorkerd(dataDir),
-      credential,
-      values: new Map(shapes.map((shape) => [shape, []])),
-    });
-    const sides = [
-      side("open", open, null),
-      side("open, again", again, null),
-      side("API key", closed, key),
-      side("token", closed, token),
-    ];
+    const sides: Side[] = [];
+    for (const [name, credentialIn] of Object.entries(SIDES)) {
+      const env: Record<string, string> =
+        credentialIn === null ? {} : { RIVULET_ROOT_KEY: crypto.randomUUID() };
+      const broker = await BrokerProcess.start({ env });
+      brokers.push(broker);
+      const { url, dataDir } = broker;
+      const { admin } = client({ url, credential: env.RIVULET_ROOT_KEY ?? null });
+      await admin.createTopic({ name: TOPIC });
+      const credential = credentialIn === null ? null : await credentialIn(url, admin);
+      sides.push({ name, url, credential, pid: pidOfWorkerd(dataDir) });
+    }
+    const heads = sides.map(({ name }) => name);
+    const values: string[][] = [];
+    const compared: string[][] = [];
     for (const shape of shapes) {
-      for (const each of sides) await shape.run(each); // Compiled and warm before anything counts.
-      await inTurns(
-        sides,
-        async (each) => {
-          each.values.get(shape)?.push(await shape.run(each));
-        },
-        ROUNDS,
-      );
+      const rounds = await measured(shape, sides);
+      for (const { name, unit, aim, of } of shape.rows) {
+        const bySide = sides.map((_, i) => rounds.map((sums) => of(sums[i] as Sums)));
+        const [open = [], ...others] = bySide;
+        values.push([shape.name + name, ...bySide.map((each) => round(median(each))), unit]);
+        compared.push([shape.name + name, ...others.map((each) => ratios(each, open)), aim]);
+      }
       process.stderr.write(`${shape.name}: done\n`);
     }
-    report(shapes, sides);
+    console.log(
+      `Produce of one record of ${VALUE.length} B: medians of ${ROUNDS} rounds; ratios to the open broker are the median of the rounds' ratios (from the least to the greatest)\n`,
+    );
+    printTable(["what", ...heads, "unit"], values);
+    printTable(["ratio", ...heads.slice(1).map((name) => `${name} / open`), "aim"], compared);
   } finally {
     for (const broker of brokers) await broker.stop();
   }
-}
-
-function report(shapes: readonly Shape[], [open, ...others]: readonly Side[]): void {
-  const valuesOf = (side: Side | undefined, shape: Shape) => side?.values.get(shape) ?? [];
-  console.log(
-    `Produce of one record of ${VALUE.length} B: medians of ${ROUNDS} rounds; ratios to the open broker are the median of the rounds' ratios (from the least to the greatest)\n`,
-  );
-  printTable(
-    ["what", "open", ...others.map(({ name }) => name), "unit"],
-    shapes.map((shape) => [
-      shape.name,
-      ...[open, ...others].map((side) => round(median(valuesOf(side, shape)))),
-      shape.unit,
-    ]),
-  );
-  printTable(
-    ["ratio", ...others.map(({ name }) => `${name} / open`), "aim"],
-    shapes.map((shape) => [
-      shape.name,
-      ...others.map((side) => ratios(valuesOf(side, shape), valuesOf(open, shape))),
-      shape.aim,
-    ]),
-  );
 }

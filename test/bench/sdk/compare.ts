@@ -25,9 +25,8 @@ export interface Comparison {
 export async function inTurns<AnySide>(
   sides: readonly AnySide[],
   measure: (side: AnySide) => Promise<void>,
-  rounds = ROUNDS,
 ): Promise<void> {
-  for (let i = 0; i < rounds; i++) {
+  for (let i = 0; i < ROUNDS; i++) {
     const first = i % sides.length;
     for (const side of [...sides.slice(first), ...sides.slice(0, first)]) {
       cleanUp();
