@@ -36,8 +36,8 @@ interface Verifier {
 const verifiers: { own: Verifier | null; others: Verifier | null } = { own: null, others: null };
 
 /**
- * [JWT-1] [JWT-2] Returns who calls with this token. Its signature is verified every TOKEN_AGE_MS, because that costs
- * half of what a small request does.
+ * [JWT-1] [JWT-2] Returns who calls with this token. [JWT-5] Its signature is verified every TOKEN_AGE_MS, because that
+ * costs a third of what a small request does.
  * @throws BrokerError SASL_AUTHENTICATION_FAILED if it is not valid, or NETWORK_EXCEPTION if nobody can tell now
  */
 export async function callerOfToken(env: Env, token: string): Promise<Caller> {
