@@ -104,7 +104,7 @@ process.on("exit", () => {
 /** Variables that are secrets. */
 const SECRETS = ["RIVULET_ROOT_KEY", "RIVULET_ROOT_KEY_NEXT", "RIVULET_SIGNING_KEY"];
 
-/** Starts it without waiting for anything: for starts that must fail. [APK-6] What it prints is watched for secrets. */
+/** Starts it without waiting for anything: for starts that must fail. [APK-7] What it prints is watched for secrets. */
 export function launch(env: Record<string, string>): {
   child: ChildProcess;
   lines: string[];

@@ -16,7 +16,7 @@ async function printing(text: string, env: Record<string, string> = {}): Promise
   await exited;
 }
 
-test("[APK-6] a secret that a broker prints is found", async () => {
+test("[APK-7] a secret that a broker prints is found", async () => {
   await printing("nothing");
   expect(secretWatch.takeLeaks()).toEqual([]);
   await Promise.all([
@@ -32,7 +32,7 @@ test("[APK-6] a secret that a broker prints is found", async () => {
   expect(secretWatch.takeLeaks()).toEqual([]);
 });
 
-test("[APK-6] a secret that an answer tells is found, and one that is made is known from then on", async () => {
+test("[APK-7] a secret that an answer tells is found, and one that is made is known from then on", async () => {
   const server = createServer((_, response) => {
     const text = JSON.stringify({ key: KEY });
     response.writeHead(200, { "content-type": "application/json", "content-length": text.length });
@@ -51,7 +51,7 @@ test("[APK-6] a secret that an answer tells is found, and one that is made is kn
   expect(secretWatch.takeLeaks()).toEqual([expect.stringContaining(SECRET)]);
 });
 
-test("[APK-6] a root key that is made is said once, and not again", () => {
+test("[APK-7] a root key that is made is said once, and not again", () => {
   const watch = new SecretWatch();
   const said = `The root key of this broker is ${ROOT_KEY} (kept in a file; it is not shown again)`;
   watch.watchOutput([said, "Rivulet is ready"]);

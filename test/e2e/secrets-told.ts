@@ -1,4 +1,4 @@
-// [APK-6] Whatever the tests of a file do, no broker that they start prints a secret, and no answer that `fetch` gets has
+// [APK-7] Whatever the tests of a file do, no broker that they start prints a secret, and no answer that `fetch` gets has
 // one but that of the request that makes it.
 import { afterAll, expect } from "vitest";
 import { secretWatch } from "../support/secret-watch.ts";

@@ -1,5 +1,5 @@
 // [DOC-1] Whatever any test asks of the HTTP API, its answer is one that the operation names: its status and, of an
-// error, its code. [APK-6] And no error tells a secret.
+// error, its code. [APK-7] And no error tells a secret.
 import { afterEach, expect } from "vitest";
 import { app } from "../../src/worker/http/app.ts";
 import { answersOf, OPERATIONS } from "../../src/worker/http/operations.ts";
