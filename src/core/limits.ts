@@ -409,8 +409,6 @@ export const QUOTA_WINDOW_MS = 1_000;
 export const MAX_QUOTA_BUCKETS = 30_000;
 /** The longest that a Kafka connection is muted at a time, and a reader's socket. What is left is waited for later. */
 export const MAX_THROTTLE_MS = 10_000;
-/** Look-ups of API keys that do not exist, by one isolate within a second. Later ones are told to try again. */
-export const MAX_UNKNOWN_KEY_LOOKUPS = 50;
 /** Lines of the audit log that are kept, and the most that one answer holds. The oldest make room. */
 export const MAX_AUDIT_EVENTS = 10_000;
 export const MAX_AUDIT_ANSWER_EVENTS = 1_000;

@@ -133,15 +133,32 @@ async function ask(
   return decodeResponse<Answered>(api, version, frame);
 }
 
+/** Sends a message without a header. If the connection is closed, that is the refusal. */
+async function askRaw(line: KafkaLine, authBytes: Uint8Array): Promise<Answered> {
+  line.write(framed(Buffer.from(authBytes)));
+  try {
+    const frame = await line.frame();
+    secretWatch.watchAnswer("SASL", "without a header", frame.toString("latin1"));
+    return { errorCode: KAFKA_ERRORS.NONE, authBytes: frame };
+  } catch {
+    return { errorCode: ERRORS.SASL_AUTHENTICATION_FAILED.code };
+  }
+}
+
 /** Returns the code of the refusal, after which the broker has closed the connection. */
 async function overKafka(fuzz: CredentialFuzz, line: KafkaLine, version: number): Promise<string> {
   const { mechanism, first, next } = fuzz.sasl();
   const isScram = mechanism.startsWith("SCRAM-");
-  const authenticate = (authBytes: Uint8Array) =>
-    ask(line, messages.SASL_AUTHENTICATE, version % 3, { authBytes });
-  let answer: Answered = { errorCode: KAFKA_ERRORS.NONE };
   // Now and then somebody is in a hurry.
-  if (version % 10 > 0)
+  const shakesHands = version % 10 > 0;
+  // After version 0 of the handshake messages have no headers, and who is refused is cut off [SASL-6].
+  const isRaw = shakesHands && version % 2 === 0;
+  const authenticate = (authBytes: Uint8Array) =>
+    isRaw
+      ? askRaw(line, authBytes)
+      : ask(line, messages.SASL_AUTHENTICATE, version % 3, { authBytes });
+  let answer: Answered = { errorCode: KAFKA_ERRORS.NONE };
+  if (shakesHands)
     answer = await ask(line, messages.SASL_HANDSHAKE, version % 2, {
       mechanism: mechanism.toWellFormed().slice(0, 8_000),
     });
@@ -292,5 +309,5 @@ test("[APK-5] [JWT-3] [SASL-1] whatever somebody shows who may not come in, it i
 
 /** What a client did wrong is told in a sentence; an error of the broker's own comes with its name and its stack. */
 function isExpected(line: string): boolean {
-  return /^Rivulet is ready|^kafka: connection closed: (?!\w*Error)/.test(line);
+  return /^Rivulet is ready|^\{"audit":|^kafka: connection closed: (?!\w*Error)/.test(line);
 }

@@ -3,6 +3,7 @@
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Rivulet } from "../../src/sdk/index.ts";
+import { decodeResponse } from "../support/kafka-frames.ts";
 import * as apis from "../support/kafka-schemas.ts";
 import { until } from "../support/until.ts";
 import { ClosedBroker, type Key, logIn, ROOT_KEY } from "./closed-broker.ts";
@@ -135,14 +136,15 @@ describe("over Kafka's protocol", () => {
     const key = await keyWith({ requestRate: 2 });
     const client = broker.tcp();
     await logIn(client, "PLAIN", key);
+    // All at once, and they are answered one after another.
+    for (let i = 0; i < 5; i++) client.send(apis.METADATA, 9, { topics: [] });
     const throttled: number[] = [];
-    for (let i = 0; i < 4; i++) {
-      const { throttleTimeMs } = await client.ask<{ throttleTimeMs: number }>(apis.METADATA, 9, {
-        topics: [],
-      });
-      throttled.push(throttleTimeMs);
-    }
-    expect(throttled.slice(-1)[0]).toBeGreaterThan(0);
+    for (let i = 0; i < 5; i++)
+      throttled.push(
+        decodeResponse<{ throttleTimeMs: number }>(apis.METADATA, 9, await client.frame())
+          .throttleTimeMs,
+      );
+    expect(Math.max(...throttled)).toBeGreaterThan(0);
     client.close();
   });
 

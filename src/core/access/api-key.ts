@@ -1,4 +1,5 @@
-// The text of an API key: rvk_<id>_<secret><checksum>. The id is 16 characters of base32, and not secret. The secret is
+// The text of an API key: rvk_<id>_<secret><checksum>. The id is 16 characters of base32, and not secret; its last six
+// are a mark of the deployment. The secret is
 // 32 random bytes in base64url, 43 characters. The checksum is the CRC-32C of all before it, 6 characters of base64url:
 // it tells a mistyped key, and lets scanners find keys that were published by mistake.
 import { toBase64 } from "../bytes.ts";
@@ -28,6 +29,22 @@ export function parseApiKey(text: string): ApiKey | null {
 /** True if the text may be the id of an API key. */
 export function isApiKeyId(text: string): boolean {
   return API_KEY_ID.test(text);
+}
+
+/** The characters of an id that are random: 50 bits. The other six are its mark. */
+const NONCE_CHARS = 10;
+
+/** Returns the part of an id that its mark is made of. */
+export function nonceOf(id: string): string {
+  return id.slice(0, NONCE_CHARS);
+}
+
+/**
+ * [APK-6] Returns the id with its mark: the first 30 bits of a digest of its nonce and of a secret of the deployment. So a
+ * made-up id is told without a look-up.
+ */
+export function markedId(id: string, digest: Uint8Array): string {
+  return nonceOf(id) + base32(digest.subarray(0, 4)).slice(0, 6);
 }
 
 /** Makes an API key of API_KEY_BYTES random bytes. */

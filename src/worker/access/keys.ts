@@ -7,6 +7,8 @@ import {
   apiKeyOf,
   apiKeyText,
   isApiKeyId,
+  markedId,
+  nonceOf,
 } from "../../core/access/api-key.ts";
 import type { Grant } from "../../core/access/grants.ts";
 import type { Quota } from "../../core/access/quota.ts";
@@ -18,7 +20,6 @@ import { BrokerError, unwrap } from "../../core/errors.ts";
 import {
   API_KEY_AGE_MS,
   API_KEY_CACHE,
-  MAX_UNKNOWN_KEY_LOOKUPS,
   STALE_API_KEY_AGE_MS,
   UNKNOWN_API_KEY_AGE_MS,
 } from "../../core/limits.ts";
@@ -27,11 +28,11 @@ import { noteChange } from "../edge/audit.ts";
 import { forgetOldest, isolate } from "../edge/isolate.ts";
 import { sha256 } from "./digest.ts";
 import { SCRAM_SALT_BYTES, scramVerifier } from "./scram.ts";
+import { randomSecret, secretNamed } from "./secrets.ts";
 
 /**
  * [APK-4] Returns the key with this id, or null if there is none.
- * @throws BrokerError NETWORK_EXCEPTION if the cluster cannot be asked, and the key was not known before. [APK-6]
- * THROTTLING_QUOTA_EXCEEDED if too many keys that do not exist were looked up just now
+ * @throws BrokerError NETWORK_EXCEPTION if the cluster cannot be asked, and the key was not known before
  */
 export async function keyById(env: Env, id: string): Promise<StoredKey | null> {
   if (!isApiKeyId(id)) return null;
@@ -40,8 +41,8 @@ export async function keyById(env: Env, id: string): Promise<StoredKey | null> {
   const unknownMs = isolate.unknownApiKeys.get(id);
   if (unknownMs !== undefined && isWithin(unknownMs, UNKNOWN_API_KEY_AGE_MS, Date.now()))
     return null;
-  if (known === undefined) assertMayLookUp();
   try {
+    if (known === undefined && !(await isOurs(env, id))) return null;
     const { key } = await clusterStub(env).apiKey({ id });
     remember(id, key);
     return key;
@@ -53,13 +54,12 @@ export async function keyById(env: Env, id: string): Promise<StoredKey | null> {
   }
 }
 
-/** [APK-6] What does not exist is remembered apart, so that made-up ids push no key out. */
+/** [APK-6] What does not exist is remembered apart, so that ids of revoked keys push no other key out. */
 function remember(id: string, key: StoredKey | null): void {
-  const { apiKeys, unknownApiKeys, unknownLookUps } = isolate;
+  const { apiKeys, unknownApiKeys } = isolate;
   apiKeys.delete(id);
   unknownApiKeys.delete(id);
   if (key === null) {
-    unknownLookUps.take(1, MAX_UNKNOWN_KEY_LOOKUPS, Date.now());
     unknownApiKeys.set(id, Date.now());
     forgetOldest(unknownApiKeys, API_KEY_CACHE);
   } else {
@@ -68,12 +68,14 @@ function remember(id: string, key: StoredKey | null): void {
   }
 }
 
-/** [APK-6] Whoever makes ids up does not reach the cluster with each. Who is told so is not told that a key is wrong. */
-function assertMayLookUp(): void {
-  const retryAfterMs = isolate.unknownLookUps.waitMs(MAX_UNKNOWN_KEY_LOOKUPS, Date.now());
-  if (retryAfterMs === 0) return;
-  const detail = "too many API keys that do not exist were looked up; try again";
-  throw new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail, { data: { retryAfterMs } });
+/** [APK-6] True if this deployment has made the id, as far as its mark tells. */
+async function isOurs(env: Env, id: string): Promise<boolean> {
+  return isSame(await marked(env, id), id);
+}
+
+async function marked(env: Env, id: string): Promise<string> {
+  const secret = await secretNamed(env, "key-ids", randomSecret);
+  return markedId(id, await sha256(`${secret} ${nonceOf(id)}`));
 }
 
 /** [APK-1] Returns the key that this secret belongs to, or null. */
@@ -104,7 +106,8 @@ export interface NewKey {
 
 /** [APK-2] Makes an API key and stores what tells it again. The text of the key is returned here and never again. */
 export async function createKey(env: Env, made: NewKey): Promise<{ text: string; key: ShownKey }> {
-  const apiKey = apiKeyOf(crypto.getRandomValues(new Uint8Array(API_KEY_BYTES)));
+  const random = apiKeyOf(crypto.getRandomValues(new Uint8Array(API_KEY_BYTES)));
+  const apiKey = { ...random, id: await marked(env, random.id) };
   const { id, secret } = apiKey;
   const key: StoredKey = {
     ...made,

@@ -4,6 +4,7 @@ import { callerOfKey, type ScramVerifier } from "../../core/access/stored-key.ts
 import { BrokerError } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
 import { callerOf, callerOfPassword, ROOT_USER } from "./authenticate.ts";
+import { withDefaultQuota } from "./default-quota.ts";
 import { sha256 } from "./digest.ts";
 import { keyById } from "./keys.ts";
 import { rootKeysOf } from "./mode.ts";
@@ -11,16 +12,12 @@ import type { Credentials } from "./sasl-login.ts";
 import { SCRAM_SALT_BYTES, type ScramHash, scramVerifier } from "./scram.ts";
 import { randomSecret, secretNamed } from "./secrets.ts";
 
-/** The ids of API keys. Other names are nobody's, and the cluster is not asked about them. */
-const KEY_ID = /^[a-z2-7]{16}$/;
-
 /** Returns who may log in. Throws if the cluster cannot be asked for the deployment's secret. */
 export async function saslCredentials(env: Env): Promise<Credentials> {
   const saltSecret = await secretNamed(env, "scram-salts", randomSecret);
   return {
     saltSecret,
-    byPassword: async (user, password) =>
-      user === ROOT_USER || KEY_ID.test(user) ? await callerOfPassword(env, user, password) : null,
+    byPassword: async (user, password) => await callerOfPassword(env, user, password),
     byToken: async (token) => {
       try {
         return await callerOf(env, { type: "bearer", text: token });
@@ -37,10 +34,10 @@ export async function saslCredentials(env: Env): Promise<Credentials> {
         );
         return first === undefined ? null : { verifiers: [first, ...others], caller: ROOT };
       }
-      const key = KEY_ID.test(user) ? await keyById(env, user) : null;
+      const key = await keyById(env, user);
       // That the key is in use is noted with the first request: whoever knows its id has not shown its secret yet.
       if (key === null || hasExpired(key, Date.now())) return null;
-      return { verifiers: [key.scram[hash]], caller: callerOfKey(key) };
+      return { verifiers: [key.scram[hash]], caller: withDefaultQuota(env, callerOfKey(key)) };
     },
   };
 }

@@ -4,7 +4,7 @@ import { clusterStub, type Env } from "../../env.ts";
 import { isolate } from "../edge/isolate.ts";
 
 /** The names are on disk. */
-export type SecretName = "signing-key" | "scram-salts";
+export type SecretName = "signing-key" | "scram-salts" | "key-ids";
 
 /** Returns the secret. `make` is called if there is none yet; another Worker may have been faster, and its secret counts. */
 export async function secretNamed(

@@ -2,7 +2,6 @@
 // nothing that belongs to a request. The platform may discard it at any time.
 
 import { AuditLog } from "../../audit-log.ts";
-import { Bucket } from "../../core/access/bucket.ts";
 import { QuotaBook } from "../../core/access/quota-book.ts";
 import type { StoredKey } from "../../core/access/stored-key.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
@@ -12,7 +11,6 @@ import {
   MAX_ANSWER_BYTES_IN_PROGRESS,
   MAX_KAFKA_IN_FLIGHT_BYTES,
   MAX_REQUEST_BYTES_IN_PROGRESS,
-  MAX_UNKNOWN_KEY_LOOKUPS,
 } from "../../core/limits.ts";
 import { RequestLedger, WorkRoom } from "./holders.ts";
 import type { PooledProducer } from "./pooled-producer.ts";
@@ -51,8 +49,6 @@ interface Isolate {
   readonly apiKeys: Map<string, { readonly key: StoredKey; readonly atMs: number }>;
   /** Ids of no API key, and when the cluster said so. */
   readonly unknownApiKeys: Map<string, number>;
-  /** Fills with the look-ups of such ids that may still be made. */
-  unknownLookUps: Bucket;
   /** The deployment's secrets by their names. They never change. */
   readonly secrets: Map<string, string>;
   /** What is left of the quotas of those who are served here. */
@@ -85,7 +81,6 @@ export const isolate: Isolate = {
   groups: new Map(),
   apiKeys: new Map(),
   unknownApiKeys: new Map(),
-  unknownLookUps: new Bucket(MAX_UNKNOWN_KEY_LOOKUPS, 0),
   secrets: new Map(),
   quotas: new QuotaBook(),
   audit: new AuditLog(),
@@ -122,7 +117,6 @@ export function forgetEverything(): void {
   isolate.groups.clear();
   isolate.apiKeys.clear();
   isolate.unknownApiKeys.clear();
-  isolate.unknownLookUps = new Bucket(MAX_UNKNOWN_KEY_LOOKUPS, 0);
   isolate.secrets.clear();
   isolate.quotas = new QuotaBook();
   isolate.audit = new AuditLog();

@@ -133,7 +133,8 @@ test("[SASL-1] whatever logs in is refused, and a message that is none is told a
     byPassword: async (user: string, password: string) =>
       user === id && password === secret ? caller : null,
     byToken: async (token: string) => (token === good.token ? caller : null),
-    scram: async (user: string) => (user === id ? { verifier: await verifier, caller } : null),
+    scram: async (user: string) =>
+      user === id ? { verifiers: [await verifier] as const, caller } : null,
   };
   return underFire(500, async (fuzz) => {
     const { mechanism, first, next } = fuzz.sasl();

@@ -1,13 +1,18 @@
 // Who may log in over Kafka's protocol: what the cluster is asked about a user name, and what it is not.
 import { beforeEach, describe, expect, test, vi } from "vitest";
+import { markedId } from "../../../../src/core/access/api-key.ts";
 import { ROLES } from "../../../../src/core/access/grants.ts";
 import type { StoredKey } from "../../../../src/core/access/stored-key.ts";
 import type { Env } from "../../../../src/env.ts";
+import { sha256 } from "../../../../src/worker/access/digest.ts";
 import { saslCredentials } from "../../../../src/worker/access/sasl-credentials.ts";
 import { scramVerifier } from "../../../../src/worker/access/scram.ts";
 import { isolate } from "../../../../src/worker/edge/isolate.ts";
 
-const ID = "abcdefghijklmnop";
+const SECRET = "of the deployment";
+const NONCE = "abcdefghij";
+/** An id with the mark of the deployment. */
+const ID = markedId(NONCE, await sha256(`${SECRET} ${NONCE}`));
 const SALT = new Uint8Array(16);
 
 beforeEach(() => {
@@ -29,7 +34,7 @@ async function brokerWith(change: Partial<StoredKey> = {}, variables: Partial<En
     ...change,
   };
   const cluster = {
-    secret: vi.fn(async () => ({ value: "salts" })),
+    secret: vi.fn(async () => ({ value: SECRET })),
     apiKey: vi.fn(async (asked: unknown) => ({
       key: JSON.stringify(asked).includes(ID) ? key : null,
     })),
