@@ -6,6 +6,9 @@ import { isWithin } from "./core/elapsed.ts";
 import { AUDIT_FLUSH_MS } from "./core/limits.ts";
 import { clusterStub, type Env, isOpen } from "./env.ts";
 
+/** The action of whoever has shown a wrong credential. */
+export const LOG_IN = "logIn";
+
 /** What happened. */
 export type Noted = Pick<AuditEvent, "decision" | "action" | "resource" | "detail">;
 
@@ -23,14 +26,17 @@ export class AuditLog {
     waitUntil: (promise: Promise<unknown>) => void,
   ): void {
     if (isOpen(env)) return;
-    const { principal, keyId, namespace } = caller;
+    const { principal, keyId, namespace, madeBy } = caller;
     const { way, ip, userAgent, requestId } = from;
     const at = new Date().toISOString();
-    const who = { principal, keyId: keyId ?? undefined, namespace };
+    const who = { principal, keyId: keyId ?? madeBy?.keyId, namespace };
     const event = bounded({ at, ...noted, ...who, way, ip, userAgent, requestId });
-    const told = this.#buffer.add(event, Date.now());
+    // Anybody could fill the log with those who have not said who they are.
+    const isKept = noted.action !== LOG_IN;
+    const told = this.#buffer.add(event, Date.now(), isKept);
     if (told === null) return;
     console.log(JSON.stringify({ audit: told }));
+    if (!isKept) return;
     const nowMs = Date.now();
     if (this.#flushedMs !== null && isWithin(this.#flushedMs, 2 * AUDIT_FLUSH_MS, nowMs)) return;
     this.#flushedMs = nowMs;

@@ -13,7 +13,7 @@ import type { OwnerSigner } from "../shared/owner-signature.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { finishClose } from "../shared/socket.ts";
 import { SocketAccess } from "../shared/socket-access.ts";
-import { keyTag, quotaTag, tagsOf, whyNoConnection } from "../shared/socket-caller.ts";
+import { keyTag, tagsOf, whyNoConnection } from "../shared/socket-caller.ts";
 import type { GroupClock } from "./group-clock.ts";
 import type { GroupKeeper } from "./group-keeper.ts";
 import type { GroupServer } from "./group-server.ts";
@@ -72,7 +72,7 @@ export class GroupSockets {
       return Response.json(failure, { status: 429 });
     }
     const caller = callerOfUpgrade(request, isOpen(this.#parts.env));
-    const tooMany = whyNoConnection(caller, this.#ctx.getWebSockets(quotaTag(caller)));
+    const tooMany = whyNoConnection(caller, (tag) => this.#ctx.getWebSockets(tag));
     if (tooMany !== null) return Response.json(tooMany, { status: 429 });
     const { 0: client, 1: server } = new WebSocketPair();
     const { pathname, searchParams } = new URL(request.url);

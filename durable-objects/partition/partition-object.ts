@@ -59,14 +59,7 @@ import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { SocketAccess } from "../shared/socket-access.ts";
-import {
-  attachState,
-  callerOn,
-  keyTag,
-  quotaTag,
-  tagsOf,
-  whyNoConnection,
-} from "../shared/socket-caller.ts";
+import { attachState, callerOn, keyTag, tagsOf, whyNoConnection } from "../shared/socket-caller.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
@@ -529,7 +522,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       return Response.json(failure, { status: 429 });
     }
     const caller = callerOfUpgrade(request, isOpen(this.env));
-    const tooMany = whyNoConnection(caller, this.ctx.getWebSockets(quotaTag(caller)));
+    const tooMany = whyNoConnection(caller, (tag) => this.ctx.getWebSockets(tag));
     if (tooMany !== null) return Response.json(tooMany, { status: 429 });
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, tagsOf(caller));
@@ -655,7 +648,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       this.#quotas.take(caller, "producerByteRate", batches.length, nowMs);
       return null;
     }
-    const detail = `${caller.principal} has ${caller.quota?.producerByteRate} bytes a second to be produced here, and has used them up; come again in ${retryAfterMs} ms`;
+    const detail = `${caller.principal} has a bound on the bytes a second to be produced here, and has used them up; come again in ${retryAfterMs} ms`;
     return { ...fail("THROTTLING_QUOTA_EXCEEDED", detail), retryAfterMs };
   }
 

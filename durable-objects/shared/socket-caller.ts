@@ -1,7 +1,7 @@
 // Who opened each socket of an object. It lies in the socket's attachment, beside what the object keeps there, so it
 // outlives hibernation.
 import { ANYBODY, type Caller, NOBODY } from "../../src/core/access/caller.ts";
-import { quotaKeyOf } from "../../src/core/access/quota-book.ts";
+import { type Share, sharesOf } from "../../src/core/access/quota-book.ts";
 import { type Failure, fail } from "../../src/core/errors.ts";
 import { textHash } from "../../src/core/text-hash.ts";
 import type { ObjectSocket } from "./object-socket.ts";
@@ -48,27 +48,33 @@ export function keyTag(keyId: string): string {
 }
 
 /** The tag of sockets that count against the connections of a principal. A tag has at most 256 characters. */
-export function quotaTag(caller: Caller): string {
-  const key = quotaKeyOf(caller);
+function quotaTag({ key }: Share): string {
   return `quota:${textHash(key).toString(36)}:${key.slice(0, 200)}`;
 }
 
 export function tagsOf(caller: Caller): string[] {
   const ofKey = caller.keyId === null ? [] : [keyTag(caller.keyId)];
-  return caller.quota?.connections === undefined ? ofKey : [...ofKey, quotaTag(caller)];
+  const shares = sharesOf(caller).filter(({ quota }) => quota.connections !== undefined);
+  return [...new Set([...ofKey, ...shares.map(quotaTag)])];
 }
 
 /**
  * [QUO-4] Returns why the caller may not open one more socket here, or null. Sockets that are being closed do not count,
- * however long their clients take to answer.
+ * however long their clients take to answer. `socketsWith` returns the sockets with a tag.
  */
 export function whyNoConnection(
-  { principal, quota }: Caller,
-  sockets: readonly ObjectSocket[],
+  caller: Caller,
+  socketsWith: (tag: string) => readonly ObjectSocket[],
 ): Failure | null {
-  const bound = quota?.connections ?? Number.POSITIVE_INFINITY;
-  const open = sockets.filter(({ readyState }) => readyState === WebSocket.OPEN);
-  if (open.length < bound) return null;
-  const detail = `${principal} has ${open.length} connections here, its bound is ${bound}; close one first`;
-  return fail("THROTTLING_QUOTA_EXCEEDED", detail);
+  for (const share of sharesOf(caller)) {
+    const bound = share.quota.connections;
+    if (bound === undefined) continue;
+    const open = socketsWith(quotaTag(share)).filter(
+      ({ readyState }) => readyState === WebSocket.OPEN,
+    );
+    if (open.length < bound) continue;
+    const detail = `${caller.principal} has ${open.length} connections here, its bound is ${bound}; close one first`;
+    return fail("THROTTLING_QUOTA_EXCEEDED", detail);
+  }
+  return null;
 }

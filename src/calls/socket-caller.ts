@@ -4,7 +4,7 @@ import * as z from "zod";
 import { ANYBODY, type Caller, NOBODY } from "../core/access/caller.ts";
 import { grantsSchema } from "../protocol/grants.ts";
 import { parse, parseJson } from "../protocol/parse.ts";
-import { namespaceSchema, quotaSchema } from "../protocol/tenancy.ts";
+import { makerSchema, namespaceSchema, quotaSchema } from "../protocol/tenancy.ts";
 
 export const CALLER_HEADER = "x-rivulet-caller";
 
@@ -18,12 +18,14 @@ const sentCaller = z.object({
   keyId: z.string().nullable(),
   namespace: namespaceSchema.optional(),
   quota: quotaSchema.optional(),
+  madeBy: makerSchema.optional(),
 });
 
 /** Returns what to fetch an object's socket with, on behalf of this caller. */
 export function upgradeFor(caller: Caller): { headers: Record<string, string> } {
-  const { principal, grants, expiresAtMs, keyId, namespace, quota } = caller;
-  const text = JSON.stringify({ principal, grants, expiresAtMs, keyId, namespace, quota });
+  const { principal, grants, expiresAtMs, keyId, namespace, quota, madeBy } = caller;
+  const sent = { principal, grants, expiresAtMs, keyId, namespace, quota, madeBy };
+  const text = JSON.stringify(sent);
   return { headers: { upgrade: "websocket", [CALLER_HEADER]: asciiOf(text) } };
 }
 

@@ -28,6 +28,8 @@ export interface KeyInfo {
 /** A key that was created just now. Nobody will see `key` again. */
 export interface CreatedKey extends KeyInfo {
   readonly key: string;
+  /** The part of it that is the password of a Kafka client, whose user name is the id. */
+  readonly secret: string;
 }
 
 export interface TokenInfo {

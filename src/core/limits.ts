@@ -422,7 +422,7 @@ export const MAX_AUDIT_PRINCIPALS = 1_000;
 export const MAX_AUDIT_PENDING = 200;
 export const AUDIT_FLUSH_MS = 1_000;
 /** Characters of a text in a line. */
-export const MAX_AUDIT_TEXT_CHARS = 256;
+export const MAX_AUDIT_TEXT_CHARS = 1_000;
 /** API keys of one deployment. */
 export const MAX_API_KEYS = 10_000;
 /** How long an isolate takes an API key, or that there is none, for known. After that a revoked key is refused. */

@@ -87,10 +87,20 @@ export const roleSchema = z.enum(Object.keys(ROLES) as [Role, ...Role[]]);
 const PRINCIPAL_RULE =
   "must be 1 to 256 visible characters, such as alice or User:alice, and no other type than User";
 
+/** The names of the root, and of whoever is not asked. Nobody else is called so: the audit log could not tell them apart. */
+const RESERVED: ReadonlySet<string> = new Set(["User:root", "User:ANONYMOUS"]);
+
+export function isReserved(principal: string): boolean {
+  return RESERVED.has(principal);
+}
+
 /** A principal. Without a type it is a user, and `User:` is put before it. */
 export const principalSchema = z
   .string()
   .min(1, PRINCIPAL_RULE)
   .max(MAX_PRINCIPAL_CHARS, PRINCIPAL_RULE)
   .regex(/^(?:User:|(?![A-Z][A-Za-z]*:))[^\s:\p{C}][^\p{C}]*$/u, PRINCIPAL_RULE)
-  .transform((text) => (text.startsWith("User:") ? text : `User:${text}`));
+  .transform((text) => (text.startsWith("User:") ? text : `User:${text}`))
+  .refine((principal) => !isReserved(principal), {
+    error: "must not be root or ANONYMOUS, which are the broker's own",
+  });

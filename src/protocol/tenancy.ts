@@ -1,9 +1,15 @@
 // The name space and the quota of a key or a token, as clients write them: in the bodies of /v1/keys and /v1/tokens, in a
 // claim of tokens, and in the props of a service binding.
 import * as z from "zod";
+import type { Maker } from "../core/access/caller.ts";
 import { NAMESPACE, NAMESPACE_RULE } from "../core/access/namespace.ts";
 import type { Quota } from "../core/access/quota.ts";
-import { MAX_NAMESPACE_CHARS, MAX_QUOTA, MIN_QUOTA_BYTE_RATE } from "../core/limits.ts";
+import {
+  MAX_NAMESPACE_CHARS,
+  MAX_PRINCIPAL_CHARS,
+  MAX_QUOTA,
+  MIN_QUOTA_BYTE_RATE,
+} from "../core/limits.ts";
 import { integer } from "./parse.ts";
 
 /** [TEN-1] The prefix of a tenant's names. */
@@ -22,4 +28,11 @@ export const quotaSchema: z.ZodType<Quota> = z.strictObject({
   consumerByteRate: byteRate,
   requestRate: bound,
   connections: bound,
+});
+
+/** Who made a token, in the token. */
+export const makerSchema: z.ZodType<Maker> = z.strictObject({
+  principal: z.string().max(MAX_PRINCIPAL_CHARS + "User:".length),
+  keyId: z.string().max(MAX_PRINCIPAL_CHARS).optional(),
+  quota: quotaSchema.optional(),
 });

@@ -1,8 +1,9 @@
 // Who may reach a broker on this machine: everybody where only this machine does, and otherwise whoever has a key.
 import { randomBytes } from "node:crypto";
-import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { resolve } from "node:path";
-import { isLoopback } from "./settings.ts";
+import { quotaSchema } from "../protocol/tenancy.ts";
+import { isLoopback, StartError } from "./settings.ts";
 
 /** The variables of the way in. They are those of the Worker: see src/env.ts. */
 const VARIABLES = [
@@ -17,20 +18,26 @@ const VARIABLES = [
 ] as const;
 
 const KEY_FILE = "root-key";
+/** Its presence says that the data was behind a key. */
+const CLOSED_FILE = "closed";
 const KEY_BYTES = 32;
+/** A root key that is shorter is easily guessed. */
+const MIN_KEY_CHARS = 16;
 const OWNER_ONLY = 0o600;
 
 export interface Access {
   readonly isOpen: boolean;
   /** The variables to pass on, and the root's key among them, if there is one. */
   readonly variables: Readonly<Record<string, string>>;
-  /** A line for whoever has started the broker, if a root key was just made. */
+  /** A line for whoever has started the broker: the root key that was just made, or what is wrong with one. */
   readonly notice: string | null;
 }
 
 /**
- * [MODE-1] [MODE-2] Returns how the broker is reached on this host. Without a root key it is open on a loopback address.
- * On any other it gets one, which is kept in the data folder and said once, when it is made.
+ * [MODE-1] [MODE-2] Returns how the broker is reached on this host. Without a root key it is open on a loopback address, but
+ * for data that was behind a key. On any other host it gets a key, which is kept in the data folder and said once, when it
+ * is made.
+ * @throws StartError
  */
 export function accessFor(
   host: string,
@@ -43,19 +50,56 @@ export function accessFor(
   });
   const local = isLoopback(host) ? { RIVULET_KAFKA_LOOPBACK: "1" } : {};
   const variables: Record<string, string> = { ...Object.fromEntries(entries), ...local };
-  if (variables.RIVULET_ROOT_KEY !== undefined) return { isOpen: false, variables, notice: null };
-  if (isLoopback(host)) return { isOpen: true, variables, notice: null };
-  const file = resolve(dataDir, KEY_FILE);
-  if (existsSync(file)) {
-    const key = readFileSync(file, "utf8").trim();
-    return { isOpen: false, variables: { ...variables, RIVULET_ROOT_KEY: key }, notice: null };
+  assertQuota(variables.RIVULET_QUOTA);
+  const keyFile = resolve(dataDir, KEY_FILE);
+  const kept = existsSync(keyFile) ? readFileSync(keyFile, "utf8").trim() : null;
+  const { RIVULET_ROOT_KEY: given, RIVULET_ROOT_KEY_NEXT: next } = variables;
+  const current = given ?? kept ?? undefined;
+  if (current !== undefined || next !== undefined) {
+    const keys = [current, next].filter((key) => key !== undefined);
+    const root = current === undefined ? {} : { RIVULET_ROOT_KEY: current };
+    return closed(dataDir, { ...variables, ...root }, noticeOf(keys, kept, keyFile));
+  }
+  const closedFile = resolve(dataDir, CLOSED_FILE);
+  if (isLoopback(host)) {
+    if (!existsSync(closedFile)) return { isOpen: true, variables, notice: null };
+    throw new StartError(
+      `the data in ${dataDir} was behind a root key, and there is none now; set RIVULET_ROOT_KEY, or delete ${closedFile} to open it to everybody on this machine`,
+    );
   }
   const key = randomBytes(KEY_BYTES).toString("base64url");
-  writeFileSync(file, `${key}\n`, { mode: OWNER_ONLY });
-  chmodSync(file, OWNER_ONLY);
-  return {
-    isOpen: false,
-    variables: { ...variables, RIVULET_ROOT_KEY: key },
-    notice: `The root key of this broker is ${key} (kept in ${file}; it is not shown again)`,
-  };
+  writeFileSync(keyFile, `${key}\n`, { mode: OWNER_ONLY });
+  chmodSync(keyFile, OWNER_ONLY);
+  const notice = `The root key of this broker is ${key} (kept in ${keyFile}; it is not shown again)`;
+  return closed(dataDir, { ...variables, RIVULET_ROOT_KEY: key }, notice);
+}
+
+/** Notes that the data is behind a key, so that no start without one opens it. */
+function closed(dataDir: string, variables: Access["variables"], notice: string | null): Access {
+  writeFileSync(resolve(dataDir, CLOSED_FILE), "");
+  return { isOpen: false, variables, notice };
+}
+
+/** Says what is wrong with root keys, or null. A key in the folder that is no longer good would come back some day. */
+function noticeOf(given: readonly string[], kept: string | null, keyFile: string): string | null {
+  if (kept !== null && !given.includes(kept)) {
+    rmSync(keyFile);
+    return `The root key in ${keyFile} was another one, and was deleted: RIVULET_ROOT_KEY counts`;
+  }
+  return given.some((key) => key.length < MIN_KEY_CHARS)
+    ? `The root key has fewer than ${MIN_KEY_CHARS} characters, and is easily guessed; take 32 random bytes: openssl rand -hex 32`
+    : null;
+}
+
+/** [QUO-1] @throws StartError */
+function assertQuota(text: string | undefined): void {
+  if (text === undefined) return;
+  try {
+    const problem = quotaSchema.safeParse(JSON.parse(text)).error?.issues[0];
+    if (problem === undefined) return;
+    throw new StartError(`RIVULET_QUOTA: ${[...problem.path, problem.message].join(": ")}`);
+  } catch (error) {
+    if (error instanceof StartError) throw error;
+    throw new StartError(`RIVULET_QUOTA is not JSON, such as {"requestRate": 50}`);
+  }
 }

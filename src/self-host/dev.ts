@@ -74,7 +74,7 @@ async function main(): Promise<void> {
 /** [MODE-1] True if the broker is to ask for keys although only this machine reaches it. */
 function hasRootKey(): boolean {
   const vars = existsSync(DEV_VARS) ? parseEnv(readFileSync(DEV_VARS, "utf8")) : {};
-  return Boolean(process.env[ROOT_KEY] ?? vars[ROOT_KEY]);
+  return [ROOT_KEY, `${ROOT_KEY}_NEXT`].some((name) => Boolean(process.env[name] ?? vars[name]));
 }
 
 /** Returns the jurisdiction that wrangler's `--var` names: `--var RIVULET_JURISDICTION:eu`. */

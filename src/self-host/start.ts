@@ -136,7 +136,7 @@ async function main(): Promise<void> {
   if (!isStopping && notice !== null) console.log(notice);
   if (!isStopping)
     console.log(
-      `Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}${kafkaTls ? " over TLS" : ""}, data in ${dataDir})`,
+      `Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}${kafkaTls ? " over TLS" : ""}, data in ${dataDir})${isOpen ? "" : ", closed: whoever comes needs a key"}`,
     );
 }
 

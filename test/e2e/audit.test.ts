@@ -151,6 +151,46 @@ test("[AUD-1] so are those over Kafka's protocol and over the sockets of objects
   socket.close();
 });
 
+test("[AUD-1] a token is told with the key that made it, and nobody is called like the root", async () => {
+  const { body: made } = await ask(key.key, "POST", "/v1/tokens", { subject: "visitor" });
+  await ask(made.token, "GET", "/v1/topics/by-token");
+  expect(await told({ name: "by-token" })).toMatchObject({
+    principal: "User:visitor",
+    keyId: key.id,
+  });
+  for (const name of ["root", "User:root", "ANONYMOUS"]) {
+    const token = await ask(key.key, "POST", "/v1/tokens", { subject: name });
+    const made = await admin("POST", "/v1/keys", { principal: name, role: "read" });
+    expect([token.status, made.status]).toEqual([400, 400]);
+  }
+});
+
+test("[AUD-4] the operator is told of wrong credentials, and the kept log is not", async () => {
+  await ask("wrong-over-http", "GET", "/v1/topics");
+  const kafka = new Kafka({
+    brokers: [broker.kafka],
+    logLevel: logLevel.NOTHING,
+    retry: { retries: 0 },
+    sasl: { mechanism: "scram-sha-256", username: key.id, password: "wrong" },
+  });
+  await kafka
+    .admin()
+    .connect()
+    .catch(() => {});
+  const lines = () => broker.lines.filter((line) => line.includes('"logIn"'));
+  await until("both are told", () => lines().length >= 2);
+  expect(lines()[0]).toContain('"way":"http","ip":"127.0.0.1"');
+  expect(lines()[1]).toContain('"way":"kafka","ip":"127.0.0.1"');
+  expect(lines().join("")).not.toContain("wrong-over-http");
+  expect((await events()).some(({ action }) => action === "logIn")).toBe(false);
+  // Whoever shows none has not tried anything.
+  const before = lines().length;
+  await fetch(`${broker.url}/v1/topics`);
+  await ask("wrong-again", "GET", "/v1/topics");
+  await until("the last is told", () => lines().length > before);
+  expect(lines().length).toBe(before + 1);
+});
+
 test("[AUD-2] a flood of refusals is counted, and the log goes back as far as it is asked", async () => {
   await Promise.all(Array.from({ length: 100 }, () => ask(key.key, "GET", "/v1/topics/flooded")));
   const first = await told({ name: "flooded" });

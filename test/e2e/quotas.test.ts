@@ -6,7 +6,7 @@ import { Rivulet } from "../../src/sdk/index.ts";
 import { decodeResponse } from "../support/kafka-frames.ts";
 import * as apis from "../support/kafka-schemas.ts";
 import { until } from "../support/until.ts";
-import { ClosedBroker, type Key, logIn, ROOT_KEY } from "./closed-broker.ts";
+import { ClosedBroker, type Key, logIn, ROOT_KEY, type TestSocket } from "./closed-broker.ts";
 
 let broker: ClosedBroker;
 
@@ -98,6 +98,37 @@ describe("over HTTP", () => {
       const { status } = await ask(key, "POST", "/v1/tokens", { role: "read", quota });
       expect(status).toBe(400);
     }
+  });
+
+  test("[QUO-1] all tokens that a key makes share its quota with it, whatever their subjects", async () => {
+    const key = await keyWith({ requestRate: 20, connections: 2 });
+    const tokens: { key: string }[] = [];
+    for (const subject of ["a", "b", "c", "d"]) {
+      const { body } = await ask(key, "POST", "/v1/tokens", { subject, role: "read" });
+      tokens.push({ key: body.token });
+    }
+    const answers = await Promise.all(
+      Array.from({ length: 200 }, (_, i) =>
+        ask(tokens[i % tokens.length] as { key: string }, "GET", "/v1/topics/orders"),
+      ),
+    );
+    const served = answers.filter(({ status }) => status === 200);
+    expect(served.length).toBeLessThan(100);
+    await until(
+      "there is some again",
+      async () => (await ask(key, "GET", "/v1/me")).status === 200,
+    );
+    const path = "/v1/topics/orders/stream";
+    const open: TestSocket[] = [];
+    for (const { key: token } of tokens) {
+      const socket = await until("it is not too early", async () => {
+        const opened = await broker.open(path, token);
+        return "status" in opened && opened.body.retryAfterMs !== undefined ? null : opened;
+      });
+      if (!("status" in socket)) open.push(socket);
+    }
+    expect(open).toHaveLength(2);
+    for (const socket of open) socket.close();
   });
 
   test("[QUO-1] a key's quota can be changed, and taken away", async () => {

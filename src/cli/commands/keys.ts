@@ -63,10 +63,11 @@ export function addKeys(program: Command): void {
           ...(namespace === undefined ? {} : { namespace }),
           ...quotaOf(options),
         });
-        print(
-          global,
-          key,
-          () => `Created key ${key.id} of ${key.principal}. It is shown only now:\n${key.key}`,
+        print(global, key, () =>
+          [
+            `Created key ${key.id} of ${key.principal}. It is shown only now:\n${key.key}`,
+            `A Kafka client's user name is ${key.id}, and its password ${key.secret}`,
+          ].join("\n"),
         );
       },
     );

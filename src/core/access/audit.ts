@@ -29,7 +29,7 @@ export interface AuditEvent extends RequestFrom {
   readonly action: string;
   readonly resource: { readonly type: ResourceType | "key"; readonly name: string };
   readonly principal: string;
-  /** The API key that it came with. Absent for tokens and for the root's key. */
+  /** The API key that it came with, or that made its token. Absent for the root's key and for tokens of others. */
   readonly keyId?: string | undefined;
   readonly namespace?: string | undefined;
   readonly detail?: string | undefined;
@@ -67,11 +67,11 @@ export class AuditBuffer {
   #pending: AuditEvent[] = [];
   readonly #told = new Map<string, Told>();
 
-  /** Returns the event as it is told, or null if it is only counted. */
-  add(event: AuditEvent, nowMs: number): AuditEvent | null {
+  /** Returns the event as it is told, or null if it is only counted. If it is not to be kept, it is told to the operator. */
+  add(event: AuditEvent, nowMs: number, isKept = true): AuditEvent | null {
     const told = event.decision === "allowed" ? event : this.#counted(event, nowMs);
     if (told === null || this.#pending.length >= MAX_AUDIT_PENDING) return null;
-    this.#pending.push(told);
+    if (isKept) this.#pending.push(told);
     return told;
   }
 

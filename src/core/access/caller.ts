@@ -12,6 +12,16 @@ export interface Caller extends Principal {
   readonly namespace?: string | undefined;
   /** [QUO-1] How much it may do. Absent is as much as anybody. */
   readonly quota?: Quota | undefined;
+  /** Who made its token here. Absent without one. */
+  readonly madeBy?: Maker | undefined;
+}
+
+/** Whoever made a token. The names are in tokens. */
+export interface Maker {
+  readonly principal: string;
+  readonly keyId?: string | undefined;
+  /** [QUO-1] The maker's quota, which all of its tokens share with it. */
+  readonly quota?: Quota | undefined;
 }
 
 export function namespaceOf({ namespace }: Pick<Caller, "namespace">): string {

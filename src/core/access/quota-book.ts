@@ -2,11 +2,22 @@
 import { MAX_QUOTA_BUCKETS } from "../limits.ts";
 import { Bucket } from "./bucket.ts";
 import { type Caller, namespaceOf } from "./caller.ts";
-import type { Rate } from "./quota.ts";
+import type { Quota, Rate } from "./quota.ts";
 
-/** Whoever shares a quota: all connections and requests of a principal. */
-export function quotaKeyOf(caller: Pick<Caller, "principal" | "namespace">): string {
-  return `${namespaceOf(caller)} ${caller.principal}`;
+/** A quota, and whoever shares it: all connections and requests of a principal. */
+export interface Share {
+  readonly key: string;
+  readonly quota: Quota;
+}
+
+/** [QUO-1] Returns the quotas that bound a caller: its own, and that of whoever made its token. */
+export function sharesOf(caller: Caller): Share[] {
+  const { principal, quota, madeBy } = caller;
+  const share = (of: string, bounds: Quota | undefined): Share[] =>
+    bounds === undefined ? [] : [{ key: `${namespaceOf(caller)} ${of}`, quota: bounds }];
+  return madeBy === undefined
+    ? share(principal, quota)
+    : [...share(principal, quota), ...share(madeBy.principal, madeBy.quota)];
 }
 
 export class QuotaBook {
@@ -16,30 +27,35 @@ export class QuotaBook {
 
   /** [QUO-2] Returns how long the caller has to wait, in milliseconds, before it may do more of this. */
   waitMs(caller: Caller, rate: Rate, nowMs: number): number {
-    const perSecond = caller.quota?.[rate];
-    return perSecond === undefined
-      ? 0
-      : this.#bucket(caller, rate, perSecond, nowMs).waitMs(perSecond, nowMs);
+    let longestMs = 0;
+    for (const { key, quota } of sharesOf(caller)) {
+      const perSecond = quota[rate];
+      if (perSecond === undefined) continue;
+      const bucket = this.#bucket(`${rate} ${key}`, perSecond, nowMs);
+      longestMs = Math.max(longestMs, bucket.waitMs(perSecond, nowMs));
+    }
+    return longestMs;
   }
 
   /** [QUO-2] Counts what the caller has done. */
   take(caller: Caller, rate: Rate, amount: number, nowMs: number): void {
-    const perSecond = caller.quota?.[rate];
-    if (perSecond !== undefined)
-      this.#bucket(caller, rate, perSecond, nowMs).take(amount, perSecond, nowMs);
+    for (const { key, quota } of sharesOf(caller)) {
+      const perSecond = quota[rate];
+      if (perSecond !== undefined)
+        this.#bucket(`${rate} ${key}`, perSecond, nowMs).take(amount, perSecond, nowMs);
+    }
   }
 
   /** [QUO-4] Counts a connection. Returns what gives its place back, or null if the caller has as many as it may. */
   open(caller: Caller): (() => void) | null {
-    const bound = caller.quota?.connections;
-    if (bound === undefined) return () => {};
-    const key = quotaKeyOf(caller);
-    const count = this.#connections.get(key) ?? 0;
-    if (count >= bound) return null;
-    this.#connections.set(key, count + 1);
+    const shares = sharesOf(caller).filter(({ quota }) => quota.connections !== undefined);
+    const countOf = (key: string) => this.#connections.get(key) ?? 0;
+    if (shares.some(({ key, quota }) => countOf(key) >= (quota.connections ?? 0))) return null;
+    const keys = new Set(shares.map(({ key }) => key));
+    for (const key of keys) this.#connections.set(key, countOf(key) + 1);
     let isOpen = true;
     return () => {
-      if (isOpen) this.#close(key);
+      if (isOpen) for (const key of keys) this.#close(key);
       isOpen = false;
     };
   }
@@ -50,8 +66,7 @@ export class QuotaBook {
     else this.#connections.delete(key);
   }
 
-  #bucket(caller: Caller, rate: Rate, perSecond: number, nowMs: number): Bucket {
-    const key = `${rate} ${quotaKeyOf(caller)}`;
+  #bucket(key: string, perSecond: number, nowMs: number): Bucket {
     const known = this.#buckets.get(key);
     if (known !== undefined) return known;
     const made = new Bucket(perSecond, nowMs);

@@ -27,7 +27,7 @@ let known: { readonly text: string; readonly quota: Quota } | null = null;
  * @throws BrokerError INVALID_CONFIG if the variable cannot be read
  */
 export function withDefaultQuota({ RIVULET_QUOTA: text = "" }: Env, caller: Caller): Caller {
-  if (text === "" || caller.quota !== undefined) return caller;
+  if (text === "" || (caller.quota ?? caller.madeBy?.quota) !== undefined) return caller;
   if (known?.text !== text) {
     known = {
       text,

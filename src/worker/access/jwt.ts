@@ -13,7 +13,7 @@ import {
   type ProtectedHeaderParameters,
 } from "jose";
 import * as z from "zod";
-import type { Caller } from "../../core/access/caller.ts";
+import type { Caller, Maker } from "../../core/access/caller.ts";
 import { type Grant, ROLES } from "../../core/access/grants.ts";
 import { confined, WHOLE } from "../../core/access/namespace.ts";
 import type { Quota } from "../../core/access/quota.ts";
@@ -26,9 +26,9 @@ import {
   MAX_TOKEN_CHARS,
   MAX_TOKEN_TTL_MS,
 } from "../../core/limits.ts";
-import { grantsSchema, roleSchema } from "../../protocol/grants.ts";
+import { grantsSchema, isReserved, roleSchema } from "../../protocol/grants.ts";
 import { parse, parseJson } from "../../protocol/parse.ts";
-import { namespaceSchema, quotaSchema } from "../../protocol/tenancy.ts";
+import { makerSchema, namespaceSchema, quotaSchema } from "../../protocol/tenancy.ts";
 import { type Issuer, MAX_ISSUER_KEYS, OWN_ISSUER } from "./issuers.ts";
 
 /** How far apart the clocks of an issuer and of this machine may be. */
@@ -66,6 +66,7 @@ interface Rights {
   readonly grants: readonly Grant[];
   readonly namespace?: string | undefined;
   readonly quota?: Quota | undefined;
+  readonly madeBy?: Maker | undefined;
 }
 
 /** An issuer, with what is made of its configuration once. */
@@ -106,7 +107,10 @@ export class Tokens {
         currentDate: new Date(nowMs),
       });
       const { sub, exp } = timely(payload, nowMs);
-      const { grants, namespace, quota } = rightsIn(payload, issuer, claims);
+      const { grants, namespace, quota, madeBy } = rightsIn(payload, issuer, claims);
+      const isOwn = issuer.iss === OWN_ISSUER;
+      if (!isOwn && isReserved(`User:${sub}`))
+        throw new Refusal(`sub is ${preview(sub)}, which is the broker's own name`);
       const caller: Caller = {
         principal: `User:${sub}`,
         grants: confined(grants, namespace ?? WHOLE),
@@ -114,6 +118,8 @@ export class Tokens {
         keyId: null,
         ...(namespace === undefined ? {} : { namespace }),
         ...(quota === undefined ? {} : { quota }),
+        // What others say of that is passed over: nobody is to use up the quota of somebody else.
+        ...(madeBy === undefined || !isOwn ? {} : { madeBy }),
       };
       return { ok: true, caller };
     } catch (error) {
@@ -201,7 +207,11 @@ function timely({ sub, iat, exp }: JWTPayload, nowMs: number): { sub: string; ex
   return { sub, exp };
 }
 
-const bounds = { namespace: namespaceSchema.optional(), quota: quotaSchema.optional() };
+const bounds = {
+  namespace: namespaceSchema.optional(),
+  quota: quotaSchema.optional(),
+  madeBy: makerSchema.optional(),
+};
 
 /** The claim that has grants itself, or the name of some. */
 const claimSchema = z.union(

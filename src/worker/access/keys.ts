@@ -105,7 +105,10 @@ export interface NewKey {
 }
 
 /** [APK-2] Makes an API key and stores what tells it again. The text of the key is returned here and never again. */
-export async function createKey(env: Env, made: NewKey): Promise<{ text: string; key: ShownKey }> {
+export async function createKey(
+  env: Env,
+  made: NewKey,
+): Promise<{ text: string; secret: string; key: ShownKey }> {
   const random = apiKeyOf(crypto.getRandomValues(new Uint8Array(API_KEY_BYTES)));
   const apiKey = { ...random, id: await marked(env, random.id) };
   const { id, secret } = apiKey;
@@ -122,7 +125,7 @@ export async function createKey(env: Env, made: NewKey): Promise<{ text: string;
   };
   unwrap(await clusterStub(env).putApiKey({ key }));
   noteChange(env, "createKey", { type: "key", name: id }, summaryOf(made));
-  return { text: apiKeyText(apiKey), key: shownKey(key) };
+  return { text: apiKeyText(apiKey), secret, key: shownKey(key) };
 }
 
 /** [APK-3] Other isolates learn of it within API_KEY_AGE_MS. */
@@ -148,8 +151,8 @@ export async function deleteKey(env: Env, id: string): Promise<ShownKey> {
   return key;
 }
 
-function summaryOf({ principal, grants }: NewKey): string {
-  return `${principal}: ${JSON.stringify(grants)}`;
+function summaryOf({ principal, grants, namespace, quota, expiresAtMs }: NewKey): string {
+  return JSON.stringify({ principal, namespace, quota, expiresAtMs, grants });
 }
 
 function newSalt(): Uint8Array {

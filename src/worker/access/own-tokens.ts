@@ -9,6 +9,7 @@ import {
   SignJWT,
 } from "jose";
 import * as z from "zod";
+import type { Maker } from "../../core/access/caller.ts";
 import type { Grant } from "../../core/access/grants.ts";
 import type { Quota } from "../../core/access/quota.ts";
 import { BrokerError } from "../../core/errors.ts";
@@ -101,6 +102,7 @@ export interface Mint {
   readonly grants: readonly Grant[];
   readonly namespace?: string | undefined;
   readonly quota?: Quota | undefined;
+  readonly madeBy?: Maker | undefined;
   readonly ttlMs: number;
   readonly nowMs: number;
   readonly signingKey: SigningKey;
@@ -117,13 +119,14 @@ export async function mint({
   grants,
   namespace,
   quota,
+  madeBy,
   ttlMs,
   nowMs,
   signingKey,
   audience,
 }: Mint): Promise<{ token: string; expiresAt: number }> {
   const exp = Math.floor((nowMs + ttlMs) / 1_000);
-  const token = await new SignJWT({ [GRANTS_CLAIM]: { grants, namespace, quota } })
+  const token = await new SignJWT({ [GRANTS_CLAIM]: { grants, namespace, quota, madeBy } })
     .setProtectedHeader({ alg: ALGORITHM, kid: signingKey.kid, typ: "JWT" })
     .setIssuer(OWN_ISSUER)
     .setAudience(audience)

@@ -3,7 +3,7 @@ import { decodeJwt } from "jose";
 import { type Caller, hasExpired, isToken, namespaceOf } from "../../core/access/caller.ts";
 import { type Grant, grantBeyond } from "../../core/access/grants.ts";
 import { confined, grantsOutside } from "../../core/access/namespace.ts";
-import { type Quota, strictest } from "../../core/access/quota.ts";
+import type { Quota } from "../../core/access/quota.ts";
 import { toBase64 } from "../../core/bytes.ts";
 import { isWithin } from "../../core/elapsed.ts";
 import { BrokerError, unwrap } from "../../core/errors.ts";
@@ -125,7 +125,8 @@ export async function createToken(
     sub,
     grants: wanted,
     namespace: caller.namespace,
-    quota: strictest(caller.quota, quota),
+    quota,
+    madeBy: { principal: caller.principal, keyId: caller.keyId ?? undefined, quota: caller.quota },
     ttlMs: Math.min(ttlMs, leftMs),
     nowMs,
     signingKey: await signingKey(env),

@@ -1,5 +1,7 @@
 // What the Worker tells the audit log: see audit-log.ts.
-import type { Resource } from "../../core/access/grants.ts";
+import { LOG_IN } from "../../audit-log.ts";
+import { NOBODY } from "../../core/access/caller.ts";
+import { CLUSTER, type Resource } from "../../core/access/grants.ts";
 import type { Operation } from "../../core/access/operations.ts";
 import { callerIn } from "../../core/access/refusal.ts";
 import type { Env } from "../../env.ts";
@@ -12,6 +14,12 @@ const NOT_KNOWN = { way: "http" } as const;
 /** [AUD-1] Notes that the caller was refused something that it named. */
 export function noteRefusal(env: Env, operation: Operation, resource: Resource): void {
   note(env, { decision: "refused", action: operation, resource });
+}
+
+/** [AUD-4] Tells the operator that somebody has shown a wrong credential. */
+export function noteWrongCredential(env: Env, why: string): void {
+  const refused = { decision: "refused", action: LOG_IN, resource: CLUSTER, detail: why } as const;
+  note({ ...env, caller: NOBODY }, refused);
 }
 
 /** [AUD-1] Notes a change that the caller has made. It is called by its verb and object, such as createTopic. */

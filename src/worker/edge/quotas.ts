@@ -1,13 +1,18 @@
 // Quotas, in the words of the Worker's ways in. A request that comes too early is refused before it does anything, with
 // the time after which it may come again. What is under way is finished, and counts.
 import type { Caller } from "../../core/access/caller.ts";
-import type { Rate } from "../../core/access/quota.ts";
+import { type Quota, type Rate, strictest } from "../../core/access/quota.ts";
 import { BrokerError } from "../../core/errors.ts";
 import { MAX_THROTTLE_MS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { callerIn } from "./authorize.ts";
 import { isolate } from "./isolate.ts";
 import { after } from "./timer.ts";
+
+/** Returns the bounds that a caller has, its own and its maker's together. */
+export function boundOf({ quota, madeBy }: Caller): Quota | undefined {
+  return strictest(quota, madeBy?.quota);
+}
 
 const WORDS: Readonly<Record<Rate, string>> = {
   producerByteRate: "bytes a second to be produced",
@@ -27,7 +32,7 @@ export function assertWithinQuota(env: Env, rate: Rate): void {
   if (retryAfterMs === 0) return;
   throw new BrokerError(
     "THROTTLING_QUOTA_EXCEEDED",
-    `${caller.principal} has ${caller.quota?.[rate]} ${WORDS[rate]}, and has used them up; come again in ${retryAfterMs} ms`,
+    `${caller.principal} has ${boundOf(caller)?.[rate]} ${WORDS[rate]}, and has used them up; come again in ${retryAfterMs} ms`,
     { data: { retryAfterMs } },
   );
 }
@@ -81,7 +86,7 @@ export function openConnection(caller: Caller): () => void {
   throw tooManyConnections(caller);
 }
 
-function tooManyConnections({ principal, quota }: Caller): BrokerError {
-  const detail = `${principal} has ${quota?.connections} connections, its bound; close one first`;
+function tooManyConnections(caller: Caller): BrokerError {
+  const detail = `${caller.principal} has ${boundOf(caller)?.connections} connections, its bound; close one first`;
   return new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail);
 }

@@ -2,11 +2,13 @@
 // what is found is asked where that is known: such routes stand here as `caller`.
 import type { Context, MiddlewareHandler } from "hono";
 import { matchedRoutes } from "hono/route";
+import type { Caller } from "../../core/access/caller.ts";
 import type { Operation } from "../../core/access/operations.ts";
 import { BrokerError } from "../../core/errors.ts";
 import { type Env, withCaller } from "../../env.ts";
 import { callerOf } from "../access/authenticate.ts";
 import { assertFromThisMachine, isOpen } from "../access/mode.ts";
+import { noteWrongCredential } from "../edge/audit.ts";
 import { assertMayUseCluster, assertMayUseGroup, assertMayUseTopic } from "../edge/authorize.ts";
 import { assertWithinQuota, countUse } from "../edge/quotas.ts";
 import { credentialOf } from "./credential.ts";
@@ -81,8 +83,7 @@ export const authorized: MiddlewareHandler<App> = async (context, next) => {
   const need = NEEDS[`${route.method} ${route.path}`];
   if (need === "nothing") return await next();
   if (context.env.caller === undefined) {
-    const caller = await callerOf(context.env, credentialOf(context.req.raw));
-    context.env = withCaller(context.env, caller);
+    context.env = withCaller(context.env, await whoCalls(context.env, context.req.raw));
   }
   if (need === undefined)
     throw new BrokerError("CLUSTER_AUTHORIZATION_FAILED", "nobody may call this");
@@ -91,6 +92,20 @@ export const authorized: MiddlewareHandler<App> = async (context, next) => {
   assertMeets(context.env, need, parametersOf(route.path, context.req.path));
   await next();
 };
+
+/** [AUD-4] Returns who calls. The operator is told of a wrong credential, and not of a missing one. */
+export async function whoCalls(env: Env, request: Request): Promise<Caller> {
+  let isShown = true;
+  try {
+    const credential = credentialOf(request);
+    isShown = credential.type !== "none";
+    return await callerOf(env, credential);
+  } catch (error) {
+    if (isShown && error instanceof BrokerError && error.code === "SASL_AUTHENTICATION_FAILED")
+      noteWrongCredential(env, error.message);
+    throw error;
+  }
+}
 
 interface Route {
   readonly method: string;

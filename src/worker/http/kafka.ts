@@ -2,9 +2,9 @@
 import { Hono } from "hono";
 import { type Env, withCaller } from "../../env.ts";
 import { selectVersion } from "../../protocol/version.ts";
-import { callerOf } from "../access/authenticate.ts";
 import { nodesOf } from "../kafka/addresses.ts";
 import { serveWebSocket } from "../kafka/websocket.ts";
+import { whoCalls } from "./access.ts";
 import { credentialOf } from "./credential.ts";
 import { requireUpgrade } from "./sockets.ts";
 
@@ -15,7 +15,7 @@ export const kafka = new Hono<{ Bindings: Env }>().get("/", async (context) => {
   const env =
     credential.type === "none" || context.env.caller !== undefined
       ? context.env
-      : withCaller(context.env, await callerOf(context.env, credential));
+      : withCaller(context.env, await whoCalls(context.env, context.req.raw));
   const nodes = nodesOf(new URL(context.req.url));
   const { 0: client, 1: server } = new WebSocketPair();
   const clientHost = `/${context.req.header("cf-connecting-ip") ?? ""}`;

@@ -20,6 +20,7 @@ import { namespaceSchema, quotaSchema } from "../../protocol/tenancy.ts";
 import { alterKey, createKey, deleteKey } from "../access/keys.ts";
 import { createToken } from "../access/tokens.ts";
 import { callerIn } from "../edge/authorize.ts";
+import { boundOf } from "../edge/quotas.ts";
 import { closeSockets } from "../edge/revocation.ts";
 import { listAnswer } from "./answer.ts";
 import { withJson } from "./in-progress.ts";
@@ -78,8 +79,8 @@ export const keys = new Hono<{ Bindings: Env }>()
       if (grants === undefined) throw new BrokerError("INVALID_REQUEST", `grants: ${RIGHTS_RULE}`);
       const { principal, expiresAt = null, namespace, quota } = body;
       const made = { principal, grants, expiresAtMs: expiresAt, namespace, quota };
-      const { text, key } = await createKey(context.env, made);
-      return context.json({ ...keyJson(key), key: text }, 201, NO_STORE);
+      const { text, secret, key } = await createKey(context.env, made);
+      return context.json({ ...keyJson(key), key: text, secret }, 201, NO_STORE);
     }),
   )
   .get("/", async (context) => {
@@ -119,7 +120,8 @@ export const me = new Hono<{ Bindings: Env }>().get("/", (context) =>
 const NO_STORE = { "cache-control": "no-store" };
 
 function callerJson(caller: Caller) {
-  const { principal, grants, expiresAtMs, keyId, namespace, quota } = caller;
+  const { principal, grants, expiresAtMs, keyId, namespace } = caller;
+  const quota = boundOf(caller);
   return {
     principal,
     grants: grantsOutside(grants, namespaceOf(caller)),

@@ -224,7 +224,7 @@ const keyFields = {
 };
 export const key = z.strictObject(keyFields);
 export const keys = z.strictObject({ keys: z.array(key) });
-export const createdKey = z.strictObject({ ...keyFields, key: z.string() });
+export const createdKey = z.strictObject({ ...keyFields, key: z.string(), secret: z.string() });
 export const createdToken = z.strictObject({ token: z.string(), expiresAt: z.string() });
 export const me = z.strictObject({
   principal: z.string(),

@@ -94,7 +94,8 @@ export class Connection {
     this.#budget = new CallBudget(env);
     const { env: counted } = this.#budget;
     const feeds = new Feeds(counted);
-    this.#login = new Login(counted, way, () => feeds.closeAll());
+    this.#from = { ...env.from, way: "kafka", ip: clientHost.slice(1) || undefined };
+    this.#login = new Login(withFrom(counted, this.#from), way, () => feeds.closeAll());
     this.#context = {
       login: this.#login,
       env: counted,
@@ -104,7 +105,6 @@ export class Connection {
       appends: new Appends(counted),
       watches: new Watches(counted),
     };
-    this.#from = { ...env.from, way: "kafka", ip: clientHost.slice(1) || undefined };
     this.#expectations = expectationsOf(patience);
     this.#watchdog = new Watchdog(end);
     this.#watchdog.expect(this.#expectations.silent);

@@ -9,6 +9,7 @@ import { renewed } from "../access/authenticate.ts";
 import { isOpen } from "../access/mode.ts";
 import { saslCredentials } from "../access/sasl-credentials.ts";
 import { type SaslAnswer, SaslLogin } from "../access/sasl-login.ts";
+import { noteWrongCredential } from "../edge/audit.ts";
 import { after } from "../edge/timer.ts";
 import { MalformedError } from "./wire.ts";
 
@@ -147,6 +148,7 @@ export class Login {
     }
     if (answer.type !== "refused") return answer;
     this.isRefused = true;
+    noteWrongCredential(this.#env, answer.detail);
     const { promise, resolve } = Promise.withResolvers<void>();
     after(REFUSAL_DELAY_MS, resolve);
     await promise;

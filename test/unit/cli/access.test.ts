@@ -114,7 +114,7 @@ describe("how long", () => {
 });
 
 describe("keys", () => {
-  const made = { ...KEY, key: "rvk_the_whole" };
+  const made = { ...KEY, key: "rvk_the_whole", secret: "the-secret" };
 
   test("[SYS-3] create asks for the grants that are given, and prints the key", async () => {
     const { asked, out } = await run(
@@ -127,7 +127,8 @@ describe("keys", () => {
     const body = { principal: "alice", grants: KEY.grants, expiresAt: NOW_MS + 86_400_000 };
     expect(asked).toEqual([{ request: "POST /v1/keys", credential: undefined, body }]);
     expect(out).toBe(
-      "Created key abcdefgh23456777 of User:alice. It is shown only now:\nrvk_the_whole\n",
+      "Created key abcdefgh23456777 of User:alice. It is shown only now:\nrvk_the_whole\n" +
+        "A Kafka client's user name is abcdefgh23456777, and its password the-secret\n",
     );
   });
 
