@@ -597,8 +597,6 @@ function unknownTopic(name: string): Failure {
 /** [QUO-5] */
 function noRoom(what: "topics" | "groups", { pattern, max }: Room): Failure {
   const named = "exact" in pattern ? `named ${pattern.exact}` : `that begin with ${pattern.prefix}`;
-  return fail(
-    "THROTTLING_QUOTA_EXCEEDED",
-    `there are ${max} ${what} ${named}, the bound of the grant`,
-  );
+  const detail = `there are ${max} ${what} ${named}, the bound of the grant`;
+  return { ...fail("THROTTLING_QUOTA_EXCEEDED", detail), retriable: false };
 }

@@ -2,6 +2,7 @@
 // have.
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { decodeResponse } from "../support/kafka-frames.ts";
 import * as apis from "../support/kafka-schemas.ts";
@@ -259,6 +260,15 @@ describe("the number of names", () => {
     expect(answers.map(({ status }) => status).sort()).toEqual([201, 201, 429, 429]);
     const refused = answers.find(({ status }) => status === 429);
     expect(refused?.body.detail).toContain("there are 2 topics that begin with few.");
+    expect(refused).toMatchObject({ retryAfter: null, body: { retriable: false } });
+    const client = broker.tcp();
+    await logIn(client, "PLAIN", key);
+    const topic = { name: "few.6", numPartitions: 1, replicationFactor: 1 };
+    const asked = { topics: [{ ...topic, assignments: [], configs: [] }], timeoutMs: 1_000 };
+    expect(await client.ask(apis.CREATE_TOPICS, 5, asked)).toMatchObject({
+      topics: [{ errorCode: KAFKA_ERRORS.POLICY_VIOLATION }],
+    });
+    client.close();
     const one = answers.find(({ status }) => status === 201)?.body.name;
     expect((await ask(key, "POST", `/v1/topics/${one}/records`, record(1))).status).toBe(200);
     await broker.admin("DELETE", `/v1/topics/${one}`);

@@ -50,7 +50,7 @@ export function problemResponse(error: unknown, extra: object = {}, status?: num
     headers: {
       "content-type": PROBLEM_TYPE,
       ...(body.status === 401 ? { "www-authenticate": "Bearer" } : {}),
-      ...(body.status === 429 ? { "retry-after": retryAfter(problem) } : {}),
+      ...(body.status === 429 && body.retriable ? { "retry-after": retryAfter(problem) } : {}),
     },
   });
 }

@@ -22,7 +22,10 @@ export class KafkaError extends Error {
 export function outcomeOfError(error: unknown): Outcome {
   if (error instanceof KafkaError)
     return { errorCode: error.errorCode, errorMessage: error.message };
-  const { code, message } = brokerError(error);
+  const { code, message, retriable } = brokerError(error);
+  // [QUO-5] Clients would try again for as long as they may.
+  if (code === "THROTTLING_QUOTA_EXCEEDED" && !retriable)
+    return { errorCode: KAFKA_ERRORS.POLICY_VIOLATION, errorMessage: message };
   if (code !== "UNKNOWN_SERVER_ERROR") return { errorCode: codeOf(code), errorMessage: message };
   console.error(`kafka: ${error instanceof Error ? error.stack : error}`);
   return { errorCode: ERRORS.UNKNOWN_SERVER_ERROR.code, errorMessage: "see the broker's log" };
