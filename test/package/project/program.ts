@@ -28,6 +28,7 @@ import {
   type ProduceOptions,
   Producer,
   type ProducerOptions,
+  type Quota,
   type ReaderOptions,
   type RecordInput,
   type RecordOutcome,
@@ -100,7 +101,9 @@ export async function grantRights(): Promise<string> {
   const grants: Grant[] = [{ topics: { prefix: "orders." }, operations: ["READ"] }];
   const rights: Rights = { grants };
   const role: Role = "consume";
-  const made: CreatedKey = await rivulet.admin.createKey({ principal: "shop", role });
+  const quota: Quota = { requestRate: 50 };
+  const of = { principal: "shop", role, namespace: "shop.", quota };
+  const made: CreatedKey = await rivulet.admin.createKey(of);
   const keys: readonly KeyInfo[] = await rivulet.admin.listKeys();
   const caller: CallerInfo = await rivulet.admin.whoami();
   const { token: minted }: TokenInfo = await rivulet.admin.createToken({
