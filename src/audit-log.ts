@@ -58,3 +58,6 @@ export class AuditLog {
     }
   }
 }
+
+/** The log of this isolate: of the Worker, and of all objects that live in it, so that many of them tell no more than one. */
+export const auditLog = new AuditLog();

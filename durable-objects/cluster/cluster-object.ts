@@ -61,6 +61,13 @@ import { ClusterStore, type Task } from "./cluster-store.ts";
 const TASK_RETRY_MS = 1_000;
 const MAX_TASK_RETRY_MS = 60_000;
 
+/** What a group goes on subscribing to. */
+interface Kept {
+  readonly groupId: string;
+  readonly names: Set<string>;
+  readonly patterns: Set<string>;
+}
+
 export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #store: ClusterStore;
   #taskRetryMs = TASK_RETRY_MS;
@@ -69,10 +76,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
   readonly #forgetting = new Map<string, symbol>();
   /** Groups that are asked what they subscribe to, and what they have subscribed to meanwhile. */
-  readonly #pruning = new Map<
-    string,
-    { readonly names: Set<string>; readonly patterns: Set<string> }
-  >();
+  readonly #pruning = new Set<Kept>();
   #retiredIncarnation: number;
   readonly #sql: Sql;
   readonly #turns: Turns;
@@ -338,12 +342,12 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       this.#forgetting.delete(groupId);
       this.#change(() => {
         this.#store.putGroup(groupId);
-        const meanwhile = this.#pruning.get(groupId);
-        for (const name of remembered) {
-          this.#store.subscribe(groupId, name);
-          meanwhile?.names.add(name);
+        for (const name of remembered) this.#store.subscribe(groupId, name);
+        for (const kept of this.#pruning) {
+          if (kept.groupId !== groupId) continue;
+          for (const name of remembered) kept.names.add(name);
+          if (pattern !== null) kept.patterns.add(pattern);
         }
-        if (pattern !== null) meanwhile?.patterns.add(pattern);
         if (pattern !== null) this.#store.subscribeToPattern(groupId, pattern);
       });
     }
@@ -390,15 +394,15 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
 
   /** The group answers with what its members subscribe to and what it asks for. What others ask for meanwhile stays too. */
   async #prune(groupId: string): Promise<void> {
-    const kept = this.#pruning.get(groupId) ?? { names: new Set(), patterns: new Set() };
-    this.#pruning.set(groupId, kept);
+    const kept: Kept = { groupId, names: new Set(), patterns: new Set() };
+    this.#pruning.add(kept);
     try {
       const { names, patterns } = await groupStub(this.env, groupId).subscriptions();
       for (const name of names) kept.names.add(name);
       for (const pattern of patterns) kept.patterns.add(pattern);
       this.#change(() => this.#store.keepSubscriptions(groupId, kept.names, kept.patterns));
     } finally {
-      this.#pruning.delete(groupId);
+      this.#pruning.delete(kept);
     }
   }
 

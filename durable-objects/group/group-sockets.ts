@@ -72,7 +72,8 @@ export class GroupSockets {
       return Response.json(failure, { status: 429 });
     }
     const caller = callerOfUpgrade(request, isOpen(this.#parts.env));
-    const tooMany = whyNoConnection(caller, (tag) => this.#ctx.getWebSockets(tag));
+    const nowMs = this.#parts.clock.now();
+    const tooMany = whyNoConnection(caller, this.#ctx, () => this.#silent.closeOld(nowMs));
     if (tooMany !== null) return Response.json(tooMany, { status: 429 });
     const { 0: client, 1: server } = new WebSocketPair();
     const { pathname, searchParams } = new URL(request.url);

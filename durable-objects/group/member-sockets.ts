@@ -125,7 +125,9 @@ export class MemberSockets {
     const request = { type: "join", ...joining, readable, rooms } as const;
     const mine = Symbol();
     this.#joins.set(memberId, mine);
-    const [found] = await Promise.all([server.find(request), signer.load()]);
+    await signer.load();
+    // [QUO-6] Nothing may come between the cluster's answer and the member: until then the group says what it asked for.
+    const found = await server.find(request);
     // The cluster may answer out of order. What an earlier join claims to own is void once a later one was sent.
     if (this.#joins.get(memberId) !== mine) return;
     this.#joins.delete(memberId);

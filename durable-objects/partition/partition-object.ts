@@ -522,7 +522,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       return Response.json(failure, { status: 429 });
     }
     const caller = callerOfUpgrade(request, isOpen(this.env));
-    const tooMany = whyNoConnection(caller, (tag) => this.ctx.getWebSockets(tag));
+    const tooMany = whyNoConnection(caller, this.ctx, () => this.#silent.closeOld(Date.now()));
     if (tooMany !== null) return Response.json(tooMany, { status: 429 });
     const { 0: client, 1: server } = new WebSocketPair();
     this.ctx.acceptWebSocket(server, tagsOf(caller));

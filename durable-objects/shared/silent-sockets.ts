@@ -1,6 +1,9 @@
 // The sockets of an object that have not yet said what they are for. They cost nothing while there is room. When room
-// is short, they go first [BND-15]. The start of a socket's silence is in its attachment, so it outlives hibernation.
+// is short, they go first [BND-15], and after a minute they go where their principal has no room left [BND-22]. The start of a socket's silence is in its attachment, so it outlives hibernation.
+
+import { isWithin } from "../../src/core/elapsed.ts";
 import { BrokerError } from "../../src/core/errors.ts";
+import { MAX_SILENT_SOCKET_MS } from "../../src/core/limits.ts";
 import type { ObjectSocket } from "./object-socket.ts";
 import { closeFatal } from "./socket.ts";
 import { attachState, hasState } from "./socket-caller.ts";
@@ -50,6 +53,20 @@ export class SilentSockets {
       return true;
     }
     return false;
+  }
+
+  /**
+   * [BND-22] Closes the sockets that have been silent for MAX_SILENT_SOCKET_MS. The platform does not always tell that a
+   * client has gone while it was connecting.
+   */
+  closeOld(nowMs: number): void {
+    for (const socket of this.#sockets) {
+      const sinceMs = silentSinceMs(socket) ?? nowMs;
+      if (isWithin(sinceMs, MAX_SILENT_SOCKET_MS, nowMs)) return;
+      this.#sockets.delete(socket);
+      const reason = `it has said nothing for ${MAX_SILENT_SOCKET_MS} ms`;
+      if (isOpen(socket)) closeFatal(socket, new BrokerError("REQUEST_TIMED_OUT", reason));
+    }
   }
 }
 

@@ -3,7 +3,7 @@
 // A credential that has expired is noticed before anything is sent or done. An API key is looked up again once
 // SOCKET_KEY_AGE_MS have passed, on the socket's next activity: a revoked key closes it, and a changed one changes its
 // rights. Nobody waits for that look-up, because messages of one socket must not overtake each other.
-import { AuditLog } from "../../src/audit-log.ts";
+import { auditLog } from "../../src/audit-log.ts";
 import { type Caller, hasExpired } from "../../src/core/access/caller.ts";
 import type { Resource } from "../../src/core/access/grants.ts";
 import type { Operation } from "../../src/core/access/operations.ts";
@@ -29,7 +29,6 @@ export interface AccessParts {
 
 export class SocketAccess {
   readonly #parts: AccessParts;
-  readonly #audit = new AuditLog();
   /** When the API key of each socket was last known to be good. After a start of the object that is not known. */
   readonly #checkedMs = new WeakMap<ObjectSocket, number>();
 
@@ -64,7 +63,7 @@ export class SocketAccess {
     if (refused === null) return null;
     const noted = { decision: "refused", action: operation, resource } as const;
     const { env, waitUntil } = this.#parts;
-    this.#audit.note(env, caller, { way: "socket" }, noted, waitUntil);
+    auditLog.note(env, caller, { way: "socket" }, noted, waitUntil);
     return refused;
   }
 

@@ -4,7 +4,7 @@ import { ANYBODY, type Caller, NOBODY } from "../../src/core/access/caller.ts";
 import { type Share, sharesOf } from "../../src/core/access/quota-book.ts";
 import { type Failure, fail } from "../../src/core/errors.ts";
 import { textHash } from "../../src/core/text-hash.ts";
-import type { ObjectSocket } from "./object-socket.ts";
+import type { ObjectSocket, ObjectSockets } from "./object-socket.ts";
 
 /** A caller whom nobody has asked for a credential is a word, because attachments are written often. */
 const OPEN = "anybody";
@@ -49,7 +49,7 @@ export function keyTag(keyId: string): string {
 
 /** The tag of sockets that count against the connections of a principal. A tag has at most 256 characters. */
 function quotaTag({ key }: Share): string {
-  return `quota:${textHash(key).toString(36)}:${key.slice(0, 200)}`;
+  return `quota:${textHash(key).toString(36)}:${encodeURIComponent(key.toWellFormed()).slice(0, 200)}`;
 }
 
 export function tagsOf(caller: Caller): string[] {
@@ -60,18 +60,25 @@ export function tagsOf(caller: Caller): string[] {
 
 /**
  * [QUO-4] Returns why the caller may not open one more socket here, or null. Sockets that are being closed do not count,
- * however long their clients take to answer. `socketsWith` returns the sockets with a tag.
+ * however long their clients take to answer. [BND-22] `makeRoom` closes those that are of no use, if there are too many.
  */
 export function whyNoConnection(
   caller: Caller,
-  socketsWith: (tag: string) => readonly ObjectSocket[],
+  sockets: Pick<ObjectSockets, "getWebSockets">,
+  makeRoom: () => void,
 ): Failure | null {
+  if (whyTooMany(caller, sockets) === null) return null;
+  makeRoom();
+  return whyTooMany(caller, sockets);
+}
+
+function whyTooMany(caller: Caller, sockets: Pick<ObjectSockets, "getWebSockets">): Failure | null {
   for (const share of sharesOf(caller)) {
     const bound = share.quota.connections;
     if (bound === undefined) continue;
-    const open = socketsWith(quotaTag(share)).filter(
-      ({ readyState }) => readyState === WebSocket.OPEN,
-    );
+    const open = sockets
+      .getWebSockets(quotaTag(share))
+      .filter(({ readyState }) => readyState === WebSocket.OPEN);
     if (open.length < bound) continue;
     const detail = `${caller.principal} has ${open.length} connections here, its bound is ${bound}; close one first`;
     return fail("THROTTLING_QUOTA_EXCEEDED", detail);

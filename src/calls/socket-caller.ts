@@ -2,7 +2,7 @@
 // itself: nothing of the client's request comes along, so no client can say who it is in this way.
 import * as z from "zod";
 import { ANYBODY, type Caller, NOBODY } from "../core/access/caller.ts";
-import { grantsSchema } from "../protocol/grants.ts";
+import { grantSchema } from "../protocol/grants.ts";
 import { parse, parseJson } from "../protocol/parse.ts";
 import { makerSchema, namespaceSchema, quotaSchema } from "../protocol/tenancy.ts";
 
@@ -13,7 +13,7 @@ export const OBJECT_SOCKET_URL = "https://object/socket";
 
 const sentCaller = z.object({
   principal: z.string(),
-  grants: grantsSchema,
+  grants: z.array(grantSchema),
   expiresAtMs: z.number().nullable(),
   keyId: z.string().nullable(),
   namespace: namespaceSchema.optional(),

@@ -193,6 +193,9 @@ export const MAX_INCARNATION_AHEAD_MS = 60_000;
  */
 export const MAX_SOCKET_UNREAD_BYTES = 4 * MIB;
 
+/** A socket to an object that has said nothing for so long is closed where its room is asked for. Clients speak at once. */
+export const MAX_SILENT_SOCKET_MS = 60_000;
+
 // Tail readers.
 /**
  * Bytes that a reader's client may leave unread before it is sent more, whatever its window. Closing its socket would
@@ -393,6 +396,8 @@ export const MAX_ALL_FEEDS_BYTES = 32 * MIB;
 // Access.
 /** Grants of one API key or token. Each is compared with every request. */
 export const MAX_GRANTS = 100;
+/** Bytes of all grants of a key or token as JSON. With a name space they grow by what it has, for each of them. */
+export const MAX_GRANTS_BYTES = 8_000;
 /** Characters of a name or prefix in a grant. A group id may be as long. */
 export const MAX_GRANT_NAME_CHARS = 256;
 /** Characters of a principal. A token's subject becomes one. */
@@ -416,10 +421,12 @@ export const DEFAULT_AUDIT_EVENTS = 100;
 /** Refusals of one principal that are told within AUDIT_RATE_MS. Others are counted. */
 export const AUDIT_RATE = 10;
 export const AUDIT_RATE_MS = 1_000;
+/** Refusals of all principals that are told within AUDIT_RATE_MS, by one isolate. */
+export const MAX_AUDIT_REFUSALS = 100;
 /** Principals whose refusals are counted at a time. */
 export const MAX_AUDIT_PRINCIPALS = 1_000;
 /** Lines that wait for their way to the cluster, and how long refusals wait for others. */
-export const MAX_AUDIT_PENDING = 200;
+export const MAX_AUDIT_PENDING = 1_000;
 export const AUDIT_FLUSH_MS = 1_000;
 /** Characters of a text in a line. */
 export const MAX_AUDIT_TEXT_CHARS = 1_000;

@@ -11,6 +11,7 @@ import {
 import {
   MAX_GRANT_NAME_CHARS,
   MAX_GRANTS,
+  MAX_GRANTS_BYTES,
   MAX_GROUPS,
   MAX_PRINCIPAL_CHARS,
   MAX_TOPICS,
@@ -80,7 +81,17 @@ const GRANT_KINDS = [
   { field: "cluster", schema: z.strictObject({ cluster: operationsOn("cluster") }) },
 ] as const;
 
-export const grantsSchema = z.array(grantSchema).max(MAX_GRANTS);
+/** They lie in the attachment of each socket, with whatever else is there, and in a header. */
+export const grantsSchema = z
+  .array(grantSchema)
+  .max(MAX_GRANTS)
+  .refine((grants) => sizeOf(grants) <= MAX_GRANTS_BYTES, {
+    error: `must have at most ${MAX_GRANTS_BYTES} bytes as JSON`,
+  });
+
+function sizeOf(grants: readonly Grant[]): number {
+  return new TextEncoder().encode(JSON.stringify(grants)).length;
+}
 
 export const roleSchema = z.enum(Object.keys(ROLES) as [Role, ...Role[]]);
 

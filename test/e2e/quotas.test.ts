@@ -1,5 +1,6 @@
 // Quotas, over real sockets: what a principal may do within a second, and how many connections, topics and groups it may
 // have.
+import { request } from "node:http";
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { KAFKA_ERRORS } from "../../src/core/errors.ts";
@@ -248,6 +249,34 @@ describe("connections", () => {
       });
     },
   );
+});
+
+describe("an upgrade that is no WebSocket's", () => {
+  test.each([
+    "/v1/groups/g/consume?topics=orders",
+    "/v1/topics/orders/stream",
+    "/v1/topics/orders/partitions/0/socket",
+    "/v1/groups/g/socket",
+    "/kafka",
+  ])("[BND-22] %s begins nothing", async (path) => {
+    const key = await keyWith({ connections: 1 });
+    const authorization = `Bearer ${key.key}`;
+    for (const more of [{}, { "sec-websocket-version": "13" }, { "sec-websocket-key": "short" }]) {
+      const headers = { authorization, connection: "Upgrade", upgrade: "websocket", ...more };
+      const status = await new Promise((resolve, reject) => {
+        const asked = request(`${broker.url}${path}`, { headers }, (response) => {
+          response.resume();
+          resolve(response.statusCode);
+        });
+        asked.on("error", reject);
+        asked.end();
+      });
+      expect(status).toBe(400);
+    }
+    if (path === "/kafka") return;
+    const socket = await broker.opened(path, key.key); // No place was taken.
+    socket.close();
+  });
 });
 
 describe("the number of names", () => {

@@ -2,6 +2,7 @@
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
+import { ERRORS } from "../../src/core/errors.ts";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import * as apis from "../support/kafka-schemas.ts";
@@ -235,6 +236,34 @@ describe.each(TENANTS)("tenant %s", (tenant) => {
     });
     client.close();
   });
+});
+
+test("[TEN-2] whoever sends a million names in a member's bytes is refused, and costs nothing", async () => {
+  const made = { principal: "hostile", grants: [], namespace: "acme." };
+  const { body } = await ask(ROOT_KEY, "POST", "/v1/keys", made);
+  const join = (metadata: Uint8Array, protocols: number) => ({
+    ...{ groupId: "g", sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, memberId: "" },
+    ...{ groupInstanceId: null, protocolType: "consumer" },
+    protocols: Array.from({ length: protocols }, (_, i) => ({ name: `p${i}`, metadata })),
+  });
+  const named = (count: number) => {
+    const bytes = Buffer.alloc(6 + 3 * count, 1);
+    bytes.writeInt32BE(count, 2);
+    for (let i = 0; i < count; i++) bytes.writeInt16BE(1, 6 + 3 * i);
+    return bytes;
+  };
+  const client = new RawKafka(broker.kafka);
+  await client.ask(apis.SASL_HANDSHAKE, 1, { mechanism: "PLAIN" });
+  const authBytes = Buffer.from(`\0${body.id}\0${body.secret}`);
+  await client.ask(apis.SASL_AUTHENTICATE, 2, { authBytes });
+  expect(await client.ask(apis.JOIN_GROUP, 5, join(named(5_000_000), 1))).toMatchObject({
+    errorCode: ERRORS.GROUP_AUTHORIZATION_FAILED.code,
+  });
+  // Many protocols with as many names as one may have are more than a request may have.
+  client.send(apis.JOIN_GROUP, 5, join(named(1_000), 1_000));
+  await expect(client.frame()).rejects.toThrow("closed");
+  expect((await ask(ROOT_KEY, "GET", "/v1/topics")).status).toBe(200);
+  await ask(ROOT_KEY, "DELETE", `/v1/keys/${body.id}`);
 });
 
 test("[TEN-1] the deployment's admin sees all names as they are, and the key's name space", async () => {

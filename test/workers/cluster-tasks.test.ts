@@ -146,6 +146,27 @@ describe("bounds", () => {
       expect(known).toMatchObject({ ok: true });
     });
 
+    test("[QUO-6] so does what they subscribe to while two ask at once", async () => {
+      const group = unique("g");
+      await poll(group, "a", ["one"]);
+      const crowded = { known: MAX_NAMES_PER_GROUP, added: 1 };
+      const counts = vi.spyOn(ClusterStore.prototype, "subscriptionCounts");
+      const subscribe = (name: string) =>
+        clusterStub(env).subscribe({ groupId: group, names: [name], pattern: null });
+      vi.spyOn(GroupObject.prototype, "subscriptions")
+        .mockImplementationOnce(async () => {
+          counts.mockReturnValueOnce(crowded);
+          await subscribe("two"); // It asks as well, and is answered first.
+          await subscribe("three");
+          return { names: ["one"], patterns: [] };
+        })
+        .mockImplementationOnce(async () => ({ names: ["one"], patterns: [] }));
+      counts.mockReturnValueOnce(crowded);
+      await interrupt(cluster);
+      expect(await subscribe("four")).toMatchObject({ ok: true });
+      expect(await subscribed(group)).toEqual([["four", "one", "three", "two"], []]);
+    });
+
     test("[QUO-6] what others subscribe to meanwhile stays", async () => {
       const group = unique("g");
       await poll(group, "a", ["one"]);

@@ -3,7 +3,7 @@ import { runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { SilentSockets } from "../../durable-objects/shared/silent-sockets.ts";
 import { upgradeFor } from "../../src/calls/socket-caller.ts";
-import { ANYBODY } from "../../src/core/access/caller.ts";
+import { ANYBODY, type Caller } from "../../src/core/access/caller.ts";
 import { MAX_READERS_PER_PARTITION, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
@@ -36,8 +36,14 @@ afterEach(() => {
   opened.length = 0;
 });
 
-async function open(stub: Stub, url = "https://object/socket"): Promise<Opened> {
-  const { status, webSocket } = await stub.fetch(url, upgradeFor(ANYBODY));
+async function open(
+  stub: Stub,
+  url = "https://object/socket",
+  caller: Caller = ANYBODY,
+): Promise<Opened> {
+  const response = await stub.fetch(url, upgradeFor(caller));
+  const { status, webSocket } = response;
+  if (webSocket === null) await response.text();
   const one: Opened = { socket: webSocket as WebSocket, status, closed: null, messages: 0 };
   opened.push(one);
   if (webSocket === null) return one;
@@ -173,6 +179,29 @@ describe.each(KINDS)("of $of", ({ bound, find, ways, wrong }) => {
       });
       expect(forgets.mock.results).toMatchObject([{ value: true }]);
       forgets.mockRestore();
+    },
+  );
+});
+
+describe.each(KINDS)("of $of", ({ find }) => {
+  test.each(TWINS)(
+    "[BND-22] one that said nothing for a minute makes room for its principal$when",
+    async ({ interrupt }) => {
+      const { stub } = find(await createTopic(1));
+      const caller = { ...ANYBODY, principal: unique("User:q"), quota: { connections: 1 } };
+      const first = await open(stub, undefined, caller);
+      expect((await open(stub, undefined, caller)).status).toBe(429);
+      await interrupt(stub);
+      expect((await open(stub, undefined, caller)).status).toBe(429);
+      expect(first.closed).toBeNull();
+      await runInDurableObject(stub, (_, state) => {
+        const [socket] = state.getWebSockets();
+        const attachment = socket?.deserializeAttachment() as object;
+        socket?.serializeAttachment({ ...attachment, silentSinceMs: 1 });
+      });
+      expect((await open(stub, undefined, caller)).status).toBe(101);
+      await eventually(async () => first.closed !== null, "the first to be closed");
+      expect(first.closed?.reason).toMatch(/^REQUEST_TIMED_OUT: it has said nothing for/);
     },
   );
 });

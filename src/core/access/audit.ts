@@ -5,6 +5,7 @@ import {
   AUDIT_RATE_MS,
   MAX_AUDIT_PENDING,
   MAX_AUDIT_PRINCIPALS,
+  MAX_AUDIT_REFUSALS,
   MAX_AUDIT_TEXT_CHARS,
 } from "../limits.ts";
 import type { ResourceType } from "./operations.ts";
@@ -46,9 +47,11 @@ export interface KeptEvent extends AuditEvent {
 /** Returns the event with texts of bounded length. */
 export function bounded(event: AuditEvent): AuditEvent {
   const cut = (text: string | undefined) => text?.slice(0, MAX_AUDIT_TEXT_CHARS).toWellFormed();
-  const { userAgent, detail, ip, requestId } = event;
+  const { userAgent, detail, ip, requestId, resource } = event;
   return {
     ...event,
+    resource: { ...resource, name: cut(resource.name) ?? "" },
+    principal: cut(event.principal) ?? "",
     ...{ userAgent: cut(userAgent), detail: cut(detail), ip: cut(ip), requestId: cut(requestId) },
   };
 }
@@ -61,17 +64,21 @@ interface Told {
 
 /**
  * [AUD-2] Events on their way to where they are kept, of bounded number: AUDIT_RATE refusals of a principal within
- * AUDIT_RATE_MS, the others counted, and MAX_AUDIT_PENDING in all. Changes are all told.
+ * AUDIT_RATE_MS and MAX_AUDIT_REFUSALS of all, the others counted. Changes are all told to the operator, and as many kept
+ * as there is room for, so that no refusals keep them out.
  */
 export class AuditBuffer {
   #pending: AuditEvent[] = [];
   readonly #told = new Map<string, Told>();
+  /** The refusals of all that were told since then. */
+  #all = { sinceMs: 0, count: 0 };
 
   /** Returns the event as it is told, or null if it is only counted. If it is not to be kept, it is told to the operator. */
   add(event: AuditEvent, nowMs: number, isKept = true): AuditEvent | null {
-    const told = event.decision === "allowed" ? event : this.#counted(event, nowMs);
-    if (told === null || this.#pending.length >= MAX_AUDIT_PENDING) return null;
-    if (isKept) this.#pending.push(told);
+    const isRefusal = event.decision === "refused";
+    const told = isRefusal ? this.#counted(event, nowMs) : event;
+    if (told === null) return null;
+    if (isKept && this.#pending.length < MAX_AUDIT_PENDING) this.#pending.push(told);
     return told;
   }
 
@@ -83,6 +90,14 @@ export class AuditBuffer {
   }
 
   #counted(event: AuditEvent, nowMs: number): AuditEvent | null {
+    const own = this.#countedOf(event, nowMs);
+    if (own === null) return null;
+    if (!isWithin(this.#all.sinceMs, AUDIT_RATE_MS, nowMs))
+      this.#all = { sinceMs: nowMs, count: 0 };
+    return ++this.#all.count > MAX_AUDIT_REFUSALS ? null : own;
+  }
+
+  #countedOf(event: AuditEvent, nowMs: number): AuditEvent | null {
     const key = `${event.namespace ?? ""} ${event.principal}`;
     let told = this.#told.get(key);
     if (told === undefined || !isWithin(told.sinceMs, AUDIT_RATE_MS, nowMs)) {

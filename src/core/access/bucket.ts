@@ -3,7 +3,7 @@ import { wasSetBack } from "../elapsed.ts";
 import { QUOTA_WINDOW_MS } from "../limits.ts";
 
 /**
- * A bucket that fills at a rate, up to what comes in within QUOTA_WINDOW_MS. Whatever is taken while something is left may
+ * A bucket that fills at a rate, up to what comes in within QUOTA_WINDOW_MS. Whatever is taken while one is left may
  * be more than that. The debt is then waited for, so a large request is served, and the rate holds on average.
  */
 export class Bucket {
@@ -18,7 +18,7 @@ export class Bucket {
   /** Returns how long to wait, in milliseconds, until something may be taken. 0 if it may be now. */
   waitMs(rate: number, nowMs: number): number {
     this.#fill(rate, nowMs);
-    return this.#left > 0 ? 0 : Math.ceil(((1 - this.#left) * 1_000) / rate);
+    return this.#left >= 1 ? 0 : Math.ceil(((1 - this.#left) * 1_000) / rate);
   }
 
   take(amount: number, rate: number, nowMs: number): void {

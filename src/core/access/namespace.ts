@@ -16,14 +16,19 @@ export const NAMESPACE = /^[A-Za-z0-9][A-Za-z0-9._-]*[._-]$/;
 export const NAMESPACE_RULE =
   "must be 2 to 64 letters, digits, dots, underscores and dashes, with one of the last three at its end";
 
-/** Returns the name as it is in the whole deployment. An empty name stays empty, and is refused as such. */
+/** Names that are none. They stay what they are, and are refused as such. */
+const NO_NAMES: ReadonlySet<string> = new Set(["", ".", ".."]);
+
+/** Returns the name as it is in the whole deployment. */
 export function nameInside(namespace: string, name: string): string {
-  return name === "" ? name : namespace + name;
+  return NO_NAMES.has(name) ? name : namespace + name;
 }
 
 /** Returns the name as callers of this name space write it. */
 export function nameOutside(namespace: string, name: string): string {
-  return namespace !== WHOLE && name.startsWith(namespace) ? name.slice(namespace.length) : name;
+  // Somebody without a name space may have called a topic like the prefix.
+  if (namespace === WHOLE || name === namespace || !name.startsWith(namespace)) return name;
+  return name.slice(namespace.length);
 }
 
 /** Takes the prefix off the names in a text, such as the message of an error. */
@@ -108,7 +113,9 @@ function lengthOf(pattern: NamePattern): number {
 }
 
 function patternWithout(namespace: string, pattern: NamePattern): NamePattern {
+  const without = (text: string) =>
+    text.startsWith(namespace) ? text.slice(namespace.length) : text;
   return "exact" in pattern
-    ? { exact: nameOutside(namespace, pattern.exact) }
-    : { prefix: nameOutside(namespace, pattern.prefix) };
+    ? { exact: without(pattern.exact) }
+    : { prefix: without(pattern.prefix) };
 }

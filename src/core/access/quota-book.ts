@@ -15,9 +15,10 @@ export function sharesOf(caller: Caller): Share[] {
   const { principal, quota, madeBy } = caller;
   const share = (of: string, bounds: Quota | undefined): Share[] =>
     bounds === undefined ? [] : [{ key: `${namespaceOf(caller)} ${of}`, quota: bounds }];
-  return madeBy === undefined
-    ? share(principal, quota)
-    : [...share(principal, quota), ...share(madeBy.principal, madeBy.quota)];
+  if (madeBy === undefined) return share(principal, quota);
+  // Its own is nobody else's, or a token with the name of somebody else could use up what that one has.
+  const own = `${principal} by ${madeBy.keyId ?? madeBy.principal}`;
+  return [...share(own, quota), ...share(madeBy.principal, madeBy.quota)];
 }
 
 export class QuotaBook {

@@ -2,6 +2,7 @@
 // ConsumerProtocolAssignment. Members of other kinds (Kafka Connect's workers) send something else, which is ignored.
 import { concatBytes } from "../bytes.ts";
 import type { TopicAssignment } from "../group-info.ts";
+import { MAX_CLASSIC_MEMBER_BYTES, MAX_TOPICS_PER_KAFKA_MEMBER } from "../limits.ts";
 import type { ClassicState } from "./classic-state.ts";
 import type { ClassicSync } from "./requests.ts";
 
@@ -26,28 +27,45 @@ export function readAssignment(bytes: Uint8Array): TopicAssignment[] {
  * Returns the subscription with other names for its topics. Bytes that are none come back as they are, or can be renamed
  * back, since whoever renames them finds the same names again.
  */
-export function renameSubscribed(bytes: Uint8Array, rename: (name: string) => string): Uint8Array {
-  return renameIn(bytes, rename, () => {});
+export function renameSubscribed(
+  bytes: Uint8Array,
+  rename: (name: string) => string,
+  admit: (names: number) => void = () => {},
+): Uint8Array {
+  return renameIn(bytes, rename, admit, () => {});
 }
 
 /** Does the same with an assignment. */
-export function renameAssigned(bytes: Uint8Array, rename: (name: string) => string): Uint8Array {
-  return renameIn(bytes, rename, (reader) => {
+export function renameAssigned(
+  bytes: Uint8Array,
+  rename: (name: string) => string,
+  admit: (names: number) => void = () => {},
+): Uint8Array {
+  return renameIn(bytes, rename, admit, (reader) => {
     for (let left = reader.count(); left > 0; left--) reader.int32();
   });
 }
 
-/** Renames the topics of the first list. `skip` reads what follows each name there. */
+/**
+ * Renames the topics of the first list. `skip` reads what follows each name there, and `admit` is called with their number
+ * before anything is made of them. It may throw.
+ */
 function renameIn(
   bytes: Uint8Array,
   rename: (name: string) => string,
+  admit: (names: number) => void,
   skip: (reader: Reader) => void,
 ): Uint8Array {
+  // A group refuses what is larger, and has not been asked yet.
+  if (bytes.length > MAX_CLASSIC_MEMBER_BYTES) return bytes;
   const reader = new Reader(bytes);
   const pieces: Uint8Array[] = [];
   let keptTo = 0;
   try {
-    for (let left = reader.count(); left > 0; left--) {
+    const count = reader.count();
+    if (count > MAX_TOPICS_PER_KAFKA_MEMBER) return bytes;
+    admit(count);
+    for (let left = count; left > 0; left--) {
       const from = reader.position;
       const name = new TextEncoder().encode(rename(reader.text()));
       if (name.length > MAX_TEXT_BYTES) return bytes;
@@ -55,7 +73,8 @@ function renameIn(
       keptTo = reader.position;
       skip(reader);
     }
-  } catch {
+  } catch (error) {
+    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
     return bytes; // They are something else, or end too early.
   }
   return concatBytes([...pieces, bytes.subarray(keptTo)]);

@@ -7,7 +7,7 @@
 //
 // Whoever refuses closes the connection. So does whoever cannot judge: clients give up for good when they are refused,
 // and connect again when they are cut off. What the credentials throw therefore goes to the caller.
-import { type Caller, hasExpired } from "../../core/access/caller.ts";
+import { type Caller, hasExpired, namespaceOf } from "../../core/access/caller.ts";
 import { readOauthBearer, readPlain, type SaslMechanism } from "../../core/access/sasl.ts";
 import { errorCodeOf, KAFKA_ERRORS } from "../../core/errors.ts";
 import {
@@ -211,9 +211,10 @@ export class SaslLogin {
   #settled(mechanism: SaslMechanism, caller: Caller, bytes: Uint8Array, nowMs: number): SaslAnswer {
     if (hasExpired(caller, nowMs)) return refused("the credential has expired");
     // [SASL-5] What the connection has under way belongs to its principal.
-    if (this.#done !== null && this.#done.principal !== caller.principal)
+    const principal = `${namespaceOf(caller)} ${caller.principal}`;
+    if (this.#done !== null && this.#done.principal !== principal)
       return refused("this connection logged in as another principal; connect again for this one");
-    this.#done = { mechanism, principal: caller.principal };
+    this.#done = { mechanism, principal };
     const sessionLifetimeMs = this.#sessionLifetimeMs(caller, nowMs);
     return { type: "done", bytes, caller, sessionLifetimeMs };
   }

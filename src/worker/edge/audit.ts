@@ -1,11 +1,10 @@
 // What the Worker tells the audit log: see audit-log.ts.
-import { LOG_IN } from "../../audit-log.ts";
+import { auditLog, LOG_IN, type Noted } from "../../audit-log.ts";
 import { NOBODY } from "../../core/access/caller.ts";
 import { CLUSTER, type Resource } from "../../core/access/grants.ts";
 import type { Operation } from "../../core/access/operations.ts";
 import { callerIn } from "../../core/access/refusal.ts";
 import type { Env } from "../../env.ts";
-import { isolate } from "./isolate.ts";
 
 /** workerd names the peer with its port. */
 const PORT = /:\d+$/;
@@ -32,9 +31,9 @@ export function noteChange(
   note(env, { decision: "allowed", action, resource, detail });
 }
 
-function note(env: Env, noted: Parameters<typeof isolate.audit.note>[3]): void {
+function note(env: Env, noted: Noted): void {
   const { from } = env;
-  isolate.audit.note(env, callerIn(env), from ?? NOT_KNOWN, noted, (promise) =>
+  auditLog.note(env, callerIn(env), from ?? NOT_KNOWN, noted, (promise) =>
     from?.waitUntil?.(promise),
   );
 }

@@ -70,10 +70,12 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
     await waitForRecords(env, topicId, partition, offset, waitMs).ended;
     result = await read();
   }
-  countUse(env, "consumerByteRate", result.batches.length);
   const { topic, maxRecords } = request;
   const place = { topic, partition };
   const { records, nextOffset } = decodeFrom(result.batches, offset, maxRecords, place);
+  // [QUO-2] Records that were compressed count as what they are when they go out.
+  const sentBytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
+  countUse(env, "consumerByteRate", Math.max(result.batches.length, sentBytes));
   const { logStartOffset, highWatermark } = result;
   return { records, nextOffset: nextOffset ?? result.nextOffset, logStartOffset, highWatermark };
 }

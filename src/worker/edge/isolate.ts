@@ -1,7 +1,6 @@
 // The state that this isolate keeps from one request to the next, all in one place. It is metadata and numbers, and
 // nothing that belongs to a request. The platform may discard it at any time.
 
-import { AuditLog } from "../../audit-log.ts";
 import { QuotaBook } from "../../core/access/quota-book.ts";
 import type { StoredKey } from "../../core/access/stored-key.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
@@ -19,6 +18,8 @@ import type { PooledProducer } from "./pooled-producer.ts";
 export interface KafkaConnection {
   /** True if a whole request ever came. */
   readonly hasSpoken: boolean;
+  /** True if it is known who is at the other end. */
+  readonly isKnown: boolean;
   /** The turn since which nothing is asked. Null while a request is in progress. */
   readonly quietSince: number | null;
   /** Makes the connection close. */
@@ -53,8 +54,6 @@ interface Isolate {
   readonly secrets: Map<string, string>;
   /** What is left of the quotas of those who are served here. */
   quotas: QuotaBook;
-  /** The lines of the audit log that are on their way. */
-  audit: AuditLog;
   /** Producers that no request uses now. */
   idleProducers: PooledProducer[];
   /** Bodies that come in, requests that are worked on, and answers that go out. */
@@ -83,7 +82,6 @@ export const isolate: Isolate = {
   unknownApiKeys: new Map(),
   secrets: new Map(),
   quotas: new QuotaBook(),
-  audit: new AuditLog(),
   idleProducers: [],
   ...emptyHanded(),
   kafka: {
@@ -119,7 +117,6 @@ export function forgetEverything(): void {
   isolate.unknownApiKeys.clear();
   isolate.secrets.clear();
   isolate.quotas = new QuotaBook();
-  isolate.audit = new AuditLog();
   isolate.idleProducers = [];
   Object.assign(isolate, emptyHanded());
 }

@@ -51,29 +51,41 @@ export async function untilWithinQuota(env: Env, rate: Rate): Promise<void> {
   }
 }
 
-/** [QUO-3] Makes a connection wait. `stop` ends the wait at once, because the connection has ended. */
+/**
+ * [QUO-3] Makes a connection wait until its caller is within its quota, whatever other connections of the same principal do
+ * meanwhile.
+ */
 export class Mute {
-  #ended: Promise<void> = Promise.resolve();
+  #isOver = false;
   #stop: () => void = () => {};
 
-  /** Resolves when the connection may go on. */
-  get ended(): Promise<void> {
-    return this.#ended;
+  /**
+   * Resolves when the caller may do more of all of these. A client that has gone is served then, like others.
+   * @throws BrokerError NETWORK_EXCEPTION if the connection has ended
+   */
+  async until(env: Env, rates: readonly Rate[]): Promise<void> {
+    for (let waitMs = longestOf(env, rates); waitMs > 0; waitMs = longestOf(env, rates)) {
+      if (this.#isOver) throw new BrokerError("NETWORK_EXCEPTION", "the connection is closed");
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const cancel = after(Math.min(waitMs, MAX_THROTTLE_MS), resolve);
+      this.#stop = () => {
+        cancel();
+        resolve();
+      };
+      await promise;
+    }
   }
 
-  begin(forMs: number): void {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const cancel = after(forMs, resolve);
-    this.#ended = promise;
-    this.#stop = () => {
-      cancel();
-      resolve();
-    };
-  }
-
+  /** Ends the wait at once, because the connection has ended. */
   stop(): void {
+    this.#isOver = true;
     this.#stop();
   }
+}
+
+/** Returns how long the caller has to wait before it may do more of all of these. */
+export function longestOf(env: Env, rates: readonly Rate[]): number {
+  return Math.max(0, ...rates.map((rate) => throttleMs(env, rate)));
 }
 
 /**

@@ -20,9 +20,11 @@ export function credentialOf(request: Request): Credential {
   const { pathname, searchParams } = new URL(request.url);
   const token = searchParams.get(QUERY_TOKEN);
   if (token === null) return NONE;
-  const isEventSource = !isUpgrade && pathname.endsWith("/stream");
+  const isEventSource = request.method === "GET" && !isUpgrade && STREAM.test(pathname);
   return { type: isEventSource ? "token" : "misplaced", text: bounded(token) };
 }
+
+const STREAM = /^\/v1\/topics\/[^/]+\/stream$/;
 
 /** The parameter of the query that carries a token. */
 export const QUERY_TOKEN = "access_token";

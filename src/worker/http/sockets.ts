@@ -109,7 +109,26 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
 
 export function isUpgrade({ req }: EdgeContext): boolean {
   const isGet = req.raw.method === "GET"; // The routes of GET serve HEAD too.
-  return isGet && req.header("upgrade")?.toLowerCase() === "websocket";
+  if (!isGet || req.header("upgrade")?.toLowerCase() !== "websocket") return false;
+  assertHandshake(req.raw);
+  return true;
+}
+
+/** Sixteen bytes in base64 (RFC 6455). */
+const SOCKET_KEY = /^[A-Za-z0-9+/]{22}==$/;
+
+/**
+ * [BND-22] Refuses an upgrade that workerd refuses as well, but only once it has an answer: a session would have begun then
+ * that nobody ever ends. Cloudflare lets none through, and other Workers make no handshakes.
+ */
+function assertHandshake({ headers, cf = {} }: Request): void {
+  if (!("clientIp" in cf)) return; // It does not come from workerd's own port.
+  const version = headers.get("sec-websocket-version");
+  if (version === "13" && SOCKET_KEY.test(headers.get("sec-websocket-key") ?? "")) return;
+  throw new BrokerError(
+    "INVALID_REQUEST",
+    "Sec-WebSocket-Key must be 16 bytes in base64, and Sec-WebSocket-Version 13",
+  );
 }
 
 export function requireUpgrade(context: EdgeContext): void {

@@ -15,7 +15,7 @@ import {
   MIN_KAFKA_HALF_SENT_BYTES,
 } from "../../core/limits.ts";
 import { type Env, withCaller, withFrom } from "../../env.ts";
-import { countUse, Mute, openConnection, throttleMs } from "../edge/quotas.ts";
+import { countUse, longestOf, Mute, openConnection } from "../edge/quotas.ts";
 import type { Api } from "./api.ts";
 import { API_VERSIONS } from "./apis/api-versions.ts";
 import { FETCH } from "./apis/fetch.ts";
@@ -142,9 +142,11 @@ export class Connection {
     const version = versionServed(api, apiVersion);
     const isFlexible = version >= api.flexibleFrom;
     const clientId = shortened(nullableString.read(from, NOT_FLEXIBLE));
-    await this.#mute.ended;
     const caller = await this.#login.callerFor(apiKey);
-    if (caller !== null) this.#closeQuota ??= openConnection(caller);
+    if (caller !== null) {
+      this.inFlight.isKnown = true;
+      this.#closeQuota ??= openConnection(caller);
+    }
     const namespace = caller === null ? WHOLE : namespaceOf(caller);
     const format = { version, isFlexible, namespace };
     if (isFlexible) TAGS.read(from, format);
@@ -152,6 +154,14 @@ export class Connection {
     const isKnown = version === apiVersion;
     const request = isKnown ? read(api, from, format) : api.request.absent;
     // Bytes left over are skipped, as in Kafka: librdkafka leaves some when it asks for the metadata of all topics.
+    const sender = { ...this.#from, userAgent: clientId ?? undefined };
+    const known = withFrom(this.#context.env, sender);
+    const env = caller === null ? known : withCaller(known, caller);
+    const rates = ratesOf(api);
+    await this.#mute.until(env, rates);
+    // Before it is served, so that no other connection of the same principal is served meanwhile.
+    countUse(env, "requestRate", 1);
+    if (api.key === PRODUCE.key) countUse(env, "producerByteRate", frame.length);
     const work = new Work({
       name: api.name,
       inFlight: this.inFlight,
@@ -159,19 +169,16 @@ export class Connection {
       hasGone: () => this.#hasGone,
       look: this.#look,
     });
-    const sender = { ...this.#from, userAgent: clientId ?? undefined };
-    const known = withFrom(this.#context.env, sender);
-    const env = caller === null ? known : withCaller(known, caller);
     const context = { ...this.#context, env, work, clientId, version: apiVersion };
     const response = await found.serve(request, context).catch((error: unknown) => {
       if (error instanceof GoneError) return null;
       throw error;
     });
     let pieces = response === null ? [] : encode(api, correlationId, response, format);
-    const throttleTimeMs = throttleOf(env, api, frame.length, sizeOf(pieces));
+    if (api.key === FETCH.key) countUse(env, "consumerByteRate", sizeOf(pieces));
+    const throttleTimeMs = Math.min(MAX_THROTTLE_MS, longestOf(env, rates));
     if (throttleTimeMs > 0) {
-      // [QUO-3] The answer goes at once, and says so. A client that does not wait by itself finds that nobody listens.
-      this.#mute.begin(throttleTimeMs);
+      // [QUO-3] The answer goes at once, and says so. A client that does not wait by itself is not served before.
       const told = { ...(response as object), throttleTimeMs };
       if (response !== null) pieces = encode(api, correlationId, told, format);
     }
@@ -218,7 +225,6 @@ export class Connection {
   /** The client has gone. Nothing is waited for on its behalf. */
   stopWaiting(): void {
     this.#hasGone = true;
-    this.#mute.stop();
     this.#context.feeds.close();
   }
 
@@ -288,22 +294,10 @@ function encode(api: Api, correlationId: number, response: unknown, format: Form
   return [...length.finish(), ...body.finish()];
 }
 
-/**
- * [QUO-3] Counts a request and its answer, and returns how long the connection has to wait until the next one. Before
- * anybody has logged in, there is nobody who has a quota.
- */
-function throttleOf(env: Env, { key }: Api, requestBytes: number, answerBytes: number): number {
-  countUse(env, "requestRate", 1);
-  const rates: Rate[] = ["requestRate"];
-  if (key === PRODUCE.key) {
-    countUse(env, "producerByteRate", requestBytes);
-    rates.push("producerByteRate");
-  }
-  if (key === FETCH.key) {
-    countUse(env, "consumerByteRate", answerBytes);
-    rates.push("consumerByteRate");
-  }
-  return Math.min(MAX_THROTTLE_MS, Math.max(...rates.map((rate) => throttleMs(env, rate))));
+/** [QUO-2] Returns what a request of this API counts as. */
+function ratesOf({ key }: Api): readonly Rate[] {
+  if (key === PRODUCE.key) return ["requestRate", "producerByteRate"];
+  return key === FETCH.key ? ["requestRate", "consumerByteRate"] : ["requestRate"];
 }
 
 /** A client id only says to people who it is, so a long one is cut, and not refused. */

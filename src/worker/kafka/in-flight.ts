@@ -13,6 +13,8 @@ export class InFlight implements KafkaConnection {
   #askedBytes = 0;
   #answerBytes = 0;
   #hasSpoken = false;
+  /** True if it is known who is at the other end. */
+  isKnown = false;
   #quietSince: number | null = nextTurn();
 
   /** @throws BrokerError if there are too many connections and all of them are at work */
@@ -93,7 +95,10 @@ function nextTurn(): number {
   return ++isolate.kafka.turns;
 }
 
-/** Closes the quietest connection: first one that never asked anything, then the one that was answered longest ago. */
+/**
+ * Closes the quietest connection: first one that never asked anything, then one on which nobody has logged in, then the one
+ * that was answered longest ago.
+ */
 function letQuietestGo(): void {
   let quietest: KafkaConnection | null = null;
   for (const each of isolate.kafka.connections)
@@ -108,5 +113,6 @@ function letQuietestGo(): void {
 
 function isQuieter(a: KafkaConnection, b: KafkaConnection): boolean {
   if (a.hasSpoken !== b.hasSpoken) return b.hasSpoken;
+  if (a.isKnown !== b.isKnown) return b.isKnown;
   return (a.quietSince ?? 0) < (b.quietSince ?? 0);
 }

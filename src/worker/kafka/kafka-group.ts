@@ -78,8 +78,11 @@ export class KafkaGroup {
   async deletePositions(request: GroupRequest<"deletePositions">) {
     if (!(await this.#exists())) return ERRORS.GROUP_ID_NOT_FOUND.code;
     const deleted = await this.#group.deletePositions(request);
-    const topics = new Set(request.positions.map(({ topic }) => topic));
-    if (typeof deleted !== "number")
+    const done = request.positions.filter(
+      (_, i) => typeof deleted !== "number" && deleted[i] === KAFKA_ERRORS.NONE,
+    );
+    const topics = new Set(done.map(({ topic }) => topic));
+    if (topics.size > 0)
       noteChange(this.#env, "deleteOffsets", groupResource(this.#groupId), [...topics].join(","));
     return deleted;
   }

@@ -21,7 +21,9 @@ function renamed(rename: typeof renameSubscribed): Type<Uint8Array> {
     read: (from, format) => {
       const { namespace = WHOLE } = format;
       const value = bytes.read(from, format);
-      return namespace === WHOLE ? value : rename(value, (name) => nameInside(namespace, name));
+      if (namespace === WHOLE) return value;
+      const admit = (names: number) => from.countElements(names);
+      return rename(value, (name) => nameInside(namespace, name), admit);
     },
     write: (to, value, format) => {
       const { namespace = WHOLE } = format;

@@ -198,6 +198,8 @@ function refusal(errorCode: number): Refusal {
   return { errorCode, highWatermark: -1, records: [] };
 }
 
+const FORBIDDEN = refusal(codeOf("TOPIC_AUTHORIZATION_FAILED"));
+
 function eachOnce(topics: Request["topics"]): Request["topics"] {
   return distinctPartitions(
     topics,
@@ -222,10 +224,12 @@ async function sourcesOf(topics: Request["topics"], context: RequestContext): Pr
   let index = 0;
   for (const topic of topics) {
     const known = mayReadTopic(topic, context);
-    const mayRead = typeof known === "boolean" ? known : await known;
+    const asked = typeof known === "boolean" ? known : await known;
+    const mayRead = asked === true;
+    const refused = typeof asked === "object" ? asked : FORBIDDEN;
     for (const partition of topic.partitions) {
       const id = mayRead ? knownId(topic, partition, context) : null;
-      if (!mayRead) sources[index] = refusal(codeOf("TOPIC_AUTHORIZATION_FAILED"));
+      if (!mayRead) sources[index] = refused;
       else if (id === null) unknown.push({ index, topic, partition });
       else sources[index] = feedOf(id, partition, context);
       index++;
@@ -240,7 +244,7 @@ async function sourcesOf(topics: Request["topics"], context: RequestContext): Pr
 }
 
 /**
- * True if the caller may read the topic, or if there is none of its id. It is asked for each fetch, whatever is fed
+ * True if the caller may read the topic, or if there is none of its id. A refusal if nobody can tell now. It is asked for each fetch, whatever is fed
  * already, and asks the cluster only about ids whose names this isolate does not know.
  */
 function mayReadTopic({ name, topicId }: Topic, { env, version }: RequestContext) {
@@ -249,7 +253,11 @@ function mayReadTopic({ name, topicId }: Topic, { env, version }: RequestContext
   if (known !== null) return mayUseTopic(env, "READ", known);
   return topicById(env, topicId).then(
     (found) => mayUseTopic(env, "READ", found.name),
-    () => true, // It is refused for that.
+    (error: unknown) => {
+      // Whoever names an id of no topic is refused for that. Nobody else is let through unasked.
+      if (error instanceof BrokerError && error.code === "UNKNOWN_TOPIC_ID") return true;
+      return refusal(codeOfLookUpById(error));
+    },
   );
 }
 

@@ -5,6 +5,7 @@ import {
   AUDIT_RATE_MS,
   MAX_AUDIT_PENDING,
   MAX_AUDIT_PRINCIPALS,
+  MAX_AUDIT_REFUSALS,
   MAX_AUDIT_TEXT_CHARS,
 } from "../../../../src/core/limits.ts";
 
@@ -30,28 +31,37 @@ test("[AUD-2] so many refusals of a principal are told, and the others are count
   expect(buffer.take()).toEqual([]);
 });
 
-test("[AUD-2] changes are all told, as long as there is room", () => {
+test("[AUD-2] changes are all told, and as many kept as there is room for", () => {
   const buffer = new AuditBuffer();
   const change = event({ decision: "allowed", action: "createTopic" });
-  for (let i = 0; i < MAX_AUDIT_PENDING; i++) expect(buffer.add(change, 0)).toEqual(change);
-  expect(buffer.add(change, 0)).toBeNull();
+  for (let i = 0; i < MAX_AUDIT_PENDING + 5; i++) expect(buffer.add(change, 0)).toEqual(change);
   expect(buffer.take()).toHaveLength(MAX_AUDIT_PENDING);
-  expect(buffer.add(change, 0)).toEqual(change);
 });
 
-test("[AUD-2] however many principals there are, few are remembered", () => {
+test("[AUD-2] of all principals together so many refusals are told, and no change is kept out by them", () => {
   const buffer = new AuditBuffer();
-  for (let i = 0; i <= AUDIT_RATE; i++) buffer.add(event(), 0);
-  for (let i = 0; i < MAX_AUDIT_PRINCIPALS; i++) {
-    buffer.add(event({ principal: `User:${i}` }), 0);
-    buffer.take();
+  for (let i = 0; i < MAX_AUDIT_PRINCIPALS + 5; i++) {
+    const told = buffer.add(event({ principal: `User:${i}` }), 0);
+    expect(told !== null).toBe(i < MAX_AUDIT_REFUSALS);
   }
-  expect(buffer.add(event(), 0)).toEqual(event()); // It was forgotten, and is told again.
+  const change = event({ decision: "allowed", action: "createTopic" });
+  expect(buffer.add(change, 0)).toEqual(change);
+  expect(buffer.take()).toHaveLength(MAX_AUDIT_REFUSALS + 1);
+  expect(buffer.add(event(), AUDIT_RATE_MS)).toEqual(event());
+});
+
+test("[AUD-2] whoever is only told to the operator takes no room", () => {
+  const buffer = new AuditBuffer();
+  expect(buffer.add(event({ action: "logIn" }), 0, false)).toEqual(event({ action: "logIn" }));
+  expect(buffer.take()).toEqual([]);
 });
 
 test("[AUD-2] a text has a bound", () => {
   const long = "x".repeat(2 * MAX_AUDIT_TEXT_CHARS);
   const cut = long.slice(0, MAX_AUDIT_TEXT_CHARS);
-  const told = bounded(event({ userAgent: long, detail: long, ip: long, requestId: long }));
-  expect(told).toEqual(event({ userAgent: cut, detail: cut, ip: cut, requestId: cut }));
+  const texts = (text: string) => ({
+    ...{ userAgent: text, detail: text, ip: text, requestId: text, principal: text },
+    resource: { type: "topic" as const, name: text },
+  });
+  expect(bounded(event(texts(long)))).toEqual(event(texts(cut)));
 });

@@ -155,7 +155,7 @@ describe("the bytes of classic members", () => {
         ...rest,
       ),
     );
-  const into = (each: string) => `acme.${each}`;
+  const into = (each: string) => nameInside("acme.", each);
   const outOf = (each: string) => nameOutside("acme.", each);
 
   test("[TEN-2] have other names in the first list, and the rest as it was", () => {

@@ -228,23 +228,50 @@ describe("a connection", () => {
       connection.close();
     });
 
-    test("[QUO-3] waits no longer once the client has gone", async () => {
+    test("[QUO-3] is served what it has sent although it has gone, and nothing once it is closed", async () => {
       const { connection } = limited();
       for (let i = 0; i < 2; i++) await asksVersions(connection);
-      const last = asksVersions(connection).catch(() => {});
+      const last = asksVersions(connection);
       connection.stopWaiting();
+      await vi.advanceTimersByTimeAsync(500);
       await last;
+      const none = asksVersions(connection);
       connection.close();
+      await expect(none).rejects.toThrow("the connection is closed");
     });
 
-    test("[QUO-3] waits ten seconds at most, and then again", async () => {
+    test("[QUO-3] waits on every connection of its principal", async () => {
+      const principal = `User:${Math.random()}`;
+      const both = [1, 2].map(
+        () =>
+          opened({ caller: { ...ANYBODY, principal, quota: { requestRate: RATE } } } as never)
+            .connection,
+      );
+      for (let i = 0; i < 2; i++) await asksVersions(both[0] as Opened);
+      let isServed = false;
+      const other = asksVersions(both[1] as Opened).then(() => {
+        isServed = true;
+      });
+      await vi.advanceTimersByTimeAsync(499);
+      expect(isServed).toBe(false);
+      await vi.advanceTimersByTimeAsync(1);
+      await other;
+      for (const connection of both) connection.close();
+    });
+
+    test("[QUO-3] is told ten seconds at most, and waits as long as it has to", async () => {
       const { connection } = opened({
         caller: { ...ANYBODY, principal: "User:late", quota: { requestRate: 0.001 } },
       } as never);
       expect(throttleIn(await asksVersions(connection))).toBe(10_000);
-      const next = asksVersions(connection);
-      await vi.advanceTimersByTimeAsync(10_000);
-      expect(throttleIn(await next)).toBe(10_000);
+      let isServed = false;
+      const next = asksVersions(connection).then(() => {
+        isServed = true;
+      });
+      await vi.advanceTimersByTimeAsync(999_000);
+      expect(isServed).toBe(false);
+      await vi.advanceTimersByTimeAsync(1_000);
+      await next;
       connection.close();
     });
   });
