@@ -105,6 +105,8 @@ export class FeedBench {
   readonly sockets: { readonly place: string; readonly socket: FakeFeedSocket }[] = [];
   /** The partitions that were asked for their bounds. */
   readonly asked: string[] = [];
+  /** So many look-ups by id fail from now on, for a reason that passes. */
+  failingLookUps = 0;
   /** How often the cluster was asked for a topic. */
   lookUps = 0;
   readonly topics = new Map<string, Topic>();
@@ -123,11 +125,11 @@ export class FeedBench {
     const cluster = {
       topic: async ({ name }: { name: string }) =>
         found(this.topics.get(name), "UNKNOWN_TOPIC_OR_PARTITION"),
-      topicById: async ({ topicId: id }: { topicId: string }) =>
-        found(
-          [...this.topics.values()].find(({ topicId }) => topicId === id),
-          "UNKNOWN_TOPIC_ID",
-        ),
+      topicById: async ({ topicId: id }: { topicId: string }) => {
+        if (this.failingLookUps-- > 0) throw new Error("Network connection lost.");
+        const topic = [...this.topics.values()].find(({ topicId }) => topicId === id);
+        return found(topic, "UNKNOWN_TOPIC_ID");
+      },
     };
     this.env = {
       CLUSTER: { getByName: () => cluster },

@@ -307,6 +307,15 @@ describe("what a fetch is answered with", () => {
     },
   );
 
+  test("[ACL-4] by an id whose name nobody can tell now is refused, and is not let through later unasked", async () => {
+    bench.failingLookUps = 1;
+    const fetched = ask([{ partition: 0 }], { version: 13 });
+    await settle();
+    expect(fetched.of(0)).toMatchObject({ highWatermark: -1, records: [] });
+    expect(fetched.of(0).errorCode).not.toBe(KAFKA_ERRORS.NONE);
+    expect(bench.sockets).toEqual([]);
+  });
+
   test.each([
     [
       "a topic that is not there",
