@@ -46,7 +46,7 @@ const LAYERS: Record<
   },
   "src/worker/access": {
     layers: ["src/core", "src/protocol", "src/calls", "src/worker/edge", "src/env.ts"],
-    packages: [/^jose$/, /^zod$/],
+    packages: [/^jose$/, /^zod$/, /^@noble\/hashes\//],
   },
   "src/worker/session": {
     layers: ["src/core", "src/protocol", "src/member", "src/worker/edge", "src/env.ts"],

@@ -5,6 +5,8 @@
 import { toBase64 } from "../bytes.ts";
 import { crc32c } from "../log/crc32c.ts";
 
+const UTF8 = new TextEncoder();
+
 export const API_KEY_PREFIX = "rvk_";
 const API_KEY = /^rvk_([a-z2-7]{16})_([A-Za-z0-9_-]{43})([A-Za-z0-9_-]{6})$/;
 const API_KEY_ID = /^[a-z2-7]{16}$/;
@@ -60,7 +62,7 @@ export function apiKeyText({ id, secret }: ApiKey): string {
 }
 
 function checksumOf(id: string, secret: string): string {
-  const crc = crc32c(new TextEncoder().encode(`${API_KEY_PREFIX}${id}_${secret}`));
+  const crc = crc32c(UTF8.encode(`${API_KEY_PREFIX}${id}_${secret}`));
   return base64url(Uint8Array.of(crc >>> 24, crc >>> 16, crc >>> 8, crc));
 }
 

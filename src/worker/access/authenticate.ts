@@ -44,10 +44,10 @@ export async function callerOf(env: Env, credential: Credential): Promise<Caller
       return caller;
     }
     case "token":
-      await assertNoKey(env, credential.text);
+      assertNoKey(env, credential.text);
       return await callerOfToken(env, credential.text);
     case "misplaced":
-      await assertNoKey(env, credential.text);
+      assertNoKey(env, credential.text);
       // Clients of release 0.2 send it for whatever stands in front of an open broker.
       if (isOpen(env)) return ANYBODY;
       throw refused(
@@ -59,7 +59,7 @@ export async function callerOf(env: Env, credential: Credential): Promise<Caller
 }
 
 async function callerOfBearer(env: Env, text: string): Promise<Caller> {
-  if (await isRootKey(env, text)) return ROOT;
+  if (isRootKey(env, text)) return ROOT;
   if (!text.startsWith(API_KEY_PREFIX)) return await callerOfToken(env, text);
   const apiKey = parseApiKey(text);
   if (apiKey === null) throw refused("the API key is mistyped: its checksum does not fit");
@@ -74,7 +74,7 @@ export async function callerOfPassword(
   user: string,
   password: string,
 ): Promise<Caller | null> {
-  if (user === ROOT_USER) return (await isRootKey(env, password)) ? ROOT : null;
+  if (user === ROOT_USER) return isRootKey(env, password) ? ROOT : null;
   const whole = parseApiKey(password); // Whoever pastes the whole key as the password means its secret.
   if (whole !== null && whole.id !== user) return null;
   const secret = whole?.secret ?? password;
@@ -122,8 +122,8 @@ export function waitWithin(env: Env, waitMs: number): number {
 }
 
 /** Refuses a key in a URL. */
-async function assertNoKey(env: Env, text: string): Promise<void> {
-  if (text.startsWith(API_KEY_PREFIX) || (await isRootKey(env, text)))
+function assertNoKey(env: Env, text: string): void {
+  if (text.startsWith(API_KEY_PREFIX) || isRootKey(env, text))
     throw refused("a key must not stand in a URL, where logs keep it; send a token there");
 }
 
@@ -131,13 +131,13 @@ async function assertNoKey(env: Env, text: string): Promise<void> {
  * Compares hashes, so that the time it takes tells nothing of the key, nor of its length. Texts of different shapes are not
  * the same, so API keys and tokens cost no hash here, unless a key of the root looks like one.
  */
-async function isRootKey(env: Env, text: string): Promise<boolean> {
+function isRootKey(env: Env, text: string): boolean {
   const shape = shapeOf(text);
   const keys = rootKeysOf(env).filter((key) => shapeOf(key) === shape);
   if (keys.length === 0) return false;
-  const given = await sha256(text);
+  const given = sha256(text);
   let isRoot = false;
-  for (const key of keys) if (isSame(given, await sha256(key))) isRoot = true;
+  for (const key of keys) if (isSame(given, sha256(key))) isRoot = true;
   return isRoot;
 }
 

@@ -75,13 +75,13 @@ async function isOurs(env: Env, id: string): Promise<boolean> {
 
 async function marked(env: Env, id: string): Promise<string> {
   const secret = await secretNamed(env, "key-ids", randomSecret);
-  return markedId(id, await sha256(`${secret} ${nonceOf(id)}`));
+  return markedId(id, sha256(`${secret} ${nonceOf(id)}`));
 }
 
 /** [APK-1] Returns the key that this secret belongs to, or null. */
 export async function keyOfSecret(env: Env, { id, secret }: ApiKey): Promise<StoredKey | null> {
   const key = await keyById(env, id);
-  if (key === null || !isSame(await sha256(secret), fromBase64(key.hash))) return null;
+  if (key === null || !isSame(sha256(secret), fromBase64(key.hash))) return null;
   return key;
 }
 
@@ -115,7 +115,7 @@ export async function createKey(
   const key: StoredKey = {
     ...made,
     id,
-    hash: toBase64(await sha256(secret)),
+    hash: toBase64(sha256(secret)),
     scram: {
       "SHA-256": await scramVerifier(secret, "SHA-256", newSalt()),
       "SHA-512": await scramVerifier(secret, "SHA-512", newSalt()),

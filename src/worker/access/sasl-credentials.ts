@@ -55,7 +55,7 @@ async function rootVerifier(
   const name = `${hash} ${saltSecret} ${rootKey}`;
   let verifier = verifiers.get(name);
   if (verifier === undefined) {
-    const digest = await sha256(`${saltSecret} ${hash} ${ROOT_USER}`);
+    const digest = sha256(`${saltSecret} ${hash} ${ROOT_USER}`);
     verifier = await scramVerifier(rootKey, hash, digest.slice(0, SCRAM_SALT_BYTES));
     if (verifiers.size >= MAX_VERIFIERS) verifiers.clear();
     verifiers.set(name, verifier);

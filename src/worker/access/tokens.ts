@@ -29,11 +29,20 @@ import { secretNamed } from "./secrets.ts";
 interface Verifier {
   readonly configuration: string;
   readonly tokens: Tokens;
-  /** Who calls with tokens that were verified a moment ago, by the tokens' digests. The tokens are not kept. */
-  readonly verified: Map<string, { readonly caller: Caller; readonly atMs: number }>;
 }
 
 const verifiers: { own: Verifier | null; others: Verifier | null } = { own: null, others: null };
+
+/** A token that was verified a moment ago. */
+interface Verified {
+  readonly caller: Caller;
+  readonly atMs: number;
+  /** The variables that said which tokens are good. */
+  readonly settings: readonly (string | undefined)[];
+}
+
+/** By the tokens' digests. The tokens are not kept. */
+const verified = new Map<string, Verified>();
 
 /**
  * [JWT-1] [JWT-2] Returns who calls with this token. [JWT-5] Its signature is verified every TOKEN_AGE_MS, because that
@@ -41,17 +50,28 @@ const verifiers: { own: Verifier | null; others: Verifier | null } = { own: null
  * @throws BrokerError SASL_AUTHENTICATION_FAILED if it is not valid, or NETWORK_EXCEPTION if nobody can tell now
  */
 export async function callerOfToken(env: Env, token: string): Promise<Caller> {
-  const { tokens, verified } = isOwn(token) ? await ownVerifier(env) : verifierOfOthers(env);
-  const digest = toBase64(await sha256(token));
+  const digest = toBase64(sha256(token));
   const nowMs = Date.now();
   const known = verified.get(digest);
-  const isKnown = known !== undefined && isWithin(known.atMs, TOKEN_AGE_MS, nowMs);
-  if (isKnown && !hasExpired(known.caller, nowMs)) return withDefaultQuota(env, known.caller);
+  if (known !== undefined && isGood(known, env, nowMs)) return withDefaultQuota(env, known.caller);
   verified.delete(digest);
+  const { tokens } = isOwn(token) ? await ownVerifier(env) : verifierOfOthers(env);
   const { caller } = unwrap(await tokens.callerOf(token, nowMs));
-  verified.set(digest, { caller, atMs: nowMs });
+  verified.set(digest, { caller, atMs: nowMs, settings: settingsOf(env) });
   forgetOldest(verified, TOKEN_CACHE);
   return withDefaultQuota(env, caller);
+}
+
+function isGood({ caller, atMs, settings }: Verified, env: Env, nowMs: number): boolean {
+  return (
+    isWithin(atMs, TOKEN_AGE_MS, nowMs) &&
+    !hasExpired(caller, nowMs) &&
+    settingsOf(env).every((setting, i) => setting === settings[i])
+  );
+}
+
+function settingsOf({ RIVULET_JWT_ISSUERS, RIVULET_SIGNING_KEY, RIVULET_AUDIENCE }: Env) {
+  return [RIVULET_JWT_ISSUERS, RIVULET_SIGNING_KEY, RIVULET_AUDIENCE];
 }
 
 /** True if the token says that this broker has made it. Nothing of it is verified yet. */
@@ -80,7 +100,7 @@ function verifierOfOthers(env: Env): Verifier {
 }
 
 function newVerifier(env: Env, configuration: string, issuers: readonly Issuer[]): Verifier {
-  return { configuration, tokens: new Tokens(issuers, servicesIn(env)), verified: new Map() };
+  return { configuration, tokens: new Tokens(issuers, servicesIn(env)) };
 }
 
 function servicesIn(env: Env): TokenServices {

@@ -12,7 +12,7 @@ import { isolate } from "../../../../src/worker/edge/isolate.ts";
 const SECRET = "of the deployment";
 const NONCE = "abcdefghij";
 /** An id with the mark of the deployment. */
-const ID = markedId(NONCE, await sha256(`${SECRET} ${NONCE}`));
+const ID = markedId(NONCE, sha256(`${SECRET} ${NONCE}`));
 const SALT = new Uint8Array(16);
 
 beforeEach(() => {
