@@ -20,6 +20,8 @@ export interface KafkaConnection {
   readonly hasSpoken: boolean;
   /** True if it is known who is at the other end. */
   readonly isKnown: boolean;
+  /** True if its next request waits until its principal may do more. */
+  readonly isMuted: boolean;
   /** The turn since which nothing is asked. Null while a request is in progress. */
   readonly quietSince: number | null;
   /** Makes the connection close. */

@@ -9,6 +9,9 @@ import { callerIn } from "./authorize.ts";
 import { isolate } from "./isolate.ts";
 import { after } from "./timer.ts";
 
+/** How often it is looked whether the client of a muted connection is still there, and may still do what it asked. */
+const LOOK_MS = 5_000;
+
 /** Returns the bounds that a caller has, its own and its maker's together. */
 export function boundOf({ quota, madeBy }: Caller): Quota | undefined {
   return strictest(quota, madeBy?.quota);
@@ -52,31 +55,34 @@ export async function untilWithinQuota(env: Env, rate: Rate): Promise<void> {
 }
 
 /**
- * [QUO-3] Makes a connection wait until its caller is within its quota, whatever other connections of the same principal do
- * meanwhile.
+ * [QUO-3] The waits of a connection whose principal has used its quota up. A request is counted when it comes and not when
+ * its wait is over. So those that wait are served in the order in which they came, each after one wait of its own.
  */
 export class Mute {
   #isOver = false;
   #stop: () => void = () => {};
 
   /**
-   * Resolves when the caller may do more of all of these. A client that has gone is served then, like others.
-   * @throws BrokerError NETWORK_EXCEPTION if the connection has ended
+   * Waits so long. `look` is called before, every LOOK_MS, and after: it throws if there is nobody to wait for any more.
+   * @throws BrokerError NETWORK_EXCEPTION if the connection has ended or the client has gone
    */
-  async until(env: Env, rates: readonly Rate[]): Promise<void> {
-    for (let waitMs = longestOf(env, rates); waitMs > 0; waitMs = longestOf(env, rates)) {
-      if (this.#isOver) throw new BrokerError("NETWORK_EXCEPTION", "the connection is closed");
+  async wait(waitMs: number, look: () => Promise<unknown>): Promise<void> {
+    for (let leftMs = waitMs; leftMs > 0; leftMs -= LOOK_MS) {
+      await look();
+      if (this.#isOver) throw new BrokerError("NETWORK_EXCEPTION", "the client has gone");
       const { promise, resolve } = Promise.withResolvers<void>();
-      const cancel = after(Math.min(waitMs, MAX_THROTTLE_MS), resolve);
+      const cancel = after(Math.min(leftMs, LOOK_MS), resolve);
       this.#stop = () => {
         cancel();
         resolve();
       };
       await promise;
     }
+    await look();
+    if (this.#isOver) throw new BrokerError("NETWORK_EXCEPTION", "the client has gone");
   }
 
-  /** Ends the wait at once, because the connection has ended. */
+  /** Ends the wait at once, and every later one, because nobody waits any more. */
   stop(): void {
     this.#isOver = true;
     this.#stop();

@@ -1,7 +1,7 @@
 // One connection of a Kafka client, over any transport. Requests come in and answers go out, one after another
 // and in the same order, as with Kafka's own brokers.
 
-import { namespaceOf } from "../../core/access/caller.ts";
+import { type Caller, namespaceOf } from "../../core/access/caller.ts";
 import { WHOLE } from "../../core/access/namespace.ts";
 import type { Rate } from "../../core/access/quota.ts";
 import { sizeOf } from "../../core/bytes.ts";
@@ -15,7 +15,7 @@ import {
   MIN_KAFKA_HALF_SENT_BYTES,
 } from "../../core/limits.ts";
 import { type Env, withCaller, withFrom } from "../../env.ts";
-import { countUse, longestOf, Mute, openConnection } from "../edge/quotas.ts";
+import { countUse, longestOf, Mute, openConnection, throttleMs } from "../edge/quotas.ts";
 import type { Api } from "./api.ts";
 import { API_VERSIONS } from "./apis/api-versions.ts";
 import { FETCH } from "./apis/fetch.ts";
@@ -105,6 +105,7 @@ export class Connection {
       appends: new Appends(counted),
       watches: new Watches(counted),
     };
+    this.inFlight.isKnown = this.#login.isKnown;
     this.#expectations = expectationsOf(patience);
     this.#watchdog = new Watchdog(end);
     this.#watchdog.expect(this.#expectations.silent);
@@ -155,13 +156,10 @@ export class Connection {
     const request = isKnown ? read(api, from, format) : api.request.absent;
     // Bytes left over are skipped, as in Kafka: librdkafka leaves some when it asks for the metadata of all topics.
     const sender = { ...this.#from, userAgent: clientId ?? undefined };
-    const known = withFrom(this.#context.env, sender);
-    const env = caller === null ? known : withCaller(known, caller);
+    const sent = withFrom(this.#context.env, sender);
     const rates = ratesOf(api);
-    await this.#mute.until(env, rates);
-    // Before it is served, so that no other connection of the same principal is served meanwhile.
-    countUse(env, "requestRate", 1);
-    if (api.key === PRODUCE.key) countUse(env, "producerByteRate", frame.length);
+    const env =
+      caller === null ? sent : await this.#turn(withCaller(sent, caller), api, frame.length);
     const work = new Work({
       name: api.name,
       inFlight: this.inFlight,
@@ -184,6 +182,40 @@ export class Connection {
     }
     this.inFlight.setAnswer(sizeOf(pieces));
     return pieces;
+  }
+
+  /**
+   * [QUO-3] Counts a request and waits until it may be served. Returns the bindings and variables with the caller as its
+   * credential is then.
+   * @throws MalformedError if the credential is good no more, or BrokerError NETWORK_EXCEPTION if the client has gone
+   */
+  async #turn(env: Env, api: Api, bytes: number): Promise<Env> {
+    const rates = ratesOf(api);
+    const waitMs = longestOf(env, rates);
+    const count = (sign: 1 | -1) => {
+      countUse(env, "requestRate", sign);
+      if (api.key === PRODUCE.key) countUse(env, "producerByteRate", sign * bytes);
+    };
+    count(1);
+    if (waitMs === 0) return env;
+    let caller: Caller | null = null;
+    const look = async () => {
+      this.#look();
+      caller = await this.#login.callerFor(api.key);
+    };
+    this.inFlight.isMuted = true;
+    try {
+      await this.#mute.wait(waitMs, look);
+      // What a fetch will read is not known before, so others may have read meanwhile.
+      while (api.key === FETCH.key && throttleMs(env, "consumerByteRate") > 0)
+        await this.#mute.wait(throttleMs(env, "consumerByteRate"), look);
+    } catch (error) {
+      count(-1); // It is not served, so others need not wait for it.
+      throw error;
+    } finally {
+      this.inFlight.isMuted = false;
+    }
+    return caller === null ? env : withCaller(env, caller);
   }
 
   /** [SASL-6] Answers a message of a log-in that has no header. A refusal cannot be said there: the connection closes. */
@@ -225,6 +257,7 @@ export class Connection {
   /** The client has gone. Nothing is waited for on its behalf. */
   stopWaiting(): void {
     this.#hasGone = true;
+    this.#mute.stop();
     this.#context.feeds.close();
   }
 

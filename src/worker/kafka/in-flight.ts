@@ -15,6 +15,8 @@ export class InFlight implements KafkaConnection {
   #hasSpoken = false;
   /** True if it is known who is at the other end. */
   isKnown = false;
+  /** True if its next request waits until its principal may do more [QUO-3]. */
+  isMuted = false;
   #quietSince: number | null = nextTurn();
 
   /** @throws BrokerError if there are too many connections and all of them are at work */
@@ -22,7 +24,11 @@ export class InFlight implements KafkaConnection {
     const { connections, inFlight } = isolate.kafka;
     if (connections.size >= MAX_KAFKA_CONNECTIONS) letQuietestGo();
     connections.add(this);
-    this.#holding = inFlight.hold((error) => this.#evicted.resolve(error));
+    this.#holding = inFlight.hold(
+      (error) => this.#evicted.resolve(error),
+      () => true,
+      () => rankOf(this),
+    );
   }
 
   /**
@@ -95,24 +101,39 @@ function nextTurn(): number {
   return ++isolate.kafka.turns;
 }
 
+/** Returns how much a connection counts: nobody has logged in, or its principal does too much, or neither. */
+function rankOf({ isKnown, isMuted }: KafkaConnection): number {
+  if (!isKnown) return 0;
+  return isMuted ? 1 : 2;
+}
+
 /**
- * Closes the quietest connection: first one that never asked anything, then one on which nobody has logged in, then the one
- * that was answered longest ago.
+ * Closes the quietest connection: first one that never asked anything, then one on which nobody has logged in, then one
+ * that is muted, then the one that was answered longest ago.
  */
 function letQuietestGo(): void {
   let quietest: KafkaConnection | null = null;
   for (const each of isolate.kafka.connections)
-    if (each.quietSince !== null && (quietest === null || isQuieter(each, quietest)))
-      quietest = each;
+    if (isQuiet(each) && (quietest === null || isQuieter(each, quietest))) quietest = each;
   const bound = `there are ${MAX_KAFKA_CONNECTIONS} Kafka connections, the bound`;
   if (quietest === null)
     throw new BrokerError("THROTTLING_QUOTA_EXCEEDED", `${bound}, and all of them are at work`);
-  const what = quietest.hasSpoken ? "asked nothing for longest" : "never sent a whole request";
-  quietest.letGo(new BrokerError("THROTTLING_QUOTA_EXCEEDED", `${bound}, and this one ${what}`));
+  quietest.letGo(new BrokerError("THROTTLING_QUOTA_EXCEEDED", `${bound}, and ${why(quietest)}`));
+}
+
+function why({ hasSpoken, isMuted }: KafkaConnection): string {
+  if (!hasSpoken) return "this one never sent a whole request";
+  return isMuted ? "this one has used its quota up" : "this one asked nothing for longest";
+}
+
+/** A muted connection has asked, but nothing is done for it. */
+function isQuiet({ quietSince, isMuted }: KafkaConnection): boolean {
+  return quietSince !== null || isMuted;
 }
 
 function isQuieter(a: KafkaConnection, b: KafkaConnection): boolean {
   if (a.hasSpoken !== b.hasSpoken) return b.hasSpoken;
-  if (a.isKnown !== b.isKnown) return b.isKnown;
+  const [rankOfA, rankOfB] = [rankOf(a), rankOf(b)];
+  if (rankOfA !== rankOfB) return rankOfA < rankOfB;
   return (a.quietSince ?? 0) < (b.quietSince ?? 0);
 }

@@ -60,6 +60,29 @@ describe("a ledger of bytes", () => {
     expect([ledger.bytes, evicted.length]).toEqual([30, 1]);
   });
 
+  it("[BND-10] lets go those of the lowest rank first, as many as it takes", () => {
+    const ledger = new Ledger(100, "bodies");
+    const gone: string[] = [];
+    const held = (name: string, rank: number, bytes: number) => {
+      const holding = ledger.hold(
+        () => gone.push(name),
+        () => true,
+        () => rank,
+      );
+      holding.set(bytes);
+      return holding;
+    };
+    const large = held("large", 1, 40);
+    for (const [i, bytes] of [10, 20, 15].entries()) held(`small ${i}`, 0, bytes);
+    held("none", 0, 0);
+    large.set(80);
+    expect(gone).toEqual(["small 1", "small 2"]);
+    expect(() => held("low", 0, 11)).toThrow("this one takes the most, 11");
+    held("next", 1, 30);
+    expect(gone).toEqual(["small 1", "small 2", "small 0", "large"]);
+    expect(ledger.bytes).toBe(30);
+  });
+
   it("[BND-1] among equals refuses the one that grows, so two do not let each other go in turn", () => {
     const ledger = new Ledger(100, "bodies");
     const held = ledger.hold(never);

@@ -2,6 +2,7 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";
+import { BrokerError } from "../../../../src/core/errors.ts";
 import { MAX_KAFKA_IN_FLIGHT_BYTES, MAX_KAFKA_REQUEST_BYTES } from "../../../../src/core/limits.ts";
 import type { Env } from "../../../../src/env.ts";
 import { isolate } from "../../../../src/worker/edge/isolate.ts";
@@ -108,7 +109,7 @@ describe("a connection", () => {
   const nodes = new Nodes([{ host: "h", port: 1 }], null);
   const versions = encodeRequest(API_VERSIONS, 0, {});
 
-  function opened(env: Partial<Record<keyof Env, unknown>> = {}) {
+  function opened(env: Partial<Record<keyof Env, unknown>> = {}, look = () => {}) {
     const ended: string[] = [];
     const namespace = { getByName: () => ({}) };
     const bindings = { CLUSTER: namespace, PARTITION: namespace, GROUP: namespace, ...env };
@@ -119,6 +120,7 @@ describe("a connection", () => {
       way: "tcp",
       end: ({ message }) => ended.push(message),
       patience: PATIENCE,
+      look,
     });
     return { connection, ended };
   }
@@ -206,10 +208,18 @@ describe("a connection", () => {
       const bytes = Buffer.concat(pieces);
       return bytes.readInt32BE(8); // After the length and the correlation id.
     };
-    const limited = () =>
-      opened({
-        caller: { ...ANYBODY, principal: `User:${Math.random()}`, quota: { requestRate: RATE } },
-      } as never);
+    const limited = (
+      principal = `User:${Math.random()}`,
+      {
+        look = () => {},
+        rate = RATE,
+        expiresAtMs = null,
+      }: { look?: () => void; rate?: number; expiresAtMs?: number | null } = {},
+    ) => {
+      const caller = { ...ANYBODY, principal, expiresAtMs, quota: { requestRate: rate } };
+      return opened({ caller } as never, look);
+    };
+    const NO_ROOM = new BrokerError("THROTTLING_QUOTA_EXCEEDED", "others need the room");
 
     test("[QUO-3] is told to wait, and its next request waits", async () => {
       const { connection } = limited();
@@ -228,16 +238,84 @@ describe("a connection", () => {
       connection.close();
     });
 
-    test("[QUO-3] is served what it has sent although it has gone, and nothing once it is closed", async () => {
-      const { connection } = limited();
-      for (let i = 0; i < 2; i++) await asksVersions(connection);
-      const last = asksVersions(connection);
-      connection.stopWaiting();
-      await vi.advanceTimersByTimeAsync(500);
-      await last;
-      const none = asksVersions(connection);
+    test.each([
+      ["its client has gone", (connection: Opened) => connection.stopWaiting(), "has gone"],
+      ["it is closed", (connection: Opened) => connection.close(), "has gone"],
+      ["others need its place", (connection: Opened) => connection.inFlight.letGo(NO_ROOM), null],
+    ])(
+      "[QUO-3] is not served once %s, and others need not wait for it",
+      async (_, end, message) => {
+        const principal = `User:${Math.random()}`;
+        const [connection, other] = [limited(principal), limited(principal)].map(
+          (each) => each.connection,
+        ) as [Opened, Opened];
+        for (let i = 0; i < 2; i++) await asksVersions(connection);
+        const waits = asksVersions(connection);
+        const refused = expect(waits).rejects.toThrow(message ?? "");
+        await vi.advanceTimersByTimeAsync(100);
+        expect(connection.inFlight.isMuted).toBe(true);
+        end(connection);
+        // The place of a connection is the transport's to close, when it is told to end.
+        if (message === null) {
+          await settle();
+          connection.close();
+        }
+        await refused;
+        expect(connection.inFlight.isMuted).toBe(false);
+        let isServed = false;
+        const next = asksVersions(other).then(() => {
+          isServed = true;
+        });
+        await vi.advanceTimersByTimeAsync(399);
+        expect(isServed).toBe(false);
+        await vi.advanceTimersByTimeAsync(1);
+        await next;
+        for (const each of [connection, other]) each.close();
+      },
+    );
+
+    test("[QUO-3] is looked at every five seconds while it waits", async () => {
+      let looks = 0;
+      const { connection } = limited("User:looked", { look: () => looks++, rate: 0.05 });
+      await asksVersions(connection);
+      const next = asksVersions(connection);
+      await vi.advanceTimersByTimeAsync(0);
+      expect(looks).toBe(1);
+      await vi.advanceTimersByTimeAsync(10_000);
+      expect(looks).toBe(3);
+      await vi.advanceTimersByTimeAsync(10_000);
+      await next;
       connection.close();
-      await expect(none).rejects.toThrow("the connection is closed");
+    });
+
+    test("[QUO-3] [SASL-5] is not served if its credential ends while it waits", async () => {
+      const { connection } = limited("User:ends", { rate: 0.01, expiresAtMs: Date.now() + 20_000 });
+      await asksVersions(connection);
+      const refused = expect(asksVersions(connection)).rejects.toThrow("the session has ended");
+      await vi.advanceTimersByTimeAsync(20_000);
+      await refused;
+      connection.close();
+    });
+
+    test("[QUO-3] those that wait are served in the order in which they came, each after one wait", async () => {
+      const principal = `User:${Math.random()}`;
+      const connections = Array.from({ length: 10 }, () => limited(principal).connection);
+      for (let i = 0; i < 2; i++) await asksVersions(connections[0] as Opened);
+      const served: number[] = [];
+      const all = connections.map((connection, i) =>
+        asksVersions(connection).then(() => {
+          served.push(i);
+        }),
+      );
+      for (let i = 0; i < 10; i++) {
+        await vi.advanceTimersByTimeAsync(0);
+        expect(served).toHaveLength(i);
+        expect(vi.getTimerCount()).toBeGreaterThan(0);
+        await vi.advanceTimersByTimeAsync(1_000 / RATE);
+      }
+      await Promise.all(all);
+      expect(served).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+      for (const connection of connections) connection.close();
     });
 
     test("[QUO-3] waits on every connection of its principal", async () => {
@@ -305,6 +383,30 @@ describe("a connection", () => {
     expect(isolate.kafka.connections.size).toBe(0);
     expect(isolate.kafka.feeds.size).toBe(0);
     await expect(connection.answer(versions)).rejects.toThrow("the connection is closed");
+  });
+
+  test("[BND-10] whoever has not logged in goes first, then the muted ones, however little they hold", async () => {
+    const { connection, ended } = opened();
+    const muted = Array.from({ length: 2 }, () => opened());
+    const strangers = Array.from({ length: 100 }, () => opened({ caller: undefined }));
+    const all = [connection, ...[...muted, ...strangers].map((each) => each.connection)];
+    for (const each of muted) {
+      each.connection.inFlight.isMuted = true;
+      each.connection.inFlight.setAsked(MAX_KAFKA_IN_FLIGHT_BYTES / 8);
+    }
+    for (const each of strangers) each.connection.inFlight.setAsked(100_000);
+    const gone = async () => {
+      await settle();
+      return [strangers, muted].map((some) => some.filter((each) => each.ended.length > 0).length);
+    };
+    const left = () => MAX_KAFKA_IN_FLIGHT_BYTES - isolate.kafka.inFlight.bytes;
+    connection.inFlight.setAsked(20_000_000);
+    connection.inFlight.setAnswer(left() + 1_000_000);
+    expect(await gone()).toEqual([10, 0]);
+    connection.inFlight.setAnswer(MAX_KAFKA_IN_FLIGHT_BYTES - 20_000_000);
+    expect(await gone()).toEqual([100, 2]);
+    expect(ended).toEqual([]);
+    for (const each of all) each.close();
   });
 
   test("[BND-10] [BND-14] is quiet only when all it asked is answered, and is ended where others need the room", async () => {
