@@ -130,7 +130,11 @@ export class Connection {
   async answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
     this.inFlight.begin();
     this.#watchdog.expect(null);
-    return await this.#answer(frame);
+    try {
+      return await this.#answer(frame);
+    } finally {
+      this.inFlight.isKnown = this.#login.isKnown; // Before the next request comes, which may be long.
+    }
   }
 
   async #answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
@@ -144,10 +148,7 @@ export class Connection {
     const isFlexible = version >= api.flexibleFrom;
     const clientId = shortened(nullableString.read(from, NOT_FLEXIBLE));
     const caller = await this.#login.callerFor(apiKey);
-    if (caller !== null) {
-      this.inFlight.isKnown = true;
-      this.#closeQuota ??= openConnection(caller);
-    }
+    if (caller !== null) this.#closeQuota ??= openConnection(caller);
     const namespace = caller === null ? WHOLE : namespaceOf(caller);
     const format = { version, isFlexible, namespace };
     if (isFlexible) TAGS.read(from, format);
