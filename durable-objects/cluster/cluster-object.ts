@@ -12,7 +12,9 @@ import {
 } from "../../src/calls/cluster-calls.ts";
 import type { KeptEvent } from "../../src/core/access/audit.ts";
 import { type Room, whyNoRoom } from "../../src/core/access/grants.ts";
+import { whyNotKept } from "../../src/core/access/kept-caller.ts";
 import {
+  callerOfKey,
   dayOf,
   type ShownKey,
   type StoredKey,
@@ -457,6 +459,9 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       ...(expiresAtMs === undefined ? {} : { expiresAtMs }),
       ...(quota === undefined ? {} : { quota: quota ?? undefined }),
     };
+    // [ACL-9] A key of a release before may be too large, and end or get a quota all the same.
+    const tooLarge = grants === undefined ? null : whyNotKept(callerOfKey(altered));
+    if (tooLarge !== null) return tooLarge;
     this.#change(() => this.#store.access.putKey(altered));
     return { ok: true, key: shownKey(altered) };
   }

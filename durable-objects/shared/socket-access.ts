@@ -6,6 +6,7 @@
 import { auditLog } from "../../src/audit-log.ts";
 import { type Caller, hasExpired } from "../../src/core/access/caller.ts";
 import type { Resource } from "../../src/core/access/grants.ts";
+import { whyNotKept } from "../../src/core/access/kept-caller.ts";
 import type { Operation } from "../../src/core/access/operations.ts";
 import { whyNotAllowed } from "../../src/core/access/refusal.ts";
 import { callerOfKey } from "../../src/core/access/stored-key.ts";
@@ -92,6 +93,8 @@ export class SocketAccess {
       ...(quota === undefined ? {} : { quota }),
     };
     if (JSON.stringify(renewed) === JSON.stringify(caller)) return;
+    const tooLarge = whyNotKept(renewed);
+    if (tooLarge !== null) return this.#end(socket, tooLarge.detail);
     setCaller(socket, renewed);
     const { caller: _old, ...state } = (socket.deserializeAttachment() ?? {}) as {
       caller?: unknown;

@@ -1,6 +1,7 @@
 // Who opened each socket of an object. It lies in the socket's attachment, beside what the object keeps there, so it
 // outlives hibernation.
 import { ANYBODY, type Caller, NOBODY } from "../../src/core/access/caller.ts";
+import { bytesOfCaller, callerOfBytes } from "../../src/core/access/kept-caller.ts";
 import { type Share, sharesOf } from "../../src/core/access/quota-book.ts";
 import { type Failure, fail } from "../../src/core/errors.ts";
 import { textHash } from "../../src/core/text-hash.ts";
@@ -10,7 +11,8 @@ import type { ObjectSocket, ObjectSockets } from "./object-socket.ts";
 const OPEN = "anybody";
 
 interface Attachment {
-  readonly caller?: Caller | typeof OPEN;
+  /** An attachment of an earlier build keeps the caller as an object. */
+  readonly caller?: Uint8Array | Caller | typeof OPEN;
 }
 
 const callers = new WeakMap<ObjectSocket, Caller>();
@@ -25,7 +27,8 @@ export function callerOn(socket: ObjectSocket): Caller {
   const known = callers.get(socket);
   if (known !== undefined) return known;
   const { caller = NOBODY } = (socket.deserializeAttachment() ?? {}) as Attachment;
-  const found = caller === OPEN ? ANYBODY : caller;
+  const found =
+    caller === OPEN ? ANYBODY : caller instanceof Uint8Array ? callerOfBytes(caller) : caller;
   callers.set(socket, found);
   return found;
 }
@@ -34,7 +37,7 @@ export function callerOn(socket: ObjectSocket): Caller {
 export function attachState(socket: ObjectSocket, state: object | null): void {
   const caller = callerOn(socket);
   const isOpen = caller.principal === ANYBODY.principal && caller.keyId === null;
-  socket.serializeAttachment({ ...state, caller: isOpen ? OPEN : caller });
+  socket.serializeAttachment({ ...state, caller: isOpen ? OPEN : bytesOfCaller(caller) });
 }
 
 /** True if an attachment holds something besides who opened the socket. */

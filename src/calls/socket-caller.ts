@@ -2,6 +2,8 @@
 // itself: nothing of the client's request comes along, so no client can say who it is in this way.
 import * as z from "zod";
 import { ANYBODY, type Caller, NOBODY } from "../core/access/caller.ts";
+import { whyNotKept } from "../core/access/kept-caller.ts";
+import { errorOf } from "../core/errors.ts";
 import { grantSchema } from "../protocol/grants.ts";
 import { parse, parseJson } from "../protocol/parse.ts";
 import { makerSchema, namespaceSchema, quotaSchema } from "../protocol/tenancy.ts";
@@ -21,12 +23,25 @@ const sentCaller = z.object({
   madeBy: makerSchema.optional(),
 });
 
-/** Returns what to fetch an object's socket with, on behalf of this caller. */
+/**
+ * Returns what to fetch an object's socket with, on behalf of this caller.
+ * @throws BrokerError INVALID_REQUEST if no socket can keep the caller
+ */
 export function upgradeFor(caller: Caller): { headers: Record<string, string> } {
+  assertKept(caller);
   const { principal, grants, expiresAtMs, keyId, namespace, quota, madeBy } = caller;
   const sent = { principal, grants, expiresAtMs, keyId, namespace, quota, madeBy };
   const text = JSON.stringify(sent);
   return { headers: { upgrade: "websocket", [CALLER_HEADER]: asciiOf(text) } };
+}
+
+/**
+ * [ACL-9] Refuses who no socket can keep. Credentials of releases before may be so large.
+ * @throws BrokerError INVALID_REQUEST
+ */
+export function assertKept(caller: Caller): void {
+  const tooLarge = whyNotKept(caller);
+  if (tooLarge !== null) throw errorOf(tooLarge);
 }
 
 /**

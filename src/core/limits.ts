@@ -396,8 +396,13 @@ export const MAX_ALL_FEEDS_BYTES = 32 * MIB;
 // Access.
 /** Grants of one API key or token. Each is compared with every request. */
 export const MAX_GRANTS = 100;
-/** Bytes of all grants of a key or token as JSON. With a name space they grow by what it has, for each of them. */
+/** Bytes of all grants of a key or token as JSON, as they are written. */
 export const MAX_GRANTS_BYTES = 8_000;
+/**
+ * Bytes of a caller as a socket keeps it: its principal, its grants with the name space in each, and the rest. An
+ * attachment has 16,384 bytes. What is left of them is for a reader of the longest group, or for the longest member id.
+ */
+export const MAX_CALLER_BYTES = 15_200;
 /** Characters of a name or prefix in a grant. A group id may be as long. */
 export const MAX_GRANT_NAME_CHARS = 256;
 /** Characters of a principal. A token's subject becomes one. */

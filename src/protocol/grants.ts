@@ -81,12 +81,13 @@ const GRANT_KINDS = [
   { field: "cluster", schema: z.strictObject({ cluster: operationsOn("cluster") }) },
 ] as const;
 
-/** They lie in the attachment of each socket, with whatever else is there, and in a header. */
+/** What a socket keeps of them, with the name space in each, is bounded as well (core/access/kept-caller.ts). */
 export const grantsSchema = z
   .array(grantSchema)
   .max(MAX_GRANTS)
   .refine((grants) => sizeOf(grants) <= MAX_GRANTS_BYTES, {
-    error: `must have at most ${MAX_GRANTS_BYTES} bytes as JSON`,
+    error: ({ input }) =>
+      `must have at most ${MAX_GRANTS_BYTES} bytes as JSON, and have ${sizeOf(input as Grant[])}`,
   });
 
 function sizeOf(grants: readonly Grant[]): number {

@@ -206,3 +206,11 @@ test("[QUO-2] a binding has the quota of its props", async () => {
   expect(failures[0]).toContain("THROTTLING_QUOTA_EXCEEDED");
   expect(failures[0]).toContain("1 requests a second");
 });
+
+test("[ACL-9] props with more rights than a socket keeps are refused by their size", async () => {
+  const grants = Array(100).fill({ cluster: ["ALL"] });
+  const bound = boundWith({ principal: "large", namespace: `${"n".repeat(63)}.`, grants });
+  expect(await told(async () => (await bound.admin).whoami())).toMatch(
+    /grants: User:large's 300 grants .* bytes, the bound is 15200/,
+  );
+});

@@ -36,7 +36,10 @@ export function shownKey({ hash: _hash, scram: _scram, ...shown }: StoredKey): S
   return shown;
 }
 
-export function callerOfKey(key: StoredKey): Caller {
+/** What of a key says who calls with it. */
+type Known = Pick<StoredKey, "id" | "principal" | "grants" | "expiresAtMs" | "namespace" | "quota">;
+
+export function callerOfKey(key: Known): Caller {
   const { id, principal, grants, expiresAtMs, namespace, quota } = key;
   return {
     principal,

@@ -147,10 +147,18 @@ const keySchema = z.discriminatedUnion(
   "must be EC, OKP or RSA",
 );
 
-const mappedSchema = z.union(
-  [roleSchema.transform((role): readonly Grant[] => ROLES[role]), grantsSchema],
-  `must be a role (${Object.keys(ROLES).join(", ")}) or a list of grants`,
-);
+const MAPPED_RULE = `must be a role (${Object.keys(ROLES).join(", ")}) or a list of grants`;
+
+/** What is wrong with a list of grants is told as it is: one that is too large is a list all the same. */
+const mappedSchema = z.unknown().transform((value, context): readonly Grant[] => {
+  const role = roleSchema.safeParse(value);
+  if (role.success) return ROLES[role.data];
+  const grants = grantsSchema.safeParse(value);
+  if (grants.success) return grants.data;
+  const issues = Array.isArray(value) ? grants.error.issues : [{ path: [], message: MAPPED_RULE }];
+  for (const { path, message } of issues) context.addIssue({ code: "custom", path, message });
+  return z.NEVER;
+});
 
 const issuerSchema = z
   .strictObject({

@@ -15,6 +15,7 @@ import {
 import * as z from "zod";
 import type { Caller, Maker } from "../../core/access/caller.ts";
 import { type Grant, ROLES } from "../../core/access/grants.ts";
+import { whyNotKept } from "../../core/access/kept-caller.ts";
 import { confined, WHOLE } from "../../core/access/namespace.ts";
 import type { Quota } from "../../core/access/quota.ts";
 import { concatBytes } from "../../core/bytes.ts";
@@ -121,6 +122,8 @@ export class Tokens {
         // What others say of that is passed over: nobody is to use up the quota of somebody else.
         ...(madeBy === undefined || !isOwn ? {} : { madeBy }),
       };
+      const tooLarge = whyNotKept(caller);
+      if (tooLarge !== null) throw new Refusal(tooLarge.detail);
       return { ok: true, caller };
     } catch (error) {
       if (error instanceof BrokerError) throw error;

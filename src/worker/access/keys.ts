@@ -11,12 +11,19 @@ import {
   nonceOf,
 } from "../../core/access/api-key.ts";
 import type { Grant } from "../../core/access/grants.ts";
+import { whyNotKept } from "../../core/access/kept-caller.ts";
 import type { Quota } from "../../core/access/quota.ts";
-import { dayOf, type ShownKey, type StoredKey, shownKey } from "../../core/access/stored-key.ts";
+import {
+  callerOfKey,
+  dayOf,
+  type ShownKey,
+  type StoredKey,
+  shownKey,
+} from "../../core/access/stored-key.ts";
 import { fromBase64, toBase64 } from "../../core/bytes.ts";
 import { isSame } from "../../core/constant-time.ts";
 import { isWithin } from "../../core/elapsed.ts";
-import { BrokerError, unwrap } from "../../core/errors.ts";
+import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
 import {
   API_KEY_AGE_MS,
   API_KEY_CACHE,
@@ -104,7 +111,10 @@ export interface NewKey {
   readonly quota?: Quota | undefined;
 }
 
-/** [APK-2] Makes an API key and stores what tells it again. The text of the key is returned here and never again. */
+/**
+ * [APK-2] Makes an API key and stores what tells it again. The text of the key is returned here and never again.
+ * @throws BrokerError INVALID_REQUEST if its rights are too large to be kept
+ */
 export async function createKey(
   env: Env,
   made: NewKey,
@@ -112,6 +122,8 @@ export async function createKey(
   const random = apiKeyOf(crypto.getRandomValues(new Uint8Array(API_KEY_BYTES)));
   const apiKey = { ...random, id: await marked(env, random.id) };
   const { id, secret } = apiKey;
+  const tooLarge = whyNotKept(callerOfKey({ ...made, id }));
+  if (tooLarge !== null) throw errorOf(tooLarge);
   const key: StoredKey = {
     ...made,
     id,

@@ -2,11 +2,12 @@
 import { decodeJwt } from "jose";
 import { type Caller, hasExpired, isToken, namespaceOf } from "../../core/access/caller.ts";
 import { type Grant, grantBeyond } from "../../core/access/grants.ts";
+import { whyNotKept } from "../../core/access/kept-caller.ts";
 import { confined, grantsOutside } from "../../core/access/namespace.ts";
 import type { Quota } from "../../core/access/quota.ts";
 import { toBase64 } from "../../core/bytes.ts";
 import { isWithin } from "../../core/elapsed.ts";
-import { BrokerError, unwrap } from "../../core/errors.ts";
+import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
 import { TOKEN_AGE_MS, TOKEN_CACHE } from "../../core/limits.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { callerIn } from "../edge/authorize.ts";
@@ -123,6 +124,7 @@ export interface TokenRequest {
 /**
  * [JWT-1] Makes a token with at most the rights of the caller, good for no longer than the caller's credential.
  * @throws BrokerError CLUSTER_AUTHORIZATION_FAILED if it would go beyond, or if the caller has a token itself
+ * @throws BrokerError INVALID_REQUEST if its rights are too large to be kept
  */
 export async function createToken(
   env: Env,
@@ -132,7 +134,8 @@ export async function createToken(
   if (isToken(caller)) throw refused("a token makes no tokens; ask with an API key");
   const namespace = namespaceOf(caller);
   const wanted = grants ?? grantsOutside(caller.grants, namespace);
-  const beyond = grantBeyond(caller, confined(wanted, namespace));
+  const inside = confined(wanted, namespace);
+  const beyond = grantBeyond(caller, inside);
   if (beyond !== null)
     throw refused(
       `grants: ${JSON.stringify(grantsOutside([beyond], namespace)[0])} goes beyond what ${caller.principal} may do`,
@@ -140,13 +143,21 @@ export async function createToken(
   const nowMs = Date.now();
   if (hasExpired(caller, nowMs)) throw refused("the caller's credential has expired");
   const sub = (subject ?? caller.principal).replace(/^User:/, "");
+  const madeBy = {
+    principal: caller.principal,
+    keyId: caller.keyId ?? undefined,
+    quota: caller.quota,
+  };
+  const bearer = { ...caller, principal: `User:${sub}`, grants: inside, keyId: null, madeBy };
+  const tooLarge = whyNotKept(bearer);
+  if (tooLarge !== null) throw errorOf(tooLarge);
   const leftMs = caller.expiresAtMs === null ? ttlMs : caller.expiresAtMs - nowMs;
   const { token, expiresAt } = await mint({
     sub,
     grants: wanted,
     namespace: caller.namespace,
     quota,
-    madeBy: { principal: caller.principal, keyId: caller.keyId ?? undefined, quota: caller.quota },
+    madeBy,
     ttlMs: Math.min(ttlMs, leftMs),
     nowMs,
     signingKey: await signingKey(env),

@@ -2,7 +2,7 @@
 // Worker code runs per record. The plain consumer is a session in this Worker.
 import { type Context, Hono } from "hono";
 import * as z from "zod";
-import { OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
+import { assertKept, OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf, type Failure, isErrorName } from "../../core/errors.ts";
 import { whyNotTopicPattern } from "../../core/group/topic-pattern.ts";
@@ -69,6 +69,7 @@ export function plainSession(
   growing?: Topic,
 ): Response {
   const headers = versionHeaders(context, options.v);
+  assertKept(callerIn(context.env));
   const close = openConnection(callerIn(context.env));
   const { 0: client, 1: server } = new WebSocketPair();
   const session = new PlainConsumerSession(context.env, member, options, server);

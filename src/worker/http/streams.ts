@@ -1,6 +1,7 @@
 // GET /v1/topics/:topic/stream: a topic, or one partition of it, read without a group, as server-sent events
 // or over a WebSocket.
 import { Hono } from "hono";
+import { assertKept } from "../../calls/socket-caller.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, preview } from "../../core/errors.ts";
 import type { Env } from "../../env.ts";
@@ -28,6 +29,7 @@ export const streams = new Hono<{ Bindings: Env }>().get("/:topic/stream", async
   }
   const headers = { "content-type": "text/event-stream", "cache-control": "no-store" };
   if (context.req.raw.method === "HEAD") return new Response(null, { headers }); // [PLC-3] Nobody reads.
+  assertKept(callerIn(context.env));
   const close = openConnection(callerIn(context.env));
   const stream = new EventStream(context.env, name, { ...options, ...start, growing });
   context.executionCtx.waitUntil(stream.closed.then(close));

@@ -3,7 +3,9 @@
 import * as z from "zod";
 import { ANYBODY, type Caller } from "../../core/access/caller.ts";
 import { ROLES } from "../../core/access/grants.ts";
+import { whyNotKept } from "../../core/access/kept-caller.ts";
 import { confined, WHOLE } from "../../core/access/namespace.ts";
+import { errorOf } from "../../core/errors.ts";
 import { grantsSchema, principalSchema, roleSchema } from "../../protocol/grants.ts";
 import { parse } from "../../protocol/parse.ts";
 import { namespaceSchema, quotaSchema } from "../../protocol/tenancy.ts";
@@ -19,10 +21,16 @@ const propsSchema = z.object({
 /** The principal of a Worker whose binding names none. */
 const BOUND = "User:worker";
 
-/** [RPC-5] Returns the caller. Without grants it may do everything: whoever deploys in the account may too. */
+/**
+ * [RPC-5] Returns the caller. Without grants it may do everything: whoever deploys in the account may too.
+ * @throws BrokerError INVALID_REQUEST if they are none, or too large to be kept
+ */
 export function callerOfProps(props: unknown): Caller {
   const { principal = BOUND, grants, role, ...bounds } = parse(propsSchema, props ?? {});
   const granted = grants ?? (role === undefined ? ROLES.admin : ROLES[role]);
   const { namespace = WHOLE } = bounds;
-  return { ...ANYBODY, ...bounds, principal, grants: confined(granted, namespace) };
+  const caller = { ...ANYBODY, ...bounds, principal, grants: confined(granted, namespace) };
+  const tooLarge = whyNotKept(caller);
+  if (tooLarge !== null) throw errorOf(tooLarge);
+  return caller;
 }

@@ -10,6 +10,12 @@ import {
   send,
   sendJson,
 } from "../../../../durable-objects/shared/socket.ts";
+import {
+  attachState,
+  callerOn,
+  setCaller,
+} from "../../../../durable-objects/shared/socket-caller.ts";
+import type { Caller } from "../../../../src/core/access/caller.ts";
 import { BrokerError, fail } from "../../../../src/core/errors.ts";
 import { MAX_SOCKET_UNREAD_BYTES } from "../../../../src/core/limits.ts";
 import { CLOSE_FATAL } from "../../../../src/protocol/close-codes.ts";
@@ -17,6 +23,42 @@ import { fakeSocket, type TestedSocket } from "../../../support/fake-socket.ts";
 
 afterEach(() => {
   vi.restoreAllMocks();
+});
+
+describe("who opened a socket", () => {
+  const caller: Caller = {
+    principal: "User:語",
+    grants: [{ topics: { prefix: "n.🚀" }, operations: ["READ"] }],
+    expiresAtMs: 1,
+    keyId: "k",
+    namespace: "n.",
+    quota: { connections: 2 },
+  };
+  /** The same socket, after the object has slept. */
+  const awake = (socket: TestedSocket): TestedSocket => {
+    const other = fakeSocket();
+    other.serializeAttachment(socket.deserializeAttachment());
+    return other;
+  };
+
+  test("[ACL-9] is kept as bytes, and is the same after hibernation, whatever else is kept", () => {
+    const socket = fakeSocket();
+    setCaller(socket, caller);
+    attachState(socket, { a: 1 });
+    expect(socket.deserializeAttachment()).toEqual({ a: 1, caller: expect.any(Uint8Array) });
+    const woken = awake(socket);
+    expect(callerOn(woken)).toEqual(caller);
+    attachState(woken, null);
+    expect(callerOn(awake(woken))).toEqual(caller);
+  });
+
+  test("[ACL-9] is read from attachments of before, where it is an object", () => {
+    const socket = fakeSocket();
+    socket.serializeAttachment({ a: 1, caller });
+    expect(callerOn(socket)).toEqual(caller);
+    attachState(socket, { a: 2 });
+    expect(callerOn(awake(socket))).toEqual(caller);
+  });
 });
 
 describe("silent sockets", () => {

@@ -111,7 +111,13 @@ describe("issuers", () => {
     ["nothing to verify", { jwksUrl: undefined }, /\[1\]\.jwksUrl: one of .* must be; got nothing/],
     ["an empty claim", { claim: "" }, /\[1\]\.claim: must have at least 1 character/],
     ["an unknown role", { map: { a: "owner" } }, /\[1\]\.map\.a: must be a role \(read, .*"owner"/],
-    ["no grant", { map: { a: [{ topics: "a" }] } }, /\[1\]\.map\.a: must be a role .* or a list/],
+    ["no list", { map: { a: { topics: "a" } } }, /\[1\]\.map\.a: must be a role .* or a list/],
+    [
+      "grants that are too large",
+      { map: { a: Array(100).fill({ topics: { exact: "語".repeat(20) }, operations: ["READ"] }) } },
+      /\[1\]\.map\.a: must have at most 8000 bytes as JSON, and have 10601; got/,
+    ],
+    ["no grant", { map: { a: [{ topics: "a" }] } }, /\[1\]\.map\.a\[0\]\.topics: must be {"exact"/],
     [
       "a bad grant",
       { map: { a: [{ cluster: ["FLY"] }] } },

@@ -397,6 +397,23 @@ describe("grants in a token", () => {
       'groups: must come to at most 100 grants, and comes to 120; got ["a","b"]',
     );
   });
+
+  test.each(["x", "語", "🚀"])(
+    "[ACL-9] that come to more bytes than a socket keeps are refused: %s",
+    async (letter) => {
+      const bytes = new TextEncoder().encode(letter).length;
+      const names = (count: number): Grant[] =>
+        Array.from({ length: count }, (_, i) => ({
+          topics: { prefix: `${i}${letter.repeat(Math.floor(240 / bytes))}` },
+          operations: ["READ"],
+        }));
+      const map = { a: names(27), b: names(27) };
+      expect(await grantsOf({ claim: "groups", map }, { groups: ["a"] })).toHaveLength(27);
+      expect(await grantsOf({ claim: "groups", map }, { groups: ["a", "b"] })).toMatch(
+        /^grants: User:\S+'s 54 grants and .* come to 1[56]\d{3} bytes, the bound is 15200; give fewer/,
+      );
+    },
+  );
 });
 
 describe("whatever is no token", () => {
