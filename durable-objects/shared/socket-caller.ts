@@ -36,8 +36,16 @@ export function callerOn(socket: ObjectSocket): Caller {
 /** Stores the object's state of the socket in its attachment, with who opened it. Null if there is none. */
 export function attachState(socket: ObjectSocket, state: object | null): void {
   const caller = callerOn(socket);
-  const isOpen = caller.principal === ANYBODY.principal && caller.keyId === null;
-  socket.serializeAttachment({ ...state, caller: isOpen ? OPEN : bytesOfCaller(caller) });
+  socket.serializeAttachment({
+    ...state,
+    caller: isAnybody(caller) ? OPEN : bytesOfCaller(caller),
+  });
+}
+
+/** Whoever has not said who it is has the same name and no rights, and a token that anybody made has fewer and ends. */
+function isAnybody({ principal, keyId, expiresAtMs, grants }: Caller): boolean {
+  const isCalledSo = principal === ANYBODY.principal && keyId === null;
+  return isCalledSo && expiresAtMs === null && grants.length > 0;
 }
 
 /** True if an attachment holds something besides who opened the socket. */

@@ -15,7 +15,7 @@ import {
   callerOn,
   setCaller,
 } from "../../../../durable-objects/shared/socket-caller.ts";
-import type { Caller } from "../../../../src/core/access/caller.ts";
+import { ANYBODY, type Caller, NOBODY } from "../../../../src/core/access/caller.ts";
 import { BrokerError, fail } from "../../../../src/core/errors.ts";
 import { MAX_SOCKET_UNREAD_BYTES } from "../../../../src/core/limits.ts";
 import { CLOSE_FATAL } from "../../../../src/protocol/close-codes.ts";
@@ -50,6 +50,16 @@ describe("who opened a socket", () => {
     expect(callerOn(woken)).toEqual(caller);
     attachState(woken, null);
     expect(callerOn(awake(woken))).toEqual(caller);
+  });
+
+  test("[ACL-7] is anybody, nobody or a token of anybody's after hibernation as before it", () => {
+    const token = { ...caller, principal: ANYBODY.principal, keyId: null };
+    for (const one of [ANYBODY, NOBODY, token]) {
+      const socket = fakeSocket();
+      setCaller(socket, one);
+      attachState(socket, null);
+      expect(callerOn(awake(socket))).toEqual(one);
+    }
   });
 
   test("[ACL-9] is read from attachments of before, where it is an object", () => {
