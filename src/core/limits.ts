@@ -415,8 +415,10 @@ export const MAX_QUOTA = 1_000_000_000_000;
 export const MIN_QUOTA_BYTE_RATE = 1_024;
 /** A quota's rate holds over this time. So much may come at once after a pause. Kafka has 11 samples of a second. */
 export const QUOTA_WINDOW_MS = 1_000;
-/** Quotas that an isolate or a partition counts at a time: one for each rate of each principal that has one. */
+/** Quotas of an isolate or a partition that are used up in part at a time: one for each rate of each principal. */
 export const MAX_QUOTA_BUCKETS = 30_000;
+/** The same of tokens, which whoever makes them can have without end. All who make tokens have equal shares of them. */
+export const MAX_TOKEN_QUOTA_BUCKETS = 10_000;
 /** The longest that a Kafka connection is muted at a time, and a reader's socket. What is left is waited for later. */
 export const MAX_THROTTLE_MS = 10_000;
 /** Lines of the audit log that are kept, and the most that one answer holds. The oldest make room. */

@@ -1,6 +1,6 @@
 // What is left of the quotas of those who are served here: by one isolate, or by one partition.
-import { MAX_QUOTA_BUCKETS } from "../limits.ts";
-import { Bucket } from "./bucket.ts";
+import { MAX_QUOTA_BUCKETS, MAX_TOKEN_QUOTA_BUCKETS, QUOTA_WINDOW_MS } from "../limits.ts";
+import { Buckets } from "./buckets.ts";
 import { type Caller, namespaceOf } from "./caller.ts";
 import type { Quota, Rate } from "./quota.ts";
 
@@ -8,42 +8,63 @@ import type { Quota, Rate } from "./quota.ts";
 export interface Share {
   readonly key: string;
   readonly quota: Quota;
+  /** Whoever makes the tokens that share it. Absent if it is no token's own. */
+  readonly maker?: string | undefined;
 }
 
 /** [QUO-1] Returns the quotas that bound a caller: its own, and that of whoever made its token. */
 export function sharesOf(caller: Caller): Share[] {
   const { principal, quota, madeBy } = caller;
-  const share = (of: string, bounds: Quota | undefined): Share[] =>
-    bounds === undefined ? [] : [{ key: `${namespaceOf(caller)} ${of}`, quota: bounds }];
+  const share = (of: string, bounds: Quota | undefined, maker?: string): Share[] =>
+    bounds === undefined ? [] : [{ key: `${namespaceOf(caller)} ${of}`, quota: bounds, maker }];
   if (madeBy === undefined) return share(principal, quota);
+  const maker = madeBy.keyId ?? madeBy.principal;
   // Its own is nobody else's, or a token with the name of somebody else could use up what that one has.
-  const own = `${principal} by ${madeBy.keyId ?? madeBy.principal}`;
-  return [...share(own, quota), ...share(madeBy.principal, madeBy.quota)];
+  const own = share(`${principal} by ${maker}`, quota, `${namespaceOf(caller)} ${maker}`);
+  return [...own, ...share(madeBy.principal, madeBy.quota)];
 }
 
+/**
+ * [QUO-7] A bucket that does not exist is full, so asking makes none, and only one that is full is forgotten: nobody can
+ * have a debt forgotten by using other buckets, however many. Hence a book can be full of buckets that are not. Then the
+ * newcomer waits, and nobody can keep others out so:
+ *
+ * - A principal has one bucket of its own for each rate, whatever it does. Those who have none of them wait only if
+ *   MAX_QUOTA_BUCKETS are in use, by a third as many principals: as many as there are API keys.
+ * - Tokens cost nothing, so their own buckets are counted by who makes them. Each maker has an equal share of
+ *   MAX_TOKEN_QUOTA_BUCKETS. Whoever is beyond its share, because others came, keeps what it has and gets no more. So n
+ *   makers have 1 + 1/2 + … + 1/n times as many at most, which is below ten times. Tokens make no tokens, and so a token's
+ *   bearer can keep out nobody but others with tokens of the same maker, and takes one token for each place.
+ */
 export class QuotaBook {
-  /** The buckets. The one that was used first comes first. */
-  readonly #buckets = new Map<string, Bucket>();
+  readonly #principals = new Buckets();
+  /** The tokens' own buckets by their makers. A maker that has none is not here. */
+  readonly #tokens = new Map<string, Buckets>();
   readonly #connections = new Map<string, number>();
 
   /** [QUO-2] Returns how long the caller has to wait, in milliseconds, before it may do more of this. */
   waitMs(caller: Caller, rate: Rate, nowMs: number): number {
     let longestMs = 0;
-    for (const { key, quota } of sharesOf(caller)) {
+    for (const { key, quota, maker } of sharesOf(caller)) {
       const perSecond = quota[rate];
       if (perSecond === undefined) continue;
-      const bucket = this.#bucket(`${rate} ${key}`, perSecond, nowMs);
-      longestMs = Math.max(longestMs, bucket.waitMs(perSecond, nowMs));
+      const bucket = this.#bucketsOf(maker)?.get(`${rate} ${key}`);
+      const waitMs = bucket?.waitMs(perSecond, nowMs) ?? this.#roomWaitMs(maker, nowMs);
+      longestMs = Math.max(longestMs, waitMs);
     }
     return longestMs;
   }
 
-  /** [QUO-2] Counts what the caller has done. */
+  /**
+   * [QUO-2] Counts what the caller has done. It has asked before. Many may have been told at once that there is room for
+   * one more bucket, and all of them count: what is beyond the bound are requests in flight, which are bounded elsewhere.
+   */
   take(caller: Caller, rate: Rate, amount: number, nowMs: number): void {
-    for (const { key, quota } of sharesOf(caller)) {
+    for (const { key, quota, maker } of sharesOf(caller)) {
       const perSecond = quota[rate];
-      if (perSecond !== undefined)
-        this.#bucket(`${rate} ${key}`, perSecond, nowMs).take(amount, perSecond, nowMs);
+      if (perSecond === undefined) continue;
+      const buckets = maker === undefined ? this.#principals : this.#tokensOf(maker, nowMs);
+      buckets.use(`${rate} ${key}`, perSecond, nowMs).take(amount, perSecond, nowMs);
     }
   }
 
@@ -67,14 +88,39 @@ export class QuotaBook {
     else this.#connections.delete(key);
   }
 
-  #bucket(key: string, perSecond: number, nowMs: number): Bucket {
-    const known = this.#buckets.get(key);
+  #bucketsOf(maker: string | undefined): Buckets | undefined {
+    return maker === undefined ? this.#principals : this.#tokens.get(maker);
+  }
+
+  /** Returns how long somebody waits who has no bucket yet: 0 if there is room for one more. */
+  #roomWaitMs(maker: string | undefined, nowMs: number): number {
+    const buckets = this.#bucketsOf(maker);
+    buckets?.forgetFull(nowMs);
+    const makers = this.#tokens.size + (buckets === undefined ? 1 : 0);
+    const bound = maker === undefined ? MAX_QUOTA_BUCKETS : MAX_TOKEN_QUOTA_BUCKETS / makers;
+    if ((buckets?.size ?? 0) + 1 <= bound) return 0;
+    this.#forgetMaker(nowMs);
+    return QUOTA_WINDOW_MS;
+  }
+
+  #tokensOf(maker: string, nowMs: number): Buckets {
+    const known = this.#tokens.get(maker);
     if (known !== undefined) return known;
-    const made = new Bucket(perSecond, nowMs);
-    this.#buckets.set(key, made);
-    const [oldest] = this.#buckets.keys();
-    if (this.#buckets.size > MAX_QUOTA_BUCKETS && oldest !== undefined)
-      this.#buckets.delete(oldest);
-    return made;
+    // Two for each that comes, so those that need no bucket any more do not add up.
+    this.#forgetMaker(nowMs);
+    this.#forgetMaker(nowMs);
+    const buckets = new Buckets();
+    this.#tokens.set(maker, buckets);
+    return buckets;
+  }
+
+  /** Looks at one maker, at each at some time, and forgets it if all of its buckets are full. */
+  #forgetMaker(nowMs: number): void {
+    for (const [maker, buckets] of this.#tokens) {
+      buckets.forgetFull(nowMs);
+      this.#tokens.delete(maker);
+      if (buckets.size > 0) this.#tokens.set(maker, buckets);
+      return;
+    }
   }
 }
