@@ -417,7 +417,7 @@ export const MIN_QUOTA_BYTE_RATE = 1_024;
 export const QUOTA_WINDOW_MS = 1_000;
 /** Quotas of an isolate or a partition that are used up in part at a time: one for each rate of each principal. */
 export const MAX_QUOTA_BUCKETS = 30_000;
-/** The same of tokens, which whoever makes them can have without end. All who make tokens have equal shares of them. */
+/** The same of tokens, of which there is no end. All who make tokens here have equal shares; other issuers' are apart. */
 export const MAX_TOKEN_QUOTA_BUCKETS = 10_000;
 /** The longest that a Kafka connection is muted at a time, and a reader's socket. What is left is waited for later. */
 export const MAX_THROTTLE_MS = 10_000;

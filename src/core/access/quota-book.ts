@@ -1,7 +1,7 @@
 // What is left of the quotas of those who are served here: by one isolate, or by one partition.
 import { MAX_QUOTA_BUCKETS, MAX_TOKEN_QUOTA_BUCKETS, QUOTA_WINDOW_MS } from "../limits.ts";
 import { Buckets } from "./buckets.ts";
-import { type Caller, namespaceOf } from "./caller.ts";
+import { type Caller, isToken, namespaceOf } from "./caller.ts";
 import type { Quota, Rate } from "./quota.ts";
 
 /** A quota, and whoever shares it: all connections and requests of a principal. */
@@ -10,18 +10,26 @@ export interface Share {
   readonly quota: Quota;
   /** Whoever makes the tokens that share it. Absent if it is no token's own. */
   readonly maker?: string | undefined;
+  /** How many buckets there may be for one more to be made for it. */
+  readonly places: number;
 }
 
 /** [QUO-1] Returns the quotas that bound a caller: its own, and that of whoever made its token. */
 export function sharesOf(caller: Caller): Share[] {
   const { principal, quota, madeBy } = caller;
-  const share = (of: string, bounds: Quota | undefined, maker?: string): Share[] =>
-    bounds === undefined ? [] : [{ key: `${namespaceOf(caller)} ${of}`, quota: bounds, maker }];
-  if (madeBy === undefined) return share(principal, quota);
+  const share = (of: string, bounds: Quota | undefined, places: number, maker?: string): Share[] =>
+    bounds === undefined
+      ? []
+      : [{ key: `${namespaceOf(caller)} ${of}`, quota: bounds, places, maker }];
+  if (madeBy === undefined)
+    return share(principal, quota, isToken(caller) ? MAX_TOKEN_QUOTA_BUCKETS : MAX_QUOTA_BUCKETS);
   const maker = madeBy.keyId ?? madeBy.principal;
   // Its own is nobody else's, or a token with the name of somebody else could use up what that one has.
-  const own = share(`${principal} by ${maker}`, quota, `${namespaceOf(caller)} ${maker}`);
-  return [...own, ...share(madeBy.principal, madeBy.quota)];
+  const own = `${principal} by ${maker}`;
+  return [
+    ...share(own, quota, MAX_TOKEN_QUOTA_BUCKETS, `${namespaceOf(caller)} ${maker}`),
+    ...share(madeBy.principal, madeBy.quota, MAX_QUOTA_BUCKETS),
+  ];
 }
 
 /**
@@ -30,7 +38,8 @@ export function sharesOf(caller: Caller): Share[] {
  * newcomer waits, and nobody can keep others out so:
  *
  * - A principal has one bucket of its own for each rate, whatever it does. Those who have none of them wait only if
- *   MAX_QUOTA_BUCKETS are in use, by a third as many principals: as many as there are API keys.
+ *   MAX_QUOTA_BUCKETS are in use, so by thousands of principals. Whom other issuers know may be anybody, so those are not
+ *   given the last places: they wait from MAX_TOKEN_QUOTA_BUCKETS on, and the rest is for keys.
  * - Tokens cost nothing, so their own buckets are counted by who makes them. Each maker has an equal share of
  *   MAX_TOKEN_QUOTA_BUCKETS. Whoever is beyond its share, because others came, keeps what it has and gets no more. So n
  *   makers have 1 + 1/2 + … + 1/n times as many at most, which is below ten times. Tokens make no tokens, and so a token's
@@ -45,11 +54,11 @@ export class QuotaBook {
   /** [QUO-2] Returns how long the caller has to wait, in milliseconds, before it may do more of this. */
   waitMs(caller: Caller, rate: Rate, nowMs: number): number {
     let longestMs = 0;
-    for (const { key, quota, maker } of sharesOf(caller)) {
-      const perSecond = quota[rate];
+    for (const share of sharesOf(caller)) {
+      const perSecond = share.quota[rate];
       if (perSecond === undefined) continue;
-      const bucket = this.#bucketsOf(maker)?.get(`${rate} ${key}`);
-      const waitMs = bucket?.waitMs(perSecond, nowMs) ?? this.#roomWaitMs(maker, nowMs);
+      const bucket = this.#bucketsOf(share.maker)?.get(`${rate} ${share.key}`);
+      const waitMs = bucket?.waitMs(perSecond, nowMs) ?? this.#roomWaitMs(share, nowMs);
       longestMs = Math.max(longestMs, waitMs);
     }
     return longestMs;
@@ -93,11 +102,11 @@ export class QuotaBook {
   }
 
   /** Returns how long somebody waits who has no bucket yet: 0 if there is room for one more. */
-  #roomWaitMs(maker: string | undefined, nowMs: number): number {
+  #roomWaitMs({ maker, places }: Share, nowMs: number): number {
     const buckets = this.#bucketsOf(maker);
     buckets?.forgetFull(nowMs);
     const makers = this.#tokens.size + (buckets === undefined ? 1 : 0);
-    const bound = maker === undefined ? MAX_QUOTA_BUCKETS : MAX_TOKEN_QUOTA_BUCKETS / makers;
+    const bound = maker === undefined ? places : places / makers;
     if ((buckets?.size ?? 0) + 1 <= bound) return 0;
     this.#forgetMaker(nowMs);
     return QUOTA_WINDOW_MS;

@@ -138,6 +138,24 @@ describe("an attacker", () => {
 });
 
 describe("a book", () => {
+  test("[QUO-7] has places for keys that those whom other issuers know cannot take", () => {
+    const book = new QuotaBook();
+    const issued = (i: number) => ({
+      ...keyOf(`i${i}`, slow),
+      keyId: null,
+      expiresAtMs: Number.MAX_SAFE_INTEGER,
+    });
+    let served = 0;
+    for (let i = 0; i < MAX_QUOTA_BUCKETS; i++) if (use(book, issued(i), 10_000_000, 0)) served++;
+    expect(served).toBe(MAX_TOKEN_QUOTA_BUCKETS);
+    expect(use(book, keyOf("k", slow), 10_000_000, 0)).toBe(true);
+    // All who act by one principal share one, by whatever credential.
+    expect(book.waitMs(keyOf("i0", slow), RATE, 1_000)).toBeGreaterThan(9_000_000);
+    expect(book.waitMs(issued(MAX_QUOTA_BUCKETS), RATE, 10_000_000)).toBe(0);
+    // The quota of a token's maker is a key's, whoever shares it.
+    expect(use(book, tokenOf(keyOf("maker", slow), "t", {}), 1, 0)).toBe(true);
+  });
+
   test("[QUO-7] has a bounded number of principals in debt, and later ones wait for one that is not", () => {
     const book = new QuotaBook();
     for (let i = 0; i < MAX_QUOTA_BUCKETS; i++)
