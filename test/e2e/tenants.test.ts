@@ -2,7 +2,7 @@
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import WebSocket from "ws";
-import { ERRORS } from "../../src/core/errors.ts";
+import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { RawKafka } from "../support/kafka-client.ts";
 import * as apis from "../support/kafka-schemas.ts";
@@ -238,32 +238,203 @@ describe.each(TENANTS)("tenant %s", (tenant) => {
   });
 });
 
-test("[TEN-2] whoever sends a million names in a member's bytes is refused, and costs nothing", async () => {
-  const made = { principal: "hostile", grants: [], namespace: "acme." };
-  const { body } = await ask(ROOT_KEY, "POST", "/v1/keys", made);
-  const join = (metadata: Uint8Array, protocols: number) => ({
-    ...{ groupId: "g", sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000, memberId: "" },
-    ...{ groupInstanceId: null, protocolType: "consumer" },
-    protocols: Array.from({ length: protocols }, (_, i) => ({ name: `p${i}`, metadata })),
+/** A connection that has logged in. */
+async function loggedIn({ id, secret }: { id: string; secret: string }): Promise<RawKafka> {
+  const client = new RawKafka(broker.kafka);
+  await client.ask(apis.SASL_HANDSHAKE, 1, { mechanism: "PLAIN" });
+  await client.ask(apis.SASL_AUTHENTICATE, 2, { authBytes: Buffer.from(`\0${id}\0${secret}`) });
+  return client;
+}
+
+/** A subscription to these topics, or an assignment of partition 0 of each. */
+function listOf(names: readonly (string | Buffer)[], isAssigned: boolean): Buffer {
+  const head = Buffer.alloc(6);
+  head.writeInt32BE(names.length, 2);
+  const partitions = Buffer.from(isAssigned ? [0, 0, 0, 1, 0, 0, 0, 0] : []);
+  const entries = names.flatMap((each) => {
+    const name = Buffer.from(each);
+    return [Buffer.of(name.length >> 8, name.length & 0xff), name, partitions];
   });
+  return Buffer.concat([head, ...entries, Buffer.alloc(4)]);
+}
+
+interface Joined {
+  readonly errorCode: number;
+  readonly memberId: string;
+  readonly generationId: number;
+  readonly members: readonly { readonly metadata: Uint8Array }[];
+}
+
+/** Joins a classic group as its only member. */
+async function joinAlone(client: RawKafka, groupId: string, ...all: Uint8Array[]): Promise<Joined> {
+  const join = (memberId: string) =>
+    client.ask<Joined>(apis.JOIN_GROUP, 5, {
+      ...{ groupId, memberId, sessionTimeoutMs: 10_000, rebalanceTimeoutMs: 10_000 },
+      ...{ groupInstanceId: null, protocolType: "consumer" },
+      protocols: all.map((metadata, i) => ({ name: `p${i}`, metadata })),
+    });
+  const first = await join("");
+  return first.errorCode === KAFKA_ERRORS.MEMBER_ID_REQUIRED ? join(first.memberId) : first;
+}
+
+function syncAlone(client: RawKafka, groupId: string, joined: Joined, assignment: Uint8Array) {
+  const { memberId, generationId } = joined;
+  return client.ask<{ errorCode: number; assignment: Buffer }>(apis.SYNC_GROUP, 4, {
+    ...{ groupId, generationId, memberId, groupInstanceId: null },
+    assignments: [{ memberId, assignment }],
+  });
+}
+
+function leaveAlone(client: RawKafka, groupId: string, { memberId }: Joined) {
+  return client.ask(apis.LEAVE_GROUP, 3, {
+    groupId,
+    members: [{ memberId, groupInstanceId: null }],
+  });
+}
+
+test("[TEN-2] what classic members name is in the name space, however much it is, or is refused", async () => {
+  const made = { principal: "many", role: "admin", namespace: "acme." };
+  const { body: key } = await ask(ROOT_KEY, "POST", "/v1/keys", made);
+  const client = await loggedIn(key);
+  const groupOf = async (groupId: string) =>
+    (await ask(ROOT_KEY, "GET", `/v1/groups/acme.${groupId}`)).body;
+  const long = "x".repeat(32_767);
+  const many = Array.from({ length: 2_000 }, (_, i) => `topic-${i}`);
+  const own = listOf(["orders"], false);
+
+  const metadata = listOf(["globex.orders", ...many], false);
+  const joined = await joinAlone(client, "names", metadata);
+  expect(joined).toMatchObject({ errorCode: 0, members: [{ metadata }] });
+  const assignment = listOf(["orders", "globex.orders", ...many], true);
+  expect(await syncAlone(client, "names", joined, assignment)).toMatchObject({
+    errorCode: 0,
+    assignment,
+  });
+  const held = await groupOf("names");
+  const topics = held.members[0].assignment.map(({ topic }: { topic: string }) => topic);
+  expect(topics).toHaveLength(2_002);
+  expect(topics.filter((topic: string) => !topic.startsWith("acme."))).toEqual([]);
+  expect(held.offsets.map(({ topic }: { topic: string }) => topic)).toEqual(["acme.orders"]);
+  await leaveAlone(client, "names", joined);
+
+  const refused = { errorCode: ERRORS.INVALID_REQUEST.code };
+  for (const bytes of [
+    listOf(["globex.orders", long], false),
+    Buffer.concat([listOf(["globex.orders"], false), Buffer.alloc(1_100_000)]),
+  ])
+    expect(await joinAlone(client, "none", bytes)).toMatchObject(refused);
+  expect(await groupOf("none")).toMatchObject({ code: "GROUP_ID_NOT_FOUND" });
+
+  const again = await joinAlone(client, "syncs", own);
+  for (const bytes of [
+    listOf(["globex.orders", long], true),
+    Buffer.concat([listOf(["globex.orders"], true), Buffer.alloc(8_500_000)]),
+  ])
+    expect(await syncAlone(client, "syncs", again, bytes)).toMatchObject(refused);
+  expect(await groupOf("syncs")).toMatchObject({ state: "ASSIGNING", offsets: [] });
+  // More than a member's metadata may have is fine for assignments.
+  const padded = Buffer.concat([listOf(["orders"], true), Buffer.alloc(1_100_000)]);
+  expect(await syncAlone(client, "syncs", again, padded)).toMatchObject({
+    errorCode: 0,
+    assignment: padded,
+  });
+  await leaveAlone(client, "syncs", again);
+  client.close();
+  await ask(ROOT_KEY, "DELETE", `/v1/keys/${key.id}`);
+});
+
+test("[TEN-2] what a member of the whole deployment names is not told to a tenant in its group", async () => {
+  const { body: key } = await ask(ROOT_KEY, "POST", "/v1/keys", { principal: "w", role: "admin" });
+  const whole = await loggedIn(key);
+  const names = ["globex.orders", "acme.orders"];
+  const joined = await joinAlone(whole, "acme.mixed", listOf(names, false));
+  await syncAlone(whole, "acme.mixed", joined, listOf(names, true));
+  const { id, key: text } = keys["acme."];
+  const tenant = await loggedIn({ id, secret: text.slice(`rvk_${id}_`.length, -6) });
+  const described = await tenant.ask(apis.DESCRIBE_GROUPS, 5, {
+    groups: ["mixed"],
+    includeAuthorizedOperations: false,
+  });
+  expect(described).toMatchObject({
+    groups: [
+      {
+        groupId: "mixed",
+        members: [
+          {
+            memberMetadata: listOf(["orders"], false),
+            memberAssignment: listOf(["orders"], true),
+          },
+        ],
+      },
+    ],
+  });
+  await leaveAlone(whole, "acme.mixed", joined);
+  for (const client of [whole, tenant]) client.close();
+  await ask(ROOT_KEY, "DELETE", `/v1/keys/${key.id}`);
+});
+
+describe.each([
+  ["a tenant", { namespace: "acme." }, ""],
+  ["whoever has no name space", {}, "spy."],
+] as const)("%s", (_, namespace, prefix) => {
+  test("[ACL-6] learns from a group whether no topic exists that it may not see", async () => {
+    const grants = [{ groups: { prefix }, operations: ["READ"] }];
+    const made = { principal: "spy", grants, ...namespace };
+    const { body: key } = await ask(ROOT_KEY, "POST", "/v1/keys", made);
+    const client = await loggedIn(key);
+    const told = async (topic: string, groupId: string) => {
+      const joined = await joinAlone(client, groupId, listOf([topic], false));
+      const synced = await syncAlone(client, groupId, joined, listOf([topic], true));
+      await leaveAlone(client, groupId, joined);
+      const asked = async (method: string, path: string, body?: unknown) => {
+        const answer = await ask(key.key, method, `/v1/groups/${groupId}${path}`, body);
+        const text = answer.text.replaceAll(groupId, "GROUP").replaceAll(topic, "TOPIC");
+        return [answer.status, text.replaceAll(joined.memberId, "MEMBER").replace(TIMES, "")];
+      };
+      return {
+        synced: synced.errorCode,
+        resets: await asked("POST", "/offsets", { to: "earliest" }),
+        named: await asked("POST", "/offsets", { to: "earliest", topics: [topic] }),
+        deleted: await asked("DELETE", `/offsets?topics=${topic}`),
+        described: await asked("GET", ""),
+        history: await asked("GET", "/history?limit=2"),
+        positions: await client.ask(apis.OFFSET_FETCH, 7, {
+          groupId,
+          topics: null,
+          requireStable: false,
+        }),
+      };
+    };
+    const existing = await told("globex.orders", `${prefix}spied-1`);
+    expect(existing).toMatchObject({ synced: 0, resets: [200, expect.any(String)] });
+    expect(await told("globex.absent", `${prefix}spied-2`)).toEqual(existing);
+    client.close();
+    await ask(ROOT_KEY, "DELETE", `/v1/keys/${key.id}`);
+  });
+});
+const TIMES = /"atMs":\d+,?/g;
+
+test("[TEN-2] whoever may not join a group has nothing of what it sends looked at, and nobody sends a million names", async () => {
   const named = (count: number) => {
     const bytes = Buffer.alloc(6 + 3 * count, 1);
     bytes.writeInt32BE(count, 2);
     for (let i = 0; i < count; i++) bytes.writeInt16BE(1, 6 + 3 * i);
     return bytes;
   };
-  const client = new RawKafka(broker.kafka);
-  await client.ask(apis.SASL_HANDSHAKE, 1, { mechanism: "PLAIN" });
-  const authBytes = Buffer.from(`\0${body.id}\0${body.secret}`);
-  await client.ask(apis.SASL_AUTHENTICATE, 2, { authBytes });
-  expect(await client.ask(apis.JOIN_GROUP, 5, join(named(5_000_000), 1))).toMatchObject({
-    errorCode: ERRORS.GROUP_AUTHORIZATION_FAILED.code,
-  });
-  // Many protocols with as many names as one may have are more than a request may have.
-  client.send(apis.JOIN_GROUP, 5, join(named(1_000), 1_000));
-  await expect(client.frame()).rejects.toThrow("closed");
-  expect((await ask(ROOT_KEY, "GET", "/v1/topics")).status).toBe(200);
-  await ask(ROOT_KEY, "DELETE", `/v1/keys/${body.id}`);
+  const requests = [[named(5_000_000)], Array<Buffer>(1_000).fill(named(1_000))];
+  for (const [grants, code] of [
+    [[], ERRORS.GROUP_AUTHORIZATION_FAILED.code],
+    [[{ groups: { prefix: "" }, operations: ["READ"] }], ERRORS.INVALID_REQUEST.code],
+  ]) {
+    const made = { principal: "hostile", grants, namespace: "acme." };
+    const { body: key } = await ask(ROOT_KEY, "POST", "/v1/keys", made);
+    const client = await loggedIn(key);
+    for (const all of requests)
+      expect(await joinAlone(client, "g", ...all)).toMatchObject({ errorCode: code });
+    client.close();
+    await ask(ROOT_KEY, "DELETE", `/v1/keys/${key.id}`);
+  }
+  expect((await ask(ROOT_KEY, "GET", "/v1/groups/acme.g")).status).toBe(404);
 });
 
 test("[TEN-1] the deployment's admin sees all names as they are, and the key's name space", async () => {

@@ -1,8 +1,10 @@
 // Reads the subscriptions and assignments of classic consumers: Kafka's ConsumerProtocolSubscription and
 // ConsumerProtocolAssignment. Members of other kinds (Kafka Connect's workers) send something else, which is ignored.
-import { concatBytes } from "../bytes.ts";
+import { isReadable } from "../access/grants.ts";
+import { sizeOf } from "../bytes.ts";
+import { type Failure, fail, type Result } from "../errors.ts";
 import type { TopicAssignment } from "../group-info.ts";
-import { MAX_CLASSIC_MEMBER_BYTES, MAX_TOPICS_PER_KAFKA_MEMBER } from "../limits.ts";
+import { MAX_CLASSIC_GROUP_BYTES, MAX_CLASSIC_MEMBER_BYTES } from "../limits.ts";
 import type { ClassicState } from "./classic-state.ts";
 import type { ClassicSync } from "./requests.ts";
 
@@ -24,73 +26,200 @@ export function readAssignment(bytes: Uint8Array): TopicAssignment[] {
 }
 
 /**
- * Returns the subscription with other names for its topics. Bytes that are none come back as they are, or can be renamed
- * back, since whoever renames them finds the same names again.
+ * [TEN-2] Returns these subscriptions with the prefix of a name space in front of their topics' names. All of it are copies.
+ * INVALID_REQUEST: they would have more than `maxBytes` in all, or a name would be longer than any may be.
  */
-export function renameSubscribed(
-  bytes: Uint8Array,
-  rename: (name: string) => string,
-  admit: (names: number) => void = () => {},
-): Uint8Array {
-  return renameIn(bytes, rename, admit, () => {});
+export function subscriptionsInside(
+  namespace: string,
+  pieces: readonly Uint8Array[],
+  maxBytes = MAX_CLASSIC_MEMBER_BYTES,
+): Result<{ pieces: Uint8Array[] }> {
+  return allInside(ENCODER.encode(namespace), pieces, skipNothing, maxBytes);
 }
 
-/** Does the same with an assignment. */
-export function renameAssigned(
-  bytes: Uint8Array,
-  rename: (name: string) => string,
-  admit: (names: number) => void = () => {},
-): Uint8Array {
-  return renameIn(bytes, rename, admit, (reader) => {
-    for (let left = reader.count(); left > 0; left--) reader.int32();
-  });
+/** Does the same with assignments. */
+export function assignmentsInside(
+  namespace: string,
+  pieces: readonly Uint8Array[],
+  maxBytes = MAX_CLASSIC_GROUP_BYTES,
+): Result<{ pieces: Uint8Array[] }> {
+  return allInside(ENCODER.encode(namespace), pieces, skipPartitions, maxBytes);
 }
 
 /**
- * Renames the topics of the first list. `skip` reads what follows each name there, and `admit` is called with their number
- * before anything is made of them. It may throw.
+ * [TEN-2] Returns the subscription as the callers of a name space write it: without the prefix, and without the topics
+ * that do not have it. Those come from members that see the whole deployment.
  */
-function renameIn(
-  bytes: Uint8Array,
-  rename: (name: string) => string,
-  admit: (names: number) => void,
-  skip: (reader: Reader) => void,
-): Uint8Array {
-  // A group refuses what is larger, and has not been asked yet.
-  if (bytes.length > MAX_CLASSIC_MEMBER_BYTES) return bytes;
-  const reader = new Reader(bytes);
-  const pieces: Uint8Array[] = [];
-  let keptTo = 0;
-  try {
-    const count = reader.count();
-    if (count > MAX_TOPICS_PER_KAFKA_MEMBER) return bytes;
-    admit(count);
-    for (let left = count; left > 0; left--) {
-      const from = reader.position;
-      const name = new TextEncoder().encode(rename(reader.text()));
-      if (name.length > MAX_TEXT_BYTES) return bytes;
-      pieces.push(bytes.subarray(keptTo, from), Uint8Array.of(name.length >> 8, name.length), name);
-      keptTo = reader.position;
-      skip(reader);
-    }
-  } catch (error) {
-    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
-    return bytes; // They are something else, or end too early.
-  }
-  return concatBytes([...pieces, bytes.subarray(keptTo)]);
+export function subscriptionOutside(namespace: string, bytes: Uint8Array): Uint8Array {
+  return outsideOf(ENCODER.encode(namespace), bytes, skipNothing);
 }
 
+/** Does the same with an assignment. */
+export function assignmentOutside(namespace: string, bytes: Uint8Array): Uint8Array {
+  return outsideOf(ENCODER.encode(namespace), bytes, skipPartitions);
+}
+
+// Names are translated as bytes, and not one of them becomes a text: there may be hundreds of thousands. What is no list
+// stays as it is. Nobody finds names in it, on the way out as little as on the way in, and neither does a group that reads
+// it. What is a list stays one with other names, so everything comes out as it went in.
+
+const ENCODER = new TextEncoder();
 /** The length of a text is an int16. */
 const MAX_TEXT_BYTES = 32_767;
+const LENGTH_BYTES = 2;
+/** The version and the number of elements. */
+const HEAD_BYTES = 6;
+const DOT = 0x2e;
 
-/** Returns the topics that the leader's sync assigns to members. Nobody else assigns. */
+/** Reads what follows a name in a list. */
+type Skip = (reader: Reader) => void;
+const skipNothing: Skip = () => {};
+const skipPartitions: Skip = (reader) => reader.skip(4 * reader.count());
+
+function allInside(
+  prefix: Uint8Array,
+  pieces: readonly Uint8Array[],
+  skip: Skip,
+  maxBytes: number,
+): Result<{ pieces: Uint8Array[] }> {
+  // Before anything is made of them, or looked at.
+  if (sizeOf(pieces) > maxBytes) return tooMuch(maxBytes);
+  const sizes: number[] = [];
+  let size = 0;
+  for (const bytes of pieces) {
+    const inside = sizeInside(prefix, bytes, skip);
+    if (inside === null) return fail("INVALID_REQUEST", "a topic's name is longer than any may be");
+    sizes.push(inside);
+    size += inside;
+    if (size > maxBytes) return tooMuch(maxBytes);
+  }
+  const inside = pieces.map((bytes, i) => insideOf(prefix, bytes, sizes[i] as number, skip));
+  return { ok: true, pieces: inside };
+}
+
+function tooMuch(maxBytes: number): Failure {
+  return fail("INVALID_REQUEST", `the bytes of members have more than ${maxBytes} bytes`);
+}
+
+/** Returns how many bytes there are with the prefix. Null if a name is too long for it. */
+function sizeInside(prefix: Uint8Array, bytes: Uint8Array, skip: Skip): number | null {
+  let size = bytes.length;
+  let isTooLong = false;
+  const isList = eachName(bytes, skip, (from, to) => {
+    if (isNoName(bytes, from, to)) return;
+    size += prefix.length;
+    if (to - from + prefix.length > MAX_TEXT_BYTES) isTooLong = true;
+  });
+  if (!isList) return bytes.length;
+  return isTooLong ? null : size;
+}
+
+function insideOf(prefix: Uint8Array, bytes: Uint8Array, size: number, skip: Skip): Uint8Array {
+  if (size === bytes.length) return bytes.slice();
+  const output = new Output(size);
+  let keptTo = 0;
+  eachName(bytes, skip, (from, to) => {
+    if (isNoName(bytes, from, to)) return;
+    output.add(bytes, keptTo, from - LENGTH_BYTES);
+    output.addLength(to - from + prefix.length);
+    output.add(prefix, 0, prefix.length);
+    keptTo = from;
+  });
+  output.add(bytes, keptTo, bytes.length);
+  return output.bytes;
+}
+
+function outsideOf(prefix: Uint8Array, bytes: Uint8Array, skip: Skip): Uint8Array {
+  const output = new Output(bytes.length);
+  output.add(bytes, 0, Math.min(HEAD_BYTES, bytes.length));
+  let names = 0;
+  let listTo = HEAD_BYTES;
+  const isList = eachName(bytes, skip, (from, to, end) => {
+    listTo = end;
+    const isOwn = isNoName(bytes, from, to);
+    if (!isOwn && !isBehind(prefix, bytes, from, to)) return;
+    names++;
+    const ownFrom = isOwn ? from : from + prefix.length;
+    output.addLength(to - ownFrom);
+    output.add(bytes, ownFrom, end);
+  });
+  if (!isList) return bytes;
+  output.add(bytes, listTo, bytes.length);
+  new DataView(output.bytes.buffer).setInt32(HEAD_BYTES - 4, names);
+  return output.bytes.subarray(0, output.length);
+}
+
+/**
+ * Calls `visit` for each name of the first list, with the places where the name begins and ends and where what belongs to
+ * it ends. False if the bytes are no list: they are something else, or end too early.
+ */
+function eachName(
+  bytes: Uint8Array,
+  skip: Skip,
+  visit: (from: number, to: number, end: number) => void,
+): boolean {
+  const reader = new Reader(bytes);
+  try {
+    for (let left = reader.count(); left > 0; left--) {
+      const from = reader.position + LENGTH_BYTES;
+      reader.skipText();
+      const to = reader.position;
+      skip(reader);
+      visit(from, to, reader.position);
+    }
+    return true;
+  } catch (error) {
+    if (error instanceof RangeError) return false;
+    throw error;
+  }
+}
+
+/** True for what is no name and stays what it is: nothing, a dot, and two. See nameInside. */
+function isNoName(bytes: Uint8Array, from: number, to: number): boolean {
+  if (to - from > 2) return false;
+  for (let at = from; at < to; at++) if (bytes[at] !== DOT) return false;
+  return true;
+}
+
+/** True if there is a name behind the prefix. */
+function isBehind(prefix: Uint8Array, bytes: Uint8Array, from: number, to: number): boolean {
+  if (to - from <= prefix.length) return false;
+  for (let i = 0; i < prefix.length; i++) if (bytes[from + i] !== prefix[i]) return false;
+  return true;
+}
+
+/** Bytes that are copied one by one, which is faster than making views of many short pieces. */
+class Output {
+  readonly bytes: Uint8Array;
+  length = 0;
+
+  constructor(size: number) {
+    this.bytes = new Uint8Array(size);
+  }
+
+  addLength(length: number): void {
+    this.bytes[this.length++] = length >> 8;
+    this.bytes[this.length++] = length & 0xff;
+  }
+
+  add(from: Uint8Array, begin: number, end: number): void {
+    for (let at = begin; at < end; at++) this.bytes[this.length++] = from[at] as number;
+  }
+}
+
+/**
+ * Returns the topics that the leader's sync assigns to members. Nobody else assigns. [ACL-6] Those that the leader may not
+ * read are left out: whether they exist would show in what the group does from then on.
+ */
 export function topicsAssignedBy(
   { leaderId, members }: ClassicState,
-  { memberId, assignments }: Pick<ClassicSync, "memberId" | "assignments">,
+  { memberId, assignments, readable }: Pick<ClassicSync, "memberId" | "assignments" | "readable">,
 ): string[] {
   if (memberId !== leaderId) return [];
   const assigned = assignments.filter((each) => members.has(each.memberId));
-  return assigned.flatMap(({ assignment }) => readAssignment(assignment)).map(({ topic }) => topic);
+  const named = assigned.flatMap(({ assignment }) => readAssignment(assignment));
+  const names = new Set(named.map(({ topic }) => topic));
+  return [...names].filter((topic) => isReadable(readable, topic));
 }
 
 /** Reads the list at the start of both formats. It follows a version, and every version has it. */
@@ -131,10 +260,19 @@ class Reader {
   }
 
   text(): string {
-    const length = this.#view.getInt16(this.#position);
-    const start = this.#position + 2;
-    this.#position = start + length;
-    if (length < 0 || this.#position > this.#bytes.length) throw new RangeError(`${length} bytes`);
+    const start = this.#position + LENGTH_BYTES;
+    this.skipText();
     return UTF8.decode(this.#bytes.subarray(start, this.#position));
+  }
+
+  skipText(): void {
+    const length = this.#view.getInt16(this.#position);
+    if (length < 0) throw new RangeError(`${length} bytes`);
+    this.skip(LENGTH_BYTES + length);
+  }
+
+  skip(bytes: number): void {
+    this.#position += bytes;
+    if (this.#position > this.#bytes.length) throw new RangeError(`${bytes} bytes`);
   }
 }

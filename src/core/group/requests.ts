@@ -273,6 +273,8 @@ export interface ClassicSync {
   readonly protocolType: string | null;
   readonly protocolName: string | null;
   readonly assignments: readonly { memberId: string; assignment: Uint8Array }[];
+  /** [ACL-7] The topics that it may read. Absent if it may read all. */
+  readonly readable?: readonly NamePattern[] | undefined;
 }
 
 export interface ClassicSynced {

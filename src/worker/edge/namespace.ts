@@ -8,7 +8,8 @@ import {
   textOutside,
   WHOLE,
 } from "../../core/access/namespace.ts";
-import { BrokerError } from "../../core/errors.ts";
+import { BrokerError, type Result } from "../../core/errors.ts";
+import { assignmentsInside, subscriptionsInside } from "../../core/group/classic-assignment.ts";
 import { brokerError } from "../../core/platform-errors.ts";
 import type { Env } from "../../env.ts";
 import { callerIn } from "./authorize.ts";
@@ -30,6 +31,30 @@ export function outside(env: Env, name: string): string {
 /** [TEN-2] Returns the pattern for names as they are in the whole deployment. */
 export function insidePattern(env: Env, pattern: string): string {
   return patternInside(namespaceIn(env), pattern);
+}
+
+/**
+ * [TEN-2] Returns copies of what a classic member subscribes to, with names as they are in the whole deployment.
+ * INVALID_REQUEST if it is too much then. Without a name space the group says what is too much.
+ */
+export function insideSubscriptions(env: Env, pieces: readonly Uint8Array[]) {
+  return insidePieces(env, pieces, subscriptionsInside);
+}
+
+/** [TEN-2] Does the same with what the leader assigns. */
+export function insideAssignments(env: Env, pieces: readonly Uint8Array[]) {
+  return insidePieces(env, pieces, assignmentsInside);
+}
+
+function insidePieces(
+  env: Env,
+  pieces: readonly Uint8Array[],
+  translate: typeof subscriptionsInside,
+): Result<{ pieces: Uint8Array[] }> {
+  const namespace = namespaceIn(env);
+  if (namespace !== WHOLE) return translate(namespace, pieces);
+  // Copies, because a view would carry the whole request along in a call.
+  return { ok: true, pieces: pieces.map((piece) => piece.slice()) };
 }
 
 /** [TEN-2] Returns the text with names as the caller writes them. */

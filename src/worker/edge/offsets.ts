@@ -10,7 +10,7 @@ import { mapConcurrently } from "../../core/map-concurrently.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import { type Env, groupStub, type PartitionStub } from "../../env.ts";
 import { noteChange } from "./audit.ts";
-import { assertMayUseTopic } from "./authorize.ts";
+import { assertMayUseTopic, seesTopic } from "./authorize.ts";
 import { lookAtGroup } from "./groups.ts";
 import { partitionAt, topicMetadata } from "./metadata.ts";
 import { PartitionUse } from "./partition-use.ts";
@@ -173,7 +173,7 @@ type GroupEntry = GroupDescription["offsets"][number];
 
 /**
  * [OFF-4] [OFF-5] [OFF-8] Computes the new positions, clamped to each log, and moves the group there unless `dryRun`.
- * Refused with NON_EMPTY_GROUP while the group has members, even for a dry run, because the plan would be void at once.
+ * Where it names no topics, it is about those of the group that the caller sees. Refused with NON_EMPTY_GROUP while the group has members, even for a dry run, because the plan would be void at once.
  * `admit` is called with the number of partitions before anything is changed. Nothing is if it throws.
  */
 export async function resetGroup(
@@ -183,9 +183,11 @@ export async function resetGroup(
   admit: (partitions: number) => void = () => {},
 ): Promise<PlannedReset[]> {
   const stub = groupStub(env, groupId);
-  const { group } = unwrap(
+  const { group: whole } = unwrap(
     await lookAtGroup(env, groupId, async (looked) => await looked.describe()),
   );
+  // [ACL-6] Or a refusal would tell of a topic that nobody named.
+  const group = { ...whole, offsets: whole.offsets.filter(({ topic }) => seesTopic(env, topic)) };
   const named = "offsets" in request ? request.offsets.map(({ topic }) => topic) : request.topics;
   const topics = named ?? group.offsets.map(({ topic }) => topic);
   for (const topic of new Set(topics)) assertMayUseTopic(env, "READ", topic);

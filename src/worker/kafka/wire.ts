@@ -83,18 +83,13 @@ export class Reader {
 
   /** Must be called before so many elements are read. It bounds the memory that a request's bytes may turn into. */
   expectElements(count: number): void {
-    this.countElements(count);
+    this.#elements += count;
+    if (this.#elements > MAX_KAFKA_ELEMENTS)
+      throw new MalformedError(
+        `an array of ${count} elements: the bound is ${MAX_KAFKA_ELEMENTS} in all`,
+      );
     if (count <= this.left) return;
     throw new MalformedError(`an array of ${count} elements: ${this.left} bytes are left`);
-  }
-
-  /** Counts elements that are made of bytes which were read already. */
-  countElements(count: number): void {
-    this.#elements += count;
-    if (this.#elements <= MAX_KAFKA_ELEMENTS) return;
-    throw new MalformedError(
-      `an array of ${count} elements: the bound is ${MAX_KAFKA_ELEMENTS} in all`,
-    );
   }
 
   #take(length: number): number {

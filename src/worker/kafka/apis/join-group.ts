@@ -14,12 +14,15 @@
 // - An id that was given out with MEMBER_ID_REQUIRED is good for ten seconds, or the session timeout if that is
 //   shorter. In Kafka it is good for the session timeout.
 
+import { insideSubscriptions } from "../../edge/namespace.ts";
 import { api } from "../api.ts";
 import { service } from "../context.ts";
+import { codeOf } from "../errors.ts";
 import { atGroup } from "../kafka-group.ts";
 import {
   array,
   boolean,
+  bytes,
   groupName,
   int16,
   int32,
@@ -42,7 +45,7 @@ export const JOIN_GROUP = api({
     memberId: string,
     groupInstanceId: since(5, nullableString),
     protocolType: string,
-    protocols: array(struct({ name: string, metadata: subscription })),
+    protocols: array(struct({ name: string, metadata: bytes })),
     reason: since(8, nullableString),
   }),
   response: struct({
@@ -77,29 +80,28 @@ const FIRST_TO_SKIP = 9;
 export const joinGroup = service(JOIN_GROUP, async (request, context) => {
   const { groupId, memberId, groupInstanceId, sessionTimeoutMs, rebalanceTimeoutMs } = request;
   const clientId = context.clientId ?? "";
-  const joined = await atGroup(
-    groupId,
-    "READ",
-    context,
-    async (group) =>
-      await group.joinClassic({
-        memberId,
-        newMemberId: `${groupInstanceId ?? clientId}-${crypto.randomUUID()}`,
-        instanceId: groupInstanceId,
-        clientId,
-        clientHost: context.clientHost,
-        sessionTimeoutMs,
-        rebalanceTimeoutMs: rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs,
-        protocolType: request.protocolType,
-        // Copies, because a view would carry the whole request along in the call.
-        protocols: request.protocols.map(({ name, metadata }) => ({
-          name,
-          metadata: metadata.slice(),
-        })),
-        mustKnowId: context.version >= FIRST_WITH_ID,
-        canSkipAssignment: context.version >= FIRST_TO_SKIP,
-      }),
-  );
+  const joined = await atGroup(groupId, "READ", context, async (group) => {
+    const all = request.protocols.map(({ metadata }) => metadata);
+    const translated = insideSubscriptions(context.env, all);
+    if (!translated.ok) return codeOf(translated.error);
+    const protocols = translated.pieces.map((metadata, i) => ({
+      name: request.protocols[i]?.name ?? "",
+      metadata,
+    }));
+    return await group.joinClassic({
+      memberId,
+      newMemberId: `${groupInstanceId ?? clientId}-${crypto.randomUUID()}`,
+      instanceId: groupInstanceId,
+      clientId,
+      clientHost: context.clientHost,
+      sessionTimeoutMs,
+      rebalanceTimeoutMs: rebalanceTimeoutMs < 0 ? sessionTimeoutMs : rebalanceTimeoutMs,
+      protocolType: request.protocolType,
+      protocols,
+      mustKnowId: context.version >= FIRST_WITH_ID,
+      canSkipAssignment: context.version >= FIRST_TO_SKIP,
+    });
+  });
   // Before version 7 the name must not be null.
   const noName = context.version < 7 ? "" : null;
   if (typeof joined === "number") return { errorCode: joined, memberId, protocolName: noName };

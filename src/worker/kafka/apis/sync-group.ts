@@ -5,11 +5,16 @@
 // v4 makes fields flexible (KIP-482).
 // v5 adds `protocolType` and `protocolName` to the request and to the answer (KIP-559).
 
+import { readableTopics } from "../../../core/access/grants.ts";
+import { callerIn } from "../../edge/authorize.ts";
+import { insideAssignments } from "../../edge/namespace.ts";
 import { api } from "../api.ts";
 import { service } from "../context.ts";
+import { codeOf } from "../errors.ts";
 import { atGroup } from "../kafka-group.ts";
 import {
   array,
+  bytes,
   groupName,
   int16,
   int32,
@@ -32,7 +37,7 @@ export const SYNC_GROUP = api({
     groupInstanceId: since(3, nullableString),
     protocolType: since(5, nullableString),
     protocolName: since(5, nullableString),
-    assignments: array(struct({ memberId: string, assignment })),
+    assignments: array(struct({ memberId: string, assignment: bytes })),
   }),
   response: struct({
     throttleTimeMs: since(1, int32),
@@ -45,22 +50,23 @@ export const SYNC_GROUP = api({
 
 export const syncGroup = service(SYNC_GROUP, async (request, context) => {
   const { groupId, memberId, groupInstanceId, generationId, protocolType, protocolName } = request;
-  const synced = await atGroup(
-    groupId,
-    "READ",
-    context,
-    async (group) =>
-      await group.syncClassic({
-        memberId,
-        instanceId: groupInstanceId,
-        generation: generationId,
-        protocolType,
-        protocolName,
-        assignments: request.assignments.map((each) => ({
-          memberId: each.memberId,
-          assignment: each.assignment.slice(),
-        })),
-      }),
-  );
+  const synced = await atGroup(groupId, "READ", context, async (group) => {
+    const all = request.assignments.map(({ assignment }) => assignment);
+    const translated = insideAssignments(context.env, all);
+    if (!translated.ok) return codeOf(translated.error);
+    const assignments = translated.pieces.map((assignment, i) => ({
+      memberId: request.assignments[i]?.memberId ?? "",
+      assignment,
+    }));
+    return await group.syncClassic({
+      memberId,
+      instanceId: groupInstanceId,
+      generation: generationId,
+      protocolType,
+      protocolName,
+      assignments,
+      readable: readableTopics(callerIn(context.env)),
+    });
+  });
   return typeof synced === "number" ? { errorCode: synced } : synced;
 });

@@ -22,9 +22,21 @@ import {
   textOutside,
 } from "../../../../src/core/access/namespace.ts";
 import { OPERATIONS_OF } from "../../../../src/core/access/operations.ts";
-import { renameAssigned, renameSubscribed } from "../../../../src/core/group/classic-assignment.ts";
+import { unwrap } from "../../../../src/core/errors.ts";
+import {
+  assignmentOutside,
+  assignmentsInside,
+  readAssignment,
+  readSubscription,
+  subscriptionOutside,
+  subscriptionsInside,
+} from "../../../../src/core/group/classic-assignment.ts";
 import { subscribes } from "../../../../src/core/group/topic-pattern.ts";
-import { MAX_GRANT_NAME_CHARS } from "../../../../src/core/limits.ts";
+import {
+  MAX_CLASSIC_GROUP_BYTES,
+  MAX_CLASSIC_MEMBER_BYTES,
+  MAX_GRANT_NAME_CHARS,
+} from "../../../../src/core/limits.ts";
 import { runs } from "../../../support/effort.ts";
 
 const name = fc.stringMatching(/^[a-z.]{0,6}$/);
@@ -132,50 +144,147 @@ describe("patterns", () => {
 });
 
 describe("the bytes of classic members", () => {
-  const text = (of: string) => {
-    const bytes = new TextEncoder().encode(of);
-    return [0, bytes.length, ...bytes];
+  const text = (of: string | Uint8Array) => {
+    const bytes = typeof of === "string" ? new TextEncoder().encode(of) : of;
+    return [bytes.length >> 8, bytes.length & 0xff, ...bytes];
   };
-  const subscription = Uint8Array.of(0, 3, 0, 0, 0, 2, ...text("a"), ...text("bc"), 9, 9, 9);
-  const assignment = Uint8Array.of(
-    0,
-    0,
-    ...[0, 0, 0, 1],
-    ...text("a"),
-    ...[0, 0, 0, 1, 0, 0, 0, 7],
-    5,
-  );
-  /** Bytes that look like a list of texts, with texts of any bytes. */
+  const int32 = (value: number) => [value >> 24, value >> 16, value >> 8, value];
+  const listOf = (...entries: (readonly number[])[]) => [
+    ...int32(entries.length),
+    ...entries.flat(),
+  ];
+  const subscribed = (...names: string[]) => Uint8Array.from([0, 0, ...listOf(...names.map(text))]);
+  const assigned = (...names: string[]) =>
+    Uint8Array.from([
+      0,
+      0,
+      ...listOf(...names.map((each) => [...text(each), ...listOf(int32(7))])),
+    ]);
+  const subscription = Uint8Array.of(0, 3, ...listOf(text("a"), text("bc")), 9, 9, 9);
+  const assignment = Uint8Array.of(0, 0, ...listOf([...text("a"), ...listOf(int32(7))]), 5);
+  const FORMATS = [
+    {
+      kind: "a subscription",
+      of: subscribed,
+      inside: subscriptionsInside,
+      outside: subscriptionOutside,
+      names: readSubscription,
+      maxBytes: MAX_CLASSIC_MEMBER_BYTES,
+    },
+    {
+      kind: "an assignment",
+      of: assigned,
+      inside: assignmentsInside,
+      outside: assignmentOutside,
+      names: (bytes: Uint8Array) => readAssignment(bytes).map(({ topic }) => topic),
+      maxBytes: MAX_CLASSIC_GROUP_BYTES,
+    },
+  ] as const;
+  type Inside = (typeof FORMATS)[number]["inside"];
+  const into = (inside: Inside, bytes: Uint8Array, prefix = "acme.") =>
+    unwrap(inside(prefix, [bytes])).pieces[0] as Uint8Array;
+
+  /** Bytes that look like a list: texts of any bytes, perhaps with partitions behind them, and a count that may be wrong. */
   const likely = fc
-    .tuple(fc.array(fc.uint8Array({ maxLength: 5 }), { maxLength: 3 }), fc.uint8Array())
-    .map(([texts, rest]) =>
-      Uint8Array.of(
-        ...[0, 1, 0, 0, 0, texts.length],
-        ...texts.flatMap((each) => [0, each.length, ...each]),
-        ...rest,
+    .record({
+      names: fc.array(
+        fc.oneof(
+          fc.uint8Array({ maxLength: 5 }),
+          fc
+            .constantFrom("", ".", "..", "...", "a", "acme.", "acme.x", "globex.x", "ä")
+            .map((each) => new TextEncoder().encode(each)),
+        ),
+        { maxLength: 4 },
       ),
-    );
-  const into = (each: string) => nameInside("acme.", each);
-  const outOf = (each: string) => nameOutside("acme.", each);
+      partitions: fc.option(fc.nat({ max: 2 })),
+      countIsOff: fc.constantFrom(0, 0, 0, 1, -1),
+      rest: fc.uint8Array({ maxLength: 12 }),
+    })
+    .map(({ names, partitions, countIsOff, rest }) => {
+      const behind = partitions === null ? [] : listOf(...Array(partitions).fill(int32(1)));
+      const entries = names.flatMap((each) => [...text(each), ...behind]);
+      return Uint8Array.of(0, 1, ...int32(names.length + countIsOff), ...entries, ...rest);
+    });
+  const any = fc.oneof(fc.uint8Array({ maxLength: 40 }), likely);
+  const NO_NAMES = ["", ".", ".."];
 
   test("[TEN-2] have other names in the first list, and the rest as it was", () => {
-    expect(renameSubscribed(subscription, into)).toEqual(
-      Uint8Array.of(0, 3, 0, 0, 0, 2, ...text("acme.a"), ...text("acme.bc"), 9, 9, 9),
+    expect(into(subscriptionsInside, subscription)).toEqual(
+      Uint8Array.of(0, 3, ...listOf(text("acme.a"), text("acme.bc")), 9, 9, 9),
     );
-    expect(renameSubscribed(renameSubscribed(subscription, into), outOf)).toEqual(subscription);
-    expect(renameAssigned(renameAssigned(assignment, into), outOf)).toEqual(assignment);
-    expect(renameAssigned(assignment, into)).toEqual(
-      Uint8Array.of(0, 0, ...[0, 0, 0, 1], ...text("acme.a"), ...[0, 0, 0, 1, 0, 0, 0, 7], 5),
+    expect(into(assignmentsInside, assignment)).toEqual(
+      Uint8Array.of(0, 0, ...listOf([...text("acme.a"), ...listOf(int32(7))]), 5),
+    );
+    const inside = into(assignmentsInside, assignment);
+    expect(assignmentOutside("acme.", inside)).toEqual(assignment);
+  });
+
+  test.each(FORMATS)("[TEN-2] $kind comes back as it was, whatever it is", (format) => {
+    fc.assert(
+      fc.property(any, namespace, (bytes, prefix) => {
+        const inside = into(format.inside, bytes, prefix);
+        expect(format.outside(prefix, inside)).toEqual(bytes);
+        expect(inside.buffer).not.toBe(bytes.buffer);
+      }),
+      runs(2_000),
     );
   });
 
-  test("[TEN-2] come back as they were, whatever they are", () => {
+  test.each(FORMATS)("[TEN-2] $kind names nothing in a group but what is inside", (format) => {
     fc.assert(
-      fc.property(fc.oneof(fc.uint8Array({ maxLength: 40 }), likely), (bytes) => {
-        for (const rename of [renameSubscribed, renameAssigned])
-          expect(rename(rename(bytes, into), outOf)).toEqual(bytes);
+      fc.property(any, namespace, (bytes, prefix) => {
+        const own = format.names(bytes);
+        const names = format.names(into(format.inside, bytes, prefix));
+        expect(names).toEqual(own.map((each) => nameInside(prefix, each)));
       }),
-      runs(1_000),
+      runs(2_000),
     );
   });
+
+  test.each(FORMATS)("[TEN-2] $kind leaves a group without the names of others", (format) => {
+    fc.assert(
+      fc.property(any, namespace, (bytes, prefix) => {
+        const here = format.names(bytes);
+        if (here.length === 0) return; // The group found no names either.
+        const left = format.names(format.outside(prefix, bytes));
+        const own = here.filter(
+          (each) => NO_NAMES.includes(each) || (each.startsWith(prefix) && each !== prefix),
+        );
+        expect(left).toEqual(own.map((each) => nameOutside(prefix, each)));
+      }),
+      runs(2_000),
+    );
+    const mixed = format.of("globex.secret", "acme.a", "acme.", "other.acme.b", "acme.b", "acmeXc");
+    expect(format.outside("acme.", mixed)).toEqual(format.of("a", "b"));
+  });
+
+  test.each(FORMATS)(
+    "[TEN-2] $kind of many thousand names is translated like any other",
+    (format) => {
+      const many = Array.from({ length: 20_000 }, (_, i) => `topic-${i}`);
+      const inside = into(format.inside, format.of(...many));
+      expect(inside).toEqual(format.of(...many.map((each) => `acme.${each}`)));
+      expect(format.outside("acme.", inside)).toEqual(format.of(...many));
+    },
+  );
+
+  test.each(FORMATS)(
+    "[TEN-2] $kind that cannot be translated is refused",
+    ({ inside, of, maxBytes }) => {
+      const refused = { ok: false, error: "INVALID_REQUEST" };
+      const longest = "x".repeat(32_767 - "acme.".length);
+      expect(inside("acme.", [of("globex.secret", longest)])).toMatchObject({ ok: true });
+      expect(inside("acme.", [of("globex.secret", `${longest}x`)])).toMatchObject(refused);
+      expect(inside("acme.", [of("a"), of(`${longest}x`)])).toMatchObject(refused);
+      // With the prefix all pieces together have as much as there may be, or a byte more.
+      const own = of("a").length + "acme.".length;
+      const rest = new Uint8Array(maxBytes - own);
+      expect(inside("acme.", [of("a"), rest])).toMatchObject({ ok: true });
+      expect(inside("acme.x.", [of("a"), rest])).toMatchObject(refused);
+      expect(inside("acme.", [of("a"), new Uint8Array(maxBytes)])).toMatchObject(refused);
+      const padded = new Uint8Array(maxBytes + 1);
+      padded.set(of("globex.secret"));
+      expect(inside("acme.", [padded])).toMatchObject(refused);
+    },
+  );
 });

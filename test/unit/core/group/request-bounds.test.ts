@@ -1,5 +1,6 @@
 // Members may send so much, whatever their way in, and it costs no more than it has to.
 import { describe, expect, test } from "vitest";
+import type { NamePattern } from "../../../../src/core/access/grants.ts";
 import { forgetRule, whyNotClassicFit } from "../../../../src/core/group/admission.ts";
 import { topicsAssignedBy } from "../../../../src/core/group/classic-assignment.ts";
 import {
@@ -250,4 +251,19 @@ test("[CLS-8] the group learns the topics that its leader assigns to members, an
     "of-other",
   ]);
   expect(topicsAssignedBy(state, { memberId: "other", assignments })).toEqual([]);
+});
+
+test("[ACL-6] the group learns no topic that its leader may not read", () => {
+  const members = new Map([member("leader"), member("other")]);
+  const state = { ...NO_CLASSIC_MEMBERS, leaderId: "leader", members };
+  const assignments = [
+    { memberId: "leader", assignment: assignmentOf("own.a") },
+    { memberId: "other", assignment: assignmentOf("foreign") },
+  ];
+  const learned = (readable?: readonly NamePattern[]) =>
+    topicsAssignedBy(state, { memberId: "leader", assignments, readable });
+  expect(learned()).toEqual(["own.a", "foreign"]);
+  expect(learned([{ prefix: "own." }])).toEqual(["own.a"]);
+  expect(learned([{ exact: "foreign" }])).toEqual(["foreign"]);
+  expect(learned([])).toEqual([]);
 });

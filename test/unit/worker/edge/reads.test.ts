@@ -3,6 +3,7 @@
 
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";
+import type { Grant } from "../../../../src/core/access/grants.ts";
 import { concatBytes } from "../../../../src/core/bytes.ts";
 import { type ErrorName, fail } from "../../../../src/core/errors.ts";
 import type { GroupDescription } from "../../../../src/core/group/describe.ts";
@@ -350,6 +351,17 @@ describe("a reset", () => {
     expect(await plan(["other"])).toEqual([
       { topic: "other", partition: 0, committedOffset: null, offset: 8 },
     ]);
+  });
+
+  test("[ACL-6] that names no topics is about those that the caller sees, and of them it must be allowed", async () => {
+    const reset = { dryRun: true, topics: undefined, to: "latest" } as const;
+    const plan = (grants: readonly Grant[]) =>
+      resetGroup(withCaller(groupOf().env, { ...ANYBODY, grants }), "g", reset);
+    expect(await plan([{ topics: { prefix: "s" }, operations: ["READ"] }])).toEqual([]);
+    expect(await plan([{ topics: { prefix: "t" }, operations: ["READ"] }])).toHaveLength(2);
+    await expect(
+      plan([{ topics: { prefix: "t" }, operations: ["DESCRIBE"] }]),
+    ).rejects.toMatchObject({ code: "TOPIC_AUTHORIZATION_FAILED" });
   });
 
   test("[OFF-8] takes a plan, and refuses one with a partition that is not there", async () => {
