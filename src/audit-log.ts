@@ -33,7 +33,7 @@ export class AuditLog {
     const event = bounded({ at, ...noted, ...who, way, ip, userAgent, requestId });
     // Anybody could fill the log with those who have not said who they are.
     const isKept = noted.action !== LOG_IN;
-    const told = this.#buffer.add(event, Date.now(), isKept);
+    const told = this.#buffer.add(event, Date.now(), { isKept, madeBy: madeBy?.principal });
     if (told === null) return;
     console.log(JSON.stringify({ audit: told }));
     if (!isKept) return;

@@ -425,7 +425,7 @@ export const MAX_THROTTLE_MS = 10_000;
 export const MAX_AUDIT_EVENTS = 10_000;
 export const MAX_AUDIT_ANSWER_EVENTS = 1_000;
 export const DEFAULT_AUDIT_EVENTS = 100;
-/** Refusals of one principal that are told within AUDIT_RATE_MS. Others are counted. */
+/** Refusals of one principal, with the tokens that it made, that are told within AUDIT_RATE_MS. Others are counted. */
 export const AUDIT_RATE = 10;
 export const AUDIT_RATE_MS = 1_000;
 /** Refusals of all principals that are told within AUDIT_RATE_MS, by one isolate. */

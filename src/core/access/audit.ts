@@ -34,8 +34,10 @@ export interface AuditEvent extends RequestFrom {
   readonly keyId?: string | undefined;
   readonly namespace?: string | undefined;
   readonly detail?: string | undefined;
-  /** So many refusals of this principal before this one are not told. */
+  /** So many refusals of this principal before this one are not told. Tokens count as whoever made them. */
   readonly omitted?: number | undefined;
+  /** So many refusals are not told of principals that are too many to be counted one by one. */
+  readonly omittedOfOthers?: number | undefined;
 }
 
 /** A line as it is kept. */
@@ -56,6 +58,12 @@ export function bounded(event: AuditEvent): AuditEvent {
   };
 }
 
+export interface Adding {
+  readonly isKept?: boolean;
+  /** Who made the token that it came with. Whoever makes many tokens is one, whatever their subjects. */
+  readonly madeBy?: string | undefined;
+}
+
 interface Told {
   sinceMs: number;
   count: number;
@@ -63,20 +71,25 @@ interface Told {
 }
 
 /**
- * [AUD-2] Events on their way to where they are kept, of bounded number: AUDIT_RATE refusals of a principal within
- * AUDIT_RATE_MS and MAX_AUDIT_REFUSALS of all, the others counted. Changes are all told to the operator, and as many kept
- * as there is room for, so that no refusals keep them out.
+ * [AUD-2] Events on their way to where they are kept, of bounded number: AUDIT_RATE refusals of whoever is behind them within
+ * AUDIT_RATE_MS and MAX_AUDIT_REFUSALS of all. Each of the others is counted, and told with a later one. Changes are all
+ * told to the operator, and as many kept as there is room for, so that no refusals keep them out.
  */
 export class AuditBuffer {
   #pending: AuditEvent[] = [];
+  /** By whoever is behind the refusals. */
   readonly #told = new Map<string, Told>();
   /** The refusals of all that were told since then. */
   #all = { sinceMs: 0, count: 0 };
+  /** Refusals of those who had to make room in `#told`. */
+  #omittedOfOthers = 0;
 
-  /** Returns the event as it is told, or null if it is only counted. If it is not to be kept, it is told to the operator. */
-  add(event: AuditEvent, nowMs: number, isKept = true): AuditEvent | null {
+  /**
+   * Returns the event as it is told, or null if it is only counted. If it is not to be kept, it is told to the operator.
+   */
+  add(event: AuditEvent, nowMs: number, { isKept = true, madeBy }: Adding = {}): AuditEvent | null {
     const isRefusal = event.decision === "refused";
-    const told = isRefusal ? this.#counted(event, nowMs) : event;
+    const told = isRefusal ? this.#counted(event, madeBy ?? event.principal, nowMs) : event;
     if (told === null) return null;
     if (isKept && this.#pending.length < MAX_AUDIT_PENDING) this.#pending.push(told);
     return told;
@@ -89,31 +102,39 @@ export class AuditBuffer {
     return taken;
   }
 
-  #counted(event: AuditEvent, nowMs: number): AuditEvent | null {
-    const own = this.#countedOf(event, nowMs);
-    if (own === null) return null;
+  #counted(event: AuditEvent, madeBy: string, nowMs: number): AuditEvent | null {
+    const told = this.#toldOf(`${event.namespace ?? ""} ${madeBy}`, nowMs);
     if (!isWithin(this.#all.sinceMs, AUDIT_RATE_MS, nowMs))
       this.#all = { sinceMs: nowMs, count: 0 };
-    return ++this.#all.count > MAX_AUDIT_REFUSALS ? null : own;
-  }
-
-  #countedOf(event: AuditEvent, nowMs: number): AuditEvent | null {
-    const key = `${event.namespace ?? ""} ${event.principal}`;
-    let told = this.#told.get(key);
-    if (told === undefined || !isWithin(told.sinceMs, AUDIT_RATE_MS, nowMs)) {
-      told = { sinceMs: nowMs, count: 0, omitted: told?.omitted ?? 0 };
-      this.#told.delete(key);
-      this.#told.set(key, told);
-      const [oldest] = this.#told.keys();
-      if (this.#told.size > MAX_AUDIT_PRINCIPALS && oldest !== undefined) this.#told.delete(oldest);
-    }
-    if (told.count >= AUDIT_RATE) {
+    // Both bounds are looked at before anything is taken: what one of them holds back is still to be told.
+    if (told.count >= AUDIT_RATE || this.#all.count >= MAX_AUDIT_REFUSALS) {
       told.omitted++;
       return null;
     }
     told.count++;
+    this.#all.count++;
     const { omitted } = told;
+    const omittedOfOthers = this.#omittedOfOthers;
     told.omitted = 0;
-    return omitted === 0 ? event : { ...event, omitted };
+    this.#omittedOfOthers = 0;
+    return {
+      ...event,
+      ...(omitted === 0 ? {} : { omitted }),
+      ...(omittedOfOthers === 0 ? {} : { omittedOfOthers }),
+    };
+  }
+
+  #toldOf(key: string, nowMs: number): Told {
+    const known = this.#told.get(key);
+    if (known !== undefined && isWithin(known.sinceMs, AUDIT_RATE_MS, nowMs)) return known;
+    const told = { sinceMs: nowMs, count: 0, omitted: known?.omitted ?? 0 };
+    this.#told.delete(key);
+    this.#told.set(key, told);
+    const [oldest] = this.#told;
+    if (this.#told.size > MAX_AUDIT_PRINCIPALS && oldest !== undefined) {
+      this.#told.delete(oldest[0]);
+      this.#omittedOfOthers += oldest[1].omitted;
+    }
+    return told;
   }
 }

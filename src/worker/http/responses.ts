@@ -253,6 +253,7 @@ export const audit = z.strictObject({
       requestId: z.string().exactOptional(),
       detail: z.string().exactOptional(),
       omitted: z.number().exactOptional(),
+      omittedOfOthers: z.number().exactOptional(),
     }),
   ),
 });

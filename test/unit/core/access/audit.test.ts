@@ -50,9 +50,53 @@ test("[AUD-2] of all principals together so many refusals are told, and no chang
   expect(buffer.add(event(), AUDIT_RATE_MS)).toEqual(event());
 });
 
+test("[AUD-2] of each refusal, it is told or counted in one that is told later", () => {
+  const buffer = new AuditBuffer();
+  const principals = Array.from({ length: 14 }, (_, i) => `User:${i}`);
+  let told = 0;
+  let omitted = 0;
+  const refuse = (principal: string, nowMs: number) => {
+    const line = buffer.add(event({ principal }), nowMs);
+    if (line === null) return;
+    told++;
+    omitted += line.omitted ?? 0;
+  };
+  for (let round = 0; round < 20; round++) for (const each of principals) refuse(each, 0);
+  expect(told).toBe(MAX_AUDIT_REFUSALS);
+  for (const each of principals) refuse(each, AUDIT_RATE_MS);
+  expect(told + omitted).toBe(20 * principals.length + principals.length);
+});
+
+test("[AUD-2] whoever makes many tokens is one, and does not crowd out another", () => {
+  const buffer = new AuditBuffer();
+  const flood = (nowMs: number) => {
+    const lines = Array.from({ length: 14 * 30 }, (_, i) =>
+      buffer.add(event({ principal: `User:${i % 14}` }), nowMs, { madeBy: "User:maker" }),
+    );
+    return lines.filter((line) => line !== null);
+  };
+  expect(flood(0)).toHaveLength(AUDIT_RATE);
+  for (let i = 0; i < AUDIT_RATE; i++)
+    expect(buffer.add(event({ principal: "User:other" }), 0)).not.toBeNull();
+  expect(flood(AUDIT_RATE_MS)[0]?.omitted).toBe(14 * 30 - AUDIT_RATE);
+});
+
+test("[AUD-2] who has to make room is told with the next line of anybody", () => {
+  const buffer = new AuditBuffer();
+  for (let i = 0; i < AUDIT_RATE + 3; i++) buffer.add(event({ principal: "User:first" }), 0);
+  for (let i = 0; i < MAX_AUDIT_PRINCIPALS; i++) buffer.add(event({ principal: `User:${i}` }), 0);
+  const told = buffer.add(event({ principal: "User:0" }), AUDIT_RATE_MS);
+  expect(told).toEqual(event({ principal: "User:0", omittedOfOthers: 3 }));
+  expect(
+    buffer.add(event({ principal: "User:1" }), AUDIT_RATE_MS)?.omittedOfOthers,
+  ).toBeUndefined();
+});
+
 test("[AUD-2] whoever is only told to the operator takes no room", () => {
   const buffer = new AuditBuffer();
-  expect(buffer.add(event({ action: "logIn" }), 0, false)).toEqual(event({ action: "logIn" }));
+  expect(buffer.add(event({ action: "logIn" }), 0, { isKept: false })).toEqual(
+    event({ action: "logIn" }),
+  );
   expect(buffer.take()).toEqual([]);
 });
 
