@@ -3,7 +3,10 @@
 // api_keys     one row per API key, as JSON, with hashes and no secrets.
 // secrets      one row per secret of the deployment: the key that signs its tokens, and others. Each is made once, by
 //              whoever first needs it.
-// audit        the newest MAX_AUDIT_EVENTS lines of the audit log, each in the slot of its number, as JSON.
+// audit_changes, audit_refusals
+//              the newest MAX_AUDIT_EVENTS lines of the audit log of each kind, as JSON, so that no refusals push out a
+//              change. Lines of both are numbered together. `nth` counts those of the table, without a gap.
+// audit        lines of both kinds, as releases before kept them. It is empty: its lines have moved to the two tables.
 // issuer_keys  the last good key set of each issuer of tokens, to go on with while the issuer is out of reach.
 import * as z from "zod";
 import type { AuditEvent, KeptEvent } from "../../src/core/access/audit.ts";
@@ -20,6 +23,32 @@ export const ACCESS_TABLES = [
   "CREATE TABLE IF NOT EXISTS audit (slot INTEGER PRIMARY KEY, number INTEGER NOT NULL, event TEXT NOT NULL)",
   "CREATE TABLE IF NOT EXISTS issuer_keys (url TEXT PRIMARY KEY, keys TEXT NOT NULL, at_ms INTEGER NOT NULL) WITHOUT ROWID",
 ];
+
+const AUDIT_CHANGES = "audit_changes";
+const AUDIT_REFUSALS = "audit_refusals";
+type AuditTable = typeof AUDIT_CHANGES | typeof AUDIT_REFUSALS;
+
+export const AUDIT_TABLES = [AUDIT_CHANGES, AUDIT_REFUSALS].map(
+  (table) =>
+    `CREATE TABLE IF NOT EXISTS ${table} (number INTEGER PRIMARY KEY, nth INTEGER NOT NULL, event TEXT NOT NULL)`,
+);
+
+/**
+ * Moves the lines that a release has kept in one table. The texts of a line are quoted once more, so none of them looks
+ * like its decision; a line that is damaged is not parsed here, for the cluster must open.
+ */
+export function splitAudit(sql: Sql): void {
+  const isChange = `instr(event, '"decision":"allowed"') > 0`;
+  for (const [table, which] of [
+    [AUDIT_CHANGES, isChange],
+    [AUDIT_REFUSALS, `NOT ${isChange}`],
+  ])
+    sql.exec(
+      `INSERT OR IGNORE INTO ${table} (number, nth, event)
+         SELECT number, row_number() OVER (ORDER BY number), event FROM audit WHERE ${which}`,
+    );
+  sql.exec("DELETE FROM audit");
+}
 
 const verifier = z.object({
   salt: z.string(),
@@ -51,8 +80,6 @@ const storedEvent = z.looseObject({
 
 export class AccessStore {
   readonly #sql: Sql;
-  /** The number of the newest line of the audit log. Null before it is first needed. */
-  #newestEvent: number | null = null;
 
   constructor(sql: Sql) {
     this.#sql = sql;
@@ -101,40 +128,52 @@ export class AccessStore {
     this.#sql.exec("INSERT INTO secrets (name, value) VALUES (?, ?)", name, value);
   }
 
-  /** [AUD-2] Keeps lines. Each takes the place of the one MAX_AUDIT_EVENTS before it. */
+  /** [AUD-2] Keeps lines. The oldest of the same kind make room. */
   addEvents(events: readonly AuditEvent[]): void {
+    let number = Math.max(this.#newest(AUDIT_CHANGES).number, this.#newest(AUDIT_REFUSALS).number);
     for (const event of events) {
-      const number = this.#newest() + 1;
+      const table = event.decision === "allowed" ? AUDIT_CHANGES : AUDIT_REFUSALS;
+      number++;
       this.#sql.exec(
-        "INSERT OR REPLACE INTO audit (slot, number, event) VALUES (?, ?, ?)",
-        number % MAX_AUDIT_EVENTS,
+        `INSERT INTO ${table} (number, nth, event) VALUES (?, ?, ?)`,
         number,
+        this.#newest(table).nth + 1,
         JSON.stringify(event),
       );
-      this.#newestEvent = number;
     }
+    this.#makeRoom(AUDIT_CHANGES);
+    this.#makeRoom(AUDIT_REFUSALS);
   }
 
   /** Returns up to so many lines before a number, the newest first. */
   events(limit: number, before: number | null): KeptEvent[] {
-    const newest = Math.min(this.#newest(), before === null ? Number.MAX_SAFE_INTEGER : before - 1);
-    const events: KeptEvent[] = [];
-    for (let number = newest; number > 0 && events.length < limit; number--) {
-      const row = firstRow<{ number: number; event: string }>(
-        this.#sql,
-        "SELECT number, event FROM audit WHERE slot = ?",
-        number % MAX_AUDIT_EVENTS,
-      );
-      if (row?.number !== number) break;
-      events.push({ ...parseStored(storedEvent, row.event, "audit.event"), number });
-    }
-    return events;
+    const bound = before ?? Number.MAX_SAFE_INTEGER;
+    const some = (table: AuditTable) =>
+      `SELECT * FROM (SELECT number, event FROM ${table} WHERE number < ? ORDER BY number DESC LIMIT ?)`;
+    const rows = this.#sql.exec<{ number: number; event: string }>(
+      `${some(AUDIT_CHANGES)} UNION ALL ${some(AUDIT_REFUSALS)} ORDER BY number DESC LIMIT ?`,
+      ...[bound, limit, bound, limit, limit],
+    );
+    return Array.from(rows, ({ number, event }) => ({
+      ...parseStored(storedEvent, event, "audit.event"),
+      number,
+    }));
   }
 
-  #newest(): number {
-    const query = "SELECT coalesce(max(number), 0) AS newest FROM audit";
-    this.#newestEvent ??= firstRow<{ newest: number }>(this.#sql, query)?.newest ?? 0;
-    return this.#newestEvent;
+  #newest(table: AuditTable): { number: number; nth: number } {
+    const query = `SELECT number, nth FROM ${table} ORDER BY number DESC LIMIT 1`;
+    return firstRow<{ number: number; nth: number }>(this.#sql, query) ?? { number: 0, nth: 0 };
+  }
+
+  #makeRoom(table: AuditTable): void {
+    const query = `SELECT nth FROM ${table} ORDER BY number LIMIT 1`;
+    const oldest = firstRow<{ nth: number }>(this.#sql, query)?.nth ?? 1;
+    const excess = this.#newest(table).nth - oldest + 1 - MAX_AUDIT_EVENTS;
+    if (excess <= 0) return;
+    this.#sql.exec(
+      `DELETE FROM ${table} WHERE number IN (SELECT number FROM ${table} ORDER BY number LIMIT ?)`,
+      excess,
+    );
   }
 
   issuerKeys(url: string): { jwks: string; atMs: number } | null {

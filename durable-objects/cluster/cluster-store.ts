@@ -14,7 +14,7 @@
 // jurisdiction   one row, in a deployment with a jurisdiction: which one. So it is in the cluster's object there, and in
 //                the one outside of any, which holds nothing else.
 // incarnations   one row: the newest incarnation that a deleted group may have had.
-// api_keys, secrets, audit, issuer_keys: see access-store.ts.
+// api_keys, secrets, audit, audit_changes, audit_refusals, issuer_keys: see access-store.ts.
 import * as z from "zod";
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
@@ -23,7 +23,7 @@ import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored, storedOverrides } from "../shared/stored-json.ts";
 import { storedTopic } from "../shared/stored-topic.ts";
 import { wallClockMs } from "../shared/wall-clock.ts";
-import { ACCESS_TABLES, AccessStore } from "./access-store.ts";
+import { ACCESS_TABLES, AccessStore, AUDIT_TABLES, splitAudit } from "./access-store.ts";
 
 /** A task that involves other objects. Every task may run more than once. The names are on disk. */
 const storedTask = z.discriminatedUnion("type", [
@@ -82,6 +82,7 @@ const TABLES = [
   CREATE_JURISDICTION,
   ...ACCESS_TABLES,
   CREATE_SUBSCRIPTIONS_BY_GROUP,
+  ...AUDIT_TABLES,
 ];
 
 /** Release 0.1 made these tables when it first needed them, all but the last. */
@@ -96,6 +97,10 @@ const SCHEMA: Schema = {
     (sql) => execAll(sql, STEP_2),
     countIncarnations,
     (sql) => execAll(sql, [...ACCESS_TABLES, CREATE_SUBSCRIPTIONS_BY_GROUP]),
+    (sql) => {
+      execAll(sql, AUDIT_TABLES);
+      splitAudit(sql);
+    },
   ],
 };
 

@@ -421,7 +421,7 @@ export const MAX_QUOTA_BUCKETS = 30_000;
 export const MAX_TOKEN_QUOTA_BUCKETS = 10_000;
 /** The longest that a Kafka connection is muted at a time, and a reader's socket. What is left is waited for later. */
 export const MAX_THROTTLE_MS = 10_000;
-/** Lines of the audit log that are kept, and the most that one answer holds. The oldest make room. */
+/** Lines of the audit log that are kept of changes, and as many of refusals, and the most that one answer holds. */
 export const MAX_AUDIT_EVENTS = 10_000;
 export const MAX_AUDIT_ANSWER_EVENTS = 1_000;
 export const DEFAULT_AUDIT_EVENTS = 100;

@@ -2,6 +2,8 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import { ClusterStore, type Task } from "../../../../durable-objects/cluster/cluster-store.ts";
 import type { Transactional } from "../../../../durable-objects/shared/sql.ts";
+import type { AuditEvent, KeptEvent } from "../../../../src/core/access/audit.ts";
+import { MAX_AUDIT_EVENTS } from "../../../../src/core/limits.ts";
 import { TOPIC } from "../../../support/log-fixtures.ts";
 import { nodeSql } from "../../../support/node-sql.ts";
 
@@ -199,6 +201,91 @@ describe("tasks", () => {
       });
     expect(failing).toThrow("disk full");
     expect([store().topics(), store().tasks()]).toEqual([[], []]);
+  });
+});
+
+describe("the audit log", () => {
+  const event = (action: string, decision: AuditEvent["decision"]): AuditEvent => ({
+    at: "2026-01-01T00:00:00.000Z",
+    resource: { type: "topic", name: '"decision":"allowed"' },
+    principal: "User:a",
+    way: "http",
+    decision,
+    action,
+  });
+  const change = (action: string) => event(action, "allowed");
+  const refusals = (count: number) => Array.from({ length: count }, () => event("READ", "refused"));
+  /** All lines, page by page. */
+  function listed(pageLength: number) {
+    const all: KeptEvent[] = [];
+    for (;;) {
+      const page = store().access.events(pageLength, all.at(-1)?.number ?? null);
+      if (page.length === 0) return all;
+      all.push(...page);
+    }
+  }
+
+  test("[AUD-2] refusals push out refusals, and no change", () => {
+    store().access.addEvents([change("first"), ...refusals(3), change("second")]);
+    store().access.addEvents(refusals(MAX_AUDIT_EVENTS));
+    store().access.addEvents([...refusals(7), change("third")]);
+    const all = listed(1_000);
+    const changes = all.filter(({ decision }) => decision === "allowed");
+    expect(changes.map(({ action }) => action)).toEqual(["third", "second", "first"]);
+    expect(all).toHaveLength(MAX_AUDIT_EVENTS + 3);
+    expect(all[0]?.number).toBe(MAX_AUDIT_EVENTS + 13);
+  });
+
+  test("[AUD-2] changes push out the oldest changes, and no refusal", () => {
+    store().access.addEvents(refusals(2));
+    store().access.addEvents(Array.from({ length: MAX_AUDIT_EVENTS }, () => change("more")));
+    store().access.addEvents([change("last")]);
+    const all = listed(1_000);
+    expect(all).toHaveLength(MAX_AUDIT_EVENTS + 2);
+    expect(all[0]?.action).toBe("last");
+    expect(all.slice(-2).map(({ number, decision }) => [number, decision])).toEqual([
+      [2, "refused"],
+      [1, "refused"],
+    ]);
+  });
+
+  test("[AUD-1] both kinds are listed together, the newest first, in pages", () => {
+    for (let i = 0; i < 20; i++)
+      store().access.addEvents(i % 3 === 0 ? [change(`${i}`)] : refusals(1));
+    const numbers = Array.from({ length: 20 }, (_, i) => 20 - i);
+    for (const pageLength of [1, 7, 20, 100])
+      expect(listed(pageLength).map(({ number }) => number)).toEqual(numbers);
+    expect(
+      store()
+        .access.events(2, 5)
+        .map(({ number }) => number),
+    ).toEqual([4, 3]);
+  });
+
+  test("[VER-1] the lines of a release that kept both kinds in one table are listed, and go on", () => {
+    store().putGroup("g");
+    const lines = [change("before"), ...refusals(2), change("after")];
+    const first = MAX_AUDIT_EVENTS - 2;
+    for (const [i, line] of lines.entries())
+      storage.sql.exec(
+        "INSERT INTO audit (slot, number, event) VALUES (?, ?, ?)",
+        (first + i) % MAX_AUDIT_EVENTS,
+        first + i,
+        JSON.stringify(line),
+      );
+    storage.sql.exec("DROP TABLE audit_changes");
+    storage.sql.exec("DROP TABLE audit_refusals");
+    storage.sql.exec("UPDATE schema_version SET version = 4");
+    expect(listed(3).map(({ number, action }) => [number, action])).toEqual([
+      [first + 3, "after"],
+      [first + 2, "READ"],
+      [first + 1, "READ"],
+      [first, "before"],
+    ]);
+    store().access.addEvents([change("later")]);
+    store().access.addEvents(refusals(MAX_AUDIT_EVENTS));
+    const changes = listed(1_000).filter(({ decision }) => decision === "allowed");
+    expect(changes.map(({ action }) => action)).toEqual(["later", "after", "before"]);
   });
 });
 

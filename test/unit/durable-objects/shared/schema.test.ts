@@ -68,7 +68,7 @@ const CLASSIC: ClassicState = {
 const KINDS: readonly Kind[] = [
   {
     name: "cluster",
-    version: 4,
+    version: 5,
     make: (storage) => {
       const store = new ClusterStore(storage);
       store.setDefaults({ "retention.ms": 9 });
