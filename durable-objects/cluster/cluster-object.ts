@@ -5,6 +5,7 @@
 // spreading a config, telling groups. The tasks are done before the change is answered. Those that fail are
 // left to an alarm, which comes back until all are done.
 import { DurableObject } from "cloudflare:workers";
+import type { Changed } from "../../src/calls/calls.ts";
 import {
   CLUSTER_CALLS,
   type ClusterCalls,
@@ -35,6 +36,7 @@ import {
   whyNotPartitionCount,
   whyNotTopicName,
 } from "../../src/core/cluster/topics.ts";
+import { isSameOverrides } from "../../src/core/config-table.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { subscribes, whyNotTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import {
@@ -178,7 +180,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   async alterTopic({
     name,
     ...change
-  }: ClusterRequest<"alterTopic">): Promise<Result<{ topic: Topic }>> {
+  }: ClusterRequest<"alterTopic">): Promise<Result<{ topic: Topic } & Changed>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
     const partitions = change.partitions ?? topic.partitions;
@@ -201,7 +203,9 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       if (partitions !== topic.partitions) this.#addGroupTasks(name);
     });
     await this.#workOff();
-    return { ok: true, topic: altered };
+    const isChanged =
+      partitions !== topic.partitions || !isSameOverrides(overrides, topic.overrides);
+    return { ok: true, topic: altered, isChanged };
   }
 
   async defaults(): Promise<{ overrides: ConfigOverrides; config: TopicConfig }> {
@@ -212,9 +216,10 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   async alterDefaults({
     changes,
   }: ClusterRequest<"alterDefaults">): Promise<
-    Result<{ overrides: ConfigOverrides; config: TopicConfig }>
+    Result<{ overrides: ConfigOverrides; config: TopicConfig } & Changed>
   > {
-    const changed = changeDefaults(this.#store.defaults(), changes);
+    const before = this.#store.defaults();
+    const changed = changeDefaults(before, changes);
     if (!changed.ok) return changed;
     const { overrides } = changed;
     const topics = this.#store.topics();
@@ -228,7 +233,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       }
     });
     await this.#workOff();
-    return { ok: true, ...(await this.defaults()) };
+    const isChanged = !isSameOverrides(overrides, before);
+    return { ok: true, ...(await this.defaults()), isChanged };
   }
 
   async deleteTopic({ name }: ClusterRequest<"deleteTopic">): Promise<Result<object>> {
@@ -450,7 +456,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     grants,
     expiresAtMs,
     quota,
-  }: ClusterRequest<"alterApiKey">): Promise<Result<{ key: ShownKey }>> {
+  }: ClusterRequest<"alterApiKey">): Promise<Result<{ key: ShownKey } & Changed>> {
     const key = this.#store.access.key(id);
     if (key === null) return unknownKey(id);
     const altered = {
@@ -462,8 +468,9 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     // [ACL-9] A key of a release before may be too large, and end or get a quota all the same.
     const tooLarge = grants === undefined ? null : whyNotKept(callerOfKey(altered));
     if (tooLarge !== null) return tooLarge;
+    const isChanged = JSON.stringify(altered) !== JSON.stringify(key);
     this.#change(() => this.#store.access.putKey(altered));
-    return { ok: true, key: shownKey(altered) };
+    return { ok: true, key: shownKey(altered), isChanged };
   }
 
   /** [AUD-2] */

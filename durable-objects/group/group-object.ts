@@ -163,7 +163,8 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
 
   async alterConfig({ changes, rooms }: GroupRequest<"alterConfig">) {
     const altered = await this.#server.serve({ type: "alterConfig", changes, rooms });
-    return altered.ok ? await this.config() : altered;
+    if (!altered.ok) return altered;
+    return { ...(await this.config()), isChanged: altered.isChanged };
   }
 
   async changeTopic({ name, topic }: GroupRequest<"changeTopic">): Promise<void> {
@@ -333,10 +334,12 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
       : { errorCode: codeOfFailure(answer), errorCodes: [] };
   }
 
-  async deletePositions({ positions }: GroupRequest<"deletePositions">) {
+  async deletePositions({ positions, asksDeleted = false }: GroupRequest<"deletePositions">) {
     const missing = await this.#look(() => null);
     const answer = missing ?? (await this.#server.serve({ type: "deletePositions", positions }));
-    return answer.ok ? answer.outcomes.map(codeOfOutcome) : codeOfFailure(answer);
+    if (!answer.ok) return codeOfFailure(answer);
+    const codes = answer.outcomes.map(codeOfOutcome);
+    return asksDeleted ? { codes, deleted: answer.deleted } : codes;
   }
 
   async committedOffsets({ member }: GroupRequest<"committedOffsets">) {

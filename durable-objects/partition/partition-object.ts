@@ -2,8 +2,10 @@
 // decides (src/core/log). This object stores and tells, in this order: admit → persist → publish. A
 // reply or a frame sent after `sql.exec` leaves only when the write is durable (output gate), so nobody
 // ever sees a record that could still be lost [LOG-5].
+
 import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
+import type { Changed } from "../../src/calls/calls.ts";
 import {
   type AppendRequest,
   type AppendResult,
@@ -324,7 +326,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 
   async deleteRecords({
     before,
-  }: PartitionRequest<"deleteRecords">): Promise<Result<{ logStartOffset: number }>> {
+  }: PartitionRequest<"deleteRecords">): Promise<Result<{ logStartOffset: number } & Changed>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
     const { log } = loaded.parts;
@@ -334,8 +336,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         `before is ${before}, the log ends at ${log.logEndOffset}`,
       );
     }
+    const isChanged = before > log.logStartOffset;
     log.deleteRecordsBefore(before);
-    return { ok: true, logStartOffset: log.logStartOffset };
+    return { ok: true, logStartOffset: log.logStartOffset, isChanged };
   }
 
   async beginRequest({

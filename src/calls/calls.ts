@@ -16,6 +16,11 @@ export const CALLS_VERSION = 2;
 
 export type CallRequest = Readonly<Record<string, unknown>>;
 
+/** [AUD-1] Whether a call has changed anything. An object of an older release does not say, and may have. */
+export interface Changed {
+  readonly isChanged?: boolean;
+}
+
 /** The field with the version. Nothing that a caller sends has this name by chance. */
 const VERSION_FIELD = "callsVersion";
 

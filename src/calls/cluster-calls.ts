@@ -7,6 +7,7 @@ import type { ConfigOverrides, TopicConfig } from "../core/cluster/config.ts";
 import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { Result } from "../core/errors.ts";
 import type { Region } from "../core/placement.ts";
+import type { Changed } from "./calls.ts";
 
 export interface ClusterCalls {
   /** [CLU-1] Creates a topic, or returns what is wrong and changes nothing. */
@@ -29,7 +30,7 @@ export interface ClusterCalls {
     name: string;
     partitions?: number | undefined;
     config?: Readonly<Record<string, unknown>> | undefined;
-  }): Promise<Result<{ topic: TopicDescription }>>;
+  }): Promise<Result<{ topic: TopicDescription } & Changed>>;
 
   /** [CLU-4] Deletes a topic, for everyone at once. Freeing its partitions' storage is retried until it is done. */
   deleteTopic(request: { name: string }): Promise<Result<object>>;
@@ -40,7 +41,7 @@ export interface ClusterCalls {
   /** [CFG-3] Changes the defaults for every topic that does not set the key itself. */
   alterDefaults(request: {
     changes: Readonly<Record<string, unknown>>;
-  }): Promise<Result<{ overrides: ConfigOverrides; config: TopicConfig }>>;
+  }): Promise<Result<{ overrides: ConfigOverrides; config: TopicConfig } & Changed>>;
 
   /**
    * [FIL-3] [FIL-4] Notes that a partition begins to be used, or begins a new life. Called by the partition. Returns its
@@ -115,7 +116,7 @@ export interface ClusterCalls {
     grants?: readonly Grant[] | undefined;
     expiresAtMs?: number | null | undefined;
     quota?: Quota | null | undefined;
-  }): Promise<Result<{ key: ShownKey }>>;
+  }): Promise<Result<{ key: ShownKey } & Changed>>;
   deleteApiKey(request: { id: string }): Promise<Result<{ key: ShownKey }>>;
   /** [APK-2] Notes that the key is in use today. */
   noteApiKeyUsed(request: { id: string }): Promise<void>;

@@ -1,4 +1,5 @@
 // The calls that a GroupObject answers. The names are on the wire: see calls.ts.
+
 import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { ConfigOverrides } from "../core/config-table.ts";
 import type { Result } from "../core/errors.ts";
@@ -19,6 +20,7 @@ import type {
 } from "../core/group/requests.ts";
 import type { TopicPartition } from "../core/record.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
+import type { Changed } from "./calls.ts";
 import type { JoinedReply, SyncedReply } from "./kafka-replies.ts";
 
 /** A heartbeat as it crosses the call, which cannot carry sets. */
@@ -59,7 +61,7 @@ export interface GroupCalls {
   /** [GCF-1] Changes the config. This also creates a group that nobody has joined yet. */
   alterConfig(
     request: { changes: Readonly<Record<string, unknown>> } & Creating,
-  ): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig }>>;
+  ): Promise<Result<{ overrides: ConfigOverrides; config: GroupConfig } & Changed>>;
 
   /** [GRP-10] Deletes an empty group and everything it remembers. A group that is only listed leaves the list. */
   destroy(): Promise<Result<object>>;
@@ -142,8 +144,14 @@ export interface GroupCalls {
     request: { token: ClassicToken; offsets: readonly NamedOffset[] } & Creating,
   ): Promise<{ errorCode: number; errorCodes: number[] }>;
 
-  /** Forgets these positions. Returns an error code for each, or one for all. */
-  deletePositions(request: { positions: readonly TopicPartition[] }): Promise<number | number[]>;
+  /**
+   * Forgets these positions. Returns an error code for each, or one for all. Whoever `asksDeleted` is also told which of them
+   * there were, except by an object of an older release.
+   */
+  deletePositions(request: {
+    positions: readonly TopicPartition[];
+    asksDeleted?: boolean;
+  }): Promise<number | number[] | { codes: number[]; deleted: readonly boolean[] }>;
 
   /**
    * Returns the committed offsets by topic and partition, or an error code. In a native group, a `member` that asks must

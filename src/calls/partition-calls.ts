@@ -1,10 +1,12 @@
 // The calls that a PartitionObject answers. The names are on the wire: see calls.ts.
+
 import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { Result } from "../core/errors.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../core/log/keyed-request.ts";
 import type { TimestampCandidate } from "../core/log/timestamp-lookup.ts";
 import type { InitialOffset } from "../protocol/group-socket.ts";
 import type { Owner } from "../protocol/partition-socket.ts";
+import type { Changed } from "./calls.ts";
 
 export interface Bounds {
   readonly logStartOffset: number;
@@ -63,7 +65,7 @@ export interface PartitionCalls {
   maxTimestamp(): Promise<Result<{ timestamp: number | null }>>;
 
   /** [LOG-8] Hides everything before `before` from readers. It is freed with its segment. */
-  deleteRecords(request: { before: number }): Promise<Result<{ logStartOffset: number }>>;
+  deleteRecords(request: { before: number }): Promise<Result<{ logStartOffset: number } & Changed>>;
 
   /**
    * [KEY-1] Returns what is known of the request with this idempotency key. If there is a `plan`, it is kept from now on.

@@ -6,6 +6,11 @@ import { type Failure, fail, preview, type Result } from "./errors.ts";
 /** Values that are set, by Kafka's key. */
 export type ConfigOverrides = Readonly<Record<string, string | number>>;
 
+export function isSameOverrides(one: ConfigOverrides, other: ConfigOverrides): boolean {
+  const keys = Object.keys(one);
+  return keys.length === Object.keys(other).length && keys.every((key) => one[key] === other[key]);
+}
+
 /** The rule for one field of a config. */
 export interface ConfigRule<Value> {
   /** Kafka's key. It is on disk and on the wire. */

@@ -2,6 +2,8 @@
 import { Kafka, logLevel } from "kafkajs";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
+import { RawKafka } from "../support/kafka-client.ts";
+import * as apis from "../support/kafka-schemas.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 
@@ -76,7 +78,7 @@ test("[AUD-1] every change is told, with who made it", async () => {
   await admin("POST", "/v1/groups/made/offsets", { topics: ["orders"], to: "earliest" });
   await admin("DELETE", "/v1/groups/made/offsets?topics=orders");
   await admin("DELETE", "/v1/groups/made");
-  await admin("PATCH", `/v1/keys/${key.id}`, { expiresAt: null });
+  await admin("PATCH", `/v1/keys/${key.id}`, { expiresAt: Date.now() + 86_400_000 });
   const { body: other } = await admin("POST", "/v1/keys", { principal: "x", role: "read" });
   await admin("DELETE", `/v1/keys/${other.id}`);
   await admin("POST", "/v1/topics", { name: "gone" });
@@ -103,6 +105,53 @@ test("[AUD-1] every change is told, with who made it", async () => {
       ip: "127.0.0.1",
       userAgent: "auditor/1",
     });
+});
+
+test("[AUD-1] what changes nothing has no line", async () => {
+  const config = { "retention.ms": 86_400_000 };
+  const session = { "consumer.session.timeout.ms": 10_000 };
+  await admin("POST", "/v1/topics", { name: "still" });
+  await admin("PATCH", "/v1/topics/still", { partitions: 2, config });
+  await admin("PATCH", "/v1/configs", { config });
+  await admin("PATCH", "/v1/groups/still", { config: session });
+  await admin("POST", "/v1/topics/still/records", { records: [{ value: "a", partition: 0 }] });
+  await admin("DELETE", "/v1/topics/still/partitions/0/records?before=1");
+  await admin("POST", "/v1/groups/still/offsets", { topics: ["still"], to: "latest" });
+  await admin("PATCH", `/v1/keys/${key.id}`, { expiresAt: null });
+  const client = new RawKafka(broker.kafka);
+  await client.ask(apis.SASL_HANDSHAKE, 1, { mechanism: "PLAIN" });
+  const authBytes = Buffer.from(`\0root\0${ROOT_KEY}`);
+  await client.ask(apis.SASL_AUTHENTICATE, 2, { authBytes });
+  const forget = async (...partitions: number[]) => {
+    const named = partitions.map((partition) => ({ partition }));
+    const topics = [{ name: "still", partitions: named }];
+    return await client.ask(apis.OFFSET_DELETE, 0, { groupId: "still", topics });
+  };
+  await admin("POST", "/v1/topics", { name: "before" });
+  const { number: before } = await told({ action: "createTopic", name: "before" });
+  const nothing: [string, string, unknown?][] = [
+    ["PATCH", "/v1/topics/still", { config: {} }],
+    ["PATCH", "/v1/topics/still", { partitions: 2, config }],
+    ["PATCH", "/v1/configs", { config: {} }],
+    ["PATCH", "/v1/configs", { config }],
+    ["PATCH", "/v1/groups/still", { config: {} }],
+    ["PATCH", "/v1/groups/still", { config: session }],
+    ["DELETE", "/v1/topics/still/partitions/0/records?before=1"],
+    ["POST", "/v1/groups/still/offsets", { topics: ["still"], to: "latest" }],
+    ["PATCH", `/v1/keys/${key.id}`, { expiresAt: null }],
+  ];
+  for (const [method, path, body] of nothing)
+    expect((await admin(method, path, body)).status).toBe(200);
+  const codes = [{ errorCode: 0 }, { errorCode: 0 }];
+  expect(await forget(5, 77)).toMatchObject({ errorCode: 0, topics: [{ partitions: codes }] });
+  await forget(1, 77);
+  await forget(1);
+  const after = await told({ action: "deleteOffsets", name: "still" });
+  const changes = (await events()).filter(
+    ({ number, decision }) => number > before && decision === "allowed",
+  );
+  expect(changes).toEqual([after]);
+  client.close();
 });
 
 test("[AUD-1] a refusal is told if something was named, and what a list leaves out is none", async () => {

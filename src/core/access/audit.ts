@@ -103,7 +103,7 @@ export class AuditBuffer {
   }
 
   #counted(event: AuditEvent, madeBy: string, nowMs: number): AuditEvent | null {
-    const told = this.#toldOf(`${event.namespace ?? ""} ${madeBy}`, nowMs);
+    const told = this.#countedOf(`${event.namespace ?? ""} ${madeBy}`, nowMs);
     if (!isWithin(this.#all.sinceMs, AUDIT_RATE_MS, nowMs))
       this.#all = { sinceMs: nowMs, count: 0 };
     // Both bounds are looked at before anything is taken: what one of them holds back is still to be told.
@@ -124,7 +124,7 @@ export class AuditBuffer {
     };
   }
 
-  #toldOf(key: string, nowMs: number): Told {
+  #countedOf(key: string, nowMs: number): Told {
     const known = this.#told.get(key);
     if (known !== undefined && isWithin(known.sinceMs, AUDIT_RATE_MS, nowMs)) return known;
     const told = { sinceMs: nowMs, count: 0, omitted: known?.omitted ?? 0 };

@@ -1,7 +1,7 @@
 // The native members of a group: KIP-848's rules as a pure state machine. Members join, get partitions and give them up,
 // and every change is an event (changes.ts).
 import { isReadable, type NamePattern } from "../access/grants.ts";
-import type { ConfigOverrides } from "../config-table.ts";
+import { type ConfigOverrides, isSameOverrides } from "../config-table.ts";
 import type { Result } from "../errors.ts";
 import { unknownMember, whyNotJoin } from "./admission.ts";
 import { ASSIGNORS } from "./assignor/assignors.ts";
@@ -282,9 +282,11 @@ export class Coordinator {
   alterConfig(
     changes: Readonly<Record<string, unknown>>,
     nowMs: number,
-  ): Result<{ overrides: ConfigOverrides }> {
+  ): Result<{ overrides: ConfigOverrides; isChanged: boolean }> {
     const changed = this.validateConfig(changes);
     if (!changed.ok) return changed;
+    const isChanged =
+      !exists(this.#state) || !isSameOverrides(this.#state.overrides, changed.overrides);
     const before = this.#config;
     if (!exists(this.#state)) this.#changes.occupy(false, nowMs);
     this.#changes.emitGroup({ overrides: changed.overrides });
@@ -293,7 +295,7 @@ export class Coordinator {
       this.#retarget();
       this.#reconcileAll(nowMs);
     }
-    return changed;
+    return { ...changed, isChanged };
   }
 
   /**

@@ -334,21 +334,27 @@ export class GroupOffsets {
     return { ok: true };
   }
 
-  /** Deletes these positions. The topics stay known. If there is no such position, nothing happens. */
-  deletePositions(positions: readonly { topic: string; partition: number }[]): Result<Outcomes> {
+  /**
+   * Deletes these positions. The topics stay known. If there is no such position, nothing happens, and `deleted` says so.
+   */
+  deletePositions(
+    positions: readonly { topic: string; partition: number }[],
+  ): Result<Outcomes & { readonly deleted: readonly boolean[] }> {
     const names = new Set(positions.map(({ topic }) => topic));
     const whyNotForget = forgetRule(this.#state);
     const refusals = new Map([...names].map((name) => [name, whyNotForget(name)]));
     for (const refused of refusals.values())
       if (refused?.error === "NON_EMPTY_GROUP") return refused;
+    const deleted: boolean[] = [];
     const outcomes = positions.map(({ topic, partition }) => {
       const refused = refusals.get(topic);
-      if (refused) return refused.error;
       const key = partitionKey(this.#state.topics.get(topic)?.topicId ?? "", partition);
-      if (this.#state.offsets.has(key)) this.#changes.emit({ type: "offset-removed", key });
-      return null;
+      const isDeleted = !refused && this.#state.offsets.has(key);
+      if (isDeleted) this.#changes.emit({ type: "offset-removed", key });
+      deleted.push(isDeleted);
+      return refused?.error ?? null;
     });
-    return { ok: true, outcomes };
+    return { ok: true, outcomes, deleted };
   }
 
   /** Forgets the topic and the group's positions in it. */

@@ -87,7 +87,7 @@ export interface Operations {
   /** Forgets these positions. The topics stay known. An error refuses all of them. Otherwise each has its own outcome. */
   deletePositions: [
     { positions: readonly TopicPartition[] },
-    Result<{ outcomes: readonly (KafkaErrorName | null)[] }>,
+    Result<{ outcomes: readonly (KafkaErrorName | null)[]; deleted: readonly boolean[] }>,
   ];
 
   // Everything else that happens to a group.
@@ -95,7 +95,7 @@ export interface Operations {
   /** [GCF-1] Changes the config. A group that does not exist is created. */
   alterConfig: [
     { changes: Readonly<Record<string, unknown>> } & Found,
-    Result<{ overrides: ConfigOverrides }>,
+    Result<{ overrides: ConfigOverrides; isChanged: boolean }>,
   ];
   /** [GRP-9] Notes that a topic was created, grown or (null) deleted. */
   changeTopic: [{ name: string; topic: GroupTopic | null }, Result<object>];

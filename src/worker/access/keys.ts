@@ -150,9 +150,9 @@ export async function alterKey(
     readonly quota: Quota | null | undefined;
   },
 ): Promise<ShownKey> {
-  const { key } = unwrap(await clusterStub(env).alterApiKey({ id, ...change }));
+  const { key, isChanged } = unwrap(await clusterStub(env).alterApiKey({ id, ...change }));
   isolate.apiKeys.delete(id);
-  noteChange(env, "alterKey", { type: "key", name: id }, summaryOf(key));
+  if (isChanged !== false) noteChange(env, "alterKey", { type: "key", name: id }, summaryOf(key));
   return key;
 }
 

@@ -52,7 +52,8 @@ export async function alterGroupConfig(
   const region = regionSet(changes) ?? undefined;
   const rooms = groupRooms(env, "ALTER_CONFIGS", groupId);
   const altered = await groupStub(env, groupId, region).alterConfig({ changes, ...rooms });
-  if (altered.ok) noteChange(env, "alterGroup", groupResource(groupId), JSON.stringify(changes));
+  if (altered.ok && altered.isChanged !== false)
+    noteChange(env, "alterGroup", groupResource(groupId), JSON.stringify(changes));
   return altered;
 }
 

@@ -216,7 +216,10 @@ export async function resetGroup(
         })),
       }),
     );
-    noteChange(env, "resetOffsets", groupResource(groupId), [...new Set(topics)].join(","));
+    const moved = plan.filter(({ committedOffset, offset }) => committedOffset !== offset);
+    const named = new Set(moved.map(({ topic }) => topic));
+    if (named.size > 0)
+      noteChange(env, "resetOffsets", groupResource(groupId), [...named].join(","));
   }
   return plan.map(({ topic, partition, committedOffset, offset }) => ({
     topic,

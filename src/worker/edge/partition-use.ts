@@ -86,7 +86,7 @@ export async function deleteRecords(
   const offset = before === "latest" ? unwrap(await stub.offsets()).highWatermark : before;
   const deleted = await stub.deleteRecords({ before: offset });
   const topic = nameOfTopic(topicId) ?? topicId;
-  if (deleted.ok)
+  if (deleted.ok && deleted.isChanged !== false)
     noteChange(env, "deleteRecords", topicResource(topic), `${partition}: before ${offset}`);
   return deleted;
 }

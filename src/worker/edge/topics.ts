@@ -45,16 +45,17 @@ export async function createTopic(
 
 /** [CLU-3] Throws what is wrong. */
 export async function alterTopic(env: Env, request: ClusterRequest<"alterTopic">): Promise<Topic> {
-  const { topic } = unwrap(await clusterStub(env).alterTopic(request));
+  const { topic, isChanged } = unwrap(await clusterStub(env).alterTopic(request));
   const { name, partitions, config } = request;
-  noteChange(env, "alterTopic", topicResource(name), JSON.stringify({ partitions, config }));
+  if (isChanged !== false)
+    noteChange(env, "alterTopic", topicResource(name), JSON.stringify({ partitions, config }));
   return learn(topic);
 }
 
 /** [CFG-3] Changes the defaults of all topics. Throws what is wrong. */
 export async function alterDefaults(env: Env, changes: Readonly<Record<string, unknown>>) {
-  const altered = unwrap(await clusterStub(env).alterDefaults({ changes }));
-  noteChange(env, "alterConfigs", CLUSTER, JSON.stringify(changes));
+  const { isChanged, ...altered } = unwrap(await clusterStub(env).alterDefaults({ changes }));
+  if (isChanged !== false) noteChange(env, "alterConfigs", CLUSTER, JSON.stringify(changes));
   return altered;
 }
 

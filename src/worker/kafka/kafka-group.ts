@@ -77,14 +77,18 @@ export class KafkaGroup {
 
   async deletePositions(request: GroupRequest<"deletePositions">) {
     if (!(await this.#exists())) return ERRORS.GROUP_ID_NOT_FOUND.code;
-    const deleted = await this.#group.deletePositions(request);
-    const done = request.positions.filter(
-      (_, i) => typeof deleted !== "number" && deleted[i] === KAFKA_ERRORS.NONE,
+    const answer = await this.#group.deletePositions({ ...request, asksDeleted: true });
+    if (typeof answer !== "object") return answer;
+    const codes = Array.isArray(answer) ? answer : answer.codes;
+    // A position that was never there is deleted without an error, as in Kafka, and that is no change.
+    const isDeleted = (i: number) =>
+      Array.isArray(answer) ? answer[i] === KAFKA_ERRORS.NONE : answer.deleted[i] === true;
+    const topics = new Set(
+      request.positions.filter((_, i) => isDeleted(i)).map(({ topic }) => topic),
     );
-    const topics = new Set(done.map(({ topic }) => topic));
     if (topics.size > 0)
       noteChange(this.#env, "deleteOffsets", groupResource(this.#groupId), [...topics].join(","));
-    return deleted;
+    return codes;
   }
 
   async describeClassic() {

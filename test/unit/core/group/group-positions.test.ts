@@ -75,6 +75,15 @@ describe("deleting", () => {
     expect(changes(group, () => expect(deleted(group, "t", 1)).toEqual([null]))).toBe(1);
     expect([group.committed("t:0"), group.committed("t:1")]).toEqual([4, null]);
     expect(changes(group, () => expect(deleted(group, "t", 1)).toEqual([null]))).toBe(0);
+    const both = [0, 1].map((partition) => ({ topic: "t", partition }));
+    // [AUD-1] Only what was there is told to be deleted.
+    expect(
+      left().coordinator.offsets.deletePositions([...both, { topic: "t", partition: 7 }]),
+    ).toEqual({
+      ok: true,
+      outcomes: [null, null, null],
+      deleted: [true, true, false],
+    });
     expect(group.state.topics.has("t")).toBe(true);
     expect(deleted(group, "nope", 0)).toEqual(["UNKNOWN_TOPIC_OR_PARTITION"]);
     const read = left();
