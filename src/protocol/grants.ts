@@ -97,22 +97,35 @@ function sizeOf(grants: readonly Grant[]): number {
 export const roleSchema = z.enum(Object.keys(ROLES) as [Role, ...Role[]]);
 
 const PRINCIPAL_RULE =
-  "must be 1 to 256 visible characters, such as alice or User:alice, and no other type than User";
+  "must be 1 to 256 visible characters, with spaces only between them, such as alice or User:alice, and no other type than User";
 
 /** The names of the root, and of whoever is not asked. Nobody else is called so: the audit log could not tell them apart. */
-const RESERVED: ReadonlySet<string> = new Set(["User:root", "User:ANONYMOUS"]);
+const RESERVED: ReadonlySet<string> = new Set(["root", "anonymous"]);
 
+/** What a reader of the log does not see. The braille blank is none of Unicode's ignorable characters. */
+const UNSEEN = /[\p{Default_Ignorable_Code_Point}\u2800]/gu;
+const TYPES = /^(?:user:\s*)+/;
+
+/** True for whatever reads like a name of the broker's own: in any case, among spaces, and with its type before it again. */
 export function isReserved(principal: string): boolean {
-  return RESERVED.has(principal);
+  const read = principal.replace(UNSEEN, "").trim().toLowerCase();
+  return RESERVED.has(read.replace(TYPES, ""));
 }
+
+/**
+ * No controls, formats, separators or characters that nobody sees, so that two principals that differ look different in
+ * the log, and a line stays a line. A space stands between others.
+ */
+const PRINCIPAL =
+  /^(?:User:|(?![A-Z][A-Za-z]*:))(?![: ])(?:[^\p{C}\p{Z}\p{Default_Ignorable_Code_Point}\u2800]| (?!$))+$/u;
 
 /** A principal. Without a type it is a user, and `User:` is put before it. */
 export const principalSchema = z
   .string()
   .min(1, PRINCIPAL_RULE)
   .max(MAX_PRINCIPAL_CHARS, PRINCIPAL_RULE)
-  .regex(/^(?:User:|(?![A-Z][A-Za-z]*:))[^\s:\p{C}][^\p{C}]*$/u, PRINCIPAL_RULE)
+  .regex(PRINCIPAL, PRINCIPAL_RULE)
   .transform((text) => (text.startsWith("User:") ? text : `User:${text}`))
   .refine((principal) => !isReserved(principal), {
-    error: "must not be root or ANONYMOUS, which are the broker's own",
+    error: "must not read like root or ANONYMOUS, which are the broker's own",
   });

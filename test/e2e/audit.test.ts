@@ -207,7 +207,15 @@ test("[AUD-1] a token is told with the key that made it, and nobody is called li
     principal: "User:visitor",
     keyId: key.id,
   });
-  for (const name of ["root", "User:root", "ANONYMOUS"]) {
+  for (const name of [
+    "root",
+    "User:root",
+    "ANONYMOUS",
+    "root ",
+    "ROOT",
+    "User:User:root",
+    "a\u2028",
+  ]) {
     const token = await ask(key.key, "POST", "/v1/tokens", { subject: name });
     const made = await admin("POST", "/v1/keys", { principal: name, role: "read" });
     expect([token.status, made.status]).toEqual([400, 400]);

@@ -64,13 +64,35 @@ test.each([
   ["alice", "User:alice"],
   ["User:alice", "User:alice"],
   ["User:alice@example.com/mobile app", "User:alice@example.com/mobile app"],
+  ["Zoë 🙂 漢字", "User:Zoë 🙂 漢字"],
+  ["rooty", "User:rooty"],
+  ["User:User:alice", "User:User:alice"],
 ])("[APK-2] the principal %j is %j", (text, principal) => {
   expect(principalSchema.parse(text)).toBe(principal);
 });
 
-test.each(["", "User:", "Group:a", ":a", "a\nb", "x".repeat(257)])(
+test.each(["", "User:", "Group:a", ":a", "User::a", "a\nb", "x".repeat(257)])(
   "[APK-2] %j is no principal",
   (text) => {
     expect(principalSchema.safeParse(text).success).toBe(false);
+  },
+);
+
+test.each([
+  ...[" a", "a ", "User: a", "a\t", " ", "a\u00a0b", "a\u3000b", "a\u2028b", "a\u2029b"],
+  ...["a\u202eb", "a\u2066b", "a\u200bb", "a\ufeffb", "a\u00adb", "a\u0085b", "a\u0000b"],
+  ...["a\u3164b", "a\u115fb", "a\ufe0fb", "a\u{e0101}b", "a\u2800b", "a\ud800b"],
+])("[APK-2] what nobody sees is in no principal: %j", (principal) => {
+  expect(() => parse(z.strictObject({ principal: principalSchema }), { principal })).toThrow(
+    /^principal: must be 1 to 256 visible characters, .*; got "/,
+  );
+});
+
+test.each(["root", "ROOT", "User:Root", "User:User:root", "User:user:ROOT", "anonymous"])(
+  "[APK-2] %j is the broker's own, or reads like it",
+  (principal) => {
+    expect(() => parse(z.strictObject({ principal: principalSchema }), { principal })).toThrow(
+      `principal: must not read like root or ANONYMOUS, which are the broker's own; got "${principal}"`,
+    );
   },
 );

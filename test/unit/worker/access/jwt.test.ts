@@ -177,6 +177,10 @@ describe("a token", () => {
     ["a sub with a line break", { sub: "a\nb" }, /^sub is "a\\nb", /],
     ["a sub with a zero", { sub: "a\u0000" }, /^sub is /],
     ["a sub that turns text around", { sub: "a\u202eb" }, /^sub is /],
+    ["the root's sub", { sub: "root" }, /^sub is "root", which is the broker's own name/],
+    ["a sub that reads like the root's", { sub: "ROOT " }, /which is the broker's own name/],
+    ["the root's sub with its type", { sub: "User:root" }, /which is the broker's own name/],
+    ["nobody's sub", { sub: "anonymous" }, /which is the broker's own name/],
     ["no grants", { rivulet: undefined }, /^rivulet: must be a list of grants, .*got nothing/],
     ["grants that are text", { rivulet: "admin" }, /^rivulet: must be a list of grants/],
     [
@@ -240,7 +244,14 @@ describe("a token", () => {
 
   test("[JWT-3] may have this broker among its audiences, and any visible subject", async () => {
     const tokens = tokensOf(withKeys(es));
-    for (const sub of ["s".repeat(256), "auth0|12 3", "system:serviceaccount:a:b", "Zoë 🙂"]) {
+    for (const sub of [
+      "s".repeat(256),
+      "auth0|12 3",
+      "system:serviceaccount:a:b",
+      "Zoë 🙂",
+      "a ",
+      "ro ot",
+    ]) {
       const token = await signed(es, { sub, aud: ["bank", "shop"] }, { typ: "at+jwt", x5t: "a" });
       expect(await tokens.callerOf(token, NOW)).toMatchObject({
         caller: { principal: `User:${sub}` },
