@@ -58,7 +58,9 @@ export function accessFor(
   if (current !== undefined || next !== undefined) {
     const keys = [current, next].filter((key) => key !== undefined);
     const root = current === undefined ? {} : { RIVULET_ROOT_KEY: current };
-    return closed(dataDir, { ...variables, ...root }, noticeOf(keys, kept, keyFile));
+    const notice =
+      current === "" ? noticeOfEmpty(keyFile, host, next) : noticeOf(keys, kept, keyFile);
+    return closed(dataDir, { ...variables, ...root }, notice);
   }
   const closedFile = resolve(dataDir, CLOSED_FILE);
   if (isLoopback(host)) {
@@ -89,6 +91,16 @@ function noticeOf(given: readonly string[], kept: string | null, keyFile: string
   return given.some((key) => key.length < MIN_KEY_CHARS)
     ? `The root key has fewer than ${MIN_KEY_CHARS} characters, and is easily guessed; take 32 random bytes: openssl rand -hex 32`
     : null;
+}
+
+/** Says that the file of the root key has none in it. It may have been cut off, so nothing is made in its place. */
+function noticeOfEmpty(keyFile: string, host: string, next: string | undefined): string {
+  const mend = isLoopback(host)
+    ? "set RIVULET_ROOT_KEY"
+    : "set RIVULET_ROOT_KEY, or delete the file and start again, and one is made";
+  return next === undefined
+    ? `${keyFile} is empty, so there is no root key, and only API keys and tokens that were made before are good; ${mend}`
+    : `${keyFile} is empty, so RIVULET_ROOT_KEY_NEXT is the only root key; ${mend}`;
 }
 
 /** [QUO-1] @throws StartError */

@@ -134,9 +134,11 @@ async function main(): Promise<void> {
   watchClock(url);
   new Sweeper(storagePath, () => barrier(url)).run(sweepMs);
   if (!isStopping && notice !== null) console.log(notice);
+  const isWithoutRoot = !(variables.RIVULET_ROOT_KEY || variables.RIVULET_ROOT_KEY_NEXT);
+  const reach = isWithoutRoot ? "there is no root key" : "whoever comes needs a key";
   if (!isStopping)
     console.log(
-      `Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}${kafkaTls ? " over TLS" : ""}, data in ${dataDir})${isOpen ? "" : ", closed: whoever comes needs a key"}`,
+      `Rivulet is ready on ${url} (Kafka on ${kafkaAddresses}${kafkaTls ? " over TLS" : ""}, data in ${dataDir})${isOpen ? "" : `, closed: ${reach}`}`,
     );
 }
 

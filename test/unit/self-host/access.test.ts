@@ -1,5 +1,5 @@
 // How a broker on this machine is reached: by everybody, or by whoever has a key.
-import { existsSync, mkdtempSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
@@ -81,6 +81,20 @@ test("[MODE-2] a short root key is taken, and told to be short", () => {
   expect(isOpen).toBe(false);
   expect(notice).toContain("fewer than 16 characters");
   expect(notice).not.toContain("abc");
+});
+
+test("[MODE-2] a file of the root key that is empty is told as what it is", () => {
+  writeFileSync(file("root-key"), "\n");
+  const here = accessFor(HERE, folder, {});
+  expect(here).toMatchObject({ isOpen: false, variables: { RIVULET_ROOT_KEY: "" } });
+  expect(here.notice).toMatch(
+    /root-key is empty, so there is no root key, .*; set RIVULET_ROOT_KEY$/,
+  );
+  expect(accessFor(ANYWHERE, folder, {}).notice).toContain("delete the file and start again");
+  const next = accessFor(HERE, folder, { RIVULET_ROOT_KEY_NEXT: OTHER });
+  expect(next.notice).toContain("RIVULET_ROOT_KEY_NEXT is the only root key");
+  rmSync(file("root-key"));
+  expect(accessFor(ANYWHERE, folder, {}).notice).toContain("The root key of this broker is");
 });
 
 test.each([
