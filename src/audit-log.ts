@@ -35,7 +35,7 @@ export class AuditLog {
     const isKept = noted.action !== LOG_IN;
     const told = this.#buffer.add(event, Date.now(), { isKept, madeBy: madeBy?.principal });
     if (told === null) return;
-    console.log(JSON.stringify({ audit: told }));
+    printLine(told);
     if (!isKept) return;
     const nowMs = Date.now();
     if (this.#flushedMs !== null && isWithin(this.#flushedMs, 2 * AUDIT_FLUSH_MS, nowMs)) return;
@@ -43,20 +43,33 @@ export class AuditLog {
     waitUntil(this.#flush(env, noted.decision === "allowed" ? 0 : AUDIT_FLUSH_MS));
   }
 
-  /** Sends what has gathered. Refusals wait for others a while, so that many of them are one call. */
+  /**
+   * Sends what has gathered. Refusals wait for others a while, so that many of them are one call, and for a line of those
+   * that were too many.
+   */
   async #flush(env: Env, afterMs: number): Promise<void> {
-    try {
-      if (afterMs > 0) await new Promise((resolve) => setTimeout(resolve, afterMs));
-    } finally {
-      this.#flushedMs = null;
-    }
-    const events = this.#buffer.take();
-    try {
-      if (events.length > 0) await clusterStub(env).noteAudit({ events });
-    } catch {
-      // The stub has noted why, and the lines stand in the operator's log.
+    for (let waitMs = afterMs; ; waitMs = AUDIT_FLUSH_MS) {
+      try {
+        if (waitMs > 0) await new Promise((resolve) => setTimeout(resolve, waitMs));
+      } finally {
+        this.#flushedMs = null;
+      }
+      for (const told of this.#buffer.addOwed(Date.now())) printLine(told);
+      const events = this.#buffer.take();
+      try {
+        if (events.length > 0) await clusterStub(env).noteAudit({ events });
+      } catch {
+        // The stub has noted why, and the lines stand in the operator's log.
+      }
+      // Another flush may have begun meanwhile, which sees to the rest.
+      if (!this.#buffer.owes || this.#flushedMs !== null) return;
+      this.#flushedMs = Date.now();
     }
   }
+}
+
+function printLine(event: AuditEvent): void {
+  console.log(JSON.stringify({ audit: event }));
 }
 
 /** The log of this isolate: of the Worker, and of all objects that live in it, so that many of them tell no more than one. */

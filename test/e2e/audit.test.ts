@@ -19,6 +19,7 @@ interface Event {
   readonly keyId?: string;
   readonly ip?: string;
   readonly userAgent?: string;
+  readonly omitted?: number;
 }
 
 let broker: BrokerProcess;
@@ -258,6 +259,36 @@ test("[AUD-2] a flood of refusals is counted, and the log goes back as far as it
   expect(earlier.map(({ number }) => number)).toEqual(
     earlier.map(({ number }) => number).toSorted((a, b) => b - a),
   );
+});
+
+test("[AUD-2] tokens of one key crowd out nobody, and each of their refusals is told or counted", async () => {
+  const { body: other } = await admin("POST", "/v1/keys", {
+    principal: "other",
+    grants: [{ topics: { prefix: "orders" }, operations: ["READ"] }],
+  });
+  const tokens = await Promise.all(
+    Array.from({ length: 14 }, async (_, i) => {
+      const made = await ask(key.key, "POST", "/v1/tokens", { subject: `one-of-many-${i}` });
+      return made.body.token as string;
+    }),
+  );
+  const refusals = (credential: string, name: string, count: number) =>
+    Array.from({ length: count }, () => ask(credential, "GET", `/v1/topics/${name}`));
+  await Promise.all([
+    ...tokens.flatMap((token) => refusals(token, "crowded", 30)),
+    ...refusals(other.key, "alone", 10),
+  ]);
+  const toldOf = (all: readonly Event[], name: string) =>
+    all
+      .filter(({ resource }) => resource.name === name)
+      .reduce((sum, { omitted = 0 }) => sum + 1 + omitted, 0);
+  await until("each is told or counted", async () => {
+    const all = await events();
+    return toldOf(all, "crowded") === 14 * 30 && toldOf(all, "alone") === 10;
+  });
+  const crowded = (await events()).filter(({ resource }) => resource.name === "crowded");
+  expect(crowded.length).toBeLessThan(140);
+  await admin("DELETE", `/v1/keys/${other.id}`);
 });
 
 test("[AUD-1] whoever may not DESCRIBE the cluster does not see it", async () => {

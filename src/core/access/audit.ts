@@ -68,6 +68,8 @@ interface Told {
   sinceMs: number;
   count: number;
   omitted: number;
+  /** The newest of those that are omitted. */
+  newest: { readonly event: AuditEvent; readonly adding: Adding } | null;
 }
 
 /**
@@ -87,9 +89,9 @@ export class AuditBuffer {
   /**
    * Returns the event as it is told, or null if it is only counted. If it is not to be kept, it is told to the operator.
    */
-  add(event: AuditEvent, nowMs: number, { isKept = true, madeBy }: Adding = {}): AuditEvent | null {
-    const isRefusal = event.decision === "refused";
-    const told = isRefusal ? this.#counted(event, madeBy ?? event.principal, nowMs) : event;
+  add(event: AuditEvent, nowMs: number, adding: Adding = {}): AuditEvent | null {
+    const { isKept = true } = adding;
+    const told = event.decision === "refused" ? this.#counted(event, adding, nowMs) : event;
     if (told === null) return null;
     if (isKept && this.#pending.length < MAX_AUDIT_PENDING) this.#pending.push(told);
     return told;
@@ -102,13 +104,36 @@ export class AuditBuffer {
     return taken;
   }
 
-  #counted(event: AuditEvent, madeBy: string, nowMs: number): AuditEvent | null {
-    const told = this.#countedOf(`${event.namespace ?? ""} ${madeBy}`, nowMs);
+  /** True if refusals were omitted and are in no line yet. */
+  get owes(): boolean {
+    return this.#told.values().some(({ omitted }) => omitted > 0);
+  }
+
+  /**
+   * Adds the newest refusal of whoever had too many and has not come again since, with the number of the others: nobody
+   * hides how much it has tried by stopping. Returns what is told.
+   */
+  addOwed(nowMs: number): AuditEvent[] {
+    const owed = [...this.#told.values()].filter(
+      ({ sinceMs }) => !isWithin(sinceMs, AUDIT_RATE_MS, nowMs),
+    );
+    return owed.flatMap((told) => {
+      if (told.newest === null) return [];
+      const { event, adding } = told.newest;
+      told.omitted--; // It is counted again if there is no room for it either.
+      return this.add(event, nowMs, adding) ?? [];
+    });
+  }
+
+  #counted(event: AuditEvent, adding: Adding, nowMs: number): AuditEvent | null {
+    const by = `${event.namespace ?? ""} ${adding.madeBy ?? event.principal}`;
+    const told = this.#countedOf(by, nowMs);
     if (!isWithin(this.#all.sinceMs, AUDIT_RATE_MS, nowMs))
       this.#all = { sinceMs: nowMs, count: 0 };
     // Both bounds are looked at before anything is taken: what one of them holds back is still to be told.
     if (told.count >= AUDIT_RATE || this.#all.count >= MAX_AUDIT_REFUSALS) {
       told.omitted++;
+      told.newest = { event, adding };
       return null;
     }
     told.count++;
@@ -116,6 +141,7 @@ export class AuditBuffer {
     const { omitted } = told;
     const omittedOfOthers = this.#omittedOfOthers;
     told.omitted = 0;
+    told.newest = null;
     this.#omittedOfOthers = 0;
     return {
       ...event,
@@ -127,7 +153,8 @@ export class AuditBuffer {
   #countedOf(key: string, nowMs: number): Told {
     const known = this.#told.get(key);
     if (known !== undefined && isWithin(known.sinceMs, AUDIT_RATE_MS, nowMs)) return known;
-    const told = { sinceMs: nowMs, count: 0, omitted: known?.omitted ?? 0 };
+    const { omitted = 0, newest = null } = known ?? {};
+    const told: Told = { sinceMs: nowMs, count: 0, omitted, newest };
     this.#told.delete(key);
     this.#told.set(key, told);
     const [oldest] = this.#told;

@@ -81,6 +81,37 @@ test("[AUD-2] whoever makes many tokens is one, and does not crowd out another",
   expect(flood(AUDIT_RATE_MS)[0]?.omitted).toBe(14 * 30 - AUDIT_RATE);
 });
 
+test("[AUD-2] whoever has stopped is told with its newest refusal and the number of the others", () => {
+  const buffer = new AuditBuffer();
+  for (let i = 0; i < AUDIT_RATE; i++) buffer.add(event(), 0);
+  expect([buffer.owes, buffer.addOwed(2 * AUDIT_RATE_MS)]).toEqual([false, []]);
+  const later = 3 * AUDIT_RATE_MS;
+  for (let i = 0; i < AUDIT_RATE + 7; i++)
+    buffer.add(event({ action: `${i}` }), later, { madeBy: "User:maker" });
+  buffer.take();
+  expect([buffer.owes, buffer.addOwed(later)]).toEqual([true, []]);
+  const told = event({ action: `${AUDIT_RATE + 6}`, omitted: 6 });
+  expect(buffer.addOwed(later + AUDIT_RATE_MS)).toEqual([told]);
+  expect(buffer.take()).toEqual([told]);
+  expect([buffer.owes, buffer.addOwed(later + 2 * AUDIT_RATE_MS)]).toEqual([false, []]);
+});
+
+test("[AUD-2] of those who have stopped as many are told at a time as of all, and each in the end", () => {
+  const buffer = new AuditBuffer();
+  for (let i = 0; i < 3 * MAX_AUDIT_REFUSALS; i++)
+    for (let n = 0; n < 2; n++) buffer.add(event({ principal: `User:${i}` }), 0);
+  buffer.take();
+  let nowMs = 0;
+  let told = MAX_AUDIT_REFUSALS;
+  while (buffer.owes) {
+    nowMs += AUDIT_RATE_MS;
+    const lines = buffer.addOwed(nowMs);
+    expect(lines.length).toBeLessThanOrEqual(MAX_AUDIT_REFUSALS);
+    for (const { omitted = 0 } of lines) told += 1 + omitted;
+  }
+  expect(told).toBe(6 * MAX_AUDIT_REFUSALS);
+});
+
 test("[AUD-2] who has to make room is told with the next line of anybody", () => {
   const buffer = new AuditBuffer();
   for (let i = 0; i < AUDIT_RATE + 3; i++) buffer.add(event({ principal: "User:first" }), 0);
