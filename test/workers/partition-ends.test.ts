@@ -300,7 +300,11 @@ describe("a read", () => {
   test("[LOG-8] records are deleted up to the end of the log, and not beyond it", async () => {
     const { topic, stub } = await newPartition(["a", "b"]);
     expect(await stub.deleteRecords({ before: 3 })).toMatchObject({ error: "OFFSET_OUT_OF_RANGE" });
-    expect(await stub.deleteRecords({ before: 2 })).toEqual({ ok: true, logStartOffset: 2, isChanged: true });
+    expect(await stub.deleteRecords({ before: 2 })).toEqual({
+      ok: true,
+      logStartOffset: 2,
+      isChanged: true,
+    });
     expect(await stub.append({ batches: recordBatch(["c"]) })).toMatchObject({
       baseOffset: 2,
       logStartOffset: 2,
