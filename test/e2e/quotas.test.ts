@@ -215,14 +215,35 @@ describe("over Kafka's protocol", () => {
       broker.lines.some((line) => line.includes("has 1 connections, its bound")),
     );
     first.close();
-    await until("its place is free", async () => {
-      const third = broker.tcp();
-      await logIn(third, "PLAIN", key);
-      const answer = await third.ask(apis.METADATA, 9, { topics: [] }).catch(() => null);
-      third.close();
-      return answer !== null;
-    });
+    await until("its place is free", () => hasPlace(key));
   });
+
+  test("[QUO-4] whoever goes while its fetch waits gives its place back, and not when the wait is over", async () => {
+    const key = await keyWith({ connections: 1 });
+    const topic = `empty-${made}`;
+    await broker.admin("POST", "/v1/topics", { name: topic });
+    const client = broker.tcp();
+    await logIn(client, "PLAIN", key);
+    const partitions = [{ partition: 0, fetchOffset: 0, partitionMaxBytes: 1_000 }];
+    const fetching = client.ask(apis.FETCH, 11, {
+      maxWaitMs: 30_000,
+      minBytes: 1,
+      maxBytes: 1_000,
+      topics: [{ name: topic, partitions }],
+    });
+    const gone = expect(fetching).rejects.toThrow("closed");
+    client.close();
+    await gone;
+    await until("its place is free", () => hasPlace(key), 15_000);
+  });
+
+  async function hasPlace(key: Key): Promise<boolean> {
+    const client = broker.tcp();
+    await logIn(client, "PLAIN", key);
+    const answer = await client.ask(apis.METADATA, 9, { topics: [] }).catch(() => null);
+    client.close();
+    return answer !== null;
+  }
 });
 
 describe("connections", () => {

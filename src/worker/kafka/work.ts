@@ -39,9 +39,14 @@ export class Work {
     this.#options.inFlight.setAnswer(this.#answerBytes);
   }
 
+  /** Is called before a long wait, so that it ends if the client goes meanwhile. */
+  look(): void {
+    this.#options.look();
+  }
+
   /** Lets other requests run. On one machine they all share a thread. @throws GoneError */
   async pause(): Promise<void> {
-    this.#options.look();
+    this.look();
     await turn();
     if (this.#options.isReadOnly && this.#options.hasGone())
       throw new GoneError("the client has gone");

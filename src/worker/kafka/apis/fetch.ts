@@ -321,7 +321,7 @@ interface Wanted {
 async function waitForMinBytes(
   sources: readonly Source[],
   { minBytes, maxBytes, waitMs }: Wanted,
-  { feeds }: RequestContext,
+  { feeds, work }: RequestContext,
 ): Promise<void> {
   const startMs = Date.now();
   const open = sources.filter((source): source is Feed => !isRefusal(source));
@@ -344,6 +344,7 @@ async function waitForMinBytes(
     const atMostMs = Math.max(patienceMs, isOpening ? OPENING_MS : 0);
     const leftMs = leftOf(startMs, atMostMs, Date.now());
     if (leftMs <= 0) return;
+    work.look();
     await feeds.news(leftMs);
   }
 }
