@@ -63,7 +63,7 @@ function ask(asked: readonly Asked[], options: Options = {}) {
   }));
   const topics = [{ name, topicId: version < 13 ? "" : topicId, partitions }];
   const request = { maxWaitMs, minBytes, maxBytes, isolationLevel, topics };
-  const work = { made: () => {}, pause: async () => {} };
+  const work = { made: () => {}, look: () => {}, pause: async () => {} };
   const login = { isOver: async () => false };
   const context = {
     env: bench.env,
