@@ -36,6 +36,7 @@ import {
 } from "../support/kafka-requests.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { SERVED } from "../support/kafka-served.ts";
+import { bareOf, bytes, clientFinal, textOf } from "../support/scram-client.ts";
 import { Kafka } from "./kafka-socket.ts";
 import { closeSockets, createTopic, env, expectStatus, ORIGIN, unique } from "./support.ts";
 
@@ -433,42 +434,6 @@ test.each(MATRIX)("[KFK-31] the access matrix: %s", async (name, codes) => {
 
 // Logging in.
 
-const bytes = (text: string) => new TextEncoder().encode(text);
-const textOf = (from: Uint8Array) => new TextDecoder().decode(from);
-const base64 = (from: Uint8Array) => btoa(String.fromCharCode(...from));
-
-/** A client's last message of SCRAM, and the server's that it waits for. */
-async function clientFinal(hash: string, user: string, password: string, serverFirst: string) {
-  const hmac = async (key: ArrayBuffer, text: string) => {
-    const algorithm = { name: "HMAC", hash };
-    const imported = await crypto.subtle.importKey("raw", key, algorithm, false, ["sign"]);
-    return crypto.subtle.sign("HMAC", imported, bytes(text));
-  };
-  const [, nonce, encoded = "", iterations] =
-    /^r=([^,]+),s=([^,]+),i=(\d+)$/.exec(serverFirst) ?? [];
-  const salt = Uint8Array.from(atob(encoded), (each) => each.charCodeAt(0));
-  const key = await crypto.subtle.importKey("raw", bytes(password), "PBKDF2", false, [
-    "deriveBits",
-  ]);
-  const salted = await crypto.subtle.deriveBits(
-    { name: "PBKDF2", hash, salt, iterations: Number(iterations) },
-    key,
-    hash === "SHA-256" ? 256 : 512,
-  );
-  const clientKey = await hmac(salted, "Client Key");
-  const withoutProof = `c=biws,r=${nonce}`;
-  const message = `n=${user},r=client,${serverFirst},${withoutProof}`;
-  const signature = new Uint8Array(
-    await hmac(await crypto.subtle.digest(hash, clientKey), message),
-  );
-  const proof = new Uint8Array(clientKey).map((byte, i) => byte ^ (signature[i] ?? 0));
-  const serverSignature = await hmac(await hmac(salted, "Server Key"), message);
-  return {
-    message: bytes(`${withoutProof},p=${base64(proof)}`),
-    serverFinal: `v=${base64(new Uint8Array(serverSignature))}`,
-  };
-}
-
 interface Authenticated {
   readonly errorCode: number;
   readonly errorMessage: string | null;
@@ -490,7 +455,7 @@ async function logIn(
   if (mechanism === "PLAIN") return await send(bytes(`\0${user}\0${password}`));
   if (mechanism === "OAUTHBEARER")
     return await send(bytes(`n,,\x01auth=Bearer ${password}\x01\x01`));
-  const first = await send(bytes(`n,,n=${user},r=client`));
+  const first = await send(bytes(`n,,${bareOf(user)}`));
   if (first.errorCode !== NONE) return first;
   const hash = mechanism.replace("SCRAM-", "");
   const { message, serverFinal } = await clientFinal(hash, user, password, textOf(first.authBytes));

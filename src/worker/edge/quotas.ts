@@ -7,7 +7,7 @@ import { MAX_THROTTLE_MS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { callerIn } from "./authorize.ts";
 import { isolate } from "./isolate.ts";
-import { after } from "./timer.ts";
+import { after, pause } from "./timer.ts";
 
 /** How often it is looked whether the client of a muted connection is still there, and may still do what it asked. */
 const LOOK_MS = 5_000;
@@ -47,11 +47,8 @@ export function countUse(env: Env, rate: Rate, amount: number): void {
 
 /** [QUO-2] Waits until the caller may do more of this, for requests that go on for long. */
 export async function untilWithinQuota(env: Env, rate: Rate): Promise<void> {
-  for (let waitMs = throttleMs(env, rate); waitMs > 0; waitMs = throttleMs(env, rate)) {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    after(Math.min(waitMs, MAX_THROTTLE_MS), resolve);
-    await promise;
-  }
+  for (let waitMs = throttleMs(env, rate); waitMs > 0; waitMs = throttleMs(env, rate))
+    await pause(Math.min(waitMs, MAX_THROTTLE_MS));
 }
 
 /**
@@ -68,8 +65,7 @@ export class Mute {
    */
   async wait(waitMs: number, look: () => Promise<unknown>): Promise<void> {
     for (let leftMs = waitMs; leftMs > 0; leftMs -= LOOK_MS) {
-      await look();
-      if (this.#isOver) throw new BrokerError("NETWORK_EXCEPTION", "the client has gone");
+      await this.#assertThere(look);
       const { promise, resolve } = Promise.withResolvers<void>();
       const cancel = after(Math.min(leftMs, LOOK_MS), resolve);
       this.#stop = () => {
@@ -78,6 +74,10 @@ export class Mute {
       };
       await promise;
     }
+    await this.#assertThere(look);
+  }
+
+  async #assertThere(look: () => Promise<unknown>): Promise<void> {
     await look();
     if (this.#isOver) throw new BrokerError("NETWORK_EXCEPTION", "the client has gone");
   }

@@ -7,6 +7,11 @@ export function after(ms: number, action: () => void): () => void {
   return () => clearTimeout(timer);
 }
 
+/** Resolves after so many milliseconds. */
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => void after(ms, resolve));
+}
+
 /** A timer takes about three weeks at most. */
 const LONGEST_TIMER_MS = 24 * 3_600_000;
 

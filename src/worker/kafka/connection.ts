@@ -160,7 +160,7 @@ export class Connection {
     const sent = withFrom(this.#context.env, sender);
     const rates = ratesOf(api);
     const env =
-      caller === null ? sent : await this.#turn(withCaller(sent, caller), api, frame.length);
+      caller === null ? sent : await this.#turn(withCaller(sent, caller), api, rates, frame.length);
     const work = new Work({
       name: api.name,
       inFlight: this.inFlight,
@@ -190,8 +190,7 @@ export class Connection {
    * credential is then.
    * @throws MalformedError if the credential is good no more, or BrokerError NETWORK_EXCEPTION if the client has gone
    */
-  async #turn(env: Env, api: Api, bytes: number): Promise<Env> {
-    const rates = ratesOf(api);
+  async #turn(env: Env, api: Api, rates: readonly Rate[], bytes: number): Promise<Env> {
     const waitMs = longestOf(env, rates);
     const count = (sign: 1 | -1) => {
       countUse(env, "requestRate", sign);
@@ -208,8 +207,11 @@ export class Connection {
     try {
       await this.#mute.wait(waitMs, look);
       // What a fetch will read is not known before, so others may have read meanwhile.
-      while (api.key === FETCH.key && throttleMs(env, "consumerByteRate") > 0)
-        await this.#mute.wait(throttleMs(env, "consumerByteRate"), look);
+      while (api.key === FETCH.key) {
+        const leftMs = throttleMs(env, "consumerByteRate");
+        if (leftMs === 0) break;
+        await this.#mute.wait(leftMs, look);
+      }
     } catch (error) {
       count(-1); // It is not served, so others need not wait for it.
       throw error;

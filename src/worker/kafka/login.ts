@@ -10,7 +10,7 @@ import { isOpen } from "../access/mode.ts";
 import { saslCredentials } from "../access/sasl-credentials.ts";
 import { type SaslAnswer, SaslLogin } from "../access/sasl-login.ts";
 import { noteWrongCredential } from "../edge/audit.ts";
-import { after } from "../edge/timer.ts";
+import { after, pause } from "../edge/timer.ts";
 import { MalformedError } from "./wire.ts";
 
 /** The keys of ApiVersions, SaslHandshake and SaslAuthenticate, which are served before anybody has logged in. */
@@ -149,9 +149,7 @@ export class Login {
     if (answer.type !== "refused") return answer;
     this.isRefused = true;
     noteWrongCredential(this.#env, answer.detail);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    after(REFUSAL_DELAY_MS, resolve);
-    await promise;
+    await pause(REFUSAL_DELAY_MS);
     return answer;
   }
 

@@ -5,7 +5,7 @@ import { MAX_KAFKA_UNREAD_BYTES, MAX_KAFKA_WRITE_BYTES } from "../../core/limits
 import type { Env } from "../../env.ts";
 import { CLOSE_FATAL, closeReason } from "../../protocol/close-codes.ts";
 import { unsentBytes } from "../../protocol/unsent.ts";
-import { after } from "../edge/timer.ts";
+import { after, pause } from "../edge/timer.ts";
 import { closed } from "./closed.ts";
 import { Connection, type Patience } from "./connection.ts";
 import { Frames } from "./frames.ts";
@@ -88,9 +88,7 @@ export function serveWebSocket(
     isBehind = true;
     connection.expectTaken();
     while (!isClosed && left > MAX_KAFKA_UNREAD_BYTES) {
-      const { promise, resolve } = Promise.withResolvers<void>();
-      after(checkMs, resolve);
-      await promise;
+      await pause(checkMs);
       const now = unsent();
       connection.moved(Math.max(0, left - now));
       checkMs = now < left ? MIN_DRAIN_CHECK_MS : Math.min(2 * checkMs, MAX_DRAIN_CHECK_MS);

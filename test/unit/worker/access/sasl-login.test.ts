@@ -12,6 +12,7 @@ import {
 } from "../../../../src/worker/access/sasl-login.ts";
 import { type ScramHash, scramVerifier } from "../../../../src/worker/access/scram.ts";
 import { runs } from "../../../support/effort.ts";
+import { bareOf, bytes, clientFinal, textOf } from "../../../support/scram-client.ts";
 
 const NOW = 1_800_000_000_000;
 const HOUR = 3_600_000;
@@ -61,10 +62,6 @@ class FakeCredentials implements Credentials {
   }
 }
 
-const bytes = (text: string) => new TextEncoder().encode(text);
-const textOf = (from: Uint8Array) => new TextDecoder().decode(from);
-const base64 = (from: Uint8Array) => btoa(String.fromCharCode(...from));
-
 function plain(user: string, password: string): Uint8Array {
   return bytes(`\0${user}\0${password}`);
 }
@@ -75,41 +72,6 @@ function bearer(token: string, authzid = ""): Uint8Array {
 
 function clientFirst(user: string): Uint8Array {
   return bytes(`n,,${bareOf(user)}`);
-}
-
-function bareOf(user: string): string {
-  return `n=${user.replaceAll("=", "=3D").replaceAll(",", "=2C")},r=client`;
-}
-
-/** A client's last message of SCRAM, and the server's that it waits for. */
-async function clientFinal(hash: ScramHash, user: string, password: string, serverFirst: string) {
-  const hmac = async (key: ArrayBuffer, text: string) => {
-    const algorithm = { name: "HMAC", hash };
-    const imported = await crypto.subtle.importKey("raw", key, algorithm, false, ["sign"]);
-    return crypto.subtle.sign("HMAC", imported, bytes(text));
-  };
-  const [, nonce, encoded = "", iterations] =
-    /^r=([^,]+),s=([^,]+),i=(\d+)$/.exec(serverFirst) ?? [];
-  const salt = Uint8Array.from(atob(encoded), (each) => each.charCodeAt(0));
-  const key = await crypto.subtle.importKey("raw", bytes(password), "PBKDF2", false, [
-    "deriveBits",
-  ]);
-  const salted = await crypto.subtle.deriveBits(
-    { name: "PBKDF2", hash, salt, iterations: Number(iterations) },
-    key,
-    hash === "SHA-256" ? 256 : 512,
-  );
-  const clientKey = await hmac(salted, "Client Key");
-  const withoutProof = `c=biws,r=${nonce}`;
-  const message = `${bareOf(user)},${serverFirst},${withoutProof}`;
-  const storedKey = await crypto.subtle.digest(hash, clientKey);
-  const signature = new Uint8Array(await hmac(storedKey, message));
-  const proof = new Uint8Array(clientKey).map((byte, i) => byte ^ (signature[i] ?? 0));
-  const serverSignature = await hmac(await hmac(salted, "Server Key"), message);
-  return {
-    message: bytes(`${withoutProof},p=${base64(proof)}`),
-    serverFinal: `v=${base64(new Uint8Array(serverSignature))}`,
-  };
 }
 
 /** Logs in, from the handshake to the last answer. */
