@@ -9,7 +9,7 @@ import { clusterStub, type Env, isOpen } from "./env.ts";
 /** The action of whoever has shown a wrong credential. */
 export const LOG_IN = "logIn";
 
-/** What happened. */
+/** An event: a refusal or a change. */
 export type Noted = Pick<AuditEvent, "decision" | "action" | "resource" | "detail">;
 
 export class AuditLog {

@@ -65,7 +65,7 @@ import { ClusterStore, type Task } from "./cluster-store.ts";
 const TASK_RETRY_MS = 1_000;
 const MAX_TASK_RETRY_MS = 60_000;
 
-/** What a group goes on subscribing to. */
+/** The subscriptions that a group keeps. */
 interface Kept {
   readonly groupId: string;
   readonly names: Set<string>;

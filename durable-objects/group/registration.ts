@@ -20,7 +20,7 @@ interface Life {
 
 export class Registration implements Cluster {
   readonly #life: Life;
-  /** What the requests ask for that wait for the cluster. They may bring the group into being. */
+  /** The questions of the requests that wait for the cluster. They may bring the group into being. */
   readonly #subscribing = new Set<Lookup>();
   /** True if the group was deleted in this life. It then rightly has nothing stored. */
   #wasDestroyed = false;

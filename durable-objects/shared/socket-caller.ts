@@ -42,7 +42,7 @@ export function attachState(socket: ObjectSocket, state: object | null): void {
   });
 }
 
-/** Whoever has not said who it is has the same name and no rights, and a token that anybody made has fewer and ends. */
+/** A caller that has not said who it is has the same name and no rights. A token that anybody made has fewer, and ends. */
 function isAnybody({ principal, keyId, expiresAtMs, grants }: Caller): boolean {
   const isCalledSo = principal === ANYBODY.principal && keyId === null;
   return isCalledSo && expiresAtMs === null && grants.length > 0;

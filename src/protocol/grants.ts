@@ -81,7 +81,7 @@ const GRANT_KINDS = [
   { field: "cluster", schema: z.strictObject({ cluster: operationsOn("cluster") }) },
 ] as const;
 
-/** What a socket keeps of them, with the name space in each, is bounded as well (core/access/kept-caller.ts). */
+/** The form that a socket keeps, with the name space in each, is bounded as well (core/access/kept-caller.ts). */
 export const grantsSchema = z
   .array(grantSchema)
   .max(MAX_GRANTS)
@@ -102,7 +102,7 @@ const PRINCIPAL_RULE =
 /** The names of the root, and of whoever is not asked. Nobody else is called so: the audit log could not tell them apart. */
 const RESERVED: ReadonlySet<string> = new Set(["root", "anonymous"]);
 
-/** What a reader of the log does not see. The braille blank is none of Unicode's ignorable characters. */
+/** The characters that a reader of the log does not see. The braille blank is none of Unicode's ignorable characters. */
 const UNSEEN = /[\p{Default_Ignorable_Code_Point}\u2800]/gu;
 const TYPES = /^(?:user:\s*)+/;
 

@@ -12,7 +12,7 @@ const LEAD_PART = 0.2;
 /** The broker takes no token that lives for longer. A timer takes no time that is much longer. */
 const LONGEST_MS = 24 * 3_600_000;
 
-/** What sockets are closed with: the codes of these names (close-codes.ts, transport.ts). */
+/** The codes that sockets are closed with, by these names (close-codes.ts, transport.ts). */
 export interface Codes {
   readonly fatal: number;
   readonly lost: number;

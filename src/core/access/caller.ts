@@ -16,7 +16,7 @@ export interface Caller extends Principal {
   readonly madeBy?: Maker | undefined;
 }
 
-/** Whoever made a token. The names are in tokens. */
+/** The caller that made a token. Tokens have these names in them. */
 export interface Maker {
   readonly principal: string;
   readonly keyId?: string | undefined;

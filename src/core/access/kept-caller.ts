@@ -20,7 +20,7 @@ export function callerOfBytes(bytes: Uint8Array): Caller {
   return JSON.parse(decoder.decode(bytes)) as Caller;
 }
 
-/** What may change while grants stay, at its largest: the deployment may give a quota to whoever has none. */
+/** The parts that may change while grants stay, at their largest: the deployment may give a quota to whoever has none. */
 const WIDEST = {
   expiresAtMs: MAX_TIMESTAMP_MS,
   quota: {

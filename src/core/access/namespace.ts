@@ -74,7 +74,7 @@ export function confined(grants: readonly Grant[], namespace: string): readonly 
   if (namespace === WHOLE) return grants;
   const all: NamePattern = { prefix: namespace };
   return grants.flatMap((grant): Grant[] => {
-    // What is longer than any name fits none.
+    // A pattern that is longer than any name fits none.
     if ("topics" in grant) {
       const topics = patternWithin(namespace, grant.topics);
       return lengthOf(topics) > MAX_GRANT_NAME_CHARS ? [] : [{ ...grant, topics }];

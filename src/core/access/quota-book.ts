@@ -1,4 +1,4 @@
-// What is left of the quotas of those who are served here: by one isolate, or by one partition.
+// Keeps what is left of quotas. An isolate has one for everybody whom it serves, and a partition has one.
 import { MAX_QUOTA_BUCKETS, MAX_TOKEN_QUOTA_BUCKETS, QUOTA_WINDOW_MS } from "../limits.ts";
 import { Buckets } from "./buckets.ts";
 import { type Caller, isToken, namespaceOf } from "./caller.ts";
@@ -8,7 +8,7 @@ import type { Quota, Rate } from "./quota.ts";
 export interface Share {
   readonly key: string;
   readonly quota: Quota;
-  /** Whoever makes the tokens that share it. Absent if it is no token's own. */
+  /** The maker of the tokens that share it. Absent if it is no token's own. */
   readonly maker?: string | undefined;
   /** How many buckets there may be for one more to be made for it. */
   readonly places: number;

@@ -2,7 +2,7 @@
 // (KIP-13, KIP-124), and so is where they are counted: each isolate and each partition counts by itself, as each of Kafka's
 // brokers does. What they count is forgotten with them, which errs for the client.
 
-/** What is not set has no bound of its own. */
+/** The bounds of a principal. One that is not set does not bound it. */
 export interface Quota {
   /** Bytes of record batches a second that are produced. */
   readonly producerByteRate?: number | undefined;

@@ -9,7 +9,7 @@ export type SaslMechanism = (typeof SASL_MECHANISMS)[number];
 /** A JWT may have 4 KiB here, and other issuers' tokens get longer. */
 const MAX_TOKEN_LENGTH = 8192;
 const NUL = "\u0000";
-/** What OAUTHBEARER ends each of its parts with (Control-A). */
+/** Control-A. OAUTHBEARER ends each of its parts with it. */
 const SEPARATOR = "\u0001";
 
 /** Returns the user and the password of a message of PLAIN, or null if it is none. */

@@ -36,7 +36,7 @@ export function shownKey({ hash: _hash, scram: _scram, ...shown }: StoredKey): S
   return shown;
 }
 
-/** What of a key says who calls with it. */
+/** The parts of a key that say who calls with it. */
 type Known = Pick<StoredKey, "id" | "principal" | "grants" | "expiresAtMs" | "namespace" | "quota">;
 
 export function callerOfKey(key: Known): Caller {

@@ -125,7 +125,7 @@ export type RefusalOf<Request extends { readonly type: OperationName }> = Extrac
   { readonly ok: false }
 >;
 
-/** What the cluster answers about the topics that the request names, and what it is asked besides. */
+/** The answer of the cluster about the topics that the request names, and to what it is asked besides. */
 export interface Found {
   /** The topics that exist. Left out if the cluster was not asked. */
   readonly found?: readonly GroupTopic[];

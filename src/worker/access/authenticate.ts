@@ -13,7 +13,7 @@ import { keyById, keyOfSecret, noteKeyUsed } from "./keys.ts";
 import { credentialMissing, isOpen, rootKeysOf } from "./mode.ts";
 import { callerOfToken } from "./tokens.ts";
 
-/** What somebody shows to say who it is. */
+/** A credential, which somebody shows to say who it is. */
 export type Credential =
   | { readonly type: "none" }
   /** An API key, the root's key, or a token. */

@@ -35,7 +35,7 @@ const MAX_URL_CHARS = 2_048;
 /** Values of a foreign claim that one issuer maps to grants. */
 const MAX_MAPPED = 1_000;
 
-/** What verifies an issuer's tokens. One issuer has one of these: what is public must never pass for a secret. */
+/** The keys that verify an issuer's tokens. One issuer has one of these: what is public must never pass for a secret. */
 export type IssuerKeys =
   | { readonly jwksUrl: string }
   | { readonly keys: readonly JWK[] }
@@ -149,7 +149,7 @@ const keySchema = z.discriminatedUnion(
 
 const MAPPED_RULE = `must be a role (${Object.keys(ROLES).join(", ")}) or a list of grants`;
 
-/** What is wrong with a list of grants is told as it is: one that is too large is a list all the same. */
+/** Says what is wrong with a list of grants as it is: one that is too large is a list all the same. */
 const mappedSchema = z.unknown().transform((value, context): readonly Grant[] => {
   const role = roleSchema.safeParse(value);
   if (role.success) return ROLES[role.data];
@@ -268,7 +268,7 @@ function listIn(text: string): unknown[] {
     countJsonValues(text, VARIABLE);
     list = JSON.parse(text);
   } catch (error) {
-    // What the platform's parser says shows a piece of the text, which may have a secret.
+    // The message of the platform's parser shows a piece of the text, which may have a secret.
     const why = error instanceof BrokerError ? error.message : `${VARIABLE} is not JSON`;
     throw new BrokerError("INVALID_CONFIG", `${why}; ${LIST_RULE}`);
   }

@@ -46,7 +46,7 @@ export const JWKS_STALE_MS = 24 * 3_600_000;
 export const JWKS_TIMEOUT_MS = 5_000;
 export const MAX_JWKS_BYTES = 64 * 1_024;
 
-/** What keeps the key sets that were fetched, for isolates that begin. */
+/** Keeps the key sets that were fetched, for isolates that begin. */
 export interface JwksKeeper {
   /** Returns the set that was kept for this URL, and when it was fetched. Null if there is none. */
   load(url: string): Promise<{ readonly jwks: unknown; readonly atMs: number } | null>;
@@ -58,11 +58,11 @@ export interface TokenServices {
   readonly keeper: JwksKeeper;
 }
 
-/** What a token wants of its issuer's keys. */
+/** The parts of a token that say which of its issuer's keys it wants. */
 type Wanted = [header: JWTHeaderParameters, token: FlattenedJWSInput];
 type KeySource = (...wanted: [...Wanted, nowMs: number]) => Promise<CryptoKey | Uint8Array>;
 
-/** What a token says that its bearer may do. */
+/** The rights that a token gives its bearer. */
 interface Rights {
   readonly grants: readonly Grant[];
   readonly namespace?: string | undefined;
@@ -119,7 +119,7 @@ export class Tokens {
         keyId: null,
         ...(namespace === undefined ? {} : { namespace }),
         ...(quota === undefined ? {} : { quota }),
-        // What others say of that is passed over: nobody is to use up the quota of somebody else.
+        // Another issuer's word on that is passed over: nobody is to use up the quota of somebody else.
         ...(madeBy === undefined || !isOwn ? {} : { madeBy }),
       };
       const tooLarge = whyNotKept(caller);

@@ -5,7 +5,7 @@
 // - A bad bearer token is refused at once. Kafka first answers without an error and with a reason in JSON, and some
 //   clients take that for success.
 //
-// Whoever refuses closes the connection. So does whoever cannot judge: clients give up for good when they are refused,
+// A refusal closes the connection. So does an error that lets nobody judge: clients give up for good when they are refused,
 // and connect again when they are cut off. What the credentials throw therefore goes to the caller.
 import { type Caller, hasExpired, namespaceOf } from "../../core/access/caller.ts";
 import { readOauthBearer, readPlain, type SaslMechanism } from "../../core/access/sasl.ts";
@@ -23,7 +23,7 @@ import {
   serverFirst,
 } from "./scram.ts";
 
-/** What knows the users. */
+/** Knows the users. */
 export interface Credentials {
   /** Who calls with this user name and password. Null if they are wrong. Throws if nobody can tell now. */
   byPassword(user: string, password: string): Promise<Caller | null>;
@@ -76,7 +76,7 @@ export type SaslAnswer =
 /** A mechanism that has its last message still to come. */
 interface Begun {
   readonly mechanism: SaslMechanism;
-  /** What SCRAM has got and answered so far. */
+  /** The messages of SCRAM so far. */
   readonly scram: ScramBegun | null;
 }
 

@@ -77,7 +77,7 @@ export async function absentVerifier(
 export interface ClientFirst {
   readonly user: string;
   readonly nonce: string;
-  /** What is before the message proper. The client has to repeat it in its last message, under its proof. */
+  /** The part before the message proper. The client has to repeat it in its last message, under its proof. */
   readonly header: string;
   /** The message without its header. It is part of what both sides sign. */
   readonly bare: string;
@@ -101,7 +101,7 @@ export function readClientFirst(bytes: Uint8Array): ClientFirst | null {
   return { user, nonce: nonce.slice(2), header, bare };
 }
 
-/** What the server has answered to a client's first message. */
+/** The server's answer to a client's first message. */
 export interface ServerFirst {
   /** Both nonces. */
   readonly nonce: string;

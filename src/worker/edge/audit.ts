@@ -1,4 +1,4 @@
-// What the Worker tells the audit log: see audit-log.ts.
+// Tells the audit log what the Worker does: see audit-log.ts.
 import { auditLog, LOG_IN, type Noted } from "../../audit-log.ts";
 import { NOBODY } from "../../core/access/caller.ts";
 import { CLUSTER, type Resource } from "../../core/access/grants.ts";

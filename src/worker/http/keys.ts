@@ -116,7 +116,7 @@ export const me = new Hono<{ Bindings: Env }>().get("/", (context) =>
   context.json(callerJson(callerIn(context.env))),
 );
 
-/** What carries a secret is kept nowhere on its way. */
+/** An answer that carries a secret is kept nowhere on its way. */
 const NO_STORE = { "cache-control": "no-store" };
 
 function callerJson(caller: Caller) {
