@@ -1,9 +1,9 @@
 // The metadata of one deployment: topics and the list of groups. It is the control plane only. If this object is out of
 // reach, producing and fetching continue with what the Worker and the partitions remember.
 //
-// A change is stored together with the tasks that follow from it: freeing a deleted topic's partitions,
-// spreading a config, telling groups. The tasks are done before the change is answered. Those that fail are
-// left to an alarm, which comes back until all are done.
+// A change is stored together with the tasks that follow from it: freeing a deleted topic's partitions, spreading a config,
+// telling groups. Its own tasks are done before the change is answered, so nobody who heard of a deletion can still write to
+// the deleted topic. Those that fail are left to an alarm, which comes back until all are done: see jobs.ts.
 import { DurableObject } from "cloudflare:workers";
 import type { Changed } from "../../src/calls/calls.ts";
 import {
@@ -12,7 +12,7 @@ import {
   type ClusterRequest,
 } from "../../src/calls/cluster-calls.ts";
 import type { KeptEvent } from "../../src/core/access/audit.ts";
-import { type Room, whyNoRoom } from "../../src/core/access/grants.ts";
+import { type NamePattern, type Room, whyNoRoom } from "../../src/core/access/grants.ts";
 import { whyNotKept } from "../../src/core/access/kept-caller.ts";
 import {
   callerOfKey,
@@ -43,6 +43,7 @@ import {
   FAN_OUT,
   MAX_API_KEYS,
   MAX_GROUPS,
+  MAX_LIST_PAGE,
   MAX_NAMES_PER_GROUP,
   MAX_PATTERNS_PER_GROUP,
   MAX_TOPICS,
@@ -57,13 +58,18 @@ import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
 import { wallClockMs } from "../shared/wall-clock.ts";
-import { ClusterStore, type Task } from "./cluster-store.ts";
+import { ClusterStore, type ListedGroup, type StoredTask, type Task } from "./cluster-store.ts";
+import { Jobs, topicLine } from "./jobs.ts";
+import { PatternMatches } from "./pattern-matches.ts";
 
-/**
- * How long failed tasks wait for their next try. The wait doubles after each failure, because damage does not go away.
- */
-const TASK_RETRY_MS = 1_000;
-const MAX_TASK_RETRY_MS = 60_000;
+/** Topics whose partitions are told at once of a change of the defaults. Each has up to FAN_OUT calls under way. */
+const TOPICS_AT_ONCE = 4;
+
+/** A topic and its partitions that have been used. Null if that is not remembered. */
+interface UsedTopic {
+  readonly topic: Topic;
+  readonly used: readonly number[] | null;
+}
 
 /** The subscriptions that a group keeps. */
 interface Kept {
@@ -74,7 +80,8 @@ interface Kept {
 
 export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #store: ClusterStore;
-  #taskRetryMs = TASK_RETRY_MS;
+  readonly #jobs: Jobs;
+  readonly #matches = new PatternMatches();
   /** True once it is certain that this object is in the deployment's jurisdiction. */
   #isPlaced = false;
   /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
@@ -93,8 +100,14 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     this.#store = new ClusterStore(storageOf(ctx.storage));
     this.#sql = storageOf(ctx.storage).sql;
     this.#turns = new Turns(new ObjectClock(this.#sql));
-    // [CLK-2] The clock that set the alarm may have been set back since.
-    if (this.#store.tasks().length > 0) ctx.blockConcurrencyWhile(() => this.#tryAgainSoon());
+    this.#jobs = new Jobs({
+      store: this.#store,
+      run: (task) => this.#run(task),
+      setAlarm: (atMs) => this.#setAlarm(atMs),
+      nowMs: () => wallClockMs(this.#sql),
+      failed: (task, error) => this.#couldNotDo(task, error),
+    });
+    if (this.#store.hasTasks) ctx.blockConcurrencyWhile(() => this.#jobs.resume());
     this.#retiredIncarnation = this.#store.retiredIncarnation();
   }
 
@@ -114,7 +127,14 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (this.#store.topicCount >= MAX_TOPICS) {
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_TOPICS} topics, the bound`);
     }
-    const full = rooms ? whyNoRoom(rooms, this.#store.topicNames()) : null;
+    const full = whyNoRoom(rooms ?? undefined, (pattern, max) =>
+      this.#countOf(
+        pattern,
+        max,
+        (name) => this.#store.hasTopic(name),
+        (prefix, limit) => this.#store.topicNames(prefix, limit),
+      ),
+    );
     if (full !== null) return noRoom("topics", full);
     const topic = resolveTopic({
       name,
@@ -125,22 +145,28 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       overrides: changed.overrides,
       defaults: this.#store.defaults(),
     });
-    this.#change(() => {
+    const tasks = this.#change(() => {
       this.#store.putTopic(topic);
       this.#store.rememberUse(topic.topicId);
-      this.#addGroupTasks(name);
+      return this.#addGroupTasks(name);
     });
-    await this.#workOff();
+    this.#matches.forget();
+    await this.#jobs.do(tasks);
     return { ok: true, topic };
   }
 
-  async topic({ name }: ClusterRequest<"topic">): Promise<Result<{ topic: Topic }>> {
+  async topic({ name }: ClusterRequest<"topic">): Promise<Result<UsedTopic>> {
     const topic = this.#store.topic(name);
-    return topic === null ? unknownTopic(name) : { ok: true, topic };
+    return topic === null ? unknownTopic(name) : this.#used(topic);
   }
 
-  async topicById({ topicId }: ClusterRequest<"topicById">): Promise<Result<{ topic: Topic }>> {
-    return this.#topicById(topicId);
+  async topicById({ topicId }: ClusterRequest<"topicById">): Promise<Result<UsedTopic>> {
+    const found = this.#topicById(topicId);
+    return found.ok ? this.#used(found.topic) : found;
+  }
+
+  #used(topic: Topic): { ok: true } & UsedTopic {
+    return { ok: true, topic, used: this.#store.usedPartitions(topic.topicId) };
   }
 
   #topicById(topicId: string): Result<{ topic: Topic }> {
@@ -154,16 +180,21 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     return this.#store.topics();
   }
 
+  async topicPage({ after, limit }: ClusterRequest<"topicPage">): Promise<{ topics: Topic[] }> {
+    return { topics: this.#store.topicsAfter(after, Math.min(limit, MAX_LIST_PAGE)) };
+  }
+
   async usePartition({
     topicId,
     partition,
+    hasBegun = false,
   }: ClusterRequest<"usePartition">): Promise<
     Result<{ topic: Topic; knownLogEnd: number | null }>
   > {
     const found = this.#topicById(topicId);
     if (!found.ok || partition >= found.topic.partitions)
       return found.ok ? { ...found, knownLogEnd: null } : found;
-    return { ...found, knownLogEnd: this.#store.usePartition(topicId, partition) };
+    return { ...found, knownLogEnd: this.#store.usePartition(topicId, partition, hasBegun) };
   }
 
   async noteLogEnd({ topicId, partition, logEnd }: ClusterRequest<"noteLogEnd">): Promise<void> {
@@ -196,13 +227,18 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (!changed.ok) return changed;
     const { overrides } = changed;
     const altered = resolveTopic({ ...topic, partitions, overrides });
-    this.#change(() => {
+    const tasks = this.#change(() => {
       this.#store.putTopic(altered);
-      if (change.config !== undefined)
-        this.#store.addTask({ type: "configure-topic", topicId: topic.topicId });
-      if (partitions !== topic.partitions) this.#addGroupTasks(name);
+      const { topicId } = topic;
+      const configure =
+        change.config === undefined
+          ? []
+          : [this.#store.addTask({ type: "configure-topic", topicId })];
+      return partitions === topic.partitions
+        ? configure
+        : [...configure, ...this.#addGroupTasks(name)];
     });
-    await this.#workOff();
+    await this.#jobs.do(tasks);
     const isChanged =
       partitions !== topic.partitions || !isSameOverrides(overrides, topic.overrides);
     return { ok: true, topic: altered, isChanged };
@@ -222,36 +258,32 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     const changed = changeDefaults(before, changes);
     if (!changed.ok) return changed;
     const { overrides } = changed;
-    const topics = this.#store.topics();
-    this.#change(() => {
-      this.#store.setDefaults(overrides);
-      for (const topic of topics) {
-        const altered = resolveTopic({ ...topic, defaults: overrides });
-        if (setOn(altered) === setOn(topic)) continue;
-        this.#store.putTopic(altered);
-        this.#store.addTask({ type: "configure-topic", topicId: topic.topicId });
-      }
-    });
-    await this.#workOff();
     const isChanged = !isSameOverrides(overrides, before);
+    const keys = Object.keys(changes);
+    const tasks = this.#change(() => {
+      this.#store.setDefaults(overrides);
+      return isChanged ? [this.#store.addTask({ type: "configure-all", keys })] : [];
+    });
+    await this.#jobs.do(tasks);
     return { ok: true, ...(await this.defaults()), isChanged };
   }
 
   async deleteTopic({ name }: ClusterRequest<"deleteTopic">): Promise<Result<object>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
-    this.#change(() => {
+    const tasks = this.#change(() => {
       const used = this.#store.usedPartitions(topic.topicId);
       this.#store.deleteTopic(topic);
-      this.#store.addTask({
+      const destroy = this.#store.addTask({
         type: "destroy-topic",
         topicId: topic.topicId,
         partitions: topic.partitions,
         ...(used === null ? {} : { used }),
       });
-      this.#addGroupTasks(name);
+      return [destroy, ...this.#addGroupTasks(name)];
     });
-    await this.#workOff();
+    this.#matches.forget();
+    await this.#jobs.do(tasks);
     return { ok: true };
   }
 
@@ -306,6 +338,17 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     return this.#store.groups();
   }
 
+  async groupPage({
+    after,
+    limit,
+  }: ClusterRequest<"groupPage">): Promise<{ groups: ListedGroup[] }> {
+    return { groups: this.#store.groupsAfter(after, Math.min(limit, MAX_LIST_PAGE)) };
+  }
+
+  async summarizeGroup({ groupId, summary }: ClusterRequest<"summarizeGroup">): Promise<void> {
+    this.#change(() => this.#store.summarizeGroup(groupId, summary));
+  }
+
   async hasGroup({ groupId }: ClusterRequest<"hasGroup">): Promise<boolean> {
     return this.#store.hasGroup(groupId);
   }
@@ -324,8 +367,14 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     pattern,
     mustExist = false,
     rooms,
+    summary = null,
   }: ClusterRequest<"subscribe">): Promise<
-    Result<{ topics: Topic[]; retiredIncarnation: number; isMade: boolean }>
+    Result<{
+      topics: Topic[];
+      retiredIncarnation: number;
+      isMade: boolean;
+      isListedNow: boolean;
+    }>
   > {
     const invalid = whyNotGroupId(groupId) ?? whyNotTopicPattern(pattern);
     if (invalid !== null) return invalid;
@@ -333,7 +382,14 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_GROUPS} groups, the bound`);
     }
     if (rooms && !this.#store.hasGroup(groupId)) {
-      const full = whyNoRoom(rooms, this.#store.groups());
+      const full = whyNoRoom(rooms, (pattern, max) =>
+        this.#countOf(
+          pattern,
+          max,
+          (id) => this.#store.hasGroup(id),
+          (prefix, limit) => this.#store.groupIds(prefix, limit),
+        ),
+      );
       if (full !== null) return noRoom("groups", full);
     }
     for (const name of names) {
@@ -344,12 +400,13 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       mustExist ? names.filter((name) => this.#store.hasTopic(name)) : names;
     const crowded = await this.#whyNotSubscribed(groupId, whatCounts(), pattern);
     if (crowded !== null) return crowded;
+    const wasListed = this.#store.hasGroup(groupId);
     const found = names.flatMap((name) => this.#store.topic(name) ?? []);
     const remembered = mustExist ? found.map(({ name }) => name) : names;
     if (!mustExist || found.length > 0) {
       this.#forgetting.delete(groupId);
       this.#change(() => {
-        this.#store.putGroup(groupId);
+        this.#store.putGroup(groupId, summary);
         for (const name of remembered) this.#store.subscribe(groupId, name);
         for (const kept of this.#pruning) {
           if (kept.groupId !== groupId) continue;
@@ -359,12 +416,26 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
         if (pattern !== null) this.#store.subscribeToPattern(groupId, pattern);
       });
     }
+    const isListedNow = !wasListed && this.#store.hasGroup(groupId);
     const isMade = this.#store.isGroupMade(groupId);
     const retiredIncarnation = this.#retiredIncarnation;
-    if (pattern === null) return { ok: true, topics: found, retiredIncarnation, isMade };
-    const subscription = { topics: names, topicPattern: pattern };
-    const topics = this.#store.topics().filter(({ name }) => subscribes(subscription, name));
-    return { ok: true, topics, retiredIncarnation, isMade };
+    const group = { retiredIncarnation, isMade, isListedNow };
+    if (pattern === null) return { ok: true, topics: found, ...group };
+    const matching = this.#matches.of(pattern, (beginning) => this.#store.topicNames(beginning));
+    const all = new Set([...found.map(({ name }) => name), ...matching]);
+    const topics = [...all].flatMap((name) => this.#store.topic(name) ?? []);
+    return { ok: true, topics, ...group };
+  }
+
+  /** [QUO-5] Counts names that fit a pattern, and stops at a bound. */
+  #countOf(
+    pattern: NamePattern,
+    max: number,
+    has: (name: string) => boolean,
+    begin: (prefix: string, limit: number) => readonly string[],
+  ): number {
+    if ("exact" in pattern) return has(pattern.exact) ? 1 : 0;
+    return begin(pattern.prefix, max).length;
   }
 
   /**
@@ -517,37 +588,17 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
 
   override async alarm(): Promise<void> {
     trace(this.env, "cluster", "cluster", "alarm");
-    await this.#workOff();
+    await this.#jobs.doAll();
   }
 
-  /**
-   * Does the tasks. When it returns, they are done, so nobody who heard of a deletion can still write to the deleted
-   * topic. Otherwise the alarm is set that tries again.
-   */
-  async #workOff(): Promise<void> {
-    if (this.#store.tasks().length === 0) return;
-    await this.#tryAgainSoon();
-    let hasFailed = false;
-    while (!hasFailed && this.#store.tasks().length > 0) {
-      for (const { id, task } of this.#store.tasks()) {
-        try {
-          await this.#run(task);
-          this.#store.deleteTask(id);
-        } catch (error) {
-          console.error(`task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
-          hasFailed = true;
-        }
-      }
-    }
-    if (hasFailed && isStanding(this.#sql)) this.ctx.waitUntil(startAnew(this.ctx));
-    // Another change may have left tasks and set the alarm anew while these were in progress.
-    const isDone = this.#store.tasks().length === 0;
-    if (isDone) await this.ctx.storage.deleteAlarm();
-    this.#taskRetryMs = isDone ? TASK_RETRY_MS : Math.min(2 * this.#taskRetryMs, MAX_TASK_RETRY_MS);
+  async #setAlarm(atMs: number | null): Promise<void> {
+    if (atMs === null) await this.ctx.storage.deleteAlarm();
+    else await this.ctx.storage.setAlarm(atMs);
   }
 
-  async #tryAgainSoon(): Promise<void> {
-    await this.ctx.storage.setAlarm(wallClockMs(this.#sql) + this.#taskRetryMs);
+  #couldNotDo(task: Task, error: unknown): void {
+    console.error(`task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
+    if (isStanding(this.#sql)) this.ctx.waitUntil(startAnew(this.ctx));
   }
 
   async #run(task: Task): Promise<void> {
@@ -568,30 +619,58 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       if (failures.length > 0) throw failures[0];
       return;
     }
-    const topic = this.#store.topicById(task.topicId);
+    if (task.type === "configure-all") await this.#configureAll(task.keys);
+    else await this.#configure(task.topicId);
+  }
+
+  /** [CFG-3] Tells the partitions of all topics that do not set all of these keys themselves. */
+  async #configureAll(keys: readonly string[]): Promise<void> {
+    let failure: { readonly error: unknown } | null = null;
+    for (let after = ""; ; ) {
+      const topics = this.#store.topicsAfter(after, MAX_LIST_PAGE);
+      const last = topics.at(-1);
+      if (last === undefined) break;
+      after = last.name;
+      const inheriting = topics.filter(({ overrides }) =>
+        keys.some((key) => !Object.hasOwn(overrides, key)),
+      );
+      await mapConcurrently(inheriting, TOPICS_AT_ONCE, async ({ topicId }) => {
+        // One topic that cannot be told does not keep the others from hearing of it.
+        await this.#jobs
+          .inLine(topicLine(topicId), () => this.#configure(topicId))
+          .catch((error: unknown) => {
+            failure ??= { error };
+          });
+      });
+      await this.#turns.next();
+    }
+    if (failure !== null) throw (failure as { readonly error: unknown }).error;
+  }
+
+  /** Tells the used partitions of a topic its config as it is now. */
+  async #configure(topicId: string): Promise<void> {
+    const topic = this.#store.topicById(topicId);
     if (topic === null) return; // It was deleted meanwhile.
-    const used = this.#store.usedPartitions(task.topicId) ?? partitionsOf(topic.partitions);
+    const used = this.#store.usedPartitions(topicId) ?? partitionsOf(topic.partitions);
     await mapConcurrently(used, FAN_OUT, async (partition) => {
-      await partitionStub(this.env, task.topicId, partition).configure({ topic });
+      await partitionStub(this.env, topicId, partition).configure({ topic });
       await this.#turns.next();
     });
   }
 
-  #change(body: () => void): void {
-    this.#store.transaction(body);
+  #change<T>(body: () => T): T {
+    return this.#store.transaction(body);
   }
 
-  #addGroupTasks(topic: string): void {
+  #addGroupTasks(topic: string): StoredTask[] {
     const groupIds = new Set(this.#store.subscribers(topic));
-    for (const { groupId, pattern } of this.#store.patterns())
-      if (subscribes({ topics: [], topicPattern: pattern }, topic)) groupIds.add(groupId);
-    for (const groupId of groupIds) this.#store.addTask({ type: "tell-group", groupId, topic });
+    for (const [topicPattern, groups] of this.#store.patternsFor(topic))
+      if (subscribes({ topics: [], topicPattern }, topic))
+        for (const groupId of groups) groupIds.add(groupId);
+    return [...groupIds].map((groupId) =>
+      this.#store.addTask({ type: "tell-group", groupId, topic }),
+    );
   }
-}
-
-/** Returns the config values that are set on the topic or for all topics, as text to compare. */
-function setOn({ defaults, overrides }: Topic): string {
-  return JSON.stringify({ ...defaults, ...overrides });
 }
 
 serveCalls(ClusterObject, "cluster", CLUSTER_CALLS, (object: ClusterObject, method) =>

@@ -1,9 +1,11 @@
 // The metadata of a deployment in SQLite.
 //
 // topics         topic name → topic as JSON (id, partitions, config). It is indexed by topic_id.
-// groups         one row per group that exists.
+// groups         one row per group that exists, with its state and type as it last told them.
+// counts         the numbers of rows in `topics` and `groups`. Triggers keep them, whichever release writes.
 // subscriptions  topic name × group: the groups to tell when a topic changes. It is indexed by group.
-// patterns       group × pattern: the groups to tell when a topic is created whose name matches.
+// patterns       group × pattern: the groups to tell when a topic is created whose name matches. `prefix` is how all names
+//                that match begin. It is null in rows that the release before has written.
 // cluster        one row: the config values set for all topics as JSON. Older releases count producer ids in
 //                next_producer_id. Nothing else uses it.
 // tasks          messages that other objects must still receive. They are kept until they are delivered.
@@ -18,7 +20,17 @@
 import * as z from "zod";
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
-import { createTables, execAll, migrate, type Schema, storedVersion } from "../shared/schema.ts";
+import type { GroupSummary } from "../../src/core/group/describe.ts";
+import { beginningOfNames } from "../../src/core/group/topic-pattern.ts";
+import { MAX_TOPICS } from "../../src/core/limits.ts";
+import {
+  addColumn,
+  createTables,
+  execAll,
+  migrate,
+  type Schema,
+  storedVersion,
+} from "../shared/schema.ts";
 import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored, storedOverrides } from "../shared/stored-json.ts";
 import { storedTopic } from "../shared/stored-topic.ts";
@@ -35,9 +47,16 @@ const storedTask = z.discriminatedUnion("type", [
     used: z.array(z.number()).optional(),
   }),
   z.object({ type: z.literal("configure-topic"), topicId: z.string() }),
+  /** Spreads a change of the defaults. The keys are those that have changed. Release 0.3 does not know this type. */
+  z.object({ type: z.literal("configure-all"), keys: z.array(z.string()) }),
   z.object({ type: z.literal("tell-group"), groupId: z.string(), topic: z.string() }),
 ]);
 export type Task = z.output<typeof storedTask>;
+
+export interface StoredTask {
+  readonly id: number;
+  readonly task: Task;
+}
 
 const TASK_TYPES: ReadonlySet<string> = new Set(
   storedTask.options.map(({ shape }) => shape.type.value),
@@ -67,12 +86,31 @@ const CREATE_JURISDICTION =
 const CREATE_SUBSCRIPTIONS_BY_GROUP =
   "CREATE INDEX IF NOT EXISTS subscriptions_by_group ON subscriptions (group_id)";
 
+/**
+ * Counting rows reads them all, so they are counted as they come and go. An upsert that updates a row, or leaves it, is no
+ * insert.
+ */
+const CREATE_COUNTS = [
+  "CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
+  ...["topics", "groups"].flatMap((table) => [
+    `INSERT OR REPLACE INTO counts SELECT '${table}', count(*) FROM ${table}`,
+    `CREATE TRIGGER IF NOT EXISTS ${table}_come AFTER INSERT ON ${table} BEGIN
+       UPDATE counts SET rows = rows + 1 WHERE name = '${table}';
+     END`,
+    `CREATE TRIGGER IF NOT EXISTS ${table}_go AFTER DELETE ON ${table} BEGIN
+       UPDATE counts SET rows = rows - 1 WHERE name = '${table}';
+     END`,
+  ]),
+];
+const CREATE_PATTERNS_BY_PREFIX =
+  "CREATE INDEX IF NOT EXISTS patterns_by_prefix ON patterns (prefix, pattern)";
+
 const TABLES = [
   "CREATE TABLE topics (name TEXT PRIMARY KEY, topic TEXT NOT NULL) WITHOUT ROWID",
   "CREATE TABLE topic_ids (topic_id TEXT PRIMARY KEY, name TEXT NOT NULL) WITHOUT ROWID",
-  "CREATE TABLE groups (group_id TEXT PRIMARY KEY) WITHOUT ROWID",
+  "CREATE TABLE groups (group_id TEXT PRIMARY KEY, summary TEXT) WITHOUT ROWID",
   "CREATE TABLE subscriptions (topic TEXT NOT NULL, group_id TEXT NOT NULL, PRIMARY KEY (topic, group_id)) WITHOUT ROWID",
-  "CREATE TABLE patterns (group_id TEXT NOT NULL, pattern TEXT NOT NULL, PRIMARY KEY (group_id, pattern)) WITHOUT ROWID",
+  "CREATE TABLE patterns (group_id TEXT NOT NULL, pattern TEXT NOT NULL, prefix TEXT, PRIMARY KEY (group_id, pattern)) WITHOUT ROWID",
   "CREATE TABLE cluster (id INTEGER PRIMARY KEY, defaults TEXT NOT NULL, next_producer_id INTEGER NOT NULL)",
   "INSERT INTO cluster (id, defaults, next_producer_id) VALUES (1, '{}', 0)",
   "CREATE TABLE tasks (id INTEGER PRIMARY KEY, task TEXT NOT NULL)",
@@ -83,6 +121,8 @@ const TABLES = [
   ...ACCESS_TABLES,
   CREATE_SUBSCRIPTIONS_BY_GROUP,
   ...AUDIT_TABLES,
+  ...CREATE_COUNTS,
+  CREATE_PATTERNS_BY_PREFIX,
 ];
 
 /** Release 0.1 made these tables when it first needed them, all but the last. */
@@ -101,6 +141,7 @@ const SCHEMA: Schema = {
       execAll(sql, AUDIT_TABLES);
       splitAudit(sql);
     },
+    toVersion6,
   ],
 };
 
@@ -112,37 +153,30 @@ function countIncarnations(sql: Sql): void {
   );
 }
 
-/** The number of a table's rows. Counting them reads every row, so that is done once in a life. */
-class RowCount {
-  readonly #sql: Sql;
-  readonly #table: "topics" | "groups";
-  #rows: number | null = null;
+/** From now on, rows are counted, groups have a summary, and patterns are found by how names that match begin. */
+function toVersion6(sql: Sql): void {
+  execAll(sql, CREATE_COUNTS);
+  addColumn(sql, "groups", "summary", "TEXT");
+  addColumn(sql, "patterns", "prefix", "TEXT");
+  sql.exec(CREATE_PATTERNS_BY_PREFIX);
+}
 
-  constructor(sql: Sql, table: "topics" | "groups") {
-    this.#sql = sql;
-    this.#table = table;
-  }
+/** A group's state and type, as lists show them. The names are on disk. */
+const storedSummary = z.object({
+  protocolType: z.string(),
+  groupState: z.string(),
+  groupType: z.string(),
+});
 
-  get(): number {
-    const query = `SELECT count(*) AS rows FROM ${this.#table}`;
-    this.#rows ??= firstRow<{ rows: number }>(this.#sql, query)?.rows ?? 0;
-    return this.#rows;
-  }
-
-  change(rows: number): void {
-    if (this.#rows !== null) this.#rows += rows;
-  }
-
-  forget(): void {
-    this.#rows = null;
-  }
+export interface ListedGroup {
+  readonly groupId: string;
+  /** Null if the group has not told it yet. */
+  readonly summary: GroupSummary | null;
 }
 
 export class ClusterStore {
   /** API keys, secrets, and the key sets of issuers. */
   readonly access: AccessStore;
-  readonly #topicCount: RowCount;
-  readonly #groupCount: RowCount;
   readonly #storage: Transactional;
   readonly #sql: Sql;
   /** The config values set for all topics. Null before they are first read. */
@@ -153,8 +187,6 @@ export class ClusterStore {
     this.#storage = storage;
     this.#sql = storage.sql;
     this.access = new AccessStore(this.#sql);
-    this.#topicCount = new RowCount(this.#sql, "topics");
-    this.#groupCount = new RowCount(this.#sql, "groups");
     const version = storedVersion(this.#sql, SCHEMA);
     if (version === null) this.transaction(() => createTables(this.#sql, SCHEMA));
     else migrate(storage, SCHEMA, version);
@@ -164,10 +196,7 @@ export class ClusterStore {
     try {
       return this.#storage.transactionSync(body);
     } catch (error) {
-      // They may have been changed in the transaction, which was rolled back.
-      this.#defaults = null;
-      this.#topicCount.forget();
-      this.#groupCount.forget();
+      this.#defaults = null; // They may have been changed in the transaction, which was rolled back.
       throw error;
     }
   }
@@ -192,22 +221,40 @@ export class ClusterStore {
 
   /** The number of topics. Unlike `topics`, it costs the same however many there are. */
   get topicCount(): number {
-    return this.#topicCount.get();
+    return this.#countOf("topics");
+  }
+
+  #countOf(table: "topics" | "groups"): number {
+    const query = "SELECT rows FROM counts WHERE name = ?";
+    return firstRow<{ rows: number }>(this.#sql, query, table)?.rows ?? 0;
   }
 
   hasTopic(name: string): boolean {
     return firstRow(this.#sql, "SELECT 1 AS found FROM topics WHERE name = ?", name) !== undefined;
   }
 
-  topicNames(): string[] {
-    return Array.from(
-      this.#sql.exec<{ name: string }>("SELECT name FROM topics"),
-      ({ name }) => name,
+  /** Returns the names of topics that begin with the prefix, up to `limit` of them. */
+  topicNames(prefix: string, limit = MAX_TOPICS): string[] {
+    const rows = this.#sql.exec<{ name: string }>(
+      "SELECT name FROM topics WHERE name >= ? AND name < ? ORDER BY name LIMIT ?",
+      prefix,
+      endOf(prefix),
+      limit,
     );
+    return Array.from(rows, ({ name }) => name);
   }
 
   topics(): Topic[] {
-    const rows = this.#sql.exec<{ topic: string }>("SELECT topic FROM topics ORDER BY name");
+    return this.topicsAfter("", MAX_TOPICS);
+  }
+
+  /** Returns the topics whose names come after this one, up to `limit` of them, by name. */
+  topicsAfter(name: string, limit: number): Topic[] {
+    const rows = this.#sql.exec<{ topic: string }>(
+      "SELECT topic FROM topics WHERE name > ? ORDER BY name LIMIT ?",
+      name,
+      limit,
+    );
     return Array.from(rows, (row) => this.#parseTopic(row.topic));
   }
 
@@ -217,7 +264,6 @@ export class ClusterStore {
   }
 
   putTopic(topic: Topic): void {
-    if (!this.hasTopic(topic.name)) this.#topicCount.change(1);
     const json = JSON.stringify(topic);
     this.#sql.exec(
       "INSERT INTO topics (name, topic) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET topic = excluded.topic",
@@ -240,8 +286,11 @@ export class ClusterStore {
     );
   }
 
-  /** Notes that the partition is in use. Returns the last reported end of its log, or null if the partition is new. */
-  usePartition(topicId: string, partition: number): number | null {
+  /**
+   * Notes that the partition is in use, and that it has its tables if `hasBegun`. Returns the last reported end of its log,
+   * or null if there was none.
+   */
+  usePartition(topicId: string, partition: number, hasBegun: boolean): number | null {
     const known = firstRow<{ log_end: number | null }>(
       this.#sql,
       "SELECT log_end FROM partition_use WHERE topic_id = ? AND partition = ?",
@@ -250,10 +299,12 @@ export class ClusterStore {
     );
     if (known === undefined)
       this.#sql.exec(
-        "INSERT INTO partition_use (topic_id, partition) VALUES (?, ?)",
+        "INSERT INTO partition_use (topic_id, partition, log_end) VALUES (?, ?, ?)",
         topicId,
         partition,
+        hasBegun ? 0 : null,
       );
+    else if (known.log_end === null && hasBegun) this.noteLogEnd(topicId, partition, 0);
     return known?.log_end ?? null;
   }
 
@@ -278,7 +329,6 @@ export class ClusterStore {
   }
 
   deleteTopic(topic: Topic): void {
-    if (this.hasTopic(topic.name)) this.#topicCount.change(-1);
     this.#sql.exec("DELETE FROM partition_use WHERE topic_id = ?", topic.topicId);
     this.#sql.exec("DELETE FROM topics WHERE name = ?", topic.name);
     this.#sql.exec("DELETE FROM topic_ids WHERE topic_id = ?", topic.topicId);
@@ -310,7 +360,7 @@ export class ClusterStore {
 
   /** The number of groups. Unlike `groups`, it costs the same however many there are. */
   get groupCount(): number {
-    return this.#groupCount.get();
+    return this.#countOf("groups");
   }
 
   /** [PLC-1] Returns the jurisdiction that is noted, or null. */
@@ -341,15 +391,52 @@ export class ClusterStore {
     );
   }
 
+  /** Returns the ids of groups that begin with the prefix, up to `limit` of them. */
+  groupIds(prefix: string, limit: number): string[] {
+    const rows = this.#sql.exec<{ group_id: string }>(
+      "SELECT group_id FROM groups WHERE group_id >= ? AND group_id < ? ORDER BY group_id LIMIT ?",
+      prefix,
+      endOf(prefix),
+      limit,
+    );
+    return Array.from(rows, (row) => row.group_id);
+  }
+
+  /** Returns the groups whose ids come after this one, up to `limit` of them, by id. */
+  groupsAfter(groupId: string, limit: number): ListedGroup[] {
+    const rows = this.#sql.exec<{ group_id: string; summary: string | null }>(
+      "SELECT group_id, summary FROM groups WHERE group_id > ? ORDER BY group_id LIMIT ?",
+      groupId,
+      limit,
+    );
+    return Array.from(rows, ({ group_id, summary }) => ({
+      groupId: group_id,
+      summary: summary === null ? null : parseStored(storedSummary, summary, "groups.summary"),
+    }));
+  }
+
+  /** Notes a group's state and type, if the group is listed. */
+  summarizeGroup(groupId: string, summary: GroupSummary): void {
+    this.#sql.exec(
+      "UPDATE groups SET summary = ? WHERE group_id = ?",
+      JSON.stringify(summary),
+      groupId,
+    );
+  }
+
   hasGroup(groupId: string): boolean {
     return (
       firstRow(this.#sql, "SELECT 1 AS found FROM groups WHERE group_id = ?", groupId) !== undefined
     );
   }
 
-  putGroup(groupId: string): void {
-    if (!this.hasGroup(groupId)) this.#groupCount.change(1);
-    this.#sql.exec("INSERT INTO groups (group_id) VALUES (?) ON CONFLICT DO NOTHING", groupId);
+  /** Lists a group, unless it is. The summary is that of a new one. */
+  putGroup(groupId: string, summary: GroupSummary | null = null): void {
+    this.#sql.exec(
+      "INSERT INTO groups (group_id, summary) VALUES (?, ?) ON CONFLICT DO NOTHING",
+      groupId,
+      summary === null ? null : JSON.stringify(summary),
+    );
   }
 
   /** Notes that the group has stored something. */
@@ -365,7 +452,6 @@ export class ClusterStore {
   }
 
   deleteGroup(groupId: string): void {
-    if (this.hasGroup(groupId)) this.#groupCount.change(-1);
     this.#sql.exec("DELETE FROM groups_made WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM groups WHERE group_id = ?", groupId);
     this.#sql.exec("DELETE FROM subscriptions WHERE group_id = ?", groupId);
@@ -421,9 +507,10 @@ export class ClusterStore {
 
   subscribeToPattern(groupId: string, pattern: string): void {
     this.#sql.exec(
-      "INSERT INTO patterns (group_id, pattern) VALUES (?, ?) ON CONFLICT DO NOTHING",
+      "INSERT INTO patterns (group_id, pattern, prefix) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
       groupId,
       pattern,
+      beginningOfNames(pattern),
     );
   }
 
@@ -435,29 +522,62 @@ export class ClusterStore {
     return Array.from(rows, (row) => row.pattern);
   }
 
-  patterns(): { groupId: string; pattern: string }[] {
-    const rows = this.#sql.exec<{ group_id: string; pattern: string }>(
-      "SELECT group_id, pattern FROM patterns",
-    );
-    return Array.from(rows, ({ group_id: groupId, pattern }) => ({ groupId, pattern }));
+  /**
+   * Returns the patterns that may match a topic's name, each with its groups. It reads those patterns only, by how the names
+   * that match them begin, and those of which that is not known.
+   */
+  patternsFor(name: string): Map<string, string[]> {
+    const beginnings = Array.from({ length: name.length + 1 }, (_, i) => name.slice(0, i));
+    const query = "SELECT group_id, pattern FROM patterns WHERE prefix";
+    const found = new Map<string, string[]>();
+    for (const rows of [
+      this.#sql.exec<{ group_id: string; pattern: string }>(
+        `${query} IN (SELECT value FROM json_each(?))`,
+        JSON.stringify(beginnings),
+      ),
+      this.#sql.exec<{ group_id: string; pattern: string }>(`${query} IS NULL`),
+    ])
+      for (const { group_id, pattern } of rows) {
+        const groups = found.get(pattern);
+        if (groups === undefined) found.set(pattern, [group_id]);
+        else groups.push(group_id);
+      }
+    return found;
   }
 
-  addTask(task: Task): void {
-    this.#sql.exec("INSERT INTO tasks (task) VALUES (?)", JSON.stringify(task));
+  /** Stores a task and returns it with its number. */
+  addTask(task: Task): StoredTask {
+    const query = "INSERT INTO tasks (task) VALUES (?) RETURNING id";
+    const id = firstRow<{ id: number }>(this.#sql, query, JSON.stringify(task))?.id ?? 0;
+    return { id, task };
   }
 
-  /** Returns the oldest tasks, up to 1,000 of them. */
-  tasks(): { id: number; task: Task }[] {
-    const rows = this.#sql.exec<{ id: number; task: string }>(
-      "SELECT id, task FROM tasks ORDER BY id LIMIT 1000",
+  /** Returns the oldest tasks after this one, up to `limit` of them, and the number of the last that was looked at. */
+  tasksAfter(id: number, limit: number): { tasks: StoredTask[]; lastId: number | null } {
+    const rows = Array.from(
+      this.#sql.exec<{ id: number; task: string }>(
+        "SELECT id, task FROM tasks WHERE id > ? ORDER BY id LIMIT ?",
+        id,
+        limit,
+      ),
     );
-    return Array.from(rows).flatMap(({ id, task: json }) => {
-      const task = parseStored(anyTask, json, "tasks.task");
-      return task === null ? [] : [{ id, task }];
+    const tasks = rows.flatMap((row) => {
+      const task = parseStored(anyTask, row.task, "tasks.task");
+      return task === null ? [] : [{ id: row.id, task }];
     });
+    return { tasks, lastId: rows.at(-1)?.id ?? null };
+  }
+
+  get hasTasks(): boolean {
+    return firstRow(this.#sql, "SELECT 1 AS found FROM tasks LIMIT 1") !== undefined;
   }
 
   deleteTask(id: number): void {
     this.#sql.exec("DELETE FROM tasks WHERE id = ?", id);
   }
+}
+
+/** Returns what comes after all texts that begin with the prefix. SQLite compares them by their UTF-8. */
+function endOf(prefix: string): string {
+  return `${prefix}\u{10ffff}`;
 }

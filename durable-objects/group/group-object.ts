@@ -28,6 +28,7 @@ import {
   describeClassic,
   describeConsumers,
   describeGroup,
+  listedSummaryOf,
   positionsOf,
   summaryOf,
 } from "../../src/core/group/describe.ts";
@@ -42,6 +43,7 @@ import type { Env } from "../../src/env.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import type { PollAnswer } from "../../src/protocol/poll.ts";
+import { Notes } from "../shared/notes.ts";
 import { OwnerSigner } from "../shared/owner-signature.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { storageOf } from "../shared/sql.ts";
@@ -77,8 +79,9 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     const storage = storageOf(ctx.storage);
     const clock = new GroupClock(storage.sql, (nowMs) => this.#time.wasSetBack(nowMs));
     this.#presence = new Presence(ctx, clock);
+    const notes = new Notes(storage.sql);
     this.#registration = new Registration({
-      ...{ env, groupId: this.#groupId, objectId: String(ctx.id) },
+      ...{ env, notes, groupId: this.#groupId, objectId: String(ctx.id) },
       exists: () => this.#keeper.group.exists,
       waitUntil: (promise) => ctx.waitUntil(promise),
     });
@@ -89,7 +92,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     );
     this.#alarm = new GroupAlarm(ctx, this.#presence, clock);
     this.#server = new GroupServer(this.#keeper, this.#registration, () => this.#announce());
-    this.#signer = new OwnerSigner(env);
+    this.#signer = new OwnerSigner(env, notes);
     const parts = {
       ...{ env, signer: this.#signer },
       ...{ keeper: this.#keeper, server: this.#server, presence: this.#presence, clock },
@@ -119,7 +122,10 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
 
   /** Tells the members what has changed for them, and sets the alarm. */
   async #announce(joined?: Joined): Promise<void> {
-    if (this.#keeper.hasStored) this.#registration.noteMade();
+    if (this.#keeper.hasStored) {
+      this.#registration.noteMade();
+      this.#registration.reportSummary(this.#keeper.look(({ state }) => listedSummaryOf(state)));
+    }
     const news = this.#keeper.takeUntold();
     const { members } = this.#sockets;
     const unread = this.#keeper.look(() => members.sendNews(news, joined));

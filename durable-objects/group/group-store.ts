@@ -11,6 +11,7 @@
 // classic         one row: the members of a classic group as JSON, written when a rebalance begins and when it is done.
 //                 Text that is too long for a row goes on in the next ones.
 // deadline        one row: when the group has to look at all members, whatever their sockets say.
+// notes           what the cluster need not be asked or told again (shared/notes.ts).
 // history         the flight recorder, a ring: one row for each operation that is worth telling about.
 //
 // The release before knows a table `members`, with the epoch in each row. A view of that name shows it [VER-6]. It does not
@@ -32,6 +33,7 @@ import {
 import { MAX_HISTORY_OPERATIONS } from "../../src/core/limits.ts";
 import { damaged, failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
 import { anothers } from "../shared/identity.ts";
+import { CREATE_NOTES } from "../shared/notes.ts";
 import { joinPieces, piecesOf } from "../shared/pieces.ts";
 import {
   addColumn,
@@ -98,6 +100,7 @@ const TABLES = [
   CREATE_TOPIC_IDS,
   ...CREATE_POSITIONS,
   CREATE_CLASSIC,
+  CREATE_NOTES,
 ];
 
 /** Release 0.1 made the last table and these columns when it first needed them. */
@@ -162,7 +165,7 @@ export class GroupStore {
       own,
       oldestReader: 2,
       create: (sql) => execAll(sql, TABLES),
-      steps: [(sql) => toVersion2(sql, groupId), toVersion3],
+      steps: [(sql) => toVersion2(sql, groupId), toVersion3, (sql) => execAll(sql, [CREATE_NOTES])],
     };
     const version = storedVersion(this.#sql, this.#schema);
     this.#isCreated = version !== null;

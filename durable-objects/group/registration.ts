@@ -2,18 +2,31 @@
 // it has ever stored something, so that nobody takes a group that has lost its storage for a new one [FIL-6].
 import type { TopicDescription } from "../../src/core/cluster/topics.ts";
 import { errorOf, type Failure, fail, failureOf, type Result } from "../../src/core/errors.ts";
+import type { GroupSummary } from "../../src/core/group/describe.ts";
 import type { Lookup } from "../../src/core/group/group.ts";
 import type { Found } from "../../src/core/group/requests.ts";
 import type { GroupTopic } from "../../src/core/group/state.ts";
 import { brokerError, failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
 import { clusterStub, type Env, placeOf } from "../../src/env.ts";
+import type { Notes } from "../shared/notes.ts";
 import type { Cluster } from "./group-server.ts";
+
+/** The name of the note of what the cluster was last told. It is on disk. */
+const SUMMARY = "summary";
+
+/** Most groups come to be with a member that joins. Others tell the cluster at once what they are. */
+const NEW_GROUP: GroupSummary = {
+  protocolType: "consumer",
+  groupState: "Stable",
+  groupType: "consumer",
+};
 
 /** The object's own side of it. */
 interface Life {
   readonly env: Env;
   readonly groupId: string;
   readonly objectId: string;
+  readonly notes: Notes;
   exists(): boolean;
   waitUntil(promise: Promise<unknown>): void;
 }
@@ -28,6 +41,11 @@ export class Registration implements Cluster {
   #damage: Failure | null = null;
   /** True if the cluster knows that the group has stored something. */
   #isNoted = false;
+  /** What lists are to show of the group. Null if nothing has changed in this life. */
+  #summary: GroupSummary | null = null;
+  #isTelling = false;
+  /** What the cluster was told in this life. */
+  #told: string | null = null;
 
   constructor(life: Life) {
     this.#life = life;
@@ -55,8 +73,11 @@ export class Registration implements Cluster {
     if (this.#damage !== null) return this.#damage;
     this.#subscribing.add(lookup);
     try {
-      const subscribed = await this.#cluster.subscribe({ ...this.#own, ...lookup });
+      const isNew = !this.#life.exists();
+      const asked = { ...this.#own, ...lookup, ...(isNew ? { summary: NEW_GROUP } : {}) };
+      const subscribed = await this.#cluster.subscribe(asked);
       if (!subscribed.ok) return subscribed;
+      if (isNew && subscribed.isListedNow) this.#told = JSON.stringify(NEW_GROUP);
       const { topics, retiredIncarnation, isMade } = subscribed;
       if (isMade && !this.#life.exists() && !this.#wasDestroyed) return this.#goneFailure();
       const newIncarnation = retiredIncarnation + 1;
@@ -89,6 +110,9 @@ export class Registration implements Cluster {
   }
 
   noteDestroyed(): void {
+    this.#life.notes.forget();
+    this.#told = null;
+    this.#summary = null;
     this.#wasDestroyed = true;
     this.#damage = null;
     this.#isNoted = false;
@@ -130,6 +154,41 @@ export class Registration implements Cluster {
         this.#isNoted = false;
       }),
     );
+  }
+
+  /**
+   * [KFK-34] Tells the cluster what lists show of the group, if that has changed since it was last told. Nobody waits for it.
+   * If the cluster is out of reach, the next change of the group tells it.
+   */
+  reportSummary(summary: GroupSummary | null): void {
+    if (summary === null) return;
+    this.#summary = summary;
+    if (this.#isTelling || this.#isTold()) return;
+    this.#isTelling = true;
+    this.#life.waitUntil(
+      this.#report()
+        .catch(() => {}) // The stub has noted why.
+        .finally(() => {
+          this.#isTelling = false;
+        }),
+    );
+  }
+
+  /** True if the cluster knows the newest summary, which is then noted. */
+  #isTold(): boolean {
+    const { notes } = this.#life;
+    const text = JSON.stringify(this.#summary);
+    if (text === this.#told) notes.set(SUMMARY, text);
+    return text === (this.#told ?? notes.get(SUMMARY));
+  }
+
+  /** Tells one after another, so that the cluster hears of the newest last. */
+  async #report(): Promise<void> {
+    while (this.#summary !== null && this.#life.exists() && !this.#isTold()) {
+      const summary = this.#summary;
+      await this.#cluster.summarizeGroup({ ...this.#own, summary });
+      this.#told = JSON.stringify(summary);
+    }
   }
 
   /**

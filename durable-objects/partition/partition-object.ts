@@ -6,6 +6,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type * as z from "zod";
 import type { Changed } from "../../src/calls/calls.ts";
+import type { ClusterCalls } from "../../src/calls/cluster-calls.ts";
 import {
   type AppendRequest,
   type AppendResult,
@@ -14,7 +15,7 @@ import {
   type PartitionCalls,
   type PartitionRequest,
 } from "../../src/calls/partition-calls.ts";
-import { callerOfUpgrade } from "../../src/calls/socket-caller.ts";
+import { beginOfUpgrade, callerOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
 import { decompress } from "../../src/compression/decompress.ts";
@@ -24,7 +25,7 @@ import { nameInside } from "../../src/core/access/namespace.ts";
 import { QuotaBook } from "../../src/core/access/quota-book.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
-import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
+import { resolveTopic, type Topic, type TopicDescription } from "../../src/core/cluster/topics.ts";
 import {
   attempt,
   BrokerError,
@@ -55,6 +56,7 @@ import { type Owner, readerMessage } from "../../src/protocol/partition-socket.t
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { message } from "../shared/message.ts";
+import { Notes } from "../shared/notes.ts";
 import type { ObjectSocket } from "../shared/object-socket.ts";
 import { OwnerSigner } from "../shared/owner-signature.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
@@ -73,6 +75,9 @@ import { PartitionStore } from "./partition-store.ts";
 import { RequestStore } from "./request-store.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
 import { TailReaders } from "./tail-readers.ts";
+
+/** When a partition tells the cluster of its beginning again, if it could not. */
+const LISTING_RETRY_MS = 60_000;
 
 /** The parts of a partition that is in use. There are none before its first use and after its end. */
 interface Parts {
@@ -105,6 +110,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
    */
   #isCompared: boolean;
   #loading: Promise<Result<{ parts: Parts }>> | null = null;
+  #listing: Promise<void> | null = null;
   /** [FIL-3] [FIL-4] [CRC-4] Why this partition no longer serves anything. */
   #damage: Failure | null = null;
 
@@ -124,7 +130,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       ended: (socket) => this.#forget(socket),
       changed: () => {}, // Every message and every frame is judged by the rights of that moment.
     });
-    this.#signer = new OwnerSigner(env);
+    this.#signer = new OwnerSigner(env, new Notes(storageOf(ctx.storage).sql));
     const own = { topicId: this.#topicId, partition: this.#partition };
     this.#store = new PartitionStore(storageOf(ctx.storage), own);
     this.#ends = new EndReports((end) => this.#noteLogEnd(end));
@@ -185,7 +191,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   async append(request: AppendRequest): Promise<AppendResult> {
-    const loaded = await this.#load();
+    const loaded = await this.#load(request.begin);
     return loaded.ok ? this.#append(loaded.parts, request) : loaded;
   }
 
@@ -215,13 +221,19 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         ? append
         : { ...append, stored: (baseOffset, atMs) => requests.note(keyed, baseOffset, atMs) },
     );
+    // [PLC-3] The topic may have been deleted, and created anew under its name, since the Worker asked. Its records
+    // then belong to the other one.
+    if (this.#store.isUnlisted) {
+      await this.#list();
+      if (this.#parts === null) return this.#damage ?? this.#unknownTopic();
+    }
     return outcome.ok ? answer(outcome.baseOffset, outcome.appendedAtMs) : outcome;
   }
 
   async read(
     request: PartitionRequest<"read">,
   ): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>> {
-    const loaded = await this.#load();
+    const loaded = await this.#load(request.begin);
     if (!loaded.ok) return loaded;
     const { log, turns } = loaded.parts;
     turns.hurryIfStanding();
@@ -242,7 +254,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   > {
     const invalid = await this.#whyNotIncarnation(owner);
     if (invalid !== null) return invalid;
-    const loaded = await this.#load();
+    const loaded = await this.#load(request.begin);
     if (!loaded.ok) return loaded;
     const { readers } = loaded.parts;
     if (readers.isOfEarlierIncarnation(owner)) await this.#restoreOwner(loaded.parts, owner);
@@ -269,8 +281,15 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 
   /** Asks the group. Throws if it does not answer. Asking the cluster first creates no group. */
   async #hasIncarnation({ group, incarnation }: Owner): Promise<boolean> {
-    const isListed = await clusterStub(this.env).hasGroup({ groupId: group });
+    const isListed = await this.#isListedGroup(group);
     return isListed && (await groupStub(this.env, group).hasIncarnation({ incarnation }));
+  }
+
+  /** True if the cluster lists the group, or cannot be asked: the group itself then knows. */
+  #isListedGroup(groupId: string): Promise<boolean> {
+    return clusterStub(this.env)
+      .hasGroup({ groupId })
+      .catch(() => true);
   }
 
   /** [CLK-5] True if a clock ahead of this one gave the group its incarnation, or no clock did. */
@@ -297,8 +316,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     return fail("INVALID_REQUEST", detail);
   }
 
-  async offsets(): Promise<Result<Bounds>> {
-    const loaded = await this.#load();
+  async offsets({ begin }: PartitionRequest<"offsets"> = {}): Promise<Result<Bounds>> {
+    const loaded = await this.#load(begin);
     return loaded.ok ? { ok: true, ...boundsOf(loaded.parts.log) } : loaded;
   }
 
@@ -345,8 +364,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     key,
     bodyHash,
     plan,
+    begin,
   }: PartitionRequest<"beginRequest">): Promise<Result<{ request: KeyedRequest | null }>> {
-    const loaded = await this.#load();
+    const loaded = await this.#load(begin);
     if (!loaded.ok) return loaded;
     const { requests, housekeeping } = loaded.parts;
     const begun = requests.begin(key, bodyHash, plan, Date.now());
@@ -379,6 +399,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   override async alarm(): Promise<void> {
     trace(this.env, "partition", this.ctx.id.name ?? "", "alarm");
     if (this.#parts === null) return;
+    if (this.#store.isUnlisted) await this.#list();
     const loaded = await this.#load();
     if (loaded.ok) await loaded.parts.housekeeping.run(Date.now);
   }
@@ -403,39 +424,86 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   }
 
   /**
-   * Loads the partition. On first use it asks the cluster. So creating a topic wakes no partition, and a request that
-   * comes after a topic's deletion finds nothing instead of creating an orphan.
+   * Loads the partition. It begins with its first use, so creating a topic wakes no partition. A request that comes after
+   * a topic's deletion leaves nothing behind, because the cluster is asked or told of each beginning.
    */
-  async #load(): Promise<Result<{ parts: Parts }>> {
+  async #load(begin?: TopicDescription): Promise<Result<{ parts: Parts }>> {
     if (this.#damage !== null) return this.#isDestroyed ? this.#unknownTopic() : this.#damage;
     if (this.#parts !== null && this.#isCompared) return { ok: true, parts: this.#parts };
-    this.#loading ??= (this.#parts === null ? this.#begin() : this.#compare(this.#parts)).finally(
-      () => {
-        this.#loading = null;
-      },
-    );
+    const hint = begin?.topicId === this.#topicId ? begin : null;
+    this.#loading ??= (
+      this.#parts === null ? this.#begin(hint) : this.#compare(this.#parts)
+    ).finally(() => {
+      this.#loading = null;
+    });
     return this.#loading;
   }
 
-  /** [FIL-3] Begins the first use. If the cluster knows of an earlier one, the data stored then is gone. */
-  async #begin(): Promise<Result<{ parts: Parts }>> {
-    const found = await this.#use();
-    if (this.#isDestroyed || !found.ok) return this.#unknownTopic(); // It may be deleted meanwhile.
-    const { knownLogEnd } = found;
-    const topic = resolveTopic(found.topic);
+  /**
+   * [PLC-3] Begins the first use. Where the Worker has said what topic this is, the cluster is told of it afterwards, and
+   * nothing waits for that but an append. [FIL-3] A machine's disk may have lost what was stored. So there the cluster is
+   * asked first, and the Worker's word counts only while it is out of reach.
+   */
+  async #begin(hint: TopicDescription | null): Promise<Result<{ parts: Parts }>> {
+    let found: Awaited<ReturnType<ClusterCalls["usePartition"]>> | null = null;
+    if (hint === null || this.env.RIVULET_FILES !== undefined) {
+      try {
+        found = await this.#use();
+      } catch (error) {
+        if (hint === null) throw error;
+      }
+    }
+    if (this.#isDestroyed || found?.ok === false) return this.#unknownTopic(); // It may be deleted meanwhile.
+    const topic = resolveTopic(found?.topic ?? (hint as TopicDescription));
     if (this.#partition >= topic.partitions) {
       return fail(
         "UNKNOWN_TOPIC_OR_PARTITION",
         `topic ${topic.name} has no partition ${this.#partition}`,
       );
     }
-    if (knownLogEnd !== null)
-      return this.#stop(topic, `its storage is gone, though its log had ended at ${knownLogEnd}`);
-    this.#store.setTopic(topic);
+    const knownLogEnd = found?.knownLogEnd ?? null;
+    if (knownLogEnd !== null) return this.#storageGone(topic, knownLogEnd);
+    this.#store.setTopic(topic, found === null);
     this.#parts = this.#assemble(topic);
     this.#isCompared = true;
-    if (this.env.RIVULET_FILES !== undefined) await this.#noteFirstUse();
+    if (found === null) this.ctx.waitUntil(this.#list());
+    else await this.#noteFirstUse();
     return this.#loaded();
+  }
+
+  #storageGone(topic: Topic, knownLogEnd: number): Failure {
+    return this.#stop(topic, `its storage is gone, though its log had ended at ${knownLogEnd}`);
+  }
+
+  /**
+   * Tells the cluster that this partition is in use, once it has its tables. Those who need that done wait for one call.
+   * If there is no such topic any more, the partition is gone when this resolves. If the cluster is out of reach, the next
+   * append and an alarm try again, because a deletion frees only partitions that are listed.
+   */
+  #list(): Promise<void> {
+    this.#listing ??= this.#listOnce().finally(() => {
+      this.#listing = null;
+    });
+    return this.#listing;
+  }
+
+  async #listOnce(): Promise<void> {
+    const { storage } = this.ctx;
+    try {
+      await storage.sync(); // Listed without tables, it would look like one whose storage is gone.
+      const found = await this.#use(true);
+      const parts = this.#parts;
+      if (parts === null) return; // It was destroyed meanwhile.
+      const known = found.ok ? (found.knownLogEnd ?? 0) : 0;
+      if (!found.ok) await this.destroy();
+      else if (known > parts.log.logEndOffset) this.#storageGone(parts.topic, known);
+      else this.#store.setTopic(parts.topic, false);
+    } catch {
+      const atMs = Date.now() + LISTING_RETRY_MS;
+      const alarmMs = await storage.getAlarm();
+      if (this.#parts !== null && (alarmMs === null || alarmMs > atMs))
+        await storage.setAlarm(atMs);
+    }
   }
 
   /** [FIL-4] Checks the log on the first use in a life, because the disk may have lost its end. */
@@ -456,15 +524,14 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     return this.#loaded();
   }
 
-  #use() {
+  #use(hasBegun = false) {
     const place = { topicId: this.#topicId, partition: this.#partition };
-    return clusterStub(this.env).usePartition(place);
+    return clusterStub(this.env).usePartition({ ...place, hasBegun });
   }
 
   /**
-   * [FIL-3] Tells the cluster that the partition is in use, before anything is appended. The
-   * tables are made first, because a crash in between would otherwise look like a loss. If the
-   * cluster is out of reach, later appends report it again.
+   * [FIL-3] Tells the cluster that the partition has its tables, before anything is appended. They are made first, because
+   * a crash in between would otherwise look like a loss. If the cluster is out of reach, later appends report it again.
    */
   async #noteFirstUse(): Promise<void> {
     await this.ctx.storage.sync();
@@ -515,7 +582,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 
   /** Upgrades a request to a partition socket. [ACL-7] Each of its messages is judged by what its caller may do. */
   override async fetch(request: Request): Promise<Response> {
-    const loaded = await this.#load();
+    const loaded = await this.#load(beginOfUpgrade(request) ?? undefined);
     if (!loaded.ok) return Response.json(loaded, { status: ERRORS[loaded.error].httpStatus });
     if (!this.#silent.hasRoom(this.ctx.getWebSockets(), MAX_READERS_PER_PARTITION)) {
       const failure = fail(
@@ -593,7 +660,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       if (this.#signer.isSigned({ ...owner, ...place }, owner.signature)) return null;
     }
     try {
-      const isListed = await clusterStub(this.env).hasGroup({ groupId: owner.group });
+      const isListed = await this.#isListedGroup(owner.group);
       const { incarnation, memberNumber, memberEpoch } = owner;
       const asked = { incarnation, memberNumber, memberEpoch, ...place };
       if (isListed && (await groupStub(this.env, owner.group).isOwner(asked))) return null;

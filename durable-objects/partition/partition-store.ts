@@ -1,8 +1,10 @@
 // A partition's stored data besides its log.
 //
-// partition   one row: the topic of this partition, with what is set of its config, and the partition's number [FIL-7].
+// partition   one row: the topic of this partition, with what is set of its config, the partition's number [FIL-7], and
+//             whether the cluster has still to be told that the partition is in use.
 // fences      per group, the newest owner that attached (core/log/fences.ts).
 // fence_polls per group that reads by polls, when it last did, to the hour.
+// notes       what the cluster need not be asked again (shared/notes.ts).
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import {
   FENCE_REFRESH_MS,
@@ -12,6 +14,7 @@ import {
 } from "../../src/core/limits.ts";
 import type { OwnerToken } from "../../src/core/log/fences.ts";
 import { anothers } from "../shared/identity.ts";
+import { CREATE_NOTES } from "../shared/notes.ts";
 import { createTables, execAll, migrate, type Schema, storedVersion } from "../shared/schema.ts";
 import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored } from "../shared/stored-json.ts";
@@ -32,6 +35,7 @@ const TABLES = [
   `CREATE TABLE fences (group_id TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, member_epoch INTEGER NOT NULL,
      member_number INTEGER NOT NULL, attached_at_ms INTEGER NOT NULL) WITHOUT ROWID`,
   CREATE_FENCE_POLLS,
+  CREATE_NOTES,
   ...LOG_TABLES,
 ];
 
@@ -42,6 +46,7 @@ export class PartitionStore {
   readonly #title: string;
   readonly #schema: Schema;
   #isAnothers = false;
+  #isUnlisted = false;
   /**
    * The number of fences, and when the last was written. Null until a group attaches for the first time in this life.
    */
@@ -63,6 +68,7 @@ export class PartitionStore {
           const topic = this.#readTopic();
           if (topic !== null) this.#writeTopic(topic);
         },
+        (sql) => execAll(sql, [CREATE_NOTES]),
       ],
     };
   }
@@ -83,7 +89,8 @@ export class PartitionStore {
     const row = firstRow<{ topic: string }>(this.#sql, "SELECT topic FROM partition WHERE id = 1");
     if (row === undefined) return null;
     const stored = parseStored(storedPartition, row.topic, "partition.topic");
-    const { partition = this.#own.partition, topic } = stored;
+    const { partition = this.#own.partition, isUnlisted = false, topic } = stored;
+    this.#isUnlisted = isUnlisted;
     const isAnothersTopic = topic.topicId !== this.#own.topicId;
     this.#isAnothers ||= isAnothersTopic;
     if (isAnothersTopic || partition !== this.#own.partition)
@@ -97,7 +104,11 @@ export class PartitionStore {
   #writeTopic(topic: Topic): void {
     this.#sql.exec(
       "INSERT OR REPLACE INTO partition (id, topic) VALUES (1, ?)",
-      JSON.stringify({ ...topic, partition: this.#own.partition }),
+      JSON.stringify({
+        ...topic,
+        partition: this.#own.partition,
+        ...(this.#isUnlisted ? { isUnlisted: true } : {}),
+      }),
     );
   }
 
@@ -108,8 +119,14 @@ export class PartitionStore {
     return this.#isAnothers;
   }
 
+  /** True if the cluster has not been told yet that the partition is in use. */
+  get isUnlisted(): boolean {
+    return this.#isUnlisted;
+  }
+
   /** Stores the topic. The first use creates the tables. */
-  setTopic(topic: Topic): void {
+  setTopic(topic: Topic, isUnlisted = this.#isUnlisted): void {
+    this.#isUnlisted = isUnlisted;
     this.#storage.transactionSync(() => {
       if (storedVersion(this.#sql, this.#schema) === null) createTables(this.#sql, this.#schema);
       this.#writeTopic(topic);

@@ -7,6 +7,7 @@ import { sha256 } from "@noble/hashes/sha2.js";
 import { fromBase64, toBase64 } from "../../src/core/bytes.ts";
 import { isSame } from "../../src/core/constant-time.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
+import type { Notes } from "./notes.ts";
 
 /** The statement that a group signs: this member owns this partition. */
 export interface SignedOwner {
@@ -18,7 +19,7 @@ export interface SignedOwner {
   readonly partition: number;
 }
 
-/** The name of the deployment's secret at the cluster. It is on disk. */
+/** The name of the deployment's secret at the cluster, and in notes. It is on disk. */
 const SECRET = "owner-tokens";
 const SECRET_BYTES = 32;
 /** The first bytes of the HMAC. 128 bits are beyond guessing. */
@@ -26,24 +27,35 @@ const SIGNATURE_BYTES = 16;
 
 export class OwnerSigner {
   readonly #env: Env;
+  readonly #notes: Notes;
   #secret: Uint8Array | null = null;
 
-  constructor(env: Env) {
+  constructor(env: Env, notes: Notes) {
     this.#env = env;
+    this.#notes = notes;
   }
 
-  /** Asks the cluster for the secret, once in a life. If the cluster is out of reach, nothing is signed yet. */
+  /**
+   * Loads the secret. The cluster is asked for it before the first use. If it is out of reach, nothing is signed yet. The
+   * secret is noted, so the cluster is not asked in each life of an object.
+   */
   async load(): Promise<void> {
-    if (this.#secret !== null) return;
+    const noted = this.#notes.get(SECRET);
+    if (this.#secret === null)
+      this.#secret = noted === null ? await this.#asked() : fromBase64(noted);
+    if (noted === null && this.#secret !== null) this.#notes.set(SECRET, toBase64(this.#secret));
+  }
+
+  async #asked(): Promise<Uint8Array | null> {
     try {
       const cluster = clusterStub(this.#env);
       const proposal = () => toBase64(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
       const known = await cluster.secret({ name: SECRET });
       const { value } =
         known.value === null ? await cluster.secret({ name: SECRET, proposal: proposal() }) : known;
-      if (value !== null) this.#secret = fromBase64(value);
+      return value === null ? null : fromBase64(value);
     } catch {
-      // The stub has noted why. A partition asks the group about an owner without a signature.
+      return null; // The stub has noted why. A partition asks the group about an owner without a signature.
     }
   }
 

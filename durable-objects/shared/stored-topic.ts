@@ -18,10 +18,17 @@ const description = z.object({
 /** [VER-4] The config is made of what was set. The resolved one is for release 0.1, which reads nothing else. */
 export const storedTopic = description.transform(resolve);
 
-/** A partition's topic and number. They say whose storage this is [FIL-7]. The first releases wrote no number. */
+/**
+ * A partition's topic and number. They say whose storage this is [FIL-7]. The first releases wrote no number. A partition
+ * that the cluster does not list yet says so.
+ */
 export const storedPartition = description
-  .extend({ partition: z.int().optional() })
-  .transform(({ partition, ...topic }) => ({ partition, topic: resolve(topic) }));
+  .extend({ partition: z.int().optional(), isUnlisted: z.boolean().optional() })
+  .transform(({ partition, isUnlisted, ...topic }) => ({
+    partition,
+    isUnlisted,
+    topic: resolve(topic),
+  }));
 
 function resolve(stored: z.output<typeof description>): Topic {
   return resolveTopic({

@@ -6,6 +6,7 @@ import type { ShownKey, StoredKey } from "../core/access/stored-key.ts";
 import type { ConfigOverrides, TopicConfig } from "../core/cluster/config.ts";
 import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { Result } from "../core/errors.ts";
+import type { GroupSummary } from "../core/group/describe.ts";
 import type { Region } from "../core/placement.ts";
 import type { Changed } from "./calls.ts";
 
@@ -21,9 +22,17 @@ export interface ClusterCalls {
     rooms?: readonly Room[] | null;
   }): Promise<Result<{ topic: TopicDescription }>>;
 
-  topic(request: { name: string }): Promise<Result<{ topic: TopicDescription }>>;
-  topicById(request: { topicId: string }): Promise<Result<{ topic: TopicDescription }>>;
+  /** Returns a topic and its partitions that have been used. They are null, or absent, if that is not remembered. */
+  topic(request: {
+    name: string;
+  }): Promise<Result<{ topic: TopicDescription; used?: readonly number[] | null }>>;
+  topicById(request: {
+    topicId: string;
+  }): Promise<Result<{ topic: TopicDescription; used?: readonly number[] | null }>>;
+  /** Returns all topics. Answered for releases up to 0.3, which know no pages. */
   topics(): Promise<TopicDescription[]>;
+  /** Returns the topics whose names come after this one, by name, up to `limit` of them. Fewer are the last. */
+  topicPage(request: { after: string; limit: number }): Promise<{ topics: TopicDescription[] }>;
 
   /** [CLU-3] Changes a topic. The number of partitions only grows. Config keys that are not named stay as they are. */
   alterTopic(request: {
@@ -46,11 +55,12 @@ export interface ClusterCalls {
   /**
    * [FIL-3] [FIL-4] Notes that a partition begins to be used, or begins a new life. Called by the partition. Returns its
    * topic, and the end of its log as it was last reported. Null means that it was never reported, so the partition
-   * was never used.
+   * was never used. With `hasBegun` the partition has its tables by now, and an end of 0 is noted.
    */
   usePartition(request: {
     topicId: string;
     partition: number;
+    hasBegun?: boolean;
   }): Promise<Result<{ topic: TopicDescription; knownLogEnd: number | null }>>;
 
   /** [FIL-4] Notes that the partition's log ends there and that its storage holds it. */
@@ -76,7 +86,18 @@ export interface ClusterCalls {
    */
   claimJurisdiction(request: { jurisdiction: string }): Promise<{ jurisdiction: string }>;
 
+  /** Returns the ids of all groups. Answered for releases up to 0.3, which know no pages. */
   groups(): Promise<string[]>;
+  /**
+   * Returns the groups whose ids come after this one, by id, up to `limit` of them, each with what it last told of itself, or
+   * null. Fewer are the last.
+   */
+  groupPage(request: {
+    after: string;
+    limit: number;
+  }): Promise<{ groups: { groupId: string; summary: GroupSummary | null }[] }>;
+  /** [KFK-34] Notes a group's state and type for lists. Called by the group, or by whoever has asked it. */
+  summarizeGroup(request: { groupId: string; summary: GroupSummary }): Promise<void>;
   hasGroup(request: { groupId: string }): Promise<boolean>;
   /** [FIL-6] Notes that the group has stored something. Called by the group. */
   noteGroupMade(request: { groupId: string }): Promise<void>;
@@ -95,7 +116,17 @@ export interface ClusterCalls {
     mustExist?: boolean;
     /** [QUO-5] Bounds on the number of groups, of which one must have room if this group is not listed yet. */
     rooms?: readonly Room[] | null | undefined;
-  }): Promise<Result<{ topics: TopicDescription[]; retiredIncarnation: number; isMade: boolean }>>;
+    /** What lists show of the group if it is new. */
+    summary?: GroupSummary | null;
+  }): Promise<
+    Result<{
+      topics: TopicDescription[];
+      retiredIncarnation: number;
+      isMade: boolean;
+      /** True if the group was not listed before. */
+      isListedNow?: boolean;
+    }>
+  >;
 
   /**
    * [CLK-5] Notes the incarnation of a group that is about to be deleted. Called by the group. Whatever the clock shows,
@@ -149,6 +180,7 @@ export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {
   topic: true,
   topicById: true,
   topics: true,
+  topicPage: true,
   alterTopic: true,
   deleteTopic: false,
   defaults: true,
@@ -158,6 +190,8 @@ export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {
   usedPartitions: true,
   noticeClock: true,
   groups: true,
+  groupPage: true,
+  summarizeGroup: true,
   hasGroup: true,
   noteGroupMade: true,
   isGroupMade: true,

@@ -13,7 +13,15 @@ export interface Bounds {
   readonly highWatermark: number;
 }
 
-export interface AppendRequest {
+/**
+ * [PLC-3] The partition's topic, as the Worker knows it, if the Worker takes the partition for one that was never used. A
+ * partition that begins then need not ask the cluster. Left out where the Worker does not know, and by releases up to 0.3.
+ */
+export interface Beginning {
+  readonly begin?: TopicDescription | undefined;
+}
+
+export interface AppendRequest extends Beginning {
   /** Whole record batches, one after another. */
   readonly batches: Uint8Array;
   /** [CND-1] Appends only if this is the offset of the first record. */
@@ -37,23 +45,27 @@ export interface PartitionCalls {
   append(request: AppendRequest): Promise<AppendResult>;
 
   /** Reads whole batches, beginning with the one that holds `offset`. If there are any, it returns at least one. */
-  read(request: {
-    offset: number;
-    maxBytes: number;
-  }): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>>;
+  read(
+    request: {
+      offset: number;
+      maxBytes: number;
+    } & Beginning,
+  ): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>>;
 
   /**
    * [POL-2] Does the same as `read` for an owner without a socket. Only the newest owner may read, and the owner before
    * it is cut off first. `offset` in the answer is where the read began.
    */
-  readAs(request: {
-    owner: Owner;
-    offset: number | InitialOffset;
-    maxBytes: number;
-  }): Promise<Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>>;
+  readAs(
+    request: {
+      owner: Owner;
+      offset: number | InitialOffset;
+      maxBytes: number;
+    } & Beginning,
+  ): Promise<Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>>;
 
   /** Returns the bounds of the log. */
-  offsets(): Promise<Result<Bounds>>;
+  offsets(request?: Beginning): Promise<Result<Bounds>>;
 
   /** [LOG-6] Returns the next batch that may hold a record with at least this timestamp, or null. */
   findBatchByTimestamp(request: {
@@ -70,11 +82,13 @@ export interface PartitionCalls {
   /**
    * [KEY-1] Returns what is known of the request with this idempotency key. If there is a `plan`, it is kept from now on.
    */
-  beginRequest(request: {
-    key: string;
-    bodyHash: string;
-    plan: RequestPlan | null;
-  }): Promise<Result<{ request: KeyedRequest | null }>>;
+  beginRequest(
+    request: {
+      key: string;
+      bodyHash: string;
+      plan: RequestPlan | null;
+    } & Beginning,
+  ): Promise<Result<{ request: KeyedRequest | null }>>;
 
   /** Applies a change of the topic's config. An unused partition learns it with its first use. */
   configure(request: { topic: TopicDescription }): Promise<void>;

@@ -3,12 +3,16 @@
 import * as z from "zod";
 import { ANYBODY, type Caller, NOBODY } from "../core/access/caller.ts";
 import { whyNotKept } from "../core/access/kept-caller.ts";
+import type { TopicDescription } from "../core/cluster/topics.ts";
 import { errorOf } from "../core/errors.ts";
 import { grantSchema } from "../protocol/grants.ts";
 import { parse, parseJson } from "../protocol/parse.ts";
 import { makerSchema, namespaceSchema, quotaSchema } from "../protocol/tenancy.ts";
 
 export const CALLER_HEADER = "x-rivulet-caller";
+
+/** The topic of a partition that may be about to begin: see partition-calls.ts. */
+export const BEGIN_HEADER = "x-rivulet-begin";
 
 /** The path says nothing. An object's name says which object it is. */
 export const OBJECT_SOCKET_URL = "https://object/socket";
@@ -24,15 +28,19 @@ const sentCaller = z.object({
 });
 
 /**
- * Returns what to fetch an object's socket with, on behalf of this caller.
+ * Returns what to fetch an object's socket with, on behalf of this caller. `begin` is for a partition.
  * @throws BrokerError INVALID_REQUEST if no socket can keep the caller
  */
-export function upgradeFor(caller: Caller): { headers: Record<string, string> } {
+export function upgradeFor(
+  caller: Caller,
+  begin?: TopicDescription,
+): { headers: Record<string, string> } {
   assertKept(caller);
   const { principal, grants, expiresAtMs, keyId, namespace, quota, madeBy } = caller;
   const sent = { principal, grants, expiresAtMs, keyId, namespace, quota, madeBy };
   const text = JSON.stringify(sent);
-  return { headers: { upgrade: "websocket", [CALLER_HEADER]: asciiOf(text) } };
+  const beginning = begin === undefined ? {} : { [BEGIN_HEADER]: asciiOf(JSON.stringify(begin)) };
+  return { headers: { upgrade: "websocket", [CALLER_HEADER]: asciiOf(text), ...beginning } };
 }
 
 /**
@@ -53,6 +61,12 @@ export function callerOfUpgrade(request: Pick<Request, "headers">, isOpen: boole
   const text = request.headers.get(CALLER_HEADER);
   if (text !== null) return parse(sentCaller, parseJson(text, CALLER_HEADER));
   return isOpen ? ANYBODY : NOBODY;
+}
+
+/** Returns the topic that the Worker has sent with an upgrade, or null. The object checks that it is its own. */
+export function beginOfUpgrade(request: Pick<Request, "headers">): TopicDescription | null {
+  const text = request.headers.get(BEGIN_HEADER);
+  return text === null ? null : (JSON.parse(text) as TopicDescription);
 }
 
 /** A header carries ASCII. JSON has an escape for everything else. */

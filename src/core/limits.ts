@@ -77,9 +77,11 @@ export const MAX_TOPIC_NAME_LENGTH = 249;
 /** Each partition is one object. Lag, resets and deletion visit every partition of a topic in one request. */
 export const MAX_PARTITIONS_PER_TOPIC = 1_000;
 export const DEFAULT_PARTITIONS = 1;
-/** Topics and groups live in one ClusterObject, which lists all of its rows at once. */
+/** Topics and groups live in one ClusterObject. What one of them costs it does not grow with their number. */
 export const MAX_TOPICS = 10_000;
 export const MAX_GROUPS = 100_000;
+/** Topics or groups in one answer of the cluster, and in one page of a list over HTTP. */
+export const MAX_LIST_PAGE = 1_000;
 
 // The log.
 /**
@@ -304,21 +306,37 @@ export const MAX_RECORDS_PER_MESSAGE = 500;
 export const DRAIN_TIMEOUT_MS = 3_000;
 
 // The Worker.
-/** Topic metadata is used for this long before it is looked up again. */
-export const METADATA_MAX_AGE_MS = 10_000;
+/**
+ * Topic metadata is used for this long before the cluster is asked again, and for up to a fifth longer, so that not all
+ * isolates ask at once. Kafka's clients have the same bound (metadata.max.age.ms).
+ */
+export const METADATA_FRESH_MS = 5 * 60_000;
+/** Topic metadata of this age is used only if the cluster is out of reach. Younger metadata is used while it is asked. */
+export const METADATA_STALE_MS = 15 * 60_000;
+/** A topic is shown as it was this long ago at most. SDK readers without a group ask four times a minute. */
+export const METADATA_SHOWN_MS = 10_000;
+/** How long a question about a known topic may take before it is asked again, and a failed one waits. */
+export const METADATA_RENEWAL_MS = 10_000;
+/** How long a request waits for the answer to a question of another request before it asks for itself. */
+export const LOOKUP_PATIENCE_MS = 2_000;
+/** How long a group that exists is taken to exist. Its own object says if it was deleted. */
+export const GROUP_KNOWN_MS = 5 * 60_000;
 export const METADATA_CACHE_TOPICS = 1_000;
 /** Partitions that a Worker remembers as used: a topic id and a number each. */
 export const USED_PARTITIONS = 10_000;
 /** Groups that a Worker remembers as existing: a name and a time each. */
 export const METADATA_CACHE_GROUPS = 10_000;
 /**
- * How long ids of no topic are remembered, and how many. A client
- * that keeps asking does not reach the cluster each time.
+ * How long names and ids of no topic are remembered, and how many. A client that keeps asking does not reach the cluster
+ * each time. It is short, because the topic may be created elsewhere and used here at once.
  */
-export const UNKNOWN_TOPIC_ID_AGE_MS = 1_000;
-export const UNKNOWN_TOPIC_IDS = 1_000;
-/** Objects that one request asks at once (lag, resets). A Worker may await six answers at a time. */
-export const FAN_OUT = 6;
+export const UNKNOWN_TOPIC_AGE_MS = 1_000;
+export const UNKNOWN_TOPICS = 1_000;
+/**
+ * Objects that one request asks at once (lag, resets). The platform frees a connection when the headers of its answer
+ * arrive, so it no longer bounds them to six. The bound is on what their answers take in memory.
+ */
+export const FAN_OUT = 32;
 
 // The Kafka protocol.
 /**

@@ -26,7 +26,7 @@ export const env: Env = withCaller(bindings, ANYBODY);
 export const UPGRADE = new Request(OBJECT_SOCKET_URL, upgradeFor(ANYBODY));
 
 /** Signs as the groups of this broker do. A test loads it in `beforeAll`. */
-export const signer = new OwnerSigner(env);
+export const signer = new OwnerSigner(env, new Notes({ exec: () => [] }));
 
 /** An owner token as the group gives it to the member that owns the partition. */
 export function signedOwner<O extends Omit<SignedOwner, "topicId" | "partition">>(

@@ -99,17 +99,17 @@ export function roomsFor(
   return rooms;
 }
 
-/** [QUO-5] Returns the bound that there is no room under, or null if any of them has room among these names. */
+/**
+ * [QUO-5] Returns the bound that there is no room under, or null if any of them has room. `count` returns how many names
+ * fit a pattern. It may stop counting at the bound that it is given.
+ */
 export function whyNoRoom(
   rooms: readonly Room[] | undefined,
-  names: Iterable<string>,
+  count: (pattern: NamePattern, max: number) => number,
 ): Room | null {
   const [first] = rooms ?? [];
   if (rooms === undefined || first === undefined) return null;
-  const left = new Map(rooms.map((room) => [room, room.max]));
-  for (const name of names)
-    for (const [room, max] of left) if (isMatch(room.pattern, name)) left.set(room, max - 1);
-  return [...left.values()].some((max) => max > 0) ? null : first;
+  return rooms.some(({ pattern, max }) => count(pattern, max) < max) ? null : first;
 }
 
 /** Returns the operations that the principal may do to the resource. */

@@ -12,7 +12,14 @@ import { type ClassicMember, type ClassicPhase, currentProtocol } from "./classi
 import { resolveGroupConfig } from "./config.ts";
 import { EMPTY_SET, fromSet, type PartitionSet, parsePartitionKey } from "./partition-key.ts";
 import type { NamedOffset } from "./requests.ts";
-import { exists, type GroupState, isSettled, type Member, newestEpoch } from "./state.ts";
+import {
+  exists,
+  type GroupState,
+  hasMembers,
+  isSettled,
+  type Member,
+  newestEpoch,
+} from "./state.ts";
 
 /** A group as it describes itself. The Worker adds the ends of the logs. */
 export interface GroupDescription
@@ -205,6 +212,15 @@ export interface GroupSummary {
   readonly protocolType: string;
   readonly groupState: string;
   readonly groupType: string;
+}
+
+/**
+ * [KFK-34] Returns what a list shows of the group without asking it: whether it has members, and what they speak. Rebalances
+ * pass, and are not told. Null if there is no group.
+ */
+export function listedSummaryOf(state: GroupState): GroupSummary | null {
+  const summary = summaryOf(state);
+  return summary && { ...summary, groupState: hasMembers(state) ? "Stable" : "Empty" };
 }
 
 /** Returns null if there is no group. */

@@ -56,6 +56,32 @@ function isMatch(pattern: string, name: string): boolean {
   return name.startsWith(prefix) && compiled(inner).matches(name.slice(prefix.length));
 }
 
+/** A character that stands for itself in RE2. `.` does not. */
+const LITERAL = /[A-Za-z0-9_-]/;
+/** What follows may repeat the character before it zero times. */
+const MAY_BE_ABSENT = /[*?{]/;
+
+/**
+ * Returns how all names begin that the pattern matches. It is empty where the pattern does not tell, so that nothing is
+ * missed. A name is looked up among patterns by it, and the names that a pattern may match are found by it.
+ */
+export function beginningOfNames(pattern: string): string {
+  const { prefix, inner } = partsOfPattern(pattern);
+  // An alternative need not begin as the others do. Looking for the sign alone also finds harmless ones.
+  if (inner.includes("|")) return prefix;
+  let beginning = "";
+  for (let i = inner.startsWith("^") ? 1 : 0; i < inner.length; ) {
+    const isEscaped = inner[i] === "\\" && /[._-]/.test(inner[i + 1] ?? "");
+    const character = inner[isEscaped ? i + 1 : i] as string;
+    if (!isEscaped && !LITERAL.test(character)) break;
+    const next = isEscaped ? i + 2 : i + 1;
+    if (MAY_BE_ABSENT.test(inner[next] ?? "")) break;
+    beginning += character;
+    i = next;
+  }
+  return prefix + beginning;
+}
+
 export function isSameSubscription(a: Subscription, b: Subscription): boolean {
   const differing = new Set(a.topics).symmetricDifference(new Set(b.topics));
   return differing.size === 0 && a.topicPattern === b.topicPattern && hasSameRights(a, b);

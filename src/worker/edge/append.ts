@@ -17,7 +17,7 @@ import {
   type PlatformFailure,
 } from "../../core/platform-errors.ts";
 import type { Env } from "../../env.ts";
-import { partitionAt } from "./metadata.ts";
+import { beginOf, noteUsed, partitionAt } from "./metadata.ts";
 import { countUse } from "./quotas.ts";
 
 export interface AppendStored {
@@ -78,8 +78,12 @@ export async function appendTo(
     try {
       const stub = partitionAt(env, topicId, partition);
       const { expectedOffset, keyed = null, isOwn = false } = options;
-      const result = await stub.append({ batches: bytes, expectedOffset, keyed, isOwn });
-      if (result.ok) return result;
+      const begin = beginOf(topicId, partition);
+      const result = await stub.append({ batches: bytes, expectedOffset, keyed, isOwn, begin });
+      if (result.ok) {
+        if (begin !== undefined) noteUsed(topicId, partition);
+        return result;
+      }
       const { error: code, detail } = result;
       if (unanswered === null || ERRORS[code].outcomeKnown) return refusedBy(result);
       return refused("REQUEST_TIMED_OUT", `${unanswered}, then ${code}: ${detail}`);

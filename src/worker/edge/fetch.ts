@@ -10,7 +10,7 @@ import { batches } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { Env } from "../../env.ts";
 import { isolate } from "./isolate.ts";
-import { atPartition, partitionAt } from "./metadata.ts";
+import { atPartition, beginOf, partitionAt } from "./metadata.ts";
 import { EMPTY_LOG, PartitionUse } from "./partition-use.ts";
 import { assertWithinQuota, countUse } from "./quotas.ts";
 import { stubTransport } from "./stub-transport.ts";
@@ -54,13 +54,14 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
   if (!mayWait && (await new PartitionUse(env).isUnused(topicId, partition)))
     return readNothing(request.offset ?? 0);
   const stub = () => partitionAt(env, topicId, partition);
-  const offset = request.offset ?? unwrap(await stub().offsets()).logStartOffset;
+  const begin = beginOf(topicId, partition);
+  const offset = request.offset ?? unwrap(await stub().offsets({ begin })).logStartOffset;
   const read = async () => {
     const room = Math.min(maxBytes, isolate.answers.share);
     const holding = isolate.answers.hold(() => {});
     try {
       holding.set(room);
-      return unwrap(await stub().read({ offset, maxBytes: room }));
+      return unwrap(await stub().read({ offset, maxBytes: room, begin }));
     } finally {
       holding.release();
     }

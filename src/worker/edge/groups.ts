@@ -13,12 +13,14 @@ import {
   type GroupConfig,
   resolveGroupConfig,
 } from "../../core/group/config.ts";
-import { METADATA_CACHE_GROUPS, METADATA_MAX_AGE_MS } from "../../core/limits.ts";
+import type { GroupSummary } from "../../core/group/describe.ts";
+import { GROUP_KNOWN_MS, METADATA_CACHE_GROUPS } from "../../core/limits.ts";
 import { regionSet } from "../../core/placement.ts";
 import { clusterStub, type Env, type GroupStub, groupStub } from "../../env.ts";
 import { noteChange } from "./audit.ts";
-import { callerIn } from "./authorize.ts";
+import { callerIn, seesGroup } from "./authorize.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
+import { type AskPage, everyItem, type Page, pageOf } from "./pages.ts";
 
 export type Group = GroupStub;
 
@@ -76,14 +78,14 @@ export async function deleteGroup(env: Env, groupId: string): Promise<Result<obj
 }
 
 /**
- * True if the group is listed. A yes holds for METADATA_MAX_AGE_MS, so groups in use do not ask each
+ * True if the group is listed. A yes holds for GROUP_KNOWN_MS, so groups in use do not ask each
  * time. A no is asked again, because the group may be created at any moment. If the cluster is out of
  * reach, the answer is yes, since the group's object knows.
  */
 export async function groupExists(env: Env, groupId: string): Promise<boolean> {
   const { groups } = isolate;
   const knownMs = groups.get(groupId);
-  if (knownMs !== undefined && isWithin(knownMs, METADATA_MAX_AGE_MS, Date.now())) return true;
+  if (knownMs !== undefined && isWithin(knownMs, GROUP_KNOWN_MS, Date.now())) return true;
   groups.delete(groupId);
   try {
     if (!(await clusterStub(env).hasGroup({ groupId }))) return false;
@@ -93,6 +95,42 @@ export async function groupExists(env: Env, groupId: string): Promise<boolean> {
   groups.set(groupId, Date.now());
   forgetOldest(groups, METADATA_CACHE_GROUPS);
   return true;
+}
+
+/** A group as the cluster lists it. */
+export interface ListedGroup {
+  readonly groupId: string;
+  /** What the group last told of itself. Null if it has not told anything yet. */
+  readonly summary: GroupSummary | null;
+}
+
+/** Lists all groups, by id. No group is woken. */
+export async function listGroups(env: Env): Promise<ListedGroup[]> {
+  return await everyItem(askGroups(env), ({ groupId }) => groupId);
+}
+
+/** [CLU-6] Returns a page of the groups that the caller sees. */
+export async function groupPage(
+  env: Env,
+  after: string,
+  limit: number,
+): Promise<Page<ListedGroup>> {
+  const sees = ({ groupId }: ListedGroup) => seesGroup(env, groupId);
+  return await pageOf(askGroups(env), ({ groupId }) => groupId, sees, after, limit);
+}
+
+function askGroups(env: Env): AskPage<ListedGroup> {
+  return async (after, limit) => (await clusterStub(env).groupPage({ after, limit })).groups;
+}
+
+/**
+ * [KFK-34] Asks a group that has told nothing of itself yet, and has the cluster remember the answer. Null if there is no
+ * such group any more.
+ */
+export async function summaryOfGroup(env: Env, groupId: string): Promise<GroupSummary | null> {
+  const summary = await groupStub(env, groupId).summary();
+  if (summary !== null) await clusterStub(env).summarizeGroup({ groupId, summary });
+  return summary;
 }
 
 export function forgetGroup(groupId: string): void {

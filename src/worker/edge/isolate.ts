@@ -35,15 +35,29 @@ export interface KafkaFeeds {
   letGo(): void;
 }
 
+/** A topic as the cluster last described it. */
+export interface KnownTopic {
+  readonly topic: Topic;
+  /** The partitions that had been used by then. Null if the cluster does not know. */
+  readonly used: ReadonlySet<number> | null;
+  readonly atMs: number;
+  /** How long it is good without asking again. It differs from topic to topic, so that not all are asked about at once. */
+  readonly freshMs: number;
+  /** When the cluster was last asked again. Null if it was not. */
+  renewedMs: number | null;
+}
+
 interface Isolate {
   /** The time that the clock showed at the last request. */
   latestMs: number;
-  /** Topics by name, and when they were looked up. */
-  readonly topics: Map<string, { readonly topic: Topic; readonly atMs: number }>;
+  /** Topics by name. */
+  readonly topics: Map<string, KnownTopic>;
+  /** Names and ids that are being looked up, each with the answer to come. */
+  readonly lookups: Map<string, Promise<Topic>>;
+  /** Names and ids of no topic, and when that was found out. */
+  readonly unknownTopics: Map<string, number>;
   /** The names of those topics by their ids. */
   readonly topicNames: Map<string, string>;
-  /** Ids of no topic, and when that was found out. */
-  readonly unknownTopicIds: Map<string, number>;
   /** Partitions that have been used, by topic id and number. */
   readonly usedPartitions: Map<string, true>;
   /** Groups that exist, and when the cluster said so. */
@@ -76,8 +90,9 @@ interface Isolate {
 export const isolate: Isolate = {
   latestMs: 0,
   topics: new Map(),
+  lookups: new Map(),
+  unknownTopics: new Map(),
   topicNames: new Map(),
-  unknownTopicIds: new Map(),
   usedPartitions: new Map(),
   groups: new Map(),
   apiKeys: new Map(),
@@ -111,8 +126,9 @@ export function forgetOldest(
 export function forgetEverything(): void {
   isolate.latestMs = 0;
   isolate.topics.clear();
+  isolate.lookups.clear();
+  isolate.unknownTopics.clear();
   isolate.topicNames.clear();
-  isolate.unknownTopicIds.clear();
   isolate.usedPartitions.clear();
   isolate.groups.clear();
   isolate.apiKeys.clear();

@@ -1,6 +1,7 @@
-// This Worker's memory of topic metadata. It asks the ClusterObject at most once per METADATA_MAX_AGE_MS and topic, and
-// again when a partition says that the topic is gone. If the ClusterObject cannot be reached, the remembered metadata
-// stays in use: producing and fetching do not depend on it.
+// This Worker's memory of topic metadata. The cluster is asked about a topic once in METADATA_FRESH_MS at most, while
+// requests go on with what is known, and again when a partition says that the topic is gone. Requests that need the same
+// answer wait for one question. If the cluster cannot be reached, what is known stays in use: producing and fetching do
+// not depend on it [CLU-5].
 
 import {
   resolveTopic,
@@ -9,49 +10,125 @@ import {
   whyNotTopicName,
 } from "../../core/cluster/topics.ts";
 import { isWithin } from "../../core/elapsed.ts";
-import { BrokerError, errorOf, unwrap } from "../../core/errors.ts";
+import { BrokerError, errorOf, type Result } from "../../core/errors.ts";
 import {
+  LOOKUP_PATIENCE_MS,
   METADATA_CACHE_TOPICS,
-  METADATA_MAX_AGE_MS,
-  UNKNOWN_TOPIC_ID_AGE_MS,
-  UNKNOWN_TOPIC_IDS,
+  METADATA_FRESH_MS,
+  METADATA_RENEWAL_MS,
+  METADATA_SHOWN_MS,
+  METADATA_STALE_MS,
+  UNKNOWN_TOPIC_AGE_MS,
+  UNKNOWN_TOPICS,
+  USED_PARTITIONS,
 } from "../../core/limits.ts";
 import { clusterStub, type Env, type PartitionStub, partitionStub } from "../../env.ts";
-import { forgetOldest, isolate } from "./isolate.ts";
+import { forgetOldest, isolate, type KnownTopic } from "./isolate.ts";
+import { after } from "./timer.ts";
+
+type Described = Result<{ topic: TopicDescription; used?: readonly number[] | null }>;
 
 /** Returns the topic. Throws INVALID_TOPIC_EXCEPTION or UNKNOWN_TOPIC_OR_PARTITION. */
 export async function topicMetadata(env: Env, name: string): Promise<Topic> {
   const known = isolate.topics.get(name);
-  if (known !== undefined && isWithin(known.atMs, METADATA_MAX_AGE_MS, Date.now()))
-    return known.topic;
+  if (known !== undefined) return usable(env, known, () => refresh(env, name));
   const invalid = whyNotTopicName(name);
   if (invalid !== null) throw errorOf(invalid);
-  try {
-    return await refresh(env, name);
-  } catch (error) {
-    if (error instanceof BrokerError || known === undefined) throw error;
-    return known.topic; // The ClusterObject is out of reach.
-  }
+  if (isUnknown(name))
+    throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `topic ${name} does not exist`);
+  return await shared(name, () => refresh(env, name));
 }
 
 /** Asks the cluster again, whatever is remembered. */
 export async function refresh(env: Env, name: string): Promise<Topic> {
-  const result = await clusterStub(env).topic({ name });
+  const found = await clusterStub(env).topic({ name });
   forget(name);
-  return learn(unwrap(result).topic);
+  return learnFound(found, name);
 }
 
-/** [VER-4] Remembers the topic as this release understands what the cluster has described. */
-export function learn(described: TopicDescription): Topic {
-  const topic = resolveTopic(described);
-  remember(topic);
+/**
+ * Returns what is known while it may be used. Where it is old, the cluster is asked beside this request. Where it is too
+ * old, this request waits for the answer, unless the cluster is out of reach.
+ */
+async function usable(env: Env, known: KnownTopic, ask: () => Promise<Topic>): Promise<Topic> {
+  const { topic, atMs, freshMs, renewedMs } = known;
+  const nowMs = Date.now();
+  if (isWithin(atMs, freshMs, nowMs)) return topic;
+  if (renewedMs !== null && isWithin(renewedMs, METADATA_RENEWAL_MS, nowMs)) return topic;
+  known.renewedMs = nowMs;
+  const asked = ask().catch((error: unknown) => {
+    if (error instanceof BrokerError) throw error;
+    return topic; // The ClusterObject is out of reach.
+  });
+  if (!isWithin(atMs, METADATA_STALE_MS, nowMs)) return await asked;
+  const done = asked.catch(() => {}); // The topic is gone, and forgotten. The next request says so.
+  env.from?.waitUntil?.(done);
   return topic;
 }
 
-export function remember(topic: Topic): void {
-  const { topics, topicNames } = isolate;
+/**
+ * Asks a question, unless another request of this isolate has asked it and may soon have the answer. The other request may
+ * be cancelled, and its answer then never comes: so this one does not wait for it for long.
+ */
+async function shared(about: string, ask: () => Promise<Topic>): Promise<Topic> {
+  const { lookups } = isolate;
+  const other = lookups.get(about);
+  if (other !== undefined) {
+    let stop = () => {};
+    const patience = new Promise<null>((resolve) => {
+      stop = after(LOOKUP_PATIENCE_MS, () => resolve(null));
+    });
+    const found = await Promise.race([other, patience]).finally(() => stop());
+    if (found !== null) return found;
+  }
+  const asked = ask();
+  asked.catch(() => {}); // Whoever asked gets the error.
+  lookups.set(about, asked);
+  forgetOldest(lookups, METADATA_CACHE_TOPICS);
+  try {
+    return await asked;
+  } finally {
+    if (lookups.get(about) === asked) lookups.delete(about);
+  }
+}
+
+function learnFound(found: Described, about: string): Topic {
+  if (found.ok) {
+    isolate.unknownTopics.delete(about);
+    return learn(found.topic, found.used ?? null);
+  }
+  const { unknownTopics } = isolate;
+  unknownTopics.delete(about);
+  unknownTopics.set(about, Date.now());
+  forgetOldest(unknownTopics, UNKNOWN_TOPICS);
+  throw errorOf(found);
+}
+
+function isUnknown(nameOrId: string): boolean {
+  const atMs = isolate.unknownTopics.get(nameOrId);
+  return atMs !== undefined && isWithin(atMs, UNKNOWN_TOPIC_AGE_MS, Date.now());
+}
+
+/** [VER-4] Remembers the topic as this release understands what the cluster has described. */
+export function learn(described: TopicDescription, used: readonly number[] | null = null): Topic {
+  const topic = resolveTopic(described);
+  remember(topic, used);
+  return topic;
+}
+
+export function remember(topic: Topic, used: readonly number[] | null = null): void {
+  const { topics, topicNames, unknownTopics } = isolate;
+  const before = topics.get(topic.name);
+  const wasUsed = before?.topic.topicId === topic.topicId ? before.used : null;
   forget(topic.name); // The name may have belonged to another topic.
-  topics.set(topic.name, { topic, atMs: Date.now() });
+  unknownTopics.delete(topic.name);
+  topics.set(topic.name, {
+    topic,
+    used: used === null ? wasUsed : new Set(used),
+    atMs: Date.now(),
+    freshMs: METADATA_FRESH_MS * (1 + Math.random() / 5),
+    renewedMs: null,
+  });
   topicNames.set(topic.topicId, topic.name);
   forgetOldest(topics, METADATA_CACHE_TOPICS, forget);
 }
@@ -66,18 +143,15 @@ export function forget(name: string): void {
  * [FIL-1] Returns the topic with this id. Throws UNKNOWN_TOPIC_ID, so a partition of a missing topic is never called.
  */
 export async function topicById(env: Env, topicId: string): Promise<Topic> {
-  const known = isolate.topics.get(isolate.topicNames.get(topicId) ?? "");
-  if (known !== undefined && isWithin(known.atMs, METADATA_MAX_AGE_MS, Date.now()))
-    return known.topic;
-  const unknownMs = isolate.unknownTopicIds.get(topicId);
-  if (unknownMs !== undefined && isWithin(unknownMs, UNKNOWN_TOPIC_ID_AGE_MS, Date.now()))
+  const known = knownById(topicId);
+  if (known !== undefined) return usable(env, known, () => refreshById(env, topicId));
+  if (isUnknown(topicId))
     throw new BrokerError("UNKNOWN_TOPIC_ID", `topic id ${topicId} does not exist`);
-  try {
-    return await refreshById(env, topicId);
-  } catch (error) {
-    if (error instanceof BrokerError || known === undefined) throw error;
-    return known.topic; // The ClusterObject is out of reach.
-  }
+  return await shared(topicId, () => refreshById(env, topicId));
+}
+
+function knownById(topicId: string): KnownTopic | undefined {
+  return isolate.topics.get(isolate.topicNames.get(topicId) ?? "");
 }
 
 /** Returns the name of the topic with this id, if this isolate knows it. A topic keeps its name. */
@@ -87,15 +161,8 @@ export function nameOfTopic(topicId: string): string | null {
 
 async function refreshById(env: Env, topicId: string): Promise<Topic> {
   const found = await clusterStub(env).topicById({ topicId });
-  if (found.ok) {
-    return learn(found.topic);
-  }
-  const { topicNames, unknownTopicIds } = isolate;
-  forget(topicNames.get(topicId) ?? "");
-  unknownTopicIds.delete(topicId);
-  unknownTopicIds.set(topicId, Date.now());
-  forgetOldest(unknownTopicIds, UNKNOWN_TOPIC_IDS);
-  throw errorOf(found);
+  if (!found.ok) forget(isolate.topicNames.get(topicId) ?? "");
+  return learnFound(found, topicId);
 }
 
 /**
@@ -120,6 +187,22 @@ function unknownPartition({ name, partitions }: Topic, partition: number): Broke
     "UNKNOWN_TOPIC_OR_PARTITION",
     `partition is ${partition}, topic ${name} has ${partitions} (0 to ${partitions - 1})`,
   );
+}
+
+/**
+ * [CLU-5] Returns the topic as it was METADATA_SHOWN_MS ago at most, for whoever looks at it. If the cluster is out of reach,
+ * it is as this isolate last knew it.
+ */
+export async function newestMetadata(env: Env, name: string): Promise<Topic> {
+  const known = isolate.topics.get(name);
+  if (known !== undefined && isWithin(known.atMs, METADATA_SHOWN_MS, Date.now()))
+    return known.topic;
+  try {
+    return await shared(name, () => refresh(env, name));
+  } catch (error) {
+    if (error instanceof BrokerError || known === undefined) throw error;
+    return known.topic;
+  }
 }
 
 /** Returns the topic. Throws UNKNOWN_TOPIC_OR_PARTITION if it lacks the partition even after asking again. */
@@ -162,6 +245,32 @@ export function partitionAt(env: Env, topicId: string, partition: number): Parti
   const { topics, topicNames } = isolate;
   const region = topics.get(topicNames.get(topicId) ?? "")?.topic.region;
   return partitionStub(env, topicId, partition, region);
+}
+
+/**
+ * [PLC-3] Returns the topic for a partition that may be about to begin, so that it need not ask the cluster for it.
+ * Undefined where the partition is known to have been used, and where nobody knows.
+ */
+export function beginOf(topicId: string, partition: number): TopicDescription | undefined {
+  const known = knownById(topicId);
+  if (known === undefined || known.used === null || partition >= known.topic.partitions)
+    return undefined;
+  if (known.used.has(partition) || isolate.usedPartitions.has(`${topicId}/${partition}`))
+    return undefined;
+  const { config: _, ...description } = known.topic; // It is made of the rest.
+  return description;
+}
+
+/** Remembers that a partition has been used. One that has been used stays so. */
+export function noteUsed(topicId: string, partition: number): void {
+  isolate.usedPartitions.set(`${topicId}/${partition}`, true);
+  forgetOldest(isolate.usedPartitions, USED_PARTITIONS);
+}
+
+/** True if this isolate knows that the partition has been used. */
+export function isKnownAsUsed(topicId: string, partition: number): boolean {
+  const isUsed = knownById(topicId)?.used?.has(partition) ?? false;
+  return isUsed || isolate.usedPartitions.has(`${topicId}/${partition}`);
 }
 
 /**

@@ -12,7 +12,7 @@ import { type Env, groupStub, type PartitionStub } from "../../env.ts";
 import { noteChange } from "./audit.ts";
 import { assertMayUseTopic, seesTopic } from "./authorize.ts";
 import { lookAtGroup } from "./groups.ts";
-import { partitionAt, topicMetadata } from "./metadata.ts";
+import { beginOf, partitionAt, topicMetadata } from "./metadata.ts";
 import { PartitionUse } from "./partition-use.ts";
 import { answerOf, saysDeleted, type UnreadablePartition } from "./unreadable.ts";
 
@@ -42,8 +42,9 @@ export async function listOffset(
 ): Promise<ListedOffset> {
   if (await use.isUnused(topicId, partition)) return { offset: 0 };
   const stub = partitionAt(env, topicId, partition);
-  if (at === "earliest") return { offset: unwrap(await stub.offsets()).logStartOffset };
-  if (at === "latest") return { offset: unwrap(await stub.offsets()).highWatermark };
+  const begin = beginOf(topicId, partition);
+  if (at === "earliest") return { offset: unwrap(await stub.offsets({ begin })).logStartOffset };
+  if (at === "latest") return { offset: unwrap(await stub.offsets({ begin })).highWatermark };
   if (at === "max-timestamp") {
     const { timestamp } = unwrap(await stub.maxTimestamp());
     const found = timestamp === null ? "latest" : { timestamp };

@@ -5,11 +5,9 @@
 import type { Bounds } from "../../calls/partition-calls.ts";
 import { topicResource } from "../../core/access/grants.ts";
 import { fail, type Result, unwrap } from "../../core/errors.ts";
-import { USED_PARTITIONS } from "../../core/limits.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { noteChange } from "./audit.ts";
-import { forgetOldest, isolate } from "./isolate.ts";
-import { nameOfTopic, partitionAt } from "./metadata.ts";
+import { beginOf, isKnownAsUsed, nameOfTopic, noteUsed, partitionAt } from "./metadata.ts";
 
 export const EMPTY_LOG = { ok: true, logStartOffset: 0, highWatermark: 0 } as const;
 
@@ -42,22 +40,21 @@ export class PartitionUse {
    * UNKNOWN_TOPIC_ID if the topic was deleted.
    */
   async isUnused(topicId: string, partition: number): Promise<boolean> {
-    const place = `${topicId}/${partition}`;
-    if (isolate.usedPartitions.has(place)) return false;
+    if (isKnownAsUsed(topicId, partition)) return false;
     if (!this.#asked.has(topicId)) this.ask([topicId]);
     const used = await this.#asked.get(topicId);
     if (used?.has(partition) === false) return true;
     if (used === undefined) return false; // The partition itself knows.
     if (used === null) unwrap(await clusterStub(this.#env).topicById({ topicId }));
-    isolate.usedPartitions.set(place, true);
-    forgetOldest(isolate.usedPartitions, USED_PARTITIONS);
+    noteUsed(topicId, partition);
     return false;
   }
 
   /** Returns the bounds of a log. */
   async boundsOf(topicId: string, partition: number): Promise<Result<Bounds>> {
     if (await this.isUnused(topicId, partition)) return EMPTY_LOG;
-    return await partitionAt(this.#env, topicId, partition).offsets();
+    const begin = beginOf(topicId, partition);
+    return await partitionAt(this.#env, topicId, partition).offsets({ begin });
   }
 
   async #usedOf(topicIds: readonly string[]): Promise<Used[] | undefined> {

@@ -15,7 +15,7 @@ import type { PollAnswer, PollRequest, RejectedAck } from "../../protocol/poll.t
 import { callerIn } from "./authorize.ts";
 import { waitForRecords } from "./fetch.ts";
 import { groupExists, groupRooms } from "./groups.ts";
-import { knowTopic, partitionAt, topicMetadata } from "./metadata.ts";
+import { beginOf, knowTopic, partitionAt, topicMetadata } from "./metadata.ts";
 import { assertWithinQuota, countUse } from "./quotas.ts";
 import { Unfolder } from "./unfolder.ts";
 import { answerOf, saysDeleted, type UnreadablePartition } from "./unreadable.ts";
@@ -244,7 +244,10 @@ class PollingMember {
     await knowTopic(this.#env, place.topicId);
     const stub = partitionAt(this.#env, place.topicId, place.partition);
     const readFrom = (offset: number | InitialOffset) =>
-      answerOf(async () => await stub.readAs({ owner, offset, maxBytes }));
+      answerOf(async () => {
+        const begin = beginOf(place.topicId, place.partition);
+        return await stub.readAs({ owner, offset, maxBytes, begin });
+      });
     let read = await readFrom(place.committedOffset ?? initial);
     const isOutside = !read.ok && read.error === "OFFSET_OUT_OF_RANGE";
     if (isOutside) read = await readFrom(initial);

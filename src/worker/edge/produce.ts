@@ -24,7 +24,7 @@ import type { Env } from "../../env.ts";
 import type { UnplacedRecord } from "../../protocol/json-record.ts";
 import { failedRecord, type RecordOutcome } from "../../protocol/record-outcome.ts";
 import { type AppendAnswer, type AppendRefused, appendTo, isRefused, refusalOf } from "./append.ts";
-import { partitionAt, refresh, topicMetadata } from "./metadata.ts";
+import { beginOf, partitionAt, refresh, topicMetadata } from "./metadata.ts";
 import { newProducerId, withProducer } from "./producer-pool.ts";
 import { assertWithinQuota } from "./quotas.ts";
 import { hashOf } from "./request-hash.ts";
@@ -288,6 +288,7 @@ async function produceKeyed(
     key,
     bodyHash: hash,
     plan,
+    begin: beginOf(topic.topicId, home),
   });
   if (!begun.ok && begun.error === "UNKNOWN_TOPIC_ID") {
     const { error: code, detail } = begun;

@@ -3,12 +3,13 @@
 
 import { OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
 import { type Caller, WORKER } from "../../core/access/caller.ts";
+import type { TopicDescription } from "../../core/cluster/topics.ts";
 import type { BrokerError } from "../../core/errors.ts";
 import { type Env, groupStub } from "../../env.ts";
 import { listen, type Socket, type SocketEvents, type Transport } from "../../member/transport.ts";
 import { CLOSE_UNAUTHENTICATED, errorOfClose } from "../../protocol/close-codes.ts";
 import { watchUrl } from "../../protocol/watch-socket.ts";
-import { knowTopic, partitionAt } from "./metadata.ts";
+import { beginOf, knowTopic, partitionAt } from "./metadata.ts";
 
 /** Watches a group for a member that speaks Kafka's protocol: see watch-socket.ts. */
 export function openWatch(
@@ -47,6 +48,7 @@ export function stubTransport(
       const known = knowTopic(env, topicId);
       return connect(() => partitionAt(env, topicId, partition), watched(events), caller, {
         after: known,
+        begin: () => beginOf(topicId, partition),
       });
     },
   };
@@ -56,13 +58,21 @@ function connect(
   find: () => Fetcher,
   events: SocketEvents,
   caller: Caller,
-  { url = OBJECT_SOCKET_URL, after }: { url?: string; after?: Promise<void> } = {},
+  {
+    url = OBJECT_SOCKET_URL,
+    after,
+    begin = () => undefined,
+  }: {
+    readonly url?: string;
+    readonly after?: Promise<void>;
+    readonly begin?: () => TopicDescription | undefined;
+  } = {},
 ): Socket {
   let socket: WebSocket | null = null;
   let isClosed = false;
   const open = async () => {
     await after;
-    const response = await find().fetch(url, upgradeFor(caller));
+    const response = await find().fetch(url, upgradeFor(caller, begin()));
     const accepted = response.webSocket;
     if (accepted === null) throw new Error(`the object answered ${response.status}`);
     accepted.accept();

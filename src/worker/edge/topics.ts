@@ -11,10 +11,10 @@ import { resolveTopic, type Topic } from "../../core/cluster/topics.ts";
 import { type Result, unwrap } from "../../core/errors.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { noteChange } from "./audit.ts";
-import { callerIn } from "./authorize.ts";
+import { callerIn, seesTopic } from "./authorize.ts";
 import { forget, learn } from "./metadata.ts";
+import { type AskPage, everyItem, type Page, pageOf } from "./pages.ts";
 
-/** [PLC-2] Adds where a topic is created from, if that is known. */
 /** [QUO-5] Returns the bounds on the number of topics that the caller's grants set on whoever creates this one. */
 function roomsOf(env: Env, name: string): { rooms?: readonly Room[] } {
   const caller = callerIn(env);
@@ -23,6 +23,7 @@ function roomsOf(env: Env, name: string): { rooms?: readonly Room[] } {
   return rooms === undefined ? {} : { rooms };
 }
 
+/** [PLC-2] Adds where a topic is created from, if that is known. */
 function withRegion(
   env: Env,
   request: ClusterRequest<"createTopic">,
@@ -40,7 +41,7 @@ export async function createTopic(
     ...roomsOf(env, request.name),
   });
   if (created.ok) noteChange(env, "createTopic", topicResource(request.name));
-  return created.ok ? { ok: true, topic: learn(created.topic) } : created;
+  return created.ok ? { ok: true, topic: learn(created.topic, []) } : created;
 }
 
 /** [CLU-3] Throws what is wrong. */
@@ -66,7 +67,20 @@ export async function deleteTopic(env: Env, name: string): Promise<void> {
   noteChange(env, "deleteTopic", topicResource(name));
 }
 
-/** Lists all topics. They are not remembered: there may be more than the memory holds. */
+/** Lists all topics, by name. They are not remembered: there may be more than the memory holds. */
 export async function listTopics(env: Env): Promise<Topic[]> {
-  return (await clusterStub(env).topics()).map(resolveTopic);
+  return await everyItem(askTopics(env), ({ name }) => name);
+}
+
+/** [CLU-6] Returns a page of the topics that the caller sees. */
+export async function topicPage(env: Env, after: string, limit: number): Promise<Page<Topic>> {
+  const sees = ({ name }: Topic) => seesTopic(env, name);
+  return await pageOf(askTopics(env), ({ name }) => name, sees, after, limit);
+}
+
+function askTopics(env: Env): AskPage<Topic> {
+  return async (after, limit) => {
+    const { topics } = await clusterStub(env).topicPage({ after, limit });
+    return topics.map(resolveTopic);
+  };
 }

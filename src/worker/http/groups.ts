@@ -12,18 +12,26 @@ import {
   MAX_OFFSETS_PER_COMMIT,
   MAX_TOPICS_PER_MEMBER,
 } from "../../core/limits.ts";
-import { clusterStub, type Env } from "../../env.ts";
+import type { Env } from "../../env.ts";
 import { integer, queryInteger } from "../../protocol/parse.ts";
 import { topicList } from "../../protocol/plain-consumer.ts";
 import { noteChange } from "../edge/audit.ts";
 import { assertMayUseTopic, seesGroup } from "../edge/authorize.ts";
-import { alterGroupConfig, deleteGroup, lookAtGroup } from "../edge/groups.ts";
+import {
+  alterGroupConfig,
+  deleteGroup,
+  groupPage,
+  type ListedGroup,
+  listGroups,
+  lookAtGroup,
+} from "../edge/groups.ts";
 import { inside, outside, outsideTopic } from "../edge/namespace.ts";
 import { groupOffsets, type PlannedReset, type ResetRequest, resetGroup } from "../edge/offsets.ts";
+import type { Page } from "../edge/pages.ts";
 import { visibleGroup, visibleHistory } from "../edge/visible.ts";
 import { listAnswer, withAnswerRoom } from "./answer.ts";
 import { withJson } from "./in-progress.ts";
-import { groupParameter, query, timestampParameter } from "./parameters.ts";
+import { groupParameter, listQuery, query, timestampParameter } from "./parameters.ts";
 import { configSchema } from "./topics.ts";
 
 const DURATION_RULE = "must be milliseconds or an ISO 8601 duration like P1DT12H";
@@ -105,12 +113,15 @@ const HISTORY_ENTRY_BYTES = 4_096;
 
 export const groups = new Hono<{ Bindings: Env }>()
   .get("/", async (context) => {
-    const all = await clusterStub(context.env).groups();
-    const items = all.filter((groupId) => seesGroup(context.env, groupId));
+    const { env } = context;
+    const { after, limit } = query(context.req.raw, listQuery);
+    const { items, next } =
+      limit === undefined ? await everyGroup(env) : await groupPage(env, inside(env, after), limit);
     return listAnswer({
       field: "groups",
       items,
-      toJson: (groupId) => ({ groupId: outside(context.env, groupId) }),
+      toJson: ({ groupId }) => ({ groupId: outside(env, groupId) }),
+      rest: next === null ? {} : { next: outside(env, next) },
     });
   })
   .get("/:group", async (context) => {
@@ -201,6 +212,11 @@ export const groups = new Hono<{ Bindings: Env }>()
     unwrap(await deleteGroup(context.env, groupId));
     return context.body(null, 204);
   });
+
+async function everyGroup(env: Env): Promise<Page<ListedGroup>> {
+  const all = await listGroups(env);
+  return { items: all.filter(({ groupId }) => seesGroup(env, groupId)), next: null };
+}
 
 function shown(env: Env, groupId: string): { groupId: string } {
   return { groupId: outside(env, groupId) };

@@ -10,6 +10,7 @@ import { alterConfigsSchema } from "./configs.ts";
 import { alterGroupSchema, deleteOffsetsQuery, historyQuery, resetSchema } from "./groups.ts";
 import { alterKeySchema, createKeySchema, createTokenSchema, deleteKeyQuery } from "./keys.ts";
 import { NDJSON } from "./lines.ts";
+import { listQuery } from "./parameters.ts";
 import { deleteQuery, fetchQuery, offsetsQuery, produceQuery, produceSchema } from "./records.ts";
 import * as responses from "./responses.ts";
 import { alterTopicSchema, createTopicSchema } from "./topics.ts";
@@ -138,6 +139,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: "get",
     path: "/v1/topics",
     summary: "List topics",
+    query: listQuery,
     status: 200,
     response: responses.topics,
     errors: [],
@@ -356,6 +358,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: "get",
     path: "/v1/groups",
     summary: "List groups",
+    query: listQuery,
     status: 200,
     response: responses.groups,
     errors: [],

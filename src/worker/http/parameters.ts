@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { whyNotGroupId, whyNotTopicName } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf } from "../../core/errors.ts";
+import { MAX_GROUP_ID_LENGTH, MAX_LIST_PAGE } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { parse, queryInteger } from "../../protocol/parse.ts";
 import { HEADER_PREFIX } from "../../protocol/record-filter.ts";
@@ -61,6 +62,17 @@ function setOnce(
     throw new BrokerError("INVALID_REQUEST", `${parameter}: stands more than once in the query`);
   Object.defineProperty(values, key, { value, enumerable: true, configurable: true });
 }
+
+/** [CLU-6] A page of a list, or all of it without `limit`. */
+export const listQuery = z
+  .strictObject({
+    after: z.string().max(MAX_GROUP_ID_LENGTH).default(""),
+    limit: queryInteger(1, MAX_LIST_PAGE).optional(),
+  })
+  .refine(({ after, limit }) => limit !== undefined || after === "", {
+    path: ["after"],
+    error: "needs limit, the length of the page",
+  });
 
 const ISO_TIME = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)?)?$/;
 

@@ -37,7 +37,9 @@ export const topic = exactly<TopicInfo>()(
     overrides: config,
   }),
 );
-export const topics = z.strictObject({ topics: z.array(topic) });
+/** [CLU-6] The name or id after which the next page begins, if there is one. */
+const next = z.string().exactOptional();
+export const topics = z.strictObject({ topics: z.array(topic), next });
 export const configs = exactly<ConfigInfo>()(z.strictObject({ config, overrides: config }));
 export const groupConfig = exactly<GroupConfigInfo>()(
   z.strictObject({ groupId: z.string(), config, overrides: config }),
@@ -81,7 +83,10 @@ export const appended = z.strictObject({
 });
 export const producer = z.strictObject({ producerId: z.int(), producerEpoch: z.int() });
 
-export const groups = z.strictObject({ groups: z.array(z.strictObject({ groupId: z.string() })) });
+export const groups = z.strictObject({
+  groups: z.array(z.strictObject({ groupId: z.string() })),
+  next,
+});
 const HISTORY_TYPES = [
   "joined",
   "disconnected",

@@ -3,7 +3,7 @@
 import { type Context, Hono } from "hono";
 import * as z from "zod";
 import { assertKept, OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
-import type { Topic } from "../../core/cluster/topics.ts";
+import type { Topic, TopicDescription } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf, type Failure, isErrorName } from "../../core/errors.ts";
 import { whyNotTopicPattern } from "../../core/group/topic-pattern.ts";
 import { type Env, groupStub } from "../../env.ts";
@@ -14,7 +14,13 @@ import {
 } from "../../protocol/plain-consumer.ts";
 import { selectVersion } from "../../protocol/version.ts";
 import { assertMayUseTopic, callerIn } from "../edge/authorize.ts";
-import { assertPartitionById, atPartition, partitionAt, topicMetadata } from "../edge/metadata.ts";
+import {
+  assertPartitionById,
+  atPartition,
+  beginOf,
+  partitionAt,
+  topicMetadata,
+} from "../edge/metadata.ts";
 import { insidePattern } from "../edge/namespace.ts";
 import { openConnection } from "../edge/quotas.ts";
 import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
@@ -101,7 +107,10 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
     const partition = partitionParameter(context.req.param("partition"));
     const { topicId, v } = query(context.req.raw, partitionSocketQuery);
     requireUpgrade(context);
-    const open = (id: string) => passOn(context, v, partitionAt(context.env, id, partition));
+    const open = (id: string) => {
+      const object = partitionAt(context.env, id, partition);
+      return passOn(context, v, object, beginOf(id, partition));
+    };
     if (topicId === undefined) return atPartition(context.env, topic, partition, open);
     await assertPartitionById(context.env, topicId, topic, partition);
     return open(topicId);
@@ -156,9 +165,10 @@ async function passOn(
   context: EdgeContext,
   v: number | undefined,
   object: DurableObjectStub,
+  begin?: TopicDescription,
 ): Promise<Response> {
   const headers = versionHeaders(context, v);
-  const response = await object.fetch(OBJECT_SOCKET_URL, upgradeFor(callerIn(context.env)));
+  const response = await object.fetch(OBJECT_SOCKET_URL, upgradeFor(callerIn(context.env), begin));
   const { webSocket } = response;
   if (response.status === 101) return new Response(null, { status: 101, webSocket, headers });
   const failure = (await response.json()) as Partial<Failure>;

@@ -7,12 +7,13 @@ import { unwrap } from "../../core/errors.ts";
 import { DEFAULT_PARTITIONS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { assertMayCreateTopic, assertMayUseTopic, seesTopic } from "../edge/authorize.ts";
-import { refresh } from "../edge/metadata.ts";
+import { newestMetadata } from "../edge/metadata.ts";
 import { inside, outside } from "../edge/namespace.ts";
-import { alterTopic, createTopic, deleteTopic, listTopics } from "../edge/topics.ts";
+import type { Page } from "../edge/pages.ts";
+import { alterTopic, createTopic, deleteTopic, listTopics, topicPage } from "../edge/topics.ts";
 import { listAnswer } from "./answer.ts";
 import { withJson } from "./in-progress.ts";
-import { topicParameter } from "./parameters.ts";
+import { listQuery, query, topicParameter } from "./parameters.ts";
 
 // Bounds on names, counts and config are in core/cluster, with Kafka's error for each.
 export const configSchema = z
@@ -54,18 +55,20 @@ export const topics = new Hono<{ Bindings: Env }>()
     }),
   )
   .get("/", async (context) => {
-    const all = await listTopics(context.env);
-    const items = all.filter(({ name }) => seesTopic(context.env, name));
-    const heldBytes = TOPIC_BYTES * items.length;
+    const { env } = context;
+    const { after, limit } = query(context.req.raw, listQuery);
+    const { items, next } =
+      limit === undefined ? await everyTopic(env) : await topicPage(env, inside(env, after), limit);
     return listAnswer({
       field: "topics",
       items,
-      toJson: (topic) => topicJson(context.env, topic),
-      heldBytes,
+      toJson: (topic) => topicJson(env, topic),
+      heldBytes: TOPIC_BYTES * items.length,
+      rest: next === null ? {} : { next: outside(env, next) },
     });
   })
   .get("/:topic", async (context) => {
-    const topic = await refresh(
+    const topic = await newestMetadata(
       context.env,
       topicParameter(context.env, context.req.param("topic")),
     );
@@ -85,6 +88,11 @@ export const topics = new Hono<{ Bindings: Env }>()
     await deleteTopic(context.env, topicParameter(context.env, context.req.param("topic")));
     return context.body(null, 204);
   });
+
+async function everyTopic(env: Env): Promise<Page<Topic>> {
+  const all = await listTopics(env);
+  return { items: all.filter(({ name }) => seesTopic(env, name)), next: null };
+}
 
 function topicJson(env: Env, topic: Topic) {
   return {

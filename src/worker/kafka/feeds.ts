@@ -18,7 +18,7 @@ import type { Socket } from "../../member/transport.ts";
 import { CLOSE_FATAL, errorOfClose } from "../../protocol/close-codes.ts";
 import type { PartitionMessage, ReaderMessage } from "../../protocol/partition-socket.ts";
 import { isolate, type KafkaFeeds } from "../edge/isolate.ts";
-import { partitionAt } from "../edge/metadata.ts";
+import { beginOf, partitionAt } from "../edge/metadata.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { after } from "../edge/timer.ts";
 import { hasRoomForFeed } from "./feed-room.ts";
@@ -376,7 +376,9 @@ export class Feed {
   /** The socket was refused. A call finds out why. */
   async #ask(): Promise<void> {
     try {
-      const bounds = await partitionAt(this.#env, this.#topicId, this.#partition).offsets();
+      const bounds = await partitionAt(this.#env, this.#topicId, this.#partition).offsets({
+        begin: beginOf(this.#topicId, this.#partition),
+      });
       this.#fail(bounds.ok ? "NETWORK_EXCEPTION" : bounds.error);
     } catch {
       this.#fail("NETWORK_EXCEPTION");

@@ -4,7 +4,10 @@ import type { Env } from "../../env.ts";
 import type { ReaderPlace } from "../../member/places.ts";
 import { topicMetadata } from "../edge/metadata.ts";
 
-/** Topic metadata may be METADATA_MAX_AGE_MS old, so a partition is read 25 s after it was added at the latest. */
+/**
+ * It costs nothing while the topic's metadata is fresh. So a partition is read 15 s after it was added in this isolate, and
+ * within METADATA_FRESH_MS and a fifth, and these 15 s, if it was added elsewhere.
+ */
 const LOOK_AGAIN_MS = 15_000;
 
 /**

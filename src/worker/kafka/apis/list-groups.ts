@@ -6,10 +6,12 @@
 // v5 adds `typesFilter`, and `groupType` to the answer (KIP-848).
 //
 // Unlike Kafka:
-// - A group that cannot be read is listed with the state Unknown [FIL-6].
+// - No group is woken for a list. Each tells the cluster whether it has members, so a group that rebalances is listed as
+//   Stable [KFK-34]. DescribeGroups asks the group.
+// - A group that cannot be read, and has never told anything, is listed with the state Unknown [FIL-6].
 
-import { clusterStub, groupStub } from "../../../env.ts";
 import { seesCluster, seesGroup } from "../../edge/authorize.ts";
+import { listGroups as listAllGroups, summaryOfGroup } from "../../edge/groups.ts";
 import { api } from "../api.ts";
 import { answerEach, readingService } from "../context.ts";
 import { NO_ERROR } from "../errors.ts";
@@ -41,15 +43,14 @@ const UNREADABLE = { protocolType: "consumer", groupState: "Unknown", groupType:
 /** Lists the groups that this node coordinates [KFK-6]. Clients ask every node, and some show what each of them lists. */
 export const listGroups = readingService(LIST_GROUPS, async (request, context) => {
   const { env, nodes } = context;
-  const all = await clusterStub(env).groups();
+  const all = await listAllGroups(env);
   const isShown = (groupId: string) => seesCluster(env) || seesGroup(env, groupId);
-  const ids = all.filter(
-    (groupId) => isShown(groupId) && nodes.isOwn(nodes.coordinatorOf(groupId)),
+  const own = all.filter(
+    ({ groupId }) => isShown(groupId) && nodes.isOwn(nodes.coordinatorOf(groupId)),
   );
-  const listed = await answerEach(context, ids, async (groupId) => {
-    const found = await groupStub(env, groupId)
-      .summary()
-      .catch(() => UNREADABLE); // The stub has noted why.
+  const listed = await answerEach(context, own, async ({ groupId, summary }) => {
+    // The stub has noted why a group does not answer.
+    const found = summary ?? (await summaryOfGroup(env, groupId).catch(() => UNREADABLE));
     return found === null ? null : { groupId, ...found };
   });
   const filterOf = (names: readonly string[]) => {

@@ -5,7 +5,7 @@ import { BrokerError, type ErrorName, fail } from "../../../../src/core/errors.t
 import {
   METADATA_CACHE_GROUPS,
   METADATA_CACHE_TOPICS,
-  UNKNOWN_TOPIC_IDS,
+  UNKNOWN_TOPICS,
 } from "../../../../src/core/limits.ts";
 import type { Env } from "../../../../src/env.ts";
 import { lookAtGroup } from "../../../../src/worker/edge/groups.ts";
@@ -210,13 +210,13 @@ describe("topics", () => {
     await topicMetadata(env, "t1");
     await topicMetadata(env, "t0");
     expect(["t0", "t1", "t2"].map((name) => isolate.topics.has(name))).toEqual([true, true, false]);
-    for (let i = 0; i <= UNKNOWN_TOPIC_IDS; i++) await topicById(env, `no${i}`).catch(() => {});
-    expect(isolate.unknownTopicIds.size).toBe(UNKNOWN_TOPIC_IDS);
-    expect(isolate.unknownTopicIds.has("no0")).toBe(false);
+    for (let i = 0; i <= UNKNOWN_TOPICS; i++) await topicById(env, `no${i}`).catch(() => {});
+    expect(isolate.unknownTopics.size).toBe(UNKNOWN_TOPICS);
+    expect(isolate.unknownTopics.has("no0")).toBe(false);
     pass(1_000);
     await topicById(env, "no1").catch(() => {});
     await topicById(env, "no").catch(() => {});
-    expect(["no", "no1", "no2"].map((id) => isolate.unknownTopicIds.has(id))).toEqual([
+    expect(["no", "no1", "no2"].map((id) => isolate.unknownTopics.has(id))).toEqual([
       true,
       true,
       false,

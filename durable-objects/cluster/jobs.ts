@@ -1,0 +1,178 @@
+// Does the cluster's tasks, which are messages that other objects must still receive. Each task has one worker, whoever
+// waits for it, and tasks about the same thing are done in the order in which they were stored. A task that fails is tried
+// again later and holds no other up. Short tasks have room of their own beside long ones: telling a group is a call, while a
+// deletion frees a thousand partitions.
+import type { StoredTask, Task } from "./cluster-store.ts";
+
+/** How long a failed task waits. The wait doubles after each failure, because damage does not go away. */
+const RETRY_MS = 1_000;
+const MAX_RETRY_MS = 60 * 60_000;
+/** The alarm rings after this time if the object that is at work on a task has ended meanwhile. */
+const RESCUE_MS = 10_000;
+/** Tasks of each kind that are worked on at once. */
+const MAX_SHORT = 64;
+const MAX_LONG = 4;
+/** Tasks that are read at once. */
+const PAGE = 1_000;
+
+interface TaskStore {
+  tasksAfter(id: number, limit: number): { tasks: StoredTask[]; lastId: number | null };
+  deleteTask(id: number): void;
+  readonly hasTasks: boolean;
+}
+
+export interface JobParts {
+  readonly store: TaskStore;
+  run(task: Task): Promise<void>;
+  /** Sets the alarm, or removes it. */
+  setAlarm(atMs: number | null): Promise<void>;
+  nowMs(): number;
+  failed(task: Task, error: unknown): void;
+}
+
+/** Lets a bounded number of jobs run, in the order in which they came. */
+class Lane {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(width: number) {
+    this.#free = width;
+  }
+
+  async run(job: () => Promise<void>): Promise<void> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    try {
+      await job();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#free++;
+      else next();
+    }
+  }
+}
+
+interface Retry {
+  readonly waitMs: number;
+  readonly dueMs: number;
+}
+
+export class Jobs {
+  readonly #parts: JobParts;
+  readonly #short = new Lane(MAX_SHORT);
+  readonly #long = new Lane(MAX_LONG);
+  /** The tasks that have a worker, with its end. */
+  readonly #running = new Map<number, Promise<void>>();
+  /** The end of the newest task about each thing. */
+  readonly #lines = new Map<string, Promise<void>>();
+  /** The tasks that have failed. */
+  readonly #retries = new Map<number, Retry>();
+  /** True while there may be tasks that an earlier life of the object has left. */
+  #mustPass: boolean;
+  #passing: Promise<void> | null = null;
+
+  constructor(parts: JobParts) {
+    this.#parts = parts;
+    this.#mustPass = parts.store.hasTasks;
+  }
+
+  /** Resolves once these tasks, which are stored, are done or have failed. Never rejects. */
+  async do(tasks: readonly StoredTask[]): Promise<void> {
+    if (tasks.length === 0) return;
+    if (this.#running.size === 0) await this.#plan(true);
+    await Promise.all(tasks.map((stored) => this.#begin(stored)));
+    await this.#plan();
+  }
+
+  /** Does all tasks that are due. Called by the alarm. Resolves once all of them are done or have failed. */
+  async doAll(): Promise<void> {
+    this.#passing ??= this.#pass().finally(() => {
+      this.#passing = null;
+    });
+    await this.#passing;
+  }
+
+  /**
+   * Sets the alarm for what another life has left. [CLK-2] The clock that set the alarm before may have been set back since.
+   */
+  async resume(): Promise<void> {
+    if (this.#mustPass) await this.#plan();
+  }
+
+  async #pass(): Promise<void> {
+    if (this.#mustPass) await this.#plan(true);
+    const nowMs = this.#parts.nowMs();
+    for (let after = 0; ; ) {
+      const { tasks, lastId } = this.#parts.store.tasksAfter(after, PAGE);
+      const isDue = ({ id }: StoredTask) => (this.#retries.get(id)?.dueMs ?? nowMs) <= nowMs;
+      await Promise.all(tasks.filter(isDue).map((stored) => this.#begin(stored)));
+      if (lastId === null) break;
+      after = lastId;
+    }
+    this.#mustPass = false;
+    await this.#plan();
+  }
+
+  /** Returns the end of the task's worker, which begins if the task has none. */
+  #begin({ id, task }: StoredTask): Promise<void> {
+    const running = this.#running.get(id);
+    if (running !== undefined) return running;
+    const lane = task.type === "tell-group" ? this.#short : this.#long;
+    const work = () => lane.run(() => this.#work(id, task));
+    const ended = this.inLine(lineOf(task), work).finally(() => {
+      this.#running.delete(id);
+    });
+    this.#running.set(id, ended);
+    return ended;
+  }
+
+  /** Does something in its place among the tasks about the same thing. A task about many things does each in its line. */
+  async inLine(line: string, work: () => Promise<void>): Promise<void> {
+    const before = this.#lines.get(line) ?? Promise.resolve();
+    const mine = before.then(work);
+    const ended = mine.catch(() => {}); // Whoever is behind does not fail with it.
+    this.#lines.set(line, ended);
+    try {
+      await mine;
+    } finally {
+      if (this.#lines.get(line) === ended) this.#lines.delete(line);
+    }
+  }
+
+  async #work(id: number, task: Task): Promise<void> {
+    const { store, run, failed, nowMs } = this.#parts;
+    try {
+      await run(task);
+      store.deleteTask(id);
+      this.#retries.delete(id);
+    } catch (error) {
+      const before = this.#retries.get(id)?.waitMs;
+      const waitMs = before === undefined ? RETRY_MS : Math.min(2 * before, MAX_RETRY_MS);
+      this.#retries.set(id, { waitMs, dueMs: nowMs() + waitMs });
+      failed(task, error);
+    }
+  }
+
+  /**
+   * Sets the alarm for whatever comes first: the rescue of what is at work, a failed task that is due again, what an earlier
+   * life has left. Removes it if there is nothing. Tasks that only a newer release knows wait for that release.
+   */
+  async #plan(isAtWork = this.#running.size > 0): Promise<void> {
+    const nowMs = this.#parts.nowMs();
+    const times = [...this.#retries.values().map(({ dueMs }) => Math.max(nowMs, dueMs))];
+    if (isAtWork) times.push(nowMs + RESCUE_MS);
+    else if (this.#mustPass) times.push(nowMs + RETRY_MS);
+    await this.#parts.setAlarm(times.length === 0 ? null : Math.min(...times));
+  }
+}
+
+/** Returns what the task is about. Tasks about the same thing say what is right when they are done, one after another. */
+function lineOf(task: Task): string {
+  if (task.type === "tell-group") return `group ${task.groupId}/${task.topic}`;
+  return task.type === "configure-all" ? task.type : topicLine(task.topicId);
+}
+
+/** Returns the line of what is done about a topic. */
+export function topicLine(topicId: string): string {
+  return `topic ${topicId}`;
+}

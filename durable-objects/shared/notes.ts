@@ -1,0 +1,46 @@
+// What an object remembers so that the cluster need not be asked or told again in each of its lives.
+//
+// notes  name → value. The names are on disk: owner-tokens is the secret that signs owners (owner-signature.ts), and
+//        summary is what the cluster was last told of a group (group/registration.ts).
+import { firstRow, type Sql, whichExist } from "./sql.ts";
+
+export const CREATE_NOTES =
+  "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
+
+export class Notes {
+  readonly #sql: Sql;
+  readonly #known = new Map<string, string>();
+  #hasTable = false;
+
+  constructor(sql: Sql) {
+    this.#sql = sql;
+  }
+
+  /** Returns the value, or null if there is none. It reads one row in a life of the object. */
+  get(name: string): string | null {
+    const known = this.#known.get(name);
+    if (known !== undefined || !this.#exists()) return known ?? null;
+    const query = "SELECT value FROM notes WHERE name = ?";
+    const row = firstRow<{ value: string }>(this.#sql, query, name);
+    if (row !== undefined) this.#known.set(name, row.value);
+    return row?.value ?? null;
+  }
+
+  /** Notes the value, if the object has stored something. An object that was only asked about stores nothing [FIL-1]. */
+  set(name: string, value: string): void {
+    if (this.#known.get(name) === value || !this.#exists()) return;
+    this.#sql.exec("INSERT OR REPLACE INTO notes VALUES (?, ?)", name, value);
+    this.#known.set(name, value);
+  }
+
+  /** Called when everything that the object had stored is gone. */
+  forget(): void {
+    this.#known.clear();
+    this.#hasTable = false;
+  }
+
+  #exists(): boolean {
+    this.#hasTable ||= whichExist(this.#sql, ["notes"]).length > 0;
+    return this.#hasTable;
+  }
+}
