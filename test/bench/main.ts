@@ -7,6 +7,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   log: async () => (await import("./log.ts")).benchLog(),
   groups: async () => (await import("./groups.ts")).benchGroups(),
   sdk: async () => (await import("./sdk.ts")).benchSdk(),
+  scale: async () => (await import("./scale.ts")).benchScale(),
   auth: async () => (await import("./auth.ts")).benchAuth(),
   kafka: async () => {
     await installNativeClient();

@@ -35,15 +35,17 @@ export async function pageOf<Item>(
   limit: number,
 ): Promise<Page<Item>> {
   const items: Item[] = [];
-  for (let from = after; ; ) {
-    const found = await ask(from, MAX_LIST_PAGE);
+  // One more tells whether others follow. Whoever sees little of the list has larger parts of it looked through.
+  let size = Math.min(limit + 1, MAX_LIST_PAGE);
+  for (let from = after; ; size = Math.min(2 * size, MAX_LIST_PAGE)) {
+    const found = await ask(from, size);
     for (const item of found) {
       if (!sees(item)) continue;
       if (items.length === limit) return { items, next: nameOf(items.at(-1) as Item) };
       items.push(item);
     }
     const last = found.at(-1);
-    if (last === undefined || found.length < MAX_LIST_PAGE) return { items, next: null };
+    if (last === undefined || found.length < size) return { items, next: null };
     from = nameOf(last);
   }
 }
