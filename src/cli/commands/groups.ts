@@ -11,6 +11,7 @@ import {
   withoutMark,
 } from "../context.ts";
 import { lagText, offsetsOf, offsetsTable } from "../group-offsets.ts";
+import { listGroups } from "../pages.ts";
 import { parsePlan } from "../reset-plan.ts";
 import { table } from "../table.ts";
 import { addLag } from "./lag.ts";
@@ -47,7 +48,7 @@ export function addGroups(program: Command): void {
     .addHelpText("after", examples("rivulet groups list"))
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const all = await connect(global).admin.listGroups();
+      const all = await listGroups(global);
       print(global, all, () =>
         all.length === 0
           ? "There are no groups. `rivulet consume TOPIC --group ID` starts one."

@@ -2,6 +2,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { ConfigInfo, TopicInfo } from "../../sdk/index.ts";
 import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
+import { listTopics } from "../pages.ts";
 import { table } from "../table.ts";
 
 export function addTopics(program: Command): void {
@@ -59,7 +60,7 @@ export function addTopics(program: Command): void {
     )
     .action(async (_options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
-      const all = await connect(global).admin.listTopics();
+      const all = await listTopics(global);
       print(global, all, () =>
         all.length === 0
           ? "There are no topics. `rivulet topics create NAME` creates one."
