@@ -40,8 +40,10 @@ import { isSameOverrides } from "../../src/core/config-table.ts";
 import { type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { subscribes, whyNotTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import {
+  DELETE_DELAY_MS,
   FAN_OUT,
   MAX_API_KEYS,
+  MAX_DELETED_TOPICS,
   MAX_GROUPS,
   MAX_LIST_PAGE,
   MAX_NAMES_PER_GROUP,
@@ -58,10 +60,18 @@ import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
 import { wallClockMs } from "../shared/wall-clock.ts";
-import { ClusterStore, type ListedGroup, type StoredTask, type Task } from "./cluster-store.ts";
+import {
+  ClusterStore,
+  type KeptTopic,
+  type ListedGroup,
+  type StoredTask,
+  type Task,
+} from "./cluster-store.ts";
 import { Jobs, topicLine } from "./jobs.ts";
 import { PatternMatches } from "./pattern-matches.ts";
 
+/** Deleted topics that one alarm frees. Others have their turn with the next, which rings at once. */
+const PURGED_AT_ONCE = 100;
 /** Topics whose partitions are told at once of a change of the defaults. Each has up to FAN_OUT calls under way. */
 const TOPICS_AT_ONCE = 4;
 
@@ -106,8 +116,10 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       setAlarm: (atMs) => this.#setAlarm(atMs),
       nowMs: () => wallClockMs(this.#sql),
       failed: (task, error) => this.#couldNotDo(task, error),
+      otherwiseDueMs: () => this.#store.nextPurgeMs(),
     });
-    if (this.#store.hasTasks) ctx.blockConcurrencyWhile(() => this.#jobs.resume());
+    if (this.#store.hasTasks || this.#store.nextPurgeMs() !== null)
+      ctx.blockConcurrencyWhile(() => this.#jobs.resume());
     this.#retiredIncarnation = this.#store.retiredIncarnation();
   }
 
@@ -189,9 +201,13 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     partition,
     hasBegun = false,
   }: ClusterRequest<"usePartition">): Promise<
-    Result<{ topic: Topic; knownLogEnd: number | null }>
+    { ok: true; topic: Topic; knownLogEnd: number | null } | (Failure & { isKept?: boolean })
   > {
     const found = this.#topicById(topicId);
+    if (!found.ok && this.#store.deletedTopic(topicId) !== null) {
+      if (hasBegun) this.#store.usePartition(topicId, partition, hasBegun);
+      return { ...found, isKept: true };
+    }
     if (!found.ok || partition >= found.topic.partitions)
       return found.ok ? { ...found, knownLogEnd: null } : found;
     return { ...found, knownLogEnd: this.#store.usePartition(topicId, partition, hasBegun) };
@@ -271,20 +287,104 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   async deleteTopic({ name }: ClusterRequest<"deleteTopic">): Promise<Result<object>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
+    const delayMs = this.#deleteDelayMs(topic);
+    const nowMs = wallClockMs(this.#sql);
     const tasks = this.#change(() => {
-      const used = this.#store.usedPartitions(topic.topicId);
-      this.#store.deleteTopic(topic);
-      const destroy = this.#store.addTask({
-        type: "destroy-topic",
-        topicId: topic.topicId,
-        partitions: topic.partitions,
-        ...(used === null ? {} : { used }),
-      });
-      return [destroy, ...this.#addGroupTasks(name)];
+      if (delayMs === 0) {
+        const used = this.#store.usedPartitions(topic.topicId);
+        this.#store.deleteTopic(topic);
+        return [this.#addDestroyTask(topic, used), ...this.#addGroupTasks(name)];
+      }
+      this.#store.keepDeleted(topic, nowMs, nowMs + delayMs);
+      const { topicId } = topic;
+      const retire = this.#store.addTask({ type: "retire-topic", topicId });
+      const full = this.#store.deletedCount > MAX_DELETED_TOPICS ? this.#purgeOldest(1) : [];
+      return [retire, ...this.#addGroupTasks(name), ...full];
     });
     this.#matches.forget();
     await this.#jobs.do(tasks);
     return { ok: true };
+  }
+
+  /** [DEL-1] How long a deleted topic is kept. A machine's disk is its owner's to keep copies of. */
+  #deleteDelayMs({ config }: Topic): number {
+    if (config.deleteDelayMs >= 0) return config.deleteDelayMs;
+    return this.env.RIVULET_FILES === undefined ? DELETE_DELAY_MS : 0;
+  }
+
+  #addDestroyTask({ topicId, partitions }: Topic, used: number[] | null): StoredTask {
+    return this.#store.addTask({
+      type: "destroy-topic",
+      topicId,
+      partitions,
+      ...(used === null ? {} : { used }),
+    });
+  }
+
+  async deletedTopics({
+    name,
+    after = "",
+    limit,
+  }: ClusterRequest<"deletedTopics">): Promise<{ topics: KeptTopic[] }> {
+    const bounded = Math.min(limit, MAX_LIST_PAGE);
+    if (name !== undefined) return { topics: this.#store.deletedNamed(name, bounded) };
+    const [afterName = "", afterId = ""] = after.split("/");
+    return { topics: this.#store.deletedAfter(afterName, afterId, bounded) };
+  }
+
+  /** [DEL-2] */
+  async undeleteTopic({
+    topicId,
+  }: ClusterRequest<"undeleteTopic">): Promise<Result<{ topic: Topic }>> {
+    const kept = this.#store.deletedTopic(topicId);
+    if (kept === null) return unknownDeleted(topicId);
+    const { topic } = kept;
+    const { name } = topic;
+    if (this.#store.hasTopic(name))
+      return fail("TOPIC_ALREADY_EXISTS", `topic ${name} exists; delete it first`);
+    if (this.#store.topicCount >= MAX_TOPICS)
+      return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_TOPICS} topics, the bound`);
+    const [partitions, ...groups] = this.#change(() => {
+      this.#store.forgetDeleted(topicId);
+      this.#store.putTopic(topic);
+      const positions = this.#store
+        .groupsWithPositions(topicId)
+        .map((groupId) =>
+          this.#store.addTask({ type: "restore-positions", groupId, topic: name, topicId }),
+        );
+      const restore = this.#store.addTask({ type: "restore-topic", topicId });
+      return [restore, ...positions, ...this.#addGroupTasks(name)] as const;
+    });
+    this.#matches.forget();
+    await this.#jobs.do([partitions]);
+    await this.#jobs.do(groups);
+    return { ok: true, topic };
+  }
+
+  async purgeTopic({ topicId }: ClusterRequest<"purgeTopic">): Promise<Result<object>> {
+    const kept = this.#store.deletedTopic(topicId);
+    if (kept === null) return unknownDeleted(topicId);
+    const task = this.#change(() => this.#purge(kept.topic));
+    await this.#jobs.do([task]);
+    return { ok: true };
+  }
+
+  /** [DEL-1] Frees the deleted topics that would go first. */
+  #purgeOldest(count: number): StoredTask[] {
+    return this.#store.deletedByEnd(count).map(({ topic }) => this.#purge(topic));
+  }
+
+  #purge(topic: Topic): StoredTask {
+    const used = this.#store.usedPartitions(topic.topicId);
+    this.#store.purgeDeleted(topic.topicId);
+    return this.#addDestroyTask(topic, used);
+  }
+
+  /** [DEL-1] Frees the deleted topics whose time is over, some at a time. */
+  #purgeDue(): void {
+    const nowMs = wallClockMs(this.#sql);
+    const due = this.#store.deletedByEnd(PURGED_AT_ONCE).filter((kept) => kept.purgeAtMs <= nowMs);
+    if (due.length > 0) this.#change(() => due.map(({ topic }) => this.#purge(topic)));
   }
 
   #noteWriter(topicId: string, partition: number): void {
@@ -588,6 +688,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
 
   override async alarm(): Promise<void> {
     trace(this.env, "cluster", "cluster", "alarm");
+    this.#purgeDue();
     await this.#jobs.doAll();
   }
 
@@ -605,7 +706,25 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     await this.ready("alarm"); // Elsewhere a task would meet objects of the same names that are not the same.
     if (task.type === "tell-group") {
       const topic = this.#store.topic(task.topic);
-      await groupStub(this.env, task.groupId).changeTopic({ name: task.topic, topic });
+      const group = groupStub(this.env, task.groupId);
+      const told = await group.changeTopic({ name: task.topic, topic });
+      const forgotten = told?.forgotten ?? null;
+      const isKept = forgotten !== null && this.#store.deletedTopic(forgotten.topicId) !== null;
+      if (isKept && forgotten.positions.length > 0)
+        this.#store.keepPositions(task.groupId, forgotten);
+      return;
+    }
+    if (task.type === "restore-positions") {
+      const topic = this.#store.topicById(task.topicId);
+      const positions = this.#store.positionsKept(task.topicId, task.groupId);
+      // A group that was deleted meanwhile is not brought back by this.
+      if (topic !== null && this.#store.hasGroup(task.groupId))
+        await groupStub(this.env, task.groupId).restorePositions({ topic, positions });
+      this.#store.forgetPositions(task.topicId, task.groupId);
+      return;
+    }
+    if (task.type === "retire-topic" || task.type === "restore-topic") {
+      await this.#retireOrRestore(task.topicId);
       return;
     }
     if (task.type === "destroy-topic") {
@@ -647,6 +766,19 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (failure !== null) throw (failure as { readonly error: unknown }).error;
   }
 
+  /** [DEL-1] [DEL-2] Tells the used partitions of a topic whether it is deleted, as it is now. */
+  async #retireOrRestore(topicId: string): Promise<void> {
+    const topic = this.#store.topicById(topicId);
+    const kept = topic ?? this.#store.deletedTopic(topicId)?.topic ?? null;
+    if (kept === null) return; // It is being freed.
+    const used = this.#store.usedPartitions(topicId) ?? partitionsOf(kept.partitions);
+    await mapConcurrently(used, FAN_OUT, async (partition) => {
+      const stub = partitionStub(this.env, topicId, partition);
+      await (topic === null ? stub.retire() : stub.restore({ topic }));
+      await this.#turns.next();
+    });
+  }
+
   /** Tells the used partitions of a topic its config as it is now. */
   async #configure(topicId: string): Promise<void> {
     const topic = this.#store.topicById(topicId);
@@ -683,6 +815,10 @@ function partitionsOf(count: number): number[] {
 
 function unknownKey(id: string): Failure {
   return fail("RESOURCE_NOT_FOUND", `there is no API key ${id}`);
+}
+
+function unknownDeleted(topicId: string): Failure {
+  return fail("UNKNOWN_TOPIC_ID", `there is no deleted topic ${topicId}`);
 }
 
 function unknownTopic(name: string): Failure {

@@ -2,12 +2,14 @@
 //
 // topics         topic name → topic as JSON (id, partitions, config). It is indexed by topic_id.
 // groups         one row per group that exists, with its state and type as it last told them.
-// counts         the numbers of rows in `topics` and `groups`. Triggers keep them, whichever release writes.
+// counts         the numbers of rows in `topics`, `groups` and `deleted_topics`. Triggers keep them, whichever release writes.
 // subscriptions  topic name × group: the groups to tell when a topic changes. It is indexed by group.
 // patterns       group × pattern: the groups to tell when a topic is created whose name matches. `prefix` is how all names
 //                that match begin. It is null in rows that the release before has written.
 // cluster        one row: the config values set for all topics as JSON. Older releases count producer ids in
 //                next_producer_id. Nothing else uses it.
+// deleted_topics topics that were deleted and are kept for a while, with the times of their deletion and of their end.
+// deleted_positions  topic id × group: the positions that the group had in a deleted topic.
 // tasks          messages that other objects must still receive. They are kept until they are delivered.
 // groups_made    groups that have stored something on a machine's disk. A group in `groups` may only be about to.
 // partition_use  topic id × partition: the partitions that have been used, and the ends of their logs, as last
@@ -18,11 +20,12 @@
 // incarnations   one row: the newest incarnation that a deleted group may have had.
 // api_keys, secrets, audit, audit_changes, audit_refusals, issuer_keys: see access-store.ts.
 import * as z from "zod";
+import type { ForgottenPositions, KeptPosition } from "../../src/calls/group-calls.ts";
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
 import type { GroupSummary } from "../../src/core/group/describe.ts";
 import { beginningOfNames } from "../../src/core/group/topic-pattern.ts";
-import { MAX_TOPICS } from "../../src/core/limits.ts";
+import { MAX_ROW_BYTES, MAX_TOPICS } from "../../src/core/limits.ts";
 import {
   addColumn,
   createTables,
@@ -50,6 +53,18 @@ const storedTask = z.discriminatedUnion("type", [
   /** Spreads a change of the defaults. The keys are those that have changed. Release 0.3 does not know this type. */
   z.object({ type: z.literal("configure-all"), keys: z.array(z.string()) }),
   z.object({ type: z.literal("tell-group"), groupId: z.string(), topic: z.string() }),
+  // The next types are new. Release 0.3 leaves them to a newer one.
+  /** [DEL-1] Has the partitions of a deleted topic keep what they have, and serve nothing. */
+  z.object({ type: z.literal("retire-topic"), topicId: z.string() }),
+  /** [DEL-2] Has them serve it again. */
+  z.object({ type: z.literal("restore-topic"), topicId: z.string() }),
+  /** [DEL-3] Gives a group its positions in a topic back. */
+  z.object({
+    type: z.literal("restore-positions"),
+    groupId: z.string(),
+    topic: z.string(),
+    topicId: z.string(),
+  }),
 ]);
 export type Task = z.output<typeof storedTask>;
 
@@ -92,7 +107,7 @@ const CREATE_SUBSCRIPTIONS_BY_GROUP =
  */
 const CREATE_COUNTS = [
   "CREATE TABLE IF NOT EXISTS counts (name TEXT PRIMARY KEY, rows INTEGER NOT NULL) WITHOUT ROWID",
-  ...["topics", "groups"].flatMap((table) => [
+  ...["topics", "groups", "deleted_topics"].flatMap((table) => [
     `INSERT OR REPLACE INTO counts SELECT '${table}', count(*) FROM ${table}`,
     `CREATE TRIGGER IF NOT EXISTS ${table}_come AFTER INSERT ON ${table} BEGIN
        UPDATE counts SET rows = rows + 1 WHERE name = '${table}';
@@ -101,6 +116,14 @@ const CREATE_COUNTS = [
        UPDATE counts SET rows = rows - 1 WHERE name = '${table}';
      END`,
   ]),
+];
+const CREATE_DELETED = [
+  `CREATE TABLE IF NOT EXISTS deleted_topics (topic_id TEXT PRIMARY KEY, name TEXT NOT NULL, topic TEXT NOT NULL,
+     deleted_at_ms INTEGER NOT NULL, purge_at_ms INTEGER NOT NULL) WITHOUT ROWID`,
+  "CREATE INDEX IF NOT EXISTS deleted_by_name ON deleted_topics (name, topic_id)",
+  "CREATE INDEX IF NOT EXISTS deleted_by_end ON deleted_topics (purge_at_ms)",
+  `CREATE TABLE IF NOT EXISTS deleted_positions (topic_id TEXT NOT NULL, group_id TEXT NOT NULL, positions TEXT NOT NULL,
+     PRIMARY KEY (topic_id, group_id)) WITHOUT ROWID`,
 ];
 const CREATE_PATTERNS_BY_PREFIX =
   "CREATE INDEX IF NOT EXISTS patterns_by_prefix ON patterns (prefix, pattern)";
@@ -121,6 +144,7 @@ const TABLES = [
   ...ACCESS_TABLES,
   CREATE_SUBSCRIPTIONS_BY_GROUP,
   ...AUDIT_TABLES,
+  ...CREATE_DELETED,
   ...CREATE_COUNTS,
   CREATE_PATTERNS_BY_PREFIX,
 ];
@@ -155,10 +179,34 @@ function countIncarnations(sql: Sql): void {
 
 /** From now on, rows are counted, groups have a summary, and patterns are found by how names that match begin. */
 function toVersion6(sql: Sql): void {
-  execAll(sql, CREATE_COUNTS);
+  execAll(sql, [...CREATE_DELETED, ...CREATE_COUNTS]);
   addColumn(sql, "groups", "summary", "TEXT");
   addColumn(sql, "patterns", "prefix", "TEXT");
   sql.exec(CREATE_PATTERNS_BY_PREFIX);
+}
+
+const storedPositions = z.array(
+  z.object({
+    partition: z.number(),
+    offset: z.number(),
+    metadata: z.string().exactOptional(),
+    leaderEpoch: z.number().exactOptional(),
+  }),
+);
+
+const DELETED = "SELECT topic, deleted_at_ms, purge_at_ms FROM deleted_topics";
+
+type DeletedRow = {
+  readonly topic: string;
+  readonly deleted_at_ms: number;
+  readonly purge_at_ms: number;
+};
+
+/** A topic that was deleted and is kept for a while. */
+export interface KeptTopic {
+  readonly topic: Topic;
+  readonly deletedAtMs: number;
+  readonly purgeAtMs: number;
 }
 
 /** A group's state and type, as lists show them. The names are on disk. */
@@ -224,7 +272,7 @@ export class ClusterStore {
     return this.#countOf("topics");
   }
 
-  #countOf(table: "topics" | "groups"): number {
+  #countOf(table: "topics" | "groups" | "deleted_topics"): number {
     const query = "SELECT rows FROM counts WHERE name = ?";
     return firstRow<{ rows: number }>(this.#sql, query, table)?.rows ?? 0;
   }
@@ -329,9 +377,119 @@ export class ClusterStore {
   }
 
   deleteTopic(topic: Topic): void {
+    this.#takeTopic(topic);
     this.#sql.exec("DELETE FROM partition_use WHERE topic_id = ?", topic.topicId);
+  }
+
+  #takeTopic(topic: Topic): void {
     this.#sql.exec("DELETE FROM topics WHERE name = ?", topic.name);
     this.#sql.exec("DELETE FROM topic_ids WHERE topic_id = ?", topic.topicId);
+  }
+
+  // Deleted topics that are kept [DEL-1].
+
+  /** Takes the topic off the list, and keeps which partitions it has used. */
+  keepDeleted(topic: Topic, deletedAtMs: number, purgeAtMs: number): void {
+    this.#takeTopic(topic);
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO deleted_topics VALUES (?, ?, ?, ?, ?)",
+      topic.topicId,
+      topic.name,
+      JSON.stringify(topic),
+      deletedAtMs,
+      purgeAtMs,
+    );
+  }
+
+  deletedTopic(topicId: string): KeptTopic | null {
+    const query = `${DELETED} WHERE topic_id = ?`;
+    const row = firstRow<DeletedRow>(this.#sql, query, topicId);
+    return row === undefined ? null : this.#keptTopic(row);
+  }
+
+  /** Returns the deleted topics of a name. */
+  deletedNamed(name: string, limit: number): KeptTopic[] {
+    const query = `${DELETED} WHERE name = ? ORDER BY topic_id LIMIT ?`;
+    return Array.from(this.#sql.exec<DeletedRow>(query, name, limit), (row) =>
+      this.#keptTopic(row),
+    );
+  }
+
+  /** Returns the deleted topics after a name and an id, by name and then by id. */
+  deletedAfter(name: string, topicId: string, limit: number): KeptTopic[] {
+    const query = `${DELETED} WHERE (name, topic_id) > (?, ?) ORDER BY name, topic_id LIMIT ?`;
+    return Array.from(this.#sql.exec<DeletedRow>(query, name, topicId, limit), (row) =>
+      this.#keptTopic(row),
+    );
+  }
+
+  /** Returns the deleted topics whose time is over, and the first one in any case. */
+  deletedByEnd(limit: number): KeptTopic[] {
+    const query = `${DELETED} ORDER BY purge_at_ms LIMIT ?`;
+    return Array.from(this.#sql.exec<DeletedRow>(query, limit), (row) => this.#keptTopic(row));
+  }
+
+  /** When the first deleted topic goes for good. Null if there is none. */
+  nextPurgeMs(): number | null {
+    const query = "SELECT min(purge_at_ms) AS at_ms FROM deleted_topics";
+    return firstRow<{ at_ms: number | null }>(this.#sql, query)?.at_ms ?? null;
+  }
+
+  get deletedCount(): number {
+    return this.#countOf("deleted_topics");
+  }
+
+  #keptTopic(row: DeletedRow): KeptTopic {
+    const topic = resolveTopic({
+      ...parseStored(storedTopic, row.topic, "deleted_topics.topic"),
+      defaults: this.defaults(),
+    });
+    return { topic, deletedAtMs: row.deleted_at_ms, purgeAtMs: row.purge_at_ms };
+  }
+
+  /** Forgets that the topic was deleted. Which partitions it has used is kept. */
+  forgetDeleted(topicId: string): void {
+    this.#sql.exec("DELETE FROM deleted_topics WHERE topic_id = ?", topicId);
+  }
+
+  /** Forgets everything of a deleted topic. */
+  purgeDeleted(topicId: string): void {
+    this.forgetDeleted(topicId);
+    this.#sql.exec("DELETE FROM partition_use WHERE topic_id = ?", topicId);
+    this.#sql.exec("DELETE FROM deleted_positions WHERE topic_id = ?", topicId);
+  }
+
+  /** [DEL-3] Keeps the positions of a group in a deleted topic. Metadata of clients that would not fit a row is left out. */
+  keepPositions(groupId: string, { topicId, positions }: ForgottenPositions): void {
+    let json = JSON.stringify(positions);
+    if (json.length * 3 > MAX_ROW_BYTES)
+      json = JSON.stringify(positions.map(({ metadata: _, ...position }) => position));
+    this.#sql.exec(
+      "INSERT OR REPLACE INTO deleted_positions VALUES (?, ?, ?)",
+      topicId,
+      groupId,
+      json,
+    );
+  }
+
+  /** Returns the groups that had positions in a deleted topic. */
+  groupsWithPositions(topicId: string): string[] {
+    const query = "SELECT group_id FROM deleted_positions WHERE topic_id = ?";
+    return Array.from(
+      this.#sql.exec<{ group_id: string }>(query, topicId),
+      ({ group_id }) => group_id,
+    );
+  }
+
+  positionsKept(topicId: string, groupId: string): KeptPosition[] {
+    const query = "SELECT positions FROM deleted_positions WHERE topic_id = ? AND group_id = ?";
+    const row = firstRow<{ positions: string }>(this.#sql, query, topicId, groupId);
+    return parseStored(storedPositions, row?.positions ?? "[]", "deleted_positions.positions");
+  }
+
+  forgetPositions(topicId: string, groupId: string): void {
+    const query = "DELETE FROM deleted_positions WHERE topic_id = ? AND group_id = ?";
+    this.#sql.exec(query, topicId, groupId);
   }
 
   defaults(): ConfigOverrides {

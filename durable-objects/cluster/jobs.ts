@@ -28,6 +28,8 @@ export interface JobParts {
   setAlarm(atMs: number | null): Promise<void>;
   nowMs(): number;
   failed(task: Task, error: unknown): void;
+  /** When the alarm has to ring for something else. Null if it need not. */
+  otherwiseDueMs(): number | null;
 }
 
 /** Lets a bounded number of jobs run, in the order in which they came. */
@@ -96,7 +98,7 @@ export class Jobs {
    * Sets the alarm for what another life has left. [CLK-2] The clock that set the alarm before may have been set back since.
    */
   async resume(): Promise<void> {
-    if (this.#mustPass) await this.#plan();
+    await this.#plan();
   }
 
   async #pass(): Promise<void> {
@@ -117,7 +119,8 @@ export class Jobs {
   #begin({ id, task }: StoredTask): Promise<void> {
     const running = this.#running.get(id);
     if (running !== undefined) return running;
-    const lane = task.type === "tell-group" ? this.#short : this.#long;
+    const isShort = task.type === "tell-group" || task.type === "restore-positions";
+    const lane = isShort ? this.#short : this.#long;
     const work = () => lane.run(() => this.#work(id, task));
     const ended = this.inLine(lineOf(task), work).finally(() => {
       this.#running.delete(id);
@@ -160,6 +163,8 @@ export class Jobs {
   async #plan(isAtWork = this.#running.size > 0): Promise<void> {
     const nowMs = this.#parts.nowMs();
     const times = [...this.#retries.values().map(({ dueMs }) => Math.max(nowMs, dueMs))];
+    const otherwiseMs = this.#parts.otherwiseDueMs();
+    if (otherwiseMs !== null) times.push(Math.max(nowMs, otherwiseMs));
     if (isAtWork) times.push(nowMs + RESCUE_MS);
     else if (this.#mustPass) times.push(nowMs + RETRY_MS);
     await this.#parts.setAlarm(times.length === 0 ? null : Math.min(...times));
@@ -168,7 +173,8 @@ export class Jobs {
 
 /** Returns what the task is about. Tasks about the same thing say what is right when they are done, one after another. */
 function lineOf(task: Task): string {
-  if (task.type === "tell-group") return `group ${task.groupId}/${task.topic}`;
+  if (task.type === "tell-group" || task.type === "restore-positions")
+    return `group ${task.groupId}/${task.topic}`;
   return task.type === "configure-all" ? task.type : topicLine(task.topicId);
 }
 

@@ -29,6 +29,7 @@ import {
   describeConsumers,
   describeGroup,
   listedSummaryOf,
+  positionsIn,
   positionsOf,
   summaryOf,
 } from "../../src/core/group/describe.ts";
@@ -173,9 +174,28 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     return { ...(await this.config()), isChanged: altered.isChanged };
   }
 
-  async changeTopic({ name, topic }: GroupRequest<"changeTopic">): Promise<void> {
+  async changeTopic({ name, topic }: GroupRequest<"changeTopic">) {
     const changed = topic === null ? null : groupTopic(topic);
+    const forgotten = this.#keeper.look(({ state }) => {
+      const known = state.topics.get(name);
+      return known === undefined || known.topicId === topic?.topicId
+        ? null
+        : { topicId: known.topicId, positions: positionsIn(state, known.topicId) };
+    });
     await this.#server.serve({ type: "changeTopic", name, topic: changed });
+    return { forgotten };
+  }
+
+  /** [DEL-3] */
+  async restorePositions({ topic, positions }: GroupRequest<"restorePositions">): Promise<void> {
+    const { name } = topic;
+    const named = positions.map(({ metadata = "", ...position }) => ({
+      ...position,
+      topic: name,
+      metadata,
+    }));
+    const request = { topic: groupTopic(topic), positions: named };
+    await this.#server.serve({ type: "restorePositions", ...request });
   }
 
   async destroy(): Promise<Result<object>> {

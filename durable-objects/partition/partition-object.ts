@@ -137,7 +137,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     this.#isCompared = env.RIVULET_FILES === undefined;
     const woken = attempt(() => {
       const topic = this.#store.open();
-      return { ok: true as const, parts: topic === null ? null : this.#assemble(topic) };
+      const isServed = topic !== null && !this.#store.isRetired;
+      return { ok: true as const, parts: isServed ? this.#assemble(topic) : null };
     });
     if (woken.ok) this.#parts = woken.parts;
     else this.#fail(woken);
@@ -374,10 +375,13 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     return begun;
   }
 
-  async configure({ topic: described }: PartitionRequest<"configure">): Promise<void> {
+  async configure({ topic }: PartitionRequest<"configure">): Promise<void> {
+    await this.#configure(resolveTopic(topic));
+  }
+
+  async #configure(topic: Topic): Promise<void> {
     const parts = this.#parts;
     if (parts === null) return;
-    const topic = resolveTopic(described);
     this.#store.setTopic(topic);
     parts.topic = topic;
     parts.log.config = topic.config;
@@ -411,6 +415,28 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   async destroy(): Promise<void> {
     if (this.#damage !== null && this.#store.isAnothers) throw errorOf(this.#damage);
     this.#isDestroyed = true;
+    await this.#leave();
+    await this.ctx.storage.deleteAll();
+  }
+
+  /** [DEL-1] */
+  async retire(): Promise<void> {
+    if (this.#damage !== null) return; // It serves nothing, and nothing is written over what cannot be read.
+    this.#store.setRetired(true);
+    await this.#leave();
+    await this.ctx.storage.deleteAlarm();
+  }
+
+  /** [DEL-2] */
+  async restore({ topic }: PartitionRequest<"restore">): Promise<void> {
+    const kept =
+      this.#damage === null && this.#store.isRetired ? this.#store.setRetired(false) : null;
+    if (kept !== null) this.#parts = this.#assemble(kept);
+    await this.#configure(resolveTopic(topic));
+  }
+
+  /** Stops serving. Appends that wait are told so before their sockets are closed. */
+  async #leave(): Promise<void> {
     const parts = this.#parts;
     this.#parts = null;
     parts?.housekeeping.stop();
@@ -420,7 +446,6 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       parts?.readers.remove(socket);
       closeFatal(socket, new BrokerError("UNKNOWN_TOPIC_ID", "the topic was deleted"));
     }
-    await this.ctx.storage.deleteAll();
   }
 
   /**
@@ -429,6 +454,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
    */
   async #load(begin?: TopicDescription): Promise<Result<{ parts: Parts }>> {
     if (this.#damage !== null) return this.#isDestroyed ? this.#unknownTopic() : this.#damage;
+    if (this.#store.isRetired) return this.#unknownTopic();
     if (this.#parts !== null && this.#isCompared) return { ok: true, parts: this.#parts };
     const hint = begin?.topicId === this.#topicId ? begin : null;
     this.#loading ??= (
@@ -453,7 +479,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         if (hint === null) throw error;
       }
     }
-    if (this.#isDestroyed || found?.ok === false) return this.#unknownTopic(); // It may be deleted meanwhile.
+    const isGone = this.#isDestroyed || this.#store.isRetired; // It may be deleted meanwhile.
+    if (isGone || found?.ok === false) return this.#unknownTopic();
     const topic = resolveTopic(found?.topic ?? (hint as TopicDescription));
     if (this.#partition >= topic.partitions) {
       return fail(
@@ -495,7 +522,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       const parts = this.#parts;
       if (parts === null) return; // It was destroyed meanwhile.
       const known = found.ok ? (found.knownLogEnd ?? 0) : 0;
-      if (!found.ok) await this.destroy();
+      if (!found.ok) await (found.isKept ? this.retire() : this.destroy());
       else if (known > parts.log.logEndOffset) this.#storageGone(parts.topic, known);
       else this.#store.setTopic(parts.topic, false);
     } catch {

@@ -1,7 +1,8 @@
 // A partition's stored data besides its log.
 //
 // partition   one row: the topic of this partition, with what is set of its config, the partition's number [FIL-7], and
-//             whether the cluster has still to be told that the partition is in use.
+//             whether the cluster has still to be told that the partition is in use, and whether its topic was deleted
+//             and is kept.
 // fences      per group, the newest owner that attached (core/log/fences.ts).
 // fence_polls per group that reads by polls, when it last did, to the hour.
 // notes       what the cluster need not be asked again (shared/notes.ts).
@@ -47,6 +48,7 @@ export class PartitionStore {
   readonly #schema: Schema;
   #isAnothers = false;
   #isUnlisted = false;
+  #isRetired = false;
   /**
    * The number of fences, and when the last was written. Null until a group attaches for the first time in this life.
    */
@@ -89,8 +91,14 @@ export class PartitionStore {
     const row = firstRow<{ topic: string }>(this.#sql, "SELECT topic FROM partition WHERE id = 1");
     if (row === undefined) return null;
     const stored = parseStored(storedPartition, row.topic, "partition.topic");
-    const { partition = this.#own.partition, isUnlisted = false, topic } = stored;
+    const {
+      partition = this.#own.partition,
+      isUnlisted = false,
+      isRetired = false,
+      topic,
+    } = stored;
     this.#isUnlisted = isUnlisted;
+    this.#isRetired = isRetired;
     const isAnothersTopic = topic.topicId !== this.#own.topicId;
     this.#isAnothers ||= isAnothersTopic;
     if (isAnothersTopic || partition !== this.#own.partition)
@@ -108,6 +116,7 @@ export class PartitionStore {
         ...topic,
         partition: this.#own.partition,
         ...(this.#isUnlisted ? { isUnlisted: true } : {}),
+        ...(this.#isRetired ? { isRetired: true } : {}),
       }),
     );
   }
@@ -122,6 +131,19 @@ export class PartitionStore {
   /** True if the cluster has not been told yet that the partition is in use. */
   get isUnlisted(): boolean {
     return this.#isUnlisted;
+  }
+
+  /** [DEL-1] True if the topic was deleted and is kept. */
+  get isRetired(): boolean {
+    return this.#isRetired;
+  }
+
+  /** [DEL-1] [DEL-2] Stores whether the topic was deleted and is kept. Returns the topic, or null if nothing is stored. */
+  setRetired(isRetired: boolean): Topic | null {
+    const topic = this.open();
+    this.#isRetired = isRetired;
+    if (topic !== null) this.#writeTopic(topic);
+    return topic;
   }
 
   /** Stores the topic. The first use creates the tables. */

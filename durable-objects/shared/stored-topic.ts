@@ -20,13 +20,18 @@ export const storedTopic = description.transform(resolve);
 
 /**
  * A partition's topic and number. They say whose storage this is [FIL-7]. The first releases wrote no number. A partition
- * that the cluster does not list yet says so.
+ * that the cluster does not list yet says so, and so does one of a deleted topic that is kept.
  */
 export const storedPartition = description
-  .extend({ partition: z.int().optional(), isUnlisted: z.boolean().optional() })
-  .transform(({ partition, isUnlisted, ...topic }) => ({
+  .extend({
+    partition: z.int().optional(),
+    isUnlisted: z.boolean().optional(),
+    isRetired: z.boolean().optional(),
+  })
+  .transform(({ partition, isUnlisted, isRetired, ...topic }) => ({
     partition,
     isUnlisted,
+    isRetired,
     topic: resolve(topic),
   }));
 

@@ -5,10 +5,18 @@ import type { Quota } from "../core/access/quota.ts";
 import type { ShownKey, StoredKey } from "../core/access/stored-key.ts";
 import type { ConfigOverrides, TopicConfig } from "../core/cluster/config.ts";
 import type { TopicDescription } from "../core/cluster/topics.ts";
-import type { Result } from "../core/errors.ts";
+import type { Failure, Result } from "../core/errors.ts";
 import type { GroupSummary } from "../core/group/describe.ts";
 import type { Region } from "../core/placement.ts";
 import type { Changed } from "./calls.ts";
+
+/** A topic that was deleted and is kept for a while. */
+export interface DeletedTopic {
+  readonly topic: TopicDescription;
+  readonly deletedAtMs: number;
+  /** When it goes for good. */
+  readonly purgeAtMs: number;
+}
 
 export interface ClusterCalls {
   /** [CLU-1] Creates a topic, or returns what is wrong and changes nothing. */
@@ -41,6 +49,17 @@ export interface ClusterCalls {
     config?: Readonly<Record<string, unknown>> | undefined;
   }): Promise<Result<{ topic: TopicDescription } & Changed>>;
 
+  /** [DEL-1] Returns the deleted topics that are kept, of one name or after a name, by name and then by id. */
+  deletedTopics(request: {
+    name?: string;
+    after?: string;
+    limit: number;
+  }): Promise<{ topics: DeletedTopic[] }>;
+  /** [DEL-2] Brings a deleted topic back, with its partitions and the positions of groups in it. */
+  undeleteTopic(request: { topicId: string }): Promise<Result<{ topic: TopicDescription }>>;
+  /** [DEL-1] Frees a deleted topic now. */
+  purgeTopic(request: { topicId: string }): Promise<Result<object>>;
+
   /** [CLU-4] Deletes a topic, for everyone at once. Freeing its partitions' storage is retried until it is done. */
   deleteTopic(request: { name: string }): Promise<Result<object>>;
 
@@ -57,11 +76,11 @@ export interface ClusterCalls {
    * topic, and the end of its log as it was last reported. Null means that it was never reported, so the partition
    * was never used. With `hasBegun` the partition has its tables by now, and an end of 0 is noted.
    */
-  usePartition(request: {
-    topicId: string;
-    partition: number;
-    hasBegun?: boolean;
-  }): Promise<Result<{ topic: TopicDescription; knownLogEnd: number | null }>>;
+  usePartition(request: { topicId: string; partition: number; hasBegun?: boolean }): Promise<
+    | ({ ok: true } & { topic: TopicDescription; knownLogEnd: number | null })
+    /** [DEL-1] With `isKept`, the topic was deleted and may be brought back. */
+    | (Failure & { isKept?: boolean })
+  >;
 
   /** [FIL-4] Notes that the partition's log ends there and that its storage holds it. */
   noteLogEnd(request: { topicId: string; partition: number; logEnd: number }): Promise<void>;
@@ -183,6 +202,9 @@ export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {
   topicPage: true,
   alterTopic: true,
   deleteTopic: false,
+  deletedTopics: true,
+  undeleteTopic: false,
+  purgeTopic: false,
   defaults: true,
   alterDefaults: true,
   usePartition: true,

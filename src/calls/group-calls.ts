@@ -39,6 +39,20 @@ export interface HeartbeatReply {
   readonly assignment: TopicPartitions[] | null;
 }
 
+/** A position in a topic. The names are on disk: the cluster keeps those of deleted topics. */
+export interface KeptPosition {
+  readonly partition: number;
+  readonly offset: number;
+  readonly metadata?: string;
+  readonly leaderEpoch?: number;
+}
+
+/** The positions that a group had in a topic. */
+export interface ForgottenPositions {
+  readonly topicId: string;
+  readonly positions: readonly KeptPosition[];
+}
+
 export interface GroupCalls {
   describe(): Promise<Result<{ group: GroupDescription }>>;
 
@@ -94,8 +108,20 @@ export interface GroupCalls {
   /** [CLK-4] Notes that the clock was set back. Called by the Worker. It does not answer if a new life has to begin. */
   noticeClock(): Promise<void>;
 
-  /** [GRP-9] Notes that the topic was created, grown or (null) deleted. Called by the cluster. */
-  changeTopic(request: { name: string; topic: TopicDescription | null }): Promise<void>;
+  /**
+   * [GRP-9] Notes that the topic was created, grown or (null) deleted. Called by the cluster. Returns the positions that the
+   * group has forgotten with a topic of that name. Releases up to 0.3 return nothing.
+   */
+  changeTopic(request: {
+    name: string;
+    topic: TopicDescription | null;
+  }): Promise<{ forgotten: ForgottenPositions | null } | undefined>;
+
+  /** [DEL-3] Sets positions in a topic that was brought back, where the group has none. Called by the cluster. */
+  restorePositions(request: {
+    topic: TopicDescription;
+    positions: readonly KeptPosition[];
+  }): Promise<void>;
 
   /**
    * [POL-1] Serves a member without a socket. First it commits what the member acknowledges, the last action on the
@@ -196,6 +222,7 @@ export const GROUP_CALLS: Readonly<Record<keyof GroupCalls, boolean>> = {
   noticeSilence: true,
   noticeClock: true,
   changeTopic: true,
+  restorePositions: true,
   poll: true,
   deliver: true,
   leave: false,

@@ -99,6 +99,14 @@ export interface PartitionCalls {
   /** [CLK-1] [CLK-2] Notes that the clock was set back. Called by the Worker. */
   noticeClock(): Promise<void>;
 
+  /**
+   * [DEL-1] Stops serving, as if the partition did not exist, and keeps what is stored. Called by the cluster when the topic
+   * is deleted. A partition without storage has nothing to keep.
+   */
+  retire(): Promise<void>;
+  /** [DEL-2] Serves again what was kept. Called by the cluster when the topic is brought back. */
+  restore(request: { topic: TopicDescription }): Promise<void>;
+
   /** [CLU-4] Frees everything. From here on this partition does not exist. Repeating the call is harmless. */
   destroy(): Promise<void>;
 }
@@ -121,5 +129,7 @@ export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = 
   configure: true,
   revokeKey: true,
   noticeClock: true,
+  retire: true,
+  restore: true,
   destroy: true,
 };

@@ -82,6 +82,13 @@ export const MAX_TOPICS = 10_000;
 export const MAX_GROUPS = 100_000;
 /** Topics or groups in one answer of the cluster, and in one page of a list over HTTP. */
 export const MAX_LIST_PAGE = 1_000;
+export const DEFAULT_LIST_PAGE = 100;
+
+/** How long a deleted topic is kept where the platform keeps the data, by default and at most. Its storage is paid for. */
+export const DELETE_DELAY_MS = 24 * 60 * 60_000;
+export const MAX_DELETE_DELAY_MS = 30 * 24 * 60 * 60_000;
+/** Deleted topics that are kept. Beyond it, the one that would go first goes at once. */
+export const MAX_DELETED_TOPICS = MAX_TOPICS;
 
 // The log.
 /**

@@ -11,7 +11,7 @@ import {
   withoutMark,
 } from "../context.ts";
 import { lagText, offsetsOf, offsetsTable } from "../group-offsets.ts";
-import { listGroups } from "../pages.ts";
+import { listGroups } from "../lists.ts";
 import { parsePlan } from "../reset-plan.ts";
 import { table } from "../table.ts";
 import { addLag } from "./lag.ts";

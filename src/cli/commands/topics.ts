@@ -2,7 +2,7 @@
 import { type Command, InvalidArgumentError } from "commander";
 import type { ConfigInfo, TopicInfo } from "../../sdk/index.ts";
 import { connect, examples, type GlobalOptions, print, UsageError } from "../context.ts";
-import { listTopics } from "../pages.ts";
+import { listDeletedTopics, listTopics, purgeTopic, undeleteTopic } from "../lists.ts";
 import { table } from "../table.ts";
 
 export function addTopics(program: Command): void {
@@ -142,12 +142,63 @@ export function addTopics(program: Command): void {
 
   topics
     .command("delete <topic>")
-    .description("delete a topic and all its records")
+    .description(
+      "delete a topic and all its records, which are kept for topic.delete.delay.ms where that is set",
+    )
     .addHelpText("after", examples("rivulet topics delete orders"))
     .action(async (name: string, _options: object, command: Command) => {
       const global = command.optsWithGlobals<GlobalOptions>();
       await connect(global).admin.deleteTopic(name);
       print(global, { deleted: name }, () => `Deleted topic ${name}.`);
+    });
+
+  topics
+    .command("list-deleted")
+    .description("list the deleted topics that are kept, and until when")
+    .addHelpText("after", examples("rivulet topics list-deleted"))
+    .action(async (_options: object, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const all = await listDeletedTopics(global);
+      print(global, all, () =>
+        all.length === 0
+          ? "No deleted topic is kept."
+          : table(
+              ["TOPIC", "ID", "PARTITIONS", "DELETED", "KEPT UNTIL"],
+              all.map((each) => [
+                each.name,
+                each.topicId,
+                each.partitions,
+                each.deletedAt,
+                each.purgeAt,
+              ]),
+            ),
+      );
+    });
+
+  topics
+    .command("undelete <topic>")
+    .description("bring a deleted topic back, with its records and the positions of groups in it")
+    .option("--id <topic-id>", "which one, if several of that name were deleted")
+    .addHelpText("after", examples("rivulet topics undelete orders"))
+    .action(async (name: string, options: { id?: string }, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      const topic = await undeleteTopic(global, name, options.id);
+      print(
+        global,
+        topic,
+        () => `Topic ${topic.name} is back, with ${count(topic.partitions, "partition")}.`,
+      );
+    });
+
+  topics
+    .command("purge <topic>")
+    .description("free the storage of deleted topics of this name now; they cannot be brought back")
+    .option("--id <topic-id>", "only this one of them")
+    .addHelpText("after", examples("rivulet topics purge orders"))
+    .action(async (name: string, options: { id?: string }, command: Command) => {
+      const global = command.optsWithGlobals<GlobalOptions>();
+      await purgeTopic(global, name, options.id);
+      print(global, { purged: name }, () => `Freed what was deleted of topic ${name}.`);
     });
 }
 

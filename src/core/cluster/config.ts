@@ -11,6 +11,7 @@ import {
 import { fail, preview, type Result } from "../errors.ts";
 import {
   DEFAULT_SEGMENT_BYTES,
+  MAX_DELETE_DELAY_MS,
   MAX_MESSAGE_BYTES,
   MAX_PARTITION_BYTES,
   MIN_SEGMENT_BYTES,
@@ -45,6 +46,11 @@ export interface TopicConfig {
   readonly messageTimestampBeforeMaxMs: number;
   /** … and in the future. */
   readonly messageTimestampAfterMaxMs: number;
+  /**
+   * How long a deleted topic is kept, so that it can be brought back. -1 is the deployment's: a day on Cloudflare, and nothing
+   * on a machine's disk.
+   */
+  readonly deleteDelayMs: number;
   /** An idempotent producer that has been silent for this long is forgotten. */
   readonly producerIdExpirationMs: number;
   /** [PLC-2] Where the topic's partitions begin. Empty if that is not known. */
@@ -61,6 +67,7 @@ const FOREVER = Number.MAX_SAFE_INTEGER;
 
 const TABLE = new ConfigTable<TopicConfig>({
   cleanupPolicy: policies("cleanup.policy", ["delete"]),
+  deleteDelayMs: wholeNumber("topic.delete.delay.ms", -1, -1, MAX_DELETE_DELAY_MS),
   deleteRetentionMs: wholeNumber("delete.retention.ms", DAY_MS, 0, FOREVER),
   maxCompactionLagMs: wholeNumber("max.compaction.lag.ms", FOREVER, 1, FOREVER),
   maxMessageBytes: wholeNumber("max.message.bytes", MAX_MESSAGE_BYTES, 1, MAX_MESSAGE_BYTES),

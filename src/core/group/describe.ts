@@ -141,6 +141,17 @@ export function positionsOf(state: GroupState): NamedOffset[] {
   });
 }
 
+/** Returns the group's positions in one topic. */
+export function positionsIn(state: GroupState, topicId: string): Omit<NamedOffset, "topic">[] {
+  return [...state.offsets].flatMap(([key, { offset, metadata, leaderEpoch }]) => {
+    const parsed = parsePartitionKey(key);
+    const epoch = leaderEpoch === undefined ? {} : { leaderEpoch };
+    return parsed.topicId === topicId
+      ? [{ partition: parsed.partition, offset, metadata, ...epoch }]
+      : [];
+  });
+}
+
 /** Kafka's description of a classic group. */
 export interface ClassicDescription {
   readonly groupState: string;

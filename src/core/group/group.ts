@@ -242,6 +242,9 @@ export class Group {
         return this.#native.alterConfig(request.changes, nowMs);
       case "changeTopic":
         return this.#changeTopic(request, nowMs);
+      case "restorePositions":
+        if (this.exists) this.#offsets.restore(request.topic, request.positions, nowMs);
+        return DONE;
       case "expire":
         this.#native.noteLost(this.#sight, nowMs);
         this.#classic.expire(nowMs);

@@ -320,6 +320,25 @@ export class GroupOffsets {
     return { ok: true };
   }
 
+  /**
+   * [DEL-3] Sets positions in a topic that was deleted and brought back. Those that the group has by now count. A topic of
+   * that name which the group knows, and which is another one, is left alone.
+   */
+  restore(topic: GroupTopic, positions: readonly NamedOffset[], nowMs: number): void {
+    this.learn([topic]);
+    if (this.#state.topics.get(topic.name)?.topicId !== topic.topicId) return;
+    const restored = new Set<PartitionKey>();
+    for (const { partition, offset, metadata, leaderEpoch } of positions) {
+      const key = partitionKey(topic.topicId, partition);
+      if (this.#state.offsets.has(key)) continue;
+      const epoch = leaderEpoch === undefined ? {} : { leaderEpoch };
+      const committed = { offset, metadata, ...epoch, committedAtMs: nowMs };
+      this.#changes.emit({ type: "offset", key, committed });
+      restored.add(key);
+    }
+    if (restored.size > 0) this.#changes.recordReset(restored);
+  }
+
   /** [OFF-7] Forgets the group's positions in these topics. */
   delete(topics: readonly string[]): Result<object> {
     const whyNotForget = forgetRule(this.#state);

@@ -99,6 +99,8 @@ export interface Operations {
   ];
   /** [GRP-9] Notes that a topic was created, grown or (null) deleted. */
   changeTopic: [{ name: string; topic: GroupTopic | null }, Result<object>];
+  /** [DEL-3] Sets positions in a topic that was brought back, where the group has none. */
+  restorePositions: [{ topic: GroupTopic; positions: readonly NamedOffset[] }, Result<object>];
   /** [GRP-7] Removes whoever was silent for too long, and forgets positions that have expired. */
   expire: [object, Result<object>];
   /**

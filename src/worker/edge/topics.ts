@@ -1,5 +1,5 @@
 // Changes of topics, and the list of them all. They go to the cluster. What it answers is remembered (metadata.ts).
-import type { ClusterRequest } from "../../calls/cluster-calls.ts";
+import type { ClusterRequest, DeletedTopic } from "../../calls/cluster-calls.ts";
 import {
   CLUSTER,
   isAllowed,
@@ -8,7 +8,8 @@ import {
   topicResource,
 } from "../../core/access/grants.ts";
 import { resolveTopic, type Topic } from "../../core/cluster/topics.ts";
-import { type Result, unwrap } from "../../core/errors.ts";
+import { BrokerError, type Result, unwrap } from "../../core/errors.ts";
+import { MAX_LIST_PAGE } from "../../core/limits.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { noteChange } from "./audit.ts";
 import { callerIn, seesTopic } from "./authorize.ts";
@@ -65,6 +66,59 @@ export async function deleteTopic(env: Env, name: string): Promise<void> {
   forget(name);
   unwrap(await clusterStub(env).deleteTopic({ name }));
   noteChange(env, "deleteTopic", topicResource(name));
+}
+
+/** [DEL-1] Returns a page of the deleted topics that are kept and that the caller sees. */
+export async function deletedTopicPage(
+  env: Env,
+  after: string,
+  limit: number,
+): Promise<Page<DeletedTopic>> {
+  const ask: AskPage<DeletedTopic> = async (from, size) =>
+    (await clusterStub(env).deletedTopics({ after: from, limit: size })).topics;
+  const sees = ({ topic }: DeletedTopic) => seesTopic(env, topic.name);
+  return await pageOf(ask, placeOf, sees, after, limit);
+}
+
+function placeOf({ topic }: DeletedTopic): string {
+  return `${topic.name}/${topic.topicId}`;
+}
+
+/**
+ * [DEL-2] Brings a deleted topic back. Throws UNKNOWN_TOPIC_OR_PARTITION if none of that name, or with that id, is kept, and
+ * INVALID_REQUEST if several are and no id says which.
+ */
+export async function undeleteTopic(env: Env, name: string, topicId?: string): Promise<Topic> {
+  const kept = await keptTopics(env, name, topicId);
+  const [only, ...others] = kept;
+  if (only === undefined || others.length > 0) throw severalKept(name, kept);
+  const { topic } = unwrap(await clusterStub(env).undeleteTopic({ topicId: only.topic.topicId }));
+  noteChange(env, "undeleteTopic", topicResource(name));
+  return learn(topic);
+}
+
+/** [DEL-1] Frees deleted topics of a name now, or the one with the id. */
+export async function purgeTopic(env: Env, name: string, topicId?: string): Promise<void> {
+  for (const { topic } of await keptTopics(env, name, topicId))
+    unwrap(await clusterStub(env).purgeTopic({ topicId: topic.topicId }));
+  noteChange(env, "purgeTopic", topicResource(name));
+}
+
+async function keptTopics(env: Env, name: string, topicId?: string): Promise<DeletedTopic[]> {
+  const { topics } = await clusterStub(env).deletedTopics({ name, limit: MAX_LIST_PAGE });
+  const found = topics.filter(({ topic }) => topicId === undefined || topic.topicId === topicId);
+  if (found.length > 0) return found;
+  const which = topicId === undefined ? "" : ` with the id ${topicId}`;
+  const detail = `no deleted topic ${name}${which} is kept`;
+  throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", detail);
+}
+
+function severalKept(name: string, kept: readonly DeletedTopic[]): BrokerError {
+  const ids = kept.map(({ topic }) => topic.topicId).join(", ");
+  return new BrokerError(
+    "INVALID_REQUEST",
+    `topicId: ${kept.length} deleted topics were named ${name}, so it must be one of ${ids}`,
+  );
 }
 
 /** Lists all topics, by name. They are not remembered: there may be more than the memory holds. */

@@ -46,6 +46,9 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   [`GET ${TOPIC}`]: { topic: "DESCRIBE" },
   [`PATCH ${TOPIC}`]: "caller", // ALTER for partitions, ALTER_CONFIGS for the config.
   [`DELETE ${TOPIC}`]: { topic: "DELETE" },
+  "GET /v1/deleted-topics": "caller", // The list has what the caller may describe.
+  "POST /v1/deleted-topics/:topic/undelete": { topic: "DELETE" },
+  "DELETE /v1/deleted-topics/:topic": { topic: "DELETE" },
   [`POST ${TOPIC}/records`]: { topic: "WRITE" },
   [`GET ${TOPIC}/stream`]: { topic: "READ" },
   [`GET ${PARTITION}/records`]: { topic: "READ" },

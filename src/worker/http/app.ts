@@ -22,6 +22,7 @@ import { batches, producers } from "./batches.ts";
 import { SlowBodyError } from "./body.ts";
 import { configs } from "./configs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
+import { deletedTopics } from "./deleted-topics.ts";
 import { groups } from "./groups.ts";
 import { keysOnlyForRecords } from "./idempotency-key.ts";
 import { kafka } from "./kafka.ts";
@@ -78,6 +79,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(TOPICS_PATH, topics)
   .route(TOPICS_PATH, records)
   .route(TOPICS_PATH, batches)
+  .route("/v1/deleted-topics", deletedTopics)
   .route(PRODUCERS_PATH, producers)
   .route(KEYS_PATH, keys)
   .route(TOKENS_PATH, tokens)

@@ -7,6 +7,7 @@ import { NEEDS } from "./access.ts";
 import { auditQuery } from "./audit.ts";
 import { batchesQuery } from "./batches.ts";
 import { alterConfigsSchema } from "./configs.ts";
+import { deletedTopicsQuery, purgeQuery, undeleteSchema } from "./deleted-topics.ts";
 import { alterGroupSchema, deleteOffsetsQuery, historyQuery, resetSchema } from "./groups.ts";
 import { alterKeySchema, createKeySchema, createTokenSchema, deleteKeyQuery } from "./keys.ts";
 import { NDJSON } from "./lines.ts";
@@ -94,6 +95,7 @@ function accessErrors(method: string, path: string): ErrorName[] {
 }
 
 const TOPIC = "/v1/topics/{topic}";
+const DELETED_TOPIC = "/v1/deleted-topics/{topic}";
 const PARTITION = `${TOPIC}/partitions/{partition}`;
 const GROUP = "/v1/groups/{group}";
 const NO_TOPIC = ["UNKNOWN_TOPIC_OR_PARTITION"] as const;
@@ -173,7 +175,33 @@ export const OPERATIONS: readonly Operation[] = [
   {
     method: "delete",
     path: TOPIC,
-    summary: "Delete a topic and its records",
+    summary: "Delete a topic and its records, which are kept for topic.delete.delay.ms",
+    status: 204,
+    errors: NO_TOPIC,
+  },
+  {
+    method: "get",
+    path: "/v1/deleted-topics",
+    summary: "List the deleted topics that are kept",
+    query: deletedTopicsQuery,
+    status: 200,
+    response: responses.deletedTopics,
+    errors: [],
+  },
+  {
+    method: "post",
+    path: `${DELETED_TOPIC}/undelete`,
+    summary: "Bring a deleted topic back, with its records and the positions of groups in it",
+    body: undeleteSchema,
+    status: 200,
+    response: responses.topic,
+    errors: [...NO_TOPIC, "TOPIC_ALREADY_EXISTS"],
+  },
+  {
+    method: "delete",
+    path: DELETED_TOPIC,
+    summary: "Free deleted topics of this name now",
+    query: purgeQuery,
     status: 204,
     errors: NO_TOPIC,
   },

@@ -40,6 +40,14 @@ export const topic = exactly<TopicInfo>()(
 /** [CLU-6] The name or id after which the next page begins, if there is one. */
 const next = z.string().exactOptional();
 export const topics = z.strictObject({ topics: z.array(topic), next });
+const deletedTopic = z.strictObject({
+  name: z.string(),
+  topicId: z.string(),
+  partitions: z.int().min(1),
+  deletedAt: z.string().meta({ format: "date-time" }),
+  purgeAt: z.string().meta({ format: "date-time", description: "When it goes for good" }),
+});
+export const deletedTopics = z.strictObject({ topics: z.array(deletedTopic), next });
 export const configs = exactly<ConfigInfo>()(z.strictObject({ config, overrides: config }));
 export const groupConfig = exactly<GroupConfigInfo>()(
   z.strictObject({ groupId: z.string(), config, overrides: config }),

@@ -94,7 +94,8 @@ async function everyTopic(env: Env): Promise<Page<Topic>> {
   return { items: all.filter(({ name }) => seesTopic(env, name)), next: null };
 }
 
-function topicJson(env: Env, topic: Topic) {
+/** A topic as it is shown. */
+export function topicJson(env: Env, topic: Topic) {
   return {
     name: outside(env, topic.name),
     topicId: topic.topicId,

@@ -1,0 +1,73 @@
+// Lists of any length, fetched a page at a time, so that the broker never has a long list in hand for the command line.
+import { type Fetch, HttpClient, jsonBody } from "../admin/http.ts";
+import type { TopicInfo } from "../sdk/index.ts";
+import { tokenFetch } from "../sdk/token.ts";
+import type { GlobalOptions } from "./context.ts";
+
+/** The most that the broker answers at once [CLU-6]. */
+const PAGE = 1_000;
+const DELETED_TOPICS = "/v1/deleted-topics";
+
+export function listTopics(global: GlobalOptions): Promise<TopicInfo[]> {
+  return everyPage<"topics", TopicInfo>(global, "/v1/topics", "topics");
+}
+
+export function listGroups(global: GlobalOptions): Promise<{ readonly groupId: string }[]> {
+  return everyPage<"groups", { readonly groupId: string }>(global, "/v1/groups", "groups");
+}
+
+/** A deleted topic that is kept [DEL-1]. */
+export interface DeletedTopicInfo {
+  readonly name: string;
+  readonly topicId: string;
+  readonly partitions: number;
+  readonly deletedAt: string;
+  readonly purgeAt: string;
+}
+
+export function listDeletedTopics(global: GlobalOptions): Promise<DeletedTopicInfo[]> {
+  return everyPage<"topics", DeletedTopicInfo>(global, DELETED_TOPICS, "topics");
+}
+
+/** Brings a deleted topic back. @throws UNKNOWN_TOPIC_OR_PARTITION, TOPIC_ALREADY_EXISTS, INVALID_REQUEST */
+export function undeleteTopic(
+  global: GlobalOptions,
+  name: string,
+  topicId: string | undefined,
+): Promise<TopicInfo> {
+  const path = `${DELETED_TOPICS}/${encodeURIComponent(name)}/undelete`;
+  return httpOf(global).request("POST", path, jsonBody(topicId === undefined ? {} : { topicId }));
+}
+
+/** Frees deleted topics of a name, or the one with the id. @throws UNKNOWN_TOPIC_OR_PARTITION */
+export function purgeTopic(
+  global: GlobalOptions,
+  name: string,
+  topicId: string | undefined,
+): Promise<void> {
+  const query = topicId === undefined ? "" : `?topicId=${encodeURIComponent(topicId)}`;
+  const path = `${DELETED_TOPICS}/${encodeURIComponent(name)}${query}`;
+  return httpOf(global).request("DELETE", path);
+}
+
+function httpOf({ url, token }: GlobalOptions): HttpClient {
+  const plain: Fetch = (to, init) => fetch(to, init as RequestInit);
+  return new HttpClient(url, token === undefined ? plain : tokenFetch(plain, token));
+}
+
+async function everyPage<Field extends string, Item>(
+  global: GlobalOptions,
+  path: string,
+  field: Field,
+): Promise<Item[]> {
+  const http = httpOf(global);
+  const all: Item[] = [];
+  for (let after: string | undefined = ""; after !== undefined; ) {
+    const query = `limit=${PAGE}&after=${encodeURIComponent(after)}`;
+    const page: { readonly [key in Field]: Item[] } & { readonly next?: string } =
+      await http.request("GET", `${path}?${query}`);
+    for (const item of page[field]) all.push(item);
+    after = page.next;
+  }
+  return all;
+}
