@@ -4,6 +4,7 @@ import { evictDurableObject, runInDurableObject } from "cloudflare:test";
 import { env as bindings, exports } from "cloudflare:workers";
 import { expect, type MockInstance, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
+import { Notes } from "../../durable-objects/shared/notes.ts";
 import { OwnerSigner, type SignedOwner } from "../../durable-objects/shared/owner-signature.ts";
 import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
 import { OBJECT_SOCKET_URL, upgradeFor } from "../../src/calls/socket-caller.ts";
