@@ -83,6 +83,10 @@ const KEPT: Readonly<Record<string, About>> = {
   "rivulet.region": about("string", "Where it begins. It is set at creation only."),
   "segment.bytes": about("int", "The size at which a segment is closed."),
   "segment.ms": about("long", "The age at which a segment is closed."),
+  "topic.delete.delay.ms": about(
+    "long",
+    "How long a deleted topic is kept. -1: as the deployment does.",
+  ),
   "consumer.assignor": about("string", "How partitions are shared among the members."),
   "consumer.auto.offset.reset": about("string", "Where to begin where nothing is committed."),
   "consumer.heartbeat.interval.ms": about("int", "How often members beat."),
