@@ -34,16 +34,32 @@ export async function topicMetadata(env: Env, name: string): Promise<Topic> {
   if (known !== undefined) return usable(env, known, () => refresh(env, name));
   const invalid = whyNotTopicName(name);
   if (invalid !== null) throw errorOf(invalid);
-  if (isUnknown(name))
+  if (isUnknown(aboutName(name)))
     throw new BrokerError("UNKNOWN_TOPIC_OR_PARTITION", `topic ${name} does not exist`);
-  return await shared(name, () => refresh(env, name));
+  return await sharedByName(env, name);
 }
 
 /** Asks the cluster again, whatever is remembered. */
 export async function refresh(env: Env, name: string): Promise<Topic> {
   const found = await clusterStub(env).topic({ name });
   forget(name);
-  return learnFound(found, name);
+  return learnFound(found, aboutName(name));
+}
+
+function sharedByName(env: Env, name: string): Promise<Topic> {
+  return shared(aboutName(name), {
+    ask: () => refresh(env, name),
+    known: () => isolate.topics.get(name),
+  });
+}
+
+/** What is asked about a name is kept apart from what is asked about an id, because a topic may be named like an id. */
+function aboutName(name: string): string {
+  return `name ${name}`;
+}
+
+function aboutId(topicId: string): string {
+  return `id ${topicId}`;
 }
 
 /**
@@ -68,18 +84,28 @@ async function usable(env: Env, known: KnownTopic, ask: () => Promise<Topic>): P
 
 /**
  * Asks a question, unless another request of this isolate has asked it and may soon have the answer. The other request may
- * be cancelled, and its answer then never comes: so this one does not wait for it for long.
+ * be cancelled, and its answer then never comes: so this one does not wait for it for long. One of those who have waited
+ * asks anew, and the others wait for that one.
  */
-async function shared(about: string, ask: () => Promise<Topic>): Promise<Topic> {
+async function shared(
+  about: string,
+  { ask, known }: { ask: () => Promise<Topic>; known: () => KnownTopic | undefined },
+): Promise<Topic> {
   const { lookups } = isolate;
-  const other = lookups.get(about);
-  if (other !== undefined) {
+  let waitedFor: Promise<Topic> | null = null;
+  for (;;) {
+    const other = lookups.get(about);
+    if (other === undefined || other === waitedFor) break;
+    waitedFor = other;
     let stop = () => {};
     const patience = new Promise<null>((resolve) => {
       stop = after(LOOKUP_PATIENCE_MS, () => resolve(null));
     });
     const found = await Promise.race([other, patience]).finally(() => stop());
     if (found !== null) return found;
+    const learnt = known(); // Another request may have learnt it meanwhile.
+    if (learnt !== undefined && isWithin(learnt.atMs, LOOKUP_PATIENCE_MS, Date.now()))
+      return learnt.topic;
   }
   const asked = ask();
   asked.catch(() => {}); // Whoever asked gets the error.
@@ -104,8 +130,8 @@ function learnFound(found: Described, about: string): Topic {
   throw errorOf(found);
 }
 
-function isUnknown(nameOrId: string): boolean {
-  const atMs = isolate.unknownTopics.get(nameOrId);
+function isUnknown(about: string): boolean {
+  const atMs = isolate.unknownTopics.get(about);
   return atMs !== undefined && isWithin(atMs, UNKNOWN_TOPIC_AGE_MS, Date.now());
 }
 
@@ -121,7 +147,8 @@ export function remember(topic: Topic, used: readonly number[] | null = null): v
   const before = topics.get(topic.name);
   const wasUsed = before?.topic.topicId === topic.topicId ? before.used : null;
   forget(topic.name); // The name may have belonged to another topic.
-  unknownTopics.delete(topic.name);
+  unknownTopics.delete(aboutName(topic.name));
+  unknownTopics.delete(aboutId(topic.topicId));
   topics.set(topic.name, {
     topic,
     used: used === null ? wasUsed : new Set(used),
@@ -145,9 +172,12 @@ export function forget(name: string): void {
 export async function topicById(env: Env, topicId: string): Promise<Topic> {
   const known = knownById(topicId);
   if (known !== undefined) return usable(env, known, () => refreshById(env, topicId));
-  if (isUnknown(topicId))
+  if (isUnknown(aboutId(topicId)))
     throw new BrokerError("UNKNOWN_TOPIC_ID", `topic id ${topicId} does not exist`);
-  return await shared(topicId, () => refreshById(env, topicId));
+  return await shared(aboutId(topicId), {
+    ask: () => refreshById(env, topicId),
+    known: () => knownById(topicId),
+  });
 }
 
 function knownById(topicId: string): KnownTopic | undefined {
@@ -162,7 +192,7 @@ export function nameOfTopic(topicId: string): string | null {
 async function refreshById(env: Env, topicId: string): Promise<Topic> {
   const found = await clusterStub(env).topicById({ topicId });
   if (!found.ok) forget(isolate.topicNames.get(topicId) ?? "");
-  return learnFound(found, topicId);
+  return learnFound(found, aboutId(topicId));
 }
 
 /**
@@ -198,7 +228,7 @@ export async function newestMetadata(env: Env, name: string): Promise<Topic> {
   if (known !== undefined && isWithin(known.atMs, METADATA_SHOWN_MS, Date.now()))
     return known.topic;
   try {
-    return await shared(name, () => refresh(env, name));
+    return await sharedByName(env, name);
   } catch (error) {
     if (error instanceof BrokerError || known === undefined) throw error;
     return known.topic;
