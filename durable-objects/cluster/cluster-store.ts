@@ -663,9 +663,11 @@ export class ClusterStore {
     return Array.from(rows, (row) => row.group_id);
   }
 
+  /** Remembers the pattern, and how names that match begin where the release before has not noted that. */
   subscribeToPattern(groupId: string, pattern: string): void {
     this.#sql.exec(
-      "INSERT INTO patterns (group_id, pattern, prefix) VALUES (?, ?, ?) ON CONFLICT DO NOTHING",
+      `INSERT INTO patterns (group_id, pattern, prefix) VALUES (?, ?, ?)
+         ON CONFLICT DO UPDATE SET prefix = excluded.prefix WHERE prefix IS NULL`,
       groupId,
       pattern,
       beginningOfNames(pattern),

@@ -179,8 +179,8 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   {
     name: "groups are not told that a topic has grown",
     file: "durable-objects/cluster/cluster-object.ts",
-    original: "if (partitions !== topic.partitions) this.#addGroupTasks(name);",
-    planted: "if (partitions < topic.partitions) this.#addGroupTasks(name);",
+    original: "return partitions === topic.partitions",
+    planted: "return partitions >= topic.partitions",
   },
   {
     name: "what was refused behind a lost append is sent before it",

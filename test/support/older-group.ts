@@ -15,6 +15,7 @@ export const AGE_GROUP_TO_2: readonly string[] = [
   "DROP TABLE stored_members",
   "DROP TABLE positions",
   "DROP TABLE deadline",
+  "DROP TABLE notes",
   "DROP INDEX topic_ids",
   "ALTER TABLE old_members RENAME TO members",
   "ALTER TABLE old_offsets RENAME TO offsets",

@@ -42,7 +42,7 @@ describe("topics", () => {
     store().deleteTopic(topic("a"));
     expect([store().topic("a"), store().topicById("id-of-a")]).toEqual([null, null]);
     expect(store().usedPartitions("id-of-a")).toBe(null);
-    expect(store().usePartition("id-of-a", 0)).toBe(null);
+    expect(store().usePartition("id-of-a", 0, false)).toBe(null);
     expect([store().topicById("id-of-b"), store().usedPartitions("id-of-b")]).toEqual([
       topic("b"),
       [0],
@@ -94,26 +94,29 @@ describe("counts", () => {
 
 describe("the use of partitions", () => {
   test("[FIL-3] a partition is new until it has reported an end, also that of an empty log", () => {
-    expect(store().usePartition("t", 3)).toBe(null);
-    expect(store().usePartition("t", 3)).toBe(null);
+    expect(store().usePartition("t", 3, false)).toBe(null);
+    expect(store().usePartition("t", 3, false)).toBe(null);
     store().noteLogEnd("t", 3, 0);
-    expect(store().usePartition("t", 3)).toBe(0);
-    expect([store().usePartition("t", 4), store().usePartition("u", 3)]).toEqual([null, null]);
+    expect(store().usePartition("t", 3, false)).toBe(0);
+    expect([store().usePartition("t", 4, false), store().usePartition("u", 3, false)]).toEqual([
+      null,
+      null,
+    ]);
   });
 
   test("[FIL-4] the end that was reported never goes back", () => {
     const ends = [4, 9, 2, 0, 10].map((end) => {
       store().noteLogEnd("t", 0, end);
-      return store().usePartition("t", 0);
+      return store().usePartition("t", 0, false);
     });
     expect(ends).toEqual([4, 9, 9, 9, 10]);
-    store().usePartition("t", 1);
+    store().usePartition("t", 1, false);
     store().noteLogEnd("t", 1, 0);
-    expect(store().usePartition("t", 1)).toBe(0);
+    expect(store().usePartition("t", 1, false)).toBe(0);
   });
 
   test("[FIL-1] used partitions are told in order, where all of them are remembered", () => {
-    for (const partition of [5, 0, 2]) store().usePartition("t", partition);
+    for (const partition of [5, 0, 2]) store().usePartition("t", partition, false);
     expect(store().usedPartitions("t")).toBe(null); // The topic is older than what is remembered.
     expect(store().usedPartitions("u")).toBe(null);
     store().rememberUse("t");
@@ -142,11 +145,9 @@ describe("groups", () => {
     expect(store().subscribers("a").sort()).toEqual(["g", "h"]);
     expect([store().subscribers("b"), store().subscribers("c")]).toEqual([["h"], []]);
     expect([store().patternsOf("g"), store().patternsOf("i")]).toEqual([["a.*"], []]);
-    expect(store().patterns()).toEqual([
-      { groupId: "g", pattern: "a.*" },
-      { groupId: "h", pattern: "a.*" },
-      { groupId: "h", pattern: "b" },
-    ]);
+    expect([...store().patternsFor("a1")]).toEqual([["a.*", ["g", "h"]]]);
+    expect([...store().patternsFor("b")]).toEqual([["b", ["h"]]]);
+    expect([...store().patternsFor("c")]).toEqual([]);
   });
 
   test("[GRP-10] nothing is left of a group that is deleted, and all of the others", () => {
@@ -181,15 +182,30 @@ describe("groups", () => {
 describe("tasks", () => {
   const task = (topicId: string): Task => ({ type: "configure-topic", topicId });
 
+  const stored = () => store().tasksAfter(0, 1_000).tasks;
+
   test("[CLU-4] they are kept in order until each is done", () => {
-    for (const topicId of ["a", "b", "c"]) store().addTask(task(topicId));
-    const [, second] = store().tasks();
-    store().deleteTask(second?.id ?? -1);
-    expect(
-      store()
-        .tasks()
-        .map((each) => each.task),
-    ).toEqual([task("a"), task("c")]);
+    const added = ["a", "b", "c"].map((topicId) => store().addTask(task(topicId)));
+    expect(stored()).toEqual(added);
+    store().deleteTask(added[1]?.id ?? -1);
+    expect(stored().map((each) => each.task)).toEqual([task("a"), task("c")]);
+    expect(store().hasTasks).toBe(true);
+    for (const { id } of stored()) store().deleteTask(id);
+    expect([stored(), store().hasTasks]).toEqual([[], false]);
+  });
+
+  test("[CLU-8] they are read in pages, however many there are", () => {
+    const one = store();
+    const all = Array.from({ length: 2_500 }, (_, i) => one.addTask(task(`t${i}`)));
+    const found = [];
+    for (let after = 0; ; ) {
+      const { tasks, lastId } = one.tasksAfter(after, 1_000);
+      if (lastId === null) break;
+      expect(tasks.length).toBeLessThanOrEqual(1_000);
+      found.push(...tasks);
+      after = lastId;
+    }
+    expect(found).toEqual(all);
   });
 
   test("[CLU-4] a change that fails leaves neither its topic nor its tasks", () => {
@@ -200,7 +216,7 @@ describe("tasks", () => {
         throw new Error("disk full");
       });
     expect(failing).toThrow("disk full");
-    expect([store().topics(), store().tasks()]).toEqual([[], []]);
+    expect([store().topics(), stored()]).toEqual([[], []]);
   });
 });
 
@@ -301,5 +317,5 @@ test("[CLU-2] the storage of an older release is read, and takes what is new", (
   ]);
   store().noteGroupMade("g");
   store().noteLogEnd("id-of-a", 0, 4);
-  expect([store().isGroupMade("g"), store().usePartition("id-of-a", 0)]).toEqual([true, 4]);
+  expect([store().isGroupMade("g"), store().usePartition("id-of-a", 0, false)]).toEqual([true, 4]);
 });

@@ -146,7 +146,7 @@ describe("what the release before is shown", () => {
   test("[VER-6] its own version is still enough for it", () => {
     const { storage } = written();
     expect(rows(storage, "SELECT version, oldest_reader FROM schema_version")).toEqual([
-      { version: 3, oldest_reader: 2 },
+      { version: 4, oldest_reader: 2 },
     ]);
   });
 

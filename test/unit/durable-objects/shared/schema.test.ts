@@ -68,7 +68,7 @@ const CLASSIC: ClassicState = {
 const KINDS: readonly Kind[] = [
   {
     name: "cluster",
-    version: 5,
+    version: 6,
     make: (storage) => {
       const store = new ClusterStore(storage);
       store.setDefaults({ "retention.ms": 9 });
@@ -79,11 +79,21 @@ const KINDS: readonly Kind[] = [
       const store = new ClusterStore(storage);
       return [store.topics(), store.groups(), store.defaults(), store.usedPartitions("t-1")];
     },
-    age: ["groups_made", "partition_use", "incarnations"].map((table) => `DROP TABLE ${table}`),
+    age: [
+      ...["topics_come", "topics_go", "groups_come", "groups_go"].map(
+        (trigger) => `DROP TRIGGER ${trigger}`,
+      ),
+      ...["groups_made", "partition_use", "incarnations", "counts"].map(
+        (table) => `DROP TABLE ${table}`,
+      ),
+      "DROP INDEX patterns_by_prefix",
+      "ALTER TABLE groups DROP COLUMN summary",
+      "ALTER TABLE patterns DROP COLUMN prefix",
+    ],
   },
   {
     name: "group g",
-    version: 3,
+    version: 4,
     make: (storage) => {
       const store = new GroupStore(storage, "g");
       const coordinator = new TestedCoordinator(store.load());
@@ -104,7 +114,7 @@ const KINDS: readonly Kind[] = [
   },
   {
     name: "partition t-1/0",
-    version: 2,
+    version: 3,
     make: (storage) => {
       new PartitionStore(storage, PARTITION).setTopic(TOPIC);
       new SqlLogStore(storage).setState({ ...INITIAL_LOG_STATE, logStartOffset: 3 });
@@ -115,6 +125,7 @@ const KINDS: readonly Kind[] = [
     ],
     age: [
       "DROP TABLE fence_polls",
+      "DROP TABLE notes",
       "UPDATE partition SET topic = json_remove(topic, '$.partition', '$.defaults')",
     ],
   },
@@ -345,9 +356,14 @@ describe("the cluster's tasks", () => {
     const cluster = new ClusterStore(storage);
     storage.sql.exec(`INSERT INTO tasks (task) VALUES ('{"type":"of-a-newer-release","x":1}')`);
     cluster.addTask({ type: "configure-topic", topicId: "t-1" });
-    expect(cluster.tasks().map(({ task }) => task.type)).toEqual(["configure-topic"]);
-    for (const { id } of cluster.tasks()) cluster.deleteTask(id);
+    const { tasks, lastId } = cluster.tasksAfter(0, 9);
+    expect(tasks.map(({ task }) => task.type)).toEqual(["configure-topic"]);
+    for (const { id } of tasks) cluster.deleteTask(id);
     expect(rowsOf(storage.sql, "SELECT task FROM tasks")).toHaveLength(1);
+    expect(cluster.hasTasks).toBe(true);
+    // A page of nothing else does not look like the end.
+    expect(cluster.tasksAfter(0, 1)).toEqual({ tasks: [], lastId: 1 });
+    expect(cluster.tasksAfter(lastId ?? 0, 1)).toEqual({ tasks: [], lastId: null });
   });
 
   test.each(['{"type":"tell-group"}', '{"type":"destroy-topic","topicId":1}', "{}", "3", "{"])(
@@ -356,7 +372,7 @@ describe("the cluster's tasks", () => {
       const storage = nodeSql();
       const cluster = new ClusterStore(storage);
       storage.sql.exec("INSERT INTO tasks (task) VALUES (?)", task);
-      expect(() => cluster.tasks()).toThrow("what is stored in tasks.task is damaged");
+      expect(() => cluster.tasksAfter(0, 9)).toThrow("what is stored in tasks.task is damaged");
     },
   );
 });

@@ -183,7 +183,7 @@ describe("a connection", () => {
   );
 
   test("[BND-11] is not ended while its client waits for an answer, nor where bytes keep going", async () => {
-    const never = { getByName: () => ({ topics: () => new Promise(() => {}) }) };
+    const never = { getByName: () => ({ topicPage: () => new Promise(() => {}) }) };
     const { connection, ended } = opened({ CLUSTER: never });
     void connection.answer(encodeRequest(METADATA, 1, { topics: null }));
     await vi.advanceTimersByTimeAsync(100_000);

@@ -20,34 +20,69 @@ freshQuietIsolate();
 
 describe("groups", () => {
   test.each([
-    ["all", [], [], ["classic", "native", "lost"]],
+    ["all", [], [], ["classic", "lost", "native"]],
     ["of a state", ["STABLE"], [], ["classic"]],
     ["of a type", [], ["Consumer"], ["native"]],
     ["of both", ["Empty"], ["classic"], []],
   ])("[KFK-14] [FIL-6] ListGroups lists %s", async (_, statesFilter, typesFilter, expected) => {
-    const known: Record<string, object | null> = {
-      classic: { protocolType: "consumer", groupState: "Stable", groupType: "classic" },
-      native: { protocolType: "consumer", groupState: "Empty", groupType: "consumer" },
-      gone: null,
-    };
-    const env = {
-      CLUSTER: { getByName: () => ({ groups: async () => [...Object.keys(known), "lost"] }) },
-      GROUP: {
-        getByName: (id: string) => ({
-          summary: async () => {
-            if (id === "lost") throw new BrokerError("KAFKA_STORAGE_ERROR", "it cannot be read");
-            return known[id];
-          },
-        }),
+    const { env } = listing();
+    expect(await listed(env, { statesFilter, typesFilter })).toEqual(expected);
+  });
+
+  test("[KFK-34] ListGroups asks the groups that have told nothing yet, once, and no other", async () => {
+    const { env, asked } = listing();
+    await listed(env);
+    expect(asked).toEqual(["gone", "lost", "native"]);
+    expect(await listed(env)).toEqual(["classic", "lost", "native"]);
+    expect(asked.slice(3)).toEqual(["gone", "lost"]);
+  });
+
+  test("[KFK-34] ListGroups lists a group that has told what it is also where it cannot be read now", async () => {
+    const { env, told } = listing();
+    told.set("lost", { protocolType: "consumer", groupState: "Stable", groupType: "consumer" });
+    expect(await listed(env, { statesFilter: ["Stable"] })).toEqual(["classic", "lost"]);
+  });
+
+  /** A cluster that knows what `classic` is, and has heard nothing of the others. */
+  function listing() {
+    const native = { protocolType: "consumer", groupState: "Empty", groupType: "consumer" };
+    const told = new Map<string, object>([
+      ["classic", { protocolType: "consumer", groupState: "Stable", groupType: "classic" }],
+    ]);
+    const asked: string[] = [];
+    const cluster = {
+      groupPage: async ({ after }: { after: string }) => ({
+        groups: ["classic", "gone", "lost", "native"]
+          .filter((groupId) => groupId > after)
+          .map((groupId) => ({ groupId, summary: told.get(groupId) ?? null })),
+      }),
+      summarizeGroup: async ({ groupId, summary }: { groupId: string; summary: object }) => {
+        told.set(groupId, summary);
       },
+    };
+    const group = (id: string) => ({
+      summary: async () => {
+        asked.push(id);
+        if (id === "lost") throw new BrokerError("KAFKA_STORAGE_ERROR", "it cannot be read");
+        return id === "native" ? native : null;
+      },
+    });
+    const env = {
+      CLUSTER: { getByName: () => cluster },
+      GROUP: { getByName: group },
       caller: ANYBODY,
     } as unknown as Env;
-    const { groups } = await ask<{ groups: { groupId: string }[] }>(listGroups, env, {
-      statesFilter,
-      typesFilter,
-    });
-    expect(groups.map(({ groupId }) => groupId)).toEqual(expected);
-  });
+    return { env, told, asked };
+  }
+
+  async function listed(
+    env: Env,
+    { statesFilter = [] as string[], typesFilter = [] as string[] } = {},
+  ): Promise<string[]> {
+    const request = { statesFilter, typesFilter };
+    const { groups } = await ask<{ groups: { groupId: string }[] }>(listGroups, env, request);
+    return groups.map(({ groupId }) => groupId);
+  }
 
   const joining = {
     groupId: "g",

@@ -61,7 +61,9 @@ export function brokerOf(
         all.find((each) => each.topicId === id),
         "UNKNOWN_TOPIC_ID",
       ),
-    topics: async () => all,
+    topicPage: async ({ after }: { after: string }) => ({
+      topics: all.filter(({ name }) => name > after),
+    }),
     hasGroup: async () => true,
     ...cluster,
   };

@@ -1,8 +1,10 @@
 // The sessions that read for a client in the Worker: server-sent events, and plain WebSockets without a group.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import type { Topic } from "../../../../src/core/cluster/topics.ts";
 import { EVENT_STREAM_BUFFER_BYTES, MAX_PLAIN_UNSENT_BYTES } from "../../../../src/core/limits.ts";
 import type { DeliveryOptions } from "../../../../src/protocol/plain-consumer.ts";
 import { forgetEverything, isolate } from "../../../../src/worker/edge/isolate.ts";
+import { learn } from "../../../../src/worker/edge/metadata.ts";
 import {
   EventStream,
   type EventStreamOptions,
@@ -160,22 +162,41 @@ describe("server-sent events", () => {
 describe("a topic that grows", () => {
   const known = { name: "t", topicId: "id", partitions: 1 };
 
+  /** Partitions are added through this isolate, which then knows of them. */
+  const grow = (partitions: number) => {
+    bench.topic("t", "id", partitions);
+    learn(bench.topics.get("t") as Topic);
+  };
+
   test("[STR-7] has what was added read from its beginning, each once", async () => {
-    bench.topic("t", "id", 1);
+    grow(1);
     const added: unknown[] = [];
     const stop = watchGrowth(bench.env, known, (places) => added.push(...places));
     await vi.advanceTimersByTimeAsync(15_000);
     expect(added).toEqual([]);
-    bench.topic("t", "id", 3);
+    grow(3);
     await vi.advanceTimersByTimeAsync(15_000);
     expect(added).toEqual([place(1, 0), place(2, 0)]);
     await vi.advanceTimersByTimeAsync(15_000);
     expect(added).toHaveLength(2);
-    bench.topic("t", "id", 4);
+    grow(4);
     await vi.advanceTimersByTimeAsync(15_000);
     expect(added).toHaveLength(3);
     stop();
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  test("[STR-7] has what was added at another isolate read within seven minutes, and asks once in five", async () => {
+    bench.topic("t", "id", 1);
+    const added: unknown[] = [];
+    const stop = watchGrowth(bench.env, known, (places) => added.push(...places));
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect(bench.lookUps).toBe(1);
+    bench.topic("t", "id", 3);
+    await vi.advanceTimersByTimeAsync(7 * 60_000);
+    expect(added).toEqual([place(1, 0), place(2, 0)]);
+    expect(bench.lookUps).toBe(2);
+    stop();
   });
 
   test("[STR-7] and another of its name has nothing read, nor one that is gone", async () => {
