@@ -115,7 +115,12 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       run: (task) => this.#run(task),
       setAlarm: (atMs) => this.#setAlarm(atMs),
       nowMs: () => wallClockMs(this.#sql),
-      failed: (task, error) => this.#couldNotDo(task, error),
+      failed: (task, error) => {
+        console.error(`task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
+      },
+      waiting: () => {
+        if (isStanding(this.#sql)) this.ctx.waitUntil(startAnew(this.ctx));
+      },
       otherwiseDueMs: () => this.#store.nextPurgeMs(),
     });
     if (this.#store.hasTasks || this.#store.nextPurgeMs() !== null)
@@ -523,7 +528,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (pattern === null) return { ok: true, topics: found, ...group };
     const matching = this.#matches.of(pattern, (beginning) => this.#store.topicNames(beginning));
     const all = new Set([...found.map(({ name }) => name), ...matching]);
-    const topics = [...all].flatMap((name) => this.#store.topic(name) ?? []);
+    const topics = [...all].sort().flatMap((name) => this.#store.topic(name) ?? []);
     return { ok: true, topics, ...group };
   }
 
@@ -695,11 +700,6 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   async #setAlarm(atMs: number | null): Promise<void> {
     if (atMs === null) await this.ctx.storage.deleteAlarm();
     else await this.ctx.storage.setAlarm(atMs);
-  }
-
-  #couldNotDo(task: Task, error: unknown): void {
-    console.error(`task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
-    if (isStanding(this.#sql)) this.ctx.waitUntil(startAnew(this.ctx));
   }
 
   async #run(task: Task): Promise<void> {

@@ -2,6 +2,7 @@
 // waits for it, and tasks about the same thing are done in the order in which they were stored. A task that fails is tried
 // again later and holds no other up. Short tasks have room of their own beside long ones: telling a group is a call, while a
 // deletion frees a thousand partitions.
+import { leftOf } from "../../src/core/elapsed.ts";
 import type { StoredTask, Task } from "./cluster-store.ts";
 
 /** How long a failed task waits. The wait doubles after each failure, because damage does not go away. */
@@ -30,6 +31,8 @@ export interface JobParts {
   failed(task: Task, error: unknown): void;
   /** When the alarm has to ring for something else. Null if it need not. */
   otherwiseDueMs(): number | null;
+  /** Called when nothing is at work and failed tasks wait for the alarm. */
+  waiting(): void;
 }
 
 /** Lets a bounded number of jobs run, in the order in which they came. */
@@ -54,9 +57,10 @@ class Lane {
   }
 }
 
+/** When a task failed, and how long it waits since. */
 interface Retry {
+  readonly failedMs: number;
   readonly waitMs: number;
-  readonly dueMs: number;
 }
 
 export class Jobs {
@@ -81,8 +85,10 @@ export class Jobs {
   /** Resolves once these tasks, which are stored, are done or have failed. Never rejects. */
   async do(tasks: readonly StoredTask[]): Promise<void> {
     if (tasks.length === 0) return;
-    if (this.#running.size === 0) await this.#plan(true);
-    await Promise.all(tasks.map((stored) => this.#begin(stored)));
+    const isFirst = this.#running.size === 0;
+    const ended = Promise.all(tasks.map((stored) => this.#begin(stored)));
+    if (isFirst) await this.#plan();
+    await ended;
     await this.#plan();
   }
 
@@ -102,11 +108,11 @@ export class Jobs {
   }
 
   async #pass(): Promise<void> {
-    if (this.#mustPass) await this.#plan(true);
+    if (this.#mustPass) await this.#parts.setAlarm(this.#parts.nowMs() + RESCUE_MS);
     const nowMs = this.#parts.nowMs();
     for (let after = 0; ; ) {
       const { tasks, lastId } = this.#parts.store.tasksAfter(after, PAGE);
-      const isDue = ({ id }: StoredTask) => (this.#retries.get(id)?.dueMs ?? nowMs) <= nowMs;
+      const isDue = ({ id }: StoredTask) => leftOfRetry(this.#retries.get(id), nowMs) === 0;
       await Promise.all(tasks.filter(isDue).map((stored) => this.#begin(stored)));
       if (lastId === null) break;
       after = lastId;
@@ -151,7 +157,7 @@ export class Jobs {
     } catch (error) {
       const before = this.#retries.get(id)?.waitMs;
       const waitMs = before === undefined ? RETRY_MS : Math.min(2 * before, MAX_RETRY_MS);
-      this.#retries.set(id, { waitMs, dueMs: nowMs() + waitMs });
+      this.#retries.set(id, { failedMs: nowMs(), waitMs });
       failed(task, error);
     }
   }
@@ -160,15 +166,25 @@ export class Jobs {
    * Sets the alarm for whatever comes first: the rescue of what is at work, a failed task that is due again, what an earlier
    * life has left. Removes it if there is nothing. Tasks that only a newer release knows wait for that release.
    */
-  async #plan(isAtWork = this.#running.size > 0): Promise<void> {
-    const nowMs = this.#parts.nowMs();
-    const times = [...this.#retries.values().map(({ dueMs }) => Math.max(nowMs, dueMs))];
+  async #plan(): Promise<void> {
+    const { setAlarm, nowMs, waiting } = this.#parts;
+    const now = nowMs();
+    const isAtWork = this.#running.size > 0;
+    let dueMs = Number.POSITIVE_INFINITY;
     const otherwiseMs = this.#parts.otherwiseDueMs();
-    if (otherwiseMs !== null) times.push(Math.max(nowMs, otherwiseMs));
-    if (isAtWork) times.push(nowMs + RESCUE_MS);
-    else if (this.#mustPass) times.push(nowMs + RETRY_MS);
-    await this.#parts.setAlarm(times.length === 0 ? null : Math.min(...times));
+    if (otherwiseMs !== null) dueMs = Math.max(now, otherwiseMs);
+    for (const retry of this.#retries.values())
+      dueMs = Math.min(dueMs, now + leftOfRetry(retry, now));
+    if (isAtWork) dueMs = Math.min(dueMs, now + RESCUE_MS);
+    else if (this.#mustPass) dueMs = Math.min(dueMs, now + RETRY_MS);
+    await setAlarm(dueMs === Number.POSITIVE_INFINITY ? null : dueMs);
+    if (this.#running.size === 0 && this.#retries.size > 0) waiting();
   }
+}
+
+/** [CLK-1] Returns how long a failed task still waits. One that has not failed waits no longer. */
+function leftOfRetry(retry: Retry | undefined, nowMs: number): number {
+  return retry === undefined ? 0 : leftOf(retry.failedMs, retry.waitMs, nowMs);
 }
 
 /** Returns what the task is about. Tasks about the same thing say what is right when they are done, one after another. */

@@ -80,7 +80,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     const storage = storageOf(ctx.storage);
     const clock = new GroupClock(storage.sql, (nowMs) => this.#time.wasSetBack(nowMs));
     this.#presence = new Presence(ctx, clock);
-    const notes = new Notes(storage.sql);
+    const notes = new Notes(storage.sql, () => this.#keeper.group.exists);
     this.#registration = new Registration({
       ...{ env, notes, groupId: this.#groupId, objectId: String(ctx.id) },
       exists: () => this.#keeper.group.exists,

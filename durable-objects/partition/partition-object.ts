@@ -130,7 +130,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       ended: (socket) => this.#forget(socket),
       changed: () => {}, // Every message and every frame is judged by the rights of that moment.
     });
-    this.#signer = new OwnerSigner(env, new Notes(storageOf(ctx.storage).sql));
+    const notes = new Notes(storageOf(ctx.storage).sql, () => this.#parts !== null);
+    this.#signer = new OwnerSigner(env, notes);
     const own = { topicId: this.#topicId, partition: this.#partition };
     this.#store = new PartitionStore(storageOf(ctx.storage), own);
     this.#ends = new EndReports((end) => this.#noteLogEnd(end));

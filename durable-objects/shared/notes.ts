@@ -2,18 +2,20 @@
 //
 // notes  name → value. The names are on disk: owner-tokens is the secret that signs owners (owner-signature.ts), and
 //        summary is what the cluster was last told of a group (group/registration.ts).
-import { firstRow, type Sql, whichExist } from "./sql.ts";
+import { firstRow, type Sql } from "./sql.ts";
 
 export const CREATE_NOTES =
   "CREATE TABLE IF NOT EXISTS notes (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID";
 
 export class Notes {
   readonly #sql: Sql;
+  /** True if the object has stored something, and so has the table. */
+  readonly #exists: () => boolean;
   readonly #known = new Map<string, string>();
-  #hasTable = false;
 
-  constructor(sql: Sql) {
+  constructor(sql: Sql, exists: () => boolean) {
     this.#sql = sql;
+    this.#exists = exists;
   }
 
   /** Returns the value, or null if there is none. It reads one row in a life of the object. */
@@ -36,11 +38,5 @@ export class Notes {
   /** Called when everything that the object had stored is gone. */
   forget(): void {
     this.#known.clear();
-    this.#hasTable = false;
-  }
-
-  #exists(): boolean {
-    this.#hasTable ||= whichExist(this.#sql, ["notes"]).length > 0;
-    return this.#hasTable;
   }
 }

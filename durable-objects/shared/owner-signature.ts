@@ -20,7 +20,7 @@ export interface SignedOwner {
 }
 
 /** The name of the deployment's secret at the cluster, and in notes. It is on disk. */
-const SECRET = "owner-tokens";
+export const OWNER_SECRET = "owner-tokens";
 const SECRET_BYTES = 32;
 /** The first bytes of the HMAC. 128 bits are beyond guessing. */
 const SIGNATURE_BYTES = 16;
@@ -36,24 +36,32 @@ export class OwnerSigner {
   }
 
   /**
-   * Loads the secret. The cluster is asked for it before the first use. If it is out of reach, nothing is signed yet. The
-   * secret is noted, so the cluster is not asked in each life of an object.
+   * Loads the secret: what is noted, or else what the cluster says. If it is out of reach, nothing is signed yet. The secret
+   * is noted, so the cluster is not asked in each life of an object.
    */
   async load(): Promise<void> {
-    const noted = this.#notes.get(SECRET);
-    if (this.#secret === null)
-      this.#secret = noted === null ? await this.#asked() : fromBase64(noted);
-    if (noted === null && this.#secret !== null) this.#notes.set(SECRET, toBase64(this.#secret));
+    if (this.isLoaded) return;
+    const secret = await this.#asked();
+    if (secret !== null) this.learn(secret);
   }
 
-  async #asked(): Promise<Uint8Array | null> {
+  /** True if the secret is known. */
+  get isLoaded(): boolean {
+    const noted = this.#secret === null ? this.#notes.get(OWNER_SECRET) : null;
+    if (noted !== null) this.#secret = fromBase64(noted);
+    return this.#secret !== null;
+  }
+
+  /** Takes the secret that the cluster has sent along with another answer. */
+  learn(secret: string): void {
+    this.#secret = fromBase64(secret);
+    this.#notes.set(OWNER_SECRET, secret);
+  }
+
+  async #asked(): Promise<string | null> {
     try {
-      const cluster = clusterStub(this.#env);
-      const proposal = () => toBase64(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
-      const known = await cluster.secret({ name: SECRET });
-      const { value } =
-        known.value === null ? await cluster.secret({ name: SECRET, proposal: proposal() }) : known;
-      return value === null ? null : fromBase64(value);
+      return (await clusterStub(this.#env).secret({ name: OWNER_SECRET, proposal: newSecret() }))
+        .value;
     } catch {
       return null; // The stub has noted why. A partition asks the group about an owner without a signature.
     }
@@ -61,7 +69,10 @@ export class OwnerSigner {
 
   /** Returns the signature, or null if the secret is not known here. */
   sign(owner: SignedOwner): string | null {
-    return this.#secret === null ? null : signatureOf(this.#secret, owner);
+    if (this.#secret === null) return null;
+    // A group that has just come to be could not note it before.
+    this.#notes.set(OWNER_SECRET, toBase64(this.#secret));
+    return signatureOf(this.#secret, owner);
   }
 
   /** True if the group has signed this. */
@@ -69,6 +80,11 @@ export class OwnerSigner {
     const expected = this.sign(owner);
     return expected !== null && isSame(expected, signature);
   }
+}
+
+/** Returns a secret for a deployment that has none yet. */
+export function newSecret(): string {
+  return toBase64(crypto.getRandomValues(new Uint8Array(SECRET_BYTES)));
 }
 
 function signatureOf(secret: Uint8Array, owner: SignedOwner): string {

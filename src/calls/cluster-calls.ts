@@ -10,6 +10,11 @@ import type { GroupSummary } from "../core/group/describe.ts";
 import type { Region } from "../core/placement.ts";
 import type { Changed } from "./calls.ts";
 
+/** [ATT-5] The secret that signs owners, for an object that needs it next. Releases up to 0.3 have it asked for. */
+export interface OwnerSecret {
+  readonly ownerSecret?: string;
+}
+
 /** A topic that was deleted and is kept for a while. */
 export interface DeletedTopic {
   readonly topic: TopicDescription;
@@ -77,7 +82,7 @@ export interface ClusterCalls {
    * was never used. With `hasBegun` the partition has its tables by now, and an end of 0 is noted.
    */
   usePartition(request: { topicId: string; partition: number; hasBegun?: boolean }): Promise<
-    | ({ ok: true } & { topic: TopicDescription; knownLogEnd: number | null })
+    | ({ ok: true } & { topic: TopicDescription; knownLogEnd: number | null } & OwnerSecret)
     /** [DEL-1] With `isKept`, the topic was deleted and may be brought back. */
     | (Failure & { isKept?: boolean })
   >;
@@ -138,13 +143,15 @@ export interface ClusterCalls {
     /** What lists show of the group if it is new. */
     summary?: GroupSummary | null;
   }): Promise<
-    Result<{
-      topics: TopicDescription[];
-      retiredIncarnation: number;
-      isMade: boolean;
-      /** True if the group was not listed before. */
-      isListedNow?: boolean;
-    }>
+    Result<
+      {
+        topics: TopicDescription[];
+        retiredIncarnation: number;
+        isMade: boolean;
+        /** True if the group was not listed before. */
+        isListedNow?: boolean;
+      } & OwnerSecret
+    >
   >;
 
   /**

@@ -82,7 +82,8 @@ export class SimulatedObject implements Acceptor {
         this.#cause = CAUSES.getStore() ?? this.#cause;
       },
       written: () => {
-        const delayMs = world.scheduler.random.delay(FLUSH_MS);
+        const isTimed = world.network.conditions.wayMs !== undefined;
+        const delayMs = isTimed ? 0 : world.scheduler.random.delay(FLUSH_MS);
         world.scheduler.after(this.actor, delayMs, () => this.#flush());
       },
       alarmChanged: () => this.scheduleAlarm(),
@@ -119,11 +120,10 @@ export class SimulatedObject implements Acceptor {
   /** A call by `caller`, over a network that takes its time and may fail. */
   call(caller: Actor, method: string, args: readonly unknown[]): Promise<unknown> {
     const { scheduler, network } = this.#world;
-    const { random } = scheduler;
     const copies = method === "fetch" ? args : structuredClone(args);
     const back = scheduler.within(caller);
     return new Promise((resolve, reject) => {
-      const answer = (settle: () => void) => back(random.delay(network.conditions.delayMs), settle);
+      const answer = (settle: () => void) => back(network.delay(this.actor, caller), settle);
       const call: Call = {
         reject: (error) => {
           if (this.#calls.delete(call)) answer(() => reject(error));
@@ -138,7 +138,7 @@ export class SimulatedObject implements Acceptor {
         if (fate > loss / 3) return;
       }
       const isAnswered = fate > 2 * loss;
-      scheduler.always(this.actor, random.delay(network.conditions.delayMs), () =>
+      scheduler.always(this.actor, network.delay(caller, this.actor), () =>
         this.#handle(causeOf(method, copies), async (instance) => {
           try {
             const methods = instance as unknown as Record<

@@ -176,6 +176,8 @@ export interface NetworkConditions {
   delayMs: number;
   /** Of a call or a request: how often it is lost, and as often its answer. */
   loss: number;
+  /** The way between two, always as long, where it is known instead. */
+  wayMs?: (one: Actor, other: Actor) => number;
 }
 
 export class Network {
@@ -205,15 +207,18 @@ export class Network {
     return { 0: client, 1: server };
   }
 
+  /** How long something takes from one to another. */
+  delay(one: Actor, other: Actor): number {
+    const { wayMs, delayMs } = this.conditions;
+    return wayMs?.(one, other) ?? this.#scheduler.random.delay(delayMs);
+  }
+
   transmit(from: Endpoint, frame: Frame): void {
-    const { random, nowMs } = this.#scheduler;
+    const { nowMs } = this.#scheduler;
     const to = from.peer;
     if (to === null || from.isCut) return;
     const leavesMs = Math.max(nowMs, from.stalledUntilMs);
-    const arrivesMs = Math.max(
-      leavesMs + random.delay(this.conditions.delayMs),
-      from.lastArrivalMs,
-    );
+    const arrivesMs = Math.max(leavesMs + this.delay(from.actor, to.actor), from.lastArrivalMs);
     from.lastArrivalMs = arrivesMs;
     this.#scheduler.always(to.actor, arrivesMs - nowMs, () => {
       if (!from.isCut) to.receive(frame);

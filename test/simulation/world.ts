@@ -181,7 +181,8 @@ export class World implements ObjectWorld {
         () => {
           this.#ask(request).then(
             (response) => {
-              if (isAnswered) settle(random.delay(delayMs), () => resolve(response));
+              const wayMs = network.delay(this.#worker, actor);
+              if (isAnswered) settle(wayMs, () => resolve(response));
               else failed(0);
             },
             () => failed(0),
@@ -193,11 +194,11 @@ export class World implements ObjectWorld {
 
   /** Does something in the Worker. If that goes before it is done, whoever asked notices: `gone`. */
   #atWorker(actor: Actor, isDone: () => boolean, gone: () => void, action: () => void): void {
-    const { scheduler, random, network } = this;
+    const { scheduler, network } = this;
     const worker = this.#worker;
     const { life } = worker;
     const back = scheduler.within(actor);
-    scheduler.after(worker, random.delay(network.conditions.delayMs), action);
+    scheduler.after(worker, network.delay(actor, worker), action);
     const watch = () => {
       if (isDone()) return;
       if (worker.life === life) back(1_000, watch);
@@ -229,7 +230,7 @@ export class World implements ObjectWorld {
         network.cut(endpoint, 0, random.delay(20));
         return;
       }
-      back(random.delay(delayMs), () => {
+      back(network.delay(this.#worker, endpoint.actor), () => {
         if (endpoint.readyState === Endpoint.CONNECTING) endpoint.opened();
       });
     };

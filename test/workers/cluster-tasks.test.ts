@@ -2,7 +2,7 @@
 // what it tries again and when, and what it forgets.
 
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
-import { afterEach, describe, expect, type MockInstance, test, vi } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import { ClusterStore } from "../../durable-objects/cluster/cluster-store.ts";
 import { GroupObject } from "../../durable-objects/group/group-object.ts";
@@ -20,10 +20,11 @@ import {
   alarmOf,
   createTopic,
   env,
-  eventually,
   evict,
   expectStatus,
   produce,
+  ringLater,
+  shiftWall,
   TWINS,
   unique,
 } from "./support.ts";
@@ -424,48 +425,61 @@ describe("partitions", () => {
     expect(await tasksOf(topic.topicId)).toHaveLength(1);
     expect(await tasksOf(other.topicId)).toEqual([]);
     stuck.mockRestore();
-    await runDurableObjectAlarm(cluster);
+    await ringLater(cluster);
     expect(await tasksOf(topic.topicId)).toEqual([]);
   });
 });
 
 describe("tasks that fail", () => {
-  test("[CLU-4] they are tried again after a second, then ever later, up to a minute, and soon once all are done", async () => {
-    const topic = await createTopic(1);
-    await produce(topic.name, [{ value: "a" }]);
+  test("[CLU-4] [CLU-8] they are tried again after a second, then ever later, up to an hour, and soon where nothing has failed yet", async () => {
+    const [topic, next] = [await createTopic(1), await createTopic(1)];
+    for (const { name } of [topic, next]) await produce(name, [{ value: "a" }]);
     vi.spyOn(console, "error").mockReturnValue();
-    const stuck = vi
-      .spyOn(PartitionObject.prototype, "destroy")
-      .mockRejectedValue(new Error("out of reach, for the test"));
-    await evict(cluster); // The waits begin with its life.
-    /** The alarm may ring by itself meanwhile. So the wait is told by how often it has been tried. */
-    const expectWait = async (spy: MockInstance, work: () => Promise<unknown>) => {
-      const beforeMs = Date.now();
-      await work();
-      await eventually(async () => {
-        const tried = spy.mock.calls.length;
-        const waitMs = Math.min(60_000, 1_000 * 2 ** (tried - 1));
-        const dueMs = await alarmOf(cluster);
-        if (tried !== spy.mock.calls.length) return false;
-        if (dueMs === null) return tried > 1; // It has rung, and all is done.
-        // Both clocks are cut to milliseconds.
-        expect(dueMs, `after ${tried}`).toBeGreaterThanOrEqual(beforeMs + waitMs - 1);
-        expect(dueMs, `after ${tried}`).toBeLessThanOrEqual(Date.now() + waitMs + 1);
-        return true;
-      }, "an alarm");
+    const failing = new Set([topic.topicId, next.topicId]);
+    const tried: string[] = [];
+    const { destroy } = PartitionObject.prototype;
+    vi.spyOn(PartitionObject.prototype, "destroy").mockImplementation(async function (
+      this: PartitionObject,
+    ) {
+      const { id } = (this as unknown as { ctx: DurableObjectState }).ctx;
+      const [topicId = ""] = (id.name ?? "").split("/");
+      tried.push(topicId);
+      if (failing.has(topicId)) throw new Error("out of reach, for the test");
+      return destroy.call(this);
+    });
+    // In a life of the cluster whose time the test moves.
+    await evict(cluster);
+    let nowMs = Date.now();
+    const turnTo = (ms: number) => {
+      nowMs = ms;
+      return runInDurableObject(cluster, (_, { storage }) => {
+        Reflect.deleteProperty(storage.sql, "exec");
+        shiftWall(storage.sql, ms - Date.now());
+      });
     };
-    await expectWait(stuck, () => cluster.deleteTopic({ name: topic.name }));
-    for (let i = 0; i < 7; i++) await expectWait(stuck, () => runDurableObjectAlarm(cluster));
-    stuck.mockRestore();
+    const waitMs = async () => ((await alarmOf(cluster)) ?? Number.POSITIVE_INFINITY) - nowMs;
+    await turnTo(nowMs + 3_600_000); // No alarm of this test rings by itself.
+    await cluster.deleteTopic({ name: topic.name });
+    expect(tried).toEqual([topic.topicId]);
+    for (let i = 0; i < 14; i++) {
+      const wait = Math.min(3_600_000, 1_000 * 2 ** i);
+      // The clock goes on by itself between two looks.
+      expect(await waitMs(), `after ${i + 1}`).toBeGreaterThan(wait - 500);
+      expect(await waitMs(), `after ${i + 1}`).toBeLessThan(wait + 500);
+      await turnTo(nowMs + wait / 2);
+      await runDurableObjectAlarm(cluster);
+      expect(tried, "not yet").toHaveLength(i + 1);
+      await turnTo(nowMs + wait / 2 + 500);
+      await runDurableObjectAlarm(cluster);
+      expect(tried).toHaveLength(i + 2);
+    }
+    // Another one that fails begins with a second.
+    await cluster.deleteTopic({ name: next.name });
+    expect(await waitMs()).toBeLessThan(1_500);
+    failing.clear();
+    await turnTo(nowMs + 2 * 3_600_000);
     await runDurableObjectAlarm(cluster);
     expect([await tasksOf(""), await alarmOf(cluster)]).toEqual([[], null]);
-    const next = await createTopic(1);
-    await produce(next.name, [{ value: "a" }]);
-    const once = vi.spyOn(PartitionObject.prototype, "destroy");
-    once.mockRejectedValueOnce(new Error("once"));
-    await expectWait(once, () => cluster.deleteTopic({ name: next.name }));
-    await runDurableObjectAlarm(cluster);
-    expect(await alarmOf(cluster)).toBe(null);
   });
 
   test("[CLU-4] a cluster that wakes up with tasks sets an alarm, and without sets none", async () => {
@@ -493,7 +507,12 @@ describe("tasks that fail", () => {
     stuck.mockRejectedValueOnce(new Error("once"));
     await cluster.alterTopic({ name: topic.name, config: { "retention.ms": 7 } });
     expect(await tasksOf(topic.topicId)).toHaveLength(1);
+    const other = await createTopic(1);
+    await cluster.deleteTopic({ name: other.name });
     await cluster.deleteTopic({ name: topic.name });
+    expect(await tasksOf(other.topicId)).toEqual([]);
+    expect((await tasksOf(topic.topicId)).join()).not.toContain("destroy-topic");
+    await ringLater(cluster);
     expect(await tasksOf(topic.topicId)).toEqual([]);
     expect(stuck).toHaveBeenCalledTimes(1);
   });

@@ -17,6 +17,7 @@ import {
   produce,
   readAs,
   recordBatch,
+  ringLater,
   TestSocket,
   type TopicJson,
   TWINS,
@@ -329,7 +330,7 @@ describe("storage that is another's", () => {
         stub,
         `UPDATE partition SET topic = json_set(topic, '$.topicId', '${topic.topicId}')`,
       );
-      await runDurableObjectAlarm(cluster);
+      await ringLater(cluster);
       expect(await tablesOf(topic, 0)).toBe(0);
     },
   );

@@ -242,6 +242,7 @@ describe("a change with a large answer", () => {
     const none = await answered(brokerOf({}), "/v1/topics/t/records", post(json));
     expect(none.status).toBe(404);
     expect(isolate.answers.bytes).toBe(0);
+    forgetEverything(); // That there is no such topic is remembered for a moment.
     const env = brokerOf({ t: 1 }, { partition: { append } });
     expect((await answered(env, "/v1/topics/t/records", post(json))).status).toBe(400);
     expect(isolate.answers.bytes).toBe(0);

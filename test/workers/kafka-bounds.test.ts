@@ -178,7 +178,7 @@ function largeAnswers(count = 100): Env {
     partitions: 1_000,
     overrides: {},
   }));
-  return envOf(async () => topics);
+  return envOf(async () => ({ topics }));
 }
 
 /** A broker whose groups are large; `asked` counts what they are asked. */

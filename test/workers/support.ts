@@ -1,6 +1,6 @@
 // What the tests inside workerd share: requests to the Worker, sockets with a message queue, eviction, and
 // waiting for conditions. Nothing here sleeps: every wait is for something to happen, with a guard on top.
-import { evictDurableObject, runInDurableObject } from "cloudflare:test";
+import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env as bindings, exports } from "cloudflare:workers";
 import { expect, type MockInstance, vi } from "vitest";
 import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
@@ -27,7 +27,7 @@ export const env: Env = withCaller(bindings, ANYBODY);
 export const UPGRADE = new Request(OBJECT_SOCKET_URL, upgradeFor(ANYBODY));
 
 /** Signs as the groups of this broker do. A test loads it in `beforeAll`. */
-export const signer = new OwnerSigner(env, new Notes({ exec: () => [] }));
+export const signer = new OwnerSigner(env, new Notes({ exec: () => [] }, () => false));
 
 /** An owner token as the group gives it to the member that owns the partition. */
 export function signedOwner<O extends Omit<SignedOwner, "topicId" | "partition">>(
@@ -44,6 +44,8 @@ export function signedOwner<O extends Omit<SignedOwner, "topicId" | "partition">
 /** Ends a wait that would never end. Far above what anything here takes, below the test's own timeout. */
 const GUARD_MS = 10_000;
 const POLL_MS = 10;
+/** No task of the cluster waits longer for its next try. */
+const LONGEST_WAIT_MS = 60 * 60_000;
 
 // Eviction.
 
@@ -141,6 +143,18 @@ export function shiftWall(sql: SqlStorage, ms: number): void {
   const exec = sql.exec.bind(sql);
   sql.exec = ((query: string, ...bindings: unknown[]) =>
     query === WALL_CLOCK ? [{ ms: Date.now() + ms }] : exec(query, ...bindings)) as never;
+}
+
+/** Rings the cluster's alarm when everything is due that has failed and waits. */
+export async function ringLater(cluster: DurableObjectStub): Promise<void> {
+  const later = (ms: number) =>
+    runInDurableObject(cluster, (_, { storage }) => {
+      Reflect.deleteProperty(storage.sql, "exec");
+      if (ms > 0) shiftWall(storage.sql, ms);
+    });
+  await later(LONGEST_WAIT_MS);
+  await runDurableObjectAlarm(cluster);
+  await later(0);
 }
 
 // Waiting.

@@ -50,6 +50,8 @@ export interface KnownTopic {
 interface Isolate {
   /** The time that the clock showed at the last request. */
   latestMs: number;
+  /** When this isolate last changed the defaults, from which the configs of topics are made. */
+  defaultsChangedMs: number;
   /** Topics by name. */
   readonly topics: Map<string, KnownTopic>;
   /** Names and ids that are being looked up, each with the answer to come. */
@@ -89,6 +91,7 @@ interface Isolate {
 
 export const isolate: Isolate = {
   latestMs: 0,
+  defaultsChangedMs: 0,
   topics: new Map(),
   lookups: new Map(),
   unknownTopics: new Map(),
@@ -125,6 +128,7 @@ export function forgetOldest(
 /** Resets the state to that of a new isolate. */
 export function forgetEverything(): void {
   isolate.latestMs = 0;
+  isolate.defaultsChangedMs = 0;
   isolate.topics.clear();
   isolate.lookups.clear();
   isolate.unknownTopics.clear();

@@ -220,13 +220,13 @@ function unknownPartition({ name, partitions }: Topic, partition: number): Broke
 }
 
 /**
- * [CLU-5] Returns the topic as it was METADATA_SHOWN_MS ago at most, for whoever looks at it. If the cluster is out of reach,
- * it is as this isolate last knew it.
+ * [CLU-5] Returns the topic as it was METADATA_SHOWN_MS ago at most, for whoever looks at it, and with what this isolate has
+ * changed. If the cluster is out of reach, it is as this isolate last knew it.
  */
 export async function newestMetadata(env: Env, name: string): Promise<Topic> {
   const known = isolate.topics.get(name);
-  if (known !== undefined && isWithin(known.atMs, METADATA_SHOWN_MS, Date.now()))
-    return known.topic;
+  const isOfDefaults = known !== undefined && known.atMs > isolate.defaultsChangedMs;
+  if (isOfDefaults && isWithin(known.atMs, METADATA_SHOWN_MS, Date.now())) return known.topic;
   try {
     return await sharedByName(env, name);
   } catch (error) {

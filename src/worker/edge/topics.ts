@@ -13,6 +13,7 @@ import { MAX_LIST_PAGE } from "../../core/limits.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { noteChange } from "./audit.ts";
 import { callerIn, seesTopic } from "./authorize.ts";
+import { isolate } from "./isolate.ts";
 import { forget, learn } from "./metadata.ts";
 import { type AskPage, everyItem, type Page, pageOf } from "./pages.ts";
 
@@ -57,6 +58,7 @@ export async function alterTopic(env: Env, request: ClusterRequest<"alterTopic">
 /** [CFG-3] Changes the defaults of all topics. Throws what is wrong. */
 export async function alterDefaults(env: Env, changes: Readonly<Record<string, unknown>>) {
   const { isChanged, ...altered } = unwrap(await clusterStub(env).alterDefaults({ changes }));
+  isolate.defaultsChangedMs = Date.now();
   if (isChanged !== false) noteChange(env, "alterConfigs", CLUSTER, JSON.stringify(changes));
   return altered;
 }
