@@ -178,7 +178,11 @@ function largeAnswers(count = 100): Env {
     partitions: 1_000,
     overrides: {},
   }));
-  return envOf(async () => ({ topics }));
+  topics.sort((a, b) => (a.name < b.name ? -1 : 1));
+  return envOf(async (_method, request) => {
+    const { after, limit } = request as { after: string; limit: number };
+    return { topics: topics.filter(({ name }) => name > after).slice(0, limit) };
+  });
 }
 
 /** A broker whose groups are large; `asked` counts what they are asked. */
