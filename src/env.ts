@@ -65,6 +65,8 @@ export interface Env {
   /** [AUD-1] Who sent the request that is being served, and what keeps the Worker running for it. */
   readonly from?: RequestFrom & {
     readonly waitUntil?: ((promise: Promise<unknown>) => void) | undefined;
+    /** The request itself, where it is one and not a connection. */
+    readonly request?: symbol;
   };
   /** [PLC-2] Where the request came from that is being served. The Worker adds it for each request, if it is known. */
   readonly region?: Region;

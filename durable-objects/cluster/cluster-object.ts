@@ -10,6 +10,7 @@ import {
   CLUSTER_CALLS,
   type ClusterCalls,
   type ClusterRequest,
+  type OwnerSecret,
 } from "../../src/calls/cluster-calls.ts";
 import type { KeptEvent } from "../../src/core/access/audit.ts";
 import { type NamePattern, type Room, whyNoRoom } from "../../src/core/access/grants.ts";
@@ -55,6 +56,7 @@ import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { assertJurisdiction, jurisdictionOf, regionSet } from "../../src/core/placement.ts";
 import { type Env, groupStub, outerClusterStub, partitionStub } from "../../src/env.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
+import { newSecret, OWNER_SECRET } from "../shared/owner-signature.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
@@ -206,7 +208,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     partition,
     hasBegun = false,
   }: ClusterRequest<"usePartition">): Promise<
-    { ok: true; topic: Topic; knownLogEnd: number | null } | (Failure & { isKept?: boolean })
+    | ({ ok: true; topic: Topic; knownLogEnd: number | null } & OwnerSecret)
+    | (Failure & { isKept?: boolean })
   > {
     const found = this.#topicById(topicId);
     if (!found.ok && this.#store.deletedTopic(topicId) !== null) {
@@ -215,7 +218,12 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     }
     if (!found.ok || partition >= found.topic.partitions)
       return found.ok ? { ...found, knownLogEnd: null } : found;
-    return { ...found, knownLogEnd: this.#store.usePartition(topicId, partition, hasBegun) };
+    const ownerSecret = this.#ownerSecret();
+    return {
+      ...found,
+      ownerSecret,
+      knownLogEnd: this.#store.usePartition(topicId, partition, hasBegun),
+    };
   }
 
   async noteLogEnd({ topicId, partition, logEnd }: ClusterRequest<"noteLogEnd">): Promise<void> {
@@ -479,6 +487,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       retiredIncarnation: number;
       isMade: boolean;
       isListedNow: boolean;
+      ownerSecret: string;
     }>
   > {
     const invalid = whyNotGroupId(groupId) ?? whyNotTopicPattern(pattern);
@@ -524,7 +533,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     const isListedNow = !wasListed && this.#store.hasGroup(groupId);
     const isMade = this.#store.isGroupMade(groupId);
     const retiredIncarnation = this.#retiredIncarnation;
-    const group = { retiredIncarnation, isMade, isListedNow };
+    const ownerSecret = this.#ownerSecret();
+    const group = { retiredIncarnation, isMade, isListedNow, ownerSecret };
     if (pattern === null) return { ok: true, topics: found, ...group };
     const matching = this.#matches.of(pattern, (beginning) => this.#store.topicNames(beginning));
     const all = new Set([...found.map(({ name }) => name), ...matching]);
@@ -681,6 +691,16 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     const kept = access.secret(name);
     if (kept === null && proposal !== null) this.#change(() => access.putSecret(name, proposal));
     return { value: kept ?? proposal };
+  }
+
+  /** [ATT-5] It goes along with the answers to those who need it next. */
+  #ownerSecret(): string {
+    const { access } = this.#store;
+    const kept = access.secret(OWNER_SECRET);
+    if (kept !== null) return kept;
+    const made = newSecret();
+    this.#change(() => access.putSecret(OWNER_SECRET, made));
+    return made;
   }
 
   async issuerKeys({ url }: ClusterRequest<"issuerKeys">) {

@@ -81,8 +81,10 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     const clock = new GroupClock(storage.sql, (nowMs) => this.#time.wasSetBack(nowMs));
     this.#presence = new Presence(ctx, clock);
     const notes = new Notes(storage.sql, () => this.#keeper.group.exists);
+    this.#signer = new OwnerSigner(env, notes);
     this.#registration = new Registration({
-      ...{ env, notes, groupId: this.#groupId, objectId: String(ctx.id) },
+      ...{ env, notes, signer: this.#signer },
+      ...{ groupId: this.#groupId, objectId: String(ctx.id) },
       exists: () => this.#keeper.group.exists,
       waitUntil: (promise) => ctx.waitUntil(promise),
     });
@@ -93,7 +95,6 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     );
     this.#alarm = new GroupAlarm(ctx, this.#presence, clock);
     this.#server = new GroupServer(this.#keeper, this.#registration, () => this.#announce());
-    this.#signer = new OwnerSigner(env, notes);
     const parts = {
       ...{ env, signer: this.#signer },
       ...{ keeper: this.#keeper, server: this.#server, presence: this.#presence, clock },

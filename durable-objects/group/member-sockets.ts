@@ -125,7 +125,8 @@ export class MemberSockets {
     const request = { type: "join", ...joining, readable, rooms } as const;
     const mine = Symbol();
     this.#joins.set(memberId, mine);
-    await signer.load();
+    // [ATT-5] The cluster sends the secret along where it is asked anyway.
+    if (keeper.look((each) => each.lookupFor(request)) === null) await signer.load();
     // [QUO-6] Nothing may come between the cluster's answer and the member: until then the group says what it asked for.
     const found = await server.find(request);
     // The cluster may answer out of order. What an earlier join claims to own is void once a later one was sent.

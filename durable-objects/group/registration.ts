@@ -9,6 +9,7 @@ import type { GroupTopic } from "../../src/core/group/state.ts";
 import { brokerError, failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
 import { clusterStub, type Env, placeOf } from "../../src/env.ts";
 import type { Notes } from "../shared/notes.ts";
+import type { OwnerSigner } from "../shared/owner-signature.ts";
 import type { Cluster } from "./group-server.ts";
 
 /** The name of the note of what the cluster was last told. It is on disk. */
@@ -27,6 +28,7 @@ interface Life {
   readonly groupId: string;
   readonly objectId: string;
   readonly notes: Notes;
+  readonly signer: Pick<OwnerSigner, "learn">;
   exists(): boolean;
   waitUntil(promise: Promise<unknown>): void;
 }
@@ -77,6 +79,7 @@ export class Registration implements Cluster {
       const asked = { ...this.#own, ...lookup, ...(isNew ? { summary: NEW_GROUP } : {}) };
       const subscribed = await this.#cluster.subscribe(asked);
       if (!subscribed.ok) return subscribed;
+      if (subscribed.ownerSecret !== undefined) this.#life.signer.learn(subscribed.ownerSecret);
       if (isNew && subscribed.isListedNow) this.#told = JSON.stringify(NEW_GROUP);
       const { topics, retiredIncarnation, isMade } = subscribed;
       if (isMade && !this.#life.exists() && !this.#wasDestroyed) return this.#goneFailure();

@@ -194,12 +194,12 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 
   async append(request: AppendRequest): Promise<AppendResult> {
     const loaded = await this.#load(request.begin);
-    return loaded.ok ? this.#append(loaded.parts, request) : loaded;
+    return loaded.ok ? await this.#append(loaded.parts, request) : loaded;
   }
 
   async #append(
     { topic, log, commits, requests }: Parts,
-    { batches, expectedOffset = null, keyed = null, isOwn = false }: AppendRequest,
+    { batches, expectedOffset = null, keyed = null, isOwn = false, begin }: AppendRequest,
   ): Promise<AppendResult> {
     const { config } = topic;
     const nowMs = Date.now();
@@ -225,7 +225,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     );
     // [PLC-3] The topic may have been deleted, and created anew under its name, since the Worker asked. Its records
     // then belong to the other one.
-    if (this.#store.isUnlisted) {
+    if (this.#store.isUnlisted && begin?.isCurrent !== true) {
       await this.#list();
       if (this.#parts === null) return this.#damage ?? this.#unknownTopic();
     }
@@ -494,6 +494,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     this.#store.setTopic(topic, found === null);
     this.#parts = this.#assemble(topic);
     this.#isCompared = true;
+    if (found?.ok && found.ownerSecret !== undefined) this.#signer.learn(found.ownerSecret);
     if (found === null) this.ctx.waitUntil(this.#list());
     else await this.#noteFirstUse();
     return this.#loaded();
@@ -520,6 +521,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     try {
       await storage.sync(); // Listed without tables, it would look like one whose storage is gone.
       const found = await this.#use(true);
+      if (found.ok && found.ownerSecret !== undefined) this.#signer.learn(found.ownerSecret);
       const parts = this.#parts;
       if (parts === null) return; // It was destroyed meanwhile.
       const known = found.ok ? (found.knownLogEnd ?? 0) : 0;
@@ -684,6 +686,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const notInGroup = this.#access.whyNot(socket, "READ", groupResource(owner.group));
     if (notInGroup !== null) return notInGroup;
     if (owner.signature !== undefined) {
+      if (!this.#signer.isLoaded && this.#listing !== null) await this.#listing;
       await this.#signer.load();
       if (this.#signer.isSigned({ ...owner, ...place }, owner.signature)) return null;
     }

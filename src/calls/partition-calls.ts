@@ -15,10 +15,11 @@ export interface Bounds {
 
 /**
  * [PLC-3] The partition's topic, as the Worker knows it, if the Worker takes the partition for one that was never used. A
- * partition that begins then need not ask the cluster. Left out where the Worker does not know, and by releases up to 0.3.
+ * partition that begins then need not ask the cluster. With `isCurrent`, the cluster has said so since this request began,
+ * so an append need not wait for its word. Left out where the Worker does not know, and by releases up to 0.3.
  */
 export interface Beginning {
-  readonly begin?: TopicDescription | undefined;
+  readonly begin?: (TopicDescription & { readonly isCurrent?: boolean }) | undefined;
 }
 
 export interface AppendRequest extends Beginning {

@@ -1,7 +1,7 @@
 // The bounds and the waits of a producer. A module of their own lets a bundle put the numbers where they are used.
 
 /** Topics are described again after this long, so that added partitions are used. */
-export const TOPIC_MAX_AGE_MS = 60_000;
+export const TOPIC_MAX_AGE_MS = 300_000;
 export const DESCRIBE_TIMEOUT_MS = 10_000;
 export const MAX_LINGER_MS = 60_000;
 export const DEFAULT_BUFFERED_RECORDS = 100_000;

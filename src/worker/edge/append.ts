@@ -78,7 +78,7 @@ export async function appendTo(
     try {
       const stub = partitionAt(env, topicId, partition);
       const { expectedOffset, keyed = null, isOwn = false } = options;
-      const begin = beginOf(topicId, partition);
+      const begin = beginOf(env, topicId, partition);
       const result = await stub.append({ batches: bytes, expectedOffset, keyed, isOwn, begin });
       if (result.ok) {
         if (begin !== undefined) noteUsed(topicId, partition);

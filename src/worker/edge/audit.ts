@@ -56,5 +56,6 @@ export function fromOf(
     userAgent: headers.get("user-agent") ?? undefined,
     requestId: headers.get("cf-ray") ?? undefined,
     waitUntil: (promise) => context.waitUntil(promise),
+    request: Symbol(),
   };
 }

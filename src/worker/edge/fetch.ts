@@ -54,7 +54,7 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
   if (!mayWait && (await new PartitionUse(env).isUnused(topicId, partition)))
     return readNothing(request.offset ?? 0);
   const stub = () => partitionAt(env, topicId, partition);
-  const begin = beginOf(topicId, partition);
+  const begin = beginOf(env, topicId, partition);
   const offset = request.offset ?? unwrap(await stub().offsets({ begin })).logStartOffset;
   const read = async () => {
     const room = Math.min(maxBytes, isolate.answers.share);

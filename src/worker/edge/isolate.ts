@@ -45,6 +45,8 @@ export interface KnownTopic {
   readonly freshMs: number;
   /** When the cluster was last asked again. Null if it was not. */
   renewedMs: number | null;
+  /** The request that has asked the cluster. Null if that is not known. */
+  askedFor: symbol | null;
 }
 
 interface Isolate {

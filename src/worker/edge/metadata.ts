@@ -3,6 +3,7 @@
 // answer wait for one question. If the cluster cannot be reached, what is known stays in use: producing and fetching do
 // not depend on it [CLU-5].
 
+import type { Beginning } from "../../calls/partition-calls.ts";
 import {
   resolveTopic,
   type Topic,
@@ -43,7 +44,7 @@ export async function topicMetadata(env: Env, name: string): Promise<Topic> {
 export async function refresh(env: Env, name: string): Promise<Topic> {
   const found = await clusterStub(env).topic({ name });
   forget(name);
-  return learnFound(found, aboutName(name));
+  return learnFound(env, found, aboutName(name));
 }
 
 function sharedByName(env: Env, name: string): Promise<Topic> {
@@ -118,10 +119,13 @@ async function shared(
   }
 }
 
-function learnFound(found: Described, about: string): Topic {
+function learnFound(env: Env, found: Described, about: string): Topic {
   if (found.ok) {
     isolate.unknownTopics.delete(about);
-    return learn(found.topic, found.used ?? null);
+    const topic = learn(found.topic, found.used ?? null);
+    const known = isolate.topics.get(topic.name);
+    if (known !== undefined) known.askedFor = env.from?.request ?? null;
+    return topic;
   }
   const { unknownTopics } = isolate;
   unknownTopics.delete(about);
@@ -155,6 +159,7 @@ export function remember(topic: Topic, used: readonly number[] | null = null): v
     atMs: Date.now(),
     freshMs: METADATA_FRESH_MS * (1 + Math.random() / 5),
     renewedMs: null,
+    askedFor: null,
   });
   topicNames.set(topic.topicId, topic.name);
   forgetOldest(topics, METADATA_CACHE_TOPICS, forget);
@@ -192,7 +197,7 @@ export function nameOfTopic(topicId: string): string | null {
 async function refreshById(env: Env, topicId: string): Promise<Topic> {
   const found = await clusterStub(env).topicById({ topicId });
   if (!found.ok) forget(isolate.topicNames.get(topicId) ?? "");
-  return learnFound(found, aboutId(topicId));
+  return learnFound(env, found, aboutId(topicId));
 }
 
 /**
@@ -281,14 +286,16 @@ export function partitionAt(env: Env, topicId: string, partition: number): Parti
  * [PLC-3] Returns the topic for a partition that may be about to begin, so that it need not ask the cluster for it.
  * Undefined where the partition is known to have been used, and where nobody knows.
  */
-export function beginOf(topicId: string, partition: number): TopicDescription | undefined {
+export function beginOf(env: Env, topicId: string, partition: number): Beginning["begin"] {
   const known = knownById(topicId);
   if (known === undefined || known.used === null || partition >= known.topic.partitions)
     return undefined;
   if (known.used.has(partition) || isolate.usedPartitions.has(`${topicId}/${partition}`))
     return undefined;
   const { config: _, ...description } = known.topic; // It is made of the rest.
-  return description;
+  // Only what the cluster has said since this request began is sure to come after a deletion that the client knows of.
+  const isCurrent = known.askedFor !== null && known.askedFor === env.from?.request;
+  return isCurrent ? { ...description, isCurrent } : description;
 }
 
 /** Remembers that a partition has been used. One that has been used stays so. */

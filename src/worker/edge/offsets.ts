@@ -42,7 +42,7 @@ export async function listOffset(
 ): Promise<ListedOffset> {
   if (await use.isUnused(topicId, partition)) return { offset: 0 };
   const stub = partitionAt(env, topicId, partition);
-  const begin = beginOf(topicId, partition);
+  const begin = beginOf(env, topicId, partition);
   if (at === "earliest") return { offset: unwrap(await stub.offsets({ begin })).logStartOffset };
   if (at === "latest") return { offset: unwrap(await stub.offsets({ begin })).highWatermark };
   if (at === "max-timestamp") {

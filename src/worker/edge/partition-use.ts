@@ -53,7 +53,7 @@ export class PartitionUse {
   /** Returns the bounds of a log. */
   async boundsOf(topicId: string, partition: number): Promise<Result<Bounds>> {
     if (await this.isUnused(topicId, partition)) return EMPTY_LOG;
-    const begin = beginOf(topicId, partition);
+    const begin = beginOf(this.#env, topicId, partition);
     return await partitionAt(this.#env, topicId, partition).offsets({ begin });
   }
 

@@ -58,6 +58,7 @@ export async function poll(env: Env, groupId: string, options: PollOptions): Pro
   assertWithinQuota(env, "consumerByteRate");
   const startMs = Date.now();
   const member = new PollingMember(env, groupId, options);
+  member.lookAhead();
   const first = await member.keepPlace(options.ack);
   member.holdBack(first.rejected);
   for (let answer = first; ; answer = await member.keepPlace([])) {
@@ -117,6 +118,11 @@ class PollingMember {
     this.#env = env;
     this.#groupId = groupId;
     this.#options = options;
+  }
+
+  /** Has the topics looked up that the poll names, while the group is asked. They are needed for partitions that begin. */
+  lookAhead(): void {
+    for (const topic of this.#options.topics) topicMetadata(this.#env, topic).catch(() => {});
   }
 
   async keepPlace(acks: PollRequest["acks"]): Promise<PollAnswer> {
@@ -241,11 +247,12 @@ class PollingMember {
     const owner = { group: this.#groupId, incarnation, memberEpoch, memberNumber };
     const isAdded = place.committedOffset === null && place.isAdded; // [OFF-14]
     const initial = isAdded ? "earliest" : (assignment.initialOffset ?? this.#options.from);
-    await knowTopic(this.#env, place.topicId);
+    // A position is committed only where there is a partition already.
+    if (place.committedOffset === null) await knowTopic(this.#env, place.topicId);
     const stub = partitionAt(this.#env, place.topicId, place.partition);
     const readFrom = (offset: number | InitialOffset) =>
       answerOf(async () => {
-        const begin = beginOf(place.topicId, place.partition);
+        const begin = beginOf(this.#env, place.topicId, place.partition);
         return await stub.readAs({ owner, offset, maxBytes, begin });
       });
     let read = await readFrom(place.committedOffset ?? initial);

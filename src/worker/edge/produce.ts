@@ -288,7 +288,7 @@ async function produceKeyed(
     key,
     bodyHash: hash,
     plan,
-    begin: beginOf(topic.topicId, home),
+    begin: beginOf(env, topic.topicId, home),
   });
   if (!begun.ok && begun.error === "UNKNOWN_TOPIC_ID") {
     const { error: code, detail } = begun;

@@ -48,7 +48,7 @@ export function stubTransport(
       const known = knowTopic(env, topicId);
       return connect(() => partitionAt(env, topicId, partition), watched(events), caller, {
         after: known,
-        begin: () => beginOf(topicId, partition),
+        begin: () => beginOf(env, topicId, partition),
       });
     },
   };

@@ -109,7 +109,7 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
     requireUpgrade(context);
     const open = (id: string) => {
       const object = partitionAt(context.env, id, partition);
-      return passOn(context, v, object, beginOf(id, partition));
+      return passOn(context, v, object, beginOf(context.env, id, partition));
     };
     if (topicId === undefined) return atPartition(context.env, topic, partition, open);
     await assertPartitionById(context.env, topicId, topic, partition);

@@ -377,7 +377,7 @@ export class Feed {
   async #ask(): Promise<void> {
     try {
       const bounds = await partitionAt(this.#env, this.#topicId, this.#partition).offsets({
-        begin: beginOf(this.#topicId, this.#partition),
+        begin: beginOf(this.#env, this.#topicId, this.#partition),
       });
       this.#fail(bounds.ok ? "NETWORK_EXCEPTION" : bounds.error);
     } catch {
