@@ -344,6 +344,11 @@ export const UNKNOWN_TOPICS = 1_000;
  * arrive, so it no longer bounds them to six. The bound is on what their answers take in memory.
  */
 export const FAN_OUT = 32;
+/**
+ * Objects with large answers that one request asks at once. A group describes itself in megabytes, and a partition answers
+ * a poll with a whole batch, before the request can tell that it has enough.
+ */
+export const LARGE_FAN_OUT = 6;
 
 // The Kafka protocol.
 /**

@@ -7,7 +7,11 @@ import { BrokerError, unwrap } from "../../core/errors.ts";
 import { unknownMember } from "../../core/group/admission.ts";
 import { partitionKey } from "../../core/group/partition-key.ts";
 import type { Delivery } from "../../core/group/requests.ts";
-import { DEFAULT_FETCH_BYTES, DEFAULT_REBALANCE_TIMEOUT_MS, FAN_OUT } from "../../core/limits.ts";
+import {
+  DEFAULT_FETCH_BYTES,
+  DEFAULT_REBALANCE_TIMEOUT_MS,
+  LARGE_FAN_OUT,
+} from "../../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import { type Env, groupStub } from "../../env.ts";
 import type { AssignedPartition, InitialOffset } from "../../protocol/group-socket.ts";
@@ -213,9 +217,9 @@ class PollingMember {
     const share = shareOf(maxRecords, places);
     let count = 0;
     this.#ends = [];
-    for (let from = 0; from < places.length; from += FAN_OUT) {
+    for (let from = 0; from < places.length; from += LARGE_FAN_OUT) {
       if (count >= maxRecords || unfolder.isSpent) break;
-      const some = places.slice(from, from + FAN_OUT);
+      const some = places.slice(from, from + LARGE_FAN_OUT);
       for (const each of await Promise.all(
         some.map((place) => this.#readPartition(place, answer, maxBytes)),
       )) {

@@ -8,6 +8,7 @@
 
 import { groupResource } from "../../../core/access/grants.ts";
 import type { TopicAssignment } from "../../../core/group-info.ts";
+import { LARGE_FAN_OUT } from "../../../core/limits.ts";
 import { seesTopic } from "../../edge/authorize.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
 import { api } from "../api.ts";
@@ -83,48 +84,54 @@ export const CONSUMER_GROUP_DESCRIBE = api({
 export const consumerGroupDescribe = readingService(
   CONSUMER_GROUP_DESCRIBE,
   async ({ groupIds, includeAuthorizedOperations }, context) => ({
-    groups: await answerEach(context, distinctNames(groupIds), async (groupId) => {
-      const found = await atGroup(
-        groupId,
-        "DESCRIBE",
-        context,
-        async (group) => await group.describeConsumers(),
-      );
-      if (typeof found === "number") return { groupId, errorCode: found };
-      if (!found.ok) return { groupId, errorCode: codeOf(found.error), errorMessage: found.detail };
-      const { subscriptions } = found;
-      const { state, epoch, assignor, members } = found.group;
-      const named = members.flatMap(({ assignment, target }) => [...assignment, ...target]);
-      const subscribed = Object.values(subscriptions).flatMap(({ topics }) => topics);
-      const all = [...subscribed, ...named.map(({ topic }) => topic)];
-      if (all.some((topic) => !seesTopic(context.env, topic)))
-        return { groupId, errorCode: codeOf("TOPIC_AUTHORIZATION_FAILED") };
-      const topicIds = await idsOf(
-        context,
-        named.map(({ topic }) => topic),
-      );
-      return {
-        groupId,
-        errorCode: NO_ERROR.errorCode,
-        groupState: KIP_848_STATES[state],
-        groupEpoch: epoch,
-        assignmentEpoch: epoch,
-        assignorName: assignor,
-        members: members.map((member) => ({
-          memberId: member.memberId,
-          instanceId: member.instanceId ?? null,
-          rackId: null,
-          memberEpoch: member.memberEpoch,
-          clientId: member.clientId ?? "",
-          clientHost: "/",
-          subscribedTopicNames: subscriptions[member.memberId]?.topics ?? [],
-          subscribedTopicRegex: subscriptions[member.memberId]?.topicPattern ?? null,
-          assignment: { topicPartitions: withIds(topicIds, member.assignment) },
-          targetAssignment: { topicPartitions: withIds(topicIds, member.target) },
-        })),
-        ...authorized(context.env, includeAuthorizedOperations, groupResource(groupId)),
-      };
-    }),
+    groups: await answerEach(
+      context,
+      distinctNames(groupIds),
+      async (groupId) => {
+        const found = await atGroup(
+          groupId,
+          "DESCRIBE",
+          context,
+          async (group) => await group.describeConsumers(),
+        );
+        if (typeof found === "number") return { groupId, errorCode: found };
+        if (!found.ok)
+          return { groupId, errorCode: codeOf(found.error), errorMessage: found.detail };
+        const { subscriptions } = found;
+        const { state, epoch, assignor, members } = found.group;
+        const named = members.flatMap(({ assignment, target }) => [...assignment, ...target]);
+        const subscribed = Object.values(subscriptions).flatMap(({ topics }) => topics);
+        const all = [...subscribed, ...named.map(({ topic }) => topic)];
+        if (all.some((topic) => !seesTopic(context.env, topic)))
+          return { groupId, errorCode: codeOf("TOPIC_AUTHORIZATION_FAILED") };
+        const topicIds = await idsOf(
+          context,
+          named.map(({ topic }) => topic),
+        );
+        return {
+          groupId,
+          errorCode: NO_ERROR.errorCode,
+          groupState: KIP_848_STATES[state],
+          groupEpoch: epoch,
+          assignmentEpoch: epoch,
+          assignorName: assignor,
+          members: members.map((member) => ({
+            memberId: member.memberId,
+            instanceId: member.instanceId ?? null,
+            rackId: null,
+            memberEpoch: member.memberEpoch,
+            clientId: member.clientId ?? "",
+            clientHost: "/",
+            subscribedTopicNames: subscriptions[member.memberId]?.topics ?? [],
+            subscribedTopicRegex: subscriptions[member.memberId]?.topicPattern ?? null,
+            assignment: { topicPartitions: withIds(topicIds, member.assignment) },
+            targetAssignment: { topicPartitions: withIds(topicIds, member.target) },
+          })),
+          ...authorized(context.env, includeAuthorizedOperations, groupResource(groupId)),
+        };
+      },
+      LARGE_FAN_OUT,
+    ),
   }),
 );
 

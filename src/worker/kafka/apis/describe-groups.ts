@@ -6,6 +6,7 @@
 // v5 makes fields flexible (KIP-482).
 
 import { groupResource } from "../../../core/access/grants.ts";
+import { LARGE_FAN_OUT } from "../../../core/limits.ts";
 import { api } from "../api.ts";
 import { authorized } from "../authorized-operations.ts";
 import { answerEach, readingService } from "../context.ts";
@@ -61,19 +62,24 @@ export const DESCRIBE_GROUPS = api({
 
 /** Describes groups as the classic protocol sees them. A group of another kind shows no members here, as in Kafka. */
 export const describeGroups = readingService(DESCRIBE_GROUPS, async (request, context) => ({
-  groups: await answerEach(context, distinctNames(request.groups), async (groupId) => {
-    const found = await atGroup(
-      groupId,
-      "DESCRIBE",
-      context,
-      async (group) => await group.describeClassic(),
-    );
-    if (typeof found === "number") return { errorCode: found, groupId, groupState: "" };
-    return {
-      errorCode: NO_ERROR.errorCode,
-      groupId,
-      ...found,
-      ...authorized(context.env, request.includeAuthorizedOperations, groupResource(groupId)),
-    };
-  }),
+  groups: await answerEach(
+    context,
+    distinctNames(request.groups),
+    async (groupId) => {
+      const found = await atGroup(
+        groupId,
+        "DESCRIBE",
+        context,
+        async (group) => await group.describeClassic(),
+      );
+      if (typeof found === "number") return { errorCode: found, groupId, groupState: "" };
+      return {
+        errorCode: NO_ERROR.errorCode,
+        groupId,
+        ...found,
+        ...authorized(context.env, request.includeAuthorizedOperations, groupResource(groupId)),
+      };
+    },
+    LARGE_FAN_OUT,
+  ),
 }));
