@@ -10,7 +10,9 @@ import {
   CLUSTER_CALLS,
   type ClusterCalls,
   type ClusterRequest,
+  type HotTopics as Hot,
   type OwnerSecret,
+  type UsedTopic,
 } from "../../src/calls/cluster-calls.ts";
 import type { KeptEvent } from "../../src/core/access/audit.ts";
 import { type NamePattern, type Room, whyNoRoom } from "../../src/core/access/grants.ts";
@@ -69,6 +71,7 @@ import {
   type StoredTask,
   type Task,
 } from "./cluster-store.ts";
+import { HotTopics } from "./hot-topics.ts";
 import { Jobs, topicLine } from "./jobs.ts";
 import { PatternMatches } from "./pattern-matches.ts";
 
@@ -76,12 +79,6 @@ import { PatternMatches } from "./pattern-matches.ts";
 const PURGED_AT_ONCE = 100;
 /** Topics whose partitions are told at once of a change of the defaults. Each has up to FAN_OUT calls under way. */
 const TOPICS_AT_ONCE = 4;
-
-/** A topic and its partitions that have been used. Null if that is not remembered. */
-interface UsedTopic {
-  readonly topic: Topic;
-  readonly used: readonly number[] | null;
-}
 
 /** The subscriptions that a group keeps. */
 interface Kept {
@@ -94,6 +91,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #store: ClusterStore;
   readonly #jobs: Jobs;
   readonly #matches = new PatternMatches();
+  readonly #hot = new HotTopics();
   /** True once it is certain that this object is in the deployment's jurisdiction. */
   #isPlaced = false;
   /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
@@ -174,18 +172,28 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     return { ok: true, topic };
   }
 
-  async topic({ name }: ClusterRequest<"topic">): Promise<Result<UsedTopic>> {
+  async topic({
+    name,
+    wantsHot = false,
+  }: ClusterRequest<"topic">): Promise<Result<UsedTopic & Hot>> {
     const topic = this.#store.topic(name);
-    return topic === null ? unknownTopic(name) : this.#used(topic);
+    return topic === null ? unknownTopic(name) : this.#asked(topic, wantsHot);
   }
 
-  async topicById({ topicId }: ClusterRequest<"topicById">): Promise<Result<UsedTopic>> {
+  async topicById({
+    topicId,
+    wantsHot = false,
+  }: ClusterRequest<"topicById">): Promise<Result<UsedTopic & Hot>> {
     const found = this.#topicById(topicId);
-    return found.ok ? this.#used(found.topic) : found;
+    return found.ok ? this.#asked(found.topic, wantsHot) : found;
   }
 
-  #used(topic: Topic): { ok: true } & UsedTopic {
-    return { ok: true, topic, used: this.#store.usedPartitions(topic.topicId) };
+  #asked(topic: Topic, wantsHot: boolean): { ok: true } & UsedTopic & Hot {
+    const { config: _, ...description } = topic; // It is made of the rest.
+    const used = this.#store.usedPartitions(topic.topicId);
+    const hot = wantsHot ? { hot: this.#hot.newest() } : {};
+    this.#hot.note({ topic: description, used });
+    return { ok: true, topic, used, ...hot };
   }
 
   #topicById(topicId: string): Result<{ topic: Topic }> {
@@ -218,12 +226,9 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     }
     if (!found.ok || partition >= found.topic.partitions)
       return found.ok ? { ...found, knownLogEnd: null } : found;
-    const ownerSecret = this.#ownerSecret();
-    return {
-      ...found,
-      ownerSecret,
-      knownLogEnd: this.#store.usePartition(topicId, partition, hasBegun),
-    };
+    const knownLogEnd = this.#store.usePartition(topicId, partition, hasBegun);
+    if (knownLogEnd === null) this.#hot.forget(found.topic.name);
+    return { ...found, knownLogEnd, ownerSecret: this.#ownerSecret() };
   }
 
   async noteLogEnd({ topicId, partition, logEnd }: ClusterRequest<"noteLogEnd">): Promise<void> {
@@ -256,6 +261,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (!changed.ok) return changed;
     const { overrides } = changed;
     const altered = resolveTopic({ ...topic, partitions, overrides });
+    this.#hot.forget(name);
     const tasks = this.#change(() => {
       this.#store.putTopic(altered);
       const { topicId } = topic;
@@ -289,6 +295,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     const { overrides } = changed;
     const isChanged = !isSameOverrides(overrides, before);
     const keys = Object.keys(changes);
+    this.#hot.clear();
     const tasks = this.#change(() => {
       this.#store.setDefaults(overrides);
       return isChanged ? [this.#store.addTask({ type: "configure-all", keys })] : [];
@@ -300,6 +307,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   async deleteTopic({ name }: ClusterRequest<"deleteTopic">): Promise<Result<object>> {
     const topic = this.#store.topic(name);
     if (topic === null) return unknownTopic(name);
+    this.#hot.forget(name);
     const delayMs = this.#deleteDelayMs(topic);
     const nowMs = wallClockMs(this.#sql);
     const tasks = this.#change(() => {

@@ -10,6 +10,20 @@ import type { GroupSummary } from "../core/group/describe.ts";
 import type { Region } from "../core/placement.ts";
 import type { Changed } from "./calls.ts";
 
+/** A topic and its partitions that have been used. They are null, or absent, if that is not remembered. */
+export interface UsedTopic {
+  readonly topic: TopicDescription;
+  readonly used?: readonly number[] | null;
+}
+
+/**
+ * [CLU-5] With `wantsHot`, the topics that others have asked for last, for an isolate that knows none. After a deploy every
+ * isolate begins anew at once, and would ask for each of its topics.
+ */
+export interface HotTopics {
+  readonly hot?: readonly UsedTopic[];
+}
+
 /** [ATT-5] The secret that signs owners, for an object that needs it next. Releases up to 0.3 have it asked for. */
 export interface OwnerSecret {
   readonly ownerSecret?: string;
@@ -35,13 +49,11 @@ export interface ClusterCalls {
     rooms?: readonly Room[] | null;
   }): Promise<Result<{ topic: TopicDescription }>>;
 
-  /** Returns a topic and its partitions that have been used. They are null, or absent, if that is not remembered. */
-  topic(request: {
-    name: string;
-  }): Promise<Result<{ topic: TopicDescription; used?: readonly number[] | null }>>;
+  topic(request: { name: string; wantsHot?: boolean }): Promise<Result<UsedTopic & HotTopics>>;
   topicById(request: {
     topicId: string;
-  }): Promise<Result<{ topic: TopicDescription; used?: readonly number[] | null }>>;
+    wantsHot?: boolean;
+  }): Promise<Result<UsedTopic & HotTopics>>;
   /** Returns all topics. Answered for releases up to 0.3, which know no pages. */
   topics(): Promise<TopicDescription[]>;
   /** Returns the topics whose names come after this one, by name, up to `limit` of them. Fewer are the last. */

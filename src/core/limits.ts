@@ -322,6 +322,12 @@ export const METADATA_FRESH_MS = 5 * 60_000;
 export const METADATA_STALE_MS = 15 * 60_000;
 /** A topic is shown as it was this long ago at most. SDK readers without a group ask four times a minute. */
 export const METADATA_SHOWN_MS = 10_000;
+/**
+ * Topics that an isolate is told with its first answer, and the partitions of them that were used: about 50 KB each. After
+ * a deploy that is one question of an isolate in the place of one for each of its topics.
+ */
+export const MAX_HOT_TOPICS = 100;
+export const MAX_HOT_PARTITIONS = 5_000;
 /** How long a question about a known topic may take before it is asked again, and a failed one waits. */
 export const METADATA_RENEWAL_MS = 10_000;
 /** How long a request waits for the answer to a question of another request before it asks for itself. */

@@ -16,6 +16,8 @@ const ROUNDS = 5;
 const CREATIONS = 20;
 const JOINS = 40;
 const PAGE = 100;
+const QUESTIONS = 2_000;
+const AT_ONCE = 20;
 /** What a round itself creates must still fit under the bounds. */
 const SPARE_TOPICS = 2 * ROUNDS * CREATIONS;
 const SPARE_GROUPS = 4 * ROUNDS * JOINS;
@@ -74,6 +76,13 @@ const MEASURES: Readonly<Record<string, Measure>> = {
     pollAll(url, `own-${number}`, (i) => ({ pattern: `topic-0000${digits(i, 2)}.*` })),
   [`${JOINS} joins by one pattern at once`]: (url, number) =>
     pollAll(url, `one-${number}`, () => ({ pattern: "topic-00000[0-9]" })),
+  [`${QUESTIONS} questions to the metadata's object, ${AT_ONCE} at once`]: async (url) => {
+    const ask = async () => {
+      for (let i = 0; i < QUESTIONS / AT_ONCE; i++)
+        await request("GET", `${url}/v1/topics?limit=1&after=topic-000050`);
+    };
+    await Promise.all(Array.from({ length: AT_ONCE }, ask));
+  },
   [`a page of ${PAGE} topics`]: (url) => request("GET", `${url}/v1/topics?limit=${PAGE}`),
   [`a page of ${PAGE} groups`]: (url) => request("GET", `${url}/v1/groups?limit=${PAGE}`),
 };

@@ -70,6 +70,8 @@ export class SimulatedObject implements Acceptor {
   /** What the object was handling when it wrote last. */
   #cause = "";
   starts = 0;
+  /** How often each method was called. */
+  readonly calls = new Map<string, number>();
 
   constructor(world: ObjectWorld, kind: string, name: string, instanceClass: InstanceClass) {
     this.#world = world;
@@ -120,6 +122,7 @@ export class SimulatedObject implements Acceptor {
   /** A call by `caller`, over a network that takes its time and may fail. */
   call(caller: Actor, method: string, args: readonly unknown[]): Promise<unknown> {
     const { scheduler, network } = this.#world;
+    this.calls.set(method, (this.calls.get(method) ?? 0) + 1);
     const copies = method === "fetch" ? args : structuredClone(args);
     const back = scheduler.within(caller);
     return new Promise((resolve, reject) => {

@@ -3,6 +3,7 @@
 // answer wait for one question. If the cluster cannot be reached, what is known stays in use: producing and fetching do
 // not depend on it [CLU-5].
 
+import type { HotTopics, UsedTopic } from "../../calls/cluster-calls.ts";
 import type { Beginning } from "../../calls/partition-calls.ts";
 import {
   resolveTopic,
@@ -27,7 +28,7 @@ import { clusterStub, type Env, type PartitionStub, partitionStub } from "../../
 import { forgetOldest, isolate, type KnownTopic } from "./isolate.ts";
 import { after } from "./timer.ts";
 
-type Described = Result<{ topic: TopicDescription; used?: readonly number[] | null }>;
+type Described = Result<UsedTopic & HotTopics>;
 
 /** Returns the topic. Throws INVALID_TOPIC_EXCEPTION or UNKNOWN_TOPIC_OR_PARTITION. */
 export async function topicMetadata(env: Env, name: string): Promise<Topic> {
@@ -42,7 +43,8 @@ export async function topicMetadata(env: Env, name: string): Promise<Topic> {
 
 /** Asks the cluster again, whatever is remembered. */
 export async function refresh(env: Env, name: string): Promise<Topic> {
-  const found = await clusterStub(env).topic({ name });
+  const wantsHot = isolate.topics.size === 0;
+  const found = await clusterStub(env).topic({ name, wantsHot });
   forget(name);
   return learnFound(env, found, aboutName(name));
 }
@@ -122,6 +124,7 @@ async function shared(
 function learnFound(env: Env, found: Described, about: string): Topic {
   if (found.ok) {
     isolate.unknownTopics.delete(about);
+    for (const { topic, used = null } of found.hot ?? []) learn(topic, used);
     const topic = learn(found.topic, found.used ?? null);
     const known = isolate.topics.get(topic.name);
     if (known !== undefined) known.askedFor = env.from?.request ?? null;
@@ -195,7 +198,8 @@ export function nameOfTopic(topicId: string): string | null {
 }
 
 async function refreshById(env: Env, topicId: string): Promise<Topic> {
-  const found = await clusterStub(env).topicById({ topicId });
+  const wantsHot = isolate.topics.size === 0;
+  const found = await clusterStub(env).topicById({ topicId, wantsHot });
   if (!found.ok) forget(isolate.topicNames.get(topicId) ?? "");
   return learnFound(env, found, aboutId(topicId));
 }
