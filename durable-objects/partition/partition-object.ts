@@ -143,6 +143,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     });
     if (woken.ok) this.#parts = woken.parts;
     else this.#fail(woken);
+    // [PLC-3] The life before may have ended before it could tell the cluster.
+    if (this.#parts !== null && this.#store.isUnlisted) ctx.waitUntil(this.#list());
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
   }
 
@@ -380,10 +382,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     await this.#configure(resolveTopic(topic));
   }
 
-  async #configure(topic: Topic): Promise<void> {
+  async #configure(topic: Topic, isUnlisted?: boolean): Promise<void> {
     const parts = this.#parts;
     if (parts === null) return;
-    this.#store.setTopic(topic);
+    this.#store.setTopic(topic, isUnlisted);
     parts.topic = topic;
     parts.log.config = topic.config;
     await parts.housekeeping.schedule(Date.now());
@@ -518,6 +520,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 
   async #listOnce(): Promise<void> {
     const { storage } = this.ctx;
+    const before = this.#parts?.topic;
     try {
       await storage.sync(); // Listed without tables, it would look like one whose storage is gone.
       const found = await this.#use(true);
@@ -527,7 +530,11 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       const known = found.ok ? (found.knownLogEnd ?? 0) : 0;
       if (!found.ok) await (found.isKept ? this.retire() : this.destroy());
       else if (known > parts.log.logEndOffset) this.#storageGone(parts.topic, known);
-      else this.#store.setTopic(parts.topic, false);
+      else {
+        // [CFG-3] The Worker's word may be older than a change of which only listed partitions are told.
+        const topic = parts.topic === before ? resolveTopic(found.topic) : parts.topic;
+        await this.#configure(topic, false);
+      }
     } catch {
       const atMs = Date.now() + LISTING_RETRY_MS;
       const alarmMs = await storage.getAlarm();

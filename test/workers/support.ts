@@ -7,6 +7,7 @@ import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import { Notes } from "../../durable-objects/shared/notes.ts";
 import { OwnerSigner, type SignedOwner } from "../../durable-objects/shared/owner-signature.ts";
 import { WALL_CLOCK } from "../../durable-objects/shared/wall-clock.ts";
+import { CLUSTER_CALLS } from "../../src/calls/cluster-calls.ts";
 import { OBJECT_SOCKET_URL, upgradeFor } from "../../src/calls/socket-caller.ts";
 import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { ANYBODY } from "../../src/core/access/caller.ts";
@@ -584,4 +585,26 @@ export function segmentsOf(stub: DurableObjectStub): Promise<number[]> {
 /** When the partition's alarm is set for, or null. */
 export function alarmOf(stub: DurableObjectStub): Promise<number | null> {
   return runInDurableObject(stub, (_, { storage }) => storage.getAlarm());
+}
+
+// The cluster out of reach.
+
+/**
+ * No call reaches the cluster's object until the returned function is called. It returns the methods that were called
+ * meanwhile. The object itself is as it was.
+ */
+export function stopCluster(): () => string[] {
+  const called: string[] = [];
+  const spies = Object.keys(CLUSTER_CALLS).map((method) =>
+    (
+      vi.spyOn(ClusterObject.prototype, method as never) as unknown as MockInstance
+    ).mockImplementation(async () => {
+      called.push(method);
+      throw new Error("Network connection lost.");
+    }),
+  );
+  return () => {
+    for (const spy of spies) spy.mockRestore();
+    return called;
+  };
 }
