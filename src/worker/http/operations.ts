@@ -463,6 +463,7 @@ export const OPERATIONS: readonly Operation[] = [
       "UNKNOWN_MEMBER_ID",
       "NON_EMPTY_GROUP",
       "GROUP_MAX_SIZE_REACHED",
+      "COORDINATOR_NOT_AVAILABLE",
     ],
   },
   {
