@@ -11,7 +11,7 @@ import { joinClassic } from "./kafka-members.ts";
 import {
   alarmOf,
   call,
-  createTopic,
+  createFreedTopic as createTopic,
   describeGroup,
   env,
   eventually,

@@ -16,6 +16,7 @@ import {
   evict,
   expectStatus,
   type Fetched,
+  FREED,
   fetchRecords,
   produce,
   TestSocket,
@@ -26,6 +27,7 @@ import {
 afterEach(() => void vi.restoreAllMocks());
 
 const cluster = clusterStub(env);
+
 const MAX_MESSAGE_BYTES = 1_048_588;
 
 function batchOf(valueBytes: number): Uint8Array {
@@ -329,7 +331,7 @@ describe("deleting", () => {
   test.each(TWINS)(
     "[CLU-4] partitions of a deleted topic hold no tables and refuse everything$when",
     async ({ interrupt }) => {
-      const topic = await create(unique("topic"), 3);
+      const topic = await create(unique("topic"), 3, FREED);
       const stubs = [0, 1, 2].map((index) => partitionStub(env, topic.topicId, index));
       // The last one is never used before the topic goes.
       for (const stub of stubs.slice(0, 2))
@@ -360,7 +362,7 @@ describe("deleting", () => {
   test.each(TWINS)(
     "[CLU-4] a partition that cannot be freed at once is freed by the alarm$when",
     async ({ interrupt }) => {
-      const topic = await create(unique("topic"), 3);
+      const topic = await create(unique("topic"), 3, FREED);
       for (const partition of [0, 1, 2]) {
         const stub = partitionStub(env, topic.topicId, partition);
         expect(await stub.append({ batches: batchOf(10) })).toMatchObject({ ok: true });
@@ -384,7 +386,7 @@ describe("deleting", () => {
     "[CLU-4] a topic created again under the name of a deleted one is empty$when",
     async ({ interrupt }) => {
       const name = unique("topic");
-      const first = await create(name, 3, { "max.message.bytes": 500 });
+      const first = await create(name, 3, { "max.message.bytes": 500, ...FREED });
       await produce(
         name,
         [0, 1, 2].map((partition) => ({ value: "past", partition })),

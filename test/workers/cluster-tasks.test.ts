@@ -18,10 +18,11 @@ import { clusterStub, partitionStub } from "../../src/env.ts";
 import { callInside, requestIn } from "./calls.ts";
 import {
   alarmOf,
-  createTopic,
+  createFreedTopic as createTopic,
   env,
   evict,
   expectStatus,
+  FREED,
   produce,
   ringLater,
   shiftWall,
@@ -227,12 +228,13 @@ describe("subscriptions", () => {
         const { name: changed, topic } = requestIn("group", "changeTopic", args);
         const { id } = (this as unknown as { ctx: DurableObjectState }).ctx;
         if (changed === name) told.push(`${id.name} ${topic?.partitions ?? "gone"}`);
+        return { forgotten: null };
       });
       const take = () => told.splice(0).sort();
       const all = (what: number | string) =>
         [byName, byPattern, byBoth].map((group) => `${group} ${what}`).sort();
       await interrupt(cluster);
-      await cluster.createTopic({ name, partitions: 1, overrides: {} });
+      await cluster.createTopic({ name, partitions: 1, overrides: FREED });
       expect(take()).toEqual(all(1));
       await cluster.alterTopic({ name, partitions: 1 });
       await cluster.alterTopic({ name, config: { "retention.ms": 5 } });

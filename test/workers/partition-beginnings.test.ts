@@ -10,11 +10,12 @@ import { callInside } from "./calls.ts";
 import {
   alarmOf,
   call,
-  createTopic,
+  createFreedTopic as createTopic,
   env,
   eventually,
   evict,
   expectStatus,
+  FREED,
   fetchRecords,
   produce,
   readValues,
@@ -166,7 +167,7 @@ describe("a partition that is used for the first time", () => {
 describe("a topic that is deleted meanwhile, and created anew under its name", () => {
   const recreate = async ({ name }: TopicJson) => {
     expect(await clusterStub(env).deleteTopic({ name })).toMatchObject({ ok: true });
-    const created = await clusterStub(env).createTopic({ name, partitions: 1, overrides: {} });
+    const created = await clusterStub(env).createTopic({ name, partitions: 1, overrides: FREED });
     return (created as { topic: { topicId: string } }).topic.topicId;
   };
 

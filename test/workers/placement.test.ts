@@ -130,6 +130,10 @@ const HTTP: Look[] = [
   http("PATCH /v1/topics/{topic}", ok({}), "", { body: { config: { "retention.ms": 7_000_000 } } }),
   http("PATCH /v1/topics/{topic}", ok({ partitions: 5 }), "", { body: { partitions: 5 } }),
   http("DELETE /v1/topics/{topic}", [204, ""]),
+  http("GET /v1/deleted-topics", ok({})),
+  http("HEAD /v1/deleted-topics", any),
+  http("POST /v1/deleted-topics/{topic}/undelete", any, "", { body: {} }),
+  http("DELETE /v1/deleted-topics/{topic}", any),
   http("DELETE /v1/topics/{topic}", refused(404, "UNKNOWN_TOPIC_OR_PARTITION"), "", {
     topic: NOBODY,
   }),

@@ -257,6 +257,13 @@ export function createTopic(
   return expectStatus(201, "POST", "/v1/topics", { name, partitions, config });
 }
 
+/** The config of a topic that is freed when it is deleted: see deleted-topics.test.ts for those that are kept. */
+export const FREED = { "topic.delete.delay.ms": 0 };
+
+/** Creates a topic that is freed when it is deleted. */
+export const createFreedTopic: typeof createTopic = (partitions, config, name) =>
+  createTopic(partitions, { ...FREED, ...config }, name);
+
 export interface Stored {
   readonly partition: number;
   readonly offset: number;
