@@ -28,10 +28,17 @@ export class Notes {
     return row?.value ?? null;
   }
 
-  /** Notes the value, if the object has stored something. An object that was only asked about stores nothing [FIL-1]. */
+  /**
+   * Notes the value, if the object has stored something. An object that was only asked about stores nothing [FIL-1]. Nothing
+   * depends on a note: if it cannot be written, another life asks or tells the cluster again.
+   */
   set(name: string, value: string): void {
     if (this.#known.get(name) === value || !this.#exists()) return;
-    this.#sql.exec("INSERT OR REPLACE INTO notes VALUES (?, ?)", name, value);
+    try {
+      this.#sql.exec("INSERT OR REPLACE INTO notes VALUES (?, ?)", name, value);
+    } catch {
+      return; // What the object stores next says that the disk is full.
+    }
     this.#known.set(name, value);
   }
 

@@ -27,7 +27,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a commit of any older epoch counts",
-    seed: 56,
+    seed: 64,
     file: "src/core/group/offsets.ts",
     original: "memberEpoch < (member.assignmentEpochs.get(key) ?? Number.NEGATIVE_INFINITY);",
     planted: "memberEpoch < Number.NEGATIVE_INFINITY && member.assignmentEpochs.has(key);",
@@ -199,7 +199,7 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
   },
   {
     name: "a classic member commits in an older generation",
-    seed: 100,
+    seed: 67,
     file: "src/core/group/admission.ts",
     original: "const isCurrent = generation === classic.generation && generation > 0;",
     planted: "const isCurrent = generation <= classic.generation && generation > 0;",

@@ -1,9 +1,12 @@
 // The cluster's store in SQLite. Each test asks a store that was opened anew, as after an eviction.
+import fc from "fast-check";
 import { beforeEach, describe, expect, test } from "vitest";
 import { ClusterStore, type Task } from "../../../../durable-objects/cluster/cluster-store.ts";
 import type { Transactional } from "../../../../durable-objects/shared/sql.ts";
 import type { AuditEvent, KeptEvent } from "../../../../src/core/access/audit.ts";
+import { beginningOfNames, subscribes } from "../../../../src/core/group/topic-pattern.ts";
 import { MAX_AUDIT_EVENTS } from "../../../../src/core/limits.ts";
+import { runs } from "../../../support/effort.ts";
 import { TOPIC } from "../../../support/log-fixtures.ts";
 import { nodeSql } from "../../../support/node-sql.ts";
 
@@ -89,6 +92,160 @@ describe("counts", () => {
       expect(told()).toEqual(listed());
     }
     expect([store().topicCount, store().groupCount]).toEqual([1, 1]);
+  });
+});
+
+describe("what does not grow with the number of others", () => {
+  /** The names of topics and groups here. */
+  const name = fc.stringMatching(/^[ab]{1,2}$/);
+  const step = fc.record({
+    what: fc.constantFrom("put", "delete", "list", "forget", "older"),
+    name,
+    isUndone: fc.boolean(),
+  });
+
+  test("[CLU-7] the counts are right whoever writes: upserts, rollbacks, and rows of the release before", () => {
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 30 }), (steps) => {
+        const storage = nodeSql();
+        const one = new ClusterStore(storage);
+        const take = ({ what, name }: { what: string; name: string }) => {
+          if (what === "put") one.putTopic(topic(name));
+          else if (what === "delete") one.deleteTopic(topic(name));
+          else if (what === "list") one.putGroup(name);
+          else if (what === "forget") one.deleteGroup(name);
+          else {
+            // As release 0.3 writes them.
+            const json = JSON.stringify(topic(name));
+            storage.sql.exec(
+              "INSERT INTO topics (name, topic) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET topic = excluded.topic",
+              name,
+              json,
+            );
+            storage.sql.exec(
+              "INSERT INTO groups (group_id) VALUES (?) ON CONFLICT DO NOTHING",
+              name,
+            );
+          }
+        };
+        for (const each of steps) {
+          const undone = () =>
+            one.transaction(() => {
+              take(each);
+              if (each.isUndone) throw new Error("disk full");
+            });
+          if (each.isUndone) expect(undone).toThrow("disk full");
+          else undone();
+          const counted = [one.topicCount, one.groupCount];
+          expect(counted).toEqual([one.topics().length, one.groups().length]);
+        }
+        const later = new ClusterStore(storage);
+        expect([later.topicCount, later.groupCount]).toEqual([
+          later.topics().length,
+          later.groups().length,
+        ]);
+      }),
+      runs(100),
+    );
+  });
+
+  test("[CLU-7] what a release before has stored is counted once it is brought to this version", () => {
+    for (const each of ["a", "b", "c"]) store().putTopic(topic(each));
+    store().putGroup("g");
+    for (const trigger of ["topics_come", "topics_go", "groups_come", "groups_go"])
+      storage.sql.exec(`DROP TRIGGER ${trigger}`);
+    storage.sql.exec("DROP TABLE counts");
+    storage.sql.exec("UPDATE schema_version SET version = 5");
+    expect([store().topicCount, store().groupCount]).toEqual([3, 1]);
+    store().deleteTopic(topic("a"));
+    expect(store().topicCount).toBe(2);
+  });
+
+  const patterns = [
+    "a",
+    "a.*",
+    "ab",
+    "a\\.b",
+    "b+",
+    "(?i)A",
+    "a|c",
+    ".*",
+    "^ab.*",
+    "[a-c]x",
+    "team\\..*",
+  ];
+
+  test("[CLU-7] a name finds exactly the patterns whose names may begin as it does", () => {
+    const one = store();
+    for (const pattern of patterns)
+      for (const group of ["g", "h"]) one.subscribeToPattern(`${group}-${pattern}`, pattern);
+    fc.assert(
+      fc.property(fc.stringMatching(/^[abct.x]{1,5}$/), (each) => {
+        const found = one.patternsFor(each);
+        const mayMatch = patterns.filter((pattern) => each.startsWith(beginningOfNames(pattern)));
+        expect([...found.keys()].sort()).toEqual([...mayMatch].sort());
+        for (const pattern of patterns) {
+          if (subscribes({ topics: [], topicPattern: pattern }, each))
+            expect(found.get(pattern)?.sort()).toEqual([`g-${pattern}`, `h-${pattern}`]);
+        }
+      }),
+      runs(200),
+    );
+  });
+
+  test("[CLU-7] a pattern of the release before is found for every name until its group joins again", () => {
+    storage = nodeSql();
+    const one = store();
+    one.subscribeToPattern("new", "orders.*");
+    storage.sql.exec("INSERT INTO patterns (group_id, pattern) VALUES ('old', 'orders.*')");
+    expect(one.patternsFor("orders-1").get("orders.*")?.sort()).toEqual(["new", "old"]);
+    expect([...one.patternsFor("other")]).toEqual([["orders.*", ["old"]]]);
+    one.subscribeToPattern("old", "orders.*");
+    expect([...one.patternsFor("other")]).toEqual([]);
+    expect(one.patternsFor("orders-1").get("orders.*")?.sort()).toEqual(["new", "old"]);
+  });
+
+  /** The rows that these statements look at, one after another through an index, or all of a table. */
+  const plansOf = (act: (one: ClusterStore) => unknown) => {
+    const plans: string[] = [];
+    const { sql } = storage;
+    const explaining: Transactional = {
+      sql: {
+        exec: (query, ...bindings) => {
+          const plan = sql.exec<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`, ...bindings);
+          for (const { detail } of plan) plans.push(detail);
+          return sql.exec(query, ...bindings);
+        },
+      },
+      transactionSync: (body) => storage.transactionSync(body),
+    };
+    const one = new ClusterStore(explaining);
+    plans.length = 0;
+    act(one);
+    return plans;
+  };
+
+  test("[CLU-7] no statement of a creation, a join by pattern or a page looks at a whole table", () => {
+    store().putTopic(topic("a"));
+    const plans = plansOf((one) => {
+      one.putTopic(topic("b"));
+      one.putGroup("g");
+      one.subscribe("g", "b");
+      one.subscribeToPattern("g", "b.*");
+      one.patternsFor("b");
+      one.subscribers("b");
+      one.topicNames("b");
+      one.groupIds("g", 5);
+      one.topicsAfter("a", 5);
+      one.groupsAfter("a", 5);
+      one.summarizeGroup("g", { protocolType: "p", groupState: "Empty", groupType: "consumer" });
+      one.tasksAfter(5, 5);
+      one.deleteGroup("g");
+      one.deleteTopic(topic("b"));
+      return [one.topicCount, one.groupCount, one.hasTopic("b"), one.hasGroup("g")];
+    });
+    expect(plans.length).toBeGreaterThan(15);
+    expect(plans.filter((plan) => /^SCAN (?!json_each)/.test(plan))).toEqual([]);
   });
 });
 
