@@ -73,6 +73,7 @@ import {
 } from "./cluster-store.ts";
 import { HotTopics } from "./hot-topics.ts";
 import { Jobs, topicLine } from "./jobs.ts";
+import { KeyChanges } from "./key-changes.ts";
 import { PatternMatches } from "./pattern-matches.ts";
 
 /** Deleted topics that one alarm frees. Others have their turn with the next, which rings at once. */
@@ -92,6 +93,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #jobs: Jobs;
   readonly #matches = new PatternMatches();
   readonly #hot = new HotTopics();
+  readonly #keyChanges = new KeyChanges();
   /** True once it is certain that this object is in the deployment's jurisdiction. */
   #isPlaced = false;
   /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
@@ -633,11 +635,19 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (access.key(key.id) === null && !access.hasRoom)
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_API_KEYS} API keys, the bound`);
     this.#change(() => access.putKey(key));
+    this.#keyChanges.note(key.id);
     return { ok: true };
   }
 
-  async apiKey({ id }: ClusterRequest<"apiKey">): Promise<{ key: StoredKey | null }> {
-    return { key: this.#store.access.key(id) };
+  async apiKey({
+    id,
+  }: ClusterRequest<"apiKey">): Promise<{ key: StoredKey | null; version: string }> {
+    return { key: this.#store.access.key(id), version: this.#keyChanges.version };
+  }
+
+  /** [APK-4] */
+  async apiKeyChanges({ since }: ClusterRequest<"apiKeyChanges">) {
+    return { version: this.#keyChanges.version, changed: this.#keyChanges.since(since) };
   }
 
   async apiKeys(): Promise<ShownKey[]> {
@@ -664,6 +674,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (tooLarge !== null) return tooLarge;
     const isChanged = JSON.stringify(altered) !== JSON.stringify(key);
     this.#change(() => this.#store.access.putKey(altered));
+    this.#keyChanges.note(id);
     return { ok: true, key: shownKey(altered), isChanged };
   }
 
@@ -680,6 +691,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     const key = this.#store.access.key(id);
     if (key === null) return unknownKey(id);
     this.#change(() => this.#store.access.deleteKey(id));
+    this.#keyChanges.note(id);
     return { ok: true, key: shownKey(key) };
   }
 

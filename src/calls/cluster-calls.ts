@@ -176,7 +176,15 @@ export interface ClusterCalls {
 
   /** [APK-2] Stores a new API key. */
   putApiKey(request: { key: StoredKey }): Promise<Result<object>>;
-  apiKey(request: { id: string }): Promise<{ key: StoredKey | null }>;
+  /** Returns a key, and the version of all keys. Releases up to 0.3 leave the version out. */
+  apiKey(request: { id: string }): Promise<{ key: StoredKey | null; version?: string }>;
+  /**
+   * [APK-4] Returns the ids of the keys that were made, changed or revoked since a version. Null if nobody knows: any may
+   * have been.
+   */
+  apiKeyChanges(request: {
+    since: string;
+  }): Promise<{ version: string; changed: readonly string[] | null }>;
   /** [APK-2] Lists the API keys, without what tells whether somebody has one. */
   apiKeys(): Promise<ShownKey[]>;
   /** [APK-3] Changes what a key may do, and when it expires. What is not named stays as it is. A null takes away. */
@@ -242,6 +250,7 @@ export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {
   forgetGroup: true,
   putApiKey: true,
   apiKey: true,
+  apiKeyChanges: true,
   apiKeys: true,
   alterApiKey: true,
   deleteApiKey: false,

@@ -475,6 +475,8 @@ export const AUDIT_FLUSH_MS = 1_000;
 export const MAX_AUDIT_TEXT_CHARS = 1_000;
 /** API keys of one deployment. */
 export const MAX_API_KEYS = 10_000;
+/** Changes of keys that the cluster remembers. An isolate that asks for more is told to ask for its keys anew. */
+export const MAX_KEY_CHANGES = 1_000;
 /** How long an isolate takes an API key, or that there is none, for known. After that a revoked key is refused. */
 export const API_KEY_AGE_MS = 10_000;
 export const UNKNOWN_API_KEY_AGE_MS = 5_000;

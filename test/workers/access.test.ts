@@ -7,7 +7,7 @@ import { createKey, deleteKey } from "../../src/worker/access/keys.ts";
 import { createToken } from "../../src/worker/access/tokens.ts";
 import { forgetEverything, isolate } from "../../src/worker/edge/isolate.ts";
 import { app } from "../../src/worker/http/app.ts";
-import { createTopic, env, unique } from "./support.ts";
+import { createTopic, env, evict, unique } from "./support.ts";
 
 const ROOT_KEY = "the-root-key-of-this-test";
 const { caller: _caller, ...open } = env;
@@ -155,6 +155,54 @@ describe("a cluster that is out of reach", () => {
       expect((await ask(counting, "/v1/me", bearer(text))).status).toBe(401);
     expect(asked).toHaveBeenCalledTimes(2);
   });
+});
+
+test("[APK-4] however many keys are known, one question tells which of them have changed", async () => {
+  const made = { principal: "User:a", grants: [], expiresAtMs: null };
+  const [one, other] = [await createKey(closed, made), await createKey(closed, made)];
+  const asked: string[] = [];
+  const CLUSTER = {
+    getByName: () => ({
+      apiKey: async (request: never) => {
+        asked.push("apiKey");
+        return await clusterStub(closed).apiKey(request);
+      },
+      apiKeyChanges: async (request: never) => {
+        asked.push("apiKeyChanges");
+        return await clusterStub(closed).apiKeyChanges(request);
+      },
+      noteApiKeyUsed: async () => {},
+    }),
+  };
+  const of: Env = { ...closed, CLUSTER: CLUSTER as never };
+  const statuses = async () => [
+    (await ask(of, "/v1/me", bearer(one.text))).status,
+    (await ask(of, "/v1/me", bearer(other.text))).status,
+  ];
+  const grow = () => {
+    const old = Date.now() - 10_000;
+    for (const [id, { key }] of isolate.apiKeys) isolate.apiKeys.set(id, { key, atMs: old });
+    const { version } = isolate.apiKeysAsOf ?? { version: "" };
+    isolate.apiKeysAsOf = { version, atMs: old };
+  };
+  expect(await statuses()).toEqual([200, 200]);
+  asked.length = 0;
+  grow();
+  expect(await statuses()).toEqual([200, 200]);
+  expect(asked).toEqual(["apiKeyChanges"]);
+  // Through another isolate, which says nothing to this one.
+  await clusterStub(closed).deleteApiKey({ id: other.key.id });
+  expect(await statuses()).toEqual([200, 200]);
+  asked.length = 0;
+  grow();
+  expect(await statuses()).toEqual([200, 401]);
+  expect(asked).toEqual(["apiKeyChanges", "apiKey"]);
+  // A cluster that has begun a new life knows of no changes. All keys are asked for anew.
+  await evict(clusterStub(closed));
+  asked.length = 0;
+  grow();
+  expect(await statuses()).toEqual([200, 401]);
+  expect(asked).toEqual(["apiKeyChanges", "apiKey"]);
 });
 
 describe("keys that do not exist", () => {

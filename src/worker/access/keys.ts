@@ -1,5 +1,5 @@
-// API keys, as the Worker knows them. It asks the ClusterObject at most once per API_KEY_AGE_MS and key, so a revoked key
-// is refused after that. If the ClusterObject cannot be reached, keys that were known go on.
+// API keys, as the Worker knows them. It asks the ClusterObject once in API_KEY_AGE_MS which keys have changed, however many
+// it knows, so a revoked key is refused after that. If the ClusterObject cannot be reached, keys that were known go on.
 
 import {
   API_KEY_BYTES,
@@ -45,19 +45,45 @@ export async function keyById(env: Env, id: string): Promise<StoredKey | null> {
   if (!isApiKeyId(id)) return null;
   const known = isolate.apiKeys.get(id);
   if (known !== undefined && isWithin(known.atMs, API_KEY_AGE_MS, Date.now())) return known.key;
+  if (known !== undefined && (await areKeysCurrent(env))) {
+    const still = isolate.apiKeys.get(id);
+    if (still !== undefined) return still.key;
+  }
   const unknownMs = isolate.unknownApiKeys.get(id);
   if (unknownMs !== undefined && isWithin(unknownMs, UNKNOWN_API_KEY_AGE_MS, Date.now()))
     return null;
   try {
     if (known === undefined && !(await isOurs(env, id))) return null;
-    const { key } = await clusterStub(env).apiKey({ id });
+    const atMs = Date.now();
+    const { key, version } = await clusterStub(env).apiKey({ id });
+    if (version !== undefined) isolate.apiKeysAsOf ??= { version, atMs };
     remember(id, key);
     return key;
   } catch (cause) {
-    if (known !== undefined && isWithin(known.atMs, STALE_API_KEY_AGE_MS, Date.now()))
+    const wasCurrentMs = Math.max(known?.atMs ?? 0, isolate.apiKeysAsOf?.atMs ?? 0);
+    if (known !== undefined && isWithin(wasCurrentMs, STALE_API_KEY_AGE_MS, Date.now()))
       return known.key;
     const detail = "the API key cannot be looked up now; try again";
     throw new BrokerError("NETWORK_EXCEPTION", detail, { cause });
+  }
+}
+
+/**
+ * [APK-4] True if all keys that are known here are as they were API_KEY_AGE_MS ago at most. Those that have changed since the
+ * cluster was last asked are forgotten. False if it cannot be asked, or is older.
+ */
+async function areKeysCurrent(env: Env): Promise<boolean> {
+  const asOf = isolate.apiKeysAsOf;
+  if (asOf === null) return false;
+  const atMs = Date.now();
+  if (isWithin(asOf.atMs, API_KEY_AGE_MS, atMs)) return true;
+  try {
+    const { version, changed } = await clusterStub(env).apiKeyChanges({ since: asOf.version });
+    for (const id of changed ?? [...isolate.apiKeys.keys()]) isolate.apiKeys.delete(id);
+    isolate.apiKeysAsOf = { version, atMs };
+    return true;
+  } catch {
+    return false; // The stub has noted why.
   }
 }
 

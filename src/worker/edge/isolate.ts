@@ -68,6 +68,8 @@ interface Isolate {
   readonly groups: Map<string, number>;
   /** API keys by their ids, and when the cluster said so. */
   readonly apiKeys: Map<string, { readonly key: StoredKey; readonly atMs: number }>;
+  /** The version of all API keys that the known ones belong to, and when the cluster was asked for it. */
+  apiKeysAsOf: { readonly version: string; readonly atMs: number } | null;
   /** Ids of no API key, and when the cluster said so. */
   readonly unknownApiKeys: Map<string, number>;
   /** The deployment's secrets by their names. They never change. */
@@ -101,6 +103,7 @@ export const isolate: Isolate = {
   usedPartitions: new Map(),
   groups: new Map(),
   apiKeys: new Map(),
+  apiKeysAsOf: null,
   unknownApiKeys: new Map(),
   secrets: new Map(),
   quotas: new QuotaBook(),
@@ -138,6 +141,7 @@ export function forgetEverything(): void {
   isolate.usedPartitions.clear();
   isolate.groups.clear();
   isolate.apiKeys.clear();
+  isolate.apiKeysAsOf = null;
   isolate.unknownApiKeys.clear();
   isolate.secrets.clear();
   isolate.quotas = new QuotaBook();
