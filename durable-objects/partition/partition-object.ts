@@ -66,7 +66,7 @@ import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
 import { EndReports } from "./end-reports.ts";
-import { GroupCommit } from "./group-commit.ts";
+import { type CommitTarget, GroupCommit } from "./group-commit.ts";
 import { GroupOwners } from "./group-owners.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";
@@ -166,7 +166,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const turns = new Turns(clock);
     const owners = new GroupOwners(readers, this.ctx, this.env);
     const housekeeping = new Housekeeping(storage, log, compactor, requests, turns, owners);
-    const commits = new GroupCommit({
+    const target: CommitTarget = {
       commit: (appends) => log.commit(appends, Date.now(), decompress),
       sync: async () => {
         await storage.sync();
@@ -180,7 +180,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         housekeeping.committed(Date.now());
         if (this.env.RIVULET_FILES !== undefined) this.#ends.note(log.logEndOffset);
       },
-    });
+      lingerMs: () => log.config.commitLingerMs,
+    };
+    const commits = new GroupCommit(target, clock);
     return { topic, log, commits, readers, requests, housekeeping, turns };
   }
 
@@ -223,8 +225,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   ): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>> {
     const loaded = await this.#load();
     if (!loaded.ok) return loaded;
-    const { log, turns } = loaded.parts;
+    const { log, turns, commits } = loaded.parts;
     turns.hurryIfStanding();
+    commits.hurryIfLate();
     const inRange = log.validateOffset(request.offset);
     if (!inRange.ok) return inRange;
     return attempt(() => {
@@ -361,6 +364,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     this.#store.setTopic(topic);
     parts.topic = topic;
     parts.log.config = topic.config;
+    parts.commits.hurry(); // The time that they wait for may be another now.
     await parts.housekeeping.schedule(Date.now());
   }
 
@@ -372,6 +376,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const parts = this.#parts;
     if (parts === null) return;
     parts.turns.hurry();
+    parts.commits.hurry();
     if (isStanding(storageOf(this.ctx.storage).sql) && parts.commits.stop())
       this.ctx.waitUntil(startAnew(this.ctx));
   }
@@ -549,6 +554,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         return;
       }
       parts.turns.hurryIfStanding();
+      parts.commits.hurryIfLate();
       const message = inside(socket, parseFrame(readerMessage, data));
       if (message.type === "attach") {
         const mine = Symbol();

@@ -93,6 +93,12 @@ export const MAX_CHUNK_BYTES = MAX_MESSAGE_BYTES;
 export const MAX_APPEND_BYTES = 16 * MIB;
 /** Appends that wait for the next group commit. Beyond this bound, the producer is told to slow down. */
 export const MAX_PENDING_APPEND_BYTES = 32 * MIB;
+/**
+ * `commit.linger.ms`: how long an append may wait for others to share its row. A row a second costs $2.60 a month, so
+ * waiting longer saves little. A client must have its answer long before it gives up: Kafka's do after 30 s, and the
+ * five appends that a producer may have under way then still make five a second.
+ */
+export const MAX_COMMIT_LINGER_MS = 1_000;
 /** One object may store 10 GB. The rest is for everything that is not the log. */
 export const MAX_PARTITION_BYTES = 9_500_000_000;
 /**

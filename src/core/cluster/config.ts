@@ -11,6 +11,7 @@ import {
 import { fail, preview, type Result } from "../errors.ts";
 import {
   DEFAULT_SEGMENT_BYTES,
+  MAX_COMMIT_LINGER_MS,
   MAX_MESSAGE_BYTES,
   MAX_PARTITION_BYTES,
   MIN_SEGMENT_BYTES,
@@ -23,6 +24,8 @@ export interface TopicConfig {
   readonly maxMessageBytes: number;
   /** How old records are removed: whole segments by age and size, superseded records by key, or not at all. */
   readonly cleanupPolicy: readonly CleanupPolicy[];
+  /** [LNG-1] How long an append waits for others to share its row. 0 commits at once. This key is not Kafka's. */
+  readonly commitLingerMs: number;
   /** A segment whose newest record is older is deleted. -1 deletes none. Needs the policy `delete`. */
   readonly retentionMs: number;
   /** The oldest segments are deleted while the rest has at least this size. -1 deletes none. */
@@ -61,6 +64,7 @@ const FOREVER = Number.MAX_SAFE_INTEGER;
 
 const TABLE = new ConfigTable<TopicConfig>({
   cleanupPolicy: policies("cleanup.policy", ["delete"]),
+  commitLingerMs: wholeNumber("commit.linger.ms", 0, 0, MAX_COMMIT_LINGER_MS),
   deleteRetentionMs: wholeNumber("delete.retention.ms", DAY_MS, 0, FOREVER),
   maxCompactionLagMs: wholeNumber("max.compaction.lag.ms", FOREVER, 1, FOREVER),
   maxMessageBytes: wholeNumber("max.message.bytes", MAX_MESSAGE_BYTES, 1, MAX_MESSAGE_BYTES),

@@ -12,6 +12,7 @@ import {
 import { unwrap } from "../../../../src/core/errors.ts";
 import {
   DEFAULT_SEGMENT_BYTES,
+  MAX_COMMIT_LINGER_MS,
   MAX_MESSAGE_BYTES,
   MAX_PARTITION_BYTES,
   MIN_SEGMENT_BYTES,
@@ -126,6 +127,7 @@ const TABLE: readonly Row[] = [
     illegal: [-0.1, 1.1, "-0.1", "1.01", "", ".", "1.", "50%", "0,5", "1e-1", ...NO_VALUE],
     bound: "a number from 0 to 1",
   },
+  whole("commit.linger.ms", "commitLingerMs", 0, [0, MAX_COMMIT_LINGER_MS]),
   whole("min.compaction.lag.ms", "minCompactionLagMs", 0, [0, FOREVER]),
   whole("producer.id.expiration.ms", "producerIdExpirationMs", DAY_MS, [1, FOREVER]),
   whole("retention.bytes", "retentionBytes", -1, [-1, FOREVER]),
