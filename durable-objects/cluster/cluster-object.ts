@@ -52,6 +52,7 @@ import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { assertJurisdiction, jurisdictionOf, regionSet } from "../../src/core/placement.ts";
 import { type Env, groupStub, outerClusterStub, partitionStub } from "../../src/env.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
+import { RetryPause } from "../shared/retry.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
@@ -74,7 +75,7 @@ interface Kept {
 
 export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #store: ClusterStore;
-  #taskRetryMs = TASK_RETRY_MS;
+  readonly #taskRetry = new RetryPause(TASK_RETRY_MS, MAX_TASK_RETRY_MS);
   /** True once it is certain that this object is in the deployment's jurisdiction. */
   #isPlaced = false;
   /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
@@ -116,6 +117,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     }
     const full = rooms ? whyNoRoom(rooms, this.#store.topicNames()) : null;
     if (full !== null) return noRoom("topics", full);
+    const noSpace = this.#store.whyNoSpace();
+    if (noSpace !== null) return noSpace;
     const topic = resolveTopic({
       name,
       topicId: crypto.randomUUID(),
@@ -344,6 +347,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       mustExist ? names.filter((name) => this.#store.hasTopic(name)) : names;
     const crowded = await this.#whyNotSubscribed(groupId, whatCounts(), pattern);
     if (crowded !== null) return crowded;
+    const noSpace = this.#whyNoSpaceFor(groupId, whatCounts(), pattern);
+    if (noSpace !== null) return noSpace;
     const found = names.flatMap((name) => this.#store.topic(name) ?? []);
     const remembered = mustExist ? found.map(({ name }) => name) : names;
     if (!mustExist || found.length > 0) {
@@ -400,6 +405,19 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     );
   }
 
+  /** [LOG-13] What the group subscribes to already takes no more room. */
+  #whyNoSpaceFor(
+    groupId: string,
+    names: readonly string[],
+    pattern: string | null,
+  ): Failure | null {
+    const isKnown =
+      this.#store.hasGroup(groupId) &&
+      (names.length === 0 || this.#store.subscriptionCounts(groupId, names).added === 0) &&
+      (pattern === null || this.#store.patternsOf(groupId).includes(pattern));
+    return isKnown ? null : this.#store.whyNoSpace();
+  }
+
   /** The group answers with what its members subscribe to and what it asks for. What others ask for meanwhile stays too. */
   async #prune(groupId: string): Promise<void> {
     const kept: Kept = { groupId, names: new Set(), patterns: new Set() };
@@ -438,6 +456,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     const { access } = this.#store;
     if (access.key(key.id) === null && !access.hasRoom)
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_API_KEYS} API keys, the bound`);
+    const noSpace = access.key(key.id) === null ? this.#store.whyNoSpace() : null;
+    if (noSpace !== null) return noSpace;
     this.#change(() => access.putKey(key));
     return { ok: true };
   }
@@ -517,7 +537,14 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
 
   override async alarm(): Promise<void> {
     trace(this.env, "cluster", "cluster", "alarm");
-    await this.#workOff();
+    try {
+      await this.#workOff();
+    } catch (error) {
+      // [ALM-1] The platform gives up on an alarm that keeps failing.
+      console.error(`cluster: the alarm failed, it will be tried again: ${error}`);
+      this.#taskRetry.failed();
+      await this.#tryAgainSoon();
+    }
   }
 
   /**
@@ -531,10 +558,12 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     while (!hasFailed && this.#store.tasks().length > 0) {
       for (const { id, task } of this.#store.tasks()) {
         try {
+          if (task instanceof Error) throw task;
           await this.#run(task);
           this.#store.deleteTask(id);
         } catch (error) {
-          console.error(`task ${JSON.stringify(task)} failed, it will be tried again: ${error}`);
+          const what = task instanceof Error ? id : JSON.stringify(task);
+          console.error(`task ${what} failed, it will be tried again: ${error}`);
           hasFailed = true;
         }
       }
@@ -543,11 +572,12 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     // Another change may have left tasks and set the alarm anew while these were in progress.
     const isDone = this.#store.tasks().length === 0;
     if (isDone) await this.ctx.storage.deleteAlarm();
-    this.#taskRetryMs = isDone ? TASK_RETRY_MS : Math.min(2 * this.#taskRetryMs, MAX_TASK_RETRY_MS);
+    if (isDone) this.#taskRetry.succeeded();
+    else this.#taskRetry.failed();
   }
 
   async #tryAgainSoon(): Promise<void> {
-    await this.ctx.storage.setAlarm(wallClockMs(this.#sql) + this.#taskRetryMs);
+    await this.ctx.storage.setAlarm(wallClockMs(this.#sql) + this.#taskRetry.ms);
   }
 
   async #run(task: Task): Promise<void> {

@@ -18,8 +18,12 @@
 import * as z from "zod";
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
+import type { BrokerError, Failure } from "../../src/core/errors.ts";
+import { MAX_METADATA_BYTES } from "../../src/core/limits.ts";
+import { brokerError } from "../../src/core/platform-errors.ts";
 import { createTables, execAll, migrate, type Schema, storedVersion } from "../shared/schema.ts";
-import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
+import { whyNoSpace } from "../shared/space.ts";
+import { firstRow, type SizedSql, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored, storedOverrides } from "../shared/stored-json.ts";
 import { storedTopic } from "../shared/stored-topic.ts";
 import { wallClockMs } from "../shared/wall-clock.ts";
@@ -48,6 +52,14 @@ const anyTask = z.union([
   storedTask,
   z.object({ type: z.string().refine((type) => !TASK_TYPES.has(type)) }).transform(() => null),
 ]);
+
+function readTask(json: string): Task | BrokerError | null {
+  try {
+    return parseStored(anyTask, json, "tasks.task");
+  } catch (error) {
+    return brokerError(error);
+  }
+}
 
 /**
  * This number stands in the place of a partition's number. It says that a release that remembers use created the topic.
@@ -144,7 +156,7 @@ export class ClusterStore {
   readonly #topicCount: RowCount;
   readonly #groupCount: RowCount;
   readonly #storage: Transactional;
-  readonly #sql: Sql;
+  readonly #sql: SizedSql;
   /** The config values set for all topics. Null before they are first read. */
   #defaults: ConfigOverrides | null = null;
 
@@ -170,6 +182,12 @@ export class ClusterStore {
       this.#groupCount.forget();
       throw error;
     }
+  }
+
+  /** [LOG-13] Returns why nothing may be added, or null. What was deleted makes room at once. */
+  whyNoSpace(): Failure | null {
+    const wayOut = "delete topics, groups or API keys";
+    return whyNoSpace("the cluster's metadata", this.#sql, MAX_METADATA_BYTES, wayOut);
   }
 
   topic(name: string): Topic | null {
@@ -446,13 +464,13 @@ export class ClusterStore {
     this.#sql.exec("INSERT INTO tasks (task) VALUES (?)", JSON.stringify(task));
   }
 
-  /** Returns the oldest tasks, up to 1,000 of them. */
-  tasks(): { id: number; task: Task }[] {
+  /** Returns the oldest tasks, up to 1,000 of them. [CRC-2] One that is damaged is an error, and leaves the others to be done. */
+  tasks(): { id: number; task: Task | BrokerError }[] {
     const rows = this.#sql.exec<{ id: number; task: string }>(
       "SELECT id, task FROM tasks ORDER BY id LIMIT 1000",
     );
     return Array.from(rows).flatMap(({ id, task: json }) => {
-      const task = parseStored(anyTask, json, "tasks.task");
+      const task = readTask(json);
       return task === null ? [] : [{ id, task }];
     });
   }

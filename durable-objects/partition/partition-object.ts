@@ -145,6 +145,13 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     this.#damage = { ...failure, retriable: false };
   }
 
+  /** [ALM-1] */
+  #logFailure(topic: string, work: string, error: unknown): void {
+    const place = `${topic}/${this.#partition}`;
+    const { file } = placeOf(this.env, "partition", "", String(this.ctx.id));
+    console.error(`${place}: ${work} failed, it will be tried again: ${error} (${file})`);
+  }
+
   #assemble(topic: Topic): Parts {
     const { storage } = this.ctx;
     const store = new SqlLogStore(storageOf(storage));
@@ -165,7 +172,15 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const clock = new ObjectClock(storageOf(storage).sql);
     const turns = new Turns(clock);
     const owners = new GroupOwners(readers, this.ctx, this.env);
-    const housekeeping = new Housekeeping(storage, log, compactor, requests, turns, owners);
+    const housekeeping = new Housekeeping(
+      storage,
+      log,
+      compactor,
+      requests,
+      turns,
+      owners,
+      (work, error) => this.#logFailure(topic.name, work, error),
+    );
     const target: CommitTarget = {
       commit: (appends) => log.commit(appends, Date.now(), decompress),
       sync: async () => {
@@ -340,7 +355,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       );
     }
     const isChanged = before > log.logStartOffset;
-    log.deleteRecordsBefore(before);
+    log.deleteRecordsBefore(before, Date.now());
     return { ok: true, logStartOffset: log.logStartOffset, isChanged };
   }
 
@@ -365,7 +380,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     parts.topic = topic;
     parts.log.config = topic.config;
     parts.commits.hurry(); // The time that they wait for may be another now.
-    await parts.housekeeping.schedule(Date.now());
+    await parts.housekeeping.schedule(Date.now(), parts.log.isFull);
   }
 
   /**
