@@ -2,6 +2,7 @@
 // nothing is lost, reads go on, and so does the next append.
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import { GroupStore } from "../../durable-objects/group/group-store.ts";
 import { KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_METADATA_BYTES, MAX_PARTITION_BYTES } from "../../src/core/limits.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
@@ -425,6 +426,39 @@ describe("the ways out of a full partition", () => {
     await setSealedBytes(stub, 0);
     expect(await append(stub)).toMatchObject({ ok: true });
     expect(failingObjects()).toBe(0);
+  });
+});
+
+describe("a group's alarm whose storage refuses", () => {
+  test("[ALM-1] comes back after ever longer, and soon again once it has succeeded", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    await readAs(group, topic, { 0: 5 });
+    const stub = groupStub(env, group);
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    const ring = async () => {
+      const beforeMs = Date.now();
+      await runInDurableObject(stub, (_, { storage }) => storage.setAlarm(beforeMs + 3_600_000));
+      await runDurableObjectAlarm(stub);
+      const alarmMs = (await alarmOf(stub)) ?? 0;
+      return Math.round((alarmMs - beforeMs) / 1_000);
+    };
+    // The deadline is in memory, so no statement reads it.
+    const fail = () =>
+      vi.spyOn(GroupStore.prototype, "deadline").mockImplementation(() => {
+        throw new Error("database or disk is full: SQLITE_FULL");
+      });
+    const failing = fail();
+    expect(await ring()).toBe(1);
+    expect(await ring()).toBe(2);
+    expect(await ring()).toBe(4);
+    failing.mockRestore();
+    expect(log.mock.calls.flat().join()).toContain("the alarm failed");
+    await ring();
+    const again = fail();
+    expect(await ring()).toBe(1);
+    again.mockRestore();
+    expect((await describeGroup(group)).offsets[0]?.committedOffset).toBe(5);
   });
 });
 
