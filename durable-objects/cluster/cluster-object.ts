@@ -59,6 +59,7 @@ import { assertJurisdiction, jurisdictionOf, regionSet } from "../../src/core/pl
 import { type Env, groupStub, outerClusterStub, partitionStub } from "../../src/env.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { newSecret, OWNER_SECRET } from "../shared/owner-signature.ts";
+import { RetryPause } from "../shared/retry.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
@@ -76,6 +77,9 @@ import { Jobs, topicLine } from "./jobs.ts";
 import { KeyChanges } from "./key-changes.ts";
 import { PatternMatches } from "./pattern-matches.ts";
 
+/** How long an alarm that fails waits. The wait doubles. */
+const ALARM_RETRY_MS = 1_000;
+const MAX_ALARM_RETRY_MS = 60_000;
 /** Deleted topics that one alarm frees. Others have their turn with the next, which rings at once. */
 const PURGED_AT_ONCE = 100;
 /** Topics whose partitions are told at once of a change of the defaults. Each has up to FAN_OUT calls under way. */
@@ -94,6 +98,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #matches = new PatternMatches();
   readonly #hot = new HotTopics();
   readonly #keyChanges = new KeyChanges();
+  readonly #alarmRetry = new RetryPause(ALARM_RETRY_MS, MAX_ALARM_RETRY_MS);
   /** True once it is certain that this object is in the deployment's jurisdiction. */
   #isPlaced = false;
   /** Groups that are being asked whether they can be forgotten. Only the latest question counts. */
@@ -155,6 +160,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
       ),
     );
     if (full !== null) return noRoom("topics", full);
+    const noSpace = this.#store.whyNoSpace();
+    if (noSpace !== null) return noSpace;
     const topic = resolveTopic({
       name,
       topicId: crypto.randomUUID(),
@@ -525,6 +532,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     const crowded = await this.#whyNotSubscribed(groupId, whatCounts(), pattern);
     if (crowded !== null) return crowded;
     const wasListed = this.#store.hasGroup(groupId);
+    const noSpace = this.#whyNoSpaceFor(groupId, whatCounts(), pattern);
+    if (noSpace !== null) return noSpace;
     const found = names.flatMap((name) => this.#store.topic(name) ?? []);
     const remembered = mustExist ? found.map(({ name }) => name) : names;
     if (!mustExist || found.length > 0) {
@@ -596,6 +605,19 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     );
   }
 
+  /** [LOG-13] What the group subscribes to already takes no more room. */
+  #whyNoSpaceFor(
+    groupId: string,
+    names: readonly string[],
+    pattern: string | null,
+  ): Failure | null {
+    const isKnown =
+      this.#store.hasGroup(groupId) &&
+      (names.length === 0 || this.#store.subscriptionCounts(groupId, names).added === 0) &&
+      (pattern === null || this.#store.patternsOf(groupId).includes(pattern));
+    return isKnown ? null : this.#store.whyNoSpace();
+  }
+
   /** The group answers with what its members subscribe to and what it asks for. What others ask for meanwhile stays too. */
   async #prune(groupId: string): Promise<void> {
     const kept: Kept = { groupId, names: new Set(), patterns: new Set() };
@@ -634,6 +656,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     const { access } = this.#store;
     if (access.key(key.id) === null && !access.hasRoom)
       return fail("THROTTLING_QUOTA_EXCEEDED", `there are ${MAX_API_KEYS} API keys, the bound`);
+    const noSpace = access.key(key.id) === null ? this.#store.whyNoSpace() : null;
+    if (noSpace !== null) return noSpace;
     this.#change(() => access.putKey(key));
     this.#keyChanges.note(key.id);
     return { ok: true };
@@ -733,8 +757,15 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
 
   override async alarm(): Promise<void> {
     trace(this.env, "cluster", "cluster", "alarm");
-    this.#purgeDue();
-    await this.#jobs.doAll();
+    try {
+      this.#purgeDue();
+      await this.#jobs.doAll();
+      this.#alarmRetry.succeeded();
+    } catch (error) {
+      // [ALM-1] The platform gives up on an alarm that keeps failing.
+      console.error(`cluster: the alarm failed, it will be tried again: ${error}`);
+      await this.#setAlarm(wallClockMs(this.#sql) + this.#alarmRetry.failed());
+    }
   }
 
   async #setAlarm(atMs: number | null): Promise<void> {

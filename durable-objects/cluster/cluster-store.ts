@@ -23,9 +23,11 @@ import * as z from "zod";
 import type { ForgottenPositions, KeptPosition } from "../../src/calls/group-calls.ts";
 import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import { resolveTopic, type Topic } from "../../src/core/cluster/topics.ts";
+import type { BrokerError, Failure } from "../../src/core/errors.ts";
 import type { GroupSummary } from "../../src/core/group/describe.ts";
 import { beginningOfNames } from "../../src/core/group/topic-pattern.ts";
-import { MAX_ROW_BYTES, MAX_TOPICS } from "../../src/core/limits.ts";
+import { MAX_METADATA_BYTES, MAX_ROW_BYTES, MAX_TOPICS } from "../../src/core/limits.ts";
+import { brokerError } from "../../src/core/platform-errors.ts";
 import {
   addColumn,
   createTables,
@@ -34,7 +36,8 @@ import {
   type Schema,
   storedVersion,
 } from "../shared/schema.ts";
-import { firstRow, type Sql, type Transactional } from "../shared/sql.ts";
+import { whyNoSpace } from "../shared/space.ts";
+import { firstRow, type SizedSql, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored, storedOverrides } from "../shared/stored-json.ts";
 import { storedTopic } from "../shared/stored-topic.ts";
 import { wallClockMs } from "../shared/wall-clock.ts";
@@ -82,6 +85,14 @@ const anyTask = z.union([
   storedTask,
   z.object({ type: z.string().refine((type) => !TASK_TYPES.has(type)) }).transform(() => null),
 ]);
+
+function readTask(json: string): Task | BrokerError | null {
+  try {
+    return parseStored(anyTask, json, "tasks.task");
+  } catch (error) {
+    return brokerError(error);
+  }
+}
 
 /**
  * This number stands in the place of a partition's number. It says that a release that remembers use created the topic.
@@ -226,7 +237,7 @@ export class ClusterStore {
   /** API keys, secrets, and the key sets of issuers. */
   readonly access: AccessStore;
   readonly #storage: Transactional;
-  readonly #sql: Sql;
+  readonly #sql: SizedSql;
   /** The config values set for all topics. Null before they are first read. */
   #defaults: ConfigOverrides | null = null;
 
@@ -247,6 +258,12 @@ export class ClusterStore {
       this.#defaults = null; // They may have been changed in the transaction, which was rolled back.
       throw error;
     }
+  }
+
+  /** [LOG-13] Returns why nothing may be added, or null. What was deleted makes room at once. */
+  whyNoSpace(): Failure | null {
+    const wayOut = "delete topics, groups or API keys";
+    return whyNoSpace("the cluster's metadata", this.#sql, MAX_METADATA_BYTES, wayOut);
   }
 
   topic(name: string): Topic | null {
@@ -712,8 +729,14 @@ export class ClusterStore {
     return { id, task };
   }
 
-  /** Returns the oldest tasks after this one, up to `limit` of them, and the number of the last that was looked at. */
-  tasksAfter(id: number, limit: number): { tasks: StoredTask[]; lastId: number | null } {
+  /**
+   * Returns the oldest tasks after this one, up to `limit` of them, and the number of the last that was looked at. [CRC-2] One
+   * that is damaged is an error, and leaves the others to be done.
+   */
+  tasksAfter(
+    id: number,
+    limit: number,
+  ): { tasks: StoredTask[]; damaged: BrokerError[]; lastId: number | null } {
     const rows = Array.from(
       this.#sql.exec<{ id: number; task: string }>(
         "SELECT id, task FROM tasks WHERE id > ? ORDER BY id LIMIT ?",
@@ -721,11 +744,14 @@ export class ClusterStore {
         limit,
       ),
     );
-    const tasks = rows.flatMap((row) => {
-      const task = parseStored(anyTask, row.task, "tasks.task");
-      return task === null ? [] : [{ id: row.id, task }];
-    });
-    return { tasks, lastId: rows.at(-1)?.id ?? null };
+    const tasks: StoredTask[] = [];
+    const damaged: BrokerError[] = [];
+    for (const row of rows) {
+      const task = readTask(row.task);
+      if (task instanceof Error) damaged.push(task);
+      else if (task !== null) tasks.push({ id: row.id, task });
+    }
+    return { tasks, damaged, lastId: rows.at(-1)?.id ?? null };
   }
 
   get hasTasks(): boolean {

@@ -1,7 +1,7 @@
 // Keeps a group: loads it, has it handle requests, and stores what they change before anyone hears of it. A request
 // that waits for other members waits here, as a promise. A decision is stored in the turn in which it is made, so the
 // output gate holds every answer until it is durable.
-import { BrokerError } from "../../src/core/errors.ts";
+import { BrokerError, type Failure } from "../../src/core/errors.ts";
 import type { Handled, Reply } from "../../src/core/group/changes.ts";
 import { Group } from "../../src/core/group/group.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
@@ -16,9 +16,23 @@ export interface KeptStore {
   /** The number of members that do not poll. Null if it is not known. */
   readonly attachedMembers: number | null;
   load(): GroupState;
+  /** [LOG-13] Returns why nothing may be added to what is stored, or null. */
+  whyNoSpace(): Failure | null;
   /** Stores the changes, all or nothing. Returns false if there was nothing to store. */
   apply(events: readonly GroupEvent[], history: readonly HistoryEntry[], nowMs: number): boolean;
 }
+
+/** The requests that may add to what is stored. A heartbeat does if it is a join. */
+const ADDS: ReadonlySet<GroupRequest["type"]> = new Set([
+  "join",
+  "poll",
+  "joinClassic",
+  "syncClassic",
+  "learnTopics",
+  "commit",
+  "commitOffsets",
+  "resetOffsets",
+] as const);
 
 interface Waiting {
   readonly memberId: string;
@@ -98,6 +112,8 @@ export class GroupKeeper {
 
   /** Handles a request that waits for nobody. Throws if the storage refuses. Then nothing was decided. */
   handle<Request extends GroupRequest>(request: Request): AnswerTo<Request> {
+    const full = this.#whyNoSpaceFor(request);
+    if (full !== null) return full as AnswerTo<Request>;
     const { ticket, replies } = this.#handle(request);
     const own = replies.find(({ to }) => to === ticket);
     if (own === undefined) throw new Error(`${request.type} was not answered`);
@@ -106,6 +122,8 @@ export class GroupKeeper {
 
   /** Handles a request that may wait for other members. */
   ask<Request extends GroupRequest>(request: Request): Promise<AnswerTo<Request>> {
+    const full = this.#whyNoSpaceFor(request);
+    if (full !== null) return Promise.resolve(full as AnswerTo<Request>);
     const { ticket, replies } = this.#handle(request);
     const own = replies.find(({ to }) => to === ticket);
     if (own !== undefined) return Promise.resolve(own.answer as AnswerTo<Request>);
@@ -114,6 +132,12 @@ export class GroupKeeper {
     const memberId = waitingMember(request);
     this.#waiting.set(ticket, { memberId, resolve: resolve as Waiting["resolve"], reject });
     return promise;
+  }
+
+  /** [LOG-13] What takes members or positions away goes on in a full group, and so does its end. */
+  #whyNoSpaceFor(request: GroupRequest): Failure | null {
+    const adds = request.type === "heartbeat" ? request.memberEpoch === 0 : ADDS.has(request.type);
+    return adds ? this.#store.whyNoSpace() : null;
   }
 
   /** Notes what a restart has changed, if that is not done yet. */
@@ -216,6 +240,10 @@ class UnreadableStore implements KeptStore {
 
   load(): GroupState {
     return emptyGroup(this.groupId);
+  }
+
+  whyNoSpace(): null {
+    return null;
   }
 
   apply(events: readonly GroupEvent[]): boolean {

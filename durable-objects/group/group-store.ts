@@ -16,7 +16,7 @@
 //
 // The release before knows a table `members`, with the epoch in each row. A view of that name shows it [VER-6]. It does not
 // know the table `deadline`, so what it writes makes the group look at all members with the next alarm.
-import { BrokerError } from "../../src/core/errors.ts";
+import { BrokerError, type Failure } from "../../src/core/errors.ts";
 import type { ClassicState } from "../../src/core/group/classic-state.ts";
 import type { HistoryEntry } from "../../src/core/group/history.ts";
 import type { PartitionKey, PartitionSet } from "../../src/core/group/partition-key.ts";
@@ -30,7 +30,7 @@ import {
   replay,
   type TopicMap,
 } from "../../src/core/group/state.ts";
-import { MAX_HISTORY_OPERATIONS } from "../../src/core/limits.ts";
+import { MAX_HISTORY_OPERATIONS, MAX_METADATA_BYTES } from "../../src/core/limits.ts";
 import { damaged, failureOf as platformFailureOf } from "../../src/core/platform-errors.ts";
 import { anothers } from "../shared/identity.ts";
 import { CREATE_NOTES } from "../shared/notes.ts";
@@ -43,7 +43,8 @@ import {
   type Schema,
   storedVersion,
 } from "../shared/schema.ts";
-import { firstRow, hasColumn, type Sql, type Transactional } from "../shared/sql.ts";
+import { whyNoSpace } from "../shared/space.ts";
+import { firstRow, hasColumn, type SizedSql, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored, storedOverrides } from "../shared/stored-json.ts";
 import { type RowSource, StoredMap } from "../shared/stored-map.ts";
 import {
@@ -133,7 +134,7 @@ const NO_DEADLINE: Deadline = { atMs: null, setAtMs: 0 };
 
 export class GroupStore {
   readonly #storage: Transactional;
-  readonly #sql: Sql;
+  readonly #sql: SizedSql;
   readonly groupId: string;
   readonly #schema: Schema;
   readonly #noted: (atMs: number) => void;
@@ -180,6 +181,12 @@ export class GroupStore {
     if (version === 1 && !hasColumn(this.#sql, "group_state", "group_id")) return null;
     const query = "SELECT group_id FROM group_state WHERE id = 1";
     return firstRow<{ group_id: string | null }>(this.#sql, query)?.group_id ?? null;
+  }
+
+  /** [LOG-13] */
+  whyNoSpace(): Failure | null {
+    const wayOut = "forget positions that nobody needs, delete topics, or delete the group";
+    return whyNoSpace(`group ${this.groupId}`, this.#sql, MAX_METADATA_BYTES, wayOut);
   }
 
   /**

@@ -1,14 +1,13 @@
 // A group in time: its alarm rings, and somebody may set the clock.
 import { memberOf } from "../../src/core/group/state.ts";
+import { ALARM_RETRY_MS, MAX_ALARM_RETRY_MS } from "../../src/core/limits.ts";
 import { startAnew } from "../shared/clock.ts";
+import { RetryPause } from "../shared/retry.ts";
 import type { GroupAlarm } from "./group-alarm.ts";
 import type { GroupClock } from "./group-clock.ts";
 import type { GroupKeeper } from "./group-keeper.ts";
 import type { GroupStore } from "./group-store.ts";
 import type { Presence } from "./presence.ts";
-
-/** How long a failed alarm waits for its next try. */
-const ALARM_RETRY_MS = 1_000;
 
 /** The parts of the group's object that are needed here. */
 export interface GroupTimeParts {
@@ -29,13 +28,14 @@ export interface GroupTimeParts {
 export class GroupTime {
   readonly #ctx: DurableObjectState;
   readonly #parts: GroupTimeParts;
+  readonly #retry = new RetryPause(ALARM_RETRY_MS, MAX_ALARM_RETRY_MS);
 
   constructor(ctx: DurableObjectState, parts: GroupTimeParts) {
     this.#ctx = ctx;
     this.#parts = parts;
   }
 
-  /** [GRP-7] The platform gives up on an alarm that keeps failing. This alarm comes back until it succeeds. */
+  /** [GRP-7] [ALM-1] The platform gives up on an alarm that keeps failing. This alarm comes back until it succeeds. */
   async ring(scheduledMs: number | undefined): Promise<void> {
     const { clock, alarm, keeper } = this.#parts;
     alarm.forget();
@@ -46,10 +46,11 @@ export class GroupTime {
       await this.#parts.announce();
       const isOver = keeper.look((group) => !group.exists || group.isDead(nowMs));
       if (isOver) await this.#parts.end();
+      this.#retry.succeeded();
     } catch (error) {
       const { groupId } = keeper.group.state;
       console.error(`group ${groupId}: the alarm failed, it will be tried again: ${error}`);
-      await this.#ctx.storage.setAlarm(clock.now() + ALARM_RETRY_MS);
+      await this.#ctx.storage.setAlarm(clock.now() + this.#retry.failed());
     }
   }
 

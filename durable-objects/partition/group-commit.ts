@@ -1,11 +1,18 @@
 // Group commit. Appends that arrive while a commit is on its way to disk share the next commit. An idle partition
 // commits at once. So a busy partition writes few large rows instead of many small ones, and nobody waits for a timer.
+// A topic may have appends wait longer for one another (`commit.linger.ms`), where rows are worth more than time.
 
 import { type Failure, fail } from "../../src/core/errors.ts";
-import { MAX_PENDING_APPEND_BYTES } from "../../src/core/limits.ts";
+import {
+  MAX_APPENDS_PER_CHUNK,
+  MAX_CHUNK_BYTES,
+  MAX_PENDING_APPEND_BYTES,
+} from "../../src/core/limits.ts";
 import type { Append } from "../../src/core/log/append.ts";
 import type { AppendOutcome } from "../../src/core/log/partition-log.ts";
 import { failureOf } from "../../src/core/platform-errors.ts";
+import type { ObjectClock } from "../shared/clock.ts";
+import { Linger } from "./linger.ts";
 
 interface Waiting {
   readonly append: Append;
@@ -19,17 +26,21 @@ export interface CommitTarget {
   sync(): Promise<void>;
   /** Called after each commit, in the same turn. */
   committed(): void;
+  /** How long the first append that waits lets others share its row, in milliseconds. 0 commits at once. */
+  lingerMs(): number;
 }
 
 export class GroupCommit {
   readonly #target: CommitTarget;
+  readonly #linger: Linger;
   #waiting: Waiting[] = [];
   #waitingBytes = 0;
   #isSyncing = false;
   #ended: Failure | null = null;
 
-  constructor(target: CommitTarget) {
+  constructor(target: CommitTarget, clock: Pick<ObjectClock, "glance">) {
     this.#target = target;
+    this.#linger = new Linger(clock, () => this.#commitWaiting());
   }
 
   /**
@@ -49,14 +60,36 @@ export class GroupCommit {
     return new Promise((resolve) => {
       this.#waiting.push({ append, resolve });
       this.#waitingBytes += append.bytes.length;
-      if (!this.#isSyncing) this.#commit();
+      if (!this.#mayLinger()) this.hurry();
     });
   }
 
+  /** [LNG-1] True if the appends that wait may go on waiting for others. The first of them begins the time. */
+  #mayLinger(): boolean {
+    const { length } = this.#waiting;
+    if (this.#waitingBytes >= MAX_CHUNK_BYTES || length >= MAX_APPENDS_PER_CHUNK) return false;
+    if (this.#linger.isPending) return !this.#linger.isLate;
+    const lingerMs = length === 1 ? this.#target.lingerMs() : 0;
+    return lingerMs > 0 && this.#linger.begin(lingerMs);
+  }
+
+  /** Ends the time for which appends wait for others. They are committed now, or behind the commit under way. */
+  hurry(): void {
+    this.#linger.end();
+    this.#commitWaiting();
+  }
+
+  /** [CLK-1] Hurries if the time is over and its timer is held up, because somebody set the clock. */
+  hurryIfLate(): void {
+    if (this.#linger.isLate) this.hurry();
+  }
+
   /**
-   * Stops committing, because the object is about to begin a new life. Returns false if a commit is on its way to disk.
+   * Stops committing, because the object is about to begin a new life. What waits for others is committed first. Returns
+   * false if a commit is on its way to disk.
    */
   stop(): boolean {
+    this.hurry();
     if (this.#isSyncing) return false;
     this.#isSyncing = true;
     return true;
@@ -69,10 +102,15 @@ export class GroupCommit {
   }
 
   #takeWaiting(): Waiting[] {
+    this.#linger.end();
     const batch = this.#waiting;
     this.#waiting = [];
     this.#waitingBytes = 0;
     return batch;
+  }
+
+  #commitWaiting(): void {
+    if (!this.#isSyncing && !this.#linger.isPending && this.#waiting.length > 0) this.#commit();
   }
 
   #commit(): void {
@@ -90,7 +128,7 @@ export class GroupCommit {
     this.#isSyncing = true;
     const next = () => {
       this.#isSyncing = false;
-      if (this.#waiting.length > 0) this.#commit();
+      this.#commitWaiting();
     };
     // A failed sync breaks the output gate and resets the object. The waiting callers hear of it from the runtime.
     this.#target.sync().then(next, next);

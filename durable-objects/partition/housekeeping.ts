@@ -1,10 +1,16 @@
 // A partition's work that nobody asks for: retention, compaction, dropping expired keys, noticing owners that are silent.
 // One alarm is set for the time when something is due, and not before. So an idle partition with nothing to expire is
-// never woken.
-import { HOUSEKEEPING_INTERVAL_MS } from "../../src/core/limits.ts";
+// never woken. What the storage throws ends none of it: the rest is done, and the alarm comes back [ALM-1].
+import { leftOf } from "../../src/core/elapsed.ts";
+import {
+  HOUSEKEEPING_INTERVAL_MS,
+  HOUSEKEEPING_RETRY_MS,
+  MAX_HOUSEKEEPING_RETRY_MS,
+} from "../../src/core/limits.ts";
 import type { Compactor } from "../../src/core/log/compaction.ts";
 import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { isLostAlarm } from "../shared/lost-alarm.ts";
+import { RetryPause } from "../shared/retry.ts";
 import type { Turns } from "../shared/turns.ts";
 import type { RequestStore } from "./request-store.ts";
 
@@ -23,7 +29,15 @@ export interface Owners {
   reportSilent(nowMs: number): void;
 }
 
+/** Called with each piece of work that failed, and why. */
+type Failed = (work: string, error: unknown) => void;
+
 export class Housekeeping {
+  readonly #failed: Failed;
+  readonly #retry = new RetryPause(HOUSEKEEPING_RETRY_MS, MAX_HOUSEKEEPING_RETRY_MS);
+  /** When work failed, and how long it then waits for its next try. Null if all of it was done. */
+  #failedAtMs: number | null = null;
+  #pauseMs = 0;
   readonly #alarm: Alarm;
   readonly #log: PartitionLog;
   readonly #compactor: Compactor;
@@ -43,7 +57,9 @@ export class Housekeeping {
     requests: RequestStore,
     turns: Pick<Turns, "next">,
     owners: Owners,
+    failed: Failed,
   ) {
+    this.#failed = failed;
     this.#turns = turns;
     this.#owners = owners;
     this.#alarm = alarm;
@@ -67,16 +83,43 @@ export class Housekeeping {
     const dueMs = this.#owners.nextSilenceMs();
     if (dueMs === Number.POSITIVE_INFINITY) return;
     this.#ownersDueMs = dueMs;
-    void this.#ringBy(dueMs, nowMs);
+    this.#ringBy(dueMs, nowMs).catch((error) => this.#couldNotSchedule(error));
   }
 
-  /** Sets the alarm for the next work that is due, unless it is set for earlier. Setting it costs one row. */
-  async schedule(nowMs: number): Promise<void> {
+  /**
+   * Sets the alarm for the next work that is due, unless it is set for earlier. Setting it costs one row. [LOG-13] Retention
+   * does not wait for its interval, nor for the next try, if it is urgent. [ALM-1] Never throws: if what is due cannot be
+   * found, the alarm is set for the next try, and if it cannot be set, the next commit considers it again.
+   */
+  async schedule(nowMs: number, isUrgent = false): Promise<void> {
+    if (isUrgent) this.#failedAtMs = null;
+    try {
+      await this.#schedule(nowMs, isUrgent).catch((error) => {
+        this.#failed("finding what is due", error);
+        return this.#tryAgain(nowMs);
+      });
+    } catch (error) {
+      this.#couldNotSchedule(error);
+    }
+  }
+
+  #couldNotSchedule(error: unknown): void {
+    this.#failed("setting the alarm", error);
+    this.#scheduledAt = null;
+    this.#ownersDueMs = null;
+  }
+
+  async #schedule(nowMs: number, isUrgent = false): Promise<void> {
     this.#scheduledAt = this.#log.activeBaseOffset;
+    const silenceMs = this.#noteSilence();
+    const dueMs = Math.min(this.#nextDueMs(nowMs, isUrgent) ?? NEVER_MS, silenceMs);
+    if (dueMs < NEVER_MS) await this.#ringBy(Math.max(nowMs, dueMs), nowMs);
+  }
+
+  #noteSilence(): number {
     const silenceMs = this.#owners.nextSilenceMs();
     this.#ownersDueMs = silenceMs === Number.POSITIVE_INFINITY ? null : silenceMs;
-    const dueMs = Math.min(this.#nextDueMs(nowMs) ?? NEVER_MS, silenceMs);
-    if (dueMs < NEVER_MS) await this.#ringBy(Math.max(nowMs, dueMs), nowMs);
+    return silenceMs;
   }
 
   async #ringBy(dueMs: number, nowMs: number): Promise<void> {
@@ -86,31 +129,78 @@ export class Housekeeping {
   }
 
   /**
-   * Returns when the next work is due. Retention waits for its interval, since it
-   * would find little each time. Compaction does not wait.
+   * Returns when the next work is due. Retention waits for its interval, since it would find little each time. Compaction
+   * does not wait. [ALM-1] After a failure all of it waits for the next try, or it would be due at once.
    */
-  #nextDueMs(nowMs: number): number | null {
+  #nextDueMs(nowMs: number, isUrgent: boolean): number | null {
+    if (this.#failedAtMs !== null) return nowMs + leftOf(this.#failedAtMs, this.#pauseMs, nowMs);
     const retentionMs = this.#log.nextHousekeepingMs(nowMs);
     const times = [this.#compactor.nextDueMs(nowMs), this.#requests.nextDueMs()];
-    if (retentionMs !== null) times.push(Math.max(retentionMs, nowMs + HOUSEKEEPING_INTERVAL_MS));
+    const intervalMs = isUrgent ? 0 : HOUSEKEEPING_INTERVAL_MS;
+    if (retentionMs !== null) times.push(Math.max(retentionMs, nowMs + intervalMs));
     const due = times.filter((time) => time !== null && time < NEVER_MS) as number[];
     return due.length === 0 ? null : Math.max(nowMs, Math.min(...due));
   }
 
-  /** Runs the alarm. Between the slices of compaction, the object serves others. */
+  /**
+   * Runs the alarm. [RET-4] What frees space comes before what needs it. [ALM-1] Each piece of work is done whatever became
+   * of those before it. It throws only if the alarm cannot be set again, and the platform then tries it again.
+   */
   async run(now: () => number): Promise<void> {
     const startedMs = now();
-    this.#log.enforceRetention(startedMs);
-    this.#log.rollForCompaction(startedMs);
-    this.#requests.dropExpired(startedMs);
-    this.#owners.reportSilent(startedMs);
-    while (!this.#isStopped && this.#compactor.step(now())) {
-      if (now() - startedMs > MAX_RUN_MS) break;
+    try {
+      const isDone = [
+        this.#attempt("dropping expired keys", () => this.#requests.dropExpired(startedMs)),
+        this.#attempt("retention", () => this.#log.enforceRetention(startedMs)),
+        this.#attempt("telling of silent owners", () => this.#owners.reportSilent(startedMs)),
+        this.#attempt("closing a segment", () => this.#log.rollForCompaction(startedMs)),
+        await this.#compact(startedMs, now),
+      ].every((done) => done);
+      if (this.#isStopped) return;
+      if (!isDone) return await this.#tryAgain(now());
+      this.#failedAtMs = null;
+      await this.#schedule(now()).catch((error) => {
+        this.#failed("finding what is due", error);
+        return this.#tryAgain(now());
+      });
+      if (this.#failedAtMs === null) this.#retry.succeeded();
+    } finally {
+      // The alarm is over. If nothing is due now, the next append has to set it again.
+      this.#scheduledAt = null;
+    }
+  }
+
+  #attempt(work: string, body: () => void): boolean {
+    try {
+      body();
+      return true;
+    } catch (error) {
+      this.#failed(work, error);
+      return false;
+    }
+  }
+
+  /** Compacts in slices, between which the object serves others. Returns false if that failed. */
+  async #compact(startedMs: number, now: () => number): Promise<boolean> {
+    while (!this.#isStopped) {
+      let isMore = false;
+      const step = () => {
+        isMore = this.#compactor.step(now());
+      };
+      if (!this.#attempt("compaction", step)) return false;
+      if (!isMore || now() - startedMs > MAX_RUN_MS) break;
       await this.#turns.next();
     }
-    if (!this.#isStopped) await this.schedule(now());
-    // The alarm is over. If nothing is due now, the next append has to set it again.
-    this.#scheduledAt = null;
+    return true;
+  }
+
+  /** [ALM-1] Sets the alarm for the next try. Owners that will be silent before then are told of in time. */
+  async #tryAgain(nowMs: number): Promise<void> {
+    this.#failedAtMs = nowMs;
+    this.#pauseMs = this.#retry.failed();
+    const silenceMs = this.#noteSilence();
+    const retryMs = nowMs + this.#pauseMs;
+    await this.#ringBy(silenceMs > nowMs ? Math.min(retryMs, silenceMs) : retryMs, nowMs);
   }
 
   /** Stops the work, because the partition is being destroyed. */

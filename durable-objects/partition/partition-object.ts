@@ -68,7 +68,7 @@ import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
 import { EndReports } from "./end-reports.ts";
-import { GroupCommit } from "./group-commit.ts";
+import { type CommitTarget, GroupCommit } from "./group-commit.ts";
 import { GroupOwners } from "./group-owners.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";
@@ -155,6 +155,13 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     this.#damage = { ...failure, retriable: false };
   }
 
+  /** [ALM-1] */
+  #logFailure(topic: string, work: string, error: unknown): void {
+    const place = `${topic}/${this.#partition}`;
+    const { file } = placeOf(this.env, "partition", "", String(this.ctx.id));
+    console.error(`${place}: ${work} failed, it will be tried again: ${error} (${file})`);
+  }
+
   #assemble(topic: Topic): Parts {
     const { storage } = this.ctx;
     const store = new SqlLogStore(storageOf(storage));
@@ -175,8 +182,16 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const clock = new ObjectClock(storageOf(storage).sql);
     const turns = new Turns(clock);
     const owners = new GroupOwners(readers, this.ctx, this.env);
-    const housekeeping = new Housekeeping(storage, log, compactor, requests, turns, owners);
-    const commits = new GroupCommit({
+    const housekeeping = new Housekeeping(
+      storage,
+      log,
+      compactor,
+      requests,
+      turns,
+      owners,
+      (work, error) => this.#logFailure(topic.name, work, error),
+    );
+    const target: CommitTarget = {
       commit: (appends) => log.commit(appends, Date.now(), decompress),
       sync: async () => {
         await storage.sync();
@@ -190,7 +205,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         housekeeping.committed(Date.now());
         if (this.env.RIVULET_FILES !== undefined) this.#ends.note(log.logEndOffset);
       },
-    });
+      lingerMs: () => log.config.commitLingerMs,
+    };
+    const commits = new GroupCommit(target, clock);
     return { topic, log, commits, readers, requests, housekeeping, turns };
   }
 
@@ -239,8 +256,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   ): Promise<Result<{ batches: Uint8Array; nextOffset: number } & Bounds>> {
     const loaded = await this.#load(request.begin);
     if (!loaded.ok) return loaded;
-    const { log, turns } = loaded.parts;
+    const { log, turns, commits } = loaded.parts;
     turns.hurryIfStanding();
+    commits.hurryIfLate();
     const inRange = log.validateOffset(request.offset);
     if (!inRange.ok) return inRange;
     return attempt(() => {
@@ -360,7 +378,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       );
     }
     const isChanged = before > log.logStartOffset;
-    log.deleteRecordsBefore(before);
+    log.deleteRecordsBefore(before, Date.now());
     return { ok: true, logStartOffset: log.logStartOffset, isChanged };
   }
 
@@ -388,7 +406,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     this.#store.setTopic(topic, isUnlisted);
     parts.topic = topic;
     parts.log.config = topic.config;
-    await parts.housekeeping.schedule(Date.now());
+    parts.commits.hurry(); // The time that they wait for may be another now.
+    await parts.housekeeping.schedule(Date.now(), parts.log.isFull);
   }
 
   /**
@@ -399,6 +418,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const parts = this.#parts;
     if (parts === null) return;
     parts.turns.hurry();
+    parts.commits.hurry();
     if (isStanding(storageOf(this.ctx.storage).sql) && parts.commits.stop())
       this.ctx.waitUntil(startAnew(this.ctx));
   }
@@ -653,6 +673,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
         return;
       }
       parts.turns.hurryIfStanding();
+      parts.commits.hurryIfLate();
       const message = inside(socket, parseFrame(readerMessage, data));
       if (message.type === "attach") {
         const mine = Symbol();

@@ -10,6 +10,7 @@ import * as z from "zod";
 import { fail, type Result } from "../../src/core/errors.ts";
 import { IDEMPOTENCY_KEY_TTL_MS, MAX_BYTES_WITH_IDEMPOTENCY_KEYS } from "../../src/core/limits.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../../src/core/log/keyed-request.ts";
+import { whyNoSpace } from "../shared/space.ts";
 import { firstRow, type SizedSql } from "../shared/sql.ts";
 import { parseStored, storedPartitionCount } from "../shared/stored-json.ts";
 
@@ -23,6 +24,8 @@ const storedPlan = z.object({
   isCompacted: z.boolean(),
   random: z.number(),
 });
+
+const WAY_OUT = "keys go within two days; delete records";
 
 type RequestRow = { body_hash: string; plan: string; at_ms: number };
 type AppendRow = { base_offset: number; appended_at_ms: number };
@@ -82,12 +85,8 @@ export class RequestStore {
   /** [KEY-4] Checks if another key may be remembered. The only bound is the room that is left. KAFKA_STORAGE_ERROR. */
   validateRoom(nowMs: number): Result<object> {
     this.dropExpired(nowMs);
-    const { databaseSize } = this.#sql;
-    if (databaseSize < MAX_BYTES_WITH_IDEMPOTENCY_KEYS) return { ok: true };
-    return fail(
-      "KAFKA_STORAGE_ERROR",
-      `Idempotency-Key: the partition stores ${databaseSize} bytes, the bound for one more key is ${MAX_BYTES_WITH_IDEMPOTENCY_KEYS}`,
-    );
+    const bound = MAX_BYTES_WITH_IDEMPOTENCY_KEYS;
+    return whyNoSpace("Idempotency-Key: the partition", this.#sql, bound, WAY_OUT) ?? { ok: true };
   }
 
   /**

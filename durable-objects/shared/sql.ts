@@ -12,7 +12,7 @@ export interface SizedSql extends Sql {
 export type SqlValue = ArrayBuffer | Uint8Array | string | number | null;
 
 export interface Transactional {
-  readonly sql: Sql;
+  readonly sql: SizedSql;
   transactionSync<T>(body: () => T): T;
 }
 
@@ -27,10 +27,8 @@ export function firstRow<Row extends Record<string, SqlValue>>(
 }
 
 /** Returns the storage of an object as stores see it. */
-export function storageOf(
-  storage: DurableObjectStorage,
-): Transactional & { readonly sql: SizedSql } {
-  return storage as unknown as Transactional & { readonly sql: SizedSql };
+export function storageOf(storage: DurableObjectStorage): Transactional {
+  return storage as unknown as Transactional;
 }
 
 /** Returns the tables among these that exist. An object that was only asked about owns none. */

@@ -49,11 +49,13 @@ export class Turns {
 
   /**
    * [CLK-1] Ends the current turn now, because somebody set the clock. A timer set a moment before may be held up for
-   * as long as the clock was set back, even once the clock is right again.
+   * as long as the clock was set back, even once the clock is right again. The turns that follow need no timer while the
+   * object's time stands still, so the clock is looked at even if nobody waits.
    */
   hurry(): void {
+    const { wallMs } = this.#clock.look();
     const turn = this.#next;
-    if (turn === null || isWithin(turn.armedMs, MAX_TURN_MS, this.#clock.look().wallMs)) return;
+    if (turn === null || isWithin(turn.armedMs, MAX_TURN_MS, wallMs)) return;
     clearTimeout(turn.timer);
     turn.come();
   }

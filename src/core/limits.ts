@@ -102,8 +102,21 @@ export const MAX_CHUNK_BYTES = MAX_MESSAGE_BYTES;
 export const MAX_APPEND_BYTES = 16 * MIB;
 /** Appends that wait for the next group commit. Beyond this bound, the producer is told to slow down. */
 export const MAX_PENDING_APPEND_BYTES = 32 * MIB;
-/** One object may store 10 GB. The rest is for everything that is not the log. */
+/**
+ * `commit.linger.ms`: how long an append may wait for others to share its row. A row a second costs $2.60 a month, so
+ * waiting longer saves little. A client must have its answer long before it gives up: Kafka's do after 30 s, and the
+ * five appends that a producer may have under way then still make five a second.
+ */
+export const MAX_COMMIT_LINGER_MS = 1_000;
+/** One object may store 10 GB. The rest is for everything that is not the log, and for what makes room. */
 export const MAX_PARTITION_BYTES = 9_500_000_000;
+/** What a group or the cluster stores, likewise. Beyond it only what makes room goes on. */
+export const MAX_METADATA_BYTES = 9_500_000_000;
+/**
+ * `retention.bytes` where nobody sets it. Kafka has no bound, but disks are as large as one buys them. Here a partition
+ * would take appends for a week, say, and then none. With the largest segment besides it stays below its bound.
+ */
+export const DEFAULT_RETENTION_BYTES = 5_000_000_000;
 /**
  * A segment is rolled at its config's bounds, or here. Whole segments
  * are dropped, so this is the granularity of retention.
@@ -111,6 +124,8 @@ export const MAX_PARTITION_BYTES = 9_500_000_000;
 export const DEFAULT_SEGMENT_BYTES = 64 * MIB;
 /** Kafka's own minimum (KIP-1030). */
 export const MIN_SEGMENT_BYTES = 1 * MIB;
+/** Kafka's own maximum, an int. Segments are freed whole, so a larger one would fill a partition that nothing empties. */
+export const MAX_SEGMENT_BYTES = 2_147_483_647;
 export const MAX_SEGMENT_CHUNKS = 100_000;
 /** Each segment is a table, and SQLite reads the list of tables when an object wakes up. */
 export const MAX_SEGMENTS = 1_000;
@@ -120,6 +135,12 @@ export const TAIL_CACHE_BYTES = 4 * MIB;
 export const MAX_VERIFIED_CHUNKS = 10_000;
 /** How often, at most, retention looks again (Kafka's log.retention.check.interval.ms). */
 export const HOUSEKEEPING_INTERVAL_MS = 5 * 60_000;
+/**
+ * How long housekeeping that failed waits for its next try. The pause doubles each time, because a full or damaged
+ * storage may stay so, and each try is a request and a row.
+ */
+export const HOUSEKEEPING_RETRY_MS = 60_000;
+export const MAX_HOUSEKEEPING_RETRY_MS = 60 * 60_000;
 
 // Idempotence.
 /** The batches of a producer that a partition can recognize as repeats. The number is Kafka's. */
@@ -262,6 +283,9 @@ export const MIN_SESSION_TIMEOUT_MS = 1_000;
 /** KIP-848's default (group.consumer.session.timeout.ms). */
 export const DEFAULT_SESSION_TIMEOUT_MS = 45_000;
 export const MAX_SESSION_TIMEOUT_MS = 30 * 60_000;
+/** How long a group's alarm that failed waits for its next try, at first and at most. The pause doubles. */
+export const ALARM_RETRY_MS = 1_000;
+export const MAX_ALARM_RETRY_MS = 5 * 60_000;
 /** A group in which nothing happens looks at its members this often. */
 export const SAFETY_ALARM_MS = 30 * 60_000;
 /** KIP-848's default heartbeat (group.consumer.heartbeat.interval.ms). Short sessions beat three times per session. */

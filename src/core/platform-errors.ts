@@ -1,11 +1,11 @@
 // Translates the platform's own exceptions. Only this module names the failure of a call to an object [ERR-2].
-import { BrokerError, isErrorName } from "./errors.ts";
+import { BrokerError, type Failure, fail, isErrorName } from "./errors.ts";
 
 /** How an object failed. */
 export type PlatformFailure =
   /** Its queue is full. */
   | "overloaded"
-  /** No room is left; the write was rolled back. */
+  /** No room is left, or none up to its own bound. Nothing was written. */
   | "full"
   /** Its stored data cannot be read. No retry mends that. */
   | "damaged"
@@ -45,6 +45,8 @@ export function isStorageFailure(failure: PlatformFailure): boolean {
 }
 
 const FULL = /SQLITE_FULL|disk is full|ENOSPC|No space left/;
+/** The text of `full`, by which it is known on the other side of a call. */
+const AT_BOUND = /is full: it holds \d+ bytes, the bound is \d+;/;
 const DAMAGED = /SQLITE_CORRUPT|SQLITE_NOTADB|malformed|file is not a database/;
 /** workerd hides its own exceptions behind a reference. If an object does not answer, its storage is the cause. */
 const STORAGE =
@@ -63,8 +65,9 @@ export function failureOf(error: unknown): PlatformFailure {
     durableObjectReset?: boolean;
   };
   if (overloaded) return "overloaded";
-  if (causesOf(error).some(isBeyondRetry)) return "damaged";
   const message = messageOf(error);
+  if (AT_BOUND.test(message)) return "full";
+  if (causesOf(error).some(isBeyondRetry)) return "damaged";
   if (FULL.test(message)) return "full";
   if (DAMAGED.test(message)) return "damaged";
   if (STORAGE.test(message)) return "storage";
@@ -114,6 +117,15 @@ export function brokerError(error: unknown): BrokerError {
 /** Makes a KAFKA_STORAGE_ERROR that trying again does not mend. */
 export function damaged(detail: string): BrokerError {
   return new BrokerError("KAFKA_STORAGE_ERROR", detail, { retriable: false });
+}
+
+/**
+ * [LOG-13] Makes the failure of an object that has reached its bound. It is not tried again: until somebody does what
+ * `wayOut` says, the answer stays the same.
+ */
+export function full(what: string, bytes: number, bound: number, wayOut: string): Failure {
+  const detail = `${what} is full: it holds ${bytes} bytes, the bound is ${bound}; ${wayOut}`;
+  return { ...fail("KAFKA_STORAGE_ERROR", detail), retriable: false };
 }
 
 /** Hides a reference, which says nothing to a client. The log has the details behind it. */

@@ -142,7 +142,7 @@ function readBare(reader: WebSocket, expectedBytes: number): Promise<number> {
   });
 }
 
-function open(address: string): Promise<WebSocket> {
+export function open(address: string): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
     const socket = new WebSocket(address, { perMessageDeflate: false });
     socket.once("open", () => resolve(socket));

@@ -5,6 +5,7 @@ import { installNativeClient } from "../e2e/kafka/native-client.ts";
 /** Each is loaded when it runs, because the one of Kafka needs librdkafka. */
 const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   log: async () => (await import("./log.ts")).benchLog(),
+  linger: async () => (await import("./linger.ts")).benchLinger(),
   groups: async () => (await import("./groups.ts")).benchGroups(),
   sdk: async () => (await import("./sdk.ts")).benchSdk(),
   scale: async () => (await import("./scale.ts")).benchScale(),

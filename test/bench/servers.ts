@@ -15,6 +15,8 @@ const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 export interface Servers {
   readonly rivulet: string;
   readonly bare: string;
+  /** Where the broker's objects have their files. */
+  readonly folder: string;
   /** How often partition objects have started since, as the trace says. */
   partitionStarts(): number;
   stop(): Promise<void>;
@@ -71,6 +73,7 @@ export async function startServers(): Promise<Servers> {
   return {
     rivulet,
     bare,
+    folder,
     partitionStarts: () => starts,
     stop: async () => {
       const exited = new Promise((resolve) => workerd.once("exit", resolve));

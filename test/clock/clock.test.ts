@@ -266,39 +266,45 @@ describe.each(STEPS)("the clock is set by %i ms", (stepMs) => {
   });
 });
 
-test("[CLK-6] [CLK-1] the clock is set back and right again, again and again, and every append goes on", async () => {
-  await ask("POST", "/v1/topics", { name: "t", partitions: 4 });
-  const sent: string[] = [];
-  let isOver = false;
-  // Three to each partition, so that some always wait for the commit before theirs.
-  const producers = Array.from({ length: 12 }, async (_, p) => {
-    for (let i = 0; !isOver; i++) {
-      const partition = p % 4;
-      const value = `${p} ${i}`;
-      await ask("POST", "/v1/topics/t/records", { records: [{ value, partition }] });
-      sent.push(value);
-    }
-  });
-  const allGoOn = async (when: string) => {
-    const sofar = sent.length;
-    const hasEach = () => {
-      const since = sent.slice(sofar);
-      return producers.every((_, p) => since.some((value) => value.startsWith(`${p} `)));
+test.each([
+  { how: "", config: {} },
+  { how: ", those too that wait for others", config: { "commit.linger.ms": 100 } },
+])(
+  "[CLK-6] [CLK-1] the clock is set back and right again, again and again, and every append goes on$how",
+  async ({ config }) => {
+    await ask("POST", "/v1/topics", { name: "t", partitions: 4, config });
+    const sent: string[] = [];
+    let isOver = false;
+    // Three to each partition, so that some always wait for the commit before theirs.
+    const producers = Array.from({ length: 12 }, async (_, p) => {
+      for (let i = 0; !isOver; i++) {
+        const partition = p % 4;
+        const value = `${p} ${i}`;
+        await ask("POST", "/v1/topics/t/records", { records: [{ value, partition }] });
+        sent.push(value);
+      }
+    });
+    const allGoOn = async (when: string) => {
+      const sofar = sent.length;
+      const hasEach = () => {
+        const since = sent.slice(sofar);
+        return producers.every((_, p) => since.some((value) => value.startsWith(`${p} `)));
+      };
+      await Promise.race([eventually(`an append by each, ${when}`, hasEach), ...producers]);
     };
-    await Promise.race([eventually(`an append by each, ${when}`, hasEach), ...producers]);
-  };
-  await allGoOn("at first");
-  for (const stepMs of [-HOUR_MS, -20_000, -30 * 24 * HOUR_MS, -HOUR_MS, -20_000, -HOUR_MS]) {
-    clock.set(stepMs);
-    await allGoOn(`${stepMs} ms off`);
-    clock.set(0);
-    await allGoOn("right again");
-  }
-  isOver = true;
-  await Promise.all(producers);
-  const stored = await Promise.all([0, 1, 2, 3].map((partition) => valuesOf("t", partition)));
-  expect(stored.flat().sort()).toEqual(sent.sort());
-});
+    await allGoOn("at first");
+    for (const stepMs of [-HOUR_MS, -20_000, -30 * 24 * HOUR_MS, -HOUR_MS, -20_000, -HOUR_MS]) {
+      clock.set(stepMs);
+      await allGoOn(`${stepMs} ms off`);
+      clock.set(0);
+      await allGoOn("right again");
+    }
+    isOver = true;
+    await Promise.all(producers);
+    const stored = await Promise.all([0, 1, 2, 3].map((partition) => valuesOf("t", partition)));
+    expect(stored.flat().sort()).toEqual(sent.sort());
+  },
+);
 
 test("[CLK-6] [CLK-3] a plain client that says nothing over what it holds is let go where the clock was set back", async () => {
   await ask("POST", "/v1/topics", { name: "t" });

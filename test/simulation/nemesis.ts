@@ -43,6 +43,8 @@ export class Nemesis {
   readonly #kafkaShare: number;
   readonly #staticShare: number;
   readonly #meanMs: number;
+  /** It is apart, so that a seed chooses everything else as it did without it. */
+  readonly #lingers: Random;
   readonly #troubles: readonly Trouble[];
   #operator: Environment | null = null;
   #isOver = false;
@@ -56,6 +58,7 @@ export class Nemesis {
     const { random } = world;
     this.groups = Array.from({ length: random.integer(1, 2) }, (_, i) => `g${i}`);
     const classic = new Random(~seed);
+    this.#lingers = new Random(seed ^ 0x1e_a5_e5);
     this.#classicGroups = new Set(this.groups.filter(() => classic.chance(CLASSIC_SHARE)));
     this.#style = {
       sessionTimeoutMs: random.pick([1_000, 2_000, 3_000]),
@@ -115,13 +118,20 @@ export class Nemesis {
     if (this.#nextTopic > ALL_TOPICS.length) return;
     const name = `t${this.#nextTopic++}`;
     const partitions = this.#world.random.integer(1, 3);
-    if (await this.#admin("POST", "/v1/topics", { name, partitions })) this.topics.push(name);
+    const config = this.#linger();
+    if (await this.#admin("POST", "/v1/topics", { name, partitions, config }))
+      this.topics.push(name);
+  }
+
+  /** Appends of some topics wait for one another. */
+  #linger(): object {
+    return { "commit.linger.ms": this.#lingers.pick([0, 0, 0, 5, 100, 1_000]) };
   }
 
   #grow(): void {
     const topic = this.#world.random.pick(this.topics);
     const partitions = this.#world.random.integer(2, 4);
-    void this.#admin("PATCH", `/v1/topics/${topic}`, { partitions });
+    void this.#admin("PATCH", `/v1/topics/${topic}`, { partitions, config: this.#linger() });
   }
 
   /** And created again, empty, under its name. */
@@ -131,7 +141,7 @@ export class Nemesis {
     this.#history.setVolatile(name);
     await this.#admin("DELETE", `/v1/topics/${name}`, {});
     const partitions = this.#world.random.integer(1, 3);
-    await this.#admin("POST", "/v1/topics", { name, partitions });
+    await this.#admin("POST", "/v1/topics", { name, partitions, config: this.#linger() });
     this.topics.push(name);
   }
 

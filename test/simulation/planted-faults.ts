@@ -198,6 +198,13 @@ export const PLANTED_FAULTS: readonly PlantedFault[] = [
     planted: "if (isAhead) return new Promise((resolve) => setTimeout(resolve, 0));",
   },
   {
+    name: "appends that linger are answered before they are stored",
+    file: "durable-objects/partition/group-commit.ts",
+    original: "if (!this.#mayLinger()) this.hurry();",
+    planted:
+      "if (!this.#mayLinger()) this.hurry(); else resolve({ ok: true, baseOffset: 0, appendedAtMs: 0 });",
+  },
+  {
     name: "a classic member commits in an older generation",
     seed: 67,
     file: "src/core/group/admission.ts",

@@ -256,6 +256,7 @@ export function countSql(storage: Transactional) {
   const counted: Transactional = {
     transactionSync: (body) => storage.transactionSync(body),
     sql: {
+      databaseSize: 0,
       exec<Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) {
         counts.statements++;
         queries.add(query);

@@ -28,8 +28,13 @@ export function nodeSql(database = new DatabaseSync(":memory:")): Transactional 
   const writes = new Map<string, StatementSync>();
   /** Two may read the rows of one query at the same time, so each takes a statement that nobody else reads. */
   const idle = new Map<string, StatementSync[]>();
+  const pages = database.prepare("SELECT page_count AS pages FROM pragma_page_count");
+  const sizes = database.prepare("SELECT page_size AS size FROM pragma_page_size");
   return {
     sql: {
+      get databaseSize() {
+        return Number(pages.get()?.pages) * Number(sizes.get()?.size);
+      },
       exec<Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]) {
         const write = writes.get(query);
         const statement = write ?? idle.get(query)?.pop() ?? database.prepare(query);

@@ -212,13 +212,14 @@ test("[CLK-4] a group asks its own clock for the time, so that it notices when s
   expect(others.filter((file) => readFileSync(file, "utf8").includes("Date.now"))).toEqual([]);
 });
 
-test("[CLK-1] objects have no timers but the one that gives a turn, and three that nobody waits for", () => {
+test("[CLK-1] objects have no timers but the one that gives a turn, the one that lingers, and three that nobody waits for", () => {
   const objects = files.filter((file) => file.startsWith("durable-objects/"));
   const timed = objects.filter((file) =>
     /\bset(Timeout|Interval)\(/.test(readFileSync(file, "utf8")),
   );
   expect(timed).toEqual([
     "durable-objects/partition/end-reports.ts",
+    "durable-objects/partition/linger.ts",
     "durable-objects/partition/slow-readers.ts",
     "durable-objects/partition/throttled-readers.ts",
     "durable-objects/shared/turns.ts",

@@ -251,9 +251,9 @@ describe("idempotency keys", () => {
       });
     await size(MAX_BYTES_WITH_IDEMPOTENCY_KEYS);
     const refused = await keyed(topic, "later");
-    expect(refused).toMatchObject({ body: { code: "KAFKA_STORAGE_ERROR", retriable: true } });
+    expect(refused).toMatchObject({ body: { code: "KAFKA_STORAGE_ERROR", retriable: false } });
     const { detail } = refused.body as { detail: string };
-    for (const part of ["Idempotency-Key", "stores", String(MAX_BYTES_WITH_IDEMPOTENCY_KEYS)])
+    for (const part of ["Idempotency-Key", "holds", String(MAX_BYTES_WITH_IDEMPOTENCY_KEYS)])
       expect(detail).toContain(part);
     expect(await keyed(topic, "before")).toEqual(first);
     expect(await readValues(topic)).toHaveLength(1);

@@ -24,6 +24,7 @@ import {
   expectStatus,
   FREED,
   produce,
+  refuse,
   ringLater,
   shiftWall,
   TWINS,
@@ -499,6 +500,40 @@ describe("tasks that fail", () => {
     expect(await alarmOf(cluster)).not.toBe(null);
     await runDurableObjectAlarm(cluster);
     expect(await tasksOf(topic.topicId)).toEqual([]);
+  });
+
+  test("[ALM-1] [CRC-2] a task that is damaged is tried again for ever, and holds up no other", async () => {
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    const topic = await createTopic(1);
+    await produce(topic.name, [{ value: "a" }]);
+    await runInDurableObject(cluster, (_, { storage }) => {
+      storage.sql.exec("INSERT INTO tasks (id, task) VALUES (0, '{{')");
+    });
+    await evict(cluster);
+    await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+    expect(await tasksOf(topic.topicId)).toEqual([]);
+    expect(log.mock.calls.flat().join("\n")).toContain("tasks.task is damaged");
+    await runDurableObjectAlarm(cluster);
+    expect(await alarmOf(cluster)).not.toBe(null);
+    await runInDurableObject(cluster, (_, { storage }) => {
+      storage.sql.exec("DELETE FROM tasks WHERE id = 0");
+    });
+    await runDurableObjectAlarm(cluster);
+    expect(await alarmOf(cluster)).toBe(null);
+  });
+
+  test("[ALM-1] an alarm whose storage throws comes back", async () => {
+    vi.spyOn(console, "error").mockReturnValue();
+    const topic = await createTopic(1);
+    await produce(topic.name, [{ value: "a" }]);
+    vi.spyOn(PartitionObject.prototype, "destroy").mockRejectedValueOnce(new Error("once"));
+    await cluster.deleteTopic({ name: topic.name });
+    const restore = await refuse(cluster, /FROM tasks/);
+    await runDurableObjectAlarm(cluster);
+    expect(restore()).toBeGreaterThan(0);
+    expect(await alarmOf(cluster)).not.toBe(null);
+    await runDurableObjectAlarm(cluster);
+    expect([await tasksOf(topic.topicId), await alarmOf(cluster)]).toEqual([[], null]);
   });
 
   test("[CFG-3] a config that cannot be told to a topic that is deleted meanwhile holds up nothing", async () => {

@@ -263,6 +263,31 @@ describe("rows per million records", () => {
     expect(perMillion(written, records)).toBeLessThanOrEqual(bound);
   });
 
+  test.each([20, 100])(
+    "[COST-1] [LNG-1] a thousand records a second that wait %i ms for one another",
+    async (lingerMs) => {
+      const { stub } = await newPartition({ "commit.linger.ms": lingerMs });
+      const RECORDS = 500;
+      const startMs = Date.now();
+      const work = async () => {
+        const appends: Promise<void>[] = [];
+        while (appends.length < RECORDS) {
+          const due = Math.min(RECORDS, Date.now() - startMs + 1);
+          while (appends.length < due) appends.push(append(stub, batchOf(1)));
+          await new Promise((resolve) => setTimeout(resolve, 1));
+        }
+        await Promise.all(appends);
+      };
+      const { written } = await metered(stub, work);
+      const commits = Math.ceil((Date.now() - startMs) / lingerMs) + 1;
+      expect(written).toBeLessThanOrEqual(commits + Math.ceil(commits / 64));
+      const bound = (1_000 / lingerMs) * 1_000 * (1 + 1 / 64);
+      expect(numberOf(documented(`a record a second each, ${lingerMs} ms`)[0])).toBe(
+        Math.round(bound),
+      );
+    },
+  );
+
   test("[COST-1] tail read", async () => {
     const { topic, stub } = await newPartition();
     const path = `/v1/topics/${topic.name}/partitions/0/socket`;

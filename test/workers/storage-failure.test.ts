@@ -1,14 +1,21 @@
 // What a partition or a group does when its storage refuses a write, wherever in an append that is: nothing is stored,
 // nothing is lost, reads go on, and so does the next append.
-import { runInDurableObject } from "cloudflare:test";
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
-import { MAX_PARTITION_BYTES } from "../../src/core/limits.ts";
-import { groupStub, partitionStub } from "../../src/env.ts";
+import { GroupStore } from "../../durable-objects/group/group-store.ts";
+import { KAFKA_ERRORS } from "../../src/core/errors.ts";
+import { MAX_METADATA_BYTES, MAX_PARTITION_BYTES } from "../../src/core/limits.ts";
+import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
+import { failingObjects, forgetTroubles } from "../../src/storage-health.ts";
+import * as messages from "../support/kafka-schemas.ts";
+import { Kafka } from "./kafka-socket.ts";
 import {
+  alarmOf,
   call,
   createTopic,
   describeGroup,
   env,
+  eventually,
   evict,
   expectStatus,
   fetchRecords,
@@ -137,33 +144,181 @@ describe("a refused write", () => {
   });
 });
 
+/** The alarm of a partition with work of each kind: a segment to drop, one to close, one to compact, keys to forget. */
+describe("an alarm whose storage refuses", () => {
+  const DAY_MS = 86_400_000;
+  const STAGES = [
+    { work: "retention", pattern: /^DROP TABLE segment_0$/ },
+    { work: "closing a segment", pattern: /^CREATE TABLE segment_[1-9]/ },
+    { work: "compaction", pattern: /^CREATE TABLE compacting/ },
+    { work: "dropping expired keys", pattern: /^DROP TABLE requests_/ },
+  ];
+
+  test.each(TWINS.flatMap((twin) => STAGES.map((each) => ({ ...twin, ...each }))))(
+    "[ALM-1] $work does the rest, comes back, and does it when there is room$when",
+    async ({ interrupt, pattern, work }) => {
+      const startMs = Date.now() + DAY_MS;
+      vi.setSystemTime(startMs);
+      const topic = await createTopic(1, {
+        "cleanup.policy": "compact,delete",
+        "segment.ms": 1_000,
+        "retention.ms": 3 * DAY_MS,
+        "min.cleanable.dirty.ratio": 0,
+        // What is closed for compaction is compacted only where retention has left it.
+        "delete.retention.ms": 0,
+      });
+      const stub = partitionStub(env, topic.topicId, 0);
+      const body = { records: [{ key: "k", value: "old" }] };
+      const path = `/v1/topics/${topic.name}/records`;
+      await expectStatus(200, "POST", path, body, { "idempotency-key": "k" });
+      vi.setSystemTime(startMs + 2 * DAY_MS);
+      for (const value of ["a", "b"]) {
+        await produce(topic.name, [{ key: "k", value }]);
+        vi.setSystemTime(Date.now() + 2_000);
+      }
+      vi.setSystemTime(startMs + 3 * DAY_MS + 60_000);
+      await interrupt(stub);
+      const log = vi.spyOn(console, "error").mockReturnValue();
+      const restore = await refuse(stub, pattern);
+      expect(await runDurableObjectAlarm(stub)).toBe(true);
+      expect(restore()).toBeGreaterThan(0);
+      expect(log.mock.calls.flat().join("\n")).toContain(`/0: ${work} failed`);
+      log.mockRestore();
+      const retryMs = (await alarmOf(stub)) ?? 0;
+      expect(retryMs).toBeGreaterThan(Date.now());
+      expect(retryMs).toBeLessThanOrEqual(Date.now() + 60_000);
+      // What needs no room was done.
+      const firstSegment = (await segmentsOf(stub))[0];
+      if (work !== "retention") expect(firstSegment).toBeGreaterThan(0);
+      await interrupt(stub);
+      vi.setSystemTime(retryMs);
+      for (let i = 0; i < 3; i++) await runDurableObjectAlarm(stub);
+      expect((await segmentsOf(stub))[0]).toBeGreaterThan(0);
+      expect((await readValues(topic)).map(([, value]) => value)).toEqual(["b"]);
+      const tables = await runInDurableObject(stub, (_, { storage }) =>
+        storage.sql
+          .exec<{ name: string }>("SELECT name FROM sqlite_master WHERE type = 'table'")
+          .toArray()
+          .map(({ name }) => name),
+      );
+      expect(tables.filter((name) => /^(requests|appends)_/.test(name))).toEqual([]);
+    },
+  );
+
+  test.each(TWINS)(
+    "[ALM-1] [RET-1] a row that is damaged holds up its own work only, until it is mended$when",
+    async ({ interrupt }) => {
+      const startMs = Date.now() + DAY_MS;
+      vi.setSystemTime(startMs);
+      const topic = await createTopic(1, { "retention.ms": 1_000, "segment.ms": 1 });
+      const stub = partitionStub(env, topic.topicId, 0);
+      for (const [sequence, value] of ["a", "b"].entries())
+        await stub.append({ batches: recordBatch([value], { producer: [5, 0, sequence] }) });
+      vi.setSystemTime(startMs + 10_000);
+      const damage = (json: string) =>
+        runInDurableObject(stub, (_, { storage }) => {
+          storage.sql.exec("UPDATE segment_0 SET appends = ? WHERE base_offset = 1", json);
+        });
+      const [{ appends }] = (await runInDurableObject(stub, (_, { storage }) =>
+        storage.sql
+          .exec<{ appends: string }>("SELECT appends FROM segment_0 WHERE base_offset = 1")
+          .toArray(),
+      )) as [{ appends: string }];
+      await damage("[[");
+      await evict(stub);
+      const log = vi.spyOn(console, "error").mockReturnValue();
+      // The snapshot of the producers needs the row.
+      expect(await runDurableObjectAlarm(stub)).toBe(true);
+      expect(log.mock.calls.flat().join("\n")).toContain("retention failed");
+      log.mockRestore();
+      expect(await alarmOf(stub)).toBe(Date.now() + 60_000);
+      expect(await readValues(topic)).toHaveLength(2);
+      await damage(appends);
+      await interrupt(stub);
+      vi.setSystemTime(startMs + 70_000);
+      expect(await runDurableObjectAlarm(stub)).toBe(true);
+      expect(await segmentsOf(stub)).toEqual([2]);
+      expect(await alarmOf(stub)).toBe(null);
+    },
+  );
+
+  test.each(TWINS)(
+    "[RET-4] a full disk drops what has expired, with an append that rolls and with the alarm$when",
+    async ({ interrupt }) => {
+      const startMs = Date.now() + DAY_MS;
+      vi.setSystemTime(startMs);
+      const topic = await createTopic(1, { "segment.ms": 1_000, "retention.ms": 10_000 });
+      const stub = partitionStub(env, topic.topicId, 0);
+      for (const value of ["a", "b"]) {
+        await produce(topic.name, [{ value }]);
+        vi.setSystemTime(Date.now() + 4_000);
+      }
+      vi.setSystemTime(startMs + 12_000);
+      await interrupt(stub);
+      // The disk has room only once a table was dropped.
+      const order: string[] = [];
+      const note = (query: string) => {
+        if (/^(DROP|CREATE) TABLE segment_/.test(query)) order.push(query.split(" (")[0] as string);
+      };
+      await runInDurableObject(stub, (_, { storage }) => {
+        const { sql } = storage;
+        const exec = sql.exec.bind(sql);
+        sql.exec = ((query: string, ...bindings: unknown[]) => {
+          note(query);
+          const isRefused =
+            query.startsWith("CREATE") && !order.some((each) => each.startsWith("DROP"));
+          if (isRefused) throw new Error("database or disk is full: SQLITE_FULL");
+          return exec(query, ...bindings);
+        }) as typeof sql.exec;
+      });
+      expect(await produce(topic.name, [{ value: "c" }])).toMatchObject([{ offset: 2 }]);
+      expect(order).toEqual(["DROP TABLE segment_0", "CREATE TABLE segment_2"]);
+      order.length = 0;
+      vi.setSystemTime(startMs + 60_000);
+      expect(await runDurableObjectAlarm(stub)).toBe(true);
+      expect(order[0]).toBe("DROP TABLE segment_1");
+      expect(await segmentsOf(stub)).toEqual([3]);
+    },
+  );
+});
+
+/** The partition says that it has closed segments of so many bytes. */
+async function setSealedBytes(stub: Parameters<typeof evict>[0], bytes: number): Promise<void> {
+  await runInDurableObject(stub, (_, { storage }) => {
+    const update = "UPDATE log SET state = json_set(state, '$.sealedBytes', ?)";
+    storage.sql.exec(update, bytes);
+  });
+  await evict(stub);
+}
+
+/** What an object's storage says of its size, until it is evicted. */
+async function setSize(stub: Parameters<typeof evict>[0], bytes: number): Promise<void> {
+  await runInDurableObject(stub, (_, { storage }) => {
+    Object.defineProperty(storage.sql, "databaseSize", { value: bytes, configurable: true });
+  });
+}
+
 describe("a full partition", () => {
   test.each(TWINS)(
-    "[LOG-12] refuses appends, is read, and takes appends again when there is room$when",
+    "[LOG-13] refuses appends for good, is read, and takes appends again when there is room$when",
     async ({ interrupt }) => {
       const topic = await createTopic(1, { "retention.ms": -1 });
       const stub = partitionStub(env, topic.topicId, 0);
       await produce(topic.name, [{ value: "a" }]);
-      const setSealedBytes = async (bytes: number) => {
-        await runInDurableObject(stub, (_, { storage }) => {
-          const update = "UPDATE log SET state = json_set(state, '$.sealedBytes', ?)";
-          storage.sql.exec(update, bytes);
-        });
-        await evict(stub);
-      };
-      await setSealedBytes(MAX_PARTITION_BYTES - 200);
+      await setSealedBytes(stub, MAX_PARTITION_BYTES - 200);
       const path = `/v1/topics/${topic.name}/records`;
       const body = { records: [{ value: "x".repeat(200) }] };
       expect(await call("POST", path, body)).toMatchObject({
         status: 503,
         body: {
           code: "KAFKA_STORAGE_ERROR",
+          retriable: false,
           detail: expect.stringMatching(/9500000000.*retention/),
         },
       });
       await interrupt(stub);
       expect(await readValues(topic)).toEqual([[0, "a"]]);
-      await setSealedBytes(0);
+      await setSealedBytes(stub, 0);
       expect(await expectStatus(200, "POST", path, body)).toMatchObject({
         results: [{ offset: 1 }],
       });
@@ -171,6 +326,203 @@ describe("a full partition", () => {
       expect(await readValues(topic)).toHaveLength(2);
     },
   );
+});
+
+describe("the ways out of a full partition", () => {
+  /** A partition of two segments that says of itself that it is full. */
+  async function fullPartition(config: object = {}) {
+    const topic = await createTopic(1, {
+      "retention.ms": -1,
+      "segment.bytes": 1_048_576,
+      ...config,
+    });
+    const stub = partitionStub(env, topic.topicId, 0);
+    for (let i = 0; i < 2; i++) await stub.append({ batches: recordBatch(["x".repeat(900_000)]) });
+    expect(await segmentsOf(stub)).toEqual([0, 1]);
+    await setSealedBytes(stub, MAX_PARTITION_BYTES - 900_000);
+    expect(await append(stub)).toMatchObject({ error: "KAFKA_STORAGE_ERROR", retriable: false });
+    return { topic, stub };
+  }
+  const append = (stub: ReturnType<typeof partitionStub>) =>
+    stub.append({ batches: recordBatch(["y".repeat(100_000)]) });
+
+  test.each(TWINS)("[LOG-13] records that are deleted make room$when", async ({ interrupt }) => {
+    const { topic, stub } = await fullPartition();
+    const path = `/v1/topics/${topic.name}/partitions/0/records?before=1`;
+    await expectStatus(200, "DELETE", path);
+    await setSealedBytes(stub, 0); // As many bytes as the closed segment had were its own.
+    await interrupt(stub);
+    expect(await append(stub)).toMatchObject({ baseOffset: 2 });
+  });
+
+  test("[LOG-13] [LOG-8] a large active segment goes once all of it is deleted", async () => {
+    const topic = await createTopic(1, { "retention.ms": -1 });
+    const stub = partitionStub(env, topic.topicId, 0);
+    for (let i = 0; i < 2; i++) await stub.append({ batches: recordBatch(["x".repeat(900_000)]) });
+    expect(await segmentsOf(stub)).toEqual([0]);
+    const path = `/v1/topics/${topic.name}/partitions/0/records`;
+    await expectStatus(200, "DELETE", `${path}?before=1`);
+    expect(await segmentsOf(stub)).toEqual([0]);
+    await expectStatus(200, "DELETE", `${path}?before=2`);
+    expect(await segmentsOf(stub)).toEqual([2]);
+    await evict(stub);
+    expect(await stub.offsets()).toMatchObject({ logStartOffset: 2, highWatermark: 2 });
+    expect(await append(stub)).toMatchObject({ baseOffset: 2 });
+  });
+
+  test.each(TWINS)(
+    "[LOG-13] [CFG-3] a lower retention makes room at once, not minutes later$when",
+    async ({ interrupt }) => {
+      const { topic, stub } = await fullPartition();
+      await interrupt(stub);
+      const config = { "retention.bytes": 500_000 };
+      await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, { config });
+      const dueMs = await alarmOf(stub);
+      expect(dueMs === null || dueMs <= Date.now()).toBe(true); // It may have rung.
+      await runDurableObjectAlarm(stub);
+      await eventually(async () => (await segmentsOf(stub)).join() === "1", "the segment to go");
+    },
+  );
+
+  test("[LOG-13] [CLU-4] its topic is deleted as any other", async () => {
+    const { topic, stub } = await fullPartition();
+    await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+    expect(await stub.offsets()).toMatchObject({ error: "UNKNOWN_TOPIC_ID" });
+  });
+
+  test("[LOG-13] Kafka's producers are told what they take for final, by a call and over a socket", async () => {
+    const { topic } = await fullPartition();
+    const kafka = await Kafka.open();
+    for (let i = 0; i < 4; i++) {
+      const answer = await kafka.ask<{
+        topics: { partitions: { errorCode: number; errorMessage: string }[] }[];
+      }>(messages.PRODUCE, 9, {
+        transactionalId: null,
+        acks: -1,
+        timeoutMs: 1_000,
+        topics: [
+          {
+            name: topic.name,
+            partitions: [{ partition: 0, records: [recordBatch(["y".repeat(100_000)])] }],
+          },
+        ],
+      });
+      expect(answer.topics[0]?.partitions[0]).toMatchObject({
+        errorCode: KAFKA_ERRORS.POLICY_VIOLATION,
+        errorMessage: expect.stringContaining("the partition is full"),
+      });
+    }
+  });
+
+  test("[LOG-13] [ERR-4] the operator is told which, until an append is stored", async () => {
+    forgetTroubles();
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    vi.spyOn(console, "log").mockReturnValue();
+    const { stub } = await fullPartition();
+    expect(log.mock.calls.flat().join("\n")).toMatch(
+      /storage full: partition .*the bound is 9500000000/,
+    );
+    expect(failingObjects()).toBe(1);
+    await setSealedBytes(stub, 0);
+    expect(await append(stub)).toMatchObject({ ok: true });
+    expect(failingObjects()).toBe(0);
+  });
+});
+
+describe("a group's alarm whose storage refuses", () => {
+  test("[ALM-1] comes back after ever longer, and soon again once it has succeeded", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    await readAs(group, topic, { 0: 5 });
+    const stub = groupStub(env, group);
+    const log = vi.spyOn(console, "error").mockReturnValue();
+    const ring = async () => {
+      const beforeMs = Date.now();
+      await runInDurableObject(stub, (_, { storage }) => storage.setAlarm(beforeMs + 3_600_000));
+      await runDurableObjectAlarm(stub);
+      const alarmMs = (await alarmOf(stub)) ?? 0;
+      return Math.round((alarmMs - beforeMs) / 1_000);
+    };
+    // The deadline is in memory, so no statement reads it.
+    const fail = () =>
+      vi.spyOn(GroupStore.prototype, "deadline").mockImplementation(() => {
+        throw new Error("database or disk is full: SQLITE_FULL");
+      });
+    const failing = fail();
+    expect(await ring()).toBe(1);
+    expect(await ring()).toBe(2);
+    expect(await ring()).toBe(4);
+    failing.mockRestore();
+    expect(log.mock.calls.flat().join()).toContain("the alarm failed");
+    await ring();
+    const again = fail();
+    expect(await ring()).toBe(1);
+    again.mockRestore();
+    expect((await describeGroup(group)).offsets[0]?.committedOffset).toBe(5);
+  });
+});
+
+describe("a full group", () => {
+  test("[LOG-13] takes no members and no commits, is looked at, and goes on once positions are gone", async () => {
+    const topic = await createTopic(2);
+    const group = unique("group");
+    await readAs(group, topic, { 0: 5, 1: 6 });
+    const stub = groupStub(env, group);
+    await setSize(stub, MAX_METADATA_BYTES);
+    vi.spyOn(console, "error").mockReturnValue();
+    const poll = () =>
+      call("POST", `/v1/groups/${group}/poll`, { instanceId: "i", topics: [topic.name] });
+    expect(await poll()).toMatchObject({
+      status: 503,
+      body: {
+        code: "KAFKA_STORAGE_ERROR",
+        retriable: false,
+        detail: expect.stringMatching(/group .* is full.*9500000000.*delete/),
+      },
+    });
+    const token = { memberId: "", instanceId: null, generation: -1 };
+    const offset = { topic: topic.name, partition: 0, offset: 9, metadata: "" };
+    await expect(stub.commitOffsets({ token, offsets: [offset] })).rejects.toThrow("is full");
+    expect((await describeGroup(group)).state).toBe("EMPTY");
+    const positions = [{ topic: topic.name, partition: 0 }];
+    expect(await stub.deletePositions({ positions })).toEqual([0]);
+    const config = { "offsets.retention.minutes": 1 };
+    await expectStatus(200, "PATCH", `/v1/groups/${group}`, { config });
+    await setSize(stub, MAX_METADATA_BYTES - 1);
+    expect((await poll()).status).toBe(200);
+    await setSize(stub, MAX_METADATA_BYTES);
+    const leaving = { instanceId: "i", topics: [topic.name], leave: true };
+    await expectStatus(200, "POST", `/v1/groups/${group}/poll`, leaving);
+    await expectStatus(204, "DELETE", `/v1/groups/${group}`);
+  });
+});
+
+describe("a full cluster", () => {
+  test("[LOG-13] takes no topics, groups and keys, and goes on with those it has", async () => {
+    const topic = await createTopic(1);
+    await produce(topic.name, [{ value: "a" }]);
+    const group = unique("group");
+    await readAs(group, topic, { 0: 1 });
+    const cluster = clusterStub(env);
+    await setSize(cluster, MAX_METADATA_BYTES);
+    vi.spyOn(console, "error").mockReturnValue();
+    const full = { error: "KAFKA_STORAGE_ERROR", retriable: false };
+    const subscribe = (groupId: string, names: string[]) =>
+      cluster.subscribe({ groupId, names, pattern: null });
+    expect(await call("POST", "/v1/topics", { name: unique("t") })).toMatchObject({
+      status: 503,
+      body: { code: "KAFKA_STORAGE_ERROR", retriable: false },
+    });
+    expect(await subscribe(unique("g"), [topic.name])).toMatchObject(full);
+    expect(await subscribe(group, [unique("t")])).toMatchObject(full);
+    expect(await subscribe(group, [topic.name])).toMatchObject({ ok: true });
+    await produce(topic.name, [{ value: "b" }]);
+    const config = { "retention.ms": 5_000_000 };
+    await expectStatus(200, "PATCH", `/v1/topics/${topic.name}`, { config });
+    await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+    await setSize(cluster, MAX_METADATA_BYTES - 1);
+    await createTopic(1);
+  });
 });
 
 describe("a write that a group's storage refuses", () => {

@@ -10,10 +10,12 @@ import {
 } from "../config-table.ts";
 import { fail, preview, type Result } from "../errors.ts";
 import {
+  DEFAULT_RETENTION_BYTES,
   DEFAULT_SEGMENT_BYTES,
+  MAX_COMMIT_LINGER_MS,
   MAX_DELETE_DELAY_MS,
   MAX_MESSAGE_BYTES,
-  MAX_PARTITION_BYTES,
+  MAX_SEGMENT_BYTES,
   MIN_SEGMENT_BYTES,
 } from "../limits.ts";
 import { REGION_KEY, regionRule } from "../placement.ts";
@@ -24,6 +26,8 @@ export interface TopicConfig {
   readonly maxMessageBytes: number;
   /** How old records are removed: whole segments by age and size, superseded records by key, or not at all. */
   readonly cleanupPolicy: readonly CleanupPolicy[];
+  /** [LNG-1] How long an append waits for others to share its row. 0 commits at once. This key is not Kafka's. */
+  readonly commitLingerMs: number;
   /** A segment whose newest record is older is deleted. -1 deletes none. Needs the policy `delete`. */
   readonly retentionMs: number;
   /** The oldest segments are deleted while the rest has at least this size. -1 deletes none. */
@@ -67,6 +71,7 @@ const FOREVER = Number.MAX_SAFE_INTEGER;
 
 const TABLE = new ConfigTable<TopicConfig>({
   cleanupPolicy: policies("cleanup.policy", ["delete"]),
+  commitLingerMs: wholeNumber("commit.linger.ms", 0, 0, MAX_COMMIT_LINGER_MS),
   deleteDelayMs: wholeNumber("topic.delete.delay.ms", -1, -1, MAX_DELETE_DELAY_MS),
   deleteRetentionMs: wholeNumber("delete.retention.ms", DAY_MS, 0, FOREVER),
   maxCompactionLagMs: wholeNumber("max.compaction.lag.ms", FOREVER, 1, FOREVER),
@@ -78,13 +83,13 @@ const TABLE = new ConfigTable<TopicConfig>({
   minCompactionLagMs: wholeNumber("min.compaction.lag.ms", 0, 0, FOREVER),
   producerIdExpirationMs: wholeNumber("producer.id.expiration.ms", DAY_MS, 1, FOREVER),
   region: regionRule,
-  retentionBytes: wholeNumber("retention.bytes", -1, -1, FOREVER),
+  retentionBytes: wholeNumber("retention.bytes", DEFAULT_RETENTION_BYTES, -1, FOREVER),
   retentionMs: wholeNumber("retention.ms", 7 * DAY_MS, -1, FOREVER),
   segmentBytes: wholeNumber(
     "segment.bytes",
     DEFAULT_SEGMENT_BYTES,
     MIN_SEGMENT_BYTES,
-    MAX_PARTITION_BYTES,
+    MAX_SEGMENT_BYTES,
   ),
   segmentMs: wholeNumber("segment.ms", 7 * DAY_MS, 1, FOREVER),
 });
@@ -158,9 +163,13 @@ export function resolveConfig(...layers: readonly ConfigOverrides[]): TopicConfi
   return TABLE.resolve(...layers);
 }
 
-/** Returns the values of a resolved config that are not the table's defaults, by key. */
-export function differingConfig(config: Partial<TopicConfig>): ConfigOverrides {
-  return TABLE.differing(config);
+/** Release 0.1's defaults of the keys that have another one now. */
+const DEFAULTS_OF_0_1: ConfigOverrides = { "retention.bytes": -1 };
+
+/** Returns the values of a config that release 0.1 resolved which are not its defaults, by key. */
+export function setInRelease01(config: Partial<TopicConfig>): ConfigOverrides {
+  const differing = Object.entries(TABLE.differing(config));
+  return Object.fromEntries(differing.filter(([key, value]) => DEFAULTS_OF_0_1[key] !== value));
 }
 
 export const DEFAULT_TOPIC_CONFIG: TopicConfig = resolveConfig();

@@ -5,8 +5,8 @@ import { regionSet, whyNotRegion } from "../placement.ts";
 import {
   type ConfigOverrides,
   changeOverrides,
-  differingConfig,
   resolveConfig,
+  setInRelease01,
   type TopicConfig,
 } from "./config.ts";
 
@@ -65,7 +65,7 @@ export function changeTopicConfig(
 /** Infers the values that were set for all topics from the description of a release that did not tell them. */
 function defaultsIn({ config = {}, overrides }: TopicDescription): ConfigOverrides {
   const isInherited = ([key]: [string, unknown]) => !Object.hasOwn(overrides, key);
-  return Object.fromEntries(Object.entries(differingConfig(config)).filter(isInherited));
+  return Object.fromEntries(Object.entries(setInRelease01(config)).filter(isInherited));
 }
 
 /** Checks a name by Kafka's rules (Topic.java): 1 to 249 of `[a-zA-Z0-9._-]`, not `.` or `..`. */

@@ -9,11 +9,14 @@ import { dueMs, wasSetBack } from "../elapsed.ts";
 import { fail, type Result } from "../errors.ts";
 import {
   MAX_COMPARED_BYTES,
+  MAX_MESSAGE_BYTES,
   MAX_PARTITION_BYTES,
   MAX_SEGMENT_CHUNKS,
   MAX_SEGMENTS,
+  MIN_SEGMENT_BYTES,
   PRODUCER_SNAPSHOT_CHUNKS,
 } from "../limits.ts";
+import { full } from "../platform-errors.ts";
 import { type Append, type Chunk, planChunks } from "./append.ts";
 import { ChunkVerifier, type Decode, type Run } from "./damage.ts";
 import { validateInRange } from "./in-range.ts";
@@ -53,6 +56,8 @@ export type AppendOutcome = Result<{
   /** The time of the append. With LogAppendTime, it is the timestamp of its records. */
   readonly appendedAtMs: number;
 }>;
+
+const WAY_OUT = "lower its retention, or delete records";
 
 const TOO_MUCH_TO_COMPARE = `repeats that were encoded anew have ${MAX_COMPARED_BYTES} bytes compared in one commit, the bound`;
 
@@ -102,6 +107,11 @@ export class PartitionLog {
   /** The bytes of all batches kept. */
   get sizeInBytes(): number {
     return this.#state.sealedBytes + (this.#active?.totals.sizeInBytes ?? 0);
+  }
+
+  /** True if the next append may find no room. */
+  get isFull(): boolean {
+    return this.sizeInBytes + MAX_MESSAGE_BYTES > MAX_PARTITION_BYTES;
   }
 
   /** The base offset of the active segment. Nothing from there on is compacted. */
@@ -183,10 +193,7 @@ export class PartitionLog {
       };
     }
     if (sizeInBytes + append.bytes.length > MAX_PARTITION_BYTES) {
-      return fail(
-        "KAFKA_STORAGE_ERROR",
-        `the partition holds ${sizeInBytes} bytes, the bound is ${MAX_PARTITION_BYTES}; lower its retention, or delete records`,
-      );
+      return full("the partition", sizeInBytes, MAX_PARTITION_BYTES, WAY_OUT);
     }
     return null;
   }
@@ -231,7 +238,10 @@ export class PartitionLog {
       let hasRolled = false;
       for (const planned of plan.chunks) {
         const chunk: Chunk = { ...planned, appends: appendsWithin(entries, planned) };
-        if (active === null || this.#isFull(active, chunk, state, nowMs)) {
+        if (active === null || this.#mustRoll(active, chunk, state, nowMs)) {
+          // [RET-4] What has expired makes room for what a roll writes. This never drops the active segment, from which the
+          // state of producers may still have to be read.
+          if (active !== null && !hasRolled) state = this.#dropExpired(state, active, nowMs);
           ({ active, state } = this.#roll(active, state, chunk.baseOffset, nowMs));
           hasRolled = true;
         }
@@ -241,7 +251,7 @@ export class PartitionLog {
       }
       for (const [i, append] of accepted.entries())
         append.stored?.(plan.baseOffsets[i] as number, nowMs);
-      // Must run before segments are dropped: the state of producers may still have to be read from the last one.
+      // Must run before the segment that was active is dropped: the state of producers may have to be read from it.
       if (hasRolled || this.#isSnapshotDue(this.#active, active))
         this.#writeSnapshot(entries, plan.nextOffset, nowMs);
       if (hasRolled || state.segmentCount >= MAX_SEGMENTS)
@@ -259,7 +269,7 @@ export class PartitionLog {
     }
   }
 
-  #isFull(active: ActiveSegment, chunk: Chunk, state: LogState, nowMs: number): boolean {
+  #mustRoll(active: ActiveSegment, chunk: Chunk, state: LogState, nowMs: number): boolean {
     const { totals, createdAtMs } = active;
     if (totals.chunkCount === 0 || state.segmentCount >= MAX_SEGMENTS) return false;
     return (
@@ -384,26 +394,36 @@ export class PartitionLog {
 
   /**
    * [LOG-8] Moves the log start up to `before`, never back and never past the end, and drops the segments that are
-   * wholly before it. The active segment stays until another takes its place, since it says where the log ends.
+   * wholly before it. The active segment stays until another takes its place, since it says where the log ends. [LOG-13] If
+   * nothing of it is left and it is large, an empty one takes its place now.
    */
-  deleteRecordsBefore(before: number): void {
+  deleteRecordsBefore(before: number, nowMs: number): void {
     const start = Math.min(Math.max(before, this.logStartOffset), this.#nextOffset);
     if (start === this.logStartOffset) return;
-    this.#changeState((state) => this.#dropBefore({ ...state, logStartOffset: start }, start));
+    const dropBefore = (state: LogState) =>
+      this.#dropBefore({ ...state, logStartOffset: start }, start);
+    this.#changeState(dropBefore);
+    const activeBytes = this.#active?.totals.sizeInBytes ?? 0;
+    if (start < this.#nextOffset || activeBytes < MIN_SEGMENT_BYTES) return;
+    this.#rollNow(nowMs);
+    this.#changeState(dropBefore);
   }
 
   /**
    * [RET-1] [RET-2] Drops the segments that retention no longer keeps. It runs by itself at each roll, and
    * the object calls it for partitions that nobody appends to. If everything has expired, the active
-   * segment is dropped too and an empty one takes its place.
+   * segment is dropped too and an empty one takes its place. [RET-4] Closed segments go first, so that there is room for that.
    */
   enforceRetention(nowMs: number): void {
     const active = this.#active;
     if (active === null) return;
+    const dropExpired = (state: LogState) =>
+      this.#dropExpired(state, this.#active as ActiveSegment, nowMs);
+    this.#changeState(dropExpired);
     const { totals } = active;
-    if (totals.chunkCount > 0 && this.#hasExpired(active.baseOffset, totals, nowMs))
-      this.#rollNow(nowMs);
-    this.#changeState((state) => this.#dropExpired(state, this.#active as ActiveSegment, nowMs));
+    if (totals.chunkCount === 0 || !this.#hasExpired(active.baseOffset, totals, nowMs)) return;
+    this.#rollNow(nowMs);
+    this.#changeState(dropExpired);
   }
 
   /** [CMP-1] Closes the active segment if it is old enough to be compacted and nobody appends to it. */

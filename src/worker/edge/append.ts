@@ -40,7 +40,8 @@ export function refusalOf({ code, detail, data, retriable }: AppendRefused): Bro
   return new BrokerError(code, detail, { data, retriable });
 }
 
-function refusedBy(failure: Failure): AppendRefused {
+/** Returns the failure as a refusal. */
+export function refusedBy(failure: Failure): AppendRefused {
   const { ok: _ok, error: code, detail, retriable, ...data } = failure;
   return { code, detail, data, ...(retriable === undefined ? {} : { retriable }) };
 }

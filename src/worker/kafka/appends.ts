@@ -4,12 +4,12 @@
 
 import { WORKER } from "../../core/access/caller.ts";
 import { isWithin } from "../../core/elapsed.ts";
-import { BrokerError, isErrorName } from "../../core/errors.ts";
+import { BrokerError, failureOf, isErrorName } from "../../core/errors.ts";
 import { MAX_KAFKA_APPEND_SOCKETS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { AppendSocket } from "../../member/append-socket.ts";
 import type { AppendErrorMessage } from "../../protocol/append-frame.ts";
-import { type AppendAnswer, appendTo } from "../edge/append.ts";
+import { type AppendAnswer, appendTo, refusedBy } from "../edge/append.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 
 /**
@@ -49,8 +49,7 @@ export class Appends {
       const appended = await socket.append(batches, null, ANSWER_TIMEOUT_MS);
       return { ...appended, logAppendTimeMs: appended.logAppendTimeMs ?? null };
     } catch (error) {
-      if (error instanceof BrokerError)
-        return { code: error.code, detail: error.message, data: error.data };
+      if (error instanceof BrokerError) return refusedBy(failureOf(error));
       const unanswered = `the outcome is unknown: ${(error as Error).message}`;
       if (!isIdempotent) return { code: "REQUEST_TIMED_OUT", detail: unanswered, data: {} };
       return appendTo(this.#env, topicId, partition, batches.slice(), { ...options, unanswered });
@@ -84,7 +83,7 @@ export class Appends {
         stubTransport(this.#env, WORKER).openPartition({ topic: "", topicId, partition }, events),
       onIdle: () => {},
       parse: (text) => JSON.parse(text),
-      refused: (answer) => refusedBy(answer as AppendErrorMessage),
+      refused: (answer) => errorOf(answer as AppendErrorMessage),
       lost: (reason) => new Error(reason),
     });
   }
@@ -100,6 +99,6 @@ export class Appends {
   }
 }
 
-function refusedBy({ code, detail }: AppendErrorMessage): Error {
-  return isErrorName(code) ? new BrokerError(code, detail) : new Error(detail);
+function errorOf({ code, detail, retriable }: AppendErrorMessage): Error {
+  return isErrorName(code) ? new BrokerError(code, detail, { retriable }) : new Error(detail);
 }

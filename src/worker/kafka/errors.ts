@@ -1,6 +1,6 @@
 // Translates errors into Kafka's protocol: a number, and a text where the message has a field for one.
 import { BrokerError, ERRORS, type ErrorName, KAFKA_ERRORS } from "../../core/errors.ts";
-import { brokerError } from "../../core/platform-errors.ts";
+import { brokerError, failureOf } from "../../core/platform-errors.ts";
 
 export interface Outcome {
   readonly errorCode: number;
@@ -22,10 +22,12 @@ export class KafkaError extends Error {
 export function outcomeOfError(error: unknown): Outcome {
   if (error instanceof KafkaError)
     return { errorCode: error.errorCode, errorMessage: error.message };
-  const { code, message, retriable } = brokerError(error);
-  // [QUO-5] Clients would try again for as long as they may.
-  if (code === "THROTTLING_QUOTA_EXCEEDED" && !retriable)
-    return { errorCode: KAFKA_ERRORS.POLICY_VIOLATION, errorMessage: message };
+  const known = brokerError(error);
+  const { code, message, retriable } = known;
+  // [QUO-5] [LOG-13] Clients would try again for as long as they may.
+  const isFinal =
+    code === "THROTTLING_QUOTA_EXCEEDED" ? !retriable : !retriable && failureOf(known) === "full";
+  if (isFinal) return { errorCode: KAFKA_ERRORS.POLICY_VIOLATION, errorMessage: message };
   if (code !== "UNKNOWN_SERVER_ERROR") return { errorCode: codeOf(code), errorMessage: message };
   console.error(`kafka: ${error instanceof Error ? error.stack : error}`);
   return { errorCode: ERRORS.UNKNOWN_SERVER_ERROR.code, errorMessage: "see the broker's log" };

@@ -99,7 +99,12 @@ test("[BND-20] a default is within its bounds, and what holds many holds the lar
   const ascending = [
     [limits.DEFAULT_FETCH_BYTES, limits.MAX_FETCH_BYTES, 32 * MIB],
     [limits.DEFAULT_FETCH_RECORDS, limits.MAX_FETCH_RECORDS],
-    [limits.MIN_SEGMENT_BYTES, limits.DEFAULT_SEGMENT_BYTES, limits.MAX_PARTITION_BYTES],
+    [limits.MIN_SEGMENT_BYTES, limits.DEFAULT_SEGMENT_BYTES, limits.MAX_SEGMENT_BYTES],
+    // With the largest segment besides, a partition stays below its bound.
+    [limits.DEFAULT_RETENTION_BYTES + limits.MAX_SEGMENT_BYTES, limits.MAX_PARTITION_BYTES],
+    [limits.MAX_METADATA_BYTES, 10e9],
+    [limits.HOUSEKEEPING_RETRY_MS, limits.MAX_HOUSEKEEPING_RETRY_MS],
+    [limits.ALARM_RETRY_MS, limits.MAX_ALARM_RETRY_MS],
     [limits.MAX_PARTITION_BYTES, limits.MAX_BYTES_WITH_IDEMPOTENCY_KEYS, 10e9],
     [limits.DEFAULT_WINDOW_BYTES, limits.MAX_WINDOW_BYTES, limits.MAX_SOCKET_UNREAD_BYTES],
     [limits.MAX_MESSAGE_BYTES, limits.MAX_APPEND_BYTES, limits.MAX_PENDING_APPEND_BYTES],

@@ -23,7 +23,7 @@
 
 import { BrokerError, ERRORS, KAFKA_ERRORS } from "../../../core/errors.ts";
 import { NO_PRODUCER_ID, readBatchHeader } from "../../../core/log/record-batch.ts";
-import { isRefused } from "../../edge/append.ts";
+import { refusalOf as errorOfRefusal, isRefused } from "../../edge/append.ts";
 import { assertMayUseTopic } from "../../edge/authorize.ts";
 import { api, type RequestOf } from "../api.ts";
 import { atLeader, eachPartition, type RequestContext, service } from "../context.ts";
@@ -145,8 +145,8 @@ async function append(
         logAppendTimeMs: answer.logAppendTimeMs ?? -1,
         logStartOffset: answer.logStartOffset ?? 0,
       };
-    const { code, detail } = answer;
-    if (code === "UNKNOWN_TOPIC_ID") throw new BrokerError(code, detail); // `atPartition` then asks again.
-    return { errorCode: codeOf(code), errorMessage: detail, baseOffset: -1 };
+    const refusal = errorOfRefusal(answer);
+    if (refusal.code === "UNKNOWN_TOPIC_ID") throw refusal; // `atPartition` then asks again.
+    return { ...outcomeOfError(refusal), baseOffset: -1 };
   });
 }

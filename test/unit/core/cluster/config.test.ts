@@ -11,9 +11,11 @@ import {
 } from "../../../../src/core/cluster/config.ts";
 import { unwrap } from "../../../../src/core/errors.ts";
 import {
+  DEFAULT_RETENTION_BYTES,
   DEFAULT_SEGMENT_BYTES,
+  MAX_COMMIT_LINGER_MS,
   MAX_MESSAGE_BYTES,
-  MAX_PARTITION_BYTES,
+  MAX_SEGMENT_BYTES,
   MIN_SEGMENT_BYTES,
 } from "../../../../src/core/limits.ts";
 
@@ -126,13 +128,14 @@ const TABLE: readonly Row[] = [
     illegal: [-0.1, 1.1, "-0.1", "1.01", "", ".", "1.", "50%", "0,5", "1e-1", ...NO_VALUE],
     bound: "a number from 0 to 1",
   },
+  whole("commit.linger.ms", "commitLingerMs", 0, [0, MAX_COMMIT_LINGER_MS]),
   whole("min.compaction.lag.ms", "minCompactionLagMs", 0, [0, FOREVER]),
   whole("producer.id.expiration.ms", "producerIdExpirationMs", DAY_MS, [1, FOREVER]),
-  whole("retention.bytes", "retentionBytes", -1, [-1, FOREVER]),
+  whole("retention.bytes", "retentionBytes", DEFAULT_RETENTION_BYTES, [-1, FOREVER]),
   whole("retention.ms", "retentionMs", 7 * DAY_MS, [-1, FOREVER]),
   whole("segment.bytes", "segmentBytes", DEFAULT_SEGMENT_BYTES, [
     MIN_SEGMENT_BYTES,
-    MAX_PARTITION_BYTES,
+    MAX_SEGMENT_BYTES,
   ]),
   {
     key: "rivulet.region",

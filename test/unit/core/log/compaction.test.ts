@@ -401,7 +401,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
     rig.segment(record("top", "2", START));
     rig.drain();
     expectLookUps(rig);
-    rig.log.deleteRecordsBefore(100);
+    rig.log.deleteRecordsBefore(100, 0);
     expectLookUps(rig);
   });
 
@@ -530,7 +530,7 @@ describe.each(PLACES)("$name", ({ newPlace }) => {
         for (let i = 0; i < stopAt; i++) isOver = !rig.step();
         const before = 30 * (stopAt % 8) + 31;
         const expected = newest(rig.stored().filter(({ offset }) => offset >= before));
-        rig.log.deleteRecordsBefore(before);
+        rig.log.deleteRecordsBefore(before, 0);
         if (isEvicted) rig.reopen();
         rig.drain(() => expect(newest(rig.stored())).toEqual(expected));
         expect(newest(rig.stored())).toEqual(expected);

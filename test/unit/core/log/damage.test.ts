@@ -303,9 +303,9 @@ describe("a reader that comes to damage", () => {
     const log = damaged().open();
     const at = (timestamp: number) => log.findOffsetByTimestamp(timestamp, decodeAnyBatch);
     expect(at(START + 5)).toBe(2);
-    log.deleteRecordsBefore(3);
+    log.deleteRecordsBefore(3, 0);
     expect(at(START + 5)).toBe(10);
-    log.deleteRecordsBefore(11);
+    log.deleteRecordsBefore(11, 0);
     expect(errorOf(() => at(START + 5))).toMatchObject({ data: { ...PLACE, offset: 11 } });
     expect(errorOf(() => log.findBatchByTimestamp(START, 11))).toMatchObject({
       code: "CORRUPT_MESSAGE",
@@ -314,7 +314,7 @@ describe("a reader that comes to damage", () => {
     expect(errorOf(() => log.maxTimestamp(decodeAnyBatch))).toMatchObject({
       data: { ...PLACE, offset: 11 },
     });
-    log.deleteRecordsBefore(14);
+    log.deleteRecordsBefore(14, 0);
     expect(log.maxTimestamp(decodeAnyBatch)).toBe(START + 5);
     expect(at(START + 5)).toBe(18);
   });

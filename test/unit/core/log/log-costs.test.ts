@@ -101,7 +101,7 @@ describe("rows of SQLite", () => {
     const sql = countSql(storage);
     const place = sqlPlace(sql.storage);
     const log = filled(place, 3, configOf({ segmentBytes: 1 }));
-    log.deleteRecordsBefore(1);
+    log.deleteRecordsBefore(1, 0);
     const next = new PartitionLog(place.open(), configOf({ segmentBytes: 1 }));
     next.read(1, 100_000);
     next.findBatchByTimestamp(0, 0);

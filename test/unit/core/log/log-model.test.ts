@@ -493,7 +493,7 @@ class Walk {
     const { model, rig } = this;
     const size = model.end - model.start;
     const before = model.start - 2 + this.upTo(Math.ceil(size * this.pick([0.1, 0.5, 1])) + 4);
-    rig.log.deleteRecordsBefore(before);
+    rig.log.deleteRecordsBefore(before, 0);
     model.cut(Math.min(Math.max(before, model.start), model.end));
   }
 

@@ -199,7 +199,7 @@ function runSteps(place: Place, steps: readonly Step[], segmentBytes: number, se
         const before = (step.at % (model.logEndOffset + 6)) - 3;
         const { logStartOffset } = model;
         model.deleteRecordsBefore(before);
-        log.deleteRecordsBefore(before);
+        log.deleteRecordsBefore(before, 0);
         if (model.logStartOffset > logStartOffset) expectFreed(store, model.logStartOffset);
         break;
       }
@@ -295,7 +295,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
 
   test("[LOG-8] an offset outside the log is out of range, and told the bounds", () => {
     const { log } = filled(newPlace(), [2, 3]);
-    log.deleteRecordsBefore(3);
+    log.deleteRecordsBefore(3, 0);
     for (const offset of [3, 4, 5]) expect(log.validateOffset(offset)).toEqual({ ok: true });
     for (const offset of [0, 2, 6]) {
       expect(log.validateOffset(offset)).toMatchObject({
@@ -311,7 +311,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
   test("[LOG-8] the log start never moves back or past the end, and is kept", () => {
     const { log, place } = filled(newPlace(), [2, 3, 2]);
     const starts = [4, 1, -7, 4, 6, 100].map((before) => {
-      log.deleteRecordsBefore(before);
+      log.deleteRecordsBefore(before, 0);
       const again = new PartitionLog(place.open(), configOf());
       expect([again.logStartOffset, again.logEndOffset]).toEqual([log.logStartOffset, 7]);
       return log.logStartOffset;
@@ -325,7 +325,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     const place = newPlace();
     const { log } = filled(place, [2, 2, 2, 2], configOf({ segmentBytes: 1 }));
     const segmentsAfter = (before: number) => {
-      log.deleteRecordsBefore(before);
+      log.deleteRecordsBefore(before, 0);
       return segmentsOf(place.open());
     };
     expect(segmentsAfter(0)).toEqual([0, 2, 4, 6]);
@@ -335,14 +335,14 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     expect(segmentsAfter(8)).toEqual([6]);
     const next = new PartitionLog(place.open(), configOf({ segmentBytes: 1 }));
     expect(answers(next.commit([singleAppend([1])], 0))).toEqual([8]);
-    next.deleteRecordsBefore(9);
+    next.deleteRecordsBefore(9, 0);
     expect(segmentsOf(place.open())).toEqual([8]);
   });
 
   test("[LOG-8] an emptied segment that held the end is freed once another does", () => {
     const place = newPlace();
     const { log } = filled(place, [2, 2], configOf({ segmentBytes: 1 }));
-    log.deleteRecordsBefore(4);
+    log.deleteRecordsBefore(4, 0);
     expect(segmentsOf(place.open())).toEqual([2]);
     log.commit([singleAppend([1])], 0);
     expect(segmentsOf(place.open())).toEqual([4]);
@@ -397,7 +397,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
         const log = new PartitionLog(newPlace().open(), configOf({ segmentBytes }));
         for (const each of shapes) log.commit([model.append(each).append], 0);
         for (const start of [0, before % (model.logEndOffset + 1)]) {
-          log.deleteRecordsBefore(start);
+          log.deleteRecordsBefore(start, 0);
           model.deleteRecordsBefore(start);
           for (const time of [-4, 0, 5, 15, 25, 30, 31, 500, 1_001]) {
             expect(lookUp(log, time), `look-up of ${time} from ${start}`).toBe(model.lookUp(time));
@@ -412,7 +412,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
     const log = new PartitionLog(newPlace().open(), configOf());
     log.commit([singleAppend([100, 1])], 0);
     log.commit([singleAppend([100])], 0);
-    log.deleteRecordsBefore(1);
+    log.deleteRecordsBefore(1, 0);
     // Offset 0 was new enough but is gone, offset 1 of the same batch is too old: 2 is the answer.
     expect(lookUp(log, 50)).toBe(2);
   });
@@ -420,7 +420,7 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
   test("[LOG-6] where only deleted records are new enough a look-up finds none", () => {
     const log = new PartitionLog(newPlace().open(), configOf());
     log.commit([singleAppend([100, 1])], 0);
-    log.deleteRecordsBefore(1);
+    log.deleteRecordsBefore(1, 0);
     expect(lookUp(log, 50)).toBeNull();
   });
 
@@ -485,11 +485,11 @@ describe.each(PLACES)("partition log on $name", ({ newPlace }) => {
       filled(place, [2, 2, 2], configOf({ segmentBytes: 1 }));
       const before = dump(place.open());
       const log = new PartitionLog(failing(place.open(), method, 1), configOf({ segmentBytes: 1 }));
-      expect(() => log.deleteRecordsBefore(5)).toThrow("the disk is full");
+      expect(() => log.deleteRecordsBefore(5, 0)).toThrow("the disk is full");
       expect(log.logStartOffset).toBe(0);
       expect(log.read(0, 10_000).nextOffset).toBe(6);
       expect(dump(place.open())).toEqual(before);
-      log.deleteRecordsBefore(5);
+      log.deleteRecordsBefore(5, 0);
       expect(segmentsOf(place.open())).toEqual([4]);
     },
   );

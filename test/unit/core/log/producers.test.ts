@@ -360,7 +360,7 @@ describe.each(PLACES)("what $name keeps of producers", ({ newPlace }) => {
     const log = new PartitionLog(place.open(), config);
     for (let i = 0; i < 4; i++) log.commit([sent(i)], 0);
     log.commit([singleAppend([1])], 0);
-    log.deleteRecordsBefore(5);
+    log.deleteRecordsBefore(5, 0);
     log.commit([singleAppend([1])], 0);
     expect(log.logStartOffset).toBe(5);
     const next = new PartitionLog(place.open(), config);

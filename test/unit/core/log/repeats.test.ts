@@ -247,7 +247,7 @@ describe.each(PLACES)("a known sequence that comes again, on $name", ({ newPlace
     const secondAgain = appendOf([batchOf({ timestamps: [1_700, 1_003], sequence: 2 })]);
     expect(answers(log.commit([first], 0, decompress))).toEqual([0]);
     expect(answers(log.commit([second], 0, decompress))).toEqual([2]);
-    log.deleteRecordsBefore(2);
+    log.deleteRecordsBefore(2, 0);
     for (const each of [log, new PartitionLog(place.open(), config)]) {
       const answered = answers(each.commit([again, secondAgain, first], 0, decompress));
       expect(answered).toEqual([GAP, 2, 0]);

@@ -355,7 +355,7 @@ describe.each(PLACES)("retention on $name", ({ newPlace }) => {
               expect(answers(log.commit(appends, nowMs))).toEqual(
                 at.map((_, i) => logEndOffset + i),
               );
-            } else if (type === "delete") log.deleteRecordsBefore(logStartOffset + (at[0] ?? 0));
+            } else if (type === "delete") log.deleteRecordsBefore(logStartOffset + (at[0] ?? 0), 0);
             else if (type === "retain") log.enforceRetention(nowMs);
             else log = new PartitionLog(place.open(), config);
             const appended = type === "commit" ? at.length : 0;
@@ -386,12 +386,13 @@ describe("the bounds of a partition", () => {
     return log;
   }
 
-  test("[LOG-12] a partition is filled to its bound, and one byte more is refused", () => {
+  test("[LOG-13] a partition is filled to its bound, and one byte more is refused", () => {
     const full = almostFull(memoryPlace(), SIZE - 1);
     const [refused] = full.commit(single(0), 0);
     expect(refused).toMatchObject({
       ok: false,
       error: "KAFKA_STORAGE_ERROR",
+      retriable: false,
       detail: expect.stringContaining(`the bound is ${MAX_PARTITION_BYTES}`),
     });
     const exact = almostFull(memoryPlace(), SIZE);
@@ -399,7 +400,7 @@ describe("the bounds of a partition", () => {
     expect(answers(exact.commit(single(0), 0))).toEqual(["KAFKA_STORAGE_ERROR"]);
   });
 
-  test("[LOG-12] of one commit what still fits is stored, and reads go on", () => {
+  test("[LOG-13] of one commit what still fits is stored, and reads go on", () => {
     const place = memoryPlace();
     const log = almostFull(place, 2 * SIZE);
     const large = singleAppend([0], SIZE + 100);
@@ -413,7 +414,7 @@ describe("the bounds of a partition", () => {
     expect(log.logEndOffset).toBe(3);
   });
 
-  test("[LOG-12] [LOG-8] where a deletion makes room the partition takes appends again", () => {
+  test("[LOG-13] [LOG-8] where a deletion makes room the partition takes appends again", () => {
     const store = memoryPlace().open();
     new PartitionLog(store, configOf()).commit(single(0), 0);
     // A second chunk that says that its segment is as large as a partition may be.
@@ -427,7 +428,7 @@ describe("the bounds of a partition", () => {
       2,
       "KAFKA_STORAGE_ERROR",
     ]);
-    log.deleteRecordsBefore(2);
+    log.deleteRecordsBefore(2, 0);
     expect(log.sizeInBytes).toBe(SIZE);
     expect(answers(log.commit(single(0), 0))).toEqual([3]);
   });
@@ -445,7 +446,7 @@ describe("the bounds of a partition", () => {
     expect(log.segmentCount).toBe(MAX_SEGMENTS);
     expect(place.open().totals(MAX_SEGMENTS - 1)).toMatchObject({ chunkCount: 4 });
     expectBookkeeping(log, place.open());
-    log.deleteRecordsBefore(1);
+    log.deleteRecordsBefore(1, 0);
     log.commit(single(0), 0);
     expect(segmentsOf(place.open()).slice(-2)).toEqual([MAX_SEGMENTS - 1, MAX_SEGMENTS + 3]);
   });

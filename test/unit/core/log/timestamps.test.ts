@@ -105,7 +105,7 @@ describe.each(PLACES)("timestamps on $name", ({ newPlace }) => {
       else for (const each of appends) log.commit([each], 0);
       const times = rows.flat();
       for (let start = 0; start <= times.length; start++) {
-        log.deleteRecordsBefore(start);
+        log.deleteRecordsBefore(start, 0);
         const kept = times.slice(start);
         const largest = kept.length === 0 ? null : Math.max(...kept);
         for (const each of [log, new PartitionLog(place.open(), config)]) {
@@ -133,10 +133,10 @@ describe.each(PLACES)("timestamps on $name", ({ newPlace }) => {
       return records;
     };
     expect(log.maxTimestamp(decode)).toBe(9);
-    log.deleteRecordsBefore(2);
+    log.deleteRecordsBefore(2, 0);
     expect(log.maxTimestamp(decode)).toBe(9);
     expect(decoded).toEqual([]);
-    log.deleteRecordsBefore(3);
+    log.deleteRecordsBefore(3, 0);
     expect(log.maxTimestamp(decode)).toBe(7);
     expect(decoded).toEqual([2]);
   });

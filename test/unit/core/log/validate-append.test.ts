@@ -493,7 +493,7 @@ describe.each(PLACES)("expected offsets on $name", ({ newPlace }) => {
   test("[CND-1] an expected offset is one of the log, also where its start has moved", () => {
     const log = new PartitionLog(newPlace().open(), configOf());
     log.commit([singleAppend([1, 2, 3])], 0);
-    log.deleteRecordsBefore(3);
+    log.deleteRecordsBefore(3, 0);
     expect(answers(log.commit([at(0), at(3)], 0))).toEqual(["INVALID_UPDATE_VERSION", 3]);
   });
 });

@@ -266,6 +266,7 @@ describe("rows", () => {
     const counting: Transactional = {
       transactionSync: (body) => storage.transactionSync(body),
       sql: {
+        databaseSize: 0,
         exec(query, ...bindings) {
           if (/FROM (stored_members|targets|topics|positions)/.test(query)) reads.push(query);
           return storage.sql.exec(query, ...bindings);

@@ -36,6 +36,7 @@ class Storage implements Transactional {
   failAt = Number.POSITIVE_INFINITY;
 
   readonly sql = {
+    databaseSize: 0,
     exec: <Row extends Record<string, SqlValue>>(query: string, ...bindings: SqlValue[]): Row[] => {
       const statement = this.#database.prepare(query);
       const values = bindings.map((value) =>

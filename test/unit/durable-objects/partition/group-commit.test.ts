@@ -15,6 +15,11 @@ import { MemoryLogStore } from "../../../support/memory-log-store.ts";
 
 const NOW_MS = 1_000;
 
+/** A clock that nobody sets. */
+const CLOCK = {
+  glance: () => ({ wallMs: Date.now(), shownMs: Date.now(), isAhead: false }),
+};
+
 /** A log whose disk answers when the test says so, and which throws when told to. */
 class Target implements CommitTarget {
   readonly log = new PartitionLog(new MemoryLogStore(), configOf());
@@ -23,6 +28,7 @@ class Target implements CommitTarget {
   /** The end of the log at each call of `committed`. */
   readonly told: number[] = [];
   error: unknown = null;
+  linger = 0;
   readonly #syncs: PromiseWithResolvers<void>[] = [];
 
   commit(appends: readonly Append[]): readonly AppendOutcome[] {
@@ -39,6 +45,10 @@ class Target implements CommitTarget {
 
   committed(): void {
     this.told.push(this.log.logEndOffset);
+  }
+
+  lingerMs(): number {
+    return this.linger;
   }
 
   get syncsPending(): number {
@@ -104,7 +114,7 @@ function watch(promise: Promise<AppendOutcome>): { result: AppendOutcome | null 
 describe("group commit", () => {
   test("[LOG-3] an idle partition commits an append at once, in the same turn", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     const answer = commits.append(appendOf("a", "b"));
     // Nothing was awaited so far.
     expect(target.commits).toEqual([1]);
@@ -120,7 +130,7 @@ describe("group commit", () => {
 
   test("[LOG-3] appends that come during a commit share the next, answered singly", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     await commits.append(appendOf("a"));
     const waiting = [
       watch(commits.append(appendOf("b", "c"))),
@@ -142,7 +152,7 @@ describe("group commit", () => {
 
   test("[LOG-3] the shared commit is itself one that later appends wait for", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     void commits.append(appendOf("a"));
     void commits.append(appendOf("b"));
     await target.synced();
@@ -160,7 +170,7 @@ describe("group commit", () => {
 
   test("[LOG-3] a sync that fails does not leave those behind it waiting", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     void commits.append(appendOf("a"));
     const waiting = watch(commits.append(appendOf("b")));
     await target.synced(new Error("the disk is gone"));
@@ -169,7 +179,7 @@ describe("group commit", () => {
 
   test("[CLU-4] after its end nothing is committed: what waits and what comes gets the reason", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     const stored1 = watch(commits.append(appendOf("a")));
     const waiting = [watch(commits.append(appendOf("b"))), watch(commits.append(appendOf("c")))];
     const gone = fail("UNKNOWN_TOPIC_ID", "the topic was deleted");
@@ -184,7 +194,7 @@ describe("group commit", () => {
 
   test("[LOG-2] a commit that throws answers its append, and the next one works", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     target.error = new Error("the disk is full");
     expect(await commits.append(appendOf("a"))).toEqual({
       ok: false,
@@ -207,14 +217,14 @@ describe("group commit", () => {
   ])("[ERR-2] a commit that throws $error may be tried again: $retriable", async (row) => {
     const target = new Target();
     target.error = row.error;
-    const outcome = await new GroupCommit(target).append(appendOf("a"));
+    const outcome = await new GroupCommit(target, CLOCK).append(appendOf("a"));
     expect(outcome).toMatchObject({ ok: false, error: "KAFKA_STORAGE_ERROR" });
     expect(outcome.ok ? null : outcome.retriable).toBe(row.retriable);
   });
 
   test("[LOG-2] a shared commit that throws answers its appends and no others", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     const before = watch(commits.append(appendOf("a")));
     const shared = [appendOf("b"), appendOf("c")].map((each) => watch(commits.append(each)));
     target.error = "a throw of no Error";
@@ -238,7 +248,7 @@ describe("group commit", () => {
 
   test("[LOG-3] an append that is refused in a shared commit costs the others nothing", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     void commits.append(appendOf("a"));
     const late: Append = { ...appendOf("b"), expectedOffset: 0 };
     const shared = [appendOf("c"), late, appendOf("d")].map((each) => watch(commits.append(each)));
@@ -252,7 +262,7 @@ describe("group commit", () => {
 
   test("[LOG-3] bytes that wait are bounded: what goes beyond is refused", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     void commits.append(appendOf("a"));
     const waiting = Array.from({ length: MAX_PENDING_APPEND_BYTES / MAX_APPEND_BYTES }, () =>
       watch(commits.append(largeAppend(MAX_APPEND_BYTES))),
@@ -274,7 +284,7 @@ describe("group commit", () => {
 
   test("[LOG-3] the bound on waiting bytes is met to the byte", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     void commits.append(appendOf("a"));
     const first = appendOf("first");
     void commits.append(first);
@@ -290,7 +300,7 @@ describe("group commit", () => {
 
   test("[CLK-2] one that is idle stops, and commits nothing any more; one at work does not stop", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     void commits.append(appendOf("a"));
     expect(commits.stop()).toBe(false);
     await target.synced();
@@ -303,7 +313,7 @@ describe("group commit", () => {
 
   test("[LOG-3] bytes of a commit that threw no longer count as waiting", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target);
+    const commits = new GroupCommit(target, CLOCK);
     void commits.append(appendOf("a"));
     const lost = watch(commits.append(largeAppend(MAX_PENDING_APPEND_BYTES)));
     target.error = new Error("the disk is full");

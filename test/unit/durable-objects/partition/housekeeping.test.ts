@@ -28,6 +28,9 @@ class Rig {
   slices = 0;
   sliceMs = 1;
   readonly steps: string[] = [];
+  /** What throws, by its names, and what was told of it. */
+  readonly throwing = new Set<string>();
+  readonly failures: string[] = [];
   onTurn: () => void = () => {};
   onRead: () => Promise<void> | void = () => {};
   readonly housekeeping: Housekeeping;
@@ -41,6 +44,7 @@ class Rig {
         return rig.alarmMs;
       },
       async setAlarm(atMs: number) {
+        rig.throwIf("alarm");
         rig.sets++;
         rig.alarmMs = atMs;
       },
@@ -49,7 +53,10 @@ class Rig {
       get activeBaseOffset() {
         return rig.activeBaseOffset;
       },
-      nextHousekeepingMs: () => rig.retentionMs,
+      nextHousekeepingMs: () => {
+        rig.throwIf("due");
+        return rig.retentionMs;
+      },
       enforceRetention: (atMs: number) => rig.note("retention", atMs),
       rollForCompaction: (atMs: number) => rig.note("roll", atMs),
     } as unknown as PartitionLog;
@@ -71,14 +78,27 @@ class Rig {
         rig.onTurn();
       },
     };
-    this.housekeeping = new Housekeeping(alarm, log, compactor, requests, turns, {
-      nextSilenceMs: () => rig.silenceMs,
-      reportSilent: (atMs) => rig.note("silent", atMs),
-    });
+    this.housekeeping = new Housekeeping(
+      alarm,
+      log,
+      compactor,
+      requests,
+      turns,
+      {
+        nextSilenceMs: () => rig.silenceMs,
+        reportSilent: (atMs) => rig.note("silent", atMs),
+      },
+      (work) => void rig.failures.push(work),
+    );
   }
 
   note(what: string, atMs: number): void {
     this.steps.push(`${what}+${atMs - NOW_MS}`);
+    this.throwIf(what);
+  }
+
+  throwIf(what: string): void {
+    if (this.throwing.has(what)) throw new Error("database or disk is full: SQLITE_FULL");
   }
 
   async committed(): Promise<void> {
@@ -162,7 +182,7 @@ test("[CMP-4] an alarm does everything that is due, others have a turn after eac
   const rig = rigWith({ slices: 3, compactionMs: NOW_MS + HOUR_MS });
   await rig.run();
   expect(rig.steps).toEqual([
-    ...["retention+0", "roll+0", "keys+0", "silent+0"],
+    ...["keys+0", "retention+0", "silent+0", "roll+0"],
     ...["slice+0", "turn", "slice+1", "turn", "slice+2"],
   ]);
   expect(rig.alarmMs).toBe(NOW_MS + HOUR_MS);
@@ -201,6 +221,115 @@ test("[CLU-4] a partition that ends while the alarm is looked up sets none", asy
   rig.onRead = () => rig.housekeeping.stop();
   await rig.housekeeping.schedule(NOW_MS);
   expect(rig.alarmMs).toBe(null);
+});
+
+describe("work that fails", () => {
+  const MINUTE_MS = 60_000;
+  const STAGES = ["keys", "retention", "silent", "roll", "slice"];
+
+  test.each(STAGES)(
+    "[ALM-1] where %s throws the rest is done, and the alarm comes back",
+    async (stage) => {
+      const rig = rigWith({ slices: 2, retentionMs: NOW_MS, compactionMs: NOW_MS });
+      rig.throwing.add(stage);
+      await rig.run();
+      expect(rig.steps.filter((step) => step !== "turn").map((step) => step.split("+")[0])).toEqual(
+        stage === "slice" ? STAGES : [...STAGES, "slice"],
+      );
+      expect(rig.failures).toHaveLength(1);
+      expect(rig.alarmMs).toBe(rig.nowMs + MINUTE_MS);
+      // Where there is room again it goes on as ever.
+      rig.throwing.clear();
+      rig.nowMs = rig.alarmMs as number;
+      Object.assign(rig, { alarmMs: null, retentionMs: NOW_MS + HOUR_MS, compactionMs: null });
+      await rig.run();
+      expect(rig.failures).toHaveLength(1);
+      expect(rig.alarmMs).toBe(NOW_MS + HOUR_MS);
+    },
+  );
+
+  test("[ALM-1] the pause doubles up to an hour, and is a minute again once all was done", async () => {
+    const rig = rigWith({ retentionMs: NOW_MS, requestsMs: NOW_MS + 1_000 * HOUR_MS });
+    const pauses: number[] = [];
+    const ring = async () => {
+      rig.alarmMs = null;
+      await rig.run();
+      pauses.push(((rig.alarmMs ?? 0) - rig.nowMs) / MINUTE_MS);
+      rig.nowMs = rig.alarmMs ?? rig.nowMs;
+    };
+    rig.throwing.add("retention");
+    for (let i = 0; i < 9; i++) await ring();
+    expect(pauses.splice(0)).toEqual([1, 2, 4, 8, 16, 32, 60, 60, 60]);
+    rig.throwing.clear();
+    await ring();
+    rig.throwing.add("retention");
+    await ring();
+    expect(pauses.at(-1)).toBe(1);
+  });
+
+  test("[ALM-1] commits meanwhile do not have it tried at once, and their alarm is not forgotten", async () => {
+    const rig = rigWith({ slices: 1, compactionMs: NOW_MS });
+    rig.throwing.add("slice");
+    await rig.run();
+    const retryMs = rig.alarmMs;
+    rig.nowMs += 1_000;
+    for (rig.activeBaseOffset = 1; rig.activeBaseOffset < 5; rig.activeBaseOffset++)
+      await rig.committed();
+    expect([rig.alarmMs, rig.sets]).toEqual([retryMs, 1]);
+    // Nor if the alarm was lost.
+    rig.alarmMs = null;
+    rig.activeBaseOffset = 9;
+    await rig.committed();
+    expect(rig.alarmMs).toBe(retryMs);
+  });
+
+  test("[ALM-1] [GRP-17] owners that will be silent before the next try are told of in time", async () => {
+    const rig = rigWith({ silenceMs: NOW_MS + 5_000, compactionMs: NOW_MS, slices: 1 });
+    rig.throwing.add("slice");
+    await rig.run();
+    expect(rig.alarmMs).toBe(NOW_MS + 5_000);
+  });
+
+  test("[ALM-1] where what is due cannot be found the alarm comes back, after a run and after a commit", async () => {
+    const rig = new Rig();
+    rig.throwing.add("due");
+    await rig.committed();
+    expect(rig.alarmMs).toBe(NOW_MS + MINUTE_MS);
+    rig.nowMs = NOW_MS + MINUTE_MS;
+    rig.alarmMs = null;
+    await rig.run();
+    expect(rig.alarmMs).toBe(rig.nowMs + 2 * MINUTE_MS);
+    expect(rig.failures).toEqual(["finding what is due", "finding what is due"]);
+  });
+
+  test("[ALM-1] an alarm that cannot be set is left to the platform, and to the next commit", async () => {
+    const rig = rigWith({ requestsMs: NOW_MS + HOUR_MS });
+    rig.throwing.add("alarm");
+    await expect(rig.run()).rejects.toThrow("SQLITE_FULL");
+    await rig.committed();
+    expect([rig.alarmMs, rig.failures.at(-1)]).toEqual([null, "setting the alarm"]);
+    rig.throwing.clear();
+    await rig.committed();
+    expect(rig.alarmMs).not.toBe(null);
+  });
+
+  test("[ALM-1] [CLK-3] where the clock was set back meanwhile, what failed is due at once", async () => {
+    const rig = rigWith({ compactionMs: NOW_MS, slices: 1 });
+    rig.throwing.add("slice");
+    await rig.run();
+    rig.alarmMs = null;
+    rig.nowMs = NOW_MS - HOUR_MS;
+    await rig.committed();
+    expect(rig.alarmMs).toBe(rig.nowMs);
+  });
+
+  test("[LOG-13] what is urgent waits neither for the next try nor for the interval", async () => {
+    const rig = rigWith({ retentionMs: NOW_MS, compactionMs: NOW_MS + HOUR_MS, slices: 1 });
+    rig.throwing.add("slice");
+    await rig.run();
+    await rig.housekeeping.schedule(rig.nowMs, true);
+    expect(rig.alarmMs).toBe(rig.nowMs);
+  });
 });
 
 describe("owners that are silent", () => {

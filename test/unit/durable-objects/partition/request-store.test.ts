@@ -137,7 +137,8 @@ describe("requests", () => {
     partition.databaseSize++;
     expect(partition.store.begin("l", "body", planOf(2), NOON_MS)).toMatchObject({
       error: "KAFKA_STORAGE_ERROR",
-      detail: expect.stringContaining(`stores ${MAX_BYTES_WITH_IDEMPOTENCY_KEYS} bytes`),
+      detail: expect.stringContaining(`holds ${MAX_BYTES_WITH_IDEMPOTENCY_KEYS} bytes`),
+      retriable: false,
     });
     expect(partition.begin("k", NOON_MS, 2)).toBe(1);
     expect(partition.begin("l", NOON_MS)).toBe(null);

@@ -170,7 +170,7 @@ describe("attaching", () => {
     { offset: { durationMs: -60_000 }, begins: 4 },
   ] as const)("[TAIL-1] at $offset a reader begins at $begins", ({ offset, begins }) => {
     const partition = new Partition(4);
-    if (begins !== 0) partition.log.deleteRecordsBefore(1);
+    if (begins !== 0) partition.log.deleteRecordsBefore(1, 0);
     const socket = partition.open();
     expect(partition.attach(socket, { attachId: 9, offset })).toBe(true);
     const [attached, ...sent] = received(socket);
@@ -189,7 +189,7 @@ describe("attaching", () => {
 
   test.each([-1, 0, 5])("[TAIL-3] at %d it is refused and told the bounds of the log", (offset) => {
     const partition = new Partition(4);
-    partition.log.deleteRecordsBefore(1);
+    partition.log.deleteRecordsBefore(1, 0);
     const socket = partition.open();
     expect(partition.attach(socket, { offset })).toBe(false);
     partition.readers.openWindow(socket, { type: "window", attachId: 1, bytes: 1_000 });
@@ -283,7 +283,7 @@ describe("reading", () => {
     const socket = partition.open();
     partition.attach(socket, { windowBytes: 1 });
     socket.take();
-    partition.log.deleteRecordsBefore(2);
+    partition.log.deleteRecordsBefore(2, 0);
     const open = () =>
       partition.readers.openWindow(socket, { type: "window", attachId: 1, bytes: 1_000 });
     open();

@@ -235,6 +235,17 @@ describe("turns of the event loop", () => {
     await turn;
   });
 
+  test("[CLK-1] told while nobody waits, the next turn needs no timer though the time has moved a little", async () => {
+    const clock = new ObjectClock(sql);
+    const turns = new Turns(clock);
+    pass(10);
+    setBack(HOUR_MS);
+    turns.hurry();
+    const turn = turns.next();
+    expect([vi.getTimerCount(), clock.isStanding]).toEqual([0, true]);
+    await turn;
+  });
+
   test.each([
     { what: "was set back", move: () => setBack(HOUR_MS), isHurried: true },
     { what: "goes on", move: () => pass(2_000), isHurried: false },
