@@ -14,6 +14,7 @@ import {
   env,
   evict,
   expectStatus,
+  FREED,
   isBytes,
   produce,
   readAs,
@@ -373,7 +374,7 @@ test("[COST-1] [CLU-1] a topic and a group cost the same to create and to delete
   /** Makes one of each and deletes the topic. */
   const round = async () => {
     const name = unique("t").padEnd(40, "x"); // Patterns are looked up by each beginning of a name.
-    expect(await cluster.createTopic({ name, partitions: 1, overrides: {} })).toMatchObject({
+    expect(await cluster.createTopic({ name, partitions: 1, overrides: FREED })).toMatchObject({
       ok: true,
     });
     expect(

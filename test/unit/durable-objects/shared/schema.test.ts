@@ -25,7 +25,6 @@ import type {
 import { storedPartition, storedTopic } from "../../../../durable-objects/shared/stored-topic.ts";
 import { configByKey, DEFAULT_TOPIC_CONFIG } from "../../../../src/core/cluster/config.ts";
 import { resolveTopic } from "../../../../src/core/cluster/topics.ts";
-import { BrokerError } from "../../../../src/core/errors.ts";
 import { type ClassicState, NO_CLASSIC_MEMBERS } from "../../../../src/core/group/classic-state.ts";
 import type { JoinRequest } from "../../../../src/core/group/requests.ts";
 import { emptyGroup, type Member } from "../../../../src/core/group/state.ts";
