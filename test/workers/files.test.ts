@@ -8,7 +8,7 @@ import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
   call,
-  createTopic,
+  createFreedTopic as createTopic,
   env,
   evict,
   expectStatus,
