@@ -25,7 +25,10 @@ const LAYERS: Record<
     packages: [],
   },
   "src/kafkajs": { layers: ["src/protocol"], packages: [/^node:/] },
-  "src/cli": { layers: ["src/sdk", "src/protocol"], packages: [/^commander$/, /^node:/] },
+  "src/cli": {
+    layers: ["src/sdk", "src/admin", "src/protocol"],
+    packages: [/^commander$/, /^node:/],
+  },
   // Shared by the Worker and the objects.
   "src/calls": { layers: ["src/core", "src/protocol"], packages: [/^zod$/] },
   "src/env.ts": { layers: ["src/core", "src/calls", "src/storage-health.ts"], packages: [] },

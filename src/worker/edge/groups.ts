@@ -20,6 +20,7 @@ import { clusterStub, type Env, type GroupStub, groupStub } from "../../env.ts";
 import { noteChange } from "./audit.ts";
 import { callerIn, seesGroup } from "./authorize.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
+import { inside } from "./namespace.ts";
 import { type AskPage, everyItem, type Page, pageOf } from "./pages.ts";
 
 export type Group = GroupStub;
@@ -116,7 +117,8 @@ export async function groupPage(
   limit: number,
 ): Promise<Page<ListedGroup>> {
   const sees = ({ groupId }: ListedGroup) => seesGroup(env, groupId);
-  return await pageOf(askGroups(env), ({ groupId }) => groupId, sees, after, limit);
+  const idOf = ({ groupId }: ListedGroup) => groupId;
+  return await pageOf(askGroups(env), idOf, sees, after, limit, inside(env, ""));
 }
 
 function askGroups(env: Env): AskPage<ListedGroup> {

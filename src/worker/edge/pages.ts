@@ -26,13 +26,17 @@ export async function everyItem<Item>(
   }
 }
 
-/** [CLU-6] Returns up to `limit` of the items that the caller sees, in order, after one. */
+/**
+ * [CLU-6] Returns up to `limit` of the items that the caller sees, in order, after one. `prefix` is how all begin that it may
+ * see. What comes behind those is not looked through, because it is as much as the others have [CLU-7].
+ */
 export async function pageOf<Item>(
   ask: AskPage<Item>,
   nameOf: (item: Item) => string,
   sees: (item: Item) => boolean,
   after: string,
   limit: number,
+  prefix = "",
 ): Promise<Page<Item>> {
   const items: Item[] = [];
   // One more tells whether others follow. Whoever sees little of the list has larger parts of it looked through.
@@ -45,7 +49,8 @@ export async function pageOf<Item>(
       items.push(item);
     }
     const last = found.at(-1);
-    if (last === undefined || found.length < size) return { items, next: null };
+    const isLast = last === undefined || found.length < size;
+    if (isLast || !nameOf(last).startsWith(prefix)) return { items, next: null };
     from = nameOf(last);
   }
 }

@@ -15,6 +15,7 @@ import { noteChange } from "./audit.ts";
 import { callerIn, seesTopic } from "./authorize.ts";
 import { isolate } from "./isolate.ts";
 import { forget, learn } from "./metadata.ts";
+import { inside } from "./namespace.ts";
 import { type AskPage, everyItem, type Page, pageOf } from "./pages.ts";
 
 /** [QUO-5] Returns the bounds on the number of topics that the caller's grants set on whoever creates this one. */
@@ -131,7 +132,7 @@ export async function listTopics(env: Env): Promise<Topic[]> {
 /** [CLU-6] Returns a page of the topics that the caller sees. */
 export async function topicPage(env: Env, after: string, limit: number): Promise<Page<Topic>> {
   const sees = ({ name }: Topic) => seesTopic(env, name);
-  return await pageOf(askTopics(env), ({ name }) => name, sees, after, limit);
+  return await pageOf(askTopics(env), ({ name }) => name, sees, after, limit, inside(env, ""));
 }
 
 function askTopics(env: Env): AskPage<Topic> {

@@ -79,3 +79,16 @@ test("[CLU-6] the last page says that no other follows, also where what follows 
   });
   expect(await pageOf(ask, itself, sees, "u", 1)).toEqual({ items: [], next: null });
 });
+
+test("[CLU-7] nobody looks behind the names that the caller may see", async () => {
+  const others = numbered(5 * MAX_LIST_PAGE);
+  const own = ["a.1", "a.2", "a.3"];
+  const { ask, asked } = cluster([...own, ...others]);
+  const sees = (name: string) => name.startsWith("a.");
+  expect(await pageOf(ask, itself, sees, "a.", 2, "a.")).toEqual({
+    items: ["a.1", "a.2"],
+    next: "a.2",
+  });
+  expect(await pageOf(ask, itself, sees, "a.2", 2, "a.")).toEqual({ items: ["a.3"], next: null });
+  expect(asked).toHaveLength(2);
+});
