@@ -14,6 +14,7 @@ import {
   DEFAULT_RETENTION_BYTES,
   DEFAULT_SEGMENT_BYTES,
   MAX_COMMIT_LINGER_MS,
+  MAX_DELETE_DELAY_MS,
   MAX_MESSAGE_BYTES,
   MAX_SEGMENT_BYTES,
   MIN_SEGMENT_BYTES,
@@ -151,6 +152,7 @@ const TABLE: readonly Row[] = [
       'wnam, enam, sam, weur, eeur, apac, apac-ne, apac-se, oc, afr, me or "" (where it is created from)',
   },
   whole("segment.ms", "segmentMs", 7 * DAY_MS, [1, FOREVER]),
+  whole("topic.delete.delay.ms", "deleteDelayMs", -1, [-1, MAX_DELETE_DELAY_MS]),
 ];
 
 const overridesOf = (base: ConfigOverrides, changes: Readonly<Record<string, unknown>>) =>

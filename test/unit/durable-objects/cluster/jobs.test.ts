@@ -21,6 +21,8 @@ let begun: string[];
 let atWork: Map<string, { done: () => void; fail: () => void }>;
 /** Called each time that nothing is at work and something waits. */
 let waiting: number;
+/** When the alarm has to ring for something else. */
+let otherwiseMs: number | null;
 
 beforeEach(() => {
   storage = nodeSql();
@@ -30,6 +32,7 @@ beforeEach(() => {
   begun = [];
   atWork = new Map();
   waiting = 0;
+  otherwiseMs = null;
 });
 
 const nameOf = (task: Task) =>
@@ -59,6 +62,7 @@ function life(): Jobs {
     },
     nowMs: () => nowMs,
     failed: () => {},
+    otherwiseDueMs: () => otherwiseMs,
     waiting: () => {
       waiting++;
     },
@@ -339,6 +343,20 @@ describe("another life", () => {
     expect(store.hasTasks).toBe(true);
     await ring(jobs);
     expect(begun).toHaveLength(1);
+  });
+
+  test("[CLU-8] [DEL-1] the alarm also rings for what else is due, and for whatever comes first", async () => {
+    otherwiseMs = nowMs + 5_000;
+    const jobs = life();
+    doing(jobs, [tell("g")]);
+    await settle();
+    expect(waitMs()).toBe(5_000);
+    await fail("g/t");
+    expect(waitMs()).toBe(1_000);
+    nowMs += 1_000;
+    await ring(jobs);
+    await done("g/t");
+    expect(waitMs()).toBe(4_000);
   });
 
   test("[CLU-8] sets no alarm where nothing is left", async () => {

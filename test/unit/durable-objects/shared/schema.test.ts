@@ -85,8 +85,8 @@ const KINDS: readonly Kind[] = [
       return [store.topics(), store.groups(), store.defaults(), store.usedPartitions("t-1")];
     },
     age: [
-      ...["topics_come", "topics_go", "groups_come", "groups_go"].map(
-        (trigger) => `DROP TRIGGER ${trigger}`,
+      ...["topics", "groups", "deleted_topics"].flatMap((table) =>
+        ["come", "go"].map((way) => `DROP TRIGGER ${table}_${way}`),
       ),
       ...["groups_made", "partition_use", "incarnations", "counts"].map(
         (table) => `DROP TABLE ${table}`,
@@ -377,8 +377,8 @@ describe("the cluster's tasks", () => {
     expect(rowsOf(storage.sql, "SELECT task FROM tasks")).toHaveLength(1);
     expect(cluster.hasTasks).toBe(true);
     // A page of nothing else does not look like the end.
-    expect(cluster.tasksAfter(0, 1)).toEqual({ tasks: [], lastId: 1 });
-    expect(cluster.tasksAfter(lastId ?? 0, 1)).toEqual({ tasks: [], lastId: null });
+    expect(cluster.tasksAfter(0, 1)).toMatchObject({ tasks: [], lastId: 1 });
+    expect(cluster.tasksAfter(lastId ?? 0, 1)).toMatchObject({ tasks: [], lastId: null });
   });
 
   test.each(['{"type":"tell-group"}', '{"type":"destroy-topic","topicId":1}', "{}", "3", "{"])(
