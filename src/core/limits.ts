@@ -326,6 +326,13 @@ export const FAN_OUT = 6;
  * request may carry, and room for the fields around it.
  */
 export const MAX_KAFKA_REQUEST_BYTES = 17 * MIB;
+/** The buffer that waits for the next request of a connection. Thousands of idle ones have one. */
+export const KAFKA_FIRST_READ_BYTES = 4 * KIB;
+/**
+ * A request gets a buffer as large as those that came before on its connection, up to this, the largest that Kafka's clients
+ * send by their defaults. A larger one gets twice what has come of it.
+ */
+export const MAX_KAFKA_USUAL_BYTES = 1 * MIB;
 /** Requests that came over one connection and are not answered: the largest, and as much again of what follows it. */
 export const MAX_KAFKA_QUEUED_BYTES = 36 * MIB;
 /**

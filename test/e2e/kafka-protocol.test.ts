@@ -195,6 +195,33 @@ test("[KFK-6] nodes over TCP: each has a port of its own, and answers there", as
   }
 });
 
+test("[KFK-2] requests over TCP are whole however they are cut: byte by byte, with the next behind them, large ones by the piece", async () => {
+  await rivulet.admin.createTopic({ name: "cut" });
+  const client = new RawKafka(broker.kafka);
+  client.socket.setNoDelay(true);
+  const versions = framed(encodeRequest(messages.API_VERSIONS, 0, {}));
+  for (const byte of versions)
+    await new Promise((resolve) => client.socket.write(Uint8Array.of(byte), resolve));
+  const expected = await client.frame();
+  const batch = batchOf("x".repeat(300_000));
+  const request = encodeRequest(messages.PRODUCE, 3, produceRequest("cut", 1, batch));
+  const all = Buffer.concat([versions, framed(request), versions, framed(request), versions]);
+  for (const piece of [1_000, 7_001, 100_000, all.length]) {
+    for (let at = 0; at < all.length; at += piece)
+      await new Promise((resolve) => client.socket.write(all.subarray(at, at + piece), resolve));
+    for (let i = 0; i < 5; i++) {
+      const answer = await client.frame();
+      if (i % 2 === 0) expect(answer).toEqual(expected);
+      else
+        expect(decodeResponse(messages.PRODUCE, 3, answer)).toMatchObject({
+          topics: [{ partitions: [{ errorCode: 0 }] }],
+        });
+    }
+  }
+  client.close();
+  expect(await rivulet.admin.listOffset("cut", 0, "latest")).toMatchObject({ offset: 8 });
+});
+
 test("[KFK-6] several nodes are told of, and a request to the wrong one is refused", async () => {
   const { topicId } = await rivulet.admin.createTopic({ name: "nodes", partitions: 6 });
   const url = `${broker.url.replace("http", "ws")}/kafka?advertise=a:1,b:2,[::1]:3`;

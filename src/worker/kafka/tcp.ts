@@ -4,7 +4,7 @@ import type { Env } from "../../env.ts";
 import { listenerNodes } from "./addresses.ts";
 import { closed } from "./closed.ts";
 import { Connection, type Patience } from "./connection.ts";
-import { Frames } from "./frames.ts";
+import { type ByteSource, Incoming } from "./incoming.ts";
 
 /**
  * Serves a connection until the client goes, breaks a rule or does not do its part. It reads the next bytes only after
@@ -18,7 +18,7 @@ export async function serveTcp(socket: Socket, env: Env, patience?: Patience): P
     const { remoteAddress = "" } = await socket.opened;
     clientHost = `/${remoteAddress.replace(/:\d+$/, "")}`;
     const over = Promise.withResolvers<unknown>();
-    const incoming = new Incoming(socket);
+    const incoming = incomingOf(socket, () => connection);
     const options = {
       env,
       nodes: listenerNodes(env),
@@ -47,47 +47,35 @@ async function serve(
   writer: ByteWriter,
   connection: Connection,
 ): Promise<void> {
-  const frames = new Frames(() => connection.maxRequestBytes);
   for (;;) {
-    const bytes = await incoming.next();
-    if (bytes === null) return;
-    connection.moved(bytes.length);
-    connection.inFlight.setAsked(frames.buffered + bytes.length);
-    for (const frame of frames.push(bytes)) {
-      const pieces = await connection.answer(frame);
-      connection.expectTaken();
-      for (const piece of pieces) await write(writer, piece, connection);
-      connection.answered();
-      if (connection.isSpent) return;
-    }
-    connection.inFlight.setAsked(frames.buffered);
-    connection.expectRequest(frames.buffered);
+    const request = await incoming.next();
+    if (request === null) return;
+    const pieces = await connection.answer(request);
+    connection.expectTaken();
+    for (const piece of pieces) await write(writer, piece, connection);
+    connection.answered();
+    if (connection.isSpent) return;
   }
 }
 
-/** The bytes that a client sends, read a piece at a time, on demand. */
-class Incoming {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #ahead: Promise<ReadableStreamReadResult<Uint8Array>> | null = null;
-
-  constructor(socket: Socket) {
-    this.#reader = (socket.readable as ReadableStream<Uint8Array>).getReader();
-  }
-
-  /** Returns the next piece, or null at the end. */
-  async next(): Promise<Uint8Array | null> {
-    const read = this.#ahead ?? this.#reader.read();
-    this.#ahead = null;
-    const { done, value } = await read;
-    return done ? null : value;
-  }
-
-  /** Reads one piece ahead, no more, and calls `gone` if the client has closed its side [BND-16]. */
-  look(gone: () => void): void {
-    if (this.#ahead !== null) return;
-    this.#ahead = this.#reader.read();
-    this.#ahead.then(({ done }) => done && gone(), gone);
-  }
+/** Reads the requests of a connection, and tells it what comes. */
+function incomingOf(socket: Socket, connection: () => Connection): Incoming {
+  const reader = (socket.readable as ReadableStream<Uint8Array>).getReader({ mode: "byob" });
+  const incoming = new Incoming(
+    reader as unknown as ByteSource,
+    () => connection().maxRequestBytes,
+    {
+      came: (bytes) => {
+        connection().moved(bytes);
+        connection().inFlight.setAsked(incoming.heldBytes);
+      },
+      waits: () => {
+        connection().inFlight.setAsked(incoming.heldBytes);
+        connection().expectRequest(incoming.buffered);
+      },
+    },
+  );
+  return incoming;
 }
 
 /** Writes in parts, because only a part that was taken as a whole shows progress. */
