@@ -333,6 +333,12 @@ export const KAFKA_FIRST_READ_BYTES = 4 * KIB;
  * send by their defaults. A larger one gets twice what has come of it.
  */
 export const MAX_KAFKA_USUAL_BYTES = 1 * MIB;
+/**
+ * Produce requests of one connection that are served side by side, and their bytes: more than the five that Kafka's clients
+ * send ahead, at the size that these send by their defaults.
+ */
+export const MAX_KAFKA_OVERLAPPED_REQUESTS = 8;
+export const MAX_KAFKA_OVERLAPPED_BYTES = 8 * MIB;
 /** Requests that came over one connection and are not answered: the largest, and as much again of what follows it. */
 export const MAX_KAFKA_QUEUED_BYTES = 36 * MIB;
 /**
@@ -341,6 +347,11 @@ export const MAX_KAFKA_QUEUED_BYTES = 36 * MIB;
  * records pushed ahead of fetches and for HTTP bodies.
  */
 export const MAX_KAFKA_IN_FLIGHT_BYTES = 72 * MIB;
+/**
+ * While all connections have more than this in flight, none is read from before it is answered. So what some send ahead
+ * never closes the connections of others.
+ */
+export const MAX_KAFKA_AHEAD_BYTES = MAX_KAFKA_IN_FLIGHT_BYTES / 2;
 /**
  * One answer, as it is made and as it is written. It is half of what all connections may have in flight: the metadata
  * of 1.4 million partitions, or the configs of some 10,000 topics.

@@ -5,6 +5,7 @@ import { BrokerError } from "../../src/core/errors.ts";
 import {
   MAX_ALL_FEEDS_BYTES,
   MAX_FEEDS_BYTES,
+  MAX_KAFKA_AHEAD_BYTES,
   MAX_KAFKA_ANSWER_BYTES,
   MAX_KAFKA_CONNECTIONS,
   MAX_KAFKA_IN_FLIGHT_BYTES,
@@ -13,6 +14,7 @@ import {
   MAX_KAFKA_UNREAD_BYTES,
   MAX_KAFKA_WRITE_BYTES,
 } from "../../src/core/limits.ts";
+import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import type { Env } from "../../src/env.ts";
 import { isolate, type KafkaFeeds } from "../../src/worker/edge/isolate.ts";
 import type { Patience } from "../../src/worker/kafka/connection.ts";
@@ -29,6 +31,7 @@ import {
   DESCRIBE_GROUPS,
   FETCH,
   METADATA,
+  PRODUCE,
 } from "../support/kafka-schemas.ts";
 import { envOf, held, NOTHING } from "./kafka-isolate.ts";
 import { eventually } from "./support.ts";
@@ -161,6 +164,10 @@ const WAYS = [
   { way: "a WebSocket", open: opens(overWebSocket), heldBytes: (sent: number) => sent },
 ];
 
+/** Lets everything begin that may begin now. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 0));
+}
 const LONG: Patience = { silentMs: 60_000, idleMs: 60_000, halfSentMs: 60_000, stalledMs: 60_000 };
 const SHORT_MS = 100;
 const asks = framed(encodeRequest(API_VERSIONS, 0, {}));
@@ -450,6 +457,53 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
     await client.served;
     expect(held()).toEqual(NOTHING);
   });
+});
+
+test.each([
+  { what: "side by side", others: MAX_KAFKA_AHEAD_BYTES / 2, atOnce: 3 },
+  { what: "one by one where others hold much", others: MAX_KAFKA_AHEAD_BYTES, atOnce: 1 },
+])("[BND-10] [KFK-34] what is sent ahead is served $what", async ({ others, atOnce }) => {
+  const waiting: (() => void)[] = [];
+  let appends = 0;
+  const topic = { name: "t", topicId: "id", partitions: 4, overrides: {} };
+  const env = envOf(async (method) => {
+    if (method === "topic") return { ok: true, topic };
+    appends++;
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return { ok: true, baseOffset: 0, logAppendTimeMs: null };
+  });
+  const client = opens(overTcp)({ env, patience: LONG });
+  const other = new InFlight();
+  const value = new Uint8Array(10);
+  const records = [encodeBatch([{ key: null, value, headers: [], timestamp: 0 }])];
+  const produce = (partition: number) =>
+    framed(
+      encodeRequest(PRODUCE, 3, {
+        transactionalId: null,
+        acks: 1,
+        timeoutMs: 1,
+        topics: [{ name: "t", partitions: [{ partition, records }] }],
+      }),
+    );
+  await client.send(produce(0));
+  await eventually(async () => appends === 1, "the first to be stored");
+  waiting.shift()?.();
+  await client.answer();
+  other.setAsked(others);
+  // Not in one piece, which is read at once.
+  for (const partition of [1, 2, 3]) void client.send(produce(partition));
+  const answered = (async () => {
+    for (let i = 0; i < 3; i++) await client.answer();
+  })();
+  for (let stored = 1; stored < 4; ) {
+    await eventually(async () => waiting.length > 0, "some to be begun");
+    await settled();
+    expect(waiting).toHaveLength(Math.min(atOnce, 4 - stored));
+    stored += waiting.length;
+    for (const answer of waiting.splice(0)) answer();
+  }
+  await answered;
+  other.close();
 });
 
 test("[BND-16] answers that are being made count for all connections together", () => {

@@ -2,13 +2,15 @@
 import { MAX_KAFKA_WRITE_BYTES } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { listenerNodes } from "./addresses.ts";
+import { Answers } from "./answers.ts";
 import { closed } from "./closed.ts";
 import { Connection, type Patience } from "./connection.ts";
 import { type ByteSource, Incoming } from "./incoming.ts";
 
 /**
- * Serves a connection until the client goes, breaks a rule or does not do its part. It reads the next bytes only after
- * the client has taken the answers to the previous ones. So a client that sends too fast waits, and costs no memory.
+ * Serves a connection until the client goes, breaks a rule or does not do its part. It reads the next request only after the
+ * client has taken the answers to the previous ones, except for the few that may overlap. So a client that sends too fast
+ * waits, and costs no memory.
  */
 export async function serveTcp(socket: Socket, env: Env, patience?: Patience): Promise<void> {
   const writer = (socket.writable as WritableStream<Uint8Array>).getWriter();
@@ -18,17 +20,17 @@ export async function serveTcp(socket: Socket, env: Env, patience?: Patience): P
     const { remoteAddress = "" } = await socket.opened;
     clientHost = `/${remoteAddress.replace(/:\d+$/, "")}`;
     const over = Promise.withResolvers<unknown>();
-    const incoming = incomingOf(socket, () => connection);
     const options = {
       env,
       nodes: listenerNodes(env),
       clientHost,
       way: "tcp" as const,
       end: over.resolve,
-      look: () => incoming.look(() => connection.stopWaiting()),
+      look: () => served.look(),
     };
     const connection = new Connection(patience === undefined ? options : { ...options, patience });
-    serve(incoming, writer, connection).then(() => over.resolve(null), over.resolve);
+    const served = new Served(socket, writer, connection, over.resolve);
+    served.all().then(() => over.resolve(null), over.resolve);
     error = await over.promise;
     connection.close();
   } catch (refused) {
@@ -42,40 +44,86 @@ export async function serveTcp(socket: Socket, env: Env, patience?: Patience): P
 
 type ByteWriter = WritableStreamDefaultWriter<Uint8Array>;
 
-async function serve(
-  incoming: Incoming,
-  writer: ByteWriter,
-  connection: Connection,
-): Promise<void> {
-  for (;;) {
-    const request = await incoming.next();
-    if (request === null) return;
-    const pieces = await connection.answer(request);
-    connection.expectTaken();
-    for (const piece of pieces) await write(writer, piece, connection);
-    connection.answered();
-    if (connection.isSpent) return;
-  }
-}
+/** The requests of a connection as they come, and the answers as they go. */
+class Served {
+  readonly #writer: ByteWriter;
+  readonly #connection: Connection;
+  readonly #incoming: Incoming;
+  readonly #answers: Answers;
+  /** True if the next request has not come. */
+  #isWaiting = true;
 
-/** Reads the requests of a connection, and tells it what comes. */
-function incomingOf(socket: Socket, connection: () => Connection): Incoming {
-  const reader = (socket.readable as ReadableStream<Uint8Array>).getReader({ mode: "byob" });
-  const incoming = new Incoming(
-    reader as unknown as ByteSource,
-    () => connection().maxRequestBytes,
-    {
-      came: (bytes) => {
-        connection().moved(bytes);
-        connection().inFlight.setAsked(incoming.heldBytes);
+  /** `failed` is called when an answer could not be made or written. The connection cannot go on. */
+  constructor(
+    socket: Socket,
+    writer: ByteWriter,
+    connection: Connection,
+    failed: (error: unknown) => void,
+  ) {
+    this.#writer = writer;
+    this.#connection = connection;
+    const reader = (socket.readable as ReadableStream<Uint8Array>).getReader({ mode: "byob" });
+    this.#incoming = new Incoming(
+      reader as unknown as ByteSource,
+      () => connection.maxRequestBytes,
+      {
+        came: (bytes) => {
+          connection.came(bytes);
+          this.#setAsked();
+        },
+        waits: () => {
+          this.#isWaiting = true;
+          this.#expectRequest();
+        },
       },
-      waits: () => {
-        connection().inFlight.setAsked(incoming.heldBytes);
-        connection().expectRequest(incoming.buffered);
-      },
-    },
-  );
-  return incoming;
+    );
+    this.#answers = new Answers({ write: (pieces) => this.#write(pieces), failed });
+  }
+
+  look(): void {
+    this.#incoming.look(() => this.#connection.stopWaiting());
+  }
+
+  /** Serves all requests, to the end of what the client sends. What was begun is answered, whatever comes behind it. */
+  async all(): Promise<void> {
+    try {
+      while (!this.#connection.isSpent) {
+        const request = await this.#incoming.next();
+        this.#isWaiting = false;
+        if (request === null) break;
+        await this.#serve(request);
+      }
+    } finally {
+      await this.#answers.untilTaken();
+    }
+  }
+
+  async #serve(request: Uint8Array): Promise<void> {
+    const [connection, answers] = [this.#connection, this.#answers];
+    const mayOverlap = connection.mayOverlap(request);
+    await (mayOverlap ? answers.untilRoom(request.length) : answers.untilTaken());
+    const begun = await connection.begin(request);
+    answers.add(request.length, begun.answer);
+    this.#setAsked();
+    if (!begun.mayOverlap || !connection.inFlight.hasRoomAhead) await answers.untilTaken();
+  }
+
+  async #write(pieces: readonly Uint8Array[]): Promise<void> {
+    const connection = this.#connection;
+    connection.expectTaken();
+    for (const piece of pieces) await write(this.#writer, piece, connection);
+    connection.answered();
+    if (this.#isWaiting) this.#expectRequest();
+  }
+
+  #expectRequest(): void {
+    this.#setAsked();
+    this.#connection.expectRequest(this.#incoming.buffered);
+  }
+
+  #setAsked(): void {
+    this.#connection.inFlight.setAsked(this.#answers.askedBytes + this.#incoming.heldBytes);
+  }
 }
 
 /** Writes in parts, because only a part that was taken as a whole shows progress. */
