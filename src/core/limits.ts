@@ -359,6 +359,8 @@ export const MAX_KAFKA_AHEAD_BYTES = MAX_KAFKA_IN_FLIGHT_BYTES / 2;
 export const MAX_KAFKA_ANSWER_BYTES = 36 * MIB;
 /** An answer goes out in pieces of this size. Each must be taken within MAX_KAFKA_STALLED_MS. */
 export const MAX_KAFKA_WRITE_BYTES = 256 * KIB;
+/** The pieces of an answer up to this size are joined before they are written. Of a longer one, copying costs more than it saves. */
+export const MAX_KAFKA_JOINED_BYTES = 16 * KIB;
 /**
  * The bytes that a WebSocket's client may not have taken when the next part of an answer is sent. They stay in memory
  * until the client goes, even if its connection is closed. They are so few that thousands of such clients do no harm,

@@ -1,5 +1,6 @@
 // Kafka's protocol over a TCP connection, if the runtime provides one.
-import { MAX_KAFKA_WRITE_BYTES } from "../../core/limits.ts";
+import { concatBytes, sizeOf } from "../../core/bytes.ts";
+import { MAX_KAFKA_JOINED_BYTES, MAX_KAFKA_WRITE_BYTES } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { listenerNodes } from "./addresses.ts";
 import { Answers } from "./answers.ts";
@@ -111,7 +112,10 @@ class Served {
   async #write(pieces: readonly Uint8Array[]): Promise<void> {
     const connection = this.#connection;
     connection.expectTaken();
-    for (const piece of pieces) await write(this.#writer, piece, connection);
+    // A short answer goes at once: each write is a call of the system.
+    const isShort = sizeOf(pieces) <= MAX_KAFKA_JOINED_BYTES;
+    const parts = isShort && pieces.length > 1 ? [concatBytes(pieces)] : pieces;
+    for (const part of parts) await write(this.#writer, part, connection);
     connection.answered();
     if (this.#isWaiting) this.#expectRequest();
   }
