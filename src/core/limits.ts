@@ -386,6 +386,19 @@ export const LARGE_FAN_OUT = 6;
  * request may carry, and room for the fields around it.
  */
 export const MAX_KAFKA_REQUEST_BYTES = 17 * MIB;
+/** The buffer that waits for the next request of a connection. Thousands of idle ones have one. */
+export const KAFKA_FIRST_READ_BYTES = 4 * KIB;
+/**
+ * A request gets a buffer as large as those that came before on its connection, up to this, the largest that Kafka's clients
+ * send by their defaults. A larger one gets twice what has come of it.
+ */
+export const MAX_KAFKA_USUAL_BYTES = 1 * MIB;
+/**
+ * Produce requests of one connection that are served side by side, and their bytes: more than the five that Kafka's clients
+ * send ahead, at the size that these send by their defaults.
+ */
+export const MAX_KAFKA_OVERLAPPED_REQUESTS = 8;
+export const MAX_KAFKA_OVERLAPPED_BYTES = 8 * MIB;
 /** Requests that came over one connection and are not answered: the largest, and as much again of what follows it. */
 export const MAX_KAFKA_QUEUED_BYTES = 36 * MIB;
 /**
@@ -395,12 +408,19 @@ export const MAX_KAFKA_QUEUED_BYTES = 36 * MIB;
  */
 export const MAX_KAFKA_IN_FLIGHT_BYTES = 72 * MIB;
 /**
+ * While all connections have more than this in flight, none is read from before it is answered. So what some send ahead
+ * never closes the connections of others.
+ */
+export const MAX_KAFKA_AHEAD_BYTES = MAX_KAFKA_IN_FLIGHT_BYTES / 2;
+/**
  * One answer, as it is made and as it is written. It is half of what all connections may have in flight: the metadata
  * of 1.4 million partitions, or the configs of some 10,000 topics.
  */
 export const MAX_KAFKA_ANSWER_BYTES = 36 * MIB;
 /** An answer goes out in pieces of this size. Each must be taken within MAX_KAFKA_STALLED_MS. */
 export const MAX_KAFKA_WRITE_BYTES = 256 * KIB;
+/** The pieces of an answer up to this size are joined before they are written. Of a longer one, copying costs more than it saves. */
+export const MAX_KAFKA_JOINED_BYTES = 16 * KIB;
 /**
  * The bytes that a WebSocket's client may not have taken when the next part of an answer is sent. They stay in memory
  * until the client goes, even if its connection is closed. They are so few that thousands of such clients do no harm,

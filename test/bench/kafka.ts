@@ -1,7 +1,9 @@
-// Kafka's clients and the SDK, each with the same million records through the same broker process, and what
-// memory the broker takes meanwhile.
+// Kafka's clients and the SDK, each with the same million records through the same broker process, and what memory the broker
+// takes meanwhile. Then this broker beside Apache Kafka. `--before DIR` adds the broker of another checkout that is built.
+import { parseArgs } from "node:util";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
+import { benchBesideKafka } from "./kafka/beside-kafka.ts";
 import { startKcat } from "./kafka/kcat.ts";
 import { librdkafkaSide } from "./kafka/librdkafka.ts";
 import { type Memory, Meter, pidOfWorkerd } from "./kafka/memory.ts";
@@ -23,6 +25,18 @@ interface Measured {
 }
 
 export async function benchKafka(): Promise<void> {
+  const { values } = parseArgs({
+    args: process.argv.slice(3),
+    options: { before: { type: "string" }, only: { type: "string" } },
+  });
+  const { only = "both" } = values;
+  if (!["both", "clients", "beside"].includes(only))
+    throw new Error(`--only is ${only}, it must be clients or beside`);
+  if (only !== "beside") await benchClients();
+  if (only !== "clients") await benchBesideKafka(values.before ?? null);
+}
+
+async function benchClients(): Promise<void> {
   const broker = await BrokerProcess.start();
   const kcat = startKcat(broker.kafka, RECORDS);
   try {

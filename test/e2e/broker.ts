@@ -45,15 +45,18 @@ export class BrokerProcess {
       port?: number;
       kafkaPort?: number;
       env?: Record<string, string>;
+      /** The program of another tree. */
+      program?: string;
     } = {},
   ): Promise<BrokerProcess> {
     const dataDir = options.dataDir ?? temporaryFolder();
-    const { child, lines, exited } = launch({
+    const env = {
       ...options.env,
       PORT: String(options.port ?? 0),
       KAFKA_PORT: String(options.kafkaPort ?? 0),
       DATA_DIR: dataDir,
-    });
+    };
+    const { child, lines, exited } = launch(env, options.program);
     const url = await new Promise<string>((resolve, reject) => {
       void exited.then(() => reject(new Error(`the broker ended: ${lines.join("\n")}`)));
       child.stdout?.on("data", () => {
@@ -105,12 +108,15 @@ process.on("exit", () => {
 const SECRETS = ["RIVULET_ROOT_KEY", "RIVULET_ROOT_KEY_NEXT", "RIVULET_SIGNING_KEY"];
 
 /** Starts it without waiting for anything: for starts that must fail. [APK-7] What it prints is watched for secrets. */
-export function launch(env: Record<string, string>): {
+export function launch(
+  env: Record<string, string>,
+  program: string = START,
+): {
   child: ChildProcess;
   lines: string[];
   exited: Promise<Exit>;
 } {
-  const child = spawn(process.execPath, [START], {
+  const child = spawn(process.execPath, [program], {
     env: { ...process.env, ...env },
     stdio: ["ignore", "pipe", "pipe"],
   });

@@ -1,6 +1,6 @@
 // What Kafka's protocol promises, request by request, over TCP and over a WebSocket.
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { encodeBatch } from "../../src/core/log/record-batch.ts";
+import { batches, decodeBatch, encodeBatch } from "../../src/core/log/record-batch.ts";
 import { Rivulet } from "../../src/sdk/index.ts";
 import type { Api } from "../../src/worker/kafka/api.ts";
 import { RawKafka } from "../support/kafka-client.ts";
@@ -192,6 +192,103 @@ test("[KFK-6] nodes over TCP: each has a port of its own, and answers there", as
     const client = new RawKafka(address);
     expect(await client.ask(messages.METADATA, 1, { topics: [] })).toMatchObject({ brokers });
     client.close();
+  }
+});
+
+test("[KFK-2] requests over TCP are whole however they are cut: byte by byte, with the next behind them, large ones by the piece", async () => {
+  await rivulet.admin.createTopic({ name: "cut" });
+  const client = new RawKafka(broker.kafka);
+  client.socket.setNoDelay(true);
+  const versions = framed(encodeRequest(messages.API_VERSIONS, 0, {}));
+  for (const byte of versions)
+    await new Promise((resolve) => client.socket.write(Uint8Array.of(byte), resolve));
+  const expected = await client.frame();
+  const batch = batchOf("x".repeat(300_000));
+  const request = encodeRequest(messages.PRODUCE, 3, produceRequest("cut", 1, batch));
+  const all = Buffer.concat([versions, framed(request), versions, framed(request), versions]);
+  for (const piece of [1_000, 7_001, 100_000, all.length]) {
+    for (let at = 0; at < all.length; at += piece)
+      await new Promise((resolve) => client.socket.write(all.subarray(at, at + piece), resolve));
+    for (let i = 0; i < 5; i++) {
+      const answer = await client.frame();
+      if (i % 2 === 0) expect(answer).toEqual(expected);
+      else
+        expect(decodeResponse(messages.PRODUCE, 3, answer)).toMatchObject({
+          topics: [{ partitions: [{ errorCode: 0 }] }],
+        });
+    }
+  }
+  client.close();
+  expect(await rivulet.admin.listOffset("cut", 0, "latest")).toMatchObject({ offset: 8 });
+});
+
+/** The values that a topic's first partition holds, in their order. */
+async function valuesOf(topic: string): Promise<string[]> {
+  const client = new RawKafka(broker.kafka);
+  const values: string[] = [];
+  for (;;) {
+    const request = fetchRequest(topic, values.length, { maxWaitMs: 0, minBytes: 0 });
+    const fetched = only(await client.ask<Fetched>(messages.FETCH, 4, request));
+    const bytes = fetched?.records ?? new Uint8Array();
+    for (const { start } of batches(bytes))
+      for (const { value } of decodeBatch(bytes, start))
+        values.push(Buffer.from(value ?? []).toString());
+    if (values.length >= (fetched?.highWatermark ?? 0)) break;
+  }
+  client.close();
+  return values;
+}
+
+test("[KFK-34] what is sent ahead is stored and answered in its order, from a topic's first append on", async () => {
+  const count = 40;
+  const values = Array.from({ length: count }, (_, i) => `${i}`);
+  for (let round = 0; round < 5; round++) {
+    const topic = `ahead-${round}`;
+    await rivulet.admin.createTopic({ name: topic });
+    const client = new RawKafka(broker.kafka);
+    for (const [i, value] of values.entries()) {
+      const acks = round > 0 && i % 3 === 0 ? 0 : 1;
+      client.send(messages.PRODUCE, 3, produceRequest(topic, acks, batchOf(value)));
+      if (i % 7 === 0) client.send(messages.METADATA, 1, { topics: [] });
+      if (i % 11 === 0)
+        client.send(messages.PRODUCE, 3, produceRequest("is-not-there", 1, batchOf(value)));
+    }
+    for (const i of values.keys()) {
+      const acks = round > 0 && i % 3 === 0 ? 0 : 1;
+      const produced = (errorCode: number) => ({ topics: [{ partitions: [{ errorCode }] }] });
+      if (acks !== 0) {
+        const stored = decodeResponse(messages.PRODUCE, 3, await client.frame());
+        expect(stored).toMatchObject({
+          topics: [{ partitions: [{ errorCode: 0, baseOffset: i }] }],
+        });
+      }
+      if (i % 7 === 0)
+        expect(decodeResponse(messages.METADATA, 1, await client.frame())).toMatchObject({
+          controllerId: 0,
+        });
+      if (i % 11 === 0)
+        expect(decodeResponse(messages.PRODUCE, 3, await client.frame())).toMatchObject(
+          produced(3),
+        );
+    }
+    client.close();
+    expect(await valuesOf(topic)).toEqual(values);
+  }
+});
+
+test("[KFK-34] what was sent before the client went, or broke a rule, is stored", async () => {
+  for (const acks of [0, 1]) {
+    await rivulet.admin.createTopic({ name: `gone-${acks}` });
+    const client = new RawKafka(broker.kafka);
+    const values = Array.from({ length: 20 }, (_, i) => `${i}`);
+    for (const value of values)
+      client.send(messages.PRODUCE, 3, produceRequest(`gone-${acks}`, acks, batchOf(value)));
+    if (acks === 0) client.socket.end();
+    else client.write(framed(new Uint8Array([0, 99, 0, 0, 0, 0, 0, 1])));
+    // Each is answered before the connection closes.
+    if (acks === 1) for (const _ of values) await client.frame();
+    await client.closed;
+    expect(await valuesOf(`gone-${acks}`)).toEqual(values);
   }
 });
 

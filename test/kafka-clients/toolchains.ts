@@ -27,16 +27,36 @@ const TOOLS = [
 
 /** Says what is missing. */
 export function missingTools(): string[] {
-  const missing = TOOLS.filter(
+  return missingOf(TOOLS);
+}
+
+/** Says what is missing of what Java's clients and tools are built with. */
+export function missingJavaTools(): string[] {
+  return missingOf(TOOLS.filter(({ command }) => command !== GO));
+}
+
+function missingOf(tools: readonly (typeof TOOLS)[number][]): string[] {
+  const missing = tools.filter(
     ({ command, arg }) => spawnSync(command, [arg], { stdio: "ignore" }).status !== 0,
   );
   return missing.map(({ command, from }) => `${command} is not on the PATH: ${from}`);
 }
 
-export function buildDrivers(): void {
+/** Fetches Kafka's newest artifacts, unless they are there. Returns the class path of its clients, tools and broker. */
+export function kafkaClasspath(): string {
+  const java = builtJava();
+  return readFileSync(join(java, "newest.classpath"), "utf8");
+}
+
+function builtJava(): string {
   const java = javaFolder();
   const isBuilt = JAVA_CLIENTS.every((version) => hasJars(join(java, `${version}.classpath`)));
   if (!isBuilt) buildJava(java);
+  return java;
+}
+
+export function buildDrivers(): void {
+  builtJava();
   // Go keeps what it has compiled itself.
   execFileSync(GO, ["build", "-o", FRANZ_DRIVER, "."], { cwd: sources("go"), stdio: "inherit" });
 }

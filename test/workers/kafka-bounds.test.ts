@@ -5,6 +5,7 @@ import { BrokerError } from "../../src/core/errors.ts";
 import {
   MAX_ALL_FEEDS_BYTES,
   MAX_FEEDS_BYTES,
+  MAX_KAFKA_AHEAD_BYTES,
   MAX_KAFKA_ANSWER_BYTES,
   MAX_KAFKA_CONNECTIONS,
   MAX_KAFKA_IN_FLIGHT_BYTES,
@@ -13,6 +14,7 @@ import {
   MAX_KAFKA_UNREAD_BYTES,
   MAX_KAFKA_WRITE_BYTES,
 } from "../../src/core/limits.ts";
+import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import type { Env } from "../../src/env.ts";
 import { isolate, type KafkaFeeds } from "../../src/worker/edge/isolate.ts";
 import type { Patience } from "../../src/worker/kafka/connection.ts";
@@ -29,6 +31,7 @@ import {
   DESCRIBE_GROUPS,
   FETCH,
   METADATA,
+  PRODUCE,
 } from "../support/kafka-schemas.ts";
 import { envOf, held, NOTHING } from "./kafka-isolate.ts";
 import { eventually } from "./support.ts";
@@ -77,7 +80,8 @@ async function wholeFrame(next: () => Promise<Uint8Array>): Promise<Uint8Array> 
 
 /** A client that reads nothing unless it is told to. */
 function overTcp({ env = envOf(), patience }: Options): Client {
-  const [up, down] = [new TransformStream<Uint8Array>(), new TransformStream<Uint8Array>()];
+  // Bytes, as a connection has them: what is read goes into the reader's own buffer.
+  const [up, down] = [new IdentityTransformStream(), new TransformStream<Uint8Array>()];
   const [writer, reader] = [up.writable.getWriter(), down.readable.getReader()];
   const socket = {
     opened: Promise.resolve({ remoteAddress: "10.0.0.1:5" }),
@@ -154,11 +158,16 @@ function opens(open: (options: Options) => Client) {
   };
 }
 
+/** `heldBytes` tells what a request takes of which most has come: over TCP a buffer of its own. */
 const WAYS = [
-  { way: "TCP", open: opens(overTcp) },
-  { way: "a WebSocket", open: opens(overWebSocket) },
+  { way: "TCP", open: opens(overTcp), heldBytes: () => 4 + MAX_KAFKA_REQUEST_BYTES },
+  { way: "a WebSocket", open: opens(overWebSocket), heldBytes: (sent: number) => sent },
 ];
 
+/** Lets everything begin that may begin now. */
+async function settled(): Promise<void> {
+  for (let i = 0; i < 20; i++) await new Promise((resolve) => setTimeout(resolve, 0));
+}
 const LONG: Patience = { silentMs: 60_000, idleMs: 60_000, halfSentMs: 60_000, stalledMs: 60_000 };
 const SHORT_MS = 100;
 const asks = framed(encodeRequest(API_VERSIONS, 0, {}));
@@ -288,7 +297,7 @@ const SILENCES = [
   },
 ] as const;
 
-describe.each(WAYS)("over $way", ({ open }) => {
+describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
   test.each(SILENCES)("[BND-11] a client that $what is closed", async ({ short, does, reason }) => {
     const client = open({ patience: { ...LONG, [short]: SHORT_MS } });
     await does(client);
@@ -406,14 +415,15 @@ describe.each(WAYS)("over $way", ({ open }) => {
     const four = Array.from({ length: 4 }, () => open({ patience: LONG }));
     const half = begun(MAX_KAFKA_REQUEST_BYTES, MAX_KAFKA_REQUEST_BYTES - 100_000);
     for (const client of four) await client.send(half);
-    const bytes = 4 * half.length;
-    await eventually(async () => held().inFlightBytes === bytes, "all to come");
+    const bytes = heldBytes(half.length);
+    await eventually(async () => held().inFlightBytes === 4 * bytes, "all to come");
     expect(warned).toEqual([]);
     const next = open({ patience: LONG });
     await next.send(half.subarray(0, half.length - 1));
     await eventually(async () => warned.length > 0, "one to be closed");
     expect(warned).toEqual([expect.stringContaining("this one takes the most")]);
-    await eventually(async () => held().inFlightBytes === bytes - 1, "the next to be there");
+    const others = 3 * bytes + heldBytes(half.length - 1);
+    await eventually(async () => held().inFlightBytes === others, "the next to be there");
     await next.send(new Uint8Array(1));
     const small = open({ patience: LONG });
     await small.send(asks);
@@ -451,6 +461,53 @@ describe.each(WAYS)("over $way", ({ open }) => {
     await client.served;
     expect(held()).toEqual(NOTHING);
   });
+});
+
+test.each([
+  { what: "side by side", others: MAX_KAFKA_AHEAD_BYTES / 2, atOnce: 3 },
+  { what: "one by one where others hold much", others: MAX_KAFKA_AHEAD_BYTES, atOnce: 1 },
+])("[BND-10] [KFK-34] what is sent ahead is served $what", async ({ others, atOnce }) => {
+  const waiting: (() => void)[] = [];
+  let appends = 0;
+  const topic = { name: "t", topicId: "id", partitions: 4, overrides: {} };
+  const env = envOf(async (method) => {
+    if (method === "topic") return { ok: true, topic };
+    appends++;
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return { ok: true, baseOffset: 0, logAppendTimeMs: null };
+  });
+  const client = opens(overTcp)({ env, patience: LONG });
+  const other = new InFlight();
+  const value = new Uint8Array(10);
+  const records = [encodeBatch([{ key: null, value, headers: [], timestamp: 0 }])];
+  const produce = (partition: number) =>
+    framed(
+      encodeRequest(PRODUCE, 3, {
+        transactionalId: null,
+        acks: 1,
+        timeoutMs: 1,
+        topics: [{ name: "t", partitions: [{ partition, records }] }],
+      }),
+    );
+  await client.send(produce(0));
+  await eventually(async () => appends === 1, "the first to be stored");
+  waiting.shift()?.();
+  await client.answer();
+  other.setAsked(others);
+  // Not in one piece, which is read at once.
+  for (const partition of [1, 2, 3]) void client.send(produce(partition));
+  const answered = (async () => {
+    for (let i = 0; i < 3; i++) await client.answer();
+  })();
+  for (let stored = 1; stored < 4; ) {
+    await eventually(async () => waiting.length > 0, "some to be begun");
+    await settled();
+    expect(waiting).toHaveLength(Math.min(atOnce, 4 - stored));
+    stored += waiting.length;
+    for (const answer of waiting.splice(0)) answer();
+  }
+  await answered;
+  other.close();
 });
 
 test("[BND-16] answers that are being made count for all connections together", () => {

@@ -31,9 +31,10 @@ function open(env: Env, end: (error: Error) => void = () => {}): Connection {
   return new Connection({ env, nodes, clientHost: "/", way: "tcp", end, patience });
 }
 
-/** One request, asked and answered. */
+/** One request, asked and answered, and the answer taken. */
 async function ask(connection: Connection): Promise<void> {
   await connection.answer(asks);
+  connection.answered();
   connection.expectRequest(0);
 }
 

@@ -1,6 +1,7 @@
 // Appends the records of one connection. A busy partition is appended to over a socket. A message costs a twentieth
 // of the call that it replaces, and the whole socket is one of the calls that an invocation may make. A partition
-// that is appended to only now and then gets plain calls.
+// that is appended to only now and then gets plain calls. Requests overlap, and their appends to a partition keep their order
+// (append-order.ts).
 
 import { WORKER } from "../../core/access/caller.ts";
 import { isWithin } from "../../core/elapsed.ts";
@@ -11,6 +12,7 @@ import { AppendSocket } from "../../member/append-socket.ts";
 import type { AppendErrorMessage } from "../../protocol/append-frame.ts";
 import { type AppendAnswer, appendTo, refusedBy } from "../edge/append.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
+import { AppendOrder, type AppendSlot } from "./append-order.ts";
 
 /**
  * Appends that follow one another within this time go over a socket.
@@ -28,30 +30,47 @@ interface Place {
 export class Appends {
   readonly #env: Env;
   readonly #places = new Map<string, Place>();
+  readonly order = new AppendOrder();
   #sweptMs = 0;
 
   constructor(env: Env) {
     this.#env = env;
   }
 
-  /** Appends and never throws. An append whose answer got lost is repeated only if that cannot store it twice. */
+  /**
+   * Appends when it is the turn of the slot, and never throws. An append whose answer got lost is repeated only if that cannot
+   * store it twice. After UNKNOWN_TOPIC_ID the caller may append again with the same slot.
+   */
   async append(
     topicId: string,
     partition: number,
     batches: Uint8Array,
     isIdempotent: boolean,
+    slot: AppendSlot,
   ): Promise<AppendAnswer> {
     const options = { expectedOffset: null, isIdempotent };
+    const wait = slot.untilInOrder();
+    if (wait !== null) await wait;
     const socket = this.#socketOf(topicId, partition, Date.now());
-    // Copied, because a view would carry the whole request along in a call.
-    if (socket === null) return appendTo(this.#env, topicId, partition, batches.slice(), options);
+    if (socket === null) {
+      await slot.untilAlone();
+      // Copied, because a view would carry the whole request along in a call.
+      return appendTo(this.#env, topicId, partition, batches.slice(), options);
+    }
     try {
-      const appended = await socket.append(batches, null, ANSWER_TIMEOUT_MS);
-      return { ...appended, logAppendTimeMs: appended.logAppendTimeMs ?? null };
+      const appended = socket.append(batches, null, ANSWER_TIMEOUT_MS);
+      slot.pass();
+      const { logAppendTimeMs = null, ...stored } = await appended;
+      return { ...stored, logAppendTimeMs };
     } catch (error) {
-      if (error instanceof BrokerError) return refusedBy(failureOf(error));
+      if (error instanceof BrokerError) {
+        if (error.code === "UNKNOWN_TOPIC_ID") slot.hold();
+        return refusedBy(failureOf(error));
+      }
       const unanswered = `the outcome is unknown: ${(error as Error).message}`;
       if (!isIdempotent) return { code: "REQUEST_TIMED_OUT", detail: unanswered, data: {} };
+      slot.hold();
+      await slot.untilAlone();
       return appendTo(this.#env, topicId, partition, batches.slice(), { ...options, unanswered });
     }
   }

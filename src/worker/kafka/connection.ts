@@ -1,5 +1,5 @@
-// One connection of a Kafka client, over any transport. Requests come in and answers go out, one after another
-// and in the same order, as with Kafka's own brokers.
+// One connection of a Kafka client, over any transport. Requests come in and answers go out in the same order, as with
+// Kafka's own brokers.
 
 import { type Caller, namespaceOf } from "../../core/access/caller.ts";
 import { WHOLE } from "../../core/access/namespace.ts";
@@ -65,6 +65,19 @@ export interface ConnectionOptions {
   readonly patience?: Patience;
 }
 
+/** A request that is being served. */
+export interface Begun {
+  /** The answer, in pieces. There are none if the client waits for no answer, or has gone. */
+  readonly answer: Promise<readonly Uint8Array[]>;
+  /** True if another Produce request may begin before this one is answered. */
+  readonly mayOverlap: boolean;
+}
+
+/** An answer that is made and not taken. */
+interface Unanswered {
+  bytes: number;
+}
+
 export class Connection {
   readonly #context: Omit<RequestContext, "clientId" | "version" | "work">;
   readonly #budget: CallBudget;
@@ -78,6 +91,11 @@ export class Connection {
   /** [AUD-1] */
   readonly #from: NonNullable<Env["from"]>;
   #hasGone = false;
+  /** The requests that have begun and whose answers are not taken, the oldest first. */
+  readonly #unanswered: Unanswered[] = [];
+  #isTaking = false;
+  /** The caller of the newest Produce request, with the bindings. */
+  #producer: Env | null = null;
   readonly inFlight = new InFlight();
 
   /** @throws BrokerError if there are too many connections */
@@ -123,22 +141,48 @@ export class Connection {
   }
 
   /**
-   * Returns the answer to one request, in pieces. There are none if the client waits for no answer, or has gone. The
+   * True if a request is one that may be served beside others of its kind. A principal that has to wait for its quota waits
+   * for what it asked before, too.
+   */
+  mayOverlap(frame: Uint8Array): boolean {
+    if (this.#login.isBare || this.#producer === null) return false;
+    if (frame.length < 2 || new Reader(frame).int16() !== PRODUCE.key) return false;
+    return longestOf(this.#producer, ratesOf(PRODUCE)) === 0;
+  }
+
+  /** Returns the answer to one request. See `begin`. */
+  async answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
+    const { answer } = await this.begin(frame);
+    return await answer;
+  }
+
+  /**
+   * Begins to serve a request, and resolves when the next may begin. What the request appends has its place by then. The
    * answer is in flight until `answered` is called.
    * @throws MalformedError if the frame is not a request that is served. The connection cannot go on.
    */
-  async answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
+  async begin(frame: Uint8Array): Promise<Begun> {
+    const unanswered = { bytes: 0 };
+    this.#unanswered.push(unanswered);
     this.inFlight.begin();
-    this.#watchdog.expect(null);
+    if (!this.#isTaking) this.#watchdog.expect(null);
     try {
-      return await this.#answer(frame);
-    } finally {
-      this.inFlight.isKnown = this.#login.isKnown; // Before the next request comes, which may be long.
+      const { answer, mayOverlap } = await this.#begin(frame, unanswered);
+      return { answer: answer.finally(() => this.#noteKnown()), mayOverlap };
+    } catch (error) {
+      this.#noteKnown();
+      throw error;
     }
   }
 
-  async #answer(frame: Uint8Array): Promise<readonly Uint8Array[]> {
-    if (this.#login.isBare) return await this.#answerBare(frame);
+  /** Notes who is there before the next request comes, which may be long. */
+  #noteKnown(): void {
+    this.inFlight.isKnown = this.#login.isKnown;
+  }
+
+  async #begin(frame: Uint8Array, unanswered: Unanswered): Promise<Begun> {
+    if (this.#login.isBare)
+      return { answer: this.#answerBare(frame, unanswered), mayOverlap: false };
     const from = new Reader(frame);
     const [apiKey, apiVersion, correlationId] = [from.int16(), from.int16(), from.int32()];
     const found = SERVICES.get(apiKey);
@@ -161,28 +205,34 @@ export class Connection {
     const rates = ratesOf(api);
     const env =
       caller === null ? sent : await this.#turn(withCaller(sent, caller), api, rates, frame.length);
+    const setAnswer = (bytes: number) => this.#setAnswer(unanswered, bytes);
     const work = new Work({
       name: api.name,
-      inFlight: this.inFlight,
+      inFlight: { setAnswer },
       isReadOnly: found.isReadOnly,
       hasGone: () => this.#hasGone,
       look: this.#look,
     });
     const context = { ...this.#context, env, work, clientId, version: apiVersion };
-    const response = await found.serve(request, context).catch((error: unknown) => {
+    if (api.key === PRODUCE.key) this.#producer = env;
+    const served = found.serve(request, context).catch((error: unknown) => {
       if (error instanceof GoneError) return null;
       throw error;
     });
-    let pieces = response === null ? [] : encode(api, correlationId, response, format);
-    if (api.key === FETCH.key) countUse(env, "consumerByteRate", sizeOf(pieces));
-    const throttleTimeMs = Math.min(MAX_THROTTLE_MS, longestOf(env, rates));
-    if (throttleTimeMs > 0) {
-      // [QUO-3] The answer goes at once, and says so. A client that does not wait by itself is not served before.
-      const told = { ...(response as object), throttleTimeMs };
-      if (response !== null) pieces = encode(api, correlationId, told, format);
-    }
-    this.inFlight.setAnswer(sizeOf(pieces));
-    return pieces;
+    const finish = async () => {
+      const response = await served;
+      let pieces = response === null ? [] : encode(api, correlationId, response, format);
+      if (api.key === FETCH.key) countUse(env, "consumerByteRate", sizeOf(pieces));
+      const throttleTimeMs = Math.min(MAX_THROTTLE_MS, longestOf(env, rates));
+      if (throttleTimeMs > 0) {
+        // [QUO-3] The answer goes at once, and says so. A client that does not wait by itself is not served before.
+        const told = { ...(response as object), throttleTimeMs };
+        if (response !== null) pieces = encode(api, correlationId, told, format);
+      }
+      setAnswer(sizeOf(pieces));
+      return pieces;
+    };
+    return { answer: finish(), mayOverlap: found.mayOverlap(request) };
   }
 
   /**
@@ -222,35 +272,51 @@ export class Connection {
   }
 
   /** [SASL-6] Answers a message of a log-in that has no header. A refusal cannot be said there: the connection closes. */
-  async #answerBare(message: Uint8Array): Promise<readonly Uint8Array[]> {
+  async #answerBare(message: Uint8Array, unanswered: Unanswered): Promise<readonly Uint8Array[]> {
     const answer = await this.#login.authenticate(message);
     if (answer.type === "refused") throw new MalformedError(`${answer.error}: ${answer.detail}`);
     const body = new Writer();
     body.int32(answer.bytes.length);
     body.bytes(answer.bytes);
     const pieces = body.finish();
-    this.inFlight.setAnswer(sizeOf(pieces));
+    this.#setAnswer(unanswered, sizeOf(pieces));
     return pieces;
   }
 
-  /** Notes that the client took the answer. */
-  answered(): void {
-    this.inFlight.setAnswer(0);
+  /** Sets the bytes of one answer that are made and not taken. @throws BrokerError beyond the bound of all connections */
+  #setAnswer(one: Unanswered, bytes: number): void {
+    one.bytes = bytes;
+    this.inFlight.setAnswer(this.#unanswered.reduce((sum, each) => sum + each.bytes, 0));
   }
 
-  /** Notes bytes that arrived, or bytes of an answer that the client took. */
+  /** Notes that the client took the oldest answer. */
+  answered(): void {
+    this.#isTaking = false;
+    const oldest = this.#unanswered.shift();
+    if (oldest !== undefined) this.#setAnswer(oldest, 0);
+    if (this.#unanswered.length > 0) this.#watchdog.expect(null);
+  }
+
+  /** Notes bytes that arrived. They are no progress while the client has an answer to take. */
+  came(bytes: number): void {
+    if (!this.#isTaking) this.#watchdog.moved(bytes);
+  }
+
+  /** Notes bytes of what is expected: of a request that came, or of an answer that the client took. */
   moved(bytes: number): void {
     this.#watchdog.moved(bytes);
   }
 
   /** An answer is ready. From now on the client has to take it. */
   expectTaken(): void {
+    this.#isTaking = true;
     this.#watchdog.expect(this.#expectations.stalled);
   }
 
-  /** Notes that every complete request is answered. `bufferedBytes` is how much of the next one has come. */
+  /** The next request is waited for, of which so much has come. Nothing is expected of the client while it waits for answers. */
   expectRequest(bufferedBytes: number): void {
     const { inFlight } = this;
+    if (this.#unanswered.length > 0) return;
     if (inFlight.quietSince === null) inFlight.end();
     const { halfSent, idle, silent } = this.#expectations;
     const mayIdle = inFlight.hasSpoken && this.#login.isKnown; // [BND-11]

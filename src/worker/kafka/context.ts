@@ -36,6 +36,8 @@ export interface Service {
   readonly api: Api;
   /** True if the service changes nothing. Its work then stops when the client has gone. */
   readonly isReadOnly: boolean;
+  /** True if the next request may begin before this one is answered, provided that it may overlap, too. */
+  readonly mayOverlap: (request: unknown) => boolean;
   /** Resolves to null if the client waits for no answer. */
   readonly serve: (request: unknown, context: RequestContext) => Promise<unknown>;
 }
@@ -44,8 +46,14 @@ export interface Service {
 export function service<Request, Response>(
   api: Api<Request, Response>,
   serve: (request: Request, context: RequestContext) => Promise<Response | null>,
+  mayOverlap: (request: Request) => boolean = () => false,
 ): Service {
-  return { api, isReadOnly: false, serve: serve as Service["serve"] };
+  return {
+    api,
+    isReadOnly: false,
+    mayOverlap: mayOverlap as Service["mayOverlap"],
+    serve: serve as Service["serve"],
+  };
 }
 
 /**

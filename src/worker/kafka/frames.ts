@@ -3,7 +3,7 @@ import { concatBytes } from "../../core/bytes.ts";
 import { MAX_KAFKA_REQUEST_BYTES } from "../../core/limits.ts";
 import { MalformedError } from "./wire.ts";
 
-const LENGTH_BYTES = 4;
+export const LENGTH_BYTES = 4;
 /** The first two bytes of a TLS connection. */
 const TLS_HANDSHAKE = 0x16_03;
 
@@ -30,13 +30,7 @@ export class Frames {
     if (bytes.length > 0) this.#pieces.push(bytes);
     this.#buffered += bytes.length;
     while (this.#buffered >= LENGTH_BYTES) {
-      const length = this.#length();
-      const maxBytes = this.#maxBytes();
-      if (length < 0 || length > maxBytes)
-        throw new MalformedError(
-          `a request of ${length} bytes is announced, the bound is ${maxBytes}${guess(length)}`,
-        );
-      const end = LENGTH_BYTES + length;
+      const end = endOfRequest(this.#head(), this.#maxBytes());
       if (this.#buffered < end) return;
       // Joins the pieces once for each request, because a large one comes in many pieces.
       const all = concatBytes(this.#pieces);
@@ -46,10 +40,10 @@ export class Frames {
     }
   }
 
-  #length(): number {
+  /** Returns a piece with the whole length. */
+  #head(): Uint8Array {
     const [first] = this.#pieces;
-    const head = first !== undefined && first.length >= LENGTH_BYTES ? first : this.#joined();
-    return new DataView(head.buffer, head.byteOffset).getInt32(0);
+    return first !== undefined && first.length >= LENGTH_BYTES ? first : this.#joined();
   }
 
   #joined(): Uint8Array {
@@ -57,6 +51,18 @@ export class Frames {
     this.#pieces = [all];
     return all;
   }
+}
+
+/**
+ * Returns where a request ends that begins, with its length, at the beginning of `bytes`.
+ * @throws MalformedError for a length beyond the bound
+ */
+export function endOfRequest(bytes: Uint8Array, maxBytes: number): number {
+  const length = new DataView(bytes.buffer, bytes.byteOffset).getInt32(0);
+  if (length >= 0 && length <= maxBytes) return LENGTH_BYTES + length;
+  throw new MalformedError(
+    `a request of ${length} bytes is announced, the bound is ${maxBytes}${guess(length)}`,
+  );
 }
 
 /** Guesses what else the sender meant by the bytes of the length. */

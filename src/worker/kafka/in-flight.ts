@@ -3,7 +3,11 @@
 // go, and never simply the newest one [BND-1] [BND-10].
 import { BrokerError } from "../../core/errors.ts";
 import type { Holding } from "../../core/ledger.ts";
-import { MAX_KAFKA_CONNECTIONS, MAX_KAFKA_QUEUED_BYTES } from "../../core/limits.ts";
+import {
+  MAX_KAFKA_AHEAD_BYTES,
+  MAX_KAFKA_CONNECTIONS,
+  MAX_KAFKA_QUEUED_BYTES,
+} from "../../core/limits.ts";
 import { isolate, type KafkaConnection } from "../edge/isolate.ts";
 
 export class InFlight implements KafkaConnection {
@@ -75,6 +79,11 @@ export class InFlight implements KafkaConnection {
   setAnswer(bytes: number): void {
     this.#answerBytes = bytes;
     this.#count();
+  }
+
+  /** True if a connection may be read from before it is answered. */
+  get hasRoomAhead(): boolean {
+    return isolate.kafka.inFlight.bytes <= MAX_KAFKA_AHEAD_BYTES;
   }
 
   #count(): void {

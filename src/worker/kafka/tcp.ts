@@ -1,14 +1,17 @@
 // Kafka's protocol over a TCP connection, if the runtime provides one.
-import { MAX_KAFKA_WRITE_BYTES } from "../../core/limits.ts";
+import { concatBytes, sizeOf } from "../../core/bytes.ts";
+import { MAX_KAFKA_JOINED_BYTES, MAX_KAFKA_WRITE_BYTES } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { listenerNodes } from "./addresses.ts";
+import { Answers } from "./answers.ts";
 import { closed } from "./closed.ts";
 import { Connection, type Patience } from "./connection.ts";
-import { Frames } from "./frames.ts";
+import { type ByteSource, Incoming } from "./incoming.ts";
 
 /**
- * Serves a connection until the client goes, breaks a rule or does not do its part. It reads the next bytes only after
- * the client has taken the answers to the previous ones. So a client that sends too fast waits, and costs no memory.
+ * Serves a connection until the client goes, breaks a rule or does not do its part. It reads the next request only after the
+ * client has taken the answers to the previous ones, except for the few that may overlap. So a client that sends too fast
+ * waits, and costs no memory.
  */
 export async function serveTcp(socket: Socket, env: Env, patience?: Patience): Promise<void> {
   const writer = (socket.writable as WritableStream<Uint8Array>).getWriter();
@@ -18,17 +21,17 @@ export async function serveTcp(socket: Socket, env: Env, patience?: Patience): P
     const { remoteAddress = "" } = await socket.opened;
     clientHost = `/${remoteAddress.replace(/:\d+$/, "")}`;
     const over = Promise.withResolvers<unknown>();
-    const incoming = new Incoming(socket);
     const options = {
       env,
       nodes: listenerNodes(env),
       clientHost,
       way: "tcp" as const,
       end: over.resolve,
-      look: () => incoming.look(() => connection.stopWaiting()),
+      look: () => served.look(),
     };
     const connection = new Connection(patience === undefined ? options : { ...options, patience });
-    serve(incoming, writer, connection).then(() => over.resolve(null), over.resolve);
+    const served = new Served(socket, writer, connection, over.resolve);
+    served.all().then(() => over.resolve(null), over.resolve);
     error = await over.promise;
     connection.close();
   } catch (refused) {
@@ -42,51 +45,88 @@ export async function serveTcp(socket: Socket, env: Env, patience?: Patience): P
 
 type ByteWriter = WritableStreamDefaultWriter<Uint8Array>;
 
-async function serve(
-  incoming: Incoming,
-  writer: ByteWriter,
-  connection: Connection,
-): Promise<void> {
-  const frames = new Frames(() => connection.maxRequestBytes);
-  for (;;) {
-    const bytes = await incoming.next();
-    if (bytes === null) return;
-    connection.moved(bytes.length);
-    connection.inFlight.setAsked(frames.buffered + bytes.length);
-    for (const frame of frames.push(bytes)) {
-      const pieces = await connection.answer(frame);
-      connection.expectTaken();
-      for (const piece of pieces) await write(writer, piece, connection);
-      connection.answered();
-      if (connection.isSpent) return;
+/** The requests of a connection as they come, and the answers as they go. */
+class Served {
+  readonly #writer: ByteWriter;
+  readonly #connection: Connection;
+  readonly #incoming: Incoming;
+  readonly #answers: Answers;
+  /** True if the next request has not come. */
+  #isWaiting = true;
+
+  /** `failed` is called when an answer could not be made or written. The connection cannot go on. */
+  constructor(
+    socket: Socket,
+    writer: ByteWriter,
+    connection: Connection,
+    failed: (error: unknown) => void,
+  ) {
+    this.#writer = writer;
+    this.#connection = connection;
+    const reader = (socket.readable as ReadableStream<Uint8Array>).getReader({ mode: "byob" });
+    this.#incoming = new Incoming(
+      reader as unknown as ByteSource,
+      () => connection.maxRequestBytes,
+      {
+        came: (bytes) => {
+          connection.came(bytes);
+          this.#setAsked();
+        },
+        waits: () => {
+          this.#isWaiting = true;
+          this.#expectRequest();
+        },
+      },
+    );
+    this.#answers = new Answers({ write: (pieces) => this.#write(pieces), failed });
+  }
+
+  look(): void {
+    this.#incoming.look(() => this.#connection.stopWaiting());
+  }
+
+  /** Serves all requests, to the end of what the client sends. What was begun is answered, whatever comes behind it. */
+  async all(): Promise<void> {
+    try {
+      while (!this.#connection.isSpent) {
+        const request = await this.#incoming.next();
+        this.#isWaiting = false;
+        if (request === null) break;
+        await this.#serve(request);
+      }
+    } finally {
+      await this.#answers.untilTaken();
     }
-    connection.inFlight.setAsked(frames.buffered);
-    connection.expectRequest(frames.buffered);
-  }
-}
-
-/** The bytes that a client sends, read a piece at a time, on demand. */
-class Incoming {
-  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
-  #ahead: Promise<ReadableStreamReadResult<Uint8Array>> | null = null;
-
-  constructor(socket: Socket) {
-    this.#reader = (socket.readable as ReadableStream<Uint8Array>).getReader();
   }
 
-  /** Returns the next piece, or null at the end. */
-  async next(): Promise<Uint8Array | null> {
-    const read = this.#ahead ?? this.#reader.read();
-    this.#ahead = null;
-    const { done, value } = await read;
-    return done ? null : value;
+  async #serve(request: Uint8Array): Promise<void> {
+    const [connection, answers] = [this.#connection, this.#answers];
+    const mayOverlap = connection.mayOverlap(request);
+    await (mayOverlap ? answers.untilRoom(request.length) : answers.untilTaken());
+    const begun = await connection.begin(request);
+    answers.add(request.length, begun.answer);
+    this.#setAsked();
+    if (!begun.mayOverlap || !connection.inFlight.hasRoomAhead) await answers.untilTaken();
   }
 
-  /** Reads one piece ahead, no more, and calls `gone` if the client has closed its side [BND-16]. */
-  look(gone: () => void): void {
-    if (this.#ahead !== null) return;
-    this.#ahead = this.#reader.read();
-    this.#ahead.then(({ done }) => done && gone(), gone);
+  async #write(pieces: readonly Uint8Array[]): Promise<void> {
+    const connection = this.#connection;
+    connection.expectTaken();
+    // A short answer goes at once: each write is a call of the system.
+    const isShort = sizeOf(pieces) <= MAX_KAFKA_JOINED_BYTES;
+    const parts = isShort && pieces.length > 1 ? [concatBytes(pieces)] : pieces;
+    for (const part of parts) await write(this.#writer, part, connection);
+    connection.answered();
+    if (this.#isWaiting) this.#expectRequest();
+  }
+
+  #expectRequest(): void {
+    this.#setAsked();
+    this.#connection.expectRequest(this.#incoming.buffered);
+  }
+
+  #setAsked(): void {
+    this.#connection.inFlight.setAsked(this.#answers.askedBytes + this.#incoming.heldBytes);
   }
 }
 

@@ -13,7 +13,7 @@ export class GoneError extends Error {
 export interface WorkOptions {
   /** The name of the API, for errors. */
   readonly name: string;
-  readonly inFlight: InFlight;
+  readonly inFlight: Pick<InFlight, "setAnswer">;
   /** True if the request is not worth finishing once its client has gone. */
   readonly isReadOnly: boolean;
   readonly hasGone: () => boolean;

@@ -26,7 +26,8 @@ import { NO_PRODUCER_ID, readBatchHeader } from "../../../core/log/record-batch.
 import { refusalOf as errorOfRefusal, isRefused } from "../../edge/append.ts";
 import { assertMayUseTopic } from "../../edge/authorize.ts";
 import { api, type RequestOf } from "../api.ts";
-import { atLeader, eachPartition, type RequestContext, service } from "../context.ts";
+import type { AppendSlot } from "../append-order.ts";
+import { AT_ONCE, atLeader, eachPartition, type RequestContext, service } from "../context.ts";
 import { codeOf, NO_ERROR, NO_TRANSACTIONS, outcomeOfError } from "../errors.ts";
 import {
   array,
@@ -72,6 +73,11 @@ export const PRODUCE = api({
 type Request = RequestOf<typeof PRODUCE>;
 type Partition = Request["topics"][number]["partitions"][number];
 
+/** True if all that a request appends has its place in the order of its partition as soon as it is begun. */
+function hasPlacesAtOnce({ topics }: Request): boolean {
+  return topics.reduce((sum, { partitions }) => sum + partitions.length, 0) <= AT_ONCE;
+}
+
 /** The first version whose records are batches (magic 2). */
 const FIRST_SERVED = 3;
 
@@ -80,7 +86,9 @@ const FIRST_SERVED = 3;
  * waits for all of them. With acks 0 there is no answer.
  * @throws MalformedError with acks 0, if the client may not write to one of the topics
  */
-export const produce = service(PRODUCE, async ({ transactionalId, acks, topics }, context) => {
+export const produce = service(PRODUCE, answerTo, hasPlacesAtOnce);
+
+async function answerTo({ transactionalId, acks, topics }: Request, context: RequestContext) {
   const refusal = refusalOf(transactionalId, acks, context.version);
   const answer = {
     topics: await eachPartition(context, topics, async (name, each) =>
@@ -97,7 +105,7 @@ export const produce = service(PRODUCE, async ({ transactionalId, acks, topics }
   if (forbidden !== undefined)
     throw new MalformedError(`TOPIC_AUTHORIZATION_FAILED: ${forbidden.name}, with acks 0`);
   return null;
-});
+}
 
 function refusalOf(transactionalId: string | null, acks: number, version: number) {
   if (transactionalId !== null) return NO_TRANSACTIONS;
@@ -119,10 +127,14 @@ async function appendTold(
   { partition, records }: Partition,
   context: RequestContext,
 ) {
+  // Taken before anything is waited for, because the requests of a connection begin in their order.
+  const slot = context.appends.order.next(topic, partition);
   try {
-    return { partition, ...(await append(topic, partition, records, context)) };
+    return { partition, ...(await append(topic, partition, records, slot, context)) };
   } catch (error) {
     return { partition, ...outcomeOfError(error), baseOffset: -1 };
+  } finally {
+    slot.end();
   }
 }
 
@@ -130,6 +142,7 @@ async function append(
   topic: string,
   partition: number,
   records: Uint8Array | null,
+  slot: AppendSlot,
   context: RequestContext,
 ) {
   assertMayUseTopic(context.env, "WRITE", topic);
@@ -137,7 +150,7 @@ async function append(
     throw new BrokerError("INVALID_RECORD", `${topic}/${partition}: there are no records`);
   const isIdempotent = readBatchHeader(records).producerId !== NO_PRODUCER_ID;
   return atLeader(context, "WRITE", topic, partition, async (topicId) => {
-    const answer = await context.appends.append(topicId, partition, records, isIdempotent);
+    const answer = await context.appends.append(topicId, partition, records, isIdempotent, slot);
     if (!isRefused(answer))
       return {
         ...NO_ERROR,

@@ -528,10 +528,12 @@ describe("checksums and integers", () => {
       return ~crc >>> 0;
     };
     const roll = dice(7);
-    const memory = Uint8Array.from({ length: 400 }, () => roll(256)).buffer;
+    const memory = Uint8Array.from({ length: 20_000 }, () => roll(256)).buffer;
     for (let offset = 0; offset < 16; offset++) {
       const view = new Uint8Array(memory, offset);
-      for (let length = 0; length < 100; length++) {
+      // Long ones are made of slices of 4,096 bytes.
+      const long = [4_095, 4_096, 4_097, 4_112, 8_192, 8_209, 12_345];
+      for (const length of [...Array(100).keys(), ...long]) {
         const start = roll(32);
         const expected = naive(view.subarray(start, start + length));
         expect(crc32c(view, start, start + length)).toBe(expected);

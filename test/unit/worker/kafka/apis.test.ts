@@ -13,6 +13,7 @@ import { listOffsets } from "../../../../src/worker/kafka/apis/list-offsets.ts";
 import { metadata } from "../../../../src/worker/kafka/apis/metadata.ts";
 import { offsetForLeaderEpoch } from "../../../../src/worker/kafka/apis/offset-for-leader-epoch.ts";
 import { produce } from "../../../../src/worker/kafka/apis/produce.ts";
+import { AppendOrder } from "../../../../src/worker/kafka/append-order.ts";
 import type { Service } from "../../../../src/worker/kafka/context.ts";
 import { Nodes } from "../../../../src/worker/kafka/nodes.ts";
 import { ZERO_UUID } from "../../../../src/worker/kafka/wire.ts";
@@ -150,7 +151,7 @@ describe("Produce", () => {
   const records = batchAt(0, "a");
   const stored = { baseOffset: 4, logAppendTimeMs: null };
   const appending = (answer: object = stored) => ({
-    appends: { append: vi.fn(async () => answer) },
+    appends: { order: new AppendOrder(), append: vi.fn(async (..._: unknown[]) => answer) },
   });
 
   test("[KFK-5] tells where the records are, and when and where the log begins", async () => {
@@ -165,7 +166,7 @@ describe("Produce", () => {
       logAppendTimeMs: -1,
       logStartOffset: 0,
     });
-    expect(appends.append.mock.calls).toEqual([["id-t", 0, records, false]]);
+    expect(appends.append.mock.calls).toEqual([["id-t", 0, records, false, expect.anything()]]);
     const late = appending({ baseOffset: 4, logAppendTimeMs: 5, logStartOffset: 2 });
     expect(partitionsOf(await ask(produce, env, request, late))).toMatchObject([
       { logAppendTimeMs: 5, logStartOffset: 2 },
@@ -226,12 +227,13 @@ describe("Produce", () => {
       { partition: 1, errorCode: UNKNOWN, baseOffset: -1 },
       { partition: 0, errorCode: ERRORS.CORRUPT_MESSAGE.code, baseOffset: -1 },
     ]);
-    expect(appends.append.mock.calls).toEqual([["id-t", 0, idempotent, true]]);
+    expect(appends.append.mock.calls).toEqual([["id-t", 0, idempotent, true, expect.anything()]]);
   });
 
   test("[CLU-4] a topic that was made anew under its client takes what it sends", async () => {
     const ids: string[] = [];
     const appends = {
+      order: new AppendOrder(),
       append: async ({ batches: topicId }: { batches: string }) => {
         ids.push(topicId);
         return ids.length === 1 ? { code: "UNKNOWN_TOPIC_ID", detail: "gone", data: {} } : stored;

@@ -46,6 +46,8 @@ describe("the appends of a connection", () => {
     const sockets: FakeSocket[] = [];
     const calls: { place: string; bytes: Uint8Array }[] = [];
     let isDown = false;
+    /** Calls are answered when this resolves. */
+    let mayAnswer = Promise.resolve();
     const stubOf = (place: string) => ({
       fetch: async () => {
         const webSocket = new FakeSocket();
@@ -54,13 +56,18 @@ describe("the appends of a connection", () => {
       },
       append: async ({ batches: bytes }: { batches: Uint8Array }) => {
         calls.push({ place, bytes });
+        await mayAnswer;
         if (isDown) throw new Error("reset");
         return { ok: true, baseOffset: calls.length, logAppendTimeMs: null };
       },
     });
     const appends = new Appends({ PARTITION: { getByName: stubOf } } as unknown as Env);
-    const append = (partition = 0, isIdempotent = true) =>
-      appends.append("id", partition, batch, isIdempotent);
+    const append = (partition = 0, isIdempotent = true, batches = batch, topicId = "id") => {
+      const slot = appends.order.next("t", partition);
+      return appends
+        .append(topicId, partition, batches, isIdempotent, slot)
+        .finally(() => slot.end());
+    };
     return {
       appends,
       append,
@@ -68,6 +75,12 @@ describe("the appends of a connection", () => {
       calls,
       setDown: () => {
         isDown = true;
+      },
+      /** From now on calls are answered once the returned function is called. */
+      holdCalls: () => {
+        const held = Promise.withResolvers<void>();
+        mayAnswer = held.promise;
+        return held.resolve;
       },
     };
   }
@@ -87,6 +100,13 @@ describe("the appends of a connection", () => {
     expect(frame).toMatchObject({ expectedOffset: null, batches: batch });
     return frame.requestId;
   };
+  const sentOver = (socket: FakeSocket) => socket.sent.filter((each) => typeof each !== "string");
+  const answer = (
+    socket: FakeSocket,
+    requestId: number,
+    said: object = { baseOffset: requestId },
+  ) => socket.say(JSON.stringify({ type: "appended", requestId, ...said }));
+  const unknown = { type: "error", code: "UNKNOWN_TOPIC_ID", detail: "gone" };
 
   test("[KFK-5] are calls, and go over a socket once the partition is busy", async () => {
     const { appends, append, sockets, calls } = bench();
@@ -167,6 +187,108 @@ describe("the appends of a connection", () => {
     socket.breaks();
     await vi.advanceTimersByTimeAsync(60_000);
     expect(await over).toMatchObject({ code: "REQUEST_TIMED_OUT" });
+    appends.close();
+  });
+
+  const [a, b, c, d] = ["a", "b", "c", "d"].map((value) => batchAt(0, value)) as [
+    Uint8Array<ArrayBuffer>,
+    Uint8Array<ArrayBuffer>,
+    Uint8Array<ArrayBuffer>,
+    Uint8Array<ArrayBuffer>,
+  ];
+
+  test("[KFK-34] that overlap go over the socket at once, and are answered in any order", async () => {
+    const { appends, append, socket } = await busy();
+    const all = [append(), append(), append()];
+    await settle();
+    expect(sentOver(socket)).toHaveLength(3);
+    for (const id of [2, 0, 1]) answer(socket, id);
+    expect(await Promise.all(all)).toMatchObject([0, 1, 2].map((baseOffset) => ({ baseOffset })));
+    appends.close();
+  });
+
+  test("[KFK-34] never overtake one that goes by a call, though the socket has opened meanwhile", async () => {
+    const { appends, append, sockets, calls, holdCalls } = bench();
+    await append();
+    const answerCalls = holdCalls();
+    const byCall = append(0, false, a);
+    await settle();
+    const [socket] = sockets as [FakeSocket];
+    // The socket is open, and what goes over it arrives at once.
+    const others = [append(0, false, b), append(0, false, c)];
+    const elsewhere = append(1, false, d);
+    await settle();
+    expect(sentOver(socket)).toEqual([]);
+    expect(calls.map(({ place, bytes }) => [place, bytes])).toEqual([
+      ["id/0", batch],
+      ["id/0", a],
+      ["id/1", d],
+    ]);
+    answerCalls();
+    await Promise.all([byCall, elsewhere]);
+    await settle();
+    expect(sentOver(socket)).toHaveLength(2);
+    for (const id of [0, 1]) answer(socket, id);
+    expect(await Promise.all(others)).toMatchObject([{ baseOffset: 0 }, { baseOffset: 1 }]);
+    appends.close();
+  });
+
+  test("[KFK-34] are repeated in their order where the socket breaks, before any later one", async () => {
+    const { appends, append, socket, calls, holdCalls } = await busy();
+    const answerCalls = holdCalls();
+    const lost = [append(0, true, a), append(0, true, b)];
+    const unknownOutcome = append(0, false, c);
+    await settle();
+    expect(sentOver(socket)).toHaveLength(3);
+    socket.breaks();
+    const later = append(0, false, d);
+    await settle();
+    expect(calls.slice(2).map(({ bytes }) => bytes)).toEqual([a]);
+    expect(await unknownOutcome).toMatchObject({ code: "REQUEST_TIMED_OUT" });
+    answerCalls();
+    await Promise.all([...lost, later]);
+    expect(calls.slice(2).map(({ bytes }) => bytes)).toEqual([a, b, d]);
+    appends.close();
+  });
+
+  test("[KFK-34] [CLU-4] that find their topic gone may be repeated in their order, before any later one", async () => {
+    const { appends, append, socket, sockets, calls, holdCalls } = await busy();
+    const repeated = async (batches: Uint8Array<ArrayBuffer>, waits: Promise<void>) => {
+      const slot = appends.order.next("t", 0);
+      const first = await appends.append("id", 0, batches, false, slot);
+      expect(first).toMatchObject({ code: "UNKNOWN_TOPIC_ID" });
+      await waits; // Asks the cluster for the topic's new id.
+      await appends.append("new", 0, batches, false, slot);
+      slot.end();
+    };
+    const asks = [Promise.withResolvers<void>(), Promise.withResolvers<void>()] as const;
+    const both = [repeated(a, asks[0].promise), repeated(b, asks[1].promise)];
+    await settle();
+    expect(sentOver(socket)).toHaveLength(2);
+    socket.say(JSON.stringify({ ...unknown, requestId: 0 }));
+    await settle();
+    // Begun when the first is to be repeated. It knows the new id already.
+    const later = append(0, false, c, "new");
+    socket.say(JSON.stringify({ ...unknown, requestId: 1 }));
+    asks[1].resolve();
+    await settle();
+    expect(calls).toHaveLength(2);
+    const answerCalls = holdCalls();
+    asks[0].resolve();
+    await settle();
+    expect(calls.slice(2)).toEqual([{ place: "new/0", bytes: a }]);
+    answerCalls();
+    await Promise.all(both);
+    expect(calls.slice(2)).toEqual([
+      { place: "new/0", bytes: a },
+      { place: "new/0", bytes: b },
+    ]);
+    // By then that partition is busy, too.
+    await settle();
+    const over = sockets[1] as FakeSocket;
+    expect(sentOver(over)).toHaveLength(1);
+    answer(over, 0);
+    expect(await later).toMatchObject({ baseOffset: 0 });
     appends.close();
   });
 
