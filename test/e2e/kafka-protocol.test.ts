@@ -239,7 +239,7 @@ async function valuesOf(topic: string): Promise<string[]> {
   return values;
 }
 
-test("[KFK-34] what is sent ahead is stored and answered in its order, from a topic's first append on", async () => {
+test("[KFK-35] what is sent ahead is stored and answered in its order, from a topic's first append on", async () => {
   const count = 40;
   const values = Array.from({ length: count }, (_, i) => `${i}`);
   for (let round = 0; round < 5; round++) {
@@ -276,7 +276,7 @@ test("[KFK-34] what is sent ahead is stored and answered in its order, from a to
   }
 });
 
-test("[KFK-34] what was sent before the client went, or broke a rule, is stored", async () => {
+test("[KFK-35] what was sent before the client went, or broke a rule, is stored", async () => {
   for (const acks of [0, 1]) {
     await rivulet.admin.createTopic({ name: `gone-${acks}` });
     const client = new RawKafka(broker.kafka);

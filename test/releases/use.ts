@@ -43,6 +43,13 @@ const DEFAULTS: Readonly<Record<string, readonly unknown[]>> = {
   "retention.bytes": [-1, DEFAULT_RETENTION_BYTES],
 };
 
+/** Returns the config, with a word for each value that is some release's default of its key. */
+export function defaultlessConfig(config: Readonly<Record<string, unknown>>) {
+  return Object.fromEntries(
+    Object.entries(config).map(([key, value]) => [key, defaultless(key, value)]),
+  );
+}
+
 /** Returns the value, or that it is some release's default. */
 function defaultless(key: string, value: unknown): unknown {
   return DEFAULTS[key]?.includes(value) ? "the default" : value;

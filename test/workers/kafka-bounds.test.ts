@@ -466,7 +466,7 @@ describe.each(WAYS)("over $way", ({ open, heldBytes }) => {
 test.each([
   { what: "side by side", others: MAX_KAFKA_AHEAD_BYTES / 2, atOnce: 3 },
   { what: "one by one where others hold much", others: MAX_KAFKA_AHEAD_BYTES, atOnce: 1 },
-])("[BND-10] [KFK-34] what is sent ahead is served $what", async ({ others, atOnce }) => {
+])("[BND-10] [KFK-35] what is sent ahead is served $what", async ({ others, atOnce }) => {
   const waiting: (() => void)[] = [];
   let appends = 0;
   const topic = { name: "t", topicId: "id", partitions: 4, overrides: {} };

@@ -197,7 +197,7 @@ describe("the appends of a connection", () => {
     Uint8Array<ArrayBuffer>,
   ];
 
-  test("[KFK-34] that overlap go over the socket at once, and are answered in any order", async () => {
+  test("[KFK-35] that overlap go over the socket at once, and are answered in any order", async () => {
     const { appends, append, socket } = await busy();
     const all = [append(), append(), append()];
     await settle();
@@ -207,7 +207,7 @@ describe("the appends of a connection", () => {
     appends.close();
   });
 
-  test("[KFK-34] never overtake one that goes by a call, though the socket has opened meanwhile", async () => {
+  test("[KFK-35] never overtake one that goes by a call, though the socket has opened meanwhile", async () => {
     const { appends, append, sockets, calls, holdCalls } = bench();
     await append();
     const answerCalls = holdCalls();
@@ -233,7 +233,7 @@ describe("the appends of a connection", () => {
     appends.close();
   });
 
-  test("[KFK-34] are repeated in their order where the socket breaks, before any later one", async () => {
+  test("[KFK-35] are repeated in their order where the socket breaks, before any later one", async () => {
     const { appends, append, socket, calls, holdCalls } = await busy();
     const answerCalls = holdCalls();
     const lost = [append(0, true, a), append(0, true, b)];
@@ -251,7 +251,7 @@ describe("the appends of a connection", () => {
     appends.close();
   });
 
-  test("[KFK-34] [CLU-4] that find their topic gone may be repeated in their order, before any later one", async () => {
+  test("[KFK-35] [CLU-4] that find their topic gone may be repeated in their order, before any later one", async () => {
     const { appends, append, socket, sockets, calls, holdCalls } = await busy();
     const repeated = async (batches: Uint8Array<ArrayBuffer>, waits: Promise<void>) => {
       const slot = appends.order.next("t", 0);
