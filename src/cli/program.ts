@@ -5,6 +5,7 @@ import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
 import { addConfigs } from "./commands/configs.ts";
 import { addConsume, addTail } from "./commands/consume.ts";
+import { addExport, addImport } from "./commands/export.ts";
 import { addGroups } from "./commands/groups.ts";
 import { addKafkaBridge } from "./commands/kafka-bridge.ts";
 import { addKeys } from "./commands/keys.ts";
@@ -41,6 +42,8 @@ export function createProgram(): Command {
   addProduce(program);
   addConsume(program);
   addTail(program);
+  addExport(program);
+  addImport(program);
   addGroups(program);
   addConfigs(program);
   addKeys(program);

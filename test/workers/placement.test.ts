@@ -163,6 +163,8 @@ const HTTP: Look[] = [
   http(`GET ${PARTITION}/offsets`, refused(404, "UNKNOWN_TOPIC_OR_PARTITION"), "", {
     partition: 9,
   }),
+  http(`GET ${PARTITION}/batches`, [200, ""]),
+  http(`GET ${PARTITION}/batches`, refused(416, "OFFSET_OUT_OF_RANGE"), "?offset=1"),
   http(`POST ${PARTITION}/batches`, refused(404, "UNKNOWN_TOPIC_OR_PARTITION"), "", {
     topic: NOBODY,
   }),
@@ -178,6 +180,8 @@ const HTTP: Look[] = [
   http(`DELETE ${GROUP}`, noGroup),
   http(`GET ${GROUP}/config`, noGroup),
   http(`GET ${GROUP}/history`, noGroup),
+  http(`GET ${GROUP}/offsets`, noGroup),
+  http(`GET ${GROUP}/offsets`, [200, { groupId: any, offsets: [] }], "", known),
   http(`POST ${GROUP}/offsets`, noGroup, "", { body: { to: "earliest", dryRun: true } }),
   http(`POST ${GROUP}/offsets`, noGroup, "", { body: { to: "earliest" } }),
   ...resets.map((to) =>

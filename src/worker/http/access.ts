@@ -54,6 +54,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   [`GET ${PARTITION}/records`]: { topic: "READ" },
   [`DELETE ${PARTITION}/records`]: { topic: "DELETE" },
   [`GET ${PARTITION}/offsets`]: { topic: "DESCRIBE" },
+  [`GET ${PARTITION}/batches`]: { topic: "READ" },
   [`POST ${PARTITION}/batches`]: { topic: "WRITE" },
   [`GET ${PARTITION}/socket`]: { topic: "DESCRIBE" }, // The partition judges each message.
   "POST /v1/producers": "caller", // It takes WRITE on any topic.
@@ -63,6 +64,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   [`GET ${GROUP}/config`]: { group: "DESCRIBE_CONFIGS" },
   [`PATCH ${GROUP}`]: { group: "ALTER_CONFIGS" },
   [`GET ${GROUP}/history`]: { group: "DESCRIBE" },
+  [`GET ${GROUP}/offsets`]: { group: "DESCRIBE" }, // Topics that the caller may not describe are left out.
   [`POST ${GROUP}/offsets`]: { group: "READ" }, // And READ on the topics.
   [`DELETE ${GROUP}/offsets`]: { group: "DELETE" }, // And READ on the topics.
   [`POST ${GROUP}/poll`]: { group: "READ" }, // The group judges the topics.

@@ -5,7 +5,7 @@ import { consumeQuery, streamQuery } from "../../protocol/plain-consumer.ts";
 import { pollSchema } from "../../protocol/poll.ts";
 import { NEEDS } from "./access.ts";
 import { auditQuery } from "./audit.ts";
-import { batchesQuery } from "./batches.ts";
+import { batchesQuery, fetchBatchesQuery } from "./batches.ts";
 import { alterConfigsSchema } from "./configs.ts";
 import { deletedTopicsQuery, purgeQuery, undeleteSchema } from "./deleted-topics.ts";
 import { alterGroupSchema, deleteOffsetsQuery, historyQuery, resetSchema } from "./groups.ts";
@@ -282,6 +282,16 @@ export const OPERATIONS: readonly Operation[] = [
     errors: NO_TOPIC,
   },
   {
+    method: "get",
+    path: `${PARTITION}/batches`,
+    summary: "Read record batches as they are stored",
+    query: fetchBatchesQuery,
+    status: 200,
+    responseTypes: ["application/octet-stream"],
+    readsRecords: true,
+    errors: [...NO_TOPIC, "OFFSET_OUT_OF_RANGE"],
+  },
+  {
     method: "post",
     path: `${PARTITION}/batches`,
     summary: "Append record batches as they are",
@@ -430,6 +440,14 @@ export const OPERATIONS: readonly Operation[] = [
     query: historyQuery,
     status: 200,
     response: responses.history,
+    errors: NO_GROUP,
+  },
+  {
+    method: "get",
+    path: `${GROUP}/offsets`,
+    summary: "A group's committed offsets; asks no partition",
+    status: 200,
+    response: responses.committed,
     errors: NO_GROUP,
   },
   {

@@ -13,6 +13,19 @@ const partition = z.int().min(0);
 const config = z.record(z.string(), z.union([z.string(), z.number()]));
 const topicPartitions = z.strictObject({ topic: z.string(), partitions: z.array(partition) });
 
+export const committed = z.strictObject({
+  groupId: z.string(),
+  offsets: z.array(
+    z.strictObject({
+      topic: z.string(),
+      partition,
+      offset,
+      leaderEpoch: z.int().exactOptional(),
+      metadata: z.string().exactOptional(),
+    }),
+  ),
+});
+
 export const problem = z.object({
   type: z.literal("about:blank"),
   title: z.string(),
