@@ -73,6 +73,7 @@ import {
   type Task,
 } from "./cluster-store.ts";
 import { HotTopics } from "./hot-topics.ts";
+import { Inspection } from "./inspection.ts";
 import { Jobs, topicLine } from "./jobs.ts";
 import { KeyChanges } from "./key-changes.ts";
 import { PatternMatches } from "./pattern-matches.ts";
@@ -107,6 +108,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #pruning = new Set<Kept>();
   #retiredIncarnation: number;
   readonly #sql: Sql;
+  readonly #inspection: Inspection;
   readonly #turns: Turns;
   /** Partitions that reported the ends of their logs in this life of the cluster. The latest one comes last. */
   readonly #writers = new Map<string, { readonly topicId: string; readonly partition: number }>();
@@ -116,6 +118,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     trace(env, "cluster", "cluster", "start");
     this.#store = new ClusterStore(storageOf(ctx.storage));
     this.#sql = storageOf(ctx.storage).sql;
+    this.#inspection = new Inspection(this.#sql, this.#store);
     this.#turns = new Turns(new ObjectClock(this.#sql));
     this.#jobs = new Jobs({
       store: this.#store,
@@ -462,6 +465,18 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   /** Returns null where that is settled. */
   ready(method: string): Promise<void> | null {
     return this.#isPlaced || method === "claimJurisdiction" ? null : this.#assertPlace();
+  }
+
+  async inspectTopics({ after, limit }: ClusterRequest<"inspectTopics">) {
+    return { topics: this.#inspection.topics(after, limit) };
+  }
+
+  async inspectTasks({ limit }: ClusterRequest<"inspectTasks">) {
+    return { tasks: this.#inspection.tasks(limit) };
+  }
+
+  async knowsTopic({ topicId }: ClusterRequest<"knowsTopic">) {
+    return { isKnown: this.#inspection.knowsTopic(topicId) };
   }
 
   async groups(): Promise<string[]> {

@@ -25,6 +25,7 @@ import { nameInside } from "../../src/core/access/namespace.ts";
 import { QuotaBook } from "../../src/core/access/quota-book.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
+import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import { resolveTopic, type Topic, type TopicDescription } from "../../src/core/cluster/topics.ts";
 import {
   attempt,
@@ -341,6 +342,13 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   async offsets({ begin }: PartitionRequest<"offsets"> = {}): Promise<Result<Bounds>> {
     const loaded = await this.#load(begin);
     return loaded.ok ? { ok: true, ...boundsOf(loaded.parts.log) } : loaded;
+  }
+
+  async inspect(): Promise<Result<{ config: ConfigOverrides } & Bounds>> {
+    const loaded = await this.#load();
+    if (!loaded.ok) return loaded;
+    const { log, topic } = loaded.parts;
+    return { ok: true, ...boundsOf(log), config: { ...topic.defaults, ...topic.overrides } };
   }
 
   async findBatchByTimestamp({

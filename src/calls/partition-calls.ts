@@ -1,5 +1,6 @@
 // The calls that a PartitionObject answers. The names are on the wire: see calls.ts.
 
+import type { ConfigOverrides } from "../core/cluster/config.ts";
 import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { Result } from "../core/errors.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../core/log/keyed-request.ts";
@@ -68,6 +69,9 @@ export interface PartitionCalls {
   /** Returns the bounds of the log. */
   offsets(request?: Beginning): Promise<Result<Bounds>>;
 
+  /** [DRX-1] Returns the bounds of the log, and the values that are set of the config that this partition goes by. */
+  inspect(): Promise<Result<{ config: ConfigOverrides } & Bounds>>;
+
   /** [LOG-6] Returns the next batch that may hold a record with at least this timestamp, or null. */
   findBatchByTimestamp(request: {
     timestamp: number;
@@ -123,6 +127,7 @@ export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = 
   read: true,
   readAs: true,
   offsets: true,
+  inspect: true,
   findBatchByTimestamp: true,
   maxTimestamp: true,
   deleteRecords: true,

@@ -5,6 +5,7 @@ import { addCompletion } from "./commands/completion.ts";
 import { addConfig } from "./commands/config.ts";
 import { addConfigs } from "./commands/configs.ts";
 import { addConsume, addTail } from "./commands/consume.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addExport, addImport } from "./commands/export.ts";
 import { addGroups } from "./commands/groups.ts";
 import { addKafkaBridge } from "./commands/kafka-bridge.ts";
@@ -44,6 +45,7 @@ export function createProgram(): Command {
   addTail(program);
   addExport(program);
   addImport(program);
+  addDoctor(program);
   addGroups(program);
   addConfigs(program);
   addKeys(program);

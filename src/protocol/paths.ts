@@ -5,6 +5,7 @@ export const TOPICS_PATH = "/v1/topics";
 export const GROUPS_PATH = "/v1/groups";
 export const PRODUCERS_PATH = "/v1/producers";
 export const CONFIGS_PATH = "/v1/configs";
+export const DOCTOR_PATH = "/v1/doctor";
 export const KEYS_PATH = "/v1/keys";
 export const AUDIT_PATH = "/v1/audit";
 export const TOKENS_PATH = "/v1/tokens";

@@ -2,6 +2,7 @@
 import { mkdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
+import { Broker } from "../broker.ts";
 import {
   connect,
   examples,
@@ -10,7 +11,6 @@ import {
   UsageError,
   wantsNotes,
 } from "../context.ts";
-import { Broker } from "../export/broker.ts";
 import type { GroupPositions } from "../export/content.ts";
 import { type Exported, exportTopic, look, type Reporting } from "../export/export-topic.ts";
 import type { FormatName } from "../export/format.ts";

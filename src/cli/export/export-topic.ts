@@ -1,7 +1,7 @@
 // Writes a topic to a file. An export that broke off goes on where its file ends: the file says what of it is whole.
 import { type FileHandle, open } from "node:fs/promises";
 import type { BrokerError, TopicInfo } from "../../sdk/index.ts";
-import type { Broker } from "./broker.ts";
+import type { Broker } from "../broker.ts";
 import { ByteSource } from "./byte-source.ts";
 import { DamagedExport, type ExportHeader, ExportState, type GroupPositions } from "./content.ts";
 import { FIRST_SUM, type Format, type WrittenChunk } from "./format.ts";

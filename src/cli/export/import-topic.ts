@@ -3,7 +3,7 @@
 import { open } from "node:fs/promises";
 import { MAX_MESSAGE_BYTES } from "../../core/limits.ts";
 import { BrokerError, type TopicInfo } from "../../sdk/index.ts";
-import type { Broker } from "./broker.ts";
+import type { Broker } from "../broker.ts";
 import { ByteSource } from "./byte-source.ts";
 import type { Reporting } from "./export-topic.ts";
 import { PartitionImport } from "./partition-import.ts";

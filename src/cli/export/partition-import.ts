@@ -5,7 +5,7 @@ import { addToSequence } from "../../core/log/producers.ts";
 import { batches as batchesIn, recordSize } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import { BrokerError } from "../../sdk/index.ts";
-import type { Broker } from "./broker.ts";
+import type { Broker } from "../broker.ts";
 import type { RecordsContent } from "./content.ts";
 import { appendable, encodeRecords, recordsOf, type StoredBatch } from "./stored-batches.ts";
 import { StoredRecords } from "./stored-records.ts";

@@ -1,7 +1,7 @@
 // The records that a partition holds already, read in order, some at a time.
 import { batches as batchesIn } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
-import type { Broker } from "./broker.ts";
+import type { Broker } from "../broker.ts";
 import { recordsOf, type StoredBatch } from "./stored-batches.ts";
 
 export class StoredRecords {

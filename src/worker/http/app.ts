@@ -5,6 +5,7 @@ import { type Env, withFrom, withRegion } from "../../env.ts";
 import {
   AUDIT_PATH,
   CONFIGS_PATH,
+  DOCTOR_PATH,
   GROUPS_PATH,
   KEYS_PATH,
   ME_PATH,
@@ -23,6 +24,7 @@ import { SlowBodyError } from "./body.ts";
 import { configs } from "./configs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
 import { deletedTopics } from "./deleted-topics.ts";
+import { doctor, partitionStates } from "./doctor.ts";
 import { groups } from "./groups.ts";
 import { keysOnlyForRecords } from "./idempotency-key.ts";
 import { kafka } from "./kafka.ts";
@@ -86,6 +88,8 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(ME_PATH, me)
   .route(AUDIT_PATH, audit)
   .route(CONFIGS_PATH, configs)
+  .route(DOCTOR_PATH, doctor)
+  .route(TOPICS_PATH, partitionStates)
   .route(TOPICS_PATH, partitionSockets)
   .route(TOPICS_PATH, streams)
   .route(GROUPS_PATH, groups)

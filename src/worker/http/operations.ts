@@ -8,6 +8,7 @@ import { auditQuery } from "./audit.ts";
 import { batchesQuery, fetchBatchesQuery } from "./batches.ts";
 import { alterConfigsSchema } from "./configs.ts";
 import { deletedTopicsQuery, purgeQuery, undeleteSchema } from "./deleted-topics.ts";
+import { inspectTopicsQuery, orphanSchema, relistSchema } from "./doctor.ts";
 import { alterGroupSchema, deleteOffsetsQuery, historyQuery, resetSchema } from "./groups.ts";
 import { alterKeySchema, createKeySchema, createTokenSchema, deleteKeyQuery } from "./keys.ts";
 import { NDJSON } from "./lines.ts";
@@ -273,6 +274,14 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     method: "get",
+    path: `${PARTITION}/state`,
+    summary: "Bounds of a log, and whether it goes by the topic's config",
+    status: 200,
+    response: responses.partitionState,
+    errors: NO_TOPIC,
+  },
+  {
+    method: "get",
     path: `${PARTITION}/offsets`,
     summary: "Look an offset up",
     query: offsetsQuery,
@@ -381,6 +390,39 @@ export const OPERATIONS: readonly Operation[] = [
     query: auditQuery,
     status: 200,
     response: responses.audit,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/v1/doctor/topics",
+    summary: "What the cluster knows of topics: their ids and used partitions, by name",
+    query: inspectTopicsQuery,
+    status: 200,
+    response: responses.inspectedTopics,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/v1/doctor/tasks",
+    summary: "What other objects have still to be told",
+    status: 200,
+    response: responses.inspectedTasks,
+    errors: [],
+  },
+  {
+    method: "post",
+    path: "/v1/doctor/groups",
+    summary: "List a group again that exists and is not listed",
+    body: relistSchema,
+    status: 204,
+    errors: [...NO_GROUP, "INVALID_GROUP_ID"],
+  },
+  {
+    method: "post",
+    path: "/v1/doctor/orphans",
+    summary: "Free the storage of a partition whose topic does not exist",
+    body: orphanSchema,
+    status: 204,
     errors: [],
   },
   {

@@ -13,6 +13,25 @@ const partition = z.int().min(0);
 const config = z.record(z.string(), z.union([z.string(), z.number()]));
 const topicPartitions = z.strictObject({ topic: z.string(), partitions: z.array(partition) });
 
+export const inspectedTopics = z.strictObject({
+  topics: z.array(
+    z.strictObject({
+      name: z.string(),
+      topicId: z.string(),
+      partitions: z.int().min(1),
+      used: z.array(z.strictObject({ partition, logEnd: offset.nullable() })).nullable(),
+    }),
+  ),
+});
+export const inspectedTasks = z.strictObject({
+  tasks: z.array(z.strictObject({ id: z.int(), type: z.string(), about: z.string() })),
+});
+export const partitionState = z.strictObject({
+  logStartOffset: offset,
+  highWatermark: offset,
+  hasConfig: z.boolean(),
+});
+
 export const committed = z.strictObject({
   groupId: z.string(),
   offsets: z.array(

@@ -1,11 +1,11 @@
-// The broker, as export and import need it: bytes in and out, and calls that are made again while it restarts. All of them
+// The broker, as long work needs it: bytes in and out, and calls that are made again while it restarts. All of these
 // may be repeated: reads, appends of an idempotent producer, and changes that say what is to be.
-import { brokerError, parseJson } from "../../admin/http.ts";
-import { batchesPath, groupPath, PRODUCERS_PATH } from "../../protocol/paths.ts";
-import { BATCH_HEADERS } from "../../protocol/stored-batches.ts";
-import { type Admin, BrokerError, ConnectionError } from "../../sdk/index.ts";
-import { connect, type GlobalOptions } from "../context.ts";
-import type { GroupPosition } from "./content.ts";
+import { brokerError, parseJson } from "../admin/http.ts";
+import { batchesPath, groupPath, PRODUCERS_PATH } from "../protocol/paths.ts";
+import { BATCH_HEADERS } from "../protocol/stored-batches.ts";
+import { type Admin, BrokerError, ConnectionError } from "../sdk/index.ts";
+import { connect, type GlobalOptions } from "./context.ts";
+import type { GroupPosition } from "./export/content.ts";
 
 /** So long a call is made again and again. A broker that restarts is back by then. */
 const TRY_MS = 60_000;
@@ -86,6 +86,14 @@ export class Broker {
     return this.again(async () => jsonOf(await this.#request("POST", path, bytes)));
   }
 
+  /** Makes a request once. Bodies and answers are JSON. An answer without a body is null. */
+  async json<T>(method: string, path: string, body?: unknown): Promise<T> {
+    const data = body === undefined ? undefined : new TextEncoder().encode(JSON.stringify(body));
+    const answer = await this.#request(method, path, data, "application/json");
+    this.#hasAnswered = true;
+    return answer.bytes.length === 0 ? (null as T) : jsonOf(answer);
+  }
+
   newProducer(): Promise<{ producerId: number; producerEpoch: number }> {
     return this.again(async () => jsonOf(await this.#request("POST", PRODUCERS_PATH)));
   }
@@ -103,7 +111,12 @@ export class Broker {
     }
   }
 
-  async #request(method: string, path: string, body?: Uint8Array) {
+  async #request(
+    method: string,
+    path: string,
+    body?: Uint8Array,
+    type = "application/octet-stream",
+  ) {
     const { url, token } = this.#global;
     let response: Response;
     let bytes: Uint8Array;
@@ -112,7 +125,7 @@ export class Broker {
         method,
         headers: {
           ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-          ...(body === undefined ? {} : { "content-type": "application/octet-stream" }),
+          ...(body === undefined ? {} : { "content-type": type }),
         },
         ...(body === undefined ? {} : { body }),
         signal: AbortSignal.timeout(REQUEST_MS),
