@@ -40,7 +40,7 @@ import {
   whyNotTopicName,
 } from "../../src/core/cluster/topics.ts";
 import { isSameOverrides } from "../../src/core/config-table.ts";
-import { type Failure, fail, type Result } from "../../src/core/errors.ts";
+import { errorOf, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { subscribes, whyNotTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import {
   DELETE_DELAY_MS,
@@ -60,6 +60,7 @@ import { type Env, groupStub, outerClusterStub, partitionStub } from "../../src/
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { newSecret, OWNER_SECRET } from "../shared/owner-signature.ts";
 import { RetryPause } from "../shared/retry.ts";
+import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
@@ -109,6 +110,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   #retiredIncarnation: number;
   readonly #sql: Sql;
   readonly #inspection: Inspection;
+  #isRestoring = false;
   readonly #turns: Turns;
   /** Partitions that reported the ends of their logs in this life of the cluster. The latest one comes last. */
   readonly #writers = new Map<string, { readonly topicId: string; readonly partition: number }>();
@@ -464,6 +466,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
 
   /** Returns null where that is settled. */
   ready(method: string): Promise<void> | null {
+    if (this.#isRestoring) return Promise.reject(errorOf(BEING_RESTORED));
     return this.#isPlaced || method === "claimJurisdiction" ? null : this.#assertPlace();
   }
 
@@ -477,6 +480,16 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
 
   async knowsTopic({ topicId }: ClusterRequest<"knowsTopic">) {
     return { isKnown: this.#inspection.knowsTopic(topicId) };
+  }
+
+  async recoveryPoint({ toMs }: ClusterRequest<"recoveryPoint">) {
+    return await recoveryPoint(this.ctx, toMs);
+  }
+
+  async recoverTo({ bookmark }: ClusterRequest<"recoverTo">) {
+    return await restoreTo(this.ctx, bookmark, () => {
+      this.#isRestoring = true;
+    });
   }
 
   async groups(): Promise<string[]> {

@@ -9,6 +9,7 @@ import type { Failure, Result } from "../core/errors.ts";
 import type { GroupSummary } from "../core/group/describe.ts";
 import type { Region } from "../core/placement.ts";
 import type { Changed } from "./calls.ts";
+import type { RecoveryPoint, Restored } from "./recovery.ts";
 
 /** A topic and its partitions that have been used. They are null, or absent, if that is not remembered. */
 export interface UsedTopic {
@@ -151,6 +152,12 @@ export interface ClusterCalls {
   /** [DRX-3] True if the topic exists, or its partitions are still to be freed. */
   knowsTopic(request: { topicId: string }): Promise<{ isKnown: boolean }>;
 
+  /** [RCV-1] Finds the state that was stored at a time. It changes nothing. */
+  recoveryPoint(request: { toMs: number }): Promise<Result<RecoveryPoint>>;
+
+  /** [RCV-2] Begins a new life with the state of a bookmark. What was stored since is gone. */
+  recoverTo(request: { bookmark: string }): Promise<Result<Restored>>;
+
   /** Returns the ids of all groups. Answered for releases up to 0.3, which know no pages. */
   groups(): Promise<string[]>;
   /**
@@ -270,6 +277,8 @@ export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {
   inspectTopics: true,
   inspectTasks: true,
   knowsTopic: true,
+  recoveryPoint: true,
+  recoverTo: false,
   groups: true,
   groupPage: true,
   summarizeGroup: true,

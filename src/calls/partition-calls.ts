@@ -8,6 +8,7 @@ import type { TimestampCandidate } from "../core/log/timestamp-lookup.ts";
 import type { InitialOffset } from "../protocol/group-socket.ts";
 import type { Owner } from "../protocol/partition-socket.ts";
 import type { Changed } from "./calls.ts";
+import type { RecoveryPoint, Restored } from "./recovery.ts";
 
 export interface Bounds {
   readonly logStartOffset: number;
@@ -112,6 +113,12 @@ export interface PartitionCalls {
   /** [DEL-2] Serves again what was kept. Called by the cluster when the topic is brought back. */
   restore(request: { topic: TopicDescription }): Promise<void>;
 
+  /** [RCV-1] Finds the state that was stored at a time. It changes nothing. */
+  recoveryPoint(request: { toMs: number }): Promise<Result<RecoveryPoint>>;
+
+  /** [RCV-2] Begins a new life with the state of a bookmark. What was stored since is gone. */
+  recoverTo(request: { bookmark: string }): Promise<Result<Restored>>;
+
   /** [CLU-4] Frees everything. From here on this partition does not exist. Repeating the call is harmless. */
   destroy(): Promise<void>;
 }
@@ -137,5 +144,7 @@ export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = 
   noticeClock: true,
   retire: true,
   restore: true,
+  recoveryPoint: true,
+  recoverTo: false,
   destroy: true,
 };

@@ -11,6 +11,7 @@ import { addGroups } from "./commands/groups.ts";
 import { addKafkaBridge } from "./commands/kafka-bridge.ts";
 import { addKeys } from "./commands/keys.ts";
 import { addProduce } from "./commands/produce.ts";
+import { addRecover } from "./commands/recover.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addTopics } from "./commands/topics.ts";
 import { examples } from "./context.ts";
@@ -46,6 +47,7 @@ export function createProgram(): Command {
   addExport(program);
   addImport(program);
   addDoctor(program);
+  addRecover(program);
   addGroups(program);
   addConfigs(program);
   addKeys(program);

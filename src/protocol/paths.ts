@@ -6,6 +6,7 @@ export const GROUPS_PATH = "/v1/groups";
 export const PRODUCERS_PATH = "/v1/producers";
 export const CONFIGS_PATH = "/v1/configs";
 export const DOCTOR_PATH = "/v1/doctor";
+export const RECOVERY_PATH = "/v1/recovery";
 export const KEYS_PATH = "/v1/keys";
 export const AUDIT_PATH = "/v1/audit";
 export const TOKENS_PATH = "/v1/tokens";

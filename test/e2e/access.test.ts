@@ -83,6 +83,12 @@ const MATRIX: readonly [
   ["GET", "/v1/doctor/tasks", undefined, ["C", "C", "C", "C", "C"]],
   ["POST", "/v1/doctor/groups", { groupId: "billing.x" }, ["C", "C", "C", "C", "C"]],
   ["POST", "/v1/doctor/orphans", { topicId: "x", partition: 0 }, ["C", "C", "C", "C", "C"]],
+  [
+    "POST",
+    "/v1/recovery",
+    { target: { type: "cluster" }, bookmark: "b" },
+    ["C", "C", "C", "C", "C"],
+  ],
   ["GET", `${PART}/state`, undefined, [200, 200, "T", "T", 200]],
   ["GET", "/v1/me", undefined, [200, 200, 200, 200, 200]],
   ["GET", "/v1/topics", undefined, [200, 200, 200, 200, 200]],

@@ -124,6 +124,13 @@ const HTTP: Look[] = [
   http("GET /v1/doctor/tasks", ok({ tasks: any })),
   http("POST /v1/doctor/groups", refused(400, "INVALID_REQUEST"), "", { body: {} }),
   http("POST /v1/doctor/orphans", refused(400, "INVALID_REQUEST"), "", { body: {} }),
+  http("POST /v1/recovery", refused(400, "INVALID_REQUEST"), "", { body: {} }),
+  http("POST /v1/recovery", noGroup, "", {
+    body: { target: { type: "group", group: NOBODY }, bookmark: "b", dryRun: true },
+  }),
+  http("POST /v1/recovery", refused(400, "INVALID_REQUEST"), "", {
+    body: { target: { type: "partition", topic: TOPIC, partition: 3 }, bookmark: "b" },
+  }),
   http("POST /v1/tokens", ok({ token: any }), "", { body: {} }),
   http("GET /v1/topics", ok({})),
   http("HEAD /v1/topics", any),

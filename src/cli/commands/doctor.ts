@@ -1,9 +1,9 @@
 // rivulet doctor: compares what the cluster knows with what partitions, groups and the data folder say.
-import { createInterface } from "node:readline/promises";
 import type { Command } from "commander";
 import { FAN_OUT } from "../../core/limits.ts";
 import { DOCTOR_PATH } from "../../protocol/paths.ts";
 import { BrokerError } from "../../sdk/index.ts";
+import { agrees, mayAsk } from "../ask.ts";
 import { Broker } from "../broker.ts";
 import { examples, type GlobalOptions, print, UsageError } from "../context.ts";
 import { examine } from "../doctor/examine.ts";
@@ -49,8 +49,7 @@ export function addDoctor(program: Command): void {
 }
 
 async function run(options: DoctorOptions, global: GlobalOptions): Promise<void> {
-  const mayAsk = process.stdin.isTTY && process.stderr.isTTY;
-  if ((options.repair || options.destroyOrphans) && !options.yes && !mayAsk)
+  if ((options.repair || options.destroyOrphans) && !options.yes && !mayAsk())
     throw new UsageError("what is to be changed is asked on a terminal; elsewhere give --yes");
   if (options.destroyOrphans && options.dataDir === undefined)
     throw new UsageError("--destroy-orphans goes with --data-dir, where orphans are looked for");
@@ -90,13 +89,6 @@ async function wanted(
   return (finding) =>
     (doesRepair === true && finding.repair !== null) ||
     (doesDestroy === true && finding.orphan !== undefined);
-}
-
-async function agrees(question: string): Promise<boolean> {
-  const lines = createInterface({ input: process.stdin, output: process.stderr });
-  const answer = await lines.question(question);
-  lines.close();
-  return /^y(es)?$/i.test(answer.trim());
 }
 
 async function repair(

@@ -1,12 +1,7 @@
 // Reads what `rivulet doctor` compares. It wakes used partitions and listed groups only, some at a time.
 import { FAN_OUT } from "../../core/limits.ts";
 import { mapConcurrently } from "../../core/map-concurrently.ts";
-import {
-  DELETED_TOPICS_PATH,
-  DOCTOR_PATH,
-  groupPath,
-  partitionPath,
-} from "../../protocol/paths.ts";
+import { DOCTOR_PATH, groupPath, partitionPath } from "../../protocol/paths.ts";
 import { BrokerError } from "../../sdk/index.ts";
 import type { Broker, TopicPosition } from "../broker.ts";
 import { readFolder } from "./data-folder.ts";

@@ -42,6 +42,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   "GET /v1/doctor/tasks": { cluster: "DESCRIBE" },
   "POST /v1/doctor/groups": { cluster: "ALTER" },
   "POST /v1/doctor/orphans": { cluster: "ALTER" },
+  "POST /v1/recovery": { cluster: "ALTER" },
   "POST /v1/tokens": "caller", // The token has at most the rights of whoever asks for it.
   "GET /v1/configs": { cluster: "DESCRIBE_CONFIGS" },
   "PATCH /v1/configs": { cluster: "ALTER_CONFIGS" },

@@ -10,6 +10,7 @@ import {
   KEYS_PATH,
   ME_PATH,
   PRODUCERS_PATH,
+  RECOVERY_PATH,
   TOKENS_PATH,
   TOPICS_PATH,
 } from "../../protocol/paths.ts";
@@ -34,6 +35,7 @@ import { openapi } from "./openapi.ts";
 import { polls } from "./poll.ts";
 import { problemResponse } from "./problem.ts";
 import { records } from "./records.ts";
+import { recovery } from "./recovery.ts";
 import { groupSockets, partitionSockets } from "./sockets.ts";
 import { streams } from "./streams.ts";
 import { topics } from "./topics.ts";
@@ -89,6 +91,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(AUDIT_PATH, audit)
   .route(CONFIGS_PATH, configs)
   .route(DOCTOR_PATH, doctor)
+  .route(RECOVERY_PATH, recovery)
   .route(TOPICS_PATH, partitionStates)
   .route(TOPICS_PATH, partitionSockets)
   .route(TOPICS_PATH, streams)

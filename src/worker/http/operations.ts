@@ -14,6 +14,7 @@ import { alterKeySchema, createKeySchema, createTokenSchema, deleteKeyQuery } fr
 import { NDJSON } from "./lines.ts";
 import { listQuery } from "./parameters.ts";
 import { deleteQuery, fetchQuery, offsetsQuery, produceQuery, produceSchema } from "./records.ts";
+import { recoverySchema } from "./recovery.ts";
 import * as responses from "./responses.ts";
 import { alterTopicSchema, createTopicSchema } from "./topics.ts";
 
@@ -424,6 +425,23 @@ export const OPERATIONS: readonly Operation[] = [
     body: orphanSchema,
     status: 204,
     errors: [],
+  },
+  {
+    method: "post",
+    path: "/v1/recovery",
+    summary:
+      "Take a partition, a group or the cluster back to an earlier time, or tell what that would lose",
+    body: recoverySchema,
+    status: 200,
+    response: responses.recovery,
+    errors: [
+      ...NO_TOPIC,
+      ...NO_GROUP,
+      "INVALID_TOPIC_EXCEPTION",
+      "INVALID_GROUP_ID",
+      "UNSUPPORTED_VERSION",
+      "COORDINATOR_NOT_AVAILABLE",
+    ],
   },
   {
     method: "post",

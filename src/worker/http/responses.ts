@@ -3,6 +3,7 @@
 // test compares each schema with a real answer.
 import * as z from "zod";
 import type { GroupInfo, HistoryInfo, ResetResult } from "../../core/group-info.ts";
+import type { Recovery } from "../../core/recovery-info.ts";
 import type { ConfigInfo, GroupConfigInfo, TopicInfo } from "../../core/topic-info.ts";
 import type { JsonRecord } from "../../protocol/json-record.ts";
 import { exactly } from "./exactly.ts";
@@ -31,6 +32,22 @@ export const partitionState = z.strictObject({
   highWatermark: offset,
   hasConfig: z.boolean(),
 });
+
+export const recovery = exactly<Recovery>()(
+  z.strictObject({
+    bookmark: z.string(),
+    dryRun: z.boolean(),
+    undoBookmark: z.string().exactOptional(),
+    logStartOffset: offset.exactOptional(),
+    logEndOffset: offset.exactOptional(),
+    firstLostOffset: offset.exactOptional(),
+    restoredLogEndOffset: offset.exactOptional(),
+    positions: count.exactOptional(),
+    topics: count.exactOptional(),
+    groups: count.exactOptional(),
+    failing: z.string().exactOptional(),
+  }),
+);
 
 export const committed = z.strictObject({
   groupId: z.string(),
