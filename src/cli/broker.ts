@@ -1,6 +1,8 @@
 // The broker, as long work needs it: bytes in and out, and calls that are made again while it restarts. All of these
 // may be repeated: reads, appends of an idempotent producer, and changes that say what is to be.
 import { brokerError, parseJson } from "../admin/http.ts";
+import { FAN_OUT } from "../core/limits.ts";
+import { mapConcurrently } from "../core/map-concurrently.ts";
 import { batchesPath, groupPath, PRODUCERS_PATH } from "../protocol/paths.ts";
 import { BATCH_HEADERS } from "../protocol/stored-batches.ts";
 import { type Admin, BrokerError, ConnectionError } from "../sdk/index.ts";
@@ -92,6 +94,17 @@ export class Broker {
     const answer = await this.#request(method, path, data, "application/json");
     this.#hasAnswered = true;
     return answer.bytes.length === 0 ? (null as T) : jsonOf(answer);
+  }
+
+  /** Returns where each partition begins and ends. It asks some at a time, and wakes those that were used. */
+  bounds(topic: string, partitions: number): Promise<{ start: number; end: number }[]> {
+    const all = Array.from({ length: partitions }, (_, partition) => partition);
+    return mapConcurrently(all, FAN_OUT, async (partition) => {
+      const bound = (at: string) =>
+        this.again(() => this.admin.listOffset(topic, partition, at)).then(({ offset }) => offset);
+      const start = await bound("earliest");
+      return { start, end: Math.max(start, await bound("latest")) };
+    });
   }
 
   newProducer(): Promise<{ producerId: number; producerEpoch: number }> {

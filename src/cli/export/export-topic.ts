@@ -236,13 +236,8 @@ class TopicExport {
 
 async function headerOf(broker: Broker, topic: TopicInfo): Promise<ExportHeader> {
   const { name, topicId, partitions, overrides } = topic;
-  const ranges = [];
-  for (let partition = 0; partition < partitions; partition++) {
-    const bound = async (at: string) =>
-      (await broker.again(() => broker.admin.listOffset(name, partition, at))).offset;
-    const start = await bound("earliest");
-    ranges.push({ partition, start, end: Math.max(start, await bound("latest")) });
-  }
+  const bounds = await broker.bounds(name, partitions);
+  const ranges = bounds.map((range, partition) => ({ partition, ...range }));
   const exportedAt = new Date().toISOString();
   return { topic: name, topicId, partitions, config: overrides, exportedAt, ranges };
 }

@@ -132,13 +132,8 @@ interface Bounds {
 }
 
 async function boundsOf(broker: Broker, { name, partitions }: TopicInfo): Promise<Bounds[]> {
-  const bounds: Bounds[] = [];
-  for (let partition = 0; partition < partitions; partition++) {
-    const bound = async (at: string) =>
-      (await broker.again(() => broker.admin.listOffset(name, partition, at))).offset;
-    bounds.push({ storedStart: await bound("earliest"), storedEnd: await bound("latest") });
-  }
-  return bounds;
+  const bounds = await broker.bounds(name, partitions);
+  return bounds.map(({ start, end }) => ({ storedStart: start, storedEnd: end }));
 }
 
 async function storeRecords(
