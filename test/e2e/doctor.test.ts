@@ -165,7 +165,7 @@ describe("what is wrong", () => {
       change(
         cluster,
         "DELETE FROM groups WHERE group_id = 'hidden'",
-        "INSERT INTO groups VALUES ('ghost')",
+        "INSERT INTO groups (group_id) VALUES ('ghost')",
         "DELETE FROM partition_use WHERE partition = 1 AND topic_id = (SELECT topic_id FROM topic_ids WHERE name = 'tampered')",
       );
       change(
@@ -229,6 +229,20 @@ describe("what is wrong", () => {
     expect(freed.report.findings.map((each) => each.repaired)).toEqual([true, true]);
     expect((await examined(...here())).found).toEqual([]);
     expect((await admin().listOffset("well", 1, "latest")).offset).toBe(1);
+  });
+
+  test("[DRX-2] [DRX-3] a deleted topic that is kept is no orphan, and is not freed", async () => {
+    const config = { "topic.delete.delay.ms": 3_600_000 };
+    const { topicId } = await admin().createTopic({ name: "kept", config });
+    await produce("kept", 0);
+    await admin().deleteTopic("kept");
+    expect(filesOf("kept")).toHaveLength(1);
+    expect((await examined(...here())).found).toEqual([]);
+    const { status } = await fetch(`${broker.url}/v1/doctor/orphans`, {
+      method: "POST",
+      body: JSON.stringify({ topicId, partition: 0 }),
+    });
+    expect(status).toBe(400);
   });
 
   test("[DRX-1] positions beyond the end of a log, and a task that does not get done", async () => {

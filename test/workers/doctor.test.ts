@@ -26,9 +26,9 @@ test("[DRX-1] topics are listed by name, a page at a time, with their used parti
   const page = (after: string, limit: number) =>
     expectStatus<Topics>(200, "GET", `/v1/doctor/topics?after=${after}&limit=${limit}`);
   const { topics } = await page(prefix, 2);
-  expect(topics.map(({ name, used }) => [name, used])).toEqual([
-    [`${prefix}-a`, []],
-    [`${prefix}-b`, [{ partition: 1, logEnd: null }]],
+  expect(topics).toMatchObject([
+    { name: `${prefix}-a`, used: [] },
+    { name: `${prefix}-b`, used: [{ partition: 1 }] },
   ]);
   expect((await page(`${prefix}-b`, 1)).topics.map(({ name }) => name)).toEqual([`${prefix}-c`]);
   await runInDurableObject(cluster, (_, { storage }) =>
