@@ -59,8 +59,8 @@ import { assertJurisdiction, jurisdictionOf, regionSet } from "../../src/core/pl
 import { type Env, groupStub, outerClusterStub, partitionStub } from "../../src/env.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { newSecret, OWNER_SECRET } from "../shared/owner-signature.ts";
-import { RetryPause } from "../shared/retry.ts";
 import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
+import { RetryPause } from "../shared/retry.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { type Sql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
