@@ -40,7 +40,7 @@ import {
   whyNotTopicName,
 } from "../../src/core/cluster/topics.ts";
 import { isSameOverrides } from "../../src/core/config-table.ts";
-import { type Failure, fail, type Result } from "../../src/core/errors.ts";
+import { errorOf, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { subscribes, whyNotTopicPattern } from "../../src/core/group/topic-pattern.ts";
 import {
   DELETE_DELAY_MS,
@@ -59,6 +59,7 @@ import { assertJurisdiction, jurisdictionOf, regionSet } from "../../src/core/pl
 import { type Env, groupStub, outerClusterStub, partitionStub } from "../../src/env.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { newSecret, OWNER_SECRET } from "../shared/owner-signature.ts";
+import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
 import { RetryPause } from "../shared/retry.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { type Sql, storageOf } from "../shared/sql.ts";
@@ -73,6 +74,7 @@ import {
   type Task,
 } from "./cluster-store.ts";
 import { HotTopics } from "./hot-topics.ts";
+import { Inspection } from "./inspection.ts";
 import { Jobs, topicLine } from "./jobs.ts";
 import { KeyChanges } from "./key-changes.ts";
 import { PatternMatches } from "./pattern-matches.ts";
@@ -107,6 +109,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   readonly #pruning = new Set<Kept>();
   #retiredIncarnation: number;
   readonly #sql: Sql;
+  readonly #inspection: Inspection;
+  #isRestoring = false;
   readonly #turns: Turns;
   /** Partitions that reported the ends of their logs in this life of the cluster. The latest one comes last. */
   readonly #writers = new Map<string, { readonly topicId: string; readonly partition: number }>();
@@ -116,6 +120,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     trace(env, "cluster", "cluster", "start");
     this.#store = new ClusterStore(storageOf(ctx.storage));
     this.#sql = storageOf(ctx.storage).sql;
+    this.#inspection = new Inspection(this.#sql, this.#store);
     this.#turns = new Turns(new ObjectClock(this.#sql));
     this.#jobs = new Jobs({
       store: this.#store,
@@ -461,7 +466,30 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
 
   /** Returns null where that is settled. */
   ready(method: string): Promise<void> | null {
+    if (this.#isRestoring) return Promise.reject(errorOf(BEING_RESTORED));
     return this.#isPlaced || method === "claimJurisdiction" ? null : this.#assertPlace();
+  }
+
+  async inspectTopics({ after, limit }: ClusterRequest<"inspectTopics">) {
+    return { topics: this.#inspection.topics(after, limit) };
+  }
+
+  async inspectTasks({ limit }: ClusterRequest<"inspectTasks">) {
+    return { tasks: this.#inspection.tasks(limit) };
+  }
+
+  async knowsTopic({ topicId }: ClusterRequest<"knowsTopic">) {
+    return { isKnown: this.#inspection.knowsTopic(topicId) };
+  }
+
+  async recoveryPoint({ toMs }: ClusterRequest<"recoveryPoint">) {
+    return await recoveryPoint(this.ctx, toMs);
+  }
+
+  async recoverTo({ bookmark }: ClusterRequest<"recoverTo">) {
+    return await restoreTo(this.ctx, bookmark, () => {
+      this.#isRestoring = true;
+    });
   }
 
   async groups(): Promise<string[]> {

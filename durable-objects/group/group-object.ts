@@ -46,6 +46,7 @@ import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import type { PollAnswer } from "../../src/protocol/poll.ts";
 import { Notes } from "../shared/notes.ts";
 import { OwnerSigner } from "../shared/owner-signature.ts";
+import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
@@ -71,6 +72,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   readonly #time: GroupTime;
   readonly #signer: OwnerSigner;
   #store: GroupStore;
+  #isRestoring = false;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
@@ -260,6 +262,39 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     });
   }
 
+  /** A group that has lost its storage may be recovered too. */
+  async recoveryPoint({ toMs }: GroupRequest<"recoveryPoint">) {
+    return await recoveryPoint(this.ctx, toMs);
+  }
+
+  async recoverTo({ bookmark }: GroupRequest<"recoverTo">) {
+    return await restoreTo(this.ctx, bookmark, () => {
+      this.#isRestoring = true;
+      this.#presence.closeAll(CLOSE_SESSION_ENDED, "the group is being restored");
+    });
+  }
+
+  /** [RCV-2] Nothing is stored or acknowledged that would be gone at once. */
+  ready(): Promise<void> | null {
+    return this.#isRestoring ? Promise.reject(errorOf(BEING_RESTORED)) : null;
+  }
+
+  async incarnation() {
+    return { incarnation: this.#keeper.group.state.incarnation };
+  }
+
+  /** [RCV-4] The members of then are not there, and those of now join again. */
+  async beginAnew({ incarnation }: GroupRequest<"beginAnew">): Promise<Result<object>> {
+    if (!this.#keeper.group.exists) return unknownGroup(this.#groupId);
+    this.#presence.closeAll(CLOSE_SESSION_ENDED, "the group was restored");
+    this.#alarm.forget();
+    this.#store.beginAnew(incarnation);
+    this.#store = new GroupStore(storageOf(this.ctx.storage), this.#groupId);
+    this.#keeper.restart(this.#store);
+    await this.#announce();
+    return { ok: true };
+  }
+
   async hasIncarnation({ incarnation }: GroupRequest<"hasIncarnation">): Promise<boolean> {
     const { exists, state } = this.#keeper.group;
     return exists && state.incarnation === incarnation;
@@ -421,6 +456,6 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   }
 }
 
-serveCalls(GroupObject, "group", GROUP_CALLS);
+serveCalls(GroupObject, "group", GROUP_CALLS, (object: GroupObject) => object.ready());
 
 const NO_PARTITIONS: PartitionSet = new Set();

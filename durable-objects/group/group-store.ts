@@ -47,6 +47,7 @@ import { whyNoSpace } from "../shared/space.ts";
 import { firstRow, hasColumn, type SizedSql, type Sql, type Transactional } from "../shared/sql.ts";
 import { parseStored, storedOverrides } from "../shared/stored-json.ts";
 import { type RowSource, StoredMap } from "../shared/stored-map.ts";
+import { wallClockMs } from "../shared/wall-clock.ts";
 import {
   formatClassic,
   formatMember,
@@ -317,6 +318,25 @@ export class GroupStore {
     });
     this.#isCreated = true;
     return true;
+  }
+
+  /**
+   * [RCV-4] Takes the members away and gives the group another incarnation, from now on empty by the wall clock. Positions
+   * and config stay. What was loaded before is void.
+   */
+  beginAnew(incarnation: number): void {
+    this.#storage.transactionSync(() => {
+      for (const table of ["stored_members", "targets", "classic"])
+        this.#sql.exec(`DELETE FROM ${table}`);
+      this.#sql.exec(
+        // The epoch of a group that only ever had classic members stays 0.
+        `UPDATE group_state SET incarnation = ?, empty_since_ms = ?, attached_members = 0,
+           group_epoch = group_epoch + (group_epoch > 0), assignment_epoch = group_epoch + (group_epoch > 0)
+         WHERE id = 1`,
+        incarnation,
+        wallClockMs(this.#sql),
+      );
+    });
   }
 
   /** Stores a history row. If the ring is full, it replaces the oldest operation, so it always costs one row. */

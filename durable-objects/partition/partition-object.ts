@@ -25,6 +25,7 @@ import { nameInside } from "../../src/core/access/namespace.ts";
 import { QuotaBook } from "../../src/core/access/quota-book.ts";
 import { assert } from "../../src/core/assert.ts";
 import { concatBytes } from "../../src/core/bytes.ts";
+import type { ConfigOverrides } from "../../src/core/cluster/config.ts";
 import { resolveTopic, type Topic, type TopicDescription } from "../../src/core/cluster/topics.ts";
 import {
   attempt,
@@ -59,6 +60,7 @@ import { message } from "../shared/message.ts";
 import { Notes } from "../shared/notes.ts";
 import type { ObjectSocket } from "../shared/object-socket.ts";
 import { OwnerSigner } from "../shared/owner-signature.ts";
+import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
@@ -343,6 +345,13 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     return loaded.ok ? { ok: true, ...boundsOf(loaded.parts.log) } : loaded;
   }
 
+  async inspect(): Promise<Result<{ config: ConfigOverrides } & Bounds>> {
+    const loaded = await this.#load();
+    if (!loaded.ok) return loaded;
+    const { log, topic } = loaded.parts;
+    return { ok: true, ...boundsOf(log), config: { ...topic.defaults, ...topic.overrides } };
+  }
+
   async findBatchByTimestamp({
     timestamp,
     from,
@@ -429,6 +438,21 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     if (this.#store.isUnlisted) await this.#list();
     const loaded = await this.#load();
     if (loaded.ok) await loaded.parts.housekeeping.run(Date.now);
+  }
+
+  /** A partition that serves nothing may be recovered too. */
+  async recoveryPoint({ toMs }: PartitionRequest<"recoveryPoint">) {
+    return await recoveryPoint(this.ctx, toMs);
+  }
+
+  async recoverTo({ bookmark }: PartitionRequest<"recoverTo">) {
+    return await restoreTo(this.ctx, bookmark, () => {
+      const parts = this.#parts;
+      this.#parts = null;
+      this.#damage = BEING_RESTORED;
+      parts?.housekeeping.stop();
+      parts?.commits.end(BEING_RESTORED);
+    });
   }
 
   /**

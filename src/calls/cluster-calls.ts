@@ -9,6 +9,7 @@ import type { Failure, Result } from "../core/errors.ts";
 import type { GroupSummary } from "../core/group/describe.ts";
 import type { Region } from "../core/placement.ts";
 import type { Changed } from "./calls.ts";
+import type { RecoveryPoint, Restored } from "./recovery.ts";
 
 /** A topic and its partitions that have been used. They are null, or absent, if that is not remembered. */
 export interface UsedTopic {
@@ -35,6 +36,23 @@ export interface DeletedTopic {
   readonly deletedAtMs: number;
   /** When it goes for good. */
   readonly purgeAtMs: number;
+}
+
+/** A topic as the cluster knows it. */
+export interface InspectedTopic {
+  readonly name: string;
+  readonly topicId: string;
+  readonly partitions: number;
+  /** The partitions that were used, with the ends of their logs as last reported. Null if that is not remembered. */
+  readonly used: readonly { readonly partition: number; readonly logEnd: number | null }[] | null;
+}
+
+/** A task that waits. */
+export interface InspectedTask {
+  readonly id: number;
+  readonly type: string;
+  /** The group and the topic that it is about. */
+  readonly about: string;
 }
 
 export interface ClusterCalls {
@@ -121,6 +139,24 @@ export interface ClusterCalls {
    * it is to be there, which is noted. Called by the cluster's object there. Returns the jurisdiction, empty for none.
    */
   claimJurisdiction(request: { jurisdiction: string }): Promise<{ jurisdiction: string }>;
+
+  /** [DRX-1] Lists topics by name, from the one after `after` on. */
+  inspectTopics(request: {
+    after: string | null;
+    limit: number;
+  }): Promise<{ topics: readonly InspectedTopic[] }>;
+
+  /** [DRX-1] Lists the oldest tasks that other objects have still to be told. */
+  inspectTasks(request: { limit: number }): Promise<{ tasks: readonly InspectedTask[] }>;
+
+  /** [DRX-3] True if the topic exists, or its partitions are still to be freed. */
+  knowsTopic(request: { topicId: string }): Promise<{ isKnown: boolean }>;
+
+  /** [RCV-1] Finds the state that was stored at a time. It changes nothing. */
+  recoveryPoint(request: { toMs: number }): Promise<Result<RecoveryPoint>>;
+
+  /** [RCV-2] Begins a new life with the state of a bookmark. What was stored since is gone. */
+  recoverTo(request: { bookmark: string }): Promise<Result<Restored>>;
 
   /** Returns the ids of all groups. Answered for releases up to 0.3, which know no pages. */
   groups(): Promise<string[]>;
@@ -238,6 +274,11 @@ export const CLUSTER_CALLS: Readonly<Record<keyof ClusterCalls, boolean>> = {
   noteLogEnd: true,
   usedPartitions: true,
   noticeClock: true,
+  inspectTopics: true,
+  inspectTasks: true,
+  knowsTopic: true,
+  recoveryPoint: true,
+  recoverTo: false,
   groups: true,
   groupPage: true,
   summarizeGroup: true,

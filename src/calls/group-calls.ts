@@ -22,6 +22,7 @@ import type { TopicPartition } from "../core/record.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
 import type { Changed } from "./calls.ts";
 import type { JoinedReply, SyncedReply } from "./kafka-replies.ts";
+import type { RecoveryPoint, Restored } from "./recovery.ts";
 
 /** A heartbeat as it crosses the call, which cannot carry sets. */
 export type HeartbeatRequest = Omit<Heartbeat, "owned"> &
@@ -104,6 +105,21 @@ export interface GroupCalls {
    * Called by the partition. Returns false if it is no member.
    */
   noticeSilence(request: { incarnation: number; memberNumber: number }): Promise<boolean>;
+
+  /** [RCV-1] Finds the state that was stored at a time. It changes nothing. */
+  recoveryPoint(request: { toMs: number }): Promise<Result<RecoveryPoint>>;
+
+  /** [RCV-2] Begins a new life with the state of a bookmark. What was stored since is gone. */
+  recoverTo(request: { bookmark: string }): Promise<Result<Restored>>;
+
+  /**
+   * [RCV-4] Begins anew with the positions and the config that it has: without members, and with another incarnation, so
+   * that no partition takes its next owners for older than those before the recovery.
+   */
+  beginAnew(request: { incarnation: number }): Promise<Result<object>>;
+
+  /** [RCV-4] Returns the incarnation of this life of the group. 0 where there is no group. */
+  incarnation(): Promise<{ incarnation: number }>;
 
   /** [CLK-4] Notes that the clock was set back. Called by the Worker. It does not answer if a new life has to begin. */
   noticeClock(): Promise<void>;
@@ -220,6 +236,10 @@ export const GROUP_CALLS: Readonly<Record<keyof GroupCalls, boolean>> = {
   isOwner: true,
   revokeKey: true,
   noticeSilence: true,
+  recoveryPoint: true,
+  recoverTo: false,
+  beginAnew: true,
+  incarnation: true,
   noticeClock: true,
   changeTopic: true,
   restorePositions: true,

@@ -1,5 +1,6 @@
 // The calls that a PartitionObject answers. The names are on the wire: see calls.ts.
 
+import type { ConfigOverrides } from "../core/cluster/config.ts";
 import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { Result } from "../core/errors.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../core/log/keyed-request.ts";
@@ -7,6 +8,7 @@ import type { TimestampCandidate } from "../core/log/timestamp-lookup.ts";
 import type { InitialOffset } from "../protocol/group-socket.ts";
 import type { Owner } from "../protocol/partition-socket.ts";
 import type { Changed } from "./calls.ts";
+import type { RecoveryPoint, Restored } from "./recovery.ts";
 
 export interface Bounds {
   readonly logStartOffset: number;
@@ -68,6 +70,9 @@ export interface PartitionCalls {
   /** Returns the bounds of the log. */
   offsets(request?: Beginning): Promise<Result<Bounds>>;
 
+  /** [DRX-1] Returns the bounds of the log, and the values that are set of the config that this partition goes by. */
+  inspect(): Promise<Result<{ config: ConfigOverrides } & Bounds>>;
+
   /** [LOG-6] Returns the next batch that may hold a record with at least this timestamp, or null. */
   findBatchByTimestamp(request: {
     timestamp: number;
@@ -108,6 +113,12 @@ export interface PartitionCalls {
   /** [DEL-2] Serves again what was kept. Called by the cluster when the topic is brought back. */
   restore(request: { topic: TopicDescription }): Promise<void>;
 
+  /** [RCV-1] Finds the state that was stored at a time. It changes nothing. */
+  recoveryPoint(request: { toMs: number }): Promise<Result<RecoveryPoint>>;
+
+  /** [RCV-2] Begins a new life with the state of a bookmark. What was stored since is gone. */
+  recoverTo(request: { bookmark: string }): Promise<Result<Restored>>;
+
   /** [CLU-4] Frees everything. From here on this partition does not exist. Repeating the call is harmless. */
   destroy(): Promise<void>;
 }
@@ -123,6 +134,7 @@ export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = 
   read: true,
   readAs: true,
   offsets: true,
+  inspect: true,
   findBatchByTimestamp: true,
   maxTimestamp: true,
   deleteRecords: true,
@@ -132,5 +144,7 @@ export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = 
   noticeClock: true,
   retire: true,
   restore: true,
+  recoveryPoint: true,
+  recoverTo: false,
   destroy: true,
 };

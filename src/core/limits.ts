@@ -369,6 +369,14 @@ export const METADATA_CACHE_GROUPS = 10_000;
  */
 export const UNKNOWN_TOPIC_AGE_MS = 1_000;
 export const UNKNOWN_TOPICS = 1_000;
+/** How far the platform can go back. */
+export const RECOVERY_MS = 30 * 24 * 3_600_000;
+/** How long the new life of a restored object is waited for, and how often it is asked meanwhile. */
+export const RECOVERY_WAIT_MS = 20_000;
+export const RECOVERY_POLL_MS = 200;
+/** Topics of one page of what the cluster knows: of 1,000 partitions each they come to 4 MB. Tasks of one answer. */
+export const MAX_INSPECTED_TOPICS = 100;
+export const MAX_INSPECTED_TASKS = 1_000;
 /**
  * Objects that one request asks at once (lag, resets). The platform frees a connection when the headers of its answer
  * arrive, so it no longer bounds them to six. The bound is on what their answers take in memory.

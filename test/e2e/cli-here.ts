@@ -59,8 +59,10 @@ export async function runHere(
   });
   let code = 0;
   const program = createProgram();
+  const { exitCode } = process;
   try {
     await program.parseAsync(args, { from: "user" });
+    if (process.exitCode !== exitCode) code = Number(process.exitCode);
   } catch (error) {
     if (error instanceof Exit) code = error.code;
     else {
@@ -68,6 +70,7 @@ export async function runHere(
       code = error instanceof UsageError ? 2 : 1;
     }
   } finally {
+    process.exitCode = exitCode;
     exit.mockRestore();
     vi.unstubAllEnvs();
     for (const [name, descriptor] of own)

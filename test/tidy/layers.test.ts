@@ -26,7 +26,7 @@ const LAYERS: Record<
   },
   "src/kafkajs": { layers: ["src/protocol"], packages: [/^node:/] },
   "src/cli": {
-    layers: ["src/sdk", "src/admin", "src/protocol"],
+    layers: ["src/core", "src/compression", "src/protocol", "src/admin", "src/sdk"],
     packages: [/^commander$/, /^node:/],
   },
   // Shared by the Worker and the objects.

@@ -120,6 +120,17 @@ const HTTP: Look[] = [
   http("POST /v1/keys", refused(400, "INVALID_REQUEST"), "", { body: {} }),
   http("PATCH /v1/keys/{id}", refused(404, "RESOURCE_NOT_FOUND"), "", { body: {} }),
   http("DELETE /v1/keys/{id}", refused(404, "RESOURCE_NOT_FOUND")),
+  http("GET /v1/doctor/topics", ok({ topics: any })),
+  http("GET /v1/doctor/tasks", ok({ tasks: any })),
+  http("POST /v1/doctor/groups", refused(400, "INVALID_REQUEST"), "", { body: {} }),
+  http("POST /v1/doctor/orphans", refused(400, "INVALID_REQUEST"), "", { body: {} }),
+  http("POST /v1/recovery", refused(400, "INVALID_REQUEST"), "", { body: {} }),
+  http("POST /v1/recovery", noGroup, "", {
+    body: { target: { type: "group", group: NOBODY }, bookmark: "b", dryRun: true },
+  }),
+  http("POST /v1/recovery", refused(400, "INVALID_REQUEST"), "", {
+    body: { target: { type: "partition", topic: TOPIC, partition: 3 }, bookmark: "b" },
+  }),
   http("POST /v1/tokens", ok({ token: any }), "", { body: {} }),
   http("GET /v1/topics", ok({})),
   http("HEAD /v1/topics", any),
@@ -163,6 +174,9 @@ const HTTP: Look[] = [
   http(`GET ${PARTITION}/offsets`, refused(404, "UNKNOWN_TOPIC_OR_PARTITION"), "", {
     partition: 9,
   }),
+  http(`GET ${PARTITION}/state`, ok({ highWatermark: 0, hasConfig: true })),
+  http(`GET ${PARTITION}/batches`, [200, ""]),
+  http(`GET ${PARTITION}/batches`, refused(416, "OFFSET_OUT_OF_RANGE"), "?offset=1"),
   http(`POST ${PARTITION}/batches`, refused(404, "UNKNOWN_TOPIC_OR_PARTITION"), "", {
     topic: NOBODY,
   }),
@@ -178,6 +192,8 @@ const HTTP: Look[] = [
   http(`DELETE ${GROUP}`, noGroup),
   http(`GET ${GROUP}/config`, noGroup),
   http(`GET ${GROUP}/history`, noGroup),
+  http(`GET ${GROUP}/offsets`, noGroup),
+  http(`GET ${GROUP}/offsets`, [200, { groupId: any, offsets: [] }], "", known),
   http(`POST ${GROUP}/offsets`, noGroup, "", { body: { to: "earliest", dryRun: true } }),
   http(`POST ${GROUP}/offsets`, noGroup, "", { body: { to: "earliest" } }),
   ...resets.map((to) =>

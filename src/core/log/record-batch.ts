@@ -316,6 +316,20 @@ export function patchBaseOffset(bytes: Uint8Array, start: number, baseOffset: nu
   view.setInt32(12, 0);
 }
 
+/** Gives the batch at `start` another producer. Its records stay as they are. */
+export function patchProducer(
+  bytes: Uint8Array,
+  start: number,
+  producer: Required<Pick<EncodeOptions, "producerId" | "producerEpoch" | "baseSequence">>,
+): void {
+  const view = new DataView(bytes.buffer, bytes.byteOffset + start, BATCH_HEADER_BYTES);
+  writeInt64(view, 43, producer.producerId);
+  view.setInt16(51, producer.producerEpoch);
+  view.setInt32(53, producer.baseSequence);
+  const end = start + view.getInt32(8) + LENGTH_PREFIX_BYTES;
+  view.setUint32(17, crc32c(bytes, start + CRC_START, end));
+}
+
 /**
  * Applies `message.timestamp.type=LogAppendTime`: the batch's records get the timestamp `nowMs`, whatever the producer
  * gave them. Nothing is decoded, because readers use the header's time for all records.

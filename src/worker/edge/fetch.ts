@@ -1,5 +1,6 @@
 // The Worker's part of reading: it takes batches and returns records.
 
+import type { PartitionRequest } from "../../calls/partition-calls.ts";
 import { visitAnyBatch } from "../../compression/decode.ts";
 import { WORKER } from "../../core/access/caller.ts";
 import { attempt, unwrap } from "../../core/errors.ts";
@@ -8,7 +9,7 @@ import { damageError } from "../../core/log/damage.ts";
 import { validateInRange } from "../../core/log/in-range.ts";
 import { batches } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
-import type { Env } from "../../env.ts";
+import type { Env, PartitionStub } from "../../env.ts";
 import { isolate } from "./isolate.ts";
 import { atPartition, beginOf, partitionAt } from "./metadata.ts";
 import { EMPTY_LOG, PartitionUse } from "./partition-use.ts";
@@ -56,16 +57,7 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
   const stub = () => partitionAt(env, topicId, partition);
   const begin = beginOf(env, topicId, partition);
   const offset = request.offset ?? unwrap(await stub().offsets({ begin })).logStartOffset;
-  const read = async () => {
-    const room = Math.min(maxBytes, isolate.answers.share);
-    const holding = isolate.answers.hold(() => {});
-    try {
-      holding.set(room);
-      return unwrap(await stub().read({ offset, maxBytes: room, begin }));
-    } finally {
-      holding.release();
-    }
-  };
+  const read = async () => unwrap(await readWithin(stub(), { offset, maxBytes, begin }));
   let result = await read();
   if (result.batches.length === 0 && waitMs > 0) {
     await waitForRecords(env, topicId, partition, offset, waitMs).ended;
@@ -79,6 +71,55 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
   countUse(env, "consumerByteRate", Math.max(result.batches.length, sentBytes));
   const { logStartOffset, highWatermark } = result;
   return { records, nextOffset: nextOffset ?? result.nextOffset, logStartOffset, highWatermark };
+}
+
+export interface FetchedBatches {
+  readonly topicId: string;
+  /** Whole batches as they are stored, from the one that holds the offset on. */
+  readonly batches: Uint8Array;
+  readonly nextOffset: number;
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+}
+
+/**
+ * [FCH-3] Returns batches as they are stored, undecoded. [PLC-3] It never starts a partition. [BND-6] If little room is
+ * free for answers, the read is smaller but not refused.
+ */
+export async function fetchBatches(
+  env: Env,
+  {
+    topic,
+    partition,
+    ...request
+  }: Pick<FetchRequest, "topic" | "partition" | "offset" | "maxBytes">,
+): Promise<FetchedBatches> {
+  assertWithinQuota(env, "consumerByteRate");
+  return atPartition(env, topic, partition, async (topicId) => {
+    if (await new PartitionUse(env).isUnused(topicId, partition)) {
+      const { nextOffset, logStartOffset, highWatermark } = readNothing(request.offset ?? 0);
+      return { topicId, batches: new Uint8Array(), nextOffset, logStartOffset, highWatermark };
+    }
+    const stub = partitionAt(env, topicId, partition);
+    const offset = request.offset ?? unwrap(await stub.offsets()).logStartOffset;
+    const { ok: _, ...read } = unwrap(
+      await readWithin(stub, { offset, maxBytes: request.maxBytes }),
+    );
+    countUse(env, "consumerByteRate", read.batches.length);
+    return { topicId, ...read };
+  });
+}
+
+/** [BND-6] Reads no more than there is room for among the answers, and counts it meanwhile. */
+async function readWithin(stub: PartitionStub, request: PartitionRequest<"read">) {
+  const room = Math.min(request.maxBytes, isolate.answers.share);
+  const holding = isolate.answers.hold(() => {});
+  try {
+    holding.set(room);
+    return await stub.read({ ...request, maxBytes: room });
+  } finally {
+    holding.release();
+  }
 }
 
 /** Returns what a read of an empty log finds. */

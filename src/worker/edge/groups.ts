@@ -6,14 +6,16 @@ import { groupResource, type Room, roomsFor } from "../../core/access/grants.ts"
 import type { Operation } from "../../core/access/operations.ts";
 import type { ConfigOverrides } from "../../core/config-table.ts";
 import { isWithin } from "../../core/elapsed.ts";
-import type { Failure, Result } from "../../core/errors.ts";
+import { type Failure, type Result, unwrap } from "../../core/errors.ts";
 import { unknownGroup } from "../../core/group/admission.ts";
+import { compareText } from "../../core/group/assignor/compare-text.ts";
 import {
   changeGroupConfig,
   type GroupConfig,
   resolveGroupConfig,
 } from "../../core/group/config.ts";
 import type { GroupSummary } from "../../core/group/describe.ts";
+import type { NamedOffset } from "../../core/group/requests.ts";
 import { GROUP_KNOWN_MS, METADATA_CACHE_GROUPS } from "../../core/limits.ts";
 import { regionSet } from "../../core/placement.ts";
 import { clusterStub, type Env, type GroupStub, groupStub } from "../../env.ts";
@@ -58,6 +60,23 @@ export async function alterGroupConfig(
   if (altered.ok && altered.isChanged !== false)
     noteChange(env, "alterGroup", groupResource(groupId), JSON.stringify(changes));
   return altered;
+}
+
+/**
+ * [OFF-15] Returns what the group has committed, topic by topic and partition by partition. It asks the group only, and
+ * no partition. @throws GROUP_ID_NOT_FOUND
+ */
+export async function committedOffsets(env: Env, groupId: string): Promise<NamedOffset[]> {
+  const found = await lookAtGroup(env, groupId, async (group) => {
+    const summary = await group.summary();
+    if (summary === null) return unknownGroup(groupId);
+    const { offsets } = await group.committedOffsets({ member: null });
+    // A number is an error code, which only whoever names a member gets.
+    return { ok: true as const, offsets: typeof offsets === "number" ? [] : offsets };
+  });
+  return unwrap(found).offsets.toSorted(
+    (a, b) => compareText(a.topic, b.topic) || a.partition - b.partition,
+  );
 }
 
 /** [QUO-5] Returns the bounds on the number of groups that the caller's grants set, should this create the group. */

@@ -38,6 +38,11 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   "PATCH /v1/keys/:id": { cluster: "ALTER" },
   "DELETE /v1/keys/:id": { cluster: "ALTER" },
   "GET /v1/audit": { cluster: "DESCRIBE" },
+  "GET /v1/doctor/topics": { cluster: "DESCRIBE" },
+  "GET /v1/doctor/tasks": { cluster: "DESCRIBE" },
+  "POST /v1/doctor/groups": { cluster: "ALTER" },
+  "POST /v1/doctor/orphans": { cluster: "ALTER" },
+  "POST /v1/recovery": { cluster: "ALTER" },
   "POST /v1/tokens": "caller", // The token has at most the rights of whoever asks for it.
   "GET /v1/configs": { cluster: "DESCRIBE_CONFIGS" },
   "PATCH /v1/configs": { cluster: "ALTER_CONFIGS" },
@@ -53,7 +58,9 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   [`GET ${TOPIC}/stream`]: { topic: "READ" },
   [`GET ${PARTITION}/records`]: { topic: "READ" },
   [`DELETE ${PARTITION}/records`]: { topic: "DELETE" },
+  [`GET ${PARTITION}/state`]: { topic: "DESCRIBE" },
   [`GET ${PARTITION}/offsets`]: { topic: "DESCRIBE" },
+  [`GET ${PARTITION}/batches`]: { topic: "READ" },
   [`POST ${PARTITION}/batches`]: { topic: "WRITE" },
   [`GET ${PARTITION}/socket`]: { topic: "DESCRIBE" }, // The partition judges each message.
   "POST /v1/producers": "caller", // It takes WRITE on any topic.
@@ -63,6 +70,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   [`GET ${GROUP}/config`]: { group: "DESCRIBE_CONFIGS" },
   [`PATCH ${GROUP}`]: { group: "ALTER_CONFIGS" },
   [`GET ${GROUP}/history`]: { group: "DESCRIBE" },
+  [`GET ${GROUP}/offsets`]: { group: "DESCRIBE" }, // Topics that the caller may not describe are left out.
   [`POST ${GROUP}/offsets`]: { group: "READ" }, // And READ on the topics.
   [`DELETE ${GROUP}/offsets`]: { group: "DELETE" }, // And READ on the topics.
   [`POST ${GROUP}/poll`]: { group: "READ" }, // The group judges the topics.

@@ -8,9 +8,12 @@ import { after } from "../edge/timer.ts";
 const UTF8 = new TextEncoder();
 const JSON_TYPE = "application/json";
 
-/** The source of an answer's text. `next` returns a piece, or null at the end. */
+/** A piece of an answer: text, or bytes. */
+type Piece = string | Uint8Array;
+
+/** The source of an answer. `next` returns a piece, or null at the end. */
 export interface Pieces {
-  next(): string | null | Promise<string | null>;
+  next(): Piece | null | Promise<Piece | null>;
   /** Called when the client has gone, or takes nothing. Nothing more is requested. */
   end(): void;
 }
@@ -116,7 +119,7 @@ export class PacedBody {
         return;
       }
       this.#room.move();
-      controller.enqueue(UTF8.encode(piece));
+      controller.enqueue(typeof piece === "string" ? UTF8.encode(piece) : piece);
     } catch (error) {
       this.#cut(error);
       return;
@@ -179,6 +182,27 @@ export function answerOf(
   const body = new PacedBody(pieces, room);
   if (typeof held === "number") body.hold(held + next.length);
   return new Response(body.stream, init);
+}
+
+/** Answers with bytes that are held until they are read. @throws BrokerError if there is no room for them */
+export function bytesAnswer(
+  bytes: Uint8Array,
+  headers: Readonly<Record<string, string>>,
+): Response {
+  if (bytes.length <= ANSWER_PIECE_BYTES) return new Response(bytes, { headers });
+  let position = 0;
+  const pieces = {
+    next: () => {
+      if (position >= bytes.length) return null;
+      const start = position;
+      position += ANSWER_PIECE_BYTES;
+      return bytes.subarray(start, position);
+    },
+    end: () => {},
+  };
+  const body = new PacedBody(pieces);
+  body.hold(bytes.length);
+  return new Response(body.stream, { headers });
 }
 
 /** A JSON object with one field that is a long list. */

@@ -5,10 +5,12 @@ import { type Env, withFrom, withRegion } from "../../env.ts";
 import {
   AUDIT_PATH,
   CONFIGS_PATH,
+  DOCTOR_PATH,
   GROUPS_PATH,
   KEYS_PATH,
   ME_PATH,
   PRODUCERS_PATH,
+  RECOVERY_PATH,
   TOKENS_PATH,
   TOPICS_PATH,
 } from "../../protocol/paths.ts";
@@ -23,6 +25,7 @@ import { SlowBodyError } from "./body.ts";
 import { configs } from "./configs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
 import { deletedTopics } from "./deleted-topics.ts";
+import { doctor, partitionStates } from "./doctor.ts";
 import { groups } from "./groups.ts";
 import { keysOnlyForRecords } from "./idempotency-key.ts";
 import { kafka } from "./kafka.ts";
@@ -32,6 +35,7 @@ import { openapi } from "./openapi.ts";
 import { polls } from "./poll.ts";
 import { problemResponse } from "./problem.ts";
 import { records } from "./records.ts";
+import { recovery } from "./recovery.ts";
 import { groupSockets, partitionSockets } from "./sockets.ts";
 import { streams } from "./streams.ts";
 import { topics } from "./topics.ts";
@@ -86,6 +90,9 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(ME_PATH, me)
   .route(AUDIT_PATH, audit)
   .route(CONFIGS_PATH, configs)
+  .route(DOCTOR_PATH, doctor)
+  .route(RECOVERY_PATH, recovery)
+  .route(TOPICS_PATH, partitionStates)
   .route(TOPICS_PATH, partitionSockets)
   .route(TOPICS_PATH, streams)
   .route(GROUPS_PATH, groups)

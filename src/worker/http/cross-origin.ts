@@ -2,6 +2,7 @@
 import type { MiddlewareHandler } from "hono";
 import { cors } from "hono/cors";
 import type { Env } from "../../env.ts";
+import { BATCH_HEADERS } from "../../protocol/stored-batches.ts";
 import { allowedOrigins } from "../access/mode.ts";
 
 /**
@@ -21,7 +22,7 @@ const allowPages = cors({
     "last-event-id",
     "authorization",
   ],
-  exposeHeaders: ["allow", "www-authenticate", "retry-after"],
+  exposeHeaders: ["allow", "www-authenticate", "retry-after", ...Object.values(BATCH_HEADERS)],
   maxAge: 86_400,
 });
 

@@ -5,6 +5,7 @@ import { groupResource } from "../../core/access/grants.ts";
 import { durationMs } from "../../core/duration.ts";
 import { unwrap } from "../../core/errors.ts";
 import { groupConfigByKey } from "../../core/group/config.ts";
+import type { NamedOffset } from "../../core/group/requests.ts";
 import {
   ANSWER_ITEM_BYTES,
   DEFAULT_HISTORY_ENTRIES,
@@ -16,9 +17,10 @@ import type { Env } from "../../env.ts";
 import { integer, queryInteger } from "../../protocol/parse.ts";
 import { topicList } from "../../protocol/plain-consumer.ts";
 import { noteChange } from "../edge/audit.ts";
-import { assertMayUseTopic, seesGroup } from "../edge/authorize.ts";
+import { assertMayUseTopic, seesGroup, seesTopic } from "../edge/authorize.ts";
 import {
   alterGroupConfig,
+  committedOffsets,
   deleteGroup,
   groupPage,
   type ListedGroup,
@@ -177,6 +179,16 @@ export const groups = new Hono<{ Bindings: Env }>()
       rest,
       heldBytes,
     });
+  })
+  .get("/:group/offsets", async (context) => {
+    const { env } = context;
+    const groupId = groupParameter(env, context.req.param("group"));
+    const all = await committedOffsets(env, groupId);
+    // Topics that were deleted have no name any more.
+    const items = all.filter(({ topic }) => topic !== "" && seesTopic(env, topic));
+    const toJson = ({ metadata, ...each }: NamedOffset) =>
+      outsideTopic(env, { ...each, ...(metadata === "" ? {} : { metadata }) });
+    return listAnswer({ field: "offsets", items, toJson, rest: shown(env, groupId) });
   })
   .post("/:group/offsets", (context) => {
     const groupId = groupParameter(context.env, context.req.param("group"));

@@ -5,14 +5,16 @@ import { consumeQuery, streamQuery } from "../../protocol/plain-consumer.ts";
 import { pollSchema } from "../../protocol/poll.ts";
 import { NEEDS } from "./access.ts";
 import { auditQuery } from "./audit.ts";
-import { batchesQuery } from "./batches.ts";
+import { batchesQuery, fetchBatchesQuery } from "./batches.ts";
 import { alterConfigsSchema } from "./configs.ts";
 import { deletedTopicsQuery, purgeQuery, undeleteSchema } from "./deleted-topics.ts";
+import { inspectTopicsQuery, orphanSchema, relistSchema } from "./doctor.ts";
 import { alterGroupSchema, deleteOffsetsQuery, historyQuery, resetSchema } from "./groups.ts";
 import { alterKeySchema, createKeySchema, createTokenSchema, deleteKeyQuery } from "./keys.ts";
 import { NDJSON } from "./lines.ts";
 import { listQuery } from "./parameters.ts";
 import { deleteQuery, fetchQuery, offsetsQuery, produceQuery, produceSchema } from "./records.ts";
+import { recoverySchema } from "./recovery.ts";
 import * as responses from "./responses.ts";
 import { alterTopicSchema, createTopicSchema } from "./topics.ts";
 
@@ -273,6 +275,14 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     method: "get",
+    path: `${PARTITION}/state`,
+    summary: "Bounds of a log, and whether it goes by the topic's config",
+    status: 200,
+    response: responses.partitionState,
+    errors: NO_TOPIC,
+  },
+  {
+    method: "get",
     path: `${PARTITION}/offsets`,
     summary: "Look an offset up",
     query: offsetsQuery,
@@ -280,6 +290,16 @@ export const OPERATIONS: readonly Operation[] = [
     response: responses.listedOffset,
     readsRecords: true,
     errors: NO_TOPIC,
+  },
+  {
+    method: "get",
+    path: `${PARTITION}/batches`,
+    summary: "Read record batches as they are stored",
+    query: fetchBatchesQuery,
+    status: 200,
+    responseTypes: ["application/octet-stream"],
+    readsRecords: true,
+    errors: [...NO_TOPIC, "OFFSET_OUT_OF_RANGE"],
   },
   {
     method: "post",
@@ -374,6 +394,56 @@ export const OPERATIONS: readonly Operation[] = [
     errors: [],
   },
   {
+    method: "get",
+    path: "/v1/doctor/topics",
+    summary: "What the cluster knows of topics: their ids and used partitions, by name",
+    query: inspectTopicsQuery,
+    status: 200,
+    response: responses.inspectedTopics,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/v1/doctor/tasks",
+    summary: "What other objects have still to be told",
+    status: 200,
+    response: responses.inspectedTasks,
+    errors: [],
+  },
+  {
+    method: "post",
+    path: "/v1/doctor/groups",
+    summary: "List a group again that exists and is not listed",
+    body: relistSchema,
+    status: 204,
+    errors: [...NO_GROUP, "INVALID_GROUP_ID"],
+  },
+  {
+    method: "post",
+    path: "/v1/doctor/orphans",
+    summary: "Free the storage of a partition whose topic does not exist",
+    body: orphanSchema,
+    status: 204,
+    errors: [],
+  },
+  {
+    method: "post",
+    path: "/v1/recovery",
+    summary:
+      "Take a partition, a group or the cluster back to an earlier time, or tell what that would lose",
+    body: recoverySchema,
+    status: 200,
+    response: responses.recovery,
+    errors: [
+      ...NO_TOPIC,
+      ...NO_GROUP,
+      "INVALID_TOPIC_EXCEPTION",
+      "INVALID_GROUP_ID",
+      "UNSUPPORTED_VERSION",
+      "COORDINATOR_NOT_AVAILABLE",
+    ],
+  },
+  {
     method: "post",
     path: "/v1/tokens",
     summary: "Make a token for a browser, with at most the caller's rights",
@@ -430,6 +500,14 @@ export const OPERATIONS: readonly Operation[] = [
     query: historyQuery,
     status: 200,
     response: responses.history,
+    errors: NO_GROUP,
+  },
+  {
+    method: "get",
+    path: `${GROUP}/offsets`,
+    summary: "A group's committed offsets; asks no partition",
+    status: 200,
+    response: responses.committed,
     errors: NO_GROUP,
   },
   {

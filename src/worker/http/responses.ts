@@ -3,6 +3,7 @@
 // test compares each schema with a real answer.
 import * as z from "zod";
 import type { GroupInfo, HistoryInfo, ResetResult } from "../../core/group-info.ts";
+import type { Recovery } from "../../core/recovery-info.ts";
 import type { ConfigInfo, GroupConfigInfo, TopicInfo } from "../../core/topic-info.ts";
 import type { JsonRecord } from "../../protocol/json-record.ts";
 import { exactly } from "./exactly.ts";
@@ -12,6 +13,54 @@ const count = z.int().min(0);
 const partition = z.int().min(0);
 const config = z.record(z.string(), z.union([z.string(), z.number()]));
 const topicPartitions = z.strictObject({ topic: z.string(), partitions: z.array(partition) });
+
+export const inspectedTopics = z.strictObject({
+  topics: z.array(
+    z.strictObject({
+      name: z.string(),
+      topicId: z.string(),
+      partitions: z.int().min(1),
+      used: z.array(z.strictObject({ partition, logEnd: offset.nullable() })).nullable(),
+    }),
+  ),
+});
+export const inspectedTasks = z.strictObject({
+  tasks: z.array(z.strictObject({ id: z.int(), type: z.string(), about: z.string() })),
+});
+export const partitionState = z.strictObject({
+  logStartOffset: offset,
+  highWatermark: offset,
+  hasConfig: z.boolean(),
+});
+
+export const recovery = exactly<Recovery>()(
+  z.strictObject({
+    bookmark: z.string(),
+    dryRun: z.boolean(),
+    undoBookmark: z.string().exactOptional(),
+    logStartOffset: offset.exactOptional(),
+    logEndOffset: offset.exactOptional(),
+    firstLostOffset: offset.exactOptional(),
+    restoredLogEndOffset: offset.exactOptional(),
+    positions: count.exactOptional(),
+    topics: count.exactOptional(),
+    groups: count.exactOptional(),
+    failing: z.string().exactOptional(),
+  }),
+);
+
+export const committed = z.strictObject({
+  groupId: z.string(),
+  offsets: z.array(
+    z.strictObject({
+      topic: z.string(),
+      partition,
+      offset,
+      leaderEpoch: z.int().exactOptional(),
+      metadata: z.string().exactOptional(),
+    }),
+  ),
+});
 
 export const problem = z.object({
   type: z.literal("about:blank"),

@@ -132,6 +132,7 @@ test("[VER-10] calls that store something anew each time are not repeated, and t
     "leaveClassic",
     "noteAudit",
     "purgeTopic",
+    "recoverTo",
     "undeleteTopic",
   ]);
   expect(PARTITION_CALLS.destroy).toBe(true); // A group's is answered with GROUP_ID_NOT_FOUND the second time.

@@ -1,0 +1,13 @@
+// What objects answer about their recovery to an earlier time. The names are on the wire: see calls.ts.
+
+export interface RecoveryPoint {
+  /** The state that was stored at that time. */
+  readonly bookmark: string;
+  /** The state that is stored now. */
+  readonly currentBookmark: string;
+}
+
+export interface Restored {
+  /** Going there takes the recovery back. */
+  readonly undoBookmark: string;
+}

@@ -1,0 +1,17 @@
+// Questions before something is changed. They go to standard error, for standard output may be a file.
+import { createInterface } from "node:readline/promises";
+
+/** True if there is somebody to be asked. */
+export function mayAsk(): boolean {
+  return Boolean(process.stdin.isTTY && process.stderr.isTTY);
+}
+
+/** Asks, and returns true only for a clear yes. */
+export async function agrees(question: string): Promise<boolean> {
+  const lines = createInterface({ input: process.stdin, output: process.stderr });
+  try {
+    return /^y(es)?$/i.test((await lines.question(question)).trim());
+  } finally {
+    lines.close();
+  }
+}

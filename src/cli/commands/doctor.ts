@@ -1,0 +1,120 @@
+// rivulet doctor: compares what the cluster knows with what partitions, groups and the data folder say.
+import type { Command } from "commander";
+import { FAN_OUT } from "../../core/limits.ts";
+import { DOCTOR_PATH } from "../../protocol/paths.ts";
+import { BrokerError } from "../../sdk/index.ts";
+import { agrees, mayAsk } from "../ask.ts";
+import { Broker } from "../broker.ts";
+import { examples, type GlobalOptions, print, UsageError } from "../context.ts";
+import { examine } from "../doctor/examine.ts";
+import { type Finding, findingText } from "../doctor/findings.ts";
+import { count } from "./topics.ts";
+
+interface DoctorOptions {
+  readonly dataDir?: string;
+  readonly repair?: true;
+  readonly destroyOrphans?: true;
+  readonly yes?: true;
+}
+
+interface Outcome extends Finding {
+  /** True if it was repaired, or freed. */
+  readonly repaired: boolean;
+}
+
+export function addDoctor(program: Command): void {
+  program
+    .command("doctor")
+    .description(
+      "compare what the cluster knows with what partitions and groups say; ends with 1 if anything is wrong",
+    )
+    .option(
+      "--data-dir <path>",
+      "the broker's DATA_DIR on this machine, to look for files that nobody knows",
+    )
+    .option("--repair", "do what loses nothing")
+    .option("--destroy-orphans", "free what is in the folder and of no topic: its records are lost")
+    .option("-y, --yes", "do not ask")
+    .addHelpText(
+      "after",
+      examples(
+        "rivulet doctor",
+        "rivulet doctor --data-dir .rivulet --repair",
+        "rivulet --json doctor | jq .findings",
+      ),
+    )
+    .action(async (options: DoctorOptions, command: Command) => {
+      await run(options, command.optsWithGlobals<GlobalOptions>());
+    });
+}
+
+async function run(options: DoctorOptions, global: GlobalOptions): Promise<void> {
+  if ((options.repair || options.destroyOrphans) && !options.yes && !mayAsk())
+    throw new UsageError("what is to be changed is asked on a terminal; elsewhere give --yes");
+  if (options.destroyOrphans && options.dataDir === undefined)
+    throw new UsageError("--destroy-orphans goes with --data-dir, where orphans are looked for");
+  const note = (text: string) => {
+    if (!global.quiet) process.stderr.write(`${text}\n`);
+  };
+  const broker = new Broker(global, note);
+  const examined = await examine(broker, options.dataDir ?? null, (partitions, groups) =>
+    note(
+      `# this wakes ${count(partitions, "used partition")} and ${count(groups, "listed group")}, ${FAN_OUT} at a time`,
+    ),
+  );
+  const findings: Outcome[] = [];
+  const isWanted = await wanted(examined.findings, options);
+  for (const finding of examined.findings) {
+    const repaired = isWanted(finding) ? await repair(broker, finding, note) : false;
+    findings.push({ ...finding, repaired });
+  }
+  print(global, { ...examined, findings }, () => report(findings, examined.notLooked));
+  if (findings.some(({ repaired }) => !repaired)) process.exitCode = 1;
+}
+
+/** Asks what is to be done. Returns what tells that a finding is to be repaired. */
+async function wanted(
+  findings: readonly Finding[],
+  { repair: repairs, destroyOrphans, yes }: DoctorOptions,
+): Promise<(finding: Finding) => boolean> {
+  const safe = findings.filter((finding) => finding.repair !== null);
+  const orphans = findings.filter(({ orphan }) => orphan !== undefined);
+  const isAgreed = async (of: readonly Finding[], what: string) =>
+    of.length > 0 &&
+    (yes || (await agrees(`${of.map(findingText).join("\n\n")}\n\n${what} [y/N] `)));
+  const doesRepair = repairs && (await isAgreed(safe, `Repair ${count(safe.length, "finding")}?`));
+  const doesDestroy =
+    destroyOrphans &&
+    (await isAgreed(orphans, `Free ${count(orphans.length, "partition")} and lose the records?`));
+  return (finding) =>
+    (doesRepair === true && finding.repair !== null) ||
+    (doesDestroy === true && finding.orphan !== undefined);
+}
+
+async function repair(
+  broker: Broker,
+  { repair: call, orphan, about }: Finding,
+  note: (text: string) => void,
+): Promise<boolean> {
+  try {
+    if (call !== null) await broker.json(call.method, call.path, call.body);
+    else if (orphan !== undefined) await broker.json("POST", `${DOCTOR_PATH}/orphans`, orphan);
+    return true;
+  } catch (error) {
+    // A group that is only listed goes off the list, and is answered as one that does not exist.
+    if (error instanceof BrokerError && error.code === "GROUP_ID_NOT_FOUND") return true;
+    if (!(error instanceof BrokerError)) throw error;
+    note(`# ${about} could not be repaired: ${error.code}: ${error.message}`);
+    return false;
+  }
+}
+
+function report(findings: readonly Outcome[], notLooked: readonly string[]): string {
+  const texts = findings.map((each) => `${findingText(each)}${each.repaired ? "\n  Done." : ""}`);
+  const open = findings.filter(({ repaired }) => !repaired).length;
+  const end =
+    findings.length === 0
+      ? "All is well."
+      : `${count(findings.length, "finding")}, ${open === 0 ? "all repaired" : `${open} open`}.`;
+  return [...texts, ...notLooked, end].join("\n\n");
+}

@@ -1,0 +1,75 @@
+// What a recovery will lose, and what it has done, for people. It is pure.
+
+import type { Recovery, RecoveryTarget } from "../core/recovery-info.ts";
+
+/** Names what will be lost. `to` is the time as it was written, or null for a bookmark. */
+export function warningText(target: RecoveryTarget, plan: Recovery, to: string | null): string {
+  const when = to ?? "that state";
+  const failing = plan.failing === undefined ? [] : [`Now it cannot be read: ${plan.failing}`];
+  const lines = { partition: partitionLines, group: groupLines, cluster: clusterLines };
+  return [...failing, ...lines[target.type](plan, when, target)].join("\n");
+}
+
+function partitionLines(plan: Recovery, when: string, target: RecoveryTarget): string[] {
+  const { logStartOffset, logEndOffset, firstLostOffset } = plan;
+  const name = nameOf(target);
+  const range =
+    logEndOffset === undefined
+      ? `Whatever ${name} has stored since ${when} will be lost.`
+      : firstLostOffset === undefined
+        ? `${name} holds offsets ${logStartOffset} to ${logEndOffset - 1}. What was stored since ${when} will be lost.`
+        : firstLostOffset < logEndOffset
+          ? `${name} ends at ${logEndOffset}. Records that were stored since ${when} will be lost: by their timestamps offsets ${firstLostOffset} to ${logEndOffset - 1}.`
+          : `${name} ends at ${logEndOffset}, and no record has a timestamp since ${when}. Records that were stored since will be lost all the same.`;
+  return [
+    range,
+    "THEIR OFFSETS WILL BE GIVEN OUT AGAIN, to other records. Who has read them reads none of the new ones below its position: reset such groups with `rivulet groups reset GROUP --to current`.",
+    "Records that were deleted since come back. `rivulet doctor` then tells what does not fit.",
+  ];
+}
+
+function groupLines({ positions }: Recovery, when: string, target: RecoveryTarget): string[] {
+  const held = positions === undefined ? "" : ` It has ${positions} now.`;
+  return [
+    `The positions that ${nameOf(target)} has committed since ${when} will be lost, and what was changed of its config.${held}`,
+    "Its members will read again what they have read since. They are cut off, and join anew.",
+  ];
+}
+
+function clusterLines({ topics, groups }: Recovery, when: string): string[] {
+  return [
+    `There are ${topics ?? "?"} topics and ${groups ?? "?"} groups. What was created, changed or deleted since ${when} will be forgotten:`,
+    "- Topics that were created since will be lost; their partitions become orphans that nobody can read.",
+    "- Topics that were deleted since will be listed again, and their partitions begin anew at offset 0.",
+    "- Configs and partition counts will be as they were. Groups that came to be since are not listed, those that were deleted are.",
+    "- API KEYS THAT WERE REVOKED SINCE WILL BE GOOD AGAIN, and those that were made since will not be. So are the lines of the audit log since.",
+    "`rivulet doctor` then tells what does not fit.",
+  ];
+}
+
+/** Says what was done, and how it is taken back. */
+export function restoredText(target: RecoveryTarget, restored: Recovery): string {
+  const { undoBookmark, logEndOffset, restoredLogEndOffset: end, failing } = restored;
+  const lines = [`${nameOf(target)} is as it was.`];
+  if (end !== undefined) {
+    lines.push(`Its log ends at ${end}.`);
+    if (logEndOffset !== undefined && end < logEndOffset)
+      lines.push(`Offsets ${end} to ${logEndOffset - 1} will be given out again.`);
+  }
+  if (failing !== undefined && end === undefined) lines.push(`It cannot be read: ${failing}`);
+  lines.push(
+    `To take that back: rivulet recover ${commandOf(target)} --bookmark ${undoBookmark}`,
+    "Look what does not fit now: rivulet doctor",
+  );
+  return lines.join("\n");
+}
+
+function nameOf(target: RecoveryTarget): string {
+  if (target.type === "partition") return `${target.topic}/${target.partition}`;
+  return target.type === "group" ? `Group ${target.group}` : "The cluster";
+}
+
+function commandOf(target: RecoveryTarget): string {
+  if (target.type === "partition") return `partition ${target.topic} ${target.partition}`;
+  return target.type === "group" ? `group ${target.group}` : "cluster";
+}

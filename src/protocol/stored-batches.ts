@@ -1,0 +1,11 @@
+// The answer to a read of stored batches: whole RecordBatches as the body, and what else there is to say in headers.
+
+/** The names of the headers. */
+export const BATCH_HEADERS = {
+  /** The id of the topic that was read. A topic that is created anew under its name has another one. */
+  topicId: "rivulet-topic-id",
+  /** The offset after the last batch. */
+  nextOffset: "rivulet-next-offset",
+  logStartOffset: "rivulet-log-start-offset",
+  highWatermark: "rivulet-high-watermark",
+} as const;
