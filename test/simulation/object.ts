@@ -36,6 +36,8 @@ export interface ObjectWorld {
   readonly env: unknown;
   /** Whether the disk refuses a write now. */
   refusesWrites(): boolean;
+  /** How long each write takes to be durable, where that is known. */
+  readonly flushMs: number | null;
 }
 
 /** How long a write takes to be durable, on average. */
@@ -72,6 +74,9 @@ export class SimulatedObject implements Acceptor {
   starts = 0;
   /** How often each method was called. */
   readonly calls = new Map<string, number>();
+  alarms = 0;
+  /** Messages of all sockets, without the heartbeats, which the platform answers. */
+  messages = 0;
 
   constructor(world: ObjectWorld, kind: string, name: string, instanceClass: InstanceClass) {
     this.#world = world;
@@ -85,7 +90,7 @@ export class SimulatedObject implements Acceptor {
       },
       written: () => {
         const isTimed = world.network.conditions.wayMs !== undefined;
-        const delayMs = isTimed ? 0 : world.scheduler.random.delay(FLUSH_MS);
+        const delayMs = world.flushMs ?? (isTimed ? 0 : world.scheduler.random.delay(FLUSH_MS));
         world.scheduler.after(this.actor, delayMs, () => this.#flush());
       },
       alarmChanged: () => this.scheduleAlarm(),
@@ -209,6 +214,7 @@ export class SimulatedObject implements Acceptor {
           this.#world.network.transmit(endpoint, { type: "data", data });
         return;
       }
+      this.messages++;
       const data = typeof frame.data === "string" ? frame.data : frame.data.slice().buffer;
       this.#handle(
         `message of ${endpoint.id}: ${typeof data === "string" ? data : `${data.byteLength} bytes`}`,
@@ -277,6 +283,7 @@ export class SimulatedObject implements Acceptor {
       return;
     }
     this.storage.alarmAtMs = null;
+    this.alarms++;
     this.#isRinging = true;
     const { life } = this.actor;
     const ended = (isDone: boolean) => {

@@ -27,6 +27,8 @@ export class SimulatedStorage {
   readonly #statements = new Map<string, { statement: StatementSync; hasRows: boolean }>();
   isDirty = false;
   writes = 0;
+  /** The rows that were written, an alarm that was set among them. Those of a table that was made or dropped are not. */
+  rowsWritten = 0;
   alarmAtMs: number | null = null;
   #durableAlarmAtMs: number | null = null;
 
@@ -50,11 +52,14 @@ export class SimulatedStorage {
     const values = bindings.map((value) =>
       value instanceof ArrayBuffer ? new Uint8Array(value) : value,
     );
+    const isChange = /^\s*(INSERT|REPLACE|UPDATE|DELETE)/.test(query);
     if (!hasRows) {
-      statement.run(...values);
+      const { changes } = statement.run(...values);
+      if (isChange) this.rowsWritten += Number(changes);
       return [];
     }
     const rows = statement.all(...values) as Record<string, SqlValue>[];
+    if (isChange) this.rowsWritten += rows.length;
     for (const row of rows) {
       for (const [name, cell] of Object.entries(row))
         if (cell instanceof Uint8Array) row[name] = new Uint8Array(cell).buffer;
@@ -74,6 +79,13 @@ export class SimulatedStorage {
 
   #run(query: string): void {
     this.#prepare(query).statement.run();
+  }
+
+  /** What the database takes, in whole pages. */
+  get bytes(): number {
+    const query =
+      "SELECT page_count * page_size AS bytes FROM pragma_page_count(), pragma_page_size()";
+    return Number(this.#prepare(query).statement.get()?.bytes);
   }
 
   get #db(): DatabaseSync {
@@ -113,6 +125,7 @@ export class SimulatedStorage {
 
   async setAlarm(atMs: number): Promise<void> {
     this.#beginWrite();
+    this.rowsWritten++;
     this.alarmAtMs = Math.max(atMs, this.#host.shownMs()); // What lies in the past rings now.
     this.#host.alarmChanged();
   }

@@ -38,6 +38,9 @@ export class World implements ObjectWorld {
   isCalm = false;
   /** How likely a write is refused. */
   refusal = 0;
+  flushMs: number | null = null;
+  /** What the Worker was asked, upgrades included. */
+  workerRequests = 0;
 
   constructor(program: Exports, seed: number, observer: ObjectObserver) {
     this.random = new Random(seed);
@@ -130,6 +133,7 @@ export class World implements ObjectWorld {
   }
 
   async #ask(request: SimulatedRequest): Promise<SimulatedResponse> {
+    this.workerRequests++;
     const context = { waitUntil() {}, passThroughOnException() {} };
     return (await this.program.app.fetch(request, this.env, context)) as SimulatedResponse;
   }

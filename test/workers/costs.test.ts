@@ -8,10 +8,14 @@ import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
 import type { AppendAnswer } from "../../src/protocol/append-frame.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
+import { documented as documentedIn, numberOf } from "../support/cost-table.ts";
+import { meteredFromStart } from "./metering.ts";
 import {
+  alarmOf,
   createTopic,
   decodeAll,
   env,
+  eventually,
   evict,
   expectStatus,
   FREED,
@@ -19,6 +23,8 @@ import {
   produce,
   readAs,
   segmentsOf,
+  signedOwner,
+  signer,
   TestSocket,
   unique,
 } from "./support.ts";
@@ -31,6 +37,7 @@ interface Rows {
 }
 
 type Stub = ReturnType<typeof partitionStub>;
+const APPEND = "append, any number of batches up to 1 MB";
 
 /** Rows metered while `action` runs. Writes are the ones that cost; reads are a thousand times cheaper. */
 async function metered(
@@ -90,21 +97,8 @@ async function append(stub: Stub, bytes: Uint8Array): Promise<void> {
   expect(result).toMatchObject({ ok: true });
 }
 
-/** The cells of the row that begins with `shape`, of any table. */
 function documented(shape: string): string[] {
-  const line = architecture.split("\n").find((each) => each.startsWith(`| ${shape} |`));
-  if (line === undefined) throw new Error(`ARCHITECTURE.md has no row "${shape}"`);
-  return line
-    .split("|")
-    .slice(2, -1)
-    .map((cell) => cell.trim());
-}
-
-/** The first number of a cell. */
-function numberOf(cell: string | undefined): number {
-  const match = cell?.replaceAll(",", "").match(/\d+(\.\d+)?/);
-  if (match === null || match === undefined) throw new Error(`no number in "${cell}"`);
-  return Number(match[0]);
+  return documentedIn(architecture, shape);
 }
 
 function perMillion(count: number, records: number): number {
@@ -149,6 +143,36 @@ describe("rows per operation", () => {
     const stub = partitionStub(env, topic.topicId, 0);
     const { written } = await metered(stub, () => stub.offsets());
     expect(numberOf(documented("first use of a partition")[0])).toBe(written);
+  });
+
+  test("[COST-1] [GRP-17] partition with a group's member and records", async () => {
+    await signer.load();
+    const { topic, stub } = await newPartition();
+    const path = `/v1/topics/${topic.name}/partitions/0/socket`;
+    const socket = await TestSocket.open<PartitionMessage>(path);
+    const owner = { group: unique("g"), incarnation: 1, memberEpoch: 1, memberNumber: 1 };
+    const signed = signedOwner(owner, { topicId: topic.topicId, partition: 0 });
+    socket.send({ type: "attach", attachId: 1, offset: 1, owner: signed });
+    await socket.next(
+      (message): message is PartitionMessage => !isBytes(message) && message !== "pong",
+    );
+    const idle = await alarmOf(stub);
+    const came = await meteredFromStart(stub, async () => {
+      await append(stub, batchOf(1));
+      const frame = (await socket.next(isBytes)) as Uint8Array;
+      await eventually(
+        async () => Number(await alarmOf(stub)) < Number(idle),
+        "the alarm for the owner",
+      );
+      socket.send({ type: "window", attachId: 1, bytes: frame.length });
+    });
+    const rang = await meteredFromStart(stub, () => runDurableObjectAlarm(stub));
+    expect(await alarmOf(stub)).toBeGreaterThanOrEqual(Number(idle));
+    const written = came.written - numberOf(documented(APPEND)[0]) + rang.written;
+    expect(
+      documented("partition with a group's member and records").slice(0, 2).map(numberOf),
+    ).toEqual([written, came.read - numberOf(documented(APPEND)[1]) + rang.read]);
+    socket.close(1000);
   });
 
   test("[COST-1] [OFF-9] describe of a group", async () => {

@@ -1,0 +1,82 @@
+// The price list of Cloudflare's Workers Paid plan, of November 2026, in dollars. A month is 30 days.
+//
+// Workers Logs: from December 2026 on they are to be priced by the GB (50 GB included, $0.25 for each further one). An event
+// of 2 KB costs about the same that way.
+
+export const SECONDS_PER_MONTH = 30 * 24 * 60 * 60;
+const MILLION = 1_000_000;
+
+interface Price {
+  readonly what: string;
+  readonly unit: string;
+  readonly dollars: number;
+  /** For how many units. */
+  readonly per: number;
+  /** The units of a month that the plan includes. */
+  readonly included: number;
+}
+
+export const PRICES = {
+  rowsWritten: {
+    ...{ what: "rows written", unit: "rows" },
+    ...{ dollars: 1, per: MILLION, included: 50 * MILLION },
+  },
+  rowsRead: {
+    ...{ what: "rows read", unit: "rows" },
+    ...{ dollars: 0.001, per: MILLION, included: 25_000 * MILLION },
+  },
+  objectRequests: {
+    ...{ what: "object requests", unit: "requests" },
+    ...{ dollars: 0.15, per: MILLION, included: MILLION },
+  },
+  duration: {
+    ...{ what: "duration", unit: "GB-s" },
+    ...{ dollars: 12.5, per: MILLION, included: 400_000 },
+  },
+  stored: { what: "stored", unit: "GB", dollars: 0.2, per: 1, included: 5 },
+  workerRequests: {
+    ...{ what: "Worker requests", unit: "requests" },
+    ...{ dollars: 0.3, per: MILLION, included: 10 * MILLION },
+  },
+  workerCpu: {
+    ...{ what: "Worker CPU", unit: "ms" },
+    ...{ dollars: 0.02, per: MILLION, included: 30 * MILLION },
+  },
+  logs: {
+    ...{ what: "logs", unit: "events" },
+    ...{ dollars: 0.6, per: MILLION, included: 20 * MILLION },
+  },
+} as const satisfies Record<string, Price>;
+
+export type Kind = keyof typeof PRICES;
+
+/** The plan's minimum, which all of this needs. */
+export const PLAN_DOLLARS = 5;
+/** A message on a socket is billed as a part of a request. */
+export const MESSAGES_PER_REQUEST = 20;
+/** An object is billed for this memory, whatever it uses. */
+export const OBJECT_GB = 0.128;
+
+/** K2 has no partitions and no groups: these are for records in, records out per subscription, and what is kept. */
+export const K2 = {
+  inPerGb: 0.04,
+  outPerGb: 0.04,
+  storedPerGb: 0.02,
+  maxStreams: 20,
+  maxRetentionDays: 30,
+  /** As long as it is in beta, of an account. */
+  maxStoredGb: 10,
+} as const;
+
+/** An operation is 64 KB. A record is written, read and deleted, and a queue has one consumer. */
+export const QUEUES = {
+  perMillion: 0.4,
+  included: MILLION,
+  operationBytes: 64_000,
+  maxPerSecond: 5_000,
+} as const;
+
+export function dollarsOf(kind: Kind, count: number): number {
+  const { dollars, per, included } = PRICES[kind];
+  return (Math.max(0, count - included) / per) * dollars;
+}
