@@ -3,6 +3,7 @@ import { type CallRequest, type ObjectKind, toArguments } from "./calls/calls.ts
 import type { ClusterCalls } from "./calls/cluster-calls.ts";
 import type { GroupCalls } from "./calls/group-calls.ts";
 import type { PartitionCalls } from "./calls/partition-calls.ts";
+import type { RelayCalls } from "./calls/relay-calls.ts";
 import type { RequestFrom } from "./core/access/audit.ts";
 import type { Caller } from "./core/access/caller.ts";
 import { errorOf, type Failure } from "./core/errors.ts";
@@ -14,6 +15,7 @@ export interface Env {
   readonly CLUSTER: DurableObjectNamespace;
   readonly PARTITION: DurableObjectNamespace;
   readonly GROUP: DurableObjectNamespace;
+  readonly RELAY: DurableObjectNamespace;
   /** "1" logs a line for every wake-up and alarm of an object, to show what keeps one awake. */
   readonly RIVULET_TRACE?: string;
   /**
@@ -98,6 +100,7 @@ export type Stub<Calls> = DurableObjectStub & Calls;
 export type ClusterStub = Stub<ClusterCalls>;
 export type PartitionStub = Stub<PartitionCalls>;
 export type GroupStub = Stub<GroupCalls>;
+export type RelayStub = Stub<RelayCalls>;
 
 /** The only object that holds the metadata of this deployment. */
 export function clusterStub(env: Env): ClusterStub {
@@ -129,6 +132,23 @@ export function partitionStub(
   region?: string,
 ): PartitionStub {
   return noting(env, within(env, env.PARTITION), "partition", `${topicId}/${partition}`, region);
+}
+
+/** The place of a relay: the partition whose records it passes on, and its number there. */
+export interface RelayPlace {
+  readonly topicId: string;
+  readonly partition: number;
+  readonly relay: number;
+}
+
+/** [RLY-6] A relay begins in its topic's region, beside the partition. */
+export function relayStub(
+  env: Env,
+  { topicId, partition, relay }: RelayPlace,
+  region?: string,
+): RelayStub {
+  const name = `${topicId}/${partition}/${relay}`;
+  return noting(env, within(env, env.RELAY), "relay", name, region);
 }
 
 /** [PLC-2] A group begins where its first member is, unless its creator names another region. */

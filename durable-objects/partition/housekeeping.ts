@@ -29,6 +29,14 @@ export interface Owners {
   reportSilent(nowMs: number): void;
 }
 
+/** [RLY-5] The relays that have to have what was appended. */
+export interface PushedRelays {
+  /** When it has to be made sure that they have it. Infinity if they need not be asked. */
+  nextLookMs(): number;
+  /** Makes sure. */
+  look(): void;
+}
+
 /** Called with each piece of work that failed, and why. */
 type Failed = (work: string, error: unknown) => void;
 
@@ -44,8 +52,13 @@ export class Housekeeping {
   readonly #requests: RequestStore;
   readonly #turns: Pick<Turns, "next">;
   readonly #owners: Owners;
+  readonly #relays: PushedRelays;
   /** When the owners are looked at next. Null if nobody had records when they were last looked at. */
   #ownersDueMs: number | null = null;
+  /** When the relays are looked at next. Null if nothing was appended for them since. */
+  #relaysDueMs: number | null = null;
+  /** The first time for which an alarm is wanted, while it is looked up. Infinity if it is not. */
+  #wantedMs = Number.POSITIVE_INFINITY;
   /** The active segment when the alarm was last considered. Null if it has to be considered again. */
   #scheduledAt: number | null = null;
   #isStopped = false;
@@ -57,8 +70,10 @@ export class Housekeeping {
     requests: RequestStore,
     turns: Pick<Turns, "next">,
     owners: Owners,
+    relays: PushedRelays,
     failed: Failed,
   ) {
+    this.#relays = relays;
     this.#failed = failed;
     this.#turns = turns;
     this.#owners = owners;
@@ -70,8 +85,19 @@ export class Housekeeping {
 
   /** Called after a commit. It costs nothing, except for the first one in a life and after a roll. */
   committed(nowMs: number): void {
-    if (this.#scheduledAt === this.#log.activeBaseOffset) this.watchOwners(nowMs);
-    else void this.schedule(nowMs);
+    if (this.#scheduledAt === this.#log.activeBaseOffset) {
+      this.watchOwners(nowMs);
+      this.watchRelays(nowMs);
+    } else void this.schedule(nowMs);
+  }
+
+  /** [RLY-5] Called when a relay has to be looked at later. It costs nothing while the alarm is set for that already. */
+  watchRelays(nowMs: number): void {
+    if (this.#relaysDueMs !== null) return;
+    const dueMs = this.#relays.nextLookMs();
+    if (dueMs === Number.POSITIVE_INFINITY) return;
+    this.#relaysDueMs = dueMs;
+    this.#ringBy(dueMs, nowMs).catch((error) => this.#couldNotSchedule(error));
   }
 
   /**
@@ -107,25 +133,33 @@ export class Housekeeping {
     this.#failed("setting the alarm", error);
     this.#scheduledAt = null;
     this.#ownersDueMs = null;
+    this.#relaysDueMs = null;
   }
 
   async #schedule(nowMs: number, isUrgent = false): Promise<void> {
     this.#scheduledAt = this.#log.activeBaseOffset;
-    const silenceMs = this.#noteSilence();
-    const dueMs = Math.min(this.#nextDueMs(nowMs, isUrgent) ?? NEVER_MS, silenceMs);
+    const watchedMs = this.#noteWatched();
+    const dueMs = Math.min(this.#nextDueMs(nowMs, isUrgent) ?? NEVER_MS, watchedMs);
     if (dueMs < NEVER_MS) await this.#ringBy(Math.max(nowMs, dueMs), nowMs);
   }
 
-  #noteSilence(): number {
+  #noteWatched(): number {
     const silenceMs = this.#owners.nextSilenceMs();
     this.#ownersDueMs = silenceMs === Number.POSITIVE_INFINITY ? null : silenceMs;
-    return silenceMs;
+    const lookMs = this.#relays.nextLookMs();
+    this.#relaysDueMs = lookMs === Number.POSITIVE_INFINITY ? null : lookMs;
+    return Math.min(silenceMs, lookMs);
   }
 
+  /** Those who come while the alarm is looked up share it: it is set once, for the first of them. */
   async #ringBy(dueMs: number, nowMs: number): Promise<void> {
+    this.#wantedMs = Math.min(this.#wantedMs, dueMs);
     const alarmMs = await this.#alarm.getAlarm();
-    const isSet = alarmMs !== null && alarmMs <= dueMs && !isLostAlarm(alarmMs, nowMs);
-    if (!this.#isStopped && !isSet) await this.#alarm.setAlarm(dueMs);
+    const wantedMs = this.#wantedMs;
+    if (wantedMs === Number.POSITIVE_INFINITY) return;
+    this.#wantedMs = Number.POSITIVE_INFINITY;
+    const isSet = alarmMs !== null && alarmMs <= wantedMs && !isLostAlarm(alarmMs, nowMs);
+    if (!this.#isStopped && !isSet) await this.#alarm.setAlarm(wantedMs);
   }
 
   /**
@@ -153,6 +187,7 @@ export class Housekeeping {
         this.#attempt("dropping expired keys", () => this.#requests.dropExpired(startedMs)),
         this.#attempt("retention", () => this.#log.enforceRetention(startedMs)),
         this.#attempt("telling of silent owners", () => this.#owners.reportSilent(startedMs)),
+        this.#attempt("looking after relays", () => this.#relays.look()),
         this.#attempt("closing a segment", () => this.#log.rollForCompaction(startedMs)),
         await this.#compact(startedMs, now),
       ].every((done) => done);
@@ -198,9 +233,9 @@ export class Housekeeping {
   async #tryAgain(nowMs: number): Promise<void> {
     this.#failedAtMs = nowMs;
     this.#pauseMs = this.#retry.failed();
-    const silenceMs = this.#noteSilence();
+    const watchedMs = this.#noteWatched();
     const retryMs = nowMs + this.#pauseMs;
-    await this.#ringBy(silenceMs > nowMs ? Math.min(retryMs, silenceMs) : retryMs, nowMs);
+    await this.#ringBy(watchedMs > nowMs ? Math.min(retryMs, watchedMs) : retryMs, nowMs);
   }
 
   /** Stops the work, because the partition is being destroyed. */

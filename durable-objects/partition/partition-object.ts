@@ -15,7 +15,7 @@ import {
   type PartitionCalls,
   type PartitionRequest,
 } from "../../src/calls/partition-calls.ts";
-import { beginOfUpgrade, callerOfUpgrade } from "../../src/calls/socket-caller.ts";
+import { beginOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
 import { decompress } from "../../src/compression/decompress.ts";
@@ -38,7 +38,9 @@ import {
   type Result,
 } from "../../src/core/errors.ts";
 import {
+  FAN_OUT,
   MAX_DECODED_REQUEST_BYTES,
+  MAX_DIRECT_READERS,
   MAX_FETCH_BYTES,
   MAX_INCARNATION_AHEAD_MS,
   MAX_READERS_PER_PARTITION,
@@ -49,23 +51,37 @@ import { ChunkVerifier } from "../../src/core/log/damage.ts";
 import type { KeyedRequest } from "../../src/core/log/keyed-request.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
-import { clusterStub, type Env, groupStub, isOpen, placeOf } from "../../src/env.ts";
+import { mapConcurrently } from "../../src/core/map-concurrently.ts";
+import {
+  clusterStub,
+  type Env,
+  groupStub,
+  placeOf,
+  type RelayStub,
+  relayStub,
+} from "../../src/env.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
+import type { InitialOffset } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { isUnknownType, parseFrame } from "../../src/protocol/parse.ts";
-import { type Owner, readerMessage } from "../../src/protocol/partition-socket.ts";
+import {
+  type Owner,
+  type RelayMessage,
+  readerMessage,
+} from "../../src/protocol/partition-socket.ts";
 import { readAppendFrame } from "../../src/protocol/read-append-frame.ts";
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { message } from "../shared/message.ts";
 import { Notes } from "../shared/notes.ts";
 import type { ObjectSocket } from "../shared/object-socket.ts";
 import { OwnerSigner } from "../shared/owner-signature.ts";
+import { upgradeReader } from "../shared/reader-upgrade.ts";
 import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { SocketAccess } from "../shared/socket-access.ts";
-import { attachState, callerOn, keyTag, tagsOf, whyNoConnection } from "../shared/socket-caller.ts";
+import { attachState, callerOn, keyTag } from "../shared/socket-caller.ts";
 import { storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
@@ -74,6 +90,7 @@ import { type CommitTarget, GroupCommit } from "./group-commit.ts";
 import { GroupOwners } from "./group-owners.ts";
 import { Housekeeping } from "./housekeeping.ts";
 import { PartitionStore } from "./partition-store.ts";
+import { Relays } from "./relays.ts";
 import { RequestStore } from "./request-store.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
 import { TailReaders } from "./tail-readers.ts";
@@ -87,6 +104,7 @@ interface Parts {
   readonly log: PartitionLog;
   readonly commits: GroupCommit;
   readonly readers: TailReaders;
+  readonly relays: Relays;
   readonly requests: RequestStore;
   readonly housekeeping: Housekeeping;
   readonly turns: Turns;
@@ -184,6 +202,14 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const clock = new ObjectClock(storageOf(storage).sql);
     const turns = new Turns(clock);
     const owners = new GroupOwners(readers, this.ctx, this.env);
+    const relays = new Relays({
+      log,
+      store: this.#store,
+      topic: topic.name,
+      stub: (relay) => this.#relayStub(relay, topic.region),
+      waitUntil: (promise) => this.ctx.waitUntil(promise),
+      failed: () => housekeeping.watchRelays(Date.now()),
+    });
     const housekeeping = new Housekeeping(
       storage,
       log,
@@ -191,6 +217,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       requests,
       turns,
       owners,
+      relays,
       (work, error) => this.#logFailure(topic.name, work, error),
     );
     const target: CommitTarget = {
@@ -204,13 +231,19 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       },
       committed: () => {
         readers.pumpAll();
+        relays.committed(Date.now());
         housekeeping.committed(Date.now());
         if (this.env.RIVULET_FILES !== undefined) this.#ends.note(log.logEndOffset);
       },
       lingerMs: () => log.config.commitLingerMs,
     };
     const commits = new GroupCommit(target, clock);
-    return { topic, log, commits, readers, requests, housekeeping, turns };
+    return { topic, log, commits, readers, relays, requests, housekeeping, turns };
+  }
+
+  #relayStub(relay: number, region: string | undefined): RelayStub {
+    const place = { topicId: this.#topicId, partition: this.#partition, relay };
+    return relayStub(this.env, place, region);
   }
 
   async append(request: AppendRequest): Promise<AppendResult> {
@@ -338,6 +371,28 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     const latestMs = Date.now() + MAX_INCARNATION_AHEAD_MS;
     const detail = `owner.incarnation is ${incarnation}, it must be at most ${latestMs}, or the one that group ${group} has`;
     return fail("INVALID_REQUEST", detail);
+  }
+
+  async findRelay({ relay }: PartitionRequest<"findRelay">): Promise<Result<{ isInUse: boolean }>> {
+    const loaded = await this.#load();
+    return loaded.ok ? { ok: true, isInUse: loaded.parts.relays.has(relay) } : loaded;
+  }
+
+  async subscribeRelay({
+    relay,
+  }: PartitionRequest<"subscribeRelay">): Promise<Result<{ topic: string } & Bounds>> {
+    const loaded = await this.#load();
+    if (!loaded.ok) return loaded;
+    const { log, relays, topic } = loaded.parts;
+    relays.subscribe(relay, Date.now());
+    return { ok: true, topic: topic.name, ...boundsOf(log) };
+  }
+
+  async locate({
+    offset: at,
+  }: PartitionRequest<"locate">): Promise<Result<{ offset: number } & Bounds>> {
+    const loaded = await this.#load();
+    return loaded.ok ? locate(loaded.parts, at) : loaded;
   }
 
   async offsets({ begin }: PartitionRequest<"offsets"> = {}): Promise<Result<Bounds>> {
@@ -493,6 +548,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       parts?.readers.remove(socket);
       closeFatal(socket, new BrokerError("UNKNOWN_TOPIC_ID", "the topic was deleted"));
     }
+    await this.#callRelays((relay) => relay.end());
   }
 
   /**
@@ -648,6 +704,24 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   /** [ACL-8] */
   async revokeKey({ keyId }: PartitionRequest<"revokeKey">): Promise<void> {
     this.#access.revoke(this.ctx.getWebSockets(keyTag(keyId)));
+    await this.#callRelays((relay) => relay.revokeKey({ keyId }));
+  }
+
+  /** Calls all relays. Throws if one cannot be told. */
+  async #callRelays(call: (relay: RelayStub) => Promise<void>): Promise<void> {
+    const region = this.#parts?.topic.region;
+    await mapConcurrently(this.#storedRelays(), FAN_OUT, (relay) =>
+      call(this.#relayStub(relay, region)),
+    );
+  }
+
+  /** None, before the first use. Damage must not keep the partition of a deleted topic from being freed. */
+  #storedRelays(): number[] {
+    try {
+      return this.#store.relays();
+    } catch {
+      return [];
+    }
   }
 
   #forget(socket: WebSocket): void {
@@ -665,21 +739,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   override async fetch(request: Request): Promise<Response> {
     const loaded = await this.#load(beginOfUpgrade(request) ?? undefined);
     if (!loaded.ok) return Response.json(loaded, { status: ERRORS[loaded.error].httpStatus });
-    if (!this.#silent.hasRoom(this.ctx.getWebSockets(), MAX_READERS_PER_PARTITION)) {
-      const failure = fail(
-        "THROTTLING_QUOTA_EXCEEDED",
-        `the partition has ${MAX_READERS_PER_PARTITION} sockets in use, the bound`,
-      );
-      return Response.json(failure, { status: 429 });
-    }
-    const caller = callerOfUpgrade(request, isOpen(this.env));
-    const tooMany = whyNoConnection(caller, this.ctx, () => this.#silent.closeOld(Date.now()));
-    if (tooMany !== null) return Response.json(tooMany, { status: 429 });
-    const { 0: client, 1: server } = new WebSocketPair();
-    this.ctx.acceptWebSocket(server, tagsOf(caller));
-    this.#access.admit(server, caller, Date.now());
-    this.#silent.add(server, Date.now());
-    return new Response(null, { status: 101, webSocket: client });
+    const { ctx, env } = this;
+    const [silent, access] = [this.#silent, this.#access];
+    const maxSockets = MAX_READERS_PER_PARTITION;
+    return upgradeReader(request, { ctx, env, silent, access, own: "partition", maxSockets });
   }
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
@@ -715,6 +778,12 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
           await this.#restoreOwner(parts, message.owner).catch(() => {}); // It is fenced, and tries again.
           if (this.#parts !== parts) return closeFatal(socket, errorOf(this.#unknownTopic()));
         }
+        if (message.owner === undefined && message.relays) {
+          const relay = await this.#relayFor(parts, socket);
+          if (this.#attaching.get(socket) !== mine) return;
+          if (this.#parts !== parts) return closeFatal(socket, errorOf(this.#unknownTopic()));
+          if (relay !== null && this.#sendToRelay(parts, socket, message, relay)) return;
+        }
         if (parts.readers.attach(socket, message)) this.#silent.delete(socket);
       } else parts.readers.openWindow(socket, message);
       parts.housekeeping.watchOwners(Date.now());
@@ -724,6 +793,29 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       parts.readers.remove(socket);
       closeFatal(socket, error);
     }
+  }
+
+  /** [RLY-1] Returns the relay that serves one more reader, or null if the partition does so itself. */
+  async #relayFor({ readers, relays }: Parts, socket: ObjectSocket): Promise<number | null> {
+    if (readers.plainCount < MAX_DIRECT_READERS || readers.placeOf(socket) !== null) return null;
+    await relays.learn();
+    return relays.assign(Date.now());
+  }
+
+  /** [RLY-1] Tells a reader of its relay. Returns false if its offset cannot be read, which it is told otherwise. */
+  #sendToRelay(
+    parts: Parts,
+    socket: ObjectSocket,
+    { attachId, offset: at }: Extract<ReaderMessage, { type: "attach" }>,
+    relay: number,
+  ): boolean {
+    const found = locate(parts, at);
+    if (!found.ok) return false;
+    const { ok: _ok, ...place } = found;
+    parts.readers.remove(socket);
+    const named: RelayMessage = { type: "relay", attachId, relay, ...place };
+    sendJson(socket, named);
+    return true;
   }
 
   /** [ACL-7] [ATT-5] Returns why the socket may not read here, or not as this owner. */
@@ -826,6 +918,18 @@ function inside(socket: ObjectSocket, message: ReaderMessage): ReaderMessage {
   if (message.type !== "attach" || message.owner === undefined) return message;
   const group = nameInside(namespaceOf(callerOn(socket)), message.owner.group);
   return { ...message, owner: { ...message.owner, group } };
+}
+
+/** Returns where a reader starts that wants to attach there, if it can. */
+function locate(
+  { readers, log }: Pick<Parts, "readers" | "log">,
+  at: number | InitialOffset,
+): Result<{ offset: number } & Bounds> {
+  return attempt(() => {
+    const offset = readers.startOffset(at);
+    const inRange = log.validateOffset(offset);
+    return inRange.ok ? { ok: true as const, offset, ...boundsOf(log) } : inRange;
+  });
 }
 
 function boundsOf(log: PartitionLog): Bounds {

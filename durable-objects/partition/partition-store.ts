@@ -6,6 +6,7 @@
 // fences      per group, the newest owner that attached (core/log/fences.ts).
 // fence_polls per group that reads by polls, when it last did, to the hour.
 // notes       what the cluster need not be asked again (shared/notes.ts).
+// relays      the relays that are pushed what is appended [RLY-2].
 import type { Topic } from "../../src/core/cluster/topics.ts";
 import {
   FENCE_REFRESH_MS,
@@ -31,12 +32,15 @@ export interface PartitionName {
 const CREATE_FENCE_POLLS =
   "CREATE TABLE IF NOT EXISTS fence_polls (group_id TEXT PRIMARY KEY, polled_at_ms INTEGER NOT NULL) WITHOUT ROWID";
 
+const CREATE_RELAYS = "CREATE TABLE IF NOT EXISTS relays (relay INTEGER PRIMARY KEY)";
+
 const TABLES = [
   "CREATE TABLE partition (id INTEGER PRIMARY KEY, topic TEXT NOT NULL)",
   `CREATE TABLE fences (group_id TEXT PRIMARY KEY, incarnation INTEGER NOT NULL, member_epoch INTEGER NOT NULL,
      member_number INTEGER NOT NULL, attached_at_ms INTEGER NOT NULL) WITHOUT ROWID`,
   CREATE_FENCE_POLLS,
   CREATE_NOTES,
+  CREATE_RELAYS,
   ...LOG_TABLES,
 ];
 
@@ -71,6 +75,7 @@ export class PartitionStore {
           if (topic !== null) this.#writeTopic(topic);
         },
         (sql) => execAll(sql, [CREATE_NOTES]),
+        (sql) => sql.exec(CREATE_RELAYS),
       ],
     };
   }
@@ -153,6 +158,20 @@ export class PartitionStore {
       if (storedVersion(this.#sql, this.#schema) === null) createTables(this.#sql, this.#schema);
       this.#writeTopic(topic);
     });
+  }
+
+  /** The relays that are pushed what is appended. The partition must be in use. */
+  relays(): number[] {
+    const rows = this.#sql.exec<{ relay: number }>("SELECT relay FROM relays ORDER BY relay");
+    return Array.from(rows, ({ relay }) => relay);
+  }
+
+  addRelay(relay: number): void {
+    this.#sql.exec("INSERT OR IGNORE INTO relays (relay) VALUES (?)", relay);
+  }
+
+  removeRelay(relay: number): void {
+    this.#sql.exec("DELETE FROM relays WHERE relay = ?", relay);
   }
 
   /** Returns the newest owner that attached for the group, or null. */

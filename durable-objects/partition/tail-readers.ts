@@ -5,12 +5,12 @@ import { decodeAnyBatch } from "../../src/compression/decode.ts";
 import { attempt, type Failure, fail, type Result } from "../../src/core/errors.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS, FENCE_REFRESH_MS } from "../../src/core/limits.ts";
 import { compareOwners, mayAttach } from "../../src/core/log/fences.ts";
-import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import {
   clampWindow,
   Frames,
   openWindow,
   pump,
+  type ReadersLog,
   type TailReader,
 } from "../../src/core/log/tail-reader.ts";
 import { CLOSE_FENCED, CLOSE_REPLACED } from "../../src/protocol/close-codes.ts";
@@ -49,14 +49,22 @@ export interface ReaderGate {
   waitMs(socket: ObjectSocket): number;
   /** Counts what the socket was sent. */
   sent(socket: ObjectSocket, bytes: number): void;
+  /**
+   * [RLY-3] True if the log does not have the records from `offset` on at hand. They are fetched, and the socket is resumed
+   * then. Absent where the log has everything.
+   */
+  fetches?(socket: ObjectSocket, offset: number): boolean;
 }
+
+/** Where the newest owner of each group is remembered. */
+export type Fences = Pick<PartitionStore, "fence" | "polledAtMs" | "notePoll" | "setFence">;
 
 type AttachMessage = z.output<typeof attachMessage>;
 type WindowMessage = z.output<typeof windowMessage>;
 
 export class TailReaders {
-  readonly #log: PartitionLog;
-  readonly #store: PartitionStore;
+  readonly #log: ReadersLog;
+  readonly #store: Fences;
   readonly #gate: ReaderGate;
   readonly #readers = new Map<ObjectSocket, Reader>();
   /** The readers that own the partition in their group. They are few, however many read it. */
@@ -70,12 +78,7 @@ export class TailReaders {
 
   /**
    * `sockets` outlived hibernation. They continue from where they were. */
-  constructor(
-    log: PartitionLog,
-    store: PartitionStore,
-    sockets: readonly ObjectSocket[],
-    gate: ReaderGate,
-  ) {
+  constructor(log: ReadersLog, store: Fences, sockets: readonly ObjectSocket[], gate: ReaderGate) {
     this.#log = log;
     this.#store = store;
     this.#gate = gate;
@@ -84,6 +87,32 @@ export class TailReaders {
       const reader = socket.deserializeAttachment() as Partial<Reader> | null;
       if (reader?.tail !== undefined) this.#keep(socket, reader as Reader);
     }
+  }
+
+  get count(): number {
+    return this.#readers.size;
+  }
+
+  /** The readers that own nothing. */
+  get plainCount(): number {
+    return this.#readers.size - this.#owning.size;
+  }
+
+  /** Where the socket reads next, and the bytes that it may be sent. Null if it is sent nothing. */
+  placeOf(socket: ObjectSocket): Pick<TailReader, "nextOffset" | "windowBytes"> | null {
+    const reader = this.#readers.get(socket);
+    return reader === undefined || reader.isStopped ? null : reader.tail;
+  }
+
+  /** Sends the socket what has come to hand for it. */
+  resume(socket: ObjectSocket, frames: Frames): void {
+    this.#pump(socket, frames);
+  }
+
+  /** Tells the socket why it is sent nothing more. It may attach elsewhere. */
+  stop(socket: ObjectSocket, failure: Failure): void {
+    const reader = this.#readers.get(socket);
+    if (reader !== undefined) this.#refuseOffset(socket, reader.attachId, failure);
   }
 
   remove(socket: ObjectSocket): void {
@@ -122,7 +151,13 @@ export class TailReaders {
     const tail = { nextOffset: offset, windowBytes, maxWindowBytes, owner: owner ?? null };
     const sessionTimeoutMs = owner?.sessionTimeoutMs ?? DEFAULT_SESSION_TIMEOUT_MS;
     this.#update(socket, { attachId, tail, heardMs: Date.now(), sessionTimeoutMs });
-    this.#send(socket, { type: "attached", attachId, offset, ...this.#bounds(), windowBytes });
+    this.#send(socket, {
+      type: "attached",
+      attachId,
+      offset,
+      ...this.#bounds(offset),
+      windowBytes,
+    });
     this.#pump(socket, new Frames(this.#log));
     return true;
   }
@@ -314,7 +349,8 @@ export class TailReaders {
     );
     if (tail !== reader.tail) this.#update(socket, { ...reader, tail });
     if (unreadable !== null) this.#refuseOffset(socket, reader.attachId, unreadable);
-    else if (this.#isWaiting({ ...reader, tail })) this.#slow.add(socket);
+    else if (this.#isWaiting({ ...reader, tail }) && !this.#gate.fetches?.(socket, tail.nextOffset))
+      this.#slow.add(socket);
   }
 
   /** [ACL-7] The rights of the socket are narrower than they were when it attached. */
@@ -342,8 +378,10 @@ export class TailReaders {
     this.#send(socket, { type: "error", attachId, ...fields });
   }
 
-  #bounds(): { logStartOffset: number; highWatermark: number } {
-    return { logStartOffset: this.#log.logStartOffset, highWatermark: this.#log.logEndOffset };
+  /** The bounds of the log. It is known to reach so far. */
+  #bounds(reached = 0): { logStartOffset: number; highWatermark: number } {
+    const { logStartOffset, logEndOffset } = this.#log;
+    return { logStartOffset, highWatermark: Math.max(logEndOffset, reached) };
   }
 
   #keep(socket: ObjectSocket, reader: Reader): void {

@@ -27,6 +27,10 @@ export class SilentSockets {
     this.#sockets = new Set(longestFirst.map(([socket]) => socket));
   }
 
+  get count(): number {
+    return this.#sockets.size;
+  }
+
   /** Adds a socket that was accepted just now. */
   add(socket: ObjectSocket, nowMs: number): void {
     const attachment: Attachment = { silentSinceMs: nowMs };

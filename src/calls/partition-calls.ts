@@ -67,6 +67,15 @@ export interface PartitionCalls {
     } & Beginning,
   ): Promise<Result<{ offset: number; batches: Uint8Array; nextOffset: number } & Bounds>>;
 
+  /** [RLY-4] Tells whether the partition has sent readers to this relay. */
+  findRelay(request: { relay: number }): Promise<Result<{ isInUse: boolean }>>;
+
+  /** [RLY-2] A relay has readers. It is pushed what is appended from now on, until it says that it has none. */
+  subscribeRelay(request: { relay: number }): Promise<Result<{ topic: string } & Bounds>>;
+
+  /** [RLY-2] Returns the offset at which a reader of a relay starts, and whether it lies in the log. */
+  locate(request: { offset: number | InitialOffset }): Promise<Result<{ offset: number } & Bounds>>;
+
   /** Returns the bounds of the log. */
   offsets(request?: Beginning): Promise<Result<Bounds>>;
 
@@ -133,6 +142,9 @@ export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = 
   append: false,
   read: true,
   readAs: true,
+  findRelay: true,
+  subscribeRelay: true,
+  locate: true,
   offsets: true,
   inspect: true,
   findBatchByTimestamp: true,

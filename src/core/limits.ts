@@ -240,6 +240,26 @@ export const DEFAULT_WINDOW_BYTES = 1 * MIB;
  * sockets per object. Each costs one write per append.
  */
 export const MAX_READERS_PER_PARTITION = 10_000;
+/**
+ * Readers without a group that a partition serves itself. Each costs it 30 µs an append. Those beyond are served by
+ * relays, where their clients can follow.
+ */
+export const MAX_DIRECT_READERS = 50;
+/** Readers that a partition sends to one relay. An append then takes 15 ms of the relay. */
+export const MAX_READERS_PER_RELAY = 500;
+/** Sockets that a relay takes. More clients than expected may come, because some are on their way. */
+export const MAX_SOCKETS_PER_RELAY = 2 * MAX_READERS_PER_RELAY;
+/** Each is a call for an append. Readers beyond are served by the partition itself. */
+export const MAX_RELAYS_PER_PARTITION = 64;
+/** Bytes in one call to a relay. One batch may go beyond. A relay that is slow gets what came meanwhile in pieces. */
+export const RELAY_PUSH_BYTES = 1 * MIB;
+/** The newest bytes that a relay keeps in memory, enough for two pushes. Readers behind them cost a call to the partition. */
+export const RELAY_CACHE_BYTES = 4 * MIB;
+/**
+ * A partition makes sure so long after an append that its relays have it. It knows that already, unless it or a relay broke
+ * down in between. A relay with nobody left is dropped after as long.
+ */
+export const RELAY_LOOK_MS = 10_000;
 /** A control frame on any native socket, in characters. */
 export const MAX_CONTROL_FRAME_CHARS = 1 * MIB;
 

@@ -37,6 +37,8 @@ export const attachMessage = z.object({
     `must be "earliest", "latest", {durationMs} or a whole number from 0 to ${Number.MAX_SAFE_INTEGER}`,
   ),
   windowBytes: integer(1, MAX_WINDOW_BYTES).default(DEFAULT_WINDOW_BYTES),
+  /** [RLY-1] True if the client can follow to a relay. It is told of one with `relay`, if the partition has many readers. */
+  relays: z.boolean().optional(),
   /** The member that owns the partition in its group. Absent for a reader without a group. */
   owner: z
     .object({
@@ -95,5 +97,19 @@ export interface ReaderErrorMessage {
   readonly offset?: number;
 }
 
+/**
+ * [RLY-1] The partition has many readers, and nothing was attached. The client opens the socket of this relay and attaches
+ * there, at this offset. Only clients that have said that they can are sent this.
+ */
+export interface RelayMessage {
+  readonly type: "relay";
+  readonly attachId: number;
+  readonly relay: number;
+  /** The offset at which reading starts: what "latest" meant at the partition is not what it means a moment later. */
+  readonly offset: number;
+  readonly logStartOffset: number;
+  readonly highWatermark: number;
+}
+
 /** The messages that a reader is sent. */
-export type PartitionMessage = AttachedMessage | ReaderErrorMessage;
+export type PartitionMessage = AttachedMessage | RelayMessage | ReaderErrorMessage;

@@ -1,4 +1,4 @@
-// Removes the databases of deleted partitions and groups from the disk [FIL-2]. workerd keeps
+// Removes the databases of deleted partitions and groups, and of relays, from the disk [FIL-2]. workerd keeps
 // an empty one for every object that was ever called.
 //
 // Stored data must never go, and workerd may open any file at any moment. These steps make it safe:
@@ -30,6 +30,11 @@ import { pathToFileURL } from "node:url";
 
 /** The folders of objects that come and go. There is one cluster. */
 const FOLDERS = ["rivulet-partition-v1", "rivulet-group-v1"];
+/**
+ * A relay stores nothing, also while its readers' sockets hibernate. A lock at the moment that it wakes up would break them,
+ * so its file goes only before workerd is started.
+ */
+const FOLDERS_AT_REST = [...FOLDERS, "rivulet-relay-v1"];
 const DATABASE = /^[0-9a-f]{64}\.sqlite$/;
 /** The size of an empty database: one page. A larger one is not examined. */
 const EMPTY_BYTES = 4_096n;
@@ -52,7 +57,7 @@ interface Seen {
 /** Removes empty databases before workerd is started. */
 export function sweepAtRest(storagePath: string): number {
   let removed = 0;
-  for (const path of smallFiles(storagePath, new Set()).keys()) {
+  for (const path of smallFiles(storagePath, FOLDERS_AT_REST, new Set()).keys()) {
     const lock = remove(path);
     lock?.close();
     if (lock !== null) removed++;
@@ -79,7 +84,7 @@ export class Sweeper {
     this.#changes = changes;
     const seen = new Map<string, Seen>();
     const due: string[] = [];
-    for (const [path, version] of smallFiles(this.#storagePath, new Set(["-shm"]))) {
+    for (const [path, version] of smallFiles(this.#storagePath, FOLDERS, new Set(["-shm"]))) {
       const before = this.#seen.get(path);
       const looks = before?.version === version ? before.looks : 0;
       if (looks >= LOOKS) due.push(path);
@@ -112,9 +117,13 @@ export class Sweeper {
  * Returns databases that may be empty, each with a version that tells it from a later one of that name. Databases
  * in `open`, or open by their neighbors, are left out.
  */
-function smallFiles(storagePath: string, open: ReadonlySet<string>): Map<string, string> {
+function smallFiles(
+  storagePath: string,
+  folders: readonly string[],
+  open: ReadonlySet<string>,
+): Map<string, string> {
   const small = new Map<string, string>();
-  for (const folder of FOLDERS.map((name) => join(storagePath, name))) {
+  for (const folder of folders.map((name) => join(storagePath, name))) {
     const names = new Set(namesIn(folder));
     for (const name of names) {
       if (!DATABASE.test(name) || [...open].some((suffix) => names.has(`${name}${suffix}`)))

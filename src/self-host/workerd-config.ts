@@ -1,4 +1,4 @@
-// The workerd configuration of a self-hosted broker: the same Worker and the same three classes as
+// The workerd configuration of a self-hosted broker: the same Worker and the same four classes as
 // wrangler.toml, with their storage in one folder.
 import type { KafkaTls } from "./kafka-tls.ts";
 
@@ -11,6 +11,7 @@ const UNIQUE_KEYS = {
   ClusterObject: "rivulet-cluster-v1",
   PartitionObject: "rivulet-partition-v1",
   GroupObject: "rivulet-group-v1",
+  RelayObject: "rivulet-relay-v1",
 } as const;
 
 /**

@@ -9,6 +9,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   groups: async () => (await import("./groups.ts")).benchGroups(),
   sdk: async () => (await import("./sdk.ts")).benchSdk(),
   scale: async () => (await import("./scale.ts")).benchScale(),
+  "fan-out": async () => (await import("./fan-out.ts")).benchFanOut(),
   auth: async () => (await import("./auth.ts")).benchAuth(),
   kafka: async () => {
     await installNativeClient();

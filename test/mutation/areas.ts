@@ -102,6 +102,7 @@ export const AREAS: readonly Area[] = [
         "core/log/partition-log",
         "core/log/producers",
         "core/log/record-batch",
+        "core/log/relayed-log",
         "core/log/repeats",
         "core/log/retention",
         "core/log/tail-cache",
@@ -176,9 +177,10 @@ export const AREAS: readonly Area[] = [
   },
   {
     name: "partition object",
-    files: ["durable-objects/partition", "durable-objects/shared"],
+    files: ["durable-objects/partition", "durable-objects/relay", "durable-objects/shared"],
     stages: [
       unit(
+        "durable-objects/partition/relays",
         "durable-objects/partition/group-commit",
         "durable-objects/partition/slow-readers",
         "durable-objects/partition/tail-readers",
@@ -194,6 +196,7 @@ export const AREAS: readonly Area[] = [
       workers(
         "partition-object",
         "partition-ends",
+        "relays",
         "housekeeping",
         "batches",
         "idempotency-keys",

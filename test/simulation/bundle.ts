@@ -12,6 +12,7 @@ export interface Exports {
   readonly ClusterObject: InstanceClass;
   readonly GroupObject: InstanceClass;
   readonly PartitionObject: InstanceClass;
+  readonly RelayObject: InstanceClass;
   readonly Rivulet: typeof Rivulet;
   readonly forgetEverything: () => void;
   readonly app: { fetch(request: unknown, env: unknown, context: unknown): unknown };
@@ -57,6 +58,8 @@ const NAMES = [
 
 export interface PlantedFault {
   readonly name: string;
+  /** It is looked for among readers that follow to relays: relays.ts. */
+  readonly isOfRelays?: true;
   /** It takes more than a few seeds to find. */
   readonly isRare?: true;
   /** From the project's root. */
@@ -78,6 +81,18 @@ const SMALLER_BOUNDS: readonly Change[] = [
     file: "durable-objects/group/stored-positions.ts",
     original: "const RING_ROWS = 16;",
     planted: "const RING_ROWS = 3;",
+  },
+  {
+    name: "the readers that a partition serves itself",
+    file: "src/core/limits.ts",
+    original: "export const MAX_DIRECT_READERS = 50;",
+    planted: "export const MAX_DIRECT_READERS = 2;",
+  },
+  {
+    name: "the readers of a relay",
+    file: "src/core/limits.ts",
+    original: "export const MAX_READERS_PER_RELAY = 500;",
+    planted: "export const MAX_READERS_PER_RELAY = 3;",
   },
 ];
 

@@ -1,5 +1,6 @@
 import { bundle, type PlantedFault } from "./bundle.ts";
 import { GLOBALS } from "./globals.ts";
+import { simulateRelays } from "./relays.ts";
 import { simulate } from "./simulation.ts";
 
 /** After how many seeds a planted fault is found, or null. The seed that is known to find it comes first. */
@@ -11,7 +12,8 @@ export async function findFault(
   const all = Array.from({ length: maxSeeds }, (_, index) => index + 1);
   const seeds = fault.seed === undefined ? all : [fault.seed, ...all];
   for (const [tried, seed] of seeds.entries()) {
-    const [finding] = (await simulate(program, seed)).findings;
+    const run = fault.isOfRelays === true ? simulateRelays : simulate;
+    const [finding] = (await run(program, seed)).findings;
     if (finding !== undefined) return { seeds: tried + 1, finding: finding.slice(0, 160) };
   }
   return null;

@@ -6,6 +6,7 @@ import { bundle } from "./bundle.ts";
 import { findFault } from "./find-fault.ts";
 import { GLOBALS } from "./globals.ts";
 import { PLANTED_FAULTS } from "./planted-faults.ts";
+import { simulateRelays } from "./relays.ts";
 import { simulate } from "./simulation.ts";
 
 const { values } = parseArgs({
@@ -29,13 +30,15 @@ async function runSeeds(): Promise<boolean> {
   let bad = 0;
   for (let seed = from; seed < from + count; seed++) {
     const outcome = await simulate(program, seed, values.trace ? console.log : undefined);
-    steps += outcome.steps;
-    for (const [name, value] of Object.entries(outcome.counts))
+    const relayed = await simulateRelays(program, seed);
+    steps += outcome.steps + relayed.steps;
+    for (const [name, value] of Object.entries({ ...outcome.counts, ...relayed.counts }))
       totals[name] = (totals[name] ?? 0) + value;
-    if (outcome.findings.length === 0) continue;
+    const findings = [...outcome.findings, ...relayed.findings];
+    if (findings.length === 0) continue;
     bad++;
     console.log(`seed ${seed}:`);
-    for (const finding of outcome.findings) console.log(`  ${finding}`);
+    for (const finding of findings) console.log(`  ${finding}`);
   }
   const seconds = Math.round((performance.now() - startedMs) / 1_000);
   console.log(`${count} seeds, ${steps} steps, ${bad} with findings, ${seconds} s`);

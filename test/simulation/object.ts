@@ -113,7 +113,7 @@ export class SimulatedObject implements Acceptor {
       },
       getWebSocketAutoResponseTimestamp: ({ autoResponseMs }: Endpoint) =>
         autoResponseMs === null ? null : new Date(autoResponseMs),
-      waitUntil: () => {},
+      waitUntil: (promise: Promise<unknown>) => this.#waitUntil(promise),
       blockConcurrencyWhile: (work: () => Promise<void>) => work(),
       abort: () => this.#world.scheduler.after(this.actor, 0, () => this.crash()),
     };
@@ -168,6 +168,16 @@ export class SimulatedObject implements Acceptor {
         }),
       );
     });
+  }
+
+  /** The object is not evicted meanwhile. */
+  #waitUntil(promise: Promise<unknown>): void {
+    const { life } = this.actor;
+    this.#atWork++;
+    const done = () => {
+      if (this.actor.life === life) this.#atWork--;
+    };
+    promise.then(done, done);
   }
 
   #handle(

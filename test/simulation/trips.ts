@@ -159,7 +159,7 @@ const POLL = { instanceId: "i", topics: ["t"] };
 /** Measures from a consumer's start, or from what `act` does to it, to its next record. */
 async function consumed(
   { rivulet, request, time, rest }: Bench,
-  act: (consumer: ReturnType<Sdk["consumer"]>) => Promise<void>,
+  act: (consumer: Pick<ReturnType<Sdk["consumer"]>, "commit">) => Promise<void>,
 ): Promise<{ started: Trips; acted: Trips }> {
   let got = () => {};
   const consumer = rivulet().consumer({

@@ -11,6 +11,14 @@ import { Endpoint, Network } from "./sockets.ts";
 
 const URL_OF_BROKER = "http://localhost";
 
+/** The classes of the objects, as the program exports them. */
+const CLASSES = {
+  cluster: "ClusterObject",
+  group: "GroupObject",
+  partition: "PartitionObject",
+  relay: "RelayObject",
+} as const satisfies Record<ObjectKind, keyof Exports>;
+
 /** What a process of the world has of its environment. */
 export interface Environment {
   readonly program: Exports;
@@ -55,6 +63,7 @@ export class World implements ObjectWorld {
       CLUSTER: this.#namespace("cluster"),
       GROUP: this.#namespace("group"),
       PARTITION: this.#namespace("partition"),
+      RELAY: this.#namespace("relay"),
       RIVULET_OPEN: "loopback",
     };
     this.#worker = new Actor("worker");
@@ -95,9 +104,7 @@ export class World implements ObjectWorld {
     const key = `${kind} ${name}`;
     let object = this.#objects.get(key);
     if (object === undefined) {
-      const { ClusterObject, GroupObject, PartitionObject } = this.program;
-      const classes = { cluster: ClusterObject, group: GroupObject, partition: PartitionObject };
-      object = new SimulatedObject(this, kind, name, classes[kind]);
+      object = new SimulatedObject(this, kind, name, this.program[CLASSES[kind]]);
       this.#objects.set(key, object);
       this.#byActor.set(object.actor, object);
     }

@@ -11,6 +11,7 @@ import { memberMessage } from "../../src/protocol/group-socket.ts";
 import {
   type AttachedMessage,
   type ReaderErrorMessage,
+  type RelayMessage,
   readerMessage,
 } from "../../src/protocol/partition-socket.ts";
 import { type PlainServerMessage, plainClientMessage } from "../../src/protocol/plain-consumer.ts";
@@ -80,6 +81,17 @@ const attached = exactly<AttachedMessage>()(
     logStartOffset: z.number(),
     highWatermark: z.number(),
     windowBytes: z.number(),
+  }),
+);
+
+const relay = exactly<RelayMessage>()(
+  z.object({
+    type: z.literal("relay"),
+    attachId: z.number(),
+    relay: z.number(),
+    offset: z.number(),
+    logStartOffset: z.number(),
+    highWatermark: z.number(),
   }),
 );
 
@@ -163,7 +175,13 @@ export const MESSAGES: Readonly<Record<string, z.ZodType>> = {
   "group socket, from the member": memberMessage,
   "group socket, from the group": z.union([assignment, committed, error]),
   "partition socket, from the client": readerMessage,
-  "partition socket, from the partition": z.union([attached, readerError, appended, appendError]),
+  "partition socket, from the partition": z.union([
+    attached,
+    readerError,
+    appended,
+    appendError,
+    relay,
+  ]),
   "plain socket, from the client": plainClientMessage,
   "plain socket, from the broker": z.union([assigned, revoked, records, plainError]),
   "watch socket, from the group": watch,

@@ -10,6 +10,17 @@ test("[PLC-2] the Worker takes partitions from one place, which knows their regi
   expect(calling).toEqual(["src/env.ts", "src/worker/edge/metadata.ts"]);
 });
 
+test("[RLY-6] relays are taken from there too, and from the partition, which knows its region", () => {
+  const calling = [...filesBelow("src"), ...filesBelow("durable-objects")].filter((file) =>
+    /\brelayStub\(/.test(readFileSync(file, "utf8")),
+  );
+  expect(calling).toEqual([
+    "src/env.ts",
+    "src/worker/edge/metadata.ts",
+    "durable-objects/partition/partition-object.ts",
+  ]);
+});
+
 test("[PLC-2] no other place asks the platform for an object", () => {
   const asking = [...filesBelow("src"), ...filesBelow("durable-objects")].filter((file) =>
     /\.(getByName|idFromName|idFromString)\(/.test(readFileSync(file, "utf8")),

@@ -8,11 +8,13 @@ import {
 import type { ClusterCalls } from "../../src/calls/cluster-calls.ts";
 import type { GroupCalls } from "../../src/calls/group-calls.ts";
 import type { PartitionCalls } from "../../src/calls/partition-calls.ts";
+import type { RelayCalls } from "../../src/calls/relay-calls.ts";
 
 interface CallsOf {
   readonly cluster: ClusterCalls;
   readonly partition: PartitionCalls;
   readonly group: GroupCalls;
+  readonly relay: RelayCalls;
 }
 
 type Method = (request: never) => Promise<unknown>;

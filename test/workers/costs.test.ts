@@ -3,6 +3,7 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import architecture from "../../ARCHITECTURE.md?raw";
+import { RelayObject } from "../../durable-objects/relay/relay-object.ts";
 import { MAX_FETCH_BYTES } from "../../src/core/limits.ts";
 import { encodeBatch } from "../../src/core/log/record-batch.ts";
 import { clusterStub, groupStub, partitionStub } from "../../src/env.ts";
@@ -173,6 +174,38 @@ describe("rows per operation", () => {
       documented("partition with a group's member and records").slice(0, 2).map(numberOf),
     ).toEqual([written, came.read - numberOf(documented(APPEND)[1]) + rang.read]);
     socket.close(1000);
+  });
+
+  test("[COST-1] [RLY-2] push of an append to R relays", async () => {
+    const { stub } = await newPartition();
+    await append(stub, batchOf(1));
+    const alone = await metered(stub, () => append(stub, batchOf(1)));
+    const RELAYS = 3;
+    for (let relay = 0; relay < RELAYS; relay++) await stub.subscribeRelay({ relay });
+    const push = vi.spyOn(RelayObject.prototype, "push");
+    const { written, read } = await metered(stub, () => append(stub, batchOf(1)));
+    await eventually(async () => push.mock.calls.length === RELAYS, "the pushes");
+    const [rowsWritten, rowsRead, requests] = documented("push of an append to R relays");
+    expect([rowsWritten, rowsRead].map(numberOf)).toEqual([
+      written - alone.written,
+      read - alone.read,
+    ]);
+    expect(requests).toMatch(/^R,/);
+    const appends = 20;
+    const { written: inAll } = await meteredFromStart(stub, async () => {
+      for (let i = 0; i < appends; i++) await append(stub, batchOf(1));
+    });
+    // The alarm that makes sure is set once in ten seconds.
+    expect(inAll).toBeLessThanOrEqual(appends + 1);
+    push.mockRestore();
+  });
+
+  test("[COST-1] [RLY-1] a relay's first reader", async () => {
+    const { stub } = await newPartition();
+    const { written } = await metered(stub, () => stub.subscribeRelay({ relay: 0 }));
+    expect(numberOf(documented("attach of a relay's first reader")[0])).toBe(written);
+    const again = await metered(stub, () => stub.subscribeRelay({ relay: 0 }));
+    expect(again.written).toBe(0);
   });
 
   test("[COST-1] [OFF-9] describe of a group", async () => {

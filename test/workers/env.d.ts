@@ -2,7 +2,7 @@
 declare namespace Cloudflare {
   interface GlobalProps {
     mainModule: typeof import("../../src/index.ts");
-    durableNamespaces: "ClusterObject" | "GroupObject" | "PartitionObject";
+    durableNamespaces: "ClusterObject" | "GroupObject" | "PartitionObject" | "RelayObject";
   }
   interface Env extends Readonly<import("../../src/env.ts").Env> {}
 }

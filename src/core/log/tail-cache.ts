@@ -4,15 +4,20 @@ import { TAIL_CACHE_BYTES } from "../limits.ts";
 import type { StoredChunk } from "./log-store.ts";
 
 export class TailCache {
+  readonly #maxBytes: number;
   #chunks: StoredChunk[] = [];
   #sizeInBytes = 0;
+
+  constructor(maxBytes = TAIL_CACHE_BYTES) {
+    this.#maxBytes = maxBytes;
+  }
 
   /** Adds a chunk, which must follow the last one. */
   add({ baseOffset, nextOffset, bytes }: StoredChunk): void {
     this.#chunks.push({ baseOffset, nextOffset, bytes });
     this.#sizeInBytes += bytes.length;
     let drop = 0;
-    while (this.#sizeInBytes > TAIL_CACHE_BYTES) {
+    while (this.#sizeInBytes > this.#maxBytes) {
       this.#sizeInBytes -= this.#chunks[drop]?.bytes.length ?? 0;
       drop++;
     }

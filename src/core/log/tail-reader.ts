@@ -7,6 +7,12 @@ import { MAX_WINDOW_BYTES } from "../limits.ts";
 import type { OwnerToken } from "./fences.ts";
 import type { PartitionLog } from "./partition-log.ts";
 
+/** The log as its readers see it: a partition's, or as much of one as a relay has at hand. */
+export type ReadersLog = Pick<
+  PartitionLog,
+  "logStartOffset" | "logEndOffset" | "validateOffset" | "read" | "findOffsetByTimestamp"
+>;
+
 /** The state that must outlive hibernation. It is in the socket's attachment. */
 export interface TailReader {
   /** The next offset to send. */
@@ -19,7 +25,7 @@ export interface TailReader {
 }
 
 /** Frames are joined up to this size, so a log of tiny chunks does not need a frame for each. */
-const FRAME_BYTES = 256 * 1024;
+export const FRAME_BYTES = 256 * 1024;
 const MAX_SHARED_FRAMES = 8;
 
 /**
@@ -27,10 +33,10 @@ const MAX_SHARED_FRAMES = 8;
  * append with a thousand tail readers costs its bytes once [TAIL-4].
  */
 export class Frames {
-  readonly #log: PartitionLog;
+  readonly #log: ReadersLog;
   readonly #frames = new Map<string, Frame>();
 
-  constructor(log: PartitionLog) {
+  constructor(log: ReadersLog) {
     this.#log = log;
   }
 
@@ -59,7 +65,7 @@ interface Frame {
  * reader's position, `stop` is told why [CRC-2].
  */
 export function pump(
-  log: PartitionLog,
+  log: ReadersLog,
   reader: TailReader,
   frames: Frames,
   send: (frame: Uint8Array) => boolean,
@@ -73,6 +79,7 @@ export function pump(
       stop(frame);
       break;
     }
+    if (frame.nextOffset === nextOffset) break; // A relay does not have it at hand.
     if (frame.bytes.length > 0) goesOn = send(frame.bytes);
     nextOffset = frame.nextOffset;
     windowBytes -= frame.bytes.length;

@@ -24,7 +24,15 @@ import {
   UNKNOWN_TOPICS,
   USED_PARTITIONS,
 } from "../../core/limits.ts";
-import { clusterStub, type Env, type PartitionStub, partitionStub } from "../../env.ts";
+import {
+  clusterStub,
+  type Env,
+  type PartitionStub,
+  partitionStub,
+  type RelayPlace,
+  type RelayStub,
+  relayStub,
+} from "../../env.ts";
 import { forgetOldest, isolate, type KnownTopic } from "./isolate.ts";
 import { after } from "./timer.ts";
 
@@ -281,9 +289,17 @@ export async function atPartition<T>(
  * isolate knows the topic.
  */
 export function partitionAt(env: Env, topicId: string, partition: number): PartitionStub {
+  return partitionStub(env, topicId, partition, regionOfTopic(topicId));
+}
+
+/** [RLY-6] Returns a relay of the partition. It begins in the topic's region, as the partition does. */
+export function relayAt(env: Env, place: RelayPlace): RelayStub {
+  return relayStub(env, place, regionOfTopic(place.topicId));
+}
+
+function regionOfTopic(topicId: string): string | undefined {
   const { topics, topicNames } = isolate;
-  const region = topics.get(topicNames.get(topicId) ?? "")?.topic.region;
-  return partitionStub(env, topicId, partition, region);
+  return topics.get(topicNames.get(topicId) ?? "")?.topic.region;
 }
 
 /**

@@ -9,7 +9,8 @@ import { type Env, groupStub } from "../../env.ts";
 import { listen, type Socket, type SocketEvents, type Transport } from "../../member/transport.ts";
 import { CLOSE_UNAUTHENTICATED, errorOfClose } from "../../protocol/close-codes.ts";
 import { watchUrl } from "../../protocol/watch-socket.ts";
-import { beginOf, knowTopic, partitionAt } from "./metadata.ts";
+import { beginOf, knowTopic, partitionAt, relayAt } from "./metadata.ts";
+import { followingSocket } from "./relays.ts";
 
 /** Watches a group for a member that speaks Kafka's protocol: see watch-socket.ts. */
 export function openWatch(
@@ -46,10 +47,19 @@ export function stubTransport(
     openGroup: (groupId, events) => connect(() => groupStub(env, groupId), watched(events), caller),
     openPartition: ({ topicId, partition }, events) => {
       const known = knowTopic(env, topicId);
-      return connect(() => partitionAt(env, topicId, partition), watched(events), caller, {
-        after: known,
-        begin: () => beginOf(env, topicId, partition),
-      });
+      const open = (relay: number | null, heard: SocketEvents) =>
+        connect(
+          () =>
+            relay === null
+              ? partitionAt(env, topicId, partition)
+              : relayAt(env, { topicId, partition, relay }),
+          heard,
+          caller,
+          relay === null
+            ? { after: known, begin: () => beginOf(env, topicId, partition) }
+            : { after: known },
+        );
+      return followingSocket(open, watched(events));
     },
   };
 }

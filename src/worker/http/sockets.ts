@@ -6,6 +6,7 @@ import { assertKept, OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-ca
 import type { Topic, TopicDescription } from "../../core/cluster/topics.ts";
 import { BrokerError, errorOf, type Failure, isErrorName } from "../../core/errors.ts";
 import { whyNotTopicPattern } from "../../core/group/topic-pattern.ts";
+import { MAX_RELAYS_PER_PARTITION } from "../../core/limits.ts";
 import { type Env, groupStub } from "../../env.ts";
 import {
   consumeQuery,
@@ -19,10 +20,12 @@ import {
   atPartition,
   beginOf,
   partitionAt,
+  relayAt,
   topicMetadata,
 } from "../edge/metadata.ts";
 import { insidePattern } from "../edge/namespace.ts";
 import { openConnection } from "../edge/quotas.ts";
+import { assertRelay } from "../edge/relays.ts";
 import { type Membership, PlainConsumerSession } from "../session/plain-consumer-session.ts";
 import { groupParameter, partitionParameter, query, topicParameter } from "./parameters.ts";
 
@@ -97,6 +100,13 @@ const partitionSocketQuery = z.strictObject({
     .string()
     .regex(/^[\w-]{1,64}$/, "must be the id of a topic")
     .optional(),
+  /** [RLY-4] The relay to which the partition has sent the client. */
+  relay: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(MAX_RELAYS_PER_PARTITION - 1)
+    .optional(),
   v: socketVersion,
 });
 
@@ -105,11 +115,16 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
   async (context) => {
     const topic = topicParameter(context.env, context.req.param("topic"));
     const partition = partitionParameter(context.req.param("partition"));
-    const { topicId, v } = query(context.req.raw, partitionSocketQuery);
+    const { topicId, relay, v } = query(context.req.raw, partitionSocketQuery);
     requireUpgrade(context);
-    const open = (id: string) => {
-      const object = partitionAt(context.env, id, partition);
-      return passOn(context, v, object, beginOf(context.env, id, partition));
+    const open = async (id: string) => {
+      if (relay === undefined) {
+        const object = partitionAt(context.env, id, partition);
+        return passOn(context, v, object, beginOf(context.env, id, partition));
+      }
+      const place = { topicId: id, partition, relay };
+      await assertRelay(context.env, place);
+      return passOn(context, v, relayAt(context.env, place));
     };
     if (topicId === undefined) return atPartition(context.env, topic, partition, open);
     await assertPartitionById(context.env, topicId, topic, partition);

@@ -28,6 +28,7 @@ export class CallBudget {
       CLUSTER: counted(env.CLUSTER),
       PARTITION: counted(env.PARTITION),
       GROUP: counted(env.GROUP),
+      RELAY: counted(env.RELAY),
     };
   }
 

@@ -5,6 +5,7 @@ import { toArguments, toRequest } from "../../../src/calls/calls.ts";
 import { CLUSTER_CALLS } from "../../../src/calls/cluster-calls.ts";
 import { GROUP_CALLS } from "../../../src/calls/group-calls.ts";
 import { PARTITION_CALLS } from "../../../src/calls/partition-calls.ts";
+import { RELAY_CALLS } from "../../../src/calls/relay-calls.ts";
 import { brokerError, failureOf, ObjectError } from "../../../src/core/platform-errors.ts";
 
 const bytes = Uint8Array.of(1, 2, 3);
@@ -119,7 +120,7 @@ test("[VER-9] an object that is older than its caller answers again: nothing was
 });
 
 test("[VER-10] calls that store something anew each time are not repeated, and those that only look are", () => {
-  const all = { ...CLUSTER_CALLS, ...PARTITION_CALLS, ...GROUP_CALLS };
+  const all = { ...CLUSTER_CALLS, ...PARTITION_CALLS, ...GROUP_CALLS, ...RELAY_CALLS };
   const once = Object.keys(all).filter((method) => !all[method as keyof typeof all]);
   expect(once.sort()).toEqual([
     "append",

@@ -38,7 +38,19 @@ test.each<[string, string, ...[number, number][]]>([
     [limits.MAX_SESSION_TIMEOUT_MS, MINUTE],
     [limits.DEFAULT_SESSION_TIMEOUT_MS, SECOND],
   ],
-  ["README.md", "| Readers of a partition | {} |", [limits.MAX_READERS_PER_PARTITION, 1]],
+  [
+    "README.md",
+    "| Readers of a partition | {} sockets at the partition, and {} readers behind relays: those without a group, beyond {},",
+    [limits.MAX_READERS_PER_PARTITION, 1],
+    [limits.MAX_RELAYS_PER_PARTITION * limits.MAX_READERS_PER_RELAY, 1],
+    [limits.MAX_DIRECT_READERS, 1],
+  ],
+  [
+    "SPEC.md",
+    "A partition serves {} readers without a group itself",
+    [limits.MAX_DIRECT_READERS, 1],
+  ],
+  ["SPEC.md", "up to {} MiB", [limits.RELAY_PUSH_BYTES, MIB]],
   [
     "README.md",
     "| {} MiB; {} MiB of them unanswered on a connection; requests and answers in flight, {} MiB on all",

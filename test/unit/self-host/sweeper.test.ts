@@ -56,6 +56,17 @@ async function lookUntilDone(sweeper: Sweeper): Promise<number> {
 
 const answered = async () => {};
 
+test("[FIL-2] [RLY-6] a relay's file goes before workerd is started, and never while it runs", async () => {
+  const relays = join(storage, "rivulet-relay-v1");
+  mkdirSync(relays);
+  make(pathOf(1, relays));
+  make(pathOf(2));
+  expect(await lookUntilDone(new Sweeper(storage, answered))).toBe(1);
+  expect(existsSync(pathOf(1, relays))).toBe(true);
+  expect(sweepAtRest(storage)).toBe(1);
+  expect(existsSync(pathOf(1, relays))).toBe(false);
+});
+
 test("[FIL-2] [CLK-3] the next look comes in time where the clock is set during one", async () => {
   make(pathOf(1));
   vi.useFakeTimers({ toFake: ["setTimeout", "Date"] });

@@ -7,24 +7,28 @@ import {
   groupStub,
   outerClusterStub,
   partitionStub,
+  relayStub,
 } from "../../../src/env.ts";
 import { CallBudget } from "../../../src/worker/kafka/budget.ts";
 
 describe("an object", () => {
   function asked() {
     const getByName = vi.fn((_name: string, _options?: object) => ({}));
-    const env = { PARTITION: { getByName }, GROUP: { getByName } } as unknown as Env;
+    const namespace = { getByName };
+    const env = { PARTITION: namespace, GROUP: namespace, RELAY: namespace } as unknown as Env;
     return { env, getByName };
   }
 
-  test.each(REGIONS)("[PLC-2] is asked for in %s", (region) => {
+  test.each(REGIONS)("[PLC-2] [RLY-6] is asked for in %s", (region) => {
     const { env, getByName } = asked();
     partitionStub(env, "id", 3, region);
+    relayStub(env, { topicId: "id", partition: 3, relay: 1 }, region);
     groupStub({ ...env, region }, "g");
     groupStub({ ...env, region: "oc" }, "h", region);
     const options = { locationHint: region };
     expect(getByName.mock.calls).toEqual([
       ["id/3", options],
+      ["id/3/1", options],
       ["g", options],
       ["h", options],
     ]);
@@ -47,25 +51,30 @@ describe("a deployment", () => {
       getByName: (name: string) => ({ place: `${place}${name}` }),
       jurisdiction: (name: string) => namespace(`${name}: `),
     });
-    const namespaces = { CLUSTER: namespace(""), PARTITION: namespace(""), GROUP: namespace("") };
+    const [CLUSTER, PARTITION, GROUP, RELAY] = Array.from({ length: 4 }, () => namespace(""));
+    const namespaces = { CLUSTER, PARTITION, GROUP, RELAY };
     const variable = jurisdiction === undefined ? {} : { RIVULET_JURISDICTION: jurisdiction };
     return { ...namespaces, ...variable } as unknown as Env;
   }
 
   const placesOf = (env: Env) =>
-    [clusterStub(env), partitionStub(env, "id", 3), groupStub(env, "g")].map(
+    [clusterStub(env), partitionStub(env, "id", 3), groupStub(env, "g"), relayOf(env)].map(
       (stub) => (stub as unknown as { place: string }).place,
     );
+  const relayOf = (env: Env) => relayStub(env, { topicId: "id", partition: 3, relay: 1 });
 
-  test.each(JURISDICTIONS)("[PLC-1] with the jurisdiction %s has all its objects there", (name) => {
-    const places = [`${name}: cluster`, `${name}: id/3`, `${name}: g`];
-    expect(placesOf(envIn(name))).toEqual(places);
-    expect(placesOf(new CallBudget(envIn(name)).env)).toEqual(places);
-    expect(outerClusterStub(envIn(name))).toMatchObject({ place: "cluster" });
-  });
+  test.each(JURISDICTIONS)(
+    "[PLC-1] [RLY-6] with the jurisdiction %s has all its objects there",
+    (name) => {
+      const places = [`${name}: cluster`, `${name}: id/3`, `${name}: g`, `${name}: id/3/1`];
+      expect(placesOf(envIn(name))).toEqual(places);
+      expect(placesOf(new CallBudget(envIn(name)).env)).toEqual(places);
+      expect(outerClusterStub(envIn(name))).toMatchObject({ place: "cluster" });
+    },
+  );
 
   test.each([undefined, ""])("[PLC-1] without one (%j) has them in none", (name) => {
-    expect(placesOf(envIn(name))).toEqual(["cluster", "id/3", "g"]);
+    expect(placesOf(envIn(name))).toEqual(["cluster", "id/3", "g", "id/3/1"]);
   });
 
   test.each(["EU", "mars", " "])(
@@ -75,6 +84,7 @@ describe("a deployment", () => {
         (env: Env) => clusterStub(env),
         (env: Env) => partitionStub(env, "id", 3),
         (env: Env) => groupStub(env, "g"),
+        relayOf,
       ];
       for (const call of calls)
         expect(() => call(envIn(name))).toThrow(

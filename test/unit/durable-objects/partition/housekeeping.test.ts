@@ -24,6 +24,8 @@ class Rig {
   requestsMs: number | null = null;
   /** When the first owner that has records is silent for its session. */
   silenceMs = Number.POSITIVE_INFINITY;
+  /** When the relays are to be looked at. */
+  lookMs = Number.POSITIVE_INFINITY;
   /** The slices of compaction that are left, and the time that each takes. */
   slices = 0;
   sliceMs = 1;
@@ -78,16 +80,25 @@ class Rig {
         rig.onTurn();
       },
     };
+    const owners = {
+      nextSilenceMs: () => rig.silenceMs,
+      reportSilent: (atMs: number) => rig.note("silent", atMs),
+    };
+    const relays = {
+      nextLookMs: () => rig.lookMs,
+      look: () => {
+        rig.note("relays", NOW_MS);
+        rig.lookMs = Number.POSITIVE_INFINITY;
+      },
+    };
     this.housekeeping = new Housekeeping(
       alarm,
       log,
       compactor,
       requests,
       turns,
-      {
-        nextSilenceMs: () => rig.silenceMs,
-        reportSilent: (atMs) => rig.note("silent", atMs),
-      },
+      owners,
+      relays,
       (work) => void rig.failures.push(work),
     );
   }
@@ -182,7 +193,7 @@ test("[CMP-4] an alarm does everything that is due, others have a turn after eac
   const rig = rigWith({ slices: 3, compactionMs: NOW_MS + HOUR_MS });
   await rig.run();
   expect(rig.steps).toEqual([
-    ...["keys+0", "retention+0", "silent+0", "roll+0"],
+    ...["keys+0", "retention+0", "silent+0", "relays+0", "roll+0"],
     ...["slice+0", "turn", "slice+1", "turn", "slice+2"],
   ]);
   expect(rig.alarmMs).toBe(NOW_MS + HOUR_MS);
@@ -225,7 +236,7 @@ test("[CLU-4] a partition that ends while the alarm is looked up sets none", asy
 
 describe("work that fails", () => {
   const MINUTE_MS = 60_000;
-  const STAGES = ["keys", "retention", "silent", "roll", "slice"];
+  const STAGES = ["keys", "retention", "silent", "relays", "roll", "slice"];
 
   test.each(STAGES)(
     "[ALM-1] where %s throws the rest is done, and the alarm comes back",
@@ -420,5 +431,46 @@ describe("owners that are silent", () => {
     rig.housekeeping.stop();
     await watch(rig);
     expect(rig.alarmMs).toBe(null);
+  });
+});
+
+describe("relays", () => {
+  const LOOK_MS = 10_000;
+
+  test("[RLY-5] commits set the alarm for them once, until it rings and they are looked at", async () => {
+    const rig = new Rig();
+    await rig.committed(); // That of this life.
+    rig.lookMs = NOW_MS + LOOK_MS;
+    for (let i = 0; i < 50; i++) await rig.committed();
+    expect([rig.reads, rig.sets, rig.alarmMs]).toEqual([1, 1, NOW_MS + LOOK_MS]);
+    rig.alarmMs = null;
+    await rig.run();
+    expect(rig.steps).toContain("relays+0");
+    expect(rig.alarmMs, "nothing was appended since").toBe(null);
+    rig.lookMs = NOW_MS + 2 * LOOK_MS;
+    await rig.committed();
+    expect(rig.alarmMs).toBe(NOW_MS + 2 * LOOK_MS);
+  });
+
+  test.each([
+    { silenceMs: NOW_MS + 1_000, at: NOW_MS + 1_000 },
+    { silenceMs: NOW_MS + 45_000, at: NOW_MS + LOOK_MS },
+  ])(
+    "[GRP-17] [RLY-5] with an owner silent at $silenceMs the alarm is set for $at",
+    async (row) => {
+      const rig = new Rig();
+      await rig.committed();
+      rig.lookMs = NOW_MS + LOOK_MS;
+      rig.silenceMs = row.silenceMs;
+      await rig.committed();
+      expect([rig.alarmMs, rig.sets]).toEqual([row.at, 1]);
+    },
+  );
+
+  test("[RLY-5] a push that failed sets the alarm, whatever it is set for", async () => {
+    const rig = rigWith({ alarmMs: NOW_MS + HOUR_MS, lookMs: NOW_MS + LOOK_MS });
+    rig.housekeeping.watchRelays(NOW_MS);
+    await settled();
+    expect(rig.alarmMs).toBe(NOW_MS + LOOK_MS);
   });
 });

@@ -409,7 +409,9 @@ describe("a wait for records", () => {
 
   test("[FCH-2] reads as a tail reader from its offset on, and takes no more than one batch", async () => {
     const { socket, state } = await waiting();
-    expect(socket.sent).toEqual([{ type: "attach", attachId: 1, offset: 7, windowBytes: 1 }]);
+    expect(socket.sent).toEqual([
+      { type: "attach", attachId: 1, offset: 7, windowBytes: 1, relays: true },
+    ]);
     socket.attached(7);
     await settle();
     expect(state.isOver).toBe(false);

@@ -126,7 +126,13 @@ describe("where a feed reads", () => {
     await settle();
     const socket = bench.socket("id/0");
     expect(socket.sent).toEqual([
-      { type: "attach", attachId: socket.attach.attachId, offset: 9, windowBytes: MAX_FEED_BYTES },
+      {
+        type: "attach",
+        attachId: socket.attach.attachId,
+        offset: 9,
+        windowBytes: MAX_FEED_BYTES,
+        relays: true,
+      },
     ]);
     expect(feed.isSettled).toBe(false);
     socket.attached(9);
