@@ -388,6 +388,14 @@ add(
   "UNKNOWN_MEMBER_ID",
   "UNKNOWN_MEMBER_ID",
 );
+add(
+  "restorePositions",
+  { type: "restorePositions", topic: T, positions: [] },
+  "ok",
+  "ok",
+  "ok",
+  "ok",
+);
 add("expire", { type: "expire" }, "ok", "ok", "ok", "ok");
 add("wake", { type: "wake", isAnyoneMissing: true }, "ok", "ok", "ok", "ok");
 add("beginSessionsAnew", { type: "beginSessionsAnew" }, "ok", "ok", "ok", "ok");
@@ -401,7 +409,7 @@ describe("a request", () => {
       ...{ commitOffsets: true, resetOffsets: true, deleteOffsets: true, deletePositions: true },
       ...{ alterRights: true },
       ...{ alterConfig: true, changeTopic: true, expire: true, wake: true },
-      beginSessionsAnew: true,
+      ...{ restorePositions: true, beginSessionsAnew: true },
     };
     expect(new Set(TABLE.map(([, { type }]) => type))).toEqual(new Set(Object.keys(kinds)));
   });

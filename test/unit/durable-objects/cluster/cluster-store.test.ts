@@ -211,6 +211,7 @@ describe("what does not grow with the number of others", () => {
     const { sql } = storage;
     const explaining: Transactional = {
       sql: {
+        databaseSize: 0,
         exec: (query, ...bindings) => {
           const plan = sql.exec<{ detail: string }>(`EXPLAIN QUERY PLAN ${query}`, ...bindings);
           for (const { detail } of plan) plans.push(detail);
