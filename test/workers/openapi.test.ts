@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { app } from "../../src/worker/http/app.ts";
 import { OPERATIONS, type Operation } from "../../src/worker/http/operations.ts";
 import { problem } from "../../src/worker/http/responses.ts";
-import { call, createTopic, produce, readAs, unique } from "./support.ts";
+import { call, createTopic, expectStatus, produce, readAs, unique } from "./support.ts";
 
 interface Document {
   readonly openapi: string;
@@ -106,7 +106,10 @@ describe("answers are as described", async () => {
     principal: "User:described",
     role: "consume",
   });
+  const deleted = await createTopic(1);
+  await expectStatus(204, "DELETE", `/v1/topics/${deleted.name}`);
   const bodies: Record<string, unknown> = {
+    "post /v1/deleted-topics/{topic}/undelete": {},
     "post /v1/topics": { name: unique("described") },
     "patch /v1/topics/{topic}": { config: { "retention.ms": 1_000_000 } },
     "patch /v1/configs": { config: {} },
@@ -131,7 +134,7 @@ describe("answers are as described", async () => {
     OPERATIONS.filter(isCalled).map((each) => [`${each.method} ${each.path}`, each] as const),
   )("[DOC-1] %s", async (name, { method, path, status, response }) => {
     const place = path
-      .replace("{topic}", topic.name)
+      .replace("{topic}", path.includes("deleted-topics") ? deleted.name : topic.name)
       .replace("{partition}", "0")
       .replace("{group}", group)
       .replace("{id}", key.id);
