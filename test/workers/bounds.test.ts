@@ -6,8 +6,8 @@ import { MAX_DECODED_FETCH_BYTES, MAX_DECODED_REQUEST_BYTES } from "../../src/co
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
+import { memory } from "../../src/memory.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
-import { isolate } from "../../src/worker/edge/isolate.ts";
 import { bodyPaths } from "../support/body-paths.ts";
 import {
   call,
@@ -139,7 +139,7 @@ describe.each(bodyPaths("bounds-topic", "bounds-group"))("$what", ({ method, pat
 describe("reads", () => {
   // An answer is given back a moment after it is read, and these tests count what is there.
   beforeEach(() =>
-    eventually(async () => isolate.answers.bytes === 0, "earlier answers to be given back"),
+    eventually(async () => memory.answers.bytes === 0, "earlier answers to be given back"),
   );
 
   test("[BND-5] of a batch no more is decoded than is asked for", async () => {
@@ -157,7 +157,7 @@ describe("reads", () => {
       const count = 20;
       for (let i = 0; i < count; i++)
         await produce(topic.name, [{ value: String(i).padEnd(50_000, ".") }]);
-      const unread = Array.from({ length: 63 }, () => isolate.answers.hold(() => {}));
+      const unread = Array.from({ length: 63 }, () => memory.answers.hold(() => {}));
       for (const holding of unread) holding.set(MIB);
       const values: number[] = [];
       let longest = 0;
@@ -183,14 +183,14 @@ describe("reads", () => {
     for (const value of values) await produce(topic.name, [{ value }]);
     const path = `${ORIGIN}/v1/topics/${topic.name}/partitions/0/records?maxBytes=8000000`;
     const response = await exports.default.fetch(path);
-    expect(isolate.answers.bytes).toBeGreaterThan(1_500_000);
+    expect(memory.answers.bytes).toBeGreaterThan(1_500_000);
     const { records, nextOffset } = (await response.json()) as Fetched;
     expect(records.map(({ value }) => value)).toEqual(values);
     expect(nextOffset).toBe(30);
-    expect(isolate.answers.bytes).toBe(0);
+    expect(memory.answers.bytes).toBe(0);
     const left = await exports.default.fetch(path);
     await left.body?.cancel();
-    await eventually(async () => isolate.answers.bytes === 0, "what was not read to be given back");
+    await eventually(async () => memory.answers.bytes === 0, "what was not read to be given back");
   });
 });
 

@@ -10,7 +10,7 @@ import { validateInRange } from "../../core/log/in-range.ts";
 import { batches } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { Env, PartitionStub } from "../../env.ts";
-import { isolate } from "./isolate.ts";
+import { memory } from "../../memory.ts";
 import { atPartition, beginOf, partitionAt } from "./metadata.ts";
 import { EMPTY_LOG, PartitionUse } from "./partition-use.ts";
 import { assertWithinQuota, countUse } from "./quotas.ts";
@@ -112,8 +112,8 @@ export async function fetchBatches(
 
 /** [BND-6] Reads no more than there is room for among the answers, and counts it meanwhile. */
 async function readWithin(stub: PartitionStub, request: PartitionRequest<"read">) {
-  const room = Math.min(request.maxBytes, isolate.answers.share);
-  const holding = isolate.answers.hold(() => {});
+  const room = Math.min(request.maxBytes, memory.answers.share);
+  const holding = memory.answers.hold(() => {});
   try {
     holding.set(room);
     return await stub.read({ ...request, maxBytes: room });

@@ -2,7 +2,7 @@
 import { BrokerError } from "../../core/errors.ts";
 import type { Holding } from "../../core/ledger.ts";
 import { ANSWER_ITEM_BYTES, ANSWER_PIECE_BYTES, ANSWER_STALL_MS } from "../../core/limits.ts";
-import { isolate } from "../edge/isolate.ts";
+import { memory } from "../../memory.ts";
 import { after } from "../edge/timer.ts";
 
 const UTF8 = new TextEncoder();
@@ -25,7 +25,7 @@ export class AnswerRoom {
 
   constructor() {
     // [BND-6] Until the answer has begun, the change that it tells of may be under way.
-    this.#holding = isolate.answers.hold(
+    this.#holding = memory.answers.hold(
       (error) => this.#cut?.(error),
       () => this.#cut !== null,
     );

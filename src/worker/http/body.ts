@@ -9,7 +9,7 @@ import {
   MAX_DISCARDED_BYTES,
   MAX_REQUEST_BYTES,
 } from "../../core/limits.ts";
-import { isolate } from "../edge/isolate.ts";
+import { memory } from "../../memory.ts";
 import { after } from "../edge/timer.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
@@ -41,7 +41,7 @@ export class IncomingBody {
   constructor(request: Request) {
     this.#headers = request.headers;
     this.#reader = request.body?.getReader({ mode: "byob" }) ?? null;
-    this.#holding = isolate.bodies.hold((error) => this.#stop(error));
+    this.#holding = memory.bodies.hold((error) => this.#stop(error));
   }
 
   /** Sets the bytes of the body that are in memory now. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */

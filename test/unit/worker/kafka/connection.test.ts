@@ -5,6 +5,7 @@ import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import { BrokerError } from "../../../../src/core/errors.ts";
 import { MAX_KAFKA_IN_FLIGHT_BYTES, MAX_KAFKA_REQUEST_BYTES } from "../../../../src/core/limits.ts";
 import type { Env } from "../../../../src/env.ts";
+import { memory } from "../../../../src/memory.ts";
 import { isolate } from "../../../../src/worker/edge/isolate.ts";
 import { Connection } from "../../../../src/worker/kafka/connection.ts";
 import { Frames } from "../../../../src/worker/kafka/frames.ts";
@@ -369,7 +370,7 @@ describe("a connection", () => {
   });
 
   test("[BND-10] holds an answer until it is taken, and nothing once it has ended", async () => {
-    const { inFlight } = isolate.kafka;
+    const inFlight = memory.kafka;
     const { connection } = opened();
     const pieces = await connection.answer(versions);
     const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
@@ -381,7 +382,7 @@ describe("a connection", () => {
     connection.close();
     expect(inFlight.bytes).toBe(0);
     expect(isolate.kafka.connections.size).toBe(0);
-    expect(isolate.kafka.feeds.size).toBe(0);
+    expect(memory.feeds.size).toBe(0);
     await expect(connection.answer(versions)).rejects.toThrow("the connection is closed");
   });
 
@@ -399,7 +400,7 @@ describe("a connection", () => {
       await settle();
       return [strangers, muted].map((some) => some.filter((each) => each.ended.length > 0).length);
     };
-    const left = () => MAX_KAFKA_IN_FLIGHT_BYTES - isolate.kafka.inFlight.bytes;
+    const left = () => MAX_KAFKA_IN_FLIGHT_BYTES - memory.kafka.bytes;
     connection.inFlight.setAsked(20_000_000);
     connection.inFlight.setAnswer(left() + 1_000_000);
     expect(await gone()).toEqual([10, 0]);
