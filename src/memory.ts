@@ -6,6 +6,7 @@ import {
   MAX_ISOLATE_BYTES,
   MAX_KAFKA_IN_FLIGHT_BYTES,
   MAX_PENDING_APPENDS_BYTES,
+  MAX_READS_BYTES,
   MAX_REQUEST_BYTES_IN_PROGRESS,
   MAX_SESSIONS_BYTES,
   MAX_UNREAD_BYTES,
@@ -22,6 +23,8 @@ export const memory = {
   feeds: new SpareRoom("largest", budget),
   bodies: new Ledger(MAX_REQUEST_BYTES_IN_PROGRESS, "bodies that come in", budget),
   work: new Ledger(MAX_WORK_BYTES, "requests that are worked on", budget),
+  /** Reads of partitions that are under way. */
+  reads: new Ledger(MAX_READS_BYTES, "reads that are under way", budget),
   answers: new Ledger(MAX_ANSWER_BYTES_IN_PROGRESS, "answers that are not read", budget),
   /** Records that sessions in the Worker hold for their clients. */
   sessions: new Ledger(MAX_SESSIONS_BYTES, "records that sessions hold", budget),

@@ -2,7 +2,7 @@
 // it is asked: at once, and then ever more seldom. What a client leaves unread stays in memory until the client goes, even
 // after its socket is closed, so nothing more is sent to it meanwhile. The object does not hibernate while it waits.
 //
-// A reader may leave little unread until it has shown that it reads, by giving window back. What all readers of an isolate
+// A reader may leave little unread until it has shown that it reads, by giving window back or by taking all of it. What all readers of an isolate
 // leave unread is counted in one ledger. Where that is full, readers that have left anything unread are sent nothing, and
 // those that have not shown that they read are sent nothing either [BND-25].
 //
@@ -52,14 +52,17 @@ export class SlowReaders {
 
   /** True if the client has to take what it was sent before it is sent more, or if others have to. */
   isFull(socket: WebSocket): boolean {
-    const unreadBytes = this.#lookAt(socket);
+    return this.#isFull(socket, this.#lookAt(socket));
+  }
+
+  #isFull(socket: WebSocket, unreadBytes: number): boolean {
     if (unreadBytes > this.allowedBytes(socket)) return true;
     const mayTake = unreadBytes === 0 && this.#allowed.has(socket);
     if (!mayTake && memory.unread.bytes >= MAX_UNREAD_BYTES) return true;
     return !memory.budget.makeRoom(MIN_READER_UNREAD_BYTES);
   }
 
-  /** Notes that the client has consumed some of what it was sent. It may leave more unread from now on. */
+  /** Notes that the client has taken, or consumed, what it was sent. It may leave more unread from now on. */
   noteRead(socket: WebSocket): void {
     this.#allowed.set(socket, Math.min(2 * this.allowedBytes(socket), MAX_READER_UNREAD_BYTES));
   }
@@ -84,12 +87,13 @@ export class SlowReaders {
   }
 
   #look(socket: WebSocket, wait: Wait): void {
-    if (!this.isFull(socket)) {
+    const unreadBytes = this.#lookAt(socket);
+    if (unreadBytes === 0 && wait.unreadBytes > 0) this.noteRead(socket);
+    if (!this.#isFull(socket, unreadBytes)) {
       this.#waits.delete(socket);
       this.#drained(socket);
       return;
     }
-    const unreadBytes = this.#unread.get(socket) ?? 0;
     const hasTaken = unreadBytes < wait.unreadBytes;
     wait.unreadBytes = unreadBytes;
     wait.checkMs = Math.min(hasTaken ? 0 : 2 * wait.checkMs, MAX_CHECK_MS) || MIN_CHECK_MS;

@@ -15,7 +15,7 @@ import { BrokerError } from "./errors.ts";
 import { ANSWER_SHARES, HOLDER_SILENT_MS, MIN_ANSWER_SHARE_BYTES } from "./limits.ts";
 
 /** Who goes first where somebody has to: the lowest of these. */
-export const RANKS = { stranger: 0, muted: 1, known: 2 } as const;
+export const RANKS = { stranger: 0, muted: 1, slow: 2, known: 3 } as const;
 
 /** The bytes that one holder has in a ledger. */
 export interface Holding {

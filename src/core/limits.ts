@@ -40,6 +40,11 @@ export const MAX_JSON_DEPTH = 100;
  */
 export const MAX_JSON_VALUES = 200_000;
 export const MAX_RECORD_JSON_VALUES = 2_000_000;
+/** Reads of partitions that are under way in one Worker. Each is reckoned to bring as much as the largest of late. */
+export const MAX_READS_BYTES = 16 * MIB;
+export const MIN_READ_ROOM_BYTES = 256 * KIB;
+/** How long a read waits for its turn. */
+export const MAX_READ_TURN_MS = 10_000;
 /** An answer up to this size goes out at once. A larger one goes in pieces of this size, made as the client reads. */
 export const ANSWER_PIECE_BYTES = 128 * KIB;
 /** The bytes that larger, unread answers hold in one Worker. */
@@ -52,6 +57,8 @@ export const ANSWER_SHARES = 8;
 export const MIN_ANSWER_SHARE_BYTES = 64 * KIB;
 /** A client that takes nothing of its answer for so long has gone, or means harm. */
 export const ANSWER_STALL_MS = 30_000;
+/** An answer of which nothing was taken for so long goes before others where memory is short. */
+export const ANSWER_SLOW_MS = 100;
 /** The memory for an item of a list, or for a record besides its bytes, while its answer goes out. */
 export const ANSWER_ITEM_BYTES = 256;
 /** The memory for the result of a record that was produced. It was measured. */

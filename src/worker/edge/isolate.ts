@@ -6,6 +6,7 @@ import { QuotaBook } from "../../core/access/quota-book.ts";
 import type { StoredKey } from "../../core/access/stored-key.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
 import type { BrokerError } from "../../core/errors.ts";
+import { MIN_READ_ROOM_BYTES } from "../../core/limits.ts";
 import { memory } from "../../memory.ts";
 import type { PooledProducer } from "./pooled-producer.ts";
 
@@ -68,6 +69,8 @@ interface Isolate {
   quotas: QuotaBook;
   /** Producers that no request uses now. */
   idleProducers: PooledProducer[];
+  /** The size of the largest answers of partitions of late. */
+  largeReadBytes: number;
   /** Connections of Kafka's clients. */
   readonly kafka: {
     readonly connections: Set<KafkaConnection>;
@@ -91,6 +94,7 @@ export const isolate: Isolate = {
   secrets: new Map(),
   quotas: new QuotaBook(),
   idleProducers: [],
+  largeReadBytes: MIN_READ_ROOM_BYTES,
   kafka: { connections: new Set(), turns: 0 },
 };
 
@@ -122,5 +126,6 @@ export function forgetEverything(): void {
   isolate.secrets.clear();
   isolate.quotas = new QuotaBook();
   isolate.idleProducers = [];
+  isolate.largeReadBytes = MIN_READ_ROOM_BYTES;
   memory.budget.forgetEverything();
 }

@@ -1,6 +1,7 @@
 // The records of a produce request, whatever the form of its body. Small bodies become lists. What is made of a large one
 // is packed piece by piece, so that it takes little more than its bytes [PRD-9]. All records are good, or none counts.
 import * as z from "zod";
+import { discardBytes } from "../../core/bytes.ts";
 import { BrokerError } from "../../core/errors.ts";
 import {
   BULK_CHUNK_BYTES,
@@ -74,7 +75,7 @@ async function readInPieces(
   const emptied = textOf(bytes.subarray(0, from)) + textOf(bytes.subarray(to), false);
   countJsonValues(emptied, "the body");
   const rest = parse(emptiedSchema, parseShaped(emptied, "the body"));
-  (bytes.buffer as ArrayBuffer).transfer(0); // It is not needed any more, and free before somebody collects it.
+  discardBytes(bytes);
   return { records: packer.records, expectedOffset: rest.expectedOffset };
 }
 

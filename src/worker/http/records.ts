@@ -120,9 +120,10 @@ export const records = new Hono<{ Bindings: Env }>()
       waitMs: waitWithin(context.env, waitMs),
     });
     await stillGood(context.env);
-    const { records: items, ...rest } = result;
+    const { records: items, discard, ...rest } = result;
     const heldBytes = items.reduce((sum, record) => sum + recordBytes(record), 0);
-    return listAnswer({ field: "records", items, toJson: toJsonRecord, rest, heldBytes });
+    const list = { field: "records", items, toJson: toJsonRecord, rest, heldBytes };
+    return listAnswer({ ...list, done: discard });
   })
   .get("/:topic/partitions/:partition/offsets", async (context) => {
     const { topic, partition } = place(context.env, context.req.param());

@@ -3,12 +3,18 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import { BrokerError } from "../../../../src/core/errors.ts";
-import { MAX_KAFKA_IN_FLIGHT_BYTES, MAX_KAFKA_REQUEST_BYTES } from "../../../../src/core/limits.ts";
+import {
+  HOLDER_SILENT_MS,
+  MAX_KAFKA_CONNECTIONS,
+  MAX_KAFKA_IN_FLIGHT_BYTES,
+  MAX_KAFKA_REQUEST_BYTES,
+} from "../../../../src/core/limits.ts";
 import type { Env } from "../../../../src/env.ts";
 import { memory } from "../../../../src/memory.ts";
 import { isolate } from "../../../../src/worker/edge/isolate.ts";
 import { Connection } from "../../../../src/worker/kafka/connection.ts";
 import { Frames } from "../../../../src/worker/kafka/frames.ts";
+import { InFlight } from "../../../../src/worker/kafka/in-flight.ts";
 import { Nodes } from "../../../../src/worker/kafka/nodes.ts";
 import { Watchdog } from "../../../../src/worker/kafka/watchdog.ts";
 import { encodeRequest } from "../../../support/kafka-frames.ts";
@@ -408,6 +414,25 @@ describe("a connection", () => {
     expect(await gone()).toEqual([100, 2]);
     expect(ended).toEqual([]);
     for (const each of all) each.close();
+  });
+
+  test("[BND-24] one that was killed counts no more after a minute, and one that lives does, however quiet", () => {
+    const killed = Array.from({ length: MAX_KAFKA_CONNECTIONS - 1 }, () => new InFlight());
+    for (const each of killed) {
+      each.begin();
+      each.setAsked(1);
+    }
+    vi.clearAllTimers(); // Nothing of theirs runs any more.
+    const quiet = new InFlight();
+    quiet.begin();
+    quiet.setAsked(5);
+    expect(() => new InFlight()).toThrow("all of them are at work");
+    vi.advanceTimersByTime(HOLDER_SILENT_MS + 1);
+    const next = new InFlight();
+    expect(isolate.kafka.connections.size).toBe(2);
+    expect(memory.kafka.bytes).toBe(5);
+    for (const each of [...killed, quiet, next]) each.close();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test("[BND-10] [BND-14] is quiet only when all it asked is answered, and is ended where others need the room", async () => {
