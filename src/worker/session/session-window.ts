@@ -7,6 +7,7 @@ import {
   SESSION_WINDOW_BYTES,
 } from "../../core/limits.ts";
 import type { Socket, SocketEvents, Transport } from "../../member/transport.ts";
+import { PING, PONG } from "../../protocol/heartbeat.ts";
 import type { PartitionMessage, ReaderMessage } from "../../protocol/partition-socket.ts";
 
 /** The window that the consumer asks for, for each partition. */
@@ -52,8 +53,8 @@ export class SessionWindow {
     return {
       ...events,
       text: (data) => {
-        const message = JSON.parse(data) as PartitionMessage;
-        if (message.type !== "attached") {
+        const message = data === PONG ? null : (JSON.parse(data) as PartitionMessage);
+        if (message?.type !== "attached") {
           events.text(data);
           return;
         }
@@ -74,7 +75,7 @@ export class SessionWindow {
   }
 
   #sent(share: Share, data: string): string {
-    if (!data.startsWith("{")) return data; // A ping.
+    if (data === PING) return data;
     const message = JSON.parse(data) as ReaderMessage;
     if (message.type === "window") share.heldBytes = Math.max(0, share.heldBytes - message.bytes);
     if (message.type !== "attach") return data;

@@ -5,7 +5,7 @@ import {
   SESSION_WINDOW_BYTES,
 } from "../../../../src/core/limits.ts";
 import type { Socket, SocketEvents, Transport } from "../../../../src/member/transport.ts";
-import { PING } from "../../../../src/protocol/heartbeat.ts";
+import { PING, PONG } from "../../../../src/protocol/heartbeat.ts";
 import {
   ASKED_WINDOW_BYTES,
   SessionWindow,
@@ -33,7 +33,7 @@ class Partition {
       { topic: "t", topicId: "id", partition },
       {
         opened: () => {},
-        text: (data) => void this.told.push(JSON.parse(data)),
+        text: (data) => void this.told.push(data === PONG ? data : JSON.parse(data)),
         bytes: () => {},
         closed: (code) => void this.told.push(code),
       },
@@ -50,6 +50,10 @@ class Partition {
 
   attached(windowBytes: number): void {
     this.#events.text(JSON.stringify({ type: "attached", attachId: 1, offset: 0, windowBytes }));
+  }
+
+  pong(): void {
+    this.#events.text(PONG);
   }
 
   push(bytes: number): void {
@@ -124,5 +128,7 @@ describe("the window of a session", () => {
     partition.consumer.send(PING);
     partition.giveBack(3);
     expect(partition.sent).toEqual([PING, '{"type":"window","attachId":1,"bytes":3}']);
+    partition.pong();
+    expect(partition.told).toEqual([PONG]);
   });
 });
