@@ -37,11 +37,7 @@ export class GroupCommit {
   #isSyncing = false;
   #ended: Failure | null = null;
 
-  constructor(
-    target: CommitTarget,
-    clock: Pick<ObjectClock, "glance">,
-    appends = memory.appends,
-  ) {
+  constructor(target: CommitTarget, clock: Pick<ObjectClock, "glance">, appends = memory.appends) {
     this.#target = target;
     this.#linger = new Linger(clock, () => this.#commitWaiting());
     this.#holding = appends.holdFixed();
