@@ -2,8 +2,8 @@
 // read last for readers that are behind. Nothing is stored: what is not at hand is read from the partition [RLY-3].
 import { AssertionError } from "../assert.ts";
 import type { Result } from "../errors.ts";
-import { RELAY_CACHE_BYTES } from "../limits.ts";
 import type { Spare, SpareHolding, SpareRoom } from "../ledger.ts";
+import { RELAY_CACHE_BYTES } from "../limits.ts";
 import { validateInRange } from "./in-range.ts";
 import type { StoredChunk } from "./log-store.ts";
 import type { ReadResult } from "./partition-log.ts";
