@@ -2,15 +2,13 @@
 // commits at once. So a busy partition writes few large rows instead of many small ones, and nobody waits for a timer.
 // A topic may have appends wait longer for one another (`commit.linger.ms`), where rows are worth more than time.
 
-import { type Failure, fail } from "../../src/core/errors.ts";
-import {
-  MAX_APPENDS_PER_CHUNK,
-  MAX_CHUNK_BYTES,
-  MAX_PENDING_APPEND_BYTES,
-} from "../../src/core/limits.ts";
+import { attempt, type Failure, fail } from "../../src/core/errors.ts";
+import type { Holding } from "../../src/core/ledger.ts";
+import { MAX_APPENDS_PER_CHUNK, MAX_CHUNK_BYTES } from "../../src/core/limits.ts";
 import type { Append } from "../../src/core/log/append.ts";
 import type { AppendOutcome } from "../../src/core/log/partition-log.ts";
 import { failureOf } from "../../src/core/platform-errors.ts";
+import { memory } from "../../src/memory.ts";
 import type { ObjectClock } from "../shared/clock.ts";
 import { Linger } from "./linger.ts";
 
@@ -34,13 +32,15 @@ export class GroupCommit {
   readonly #target: CommitTarget;
   readonly #linger: Linger;
   #waiting: Waiting[] = [];
-  #waitingBytes = 0;
+  /** The bytes that wait, counted among those of all partitions of this isolate. */
+  readonly #holding: Holding;
   #isSyncing = false;
   #ended: Failure | null = null;
 
-  constructor(target: CommitTarget, clock: Pick<ObjectClock, "glance">) {
+  constructor(target: CommitTarget, clock: Pick<ObjectClock, "glance">, appends = memory.appends) {
     this.#target = target;
     this.#linger = new Linger(clock, () => this.#commitWaiting());
+    this.#holding = appends.holdFixed();
   }
 
   /**
@@ -49,17 +49,13 @@ export class GroupCommit {
    */
   append(append: Append): Promise<AppendOutcome> {
     if (this.#ended !== null) return Promise.resolve(this.#ended);
-    if (this.#waitingBytes + append.bytes.length > MAX_PENDING_APPEND_BYTES) {
-      return Promise.resolve(
-        fail(
-          "THROTTLING_QUOTA_EXCEEDED",
-          `${this.#waitingBytes} bytes wait for a commit, the bound is ${MAX_PENDING_APPEND_BYTES}`,
-        ),
-      );
-    }
+    const room = attempt(() => {
+      this.#holding.set(this.#holding.bytes + append.bytes.length);
+      return { ok: true as const };
+    });
+    if (!room.ok) return Promise.resolve(room);
     return new Promise((resolve) => {
       this.#waiting.push({ append, resolve });
-      this.#waitingBytes += append.bytes.length;
       if (!this.#mayLinger()) this.hurry();
     });
   }
@@ -67,7 +63,7 @@ export class GroupCommit {
   /** [LNG-1] True if the appends that wait may go on waiting for others. The first of them begins the time. */
   #mayLinger(): boolean {
     const { length } = this.#waiting;
-    if (this.#waitingBytes >= MAX_CHUNK_BYTES || length >= MAX_APPENDS_PER_CHUNK) return false;
+    if (this.#holding.bytes >= MAX_CHUNK_BYTES || length >= MAX_APPENDS_PER_CHUNK) return false;
     if (this.#linger.isPending) return !this.#linger.isLate;
     const lingerMs = length === 1 ? this.#target.lingerMs() : 0;
     return lingerMs > 0 && this.#linger.begin(lingerMs);
@@ -105,7 +101,7 @@ export class GroupCommit {
     this.#linger.end();
     const batch = this.#waiting;
     this.#waiting = [];
-    this.#waitingBytes = 0;
+    this.#holding.release();
     return batch;
   }
 

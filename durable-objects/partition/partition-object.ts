@@ -60,6 +60,7 @@ import {
   type RelayStub,
   relayStub,
 } from "../../src/env.ts";
+import { memory } from "../../src/memory.ts";
 import type { AppendErrorMessage, AppendedMessage } from "../../src/protocol/append-frame.ts";
 import type { InitialOffset } from "../../src/protocol/group-socket.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
@@ -189,7 +190,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       { topic: topic.name, partition: this.#partition },
       ({ message }) => console.error(`${message}; the object is ${this.ctx.id}.sqlite`),
     );
-    const log = new PartitionLog(store, topic.config, verifier);
+    const log = new PartitionLog(store, topic.config, verifier, memory.tails);
     const readers = new TailReaders(log, this.#store, this.ctx.getWebSockets(), {
       mayRead: (socket) => this.#mayRead(socket, topic.name),
       waitMs: (socket) => this.#quotas.waitMs(callerOn(socket), "consumerByteRate", Date.now()),
@@ -232,6 +233,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       committed: () => {
         readers.pumpAll();
         relays.committed(Date.now());
+        log.trimTail();
         housekeeping.committed(Date.now());
         if (this.env.RIVULET_FILES !== undefined) this.#ends.note(log.logEndOffset);
       },
@@ -541,6 +543,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   async #leave(): Promise<void> {
     const parts = this.#parts;
     this.#parts = null;
+    parts?.log.drop();
     parts?.housekeeping.stop();
     parts?.commits.end(this.#unknownTopic());
     await message();

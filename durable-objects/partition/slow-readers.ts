@@ -2,12 +2,21 @@
 // it is asked: at once, and then ever more seldom. What a client leaves unread stays in memory until the client goes, even
 // after its socket is closed, so nothing more is sent to it meanwhile. The object does not hibernate while it waits.
 //
+// A reader may leave little unread until it has shown that it reads, by giving window back or by taking all of it. What all readers of an isolate
+// leave unread is counted in one ledger. Where that is full, readers that have left anything unread are sent nothing, and
+// those that have not shown that they read are sent nothing either [BND-25].
+//
 // [CLK-1] Nobody depends on these timers, which are late if the clock is set back: a client that has consumed what it was
 // sent gives its window back, and is sent more then.
 //
 // A client is not closed for taking nothing. An operating system with a large buffer may take megabytes at once and then
 // nothing for minutes, though its client reads; and closing the socket would free nothing.
-import { MAX_READER_UNREAD_BYTES } from "../../src/core/limits.ts";
+import {
+  MAX_READER_UNREAD_BYTES,
+  MAX_UNREAD_BYTES,
+  MIN_READER_UNREAD_BYTES,
+} from "../../src/core/limits.ts";
+import { memory } from "../../src/memory.ts";
 import { unsentBytes } from "../../src/protocol/unsent.ts";
 
 const MIN_CHECK_MS = 1;
@@ -22,27 +31,53 @@ interface Wait {
 export class SlowReaders {
   readonly #drained: (socket: WebSocket) => void;
   readonly #waits = new Map<WebSocket, Wait>();
+  /** The bytes that each client had not taken when it was last looked at. */
+  readonly #unread = new Map<WebSocket, number>();
+  #unreadBytes = 0;
+  readonly #holding = memory.unread.holdFixed();
+  /** What readers may leave unread that have shown that they read. */
+  readonly #allowed = new WeakMap<WebSocket, number>();
+  /** The next look at all of them comes after this time. Null if there is none. */
+  #surveyMs: number | null = null;
 
   /** `drained` is called when the client of a socket has room for more. */
   constructor(drained: (socket: WebSocket) => void) {
     this.#drained = drained;
   }
 
-  /** True if the client has to take what it was sent before it is sent more. */
-  static isFull(socket: WebSocket): boolean {
-    return unreadBytesOf(socket) > MAX_READER_UNREAD_BYTES;
+  /** The bytes that the client of a socket may leave unread, and of a frame that it is sent, unless a batch is larger. */
+  allowedBytes(socket: WebSocket): number {
+    return this.#allowed.get(socket) ?? MIN_READER_UNREAD_BYTES;
+  }
+
+  /** True if the client has to take what it was sent before it is sent more, or if others have to. */
+  isFull(socket: WebSocket): boolean {
+    return this.#isFull(socket, this.#lookAt(socket));
+  }
+
+  #isFull(socket: WebSocket, unreadBytes: number): boolean {
+    if (unreadBytes > this.allowedBytes(socket)) return true;
+    const mayTake = unreadBytes === 0 && this.#allowed.has(socket);
+    if (!mayTake && memory.unread.bytes >= MAX_UNREAD_BYTES) return true;
+    return !memory.budget.makeRoom(MIN_READER_UNREAD_BYTES);
+  }
+
+  /** Notes that the client has taken, or consumed, what it was sent. It may leave more unread from now on. */
+  noteRead(socket: WebSocket): void {
+    this.#allowed.set(socket, Math.min(2 * this.allowedBytes(socket), MAX_READER_UNREAD_BYTES));
   }
 
   /** Waits until the client has taken enough, however long that takes. */
   add(socket: WebSocket): void {
     if (this.#waits.has(socket)) return;
-    const wait = { unreadBytes: unreadBytesOf(socket), checkMs: 0 };
+    const wait = { unreadBytes: this.#lookAt(socket), checkMs: 0 };
     this.#waits.set(socket, wait);
     this.#lookLater(socket, wait);
   }
 
   delete(socket: WebSocket): void {
     this.#waits.delete(socket);
+    this.#note(socket, 0);
   }
 
   #lookLater(socket: WebSocket, wait: Wait): void {
@@ -52,8 +87,9 @@ export class SlowReaders {
   }
 
   #look(socket: WebSocket, wait: Wait): void {
-    const unreadBytes = unreadBytesOf(socket);
-    if (unreadBytes <= MAX_READER_UNREAD_BYTES) {
+    const unreadBytes = this.#lookAt(socket);
+    if (unreadBytes === 0 && wait.unreadBytes > 0) this.noteRead(socket);
+    if (!this.#isFull(socket, unreadBytes)) {
       this.#waits.delete(socket);
       this.#drained(socket);
       return;
@@ -62,6 +98,37 @@ export class SlowReaders {
     wait.unreadBytes = unreadBytes;
     wait.checkMs = Math.min(hasTaken ? 0 : 2 * wait.checkMs, MAX_CHECK_MS) || MIN_CHECK_MS;
     this.#lookLater(socket, wait);
+  }
+
+  /** Returns the bytes that the client has not taken, and counts them. */
+  #lookAt(socket: WebSocket): number {
+    const unreadBytes = unreadBytesOf(socket);
+    this.#note(socket, unreadBytes);
+    if (this.#unreadBytes > MAX_READER_UNREAD_BYTES && this.#surveyMs === null)
+      this.#surveyAfter(MIN_CHECK_MS);
+    return unreadBytes;
+  }
+
+  #note(socket: WebSocket, unreadBytes: number): void {
+    const before = this.#unread.get(socket) ?? 0;
+    if (unreadBytes === before) return;
+    if (unreadBytes === 0) this.#unread.delete(socket);
+    else this.#unread.set(socket, unreadBytes);
+    this.#unreadBytes += unreadBytes - before;
+    this.#holding.note(this.#unreadBytes);
+  }
+
+  /** Looks at all again as long as they leave much unread: those that have taken it count no more. */
+  #surveyAfter(ms: number): void {
+    this.#surveyMs = ms;
+    setTimeout(() => {
+      for (const socket of [...this.#unread.keys()])
+        if (!this.#waits.has(socket)) this.#note(socket, unreadBytesOf(socket));
+      this.#holding.note(this.#unreadBytes); // It counts on, if nothing has changed.
+      this.#surveyMs = null;
+      if (this.#unreadBytes > MAX_READER_UNREAD_BYTES)
+        this.#surveyAfter(Math.min(2 * ms, MAX_CHECK_MS));
+    }, ms);
   }
 }
 

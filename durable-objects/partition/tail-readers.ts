@@ -123,6 +123,7 @@ export class TailReaders {
   openWindow(socket: ObjectSocket, message: WindowMessage): void {
     const reader = this.#readers.get(socket);
     if (reader === undefined || reader.attachId !== message.attachId) return; // From before a seek or an error.
+    this.#slow.noteRead(socket);
     const tail = openWindow(reader.tail, message.bytes);
     this.#update(socket, { ...reader, tail, heardMs: Date.now() });
     this.#pump(socket, new Frames(this.#log));
@@ -324,7 +325,7 @@ export class TailReaders {
         return;
       }
     }
-    if (SlowReaders.isFull(socket)) {
+    if (this.#slow.isFull(socket)) {
       if (this.#isWaiting(reader)) this.#slow.add(socket);
       return;
     }
@@ -341,11 +342,12 @@ export class TailReaders {
       (frame) => {
         send(socket, frame);
         this.#gate.sent(socket, frame.length);
-        return !SlowReaders.isFull(socket);
+        return !this.#slow.isFull(socket);
       },
       (failure) => {
         unreadable = failure;
       },
+      this.#slow.allowedBytes(socket),
     );
     if (tail !== reader.tail) this.#update(socket, { ...reader, tail });
     if (unreadable !== null) this.#refuseOffset(socket, reader.attachId, unreadable);

@@ -24,6 +24,7 @@ import {
 import { MAX_SOCKETS_PER_RELAY } from "../../src/core/limits.ts";
 import { RelayedLog } from "../../src/core/log/relayed-log.ts";
 import { type Env, type PartitionStub, partitionStub } from "../../src/env.ts";
+import { memory } from "../../src/memory.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
 import { isUnknownType, parseFrame } from "../../src/protocol/parse.ts";
 import { readerMessage } from "../../src/protocol/partition-socket.ts";
@@ -96,7 +97,7 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls {
   }
 
   #assemble(topic: string, { logStartOffset, highWatermark }: Bounds): Parts {
-    const log = new RelayedLog({ logStartOffset, highWatermark });
+    const log = new RelayedLog({ logStartOffset, highWatermark }, memory.tails);
     const catchUp = new CatchUp({
       log,
       partition: () => this.#partition,

@@ -36,3 +36,11 @@ export function fromBase64(text: string): Uint8Array {
   if ("fromBase64" in Uint8Array) return Uint8Array.fromBase64(text);
   return (Uint8Array as Uint8ArrayConstructor).from(atob(text), (each) => each.charCodeAt(0));
 }
+
+/**
+ * Gives the memory of a buffer back at once, instead of when somebody collects it: it may be megabytes. Nobody else may
+ * have a part of the buffer. The bytes are gone.
+ */
+export function discardBytes(bytes: Uint8Array): void {
+  (bytes.buffer as ArrayBuffer).transfer(0);
+}

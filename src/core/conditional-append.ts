@@ -1,13 +1,13 @@
 // Checks an append with an expected offset. The file imports nothing, so the SDK loads it only when it is needed.
 import type { Failure } from "./errors.ts";
-import type { PlacedRecord, PlannedAppend } from "./produce-plan.ts";
+import type { PlacedRecord, PlannedAppend, Records } from "./produce-plan.ts";
 
 /**
  * [CND-1] Checks records that must be stored at one offset. They must make one append to one partition, and that
  * partition must be clear. Returns INVALID_REQUEST, MESSAGE_TOO_LARGE or null.
  */
 export function whyNotConditional(
-  records: readonly PlacedRecord[],
+  records: Records<PlacedRecord>,
   appends: readonly PlannedAppend[],
   partitions: number,
 ): Failure | null {
@@ -16,9 +16,9 @@ export function whyNotConditional(
     error,
     detail: `expectedOffset: ${why}`,
   });
-  const free = records.findIndex(({ partition, key }) => partition === null && key === null);
-  if (free !== -1 && partitions > 1)
-    return wrong("INVALID_REQUEST", `records[${free}] needs a partition or a key`);
+  for (const [index, { partition, key }] of partitions > 1 ? records.entries() : [])
+    if (partition === null && key === null)
+      return wrong("INVALID_REQUEST", `records[${index}] needs a partition or a key`);
   const places = new Set(appends.map((append) => append.partition));
   if (places.size > 1) {
     const named = [...places].join(", ");

@@ -3,6 +3,15 @@
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
+// Memory.
+/**
+ * Everything that is counted in one isolate: half of the 128 MB that the platform gives it. The other half is for the
+ * code, for what is under way between two counts, and for what V8 has not collected yet. Each bound below is on a part of it.
+ */
+export const MAX_ISOLATE_BYTES = 64 * MIB;
+/** A holder that has not moved for so long was cancelled: its code does not run to its end. */
+export const HOLDER_SILENT_MS = 60_000;
+
 // Requests.
 /** The body of an HTTP request, unpacked. The Worker holds the body, its parsed form and its batches in 128 MB. */
 export const MAX_REQUEST_BYTES = 16 * MIB;
@@ -17,13 +26,11 @@ export const BODY_PIECE_MS = 30_000;
 /** The bodies that come in at once in one Worker: the bytes that have arrived, unpacked. Two of the largest fit. */
 export const MAX_REQUEST_BYTES_IN_PROGRESS = 32 * MIB;
 /** The bodies being worked on at once in one Worker, with everything made from them. */
-export const MAX_WORK_BYTES = 128 * MIB;
+export const MAX_WORK_BYTES = 48 * MIB;
 /** The most that one of them counts as, so that a few small ones do not cause the largest to be refused. */
-export const MAX_WORK_BYTES_PER_REQUEST = 48 * MIB;
+export const MAX_WORK_BYTES_PER_REQUEST = 18 * MIB;
 /** The memory for a JSON value of a record while it is worked on, all that is made of it together. It was measured. */
 export const JSON_VALUE_BYTES = 200;
-/** A holder that has not moved for so long was cancelled: its code does not run to its end. */
-export const HOLDER_SILENT_MS = 60_000;
 /**
  * JSON from outside: levels of lists and objects inside one another. Some readers of it call themselves for each level.
  */
@@ -33,10 +40,15 @@ export const MAX_JSON_DEPTH = 100;
  */
 export const MAX_JSON_VALUES = 200_000;
 export const MAX_RECORD_JSON_VALUES = 2_000_000;
+/** Reads of partitions that are under way in one Worker. Each is reckoned to bring as much as the largest of late. */
+export const MAX_READS_BYTES = 16 * MIB;
+export const MIN_READ_ROOM_BYTES = 256 * KIB;
+/** How long a read waits for its turn. */
+export const MAX_READ_TURN_MS = 10_000;
 /** An answer up to this size goes out at once. A larger one goes in pieces of this size, made as the client reads. */
 export const ANSWER_PIECE_BYTES = 128 * KIB;
 /** The bytes that larger, unread answers hold in one Worker. */
-export const MAX_ANSWER_BYTES_IN_PROGRESS = 64 * MIB;
+export const MAX_ANSWER_BYTES_IN_PROGRESS = 32 * MIB;
 /**
  * One read asks for this fraction of the free part of them, and at
  * least for the minimum, so many later reads find room.
@@ -45,6 +57,8 @@ export const ANSWER_SHARES = 8;
 export const MIN_ANSWER_SHARE_BYTES = 64 * KIB;
 /** A client that takes nothing of its answer for so long has gone, or means harm. */
 export const ANSWER_STALL_MS = 30_000;
+/** An answer of which nothing was taken for so long goes before others where memory is short. */
+export const ANSWER_SLOW_MS = 100;
 /** The memory for an item of a list, or for a record besides its bytes, while its answer goes out. */
 export const ANSWER_ITEM_BYTES = 256;
 /** The memory for the result of a record that was produced. It was measured. */
@@ -100,8 +114,11 @@ export const MAX_MESSAGE_BYTES = 1_048_588;
 export const MAX_CHUNK_BYTES = MAX_MESSAGE_BYTES;
 /** One append: the most that a single atomic step may write. */
 export const MAX_APPEND_BYTES = 16 * MIB;
-/** Appends that wait for the next group commit. Beyond this bound, the producer is told to slow down. */
-export const MAX_PENDING_APPEND_BYTES = 32 * MIB;
+/**
+ * Appends that wait for the next group commit, at all partitions of an isolate: two of the largest. Beyond this bound,
+ * the producer is told to slow down.
+ */
+export const MAX_PENDING_APPENDS_BYTES = 32 * MIB;
 /**
  * `commit.linger.ms`: how long an append may wait for others to share its row. A row a second costs $2.60 a month, so
  * waiting longer saves little. A client must have its answer long before it gives up: Kafka's do after 30 s, and the
@@ -129,8 +146,12 @@ export const MAX_SEGMENT_BYTES = 2_147_483_647;
 export const MAX_SEGMENT_CHUNKS = 100_000;
 /** Each segment is a table, and SQLite reads the list of tables when an object wakes up. */
 export const MAX_SEGMENTS = 1_000;
-/** Chunks of the tail that a PartitionObject keeps in memory for its readers. */
-export const TAIL_CACHE_BYTES = 4 * MIB;
+/**
+ * Chunks of the tail that a PartitionObject keeps in memory for its readers: at least, and at most while its readers are
+ * so far behind.
+ */
+export const MIN_TAIL_CACHE_BYTES = 256 * KIB;
+export const MAX_TAIL_CACHE_BYTES = 4 * MIB;
 /** Chunks that a partition remembers as checked since it woke up. A chunk that it has forgotten is checked again. */
 export const MAX_VERIFIED_CHUNKS = 10_000;
 /** How often, at most, retention looks again (Kafka's log.retention.check.interval.ms). */
@@ -196,9 +217,18 @@ export const MAX_DECODED_FETCH_BYTES = 8 * MIB;
 export const MAX_DECODED_IN_HAND_BYTES = 4 * MIB;
 /**
  * Unfolded records that a session in the Worker holds for its client, of all partitions that the client has not paused. A
- * topic has up to 1,000 partitions, and the isolate 128 MB.
+ * topic has up to 1,000 partitions.
  */
-export const MAX_SESSION_IN_HAND_BYTES = 16 * MIB;
+export const MAX_SESSION_IN_HAND_BYTES = 4 * MIB;
+/** The same of all sessions of an isolate, those of paused partitions and what their clients have not taken included. */
+export const MAX_SESSIONS_BYTES = 24 * MIB;
+/**
+ * The window of a session in the Worker, which its partitions share: the most that one of them has, and the least.
+ * One batch may exceed it.
+ */
+export const SESSION_WINDOW_BYTES = 1 * MIB;
+export const MAX_SESSION_PARTITION_WINDOW_BYTES = 256 * KIB;
+export const MIN_SESSION_PARTITION_WINDOW_BYTES = 16 * KIB;
 
 /**
  * Groups whose newest owner a partition remembers. The bound is twice the number of readers, so there are always some
@@ -228,10 +258,13 @@ export const MAX_SILENT_SOCKET_MS = 60_000;
 
 // Tail readers.
 /**
- * Bytes that a reader's client may leave unread before it is sent more, whatever its window. Closing its socket would
- * free none of them. One frame may go beyond it.
+ * Bytes that a reader's client may leave unread before it is sent more, whatever its window: at first, and at most once
+ * it has shown that it reads. Closing its socket would free none of them. One frame may go beyond it.
  */
+export const MIN_READER_UNREAD_BYTES = 64 * KIB;
 export const MAX_READER_UNREAD_BYTES = 512 * KIB;
+/** The same of all readers of an isolate. Beyond it, those that have left anything unread are sent nothing more. */
+export const MAX_UNREAD_BYTES = 24 * MIB;
 /** Bytes that a reader has not given back. */
 export const MAX_WINDOW_BYTES = 4 * MIB;
 export const DEFAULT_WINDOW_BYTES = 1 * MIB;
@@ -340,7 +373,7 @@ export const MAX_PLAIN_COMMIT_INTERVAL_MS = 60 * 60_000;
 /** The bytes that an event stream's client may leave unread in the Worker. One frame may exceed it. */
 export const EVENT_STREAM_BUFFER_BYTES = 256 * 1024;
 /** The bytes that a plain WebSocket's client may leave unread in the Worker. One message may exceed it. */
-export const MAX_PLAIN_UNSENT_BYTES = 1 * MIB;
+export const MAX_PLAIN_UNSENT_BYTES = 256 * KIB;
 /**
  * The bytes that a plain WebSocket's client may leave unread of everything but records. A client that reads is never
  * sent that much meanwhile. Each message takes the overhead in memory besides its text. It was measured.
@@ -430,19 +463,18 @@ export const MAX_KAFKA_OVERLAPPED_BYTES = 8 * MIB;
 /** Requests that came over one connection and are not answered: the largest, and as much again of what follows it. */
 export const MAX_KAFKA_QUEUED_BYTES = 36 * MIB;
 /**
- * Requests that came, and answers that are not taken, of all connections of an isolate: four of the
- * largest requests at once, and room for many small ones. The isolate has 128 MB for these, for
- * records pushed ahead of fetches and for HTTP bodies.
+ * Requests that came, and answers that are not taken, of all connections of an isolate: the most of one connection, and
+ * room for many small ones.
  */
-export const MAX_KAFKA_IN_FLIGHT_BYTES = 72 * MIB;
+export const MAX_KAFKA_IN_FLIGHT_BYTES = 48 * MIB;
 /**
  * While all connections have more than this in flight, none is read from before it is answered. So what some send ahead
  * never closes the connections of others.
  */
 export const MAX_KAFKA_AHEAD_BYTES = MAX_KAFKA_IN_FLIGHT_BYTES / 2;
 /**
- * One answer, as it is made and as it is written. It is half of what all connections may have in flight: the metadata
- * of 1.4 million partitions, or the configs of some 10,000 topics.
+ * One answer, as it is made and as it is written: the metadata of 1.4 million partitions, or the configs of some 10,000
+ * topics. It is three quarters of what all connections may have in flight.
  */
 export const MAX_KAFKA_ANSWER_BYTES = 36 * MIB;
 /** An answer goes out in pieces of this size. Each must be taken within MAX_KAFKA_STALLED_MS. */

@@ -14,6 +14,13 @@ import {
 import { partitionForKey } from "./partitioner.ts";
 import type { ProducerRecord } from "./record.ts";
 
+/** Records by their places: a list, or something that makes each when it is asked for. */
+export interface Records<R = ProducerRecord> {
+  readonly length: number;
+  at(place: number): R | undefined;
+  entries(): Iterable<[number, R]>;
+}
+
 /** The facts about a topic that are needed to produce to it. */
 export interface ProduceTarget {
   readonly name: string;
@@ -46,7 +53,7 @@ export interface PlannedAppend {
  */
 export function planAppends(
   target: ProduceTarget,
-  records: readonly PlacedRecord[],
+  records: Records<PlacedRecord>,
   random: number,
 ): PlannedAppend[] {
   const shares = new Map<number, number[]>();
@@ -101,14 +108,14 @@ interface SizedBatch {
 
 function cutBatches(
   { name, maxMessageBytes }: Pick<ProduceTarget, "name" | "maxMessageBytes">,
-  records: readonly ProducerRecord[],
+  records: Records,
   indexes: readonly number[],
 ): SizedBatch[] {
   const batches: { indexes: number[]; sizeInBytes: number }[] = [];
   let batch: { indexes: number[]; sizeInBytes: number } | null = null;
   let baseTimestamp = 0;
   for (const index of indexes) {
-    const record = records[index] as ProducerRecord;
+    const record = records.at(index) as ProducerRecord;
     if (batch !== null) {
       const more = recordSize(record, batch.indexes.length, baseTimestamp);
       if (batch.sizeInBytes + more <= maxMessageBytes) {
@@ -158,17 +165,18 @@ export interface AppendIdentity {
 /** Returns the append's bytes: its batches, each continuing the sequence of the one before. */
 export function encodeAppend(
   append: PlannedAppend,
-  records: readonly ProducerRecord[],
+  records: Records,
   identity: AppendIdentity,
   compression?: Compressor,
 ): Uint8Array {
   const { producerId, producerEpoch } = identity;
   let baseSequence = identity.sequence;
-  const encoded: Uint8Array[] = [];
-  for (const indexes of append.batches) {
-    const batch = indexes.map((index) => records[index] as ProducerRecord);
-    encoded.push(encodeBatch(batch, { producerId, producerEpoch, baseSequence, compression }));
-    baseSequence = addToSequence(baseSequence, indexes.length);
-  }
-  return concatBytes(encoded);
+  return concatBytes(
+    append.batches.map((indexes) => {
+      const batch = indexes.map((index) => records.at(index) as ProducerRecord);
+      const bytes = encodeBatch(batch, { producerId, producerEpoch, baseSequence, compression });
+      baseSequence = addToSequence(baseSequence, batch.length);
+      return bytes;
+    }),
+  );
 }

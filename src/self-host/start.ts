@@ -19,6 +19,9 @@
 //                        see SECURITY.md
 //   RIVULET_JURISDICTION refused: workerd has no jurisdictions
 //   SWEEP_MS  10000      between two searches for files of deleted objects
+//   RIVULET_V8_FLAGS, RIVULET_DATA_MIB
+//                        for tests on Linux: flags of V8's, and a bound on the data that workerd takes besides what it has
+//                        when it first answers
 //
 // Prints one line with the URL when it answers. Ctrl-C and SIGTERM stop it. So does kill -9, and
 // that loses nothing acknowledged: every write is in the database before it is acknowledged.
@@ -33,6 +36,7 @@ import { accessFor } from "./access.ts";
 import { assertCluster } from "./cluster-file.ts";
 import { kafkaTlsOf } from "./kafka-tls.ts";
 import { LogFilter } from "./log-filter.ts";
+import { boundData, v8FlagsOf } from "./memory-bounds.ts";
 import { advertisedOf, kafkaPortsOf, portOf } from "./ports.ts";
 import {
   assertNoJurisdiction,
@@ -54,6 +58,7 @@ const READY_TIMEOUT_MS = 30_000;
 const DEFAULT_PORT = 8787;
 const DEFAULT_SWEEP_MS = 10_000;
 const MAX_SWEEP_MS = 86_400_000;
+const MAX_DATA_MIB = 1_048_576;
 const BARRIER_RETRY_MS = 100;
 /** How often the clock is checked, and how far it may differ even if nobody has set it. */
 const CLOCK_CHECK_MS = 100;
@@ -72,6 +77,7 @@ async function main(): Promise<void> {
   const storagePath = prepareFolder(dataDir);
   const lock = lockFolder(dataDir);
   const sweepMs = numberOf("SWEEP_MS", DEFAULT_SWEEP_MS, MAX_SWEEP_MS);
+  const dataMib = numberOf("RIVULET_DATA_MIB", MAX_DATA_MIB, MAX_DATA_MIB);
   sweepAtRest(storagePath);
   assertCluster(storagePath);
   const bundlePath = await bundle();
@@ -94,6 +100,7 @@ async function main(): Promise<void> {
       autoCreateTopics: flagOf("AUTO_CREATE_TOPICS_ENABLE", isLoopback(host)),
       numPartitions: numberOf("NUM_PARTITIONS", 1, MAX_PARTITIONS),
       trace: process.env.RIVULET_TRACE,
+      v8Flags: v8FlagsOf(),
       isOpen,
       variables,
     }),
@@ -131,6 +138,7 @@ async function main(): Promise<void> {
 
   const url = `http://${hostInUrl}:${port}`;
   await untilAnswered(url);
+  if (dataMib < MAX_DATA_MIB) boundData(workerd.pid as number, dataMib);
   watchClock(url);
   new Sweeper(storagePath, () => barrier(url)).run(sweepMs);
   if (!isStopping && notice !== null) console.log(notice);

@@ -38,6 +38,8 @@ export interface WorkerdOptions {
   readonly autoCreateTopics: boolean;
   readonly numPartitions: number;
   readonly trace: string | undefined;
+  /** Flags of V8's, as for tests with little memory. */
+  readonly v8Flags?: readonly string[];
   /** True if whoever reaches the broker may do everything: see src/worker/access/mode.ts. */
   readonly isOpen: boolean;
   /** Variables of the Worker that have the same name here, and are passed on if they are set. */
@@ -85,7 +87,7 @@ export function workerdConfig(options: WorkerdOptions): string {
   const own: NamespaceOf = (className) => text(className);
   const ofObjects: NamespaceOf = (className) =>
     `(className = ${text(className)}, serviceName = "objects")`;
-  const { bundlePath, objectsBundlePath } = options;
+  const { bundlePath, objectsBundlePath, v8Flags = [] } = options;
   const services =
     objectsBundlePath === undefined
       ? [service("rivulet", bundlePath, objects, own)]
@@ -95,7 +97,7 @@ export function workerdConfig(options: WorkerdOptions): string {
         ];
   return `using Workerd = import "/workerd/workerd.capnp";
 
-const config :Workerd.Config = (
+const config :Workerd.Config = (${v8Flags.length === 0 ? "" : `\n  v8Flags = [${v8Flags.map((flag) => text(flag)).join(", ")}],`}
   services = [
 ${services.join("\n")}
     (name = "internet", network = ${NETWORK}),

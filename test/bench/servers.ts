@@ -8,6 +8,7 @@ import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "../../src/self-host/build.ts";
+import { v8FlagsOf } from "../../src/self-host/memory-bounds.ts";
 import { COMPATIBILITY_DATE, workerdConfig } from "../../src/self-host/workerd-config.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -38,6 +39,7 @@ export async function startServers(): Promise<Servers> {
     autoCreateTopics: false,
     numPartitions: 1,
     trace: "1",
+    v8Flags: v8FlagsOf(),
     isOpen: true,
     variables: {},
   });

@@ -220,15 +220,24 @@ describe("many of them", () => {
     const path = `${broker.url.replace("http", "ws")}/v1/topics/${TOPIC}/partitions/0/socket`;
     const attach = JSON.stringify({ type: "attach", offset: 0, windowBytes: 4 * MIB });
     const before = await memoryOf(broker.pid);
-    const readers = await Promise.all(
-      Array.from({ length: 150 }, async () => {
-        const socket = new WebSocket(path);
-        await new Promise((resolve) => socket.once("open", resolve));
+    const open = async () => {
+      const socket = new WebSocket(path);
+      await new Promise((resolve) => socket.once("open", resolve));
+      await new Promise((resolve) => socket.send(attach, resolve));
+      return socket;
+    };
+    // One is sent something before all others leave so much unread that newcomers have to wait [BND-25].
+    const first = await open();
+    await new Promise((resolve) => first.once("message", resolve));
+    first.pause();
+    const others = await Promise.all(
+      Array.from({ length: 149 }, async () => {
+        const socket = await open();
         socket.pause();
-        await new Promise((resolve) => socket.send(attach, resolve));
         return socket;
       }),
     );
+    const readers = [first, ...others];
     expect((await produce("beside")).status).toBe(200);
     expect(await memoryOf(broker.pid)).toBeLessThan(before + 300 * MIB);
     // One that reads after all gets what its window has room for.

@@ -33,6 +33,7 @@ const LAYERS: Record<
   "src/calls": { layers: ["src/core", "src/protocol"], packages: [/^zod$/] },
   "src/env.ts": { layers: ["src/core", "src/calls", "src/storage-health.ts"], packages: [] },
   "src/storage-health.ts": { layers: ["src/core"], packages: [] },
+  "src/memory.ts": { layers: ["src/core"], packages: [] },
   "src/audit-log.ts": { layers: ["src/core", "src/env.ts"], packages: [] },
   // The Worker.
   "src/worker/edge": {
@@ -44,6 +45,7 @@ const LAYERS: Record<
       "src/member",
       "src/env.ts",
       "src/audit-log.ts",
+      "src/memory.ts",
     ],
     packages: [],
   },
@@ -52,7 +54,14 @@ const LAYERS: Record<
     packages: [/^jose$/, /^zod$/, /^@noble\/hashes\//],
   },
   "src/worker/session": {
-    layers: ["src/core", "src/protocol", "src/member", "src/worker/edge", "src/env.ts"],
+    layers: [
+      "src/core",
+      "src/protocol",
+      "src/member",
+      "src/worker/edge",
+      "src/env.ts",
+      "src/memory.ts",
+    ],
     packages: [/^zod$/],
   },
   "src/worker/kafka": {
@@ -64,6 +73,7 @@ const LAYERS: Record<
       "src/worker/access",
       "src/worker/edge",
       "src/env.ts",
+      "src/memory.ts",
     ],
     packages: [],
   },
@@ -79,6 +89,7 @@ const LAYERS: Record<
       "src/calls",
       "src/env.ts",
       "src/storage-health.ts",
+      "src/memory.ts",
     ],
     packages: [/^hono(\/|$)/, /^zod$/],
   },
@@ -104,6 +115,7 @@ const LAYERS: Record<
       "src/env.ts",
       "src/storage-health.ts",
       "src/audit-log.ts",
+      "src/memory.ts",
     ],
     packages: [/^cloudflare:(workers|durable-objects)$/, /^zod$/, /^@noble\/hashes\//],
   },

@@ -2,12 +2,16 @@
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { compressor } from "../../src/compression/compress.ts";
-import { MAX_DECODED_FETCH_BYTES, MAX_DECODED_REQUEST_BYTES } from "../../src/core/limits.ts";
+import {
+  MAX_ANSWER_BYTES_IN_PROGRESS,
+  MAX_DECODED_FETCH_BYTES,
+  MAX_DECODED_REQUEST_BYTES,
+} from "../../src/core/limits.ts";
 import { COMPRESSIONS } from "../../src/core/log/compression.ts";
 import { type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
 import { partitionStub } from "../../src/env.ts";
+import { memory } from "../../src/memory.ts";
 import type { PartitionMessage } from "../../src/protocol/partition-socket.ts";
-import { isolate } from "../../src/worker/edge/isolate.ts";
 import { bodyPaths } from "../support/body-paths.ts";
 import {
   call,
@@ -24,6 +28,7 @@ import {
   recordBatch,
   TestSocket,
   TWINS,
+  unique,
 } from "./support.ts";
 
 afterEach(() => void vi.useRealTimers());
@@ -136,10 +141,94 @@ describe.each(bodyPaths("bounds-topic", "bounds-group"))("$what", ({ method, pat
   );
 });
 
+describe("large bodies of records", () => {
+  const COUNT = 3_000;
+  const padding = "x".repeat(500);
+  /** Records of every kind, which take more than a megabyte. */
+  const records = Array.from({ length: COUNT }, (_, i) => ({
+    ...(i % 3 === 0 ? { key: `k${i}` } : {}),
+    value: i % 2 === 0 ? `${padding}${i}` : { padding, i },
+    ...(i % 5 === 0 ? { headers: { h: [`${i}`, null] }, timestamp: i } : {}),
+    partition: i % 2,
+  }));
+  const post = (topic: string, body: string, headers = {}) =>
+    exports.default.fetch(`${ORIGIN}/v1/topics/${topic}/records`, {
+      method: "POST",
+      headers: { "content-type": "application/json", ...headers },
+      body,
+    });
+  const linesOf = (some: readonly object[]) => some.map((each) => JSON.stringify(each)).join("\n");
+
+  test.each([
+    ["JSON", (some: readonly object[]) => JSON.stringify({ records: some }), "application/json"],
+    ["lines", linesOf, "application/x-ndjson"],
+  ])("[PRD-9] %s: all is stored as it was sent, once under one key", async (_, write, type) => {
+    const topic = await createTopic(2);
+    const headers = { "content-type": type, "idempotency-key": unique("key") };
+    for (let times = 0; times < 2; times++) {
+      const response = await post(topic.name, write(records), headers);
+      const { results } = (await response.json()) as { results: { offset: number }[] };
+      expect(response.status).toBe(200);
+      expect(results.map(({ offset }) => offset)).toEqual(records.map((_, i) => i >> 1));
+    }
+    for (const partition of [0, 1]) {
+      const read = await fetchRecords(topic.name, partition, `?offset=${COUNT / 2 - 20}`);
+      const sent = records.filter((each) => each.partition === partition).slice(-20);
+      expect(read.records).toHaveLength(20);
+      for (const [i, { key, value, headers, timestamp }] of read.records.entries()) {
+        const each = sent[i] as (typeof records)[number];
+        expect({ key, value, headers }).toEqual({
+          key: each.key ?? null,
+          value: typeof each.value === "string" ? each.value : JSON.stringify(each.value),
+          headers: each.headers ?? {},
+        });
+        if (each.timestamp !== undefined) expect(timestamp).toBe(each.timestamp);
+      }
+    }
+  });
+
+  test.each<[string, (text: string) => string, string]>([
+    [
+      "a record",
+      (text) => text.replace('"partition":1}]', '"partition":-1}]'),
+      "records[2999].partition: must be",
+    ],
+    ["a field beside them", (text) => text.replace(/}$/, ',"x":1}'), "the request: unknown field"],
+    ["the list", (text) => text.replace(/]}$/, ",]}"), "the body is not JSON"],
+    ["the end", (text) => text.slice(0, -1), "the body is not JSON"],
+    ["an offset", (text) => text.replace(/}$/, ',"expectedOffset":-1}'), "expectedOffset: must be"],
+    [
+      "a place",
+      (text) => text.replace('"partition":1}]', '"partition":7}]'),
+      "records[2999].partition is 7",
+    ],
+  ])("[PRD-9] where %s is wrong nothing is stored", async (_, break_, detail) => {
+    const topic = await createTopic(2);
+    const response = await post(topic.name, break_(JSON.stringify({ records })));
+    const problem = (await response.json()) as { detail: string };
+    expect(problem.detail).toContain(detail);
+    expect([400, 404]).toContain(response.status);
+    for (const partition of [0, 1])
+      expect((await fetchRecords(topic.name, partition, "")).records).toEqual([]);
+  });
+
+  test("[PRD-9] a body without a list of records is refused, before anything is made of it", async () => {
+    const topic = await createTopic(1);
+    const detail = async (body: string) =>
+      ((await (await post(topic.name, body)).json()) as { detail: string }).detail;
+    const many = (text: string) => Array.from({ length: 300_000 }, () => text).join();
+    expect(await detail(`{"x":[${many("{  }")}]}`)).toContain("JSON values, the bound");
+    expect(await detail(`{"records":[{"value":[${many("[[],[],[]]")}]}]}`)).toContain(
+      "JSON values",
+    );
+    expect(await detail(`{"records":"${"x".repeat(2_000_000)}"}`)).toContain("records: must be");
+  });
+});
+
 describe("reads", () => {
   // An answer is given back a moment after it is read, and these tests count what is there.
   beforeEach(() =>
-    eventually(async () => isolate.answers.bytes === 0, "earlier answers to be given back"),
+    eventually(async () => memory.answers.bytes === 0, "earlier answers to be given back"),
   );
 
   test("[BND-5] of a batch no more is decoded than is asked for", async () => {
@@ -157,7 +246,8 @@ describe("reads", () => {
       const count = 20;
       for (let i = 0; i < count; i++)
         await produce(topic.name, [{ value: String(i).padEnd(50_000, ".") }]);
-      const unread = Array.from({ length: 63 }, () => isolate.answers.hold(() => {}));
+      const mebibytes = MAX_ANSWER_BYTES_IN_PROGRESS / MIB - 1;
+      const unread = Array.from({ length: mebibytes }, () => memory.answers.hold(() => {}));
       for (const holding of unread) holding.set(MIB);
       const values: number[] = [];
       let longest = 0;
@@ -183,14 +273,14 @@ describe("reads", () => {
     for (const value of values) await produce(topic.name, [{ value }]);
     const path = `${ORIGIN}/v1/topics/${topic.name}/partitions/0/records?maxBytes=8000000`;
     const response = await exports.default.fetch(path);
-    expect(isolate.answers.bytes).toBeGreaterThan(1_500_000);
+    expect(memory.answers.bytes).toBeGreaterThan(1_500_000);
     const { records, nextOffset } = (await response.json()) as Fetched;
     expect(records.map(({ value }) => value)).toEqual(values);
     expect(nextOffset).toBe(30);
-    expect(isolate.answers.bytes).toBe(0);
+    expect(memory.answers.bytes).toBe(0);
     const left = await exports.default.fetch(path);
     await left.body?.cancel();
-    await eventually(async () => isolate.answers.bytes === 0, "what was not read to be given back");
+    await eventually(async () => memory.answers.bytes === 0, "what was not read to be given back");
   });
 });
 

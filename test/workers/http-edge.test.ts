@@ -6,7 +6,8 @@ import { ANYBODY } from "../../src/core/access/caller.ts";
 import { fail } from "../../src/core/errors.ts";
 import { MAX_ANSWER_BYTES_IN_PROGRESS } from "../../src/core/limits.ts";
 import { type Env, withCaller } from "../../src/env.ts";
-import { forgetEverything, isolate } from "../../src/worker/edge/isolate.ts";
+import { memory } from "../../src/memory.ts";
+import { forgetEverything } from "../../src/worker/edge/isolate.ts";
 import { app } from "../../src/worker/http/app.ts";
 import { timestampParameter } from "../../src/worker/http/parameters.ts";
 import { FeedBench } from "../unit/worker/kafka/feed-bench.ts";
@@ -208,7 +209,7 @@ describe("a change with a large answer", () => {
           },
         },
       );
-      const unread = Array.from({ length: 1_024 }, () => isolate.answers.hold(() => {}));
+      const unread = Array.from({ length: 1_024 }, () => memory.answers.hold(() => {}));
       /** Small answers that nobody reads take all the room that is left. */
       const fill = () => {
         try {
@@ -230,22 +231,22 @@ describe("a change with a large answer", () => {
       expect(done.body[path.endsWith("/offsets") ? "offsets" : "results"]).toHaveLength(COUNT);
       expect(changes).toHaveLength(calls);
       for (const holding of unread) holding.release();
-      expect(isolate.answers.bytes).toBe(0);
+      expect(memory.answers.bytes).toBe(0);
     },
   );
 
   test("[BND-6] a change that fails gives the room of its answer back", async () => {
     const append = async () => {
-      expect(isolate.answers.bytes).toBeGreaterThan(0);
+      expect(memory.answers.bytes).toBeGreaterThan(0);
       return fail("INVALID_RECORD", "for the test");
     };
     const none = await answered(brokerOf({}), "/v1/topics/t/records", post(json));
     expect(none.status).toBe(404);
-    expect(isolate.answers.bytes).toBe(0);
+    expect(memory.answers.bytes).toBe(0);
     forgetEverything(); // That there is no such topic is remembered for a moment.
     const env = brokerOf({ t: 1 }, { partition: { append } });
     expect((await answered(env, "/v1/topics/t/records", post(json))).status).toBe(400);
-    expect(isolate.answers.bytes).toBe(0);
+    expect(memory.answers.bytes).toBe(0);
   });
 });
 

@@ -2,15 +2,16 @@
 
 import { ANYBODY } from "../../src/core/access/caller.ts";
 import type { Env } from "../../src/env.ts";
+import { memory } from "../../src/memory.ts";
 import { isolate } from "../../src/worker/edge/isolate.ts";
 
 export function held() {
-  const { connections, inFlight, feeds, fedBytes } = isolate.kafka;
+  const { connections } = isolate.kafka;
   return {
     connections: connections.size,
-    inFlightBytes: inFlight.bytes,
-    feeds: feeds.size,
-    fedBytes,
+    inFlightBytes: memory.kafka.bytes,
+    feeds: memory.feeds.size,
+    fedBytes: memory.feeds.bytes,
   };
 }
 

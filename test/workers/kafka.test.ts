@@ -6,7 +6,7 @@ import { concatBytes } from "../../src/core/bytes.ts";
 import { ERRORS, KAFKA_ERRORS } from "../../src/core/errors.ts";
 import { MAX_FEEDS_BYTES } from "../../src/core/limits.ts";
 import { groupStub } from "../../src/env.ts";
-import { isolate } from "../../src/worker/edge/isolate.ts";
+import { memory } from "../../src/memory.ts";
 import * as messages from "../support/kafka-schemas.ts";
 import { Kafka } from "./kafka-socket.ts";
 import {
@@ -397,7 +397,7 @@ test("[KFK-4] what was pushed and not fetched is bounded, and all of it is read 
     const { topics } = await fetch(2_000_000, 4_000_000);
     for (const { partition, records } of topics[0]?.partitions ?? [])
       if (records.length > 0) read.add(partition);
-    most = Math.max(most, isolate.kafka.fedBytes);
+    most = Math.max(most, memory.feeds.bytes);
   }
   expect(most).toBeGreaterThan(1_000_000);
   expect(most).toBeLessThanOrEqual(MAX_FEEDS_BYTES);

@@ -1,7 +1,7 @@
 // A client that asks over a socket to an object and does not read what it is answered.
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
-import { MAX_READER_UNREAD_BYTES, MAX_SOCKET_UNREAD_BYTES } from "../../src/core/limits.ts";
+import { MAX_SOCKET_UNREAD_BYTES, MIN_READER_UNREAD_BYTES } from "../../src/core/limits.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import { writeAppendFrame } from "../../src/protocol/append-frame.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
@@ -75,11 +75,11 @@ describe("a socket to a partition", () => {
     const reader = await TestSocket.open(`/v1/topics/${topic.name}/partitions/0/socket`);
     reader.send({ type: "attach", attachId: 1, offset: 0 });
     await reader.next((each): each is object => typeof each === "object");
-    await leaveUnread(stub, MAX_READER_UNREAD_BYTES + 1);
+    await leaveUnread(stub, MIN_READER_UNREAD_BYTES + 1);
     await produce(topic.name, [{ value: "a" }]);
     await produce(topic.name, [{ value: "b" }]);
     expect(await reader.untilPong()).toEqual([]);
-    await leaveUnread(stub, MAX_READER_UNREAD_BYTES);
+    await leaveUnread(stub, MIN_READER_UNREAD_BYTES);
     const frame = await reader.next(isBytes);
     expect(decodeAll(frame).map(({ offset }) => offset)).toEqual([0, 1]);
   });

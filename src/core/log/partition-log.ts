@@ -7,6 +7,7 @@ import { assert } from "../assert.ts";
 import { compacts, deletesByRetention, type TopicConfig } from "../cluster/config.ts";
 import { dueMs, wasSetBack } from "../elapsed.ts";
 import { fail, type Result } from "../errors.ts";
+import type { Spare, SpareHolding, SpareRoom } from "../ledger.ts";
 import {
   MAX_COMPARED_BYTES,
   MAX_MESSAGE_BYTES,
@@ -61,7 +62,7 @@ const WAY_OUT = "lower its retention, or delete records";
 
 const TOO_MUCH_TO_COMPARE = `repeats that were encoded anew have ${MAX_COMPARED_BYTES} bytes compared in one commit, the bound`;
 
-export class PartitionLog {
+export class PartitionLog implements Spare {
   readonly #store: LogStore;
   /** Checks everything that is read from the store [CRC-1]. */
   readonly verifier: ChunkVerifier;
@@ -76,7 +77,16 @@ export class PartitionLog {
   /** Null until the first idempotent append. Most wake-ups do not need it. */
   #producers: Producers | null = null;
 
-  constructor(store: LogStore, config: TopicConfig, verifier = new ChunkVerifier()) {
+  /** Counts what is in memory and can be read from the store. Null if nobody counts it. */
+  readonly #holding: SpareHolding | null;
+
+  constructor(
+    store: LogStore,
+    config: TopicConfig,
+    verifier = new ChunkVerifier(),
+    room: SpareRoom | null = null,
+  ) {
+    this.#holding = room?.add(this) ?? null;
     this.#store = store;
     this.verifier = verifier;
     this.config = config;
@@ -89,6 +99,23 @@ export class PartitionLog {
       this.#active = { baseOffset: last, createdAtMs: store.createdAtMs(last), totals };
       this.#nextOffset = totals.nextOffset;
     }
+  }
+
+  /** [BND-23] Drops what is in memory only so that it need not be read from the store. */
+  drop(): void {
+    this.#tail.dropAll();
+    this.#partlyRead = null;
+    this.#count();
+  }
+
+  /** Notes that everybody who waited has read what was committed. Only what others may read soon is kept in memory. */
+  trimTail(): void {
+    this.#tail.trim();
+    this.#count();
+  }
+
+  #count(): void {
+    this.#holding?.set(this.#tail.sizeInBytes + (this.#partlyRead?.bytes.length ?? 0));
   }
 
   /** The oldest offset kept. */
@@ -267,6 +294,7 @@ export class PartitionLog {
       this.#tail.add(chunk);
       this.verifier.stored(chunk.baseOffset);
     }
+    this.#count();
   }
 
   #mustRoll(active: ActiveSegment, chunk: Chunk, state: LogState, nowMs: number): boolean {
@@ -374,6 +402,7 @@ export class PartitionLog {
       }
       if (sizeInBytes >= maxBytes) break;
     }
+    this.#count();
     // Compaction may have left nothing up to the end of the log.
     if (pieces.length === 0) nextOffset = this.#nextOffset;
     return { pieces, sizeInBytes, nextOffset };
@@ -381,7 +410,9 @@ export class PartitionLog {
 
   *#runsFrom(offset: number): Generator<Run> {
     if (offset >= this.#nextOffset) return;
+    this.#tail.noteRead(offset);
     if (this.#tail.holds(offset)) {
+      this.#holding?.used();
       yield* this.#tail.from(offset);
       return;
     }
@@ -551,6 +582,7 @@ export class PartitionLog {
     // [LOG-7] Segments were replaced, so the cache no longer matches the stored data.
     this.verifier.forget();
     this.#tail.dropBefore(this.activeBaseOffset);
+    this.#count();
   }
 
   /**

@@ -2,6 +2,7 @@
 // read last for readers that are behind. Nothing is stored: what is not at hand is read from the partition [RLY-3].
 import { AssertionError } from "../assert.ts";
 import type { Result } from "../errors.ts";
+import type { Spare, SpareHolding, SpareRoom } from "../ledger.ts";
 import { RELAY_CACHE_BYTES } from "../limits.ts";
 import { validateInRange } from "./in-range.ts";
 import type { StoredChunk } from "./log-store.ts";
@@ -14,14 +15,28 @@ interface Bounds {
   readonly highWatermark: number;
 }
 
-export class RelayedLog {
+export class RelayedLog implements Spare {
   #bounds: Bounds;
+  /** Counts what is at hand, all of which can be read from the partition. Null if nobody counts it. */
+  readonly #holding: SpareHolding | null;
   /** The newest chunks, up to the high watermark. */
   #tail = new TailCache(RELAY_CACHE_BYTES);
   #fetched: StoredChunk | null = null;
 
-  constructor(bounds: Bounds) {
+  constructor(bounds: Bounds, room: SpareRoom | null = null) {
     this.#bounds = bounds;
+    this.#holding = room?.add(this) ?? null;
+  }
+
+  /** [BND-23] Drops what is at hand. */
+  drop(): void {
+    this.#tail = new TailCache(RELAY_CACHE_BYTES);
+    this.#fetched = null;
+    this.#count();
+  }
+
+  #count(): void {
+    this.#holding?.set(this.#tail.sizeInBytes + (this.#fetched?.bytes.length ?? 0));
   }
 
   get logStartOffset(): number {
@@ -73,6 +88,7 @@ export class RelayedLog {
       logStartOffset: Math.max(logStartOffset, this.logStartOffset),
       highWatermark: Math.max(highWatermark, this.logEndOffset),
     };
+    this.#count();
   }
 
   /** Takes in a run that was read for readers that are behind. It may go beyond what was pushed. */
@@ -93,6 +109,7 @@ export class RelayedLog {
 
   /** Returns what is at hand from `offset` on, as PartitionLog does. It goes on nowhere if there is nothing. */
   read(offset: number, maxBytes: number): ReadResult {
+    this.#holding?.used();
     const pieces: Uint8Array[] = [];
     let sizeInBytes = 0;
     let nextOffset = offset;

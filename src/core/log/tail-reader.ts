@@ -70,11 +70,13 @@ export function pump(
   frames: Frames,
   send: (frame: Uint8Array) => boolean,
   stop: (failure: Failure) => void = () => {},
+  maxFrameBytes = FRAME_BYTES,
 ): TailReader {
   let { nextOffset, windowBytes } = reader;
+  const frameBytes = Math.min(maxFrameBytes, FRAME_BYTES);
   let goesOn = true;
   while (goesOn && windowBytes > 0 && nextOffset < log.logEndOffset) {
-    const frame = attempt(() => frames.at(nextOffset, Math.min(windowBytes, FRAME_BYTES)));
+    const frame = attempt(() => frames.at(nextOffset, Math.min(windowBytes, frameBytes)));
     if ("error" in frame) {
       stop(frame);
       break;

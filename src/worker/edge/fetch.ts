@@ -3,6 +3,7 @@
 import type { PartitionRequest } from "../../calls/partition-calls.ts";
 import { visitAnyBatch } from "../../compression/decode.ts";
 import { WORKER } from "../../core/access/caller.ts";
+import { discardBytes } from "../../core/bytes.ts";
 import { attempt, unwrap } from "../../core/errors.ts";
 import { ANSWER_ITEM_BYTES, MAX_DECODED_FETCH_BYTES } from "../../core/limits.ts";
 import { damageError } from "../../core/log/damage.ts";
@@ -10,10 +11,11 @@ import { validateInRange } from "../../core/log/in-range.ts";
 import { batches } from "../../core/log/record-batch.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { Env, PartitionStub } from "../../env.ts";
-import { isolate } from "./isolate.ts";
+import { memory } from "../../memory.ts";
 import { atPartition, beginOf, partitionAt } from "./metadata.ts";
 import { EMPTY_LOG, PartitionUse } from "./partition-use.ts";
 import { assertWithinQuota, countUse } from "./quotas.ts";
+import { readInTurn } from "./read-room.ts";
 import { stubTransport } from "./stub-transport.ts";
 
 export interface FetchRequest {
@@ -32,6 +34,8 @@ export interface FetchResult {
   readonly nextOffset: number;
   readonly logStartOffset: number;
   readonly highWatermark: number;
+  /** Gives the memory of the records back. To be called when nobody looks at them any more. */
+  discard(): void;
 }
 
 /**
@@ -70,7 +74,13 @@ async function fetchFrom(env: Env, topicId: string, request: FetchRequest): Prom
   const sentBytes = records.reduce((sum, record) => sum + recordBytes(record), 0);
   countUse(env, "consumerByteRate", Math.max(result.batches.length, sentBytes));
   const { logStartOffset, highWatermark } = result;
-  return { records, nextOffset: nextOffset ?? result.nextOffset, logStartOffset, highWatermark };
+  return {
+    records,
+    nextOffset: nextOffset ?? result.nextOffset,
+    logStartOffset,
+    highWatermark,
+    discard: () => discardBytes(result.batches), // They are a copy: they came from the object by a call.
+  };
 }
 
 export interface FetchedBatches {
@@ -110,23 +120,17 @@ export async function fetchBatches(
   });
 }
 
-/** [BND-6] Reads no more than there is room for among the answers, and counts it meanwhile. */
-async function readWithin(stub: PartitionStub, request: PartitionRequest<"read">) {
-  const room = Math.min(request.maxBytes, isolate.answers.share);
-  const holding = isolate.answers.hold(() => {});
-  try {
-    holding.set(room);
-    return await stub.read({ ...request, maxBytes: room });
-  } finally {
-    holding.release();
-  }
+/** [BND-6] [BND-26] Reads no more than there is room for among the answers, in its turn. */
+function readWithin(stub: PartitionStub, request: PartitionRequest<"read">) {
+  const room = Math.min(request.maxBytes, memory.answers.share);
+  return readInTurn(room, async () => await stub.read({ ...request, maxBytes: room }));
 }
 
 /** Returns what a read of an empty log finds. */
 function readNothing(offset: number): FetchResult {
   unwrap(validateInRange(offset, EMPTY_LOG));
   const { logStartOffset, highWatermark } = EMPTY_LOG;
-  return { records: [], nextOffset: offset, logStartOffset, highWatermark };
+  return { records: [], nextOffset: offset, logStartOffset, highWatermark, discard: () => {} };
 }
 
 /**

@@ -1,17 +1,13 @@
 // The state that this isolate keeps from one request to the next, all in one place. It is metadata and numbers, and
-// nothing that belongs to a request. The platform may discard it at any time.
+// nothing that belongs to a request. The platform may discard it at any time. What is held in memory counts in
+// src/memory.ts.
 
 import { QuotaBook } from "../../core/access/quota-book.ts";
 import type { StoredKey } from "../../core/access/stored-key.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
 import type { BrokerError } from "../../core/errors.ts";
-import { Ledger } from "../../core/ledger.ts";
-import {
-  MAX_ANSWER_BYTES_IN_PROGRESS,
-  MAX_KAFKA_IN_FLIGHT_BYTES,
-  MAX_REQUEST_BYTES_IN_PROGRESS,
-} from "../../core/limits.ts";
-import { RequestLedger, WorkRoom } from "./holders.ts";
+import { MIN_READ_ROOM_BYTES } from "../../core/limits.ts";
+import { memory } from "../../memory.ts";
 import type { PooledProducer } from "./pooled-producer.ts";
 
 /** One connection of a Kafka client, as other connections of its isolate see it. */
@@ -24,15 +20,10 @@ export interface KafkaConnection {
   readonly isMuted: boolean;
   /** The turn since which nothing is asked. Null while a request is in progress. */
   readonly quietSince: number | null;
+  /** When it last showed that it lives. */
+  readonly seenMs: number;
   /** Makes the connection close. */
   letGo(error: BrokerError): void;
-}
-
-/** The feeds of a connection, as other connections of its isolate see them. */
-export interface KafkaFeeds {
-  readonly heldBytes: number;
-  /** Gives all bytes back. They can be pushed again. */
-  letGo(): void;
 }
 
 /** A topic as the cluster last described it. */
@@ -78,18 +69,13 @@ interface Isolate {
   quotas: QuotaBook;
   /** Producers that no request uses now. */
   idleProducers: PooledProducer[];
-  /** Bodies that come in, requests that are worked on, and answers that go out. */
-  bodies: RequestLedger;
-  work: WorkRoom;
-  answers: RequestLedger;
-  /** Connections of Kafka's clients, their bytes in flight, and their bytes that wait to be fetched. */
+  /** The size of the largest answers of partitions of late. */
+  largeReadBytes: number;
+  /** Connections of Kafka's clients. */
   readonly kafka: {
     readonly connections: Set<KafkaConnection>;
     /** Counts up each time a connection becomes quiet. */
     turns: number;
-    readonly inFlight: Ledger;
-    readonly feeds: Set<KafkaFeeds>;
-    fedBytes: number;
   };
 }
 
@@ -108,14 +94,8 @@ export const isolate: Isolate = {
   secrets: new Map(),
   quotas: new QuotaBook(),
   idleProducers: [],
-  ...emptyHanded(),
-  kafka: {
-    connections: new Set(),
-    turns: 0,
-    inFlight: new Ledger(MAX_KAFKA_IN_FLIGHT_BYTES, "Kafka requests and answers in flight"),
-    feeds: new Set(),
-    fedBytes: 0,
-  },
+  largeReadBytes: MIN_READ_ROOM_BYTES,
+  kafka: { connections: new Set(), turns: 0 },
 };
 
 /** [BND-1] Forgets the entries that were added first, so that at most `max` are left. */
@@ -146,13 +126,6 @@ export function forgetEverything(): void {
   isolate.secrets.clear();
   isolate.quotas = new QuotaBook();
   isolate.idleProducers = [];
-  Object.assign(isolate, emptyHanded());
-}
-
-function emptyHanded() {
-  return {
-    bodies: new RequestLedger(MAX_REQUEST_BYTES_IN_PROGRESS, "bodies that come in"),
-    work: new WorkRoom(),
-    answers: new RequestLedger(MAX_ANSWER_BYTES_IN_PROGRESS, "answers that are not read"),
-  };
+  isolate.largeReadBytes = MIN_READ_ROOM_BYTES;
+  memory.budget.forgetEverything();
 }

@@ -21,6 +21,7 @@ import { waitForRecords } from "./fetch.ts";
 import { groupExists, groupRooms } from "./groups.ts";
 import { beginOf, knowTopic, partitionAt, topicMetadata } from "./metadata.ts";
 import { assertWithinQuota, countUse } from "./quotas.ts";
+import { readInTurn } from "./read-room.ts";
 import { Unfolder } from "./unfolder.ts";
 import { answerOf, saysDeleted, type UnreadablePartition } from "./unreadable.ts";
 
@@ -255,10 +256,12 @@ class PollingMember {
     if (place.committedOffset === null) await knowTopic(this.#env, place.topicId);
     const stub = partitionAt(this.#env, place.topicId, place.partition);
     const readFrom = (offset: number | InitialOffset) =>
-      answerOf(async () => {
-        const begin = beginOf(this.#env, place.topicId, place.partition);
-        return await stub.readAs({ owner, offset, maxBytes, begin });
-      });
+      readInTurn(maxBytes, () =>
+        answerOf(async () => {
+          const begin = beginOf(this.#env, place.topicId, place.partition);
+          return await stub.readAs({ owner, offset, maxBytes, begin });
+        }),
+      );
     let read = await readFrom(place.committedOffset ?? initial);
     const isOutside = !read.ok && read.error === "OFFSET_OUT_OF_RANGE";
     if (isOutside) read = await readFrom(initial);

@@ -19,12 +19,14 @@ import {
   type PlacedRecord,
   type PlannedAppend,
   planAppends,
+  type Records,
 } from "../../core/produce-plan.ts";
 import type { Env } from "../../env.ts";
 import type { UnplacedRecord } from "../../protocol/json-record.ts";
 import { failedRecord, type RecordOutcome } from "../../protocol/record-outcome.ts";
 import { type AppendAnswer, type AppendRefused, appendTo, isRefused, refusalOf } from "./append.ts";
 import { beginOf, partitionAt, refresh, topicMetadata } from "./metadata.ts";
+import { PackedRecords } from "./packed-records.ts";
 import { newProducerId, withProducer } from "./producer-pool.ts";
 import { assertWithinQuota } from "./quotas.ts";
 import { hashOf } from "./request-hash.ts";
@@ -65,7 +67,7 @@ export interface ProduceOptions {
 export async function produce(
   env: Env,
   topicName: string,
-  records: readonly UnplacedRecord[],
+  records: Records<UnplacedRecord>,
   options: ProduceOptions,
 ): Promise<RecordResult[]> {
   const { idempotencyKey } = options;
@@ -73,18 +75,17 @@ export async function produce(
   if (invalid !== null) throw errorOf(invalid);
   assertWithinQuota(env, "producerByteRate");
   let topic = await topicMetadata(env, topicName);
-  if (records.some((record) => (record.partition ?? 0) >= topic.partitions))
-    topic = await refresh(env, topicName);
+  if (highestPartition(records) >= topic.partitions) topic = await refresh(env, topicName);
   const first = await produceTo(env, topic, records, options);
   const isGone = (result: RecordResult | undefined) =>
     result !== undefined && isRefused(result) && result.code === "UNKNOWN_TOPIC_ID";
   if (!first.some(isGone)) return first;
   // The topic was deleted since this Worker last asked. If it was created again, those records go there.
-  const indexes = [...records.keys()].filter((index) => isGone(first[index]));
+  const indexes = [...first.keys()].filter((index) => isGone(first[index]));
   let again: readonly RecordResult[];
   try {
     const renewed = await refresh(env, topicName);
-    const left = indexes.map((index) => records[index] as UnplacedRecord);
+    const left = indexes.map((index) => records.at(index) as UnplacedRecord);
     again = await produceTo(env, renewed, left, options);
   } catch (error) {
     // A problem of the whole request would say that nothing is stored.
@@ -96,10 +97,16 @@ export async function produce(
   return results;
 }
 
+function highestPartition(records: Records<UnplacedRecord>): number {
+  let highest = 0;
+  for (const [, { partition }] of records.entries()) highest = Math.max(highest, partition ?? 0);
+  return highest;
+}
+
 async function produceTo(
   env: Env,
   topic: Topic,
-  records: readonly UnplacedRecord[],
+  records: Records<UnplacedRecord>,
   options: ProduceOptions,
 ): Promise<RecordResult[]> {
   const { idempotencyKey } = options;
@@ -135,27 +142,33 @@ function planOf(topic: Topic, { random, nowMs }: ProduceOptions): RequestPlan {
 
 /** A request with its times and places decided, cut into appends. */
 interface PlannedRequest {
-  readonly records: readonly PlacedRecord[];
+  readonly records: Records<PlacedRecord>;
   readonly appends: readonly PlannedAppend[];
 }
 
 function planned(
   name: string,
-  unplaced: readonly UnplacedRecord[],
+  unplaced: Records<UnplacedRecord>,
   plan: RequestPlan,
   { expectedOffset }: ProduceOptions,
   times: Times | null,
 ): PlannedRequest {
-  const records = unplaced.map((record) => ({
-    ...record,
-    timestamp: record.timestamp ?? plan.atMs,
-  }));
+  const records = timed(unplaced, plan.atMs);
   if (times !== null) assertTimes(name, records, times);
   const appends = planAppends({ name, ...plan }, records, plan.random);
   const invalid =
     expectedOffset === undefined ? null : whyNotConditional(records, appends, plan.partitions);
   if (invalid !== null) throw errorOf(invalid);
   return { records, appends };
+}
+
+/** Returns the records with the times that they have not been given. */
+function timed(records: Records<UnplacedRecord>, atMs: number): Records<PlacedRecord> {
+  if (records instanceof PackedRecords) return records.timed(atMs);
+  return Array.from(records.entries(), ([, record]) => ({
+    ...record,
+    timestamp: record.timestamp ?? atMs,
+  }));
 }
 
 /** The bounds on a record's own time. */
@@ -177,7 +190,7 @@ function timesOf({ config }: Topic, { nowMs }: ProduceOptions): Times | null {
 /** @throws BrokerError INVALID_TIMESTAMP */
 function assertTimes(
   name: string,
-  records: readonly PlacedRecord[],
+  records: Records<PlacedRecord>,
   { earliest, latest }: Times,
 ): void {
   for (const [index, { timestamp }] of records.entries()) {
@@ -257,7 +270,7 @@ function resultsOf({ records, appends }: PlannedRequest, answers: readonly Appen
         results[place] = { partition, ...answer };
         continue;
       }
-      const { timestamp } = records[place] as PlacedRecord;
+      const { timestamp } = records.at(place) as PlacedRecord;
       const offset = answer.baseOffset + i;
       results[place] = { partition, offset, timestamp: answer.logAppendTimeMs ?? timestamp };
     }
@@ -272,7 +285,7 @@ function resultsOf({ records, appends }: PlannedRequest, answers: readonly Appen
 async function produceKeyed(
   env: Env,
   topic: Topic,
-  unplaced: readonly UnplacedRecord[],
+  unplaced: Records<UnplacedRecord>,
   options: ProduceOptions,
   proposal: RequestPlan,
   key: string,
@@ -292,7 +305,8 @@ async function produceKeyed(
   });
   if (!begun.ok && begun.error === "UNKNOWN_TOPIC_ID") {
     const { error: code, detail } = begun;
-    return unplaced.map(() => ({ partition: home, code, detail, data: {} }));
+    const refused = { partition: home, code, detail, data: {} };
+    return Array.from({ length: unplaced.length }, () => refused);
   }
   const { request } = unwrap(begun);
   if (request === null) throw wrong;

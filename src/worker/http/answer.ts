@@ -1,8 +1,13 @@
 // Answers of any size. A small answer goes out at once. A large one is made a piece at a time, as the client reads.
 import { BrokerError } from "../../core/errors.ts";
-import type { Holding } from "../../core/ledger.ts";
-import { ANSWER_ITEM_BYTES, ANSWER_PIECE_BYTES, ANSWER_STALL_MS } from "../../core/limits.ts";
-import { isolate } from "../edge/isolate.ts";
+import { type Holding, RANKS } from "../../core/ledger.ts";
+import {
+  ANSWER_ITEM_BYTES,
+  ANSWER_PIECE_BYTES,
+  ANSWER_SLOW_MS,
+  ANSWER_STALL_MS,
+} from "../../core/limits.ts";
+import { memory } from "../../memory.ts";
 import { after } from "../edge/timer.ts";
 
 const UTF8 = new TextEncoder();
@@ -22,12 +27,15 @@ export interface Pieces {
 export class AnswerRoom {
   readonly #holding: Holding;
   #cut: ((error: unknown) => void) | null = null;
+  #movedMs = Date.now();
 
   constructor() {
     // [BND-6] Until the answer has begun, the change that it tells of may be under way.
-    this.#holding = isolate.answers.hold(
+    this.#holding = memory.answers.hold(
       (error) => this.#cut?.(error),
       () => this.#cut !== null,
+      // [BND-6] Those whose clients take nothing make room for those whose clients may.
+      () => (Date.now() - this.#movedMs > ANSWER_SLOW_MS ? RANKS.slow : RANKS.known),
     );
   }
 
@@ -53,6 +61,7 @@ export class AnswerRoom {
 
   /** Notes that the answer moves. One that does not move for long counts no more. */
   move(): void {
+    this.#movedMs = Date.now();
     this.#holding.set(this.#holding.bytes);
   }
 
@@ -157,18 +166,20 @@ export function answerOf(
   held: number | AnswerRoom,
   contentType: string,
   status = 200,
+  done: () => void = () => {},
 ): Response {
   const init = { status, headers: { "content-type": contentType } };
   const room = typeof held === "number" ? new AnswerRoom() : held;
   let next: string | null = "";
   let isDone = false;
   while (!isDone && next.length <= ANSWER_PIECE_BYTES) {
-    const { done, value } = texts.next();
-    isDone = done ?? false;
-    if (!done) next += value;
+    const { done: isLast, value } = texts.next();
+    isDone = isLast ?? false;
+    if (!isLast) next += value;
   }
   if (isDone) {
     room.release();
+    done();
     return new Response(next, init);
   }
   const pieces = {
@@ -177,7 +188,10 @@ export function answerOf(
       next = null;
       return piece;
     },
-    end: () => void texts.return(undefined),
+    end: () => {
+      texts.return(undefined);
+      done();
+    },
   };
   const body = new PacedBody(pieces, room);
   if (typeof held === "number") body.hold(held + next.length);
@@ -218,11 +232,14 @@ export interface ListAnswer<T> {
   readonly room?: AnswerRoom;
   readonly status?: number;
   readonly contentType?: string;
+  /** Called when nobody looks at the items any more. */
+  readonly done?: () => void;
 }
 
 export function listAnswer<T>(list: ListAnswer<T>): Response {
   const { items, room, heldBytes = ANSWER_ITEM_BYTES * items.length } = list;
-  return answerOf(listTexts(list), room ?? heldBytes, list.contentType ?? JSON_TYPE, list.status);
+  const { contentType = JSON_TYPE, status, done } = list;
+  return answerOf(listTexts(list), room ?? heldBytes, contentType, status, done);
 }
 
 function* listTexts<T>({

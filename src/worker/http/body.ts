@@ -9,10 +9,11 @@ import {
   MAX_DISCARDED_BYTES,
   MAX_REQUEST_BYTES,
 } from "../../core/limits.ts";
-import { isolate } from "../edge/isolate.ts";
+import { memory } from "../../memory.ts";
 import { after } from "../edge/timer.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
+const UTF8_INSIDE = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 const NOTHING = new Uint8Array();
 
@@ -41,7 +42,7 @@ export class IncomingBody {
   constructor(request: Request) {
     this.#headers = request.headers;
     this.#reader = request.body?.getReader({ mode: "byob" }) ?? null;
-    this.#holding = isolate.bodies.hold((error) => this.#stop(error));
+    this.#holding = memory.bodies.hold((error) => this.#stop(error));
   }
 
   /** Sets the bytes of the body that are in memory now. @throws BrokerError THROTTLING_QUOTA_EXCEEDED */
@@ -179,9 +180,9 @@ export class IncomingBody {
 function grown(buffer: Uint8Array, announced: number): Uint8Array<ArrayBuffer> {
   const twice = 2 * buffer.length;
   const isLast = announced + 1 > buffer.length && announced + 1 < twice;
-  const larger = new Uint8Array(isLast ? announced + 1 : Math.min(twice, MAX_REQUEST_BYTES + 1));
-  larger.set(buffer);
-  return larger;
+  const size = isLast ? announced + 1 : Math.min(twice, MAX_REQUEST_BYTES + 1);
+  // The memory of the old buffer is free at once, and not when somebody collects it.
+  return new Uint8Array((buffer.buffer as ArrayBuffer).transfer(size));
 }
 
 function tooLarge(size: string): BrokerError {
@@ -215,9 +216,13 @@ export async function readBytes(request: Request): Promise<Uint8Array> {
 
 /** Reads the body as text, which must be UTF-8. */
 export async function readText(request: Request): Promise<string> {
-  const bytes = await readBytes(request);
+  return textOf(await readBytes(request));
+}
+
+/** Returns the text of a body, or of a part that is not its start. @throws BrokerError INVALID_REQUEST */
+export function textOf(bytes: Uint8Array, isStart = true): string {
   try {
-    return UTF8.decode(bytes);
+    return (isStart ? UTF8 : UTF8_INSIDE).decode(bytes);
   } catch {
     throw new BrokerError("INVALID_REQUEST", "the body is not valid UTF-8");
   }

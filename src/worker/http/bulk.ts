@@ -192,6 +192,7 @@ export async function* readLines(
       left -= records.length;
       hold(records.reduce((sum, record) => sum + recordBytes(record), 0));
       yield* textsOf(records);
+      read.discard();
       if (read.nextOffset === next || read.nextOffset >= end) return;
       next = read.nextOffset;
     }

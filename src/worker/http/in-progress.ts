@@ -2,13 +2,12 @@
 import type * as z from "zod";
 import { JSON_VALUE_BYTES } from "../../core/limits.ts";
 import { countJsonValues, parse, parseShaped } from "../../protocol/parse.ts";
-import type { Work } from "../edge/holders.ts";
-import { isolate } from "../edge/isolate.ts";
+import { Work } from "../edge/holders.ts";
 import { readText } from "./body.ts";
 
 /** Runs a request. `action` states how much memory it will take before it takes it. */
 export async function whileRoom<T>(action: (work: Work) => Promise<T>): Promise<T> {
-  const work = isolate.work.begin();
+  const work = new Work();
   try {
     return await action(work);
   } finally {

@@ -13,7 +13,8 @@ import { alterGroupSchema, deleteOffsetsQuery, historyQuery, resetSchema } from 
 import { alterKeySchema, createKeySchema, createTokenSchema, deleteKeyQuery } from "./keys.ts";
 import { NDJSON } from "./lines.ts";
 import { listQuery } from "./parameters.ts";
-import { deleteQuery, fetchQuery, offsetsQuery, produceQuery, produceSchema } from "./records.ts";
+import { produceSchema } from "./record-body.ts";
+import { deleteQuery, fetchQuery, offsetsQuery, produceQuery } from "./records.ts";
 import { recoverySchema } from "./recovery.ts";
 import * as responses from "./responses.ts";
 import { alterTopicSchema, createTopicSchema } from "./topics.ts";

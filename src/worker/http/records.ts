@@ -7,7 +7,6 @@ import {
   ANSWER_RESULT_BYTES,
   DEFAULT_FETCH_BYTES,
   DEFAULT_FETCH_RECORDS,
-  JSON_VALUE_BYTES,
   MAX_FETCH_BYTES,
   MAX_FETCH_RECORDS,
   MAX_RECORDS_PER_REQUEST,
@@ -15,36 +14,27 @@ import {
   MAX_WAIT_MS,
 } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
-import { fromJsonRecord, toJsonRecord } from "../../protocol/json-record.ts";
-import {
-  parseRecordJson,
-  parseRecordsJson,
-  recordList,
-} from "../../protocol/json-record-schema.ts";
+import { toJsonRecord } from "../../protocol/json-record.ts";
 import { atLine } from "../../protocol/line-errors.ts";
-import { integer, parse, queryInteger } from "../../protocol/parse.ts";
+import { queryInteger } from "../../protocol/parse.ts";
 import { stillGood, waitWithin } from "../access/authenticate.ts";
 import { isRefused, refusalOf } from "../edge/append.ts";
 import { fetchRecords, recordBytes } from "../edge/fetch.ts";
-import type { Work } from "../edge/holders.ts";
 import { atPartition, topicMetadata, topicWithPartition } from "../edge/metadata.ts";
 import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
 import { deleteRecords } from "../edge/partition-use.ts";
 import { outcomeOf, produce, type RecordRefused, type RecordResult } from "../edge/produce.ts";
 import { type AnswerRoom, listAnswer, withAnswerRoom } from "./answer.ts";
-import { IncomingBody, readText } from "./body.ts";
+import { IncomingBody } from "./body.ts";
 import { type Ahead, BodyLines } from "./body-lines.ts";
 import { produceLines, readLines } from "./bulk.ts";
 import { assertNoIdempotencyKey, idempotencyKeyOf } from "./idempotency-key.ts";
-import { textBytes, whileRoom } from "./in-progress.ts";
-import { acceptsLines, contentType, type Line, lineResponse, NDJSON, numbersOf } from "./lines.ts";
+import { whileRoom } from "./in-progress.ts";
+import { acceptsLines, contentType, lineResponse, NDJSON, numbersOf } from "./lines.ts";
 import { partitionParameter, query, timestampParameter, topicParameter } from "./parameters.ts";
 import { PROBLEM_TYPE, problemOf } from "./problem.ts";
+import { readRecords, recordsOfLines } from "./record-body.ts";
 
-export const produceSchema = z.strictObject({
-  records: recordList,
-  expectedOffset: integer(0, Number.MAX_SAFE_INTEGER).optional(),
-});
 const offsetSchema = queryInteger(0, Number.MAX_SAFE_INTEGER);
 export const produceQuery = z.strictObject({ expectedOffset: offsetSchema.optional() });
 export const fetchQuery = z.strictObject({
@@ -86,14 +76,15 @@ export const records = new Hono<{ Bindings: Env }>()
       throw tooLongForOneAppend(ahead.lines.length);
     }
     const stored = whileRoom(async (work) => {
-      const body = ahead === null ? await readRecords(request, work) : recordsOf(ahead.lines, work);
+      const body =
+        ahead === null ? await readRecords(request, work) : recordsOfLines(ahead.lines, work);
       if (body.expectedOffset !== undefined && expectedOffset !== undefined) {
         throw new BrokerError(
           "INVALID_REQUEST",
           "expectedOffset stands in the body and in the query; give it once",
         );
       }
-      const records = body.records.map(fromJsonRecord);
+      const { records } = body;
       return withAnswerRoom(async (room) => {
         room.reserve(records.length, ANSWER_RESULT_BYTES);
         const results = await produce(context.env, topic, records, {
@@ -129,9 +120,10 @@ export const records = new Hono<{ Bindings: Env }>()
       waitMs: waitWithin(context.env, waitMs),
     });
     await stillGood(context.env);
-    const { records: items, ...rest } = result;
+    const { records: items, discard, ...rest } = result;
     const heldBytes = items.reduce((sum, record) => sum + recordBytes(record), 0);
-    return listAnswer({ field: "records", items, toJson: toJsonRecord, rest, heldBytes });
+    const list = { field: "records", items, toJson: toJsonRecord, rest, heldBytes };
+    return listAnswer({ ...list, done: discard });
   })
   .get("/:topic/partitions/:partition/offsets", async (context) => {
     const { topic, partition } = place(context.env, context.req.param());
@@ -159,27 +151,6 @@ function place(
     topic: topicParameter(env, parameters.topic),
     partition: partitionParameter(parameters.partition),
   };
-}
-
-type ProduceBody = z.output<typeof produceSchema>;
-
-/** Reads `{records: […], expectedOffset?}`. */
-async function readRecords(request: Request, work: Work): Promise<ProduceBody> {
-  const text = await readText(request);
-  work.add(textBytes(text));
-  const admit = (values: number) => work.add(values * JSON_VALUE_BYTES);
-  return parse(produceSchema, parseRecordsJson(text, "the body", admit));
-}
-
-/** Makes records of lines. All are good, or none counts. */
-function recordsOf(lines: readonly Line[], work: Work): ProduceBody {
-  const parsed: unknown[] = [];
-  for (const { number, text } of lines) {
-    work.add(textBytes(text));
-    const admit = (values: number) => work.add(values * JSON_VALUE_BYTES);
-    parsed.push(parseRecordJson(text, `line ${number}`, admit));
-  }
-  return parse(produceSchema, { records: parsed });
 }
 
 /** Reads the lines of a body, as many as one request may have. */

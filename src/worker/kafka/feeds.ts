@@ -5,6 +5,7 @@
 import { WORKER } from "../../core/access/caller.ts";
 import { isWithin } from "../../core/elapsed.ts";
 import { BrokerError, ERRORS, type ErrorName } from "../../core/errors.ts";
+import type { Spare } from "../../core/ledger.ts";
 import {
   MAX_FEED_BYTES,
   MAX_FEEDS_BYTES,
@@ -15,9 +16,9 @@ import { batches } from "../../core/log/record-batch.ts";
 import { brokerError } from "../../core/platform-errors.ts";
 import type { Env } from "../../env.ts";
 import type { Socket } from "../../member/transport.ts";
+import { memory } from "../../memory.ts";
 import { CLOSE_FATAL, errorOfClose } from "../../protocol/close-codes.ts";
 import type { PartitionMessage, ReaderMessage } from "../../protocol/partition-socket.ts";
-import { isolate, type KafkaFeeds } from "../edge/isolate.ts";
 import { beginOf, partitionAt } from "../edge/metadata.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { after } from "../edge/timer.ts";
@@ -44,31 +45,30 @@ export interface FeedMemory {
 }
 
 /** The feeds of one connection, and the news that it waits for. */
-export class Feeds implements FeedMemory, KafkaFeeds {
+export class Feeds implements FeedMemory, Spare {
   readonly #env: Env;
   readonly #feeds = new Map<string, Feed>();
   /** The ids of topics that are fetched by name. While a feed is healthy, the cluster need not be asked for the id. */
   readonly #ids = new Map<string, string>();
   #news = Promise.withResolvers<void>();
-  #heldBytes = 0;
+  readonly #holding = memory.feeds.add(this);
   #fetchedAtMs = 0;
   #stopSweep: (() => void) | null = null;
   #isClosed = false;
 
   constructor(env: Env) {
     this.#env = env;
-    isolate.kafka.feeds.add(this);
   }
 
   get heldBytes(): number {
-    return this.#heldBytes;
+    return this.#holding.bytes;
   }
 
   /**
    * [BND-13] Releases all bytes, because others need the room. A fetch
    * that waits for news ends, and its client asks again.
    */
-  letGo(): void {
+  drop(): void {
     for (const feed of this.#feeds.values()) if (feed.bytes > 0) feed.discard();
     this.#wake();
   }
@@ -101,7 +101,7 @@ export class Feeds implements FeedMemory, KafkaFeeds {
   }
 
   hasRoomFor(bytes: number): boolean {
-    return hasRoomForFeed(this, bytes);
+    return hasRoomForFeed(this.#holding, bytes);
   }
 
   get isCrowded(): boolean {
@@ -111,8 +111,7 @@ export class Feeds implements FeedMemory, KafkaFeeds {
   }
 
   hold(bytes: number): void {
-    this.#heldBytes += bytes;
-    isolate.kafka.fedBytes += bytes;
+    this.#holding.set(this.#holding.bytes + bytes);
   }
 
   /** Releases the bytes of partitions that the current fetch does not ask for. They can be pushed again. */
@@ -147,7 +146,6 @@ export class Feeds implements FeedMemory, KafkaFeeds {
   close(): void {
     this.#isClosed = true;
     this.#stopSweep?.();
-    isolate.kafka.feeds.delete(this);
     this.closeAll();
   }
 

@@ -1,13 +1,17 @@
 // The connections of this isolate and the bytes of each: requests that are not answered yet, and answers that
 // are not taken yet. They share the isolate's memory. If a bound is passed, the connection whose turn it is must
-// go, and never simply the newest one [BND-1] [BND-10].
+// go, and never simply the newest one [BND-1] [BND-10]. A connection whose invocation was killed shows no life any
+// more, and stops counting [BND-24].
 import { BrokerError } from "../../core/errors.ts";
-import type { Holding } from "../../core/ledger.ts";
+import { type Holding, RANKS } from "../../core/ledger.ts";
 import {
+  HOLDER_SILENT_MS,
   MAX_KAFKA_AHEAD_BYTES,
   MAX_KAFKA_CONNECTIONS,
   MAX_KAFKA_QUEUED_BYTES,
 } from "../../core/limits.ts";
+import { memory } from "../../memory.ts";
+import { keepRenewing } from "../edge/holders.ts";
 import { isolate, type KafkaConnection } from "../edge/isolate.ts";
 
 export class InFlight implements KafkaConnection {
@@ -22,17 +26,32 @@ export class InFlight implements KafkaConnection {
   /** True if its next request waits until its principal may do more [QUO-3]. */
   isMuted = false;
   #quietSince: number | null = nextTurn();
+  #seenMs = Date.now();
+  readonly #stopRenewing: () => void;
 
   /** @throws BrokerError if there are too many connections and all of them are at work */
   constructor() {
-    const { connections, inFlight } = isolate.kafka;
+    const { connections } = isolate.kafka;
+    if (connections.size >= MAX_KAFKA_CONNECTIONS) forgetKilled();
     if (connections.size >= MAX_KAFKA_CONNECTIONS) letQuietestGo();
     connections.add(this);
-    this.#holding = inFlight.hold(
+    this.#holding = memory.kafka.hold(
       (error) => this.#evicted.resolve(error),
       () => true,
       () => rankOf(this),
     );
+    this.#stopRenewing = keepRenewing(HOLDER_SILENT_MS / 3, () => this.#renew());
+  }
+
+  get seenMs(): number {
+    return this.#seenMs;
+  }
+
+  /** Shows that the connection lives, even if it is quiet. */
+  #renew(): void {
+    this.#seenMs = Date.now();
+    isolate.kafka.connections.add(this);
+    this.#holding.note(this.#holding.bytes);
   }
 
   /**
@@ -83,7 +102,7 @@ export class InFlight implements KafkaConnection {
 
   /** True if a connection may be read from before it is answered. */
   get hasRoomAhead(): boolean {
-    return isolate.kafka.inFlight.bytes <= MAX_KAFKA_AHEAD_BYTES;
+    return memory.kafka.bytes <= MAX_KAFKA_AHEAD_BYTES;
   }
 
   #count(): void {
@@ -100,6 +119,7 @@ export class InFlight implements KafkaConnection {
   /** Stops counting this connection. May be called more than once. */
   close(): void {
     this.#isClosed = true;
+    this.#stopRenewing();
     this.#holding.release();
     isolate.kafka.connections.delete(this);
   }
@@ -112,8 +132,15 @@ function nextTurn(): number {
 
 /** Returns how much a connection counts: nobody has logged in, or its principal does too much, or neither. */
 function rankOf({ isKnown, isMuted }: KafkaConnection): number {
-  if (!isKnown) return 0;
-  return isMuted ? 1 : 2;
+  if (!isKnown) return RANKS.stranger;
+  return isMuted ? RANKS.muted : RANKS.known;
+}
+
+/** Forgets the connections that have shown no life for long. Their invocations were killed. */
+function forgetKilled(): void {
+  const sinceMs = Date.now() - HOLDER_SILENT_MS;
+  for (const each of isolate.kafka.connections)
+    if (each.seenMs < sinceMs) isolate.kafka.connections.delete(each);
 }
 
 /**

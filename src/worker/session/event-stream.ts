@@ -4,25 +4,22 @@
 import type { Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, ERRORS } from "../../core/errors.ts";
 import type { Holding } from "../../core/ledger.ts";
-import {
-  ANSWER_STALL_MS,
-  DEFAULT_WINDOW_BYTES,
-  EVENT_STREAM_BUFFER_BYTES,
-} from "../../core/limits.ts";
+import { ANSWER_STALL_MS, EVENT_STREAM_BUFFER_BYTES } from "../../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { Env } from "../../env.ts";
 import { type ApplicationEffect, ConsumerDriver } from "../../member/consumer-driver.ts";
 import type { ReaderPlace } from "../../member/places.ts";
+import { memory } from "../../memory.ts";
 import { toJsonRecord } from "../../protocol/json-record.ts";
 import { type RecordFilter, recordFilter } from "../../protocol/record-filter.ts";
 import { callerIn } from "../edge/authorize.ts";
 import { recordBytes } from "../edge/fetch.ts";
-import { isolate } from "../edge/isolate.ts";
 import { outsideError } from "../edge/namespace.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { atExpiry } from "../edge/timer.ts";
 import { watchGrowth } from "./growth.ts";
 import { SessionRoom } from "./session-room.ts";
+import { ASKED_WINDOW_BYTES, SessionWindow } from "./session-window.ts";
 
 /** A comment this often keeps proxies from closing a quiet stream, and shows which clients have gone. */
 const KEEP_ALIVE_MS = 15_000;
@@ -53,6 +50,7 @@ export class EventStream {
   readonly #env: Env;
   readonly #driver: ConsumerDriver;
   readonly #room = new SessionRoom();
+  readonly #window = new SessionWindow();
   readonly #filter: RecordFilter | null;
   /** Frames that were received and wait until the client has read what it was sent. */
   readonly #waiting: Frame[] = [];
@@ -72,7 +70,7 @@ export class EventStream {
   constructor(env: Env, topic: string, options: EventStreamOptions) {
     this.#env = env;
     this.#filter = recordFilter(options);
-    this.#holding = isolate.answers.hold((error) => this.#cut(error));
+    this.#holding = memory.answers.hold((error) => this.#cut(error));
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -86,11 +84,11 @@ export class EventStream {
         clientId: null,
         sessionTimeoutMs: 0,
         from: options.from,
-        windowBytes: DEFAULT_WINDOW_BYTES,
+        windowBytes: ASKED_WINDOW_BYTES,
         isFull: this.#room.isFull,
         commitIntervalMs: 0,
       },
-      stubTransport(env, callerIn(env), (error) => this.#refuse(error)),
+      this.#window.over(stubTransport(env, callerIn(env), (error) => this.#refuse(error))),
       (effect) => this.#onEffect(effect),
     );
     this.body = new ReadableStream<Uint8Array>(
@@ -196,7 +194,8 @@ export class EventStream {
 
   /** [BND-6] States the bytes that the client has not taken. */
   #hold(): void {
-    let bytes = EVENT_STREAM_BUFFER_BYTES - (this.#controller?.desiredSize ?? 0);
+    const unreadBytes = EVENT_STREAM_BUFFER_BYTES - (this.#controller?.desiredSize ?? 0);
+    let bytes = unreadBytes + this.#window.heldBytes;
     for (const { records } of this.#waiting)
       for (const record of records) bytes += recordBytes(record);
     try {

@@ -5,10 +5,11 @@
 import type * as z from "zod";
 import type { Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, ERRORS } from "../../core/errors.ts";
+import type { Holding } from "../../core/ledger.ts";
 import {
   ANSWER_STALL_MS,
-  DEFAULT_WINDOW_BYTES,
   DRAIN_TIMEOUT_MS,
+  HOLDER_SILENT_MS,
   MAX_PLAIN_UNREAD_REPLY_BYTES,
   MAX_PLAIN_UNSENT_BYTES,
   MAX_RECORDS_PER_MESSAGE,
@@ -19,6 +20,7 @@ import type { ConsumerCoreConfig } from "../../member/consumer-core.ts";
 import type { ApplicationEffect } from "../../member/consumer-driver.ts";
 import { ConsumerDriver } from "../../member/consumer-driver.ts";
 import type { Transport } from "../../member/transport.ts";
+import { memory } from "../../memory.ts";
 import {
   CLOSE_FATAL,
   CLOSE_SESSION_ENDED,
@@ -37,11 +39,14 @@ import {
 import { type RecordFilter, recordFilter } from "../../protocol/record-filter.ts";
 import { unsentBytes } from "../../protocol/unsent.ts";
 import { callerIn } from "../edge/authorize.ts";
+import { recordBytes } from "../edge/fetch.ts";
+import { keepRenewing } from "../edge/holders.ts";
 import { inside, outsideError, outsideTopic } from "../edge/namespace.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { after, atExpiry } from "../edge/timer.ts";
 import { watchGrowth } from "./growth.ts";
 import { SessionRoom } from "./session-room.ts";
+import { ASKED_WINDOW_BYTES, SessionWindow } from "./session-window.ts";
 import { UnreadReplies } from "./unread-replies.ts";
 
 /** How often a client that is behind is checked. */
@@ -77,6 +82,8 @@ interface Delivery {
   readonly topicId: string;
   attachId: number;
   waiting: ConsumerRecord[];
+  /** The memory that those take that wait. */
+  waitingBytes: number;
   /** The offset after the last record that was sent, or left out by the filter. */
   doneBefore: number;
   /** The offsets sent and not acknowledged, ascending, at most as many as the window. */
@@ -111,6 +118,10 @@ export class PlainConsumerSession {
   #silenceTimer: ReturnType<typeof setTimeout> | null = null;
   readonly #replies = new UnreadReplies();
   readonly #room = new SessionRoom();
+  readonly #window = new SessionWindow();
+  /** The bytes that count among those of all sessions. */
+  readonly #holding: Holding;
+  readonly #stopRenewing: () => void;
   /** True if the client is being closed for too many unread replies. Its requests no longer count. */
   #isFlooded = false;
   readonly #stopExpiry: () => void;
@@ -129,12 +140,17 @@ export class PlainConsumerSession {
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
+    // The platform lets no invocation touch what belongs to another, but a promise may be resolved from there.
+    const evicted = Promise.withResolvers<BrokerError>();
+    void evicted.promise.then((error) => this.#endWith(error));
+    this.#holding = memory.sessions.hold(evicted.resolve);
+    this.#stopRenewing = keepRenewing(HOLDER_SILENT_MS / 3, () => this.#hold());
     this.#driver = new ConsumerDriver(
       {
         ...member,
         memberId: crypto.randomUUID(),
         sessionTimeoutMs: options.sessionTimeoutMs,
-        windowBytes: DEFAULT_WINDOW_BYTES,
+        windowBytes: ASKED_WINDOW_BYTES,
         isFull: this.#room.isFull,
         commitIntervalMs: options.commitIntervalMs ?? 0,
         commitsFirstAtOnce: true,
@@ -151,9 +167,10 @@ export class PlainConsumerSession {
 
   /** Learns topic ids from the partitions that are read, because the application is told only names. */
   #transport(env: Env): Transport {
-    const transport = stubTransport(env, callerIn(env), (error) => {
+    const objects = stubTransport(env, callerIn(env), (error) => {
       if (this.#fatal === null) this.#endWith(error); // The sockets of one session end together.
     });
+    const transport = this.#window.over(objects);
     return {
       ...transport,
       openPartition: (place, events) => {
@@ -189,6 +206,7 @@ export class PlainConsumerSession {
     try {
       this.#handle(this.#inside(parseFrame(plainClientMessage, data)));
       this.#room.serve(this.#driver);
+      this.#hold();
     } catch (error) {
       if (isUnknownType(error)) this.#sendError(error);
       else
@@ -302,7 +320,7 @@ export class PlainConsumerSession {
   #seek(seek: TopicPartition & { offset: number }): void {
     const delivery = this.#delivery(seek);
     if (delivery === null || delivery.drainTimer !== null) return;
-    delivery.waiting = [];
+    dropWaiting(delivery);
     delivery.unacknowledged = [];
     this.#driver.seek(delivery.place, seek.offset);
   }
@@ -359,6 +377,7 @@ export class PlainConsumerSession {
       topicId,
       attachId: 0,
       waiting: [],
+      waitingBytes: 0,
       doneBefore: 0,
       unacknowledged: [],
       isPaused: false,
@@ -371,7 +390,21 @@ export class PlainConsumerSession {
     if (delivery === undefined || delivery.drainTimer !== null) return;
     delivery.attachId = effect.attachId;
     delivery.waiting.push(...effect.records);
+    delivery.waitingBytes += bytesOf(effect.records);
     this.#flush(delivery);
+    this.#hold();
+  }
+
+  /** [BND-23] States the bytes that the session holds for its client. */
+  #hold(): void {
+    if (this.#isOver || this.#fatal !== null) return;
+    let bytes = this.#window.heldBytes + this.#unsentBytes;
+    for (const { waitingBytes } of this.#deliveries.values()) bytes += waitingBytes;
+    try {
+      this.#holding.set(bytes);
+    } catch (error) {
+      this.#endWith(error as BrokerError);
+    }
   }
 
   /** [PLN-2] Sends the records that the window has room for. */
@@ -381,6 +414,7 @@ export class PlainConsumerSession {
       const room = this.#options.window - delivery.unacknowledged.length;
       if (room <= 0 || this.#isBehind()) break;
       const taken = delivery.waiting.splice(0, Math.min(room, MAX_RECORDS_PER_MESSAGE));
+      delivery.waitingBytes -= bytesOf(taken);
       delivery.doneBefore = (taken.at(-1)?.offset ?? 0) + 1;
       const records = this.#filter === null ? taken : taken.filter(this.#filter);
       if (records.length > 0) {
@@ -422,6 +456,7 @@ export class PlainConsumerSession {
           if (delivery.drainTimer === null) this.#flush(delivery);
         }
         this.#room.serve(this.#driver);
+        this.#hold();
       } else if (left < unsentBytes) this.#awaitDrain(left, nowMs);
       // [CLK-3] The clock may have been set back.
       else if (nowMs - sinceMs <= ANSWER_STALL_MS) this.#awaitDrain(left, Math.min(sinceMs, nowMs));
@@ -445,7 +480,7 @@ export class PlainConsumerSession {
       this.#driver.released(place);
       return;
     }
-    delivery.waiting = [];
+    dropWaiting(delivery);
     delivery.drainTimer = setTimeout(() => this.#release(delivery), DRAIN_TIMEOUT_MS);
   }
 
@@ -528,6 +563,8 @@ export class PlainConsumerSession {
     if (this.#silenceTimer !== null) clearTimeout(this.#silenceTimer);
     this.#stopDrainCheck?.();
     this.#stopExpiry();
+    this.#stopRenewing();
+    this.#holding.release();
     for (const { place } of [...this.#deliveries.values()]) this.#stopDelivery(place);
     for (const { timer } of this.#leftovers.values()) clearTimeout(timer);
     const code =
@@ -586,6 +623,16 @@ export class PlainConsumerSession {
     const bound = `more than ${MAX_PLAIN_UNREAD_REPLY_BYTES} bytes of what is no record are not read`;
     this.#endWith(new BrokerError("THROTTLING_QUOTA_EXCEEDED", bound));
   }
+}
+
+/** Returns the memory that the records take. */
+function bytesOf(records: readonly ConsumerRecord[]): number {
+  return records.reduce((sum, record) => sum + recordBytes(record), 0);
+}
+
+function dropWaiting(delivery: Delivery): void {
+  delivery.waiting = [];
+  delivery.waitingBytes = 0;
 }
 
 function keyOf(place: TopicPartition): string {

@@ -1,7 +1,15 @@
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { BrokerError } from "../../../src/core/errors.ts";
-import { type Holding, Ledger } from "../../../src/core/ledger.ts";
+import { Budget, type Holding, Ledger, type Spare, SpareRoom } from "../../../src/core/ledger.ts";
+import { HOLDER_SILENT_MS } from "../../../src/core/limits.ts";
+
+/** A ledger of a budget that has more room than the ledger. */
+function ledgerOf(maxBytes: number, what: string): Ledger {
+  return new Ledger(maxBytes, what, new Budget(10 * maxBytes, () => 0));
+}
 
 function never(): never {
   throw new Error("nobody was to be let go");
@@ -9,7 +17,7 @@ function never(): never {
 
 describe("a ledger of bytes", () => {
   it("[BND-1] counts what each holds now, and nothing once it is released", () => {
-    const ledger = new Ledger(100, "bodies");
+    const ledger = ledgerOf(100, "bodies");
     const [a, b] = [ledger.hold(never), ledger.hold(never)];
     a.set(40);
     b.set(60);
@@ -21,7 +29,7 @@ describe("a ledger of bytes", () => {
   });
 
   it("[BND-1] lets go whoever holds the most, not whoever comes next", () => {
-    const ledger = new Ledger(100, "bodies");
+    const ledger = ledgerOf(100, "bodies");
     const evicted: BrokerError[] = [];
     const large = ledger.hold((error) => evicted.push(error));
     const [small, next] = [ledger.hold(never), ledger.hold(never)];
@@ -35,7 +43,7 @@ describe("a ledger of bytes", () => {
   });
 
   it("[BND-1] refuses the one that grows where it holds the most itself", () => {
-    const ledger = new Ledger(100, "bodies");
+    const ledger = ledgerOf(100, "bodies");
     const small = ledger.hold(never);
     small.set(30);
     const large = ledger.hold(never);
@@ -44,7 +52,7 @@ describe("a ledger of bytes", () => {
   });
 
   it("[BND-6] leaves one that may not go, however much it holds, until it may", () => {
-    const ledger = new Ledger(100, "answers");
+    const ledger = ledgerOf(100, "answers");
     let mayGo = false;
     const evicted: BrokerError[] = [];
     ledger
@@ -61,7 +69,7 @@ describe("a ledger of bytes", () => {
   });
 
   it("[BND-10] lets go those of the lowest rank first, as many as it takes", () => {
-    const ledger = new Ledger(100, "bodies");
+    const ledger = ledgerOf(100, "bodies");
     const gone: string[] = [];
     const held = (name: string, rank: number, bytes: number) => {
       const holding = ledger.hold(
@@ -84,7 +92,7 @@ describe("a ledger of bytes", () => {
   });
 
   it("[BND-1] among equals refuses the one that grows, so two do not let each other go in turn", () => {
-    const ledger = new Ledger(100, "bodies");
+    const ledger = ledgerOf(100, "bodies");
     const held = ledger.hold(never);
     held.set(60);
     const next = ledger.hold(never);
@@ -96,7 +104,7 @@ describe("a ledger of bytes", () => {
     const steps = fc.array(fc.record({ who: fc.nat(5), bytes: fc.nat(60) }), { maxLength: 60 });
     fc.assert(
       fc.property(steps, (taken) => {
-        const ledger = new Ledger(100, "bodies");
+        const ledger = ledgerOf(100, "bodies");
         const held = new Map<number, Holding>();
         for (const { who, bytes } of taken) {
           const gone: number[] = [];
@@ -120,5 +128,154 @@ describe("a ledger of bytes", () => {
         }
       }),
     );
+  });
+});
+
+describe("the budget of an isolate", () => {
+  let nowMs = 0;
+  /** A budget of 100, with two ledgers that would take more. */
+  function isolate() {
+    const budget = new Budget(100, () => nowMs);
+    const bodies = new Ledger(90, "bodies", budget);
+    const answers = new Ledger(90, "answers", budget);
+    return { budget, bodies, answers };
+  }
+
+  /** Spare things that are named when they are dropped. */
+  function spares(budget: Budget, order: "oldest" | "largest") {
+    const room = new SpareRoom(order, budget);
+    const dropped: string[] = [];
+    const kept: Spare[] = [];
+    const add = (name: string, bytes: number) => {
+      const spare = { drop: () => void dropped.push(name) };
+      kept.push(spare);
+      const holding = room.add(spare);
+      holding.set(bytes);
+      return holding;
+    };
+    return { room, dropped, add, kept };
+  }
+
+  it("[BND-23] counts what all ledgers hold, and lets the largest of all go", () => {
+    const { budget, bodies, answers } = isolate();
+    const gone: string[] = [];
+    bodies.hold(({ message }) => gone.push(message)).set(60);
+    const answer = answers.hold(never);
+    answer.set(40);
+    expect([budget.bytes, budget.roomBytes, gone.length]).toEqual([100, 0, 0]);
+    answer.set(41);
+    expect(gone).toEqual([
+      "everything that is in memory takes 101 bytes, the bound is 100, and of those that go first this one takes the most, 60",
+    ]);
+    expect(budget.bytes).toBe(41);
+  });
+
+  it("[BND-23] drops what is spare before anybody goes: of the first kind the one not used for longest", () => {
+    const { budget, bodies } = isolate();
+    const tails = spares(budget, "oldest");
+    const feeds = spares(budget, "largest");
+    const [a] = [tails.add("a", 10), tails.add("b", 10), tails.add("c", 10)];
+    feeds.add("small", 5);
+    feeds.add("large", 15);
+    a.used();
+    const body = bodies.hold(never);
+    body.set(55);
+    expect([tails.dropped, feeds.dropped]).toEqual([["b"], []]);
+    body.set(61);
+    expect(tails.dropped).toEqual(["b", "c"]);
+    body.set(71);
+    expect([tails.dropped, feeds.dropped]).toEqual([["b", "c", "a"], []]);
+    body.set(81);
+    expect(feeds.dropped).toEqual(["large"]);
+    expect([tails.room.bytes, feeds.room.bytes, budget.bytes]).toEqual([0, 5, 86]);
+  });
+
+  it("[BND-23] makes room of what is spare, and of nothing else", () => {
+    const { budget, bodies } = isolate();
+    const { add, dropped, room } = spares(budget, "oldest");
+    bodies.hold(never).set(50);
+    add("a", 30);
+    expect([budget.makeRoom(20), dropped]).toEqual([true, []]);
+    expect([budget.makeRoom(50), dropped]).toEqual([true, ["a"]]);
+    expect(budget.makeRoom(51)).toBe(false);
+    add("b", 30);
+    expect([room.makeRoom(50), room.size]).toEqual([true, 0]);
+    expect(room.makeRoom(51)).toBe(false);
+  });
+
+  it("[BND-23] what is spare never passes the bound: it is dropped itself where nothing else is", () => {
+    const { budget, bodies } = isolate();
+    const { add, dropped, room } = spares(budget, "oldest");
+    bodies.hold(never).set(90);
+    add("a", 20);
+    expect([dropped, room.bytes, budget.bytes]).toEqual([["a"], 0, 90]);
+  });
+
+  it("[BND-23] who cannot be let go is refused, and keeps what it has", () => {
+    const { budget, bodies, answers } = isolate();
+    const fixed = bodies.holdFixed();
+    fixed.set(30);
+    const gone: string[] = [];
+    answers.hold(() => gone.push("answer")).set(60);
+    fixed.set(41);
+    expect(gone).toEqual(["answer"]);
+    answers.holdFixed().set(50);
+    expect(() => fixed.set(60)).toThrow("everything that is in memory takes 110 bytes");
+    expect([fixed.bytes, budget.bytes]).toEqual([41, 91]);
+    expect(() => fixed.set(91)).toThrow("bodies take 91 bytes, the bound is 90");
+    fixed.set(50);
+    expect(fixed.bytes).toBe(50);
+  });
+
+  it("[BND-23] what exists is counted, whatever the bound; the next one feels it", () => {
+    const { budget, bodies, answers } = isolate();
+    const fixed = bodies.holdFixed();
+    fixed.note(120);
+    expect(budget.bytes).toBe(120);
+    expect(() => answers.hold(never).set(1)).toThrow("everything that is in memory takes 121");
+    expect(budget.bytes).toBe(120);
+    fixed.release();
+    answers.hold(never).set(1);
+    expect(budget.bytes).toBe(1);
+  });
+
+  it("[BND-24] who has not moved for long counts no more, whichever ledger it is in, until it moves again", () => {
+    const { budget, bodies, answers } = isolate();
+    const [killed, fixed, lives] = [bodies.hold(never), answers.holdFixed(), answers.hold(never)];
+    killed.set(40);
+    fixed.set(30);
+    lives.set(20);
+    nowMs += HOLDER_SILENT_MS;
+    lives.note(20);
+    nowMs += 1;
+    const next = bodies.hold(never);
+    expect(budget.bytes).toBe(20);
+    next.set(80);
+    fixed.note(30);
+    expect(budget.bytes).toBe(130);
+  });
+
+  it("[BND-24] a spare thing that nobody has any more counts no more", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const budget = new Budget(100, () => 0);
+    const room = new SpareRoom("oldest", budget);
+    (() => room.add({ drop: never }).set(60))();
+    expect(budget.bytes).toBe(60);
+    while (budget.bytes > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      collect();
+    }
+    expect([room.size, room.bytes]).toEqual([0, 0]);
+  });
+
+  it("[BND-23] forgets everything at once, as a new isolate has nothing", () => {
+    const { budget, bodies } = isolate();
+    const { add } = spares(budget, "oldest");
+    const body = bodies.hold(never);
+    body.set(50);
+    add("a", 10);
+    budget.forgetEverything();
+    expect([budget.bytes, bodies.bytes, body.bytes]).toEqual([0, 0, 0]);
   });
 });

@@ -119,7 +119,7 @@ test("[BND-20] a default is within its bounds, and what holds many holds the lar
     [limits.ALARM_RETRY_MS, limits.MAX_ALARM_RETRY_MS],
     [limits.MAX_PARTITION_BYTES, limits.MAX_BYTES_WITH_IDEMPOTENCY_KEYS, 10e9],
     [limits.DEFAULT_WINDOW_BYTES, limits.MAX_WINDOW_BYTES, limits.MAX_SOCKET_UNREAD_BYTES],
-    [limits.MAX_MESSAGE_BYTES, limits.MAX_APPEND_BYTES, limits.MAX_PENDING_APPEND_BYTES],
+    [limits.MAX_MESSAGE_BYTES, limits.MAX_APPEND_BYTES, limits.MAX_PENDING_APPENDS_BYTES],
     [limits.MAX_APPEND_BYTES, limits.MAX_REQUEST_BYTES, limits.MAX_REQUEST_BYTES_IN_PROGRESS],
     [limits.MAX_WORK_BYTES_PER_REQUEST, limits.MAX_WORK_BYTES],
     [limits.MAX_MESSAGE_BYTES, limits.MAX_LINE_BYTES, limits.MAX_REQUEST_BYTES],

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { devConfig } from "../../../src/self-host/dev-config.ts";
+import { v8FlagsOf } from "../../../src/self-host/memory-bounds.ts";
 import { advertisedOf, kafkaPortsOf } from "../../../src/self-host/ports.ts";
 import { StartError } from "../../../src/self-host/settings.ts";
 import {
@@ -41,6 +42,29 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
   expect(classes.sort()).toEqual(bindings.map(([, , className]) => `"${className}"`).sort());
 });
 
+test("[SYS-1] flags of V8's stand in the configuration as they are given", () => {
+  vi.stubEnv("RIVULET_V8_FLAGS", " --max-heap-size=64  --expose-gc ");
+  expect(v8FlagsOf()).toEqual(["--max-heap-size=64", "--expose-gc"]);
+  vi.stubEnv("RIVULET_V8_FLAGS", "");
+  expect(v8FlagsOf()).toEqual([]);
+  vi.unstubAllEnvs();
+  const config = workerdConfig({
+    bundlePath: "worker.js",
+    storagePath: "/d",
+    host: "::1",
+    port: 1,
+    kafkaPorts: [],
+    kafkaAdvertise: "",
+    autoCreateTopics: true,
+    numPartitions: 1,
+    trace: undefined,
+    v8Flags: ["--max-heap-size=64", '"'],
+    isOpen: true,
+    variables: {},
+  });
+  expect(config).toContain('v8Flags = ["--max-heap-size=64", "\\""],');
+});
+
 test("[SYS-1] a folder or a path with quotes does not break the configuration", () => {
   const paths = { bundlePath: 'a"b\\c', storagePath: "/ä ö" };
   const ports = { host: "::1", port: 1, kafkaPorts: [2], kafkaAdvertise: "b:1,c:2" };
@@ -58,6 +82,7 @@ test("[SYS-1] a folder or a path with quotes does not break the configuration", 
   expect(config).toContain('(name = "KAFKA_ADVERTISE", text = "b:1,c:2")');
   expect(config).toContain('embed "a\\"b\\\\c"');
   expect(config).toContain('(name = "RIVULET_TRACE", text = "1")');
+  expect(config).not.toContain("v8Flags");
   expect(config).toContain('(name = "AUTO_CREATE_TOPICS_ENABLE", text = "true")');
   expect(config).toContain('(name = "NUM_PARTITIONS", text = "3")');
 });

@@ -5,7 +5,8 @@ import {
 } from "../../../../durable-objects/partition/group-commit.ts";
 import { concatBytes } from "../../../../src/core/bytes.ts";
 import { fail, unwrap } from "../../../../src/core/errors.ts";
-import { MAX_APPEND_BYTES, MAX_PENDING_APPEND_BYTES } from "../../../../src/core/limits.ts";
+import { Budget, Ledger } from "../../../../src/core/ledger.ts";
+import { MAX_APPEND_BYTES, MAX_PENDING_APPENDS_BYTES } from "../../../../src/core/limits.ts";
 import { type Append, validateAppend } from "../../../../src/core/log/append.ts";
 import { type AppendOutcome, PartitionLog } from "../../../../src/core/log/partition-log.ts";
 import { decodeBatch, encodeBatch } from "../../../../src/core/log/record-batch.ts";
@@ -19,6 +20,12 @@ const NOW_MS = 1_000;
 const CLOCK = {
   glance: () => ({ wallMs: Date.now(), shownMs: Date.now(), isAhead: false }),
 };
+
+/** The room for appends of an isolate of its own. */
+function appends(): Ledger {
+  const budget = new Budget(2 * MAX_PENDING_APPENDS_BYTES, () => 0);
+  return new Ledger(MAX_PENDING_APPENDS_BYTES, "appends that wait for a commit", budget);
+}
 
 /** A log whose disk answers when the test says so, and which throws when told to. */
 class Target implements CommitTarget {
@@ -114,7 +121,7 @@ function watch(promise: Promise<AppendOutcome>): { result: AppendOutcome | null 
 describe("group commit", () => {
   test("[LOG-3] an idle partition commits an append at once, in the same turn", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     const answer = commits.append(appendOf("a", "b"));
     // Nothing was awaited so far.
     expect(target.commits).toEqual([1]);
@@ -130,7 +137,7 @@ describe("group commit", () => {
 
   test("[LOG-3] appends that come during a commit share the next, answered singly", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     await commits.append(appendOf("a"));
     const waiting = [
       watch(commits.append(appendOf("b", "c"))),
@@ -152,7 +159,7 @@ describe("group commit", () => {
 
   test("[LOG-3] the shared commit is itself one that later appends wait for", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
     void commits.append(appendOf("b"));
     await target.synced();
@@ -170,7 +177,7 @@ describe("group commit", () => {
 
   test("[LOG-3] a sync that fails does not leave those behind it waiting", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
     const waiting = watch(commits.append(appendOf("b")));
     await target.synced(new Error("the disk is gone"));
@@ -179,7 +186,7 @@ describe("group commit", () => {
 
   test("[CLU-4] after its end nothing is committed: what waits and what comes gets the reason", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     const stored1 = watch(commits.append(appendOf("a")));
     const waiting = [watch(commits.append(appendOf("b"))), watch(commits.append(appendOf("c")))];
     const gone = fail("UNKNOWN_TOPIC_ID", "the topic was deleted");
@@ -194,7 +201,7 @@ describe("group commit", () => {
 
   test("[LOG-2] a commit that throws answers its append, and the next one works", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     target.error = new Error("the disk is full");
     expect(await commits.append(appendOf("a"))).toEqual({
       ok: false,
@@ -217,14 +224,14 @@ describe("group commit", () => {
   ])("[ERR-2] a commit that throws $error may be tried again: $retriable", async (row) => {
     const target = new Target();
     target.error = row.error;
-    const outcome = await new GroupCommit(target, CLOCK).append(appendOf("a"));
+    const outcome = await new GroupCommit(target, CLOCK, appends()).append(appendOf("a"));
     expect(outcome).toMatchObject({ ok: false, error: "KAFKA_STORAGE_ERROR" });
     expect(outcome.ok ? null : outcome.retriable).toBe(row.retriable);
   });
 
   test("[LOG-2] a shared commit that throws answers its appends and no others", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     const before = watch(commits.append(appendOf("a")));
     const shared = [appendOf("b"), appendOf("c")].map((each) => watch(commits.append(each)));
     target.error = "a throw of no Error";
@@ -248,7 +255,7 @@ describe("group commit", () => {
 
   test("[LOG-3] an append that is refused in a shared commit costs the others nothing", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
     const late: Append = { ...appendOf("b"), expectedOffset: 0 };
     const shared = [appendOf("c"), late, appendOf("d")].map((each) => watch(commits.append(each)));
@@ -262,9 +269,9 @@ describe("group commit", () => {
 
   test("[LOG-3] bytes that wait are bounded: what goes beyond is refused", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
-    const waiting = Array.from({ length: MAX_PENDING_APPEND_BYTES / MAX_APPEND_BYTES }, () =>
+    const waiting = Array.from({ length: MAX_PENDING_APPENDS_BYTES / MAX_APPEND_BYTES }, () =>
       watch(commits.append(largeAppend(MAX_APPEND_BYTES))),
     );
     expect(waiting.length).toBeGreaterThan(1);
@@ -284,14 +291,14 @@ describe("group commit", () => {
 
   test("[LOG-3] the bound on waiting bytes is met to the byte", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
     const first = appendOf("first");
     void commits.append(first);
-    const rest = MAX_PENDING_APPEND_BYTES - first.bytes.length;
+    const rest = MAX_PENDING_APPENDS_BYTES - first.bytes.length;
     expect(await commits.append(largeAppend(rest + 1))).toMatchObject({
       error: "THROTTLING_QUOTA_EXCEEDED",
-      detail: expect.stringContaining(`${first.bytes.length} bytes wait`),
+      detail: expect.stringContaining("appends that wait for a commit take"),
     });
     const exact = watch(commits.append(largeAppend(rest)));
     await turn();
@@ -300,7 +307,7 @@ describe("group commit", () => {
 
   test("[CLK-2] one that is idle stops, and commits nothing any more; one at work does not stop", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
     expect(commits.stop()).toBe(false);
     await target.synced();
@@ -313,9 +320,9 @@ describe("group commit", () => {
 
   test("[LOG-3] bytes of a commit that threw no longer count as waiting", async () => {
     const target = new Target();
-    const commits = new GroupCommit(target, CLOCK);
+    const commits = new GroupCommit(target, CLOCK, appends());
     void commits.append(appendOf("a"));
-    const lost = watch(commits.append(largeAppend(MAX_PENDING_APPEND_BYTES)));
+    const lost = watch(commits.append(largeAppend(MAX_PENDING_APPENDS_BYTES)));
     target.error = new Error("the disk is full");
     await target.synced();
     expect(lost.result?.ok).toBe(false);

@@ -1,9 +1,14 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { SlowReaders } from "../../../../durable-objects/partition/slow-readers.ts";
-import { MAX_READER_UNREAD_BYTES } from "../../../../src/core/limits.ts";
+import {
+  MAX_READER_UNREAD_BYTES,
+  MAX_UNREAD_BYTES,
+  MIN_READER_UNREAD_BYTES,
+} from "../../../../src/core/limits.ts";
+import { memory } from "../../../../src/memory.ts";
 
 const HOUR_MS = 3_600_000;
-const FULL = MAX_READER_UNREAD_BYTES + 1;
+const FULL = MIN_READER_UNREAD_BYTES + 1;
 
 /** A socket whose client leaves so many bytes unread. */
 function socketWith(bufferedAmount?: number) {
@@ -20,14 +25,15 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.useRealTimers();
+  memory.budget.forgetEverything();
 });
 
 test.each([
-  ["at the bound", MAX_READER_UNREAD_BYTES, false],
+  ["at the bound", MIN_READER_UNREAD_BYTES, false],
   ["beyond the bound", FULL, true],
   ["where the runtime does not tell", undefined, false],
 ])("[BND-18] a client %s", (_, unreadBytes, isFull) => {
-  expect(SlowReaders.isFull(socketWith(unreadBytes))).toBe(isFull);
+  expect(new Bench().readers.isFull(socketWith(unreadBytes))).toBe(isFull);
 });
 
 test("[BND-18] a client that has taken enough is told of once, and at once where it is quick", () => {
@@ -36,7 +42,7 @@ test("[BND-18] a client that has taken enough is told of once, and at once where
   bench.readers.add(quick);
   bench.readers.add(slow);
   bench.readers.add(slow); // It is waited for already.
-  quick.bufferedAmount = MAX_READER_UNREAD_BYTES;
+  quick.bufferedAmount = MIN_READER_UNREAD_BYTES;
   vi.advanceTimersByTime(1);
   expect(bench.drained).toEqual([quick]);
   vi.advanceTimersByTime(HOUR_MS);
@@ -102,4 +108,41 @@ test("[BND-18] a client that has gone is not waited for", () => {
   bench.readers.add(socket);
   vi.advanceTimersByTime(10_000);
   expect(bench.drained).toEqual([socket]);
+});
+
+test("[BND-18] a client that has shown that it reads may leave more unread, up to the bound", () => {
+  const bench = new Bench();
+  const socket = socketWith(MIN_READER_UNREAD_BYTES + 1);
+  expect(bench.readers.isFull(socket)).toBe(true);
+  bench.readers.noteRead(socket);
+  expect(bench.readers.isFull(socket)).toBe(false);
+  for (let i = 0; i < 20; i++) bench.readers.noteRead(socket);
+  expect(bench.readers.allowedBytes(socket)).toBe(MAX_READER_UNREAD_BYTES);
+});
+
+test("[BND-25] where all readers of the isolate leave too much unread, only those go on that read", () => {
+  const bench = new Bench();
+  const [reads, leaves, isNew] = [socketWith(0), socketWith(1), socketWith(0)];
+  bench.readers.noteRead(reads);
+  bench.readers.noteRead(leaves);
+  const isFull = () => [reads, leaves, isNew].map((socket) => bench.readers.isFull(socket));
+  expect(isFull()).toEqual([false, false, false]);
+  const others = memory.unread.holdFixed();
+  others.note(MAX_UNREAD_BYTES);
+  expect(isFull()).toEqual([false, true, true]);
+  others.release();
+  expect(isFull()).toEqual([false, false, false]);
+});
+
+test("[BND-25] what clients leave unread counts until they have taken it, though nobody waits for them", () => {
+  const bench = new Bench();
+  const sockets = Array.from({ length: 20 }, () => socketWith(MIN_READER_UNREAD_BYTES));
+  for (const socket of sockets) bench.readers.isFull(socket);
+  expect(memory.unread.bytes).toBe(20 * MIN_READER_UNREAD_BYTES);
+  for (const socket of sockets.slice(0, 10)) socket.bufferedAmount = 0;
+  vi.advanceTimersByTime(1);
+  expect(memory.unread.bytes).toBe(10 * MIN_READER_UNREAD_BYTES);
+  for (const socket of sockets) socket.bufferedAmount = 0;
+  vi.advanceTimersByTime(10_000);
+  expect([memory.unread.bytes, vi.getTimerCount()]).toEqual([0, 0]);
 });

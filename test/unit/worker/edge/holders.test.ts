@@ -2,6 +2,7 @@
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { Budget, Ledger } from "../../../../src/core/ledger.ts";
 import {
   ANSWER_SHARES,
   HOLDER_SILENT_MS,
@@ -9,14 +10,28 @@ import {
   MAX_WORK_BYTES_PER_REQUEST,
   MIN_ANSWER_SHARE_BYTES,
 } from "../../../../src/core/limits.ts";
-import { RequestLedger, WorkRoom } from "../../../../src/worker/edge/holders.ts";
+import { Work } from "../../../../src/worker/edge/holders.ts";
+
+function ledgerOf(maxBytes: number, what: string): Ledger {
+  return new Ledger(maxBytes, what, new Budget(10 * maxBytes, () => Date.now()));
+}
+
+function newRoom() {
+  const ledger = ledgerOf(MAX_WORK_BYTES, "requests");
+  return {
+    begin: () => new Work(ledger),
+    get bytes() {
+      return ledger.bytes;
+    },
+  };
+}
 
 beforeEach(() => void vi.useFakeTimers());
 afterEach(() => void vi.useRealTimers());
 
 describe("work", () => {
   test("[BND-3] the largest request is begun where nobody else works, and beside small ones", () => {
-    const room = new WorkRoom();
+    const room = newRoom();
     room.begin().add(1024);
     const largest = room.begin();
     largest.add(10 * MAX_WORK_BYTES);
@@ -27,7 +42,7 @@ describe("work", () => {
   });
 
   test("[BND-3] however many large ones come, small ones find room", () => {
-    const room = new WorkRoom();
+    const room = newRoom();
     for (let size = MAX_WORK_BYTES_PER_REQUEST; size >= 1024 * 1024; size /= 2) {
       const begin = () => {
         for (;;) room.begin().add(size);
@@ -39,7 +54,7 @@ describe("work", () => {
   });
 
   test("[BND-3] one that is refused takes no more than before", () => {
-    const room = new WorkRoom();
+    const room = newRoom();
     room.begin().add(MAX_WORK_BYTES_PER_REQUEST);
     const other = room.begin();
     other.add(100);
@@ -48,7 +63,7 @@ describe("work", () => {
   });
 
   test("[BND-3] one that has all that a request may take goes on, however little is free by then", () => {
-    const room = new WorkRoom();
+    const room = newRoom();
     const large = room.begin();
     large.add(MAX_WORK_BYTES_PER_REQUEST);
     const others = room.begin();
@@ -64,7 +79,7 @@ describe("work", () => {
   });
 
   test("[BND-3] work of a request that was cancelled is forgotten", () => {
-    const room = new WorkRoom();
+    const room = newRoom();
     room.begin().add(MAX_WORK_BYTES_PER_REQUEST);
     vi.advanceTimersByTime(HOLDER_SILENT_MS + 1);
     room.begin().add(7);
@@ -74,7 +89,7 @@ describe("work", () => {
 
 describe("a ledger of requests", () => {
   test("[BND-1] who was cancelled counts no more; who moves counts on", () => {
-    const ledger = new RequestLedger(100, "bodies");
+    const ledger = ledgerOf(100, "bodies");
     const moves = ledger.hold(() => {});
     const silent = ledger.hold(() => {});
     moves.set(10);
@@ -94,7 +109,7 @@ describe("a ledger of requests", () => {
   });
 
   test("[BND-1] whoever holds the most is let go, once", () => {
-    const ledger = new RequestLedger(100, "bodies");
+    const ledger = ledgerOf(100, "bodies");
     const evicted = vi.fn();
     const large = ledger.hold(evicted);
     large.set(80);
@@ -107,7 +122,7 @@ describe("a ledger of requests", () => {
 
   test("[BND-6] a share is a part of what is free, and never nothing", () => {
     const maxBytes = ANSWER_SHARES * 4 * MIN_ANSWER_SHARE_BYTES;
-    const ledger = new RequestLedger(maxBytes, "answers");
+    const ledger = ledgerOf(maxBytes, "answers");
     expect(ledger.share).toBe(4 * MIN_ANSWER_SHARE_BYTES);
     const [one, other] = [ledger.hold(() => {}), ledger.hold(() => {})];
     one.set(maxBytes / 2);
@@ -120,13 +135,13 @@ describe("a ledger of requests", () => {
 
   test("[BND-6] shares taken one after another do not pass the bound before they are at the least", () => {
     const maxBytes = 64 * MIN_ANSWER_SHARE_BYTES * ANSWER_SHARES;
-    const ledger = new RequestLedger(maxBytes, "answers");
+    const ledger = ledgerOf(maxBytes, "answers");
     while (ledger.share > MIN_ANSWER_SHARE_BYTES) ledger.hold(() => {}).set(ledger.share);
     expect(ledger.bytes).toBeLessThanOrEqual(maxBytes);
   });
 
   /** Takes an answer that is let go in some way; what it held is only known to the ledger from then on. */
-  const LET_GO: [string, (ledger: RequestLedger, evict: () => void) => void][] = [
+  const LET_GO: [string, (ledger: Ledger, evict: () => void) => void][] = [
     [
       "refused when it comes",
       (ledger, evict) => expect(() => ledger.hold(evict).set(1_000)).toThrow(/takes the most/),
@@ -160,7 +175,7 @@ describe("a ledger of requests", () => {
     vi.useRealTimers();
     setFlagsFromString("--expose-gc");
     const collect = runInNewContext("gc") as () => void;
-    const ledger = new RequestLedger(100, "answers");
+    const ledger = ledgerOf(100, "answers");
     const held = () => {
       const answer = { bytes: new Uint8Array(1_000) };
       letGo(ledger, () => void answer.bytes);

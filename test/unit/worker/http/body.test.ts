@@ -6,7 +6,8 @@ import {
   MAX_DISCARDED_BYTES,
   MAX_REQUEST_BYTES,
 } from "../../../../src/core/limits.ts";
-import { forgetEverything, isolate } from "../../../../src/worker/edge/isolate.ts";
+import { memory } from "../../../../src/memory.ts";
+import { forgetEverything } from "../../../../src/worker/edge/isolate.ts";
 import { IncomingBody, readBytes, readText } from "../../../../src/worker/http/body.ts";
 import type { BodyLines } from "../../../../src/worker/http/body-lines.ts";
 import { produceLines } from "../../../../src/worker/http/bulk.ts";
@@ -18,7 +19,7 @@ beforeEach(() => {
   forgetEverything();
 });
 afterEach(() => {
-  expect(isolate.bodies.bytes).toBe(0);
+  expect(memory.bodies.bytes).toBe(0);
   vi.useRealTimers();
 });
 

@@ -3,11 +3,18 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import { BrokerError } from "../../../../src/core/errors.ts";
-import { MAX_KAFKA_IN_FLIGHT_BYTES, MAX_KAFKA_REQUEST_BYTES } from "../../../../src/core/limits.ts";
+import {
+  HOLDER_SILENT_MS,
+  MAX_KAFKA_CONNECTIONS,
+  MAX_KAFKA_IN_FLIGHT_BYTES,
+  MAX_KAFKA_REQUEST_BYTES,
+} from "../../../../src/core/limits.ts";
 import type { Env } from "../../../../src/env.ts";
+import { memory } from "../../../../src/memory.ts";
 import { isolate } from "../../../../src/worker/edge/isolate.ts";
 import { Connection } from "../../../../src/worker/kafka/connection.ts";
 import { Frames } from "../../../../src/worker/kafka/frames.ts";
+import { InFlight } from "../../../../src/worker/kafka/in-flight.ts";
 import { Nodes } from "../../../../src/worker/kafka/nodes.ts";
 import { Watchdog } from "../../../../src/worker/kafka/watchdog.ts";
 import { encodeRequest } from "../../../support/kafka-frames.ts";
@@ -369,7 +376,7 @@ describe("a connection", () => {
   });
 
   test("[BND-10] holds an answer until it is taken, and nothing once it has ended", async () => {
-    const { inFlight } = isolate.kafka;
+    const inFlight = memory.kafka;
     const { connection } = opened();
     const pieces = await connection.answer(versions);
     const bytes = pieces.reduce((sum, { length }) => sum + length, 0);
@@ -381,7 +388,7 @@ describe("a connection", () => {
     connection.close();
     expect(inFlight.bytes).toBe(0);
     expect(isolate.kafka.connections.size).toBe(0);
-    expect(isolate.kafka.feeds.size).toBe(0);
+    expect(memory.feeds.size).toBe(0);
     await expect(connection.answer(versions)).rejects.toThrow("the connection is closed");
   });
 
@@ -399,7 +406,7 @@ describe("a connection", () => {
       await settle();
       return [strangers, muted].map((some) => some.filter((each) => each.ended.length > 0).length);
     };
-    const left = () => MAX_KAFKA_IN_FLIGHT_BYTES - isolate.kafka.inFlight.bytes;
+    const left = () => MAX_KAFKA_IN_FLIGHT_BYTES - memory.kafka.bytes;
     connection.inFlight.setAsked(20_000_000);
     connection.inFlight.setAnswer(left() + 1_000_000);
     expect(await gone()).toEqual([10, 0]);
@@ -407,6 +414,25 @@ describe("a connection", () => {
     expect(await gone()).toEqual([100, 2]);
     expect(ended).toEqual([]);
     for (const each of all) each.close();
+  });
+
+  test("[BND-24] one that was killed counts no more after a minute, and one that lives does, however quiet", () => {
+    const killed = Array.from({ length: MAX_KAFKA_CONNECTIONS - 1 }, () => new InFlight());
+    for (const each of killed) {
+      each.begin();
+      each.setAsked(1);
+    }
+    vi.clearAllTimers(); // Nothing of theirs runs any more.
+    const quiet = new InFlight();
+    quiet.begin();
+    quiet.setAsked(5);
+    expect(() => new InFlight()).toThrow("all of them are at work");
+    vi.advanceTimersByTime(HOLDER_SILENT_MS + 1);
+    const next = new InFlight();
+    expect(isolate.kafka.connections.size).toBe(2);
+    expect(memory.kafka.bytes).toBe(5);
+    for (const each of [...killed, quiet, next]) each.close();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   test("[BND-10] [BND-14] is quiet only when all it asked is answered, and is ended where others need the room", async () => {

@@ -3,13 +3,14 @@ import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { concatBytes } from "../../../../src/core/bytes.ts";
 import type { ErrorName } from "../../../../src/core/errors.ts";
 import {
+  MAX_ALL_FEEDS_BYTES,
   MAX_FEED_BYTES,
   MAX_FEEDS_BYTES,
   MAX_KAFKA_FEEDS,
   MIN_FEED_BYTES,
 } from "../../../../src/core/limits.ts";
+import { memory } from "../../../../src/memory.ts";
 import { CLOSE_FATAL } from "../../../../src/protocol/close-codes.ts";
-import { isolate } from "../../../../src/worker/edge/isolate.ts";
 import type { Feed, Feeds } from "../../../../src/worker/kafka/feeds.ts";
 import { batchAt, FeedBench, settle } from "./feed-bench.ts";
 
@@ -22,8 +23,8 @@ beforeEach(() => {
 });
 afterEach(() => {
   feeds.close();
-  expect(isolate.kafka.fedBytes).toBe(0);
-  expect(isolate.kafka.feeds.size).toBe(0);
+  expect(memory.feeds.bytes).toBe(0);
+  expect(memory.feeds.size).toBe(0);
   expect(vi.getTimerCount()).toBe(0);
   vi.useRealTimers();
 });
@@ -69,7 +70,7 @@ describe("what a feed hands out", () => {
     expect(taken.bytes).toBe(size);
     expect(feed.bytes).toBe(sizeA + sizeB + sizeC - size);
     expect(feeds.heldBytes).toBe(feed.bytes);
-    expect(isolate.kafka.fedBytes).toBe(feed.bytes);
+    expect(memory.feeds.bytes).toBe(feed.bytes);
     // The partition may push as much again, and the next fetch goes on where this one ended.
     expect(socket.givenBack).toBe(size);
     expect(socket.sent.filter(({ type }) => type === "window")).toHaveLength(size === 0 ? 0 : 1);
@@ -293,9 +294,11 @@ describe("room", () => {
 
   /** Nobody else has anything to give back, and yet there is no room. */
   function crowd(): () => void {
-    isolate.kafka.fedBytes += 2 * MAX_FEEDS_BYTES;
+    const full = vi.spyOn(memory.feeds, "bytes", "get").mockReturnValue(MAX_ALL_FEEDS_BYTES);
+    const none = vi.spyOn(memory.feeds, "next").mockReturnValue(null);
     return () => {
-      isolate.kafka.fedBytes -= 2 * MAX_FEEDS_BYTES;
+      full.mockRestore();
+      none.mockRestore();
     };
   }
 
@@ -347,7 +350,7 @@ describe("room", () => {
     const empty = await attached(0, 0, 1);
     socket.push(batchAt(0, "a"));
     const news = feeds.news(60_000);
-    feeds.letGo();
+    feeds.drop();
     await news;
     expect(feeds.heldBytes).toBe(0);
     expect(feed).toMatchObject({ isWaiting: true, isSettled: true, bytes: 0 });
@@ -487,12 +490,12 @@ test("[BND-10] feeds of a connection that has ended hold nothing, wait for nothi
   await news;
   expect(socket.isClosed).toBe(true);
   expect(feed.bytes).toBe(0);
-  expect(isolate.kafka.fedBytes).toBe(0);
+  expect(memory.feeds.bytes).toBe(0);
   await settle();
   expect(bench.socket("id/1").isClosed).toBe(true);
   expect(opening.isSettled).toBe(true);
   expect(feeds.knownId("t", 0)).toBeNull();
   expect(() => at(0)).toThrow("the client has gone");
   socket.push(batchAt(1, "b"));
-  expect(isolate.kafka.fedBytes).toBe(0);
+  expect(memory.feeds.bytes).toBe(0);
 });

@@ -229,7 +229,7 @@ describe("how long a fetch waits", () => {
     const asked = [{ partition: 0 }, { partition: 1 }];
     const fetched = ask(asked, { minBytes: 1_000_000, maxWaitMs: 20_000 });
     await settle();
-    feeds.letGo();
+    feeds.drop();
     await settle();
     expect(fetched.answer).toMatchObject([
       { errorCode: 0, records: [] },

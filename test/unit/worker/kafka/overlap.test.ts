@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { ANYBODY } from "../../../../src/core/access/caller.ts";
 import type { Env } from "../../../../src/env.ts";
-import { isolate } from "../../../../src/worker/edge/isolate.ts";
+import { memory } from "../../../../src/memory.ts";
 import { Connection } from "../../../../src/worker/kafka/connection.ts";
 import { AT_ONCE } from "../../../../src/worker/kafka/context.ts";
 import { Nodes } from "../../../../src/worker/kafka/nodes.ts";
@@ -99,7 +99,7 @@ test("[KFK-35] [QUO-3] nothing overlaps of a principal that has to wait for its 
 
 test("[KFK-35] [BND-10] each answer is held until it is taken, and the connection is at work until all are", async () => {
   const { connection, answerAppend } = opened();
-  const { inFlight } = isolate.kafka;
+  const inFlight = memory.kafka;
   const [first, second] = [await connection.begin(produce), await connection.begin(produce)];
   expect(inFlight.bytes).toBe(0);
   await answerAppend();

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { concatBytes } from "../../../../src/core/bytes.ts";
 import { MAX_KAFKA_UNREAD_BYTES } from "../../../../src/core/limits.ts";
+import { memory } from "../../../../src/memory.ts";
 import { CLOSE_FATAL } from "../../../../src/protocol/close-codes.ts";
 import { forgetEverything, isolate } from "../../../../src/worker/edge/isolate.ts";
 import type { Api } from "../../../../src/worker/kafka/api.ts";
@@ -21,7 +22,7 @@ beforeEach(() => {
 });
 afterEach(async () => {
   await vi.runAllTimersAsync();
-  expect(isolate.kafka.inFlight.bytes).toBe(0);
+  expect(memory.kafka.bytes).toBe(0);
   expect(isolate.kafka.connections.size).toBe(0);
   vi.restoreAllMocks();
   vi.useRealTimers();
@@ -122,7 +123,7 @@ test.each([
 test("[BND-10] what has come of a request counts until it is whole and answered", async () => {
   const { socket, request } = served();
   const whole = request(METADATA, 12, ALL, 1);
-  const { inFlight } = isolate.kafka;
+  const inFlight = memory.kafka;
   await socket.say(whole.subarray(0, 10));
   expect(inFlight.bytes).toBe(10);
   await socket.say(whole.subarray(10, 15));
@@ -183,14 +184,14 @@ test("[BND-12] a client that takes nothing is sent a bounded part, and the rest 
   expect(before).toBeLessThanOrEqual(3 * MAX_KAFKA_UNREAD_BYTES);
   await vi.advanceTimersByTimeAsync(5_000);
   expect(socket.bytes.length).toBe(before);
-  expect(isolate.kafka.inFlight.bytes).toBeGreaterThan(before);
+  expect(memory.kafka.bytes).toBeGreaterThan(before);
   socket.isReading = true;
   socket.bufferedAmount = MAX_KAFKA_UNREAD_BYTES;
   await vi.advanceTimersByTimeAsync(5_000);
   const [answer] = socket.answers as [Uint8Array];
   expect(socket.answers).toHaveLength(1);
   expect(answer.length).toBeGreaterThan(before);
-  expect(isolate.kafka.inFlight.bytes).toBe(0);
+  expect(memory.kafka.bytes).toBe(0);
   await socket.goes();
 });
 

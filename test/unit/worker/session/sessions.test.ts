@@ -2,8 +2,9 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Topic } from "../../../../src/core/cluster/topics.ts";
 import { EVENT_STREAM_BUFFER_BYTES, MAX_PLAIN_UNSENT_BYTES } from "../../../../src/core/limits.ts";
+import { memory } from "../../../../src/memory.ts";
 import type { DeliveryOptions } from "../../../../src/protocol/plain-consumer.ts";
-import { forgetEverything, isolate } from "../../../../src/worker/edge/isolate.ts";
+import { forgetEverything } from "../../../../src/worker/edge/isolate.ts";
 import { learn } from "../../../../src/worker/edge/metadata.ts";
 import {
   EventStream,
@@ -84,7 +85,7 @@ describe("server-sent events", () => {
     const { next, reader } = await stream();
     for (let offset = 0; offset < 4; offset++) bench.socket("id/0").push(batchAt(offset, LARGE));
     await settle();
-    expect(isolate.answers.bytes).toBeGreaterThan(3 * LARGE.length);
+    expect(memory.answers.bytes).toBeGreaterThan(3 * LARGE.length);
     // The partition is given back only what was written.
     expect(bench.socket("id/0").givenBack).toBeLessThan(2 * LARGE.length);
     await next();
@@ -93,10 +94,10 @@ describe("server-sent events", () => {
       expect(idsIn(await next())).toEqual([`0:${offset + 1}`]);
       await settle();
     }
-    expect(isolate.answers.bytes).toBeLessThan(1_000);
+    expect(memory.answers.bytes).toBeLessThan(1_000);
     await reader.cancel();
     await settle();
-    expect(isolate.answers.bytes).toBe(0);
+    expect(memory.answers.bytes).toBe(0);
     expect(vi.getTimerCount()).toBe(0);
   });
 
@@ -128,7 +129,7 @@ describe("server-sent events", () => {
     await vi.advanceTimersByTimeAsync(withinMs - 29_000);
     expect(hasEnded()).toBe(true);
     await expect(reader.read()).rejects.toMatchObject({ code: "REQUEST_TIMED_OUT" });
-    expect(isolate.answers.bytes).toBe(0);
+    expect(memory.answers.bytes).toBe(0);
     expect(vi.getTimerCount()).toBe(0);
   });
 

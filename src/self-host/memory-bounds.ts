@@ -1,0 +1,29 @@
+// Bounds on what workerd may take, for tests: on a machine it takes what there is, while Cloudflare gives an isolate
+// 128 MB. V8's flags bound the heap, and Linux bounds the data of the process: an array buffer beyond that cannot be made,
+// which JavaScript sees as a RangeError.
+import { spawnSync } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { StartError } from "./settings.ts";
+
+const MIB = 1024 * 1024;
+
+/** Returns the flags of V8's in RIVULET_V8_FLAGS, with blanks between. */
+export function v8FlagsOf(): readonly string[] {
+  return (process.env.RIVULET_V8_FLAGS ?? "").split(" ").filter((flag) => flag !== "");
+}
+
+/** Bounds the data that the process may take besides what it has. By `prlimit`, which Linux has. */
+export function boundData(pid: number, mib: number): void {
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const dataBytes = 1_024 * Number(/^VmData:\s+(\d+)/m.exec(status)?.[1]);
+  const bound = `--data=${dataBytes + mib * MIB}`;
+  const {
+    error,
+    status: code,
+    stderr,
+  } = spawnSync("prlimit", ["--pid", String(pid), bound], {
+    encoding: "utf8",
+  });
+  if (code !== 0)
+    throw new StartError(`prlimit could not bound workerd's data: ${error ?? stderr}`);
+}

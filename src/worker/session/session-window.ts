@@ -1,0 +1,94 @@
+// [SES-13] The window of a session in the Worker. It is the session's, whatever the number of its partitions: each gets a
+// share when it attaches. The consumer knows nothing of it. It asks for the most that a partition may have, and is told as
+// much.
+import {
+  MAX_SESSION_PARTITION_WINDOW_BYTES,
+  MIN_SESSION_PARTITION_WINDOW_BYTES,
+  SESSION_WINDOW_BYTES,
+} from "../../core/limits.ts";
+import type { Socket, SocketEvents, Transport } from "../../member/transport.ts";
+import { PING, PONG } from "../../protocol/heartbeat.ts";
+import type { PartitionMessage, ReaderMessage } from "../../protocol/partition-socket.ts";
+
+/** The window that the consumer asks for, for each partition. */
+export const ASKED_WINDOW_BYTES = MAX_SESSION_PARTITION_WINDOW_BYTES;
+
+interface Share {
+  /** The window of the latest attach. */
+  windowBytes: number;
+  /** The bytes that came since, and were not given back. */
+  heldBytes: number;
+}
+
+export class SessionWindow {
+  readonly #shares = new Set<Share>();
+
+  /** The bytes of records that came, and that the consumer is not done with. They are as they came. */
+  get heldBytes(): number {
+    let bytes = 0;
+    for (const share of this.#shares) bytes += share.heldBytes;
+    return bytes;
+  }
+
+  /** Returns the transport with smaller windows. */
+  over(transport: Transport): Transport {
+    return {
+      ...transport,
+      openPartition: (place, events) => {
+        const share = { windowBytes: ASKED_WINDOW_BYTES, heldBytes: 0 };
+        this.#shares.add(share);
+        const socket = transport.openPartition(place, this.#received(share, events));
+        return {
+          send: (data) => socket.send(typeof data === "string" ? this.#sent(share, data) : data),
+          close: (code, reason) => {
+            this.#shares.delete(share);
+            socket.close(code, reason);
+          },
+        } satisfies Socket;
+      },
+    };
+  }
+
+  #received(share: Share, events: SocketEvents): SocketEvents {
+    return {
+      ...events,
+      text: (data) => {
+        const message = data === PONG ? null : (JSON.parse(data) as PartitionMessage);
+        if (message?.type !== "attached") {
+          events.text(data);
+          return;
+        }
+        share.heldBytes = 0;
+        // What is missing from the window is in flight from an earlier attach, and the consumer gives it back.
+        const windowBytes = ASKED_WINDOW_BYTES - share.windowBytes + message.windowBytes;
+        events.text(JSON.stringify({ ...message, windowBytes }));
+      },
+      bytes: (data) => {
+        share.heldBytes += data.length;
+        events.bytes(data);
+      },
+      closed: (code, reason) => {
+        this.#shares.delete(share);
+        events.closed(code, reason);
+      },
+    };
+  }
+
+  #sent(share: Share, data: string): string {
+    if (data === PING) return data;
+    const message = JSON.parse(data) as ReaderMessage;
+    if (message.type === "window") share.heldBytes = Math.max(0, share.heldBytes - message.bytes);
+    if (message.type !== "attach") return data;
+    share.heldBytes = 0;
+    share.windowBytes = this.#shareBytes;
+    return JSON.stringify({ ...message, windowBytes: share.windowBytes });
+  }
+
+  get #shareBytes(): number {
+    const share = Math.floor(SESSION_WINDOW_BYTES / this.#shares.size);
+    return Math.min(
+      Math.max(share, MIN_SESSION_PARTITION_WINDOW_BYTES),
+      MAX_SESSION_PARTITION_WINDOW_BYTES,
+    );
+  }
+}

@@ -1,0 +1,49 @@
+// `npm run attack:memory [-- TEXT] [-- --tight]`: attacks on a broker's memory, each on a broker of its own. Prints what
+// the process, V8's heap and its buffers took before, at most, and after. TEXT chooses attacks by their names. `--tight`
+// gives the broker 64 MiB of heap, and 448 MiB of data, the heap's among them, besides what it starts with.
+import { printTable } from "../bench/report.ts";
+import { ATTACKS } from "./attacks.ts";
+import { type Memory, WatchedBroker } from "./watched-broker.ts";
+
+const TIGHT_FLAGS = ["--max-heap-size=64"];
+/** The heap, 128 MiB of buffers, and what SQLite takes outside of both: four for each partition. */
+const TIGHT_DATA_MIB = 448;
+/** How long after the end of an attack its clients are surely gone. */
+const SETTLE_MS = 2_000;
+
+const args = process.argv.slice(2);
+const isTight = args.includes("--tight");
+const text = args.find((arg) => !arg.startsWith("--")) ?? "";
+const rows: string[][] = [];
+let hasDied = false;
+for (const { name, run } of ATTACKS.filter((attack) => attack.name.includes(text))) {
+  const broker = await WatchedBroker.start(
+    isTight ? TIGHT_FLAGS : [],
+    isTight ? TIGHT_DATA_MIB : null,
+  );
+  try {
+    const before = await broker.settled();
+    broker.watch();
+    const { outcome, end } = await run(broker.url, broker.port).catch((error: unknown) => ({
+      outcome: `broke off: ${error}`,
+      end: () => {},
+    }));
+    const highest = broker.highest();
+    end();
+    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    const after = await broker.settled();
+    hasDied ||= broker.hasEnded;
+    const said = broker.hasEnded ? `workerd died; ${outcome}` : outcome;
+    rows.push([name, textOf(before), textOf(highest), textOf(after), said]);
+    process.stderr.write(`${rows.at(-1)?.join(" | ")}\n`);
+  } finally {
+    await broker.stop();
+  }
+}
+console.log("MiB of the process / V8's heap / its buffers\n");
+printTable(["attack", "before", "highest", "after", "outcome"], rows);
+process.exit(hasDied ? 1 : 0);
+
+function textOf({ processMib, heapMib, buffersMib }: Memory): string {
+  return `${processMib} / ${heapMib} / ${buffersMib}`;
+}

@@ -1,0 +1,134 @@
+import { beforeEach, describe, expect, test } from "vitest";
+import {
+  MAX_SESSION_PARTITION_WINDOW_BYTES,
+  MIN_SESSION_PARTITION_WINDOW_BYTES,
+  SESSION_WINDOW_BYTES,
+} from "../../../../src/core/limits.ts";
+import type { Socket, SocketEvents, Transport } from "../../../../src/member/transport.ts";
+import { PING, PONG } from "../../../../src/protocol/heartbeat.ts";
+import {
+  ASKED_WINDOW_BYTES,
+  SessionWindow,
+} from "../../../../src/worker/session/session-window.ts";
+
+/** A partition of a session, from both of its sides. */
+class Partition {
+  /** What the partition was sent. */
+  readonly sent: unknown[] = [];
+  /** What the consumer was told. */
+  readonly told: unknown[] = [];
+  readonly consumer: Socket;
+  readonly #events: SocketEvents;
+
+  constructor(window: SessionWindow, partition = 0) {
+    let events: SocketEvents | null = null;
+    const transport: Transport = {
+      openGroup: () => ({ send: () => {}, close: () => {} }),
+      openPartition: (_, given) => {
+        events = given;
+        return { send: (data) => void this.sent.push(data), close: () => {} };
+      },
+    };
+    this.consumer = window.over(transport).openPartition(
+      { topic: "t", topicId: "id", partition },
+      {
+        opened: () => {},
+        text: (data) => void this.told.push(data === PONG ? data : JSON.parse(data)),
+        bytes: () => {},
+        closed: (code) => void this.told.push(code),
+      },
+    );
+    this.#events = events as unknown as SocketEvents;
+  }
+
+  /** Attaches, and returns the window that was asked for. */
+  attach(attachId = 1): number {
+    const asked = { type: "attach", attachId, offset: 0, windowBytes: ASKED_WINDOW_BYTES };
+    this.consumer.send(JSON.stringify(asked));
+    return JSON.parse(String(this.sent.at(-1))).windowBytes;
+  }
+
+  attached(windowBytes: number): void {
+    this.#events.text(JSON.stringify({ type: "attached", attachId: 1, offset: 0, windowBytes }));
+  }
+
+  pong(): void {
+    this.#events.text(PONG);
+  }
+
+  push(bytes: number): void {
+    this.#events.bytes(new Uint8Array(bytes));
+  }
+
+  giveBack(bytes: number): void {
+    this.consumer.send(JSON.stringify({ type: "window", attachId: 1, bytes }));
+  }
+
+  break(): void {
+    this.#events.closed(1006, "");
+  }
+}
+
+describe("the window of a session", () => {
+  let window: SessionWindow;
+  beforeEach(() => {
+    window = new SessionWindow();
+  });
+
+  test.each([
+    [1, MAX_SESSION_PARTITION_WINDOW_BYTES],
+    [8, SESSION_WINDOW_BYTES / 8],
+    [1_000, MIN_SESSION_PARTITION_WINDOW_BYTES],
+  ])("[SES-13] is shared by %i partitions", (count, bytes) => {
+    const partitions = Array.from({ length: count }, (_, i) => new Partition(window, i));
+    for (const each of partitions) expect(each.attach()).toBe(bytes);
+  });
+
+  test("[SES-13] is what those share that are still read", () => {
+    const [one, other, last] = Array.from({ length: 3 }, (_, i) => new Partition(window, i));
+    for (let i = 3; i < 16; i++) new Partition(window, i).consumer.close(1000, "done");
+    one?.consumer.close(1000, "done");
+    other?.break();
+    expect(other?.told).toEqual([1006]);
+    expect(last?.attach()).toBe(MAX_SESSION_PARTITION_WINDOW_BYTES);
+  });
+
+  test("[SES-13] looks to the consumer like the one that it asked for, less what is in flight", () => {
+    for (let i = 1; i < 8; i++) new Partition(window, i);
+    const partition = new Partition(window);
+    const bytes = partition.attach();
+    partition.attached(bytes);
+    expect(partition.told.at(-1)).toMatchObject({ windowBytes: ASKED_WINDOW_BYTES });
+    partition.attach(2);
+    partition.attached(bytes - 1_000);
+    expect(partition.told.at(-1)).toMatchObject({ windowBytes: ASKED_WINDOW_BYTES - 1_000 });
+  });
+
+  test("[SES-13] counts what came and was not given back, and nothing from before an attach, or of a socket that has gone", () => {
+    const [one, other] = [new Partition(window), new Partition(window, 1)];
+    for (const each of [one, other]) {
+      each.push(5);
+      each.attach();
+      expect(window.heldBytes).toBe(each === one ? 0 : 300);
+      each.push(7);
+      each.attached(1_000);
+      each.push(300);
+    }
+    expect(window.heldBytes).toBe(600);
+    one.giveBack(100);
+    expect(window.heldBytes).toBe(500);
+    one.giveBack(1_000);
+    expect(window.heldBytes, "never less than nothing").toBe(300);
+    other.break();
+    expect(window.heldBytes).toBe(0);
+  });
+
+  test("[SES-13] leaves everything else as it is", () => {
+    const partition = new Partition(window);
+    partition.consumer.send(PING);
+    partition.giveBack(3);
+    expect(partition.sent).toEqual([PING, '{"type":"window","attachId":1,"bytes":3}']);
+    partition.pong();
+    expect(partition.told).toEqual([PONG]);
+  });
+});
