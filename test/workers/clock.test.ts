@@ -165,7 +165,10 @@ describe("appends and tasks", () => {
     await eventually(async () => (await isFirst()) === false, "another life");
     await eventually(async () => {
       await runDurableObjectAlarm(clusterStub(env));
-      return (await alarmOf(clusterStub(env))) === null;
+      return await runInDurableObject(
+        clusterStub(env),
+        (_, { storage }) => storage.sql.exec("SELECT 1 FROM tasks").toArray().length === 0,
+      );
     }, "the task to be done");
     expect(await partitionStub(env, left.topicId, 0).offsets()).toMatchObject({
       error: "UNKNOWN_TOPIC_ID",
