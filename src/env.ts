@@ -13,10 +13,18 @@ import { noteFailure, noteSuccess } from "./storage-health.ts";
 
 /**
  * The things of which the CPU of a session is estimated: a message on a socket, a request of a Kafka client, a record that
- * is decoded or encoded, a batch that is looked at, a call to an object, a byte of the fields
+ * is decoded or encoded, a key, value or header of one that is not UTF-8, a batch that is looked at, a call to an object, a byte of the fields
  * of a Kafka message, a byte of anything else.
  */
-export type Done = "call" | "message" | "request" | "record" | "batch" | "field" | "byte";
+export type Done =
+  | "call"
+  | "message"
+  | "request"
+  | "record"
+  | "binary"
+  | "batch"
+  | "field"
+  | "byte";
 
 /** Counts what an invocation of the Worker does: see worker/edge/invocation.ts. */
 export interface Meter {

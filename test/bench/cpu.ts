@@ -1,9 +1,12 @@
 // What a session in the Worker uses of the processor until its estimate says that it has used so much
 // (src/worker/edge/invocation.ts). Locally nothing bounds it, so only this shows whether the estimate is high enough: each
 // figure is what workerd's process used, the objects' share included, divided by what was estimated. It should be below 1.
+// What Produce requests use is mostly the partition's, which is not the session's: it is what an append of the SDK uses over
+// a partition's socket, where no code of the Worker runs.
 import { request } from "node:http";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import WebSocket from "ws";
-import { batches, encodeBatch } from "../../src/core/log/record-batch.ts";
+import { batches, type Compressor, encodeBatch } from "../../src/core/log/record-batch.ts";
 import { Rivulet } from "../../src/sdk/index.ts";
 import { ZERO_UUID } from "../../src/worker/kafka/wire.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
@@ -27,6 +30,12 @@ interface Shape {
   run(): Promise<number>;
 }
 
+interface Options {
+  readonly compression?: Compressor | undefined;
+  /** True if the values are not UTF-8. */
+  readonly isBinary?: boolean;
+}
+
 class Bench {
   readonly broker: BrokerProcess;
   readonly rivulet: Rivulet;
@@ -44,29 +53,30 @@ class Bench {
   }
 
   /** A topic with records of so many bytes, so many in a batch. */
-  async filled(bytes: number, perBatch: number): Promise<string> {
+  async filled(bytes: number, perBatch: number, options: Options = {}): Promise<string> {
     const name = await this.topic();
     const count = Math.min(MAX_BACKLOG_RECORDS, Math.ceil(BACKLOG_BYTES / (bytes + 70)));
     const path = `${this.broker.url}/v1/topics/${name}/partitions/0/batches`;
-    const batch = batchOf(bytes, Math.min(perBatch, Math.ceil(1_000_000 / (bytes + 70))));
-    const perRequest = Math.max(1, Math.floor(2_000_000 / batch.bytes.length));
+    const most = Math.min(perBatch, Math.ceil(1_000_000 / (bytes + 70)));
+    const batch = batchOf(bytes, most, options);
+    const perRequest = Math.max(1, Math.floor(2_000_000 / (most * (bytes + 70))));
     for (let stored = 0; stored < count; stored += perRequest * batch.records) {
       const body = Buffer.concat(Array.from({ length: perRequest }, () => batch.bytes));
-      const { ok, status } = await fetch(path, {
-        method: "POST",
-        headers: { "content-type": "application/vnd.rivulet.batches" },
-        body,
-      });
-      if (!ok) throw new Error(`the backlog was refused: ${status}`);
+      const answer = await fetch(path, { method: "POST", body });
+      if (!answer.ok) throw new Error(`the backlog was refused: ${await answer.text()}`);
     }
     return name;
   }
 }
 
-function batchOf(bytes: number, records: number) {
-  const value = new Uint8Array(bytes).fill(0x61);
+function batchOf(bytes: number, records: number, { compression, isBinary = false }: Options = {}) {
+  // Text that is not all the same, so that compression has something to do.
+  const words = Array.from({ length: 1 + bytes / 4 }, (_, i) => ((i * 7_919) % 997).toString(36));
+  const value = new TextEncoder().encode(words.join(" ").padEnd(bytes)).slice(0, bytes);
+  if (isBinary) value[0] = 0xff;
   const record = { key: null, value, headers: [], timestamp: 1_700_000_000_000 };
-  return { bytes: encodeBatch(Array.from({ length: records }, () => record)), records };
+  const all = Array.from({ length: records }, () => record);
+  return { bytes: encodeBatch(all, { compression }), records };
 }
 
 /** A plain WebSocket, which reads from the beginning, over and over. */
@@ -294,6 +304,27 @@ function shapesOf(bench: Bench, only: string): (() => Promise<Shape>)[] {
           },
         ]);
     }
+  makers.push([
+    "plain, binary, 10 B, 500 a batch",
+    async () => {
+      const name = await bench.filled(10, 500, { isBinary: true });
+      const query = `/v1/groups/${crypto.randomUUID()}/consume?topics=${name}`;
+      return (title) => plain(bench, title, query, name);
+    },
+  ]);
+  const compressions = [
+    ["gzip", { type: 1, compress: gzipSync }],
+    ["zstd", { type: 4, compress: zstdCompressSync }],
+  ] as const;
+  for (const [codec, compression] of compressions)
+    makers.push([
+      `plain, ${codec}, 1000 B, 500 a batch`,
+      async () => {
+        const name = await bench.filled(1_000, 500, { compression });
+        const query = `/v1/groups/${crypto.randomUUID()}/consume?topics=${name}`;
+        return (title) => plain(bench, title, query, name);
+      },
+    ]);
   makers.push([
     "an append of the SDK, 100 B",
     async () => {

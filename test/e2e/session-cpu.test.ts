@@ -4,9 +4,9 @@ import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { CLOSE_FATAL, CLOSE_SPENT } from "../../src/protocol/close-codes.ts";
 import { Rivulet } from "../../src/sdk/index.ts";
-import { RawKafkaSocket } from "../support/kafka-client.ts";
+import { RawKafka, RawKafkaSocket } from "../support/kafka-client.ts";
 import { encodeRequest, framed } from "../support/kafka-frames.ts";
-import { API_VERSIONS } from "../support/kafka-schemas.ts";
+import { API_VERSIONS, CONSUMER_GROUP_HEARTBEAT } from "../support/kafka-schemas.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 import { CLIENTS } from "./kafka/clients.ts";
@@ -181,7 +181,7 @@ describe("a plain client whose session has used its CPU", () => {
     client.close();
   });
 
-  test("[PLN-9] cuts its older connection off when it comes back, and may not take another kind of member's id", async () => {
+  test("[PLN-9] cuts its older connection off when it comes back", async () => {
     const topic = await newTopic();
     const groupId = `${topic}-group`;
     const query = `topics=${topic}&memberId=${crypto.randomUUID()}`;
@@ -193,6 +193,33 @@ describe("a plain client whose session has used its CPU", () => {
     await until("the newer one has all", () => newer.held.size === PARTITIONS);
     expect((await rivulet.admin.describeGroup(groupId)).epoch).toBe(1);
     newer.close();
+  });
+
+  test("[PLN-9] is told so where a member of another kind has its id, and asks no more", async () => {
+    const topic = await newTopic();
+    const groupId = `${topic}-group`;
+    const memberId = crypto.randomUUID();
+    const kafka = new RawKafka(broker.kafka);
+    const { memberEpoch } = await kafka.ask<{ memberEpoch: number }>(CONSUMER_GROUP_HEARTBEAT, 1, {
+      groupId,
+      memberId,
+      memberEpoch: 0,
+      instanceId: null,
+      rackId: null,
+      rebalanceTimeoutMs: 60_000,
+      subscribedTopicNames: [topic],
+      subscribedTopicRegex: null,
+      serverAssignor: null,
+      topicPartitions: [],
+    });
+    expect(memberEpoch).toBe(1);
+    const client = new PlainClient(broker.url, groupId, `topics=${topic}&memberId=${memberId}`);
+    await until("it is refused", () => client.closed);
+    expect(client.closed).toEqual({
+      code: CLOSE_FATAL,
+      reason: expect.stringContaining("UNKNOWN_MEMBER_ID: memberId: "),
+    });
+    kafka.close();
   });
 });
 

@@ -13,6 +13,7 @@ import {
 import type { Jurisdiction } from "../../core/placement.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
 import type { Done, Env, Meter } from "../../env.ts";
+import { type JsonRecord, toJsonRecord } from "../../protocol/json-record.ts";
 import { recordBytes } from "./fetch.ts";
 
 /**
@@ -24,6 +25,7 @@ const CPU_NS: Readonly<Record<Done, number>> = {
   message: 60_000,
   request: 120_000,
   record: 5_000,
+  binary: 13_000, // The runtime finds out by an exception.
   batch: 1_000,
   field: 15,
   byte: 5,
@@ -78,6 +80,18 @@ export class Invocation implements Meter {
       "byte",
       records.reduce((sum, record) => sum + recordBytes(record), 0),
     );
+  }
+
+  /** Returns a record as JSON, and counts what that takes besides. */
+  jsonOf(record: ConsumerRecord): JsonRecord {
+    const json = toJsonRecord(record);
+    let binary = 0;
+    if (json.keyBase64 !== undefined) binary++;
+    if (json.valueBase64 !== undefined) binary++;
+    for (const value of Object.values(json.headers).flat())
+      if (value !== null && typeof value === "object") binary++;
+    if (binary > 0) this.did("binary", binary);
+    return json;
   }
 
   /** True if the invocation has to end. Its client connects again, or asks for the rest. */

@@ -10,7 +10,7 @@ import {
 } from "../../core/limits.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
 import type { Env } from "../../env.ts";
-import { fromJsonRecord, type JsonRecordInput, toJsonRecord } from "../../protocol/json-record.ts";
+import { fromJsonRecord, type JsonRecordInput } from "../../protocol/json-record.ts";
 import { parseRecordJson, recordList } from "../../protocol/json-record-schema.ts";
 import { atLine, placeIn } from "../../protocol/line-errors.ts";
 import { parse } from "../../protocol/parse.ts";
@@ -200,7 +200,7 @@ export async function* readLines(
       left -= records.length;
       invocation.didRecords(records);
       hold(records.reduce((sum, record) => sum + recordBytes(record), 0));
-      yield* textsOf(records);
+      yield* textsOf(invocation, records);
       read.discard();
       if (read.nextOffset === next || read.nextOffset >= end) return;
       next = read.nextOffset;
@@ -214,10 +214,10 @@ export async function* readLines(
 }
 
 /** Yields the records, one per line, in pieces of about ANSWER_PIECE_BYTES. */
-function* textsOf(records: readonly ConsumerRecord[]): Generator<string> {
+function* textsOf(invocation: Invocation, records: readonly ConsumerRecord[]): Generator<string> {
   let text = "";
   for (const record of records) {
-    text += `${JSON.stringify(toJsonRecord(record))}\n`;
+    text += `${JSON.stringify(invocation.jsonOf(record))}\n`;
     if (text.length < ANSWER_PIECE_BYTES) continue;
     yield text;
     text = "";

@@ -10,7 +10,6 @@ import type { Env } from "../../env.ts";
 import { type ApplicationEffect, ConsumerDriver } from "../../member/consumer-driver.ts";
 import type { ReaderPlace } from "../../member/places.ts";
 import { memory } from "../../memory.ts";
-import { toJsonRecord } from "../../protocol/json-record.ts";
 import { type RecordFilter, recordFilter } from "../../protocol/record-filter.ts";
 import { callerIn } from "../edge/authorize.ts";
 import { recordBytes } from "../edge/fetch.ts";
@@ -190,7 +189,7 @@ export class EventStream {
       this.#invocation.didRecords([record]);
       isLeftOut = this.#filter !== null && !this.#filter(record);
       if (isLeftOut) continue;
-      const data = JSON.stringify({ partition, ...toJsonRecord(record) });
+      const data = JSON.stringify({ partition, ...this.#invocation.jsonOf(record) });
       text += `${this.#id()}\ndata: ${data}\n\n`;
     }
     // An event without data is not delivered, but its id counts. So

@@ -33,7 +33,6 @@ import {
 } from "../../protocol/close-codes.ts";
 import type { CoordinatorMessage } from "../../protocol/group-socket.ts";
 import { PING, PONG } from "../../protocol/heartbeat.ts";
-import { toJsonRecord } from "../../protocol/json-record.ts";
 import { isUnknownType, parseFrame } from "../../protocol/parse.ts";
 import {
   type DeliveryOptions,
@@ -480,7 +479,8 @@ export class PlainConsumerSession {
       delivery.doneBefore = (taken.at(-1)?.offset ?? 0) + 1;
       const records = this.#filter === null ? taken : taken.filter(this.#filter);
       if (records.length > 0) {
-        this.#send({ type: "records", ...delivery.place, records: records.map(toJsonRecord) });
+        const json = records.map((record) => this.#invocation.jsonOf(record));
+        this.#send({ type: "records", ...delivery.place, records: json });
         if (!this.#holdsRecords) this.#quietRings = 0;
       }
       if (this.#options.ack === "explicit")
@@ -632,7 +632,7 @@ export class PlainConsumerSession {
     const stop = after(SESSION_END_MS, late.resolve);
     this.#lookForEnd();
     await Promise.race([this.#ending.promise, late.promise]);
-    await Promise.race([this.#driver.commit(), late.promise]);
+    if (this.#hasGroup) await Promise.race([this.#driver.commit(), late.promise]);
     stop();
     if (this.#isOver || this.#hasClosed || this.#fatal !== null) return;
     this.#closeCode = CLOSE_SPENT;
