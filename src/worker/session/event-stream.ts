@@ -90,7 +90,9 @@ export class EventStream {
         isFull: this.#room.isFull,
         commitIntervalMs: 0,
       },
-      this.#window.over(stubTransport(this.#invocation.env, callerIn(env), (error) => this.#refuse(error))),
+      this.#window.over(
+        stubTransport(this.#invocation.env, callerIn(env), (error) => this.#refuse(error)),
+      ),
       (effect) => this.#onEffect(effect),
     );
     this.body = new ReadableStream<Uint8Array>(
