@@ -11,6 +11,26 @@ import { isRegion, jurisdictionOf, type Origin, type Region, regionOf } from "./
 import { failureOf, ObjectError, type ObjectPlace } from "./core/platform-errors.ts";
 import { noteFailure, noteSuccess } from "./storage-health.ts";
 
+/**
+ * The things of which the CPU of a session is estimated: a message on a socket, a request of a Kafka client, a record that
+ * is decoded or encoded, a key, value or header of one that is not UTF-8, a batch that is looked at, a call to an object, a byte of the fields
+ * of a Kafka message, a byte of anything else.
+ */
+export type Done =
+  | "call"
+  | "message"
+  | "request"
+  | "record"
+  | "binary"
+  | "batch"
+  | "field"
+  | "byte";
+
+/** Counts what an invocation of the Worker does: see worker/edge/invocation.ts. */
+export interface Meter {
+  did(what: Done, amount?: number): void;
+}
+
 export interface Env {
   readonly CLUSTER: DurableObjectNamespace;
   readonly PARTITION: DurableObjectNamespace;
@@ -62,6 +82,13 @@ export interface Env {
   readonly RIVULET_KAFKA_TLS?: string;
   /** "1" if TLS stands in front of Kafka's ports, so that a client may send a secret there [SASL-1]. */
   readonly RIVULET_KAFKA_TLS_IN_FRONT?: string;
+  /**
+   * [SES-14] The CPU that a session may use before it ends and its client connects again, in milliseconds. 60 % of what
+   * the platform gives to an invocation is right. By default 180000, and no bound on a machine of one's own.
+   */
+  readonly RIVULET_SESSION_CPU_MS?: string;
+  /** Counts what a session does. Absent outside of sessions and of requests of any length. */
+  readonly meter?: Meter;
   /** Who makes the request that is being served. The Worker adds it for each request. Without it, nobody does. */
   readonly caller?: Caller;
   /** [AUD-1] Who sent the request that is being served, and what keeps the Worker running for it. */

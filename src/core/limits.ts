@@ -441,6 +441,23 @@ export const FAN_OUT = 32;
  */
 export const LARGE_FAN_OUT = 6;
 
+// An invocation of the Worker, which a session is for its whole life.
+/**
+ * Calls to objects after which a session ends and its client has to connect again. It is less than an invocation may make
+ * (wrangler.toml, limits.subrequests).
+ */
+export const MAX_INVOCATION_CALLS = 900_000;
+/**
+ * The CPU, as it is estimated, after which a session ends and its client has to connect again: 60 % of what an invocation
+ * may use (wrangler.toml, limits.cpu_ms). The rest is for what the estimate misses. A deployment with another `cpu_ms`
+ * sets RIVULET_SESSION_CPU_MS.
+ */
+export const DEFAULT_SESSION_CPU_MS = 180_000;
+/** The platform gives an invocation five minutes at most. */
+export const MAX_SESSION_CPU_MS = 300_000;
+/** How long a session that has to end waits for its client to acknowledge what it has in hand, and for its commit. */
+export const SESSION_END_MS = 30_000;
+
 // The Kafka protocol.
 /**
  * One request, without its length field: the most that one produce
@@ -503,10 +520,6 @@ export const MIN_KAFKA_HALF_SENT_BYTES = 4 * KIB;
  * client's reader may wait for its handler for a while.
  */
 export const MAX_KAFKA_STALLED_MS = 30_000;
-/**
- * Calls to objects after which a client has to connect again. It is less than an invocation may make (wrangler.toml).
- */
-export const MAX_KAFKA_CALLS = 900_000;
 /** The number of nodes that the broker may present itself as. */
 export const MAX_KAFKA_NODES = 16;
 /** Members of groups for which one connection answers heartbeats by itself. */

@@ -22,6 +22,9 @@ export const CLOSE_CLIENT_LOST = 4004;
  */
 export const CLOSE_UNAUTHENTICATED = 4005;
 
+/** A session in the Worker has used up its CPU time. Nothing is wrong. Connect again, and go on. */
+export const CLOSE_SPENT = 4006;
+
 /** True for a good-bye: 1000, 1001, or none given (1005, which a browser's `close()` without arguments sends). */
 export function isCleanClose(code: number): boolean {
   return code === 1000 || code === 1001 || code === 1005;

@@ -69,6 +69,8 @@ export const consumeQuery = z.strictObject({
   /** Makes a static member. Its partitions wait for it while it is away. */
   instanceId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
   clientId: z.string().min(1).max(MAX_CLIENT_ID_LENGTH).optional(),
+  /** The member's id, of the client's making. A client that connects again under it takes its place up again. */
+  memberId: z.uuid().optional(),
   /** The longest that an acknowledged record is uncommitted while others are acknowledged. */
   commitIntervalMs: queryInteger(
     MIN_PLAIN_COMMIT_INTERVAL_MS,

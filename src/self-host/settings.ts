@@ -3,6 +3,8 @@ import { BlockList, isIP } from "node:net";
 
 /** The same number as MAX_PARTITIONS_PER_TOPIC in src/core/limits.ts. Nothing of the broker is imported here. */
 export const MAX_PARTITIONS = 1_000;
+/** The same number as in src/core/limits.ts. */
+export const MAX_SESSION_CPU_MS = 300_000;
 
 /** Thrown for a problem that the person who started the broker can mend. */
 export class StartError extends Error {}

@@ -17,6 +17,8 @@
 //                        HOST makes a key, says it once and keeps it in the data folder. RIVULET_ROOT_KEY_NEXT is good too
 //   RIVULET_ALLOWED_ORIGINS, RIVULET_JWT_ISSUERS, RIVULET_SIGNING_KEY, RIVULET_AUDIENCE, RIVULET_QUOTA
 //                        see SECURITY.md
+//   RIVULET_SESSION_CPU_MS
+//                        the CPU after which a session ends and its client connects again, as on Cloudflare. No bound here
 //   RIVULET_JURISDICTION refused: workerd has no jurisdictions
 //   SWEEP_MS  10000      between two searches for files of deleted objects
 //   RIVULET_V8_FLAGS, RIVULET_DATA_MIB
@@ -43,6 +45,7 @@ import {
   flagOf,
   isLoopback,
   MAX_PARTITIONS,
+  MAX_SESSION_CPU_MS,
   numberOf,
   runOrExplain,
   StartError,
@@ -63,6 +66,13 @@ const BARRIER_RETRY_MS = 100;
 /** How often the clock is checked, and how far it may differ even if nobody has set it. */
 const CLOCK_CHECK_MS = 100;
 const CLOCK_SLACK_MS = 1_000;
+
+/** Returns the variable that bounds sessions, if it is set. A machine of one's own bounds none. */
+function sessionCpu(): Record<string, string> {
+  const name = "RIVULET_SESSION_CPU_MS";
+  if (!process.env[name]) return {};
+  return { [name]: String(numberOf(name, MAX_SESSION_CPU_MS, MAX_SESSION_CPU_MS)) };
+}
 
 async function main(): Promise<void> {
   assertNoJurisdiction();
@@ -102,7 +112,7 @@ async function main(): Promise<void> {
       trace: process.env.RIVULET_TRACE,
       v8Flags: v8FlagsOf(),
       isOpen,
-      variables,
+      variables: { ...variables, ...sessionCpu() },
     }),
     { mode: 0o600 }, // It has the root's key.
   );

@@ -1,11 +1,11 @@
 // What it costs to ask who calls: the same small requests to an open broker, and to a closed one with an API key and with
 // a token. Small ones, because the check is the same for large ones. A second open broker shows what the difference
 // between two processes is when there is none in what they do.
-import { readdirSync, readFileSync } from "node:fs";
 import { type Admin, type Grant, Rivulet } from "../../src/sdk/index.ts";
 import { BrokerProcess } from "../e2e/broker.ts";
 import { Connection, requestText } from "./auth/connection.ts";
 import { pidOfWorkerd } from "./kafka/memory.ts";
+import { cpuNs } from "./processes/cpu.ts";
 import { median, printTable, ratios, round } from "./report.ts";
 
 const ROUNDS = 15;
@@ -147,14 +147,6 @@ async function sendAll<Lane>(
 
 function client({ url, credential }: Pick<Side, "url" | "credential">): Rivulet {
   return new Rivulet({ url, ...(credential === null ? {} : { token: credential }) });
-}
-
-/** Returns what the threads of a process have had of the machine's processors, as Linux tells it. */
-function cpuNs(pid: number): number {
-  const threads = readdirSync(`/proc/${pid}/task`);
-  const ranNs = (thread: string) =>
-    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]);
-  return threads.reduce((sum, thread) => sum + ranNs(thread), 0);
 }
 
 /** Returns, round by round, what each side has done. */

@@ -11,6 +11,7 @@ const BENCHES: Readonly<Record<string, () => Promise<void>>> = {
   scale: async () => (await import("./scale.ts")).benchScale(),
   "fan-out": async () => (await import("./fan-out.ts")).benchFanOut(),
   auth: async () => (await import("./auth.ts")).benchAuth(),
+  cpu: async () => (await import("./cpu.ts")).benchCpu(),
   kafka: async () => {
     await installNativeClient();
     await (await import("./kafka.ts")).benchKafka();

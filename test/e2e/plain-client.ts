@@ -10,6 +10,7 @@ export class PlainClient {
   /** Partitions held now, as told by `assigned` and `revoked`. */
   readonly held = new Set<number>();
   closed: { code: number; reason: string } | null = null;
+  onClose: () => void = () => {};
   onMessage: (message: PlainServerMessage) => void = () => {};
   readonly #socket: WebSocket;
   readonly #acknowledges: boolean;
@@ -24,6 +25,7 @@ export class PlainClient {
     );
     this.#socket.on("close", (code, reason) => {
       this.closed = { code, reason: String(reason) };
+      this.onClose();
     });
     this.#socket.on("error", () => {});
   }

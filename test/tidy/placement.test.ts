@@ -25,5 +25,5 @@ test("[PLC-2] no other place asks the platform for an object", () => {
   const asking = [...filesBelow("src"), ...filesBelow("durable-objects")].filter((file) =>
     /\.(getByName|idFromName|idFromString)\(/.test(readFileSync(file, "utf8")),
   );
-  expect(asking).toEqual(["src/env.ts", "src/worker/kafka/budget.ts"]);
+  expect(asking).toEqual(["src/env.ts", "src/worker/edge/invocation.ts"]);
 });

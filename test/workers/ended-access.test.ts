@@ -9,6 +9,7 @@ import { SOCKET_KEY_AGE_MS } from "../../src/core/limits.ts";
 import { clusterStub, type Env, groupStub, partitionStub, withCaller } from "../../src/env.ts";
 import type { AssignmentMessage } from "../../src/protocol/group-socket.ts";
 import { createKey } from "../../src/worker/access/keys.ts";
+import { Invocation } from "../../src/worker/edge/invocation.ts";
 import { forgetEverything } from "../../src/worker/edge/isolate.ts";
 import { produceLines, readLines } from "../../src/worker/http/bulk.ts";
 import * as messages from "../support/kafka-schemas.ts";
@@ -173,9 +174,10 @@ test("[ACL-8] a long write ends in the middle when its token expires", async () 
       yield { number, text, sizeInBytes: 5_000_000 };
     }
   }
+  const invocation = new Invocation(withCaller(env, caller));
   const source = Object.assign(lines(), { hold: () => {}, body: { close: () => {} } });
   let answer = "";
-  for await (const text of produceLines(withCaller(env, caller), name, source as never)) {
+  for await (const text of produceLines(invocation, name, source as never)) {
     if (answer === "") pass(60_000);
     answer += text;
   }

@@ -1,10 +1,10 @@
 // What a connection of a Kafka client is bounded by.
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
-import { MAX_KAFKA_CALLS } from "../../src/core/limits.ts";
+import { MAX_INVOCATION_CALLS } from "../../src/core/limits.ts";
 import type { Env } from "../../src/env.ts";
 import { PONG } from "../../src/protocol/heartbeat.ts";
+import { Invocation } from "../../src/worker/edge/invocation.ts";
 import { isolate } from "../../src/worker/edge/isolate.ts";
-import { CallBudget } from "../../src/worker/kafka/budget.ts";
 import { Connection } from "../../src/worker/kafka/connection.ts";
 import { Nodes } from "../../src/worker/kafka/nodes.ts";
 import { Watches } from "../../src/worker/kafka/watches.ts";
@@ -100,8 +100,8 @@ test("[KFK-21] calls are counted, and a connection that has made all of its own 
   await connection.answer(encodeRequest(FIND_COORDINATOR, 0, { key: "g" }));
   expect(connection.isSpent).toBe(false);
   connection.close();
-  const budget = new CallBudget(envOf());
-  for (let i = 1; i < MAX_KAFKA_CALLS; i++) budget.env.PARTITION.getByName("p");
+  const budget = new Invocation(envOf());
+  for (let i = 1; i < MAX_INVOCATION_CALLS; i++) budget.env.PARTITION.getByName("p");
   expect(budget.isSpent).toBe(false);
   budget.env.GROUP.getByName("g");
   expect(budget.isSpent).toBe(true);

@@ -1,5 +1,10 @@
 // Keeps what is left of quotas. An isolate has one for everybody whom it serves, and a partition has one.
-import { MAX_QUOTA_BUCKETS, MAX_TOKEN_QUOTA_BUCKETS, QUOTA_WINDOW_MS } from "../limits.ts";
+import {
+  HOLDER_SILENT_MS,
+  MAX_QUOTA_BUCKETS,
+  MAX_TOKEN_QUOTA_BUCKETS,
+  QUOTA_WINDOW_MS,
+} from "../limits.ts";
 import { Buckets } from "./buckets.ts";
 import { type Caller, isToken, namespaceOf } from "./caller.ts";
 import type { Quota, Rate } from "./quota.ts";
@@ -32,6 +37,19 @@ export function sharesOf(caller: Caller): Share[] {
   ];
 }
 
+/** The place of a connection among those that its principal may have. */
+export interface ConnectionPlace {
+  /** Notes that the connection is still there. It is to be called more often than every HOLDER_SILENT_MS. */
+  renew(nowMs: number): void;
+  /** Gives the place back. May be called more than once. */
+  close(): void;
+}
+
+/** When the connection was last known to be there. */
+interface Connection {
+  seenMs: number;
+}
+
 /**
  * [QUO-7] A bucket that does not exist is full, so asking makes none, and only one that is full is forgotten: nobody can
  * have a debt forgotten by using other buckets, however many. Hence a book can be full of buckets that are not. Then the
@@ -49,7 +67,7 @@ export class QuotaBook {
   readonly #principals = new Buckets();
   /** The tokens' own buckets by their makers. A maker that has none is not here. */
   readonly #tokens = new Map<string, Buckets>();
-  readonly #connections = new Map<string, number>();
+  readonly #connections = new Map<string, Set<Connection>>();
 
   /** [QUO-2] Returns how long the caller has to wait, in milliseconds, before it may do more of this. */
   waitMs(caller: Caller, rate: Rate, nowMs: number): number {
@@ -77,24 +95,50 @@ export class QuotaBook {
     }
   }
 
-  /** [QUO-4] Counts a connection. Returns what gives its place back, or null if the caller has as many as it may. */
-  open(caller: Caller): (() => void) | null {
+  /**
+   * [QUO-4] Counts a connection. Returns its place, or null if the caller has as many as it may. A connection that was not
+   * renewed for HOLDER_SILENT_MS was killed, and its place is given to the next one.
+   */
+  open(caller: Caller, nowMs: number): ConnectionPlace | null {
     const shares = sharesOf(caller).filter(({ quota }) => quota.connections !== undefined);
-    const countOf = (key: string) => this.#connections.get(key) ?? 0;
-    if (shares.some(({ key, quota }) => countOf(key) >= (quota.connections ?? 0))) return null;
+    if (shares.some(({ key, quota }) => !this.#hasPlace(key, quota.connections ?? 0, nowMs)))
+      return null;
     const keys = new Set(shares.map(({ key }) => key));
-    for (const key of keys) this.#connections.set(key, countOf(key) + 1);
+    const connection: Connection = { seenMs: nowMs };
     let isOpen = true;
-    return () => {
-      if (isOpen) for (const key of keys) this.#close(key);
-      isOpen = false;
+    const count = () => {
+      for (const key of keys) {
+        const known = this.#connections.get(key) ?? new Set();
+        this.#connections.set(key, known.add(connection));
+      }
+    };
+    count();
+    return {
+      renew: (laterMs) => {
+        connection.seenMs = laterMs;
+        if (isOpen) count();
+      },
+      close: () => {
+        isOpen = false;
+        for (const key of keys) this.#close(key, connection);
+      },
     };
   }
 
-  #close(key: string): void {
-    const left = (this.#connections.get(key) ?? 1) - 1;
-    if (left > 0) this.#connections.set(key, left);
-    else this.#connections.delete(key);
+  #hasPlace(key: string, bound: number, nowMs: number): boolean {
+    const connections = this.#connections.get(key);
+    if (connections === undefined || connections.size < bound) return bound > 0;
+    for (const connection of connections) {
+      connection.seenMs = Math.min(connection.seenMs, nowMs); // [CLK-3] The clock may have been set back.
+      if (connection.seenMs < nowMs - HOLDER_SILENT_MS) this.#close(key, connection);
+    }
+    return connections.size < bound;
+  }
+
+  #close(key: string, connection: Connection): void {
+    const connections = this.#connections.get(key);
+    connections?.delete(connection);
+    if (connections?.size === 0) this.#connections.delete(key);
   }
 
   #bucketsOf(maker: string | undefined): Buckets | undefined {

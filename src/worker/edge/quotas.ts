@@ -3,9 +3,10 @@
 import type { Caller } from "../../core/access/caller.ts";
 import { type Quota, type Rate, strictest } from "../../core/access/quota.ts";
 import { BrokerError } from "../../core/errors.ts";
-import { MAX_THROTTLE_MS } from "../../core/limits.ts";
+import { HOLDER_SILENT_MS, MAX_THROTTLE_MS } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { callerIn } from "./authorize.ts";
+import { keepRenewing } from "./holders.ts";
 import { isolate } from "./isolate.ts";
 import { after, pause } from "./timer.ts";
 
@@ -95,13 +96,19 @@ export function longestOf(env: Env, rates: readonly Rate[]): number {
 }
 
 /**
- * [QUO-4] Counts a connection of this caller. Returns what gives its place back.
+ * [QUO-4] Counts a connection of this caller. Returns what gives its place back. If the invocation is killed, nothing does,
+ * and the place is free a while later.
  * @throws BrokerError THROTTLING_QUOTA_EXCEEDED if it has as many as it may
  */
 export function openConnection(caller: Caller): () => void {
-  const close = isolate.quotas.open(caller);
-  if (close !== null) return close;
-  throw tooManyConnections(caller);
+  if (boundOf(caller)?.connections === undefined) return () => {};
+  const place = isolate.quotas.open(caller, Date.now());
+  if (place === null) throw tooManyConnections(caller);
+  const stop = keepRenewing(HOLDER_SILENT_MS / 3, () => place.renew(Date.now()));
+  return () => {
+    stop();
+    place.close();
+  };
 }
 
 function tooManyConnections(caller: Caller): BrokerError {

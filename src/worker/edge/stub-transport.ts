@@ -5,7 +5,7 @@ import { OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
 import { type Caller, WORKER } from "../../core/access/caller.ts";
 import type { TopicDescription } from "../../core/cluster/topics.ts";
 import type { BrokerError } from "../../core/errors.ts";
-import { type Env, groupStub } from "../../env.ts";
+import { type Env, groupStub, type Meter } from "../../env.ts";
 import { listen, type Socket, type SocketEvents, type Transport } from "../../member/transport.ts";
 import { CLOSE_UNAUTHENTICATED, errorOfClose } from "../../protocol/close-codes.ts";
 import { watchUrl } from "../../protocol/watch-socket.ts";
@@ -20,7 +20,10 @@ export function openWatch(
   events: SocketEvents,
 ): Socket {
   const url = watchUrl(memberId);
-  return connect(() => groupStub(env, groupId), events, WORKER, { url });
+  return connect(() => groupStub(env, groupId), metered(env, events), WORKER, {
+    url,
+    meter: env.meter,
+  });
 }
 
 type Fetcher = { fetch(input: string, init: RequestInit): Promise<Response> };
@@ -36,15 +39,17 @@ export function stubTransport(
 ): Transport {
   // [TEN-2] The session translates names itself. The rights are within the name space all the same.
   const caller = { ...asking, namespace: undefined };
+  const { meter } = env;
   const watched = (events: SocketEvents): SocketEvents => ({
-    ...events,
+    ...metered(env, events),
     closed: (code, reason) => {
       if (code === CLOSE_UNAUTHENTICATED) ended(errorOfClose(reason));
       events.closed(code, reason);
     },
   });
   return {
-    openGroup: (groupId, events) => connect(() => groupStub(env, groupId), watched(events), caller),
+    openGroup: (groupId, events) =>
+      connect(() => groupStub(env, groupId), watched(events), caller, { meter }),
     openPartition: ({ topicId, partition }, events) => {
       const known = knowTopic(env, topicId);
       const open = (relay: number | null, heard: SocketEvents) =>
@@ -56,12 +61,33 @@ export function stubTransport(
           heard,
           caller,
           relay === null
-            ? { after: known, begin: () => beginOf(env, topicId, partition) }
-            : { after: known },
+            ? { meter, after: known, begin: () => beginOf(env, topicId, partition) }
+            : { meter, after: known },
         );
       return followingSocket(open, watched(events));
     },
   };
+}
+
+/** [SES-14] Counts what comes. */
+function metered({ meter }: Env, events: SocketEvents): SocketEvents {
+  if (meter === undefined) return events;
+  return {
+    ...events,
+    text: (data) => {
+      count(meter, data);
+      events.text(data);
+    },
+    bytes: (data) => {
+      count(meter, data);
+      events.bytes(data);
+    },
+  };
+}
+
+function count(meter: Meter, { length }: string | Uint8Array): void {
+  meter.did("message");
+  meter.did("byte", length);
 }
 
 function connect(
@@ -70,10 +96,12 @@ function connect(
   caller: Caller,
   {
     url = OBJECT_SOCKET_URL,
+    meter,
     after,
     begin = () => undefined,
   }: {
     readonly url?: string;
+    readonly meter?: Meter | undefined;
     readonly after?: Promise<void>;
     readonly begin?: () => TopicDescription | undefined;
   } = {},
@@ -99,6 +127,7 @@ function connect(
   });
   return {
     send: (data) => {
+      if (meter !== undefined) count(meter, data);
       try {
         socket?.send(data);
       } catch {

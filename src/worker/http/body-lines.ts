@@ -1,4 +1,6 @@
 // The lines of a body that is still coming in. Some of them may be read ahead, to see whether there are more.
+import { BrokerError, type FailureData } from "../../core/errors.ts";
+import type { Invocation } from "../edge/invocation.ts";
 import type { IncomingBody } from "./body.ts";
 import { type Line, linesOf } from "./lines.ts";
 
@@ -13,15 +15,18 @@ export interface Ahead {
 
 export class BodyLines implements AsyncIterable<Line> {
   readonly body: IncomingBody;
+  readonly invocation: Invocation;
   readonly #source: AsyncIterator<Line>;
   #ahead: Line[] = [];
   #aheadBytes = 0;
   #restBytes = 0;
   #heldBytes = 0;
 
-  constructor(body: IncomingBody) {
+  /** `invocation` is what the body is read in. The lines end where that has to end. */
+  constructor(body: IncomingBody, invocation: Invocation) {
     this.body = body;
-    const lines = linesOf(body.pieces(), (bytes) => {
+    this.invocation = invocation;
+    const lines = linesOf(piecesWithin(invocation, body), (bytes) => {
       this.#restBytes = bytes;
       this.#hold();
     });
@@ -61,6 +66,25 @@ export class BodyLines implements AsyncIterable<Line> {
   #hold(): void {
     this.body.hold(this.#restBytes + this.#aheadBytes + this.#heldBytes);
   }
+}
+
+/** [SES-14] Yields the body as long as its invocation may go on. The lines before come first. */
+async function* piecesWithin(
+  invocation: Invocation,
+  body: IncomingBody,
+): AsyncGenerator<Uint8Array> {
+  for await (const piece of body.pieces()) {
+    invocation.did("message");
+    invocation.did("byte", piece.length);
+    yield piece;
+    if (invocation.isSpent) throw spentError("send the lines behind `lines` in another request");
+  }
+}
+
+/** Says that a request has used its CPU, and how to go on. */
+export function spentError(howToGoOn: string, data: FailureData = {}): BrokerError {
+  const detail = `this request has used the CPU that one may use; ${howToGoOn}`;
+  return new BrokerError("THROTTLING_QUOTA_EXCEEDED", detail, { data });
 }
 
 /** Returns the memory that lines take. */

@@ -10,7 +10,7 @@ import {
 } from "../../core/limits.ts";
 import type { ConsumerRecord } from "../../core/record.ts";
 import type { Env } from "../../env.ts";
-import { fromJsonRecord, type JsonRecordInput, toJsonRecord } from "../../protocol/json-record.ts";
+import { fromJsonRecord, type JsonRecordInput } from "../../protocol/json-record.ts";
 import { parseRecordJson, recordList } from "../../protocol/json-record-schema.ts";
 import { atLine, placeIn } from "../../protocol/line-errors.ts";
 import { parse } from "../../protocol/parse.ts";
@@ -19,12 +19,13 @@ import { isRefused } from "../edge/append.ts";
 import { assertMayUseTopic } from "../edge/authorize.ts";
 import { fetchRecords, recordBytes } from "../edge/fetch.ts";
 import type { Work } from "../edge/holders.ts";
+import { Invocation } from "../edge/invocation.ts";
 import { atPartition } from "../edge/metadata.ts";
 import { outsideError } from "../edge/namespace.ts";
 import { listOffset } from "../edge/offsets.ts";
 import { produce, type RecordResult } from "../edge/produce.ts";
 import { untilWithinQuota } from "../edge/quotas.ts";
-import type { BodyLines } from "./body-lines.ts";
+import { type BodyLines, spentError } from "./body-lines.ts";
 import { textBytes, whileRoom } from "./in-progress.ts";
 import { type Line, numbersOf } from "./lines.ts";
 import { problemOf } from "./problem.ts";
@@ -45,16 +46,20 @@ interface Progress {
  * says `done: true`. An answer without that broke off.
  */
 export async function* produceLines(
-  env: Env,
+  invocation: Invocation,
   topic: string,
   lines: BodyLines,
 ): AsyncGenerator<string> {
+  const { env } = invocation;
   const progress: Progress = { lines: 0, stored: 0, refused: 0, errors: [] };
   const lineOf = (more: object = {}) => `${JSON.stringify({ ...progress, ...more })}\n`;
   try {
     for await (const chunk of chunksOf(lines)) {
       await untilWithinQuota(env, "producerByteRate");
       assertMayUseTopic(await stillGood(env), "WRITE", topic);
+      invocation.did("record", chunk.length);
+      const bytes = chunk.reduce((sum, { sizeInBytes }) => sum + sizeInBytes, 0);
+      invocation.did("byte", bytes);
       await whileRoom((work) => storeChunk(env, topic, chunk, progress, work));
       yield lineOf();
     }
@@ -166,14 +171,17 @@ export interface LinesRequest {
 
 /**
  * [BLK-2] Yields every record from `offset` to the current end of the log,
- * at most `maxRecords`. It reads as the client reads.
+ * at most `maxRecords`. It reads as the client reads. [SES-14] A request
+ * that has to end before says where it ended.
  */
 export async function* readLines(
-  env: Env,
+  callersEnv: Env,
   topic: string,
   partition: number,
   { offset, maxRecords, hold }: LinesRequest,
 ): AsyncGenerator<string> {
+  const invocation = new Invocation(callersEnv);
+  const { env } = invocation;
   const { offset: end } = await atPartition(env, topic, partition, (topicId) =>
     listOffset(env, topicId, partition, "latest"),
   );
@@ -190,11 +198,14 @@ export async function* readLines(
       assertMayUseTopic(await stillGood(env), "READ", topic);
       const records = read.records.filter((record) => record.offset < end);
       left -= records.length;
+      invocation.didRecords(records);
       hold(records.reduce((sum, record) => sum + recordBytes(record), 0));
-      yield* textsOf(records);
+      yield* textsOf(invocation, records);
       read.discard();
       if (read.nextOffset === next || read.nextOffset >= end) return;
       next = read.nextOffset;
+      if (left > 0 && invocation.isSpent)
+        throw spentError(`the next record is at offset ${next}`, { nextOffset: next });
     }
   } catch (error) {
     // The status was sent long ago, so a line that is not a record reports the error.
@@ -203,10 +214,10 @@ export async function* readLines(
 }
 
 /** Yields the records, one per line, in pieces of about ANSWER_PIECE_BYTES. */
-function* textsOf(records: readonly ConsumerRecord[]): Generator<string> {
+function* textsOf(invocation: Invocation, records: readonly ConsumerRecord[]): Generator<string> {
   let text = "";
   for (const record of records) {
-    text += `${JSON.stringify(toJsonRecord(record))}\n`;
+    text += `${JSON.stringify(invocation.jsonOf(record))}\n`;
     if (text.length < ANSWER_PIECE_BYTES) continue;
     yield text;
     text = "";

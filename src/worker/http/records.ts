@@ -20,6 +20,7 @@ import { queryInteger } from "../../protocol/parse.ts";
 import { stillGood, waitWithin } from "../access/authenticate.ts";
 import { isRefused, refusalOf } from "../edge/append.ts";
 import { fetchRecords, recordBytes } from "../edge/fetch.ts";
+import { Invocation } from "../edge/invocation.ts";
 import { atPartition, topicMetadata, topicWithPartition } from "../edge/metadata.ts";
 import { listOffset, type OffsetSpec } from "../edge/offsets.ts";
 import { deleteRecords } from "../edge/partition-use.ts";
@@ -63,15 +64,15 @@ export const records = new Hono<{ Bindings: Env }>()
         request,
         "cannot be kept for lines that are answered in lines; send smaller requests",
       );
-      return produceInLines(context.env, topic, new BodyLines(new IncomingBody(request)));
+      return produceInLines(topic, bodyLinesOf(context.env, request));
     }
     const { expectedOffset } = query(request, produceQuery);
     const idempotencyKey = idempotencyKeyOf(request);
-    const source = isLines ? new BodyLines(new IncomingBody(request)) : null;
+    const source = isLines ? bodyLinesOf(context.env, request) : null;
     const ahead = source === null ? null : await readAhead(source);
     if (source !== null && ahead?.isAll === false) {
       if (expectedOffset === undefined && idempotencyKey === undefined)
-        return produceInLines(context.env, topic, source);
+        return produceInLines(topic, source);
       await source.body.discard();
       throw tooLongForOneAppend(ahead.lines.length);
     }
@@ -153,6 +154,10 @@ function place(
   };
 }
 
+function bodyLinesOf(env: Env, request: Request): BodyLines {
+  return new BodyLines(new IncomingBody(request), new Invocation(env));
+}
+
 /** Reads the lines of a body, as many as one request may have. */
 async function readAhead(source: BodyLines): Promise<Ahead> {
   try {
@@ -166,14 +171,15 @@ async function readAhead(source: BodyLines): Promise<Ahead> {
 }
 
 /** [BLK-1] [BLK-3] Stores lines of any number, and answers in lines. */
-async function produceInLines(env: Env, topic: string, source: BodyLines): Promise<Response> {
+async function produceInLines(topic: string, source: BodyLines): Promise<Response> {
+  const { invocation } = source;
   try {
-    await topicMetadata(env, topic);
+    await topicMetadata(invocation.env, topic);
   } catch (error) {
     await source.body.discard();
     throw error;
   }
-  return lineResponse(() => produceLines(env, topic, source));
+  return lineResponse(() => produceLines(invocation, topic, source));
 }
 
 /** [BLK-3] Lines above the bound are many appends. They cannot be conditional, or kept under one key. */

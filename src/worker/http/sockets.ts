@@ -60,6 +60,7 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
       groupId,
       topics,
       ...(pattern === undefined ? {} : { topicPattern: pattern }),
+      memberId: options.memberId,
       instanceId: options.instanceId ?? null,
       clientId: options.clientId ?? null,
       from: options.from,
@@ -82,7 +83,7 @@ export function plainSession(
   const close = openConnection(callerIn(context.env));
   const { 0: client, 1: server } = new WebSocketPair();
   const session = new PlainConsumerSession(context.env, member, options, server);
-  if (growing !== undefined) session.follow(context.env, growing);
+  if (growing !== undefined) session.follow(growing);
   // The last commit and the leave happen after the client's socket has closed.
   context.executionCtx.waitUntil(session.closed.then(close));
   session.start();

@@ -15,13 +15,13 @@ import {
   MIN_KAFKA_HALF_SENT_BYTES,
 } from "../../core/limits.ts";
 import { type Env, withCaller, withFrom } from "../../env.ts";
+import { Invocation } from "../edge/invocation.ts";
 import { countUse, longestOf, Mute, openConnection, throttleMs } from "../edge/quotas.ts";
 import type { Api } from "./api.ts";
 import { API_VERSIONS } from "./apis/api-versions.ts";
 import { FETCH } from "./apis/fetch.ts";
 import { PRODUCE } from "./apis/produce.ts";
 import { Appends } from "./appends.ts";
-import { CallBudget } from "./budget.ts";
 import type { RequestContext } from "./context.ts";
 import { Feeds } from "./feeds.ts";
 import { InFlight } from "./in-flight.ts";
@@ -80,7 +80,7 @@ interface Unanswered {
 
 export class Connection {
   readonly #context: Omit<RequestContext, "clientId" | "version" | "work">;
-  readonly #budget: CallBudget;
+  readonly #invocation: Invocation;
   readonly #watchdog: Watchdog;
   readonly #expectations: Readonly<Record<"silent" | "idle" | "halfSent" | "stalled", Expectation>>;
   readonly #look: () => void;
@@ -109,8 +109,8 @@ export class Connection {
     patience = PATIENCE,
   }: ConnectionOptions) {
     this.#look = look;
-    this.#budget = new CallBudget(env);
-    const { env: counted } = this.#budget;
+    this.#invocation = new Invocation(env);
+    const { env: counted } = this.#invocation;
     const feeds = new Feeds(counted);
     this.#from = { ...env.from, way: "kafka", ip: clientHost.slice(1) || undefined };
     this.#login = new Login(withFrom(counted, this.#from), way, () => feeds.closeAll());
@@ -132,7 +132,7 @@ export class Connection {
 
   /** True if the connection must close after this answer. The client connects again and loses nothing. */
   get isSpent(): boolean {
-    return this.#budget.isSpent || this.#login.isRefused;
+    return this.#invocation.isSpent || this.#login.isRefused;
   }
 
   /** The bound for the next request. Whoever has not logged in sends only a few short ones [BND-12]. */
@@ -165,6 +165,7 @@ export class Connection {
     const unanswered = { bytes: 0 };
     this.#unanswered.push(unanswered);
     this.inFlight.begin();
+    this.#invocation.did("request");
     if (!this.#isTaking) this.#watchdog.expect(null);
     try {
       const { answer, mayOverlap } = await this.#begin(frame, unanswered);
@@ -230,6 +231,9 @@ export class Connection {
         if (response !== null) pieces = encode(api, correlationId, told, format);
       }
       setAnswer(sizeOf(pieces));
+      // [SES-14] Records pass as they are.
+      this.#invocation.did(api.key === PRODUCE.key ? "byte" : "field", frame.length);
+      this.#invocation.did(api.key === FETCH.key ? "byte" : "field", sizeOf(pieces));
       return pieces;
     };
     return { answer: finish(), mayOverlap: found.mayOverlap(request) };

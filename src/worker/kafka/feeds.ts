@@ -354,6 +354,7 @@ export class Feed {
         nextOffset: header.baseOffset + header.lastOffsetDelta + 1,
       }));
       this.#frames.push({ bytes, ends });
+      this.#env.meter?.did("batch", ends.length);
       this.bytes += bytes.length;
       this.#memory.hold(bytes.length);
       this.#highWatermark = Math.max(this.#highWatermark, ends.at(-1)?.nextOffset ?? 0);

@@ -10,10 +10,10 @@ import type { Env } from "../../env.ts";
 import { type ApplicationEffect, ConsumerDriver } from "../../member/consumer-driver.ts";
 import type { ReaderPlace } from "../../member/places.ts";
 import { memory } from "../../memory.ts";
-import { toJsonRecord } from "../../protocol/json-record.ts";
 import { type RecordFilter, recordFilter } from "../../protocol/record-filter.ts";
 import { callerIn } from "../edge/authorize.ts";
 import { recordBytes } from "../edge/fetch.ts";
+import { Invocation } from "../edge/invocation.ts";
 import { outsideError } from "../edge/namespace.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { atExpiry } from "../edge/timer.ts";
@@ -49,6 +49,7 @@ export class EventStream {
   readonly closed: Promise<void>;
   readonly #env: Env;
   readonly #driver: ConsumerDriver;
+  readonly #invocation: Invocation;
   readonly #room = new SessionRoom();
   readonly #window = new SessionWindow();
   readonly #filter: RecordFilter | null;
@@ -69,6 +70,7 @@ export class EventStream {
 
   constructor(env: Env, topic: string, options: EventStreamOptions) {
     this.#env = env;
+    this.#invocation = new Invocation(env);
     this.#filter = recordFilter(options);
     this.#holding = memory.answers.hold((error) => this.#cut(error));
     this.closed = new Promise((resolve) => {
@@ -88,7 +90,9 @@ export class EventStream {
         isFull: this.#room.isFull,
         commitIntervalMs: 0,
       },
-      this.#window.over(stubTransport(env, callerIn(env), (error) => this.#refuse(error))),
+      this.#window.over(
+        stubTransport(this.#invocation.env, callerIn(env), (error) => this.#refuse(error)),
+      ),
       (effect) => this.#onEffect(effect),
     );
     this.body = new ReadableStream<Uint8Array>(
@@ -106,7 +110,9 @@ export class EventStream {
           );
           const { growing } = options;
           if (growing !== undefined)
-            this.#stopWatching = watchGrowth(env, growing, (places) => this.#driver.add(places));
+            this.#stopWatching = watchGrowth(this.#invocation.env, growing, (places) =>
+              this.#driver.add(places),
+            );
         },
         pull: () => {
           this.#tookMs = Date.now();
@@ -116,6 +122,8 @@ export class EventStream {
       },
       new ByteLengthQueuingStrategy({ highWaterMark: EVENT_STREAM_BUFFER_BYTES }),
     );
+    // [SES-14] The last event is whole, and the client goes on behind it.
+    void this.#invocation.spent.then(() => this.#driver.close());
   }
 
   /** [ACL-8] The credential of whoever reads is good no more. */
@@ -180,9 +188,10 @@ export class EventStream {
       if ((this.#controller?.desiredSize ?? 0) <= text.length) break;
       const record = records[frame.written++] as ConsumerRecord;
       this.#positions.set(partition, record.offset + 1);
+      this.#invocation.didRecords([record]);
       isLeftOut = this.#filter !== null && !this.#filter(record);
       if (isLeftOut) continue;
-      const data = JSON.stringify({ partition, ...toJsonRecord(record) });
+      const data = JSON.stringify({ partition, ...this.#invocation.jsonOf(record) });
       text += `${this.#id()}\ndata: ${data}\n\n`;
     }
     // An event without data is not delivered, but its id counts. So
@@ -228,6 +237,7 @@ export class EventStream {
   }
 
   #write(text: string): void {
+    this.#invocation.did("byte", text.length);
     try {
       this.#controller?.enqueue(UTF8.encode(text));
     } catch {

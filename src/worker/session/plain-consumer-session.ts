@@ -13,6 +13,7 @@ import {
   MAX_PLAIN_UNREAD_REPLY_BYTES,
   MAX_PLAIN_UNSENT_BYTES,
   MAX_RECORDS_PER_MESSAGE,
+  SESSION_END_MS,
 } from "../../core/limits.ts";
 import type { ConsumerRecord, TopicPartition } from "../../core/record.ts";
 import type { Env } from "../../env.ts";
@@ -23,13 +24,15 @@ import type { Transport } from "../../member/transport.ts";
 import { memory } from "../../memory.ts";
 import {
   CLOSE_FATAL,
+  CLOSE_REPLACED,
   CLOSE_SESSION_ENDED,
+  CLOSE_SPENT,
   CLOSE_UNAUTHENTICATED,
   closeReason,
   isCleanClose,
 } from "../../protocol/close-codes.ts";
+import type { CoordinatorMessage } from "../../protocol/group-socket.ts";
 import { PING, PONG } from "../../protocol/heartbeat.ts";
-import { toJsonRecord } from "../../protocol/json-record.ts";
 import { isUnknownType, parseFrame } from "../../protocol/parse.ts";
 import {
   type DeliveryOptions,
@@ -41,6 +44,7 @@ import { unsentBytes } from "../../protocol/unsent.ts";
 import { callerIn } from "../edge/authorize.ts";
 import { recordBytes } from "../edge/fetch.ts";
 import { keepRenewing } from "../edge/holders.ts";
+import { Invocation } from "../edge/invocation.ts";
 import { inside, outsideError, outsideTopic } from "../edge/namespace.ts";
 import { stubTransport } from "../edge/stub-transport.ts";
 import { after, atExpiry } from "../edge/timer.ts";
@@ -51,6 +55,8 @@ import { UnreadReplies } from "./unread-replies.ts";
 
 /** How often a client that is behind is checked. */
 const DRAIN_CHECK_MS = 20;
+/** How long the group's object may take to note that the member's connection has ended. */
+const GROUP_CLOSE_MS = 5_000;
 
 type ClientMessage = z.output<typeof plainClientMessage>;
 
@@ -63,7 +69,10 @@ export type Membership = Omit<
   | "isFull"
   | "commitIntervalMs"
   | "commitsFirstAtOnce"
->;
+> & {
+  /** The id under which the member comes back, if its client has chosen one. */
+  readonly memberId?: string | undefined;
+};
 
 /**
  * Records of a topic that has gone. The client was sent them and may still acknowledge them. An ack names a topic,
@@ -104,6 +113,9 @@ export class PlainConsumerSession {
   readonly #options: DeliveryOptions;
   readonly #filter: RecordFilter | null;
   readonly #hasGroup: boolean;
+  /** True if the group keeps the member's partitions for it until it comes back. */
+  readonly #keepsPlace: boolean;
+  readonly #invocation: Invocation;
   readonly #driver: ConsumerDriver;
   readonly #deliveries = new Map<string, Delivery>();
   readonly #leftovers = new Map<string, Leftover>();
@@ -125,6 +137,14 @@ export class PlainConsumerSession {
   /** True if the client is being closed for too many unread replies. Its requests no longer count. */
   #isFlooded = false;
   readonly #stopExpiry: () => void;
+  /** True once the group has taken the member in. */
+  #hasJoined = false;
+  /** Set while the session has to end and waits for the client's acks [SES-14]. */
+  #ending: PromiseWithResolvers<void> | null = null;
+  /** The code for the client, if the error does not say it. */
+  #closeCode: number | null = null;
+  /** Resolves when the group has noted that the member's last connection has ended. */
+  #groupClosed: Promise<void> = Promise.resolve();
   /** Set while the client is behind. */
   #stopDrainCheck: (() => void) | null = null;
   /** True if the client's socket has closed. The membership may still be ending. */
@@ -137,6 +157,8 @@ export class PlainConsumerSession {
     this.#options = options;
     this.#filter = recordFilter(options);
     this.#hasGroup = member.groupId !== null;
+    this.#keepsPlace = (member.instanceId ?? member.memberId ?? null) !== null;
+    this.#invocation = new Invocation(env);
     this.closed = new Promise((resolve) => {
       this.#resolveClosed = resolve;
     });
@@ -148,14 +170,14 @@ export class PlainConsumerSession {
     this.#driver = new ConsumerDriver(
       {
         ...member,
-        memberId: crypto.randomUUID(),
+        memberId: member.memberId ?? crypto.randomUUID(),
         sessionTimeoutMs: options.sessionTimeoutMs,
         windowBytes: ASKED_WINDOW_BYTES,
         isFull: this.#room.isFull,
         commitIntervalMs: options.commitIntervalMs ?? 0,
         commitsFirstAtOnce: true,
       },
-      this.#transport(env),
+      this.#transport(this.#invocation.env),
       (effect) => this.#onEffect(effect),
     );
     this.#stopExpiry = atExpiry(callerIn(env), () => {
@@ -163,6 +185,7 @@ export class PlainConsumerSession {
       if (this.#fatal === null)
         this.#endWith(new BrokerError("SASL_AUTHENTICATION_FAILED", detail));
     });
+    void this.#invocation.spent.then(() => this.#endSpent());
   }
 
   /** Learns topic ids from the partitions that are read, because the application is told only names. */
@@ -172,7 +195,20 @@ export class PlainConsumerSession {
     });
     const transport = this.#window.over(objects);
     return {
-      ...transport,
+      openGroup: (groupId, events) => {
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.#groupClosed = promise;
+        return transport.openGroup(groupId, {
+          ...events,
+          text: (data) => {
+            if (!this.#isRefused(data)) events.text(data);
+          },
+          closed: (code, reason) => {
+            resolve();
+            events.closed(code, reason);
+          },
+        });
+      },
       openPartition: (place, events) => {
         this.#topicIds.set(keyOf(place), place.topicId);
         return transport.openPartition(place, events);
@@ -180,9 +216,25 @@ export class PlainConsumerSession {
     };
   }
 
+  /**
+   * True if the group refuses the id that the client has chosen: a member of another kind has it. Without this the consumer
+   * would join again and again.
+   */
+  #isRefused(data: string): boolean {
+    if (this.#hasJoined || data === PONG) return false;
+    const answer = JSON.parse(data) as CoordinatorMessage;
+    if (answer.type !== "error" || answer.code !== "UNKNOWN_MEMBER_ID") {
+      this.#hasJoined = answer.type === "assignment";
+      return false;
+    }
+    this.#closeCode = CLOSE_FATAL;
+    this.#endWith(new BrokerError("UNKNOWN_MEMBER_ID", `memberId: ${answer.detail}`));
+    return true;
+  }
+
   /** [STR-7] Reads the partitions that are added to the topic as well. */
-  follow(env: Env, topic: Topic): void {
-    const stop = watchGrowth(env, topic, (places) => this.#driver.add(places));
+  follow(topic: Topic): void {
+    const stop = watchGrowth(this.#invocation.env, topic, (places) => this.#driver.add(places));
     void this.closed.then(stop);
   }
 
@@ -199,6 +251,7 @@ export class PlainConsumerSession {
   #onMessage(data: unknown): void {
     if (this.#isOver || this.#isFlooded) return;
     this.#quietRings = 0;
+    this.#countMessage(data);
     if (data === PING) {
       this.#sendText(PONG, true);
       return;
@@ -207,6 +260,7 @@ export class PlainConsumerSession {
       this.#handle(this.#inside(parseFrame(plainClientMessage, data)));
       this.#room.serve(this.#driver);
       this.#hold();
+      this.#lookForEnd();
     } catch (error) {
       if (isUnknownType(error)) this.#sendError(error);
       else
@@ -350,21 +404,26 @@ export class PlainConsumerSession {
       case "revoked":
         this.#send({ type: "revoked", partitions: effect.partitions });
         for (const place of effect.partitions) this.#drain(place);
+        this.#lookForEnd();
         return;
       case "lost":
         for (const place of effect.partitions) this.#stopDelivery(place);
         this.#room.serve(this.#driver);
         this.#send({ type: "revoked", partitions: effect.partitions, lost: true });
+        this.#lookForEnd();
         return;
       case "error":
         if (effect.isFatal) this.#fatal = effect.error;
+        // The consumer's own error of this name says that its id has joined again elsewhere.
+        if (effect.isFatal && effect.error.code === "UNKNOWN_MEMBER_ID")
+          this.#closeCode = CLOSE_REPLACED;
         // Without a group, nobody takes the partition away. A topic of that name may come again, but not this one.
         if (!this.#hasGroup && effect.error.code === "UNKNOWN_TOPIC_ID")
           this.#endWith(effect.error);
         else this.#sendError(effect.error);
         return;
       case "closed":
-        this.#finish();
+        void this.#finish();
     }
   }
 
@@ -410,15 +469,18 @@ export class PlainConsumerSession {
   /** [PLN-2] Sends the records that the window has room for. */
   #flush(delivery: Delivery): void {
     if (this.#leftovers.has(keyOf(delivery.place)) || this.#fatal !== null) return;
+    if (this.#ending !== null) return;
     while (delivery.waiting.length > 0 && !delivery.isPaused) {
       const room = this.#options.window - delivery.unacknowledged.length;
       if (room <= 0 || this.#isBehind()) break;
       const taken = delivery.waiting.splice(0, Math.min(room, MAX_RECORDS_PER_MESSAGE));
       delivery.waitingBytes -= bytesOf(taken);
+      this.#invocation.didRecords(taken);
       delivery.doneBefore = (taken.at(-1)?.offset ?? 0) + 1;
       const records = this.#filter === null ? taken : taken.filter(this.#filter);
       if (records.length > 0) {
-        this.#send({ type: "records", ...delivery.place, records: records.map(toJsonRecord) });
+        const json = records.map((record) => this.#invocation.jsonOf(record));
+        this.#send({ type: "records", ...delivery.place, records: json });
         if (!this.#holdsRecords) this.#quietRings = 0;
       }
       if (this.#options.ack === "explicit")
@@ -488,6 +550,7 @@ export class PlainConsumerSession {
     this.#stopDelivery(delivery.place);
     this.#driver.released(delivery.place);
     this.#room.serve(this.#driver);
+    this.#lookForEnd();
   }
 
   #stopDelivery(place: TopicPartition): void {
@@ -557,7 +620,37 @@ export class PlainConsumerSession {
     this.#driver.leave();
   }
 
-  #finish(): void {
+  /**
+   * [SES-14] Ends the session because its invocation has to end. The client is sent nothing more. It may acknowledge what it
+   * has in hand, and that is committed before its socket closes. A member that has a name of its own keeps its place for a
+   * session timeout. Any other leaves, and joins anew.
+   */
+  async #endSpent(): Promise<void> {
+    if (this.#isOver || this.#hasClosed || this.#fatal !== null) return;
+    this.#ending = Promise.withResolvers();
+    const late = Promise.withResolvers<void>();
+    const stop = after(SESSION_END_MS, late.resolve);
+    this.#lookForEnd();
+    await Promise.race([this.#ending.promise, late.promise]);
+    if (this.#hasGroup) await Promise.race([this.#driver.commit(), late.promise]);
+    stop();
+    if (this.#isOver || this.#hasClosed || this.#fatal !== null) return;
+    this.#closeCode = CLOSE_SPENT;
+    if (this.#hasGroup && this.#keepsPlace) this.#driver.abandon();
+    else this.#driver.close();
+  }
+
+  /** Lets a session that has to end go on with that if the client has nothing in hand any more. */
+  #lookForEnd(): void {
+    if (this.#ending !== null && !this.#holdsRecords) this.#ending.resolve();
+  }
+
+  #countMessage(data: unknown): void {
+    this.#invocation.did("message");
+    if (typeof data === "string") this.#invocation.did("byte", data.length);
+  }
+
+  async #finish(): Promise<void> {
     if (this.#isOver) return;
     this.#isOver = true;
     if (this.#silenceTimer !== null) clearTimeout(this.#silenceTimer);
@@ -567,25 +660,26 @@ export class PlainConsumerSession {
     this.#holding.release();
     for (const { place } of [...this.#deliveries.values()]) this.#stopDelivery(place);
     for (const { timer } of this.#leftovers.values()) clearTimeout(timer);
-    const code =
-      this.#fatal === null
-        ? 1000
-        : this.#fatal.code === "UNKNOWN_MEMBER_ID"
-          ? CLOSE_SESSION_ENDED
-          : this.#fatal.code === "SASL_AUTHENTICATION_FAILED"
-            ? CLOSE_UNAUTHENTICATED
-            : CLOSE_FATAL;
+    if (this.#closeCode === CLOSE_SPENT) {
+      // Otherwise the client might be back before the group knows that it has gone.
+      const late = Promise.withResolvers<void>();
+      const stop = after(GROUP_CLOSE_MS, late.resolve);
+      if (this.#hasGroup) await Promise.race([this.#groupClosed, late.promise]);
+      stop();
+    }
     try {
-      this.#socket.close(
-        code,
-        this.#fatal === null
-          ? "left"
-          : closeReason(`${this.#fatal.code}: ${outsideError(this.#env, this.#fatal).message}`),
-      );
+      this.#socket.close(this.#closeCode ?? closeCodeOf(this.#fatal), this.#closeReason());
     } catch {
       // It is already closed.
     }
     this.#resolveClosed();
+  }
+
+  #closeReason(): string {
+    const error = this.#fatal;
+    if (error !== null)
+      return closeReason(`${error.code}: ${outsideError(this.#env, error).message}`);
+    return this.#closeCode === CLOSE_SPENT ? "the session used its CPU; connect again" : "left";
   }
 
   #sendError(error: BrokerError): void {
@@ -613,6 +707,7 @@ export class PlainConsumerSession {
    */
   #sendText(text: string, isReply: boolean): void {
     const beforeBytes = this.#unsentBytes;
+    this.#invocation.did("byte", text.length);
     try {
       this.#socket.send(text);
     } catch {
@@ -633,6 +728,12 @@ function bytesOf(records: readonly ConsumerRecord[]): number {
 function dropWaiting(delivery: Delivery): void {
   delivery.waiting = [];
   delivery.waitingBytes = 0;
+}
+
+function closeCodeOf(error: BrokerError | null): number {
+  if (error === null) return 1000;
+  if (error.code === "UNKNOWN_MEMBER_ID") return CLOSE_SESSION_ENDED;
+  return error.code === "SASL_AUTHENTICATION_FAILED" ? CLOSE_UNAUTHENTICATED : CLOSE_FATAL;
 }
 
 function keyOf(place: TopicPartition): string {

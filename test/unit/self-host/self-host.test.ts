@@ -1,8 +1,10 @@
 import { readFileSync } from "node:fs";
 import { afterEach, describe, expect, test, vi } from "vitest";
+import * as limits from "../../../src/core/limits.ts";
 import { devConfig } from "../../../src/self-host/dev-config.ts";
 import { v8FlagsOf } from "../../../src/self-host/memory-bounds.ts";
 import { advertisedOf, kafkaPortsOf } from "../../../src/self-host/ports.ts";
+import * as settings from "../../../src/self-host/settings.ts";
 import { StartError } from "../../../src/self-host/settings.ts";
 import {
   COMPATIBILITY_DATE,
@@ -11,6 +13,14 @@ import {
 } from "../../../src/self-host/workerd-config.ts";
 
 const wrangler = readFileSync("wrangler.toml", "utf8");
+
+test("[SES-14] a session's bounds are below what wrangler.toml asks the platform for", () => {
+  const limit = (name: string) => Number(new RegExp(`^${name} = (\\d+)$`, "m").exec(wrangler)?.[1]);
+  expect(limit("cpu_ms")).toBe(limits.MAX_SESSION_CPU_MS);
+  expect(settings.MAX_SESSION_CPU_MS).toBe(limits.MAX_SESSION_CPU_MS);
+  expect(limits.DEFAULT_SESSION_CPU_MS).toBe(0.6 * limit("cpu_ms"));
+  expect(limits.MAX_INVOCATION_CALLS).toBeLessThan(limit("subrequests"));
+});
 
 test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wrangler.toml", () => {
   expect(wrangler).toContain(`compatibility_date = "${COMPATIBILITY_DATE}"`);

@@ -9,7 +9,7 @@ import {
   partitionStub,
   relayStub,
 } from "../../../src/env.ts";
-import { CallBudget } from "../../../src/worker/kafka/budget.ts";
+import { Invocation } from "../../../src/worker/edge/invocation.ts";
 
 describe("an object", () => {
   function asked() {
@@ -68,7 +68,7 @@ describe("a deployment", () => {
     (name) => {
       const places = [`${name}: cluster`, `${name}: id/3`, `${name}: g`, `${name}: id/3/1`];
       expect(placesOf(envIn(name))).toEqual(places);
-      expect(placesOf(new CallBudget(envIn(name)).env)).toEqual(places);
+      expect(placesOf(new Invocation(envIn(name)).env)).toEqual(places);
       expect(outerClusterStub(envIn(name))).toMatchObject({ place: "cluster" });
     },
   );

@@ -11,6 +11,7 @@ import {
 } from "../../../../src/core/access/grants.ts";
 import { strictest } from "../../../../src/core/access/quota.ts";
 import { QuotaBook } from "../../../../src/core/access/quota-book.ts";
+import { HOLDER_SILENT_MS } from "../../../../src/core/limits.ts";
 
 const caller = (principal: string, quota: object) => ({ ...ANYBODY, principal, quota });
 
@@ -87,18 +88,37 @@ describe("quotas", () => {
   test("[QUO-4] bound connections, and each gives its place back once", () => {
     const book = new QuotaBook();
     const user = caller("User:a", { connections: 2 });
-    const [first, second] = [book.open(user), book.open(user)];
-    expect(book.open(user)).toBeNull();
-    expect(book.open(caller("User:b", { connections: 1 }))).not.toBeNull();
-    expect(book.open({ ...user, quota: {} })).not.toBeNull();
-    first?.();
-    first?.();
-    const third = book.open(user);
+    const [first, second] = [book.open(user, 0), book.open(user, 0)];
+    expect(book.open(user, 0)).toBeNull();
+    expect(book.open(caller("User:b", { connections: 1 }), 0)).not.toBeNull();
+    expect(book.open({ ...user, quota: {} }, 0)).not.toBeNull();
+    first?.close();
+    first?.close();
+    const third = book.open(user, 0);
     expect(third).not.toBeNull();
-    expect(book.open(user)).toBeNull();
-    second?.();
-    third?.();
-    expect(book.open(user)).not.toBeNull();
+    expect(book.open(user, 0)).toBeNull();
+    second?.close();
+    third?.close();
+    expect(book.open(user, 0)).not.toBeNull();
+  });
+
+  test("[QUO-4] give the place of a connection that was killed to the next one", () => {
+    const book = new QuotaBook();
+    const user = caller("User:a", { connections: 2 });
+    const living = book.open(user, 0);
+    const killed = book.open(user, 0);
+    living?.renew(HOLDER_SILENT_MS);
+    expect(book.open(user, HOLDER_SILENT_MS)).toBeNull();
+    const next = book.open(user, HOLDER_SILENT_MS + 1);
+    expect(next).not.toBeNull();
+    expect(book.open(user, HOLDER_SILENT_MS + 1)).toBeNull();
+    // It was only late. It counts again, beyond the bound.
+    killed?.renew(HOLDER_SILENT_MS + 2);
+    next?.close();
+    expect(book.open(user, HOLDER_SILENT_MS + 2)).toBeNull();
+    killed?.close();
+    killed?.renew(HOLDER_SILENT_MS + 3);
+    expect(book.open(user, HOLDER_SILENT_MS + 3)).not.toBeNull();
   });
 
   test("[QUO-1] of a token are the stricter ones", () => {

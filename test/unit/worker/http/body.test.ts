@@ -7,6 +7,7 @@ import {
   MAX_REQUEST_BYTES,
 } from "../../../../src/core/limits.ts";
 import { memory } from "../../../../src/memory.ts";
+import { Invocation } from "../../../../src/worker/edge/invocation.ts";
 import { forgetEverything } from "../../../../src/worker/edge/isolate.ts";
 import { IncomingBody, readBytes, readText } from "../../../../src/worker/http/body.ts";
 import type { BodyLines } from "../../../../src/worker/http/body-lines.ts";
@@ -229,7 +230,8 @@ test("[BLK-1] a body without lines is done at once, with one line that says so",
   const close = vi.fn();
   const lines = { async *[Symbol.asyncIterator]() {}, body: { close }, hold: () => {} };
   const answers: unknown[] = [];
-  for await (const text of produceLines(brokerOf({ t: 1 }), "t", lines as unknown as BodyLines))
+  const invocation = new Invocation(brokerOf({ t: 1 }));
+  for await (const text of produceLines(invocation, "t", lines as unknown as BodyLines))
     answers.push(JSON.parse(text));
   expect(answers).toEqual([{ lines: 0, stored: 0, refused: 0, errors: [], done: true }]);
   expect(close).toHaveBeenCalledTimes(1);

@@ -1,8 +1,13 @@
 // The sessions that read for a client in the Worker: server-sent events, and plain WebSockets without a group.
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import type { Topic } from "../../../../src/core/cluster/topics.ts";
-import { EVENT_STREAM_BUFFER_BYTES, MAX_PLAIN_UNSENT_BYTES } from "../../../../src/core/limits.ts";
+import {
+  EVENT_STREAM_BUFFER_BYTES,
+  MAX_PLAIN_UNSENT_BYTES,
+  SESSION_END_MS,
+} from "../../../../src/core/limits.ts";
 import { memory } from "../../../../src/memory.ts";
+import { CLOSE_SPENT } from "../../../../src/protocol/close-codes.ts";
 import type { DeliveryOptions } from "../../../../src/protocol/plain-consumer.ts";
 import { forgetEverything } from "../../../../src/worker/edge/isolate.ts";
 import { learn } from "../../../../src/worker/edge/metadata.ts";
@@ -271,6 +276,49 @@ describe("a plain client without a group", () => {
     };
     return { socket, push };
   }
+
+  describe("whose session has used its CPU", () => {
+    const acknowledged = { type: "ack", topic: "t", partition: 0 };
+    beforeEach(() => void Object.assign(bench.env, { RIVULET_SESSION_CPU_MS: "1" }));
+
+    test("[SES-14] is sent nothing more, and acknowledges what it has before its socket closes", async () => {
+      const { socket, push } = await session();
+      await push(0, LARGE, "b", "c", "d");
+      await push(4, "e");
+      expect(socket.offsets).toEqual([0, 1, 2]);
+      socket.say({ ...acknowledged, offset: 1 });
+      await settle();
+      expect(socket.closed).toBeNull();
+      socket.say({ ...acknowledged, offset: 2 });
+      await settle();
+      expect(socket.offsets).toEqual([0, 1, 2]);
+      expect(socket.closed).toEqual({
+        code: CLOSE_SPENT,
+        reason: "the session used its CPU; connect again",
+      });
+      expect(vi.getTimerCount()).toBe(0);
+    });
+
+    test("[SES-14] is not waited for longer than half a minute", async () => {
+      const { socket, push } = await session({ sessionTimeoutMs: 600_000 });
+      await push(0, LARGE);
+      await vi.advanceTimersByTimeAsync(SESSION_END_MS - 1);
+      expect(socket.closed).toBeNull();
+      await vi.advanceTimersByTimeAsync(1);
+      expect(socket.closed?.code).toBe(CLOSE_SPENT);
+      expect(vi.getTimerCount()).toBe(0);
+    });
+
+    test("[SES-14] and that goes meanwhile is closed as it asked to be", async () => {
+      const { socket, push } = await session();
+      await push(0, LARGE);
+      socket.say({ type: "leave" });
+      await settle();
+      expect(socket.closed?.code).toBe(1000);
+      await vi.advanceTimersByTimeAsync(SESSION_END_MS);
+      expect(vi.getTimerCount()).toBe(0);
+    });
+  });
 
   test("[PLN-2] is sent as many records as the window holds, and more as it acknowledges", async () => {
     const { socket, push } = await session();
