@@ -10,13 +10,14 @@ import { whyNotKept } from "../../src/core/access/kept-caller.ts";
 import type { Operation } from "../../src/core/access/operations.ts";
 import { whyNotAllowed } from "../../src/core/access/refusal.ts";
 import { callerOfKey } from "../../src/core/access/stored-key.ts";
+import { isWithin } from "../../src/core/elapsed.ts";
 import type { Failure } from "../../src/core/errors.ts";
 import { SOCKET_KEY_AGE_MS } from "../../src/core/limits.ts";
 import { clusterStub, type Env } from "../../src/env.ts";
 import { CLOSE_UNAUTHENTICATED } from "../../src/protocol/close-codes.ts";
 import type { ObjectSocket } from "./object-socket.ts";
 import { close } from "./socket.ts";
-import { attachState, callerOn, setCaller } from "./socket-caller.ts";
+import { attachAgain, callerOn, keyCheckedMs, setCaller, setKeyChecked } from "./socket-caller.ts";
 
 /** The parts of an object that are needed here. */
 export interface AccessParts {
@@ -30,8 +31,6 @@ export interface AccessParts {
 
 export class SocketAccess {
   readonly #parts: AccessParts;
-  /** When the API key of each socket was last known to be good. After a start of the object that is not known. */
-  readonly #checkedMs = new WeakMap<ObjectSocket, number>();
 
   constructor(parts: AccessParts) {
     this.#parts = parts;
@@ -40,7 +39,7 @@ export class SocketAccess {
   /** Notes who opened a socket that was accepted just now. */
   admit(socket: ObjectSocket, caller: Caller, nowMs: number): void {
     setCaller(socket, caller);
-    this.#checkedMs.set(socket, nowMs);
+    setKeyChecked(socket, nowMs);
   }
 
   /** False if the credential has expired. The socket is closed then. */
@@ -74,15 +73,15 @@ export class SocketAccess {
   }
 
   #lookAgain(socket: ObjectSocket, caller: Caller, keyId: string, nowMs: number): void {
-    const checkedMs = this.#checkedMs.get(socket) ?? 0;
-    if (nowMs - checkedMs < SOCKET_KEY_AGE_MS && nowMs >= checkedMs) return;
-    this.#checkedMs.set(socket, nowMs);
+    if (isWithin(keyCheckedMs(socket), SOCKET_KEY_AGE_MS, nowMs)) return;
+    setKeyChecked(socket, nowMs);
     // If the cluster is out of reach, the socket goes on, and asks again later.
     this.#parts.waitUntil(this.#renew(socket, caller, keyId).catch(() => {}));
   }
 
   async #renew(socket: ObjectSocket, caller: Caller, keyId: string): Promise<void> {
     const { key } = await clusterStub(this.#parts.env).apiKey({ id: keyId });
+    attachAgain(socket); // Or the object would ask again whenever it wakes up.
     if (key === null) return this.#end(socket, "the API key was revoked");
     // The Worker's own sockets see names as they are, although the key has a name space.
     const { namespace } = caller;
@@ -96,10 +95,7 @@ export class SocketAccess {
     const tooLarge = whyNotKept(renewed);
     if (tooLarge !== null) return this.#end(socket, tooLarge.detail);
     setCaller(socket, renewed);
-    const { caller: _old, ...state } = (socket.deserializeAttachment() ?? {}) as {
-      caller?: unknown;
-    };
-    attachState(socket, state);
+    attachAgain(socket);
     this.#parts.changed(socket);
   }
 

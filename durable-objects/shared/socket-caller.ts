@@ -13,9 +13,26 @@ const OPEN = "anybody";
 interface Attachment {
   /** An attachment of an earlier build keeps the caller as an object. */
   readonly caller?: Uint8Array | Caller | typeof OPEN;
+  /** When the caller's API key was last known to be good. Release 0.3 does not write it. */
+  readonly keyCheckedMs?: number;
 }
 
 const callers = new WeakMap<ObjectSocket, Caller>();
+const keysCheckedMs = new WeakMap<ObjectSocket, number>();
+
+/** Notes when the API key of the socket's caller was known to be good. The attachment has it once it is written next. */
+export function setKeyChecked(socket: ObjectSocket, atMs: number): void {
+  keysCheckedMs.set(socket, atMs);
+}
+
+/** Returns when the API key of the socket's caller was last known to be good. 0 if nobody has noted that. */
+export function keyCheckedMs(socket: ObjectSocket): number {
+  const known = keysCheckedMs.get(socket);
+  if (known !== undefined) return known;
+  const { keyCheckedMs: noted = 0 } = (socket.deserializeAttachment() ?? {}) as Attachment;
+  keysCheckedMs.set(socket, noted);
+  return noted;
+}
 
 /** Notes who opened the socket. It takes the place of what the attachment says. */
 export function setCaller(socket: ObjectSocket, caller: Caller): void {
@@ -39,7 +56,15 @@ export function attachState(socket: ObjectSocket, state: object | null): void {
   socket.serializeAttachment({
     ...state,
     caller: isAnybody(caller) ? OPEN : bytesOfCaller(caller),
+    ...(caller.keyId === null ? {} : { keyCheckedMs: keyCheckedMs(socket) }),
   });
+}
+
+/** Stores what has changed of the caller, or of its key, beside the object's state in the attachment. */
+export function attachAgain(socket: ObjectSocket): void {
+  const attached = (socket.deserializeAttachment() ?? {}) as Attachment & object;
+  const { caller: _caller, keyCheckedMs: _checked, ...state } = attached;
+  attachState(socket, state);
 }
 
 /** A caller that has not said who it is has the same name and no rights. A token that anybody made has fewer, and ends. */
@@ -50,7 +75,8 @@ function isAnybody({ principal, keyId, expiresAtMs, grants }: Caller): boolean {
 
 /** True if an attachment holds something besides who opened the socket. */
 export function hasState(attachment: object): boolean {
-  return Object.keys(attachment).some((field) => field !== "caller");
+  const own: readonly string[] = ["caller", "keyCheckedMs"];
+  return Object.keys(attachment).some((field) => !own.includes(field));
 }
 
 /** The tag of sockets that were opened with an API key. */

@@ -1,6 +1,7 @@
 // How access ends, where it takes a clock or a slow cluster: five minutes after a key has changed, in the middle of a long
 // request, and while a Kafka client's fetch looks up a topic.
 import { afterEach, expect, test, vi } from "vitest";
+import { ClusterObject } from "../../durable-objects/cluster/cluster-object.ts";
 import { SocketAccess } from "../../durable-objects/shared/socket-access.ts";
 import { OBJECT_SOCKET_URL, upgradeFor } from "../../src/calls/socket-caller.ts";
 import type { Caller } from "../../src/core/access/caller.ts";
@@ -18,6 +19,8 @@ import {
   closeSockets,
   createTopic,
   env,
+  eventually,
+  evict,
   expectStatus,
   isBytes,
   produce,
@@ -124,6 +127,25 @@ test("[ACL-7] [ACL-8] a key that is narrowed takes partitions from a member, and
   await produce(gone.name, [{ value: "b" }]);
   expect(await reading.next(is("error"))).toMatchObject({ code: "TOPIC_AUTHORIZATION_FAILED" });
   expect(reading.received.filter(isBytes).length).toBe(count);
+});
+
+test("[APK-4] [ACL-8] an object that wakes up asks for the key of a socket only once it is old", async () => {
+  const { name, topicId } = await createTopic(1);
+  const key = await keyWith(mayRead(name));
+  const reading = await reader(topicId, key);
+  const asked = vi.spyOn(ClusterObject.prototype, "apiKey");
+  const wakes = async (value: string) => {
+    await evict(partitionStub(env, topicId, 0));
+    await produce(name, [{ value }]);
+    await reading.next(isBytes);
+    return asked.mock.calls.length;
+  };
+  expect(await wakes("a")).toBe(0);
+  pass(SOCKET_KEY_AGE_MS);
+  await wakes("b");
+  await eventually(async () => asked.mock.calls.length === 1, "the question");
+  await Promise.all(asked.mock.results.map(({ value }) => value));
+  expect(await wakes("c")).toBe(1);
 });
 
 test("[APK-4] [ACL-8] a socket goes on while nobody can tell whether its key is good, and asks again", async () => {
