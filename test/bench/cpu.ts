@@ -18,7 +18,7 @@ import { median, printTable, round } from "./report.ts";
 
 const SESSION_CPU_MS = 500;
 const ROUNDS = Number(process.env.ROUNDS ?? 5);
-const BACKLOG_BYTES = 48 * 1024 * 1024;
+const BACKLOG_BYTES = 128 * 1024 * 1024;
 const MAX_BACKLOG_RECORDS = 100_000;
 const SIZES = [10, 100, 1_000, 10_000, 100_000];
 /** Records of one batch, at most. */
@@ -48,7 +48,9 @@ class Bench {
 
   async topic(partitions = 1): Promise<string> {
     const name = `cpu-${++this.#topics}`;
-    await this.rivulet.admin.createTopic({ name, partitions });
+    // The records are of a time long ago, so that they are the same in each run.
+    const config = { "retention.ms": -1 };
+    await this.rivulet.admin.createTopic({ name, partitions, config });
     return name;
   }
 
