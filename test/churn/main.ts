@@ -22,8 +22,8 @@ const PARTITIONS = 3;
 const RECORDS = 300;
 /** Kept from the beginning to the end, and used by all. */
 const KEPT_TOPIC = "kept";
-/** How long the broker has to take the files of what was deleted off the disk, once nothing happens any more. */
-const SWEEP_MS = 120_000;
+/** How long the broker may go without taking a file of what was deleted off the disk, once nothing happens any more. */
+const STANDSTILL_MS = 60_000;
 
 interface Look {
   readonly minute: number;
@@ -105,14 +105,20 @@ function sizeOf(file: string): number {
   }
 }
 
-/** Waits until nothing of what was deleted is on the disk, or for as long as that may take. */
+/** Waits until nothing of what was deleted is on the disk, or no file goes any more. */
 async function swept(): Promise<Look> {
-  const untilMs = performance.now() + SWEEP_MS;
+  let least = Number.POSITIVE_INFINITY;
+  let untilMs = performance.now() + STANDSTILL_MS;
   for (;;) {
     // The group of the sockets that were cut keeps its member for a session.
     await (await fetch(`${broker.url}/v1/groups/cut`, { method: "DELETE" })).text();
     const now = look();
     const isClean = (now.files.partition ?? 0) <= PARTITIONS && now.files.group === 0;
+    const files = (now.files.partition ?? 0) + (now.files.group ?? 0);
+    if (files < least) {
+      least = files;
+      untilMs = performance.now() + STANDSTILL_MS;
+    }
     if (isClean || performance.now() > untilMs) return now;
     await new Promise((resolve) => setTimeout(resolve, 500));
   }

@@ -13,7 +13,9 @@ import {
 import {
   attachState,
   callerOn,
+  keyCheckedMs,
   setCaller,
+  setKeyChecked,
 } from "../../../../durable-objects/shared/socket-caller.ts";
 import { ANYBODY, type Caller, NOBODY } from "../../../../src/core/access/caller.ts";
 import { BrokerError, fail } from "../../../../src/core/errors.ts";
@@ -44,10 +46,16 @@ describe("who opened a socket", () => {
   test("[ACL-9] is kept as bytes, and is the same after hibernation, whatever else is kept", () => {
     const socket = fakeSocket();
     setCaller(socket, caller);
+    setKeyChecked(socket, 7);
     attachState(socket, { a: 1 });
-    expect(socket.deserializeAttachment()).toEqual({ a: 1, caller: expect.any(Uint8Array) });
+    expect(socket.deserializeAttachment()).toEqual({
+      a: 1,
+      caller: expect.any(Uint8Array),
+      keyCheckedMs: 7,
+    });
     const woken = awake(socket);
     expect(callerOn(woken)).toEqual(caller);
+    expect(keyCheckedMs(woken)).toBe(7);
     attachState(woken, null);
     expect(callerOn(awake(woken))).toEqual(caller);
   });
