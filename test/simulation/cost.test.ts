@@ -7,6 +7,7 @@ import { countsOf } from "../cost/counts.ts";
 import { type Line, linesOf, trafficOf } from "../cost/rates.ts";
 import { growth } from "../cost/stored.ts";
 import { parseWorkload, type Workload } from "../cost/workload.ts";
+import { isDeep } from "../support/effort.ts";
 import { measureLoad } from "./load.ts";
 
 const ROOT = new URL("../../", import.meta.url);
@@ -26,22 +27,26 @@ interface Case {
   readonly seconds: number;
 }
 
+/** `npm run test:deep` gives them more time. */
 const CASES: readonly Case[] = [
   {
     ...{ name: "a quarter of the event bus, one of three groups", file: "event-bus" },
-    ...{ part: { partitions: 3, groups: 1, membersPerGroup: 1 }, seconds: 120 },
+    ...{ part: { partitions: 3, groups: 1, membersPerGroup: 1 }, seconds: isDeep ? 120 : 45 },
   },
   {
     ...{ name: "an eighth of the devices", file: "devices" },
-    ...{ part: { partitions: 2, recordsPerSecond: 125, membersPerGroup: 1 }, seconds: 20 },
+    ...{
+      part: { partitions: 2, recordsPerSecond: 125, membersPerGroup: 1 },
+      seconds: isDeep ? 20 : 7,
+    },
   },
   {
     ...{ name: "ten quiet tenants", file: "quiet-tenants" },
-    ...{ part: { topics: 10 }, seconds: 7_200 },
+    ...{ part: { topics: 10 }, seconds: isDeep ? 7_200 : 3_600 },
   },
   {
     ...{ name: "ten tenants of a record a minute", file: "tenants-of-a-record-a-minute" },
-    ...{ part: { topics: 10 }, seconds: 3_600 },
+    ...{ part: { topics: 10 }, seconds: isDeep ? 3_600 : 1_800 },
   },
 ];
 
