@@ -20,7 +20,7 @@ import { compressor } from "../../src/compression/compress.ts";
 import { decodeAnyBatch, decoderWithin } from "../../src/compression/decode.ts";
 import { decompress } from "../../src/compression/decompress.ts";
 import { namespaceOf } from "../../src/core/access/caller.ts";
-import { groupResource, isAllowed, topicResource } from "../../src/core/access/grants.ts";
+import { groupResource, topicResource } from "../../src/core/access/grants.ts";
 import { nameInside } from "../../src/core/access/namespace.ts";
 import { QuotaBook } from "../../src/core/access/quota-book.ts";
 import { assert } from "../../src/core/assert.ts";
@@ -76,6 +76,7 @@ import { message } from "../shared/message.ts";
 import { Notes } from "../shared/notes.ts";
 import type { ObjectSocket } from "../shared/object-socket.ts";
 import { OwnerSigner } from "../shared/owner-signature.ts";
+import { readerGate } from "../shared/reader-gate.ts";
 import { upgradeReader } from "../shared/reader-upgrade.ts";
 import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
@@ -191,12 +192,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       ({ message }) => console.error(`${message}; the object is ${this.ctx.id}.sqlite`),
     );
     const log = new PartitionLog(store, topic.config, verifier, memory.tails);
-    const readers = new TailReaders(log, this.#store, this.ctx.getWebSockets(), {
-      mayRead: (socket) => this.#mayRead(socket, topic.name),
-      waitMs: (socket) => this.#quotas.waitMs(callerOn(socket), "consumerByteRate", Date.now()),
-      sent: (socket, bytes) =>
-        this.#quotas.take(callerOn(socket), "consumerByteRate", bytes, Date.now()),
-    });
+    const gate = readerGate(topic.name, this.#access, this.#quotas);
+    const readers = new TailReaders(log, this.#store, this.ctx.getWebSockets(), gate);
     const requests = new RequestStore(storageOf(storage).sql);
     const codec = { decode: decodeAnyBatch, compressor };
     const compactor = new Compactor(log, store, codec);
@@ -730,12 +727,6 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   #forget(socket: WebSocket): void {
     this.#silent.delete(socket);
     this.#parts?.readers.remove(socket);
-  }
-
-  /** [ACL-7] True if the socket may be sent records of the topic now. If its credential has expired, it is closed. */
-  #mayRead(socket: ObjectSocket, topic: string): boolean {
-    if (!this.#access.isGood(socket, Date.now())) return false;
-    return isAllowed(callerOn(socket), "READ", topicResource(topic));
   }
 
   /** Upgrades a request to a partition socket. [ACL-7] Each of its messages is judged by what its caller may do. */

@@ -9,7 +9,7 @@ import {
   type RelayCalls,
   type RelayRequest,
 } from "../../src/calls/relay-calls.ts";
-import { isAllowed, topicResource } from "../../src/core/access/grants.ts";
+import { topicResource } from "../../src/core/access/grants.ts";
 import { QuotaBook } from "../../src/core/access/quota-book.ts";
 import { assert } from "../../src/core/assert.ts";
 import {
@@ -30,12 +30,13 @@ import { isUnknownType, parseFrame } from "../../src/protocol/parse.ts";
 import { readerMessage } from "../../src/protocol/partition-socket.ts";
 import { type Fences, TailReaders } from "../partition/tail-readers.ts";
 import type { ObjectSocket } from "../shared/object-socket.ts";
+import { readerGate } from "../shared/reader-gate.ts";
 import { upgradeReader } from "../shared/reader-upgrade.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { SocketAccess } from "../shared/socket-access.ts";
-import { callerOn, keyTag } from "../shared/socket-caller.ts";
+import { keyTag } from "../shared/socket-caller.ts";
 import { trace } from "../shared/trace.ts";
 import { CatchUp } from "./catch-up.ts";
 
@@ -109,10 +110,7 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls {
       waitUntil: (promise) => this.ctx.waitUntil(promise),
     });
     const readers: TailReaders = new TailReaders(log, NO_FENCES, this.ctx.getWebSockets(), {
-      mayRead: (socket) => this.#mayRead(socket, topic),
-      waitMs: (socket) => this.#quotas.waitMs(callerOn(socket), "consumerByteRate", Date.now()),
-      sent: (socket, bytes) =>
-        this.#quotas.take(callerOn(socket), "consumerByteRate", bytes, Date.now()),
+      ...readerGate(topic, this.#access, this.#quotas),
       fetches: (socket, offset) => {
         if (log.holds(offset)) return false;
         catchUp.add(socket, readers);
@@ -234,12 +232,6 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls {
     offset: number,
   ): void {
     if (readers.attach(socket, { ...message, offset })) this.#silent.delete(socket);
-  }
-
-  /** [ACL-7] True if the socket may be sent records of the topic now. If its credential has expired, it is closed. */
-  #mayRead(socket: ObjectSocket, topic: string): boolean {
-    if (!this.#access.isGood(socket, Date.now())) return false;
-    return isAllowed(callerOn(socket), "READ", topicResource(topic));
   }
 
   #refused(socket: ObjectSocket, failure: Failure): void {

@@ -1,0 +1,17 @@
+// The gate of a partition's readers, at the partition and at its relays: the rights and the quota of each socket.
+import { isAllowed, topicResource } from "../../src/core/access/grants.ts";
+import type { QuotaBook } from "../../src/core/access/quota-book.ts";
+import type { ReaderGate } from "../partition/tail-readers.ts";
+import type { SocketAccess } from "./socket-access.ts";
+import { callerOn } from "./socket-caller.ts";
+
+/** Returns the gate of the sockets that read this topic. `quotas` are the object's own [QUO-2]. */
+export function readerGate(topic: string, access: SocketAccess, quotas: QuotaBook): ReaderGate {
+  const resource = topicResource(topic);
+  return {
+    mayRead: (socket) =>
+      access.isGood(socket, Date.now()) && isAllowed(callerOn(socket), "READ", resource),
+    waitMs: (socket) => quotas.waitMs(callerOn(socket), "consumerByteRate", Date.now()),
+    sent: (socket, bytes) => quotas.take(callerOn(socket), "consumerByteRate", bytes, Date.now()),
+  };
+}
