@@ -1,4 +1,4 @@
-// What the cluster knows, for `rivulet doctor`: topics with their used partitions, and tasks that wait. It reads only.
+// The answers to `rivulet doctor`: the topics with their used partitions, and the tasks that wait. Nothing here writes.
 import type { InspectedTask, InspectedTopic } from "../../src/calls/cluster-calls.ts";
 import { firstRow, type Sql } from "../shared/sql.ts";
 import type { ClusterStore } from "./cluster-store.ts";

@@ -43,10 +43,10 @@ export class Registration implements Cluster {
   #damage: Failure | null = null;
   /** True if the cluster knows that the group has stored something. */
   #isNoted = false;
-  /** What lists are to show of the group. Null if nothing has changed in this life. */
+  /** The group's line in lists, as it is now. Null if nothing has changed in this life. */
   #summary: GroupSummary | null = null;
   #isTelling = false;
-  /** What the cluster was told in this life. */
+  /** The summary that the cluster was told last, in this life. */
   #told: string | null = null;
 
   constructor(life: Life) {

@@ -151,7 +151,7 @@ export class Housekeeping {
     return Math.min(silenceMs, lookMs);
   }
 
-  /** Those who come while the alarm is looked up share it: it is set once, for the first of them. */
+  /** Sets the alarm no later than `dueMs`. Calls that come during the lookup set it once, to their earliest time. */
   async #ringBy(dueMs: number, nowMs: number): Promise<void> {
     this.#wantedMs = Math.min(this.#wantedMs, dueMs);
     const alarmMs = await this.#alarm.getAlarm();

@@ -104,7 +104,7 @@ export class Relays {
   #add(relay: number): Relay {
     this.#parts.store.addRelay(relay);
     const state = this.#unsure(0);
-    // Whoever attaches there later reads what was appended before.
+    // A reader that attaches there later reads older records from this partition.
     state.pushedTo = this.#parts.log.logEndOffset;
     this.#known.set(relay, state);
     return state;

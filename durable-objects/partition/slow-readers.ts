@@ -35,7 +35,7 @@ export class SlowReaders {
   readonly #unread = new Map<WebSocket, number>();
   #unreadBytes = 0;
   readonly #holding = memory.unread.holdFixed();
-  /** What readers may leave unread that have shown that they read. */
+  /** The bytes that a socket may leave unread, if its reader has shown that it reads. */
   readonly #allowed = new WeakMap<WebSocket, number>();
   /** The next look at all of them comes after this time. Null if there is none. */
   #surveyMs: number | null = null;

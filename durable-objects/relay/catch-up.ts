@@ -20,7 +20,7 @@ export interface CatchUpParts {
 
 export class CatchUp {
   readonly #parts: CatchUpParts;
-  /** Those who wait. Whoever has waited longest comes first. */
+  /** The sockets that wait. The one that has waited longest comes first. */
   readonly #waiting = new Set<ObjectSocket>();
   #isReading = false;
 

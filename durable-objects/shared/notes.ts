@@ -1,4 +1,4 @@
-// What an object remembers so that the cluster need not be asked or told again in each of its lives.
+// An object's notes: it remembers them so that it need not ask or tell the cluster again in each of its lives.
 //
 // notes  name → value. The names are on disk: owner-tokens is the secret that signs owners (owner-signature.ts), and
 //        summary is what the cluster was last told of a group (group/registration.ts).

@@ -57,7 +57,7 @@ async function end(life: Life): Promise<void> {
   life.abort("it is restored to an earlier time");
 }
 
-/** What every call is answered between the restore and the end of the life. */
+/** The answer to every call between the restore and the end of the life. */
 export const BEING_RESTORED: Failure = fail(
   "COORDINATOR_NOT_AVAILABLE",
   "it is being restored to an earlier time; try again",

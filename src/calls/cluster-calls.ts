@@ -188,7 +188,7 @@ export interface ClusterCalls {
     mustExist?: boolean;
     /** [QUO-5] Bounds on the number of groups, of which one must have room if this group is not listed yet. */
     rooms?: readonly Room[] | null | undefined;
-    /** What lists show of the group if it is new. */
+    /** The group's line in lists, if the group is new. */
     summary?: GroupSummary | null;
   }): Promise<
     Result<

@@ -1,4 +1,4 @@
-// What objects answer about their recovery to an earlier time. The names are on the wire: see calls.ts.
+// The answers of objects about their recovery to an earlier time. The names are on the wire: see calls.ts.
 
 export interface RecoveryPoint {
   /** The state that was stored at that time. */

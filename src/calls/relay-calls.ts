@@ -1,7 +1,7 @@
 // The calls that a RelayObject answers. The names are on the wire: see calls.ts.
 import type { Bounds } from "./partition-calls.ts";
 
-/** What a partition has appended since the push before, or as much of it as fits. */
+/** The batches that a partition has appended since the push before, or as many as fit. */
 export interface Push extends Bounds {
   /** The name of the topic, by which its readers' rights are judged. */
   readonly topic: string;

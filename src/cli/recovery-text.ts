@@ -1,4 +1,4 @@
-// What a recovery will lose, and what it has done, for people. It is pure.
+// The text for people about a recovery: what it will lose, and what it has done. It is pure.
 
 import type { Recovery, RecoveryTarget } from "../core/recovery-info.ts";
 

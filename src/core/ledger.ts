@@ -122,7 +122,7 @@ export class Ledger {
   readonly #budget: Budget;
   readonly #maxBytes: number;
   readonly #what: string;
-  /** Those that hold any bytes. */
+  /** The holders that hold any bytes. */
   readonly #holders = new Set<Holder>();
   #bytes = 0;
 

@@ -127,7 +127,7 @@ export const MAX_PENDING_APPENDS_BYTES = 32 * MIB;
 export const MAX_COMMIT_LINGER_MS = 1_000;
 /** One object may store 10 GB. The rest is for everything that is not the log, and for what makes room. */
 export const MAX_PARTITION_BYTES = 9_500_000_000;
-/** What a group or the cluster stores, likewise. Beyond it only what makes room goes on. */
+/** The bytes that a group or the cluster stores, likewise. Beyond it only what makes room goes on. */
 export const MAX_METADATA_BYTES = 9_500_000_000;
 /**
  * `retention.bytes` where nobody sets it. Kafka has no bound, but disks are as large as one buys them. Here a partition

@@ -5,7 +5,7 @@ export type RecoveryTarget =
   | { readonly type: "group"; readonly group: string }
   | { readonly type: "cluster" };
 
-/** What the object has now, as far as it can be read. */
+/** The object's contents now, as far as they can be read. */
 export interface RecoveryFacts {
   readonly logStartOffset?: number;
   readonly logEndOffset?: number;

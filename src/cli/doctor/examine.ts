@@ -26,7 +26,7 @@ const TASK_MS = 3_000;
 export interface Examined {
   readonly woken: { readonly partitions: number; readonly groups: number };
   readonly findings: readonly Finding[];
-  /** What was not looked at, and why. */
+  /** The things that doctor did not look at, and why. */
   readonly notLooked: readonly string[];
 }
 

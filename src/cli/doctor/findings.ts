@@ -1,4 +1,4 @@
-// What `rivulet doctor` may find: what it means, and the command that repairs it. It is pure: it compares what was read.
+// The findings of `rivulet doctor`: each has a meaning and a command that repairs it. It is pure: it compares what was read.
 
 export type FindingKind =
   | "partition-failing"
@@ -25,7 +25,7 @@ export interface Finding {
   readonly about: string;
   readonly detail: string;
   readonly meaning: string;
-  /** What to type, or to do. */
+  /** The command to type, or the thing to do. */
   readonly command: string;
   /** Null if only the operator can decide. */
   readonly repair: Repair | null;
@@ -230,7 +230,7 @@ export function folderFindings(
         command: REPAIR,
         repair: {
           method: "GET",
-          // Whoever waits for records has the partition tell the cluster that it is in use.
+          // A consumer that waits for records starts the partition, which then tells the cluster that it is in use.
           path: `${topicPath(known.name)}/partitions/${partition}/records?maxRecords=1&waitMs=1&offset=0`,
         },
       },

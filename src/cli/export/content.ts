@@ -1,4 +1,4 @@
-// What an export holds, whatever the format of its file: a header, positions of groups, records, and an end that says how
+// The content of an export, whatever the format of its file: a header, positions of groups, records, and an end that says how
 // many there were. The order is checked here: partitions and offsets increase, and the sums are right.
 import type { ConsumerRecord } from "../../core/record.ts";
 import { countFrom, type StoredBatch } from "./stored-batches.ts";
@@ -17,7 +17,7 @@ export interface ExportHeader {
   readonly topic: string;
   readonly topicId: string;
   readonly partitions: number;
-  /** What was set of the topic's config. */
+  /** The keys of the topic's config that were set. */
   readonly config: Readonly<Record<string, string | number>>;
   /** When the export began, as ISO 8601. */
   readonly exportedAt: string;

@@ -19,7 +19,7 @@ export interface Target {
   /** Where to write on. */
   readonly position: number;
   readonly sum: Buffer;
-  /** What is cut off, for people. Null if nothing is. */
+  /** A sentence for people about the records that are cut off. Null if none are. */
   readonly damage: string | null;
 }
 
@@ -59,7 +59,7 @@ export async function look(topic: string, path: string, format: Format): Promise
   return { ...target, position, sum, damage };
 }
 
-/** What an export tells while it goes on. */
+/** The messages of an export while it goes on. */
 export interface Reporting {
   /** So many offsets are done of so many. */
   offsets(done: number, all: number): void;

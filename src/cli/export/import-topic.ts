@@ -29,8 +29,8 @@ export interface ImportedGroup {
 }
 
 /**
- * What holds while records come in: none is refused, none gets another time, and none is taken away. What was set
- * of these keys is set in the end.
+ * The config while records come in: none is refused, none gets another time, and none is taken away. These keys get
+ * their own values in the end.
  */
 const WHILE_IMPORTING = {
   "cleanup.policy": "",

@@ -58,7 +58,7 @@ function isMatch(pattern: string, name: string): boolean {
 
 /** A character that stands for itself in RE2. `.` does not. */
 const LITERAL = /[A-Za-z0-9_-]/;
-/** What follows may repeat the character before it zero times. */
+/** These quantifiers let the character before them stand zero times. */
 const MAY_BE_ABSENT = /[*?{]/;
 
 /**

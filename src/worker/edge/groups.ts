@@ -120,7 +120,7 @@ export async function groupExists(env: Env, groupId: string): Promise<boolean> {
 /** A group as the cluster lists it. */
 export interface ListedGroup {
   readonly groupId: string;
-  /** What the group last told of itself. Null if it has not told anything yet. */
+  /** The summary that the group told last. Null if it has not told one yet. */
   readonly summary: GroupSummary | null;
 }
 

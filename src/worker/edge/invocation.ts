@@ -1,4 +1,4 @@
-// What is left of an invocation of the Worker. A session (a plain WebSocket, an event stream, a connection of a Kafka
+// The rest of an invocation of the Worker. A session (a plain WebSocket, an event stream, a connection of a Kafka
 // client) is one invocation for its whole life, and so is a request of any length. An invocation may make only so many calls
 // to objects and use only so much CPU (wrangler.toml, [limits]). An invocation that goes beyond is killed, and none of its
 // code runs any more: no `finally`, no good-bye. So a session ends by itself before that, between two messages, and its

@@ -64,7 +64,7 @@ function sharedByName(env: Env, name: string): Promise<Topic> {
   });
 }
 
-/** What is asked about a name is kept apart from what is asked about an id, because a topic may be named like an id. */
+/** Questions about a name are kept apart from questions about an id, because a topic may be named like an id. */
 function aboutName(name: string): string {
   return `name ${name}`;
 }

@@ -17,7 +17,7 @@ const LOOK_MS = 250;
 /** A read is reckoned to be as large as the largest of late, which counts less and less. */
 const FADING = 0.9;
 
-/** Those that wait, in their order. */
+/** The reads that wait, in their order. */
 const waiting = new Set<() => void>();
 
 /**

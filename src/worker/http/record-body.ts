@@ -107,7 +107,7 @@ class Packer {
   readonly #work: Work;
   readonly #bodyBytes: number;
   #values = 0;
-  /** What is counted so far. */
+  /** The bytes that are counted so far. */
   #counted = 0;
 
   constructor(work: Work, bodyBytes: number) {
@@ -140,7 +140,7 @@ class Packer {
     return this.records.length - before;
   }
 
-  /** What was counted once is there until the end, since nobody knows when it is collected. */
+  /** Bytes that were counted once count until the end, since nobody knows when they are collected. */
   #count(partBytes: number): void {
     const bytes = this.#bodyBytes + this.records.sizeInBytes + partBytes;
     if (bytes <= this.#counted) return;

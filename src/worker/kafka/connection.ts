@@ -260,7 +260,7 @@ export class Connection {
     this.inFlight.isMuted = true;
     try {
       await this.#mute.wait(waitMs, look);
-      // What a fetch will read is not known before, so others may have read meanwhile.
+      // Nobody knows beforehand how much a fetch reads, so others may have read meanwhile.
       while (api.key === FETCH.key) {
         const leftMs = throttleMs(env, "consumerByteRate");
         if (leftMs === 0) break;

@@ -59,7 +59,7 @@ export class SessionWindow {
           return;
         }
         share.heldBytes = 0;
-        // What is missing from the window is in flight from an earlier attach, and the consumer gives it back.
+        // The missing part of the window is in flight from an earlier attach, and the consumer gives it back.
         const windowBytes = ASKED_WINDOW_BYTES - share.windowBytes + message.windowBytes;
         events.text(JSON.stringify({ ...message, windowBytes }));
       },
