@@ -14,12 +14,17 @@ export interface SocketEvents {
   closed(code: number, reason: string): void;
 }
 
+/** A partition, or one of its relays. */
+export interface SocketPlace {
+  readonly topic: string;
+  readonly topicId: string;
+  readonly partition: number;
+  readonly relay?: number;
+}
+
 export interface Transport {
   openGroup(groupId: string, events: SocketEvents): Socket;
-  openPartition(
-    place: { topic: string; topicId: string; partition: number },
-    events: SocketEvents,
-  ): Socket;
+  openPartition(place: SocketPlace, events: SocketEvents): Socket;
 }
 
 /**

@@ -32,9 +32,19 @@ export function batchesPath(topic: string, partition: number): string {
   return `${partitionPath(topic, partition)}/batches`;
 }
 
-/** Returns a path with the topic's id. It leads only to that topic, and to none created anew under its name. */
-export function partitionSocketPath(topic: string, partition: number, topicId: string): string {
-  return `${partitionPath(topic, partition)}/socket?topicId=${encodeURIComponent(topicId)}`;
+/**
+ * Returns the path of a partition's socket, or of its relay's, with the topic's id. It leads only to that topic, and to none
+ * created anew under its name.
+ */
+export function partitionSocketPath(place: {
+  readonly topic: string;
+  readonly partition: number;
+  readonly topicId: string;
+  readonly relay?: number;
+}): string {
+  const { topic, partition, topicId, relay } = place;
+  const path = `${partitionPath(topic, partition)}/socket?topicId=${encodeURIComponent(topicId)}`;
+  return relay === undefined ? path : `${path}&relay=${relay}`;
 }
 
 export function groupPath(groupId: string): string {

@@ -90,7 +90,10 @@ export class Rivulet {
   async reader<Key = Uint8Array, Value = Uint8Array>(
     options: ReaderOptions & Serdes<never, Key, never, Value>,
   ): Promise<Consumer<TypedRecord<Key, Value>>> {
-    const { name, topicId, partitions } = await this.admin.describeTopic(options.topic);
+    const [{ name, topicId, partitions }, { followingTransport }] = await Promise.all([
+      this.admin.describeTopic(options.topic),
+      import("../member/following-socket.ts"),
+    ]);
     const places = (from: number, to: number, offset?: number) =>
       Array.from({ length: to - from }, (_, i) => ({
         topic: name,
@@ -107,19 +110,22 @@ export class Rivulet {
       if (!consumer.add(places(known, grown, 0))) clearInterval(timer);
       known = grown;
     };
-    const consumer: Consumer<TypedRecord<Key, Value>> = new Consumer(this.#transport(), {
-      ...options,
-      onAssigned: (assigned) => {
-        if (timer === null) {
-          timer = setInterval(look, LOOK_AGAIN_MS);
-          timer.unref?.(); // Only sockets keep a process alive.
-        }
-        return options.onAssigned?.(assigned);
+    const consumer: Consumer<TypedRecord<Key, Value>> = new Consumer(
+      followingTransport(this.#transport()),
+      {
+        ...options,
+        onAssigned: (assigned) => {
+          if (timer === null) {
+            timer = setInterval(look, LOOK_AGAIN_MS);
+            timer.unref?.(); // Only sockets keep a process alive.
+          }
+          return options.onAssigned?.(assigned);
+        },
+        groupId: null,
+        topics: [name],
+        partitions: places(0, partitions),
       },
-      groupId: null,
-      topics: [name],
-      partitions: places(0, partitions),
-    });
+    );
     return consumer;
   }
 }

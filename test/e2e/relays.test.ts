@@ -1,9 +1,10 @@
-// Hundreds of readers of one partition, over real sockets: raw ones that follow to relays by the documented protocol, event
-// streams, and Kafka's consumer. The broker is killed in the middle, and nobody misses a record or gets one twice.
+// Hundreds of readers of one partition, over real sockets: raw ones that follow to relays by the documented protocol, the
+// SDK's readers, event streams, and Kafka's consumer. The broker is killed in the middle, and nobody misses a record or gets one twice.
 import { afterAll, beforeAll, expect, test } from "vitest";
 import WebSocket from "ws";
 import { MAX_DIRECT_READERS, MAX_READERS_PER_RELAY } from "../../src/core/limits.ts";
 import { batches, decodeBatch } from "../../src/core/log/record-batch.ts";
+import { Rivulet } from "../../src/sdk/index.ts";
 import { until } from "../support/until.ts";
 import { BrokerProcess } from "./broker.ts";
 import { kafkaJs } from "./kafka/kafkajs.ts";
@@ -12,6 +13,7 @@ const TOPIC = "wide";
 /** More than a relay and the partition serve. */
 const READERS = MAX_DIRECT_READERS + MAX_READERS_PER_RELAY + 50;
 const STREAMS = 5;
+const SDK_READERS = 5;
 const RECORDS = 40;
 /** So many connect at a time. */
 const AT_ONCE = 50;
@@ -124,6 +126,32 @@ class Stream {
   }
 }
 
+/** A reader of the SDK. It notes the relays that its sockets were opened at. */
+class SdkReader {
+  readonly offsets: number[] = [];
+  readonly relays: string[] = [];
+  #stop = () => {};
+
+  async start(): Promise<void> {
+    const { relays } = this;
+    class Noting extends WebSocket {
+      constructor(url: string, protocols?: string[]) {
+        super(url, protocols);
+        const relay = new URL(url).searchParams.get("relay");
+        if (relay !== null) relays.push(relay);
+      }
+    }
+    const rivulet = new Rivulet({ url: broker.url, WebSocket: Noting as never });
+    const reader = await rivulet.reader({ topic: TOPIC, from: "earliest" });
+    void reader.run({ eachRecord: ({ offset }) => void this.offsets.push(offset) });
+    this.#stop = () => void reader.close();
+  }
+
+  stop(): void {
+    this.#stop();
+  }
+}
+
 const all = Array.from({ length: RECORDS }, (_, offset) => offset);
 
 test("[RLY-1] [RLY-2] hundreds of readers follow to relays, and none misses a record or gets one twice, though the broker is killed", async () => {
@@ -139,6 +167,9 @@ test("[RLY-1] [RLY-2] hundreds of readers follow to relays, and none misses a re
   expect(numbers()).toEqual(new Set([null, 0, 1]));
   const streams = Array.from({ length: STREAMS }, () => new Stream());
   const running = streams.map((stream) => stream.run());
+  const sdkReaders = Array.from({ length: SDK_READERS }, () => new SdkReader());
+  await Promise.all(sdkReaders.map((reader) => reader.start()));
+  const followers = [...streams, ...sdkReaders];
   const consumed: number[] = [];
   const consumer = await kafkaJs.join(
     { brokers: broker.kafka },
@@ -162,12 +193,13 @@ test("[RLY-1] [RLY-2] hundreds of readers follow to relays, and none misses a re
     await produce(RECORDS / 2, RECORDS);
     await until(
       "the rest",
-      () => [...readers, ...streams].every(({ offsets }) => offsets.length >= RECORDS),
+      () => [...readers, ...followers].every(({ offsets }) => offsets.length >= RECORDS),
       GUARD_MS,
     );
     await until("the group", () => new Set(consumed).size === RECORDS, GUARD_MS);
-    for (const { offsets } of [...readers, ...streams]) expect(offsets).toEqual(all);
+    for (const { offsets } of [...readers, ...followers]) expect(offsets).toEqual(all);
     expect(numbers().size).toBeGreaterThan(1);
+    for (const { relays } of sdkReaders) expect(relays).not.toEqual([]);
     const relays = new Set(
       broker.lines.flatMap((line) =>
         line.includes('"object":"relay"') ? [(JSON.parse(line) as { name: string }).name] : [],
@@ -175,7 +207,7 @@ test("[RLY-1] [RLY-2] hundreds of readers follow to relays, and none misses a re
     );
     expect(relays.size).toBeGreaterThanOrEqual(2);
   } finally {
-    for (const each of [...readers, ...streams]) each.stop();
+    for (const each of [...readers, ...followers]) each.stop();
     await consumer.stop();
     await Promise.all(running);
   }

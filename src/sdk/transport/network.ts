@@ -19,18 +19,17 @@ export function networkTransport(
 ): Transport {
   const open = (path: string, events: SocketEvents): Socket => {
     const url = new URL(path, baseUrl);
-    url.protocol = url.protocol === "https:" ? "wss:" : "ws:";
+    url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocketClass(url.href, protocols);
     listen(socket, events);
     return {
       send: (data) => sendQuietly(socket, data),
-      close: (code, reason) => socket.close(code === 1000 || code >= 3000 ? code : 1000, reason),
+      close: (code, reason) => socket.close(code < 3000 ? 1000 : code, reason),
     };
   };
   return {
     openGroup: (groupId, events) => open(groupSocketPath(groupId), events),
-    openPartition: ({ topic, topicId, partition }, events) =>
-      open(partitionSocketPath(topic, partition, topicId), events),
+    openPartition: (place, events) => open(partitionSocketPath(place), events),
   };
 }
 

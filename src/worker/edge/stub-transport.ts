@@ -6,11 +6,11 @@ import { type Caller, WORKER } from "../../core/access/caller.ts";
 import type { TopicDescription } from "../../core/cluster/topics.ts";
 import type { BrokerError } from "../../core/errors.ts";
 import { type Env, groupStub, type Meter } from "../../env.ts";
+import { followingSocket } from "../../member/following-socket.ts";
 import { listen, type Socket, type SocketEvents, type Transport } from "../../member/transport.ts";
 import { CLOSE_UNAUTHENTICATED, errorOfClose } from "../../protocol/close-codes.ts";
 import { watchUrl } from "../../protocol/watch-socket.ts";
 import { beginOf, knowTopic, partitionAt, relayAt } from "./metadata.ts";
-import { followingSocket } from "./relays.ts";
 
 /** Watches a group for a member that speaks Kafka's protocol: see watch-socket.ts. */
 export function openWatch(

@@ -1,7 +1,7 @@
-// A socket of the Worker that follows from a partition to its relay, without whoever has it noticing.
+// A socket that follows from a partition to its relay, without whoever has it noticing.
 import { expect, test } from "vitest";
-import type { Socket, SocketEvents } from "../../../../src/member/transport.ts";
-import { followingSocket } from "../../../../src/worker/edge/relays.ts";
+import { followingSocket } from "../../../src/member/following-socket.ts";
+import type { Socket, SocketEvents } from "../../../src/member/transport.ts";
 
 interface Opened {
   readonly relay: number | null;
