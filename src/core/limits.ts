@@ -494,10 +494,13 @@ export const MAX_KAFKA_AHEAD_BYTES = MAX_KAFKA_IN_FLIGHT_BYTES / 2;
  * topics. It is three quarters of what all connections may have in flight.
  */
 export const MAX_KAFKA_ANSWER_BYTES = 36 * MIB;
-/** An answer goes out in pieces of this size. Each must be taken within MAX_KAFKA_STALLED_MS. */
-export const MAX_KAFKA_WRITE_BYTES = 256 * KIB;
-/** The pieces of an answer up to this size are joined before they are written. Of a longer one, copying costs more than it saves. */
-export const MAX_KAFKA_JOINED_BYTES = 16 * KIB;
+/**
+ * An answer goes out in parts, at first and at least of this size, and at most of the other, for a client that takes each part
+ * within KAFKA_FAST_WRITE_MS. Each must be taken within MAX_KAFKA_STALLED_MS.
+ */
+export const MIN_KAFKA_WRITE_BYTES = 256 * KIB;
+export const MAX_KAFKA_WRITE_BYTES = 2 * MIB;
+export const KAFKA_FAST_WRITE_MS = 500;
 /**
  * The bytes that a WebSocket's client may not have taken when the next part of an answer is sent. They stay in memory
  * until the client goes, even if its connection is closed. They are so few that thousands of such clients do no harm,
@@ -538,7 +541,7 @@ export const MAX_KAFKA_FEEDS = 2_048;
  * The bytes that one partition may push ahead of a connection's
  * fetches, at most and at least. One batch may exceed them.
  */
-export const MAX_FEED_BYTES = 1 * MIB;
+export const MAX_FEED_BYTES = 2 * MIB;
 export const MIN_FEED_BYTES = 64 * KIB;
 /**
  * Bytes pushed and not fetched, for one connection and for all of an isolate. Bytes beyond that are pushed again later.

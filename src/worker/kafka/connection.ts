@@ -14,6 +14,7 @@ import {
   MAX_THROTTLE_MS,
   MIN_KAFKA_HALF_SENT_BYTES,
 } from "../../core/limits.ts";
+import { brokerError, failureOf } from "../../core/platform-errors.ts";
 import { type Env, withCaller, withFrom } from "../../env.ts";
 import { Invocation } from "../edge/invocation.ts";
 import { countUse, longestOf, Mute, openConnection, throttleMs } from "../edge/quotas.ts";
@@ -218,7 +219,8 @@ export class Connection {
     if (api.key === PRODUCE.key) this.#producer = env;
     const served = found.serve(request, context).catch((error: unknown) => {
       if (error instanceof GoneError) return null;
-      throw error;
+      // The platform words the failure of an object like that of a client. Only here it is known which of them it is.
+      throw failureOf(error) === "unexpected" ? error : brokerError(error);
     });
     const finish = async () => {
       const response = await served;
@@ -299,6 +301,7 @@ export class Connection {
     const oldest = this.#unanswered.shift();
     if (oldest !== undefined) this.#setAnswer(oldest, 0);
     if (this.#unanswered.length > 0) this.#watchdog.expect(null);
+    this.#context.feeds.giveBack();
   }
 
   /** Notes bytes that arrived. They are no progress while the client has an answer to take. */

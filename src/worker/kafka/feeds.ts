@@ -114,6 +114,11 @@ export class Feeds implements FeedMemory, Spare {
     this.#holding.set(this.#holding.bytes + bytes);
   }
 
+  /** Lets the partitions push as many bytes anew as the last answer took from their feeds. */
+  giveBack(): void {
+    for (const feed of this.#feeds.values()) feed.giveBack();
+  }
+
   /** Releases the bytes of partitions that the current fetch does not ask for. They can be pushed again. */
   #makeRoom(nowMs: number): void {
     for (const feed of this.#feeds.values()) if (feed.usedAtMs !== nowMs) feed.discard();
@@ -211,6 +216,8 @@ export class Feed {
   #isTold = false;
   /** The bytes that can be handed out. */
   bytes = 0;
+  /** The bytes that were handed out, and that the window lacks. */
+  #takenBytes = 0;
 
   constructor(env: Env, topicId: string, partition: number, memory: FeedMemory, wake: () => void) {
     this.#env = env;
@@ -263,6 +270,7 @@ export class Feed {
   discard(): void {
     this.#memory.hold(-this.bytes);
     this.bytes = 0;
+    this.#takenBytes = 0;
     this.#frames = [];
     this.#isAttached = false;
     this.#attachId++;
@@ -270,7 +278,8 @@ export class Feed {
   }
 
   /**
-   * Returns whole batches, up to `maxBytes`, but at least one if `isFirst`. The partition may push as many bytes anew.
+   * Returns whole batches, up to `maxBytes`, but at least one if `isFirst`. The partition may push as many bytes anew after
+   * `giveBack`.
    */
   take(maxBytes: number, isFirst: boolean): Taken {
     const records: Uint8Array[] = [];
@@ -293,7 +302,7 @@ export class Feed {
     this.#memory.hold(-taken);
     // If others wait for room, this feed gets in line with them.
     if (taken > 0 && this.bytes === 0 && this.#memory.isCrowded) this.discard();
-    else if (taken > 0) this.#giveBack(taken);
+    else this.#takenBytes += taken;
     // [CRC-2] Batches that came before an error are handed out first. Clients ignore batches that come with an error.
     const error = taken > 0 || this.bytes > 0 ? null : this.error;
     this.#isTold ||= error !== null;
@@ -310,6 +319,16 @@ export class Feed {
     this.discard();
     this.error ??= "NETWORK_EXCEPTION";
     this.#socket.close(1000, "done");
+  }
+
+  /**
+   * Gives the window back for what was taken. It is called when the answer is on its way: what the partition does for the
+   * next one must not come before it.
+   */
+  giveBack(): void {
+    const bytes = this.#takenBytes;
+    this.#takenBytes = 0;
+    if (bytes > 0) this.#giveBack(bytes);
   }
 
   #giveBack(bytes: number): void {

@@ -1,12 +1,12 @@
 // Kafka's protocol over a TCP connection, if the runtime provides one.
-import { concatBytes, sizeOf } from "../../core/bytes.ts";
-import { MAX_KAFKA_JOINED_BYTES, MAX_KAFKA_WRITE_BYTES } from "../../core/limits.ts";
+import { MIN_KAFKA_WRITE_BYTES } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { listenerNodes } from "./addresses.ts";
 import { Answers } from "./answers.ts";
 import { closed } from "./closed.ts";
 import { Connection, type Patience } from "./connection.ts";
 import { type ByteSource, Incoming } from "./incoming.ts";
+import { inParts, nextPartBytes } from "./parts.ts";
 
 /**
  * Serves a connection until the client goes, breaks a rule or does not do its part. It reads the next request only after the
@@ -51,6 +51,7 @@ class Served {
   readonly #connection: Connection;
   readonly #incoming: Incoming;
   readonly #answers: Answers;
+  #partBytes = MIN_KAFKA_WRITE_BYTES;
   /** True if the next request has not come. */
   #isWaiting = true;
 
@@ -112,10 +113,12 @@ class Served {
   async #write(pieces: readonly Uint8Array[]): Promise<void> {
     const connection = this.#connection;
     connection.expectTaken();
-    // A short answer goes at once: each write is a call of the system.
-    const isShort = sizeOf(pieces) <= MAX_KAFKA_JOINED_BYTES;
-    const parts = isShort && pieces.length > 1 ? [concatBytes(pieces)] : pieces;
-    for (const part of parts) await write(this.#writer, part, connection);
+    for (const part of inParts(pieces, () => this.#partBytes)) {
+      const startMs = Date.now();
+      await this.#writer.write(part);
+      connection.moved(part.length);
+      this.#partBytes = nextPartBytes(this.#partBytes, Date.now() - startMs);
+    }
     connection.answered();
     if (this.#isWaiting) this.#expectRequest();
   }
@@ -127,14 +130,5 @@ class Served {
 
   #setAsked(): void {
     this.#connection.inFlight.setAsked(this.#answers.askedBytes + this.#incoming.heldBytes);
-  }
-}
-
-/** Writes in parts, because only a part that was taken as a whole shows progress. */
-async function write(writer: ByteWriter, piece: Uint8Array, connection: Connection): Promise<void> {
-  for (let at = 0; at < piece.length; at += MAX_KAFKA_WRITE_BYTES) {
-    const part = piece.subarray(at, at + MAX_KAFKA_WRITE_BYTES);
-    await writer.write(part);
-    connection.moved(part.length);
   }
 }

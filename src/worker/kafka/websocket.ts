@@ -1,7 +1,7 @@
 // Kafka's protocol over a WebSocket. Binary messages, one after another, form the stream of bytes, however it is cut.
 
 import { BrokerError } from "../../core/errors.ts";
-import { MAX_KAFKA_UNREAD_BYTES, MAX_KAFKA_WRITE_BYTES } from "../../core/limits.ts";
+import { MAX_KAFKA_UNREAD_BYTES, MIN_KAFKA_WRITE_BYTES } from "../../core/limits.ts";
 import type { Env } from "../../env.ts";
 import { CLOSE_FATAL, closeReason } from "../../protocol/close-codes.ts";
 import { unsentBytes } from "../../protocol/unsent.ts";
@@ -75,10 +75,10 @@ export function serveWebSocket(
   };
   const unsent = () => unsentBytes(socket) ?? 0;
   const send = async (piece: Uint8Array) => {
-    for (let at = 0; at < piece.length; at += MAX_KAFKA_WRITE_BYTES) {
+    for (let at = 0; at < piece.length; at += MIN_KAFKA_WRITE_BYTES) {
       if (unsent() > MAX_KAFKA_UNREAD_BYTES) await taken();
       if (isClosed) return;
-      socket.send(piece.subarray(at, at + MAX_KAFKA_WRITE_BYTES));
+      socket.send(piece.subarray(at, at + MIN_KAFKA_WRITE_BYTES));
     }
   };
   /** Resolves when the client has taken enough of what was sent, or when nothing can be sent any more. */
