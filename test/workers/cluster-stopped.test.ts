@@ -1,8 +1,12 @@
 // [CLU-5] The metadata's object is out of reach: records, members and positions of known topics and groups go on.
 import { afterEach, describe, expect, onTestFinished, test, vi } from "vitest";
+import { ERRORS } from "../../src/core/errors.ts";
 import { groupStub, partitionStub } from "../../src/env.ts";
 import type { CoordinatorMessage } from "../../src/protocol/group-socket.ts";
+import { ZERO_UUID } from "../../src/worker/kafka/wire.ts";
+import { METADATA } from "../support/kafka-schemas.ts";
 import { joinClassic, nativeBeat, nativeJoin } from "./kafka-members.ts";
+import { Kafka } from "./kafka-socket.ts";
 import { sdkClient } from "./sdk-client.ts";
 import {
   call,
@@ -39,6 +43,11 @@ const objectsOf = ({ topicId, partitions }: TopicJson, group?: string) => [
   ...Array.from({ length: partitions }, (_, partition) => partitionStub(env, topicId, partition)),
   ...(group === undefined ? [] : [groupStub(env, group)]),
 ];
+
+interface Described {
+  readonly name: string;
+  readonly errorCode: number;
+}
 
 /** What may be tried again. */
 const LATER = { body: { retriable: true } };
@@ -197,6 +206,34 @@ describe.each(TWINS)("while the cluster is out of reach$when", ({ interrupt }) =
     await consumer.ended;
     expect(await committedOffsets(group, topic.name)).toEqual([2, 2]);
     expect(read.sort()).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("[CLU-5] a Kafka client that connects learns of all topics as they were last listed, and of those created since", async () => {
+    const before = await createTopic(2);
+    const client = await Kafka.open();
+    const all = () => client.ask<{ topics: Described[] }>(METADATA, 12, { topics: null });
+    await all();
+    const [since, deleted] = [await createTopic(1), await createTopic(1)];
+    await expectStatus(204, "DELETE", `/v1/topics/${deleted.name}`);
+    const listed = await all();
+    stop();
+    await interrupt(...objectsOf(before));
+    expect(await all()).toEqual(listed);
+    const names = listed.topics.map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining([before.name, since.name]));
+    expect(names).not.toContain(deleted.name);
+    // More than are looked up one by one.
+    const many = Array.from({ length: 150 }, (_, i) => unique(`none-${i}`));
+    const asked = [before.name, "not a name", ...many];
+    const { topics } = await client.ask<{ topics: Described[] }>(METADATA, 12, {
+      topics: asked.map((name) => ({ name, topicId: ZERO_UUID })),
+    });
+    expect(topics.map(({ name }) => name)).toEqual(asked);
+    const codes = topics.map(({ errorCode }) => errorCode);
+    expect(codes.slice(0, 2)).toEqual([0, ERRORS.INVALID_TOPIC_EXCEPTION.code]);
+    // Nobody can tell now whether these exist.
+    expect(new Set(codes.slice(2))).toEqual(new Set([ERRORS.REQUEST_TIMED_OUT.code]));
+    client.close();
   });
 
   test("[CLU-5] what needs it says so with an error that may be tried again, and works later", async () => {

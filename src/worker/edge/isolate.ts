@@ -47,6 +47,8 @@ interface Isolate {
   defaultsChangedMs: number;
   /** Topics by name. */
   readonly topics: Map<string, KnownTopic>;
+  /** All topics by name, as they were last listed. Null if that is not known, or if there were too many to keep. */
+  listed: Map<string, Topic> | null;
   /** Names and ids that are being looked up, each with the answer to come. */
   readonly lookups: Map<string, Promise<Topic>>;
   /** Names and ids of no topic, and when that was found out. */
@@ -83,6 +85,7 @@ export const isolate: Isolate = {
   latestMs: 0,
   defaultsChangedMs: 0,
   topics: new Map(),
+  listed: null,
   lookups: new Map(),
   unknownTopics: new Map(),
   topicNames: new Map(),

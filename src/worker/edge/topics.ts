@@ -9,12 +9,12 @@ import {
 } from "../../core/access/grants.ts";
 import { resolveTopic, type Topic } from "../../core/cluster/topics.ts";
 import { BrokerError, type Result, unwrap } from "../../core/errors.ts";
-import { MAX_LIST_PAGE } from "../../core/limits.ts";
+import { MAX_LIST_PAGE, METADATA_CACHE_TOPICS } from "../../core/limits.ts";
 import { clusterStub, type Env } from "../../env.ts";
 import { noteChange } from "./audit.ts";
 import { callerIn, seesTopic } from "./authorize.ts";
 import { isolate } from "./isolate.ts";
-import { forget, learn } from "./metadata.ts";
+import { forget, learn, remember } from "./metadata.ts";
 import { inside } from "./namespace.ts";
 import { type AskPage, everyItem, type Page, pageOf } from "./pages.ts";
 
@@ -68,6 +68,7 @@ export async function alterDefaults(env: Env, changes: Readonly<Record<string, u
 export async function deleteTopic(env: Env, name: string): Promise<void> {
   forget(name);
   unwrap(await clusterStub(env).deleteTopic({ name }));
+  isolate.listed?.delete(name);
   noteChange(env, "deleteTopic", topicResource(name));
 }
 
@@ -127,6 +128,27 @@ function severalKept(name: string, kept: readonly DeletedTopic[]): BrokerError {
 /** Lists all topics, by name. They are not remembered: there may be more than the memory holds. */
 export async function listTopics(env: Env): Promise<Topic[]> {
   return await everyItem(askTopics(env), ({ name }) => name);
+}
+
+/**
+ * [CLU-5] Lists all topics, and remembers them. If the cluster is out of reach, they are as this isolate last listed them,
+ * with those that it has learnt of since. Kafka's clients ask for this list as soon as they connect.
+ */
+export async function newestTopics(env: Env): Promise<Topic[]> {
+  try {
+    const topics = await listTopics(env);
+    for (const topic of topics) remember(topic);
+    isolate.listed =
+      topics.length > METADATA_CACHE_TOPICS
+        ? null
+        : new Map(topics.map((topic) => [topic.name, topic]));
+    return topics;
+  } catch (error) {
+    if (error instanceof BrokerError || isolate.listed === null) throw error;
+    const known = new Map(isolate.listed);
+    for (const [name, { topic }] of isolate.topics) known.set(name, topic);
+    return [...known.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
+  }
 }
 
 /** [CLU-6] Returns a page of the topics that the caller sees. */

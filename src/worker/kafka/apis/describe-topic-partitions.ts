@@ -8,7 +8,7 @@ import { topicResource } from "../../../core/access/grants.ts";
 import type { Env } from "../../../env.ts";
 import { assertMayUseTopic, seesTopic } from "../../edge/authorize.ts";
 import { topicMetadata } from "../../edge/metadata.ts";
-import { listTopics } from "../../edge/topics.ts";
+import { newestTopics } from "../../edge/topics.ts";
 import { api } from "../api.ts";
 import { authorized } from "../authorized-operations.ts";
 import { AT_ONCE, describePartitions, type RequestContext, readingService } from "../context.ts";
@@ -103,7 +103,7 @@ export const describeTopicPartitions = readingService(
 );
 
 async function visibleNames(env: Env): Promise<string[]> {
-  const topics = await listTopics(env);
+  const topics = await newestTopics(env);
   return topics.map(({ name }) => name).filter((name) => seesTopic(env, name));
 }
 

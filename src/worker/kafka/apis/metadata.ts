@@ -21,7 +21,7 @@
 
 import { topicResource } from "../../../core/access/grants.ts";
 import { type Topic, whyNotTopicName } from "../../../core/cluster/topics.ts";
-import { ERRORS } from "../../../core/errors.ts";
+import { BrokerError, ERRORS } from "../../../core/errors.ts";
 import type { Env } from "../../../env.ts";
 import {
   assertMayCreateTopic,
@@ -29,8 +29,9 @@ import {
   mayUseTopic,
   seesTopic,
 } from "../../edge/authorize.ts";
+import { isolate } from "../../edge/isolate.ts";
 import { remember, topicById, topicMetadata } from "../../edge/metadata.ts";
-import { createTopic, listTopics } from "../../edge/topics.ts";
+import { createTopic, listTopics, newestTopics } from "../../edge/topics.ts";
 import { Lazily } from "../answer-weight.ts";
 import { api, type RequestOf } from "../api.ts";
 import { authorized, clusterAuthorized } from "../authorized-operations.ts";
@@ -110,7 +111,7 @@ export const metadata = readingService(METADATA, async (request, context) => {
   const asked = askedTopics(request, context);
   const topics =
     asked === null
-      ? (await allTopics(env)).filter(({ name }) => seesTopic(env, name))
+      ? (await newestTopics(env)).filter(({ name }) => seesTopic(env, name))
       : asked.length > MANY
         ? await findAmongAll(asked, env)
         : await answerEach(context, asked, find);
@@ -170,13 +171,15 @@ function askedTopics({ topics }: Request, { version }: RequestContext) {
 const MANY = 100;
 
 async function findAmongAll(asked: readonly AskedTopic[], env: Env): Promise<(Topic | NotFound)[]> {
-  const all = await allTopics(env);
+  const { topics: all, unreached } = await allTopics(env);
   const byName = new Map(all.map((topic) => [topic.name, topic]));
   const byId = new Map(all.map((topic) => [topic.topicId, topic]));
-  const missing = ({ name }: AskedTopic) =>
-    name === null
-      ? ERRORS.UNKNOWN_TOPIC_ID.code
-      : codeOf(whyNotTopicName(name)?.error ?? "UNKNOWN_TOPIC_OR_PARTITION");
+  const missing = ({ name }: AskedTopic) => {
+    const invalid = name === null ? null : whyNotTopicName(name);
+    if (invalid !== null) return codeOf(invalid.error);
+    if (unreached !== null) return unreached;
+    return name === null ? ERRORS.UNKNOWN_TOPIC_ID.code : UNKNOWN;
+  };
   return asked.map((one) => {
     const found = one.name === null ? byId.get(one.topicId) : byName.get(one.name);
     const name = one.name ?? found?.name;
@@ -190,10 +193,20 @@ type Request = RequestOf<typeof METADATA>;
 type AskedTopic = NonNullable<Request["topics"]>[number];
 type NotFound = AskedTopic & { readonly errorCode: number };
 
-async function allTopics(env: Env): Promise<Topic[]> {
-  const topics = await listTopics(env);
-  for (const topic of topics) remember(topic);
-  return topics;
+/**
+ * Returns all topics. [CLU-5] If the cluster is out of reach, these are the topics that this isolate knows, and `unreached`
+ * is the error code of the others.
+ */
+async function allTopics(env: Env): Promise<{ topics: Topic[]; unreached: number | null }> {
+  try {
+    const topics = await listTopics(env);
+    for (const topic of topics) remember(topic);
+    return { topics, unreached: null };
+  } catch (error) {
+    if (error instanceof BrokerError) throw error;
+    const topics = Array.from(isolate.topics.values(), ({ topic }) => topic);
+    return { topics, unreached: outcomeOfError(error).errorCode };
+  }
 }
 
 /** Finds a topic by its name, or by its id if no name is given. */
