@@ -274,7 +274,7 @@ test("[BAK-4] a group with members keeps its positions out, which is said, and a
 
 // Broken off in the middle.
 
-const LARGE = 60_000;
+const LARGE = 30_000;
 
 /** So many records in two partitions, with values that show their place. */
 async function makeLarge(name: string): Promise<void> {
@@ -339,7 +339,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
       child.kill("SIGKILL");
       await ended;
       kills++;
-      size = sizeOf(file) + 500_000;
+      size = sizeOf(file) + 250_000;
     }
     expect(kills).toBeGreaterThan(0);
     // What comes after the first begin is not part of it.
@@ -371,7 +371,7 @@ describe.each(FORMATS)("broken off, as %s", (format) => {
       child.kill("SIGKILL");
       await ended;
       kills++;
-      stored = (await endsOf(copy)) + 10_000;
+      stored = (await endsOf(copy)) + 5_000;
     }
     expect(kills).toBeGreaterThan(0);
     const last = start("import", file, "--topic", copy);
