@@ -5,7 +5,7 @@ import { bundle } from "./bundle.ts";
 import { GLOBALS } from "./globals.ts";
 import { simulateRelays } from "./relays.ts";
 
-const SEEDS = runs(12).numRuns;
+const SEEDS = runs(6).numRuns;
 
 test(`[SIM-1] [RLY-2] ${SEEDS} seeds: readers of relays get every record once and in order, and all of them in the end`, async () => {
   const program = await bundle(GLOBALS);
