@@ -56,22 +56,22 @@ export class CatchUp {
       return here;
     };
     const { log, refused, failed } = this.#parts;
-    if (!log.holds(offset)) {
-      try {
-        const maxBytes = Math.min(place.windowBytes, FRAME_BYTES);
-        const read = await this.#parts.partition().read({ offset, maxBytes });
-        if (!read.ok) {
-          for (const socket of served()) refused(socket, read);
-          return;
-        }
-        const { batches: bytes, nextOffset, logStartOffset } = read;
-        log.fetched({ baseOffset: offset, nextOffset, bytes }, logStartOffset);
-      } catch (error) {
-        for (const socket of served()) failed(socket, error);
-        return;
-      }
+    const serve = () => {
+      const frames = new Frames(log);
+      for (const socket of served()) readers.resume(socket, frames);
+    };
+    if (log.holds(offset)) return serve();
+    let read: Awaited<ReturnType<PartitionCalls["read"]>>;
+    try {
+      const maxBytes = Math.min(place.windowBytes, FRAME_BYTES);
+      read = await this.#parts.partition().read({ offset, maxBytes });
+    } catch (error) {
+      for (const socket of served()) failed(socket, error);
+      return;
     }
-    const frames = new Frames(log);
-    for (const socket of served()) readers.resume(socket, frames);
+    if (read.ok) {
+      const { batches: bytes, nextOffset, logStartOffset } = read;
+      log.fetched({ baseOffset: offset, nextOffset, bytes }, logStartOffset, serve);
+    } else for (const socket of served()) refused(socket, read);
   }
 }

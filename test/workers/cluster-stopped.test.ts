@@ -236,6 +236,18 @@ describe.each(TWINS)("while the cluster is out of reach$when", ({ interrupt }) =
     client.close();
   });
 
+  test("[CLU-5] a topic whose deletion fails goes on", async () => {
+    const topic = await createTopic(1);
+    stop();
+    await interrupt(...objectsOf(topic));
+    expect(await call("DELETE", `/v1/topics/${topic.name}`)).toMatchObject(LATER);
+    await produce(topic.name, [{ value: "a" }]);
+    expect((await fetchRecords(topic.name, 0)).records).toHaveLength(1);
+    restart();
+    await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+    expect((await call("GET", `/v1/topics/${topic.name}`)).status).toBe(404);
+  });
+
   test("[CLU-5] what needs it says so with an error that may be tried again, and works later", async () => {
     const topic = await createTopic(1);
     const [name, group] = [unique("topic"), unique("group")];

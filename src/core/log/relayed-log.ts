@@ -22,16 +22,17 @@ export class RelayedLog implements Spare {
   /** The newest chunks, up to the high watermark. */
   #tail = new TailCache(RELAY_CACHE_BYTES);
   #fetched: StoredChunk | null = null;
+  #isServing = false;
 
   constructor(bounds: Bounds, room: SpareRoom | null = null) {
     this.#bounds = bounds;
     this.#holding = room?.add(this) ?? null;
   }
 
-  /** [BND-23] Drops what is at hand. */
+  /** [BND-23] Drops what is at hand, but for the run that is being served. */
   drop(): void {
     this.#tail = new TailCache(RELAY_CACHE_BYTES);
-    this.#fetched = null;
+    if (!this.#isServing) this.#fetched = null;
     this.#count();
   }
 
@@ -91,10 +92,21 @@ export class RelayedLog implements Spare {
     this.#count();
   }
 
-  /** Takes in a run that was read for readers that are behind. It may go beyond what was pushed. */
-  fetched(run: StoredChunk, logStartOffset: number): void {
+  /**
+   * Takes in a run that was read for readers that are behind, and calls `serve`. It may go beyond what was pushed. The run is
+   * at hand until `serve` returns, however little room there is. Otherwise serving it could take it away, and reading it
+   * again would never end.
+   */
+  fetched(run: StoredChunk, logStartOffset: number, serve: () => void): void {
     this.#fetched = run;
-    this.#setBounds({ logStartOffset, highWatermark: this.logEndOffset });
+    this.#isServing = true;
+    try {
+      this.#setBounds({ logStartOffset, highWatermark: this.logEndOffset });
+      serve();
+    } finally {
+      this.#isServing = false;
+      this.#count();
+    }
   }
 
   /** True if what is in the log at this offset is at hand. */

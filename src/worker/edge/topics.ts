@@ -66,8 +66,14 @@ export async function alterDefaults(env: Env, changes: Readonly<Record<string, u
 
 /** [CLU-4] Throws what is wrong. */
 export async function deleteTopic(env: Env, name: string): Promise<void> {
+  try {
+    unwrap(await clusterStub(env).deleteTopic({ name }));
+  } catch (error) {
+    // [CLU-5] Out of reach, the cluster has deleted nothing, as far as anybody knows. The topic goes on.
+    if (error instanceof BrokerError) forget(name);
+    throw error;
+  }
   forget(name);
-  unwrap(await clusterStub(env).deleteTopic({ name }));
   isolate.listed?.delete(name);
   noteChange(env, "deleteTopic", topicResource(name));
 }

@@ -50,7 +50,8 @@ export class Feeds implements FeedMemory, Spare {
   readonly #feeds = new Map<string, Feed>();
   /** The ids of topics that are fetched by name. While a feed is healthy, the cluster need not be asked for the id. */
   readonly #ids = new Map<string, string>();
-  #news = Promise.withResolvers<void>();
+  /** Whoever waits for news. It is made by who waits, because a promise ends with the connection that has made it. */
+  #news: PromiseWithResolvers<void> | null = null;
   readonly #holding = memory.feeds.add(this);
   #fetchedAtMs = 0;
   #stopSweep: (() => void) | null = null;
@@ -142,6 +143,7 @@ export class Feeds implements FeedMemory, Spare {
 
   /** Resolves when any feed has news, or when the time is over. */
   async news(waitMs: number): Promise<void> {
+    this.#news ??= Promise.withResolvers();
     const late = Promise.withResolvers<void>();
     const stop = after(waitMs, late.resolve);
     await Promise.race([this.#news.promise, late.promise]);
@@ -162,9 +164,10 @@ export class Feeds implements FeedMemory, Spare {
     this.#wake();
   }
 
+  /** Another connection may call this, when it needs the room. */
   #wake(): void {
-    this.#news.resolve();
-    this.#news = Promise.withResolvers();
+    this.#news?.resolve();
+    this.#news = null;
   }
 
   #sweep(): void {
@@ -243,6 +246,11 @@ export class Feed {
   get isSettled(): boolean {
     const isAtEnd = this.#isAttached && this.#offset >= this.#highWatermark;
     return this.error !== null || this.bytes > 0 || isAtEnd || this.isWaiting;
+  }
+
+  /** True if the partition has pushed all that it may, and has perhaps more. */
+  get isFull(): boolean {
+    return this.#isAttached && this.bytes + this.#takenBytes >= this.#windowBytes;
   }
 
   /**

@@ -141,10 +141,10 @@ const OPENING_MS = 1_000;
  */
 const GATHER_MS = 500;
 
-/** The outcomes that say nothing of what is known of a topic. */
-const SETTLED: ReadonlySet<number> = new Set([
-  NO_ERROR.errorCode,
-  codeOf("TOPIC_AUTHORIZATION_FAILED"),
+/** The outcomes that say that a topic is not what it was. Others say nothing of it, and the cluster may be out of reach. */
+const CHANGED: ReadonlySet<number> = new Set([
+  codeOf("UNKNOWN_TOPIC_OR_PARTITION"),
+  codeOf("UNKNOWN_TOPIC_ID"),
 ]);
 
 /** Waits for `minBytes`, at most `maxWaitMs`. */
@@ -156,7 +156,9 @@ export const fetch = readingService(FETCH, async (request, context) => {
   const all = await sourcesOf(topics, context);
   let left = Math.min(maxBytes, MAX_FETCH_BYTES);
   const waitMs = Math.min(Math.max(0, maxWaitMs), MAX_WAIT_MS);
-  await waitForMinBytes(all, { minBytes, maxBytes: left, waitMs }, context);
+  // As Kafka: nobody waits for more bytes than an answer may have.
+  const wanted = { minBytes: Math.min(minBytes, left), maxBytes: left, waitMs };
+  await waitForMinBytes(all, wanted, context);
   const isOver = await context.login.isOver(); // [SASL-5] [ACL-8]
   let isFirst = true;
   const take = (source: Source, partition: Partition) => {
@@ -174,8 +176,7 @@ export const fetch = readingService(FETCH, async (request, context) => {
       topicId: topic.topicId,
       partitions: topic.partitions.map((partition) => {
         const answer = take(all[next++] as Source, partition);
-        // Whoever may not read the topic makes nobody ask the cluster again.
-        if (!SETTLED.has(answer.errorCode) && topic.name !== "") forget(topic.name);
+        if (CHANGED.has(answer.errorCode) && topic.name !== "") forget(topic.name);
         return { partition: partition.partition, ...answer };
       }),
     })),
@@ -316,7 +317,8 @@ interface Wanted {
 
 /**
  * Waits until there are enough bytes, there is an error to report, or nothing more can be waited for. [KFK-26] Enough
- * includes the partitions that are about to push something, as Kafka reads all partitions for one answer.
+ * includes the partitions that are about to push something, as Kafka reads all partitions for one answer. A partition that
+ * has pushed all that it may is enough, whatever `minBytes` is: what is taken makes room for the rest.
  */
 async function waitForMinBytes(
   sources: readonly Source[],
@@ -329,7 +331,8 @@ async function waitForMinBytes(
   for (;;) {
     if (open.some(({ error }) => error !== null)) return;
     const bytes = open.reduce((sum, feed) => sum + feed.bytes, 0);
-    if (bytes > 0 && bytes >= minBytes) {
+    const isEnough = bytes >= minBytes || open.some(({ isFull }) => isFull);
+    if (bytes > 0 && isEnough) {
       const coming = bytes >= maxBytes ? [] : open.filter(isComing);
       if (coming.length === 0) return;
       const leftMs = leftOf(startMs, GATHER_MS, Date.now());

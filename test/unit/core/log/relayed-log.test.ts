@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { concatBytes } from "../../../../src/core/bytes.ts";
+import { Budget, SpareRoom } from "../../../../src/core/ledger.ts";
 import { RELAY_CACHE_BYTES } from "../../../../src/core/limits.ts";
 import { PartitionLog } from "../../../../src/core/log/partition-log.ts";
 import { RelayedLog } from "../../../../src/core/log/relayed-log.ts";
@@ -73,7 +74,7 @@ test("[RLY-2] [RLY-3] it returns what the log has or nothing, whatever is pushed
           relayed = new RelayedLog({ logStartOffset: 0, highWatermark: pushedTo });
         else if (each.what === "fetch") {
           const at = Math.min(each.at, log.logEndOffset);
-          relayed.fetched(chunkOf(log, at, each.maxBytes), 0);
+          relayed.fetched(chunkOf(log, at, each.maxBytes), 0, () => {});
         } else {
           const from = each.what === "again" ? before : pushedTo;
           before = from;
@@ -156,5 +157,41 @@ describe("a relay's log", () => {
       true,
       false,
     ]);
+  });
+});
+
+describe("where there is no room", () => {
+  const tightRoom = (maxBytes: number) => {
+    const budget = new Budget(maxBytes, () => 0);
+    return { budget, room: new SpareRoom("oldest", budget) };
+  };
+
+  test("[RLY-3] [BND-23] a run is at hand while it is served, and is dropped behind that", () => {
+    const log = logOf(4, 100);
+    const { budget, room } = tightRoom(150);
+    const relayed = new RelayedLog(boundsOf(log), room);
+    const run = chunkOf(log, 0);
+    expect(run.bytes.length).toBeGreaterThan(budget.maxBytes);
+    let isServed = false;
+    relayed.fetched(run, 0, () => {
+      budget.makeRoom(100); // As whoever is served asks for.
+      expect(concatBytes(relayed.read(0, 1_000).pieces)).toEqual(run.bytes);
+      isServed = true;
+    });
+    expect(isServed).toBe(true);
+    expect(relayed.holds(0)).toBe(false);
+    expect(budget.bytes).toBe(0);
+  });
+
+  test("[RLY-3] [BND-23] a run that fails to be served is not kept at hand either", () => {
+    const log = logOf(4, 100);
+    const { budget, room } = tightRoom(150);
+    const relayed = new RelayedLog(boundsOf(log), room);
+    const fail = () => {
+      throw new Error("served no one");
+    };
+    expect(() => relayed.fetched(chunkOf(log, 0), 0, fail)).toThrow("served no one");
+    expect(relayed.holds(0)).toBe(false);
+    expect(budget.bytes).toBe(0);
   });
 });

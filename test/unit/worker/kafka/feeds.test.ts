@@ -364,6 +364,20 @@ describe("room", () => {
     expect(socket.attach.offset).toBe(0);
   });
 
+  test("[BND-13] whoever needs the room makes nothing that ends with them: a promise belongs to the connection that has made it", async () => {
+    const { socket } = await attached(0, 9);
+    socket.push(batchAt(0, "a"));
+    const news = feeds.news(60_000);
+    const made = vi.spyOn(Promise, "withResolvers");
+    feeds.drop();
+    expect(made).not.toHaveBeenCalled();
+    made.mockRestore();
+    await news;
+    const next = feeds.news(60_000);
+    feeds.drop();
+    await next;
+  });
+
   test("[BND-13] a feed that is read empty gets in line behind those of the same fetch that wait", async () => {
     const [one, two] = [await attached(0, 9), await attached(0, 9, 1)];
     one.socket.push(batchAt(0, "a"));

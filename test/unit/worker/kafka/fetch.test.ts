@@ -2,7 +2,7 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { concatBytes } from "../../../../src/core/bytes.ts";
 import { ERRORS, type ErrorName, KAFKA_ERRORS } from "../../../../src/core/errors.ts";
-import { MAX_KAFKA_FEEDS } from "../../../../src/core/limits.ts";
+import { MAX_FEED_BYTES, MAX_KAFKA_FEEDS } from "../../../../src/core/limits.ts";
 import { forgetEverything } from "../../../../src/worker/edge/isolate.ts";
 import { fetch } from "../../../../src/worker/kafka/apis/fetch.ts";
 import type { RequestContext } from "../../../../src/worker/kafka/context.ts";
@@ -153,6 +153,22 @@ describe("how long a fetch waits", () => {
     expect(fetched.answer).toBeNull();
     await vi.advanceTimersByTimeAsync(1);
     expect(fetched.bytesOf(0)).toEqual(a);
+  });
+
+  test("[KFK-4] not for more than a partition may push ahead, nor than the answer may have", async () => {
+    await opened([0, 0]);
+    const full = batchAt(0, "x".repeat(MAX_FEED_BYTES));
+    const asked = [{ partition: 0 }, { partition: 1 }];
+    const fetched = ask(asked, { minBytes: 2 * MAX_FEED_BYTES, maxBytes: 4 * MAX_FEED_BYTES });
+    bench.socket("id/0").push(full);
+    await settle();
+    expect(fetched.answer).not.toBeNull();
+    feeds.giveBack();
+    const a = batchAt(0, "a");
+    const small = ask([{ partition: 1 }], { minBytes: 1_000_000, maxBytes: a.length });
+    bench.socket("id/1").push(a);
+    await settle();
+    expect(small.bytesOf(1)).toEqual(a);
   });
 
   test("[KFK-4] a second for a partition that is being opened, even if it would not wait", async () => {
