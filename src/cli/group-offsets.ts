@@ -1,4 +1,5 @@
 // Shows people how far a group has read. `groups describe` and `groups lag` share it.
+import type { RefusedPlace } from "../core/group-info.ts";
 import type { GroupInfo, GroupOffsetInfo } from "../sdk/index.ts";
 import { table } from "./table.ts";
 
@@ -27,12 +28,24 @@ export function lagOf(offsets: readonly GroupOffsetInfo[]): number | null {
   return known.length === 0 ? null : known.reduce((sum, lag) => sum + lag, 0);
 }
 
-export function lagText(offsets: readonly GroupOffsetInfo[]): string {
+/** `unreadable` is the number of partitions that do not answer. */
+export function lagText(offsets: readonly GroupOffsetInfo[], unreadable = 0): string {
   const lag = lagOf(offsets);
   const unknown = offsets.filter((row) => row.lag === null).length;
-  const rest = `nothing committed in ${unknown} partition${unknown === 1 ? "" : "s"}`;
-  if (unknown === 0) return lag === null ? "no positions" : String(lag);
-  return lag === null ? rest : `${lag}, ${rest}`;
+  const parts = [
+    ...(lag === null ? [] : [String(lag)]),
+    ...(unknown === 0 ? [] : [`nothing committed in ${partitions(unknown)}`]),
+    ...(unreadable === 0 ? [] : [`not known in ${partitions(unreadable)}`]),
+  ];
+  return parts.length === 0 ? "no positions" : parts.join(", ");
+}
+
+function partitions(count: number): string {
+  return `${count} partition${count === 1 ? "" : "s"}`;
+}
+
+export function unreadableText({ topic, partition, code, detail }: RefusedPlace): string {
+  return `${topic}/${partition} does not answer: ${code}: ${detail}`;
 }
 
 export function offsetsTable(offsets: readonly OwnedOffset[]): string {

@@ -41,18 +41,28 @@ function jsonOrText(value: string): unknown {
   }
 }
 
+/** Returns null if they are none that the program knows. */
+function argumentsOf() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        set: { type: "string", multiple: true, default: [] },
+        json: { type: "boolean", default: false },
+      },
+    });
+  } catch {
+    return null;
+  }
+}
+
 function main(): number {
-  const { values, positionals } = parseArgs({
-    allowPositionals: true,
-    options: {
-      set: { type: "string", multiple: true, default: [] },
-      json: { type: "boolean", default: false },
-    },
-  });
-  if (positionals.length === 0) {
+  const asked = argumentsOf();
+  if (asked === null || asked.positionals.length === 0) {
     console.error(USAGE);
     return 2;
   }
+  const { values, positionals } = asked;
   const counts = projectCounts();
   for (const path of positionals) {
     try {

@@ -1,6 +1,6 @@
 // Doctor, against a broker whose folder was tampered with while it was stopped.
-import { copyFileSync, readdirSync, rmSync, statSync } from "node:fs";
-import { join } from "node:path";
+import { copyFileSync, existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { Finding } from "../../src/cli/doctor/findings.ts";
@@ -215,7 +215,8 @@ describe("what is wrong", () => {
     );
     const orphans = ["orphan orphaned/0", "orphan orphaned/1"];
     expect((await examined(...here(), "--repair", "--yes")).found).toEqual(orphans);
-    expect((await examined(...here())).found).toEqual(orphans);
+    const again = await examined(...here());
+    expect(again.found).toEqual(orphans);
     const refused = await fetch(`${broker.url}/v1/doctor/orphans`, {
       method: "POST",
       body: JSON.stringify({ topicId: known, partition: 1 }),
@@ -225,8 +226,16 @@ describe("what is wrong", () => {
       expect.stringContaining("a topic that exists"),
     ]);
     expect(await rivulet("doctor", "--destroy-orphans", "--yes")).toMatchObject({ code: 2 });
+    // A copy of a file under another name is no object's, and nothing but the operator can free it.
+    const [, file = ""] =
+      /it has a file, (\S+\.sqlite),/.exec(again.report.findings[0]?.detail ?? "") ?? [];
+    const copy = join(dirname(file), `${"1".repeat(64)}.sqlite`);
+    for (const suffix of ["", "-wal"])
+      if (existsSync(`${file}${suffix}`)) copyFileSync(`${file}${suffix}`, `${copy}${suffix}`);
     const freed = await examined(...here(), "--destroy-orphans", "--yes");
-    expect(freed.report.findings.map((each) => each.repaired)).toEqual([true, true]);
+    const outcomes = freed.report.findings.map(({ about, repaired }) => `${about} ${repaired}`);
+    expect(outcomes.sort()).toEqual(["orphaned/0 false", "orphaned/0 true", "orphaned/1 true"]);
+    for (const suffix of ["", "-wal", "-shm"]) rmSync(`${copy}${suffix}`, { force: true });
     expect((await examined(...here())).found).toEqual([]);
     expect((await admin().listOffset("well", 1, "latest")).offset).toBe(1);
   });

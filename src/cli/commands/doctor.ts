@@ -6,6 +6,7 @@ import { BrokerError } from "../../sdk/index.ts";
 import { agrees, mayAsk } from "../ask.ts";
 import { Broker } from "../broker.ts";
 import { examples, type GlobalOptions, print, UsageError } from "../context.ts";
+import { readFolder } from "../doctor/data-folder.ts";
 import { examine } from "../doctor/examine.ts";
 import { type Finding, findingText } from "../doctor/findings.ts";
 import { count } from "./topics.ts";
@@ -68,8 +69,27 @@ async function run(options: DoctorOptions, global: GlobalOptions): Promise<void>
     const repaired = isWanted(finding) ? await repair(broker, finding, note) : false;
     findings.push({ ...finding, repaired });
   }
+  if (options.dataDir !== undefined) await checkFreed(findings, options.dataDir, note);
   print(global, { ...examined, findings }, () => report(findings, examined.notLooked));
   if (findings.some(({ repaired }) => !repaired)) process.exitCode = 1;
+}
+
+/** A file that still says the same is a copy under another name: no object uses it, so none can free it. */
+async function checkFreed(
+  findings: Outcome[],
+  dataDir: string,
+  note: (text: string) => void,
+): Promise<void> {
+  if (!findings.some(({ orphan, repaired }) => repaired && orphan !== undefined)) return;
+  const left = new Set((await readFolder(dataDir)).found.map(({ file }) => file));
+  for (const [at, finding] of findings.entries()) {
+    const { orphan, repaired, about } = finding;
+    if (orphan === undefined || !repaired || !left.has(orphan.file)) continue;
+    findings[at] = { ...finding, repaired: false };
+    note(
+      `# ${about} was freed, but not ${orphan.file}: it is a copy that no object uses; remove it while the broker is stopped`,
+    );
+  }
 }
 
 /** Asks what is to be done. Returns what tells that a finding is to be repaired. */
@@ -98,7 +118,10 @@ async function repair(
 ): Promise<boolean> {
   try {
     if (call !== null) await broker.json(call.method, call.path, call.body);
-    else if (orphan !== undefined) await broker.json("POST", `${DOCTOR_PATH}/orphans`, orphan);
+    else if (orphan !== undefined) {
+      const { topicId, partition } = orphan;
+      await broker.json("POST", `${DOCTOR_PATH}/orphans`, { topicId, partition });
+    }
     return true;
   } catch (error) {
     // A group that is only listed goes off the list, and is answered as one that does not exist.

@@ -10,7 +10,7 @@ import {
   UsageError,
   withoutMark,
 } from "../context.ts";
-import { lagText, offsetsOf, offsetsTable } from "../group-offsets.ts";
+import { lagText, offsetsOf, offsetsTable, unreadableText } from "../group-offsets.ts";
 import { listGroups } from "../lists.ts";
 import { parsePlan } from "../reset-plan.ts";
 import { table } from "../table.ts";
@@ -211,16 +211,14 @@ function describe(group: GroupInfo): string {
   return [
     `Group:  ${group.groupId}`,
     `State:  ${group.state} at epoch ${group.epoch}, assigned by ${group.assignor}`,
-    `Lag:    ${lagText(offsets)}`,
+    `Lag:    ${lagText(offsets, group.unreadable?.length)}`,
     "",
     members.length === 0
       ? "No members."
       : table(["CLIENT", "MEMBER", "ASSIGNMENT", "TARGET"], members),
     "",
     offsetsTable(offsets),
-    ...(group.unreadable ?? []).map(
-      ({ topic, partition, code, detail }) => `\n${topic}/${partition}: ${code}: ${detail}`,
-    ),
+    ...(group.unreadable ?? []).map((each) => `\n${unreadableText(each)}`),
   ].join("\n");
 }
 

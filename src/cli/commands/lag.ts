@@ -3,7 +3,7 @@ import { setTimeout as wait } from "node:timers/promises";
 import type { Command } from "commander";
 import { ConnectionError, type GroupInfo } from "../../sdk/index.ts";
 import { connect, examples, type GlobalOptions, print } from "../context.ts";
-import { lagOf, lagText, offsetsOf, offsetsTable } from "../group-offsets.ts";
+import { lagOf, lagText, offsetsOf, offsetsTable, unreadableText } from "../group-offsets.ts";
 import { redraw } from "../screen.ts";
 import { stopSignal } from "../stop.ts";
 import { positiveNumber } from "./topics.ts";
@@ -31,7 +31,7 @@ export function addLag(groups: Command): void {
       const global = command.optsWithGlobals<GlobalOptions>();
       const { admin } = connect(global);
       if (options.watch === undefined)
-        return print(global, lagInfo(await admin.describeGroup(groupId)), lagLines);
+        return tell(global, lagInfo(await admin.describeGroup(groupId)));
       const seconds = options.watch === true ? WATCH_SECONDS : options.watch;
       await watch(global, () => admin.describeGroup(groupId), seconds);
     });
@@ -39,13 +39,22 @@ export function addLag(groups: Command): void {
 
 type LagInfo = ReturnType<typeof lagInfo>;
 
-function lagInfo(group: GroupInfo) {
-  const offsets = offsetsOf(group);
-  return { groupId: group.groupId, lag: lagOf(offsets), offsets };
+/** A lag that is not known in full ends with 1, so that whatever watches it notices. */
+function tell(global: GlobalOptions, info: LagInfo): void {
+  print(global, info, lagLines);
+  if (info.unreadable !== undefined) process.exitCode = 1;
 }
 
-function lagLines({ offsets }: LagInfo): string {
-  return `${offsetsTable(offsets)}\n\nTotal lag: ${lagText(offsets)}`;
+function lagInfo(group: GroupInfo) {
+  const offsets = offsetsOf(group);
+  const { groupId, unreadable } = group;
+  const rest = unreadable === undefined ? {} : { unreadable };
+  return { groupId, lag: lagOf(offsets), offsets, ...rest };
+}
+
+function lagLines({ offsets, unreadable = [] }: LagInfo): string {
+  const total = `Total lag: ${lagText(offsets, unreadable.length)}`;
+  return [offsetsTable(offsets), total, ...unreadable.map(unreadableText)].join("\n\n");
 }
 
 async function watch(

@@ -98,6 +98,8 @@ async function folder(broker: Broker, dataDir: string, notLooked: string[]): Pro
   if (findings.length === 0) return [];
   const again = new Set((await readFolder(dataDir)).found.map(({ file }) => file));
   const kept = await deletedTopics(broker);
+  // A topic may have come back after the first list, and gone from the second.
+  for (const { topicId } of await topicsOf(broker)) if (!topics.has(topicId)) kept.add(topicId);
   const isFound = (each: Found) =>
     again.has(each.file) && !(each.kind === "partition" && kept.has(each.topicId));
   return folderFindings(found.filter(isFound), topics, groups);

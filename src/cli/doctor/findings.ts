@@ -30,7 +30,7 @@ export interface Finding {
   /** Null if only the operator can decide. */
   readonly repair: Repair | null;
   /** Set on an orphan: what is freed, if that is asked for. */
-  readonly orphan?: { readonly topicId: string; readonly partition: number };
+  readonly orphan?: { readonly topicId: string; readonly partition: number; readonly file: string };
 }
 
 /** A topic as the cluster knows it. */
@@ -82,7 +82,7 @@ export function partitionFindings(
         detail: `${state.code}: ${state.detail}`,
         meaning:
           "It serves nothing, so that no offset is given out twice and nothing wrong is read.",
-        command: `restore its file, or begin anew without its records: rivulet topics delete ${topic.name}`,
+        command: `stop the broker and restore its file, without the -wal and -shm beside it; or give up the records of all partitions: rivulet topics delete ${topic.name}`,
         repair: null,
       },
     ];
@@ -214,9 +214,9 @@ export function folderFindings(
           meaning:
             "Its topic was deleted, or the cluster has forgotten it. Nobody can read it, and it takes room.",
           command:
-            "restore the cluster's file if it is to be kept, else: rivulet doctor --destroy-orphans",
+            "restore the cluster's file if it is to be kept, else: rivulet doctor --data-dir <path> --destroy-orphans",
           repair: null,
-          ...(known === undefined ? { orphan: { topicId, partition } } : {}),
+          ...(known === undefined ? { orphan: { topicId, partition, file } } : {}),
         },
       ];
     }
