@@ -38,6 +38,7 @@ class FollowingSocket implements Socket {
   /** True while the socket of a relay is being opened. */
   #isMoving = false;
   #hasMoved = false;
+  #isClosed = false;
 
   constructor(open: Open, events: SocketEvents) {
     this.#open = open;
@@ -65,10 +66,12 @@ class FollowingSocket implements Socket {
   }
 
   close(code: number, reason: string): void {
+    this.#isClosed = true;
     this.#socket.close(code, reason);
   }
 
   #received(data: string): void {
+    if (this.#isClosed) return; // It would open a socket that nobody closes.
     const message = relayIn(data);
     if (message === null || this.#attach === null) {
       this.#events.text(data);

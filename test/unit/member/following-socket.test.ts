@@ -127,3 +127,14 @@ test("[RLY-1] a relay that cannot be reached closes it, so whoever has it begins
   relay.events.closed(1006, "");
   expect(heard).toEqual(["opened", 1006]);
 });
+
+test("[RLY-1] one that was closed follows nowhere any more", () => {
+  const { socket, opened, send } = bench();
+  const [partition] = opened as [Opened];
+  partition.events.opened();
+  send(ATTACH);
+  socket.close(1000, "done");
+  partition.events.text(named(1));
+  expect(opened).toHaveLength(1);
+  expect(partition.isClosed).toBe(true);
+});
