@@ -496,10 +496,10 @@ export const MAX_KAFKA_AHEAD_BYTES = MAX_KAFKA_IN_FLIGHT_BYTES / 2;
 export const MAX_KAFKA_ANSWER_BYTES = 36 * MIB;
 /**
  * An answer goes out in parts, at first and at least of this size, and at most of the other, for a client that takes each part
- * within KAFKA_FAST_WRITE_MS. Each must be taken within MAX_KAFKA_STALLED_MS.
+ * within KAFKA_FAST_WRITE_MS. Each must be taken within MAX_KAFKA_STALLED_MS, so a client that slows down to 18 KB/s goes on.
  */
 export const MIN_KAFKA_WRITE_BYTES = 256 * KIB;
-export const MAX_KAFKA_WRITE_BYTES = 2 * MIB;
+export const MAX_KAFKA_WRITE_BYTES = 512 * KIB;
 export const KAFKA_FAST_WRITE_MS = 500;
 /**
  * The bytes that a WebSocket's client may not have taken when the next part of an answer is sent. They stay in memory

@@ -69,13 +69,13 @@ async function run(options: DoctorOptions, global: GlobalOptions): Promise<void>
     const repaired = isWanted(finding) ? await repair(broker, finding, note) : false;
     findings.push({ ...finding, repaired });
   }
-  if (options.dataDir !== undefined) await checkFreed(findings, options.dataDir, note);
+  if (options.dataDir !== undefined) await markCopies(findings, options.dataDir, note);
   print(global, { ...examined, findings }, () => report(findings, examined.notLooked));
   if (findings.some(({ repaired }) => !repaired)) process.exitCode = 1;
 }
 
 /** A file that still says the same is a copy under another name: no object uses it, so none can free it. */
-async function checkFreed(
+async function markCopies(
   findings: Outcome[],
   dataDir: string,
   note: (text: string) => void,

@@ -31,7 +31,7 @@ export function addLag(groups: Command): void {
       const global = command.optsWithGlobals<GlobalOptions>();
       const { admin } = connect(global);
       if (options.watch === undefined)
-        return tell(global, lagInfo(await admin.describeGroup(groupId)));
+        return printLag(global, lagInfo(await admin.describeGroup(groupId)));
       const seconds = options.watch === true ? WATCH_SECONDS : options.watch;
       await watch(global, () => admin.describeGroup(groupId), seconds);
     });
@@ -40,7 +40,7 @@ export function addLag(groups: Command): void {
 type LagInfo = ReturnType<typeof lagInfo>;
 
 /** A lag that is not known in full ends with 1, so that whatever watches it notices. */
-function tell(global: GlobalOptions, info: LagInfo): void {
+function printLag(global: GlobalOptions, info: LagInfo): void {
   print(global, info, lagLines);
   if (info.unreadable !== undefined) process.exitCode = 1;
 }

@@ -13,7 +13,6 @@ import {
   MAX_KAFKA_STALLED_MS,
   MAX_THROTTLE_MS,
   MIN_KAFKA_HALF_SENT_BYTES,
-  MIN_KAFKA_WRITE_BYTES,
 } from "../../core/limits.ts";
 import { brokerError, failureOf } from "../../core/platform-errors.ts";
 import { type Env, withCaller, withFrom } from "../../env.ts";
@@ -85,8 +84,6 @@ export class Connection {
   readonly #invocation: Invocation;
   readonly #watchdog: Watchdog;
   readonly #expectations: Readonly<Record<"silent" | "idle" | "halfSent" | "stalled", Expectation>>;
-  /** What is expected while a large part is taken, by the number of smallest parts in it. */
-  readonly #longer = new Map<number, Expectation>();
   readonly #look: () => void;
   readonly #login: Login;
   readonly #mute = new Mute();
@@ -317,22 +314,10 @@ export class Connection {
     this.#watchdog.moved(bytes);
   }
 
-  /**
-   * So many bytes of an answer are ready. From now on the client has to take them. It has longer for more than the smallest
-   * part, so that a client is as slow as it may be whatever the size of the parts.
-   */
-  expectTaken(bytes = MIN_KAFKA_WRITE_BYTES): void {
+  /** An answer is ready. From now on the client has to take it. */
+  expectTaken(): void {
     this.#isTaking = true;
-    const times = Math.max(1, Math.ceil(bytes / MIN_KAFKA_WRITE_BYTES));
-    this.#watchdog.expect(this.#stalled(times));
-  }
-
-  #stalled(times: number): Expectation {
-    if (times === 1) return this.#expectations.stalled;
-    const { withinMs, ...rest } = this.#expectations.stalled;
-    const known = this.#longer.get(times) ?? { ...rest, withinMs: times * withinMs };
-    this.#longer.set(times, known);
-    return known;
+    this.#watchdog.expect(this.#expectations.stalled);
   }
 
   /** The next request is waited for, of which so much has come. Nothing is expected of the client while it waits for answers. */

@@ -112,10 +112,9 @@ class Served {
 
   async #write(pieces: readonly Uint8Array[]): Promise<void> {
     const connection = this.#connection;
-    connection.expectTaken(0);
+    connection.expectTaken();
     for (const part of inParts(pieces, () => this.#partBytes)) {
       const startMs = Date.now();
-      connection.expectTaken(part.length);
       await this.#writer.write(part);
       connection.moved(part.length);
       this.#partBytes = nextPartBytes(this.#partBytes, Date.now() - startMs);

@@ -8,7 +8,6 @@ import {
   MAX_KAFKA_CONNECTIONS,
   MAX_KAFKA_IN_FLIGHT_BYTES,
   MAX_KAFKA_REQUEST_BYTES,
-  MIN_KAFKA_WRITE_BYTES,
 } from "../../../../src/core/limits.ts";
 import type { Env } from "../../../../src/env.ts";
 import { memory } from "../../../../src/memory.ts";
@@ -206,19 +205,6 @@ describe("a connection", () => {
     }
     expect(slow.ended).toEqual([]);
     slow.connection.close();
-  });
-
-  test("[BND-11] has longer for a large part of an answer, and as long as ever for a small one", async () => {
-    const { connection, ended } = opened();
-    await connection.answer(versions);
-    connection.expectTaken(8 * MIN_KAFKA_WRITE_BYTES);
-    vi.advanceTimersByTime(8 * 4_000 - 1);
-    expect(ended).toEqual([]);
-    connection.moved(8 * MIN_KAFKA_WRITE_BYTES);
-    connection.expectTaken(MIN_KAFKA_WRITE_BYTES);
-    vi.advanceTimersByTime(2 * 4_000);
-    expect(ended).toEqual([expect.stringContaining("the answers were not taken")]);
-    connection.close();
   });
 
   describe("of a principal with a quota", () => {
