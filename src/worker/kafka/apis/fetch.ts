@@ -333,7 +333,7 @@ async function waitForMinBytes(
     const bytes = open.reduce((sum, feed) => sum + feed.bytes, 0);
     const isEnough = bytes >= minBytes || open.some(({ isFull }) => isFull);
     if (bytes > 0 && isEnough) {
-      const coming = bytes >= maxBytes ? [] : open.filter(isComing);
+      const coming = comingOf(open, maxBytes);
       if (coming.length === 0) return;
       const leftMs = leftOf(startMs, GATHER_MS, Date.now());
       if (leftMs > 0) await feeds.news(leftMs);
@@ -352,8 +352,16 @@ async function waitForMinBytes(
   }
 }
 
-function isComing({ isSettled, isLate }: Feed): boolean {
-  return !isSettled && !isLate;
+/** Returns the feeds that are about to push something for which the answer has room, behind those that come before. */
+function comingOf(open: readonly Feed[], maxBytes: number): Feed[] {
+  const coming: Feed[] = [];
+  let left = maxBytes;
+  for (const feed of open) {
+    if (left <= 0) break;
+    if (!feed.isSettled && !feed.isLate) coming.push(feed);
+    left -= feed.bytes;
+  }
+  return coming;
 }
 
 /** Returns the error code. Clients that name topics by their ids know UNKNOWN_TOPIC_ID by its own code. */
