@@ -6,6 +6,7 @@ import { fileURLToPath } from "node:url";
 import { cloudflareTest } from "@cloudflare/vitest-pool-workers";
 import { defineConfig } from "vitest/config";
 import { BaseSequencer, type TestSpecification } from "vitest/node";
+import { consoleVitePlugin } from "../src/self-host/console-bundle.ts";
 import { quietOutput } from "./quiet-output.ts";
 
 quietOutput();
@@ -98,6 +99,7 @@ export default defineConfig({
       },
       {
         plugins: [
+          consoleVitePlugin(),
           cloudflareTest({
             main: "./src/index.ts",
             wrangler: { configPath: "./wrangler.toml" },

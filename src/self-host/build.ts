@@ -4,6 +4,7 @@ import { chmod, mkdir, readdir, readFile, rename, rm, stat, writeFile } from "no
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import * as esbuild from "esbuild";
+import { consolePlugin, licensesOf } from "./console-bundle.ts";
 
 const ROOT = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -28,7 +29,9 @@ export async function build(): Promise<readonly string[]> {
       outfile: "dist/worker.js",
       sourcemap: true,
       conditions: ["workerd", "worker", "browser"],
+      define: { RIVULET_VERSION: JSON.stringify(version) },
       external: ["cloudflare:*", "node:*"],
+      plugins: [consolePlugin()],
     }),
     esbuild.build({
       ...shared,
@@ -62,21 +65,6 @@ export async function build(): Promise<readonly string[]> {
   for (const { path, contents } of files) await replaceFile(path, contents);
   await writeFile(STAMP, "");
   return files.map(({ path }) => path);
-}
-
-/** Returns the licenses of the packages that are bundled. They ask to be handed on with every copy. */
-async function licensesOf(bundles: readonly esbuild.Metafile[]): Promise<string> {
-  const inputs = bundles
-    .flatMap(({ outputs }) => Object.values(outputs))
-    .flatMap((output) => Object.entries(output.inputs))
-    .filter(([, { bytesInOutput }]) => bytesInOutput > 0)
-    .map(([path]) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(path)?.[1])
-    .filter((name) => name !== undefined);
-  const texts = [...new Set(inputs)].sort().map(async (name) => {
-    const text = await readFile(join(ROOT, "node_modules", name, "LICENSE"), "utf8");
-    return `${name}\n\n${text.trim()}\n`;
-  });
-  return (await Promise.all(texts)).join("\n---\n\n");
 }
 
 /** Removes the SDK's files of earlier builds, so that the package does not hold them. */

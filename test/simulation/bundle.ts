@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { compileFunction } from "node:vm";
 import { build } from "esbuild";
 import type { Rivulet } from "../../src/sdk/index.ts";
+import { consolePlugin } from "../../src/self-host/console-bundle.ts";
 import type { InstanceClass } from "./object.ts";
 
 /** program.ts, as seen from here: its types are the Workers runtime's, which Node's do not go with. */
@@ -115,6 +116,7 @@ export async function bundle(
     conditions: ["workerd", "worker", "browser"],
     logLevel: "error",
     plugins: [
+      consolePlugin(),
       {
         name: "planted-faults",
         setup({ onLoad }) {

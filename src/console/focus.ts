@@ -1,0 +1,14 @@
+// Where the keyboard goes on when what it was at has gone.
+import { useEffect, useRef } from "preact/hooks";
+
+/** Moves the focus to the beginning of the page. */
+export function focusPage(): void {
+  document.getElementById("main")?.focus();
+}
+
+/** Returns a ref to an element that gets the focus when it appears. It needs a tabIndex of -1. */
+export function useFocus<Type extends HTMLElement>() {
+  const ref = useRef<Type>(null);
+  useEffect(() => ref.current?.focus(), []);
+  return ref;
+}

@@ -1,0 +1,204 @@
+// The flight recorder of a group in sentences. What belongs to one rebalance stands together: what caused it, and which
+// partitions moved because of it.
+import type { HistoryInfo, TopicAssignment } from "../core/group-info.ts";
+import { countText } from "./format.ts";
+
+export interface Episode {
+  /** The place of its first entry in the history. Its key while the history grows at its end. */
+  readonly atMs: number;
+  /** Why something happened, and what came of it. */
+  readonly title: string;
+  readonly isRebalance: boolean;
+  /** The group's epoch from then on, if it was a rebalance. */
+  readonly epoch: number | null;
+  /** What happened, one by one. */
+  readonly steps: readonly Step[];
+}
+
+export interface Step {
+  readonly atMs: number;
+  readonly text: string;
+}
+
+/** Returns what happened in a group, the newest first. `history` has the oldest first, as the API does. */
+export function episodesOf(history: readonly HistoryInfo[]): Episode[] {
+  const episodes: HistoryInfo[][] = [];
+  for (const [i, entry] of history.entries()) {
+    const current = episodes.at(-1);
+    if (current !== undefined && belongs(entry, current, history.slice(i))) current.push(entry);
+    else episodes.push([entry]);
+  }
+  return episodes.map(episodeOf).reverse();
+}
+
+/** What members do to reach their targets. */
+const MOVES: ReadonlySet<HistoryInfo["type"]> = new Set(["revoking", "revoked", "assigned"]);
+
+/** True if the entry goes on with what has happened: the same operation, or a move that a rebalance led to. */
+function belongs(
+  entry: HistoryInfo,
+  current: readonly HistoryInfo[],
+  onward: readonly HistoryInfo[],
+): boolean {
+  const hasRebalanced = current.some(({ type }) => type === "rebalanced");
+  if (MOVES.has(entry.type)) return hasRebalanced || current.every(({ type }) => MOVES.has(type));
+  if (hasRebalanced) return false;
+  const last = current.at(-1);
+  if (last === undefined || MOVES.has(last.type)) return false;
+  if (entry.type === "rebalanced") return true;
+  // Entries of one operation have one time. Causes stand before the rebalance that they lead to.
+  const isCause = onward.some(
+    ({ type, atMs }) => type === "rebalanced" && atMs === current[0]?.atMs,
+  );
+  return isCause && entry.atMs === current[0]?.atMs;
+}
+
+function episodeOf(entries: readonly HistoryInfo[]): Episode {
+  const rebalance = entries.find(({ type }) => type === "rebalanced");
+  const causes = entries.filter(({ type }) => type !== "rebalanced" && !MOVES.has(type));
+  const [first] = entries;
+  const atMs = first?.atMs ?? 0;
+  const steps = entries.map((entry) => ({ atMs: entry.atMs, text: sentenceOf(entry) }));
+  if (rebalance === undefined) {
+    const moved = movedIn(entries);
+    const title =
+      causes.length > 0 || moved === 0
+        ? entries.map(sentenceOf).join(" ")
+        : `${countText(moved, "partition")} moved.`;
+    return {
+      atMs,
+      title,
+      isRebalance: false,
+      epoch: null,
+      steps: entries.length > 1 ? steps : [],
+    };
+  }
+  const why =
+    causes.length > 0
+      ? causes.slice(0, MAX_CAUSES).map(sentenceOf).join(" ")
+      : `The group was rebalanced: ${rebalance.reason ?? "no reason is kept"}.`;
+  const more = causes.length > MAX_CAUSES ? ` ${causes.length - MAX_CAUSES} more causes.` : "";
+  return {
+    atMs,
+    title: `${why}${more} ${movedText(movedIn(entries), rebalance.epoch === 0)}`,
+    isRebalance: true,
+    epoch: rebalance.newEpoch ?? null,
+    steps,
+  };
+}
+
+/** The causes that a title names. A thousand members may go at once. */
+const MAX_CAUSES = 3;
+
+function movedIn(entries: readonly HistoryInfo[]): number {
+  return entries
+    .filter(({ type }) => type === "assigned")
+    .reduce((sum, { partitionCount = 0 }) => sum + partitionCount, 0);
+}
+
+/** Where nobody had anything before, nothing moves. */
+function movedText(moved: number, isFirst: boolean): string {
+  if (moved === 0) return "No partition moved.";
+  const verb = isFirst ? (moved === 1 ? "was assigned" : "were assigned") : "moved";
+  return `${countText(moved, "partition")} ${verb}.`;
+}
+
+const REMOVED: Readonly<Record<string, string>> = {
+  left: "it left",
+  "session timeout": "its session timed out",
+  "rebalance timeout": "it did not give up its partitions in time",
+  replaced: "another holder of its instance id took its place",
+};
+
+/** Says what an entry tells. */
+export function sentenceOf(entry: HistoryInfo): string {
+  const who = calledOf(entry);
+  const { reason, topic, partitionCount = 0 } = entry;
+  const which = `${countText(partitionCount, "partition")}${namesOf(entry)}`;
+  switch (entry.type) {
+    case "joined":
+      return `${who} joined.`;
+    case "disconnected":
+      return `${who} lost its connection; its session timeout runs.`;
+    case "resumed":
+      return `${who} came back in time.`;
+    case "subscribed":
+      return reason === undefined || reason === ""
+        ? `${who} subscribed to nothing any more.`
+        : `${who} subscribed to ${reason}.`;
+    case "removed":
+      return `${who} was removed: ${REMOVED[reason ?? ""] ?? reason ?? "no reason is kept"}.`;
+    case "topic changed":
+      return topicText(topic ?? "", reason ?? "");
+    case "topic removed":
+      return `Topic ${topic ?? ""} was deleted.`;
+    case "rebalanced":
+      return `The group was rebalanced, to epoch ${entry.newEpoch ?? "?"}: ${reason ?? ""}.`;
+    case "revoking":
+      return `${who} was told to give up ${which}.`;
+    case "revoked":
+      return `${who} gave up ${which}.`;
+    case "assigned":
+      return `${who} was assigned ${which}.`;
+    case "offsets reset":
+      return `The positions of ${which} were reset.`;
+    case "offsets deleted":
+      return `The positions in topic ${topic ?? ""} were deleted.`;
+    case "offsets expired":
+      return `The positions in topic ${topic ?? ""} expired.`;
+    case "config changed":
+      return reason === undefined || reason === ""
+        ? "The group's config was taken away."
+        : `The group's config was changed: ${reason}.`;
+    default:
+      return `${String(entry.type)}.`; // A later release has told it.
+  }
+}
+
+/** What the group was told of a topic: `partitions: unknown → 6`. */
+function topicText(topic: string, reason: string): string {
+  const [, before, after] = /^partitions: (\w+) → (\d+)$/.exec(reason) ?? [];
+  if (after === undefined) return `Topic ${topic} was changed: ${reason}.`;
+  const has = `Topic ${topic} has ${countText(Number(after), "partition")}`;
+  return before === "unknown" ? `${has}.` : `${has} now, after ${before}.`;
+}
+
+/** The name that people know a member by. */
+export function calledOf(member: {
+  readonly memberId?: string;
+  readonly instanceId?: string;
+  readonly clientId?: string;
+}): string {
+  return member.instanceId ?? member.clientId ?? member.memberId ?? "A member";
+}
+
+/** How many topics and partitions of an entry are named. */
+const MAX_NAMED = 12;
+
+function namesOf({ partitions = [], partitionCount = 0 }: HistoryInfo): string {
+  if (partitions.length === 0) return "";
+  const named = partitions.slice(0, MAX_NAMED).map(assignmentText).join("; ");
+  const total = partitions.reduce((sum, each) => sum + each.partitions.length, 0);
+  const isCut = total < partitionCount || partitions.length > MAX_NAMED;
+  return ` (${named}${isCut ? "; and others" : ""})`;
+}
+
+/** "orders 0–3, 7". */
+export function assignmentText({ topic, partitions }: TopicAssignment): string {
+  return `${topic} ${rangesText(partitions)}`;
+}
+
+/** "0–3, 7": runs of three and more are told by their ends. */
+export function rangesText(numbers: readonly number[]): string {
+  const runs: [number, number][] = [];
+  for (const number of numbers.toSorted((a, b) => a - b)) {
+    const last = runs.at(-1);
+    if (last !== undefined && last[1] + 1 === number) last[1] = number;
+    else runs.push([number, number]);
+  }
+  return runs
+    .map(([from, to]) =>
+      from === to ? `${from}` : to === from + 1 ? `${from}, ${to}` : `${from}–${to}`,
+    )
+    .join(", ");
+}

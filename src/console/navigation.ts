@@ -1,0 +1,33 @@
+// Where the console is: the address of the browser, as a signal. Links of the console change it without loading a page.
+import { signal } from "@preact/signals";
+import { parseRoute, type Route } from "./router.ts";
+
+const here = (): Route => parseRoute(location.pathname, location.search);
+
+export const route = signal<Route>(here());
+
+/** Goes to a page of the console. */
+export function navigate(path: string, { replace = false } = {}): void {
+  if (replace) history.replaceState(null, "", path);
+  else history.pushState(null, "", path);
+  route.value = here();
+  if (!replace) scrollTo(0, 0);
+}
+
+/** Follows links to pages of the console, and leaves others, and those for a new window, to the browser. */
+function follow(event: MouseEvent): void {
+  if (event.defaultPrevented || event.button !== 0) return;
+  if (event.metaKey || event.ctrlKey || event.shiftKey || event.altKey) return;
+  const link = event.target instanceof Element ? event.target.closest("a") : null;
+  const href = link?.getAttribute("href");
+  if (!href?.startsWith("/console") || href.startsWith("/console/assets/")) return;
+  event.preventDefault();
+  navigate(href);
+}
+
+export function startNavigation(): void {
+  addEventListener("popstate", () => {
+    route.value = here();
+  });
+  document.addEventListener("click", follow);
+}

@@ -1,0 +1,154 @@
+// A group: who owns what, and its tabs.
+import { useEffect, useState } from "preact/hooks";
+import type { GroupInfo } from "../../core/group-info.ts";
+import { announceChange } from "../announce.ts";
+import { countText, numberText } from "../format.ts";
+import { lagOf } from "../group-picture.ts";
+import { watchGroup } from "../live.ts";
+import { GROUP_TABS, type GroupTab, paths } from "../router.ts";
+import { isOffered } from "../session.ts";
+import { ageText } from "../ui/group-drawing.tsx";
+import { Sparkline } from "../ui/sparkline.tsx";
+import { Busy, ErrorNote } from "../ui/states.tsx";
+import { Tabs } from "../ui/tabs.tsx";
+import { Time } from "../ui/time.tsx";
+import { GroupAssignment } from "./group-assignment.tsx";
+import { GroupConfig } from "./group-config.tsx";
+import { GroupHistory } from "./group-history.tsx";
+import { GroupOffsets } from "./group-offsets.tsx";
+
+const TITLES: Readonly<Record<GroupTab, string>> = {
+  assignment: "Assignment",
+  offsets: "Offsets",
+  history: "History",
+  config: "Config",
+};
+
+/** How many lags the trend shows, one for each update. */
+const MAX_TREND = 60;
+
+export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) {
+  const { group, atMs, error, trend, isPaused, setPaused } = useGroup(groupId);
+  const tabs = GROUP_TABS.filter(
+    (each) => each !== "config" || isOffered("DESCRIBE_CONFIGS", "group", groupId),
+  );
+  return (
+    <>
+      <p class="crumbs">
+        <a href={paths.groups()}>Groups</a>
+      </p>
+      <h1 class="data">{groupId}</h1>
+      <Tabs
+        label="Parts of the group"
+        tabs={tabs.map((each) => ({
+          title: TITLES[each],
+          href: paths.group(groupId, each),
+          isCurrent: each === tab,
+        }))}
+      />
+      {group === null && error === undefined && <Busy what="the group" />}
+      {error !== undefined && <ErrorNote error={error} />}
+      {group !== null && (
+        <>
+          <Summary group={group} trend={trend} />
+          <div class="row muted">
+            <button type="button" aria-pressed={isPaused} onClick={() => setPaused(!isPaused)}>
+              {isPaused ? "Go on" : "Pause"}
+            </button>
+            <span>
+              As of <Time ms={atMs} />, asked again every 3 s{isPaused ? ": paused" : ""}.
+            </span>
+          </div>
+          {tab === "assignment" && <GroupAssignment group={group} />}
+          {tab === "offsets" && <GroupOffsets group={group} />}
+          {tab === "history" && <GroupHistory groupId={groupId} epoch={group.epoch} />}
+          {tab === "config" && <GroupConfig group={group} />}
+        </>
+      )}
+    </>
+  );
+}
+
+/** What is known of the group. It stays when an update fails, and with it whatever somebody has begun on the page. */
+interface Known {
+  readonly group: GroupInfo | null;
+  readonly atMs: number;
+  readonly error: unknown;
+  readonly trend: readonly number[];
+}
+
+const NOTHING: Known = { group: null, atMs: 0, error: undefined, trend: [] };
+
+/** Watches the group unless somebody has paused that. The page of another group begins anew. */
+function useGroup(groupId: string) {
+  const [known, setKnown] = useState(NOTHING);
+  const [isPaused, setPaused] = useState(false);
+  useEffect(() => {
+    if (isPaused) return;
+    return watchGroup(groupId, ({ group, error, atMs }) => {
+      setKnown((before) => {
+        if (group === undefined) return { ...before, error };
+        const { records } = lagOf(group.offsets);
+        const trend = records === null ? before.trend : [...before.trend, records];
+        return { group, atMs, error: undefined, trend: trend.slice(-MAX_TREND) };
+      });
+      if (group !== undefined) announceChange(sentenceOf(group));
+    });
+  }, [groupId, isPaused]);
+  return { ...known, isPaused, setPaused };
+}
+
+function sentenceOf(group: GroupInfo): string {
+  const { records } = lagOf(group.offsets);
+  const lag = records === null ? "nothing committed" : `lag ${countText(records, "record")}`;
+  return `${group.groupId}: ${group.state.toLowerCase()}, ${countText(group.members.length, "member")}, ${lag}.`;
+}
+
+const STATES: Readonly<Record<GroupInfo["state"], string>> = {
+  EMPTY: "no members",
+  ASSIGNING: "a new target assignment is to be made",
+  RECONCILING: "members are on their way to the target assignment",
+  STABLE: "every member has its target assignment",
+  DEAD: "there is no such group",
+};
+
+function Summary({ group, trend }: { group: GroupInfo; trend: readonly number[] }) {
+  const { records, oldestMs, uncommitted } = lagOf(group.offsets);
+  return (
+    <dl class="facts">
+      <div>
+        <dt>State</dt>
+        <dd>
+          <strong>{group.state}</strong> <span class="muted">{STATES[group.state]}</span>
+        </dd>
+      </div>
+      <div>
+        <dt>Lag</dt>
+        <dd>
+          <strong>{records === null ? "none committed" : countText(records, "record")}</strong>{" "}
+          <Sparkline label="Lag in records since this page was opened" values={trend} />
+        </dd>
+      </div>
+      <div>
+        <dt>Oldest unread record</dt>
+        <dd>
+          <strong>{oldestMs === null ? "–" : `${ageText(oldestMs)} old`}</strong>
+        </dd>
+      </div>
+      {uncommitted > 0 && (
+        <div>
+          <dt>Without a committed offset</dt>
+          <dd>{countText(uncommitted, "partition")}</dd>
+        </div>
+      )}
+      <div>
+        <dt>Epoch</dt>
+        <dd>{numberText(group.epoch)}</dd>
+      </div>
+      <div>
+        <dt>Assignor</dt>
+        <dd class="data">{group.assignor}</dd>
+      </div>
+    </dl>
+  );
+}

@@ -1,0 +1,177 @@
+// The list of groups, in pages of a hundred. States and lags are asked of each group, so they are only asked for where
+// somebody wants them or the list is short.
+import { useEffect, useState } from "preact/hooks";
+import { GROUPS_PATH } from "../../protocol/paths.ts";
+import { get } from "../api.ts";
+import { countText, numberText } from "../format.ts";
+import { type GroupSummary, summariesOf } from "../group-summaries.ts";
+import { listQuery, withPrefix } from "../list-query.ts";
+import { useLoad } from "../load.ts";
+import { paths } from "../router.ts";
+import { ageText } from "../ui/group-drawing.tsx";
+import { Pager, PrefixFilter } from "../ui/list-page.tsx";
+import { Empty, Loaded } from "../ui/states.tsx";
+import { type Column, Table } from "../ui/table.tsx";
+
+interface Page {
+  readonly groups: readonly { readonly groupId: string }[];
+  readonly next?: string;
+}
+
+/** A list that is as short as this is asked about at once. */
+const FEW = 20;
+
+type Answers = ReadonlyMap<string, GroupSummary | Error>;
+
+export function GroupsPage({ prefix, after }: { prefix: string; after: string }) {
+  const loading = useLoad(
+    (aborted) => get<Page>(`${GROUPS_PATH}?${listQuery(prefix, after)}`, aborted),
+    [prefix, after],
+  );
+  return (
+    <>
+      <h1>Groups</h1>
+      <PrefixFilter key={prefix} prefix={prefix} pathOf={paths.groups} />
+      <Loaded what="the groups" loading={loading}>
+        {({ groups, next }) => {
+          const page = withPrefix(groups, next, prefix, ({ groupId }) => groupId);
+          const names = page.items.map(({ groupId }) => groupId);
+          return names.length === 0 ? (
+            <Empty>
+              {prefix === ""
+                ? "There are no groups, or none that you may describe. A group begins with its first member."
+                : "There is no group whose name begins so."}
+            </Empty>
+          ) : (
+            <>
+              <GroupTable key={names.join("\n")} names={names} />
+              <Pager
+                what="groups"
+                isFirst={after === ""}
+                first={paths.groups({ prefix })}
+                next={
+                  page.next === undefined ? undefined : paths.groups({ prefix, after: page.next })
+                }
+              />
+            </>
+          );
+        }}
+      </Loaded>
+    </>
+  );
+}
+
+type Order = "name" | "lag" | "age";
+
+function GroupTable({ names }: { names: readonly string[] }) {
+  const [isAsked, setAsked] = useState(names.length <= FEW);
+  const [order, setOrder] = useState<Order>("name");
+  const [answers, setAnswers] = useState<Answers>(new Map());
+  useEffect(() => {
+    if (!isAsked) return;
+    const controller = new AbortController();
+    const note = (groupId: string, answer: GroupSummary | Error) =>
+      setAnswers((before) => new Map(before).set(groupId, answer));
+    summariesOf(names, controller.signal, note).catch(() => {}); // It was given up.
+    return () => controller.abort();
+  }, [names.join("\n"), isAsked]);
+  const rows = ordered(names, answers, order);
+  return (
+    <>
+      <div class="row">
+        {isAsked ? (
+          <>
+            <span>
+              {answers.size < names.length
+                ? `Asked ${numberText(answers.size)} of ${countText(names.length, "group")}…`
+                : countText(names.length, "group")}
+            </span>
+            <label for="order">in the order of</label>
+            <select
+              id="order"
+              value={order}
+              onChange={(event) => setOrder(event.currentTarget.value as Order)}
+            >
+              <option value="name">name</option>
+              <option value="lag">lag in records</option>
+              <option value="age">age of the oldest unread record</option>
+            </select>
+          </>
+        ) : (
+          <>
+            <span>{countText(names.length, "group")}.</span>
+            <button type="button" onClick={() => setAsked(true)}>
+              Show states and lags
+            </button>
+            <span class="muted">This asks each group, and each partition that it reads.</span>
+          </>
+        )}
+      </div>
+      <Table
+        caption="Groups"
+        isCaptionHidden
+        columns={isAsked ? columnsWith(answers) : NAME_COLUMNS}
+        rows={rows}
+        keyOf={(name) => name}
+      />
+    </>
+  );
+}
+
+/** Returns the names in an order. The largest come first, and those that have none last. */
+function ordered(names: readonly string[], answers: Answers, order: Order): readonly string[] {
+  if (order === "name") return names;
+  const rankOf = (name: string) => {
+    const answer = answers.get(name);
+    if (answer === undefined || answer instanceof Error) return -2;
+    return (order === "lag" ? answer.lag.records : answer.lag.oldestMs) ?? -1;
+  };
+  return names.toSorted((a, b) => rankOf(b) - rankOf(a));
+}
+
+const NAME_COLUMNS: readonly Column<string>[] = [
+  {
+    title: "Group",
+    cell: (name) => (
+      <a class="data" href={paths.group(name)}>
+        {name}
+      </a>
+    ),
+  },
+];
+
+function columnsWith(answers: Answers): readonly Column<string>[] {
+  const column = (
+    title: string,
+    show: (summary: GroupSummary) => string | number,
+    isNumber = true,
+  ): Column<string> => ({
+    title,
+    isNumber,
+    cell: (name) => {
+      const answer = answers.get(name);
+      if (answer === undefined) return "…";
+      return answer instanceof Error ? "?" : show(answer);
+    },
+  });
+  return [
+    ...NAME_COLUMNS,
+    {
+      title: "State",
+      cell: (name) => {
+        const answer = answers.get(name);
+        if (answer === undefined) return "…";
+        return answer instanceof Error ? (
+          <span class="danger-text">{answer.message}</span>
+        ) : (
+          answer.state
+        );
+      },
+    },
+    column("Members", ({ members }) => numberText(members)),
+    column("Lag in records", ({ lag }) =>
+      lag.records === null ? "none committed" : numberText(lag.records),
+    ),
+    column("Oldest unread", ({ lag }) => ageText(lag.oldestMs)),
+  ];
+}

@@ -1,0 +1,36 @@
+// The form for whoever the broker does not know.
+import { useState } from "preact/hooks";
+import { refusal } from "../api.ts";
+import { signIn } from "../session.ts";
+import { Checkbox, Field, Form } from "../ui/form.tsx";
+
+export function SignInPage() {
+  const [text, setText] = useState("");
+  const [isKept, setKept] = useState(false);
+  return (
+    <div class="sign-in">
+      <h1>Sign in</h1>
+      {refusal.value !== null && <p class="note data">{refusal.value}</p>}
+      <Form action="Sign in" act={() => signIn(text.trim(), isKept)} isReady={text.trim() !== ""}>
+        <Field
+          label="API key or token"
+          type="password"
+          value={text}
+          onInput={setText}
+          isRequired
+          hint={
+            <>
+              It goes to this broker alone. A token of a few minutes does:{" "}
+              <code>rivulet tokens create</code>
+            </>
+          }
+        />
+        <Checkbox
+          label="Keep it in this tab until the tab is closed"
+          isChecked={isKept}
+          onChange={setKept}
+        />
+      </Form>
+    </div>
+  );
+}

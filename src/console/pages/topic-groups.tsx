@@ -1,0 +1,139 @@
+// The groups that read a topic. Nothing lists them, so all groups are looked through, when somebody asks for it.
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { TopicInfo } from "../../core/topic-info.ts";
+import { GROUPS_PATH, groupPath } from "../../protocol/paths.ts";
+import { announce } from "../announce.ts";
+import { get } from "../api.ts";
+import { countText, numberText } from "../format.ts";
+import { eachOf } from "../group-summaries.ts";
+import { PAGE_ROWS } from "../list-query.ts";
+import { paths } from "../router.ts";
+import { Empty, ErrorNote } from "../ui/states.tsx";
+import { type Column, Table } from "../ui/table.tsx";
+
+interface Reader {
+  readonly groupId: string;
+  readonly partitions: number;
+}
+
+interface Found {
+  readonly readers: readonly Reader[];
+  readonly looked: number;
+  readonly isDone: boolean;
+}
+
+interface Committed {
+  readonly offsets: readonly { readonly topic: string }[];
+}
+
+const AT_ONCE = 6;
+
+const COLUMNS: readonly Column<Reader>[] = [
+  {
+    title: "Group",
+    cell: ({ groupId }) => (
+      <a class="data" href={paths.group(groupId)}>
+        {groupId}
+      </a>
+    ),
+  },
+  {
+    title: "Partitions with a committed offset",
+    isNumber: true,
+    cell: ({ partitions }) => numberText(partitions),
+  },
+];
+
+export function TopicGroups({ topic }: { topic: TopicInfo }) {
+  const [found, setFound] = useState<Found | null>(null);
+  const [error, setError] = useState<unknown>();
+  const [isLooking, setLooking] = useState(false);
+  const controller = useRef<AbortController | null>(null);
+  useEffect(() => () => controller.current?.abort(), []);
+  const look = async () => {
+    const own = new AbortController();
+    controller.current = own;
+    setError(undefined);
+    setFound({ readers: [], looked: 0, isDone: false });
+    setLooking(true);
+    try {
+      const readers = await lookThrough(topic.name, own.signal, setFound);
+      announce(`${countText(readers, "group")} found.`);
+    } catch (thrown) {
+      if (!own.signal.aborted) setError(thrown);
+    }
+    setLooking(false);
+  };
+  return (
+    <>
+      <h2>Groups that have committed in this topic</h2>
+      {!isLooking && (
+        <p>
+          <button type="button" onClick={() => void look()}>
+            {found === null ? "Look through the groups" : "Look again"}
+          </button>{" "}
+          <span class="muted">Each group is asked, and no partition.</span>
+        </p>
+      )}
+      {error !== undefined && <ErrorNote error={error} />}
+      {found !== null && (
+        <p class="row">
+          <span>
+            {countText(found.looked, "group")} looked through
+            {found.isDone ? ": all." : isLooking ? "…" : "."}
+          </span>
+          {isLooking && (
+            <button type="button" onClick={() => controller.current?.abort()}>
+              Stop
+            </button>
+          )}
+        </p>
+      )}
+      {found !== null && found.readers.length > 0 && (
+        <Table
+          caption="Groups that read the topic"
+          isCaptionHidden
+          columns={COLUMNS}
+          rows={found.readers}
+          keyOf={({ groupId }) => groupId}
+        />
+      )}
+      {found?.isDone && found.readers.length === 0 && (
+        <Empty>No group that you may describe has committed here.</Empty>
+      )}
+    </>
+  );
+}
+
+/**
+ * Asks every group for its committed offsets, a page of groups after another, and returns how many read the topic.
+ * @throws the signal's reason
+ */
+async function lookThrough(
+  topic: string,
+  aborted: AbortSignal,
+  onFound: (found: Found) => void,
+): Promise<number> {
+  const readers: Reader[] = [];
+  let looked = 0;
+  for (let after: string | undefined = ""; after !== undefined; ) {
+    const query: URLSearchParams = new URLSearchParams({ limit: String(PAGE_ROWS), after });
+    const { groups, next }: { groups: { groupId: string }[]; next?: string } = await get(
+      `${GROUPS_PATH}?${query}`,
+      aborted,
+    );
+    await eachOf(groups, AT_ONCE, async ({ groupId }) => {
+      const { offsets } = await get<Committed>(`${groupPath(groupId)}/offsets`, aborted).catch(
+        (): Committed => ({ offsets: [] }), // It has gone meanwhile.
+      );
+      aborted.throwIfAborted();
+      const partitions = offsets.filter((each) => each.topic === topic).length;
+      looked++;
+      if (partitions > 0) readers.push({ groupId, partitions });
+      onFound({ readers: [...readers], looked, isDone: false });
+    });
+    after = next;
+  }
+  onFound({ readers: [...readers], looked, isDone: true });
+  return readers.length;
+}

@@ -1,0 +1,348 @@
+// The records of a topic: from where, of which partitions, and which of them. Nothing is read before everything is said
+// that decides what is read.
+import { useEffect, useRef, useState } from "preact/hooks";
+import type { TopicInfo } from "../../core/topic-info.ts";
+import { announce } from "../announce.ts";
+import { countText, numberText, shortened } from "../format.ts";
+import {
+  type Filter,
+  type From,
+  NO_FILTER,
+  type PlacedRecord,
+  type Progress,
+  partitionOfKey,
+  Scan,
+} from "../record-scan.ts";
+import { paths } from "../router.ts";
+import { isOffered } from "../session.ts";
+import { Checkbox, Choice, Field } from "../ui/form.tsx";
+import { keyBytes, RecordDetail, valueBytes } from "../ui/record-detail.tsx";
+import { Scroll } from "../ui/scroll.tsx";
+import { Empty, ErrorNote } from "../ui/states.tsx";
+import { Time } from "../ui/time.tsx";
+import type { Bytes } from "../ui/value-view.tsx";
+
+type FromType = From["type"];
+
+const FROMS: readonly (readonly [FromType, string])[] = [
+  ["newest", "newest"],
+  ["oldest", "oldest"],
+  ["offset", "an offset"],
+  ["time", "a time"],
+];
+
+/** How many records are looked for at a time. */
+const PAGE = 50;
+/** A topic of as many partitions is read at all of them at first, one of more at the first of them. */
+const FEW_PARTITIONS = 12;
+
+const EVERY = "every";
+
+interface Asked {
+  readonly partition: string;
+  readonly type: FromType;
+  readonly place: string;
+  readonly filter: Filter;
+  /** Looks for a key in all partitions, for a topic that had fewer once. */
+  readonly isEverywhere: boolean;
+}
+
+export function TopicRecords({ topic }: { topic: TopicInfo }) {
+  const first: Asked = {
+    partition: topic.partitions <= FEW_PARTITIONS ? EVERY : "0",
+    type: "newest",
+    place: "",
+    filter: NO_FILTER,
+    isEverywhere: false,
+  };
+  const [asked, setAsked] = useState(first);
+  const look = useLook(topic);
+  const isReadable = isOffered("READ", "topic", topic.name);
+  useEffect(() => {
+    if (isReadable) look.begin(first);
+  }, [topic.topicId]);
+  if (!isReadable)
+    return <p class="note">You may look at this topic, and not read it: that takes READ.</p>;
+  return (
+    <>
+      <Question topic={topic} asked={asked} onChange={setAsked} begin={() => look.begin(asked)} />
+      <Answer topic={topic} look={look} />
+    </>
+  );
+}
+
+function fromOf({ type, place }: Asked): From | null {
+  if (type === "offset") return /^\d{1,16}$/.test(place) ? { type, offset: Number(place) } : null;
+  if (type !== "time") return { type };
+  const timestamp = Date.parse(place);
+  return Number.isNaN(timestamp) ? null : { type, timestamp };
+}
+
+/** Returns the partitions to read. A key is looked for where Kafka's clients put it. */
+function partitionsToRead({ partition, filter, isEverywhere }: Asked, count: number): number[] {
+  if (partition !== EVERY) return [Number(partition)];
+  if (filter.key !== "" && !isEverywhere) return [partitionOfKey(filter.key, count)];
+  return Array.from({ length: count }, (_, i) => i);
+}
+
+function useLook(topic: TopicInfo) {
+  const [progress, setProgress] = useState<Progress | null>(null);
+  const [error, setError] = useState<unknown>();
+  const [isLooking, setLooking] = useState(false);
+  const scan = useRef<Scan | null>(null);
+  const controller = useRef<AbortController | null>(null);
+  useEffect(() => () => controller.current?.abort(), []);
+  const run = async () => {
+    controller.current?.abort();
+    const own = new AbortController();
+    controller.current = own;
+    setLooking(true);
+    setError(undefined);
+    let last: Progress | null = null;
+    try {
+      await scan.current?.more(PAGE, own.signal, (next) => {
+        last = next;
+        if (!own.signal.aborted) setProgress(next);
+      });
+    } catch (thrown) {
+      if (!own.signal.aborted) setError(thrown);
+    }
+    if (controller.current !== own) return; // Another one has begun.
+    setLooking(false);
+    if (last !== null) announce(`${countText((last as Progress).found.length, "record")} found.`);
+  };
+  const begin = (asked: Asked) => {
+    const from = fromOf(asked);
+    if (from === null) return;
+    const partitions = partitionsToRead(asked, topic.partitions);
+    scan.current = new Scan(topic.name, partitions, from, asked.filter);
+    setProgress(null);
+    void run();
+  };
+  return {
+    progress,
+    error,
+    isLooking,
+    begin,
+    goOn: () => void run(),
+    stop: () => controller.current?.abort(),
+  };
+}
+
+type Look = ReturnType<typeof useLook>;
+
+function Question(props: {
+  topic: TopicInfo;
+  asked: Asked;
+  onChange: (asked: Asked) => void;
+  begin: () => void;
+}) {
+  const { topic, asked, onChange, begin } = props;
+  const { filter, type, partition } = asked;
+  const set = (change: Partial<Asked>) => onChange({ ...asked, ...change });
+  const setFilter = (change: Partial<Filter>) => set({ filter: { ...filter, ...change } });
+  const numbers = Array.from({ length: topic.partitions }, (_, i) => String(i));
+  return (
+    <form
+      class="question"
+      onSubmit={(event) => {
+        event.preventDefault();
+        begin();
+      }}
+    >
+      <div class="row top">
+        <Choice
+          label="From"
+          value={type}
+          options={FROMS}
+          onChoose={(chosen) => set({ type: chosen, place: "" })}
+        />
+        {type === "offset" && (
+          <Field
+            label="Offset"
+            value={asked.place}
+            onInput={(place) => set({ place })}
+            isRequired
+            isNarrow
+          />
+        )}
+        {type === "time" && (
+          <Field
+            label="Time"
+            type="datetime-local"
+            value={asked.place}
+            onInput={(place) => set({ place })}
+            isRequired
+            isNarrow
+          />
+        )}
+        <Choice
+          label="Partition"
+          value={partition}
+          options={[[EVERY, "all"], ...numbers.map((each) => [each, each] as const)]}
+          onChoose={(chosen) => set({ partition: chosen })}
+        />
+      </div>
+      <details>
+        <summary>Only some of the records</summary>
+        <div class="row top">
+          <Field
+            label="Key"
+            value={filter.key}
+            onInput={(key) => setFilter({ key })}
+            isNarrow
+            hint={
+              filter.key !== "" && partition === EVERY && !asked.isEverywhere
+                ? `Read in partition ${partitionOfKey(filter.key, topic.partitions)} only, where Kafka's clients put it.`
+                : "The whole key."
+            }
+          />
+          <Field
+            label="Header"
+            value={filter.headerName}
+            onInput={(headerName) => setFilter({ headerName })}
+            isNarrow
+          />
+          <Field
+            label="Header's value"
+            value={filter.headerValue}
+            onInput={(headerValue) => setFilter({ headerValue })}
+            isNarrow
+            hint="Any, if it is empty."
+          />
+          <Field
+            label="Text"
+            value={filter.text}
+            onInput={(text) => setFilter({ text })}
+            isNarrow
+            hint="In key, value or headers."
+          />
+        </div>
+        {filter.key !== "" && partition === EVERY && topic.partitions > 1 && (
+          <Checkbox
+            label="Look for the key in all partitions: the topic had fewer once, or its producers place records themselves"
+            isChecked={asked.isEverywhere}
+            onChange={(isEverywhere) => set({ isEverywhere })}
+          />
+        )}
+      </details>
+      <div class="buttons">
+        <button type="submit" class="primary" disabled={fromOf(asked) === null}>
+          Read
+        </button>
+      </div>
+    </form>
+  );
+}
+
+function Answer({ topic, look }: { topic: TopicInfo; look: Look }) {
+  const { progress, error, isLooking, goOn, stop } = look;
+  return (
+    <section aria-label="Records">
+      {error !== undefined && <ErrorNote error={error} retry={goOn} />}
+      {progress !== null && (
+        <div class="row">
+          <span>
+            {countText(progress.found.length, "record")}, {numberText(progress.looked)} of{" "}
+            {countText(progress.total, "offset")} looked through
+            {progress.isDone ? ": all." : isLooking ? "…" : "."}
+          </span>
+          <progress
+            aria-label="Looked through"
+            max={Math.max(1, progress.total)}
+            value={progress.isDone ? Math.max(1, progress.total) : progress.looked}
+          />
+          {isLooking ? (
+            <button type="button" onClick={stop}>
+              Stop
+            </button>
+          ) : (
+            !progress.isDone && (
+              <button type="button" onClick={goOn}>
+                Look for {PAGE} more
+              </button>
+            )
+          )}
+        </div>
+      )}
+      {progress === null && error === undefined && <p class="busy">Reading…</p>}
+      {progress !== null && progress.found.length === 0 && !isLooking && error === undefined && (
+        <Empty>
+          {progress.total === 0 ? "There are no records here." : "No record fits so far."}
+        </Empty>
+      )}
+      {progress !== null && progress.found.length > 0 && (
+        <Records topic={topic.name} records={progress.found} />
+      )}
+    </section>
+  );
+}
+
+/** What a row shows of a key or a value. */
+const PREVIEW_CHARS = 120;
+
+function previewOf({ text, base64 }: Bytes): string {
+  if (base64 !== null) return `base64 ${base64.slice(0, PREVIEW_CHARS)}`;
+  return text === null ? "null" : shortened(text.slice(0, 4 * PREVIEW_CHARS), PREVIEW_CHARS);
+}
+
+function Records({ topic, records }: { topic: string; records: readonly PlacedRecord[] }) {
+  const [open, setOpen] = useState<string | null>(null);
+  return (
+    <Scroll label="Records of the topic">
+      <table class="records">
+        <caption class="unseen">Records of the topic</caption>
+        <thead>
+          <tr>
+            <th scope="col">Record</th>
+            <th scope="col">Time</th>
+            <th scope="col">Key</th>
+            <th scope="col">Value</th>
+            <th scope="col">More</th>
+          </tr>
+        </thead>
+        <tbody>
+          {records.flatMap((record) => {
+            const { partition, offset, timestamp } = record;
+            const id = `${partition}-${offset}`;
+            const isOpen = id === open;
+            return [
+              <tr key={id}>
+                <th scope="row">
+                  <a href={paths.record(topic, partition, offset)}>
+                    {partition} / {offset}
+                  </a>
+                </th>
+                <td>
+                  <Time ms={timestamp} />
+                </td>
+                <td class="data preview">{previewOf(keyBytes(record))}</td>
+                <td class="data preview">{previewOf(valueBytes(record))}</td>
+                <td>
+                  <button
+                    type="button"
+                    aria-expanded={isOpen}
+                    onClick={() => setOpen(isOpen ? null : id)}
+                  >
+                    {isOpen ? "Close" : "Open"}
+                    <span class="unseen">
+                      {" "}
+                      record {offset} of partition {partition}
+                    </span>
+                  </button>
+                </td>
+              </tr>,
+              isOpen && (
+                <tr key={`${id} open`}>
+                  <td colSpan={5}>
+                    <RecordDetail topic={topic} record={record} />
+                  </td>
+                </tr>
+              ),
+            ];
+          })}
+        </tbody>
+      </table>
+    </Scroll>
+  );
+}

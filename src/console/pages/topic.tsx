@@ -1,0 +1,49 @@
+// A topic and its tabs.
+import type { TopicInfo } from "../../core/topic-info.ts";
+import { topicPath } from "../../protocol/paths.ts";
+import { get } from "../api.ts";
+import { useLoad } from "../load.ts";
+import { paths, TOPIC_TABS, type TopicTab } from "../router.ts";
+import { Loaded } from "../ui/states.tsx";
+import { Tabs } from "../ui/tabs.tsx";
+import { TopicConfig } from "./topic-config.tsx";
+import { TopicGroups } from "./topic-groups.tsx";
+import { TopicPartitions } from "./topic-partitions.tsx";
+import { TopicRecords } from "./topic-records.tsx";
+
+const TITLES: Readonly<Record<TopicTab, string>> = {
+  records: "Records",
+  partitions: "Partitions",
+  groups: "Groups",
+  config: "Config",
+};
+
+export function TopicPage({ name, tab }: { name: string; tab: TopicTab }) {
+  const loading = useLoad((aborted) => get<TopicInfo>(topicPath(name), aborted), [name]);
+  return (
+    <>
+      <p class="crumbs">
+        <a href={paths.topics()}>Topics</a>
+      </p>
+      <h1 class="data">{name}</h1>
+      <Tabs
+        label="Parts of the topic"
+        tabs={TOPIC_TABS.map((each) => ({
+          title: TITLES[each],
+          href: paths.topic(name, each),
+          isCurrent: each === tab,
+        }))}
+      />
+      <Loaded what="the topic" loading={loading}>
+        {(topic) => (
+          <>
+            {tab === "records" && <TopicRecords topic={topic} />}
+            {tab === "partitions" && <TopicPartitions topic={topic} onChange={loading.reload} />}
+            {tab === "groups" && <TopicGroups topic={topic} />}
+            {tab === "config" && <TopicConfig topic={topic} onChange={loading.reload} />}
+          </>
+        )}
+      </Loaded>
+    </>
+  );
+}

@@ -1,0 +1,223 @@
+// The frame of every page: where one can go, who one is, the theme, and the region that tells a screen reader what changes.
+import { useEffect, useRef } from "preact/hooks";
+import { announcement } from "./announce.ts";
+import { refusal } from "./api.ts";
+import { route } from "./navigation.ts";
+import { AccessPage } from "./pages/access.tsx";
+import { AuditPage } from "./pages/audit.tsx";
+import { CostsPage } from "./pages/costs.tsx";
+import { DeletedTopicsPage } from "./pages/deleted-topics.tsx";
+import { GroupPage } from "./pages/group.tsx";
+import { GroupsPage } from "./pages/groups.tsx";
+import { HealthPage } from "./pages/health.tsx";
+import { NotFoundPage } from "./pages/not-found.tsx";
+import { OverviewPage } from "./pages/overview.tsx";
+import { RecordPage } from "./pages/record.tsx";
+import { SignInPage } from "./pages/sign-in.tsx";
+import { TopicPage } from "./pages/topic.tsx";
+import { TopicsPage } from "./pages/topics.tsx";
+import { paths, type Route } from "./router.ts";
+import { failure, isKnown, isOffered, me, recognize, signOut } from "./session.ts";
+import { chooseTheme, THEMES, type Theme, theme } from "./theme.ts";
+import { Busy, ErrorNote } from "./ui/states.tsx";
+
+export function Shell() {
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <header>
+        <a class="brand" href={paths.overview}>
+          Rivulet
+        </a>
+        {me.value !== null && <Navigation />}
+        <div class="row who">
+          <Who />
+          <ThemeChoice />
+        </div>
+      </header>
+      <Main />
+      <div class="unseen" aria-live="polite">
+        {announcement.value}
+      </div>
+    </>
+  );
+}
+
+interface Place {
+  readonly title: string;
+  readonly href: string;
+  readonly pages: readonly Route["page"][];
+  /** False where the grants allow nothing there. */
+  readonly isOffered?: () => boolean;
+}
+
+const PLACES: readonly Place[] = [
+  { title: "Overview", href: paths.overview, pages: ["overview"] },
+  { title: "Topics", href: paths.topics(), pages: ["topics", "topic", "record", "deleted-topics"] },
+  { title: "Groups", href: paths.groups(), pages: ["groups", "group"] },
+  { title: "Access", href: paths.access, pages: ["access"] },
+  {
+    title: "Audit",
+    href: paths.audit,
+    pages: ["audit"],
+    isOffered: () => isOffered("DESCRIBE", "cluster"),
+  },
+  {
+    title: "Costs",
+    href: paths.costs,
+    pages: ["costs"],
+    isOffered: () => isOffered("DESCRIBE", "cluster"),
+  },
+  { title: "Health", href: paths.health, pages: ["health"] },
+];
+
+function Navigation() {
+  const { page } = route.value;
+  return (
+    <nav aria-label="Console">
+      <ul>
+        {PLACES.filter((place) => place.isOffered?.() ?? true).map(({ title, href, pages }) => (
+          <li key={href}>
+            <a href={href} aria-current={pages.includes(page) ? "page" : undefined}>
+              {title}
+            </a>
+          </li>
+        ))}
+      </ul>
+    </nav>
+  );
+}
+
+function Who() {
+  const caller = me.value;
+  if (caller === null) return null;
+  const isAnonymous = caller.principal === "User:ANONYMOUS";
+  return (
+    <>
+      <span class="data principal" title={caller.principal}>
+        {isAnonymous ? "open broker" : caller.principal}
+        {caller.namespace === undefined ? "" : ` in ${caller.namespace}`}
+      </span>
+      {!isAnonymous && (
+        <button type="button" onClick={signOut}>
+          Sign out
+        </button>
+      )}
+    </>
+  );
+}
+
+const THEME_NAMES: Readonly<Record<Theme, string>> = {
+  system: "As the system",
+  light: "Light",
+  dark: "Dark",
+};
+
+function ThemeChoice() {
+  return (
+    <>
+      <label class="unseen" for="theme">
+        Theme
+      </label>
+      <select
+        id="theme"
+        value={theme.value}
+        onChange={(event) => chooseTheme(event.currentTarget.value as Theme)}
+      >
+        {THEMES.map((each) => (
+          <option key={each} value={each} selected={each === theme.value}>
+            {THEME_NAMES[each]}
+          </option>
+        ))}
+      </select>
+    </>
+  );
+}
+
+/** A new page is told to screen readers by its title, and the keyboard goes on from its beginning. */
+function Main() {
+  const ref = useRef<HTMLElement>(null);
+  const isFirst = useRef(true);
+  const current = route.value;
+  const title = titleOf(current);
+  const isSignedIn = me.value !== null && refusal.value === null;
+  useEffect(() => {
+    document.title = `${isSignedIn ? title : "Sign in"} – Rivulet`;
+    if (isFirst.current) isFirst.current = false;
+    else ref.current?.focus();
+  }, [title, isSignedIn]);
+  return (
+    <main id="main" tabIndex={-1} ref={ref}>
+      {isSignedIn ? <Page route={current} /> : <Outside />}
+    </main>
+  );
+}
+
+function Outside() {
+  if (failure.value !== null)
+    return <ErrorNote error={failure.value} retry={() => void recognize()} />;
+  return isKnown.value ? <SignInPage /> : <Busy what="the console" />;
+}
+
+function titleOf(current: Route): string {
+  switch (current.page) {
+    case "group":
+      return `Group ${current.group}: ${current.tab}`;
+    case "topic":
+      return `Topic ${current.topic}: ${current.tab}`;
+    case "record":
+      return `Record ${current.topic} ${current.partition} ${current.offset}`;
+    case "unknown":
+      return "No such page";
+    case "deleted-topics":
+      return "Deleted topics";
+    case "topics":
+    case "groups":
+      return [capital(current.page), current.prefix, current.after]
+        .filter((part) => part !== "")
+        .join(", ");
+    default:
+      return capital(current.page);
+  }
+}
+
+function capital(word: string): string {
+  return word.charAt(0).toUpperCase() + word.slice(1);
+}
+
+function Page({ route: current }: { route: Route }) {
+  switch (current.page) {
+    case "overview":
+      return <OverviewPage />;
+    case "groups":
+      return <GroupsPage prefix={current.prefix} after={current.after} />;
+    case "group":
+      return <GroupPage key={current.group} groupId={current.group} tab={current.tab} />;
+    case "topics":
+      return <TopicsPage prefix={current.prefix} after={current.after} />;
+    case "topic":
+      return <TopicPage key={current.topic} name={current.topic} tab={current.tab} />;
+    case "record":
+      return (
+        <RecordPage
+          topic={current.topic}
+          partition={current.partition}
+          offset={Number(current.offset)}
+        />
+      );
+    case "deleted-topics":
+      return <DeletedTopicsPage />;
+    case "access":
+      return <AccessPage />;
+    case "costs":
+      return <CostsPage />;
+    case "audit":
+      return <AuditPage />;
+    case "health":
+      return <HealthPage />;
+    case "unknown":
+      return <NotFoundPage path={current.path} />;
+  }
+}

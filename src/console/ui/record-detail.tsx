@@ -1,0 +1,78 @@
+// One record: its key, its value, its headers, and how to read it elsewhere.
+import { credential } from "../api.ts";
+import { timeText } from "../format.ts";
+import { curlOf, sdkOf } from "../record-code.ts";
+import type { PlacedRecord } from "../record-scan.ts";
+import { paths } from "../router.ts";
+import { CopyButton } from "./copy-button.tsx";
+import { type Bytes, ValueView } from "./value-view.tsx";
+
+export function keyBytes({ key, keyBase64 }: PlacedRecord): Bytes {
+  return { text: key ?? null, base64: keyBase64 ?? null };
+}
+
+export function valueBytes({ value, valueBase64 }: PlacedRecord): Bytes {
+  return { text: value ?? null, base64: valueBase64 ?? null };
+}
+
+interface Header {
+  readonly name: string;
+  readonly bytes: Bytes;
+}
+
+function headersOf({ headers }: PlacedRecord): Header[] {
+  return Object.entries(headers).flatMap(([name, given]) => {
+    const values = Array.isArray(given) ? given : [given];
+    return values.map((value) => ({
+      name,
+      bytes:
+        typeof value === "object" && value !== null
+          ? { text: null, base64: value.base64 }
+          : { text: value, base64: null },
+    }));
+  });
+}
+
+export function RecordDetail({ topic, record }: { topic: string; record: PlacedRecord }) {
+  const { partition, offset, timestamp } = record;
+  const headers = headersOf(record);
+  const place = { topic, partition, offset };
+  return (
+    <div class="record-detail">
+      <p class="muted">
+        Timestamp <span class="data">{timeText(timestamp)}</span>
+      </p>
+      <h3>Key</h3>
+      <ValueView bytes={keyBytes(record)} label="key" mayBeBrief />
+      <h3>Value</h3>
+      <ValueView bytes={valueBytes(record)} label="value" />
+      <h3>Headers</h3>
+      {headers.length === 0 ? (
+        <p class="muted">none</p>
+      ) : (
+        <dl class="headers">
+          {headers.map(({ name, bytes }, i) => (
+            <div key={i}>
+              <dt class="data">{name === "" ? <em>no name</em> : name}</dt>
+              <dd>
+                <ValueView bytes={bytes} label={`header ${name}`} mayBeBrief />
+              </dd>
+            </div>
+          ))}
+        </dl>
+      )}
+      <h3>Elsewhere</h3>
+      <div class="buttons">
+        <CopyButton
+          label="Copy link"
+          text={() => `${location.origin}${paths.record(topic, partition, offset)}`}
+        />
+        <CopyButton
+          label="Copy as curl"
+          text={() => curlOf(location.origin, place, credential.value !== null)}
+        />
+        <CopyButton label="Copy for the SDK" text={() => sdkOf(location.origin, place)} />
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,125 @@
+// The console as it is served.
+import { exports } from "cloudflare:workers";
+import { describe, expect, test } from "vitest";
+import type { Env } from "../../src/env.ts";
+import { app } from "../../src/worker/http/app.ts";
+
+const ORIGIN = "http://localhost";
+
+async function ask(path: string, init: RequestInit = {}): Promise<Response> {
+  return await exports.default.fetch(`${ORIGIN}${path}`, init);
+}
+
+async function filesOf(page: string): Promise<string[]> {
+  const named = [...page.matchAll(/(?:src|href)="(\/console\/assets\/[^"]+)"/g)];
+  return named.map(([, path]) => path ?? "");
+}
+
+describe("the page", () => {
+  test.each([
+    "/console",
+    "/console/",
+    "/console/groups/a%2Fb/history",
+    "/console/topics/t/records/0/42",
+    "/console/nowhere",
+  ])("[CON-1] is at %s, and kept nowhere", async (path) => {
+    const response = await ask(path);
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toBe("text/html; charset=utf-8");
+    expect(response.headers.get("cache-control")).toBe("no-store");
+    expect(await response.text()).toMatch(/^<!doctype html>/);
+  });
+
+  test("[CON-2] lets nothing run but its own script", async () => {
+    const { headers } = await ask("/console");
+    const policy = headers.get("content-security-policy")?.split("; ") ?? [];
+    expect(policy).toEqual([
+      "default-src 'none'",
+      "script-src 'self'",
+      "style-src 'self'",
+      "connect-src 'self'",
+      "img-src 'self' data:",
+      "frame-ancestors 'none'",
+      "base-uri 'none'",
+      "form-action 'none'",
+      "require-trusted-types-for 'script'",
+      "trusted-types 'none'",
+    ]);
+    expect(headers.get("x-content-type-options")).toBe("nosniff");
+    expect(headers.get("referrer-policy")).toBe("no-referrer");
+    expect(headers.get("set-cookie")).toBe(null);
+  });
+
+  test("[CON-1] answers HEAD without a body", async () => {
+    const response = await ask("/console", { method: "HEAD" });
+    expect(response.status).toBe(200);
+    expect(response.headers.get("etag")).toMatch(/^W\/"[0-9a-f]{16}"$/);
+    expect(await response.text()).toBe("");
+  });
+
+  test.each(["POST", "PUT", "PATCH", "DELETE"])("[CON-1] takes no %s", async (method) => {
+    const response = await ask("/console", { method });
+    expect(response.status).toBe(405);
+    expect(response.headers.get("allow")).toBe("GET, HEAD");
+    await response.body?.cancel();
+  });
+});
+
+describe("its files", async () => {
+  const files = await filesOf(await (await ask("/console")).text());
+
+  test.each(files)("[CON-1] %s is kept for good", async (path) => {
+    const response = await ask(path);
+    expect(response.status).toBe(200);
+    expect(response.headers.get("cache-control")).toBe("public, max-age=31536000, immutable");
+    expect(response.headers.get("x-content-type-options")).toBe("nosniff");
+    const etag = response.headers.get("etag") ?? "";
+    expect(path).toContain(/[0-9a-f]{16}/.exec(etag)?.[0] ?? "no hash");
+    await response.body?.cancel();
+    const again = await ask(path, { headers: { "if-none-match": etag } });
+    expect(again.status).toBe(304);
+    expect(await again.text()).toBe("");
+  });
+
+  test("[CON-1] have the types that browsers want", async () => {
+    const types = await Promise.all(
+      files.map(async (path) => {
+        const response = await ask(path);
+        await response.body?.cancel();
+        return response.headers.get("content-type");
+      }),
+    );
+    expect(types).toEqual([
+      "text/plain; charset=utf-8",
+      "text/css; charset=utf-8",
+      "text/javascript; charset=utf-8",
+    ]);
+  });
+
+  test("[CON-1] of another release are 404", async () => {
+    const response = await ask("/console/assets/console-0123456789abcdef.js");
+    expect(response.status).toBe(404);
+    expect(await response.json()).toMatchObject({ code: "INVALID_REQUEST" });
+  });
+});
+
+describe("who gets it", () => {
+  const context = { waitUntil: () => {}, passThroughOnException: () => {}, props: {} };
+  const asked = async (url: string, env: Partial<Env>, headers: Record<string, string> = {}) =>
+    await app.fetch(new Request(url, { headers }), env as Env, context as never);
+
+  test("[CON-1] whoever reaches a broker that asks who calls", async () => {
+    const response = await asked("https://broker.example/console", { RIVULET_ROOT_KEY: "k" });
+    expect(response.status).toBe(200);
+    await response.body?.cancel();
+  });
+
+  test.each([
+    ["http://broker.example/console", {}],
+    ["http://localhost/console", { origin: "https://elsewhere.example" }],
+  ])("[CON-1] [MODE-1] an open broker does not answer %s", async (url, headers) => {
+    const response = await asked(url, { RIVULET_OPEN: "loopback" }, headers);
+    expect(response.status).toBe(403);
+    await response.body?.cancel();
+  });
+});
