@@ -2,11 +2,12 @@
 import { type CallRequest, type ObjectKind, toArguments } from "./calls/calls.ts";
 import type { ClusterCalls } from "./calls/cluster-calls.ts";
 import type { GroupCalls } from "./calls/group-calls.ts";
+import type { MetricsCalls } from "./calls/metrics-calls.ts";
 import type { PartitionCalls } from "./calls/partition-calls.ts";
 import type { RelayCalls } from "./calls/relay-calls.ts";
 import type { RequestFrom } from "./core/access/audit.ts";
 import type { Caller } from "./core/access/caller.ts";
-import { errorOf, type Failure } from "./core/errors.ts";
+import { BrokerError, errorOf, type Failure } from "./core/errors.ts";
 import { isRegion, jurisdictionOf, type Origin, type Region, regionOf } from "./core/placement.ts";
 import { failureOf, ObjectError, type ObjectPlace } from "./core/platform-errors.ts";
 import { noteFailure, noteSuccess } from "./storage-health.ts";
@@ -36,6 +37,8 @@ export interface Env {
   readonly PARTITION: DurableObjectNamespace;
   readonly GROUP: DurableObjectNamespace;
   readonly RELAY: DurableObjectNamespace;
+  /** Absent in deployments whose configuration is of release 0.2. They have no metrics. */
+  readonly METRICS?: DurableObjectNamespace;
   /** "1" logs a line for every wake-up and alarm of an object, to show what keeps one awake. */
   readonly RIVULET_TRACE?: string;
   /**
@@ -128,6 +131,7 @@ export type ClusterStub = Stub<ClusterCalls>;
 export type PartitionStub = Stub<PartitionCalls>;
 export type GroupStub = Stub<GroupCalls>;
 export type RelayStub = Stub<RelayCalls>;
+export type MetricsStub = Stub<MetricsCalls>;
 
 /** The only object that holds the metadata of this deployment. */
 export function clusterStub(env: Env): ClusterStub {
@@ -183,6 +187,15 @@ export function groupStub(env: Env, groupId: string, region?: string): GroupStub
   return noting(env, within(env, env.GROUP), "group", groupId, region ?? env.region);
 }
 
+/** The object that all others tell what they do. @throws BrokerError if this deployment has none */
+export function metricsStub(env: Env): MetricsStub {
+  if (env.METRICS === undefined) throw new BrokerError("INVALID_REQUEST", NO_METRICS);
+  return noting(env, within(env, env.METRICS), "metrics", "metrics");
+}
+
+const NO_METRICS =
+  "this deployment has no metrics: wrangler.toml lacks the binding METRICS of release 0.3";
+
 /** Returns the place of an object: its file on a machine's disk, or its id elsewhere. */
 export function placeOf(env: Env, kind: ObjectKind, name: string, id: string): ObjectPlace {
   const file = env.RIVULET_FILES?.replace("{object}", kind).replace("{id}", id) ?? `object ${id}`;
@@ -216,7 +229,7 @@ function noting<Calls>(
   const stub = namespace.getByName(name, options);
   if (typeof stub.id !== "object") return stub as Stub<Calls>; // A simulation has its own platform.
   const inherited = Object.getPrototypeOf(stub) as object;
-  const title = kind === "cluster" ? kind : `${kind} ${name}`;
+  const title = kind === name ? kind : `${kind} ${name}`;
   const id = String(stub.id);
   const calls = new Proxy(inherited, {
     get(_, method) {

@@ -5,6 +5,7 @@ import { serveTcp } from "./worker/kafka/tcp.ts";
 
 export { ClusterObject } from "../durable-objects/cluster/cluster-object.ts";
 export { GroupObject } from "../durable-objects/group/group-object.ts";
+export { MetricsObject } from "../durable-objects/metrics/metrics-object.ts";
 export { PartitionObject } from "../durable-objects/partition/partition-object.ts";
 export { RelayObject } from "../durable-objects/relay/relay-object.ts";
 export { Rivulet } from "./worker/rpc/rivulet.ts";

@@ -60,11 +60,13 @@ import { type Env, groupStub, outerClusterStub, partitionStub } from "../../src/
 import { isStanding, ObjectClock, startAnew } from "../shared/clock.ts";
 import { newSecret, OWNER_SECRET } from "../shared/owner-signature.ts";
 import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
+import { reportToMetrics } from "../shared/reporter.ts";
 import { RetryPause } from "../shared/retry.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
-import { type Sql, storageOf } from "../shared/sql.ts";
+import { type SizedSql, storageOf } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
+import { type Alarm, type Counting, countEvents, ObjectUsage } from "../shared/usage.ts";
 import { wallClockMs } from "../shared/wall-clock.ts";
 import {
   ClusterStore,
@@ -94,7 +96,11 @@ interface Kept {
   readonly patterns: Set<string>;
 }
 
-export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
+/** A cluster of fewer topics tells of itself each time. Somebody tries it out. */
+const NEW_TOPICS = 10;
+
+export class ClusterObject extends DurableObject<Env> implements ClusterCalls, Counting {
+  readonly usage = new ObjectUsage();
   readonly #store: ClusterStore;
   readonly #jobs: Jobs;
   readonly #matches = new PatternMatches();
@@ -108,7 +114,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   /** Groups that are asked what they subscribe to, and what they have subscribed to meanwhile. */
   readonly #pruning = new Set<Kept>();
   #retiredIncarnation: number;
-  readonly #sql: Sql;
+  readonly #sql: SizedSql;
+  readonly #alarm: Alarm;
   readonly #inspection: Inspection;
   #isRestoring = false;
   readonly #turns: Turns;
@@ -118,8 +125,10 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     trace(env, "cluster", "cluster", "start");
-    this.#store = new ClusterStore(storageOf(ctx.storage));
-    this.#sql = storageOf(ctx.storage).sql;
+    const storage = storageOf(ctx.storage, this.usage);
+    this.#store = new ClusterStore(storage);
+    this.#sql = storage.sql;
+    this.#alarm = this.usage.alarmOf(ctx.storage);
     this.#inspection = new Inspection(this.#sql, this.#store);
     this.#turns = new Turns(new ObjectClock(this.#sql));
     this.#jobs = new Jobs({
@@ -138,6 +147,16 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
     if (this.#store.hasTasks || this.#store.nextPurgeMs() !== null)
       ctx.blockConcurrencyWhile(() => this.#jobs.resume());
     this.#retiredIncarnation = this.#store.retiredIncarnation();
+    reportToMetrics({
+      ...{ env, ctx, usage: this.usage },
+      hasNews: () => this.#store.topicCount < NEW_TOPICS,
+      snapshot: () => ({
+        kind: "cluster",
+        ...{ life: this.usage.life, usage: this.usage.counts },
+        storedBytes: this.#sql.databaseSize,
+        ...{ topics: this.#store.topicCount, groups: this.#store.groupCount },
+      }),
+    });
   }
 
   async createTopic({
@@ -797,8 +816,8 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   }
 
   async #setAlarm(atMs: number | null): Promise<void> {
-    if (atMs === null) await this.ctx.storage.deleteAlarm();
-    else await this.ctx.storage.setAlarm(atMs);
+    if (atMs === null) await this.#alarm.deleteAlarm();
+    else await this.#alarm.setAlarm(atMs);
   }
 
   async #run(task: Task): Promise<void> {
@@ -904,6 +923,7 @@ export class ClusterObject extends DurableObject<Env> implements ClusterCalls {
   }
 }
 
+countEvents(ClusterObject);
 serveCalls(ClusterObject, "cluster", CLUSTER_CALLS, (object: ClusterObject, method) =>
   object.ready(method),
 );

@@ -17,6 +17,7 @@ import type { GroupEvent, GroupState } from "../../src/core/group/state.ts";
 import { DEFAULT_SESSION_TIMEOUT_MS, SAFETY_ALARM_MS } from "../../src/core/limits.ts";
 import { startAnew } from "../shared/clock.ts";
 import { isLostAlarm } from "../shared/lost-alarm.ts";
+import type { Alarm } from "../shared/usage.ts";
 import type { GroupClock } from "./group-clock.ts";
 import type { Deadline } from "./group-store.ts";
 import type { Presence } from "./presence.ts";
@@ -35,9 +36,11 @@ interface DeadlineStore {
 }
 
 type Context = Pick<DurableObjectState, "storage" | "waitUntil" | "abort">;
+type StoredAlarm = Pick<Alarm, "getAlarm" | "setAlarm">;
 
 export class GroupAlarm {
   readonly #ctx: Context;
+  readonly #stored: StoredAlarm;
   readonly #presence: Presence;
   readonly #clock: GroupClock;
   /** When the alarm will ring. Null if that is not known, for example after waking up. */
@@ -47,8 +50,9 @@ export class GroupAlarm {
   /** When a silent member was last looked for. */
   #lookedMs = 0;
 
-  constructor(ctx: Context, presence: Presence, clock: GroupClock) {
+  constructor(ctx: Context, presence: Presence, clock: GroupClock, stored: StoredAlarm) {
     this.#ctx = ctx;
+    this.#stored = stored;
     this.#presence = presence;
     this.#clock = clock;
   }
@@ -125,7 +129,7 @@ export class GroupAlarm {
     // [CLK-4] An alarm from an earlier life rings on time, even if the clock was set forward
     // since. If it were set anew, for a time that has already passed by that clock, it would ring
     // at once, before members could show that they are there.
-    this.#atMs ??= await this.#ctx.storage.getAlarm();
+    this.#atMs ??= await this.#stored.getAlarm();
     const nowMs = this.#clock.now();
     const isLost = this.#atMs !== null && isLostAlarm(this.#atMs, nowMs);
     if (this.#atMs !== null && this.#atMs <= deadlineMs && !isLost) return;
@@ -133,7 +137,7 @@ export class GroupAlarm {
     const atMs = isLost ? nowMs : deadlineMs;
     this.#atMs = atMs;
     if (this.#clock.isStanding) this.#ctx.waitUntil(startAnew(this.#ctx));
-    await this.#ctx.storage.setAlarm(atMs);
+    await this.#stored.setAlarm(atMs);
   }
 
   /** [CLK-4] True if the alarm rings too late, as it does after the clock was set forward. */

@@ -8,6 +8,7 @@ import type { HistoryEntry } from "../../src/core/group/history.ts";
 import type { AnswerTo, GroupRequest } from "../../src/core/group/requests.ts";
 import { emptyGroup, type GroupEvent, type GroupState } from "../../src/core/group/state.ts";
 import type { GroupClock } from "./group-clock.ts";
+import { GroupCounts } from "./group-counts.ts";
 import type { Presence } from "./presence.ts";
 
 /** The group's storage: see group-store.ts. */
@@ -41,6 +42,9 @@ interface Waiting {
 }
 
 export class GroupKeeper {
+  readonly counts = new GroupCounts();
+  /** Called with what was decided, once it is stored. */
+  stored: (handled: Handled) => void = () => {};
   readonly #presence: Presence;
   readonly #clock: GroupClock;
   /** [FIL-6] Called if the stored data cannot be read. Returns the error that every request gets from then on. */
@@ -192,6 +196,8 @@ export class GroupKeeper {
     }
     try {
       if (this.#store.apply(handled.events, handled.history, nowMs)) this.#hasStored = true;
+      this.counts.add(handled);
+      this.stored(handled);
       return handled;
     } catch (error) {
       // The members are counted when the group's row is written, so they may be read only then.

@@ -31,15 +31,19 @@ import {
   listedSummaryOf,
   positionsIn,
   positionsOf,
+  stateNameOf,
   summaryOf,
 } from "../../src/core/group/describe.ts";
 import {
   fromSet,
   type PartitionSet,
+  parsePartitionKey,
   partitionKey,
   toSet,
 } from "../../src/core/group/partition-key.ts";
-import type { GroupState } from "../../src/core/group/state.ts";
+import { type GroupState, newestEpoch } from "../../src/core/group/state.ts";
+import { MAX_REPORTED_POSITIONS } from "../../src/core/limits.ts";
+import type { GroupSnapshot } from "../../src/core/metrics/snapshot.ts";
 import type { Env } from "../../src/env.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
@@ -47,11 +51,14 @@ import type { PollAnswer } from "../../src/protocol/poll.ts";
 import { Notes } from "../shared/notes.ts";
 import { OwnerSigner } from "../shared/owner-signature.ts";
 import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
+import { reportToMetrics } from "../shared/reporter.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
-import { storageOf } from "../shared/sql.ts";
+import { storageOf, type Transactional } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
+import { type Counting, countEvents, ObjectUsage } from "../shared/usage.ts";
 import { GroupAlarm } from "./group-alarm.ts";
 import { GroupClock } from "./group-clock.ts";
+import { membersOf } from "./group-counts.ts";
 import { GroupKeeper } from "./group-keeper.ts";
 import { GroupServer } from "./group-server.ts";
 import { GroupSockets } from "./group-sockets.ts";
@@ -61,7 +68,9 @@ import type { Joined } from "./member-sockets.ts";
 import { Presence } from "./presence.ts";
 import { groupTopic, Registration } from "./registration.ts";
 
-export class GroupObject extends DurableObject<Env> implements GroupCalls {
+export class GroupObject extends DurableObject<Env> implements GroupCalls, Counting {
+  readonly usage = new ObjectUsage();
+  readonly #storage: Transactional;
   readonly #groupId: string;
   readonly #presence: Presence;
   readonly #registration: Registration;
@@ -73,13 +82,17 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   readonly #signer: OwnerSigner;
   #store: GroupStore;
   #isRestoring = false;
+  /** The changes, but for commits, that the metrics were told of. */
+  #toldChanges = 0;
 
   constructor(ctx: DurableObjectState, env: Env) {
     super(ctx, env);
     this.#groupId = ctx.id.name ?? "";
     trace(env, "group", this.#groupId, "start");
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
-    const storage = storageOf(ctx.storage);
+    const storage = storageOf(ctx.storage, this.usage);
+    this.#storage = storage;
+    const storedAlarm = this.usage.alarmOf(ctx.storage);
     const clock = new GroupClock(storage.sql, (nowMs) => this.#time.wasSetBack(nowMs));
     this.#presence = new Presence(ctx, clock);
     const notes = new Notes(storage.sql, () => this.#keeper.group.exists);
@@ -95,24 +108,68 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     this.#keeper = new GroupKeeper(this.#store, this.#presence, clock, (error) =>
       errorOf(this.#registration.noteDamage(error)),
     );
-    this.#alarm = new GroupAlarm(ctx, this.#presence, clock);
+    this.#alarm = new GroupAlarm(ctx, this.#presence, clock, storedAlarm);
     this.#server = new GroupServer(this.#keeper, this.#registration, () => this.#announce());
     const parts = {
       ...{ env, signer: this.#signer },
       ...{ keeper: this.#keeper, server: this.#server, presence: this.#presence, clock },
-      ...{ alarm: this.#alarm, store: () => this.#store, end: () => this.#end() },
+      ...{ storedAlarm, alarm: this.#alarm, store: () => this.#store, end: () => this.#end() },
       announce: (joined?: Joined) => this.#announce(joined),
       closeExpired: () => this.#sockets.closeExpired(),
       couldNotNote: (error: unknown) => this.#couldNotNote(error),
     };
     this.#sockets = new GroupSockets(ctx, parts);
     this.#time = new GroupTime(ctx, parts);
+    reportToMetrics({
+      ...{ env, ctx, usage: this.usage },
+      // A heartbeat that wakes the group must not read all members to tell of them, and nothing may read very many.
+      isWorthIt: () =>
+        this.#keeper.counts.commits > 0 &&
+        (this.#store.attachedMembers ?? 0) <= FEW_MEMBERS &&
+        this.#keeper.group.state.classic.members.size <= FEW_MEMBERS,
+      hasNews: () => this.#keeper.counts.changes > this.#toldChanges,
+      snapshot: () => {
+        this.#toldChanges = this.#keeper.counts.changes;
+        return this.#snapshot();
+      },
+    });
     this.#store.deadline(); // It tells the clock when it was set.
     try {
       this.#keeper.wake();
     } catch (error) {
       this.#couldNotNote(error); // If it threw, the message that woke the object would be lost as well.
     }
+  }
+
+  /** [RPT-1] */
+  async snapshot(): Promise<GroupSnapshot | null> {
+    this.usage.asked();
+    return this.#snapshot();
+  }
+
+  /** Returns null if there is no group, or nobody knows. */
+  #snapshot(): GroupSnapshot | null {
+    const { group, counts } = this.#keeper;
+    if (!group.exists || this.#registration.isDamaged) return null;
+    const { state } = group;
+    const { members, empty } = membersOf(state);
+    const names = new Map(
+      Array.from(state.topics.values(), (topic) => [topic.topicId, topic.name]),
+    );
+    const positions = [...state.offsets].slice(0, MAX_REPORTED_POSITIONS);
+    return {
+      kind: "group",
+      ...{ life: this.usage.life, usage: this.usage.counts },
+      storedBytes: this.#storage.sql.databaseSize,
+      groupId: this.#groupId,
+      ...{ state: stateNameOf(state), epoch: newestEpoch(state), members, emptyMembers: empty },
+      positions: positions.map(([key, { offset }]) => {
+        const place = parsePartitionKey(key);
+        return { topic: names.get(place.topicId) ?? "", ...place, offset };
+      }),
+      ...{ rebalances: counts.rebalances, commitsTotal: counts.commits },
+      ...{ lost: { ...counts.lost }, rejected: { ...counts.rejected } },
+    };
   }
 
   /**
@@ -212,10 +269,11 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     const usedNow = this.#whyNotUnused(); // Somebody may have joined meanwhile.
     if (usedNow !== null) return usedNow;
     this.#presence.closeAll(CLOSE_SESSION_ENDED, "the group was deleted");
+    this.#sockets.observers.closeAll(CLOSE_SESSION_ENDED, "the group was deleted");
     this.#alarm.forget();
     this.#registration.noteDestroyed();
     await this.ctx.storage.deleteAll();
-    this.#store = new GroupStore(storageOf(this.ctx.storage), this.#groupId);
+    this.#store = new GroupStore(this.#storage, this.#groupId);
     this.#keeper.restart(this.#store);
     await this.#registration.unlist();
     return { ok: true };
@@ -289,7 +347,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
     this.#presence.closeAll(CLOSE_SESSION_ENDED, "the group was restored");
     this.#alarm.forget();
     this.#store.beginAnew(incarnation);
-    this.#store = new GroupStore(storageOf(this.ctx.storage), this.#groupId);
+    this.#store = new GroupStore(this.#storage, this.#groupId);
     this.#keeper.restart(this.#store);
     await this.#announce();
     return { ok: true };
@@ -434,6 +492,7 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
   }
 
   override async webSocketMessage(socket: WebSocket, data: string | ArrayBuffer): Promise<void> {
+    if (this.#sockets.observers.has(socket)) return; // It has nothing to say.
     await this.#sockets.members.onMessage(socket, data);
     await this.#alarm.look();
   }
@@ -457,5 +516,9 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls {
 }
 
 serveCalls(GroupObject, "group", GROUP_CALLS, (object: GroupObject) => object.ready());
+countEvents(GroupObject);
+
+/** A larger group is awake often enough to tell of itself then. */
+const FEW_MEMBERS = 100;
 
 const NO_PARTITIONS: PartitionSet = new Set();

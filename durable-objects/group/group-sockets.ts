@@ -2,11 +2,17 @@
 // they are for.
 import { callerOfUpgrade } from "../../src/calls/socket-caller.ts";
 import { topicResource } from "../../src/core/access/grants.ts";
-import { fail } from "../../src/core/errors.ts";
+import { errorOf, type Failure, fail, httpStatusOf } from "../../src/core/errors.ts";
+import { unknownGroup } from "../../src/core/group/admission.ts";
 import { memberOf } from "../../src/core/group/state.ts";
-import { DEFAULT_SESSION_TIMEOUT_MS, MAX_SOCKETS_PER_GROUP } from "../../src/core/limits.ts";
+import {
+  DEFAULT_SESSION_TIMEOUT_MS,
+  MAX_OBSERVERS_PER_GROUP,
+  MAX_SOCKETS_PER_GROUP,
+} from "../../src/core/limits.ts";
 import { type Env, isOpen } from "../../src/env.ts";
 import { isCleanClose } from "../../src/protocol/close-codes.ts";
+import { OBSERVE_PATH } from "../../src/protocol/group-events.ts";
 import { WATCH_PATH } from "../../src/protocol/watch-socket.ts";
 import type { ObjectSocket } from "../shared/object-socket.ts";
 import type { OwnerSigner } from "../shared/owner-signature.ts";
@@ -18,6 +24,7 @@ import type { GroupClock } from "./group-clock.ts";
 import type { GroupKeeper } from "./group-keeper.ts";
 import type { GroupServer } from "./group-server.ts";
 import { type Joined, MemberSockets } from "./member-sockets.ts";
+import { Observers } from "./observers.ts";
 import type { Presence } from "./presence.ts";
 
 /** The parts of the group's object that are needed here. */
@@ -36,6 +43,7 @@ export interface GroupSocketParts {
 
 export class GroupSockets {
   readonly members: MemberSockets;
+  readonly observers: Observers;
   readonly #ctx: DurableObjectState;
   readonly #parts: GroupSocketParts;
   /** The sockets that have not joined. */
@@ -52,9 +60,12 @@ export class GroupSockets {
       ended: (socket) => ctx.waitUntil(this.lost(socket)),
       changed: (socket) => ctx.waitUntil(this.members.alterRights(socket)),
     });
+    const isGood = (socket: ObjectSocket) => this.#access.isGood(socket, parts.clock.now());
+    this.observers = new Observers(ctx, isGood);
+    parts.keeper.stored = (handled) => this.observers.publish(handled);
     this.members = new MemberSockets({
       ...parts,
-      isGood: (socket) => this.#access.isGood(socket, parts.clock.now()),
+      isGood,
       whyNot: (socket, topic) => this.#access.whyNot(socket, "READ", topicResource(topic)),
       announce: (joined) => parts.announce(joined),
       spoke: (socket) => void this.#silent.delete(socket),
@@ -75,15 +86,27 @@ export class GroupSockets {
     const nowMs = this.#parts.clock.now();
     const tooMany = whyNoConnection(caller, this.#ctx, () => this.#silent.closeOld(nowMs));
     if (tooMany !== null) return Response.json(tooMany, { status: 429 });
-    const { 0: client, 1: server } = new WebSocketPair();
     const { pathname, searchParams } = new URL(request.url);
+    const refused = pathname === OBSERVE_PATH ? this.#whyNotObserve() : null;
+    if (refused !== null) return Response.json(refused, { status: httpStatusOf(errorOf(refused)) });
+    const { 0: client, 1: server } = new WebSocketPair();
     this.#access.admit(server, caller, this.#parts.clock.now());
     if (pathname === WATCH_PATH) this.#watch(server, searchParams.get("memberId") ?? "");
+    else if (pathname === OBSERVE_PATH) this.observers.accept(server, tagsOf(caller));
     else {
       this.#ctx.acceptWebSocket(server, tagsOf(caller));
       this.#silent.add(server, this.#parts.clock.now());
     }
     return new Response(null, { status: 101, webSocket: client });
+  }
+
+  /** Looking at a group makes none. */
+  #whyNotObserve(): Failure | null {
+    const { group } = this.#parts.keeper;
+    if (!group.exists) return unknownGroup(group.state.groupId);
+    if (this.observers.count < MAX_OBSERVERS_PER_GROUP) return null;
+    const detail = `${MAX_OBSERVERS_PER_GROUP} sockets look at the group, the bound`;
+    return fail("THROTTLING_QUOTA_EXCEEDED", detail);
   }
 
   #watch(socket: ObjectSocket, memberId: string): void {
@@ -107,6 +130,10 @@ export class GroupSockets {
   /** [GRP-5] [GRP-6] Takes a clean close by a non-static member for a leave. Any other close starts the timeout. */
   async closed(socket: ObjectSocket, code: number): Promise<void> {
     const { keeper, presence, couldNotNote } = this.#parts;
+    if (this.observers.has(socket)) {
+      this.observers.delete(socket);
+      return finishClose(socket, code);
+    }
     const memberId = presence.memberOf(socket);
     const member = keeper.look(({ state }) =>
       memberId === null ? undefined : state.members.get(memberId),
@@ -131,6 +158,7 @@ export class GroupSockets {
 
   async lost(socket: ObjectSocket): Promise<void> {
     const { keeper, presence, couldNotNote, announce } = this.#parts;
+    this.observers.delete(socket);
     this.#silent.delete(socket);
     const memberId = presence.lost(socket);
     try {

@@ -3,6 +3,7 @@ import { memberOf } from "../../src/core/group/state.ts";
 import { ALARM_RETRY_MS, MAX_ALARM_RETRY_MS } from "../../src/core/limits.ts";
 import { startAnew } from "../shared/clock.ts";
 import { RetryPause } from "../shared/retry.ts";
+import type { Alarm } from "../shared/usage.ts";
 import type { GroupAlarm } from "./group-alarm.ts";
 import type { GroupClock } from "./group-clock.ts";
 import type { GroupKeeper } from "./group-keeper.ts";
@@ -15,6 +16,8 @@ export interface GroupTimeParts {
   readonly presence: Presence;
   readonly clock: GroupClock;
   readonly alarm: GroupAlarm;
+  /** The platform's alarm. */
+  readonly storedAlarm: Pick<Alarm, "setAlarm">;
   store(): GroupStore;
   /** Tells the members what has changed for them, and sets the alarm. */
   announce(): Promise<void>;
@@ -50,7 +53,7 @@ export class GroupTime {
     } catch (error) {
       const { groupId } = keeper.group.state;
       console.error(`group ${groupId}: the alarm failed, it will be tried again: ${error}`);
-      await this.#ctx.storage.setAlarm(clock.now() + this.#retry.failed());
+      await this.#parts.storedAlarm.setAlarm(clock.now() + this.#retry.failed());
     }
   }
 

@@ -12,14 +12,15 @@ import type { PartitionLog } from "../../src/core/log/partition-log.ts";
 import { isLostAlarm } from "../shared/lost-alarm.ts";
 import { RetryPause } from "../shared/retry.ts";
 import type { Turns } from "../shared/turns.ts";
+import type { Alarm as StoredAlarm } from "../shared/usage.ts";
 import type { RequestStore } from "./request-store.ts";
 
 /** After this time one alarm makes way for the next. An alarm may run for 15 minutes at most. */
 const MAX_RUN_MS = 20_000;
+type Alarm = Pick<StoredAlarm, "getAlarm" | "setAlarm">;
+
 /** Alarms can be set up to the year 2189. Work that is due later is never due. */
 const NEVER_MS = Date.UTC(2189, 0, 1);
-
-type Alarm = Pick<DurableObjectStorage, "getAlarm" | "setAlarm">;
 
 /** [GRP-17] The owners that have records and are silent. */
 export interface Owners {

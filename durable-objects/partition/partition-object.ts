@@ -52,6 +52,7 @@ import type { KeyedRequest } from "../../src/core/log/keyed-request.ts";
 import { PartitionLog } from "../../src/core/log/partition-log.ts";
 import type { TimestampCandidate } from "../../src/core/log/timestamp-lookup.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
+import type { PartitionSnapshot } from "../../src/core/metrics/snapshot.ts";
 import {
   clusterStub,
   type Env,
@@ -79,23 +80,29 @@ import { OwnerSigner } from "../shared/owner-signature.ts";
 import { readerGate } from "../shared/reader-gate.ts";
 import { upgradeReader } from "../shared/reader-upgrade.ts";
 import { BEING_RESTORED, recoveryPoint, restoreTo } from "../shared/recovery.ts";
+import { reportToMetrics } from "../shared/reporter.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { SocketAccess } from "../shared/socket-access.ts";
 import { attachState, callerOn, keyTag } from "../shared/socket-caller.ts";
-import { storageOf } from "../shared/sql.ts";
+import { storageOf, type Transactional } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { Turns } from "../shared/turns.ts";
+import { type Alarm, type Counting, countEvents, ObjectUsage } from "../shared/usage.ts";
 import { EndReports } from "./end-reports.ts";
 import { type CommitTarget, GroupCommit } from "./group-commit.ts";
 import { GroupOwners } from "./group-owners.ts";
 import { Housekeeping } from "./housekeeping.ts";
+import { PartitionCounts } from "./partition-counts.ts";
 import { PartitionStore } from "./partition-store.ts";
 import { Relays } from "./relays.ts";
 import { RequestStore } from "./request-store.ts";
 import { SqlLogStore } from "./sql-log-store.ts";
 import { TailReaders } from "./tail-readers.ts";
+
+/** A partition with fewer records tells of itself whenever it is awake. Somebody tries it out. */
+const NEW_RECORDS = 1_000;
 
 /** When a partition tells the cluster of its beginning again, if it could not. */
 const LISTING_RETRY_MS = 60_000;
@@ -112,7 +119,10 @@ interface Parts {
   readonly turns: Turns;
 }
 
-export class PartitionObject extends DurableObject<Env> implements PartitionCalls {
+export class PartitionObject extends DurableObject<Env> implements PartitionCalls, Counting {
+  readonly usage = new ObjectUsage();
+  readonly #storage: Transactional;
+  readonly #alarm: Alarm;
   readonly #store: PartitionStore;
   readonly #topicId: string;
   readonly #partition: number;
@@ -124,6 +134,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
   readonly #quotas = new QuotaBook();
   /** The latest attach of each socket. Whether an owner is one may have to be asked of its group. */
   readonly #attaching = new WeakMap<WebSocket, symbol>();
+  readonly #counts = new PartitionCounts();
   #parts: Parts | null = null;
   #isDestroyed = false;
   /**
@@ -144,6 +155,8 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     this.#topicId = name.slice(0, slash);
     this.#partition = Number(name.slice(slash + 1));
     trace(env, "partition", name, "start");
+    this.#storage = storageOf(ctx.storage, this.usage);
+    this.#alarm = this.usage.alarmOf(ctx.storage);
 
     this.#silent = new SilentSockets(ctx.getWebSockets());
     this.#access = new SocketAccess({
@@ -152,10 +165,10 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       ended: (socket) => this.#forget(socket),
       changed: () => {}, // Every message and every frame is judged by the rights of that moment.
     });
-    const notes = new Notes(storageOf(ctx.storage).sql, () => this.#parts !== null);
+    const notes = new Notes(this.#storage.sql, () => this.#parts !== null);
     this.#signer = new OwnerSigner(env, notes);
     const own = { topicId: this.#topicId, partition: this.#partition };
-    this.#store = new PartitionStore(storageOf(ctx.storage), own);
+    this.#store = new PartitionStore(this.#storage, own);
     this.#ends = new EndReports((end) => this.#noteLogEnd(end));
     this.#isCompared = env.RIVULET_FILES === undefined;
     const woken = attempt(() => {
@@ -165,9 +178,37 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     });
     if (woken.ok) this.#parts = woken.parts;
     else this.#fail(woken);
+    reportToMetrics({
+      ...{ env, ctx, usage: this.usage },
+      hasNews: () => (this.#parts?.log.logEndOffset ?? 0) < NEW_RECORDS,
+      snapshot: () => this.#snapshot(),
+    });
     // [PLC-3] The life before may have ended before it could tell the cluster.
     if (this.#parts !== null && this.#store.isUnlisted) ctx.waitUntil(this.#list());
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
+  }
+
+  /** [RPT-1] */
+  async snapshot(): Promise<PartitionSnapshot | null> {
+    this.usage.asked();
+    return this.#snapshot();
+  }
+
+  /** Returns null if the partition is not in use. */
+  #snapshot(): PartitionSnapshot | null {
+    if (this.#parts === null) return null;
+    const { topic, log, readers } = this.#parts;
+    const { appendedRecords, appendedBytes, appendedBatches, commits, deliveredBytes } =
+      this.#counts;
+    return {
+      kind: "partition",
+      ...{ life: this.usage.life, usage: this.usage.counts },
+      storedBytes: this.#storage.sql.databaseSize,
+      ...{ topic: topic.name, topicId: this.#topicId, partition: this.#partition },
+      ...{ logStartOffset: log.logStartOffset, logEndOffset: log.logEndOffset },
+      ...{ logBytes: log.sizeInBytes, readers: readers.count },
+      ...{ appendedRecords, appendedBytes, appendedBatches, commits, deliveredBytes },
+    };
   }
 
   /** Answers every call with the failure. Nothing is written over data that cannot be read. */
@@ -186,18 +227,18 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 
   #assemble(topic: Topic): Parts {
     const { storage } = this.ctx;
-    const store = new SqlLogStore(storageOf(storage));
+    const store = new SqlLogStore(this.#storage);
     const verifier = new ChunkVerifier(
       { topic: topic.name, partition: this.#partition },
       ({ message }) => console.error(`${message}; the object is ${this.ctx.id}.sqlite`),
     );
     const log = new PartitionLog(store, topic.config, verifier, memory.tails);
-    const gate = readerGate(topic.name, this.#access, this.#quotas);
+    const gate = readerGate(topic.name, this.#access, this.#quotas, this.#counts);
     const readers = new TailReaders(log, this.#store, this.ctx.getWebSockets(), gate);
-    const requests = new RequestStore(storageOf(storage).sql);
+    const requests = new RequestStore(this.#storage.sql);
     const codec = { decode: decodeAnyBatch, compressor };
     const compactor = new Compactor(log, store, codec);
-    const clock = new ObjectClock(storageOf(storage).sql);
+    const clock = new ObjectClock(this.#storage.sql);
     const turns = new Turns(clock);
     const owners = new GroupOwners(readers, this.ctx, this.env);
     const relays = new Relays({
@@ -209,7 +250,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       failed: () => housekeeping.watchRelays(Date.now()),
     });
     const housekeeping = new Housekeeping(
-      storage,
+      this.#alarm,
       log,
       compactor,
       requests,
@@ -219,7 +260,12 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       (work, error) => this.#logFailure(topic.name, work, error),
     );
     const target: CommitTarget = {
-      commit: (appends) => log.commit(appends, Date.now(), decompress),
+      commit: (appends) => {
+        const { logEndOffset } = log;
+        const outcomes = log.commit(appends, Date.now(), decompress);
+        this.#counts.add(appends, outcomes, logEndOffset);
+        return outcomes;
+      },
       sync: async () => {
         await storage.sync();
         // First handles the events that arrived meanwhile. Otherwise a commit would include one or two appends,
@@ -482,7 +528,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
     if (parts === null) return;
     parts.turns.hurry();
     parts.commits.hurry();
-    if (isStanding(storageOf(this.ctx.storage).sql) && parts.commits.stop())
+    if (isStanding(this.#storage.sql) && parts.commits.stop())
       this.ctx.waitUntil(startAnew(this.ctx));
   }
 
@@ -637,9 +683,9 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
       }
     } catch {
       const atMs = Date.now() + LISTING_RETRY_MS;
-      const alarmMs = await storage.getAlarm();
+      const alarmMs = await this.#alarm.getAlarm();
       if (this.#parts !== null && (alarmMs === null || alarmMs > atMs))
-        await storage.setAlarm(atMs);
+        await this.#alarm.setAlarm(atMs);
     }
   }
 
@@ -904,6 +950,7 @@ export class PartitionObject extends DurableObject<Env> implements PartitionCall
 }
 
 serveCalls(PartitionObject, "partition", PARTITION_CALLS);
+countEvents(PartitionObject);
 
 type ReaderMessage = z.output<typeof readerMessage>;
 

@@ -23,6 +23,7 @@ import {
 } from "../../src/core/errors.ts";
 import { MAX_SOCKETS_PER_RELAY } from "../../src/core/limits.ts";
 import { RelayedLog } from "../../src/core/log/relayed-log.ts";
+import type { RelaySnapshot } from "../../src/core/metrics/snapshot.ts";
 import { type Env, type PartitionStub, partitionStub } from "../../src/env.ts";
 import { memory } from "../../src/memory.ts";
 import { PING, PONG } from "../../src/protocol/heartbeat.ts";
@@ -32,12 +33,14 @@ import { type Fences, TailReaders } from "../partition/tail-readers.ts";
 import type { ObjectSocket } from "../shared/object-socket.ts";
 import { readerGate } from "../shared/reader-gate.ts";
 import { upgradeReader } from "../shared/reader-upgrade.ts";
+import { reportToMetrics } from "../shared/reporter.ts";
 import { serveCalls } from "../shared/serve-calls.ts";
 import { SilentSockets } from "../shared/silent-sockets.ts";
 import { assertRead, closeFatal, errorFields, finishClose, sendJson } from "../shared/socket.ts";
 import { SocketAccess } from "../shared/socket-access.ts";
 import { keyTag } from "../shared/socket-caller.ts";
 import { trace } from "../shared/trace.ts";
+import { type Counting, countEvents, ObjectUsage } from "../shared/usage.ts";
 import { CatchUp } from "./catch-up.ts";
 
 /** The parts of a relay that knows its partition's log. There are none before the first push or question. */
@@ -55,7 +58,8 @@ const NO_FENCES: Fences = {
   setFence: () => assert(false, "a relay has no owners"),
 };
 
-export class RelayObject extends DurableObject<Env> implements RelayCalls {
+export class RelayObject extends DurableObject<Env> implements RelayCalls, Counting {
+  readonly usage = new ObjectUsage();
   readonly #topicId: string;
   readonly #number: number;
   readonly #relay: number;
@@ -65,6 +69,7 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls {
   readonly #quotas = new QuotaBook();
   /** The latest attach of each socket. Where it starts may have to be asked of the partition. */
   readonly #attaching = new WeakMap<WebSocket, symbol>();
+  readonly #counts = { deliveredBytes: 0 };
   #parts: Parts | null = null;
   /** True if the partition pushes here, as far as this life knows. */
   #isSubscribed = false;
@@ -89,7 +94,23 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls {
       ended: (socket) => this.#forget(socket),
       changed: () => {}, // Every message and every frame is judged by the rights of that moment.
     });
+    reportToMetrics({
+      ...{ env, ctx, usage: this.usage },
+      hasNews: () => false,
+      snapshot: () => this.#snapshot(),
+    });
     ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(PING, PONG));
+  }
+
+  #snapshot(): RelaySnapshot | null {
+    if (this.#parts === null) return null;
+    return {
+      kind: "relay",
+      ...{ life: this.usage.life, usage: this.usage.counts, storedBytes: 0 },
+      ...{ topic: this.#parts.topic, topicId: this.#topicId },
+      ...{ partition: this.#number, relay: this.#relay, readers: this.#parts.readers.count },
+      ...this.#counts,
+    };
   }
 
   /** The partition exists already, so where it begins is no question. */
@@ -110,7 +131,7 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls {
       waitUntil: (promise) => this.ctx.waitUntil(promise),
     });
     const readers: TailReaders = new TailReaders(log, NO_FENCES, this.ctx.getWebSockets(), {
-      ...readerGate(topic, this.#access, this.#quotas),
+      ...readerGate(topic, this.#access, this.#quotas, this.#counts),
       fetches: (socket, offset) => {
         if (log.holds(offset)) return false;
         catchUp.add(socket, readers);
@@ -265,3 +286,4 @@ export class RelayObject extends DurableObject<Env> implements RelayCalls {
 }
 
 serveCalls(RelayObject, "relay", RELAY_CALLS);
+countEvents(RelayObject);

@@ -9,6 +9,7 @@ const KIND_OF_TABLE: Readonly<Record<string, ObjectKind>> = {
   cluster: "cluster",
   group_state: "group",
   partition: "partition",
+  metrics_state: "metrics",
 };
 
 /** Returns the kind of the object that has tables of these names, or null if there is none. */

@@ -5,13 +5,24 @@ import type { ReaderGate } from "../partition/tail-readers.ts";
 import type { SocketAccess } from "./socket-access.ts";
 import { callerOn } from "./socket-caller.ts";
 
-/** Returns the gate of the sockets that read this topic. `quotas` are the object's own [QUO-2]. */
-export function readerGate(topic: string, access: SocketAccess, quotas: QuotaBook): ReaderGate {
+/**
+ * Returns the gate of the sockets that read this topic. `quotas` are the object's own [QUO-2]. Bytes that are sent are added
+ * to `counts`.
+ */
+export function readerGate(
+  topic: string,
+  access: SocketAccess,
+  quotas: QuotaBook,
+  counts: { deliveredBytes: number },
+): ReaderGate {
   const resource = topicResource(topic);
   return {
     mayRead: (socket) =>
       access.isGood(socket, Date.now()) && isAllowed(callerOn(socket), "READ", resource),
     waitMs: (socket) => quotas.waitMs(callerOn(socket), "consumerByteRate", Date.now()),
-    sent: (socket, bytes) => quotas.take(callerOn(socket), "consumerByteRate", bytes, Date.now()),
+    sent: (socket, bytes) => {
+      counts.deliveredBytes += bytes;
+      quotas.take(callerOn(socket), "consumerByteRate", bytes, Date.now());
+    },
   };
 }

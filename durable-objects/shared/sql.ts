@@ -26,9 +26,60 @@ export function firstRow<Row extends Record<string, SqlValue>>(
   return undefined;
 }
 
-/** Returns the storage of an object as stores see it. */
-export function storageOf(storage: DurableObjectStorage): Transactional {
-  return storage as unknown as Transactional;
+/** The rows that a statement has taken so far. The platform bills by them. */
+interface Rows {
+  readonly rowsRead?: number;
+  readonly rowsWritten?: number;
+}
+
+/** Where rows are counted. */
+export interface RowCounter {
+  rowsRead: number;
+  rowsWritten: number;
+}
+
+/** Returns the storage of an object as stores see it. What it reads and writes is counted. */
+export function storageOf(storage: DurableObjectStorage, counter: RowCounter): Transactional {
+  const own = storage as unknown as Transactional;
+  return {
+    sql: new CountedSql(own.sql, counter),
+    transactionSync: (body) => own.transactionSync(body),
+  };
+}
+
+class CountedSql implements SizedSql {
+  readonly #sql: SizedSql;
+  readonly #counter: RowCounter;
+
+  constructor(sql: SizedSql, counter: RowCounter) {
+    this.#sql = sql;
+    this.#counter = counter;
+  }
+
+  get databaseSize(): number {
+    return this.#sql.databaseSize;
+  }
+
+  exec<Row extends Record<string, SqlValue>>(
+    query: string,
+    ...bindings: SqlValue[]
+  ): Iterable<Row> {
+    const cursor: Iterable<Row> & Rows = this.#sql.exec<Row>(query, ...bindings);
+    // A statement that returns nothing has run by now.
+    const { rowsRead = 0, rowsWritten = 0 } = cursor;
+    this.#counter.rowsRead += rowsRead;
+    this.#counter.rowsWritten += rowsWritten;
+    return { [Symbol.iterator]: () => this.#iterate(cursor, rowsRead, rowsWritten) };
+  }
+
+  *#iterate<Row>(cursor: Iterable<Row> & Rows, read: number, written: number): Generator<Row> {
+    try {
+      yield* cursor;
+    } finally {
+      this.#counter.rowsRead += (cursor.rowsRead ?? read) - read;
+      this.#counter.rowsWritten += (cursor.rowsWritten ?? written) - written;
+    }
+  }
 }
 
 /** Returns the tables among these that exist. An object that was only asked about owns none. */

@@ -9,7 +9,7 @@
 // Release 0.1 passes arguments by position, and so does 0.2, with the named fields that 0.1 does not know in one more
 // argument. Objects take those. The release after this one no longer sends them, and the one after that drops POSITIONS.
 
-export type ObjectKind = "cluster" | "partition" | "group" | "relay";
+export type ObjectKind = "cluster" | "partition" | "group" | "relay" | "metrics";
 
 /** The version of the calls. It stands in each call, and grows with every change of their meaning. */
 export const CALLS_VERSION = 2;
@@ -67,7 +67,8 @@ const POSITIONS: Readonly<Record<ObjectKind, Readonly<Record<string, Positions>>
     deletePositions: ["positions"],
     committedOffsets: ["member"],
   },
-  relay: {}, // Release 0.2 knew none.
+  relay: {}, // Release 0.2 knew none of these two.
+  metrics: {},
 };
 
 /** Returns the arguments of a call as they are sent. */

@@ -18,6 +18,7 @@ import type {
   NamedOffset,
   Position,
 } from "../core/group/requests.ts";
+import type { GroupSnapshot } from "../core/metrics/snapshot.ts";
 import type { TopicPartition } from "../core/record.ts";
 import type { PollAnswer, PollRequest, RejectedAck } from "../protocol/poll.ts";
 import type { Changed } from "./calls.ts";
@@ -55,6 +56,9 @@ export interface ForgottenPositions {
 }
 
 export interface GroupCalls {
+  /** [RPT-1] Returns what the group tells of itself, or null if there is none. Called by the MetricsObject. */
+  snapshot(): Promise<GroupSnapshot | null>;
+
   describe(): Promise<Result<{ group: GroupDescription }>>;
 
   /** [HIS-1] Returns the newest `limit` events in this group, oldest first. */
@@ -231,6 +235,7 @@ export const GROUP_CALLS: Readonly<Record<keyof GroupCalls, boolean>> = {
   alterConfig: true,
   destroy: false,
   isNeeded: true,
+  snapshot: true,
   subscriptions: true,
   hasIncarnation: true,
   isOwner: true,

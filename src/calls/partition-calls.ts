@@ -5,6 +5,7 @@ import type { TopicDescription } from "../core/cluster/topics.ts";
 import type { Result } from "../core/errors.ts";
 import type { KeyedAppend, KeyedRequest, RequestPlan } from "../core/log/keyed-request.ts";
 import type { TimestampCandidate } from "../core/log/timestamp-lookup.ts";
+import type { PartitionSnapshot } from "../core/metrics/snapshot.ts";
 import type { InitialOffset } from "../protocol/group-socket.ts";
 import type { Owner } from "../protocol/partition-socket.ts";
 import type { Changed } from "./calls.ts";
@@ -44,6 +45,9 @@ export type AppendResult = Result<{
 }>;
 
 export interface PartitionCalls {
+  /** [RPT-1] Returns what the partition tells of itself, or null if it is not in use. Called by the MetricsObject. */
+  snapshot(): Promise<PartitionSnapshot | null>;
+
   /** Appends whole record batches. Their records get consecutive offsets from `baseOffset` on. */
   append(request: AppendRequest): Promise<AppendResult>;
 
@@ -147,6 +151,7 @@ export const PARTITION_CALLS: Readonly<Record<keyof PartitionCalls, boolean>> = 
   locate: true,
   offsets: true,
   inspect: true,
+  snapshot: true,
   findBatchByTimestamp: true,
   maxTimestamp: true,
   deleteRecords: true,

@@ -35,6 +35,8 @@ export interface MemberInfo {
   readonly connected: boolean;
   /** The partitions that it may consume now. */
   readonly assignment: readonly TopicAssignment[];
+  /** The partitions that it was told to give up, and has not yet said that it did. Absent if there are none. */
+  readonly revoking?: readonly TopicAssignment[];
   /** The partitions that it will consume once every member has given up what is no longer its own. */
   readonly target: readonly TopicAssignment[];
 }

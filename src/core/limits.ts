@@ -549,6 +549,19 @@ export const MIN_FEED_BYTES = 64 * KIB;
 export const MAX_FEEDS_BYTES = 16 * MIB;
 export const MAX_ALL_FEEDS_BYTES = 32 * MIB;
 
+/** Sockets that look at one group: consoles. */
+export const MAX_OBSERVERS_PER_GROUP = 100;
+
+// Metrics.
+/** What one life of an object may count for. */
+export const MAX_METRICS_WEIGHT = 8;
+/** The metrics are stored this often, while anybody tells anything. */
+export const SAVE_METRICS_MS = 5 * 60_000;
+/** Topics and groups whose costs are told apart. What others cost is overhead. */
+export const MAX_COST_OWNERS = 5_000;
+/** Positions that a group tells the MetricsObject. */
+export const MAX_REPORTED_POSITIONS = 2_000;
+
 // Access.
 /** Grants of one API key or token. Each is compared with every request. */
 export const MAX_GRANTS = 100;
@@ -616,3 +629,40 @@ export const MAX_TOKEN_TTL_MS = 24 * 3_600_000;
 export const SOCKET_KEY_AGE_MS = 5 * 60_000;
 /** The longest life of a Kafka connection's login, by Kafka's `connections.max.reauth.ms`. */
 export const MAX_KAFKA_SESSION_MS = 24 * 3_600_000;
+
+// Metrics. The MetricsObject holds all of this in memory: a number takes 36 bytes, by measurement, so all take 36 MB.
+/** Objects and isolates that are remembered one by one. Beyond it, the one that was heard of longest ago is forgotten. */
+export const MAX_METRICS_OBJECTS = 10_000;
+/** The numbers that all of them have told: counters of lives, positions of groups, ends of logs with their times. */
+export const MAX_METRICS_NUMBERS = 1_000_000;
+/** Lives of one object. A life may be late, but hardly by more than one other life. */
+export const MAX_METRICS_LIVES = 4;
+/** Counters of one object, and of one sum. The counters beyond are counted together. An isolate has one for each outcome. */
+export const MAX_METRICS_COUNTERS = 1_000;
+/** Positions of one group. The lag in partitions beyond is not told. */
+export const MAX_METRICS_POSITIONS = 10_000;
+/** Topics and groups that have a name in metrics. The others are summed. Each one that has a name takes some 15 series. */
+export const MAX_METRICS_TOPICS = 500;
+export const MAX_METRICS_GROUPS = 500;
+/** Classes of objects besides partitions and groups: the cluster's, the Worker's, those of the metrics themselves. */
+export const MAX_METRICS_CLASSES = 20;
+/** Incarnations of one topic's name. One that was deleted and created anew has two until the deletion is heard of. */
+export const MAX_METRICS_TOPIC_IDS = 8;
+/** Deleted topics and groups whose late snapshots are ignored, and for how long. */
+export const MAX_METRICS_REMOVED = 1_000;
+export const METRICS_LATE_MS = 2 * 60_000;
+/** How often a busy object tells about itself. */
+export const METRICS_INTERVAL_MS = 60_000;
+/** An isolate that has told nothing for so long has gone, and its connections with it. */
+export const METRICS_ISOLATE_SILENT_MS = 5 * 60_000;
+/** The ends of a log: one a minute for an hour, then one a quarter of an hour for a day. 60 and 96, with the edges. */
+export const END_HISTORY_FINE_MS = 60 * 60_000;
+export const END_HISTORY_COARSE_STEP_MS = 15 * 60_000;
+export const END_HISTORY_MS = 24 * 60 * 60_000;
+export const MAX_END_HISTORY_POINTS = 180;
+/** Characters of a piece of the metrics' state. In UTF-8 they are three times as many bytes at most, of MAX_ROW_BYTES. */
+export const MAX_METRICS_PIECE_CHARS = 600_000;
+/** Series of one scrape. A Prometheus of the smallest kind takes them. */
+export const MAX_METRICS_SERIES = 20_000;
+/** Characters of a label that is a reason, an error or an API. */
+export const MAX_METRICS_LABEL_CHARS = 64;

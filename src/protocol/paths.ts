@@ -5,12 +5,14 @@ export const TOPICS_PATH = "/v1/topics";
 export const GROUPS_PATH = "/v1/groups";
 export const PRODUCERS_PATH = "/v1/producers";
 export const CONFIGS_PATH = "/v1/configs";
+export const COSTS_PATH = "/v1/costs";
 export const DOCTOR_PATH = "/v1/doctor";
 export const RECOVERY_PATH = "/v1/recovery";
 export const KEYS_PATH = "/v1/keys";
 export const AUDIT_PATH = "/v1/audit";
 export const TOKENS_PATH = "/v1/tokens";
 export const ME_PATH = "/v1/me";
+export const CONSOLE_PATH = "/console";
 
 export function keyPath(id: string): string {
   return `${KEYS_PATH}/${encodeURIComponent(id)}`;

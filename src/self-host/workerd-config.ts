@@ -1,4 +1,4 @@
-// The workerd configuration of a self-hosted broker: the same Worker and the same four classes as
+// The workerd configuration of a self-hosted broker: the same Worker and the same five classes as
 // wrangler.toml, with their storage in one folder.
 import type { KafkaTls } from "./kafka-tls.ts";
 
@@ -12,6 +12,7 @@ const UNIQUE_KEYS = {
   PartitionObject: "rivulet-partition-v1",
   GroupObject: "rivulet-group-v1",
   RelayObject: "rivulet-relay-v1",
+  MetricsObject: "rivulet-metrics-v1",
 } as const;
 
 /**

@@ -1,6 +1,5 @@
 // The bill of a workload for a month, K2 and Queues beside it, and where the workload does not fit.
 import { MAX_PARTITION_BYTES } from "../../src/core/limits.ts";
-import type { Counts } from "./counts.ts";
 import {
   dollarsOf,
   K2,
@@ -10,7 +9,8 @@ import {
   PRICES,
   QUEUES,
   SECONDS_PER_MONTH,
-} from "./prices.ts";
+} from "../../src/core/metrics/prices.ts";
+import type { Counts } from "./counts.ts";
 import { type Line, linesOf, requestsOf, trafficOf } from "./rates.ts";
 import { growth } from "./stored.ts";
 import type { Workload } from "./workload.ts";

@@ -1,7 +1,8 @@
 // The workloads of ARCHITECTURE.md, and the lines of its table.
+
+import type { Kind } from "../../src/core/metrics/prices.ts";
 import { type Bill, billOf } from "./bill.ts";
 import type { Counts } from "./counts.ts";
-import type { Kind } from "./prices.ts";
 import { parseWorkload } from "./workload.ts";
 
 /** What a line of the table is about: a file, and what is set beside it. */

@@ -1,6 +1,7 @@
 // The bill as text.
+
+import { type Kind, PRICES, SECONDS_PER_MONTH } from "../../src/core/metrics/prices.ts";
 import type { Bill, Other } from "./bill.ts";
-import { type Kind, PRICES, SECONDS_PER_MONTH } from "./prices.ts";
 import { type Line, requestsOf, show } from "./rates.ts";
 import type { Workload } from "./workload.ts";
 

@@ -8,8 +8,8 @@ import {
   PRODUCER_SNAPSHOT_CHUNKS,
   SOCKET_KEY_AGE_MS,
 } from "../../src/core/limits.ts";
+import { MESSAGES_PER_REQUEST, SECONDS_PER_MONTH } from "../../src/core/metrics/prices.ts";
 import type { Counts } from "./counts.ts";
-import { MESSAGES_PER_REQUEST, SECONDS_PER_MONTH } from "./prices.ts";
 import { commitsOf, shareRows } from "./sharing.ts";
 import { bytesPerAppend } from "./stored.ts";
 import type { Workload } from "./workload.ts";

@@ -25,15 +25,23 @@ test.each(["SIGTERM", "SIGINT"] as const)(
   },
 );
 
-test("[WEB-1] JSON goes in gzip to whoever takes it", async () => {
+test("[WEB-1] JSON and the console go in gzip to whoever takes it", async () => {
   const broker = await BrokerProcess.start();
-  const ask = async (headers: Record<string, string>) => {
-    const response = await fetch(`${broker.url}/openapi.json`, { headers });
-    expect((await response.json()) as object).toHaveProperty("openapi");
-    return response.headers.get("content-encoding");
+  const ask = async (path: string, encoding: string) => {
+    const headers = { "accept-encoding": encoding };
+    const response = await fetch(`${broker.url}${path}`, { headers });
+    expect(response.status).toBe(200);
+    return { text: await response.text(), encoding: response.headers.get("content-encoding") };
   };
-  expect(await ask({ "accept-encoding": "gzip" })).toBe("gzip");
-  expect(await ask({ "accept-encoding": "identity" })).toBeNull();
+  const page = await ask("/console", "gzip");
+  const files = [...page.text.matchAll(/"(\/console\/assets\/[^"]+\.(?:js|css))"/g)];
+  expect(files).toHaveLength(2);
+  for (const path of ["/openapi.json", ...files.map(([, name = ""]) => name)]) {
+    const packed = await ask(path, "gzip");
+    const plain = await ask(path, "identity");
+    expect([packed.encoding, plain.encoding]).toEqual(["gzip", null]);
+    expect(packed.text).toBe(plain.text);
+  }
   await broker.stop();
 });
 

@@ -11,13 +11,16 @@ import { Endpoint, Network } from "./sockets.ts";
 
 const URL_OF_BROKER = "http://localhost";
 
+/** The objects of the world. It has no metrics, which change nothing of what the others do. */
+type SimulatedKind = Exclude<ObjectKind, "metrics">;
+
 /** The classes of the objects, as the program exports them. */
 const CLASSES = {
   cluster: "ClusterObject",
   group: "GroupObject",
   partition: "PartitionObject",
   relay: "RelayObject",
-} as const satisfies Record<ObjectKind, keyof Exports>;
+} as const satisfies Record<SimulatedKind, keyof Exports>;
 
 /** What a process of the world has of its environment. */
 export interface Environment {
@@ -75,7 +78,7 @@ export class World implements ObjectWorld {
 
   // Objects.
 
-  #namespace(kind: ObjectKind) {
+  #namespace(kind: SimulatedKind) {
     return { getByName: (name: string) => this.#stub(kind, this.object(kind, name)) };
   }
 
@@ -100,7 +103,7 @@ export class World implements ObjectWorld {
     });
   }
 
-  object(kind: ObjectKind, name: string): SimulatedObject {
+  object(kind: SimulatedKind, name: string): SimulatedObject {
     const key = `${kind} ${name}`;
     let object = this.#objects.get(key);
     if (object === undefined) {

@@ -29,6 +29,11 @@ const LAYERS: Record<
     layers: ["src/core", "src/compression", "src/protocol", "src/admin", "src/sdk"],
     packages: [/^commander$/, /^node:/],
   },
+  // What runs in browsers.
+  "src/console": {
+    layers: ["src/core", "src/protocol"],
+    packages: [/^preact(\/hooks)?$/, /^@preact\/signals$/],
+  },
   // Shared by the Worker and the objects.
   "src/calls": { layers: ["src/core", "src/protocol"], packages: [/^zod$/] },
   "src/env.ts": { layers: ["src/core", "src/calls", "src/storage-health.ts"], packages: [] },
@@ -91,7 +96,7 @@ const LAYERS: Record<
       "src/storage-health.ts",
       "src/memory.ts",
     ],
-    packages: [/^hono(\/|$)/, /^zod$/],
+    packages: [/^hono(\/|$)/, /^zod$/, /^rivulet:console$/],
   },
   "src/worker/rpc": {
     layers: [
@@ -153,7 +158,7 @@ function isAllowed(file: string, imported: string): boolean {
 }
 
 const files = [...filesBelow("src"), ...filesBelow("durable-objects")].filter((file) =>
-  file.endsWith(".ts"),
+  /\.tsx?$/.test(file),
 );
 
 test("[SYS-5] imports go in one direction through the layers", () => {

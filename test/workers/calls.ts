@@ -7,6 +7,7 @@ import {
 } from "../../src/calls/calls.ts";
 import type { ClusterCalls } from "../../src/calls/cluster-calls.ts";
 import type { GroupCalls } from "../../src/calls/group-calls.ts";
+import type { MetricsCalls } from "../../src/calls/metrics-calls.ts";
 import type { PartitionCalls } from "../../src/calls/partition-calls.ts";
 import type { RelayCalls } from "../../src/calls/relay-calls.ts";
 
@@ -15,6 +16,7 @@ interface CallsOf {
   readonly partition: PartitionCalls;
   readonly group: GroupCalls;
   readonly relay: RelayCalls;
+  readonly metrics: MetricsCalls;
 }
 
 type Method = (request: never) => Promise<unknown>;

@@ -131,7 +131,7 @@ async function storedGroup(events: (topics: readonly TopicJson[]) => GroupEvent[
     }),
   );
   await runInDurableObject(stub, (_, { storage }) => {
-    const store = new GroupStore(storageOf(storage), groupId);
+    const store = new GroupStore(storageOf(storage, { rowsRead: 0, rowsWritten: 0 }), groupId);
     const state = store.load();
     const known = topics.map(({ topicId, name, partitions }): GroupEvent => {
       return { type: "topic", topic: { topicId, name, partitions } };

@@ -109,6 +109,7 @@ const none = { topic: any, partition: 3, committedOffset: null, offset: 0 };
 
 const HTTP: Look[] = [
   http("GET /health", any),
+  http("GET /metrics", [200, any]),
   http("GET /", any),
   http("GET /openapi.json", any),
   http("GET /docs", any),
@@ -116,6 +117,7 @@ const HTTP: Look[] = [
   http("GET /v1/me", ok({})),
   http("GET /v1/audit", ok({ events: any })),
   http("GET /v1/keys", ok({ keys: any })),
+  http("GET /v1/costs", ok({ lines: any })),
   http("POST /v1/keys", [201, any], "", { body: { principal: "User:looker", role: "read" } }),
   http("POST /v1/keys", refused(400, "INVALID_REQUEST"), "", { body: {} }),
   http("PATCH /v1/keys/{id}", refused(404, "RESOURCE_NOT_FOUND"), "", { body: {} }),
@@ -213,6 +215,8 @@ const HTTP: Look[] = [
   http(`GET ${GROUP}/consume`, refused(400, "INVALID_REQUEST"), `?topics=${TOPIC}`),
   http(`GET ${GROUP}/consume`, refused(404, "UNKNOWN_TOPIC_OR_PARTITION"), `?topics=${NOBODY}`),
   http(`GET ${GROUP}/socket`, refused(400, "INVALID_REQUEST")),
+  http(`GET ${GROUP}/events`, refused(400, "INVALID_REQUEST")),
+  http(`GET ${GROUP}/lag`, ok({ offsets: [] })),
 ];
 
 function api(of: Api, version: number, request: object, answer: unknown): Look {

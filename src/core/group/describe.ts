@@ -66,13 +66,14 @@ export function describeGroup(state: GroupState): GroupDescription {
         state: member.state,
         connected: member.polls || member.silentSinceMs === null,
         assignment: byTopicName(member.assigned, names),
+        ...(member.revoking.size === 0 ? {} : { revoking: byTopicName(member.revoking, names) }),
         target: byTopicName(state.targets.get(member.memberId) ?? EMPTY_SET, names),
       })),
     offsets,
   };
 }
 
-function stateNameOf(state: GroupState): GroupStateName {
+export function stateNameOf(state: GroupState): GroupStateName {
   if (state.members.size === 0) return "EMPTY";
   if (state.groupEpoch > state.assignmentEpoch) return "ASSIGNING";
   for (const member of state.members.values()) if (!isSettled(state, member)) return "RECONCILING";

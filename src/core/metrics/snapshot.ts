@@ -6,6 +6,8 @@ interface Snapshot {
   /** Names one life of the object. Counters of a life only grow. Another life begins at zero. */
   readonly life: string;
   readonly usage: Usage;
+  /** What the life's figures count for, if they stand for other lives that told nothing. 1 by default. */
+  readonly weight?: number;
   /** The bytes of the object's database. */
   readonly storedBytes: number;
 }

@@ -22,6 +22,7 @@ import { clusterStub, type Env, type GroupStub, groupStub } from "../../env.ts";
 import { noteChange } from "./audit.ts";
 import { callerIn, seesGroup } from "./authorize.ts";
 import { forgetOldest, isolate } from "./isolate.ts";
+import { noteInMetrics } from "./metrics.ts";
 import { inside } from "./namespace.ts";
 import { type AskPage, everyItem, type Page, pageOf } from "./pages.ts";
 
@@ -93,7 +94,10 @@ export function groupRooms(
 export async function deleteGroup(env: Env, groupId: string): Promise<Result<object>> {
   const deleted = await lookAtGroup(env, groupId, async (group) => await group.destroy());
   forgetGroup(groupId);
-  if (deleted.ok) noteChange(env, "deleteGroup", groupResource(groupId));
+  if (deleted.ok) {
+    noteChange(env, "deleteGroup", groupResource(groupId));
+    noteInMetrics(env, (metrics) => metrics.forgetGroup({ groupId }));
+  }
   return deleted;
 }
 

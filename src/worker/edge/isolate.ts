@@ -7,6 +7,7 @@ import type { StoredKey } from "../../core/access/stored-key.ts";
 import type { Topic } from "../../core/cluster/topics.ts";
 import type { BrokerError } from "../../core/errors.ts";
 import { MIN_READ_ROOM_BYTES } from "../../core/limits.ts";
+import { RequestCounts } from "../../core/metrics/request-counts.ts";
 import { memory } from "../../memory.ts";
 import type { PooledProducer } from "./pooled-producer.ts";
 
@@ -48,7 +49,7 @@ interface Isolate {
   /** Topics by name. */
   readonly topics: Map<string, KnownTopic>;
   /** All topics by name, as they were last listed. Null if that is not known, or if there were too many to keep. */
-  listed: Map<string, Topic> | null;
+  listed: { readonly topics: Map<string, Topic>; readonly atMs: number } | null;
   /** Names and ids that are being looked up, each with the answer to come. */
   readonly lookups: Map<string, Promise<Topic>>;
   /** Names and ids of no topic, and when that was found out. */
@@ -73,6 +74,8 @@ interface Isolate {
   idleProducers: PooledProducer[];
   /** The size of the largest answers of partitions of late. */
   largeReadBytes: number;
+  /** What requests have come to. */
+  requests: RequestCounts;
   /** Connections of Kafka's clients. */
   readonly kafka: {
     readonly connections: Set<KafkaConnection>;
@@ -98,6 +101,7 @@ export const isolate: Isolate = {
   quotas: new QuotaBook(),
   idleProducers: [],
   largeReadBytes: MIN_READ_ROOM_BYTES,
+  requests: new RequestCounts(),
   kafka: { connections: new Set(), turns: 0 },
 };
 
@@ -130,5 +134,7 @@ export function forgetEverything(): void {
   isolate.quotas = new QuotaBook();
   isolate.idleProducers = [];
   isolate.largeReadBytes = MIN_READ_ROOM_BYTES;
+  isolate.requests = new RequestCounts();
+  isolate.listed = null;
   memory.budget.forgetEverything();
 }

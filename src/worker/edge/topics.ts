@@ -15,6 +15,7 @@ import { noteChange } from "./audit.ts";
 import { callerIn, seesTopic } from "./authorize.ts";
 import { isolate } from "./isolate.ts";
 import { forget, learn, remember } from "./metadata.ts";
+import { noteInMetrics } from "./metrics.ts";
 import { inside } from "./namespace.ts";
 import { type AskPage, everyItem, type Page, pageOf } from "./pages.ts";
 
@@ -66,6 +67,7 @@ export async function alterDefaults(env: Env, changes: Readonly<Record<string, u
 
 /** [CLU-4] Throws what is wrong. */
 export async function deleteTopic(env: Env, name: string): Promise<void> {
+  const known = isolate.topics.get(name);
   try {
     unwrap(await clusterStub(env).deleteTopic({ name }));
   } catch (error) {
@@ -74,7 +76,11 @@ export async function deleteTopic(env: Env, name: string): Promise<void> {
     throw error;
   }
   forget(name);
-  isolate.listed?.delete(name);
+  isolate.listed?.topics.delete(name);
+  if (known !== undefined) {
+    const { topicId } = known.topic;
+    noteInMetrics(env, (metrics) => metrics.forgetTopic({ topicId }));
+  }
   noteChange(env, "deleteTopic", topicResource(name));
 }
 
@@ -141,18 +147,20 @@ export async function listTopics(env: Env): Promise<Topic[]> {
  * with those that it has learnt of since. Kafka's clients ask for this list as soon as they connect.
  */
 export async function newestTopics(env: Env): Promise<Topic[]> {
+  const atMs = Date.now();
   try {
     const topics = await listTopics(env);
     for (const topic of topics) remember(topic);
-    isolate.listed =
-      topics.length > METADATA_CACHE_TOPICS
-        ? null
-        : new Map(topics.map((topic) => [topic.name, topic]));
+    const byName = () => new Map(topics.map((topic) => [topic.name, topic]));
+    isolate.listed = topics.length > METADATA_CACHE_TOPICS ? null : { topics: byName(), atMs };
     return topics;
   } catch (error) {
-    if (error instanceof BrokerError || isolate.listed === null) throw error;
-    const known = new Map(isolate.listed);
-    for (const [name, { topic }] of isolate.topics) known.set(name, topic);
+    const { listed } = isolate;
+    if (error instanceof BrokerError || listed === null) throw error;
+    const known = new Map(listed.topics);
+    // What was known before and not listed was deleted elsewhere.
+    for (const [name, { topic, atMs: learntMs }] of isolate.topics)
+      if (learntMs >= listed.atMs) known.set(name, topic);
     return [...known.values()].sort((a, b) => (a.name < b.name ? -1 : 1));
   }
 }

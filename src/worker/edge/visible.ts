@@ -24,9 +24,10 @@ export function visibleGroup(env: Env, group: GroupDescription): GroupDescriptio
   return {
     ...group,
     groupId: outside(env, group.groupId),
-    members: group.members.map((member) => ({
+    members: group.members.map(({ revoking, ...member }) => ({
       ...member,
       assignment: visibleTopics(env, member.assignment),
+      ...(revoking === undefined ? {} : { revoking: visibleTopics(env, revoking) }),
       target: visibleTopics(env, member.target),
     })),
     offsets: visibleTopics(env, group.offsets),

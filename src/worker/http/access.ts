@@ -30,6 +30,7 @@ const GROUP = "/v1/groups/:group";
 export const NEEDS: Readonly<Record<string, Need>> = {
   "GET /": "nothing",
   "GET /health": "nothing",
+  "GET /metrics": { cluster: "DESCRIBE" },
   "GET /docs": "nothing",
   "GET /openapi.json": "nothing",
   "GET /v1/me": "caller",
@@ -38,6 +39,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   "PATCH /v1/keys/:id": { cluster: "ALTER" },
   "DELETE /v1/keys/:id": { cluster: "ALTER" },
   "GET /v1/audit": { cluster: "DESCRIBE" },
+  "GET /v1/costs": { cluster: "DESCRIBE" },
   "GET /v1/doctor/topics": { cluster: "DESCRIBE" },
   "GET /v1/doctor/tasks": { cluster: "DESCRIBE" },
   "POST /v1/doctor/groups": { cluster: "ALTER" },
@@ -67,6 +69,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   "GET /v1/groups": "caller", // The list has what the caller may describe.
   [`GET ${GROUP}`]: { group: "DESCRIBE" },
   [`DELETE ${GROUP}`]: { group: "DELETE" },
+  [`GET ${GROUP}/lag`]: { group: "DESCRIBE" },
   [`GET ${GROUP}/config`]: { group: "DESCRIBE_CONFIGS" },
   [`PATCH ${GROUP}`]: { group: "ALTER_CONFIGS" },
   [`GET ${GROUP}/history`]: { group: "DESCRIBE" },
@@ -76,6 +79,7 @@ export const NEEDS: Readonly<Record<string, Need>> = {
   [`POST ${GROUP}/poll`]: { group: "READ" }, // The group judges the topics.
   [`GET ${GROUP}/consume`]: { group: "READ" },
   [`GET ${GROUP}/socket`]: { group: "READ" },
+  [`GET ${GROUP}/events`]: { group: "DESCRIBE" },
   "GET /kafka": "nothing", // Its own protocol asks.
 };
 
@@ -124,7 +128,7 @@ interface Route {
 }
 
 /** Returns the route that will answer, or null if there is none. The middleware matches too. */
-function routeOf(context: Context<App>): Route | null {
+export function routeOf(context: Context<App>): Route | null {
   const route = matchedRoutes(context).findLast(({ method }) => method !== "ALL");
   return route ?? null;
 }

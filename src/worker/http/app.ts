@@ -5,6 +5,7 @@ import { type Env, withFrom, withRegion } from "../../env.ts";
 import {
   AUDIT_PATH,
   CONFIGS_PATH,
+  COSTS_PATH,
   DOCTOR_PATH,
   GROUPS_PATH,
   KEYS_PATH,
@@ -23,6 +24,8 @@ import { audit } from "./audit.ts";
 import { batches, producers } from "./batches.ts";
 import { SlowBodyError } from "./body.ts";
 import { configs } from "./configs.ts";
+import { consoleFiles } from "./console.ts";
+import { costs } from "./costs.ts";
 import { compressed, crossOrigin } from "./cross-origin.ts";
 import { deletedTopics } from "./deleted-topics.ts";
 import { doctor, partitionStates } from "./doctor.ts";
@@ -31,6 +34,7 @@ import { keysOnlyForRecords } from "./idempotency-key.ts";
 import { kafka } from "./kafka.ts";
 import { keys, me, tokens } from "./keys.ts";
 import { noRoute } from "./methods.ts";
+import { counted, metrics } from "./metrics.ts";
 import { openapi } from "./openapi.ts";
 import { polls } from "./poll.ts";
 import { problemResponse } from "./problem.ts";
@@ -67,10 +71,12 @@ const withOrigin: MiddlewareHandler<{ Bindings: Env }> = async (context, next) =
 export const app = new Hono<{ Bindings: Env }>()
   .use(withClock)
   .use(withOrigin)
+  .use(counted)
   .use(fromThisMachine)
   .use(crossOrigin)
   .use(compressed)
   .use(wellFormedPath)
+  .use("/console/*", consoleFiles)
   .use(authorized)
   .use(keysOnlyForRecords)
   .get("/health", (context) => {
@@ -80,6 +86,7 @@ export const app = new Hono<{ Bindings: Env }>()
       : context.json({ status: "storage failures", failing }, 503);
   })
   .route("/", openapi)
+  .route("/metrics", metrics)
   .route(TOPICS_PATH, topics)
   .route(TOPICS_PATH, records)
   .route(TOPICS_PATH, batches)
@@ -89,6 +96,7 @@ export const app = new Hono<{ Bindings: Env }>()
   .route(TOKENS_PATH, tokens)
   .route(ME_PATH, me)
   .route(AUDIT_PATH, audit)
+  .route(COSTS_PATH, costs)
   .route(CONFIGS_PATH, configs)
   .route(DOCTOR_PATH, doctor)
   .route(RECOVERY_PATH, recovery)

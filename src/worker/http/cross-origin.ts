@@ -37,8 +37,11 @@ export const crossOrigin = unlessUpgrade(allowPages);
 /** Accept-Encoding names gzip, with a weight above 0 or none. */
 const GZIP = /\bgzip\b(?!\s*;\s*q=0(\.0*)?\s*(,|$))/i;
 
+/** JSON, and the files of the console. */
+const PACKED = /^(application\/json|text\/(javascript|css))\b/;
+
 /**
- * Compresses JSON answers to GET in gzip if the client accepts it. The runtime packs a body
+ * Compresses such answers to GET in gzip if the client accepts it. The runtime packs a body
  * whose header says that it is packed. On Cloudflare, and under wrangler, the proxy before the
  * Worker does that, and it requests gzip for every client.
  */
@@ -47,8 +50,9 @@ export const compressed = unlessUpgrade(async (context, next) => {
   const { cf } = context.req.raw as { cf?: object };
   if (cf !== undefined && "colo" in cf) return;
   const accepted = context.req.header("accept-encoding") ?? "";
-  const isJson = context.res.headers.get("content-type")?.startsWith("application/json");
-  if (context.req.method !== "GET" || !isJson || !GZIP.test(accepted)) return;
+  const isText = PACKED.test(context.res.headers.get("content-type") ?? "");
+  const { status } = context.res;
+  if (context.req.method !== "GET" || status === 304 || !isText || !GZIP.test(accepted)) return;
   context.res.headers.set("content-encoding", "gzip");
   context.res.headers.append("vary", "accept-encoding");
 });

@@ -5,6 +5,7 @@ import { groupResource } from "../../core/access/grants.ts";
 import { durationMs } from "../../core/duration.ts";
 import { unwrap } from "../../core/errors.ts";
 import { groupConfigByKey } from "../../core/group/config.ts";
+import type { GroupDescription } from "../../core/group/describe.ts";
 import type { NamedOffset } from "../../core/group/requests.ts";
 import {
   ANSWER_ITEM_BYTES,
@@ -27,6 +28,7 @@ import {
   listGroups,
   lookAtGroup,
 } from "../edge/groups.ts";
+import { lagInMetrics, withToldEnds } from "../edge/metrics.ts";
 import { inside, outside, outsideTopic } from "../edge/namespace.ts";
 import { groupOffsets, type PlannedReset, type ResetRequest, resetGroup } from "../edge/offsets.ts";
 import type { Page } from "../edge/pages.ts";
@@ -110,6 +112,15 @@ export const historyQuery = z.strictObject({
   limit: queryInteger(1, MAX_HISTORY_ENTRIES).default(DEFAULT_HISTORY_ENTRIES),
 });
 
+export const describeQuery = z.strictObject({
+  /** `told` takes what partitions have told of themselves last, and wakes none. `exact` asks them. */
+  lag: z.enum(["exact", "told"]).default("exact"),
+});
+
+async function offsetsInMetrics(env: Env, groupId: string, group: GroupDescription) {
+  return withToldEnds(group, await lagInMetrics(env, groupId));
+}
+
 /** The memory for an entry of the flight recorder, including the partitions that it names. */
 const HISTORY_ENTRY_BYTES = 4_096;
 
@@ -126,7 +137,24 @@ export const groups = new Hono<{ Bindings: Env }>()
       rest: next === null ? {} : { next: outside(env, next) },
     });
   })
+  .get("/:group/lag", async (context) => {
+    const { env } = context;
+    const groupId = groupParameter(env, context.req.param("group"));
+    const told = await lagInMetrics(env, groupId);
+    const items = told?.offsets ?? [];
+    return listAnswer({
+      field: "offsets",
+      items,
+      toJson: ({ topicId: _, ...each }) => each,
+      rest: {
+        ...shown(env, groupId),
+        ...{ toldAtMs: told?.toldMs ?? null, state: told?.state ?? null },
+        members: told?.members ?? null,
+      },
+    });
+  })
   .get("/:group", async (context) => {
+    const { lag } = query(context.req.raw, describeQuery);
     const { group: whole } = unwrap(
       await lookAtGroup(
         context.env,
@@ -135,7 +163,10 @@ export const groups = new Hono<{ Bindings: Env }>()
       ),
     );
     const group = visibleGroup(context.env, whole);
-    const { offsets: items, unreadable } = await groupOffsets(context.env, group);
+    const { offsets: items, unreadable } =
+      lag === "told"
+        ? { offsets: await offsetsInMetrics(context.env, whole.groupId, group), unreadable: [] }
+        : await groupOffsets(context.env, group);
     const { offsets: _, ...described } = group;
     const rest = unreadable.length === 0 ? described : { ...described, unreadable };
     return listAnswer({ field: "offsets", items, toJson: (each) => each, rest });

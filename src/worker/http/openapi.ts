@@ -3,7 +3,7 @@ import { Hono } from "hono";
 import { html } from "hono/html";
 import * as z from "zod";
 import type { Env } from "../../env.ts";
-import { GROUPS_PATH, TOPICS_PATH } from "../../protocol/paths.ts";
+import { CONSOLE_PATH, GROUPS_PATH, TOPICS_PATH } from "../../protocol/paths.ts";
 import { accepts } from "./accept.ts";
 import { textAnswer } from "./answer.ts";
 import { answersOf, OPERATIONS, type Operation } from "./operations.ts";
@@ -122,6 +122,7 @@ let startText: string | null = null;
 /** Where somebody who knows only the address goes on. */
 const LINKS = {
   name: "rivulet",
+  console: CONSOLE_PATH,
   docs: "/docs",
   openapi: "/openapi.json",
   health: "/health",
@@ -144,6 +145,7 @@ function startPage() {
         <h1>Rivulet</h1>
         <p>This is a broker of logs that Kafka's clients can use. README.md, in the project's folder, says how.</p>
         <ul>
+          <li><a href="${CONSOLE_PATH}">The console</a></li>
           <li><a href="/docs">The HTTP API</a>, for programs <a href="/openapi.json">as OpenAPI</a></li>
           <li><a href="/health">Its health</a></li>
           <li><a href="${TOPICS_PATH}">Topics</a> and <a href="${GROUPS_PATH}">groups</a></li>

@@ -9,9 +9,16 @@ import { batchesQuery, fetchBatchesQuery } from "./batches.ts";
 import { alterConfigsSchema } from "./configs.ts";
 import { deletedTopicsQuery, purgeQuery, undeleteSchema } from "./deleted-topics.ts";
 import { inspectTopicsQuery, orphanSchema, relistSchema } from "./doctor.ts";
-import { alterGroupSchema, deleteOffsetsQuery, historyQuery, resetSchema } from "./groups.ts";
+import {
+  alterGroupSchema,
+  deleteOffsetsQuery,
+  describeQuery,
+  historyQuery,
+  resetSchema,
+} from "./groups.ts";
 import { alterKeySchema, createKeySchema, createTokenSchema, deleteKeyQuery } from "./keys.ts";
 import { NDJSON } from "./lines.ts";
+import { metricsQuery } from "./metrics.ts";
 import { listQuery } from "./parameters.ts";
 import { produceSchema } from "./record-body.ts";
 import { deleteQuery, fetchQuery, offsetsQuery, produceQuery } from "./records.ts";
@@ -114,6 +121,15 @@ export const OPERATIONS: readonly Operation[] = [
     status: 200,
     otherStatuses: { 503: "The storage of objects fails" },
     response: responses.health,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/metrics",
+    summary: "Metrics for Prometheus, as OpenMetrics or in the older text format",
+    query: metricsQuery,
+    status: 200,
+    responseTypes: ["application/openmetrics-text", "text/plain"],
     errors: [],
   },
   {
@@ -466,6 +482,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: "get",
     path: GROUP,
     summary: "Describe a group: members, assignment, positions, lag",
+    query: describeQuery,
     status: 200,
     response: responses.group,
     errors: NO_GROUP,
@@ -485,6 +502,22 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "Delete a group without members",
     status: 204,
     errors: [...NO_GROUP, "NON_EMPTY_GROUP"],
+  },
+  {
+    method: "get",
+    path: `${GROUP}/lag`,
+    summary: "How far a group is behind, as it has been told last: nobody is woken to answer",
+    status: 200,
+    response: responses.groupLag,
+    errors: [],
+  },
+  {
+    method: "get",
+    path: "/v1/costs",
+    summary: "What each topic and group costs, at Cloudflare's prices",
+    status: 200,
+    response: responses.costs,
+    errors: [],
   },
   {
     method: "get",
@@ -559,5 +592,12 @@ export const OPERATIONS: readonly Operation[] = [
     summary: "WebSocket of an SDK's member (PROTOCOL.md)",
     status: 101,
     errors: ["GROUP_MAX_SIZE_REACHED", "UNSUPPORTED_VERSION"],
+  },
+  {
+    method: "get",
+    path: `${GROUP}/events`,
+    summary: "WebSocket that tells when the group changes (PROTOCOL.md)",
+    status: 101,
+    errors: ["GROUP_ID_NOT_FOUND", "UNSUPPORTED_VERSION"],
   },
 ];

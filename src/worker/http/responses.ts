@@ -193,6 +193,7 @@ export const group = exactly<GroupInfo>()(
           .meta({ description: "ASSIGNING and RECONCILING are of members of a classic group" }),
         connected: z.boolean(),
         assignment: z.array(topicPartitions),
+        revoking: z.array(topicPartitions).exactOptional(),
         target: z.array(topicPartitions),
       }),
     ),
@@ -209,6 +210,51 @@ export const group = exactly<GroupInfo>()(
     unreadable: z.array(refusedPlace).exactOptional(),
   }),
 );
+const groupOffset = z.strictObject({
+  topic: z.string(),
+  partition,
+  committedOffset: offset.nullable(),
+  logEndOffset: offset,
+  lag: count.nullable(),
+  oldestUnreadMs: count.nullable(),
+});
+export const groupLag = z.strictObject({
+  groupId: z.string(),
+  /** When the group last told of its positions. */
+  toldAtMs: z.int().nullable(),
+  state: z.string().nullable(),
+  members: count.nullable(),
+  offsets: z.array(groupOffset),
+});
+const dollars = z.number();
+const usage = z.strictObject({
+  rowsWritten: count,
+  rowsRead: count,
+  requests: count,
+  messages: count,
+  awakeMs: z.number(),
+});
+const spent = z.strictObject({ usage, workerRequests: count, byteSeconds: z.number() });
+const rates = {
+  perHour: dollars,
+  today: dollars,
+  month: dollars,
+  projected: dollars,
+};
+export const costs = z.strictObject({
+  pricesOf: z.string(),
+  atMs: z.int(),
+  total: z.strictObject(rates),
+  lines: z.array(
+    z.strictObject({
+      kind: z.enum(["topic", "group", "overhead"]),
+      name: z.string(),
+      ...rates,
+      usedToday: spent,
+      usedThisMonth: spent,
+    }),
+  ),
+});
 export const history = exactly<{ groupId: string; history: readonly HistoryInfo[] }>()(
   z.strictObject({
     groupId: z.string(),

@@ -4,10 +4,11 @@ import { type Context, Hono } from "hono";
 import * as z from "zod";
 import { assertKept, OBJECT_SOCKET_URL, upgradeFor } from "../../calls/socket-caller.ts";
 import type { Topic, TopicDescription } from "../../core/cluster/topics.ts";
-import { BrokerError, errorOf, type Failure, isErrorName } from "../../core/errors.ts";
+import { BrokerError, errorOf, type Failure, isErrorName, unwrap } from "../../core/errors.ts";
 import { whyNotTopicPattern } from "../../core/group/topic-pattern.ts";
 import { MAX_RELAYS_PER_PARTITION } from "../../core/limits.ts";
 import { type Env, groupStub } from "../../env.ts";
+import { OBSERVE_URL } from "../../protocol/group-events.ts";
 import {
   consumeQuery,
   type DeliveryOptions,
@@ -15,6 +16,7 @@ import {
 } from "../../protocol/plain-consumer.ts";
 import { selectVersion } from "../../protocol/version.ts";
 import { assertMayUseTopic, callerIn } from "../edge/authorize.ts";
+import { lookAtGroup } from "../edge/groups.ts";
 import {
   assertPartitionById,
   atPartition,
@@ -37,6 +39,14 @@ export const groupSockets = new Hono<{ Bindings: Env }>()
     requireUpgrade(context);
     const { v } = query(context.req.raw, groupSocketQuery);
     return passOn(context, v, groupStub(context.env, groupId));
+  })
+  .get("/:group/events", async (context) => {
+    const groupId = groupParameter(context.env, context.req.param("group"));
+    requireUpgrade(context);
+    const { v } = query(context.req.raw, groupSocketQuery);
+    const found = await lookAtGroup(context.env, groupId, async () => ({ ok: true as const }));
+    unwrap(found);
+    return passOn(context, v, groupStub(context.env, groupId), { url: OBSERVE_URL });
   })
   .get("/:group/consume", async (context) => {
     const groupId = groupParameter(context.env, context.req.param("group"));
@@ -121,7 +131,7 @@ export const partitionSockets = new Hono<{ Bindings: Env }>().get(
     const open = async (id: string) => {
       if (relay === undefined) {
         const object = partitionAt(context.env, id, partition);
-        return passOn(context, v, object, beginOf(context.env, id, partition));
+        return passOn(context, v, object, { begin: beginOf(context.env, id, partition) });
       }
       const place = { topicId: id, partition, relay };
       await assertRelay(context.env, place);
@@ -181,10 +191,10 @@ async function passOn(
   context: EdgeContext,
   v: number | undefined,
   object: DurableObjectStub,
-  begin?: TopicDescription,
+  { url = OBJECT_SOCKET_URL, begin }: { url?: string; begin?: TopicDescription | undefined } = {},
 ): Promise<Response> {
   const headers = versionHeaders(context, v);
-  const response = await object.fetch(OBJECT_SOCKET_URL, upgradeFor(callerIn(context.env), begin));
+  const response = await object.fetch(url, upgradeFor(callerIn(context.env), begin));
   const { webSocket } = response;
   if (response.status === 101) return new Response(null, { status: 101, webSocket, headers });
   const failure = (await response.json()) as Partial<Failure>;

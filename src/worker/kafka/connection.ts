@@ -5,6 +5,7 @@ import { type Caller, namespaceOf } from "../../core/access/caller.ts";
 import { WHOLE } from "../../core/access/namespace.ts";
 import type { Rate } from "../../core/access/quota.ts";
 import { sizeOf } from "../../core/bytes.ts";
+import { KAFKA_ERRORS } from "../../core/errors.ts";
 import {
   MAX_CLIENT_ID_LENGTH,
   MAX_KAFKA_HALF_SENT_MS,
@@ -17,13 +18,16 @@ import {
 import { brokerError, failureOf } from "../../core/platform-errors.ts";
 import { type Env, withCaller, withFrom } from "../../env.ts";
 import { Invocation } from "../edge/invocation.ts";
+import { isolate } from "../edge/isolate.ts";
 import { countUse, longestOf, Mute, openConnection, throttleMs } from "../edge/quotas.ts";
+import { reportRequests } from "../edge/request-metrics.ts";
 import type { Api } from "./api.ts";
 import { API_VERSIONS } from "./apis/api-versions.ts";
 import { FETCH } from "./apis/fetch.ts";
 import { PRODUCE } from "./apis/produce.ts";
 import { Appends } from "./appends.ts";
 import type { RequestContext } from "./context.ts";
+import { errorNameOf } from "./errors.ts";
 import { Feeds } from "./feeds.ts";
 import { InFlight } from "./in-flight.ts";
 import { Login, type Way } from "./login.ts";
@@ -217,6 +221,7 @@ export class Connection {
     });
     const context = { ...this.#context, env, work, clientId, version: apiVersion };
     if (api.key === PRODUCE.key) this.#producer = env;
+    const startMs = Date.now();
     const served = found.serve(request, context).catch((error: unknown) => {
       if (error instanceof GoneError) return null;
       // The platform words the failure of an object like that of a client. Only here it is known which of them it is.
@@ -233,6 +238,8 @@ export class Connection {
         if (response !== null) pieces = encode(api, correlationId, told, format);
       }
       setAnswer(sizeOf(pieces));
+      isolate.requests.add("kafka", api.name, outcomeIn(response), Date.now() - startMs);
+      reportRequests(env);
       // [SES-14] Records pass as they are.
       this.#invocation.did(api.key === PRODUCE.key ? "byte" : "field", frame.length);
       this.#invocation.did(api.key === FETCH.key ? "byte" : "field", sizeOf(pieces));
@@ -348,6 +355,12 @@ export class Connection {
     this.#context.appends.close();
     this.#context.watches.close();
   }
+}
+
+/** Returns the name of the error of a whole answer. Errors of its parts are told to the client alone. */
+function outcomeIn(response: unknown): string {
+  const { errorCode = KAFKA_ERRORS.NONE } = (response ?? {}) as { errorCode?: number };
+  return errorNameOf(errorCode);
 }
 
 function expectationsOf({ silentMs, idleMs, halfSentMs, stalledMs }: Patience) {

@@ -70,3 +70,13 @@ export async function outcomeOf<T extends object>(
     return outcomeOfError(error);
   }
 }
+
+/** Returns Kafka's name of an error code, or the code as text if no name is known. */
+export function errorNameOf(code: number): string {
+  return NAMES.get(code) ?? String(code);
+}
+
+const NAMES: ReadonlyMap<number, string> = new Map([
+  ...Object.entries(ERRORS).map(([name, { code }]) => [code, name] as const),
+  ...Object.entries(KAFKA_ERRORS).map(([name, code]) => [code, name] as const),
+]);

@@ -26,7 +26,7 @@ test("[SYS-1] workerd runs the Worker with the date, bindings and classes of wra
   expect(wrangler).toContain(`compatibility_date = "${COMPATIBILITY_DATE}"`);
   expect(wrangler).toContain(`compatibility_flags = ${JSON.stringify(COMPATIBILITY_FLAGS)}`);
   const bindings = [...wrangler.matchAll(/name = "([A-Z]+)", class_name = "(\w+)"/g)];
-  expect(bindings).toHaveLength(4);
+  expect(bindings).toHaveLength(5);
   const config = workerdConfig({
     bundlePath: "../worker.js",
     storagePath: "/data",

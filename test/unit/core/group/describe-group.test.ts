@@ -17,8 +17,12 @@ describe("describe", () => {
     expect(b).toMatchObject({ assignment: [], target: [{ topic: "t" }] });
     expect(b?.target[0]?.partitions).toHaveLength(2);
     expect(a?.target).toEqual(a?.assignment);
+    // What it has been told to give up, it may still be at.
+    expect(a?.revoking).toEqual(b?.target);
+    expect(b).not.toHaveProperty("revoking");
     group.revoked("a");
     const settled = describeGroup(group.state);
+    expect(settled.members[0]).not.toHaveProperty("revoking");
     expect(settled.state).toBe("STABLE");
     expect(settled.members[1]?.assignment).toEqual(b?.target);
     expect(settled.members[1]?.target).toEqual(b?.target);

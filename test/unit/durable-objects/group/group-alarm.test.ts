@@ -39,7 +39,7 @@ class Rig extends KafkaMembersRig {
     waitUntil: () => {},
     abort: () => void this.aborts++,
   } as unknown as ConstructorParameters<typeof GroupAlarm>[0];
-  alarm = new GroupAlarm(this.ctx, this.presence, this.clock);
+  alarm = new GroupAlarm(this.ctx, this.presence, this.clock, this.ctx.storage);
   /** The members' own sockets, and the watches. */
   readonly own = new Map<string, TestedSocket>();
   readonly watches = new Map<string, TestedSocket>();
@@ -48,7 +48,7 @@ class Rig extends KafkaMembersRig {
 
   override evict(): void {
     super.evict();
-    this.alarm = new GroupAlarm(this.ctx, this.presence, this.clock);
+    this.alarm = new GroupAlarm(this.ctx, this.presence, this.clock, this.ctx.storage);
     this.keeper.wake();
   }
 

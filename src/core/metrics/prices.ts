@@ -3,6 +3,9 @@
 // Workers Logs: from December 2026 on they are to be priced by the GB (50 GB included, $0.25 for each further one). An event
 // of 2 KB costs about the same that way.
 
+/** The month of the price list. */
+export const PRICES_OF = "2026-11";
+
 export const SECONDS_PER_MONTH = 30 * 24 * 60 * 60;
 const MILLION = 1_000_000;
 
@@ -75,6 +78,12 @@ export const QUEUES = {
   operationBytes: 64_000,
   maxPerSecond: 5_000,
 } as const;
+
+/** Returns the price of so many units, without those that the plan includes. */
+export function marginalDollars(kind: Kind, count: number): number {
+  const { dollars, per } = PRICES[kind];
+  return (count / per) * dollars;
+}
 
 export function dollarsOf(kind: Kind, count: number): number {
   const { dollars, per, included } = PRICES[kind];

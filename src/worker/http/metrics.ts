@@ -1,0 +1,56 @@
+// The metrics, for Prometheus and whatever speaks its language.
+import { Hono, type MiddlewareHandler } from "hono";
+import * as z from "zod";
+import { MAX_TOPIC_NAME_LENGTH } from "../../core/limits.ts";
+import { contentTypeOf, formatOf } from "../../core/metrics/exposition.ts";
+import { brokerError } from "../../core/platform-errors.ts";
+import { type Env, metricsStub } from "../../env.ts";
+import { isolate } from "../edge/isolate.ts";
+import { reportRequests } from "../edge/request-metrics.ts";
+import { routeOf } from "./access.ts";
+import { query } from "./parameters.ts";
+
+export const metricsQuery = z.strictObject({
+  /** Whether partitions have series of their own. By default as long as there are not too many. */
+  partitions: z.enum(["true", "false"]).optional(),
+  /** Only topics whose names begin with this. */
+  topic: z.string().max(MAX_TOPIC_NAME_LENGTH).optional(),
+});
+
+/** [RPT-2] Asks the MetricsObject alone, so scraping wakes nothing else. */
+export const metrics = new Hono<{ Bindings: Env }>().get("/", async ({ env, req, body }) => {
+  const { partitions, topic } = query(req.raw, metricsQuery);
+  const format = formatOf(req.header("accept") ?? null);
+  const { text } = await metricsStub(env).exposition({
+    format,
+    ...(partitions === undefined ? {} : { partitions: partitions === "true" }),
+    ...(topic === undefined ? {} : { topicPrefix: topic }),
+  });
+  return body(text, 200, { "content-type": contentTypeOf(format), "cache-control": "no-store" });
+});
+
+/** The outcome of a request that no route takes. Its path is the client's, and stands in no metric. */
+const NO_ROUTE = "no-route";
+/** The status of a request that became a WebSocket. It goes on for as long as that is open. */
+const SWITCHED = 101;
+
+/** Returns a name for a route: `get-topics-topic-records`. */
+function nameOf({ method, path }: { method: string; path: string }): string {
+  return `${method.toLowerCase()}${path.replace("/v1/", "/").replace(/[/:]+/g, "-")}`.replace(
+    /-$/,
+    "",
+  );
+}
+
+/** [RPT-3] Counts each request by its route and its outcome, and tells the MetricsObject now and then. */
+export const counted: MiddlewareHandler<{ Bindings: Env }> = async (context, next) => {
+  const startMs = Date.now();
+  await next();
+  const { env, error, res } = context;
+  const route = routeOf(context);
+  const api = route === null ? NO_ROUTE : nameOf(route);
+  const outcome = error === undefined ? "NONE" : brokerError(error).code;
+  const transport = res.status === SWITCHED ? "ws" : "http";
+  isolate.requests.add(transport, api, outcome, Date.now() - startMs);
+  reportRequests(env);
+};

@@ -1,0 +1,51 @@
+// Whom the MetricsObject asks, and when.
+import { expect, test } from "vitest";
+import { Asks } from "../../../../durable-objects/metrics/asks.ts";
+import type { PartitionSnapshot } from "../../../../src/core/metrics/snapshot.ts";
+import { NO_USAGE } from "../../../../src/core/metrics/usage.ts";
+
+const told = (logEndOffset: number, partition = 0): PartitionSnapshot => ({
+  ...{ kind: "partition", life: "l", usage: NO_USAGE, storedBytes: 1 },
+  ...{ topic: "t", topicId: "id", partition, logStartOffset: 0, logEndOffset, logBytes: 1 },
+  ...{ readers: 0, appendedRecords: 0, appendedBytes: 0, appendedBatches: 0, commits: 0 },
+  deliveredBytes: 0,
+});
+const S = 1_000;
+
+test("[RPT-1] an object is asked after it has told, ever more seldom, until nothing has changed", () => {
+  const asks = new Asks();
+  asks.add(told(1), 0);
+  const times: number[] = [];
+  let end = 1;
+  for (let nowMs = 0; nowMs <= 400 * S; nowMs += S)
+    for (const ask of asks.takeDue(nowMs)) {
+      times.push(nowMs / S);
+      // It goes on for two minutes. Then it is at rest.
+      if (nowMs < 120 * S) end++;
+      asks.answered(ask, { ...told(end), usage: { ...NO_USAGE, requests: times.length } }, nowMs);
+    }
+  expect(times).toEqual([10, 30, 70, 130]);
+  expect(asks.nextMs).toBe(null);
+});
+
+test("[RPT-1] one that has told meanwhile is asked soon, and one that is asked tells of no other", () => {
+  const asks = new Asks();
+  asks.add(told(1), 0);
+  asks.add(told(1, 1), 3 * S);
+  expect(asks.nextMs).toBe(10 * S);
+  const [ask] = asks.takeDue(10 * S);
+  asks.add(told(2), 10 * S);
+  if (ask !== undefined) asks.answered(ask, told(2), 11 * S);
+  expect(asks.takeDue(20 * S).map(({ asked }) => asked)).toEqual([
+    { kind: "partition", topicId: "id", partition: 1 },
+    { kind: "partition", topicId: "id", partition: 0 },
+  ]);
+});
+
+test("[RPT-1] after the clock was set back nobody waits for ever, and there is a bound on who waits", () => {
+  const asks = new Asks();
+  asks.add(told(1), 10_000 * S);
+  expect(asks.takeDue(0)).toHaveLength(1);
+  for (let partition = 0; partition < 10_010; partition++) asks.add(told(1, partition), 0);
+  expect(asks.takeDue(10 * S)).toHaveLength(10_000);
+});

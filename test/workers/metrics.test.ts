@@ -1,0 +1,259 @@
+// Metrics, as objects and isolates tell them and as they are asked for.
+import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
+import { exports } from "cloudflare:workers";
+import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { MetricsObject } from "../../durable-objects/metrics/metrics-object.ts";
+import type { ObjectUsage } from "../../durable-objects/shared/usage.ts";
+import { groupStub, metricsStub, partitionStub } from "../../src/env.ts";
+import { isolate } from "../../src/worker/edge/isolate.ts";
+import {
+  call,
+  closeSockets,
+  createTopic,
+  env,
+  eventually,
+  evict,
+  expectStatus,
+  ORIGIN,
+  produce,
+  readAs,
+  TWINS,
+  unique,
+} from "./support.ts";
+
+/** What other files have told would fill the bounds. */
+beforeEach(async () => {
+  vi.useRealTimers();
+  const metrics = metricsStub(env);
+  await runInDurableObject(metrics, (_, { storage }) => storage.deleteAll());
+  await evict(metrics);
+});
+afterEach(() => {
+  vi.restoreAllMocks();
+  closeSockets();
+});
+
+async function scrape(query = "", accept = "text/plain"): Promise<string> {
+  const answer = await exports.default.fetch(`${ORIGIN}/metrics${query}`, { headers: { accept } });
+  expect(answer.status).toBe(200);
+  return await answer.text();
+}
+
+/** Returns the value of a series, or null if it is not there. */
+async function seriesValue(series: string): Promise<number | null> {
+  const line = (await scrape()).split("\n").find((each) => each.startsWith(`${series} `));
+  return line === undefined ? null : Number(line.slice(series.length + 1));
+}
+
+describe.each(TWINS)("metrics$when", ({ interrupt }) => {
+  test("[RPT-1] [RPT-2] what is new is told at once: records, ends, positions and lag", async () => {
+    const topic = await createTopic(2);
+    const group = unique("group");
+    await produce(topic.name, [
+      { value: "a", partition: 0 },
+      { value: "b", partition: 0 },
+      { value: "c", partition: 1 },
+    ]);
+    await readAs(group, topic, { 0: 1, 1: 1 });
+    console.log(
+      (await scrape())
+        .split("\n")
+        .filter((l) => l.includes(topic.name))
+        .join("\n"),
+    );
+    await interrupt(metricsStub(env));
+    const labels = `topic="${topic.name}",partition="0"`;
+    await eventually(
+      async () =>
+        (await seriesValue(`kafka_topic_partition_current_offset{${labels}}`)) === 2 &&
+        (await seriesValue(`kafka_consumergroup_lag{consumergroup="${group}",${labels}}`)) === 1,
+      "the partition and the group tell",
+    );
+    await interrupt(metricsStub(env));
+    const total = await seriesValue(`rivulet_records_appended_total{topic="${topic.name}"}`);
+    expect(total).toBe(3);
+    const lag = await expectStatus<{ offsets: object[]; toldAtMs: number }>(
+      200,
+      "GET",
+      `/v1/groups/${group}/lag`,
+    );
+    expect(lag.offsets).toEqual([
+      expect.objectContaining({ partition: 0, committedOffset: 1, logEndOffset: 2, lag: 1 }),
+      expect.objectContaining({ partition: 1, committedOffset: 1, logEndOffset: 1, lag: 0 }),
+    ]);
+    const described = await expectStatus<{ offsets: object[] }>(
+      200,
+      "GET",
+      `/v1/groups/${group}?lag=told`,
+    );
+    expect(described.offsets).toMatchObject([{ lag: 1 }, { lag: 0 }]);
+  });
+});
+
+test("[RPT-2] whoever looks wakes no partition and no group", async () => {
+  const topic = await createTopic(1);
+  const group = unique("group");
+  await produce(topic.name, [{ value: "a" }]);
+  await readAs(group, topic, { 0: 1 });
+  await eventually(
+    async () =>
+      (await seriesValue(`kafka_consumergroup_members{consumergroup="${group}"}`)) !== null,
+    "the group tells",
+  );
+  const before = await usedBy(partitionStub(env, topic.topicId, 0), groupStub(env, group));
+  await scrape();
+  await scrape("?partitions=false");
+  await expectStatus(200, "GET", `/v1/groups/${group}/lag`);
+  await expectStatus(200, "GET", "/v1/costs");
+  expect(await usedBy(partitionStub(env, topic.topicId, 0), groupStub(env, group))).toEqual(before);
+});
+
+/** What objects have counted in their lives. Looking at them counts nothing. */
+function usedBy(...stubs: DurableObjectStub[]): Promise<unknown[]> {
+  return Promise.all(
+    stubs.map((stub) =>
+      runInDurableObject(stub, (object) => {
+        const { life, requests, messages } = (object as unknown as { usage: ObjectUsage }).usage;
+        return { life, requests, messages };
+      }),
+    ),
+  );
+}
+
+test("[RPT-1] a busy object tells once a minute, and an object that is at rest tells nothing", async () => {
+  const topic = await createTopic(1);
+  const stub = partitionStub(env, topic.topicId, 0);
+  const told: number[] = [];
+  const { report } = MetricsObject.prototype;
+  vi.spyOn(MetricsObject.prototype, "report").mockImplementation(async function (
+    this: MetricsObject,
+    ...args
+  ) {
+    const [request] = args;
+    for (const each of request.snapshots)
+      if (each.kind === "partition" && each.topicId === topic.topicId) told.push(each.logEndOffset);
+    await report.apply(this, args);
+  });
+  const append = (count: number) =>
+    produce(
+      topic.name,
+      Array.from({ length: count }, (_, value) => ({ value })),
+    );
+  await append(990);
+  await eventually(async () => told.at(-1) === 990, "it tells each time while it is new");
+  await append(10);
+  await append(10);
+  expect(told).not.toContain(1_010);
+  vi.useFakeTimers({ now: Date.now() + 61_000, toFake: ["Date"] });
+  await append(1);
+  await eventually(async () => told.at(-1) === 1_011, "it tells again after a minute");
+  await append(1);
+  expect(told).not.toContain(1_012);
+  // Then it is at rest, and is asked until nothing has changed.
+  vi.setSystemTime(Date.now() + 61_000);
+  await runDurableObjectAlarm(metricsStub(env));
+  const series = `kafka_topic_partition_current_offset{topic="${topic.name}",partition="0"}`;
+  expect(await seriesValue(series)).toBe(1_012);
+  vi.setSystemTime(Date.now() + 61_000);
+  await runDurableObjectAlarm(metricsStub(env));
+  const before = await usedBy(stub);
+  vi.setSystemTime(Date.now() + 61_000);
+  await runDurableObjectAlarm(metricsStub(env));
+  expect(await usedBy(stub)).toEqual(before);
+  await evict(stub);
+});
+
+test("[RPT-1] metrics that do not answer hold nobody up, and are told later", async () => {
+  const topic = await createTopic(1);
+  const spy = vi
+    .spyOn(MetricsObject.prototype, "report")
+    .mockRejectedValue(new Error("Network connection lost."));
+  await produce(topic.name, [{ value: "a" }]);
+  await eventually(async () => spy.mock.calls.length > 0, "it was tried");
+  spy.mockRestore();
+  await produce(topic.name, [{ value: "b" }]);
+  const series = `kafka_topic_partition_current_offset{topic="${topic.name}",partition="0"}`;
+  await eventually(async () => (await seriesValue(series)) === 2, "it is told");
+});
+
+test("[RPT-3] requests count by their route and their outcome, and no path of a client's is told", async () => {
+  const topic = await createTopic(1);
+  isolate.requests.reportedMs = 0;
+  await produce(topic.name, [{ value: "a" }]);
+  await call("GET", "/v1/topics/none-such");
+  await call("GET", "/whatever-a-client-says");
+  await eventually(async () => {
+    isolate.requests.reportedMs = 0;
+    const text = await scrape();
+    return (
+      /rivulet_requests_total\{api="post-topics-topic-records",transport="http",outcome="NONE"\} \d/.test(
+        text,
+      ) &&
+      /api="get-topics-topic",transport="http",outcome="UNKNOWN_TOPIC_OR_PARTITION"\} \d/.test(text)
+    );
+  }, "the isolate tells");
+  const text = await scrape();
+  expect(text).toMatch(/api="no-route"/);
+  expect(text).not.toContain("whatever-a-client-says");
+  expect(text).toMatch(
+    /rivulet_request_duration_seconds_bucket\{api="post-topics-topic-records",le="\+Inf"\}/,
+  );
+});
+
+test("[MET-4] what was shown never falls, though the MetricsObject is evicted before it would store", async () => {
+  const topic = await createTopic(1);
+  await produce(topic.name, [{ value: "a" }, { value: "b" }]);
+  const series = `rivulet_records_appended_total{topic="${topic.name}"}`;
+  await eventually(async () => (await seriesValue(series)) === 2, "it is told");
+  await evict(metricsStub(env));
+  expect(await seriesValue(series)).toBe(2);
+});
+
+test("[MET-8] a deleted topic and a deleted group have no series any more", async () => {
+  const topic = await createTopic(1);
+  const group = unique("group");
+  await produce(topic.name, [{ value: "a" }]);
+  await readAs(group, topic, { 0: 1 });
+  const isShown = async () => {
+    const text = await scrape();
+    return text.includes(`"${topic.name}"`) && text.includes(`"${group}"`);
+  };
+  await eventually(isShown, "they are told");
+  await expectStatus(204, "DELETE", `/v1/groups/${group}`);
+  await expectStatus(204, "DELETE", `/v1/topics/${topic.name}`);
+  await eventually(async () => {
+    const text = await scrape();
+    return !text.includes(`"${topic.name}"`) && !text.includes(`"${group}"`);
+  }, "they are forgotten");
+});
+
+test("[MTR-1] costs add up, and a topic has what its partitions have used", async () => {
+  const topic = await createTopic(1);
+  for (let i = 0; i < 3; i++) await produce(topic.name, [{ value: "a" }]);
+  interface Costs {
+    total: { month: number };
+    lines: {
+      kind: string;
+      name: string;
+      month: number;
+      usedThisMonth: { usage: { rowsWritten: number } };
+    }[];
+  }
+  const own = await eventually(async () => {
+    const costs = await expectStatus<Costs>(200, "GET", "/v1/costs");
+    const sum = costs.lines.reduce((total, { month }) => total + month, 0);
+    expect(costs.total.month).toBeCloseTo(sum, 12);
+    return costs.lines.find(({ kind, name }) => kind === "topic" && name === topic.name);
+  }, "the partition tells");
+  expect(own.usedThisMonth.usage.rowsWritten).toBeGreaterThan(3);
+  expect(own.month).toBeGreaterThan(3e-6);
+});
+
+test("[MET-2] the format is what the client accepts", async () => {
+  const openmetrics = "application/openmetrics-text; version=1.0.0";
+  const text = await scrape("", openmetrics);
+  expect(text.endsWith("# EOF\n")).toBe(true);
+  expect((await scrape()).endsWith("# EOF\n")).toBe(false);
+  const wrong = await call("GET", "/metrics?partitions=perhaps");
+  expect(wrong).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST" } });
+});
