@@ -56,7 +56,7 @@ export function GroupPage({ groupId, tab }: { groupId: string; tab: GroupTab }) 
               {isPaused ? "Go on" : "Pause"}
             </button>
             <span>
-              As of <Time ms={atMs} />, asked again every 3 s{isPaused ? ": paused" : ""}.
+              As of <Time ms={atMs} />. {isPaused ? "Paused." : "Changes come by themselves."}
             </span>
           </div>
           {tab === "assignment" && <GroupAssignment group={group} />}
