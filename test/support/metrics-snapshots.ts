@@ -74,7 +74,6 @@ export function workerSnapshot(told: Partial<WorkerSnapshot> = {}): WorkerSnapsh
     requests: [],
     durations: {},
     kafkaConnections: 0,
-    sockets: 0,
     inFlightBytes: 0,
     authFailures: {},
     throttled: {},

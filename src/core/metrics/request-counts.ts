@@ -54,7 +54,7 @@ export class RequestCounts {
       usage: { ...NO_USAGE, requests: this.#requests },
       requests: [...this.#counts.values()],
       durations: Object.fromEntries(this.#durations),
-      ...{ kafkaConnections, sockets: 0, inFlightBytes },
+      ...{ kafkaConnections, inFlightBytes },
       ...{ authFailures: this.#authFailures, throttled: this.#throttled },
     };
   }

@@ -137,8 +137,7 @@ export function workerFamilies(view: MetricsView): Family[] {
     },
     counter("auth_failures", "Log-ins that failed.", labelled("authFailures", ["method"])),
     counter("throttled", "Requests refused by a quota.", labelled("throttled", ["reason"])),
-    gauge("sockets", "Open sockets: of the Worker, of partitions and of relays.", [
-      { labels: { kind: "worker" }, value: sumOf(isolates.map(({ sockets }) => sockets)) },
+    gauge("sockets", "Open sockets of readers: at partitions and at relays.", [
       { labels: { kind: "partition" }, value: readers("partition") },
       { labels: { kind: "relay" }, value: readers("relay") },
     ]),

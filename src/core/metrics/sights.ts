@@ -44,7 +44,6 @@ export interface ClusterSight extends Stored {
 export interface WorkerSight extends Stored {
   readonly kind: "worker";
   readonly kafkaConnections: number;
-  readonly sockets: number;
   readonly inFlightBytes: number;
 }
 
@@ -113,7 +112,6 @@ export function sightOf(told: AnySnapshot | Sight): Sight | null {
         kind: "worker",
         storedBytes,
         kafkaConnections: countOf(told.kafkaConnections),
-        sockets: countOf(told.sockets),
         inFlightBytes: countOf(told.inFlightBytes),
       };
     case "overhead":

@@ -90,7 +90,6 @@ export interface WorkerSnapshot extends Snapshot {
     Record<string, { readonly buckets: readonly number[]; readonly sumSeconds: number }>
   >;
   readonly kafkaConnections: number;
-  readonly sockets: number;
   readonly inFlightBytes: number;
   /** Failed log-ins, by the method, and refusals by a quota, by the reason. */
   readonly authFailures: Readonly<Record<string, number>>;
