@@ -1,10 +1,17 @@
 // The objects that are asked how things are, so that what they did until they came to rest is known, and nobody keeps them
 // awake for it [RPT-1]. An object that has told something is asked a moment later, and again ever more seldom, until nothing
-// has changed.
+// has changed. They are stored with the rest, because the MetricsObject may be evicted between two asks.
+import { crc32c } from "../../src/core/log/crc32c.ts";
+import { isCount } from "../../src/core/metrics/counters.ts";
+import type { Sight } from "../../src/core/metrics/sights.ts";
 import type { AnySnapshot } from "../../src/core/metrics/snapshot.ts";
 
-/** Asks are made together, at multiples of this. */
-const TICK_MS = 10_000;
+/**
+ * Asks are made together, at multiples of this. With the first wait, the first ask comes within nine seconds. The platform
+ * evicts an object ten seconds after its last call, so by then it is still there, and so is the MetricsObject.
+ */
+const TICK_MS = 5_000;
+const FIRST_WAIT_MS = 4_000;
 const MAX_WAIT_MS = 60_000;
 /** Objects that wait to be asked. Beyond that, the one that told longest ago is not asked. */
 const MAX_ASKS = 10_000;
@@ -18,12 +25,29 @@ export interface Ask {
   readonly asked: Asked;
   readonly atMs: number;
   readonly waitMs: number;
-  /** How the object was when it was last heard of. */
-  readonly look: string;
+  /** How the object was when it was last heard of, as a checksum. */
+  readonly look: number;
+}
+
+/** Returns when an object is asked that has told now, or that was asked `waitMs` ago: at the next tick after that. */
+export function tickAfter(nowMs: number, waitMs = FIRST_WAIT_MS): number {
+  return Math.ceil((nowMs + waitMs) / TICK_MS) * TICK_MS;
 }
 
 export class Asks {
   readonly #waiting = new Map<string, Ask>();
+
+  /** Reads what `toJSON` has returned. It leaves out what it cannot read. */
+  static fromJSON(told: unknown): Asks {
+    const asks = new Asks();
+    for (const each of Array.isArray(told) ? told.slice(0, MAX_ASKS) : [])
+      if (isAsk(each)) asks.#waiting.set(keyOf(each.asked), each);
+    return asks;
+  }
+
+  toJSON(): Ask[] {
+    return [...this.#waiting.values()];
+  }
 
   /** When the next one is due. Null if there is none. */
   get nextMs(): number | null {
@@ -35,7 +59,7 @@ export class Asks {
   /** Notes that an object has told of itself. */
   add(snapshot: AnySnapshot, nowMs: number): void {
     const asked = askedOf(snapshot);
-    if (asked !== null) this.#wait({ asked, look: lookOf(snapshot) }, TICK_MS, nowMs);
+    if (asked !== null) this.#wait({ asked, look: lookOf(snapshot) }, FIRST_WAIT_MS, nowMs);
   }
 
   /** Notes the answer to an ask. One that tells nothing new is the last. */
@@ -47,7 +71,7 @@ export class Asks {
 
   #wait(ask: Pick<Ask, "asked" | "look">, waitMs: number, nowMs: number): void {
     const key = keyOf(ask.asked);
-    const atMs = Math.ceil((nowMs + waitMs) / TICK_MS) * TICK_MS;
+    const atMs = tickAfter(nowMs, waitMs);
     this.#waiting.delete(key);
     this.#waiting.set(key, { ...ask, waitMs, atMs });
     for (const oldest of this.#waiting.keys()) {
@@ -68,20 +92,33 @@ export class Asks {
   }
 }
 
-function askedOf(snapshot: AnySnapshot): Asked | null {
-  if (snapshot.kind === "partition") {
-    const { kind, topicId, partition } = snapshot;
+/** Returns the partition or group that has told, or null if it was another object: none of those is asked. */
+export function askedOf(told: AnySnapshot | Sight): Asked | null {
+  if (told.kind === "partition") {
+    const { kind, topicId, partition } = told;
     return { kind, topicId, partition };
   }
-  return snapshot.kind === "group" ? { kind: snapshot.kind, groupId: snapshot.groupId } : null;
+  return told.kind === "group" ? { kind: told.kind, groupId: told.groupId } : null;
 }
 
 function keyOf(asked: Asked): string {
   return asked.kind === "group" ? asked.groupId : `${asked.topicId}/${asked.partition}`;
 }
 
-/** Returns what of a snapshot does not change by asking for it. */
-function lookOf(snapshot: AnySnapshot): string {
+function isAsk(told: unknown): told is Ask {
+  const { asked, atMs, waitMs, look } = (told ?? {}) as Partial<Ask>;
+  return [atMs, waitMs, look].every(isCount) && asked !== undefined && isAsked(asked);
+}
+
+function isAsked(told: Partial<Asked> | null): boolean {
+  if (told?.kind === "group") return typeof told.groupId === "string";
+  return told?.kind === "partition" && typeof told.topicId === "string" && isCount(told.partition);
+}
+
+const utf8 = new TextEncoder();
+
+/** Returns a checksum of what of a snapshot does not change by asking for it. */
+function lookOf(snapshot: AnySnapshot): number {
   const {
     usage: _usage,
     life: _life,
@@ -89,5 +126,5 @@ function lookOf(snapshot: AnySnapshot): string {
     storedBytes: _storedBytes,
     ...rest
   } = snapshot;
-  return JSON.stringify(rest);
+  return crc32c(utf8.encode(JSON.stringify(rest)));
 }

@@ -1,18 +1,26 @@
 // The metrics of the whole deployment. Objects and isolates tell it what they do, when they are awake anyway. It answers
-// whoever looks, and asks nobody: so looking wakes no partition and no group [RPT-2].
+// whoever looks, and asks nobody: so looking wakes no partition and no group [RPT-2], unless an admin wants it to [RPT-5].
 import { DurableObject } from "cloudflare:workers";
 import {
   METRICS_CALLS,
   type MetricsCalls,
   type MetricsRequest,
 } from "../../src/calls/metrics-calls.ts";
-import { FAN_OUT, MAX_METRICS_SERIES, SAVE_METRICS_MS } from "../../src/core/limits.ts";
+import { BrokerError } from "../../src/core/errors.ts";
+import {
+  FAN_OUT,
+  MAX_METRICS_ASKED,
+  MAX_METRICS_SERIES,
+  METRICS_REST_MS,
+  SAVE_METRICS_MS,
+} from "../../src/core/limits.ts";
 import { mapConcurrently } from "../../src/core/map-concurrently.ts";
 import { CostLedger, type Owner } from "../../src/core/metrics/cost-ledger.ts";
 import { expose } from "../../src/core/metrics/exposition.ts";
 import { familiesOf } from "../../src/core/metrics/families.ts";
 import { groupLag } from "../../src/core/metrics/group-lags.ts";
 import { MetricsState, type Told } from "../../src/core/metrics/metrics-state.ts";
+import type { Sight } from "../../src/core/metrics/sights.ts";
 import type { AnySnapshot } from "../../src/core/metrics/snapshot.ts";
 import { NO_USAGE, type Usage } from "../../src/core/metrics/usage.ts";
 import { type Env, groupStub, partitionStub } from "../../src/env.ts";
@@ -21,7 +29,7 @@ import { serveCalls } from "../shared/serve-calls.ts";
 import { storageOf, type Transactional } from "../shared/sql.ts";
 import { trace } from "../shared/trace.ts";
 import { type Alarm, type Counting, countEvents, ObjectUsage } from "../shared/usage.ts";
-import { type Asked, Asks } from "./asks.ts";
+import { type Asked, Asks, askedOf, tickAfter } from "./asks.ts";
 import { MetricsStore } from "./metrics-store.ts";
 
 declare const RIVULET_VERSION: string | undefined;
@@ -34,11 +42,13 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
   readonly #store: MetricsStore;
   readonly #state: MetricsState;
   readonly #costs: CostLedger;
-  readonly #asks = new Asks();
+  readonly #asks: Asks;
   readonly #alarm: Alarm;
   /** When the alarm rings. Null if it does not, as far as this life knows. */
   #alarmMs: number | null = null;
   #savedMs = Date.now();
+  /** When somebody told something last. */
+  #toldMs = 0;
   /** True if something was told that is not stored. */
   #isUnsaved = false;
 
@@ -51,6 +61,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     const pieces = [...this.#store.load("counters"), ...this.#store.load("sights")];
     this.#state = MetricsState.fromJSON(pieces);
     this.#costs = CostLedger.fromJSON(parsed(joinPieces(this.#store.load("costs"))));
+    this.#asks = Asks.fromJSON(parsed(joinPieces(this.#store.load("asks"))));
   }
 
   async report({ snapshots }: MetricsRequest<"report">): Promise<void> {
@@ -59,37 +70,74 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
       this.#take(snapshot, nowMs);
       this.#asks.add(snapshot, nowMs);
     }
-    await this.#schedule();
     this.#isUnsaved = true;
-    if (nowMs - this.#savedMs >= SAVE_METRICS_MS || nowMs < this.#savedMs) this.#save(nowMs);
+    this.#toldMs = nowMs;
+    if (this.#isSaveDue(nowMs)) this.#save(nowMs);
+    await this.#schedule(nowMs);
   }
 
-  async #schedule(): Promise<void> {
-    const { nextMs } = this.#asks;
+  /** Sets the alarm for the next ask. What is not stored yet needs one too: this object may be evicted at any time of rest. */
+  async #schedule(nowMs: number): Promise<void> {
+    const nextMs = this.#asks.nextMs ?? (this.#isUnsaved ? tickAfter(nowMs) : null);
     if (nextMs === null || (this.#alarmMs !== null && this.#alarmMs <= nextMs)) return;
     this.#alarmMs = nextMs;
     await this.#alarm.setAlarm(nextMs);
   }
 
-  /** Asks the objects that have come to rest, once. One that does not answer is heard of when it tells next. */
+  /** A clock that was set back makes it due as well. */
+  #isSaveDue(nowMs: number): boolean {
+    return nowMs - this.#savedMs >= SAVE_METRICS_MS || nowMs < this.#savedMs;
+  }
+
+  /**
+   * Asks the objects that have come to rest, once. One that does not answer is heard of when it tells next. [RPT-6] Then
+   * stores what was told, unless more comes all the time.
+   */
   override async alarm(): Promise<void> {
     trace(this.env, "metrics", "metrics", "alarm");
     this.#alarmMs = null;
     const due = this.#asks.takeDue(Date.now());
     await mapConcurrently(due, FAN_OUT, async (ask) => {
-      const snapshot = await this.#ask(ask.asked).catch(() => null);
-      if (snapshot === null) return;
-      this.#take(snapshot, Date.now());
-      this.#asks.answered(ask, snapshot, Date.now());
+      const snapshot = await this.#ask(ask.asked);
+      if (snapshot !== null) this.#asks.answered(ask, snapshot, Date.now());
     });
-    this.#isUnsaved ||= due.length > 0;
-    await this.#schedule();
+    const nowMs = Date.now();
+    const isAtRest = nowMs - this.#toldMs >= METRICS_REST_MS || nowMs < this.#toldMs;
+    if (this.#isUnsaved && (isAtRest || this.#isSaveDue(nowMs))) this.#save(nowMs);
+    await this.#schedule(nowMs);
   }
 
+  /** Asks an object how it is, and takes its answer. Returns null if it does not answer, or is not in use any more. */
   async #ask(asked: Asked): Promise<AnySnapshot | null> {
-    return asked.kind === "group"
-      ? await groupStub(this.env, asked.groupId).snapshot()
-      : await partitionStub(this.env, asked.topicId, asked.partition).snapshot();
+    const answer: Promise<AnySnapshot | null> =
+      asked.kind === "group"
+        ? groupStub(this.env, asked.groupId).snapshot()
+        : partitionStub(this.env, asked.topicId, asked.partition).snapshot();
+    const snapshot = await answer.catch(() => null);
+    if (snapshot === null) return null;
+    this.#take(snapshot, Date.now());
+    this.#isUnsaved = true;
+    return snapshot;
+  }
+
+  async refresh({ topicPrefix }: MetricsRequest<"refresh">) {
+    const asked: Asked[] = [];
+    for (const { sight } of this.#state.objects()) {
+      const object = askedOf(sight);
+      if (object !== null && isOfTopics(sight, topicPrefix)) asked.push(object);
+    }
+    if (asked.length > MAX_METRICS_ASKED) {
+      throw new BrokerError(
+        "INVALID_REQUEST",
+        `fresh: that would ask ${asked.length} partitions and groups, and at most ${MAX_METRICS_ASKED} are asked; name fewer topics with "topic"`,
+      );
+    }
+    const answers = await mapConcurrently(asked, FAN_OUT, (object) => this.#ask(object));
+    await this.#schedule(Date.now());
+    return {
+      asked: asked.length,
+      answered: answers.filter((snapshot) => snapshot !== null).length,
+    };
   }
 
   #take(snapshot: AnySnapshot, nowMs: number): void {
@@ -116,10 +164,12 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     const storedBytes = this.#storage.sql.databaseSize;
     const own = this.#state.takeOverhead(nowMs, "metrics", { life, usage, storedBytes });
     this.#bill(own, storedBytes, nowMs);
+    const asks = this.#asks.toJSON();
     this.#store.save({
       counters: this.#state.countersToJSON(),
       sights: this.#state.sightsToJSON(),
       costs: piecesOf(JSON.stringify(this.#costs.toJSON())),
+      asks: asks.length === 0 ? [] : piecesOf(JSON.stringify(asks)),
     });
     this.#savedMs = nowMs;
     this.#isUnsaved = false;
@@ -155,6 +205,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
         this.#costs.removeObject(ownerOf(sight), key, nowMs);
     this.#state.removeTopic(topicId, nowMs);
     this.#isUnsaved = true;
+    await this.#schedule(nowMs);
   }
 
   async forgetGroup({ groupId }: MetricsRequest<"forgetGroup">): Promise<void> {
@@ -162,6 +213,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     this.#costs.removeObject({ kind: "group", name: groupId }, `group:${groupId}`, nowMs);
     this.#state.removeGroup(groupId, nowMs);
     this.#isUnsaved = true;
+    await this.#schedule(nowMs);
   }
 }
 
@@ -180,6 +232,15 @@ function nameOf(snapshot: AnySnapshot): string {
     default:
       return snapshot.kind;
   }
+}
+
+/** Returns whether a partition is of such a topic, or a group has a position in one. */
+function isOfTopics(sight: Sight, topicPrefix: string): boolean {
+  if (topicPrefix === "") return true;
+  if (sight.kind === "partition") return sight.topic.startsWith(topicPrefix);
+  return (
+    sight.kind === "group" && sight.positions.some(({ topic }) => topic.startsWith(topicPrefix))
+  );
 }
 
 function ownerOf(sight: Told["sight"]): Owner {

@@ -1,6 +1,7 @@
 // What the metrics keep on disk: documents in pieces that fit a row each.
 //
-// metrics_state   the pieces of each document: what was counted, what was seen last, and what it has cost.
+// metrics_state   the pieces of each document: what was counted, what was seen last, what it has
+//                 cost, and who is to be asked.
 import { createTables, execAll, migrate, type Schema, storedVersion } from "../shared/schema.ts";
 import type { Transactional } from "../shared/sql.ts";
 
@@ -15,7 +16,7 @@ const SCHEMA: Schema = {
   steps: [],
 };
 
-export type Document = "counters" | "sights" | "costs" | "alerts";
+export type Document = "counters" | "sights" | "costs" | "asks";
 
 export class MetricsStore {
   readonly #storage: Transactional;

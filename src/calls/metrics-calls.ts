@@ -7,6 +7,14 @@ export interface MetricsCalls {
   /** [RPT-1] Takes what objects and isolates tell about themselves. A repeated snapshot counts once. */
   report(request: { snapshots: readonly AnySnapshot[] }): Promise<void>;
 
+  /**
+   * [RPT-5] Asks the partitions and the groups that have told of themselves how they are now, which wakes them. Those of
+   * topics that begin with `topicPrefix`, and the groups that have positions in them. Returns how many were asked, and how
+   * many have answered.
+   * @throws BrokerError INVALID_REQUEST, before any is asked, if there are more than MAX_METRICS_ASKED
+   */
+  refresh(request: { topicPrefix: string }): Promise<{ asked: number; answered: number }>;
+
   /** [RPT-2] Returns the metrics as text, for Prometheus. */
   exposition(request: ExpositionRequest): Promise<{ text: string }>;
 
@@ -37,6 +45,7 @@ export type MetricsRequest<Method extends keyof MetricsCalls> = Parameters<Metri
 /** [VER-10] The calls that do no harm if they run twice. */
 export const METRICS_CALLS: Readonly<Record<keyof MetricsCalls, boolean>> = {
   report: true,
+  refresh: true,
   exposition: true,
   groupLag: true,
   costs: true,

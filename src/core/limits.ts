@@ -555,8 +555,10 @@ export const MAX_OBSERVERS_PER_GROUP = 100;
 // Metrics.
 /** What one life of an object may count for. */
 export const MAX_METRICS_WEIGHT = 8;
-/** The metrics are stored this often, while anybody tells anything. */
+/** The metrics are stored this often, while somebody tells something all the time. */
 export const SAVE_METRICS_MS = 5 * 60_000;
+/** When nobody has told anything for so long, they are stored with the next alarm: the MetricsObject may soon be evicted. */
+export const METRICS_REST_MS = 3_000;
 /** Topics and groups whose costs are told apart. What others cost is overhead. */
 export const MAX_COST_OWNERS = 5_000;
 /** Positions that a group tells the MetricsObject. */
@@ -662,6 +664,10 @@ export const END_HISTORY_MS = 24 * 60 * 60_000;
 export const MAX_END_HISTORY_POINTS = 180;
 /** Characters of a piece of the metrics' state. In UTF-8 they are three times as many bytes at most, of MAX_ROW_BYTES. */
 export const MAX_METRICS_PIECE_CHARS = 600_000;
+/**
+ * Partitions and groups that are asked for fresh metrics at once. The free plan allows an invocation 1,000 calls to objects.
+ */
+export const MAX_METRICS_ASKED = 1_000;
 /** Series of one scrape. A Prometheus of the smallest kind takes them. */
 export const MAX_METRICS_SERIES = 20_000;
 /** Characters of a label that is a reason, an error or an API. */

@@ -40,6 +40,18 @@ test("[MODE-2] without a root key nothing is answered, and the answer says how t
   expect((await ask(none, "/health")).status).toBe(200);
 });
 
+test("[RPT-5] [ACL-5] fresh metrics wake objects, so they take ALTER on the cluster", async () => {
+  const statusFor = async (operation: "ALTER" | "DESCRIBE", query: string) => {
+    const grants = [{ cluster: [operation] }];
+    const { token } = await createToken(env, { grants, ttlMs: 60_000, subject: "User:m" });
+    return (await ask(closed, `/metrics${query}`, bearer(token))).status;
+  };
+  expect(await statusFor("DESCRIBE", "")).toBe(200);
+  expect(await statusFor("DESCRIBE", "?fresh=false")).toBe(200);
+  expect(await statusFor("DESCRIBE", "?fresh=true")).toBe(403);
+  expect(await statusFor("ALTER", "?fresh=true")).toBe(200);
+});
+
 describe("a token that was verified", () => {
   const minted = async (ttlMs: number) =>
     (await createToken(env, { grants: [], ttlMs, subject: "User:t" })).token;

@@ -3,9 +3,12 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { exports } from "cloudflare:workers";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { MetricsObject } from "../../durable-objects/metrics/metrics-object.ts";
+import { PartitionObject } from "../../durable-objects/partition/partition-object.ts";
 import type { ObjectUsage } from "../../durable-objects/shared/usage.ts";
+import { MAX_METRICS_ASKED } from "../../src/core/limits.ts";
 import { groupStub, metricsStub, partitionStub } from "../../src/env.ts";
 import { isolate } from "../../src/worker/edge/isolate.ts";
+import { partitionSnapshot, workerSnapshot } from "../support/metrics-snapshots.ts";
 import {
   call,
   closeSockets,
@@ -40,9 +43,13 @@ async function scrape(query = "", accept = "text/plain"): Promise<string> {
 }
 
 /** Returns the value of a series, or null if it is not there. */
-async function seriesValue(series: string): Promise<number | null> {
-  const line = (await scrape()).split("\n").find((each) => each.startsWith(`${series} `));
+function valueIn(text: string, series: string): number | null {
+  const line = text.split("\n").find((each) => each.startsWith(`${series} `));
   return line === undefined ? null : Number(line.slice(series.length + 1));
+}
+
+async function seriesValue(series: string): Promise<number | null> {
+  return valueIn(await scrape(), series);
 }
 
 describe.each(TWINS)("metrics$when", ({ interrupt }) => {
@@ -55,13 +62,6 @@ describe.each(TWINS)("metrics$when", ({ interrupt }) => {
       { value: "c", partition: 1 },
     ]);
     await readAs(group, topic, { 0: 1, 1: 1 });
-    console.log(
-      (await scrape())
-        .split("\n")
-        .filter((l) => l.includes(topic.name))
-        .join("\n"),
-    );
-    await interrupt(metricsStub(env));
     const labels = `topic="${topic.name}",partition="0"`;
     await eventually(
       async () =>
@@ -200,6 +200,65 @@ test("[RPT-3] requests count by their route and their outcome, and no path of a 
   );
 });
 
+test("[RPT-6] at rest nothing is lost: what was told, what it has cost, and whom to ask", async () => {
+  const topic = await createTopic(1);
+  const metrics = metricsStub(env);
+  const ends = async () =>
+    valueIn(
+      await scrape(),
+      `kafka_topic_partition_current_offset{topic="${topic.name}",partition="0"}`,
+    );
+  const toldEnds: number[] = [];
+  const { report } = MetricsObject.prototype;
+  const spy = vi.spyOn(MetricsObject.prototype, "report").mockImplementation(async function (
+    this: MetricsObject,
+    ...args
+  ) {
+    await report.apply(this, args);
+    for (const each of args[0].snapshots)
+      if (each.kind === "partition" && each.topicId === topic.topicId)
+        toldEnds.push(each.logEndOffset);
+  });
+  await produce(topic.name, [{ value: "a" }]);
+  await eventually(async () => toldEnds.at(-1) === 1, "the partition tells");
+  spy.mockRestore();
+  vi.useFakeTimers({ now: Date.now() + 9_000, toFake: ["Date"] });
+  vi.spyOn(MetricsObject.prototype, "report").mockRejectedValue(new Error("Not now."));
+  await produce(topic.name, [{ value: "b" }]);
+  await runDurableObjectAlarm(metrics); // The partition has changed, so it is asked again.
+  await evict(metrics);
+  await produce(topic.name, [{ value: "c" }]);
+  vi.setSystemTime(Date.now() + 61_000);
+  await runDurableObjectAlarm(metrics);
+  await evict(metrics);
+  expect(await ends()).toBe(3);
+  const { lines } = await expectStatus<{ lines: { name: string }[] }>(200, "GET", "/v1/costs");
+  expect(lines.map(({ name }) => name)).toContain(topic.name);
+});
+
+test("[RPT-6] what an isolate tells is stored, though no isolate is asked", async () => {
+  const metrics = metricsStub(env);
+  await metrics.report({ snapshots: [workerSnapshot({ life: "a", throttled: { rate: 7 } })] });
+  vi.useFakeTimers({ now: Date.now() + 9_000, toFake: ["Date"] });
+  expect(await runDurableObjectAlarm(metrics)).toBe(true);
+  await evict(metrics);
+  expect(await seriesValue('rivulet_throttled_total{reason="rate"}')).toBe(7);
+});
+
+test("[RPT-6] while somebody tells all the time, it is not stored each time", async () => {
+  const metrics = metricsStub(env);
+  const rows = () =>
+    runInDurableObject(
+      metrics,
+      (object) => (object as unknown as { usage: ObjectUsage }).usage.counts.rowsWritten,
+    );
+  await metrics.report({ snapshots: [partitionSnapshot()] });
+  const before = await rows();
+  await runDurableObjectAlarm(metrics);
+  // It sets the alarm again, and no more.
+  expect((await rows()) - before).toBeLessThanOrEqual(1);
+});
+
 test("[MET-4] what was shown never falls, though the MetricsObject is evicted before it would store", async () => {
   const topic = await createTopic(1);
   await produce(topic.name, [{ value: "a" }, { value: "b" }]);
@@ -247,6 +306,87 @@ test("[MTR-1] costs add up, and a topic has what its partitions have used", asyn
   }, "the partition tells");
   expect(own.usedThisMonth.usage.rowsWritten).toBeGreaterThan(3);
   expect(own.month).toBeGreaterThan(3e-6);
+});
+
+describe.each(TWINS)("fresh metrics$when", ({ interrupt }) => {
+  test("[RPT-5] an admin sees what a partition and a group have not told yet", async () => {
+    const topic = await createTopic(1);
+    const group = unique("group");
+    await produce(topic.name, [{ value: "a" }]);
+    await readAs(group, topic, { 0: 1 });
+    const labels = `topic="${topic.name}",partition="0"`;
+    const shownIn = (text: string) => [
+      valueIn(text, `kafka_topic_partition_current_offset{${labels}}`),
+      valueIn(text, `kafka_consumergroup_current_offset{consumergroup="${group}",${labels}}`),
+    ];
+    await eventually(
+      async () => shownIn(await scrape()).every((value) => value === 1),
+      "the partition and the group tell",
+    );
+    vi.spyOn(MetricsObject.prototype, "report").mockRejectedValue(new Error("Not now."));
+    await produce(topic.name, [{ value: "b" }, { value: "c" }]);
+    await readAs(group, topic, { 0: 2 });
+    await interrupt(metricsStub(env));
+    expect(shownIn(await scrape())).toEqual([1, 1]);
+    expect(shownIn(await scrape(`?fresh=true&topic=${topic.name}`))).toEqual([3, 2]);
+    expect(shownIn(await scrape())).toEqual([3, 2]);
+  });
+
+  test("[RPT-5] what does not answer is shown as it told last", async () => {
+    const topics = [await createTopic(1), await createTopic(1)] as const;
+    for (const { name } of topics) await produce(name, [{ value: "a" }]);
+    const ends = (text: string) =>
+      topics.map(({ name }) =>
+        valueIn(text, `kafka_topic_partition_current_offset{topic="${name}",partition="0"}`),
+      );
+    await eventually(
+      async () => ends(await scrape()).every((value) => value === 1),
+      "the partitions tell",
+    );
+    await interrupt(metricsStub(env));
+    vi.spyOn(MetricsObject.prototype, "report").mockRejectedValue(new Error("Not now."));
+    for (const { name } of topics) await produce(name, [{ value: "b" }]);
+    const { snapshot } = PartitionObject.prototype;
+    vi.spyOn(PartitionObject.prototype, "snapshot").mockImplementation(async function (
+      this: PartitionObject,
+    ) {
+      const told = await snapshot.call(this);
+      if (told?.topicId === topics[0].topicId) throw new Error("Network connection lost.");
+      return told;
+    });
+    expect(ends(await scrape("?fresh=true"))).toEqual([1, 2]);
+  });
+});
+
+test("[RPT-5] only the partitions of the topics that are named are asked, and the groups that read them", async () => {
+  const [topic, other] = [await createTopic(1), await createTopic(1)];
+  const [group, otherGroup] = [unique("group"), unique("group")];
+  await produce(topic.name, [{ value: "a" }]);
+  await produce(other.name, [{ value: "a" }]);
+  await readAs(group, topic, { 0: 1 });
+  await readAs(otherGroup, other, { 0: 1 });
+  await eventually(async () => {
+    const text = await scrape();
+    return [group, otherGroup].every((each) =>
+      text.includes(`kafka_consumergroup_current_offset{consumergroup="${each}"`),
+    );
+  }, "the groups tell");
+  const metrics = metricsStub(env);
+  expect(await metrics.refresh({ topicPrefix: topic.name })).toEqual({ asked: 2, answered: 2 });
+  expect(await metrics.refresh({ topicPrefix: "none-such" })).toEqual({ asked: 0, answered: 0 });
+  expect(await metrics.refresh({ topicPrefix: "" })).toEqual({ asked: 4, answered: 4 });
+});
+
+test("[RPT-5] if there are more partitions than may be asked, none is", async () => {
+  const asked = vi.spyOn(PartitionObject.prototype, "snapshot");
+  const many = Array.from({ length: MAX_METRICS_ASKED + 1 }, (_, partition) =>
+    partitionSnapshot({ topic: "many", topicId: "many-id", partition }),
+  );
+  await metricsStub(env).report({ snapshots: many });
+  const refused = await call("GET", "/metrics?fresh=true");
+  expect(refused).toMatchObject({ status: 400, body: { code: "INVALID_REQUEST" } });
+  expect(JSON.stringify(refused.body)).toMatch(/fresh: .*1001 .* 1000 /);
+  expect(asked).not.toHaveBeenCalled();
 });
 
 test("[MET-2] the format is what the client accepts", async () => {

@@ -5,6 +5,7 @@ import { MAX_TOPIC_NAME_LENGTH } from "../../core/limits.ts";
 import { contentTypeOf, formatOf } from "../../core/metrics/exposition.ts";
 import { brokerError } from "../../core/platform-errors.ts";
 import { type Env, metricsStub } from "../../env.ts";
+import { assertMayUseCluster } from "../edge/authorize.ts";
 import { isolate } from "../edge/isolate.ts";
 import { reportRequests } from "../edge/request-metrics.ts";
 import { routeOf } from "./access.ts";
@@ -15,16 +16,22 @@ export const metricsQuery = z.strictObject({
   partitions: z.enum(["true", "false"]).optional(),
   /** Only topics whose names begin with this. */
   topic: z.string().max(MAX_TOPIC_NAME_LENGTH).optional(),
+  /** Whether partitions and groups are asked how they are now. It wakes them, so it takes ALTER on the cluster. */
+  fresh: z.enum(["true", "false"]).optional(),
 });
 
-/** [RPT-2] Asks the MetricsObject alone, so scraping wakes nothing else. */
+/** [RPT-2] Asks the MetricsObject alone, so scraping wakes nothing else, unless an admin asks for it [RPT-5]. */
 export const metrics = new Hono<{ Bindings: Env }>().get("/", async ({ env, req, body }) => {
-  const { partitions, topic } = query(req.raw, metricsQuery);
+  const { partitions, topic = "", fresh } = query(req.raw, metricsQuery);
   const format = formatOf(req.header("accept") ?? null);
-  const { text } = await metricsStub(env).exposition({
-    format,
+  const object = metricsStub(env);
+  if (fresh === "true") {
+    assertMayUseCluster(env, "ALTER");
+    await object.refresh({ topicPrefix: topic });
+  }
+  const { text } = await object.exposition({
+    ...{ format, topicPrefix: topic },
     ...(partitions === undefined ? {} : { partitions: partitions === "true" }),
-    ...(topic === undefined ? {} : { topicPrefix: topic }),
   });
   return body(text, 200, { "content-type": contentTypeOf(format), "cache-control": "no-store" });
 });

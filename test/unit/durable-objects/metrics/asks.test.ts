@@ -24,7 +24,7 @@ test("[RPT-1] an object is asked after it has told, ever more seldom, until noth
       if (nowMs < 120 * S) end++;
       asks.answered(ask, { ...told(end), usage: { ...NO_USAGE, requests: times.length } }, nowMs);
     }
-  expect(times).toEqual([10, 30, 70, 130]);
+  expect(times).toEqual([5, 15, 35, 70, 130]);
   expect(asks.nextMs).toBe(null);
 });
 
@@ -32,11 +32,11 @@ test("[RPT-1] one that has told meanwhile is asked soon, and one that is asked t
   const asks = new Asks();
   asks.add(told(1), 0);
   asks.add(told(1, 1), 3 * S);
-  expect(asks.nextMs).toBe(10 * S);
-  const [ask] = asks.takeDue(10 * S);
-  asks.add(told(2), 10 * S);
-  if (ask !== undefined) asks.answered(ask, told(2), 11 * S);
-  expect(asks.takeDue(20 * S).map(({ asked }) => asked)).toEqual([
+  expect(asks.nextMs).toBe(5 * S);
+  const [ask] = asks.takeDue(5 * S);
+  asks.add(told(2), 5 * S);
+  if (ask !== undefined) asks.answered(ask, told(2), 6 * S);
+  expect(asks.takeDue(10 * S).map(({ asked }) => asked)).toEqual([
     { kind: "partition", topicId: "id", partition: 1 },
     { kind: "partition", topicId: "id", partition: 0 },
   ]);
@@ -48,4 +48,17 @@ test("[RPT-1] after the clock was set back nobody waits for ever, and there is a
   expect(asks.takeDue(0)).toHaveLength(1);
   for (let partition = 0; partition < 10_010; partition++) asks.add(told(1, partition), 0);
   expect(asks.takeDue(10 * S)).toHaveLength(10_000);
+});
+
+test("[RPT-6] asks are stored and read again, and what cannot be read is left out", () => {
+  const asks = new Asks();
+  asks.add(told(1), 0);
+  asks.add(told(1, 1), 0);
+  const stored = JSON.parse(JSON.stringify(asks)) as object[];
+  expect(Asks.fromJSON(stored).toJSON()).toEqual(asks.toJSON());
+  const [first, second] = stored;
+  const broken = [null, 7, {}, { ...first, atMs: "soon" }, { ...first, asked: { kind: "relay" } }];
+  const nobody = { ...first, asked: null };
+  expect(Asks.fromJSON([...broken, nobody, second]).toJSON()).toEqual([second]);
+  for (const wrong of [null, "asks", { length: 3 }]) expect(Asks.fromJSON(wrong).nextMs).toBe(null);
 });
