@@ -42,7 +42,7 @@ import {
   toSet,
 } from "../../src/core/group/partition-key.ts";
 import { type GroupState, newestEpoch } from "../../src/core/group/state.ts";
-import { MAX_REPORTED_POSITIONS } from "../../src/core/limits.ts";
+import { FEW_METRICS_MEMBERS, MAX_REPORTED_POSITIONS } from "../../src/core/limits.ts";
 import type { GroupSnapshot } from "../../src/core/metrics/snapshot.ts";
 import type { Env } from "../../src/env.ts";
 import { CLOSE_SESSION_ENDED } from "../../src/protocol/close-codes.ts";
@@ -125,8 +125,8 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
       // A heartbeat that wakes the group must not read all members to tell of them, and nothing may read very many.
       isWorthIt: () =>
         this.#keeper.counts.commits > 0 &&
-        (this.#store.attachedMembers ?? 0) <= FEW_MEMBERS &&
-        this.#keeper.group.state.classic.members.size <= FEW_MEMBERS,
+        (this.#store.attachedMembers ?? 0) <= FEW_METRICS_MEMBERS &&
+        this.#keeper.group.state.classic.members.size <= FEW_METRICS_MEMBERS,
       hasNews: () => this.#keeper.counts.changes > this.#toldChanges,
       snapshot: () => {
         this.#toldChanges = this.#keeper.counts.changes;
@@ -517,8 +517,5 @@ export class GroupObject extends DurableObject<Env> implements GroupCalls, Count
 
 serveCalls(GroupObject, "group", GROUP_CALLS, (object: GroupObject) => object.ready());
 countEvents(GroupObject);
-
-/** A larger group is awake often enough to tell of itself then. */
-const FEW_MEMBERS = 100;
 
 const NO_PARTITIONS: PartitionSet = new Set();

@@ -1,6 +1,8 @@
 // The objects that are asked how things are, so that what they did until they came to rest is known, and nobody keeps them
 // awake for it [RPT-1]. An object that has told something is asked a moment later, and again ever more seldom, until nothing
 // has changed. They are stored with the rest, because the MetricsObject may be evicted between two asks.
+
+import { FEW_METRICS_MEMBERS } from "../../src/core/limits.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import { isCount } from "../../src/core/metrics/counters.ts";
 import type { Sight } from "../../src/core/metrics/sights.ts";
@@ -59,13 +61,14 @@ export class Asks {
   /** Notes that an object has told of itself. */
   add(snapshot: AnySnapshot, nowMs: number): void {
     const asked = askedOf(snapshot);
-    if (asked !== null) this.#wait({ asked, look: lookOf(snapshot) }, FIRST_WAIT_MS, nowMs);
+    if (asked !== null && isCheapToAsk(snapshot))
+      this.#wait({ asked, look: lookOf(snapshot) }, FIRST_WAIT_MS, nowMs);
   }
 
   /** Notes the answer to an ask. One that tells nothing new is the last. */
   answered(ask: Ask, snapshot: AnySnapshot, nowMs: number): void {
     const look = lookOf(snapshot);
-    if (look === ask.look || this.#waiting.has(keyOf(ask.asked))) return;
+    if (look === ask.look || !isCheapToAsk(snapshot) || this.#waiting.has(keyOf(ask.asked))) return;
     this.#wait({ asked: ask.asked, look }, Math.min(2 * ask.waitMs, MAX_WAIT_MS), nowMs);
   }
 
@@ -99,6 +102,11 @@ export function askedOf(told: AnySnapshot | Sight): Asked | null {
     return { kind, topicId, partition };
   }
   return told.kind === "group" ? { kind: told.kind, groupId: told.groupId } : null;
+}
+
+/** A partition reads nothing to answer, and a group that was evicted reads its members. */
+function isCheapToAsk(snapshot: AnySnapshot): boolean {
+  return snapshot.kind !== "group" || snapshot.members <= FEW_METRICS_MEMBERS;
 }
 
 function keyOf(asked: Asked): string {

@@ -668,6 +668,11 @@ export const MAX_METRICS_PIECE_CHARS = 600_000;
  * Partitions and groups that are asked for fresh metrics at once. The free plan allows an invocation 1,000 calls to objects.
  */
 export const MAX_METRICS_ASKED = 1_000;
+/**
+ * A group of more members reads all of them to say how it is. So it tells only when it has been awake for a while, which it
+ * often is, and is not asked.
+ */
+export const FEW_METRICS_MEMBERS = 100;
 /** Series of one scrape. A Prometheus of the smallest kind takes them. */
 export const MAX_METRICS_SERIES = 20_000;
 /** Characters of a label that is a reason, an error or an API. */

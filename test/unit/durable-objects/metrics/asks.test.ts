@@ -1,8 +1,10 @@
 // Whom the MetricsObject asks, and when.
 import { expect, test } from "vitest";
 import { Asks } from "../../../../durable-objects/metrics/asks.ts";
+import { FEW_METRICS_MEMBERS } from "../../../../src/core/limits.ts";
 import type { PartitionSnapshot } from "../../../../src/core/metrics/snapshot.ts";
 import { NO_USAGE } from "../../../../src/core/metrics/usage.ts";
+import { groupSnapshot } from "../../../support/metrics-snapshots.ts";
 
 const told = (logEndOffset: number, partition = 0): PartitionSnapshot => ({
   ...{ kind: "partition", life: "l", usage: NO_USAGE, storedBytes: 1 },
@@ -48,6 +50,18 @@ test("[RPT-1] after the clock was set back nobody waits for ever, and there is a
   expect(asks.takeDue(0)).toHaveLength(1);
   for (let partition = 0; partition < 10_010; partition++) asks.add(told(1, partition), 0);
   expect(asks.takeDue(10 * S)).toHaveLength(10_000);
+});
+
+test("[RPT-1] a group of many members is not asked, because it would read all of them", () => {
+  const asks = new Asks();
+  asks.add(groupSnapshot({ groupId: "large", members: FEW_METRICS_MEMBERS + 1 }), 0);
+  expect(asks.nextMs).toBe(null);
+  asks.add(groupSnapshot({ groupId: "grows", members: FEW_METRICS_MEMBERS }), 0);
+  const [ask] = asks.takeDue(5 * S);
+  expect(ask?.asked).toEqual({ kind: "group", groupId: "grows" });
+  if (ask !== undefined)
+    asks.answered(ask, groupSnapshot({ groupId: "grows", members: 1_000 }), 5 * S);
+  expect(asks.nextMs).toBe(null);
 });
 
 test("[RPT-6] asks are stored and read again, and what cannot be read is left out", () => {
