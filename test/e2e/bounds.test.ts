@@ -27,6 +27,18 @@ function produce(value: string): Promise<Response> {
   return call("POST", `/v1/topics/${TOPIC}/records`, JSON.stringify({ records: [{ value }] }));
 }
 
+/**
+ * Returns the status of a request that is repeated as a client of ours does. [BND-26] A read waits ten seconds for its
+ * turn, which may not be enough where the machine has other work.
+ */
+async function statusOfRepeated(ask: () => Promise<Response>): Promise<number> {
+  for (;;) {
+    const answer = await ask();
+    const { code } = (await answer.json()) as { code?: string };
+    if (code !== "THROTTLING_QUOTA_EXCEEDED") return answer.status;
+  }
+}
+
 /** A client that writes what it is told to, and nothing else. */
 class RawClient {
   readonly socket: Socket;
@@ -157,9 +169,9 @@ describe("many of them", () => {
       return client;
     });
     for (let i = 0; i < 20; i++) {
-      const read = await call("GET", `/v1/topics/${TOPIC}/partitions/0/records?maxRecords=1`);
-      expect(read.status).toBe(200);
-      expect((await produce("beside")).status).toBe(200);
+      const read = () => call("GET", `/v1/topics/${TOPIC}/partitions/0/records?maxRecords=1`);
+      expect(await statusOfRepeated(read)).toBe(200);
+      expect(await statusOfRepeated(() => produce("beside"))).toBe(200);
     }
     expect(await memoryOf(broker.pid)).toBeLessThan(before + 500 * MIB);
     for (const { socket } of clients) socket.destroy();
