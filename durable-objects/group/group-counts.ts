@@ -1,4 +1,4 @@
-// What a group has done in this life of its object, as its metrics tell it.
+// Counts of what a group does in this life of its object. Its metrics tell them.
 import type { Handled } from "../../src/core/group/changes.ts";
 import type { GroupState } from "../../src/core/group/state.ts";
 

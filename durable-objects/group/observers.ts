@@ -1,4 +1,4 @@
-// Whoever looks at a group, such as the console. They are told that something has changed, and ask for it. Their sockets
+// Observers look at a group, as the console does. They are told that something has changed, and ask for it. Their sockets
 // hibernate, so looking at a group that does nothing wakes nobody [GRP-19].
 import type { Handled } from "../../src/core/group/changes.ts";
 import type { GroupChangedMessage } from "../../src/protocol/group-events.ts";

@@ -78,7 +78,10 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
 
   /** Sets the alarm for the next ask. What is not stored yet needs one too: this object may be evicted at any time of rest. */
   async #schedule(nowMs: number): Promise<void> {
-    const nextMs = this.#asks.nextMs ?? (this.#isUnsaved ? tickAfter(nowMs) : null);
+    const soonMs = tickAfter(nowMs);
+    // It rings before whatever was added since it was set. So a report does not look through all that wait.
+    if (this.#alarmMs !== null && this.#alarmMs <= soonMs) return;
+    const nextMs = this.#asks.nextMs ?? (this.#isUnsaved ? soonMs : null);
     if (nextMs === null || (this.#alarmMs !== null && this.#alarmMs <= nextMs)) return;
     this.#alarmMs = nextMs;
     await this.#alarm.setAlarm(nextMs);

@@ -1,4 +1,4 @@
-// What the metrics keep on disk: documents in pieces that fit a row each.
+// The metrics on disk: documents, in pieces that fit a row each.
 //
 // metrics_state   the pieces of each document: what was counted, what was seen last, what it has
 //                 cost, and who is to be asked.

@@ -1,4 +1,4 @@
-// What a partition has done in this life of its object, as its metrics tell it.
+// Counts of what a partition does in this life of its object. Its metrics tell them.
 import type { Append } from "../../src/core/log/append.ts";
 import type { AppendOutcome } from "../../src/core/log/partition-log.ts";
 

@@ -1,12 +1,9 @@
 // Tells the MetricsObject what an object has done. It is told when the object is awake anyway, and never by a timer or an
 // alarm, which would keep an object awake or wake it. So metrics cost an idle broker nothing.
-import { MAX_METRICS_WEIGHT } from "../../src/core/limits.ts";
+import { MAX_METRICS_WEIGHT, METRICS_INTERVAL_MS } from "../../src/core/limits.ts";
 import type { AnySnapshot } from "../../src/core/metrics/snapshot.ts";
 import { type Env, metricsStub } from "../../src/env.ts";
 import type { ObjectUsage } from "./usage.ts";
-
-/** An object tells about itself this often at most. */
-export const REPORT_MS = 60_000;
 
 /**
  * An object that wakes for a moment now and then begins a life each time, so it would tell each time. It does so in one
@@ -75,10 +72,10 @@ class Reporter {
   #weight(nowMs: number): number {
     const { usage, hasNews, ctx, isWorthIt = () => true } = this.#parts;
     const sinceMs = this.#toldMs ?? usage.startedAtMs;
-    const isDue = nowMs - sinceMs >= REPORT_MS || nowMs < sinceMs; // The clock may be set back.
+    const isDue = nowMs - sinceMs >= METRICS_INTERVAL_MS || nowMs < sinceMs; // The clock may be set back.
     if (isDue || hasNews()) return 1;
     if (this.#toldMs !== null || !isWorthIt()) return 0;
-    const minute = Math.floor(nowMs / REPORT_MS);
+    const minute = Math.floor(nowMs / METRICS_INTERVAL_MS);
     return slotOf(String(ctx.id)) === minute % SPARSE_LIVES ? SPARSE_LIVES : 0;
   }
 }

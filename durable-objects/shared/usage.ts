@@ -1,4 +1,4 @@
-// What an object uses, counted where it happens: rows by the cursors of its storage, requests and messages by its handlers,
+// Counts what an object uses, where it happens: rows by the cursors of its storage, requests and messages by its handlers,
 // and the time in which it is awake. The figures are of this life.
 import type { Usage } from "../../src/core/metrics/usage.ts";
 

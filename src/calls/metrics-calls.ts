@@ -33,7 +33,7 @@ export interface MetricsCalls {
 
 export interface ExpositionRequest {
   readonly format: "openmetrics" | "text";
-  /** Whether partitions get series of their own. By default as long as there are not too many. */
+  /** Whether partitions get series of their own. They do by default, unless there are too many. */
   readonly partitions?: boolean;
   /** Only topics whose names begin with this. */
   readonly topicPrefix?: string;

@@ -1,4 +1,4 @@
-// What a screen reader is told. There is one live region, and what changes by itself is told at most every ten seconds.
+// Texts for a screen reader. There is one live region, and what changes by itself is told at most every ten seconds.
 import { signal } from "@preact/signals";
 
 export const announcement = signal("");

@@ -45,7 +45,7 @@ export interface Picture {
   readonly partitions: readonly PartitionNode[];
   readonly members: readonly MemberNode[];
   readonly height: number;
-  /** What there is no room for. The tables have it. */
+  /** How many partitions and members the picture has no room for. The tables have them. */
   readonly hiddenPartitions: number;
   readonly hiddenMembers: number;
 }

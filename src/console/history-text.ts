@@ -11,7 +11,7 @@ export interface Episode {
   readonly isRebalance: boolean;
   /** The group's epoch from then on, if it was a rebalance. */
   readonly epoch: number | null;
-  /** What happened, one by one. */
+  /** The events, one by one. */
   readonly steps: readonly Step[];
 }
 
@@ -31,7 +31,7 @@ export function episodesOf(history: readonly HistoryInfo[]): Episode[] {
   return episodes.map(episodeOf).reverse();
 }
 
-/** What members do to reach their targets. */
+/** The events of members that move to their targets. */
 const MOVES: ReadonlySet<HistoryInfo["type"]> = new Set(["revoking", "revoked", "assigned"]);
 
 /** True if the entry goes on with what has happened: the same operation, or a move that a rebalance led to. */
@@ -155,7 +155,7 @@ export function sentenceOf(entry: HistoryInfo): string {
   }
 }
 
-/** What the group was told of a topic: `partitions: unknown → 6`. */
+/** Returns a sentence about a change of a topic. The reason reads `partitions: unknown → 6`. */
 function topicText(topic: string, reason: string): string {
   const [, before, after] = /^partitions: (\w+) → (\d+)$/.exec(reason) ?? [];
   if (after === undefined) return `Topic ${topic} was changed: ${reason}.`;

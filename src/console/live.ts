@@ -1,4 +1,4 @@
-// What changes while somebody looks at it. The group says over a socket that something has changed, and is asked then, while
+// Keeps a page up to date. The group says over a socket that something has changed, and is asked then, while
 // it is awake. How far partitions have come is asked of the metrics, every few seconds. So a group at rest and its partitions
 // sleep, however long somebody looks at them.
 import type { GroupInfo, GroupOffsetInfo } from "../core/group-info.ts";

@@ -653,7 +653,7 @@ export const MAX_METRICS_TOPIC_IDS = 8;
 /** Deleted topics and groups whose late snapshots are ignored, and for how long. */
 export const MAX_METRICS_REMOVED = 1_000;
 export const METRICS_LATE_MS = 2 * 60_000;
-/** How often a busy object tells about itself. */
+/** How often a busy object, or an isolate, tells about itself at most. */
 export const METRICS_INTERVAL_MS = 60_000;
 /** An isolate that has told nothing for so long has gone, and its connections with it. */
 export const METRICS_ISOLATE_SILENT_MS = 5 * 60_000;

@@ -5,6 +5,7 @@
 // been summed by then.
 //
 // What was shown must not be forgotten. So the owner stores `countersToJSON` before it shows counters [MET-4].
+import { type PartitionKey, partitionKey } from "../group/partition-key.ts";
 import {
   MAX_METRICS_CLASSES,
   MAX_METRICS_GROUPS,
@@ -67,7 +68,7 @@ export class MetricsState {
   readonly dropped = new CounterMap();
   /** The one heard of longest ago comes first. */
   readonly #objects = new Map<string, Remembered>();
-  readonly #partitions = new Map<string, Remembered<PartitionSight>>();
+  readonly #partitions = new Map<PartitionKey, Remembered<PartitionSight>>();
   readonly #removed = new Map<string, number>();
   #numbers = 0;
 
@@ -145,12 +146,12 @@ export class MetricsState {
     this.#objects.delete(object.key);
     this.#objects.set(object.key, object);
     this.#numbers += sizeOf(object);
-    if (isPartition(object)) this.#partitions.set(placeOf(object.sight), object);
+    if (isPartition(object)) this.#partitions.set(keyOf(object.sight), object);
   }
 
   #forgetSight(object: Remembered): void {
     if (!isPartition(object)) return;
-    const place = placeOf(object.sight);
+    const place = keyOf(object.sight);
     if (this.#partitions.get(place) === object) this.#partitions.delete(place);
   }
 
@@ -221,7 +222,7 @@ export class MetricsState {
   }
 
   partitionOf(topicId: string, partition: number): Remembered<PartitionSight> | undefined {
-    return this.#partitions.get(placeOf({ topicId, partition }));
+    return this.#partitions.get(partitionKey(topicId, partition));
   }
 
   /** Returns an object by its kind, and by what tells it from others of its kind. */
@@ -330,12 +331,12 @@ function isPartition(object: Remembered): object is Remembered<PartitionSight> {
   return object.sight.kind === "partition";
 }
 
-function isOfTopic(sight: Sight): sight is PartitionSight | RelaySight {
-  return sight.kind === "partition" || sight.kind === "relay";
+function keyOf({ topicId, partition }: PartitionSight): PartitionKey {
+  return partitionKey(topicId, partition);
 }
 
-function placeOf({ topicId, partition }: { topicId: string; partition: number }): string {
-  return `${topicId}/${partition}`;
+function isOfTopic(sight: Sight): sight is PartitionSight | RelaySight {
+  return sight.kind === "partition" || sight.kind === "relay";
 }
 
 /** [RPT-1] A life may stand for others that have told nothing. */

@@ -1,5 +1,6 @@
 // What the Worker tells the MetricsObject, and asks it. Nothing else depends on the answers.
 import type { GroupDescription } from "../../core/group/describe.ts";
+import { partitionKey } from "../../core/group/partition-key.ts";
 import type { GroupOffsetInfo } from "../../core/group-info.ts";
 import type { GroupLag } from "../../core/metrics/group-lags.ts";
 import { type Env, type MetricsStub, metricsStub } from "../../env.ts";
@@ -30,10 +31,10 @@ export function withToldEnds(
   told: GroupLag | null,
 ): GroupOffsetInfo[] {
   const ends = new Map(
-    told?.offsets.map((each) => [`${each.topicId}/${each.partition}`, each]) ?? [],
+    told?.offsets.map((each) => [partitionKey(each.topicId, each.partition), each]) ?? [],
   );
   return offsets.flatMap(({ topic, topicId, partition, committedOffset }) => {
-    const end = ends.get(`${topicId}/${partition}`);
+    const end = ends.get(partitionKey(topicId, partition));
     if (end === undefined) return [];
     const lag = committedOffset === null ? null : Math.max(0, end.logEndOffset - committedOffset);
     // What the group has committed since it told is not behind any more.

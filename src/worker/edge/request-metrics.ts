@@ -1,11 +1,9 @@
 // Tells the MetricsObject what the requests of this isolate come to. It is told beside a request that is served anyway, at
 // most once a minute. An isolate that has nothing to do tells nothing [RPT-3].
+import { METRICS_INTERVAL_MS } from "../../core/limits.ts";
 import { type Env, metricsStub } from "../../env.ts";
 import { memory } from "../../memory.ts";
 import { isolate } from "./isolate.ts";
-
-/** The isolate tells this often at most. */
-const REPORT_MS = 60_000;
 
 /** Reports the counts of this isolate, if it is time. `waitUntil` keeps the isolate for the call. */
 export function reportRequests(env: Env): void {
@@ -14,7 +12,7 @@ export function reportRequests(env: Env): void {
   const sinceMs = nowMs - requests.reportedMs;
   const waitUntil = env.from?.waitUntil;
   if (env.METRICS === undefined || waitUntil === undefined) return;
-  if (sinceMs < REPORT_MS && sinceMs >= 0) return; // The clock may be set back.
+  if (sinceMs < METRICS_INTERVAL_MS && sinceMs >= 0) return; // The clock may be set back.
   requests.reportedMs = nowMs;
   requests.life ??= crypto.randomUUID();
   const connections = isolate.kafka.connections.size;

@@ -12,7 +12,7 @@ import { routeOf } from "./access.ts";
 import { query } from "./parameters.ts";
 
 export const metricsQuery = z.strictObject({
-  /** Whether partitions have series of their own. By default as long as there are not too many. */
+  /** Whether partitions have series of their own. They do by default, unless there are too many. */
   partitions: z.enum(["true", "false"]).optional(),
   /** Only topics whose names begin with this. */
   topic: z.string().max(MAX_TOPIC_NAME_LENGTH).optional(),
