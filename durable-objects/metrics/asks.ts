@@ -1,7 +1,7 @@
 // The objects that are asked how things are, so that what they did until they came to rest is known, and nobody keeps them
 // awake for it [RPT-1]. An object that has told something is asked a moment later, and again ever more seldom, until nothing
 // has changed. They are stored with the rest, because the MetricsObject may be evicted between two asks.
-
+import { partitionKey } from "../../src/core/group/partition-key.ts";
 import { FEW_METRICS_MEMBERS } from "../../src/core/limits.ts";
 import { crc32c } from "../../src/core/log/crc32c.ts";
 import { isCount } from "../../src/core/metrics/counters.ts";
@@ -110,7 +110,9 @@ function isCheapToAsk(snapshot: AnySnapshot): boolean {
 }
 
 function keyOf(asked: Asked): string {
-  return asked.kind === "group" ? asked.groupId : `${asked.topicId}/${asked.partition}`;
+  return asked.kind === "group"
+    ? `group:${asked.groupId}`
+    : partitionKey(asked.topicId, asked.partition);
 }
 
 function isAsk(told: unknown): told is Ask {

@@ -64,6 +64,13 @@ test("[RPT-1] a group of many members is not asked, because it would read all of
   expect(asks.nextMs).toBe(null);
 });
 
+test("[RPT-1] a group that is named like a partition keeps nobody from being asked", () => {
+  const asks = new Asks();
+  asks.add(told(1), 0);
+  for (const groupId of ["id/0", "id:0"]) asks.add(groupSnapshot({ groupId }), 0);
+  expect(asks.takeDue(5 * S)).toHaveLength(3);
+});
+
 test("[RPT-6] asks are stored and read again, and what cannot be read is left out", () => {
   const asks = new Asks();
   asks.add(told(1), 0);
