@@ -124,7 +124,7 @@ export class TailReaders {
     const reader = this.#readers.get(socket);
     if (reader === undefined || reader.attachId !== message.attachId) return; // From before a seek or an error.
     this.#slow.noteRead(socket);
-    const tail = openWindow(reader.tail, message.bytes);
+    const tail = openWindow(reader.tail, message.bytes, message.windowBytes);
     this.#update(socket, { ...reader, tail, heardMs: Date.now() });
     this.#pump(socket, new Frames(this.#log));
   }

@@ -223,9 +223,10 @@ export const MAX_SESSION_IN_HAND_BYTES = 4 * MIB;
 /** The same of all sessions of an isolate, those of paused partitions and what their clients have not taken included. */
 export const MAX_SESSIONS_BYTES = 24 * MIB;
 /**
- * The window of a session in the Worker, which its partitions share: the most that one of them has, and the least.
- * One batch may exceed it.
+ * The window of a session in the Worker, which its partitions share: at first, and at most, when the client has shown that
+ * it reads. One partition has at most and at least as much of it as the next two bounds say. One batch may exceed it.
  */
+export const FIRST_SESSION_WINDOW_BYTES = 128 * KIB;
 export const SESSION_WINDOW_BYTES = 1 * MIB;
 export const MAX_SESSION_PARTITION_WINDOW_BYTES = 256 * KIB;
 export const MIN_SESSION_PARTITION_WINDOW_BYTES = 16 * KIB;

@@ -57,12 +57,14 @@ export const attachMessage = z.object({
 /** The member that owns a partition in its group, with its owner token. */
 export type Owner = NonNullable<z.output<typeof attachMessage>["owner"]>;
 
-/** Gives bytes of consumed frames back. */
+/** Gives bytes of consumed frames back, and may ask for a larger window. */
 export const windowMessage = z.object({
   type: z.literal("window"),
   attachId: anyInteger.default(0),
   /** One batch may go beyond a full window. */
   bytes: integer(1, MAX_WINDOW_BYTES + MAX_MESSAGE_BYTES),
+  /** The window from now on, if it is larger than before. Objects of release 0.3 ignore it. */
+  windowBytes: integer(1, MAX_WINDOW_BYTES).optional(),
 });
 
 export const readerMessage = z.discriminatedUnion("type", [attachMessage, windowMessage]);

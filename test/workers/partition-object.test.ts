@@ -170,8 +170,8 @@ class Reader {
     );
   }
 
-  giveBack(bytes: number): void {
-    this.socket.send({ type: "window", attachId: this.#attachId, bytes });
+  giveBack(bytes: number, windowBytes?: number): void {
+    this.socket.send({ type: "window", attachId: this.#attachId, bytes, windowBytes });
   }
 
   frame(): Promise<Uint8Array> {
@@ -772,6 +772,27 @@ describe("tail readers", () => {
       await interrupt(stub);
       await append(...batchesOf(10));
       expect(await reader.records(2)).toEqual(numbered(2));
+      await reader.expectNothingMore();
+    },
+  );
+
+  test.each(TWINS)(
+    "[TAIL-2] a larger window that is asked for holds from then on$when",
+    async ({ interrupt }) => {
+      const { stub, append, open } = await newPartition();
+      const size = batchOf(["r00"]).length;
+      await append(...batchesOf(20));
+      const reader = await open();
+      await reader.attach(0, { windowBytes: 2 * size });
+      expect(await reader.records(2)).toEqual(numbered(2));
+      await reader.expectNothingMore();
+      await interrupt(stub);
+      reader.giveBack(size, 4 * size);
+      expect(await reader.records(3)).toEqual(numbered(3, 2));
+      await reader.expectNothingMore();
+      await interrupt(stub);
+      reader.giveBack(1_000_000);
+      expect(await reader.records(4)).toEqual(numbered(4, 5));
       await reader.expectNothingMore();
     },
   );

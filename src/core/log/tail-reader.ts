@@ -19,7 +19,7 @@ export interface TailReader {
   readonly nextOffset: number;
   /** The bytes that may still be sent. It falls below 0 by at most one batch. */
   readonly windowBytes: number;
-  /** The window at attach. `windowBytes` never exceeds it. */
+  /** The window at attach, or a larger one that was asked for since. `windowBytes` never exceeds it. */
   readonly maxWindowBytes: number;
   readonly owner: (OwnerToken & { readonly group: string }) | null;
 }
@@ -89,9 +89,12 @@ export function pump(
   return nextOffset === reader.nextOffset ? reader : { ...reader, nextOffset, windowBytes };
 }
 
-/** Returns the reader with `bytes` given back. */
-export function openWindow(reader: TailReader, bytes: number): TailReader {
-  return { ...reader, windowBytes: Math.min(reader.windowBytes + bytes, reader.maxWindowBytes) };
+/** Returns the reader with `bytes` given back. A window that is asked for replaces a smaller one. */
+export function openWindow(reader: TailReader, bytes: number, askedBytes = 0): TailReader {
+  const maxWindowBytes = Math.max(reader.maxWindowBytes, clampWindow(askedBytes));
+  const addedBytes = bytes + maxWindowBytes - reader.maxWindowBytes;
+  const windowBytes = Math.min(reader.windowBytes + addedBytes, maxWindowBytes);
+  return { ...reader, windowBytes, maxWindowBytes };
 }
 
 export function clampWindow(bytes: number): number {

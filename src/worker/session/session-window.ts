@@ -1,7 +1,9 @@
 // [SES-13] The window of a session in the Worker. It is the session's, whatever the number of its partitions: each gets a
-// share when it attaches. The consumer knows nothing of it. It asks for the most that a partition may have, and is told as
-// much.
+// share when it attaches. It is small at first, because most clients read little. It doubles whenever the client has given
+// back as much as it holds. A partition gets its larger share with what it is given back next. The consumer knows nothing
+// of this. It asks for the most that a partition may have, and is told as much.
 import {
+  FIRST_SESSION_WINDOW_BYTES,
   MAX_SESSION_PARTITION_WINDOW_BYTES,
   MIN_SESSION_PARTITION_WINDOW_BYTES,
   SESSION_WINDOW_BYTES,
@@ -14,7 +16,7 @@ import type { PartitionMessage, ReaderMessage } from "../../protocol/partition-s
 export const ASKED_WINDOW_BYTES = MAX_SESSION_PARTITION_WINDOW_BYTES;
 
 interface Share {
-  /** The window of the latest attach. */
+  /** The window that the partition was asked for last. */
   windowBytes: number;
   /** The bytes that came since, and were not given back. */
   heldBytes: number;
@@ -22,6 +24,9 @@ interface Share {
 
 export class SessionWindow {
   readonly #shares = new Set<Share>();
+  #totalBytes = FIRST_SESSION_WINDOW_BYTES;
+  /** The bytes that were given back since the window grew. */
+  #readBytes = 0;
 
   /** The bytes of records that came, and that the consumer is not done with. They are as they came. */
   get heldBytes(): number {
@@ -77,15 +82,27 @@ export class SessionWindow {
   #sent(share: Share, data: string): string {
     if (data === PING) return data;
     const message = JSON.parse(data) as ReaderMessage;
-    if (message.type === "window") share.heldBytes = Math.max(0, share.heldBytes - message.bytes);
-    if (message.type !== "attach") return data;
-    share.heldBytes = 0;
+    if (message.type === "attach") {
+      share.heldBytes = 0;
+      share.windowBytes = this.#shareBytes;
+      return JSON.stringify({ ...message, windowBytes: share.windowBytes });
+    }
+    share.heldBytes = Math.max(0, share.heldBytes - message.bytes);
+    this.#grow(message.bytes);
+    if (this.#shareBytes <= share.windowBytes) return data;
     share.windowBytes = this.#shareBytes;
     return JSON.stringify({ ...message, windowBytes: share.windowBytes });
   }
 
+  #grow(bytes: number): void {
+    this.#readBytes += bytes;
+    if (this.#readBytes < this.#totalBytes) return;
+    this.#readBytes = 0;
+    this.#totalBytes = Math.min(2 * this.#totalBytes, SESSION_WINDOW_BYTES);
+  }
+
   get #shareBytes(): number {
-    const share = Math.floor(SESSION_WINDOW_BYTES / this.#shares.size);
+    const share = Math.floor(this.#totalBytes / this.#shares.size);
     return Math.min(
       Math.max(share, MIN_SESSION_PARTITION_WINDOW_BYTES),
       MAX_SESSION_PARTITION_WINDOW_BYTES,

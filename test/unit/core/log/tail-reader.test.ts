@@ -284,6 +284,21 @@ describe("tail reader", () => {
     expect(Buffer.compare(sentTo(0), first)).toBe(0);
   });
 
+  test("[TAIL-2] a larger window that is asked for opens at once, by what it is larger", () => {
+    const bench = new Bench(500);
+    bench.commit([[{ records: 1, valueBytes: 700 }]]);
+    bench.pump();
+    const spent = bench.reader.windowBytes;
+    const larger = openWindow(bench.reader, 100, 2_000);
+    expect(larger).toMatchObject({ windowBytes: spent + 100 + 1_500, maxWindowBytes: 2_000 });
+    expect(openWindow(larger, 1_000_000).windowBytes).toBe(2_000);
+    expect(openWindow(larger, 100, 600), "a smaller one changes nothing").toMatchObject({
+      windowBytes: spent + 100 + 1_500 + 100,
+      maxWindowBytes: 2_000,
+    });
+    expect(openWindow(larger, 1, 2 * MAX_WINDOW_BYTES).maxWindowBytes).toBe(MAX_WINDOW_BYTES);
+  });
+
   test("[TAIL-2] a window never opens beyond what it was at the attach", () => {
     const bench = new Bench(500);
     bench.giveBack(10_000);

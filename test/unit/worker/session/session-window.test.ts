@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
 import {
+  FIRST_SESSION_WINDOW_BYTES,
   MAX_SESSION_PARTITION_WINDOW_BYTES,
   MIN_SESSION_PARTITION_WINDOW_BYTES,
   SESSION_WINDOW_BYTES,
@@ -60,8 +61,10 @@ class Partition {
     this.#events.bytes(new Uint8Array(bytes));
   }
 
-  giveBack(bytes: number): void {
+  /** Gives bytes back, and returns the window that was asked for with them, if there was one. */
+  giveBack(bytes: number): number | undefined {
     this.consumer.send(JSON.stringify({ type: "window", attachId: 1, bytes }));
+    return JSON.parse(String(this.sent.at(-1))).windowBytes;
   }
 
   break(): void {
@@ -76,12 +79,36 @@ describe("the window of a session", () => {
   });
 
   test.each([
-    [1, MAX_SESSION_PARTITION_WINDOW_BYTES],
-    [8, SESSION_WINDOW_BYTES / 8],
-    [1_000, MIN_SESSION_PARTITION_WINDOW_BYTES],
-  ])("[SES-13] is shared by %i partitions", (count, bytes) => {
-    const partitions = Array.from({ length: count }, (_, i) => new Partition(window, i));
-    for (const each of partitions) expect(each.attach()).toBe(bytes);
+    [1, FIRST_SESSION_WINDOW_BYTES, MAX_SESSION_PARTITION_WINDOW_BYTES],
+    [5, Math.floor(FIRST_SESSION_WINDOW_BYTES / 5), Math.floor(SESSION_WINDOW_BYTES / 5)],
+    [8, FIRST_SESSION_WINDOW_BYTES / 8, SESSION_WINDOW_BYTES / 8],
+    [1_000, MIN_SESSION_PARTITION_WINDOW_BYTES, MIN_SESSION_PARTITION_WINDOW_BYTES],
+  ])(
+    "[SES-13] is shared by %i partitions, at first and once the client has read much",
+    (count, first, most) => {
+      const partitions = Array.from({ length: count }, (_, i) => new Partition(window, i));
+      for (const each of partitions) expect(each.attach()).toBe(first);
+      for (let round = 0; round < 20; round++) for (const each of partitions) each.giveBack(first);
+      for (const each of partitions) expect(each.attach(2)).toBe(most);
+    },
+  );
+
+  test("[SES-13] doubles when as much was given back as it holds, whatever partition it came from", () => {
+    const [one, other] = [new Partition(window), new Partition(window, 1)];
+    const half = FIRST_SESSION_WINDOW_BYTES / 2;
+    for (const each of [one, other]) expect(each.attach()).toBe(half);
+    expect(one.giveBack(half)).toBeUndefined();
+    expect(other.giveBack(half - 1)).toBeUndefined();
+    expect(other.giveBack(1)).toBe(2 * half);
+    expect(other.giveBack(1), "asked for once").toBeUndefined();
+    expect(one.giveBack(1), "with what it gives back next").toBe(2 * half);
+  });
+
+  test("[SES-13] takes nothing from a partition when others come", () => {
+    const partition = new Partition(window);
+    expect(partition.attach()).toBe(FIRST_SESSION_WINDOW_BYTES);
+    for (let i = 1; i < 8; i++) new Partition(window, i);
+    expect(partition.giveBack(FIRST_SESSION_WINDOW_BYTES)).toBeUndefined();
   });
 
   test("[SES-13] is what those share that are still read", () => {
@@ -90,7 +117,7 @@ describe("the window of a session", () => {
     one?.consumer.close(1000, "done");
     other?.break();
     expect(other?.told).toEqual([1006]);
-    expect(last?.attach()).toBe(MAX_SESSION_PARTITION_WINDOW_BYTES);
+    expect(last?.attach()).toBe(FIRST_SESSION_WINDOW_BYTES);
   });
 
   test("[SES-13] looks to the consumer like the one that it asked for, less what is in flight", () => {
