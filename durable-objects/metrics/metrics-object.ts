@@ -154,7 +154,7 @@ export class MetricsObject extends DurableObject<Env> implements MetricsCalls, C
     const used =
       sight.kind === "worker"
         ? { usage: NO_USAGE, workerRequests: usage.requests, storedBytes }
-        : { usage, storedBytes };
+        : { usage, storedBytes, ...trafficIn(added) };
     this.#costs.add(ownerOf(sight), key, used, nowMs);
   }
 
@@ -263,6 +263,10 @@ function ownerOf(sight: Told["sight"]): Owner {
 function usageIn(added: Told["added"]): Usage {
   const names = Object.keys(NO_USAGE) as (keyof Usage)[];
   return Object.fromEntries(names.map((name) => [name, added[name] ?? 0])) as unknown as Usage;
+}
+
+function trafficIn({ appendedRecords = 0, appendedBytes = 0, deliveredBytes = 0 }: Told["added"]) {
+  return { recordsIn: appendedRecords, bytesIn: appendedBytes, bytesOut: deliveredBytes };
 }
 
 /** Costs that cannot be read begin anew. */

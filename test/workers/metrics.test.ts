@@ -308,6 +308,32 @@ test("[MTR-1] costs add up, and a topic has what its partitions have used", asyn
   expect(own.month).toBeGreaterThan(3e-6);
 });
 
+test("[MTR-4] a topic has its records of the month, and what they would have cost elsewhere", async () => {
+  const topic = await createTopic(1);
+  const value = "a".repeat(1_000);
+  for (let i = 0; i < 3; i++) await produce(topic.name, [{ value }]);
+  interface Costs {
+    elsewhere: { k2: number; queues: number };
+    lines: {
+      name: string;
+      usedThisMonth: { recordsIn: number; bytesIn: number };
+      elsewhere: { k2: number; queues: number };
+    }[];
+  }
+  const { costs, own } = await eventually(async () => {
+    const costs = await expectStatus<Costs>(200, "GET", "/v1/costs");
+    const own = costs.lines.find(({ name }) => name === topic.name);
+    return own?.usedThisMonth.recordsIn === 3 ? { costs, own } : null;
+  }, "the partition has told all three");
+  expect(own.usedThisMonth.bytesIn).toBeGreaterThan(3_000);
+  expect(own.elsewhere.k2).toBeGreaterThanOrEqual((own.usedThisMonth.bytesIn / 1e9) * 0.04);
+  expect(own.elsewhere.queues).toBeCloseTo((3 / 1e6) * 0.4, 12);
+  for (const where of ["k2", "queues"] as const) {
+    const sum = costs.lines.reduce((total, { elsewhere }) => total + elsewhere[where], 0);
+    expect(costs.elsewhere[where]).toBeCloseTo(sum, 12);
+  }
+});
+
 describe.each(TWINS)("fresh metrics$when", ({ interrupt }) => {
   test("[RPT-5] an admin sees what a partition and a group have not told yet", async () => {
     const topic = await createTopic(1);

@@ -14,17 +14,25 @@ interface Rates {
   readonly projected: number;
 }
 
+/** What the records of this month would have cost elsewhere. */
+interface Elsewhere {
+  readonly k2: number;
+  readonly queues: number;
+}
+
 interface Line extends Rates {
   readonly kind: "topic" | "group" | "overhead";
   readonly name: string;
   readonly usedThisMonth: {
     readonly usage: { readonly rowsWritten: number; readonly requests: number };
   };
+  readonly elsewhere: Elsewhere;
 }
 
 interface Costs {
   readonly pricesOf: string;
   readonly total: Rates;
+  readonly elsewhere: Elsewhere;
   readonly lines: readonly Line[];
 }
 
@@ -49,7 +57,14 @@ const COLUMNS: readonly Column<Line>[] = [
     isNumber: true,
     cell: ({ usedThisMonth }) => numberText(usedThisMonth.usage.requests),
   },
+  { title: "On K2", isNumber: true, cell: (line) => elsewhereText(line, "k2") },
+  { title: "On Queues", isNumber: true, cell: (line) => elsewhereText(line, "queues") },
 ];
+
+/** A group carries no records there: they count at their topic. */
+function elsewhereText({ kind, elsewhere }: Line, where: keyof Elsewhere): string {
+  return kind === "topic" ? dollarsText(elsewhere[where]) : "–";
+}
 
 function Name({ kind, name }: Line) {
   if (kind === "overhead") return name;
@@ -67,7 +82,7 @@ export function CostsPage() {
     <>
       <h1>Costs</h1>
       <Loaded what="the costs" loading={loading}>
-        {({ pricesOf, total, lines }) => (
+        {({ pricesOf, total, elsewhere, lines }) => (
           <>
             <p>
               Dollars at Cloudflare's prices of {pricesOf}, for what objects have counted, without
@@ -80,6 +95,11 @@ export function CostsPage() {
               rows={[total]}
               keyOf={() => "total"}
             />
+            <p>
+              The records of this month would have cost {dollarsText(elsewhere.k2)} on K2, which has
+              no keys, partitions or groups, and {dollarsText(elsewhere.queues)} on Queues, which
+              keep nothing that was read.
+            </p>
             {lines.length === 0 ? (
               <Empty>Nothing has told what it has used yet.</Empty>
             ) : (

@@ -20,9 +20,22 @@ export interface Spent {
   readonly workerRequests: number;
   /** Bytes that were stored, times the seconds for which they were. */
   readonly byteSeconds: number;
+  /** Records that were appended, their bytes, and the bytes that readers were sent. Nobody bills them here. */
+  readonly recordsIn: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
 }
 
-export const NOTHING_SPENT: Spent = { usage: NO_USAGE, workerRequests: 0, byteSeconds: 0 };
+export const NOTHING_SPENT: Spent = {
+  ...{ usage: NO_USAGE, workerRequests: 0, byteSeconds: 0 },
+  ...{ recordsIn: 0, bytesIn: 0, bytesOut: 0 },
+};
+
+/** What an object has used since it last told. `storedBytes` is what it stores from now on. */
+export interface Used extends Partial<Omit<Spent, "byteSeconds">> {
+  readonly usage: Usage;
+  readonly storedBytes: number;
+}
 
 export interface CostLine extends Owner {
   readonly today: Spent;
@@ -69,19 +82,13 @@ export class CostLedger {
   readonly #accounts = new Map<string, Account>();
 
   /**
-   * Adds what an object has used since it last told. `storedBytes` is what it stores from now on. Beyond MAX_COST_OWNERS,
-   * what belongs to further owners is overhead, under "others".
+   * Adds what an object has used since it last told. Beyond MAX_COST_OWNERS, what belongs to further owners is overhead,
+   * under "others".
    */
-  add(
-    owner: Owner,
-    object: string,
-    used: { readonly usage: Usage; readonly workerRequests?: number; readonly storedBytes: number },
-    nowMs: number,
-  ): void {
+  add(owner: Owner, object: string, { storedBytes, ...used }: Used, nowMs: number): void {
     const account = this.#account(owner, nowMs);
     this.#turn(account, nowMs);
-    const { usage, workerRequests = 0, storedBytes } = used;
-    const spent = { usage, workerRequests, byteSeconds: 0 };
+    const spent = { ...NOTHING_SPENT, ...used };
     account.today = added(account.today, spent);
     account.thisMonth = added(account.thisMonth, spent);
     account.stored.set(object, storedBytes);
@@ -218,6 +225,9 @@ function added(a: Spent, b: Spent): Spent {
     usage: sumOf(a.usage, b.usage),
     workerRequests: a.workerRequests + b.workerRequests,
     byteSeconds: a.byteSeconds + b.byteSeconds,
+    recordsIn: a.recordsIn + b.recordsIn,
+    bytesIn: a.bytesIn + b.bytesIn,
+    bytesOut: a.bytesOut + b.bytesOut,
   };
 }
 

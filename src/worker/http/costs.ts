@@ -1,6 +1,7 @@
 // /v1/costs: what each topic and group costs, from what its objects have told.
 import { Hono } from "hono";
 import type { CostLine } from "../../core/metrics/cost-ledger.ts";
+import { dollarsElsewhere } from "../../core/metrics/elsewhere.ts";
 import { PRICES_OF } from "../../core/metrics/prices.ts";
 import { type Env, metricsStub } from "../../env.ts";
 import { listAnswer } from "./answer.ts";
@@ -18,6 +19,7 @@ export const costs = new Hono<{ Bindings: Env }>().get("/", async ({ env }) => {
       ...{ today: line.dollarsToday, month: line.dollarsThisMonth },
       ...{ projected: line.dollarsProjected },
       ...{ usedToday: line.today, usedThisMonth: line.month },
+      elsewhere: dollarsElsewhere(line.month),
     }),
     rest: {
       ...{ pricesOf: PRICES_OF, atMs: nowMs },
@@ -26,6 +28,10 @@ export const costs = new Hono<{ Bindings: Env }>().get("/", async ({ env }) => {
         today: sum(({ dollarsToday }) => dollarsToday),
         month: sum(({ dollarsThisMonth }) => dollarsThisMonth),
         projected: sum(({ dollarsProjected }) => dollarsProjected),
+      },
+      elsewhere: {
+        k2: sum(({ month }) => dollarsElsewhere(month).k2),
+        queues: sum(({ month }) => dollarsElsewhere(month).queues),
       },
     },
   });

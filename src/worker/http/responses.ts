@@ -234,7 +234,15 @@ const usage = z.strictObject({
   messages: count,
   awakeMs: z.number(),
 });
-const spent = z.strictObject({ usage, workerRequests: count, byteSeconds: z.number() });
+const spent = z.strictObject({
+  usage,
+  workerRequests: count,
+  byteSeconds: z.number(),
+  recordsIn: count,
+  bytesIn: count,
+  bytesOut: count,
+});
+const elsewhere = z.strictObject({ k2: dollars, queues: dollars });
 const rates = {
   perHour: dollars,
   today: dollars,
@@ -245,6 +253,7 @@ export const costs = z.strictObject({
   pricesOf: z.string(),
   atMs: z.int(),
   total: z.strictObject(rates),
+  elsewhere,
   lines: z.array(
     z.strictObject({
       kind: z.enum(["topic", "group", "overhead"]),
@@ -252,6 +261,7 @@ export const costs = z.strictObject({
       ...rates,
       usedToday: spent,
       usedThisMonth: spent,
+      elsewhere,
     }),
   ),
 });

@@ -55,6 +55,29 @@ test("[MTR-1] what is stored costs all the time, without anybody telling anythin
   expect(later?.month.byteSeconds).toBe((2e9 * 3 + 1e9) * 3_600);
 });
 
+test("[MTR-4] what went through a topic is summed for the day and the month, and survives being stored", () => {
+  const ledger = new CostLedger();
+  const through = { recordsIn: 3, bytesIn: 300, bytesOut: 900 };
+  ledger.add(ORDERS, "orders/0", { ...used({}), ...through }, NOON);
+  ledger.add(ORDERS, "orders/1", { ...used({}), ...through }, NOON);
+  const stored = CostLedger.fromJSON(JSON.parse(JSON.stringify(ledger.toJSON())));
+  const sum = { recordsIn: 6, bytesIn: 600, bytesOut: 1_800 };
+  for (const each of [ledger, stored])
+    expect(lineOf(each, ORDERS, NOON)).toMatchObject({ today: sum, month: sum });
+});
+
+test("[MTR-4] an account that an earlier release has stored goes on with nothing that went through", () => {
+  const ledger = new CostLedger();
+  ledger.add(ORDERS, "orders/0", used({ requests: 1 }), NOON);
+  const json = JSON.parse(JSON.stringify(ledger.toJSON()));
+  for (const each of [json.accounts[0].today, json.accounts[0].thisMonth])
+    for (const name of ["recordsIn", "bytesIn", "bytesOut"]) delete each[name];
+  expect(lineOf(CostLedger.fromJSON(json), ORDERS, NOON)?.today).toMatchObject({
+    recordsIn: 0,
+    usage: { requests: 1 },
+  });
+});
+
 test("[MTR-2] a day and a month begin at midnight UTC, and the projection is what the month comes to at this rate", () => {
   const ledger = new CostLedger();
   const before = Date.UTC(2026, 10, 29, 23, 59, 30);
